@@ -1,0 +1,1 @@
+//! An annotated dump of any structure.

@@ -1,0 +1,152 @@
+//! Fixed-size key blocks: all keys of one length, all entries of one type.
+//!
+//! ```text
+//!     offset  size  field
+//!          0     1  kind: 3 with hashes, 4 without
+//!          1     3  number of entries n
+//!          4     1  key length k
+//!          5     1  entry type
+//! 6+stride·i     8  hash of entry i, kind 3 only
+//!          …     k  key
+//!          …     …  value reference, its length from the type
+//! ```
+//!
+//! Entry `i` is found by multiplication, which is why lookups like these blocks best.
+
+use alloc::vec::Vec;
+
+use super::{Hashes, KeyBlockKind, KeyEntry};
+use crate::bytes::{join_u8_u24, split_u8_u24, u32_at, u64_at};
+use crate::value_ref::EntryType;
+use crate::{FormatError, Structure};
+
+/// Length of what stands before the entries, in bytes.
+pub(super) const HEADER_LEN: usize = 6;
+
+/// Appends the header of a fixed-size key block.
+pub(super) fn encode_header(
+    hashes: Hashes,
+    entry_count: u32,
+    key_len: u8,
+    entry_type: EntryType,
+    out: &mut Vec<u8>,
+) {
+    let kind = KeyBlockKind::Fixed(hashes).to_byte();
+    out.extend_from_slice(&join_u8_u24(kind, entry_count).to_be_bytes());
+    out.extend_from_slice(&[key_len, entry_type.to_byte()]);
+}
+
+/// A checked view of a fixed-size key block.
+#[derive(Clone, Copy, Debug)]
+pub struct FixedKeyBlock<'a> {
+    hashes: Hashes,
+    entry_count: u32,
+    key_len: u8,
+    entry_type: EntryType,
+    stride: usize,
+    entries: &'a [u8],
+}
+
+impl<'a> FixedKeyBlock<'a> {
+    /// A view of a payload whose first byte says fixed, with or without hashes. Checks that the entries fill the
+    /// block exactly, so that each of them is in bounds. O(1).
+    #[inline]
+    pub(super) fn parse(payload: &'a [u8], hashes: Hashes) -> Result<Self, FormatError> {
+        let structure = Structure::KeyBlock;
+        let found = payload.len() as u64;
+        let too_short = FormatError::TooShort {
+            structure,
+            needed: HEADER_LEN as u64,
+            available: found,
+        };
+        let (_, entry_count) = split_u8_u24(u32_at(payload, 0).ok_or(too_short)?);
+        let &key_len = payload.get(4).ok_or(too_short)?;
+        let entry_type = EntryType::from_byte(*payload.get(5).ok_or(too_short)?)?;
+        let entries = payload.get(HEADER_LEN..).ok_or(too_short)?;
+        let stride = hashes.stored_len() + usize::from(key_len) + entry_type.value_ref_len();
+        let expected = HEADER_LEN as u64 + u64::from(entry_count) * stride as u64;
+        match entry_count {
+            0 => Err(FormatError::Empty { structure }),
+            // Entries of no bytes at all are tombstones of the empty key, of which there can be one.
+            2.. if stride == 0 => Err(FormatError::OutOfOrder {
+                structure,
+                index: 1,
+            }),
+            _ if expected != found => Err(FormatError::WrongLen {
+                structure,
+                expected,
+                found,
+            }),
+            _ => Ok(Self {
+                hashes,
+                entry_count,
+                key_len,
+                entry_type,
+                stride,
+                entries,
+            }),
+        }
+    }
+
+    /// Whether hashes are stored.
+    #[must_use]
+    #[inline]
+    pub const fn hashes(&self) -> Hashes {
+        self.hashes
+    }
+
+    /// Number of entries, at least 1.
+    #[must_use]
+    #[inline]
+    pub const fn entry_count(&self) -> u32 {
+        self.entry_count
+    }
+
+    /// Length of every key in bytes.
+    #[must_use]
+    pub const fn key_len(&self) -> u8 {
+        self.key_len
+    }
+
+    /// Type of every entry.
+    #[must_use]
+    pub const fn entry_type(&self) -> EntryType {
+        self.entry_type
+    }
+
+    /// Bytes from one entry to the next.
+    #[must_use]
+    pub const fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// Entry number `i`. O(1).
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError::NoSuchEntry`].
+    #[inline]
+    pub fn entry(&self, i: u32) -> Result<KeyEntry<'a>, FormatError> {
+        self.get(i).ok_or(FormatError::NoSuchEntry {
+            index: u64::from(i),
+            count: u64::from(self.entry_count),
+        })
+    }
+
+    #[inline]
+    fn get(&self, i: u32) -> Option<KeyEntry<'a>> {
+        if i >= self.entry_count {
+            return None;
+        }
+        let start = (i as usize).checked_mul(self.stride)?;
+        let entry = self.entries.get(start..)?.get(..self.stride)?;
+        let (hash, rest) = entry.split_at_checked(self.hashes.stored_len())?;
+        let (key, value_ref) = rest.split_at_checked(usize::from(self.key_len))?;
+        Some(KeyEntry {
+            stored_hash: u64_at(hash, 0),
+            key,
+            entry_type: self.entry_type,
+            value_ref,
+        })
+    }
+}

@@ -1,0 +1,129 @@
+//! Which kind a key block takes, and whether its entries fit the encoding.
+
+use super::fixed::HEADER_LEN as FIXED_HEADER_LEN;
+use super::variable::{HEADER_LEN as VARIABLE_HEADER_LEN, POSITION_LEN};
+use super::{Hashes, KeyBlockKind};
+use crate::limits::{
+    HASH_THRESHOLD, KEY_BLOCK_ENTRIES, KEY_BLOCK_ENTRY_OVERHEAD, KEY_BLOCK_SIZE,
+    MAX_KEY_BLOCK_ENTRIES, MAX_KEY_LEN, MAX_POSITION,
+};
+use crate::value_ref::EntryType;
+use crate::{FormatError, Structure};
+
+/// Outline of a key block to be written: what its kind and its size follow from, without the entries themselves.
+///
+/// Every decision of FORMAT.md sections 4 and 7 about key blocks is taken here: the kind, when the block is full, and
+/// what it cannot hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeyBlockShape {
+    entry_count: u32,
+    /// Σ key length.
+    keys_len: u64,
+    /// Σ length of value references.
+    value_refs_len: u64,
+    max_key_len: usize,
+    /// Key length and type of the last entry.
+    last: Option<(usize, EntryType)>,
+    /// Whether all entries have the key length and type of the last.
+    mixed: bool,
+}
+
+impl KeyBlockShape {
+    /// The shape with one more entry.
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError::TooLarge`] if the encoding cannot hold it: a key over [`MAX_KEY_LEN`], a position over
+    /// [`MAX_POSITION`], a count over [`MAX_KEY_BLOCK_ENTRIES`]. The last two need a run of equal hashes.
+    #[inline]
+    pub fn with_entry(&self, key_len: usize, entry_type: EntryType) -> Result<Self, FormatError> {
+        let structure = Structure::KeyBlock;
+        let too_large = |value, max| FormatError::TooLarge {
+            structure,
+            value,
+            max,
+        };
+        if key_len > MAX_KEY_LEN {
+            return Err(too_large(key_len as u64, MAX_KEY_LEN as u64));
+        }
+        let entry_count = self.entry_count + 1;
+        if entry_count > MAX_KEY_BLOCK_ENTRIES {
+            return Err(too_large(entry_count.into(), MAX_KEY_BLOCK_ENTRIES.into()));
+        }
+        let shape = Self {
+            entry_count,
+            keys_len: self.keys_len + key_len as u64,
+            value_refs_len: self.value_refs_len + entry_type.value_ref_len() as u64,
+            max_key_len: self.max_key_len.max(key_len),
+            last: Some((key_len, entry_type)),
+            mixed: self.mixed || self.last.is_some_and(|last| last != (key_len, entry_type)),
+        };
+        if let KeyBlockKind::Variable(hashes) = shape.kind() {
+            let stored_hashes = u64::from(self.entry_count) * hashes.stored_len() as u64;
+            let last_position = stored_hashes + self.keys_len + self.value_refs_len;
+            if last_position > u64::from(MAX_POSITION) {
+                return Err(too_large(last_position, MAX_POSITION.into()));
+            }
+        }
+        Ok(shape)
+    }
+
+    /// Whether the block must be closed before an entry with a key of `key_len` bytes, given that the entry's hash
+    /// differs from that of the last one: entries with equal hashes are never split.
+    #[must_use]
+    #[inline]
+    pub const fn is_full_for(&self, key_len: usize) -> bool {
+        self.entry_count >= KEY_BLOCK_ENTRIES
+            || self.keys_len
+                + key_len as u64
+                + (self.entry_count as u64 + 1) * KEY_BLOCK_ENTRY_OVERHEAD as u64
+                > KEY_BLOCK_SIZE as u64
+    }
+
+    /// The kind of the block. Variable if it is empty.
+    #[must_use]
+    #[inline]
+    pub fn kind(&self) -> KeyBlockKind {
+        let hashes = if self.max_key_len > HASH_THRESHOLD {
+            Hashes::Stored
+        } else {
+            Hashes::Computed
+        };
+        match self.fixed() {
+            Some(_) => KeyBlockKind::Fixed(hashes),
+            None => KeyBlockKind::Variable(hashes),
+        }
+    }
+
+    /// Key length and type of all entries, if they allow the fixed form.
+    #[inline]
+    pub(super) fn fixed(&self) -> Option<(u8, EntryType)> {
+        let (key_len, entry_type) = self.last.filter(|_| !self.mixed)?;
+        Some((u8::try_from(key_len).ok()?, entry_type))
+    }
+
+    /// Number of entries.
+    #[must_use]
+    pub const fn entry_count(&self) -> u32 {
+        self.entry_count
+    }
+
+    /// Length of the longest key in bytes.
+    #[must_use]
+    pub const fn max_key_len(&self) -> usize {
+        self.max_key_len
+    }
+
+    /// Length of the encoded block in bytes, before compression.
+    #[must_use]
+    pub fn encoded_len(&self) -> u64 {
+        let hashes = self.entry_count as u64 * self.kind().hashes().stored_len() as u64;
+        let overhead = match self.kind() {
+            KeyBlockKind::Fixed(_) => FIXED_HEADER_LEN as u64,
+            KeyBlockKind::Variable(_) => {
+                VARIABLE_HEADER_LEN as u64 + self.entry_count as u64 * POSITION_LEN as u64
+            }
+        };
+        overhead + hashes + self.keys_len + self.value_refs_len
+    }
+}

@@ -1,0 +1,202 @@
+use alloc::vec::Vec;
+
+use super::*;
+use crate::limits::{KEY_BLOCK_ENTRIES, KEY_BLOCK_SIZE, MAX_KEY_LEN, MAX_POSITION};
+use crate::{BlobNumber, BlockIndex};
+
+fn hash_key(key: &[u8]) -> u64 {
+    key.iter()
+        .fold(0, |hash, &byte| hash << 8 | u64::from(byte))
+}
+
+fn shape_of(entries: &[(&[u8], ValueRef<'_>)]) -> KeyBlockShape {
+    entries
+        .iter()
+        .fold(KeyBlockShape::default(), |shape, (key, value_ref)| {
+            shape
+                .with_entry(key.len(), value_ref.entry_type().unwrap())
+                .unwrap()
+        })
+}
+
+fn encode(entries: &[(&[u8], ValueRef<'_>)]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut encoder = KeyBlockEncoder::new(&shape_of(entries), &mut out);
+    for (key, value_ref) in entries {
+        encoder.push(hash_key(key), key, *value_ref);
+    }
+    encoder.finish().unwrap();
+    out
+}
+
+/// Encodes entries and checks kind, length and every entry that is read back.
+fn check(entries: &[(&[u8], ValueRef<'_>)], kind: KeyBlockKind) -> Vec<u8> {
+    let bytes = encode(entries);
+    let shape = shape_of(entries);
+    assert_eq!(shape.kind(), kind);
+    assert_eq!(shape.encoded_len(), bytes.len() as u64);
+    assert_eq!(bytes[0], kind.to_byte());
+    let block = KeyBlock::parse(&bytes).unwrap();
+    assert_eq!(block.kind(), kind);
+    assert_eq!(block.entry_count() as usize, entries.len());
+    for (i, (key, value_ref)) in (0..).zip(entries) {
+        let entry = block.entry(i).unwrap();
+        assert_eq!(entry.key, *key);
+        assert_eq!(entry.value_ref().unwrap(), *value_ref);
+        let stored = kind.hashes() == Hashes::Stored;
+        assert_eq!(entry.stored_hash, stored.then(|| hash_key(key)));
+    }
+    assert!(block.entry(block.entry_count()).is_err());
+    assert!(block.entry(u32::MAX).is_err());
+    bytes
+}
+
+const LONG: &[u8] = &[7; 33];
+const LONGER: &[u8] = &[8; 256];
+const SMALL: ValueRef<'static> = ValueRef::Small {
+    block: BlockIndex(1),
+    len: 2,
+    offset: 3,
+};
+
+#[test]
+fn all_kinds_round_trip() {
+    use Hashes::{Computed, Stored};
+    use KeyBlockKind::{Fixed, Variable};
+    use ValueRef::{Blob, Deleted, Inline, Medium};
+
+    let bytes = check(
+        &[(b"a", Inline(b"x")), (b"b", Inline(b"y"))],
+        Fixed(Computed),
+    );
+    assert_eq!(bytes, b"\x04\0\0\x02\x01\x09axby");
+    let bytes = check(
+        &[(b"a", Deleted), (b"bc", Medium(BlockIndex(9)))],
+        Variable(Computed),
+    );
+    assert_eq!(bytes, b"\x02\0\0\x02\x02\0\0\0\x03\0\0\x01abc\0\x09");
+    check(&[(LONG, SMALL)], Fixed(Stored));
+    check(
+        &[(b"a", SMALL), (LONG, Blob(BlobNumber(4)))],
+        Variable(Stored),
+    );
+    check(&[(LONGER, SMALL)], Variable(Stored));
+    check(&[(b"", Deleted)], Fixed(Computed));
+    check(
+        &[(b"a", Inline(b"x")), (b"b", Inline(b"yz"))],
+        Variable(Computed),
+    );
+}
+
+#[test]
+fn damage_is_reported() {
+    for bad in [
+        &b""[..],
+        &[0],
+        &[5, 0, 0, 1],
+        &[4, 0, 0, 0, 0, 2],
+        &[2, 0, 0, 0],
+        &[2, 0, 0, 1],
+    ] {
+        assert!(KeyBlock::parse(bad).is_err(), "{bad:?}");
+    }
+    // More tombstones of the empty key than there can be, in a block of six bytes.
+    assert!(KeyBlock::parse(&[4, 0xff, 0xff, 0xff, 0, 2]).is_err());
+    let fixed = encode(&[(b"a", SMALL), (b"b", SMALL)]);
+    assert!(KeyBlock::parse(&fixed[..fixed.len() - 1]).is_err());
+    let mut variable = encode(&[(b"a", SMALL), (b"bc", ValueRef::Deleted)]);
+    variable[4] = 7;
+    let block = KeyBlock::parse(&variable).unwrap();
+    assert_eq!(
+        block.entry(0),
+        Err(FormatError::UnknownEntryType { found: 7 })
+    );
+    assert!(block.validate(hash_key).is_err());
+    variable[4] = 0;
+    variable[11] = 7;
+    let block = KeyBlock::parse(&variable).unwrap();
+    assert_eq!(
+        block.entry(0),
+        Err(FormatError::EntryOutOfBounds { index: 0 })
+    );
+    variable[11] = 200;
+    let block = KeyBlock::parse(&variable).unwrap();
+    assert!(block.entry(0).is_err() && block.entry(1).is_err());
+}
+
+#[test]
+fn bytes_of_no_entry_are_found() {
+    let mut bytes = encode(&[(b"a", SMALL), (b"bc", ValueRef::Deleted)]);
+    KeyBlock::parse(&bytes).unwrap().validate(hash_key).unwrap();
+    bytes[7] = 1;
+    assert!(KeyBlock::parse(&bytes).unwrap().validate(hash_key).is_err());
+}
+
+#[test]
+fn order_is_validated() {
+    let in_order = encode(&[(b"a", SMALL), (b"b", SMALL), (b"b", SMALL)]);
+    KeyBlock::parse(&in_order)
+        .unwrap()
+        .validate(hash_key)
+        .unwrap();
+    let out_of_order = encode(&[(b"b", SMALL), (b"a", SMALL)]);
+    let error = KeyBlock::parse(&out_of_order)
+        .unwrap()
+        .validate(hash_key)
+        .unwrap_err();
+    assert_eq!(
+        error,
+        FormatError::OutOfOrder {
+            structure: Structure::KeyBlock,
+            index: 1
+        }
+    );
+}
+
+#[test]
+fn encoder_refuses_other_entries_than_the_shape() {
+    let mut out = Vec::new();
+    let shape = shape_of(&[(b"a", SMALL), (b"b", SMALL)]);
+    let mut encoder = KeyBlockEncoder::new(&shape, &mut out);
+    encoder.push(1, b"a", SMALL);
+    assert!(encoder.finish().is_err());
+    let shape = shape_of(&[(b"a", SMALL), (b"bc", ValueRef::Inline(b"12345678"))]);
+    let mut encoder = KeyBlockEncoder::new(&shape, &mut out);
+    encoder.push(1, b"abbc", ValueRef::Inline(b"123456781234567"));
+    assert!(encoder.finish().is_err());
+}
+
+#[test]
+fn a_block_is_full_at_its_limits() {
+    let shape = |key_len: usize, count: u32| {
+        (0..count).fold(KeyBlockShape::default(), |shape, _| {
+            shape.with_entry(key_len, EntryType::DELETED).unwrap()
+        })
+    };
+    assert!(!shape(0, KEY_BLOCK_ENTRIES - 1).is_full_for(0));
+    assert!(shape(0, KEY_BLOCK_ENTRIES).is_full_for(0));
+    // 455 × (16 + 20) = 16380.
+    assert!(!shape(16, 454).is_full_for(16));
+    assert!(shape(16, 455).is_full_for(0));
+    assert!(!shape(0, 0).is_full_for(KEY_BLOCK_SIZE - 20));
+    assert!(shape(0, 0).is_full_for(KEY_BLOCK_SIZE - 19));
+}
+
+#[test]
+fn the_encoding_has_limits() {
+    let none = KeyBlockShape::default();
+    assert!(none.with_entry(MAX_KEY_LEN, EntryType::DELETED).is_ok());
+    assert!(
+        none.with_entry(MAX_KEY_LEN + 1, EntryType::DELETED)
+            .is_err()
+    );
+    // The second entry starts behind the first: its 8-byte hash, its key and its reference.
+    let first = none
+        .with_entry(MAX_POSITION as usize - 16, EntryType::SMALL)
+        .unwrap();
+    assert!(first.with_entry(1, EntryType::SMALL).is_ok());
+    let first = none
+        .with_entry(MAX_POSITION as usize - 15, EntryType::SMALL)
+        .unwrap();
+    assert!(first.with_entry(1, EntryType::SMALL).is_err());
+}

@@ -1,0 +1,86 @@
+//! Every number of the format, in one place, tied together by assertions at compile time (FORMAT.md sections 3 to 7).
+//!
+//! | constant | limits | set by |
+//! |---|---|---|
+//! | [`MAX_BLOCK_COUNT`], [`MAX_BLOCKS_END`] | a table | width of block index and offset |
+//! | [`MAX_POSITION`], [`MAX_KEY_BLOCK_ENTRIES`], [`MAX_KEY_LEN`] | a key block | width of position and count |
+//! | [`MAX_INLINE_LEN`], [`MAX_SMALL_LEN`] | a value reference | width of its fields, and what readers expect |
+//! | [`MAX_INLINE_VALUE_LEN`] … [`MAX_MEDIUM_VALUE_LEN`] | the class a value falls into | convention |
+//! | [`KEY_BLOCK_SIZE`], [`KEY_BLOCK_ENTRIES`], [`VALUE_BLOCK_SIZE`] | when a writer closes a block | convention |
+
+/// Highest number of blocks of one table, the index block included.
+pub const MAX_BLOCK_COUNT: u16 = u16::MAX;
+
+/// Highest end of a block, in bytes from the start of the file: offsets are `u32`.
+pub const MAX_BLOCKS_END: u64 = u32::MAX as u64;
+
+/// Highest start of an entry in a variable key block, in bytes from the end of the position table: 24 bits.
+pub const MAX_POSITION: u32 = (1 << 24) - 1;
+
+/// Highest number of entries of one key block: 24 bits.
+pub const MAX_KEY_BLOCK_ENTRIES: u32 = (1 << 24) - 1;
+
+/// Longest key in bytes: one byte more would push any neighbour past [`MAX_POSITION`].
+pub const MAX_KEY_LEN: usize = MAX_POSITION as usize;
+
+/// Longest key of a fixed-size key block, in bytes: its length is stored in one byte.
+pub const MAX_FIXED_KEY_LEN: usize = u8::MAX as usize;
+
+/// Longest inline value a writer may write, in bytes.
+pub const MAX_INLINE_LEN: usize = 8;
+
+/// Longest inline value a reader accepts, in bytes: what the type byte can say.
+pub const MAX_READABLE_INLINE_LEN: usize = (u8::MAX - 8) as usize;
+
+/// Longest small value that a reference can express, in bytes.
+pub const MAX_SMALL_LEN: usize = u16::MAX as usize;
+
+/// Values up to this many bytes are inline by class.
+pub const MAX_INLINE_VALUE_LEN: usize = MAX_INLINE_LEN;
+
+/// Values up to this many bytes are small by class.
+pub const MAX_SMALL_VALUE_LEN: usize = 4096;
+
+/// Values up to this many bytes are medium by class; larger ones are blobs.
+pub const MAX_MEDIUM_VALUE_LEN: usize = 64 << 20;
+
+/// A key block is closed before an entry would make Σ(key length + [`KEY_BLOCK_ENTRY_OVERHEAD`]) exceed this many bytes.
+pub const KEY_BLOCK_SIZE: usize = 16 << 10;
+
+/// What each entry counts beyond its key when a key block's size is reckoned, in bytes.
+pub const KEY_BLOCK_ENTRY_OVERHEAD: usize = 20;
+
+/// A key block is closed when it holds this many entries.
+pub const KEY_BLOCK_ENTRIES: u32 = 819;
+
+/// A small value block is written as soon as it holds this many bytes.
+pub const VALUE_BLOCK_SIZE: usize = 8 << 10;
+
+/// Key blocks whose longest key is shorter than this many bytes are stored raw, with no attempt to compress.
+pub const MIN_KEY_LEN_TO_COMPRESS: usize = 16;
+
+/// Key blocks whose longest key is longer than this many bytes store hashes.
+pub const HASH_THRESHOLD: usize = 32;
+
+/// A writer calls itself full this many blocks before [`MAX_BLOCK_COUNT`].
+pub const BLOCK_HEADROOM: u16 = 16;
+
+/// Entries that wait for a value block may hold this many bytes before that block is written early.
+pub const PENDING_BUDGET: usize = 1 << 20;
+
+/// What each waiting entry counts beyond its key against [`PENDING_BUDGET`], in bytes.
+pub const PENDING_ENTRY_OVERHEAD: usize = 40;
+
+/// Highest ratio of decompressed to stored length that an LZ4 block can reach.
+pub const MAX_LZ4_RATIO: u64 = 255;
+
+const _: () = {
+    assert!(KEY_BLOCK_ENTRIES as usize == KEY_BLOCK_SIZE / KEY_BLOCK_ENTRY_OVERHEAD);
+    assert!(KEY_BLOCK_ENTRIES <= MAX_KEY_BLOCK_ENTRIES);
+    // An ordinary variable block cannot reach the 24-bit positions: only a run of equal hashes can.
+    assert!(KEY_BLOCK_SIZE + KEY_BLOCK_ENTRIES as usize * (8 + 8) < MAX_POSITION as usize);
+    assert!(MAX_INLINE_LEN <= MAX_READABLE_INLINE_LEN);
+    assert!(MAX_SMALL_VALUE_LEN <= MAX_SMALL_LEN);
+    assert!(MAX_MEDIUM_VALUE_LEN as u64 <= MAX_BLOCKS_END);
+    assert!(BLOCK_HEADROOM < MAX_BLOCK_COUNT);
+};

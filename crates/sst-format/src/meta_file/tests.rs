@@ -1,0 +1,178 @@
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::*;
+use crate::block::{BlockHeader, Encoding};
+use crate::filter::FilterBytes;
+use crate::{BlobNumber, TableProtection};
+
+/// A stand-in for CRC-32 that every bit of the input changes (FNV-1a).
+fn crc32(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0x811c_9dc5, |sum: u32, &byte| {
+        (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    })
+}
+
+fn header(n: u32) -> BlockHeader {
+    BlockHeader {
+        encoding: Encoding::Lz4 {
+            uncompressed_len: n,
+        },
+        checksum: n * 3,
+    }
+}
+
+fn sst_meta(block_count: u16, filter: &'static [u8]) -> SstMeta {
+    SstMeta {
+        block_count,
+        min_hash: 1,
+        max_hash: u64::MAX,
+        file_size: 1 << 33,
+        flags: TableFlags::FRESH,
+        filter: FilterBytes::new(filter),
+        protection: Some(TableProtection {
+            entry_count: 77,
+            block_headers: (1..=u32::from(block_count)).map(header).collect(),
+        }),
+    }
+}
+
+const BLOB: BlobRecord = BlobRecord {
+    number: BlobNumber(3),
+    file_size: 0x0102_0304_0506,
+    header: BlockHeader {
+        encoding: Encoding::Raw,
+        checksum: 9,
+    },
+};
+
+fn encode() -> (Vec<u8>, u32) {
+    let tables = [
+        (SequenceNumber(4), sst_meta(2, b"first")),
+        (SequenceNumber(5), sst_meta(3, b"")),
+        (SequenceNumber(6), sst_meta(1, b"third!")),
+    ];
+    MetaFileParts {
+        family: 2,
+        obsolete: &[SequenceNumber(1)],
+        tables: &tables,
+        live_metas: &[
+            LiveMeta {
+                sequence: SequenceNumber(2),
+                checksum: 0xabcd,
+            },
+            LiveMeta {
+                sequence: SequenceNumber(7),
+                checksum: 0,
+            },
+        ],
+        blobs: &[BLOB],
+    }
+    .encode(crc32)
+    .unwrap()
+}
+
+#[test]
+fn everything_written_is_read_back() {
+    let (bytes, checksum) = encode();
+    assert_eq!(bytes[..4], [0xfe, 0x4a, 0xda, 0x4a]);
+    let meta = MetaFile::parse(&bytes, crc32).unwrap();
+    assert_eq!(meta.family(), 2);
+    assert_eq!(meta.obsolete().collect::<Vec<_>>(), [SequenceNumber(1)]);
+    let sequences: Vec<u32> = meta.tables().map(|table| table.sequence.0).collect();
+    assert_eq!(sequences, [4, 5, 6]);
+    let first = meta.tables().next().unwrap();
+    assert_eq!(
+        (first.min_hash, first.max_hash, first.file_size),
+        (1, u64::MAX, 1 << 33)
+    );
+    assert_eq!(first.flags, TableFlags::FRESH);
+    let filters: Vec<&[u8]> = meta.filter_ranges().map(|range| &bytes[range]).collect();
+    assert_eq!(filters, [&b"first"[..], b"", b"third!"]);
+    assert!(meta.used_keys_range().is_empty());
+
+    let protection = meta.protection().unwrap();
+    assert_eq!(protection.checksum(), checksum);
+    let live: Vec<_> = protection
+        .live_metas()
+        .map(|m| (m.sequence.0, m.checksum))
+        .collect();
+    assert_eq!(live, [(2, 0xabcd), (7, 0)]);
+    assert_eq!(protection.blobs().collect::<Vec<_>>(), [BLOB]);
+    let tables: Vec<Vec<BlockHeader>> = protection
+        .tables(meta.block_counts())
+        .map(|table| {
+            assert_eq!(table.entry_count, 77);
+            table.block_headers().collect()
+        })
+        .collect();
+    assert_eq!(
+        tables,
+        [
+            vec![header(1), header(2)],
+            vec![header(1), header(2), header(3)],
+            vec![header(1)]
+        ]
+    );
+}
+
+#[test]
+fn every_flipped_bit_and_every_other_length_is_found() {
+    let (bytes, _) = encode();
+    for bit in 0..bytes.len() * 8 {
+        let mut damaged = bytes.clone();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        assert!(MetaFile::parse(&damaged, crc32).is_err(), "bit {bit}");
+    }
+    let filters_end = MetaFile::parse(&bytes, crc32)
+        .unwrap()
+        .used_keys_range()
+        .end;
+    for len in 0..bytes.len() {
+        let parsed = MetaFile::parse(&bytes[..len], crc32);
+        match parsed {
+            // What is left is a meta file of the original's; `CURRENT` and the list of live files tell that it is not.
+            Ok(meta) => assert!(len == filters_end && meta.protection().is_none()),
+            Err(_) => assert_ne!(len, filters_end),
+        }
+    }
+    let longer = [&bytes[..], b"SSTP"].concat();
+    assert!(MetaFile::parse(&longer, crc32).is_err());
+}
+
+#[test]
+fn hostile_numbers_with_a_right_checksum_are_refused() {
+    let (bytes, _) = encode();
+    for at in (0..bytes.len() - 12).filter(|at| at % 2 == 0) {
+        let mut hostile = bytes.clone();
+        hostile[at..at + 2].copy_from_slice(&[0xff, 0xff]);
+        let covered = hostile.len() - 8;
+        let checksum = crc32(&hostile[..covered]).to_be_bytes();
+        hostile[covered..covered + 4].copy_from_slice(&checksum);
+        if let Ok(meta) = MetaFile::parse(&hostile, crc32) {
+            assert!(meta.filter_ranges().all(|range| range.end <= hostile.len()));
+            assert_eq!(
+                meta.protection()
+                    .unwrap()
+                    .tables(meta.block_counts())
+                    .count(),
+                3
+            );
+        }
+    }
+}
+
+#[test]
+fn a_table_without_its_block_headers_cannot_be_described() {
+    let mut meta = sst_meta(2, b"");
+    meta.protection = None;
+    let tables = [(SequenceNumber(1), meta)];
+    let parts = MetaFileParts {
+        family: 0,
+        obsolete: &[],
+        tables: &tables,
+        live_metas: &[],
+        blobs: &[],
+    };
+    assert!(parts.encode(crc32).is_err());
+}

@@ -1,0 +1,35 @@
+//! What a reader must know about one table.
+
+use alloc::vec::Vec;
+
+use crate::TableFlags;
+use crate::block::BlockHeader;
+use crate::filter::FilterBytes;
+
+/// Description of one table: what a writer returns, a meta file keeps and a reader opens the table with.
+#[derive(Clone, Debug)]
+pub struct SstMeta {
+    /// Number of blocks, the index block included.
+    pub block_count: u16,
+    /// Hash of the first entry.
+    pub min_hash: u64,
+    /// Hash of the last entry.
+    pub max_hash: u64,
+    /// Length of the file in bytes.
+    pub file_size: u64,
+    /// Flags.
+    pub flags: TableFlags,
+    /// The filter, opaque; empty if there is none.
+    pub filter: FilterBytes,
+    /// What only our own meta files tell; `None` for a table of the original's.
+    pub protection: Option<TableProtection>,
+}
+
+/// What the protection section adds to the description of a table (FORMAT.md section 9).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TableProtection {
+    /// Number of entries.
+    pub entry_count: u64,
+    /// A copy of the header of every block, in order.
+    pub block_headers: Vec<BlockHeader>,
+}

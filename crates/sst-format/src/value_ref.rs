@@ -1,0 +1,259 @@
+//! Entry types and value references: what stands behind each key of a key block (FORMAT.md section 4).
+//!
+//! ```text
+//! type   value          reference
+//!    0   small          u16 block, u16 length, u32 offset in the block's uncompressed payload
+//!    1   blob           u32 blob number
+//!    2   tombstone      nothing
+//!    3   medium         u16 block: the value is its whole payload
+//! 8 + s  inline         the s bytes themselves
+//! ```
+//!
+//! The length of a reference follows from the type alone; [`EntryType::value_ref_len`] is the one place that says so.
+
+use alloc::vec::Vec;
+
+use crate::bytes::{u16_at, u32_at};
+use crate::limits::MAX_READABLE_INLINE_LEN;
+use crate::{BlobNumber, BlockIndex, FormatError, Structure};
+
+const SMALL: u8 = 0;
+const BLOB: u8 = 1;
+const DELETED: u8 = 2;
+const MEDIUM: u8 = 3;
+const INLINE: u8 = 8;
+
+const SMALL_LEN: usize = 8;
+
+/// A type byte that the format defines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EntryType(u8);
+
+impl EntryType {
+    /// Type of an entry whose value is a slice of a shared value block.
+    pub const SMALL: Self = Self(SMALL);
+    /// Type of an entry whose value is in a file of its own.
+    pub const BLOB: Self = Self(BLOB);
+    /// Type of a tombstone.
+    pub const DELETED: Self = Self(DELETED);
+    /// Type of an entry whose value is a whole block.
+    pub const MEDIUM: Self = Self(MEDIUM);
+
+    /// Type of an entry with an inline value of `len` bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError::TooLarge`] above 247 bytes.
+    pub fn inline(len: usize) -> Result<Self, FormatError> {
+        match u8::try_from(len) {
+            Ok(len) if usize::from(len) <= MAX_READABLE_INLINE_LEN => Ok(Self(INLINE + len)),
+            _ => Err(FormatError::TooLarge {
+                structure: Structure::ValueRef,
+                value: len as u64,
+                max: MAX_READABLE_INLINE_LEN as u64,
+            }),
+        }
+    }
+
+    /// The type a byte stands for.
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError::UnknownEntryType`].
+    pub const fn from_byte(byte: u8) -> Result<Self, FormatError> {
+        match byte {
+            SMALL..=MEDIUM | INLINE..=u8::MAX => Ok(Self(byte)),
+            found => Err(FormatError::UnknownEntryType { found }),
+        }
+    }
+
+    /// The byte that stands for the type.
+    #[must_use]
+    pub const fn to_byte(self) -> u8 {
+        self.0
+    }
+
+    /// Length of the value reference behind a key of this type, in bytes.
+    #[must_use]
+    #[inline]
+    pub const fn value_ref_len(self) -> usize {
+        match self.0 {
+            SMALL => SMALL_LEN,
+            BLOB => 4,
+            MEDIUM => 2,
+            inline @ INLINE.. => (inline - INLINE) as usize,
+            _ => 0,
+        }
+    }
+
+    /// Name of the type, without its length if it is inline: `small`, `blob`, `deleted`, `medium`, `inline`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self.0 {
+            SMALL => "small",
+            BLOB => "blob",
+            MEDIUM => "medium",
+            INLINE.. => "inline",
+            _ => "deleted",
+        }
+    }
+}
+
+/// What stands behind a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValueRef<'a> {
+    /// The value is a slice of the uncompressed payload of a shared value block.
+    Small {
+        /// The value block.
+        block: BlockIndex,
+        /// Length of the value in bytes.
+        len: u16,
+        /// Where the value starts, in bytes.
+        offset: u32,
+    },
+    /// The value is in a blob file.
+    Blob(BlobNumber),
+    /// There is no value: a tombstone.
+    Deleted,
+    /// The value is the whole uncompressed payload of a block.
+    Medium(BlockIndex),
+    /// The value itself.
+    Inline(&'a [u8]),
+}
+
+impl<'a> ValueRef<'a> {
+    /// The type byte that goes with the reference.
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError::TooLarge`] for an inline value over 247 bytes.
+    pub fn entry_type(&self) -> Result<EntryType, FormatError> {
+        Ok(match self {
+            Self::Small { .. } => EntryType::SMALL,
+            Self::Blob(_) => EntryType::BLOB,
+            Self::Deleted => EntryType::DELETED,
+            Self::Medium(_) => EntryType::MEDIUM,
+            Self::Inline(value) => EntryType::inline(value.len())?,
+        })
+    }
+
+    /// Appends the reference to `out`: as many bytes as [`EntryType::value_ref_len`] says.
+    #[inline]
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match *self {
+            Self::Small { block, len, offset } => {
+                let word = (u64::from(block.0) << 48) | (u64::from(len) << 32) | u64::from(offset);
+                out.extend_from_slice(&word.to_be_bytes());
+            }
+            Self::Blob(number) => out.extend_from_slice(&number.0.to_be_bytes()),
+            Self::Deleted => {}
+            Self::Medium(block) => out.extend_from_slice(&block.0.to_be_bytes()),
+            Self::Inline(value) => out.extend_from_slice(value),
+        }
+    }
+
+    /// The reference of an entry of type `entry_type`.
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError::WrongLen`] if the bytes are not exactly as many as the type needs.
+    #[inline]
+    pub fn parse(entry_type: EntryType, bytes: &'a [u8]) -> Result<Self, FormatError> {
+        let wrong_len = FormatError::WrongLen {
+            structure: Structure::ValueRef,
+            expected: entry_type.value_ref_len() as u64,
+            found: bytes.len() as u64,
+        };
+        if bytes.len() != entry_type.value_ref_len() {
+            return Err(wrong_len);
+        }
+        let value_ref = match entry_type.0 {
+            SMALL => (|| {
+                Some(Self::Small {
+                    block: BlockIndex(u16_at(bytes, 0)?),
+                    len: u16_at(bytes, 2)?,
+                    offset: u32_at(bytes, 4)?,
+                })
+            })(),
+            BLOB => u32_at(bytes, 0).map(|number| Self::Blob(BlobNumber(number))),
+            MEDIUM => u16_at(bytes, 0).map(|block| Self::Medium(BlockIndex(block))),
+            INLINE.. => Some(Self::Inline(bytes)),
+            _ => Some(Self::Deleted),
+        };
+        value_ref.ok_or(wrong_len)
+    }
+}
+
+/// The bytes of a small value within the uncompressed payload of its value block (FORMAT.md section 5).
+///
+/// # Errors
+///
+/// [`FormatError::ValueOutOfBounds`].
+#[inline]
+pub fn small_value(payload: &[u8], len: u16, offset: u32) -> Result<&[u8], FormatError> {
+    usize::try_from(offset)
+        .ok()
+        .and_then(|start| payload.get(start..)?.get(..usize::from(len)))
+        .ok_or(FormatError::ValueOutOfBounds {
+            offset,
+            len,
+            payload_len: payload.len() as u64,
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_round_trip() {
+        let cases: [(ValueRef<'_>, u8, &[u8]); 6] = [
+            (
+                ValueRef::Small {
+                    block: BlockIndex(0x0102),
+                    len: 0x0304,
+                    offset: 0x0506_0708,
+                },
+                0,
+                &[1, 2, 3, 4, 5, 6, 7, 8],
+            ),
+            (ValueRef::Blob(BlobNumber(0x0102_0304)), 1, &[1, 2, 3, 4]),
+            (ValueRef::Deleted, 2, &[]),
+            (ValueRef::Medium(BlockIndex(0x0102)), 3, &[1, 2]),
+            (ValueRef::Inline(&[]), 8, &[]),
+            (ValueRef::Inline(&[9; 247]), 255, &[9; 247]),
+        ];
+        for (value_ref, byte, bytes) in cases {
+            let entry_type = value_ref.entry_type().unwrap();
+            assert_eq!(entry_type.to_byte(), byte);
+            assert_eq!(EntryType::from_byte(byte), Ok(entry_type));
+            let mut encoded = Vec::new();
+            value_ref.encode(&mut encoded);
+            assert_eq!(encoded, bytes);
+            assert_eq!(ValueRef::parse(entry_type, bytes), Ok(value_ref));
+            let longer = [bytes, &[0]].concat();
+            assert!(ValueRef::parse(entry_type, &longer).is_err());
+        }
+    }
+
+    #[test]
+    fn undefined_types_are_refused() {
+        for byte in 4..8 {
+            assert_eq!(
+                EntryType::from_byte(byte),
+                Err(FormatError::UnknownEntryType { found: byte })
+            );
+        }
+        assert!(EntryType::inline(248).is_err());
+        assert!(EntryType::inline(1 << 40).is_err());
+    }
+
+    #[test]
+    fn small_values_stay_within_their_block() {
+        assert_eq!(small_value(b"abcdef", 3, 3).unwrap(), b"def");
+        assert_eq!(small_value(b"abcdef", 0, 6).unwrap(), b"");
+        assert!(small_value(b"abcdef", 4, 3).is_err());
+        assert!(small_value(b"abcdef", 0, 7).is_err());
+        assert!(small_value(b"abcdef", 1, u32::MAX).is_err());
+    }
+}
