@@ -54,15 +54,12 @@ impl BlockHeader {
     /// The header whose bytes these are. Every 8 bytes are a header.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; BLOCK_HEADER_LEN]) -> Self {
-        let word = u64::from_be_bytes(bytes);
-        let encoding = match (word >> 32) as u32 {
+        let [a, b, c, d, e, f, g, h] = bytes;
+        let encoding = match u32::from_be_bytes([a, b, c, d]) {
             0 => Encoding::Raw,
             uncompressed_len => Encoding::Lz4 { uncompressed_len },
         };
-        Self {
-            encoding,
-            checksum: word as u32,
-        }
+        Self { encoding, checksum: u32::from_be_bytes([e, f, g, h]) }
     }
 
     /// Appends the header to `out`.
@@ -102,10 +99,9 @@ impl BlockHeader {
             {
                 Ok(u64::from(uncompressed_len))
             }
-            Encoding::Lz4 { uncompressed_len } => Err(FormatError::ImpossibleRatio {
-                uncompressed_len,
-                stored_len,
-            }),
+            Encoding::Lz4 { uncompressed_len } => {
+                Err(FormatError::ImpossibleRatio { uncompressed_len, stored_len })
+            }
         }
     }
 
@@ -131,17 +127,9 @@ mod tests {
 
     #[test]
     fn header_round_trip_and_layout() {
-        let raw = BlockHeader {
-            encoding: Encoding::Raw,
-            checksum: 0x0102_0304,
-        };
+        let raw = BlockHeader { encoding: Encoding::Raw, checksum: 0x0102_0304 };
         assert_eq!(raw.to_bytes(), [0, 0, 0, 0, 1, 2, 3, 4]);
-        let lz4 = BlockHeader {
-            encoding: Encoding::Lz4 {
-                uncompressed_len: 0x2000,
-            },
-            ..raw
-        };
+        let lz4 = BlockHeader { encoding: Encoding::Lz4 { uncompressed_len: 0x2000 }, ..raw };
         assert_eq!(lz4.to_bytes(), [0, 0, 0x20, 0, 1, 2, 3, 4]);
         for header in [raw, lz4] {
             assert_eq!(BlockHeader::from_bytes(header.to_bytes()), header);
@@ -160,10 +148,7 @@ mod tests {
         assert_eq!(header(2550).payload_len(10), Ok(2550));
         assert_eq!(
             header(2551).payload_len(10),
-            Err(FormatError::ImpossibleRatio {
-                uncompressed_len: 2551,
-                stored_len: 10
-            })
+            Err(FormatError::ImpossibleRatio { uncompressed_len: 2551, stored_len: 10 })
         );
         assert!(BlockHeader::parse(&[0; 7]).is_err());
     }

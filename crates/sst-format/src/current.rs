@@ -46,17 +46,10 @@ impl Current {
             let computed = crc32(&sequence.to_be_bytes());
             if stored != computed {
                 let structure = Structure::Current;
-                return Err(FormatError::ChecksumMismatch {
-                    structure,
-                    stored,
-                    computed,
-                });
+                return Err(FormatError::ChecksumMismatch { structure, stored, computed });
             }
         }
-        Ok(Self {
-            sequence: SequenceNumber(sequence),
-            is_protected,
-        })
+        Ok(Self { sequence: SequenceNumber(sequence), is_protected })
     }
 }
 
@@ -65,9 +58,7 @@ mod tests {
     use super::*;
 
     fn crc32(bytes: &[u8]) -> u32 {
-        bytes
-            .iter()
-            .fold(1, |sum, &byte| sum * 31 + u32::from(byte))
+        bytes.iter().fold(1, |sum, &byte| sum * 31 + u32::from(byte))
     }
 
     #[test]
@@ -75,15 +66,9 @@ mod tests {
         let sequence = SequenceNumber(0x0102);
         let bytes = Current::encode(sequence, crc32);
         assert_eq!(bytes[..4], [0, 0, 1, 2]);
-        let ours = Current {
-            sequence,
-            is_protected: true,
-        };
+        let ours = Current { sequence, is_protected: true };
         assert_eq!(Current::parse(&bytes, crc32), Ok(ours));
-        let original = Current {
-            sequence,
-            is_protected: false,
-        };
+        let original = Current { sequence, is_protected: false };
         assert_eq!(Current::parse(&bytes[..4], crc32), Ok(original));
     }
 
@@ -95,10 +80,7 @@ mod tests {
         assert!(matches!(error, FormatError::ChecksumMismatch { .. }));
         for (bytes, json) in [(&b""[..], false), (b"12345", false), (b"{\"v\":1}", true)] {
             let len = bytes.len() as u64;
-            let expected = FormatError::UnknownRevision {
-                len,
-                looks_like_json: json,
-            };
+            let expected = FormatError::UnknownRevision { len, looks_like_json: json };
             assert_eq!(Current::parse(bytes, crc32), Err(expected));
         }
     }

@@ -161,25 +161,11 @@ pub enum FormatError {
 impl fmt::Display for FormatError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::TooShort {
-                structure,
-                needed,
-                available,
-            } => {
-                write!(
-                    f,
-                    "{structure} is cut short: needs {needed} bytes, has {available}"
-                )
+            Self::TooShort { structure, needed, available } => {
+                write!(f, "{structure} is cut short: needs {needed} bytes, has {available}")
             }
-            Self::WrongLen {
-                structure,
-                expected,
-                found,
-            } => {
-                write!(
-                    f,
-                    "{structure} has {found} bytes where its fields add up to {expected}"
-                )
+            Self::WrongLen { structure, expected, found } => {
+                write!(f, "{structure} has {found} bytes where its fields add up to {expected}")
             }
             Self::WrongKind { structure, found } => {
                 write!(f, "not a {structure}: its first byte is {found}")
@@ -194,66 +180,36 @@ impl fmt::Display for FormatError {
             }
             Self::UnknownEntryType { found } => write!(f, "unknown entry type {found}"),
             Self::NoSuchBlock { block, block_count } => {
-                write!(
-                    f,
-                    "refers to block {block} of a table of {block_count} blocks"
-                )
+                write!(f, "refers to block {block} of a table of {block_count} blocks")
             }
-            Self::ValueOutOfBounds {
-                offset,
-                len,
-                payload_len,
-            } => write!(
+            Self::ValueOutOfBounds { offset, len, payload_len } => write!(
                 f,
                 "value of {len} bytes at {offset} does not lie within its block of {payload_len} bytes"
             ),
-            Self::ImpossibleRatio {
-                uncompressed_len,
-                stored_len,
-            } => write!(
+            Self::ImpossibleRatio { uncompressed_len, stored_len } => write!(
                 f,
                 "{stored_len} stored bytes cannot decompress to the stated {uncompressed_len}"
             ),
             Self::WrongMagic { found } => {
-                write!(
-                    f,
-                    "not a meta file: it starts with {found:08x} instead of fe4ada4a"
-                )
+                write!(f, "not a meta file: it starts with {found:08x} instead of fe4ada4a")
             }
             Self::UnknownVersion { found } => {
                 write!(f, "protection section has unknown version {found}")
             }
-            Self::ChecksumMismatch {
-                structure,
-                stored,
-                computed,
-            } => write!(
+            Self::ChecksumMismatch { structure, stored, computed } => write!(
                 f,
                 "{structure} is damaged: its checksum is {computed:08x}, stored is {stored:08x}"
             ),
-            Self::UnknownRevision {
-                len,
-                looks_like_json: true,
-            } => write!(
+            Self::UnknownRevision { len, looks_like_json: true } => write!(
                 f,
                 "CURRENT has {len} bytes of JSON: the directory was written by a later revision of the format"
             ),
-            Self::UnknownRevision {
-                len,
-                looks_like_json: false,
-            } => write!(
+            Self::UnknownRevision { len, looks_like_json: false } => write!(
                 f,
                 "CURRENT has {len} bytes where 4 or 8 are expected: it is damaged or of another revision of the format"
             ),
-            Self::TooLarge {
-                structure,
-                value,
-                max,
-            } => {
-                write!(
-                    f,
-                    "{value} is too large for a {structure}: the highest is {max}"
-                )
+            Self::TooLarge { structure, value, max } => {
+                write!(f, "{value} is too large for a {structure}: the highest is {max}")
             }
         }
     }

@@ -62,22 +62,13 @@ impl FileName {
             return None;
         }
         let sequence = SequenceNumber(digits.parse().ok()?);
-        Some(Self {
-            sequence,
-            kind: FileKind::from_extension(extension)?,
-        })
+        Some(Self { sequence, kind: FileKind::from_extension(extension)? })
     }
 }
 
 impl fmt::Display for FileName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:0width$}.{}",
-            self.sequence.0,
-            self.kind.extension(),
-            width = DIGITS
-        )
+        write!(f, "{:0width$}.{}", self.sequence.0, self.kind.extension(), width = DIGITS)
     }
 }
 
@@ -95,10 +86,7 @@ mod tests {
             (99_999_999, FileKind::Del, "99999999.del"),
             (u32::MAX, FileKind::Blob, "4294967295.blob"),
         ] {
-            let file_name = FileName {
-                sequence: SequenceNumber(sequence),
-                kind,
-            };
+            let file_name = FileName { sequence: SequenceNumber(sequence), kind };
             assert_eq!(file_name.to_string(), name);
             assert_eq!(FileName::parse(name), Some(file_name));
         }

@@ -94,10 +94,7 @@ impl FilterBytes {
     #[must_use]
     pub fn new(owner: impl AsRef<[u8]> + Send + Sync + 'static) -> Self {
         let range = 0..owner.as_ref().len();
-        Self {
-            owner: Arc::new(owner),
-            range,
-        }
+        Self { owner: Arc::new(owner), range }
     }
 
     /// The bytes of `owner` in `range`, or `None` if it does not lie within them.
@@ -113,10 +110,7 @@ impl FilterBytes {
     /// The bytes. Empty if the owner has since shrunk below the range, which no owner of ours does.
     #[must_use]
     pub fn as_slice(&self) -> &[u8] {
-        (*self.owner)
-            .as_ref()
-            .get(self.range.clone())
-            .unwrap_or_default()
+        (*self.owner).as_ref().get(self.range.clone()).unwrap_or_default()
     }
 }
 

@@ -32,9 +32,7 @@ impl IndexBlockEncoder {
     /// An index over no key block yet.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            bytes: alloc::vec![INDEX_BLOCK_KIND],
-        }
+        Self { bytes: alloc::vec![INDEX_BLOCK_KIND] }
     }
 
     /// Adds the next key block. The first one's hash is not stored.
@@ -58,9 +56,7 @@ impl IndexBlockEncoder {
     /// [`FormatError::Empty`] without a key block.
     pub fn finish(self) -> Result<Vec<u8>, FormatError> {
         if self.bytes.len() < FIRST_LEN {
-            return Err(FormatError::Empty {
-                structure: Structure::IndexBlock,
-            });
+            return Err(FormatError::Empty { structure: Structure::IndexBlock });
         }
         Ok(self.bytes)
     }
@@ -90,11 +86,8 @@ impl<'a> IndexBlock<'a> {
     pub fn parse(payload: &'a [u8]) -> Result<Self, FormatError> {
         let structure = Structure::IndexBlock;
         let found = payload.len() as u64;
-        let too_short = FormatError::TooShort {
-            structure,
-            needed: FIRST_LEN as u64,
-            available: found,
-        };
+        let too_short =
+            FormatError::TooShort { structure, needed: FIRST_LEN as u64, available: found };
         match payload.first() {
             None => return Err(too_short),
             Some(&INDEX_BLOCK_KIND) => {}
@@ -104,16 +97,9 @@ impl<'a> IndexBlock<'a> {
         let entries = payload.get(FIRST_LEN..).ok_or(too_short)?;
         if !entries.len().is_multiple_of(ENTRY_LEN) {
             let expected = (FIRST_LEN + entries.len() / ENTRY_LEN * ENTRY_LEN) as u64;
-            return Err(FormatError::WrongLen {
-                structure,
-                expected,
-                found,
-            });
+            return Err(FormatError::WrongLen { structure, expected, found });
         }
-        Ok(Self {
-            first_block,
-            entries,
-        })
+        Ok(Self { first_block, entries })
     }
 
     /// Number of key blocks, at least 1.
@@ -138,10 +124,8 @@ impl<'a> IndexBlock<'a> {
     /// [`FormatError::NoSuchEntry`].
     #[inline]
     pub fn block(&self, i: usize) -> Result<BlockIndex, FormatError> {
-        let no_such_entry = FormatError::NoSuchEntry {
-            index: i as u64,
-            count: self.key_block_count() as u64,
-        };
+        let no_such_entry =
+            FormatError::NoSuchEntry { index: i as u64, count: self.key_block_count() as u64 };
         match i.checked_sub(1) {
             None => Ok(self.first_block),
             Some(entry) => entry
@@ -168,22 +152,12 @@ impl<'a> IndexBlock<'a> {
         let mut previous: Option<(Option<u64>, BlockIndex)> = None;
         for i in 0..self.key_block_count() {
             let (hash, block) = (self.first_hash(i), self.block(i)?);
-            if block
-                .0
-                .checked_add(1)
-                .is_none_or(|next| next >= block_count)
-            {
-                return Err(FormatError::NoSuchBlock {
-                    block: block.0,
-                    block_count,
-                });
+            if block.0.checked_add(1).is_none_or(|next| next >= block_count) {
+                return Err(FormatError::NoSuchBlock { block: block.0, block_count });
             }
             if previous.is_some_and(|(h, b)| b >= block || (h.is_some() && h >= hash)) {
                 let index = u32::try_from(i).unwrap_or(u32::MAX);
-                return Err(FormatError::OutOfOrder {
-                    structure: Structure::IndexBlock,
-                    index,
-                });
+                return Err(FormatError::OutOfOrder { structure: Structure::IndexBlock, index });
             }
             previous = Some((hash, block));
         }
@@ -210,14 +184,8 @@ mod tests {
         assert_eq!(bytes[..13], [0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 2, 0, 3]);
         let view = IndexBlock::parse(&bytes).unwrap();
         assert_eq!(view.key_block_count(), 3);
-        assert_eq!(
-            [view.first_hash(0), view.first_hash(1)],
-            [None, Some(0x0102)]
-        );
-        assert_eq!(
-            [view.first_hash(2), view.first_hash(3)],
-            [Some(0x0103), None]
-        );
+        assert_eq!([view.first_hash(0), view.first_hash(1)], [None, Some(0x0102)]);
+        assert_eq!([view.first_hash(2), view.first_hash(3)], [Some(0x0103), None]);
         assert_eq!(view.blocks().map(|b| b.0).collect::<Vec<_>>(), [1, 3, 4]);
         assert_eq!(view.block(2), Ok(BlockIndex(4)));
         assert!(view.block(3).is_err());

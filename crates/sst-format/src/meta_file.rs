@@ -131,11 +131,7 @@ impl MetaFileParts<'_> {
 
 fn count(len: usize) -> Result<u32, FormatError> {
     let max = u64::from(u32::MAX);
-    let too_large = FormatError::TooLarge {
-        structure: STRUCTURE,
-        value: len as u64,
-        max,
-    };
+    let too_large = FormatError::TooLarge { structure: STRUCTURE, value: len as u64, max };
     u32::try_from(len).map_err(|_| too_large)
 }
 
@@ -160,11 +156,8 @@ impl<'a> MetaFile<'a> {
     /// [`FormatError`] if the file is damaged or no meta file at all.
     pub fn parse(file: &'a [u8], crc32: Crc32) -> Result<Self, FormatError> {
         let available = file.len() as u64;
-        let too_short = |needed: u64| FormatError::TooShort {
-            structure: STRUCTURE,
-            needed,
-            available,
-        };
+        let too_short =
+            |needed: u64| FormatError::TooShort { structure: STRUCTURE, needed, available };
         let word = |at: usize| u32_at(file, at).ok_or(too_short(at as u64 + 4));
         let records = |at: usize, len: usize| {
             let bytes = u64::from(word(at)?) * len as u64;
@@ -185,14 +178,8 @@ impl<'a> MetaFile<'a> {
         let used_keys_at = tables_at + 4 + tables.len();
         let used_keys_end = word(used_keys_at)?;
         let filters_start = used_keys_at + 4;
-        let mut meta = Self {
-            family,
-            obsolete,
-            tables,
-            filters_start,
-            used_keys_end,
-            protection: None,
-        };
+        let mut meta =
+            Self { family, obsolete, tables, filters_start, used_keys_end, protection: None };
         meta.validate_filter_ends()?;
         let filters_end = filters_start as u64 + u64::from(used_keys_end);
         if filters_end > available {
@@ -207,17 +194,11 @@ impl<'a> MetaFile<'a> {
     }
 
     fn validate_filter_ends(&self) -> Result<(), FormatError> {
-        let ends = self
-            .tables()
-            .map(|table| table.filter_end)
-            .chain([self.used_keys_end]);
+        let ends = self.tables().map(|table| table.filter_end).chain([self.used_keys_end]);
         let mut previous = 0;
         for (index, end) in (0..).zip(ends) {
             if end < previous {
-                return Err(FormatError::OutOfOrder {
-                    structure: STRUCTURE,
-                    index,
-                });
+                return Err(FormatError::OutOfOrder { structure: STRUCTURE, index });
             }
             previous = end;
         }
@@ -232,18 +213,12 @@ impl<'a> MetaFile<'a> {
 
     /// Sequence numbers of tables of older meta files that this commit makes obsolete.
     pub fn obsolete(&self) -> impl ExactSizeIterator<Item = SequenceNumber> + 'a {
-        self.obsolete
-            .as_chunks()
-            .0
-            .iter()
-            .map(|word| SequenceNumber(u32::from_be_bytes(*word)))
+        self.obsolete.as_chunks().0.iter().map(|word| SequenceNumber(u32::from_be_bytes(*word)))
     }
 
     /// The tables described, oldest first.
     pub fn tables(&self) -> impl Iterator<Item = TableRecord> + 'a {
-        self.tables
-            .chunks_exact(TABLE_LEN)
-            .filter_map(TableRecord::parse)
+        self.tables.chunks_exact(TABLE_LEN).filter_map(TableRecord::parse)
     }
 
     /// Block counts of the tables described.

@@ -75,20 +75,12 @@ impl<'a> OffsetTable<'a> {
         let len = Self::len_of(block_count);
         if bytes.len() != len {
             let (expected, found) = (len as u64, bytes.len() as u64);
-            return Err(FormatError::WrongLen {
-                structure,
-                expected,
-                found,
-            });
+            return Err(FormatError::WrongLen { structure, expected, found });
         }
         let table = Self { bytes, block_count };
         let expected = u64::from(table.end(BlockIndex(block_count - 1))?) + len as u64;
         if expected != file_len {
-            return Err(FormatError::WrongLen {
-                structure,
-                expected,
-                found: file_len,
-            });
+            return Err(FormatError::WrongLen { structure, expected, found: file_len });
         }
         Ok(table)
     }
@@ -105,10 +97,8 @@ impl<'a> OffsetTable<'a> {
     ///
     /// [`FormatError::NoSuchBlock`].
     pub fn end(&self, block: BlockIndex) -> Result<u32, FormatError> {
-        u32_at(self.bytes, usize::from(block.0) * OFFSET_LEN).ok_or(FormatError::NoSuchBlock {
-            block: block.0,
-            block_count: self.block_count,
-        })
+        u32_at(self.bytes, usize::from(block.0) * OFFSET_LEN)
+            .ok_or(FormatError::NoSuchBlock { block: block.0, block_count: self.block_count })
     }
 
     /// Where a block lies in the file, its header included, in bytes.
@@ -124,10 +114,7 @@ impl<'a> OffsetTable<'a> {
         };
         if u64::from(start) + BLOCK_HEADER_LEN as u64 > u64::from(end) {
             let index = u32::from(block.0);
-            return Err(FormatError::OutOfOrder {
-                structure: Structure::OffsetTable,
-                index,
-            });
+            return Err(FormatError::OutOfOrder { structure: Structure::OffsetTable, index });
         }
         Ok(start..end)
     }
@@ -166,28 +153,14 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_refused() {
-        assert!(
-            OffsetTable::parse(&table(&[8, 15]), 2, 23)
-                .unwrap()
-                .validate()
-                .is_err()
-        );
+        assert!(OffsetTable::parse(&table(&[8, 15]), 2, 23).unwrap().validate().is_err());
         assert!(OffsetTable::parse(&table(&[8, 16]), 2, 25).is_err());
         assert!(OffsetTable::parse(&table(&[8]), 2, 12).is_err());
         assert!(OffsetTable::parse(&[], 0, 0).is_err());
-        for (file_len, last) in [
-            (0, 0),
-            (4, 4),
-            (4, 0),
-            (12, 9),
-            (13, 8),
-            (8 + 4 * 65536, 8),
-            (3, 9),
-        ] {
-            assert!(
-                recover_block_count(file_len, last).is_err(),
-                "{file_len} {last}"
-            );
+        for (file_len, last) in
+            [(0, 0), (4, 4), (4, 0), (12, 9), (13, 8), (8 + 4 * 65536, 8), (3, 9)]
+        {
+            assert!(recover_block_count(file_len, last).is_err(), "{file_len} {last}");
         }
     }
 }

@@ -71,16 +71,13 @@ pub(crate) fn encode<'a>(
         out.extend_from_slice(&meta.checksum.to_be_bytes());
     }
     for table in tables {
-        let (entry_count, headers) = table.protection.as_ref().map_or((0, &[][..]), |p| {
-            (p.entry_count, p.block_headers.as_slice())
-        });
+        let (entry_count, headers) = table
+            .protection
+            .as_ref()
+            .map_or((0, &[][..]), |p| (p.entry_count, p.block_headers.as_slice()));
         if headers.len() != usize::from(table.block_count) {
             let (expected, found) = (u64::from(table.block_count), headers.len() as u64);
-            return Err(FormatError::WrongLen {
-                structure: STRUCTURE,
-                expected,
-                found,
-            });
+            return Err(FormatError::WrongLen { structure: STRUCTURE, expected, found });
         }
         out.extend_from_slice(&entry_count.to_be_bytes());
         headers.iter().for_each(|header| header.encode(out));
@@ -100,11 +97,7 @@ pub(crate) fn encode<'a>(
 
 fn count(len: usize) -> Result<u32, FormatError> {
     let max = u64::from(u32::MAX);
-    let too_large = FormatError::TooLarge {
-        structure: STRUCTURE,
-        value: len as u64,
-        max,
-    };
+    let too_large = FormatError::TooLarge { structure: STRUCTURE, value: len as u64, max };
     u32::try_from(len).map_err(|_| too_large)
 }
 
@@ -128,11 +121,7 @@ pub struct ProtectedTable<'a> {
 impl<'a> ProtectedTable<'a> {
     /// The header of every block of the table, in order.
     pub fn block_headers(&self) -> impl ExactSizeIterator<Item = BlockHeader> + 'a {
-        self.headers
-            .as_chunks()
-            .0
-            .iter()
-            .map(|bytes| BlockHeader::from_bytes(*bytes))
+        self.headers.as_chunks().0.iter().map(|bytes| BlockHeader::from_bytes(*bytes))
     }
 }
 
@@ -147,45 +136,28 @@ impl<'a> ProtectionSection<'a> {
     ) -> Result<Self, FormatError> {
         let available = file.len().saturating_sub(start);
         let (section_end, checksum) = trailer(file, crc32)?;
-        let mut parts = Parts {
-            rest: file.get(start..section_end).unwrap_or_default(),
-            available,
-        };
+        let mut parts = Parts { rest: file.get(start..section_end).unwrap_or_default(), available };
         let stated = u32_at(file, section_end).map(u64::from);
         if stated != Some(parts.rest.len() as u64) {
             let found = parts.rest.len() as u64;
             let expected = stated.unwrap_or_default();
-            return Err(FormatError::WrongLen {
-                structure: STRUCTURE,
-                expected,
-                found,
-            });
+            return Err(FormatError::WrongLen { structure: STRUCTURE, expected, found });
         }
         let version = parts.u32()?;
         if version != PROTECTION_VERSION {
             return Err(FormatError::UnknownVersion { found: version });
         }
         let live_metas = parts.counted(LIVE_META_LEN)?;
-        let tables_len = block_counts
-            .map(|count| 8 + u64::from(count) * BLOCK_HEADER_LEN as u64)
-            .sum();
+        let tables_len =
+            block_counts.map(|count| 8 + u64::from(count) * BLOCK_HEADER_LEN as u64).sum();
         let tables = parts.take(tables_len)?;
         let blobs = parts.counted(BLOB_LEN)?;
         if !parts.rest.is_empty() {
             let found = (section_end - start) as u64;
             let expected = found - parts.rest.len() as u64;
-            return Err(FormatError::WrongLen {
-                structure: STRUCTURE,
-                expected,
-                found,
-            });
+            return Err(FormatError::WrongLen { structure: STRUCTURE, expected, found });
         }
-        Ok(Self {
-            live_metas,
-            tables,
-            blobs,
-            checksum,
-        })
+        Ok(Self { live_metas, tables, blobs, checksum })
     }
 
     /// The CRC-32 in the trailer: what later commits know this meta file by.
@@ -214,10 +186,7 @@ impl<'a> ProtectionSection<'a> {
             let headers_len = usize::from(count) * BLOCK_HEADER_LEN;
             let (headers, behind) = rest.get(8..)?.split_at_checked(headers_len)?;
             rest = behind;
-            Some(ProtectedTable {
-                entry_count,
-                headers,
-            })
+            Some(ProtectedTable { entry_count, headers })
         })
     }
 
@@ -235,29 +204,18 @@ impl<'a> ProtectionSection<'a> {
 /// Checks the trailer of a file: where it starts, and its checksum.
 fn trailer(file: &[u8], crc32: Crc32) -> Result<(usize, u32), FormatError> {
     let available = file.len() as u64;
-    let too_short = FormatError::TooShort {
-        structure: STRUCTURE,
-        needed: TRAILER_LEN as u64,
-        available,
-    };
+    let too_short =
+        FormatError::TooShort { structure: STRUCTURE, needed: TRAILER_LEN as u64, available };
     let (before_magic, magic) = file.split_last_chunk::<4>().ok_or(too_short)?;
     let (covered, stored) = before_magic.split_last_chunk::<4>().ok_or(too_short)?;
     let section_end = covered.len().checked_sub(4).ok_or(too_short)?;
     if *magic != PROTECTION_MAGIC {
         let expected = available - 4;
-        return Err(FormatError::WrongLen {
-            structure: STRUCTURE,
-            expected,
-            found: available,
-        });
+        return Err(FormatError::WrongLen { structure: STRUCTURE, expected, found: available });
     }
     let (stored, computed) = (u32::from_be_bytes(*stored), crc32(covered));
     if stored != computed {
-        return Err(FormatError::ChecksumMismatch {
-            structure: STRUCTURE,
-            stored,
-            computed,
-        });
+        return Err(FormatError::ChecksumMismatch { structure: STRUCTURE, stored, computed });
     }
     Ok((section_end, stored))
 }
@@ -270,15 +228,11 @@ struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     fn take(&mut self, len: u64) -> Result<&'a [u8], FormatError> {
-        let split = usize::try_from(len)
-            .ok()
-            .and_then(|len| self.rest.split_at_checked(len));
+        let split = usize::try_from(len).ok().and_then(|len| self.rest.split_at_checked(len));
         let available = self.available as u64;
         let (part, rest) = split.ok_or(FormatError::TooShort {
             structure: STRUCTURE,
-            needed: available
-                .saturating_add(len)
-                .saturating_sub(self.rest.len() as u64),
+            needed: available.saturating_add(len).saturating_sub(self.rest.len() as u64),
             available,
         })?;
         self.rest = rest;
@@ -286,8 +240,7 @@ impl<'a> Parts<'a> {
     }
 
     fn u32(&mut self) -> Result<u32, FormatError> {
-        self.take(4)
-            .map(|bytes| u32_at(bytes, 0).unwrap_or_default())
+        self.take(4).map(|bytes| u32_at(bytes, 0).unwrap_or_default())
     }
 
     /// A count, then that many records.

@@ -194,11 +194,7 @@ pub fn small_value(payload: &[u8], len: u16, offset: u32) -> Result<&[u8], Forma
     usize::try_from(offset)
         .ok()
         .and_then(|start| payload.get(start..)?.get(..usize::from(len)))
-        .ok_or(FormatError::ValueOutOfBounds {
-            offset,
-            len,
-            payload_len: payload.len() as u64,
-        })
+        .ok_or(FormatError::ValueOutOfBounds { offset, len, payload_len: payload.len() as u64 })
 }
 
 #[cfg(test)]
@@ -209,11 +205,7 @@ mod tests {
     fn references_round_trip() {
         let cases: [(ValueRef<'_>, u8, &[u8]); 6] = [
             (
-                ValueRef::Small {
-                    block: BlockIndex(0x0102),
-                    len: 0x0304,
-                    offset: 0x0506_0708,
-                },
+                ValueRef::Small { block: BlockIndex(0x0102), len: 0x0304, offset: 0x0506_0708 },
                 0,
                 &[1, 2, 3, 4, 5, 6, 7, 8],
             ),

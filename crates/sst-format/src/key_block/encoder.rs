@@ -37,13 +37,7 @@ impl<'out> KeyBlockEncoder<'out> {
                 Some((table, base))
             }
         };
-        Self {
-            out,
-            start,
-            expected_len,
-            hashes,
-            positions,
-        }
+        Self { out, start, expected_len, hashes, positions }
     }
 
     /// Appends the next entry.
@@ -64,10 +58,7 @@ impl<'out> KeyBlockEncoder<'out> {
             return;
         };
         let position = u32::try_from(self.out.len() - *base).unwrap_or(u32::MAX);
-        let slot = self
-            .out
-            .get_mut(*next_word..)
-            .and_then(<[u8]>::first_chunk_mut);
+        let slot = self.out.get_mut(*next_word..).and_then(<[u8]>::first_chunk_mut);
         if let (Some(slot), Ok(entry_type)) = (slot, value_ref.entry_type()) {
             *slot = variable::position_word(entry_type, position);
         }
@@ -83,15 +74,9 @@ impl<'out> KeyBlockEncoder<'out> {
     pub fn finish(self) -> Result<KeyBlockKind, FormatError> {
         let structure = Structure::KeyBlock;
         let found = (self.out.len() - self.start) as u64;
-        let table_is_full = self
-            .positions
-            .is_none_or(|(next_word, base)| next_word == base);
+        let table_is_full = self.positions.is_none_or(|(next_word, base)| next_word == base);
         if found != self.expected_len || !table_is_full {
-            return Err(FormatError::WrongLen {
-                structure,
-                expected: self.expected_len,
-                found,
-            });
+            return Err(FormatError::WrongLen { structure, expected: self.expected_len, found });
         }
         Ok(match self.positions {
             Some(_) => KeyBlockKind::Variable(self.hashes),

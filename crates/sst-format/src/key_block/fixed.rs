@@ -54,11 +54,8 @@ impl<'a> FixedKeyBlock<'a> {
     pub(super) fn parse(payload: &'a [u8], hashes: Hashes) -> Result<Self, FormatError> {
         let structure = Structure::KeyBlock;
         let found = payload.len() as u64;
-        let too_short = FormatError::TooShort {
-            structure,
-            needed: HEADER_LEN as u64,
-            available: found,
-        };
+        let too_short =
+            FormatError::TooShort { structure, needed: HEADER_LEN as u64, available: found };
         let (_, entry_count) = split_u8_u24(u32_at(payload, 0).ok_or(too_short)?);
         let &key_len = payload.get(4).ok_or(too_short)?;
         let entry_type = EntryType::from_byte(*payload.get(5).ok_or(too_short)?)?;
@@ -68,23 +65,9 @@ impl<'a> FixedKeyBlock<'a> {
         match entry_count {
             0 => Err(FormatError::Empty { structure }),
             // Entries of no bytes at all are tombstones of the empty key, of which there can be one.
-            2.. if stride == 0 => Err(FormatError::OutOfOrder {
-                structure,
-                index: 1,
-            }),
-            _ if expected != found => Err(FormatError::WrongLen {
-                structure,
-                expected,
-                found,
-            }),
-            _ => Ok(Self {
-                hashes,
-                entry_count,
-                key_len,
-                entry_type,
-                stride,
-                entries,
-            }),
+            2.. if stride == 0 => Err(FormatError::OutOfOrder { structure, index: 1 }),
+            _ if expected != found => Err(FormatError::WrongLen { structure, expected, found }),
+            _ => Ok(Self { hashes, entry_count, key_len, entry_type, stride, entries }),
         }
     }
 
@@ -142,11 +125,6 @@ impl<'a> FixedKeyBlock<'a> {
         let entry = self.entries.get(start..)?.get(..self.stride)?;
         let (hash, rest) = entry.split_at_checked(self.hashes.stored_len())?;
         let (key, value_ref) = rest.split_at_checked(usize::from(self.key_len))?;
-        Some(KeyEntry {
-            stored_hash: u64_at(hash, 0),
-            key,
-            entry_type: self.entry_type,
-            value_ref,
-        })
+        Some(KeyEntry { stored_hash: u64_at(hash, 0), key, entry_type: self.entry_type, value_ref })
     }
 }

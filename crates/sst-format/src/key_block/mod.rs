@@ -85,10 +85,7 @@ impl KeyBlockKind {
             3 => Self::Fixed(Hashes::Stored),
             4 => Self::Fixed(Hashes::Computed),
             found => {
-                return Err(FormatError::WrongKind {
-                    structure: Structure::KeyBlock,
-                    found,
-                });
+                return Err(FormatError::WrongKind { structure: Structure::KeyBlock, found });
             }
         })
     }
@@ -158,11 +155,7 @@ impl<'a> KeyBlock<'a> {
         let structure = Structure::KeyBlock;
         let kind = payload
             .first()
-            .ok_or(FormatError::TooShort {
-                structure,
-                needed: 1,
-                available: 0,
-            })
+            .ok_or(FormatError::TooShort { structure, needed: 1, available: 0 })
             .and_then(|&byte| KeyBlockKind::from_byte(byte))?;
         match kind {
             KeyBlockKind::Variable(hashes) => {
@@ -241,10 +234,7 @@ impl<'a> KeyBlock<'a> {
             entry.value_ref()?;
             let hash = entry.stored_hash.unwrap_or_else(|| hash_key(entry.key));
             if previous.is_some_and(|previous| previous > (hash, entry.key)) {
-                return Err(FormatError::OutOfOrder {
-                    structure: Structure::KeyBlock,
-                    index,
-                });
+                return Err(FormatError::OutOfOrder { structure: Structure::KeyBlock, index });
             }
             previous = Some((hash, entry.key));
         }

@@ -38,11 +38,7 @@ impl KeyBlockShape {
     #[inline]
     pub fn with_entry(&self, key_len: usize, entry_type: EntryType) -> Result<Self, FormatError> {
         let structure = Structure::KeyBlock;
-        let too_large = |value, max| FormatError::TooLarge {
-            structure,
-            value,
-            max,
-        };
+        let too_large = |value, max| FormatError::TooLarge { structure, value, max };
         if key_len > MAX_KEY_LEN {
             return Err(too_large(key_len as u64, MAX_KEY_LEN as u64));
         }
@@ -84,11 +80,8 @@ impl KeyBlockShape {
     #[must_use]
     #[inline]
     pub fn kind(&self) -> KeyBlockKind {
-        let hashes = if self.max_key_len > HASH_THRESHOLD {
-            Hashes::Stored
-        } else {
-            Hashes::Computed
-        };
+        let hashes =
+            if self.max_key_len > HASH_THRESHOLD { Hashes::Stored } else { Hashes::Computed };
         match self.fixed() {
             Some(_) => KeyBlockKind::Fixed(hashes),
             None => KeyBlockKind::Variable(hashes),

@@ -5,18 +5,13 @@ use crate::limits::{KEY_BLOCK_ENTRIES, KEY_BLOCK_SIZE, MAX_KEY_LEN, MAX_POSITION
 use crate::{BlobNumber, BlockIndex};
 
 fn hash_key(key: &[u8]) -> u64 {
-    key.iter()
-        .fold(0, |hash, &byte| hash << 8 | u64::from(byte))
+    key.iter().fold(0, |hash, &byte| hash << 8 | u64::from(byte))
 }
 
 fn shape_of(entries: &[(&[u8], ValueRef<'_>)]) -> KeyBlockShape {
-    entries
-        .iter()
-        .fold(KeyBlockShape::default(), |shape, (key, value_ref)| {
-            shape
-                .with_entry(key.len(), value_ref.entry_type().unwrap())
-                .unwrap()
-        })
+    entries.iter().fold(KeyBlockShape::default(), |shape, (key, value_ref)| {
+        shape.with_entry(key.len(), value_ref.entry_type().unwrap()).unwrap()
+    })
 }
 
 fn encode(entries: &[(&[u8], ValueRef<'_>)]) -> Vec<u8> {
@@ -53,11 +48,7 @@ fn check(entries: &[(&[u8], ValueRef<'_>)], kind: KeyBlockKind) -> Vec<u8> {
 
 const LONG: &[u8] = &[7; 33];
 const LONGER: &[u8] = &[8; 256];
-const SMALL: ValueRef<'static> = ValueRef::Small {
-    block: BlockIndex(1),
-    len: 2,
-    offset: 3,
-};
+const SMALL: ValueRef<'static> = ValueRef::Small { block: BlockIndex(1), len: 2, offset: 3 };
 
 #[test]
 fn all_kinds_round_trip() {
@@ -65,39 +56,20 @@ fn all_kinds_round_trip() {
     use KeyBlockKind::{Fixed, Variable};
     use ValueRef::{Blob, Deleted, Inline, Medium};
 
-    let bytes = check(
-        &[(b"a", Inline(b"x")), (b"b", Inline(b"y"))],
-        Fixed(Computed),
-    );
+    let bytes = check(&[(b"a", Inline(b"x")), (b"b", Inline(b"y"))], Fixed(Computed));
     assert_eq!(bytes, b"\x04\0\0\x02\x01\x09axby");
-    let bytes = check(
-        &[(b"a", Deleted), (b"bc", Medium(BlockIndex(9)))],
-        Variable(Computed),
-    );
+    let bytes = check(&[(b"a", Deleted), (b"bc", Medium(BlockIndex(9)))], Variable(Computed));
     assert_eq!(bytes, b"\x02\0\0\x02\x02\0\0\0\x03\0\0\x01abc\0\x09");
     check(&[(LONG, SMALL)], Fixed(Stored));
-    check(
-        &[(b"a", SMALL), (LONG, Blob(BlobNumber(4)))],
-        Variable(Stored),
-    );
+    check(&[(b"a", SMALL), (LONG, Blob(BlobNumber(4)))], Variable(Stored));
     check(&[(LONGER, SMALL)], Variable(Stored));
     check(&[(b"", Deleted)], Fixed(Computed));
-    check(
-        &[(b"a", Inline(b"x")), (b"b", Inline(b"yz"))],
-        Variable(Computed),
-    );
+    check(&[(b"a", Inline(b"x")), (b"b", Inline(b"yz"))], Variable(Computed));
 }
 
 #[test]
 fn damage_is_reported() {
-    for bad in [
-        &b""[..],
-        &[0],
-        &[5, 0, 0, 1],
-        &[4, 0, 0, 0, 0, 2],
-        &[2, 0, 0, 0],
-        &[2, 0, 0, 1],
-    ] {
+    for bad in [&b""[..], &[0], &[5, 0, 0, 1], &[4, 0, 0, 0, 0, 2], &[2, 0, 0, 0], &[2, 0, 0, 1]] {
         assert!(KeyBlock::parse(bad).is_err(), "{bad:?}");
     }
     // More tombstones of the empty key than there can be, in a block of six bytes.
@@ -107,18 +79,12 @@ fn damage_is_reported() {
     let mut variable = encode(&[(b"a", SMALL), (b"bc", ValueRef::Deleted)]);
     variable[4] = 7;
     let block = KeyBlock::parse(&variable).unwrap();
-    assert_eq!(
-        block.entry(0),
-        Err(FormatError::UnknownEntryType { found: 7 })
-    );
+    assert_eq!(block.entry(0), Err(FormatError::UnknownEntryType { found: 7 }));
     assert!(block.validate(hash_key).is_err());
     variable[4] = 0;
     variable[11] = 7;
     let block = KeyBlock::parse(&variable).unwrap();
-    assert_eq!(
-        block.entry(0),
-        Err(FormatError::EntryOutOfBounds { index: 0 })
-    );
+    assert_eq!(block.entry(0), Err(FormatError::EntryOutOfBounds { index: 0 }));
     variable[11] = 200;
     let block = KeyBlock::parse(&variable).unwrap();
     assert!(block.entry(0).is_err() && block.entry(1).is_err());
@@ -135,22 +101,10 @@ fn bytes_of_no_entry_are_found() {
 #[test]
 fn order_is_validated() {
     let in_order = encode(&[(b"a", SMALL), (b"b", SMALL), (b"b", SMALL)]);
-    KeyBlock::parse(&in_order)
-        .unwrap()
-        .validate(hash_key)
-        .unwrap();
+    KeyBlock::parse(&in_order).unwrap().validate(hash_key).unwrap();
     let out_of_order = encode(&[(b"b", SMALL), (b"a", SMALL)]);
-    let error = KeyBlock::parse(&out_of_order)
-        .unwrap()
-        .validate(hash_key)
-        .unwrap_err();
-    assert_eq!(
-        error,
-        FormatError::OutOfOrder {
-            structure: Structure::KeyBlock,
-            index: 1
-        }
-    );
+    let error = KeyBlock::parse(&out_of_order).unwrap().validate(hash_key).unwrap_err();
+    assert_eq!(error, FormatError::OutOfOrder { structure: Structure::KeyBlock, index: 1 });
 }
 
 #[test]
@@ -186,17 +140,10 @@ fn a_block_is_full_at_its_limits() {
 fn the_encoding_has_limits() {
     let none = KeyBlockShape::default();
     assert!(none.with_entry(MAX_KEY_LEN, EntryType::DELETED).is_ok());
-    assert!(
-        none.with_entry(MAX_KEY_LEN + 1, EntryType::DELETED)
-            .is_err()
-    );
+    assert!(none.with_entry(MAX_KEY_LEN + 1, EntryType::DELETED).is_err());
     // The second entry starts behind the first: its 8-byte hash, its key and its reference.
-    let first = none
-        .with_entry(MAX_POSITION as usize - 16, EntryType::SMALL)
-        .unwrap();
+    let first = none.with_entry(MAX_POSITION as usize - 16, EntryType::SMALL).unwrap();
     assert!(first.with_entry(1, EntryType::SMALL).is_ok());
-    let first = none
-        .with_entry(MAX_POSITION as usize - 15, EntryType::SMALL)
-        .unwrap();
+    let first = none.with_entry(MAX_POSITION as usize - 15, EntryType::SMALL).unwrap();
     assert!(first.with_entry(1, EntryType::SMALL).is_err());
 }

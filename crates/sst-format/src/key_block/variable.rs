@@ -52,11 +52,7 @@ impl<'a> VariableKeyBlock<'a> {
     pub(super) fn parse(payload: &'a [u8], hashes: Hashes) -> Result<Self, FormatError> {
         let structure = Structure::KeyBlock;
         let available = payload.len() as u64;
-        let too_short = |needed| FormatError::TooShort {
-            structure,
-            needed,
-            available,
-        };
+        let too_short = |needed| FormatError::TooShort { structure, needed, available };
         let word = u32_at(payload, 0).ok_or(too_short(HEADER_LEN as u64))?;
         let (_, entry_count) = split_u8_u24(word);
         if entry_count == 0 {
@@ -67,12 +63,7 @@ impl<'a> VariableKeyBlock<'a> {
             .get(HEADER_LEN..)
             .and_then(|rest| rest.split_at_checked(positions_len))
             .ok_or(too_short((HEADER_LEN + positions_len) as u64))?;
-        Ok(Self {
-            hashes,
-            entry_count,
-            positions,
-            entries,
-        })
+        Ok(Self { hashes, entry_count, positions, entries })
     }
 
     /// Whether hashes are stored.
@@ -105,8 +96,7 @@ impl<'a> VariableKeyBlock<'a> {
             Some((_, next)) => next,
             None => self.entries.len(),
         };
-        self.split(start, end, entry_type)
-            .ok_or(FormatError::EntryOutOfBounds { index: i })
+        self.split(start, end, entry_type).ok_or(FormatError::EntryOutOfBounds { index: i })
     }
 
     /// Type byte and position of entry `i`, or `None` past the last one.
@@ -123,12 +113,7 @@ impl<'a> VariableKeyBlock<'a> {
         let (hash, rest) = entry.split_at_checked(self.hashes.stored_len())?;
         let key_len = rest.len().checked_sub(entry_type.value_ref_len())?;
         let (key, value_ref) = rest.split_at_checked(key_len)?;
-        Some(KeyEntry {
-            stored_hash: u64_at(hash, 0),
-            key,
-            entry_type,
-            value_ref,
-        })
+        Some(KeyEntry { stored_hash: u64_at(hash, 0), key, entry_type, value_ref })
     }
 
     /// Whether the first entry starts right behind the position table, as every writer has it. Anything between would

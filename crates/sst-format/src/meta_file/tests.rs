@@ -8,18 +8,13 @@ use crate::{BlobNumber, TableProtection};
 
 /// A stand-in for CRC-32 that every bit of the input changes (FNV-1a).
 fn crc32(bytes: &[u8]) -> u32 {
-    bytes.iter().fold(0x811c_9dc5, |sum: u32, &byte| {
-        (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    })
+    bytes
+        .iter()
+        .fold(0x811c_9dc5, |sum: u32, &byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
 fn header(n: u32) -> BlockHeader {
-    BlockHeader {
-        encoding: Encoding::Lz4 {
-            uncompressed_len: n,
-        },
-        checksum: n * 3,
-    }
+    BlockHeader { encoding: Encoding::Lz4 { uncompressed_len: n }, checksum: n * 3 }
 }
 
 fn sst_meta(block_count: u16, filter: &'static [u8]) -> SstMeta {
@@ -40,10 +35,7 @@ fn sst_meta(block_count: u16, filter: &'static [u8]) -> SstMeta {
 const BLOB: BlobRecord = BlobRecord {
     number: BlobNumber(3),
     file_size: 0x0102_0304_0506,
-    header: BlockHeader {
-        encoding: Encoding::Raw,
-        checksum: 9,
-    },
+    header: BlockHeader { encoding: Encoding::Raw, checksum: 9 },
 };
 
 fn encode() -> (Vec<u8>, u32) {
@@ -57,14 +49,8 @@ fn encode() -> (Vec<u8>, u32) {
         obsolete: &[SequenceNumber(1)],
         tables: &tables,
         live_metas: &[
-            LiveMeta {
-                sequence: SequenceNumber(2),
-                checksum: 0xabcd,
-            },
-            LiveMeta {
-                sequence: SequenceNumber(7),
-                checksum: 0,
-            },
+            LiveMeta { sequence: SequenceNumber(2), checksum: 0xabcd },
+            LiveMeta { sequence: SequenceNumber(7), checksum: 0 },
         ],
         blobs: &[BLOB],
     }
@@ -82,10 +68,7 @@ fn everything_written_is_read_back() {
     let sequences: Vec<u32> = meta.tables().map(|table| table.sequence.0).collect();
     assert_eq!(sequences, [4, 5, 6]);
     let first = meta.tables().next().unwrap();
-    assert_eq!(
-        (first.min_hash, first.max_hash, first.file_size),
-        (1, u64::MAX, 1 << 33)
-    );
+    assert_eq!((first.min_hash, first.max_hash, first.file_size), (1, u64::MAX, 1 << 33));
     assert_eq!(first.flags, TableFlags::FRESH);
     let filters: Vec<&[u8]> = meta.filter_ranges().map(|range| &bytes[range]).collect();
     assert_eq!(filters, [&b"first"[..], b"", b"third!"]);
@@ -93,10 +76,7 @@ fn everything_written_is_read_back() {
 
     let protection = meta.protection().unwrap();
     assert_eq!(protection.checksum(), checksum);
-    let live: Vec<_> = protection
-        .live_metas()
-        .map(|m| (m.sequence.0, m.checksum))
-        .collect();
+    let live: Vec<_> = protection.live_metas().map(|m| (m.sequence.0, m.checksum)).collect();
     assert_eq!(live, [(2, 0xabcd), (7, 0)]);
     assert_eq!(protection.blobs().collect::<Vec<_>>(), [BLOB]);
     let tables: Vec<Vec<BlockHeader>> = protection
@@ -108,11 +88,7 @@ fn everything_written_is_read_back() {
         .collect();
     assert_eq!(
         tables,
-        [
-            vec![header(1), header(2)],
-            vec![header(1), header(2), header(3)],
-            vec![header(1)]
-        ]
+        [vec![header(1), header(2)], vec![header(1), header(2), header(3)], vec![header(1)]]
     );
 }
 
@@ -124,10 +100,7 @@ fn every_flipped_bit_and_every_other_length_is_found() {
         damaged[bit / 8] ^= 1 << (bit % 8);
         assert!(MetaFile::parse(&damaged, crc32).is_err(), "bit {bit}");
     }
-    let filters_end = MetaFile::parse(&bytes, crc32)
-        .unwrap()
-        .used_keys_range()
-        .end;
+    let filters_end = MetaFile::parse(&bytes, crc32).unwrap().used_keys_range().end;
     for len in 0..bytes.len() {
         let parsed = MetaFile::parse(&bytes[..len], crc32);
         match parsed {
@@ -151,13 +124,7 @@ fn hostile_numbers_with_a_right_checksum_are_refused() {
         hostile[covered..covered + 4].copy_from_slice(&checksum);
         if let Ok(meta) = MetaFile::parse(&hostile, crc32) {
             assert!(meta.filter_ranges().all(|range| range.end <= hostile.len()));
-            assert_eq!(
-                meta.protection()
-                    .unwrap()
-                    .tables(meta.block_counts())
-                    .count(),
-                3
-            );
+            assert_eq!(meta.protection().unwrap().tables(meta.block_counts()).count(), 3);
         }
     }
 }
@@ -167,12 +134,7 @@ fn a_table_without_its_block_headers_cannot_be_described() {
     let mut meta = sst_meta(2, b"");
     meta.protection = None;
     let tables = [(SequenceNumber(1), meta)];
-    let parts = MetaFileParts {
-        family: 0,
-        obsolete: &[],
-        tables: &tables,
-        live_metas: &[],
-        blobs: &[],
-    };
+    let parts =
+        MetaFileParts { family: 0, obsolete: &[], tables: &tables, live_metas: &[], blobs: &[] };
     assert!(parts.encode(crc32).is_err());
 }
