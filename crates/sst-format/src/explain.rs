@@ -1,1 +1,176 @@
-//! An annotated dump of any structure.
+//! An annotated dump of any structure: offset, bytes in hex, what they mean (feature `explain`).
+//!
+//! ```text
+//! key block, 24 bytes
+//!   0000  02                       kind 2: variable
+//!   0001  00 00 01                 entries: 1
+//! position table
+//!   0004  0b 00 00 00              entry 0: inline of 3 bytes, starts at 0008
+//! entry 0
+//!   0008  6b 65 79                 key, 3 bytes: "key"
+//!   000b  6f 6e 65                 value, inline, 3 bytes: "one"
+//! ```
+//!
+//! `sst inspect --explain` prints these dumps, and they are the golden text of this crate's tests. Fields come in the
+//! order of the bytes, none is left out: the hex columns of an unshortened dump, strung together, are the input.
+//!
+//! No sequence of bytes makes [`explain`] panic. It goes as far as it can, then states the error and lists what is
+//! left as it is. Long fields and long runs of records are shortened, see [`ExplainOptions`].
+
+use core::fmt;
+
+use crate::{Crc32, FormatError};
+
+mod blocks;
+mod dump;
+mod key_block;
+mod meta_file;
+
+use dump::{Dump, Stop};
+
+/// What some bytes are to be read as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Subject<'a> {
+    /// A block of a table as it is stored, header included. The payload is not taken apart.
+    Block,
+    /// The uncompressed payload of a key block of any kind.
+    KeyBlock,
+    /// The payload of an index block.
+    IndexBlock {
+        /// Number of blocks of its table, itself included.
+        block_count: u16,
+    },
+    /// The uncompressed payload of a value block.
+    ValueBlock {
+        /// The values in it as far as they are known, in the order of their offsets.
+        values: &'a [ValueSlice],
+    },
+    /// The offset table of a table. [`ExplainOptions::base`] must be where it starts in the file.
+    OffsetTable,
+    /// A whole meta file, with or without protection section.
+    MetaFile,
+    /// The whole file `CURRENT`.
+    Current,
+    /// A whole blob file. The payload is not taken apart.
+    Blob,
+}
+
+/// Where a value lies in the uncompressed payload of its value block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ValueSlice {
+    /// Where it starts, in bytes.
+    pub offset: u32,
+    /// Its length in bytes.
+    pub len: u32,
+}
+
+/// How much [`explain`] prints, and what it may compute.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct ExplainOptions {
+    /// Offset of the first byte in its file: where the offset column starts. Default 0.
+    pub base: u64,
+    /// Bytes shown of one field; the rest is only counted. Default 64.
+    pub max_bytes: usize,
+    /// Records shown of one run, at least 2: the first ones and the last one. The rest is only counted. Default 16.
+    pub max_records: usize,
+    /// CRC-32, to tell whether checksums match. Default: none, and they are shown without comment.
+    pub crc32: Option<Crc32>,
+    /// XXH3-64, to show the hashes of keys in blocks that don't store them, and to check their order. Default: none.
+    pub hash_key: Option<fn(&[u8]) -> u64>,
+}
+
+impl Default for ExplainOptions {
+    fn default() -> Self {
+        Self { base: 0, max_bytes: 64, max_records: 16, crc32: None, hash_key: None }
+    }
+}
+
+impl ExplainOptions {
+    /// Shortens nothing.
+    #[must_use]
+    pub const fn full(mut self) -> Self {
+        self.max_bytes = usize::MAX;
+        self.max_records = usize::MAX;
+        self
+    }
+
+    /// Sets [`ExplainOptions::base`].
+    #[must_use]
+    pub const fn base(mut self, base: u64) -> Self {
+        self.base = base;
+        self
+    }
+
+    /// Sets [`ExplainOptions::max_bytes`] and [`ExplainOptions::max_records`].
+    #[must_use]
+    pub const fn limits(mut self, max_bytes: usize, max_records: usize) -> Self {
+        self.max_bytes = max_bytes;
+        self.max_records = max_records;
+        self
+    }
+
+    /// Sets [`ExplainOptions::crc32`].
+    #[must_use]
+    pub const fn crc32(mut self, crc32: Crc32) -> Self {
+        self.crc32 = Some(crc32);
+        self
+    }
+
+    /// Sets [`ExplainOptions::hash_key`].
+    #[must_use]
+    pub const fn hash_key(mut self, hash_key: fn(&[u8]) -> u64) -> Self {
+        self.hash_key = Some(hash_key);
+        self
+    }
+}
+
+/// Writes an annotated dump of `bytes` to `out`, and returns what is wrong with them, if anything is.
+///
+/// The error is part of the dump too, as its line `error: …`.
+///
+/// # Errors
+///
+/// Only those of `out`.
+///
+/// # Example
+///
+/// ```
+/// use sst_format::explain::{ExplainOptions, Subject, explain};
+///
+/// let mut text = String::new();
+/// let damage = explain(Subject::Current, &[0, 0, 0, 7], &ExplainOptions::default(), &mut text)?;
+/// assert_eq!(damage, None);
+/// assert!(text.contains("committed sequence number 7"));
+/// # Ok::<(), std::fmt::Error>(())
+/// ```
+pub fn explain(
+    subject: Subject<'_>,
+    bytes: &[u8],
+    options: &ExplainOptions,
+    out: &mut dyn fmt::Write,
+) -> Result<Option<FormatError>, fmt::Error> {
+    let mut dump = Dump::new(bytes, options, out);
+    let result = match subject {
+        Subject::Block => blocks::block(&mut dump, "block"),
+        Subject::KeyBlock => key_block::key_block(&mut dump),
+        Subject::IndexBlock { block_count } => blocks::index_block(&mut dump, block_count),
+        Subject::ValueBlock { values } => blocks::value_block(&mut dump, values),
+        Subject::OffsetTable => blocks::offset_table(&mut dump),
+        Subject::MetaFile => meta_file::meta_file(&mut dump),
+        Subject::Current => blocks::current(&mut dump),
+        Subject::Blob => blocks::block(&mut dump, "blob"),
+    };
+    match result {
+        Ok(()) => Ok(None),
+        Err(Stop::Write(error)) => Err(error),
+        Err(Stop::Format(error)) => {
+            dump.error(error)?;
+            Ok(Some(error))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,27 @@
+#![doc = include_str!("../README.md")]
 
+mod block_cache;
+mod block_directory;
+mod blocks;
+mod cursor;
+mod error;
+mod hash;
+mod lookup;
+mod matches;
+mod options;
+mod search;
+mod set;
+mod slice;
+mod source;
+mod static_sorted_file;
+
+pub use block_cache::BlockCache;
+pub use cursor::{Cursor, Iter, IterEntry};
+pub use error::{Corruption, FileLabel, ReadError};
+pub use hash::hash_key;
+pub use lookup::{EntryValue, Lookup};
+pub use matches::Matches;
+pub use options::{Access, ReaderOptions};
+pub use set::{Catalog, CatalogTable, SetIter, SstSet};
+pub use slice::Slice;
+pub use static_sorted_file::StaticSortedFile;

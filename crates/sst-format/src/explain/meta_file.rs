@@ -1,0 +1,202 @@
+//! Dumps of meta files, with their protection section.
+
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use super::blocks::{PayloadSize, checksum};
+use super::dump::{Dump, Stop, count};
+use crate::block::BLOCK_HEADER_LEN;
+use crate::bytes::{u16_at, u32_at};
+use crate::file_name::{FileKind, FileName};
+use crate::meta_file::{META_MAGIC, MetaFile};
+use crate::protection::{PROTECTION_MAGIC, PROTECTION_VERSION};
+use crate::{FormatError, SequenceNumber, Structure, TableFlags};
+
+/// Length of what a meta file says of one table, in bytes.
+const TABLE_LEN: usize = 38;
+
+/// What later parts of a meta file need to know of a table.
+struct Table {
+    name: FileName,
+    block_count: u16,
+    filter_end: u32,
+}
+
+pub(super) fn meta_file(dump: &mut Dump<'_, '_>) -> Result<(), Stop> {
+    let structure = Structure::MetaFile;
+    dump.title("meta file", structure)?;
+    let found = dump.peek_u32()?;
+    if found != META_MAGIC {
+        return Err(FormatError::WrongMagic { found }.into());
+    }
+    dump.field(4, format_args!("magic"))?;
+    let family = dump.peek_u32()?;
+    dump.field(4, format_args!("family {family}"))?;
+    let obsolete = dump.peek_u32()?;
+    dump.field(4, format_args!("obsolete tables: {obsolete}"))?;
+    dump.fixed_records(u64::from(obsolete), "obsolete tables", 4, |dump, _| {
+        let name = file_name(dump.peek_u32()?, FileKind::Sst);
+        dump.field(4, format_args!("{name}"))
+    })?;
+    let table_count = dump.peek_u32()?;
+    dump.field(4, format_args!("tables: {table_count}"))?;
+    let tables = tables(dump, table_count)?;
+    let used_keys_end = dump.peek_u32()?;
+    dump.heading(format_args!("filters"))?;
+    dump.field(4, format_args!("used-keys filter ends at {used_keys_end} of the filter area"))?;
+    filters(dump, &tables, used_keys_end)?;
+    if dump.rest().is_empty() {
+        dump.heading(format_args!("no protection section: the original's"))?;
+    } else {
+        protection(dump, &tables)?;
+    }
+    if let Some(crc32) = dump.options().crc32 {
+        MetaFile::parse(dump.all(), crc32)?;
+    }
+    Ok(())
+}
+
+fn file_name(sequence: u32, kind: FileKind) -> FileName {
+    FileName { sequence: SequenceNumber(sequence), kind }
+}
+
+fn tables(dump: &mut Dump<'_, '_>, table_count: u32) -> Result<Vec<Table>, Stop> {
+    let len = u64::from(table_count) * TABLE_LEN as u64;
+    let list = dump.peek(usize::try_from(len).unwrap_or(usize::MAX))?;
+    let tables = list.chunks_exact(TABLE_LEN).filter_map(|record| {
+        Some(Table {
+            name: file_name(u32_at(record, 0)?, FileKind::Sst),
+            block_count: u16_at(record, 4)?,
+            filter_end: u32_at(record, 34)?,
+        })
+    });
+    dump.fixed_records(u64::from(table_count), "tables", TABLE_LEN, |dump, i| {
+        dump.heading(format_args!("table {i}"))?;
+        let name = file_name(dump.peek_u32()?, FileKind::Sst);
+        dump.field(4, format_args!("{name}"))?;
+        let blocks = dump.peek_u16()?;
+        dump.field(2, format_args!("blocks: {blocks}"))?;
+        dump.field(8, format_args!("lowest hash"))?;
+        dump.field(8, format_args!("highest hash"))?;
+        let size = dump.peek_u64()?;
+        dump.field(8, format_args!("file size: {}", count(size, "byte")))?;
+        let flags = TableFlags(dump.peek_u32()?);
+        dump.field(4, format_args!("{flags}"))?;
+        let end = dump.peek_u32()?;
+        dump.field(4, format_args!("its filter ends at {end} of the filter area"))
+    })?;
+    Ok(tables.collect())
+}
+
+fn filters(dump: &mut Dump<'_, '_>, tables: &[Table], used_keys_end: u32) -> Result<(), Stop> {
+    let start_of = |i: u64| {
+        let before = usize::try_from(i).ok().and_then(|i| tables.get(i.checked_sub(1)?));
+        before.map_or(0, |table| table.filter_end)
+    };
+    let len_of = |start: u32, end: u32, index: u64| {
+        let index = u32::try_from(index).unwrap_or(u32::MAX);
+        let out_of_order = FormatError::OutOfOrder { structure: Structure::MetaFile, index };
+        end.checked_sub(start).ok_or(out_of_order)
+    };
+    let table_count = tables.len() as u64;
+    dump.records(
+        table_count,
+        "filters",
+        |_, range| len_of(start_of(range.start), start_of(range.end), range.start).map(u64::from),
+        |dump, i| {
+            let len = len_of(start_of(i), start_of(i + 1), i)?;
+            let name = usize::try_from(i).ok().and_then(|i| tables.get(i)).map(|table| table.name);
+            match name {
+                Some(name) if len > 0 => {
+                    dump.heading(format_args!("filter of {name}, {}", count(len.into(), "byte")))?;
+                }
+                _ => {}
+            }
+            dump.content(len as usize)
+        },
+    )?;
+    let len = len_of(start_of(table_count), used_keys_end, table_count)?;
+    if len > 0 {
+        dump.heading(format_args!("used-keys filter, {}", count(len.into(), "byte")))?;
+    }
+    dump.content(len as usize)
+}
+
+fn protection(dump: &mut Dump<'_, '_>, tables: &[Table]) -> Result<(), Stop> {
+    let structure = Structure::ProtectionSection;
+    dump.structure(structure);
+    let start = dump.at();
+    dump.heading(format_args!("protection section, {}", count(dump.rest().len() as u64, "byte")))?;
+    let version = dump.peek_u32()?;
+    if version != PROTECTION_VERSION {
+        return Err(FormatError::UnknownVersion { found: version }.into());
+    }
+    dump.field(4, format_args!("version {version}"))?;
+    let live = dump.peek_u32()?;
+    dump.field(4, format_args!("live meta files: {live}"))?;
+    dump.fixed_records(u64::from(live), "meta files", 8, |dump, _| {
+        let name = file_name(dump.peek_u32()?, FileKind::Meta);
+        dump.field(4, format_args!("{name}"))?;
+        match dump.peek_u32()? {
+            0 => dump.field(4, format_args!("no CRC-32: this file")),
+            _ => dump.field(4, format_args!("CRC-32 in its trailer")),
+        }
+    })?;
+    protected_tables(dump, tables)?;
+    let blobs = dump.peek_u32()?;
+    dump.heading(format_args!("blobs"))?;
+    dump.field(4, format_args!("blobs: {blobs}"))?;
+    dump.fixed_records(u64::from(blobs), "blobs", 12 + BLOCK_HEADER_LEN, |dump, _| {
+        let name = file_name(dump.peek_u32()?, FileKind::Blob);
+        dump.field(4, format_args!("{name}"))?;
+        let size = dump.peek_u64()?;
+        dump.field(8, format_args!("file size: {}", count(size, "byte")))?;
+        let header = PayloadSize(dump.peek_u32()?);
+        dump.field(BLOCK_HEADER_LEN, format_args!("its header: {header}, CRC-32"))
+    })?;
+    trailer(dump, start)
+}
+
+fn protected_tables(dump: &mut Dump<'_, '_>, tables: &[Table]) -> Result<(), Stop> {
+    let len = |_: &Dump<'_, '_>, range: Range<u64>| {
+        let index = |i: u64| usize::try_from(i).unwrap_or(usize::MAX);
+        let skipped = tables.get(index(range.start)..index(range.end)).unwrap_or_default();
+        let len_of = |table: &Table| 8 + u64::from(table.block_count) * BLOCK_HEADER_LEN as u64;
+        Ok(skipped.iter().map(len_of).sum())
+    };
+    dump.records(tables.len() as u64, "tables", len, |dump, i| {
+        let Some(table) = usize::try_from(i).ok().and_then(|i| tables.get(i)) else {
+            return Ok(());
+        };
+        dump.heading(format_args!("blocks of {}", table.name))?;
+        let entries = dump.peek_u64()?;
+        dump.field(8, format_args!("entries: {entries}"))?;
+        let blocks = u64::from(table.block_count);
+        dump.fixed_records(blocks, "blocks", BLOCK_HEADER_LEN, |dump, block| {
+            let header = PayloadSize(dump.peek_u32()?);
+            dump.field(BLOCK_HEADER_LEN, format_args!("header of block {block}: {header}, CRC-32"))
+        })
+    })
+}
+
+fn trailer(dump: &mut Dump<'_, '_>, start: usize) -> Result<(), Stop> {
+    let structure = Structure::ProtectionSection;
+    dump.heading(format_args!("trailer"))?;
+    let (stated, actual) = (u64::from(dump.peek_u32()?), (dump.at() - start) as u64);
+    dump.field(4, format_args!("length of the section before this: {stated}"))?;
+    let covered = dump.all().get(..dump.at()).unwrap_or_default();
+    let stored = dump.peek_u32()?;
+    let checked = checksum(dump, stored, covered, structure)?;
+    checked?;
+    if dump.peek(4)? == PROTECTION_MAGIC {
+        dump.field(4, format_args!("\"SSTP\""))?;
+    }
+    match dump.rest().len() as u64 {
+        0 if stated == actual => Ok(()),
+        0 => Err(FormatError::WrongLen { structure, expected: stated, found: actual }.into()),
+        left => {
+            let found = dump.all().len() as u64;
+            Err(FormatError::WrongLen { structure, expected: found - left, found }.into())
+        }
+    }
+}

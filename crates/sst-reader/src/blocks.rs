@@ -1,0 +1,194 @@
+//! The blocks of a table: reads, verifies, decompresses, caches.
+
+use std::sync::Arc;
+
+use sst_format::block::{BlockHeader, Encoding};
+use sst_format::offset_table::OffsetTable;
+use sst_format::{BlockIndex, FormatError, TableProtection};
+
+use crate::block_cache::{BlockCache, CachedBlock, TableId};
+use crate::block_directory::{BlockDirectory, BlockState};
+use crate::slice::{Payload, Slice};
+use crate::source::Source;
+use crate::{Corruption, FileLabel, ReadError, ReaderOptions};
+
+/// Whether a block that had to be decompressed or read goes into the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fill {
+    /// It does: it is likely to be asked for again.
+    Cache,
+    /// It does not: a scan would push everything else out.
+    Bypass,
+}
+
+/// The blocks of one open table.
+pub(crate) struct Blocks {
+    label: FileLabel,
+    source: Arc<Source>,
+    directory: BlockDirectory,
+    cache: Arc<BlockCache>,
+    id: TableId,
+    /// The payload of the index block, kept for the life of the table.
+    pinned: Slice<'static>,
+}
+
+impl Blocks {
+    /// Reads the offset table of `source`.
+    pub(crate) fn open(
+        label: FileLabel,
+        source: Source,
+        block_count: u16,
+        protection: Option<&TableProtection>,
+        options: &ReaderOptions,
+    ) -> Result<Self, ReadError> {
+        let len = source.len();
+        let table_len = OffsetTable::len_of(block_count) as u64;
+        let mut buffer = Vec::new();
+        let start = len.saturating_sub(table_len);
+        let bytes = source
+            .with_bytes(start..len, &mut buffer)
+            .map_err(|error| ReadError::io(&label, "read", error))?;
+        let headers = protection.map(|protection| protection.block_headers.as_slice());
+        let directory = OffsetTable::parse(bytes, block_count, len)
+            .and_then(|offsets| BlockDirectory::new(&offsets, headers))
+            .map_err(|error| ReadError::corrupt(&label, error))?;
+        Ok(Self {
+            label,
+            source: Arc::new(source),
+            directory,
+            cache: options.cache_or_default(),
+            id: TableId::unique(),
+            pinned: Slice::empty(),
+        })
+    }
+
+    pub(crate) const fn label(&self) -> &FileLabel {
+        &self.label
+    }
+
+    pub(crate) fn block_count(&self) -> u16 {
+        self.directory.block_count()
+    }
+
+    pub(crate) fn file_size(&self) -> u64 {
+        self.source.len()
+    }
+
+    /// Keeps the payload of a block, which must be raw, for [`Blocks::pinned`].
+    pub(crate) fn pin_raw(&mut self, block: BlockIndex) -> Result<(), ReadError> {
+        let payload = self.payload(block, Fill::Bypass)?;
+        if self.directory.state(block) == BlockState::VerifiedLz4 {
+            return Err(self.corrupt(block, Corruption::CompressedIndex));
+        }
+        self.pinned = Slice::whole(payload).into_owned();
+        Ok(())
+    }
+
+    #[inline]
+    pub(crate) fn pinned(&self) -> &[u8] {
+        &self.pinned
+    }
+
+    /// The uncompressed payload of a block.
+    #[inline]
+    pub(crate) fn payload(&self, block: BlockIndex, fill: Fill) -> Result<Payload<'_>, ReadError> {
+        let state = self.directory.state(block);
+        if state == BlockState::VerifiedRaw
+            && let Some(payload) = self.in_place(block)
+        {
+            return Ok(payload);
+        }
+        match self.cache.get(self.id, block) {
+            Some(cached) => Ok(Payload::Shared(cached)),
+            None => self.load(block, state, fill),
+        }
+    }
+
+    /// The stored payload of a block of a file in memory.
+    #[inline]
+    fn in_place(&self, block: BlockIndex) -> Option<Payload<'_>> {
+        let range = self.directory.range(block)?;
+        let bytes = self.source.as_slice()?.get(range.start as usize..range.end as usize)?;
+        let (_, bytes) = bytes.split_first_chunk::<{ sst_format::block::BLOCK_HEADER_LEN }>()?;
+        Some(Payload::InPlace { source: &self.source, bytes })
+    }
+
+    /// Header and stored payload of a block, verified; read into `buffer` if the file is not in memory.
+    pub(crate) fn stored<'a>(
+        &'a self,
+        block: BlockIndex,
+        buffer: &'a mut Vec<u8>,
+    ) -> Result<(BlockHeader, &'a [u8]), ReadError> {
+        let state = self.directory.state(block);
+        let range = self.directory.range(block).ok_or_else(|| {
+            let block_count = self.block_count();
+            self.corrupt(block, FormatError::NoSuchBlock { block: block.0, block_count })
+        })?;
+        let bytes = self
+            .source
+            .with_bytes(u64::from(range.start)..u64::from(range.end), buffer)
+            .map_err(|error| ReadError::io(&self.label, "read", error))?;
+        if self.directory.protected_header(block).is_some_and(|copy| !copy.matches(bytes, 0)) {
+            return Err(self.corrupt(block, Corruption::HeaderMismatch));
+        }
+        let (header, stored) =
+            BlockHeader::parse(bytes).map_err(|error| self.corrupt(block, error))?;
+        // What was verified in memory is still there. What is read from disk is new each time.
+        if state == BlockState::Unknown || self.source.as_slice().is_none() {
+            let computed = crc32fast::hash(stored);
+            if computed != header.checksum {
+                let stored = header.checksum;
+                return Err(self.corrupt(block, Corruption::Checksum { stored, computed }));
+            }
+            self.directory.set_verified(
+                block,
+                match header.encoding {
+                    Encoding::Raw => BlockState::VerifiedRaw,
+                    Encoding::Lz4 { .. } => BlockState::VerifiedLz4,
+                },
+            );
+        }
+        Ok((header, stored))
+    }
+
+    #[cold]
+    fn load(
+        &self,
+        block: BlockIndex,
+        state: BlockState,
+        fill: Fill,
+    ) -> Result<Payload<'_>, ReadError> {
+        let mut buffer = Vec::new();
+        let (header, stored) = self.stored(block, &mut buffer)?;
+        let payload = match header.encoding {
+            Encoding::Raw if state == BlockState::Unknown => match self.in_place(block) {
+                Some(in_place) => return Ok(in_place),
+                None => CachedBlock::from(stored),
+            },
+            Encoding::Raw => CachedBlock::from(stored),
+            Encoding::Lz4 { uncompressed_len } => {
+                decompress(stored, uncompressed_len).ok_or_else(|| {
+                    let stated = u64::from(uncompressed_len);
+                    self.corrupt(block, Corruption::Decompression { stated })
+                })?
+            }
+        };
+        if fill == Fill::Cache {
+            self.cache.insert(self.id, block, Arc::clone(&payload));
+        }
+        Ok(Payload::Shared(payload))
+    }
+
+    fn corrupt(&self, block: BlockIndex, cause: impl Into<Corruption>) -> ReadError {
+        ReadError::corrupt_block(&self.label, block, cause)
+    }
+}
+
+/// Decompresses a payload whose header has been parsed, so that the length is one that LZ4 can reach. `None` if the
+/// bytes are not an LZ4 block of exactly that length.
+pub(crate) fn decompress(stored: &[u8], uncompressed_len: u32) -> Option<CachedBlock> {
+    let len = usize::try_from(uncompressed_len).ok()?;
+    let mut payload: CachedBlock = std::iter::repeat_n(0, len).collect();
+    let written = lz4_flex::block::decompress_into(stored, Arc::get_mut(&mut payload)?).ok()?;
+    (written == len).then_some(payload)
+}

@@ -1,0 +1,208 @@
+//! What can go wrong while reading: the file system, or the bytes.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use sst_format::filter::FilterError;
+use sst_format::{BlobNumber, BlockIndex, FormatError, SequenceNumber};
+
+/// What is read, for messages: the path of a file, or a word for bytes in memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileLabel(Arc<Path>);
+
+impl FileLabel {
+    /// The label of the file at `path`.
+    #[must_use]
+    pub fn new(path: &Path) -> Self {
+        Self(Arc::from(path))
+    }
+
+    /// The path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl fmt::Display for FileLabel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.display().fmt(f)
+    }
+}
+
+/// Why a read failed. Names the file and, where one is at fault, the block.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The operating system refused.
+    #[error("cannot {operation} {file}: {source}")]
+    Io {
+        /// The file or directory.
+        file: FileLabel,
+        /// What was tried: `open`, `read`, `map`, `list`.
+        operation: &'static str,
+        /// The operating system's answer.
+        source: io::Error,
+    },
+    /// The bytes are not what a writer wrote.
+    #[error("{file}{}: {cause}", Place(*block))]
+    Corrupt {
+        /// The damaged file.
+        file: FileLabel,
+        /// The damaged block of a table, if it is one.
+        block: Option<BlockIndex>,
+        /// What is wrong with it.
+        cause: Corruption,
+    },
+}
+
+struct Place(Option<BlockIndex>);
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(block) => write!(f, ", block {block}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl ReadError {
+    pub(crate) fn io(file: &FileLabel, operation: &'static str, source: io::Error) -> Self {
+        Self::Io { file: file.clone(), operation, source }
+    }
+
+    pub(crate) fn corrupt(file: &FileLabel, cause: impl Into<Corruption>) -> Self {
+        Self::Corrupt { file: file.clone(), block: None, cause: cause.into() }
+    }
+
+    pub(crate) fn corrupt_block(
+        file: &FileLabel,
+        block: BlockIndex,
+        cause: impl Into<Corruption>,
+    ) -> Self {
+        Self::Corrupt { file: file.clone(), block: Some(block), cause: cause.into() }
+    }
+
+    /// Whether the bytes are at fault, not the operating system.
+    #[must_use]
+    pub const fn is_corruption(&self) -> bool {
+        matches!(self, Self::Corrupt { .. })
+    }
+
+    /// The file at fault.
+    #[must_use]
+    pub const fn file(&self) -> &FileLabel {
+        match self {
+            Self::Io { file, .. } | Self::Corrupt { file, .. } => file,
+        }
+    }
+}
+
+/// What is wrong with the bytes of a file.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Corruption {
+    /// A structure is not as the format has it.
+    #[error(transparent)]
+    Format(#[from] FormatError),
+    /// The filter is not one, or could answer wrongly.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+    /// A stored payload does not match its checksum.
+    #[error("checksum is {computed:08x}, stored is {stored:08x}")]
+    Checksum {
+        /// The checksum in the header.
+        stored: u32,
+        /// The checksum of the bytes.
+        computed: u32,
+    },
+    /// A block's header is not the one that the protection section has a copy of.
+    #[error("block header differs from its protected copy")]
+    HeaderMismatch,
+    /// A payload with the right checksum is not an LZ4 block of the stated length.
+    #[error("does not decompress to the stated {stated} bytes")]
+    Decompression {
+        /// Length that the header states.
+        stated: u64,
+    },
+    /// The index block is compressed, which no writer does.
+    #[error("index block is compressed")]
+    CompressedIndex,
+    /// The file does not have the length that its description states.
+    #[error("file has {found} bytes where {expected} are expected")]
+    FileSize {
+        /// Length by the description.
+        expected: u64,
+        /// Length of the file.
+        found: u64,
+    },
+    /// The table holds another number of entries than its description states.
+    #[error("holds {found} entries where {expected} are expected")]
+    EntryCount {
+        /// Count by the description.
+        expected: u64,
+        /// Count in the file.
+        found: u64,
+    },
+    /// The first or last hash is not the one that the description states.
+    #[error("{end} hash is {found:016x} where {expected:016x} is expected")]
+    HashRange {
+        /// `lowest` or `highest`.
+        end: &'static str,
+        /// Hash by the description.
+        expected: u64,
+        /// Hash in the file.
+        found: u64,
+    },
+    /// The first entry of a key block is below the hash that the index has for it, or above that of the next.
+    #[error("hash {hash:016x} is outside of what the index says of its block")]
+    IndexMismatch {
+        /// The hash.
+        hash: u64,
+    },
+    /// The filter denies a hash that the table holds: lookups would miss it.
+    #[error("filter denies hash {hash:016x}, which the table holds")]
+    FilterDenies {
+        /// The hash.
+        hash: u64,
+    },
+    /// A block is neither a key block in the index nor referred to by an entry.
+    #[error("block belongs to no entry")]
+    UnusedBlock,
+    /// A block is used both for keys and for values, or as the index too.
+    #[error("block is used for keys and for values at once")]
+    BlockUsedTwice,
+    /// A file that a commit needs is not there.
+    #[error("file is missing")]
+    Missing,
+    /// A meta file is not the one that the newest one lists.
+    #[error(
+        "is not the file that meta file {by} lists: its checksum is {found:08x}, listed is {expected:08x}"
+    )]
+    NotTheListedFile {
+        /// Meta file with the list.
+        by: SequenceNumber,
+        /// Checksum in the list.
+        expected: u32,
+        /// Checksum of the file; 0 if it has none.
+        found: u32,
+    },
+    /// `CURRENT` and the newest meta file disagree on whether the directory is protected.
+    #[error("CURRENT and meta file {meta} disagree on whether the directory is protected")]
+    ProtectionMismatch {
+        /// The newest meta file.
+        meta: SequenceNumber,
+    },
+    /// The newest meta file does not list itself.
+    #[error("does not list itself among the live meta files")]
+    NotListed,
+    /// A table refers to a blob that its commit does not know.
+    #[error("refers to blob {blob}, which its commit does not list")]
+    UnlistedBlob {
+        /// The blob.
+        blob: BlobNumber,
+    },
+}

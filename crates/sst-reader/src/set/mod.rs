@@ -1,0 +1,9 @@
+//! A directory of tables, seen as of one commit.
+
+mod catalog;
+mod merge;
+mod sst_set;
+
+pub use catalog::{Catalog, CatalogTable};
+pub use merge::SetIter;
+pub use sst_set::SstSet;

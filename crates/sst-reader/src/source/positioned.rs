@@ -1,0 +1,44 @@
+//! Positioned reads: no map, so a file that shrinks gives an error and not a signal.
+
+use std::fs::File;
+use std::io;
+
+/// A file that is read at given positions, from any number of threads.
+pub(crate) struct PositionedFile {
+    file: File,
+    len: u64,
+}
+
+impl PositionedFile {
+    pub(crate) const fn new(file: File, len: u64) -> Self {
+        Self { file, len }
+    }
+
+    /// Length in bytes when the file was opened.
+    pub(crate) const fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Fills `buffer` from byte `offset` on.
+    #[cfg(unix)]
+    pub(crate) fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        std::os::unix::fs::FileExt::read_exact_at(&self.file, buffer, offset)
+    }
+
+    /// Fills `buffer` from byte `offset` on.
+    #[cfg(windows)]
+    pub(crate) fn read_exact_at(&self, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
+        while !buffer.is_empty() {
+            match std::os::windows::fs::FileExt::seek_read(&self.file, buffer, offset) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(read) => {
+                    buffer = buffer.get_mut(read..).unwrap_or_default();
+                    offset += read as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
