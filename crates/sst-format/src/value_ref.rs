@@ -12,6 +12,7 @@
 //! The length of a reference follows from the type alone; [`EntryType::value_ref_len`] is the one place that says so.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use crate::bytes::{u16_at, u32_at};
 use crate::limits::MAX_READABLE_INLINE_LEN;
@@ -184,17 +185,37 @@ impl<'a> ValueRef<'a> {
     }
 }
 
-/// The bytes of a small value within the uncompressed payload of its value block (FORMAT.md section 5).
+/// Where a small value lies in the uncompressed payload of its value block (FORMAT.md section 5).
+///
+/// # Errors
+///
+/// [`FormatError::ValueOutOfBounds`].
+#[inline]
+pub fn small_value_range(
+    payload_len: u64,
+    len: u16,
+    offset: u32,
+) -> Result<Range<usize>, FormatError> {
+    let end = u64::from(offset) + u64::from(len);
+    match (usize::try_from(offset), usize::try_from(end)) {
+        (Ok(start), Ok(range_end)) if end <= payload_len => Ok(start..range_end),
+        _ => Err(FormatError::ValueOutOfBounds { offset, len, payload_len }),
+    }
+}
+
+/// The bytes of a small value within the uncompressed payload of its value block.
 ///
 /// # Errors
 ///
 /// [`FormatError::ValueOutOfBounds`].
 #[inline]
 pub fn small_value(payload: &[u8], len: u16, offset: u32) -> Result<&[u8], FormatError> {
-    usize::try_from(offset)
-        .ok()
-        .and_then(|start| payload.get(start..)?.get(..usize::from(len)))
-        .ok_or(FormatError::ValueOutOfBounds { offset, len, payload_len: payload.len() as u64 })
+    let payload_len = payload.len() as u64;
+    payload.get(small_value_range(payload_len, len, offset)?).ok_or(FormatError::ValueOutOfBounds {
+        offset,
+        len,
+        payload_len,
+    })
 }
 
 #[cfg(test)]

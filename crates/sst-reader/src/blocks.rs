@@ -1,8 +1,9 @@
 //! The blocks of a table: reads, verifies, decompresses, caches.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use sst_format::block::{BlockHeader, Encoding};
+use sst_format::block::{BLOCK_HEADER_LEN, BlockHeader, Encoding};
 use sst_format::offset_table::OffsetTable;
 use sst_format::{BlockIndex, FormatError, TableProtection};
 
@@ -109,7 +110,7 @@ impl Blocks {
     fn in_place(&self, block: BlockIndex) -> Option<Payload<'_>> {
         let range = self.directory.range(block)?;
         let bytes = self.source.as_slice()?.get(range.start as usize..range.end as usize)?;
-        let (_, bytes) = bytes.split_first_chunk::<{ sst_format::block::BLOCK_HEADER_LEN }>()?;
+        let (_, bytes) = bytes.split_first_chunk::<BLOCK_HEADER_LEN>()?;
         Some(Payload::InPlace { source: &self.source, bytes })
     }
 
@@ -119,11 +120,28 @@ impl Blocks {
         block: BlockIndex,
         buffer: &'a mut Vec<u8>,
     ) -> Result<(BlockHeader, &'a [u8]), ReadError> {
-        let state = self.directory.state(block);
-        let range = self.directory.range(block).ok_or_else(|| {
-            let block_count = self.block_count();
-            self.corrupt(block, FormatError::NoSuchBlock { block: block.0, block_count })
-        })?;
+        // What was verified in memory is still there. What is read from disk is new each time.
+        let in_memory = self.source.as_slice().is_some();
+        let is_verified = in_memory && self.directory.state(block) != BlockState::Unknown;
+        self.stored_unless(is_verified, block, buffer)
+    }
+
+    /// [`Blocks::stored`], verified once more.
+    pub(crate) fn reverified<'a>(
+        &'a self,
+        block: BlockIndex,
+        buffer: &'a mut Vec<u8>,
+    ) -> Result<(BlockHeader, &'a [u8]), ReadError> {
+        self.stored_unless(false, block, buffer)
+    }
+
+    fn stored_unless<'a>(
+        &'a self,
+        is_verified: bool,
+        block: BlockIndex,
+        buffer: &'a mut Vec<u8>,
+    ) -> Result<(BlockHeader, &'a [u8]), ReadError> {
+        let range = self.range(block)?;
         let bytes = self
             .source
             .with_bytes(u64::from(range.start)..u64::from(range.end), buffer)
@@ -133,8 +151,7 @@ impl Blocks {
         }
         let (header, stored) =
             BlockHeader::parse(bytes).map_err(|error| self.corrupt(block, error))?;
-        // What was verified in memory is still there. What is read from disk is new each time.
-        if state == BlockState::Unknown || self.source.as_slice().is_none() {
+        if !is_verified {
             let computed = crc32fast::hash(stored);
             if computed != header.checksum {
                 let stored = header.checksum;
@@ -149,6 +166,28 @@ impl Blocks {
             );
         }
         Ok((header, stored))
+    }
+
+    /// Where a block lies, and its header, not yet verified.
+    pub(crate) fn header(
+        &self,
+        block: BlockIndex,
+        buffer: &mut Vec<u8>,
+    ) -> Result<(BlockHeader, Range<u32>), ReadError> {
+        let range = self.range(block)?;
+        let start = u64::from(range.start);
+        let bytes = self
+            .source
+            .with_bytes(start..start + BLOCK_HEADER_LEN as u64, buffer)
+            .map_err(|error| ReadError::io(&self.label, "read", error))?;
+        let bytes = bytes.first_chunk().copied().unwrap_or_default();
+        Ok((BlockHeader::from_bytes(bytes), range))
+    }
+
+    fn range(&self, block: BlockIndex) -> Result<Range<u32>, ReadError> {
+        let block_count = self.block_count();
+        let no_such_block = FormatError::NoSuchBlock { block: block.0, block_count };
+        self.directory.range(block).ok_or_else(|| self.corrupt(block, no_such_block))
     }
 
     #[cold]

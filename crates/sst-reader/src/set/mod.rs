@@ -1,5 +1,6 @@
 //! A directory of tables, seen as of one commit.
 
+mod blob;
 mod catalog;
 mod merge;
 mod sst_set;

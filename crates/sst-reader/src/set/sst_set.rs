@@ -1,20 +1,14 @@
 //! Lookups in a directory of tables.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use sst_format::block::{BLOCK_HEADER_LEN, BlockHeader, Encoding};
-use sst_format::file_name::FileKind;
 use sst_format::{BlobNumber, SequenceNumber};
 
-use super::catalog::path_of;
 use super::{Catalog, CatalogTable, SetIter};
-use crate::block_cache::CachedBlock;
-use crate::source::Source;
 use crate::{
-    Corruption, EntryValue, FileLabel, Lookup, ReadError, ReaderOptions, Slice, StaticSortedFile,
-    hash_key,
+    Corruption, EntryValue, Lookup, ReadError, ReaderOptions, Slice, StaticSortedFile, hash_key,
 };
 
 /// One key space of a directory as of one commit: newest wins, tombstones hide, blobs are read.
@@ -245,23 +239,7 @@ impl SstSet {
     ///
     /// [`ReadError`] if it is missing, damaged, or not the one that the commit lists.
     pub fn read_blob(&self, number: BlobNumber) -> Result<Slice<'static>, ReadError> {
-        let label = FileLabel::new(&self.blob_path(number));
-        let listed = self.catalog.blobs.get(&number);
-        if listed.is_none() && self.catalog.is_protected {
-            return Err(ReadError::corrupt(&label, Corruption::UnlistedBlob { blob: number }));
-        }
-        let source = Source::open(&label, self.options.access)?;
-        let (expected, found) = (listed.map(|record| record.file_size), source.len());
-        if let Some(expected) = expected.filter(|&expected| expected != found) {
-            return Err(ReadError::corrupt(&label, Corruption::FileSize { expected, found }));
-        }
-        decode_blob(&label, source, listed.map(|record| record.header))
-    }
-
-    /// Where a blob file is.
-    #[must_use]
-    pub fn blob_path(&self, number: BlobNumber) -> PathBuf {
-        path_of(&self.catalog.dir, SequenceNumber(number.0), FileKind::Blob)
+        self.catalog.read_blob(number, self.options.access)
     }
 }
 
@@ -281,41 +259,6 @@ impl SetTable {
             file => file?,
         };
         Ok(Self { sequence: table.sequence, file })
-    }
-}
-
-/// Verifies and decompresses a blob file (FORMAT.md section 8).
-fn decode_blob(
-    label: &FileLabel,
-    source: Source,
-    listed: Option<BlockHeader>,
-) -> Result<Slice<'static>, ReadError> {
-    let source = Arc::new(source);
-    let mut buffer = Vec::new();
-    let bytes = source
-        .with_bytes(0..source.len(), &mut buffer)
-        .map_err(|error| ReadError::io(label, "read", error))?;
-    if listed.is_some_and(|header| !header.matches(bytes, 0)) {
-        return Err(ReadError::corrupt(label, Corruption::HeaderMismatch));
-    }
-    let (header, stored) = BlockHeader::parse(bytes).map_err(|e| ReadError::corrupt(label, e))?;
-    let computed = crc32fast::hash(stored);
-    if computed != header.checksum {
-        let stored = header.checksum;
-        return Err(ReadError::corrupt(label, Corruption::Checksum { stored, computed }));
-    }
-    match header.encoding {
-        Encoding::Raw if source.as_slice().is_some() => {
-            let range = BLOCK_HEADER_LEN..bytes.len();
-            Ok(Slice::of_source(Arc::clone(&source), range))
-        }
-        Encoding::Raw => Ok(Slice::of_block(CachedBlock::from(stored))),
-        Encoding::Lz4 { uncompressed_len } => crate::blocks::decompress(stored, uncompressed_len)
-            .map(Slice::of_block)
-            .ok_or_else(|| {
-                let stated = u64::from(uncompressed_len);
-                ReadError::corrupt(label, Corruption::Decompression { stated })
-            }),
     }
 }
 

@@ -1,0 +1,334 @@
+//! Checking every byte and every reference of a table, or of a whole directory.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use sst_format::block::Encoding;
+use sst_format::key_block::KeyBlock;
+use sst_format::value_ref::{ValueRef, small_value_range};
+use sst_format::{BlobNumber, BlockIndex, FormatError};
+
+use crate::blocks::decompress;
+use crate::static_sorted_file::entry_hash;
+use crate::{BlockRole, Catalog, Corruption, ReadError, ReaderOptions, StaticSortedFile, hash_key};
+
+/// What a verification found. Without damage, every lookup and every scan gives what was written.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct VerifyReport {
+    /// Tables checked.
+    pub tables: u64,
+    /// Blocks checked.
+    pub blocks: u64,
+    /// Entries checked.
+    pub entries: u64,
+    /// Blob files checked.
+    pub blobs: u64,
+    /// Bytes of all files checked.
+    pub bytes: u64,
+    /// Everything that is wrong, in the order found.
+    pub damage: Vec<ReadError>,
+}
+
+impl VerifyReport {
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub fn is_intact(&self) -> bool {
+        self.damage.is_empty()
+    }
+
+    fn absorb(&mut self, other: Self) {
+        self.tables += other.tables;
+        self.blocks += other.blocks;
+        self.entries += other.entries;
+        self.blobs += other.blobs;
+        self.bytes += other.bytes;
+        self.damage.extend(other.damage);
+    }
+}
+
+/// How far a verification is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct VerifyProgress {
+    /// Bytes checked since the last call.
+    pub bytes: u64,
+}
+
+impl StaticSortedFile {
+    /// Checks every block and every entry: checksums, decompression, the order of entries, every reference, the index,
+    /// the filter, and that no block is unused or used twice. Goes on after damage, as far as it can. O(file size).
+    ///
+    /// `progress` is called after each block.
+    #[must_use]
+    pub fn verify(&self, progress: &mut dyn FnMut(VerifyProgress)) -> VerifyReport {
+        let mut pass = Pass {
+            table: self,
+            payload_lens: vec![None; usize::from(self.block_count())],
+            roles: vec![BlockRole::Unused; usize::from(self.block_count())],
+            blobs: BTreeSet::new(),
+            last: None,
+            report: VerifyReport { tables: 1, bytes: self.file_size(), ..VerifyReport::default() },
+        };
+        pass.check_blocks(progress);
+        pass.check_entries();
+        pass.report
+    }
+
+    /// Numbers of the blobs that the table's entries refer to. O(file size).
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] if a key block cannot be read or is damaged.
+    pub fn blobs(&self) -> Result<BTreeSet<BlobNumber>, ReadError> {
+        let mut blobs = BTreeSet::new();
+        let mut cursor = self.cursor();
+        while cursor.advance()? {
+            if let ValueRef::Blob(number) = cursor.value_ref()? {
+                blobs.insert(number);
+            }
+        }
+        Ok(blobs)
+    }
+}
+
+/// One verification of one table.
+struct Pass<'a> {
+    table: &'a StaticSortedFile,
+    /// Uncompressed length of every block that is intact.
+    payload_lens: Vec<Option<u64>>,
+    roles: Vec<BlockRole>,
+    blobs: BTreeSet<BlobNumber>,
+    /// Hash and key of the last entry seen.
+    last: Option<(u64, Vec<u8>)>,
+    report: VerifyReport,
+}
+
+impl Pass<'_> {
+    fn damage(&mut self, block: BlockIndex, cause: impl Into<Corruption>) {
+        self.report.damage.push(self.table.corrupt(block, cause));
+    }
+
+    /// Checksums and decompression of every block.
+    fn check_blocks(&mut self, progress: &mut dyn FnMut(VerifyProgress)) {
+        let mut buffer = Vec::new();
+        for block in (0..self.table.block_count()).map(BlockIndex) {
+            self.report.blocks += 1;
+            match self.payload_len(block, &mut buffer) {
+                Ok((payload_len, stored_len)) => {
+                    if let Some(slot) = self.payload_lens.get_mut(usize::from(block.0)) {
+                        *slot = Some(payload_len);
+                    }
+                    progress(VerifyProgress { bytes: stored_len });
+                }
+                Err(error) => self.report.damage.push(error),
+            }
+        }
+    }
+
+    fn payload_len(
+        &self,
+        block: BlockIndex,
+        buffer: &mut Vec<u8>,
+    ) -> Result<(u64, u64), ReadError> {
+        let (header, stored) = self.table.blocks().reverified(block, buffer)?;
+        let stored_len = stored.len() as u64;
+        match header.encoding {
+            Encoding::Raw => Ok((stored_len, stored_len)),
+            Encoding::Lz4 { uncompressed_len } => {
+                let stated = u64::from(uncompressed_len);
+                match decompress(stored, uncompressed_len) {
+                    Some(_) => Ok((stated, stored_len)),
+                    None => Err(self.table.corrupt(block, Corruption::Decompression { stated })),
+                }
+            }
+        }
+    }
+
+    /// The index, every entry of every key block, and what becomes of it all.
+    fn check_entries(&mut self) {
+        let index_block = BlockIndex(self.table.block_count().saturating_sub(1));
+        self.claim(index_block, BlockRole::Index, index_block);
+        let index = match self.table.index_block() {
+            Ok(index) => index,
+            Err(error) => return self.report.damage.push(error),
+        };
+        if let Err(error) = index.validate(self.table.block_count()) {
+            self.damage(index_block, error);
+        }
+        let damaged_before = self.report.damage.len();
+        for (i, block) in index.blocks().enumerate() {
+            self.claim(block, BlockRole::Keys, index_block);
+            let is_intact =
+                self.payload_lens.get(usize::from(block.0)).is_some_and(Option::is_some);
+            if is_intact {
+                let bounds = (index.first_hash(i), index.first_hash(i + 1));
+                self.check_key_block(block, bounds);
+            }
+        }
+        self.check_totals(damaged_before);
+    }
+
+    fn check_key_block(&mut self, block: BlockIndex, bounds: (Option<u64>, Option<u64>)) {
+        let payload = match self.table.blocks().payload(block, crate::blocks::Fill::Bypass) {
+            Ok(payload) => payload,
+            Err(error) => return self.report.damage.push(error),
+        };
+        let parsed = KeyBlock::parse(payload.as_slice())
+            .and_then(|parsed| parsed.validate(hash_key).map(|()| parsed));
+        match parsed {
+            Ok(parsed) => self.check_key_block_entries(block, &parsed, bounds),
+            Err(error) => self.damage(block, error),
+        }
+    }
+
+    fn check_key_block_entries(
+        &mut self,
+        block: BlockIndex,
+        key_block: &KeyBlock<'_>,
+        (first_hash, next_hash): (Option<u64>, Option<u64>),
+    ) {
+        for i in 0..key_block.entry_count() {
+            let entry = match key_block.entry(i) {
+                Ok(entry) => entry,
+                Err(error) => return self.damage(block, error),
+            };
+            let hash = entry_hash(&entry);
+            self.report.entries += 1;
+            if i == 0 {
+                let is_first = self.last.is_none();
+                self.check_first(block, hash, entry.key, first_hash);
+                if is_first && hash != self.table.min_hash() {
+                    let (end, expected) = ("lowest", self.table.min_hash());
+                    self.damage(block, Corruption::HashRange { end, expected, found: hash });
+                }
+            }
+            if i + 1 == key_block.entry_count() {
+                if next_hash.is_some_and(|next| hash >= next) {
+                    self.damage(block, Corruption::IndexMismatch { hash });
+                }
+                self.last = Some((hash, entry.key.to_vec()));
+            }
+            if self.table.filter().is_some_and(|filter| !filter.may_contain(hash)) {
+                self.damage(block, Corruption::FilterDenies { hash });
+            }
+            match entry.value_ref() {
+                Ok(value_ref) => self.check_value_ref(block, value_ref),
+                Err(error) => self.damage(block, error),
+            }
+        }
+    }
+
+    /// The first entry of a key block: where the index says, and behind the last block's last.
+    fn check_first(&mut self, block: BlockIndex, hash: u64, key: &[u8], indexed: Option<u64>) {
+        if indexed.is_some_and(|indexed| indexed != hash) {
+            self.damage(block, Corruption::IndexMismatch { hash });
+        }
+        if self.last.as_ref().is_some_and(|(h, k)| (*h, k.as_slice()) >= (hash, key)) {
+            let structure = sst_format::Structure::KeyBlock;
+            self.damage(block, FormatError::OutOfOrder { structure, index: 0 });
+        }
+    }
+
+    fn check_value_ref(&mut self, key_block: BlockIndex, value_ref: ValueRef<'_>) {
+        match value_ref {
+            ValueRef::Inline(_) | ValueRef::Deleted => {}
+            ValueRef::Blob(number) => {
+                self.blobs.insert(number);
+            }
+            ValueRef::Medium(block) => self.claim(block, BlockRole::MediumValue, key_block),
+            ValueRef::Small { block, len, offset } => {
+                self.claim(block, BlockRole::SmallValues, key_block);
+                let payload_len = self.payload_lens.get(usize::from(block.0)).copied().flatten();
+                if let Some(Err(error)) =
+                    payload_len.map(|payload_len| small_value_range(payload_len, len, offset))
+                {
+                    self.damage(key_block, error);
+                }
+            }
+        }
+    }
+
+    /// Notes that a block plays a role, on the word of block `by`.
+    fn claim(&mut self, block: BlockIndex, role: BlockRole, by: BlockIndex) {
+        let block_count = self.table.block_count();
+        match self.roles.get_mut(usize::from(block.0)) {
+            None => self.damage(by, FormatError::NoSuchBlock { block: block.0, block_count }),
+            Some(known) if *known == BlockRole::Unused => *known = role,
+            // Many entries share a block of small values, and entries may share a medium value.
+            Some(known) if *known == role && role != BlockRole::Keys => {}
+            Some(_) => self.damage(block, Corruption::BlockUsedTwice),
+        }
+    }
+
+    /// What can only be told once all entries were seen, and only if all of them could be.
+    fn check_totals(&mut self, damaged_before: usize) {
+        if self.report.damage.len() > damaged_before || self.payload_lens.contains(&None) {
+            return;
+        }
+        let unused: Vec<_> = (0..)
+            .zip(&self.roles)
+            .filter(|(_, role)| **role == BlockRole::Unused)
+            .map(|(block, _)| BlockIndex(block))
+            .collect();
+        for block in unused {
+            self.damage(block, Corruption::UnusedBlock);
+        }
+        let label = self.table.label();
+        let (expected, found) = (self.table.entry_count(), self.report.entries);
+        if let Some(expected) = expected.filter(|&expected| expected != found) {
+            let cause = Corruption::EntryCount { expected, found };
+            self.report.damage.push(ReadError::corrupt(label, cause));
+        }
+        let (expected, last) = (self.table.max_hash(), self.last.as_ref().map(|(hash, _)| *hash));
+        if let Some(found) = last.filter(|&last| last != expected) {
+            let cause = Corruption::HashRange { end: "highest", expected, found };
+            self.report.damage.push(ReadError::corrupt(label, cause));
+        }
+    }
+}
+
+/// Checks a whole directory, all families: the chain of checksums, every table and every blob file. Goes on after
+/// damage, as far as it can. O(size of the directory).
+///
+/// `progress` is called after each block and each blob.
+///
+/// # Errors
+///
+/// [`ReadError::Io`] only: damage is part of the report.
+pub fn verify_directory(
+    dir: &Path,
+    options: &ReaderOptions,
+    progress: &mut dyn FnMut(VerifyProgress),
+) -> Result<VerifyReport, ReadError> {
+    let mut report = VerifyReport::default();
+    let catalog = match Catalog::read(dir) {
+        Ok(catalog) => catalog,
+        Err(error) if error.is_corruption() => {
+            report.damage.push(error);
+            return Ok(report);
+        }
+        Err(error) => return Err(error),
+    };
+    let mut blobs: BTreeSet<BlobNumber> = catalog.blobs.keys().copied().collect();
+    for table in &catalog.tables {
+        match StaticSortedFile::open(&table.path(dir), &table.meta, options) {
+            Ok(file) => {
+                report.absorb(file.verify(progress));
+                blobs.extend(file.blobs().unwrap_or_default());
+            }
+            Err(error) => report.damage.push(error),
+        }
+    }
+    for number in blobs {
+        report.blobs += 1;
+        match catalog.read_blob(number, options.access) {
+            Ok(blob) => {
+                report.bytes += blob.len() as u64;
+                progress(VerifyProgress { bytes: blob.len() as u64 });
+            }
+            Err(error) => report.damage.push(error),
+        }
+    }
+    Ok(report)
+}
