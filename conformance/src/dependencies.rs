@@ -1,0 +1,119 @@
+//! The one-way rule: `sst-format` depends on nothing, writer, reader and filter on it alone (ARCHITECTURE.md).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::Command;
+
+use serde::Deserialize;
+
+use crate::{CheckError, Row, fail};
+
+/// What each library crate may depend on within the workspace, outside of its tests.
+const ALLOWED: [(&str, &[&str]); 4] = [
+    ("sst-format", &[]),
+    ("sst-writer", &["sst-format"]),
+    ("sst-reader", &["sst-format"]),
+    ("sst-amqf", &["sst-format"]),
+];
+
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    dependencies: Vec<Dependency>,
+}
+
+#[derive(Deserialize)]
+struct Dependency {
+    name: String,
+    /// `null` for a normal dependency, else `build` or `dev`.
+    kind: Option<String>,
+}
+
+/// Checks the arrows of the workspace at `root`.
+#[must_use]
+pub fn check(root: &Path) -> Row {
+    let mut row = Row::new("dependency arrows");
+    match metadata(root) {
+        Ok(metadata) => {
+            for (name, allowed) in ALLOWED {
+                row.count(name, check_crate(&metadata, name, allowed));
+            }
+        }
+        Err(error) => row.count("cargo metadata", Err(error)),
+    }
+    row
+}
+
+fn metadata(root: &Path) -> Result<Metadata, CheckError> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["metadata", "--format-version", "1", "--no-deps", "--manifest-path"])
+        .arg(root.join("Cargo.toml"))
+        .output()
+        .map_err(|error| CheckError::new(format!("cannot run cargo: {error}")))?;
+    if !output.status.success() {
+        return fail(String::from_utf8_lossy(&output.stderr).trim().to_owned());
+    }
+    serde_json::from_slice(&output.stdout).map_err(|error| CheckError::new(error.to_string()))
+}
+
+fn check_crate(metadata: &Metadata, name: &str, allowed: &[&str]) -> Result<(), CheckError> {
+    let by_name: BTreeMap<&str, &Package> =
+        metadata.packages.iter().map(|package| (package.name.as_str(), package)).collect();
+    let Some(package) = by_name.get(name) else { return fail("no such crate") };
+    let shipped: BTreeSet<&str> = package
+        .dependencies
+        .iter()
+        .filter(|dependency| dependency.kind.as_deref() != Some("dev"))
+        .map(|dependency| dependency.name.as_str())
+        .collect();
+    // The format crate has no dependencies at all; the others none of the workspace but what is listed.
+    let forbidden: Vec<&str> = shipped
+        .into_iter()
+        .filter(|dependency| allowed.is_empty() || by_name.contains_key(dependency))
+        .filter(|dependency| !allowed.contains(dependency))
+        .collect();
+    if !forbidden.is_empty() {
+        return fail(format!("must not depend on {}", forbidden.join(", ")));
+    }
+    let missing = allowed
+        .iter()
+        .find(|&&expected| !package.dependencies.iter().any(|found| found.name == expected));
+    missing.map_or(Ok(()), |missing| fail(format!("does not depend on {missing}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package(name: &str, dependencies: &[(&str, Option<&str>)]) -> Package {
+        let dependencies = dependencies
+            .iter()
+            .map(|(name, kind)| Dependency {
+                name: (*name).to_owned(),
+                kind: kind.map(str::to_owned),
+            })
+            .collect();
+        Package { name: name.to_owned(), dependencies }
+    }
+
+    #[test]
+    fn forbidden_arrows_are_found() {
+        let metadata = Metadata {
+            packages: vec![
+                package("sst-format", &[("serde", None)]),
+                package("sst-writer", &[("sst-format", None), ("sst-reader", Some("dev"))]),
+                package("sst-reader", &[("sst-format", None), ("sst-writer", None)]),
+            ],
+        };
+        assert!(check_crate(&metadata, "sst-format", &[]).is_err());
+        assert!(check_crate(&metadata, "sst-writer", &["sst-format"]).is_ok());
+        assert!(check_crate(&metadata, "sst-reader", &["sst-format"]).is_err());
+        assert!(check_crate(&metadata, "sst-amqf", &["sst-format"]).is_err());
+    }
+}

@@ -1,0 +1,151 @@
+//! Our reader on the reference's tables: every entry, every value, none of the absent keys, everything in order.
+
+use sst_amqf::QuotientFilter;
+use sst_format::filter::FilterBytes;
+use sst_format::{SstMeta, TableFlags};
+use sst_reader::{
+    Access, BlockRole, EntryValue, Lookup, ReadError, ReaderOptions, StaticSortedFile,
+};
+
+use crate::vectors::{Case, VectorEntry, VectorValue};
+use crate::{CheckError, fail};
+
+/// Checks one vector through every way there is to open it.
+///
+/// # Errors
+///
+/// [`CheckError`] for the first thing that is not as it should be.
+pub fn check(case: &Case) -> Result<(), CheckError> {
+    let meta = SstMeta {
+        block_count: case.block_count,
+        min_hash: case.min_hash,
+        max_hash: case.max_hash,
+        file_size: case.bytes.len() as u64,
+        flags: TableFlags(case.flags),
+        filter: FilterBytes::new(case.filter.clone()),
+        protection: None,
+    };
+    let options = ReaderOptions::default().filter(QuotientFilter::default());
+    let read = options.clone().access(Access::Read);
+    let ways = [
+        ("map", StaticSortedFile::open(&case.path, &meta, &options)),
+        ("read", StaticSortedFile::open(&case.path, &meta, &read)),
+        ("standalone", StaticSortedFile::open_standalone(&case.path, &options)),
+        ("bytes", StaticSortedFile::from_bytes("bytes", case.bytes.clone(), Some(&meta), &options)),
+    ];
+    for (way, table) in ways {
+        let named = |error: &dyn std::fmt::Display| {
+            CheckError::new(format!("{} ({way}): {error}", case.name))
+        };
+        let table = table.map_err(|error| named(&error))?;
+        check_table(case, &table).map_err(|error| named(&error))?;
+    }
+    Ok(())
+}
+
+fn check_table(case: &Case, table: &StaticSortedFile) -> Result<(), CheckError> {
+    let failed = |error: ReadError| CheckError::new(error.to_string());
+    if (table.min_hash(), table.max_hash()) != (case.min_hash, case.max_hash) {
+        return fail("range of hashes differs");
+    }
+    check_lookups(case, table)?;
+    let mut iter = table.iter();
+    for (i, expected) in case.entries.iter().enumerate() {
+        let found = iter.next().ok_or_else(|| CheckError::new("iteration ends early"))?;
+        let found = found.map_err(failed)?;
+        if (found.hash, &*found.key) != (expected.hash, &expected.key)
+            || !same(&found.value, &expected.value)
+        {
+            return fail(format!("entry {i} of the iteration differs"));
+        }
+    }
+    if iter.next().is_some() {
+        return fail("iteration goes on behind the last entry");
+    }
+    check_blocks(case, table)?;
+    let report = table.verify(&mut |_| {});
+    match report.damage.first() {
+        Some(damage) => fail(format!("verify: {damage}")),
+        None if report.entries != case.entries.len() as u64 => fail("verify counts otherwise"),
+        None => Ok(()),
+    }
+}
+
+fn check_lookups(case: &Case, table: &StaticSortedFile) -> Result<(), CheckError> {
+    let failed = |error: ReadError| CheckError::new(error.to_string());
+    let same_key = |a: &VectorEntry, b: &VectorEntry| a.hash == b.hash && a.key == b.key;
+    for entries in case.entries.chunk_by(same_key) {
+        let Some(first) = entries.first() else { continue };
+        let name = format!("key {}", first.key.escape_ascii());
+        let found = table.lookup(first.hash, &first.key).map_err(failed)?;
+        let expected_first = match (&found, &first.value) {
+            (Lookup::Deleted, VectorValue::Deleted) => true,
+            (Lookup::Blob(number), VectorValue::Blob(expected)) => number.0 == *expected,
+            (Lookup::Value(value), expected) => bytes_of(expected) == Some(value),
+            _ => false,
+        };
+        if !expected_first {
+            return fail(format!("{name}: lookup gives {found:?}"));
+        }
+        let all = table
+            .lookup_all(first.hash, &first.key)
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+            .map_err(failed)?;
+        if all.len() != entries.len()
+            || !all.iter().zip(entries).all(|(found, entry)| same(found, &entry.value))
+        {
+            return fail(format!("{name}: {} entries found or values differ", all.len()));
+        }
+    }
+    for (hash, key) in &case.absent {
+        if table.lookup(*hash, key).map_err(failed)? != Lookup::NotFound {
+            return fail(format!("absent key {} was found", key.escape_ascii()));
+        }
+    }
+    Ok(())
+}
+
+fn check_blocks(case: &Case, table: &StaticSortedFile) -> Result<(), CheckError> {
+    let info = table.inspect().map_err(|error| CheckError::new(error.to_string()))?;
+    let kinds = info.blocks.iter().map(|block| match (block.role, block.key_block_kind) {
+        (BlockRole::SmallValues, _) => "small",
+        (BlockRole::MediumValue, _) => "medium",
+        (BlockRole::Index, _) => "index",
+        (_, Some(kind)) => match kind.to_byte() {
+            1 => "key-var-hash",
+            2 => "key-var-nohash",
+            3 => "key-fixed-hash",
+            _ => "key-fixed-nohash",
+        },
+        _ => "unused",
+    });
+    for (kind, expected) in kinds.zip(&case.blocks) {
+        if kind != expected.kind {
+            return fail(format!("block kind {kind} where {} is expected", expected.kind));
+        }
+    }
+    if info.blocks.len() != case.blocks.len() {
+        return fail(format!("{} blocks found", info.blocks.len()));
+    }
+    Ok(())
+}
+
+fn same(found: &EntryValue<'_>, expected: &VectorValue) -> bool {
+    match (found, expected) {
+        (EntryValue::Deleted, VectorValue::Deleted) => true,
+        (EntryValue::Blob(number), VectorValue::Blob(expected)) => number.0 == *expected,
+        (EntryValue::Value(value), expected) => bytes_of(expected) == Some(value),
+        _ => false,
+    }
+}
+
+/// The bytes that a lookup gives for a value, if it gives any.
+fn bytes_of(value: &VectorValue) -> Option<&[u8]> {
+    match value {
+        VectorValue::Inline(value)
+        | VectorValue::Small(value)
+        | VectorValue::Medium(value)
+        | VectorValue::Raw { value, .. } => Some(value),
+        VectorValue::Blob(_) | VectorValue::Deleted => None,
+    }
+}

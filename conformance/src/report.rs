@@ -1,0 +1,108 @@
+//! The table that a conformance run ends with.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::CheckError;
+
+/// One kind of check and how its cases went.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Row {
+    /// What was checked.
+    pub check: String,
+    /// Number of cases run.
+    pub cases: u64,
+    /// The cases that failed, one line each.
+    pub failures: Vec<String>,
+    /// Why the check could not run here, if it could not. Never silently empty.
+    pub skipped: Option<String>,
+}
+
+impl Row {
+    /// A check without cases so far.
+    #[must_use]
+    pub fn new(check: impl Into<String>) -> Self {
+        Self { check: check.into(), cases: 0, failures: Vec::new(), skipped: None }
+    }
+
+    /// Counts a case, named in case it failed.
+    pub fn count(&mut self, case: &str, result: Result<(), CheckError>) {
+        self.cases += 1;
+        if let Err(error) = result {
+            let message = error.to_string();
+            let named = message.contains(case);
+            self.failures.push(if named { message } else { format!("{case}: {message}") });
+        }
+    }
+
+    fn verdict(&self) -> &'static str {
+        match (&self.skipped, self.failures.is_empty(), self.cases) {
+            (Some(_), ..) => "skipped",
+            (None, true, 1..) => "ok",
+            _ => "FAILED",
+        }
+    }
+}
+
+/// All checks of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// The checks, in the order run.
+    pub rows: Vec<Row>,
+}
+
+impl Report {
+    /// Whether every check ran at least one case and none failed or was skipped.
+    #[must_use]
+    pub fn is_ok(&self) -> bool {
+        !self.rows.is_empty() && self.rows.iter().all(|row| row.verdict() == "ok")
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self.rows.iter().map(|row| row.check.len()).max().unwrap_or(0);
+        writeln!(f, "{:width$}  {:>7}  {:>6}  verdict", "check", "cases", "failed")?;
+        for row in &self.rows {
+            let (check, verdict) = (&row.check, row.verdict());
+            writeln!(f, "{check:width$}  {:>7}  {:>6}  {verdict}", row.cases, row.failures.len())?;
+        }
+        for row in &self.rows {
+            for failure in &row.failures {
+                writeln!(f, "  {}: {failure}", row.check)?;
+            }
+            if let Some(reason) = &row.skipped {
+                writeln!(f, "  {}: skipped, {reason}", row.check)?;
+            }
+        }
+        let cases: u64 = self.rows.iter().map(|row| row.cases).sum();
+        let verdict = if self.is_ok() { "conforms" } else { "DOES NOT CONFORM" };
+        write!(f, "{cases} cases: {verdict}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_run_is_not_ok() {
+        assert!(!Report::default().is_ok());
+        assert!(!Report { rows: vec![Row::new("empty")] }.is_ok());
+    }
+
+    #[test]
+    fn one_failure_or_one_skip_is_not_ok() {
+        let mut row = Row::new("vectors");
+        row.count("first", Ok(()));
+        assert!(Report { rows: vec![row.clone()] }.is_ok());
+        let mut skipped = row.clone();
+        skipped.skipped = Some("no interpreter".to_owned());
+        assert!(!Report { rows: vec![row.clone(), skipped] }.is_ok());
+        row.count("second", Err(CheckError::new("block differs")));
+        let report = Report { rows: vec![row] };
+        assert!(!report.is_ok());
+        assert!(report.to_string().contains("second: block differs"));
+    }
+}

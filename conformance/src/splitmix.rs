@@ -1,0 +1,38 @@
+//! The random bytes of the vectors (conformance/vectors/reference/README.md).
+
+/// splitmix64: a stream of 64-bit words from a seed.
+#[derive(Clone, Debug)]
+pub struct SplitMix(u64);
+
+impl SplitMix {
+    /// The stream that starts at `seed`.
+    #[must_use]
+    pub const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// The next word.
+    pub const fn word(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// The next `len` bytes; the last word gives its leading ones.
+    pub fn bytes(&mut self, len: usize) -> Vec<u8> {
+        let words = std::iter::repeat_with(|| self.word().to_be_bytes());
+        let mut bytes: Vec<u8> = words.take(len.div_ceil(8)).flatten().collect();
+        bytes.truncate(len);
+        bytes
+    }
+
+    /// `len / 2` random bytes, then the next word over and over: a value of which LZ4 saves about half.
+    pub fn half_random(&mut self, len: usize) -> Vec<u8> {
+        let mut bytes = self.bytes(len / 2);
+        let word = self.word().to_be_bytes();
+        bytes.extend(word.iter().cycle().take(len - len / 2));
+        bytes
+    }
+}
