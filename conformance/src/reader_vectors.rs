@@ -4,7 +4,7 @@ use sst_amqf::QuotientFilter;
 use sst_format::filter::FilterBytes;
 use sst_format::{SstMeta, TableFlags};
 use sst_reader::{
-    Access, BlockRole, EntryValue, Lookup, ReadError, ReaderOptions, StaticSortedFile,
+    Access, BlockRole, EntryValue, Lookup, ReadError, ReaderOptions, Slice, StaticSortedFile,
 };
 
 use crate::vectors::{Case, VectorEntry, VectorValue};
@@ -130,7 +130,7 @@ fn check_blocks(case: &Case, table: &StaticSortedFile) -> Result<(), CheckError>
     Ok(())
 }
 
-fn same(found: &EntryValue<'_>, expected: &VectorValue) -> bool {
+fn same(found: &EntryValue<Slice<'_>>, expected: &VectorValue) -> bool {
     match (found, expected) {
         (EntryValue::Deleted, VectorValue::Deleted) => true,
         (EntryValue::Blob(number), VectorValue::Blob(expected)) => number.0 == *expected,

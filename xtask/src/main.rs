@@ -1,1 +1,66 @@
-fn main(){}
+//! Chores of the workspace: `cargo xtask conformance`, `cargo xtask ci`.
+
+#![expect(clippy::print_stdout, reason = "chores report on standard output")]
+
+mod ci;
+mod readme;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Chores of the workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Checks dependencies, vectors, real directories and round trips, and prints a table.
+    Conformance {
+        /// Print the table as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Runs what `.ci/run` runs: every gate, cheap ones first.
+    Ci {
+        /// Run only the gates whose name contains this.
+        #[arg(long)]
+        only: Option<String>,
+        /// List the gates and their commands, and run none.
+        #[arg(long)]
+        list: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let root = workspace_root();
+    let is_ok = match Arguments::parse().chore {
+        Chore::Conformance { json } => conformance(&root, json),
+        Chore::Ci { only, list } => ci::run(&root, only.as_deref(), list),
+    };
+    if is_ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The folder of the workspace, wherever the chore was started.
+fn workspace_root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}
+
+fn conformance(root: &Path, json: bool) -> bool {
+    let report = sst_conformance::run(root);
+    if json {
+        match serde_json::to_string_pretty(&report) {
+            Ok(text) => println!("{text}"),
+            Err(error) => println!("cannot write JSON: {error}"),
+        }
+    } else {
+        println!("{report}");
+    }
+    report.is_ok()
+}

@@ -2,7 +2,7 @@
 
 use sst_format::block::BlockHeader;
 use sst_format::key_block::KeyEntry;
-use sst_format::value_ref::ValueRef;
+use sst_format::value_ref::{ValueRef, small_value};
 use sst_format::{BlockIndex, FormatError};
 
 use crate::blocks::Fill;
@@ -29,7 +29,8 @@ struct Position<'a> {
 /// # fn show(table: &sst_reader::StaticSortedFile) -> Result<(), sst_reader::ReadError> {
 /// let mut cursor = table.cursor();
 /// while cursor.advance()? {
-///     println!("{:016x} {:?} {:?}", cursor.hash(), cursor.key()?, cursor.value()?);
+///     let entry = cursor.entry()?;
+///     println!("{:016x} {:?} {:?}", entry.hash, entry.key, entry.value);
 /// }
 /// # Ok(())
 /// # }
@@ -101,7 +102,7 @@ impl<'a> Cursor<'a> {
             _ if self.next_key_block >= self.table.key_block_count() => return Ok(false),
             _ => self.enter_next_key_block()?,
         }
-        let hash = entry_hash(&self.entry()?);
+        let hash = entry_hash(&self.key_entry()?);
         match &mut self.position {
             Some(position) if hash <= self.last_hash => {
                 position.hash = hash;
@@ -120,8 +121,9 @@ impl<'a> Cursor<'a> {
     }
 
     #[inline]
-    fn entry(&self) -> Result<KeyEntry<'_>, ReadError> {
-        let position = self.position.as_ref().ok_or_else(|| self.not_on_an_entry())?;
+    fn key_entry(&self) -> Result<KeyEntry<'_>, ReadError> {
+        let not_on_an_entry = || Self::not_on_an_entry(self.table);
+        let position = self.position.as_ref().ok_or_else(not_on_an_entry)?;
         self.table
             .parse_key_block(position.block, &position.payload)?
             .entry(position.entry)
@@ -129,9 +131,9 @@ impl<'a> Cursor<'a> {
     }
 
     #[cold]
-    fn not_on_an_entry(&self) -> ReadError {
+    fn not_on_an_entry(table: &StaticSortedFile) -> ReadError {
         let nothing = FormatError::NoSuchEntry { index: 0, count: 0 };
-        ReadError::corrupt(self.table.label(), nothing)
+        ReadError::corrupt(table.label(), nothing)
     }
 
     /// Hash of the current entry; 0 if the cursor stands on none.
@@ -148,7 +150,7 @@ impl<'a> Cursor<'a> {
     /// [`ReadError::Corrupt`] if the cursor stands on none: the last `advance` was not `Ok(true)`.
     #[inline]
     pub fn key(&self) -> Result<&[u8], ReadError> {
-        self.entry().map(|entry| entry.key)
+        self.key_entry().map(|entry| entry.key)
     }
 
     /// What stands behind the key in its block: for callers that handle value blocks themselves.
@@ -158,7 +160,7 @@ impl<'a> Cursor<'a> {
     /// As [`Cursor::key`].
     pub fn value_ref(&self) -> Result<ValueRef<'_>, ReadError> {
         let block = self.position.as_ref().map_or(BlockIndex(0), |position| position.block);
-        self.entry()?.value_ref().map_err(|error| self.table.corrupt(block, error))
+        self.key_entry()?.value_ref().map_err(|error| self.table.corrupt(block, error))
     }
 
     /// The block of a medium value as it is stored, verified but not decompressed: for copying it to another table.
@@ -177,40 +179,88 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Key of the current entry, to be kept.
-    pub(crate) fn key_slice(&self) -> Result<Slice<'a>, ReadError> {
-        let position = self.position.as_ref().ok_or_else(|| self.not_on_an_entry())?;
-        Ok(position.payload.slice_of(self.entry()?.key))
-    }
-
-    /// Value of the current entry.
+    /// The current entry, borrowed: nothing is copied, and no counter is touched.
     ///
     /// # Errors
     ///
     /// As [`Cursor::key`], and [`ReadError`] if the value's block cannot be read or is damaged.
-    pub fn value(&mut self) -> Result<EntryValue<'a>, ReadError> {
-        if let ValueRef::Small { block, .. } = self.value_ref()? {
-            self.enter_value_block(block)?;
-        }
-        let position = self.position.as_ref().ok_or_else(|| self.not_on_an_entry())?;
-        let entry = self.entry()?;
-        match (entry.value_ref(), &self.values) {
-            (Ok(ValueRef::Small { len, offset, .. }), Some((_, payload))) => {
-                sst_format::value_ref::small_value(payload.as_slice(), len, offset)
-                    .map(|value| EntryValue::Value(payload.slice_of(value)))
-                    .map_err(|error| self.table.corrupt(position.block, error))
-            }
-            _ => self.table.value_of(position.block, &position.payload, &entry, Fill::Bypass),
-        }
+    #[inline]
+    pub fn entry(&mut self) -> Result<EntryRef<'_>, ReadError> {
+        let parts = self.parts()?;
+        let value = parts.value.map(|(_, bytes)| bytes);
+        Ok(EntryRef { hash: parts.hash, key: parts.key, value })
     }
 
-    /// Small values come in the order of their entries, so the block of the last one is nearly always the next one's.
-    fn enter_value_block(&mut self, block: BlockIndex) -> Result<(), ReadError> {
-        if self.values.as_ref().is_none_or(|(current, _)| *current != block) {
-            self.values = Some((block, self.table.blocks().payload(block, Fill::Bypass)?));
-        }
-        Ok(())
+    /// The current entry, to be kept.
+    pub(crate) fn owned_entry(&mut self) -> Result<IterEntry<'a>, ReadError> {
+        let parts = self.parts()?;
+        let value = parts.value.map(|(payload, bytes)| payload.slice_of(bytes));
+        Ok(IterEntry { hash: parts.hash, key: parts.key_block.slice_of(parts.key), value })
     }
+
+    /// Key of the current entry, to be kept.
+    pub(crate) fn owned_key(&self) -> Result<Slice<'a>, ReadError> {
+        let position = self.position.as_ref().ok_or_else(|| Self::not_on_an_entry(self.table))?;
+        Ok(position.payload.slice_of(self.key_entry()?.key))
+    }
+
+    fn parts(&mut self) -> Result<Parts<'_, 'a>, ReadError> {
+        let not_on_an_entry = || Self::not_on_an_entry(self.table);
+        let Position { block, payload, entry, hash, .. } =
+            self.position.as_ref().ok_or_else(not_on_an_entry)?;
+        let corrupt = |error| self.table.corrupt(*block, error);
+        let entry = self.table.parse_key_block(*block, payload)?.entry(*entry).map_err(corrupt)?;
+        let value = match entry.value_ref().map_err(corrupt)? {
+            ValueRef::Deleted => EntryValue::Deleted,
+            ValueRef::Blob(number) => EntryValue::Blob(number),
+            ValueRef::Inline(value) => EntryValue::Value((payload, value)),
+            ValueRef::Medium(value_block) => {
+                let values = enter_value_block(&mut self.values, self.table, value_block)?;
+                EntryValue::Value((values, values.as_slice()))
+            }
+            ValueRef::Small { block: value_block, len, offset } => {
+                let values = enter_value_block(&mut self.values, self.table, value_block)?;
+                let value = small_value(values.as_slice(), len, offset).map_err(corrupt)?;
+                EntryValue::Value((values, value))
+            }
+        };
+        Ok(Parts { hash: *hash, key_block: payload, key: entry.key, value })
+    }
+}
+
+/// The current entry of a cursor, with the payloads its bytes are in.
+struct Parts<'c, 'a> {
+    hash: u64,
+    key_block: &'c Payload<'a>,
+    key: &'c [u8],
+    value: EntryValue<(&'c Payload<'a>, &'c [u8])>,
+}
+
+/// The payload of a value block. Small values come in the order of their entries, so the block of the last one is
+/// nearly always the next one's.
+fn enter_value_block<'c, 'a>(
+    values: &'c mut Option<(BlockIndex, Payload<'a>)>,
+    table: &'a StaticSortedFile,
+    block: BlockIndex,
+) -> Result<&'c Payload<'a>, ReadError> {
+    let known = values.take_if(|(current, _)| *current == block);
+    let entered = match known {
+        Some(known) => known,
+        None => (block, table.blocks().payload(block, Fill::Bypass)?),
+    };
+    Ok(&values.insert(entered).1)
+}
+
+/// The entry on which a [`Cursor`] stands, borrowed until it moves on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EntryRef<'c> {
+    /// The hash, stored or computed.
+    pub hash: u64,
+    /// The key.
+    pub key: &'c [u8],
+    /// The value.
+    pub value: EntryValue<&'c [u8]>,
 }
 
 /// One entry, handed out by [`Iter`]. It keeps alive what it refers to.
@@ -222,7 +272,7 @@ pub struct IterEntry<'a> {
     /// The key.
     pub key: Slice<'a>,
     /// The value.
-    pub value: EntryValue<'a>,
+    pub value: EntryValue<Slice<'a>>,
 }
 
 /// Iterator over the entries of a table in (hash, key) order. It ends after the first error.
@@ -234,11 +284,6 @@ impl<'a> Iter<'a> {
     pub(crate) const fn new(cursor: Cursor<'a>) -> Self {
         Self { cursor }
     }
-
-    fn entry(&mut self) -> Result<IterEntry<'a>, ReadError> {
-        let (hash, key) = (self.cursor.hash(), self.cursor.key_slice()?);
-        Ok(IterEntry { hash, key, value: self.cursor.value()? })
-    }
 }
 
 impl<'a> Iterator for Iter<'a> {
@@ -246,7 +291,7 @@ impl<'a> Iterator for Iter<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let entry = match self.cursor.advance() {
-            Ok(true) => self.entry(),
+            Ok(true) => self.cursor.owned_entry(),
             Ok(false) => return None,
             Err(error) => Err(error),
         };

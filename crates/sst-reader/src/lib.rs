@@ -18,7 +18,7 @@ mod static_sorted_file;
 mod verify;
 
 pub use block_cache::BlockCache;
-pub use cursor::{Cursor, Iter, IterEntry};
+pub use cursor::{Cursor, EntryRef, Iter, IterEntry};
 pub use error::{Corruption, FileLabel, ReadError};
 pub use hash::hash_key;
 pub use inspect::{BlockInfo, BlockRole, TableInfo};

@@ -28,19 +28,30 @@ impl<'a> Lookup<'a> {
     }
 }
 
-/// What an entry of a table holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EntryValue<'a> {
+/// What an entry of a table holds. `V` is how its bytes are handed out: [`Slice`] to be kept, `&[u8]` in passing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryValue<V> {
     /// A tombstone.
     Deleted,
     /// The value is in a blob file.
     Blob(BlobNumber),
     /// The value.
-    Value(Slice<'a>),
+    Value(V),
 }
 
-impl<'a> From<EntryValue<'a>> for Lookup<'a> {
-    fn from(value: EntryValue<'a>) -> Self {
+impl<V> EntryValue<V> {
+    /// The same with the bytes handed out in another way.
+    pub(crate) fn map<W>(self, how: impl FnOnce(V) -> W) -> EntryValue<W> {
+        match self {
+            Self::Deleted => EntryValue::Deleted,
+            Self::Blob(number) => EntryValue::Blob(number),
+            Self::Value(value) => EntryValue::Value(how(value)),
+        }
+    }
+}
+
+impl<'a> From<EntryValue<Slice<'a>>> for Lookup<'a> {
+    fn from(value: EntryValue<Slice<'a>>) -> Self {
         match value {
             EntryValue::Deleted => Self::Deleted,
             EntryValue::Blob(number) => Self::Blob(number),

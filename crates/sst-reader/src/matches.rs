@@ -4,7 +4,7 @@ use sst_format::BlockIndex;
 
 use crate::blocks::Fill;
 use crate::slice::Payload;
-use crate::{EntryValue, ReadError, StaticSortedFile};
+use crate::{EntryValue, ReadError, Slice, StaticSortedFile};
 
 /// Iterator over the entries of one key, in the order in which they were written. It ends after the first error.
 pub struct Matches<'a, 'k> {
@@ -32,7 +32,7 @@ impl<'a, 'k> Matches<'a, 'k> {
         Self { table, key_block: Some((block, payload)), next: first, hash, key }
     }
 
-    fn entry(&mut self) -> Result<Option<EntryValue<'a>>, ReadError> {
+    fn entry(&mut self) -> Result<Option<EntryValue<Slice<'a>>>, ReadError> {
         let Some((block, payload)) = &self.key_block else { return Ok(None) };
         let key_block = self.table.parse_key_block(*block, payload)?;
         if self.next >= key_block.entry_count() {
@@ -48,7 +48,7 @@ impl<'a, 'k> Matches<'a, 'k> {
 }
 
 impl<'a> Iterator for Matches<'a, '_> {
-    type Item = Result<EntryValue<'a>, ReadError>;
+    type Item = Result<EntryValue<Slice<'a>>, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let entry = self.entry();

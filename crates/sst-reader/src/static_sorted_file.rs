@@ -341,7 +341,7 @@ impl StaticSortedFile {
         payload: &Payload<'a>,
         entry: &KeyEntry<'_>,
         fill: Fill,
-    ) -> Result<EntryValue<'a>, ReadError> {
+    ) -> Result<EntryValue<Slice<'a>>, ReadError> {
         match entry.value_ref().map_err(|e| self.corrupt(block, e))? {
             ValueRef::Deleted => Ok(EntryValue::Deleted),
             ValueRef::Blob(number) => Ok(EntryValue::Blob(number)),

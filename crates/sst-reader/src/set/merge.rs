@@ -67,7 +67,7 @@ impl<'a> SetIter<'a> {
 
     fn push(&mut self, age: usize, mut cursor: Cursor<'a>) -> Result<(), ReadError> {
         if cursor.advance()? {
-            let (hash, key) = (cursor.hash(), cursor.key_slice()?);
+            let (hash, key) = (cursor.hash(), cursor.owned_key()?);
             self.heap.push(Reverse(Source { hash, key, age, cursor }));
         }
         Ok(())
@@ -86,10 +86,10 @@ impl<'a> SetIter<'a> {
                     true
                 }
             };
-            let value = if counts { Some(cursor.value()?) } else { None };
+            let entry = if counts { Some(cursor.owned_entry()?) } else { None };
             self.push(age, cursor)?;
-            if let Some(value @ (EntryValue::Value(_) | EntryValue::Blob(_))) = value {
-                return Ok(Some(IterEntry { hash, key, value }));
+            if let Some(entry) = entry.filter(|entry| entry.value != EntryValue::Deleted) {
+                return Ok(Some(entry));
             }
         }
         Ok(None)

@@ -1,0 +1,74 @@
+//! The gates of continuous integration, cheap ones first. `.ci/run` runs exactly these.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use crate::readme;
+
+/// A gate: a name and the shell command that must succeed.
+struct Gate {
+    name: &'static str,
+    command: String,
+}
+
+fn gates(root: &Path) -> Result<Vec<Gate>, String> {
+    let gate = |name, command: &str| Gate { name, command: command.to_owned() };
+    let [main_job, tests] = readme::commands(root)?;
+    Ok(vec![
+        gate("format", "cargo fmt --all --check"),
+        gate("no dependencies", "test \"$(cargo tree -p sst-format -e normal | wc -l)\" -eq 1"),
+        gate("clippy", "cargo clippy --workspace --all-targets --all-features -- -D warnings"),
+        gate("conformance", "cargo run --quiet --release -p xtask -- conformance"),
+        Gate { name: "README: main job", command: main_job },
+        Gate { name: "README: tests", command: tests },
+        gate("tests, release", "cargo test --workspace --all-features --release"),
+        gate(
+            "docs",
+            "RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --all-features",
+        ),
+        gate("no_std", "cargo check -p sst-format --no-default-features --all-features"),
+        gate("package", "cargo package --workspace --exclude xtask --allow-dirty --no-verify"),
+    ])
+}
+
+/// Runs all gates, or those whose name contains `only`; stops at the first that fails.
+pub(crate) fn run(root: &Path, only: Option<&str>, list: bool) -> bool {
+    let gates = match gates(root) {
+        Ok(gates) => gates,
+        Err(error) => {
+            println!("{error}");
+            return false;
+        }
+    };
+    let mut passed = 0;
+    for gate in gates.iter().filter(|gate| only.is_none_or(|only| gate.name.contains(only))) {
+        println!("== {}\n$ {}", gate.name, gate.command);
+        if list {
+            continue;
+        }
+        let start = Instant::now();
+        let status = Command::new("bash")
+            .args(["-euo", "pipefail", "-c", &gate.command])
+            .current_dir(root)
+            .stdin(Stdio::null())
+            .status();
+        let seconds = start.elapsed().as_secs();
+        match status {
+            Ok(status) if status.success() => println!("-- {}: ok, {seconds} s", gate.name),
+            Ok(status) => {
+                println!("-- {}: FAILED ({status}), {seconds} s", gate.name);
+                return false;
+            }
+            Err(error) => {
+                println!("-- {}: cannot run: {error}", gate.name);
+                return false;
+            }
+        }
+        passed += 1;
+    }
+    if !list {
+        println!("{passed} gates passed");
+    }
+    true
+}
