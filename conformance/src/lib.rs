@@ -5,6 +5,8 @@
 //! parts.
 
 pub mod dependencies;
+pub mod digest;
+pub mod directories;
 pub mod reader_vectors;
 mod report;
 mod splitmix;

@@ -1,0 +1,268 @@
+"""A directory of tables behind one commit point (FORMAT.md, sections 1, 8 and 9)."""
+
+import re
+import zlib
+from typing import NamedTuple, Optional
+
+import quotient_filter
+from fields import Damage, Fields
+from table import BLOCK_HEADER, Table, unframe
+
+META_MAGIC = 0xFE4ADA4A
+PROTECTION_MAGIC = b"SSTP"
+PROTECTION_VERSION = 1
+PROTECTION_TRAILER = 12
+"""Bytes behind the part that the length field counts: the length, the CRC-32 and the magic."""
+
+FILE_NAME = re.compile(r"(0[0-9]{7}|[1-9][0-9]{7,})\.(sst|blob|del|meta)")
+
+
+class Description(NamedTuple):
+    """What a meta file says about one table."""
+
+    sequence: int
+    block_count: int
+    min_hash: int
+    max_hash: int
+    file_size: int
+    flags: int
+    filter: bytes
+
+
+class Protection(NamedTuple):
+    """The protection section of a meta file."""
+
+    live_metas: dict
+    tables: list
+    blobs: dict
+    checksum: int
+
+
+class Meta(NamedTuple):
+    """A meta file. Its checksum is the one from its trailer; without a protection section, that of the whole file."""
+
+    name: str
+    sequence: int
+    family: int
+    obsolete: list
+    tables: list
+    protection: Optional[Protection]
+    checksum: int
+
+
+class LiveTable(NamedTuple):
+    """A table of the directory that is not obsolete, with the values of its blobs."""
+
+    name: str
+    family: int
+    meta: str
+    flags: int
+    protected: bool
+    entries: list
+
+
+class Directory:
+    """The live tables of a directory, decoded and completely checked."""
+
+    def __init__(self, path):
+        self.path = path
+        self.files = {}
+        for entry in path.iterdir():
+            match = FILE_NAME.fullmatch(entry.name)
+            if match:
+                self.files[int(match[1]), match[2]] = entry
+        self.current, self.protected = self._read_current()
+        self.metas = self._live_metas()
+        self.tables = [self._read_table(meta, index) for meta, index in self._live_tables()]
+        self._check_blob_lists()
+
+    def _read(self, sequence, kind):
+        """Name and bytes of a file that something committed refers to."""
+        name = f"{sequence:08}.{kind}"
+        if sequence > self.current:
+            raise Damage(f"{name}: in use, but CURRENT is {self.current}")
+        if (sequence, kind) not in self.files:
+            raise Damage(f"{name}: missing")
+        return name, self.files[sequence, kind].read_bytes()
+
+    def _read_current(self):
+        """The highest committed sequence number, and whether it has its checksum."""
+        if not (self.path / "CURRENT").exists():
+            raise Damage("CURRENT: missing")
+        data = (self.path / "CURRENT").read_bytes()
+        if len(data) not in (4, 8):
+            raise Damage(f"CURRENT: {len(data)} bytes long, not 4 or 8; perhaps of another revision of the format"
+                         " (later ones write JSON)")
+        fields = Fields(data, "CURRENT")
+        current = fields.u32()
+        if len(data) == 8 and fields.u32() != zlib.crc32(data[:4]):
+            raise Damage("CURRENT: checksum does not match")
+        return current, len(data) == 8
+
+    def _live_metas(self):
+        """The meta files that count, oldest first."""
+        committed = sorted(sequence for sequence, kind in self.files if kind == "meta" and sequence <= self.current)
+        newest = self._read_meta(self.current) if self.current in committed else None
+        if not self.protected:
+            if newest and newest.protection:
+                raise Damage(f"CURRENT: without checksum, though {newest.name} is protected")
+            deletable = self._deletable()
+            return [self._read_meta(sequence) for sequence in committed if sequence not in deletable]
+        if newest is None or newest.protection is None:
+            raise Damage(f"CURRENT: has a checksum, but there is no protected {self.current:08}.meta")
+        return [self._read_listed(newest, *live) for live in sorted(newest.protection.live_metas.items())]
+
+    def _deletable(self):
+        """The sequence numbers in the committed `.del` files."""
+        deletable = set()
+        for sequence, kind in self.files:
+            if kind == "del" and sequence <= self.current:
+                name, data = self._read(sequence, kind)
+                fields = Fields(data, name)
+                while fields.remaining():
+                    deletable.add(fields.u32())
+        return deletable
+
+    def _read_meta(self, sequence):
+        return parse_meta(*self._read(sequence, "meta"), sequence)
+
+    def _read_listed(self, newest, sequence, checksum):
+        """A meta file that the protection section of the newest one lists."""
+        if sequence == newest.sequence:
+            return newest
+        meta = self._read_meta(sequence)
+        if meta.checksum != checksum:
+            raise Damage(f"{meta.name}: checksum {meta.checksum:08x}, {newest.name} says {checksum:08x}")
+        return meta
+
+    def _live_tables(self):
+        """Meta file and position of each table that no later meta file names obsolete or describes anew."""
+        live, settled = [], set()
+        for meta in reversed(self.metas):
+            for index in reversed(range(len(meta.tables))):
+                if meta.tables[index].sequence not in settled:
+                    live.append((meta, index))
+            settled.update(description.sequence for description in meta.tables)
+            settled.update(meta.obsolete)
+        return reversed(live)
+
+    def _read_table(self, meta, index):
+        """Decodes a table and checks it against its description."""
+        description = meta.tables[index]
+        name, data = self._read(description.sequence, "sst")
+        if len(data) != description.file_size:
+            raise Damage(f"{name}: {len(data)} bytes long, {meta.name} says {description.file_size}")
+        entry_count, headers = meta.protection.tables[index] if meta.protection else (None, None)
+        table = Table(name, data, headers)
+        _check_description(name, table, description)
+        if entry_count not in (None, len(table.entries)):
+            raise Damage(f"{name}: {len(table.entries)} entries, {meta.name} says {entry_count}")
+        entries = [self._with_blob(meta, entry) for entry in table.entries]
+        return LiveTable(name, meta.family, meta.name, description.flags, meta.protection is not None, entries)
+
+    def _with_blob(self, meta, entry):
+        """The entry, with the value from its blob file if that is where it is (section 8)."""
+        if entry.kind != "blob":
+            return entry
+        name, data = self._read(entry.blob, "blob")
+        if meta.protection:
+            expected = meta.protection.blobs.get(entry.blob)
+            if expected is None:
+                raise Damage(f"{meta.name}: the protection section does not list {name}")
+            if expected != (len(data), data[:BLOCK_HEADER]):
+                raise Damage(f"{name}: size or header is not what {meta.name} says")
+        return entry._replace(value=unframe(data, name))
+
+    def _check_blob_lists(self):
+        """A protection section lists no blob file that its tables don't refer to, as far as they are still there."""
+        for meta in self.metas:
+            tables = [table for table in self.tables if table.meta == meta.name]
+            if meta.protection and len(tables) == len(meta.tables):
+                unused = set(meta.protection.blobs) - {entry.blob for table in tables for entry in table.entries}
+                if unused:
+                    raise Damage(f"{meta.name}: the protection section lists {min(unused):08}.blob, no entry does")
+
+
+def parse_meta(name, data, sequence):
+    """Decodes a `.meta` file (section 9)."""
+    fields = Fields(data, name)
+    if fields.u32() != META_MAGIC:
+        raise Damage(f"{name}: not a meta file")
+    family = fields.u32()
+    obsolete = [fields.u32() for _ in _count(fields, 4)]
+    rows = [(fields.u32(), fields.u16(), fields.u64(), fields.u64(), fields.u64(), fields.u32(), fields.u32())
+            for _ in _count(fields, 38)]
+    ends = [row[-1] for row in rows] + [fields.u32()]
+    if ends != sorted(ends):
+        raise Damage(f"{name}: a filter ends before the one in front of it")
+    filters = [fields.take(end - start) for start, end in zip([0] + ends, ends)]
+    if filters[-1]:
+        quotient_filter.QuotientFilter(filters[-1], f"{name}: used-keys filter")
+    tables = [Description(*row[:-1], filter_bytes) for row, filter_bytes in zip(rows, filters)]
+    if len({description.sequence for description in tables}) != len(tables):
+        raise Damage(f"{name}: describes a table twice")
+    protection = _parse_protection(name, data, fields.position, sequence, tables)
+    checksum = protection.checksum if protection else zlib.crc32(data)
+    return Meta(name, sequence, family, obsolete, tables, protection, checksum)
+
+
+def _count(fields, item_size):
+    """The range of a u32 count of items that are still to be read."""
+    count = fields.u32()
+    if count * item_size > fields.remaining():
+        raise Damage(f"{fields.where}: {count} items of {item_size} bytes in {fields.remaining()} bytes")
+    return range(count)
+
+
+def _parse_protection(name, data, start, sequence, tables):
+    """Decodes the protection section, None if nothing is behind the filter area."""
+    where = f"{name}: protection section"
+    size = len(data) - start - PROTECTION_TRAILER
+    if size == -PROTECTION_TRAILER:
+        return None
+    if size < 0 or data[-4:] != PROTECTION_MAGIC:
+        raise Damage(f"{where}: {len(data) - start} bytes behind the filter area are none")
+    trailer = Fields(data[start + size:], where)
+    if trailer.u32() != size:
+        raise Damage(f"{where}: its length does not match")
+    checksum = trailer.u32()
+    if checksum != zlib.crc32(data[:-8]):
+        raise Damage(f"{where}: checksum {zlib.crc32(data[:-8]):08x}, the file says {checksum:08x}")
+    fields = Fields(data[start:start + size], where)
+    version = fields.u32()
+    if version != PROTECTION_VERSION:
+        raise Damage(f"{where}: version {version} is unknown")
+    live_metas = _unique(where, [(fields.u32(), fields.u32()) for _ in _count(fields, 8)])
+    if live_metas.get(sequence) != 0 or max(live_metas) != sequence:
+        raise Damage(f"{where}: does not list itself as newest meta file")
+    entry_counts_and_headers = [
+        (fields.u64(), [fields.take(BLOCK_HEADER) for _ in range(table.block_count)]) for table in tables]
+    blobs = _unique(where, [(fields.u32(), (fields.u64(), fields.take(BLOCK_HEADER))) for _ in _count(fields, 20)])
+    fields.finish()
+    return Protection(live_metas, entry_counts_and_headers, blobs, checksum)
+
+
+def _unique(where, pairs):
+    """The pairs as a dictionary; no number may come twice."""
+    if len(dict(pairs)) != len(pairs):
+        raise Damage(f"{where}: lists a file twice")
+    return dict(pairs)
+
+
+def _check_description(name, table, description):
+    """Checks a table against its description, and its filter against its hashes (sections 9 and 10)."""
+    hashes = [entry.hash for entry in table.entries]
+    if len(table.blocks) != description.block_count:
+        raise Damage(f"{name}: {len(table.blocks)} blocks, the meta file says {description.block_count}")
+    if (hashes[0], hashes[-1]) != (description.min_hash, description.max_hash):
+        raise Damage(f"{name}: hashes from {hashes[0]:016x} to {hashes[-1]:016x}, the meta file says "
+                     f"{description.min_hash:016x} to {description.max_hash:016x}")
+    if not description.filter:
+        return
+    where = f"{name}: filter"
+    quotients = quotient_filter.QuotientFilter(description.filter, where)
+    for key_hash in hashes:
+        if not quotients.may_contain(key_hash):
+            raise Damage(f"{where}: denies hash {key_hash:016x}")
+    if description.filter != quotient_filter.build(hashes):
+        raise Damage(f"{where}: is not the filter of the hashes in the table")

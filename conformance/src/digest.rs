@@ -1,0 +1,49 @@
+//! A digest of what a table holds: the one that the `expected.json` of the real directories gives for each table.
+
+use sha2::{Digest, Sha256};
+use sst_reader::{EntryRef, EntryValue};
+
+/// SHA-256 over entries in order: for each the u64 hash, the u32 key length, the key, then one letter and what it calls
+/// for: `v` u32 length and bytes of the value, `b` u32 blob number, `d` nothing. Numbers are big-endian.
+#[derive(Clone, Debug, Default)]
+pub struct EntryDigest(Sha256);
+
+impl EntryDigest {
+    /// Adds the next entry.
+    pub fn add(&mut self, entry: &EntryRef<'_>) {
+        self.0.update(entry.hash.to_be_bytes());
+        self.add_counted(entry.key);
+        match entry.value {
+            EntryValue::Deleted => self.0.update(b"d"),
+            EntryValue::Blob(number) => {
+                self.0.update(b"b");
+                self.0.update(number.0.to_be_bytes());
+            }
+            EntryValue::Value(value) => {
+                self.0.update(b"v");
+                self.add_counted(value);
+            }
+        }
+    }
+
+    fn add_counted(&mut self, bytes: &[u8]) {
+        self.0.update(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
+        self.0.update(bytes);
+    }
+
+    /// The digest of all entries added, as hexadecimal digits.
+    #[must_use]
+    pub fn finish(self) -> String {
+        hex(&self.0.finalize())
+    }
+}
+
+/// SHA-256 of some bytes, as hexadecimal digits.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
