@@ -247,8 +247,12 @@ class TableTest(unittest.TestCase):
     def test_offsets_out_of_order(self):
         stored = table_file(key_block(entry(1)), key_block(entry(2)), index_block(0, (2, 1)))
         first, second = stored[-12:-8], stored[-8:-4]
-        for name, offsets in {"swapped": second + first, "equal": first + first, "less than a header": be(4, 7) + second,
-                              "past the offset table": first + be(4, len(stored))}.items():
+        for name, offsets in {
+            "swapped": second + first,
+            "equal": first + first,
+            "less than a header": be(4, 7) + second,
+            "past the offset table": first + be(4, len(stored)),
+        }.items():
             with self.subTest(name), self.assertRaises(Damage):
                 Table("test", stored[:-12] + offsets + stored[-4:])
 
@@ -302,7 +306,7 @@ class TableTest(unittest.TestCase):
             "key block used as value": table_file(key_block(entry(1, b"k", MEDIUM, be(2, 0))), last),
             "value in a block past the end": table_file(key_block(entry(1, b"k", MEDIUM, be(2, 9))), last),
             "invalid type": table_file(key_block(entry(1, b"k", 7, b"")), last),
-            "invalid key block kind": table_file(b"\5" + key_block(entry(1))[1:], last),
+            "invalid key block kind": table_file(be(1, 5) + be(3, 1) + be(1, 1, INLINE_1) + b"kv", last),
             "positions descend": table_file(be(1, 2) + be(3, 3) + be(4, 0, 2, 1) + bytes(20), last),
             "position past the block": table_file(be(1, 2) + be(3, 2) + be(4, 8 << 24, 8 << 24 | 3) + b"ab", last),
             "entry shorter than its value": table_file(key_block(entry(1, b"", 20, b"")), last),

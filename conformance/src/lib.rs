@@ -9,11 +9,18 @@ pub mod digest;
 pub mod directories;
 pub mod reader_vectors;
 mod report;
+pub mod round_trip;
+pub mod second_decoder;
 mod splitmix;
+mod test_entry;
 pub mod vectors;
+pub mod writer_vectors;
 
 pub use report::{Report, Row};
 pub use splitmix::SplitMix;
+pub use test_entry::{TestEntry, TestValue};
+
+use std::path::Path;
 
 /// Why a check failed: one line that names the case.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,4 +42,41 @@ impl CheckError {
 /// Always.
 pub fn fail<T>(message: impl Into<String>) -> Result<T, CheckError> {
     Err(CheckError::new(message))
+}
+
+/// Runs every check on the workspace at `root`, and gives each row to `on_row` as soon as it is done.
+pub fn run(root: &Path, mut on_row: impl FnMut(&Row)) -> Report {
+    let vectors_dir = root.join("conformance/vectors");
+    let mut report = Report::default();
+    let mut add = |rows: Vec<Row>| {
+        rows.iter().for_each(&mut on_row);
+        report.rows.extend(rows);
+    };
+    add(vec![dependencies::check(root)]);
+    add(reference_vectors(&vectors_dir.join("reference")));
+    add(directories::check_all(&vectors_dir));
+    add(vec![second_decoder::check(root)]);
+    for part in round_trip::PARTS {
+        add(vec![part()]);
+    }
+    report
+}
+
+/// The reference vectors in both directions.
+fn reference_vectors(dir: &Path) -> Vec<Row> {
+    let mut reader = Row::new("reference vectors, our reader");
+    let mut writer = Row::new("reference vectors, our writer");
+    match vectors::load(dir) {
+        Ok(cases) => {
+            for case in &cases {
+                reader.count(&case.name, reader_vectors::check(case));
+                writer.count(&case.name, writer_vectors::check(case));
+            }
+        }
+        Err(error) => {
+            reader.count("manifest.json", Err(error.clone()));
+            writer.count("manifest.json", Err(error));
+        }
+    }
+    vec![reader, writer]
 }

@@ -7,8 +7,8 @@ use sst_reader::{
     Access, BlockRole, EntryValue, Lookup, ReadError, ReaderOptions, Slice, StaticSortedFile,
 };
 
-use crate::vectors::{Case, VectorEntry, VectorValue};
-use crate::{CheckError, fail};
+use crate::vectors::Case;
+use crate::{CheckError, TestEntry, TestValue, fail};
 
 /// Checks one vector through every way there is to open it.
 ///
@@ -44,13 +44,27 @@ pub fn check(case: &Case) -> Result<(), CheckError> {
 }
 
 fn check_table(case: &Case, table: &StaticSortedFile) -> Result<(), CheckError> {
-    let failed = |error: ReadError| CheckError::new(error.to_string());
     if (table.min_hash(), table.max_hash()) != (case.min_hash, case.max_hash) {
         return fail("range of hashes differs");
     }
-    check_lookups(case, table)?;
+    check_blocks(case, table)?;
+    check_contents(&case.entries, &case.absent, table)
+}
+
+/// Checks that a table gives exactly these entries by lookup and by iteration, none of the absent keys, and verifies.
+///
+/// # Errors
+///
+/// [`CheckError`] for the first thing that is not as it should be.
+pub fn check_contents(
+    entries: &[TestEntry],
+    absent: &[(u64, Vec<u8>)],
+    table: &StaticSortedFile,
+) -> Result<(), CheckError> {
+    let failed = |error: ReadError| CheckError::new(error.to_string());
+    check_lookups(entries, absent, table)?;
     let mut iter = table.iter();
-    for (i, expected) in case.entries.iter().enumerate() {
+    for (i, expected) in entries.iter().enumerate() {
         let found = iter.next().ok_or_else(|| CheckError::new("iteration ends early"))?;
         let found = found.map_err(failed)?;
         if (found.hash, &*found.key) != (expected.hash, &expected.key)
@@ -62,26 +76,29 @@ fn check_table(case: &Case, table: &StaticSortedFile) -> Result<(), CheckError> 
     if iter.next().is_some() {
         return fail("iteration goes on behind the last entry");
     }
-    check_blocks(case, table)?;
     let report = table.verify(&mut |_| {});
     match report.damage.first() {
         Some(damage) => fail(format!("verify: {damage}")),
-        None if report.entries != case.entries.len() as u64 => fail("verify counts otherwise"),
+        None if report.entries != entries.len() as u64 => fail("verify counts otherwise"),
         None => Ok(()),
     }
 }
 
-fn check_lookups(case: &Case, table: &StaticSortedFile) -> Result<(), CheckError> {
+fn check_lookups(
+    entries: &[TestEntry],
+    absent: &[(u64, Vec<u8>)],
+    table: &StaticSortedFile,
+) -> Result<(), CheckError> {
     let failed = |error: ReadError| CheckError::new(error.to_string());
-    let same_key = |a: &VectorEntry, b: &VectorEntry| a.hash == b.hash && a.key == b.key;
-    for entries in case.entries.chunk_by(same_key) {
+    let same_key = |a: &TestEntry, b: &TestEntry| a.hash == b.hash && a.key == b.key;
+    for entries in entries.chunk_by(same_key) {
         let Some(first) = entries.first() else { continue };
         let name = format!("key {}", first.key.escape_ascii());
         let found = table.lookup(first.hash, &first.key).map_err(failed)?;
         let expected_first = match (&found, &first.value) {
-            (Lookup::Deleted, VectorValue::Deleted) => true,
-            (Lookup::Blob(number), VectorValue::Blob(expected)) => number.0 == *expected,
-            (Lookup::Value(value), expected) => bytes_of(expected) == Some(value),
+            (Lookup::Deleted, TestValue::Deleted) => true,
+            (Lookup::Blob(number), TestValue::Blob(expected)) => number.0 == *expected,
+            (Lookup::Value(value), expected) => expected.bytes() == Some(value),
             _ => false,
         };
         if !expected_first {
@@ -97,7 +114,7 @@ fn check_lookups(case: &Case, table: &StaticSortedFile) -> Result<(), CheckError
             return fail(format!("{name}: {} entries found or values differ", all.len()));
         }
     }
-    for (hash, key) in &case.absent {
+    for (hash, key) in absent {
         if table.lookup(*hash, key).map_err(failed)? != Lookup::NotFound {
             return fail(format!("absent key {} was found", key.escape_ascii()));
         }
@@ -130,22 +147,11 @@ fn check_blocks(case: &Case, table: &StaticSortedFile) -> Result<(), CheckError>
     Ok(())
 }
 
-fn same(found: &EntryValue<Slice<'_>>, expected: &VectorValue) -> bool {
+fn same(found: &EntryValue<Slice<'_>>, expected: &TestValue) -> bool {
     match (found, expected) {
-        (EntryValue::Deleted, VectorValue::Deleted) => true,
-        (EntryValue::Blob(number), VectorValue::Blob(expected)) => number.0 == *expected,
-        (EntryValue::Value(value), expected) => bytes_of(expected) == Some(value),
+        (EntryValue::Deleted, TestValue::Deleted) => true,
+        (EntryValue::Blob(number), TestValue::Blob(expected)) => number.0 == *expected,
+        (EntryValue::Value(value), expected) => expected.bytes() == Some(value),
         _ => false,
-    }
-}
-
-/// The bytes that a lookup gives for a value, if it gives any.
-fn bytes_of(value: &VectorValue) -> Option<&[u8]> {
-    match value {
-        VectorValue::Inline(value)
-        | VectorValue::Small(value)
-        | VectorValue::Medium(value)
-        | VectorValue::Raw { value, .. } => Some(value),
-        VectorValue::Blob(_) | VectorValue::Deleted => None,
     }
 }

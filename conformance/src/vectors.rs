@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::splitmix::SplitMix;
-use crate::{CheckError, fail};
+use crate::{CheckError, TestEntry, TestValue, fail};
 
 /// The index of all vectors.
 #[derive(Debug, Deserialize)]
@@ -51,41 +51,6 @@ pub struct BlockRecord {
     pub count: Option<u64>,
 }
 
-/// The value of an entry of a vector, as it was handed to the reference's writer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum VectorValue {
-    /// An inline value.
-    Inline(Vec<u8>),
-    /// A small value.
-    Small(Vec<u8>),
-    /// A medium value.
-    Medium(Vec<u8>),
-    /// A medium value in stored form.
-    Raw {
-        /// The value.
-        value: Vec<u8>,
-        /// The size word.
-        uncompressed_size: u32,
-        /// The stored block.
-        block: Vec<u8>,
-    },
-    /// A blob number.
-    Blob(u32),
-    /// A tombstone.
-    Deleted,
-}
-
-/// One entry of a vector.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VectorEntry {
-    /// The hash; that of the key but for cases with hashes chosen by hand.
-    pub hash: u64,
-    /// The key.
-    pub key: Vec<u8>,
-    /// The value.
-    pub value: VectorValue,
-}
-
 /// One vector.
 #[derive(Clone, Debug)]
 pub struct Case {
@@ -96,7 +61,7 @@ pub struct Case {
     /// The table's bytes.
     pub bytes: Vec<u8>,
     /// The entries, in file order.
-    pub entries: Vec<VectorEntry>,
+    pub entries: Vec<TestEntry>,
     /// Number of distinct (hash, key).
     pub distinct_keys: u64,
     /// Whether a key has several entries.
@@ -191,17 +156,17 @@ fn parse_block(block: &serde_json::Value) -> Option<BlockRecord> {
     })
 }
 
-fn parse_entry(line: &str) -> Option<VectorEntry> {
+fn parse_entry(line: &str) -> Option<TestEntry> {
     let mut columns = line.split('\t');
     let hash = u64::from_str_radix(columns.next()?, 16).ok()?;
     let key = from_hex(columns.next()?)?;
     let (kind, spec) = (columns.next()?, columns.next()?);
     let value = match kind {
-        "deleted" => VectorValue::Deleted,
-        "blob" => VectorValue::Blob(spec.strip_prefix("b:")?.parse().ok()?),
-        "inline" => VectorValue::Inline(parse_value(spec)?),
-        "small" => VectorValue::Small(parse_value(spec)?),
-        "medium" => VectorValue::Medium(parse_value(spec)?),
+        "deleted" => TestValue::Deleted,
+        "blob" => TestValue::Blob(spec.strip_prefix("b:")?.parse().ok()?),
+        "inline" => TestValue::Inline(parse_value(spec)?),
+        "small" => TestValue::Small(parse_value(spec)?),
+        "medium" => TestValue::Medium(parse_value(spec)?),
         "raw" => {
             let value = parse_value(spec)?;
             let uncompressed_size = columns.next()?.parse().ok()?;
@@ -209,11 +174,11 @@ fn parse_entry(line: &str) -> Option<VectorEntry> {
                 "-" => value.clone(),
                 hex => from_hex(hex)?,
             };
-            VectorValue::Raw { value, uncompressed_size, block }
+            TestValue::Raw { value, uncompressed_size, block }
         }
         _ => return None,
     };
-    Some(VectorEntry { hash, key, value })
+    Some(TestEntry { hash, key, value })
 }
 
 /// A value spec: `x:<hex>`, `f:<byte>:<len>`, `r:<seed>:<len>`, `s:<seed>:<len>`.

@@ -17,7 +17,7 @@ fn reader_reads_every_reference_vector() {
 #[test]
 fn directories_of_the_original_decode_to_their_digests() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors");
-    let rows = directories::check_all(&dir).unwrap();
+    let rows = directories::check_all(&dir);
     let cases: Vec<u64> = rows.iter().map(|row| row.cases).collect();
     assert_eq!(cases, [116, 20]);
     for row in &rows {

@@ -53,7 +53,12 @@ fn workspace_root() -> PathBuf {
 }
 
 fn conformance(root: &Path, json: bool) -> bool {
-    let report = sst_conformance::run(root);
+    let report = sst_conformance::run(root, |row| {
+        // The table comes at the end; until then one line tells that something happens.
+        if !json {
+            println!("{} … {} cases", row.check, row.cases);
+        }
+    });
     if json {
         match serde_json::to_string_pretty(&report) {
             Ok(text) => println!("{text}"),
