@@ -112,7 +112,9 @@ class QuotientFilter:
 
 def build(hashes):
     """The bytes of the filter of a table whose entries have these hashes, one for each entry."""
-    quotient_bits = max(6, (-(-len(hashes) * 20 // 19) - 1).bit_length())
+    quotient_bits = 6
+    while len(hashes) > -(-(19 << quotient_bits) // 20):
+        quotient_bits += 1
     slots = 1 << quotient_bits
     fingerprints = sorted({key_hash & (slots << REMAINDER_BITS) - 1 for key_hash in hashes})
     runs = {}

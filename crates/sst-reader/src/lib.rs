@@ -9,6 +9,7 @@ mod hash;
 mod inspect;
 mod lookup;
 mod matches;
+mod memory;
 mod options;
 mod search;
 mod set;

@@ -18,6 +18,19 @@ pub(crate) struct HashBounds {
 }
 
 impl HashBounds {
+    /// Where in `len` bytes of entries spread evenly between the bounds that with `hash` would be: at most `len`.
+    #[inline]
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "an estimate: it is clamped, and any value of it is right"
+    )]
+    pub(crate) fn estimate_position(self, hash: u64, len: usize) -> usize {
+        let part = hash.saturating_sub(self.low) as f64 / self.high.saturating_sub(self.low) as f64;
+        ((part * len as f64) as usize).min(len)
+    }
+
     /// Where among `count` elements spread evenly between the bounds `hash` would be: below `count`.
     #[inline]
     #[expect(

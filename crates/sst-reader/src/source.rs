@@ -1,16 +1,15 @@
 //! Where the bytes of a file come from: a memory map, positioned reads, or memory.
 
-mod mapping;
 mod positioned;
 
 use std::fs::File;
 use std::io;
 use std::ops::Range;
 
+use crate::memory::Mapping;
 use crate::options::Access;
 use crate::{FileLabel, ReadError};
 
-use mapping::Mapping;
 use positioned::PositionedFile;
 
 /// The bytes of one file.

@@ -13,6 +13,7 @@ use sst_format::value_ref::{ValueRef, small_value};
 use sst_format::{BlockIndex, FormatError, SstMeta};
 
 use crate::blocks::{Blocks, Fill};
+use crate::memory::prefetch_around;
 use crate::search::{HashBounds, lower_bound};
 use crate::slice::Payload;
 use crate::source::Source;
@@ -20,6 +21,10 @@ use crate::{
     Corruption, Cursor, EntryValue, FileLabel, Iter, Lookup, Matches, ReadError, ReaderOptions,
     Slice, hash_key,
 };
+
+/// Cache lines to either side of an estimated entry that are fetched beforehand: among the 455 entries of 24 bytes of a
+/// full block, two thirds of all estimates are off by less than 250 bytes.
+const PREFETCH_REACH: usize = 4;
 
 /// An open table: answers lookups from any number of threads.
 ///
@@ -323,11 +328,14 @@ impl StaticSortedFile {
         let i = key_block_of(&index, self.hashes, hash).map_err(corrupt_index)?;
         let block = index.block(i).map_err(corrupt_index)?;
         let payload = self.blocks.payload(block, Fill::Cache)?;
-        let key_block = self.parse_key_block(block, &payload)?;
         let bounds = HashBounds {
             low: index.first_hash(i).unwrap_or(self.hashes.low),
             high: index.first_hash(i + 1).unwrap_or(self.hashes.high),
         };
+        // One wait for memory instead of several: the entry is likely within a few lines of where it is estimated.
+        let bytes = payload.as_slice();
+        prefetch_around(bytes, bounds.estimate_position(hash, bytes.len()), PREFETCH_REACH);
+        let key_block = self.parse_key_block(block, &payload)?;
         let found = find_entry(&key_block, bounds, hash, key);
         let found = found.map_err(|e| self.corrupt(block, e))?;
         Ok((block, payload, found))

@@ -1,0 +1,143 @@
+//! Gathers the fingerprints of one table and makes its filter.
+
+use crate::{
+    encode::{Encoder, SlotCursor},
+    envelope::EnvelopeWriter,
+    layout::Layout,
+    pile::{Pile, Pool},
+    radix::Sorter,
+};
+use sst_format::filter::{FilterBuilder, FilterError};
+
+/// Quotient bits of the largest filter that is made.
+const MAX_QUOTIENT_BITS: u8 = 26;
+/// The most fingerprints that are kept, and the most entries that a filter is sized for: the capacity of the largest
+/// filter. A table has at most 65,534 key blocks of at most 819 distinct hashes, so it never has more distinct ones.
+const MAX_FINGERPRINTS: u64 = (19_u64 << MAX_QUOTIENT_BITS).div_ceil(20);
+const _: () = assert!(65_534 * 819 <= MAX_FINGERPRINTS);
+
+/// Bits of a hash that are kept in a pile. The bits above are told by which pile it is.
+const PILE_BITS: u8 = 32;
+
+/// Keeps the low bits of the distinct hashes, as many as a fingerprint of the largest filter has: how many a
+/// fingerprint of this filter has is known only at the end, from the number of entries.
+#[derive(Debug)]
+pub(crate) struct Builder {
+    remainder_bits: u8,
+    piles: Vec<Pile>,
+    last: Option<u64>,
+    entries: u64,
+    kept: u64,
+}
+
+impl Builder {
+    pub(crate) fn new(remainder_bits: u8) -> Self {
+        let extra_bits = (MAX_QUOTIENT_BITS + remainder_bits).saturating_sub(PILE_BITS);
+        Self {
+            remainder_bits,
+            piles: (0..1_usize << extra_bits).map(|_| Pile::new()).collect(),
+            last: None,
+            entries: 0,
+            kept: 0,
+        }
+    }
+
+    /// Sorts what was kept into fingerprints of `layout`.
+    fn sort(self, layout: Layout) -> Sorted {
+        let extra_bits = layout.fingerprint_bits().saturating_sub(PILE_BITS);
+        let mut groups = Vec::new();
+        groups.resize_with(1 << extra_bits, Vec::new);
+        let groups_mask = groups.len() - 1;
+        for (index, pile) in self.piles.into_iter().enumerate() {
+            if let Some(group) = groups.get_mut(index & groups_mask) {
+                group.push(pile);
+            }
+        }
+        let bits = u32::from(layout.fingerprint_bits().min(PILE_BITS));
+        let mut sorter = Sorter::default();
+        let mut cursor = SlotCursor::default();
+        let mut sorted = Vec::with_capacity(groups.len());
+        for (prefix, group) in (0_u64..).zip(groups) {
+            let prefix = prefix << PILE_BITS;
+            let mut distinct = Pile::new();
+            let mut last = None;
+            let mut sink = |values: &[u32], pool: &mut Pool| {
+                for &value in values {
+                    if last != Some(value) {
+                        last = Some(value);
+                        let (quotient, _) = layout.split(prefix | u64::from(value));
+                        cursor.place(quotient);
+                        distinct.push(value, pool);
+                    }
+                }
+            };
+            sorter.sort(group, bits, &mut sink);
+            sorted.push((prefix, distinct));
+        }
+        Sorted { groups: sorted, overflow: cursor.overflow(layout) }
+    }
+}
+
+/// Distinct fingerprints in ascending order.
+#[derive(Debug)]
+struct Sorted {
+    /// The bits from [`PILE_BITS`] on, and all fingerprints that have them.
+    groups: Vec<(u64, Pile)>,
+    /// How many of them don't fit before the last slot of the filter.
+    overflow: u64,
+}
+
+impl FilterBuilder for Builder {
+    fn add_hashes(&mut self, hashes: &[u64]) {
+        self.entries = self.entries.saturating_add(hashes.len() as u64);
+        if self.kept > MAX_FINGERPRINTS {
+            // More than any table holds: `finish` is going to fail, and needs nothing for that.
+            self.piles = Vec::new();
+            return;
+        }
+        let piles_mask = self.piles.len().wrapping_sub(1);
+        let mut no_pool = Pool::default();
+        let mut last = self.last;
+        for &hash in hashes {
+            if last == Some(hash) {
+                continue;
+            }
+            last = Some(hash);
+            self.kept += 1;
+            let (high, low) = halves(hash);
+            if let Some(pile) = self.piles.get_mut(high as usize & piles_mask) {
+                pile.push(low, &mut no_pool);
+            }
+        }
+        self.last = last;
+    }
+
+    fn finish(self: Box<Self>) -> Result<Vec<u8>, FilterError> {
+        const TOO_LARGE: FilterError = FilterError::new("more distinct hashes than a table holds");
+        if self.kept > MAX_FINGERPRINTS {
+            return Err(TOO_LARGE);
+        }
+        let layout = Layout::for_entries(self.entries.min(MAX_FINGERPRINTS), self.remainder_bits)
+            .ok_or(TOO_LARGE)?;
+        let sorted = self.sort(layout);
+        let mut envelope =
+            EnvelopeWriter::new(layout).ok_or(FilterError::new("larger than the address space"))?;
+        let mut encoder = Encoder::new(envelope.buffer_mut(), layout, sorted.overflow);
+        for (prefix, pile) in sorted.groups {
+            for block in pile.into_blocks() {
+                for value in block {
+                    encoder.push(prefix | u64::from(value));
+                }
+            }
+        }
+        let count = encoder.finish();
+        Ok(envelope.finish(count))
+    }
+}
+
+/// The upper and the lower 32 bits.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "the lower half is what is wanted")]
+fn halves(hash: u64) -> (u32, u32) {
+    ((hash >> 32) as u32, hash as u32)
+}

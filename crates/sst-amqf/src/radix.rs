@@ -1,0 +1,151 @@
+//! Sorts fingerprints and drops the duplicates, in the memory that they already take.
+//!
+//! From the top bits down (MSD): numbers are spread over up to 256 piles by their highest bits, and each pile in turn, until a
+//! pile is small enough to sort in the cache, where it is sorted from the low bits up (LSD). Blocks that have been read
+//! are written again at once, so the extra memory is at most 256 partly filled blocks per level, of which there are at
+//! most four, and the two arrays of a leaf: 5 MiB at worst, whatever the number of fingerprints. Time is linear for
+//! any input: no pile is spread more often than it has bytes.
+
+use crate::pile::{Pile, Pool};
+
+/// The most numbers sorted as one leaf. Two arrays of them stay within a second-level cache.
+const LEAF: usize = 1 << 17;
+/// Below this a comparison sort beats clearing the counters of a radix sort.
+const SMALL_LEAF: usize = 96;
+/// A spread aims at piles of about this many numbers.
+const AIM: usize = 1 << 12;
+/// Bits by which numbers are spread at once: as many piles as stay writable without missing the cache.
+const SPREAD_BITS: u32 = 8;
+/// Bits of one pass over a leaf.
+const PASS_BITS: u32 = 11;
+
+/// Sorts piles of numbers; keeps its memory from one to the next.
+#[derive(Debug, Default)]
+pub(crate) struct Sorter {
+    pool: Pool,
+    leaf: Vec<u32>,
+    scratch: Vec<u32>,
+    /// How often a number was moved: the measure of work for tests.
+    #[cfg(test)]
+    pub(crate) moves: usize,
+}
+
+impl Sorter {
+    /// Sorts the low `bits` bits of all numbers in `piles` and hands them to `sink` in ascending order, in slices that
+    /// hold each number at least once.
+    pub(crate) fn sort(
+        &mut self,
+        piles: Vec<Pile>,
+        bits: u32,
+        sink: &mut impl FnMut(&[u32], &mut Pool),
+    ) {
+        let mask = low_mask(bits);
+        let count: usize = piles.iter().map(Pile::len).sum();
+        let blocks = piles.into_iter().flat_map(Pile::into_blocks);
+        self.sort_blocks(blocks, count, mask, bits, sink);
+    }
+
+    /// `mask` selects the bits that count at all, of which the low `bits` are not yet known to be equal.
+    fn sort_blocks(
+        &mut self,
+        blocks: impl Iterator<Item = Vec<u32>>,
+        count: usize,
+        mask: u32,
+        bits: u32,
+        sink: &mut impl FnMut(&[u32], &mut Pool),
+    ) {
+        #[cfg(test)]
+        {
+            self.moves += count;
+        }
+        if count <= LEAF || bits == 0 {
+            self.leaf.clear();
+            for block in blocks {
+                if bits == 0 {
+                    self.leaf.clear();
+                }
+                self.leaf.extend(block.iter().map(|&value| value & mask));
+                self.pool.give(block);
+            }
+            sort_leaf(&mut self.leaf, &mut self.scratch, bits);
+            sink(&self.leaf, &mut self.pool);
+            return;
+        }
+        let digit_bits =
+            count.div_ceil(AIM).next_power_of_two().ilog2().clamp(1, SPREAD_BITS.min(bits));
+        let rest = bits - digit_bits;
+        for pile in self.spread(blocks, mask, rest, digit_bits) {
+            let count = pile.len();
+            if count > 0 {
+                self.sort_blocks(pile.into_blocks(), count, mask, rest, sink);
+            }
+        }
+    }
+
+    /// One pile for each value of the `digit_bits` bits from bit `shift` on.
+    fn spread(
+        &mut self,
+        blocks: impl Iterator<Item = Vec<u32>>,
+        mask: u32,
+        shift: u32,
+        digit_bits: u32,
+    ) -> [Pile; 1 << SPREAD_BITS] {
+        let mut piles = [const { Pile::new() }; 1 << SPREAD_BITS];
+        let digit_mask = low_mask(digit_bits.min(SPREAD_BITS)) as usize;
+        for block in blocks {
+            for &value in &block {
+                let value = value & mask;
+                let digit = (value >> shift) as usize & digit_mask & 0xFF;
+                if let Some(pile) = piles.get_mut(digit) {
+                    pile.push(value, &mut self.pool);
+                }
+            }
+            self.pool.give(block);
+        }
+        piles
+    }
+}
+
+/// Sorts numbers that differ only in their low `bits` bits.
+fn sort_leaf(values: &mut Vec<u32>, scratch: &mut Vec<u32>, bits: u32) {
+    if values.len() <= SMALL_LEAF {
+        values.sort_unstable();
+        return;
+    }
+    let passes = bits.div_ceil(PASS_BITS);
+    scratch.resize(values.len(), 0);
+    for pass in 0..passes {
+        let from = bits * pass / passes;
+        let to = bits * (pass + 1) / passes;
+        scatter(values, scratch, from, to - from);
+        core::mem::swap(values, scratch);
+    }
+}
+
+/// Writes `from` to `to`, ordered by `digit_bits` bits from bit `shift` on; equal ones stay in their order.
+fn scatter(from: &[u32], to: &mut [u32], shift: u32, digit_bits: u32) {
+    let mut starts = [0_u32; 1 << PASS_BITS];
+    let digit_mask = low_mask(digit_bits) as usize & ((1 << PASS_BITS) - 1);
+    let digit = |value: u32| (value >> shift) as usize & digit_mask;
+    for &value in from {
+        if let Some(count) = starts.get_mut(digit(value)) {
+            *count += 1;
+        }
+    }
+    let mut start = 0;
+    for slot in starts.iter_mut().take(digit_mask + 1) {
+        start += core::mem::replace(slot, start);
+    }
+    for &value in from {
+        if let Some(start) = starts.get_mut(digit(value)) {
+            if let Some(place) = to.get_mut(*start as usize) {
+                *place = value;
+            }
+            *start += 1;
+        }
+    }
+}
+
+fn low_mask(bits: u32) -> u32 {
+    u32::MAX.checked_shr(u32::BITS - bits.min(u32::BITS)).unwrap_or(0)
+}

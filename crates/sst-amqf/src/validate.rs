@@ -1,0 +1,188 @@
+//! Looks through a whole filter for damage.
+//!
+//! Two depths. [`check_structure`](QuotientFilterView::check_structure) reads the head of every block and follows the
+//! runs from block to block: it finds every single flipped bit among offsets, occupieds and runends, which is all
+//! that could make an answer miss its run. [`validate`](QuotientFilterView::validate) also reads every slot: it
+//! accepts exactly the bytes that a builder makes. What neither can see is a remainder changed into another that fits its
+//! place: only a checksum over the bytes finds that.
+
+use crate::{
+    layout::{PADDING, SATURATED_OFFSET, SLOTS_PER_BLOCK, bits_from},
+    select::select,
+    view::QuotientFilterView,
+};
+use core::ops::Range;
+use sst_format::filter::FilterError;
+
+const SHORT: FilterError = FilterError::new("buffer shorter than its blocks");
+const RUNENDS: FilterError = FilterError::new("run ends do not match the quotients");
+
+impl QuotientFilterView<'_> {
+    /// Checks that offsets, occupieds and runends of all blocks agree. O(n), with one or two nanoseconds per 64 slots once the bytes are in memory.
+    ///
+    /// # Errors
+    ///
+    /// [`FilterError`] if they don't.
+    pub fn check_structure(&self) -> Result<(), FilterError> {
+        let blocks = self.layout().blocks();
+        let (first, start) = self.exact_block()?;
+        let mut offset = start;
+        let mut runs = RunendCursor::new(self, first, offset)?;
+        for number in first..first + blocks {
+            let block = self.block_ahead(number).ok_or(SHORT)?;
+            if block.offset != u8::try_from(offset).unwrap_or(SATURATED_OFFSET) {
+                return Err(FilterError::new("offset of a block is wrong"));
+            }
+            runs.skip(block.occupieds.count_ones())?;
+            offset = runs.leave(number)?;
+        }
+        if offset == start { Ok(()) } else { Err(RUNENDS) }
+    }
+
+    /// Checks everything: [`check_structure`](Self::check_structure), that the remainders of a run ascend, that what is not in use
+    /// is zero, and that the number of fingerprints is right. O(n), with a few nanoseconds per slot.
+    ///
+    /// # Errors
+    ///
+    /// [`FilterError`] unless a builder makes exactly these blocks of the fingerprints in them.
+    pub fn validate(&self) -> Result<(), FilterError> {
+        self.check_structure()?;
+        let blocks = self.layout().blocks();
+        let (first, offset) = self.exact_block()?;
+        let mut slot = first * SLOTS_PER_BLOCK + offset;
+        let stop = slot + self.layout().slots();
+        let mut count = 0;
+        for number in first..first + blocks {
+            let mut quotients = self.block_ahead(number).ok_or(SHORT)?.occupieds;
+            while quotients != 0 {
+                let quotient = number * SLOTS_PER_BLOCK + u64::from(quotients.trailing_zeros());
+                quotients &= quotients - 1;
+                self.expect_empty(slot..quotient)?;
+                let start = slot.max(quotient);
+                slot = self.validate_run(start..stop)?;
+                count += slot - start;
+            }
+        }
+        self.expect_empty(slot..stop)?;
+        if count != self.fingerprint_count() {
+            return Err(FilterError::new("number of fingerprints is wrong"));
+        }
+        let padding = self.buffer().len().saturating_sub(PADDING);
+        if self.buffer().iter().skip(padding).any(|&byte| byte != 0) {
+            return Err(FilterError::new("padding is not zero"));
+        }
+        Ok(())
+    }
+
+    /// Checks the run that starts where `slots` does, and returns the slot behind it.
+    fn validate_run(&self, slots: Range<u64>) -> Result<u64, FilterError> {
+        let mut last = None;
+        for slot in slots {
+            let (remainder, ends_run) = self.slot(slot)?;
+            if last >= Some(remainder) {
+                return Err(FilterError::new("remainders of a run do not ascend"));
+            }
+            if ends_run {
+                return Ok(slot + 1);
+            }
+            last = Some(remainder);
+        }
+        Err(RUNENDS)
+    }
+
+    fn expect_empty(&self, mut slots: Range<u64>) -> Result<(), FilterError> {
+        slots.try_for_each(|slot| match self.slot(slot)? {
+            (0, false) => Ok(()),
+            _ => Err(FilterError::new("slot without a fingerprint is not empty")),
+        })
+    }
+
+    /// The remainder in a slot, and whether a run ends there.
+    fn slot(&self, slot: u64) -> Result<(u64, bool), FilterError> {
+        let block = self.block_ahead(slot / SLOTS_PER_BLOCK).ok_or(SHORT)?;
+        let place = slot % SLOTS_PER_BLOCK;
+        let remainder = self.remainder_at(block.remainders, place).ok_or(SHORT)?;
+        Ok((remainder, block.runends >> place & 1 == 1))
+    }
+
+    /// A block that states its offset exactly, and that offset. The way from block to block starts there.
+    fn exact_block(&self) -> Result<(u64, u64), FilterError> {
+        for number in 0..self.layout().blocks() {
+            let offset = self.block_ahead(number).ok_or(SHORT)?.offset;
+            if offset != SATURATED_OFFSET {
+                return Ok((number, u64::from(offset)));
+            }
+        }
+        Err(FilterError::new("no slot is empty"))
+    }
+}
+
+/// A place among the run ends, moving forward only. Slots and blocks are counted on past the end of the table.
+struct RunendCursor<'v, 'a> {
+    view: &'v QuotientFilterView<'a>,
+    /// The block that the place is in, and the one that no way reaches.
+    block: u64,
+    limit: u64,
+    /// The run ends of this block that are still ahead.
+    ahead: u64,
+    /// The slot behind the last run.
+    next_slot: u64,
+}
+
+impl<'v, 'a> RunendCursor<'v, 'a> {
+    /// A cursor at the first slot of block `first` that belongs to its own runs.
+    fn new(view: &'v QuotientFilterView<'a>, first: u64, offset: u64) -> Result<Self, FilterError> {
+        let next_slot = first * SLOTS_PER_BLOCK + offset;
+        // Once around, and as far on as the way began.
+        let limit = view.layout().blocks() + next_slot / SLOTS_PER_BLOCK + 1;
+        let mut cursor = Self { view, block: 0, limit, ahead: 0, next_slot };
+        cursor.enter(next_slot / SLOTS_PER_BLOCK)?;
+        cursor.ahead &= bits_from(next_slot % SLOTS_PER_BLOCK);
+        Ok(cursor)
+    }
+
+    fn enter(&mut self, block: u64) -> Result<(), FilterError> {
+        if block >= self.limit {
+            return Err(RUNENDS);
+        }
+        self.block = block;
+        self.ahead = self.view.block_ahead(block).ok_or(SHORT)?.runends;
+        Ok(())
+    }
+
+    /// Goes past `runs` run ends.
+    fn skip(&mut self, mut runs: u32) -> Result<(), FilterError> {
+        loop {
+            let here = self.ahead.count_ones();
+            if let Some(last) = runs.checked_sub(1)
+                && runs <= here
+            {
+                let end = if runs == here {
+                    self.ahead.checked_ilog2()
+                } else {
+                    select(self.ahead, last)
+                };
+                let behind = u64::from(end.ok_or(RUNENDS)?) + 1;
+                self.next_slot = self.block * SLOTS_PER_BLOCK + behind;
+                self.ahead &= bits_from(behind);
+                return Ok(());
+            }
+            if runs == 0 {
+                return Ok(());
+            }
+            runs -= here;
+            self.enter(self.block + 1)?;
+        }
+    }
+
+    /// Leaves block `number`, whose runs have all been skipped, and returns how many slots of the next one they take.
+    fn leave(&mut self, number: u64) -> Result<u64, FilterError> {
+        if self.block == number {
+            if self.ahead != 0 {
+                return Err(RUNENDS);
+            }
+            self.enter(number + 1)?;
+        }
+        Ok(self.next_slot.saturating_sub((number + 1) * SLOTS_PER_BLOCK))
+    }
+}

@@ -1,0 +1,147 @@
+//! A filter read in place, from bytes that need not be trusted.
+
+use crate::{
+    envelope::Envelope,
+    layout::{HEADER_LEN, Layout, read_word},
+    stats::FilterInfo,
+};
+use sst_format::filter::FilterError;
+
+/// A filter in its bytes, which are borrowed and never copied.
+///
+/// ```
+/// use sst_amqf::{QuotientFilter, QuotientFilterView};
+/// use sst_format::filter::FilterPolicy;
+///
+/// let mut builder = QuotientFilter::default().builder();
+/// builder.add_hashes(&[3, 5, 8]);
+/// let bytes = builder.finish()?;
+///
+/// let view = QuotientFilterView::parse(&bytes)?;
+/// view.validate()?;
+/// assert!(view.may_contain(5));
+/// assert!(!view.may_contain(6));
+/// # Ok::<(), sst_format::filter::FilterError>(())
+/// ```
+#[derive(Clone, Copy)]
+pub struct QuotientFilterView<'a> {
+    buffer: &'a [u8],
+    layout: Layout,
+    block_len: usize,
+    remainder_bits: u64,
+    slot_mask: u64,
+    remainder_mask: u64,
+    /// The lowest bit of each of the remainders that fit one word.
+    remainder_lows: u64,
+    fingerprint_count: u64,
+}
+
+/// One block of 64 slots.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Block<'a> {
+    /// Slots from the first on that belong to runs of earlier blocks; 255 stands for that or more.
+    pub(crate) offset: u8,
+    /// A bit for each quotient of this block that has a run.
+    pub(crate) occupieds: u64,
+    /// A bit for each slot of this block that ends a run.
+    pub(crate) runends: u64,
+    /// The packed remainders, and whatever stands behind them.
+    pub(crate) remainders: &'a [u8],
+}
+
+impl<'a> QuotientFilterView<'a> {
+    /// Takes the bytes of a filter apart.
+    ///
+    /// Looks at the bytes around the buffer and at its length, but not into it: O(1). A view of damaged bytes is safe to ask: an answer takes
+    /// bounded time, and where the blocks contradict each other it is "maybe". [`check_structure`](Self::check_structure)
+    /// and [`validate`](Self::validate) look into the buffer.
+    ///
+    /// # Errors
+    ///
+    /// [`FilterError`] unless sizes, count and length are within the limits of the format and fit each other, and every byte is
+    /// used.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, FilterError> {
+        let Envelope { buffer, fingerprint_count, layout } = Envelope::parse(bytes)?;
+        let width = layout.remainder_bits();
+        Ok(Self {
+            buffer,
+            layout,
+            block_len: layout.block_len(),
+            remainder_bits: u64::from(width),
+            slot_mask: layout.slot_mask(),
+            remainder_mask: layout.remainder_mask(),
+            remainder_lows: (0..64 / width).fold(0, |lows, n| lows | 1 << (n * width)),
+            fingerprint_count,
+        })
+    }
+
+    /// Size and quality of the filter. O(1).
+    #[must_use]
+    pub fn info(&self) -> FilterInfo {
+        FilterInfo::new(self.layout, self.fingerprint_count, self.buffer.len())
+    }
+
+    pub(crate) fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    #[inline]
+    pub(crate) fn remainder_bits(&self) -> u64 {
+        self.remainder_bits
+    }
+
+    #[inline]
+    pub(crate) fn split_hash(&self, hash: u64) -> (u64, u64) {
+        ((hash >> self.remainder_bits) & self.slot_mask, hash & self.remainder_mask)
+    }
+
+    #[inline]
+    pub(crate) fn remainder_lows(&self) -> u64 {
+        self.remainder_lows
+    }
+
+    pub(crate) fn fingerprint_count(&self) -> u64 {
+        self.fingerprint_count
+    }
+
+    pub(crate) fn buffer(&self) -> &'a [u8] {
+        self.buffer
+    }
+
+    /// The block with this number. `None` if there is none.
+    #[inline]
+    pub(crate) fn block(&self, number: u64) -> Option<Block<'a>> {
+        let at = usize::try_from(number).ok()? * self.block_len;
+        let (header, remainders) = self.buffer.get(at..)?.split_first_chunk::<HEADER_LEN>()?;
+        let (&offset, words) = header.split_first()?;
+        let occupieds = read_word(words)?;
+        let runends = read_word(words.get(8..)?)?;
+        Some(Block { offset, occupieds, runends, remainders })
+    }
+
+    /// As [`block`](Self::block), with block 0 behind the last one.
+    pub(crate) fn block_ahead(&self, number: u64) -> Option<Block<'a>> {
+        self.block(number & (self.layout.blocks() - 1))
+    }
+
+    /// The remainder in slot `slot` of a block.
+    pub(crate) fn remainder_at(&self, remainders: &[u8], slot: u64) -> Option<u64> {
+        let width = u64::from(self.layout.remainder_bits());
+        let bit = slot * width;
+        let tail = remainders.get(usize::try_from(bit / 8).ok()?..)?;
+        let shift = bit % 8;
+        let low = read_word(tail)? >> shift;
+        // A wide remainder goes on in a ninth byte.
+        let high = if shift + width > 64 { u64::from(*tail.get(8)?) << (64 - shift) } else { 0 };
+        Some((low | high) & self.layout.remainder_mask())
+    }
+}
+
+impl core::fmt::Debug for QuotientFilterView<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("QuotientFilterView")
+            .field("layout", &self.layout)
+            .field("fingerprint_count", &self.fingerprint_count)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,215 @@
+//! `sst inspect --explain`: a part of a file, byte by byte.
+//!
+//! Damaged files are what this is for, so it needs no more of a file than the part itself and the offset table. What
+//! else it uses, it does without where it is damaged.
+
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+use sst_format::block::{BlockHeader, Encoding};
+use sst_format::explain::{ExplainOptions, Subject, ValueSlice, explain};
+use sst_format::index_block::IndexBlock;
+use sst_format::key_block::KeyBlock;
+use sst_format::offset_table::{OFFSET_LEN, OffsetTable, recover_block_count};
+use sst_format::value_ref::ValueRef;
+use sst_format::{BlockIndex, FormatError, Structure};
+use sst_reader::{ReadError, StaticSortedFile, hash_key};
+
+use crate::cli::{InspectArgs, Part};
+use crate::commands::Context;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::store::{open_table, reader_options};
+
+/// Dumps a whole file that is no table.
+pub(super) fn file(
+    path: &Path,
+    subject: Subject<'_>,
+    args: &InspectArgs,
+    context: Context,
+) -> Result<Exit, CliError> {
+    if context.json {
+        return Err(CliError::Usage("a dump is text: there is no JSON of it".to_owned()));
+    }
+    if args.explain.is_some() {
+        return Err(CliError::Usage("--explain is for .sst files".to_owned()));
+    }
+    let bytes = fs::read(path).map_err(|error| CliError::io("read", path, error))?;
+    let mut dump = Dump::new(args.full);
+    dump.part(subject, &bytes, 0);
+    dump.print()
+}
+
+/// Dumps a part of a table.
+pub(super) fn part(path: &Path, part: Part, args: &InspectArgs) -> Result<Exit, CliError> {
+    let mut table = TableFile::open(path)?;
+    let mut dump = Dump::new(args.full);
+    match part {
+        Part::Offsets => {
+            let offsets = table.offsets()?;
+            dump.part(Subject::OffsetTable, &offsets, table.offsets_start);
+        }
+        Part::Block(index) => block(&mut table, BlockIndex(index), &mut dump)?,
+    }
+    dump.print()
+}
+
+fn block(table: &mut TableFile<'_>, index: BlockIndex, dump: &mut Dump) -> Result<(), CliError> {
+    let block_count = table.block_count;
+    if index.0 >= block_count {
+        let text = format!("there is no block {index}: the table has {block_count}");
+        return Err(CliError::Usage(text));
+    }
+    let (start, stored) = table.block(index)?;
+    dump.part(Subject::Block, &stored, start);
+    let Ok((header, raw_payload)) = BlockHeader::parse(&stored) else {
+        return Ok(());
+    };
+    let open = open_table(table.path, &reader_options()).map(|table| table.file);
+    let payload = match (header.encoding, &open) {
+        (Encoding::Raw, _) => Ok(raw_payload.to_vec()),
+        (Encoding::Lz4 { .. }, Ok(open)) => match open.block(index) {
+            Ok(payload) => Ok(payload.to_vec()),
+            Err(error) => Err(error.to_string()),
+        },
+        (Encoding::Lz4 { .. }, Err(error)) => Err(error.to_string()),
+    };
+    let payload = match payload {
+        Ok(payload) => payload,
+        Err(error) => {
+            dump.note(&error);
+            return Ok(());
+        }
+    };
+    dump.text.push_str("\npayload, uncompressed: ");
+    let is_key_block =
+        table.is_key_block(index).unwrap_or_else(|| KeyBlock::parse(&payload).is_ok());
+    let values;
+    let subject = if index.0 + 1 == block_count {
+        Subject::IndexBlock { block_count }
+    } else if is_key_block {
+        Subject::KeyBlock
+    } else {
+        values = open.ok().and_then(|open| values_of(&open, index).ok()).unwrap_or_default();
+        Subject::ValueBlock { values: &values }
+    };
+    dump.part(subject, &payload, 0);
+    Ok(())
+}
+
+/// The small values in a value block, in order.
+fn values_of(table: &StaticSortedFile, index: BlockIndex) -> Result<Vec<ValueSlice>, ReadError> {
+    let mut values = Vec::new();
+    let mut cursor = table.cursor();
+    while cursor.advance()? {
+        match cursor.value_ref()? {
+            ValueRef::Small { block, len, offset } if block == index => {
+                values.push(ValueSlice { offset, len: len.into() });
+            }
+            _ => {}
+        }
+    }
+    values.sort_unstable();
+    values.dedup();
+    Ok(values)
+}
+
+/// A table of which as little as possible is taken for granted.
+struct TableFile<'a> {
+    path: &'a Path,
+    file: File,
+    len: u64,
+    block_count: u16,
+    offsets_start: u64,
+}
+
+impl<'a> TableFile<'a> {
+    fn open(path: &'a Path) -> Result<Self, CliError> {
+        let io_error = |error| CliError::io("read", path, error);
+        let mut file = File::open(path).map_err(|error| CliError::io("open", path, error))?;
+        let len = file.seek(SeekFrom::End(0)).map_err(io_error)?;
+        let not_an_sst = || CliError::NotAnSst(path.to_owned());
+        let last_word_at = len.checked_sub(OFFSET_LEN as u64).ok_or_else(not_an_sst)?;
+        let mut table = Self { path, file, len, block_count: 0, offsets_start: 0 };
+        let last_word = table.read(last_word_at, len)?;
+        let last_word = last_word.first_chunk().map_or(0, |word| u32::from_be_bytes(*word));
+        table.block_count = recover_block_count(len, last_word).map_err(|_| not_an_sst())?;
+        table.offsets_start = last_word.into();
+        Ok(table)
+    }
+
+    fn read(&mut self, start: u64, end: u64) -> Result<Vec<u8>, CliError> {
+        let io_error = |error| CliError::io("read", self.path, error);
+        self.file.seek(SeekFrom::Start(start)).map_err(io_error)?;
+        let mut bytes = Vec::new();
+        let mut part = Read::by_ref(&mut self.file).take(end.saturating_sub(start));
+        part.read_to_end(&mut bytes).map_err(io_error)?;
+        Ok(bytes)
+    }
+
+    fn offsets(&mut self) -> Result<Vec<u8>, CliError> {
+        self.read(self.offsets_start, self.len)
+    }
+
+    /// Where a block starts, and its bytes.
+    fn block(&mut self, index: BlockIndex) -> Result<(u64, Vec<u8>), CliError> {
+        let offsets = self.offsets()?;
+        let out_of_order =
+            FormatError::OutOfOrder { structure: Structure::OffsetTable, index: index.0.into() };
+        let range = OffsetTable::parse(&offsets, self.block_count, self.len)
+            .and_then(|offsets| offsets.range(index))
+            .and_then(|range| match u64::from(range.end) <= self.offsets_start {
+                true => Ok(range),
+                false => Err(out_of_order),
+            })
+            .map_err(|cause| CliError::Damaged { file: self.path.to_owned(), cause })?;
+        let (start, end) = (range.start.into(), range.end.into());
+        Ok((start, self.read(start, end)?))
+    }
+
+    /// Whether the index block knows a block as one of keys; `None` if the index block itself cannot be read.
+    fn is_key_block(&mut self, index: BlockIndex) -> Option<bool> {
+        let (_, stored) = self.block(BlockIndex(self.block_count.saturating_sub(1))).ok()?;
+        let (_, payload) = BlockHeader::parse(&stored).ok()?;
+        let parsed = IndexBlock::parse(payload).ok()?;
+        Some(parsed.blocks().any(|block| block == index))
+    }
+}
+
+/// The text of a dump, and whether it told of damage.
+struct Dump {
+    options: ExplainOptions,
+    text: String,
+    is_damaged: bool,
+}
+
+impl Dump {
+    fn new(full: bool) -> Self {
+        let options = ExplainOptions::default().crc32(crc32fast::hash).hash_key(hash_key);
+        let options = if full { options.full() } else { options };
+        Self { options, text: String::new(), is_damaged: false }
+    }
+
+    fn part(&mut self, subject: Subject<'_>, bytes: &[u8], base: u64) {
+        // Text goes into memory, which takes all there is.
+        let damage = explain(subject, bytes, &self.options.base(base), &mut self.text);
+        self.is_damaged |= !matches!(damage, Ok(None));
+    }
+
+    /// Says why there is no more.
+    fn note(&mut self, error: &str) {
+        self.text.push_str("error: ");
+        self.text.push_str(error);
+        self.text.push('\n');
+        self.is_damaged = true;
+    }
+
+    fn print(self) -> Result<Exit, CliError> {
+        let mut output = Output::stdout();
+        output.bytes(self.text.as_bytes())?;
+        output.finish()?;
+        Ok(if self.is_damaged { Exit::Damaged } else { Exit::Success })
+    }
+}

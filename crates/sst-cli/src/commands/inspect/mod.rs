@@ -1,0 +1,94 @@
+//! `sst inspect`: what files consist of.
+
+mod explain;
+mod report;
+mod text;
+
+use std::path::Path;
+
+use sst_format::explain::Subject;
+use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
+
+use super::Context;
+use crate::cli::InspectArgs;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::store::{is_directory, open_table, read_catalog, reader_options};
+use report::Report;
+
+pub(super) fn run(args: &InspectArgs, context: Context) -> Result<Exit, CliError> {
+    let path = &args.path;
+    let is_directory = is_directory(path)?;
+    if let Some(subject) = whole_file_subject(path).filter(|_| !is_directory) {
+        return explain::file(path, subject, args, context);
+    }
+    if let Some(part) = args.explain {
+        return match is_directory {
+            true => {
+                Err(CliError::Usage("--explain needs one of the directory's .sst files".into()))
+            }
+            false => explain::part(path, part, args),
+        };
+    }
+    let mut report = match is_directory {
+        true => directory(args, context)?,
+        false if args.family.is_some() => {
+            return Err(CliError::Usage("--family is for directories".to_owned()));
+        }
+        false => table(path)?,
+    };
+    if !args.blocks {
+        report.tables.iter_mut().for_each(|table| table.block_list.clear());
+    }
+    let mut output = Output::stdout();
+    match context.json {
+        true => output.json(&report)?,
+        false => text::print(&report, &mut output)?,
+    }
+    output.finish()?;
+    Ok(if report.damage.is_empty() { Exit::Success } else { Exit::Damaged })
+}
+
+/// What to dump of a file that is no table, by its name.
+fn whole_file_subject(path: &Path) -> Option<Subject<'static>> {
+    let name = path.file_name()?.to_str()?;
+    if name == CURRENT_FILE_NAME {
+        return Some(Subject::Current);
+    }
+    match FileName::parse(name)?.kind {
+        FileKind::Meta => Some(Subject::MetaFile),
+        FileKind::Blob => Some(Subject::Blob),
+        FileKind::Sst | FileKind::Del => None,
+    }
+}
+
+fn directory(args: &InspectArgs, context: Context) -> Result<Report, CliError> {
+    let catalog = read_catalog(&args.path)?;
+    let (options, mut report) = (reader_options(), Report::of_directory(&catalog));
+    let is_asked_for = |family: u32| args.family.is_none_or(|asked_for| asked_for == family);
+    let mut tables: Vec<_> =
+        catalog.tables.iter().filter(|table| is_asked_for(table.family)).collect();
+    tables.sort_unstable_by_key(|table| table.sequence);
+    let bytes = tables.iter().map(|table| table.meta.file_size).sum();
+    let progress = context.progress.bytes(Some(bytes), "inspect");
+    for table in tables {
+        let path = table.path(&catalog.dir);
+        let file = sst_reader::StaticSortedFile::open(&path, &table.meta, &options);
+        match file.and_then(|file| Ok((file.inspect()?, file))) {
+            Ok((info, file)) => report.add_table(&path, &file, &info, Some(table)),
+            Err(error) if error.is_corruption() => report.damage.push(error.to_string()),
+            Err(error) => return Err(error.into()),
+        }
+        progress.advance(table.meta.file_size);
+    }
+    Ok(report)
+}
+
+fn table(path: &Path) -> Result<Report, CliError> {
+    let table = open_table(path, &reader_options())?;
+    let mut report = Report::of_table(path);
+    let info = table.file.inspect()?;
+    report.add_table(path, &table.file, &info, table.described.as_ref());
+    Ok(report)
+}

@@ -1,0 +1,247 @@
+//! What `sst inspect` found, as it is printed in JSON.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Serialize;
+use sst_amqf::QuotientFilter;
+use sst_format::block::Encoding;
+use sst_reader::{BlockInfo, BlockRole, Catalog, CatalogTable, StaticSortedFile, TableInfo};
+
+/// What a directory, or a table on its own, consists of.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    pub(super) path: String,
+    /// `None` for a table on its own.
+    pub(super) directory: Option<Directory>,
+    pub(super) tables: Vec<Table>,
+    /// All tables together.
+    pub(super) total: Parts,
+    /// Tables that could not be looked at.
+    pub(super) damage: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Directory {
+    /// The highest committed sequence number.
+    pub(super) commit: u32,
+    pub(super) protected: bool,
+    pub(super) families: Vec<u32>,
+    /// Sequence numbers of the live meta files, newest first.
+    pub(super) meta_files: Vec<u32>,
+    pub(super) blobs: Vec<Blob>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Blob {
+    pub(super) number: u32,
+    pub(super) file_size: u64,
+    /// Uncompressed length if it is compressed.
+    pub(super) uncompressed_bytes: Option<u32>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Table {
+    pub(super) file: String,
+    /// What the meta file says; `None` for a table that nothing describes.
+    pub(super) description: Option<Description>,
+    pub(super) file_size: u64,
+    pub(super) entries: u64,
+    pub(super) block_count: u16,
+    pub(super) min_hash: String,
+    pub(super) max_hash: String,
+    pub(super) filter: Option<Filter>,
+    #[serde(flatten)]
+    pub(super) parts: Parts,
+    /// Every block, if they were asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) block_list: Vec<Block>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Description {
+    pub(super) family: u32,
+    pub(super) meta_file: u32,
+    pub(super) flags: String,
+    pub(super) protected: bool,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Filter {
+    pub(super) bytes: u64,
+    pub(super) fingerprints: u64,
+    pub(super) bits_per_key: f64,
+    pub(super) expected_false_positive_rate: f64,
+    pub(super) quotient_bits: u8,
+    pub(super) remainder_bits: u8,
+}
+
+/// What one or more tables are made of.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Parts {
+    /// Blocks by kind.
+    pub(super) blocks: BTreeMap<String, BlockGroup>,
+    /// Entries by the kind of their value.
+    pub(super) entry_kinds: BTreeMap<&'static str, u64>,
+    /// Entries by the length of their key in bytes.
+    pub(super) key_lengths: BTreeMap<usize, u64>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(super) struct BlockGroup {
+    pub(super) count: u64,
+    pub(super) compressed: u64,
+    pub(super) entries: u64,
+    pub(super) stored_bytes: u64,
+    pub(super) uncompressed_bytes: u64,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Block {
+    pub(super) index: u16,
+    pub(super) kind: String,
+    pub(super) entries: Option<u32>,
+    pub(super) start: u32,
+    pub(super) stored_bytes: u64,
+    pub(super) uncompressed_bytes: u64,
+    pub(super) compressed: bool,
+    pub(super) checksum: String,
+}
+
+impl Report {
+    pub(super) fn of_directory(catalog: &Catalog) -> Self {
+        let blob = |record: &sst_format::protection::BlobRecord| Blob {
+            number: record.number.0,
+            file_size: record.file_size,
+            uncompressed_bytes: match record.header.encoding {
+                Encoding::Raw => None,
+                Encoding::Lz4 { uncompressed_len } => Some(uncompressed_len),
+            },
+        };
+        let directory = Directory {
+            commit: catalog.commit.0,
+            protected: catalog.is_protected,
+            families: catalog.families().into_iter().collect(),
+            meta_files: catalog.meta_files.iter().map(|meta| meta.0).collect(),
+            blobs: catalog.blobs.values().map(blob).collect(),
+        };
+        Self { directory: Some(directory), ..Self::of_table(&catalog.dir) }
+    }
+
+    pub(super) fn of_table(path: &Path) -> Self {
+        Self {
+            path: path.display().to_string(),
+            directory: None,
+            tables: Vec::new(),
+            total: Parts::default(),
+            damage: Vec::new(),
+        }
+    }
+
+    pub(super) fn add_table(
+        &mut self,
+        path: &Path,
+        file: &StaticSortedFile,
+        info: &TableInfo,
+        described: Option<&CatalogTable>,
+    ) {
+        let parts = Parts::of(info);
+        self.total.absorb(&parts);
+        let name = path.file_name().unwrap_or(path.as_os_str());
+        self.tables.push(Table {
+            file: name.display().to_string(),
+            description: described.map(Description::of),
+            file_size: file.file_size(),
+            entries: info.entry_count(),
+            block_count: file.block_count(),
+            min_hash: format!("{:016x}", file.min_hash()),
+            max_hash: format!("{:016x}", file.max_hash()),
+            filter: described.and_then(|table| Filter::of(table, info.entry_count())),
+            parts,
+            block_list: info.blocks.iter().map(Block::of).collect(),
+        });
+    }
+}
+
+impl Description {
+    fn of(table: &CatalogTable) -> Self {
+        Self {
+            family: table.family,
+            meta_file: table.meta_file.0,
+            flags: table.meta.flags.to_string(),
+            protected: table.meta.protection.is_some(),
+        }
+    }
+}
+
+impl Filter {
+    /// The filter in a meta file, which was checked when the table was opened.
+    fn of(table: &CatalogTable, entries: u64) -> Option<Self> {
+        let bytes = table.meta.filter.as_slice();
+        let info = QuotientFilter::info(bytes).ok()?;
+        Some(Self {
+            bytes: bytes.len() as u64,
+            fingerprints: info.fingerprint_count,
+            bits_per_key: bytes.len() as f64 * 8.0 / entries.max(1) as f64,
+            expected_false_positive_rate: info.expected_false_positive_rate(),
+            quotient_bits: info.quotient_bits,
+            remainder_bits: info.remainder_bits,
+        })
+    }
+}
+
+impl Parts {
+    fn of(info: &TableInfo) -> Self {
+        let mut blocks: BTreeMap<String, BlockGroup> = BTreeMap::new();
+        for block in &info.blocks {
+            let group = blocks.entry(kind(block)).or_default();
+            group.count += 1;
+            group.compressed += u64::from(block.header.encoding != Encoding::Raw);
+            group.entries += u64::from(block.entry_count.unwrap_or(0));
+            group.stored_bytes += block.stored_len;
+            group.uncompressed_bytes += block.payload_len;
+        }
+        let (entry_kinds, key_lengths) = (info.entry_kinds(), info.key_lens.clone());
+        Self { blocks, entry_kinds, key_lengths }
+    }
+
+    fn absorb(&mut self, other: &Self) {
+        for (kind, from) in &other.blocks {
+            let group = self.blocks.entry(kind.clone()).or_default();
+            group.count += from.count;
+            group.compressed += from.compressed;
+            group.entries += from.entries;
+            group.stored_bytes += from.stored_bytes;
+            group.uncompressed_bytes += from.uncompressed_bytes;
+        }
+        for (&kind, count) in &other.entry_kinds {
+            *self.entry_kinds.entry(kind).or_default() += count;
+        }
+        for (&len, count) in &other.key_lengths {
+            *self.key_lengths.entry(len).or_default() += count;
+        }
+    }
+}
+
+impl Block {
+    fn of(block: &BlockInfo) -> Self {
+        Self {
+            index: block.index.0,
+            kind: kind(block),
+            entries: block.entry_count,
+            start: block.start,
+            stored_bytes: block.stored_len,
+            uncompressed_bytes: block.payload_len,
+            compressed: block.header.encoding != Encoding::Raw,
+            checksum: format!("{:08x}", block.header.checksum),
+        }
+    }
+}
+
+/// What a block is, in words: its role, and for key blocks their kind.
+fn kind(block: &BlockInfo) -> String {
+    match (block.role, block.key_block_kind) {
+        (BlockRole::Keys, Some(kind)) => format!("keys, {}", kind.name()),
+        (role, _) => role.name().to_owned(),
+    }
+}

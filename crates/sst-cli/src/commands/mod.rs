@@ -1,0 +1,74 @@
+//! The commands. Each returns its exit code, or the error that stopped it.
+
+mod get;
+mod inspect;
+mod load;
+mod scan;
+mod verify;
+
+use std::io;
+
+use clap::CommandFactory;
+
+use crate::cli::{Cli, Command};
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::progress::ProgressMode;
+
+/// What the flags say that all commands have.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Context {
+    /// Whether to print JSON.
+    json: bool,
+    /// Whether to print nothing but the result.
+    quiet: bool,
+    progress: ProgressMode,
+}
+
+impl Context {
+    /// Tells people something that is no part of the result.
+    fn note(self, text: impl std::fmt::Display) {
+        if !self.quiet {
+            eprintln!("{text}");
+        }
+    }
+}
+
+/// Runs the command that was asked for.
+pub(crate) fn run(cli: &Cli) -> Result<Exit, CliError> {
+    let context = Context {
+        json: cli.json,
+        quiet: cli.quiet,
+        progress: ProgressMode::of(cli.json, cli.quiet),
+    };
+    match &cli.command {
+        Command::Load(args) => load::run(args, context),
+        Command::Get(args) => get::run(args, context),
+        Command::Scan(args) => scan::run(args, context),
+        Command::Inspect(args) => inspect::run(args, context),
+        Command::Verify(args) => verify::run(args, context),
+        Command::Completions { shell } => completions(*shell),
+    }
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<Exit, CliError> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "sst", &mut script);
+    let mut output = Output::stdout();
+    output.bytes(&script)?;
+    output.finish()?;
+    Ok(Exit::Success)
+}
+
+/// Says what stopped a command, in one line.
+pub(crate) fn report(error: &CliError) {
+    use anstyle::{AnsiColor, Effects, Style};
+    let is_plain = !io::IsTerminal::is_terminal(&io::stderr())
+        || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let style = match is_plain {
+        true => Style::new(),
+        false => AnsiColor::Red.on_default().effects(Effects::BOLD),
+    };
+    eprintln!("{style}error:{style:#} {error}");
+}

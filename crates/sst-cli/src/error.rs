@@ -1,0 +1,124 @@
+//! Why a command stopped: one line for people, one number for scripts.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sst_format::FormatError;
+use sst_reader::ReadError;
+use sst_writer::{PublishError, WriteError};
+
+use crate::exit::Exit;
+use crate::input::{InputError, UnknownFormat};
+
+/// Why a command stopped.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    /// Arguments that don't fit each other, or what they refer to.
+    #[error("{0}")]
+    Usage(String),
+    #[error(transparent)]
+    Format(#[from] UnknownFormat),
+    /// A file or directory of ours could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A file that nothing describes does not even have the outline of a table.
+    #[error("{}: not an SST file, or one that is cut short: its last bytes are no offset table", _0.display())]
+    NotAnSst(PathBuf),
+    /// A part of a file is not what it should be.
+    #[error("{}: {cause}", file.display())]
+    Damaged {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        cause: FormatError,
+    },
+    /// A directory without `CURRENT`.
+    #[error("{}: {}", dir.display(), if *has_files { "CURRENT is missing" } else { "not an SST directory: it has no CURRENT" })]
+    NoCurrent {
+        /// The directory.
+        dir: PathBuf,
+        /// Whether it has other files of the format.
+        has_files: bool,
+    },
+    /// The operating system refused.
+    #[error("cannot {action} {what}: {source}")]
+    Io {
+        /// What was tried: `open`, `read`, `write to`.
+        action: &'static str,
+        /// The file.
+        what: String,
+        /// The operating system's answer.
+        source: io::Error,
+    },
+    /// The input of `load` is wrong.
+    #[error("{name}: {source}")]
+    Input {
+        /// Name of the input.
+        name: String,
+        /// What is wrong with it.
+        source: InputError,
+    },
+    /// The input of `load` has nothing to load.
+    #[error("{name}: there are no entries")]
+    NoEntries {
+        /// Name of the input.
+        name: String,
+    },
+    /// A key comes twice, and `--duplicates error` says that it must not.
+    #[error("{name}: line {line}: the key `{key}` is in line {first_line} too")]
+    Duplicate {
+        /// Name of the input.
+        name: String,
+        line: u64,
+        key: String,
+        first_line: u64,
+    },
+    /// An entry that the format cannot hold.
+    #[error("{name}: line {line}: {source}")]
+    Entry {
+        /// Name of the input.
+        name: String,
+        line: u64,
+        source: WriteError,
+    },
+    /// A directory could not be written to.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// A directory with files of the format that no publisher of ours left there.
+    #[error("{}: there are SST files but no CURRENT: load into another directory, or move them away", _0.display())]
+    NotOurs(PathBuf),
+    /// A directory that the original implementation wrote.
+    #[error("{}: written without checksums by another implementation: it can only be read", _0.display())]
+    Original(PathBuf),
+    /// Standard output takes no more: a full disk, or a reader that has seen enough.
+    #[error("cannot write to standard output: {0}")]
+    Output(io::Error),
+}
+
+impl CliError {
+    pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::Io { action, what: path.display().to_string(), source }
+    }
+
+    /// The exit code that tells of the error; none for a reader of our output that has gone away, which is no error.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Read(error) if error.is_corruption() => Exit::Damaged,
+            Self::Publish(
+                PublishError::Format { .. }
+                | PublishError::BrokenChain { .. }
+                | PublishError::MissingCurrent { .. },
+            ) => Exit::Damaged,
+            Self::NotAnSst(_) | Self::Damaged { .. } | Self::NoCurrent { has_files: true, .. } => {
+                Exit::Damaged
+            }
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Success,
+            _ => Exit::Failure,
+        }
+    }
+
+    /// Whether there is nothing to say.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.exit() == Exit::Success
+    }
+}

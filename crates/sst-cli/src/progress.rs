@@ -1,0 +1,123 @@
+//! Progress bars: on standard error, if that is a terminal and nobody asked for quiet.
+
+use std::io::{IsTerminal, stderr};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// Who may draw bars.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ProgressMode {
+    /// Draw them.
+    Shown,
+    /// Draw none.
+    Hidden,
+}
+
+impl ProgressMode {
+    /// The mode that these flags call for.
+    pub(crate) fn of(json: bool, quiet: bool) -> Self {
+        Self::choose(json, quiet, stderr().is_terminal())
+    }
+
+    const fn choose(json: bool, quiet: bool, is_terminal: bool) -> Self {
+        if is_terminal && !json && !quiet { Self::Shown } else { Self::Hidden }
+    }
+
+    fn bar(self, len: Option<u64>, template: &str, message: &'static str) -> Progress {
+        let target = match self {
+            Self::Shown => ProgressDrawTarget::stderr(),
+            Self::Hidden => ProgressDrawTarget::hidden(),
+        };
+        let style = ProgressStyle::with_template(template)
+            .unwrap_or_else(|_| ProgressStyle::default_bar())
+            .progress_chars("█▉▊▋▌▍▎▏ ");
+        let bar = ProgressBar::with_draw_target(len, target).with_style(style);
+        bar.set_message(message);
+        if self == Self::Shown {
+            bar.enable_steady_tick(Duration::from_millis(200));
+        }
+        Progress { bar }
+    }
+
+    /// A bar that counts bytes; a spinner if nobody knows how many there will be.
+    pub(crate) fn bytes(self, len: Option<u64>, message: &'static str) -> Progress {
+        self.bar(
+            len,
+            match len {
+                Some(_) => {
+                    "{msg:>10} [{bar:32}] {bytes:>11} of {total_bytes} {bytes_per_sec}, {eta} left"
+                }
+                None => "{msg:>10} {spinner} {bytes:>11} {bytes_per_sec}",
+            },
+            message,
+        )
+    }
+
+    /// A bar that counts entries.
+    pub(crate) fn entries(self, len: u64, message: &'static str) -> Progress {
+        let template = "{msg:>10} [{bar:32}] {human_pos:>11} of {human_len} entries, {eta} left";
+        self.bar(Some(len), template, message)
+    }
+
+    /// A spinner for something that takes a while.
+    pub(crate) fn spinner(self, message: &'static str) -> Progress {
+        self.bar(None, "{msg:>10} {spinner} {elapsed}", message)
+    }
+}
+
+/// A progress bar. It disappears when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    bar: ProgressBar,
+}
+
+impl Progress {
+    /// Moves the bar on.
+    pub(crate) fn advance(&self, by: u64) {
+        self.bar.inc(by);
+    }
+
+    /// What is read through this moves the bar on.
+    pub(crate) fn wrap_read<R: std::io::Read>(&self, source: R) -> impl std::io::Read + use<R> {
+        self.bar.wrap_read(source)
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    #[test]
+    fn bars_need_a_terminal_and_nobody_who_minds() {
+        assert_eq!(ProgressMode::choose(false, false, true), ProgressMode::Shown);
+        for (json, quiet, is_terminal) in
+            [(true, false, true), (false, true, true), (false, false, false)]
+        {
+            let mode = ProgressMode::choose(json, quiet, is_terminal);
+            assert_eq!(mode, ProgressMode::Hidden);
+            assert!(mode.bytes(Some(1), "read").bar.is_hidden());
+        }
+    }
+
+    #[test]
+    fn templates_are_sound() {
+        for (len, message) in [(Some(10), "read"), (None, "read")] {
+            let progress = ProgressMode::Hidden.bytes(len, message);
+            let mut out = Vec::new();
+            progress.wrap_read(&b"12345"[..]).read_to_end(&mut out).unwrap();
+            progress.advance(2);
+            assert_eq!((out.len(), progress.bar.position()), (5, 7));
+        }
+        ProgressMode::Hidden.entries(1, "write").advance(1);
+        ProgressMode::Hidden.spinner("sort").advance(0);
+    }
+}

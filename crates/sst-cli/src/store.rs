@@ -1,0 +1,148 @@
+//! What a path names: a directory of tables, or one table.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sst_amqf::QuotientFilter;
+use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
+use sst_format::{FormatError, Structure};
+use sst_reader::{
+    Access, BlockCache, Catalog, CatalogTable, Corruption, ReadError, ReaderOptions, SstSet,
+    StaticSortedFile,
+};
+
+use crate::error::CliError;
+
+/// How all commands open files: by positioned reads, so that a file which shrinks under us gives an error and not a
+/// signal, and with the filters of the format.
+pub(crate) fn reader_options() -> ReaderOptions {
+    let cache: Arc<BlockCache> = Arc::default();
+    ReaderOptions::default().access(Access::Read).cache(cache).filter(QuotientFilter::default())
+}
+
+/// Something that can be asked for keys and scanned.
+pub(crate) enum Store {
+    /// One key space of a directory.
+    Directory(SstSet),
+    /// One table, with nothing around it.
+    Table(StaticSortedFile),
+}
+
+impl Store {
+    /// Opens what is at `path`. `family` is for directories only; without it the lowest one is opened, and `note` is
+    /// told if there are others.
+    pub(crate) fn open(
+        path: &Path,
+        family: Option<u32>,
+        note: impl FnOnce(&str),
+    ) -> Result<Self, CliError> {
+        let options = reader_options();
+        if !is_directory(path)? {
+            return match family {
+                None => Ok(Self::Table(open_table(path, &options)?.file)),
+                Some(_) => Err(CliError::Usage("--family is for directories".to_owned())),
+            };
+        }
+        let catalog = read_catalog(path)?;
+        let family = choose_family(&catalog, family, note)?;
+        Ok(Self::Directory(SstSet::from_catalog(catalog, family, &options)?))
+    }
+}
+
+/// Whether `path` is a directory. Fails if there is nothing.
+pub(crate) fn is_directory(path: &Path) -> Result<bool, CliError> {
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(metadata.is_dir()),
+        Err(error) => Err(CliError::io("open", path, error)),
+    }
+}
+
+/// Reads what the meta files of a directory say.
+pub(crate) fn read_catalog(dir: &Path) -> Result<Catalog, CliError> {
+    match Catalog::read(dir) {
+        Err(ReadError::Io { file, source, .. })
+            if source.kind() == io::ErrorKind::NotFound
+                && file.path().ends_with(CURRENT_FILE_NAME) =>
+        {
+            let has_files = fs::read_dir(dir).is_ok_and(|entries| {
+                let mut names = entries.flatten().map(|entry| entry.file_name());
+                names.any(|name| name.to_str().and_then(FileName::parse).is_some())
+            });
+            Err(CliError::NoCurrent { dir: dir.to_owned(), has_files })
+        }
+        catalog => Ok(catalog?),
+    }
+}
+
+/// The family to show: the one asked for if it exists, else the lowest.
+fn choose_family(
+    catalog: &Catalog,
+    family: Option<u32>,
+    note: impl FnOnce(&str),
+) -> Result<u32, CliError> {
+    let families = catalog.families();
+    let list = || families.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+    match (family, families.first()) {
+        (Some(family), Some(_)) if !families.contains(&family) => {
+            let dir = catalog.dir.display();
+            Err(CliError::Usage(format!("{dir} has no family {family}: it has {}", list())))
+        }
+        (Some(family), _) => Ok(family),
+        (None, None) => Ok(0),
+        (None, Some(&lowest)) => {
+            if families.len() > 1 {
+                note(&format!(
+                    "the directory has families {}: this is {lowest}, --family chooses another",
+                    list()
+                ));
+            }
+            Ok(lowest)
+        }
+    }
+}
+
+/// A table that was opened by its path.
+pub(crate) struct OpenTable {
+    /// The table.
+    pub(crate) file: StaticSortedFile,
+    /// What the directory around it says of it, if it says anything.
+    pub(crate) described: Option<CatalogTable>,
+}
+
+/// Opens the table at `path`: with its description if it lies in a directory that has one, else on its own.
+pub(crate) fn open_table(path: &Path, options: &ReaderOptions) -> Result<OpenTable, CliError> {
+    // Nothing that is wrong with the files around it may keep a table from being looked at.
+    if let Some(described) = description_of(path) {
+        let file = StaticSortedFile::open(path, &described.meta, options)?;
+        return Ok(OpenTable { file, described: Some(described) });
+    }
+    match StaticSortedFile::open_standalone(path, options) {
+        Ok(file) => Ok(OpenTable { file, described: None }),
+        Err(ReadError::Corrupt { cause: Corruption::Format(error), .. })
+            if is_no_outline(error) =>
+        {
+            Err(CliError::NotAnSst(path.to_owned()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether nothing in a file looks like the end of a table.
+fn is_no_outline(error: FormatError) -> bool {
+    matches!(error, FormatError::WrongLen { structure: Structure::OffsetTable, .. })
+}
+
+fn description_of(path: &Path) -> Option<CatalogTable> {
+    let name = FileName::parse(path.file_name()?.to_str()?)?;
+    if name.kind != FileKind::Sst {
+        return None;
+    }
+    let dir = match path.parent()? {
+        dir if dir.as_os_str().is_empty() => PathBuf::from("."),
+        dir => dir.to_owned(),
+    };
+    let catalog = Catalog::read(&dir).ok()?;
+    catalog.tables.into_iter().find(|table| table.sequence == name.sequence)
+}

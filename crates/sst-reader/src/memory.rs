@@ -1,0 +1,62 @@
+//! Memory maps and prefetching: the one file of this crate with `unsafe` code.
+
+use std::fs::File;
+use std::io;
+
+use memmap2::Mmap;
+
+/// A whole file, mapped read-only.
+///
+/// What mapping asks of its user is passed on in the docs of [`Access::Map`](crate::Access::Map): nobody may shorten
+/// or overwrite the file while it is open. Files of this format are immutable once they have their name.
+pub(crate) struct Mapping(Mmap);
+
+impl Mapping {
+    /// Maps `file`.
+    #[expect(unsafe_code, reason = "mapping a file has no safe form; see the comment on the block")]
+    pub(crate) fn new(file: &File) -> io::Result<Self> {
+        // SAFETY: the map is read-only and only ever seen as `&[u8]`. Its bytes change, or vanish, only if somebody
+        // writes to or truncates the file meanwhile. The format forbids that (files are immutable and replaced under
+        // new names), the docs of `Access::Map` say so, and `Access::Read` is there for files where nobody can promise
+        // it. Every byte is checked as untrusted input after it was loaded.
+        let map = unsafe { Mmap::map(file) }?;
+        Ok(Self(map))
+    }
+
+    #[inline]
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Length of a cache line in bytes, near enough on every machine: a wrong one costs time, nothing else.
+const CACHE_LINE: usize = 64;
+
+/// Asks the processor to fetch the cache lines of `bytes` around byte `at`, `reach` lines to either side, while other
+/// work goes on. Does nothing where there is no instruction for it.
+#[inline]
+pub(crate) fn prefetch_around(bytes: &[u8], at: usize, reach: usize) {
+    let first = at.saturating_sub(reach * CACHE_LINE);
+    let last = (at + reach * CACHE_LINE).min(bytes.len());
+    for byte in (first..last).step_by(CACHE_LINE) {
+        prefetch(bytes, byte);
+    }
+}
+
+/// Asks the processor to fetch the cache line of byte `at` of `bytes`.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[expect(unsafe_code, reason = "the instruction has no safe form; see the comment on the block")]
+pub(crate) fn prefetch(bytes: &[u8], at: usize) {
+    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+    if let Some(byte) = bytes.get(at) {
+        // SAFETY: a prefetch changes no memory that a program can see and cannot fault, whatever the address; this one
+        // is that of a byte in bounds. SSE, which has the instruction, is part of every x86-64.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(byte).cast()) };
+    }
+}
+
+/// Without an instruction for it in stable Rust, nothing is fetched beforehand.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline]
+pub(crate) fn prefetch(_: &[u8], _: usize) {}

@@ -1,0 +1,122 @@
+//! How long the writer takes per entry: `cargo run --release -p sst-writer --example measure [directory]`.
+//!
+//! Entries are prepared beforehand. Each figure is the minimum of several runs, without a filter, into a sink that drops
+//! everything and, if a directory is given, into a file there.
+
+#![expect(clippy::print_stdout, reason = "printing is what it is for")]
+
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use sst_writer::{
+    Compression, Entry, EntryValue, Sink, StreamingSstWriter, WriteError, WriterOptions, hash_key,
+};
+
+const ENTRIES: usize = 1_000_000;
+const RUNS: usize = 9;
+
+struct Row {
+    hash: u64,
+    key: [u8; 16],
+    value: Vec<u8>,
+}
+
+impl Entry for Row {
+    fn key_hash(&self) -> u64 {
+        self.hash
+    }
+
+    fn key_len(&self) -> usize {
+        self.key.len()
+    }
+
+    fn write_key_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.key);
+    }
+
+    fn value(&self) -> EntryValue<'_> {
+        EntryValue::for_bytes(&self.value).unwrap_or(EntryValue::Deleted)
+    }
+}
+
+/// Bytes that don't compress, the same in every run.
+struct Random(u64);
+
+impl Random {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        for chunk in bytes.chunks_mut(8) {
+            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut word = self.0;
+            word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            let bytes = (word ^ (word >> 31)).to_be_bytes();
+            chunk.iter_mut().zip(bytes).for_each(|(slot, byte)| *slot = byte);
+        }
+    }
+}
+
+fn rows(value_len: usize) -> Vec<Row> {
+    let mut random = Random(1);
+    let mut rows: Vec<Row> = (0..ENTRIES)
+        .map(|_| {
+            let mut key = [0; 16];
+            random.fill(&mut key);
+            Row { hash: hash_key(&key), key, value: Vec::new() }
+        })
+        .collect();
+    rows.sort_unstable_by_key(|row| (row.hash, row.key));
+    // In the order in which they will be read, so that what is measured is not the caller's cache misses.
+    for row in &mut rows {
+        row.value = vec![0; value_len];
+        random.fill(&mut row.value);
+    }
+    rows
+}
+
+fn write<S: Sink>(
+    rows: &[Row],
+    mut writer: StreamingSstWriter<S>,
+) -> Result<(Duration, Duration), WriteError> {
+    let start = Instant::now();
+    rows.iter().try_for_each(|row| writer.add(row))?;
+    let added = start.elapsed();
+    writer.finish()?;
+    Ok((added, start.elapsed()))
+}
+
+fn report(
+    what: &str,
+    run: impl Fn() -> Result<(Duration, Duration), WriteError>,
+) -> Result<(), WriteError> {
+    let mut best = run()?;
+    for _ in 1..RUNS {
+        let (added, total) = run()?;
+        best = (best.0.min(added), best.1.min(total));
+    }
+    let per_entry = |time: Duration| time.as_nanos() as f64 / ENTRIES as f64;
+    println!("{what:<44} add {:6.1}  total {:6.1} ns", per_entry(best.0), per_entry(best.1));
+    Ok(())
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let directory = std::env::args().nth(1);
+    for value_len in [8, 100] {
+        let rows = rows(value_len);
+        for compression in [Compression::Lz4, Compression::None] {
+            let options = || WriterOptions::default().compression(compression);
+            let what = format!("16 + {value_len}, {compression:?}");
+            report(&format!("{what}, no output"), || {
+                write(&rows, StreamingSstWriter::new(io::sink(), options()))
+            })?;
+            let Some(directory) = &directory else { continue };
+            let path = Path::new(directory).join("measure.sst");
+            report(&format!("{what}, file with fsync"), || {
+                let times = write(&rows, StreamingSstWriter::create(&path, options())?);
+                _ = std::fs::remove_file(&path);
+                times
+            })?;
+        }
+    }
+    Ok(())
+}

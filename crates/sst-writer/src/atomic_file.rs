@@ -1,0 +1,145 @@
+//! Files that are there whole or not at all.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tempfile::TempPath;
+
+use crate::file_system::{FileSystem, OsFileSystem};
+use crate::{FileError, FileOperation, Sink};
+
+/// A file that appears under its name only when it is complete and durable.
+///
+/// It is written under a temporary name in the same directory; [`AtomicFile::persist`] makes its content durable, gives it
+/// its name and makes the name durable. Dropped before that, it leaves nothing behind. It never replaces a file.
+///
+/// # Examples
+///
+/// ```
+/// use sst_writer::AtomicFile;
+///
+/// let directory = tempfile::tempdir()?;
+/// let path = directory.path().join("greeting");
+/// let mut file = AtomicFile::create(&path)?;
+/// file.write(b"hello")?;
+/// assert!(!path.exists());
+/// file.persist()?;
+/// assert_eq!(std::fs::read(&path)?, b"hello");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct AtomicFile {
+    // Closed before the temporary file is removed, which some systems ask for.
+    file: File,
+    temporary: TempPath,
+    path: PathBuf,
+    file_system: Arc<dyn FileSystem>,
+}
+
+impl AtomicFile {
+    /// Starts a file that is to be called `path`.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError`] if the directory is not there or cannot be written to, or if there is such a file already:
+    /// operation [`FileOperation::Rename`] with kind [`io::ErrorKind::AlreadyExists`].
+    pub fn create(path: impl AsRef<Path>) -> Result<Self, FileError> {
+        Self::create_in(Arc::new(OsFileSystem), path.as_ref())
+    }
+
+    pub(crate) fn create_in(
+        file_system: Arc<dyn FileSystem>,
+        path: &Path,
+    ) -> Result<Self, FileError> {
+        if fs::symlink_metadata(path).is_ok() {
+            // Told early; `persist` makes sure of it.
+            let exists = io::ErrorKind::AlreadyExists.into();
+            return Err(FileError::at(path, FileOperation::Rename)(exists));
+        }
+        Self::replacing(file_system, path)
+    }
+
+    /// Starts a file that may take the place of another: see [`AtomicFile::replace`].
+    pub(crate) fn replacing(
+        file_system: Arc<dyn FileSystem>,
+        path: &Path,
+    ) -> Result<Self, FileError> {
+        let (file, temporary) = file_system
+            .create_temporary(directory_of(path))
+            .map_err(FileError::at(path, FileOperation::Create))?;
+        Ok(Self { file, temporary, path: path.to_owned(), file_system })
+    }
+
+    /// The name the file will have.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Appends bytes. There is no buffer: write large pieces.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError`]. The file must then be dropped.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), FileError> {
+        self.file_system
+            .write_all(&mut self.file, bytes)
+            .map_err(FileError::at(&self.path, FileOperation::Write))
+    }
+
+    /// Makes the content durable, gives the file its name and makes that durable.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError`], and there is no file of that name; if there was one already, it is untouched and the error is that
+    /// of [`AtomicFile::create`].
+    pub fn persist(self) -> Result<(), FileError> {
+        let (path, file_system) = (self.path.clone(), Arc::clone(&self.file_system));
+        self.persist_with(|file_system, temporary, path| file_system.persist_new(temporary, path))
+            .inspect_err(|error| {
+                if error.operation == FileOperation::SyncDirectory {
+                    // The name is there and may not last: better none than one that may vanish.
+                    _ = file_system.remove(&path);
+                }
+            })
+    }
+
+    /// Like [`AtomicFile::persist`], but in place of a file of that name.
+    pub(crate) fn replace(self) -> Result<(), FileError> {
+        self.persist_with(|file_system, temporary, path| file_system.replace(temporary, path))
+    }
+
+    fn persist_with(
+        self,
+        rename: impl FnOnce(&dyn FileSystem, TempPath, &Path) -> io::Result<()>,
+    ) -> Result<(), FileError> {
+        let Self { file, temporary, path, file_system } = self;
+        let error = |operation| FileError::at(&path, operation);
+        file_system.sync(&file).map_err(error(FileOperation::Sync))?;
+        drop(file);
+        rename(&*file_system, temporary, &path).map_err(error(FileOperation::Rename))?;
+        file_system.sync_directory(directory_of(&path)).map_err(error(FileOperation::SyncDirectory))
+    }
+}
+
+impl Sink for AtomicFile {
+    type Output = ();
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        Ok(self.write(bytes)?)
+    }
+
+    fn finish(self) -> io::Result<()> {
+        Ok(self.persist()?)
+    }
+}
+
+/// The directory a file lies in.
+pub(crate) fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
+}

@@ -1,0 +1,255 @@
+//! One commit to a directory.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sst_format::current::Current;
+use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
+use sst_format::meta_file::MetaFileParts;
+use sst_format::protection::{BlobRecord, LiveMeta};
+use sst_format::{BlobNumber, SequenceNumber, SstMeta};
+
+use crate::blob_file::write_blob_file_in;
+use crate::directory_state::MetaState;
+use crate::file_system::FileSystem;
+use crate::publisher::{Numbers, remove};
+use crate::{
+    AtomicFile, FileError, FinishedTable, PublishError, Publisher, StreamingSstWriter, TableWriter,
+    WriterOptions,
+};
+
+/// A commit in the making. See [`Publisher::begin`].
+///
+/// Tables and blobs may be made by several threads at once, through a shared reference.
+#[derive(Debug)]
+pub struct Commit<'p> {
+    publisher: &'p mut Publisher,
+    family: u32,
+    context: Arc<CommitContext>,
+    tables: Vec<(SequenceNumber, SstMeta)>,
+    /// The blobs that the tables refer to, each with a table that does.
+    blobs: BTreeMap<BlobNumber, SequenceNumber>,
+    obsolete: BTreeSet<SequenceNumber>,
+    outcome: Outcome,
+}
+
+/// What has become of a commit, and so of its files when it is dropped.
+#[derive(Clone, Copy, Debug)]
+enum Outcome {
+    /// Nothing yet: its files are leftovers.
+    Open,
+    /// `CURRENT` may name it or not: its files may be needed.
+    Unknown,
+    /// It is the newest: those of its files that belong to it stay.
+    Published,
+}
+
+/// What a commit shares with the writers of its tables.
+#[derive(Debug)]
+pub(crate) struct CommitContext {
+    directory: Arc<Path>,
+    file_system: Arc<dyn FileSystem>,
+    numbers: Arc<Numbers>,
+    has_ended: AtomicBool,
+    /// Every name given to a file of this commit.
+    names: Mutex<Vec<FileName>>,
+    /// The blobs of this commit.
+    blobs: Mutex<Vec<BlobRecord>>,
+}
+
+/// A commit that is durable.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct CommitInfo {
+    /// The commit point: the sequence number of the commit's meta file.
+    pub sequence: SequenceNumber,
+    /// Files that belong to no commit any more and could not be removed. The next publisher tries again.
+    pub not_removed: Vec<FileError>,
+}
+
+impl CommitContext {
+    /// Whether the commit was published or given up.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Acquire)
+    }
+
+    /// A new file of the commit: its number and its path.
+    fn allocate(&self, kind: FileKind) -> Result<(SequenceNumber, PathBuf), PublishError> {
+        let exhausted =
+            || PublishError::NumbersExhausted { directory: self.directory.to_path_buf() };
+        let sequence = self.numbers.next().ok_or_else(exhausted)?;
+        let name = FileName { sequence, kind };
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).push(name);
+        Ok((sequence, self.directory.join(name.to_string())))
+    }
+
+    /// Removes the files of the commit that `keep` does not name. What cannot be removed is left to the next publisher.
+    fn remove_files(&self, keep: &BTreeSet<FileName>) {
+        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        for name in names.iter().filter(|name| !keep.contains(name)) {
+            _ = remove(&*self.file_system, &self.directory.join(name.to_string()));
+        }
+    }
+}
+
+impl<'p> Commit<'p> {
+    pub(crate) fn new(publisher: &'p mut Publisher, family: u32) -> Self {
+        let context = Arc::new(CommitContext {
+            directory: publisher.shared_directory(),
+            file_system: publisher.file_system(),
+            numbers: publisher.numbers(),
+            has_ended: AtomicBool::new(false),
+            names: Mutex::default(),
+            blobs: Mutex::default(),
+        });
+        Self {
+            publisher,
+            family,
+            context,
+            tables: Vec::new(),
+            blobs: BTreeMap::new(),
+            obsolete: BTreeSet::new(),
+            outcome: Outcome::Open,
+        }
+    }
+
+    /// Starts a table, with a sequence number of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError`]: the file cannot be created, or an earlier failure has poisoned the publisher.
+    pub fn create_table(&self, options: WriterOptions) -> Result<TableWriter, PublishError> {
+        self.publisher.check_usable()?;
+        let (sequence, path) = self.context.allocate(FileKind::Sst)?;
+        let file = AtomicFile::create_in(Arc::clone(&self.context.file_system), &path)?;
+        let writer = StreamingSstWriter::in_file(file, options);
+        Ok(TableWriter::new(writer, sequence, Arc::clone(&self.context)))
+    }
+
+    /// Writes a blob, to be referred to by a table of this commit. If none does it is removed in the end.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError`]: the file cannot be written, or an earlier failure has poisoned the publisher.
+    pub fn create_blob(&self, value: &[u8]) -> Result<BlobNumber, PublishError> {
+        self.publisher.check_usable()?;
+        let (sequence, path) = self.context.allocate(FileKind::Blob)?;
+        let file_system = Arc::clone(&self.context.file_system);
+        let compression = self.publisher.options().blob_compression;
+        let blob = write_blob_file_in(file_system, &path, value, compression)?;
+        let number = BlobNumber(sequence.0);
+        let record = BlobRecord { number, file_size: blob.file_size, header: blob.header };
+        self.context.blobs.lock().unwrap_or_else(PoisonError::into_inner).push(record);
+        Ok(number)
+    }
+
+    /// Adds a finished table. Where tables of a commit have a key in common, the one added later wins.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError::ForeignTable`] if it was made for another commit or added before.
+    pub fn add_table(&mut self, table: FinishedTable) -> Result<(), PublishError> {
+        let FinishedTable { sequence, finished, context } = table;
+        let is_known = self.tables.iter().any(|(known, _)| *known == sequence);
+        if is_known || !Arc::ptr_eq(&context, &self.context) {
+            return Err(PublishError::ForeignTable { table: sequence });
+        }
+        self.blobs.extend(finished.blobs.into_iter().map(|blob| (blob, sequence)));
+        self.tables.push((sequence, finished.meta));
+        Ok(())
+    }
+
+    /// Makes a table of an earlier commit obsolete: it is not read any more once this commit is published.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError::NotLive`] if there is no such table in the newest commit, or it is of another family.
+    pub fn obsolete(&mut self, table: SequenceNumber) -> Result<(), PublishError> {
+        let family = self.family;
+        let mut live = self.publisher.live_tables();
+        if !live.any(|(of, record)| of == family && record.sequence == table) {
+            return Err(PublishError::NotLive { table, family });
+        }
+        self.obsolete.insert(table);
+        Ok(())
+    }
+
+    /// Makes all tables of earlier commits of this family obsolete: the tables of this commit replace them.
+    pub fn replace_all(&mut self) {
+        let live = self.publisher.live_tables().filter(|(family, _)| *family == self.family);
+        let tables: Vec<_> = live.map(|(_, table)| table.sequence).collect();
+        self.obsolete.extend(tables);
+    }
+
+    /// Makes the commit durable and then visible, in one step.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError`]; readers go on with the commit before. Only if `CURRENT` could not be replaced or the directory
+    /// not be synced after that, nobody can say which of the two commits a crash would leave: the publisher is then
+    /// poisoned, and [`Publisher::open`] will tell.
+    pub fn publish(mut self) -> Result<CommitInfo, PublishError> {
+        self.publisher.check_usable()?;
+        let (sequence, path) = self.context.allocate(FileKind::Meta)?;
+        let (mut state, obsolete) = self.publisher.state().without(&self.obsolete);
+        let this = LiveMeta { sequence, checksum: 0 };
+        let live_metas: Vec<_> = state.live_metas().chain([this]).collect();
+        let parts = MetaFileParts {
+            family: self.family,
+            obsolete: &obsolete,
+            tables: &self.tables,
+            live_metas: &live_metas,
+            blobs: &self.blob_records()?,
+        };
+        let (bytes, _) = parts
+            .encode(crc32fast::hash)
+            .map_err(|source| PublishError::Format { path: path.clone(), source })?;
+        state.push(MetaState::parse(&bytes, sequence, &path)?);
+        self.write_meta(&path, &bytes)?;
+        // No writer of this commit may finish a table any more.
+        self.context.has_ended.store(true, Ordering::Release);
+        self.switch_current(sequence)?;
+        self.outcome = Outcome::Published;
+        let not_removed = self.publisher.advance(state);
+        Ok(CommitInfo { sequence, not_removed })
+    }
+
+    /// Records of all blobs that the tables refer to.
+    fn blob_records(&self) -> Result<Vec<BlobRecord>, PublishError> {
+        let own = self.context.blobs.lock().unwrap_or_else(PoisonError::into_inner);
+        let find = |(&blob, &table): (&BlobNumber, &SequenceNumber)| {
+            let own = own.iter().find(|record| record.number == blob).copied();
+            own.or_else(|| self.publisher.state().blob(blob))
+                .ok_or(PublishError::UnknownBlob { table, blob })
+        };
+        self.blobs.iter().map(find).collect()
+    }
+
+    fn write_meta(&self, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+        let mut file = AtomicFile::create_in(Arc::clone(&self.context.file_system), path)?;
+        file.write(bytes)?;
+        file.persist()
+    }
+
+    /// Replaces `CURRENT`: the commit point.
+    fn switch_current(&mut self, sequence: SequenceNumber) -> Result<(), FileError> {
+        let path = self.context.directory.join(CURRENT_FILE_NAME);
+        let mut file = AtomicFile::replacing(Arc::clone(&self.context.file_system), &path)?;
+        file.write(&Current::encode(sequence, crc32fast::hash))?;
+        self.outcome = Outcome::Unknown;
+        file.replace()
+    }
+}
+
+impl Drop for Commit<'_> {
+    fn drop(&mut self) {
+        self.context.has_ended.store(true, Ordering::Release);
+        match self.outcome {
+            Outcome::Open => self.context.remove_files(&BTreeSet::new()),
+            Outcome::Unknown => {}
+            Outcome::Published => self.context.remove_files(&self.publisher.state().files()),
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! What the newest commit of a directory consists of.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sst_format::current::Current;
+use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
+use sst_format::meta_file::{MetaFile, TableRecord};
+use sst_format::protection::{BlobRecord, LiveMeta};
+use sst_format::{BlobNumber, SequenceNumber};
+
+use crate::file_system::FileSystem;
+use crate::{FileError, FileOperation, PublishError};
+
+/// A meta file of the newest commit: one of its tables at least is live, or it is the newest.
+#[derive(Clone, Debug)]
+pub(crate) struct MetaState {
+    pub(crate) sequence: SequenceNumber,
+    /// The checksum in its trailer.
+    pub(crate) checksum: u32,
+    pub(crate) family: u32,
+    /// All tables it describes, live or not.
+    pub(crate) tables: Vec<TableRecord>,
+    pub(crate) blobs: Vec<BlobRecord>,
+    pub(crate) obsolete: Vec<SequenceNumber>,
+    /// The meta files that were live as of its commit.
+    pub(crate) live_metas: Vec<LiveMeta>,
+}
+
+/// The newest commit of a directory. Empty before the first.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct DirectoryState {
+    /// The commit point.
+    pub(crate) current: Option<SequenceNumber>,
+    /// Live meta files, oldest first.
+    metas: Vec<MetaState>,
+    /// Tables that the live meta files describe or described and that are not live.
+    dead: BTreeSet<SequenceNumber>,
+}
+
+impl DirectoryState {
+    /// Reads `CURRENT` and every live meta file, and checks that they are those of one commit.
+    pub(crate) fn load(
+        file_system: &dyn FileSystem,
+        directory: &Path,
+    ) -> Result<Self, PublishError> {
+        let Some(current) = read_current(file_system, directory)? else {
+            return Ok(Self::default());
+        };
+        let newest = MetaState::load(file_system, directory, current.sequence)?;
+        let mut metas = Vec::new();
+        for listed in &newest.live_metas {
+            if listed.sequence == newest.sequence {
+                continue;
+            }
+            let meta = MetaState::load(file_system, directory, listed.sequence)?;
+            if meta.checksum != listed.checksum {
+                return Err(PublishError::BrokenChain {
+                    path: meta_path(directory, listed.sequence),
+                    expected: listed.checksum,
+                    found: meta.checksum,
+                });
+            }
+            metas.push(meta);
+        }
+        metas.push(newest);
+        metas.sort_by_key(|meta| meta.sequence);
+        let dead = metas.iter().flat_map(|meta| &meta.obsolete).copied().collect();
+        Ok(Self { current: Some(current.sequence), metas, dead })
+    }
+
+    /// Live tables with their family, those of older meta files first.
+    pub(crate) fn live_tables(&self) -> impl Iterator<Item = (u32, &TableRecord)> {
+        let tables =
+            self.metas.iter().flat_map(|meta| meta.tables.iter().map(|table| (meta.family, table)));
+        tables.filter(|(_, table)| !self.dead.contains(&table.sequence))
+    }
+
+    /// A blob that the newest commit may refer to.
+    pub(crate) fn blob(&self, number: BlobNumber) -> Option<BlobRecord> {
+        let mut blobs = self.metas.iter().flat_map(|meta| &meta.blobs);
+        blobs.find(|blob| blob.number == number).copied()
+    }
+
+    /// What stays of this commit when `obsolete` tables die in the next, and the list of tables that the next meta file
+    /// must name: everything described so far that is dead. Meta files without a live table are then never needed again.
+    pub(crate) fn without(
+        &self,
+        obsolete: &BTreeSet<SequenceNumber>,
+    ) -> (Self, Vec<SequenceNumber>) {
+        let mut dead = self.dead.clone();
+        dead.extend(obsolete);
+        let is_live = |table: &TableRecord| !dead.contains(&table.sequence);
+        let metas: Vec<_> =
+            self.metas.iter().filter(|meta| meta.tables.iter().any(is_live)).cloned().collect();
+        let described = self.metas.iter().flat_map(|meta| &meta.tables);
+        let named: BTreeSet<_> =
+            described.map(|table| table.sequence).filter(|table| dead.contains(table)).collect();
+        let still_described = |table: &SequenceNumber| {
+            metas.iter().flat_map(|meta| &meta.tables).any(|record| record.sequence == *table)
+        };
+        let dead = named.iter().copied().filter(still_described).collect();
+        (Self { current: self.current, metas, dead }, named.into_iter().collect())
+    }
+
+    /// The entries of all live meta files in the list of the next one.
+    pub(crate) fn live_metas(&self) -> impl Iterator<Item = LiveMeta> {
+        self.metas.iter().map(|meta| LiveMeta { sequence: meta.sequence, checksum: meta.checksum })
+    }
+
+    /// Adds the newest meta file.
+    pub(crate) fn push(&mut self, meta: MetaState) {
+        self.current = Some(meta.sequence);
+        self.metas.push(meta);
+    }
+
+    /// Every file that belongs to the commit, `CURRENT` aside.
+    pub(crate) fn files(&self) -> BTreeSet<FileName> {
+        let name = |sequence, kind| FileName { sequence, kind };
+        let tables = self.live_tables().map(|(_, table)| name(table.sequence, FileKind::Sst));
+        let metas = self.metas.iter().map(|meta| name(meta.sequence, FileKind::Meta));
+        let blobs = self.metas.iter().flat_map(|meta| &meta.blobs);
+        let blobs = blobs.map(|blob| name(SequenceNumber(blob.number.0), FileKind::Blob));
+        tables.chain(metas).chain(blobs).collect()
+    }
+}
+
+impl MetaState {
+    fn load(
+        file_system: &dyn FileSystem,
+        directory: &Path,
+        sequence: SequenceNumber,
+    ) -> Result<Self, PublishError> {
+        let path = meta_path(directory, sequence);
+        let bytes = file_system.read(&path).map_err(FileError::at(&path, FileOperation::Read))?;
+        Self::parse(&bytes, sequence, &path)
+    }
+
+    /// Reads a meta file of ours.
+    pub(crate) fn parse(
+        bytes: &[u8],
+        sequence: SequenceNumber,
+        path: &Path,
+    ) -> Result<Self, PublishError> {
+        let meta = MetaFile::parse(bytes, crc32fast::hash)
+            .map_err(|source| PublishError::Format { path: path.to_owned(), source })?;
+        let Some(protection) = meta.protection() else {
+            return Err(PublishError::Unprotected { path: path.to_owned() });
+        };
+        Ok(Self {
+            sequence,
+            checksum: protection.checksum(),
+            family: meta.family(),
+            tables: meta.tables().collect(),
+            blobs: protection.blobs().collect(),
+            obsolete: meta.obsolete().collect(),
+            live_metas: protection.live_metas().collect(),
+        })
+    }
+}
+
+/// Path of a meta file.
+pub(crate) fn meta_path(directory: &Path, sequence: SequenceNumber) -> PathBuf {
+    directory.join(FileName { sequence, kind: FileKind::Meta }.to_string())
+}
+
+/// What `CURRENT` says; `None` if there is none.
+fn read_current(
+    file_system: &dyn FileSystem,
+    directory: &Path,
+) -> Result<Option<Current>, PublishError> {
+    let path = directory.join(CURRENT_FILE_NAME);
+    let bytes = match file_system.read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(FileError::at(&path, FileOperation::Read)(error).into()),
+    };
+    match Current::parse(&bytes, crc32fast::hash) {
+        Ok(current) if current.is_protected => Ok(Some(current)),
+        Ok(_) => Err(PublishError::Unprotected { path }),
+        Err(source) => Err(PublishError::Format { path, source }),
+    }
+}

@@ -1,0 +1,214 @@
+//! What a writer is fed with: keys with their hashes and values.
+
+use sst_format::BlobNumber;
+use sst_format::limits::{MAX_INLINE_VALUE_LEN, MAX_MEDIUM_VALUE_LEN, MAX_SMALL_VALUE_LEN};
+use twox_hash::XxHash3_64;
+
+/// Hash of a key: XXH3-64 with seed 0 over its bytes.
+///
+/// # Examples
+///
+/// ```
+/// assert_eq!(sst_writer::hash_key(b""), 0x2d06_8005_38d3_94c2);
+/// ```
+#[must_use]
+#[inline]
+pub fn hash_key(key: &[u8]) -> u64 {
+    XxHash3_64::oneshot(key)
+}
+
+/// One entry of a table, as a writer takes it.
+///
+/// A pair of key and value is an entry, with the hash of its key and the class of value that its length calls for;
+/// so is a pair of key and [`EntryValue`]. Implement the trait to avoid building pairs, or to keep a hash that was
+/// computed before.
+///
+/// # Examples
+///
+/// ```
+/// use sst_writer::{Entry, EntryValue, hash_key};
+///
+/// struct Row {
+///     id: u64,
+///     name: String,
+/// }
+///
+/// impl Entry for Row {
+///     fn key_hash(&self) -> u64 {
+///         hash_key(&self.id.to_be_bytes())
+///     }
+///     fn key_len(&self) -> usize {
+///         8
+///     }
+///     fn write_key_to(&self, out: &mut Vec<u8>) {
+///         out.extend_from_slice(&self.id.to_be_bytes());
+///     }
+///     fn value(&self) -> EntryValue<'_> {
+///         EntryValue::Small(self.name.as_bytes())
+///     }
+/// }
+/// ```
+pub trait Entry {
+    /// Hash of the key: [`hash_key`] of its bytes.
+    ///
+    /// Any other hash is legal only where the table stores hashes, that is in a key block with a key over 32 bytes;
+    /// elsewhere the writer refuses it, because no reader would find the entry.
+    fn key_hash(&self) -> u64;
+
+    /// Length of the key in bytes: exactly what [`Entry::write_key_to`] appends.
+    fn key_len(&self) -> usize;
+
+    /// Appends the key to `out`, which the writer hands over empty.
+    fn write_key_to(&self, out: &mut Vec<u8>);
+
+    /// The value.
+    fn value(&self) -> EntryValue<'_>;
+}
+
+/// The value of an entry, with the way it is to be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryValue<'a> {
+    /// At most 8 bytes, stored beside the key.
+    Inline(&'a [u8]),
+    /// At most 65535 bytes (by convention at most 4096), stored in a value block shared with its neighbours.
+    Small(&'a [u8]),
+    /// At most 64 MiB, stored in a block of its own.
+    Medium(&'a [u8]),
+    /// A block in its stored form, taken over unchanged: for merging tables without recompressing.
+    MediumRaw {
+        /// Length of the value in bytes if `block` is LZ4-compressed; 0 if `block` is the value as it is.
+        uncompressed_size: u32,
+        /// CRC-32 of `block`. The writer verifies it.
+        checksum: u32,
+        /// The stored bytes, without the block header.
+        block: &'a [u8],
+    },
+    /// A value in a file of its own.
+    Large {
+        /// Number of the blob file.
+        blob: BlobNumber,
+    },
+    /// A tombstone: the key was deleted.
+    Deleted,
+}
+
+impl<'a> EntryValue<'a> {
+    /// The value with the class its length calls for: inline up to 8 bytes, small up to 4096, medium up to 64 MiB.
+    ///
+    /// # Errors
+    ///
+    /// [`ValueTooLarge`] above that: such a value goes to a blob file, and the entry is [`EntryValue::Large`].
+    pub const fn for_bytes(bytes: &'a [u8]) -> Result<Self, ValueTooLarge> {
+        let len = bytes.len();
+        if len <= MAX_INLINE_VALUE_LEN {
+            Ok(Self::Inline(bytes))
+        } else if len <= MAX_SMALL_VALUE_LEN {
+            Ok(Self::Small(bytes))
+        } else if len <= MAX_MEDIUM_VALUE_LEN {
+            Ok(Self::Medium(bytes))
+        } else {
+            Err(ValueTooLarge { len })
+        }
+    }
+}
+
+/// A value over 64 MiB, which only a blob file can hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a value of {len} bytes needs a blob file: a table holds values up to {MAX_MEDIUM_VALUE_LEN} bytes"
+)]
+pub struct ValueTooLarge {
+    /// Length of the value in bytes.
+    pub len: usize,
+}
+
+impl<E: Entry + ?Sized> Entry for &E {
+    #[inline]
+    fn key_hash(&self) -> u64 {
+        (**self).key_hash()
+    }
+
+    #[inline]
+    fn key_len(&self) -> usize {
+        (**self).key_len()
+    }
+
+    #[inline]
+    fn write_key_to(&self, out: &mut Vec<u8>) {
+        (**self).write_key_to(out);
+    }
+
+    #[inline]
+    fn value(&self) -> EntryValue<'_> {
+        (**self).value()
+    }
+}
+
+/// Key and value bytes. A value over 64 MiB is refused by the writer: see [`EntryValue::for_bytes`].
+impl<K: AsRef<[u8]>, V: AsRef<[u8]>> Entry for (K, V) {
+    #[inline]
+    fn key_hash(&self) -> u64 {
+        hash_key(self.0.as_ref())
+    }
+
+    #[inline]
+    fn key_len(&self) -> usize {
+        self.0.as_ref().len()
+    }
+
+    #[inline]
+    fn write_key_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.0.as_ref());
+    }
+
+    #[inline]
+    fn value(&self) -> EntryValue<'_> {
+        let bytes = self.1.as_ref();
+        EntryValue::for_bytes(bytes).unwrap_or(EntryValue::Medium(bytes))
+    }
+}
+
+/// Key bytes, and a value with its class.
+impl<K: AsRef<[u8]>> Entry for (K, EntryValue<'_>) {
+    #[inline]
+    fn key_hash(&self) -> u64 {
+        hash_key(self.0.as_ref())
+    }
+
+    #[inline]
+    fn key_len(&self) -> usize {
+        self.0.as_ref().len()
+    }
+
+    #[inline]
+    fn write_key_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.0.as_ref());
+    }
+
+    #[inline]
+    fn value(&self) -> EntryValue<'_> {
+        self.1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn length_picks_the_class() {
+        let bytes = vec![0; MAX_MEDIUM_VALUE_LEN + 1];
+        for (len, expected) in [
+            (0, EntryValue::Inline(&bytes[..0])),
+            (8, EntryValue::Inline(&bytes[..8])),
+            (9, EntryValue::Small(&bytes[..9])),
+            (4096, EntryValue::Small(&bytes[..4096])),
+            (4097, EntryValue::Medium(&bytes[..4097])),
+            (64 << 20, EntryValue::Medium(&bytes[..64 << 20])),
+        ] {
+            assert_eq!(EntryValue::for_bytes(&bytes[..len]), Ok(expected));
+        }
+        let len = bytes.len();
+        assert_eq!(EntryValue::for_bytes(&bytes), Err(ValueTooLarge { len }));
+    }
+}

@@ -1,0 +1,80 @@
+//! What went wrong with a file.
+
+use std::path::{Path, PathBuf};
+use std::{fmt, io};
+
+/// An operation on a file that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {operation} {}: {source}", path.display())]
+pub struct FileError {
+    /// The file or directory, under the name it has or was to get.
+    pub path: PathBuf,
+    /// What was tried.
+    pub operation: FileOperation,
+    /// Why it failed.
+    pub source: io::Error,
+}
+
+impl FileError {
+    /// For `map_err`: the error of an operation on `path`.
+    pub(crate) fn at(path: &Path, operation: FileOperation) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self { path: path.to_owned(), operation, source }
+    }
+
+    /// The file error that an I/O error carries, or the I/O error itself.
+    pub(crate) fn from_io(error: io::Error) -> Result<Self, io::Error> {
+        error.downcast()
+    }
+}
+
+impl From<FileError> for io::Error {
+    fn from(error: FileError) -> Self {
+        Self::new(error.source.kind(), error)
+    }
+}
+
+/// What can be tried with a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FileOperation {
+    /// Create a directory.
+    CreateDirectory,
+    /// Create a file under a temporary name.
+    Create,
+    /// Write bytes.
+    Write,
+    /// Make the content durable.
+    Sync,
+    /// Give a file its final name.
+    Rename,
+    /// Make the names in a directory durable.
+    SyncDirectory,
+    /// Read a file.
+    Read,
+    /// List a directory.
+    List,
+    /// Remove a file.
+    Remove,
+    /// Finish an output.
+    Finish,
+    /// Lock a directory.
+    Lock,
+}
+
+impl fmt::Display for FileOperation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::CreateDirectory => "create the directory",
+            Self::Create => "create",
+            Self::Write => "write",
+            Self::Sync => "sync",
+            Self::Rename => "give its name to",
+            Self::SyncDirectory => "sync the directory",
+            Self::Read => "read",
+            Self::List => "list",
+            Self::Remove => "remove",
+            Self::Finish => "finish",
+            Self::Lock => "lock",
+        })
+    }
+}

@@ -1,0 +1,126 @@
+//! The one place that decides where a key block ends.
+
+use std::collections::VecDeque;
+
+use sst_format::FormatError;
+use sst_format::block::BLOCK_HEADER_LEN;
+use sst_format::index_block::IndexBlockEncoder;
+use sst_format::key_block::KeyBlockShape;
+use sst_format::value_ref::EntryType;
+
+/// Cuts the sequence of entries into key blocks.
+///
+/// Boundaries depend on nothing but the hashes, key lengths and types of the entries, so they are known as soon as an
+/// entry is added, long before its key block can be written.
+#[derive(Debug, Default)]
+pub(crate) struct KeyBlockBoundaries {
+    /// Blocks that will get no more entries and are not written yet, oldest first.
+    closed: VecDeque<KeyBlockShape>,
+    /// The block that the last entry went to. Empty only before the first entry and after the last.
+    open: KeyBlockShape,
+    /// Bytes that the closed blocks will take at most, headers included.
+    closed_len: u64,
+    /// Key blocks started, written or not.
+    started: usize,
+}
+
+/// Where an entry will go.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Placement {
+    /// Its block, the entry included.
+    pub(crate) shape: KeyBlockShape,
+    /// Whether it is the first entry of that block.
+    pub(crate) starts_block: bool,
+}
+
+impl KeyBlockBoundaries {
+    /// Where an entry will go, of which is known whether its hash equals that of the last one.
+    ///
+    /// # Errors
+    ///
+    /// As [`KeyBlockShape::with_entry`].
+    #[inline(always)]
+    pub(crate) fn place(
+        &self,
+        repeats_hash: bool,
+        key_len: usize,
+        entry_type: EntryType,
+    ) -> Result<Placement, FormatError> {
+        let starts_block = self.started == 0 || (!repeats_hash && self.open.is_full_for(key_len));
+        let shape = if starts_block {
+            KeyBlockShape::default().with_entry(key_len, entry_type)?
+        } else {
+            self.open.with_entry(key_len, entry_type)?
+        };
+        Ok(Placement { shape, starts_block })
+    }
+
+    /// Puts the entry where [`KeyBlockBoundaries::place`] said.
+    #[inline]
+    pub(crate) fn commit(&mut self, placement: Placement) {
+        if placement.starts_block {
+            self.close();
+            self.started += 1;
+        }
+        self.open = placement.shape;
+    }
+
+    /// Closes the open block: at the end of the table, no entry will follow.
+    pub(crate) fn close(&mut self) {
+        if self.open.entry_count() > 0 {
+            self.closed_len += block_len(&self.open);
+            self.closed.push_back(std::mem::take(&mut self.open));
+        }
+    }
+
+    /// The oldest block that is closed and not written, and how many entries from its first on must be resolved before
+    /// it may be written: its own, and the first one of the next block if there is a next.
+    pub(crate) fn next_to_write(&self) -> Option<(KeyBlockShape, usize)> {
+        let shape = *self.closed.front()?;
+        let is_last = self.closed.len() == 1 && self.open.entry_count() == 0;
+        Some((shape, shape.entry_count() as usize + usize::from(!is_last)))
+    }
+
+    /// Forgets the block that [`KeyBlockBoundaries::next_to_write`] gave.
+    pub(crate) fn written(&mut self) {
+        if let Some(shape) = self.closed.pop_front() {
+            self.closed_len -= block_len(&shape);
+        }
+    }
+
+    /// Blocks and bytes, headers and index block included, that key blocks will take at most with a further entry.
+    #[inline]
+    pub(crate) fn reserved(&self, placement: &Placement) -> (u64, u64) {
+        let (mut blocks, mut len) = self.reserved_for(self.started);
+        if placement.starts_block {
+            (blocks, len) = self.reserved_for(self.started + 1);
+            if self.open.entry_count() > 0 {
+                blocks += 1;
+                len += block_len(&self.open);
+            }
+        }
+        (blocks + 1, len + block_len(&placement.shape))
+    }
+
+    /// Blocks and bytes, headers and index block included, that key blocks will take at most.
+    pub(crate) fn reserved_now(&self) -> (u64, u64) {
+        let (blocks, len) = self.reserved_for(self.started);
+        match self.open.entry_count() {
+            0 => (blocks, len),
+            _ => (blocks + 1, len + block_len(&self.open)),
+        }
+    }
+
+    /// For the closed blocks, and an index block over `key_blocks`.
+    #[inline]
+    fn reserved_for(&self, key_blocks: usize) -> (u64, u64) {
+        let index_len = BLOCK_HEADER_LEN + IndexBlockEncoder::len_of(key_blocks);
+        (self.closed.len() as u64 + 1, self.closed_len + index_len as u64)
+    }
+}
+
+/// Length of a block stored raw, which is the most it can take.
+#[inline]
+fn block_len(shape: &KeyBlockShape) -> u64 {
+    BLOCK_HEADER_LEN as u64 + shape.encoded_len()
+}

@@ -1,0 +1,97 @@
+//! Why a commit could not be made.
+
+use std::path::PathBuf;
+
+use sst_format::{BlobNumber, FormatError, SequenceNumber};
+
+use crate::{FileError, WriteError};
+
+/// Why a directory could not be opened for writing, or a commit not be made.
+///
+/// Whatever it is, the commit before is intact.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// Another publisher has the directory open.
+    #[error("{} is locked by another publisher", directory.display())]
+    Locked {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// The newest commit was written by the original implementation, whose directories are only read here.
+    #[error("{} was written without checksums by another implementation: it can only be read", path.display())]
+    Unprotected {
+        /// The file that says so.
+        path: PathBuf,
+    },
+    /// There is no `CURRENT`, and the files there are cannot all be leftovers of a first commit.
+    #[error("{} has files of earlier commits but no CURRENT", directory.display())]
+    MissingCurrent {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// A file is damaged or of another revision of the format.
+    #[error("{}: {source}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: FormatError,
+    },
+    /// A meta file is not the one that the newest commit was built on.
+    #[error("{} has checksum {found:08x} where the newest commit expects {expected:08x}", path.display())]
+    BrokenChain {
+        /// The meta file.
+        path: PathBuf,
+        /// The checksum that the newest meta file lists.
+        expected: u32,
+        /// The checksum of the file.
+        found: u32,
+    },
+    /// A table of the commit refers to a blob that neither this commit made nor an earlier one left.
+    #[error("table {table} refers to blob {blob}, which is not there")]
+    UnknownBlob {
+        /// The table.
+        table: SequenceNumber,
+        /// The blob.
+        blob: BlobNumber,
+    },
+    /// A table is to be made obsolete that is not live, or of another family.
+    #[error("table {table} is not a live table of family {family}")]
+    NotLive {
+        /// The table.
+        table: SequenceNumber,
+        /// The family of the commit.
+        family: u32,
+    },
+    /// A table was made for another commit, or added before.
+    #[error("table {table} was not made for this commit, or was added before")]
+    ForeignTable {
+        /// The table.
+        table: SequenceNumber,
+    },
+    /// The commit that a table or blob was to be part of has ended.
+    #[error("the commit of table {table} has ended")]
+    CommitEnded {
+        /// The table.
+        table: SequenceNumber,
+    },
+    /// All 32-bit sequence numbers are used up.
+    #[error("{} has used up all sequence numbers", directory.display())]
+    NumbersExhausted {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// A table or blob could not be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// An operation on a file failed.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// An operation failed after which nobody can say what is on disk. Open the directory again.
+    #[error("{} must be opened again: an earlier operation on it failed", directory.display())]
+    Poisoned {
+        /// The directory.
+        directory: PathBuf,
+    },
+}

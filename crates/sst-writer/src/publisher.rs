@@ -1,0 +1,265 @@
+//! The one writer of a directory.
+
+use std::collections::BTreeSet;
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use sst_format::SequenceNumber;
+use sst_format::file_name::{FileKind, FileName};
+use sst_format::meta_file::TableRecord;
+
+use crate::directory_state::{DirectoryState, MetaState, meta_path};
+use crate::file_system::{FileSystem, OsFileSystem, is_temporary};
+use crate::sync_watch::SyncWatch;
+use crate::{Commit, FileError, FileOperation, PublishError, PublisherOptions};
+
+/// Name of the file whose lock the publisher holds.
+const LOCK_FILE_NAME: &str = "LOCK";
+
+/// Publishes tables in a directory, one commit at a time.
+///
+/// A commit happens whole or not at all: its files are made durable first, then `CURRENT`, the commit point, is replaced
+/// in one step. Readers of the directory see the commit before or the commit after, nothing between, also after a crash.
+///
+/// There is one publisher per directory at a time, which the lock of the file `LOCK` makes sure of. The operating system
+/// releases it when the process ends, however it ends.
+///
+/// # Examples
+///
+/// ```
+/// use sst_writer::{Publisher, PublisherOptions, WriterOptions};
+///
+/// let parent = tempfile::tempdir()?;
+/// let mut publisher = Publisher::open(parent.path().join("db"), PublisherOptions::default())?;
+/// let mut commit = publisher.begin();
+/// let mut table = commit.create_table(WriterOptions::default())?;
+/// table.add(("key", "value"))?;
+/// commit.add_table(table.finish()?)?;
+/// commit.publish()?;
+/// assert_eq!(publisher.live_tables().count(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Publisher {
+    directory: Arc<Path>,
+    options: PublisherOptions,
+    file_system: Arc<SyncWatch>,
+    state: DirectoryState,
+    numbers: Arc<Numbers>,
+    /// Held as long as the publisher lives.
+    _lock: File,
+}
+
+/// Hands out sequence numbers, shared by all kinds of files.
+#[derive(Debug)]
+pub(crate) struct Numbers {
+    last: AtomicU32,
+}
+
+impl Numbers {
+    fn after(last: SequenceNumber) -> Self {
+        Self { last: AtomicU32::new(last.0) }
+    }
+
+    /// The next number; `None` when there are no more.
+    pub(crate) fn next(&self) -> Option<SequenceNumber> {
+        let update = |last: u32| last.checked_add(1);
+        let last = self.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, update).ok()?;
+        Some(SequenceNumber(last + 1))
+    }
+}
+
+impl Publisher {
+    /// Opens a directory to publish in it: locks it, reads its newest commit, and removes what belongs to none.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError::Locked`] if there is another publisher. [`PublishError::Unprotected`] for a directory that the
+    /// original implementation wrote last. [`PublishError::Format`] or [`PublishError::BrokenChain`] if the newest commit
+    /// is damaged; nothing is then removed. [`PublishError::File`].
+    pub fn open(
+        directory: impl AsRef<Path>,
+        options: PublisherOptions,
+    ) -> Result<Self, PublishError> {
+        Self::open_in(Arc::new(OsFileSystem), directory.as_ref(), options)
+    }
+
+    pub(crate) fn open_in(
+        file_system: Arc<dyn FileSystem>,
+        directory: &Path,
+        options: PublisherOptions,
+    ) -> Result<Self, PublishError> {
+        let file_system = Arc::new(SyncWatch::new(file_system));
+        if options.create_directory && !directory.is_dir() {
+            create_directory(&*file_system, directory)?;
+        }
+        let lock = lock(directory)?;
+        let state = DirectoryState::load(&*file_system, directory)?;
+        let files = list(&*file_system, directory)?;
+        if state.current.is_none() {
+            check_first_commit(&*file_system, directory, &files)?;
+        }
+        let last = state.current.unwrap_or_default();
+        let publisher = Self {
+            directory: directory.into(),
+            options,
+            file_system,
+            state,
+            numbers: Arc::new(Numbers::after(last)),
+            _lock: lock,
+        };
+        publisher.remove_leftovers(&files)?;
+        Ok(publisher)
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The newest commit: the sequence number of its meta file. `None` before the first.
+    #[must_use]
+    pub const fn current(&self) -> Option<SequenceNumber> {
+        self.state.current
+    }
+
+    /// Tables of the newest commit with their family, those of older commits first. O(number of tables).
+    pub fn live_tables(&self) -> impl Iterator<Item = (u32, &TableRecord)> {
+        self.state.live_tables()
+    }
+
+    /// Starts a commit of family 0. Nothing of it is seen before [`Commit::publish`]; dropped, it leaves nothing behind.
+    pub fn begin(&mut self) -> Commit<'_> {
+        self.begin_family(0)
+    }
+
+    /// Starts a commit of a family: a key space of its own, with tables of its own.
+    pub fn begin_family(&mut self, family: u32) -> Commit<'_> {
+        Commit::new(self, family)
+    }
+
+    pub(crate) fn shared_directory(&self) -> Arc<Path> {
+        Arc::clone(&self.directory)
+    }
+
+    pub(crate) fn file_system(&self) -> Arc<dyn FileSystem> {
+        Arc::clone(&self.file_system) as _
+    }
+
+    pub(crate) fn numbers(&self) -> Arc<Numbers> {
+        Arc::clone(&self.numbers)
+    }
+
+    pub(crate) const fn options(&self) -> &PublisherOptions {
+        &self.options
+    }
+
+    pub(crate) const fn state(&self) -> &DirectoryState {
+        &self.state
+    }
+
+    /// Fails if an earlier operation failed in a way that leaves open what is on disk.
+    pub(crate) fn check_usable(&self) -> Result<(), PublishError> {
+        if self.file_system.has_failed() {
+            return Err(PublishError::Poisoned { directory: self.directory.to_path_buf() });
+        }
+        Ok(())
+    }
+
+    /// Takes over the state of a commit that is durable, and removes the files it made obsolete. Returns what could not
+    /// be removed.
+    pub(crate) fn advance(&mut self, state: DirectoryState) -> Vec<FileError> {
+        let before = std::mem::replace(&mut self.state, state).files();
+        if self.options.keep_obsolete_files {
+            return Vec::new();
+        }
+        let live = self.state.files();
+        before.difference(&live).filter_map(|file| self.remove(&file.to_string()).err()).collect()
+    }
+
+    /// Removes temporary files, files of commits that did not happen, and files that are not live.
+    fn remove_leftovers(&self, files: &[String]) -> Result<(), PublishError> {
+        let live = self.state.files();
+        let is_leftover = |name: &str| match FileName::parse(name) {
+            Some(file) if self.state.current.is_none_or(|current| file.sequence > current) => true,
+            Some(file) => !self.options.keep_obsolete_files && !live.contains(&file),
+            None => is_temporary(name),
+        };
+        for name in files.iter().filter(|name| is_leftover(name)) {
+            self.remove(name)?;
+        }
+        Ok(())
+    }
+
+    fn remove(&self, name: &str) -> Result<(), FileError> {
+        remove(&*self.file_system, &self.directory.join(name))
+    }
+}
+
+/// Removes a file; that it is gone already is fine.
+pub(crate) fn remove(file_system: &dyn FileSystem, path: &Path) -> Result<(), FileError> {
+    match file_system.remove(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(FileError::at(path, FileOperation::Remove)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn create_directory(file_system: &dyn FileSystem, directory: &Path) -> Result<(), FileError> {
+    file_system
+        .create_directory(directory)
+        .map_err(FileError::at(directory, FileOperation::CreateDirectory))?;
+    let parent = crate::atomic_file::directory_of(directory);
+    file_system.sync_directory(parent).map_err(FileError::at(parent, FileOperation::SyncDirectory))
+}
+
+/// Takes the lock of a directory, which is held until the file is closed.
+fn lock(directory: &Path) -> Result<File, PublishError> {
+    let path = directory.join(LOCK_FILE_NAME);
+    let error = |error| FileError::at(&path, FileOperation::Lock)(error);
+    let file =
+        File::options().create(true).truncate(false).write(true).open(&path).map_err(error)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            Err(PublishError::Locked { directory: directory.to_owned() })
+        }
+        Err(TryLockError::Error(source)) => Err(error(source).into()),
+    }
+}
+
+/// Names of the files of a directory, sorted; others than ours may be left out.
+fn list(file_system: &dyn FileSystem, directory: &Path) -> Result<Vec<String>, FileError> {
+    let names =
+        file_system.list(directory).map_err(FileError::at(directory, FileOperation::List))?;
+    let mut names: Vec<_> = names.into_iter().filter_map(|name| name.into_string().ok()).collect();
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// Checks, where there is no `CURRENT`, that all files can be leftovers of a first commit that did not happen: there is one
+/// meta file at most, and it knows of no other.
+fn check_first_commit(
+    file_system: &dyn FileSystem,
+    directory: &Path,
+    files: &[String],
+) -> Result<(), PublishError> {
+    let missing = || PublishError::MissingCurrent { directory: directory.to_owned() };
+    let files: BTreeSet<FileName> = files.iter().filter_map(|name| FileName::parse(name)).collect();
+    let mut metas = files.iter().filter(|file| file.kind == FileKind::Meta);
+    let Some(meta) = metas.next() else { return Ok(()) };
+    if metas.next().is_some() {
+        return Err(missing());
+    }
+    let path = meta_path(directory, meta.sequence);
+    let bytes = file_system.read(&path).map_err(FileError::at(&path, FileOperation::Read))?;
+    match MetaState::parse(&bytes, meta.sequence, &path) {
+        Ok(meta) if meta.live_metas.len() == 1 && meta.obsolete.is_empty() => Ok(()),
+        _ => Err(missing()),
+    }
+}

@@ -1,0 +1,106 @@
+//! The writer of one table of a commit.
+
+use std::sync::Arc;
+
+use sst_format::{BlobNumber, SequenceNumber, SstMeta};
+
+use crate::commit::CommitContext;
+use crate::{AtomicFile, Entry, Finished, PublishError, StreamingSstWriter, WriteError};
+
+/// A [`StreamingSstWriter`] for one table of a [`Commit`](crate::Commit), whose number it remembers.
+///
+/// It borrows nothing, so the tables of a commit can be written by several threads at once. The table becomes part of the
+/// commit when it is finished and given to [`Commit::add_table`](crate::Commit::add_table).
+#[derive(Debug)]
+pub struct TableWriter {
+    writer: StreamingSstWriter<AtomicFile>,
+    sequence: SequenceNumber,
+    context: Arc<CommitContext>,
+}
+
+/// A table that is written and durable, and not yet part of its commit.
+#[derive(Clone, Debug)]
+#[must_use = "a table that is not added to its commit is removed with it"]
+pub struct FinishedTable {
+    pub(crate) sequence: SequenceNumber,
+    pub(crate) finished: Finished<()>,
+    pub(crate) context: Arc<CommitContext>,
+}
+
+impl FinishedTable {
+    /// The table's sequence number.
+    #[must_use]
+    pub const fn sequence(&self) -> SequenceNumber {
+        self.sequence
+    }
+
+    /// What a reader must know of the table.
+    #[must_use]
+    pub const fn meta(&self) -> &SstMeta {
+        &self.finished.meta
+    }
+
+    /// The blobs the table refers to, in ascending order.
+    #[must_use]
+    pub fn blobs(&self) -> &[BlobNumber] {
+        &self.finished.blobs
+    }
+}
+
+impl TableWriter {
+    pub(crate) const fn new(
+        writer: StreamingSstWriter<AtomicFile>,
+        sequence: SequenceNumber,
+        context: Arc<CommitContext>,
+    ) -> Self {
+        Self { writer, sequence, context }
+    }
+
+    /// The table's sequence number.
+    #[must_use]
+    pub const fn sequence(&self) -> SequenceNumber {
+        self.sequence
+    }
+
+    /// See [`StreamingSstWriter::add`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[inline]
+    pub fn add(&mut self, entry: impl Entry) -> Result<(), WriteError> {
+        self.writer.add(entry)
+    }
+
+    /// See [`StreamingSstWriter::entry_count`].
+    #[must_use]
+    pub const fn entry_count(&self) -> u64 {
+        self.writer.entry_count()
+    }
+
+    /// See [`StreamingSstWriter::is_full`].
+    #[must_use]
+    pub fn is_full(&self, max_entries: u64, max_data_size: u64) -> bool {
+        self.writer.is_full(max_entries, max_data_size)
+    }
+
+    /// See [`StreamingSstWriter::has_room_for`].
+    #[must_use]
+    pub fn has_room_for(&self, entry: &impl Entry) -> bool {
+        self.writer.has_room_for(entry)
+    }
+
+    /// Finishes the table. Its file is then complete and durable.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError::CommitEnded`] if the commit was published or dropped meanwhile, or as
+    /// [`StreamingSstWriter::finish`].
+    pub fn finish(self) -> Result<FinishedTable, PublishError> {
+        let Self { writer, sequence, context } = self;
+        if context.has_ended() {
+            return Err(PublishError::CommitEnded { table: sequence });
+        }
+        Ok(FinishedTable { sequence, finished: writer.finish()?, context })
+    }
+}

@@ -1,0 +1,240 @@
+//! Why a table could not be written.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sst_format::FormatError;
+use sst_format::filter::FilterError;
+use sst_format::limits::{
+    MAX_BLOCK_COUNT, MAX_BLOCKS_END, MAX_INLINE_LEN, MAX_KEY_LEN, MAX_MEDIUM_VALUE_LEN,
+    MAX_SMALL_LEN,
+};
+
+use crate::{FileError, FileOperation, ShortKey};
+
+/// Why an entry could not be added, or a table not be finished.
+///
+/// | what | variants | and then |
+/// |---|---|---|
+/// | misuse | [`OutOfOrder`](Self::OutOfOrder) … [`NoEntries`](Self::NoEntries) | nothing was changed: go on with other entries |
+/// | capacity | [`TooManyBlocks`](Self::TooManyBlocks), [`FileTooLarge`](Self::FileTooLarge) | nothing was changed: finish, and add the entry to the next table |
+/// | failure | [`Exists`](Self::Exists), [`Io`](Self::Io), [`Filter`](Self::Filter), [`Poisoned`](Self::Poisoned) | the table is lost |
+///
+/// `entry` is always the number of the entry that was refused, counted from 0.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// The entry does not come after the one before it in (hash, key) order.
+    #[error(
+        "entry {entry} is out of order: key {key} with hash {hash:016x} after key {previous_key} with hash {previous_hash:016x}"
+    )]
+    OutOfOrder {
+        /// Number of the entry.
+        entry: u64,
+        /// Its hash.
+        hash: u64,
+        /// Its key.
+        key: ShortKey,
+        /// Hash of the entry before.
+        previous_hash: u64,
+        /// Key of the entry before.
+        previous_key: ShortKey,
+    },
+    /// The key was added before, and the table is not a multi-value one.
+    #[error("entry {entry} repeats key {key} in a table that holds every key once")]
+    DuplicateKey {
+        /// Number of the entry.
+        entry: u64,
+        /// Its key.
+        key: ShortKey,
+    },
+    /// An entry follows the tombstone of its key.
+    #[error("entry {entry} follows the tombstone of its key {key}, which must be the last")]
+    TombstoneNotLast {
+        /// Number of the entry.
+        entry: u64,
+        /// Its key.
+        key: ShortKey,
+    },
+    /// The hash is not that of the key, and the key block does not store hashes: the entry would never be found.
+    #[error("entry {entry} has hash {stated:016x} where that of its key {key} is {computed:016x}")]
+    KeyHashMismatch {
+        /// Number of the entry.
+        entry: u64,
+        /// Its key.
+        key: ShortKey,
+        /// The hash it came with.
+        stated: u64,
+        /// The hash of its key.
+        computed: u64,
+    },
+    /// [`Entry::key_len`](crate::Entry::key_len) is not what [`Entry::write_key_to`](crate::Entry::write_key_to) wrote.
+    #[error("entry {entry} states a key of {stated} bytes and writes one of {written}")]
+    KeyLenMismatch {
+        /// Number of the entry.
+        entry: u64,
+        /// What `key_len` said.
+        stated: usize,
+        /// What `write_key_to` wrote.
+        written: usize,
+    },
+    /// The key is too long for the encoding.
+    #[error("entry {entry} has a key of {len} bytes: the highest is {MAX_KEY_LEN}")]
+    KeyTooLong {
+        /// Number of the entry.
+        entry: u64,
+        /// Length of its key in bytes.
+        len: usize,
+    },
+    /// An inline value over 8 bytes.
+    #[error("entry {entry} has an inline value of {len} bytes: the highest is {MAX_INLINE_LEN}")]
+    InlineTooLong {
+        /// Number of the entry.
+        entry: u64,
+        /// Length of its value in bytes.
+        len: usize,
+    },
+    /// A small value over 65535 bytes.
+    #[error("entry {entry} has a small value of {len} bytes: the highest is {MAX_SMALL_LEN}")]
+    SmallTooLong {
+        /// Number of the entry.
+        entry: u64,
+        /// Length of its value in bytes.
+        len: usize,
+    },
+    /// A medium value over 64 MiB, which belongs into a blob file.
+    #[error(
+        "entry {entry} has a value of {len} bytes: the highest is {MAX_MEDIUM_VALUE_LEN}, above is for blob files"
+    )]
+    MediumTooLong {
+        /// Number of the entry.
+        entry: u64,
+        /// Length of its value in bytes.
+        len: usize,
+    },
+    /// Entries with equal hashes share a key block, and this one does not fit into it any more.
+    #[error("entry {entry} with key {key} makes a run of equal hashes too long: {source}")]
+    RunTooLong {
+        /// Number of the entry.
+        entry: u64,
+        /// Its key.
+        key: ShortKey,
+        /// What the block cannot hold.
+        source: FormatError,
+    },
+    /// A block in stored form is not what it claims to be.
+    #[error("entry {entry} has a bad raw block: {reason}")]
+    BadRawBlock {
+        /// Number of the entry.
+        entry: u64,
+        /// What is wrong with the block.
+        reason: RawBlockDefect,
+    },
+    /// A table needs at least one entry.
+    #[error("a table without entries cannot be written")]
+    NoEntries,
+    /// The table has as many blocks as it can have.
+    #[error(
+        "entry {entry} does not fit: the table would have {blocks} blocks of {MAX_BLOCK_COUNT}"
+    )]
+    TooManyBlocks {
+        /// Number of the entry.
+        entry: u64,
+        /// How many blocks the table would have.
+        blocks: u64,
+    },
+    /// The table is as large as it can be.
+    #[error("entry {entry} does not fit: the blocks would end at byte {end} of {MAX_BLOCKS_END}")]
+    FileTooLarge {
+        /// Number of the entry.
+        entry: u64,
+        /// Where the last block could end, in bytes.
+        end: u64,
+    },
+    /// The file to be written is already there. It was not touched.
+    #[error("{} exists already", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// An operation on the output failed.
+    #[error("cannot {operation} {}: {source}", display_path(path.as_deref()))]
+    Io {
+        /// The file, if the output is one.
+        path: Option<PathBuf>,
+        /// What was tried.
+        operation: FileOperation,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// The filter could not be built.
+    #[error("{0}")]
+    Filter(#[from] FilterError),
+    /// An earlier failure left the output in an unknown state.
+    #[error("the table cannot be written: an earlier operation on it failed")]
+    Poisoned,
+    /// The writer's own books don't add up: a bug of this crate, found before the table was finished.
+    #[error("a bug in the writer was caught: {0}")]
+    Internal(FormatError),
+}
+
+/// What is wrong with a block in stored form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RawBlockDefect {
+    /// The checksum is not that of the block.
+    #[error("its checksum is {computed:08x}, stated is {stated:08x}")]
+    Checksum {
+        /// The checksum it came with.
+        stated: u32,
+        /// The checksum of its bytes.
+        computed: u32,
+    },
+    /// LZ4 could not have made that little of that much.
+    #[error("{0}")]
+    Ratio(FormatError),
+    /// The block is no valid LZ4 block.
+    #[error("it is no valid LZ4 block of {uncompressed_size} bytes")]
+    Corrupt {
+        /// The length it should have had.
+        uncompressed_size: u32,
+    },
+    /// The block decompresses to another length than stated.
+    #[error("it decompresses to {found} bytes, stated are {stated}")]
+    Len {
+        /// The length it should have had.
+        stated: u32,
+        /// The length it has.
+        found: usize,
+    },
+}
+
+impl WriteError {
+    /// Whether the entry did not fit into this table and belongs into the next one.
+    #[must_use]
+    pub const fn is_capacity(&self) -> bool {
+        matches!(self, Self::TooManyBlocks { .. } | Self::FileTooLarge { .. })
+    }
+
+    /// The error for an operation on the output, of which the path is known if it is a file.
+    pub(crate) fn io(path: Option<&Path>, operation: FileOperation, source: io::Error) -> Self {
+        match FileError::from_io(source) {
+            Ok(error) => error.into(),
+            Err(source) => Self::Io { path: path.map(Path::to_owned), operation, source },
+        }
+    }
+}
+
+impl From<FileError> for WriteError {
+    fn from(error: FileError) -> Self {
+        let FileError { path, operation, source } = error;
+        if operation == FileOperation::Rename && source.kind() == io::ErrorKind::AlreadyExists {
+            return Self::Exists { path };
+        }
+        Self::Io { path: Some(path), operation, source }
+    }
+}
+
+fn display_path(path: Option<&Path>) -> String {
+    path.map_or_else(|| "the output".to_owned(), |path| path.display().to_string())
+}

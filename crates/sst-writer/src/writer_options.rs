@@ -1,0 +1,71 @@
+//! How tables are written.
+
+use std::sync::Arc;
+
+use sst_format::TableFlags;
+use sst_format::filter::FilterPolicy;
+
+/// How a table is written. Start from the default and change what you need.
+///
+/// # Examples
+///
+/// ```
+/// use sst_writer::{Compression, WriterOptions};
+///
+/// let options = WriterOptions::default().multi_value(true).compression(Compression::None);
+/// assert!(options.multi_value);
+/// ```
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct WriterOptions {
+    /// The filter to build over the entries. Default: none, and the table has no filter bytes.
+    pub filter: Option<Arc<dyn FilterPolicy>>,
+    /// Whether a key may occur more than once; a tombstone is then the last of its key's entries. Otherwise a second
+    /// entry of a key is an error. Default: `false`.
+    pub multi_value: bool,
+    /// Flags of the table, for its meta data. Default: no flags.
+    pub flags: TableFlags,
+    /// How blocks are stored. Default: [`Compression::Lz4`].
+    pub compression: Compression,
+}
+
+impl WriterOptions {
+    /// Sets the filter to build.
+    #[must_use]
+    pub fn filter(mut self, policy: impl FilterPolicy + 'static) -> Self {
+        self.filter = Some(Arc::new(policy));
+        self
+    }
+
+    /// Sets whether a key may occur more than once.
+    #[must_use]
+    pub fn multi_value(mut self, multi_value: bool) -> Self {
+        self.multi_value = multi_value;
+        self
+    }
+
+    /// Sets the flags of the table.
+    #[must_use]
+    pub fn flags(mut self, flags: TableFlags) -> Self {
+        self.flags = flags;
+        self
+    }
+
+    /// Sets how blocks are stored.
+    #[must_use]
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.compression = compression;
+        self
+    }
+}
+
+/// How the payloads of blocks are stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Compression {
+    /// As LZ4 where that saves more than an eighth.
+    #[default]
+    Lz4,
+    /// As they are: a larger file, whose values a reader gets straight from its memory map.
+    None,
+}

@@ -1,0 +1,134 @@
+//! How much memory the writer takes, against what its documentation says.
+
+#![expect(unsafe_code, reason = "an allocator that counts cannot be had without")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use sst_format::BlobNumber;
+use sst_writer::{Entry, EntryValue, StreamingSstWriter, WriterOptions};
+
+/// The system's allocator, counting bytes in use and their highest number.
+struct Counting;
+
+static IN_USE: AtomicUsize = AtomicUsize::new(0);
+static HIGHEST: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call is handed on to the system's allocator as it came; counting allocates nothing.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let in_use = IN_USE.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
+        HIGHEST.fetch_max(in_use, Ordering::Relaxed);
+        // SAFETY: the caller's promises are those that `System` asks for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        IN_USE.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const MIB: usize = 1 << 20;
+
+/// An entry with a key of any length, its hash counted up.
+struct Numbered<'a> {
+    number: u64,
+    key_len: usize,
+    value: EntryValue<'a>,
+}
+
+impl Entry for Numbered<'_> {
+    fn key_hash(&self) -> u64 {
+        self.number
+    }
+
+    fn key_len(&self) -> usize {
+        self.key_len
+    }
+
+    fn write_key_to(&self, out: &mut Vec<u8>) {
+        out.resize(self.key_len, 0);
+    }
+
+    fn value(&self) -> EntryValue<'_> {
+        self.value
+    }
+}
+
+/// An entry of a run of equal hashes.
+struct Colliding {
+    number: u64,
+}
+
+impl Entry for Colliding {
+    fn key_hash(&self) -> u64 {
+        7
+    }
+
+    fn key_len(&self) -> usize {
+        50
+    }
+
+    fn write_key_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.number.to_be_bytes());
+        out.resize(50, 0);
+    }
+
+    fn value(&self) -> EntryValue<'_> {
+        EntryValue::Inline(b"12345678")
+    }
+}
+
+/// Writes entries and checks the highest use against the documented table; `extra` is what it says for blobs, medium values
+/// and runs of equal hashes. Returns the highest use.
+fn check(entries: impl Iterator<Item = impl Entry>, extra: usize) -> usize {
+    let before = IN_USE.load(Ordering::Relaxed);
+    HIGHEST.store(before, Ordering::Relaxed);
+    let mut writer = StreamingSstWriter::new(io::sink(), WriterOptions::default());
+    entries.for_each(|entry| writer.add(entry).unwrap());
+    let meta = writer.finish().unwrap().meta;
+    let used = HIGHEST.load(Ordering::Relaxed) - before;
+    let blocks = usize::from(meta.block_count);
+    let documented = 52 * blocks + 3 * MIB + extra;
+    assert!(used <= documented, "{used} of {documented} bytes for {blocks} blocks");
+    used
+}
+
+// One test, because other tests in the same process would be counted too.
+#[test]
+fn memory_is_what_the_documentation_says() {
+    let count = if cfg!(debug_assertions) { 400_000 } else { 4_000_000 };
+    let entries = |count: u64, key_len, value: fn(u64) -> EntryValue<'static>| {
+        (0..count).map(move |number| Numbered { number, key_len, value: value(number) })
+    };
+    // Defect 21: one early small value must not make millions of entries wait.
+    let one_small = |number| match number {
+        0 => EntryValue::Small(b"1"),
+        _ => EntryValue::Inline(b"12345678"),
+    };
+    let waiting = check(entries(count, 40, one_small), 0);
+    assert!(waiting > MIB, "{waiting}");
+    let streaming = check(entries(count, 40, |_| EntryValue::Inline(b"12345678")), 0);
+    assert!(streaming < 2 * MIB, "{streaming}");
+    check(entries(count / 4, 40, |_| EntryValue::Small(&[7; 100])), 0);
+    check(entries(200, 100_000, one_small), 0);
+
+    let blob = |number| EntryValue::Large { blob: BlobNumber(number as u32) };
+    check(entries(count / 10, 40, blob), 8 * count as usize / 10);
+
+    let medium = vec![1; 16 * MIB];
+    let values = [EntryValue::Medium(&medium), EntryValue::Small(b"1")];
+    let mixed = (0..10).zip(values.into_iter().cycle());
+    let mixed = mixed.map(|(number, value)| Numbered { number, key_len: 40, value });
+    check(mixed, 3 * medium.len());
+
+    // One run: keys of their own, all with one hash.
+    let run = (0..200_000).map(|number| Colliding { number });
+    check(run, 6 * 200_000 * (50 + 40));
+}
