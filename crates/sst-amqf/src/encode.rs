@@ -1,8 +1,11 @@
 //! Writes the buffer of a filter from ascending fingerprints, in one pass and linear time.
 //!
-//! Each fingerprint goes to its own slot, or to the first one behind the fingerprint before it. Those that would lie behind
-//! the last slot go on at slot 0. How many they are is told beforehand, so that slot 0 is kept free for them; that
-//! also makes the offset of every block known when the pass reaches it, and it is written once.
+//! Each fingerprint goes to the slot of its quotient, or to the first one behind the fingerprint before
+//! it. Those that come to lie behind the last slot go on at slot 0. How many they are is found out
+//! beforehand, and as many slots are kept free. So what reaches into a block from the blocks before it is
+//! known when the pass gets there, and its offset is written once: adding each fingerprint to the
+//! offsets of all blocks that it is pushed across, one by one, would make hashes that share their low
+//! bits take quadratic time.
 
 use crate::layout::{
     HEADER_LEN, Layout, MAX_REMAINDER_BITS, OCCUPIEDS_AT, RUNENDS_AT, SATURATED_OFFSET,
@@ -39,18 +42,28 @@ pub(crate) struct Encoder<'a> {
     count: u64,
     /// Quotient and slot of the last fingerprint, whose run may go on.
     last: Option<(u64, u64)>,
-    /// The block of the last quotient, and its bits. The offsets of it and all blocks before are written.
+    /// The block of the last quotient. Its offset is written, and those of all blocks before.
     home: u64,
+    /// What `home` holds so far.
     occupieds: u64,
-    /// The block of the last slot, and its contents.
+    /// The block of the last slot, counted on past the end of the table.
     place: u64,
+    /// What `place` holds so far; a run end is set when the next fingerprint shows that it is one.
     runends: u64,
-    remainders: [u16; SLOTS_PER_BLOCK as usize],
+    remainders: [u16; SLOTS],
+    /// How often a part of a block was written: the measure of work for tests.
+    #[cfg(test)]
+    writes: u64,
 }
 
+/// [`SLOTS_PER_BLOCK`] as a length.
+const SLOTS: usize = 64;
+const _: () = assert!(SLOTS as u64 == SLOTS_PER_BLOCK);
+
 impl<'a> Encoder<'a> {
-    /// Starts on an all-zero buffer of the size of `layout`. `wrapped` is the number of fingerprints that will not fit
-    /// before the last slot; see [`SlotCursor::overflow`].
+    /// Starts on an all-zero buffer of the size of `layout`, with remainders of at most
+    /// [`MAX_REMAINDER_BITS`]. `wrapped` is the number of fingerprints that will go on at slot 0, see
+    /// [`SlotCursor::overflow`].
     pub(crate) fn new(buffer: &'a mut [u8], layout: Layout, wrapped: u64) -> Self {
         debug_assert_eq!(buffer.len() as u64, layout.buffer_len());
         debug_assert!(layout.remainder_bits() <= MAX_REMAINDER_BITS);
@@ -64,7 +77,9 @@ impl<'a> Encoder<'a> {
             occupieds: 0,
             place: 0,
             runends: 0,
-            remainders: [0; SLOTS_PER_BLOCK as usize],
+            remainders: [0; SLOTS],
+            #[cfg(test)]
+            writes: 0,
         };
         encoder.write_offset();
         encoder
@@ -104,7 +119,7 @@ impl<'a> Encoder<'a> {
         self.count
     }
 
-    /// Goes on to the block of a higher quotient. How far the runs before it reach is known now.
+    /// Goes on to the block of a higher quotient: how far all runs before it reach is known now.
     #[cold]
     fn go_home(&mut self, block: u64) {
         self.write_occupieds();
@@ -115,6 +130,10 @@ impl<'a> Encoder<'a> {
     }
 
     fn write_offset(&mut self) {
+        #[cfg(test)]
+        {
+            self.writes += 1;
+        }
         let spilled = self.cursor.next.saturating_sub(self.home * SLOTS_PER_BLOCK);
         if let Some(offset) = self.buffer.get_mut(self.block_at(self.home)) {
             *offset = u8::try_from(spilled).unwrap_or(SATURATED_OFFSET);
@@ -126,11 +145,17 @@ impl<'a> Encoder<'a> {
         or_word(self.buffer, at, core::mem::take(&mut self.occupieds));
     }
 
-    /// Writes run ends and remainders of a block, or adds to them when the slots have come around to the first ones.
+    /// Writes run ends and remainders of a block. The first blocks may get them twice: slots that have
+    /// gone around the table are added to those that were kept free.
     fn write_place(&mut self) {
+        #[cfg(test)]
+        {
+            self.writes += 1;
+        }
         let at = self.block_at(self.place & (self.layout.blocks() - 1));
         or_word(self.buffer, at + RUNENDS_AT, core::mem::take(&mut self.runends));
-        let remainders = core::mem::replace(&mut self.remainders, [0; 64]);
+        // Four remainders of at most 16 bits fit a word.
+        let remainders = core::mem::replace(&mut self.remainders, [0; SLOTS]);
         let width = u32::from(self.layout.remainder_bits());
         let mut at = at + HEADER_LEN;
         let (mut bits, mut len) = (0_u128, 0);

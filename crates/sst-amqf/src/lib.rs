@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
-#![forbid(unsafe_code)]
 
 mod builder;
+mod cpu;
 mod encode;
 mod envelope;
 mod layout;

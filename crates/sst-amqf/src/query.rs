@@ -1,28 +1,37 @@
 //! The question, answered from the bytes in bounded time, whatever they are.
 //!
-//! "No" is said in two cases only: no fingerprint has this quotient, or the run of the quotient was found and read to its end without meeting the
-//! remainder. Everything else is "maybe": that includes bytes that contradict themselves, and a run that is more than
-//! [`MAX_BLOCKS`] away or long. With hashes that are spread at all evenly, runs are close to their quotients and a few
-//! slots long. Hashes that were chosen to share their low bits can make them longer than any limit (the offset of a block
-//! is exact only below 255), and then finding the one "no" in ten thousand blocks would cost more than the lookup it
-//! saves.
+//! "No" is said in two cases only: no fingerprint has this quotient, or the run of the quotient was
+//! found and read to its end without meeting the remainder. Everything else is "maybe". That includes
+//! blocks that contradict each other, and runs that reach further than [`MAX_BLOCKS`] from home.
+//!
+//! Hashes that are spread at all evenly have runs of a few slots, near their home. Hashes that were
+//! chosen to share their low bits can push runs away by any number of blocks, through blocks whose
+//! offset is only known to be 255 or more; finding a run among them would take longer than the lookup
+//! that a "no" saves, so the answer is "maybe" there, at once.
 
 use crate::{
+    cpu,
     layout::{SATURATED_OFFSET, SLOTS_PER_BLOCK, bits_from, read_word},
     select::select,
     view::QuotientFilterView,
 };
 
-/// The most blocks that one question reads beyond the first.
+/// How many blocks behind that of its quotient a run is followed.
 const MAX_BLOCKS: u64 = 64;
 
 impl QuotientFilterView<'_> {
     /// Whether the table may hold an entry with this hash: `false` is certain, `true` is not.
     ///
-    /// Takes bounded time and never panics, also on damaged bytes.
+    /// Takes bounded time and never panics, on damaged bytes too.
     #[must_use]
     #[inline]
     pub fn may_contain(&self, hash: u64) -> bool {
+        cpu::may_contain(self, hash)
+    }
+
+    /// The answer, given a way to find the n-th set bit of a word; `n` is below 63.
+    #[inline(always)]
+    pub(crate) fn answer(&self, hash: u64, select: impl Fn(u64, u32) -> Option<u32>) -> bool {
         let (number, home, remainder) = self.split(hash);
         let Some(block) = self.block(number) else {
             return true;
@@ -30,29 +39,90 @@ impl QuotientFilterView<'_> {
         if block.occupieds >> home & 1 == 0 {
             return false;
         }
-        // Slots are counted from the first that belongs to runs of this block, if that lies in it at all.
+        // From here on bit 0 is the first slot that belongs to runs of this block.
         let offset = u32::from(block.offset);
         let Some(runends) = block.runends.checked_shr(offset) else {
             return self.may_contain_far(hash);
         };
-        // The run is the one behind those of lower quotients.
-        let earlier = (block.occupieds & !(u64::MAX << home)).count_ones();
+        let earlier_runs = (block.occupieds & !(u64::MAX << home)).count_ones();
         let mut free_from = 0;
-        if let Some(n) = earlier.checked_sub(1) {
-            match select(runends, n) {
+        if let Some(last_earlier) = earlier_runs.checked_sub(1) {
+            match select(runends, last_earlier) {
                 Some(end) => free_from = end + 1,
                 None => return self.may_contain_far(hash),
             }
         }
-        // Bit 63 is never the end of an earlier run, or the next line could not ...
         let ahead = runends.checked_shr(free_from).unwrap_or(0);
         if ahead == 0 {
             return self.may_contain_far(hash);
         }
-        let free_from = u64::from(free_from + offset);
+        // And here slots are those of the block again.
+        let free_from = u64::from(offset + free_from);
         let end = free_from + u64::from(ahead.trailing_zeros());
         // A run that ends before it may begin is damage.
         end < home || self.has(block.remainders, free_from.max(home), end, remainder)
+    }
+
+    /// The answer where the run is not all in the block of its quotient.
+    #[cold]
+    #[inline(never)]
+    fn may_contain_far(&self, hash: u64) -> bool {
+        let (number, home, remainder) = self.split(hash);
+        let Some(block) = self.block(number) else {
+            return true;
+        };
+        if block.offset == SATURATED_OFFSET {
+            return true;
+        }
+        let earlier_runs = (block.occupieds & !(u64::MAX << home)).count_ones();
+        self.free_from(number, u64::from(block.offset), earlier_runs)
+            // A run that ends before it may begin is damage.
+            .filter(|&free_from| block.runends & bits_from(free_from) & !bits_from(home) == 0)
+            .and_then(|free_from| self.run_has(number, free_from.max(home), remainder))
+            .unwrap_or(true)
+    }
+
+    /// The slot behind `runs` runs that follow each other from slot `from` on. Slots are counted from
+    /// the first of block `number`. `None` if it is too far away.
+    fn free_from(&self, number: u64, from: u64, runs: u32) -> Option<u64> {
+        let Some(mut last) = runs.checked_sub(1) else {
+            return Some(from);
+        };
+        let mut mask = bits_from(from % SLOTS_PER_BLOCK);
+        for ahead in from / SLOTS_PER_BLOCK..=self.reach() {
+            let runends = self.block_ahead(number + ahead)?.runends & mask;
+            if let Some(end) = select(runends, last) {
+                return Some(ahead * SLOTS_PER_BLOCK + u64::from(end) + 1);
+            }
+            last -= runends.count_ones();
+            mask = u64::MAX;
+        }
+        None
+    }
+
+    /// Whether the run that starts in slot `start`, counted from the first of block `number`, has this
+    /// remainder. `None` if its end is too far away.
+    fn run_has(&self, number: u64, start: u64, remainder: u64) -> Option<bool> {
+        let mut from = start % SLOTS_PER_BLOCK;
+        for ahead in start / SLOTS_PER_BLOCK..=self.reach() {
+            let block = self.block_ahead(number + ahead)?;
+            // 64 where the run goes on in the next block.
+            let end = u64::from((block.runends & bits_from(from)).trailing_zeros());
+            let last = end.min(SLOTS_PER_BLOCK - 1);
+            if self.has(block.remainders, from, last, remainder) {
+                return Some(true);
+            }
+            if end < SLOTS_PER_BLOCK {
+                return Some(false);
+            }
+            from = 0;
+        }
+        None
+    }
+
+    /// How many blocks behind its own a run may end. Going around the table ends at home.
+    fn reach(&self) -> u64 {
+        self.layout().blocks().min(MAX_BLOCKS)
     }
 
     /// Block, place in the block, and remainder of a hash.
@@ -73,77 +143,21 @@ impl QuotientFilterView<'_> {
         if let Some(word) = word
             && used + bit % 8 <= 64
         {
-            // Compares all at once: a remainder becomes zero where it is equal, and what is not asked becomes ones.
+            // All slots at once: one that is equal becomes zero, what is not asked becomes ones, and
+            // taking 1 from each borrows from its top bit only where it was zero.
             let lows = self.remainder_lows();
-            let highs = lows << (width - 1);
-            let unequal = (word >> (bit % 8)) ^ remainder * lows | bits_from(used);
-            return unequal.wrapping_sub(lows) & !unequal & highs != 0;
+            let tops = lows << (width - 1);
+            let unequal = ((word >> (bit % 8)) ^ (remainder * lows)) | bits_from(used);
+            return unequal.wrapping_sub(lows) & !unequal & tops != 0;
         }
-        self.has_far(remainders, start, end, remainder)
+        self.has_one_by_one(remainders, start, end, remainder)
     }
 
-    /// As [`has`](Self::has), for remainders that do not fit one word.
+    /// As [`has`](Self::has), for slots that don't fit one word.
     #[cold]
     #[inline(never)]
-    fn has_far(&self, remainders: &[u8], start: u64, end: u64, remainder: u64) -> bool {
+    fn has_one_by_one(&self, remainders: &[u8], start: u64, end: u64, remainder: u64) -> bool {
         (start..=end)
-            .any(|slot| self.remainder_at(remainders, slot).is_none_or(|other| other == remainder))
-    }
-
-    /// The rest of [`may_contain`](Self::may_contain) where the run is not all in the block of its quotient.
-    #[cold]
-    #[inline(never)]
-    fn may_contain_far(&self, hash: u64) -> bool {
-        let (number, home, remainder) = self.split(hash);
-        let Some(block) = self.block(number) else {
-            return true;
-        };
-        if block.offset == SATURATED_OFFSET {
-            return true;
-        }
-        let earlier = (block.occupieds & !(u64::MAX << home)).count_ones();
-        self.run_start(number, u64::from(block.offset), earlier)
-            .filter(|&free_from| block.runends & bits_from(free_from) & !bits_from(home) == 0)
-            .and_then(|free_from| self.run_has(number, free_from.max(home), remainder))
-            .unwrap_or(true)
-    }
-
-    /// The slot behind `earlier` runs that follow each other from slot `from` on; slots are counted from the first of
-    /// block `number`. `None` if it is too far away.
-    fn run_start(&self, number: u64, from: u64, earlier: u32) -> Option<u64> {
-        let Some(mut earlier) = earlier.checked_sub(1) else {
-            return Some(from);
-        };
-        let first = from / SLOTS_PER_BLOCK;
-        let mut skipped = bits_from(from % SLOTS_PER_BLOCK);
-        for ahead in first..first + MAX_BLOCKS {
-            let runends = self.block_ahead(number + ahead)?.runends & skipped;
-            if let Some(end) = select(runends, earlier) {
-                return Some(ahead * SLOTS_PER_BLOCK + u64::from(end) + 1);
-            }
-            earlier -= runends.count_ones();
-            skipped = u64::MAX;
-        }
-        None
-    }
-
-    /// Whether the run that starts in slot `start` has this remainder. `None` if the run is too long to say.
-    fn run_has(&self, number: u64, start: u64, remainder: u64) -> Option<bool> {
-        let first = start / SLOTS_PER_BLOCK;
-        let mut from = start % SLOTS_PER_BLOCK;
-        for ahead in first..first + MAX_BLOCKS {
-            let block = self.block_ahead(number + ahead)?;
-            // 64 where the run goes on in the next block.
-            let end = u64::from((block.runends & bits_from(from)).trailing_zeros());
-            let last = end.min(SLOTS_PER_BLOCK - 1);
-            if self.has(block.remainders, from, last, remainder) {
-                return Some(true);
-            }
-            if end < SLOTS_PER_BLOCK {
-                return Some(false);
-            }
-            from = 0;
-        }
-        None
+            .any(|slot| self.remainder_at(remainders, slot).is_none_or(|found| found == remainder))
     }
 }

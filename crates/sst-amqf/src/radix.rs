@@ -1,38 +1,45 @@
-//! Sorts fingerprints and drops the duplicates, in the memory that they already take.
+//! Sorts numbers in the memory that they already take.
 //!
-//! From the top bits down (MSD): numbers are spread over up to 256 piles by their highest bits, and each pile in turn, until a
-//! pile is small enough to sort in the cache, where it is sorted from the low bits up (LSD). Blocks that have been read
-//! are written again at once, so the extra memory is at most 256 partly filled blocks per level, of which there are at
-//! most four, and the two arrays of a leaf: 5 MiB at worst, whatever the number of fingerprints. Time is linear for
-//! any input: no pile is spread more often than it has bytes.
+//! From the top bits down (MSD): numbers are spread over up to 256 piles by their highest bits, and the
+//! numbers of a pile in turn by their next ones, until a pile is small enough to be sorted in the cache,
+//! from the low bits up (LSD). Blocks that have been read are written again, so what comes on top is
+//! the two arrays of a leaf, 512 KiB, and a partly filled block for each pile: 1 MiB for evenly spread
+//! numbers, 4 MiB for the worst.
+//!
+//! Time is linear for any input: a number is moved at most eight times to spread it, and three times in
+//! its leaf.
 
 use crate::pile::{Pile, Pool};
 
-/// The most numbers sorted as one leaf. Two arrays of them stay within a second-level cache.
-const LEAF: usize = 1 << 17;
+/// The most numbers that are sorted as a leaf. Both arrays of it stay in a second-level cache.
+const LEAF: usize = 1 << 16;
 /// Below this a comparison sort beats clearing the counters of a radix sort.
 const SMALL_LEAF: usize = 96;
-/// A spread aims at piles of about this many numbers.
-const AIM: usize = 1 << 12;
-/// Bits by which numbers are spread at once: as many piles as stay writable without missing the cache.
+/// How many numbers a pile should have after a spread.
+const AIM: usize = 1 << 13;
+/// The most bits of one spread: with more piles, each push would miss the cache.
 const SPREAD_BITS: u32 = 8;
-/// Bits of one pass over a leaf.
+/// The most bits of one pass over a leaf.
 const PASS_BITS: u32 = 11;
 
-/// Sorts piles of numbers; keeps its memory from one to the next.
+/// The fewest bits of one spread, but for the last bits.
+const MIN_SPREAD_BITS: u32 = (LEAF / AIM + 1).next_power_of_two().ilog2();
+const _: () = assert!(u32::BITS.div_ceil(MIN_SPREAD_BITS) <= 8);
+
+/// Sorts piles, and keeps its memory from one to the next.
 #[derive(Debug, Default)]
 pub(crate) struct Sorter {
     pool: Pool,
     leaf: Vec<u32>,
     scratch: Vec<u32>,
-    /// How often a number was moved: the measure of work for tests.
+    /// How often a number was moved to another pile or to a leaf: the measure of work for tests.
     #[cfg(test)]
     pub(crate) moves: usize,
 }
 
 impl Sorter {
-    /// Sorts the low `bits` bits of all numbers in `piles` and hands them to `sink` in ascending order, in slices that
-    /// hold each number at least once.
+    /// Hands the low `bits` bits of all numbers in `piles` to `sink`, in ascending order and slice by
+    /// slice. Duplicates may be dropped, but need not be. `sink` may use the pool for what it keeps.
     pub(crate) fn sort(
         &mut self,
         piles: Vec<Pile>,
@@ -45,7 +52,7 @@ impl Sorter {
         self.sort_blocks(blocks, count, mask, bits, sink);
     }
 
-    /// `mask` selects the bits that count at all, of which the low `bits` are not yet known to be equal.
+    /// `mask` selects the bits that count. All but the low `bits` of them are the same in all numbers.
     fn sort_blocks(
         &mut self,
         blocks: impl Iterator<Item = Vec<u32>>,

@@ -1,10 +1,11 @@
 //! Looks through a whole filter for damage.
 //!
-//! Two depths. [`check_structure`](QuotientFilterView::check_structure) reads the head of every block and follows the
-//! runs from block to block: it finds every single flipped bit among offsets, occupieds and runends, which is all
-//! that could make an answer miss its run. [`validate`](QuotientFilterView::validate) also reads every slot: it
-//! accepts exactly the bytes that a builder makes. What neither can see is a remainder changed into another that fits its
-//! place: only a checksum over the bytes finds that.
+//! There are two depths. [`check_structure`](QuotientFilterView::check_structure) reads the head of every
+//! block and follows the runs from block to block. It finds every single flipped bit among offsets,
+//! occupieds and runends: all that decides where the run of a hash is.
+//! [`validate`](QuotientFilterView::validate) also reads every slot, and accepts only blocks that a builder
+//! makes. What neither can see is a remainder turned into another that fits its place. There is nothing
+//! to compare it with; that takes a checksum over the bytes.
 
 use crate::{
     layout::{PADDING, SATURATED_OFFSET, SLOTS_PER_BLOCK, bits_from},
@@ -18,7 +19,8 @@ const SHORT: FilterError = FilterError::new("buffer shorter than its blocks");
 const RUNENDS: FilterError = FilterError::new("run ends do not match the quotients");
 
 impl QuotientFilterView<'_> {
-    /// Checks that offsets, occupieds and runends of all blocks agree. O(n), with one or two nanoseconds per 64 slots once the bytes are in memory.
+    /// Checks that offsets, occupieds and runends of all blocks agree. O(n): some ten nanoseconds per
+    /// block of 64 slots, once the bytes are in memory.
     ///
     /// # Errors
     ///
@@ -39,8 +41,9 @@ impl QuotientFilterView<'_> {
         if offset == start { Ok(()) } else { Err(RUNENDS) }
     }
 
-    /// Checks everything: [`check_structure`](Self::check_structure), that the remainders of a run ascend, that what is not in use
-    /// is zero, and that the number of fingerprints is right. O(n), with a few nanoseconds per slot.
+    /// Checks all that can be checked: [`check_structure`](Self::check_structure), that the remainders
+    /// of a run ascend, that what is not in use is zero, and that the number of fingerprints is right.
+    /// O(n): some nanoseconds per slot.
     ///
     /// # Errors
     ///
@@ -105,7 +108,7 @@ impl QuotientFilterView<'_> {
         Ok((remainder, block.runends >> place & 1 == 1))
     }
 
-    /// A block that states its offset exactly, and that offset. The way from block to block starts there.
+    /// A block that states its offset exactly, and that offset. A way around the table starts there.
     fn exact_block(&self) -> Result<(u64, u64), FilterError> {
         for number in 0..self.layout().blocks() {
             let offset = self.block_ahead(number).ok_or(SHORT)?.offset;
@@ -117,11 +120,13 @@ impl QuotientFilterView<'_> {
     }
 }
 
-/// A place among the run ends, moving forward only. Slots and blocks are counted on past the end of the table.
+/// A place among the run ends that moves forward only. Slots and blocks are counted on past the end of
+/// the table.
 struct RunendCursor<'v, 'a> {
     view: &'v QuotientFilterView<'a>,
-    /// The block that the place is in, and the one that no way reaches.
+    /// The block that the place is in.
     block: u64,
+    /// A block that it does not reach on a way around the table.
     limit: u64,
     /// The run ends of this block that are still ahead.
     ahead: u64,
@@ -133,7 +138,7 @@ impl<'v, 'a> RunendCursor<'v, 'a> {
     /// A cursor at the first slot of block `first` that belongs to its own runs.
     fn new(view: &'v QuotientFilterView<'a>, first: u64, offset: u64) -> Result<Self, FilterError> {
         let next_slot = first * SLOTS_PER_BLOCK + offset;
-        // Once around, and as far on as the way began.
+        // Once around, and as far into the first block as the way began.
         let limit = view.layout().blocks() + next_slot / SLOTS_PER_BLOCK + 1;
         let mut cursor = Self { view, block: 0, limit, ahead: 0, next_slot };
         cursor.enter(next_slot / SLOTS_PER_BLOCK)?;
@@ -175,7 +180,8 @@ impl<'v, 'a> RunendCursor<'v, 'a> {
         }
     }
 
-    /// Leaves block `number`, whose runs have all been skipped, and returns how many slots of the next one they take.
+    /// Leaves block `number`, whose runs have been skipped, and returns how many slots behind it they
+    /// take.
     fn leave(&mut self, number: u64) -> Result<u64, FilterError> {
         if self.block == number {
             if self.ahead != 0 {

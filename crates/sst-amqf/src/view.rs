@@ -27,13 +27,14 @@ use sst_format::filter::FilterError;
 pub struct QuotientFilterView<'a> {
     buffer: &'a [u8],
     layout: Layout,
+    fingerprint_count: u64,
+    // What follows from the layout, kept because every question needs it.
     block_len: usize,
     remainder_bits: u64,
-    slot_mask: u64,
     remainder_mask: u64,
+    slot_mask: u64,
     /// The lowest bit of each of the remainders that fit one word.
     remainder_lows: u64,
-    fingerprint_count: u64,
 }
 
 /// One block of 64 slots.
@@ -52,26 +53,27 @@ pub(crate) struct Block<'a> {
 impl<'a> QuotientFilterView<'a> {
     /// Takes the bytes of a filter apart.
     ///
-    /// Looks at the bytes around the buffer and at its length, but not into it: O(1). A view of damaged bytes is safe to ask: an answer takes
-    /// bounded time, and where the blocks contradict each other it is "maybe". [`check_structure`](Self::check_structure)
-    /// and [`validate`](Self::validate) look into the buffer.
+    /// O(1): the length of the buffer is checked, not its contents. A view of damaged bytes is safe to
+    /// ask: an answer takes bounded time, and where blocks are seen to contradict each other it is
+    /// "maybe". To look into the buffer, use [`check_structure`](Self::check_structure) or
+    /// [`validate`](Self::validate).
     ///
     /// # Errors
     ///
-    /// [`FilterError`] unless sizes, count and length are within the limits of the format and fit each other, and every byte is
-    /// used.
+    /// [`FilterError`] unless sizes, count and length are within the limits of the format, fit each
+    /// other, and are all there is.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, FilterError> {
         let Envelope { buffer, fingerprint_count, layout } = Envelope::parse(bytes)?;
         let width = layout.remainder_bits();
         Ok(Self {
             buffer,
             layout,
+            fingerprint_count,
             block_len: layout.block_len(),
             remainder_bits: u64::from(width),
-            slot_mask: layout.slot_mask(),
             remainder_mask: layout.remainder_mask(),
+            slot_mask: layout.slot_mask(),
             remainder_lows: (0..64 / width).fold(0, |lows, n| lows | 1 << (n * width)),
-            fingerprint_count,
         })
     }
 
@@ -90,6 +92,7 @@ impl<'a> QuotientFilterView<'a> {
         self.remainder_bits
     }
 
+    /// Quotient and remainder of a hash.
     #[inline]
     pub(crate) fn split_hash(&self, hash: u64) -> (u64, u64) {
         ((hash >> self.remainder_bits) & self.slot_mask, hash & self.remainder_mask)
@@ -126,14 +129,14 @@ impl<'a> QuotientFilterView<'a> {
 
     /// The remainder in slot `slot` of a block.
     pub(crate) fn remainder_at(&self, remainders: &[u8], slot: u64) -> Option<u64> {
-        let width = u64::from(self.layout.remainder_bits());
+        let width = self.remainder_bits;
         let bit = slot * width;
         let tail = remainders.get(usize::try_from(bit / 8).ok()?..)?;
         let shift = bit % 8;
         let low = read_word(tail)? >> shift;
         // A wide remainder goes on in a ninth byte.
         let high = if shift + width > 64 { u64::from(*tail.get(8)?) << (64 - shift) } else { 0 };
-        Some((low | high) & self.layout.remainder_mask())
+        Some((low | high) & self.remainder_mask)
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{self, BufWriter, StdoutLock, Write};
 
 use data_encoding::HEXLOWER;
+use indicatif::HumanCount;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use sst_format::BlobNumber;
 
@@ -44,8 +45,13 @@ impl<W: Write> Output<W> {
     }
 
     /// Prints what is still in the buffer.
-    pub(crate) fn finish(mut self) -> Result<(), CliError> {
+    pub(crate) fn flush(&mut self) -> Result<(), CliError> {
         self.sink.flush().map_err(CliError::Output)
+    }
+
+    /// Prints what is still in the buffer, and no more after it.
+    pub(crate) fn finish(mut self) -> Result<(), CliError> {
+        self.flush()
     }
 }
 
@@ -146,6 +152,11 @@ pub(crate) fn serialize_bytes<M: SerializeMap>(
         Ok(text) if !hex => map.serialize_entry(name, text),
         _ => map.serialize_entry(hex_name, &HEXLOWER.encode(bytes)),
     }
+}
+
+/// A number with its noun: `1 table`, `2 tables`.
+pub(crate) fn counted(number: u64, noun: &str) -> String {
+    format!("{} {noun}{}", HumanCount(number), if number == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

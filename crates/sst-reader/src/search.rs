@@ -18,30 +18,15 @@ pub(crate) struct HashBounds {
 }
 
 impl HashBounds {
-    /// Where in `len` bytes of entries spread evenly between the bounds that with `hash` would be: at most `len`.
+    /// Where on a scale of `len`, over which hashes are spread evenly between the bounds, `hash` would be: at most `len`.
+    /// Any value is right, so the low bits that don't fit the arithmetic are left out.
     #[inline]
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "an estimate: it is clamped, and any value of it is right"
-    )]
-    pub(crate) fn estimate_position(self, hash: u64, len: usize) -> usize {
-        let part = hash.saturating_sub(self.low) as f64 / self.high.saturating_sub(self.low) as f64;
-        ((part * len as f64) as usize).min(len)
-    }
-
-    /// Where among `count` elements spread evenly between the bounds `hash` would be: below `count`.
-    #[inline]
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "an estimate: it is clamped, and any value of it is right"
-    )]
-    fn estimate(self, hash: u64, count: usize) -> usize {
-        let part = hash.saturating_sub(self.low) as f64 / (self.high - self.low) as f64;
-        ((part * count as f64) as usize).min(count - 1)
+    pub(crate) fn estimate(self, hash: u64, len: u32) -> u32 {
+        let width = self.high.saturating_sub(self.low);
+        let above = hash.saturating_sub(self.low).min(width);
+        let shift = 32_u32.saturating_sub(width.leading_zeros());
+        let scaled = (above >> shift) * u64::from(len) / (width >> shift).max(1);
+        u32::try_from(scaled).unwrap_or(len).min(len)
     }
 }
 
@@ -51,17 +36,17 @@ impl HashBounds {
 /// `bounds` what is known of all elements; wrong bounds cost time, never a wrong answer.
 #[inline]
 pub(crate) fn lower_bound<E>(
-    count: usize,
+    count: u32,
     mut bounds: HashBounds,
     hash: u64,
-    mut probe: impl FnMut(usize) -> Result<(u64, Ordering), E>,
-) -> Result<usize, E> {
+    mut probe: impl FnMut(u32) -> Result<(u64, Ordering), E>,
+) -> Result<u32, E> {
     let (mut low, mut high) = (0, count);
     let mut estimates = 0;
     while low < high {
         let middle = if estimates < MAX_ESTIMATES && bounds.low < bounds.high {
             estimates += 1;
-            low + bounds.estimate(hash, high - low)
+            low + bounds.estimate(hash, high - low).min(high - low - 1)
         } else {
             low + (high - low) / 2
         };
@@ -83,17 +68,23 @@ mod tests {
 
     const ALL: HashBounds = HashBounds { low: 0, high: u64::MAX };
 
+    fn search(hashes: &[u64], bounds: HashBounds, target: u64, probes: &mut usize) -> usize {
+        let found = lower_bound(hashes.len().try_into().unwrap(), bounds, target, |i| {
+            *probes += 1;
+            let hash = hashes[i as usize];
+            Ok::<_, ()>((hash, hash.cmp(&target)))
+        });
+        found.unwrap() as usize
+    }
+
     /// Searches every hash and its neighbours, against a plain search, and returns the highest number of probes.
     fn check(hashes: &[u64], bounds: HashBounds) -> usize {
         let targets = hashes.iter().flat_map(|&h| [h.saturating_sub(1), h, h.saturating_add(1)]);
         let mut most = 0;
         for target in targets.chain([0, u64::MAX]) {
             let mut probes = 0;
-            let found = lower_bound(hashes.len(), bounds, target, |i| {
-                probes += 1;
-                Ok::<_, ()>((hashes[i], hashes[i].cmp(&target)))
-            });
-            assert_eq!(found, Ok(hashes.partition_point(|&h| h < target)), "{target}");
+            let found = search(hashes, bounds, target, &mut probes);
+            assert_eq!(found, hashes.partition_point(|&h| h < target), "{target}");
             most = most.max(probes);
         }
         most
@@ -104,6 +95,18 @@ mod tests {
             (0..count).map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
         hashes.sort_unstable();
         hashes
+    }
+
+    #[test]
+    fn estimates_are_proportional_and_within_the_scale() {
+        for (low, high) in [(0, u64::MAX), (5, 5), (9, 3), (1 << 63, (1 << 63) + 1000)] {
+            let bounds = HashBounds { low, high };
+            assert_eq!(bounds.estimate(low, 400), 0);
+            assert!(bounds.estimate(high, 400) <= 400);
+            assert!(bounds.estimate(u64::MAX, u32::MAX) <= u32::MAX);
+            let middle = bounds.estimate(low / 2 + high / 2, 400);
+            assert!(high <= low || (198..=200).contains(&middle), "{middle}");
+        }
     }
 
     #[test]
@@ -131,11 +134,8 @@ mod tests {
         let hashes = uniform(455);
         let mut probes = 0;
         for &target in &hashes {
-            let found = lower_bound(hashes.len(), ALL, target, |i| {
-                probes += 1;
-                Ok::<_, ()>((hashes[i], hashes[i].cmp(&target)))
-            });
-            assert_eq!(hashes[found.unwrap()], target);
+            let found = search(&hashes, ALL, target, &mut probes);
+            assert_eq!(hashes[found], target);
         }
         // Halving would take about 9.
         assert!(probes < hashes.len() * 5, "{probes} probes for {} searches", hashes.len());

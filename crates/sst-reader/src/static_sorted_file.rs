@@ -24,7 +24,7 @@ use crate::{
 
 /// Cache lines to either side of an estimated entry that are fetched beforehand: among the 455 entries of 24 bytes of a
 /// full block, two thirds of all estimates are off by less than 250 bytes.
-const PREFETCH_REACH: usize = 4;
+const PREFETCH_REACH: usize = 6;
 
 /// An open table: answers lookups from any number of threads.
 ///
@@ -220,8 +220,9 @@ impl StaticSortedFile {
         if !self.may_contain(hash) {
             return Ok(Lookup::NotFound);
         }
-        let (block, payload, i) = self.find(hash, key)?;
+        let (block, payload, bounds) = self.key_block_for(hash)?;
         let key_block = self.parse_key_block(block, &payload)?;
+        let i = find_entry(&key_block, bounds, hash, key).map_err(|e| self.corrupt(block, e))?;
         if i >= key_block.entry_count() {
             return Ok(Lookup::NotFound);
         }
@@ -254,7 +255,10 @@ impl StaticSortedFile {
         if !self.may_contain(hash) {
             return Ok(Matches::none(self));
         }
-        let (block, payload, first) = self.find(hash, key)?;
+        let (block, payload, bounds) = self.key_block_for(hash)?;
+        let key_block = self.parse_key_block(block, &payload)?;
+        let first =
+            find_entry(&key_block, bounds, hash, key).map_err(|e| self.corrupt(block, e))?;
         Ok(Matches::new(self, block, payload, first, hash, key))
     }
 
@@ -320,9 +324,9 @@ impl StaticSortedFile {
         key_block_of(&index, self.hashes, hash).map_err(|e| self.corrupt(self.index, e))
     }
 
-    /// The only key block that can hold `hash`, and in it the first entry not below `(hash, key)`.
+    /// The only key block that can hold `hash`, and between which hashes its entries are.
     #[inline]
-    fn find(&self, hash: u64, key: &[u8]) -> Result<(BlockIndex, Payload<'_>, u32), ReadError> {
+    fn key_block_for(&self, hash: u64) -> Result<(BlockIndex, Payload<'_>, HashBounds), ReadError> {
         let index = self.index_block()?;
         let corrupt_index = |e| self.corrupt(self.index, e);
         let i = key_block_of(&index, self.hashes, hash).map_err(corrupt_index)?;
@@ -334,11 +338,9 @@ impl StaticSortedFile {
         };
         // One wait for memory instead of several: the entry is likely within a few lines of where it is estimated.
         let bytes = payload.as_slice();
-        prefetch_around(bytes, bounds.estimate_position(hash, bytes.len()), PREFETCH_REACH);
-        let key_block = self.parse_key_block(block, &payload)?;
-        let found = find_entry(&key_block, bounds, hash, key);
-        let found = found.map_err(|e| self.corrupt(block, e))?;
-        Ok((block, payload, found))
+        let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        prefetch_around(bytes, bounds.estimate(hash, len) as usize, PREFETCH_REACH);
+        Ok((block, payload, bounds))
     }
 
     /// Resolves the value of an entry of the key block with this payload.
@@ -381,11 +383,14 @@ fn key_block_of(
     bounds: HashBounds,
     hash: u64,
 ) -> Result<usize, FormatError> {
-    lower_bound(index.key_block_count() - 1, bounds, hash, |i| {
+    // An index of more key blocks than there are block indices is cut off: those can't be referred to.
+    let others = u32::try_from(index.key_block_count() - 1).unwrap_or(u32::MAX);
+    let found = lower_bound(others, bounds, hash, |i| {
         // Element `i` is the first hash of key block `i + 1`; those up to `hash`, itself included, count as below it.
-        let first = index.first_hash(i + 1).unwrap_or(u64::MAX);
+        let first = index.first_hash(i as usize + 1).unwrap_or(u64::MAX);
         Ok((first, if first <= hash { Ordering::Less } else { Ordering::Greater }))
-    })
+    })?;
+    Ok(found as usize)
 }
 
 /// The first entry not below `(hash, key)`, or the number of entries.
@@ -396,14 +401,11 @@ fn find_entry(
     hash: u64,
     key: &[u8],
 ) -> Result<u32, FormatError> {
-    let count = key_block.entry_count();
-    let found = lower_bound(count as usize, bounds, hash, |i| {
-        // `i` is below `count`, which is a `u32`.
-        let entry = key_block.entry(u32::try_from(i).unwrap_or(u32::MAX))?;
+    lower_bound(key_block.entry_count(), bounds, hash, |i| {
+        let entry = key_block.entry(i)?;
         let found = entry_hash(&entry);
         Ok((found, found.cmp(&hash).then_with(|| entry.key.cmp(key))))
-    })?;
-    Ok(u32::try_from(found).unwrap_or(count))
+    })
 }
 
 impl<'a> IntoIterator for &'a StaticSortedFile {

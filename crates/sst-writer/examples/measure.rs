@@ -1,6 +1,6 @@
 //! How long the writer takes per entry: `cargo run --release -p sst-writer --example measure [directory]`.
 //!
-//! Entries are prepared beforehand. Each figure is the minimum of several runs, without a filter, into a sink that drops
+//! A million entries are prepared beforehand. Each figure is the minimum of several runs, without a filter, into a sink that drops
 //! everything and, if a directory is given, into a file there.
 
 #![expect(clippy::print_stdout, reason = "printing is what it is for")]

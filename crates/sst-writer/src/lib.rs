@@ -1,4 +1,52 @@
-//! Streaming writer and publisher of static sorted tables.
+//! Writes static sorted tables (SST files), and publishes directories of them.
+//!
+//! A table is written once, from entries in ascending order of (hash, key), and never changed. This crate is all that a
+//! service needs to produce them; it depends on no reader and on no filter.
+//!
+//! # Example
+//!
+//! Some rows become a published directory:
+//!
+//! ```
+//! use sst_writer::{Entry, Publisher, PublisherOptions, WriterOptions};
+//!
+//! # let parent = tempfile::tempdir()?;
+//! # let directory = parent.path().join("fruit");
+//! let mut rows = vec![("apple", "red"), ("pear", "green"), ("plum", "blue")];
+//! rows.sort_by_key(|row| (row.key_hash(), row.0));
+//!
+//! let mut publisher = Publisher::open(&directory, PublisherOptions::default())?;
+//! let mut commit = publisher.begin();
+//! let mut table = commit.create_table(WriterOptions::default())?;
+//! for row in &rows {
+//!     table.add(row)?;
+//! }
+//! commit.add_table(table.finish()?)?;
+//! commit.replace_all();
+//! commit.publish()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What is where
+//!
+//! | to | use |
+//! |---|---|
+//! | write one table to a file | [`write_static_sorted_file`], [`StreamingSstWriter::create`] |
+//! | write one table to any output | [`StreamingSstWriter::new`] with a [`Sink`] |
+//! | say what an entry is | [`Entry`], [`EntryValue`], [`hash_key`] |
+//! | build a filter, take several values per key, leave blocks uncompressed | [`WriterOptions`] |
+//! | store values over 64 MiB | [`Commit::create_blob`], [`write_blob_file`] |
+//! | replace the content of a directory in one step | [`Publisher`], [`Commit`] |
+//!
+//! # What this crate promises
+//!
+//! - The same entries and options give the same bytes, on every machine.
+//! - What cannot be read back is never written: entries out of order, values too long, hashes that no reader would compute
+//!   and tables past the limits of the format are refused before anything changes, in every build.
+//! - A file is there whole and durable, or not at all. A commit is seen whole or not at all. No file is ever overwritten but
+//!   `CURRENT`, which is replaced in one step.
+//! - After a failure of the output the writer says so and does nothing more; a sync that failed is never taken as done.
+//! - Memory is bounded, whatever the number of entries: see [`StreamingSstWriter`].
 
 #![forbid(unsafe_code)]
 
@@ -13,6 +61,7 @@ mod faulty_file_system;
 mod file_error;
 mod file_system;
 mod filter_feed;
+mod finished;
 mod key_block_boundaries;
 mod pending_entries;
 mod publish_error;
@@ -33,12 +82,18 @@ pub use blob_file::{BlobFile, write_blob_file};
 pub use commit::{Commit, CommitInfo};
 pub use entry::{Entry, EntryValue, ValueTooLarge, hash_key};
 pub use file_error::{FileError, FileOperation};
+pub use finished::Finished;
 pub use publish_error::PublishError;
 pub use publisher::Publisher;
 pub use publisher_options::PublisherOptions;
 pub use short_key::ShortKey;
 pub use sink::Sink;
-pub use streaming_sst_writer::{Finished, StreamingSstWriter, write_static_sorted_file};
+pub use streaming_sst_writer::{StreamingSstWriter, write_static_sorted_file};
 pub use table_writer::{FinishedTable, TableWriter};
 pub use write_error::{RawBlockDefect, WriteError};
 pub use writer_options::{Compression, WriterOptions};
+
+/// The example of the README is compiled and run with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -19,7 +19,9 @@ use crate::key_block_boundaries::{KeyBlockBoundaries, Placement};
 use crate::pending_entries::{PendingEntries, PendingValue};
 use crate::raw_block::check_raw_block;
 use crate::small_value_block::SmallValueBlock;
-use crate::{AtomicFile, Entry, EntryValue, ShortKey, Sink, WriteError, WriterOptions, hash_key};
+use crate::{
+    AtomicFile, Entry, EntryValue, Finished, ShortKey, Sink, WriteError, WriterOptions, hash_key,
+};
 
 /// Writes one table from entries in ascending (hash, key) order, without ever holding all of them.
 ///
@@ -76,18 +78,6 @@ pub struct StreamingSstWriter<S: Sink> {
     blobs: Vec<BlobNumber>,
     /// Where raw blocks are decompressed to be checked.
     decompressed: Vec<u8>,
-}
-
-/// A table that is written.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Finished<T> {
-    /// What a reader must know of the table.
-    pub meta: SstMeta,
-    /// Numbers of the blob files that the table refers to, in ascending order, each once.
-    pub blobs: Vec<BlobNumber>,
-    /// What is left of the sink: nothing for a file, the bytes for a `Vec<u8>`.
-    pub output: T,
 }
 
 impl StreamingSstWriter<AtomicFile> {

@@ -26,11 +26,10 @@ pub(super) fn run(args: &GetArgs, context: Context) -> Result<Exit, CliError> {
         if !matches!(answer, Answer::Found(_)) {
             exit = Exit::NotFound;
             if !context.json {
-                context.note(format_args!(
-                    "{}: {}",
-                    answer.status(),
-                    Bytes { bytes: key, hex: args.hex }
-                ));
+                // On a terminal the answers come in the order of the keys.
+                output.flush()?;
+                let key = Bytes { bytes: key, hex: args.hex };
+                context.note(format_args!("{}: {key}", answer.status()));
             }
         }
         print(&mut output, key, &answer, args, context)?;

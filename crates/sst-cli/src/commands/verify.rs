@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::time::Instant;
 
-use indicatif::{HumanBytes, HumanCount, HumanDuration};
+use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
 use sst_reader::{Catalog, ReadError, VerifyReport, verify_directory};
 
@@ -12,7 +12,7 @@ use super::Context;
 use crate::cli::VerifyArgs;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::output::Output;
+use crate::output::{Output, counted};
 use crate::progress::Progress;
 use crate::store::{is_directory, open_table, read_catalog, reader_options};
 
@@ -32,8 +32,8 @@ pub(super) fn run(args: &VerifyArgs, context: Context) -> Result<Exit, CliError>
             output.line(damage)?;
         }
         if !context.quiet {
-            let elapsed = HumanDuration(started.elapsed());
-            output.line(format_args!("{} in {elapsed}", text(path, is_protected, &report)))?;
+            let seconds = started.elapsed().as_secs_f64();
+            output.line(format_args!("{} in {seconds:.2} s", text(path, is_protected, &report)))?;
         }
     }
     output.finish()?;
@@ -94,21 +94,22 @@ fn exit(report: &VerifyReport) -> Exit {
 }
 
 fn text(path: &Path, is_protected: bool, report: &VerifyReport) -> String {
-    let verdict = match report.damage.len() {
-        0 => "intact".to_owned(),
-        1 => "damaged in 1 place".to_owned(),
-        count => format!("damaged in {count} places"),
+    let verdict = match (report.damage.len(), is_protected) {
+        (0, true) => "intact and protected".to_owned(),
+        (0, false) => {
+            "intact, but unprotected (meta files and offset tables have no checksums)".to_owned()
+        }
+        (count, _) => format!("damaged in {}", counted(count as u64, "place")),
     };
-    let protection = if is_protected { "" } else { ", not protected by checksums of its outline" };
-    format!(
-        "{}: {verdict}{protection}; checked {} tables, {} blocks, {} entries, {} blobs, {}",
-        path.display(),
-        HumanCount(report.tables),
-        HumanCount(report.blocks),
-        HumanCount(report.entries),
-        HumanCount(report.blobs),
-        HumanBytes(report.bytes),
-    )
+    let mut text = format!("{}: {verdict}; {}", path.display(), counted(report.tables, "table"));
+    for (number, noun) in [(report.blocks, "block"), (report.blobs, "blob")] {
+        if number > 0 {
+            text.push_str(", ");
+            text.push_str(&counted(number, noun));
+        }
+    }
+    let (entries, bytes) = (HumanCount(report.entries), HumanBytes(report.bytes));
+    text + &format!(", {entries} entries, {bytes}")
 }
 
 /// The report as JSON.

@@ -14,7 +14,7 @@ impl Entry for Numbered<'_> {
     }
 
     fn key_len(&self) -> usize {
-        33 + self.0 as usize % 100
+        33 + self.0.to_be_bytes()[7] as usize % 100
     }
 
     fn write_key_to(&self, out: &mut Vec<u8>) {

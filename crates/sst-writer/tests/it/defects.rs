@@ -149,7 +149,7 @@ fn defect_6_key_len_that_is_not_that_of_the_key() {
         odd.key_len = wrong;
         match writer.add(&odd).unwrap_err() {
             WriteError::KeyLenMismatch { entry: 1, stated, written: 4 } => {
-                assert_eq!(stated, wrong)
+                assert_eq!(stated, wrong);
             }
             WriteError::KeyTooLong { entry: 1, len } => assert_eq!(len, usize::MAX),
             error => panic!("{error}"),
@@ -213,7 +213,7 @@ fn defect_9_raw_blocks_that_are_not_what_they_claim() {
     ] {
         match writer().add(Row::new("k", value)).unwrap_err() {
             WriteError::BadRawBlock { entry: 0, reason } => {
-                assert!(is_expected(reason), "{reason}")
+                assert!(is_expected(reason), "{reason}");
             }
             error => panic!("{error}"),
         }

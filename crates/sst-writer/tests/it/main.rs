@@ -1,8 +1,14 @@
 //! Tests at the boundary of the crate.
 
+#[cfg(test)]
 mod block_order;
+#[cfg(test)]
 mod defects;
+#[cfg(test)]
 mod filter;
+#[cfg(test)]
 mod publisher;
+#[cfg(test)]
 mod round_trip;
+#[cfg(test)]
 mod support;

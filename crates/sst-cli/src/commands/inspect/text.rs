@@ -6,7 +6,7 @@ use indicatif::{HumanBytes, HumanCount};
 
 use super::report::{Parts, Report, Table};
 use crate::error::CliError;
-use crate::output::Output;
+use crate::output::{Output, counted};
 use crate::text_table::{Align, TextTable, bar, percent, ratio};
 
 use Align::{Left, Right};
@@ -18,12 +18,13 @@ pub(super) fn print(report: &Report, output: &mut Output) -> Result<(), CliError
     output.line(&report.path)?;
     if let Some(directory) = &report.directory {
         let protected = if directory.protected { "protected" } else { "unprotected" };
+        let (meta_files, blobs) = (directory.meta_files.len(), directory.blobs.len());
         output.line(format_args!(
-            "  commit {}, {protected}, {} live meta files, {} tables, {} blob files",
+            "  commit {}, {protected}, {}, {}{}",
             directory.commit,
-            directory.meta_files.len(),
-            report.tables.len(),
-            directory.blobs.len(),
+            counted(meta_files as u64, "live meta file"),
+            counted(report.tables.len() as u64, "table"),
+            if blobs == 0 { String::new() } else { format!(", {}", counted(blobs as u64, "blob")) },
         ))?;
     }
     if !report.tables.is_empty() {

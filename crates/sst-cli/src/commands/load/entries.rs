@@ -37,7 +37,7 @@ pub(super) struct Sorted<'a> {
     pub(super) value: Option<&'a [u8]>,
 }
 
-/// A key that comes more than once where it must not.
+/// A key that comes more than once where it must not: of all of them, the one whose second line comes first.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct DuplicateKey {
     /// The key, as text.
@@ -80,15 +80,14 @@ impl Entries {
     /// a deletion takes those before it, and comes last, as the format has it.
     pub(super) fn resolve(&mut self, policy: Duplicates) -> Result<u64, DuplicateKey> {
         let before = self.records.len();
+        if policy == Duplicates::Error {
+            return self.first_duplicate().map_or(Ok(0), Err);
+        }
         let mut kept: Vec<Record> = Vec::with_capacity(before);
         let records = std::mem::take(&mut self.records);
         for group in records.chunk_by(|a, b| self.same_key(a, b)) {
             match (policy, group) {
                 (_, [only]) => kept.push(*only),
-                (Duplicates::Error, [first, second, ..]) => {
-                    let key = Escaped(key_in(&self.bytes, first)).to_string();
-                    return Err(DuplicateKey { key, first_line: first.line, line: second.line });
-                }
                 (Duplicates::Keep, group) => {
                     let deletion = group.iter().rposition(|record| record.value_len.is_none());
                     let values = group.get(deletion.map_or(0, |i| i + 1)..).unwrap_or_default();
@@ -100,6 +99,14 @@ impl Entries {
         }
         self.records = kept;
         Ok((before - self.records.len()) as u64)
+    }
+
+    fn first_duplicate(&self) -> Option<DuplicateKey> {
+        let groups = self.records.chunk_by(|a, b| self.same_key(a, b));
+        let pairs = groups.filter_map(|group| Some((group.first()?, group.get(1)?)));
+        let (first, second) = pairs.min_by_key(|(_, second)| second.line)?;
+        let key = Escaped(key_in(&self.bytes, first)).to_string();
+        Some(DuplicateKey { key, first_line: first.line, line: second.line })
     }
 
     fn same_key(&self, a: &Record, b: &Record) -> bool {
@@ -202,9 +209,10 @@ mod tests {
 
     #[test]
     fn a_key_that_comes_twice_is_named_with_both_lines() {
-        let mut twice = entries(&[("x", Some("1")), ("y\n", Some("2")), ("y\n", None)]);
+        let mut lines = vec![("x", Some("1")), ("y\n", Some("2")), ("y\n", None), ("y\n", None)];
+        lines.extend(["x", "a", "b", "a", "b"].map(|key| (key, Some("later"))));
         let expected = DuplicateKey { key: "y\\n".to_owned(), first_line: 2, line: 3 };
-        assert_eq!(twice.resolve(Duplicates::Error), Err(expected));
+        assert_eq!(entries(&lines).resolve(Duplicates::Error), Err(expected));
         let mut once = entries(&[("x", Some("1")), ("y", Some("2"))]);
         assert_eq!(once.resolve(Duplicates::Error), Ok(0));
         assert_eq!(once.len(), 2);

@@ -150,8 +150,8 @@ fn report(
     } else if !context.quiet {
         output.line(format_args!(
             "{directory}: {} in {}, {} in {seconds:.2} s, {rate:.0} entries/s",
-            counted(written.entries, "entry", "entries"),
-            counted(written.tables, "table", "tables"),
+            number_of(written.entries, "entry", "entries"),
+            number_of(written.tables, "table", "tables"),
             HumanBytes(written.bytes),
         ))?;
         for (number, one, many) in [
@@ -161,13 +161,13 @@ fn report(
             (skipped, "bad line was skipped", "bad lines were skipped"),
         ] {
             if number > 0 {
-                output.line(format_args!("  {}", counted(number, one, many)))?;
+                output.line(format_args!("  {}", number_of(number, one, many)))?;
             }
         }
     }
     output.finish()
 }
 
-fn counted(number: u64, one: &str, many: &str) -> String {
+fn number_of(number: u64, one: &str, many: &str) -> String {
     format!("{} {}", HumanCount(number), if number == 1 { one } else { many })
 }

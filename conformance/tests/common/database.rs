@@ -1,0 +1,229 @@
+//! Directories made with the publisher, and a model of what they must answer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use sst_amqf::QuotientFilter;
+use sst_conformance::{TestEntry, TestValue};
+use sst_format::SequenceNumber;
+use sst_reader::{EntryValue, SstSet};
+use sst_writer::{Compression, Publisher, PublisherOptions, WriterOptions};
+use tempfile::TempDir;
+
+use super::{Outcome, absent, same_key};
+
+/// One commit to be made. [`TestValue::Blob`] counts all blobs of the database, from its first commit on.
+#[derive(Default)]
+pub(crate) struct Changes {
+    pub(crate) family: u32,
+    /// Sorted entries of each table; a later table wins.
+    pub(crate) tables: Vec<Vec<TestEntry>>,
+    pub(crate) blobs: Vec<Vec<u8>>,
+    pub(crate) obsolete: Vec<SequenceNumber>,
+    pub(crate) compression: Compression,
+}
+
+impl Changes {
+    /// A commit of one table.
+    pub(crate) fn table(entries: Vec<TestEntry>) -> Self {
+        Self { tables: vec![entries], ..Self::default() }
+    }
+}
+
+/// A table as it was written.
+struct ModelTable {
+    family: u32,
+    sequence: SequenceNumber,
+    entries: Vec<TestEntry>,
+}
+
+/// A directory, and everything that was published in it.
+pub(crate) struct Database {
+    root: TempDir,
+    dir: PathBuf,
+    options: PublisherOptions,
+    /// Live tables, oldest first.
+    tables: Vec<ModelTable>,
+    /// Number and value of each blob.
+    blobs: Vec<(u32, Vec<u8>)>,
+}
+
+impl Database {
+    /// A directory without a commit.
+    pub(crate) fn new() -> Self {
+        Self::with_options(PublisherOptions::default())
+    }
+
+    /// A directory without a commit, to be published in with these options.
+    pub(crate) fn with_options(options: PublisherOptions) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("db");
+        Self { root, dir, options, tables: Vec::new(), blobs: Vec::new() }
+    }
+
+    /// A directory of one commit with one table.
+    pub(crate) fn of_table(entries: Vec<TestEntry>) -> Self {
+        let mut database = Self::new();
+        database.commit(Changes::table(entries));
+        database
+    }
+
+    /// The directory.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Another directory beside it, to be thrown away with it.
+    pub(crate) fn beside(&self, name: &str) -> PathBuf {
+        let dir = self.root.path().join(name);
+        std::fs::create_dir(&dir).unwrap();
+        dir
+    }
+
+    /// Publishes. Returns the numbers of the new tables.
+    pub(crate) fn commit(&mut self, changes: Changes) -> Vec<SequenceNumber> {
+        let options = self.options.clone().blob_compression(changes.compression);
+        let mut publisher = Publisher::open(&self.dir, options).unwrap();
+        let mut commit = publisher.begin_family(changes.family);
+        for value in changes.blobs {
+            self.blobs.push((commit.create_blob(&value).unwrap().0, value));
+        }
+        let mut new = Vec::new();
+        for mut entries in changes.tables {
+            let options = WriterOptions::default()
+                .filter(QuotientFilter::default())
+                .multi_value(true)
+                .compression(changes.compression);
+            let mut table = commit.create_table(options).unwrap();
+            for entry in &mut entries {
+                if let TestValue::Blob(number) = &mut entry.value {
+                    *number = self.blobs[*number as usize].0;
+                }
+                table.add(&*entry).unwrap();
+            }
+            let sequence = table.sequence();
+            new.push(sequence);
+            commit.add_table(table.finish().unwrap()).unwrap();
+            self.tables.push(ModelTable { family: changes.family, sequence, entries });
+        }
+        for &sequence in &changes.obsolete {
+            commit.obsolete(sequence).unwrap();
+        }
+        self.tables.retain(|table| !changes.obsolete.contains(&table.sequence));
+        let info = commit.publish().unwrap();
+        assert!(info.not_removed.is_empty());
+        new
+    }
+
+    /// What family 0 must answer.
+    pub(crate) fn expected(&self) -> Expected {
+        self.expected_of(0)
+    }
+
+    /// What a family must answer.
+    pub(crate) fn expected_of(&self, family: u32) -> Expected {
+        let tables = self.tables.iter().rev().filter(|table| table.family == family);
+        let groups = tables.flat_map(|table| table.entries.chunk_by(same_key));
+        let mut by_key: BTreeMap<(u64, &[u8]), Vec<&[TestEntry]>> = BTreeMap::new();
+        for group in groups {
+            by_key.entry((group[0].hash, &group[0].key)).or_default().push(group);
+        }
+        let keys = by_key.into_iter().map(|((hash, key), groups)| ExpectedKey {
+            hash,
+            key: key.to_vec(),
+            first: self.value(&groups[0][0].value),
+            newest: groups[0].iter().filter_map(|entry| self.value(&entry.value)).collect(),
+            all: self.values_until_tombstone(&groups),
+        });
+        Expected { keys: keys.collect() }
+    }
+
+    /// Sequence numbers of the live tables, all families.
+    pub(crate) fn live_tables(&self) -> BTreeSet<SequenceNumber> {
+        self.tables.iter().map(|table| table.sequence).collect()
+    }
+
+    fn values_until_tombstone(&self, groups: &[&[TestEntry]]) -> Vec<Vec<u8>> {
+        let entries = groups.iter().copied().flatten();
+        entries.map_while(|entry| self.value(&entry.value)).collect()
+    }
+
+    /// The bytes behind a value; `None` for a tombstone.
+    fn value(&self, value: &TestValue) -> Option<Vec<u8>> {
+        match value {
+            TestValue::Blob(number) => {
+                self.blobs.iter().find(|(known, _)| known == number).map(|(_, value)| value.clone())
+            }
+            value => value.bytes().map(<[u8]>::to_vec),
+        }
+    }
+}
+
+/// What a family of a directory must answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Expected {
+    /// In (hash, key) order.
+    keys: Vec<ExpectedKey>,
+}
+
+#[derive(Clone, Debug)]
+struct ExpectedKey {
+    hash: u64,
+    key: Vec<u8>,
+    /// What the first entry of the newest table says.
+    first: Option<Vec<u8>>,
+    /// The values of the newest table.
+    newest: Vec<Vec<u8>>,
+    /// Values of all tables, newest first, up to the first tombstone.
+    all: Vec<Vec<u8>>,
+}
+
+impl Expected {
+    /// Every key with the value that a lookup gives.
+    pub(crate) fn values(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+        self.keys.iter().map(|expected| (&*expected.key, expected.first.as_deref()))
+    }
+
+    /// Asks a set for every key in every way, and for some that it has not.
+    pub(crate) fn judge(&self, set: &SstSet) -> Outcome {
+        let mut outcome = Outcome::default();
+        for ExpectedKey { key, first, all, .. } in &self.keys {
+            if let Some(found) = outcome.ok(set.get(key)) {
+                outcome.judge(key, &found.as_deref(), &first.as_deref());
+            }
+            if let Some(found) = outcome.ok(set.get_all(key)) {
+                let found: Vec<&[u8]> = found.iter().map(AsRef::as_ref).collect();
+                let expected: Vec<&[u8]> = all.iter().map(Vec::as_slice).collect();
+                outcome.judge(key, &found, &expected);
+            }
+        }
+        for (_, key) in absent() {
+            if let Some(found) = outcome.ok(set.get(&key)) {
+                outcome.judge(&key, &found.as_deref(), &None);
+            }
+        }
+        self.scan(set, &mut outcome);
+        outcome
+    }
+
+    fn scan(&self, set: &SstSet, outcome: &mut Outcome) {
+        let values = self.keys.iter().flat_map(|expected| {
+            expected.newest.iter().map(|value| (expected.hash, &*expected.key, &**value))
+        });
+        let mut values = values.peekable();
+        for entry in set.iter() {
+            let Some(entry) = outcome.ok(entry) else { return };
+            let value = match entry.value {
+                EntryValue::Deleted => None,
+                EntryValue::Blob(number) => match outcome.ok(set.read_blob(number)) {
+                    Some(value) => Some(value),
+                    None => return,
+                },
+                EntryValue::Value(value) => Some(value),
+            };
+            let found = value.as_deref().map(|value| (entry.hash, &*entry.key, value));
+            outcome.judge(b"iteration", &found, &values.next());
+        }
+        outcome.judge(b"end of iteration", &values.next(), &None);
+    }
+}

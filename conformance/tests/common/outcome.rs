@@ -1,0 +1,120 @@
+//! Answers of a reader, judged: right, an error, or wrong. Damage may turn a right answer into an error, never into a
+//! wrong one.
+
+use std::fmt::Debug;
+
+use sst_conformance::{TestEntry, TestValue};
+use sst_reader::{EntryValue, Lookup, ReadError, Slice, StaticSortedFile};
+
+use super::same_key;
+
+/// What came of asking a table or a directory everything.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    /// The first answer that is neither right nor an error.
+    pub(crate) wrong: Option<String>,
+    /// The first error.
+    pub(crate) error: Option<ReadError>,
+    /// Number of right answers.
+    pub(crate) right: u64,
+}
+
+impl Outcome {
+    /// Whether every answer was right.
+    pub(crate) fn is_right(&self) -> bool {
+        self.wrong.is_none() && self.error.is_none() && self.right > 0
+    }
+
+    /// The value of a result; an error is noted.
+    pub(crate) fn ok<T>(&mut self, result: Result<T, ReadError>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.error.get_or_insert(error);
+                None
+            }
+        }
+    }
+
+    /// Judges an answer.
+    pub(crate) fn judge<T: PartialEq + Debug>(&mut self, what: &[u8], found: &T, expected: &T) {
+        if found == expected {
+            self.right += 1;
+        } else if self.wrong.is_none() {
+            let what = what.escape_ascii();
+            self.wrong = Some(format!("{what}: {found:?} where {expected:?} is right"));
+        }
+    }
+
+    /// Asks a table for all its entries in every way, and for keys that it has not.
+    pub(crate) fn of_table(
+        table: &StaticSortedFile,
+        entries: &[TestEntry],
+        absent: &[(u64, Vec<u8>)],
+    ) -> Self {
+        let mut outcome = Self::default();
+        for group in entries.chunk_by(same_key) {
+            let TestEntry { hash, key, value } = &group[0];
+            if let Some(found) = outcome.ok(table.lookup(*hash, key)) {
+                outcome.judge(key, &of_lookup(&found), &Some(of_value(value)));
+            }
+            let all = table.lookup_all(*hash, key).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+            if let Some(found) = outcome.ok(all) {
+                let found: Vec<_> = found.iter().map(of_entry).collect();
+                let expected: Vec<_> = group.iter().map(|entry| of_value(&entry.value)).collect();
+                outcome.judge(key, &found, &expected);
+            }
+        }
+        for (hash, key) in absent {
+            if let Some(found) = outcome.ok(table.lookup(*hash, key)) {
+                outcome.judge(key, &of_lookup(&found), &None);
+            }
+        }
+        outcome.scan(table, entries);
+        outcome
+    }
+
+    /// Walks a table from end to end.
+    fn scan(&mut self, table: &StaticSortedFile, entries: &[TestEntry]) {
+        let mut expected = entries.iter();
+        for entry in table.iter() {
+            let Some(entry) = self.ok(entry) else { return };
+            let found = (entry.hash, &*entry.key, of_entry(&entry.value));
+            match expected.next() {
+                Some(expected) => {
+                    let expected = (expected.hash, &*expected.key, of_value(&expected.value));
+                    self.judge(b"iteration", &found, &expected);
+                }
+                None => self.judge(b"iteration", &Some(found), &None),
+            }
+        }
+        self.judge(b"end of iteration", &expected.len(), &0);
+    }
+}
+
+/// Tombstone, blob number or value, comparable.
+type Answer<'a> = (Option<u32>, Option<&'a [u8]>);
+
+fn of_value(value: &TestValue) -> Answer<'_> {
+    match value {
+        TestValue::Blob(number) => (Some(*number), None),
+        value => (None, value.bytes()),
+    }
+}
+
+fn of_entry<'a>(value: &'a EntryValue<Slice<'_>>) -> Answer<'a> {
+    match value {
+        EntryValue::Deleted => (None, None),
+        EntryValue::Blob(number) => (Some(number.0), None),
+        EntryValue::Value(value) => (None, Some(value)),
+    }
+}
+
+fn of_lookup<'a>(lookup: &'a Lookup<'_>) -> Option<Answer<'a>> {
+    match lookup {
+        Lookup::NotFound => None,
+        Lookup::Deleted => Some((None, None)),
+        Lookup::Blob(number) => Some((Some(number.0), None)),
+        Lookup::Value(value) => Some((None, Some(value))),
+    }
+}

@@ -1,0 +1,149 @@
+//! Errors that are nobody's damage: usage, missing files, full disks, directories of somebody else.
+
+use std::fs;
+
+use crate::harness::{Scratch, join, names, repository, sst, sst_with_input, tables};
+
+#[test]
+fn wrong_usage_has_exit_code_three() {
+    for args in [
+        &[][..],
+        &["frobnicate"],
+        &["get"],
+        &["get", "db"],
+        &["scan", "db", "--limit", "x"],
+        &["scan", "db", "--from-hash", "xyz"],
+        &["load", "in.tsv"],
+        &["load", "in.tsv", "db", "--delimiter", "ab"],
+        &["inspect", "db", "--explain", "0", "--json"],
+        &["verify", "db", "--no-such-option"],
+    ] {
+        let run = sst(&join(&[], args)).expect(3);
+        assert!(!run.stderr.is_empty());
+    }
+}
+
+#[test]
+fn what_does_not_exist_is_named() {
+    let scratch = Scratch::new();
+    let missing = scratch.path("missing");
+    for args in
+        [&["get", "k"][..], &["scan"], &["inspect"], &["verify"], &["inspect", "--explain", "0"]]
+    {
+        sst(&join(&[&args[0], &missing], &args[1..])).expect_error(3, &["missing"]);
+    }
+    let db = scratch.path("db");
+    sst(&[&"load", &missing, &db, &"--format", &"tsv"]).expect_error(3, &["missing"]);
+    sst(&[&"load", &scratch.path("."), &db, &"--format", &"tsv"]).expect(3);
+    assert!(!db.exists());
+}
+
+#[test]
+fn a_file_that_is_no_table_is_told() {
+    let scratch = Scratch::new();
+    let files = [
+        scratch.file("empty.sst", ""),
+        scratch.file("zeros.sst", [0; 100]),
+        scratch.file("text.txt", "This is no table. It is a line of text.\n"),
+        repository("data/UnicodeData.txt"),
+    ];
+    for file in files {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        sst(&[&"get", &file, &"k"]).expect_error(2, &[name]);
+        sst(&[&"scan", &file]).expect_error(2, &[name]);
+        sst(&[&"inspect", &file]).expect_error(2, &[name]);
+        sst(&[&"verify", &file]).expect_error(2, &[name]);
+    }
+}
+
+#[test]
+fn a_directory_that_is_not_ours_is_told() {
+    let scratch = Scratch::new();
+    let empty = scratch.path("empty");
+    fs::create_dir(&empty).unwrap();
+    let parts = scratch.path("parts");
+    fs::create_dir(&parts).unwrap();
+    fs::write(parts.join("00000001.sst"), b"something").unwrap();
+    for command in ["scan", "inspect", "verify"] {
+        sst(&[&command, &empty]).expect_error(3, &["empty", "CURRENT"]);
+        sst(&[&command, &parts]).expect_error(2, &["parts", "CURRENT"]);
+    }
+    // Loading must not take the file for a leftover.
+    let load = |to| sst_with_input(&[&"load", &"-", to, &"--format", &"tsv"], b"a\t1\n");
+    load(&parts).expect_error(3, &["parts"]);
+    assert_eq!(names(&parts), ["00000001.sst"]);
+    load(&empty).expect(0);
+    // The leftovers of a load that was cut short are known by the lock file.
+    fs::write(parts.join("LOCK"), b"").unwrap();
+    load(&parts).expect(0);
+    sst(&[&"verify", &parts]).expect(0);
+}
+
+#[test]
+fn a_directory_of_another_revision_is_told() {
+    let scratch = Scratch::new();
+    let db = scratch.database("db", "a\t1\n");
+    for (content, words) in
+        [("{\"version\":3}", "later revision"), ("12345", "revision"), ("", "revision")]
+    {
+        fs::write(db.join("CURRENT"), content).unwrap();
+        for args in [&["get", "a"][..], &["scan"], &["inspect"]] {
+            sst(&join(&[&args[0], &db], &args[1..])).expect_error(2, &["CURRENT", words]);
+        }
+        sst(&[&"verify", &db]).expect(2);
+        let before = names(&db);
+        sst_with_input(&[&"load", &"-", &db, &"--format", &"tsv"], b"a\t1\n")
+            .expect_error(2, &["CURRENT"]);
+        assert_eq!(names(&db), before);
+    }
+}
+
+#[test]
+fn arguments_must_fit_what_they_are_for() {
+    let scratch = Scratch::new();
+    let db = scratch.database("db", "a\t1\n");
+    let table = tables(&db).remove(0);
+    sst(&[&"get", &db, &"--hex", &"xyz"]).expect_error(3, &["xyz"]);
+    sst(&[&"get", &db, &"a", &"--family", &"1"]).expect_error(3, &["family 1"]);
+    sst(&[&"get", &table, &"a", &"--family", &"0"]).expect_error(3, &["--family"]);
+    sst(&[&"inspect", &table, &"--family", &"0"]).expect_error(3, &["--family"]);
+    sst(&[&"inspect", &db, &"--explain", &"0"]).expect_error(3, &["--explain"]);
+    let input = scratch.file("in.txt", "a\t1\n");
+    sst(&[&"load", &input, &scratch.path("x")]).expect_error(3, &["--format"]);
+    let csv = scratch.file("in.csv", "k,v\na,1\n");
+    sst(&[&"load", &csv, &scratch.path("x"), &"--key-column", &"id"])
+        .expect_error(3, &["in.csv", "id"]);
+    sst(&[&"load", &csv, &csv]).expect_error(3, &["in.csv"]);
+    assert!(!scratch.path("x").exists());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_under_standard_output_is_an_error() {
+    let scratch = Scratch::new();
+    let db = scratch.database("db", "a\t1\n");
+    for args in [
+        &["get", "a"][..],
+        &["scan"],
+        &["scan", "--json"],
+        &["inspect"],
+        &["verify"],
+        &["completions"],
+    ] {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_sst"));
+        command.arg(args[0]).args(if args[0] == "completions" { None } else { Some(&db) });
+        command.args(&args[1..]).args((args[0] == "completions").then_some("bash"));
+        let output = command.stdout(full).output().unwrap();
+        assert_eq!(output.status.code(), Some(3), "{args:?}");
+        assert!(String::from_utf8(output.stderr).unwrap().starts_with("error: "));
+    }
+}
+
+/// Nobody may make a directory there, not even the superuser.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_directory_that_cannot_be_made_is_named() {
+    let args = ["load", "-", "/proc/sst-test", "--format", "tsv"];
+    sst_with_input(&join(&[], &args), b"a\t1\n").expect_error(3, &["/proc/sst-test"]);
+}

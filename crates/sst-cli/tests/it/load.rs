@@ -1,0 +1,312 @@
+//! `sst load`: formats, duplicates, modes, tables, and what is left when it fails.
+
+use std::fs;
+use std::path::Path;
+
+use crate::harness::{Run, Scratch, join, names, scan, sst, sst_with_input, tables};
+
+fn load(db: &Path, args: &[&str], input: impl AsRef<[u8]>) -> Run {
+    sst_with_input(&join(&[&"load", &"-", &db, &"--json"], args), input.as_ref())
+}
+
+#[track_caller]
+fn get(db: &Path, args: &[&str]) -> String {
+    sst(&join(&[&"get", &db], args)).expect(0).text().to_owned()
+}
+
+#[test]
+fn all_formats_and_extensions_load_the_same() {
+    let scratch = Scratch::new();
+    let files = [
+        scratch.file("a.tsv", "k1\tone\nk2\ttwo, or \"so\"\nk3\t\\N\n"),
+        scratch.file("a.csv", "key,value\r\nk2,\"two, or \"\"so\"\"\"\r\nk3,-\r\nk1,one\r\n"),
+        scratch.file(
+            "a.jsonl",
+            "{\"key\":\"k3\",\"value\":null}\n{\"value_hex\":\"6f6e65\",\"key_base64\":\"azE=\"}\n\
+             {\"key\":\"k2\",\"value\":\"two, or \\\"so\\\"\"}\n",
+        ),
+    ];
+    for file in files {
+        let db = scratch.path("db");
+        let run = match file.extension().is_some_and(|extension| extension == "csv") {
+            true => sst(&[&"load", &file, &db, &"--json", &"--delete-marker", &"-"]),
+            false => sst(&[&"load", &file, &db, &"--json"]),
+        };
+        let summary = run.expect(0).json();
+        assert_eq!((&summary["entries"], &summary["deletions"]), (&3.into(), &1.into()));
+        assert_eq!(get(&db, &["k1", "k2"]), "k1\tone\nk2\ttwo, or \"so\"\n");
+        sst(&[&"get", &db, &"k3"]).expect(1);
+        fs::remove_dir_all(&db).unwrap();
+    }
+}
+
+#[test]
+fn what_scan_prints_load_reads_whatever_the_bytes() {
+    let scratch = Scratch::new();
+    let mut tsv = Vec::new();
+    for byte in 0..=255_u8 {
+        tsv.extend(format!("\\x{byte:02x}k\t{}\\x{byte:02x}\n", "v".repeat(byte.into())).bytes());
+    }
+    tsv.extend("ключ\tзначение\n\tempty key\nempty value\t\n".bytes());
+    let db = scratch.database("db", tsv);
+    let (text, json) = (sst(&[&"scan", &db]).expect(0), sst(&[&"scan", &db, &"--json"]).expect(0));
+    assert_eq!(text.text().lines().count(), 259);
+    for (format, printed) in [("tsv", &text), ("jsonl", &json)] {
+        let copy = scratch.path(format);
+        load(&copy, &["--format", format], &printed.stdout).expect(0);
+        assert_eq!(sst(&[&"scan", &copy]).expect(0).stdout, text.stdout);
+    }
+    assert_eq!(get(&db, &["", "empty value"]), "\tempty key\nempty value\t\n");
+}
+
+#[test]
+fn duplicates_follow_the_policy() {
+    let scratch = Scratch::new();
+    let db = scratch.path("db");
+    let input = "a\t1\nb\t2\na\t3\nb\t\\N\na\t4\n";
+    let with = |policy| load(&db, &["--format", "tsv", "--duplicates", policy], input);
+
+    assert_eq!(with("last").expect(0).json()["duplicates"], 3);
+    assert_eq!(get(&db, &["a", "--all"]), "4\n");
+    sst(&[&"get", &db, &"b"]).expect(1);
+
+    assert_eq!(with("keep").expect(0).json()["duplicates"], 1);
+    assert_eq!(get(&db, &["a", "--all"]), "1\n3\n4\n");
+    sst(&[&"get", &db, &"b", &"--all"]).expect(1);
+    assert_eq!(sst(&[&"verify", &db, &"--json"]).expect(0).json()["entries"], 4);
+
+    let before = names(&db);
+    let refused = with("error");
+    let refused = refused.expect_error(3, &["line 3", "line 1"]);
+    assert_eq!(refused.text(), "");
+    assert_eq!((names(&db), get(&db, &["a", "--all"])), (before, "1\n3\n4\n".to_owned()));
+}
+
+#[test]
+fn entries_are_replaced_or_joined() {
+    let scratch = Scratch::new();
+    let db = scratch.database("db", "a\told\nb\told\nc\told\n");
+    load(&db, &["--format", "tsv", "--mode", "append"], "a\tnew\nc\t\\N\nd\tnew\n").expect(0);
+    assert_eq!(get(&db, &["a", "b", "d"]), "a\tnew\nb\told\nd\tnew\n");
+    sst(&[&"get", &db, &"c"]).expect(1);
+    assert_eq!(scan(&db).lines().count(), 3);
+    assert_eq!(tables(&db).len(), 2);
+
+    load(&db, &["--format", "tsv"], "e\tonly\n").expect(0);
+    assert_eq!(scan(&db), "e\tonly\n");
+    assert_eq!(tables(&db).len(), 1);
+    assert_eq!(sst(&[&"verify", &db, &"--json"]).expect(0).json()["intact"], true);
+}
+
+#[test]
+fn families_are_key_spaces_of_their_own() {
+    let scratch = Scratch::new();
+    let db = scratch.database("db", "a\tzero\n");
+    load(&db, &["--format", "tsv", "--family", "7"], "a\tseven\n").expect(0);
+    assert_eq!(get(&db, &["a", "--family", "7"]), "seven\n");
+    let lowest = sst(&[&"get", &db, &"a"]).expect(0);
+    assert_eq!(lowest.text(), "zero\n");
+    assert!(lowest.stderr.contains("--family"), "{}", lowest.stderr);
+    let quiet = sst(&[&"get", &db, &"a", &"--quiet"]).expect(0);
+    assert_eq!(quiet.stderr, "");
+    let other = sst(&[&"inspect", &db, &"--family", &"7", &"--json"]).expect(0).json();
+    assert_eq!(other["tables"].as_array().unwrap().len(), 1);
+    assert_eq!(other["directory"]["families"], serde_json::json!([0, 7]));
+}
+
+#[test]
+fn many_entries_make_several_tables_with_filters_or_without() {
+    let scratch = Scratch::new();
+    let db = scratch.path("db");
+    let tsv: String = (0..5000).map(|i| format!("key{i}\tvalue number {i}\n")).collect();
+    let args = ["--format", "tsv", "--max-table-entries", "1000"];
+    assert_eq!(load(&db, &args, &tsv).expect(0).json()["tables"], 5);
+    let with = sst(&[&"inspect", &db, &"--json"]).expect(0).json();
+    let filters = with["tables"].as_array().unwrap().iter().map(|table| &table["filter"]);
+    assert!(filters.clone().all(|filter| filter["fingerprints"].as_u64().unwrap() > 900));
+    assert_eq!(with["total"]["key_lengths"]["7"], 4000);
+
+    load(&db, &["--format", "tsv", "--no-filter", "--max-table-bytes", "20000"], &tsv).expect(0);
+    let without = sst(&[&"inspect", &db, &"--json"]).expect(0).json();
+    let tables = without["tables"].as_array().unwrap();
+    assert!(tables.len() > 2 && tables.iter().all(|table| table["filter"].is_null()));
+    assert_eq!(scan(&db).lines().count(), 5000);
+    assert_eq!(
+        get(&db, &["key4999", "key0"]),
+        "key4999\tvalue number 4999\nkey0\tvalue number 0\n"
+    );
+    assert_eq!(sst(&[&"verify", &db, &"--json"]).expect(0).json()["entries"], 5000);
+}
+
+#[test]
+fn entries_of_one_key_stay_in_one_table() {
+    let scratch = Scratch::new();
+    let db = scratch.path("db");
+    let tsv: String = (0..3000).map(|i| format!("key{}\t{i}\n", i % 3)).collect();
+    let args = ["--format", "tsv", "--duplicates", "keep", "--max-table-entries", "10"];
+    assert_eq!(load(&db, &args, tsv).expect(0).json()["tables"], 3);
+    let expected: String = (0..3000).filter(|i| i % 3 == 1).map(|i| format!("{i}\n")).collect();
+    assert_eq!(get(&db, &["key1", "--all"]), expected);
+}
+
+#[test]
+fn the_same_input_makes_the_same_files() {
+    let scratch = Scratch::new();
+    let lines: Vec<String> = (0..2000).map(|i| format!("key{i}\tvalue {i}\n")).collect();
+    let (a, b) = (scratch.database("a", lines.concat()), scratch.path("b"));
+    let backwards: String = lines.iter().rev().map(String::as_str).collect();
+    load(&b, &["--format", "tsv"], backwards).expect(0);
+    assert_eq!(names(&a), names(&b));
+    for name in names(&a) {
+        assert!(fs::read(a.join(&name)).unwrap() == fs::read(b.join(&name)).unwrap(), "{name}");
+    }
+}
+
+#[test]
+fn values_of_every_class_come_back() {
+    let scratch = Scratch::new();
+    let db = scratch.path("db");
+    let lens = [0, 8, 9, 4096, 4097, 100_000, (64 << 20) + 1];
+    let value = |len: usize| "large value ".repeat(len / 12 + 1)[..len].to_owned();
+    let tsv: String = lens.iter().map(|&len| format!("{len}\t{}\n", value(len))).collect();
+    let summary = load(&db, &["--format", "tsv"], tsv).expect(0).json();
+    assert_eq!((&summary["entries"], &summary["blobs"]), (&7.into(), &1.into()));
+    let on_disk: u64 = names(&db)
+        .iter()
+        .filter(|name| name.ends_with(".sst") || name.ends_with(".blob"))
+        .map(|name| fs::metadata(db.join(name)).unwrap().len())
+        .sum();
+    assert_eq!(summary["bytes"], on_disk);
+    for len in lens {
+        assert!(get(&db, &[&len.to_string(), "--raw"]) == value(len), "{len}");
+    }
+    let kinds = &sst(&[&"inspect", &db, &"--json"]).expect(0).json()["total"]["entry_kinds"];
+    let expected = serde_json::json!({"blob": 1, "inline": 2, "medium": 2, "small": 2});
+    assert_eq!(kinds, &expected);
+    assert_eq!(sst(&[&"verify", &db, &"--json"]).expect(0).json()["blobs"], 1);
+    // A table alone has no more than the blob's number.
+    let table = tables(&db).remove(0);
+    let key = lens[6].to_string();
+    let blob = sst(&[&"get", &table, &key, &"--json"]).expect(0).json()["blob"].clone();
+    assert!(db.join(format!("{:08}.blob", blob.as_u64().unwrap())).exists());
+    sst(&[&"get", &table, &key, &"--raw"]).expect_error(3, &["blob"]);
+    assert!(scan(&table).contains(&format!("{key}\t\\blob({blob})\n")));
+}
+
+#[test]
+fn bad_lines_are_named_or_counted() {
+    let scratch = Scratch::new();
+    for (format, input, line) in [
+        ("tsv", "a\t1\nb\t2\nno tab\nc\t3\n", "line 3"),
+        ("tsv", "a\t1\n\nb\\q\t2\nc\t3\nb\t2", "line 3"),
+        ("csv", "k,v\na,1\nb,2\nc\nc,3\n", "line 4"),
+        (
+            "jsonl",
+            "{\"key\":\"a\",\"value\":1}\n{\"key\":\"b\",\"value\":2}\n{\n{\"key\":\"c\",\"value\":3}",
+            "line 3",
+        ),
+    ] {
+        let db = scratch.path("db");
+        load(&db, &["--format", format], input).expect_error(3, &["standard input", line]);
+        assert!(!db.exists());
+        let run = load(&db, &["--format", format, "--skip-bad"], input).expect(0);
+        assert_eq!(run.json()["skipped_lines"], 1);
+        assert!(run.stderr.contains(line), "{}", run.stderr);
+        assert_eq!(get(&db, &["a", "b", "c"]), "a\t1\nb\t2\nc\t3\n");
+        fs::remove_dir_all(&db).unwrap();
+    }
+}
+
+#[test]
+fn an_input_without_entries_is_an_error() {
+    let scratch = Scratch::new();
+    let db = scratch.path("db");
+    for (args, input) in [
+        (&["--format", "tsv"][..], ""),
+        (&["--format", "csv"], "key,value\n"),
+        (&["--format", "tsv", "--skip-bad"], "no tab\n"),
+    ] {
+        load(&db, args, input).expect_error(3, &["standard input"]);
+        assert!(!db.exists());
+    }
+}
+
+#[test]
+fn a_key_that_is_too_long_is_refused() {
+    let scratch = Scratch::new();
+    let db = scratch.path("db");
+    let input = format!("a\t1\n{}\t2\n", "k".repeat(1 << 24));
+    load(&db, &["--format", "tsv"], &input).expect_error(3, &["line 2"]);
+    assert!(!db.exists());
+    let run = load(&db, &["--format", "tsv", "--skip-bad"], &input).expect(0);
+    assert_eq!(run.json()["skipped_lines"], 1);
+}
+
+#[test]
+fn a_long_run_of_one_key_is_refused_with_its_line() {
+    let scratch = Scratch::new();
+    let db = scratch.database("db", "a\tbefore\n");
+    // Entries of one key share a key block, whose positions have 24 bits.
+    let input: String = (0..18).map(|i| format!("{}\t{i}\n", "k".repeat(1_000_000))).collect();
+    let args = ["--format", "tsv", "--duplicates", "keep"];
+    load(&db, &args, &input).expect_error(3, &["line 18"]);
+    assert_eq!(scan(&db), "a\tbefore\n");
+    assert_eq!(tables(&db).len(), 1);
+}
+
+#[test]
+fn one_writer_at_a_time() {
+    let scratch = Scratch::new();
+    let db = scratch.database("db", "a\tbefore\n");
+    let lock = fs::File::options().write(true).open(db.join("LOCK")).unwrap();
+    lock.lock().unwrap();
+    load(&db, &["--format", "tsv"], "b\t1\n").expect_error(3, &["locked"]);
+    assert_eq!(scan(&db), "a\tbefore\n");
+    drop(lock);
+    load(&db, &["--format", "tsv"], "b\t1\n").expect(0);
+}
+
+/// Runs `sst` where no file may grow past some KiB: what a full disk is like.
+#[cfg(unix)]
+fn load_on_a_full_disk(db: &Path, input: &Path) -> Run {
+    let script = "trap '' XFSZ; ulimit -f 16; exec \"$@\"";
+    let output = std::process::Command::new("sh")
+        .args(["-c", script, "sh", env!("CARGO_BIN_EXE_sst"), "load"])
+        .args([input, db])
+        .output()
+        .unwrap();
+    output.into()
+}
+
+#[cfg(unix)]
+#[test]
+fn a_full_disk_leaves_nothing_under_a_final_name() {
+    let scratch = Scratch::new();
+    let tsv: String = (0..9000_u64)
+        .map(|i| format!("key{i}\tvalue {:x}\n", i.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+        .collect();
+    let input = scratch.file("in.tsv", tsv);
+    let db = scratch.path("new");
+    load_on_a_full_disk(&db, &input).expect_error(3, &["new"]);
+    let left: Vec<_> = names(&db).into_iter().filter(|name| name != "LOCK").collect();
+    assert_eq!(left, [""; 0]);
+
+    let db = scratch.database("old", "a\tbefore\n");
+    let before = names(&db);
+    load_on_a_full_disk(&db, &input).expect_error(3, &["old"]);
+    assert_eq!((names(&db), scan(&db).as_str()), (before, "a\tbefore\n"));
+    // Where there is room the same command works.
+    sst(&[&"load", &input, &db]).expect(0);
+    assert_eq!(scan(&db).lines().count(), 9000);
+}
+
+#[test]
+fn quiet_says_nothing_and_text_has_a_summary() {
+    let scratch = Scratch::new();
+    let (input, db) = (scratch.file("in.tsv", "a\t1\na\t2\nb\t\\N\nbad\n"), scratch.path("db"));
+    let run = sst(&[&"load", &input, &db, &"--quiet", &"--skip-bad"]).expect(0);
+    assert_eq!((run.text(), run.stderr.as_str()), ("", ""));
+    let run = sst(&[&"load", &input, &db, &"--skip-bad"]).expect(0);
+    assert!(run.text().contains("2 entries"), "{}", run.text());
+    assert_eq!(run.text().lines().count(), 4, "{}", run.text());
+}

@@ -1,0 +1,18 @@
+//! The `sst` command from the outside: the built program, real files, exit codes.
+
+#[cfg(test)]
+mod damage;
+#[cfg(test)]
+mod directories;
+#[cfg(test)]
+mod errors;
+#[cfg(test)]
+mod explain;
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod load;
+#[cfg(test)]
+mod reference;
+#[cfg(test)]
+mod usage;
