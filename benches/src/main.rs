@@ -158,11 +158,24 @@ fn rate(
 }
 
 fn print(outcomes: &[Outcome]) {
-    println!("processor time, medians; floor: one dependent random read in as many bytes as the file has");
+    println!(
+        "processor time, medians; floor: one dependent random read in as many bytes as the file has"
+    );
     println!(
         "{:3} {:5} {:>10} {:>7} {:>7} {:>7} {:>7} {:>6} {:>7} {:>9} {:>8} {:>10} {:>10}",
-        "", "", "file MB", "write", "open µs", "floor", "hit", "ratio", "miss", "scan ns", "MB/s",
-        "hits/s 1", "hits/s 2"
+        "",
+        "",
+        "file MB",
+        "write",
+        "open µs",
+        "floor",
+        "hit",
+        "ratio",
+        "miss",
+        "scan ns",
+        "MB/s",
+        "hits/s 1",
+        "hits/s 2"
     );
     for o in outcomes {
         println!(

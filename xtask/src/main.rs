@@ -1,4 +1,4 @@
-//! Chores of the workspace: `cargo xtask conformance`, `cargo xtask ci`.
+//! Chores of the workspace: `cargo xtask conformance`, `cargo xtask bench`, `cargo xtask ci`.
 
 #![expect(clippy::print_stdout, reason = "chores report on standard output")]
 
@@ -6,7 +6,7 @@ mod ci;
 mod readme;
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -26,6 +26,12 @@ enum Chore {
         #[arg(long)]
         json: bool,
     },
+    /// Measures writing, lookups and scans next to the physical floor, and prints a table.
+    Bench {
+        /// What is passed on: `--workload a,b`, `--rounds N`, `--json`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Runs what `.ci/run` runs: every gate, cheap ones first.
     Ci {
         /// Run only the gates whose name contains this.
@@ -41,6 +47,7 @@ fn main() -> ExitCode {
     let root = workspace_root();
     let is_ok = match Arguments::parse().chore {
         Chore::Conformance { json } => conformance(&root, json),
+        Chore::Bench { arguments } => bench(&root, &arguments),
         Chore::Ci { only, list } => ci::run(&root, only.as_deref(), list),
     };
     if is_ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -68,4 +75,24 @@ fn conformance(root: &Path, json: bool) -> bool {
         println!("{report}");
     }
     report.is_ok()
+}
+
+/// The benches are a program of their own, so that chores that measure nothing build fast.
+fn bench(root: &Path, arguments: &[String]) -> bool {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args([
+            "run",
+            "--quiet",
+            "--release",
+            "--package",
+            "sst-benches",
+            "--bin",
+            "sst-bench",
+            "--",
+        ])
+        .args(arguments)
+        .current_dir(root)
+        .status();
+    status.is_ok_and(|status| status.success())
 }
