@@ -83,6 +83,9 @@ impl Entries {
         if policy == Duplicates::Error {
             return self.first_duplicate().map_or(Ok(0), Err);
         }
+        if !self.records.windows(2).any(|pair| matches!(pair, [a, b] if self.same_key(a, b))) {
+            return Ok(0);
+        }
         let mut kept: Vec<Record> = Vec::with_capacity(before);
         let records = std::mem::take(&mut self.records);
         for group in records.chunk_by(|a, b| self.same_key(a, b)) {
