@@ -231,6 +231,10 @@ pub(crate) struct ScanArgs {
     #[arg(long, value_name = "COUNT")]
     pub(crate) limit: Option<u64>,
 
+    /// Print all entries of each key, those of older loads too: what `get --all` finds
+    #[arg(long)]
+    pub(crate) all: bool,
+
     /// Print keys only
     #[arg(long)]
     pub(crate) keys_only: bool,

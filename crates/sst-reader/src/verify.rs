@@ -312,7 +312,7 @@ pub fn verify_directory(
     };
     let mut blobs: BTreeSet<BlobNumber> = catalog.blobs.keys().copied().collect();
     for table in &catalog.tables {
-        match StaticSortedFile::open(&table.path(dir), &table.meta, options) {
+        match table.open(dir, options) {
             Ok(file) => {
                 report.absorb(file.verify(progress));
                 blobs.extend(file.blobs().unwrap_or_default());

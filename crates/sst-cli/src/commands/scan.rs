@@ -39,19 +39,13 @@ impl Printer<'_> {
     }
 }
 
-/// The live entries of a directory: what `get` finds.
+/// The live entries of a directory: what `get` finds, or with `--all` what `get --all` finds.
 fn scan_directory(set: &SstSet, printer: &mut Printer<'_>) -> Result<(), CliError> {
     let args = printer.args;
     let (low, high) = (args.from_hash.unwrap_or(0), args.to_hash.unwrap_or(u64::MAX));
-    let mut entries = set.iter();
+    let mut entries = if args.all { set.range_all(low..=high) } else { set.range(low..=high) };
     while !printer.is_done() {
         let Some(entry) = entries.next().transpose()? else { break };
-        if entry.hash > high {
-            break;
-        }
-        if entry.hash < low {
-            continue;
-        }
         let blob;
         let value = match &entry.value {
             _ if args.keys_only => Shown::Omitted,
@@ -71,8 +65,7 @@ fn scan_directory(set: &SstSet, printer: &mut Printer<'_>) -> Result<(), CliErro
 fn scan_table(table: &StaticSortedFile, printer: &mut Printer<'_>) -> Result<(), CliError> {
     let args = printer.args;
     let (low, high) = (args.from_hash.unwrap_or(0), args.to_hash.unwrap_or(u64::MAX));
-    let mut cursor =
-        if low == 0 && high == u64::MAX { table.cursor() } else { table.range(low..=high)? };
+    let mut cursor = table.range(low..=high)?;
     while !printer.is_done() && cursor.advance()? {
         if args.keys_only {
             printer.print(cursor.hash(), cursor.key()?, Shown::Omitted)?;

@@ -310,3 +310,22 @@ fn quiet_says_nothing_and_text_has_a_summary() {
     assert!(run.text().contains("2 entries"), "{}", run.text());
     assert_eq!(run.text().lines().count(), 4, "{}", run.text());
 }
+
+#[test]
+fn scan_all_shows_what_get_all_finds_and_scan_what_get_finds() {
+    let scratch = Scratch::new();
+    let db = scratch.path("db");
+    let args = ["--format", "tsv", "--duplicates", "keep", "--mode", "append"];
+    load(&db, &args, "a\t1\nb\told\nc\told\n").expect(0);
+    load(&db, &args, "a\t2\na\t3\nb\t\\N\n").expect(0);
+    let sorted = |text: &str| {
+        let mut lines: Vec<&str> = text.lines().collect();
+        lines.sort_by_key(|line| line.as_bytes()[0]);
+        lines.join(" ")
+    };
+    assert_eq!(sorted(sst(&[&"scan", &db]).expect(0).text()), "a\t2 a\t3 c\told");
+    assert_eq!(get(&db, &["a"]), "2\n");
+    assert_eq!(sorted(sst(&[&"scan", &db, &"--all"]).expect(0).text()), "a\t2 a\t3 a\t1 c\told");
+    assert_eq!(get(&db, &["a", "--all"]), "2\n3\n1\n");
+    sst(&[&"get", &db, &"b", &"--all"]).expect(1);
+}

@@ -14,7 +14,7 @@ use sst_format::meta_file::MetaFile;
 use sst_format::protection::{BlobRecord, LiveMeta};
 use sst_format::{BlobNumber, SequenceNumber, SstMeta, TableProtection};
 
-use crate::{Corruption, FileLabel, ReadError};
+use crate::{Corruption, FileLabel, ReadError, ReaderOptions, StaticSortedFile};
 
 /// The tables of a directory as of one commit, with everything their meta files say, before any of them is opened.
 #[derive(Clone, Debug)]
@@ -54,6 +54,20 @@ impl CatalogTable {
     pub fn path(&self, dir: &Path) -> PathBuf {
         path_of(dir, self.sequence, FileKind::Sst)
     }
+
+    /// Opens its file in the directory `dir`. That there is none is damage: a commit names it.
+    pub(crate) fn open(
+        &self,
+        dir: &Path,
+        options: &ReaderOptions,
+    ) -> Result<StaticSortedFile, ReadError> {
+        match StaticSortedFile::open(&self.path(dir), &self.meta, options) {
+            Err(ReadError::Io { file, source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                Err(ReadError::corrupt(&file, Corruption::Missing))
+            }
+            table => table,
+        }
+    }
 }
 
 /// Where a numbered file is in the directory `dir`.
@@ -91,6 +105,24 @@ impl Catalog {
             meta.collect(&mut obsolete, &mut catalog)?;
         }
         Ok(catalog)
+    }
+
+    /// Opens one of its tables.
+    ///
+    /// # Errors
+    ///
+    /// As [`StaticSortedFile::open`]; a file that is not there is [`Corruption::Missing`].
+    pub fn open_table(
+        &self,
+        table: &CatalogTable,
+        options: &ReaderOptions,
+    ) -> Result<StaticSortedFile, ReadError> {
+        match StaticSortedFile::open(&table.path(&self.dir), &table.meta, options) {
+            Err(ReadError::Io { file, source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                Err(ReadError::corrupt(&file, Corruption::Missing))
+            }
+            file => file,
+        }
     }
 
     /// Families that have tables, ascending.

@@ -2,6 +2,7 @@
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
+use std::ops::RangeInclusive;
 
 use super::SstSet;
 use crate::{Cursor, EntryValue, IterEntry, ReadError, Slice};
@@ -43,24 +44,43 @@ impl Ord for Source<'_> {
 
 /// Iterator over the live entries of a set in (hash, key) order. It ends after the first error.
 ///
-/// Of a key that several tables know, the newest table's entries are given, all of them if it has more than one, and
-/// none that a tombstone hides. Values in blob files come as their number: [`SstSet::read_blob`] reads them.
+/// Values in blob files come as their number: [`SstSet::read_blob`] reads them.
 pub struct SetIter<'a> {
     set: &'a SstSet,
+    hashes: RangeInclusive<u64>,
+    values: Values,
     started: bool,
     heap: BinaryHeap<Reverse<Source<'a>>>,
-    /// The key last seen, and the age of the table whose entries of it count.
-    current: Option<(u64, Slice<'a>, usize)>,
+    current: Option<Current<'a>>,
+}
+
+/// Which entries of a key count that several tables know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Values {
+    /// Those of the newest table that knows it.
+    Newest,
+    /// Those of all tables down to one with a tombstone.
+    All,
+}
+
+/// The key last seen.
+struct Current<'a> {
+    hash: u64,
+    key: Slice<'a>,
+    /// Age of the oldest table whose entries count.
+    oldest: usize,
 }
 
 impl<'a> SetIter<'a> {
-    pub(super) fn new(set: &'a SstSet) -> Self {
-        Self { set, started: false, heap: BinaryHeap::new(), current: None }
+    pub(super) fn new(set: &'a SstSet, hashes: RangeInclusive<u64>, values: Values) -> Self {
+        Self { set, hashes, values, started: false, heap: BinaryHeap::new(), current: None }
     }
 
     fn start(&mut self) -> Result<(), ReadError> {
         for (age, table) in self.set.tables_by_age().enumerate() {
-            self.push(age, table.cursor())?;
+            if table.min_hash() <= *self.hashes.end() && table.max_hash() >= *self.hashes.start() {
+                self.push(age, table.range(self.hashes.clone())?)?;
+            }
         }
         Ok(())
     }
@@ -73,23 +93,35 @@ impl<'a> SetIter<'a> {
         Ok(())
     }
 
+    /// The oldest table whose entries of this key count.
+    fn oldest_of(&mut self, hash: u64, key: &Slice<'a>, age: usize) -> usize {
+        match &self.current {
+            Some(current) if current.hash == hash && current.key == *key => current.oldest,
+            _ => {
+                let oldest = if self.values == Values::All { usize::MAX } else { age };
+                self.current = Some(Current { hash, key: key.clone(), oldest });
+                oldest
+            }
+        }
+    }
+
     fn step(&mut self) -> Result<Option<IterEntry<'a>>, ReadError> {
         if !std::mem::replace(&mut self.started, true) {
             self.start()?;
         }
         while let Some(Reverse(source)) = self.heap.pop() {
             let Source { hash, key, age, mut cursor } = source;
-            let counts = match &self.current {
-                Some((h, k, newest)) if *h == hash && *k == key => *newest == age,
-                _ => {
-                    self.current = Some((hash, key.clone(), age));
-                    true
-                }
-            };
+            let counts = age <= self.oldest_of(hash, &key, age);
             let entry = if counts { Some(cursor.owned_entry()?) } else { None };
             self.push(age, cursor)?;
-            if let Some(entry) = entry.filter(|entry| entry.value != EntryValue::Deleted) {
-                return Ok(Some(entry));
+            match entry {
+                Some(entry) if entry.value == EntryValue::Deleted => {
+                    if let Some(current) = &mut self.current {
+                        current.oldest = age;
+                    }
+                }
+                Some(entry) => return Ok(Some(entry)),
+                None => {}
             }
         }
         Ok(None)

@@ -1,15 +1,15 @@
 //! Lookups in a directory of tables.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 
 use sst_format::{BlobNumber, SequenceNumber};
 
-use super::{Catalog, CatalogTable, SetIter};
-use crate::{
-    Corruption, EntryValue, Lookup, ReadError, ReaderOptions, Slice, StaticSortedFile, hash_key,
-};
+use super::merge::Values;
+use super::{Catalog, SetIter};
+use crate::{EntryValue, Lookup, ReadError, ReaderOptions, Slice, StaticSortedFile, hash_key};
 
 /// One key space of a directory as of one commit: newest wins, tombstones hide, blobs are read.
 ///
@@ -129,7 +129,10 @@ impl SstSet {
         for described in catalog.tables.iter().filter(|table| table.family == family) {
             let table = match open_table(described.sequence) {
                 Some(table) => Arc::clone(table),
-                None => Arc::new(SetTable::open(&catalog, described, &options)?),
+                None => {
+                    let file = catalog.open_table(described, &options)?;
+                    Arc::new(SetTable { sequence: described.sequence, file })
+                }
             };
             // A table may join the oldest run only: any newer one comes before tables that overlap it.
             if !runs.last_mut().is_some_and(|run| run.insert(&table)) {
@@ -227,10 +230,29 @@ impl SstSet {
         Ok(values)
     }
 
-    /// All live entries in (hash, key) order: newest wins, tombstones and what they hide are left out.
+    /// All live entries in (hash, key) order, each key as its newest table has it: what [`SstSet::get`] answers from.
     #[must_use]
     pub fn iter(&self) -> SetIter<'_> {
-        SetIter::new(self)
+        self.range(0..=u64::MAX)
+    }
+
+    /// [`SstSet::iter`] over the keys whose hashes are in `hashes`: what tables hold below is not read.
+    #[must_use]
+    pub fn range(&self, hashes: RangeInclusive<u64>) -> SetIter<'_> {
+        SetIter::new(self, hashes, Values::Newest)
+    }
+
+    /// All live entries in (hash, key) order, each key with its entries in all tables: what [`SstSet::get_all`] answers
+    /// from.
+    #[must_use]
+    pub fn iter_all(&self) -> SetIter<'_> {
+        self.range_all(0..=u64::MAX)
+    }
+
+    /// [`SstSet::iter_all`] over the keys whose hashes are in `hashes`.
+    #[must_use]
+    pub fn range_all(&self, hashes: RangeInclusive<u64>) -> SetIter<'_> {
+        SetIter::new(self, hashes, Values::All)
     }
 
     /// Reads a blob file of the directory. O(length of the value).
@@ -240,25 +262,6 @@ impl SstSet {
     /// [`ReadError`] if it is missing, damaged, or not the one that the commit lists.
     pub fn read_blob(&self, number: BlobNumber) -> Result<Slice<'static>, ReadError> {
         self.catalog.read_blob(number, self.options.access)
-    }
-}
-
-impl SetTable {
-    fn open(
-        catalog: &Catalog,
-        table: &CatalogTable,
-        options: &ReaderOptions,
-    ) -> Result<Self, ReadError> {
-        let path = table.path(&catalog.dir);
-        let file = match StaticSortedFile::open(&path, &table.meta, options) {
-            Err(ReadError::Io { file, source, .. })
-                if source.kind() == std::io::ErrorKind::NotFound =>
-            {
-                return Err(ReadError::corrupt(&file, Corruption::Missing));
-            }
-            file => file?,
-        };
-        Ok(Self { sequence: table.sequence, file })
     }
 }
 
