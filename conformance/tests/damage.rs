@@ -7,6 +7,7 @@
     clippy::panic,
     reason = "helpers of tests say what they expect by failing"
 )]
+#![expect(clippy::print_stdout, reason = "the counts by region are worth a look")]
 
 #[expect(dead_code, reason = "each file of tests uses its own part of what they share")]
 mod common;
@@ -16,17 +17,15 @@ use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 
-use common::{
-    Changes, Database, Expected, Outcome, Region, absent, blocks_of, copy_files, corpus, files,
-    numbered, reader_options, region_of, sorted, without_panic,
-};
+use common::database::{Changes, Database, Expected};
+use common::outcome::Outcome;
+use common::table::{Region, blocks_of, region_of};
+use common::{absent, copy_files, corpus, files, numbered, reader_options, sorted, without_panic};
 use sst_conformance::{SplitMix, TestEntry, TestValue};
 use sst_format::block::{BlockHeader, Encoding};
 use sst_format::key_block::KeyBlockKind;
 use sst_format::offset_table::encode_offset_table;
-use sst_reader::{
-    Access, Corruption, ReadError, ReaderOptions, SstSet, StaticSortedFile, verify_directory,
-};
+use sst_reader::{Access, ReadError, ReaderOptions, SstSet, StaticSortedFile, verify_directory};
 use sst_writer::{Compression, PublisherOptions};
 
 /// What came of damage.
@@ -326,7 +325,7 @@ fn a_stale_file_under_a_new_name_is_found() {
     let mut obsolete = Vec::new();
     for i in 0..3_u8 {
         let blob = TestEntry::new("blob", TestValue::Blob(i.into()));
-        let table = numbered(5, |n| TestValue::Small(vec![i, n as u8]));
+        let table = numbered(5, |n| TestValue::Small(vec![i, n.to_be_bytes()[3]]));
         let tables = vec![sorted([table, vec![blob]].concat())];
         let blobs = vec![SplitMix::new(i.into()).bytes(64)];
         obsolete = database.commit(Changes { tables, blobs, obsolete, ..Changes::default() });
@@ -359,8 +358,6 @@ fn a_stale_file_under_a_new_name_is_found() {
 /// compressed bytes then pass for the value. Nothing else does, and with the description nothing at all does.
 #[test]
 fn flips_in_bare_tables_go_unnoticed_in_size_words_only() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("00000001.sst");
     let options = reader_options();
     let mut tally = Tally::default();
     for (name, table) in corpus::tables() {
@@ -369,9 +366,10 @@ fn flips_in_bare_tables_go_unnoticed_in_size_words_only() {
             for bit in 0..8 {
                 let mut bytes = table.bytes.clone();
                 bytes[at] ^= 1 << bit;
-                fs::write(&path, &bytes).unwrap();
                 let what = format!("{name}, byte {at}, bit {bit}");
-                let bare = StaticSortedFile::open_standalone(&path, &options);
+                let open =
+                    |meta| StaticSortedFile::from_bytes("table", bytes.clone(), meta, &options);
+                let bare = open(None);
                 let (asked, is_intact) = examine_table(bare, &table.entries, &what);
                 let region = region_of("bare.sst", &blocks, at);
                 if asked.wrong.is_some() || is_intact {
@@ -380,7 +378,7 @@ fn flips_in_bare_tables_go_unnoticed_in_size_words_only() {
                     let is = BlockHeader::parse(&bytes[block.clone()]).unwrap().0.encoding;
                     assert!(matches!((was, is), (Encoding::Lz4 { .. }, Encoding::Raw)), "{what}");
                 }
-                let described = StaticSortedFile::open(&path, &table.meta, &options);
+                let described = open(Some(&table.meta));
                 let (protected, protected_is_intact) =
                     examine_table(described, &table.entries, &what);
                 assert!(protected.error.is_some() && !protected_is_intact, "{what}");

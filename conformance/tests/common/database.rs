@@ -10,7 +10,8 @@ use sst_reader::{EntryValue, SstSet};
 use sst_writer::{Compression, Publisher, PublisherOptions, WriterOptions};
 use tempfile::TempDir;
 
-use super::{Outcome, absent, same_key};
+use super::outcome::Outcome;
+use super::{absent, same_key};
 
 /// One commit to be made. [`TestValue::Blob`] counts all blobs of the database, from its first commit on.
 #[derive(Default)]

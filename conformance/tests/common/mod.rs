@@ -2,13 +2,9 @@
 //! answer is judged.
 
 pub(crate) mod corpus;
-mod database;
-mod outcome;
-mod table;
-
-pub(crate) use database::{Changes, Database, Expected};
-pub(crate) use outcome::Outcome;
-pub(crate) use table::{Region, Written, blocks_of, region_of, write, write_with};
+pub(crate) mod database;
+pub(crate) mod outcome;
+pub(crate) mod table;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};

@@ -141,3 +141,41 @@ impl FilterBuilder for Builder {
 fn halves(hash: u64) -> (u32, u32) {
     ((hash >> 32) as u32, hash as u32)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Builder, MAX_FINGERPRINTS};
+    use crate::QuotientFilterView;
+    use sst_format::filter::FilterBuilder;
+
+    #[test]
+    fn any_number_of_entries_is_taken() {
+        let mut builder = Box::new(Builder::new(7));
+        builder.entries = u64::MAX - 1;
+        builder.add_hashes(&[5; 3]);
+        let bytes = builder.finish().unwrap();
+        let view = QuotientFilterView::parse(&bytes).unwrap();
+        assert_eq!(view.info().quotient_bits, 26);
+        assert_eq!(view.info().capacity, MAX_FINGERPRINTS);
+        assert_eq!(view.info().fingerprint_count, 1);
+        assert!(view.may_contain(5));
+    }
+
+    #[test]
+    fn more_distinct_hashes_than_a_table_holds_are_an_error() {
+        let mut builder = Box::new(Builder::new(7));
+        builder.kept = MAX_FINGERPRINTS - 1;
+        builder.add_hashes(&[1, 2]);
+        builder.add_hashes(&[3]);
+        assert!(builder.piles.is_empty(), "what is not needed any more is not kept");
+        assert!(builder.finish().is_err());
+    }
+
+    #[test]
+    fn keeps_equal_neighbours_once() {
+        let mut builder = Builder::new(7);
+        builder.add_hashes(&[1, 1, 2]);
+        builder.add_hashes(&[2, 2, 3]);
+        assert_eq!((builder.entries, builder.kept), (6, 3));
+    }
+}

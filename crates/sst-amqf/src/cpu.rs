@@ -40,3 +40,22 @@ fn may_contain_with_bit_instructions(view: &QuotientFilterView<'_>, hash: u64) -
         (bit != 0).then(|| bit.trailing_zeros())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{QuotientFilter, QuotientFilterView, select::select};
+    use sst_format::filter::FilterPolicy;
+
+    #[test]
+    fn both_forms_give_the_same_answers() {
+        let spread = |n: u64| n.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(23);
+        let mut builder = QuotientFilter::default().builder();
+        builder.add_hashes(&(0..15_000).map(spread).collect::<Vec<_>>());
+        builder.add_hashes(&(0..300).collect::<Vec<_>>());
+        let bytes = builder.finish().unwrap();
+        let view = QuotientFilterView::parse(&bytes).unwrap();
+        for hash in (0..200_000).map(spread).chain(0..10_000) {
+            assert_eq!(view.may_contain(hash), view.answer(hash, select), "{hash:#x}");
+        }
+    }
+}

@@ -190,3 +190,32 @@ fn low_half(remainder: u64) -> u16 {
 fn low_word(bits: u128) -> u64 {
     bits as u64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Encoder, SlotCursor};
+    use crate::layout::Layout;
+
+    /// Work that goes with the product of fingerprints and blocks is what makes a filter of clustered hashes
+    /// unusable: 400,000 of them would write 10^9 offsets here.
+    #[test]
+    fn writes_each_block_twice_at_most() {
+        let layout = Layout::for_entries(400_000, 7).unwrap();
+        let top = 1 << layout.fingerprint_bits();
+        for start in [0, top / 2, top - 400_000] {
+            let mut cursor = SlotCursor::default();
+            for fingerprint in start..start + 400_000 {
+                cursor.place(layout.split(fingerprint).0);
+            }
+            let mut buffer = vec![0; usize::try_from(layout.buffer_len()).unwrap()];
+            let mut encoder = Encoder::new(&mut buffer, layout, cursor.overflow(layout));
+            for fingerprint in start..start + 400_000 {
+                encoder.push(fingerprint);
+            }
+            // The offset of every block so far, and the contents of every block that was left.
+            assert!(encoder.writes <= 2 * layout.blocks(), "{} writes", encoder.writes);
+            assert!(encoder.writes >= 400_000 / 64);
+            assert_eq!(encoder.finish(), 400_000);
+        }
+    }
+}

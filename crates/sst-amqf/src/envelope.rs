@@ -131,3 +131,103 @@ fn take_varint(bytes: &[u8]) -> Result<(u64, &[u8]), FilterError> {
     }
     Err(TRUNCATED)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Envelope, EnvelopeWriter, put_varint, take_varint};
+    use crate::layout::Layout;
+
+    fn empty_filter() -> Vec<u8> {
+        EnvelopeWriter::new(Layout::new(6, 7).unwrap()).unwrap().finish(0)
+    }
+
+    /// The reason why an empty filter with other bytes behind its buffer is not accepted.
+    #[track_caller]
+    fn refusal(tail: &[u8]) -> &'static str {
+        let mut bytes = empty_filter();
+        bytes.truncate(bytes.len() - 4);
+        bytes.extend(tail);
+        Envelope::parse(&bytes).unwrap_err().reason()
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for (quotient_bits, remainder_bits) in [(6, 1), (6, 7), (7, 16), (12, 3), (15, 9)] {
+            let layout = Layout::new(quotient_bits, remainder_bits).unwrap();
+            for count in [0, 1, layout.capacity()] {
+                let bytes = EnvelopeWriter::new(layout).unwrap().finish(count);
+                let envelope = Envelope::parse(&bytes).unwrap();
+                assert_eq!(envelope.layout, layout);
+                assert_eq!(envelope.fingerprint_count, count);
+                assert_eq!(envelope.buffer.len() as u64, layout.buffer_len());
+            }
+        }
+    }
+
+    #[test]
+    fn growth_is_skipped() {
+        for max in 6..=12 {
+            let mut bytes = empty_filter();
+            bytes.pop();
+            bytes.extend([1, max]);
+            assert!(Envelope::parse(&bytes).is_ok(), "{max}");
+        }
+    }
+
+    #[test]
+    fn every_field_is_checked() {
+        let mut reasons = [
+            &[62, 6, 7, 0][..], // 61 fit 64 slots
+            &[0, 5, 8, 0],      // less than a block
+            &[0, 7, 7, 0],      // another buffer length
+            &[0, 6, 7, 1, 5],   // grows to less than it is
+            &[0, 6, 7, 0, 0],   // one byte more
+        ]
+        .map(refusal);
+        reasons.sort_unstable();
+        assert!(reasons.windows(2).all(|pair| pair[0] != pair[1]), "{reasons:?}");
+        for tail in [
+            &[][..],
+            &[0],
+            &[0, 6],
+            &[0, 6, 7],
+            &[0, 6, 7, 1],
+            &[0, 6, 7, 2],
+            &[0, 6, 7, 1, 0],
+            &[0, 6, 7, 1, 13],
+            &[0, 6, 7, 1, 255],
+            &[0, 6, 7, 1, 6, 0],
+            &[0, 0, 7, 0],
+            &[0, 6, 0, 0],
+            &[0, 60, 4, 0],
+            &[0, 6, 59, 0],
+            &[0, 255, 255, 0],
+            &[0x80, 0, 6, 7, 0],
+            &[0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1, 6, 7, 0],
+        ] {
+            refusal(tail);
+        }
+        let mut bytes = empty_filter();
+        bytes[0] += 1;
+        assert!(Envelope::parse(&bytes).is_err());
+    }
+
+    #[test]
+    fn varints() {
+        for shift in 0..64 {
+            for value in [1_u64 << shift, (1 << shift) - 1, u64::MAX >> shift] {
+                let mut bytes = Vec::new();
+                put_varint(&mut bytes, value);
+                assert_eq!(bytes, postcard::to_allocvec(&value).unwrap());
+                assert_eq!(take_varint(&bytes).unwrap(), (value, &[][..]));
+                let end = bytes.len() - 1;
+                assert!(take_varint(&bytes[..end]).is_err());
+                bytes[end] |= 0x80;
+                bytes.push(0);
+                assert!(take_varint(&bytes).is_err(), "not the shortest form of {value}");
+            }
+        }
+        assert!(take_varint(&[0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 2]).is_err());
+        assert!(take_varint(&[0x80; 20]).is_err());
+    }
+}

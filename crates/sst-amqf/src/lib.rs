@@ -1,4 +1,36 @@
 #![doc = include_str!("../README.md")]
+//!
+//! # The bytes
+//!
+//! FORMAT.md, section 10. A fingerprint is the low `q + r` bits of a hash: the quotient, `q` bits, says
+//! where it belongs, the remainder, `r` bits, is stored there.
+//!
+//! ```text
+//!  ┌─────────────────────────────────────┐
+//!  │ varint  length of the buffer        │
+//!  ├─────────────────────────────────────┤       one block of 64 slots
+//!  │ block 0                             │     ┌──────────────────────────────────────┐
+//!  │ block 1                             │     │ u8   offset: slots that belong to    │
+//!  │ …                                   │ ──► │      runs of earlier blocks          │
+//!  │ block 2^q / 64 - 1                  │     │ u64  occupieds: quotients with a run │
+//!  │ 8 zero bytes                        │     │ u64  runends: slots that end a run   │
+//!  ├─────────────────────────────────────┤     │ 64 × r bits  remainders              │
+//!  │ varint  number of fingerprints      │     └──────────────────────────────────────┘
+//!  │ u8 q, u8 r                          │
+//!  │ u8 0, or u8 1 and u8 max q          │
+//!  └─────────────────────────────────────┘
+//! ```
+//!
+//! `q` is the smallest from 6 on with 2^q × 19/20, rounded up, not below the number of entries, duplicates
+//! included; from 63,753,421 entries on, which is more than a table can have distinct hashes, it is 26.
+//! `r` is the smallest from 1 on with 2^-r not above the false-positive rate.
+//!
+//! # Modules
+//!
+//! `policy` is what users name. A `builder` gathers fingerprints in a `pile`, sorts them (`radix`) and
+//! writes the blocks (`encode`) into an `envelope`. A `view` reads them in place, answers (`query`, with `cpu` and
+//! `select`) and looks for damage (`validate`); `open` keeps it together with its bytes. `layout` is what both
+//! sides share.
 
 mod builder;
 mod cpu;

@@ -82,3 +82,36 @@ impl Pile {
         self.full.into_iter().chain([self.open])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{BLOCK, Pile, Pool};
+
+    #[test]
+    fn gives_back_what_was_pushed() {
+        for count in [0, 1, 15, 16, 17, 1000, 1023, 1024, 1025, 2048, 5000] {
+            let mut pool = Pool::default();
+            pool.give(vec![7; BLOCK]);
+            pool.give(vec![7; 3]);
+            for mut pool in [pool, Pool::default()] {
+                let mut pile = Pile::new();
+                (0..count).for_each(|n| pile.push(n, &mut pool));
+                assert_eq!(pile.len(), usize::try_from(count).unwrap());
+                assert!(pile.into_blocks().flatten().eq(0..count), "{count}");
+            }
+        }
+    }
+
+    #[test]
+    fn takes_blocks_from_the_pool() {
+        let mut pool = Pool::default();
+        for _ in 0..3 {
+            pool.give(vec![7; BLOCK]);
+        }
+        let mut pile = Pile::new();
+        (0..2500).for_each(|n| pile.push(n, &mut pool));
+        assert!(pool.free.is_empty());
+        pile.into_blocks().for_each(|block| pool.give(block));
+        assert_eq!(pool.free.len(), 3);
+    }
+}

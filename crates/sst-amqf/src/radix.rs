@@ -156,3 +156,73 @@ fn scatter(from: &[u32], to: &mut [u32], shift: u32, digit_bits: u32) {
 fn low_mask(bits: u32) -> u32 {
     u32::MAX.checked_shr(u32::BITS - bits.min(u32::BITS)).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{LEAF, Sorter};
+    use crate::pile::{Pile, Pool};
+
+    /// Sorts numbers that come in two piles, and fails unless they come out as they should.
+    #[track_caller]
+    fn check(numbers: &[u32], bits: u32) {
+        let mut piles = [Pile::new(), Pile::new()];
+        for (n, &number) in numbers.iter().enumerate() {
+            piles[n % 2].push(number, &mut Pool::default());
+        }
+        let mut sorter = Sorter::default();
+        let mut sorted = Vec::new();
+        sorter.sort(piles.into(), bits, &mut |slice, _| sorted.extend_from_slice(slice));
+        assert!(sorted.is_sorted());
+        sorted.dedup();
+        let mut expected: Vec<u32> =
+            numbers.iter().map(|n| n << (32 - bits) >> (32 - bits)).collect();
+        expected.sort_unstable();
+        expected.dedup();
+        assert!(sorted == expected);
+        assert!(sorter.moves <= 9 * numbers.len(), "{} moves", sorter.moves);
+    }
+
+    fn spread(n: u32) -> u32 {
+        let n = (n ^ n >> 16).wrapping_mul(0x85EB_CA6B);
+        let n = (n ^ n >> 13).wrapping_mul(0xC2B2_AE35);
+        n ^ n >> 16
+    }
+
+    #[test]
+    fn any_count() {
+        let leaf = u32::try_from(LEAF).unwrap();
+        for count in [0, 1, 2, 95, 96, 97, 98, 1023, 1024, 1025, leaf - 1, leaf, leaf + 1, 3 * leaf]
+        {
+            for bits in [7, 13, 28, 32] {
+                check(&(0..count).map(spread).collect::<Vec<_>>(), bits);
+            }
+        }
+    }
+
+    #[test]
+    fn any_number_of_bits() {
+        let numbers: Vec<u32> = (0..100_000).map(spread).collect();
+        for bits in 1..=32 {
+            check(&numbers, bits);
+            check(&numbers[..2000], bits);
+        }
+    }
+
+    #[test]
+    fn crowded_anywhere() {
+        let count = 100_000;
+        let all: [fn(u32) -> u32; 7] = [
+            |n| n,
+            |n| !n,
+            |_| 0x8000_0001,
+            |n| n % 2 * u32::MAX,
+            // Each spread leaves all but a few numbers in one pile.
+            |n| u32::MAX << (n % 33).min(31),
+            |n| 1 << (spread(n) % 32),
+            |n| if n < 90_000 { 5 } else { spread(n) },
+        ];
+        for numbers in all {
+            check(&(0..count).map(numbers).collect::<Vec<_>>(), 32);
+        }
+    }
+}

@@ -111,7 +111,10 @@ impl StaticSortedFile {
             filter,
         };
         table.blocks.pin_raw(index)?;
-        table.key_block_count = table.index_block()?.key_block_count();
+        let index_block = table.index_block()?;
+        // Every key block is in the index once, so that no walk is longer than the file has entries.
+        index_block.validate(block_count).map_err(|e| table.corrupt(index, e))?;
+        table.key_block_count = index_block.key_block_count();
         table.hashes = match meta {
             Some(meta) => HashBounds { low: meta.min_hash, high: meta.max_hash },
             None => table.recovered_hashes()?,

@@ -12,6 +12,10 @@ use crate::blocks::decompress;
 use crate::static_sorted_file::entry_hash;
 use crate::{BlockRole, Catalog, Corruption, ReadError, ReaderOptions, StaticSortedFile, hash_key};
 
+/// After so much damage among the entries of one key block the rest of them is passed over: a block of a few KB can hold
+/// millions of wrong entries, and a report must not grow beyond all bounds.
+const MAX_DAMAGE_PER_BLOCK: usize = 16;
+
 /// What a verification found. Without damage, every lookup and every scan gives what was written.
 #[derive(Debug, Default)]
 #[non_exhaustive]
@@ -26,7 +30,7 @@ pub struct VerifyReport {
     pub blobs: u64,
     /// Bytes of all files checked.
     pub bytes: u64,
-    /// Everything that is wrong, in the order found.
+    /// Everything that is wrong, in the order found; of the entries of one key block the first 16 or so that are.
     pub damage: Vec<ReadError>,
 }
 
@@ -188,7 +192,11 @@ impl Pass<'_> {
         key_block: &KeyBlock<'_>,
         (first_hash, next_hash): (Option<u64>, Option<u64>),
     ) {
+        let most = self.report.damage.len() + MAX_DAMAGE_PER_BLOCK;
         for i in 0..key_block.entry_count() {
+            if self.report.damage.len() >= most {
+                return;
+            }
             let entry = match key_block.entry(i) {
                 Ok(entry) => entry,
                 Err(error) => return self.damage(block, error),
@@ -312,7 +320,7 @@ pub fn verify_directory(
     };
     let mut blobs: BTreeSet<BlobNumber> = catalog.blobs.keys().copied().collect();
     for table in &catalog.tables {
-        match table.open(dir, options) {
+        match catalog.open_table(table, options) {
             Ok(file) => {
                 report.absorb(file.verify(progress));
                 blobs.extend(file.blobs().unwrap_or_default());

@@ -56,6 +56,7 @@ mod block_sink;
 mod commit;
 mod directory_state;
 mod entry;
+mod entry_router;
 #[cfg(test)]
 mod faulty_file_system;
 mod file_error;

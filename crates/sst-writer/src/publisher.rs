@@ -11,6 +11,7 @@ use sst_format::SequenceNumber;
 use sst_format::file_name::{FileKind, FileName};
 use sst_format::meta_file::TableRecord;
 
+use crate::atomic_file::directory_of;
 use crate::directory_state::{DirectoryState, MetaState, meta_path};
 use crate::file_system::{FileSystem, OsFileSystem, is_temporary};
 use crate::sync_watch::SyncWatch;
@@ -210,12 +211,19 @@ pub(crate) fn remove(file_system: &dyn FileSystem, path: &Path) -> Result<(), Fi
     }
 }
 
+/// Creates a directory and those above it that are missing, and makes their names durable.
 fn create_directory(file_system: &dyn FileSystem, directory: &Path) -> Result<(), FileError> {
+    let is_missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
+    let missing: Vec<_> = directory.ancestors().take_while(is_missing).collect();
     file_system
         .create_directory(directory)
         .map_err(FileError::at(directory, FileOperation::CreateDirectory))?;
-    let parent = crate::atomic_file::directory_of(directory);
-    file_system.sync_directory(parent).map_err(FileError::at(parent, FileOperation::SyncDirectory))
+    for parent in missing.into_iter().map(directory_of) {
+        file_system
+            .sync_directory(parent)
+            .map_err(FileError::at(parent, FileOperation::SyncDirectory))?;
+    }
+    Ok(())
 }
 
 /// Takes the lock of a directory, which is held until the file is closed.

@@ -143,7 +143,7 @@ pub enum WriteError {
         /// How many blocks the table would have.
         blocks: u64,
     },
-    /// The table is as large as it can be.
+    /// The table is as large as it can be, what still waits to be written being reckoned as if it did not compress.
     #[error("entry {entry} does not fit: the blocks would end at byte {end} of {MAX_BLOCKS_END}")]
     FileTooLarge {
         /// Number of the entry.

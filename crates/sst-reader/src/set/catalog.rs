@@ -54,20 +54,6 @@ impl CatalogTable {
     pub fn path(&self, dir: &Path) -> PathBuf {
         path_of(dir, self.sequence, FileKind::Sst)
     }
-
-    /// Opens its file in the directory `dir`. That there is none is damage: a commit names it.
-    pub(crate) fn open(
-        &self,
-        dir: &Path,
-        options: &ReaderOptions,
-    ) -> Result<StaticSortedFile, ReadError> {
-        match StaticSortedFile::open(&self.path(dir), &self.meta, options) {
-            Err(ReadError::Io { file, source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                Err(ReadError::corrupt(&file, Corruption::Missing))
-            }
-            table => table,
-        }
-    }
 }
 
 /// Where a numbered file is in the directory `dir`.

@@ -1,9 +1,10 @@
 //! The limits of a table, tried with small ones.
 
+use sst_format::BlobNumber;
 use sst_format::offset_table::OffsetTable;
 
 use super::*;
-use crate::Compression;
+use crate::{Compression, EntryValue, hash_key};
 
 /// Entries with hashes counted up and keys that make their blocks store hashes.
 struct Numbered<'a>(u64, EntryValue<'a>);
@@ -111,6 +112,18 @@ fn defect_15_capacity_in_bytes_is_exact_where_nothing_compresses() {
             let less = fill(&values, Compression::None, Capacity { end, ..ENCODABLE });
             assert!(less.taken < all.taken);
         }
+    }
+}
+
+#[test]
+fn defect_15_capacity_in_bytes_is_exact_wherever_a_key_block_ends() {
+    for count in 1..400 {
+        let values = vec![EntryValue::Deleted; count];
+        let all = fill(&values, Compression::None, ENCODABLE);
+        let fitting = Capacity { end: all.end, ..ENCODABLE };
+        assert_eq!(fill(&values, Compression::None, fitting), all);
+        let short = Capacity { end: all.end - 1, ..ENCODABLE };
+        assert_eq!(fill(&values, Compression::None, short).taken, count - 1);
     }
 }
 

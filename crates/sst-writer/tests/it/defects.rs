@@ -144,16 +144,23 @@ fn defect_6_key_len_that_is_not_that_of_the_key() {
     let rows = numbered(3, |i| Value::Inline(i.to_be_bytes().to_vec()));
     let mut writer = writer();
     writer.add(&rows[0]).unwrap();
-    for wrong in [0, 3, 5, usize::MAX] {
+    for wrong in [0, 3, 5, (1 << 24) - 1] {
         let mut odd = Odd::new(&rows[1]);
         odd.key_len = wrong;
         match writer.add(&odd).unwrap_err() {
             WriteError::KeyLenMismatch { entry: 1, stated, written: 4 } => {
                 assert_eq!(stated, wrong);
             }
-            WriteError::KeyTooLong { entry: 1, len } => assert_eq!(len, usize::MAX),
             error => panic!("{error}"),
         }
+    }
+    // Not even asked for: it could not be written.
+    let mut odd = Odd::new(&rows[1]);
+    odd.panics_in = Some("write_key_to");
+    for too_long in [1 << 24, usize::MAX] {
+        odd.key_len = too_long;
+        let error = writer.add(&odd).unwrap_err();
+        assert!(matches!(error, WriteError::KeyTooLong { entry: 1, len } if len == too_long));
     }
     let mut odd = Odd::new(&rows[1]);
     odd.clears = true;

@@ -1,0 +1,307 @@
+//! Hostile directories: `CURRENT`, meta files and blobs that lie, with the right checksums.
+
+use std::fs;
+use std::path::Path;
+
+use sst_conformance::{SplitMix, TestEntry, TestValue};
+use sst_format::block::{BlockHeader, Encoding};
+use sst_format::current::Current;
+use sst_format::limits::MAX_LZ4_RATIO;
+use sst_format::meta_file::MetaFile;
+use sst_format::{FormatError, SequenceNumber};
+use sst_reader::{Catalog, Corruption, ReadError, ReaderOptions, SstSet, verify_directory};
+
+use super::allocations::peak_of;
+use super::common::database::{Changes, Database, Expected};
+use super::common::outcome::Outcome;
+use super::common::{corpus, files, inline, numbered, reader_options, sorted, without_panic};
+use super::mutants::below;
+use super::parts::FIXED_COST;
+
+/// Bytes behind the section of a meta file: its length, the checksum, the magic number.
+const TRAILER_LEN: usize = 12;
+
+/// Puts the right length and checksum into the trailer of a meta file.
+fn repair(meta: &mut [u8]) -> u32 {
+    let section_start = filters_end(meta);
+    let trailer = meta.len() - TRAILER_LEN;
+    let section_len = u32::try_from(trailer - section_start.min(trailer)).unwrap();
+    meta[trailer..trailer + 4].copy_from_slice(&section_len.to_be_bytes());
+    let checksum = crc32fast::hash(&meta[..trailer + 4]);
+    meta[trailer + 4..trailer + 8].copy_from_slice(&checksum.to_be_bytes());
+    checksum
+}
+
+/// Where the filters end by what a meta file says of itself, be it true or not.
+fn filters_end(meta: &[u8]) -> usize {
+    let word = |at: usize| {
+        let bytes = meta.get(at..at.saturating_add(4)).and_then(|bytes| bytes.first_chunk());
+        bytes.map_or(0, |bytes| u32::from_be_bytes(*bytes) as usize)
+    };
+    let obsolete = word(8);
+    let tables_at = 12 + obsolete.saturating_mul(4);
+    let used_keys_at = word(tables_at).saturating_mul(38).saturating_add(tables_at + 4);
+    word(used_keys_at).saturating_add(used_keys_at).saturating_add(4)
+}
+
+/// Replaces the checksum of a meta file in the list of the newest.
+fn relist(newest: &mut [u8], sequence: u32, checksum: u32) {
+    let start = filters_end(newest) + 8;
+    let listed = newest[start..].chunks_exact_mut(8);
+    for record in listed.take_while(|record| record[..2] == [0, 0]) {
+        if record[..4] == sequence.to_be_bytes() {
+            record[4..].copy_from_slice(&checksum.to_be_bytes());
+        }
+    }
+    repair(newest);
+}
+
+/// Asks a directory everything, verifies it, and checks that this does not panic and takes no more memory than allowed.
+/// Returns what opening and asking gives, and whether verification finds it intact.
+fn ask(
+    dir: &Path,
+    expected: &Expected,
+    options: &ReaderOptions,
+    what: &str,
+) -> (Result<Outcome, ReadError>, bool) {
+    let size: u64 = files(dir).iter().map(|path| path.metadata().unwrap().len()).sum();
+    let (asked, peak) = peak_of(|| {
+        without_panic(|| {
+            let outcome = SstSet::open(dir, options).map(|set| expected.judge(&set));
+            (outcome, verify_directory(dir, options, &mut |_| {}))
+        })
+    });
+    let Some((outcome, report)) = asked else { panic!("{what}: panic") };
+    let damage = report.as_ref().map_or(&[][..], |report| &report.damage);
+    let asked = outcome.as_ref().map_or_else(Some, |outcome| outcome.error.as_ref());
+    for error in asked.into_iter().chain(damage) {
+        assert!(error.is_corruption(), "{what}: {error}");
+    }
+    let allowed = size * MAX_LZ4_RATIO + FIXED_COST;
+    assert!(peak as u64 <= allowed, "{what}: {peak} bytes for a directory of {size}");
+    let is_intact = report.is_ok_and(|report| report.is_intact());
+    (outcome, is_intact)
+}
+
+fn cause(error: &ReadError) -> &Corruption {
+    match error {
+        ReadError::Corrupt { cause, .. } => cause,
+        error => panic!("{error}"),
+    }
+}
+
+#[test]
+fn meta_files_with_right_checksums() {
+    const MUTANTS: u64 = 8000;
+    let database = corpus::history();
+    let (dir, expected, options) = (database.dir(), database.expected(), reader_options());
+    let mut metas: Vec<_> = files(dir)
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "meta"))
+        .map(|path| (fs::read(&path).unwrap(), path))
+        .collect();
+    let (newest, newest_path) = metas.pop().unwrap();
+    let (older, older_path) = metas.pop().unwrap();
+    let older_sequence = older_path.file_stem().unwrap().to_str().unwrap().parse().unwrap();
+    let (mut refused, mut damaged) = (0, 0);
+    for seed in 0..MUTANTS {
+        let mut random = SplitMix::new(seed);
+        let is_newest = below(&mut random, 2) == 0;
+        let mut mutant = if is_newest { newest.clone() } else { older.clone() };
+        for _ in 0..=below(&mut random, 2) {
+            // Not the magic number, and not the trailer, which is repaired.
+            let room = mutant.len() - TRAILER_LEN - 8;
+            let at = 4 + below(&mut random, room);
+            match below(&mut random, 8) {
+                0 => mutant[at..at + 4].copy_from_slice(&[0xff; 4]),
+                1 => mutant[at..at + 4].fill(0),
+                2 => drop(mutant.drain(at..at + 1 + below(&mut random, 4))),
+                3 => drop(mutant.splice(at..at, random.bytes(1 + at % 8))),
+                4..6 => mutant[at] = mutant[at].wrapping_add(1),
+                _ => mutant[at] = random.bytes(1)[0],
+            }
+        }
+        let checksum = repair(&mut mutant);
+        if is_newest {
+            fs::write(&newest_path, &mutant).unwrap();
+        } else {
+            let mut newest = newest.clone();
+            relist(&mut newest, older_sequence, checksum);
+            fs::write(&newest_path, newest).unwrap();
+            fs::write(&older_path, &mutant).unwrap();
+        }
+        let what = format!("mutant {seed} of the meta files");
+        let (outcome, is_intact) = ask(dir, &expected, &options, &what);
+        refused += u64::from(outcome.is_err());
+        damaged += u64::from(!is_intact);
+        fs::write(&newest_path, &newest).unwrap();
+        fs::write(&older_path, &older).unwrap();
+    }
+    println!("{refused} of {MUTANTS} cannot be opened, {damaged} are found damaged");
+    assert!((MUTANTS / 4..MUTANTS).contains(&refused), "{refused}");
+    assert!(damaged > refused, "{damaged}");
+}
+
+#[test]
+fn a_meta_file_that_lists_another_over_and_over() {
+    // The older meta file has filters of some KB; listed 1000 times it would take MB to keep.
+    let mut database = Database::new();
+    database.commit(Changes::table(numbered(3000, |_| inline(1))));
+    database.commit(Changes::table(numbered(1, |_| inline(2))));
+    let (dir, expected, options) = (database.dir(), database.expected(), reader_options());
+    let path = dir.join("00000004.meta");
+    let mut meta = fs::read(&path).unwrap();
+    let at = filters_end(&meta) + 4;
+    assert_eq!(meta[at..at + 8], [0, 0, 0, 2, 0, 0, 0, 2]);
+    meta[at..at + 4].copy_from_slice(&1001_u32.to_be_bytes());
+    let record: Vec<u8> = meta[at + 4..at + 12].repeat(999);
+    meta.splice(at + 4..at + 4, record);
+    repair(&mut meta);
+    fs::write(&path, &meta).unwrap();
+    let error = ask(&dir, &expected, &options, "listed over and over").0.unwrap_err();
+    assert!(matches!(cause(&error), Corruption::Format(FormatError::OutOfOrder { .. })), "{error}");
+}
+
+/// Turns a directory of one commit into one as the original writes it: without protection.
+fn unprotect(dir: &Path, meta: &str, change: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = fs::read(dir.join(meta)).unwrap();
+    bytes.truncate(filters_end(&bytes));
+    change(&mut bytes);
+    fs::write(dir.join(meta), &bytes).unwrap();
+    let current = fs::read(dir.join("CURRENT")).unwrap();
+    fs::write(dir.join("CURRENT"), &current[..4]).unwrap();
+}
+
+#[test]
+fn a_table_that_is_described_over_and_over() {
+    // A table of many small blocks: 4 bytes each for its offset, kept for every time it is opened.
+    let database = Database::of_table(numbered(2000, |_| TestValue::Medium(vec![])));
+    let (dir, expected, options) = (database.dir(), database.expected(), reader_options());
+    unprotect(dir, "00000002.meta", |meta| {
+        assert_eq!(meta[8..16], [0, 0, 0, 0, 0, 0, 0, 1]);
+        meta[12..16].copy_from_slice(&3000_u32.to_be_bytes());
+        // Without the filters, so that all records are alike.
+        let mut record = meta[16..54].to_vec();
+        record[34..].fill(0);
+        meta.truncate(16);
+        meta.extend(record.repeat(3000));
+        meta.extend([0; 4]);
+    });
+    let (outcome, is_intact) = ask(dir, &expected, &options, "described over and over");
+    assert!(outcome.unwrap().is_right() && is_intact);
+    assert_eq!(Catalog::read(dir).unwrap().tables.len(), 1);
+}
+
+#[test]
+fn a_current_that_lies() {
+    let database = corpus::history();
+    let (dir, expected, options) = (database.dir(), database.expected(), reader_options());
+    let sequence = Catalog::read(dir).unwrap().commit.0;
+    for lie in [0, 1, sequence - 1, sequence + 1, u32::MAX] {
+        let bytes = Current::encode(SequenceNumber(lie), crc32fast::hash);
+        fs::write(dir.join("CURRENT"), bytes).unwrap();
+        let error = ask(dir, &expected, &options, "CURRENT").0.unwrap_err();
+        assert_eq!(*cause(&error), Corruption::Missing, "{lie}");
+        // Without a checksum it may only name a commit of the original's.
+        fs::write(dir.join("CURRENT"), &bytes[..4]).unwrap();
+        ask(dir, &expected, &options, "short CURRENT").0.ok();
+    }
+    fs::write(dir.join("CURRENT"), sequence.to_be_bytes()).unwrap();
+    let error = ask(dir, &expected, &options, "CURRENT without its checksum").0.unwrap_err();
+    assert!(matches!(cause(&error), Corruption::ProtectionMismatch { .. }), "{error}");
+}
+
+#[test]
+fn a_meta_file_that_belongs_elsewhere() {
+    let database = corpus::history();
+    let (dir, expected, options) = (database.dir(), database.expected(), reader_options());
+    let sequence = Catalog::read(dir).unwrap().commit.0;
+    // The newest under the next number, which it does not list.
+    let (this, next) = (format!("{sequence:08}.meta"), format!("{:08}.meta", sequence + 1));
+    fs::copy(dir.join(this), dir.join(next)).unwrap();
+    let current = Current::encode(SequenceNumber(sequence + 1), crc32fast::hash);
+    fs::write(dir.join("CURRENT"), current).unwrap();
+    let error = ask(dir, &expected, &options, "renamed").0.unwrap_err();
+    assert_eq!(*cause(&error), Corruption::NotListed);
+}
+
+#[test]
+fn blobs_that_lie() {
+    let mut database = Database::new();
+    database.commit(Changes {
+        tables: vec![sorted(vec![TestEntry::new("blob", TestValue::Blob(0))])],
+        blobs: vec![vec![7; 5000]],
+        ..Changes::default()
+    });
+    let (dir, expected, options) = (database.dir(), database.expected(), reader_options());
+    unprotect(dir, "00000003.meta", |_| {});
+    assert!(ask(dir, &expected, &options, "no lie").0.unwrap().is_right());
+    let path = dir.join("00000001.blob");
+    let original = fs::read(&path).unwrap();
+    let (header, stored) = BlockHeader::parse(&original).unwrap();
+    assert_eq!(header.encoding, Encoding::Lz4 { uncompressed_len: 5000 });
+    let most = u32::try_from(stored.len()).unwrap() * 255;
+    for (size, is_possible) in
+        [(4999, true), (5001, true), (1, true), (most, true), (most + 1, false), (u32::MAX, false)]
+    {
+        let encoding = Encoding::Lz4 { uncompressed_len: size };
+        let lie = BlockHeader { encoding, ..header };
+        fs::write(&path, [&lie.to_bytes()[..], stored].concat()).unwrap();
+        let what = format!("blob of {size} bytes");
+        let (outcome, is_intact) = ask(dir, &expected, &options, &what);
+        let error = outcome.unwrap().error.unwrap();
+        match cause(&error) {
+            Corruption::Decompression { .. } => assert!(is_possible, "{what}"),
+            Corruption::Format(FormatError::ImpossibleRatio { .. }) => assert!(!is_possible),
+            other => panic!("{what}: {other}"),
+        }
+        assert!(!is_intact);
+    }
+    for len in 0..8 {
+        fs::write(&path, &original[..len]).unwrap();
+        let error = ask(dir, &expected, &options, "short blob").0.unwrap().error.unwrap();
+        assert!(matches!(cause(&error), Corruption::Format(FormatError::TooShort { .. })));
+    }
+}
+
+#[test]
+fn lists_of_deleted_files_that_lie() {
+    let database = Database::of_table(numbered(3, |_| inline(1)));
+    let (dir, expected, options) = (database.dir(), database.expected(), reader_options());
+    unprotect(dir, "00000002.meta", |_| {});
+    let path = dir.join("00000001.del");
+    for len in [1, 2, 3, 5, 4001] {
+        fs::write(&path, vec![0; len]).unwrap();
+        let error = ask(dir, &expected, &options, "odd length").0.unwrap_err();
+        assert!(matches!(cause(&error), Corruption::FileSize { .. }), "{error}");
+    }
+    // Naming files that are not there, however often, changes nothing.
+    fs::write(&path, 99_u32.to_be_bytes().repeat(1000)).unwrap();
+    assert!(ask(dir, &expected, &options, "other files").0.unwrap().is_right());
+    // Naming the meta file does.
+    fs::write(&path, 2_u32.to_be_bytes()).unwrap();
+    assert!(Catalog::read(dir).unwrap().tables.is_empty());
+}
+
+#[test]
+fn counts_of_meta_files_that_lie() {
+    let database = Database::of_table(numbered(3, |_| inline(1)));
+    let (dir, expected, options) = (database.dir(), database.expected(), reader_options());
+    let path = dir.join("00000002.meta");
+    let original = fs::read(&path).unwrap();
+    assert!(MetaFile::parse(&original, crc32fast::hash).unwrap().protection().is_some());
+    let section = filters_end(&original);
+    // Where there are counts: obsolete tables, tables, blocks, end of a filter, meta files, blobs.
+    let blobs_at = original.len() - TRAILER_LEN - 4;
+    for at in [8, 12, 18, 50, 54, section + 4, blobs_at] {
+        for count in [0x7f_u32, 0xffff, 0x7fff_ffff, u32::MAX] {
+            let mut meta = original.clone();
+            meta[at..at + 4].copy_from_slice(&count.to_be_bytes());
+            repair(&mut meta);
+            fs::write(&path, &meta).unwrap();
+            let what = format!("{count} at byte {at}");
+            let error = ask(dir, &expected, &options, &what).0.unwrap_err();
+            assert!(matches!(cause(&error), Corruption::Format(_)), "{what}: {error}");
+        }
+    }
+}

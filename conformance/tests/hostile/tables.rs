@@ -1,0 +1,346 @@
+//! Tables with one lie each, made by hand.
+
+use sst_conformance::{TestEntry, TestValue};
+use sst_format::index_block::IndexBlockEncoder;
+use sst_format::key_block::{KeyBlock, KeyBlockKind};
+use sst_format::{BlockIndex, FormatError, Structure};
+use sst_reader::{Corruption, ReadError, hash_key};
+
+use super::common::table::write;
+use super::common::{corpus, inline, numbered};
+use super::parts::{Asked, Part, Parts, ask};
+
+type Keys = Vec<(u64, Vec<u8>)>;
+
+fn keys_of(entries: &[TestEntry]) -> Keys {
+    entries.iter().map(|entry| (entry.hash, entry.key.clone())).collect()
+}
+
+/// Asks a table everything; something must be found wrong with it.
+fn damaged(parts: &Parts, keys: &Keys, what: &str) -> Asked {
+    let asked = ask(&parts.to_bytes(), None, keys, what);
+    assert!(asked.is_damaged(), "{what}: nothing found");
+    asked
+}
+
+/// What is wrong with a table that cannot be opened, or of which every lookup fails.
+fn cause(asked: &Asked) -> &Corruption {
+    match asked.error.as_ref() {
+        Some(ReadError::Corrupt { cause, .. }) => cause,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A table of one key block, of which `lie` changes the payload: first key block, then index.
+fn with_key_block(entries: &[TestEntry], lie: impl FnOnce(&mut Vec<u8>)) -> Parts {
+    let mut parts = Parts::of(&write(entries).bytes);
+    let index = parts.blocks.len() - 2;
+    let key_block = &mut parts.blocks[index].payload;
+    assert!(KeyBlock::parse(key_block).is_ok());
+    lie(key_block);
+    parts
+}
+
+/// Five entries with fixed-size keys: a key block of 6 + 5 × 5 bytes, and the index.
+fn five() -> Vec<TestEntry> {
+    numbered(5, |i| inline(i as u8))
+}
+
+/// An index block over these key blocks.
+fn index(key_blocks: impl IntoIterator<Item = (u64, u16)>) -> Part {
+    let mut index = IndexBlockEncoder::new();
+    for (hash, block) in key_blocks {
+        index.push(hash, BlockIndex(block));
+    }
+    Part::raw(index.finish().unwrap())
+}
+
+/// Three key blocks of two entries each, and what they are made of: the index is to be added.
+fn three_key_blocks() -> (Parts, Vec<u64>, Keys) {
+    let entries = numbered(6, |i| inline(i as u8));
+    let blocks = entries.chunks(2).map(|entries| Parts::of(&write(entries).bytes).blocks.remove(0));
+    let firsts = entries.chunks(2).map(|entries| entries[0].hash).collect();
+    (Parts::new(blocks.collect::<Vec<_>>()), firsts, keys_of(&entries))
+}
+
+#[test]
+fn counts_that_lie() {
+    for kind in corpus::KINDS {
+        let entries = corpus::entries_for(kind);
+        for count in [0_u32, 6, 8, 1000, 0xff_ffff] {
+            let parts = with_key_block(&entries, |block| {
+                block[1..4].copy_from_slice(&count.to_be_bytes()[1..]);
+            });
+            damaged(&parts, &keys_of(&entries), &format!("{count} entries in {}", kind.name()));
+        }
+    }
+}
+
+#[test]
+fn positions_that_lie() {
+    for kind in corpus::KINDS.into_iter().filter(|kind| matches!(kind, KeyBlockKind::Variable(_))) {
+        let entries = corpus::entries_for(kind);
+        let keys = keys_of(&entries);
+        let mut errors = 0;
+        for (entry, position) in [
+            (0, 1_u32),
+            (0, 0xff_ffff),
+            (1, 0),
+            (1, 1),
+            (3, 2),
+            (3, 0xff_ffff),
+            (6, 0xff_ffff),
+            (6, 9),
+        ] {
+            let parts = with_key_block(&entries, |block| {
+                let at = 4 + 4 * entry;
+                block[at + 1..at + 4].copy_from_slice(&position.to_be_bytes()[1..]);
+            });
+            let what = format!("entry {entry} at {position} in {}", kind.name());
+            errors += u64::from(damaged(&parts, &keys, &what).error.is_some());
+        }
+        // A wrong start of the first entry may only lengthen or shorten a key; the others leave their block.
+        assert!(errors >= 6, "{errors}");
+    }
+}
+
+#[test]
+fn types_that_are_not_defined() {
+    for kind in corpus::KINDS {
+        let entries = corpus::entries_for(kind);
+        for type_byte in 4..8_u8 {
+            let parts = with_key_block(&entries, |block| match kind {
+                KeyBlockKind::Fixed(_) => block[5] = type_byte,
+                KeyBlockKind::Variable(_) => block[4] = type_byte,
+            });
+            let what = format!("type {type_byte} in {}", kind.name());
+            let asked = damaged(&parts, &keys_of(&entries), &what);
+            let unknown = Corruption::Format(FormatError::UnknownEntryType { found: type_byte });
+            assert_eq!(*cause(&asked), unknown, "{what}");
+        }
+        for kind_byte in [0, 5, 0xff] {
+            let parts = with_key_block(&entries, |block| block[0] = kind_byte);
+            damaged(&parts, &keys_of(&entries), &format!("kind {kind_byte}"));
+        }
+    }
+}
+
+#[test]
+fn empty_blocks() {
+    let entries = five();
+    for len in 0..8 {
+        let parts = with_key_block(&entries, |block| block.truncate(len));
+        damaged(&parts, &keys_of(&entries), &format!("key block of {len} bytes"));
+        let mut parts = Parts::of(&write(&entries).bytes);
+        parts.blocks[1].payload.truncate(len.min(2));
+        damaged(&parts, &keys_of(&entries), "short index block");
+    }
+    damaged(&Parts::new([Part::raw([])]), &keys_of(&entries), "one block of no bytes");
+    assert!(ask(&[], None, &keys_of(&entries), "no bytes").is_damaged());
+}
+
+#[test]
+fn references_to_where_no_value_is() {
+    let small = vec![TestEntry::new("k", TestValue::Small(vec![1; 30]))];
+    let keys = keys_of(&small);
+    // Block, length and offset of the value: block 0 is that of the values, 1 has the keys, 2 is the index.
+    for (block, len, offset, is_readable) in [
+        (0_u16, 31_u16, 0_u32, false),
+        (0, 1, 30, false),
+        (0, 0, 31, false),
+        (0, 30, u32::MAX, false),
+        (0, u16::MAX, u32::MAX, false),
+        (1, 4, 0, true),
+        (2, 3, 0, true),
+        (2, 4, 0, false),
+        (3, 0, 0, false),
+        (u16::MAX, 0, 0, false),
+    ] {
+        let parts = with_key_block(&small, |payload| {
+            let at = payload.len() - 8;
+            payload[at..at + 2].copy_from_slice(&block.to_be_bytes());
+            payload[at + 2..at + 4].copy_from_slice(&len.to_be_bytes());
+            payload[at + 4..].copy_from_slice(&offset.to_be_bytes());
+        });
+        let what = format!("{len} bytes at {offset} of block {block}");
+        assert_eq!(damaged(&parts, &keys, &what).error.is_none(), is_readable, "{what}");
+    }
+    let medium = vec![TestEntry::new("k", TestValue::Medium(vec![1; 30]))];
+    for (block, is_readable) in [(1_u16, true), (2, true), (3, false), (u16::MAX, false)] {
+        let parts = with_key_block(&medium, |payload| {
+            let at = payload.len() - 2;
+            payload[at..].copy_from_slice(&block.to_be_bytes());
+        });
+        let what = format!("medium value in block {block}");
+        assert_eq!(damaged(&parts, &keys, &what).error.is_none(), is_readable, "{what}");
+    }
+}
+
+#[test]
+fn keys_out_of_order() {
+    let entries = five();
+    let parts = with_key_block(&entries, |block| block[6..].rotate_left(5));
+    damaged(&parts, &keys_of(&entries), "keys rotated");
+    let parts = with_key_block(&entries, |block| block.copy_within(6..11, 11));
+    // Two entries of one key are no lie by themselves, but the last one's hash is in the description.
+    ask(&parts.to_bytes(), None, &keys_of(&entries), "a key twice");
+    let long = corpus::entries_for(corpus::KINDS[2]);
+    let parts = with_key_block(&long, |block| block[6..14].fill(0xff));
+    damaged(&parts, &keys_of(&long), "a stored hash above the next");
+}
+
+#[test]
+fn indexes_that_lie() {
+    let (parts, firsts, keys) = three_key_blocks();
+    let &[a, b, c] = &firsts[..] else { panic!("three key blocks") };
+    let with = |last: Part| Parts::new([&parts.blocks[..], &[last]].concat());
+    let right = with(index([(a, 0), (b, 1), (c, 2)]));
+    assert!(!ask(&right.to_bytes(), None, &keys, "no lie").is_damaged());
+    let structure = Structure::IndexBlock;
+    let no_such = |block| FormatError::NoSuchBlock { block, block_count: 4 };
+    let out_of_order = |index| FormatError::OutOfOrder { structure, index };
+    for (what, lie, expected) in [
+        ("itself", index([(a, 0), (b, 3), (c, 2)]), no_such(3)),
+        ("itself only", index([(a, 3)]), no_such(3)),
+        ("a missing block", index([(a, 0), (b, 4)]), no_such(4)),
+        ("the last index there is", index([(a, u16::MAX)]), no_such(u16::MAX)),
+        ("a block twice", index([(a, 0), (b, 0), (c, 2)]), out_of_order(1)),
+        ("blocks descending", index([(a, 2), (b, 1), (c, 0)]), out_of_order(1)),
+        ("hashes descending", index([(a, 0), (c, 1), (b, 2)]), out_of_order(2)),
+        ("a hash twice", index([(a, 0), (b, 1), (b, 2)]), out_of_order(2)),
+    ] {
+        let asked = damaged(&with(lie), &keys, what);
+        assert!(asked.report.is_none(), "{what}: could be opened");
+        assert_eq!(*cause(&asked), Corruption::Format(expected), "{what}");
+    }
+    let mut longer = index([(a, 0), (b, 1), (c, 2)]);
+    longer.payload.push(0);
+    damaged(&with(longer), &keys, "a byte too many");
+    damaged(&with(index([(a, 0), (b, 1)])), &keys, "a key block left out");
+    damaged(&with(index([(a, 0), (b, 1), (c + 1, 2)])), &keys, "a first hash too high");
+    damaged(&with(index([(a, 0), (b, 1), (c - 1, 2)])), &keys, "a first hash too low");
+    let compressed = Part::lz4(index([(a, 0), (b, 1), (c, 2)]).payload);
+    let asked = damaged(&with(compressed), &keys, "compressed");
+    assert_eq!(*cause(&asked), Corruption::CompressedIndex);
+}
+
+#[test]
+fn an_index_that_names_one_block_over_and_over() {
+    // 500,000 entries in a key block of 2 KB, named 2000 times: 10^9 entries to walk, of 22 KB.
+    let count = 500_000_u32;
+    let mut keys = vec![4];
+    keys.extend_from_slice(&count.to_be_bytes()[1..]);
+    keys.extend_from_slice(&[0, 9]);
+    keys.resize(6 + count as usize, 0);
+    let parts = Parts::new([Part::lz4(keys), index((0..2000).map(|i| (i, 0)))]);
+    let asked = damaged(&parts, &vec![(hash_key(b""), Vec::new())], "one block over and over");
+    assert!(asked.report.is_none());
+}
+
+#[test]
+fn more_wrong_entries_than_a_report_can_hold() {
+    // Each of 500,000 medium values is in a block that is not there.
+    let count = 500_000_u32;
+    let mut keys = vec![4];
+    keys.extend_from_slice(&count.to_be_bytes()[1..]);
+    keys.extend_from_slice(&[0, 3]);
+    keys.resize(6 + 2 * count as usize, 0xee);
+    let parts = Parts::new([Part::lz4(keys), index([(0, 0)])]);
+    let asked = damaged(&parts, &vec![(hash_key(b""), Vec::new())], "wrong entries");
+    let damage = asked.report.unwrap().damage;
+    assert!((1..1000).contains(&damage.len()), "{}", damage.len());
+}
+
+#[test]
+fn sizes_that_lie() {
+    let entries = vec![
+        TestEntry::new("medium", TestValue::Medium(vec![1; 3000])),
+        TestEntry::new("small", TestValue::Small(vec![2; 3000])),
+    ];
+    let entries = super::common::sorted(entries);
+    let keys = keys_of(&entries);
+    let table = write(&entries);
+    let intact = Parts::of(&table.bytes);
+    assert_eq!(intact.blocks.iter().filter(|block| block.is_compressed).count(), 2);
+    for block in 0..intact.blocks.len() {
+        let true_len = u32::try_from(intact.blocks[block].payload.len()).unwrap();
+        for size in [1, true_len - 1, true_len + 1, 5000, 1 << 20, 1 << 30, u32::MAX] {
+            let mut parts = intact.clone();
+            parts.blocks[block].false_size = Some(size);
+            let what = format!("block {block} states {size} bytes");
+            let asked = damaged(&parts, &keys, &what);
+            if size >= 1 << 20 {
+                let is_ratio = matches!(
+                    cause(&asked),
+                    Corruption::Format(FormatError::ImpossibleRatio { .. })
+                );
+                assert!(is_ratio, "{what}: {:?}", asked.error);
+            }
+        }
+    }
+    // As much as LZ4 could reach is tried, and found not to be there.
+    let mut parts = intact.clone();
+    let stored = blocks_len(&parts, 0);
+    parts.blocks[0].false_size = Some(stored * 255);
+    let asked = damaged(&parts, &keys, "as much as could be");
+    assert!(matches!(cause(&asked), Corruption::Decompression { .. }));
+    parts.blocks[0].false_size = Some(stored * 255 + 1);
+    let asked = damaged(&parts, &keys, "one byte more");
+    let ratio = |error: &Corruption| {
+        matches!(error, Corruption::Format(FormatError::ImpossibleRatio { .. }))
+    };
+    assert!(ratio(cause(&asked)));
+}
+
+/// Stored length of a block, without its header.
+fn blocks_len(parts: &Parts, block: usize) -> u32 {
+    let range = &super::common::table::blocks_of(&parts.to_bytes())[block];
+    u32::try_from(range.len() - 8).unwrap()
+}
+
+#[test]
+fn offsets_that_lie() {
+    let entries = five();
+    let keys = keys_of(&entries);
+    let intact = Parts::of(&write(&entries).bytes);
+    let blocks = super::common::table::blocks_of(&intact.to_bytes());
+    let first_end = u32::try_from(blocks[0].end).unwrap();
+    for (block, end) in [
+        (0, 0),
+        (0, 7),
+        (0, first_end - 1),
+        (0, first_end + 1),
+        (0, u32::MAX),
+        (1, 0),
+        (1, first_end),
+        (1, u32::MAX),
+        (1, u32::MAX - 7),
+    ] {
+        let mut parts = intact.clone();
+        parts.false_ends.push((block, end));
+        let asked = damaged(&parts, &keys, &format!("block {block} ends at {end}"));
+        assert!(asked.report.is_none() || asked.error.is_some());
+    }
+}
+
+#[test]
+fn descriptions_that_lie() {
+    let entries = five();
+    let keys = keys_of(&entries);
+    let table = write(&entries);
+    for block_count in [0, 1, 3, 8, u16::MAX] {
+        let mut meta = table.meta.clone();
+        meta.block_count = block_count;
+        let asked = ask(&table.bytes, Some(&meta), &keys, "block count");
+        assert!(asked.report.is_none(), "{block_count} blocks");
+    }
+    for (min_hash, max_hash) in [(0, u64::MAX), (u64::MAX, 0), (7, 7)] {
+        let mut meta = table.meta.clone();
+        (meta.min_hash, meta.max_hash) = (min_hash, max_hash);
+        assert!(ask(&table.bytes, Some(&meta), &keys, "hash range").is_damaged());
+    }
+    let mut meta = table.meta.clone();
+    meta.file_size = u64::MAX;
+    let asked = ask(&table.bytes, Some(&meta), &keys, "file size");
+    assert!(matches!(cause(&asked), Corruption::FileSize { expected: u64::MAX, .. }));
+}
