@@ -158,7 +158,7 @@ fn a_meta_file_that_lists_another_over_and_over() {
     meta.splice(at + 4..at + 4, record);
     repair(&mut meta);
     fs::write(&path, &meta).unwrap();
-    let error = ask(&dir, &expected, &options, "listed over and over").0.unwrap_err();
+    let error = ask(dir, &expected, &options, "listed over and over").0.unwrap_err();
     assert!(matches!(cause(&error), Corruption::Format(FormatError::OutOfOrder { .. })), "{error}");
 }
 

@@ -43,7 +43,7 @@ fn with_key_block(entries: &[TestEntry], lie: impl FnOnce(&mut Vec<u8>)) -> Part
 
 /// Five entries with fixed-size keys: a key block of 6 + 5 × 5 bytes, and the index.
 fn five() -> Vec<TestEntry> {
-    numbered(5, |i| inline(i as u8))
+    numbered(5, |i| inline(i.to_be_bytes()[3]))
 }
 
 /// An index block over these key blocks.
@@ -57,7 +57,7 @@ fn index(key_blocks: impl IntoIterator<Item = (u64, u16)>) -> Part {
 
 /// Three key blocks of two entries each, and what they are made of: the index is to be added.
 fn three_key_blocks() -> (Parts, Vec<u64>, Keys) {
-    let entries = numbered(6, |i| inline(i as u8));
+    let entries = numbered(6, |i| inline(i.to_be_bytes()[3]));
     let blocks = entries.chunks(2).map(|entries| Parts::of(&write(entries).bytes).blocks.remove(0));
     let firsts = entries.chunks(2).map(|entries| entries[0].hash).collect();
     (Parts::new(blocks.collect::<Vec<_>>()), firsts, keys_of(&entries))
@@ -279,7 +279,7 @@ fn sizes_that_lie() {
         }
     }
     // As much as LZ4 could reach is tried, and found not to be there.
-    let mut parts = intact.clone();
+    let mut parts = intact;
     let stored = blocks_len(&parts, 0);
     parts.blocks[0].false_size = Some(stored * 255);
     let asked = damaged(&parts, &keys, "as much as could be");

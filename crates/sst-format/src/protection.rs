@@ -157,7 +157,21 @@ impl<'a> ProtectionSection<'a> {
             let expected = found - parts.rest.len() as u64;
             return Err(FormatError::WrongLen { structure: STRUCTURE, expected, found });
         }
-        Ok(Self { live_metas, tables, blobs, checksum })
+        let section = Self { live_metas, tables, blobs, checksum };
+        section.validate_live_metas()?;
+        Ok(section)
+    }
+
+    /// Each live meta file is listed once, in ascending order.
+    fn validate_live_metas(&self) -> Result<(), FormatError> {
+        let mut previous = None;
+        for (index, meta) in (0..).zip(self.live_metas()) {
+            if previous >= Some(meta.sequence) {
+                return Err(FormatError::OutOfOrder { structure: STRUCTURE, index });
+            }
+            previous = Some(meta.sequence);
+        }
+        Ok(())
     }
 
     /// The CRC-32 in the trailer: what later commits know this meta file by.
@@ -166,7 +180,7 @@ impl<'a> ProtectionSection<'a> {
         self.checksum
     }
 
-    /// Every meta file that is live as of this commit, this one included, in the order written.
+    /// Every meta file that is live as of this commit, in ascending order, this one last.
     pub fn live_metas(&self) -> impl ExactSizeIterator<Item = LiveMeta> + 'a {
         let records = self.live_metas.as_chunks::<LIVE_META_LEN>().0.iter();
         records.map(|&[a, b, c, d, e, f, g, h]| LiveMeta {

@@ -86,9 +86,9 @@ impl Catalog {
             blobs: BTreeMap::new(),
             meta_files: metas.iter().map(|meta| meta.sequence).collect(),
         };
-        let mut obsolete = BTreeSet::new();
+        let mut hidden = BTreeSet::new();
         for meta in &metas {
-            meta.collect(&mut obsolete, &mut catalog)?;
+            meta.collect(&mut hidden, &mut catalog)?;
         }
         Ok(catalog)
     }
@@ -125,8 +125,9 @@ fn read_listed(dir: &Path, newest: SequenceNumber) -> Result<Vec<LoadedMeta>, Re
     let section = parsed.protection().ok_or_else(|| {
         ReadError::corrupt(&newest.label, Corruption::ProtectionMismatch { meta: newest.sequence })
     })?;
+    // Parsing has made sure that they ascend.
     let mut listed: Vec<LiveMeta> = section.live_metas().collect();
-    listed.sort_unstable_by_key(|meta| std::cmp::Reverse(meta.sequence));
+    listed.reverse();
     if listed.first().is_none_or(|first| first.sequence != newest.sequence) {
         return Err(ReadError::corrupt(&newest.label, Corruption::NotListed));
     }
@@ -214,10 +215,10 @@ impl LoadedMeta {
     }
 
     /// Adds the live tables and the blobs of this meta file to the catalog. Newer meta files come first, and have put
-    /// what they made obsolete into `obsolete`.
+    /// what they described or made obsolete into `hidden`.
     fn collect(
         &self,
-        obsolete: &mut BTreeSet<SequenceNumber>,
+        hidden: &mut BTreeSet<SequenceNumber>,
         catalog: &mut Catalog,
     ) -> Result<(), ReadError> {
         let meta = self.parse()?;
@@ -232,9 +233,6 @@ impl LoadedMeta {
             let bytes: Arc<dyn AsRef<[u8]> + Send + Sync> = Arc::<Vec<u8>>::clone(&self.bytes);
             let filter = FilterBytes::slice_of(bytes, filter)
                 .ok_or_else(|| ReadError::corrupt(&self.label, Corruption::Missing))?;
-            if obsolete.contains(&record.sequence) {
-                continue;
-            }
             tables.push(CatalogTable {
                 sequence: record.sequence,
                 meta_file: self.sequence,
@@ -250,12 +248,13 @@ impl LoadedMeta {
                 },
             });
         }
-        // Within a meta file the oldest table comes first.
-        catalog.tables.extend(tables.into_iter().rev());
+        // Within a meta file the oldest table comes first. A table counts once, as its newest description has it.
+        let newest_first = tables.into_iter().rev();
+        catalog.tables.extend(newest_first.filter(|table| hidden.insert(table.sequence)));
         if let Some(section) = meta.protection() {
             catalog.blobs.extend(section.blobs().map(|blob| (blob.number, blob)));
         }
-        obsolete.extend(meta.obsolete());
+        hidden.extend(meta.obsolete());
         Ok(())
     }
 }
