@@ -1,0 +1,34 @@
+//! Writes and publishes a table with a filter, then asks it for a key that is not there: one more line on either side.
+//!
+//! `cargo run -p sst-amqf --example ingest_with_filter -- fruit.db`
+
+#![expect(clippy::print_stdout, reason = "an example shows what it did")]
+
+use std::error::Error;
+use std::path::Path;
+
+use sst_amqf::QuotientFilter;
+use sst_reader::{ReaderOptions, SstSet};
+use sst_writer::{Publisher, PublisherOptions, WriterOptions, hash_key};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let dir = std::env::args().nth(1).ok_or("usage: ingest_with_filter DIR")?;
+    let mut rows = [("apple", "red"), ("banana", "yellow"), ("pear", "green")];
+    rows.sort_by_key(|(key, _)| (hash_key(key.as_bytes()), *key));
+
+    let mut publisher = Publisher::open(&dir, PublisherOptions::default())?;
+    let mut commit = publisher.begin();
+    let options = WriterOptions::default().filter(QuotientFilter::with_false_positive_rate(0.01));
+    let mut table = commit.create_table(options)?;
+    for row in &rows {
+        table.add(row)?;
+    }
+    commit.add_table(table.finish()?)?;
+    commit.replace_all();
+    commit.publish()?;
+
+    let options = ReaderOptions::default().filter(QuotientFilter::default());
+    let set = SstSet::open(Path::new(&dir), &options)?;
+    println!("plum: {:?}, pear: {:?}", set.get(b"plum")?, set.get(b"pear")?);
+    Ok(())
+}
