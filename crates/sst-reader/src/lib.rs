@@ -1,32 +1,22 @@
 #![doc = include_str!("../README.md")]
 
-mod block_cache;
-mod block_directory;
-mod blocks;
-mod cursor;
+mod block;
 mod error;
 mod hash;
-mod inspect;
-mod lookup;
-mod matches;
-mod memory;
 mod options;
-mod search;
 mod set;
-mod slice;
-mod source;
-mod static_sorted_file;
+mod table;
 mod verify;
 
-pub use block_cache::BlockCache;
-pub use cursor::{Cursor, EntryRef, Iter, IterEntry};
+pub use block::block_cache::BlockCache;
+pub use block::slice::Slice;
 pub use error::{Corruption, FileLabel, ReadError};
 pub use hash::hash_key;
-pub use inspect::{BlockInfo, BlockRole, TableInfo};
-pub use lookup::{EntryValue, Lookup};
-pub use matches::Matches;
 pub use options::{Access, ReaderOptions};
 pub use set::{Catalog, CatalogTable, SetIter, SstSet};
-pub use slice::Slice;
-pub use static_sorted_file::StaticSortedFile;
+pub use table::cursor::{Cursor, EntryRef, Iter, IterEntry};
+pub use table::inspect::{BlockInfo, BlockRole, TableInfo};
+pub use table::lookup::{EntryValue, Lookup};
+pub use table::matches::Matches;
+pub use table::static_sorted_file::StaticSortedFile;
 pub use verify::{VerifyProgress, VerifyReport, verify_directory};

@@ -8,8 +8,8 @@ use sst_format::key_block::KeyBlock;
 use sst_format::value_ref::{ValueRef, small_value_range};
 use sst_format::{BlobNumber, BlockIndex, FormatError};
 
-use crate::blocks::decompress;
-use crate::static_sorted_file::entry_hash;
+use crate::block::blocks::decompress;
+use crate::table::static_sorted_file::entry_hash;
 use crate::{BlockRole, Catalog, Corruption, ReadError, ReaderOptions, StaticSortedFile, hash_key};
 
 /// After so much damage among the entries of one key block the rest of them is passed over: a block of a few KB can hold
@@ -174,7 +174,7 @@ impl Pass<'_> {
     }
 
     fn check_key_block(&mut self, block: BlockIndex, bounds: (Option<u64>, Option<u64>)) {
-        let payload = match self.table.blocks().payload(block, crate::blocks::Fill::Bypass) {
+        let payload = match self.table.blocks().payload(block, crate::block::blocks::Fill::Bypass) {
             Ok(payload) => payload,
             Err(error) => return self.report.damage.push(error),
         };

@@ -50,49 +50,25 @@
 
 #![forbid(unsafe_code)]
 
-mod atomic_file;
-mod blob_file;
-mod block_sink;
-mod commit;
-mod directory_state;
-mod entry;
-mod entry_router;
-#[cfg(test)]
-mod faulty_file_system;
-mod file_error;
-mod file_system;
-mod filter_feed;
-mod finished;
-mod key_block_boundaries;
-mod pending_entries;
-mod publish_error;
-mod publisher;
-mod publisher_options;
-mod raw_block;
-mod short_key;
-mod sink;
-mod small_value_block;
-mod streaming_sst_writer;
-mod sync_watch;
-mod table_writer;
-mod write_error;
-mod writer_options;
+mod file;
+mod publish;
+mod table;
 
-pub use atomic_file::AtomicFile;
-pub use blob_file::{BlobFile, write_blob_file};
-pub use commit::{Commit, CommitInfo};
-pub use entry::{Entry, EntryValue, ValueTooLarge, hash_key};
-pub use file_error::{FileError, FileOperation};
-pub use finished::Finished;
-pub use publish_error::PublishError;
-pub use publisher::Publisher;
-pub use publisher_options::PublisherOptions;
-pub use short_key::ShortKey;
-pub use sink::Sink;
-pub use streaming_sst_writer::{StreamingSstWriter, write_static_sorted_file};
-pub use table_writer::{FinishedTable, TableWriter};
-pub use write_error::{RawBlockDefect, WriteError};
-pub use writer_options::{Compression, WriterOptions};
+pub use file::atomic_file::AtomicFile;
+pub use file::blob_file::{BlobFile, write_blob_file};
+pub use file::file_error::{FileError, FileOperation};
+pub use publish::commit::{Commit, CommitInfo};
+pub use publish::publish_error::PublishError;
+pub use publish::publisher::Publisher;
+pub use publish::publisher_options::PublisherOptions;
+pub use publish::table_writer::{FinishedTable, TableWriter};
+pub use table::entry::{Entry, EntryValue, ValueTooLarge, hash_key};
+pub use table::finished::Finished;
+pub use table::short_key::ShortKey;
+pub use table::sink::Sink;
+pub use table::streaming_sst_writer::{StreamingSstWriter, write_static_sorted_file};
+pub use table::write_error::{RawBlockDefect, WriteError};
+pub use table::writer_options::{Compression, WriterOptions};
 
 /// The example of the README is compiled and run with the tests.
 #[cfg(doctest)]

@@ -10,9 +10,9 @@ use sst_format::{BlobNumber, SequenceNumber};
 
 use super::Catalog;
 use super::catalog::path_of;
-use crate::block_cache::CachedBlock;
-use crate::blocks::decompress;
-use crate::source::Source;
+use crate::block::block_cache::CachedBlock;
+use crate::block::blocks::decompress;
+use crate::block::source::Source;
 use crate::{Access, Corruption, FileLabel, ReadError, Slice};
 
 impl Catalog {

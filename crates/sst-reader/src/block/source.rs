@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 
-use crate::memory::Mapping;
+use crate::block::memory::Mapping;
 use crate::options::Access;
 use crate::{FileLabel, ReadError};
 

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use sst_format::limits::MAX_KEY_LEN;
 
-use crate::block_sink::{BlockSink, Capacity, ENCODABLE};
-use crate::entry_router::EntryRouter;
+use crate::table::block_sink::{BlockSink, Capacity, ENCODABLE};
+use crate::table::entry_router::EntryRouter;
 use crate::{AtomicFile, Entry, Finished, Sink, WriteError, WriterOptions};
 
 /// Writes one table from entries in ascending (hash, key) order, without ever holding all of them.

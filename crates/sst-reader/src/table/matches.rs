@@ -2,8 +2,8 @@
 
 use sst_format::BlockIndex;
 
-use crate::blocks::Fill;
-use crate::slice::Payload;
+use crate::block::blocks::Fill;
+use crate::block::slice::Payload;
 use crate::{EntryValue, ReadError, Slice, StaticSortedFile};
 
 /// Iterator over the entries of one key, in the order in which they were written. It ends after the first error.

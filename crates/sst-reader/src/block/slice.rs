@@ -4,8 +4,8 @@ use std::fmt;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
-use crate::block_cache::CachedBlock;
-use crate::source::Source;
+use crate::block::block_cache::CachedBlock;
+use crate::block::source::Source;
 
 /// The uncompressed payload of a block, where it lies.
 #[derive(Clone)]

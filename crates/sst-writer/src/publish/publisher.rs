@@ -11,10 +11,10 @@ use sst_format::SequenceNumber;
 use sst_format::file_name::{FileKind, FileName};
 use sst_format::meta_file::TableRecord;
 
-use crate::atomic_file::directory_of;
-use crate::directory_state::{DirectoryState, MetaState, meta_path};
-use crate::file_system::{FileSystem, OsFileSystem, is_temporary};
-use crate::sync_watch::SyncWatch;
+use crate::file::atomic_file::directory_of;
+use crate::file::file_system::{FileSystem, OsFileSystem, is_temporary};
+use crate::file::sync_watch::SyncWatch;
+use crate::publish::directory_state::{DirectoryState, MetaState, meta_path};
 use crate::{Commit, FileError, FileOperation, PublishError, PublisherOptions};
 
 /// Name of the file whose lock the publisher holds.

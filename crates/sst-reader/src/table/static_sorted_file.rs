@@ -12,11 +12,11 @@ use sst_format::offset_table::{OFFSET_LEN, recover_block_count};
 use sst_format::value_ref::{ValueRef, small_value};
 use sst_format::{BlockIndex, FormatError, SstMeta};
 
-use crate::blocks::{Blocks, Fill};
-use crate::memory::prefetch_around;
-use crate::search::{HashBounds, lower_bound};
-use crate::slice::Payload;
-use crate::source::Source;
+use crate::block::blocks::{Blocks, Fill};
+use crate::block::memory::prefetch_around;
+use crate::block::slice::Payload;
+use crate::block::source::Source;
+use crate::table::search::{HashBounds, lower_bound};
 use crate::{
     Corruption, Cursor, EntryValue, FileLabel, Iter, Lookup, Matches, ReadError, ReaderOptions,
     Slice, hash_key,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use lz4_flex::block::{CompressTable, compress_into_with_table, get_maximum_output_size};
 use sst_format::block::{BLOCK_HEADER_LEN, BlockHeader, Encoding, compression_pays};
 
-use crate::file_system::{FileSystem, OsFileSystem};
+use crate::file::file_system::{FileSystem, OsFileSystem};
 use crate::{AtomicFile, Compression, WriteError};
 
 /// The longest input that the LZ4 block format allows, in bytes. Longer blobs are stored as they are.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tempfile::TempPath;
 
-use crate::file_system::{FileSystem, OsFileSystem};
+use crate::file::file_system::{FileSystem, OsFileSystem};
 
 /// Lets some operations through and fails the next one, or all from there on.
 #[derive(Debug)]
@@ -98,7 +98,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::blob_file::write_blob_file_in;
+    use crate::file::blob_file::write_blob_file_in;
     use crate::{
         AtomicFile, Compression, PublishError, Publisher, PublisherOptions, StreamingSstWriter,
         WriteError, WriterOptions,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tempfile::TempPath;
 
-use crate::file_system::{FileSystem, OsFileSystem};
+use crate::file::file_system::{FileSystem, OsFileSystem};
 use crate::{FileError, FileOperation, Sink};
 
 /// A file that appears under its name only when it is complete and durable.

@@ -2,7 +2,7 @@
 
 use sst_format::block::{BlockHeader, Encoding};
 
-use crate::write_error::RawBlockDefect;
+use crate::table::write_error::RawBlockDefect;
 
 /// Checks that a block in stored form can be read back: its checksum, and that it decompresses to the stated length.
 ///

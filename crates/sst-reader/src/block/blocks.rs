@@ -7,10 +7,10 @@ use sst_format::block::{BLOCK_HEADER_LEN, BlockHeader, Encoding};
 use sst_format::offset_table::OffsetTable;
 use sst_format::{BlockIndex, FormatError, TableProtection};
 
-use crate::block_cache::{BlockCache, CachedBlock, TableId};
-use crate::block_directory::{BlockDirectory, BlockState};
-use crate::slice::{Payload, Slice};
-use crate::source::Source;
+use crate::block::block_cache::{BlockCache, CachedBlock, TableId};
+use crate::block::block_directory::{BlockDirectory, BlockState};
+use crate::block::slice::{Payload, Slice};
+use crate::block::source::Source;
 use crate::{Corruption, FileLabel, ReadError, ReaderOptions};
 
 /// Whether a block that had to be decompressed or read goes into the cache.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sst_format::{BlobNumber, SequenceNumber, SstMeta};
 
-use crate::commit::CommitContext;
+use crate::publish::commit::CommitContext;
 use crate::{AtomicFile, Entry, Finished, PublishError, StreamingSstWriter, WriteError};
 
 /// A [`StreamingSstWriter`] for one table of a [`Commit`](crate::Commit), whose number it remembers.

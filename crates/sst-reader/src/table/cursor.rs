@@ -5,9 +5,9 @@ use sst_format::key_block::KeyEntry;
 use sst_format::value_ref::{ValueRef, small_value};
 use sst_format::{BlockIndex, FormatError};
 
-use crate::blocks::Fill;
-use crate::slice::Payload;
-use crate::static_sorted_file::entry_hash;
+use crate::block::blocks::Fill;
+use crate::block::slice::Payload;
+use crate::table::static_sorted_file::entry_hash;
 use crate::{EntryValue, ReadError, Slice, StaticSortedFile};
 
 /// A key block on which a cursor stands.

@@ -11,10 +11,10 @@ use sst_format::meta_file::MetaFileParts;
 use sst_format::protection::{BlobRecord, LiveMeta};
 use sst_format::{BlobNumber, SequenceNumber, SstMeta};
 
-use crate::blob_file::write_blob_file_in;
-use crate::directory_state::MetaState;
-use crate::file_system::FileSystem;
-use crate::publisher::{Numbers, remove};
+use crate::file::blob_file::write_blob_file_in;
+use crate::file::file_system::FileSystem;
+use crate::publish::directory_state::MetaState;
+use crate::publish::publisher::{Numbers, remove};
 use crate::{
     AtomicFile, FileError, FinishedTable, PublishError, Publisher, StreamingSstWriter, TableWriter,
     WriterOptions,

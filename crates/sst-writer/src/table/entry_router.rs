@@ -12,12 +12,12 @@ use sst_format::limits::{
 use sst_format::value_ref::EntryType;
 use sst_format::{BlobNumber, BlockIndex, SstMeta, TableFlags, TableProtection};
 
-use crate::block_sink::{BlockSink, PreparedBlock};
-use crate::filter_feed::FilterFeed;
-use crate::key_block_boundaries::{KeyBlockBoundaries, Placement};
-use crate::pending_entries::{PendingEntries, PendingValue};
-use crate::raw_block::check_raw_block;
-use crate::small_value_block::SmallValueBlock;
+use crate::table::block_sink::{BlockSink, PreparedBlock};
+use crate::table::filter_feed::FilterFeed;
+use crate::table::key_block_boundaries::{KeyBlockBoundaries, Placement};
+use crate::table::pending_entries::{PendingEntries, PendingValue};
+use crate::table::raw_block::check_raw_block;
+use crate::table::small_value_block::SmallValueBlock;
 use crate::{EntryValue, Finished, ShortKey, Sink, WriteError, WriterOptions, hash_key};
 
 /// Takes entries whose keys are written out: checks their order, hashes, lengths and the room for them, then routes

@@ -7,7 +7,7 @@ use sst_format::key_block::KeyBlockKind;
 use sst_format::value_ref::{EntryType, ValueRef};
 use sst_format::{BlockIndex, FormatError};
 
-use crate::blocks::Fill;
+use crate::block::blocks::Fill;
 use crate::{ReadError, Slice, StaticSortedFile};
 
 /// What a block is used for. No block says so itself: it follows from who refers to it.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tempfile::TempPath;
 
-use crate::file_system::FileSystem;
+use crate::file::file_system::FileSystem;
 
 /// A file system that remembers whether making something durable ever failed.
 ///

@@ -1,0 +1,8 @@
+//! From the bytes of a file to checked, uncompressed blocks.
+
+pub(crate) mod block_cache;
+pub(crate) mod block_directory;
+pub(crate) mod blocks;
+pub(crate) mod memory;
+pub(crate) mod slice;
+pub(crate) mod source;

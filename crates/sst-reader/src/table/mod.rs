@@ -1,0 +1,8 @@
+//! One table: lookups and cursors.
+
+pub(crate) mod cursor;
+pub(crate) mod inspect;
+pub(crate) mod lookup;
+pub(crate) mod matches;
+pub(crate) mod search;
+pub(crate) mod static_sorted_file;
