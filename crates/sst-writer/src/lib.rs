@@ -37,6 +37,7 @@
 //! | build a filter, take several values per key, leave blocks uncompressed | [`WriterOptions`] |
 //! | store values over 64 MiB | [`Commit::create_blob`], [`write_blob_file`] |
 //! | replace the content of a directory in one step | [`Publisher`], [`Commit`] |
+//! | see what becomes of it when the disk fails | [`FileSystem`] |
 //!
 //! # What this crate promises
 //!
@@ -55,8 +56,9 @@ mod publish;
 mod table;
 
 pub use file::atomic_file::AtomicFile;
-pub use file::blob_file::{BlobFile, write_blob_file};
+pub use file::blob_file::{BlobFile, write_blob_file, write_blob_file_in};
 pub use file::file_error::{FileError, FileOperation};
+pub use file::file_system::{FileSystem, Lock, NewFile, OsFileSystem};
 pub use publish::commit::{Commit, CommitInfo};
 pub use publish::publish_error::PublishError;
 pub use publish::publisher::Publisher;

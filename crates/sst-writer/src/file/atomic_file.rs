@@ -1,14 +1,11 @@
 //! Files that are there whole or not at all.
 
-use std::fs::{self, File};
-use std::io;
+use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tempfile::TempPath;
-
-use crate::file::file_system::{FileSystem, OsFileSystem};
-use crate::{FileError, FileOperation, Sink};
+use crate::{FileError, FileOperation, FileSystem, NewFile, OsFileSystem, Sink};
 
 /// A file that appears under its name only when it is complete and durable.
 ///
@@ -31,9 +28,7 @@ use crate::{FileError, FileOperation, Sink};
 /// ```
 #[derive(Debug)]
 pub struct AtomicFile {
-    // Closed before the temporary file is removed, which some systems ask for.
-    file: File,
-    temporary: TempPath,
+    file: Box<dyn NewFile>,
     path: PathBuf,
     file_system: Arc<dyn FileSystem>,
 }
@@ -46,13 +41,19 @@ impl AtomicFile {
     /// [`FileError`] if the directory is not there or cannot be written to, or if there is such a file already:
     /// operation [`FileOperation::Rename`] with kind [`io::ErrorKind::AlreadyExists`].
     pub fn create(path: impl AsRef<Path>) -> Result<Self, FileError> {
-        Self::create_in(Arc::new(OsFileSystem), path.as_ref())
+        Self::create_in(Arc::new(OsFileSystem), path)
     }
 
-    pub(crate) fn create_in(
+    /// [`AtomicFile::create`] in a file system of one's own.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn create_in(
         file_system: Arc<dyn FileSystem>,
-        path: &Path,
+        path: impl AsRef<Path>,
     ) -> Result<Self, FileError> {
+        let path = path.as_ref();
         if fs::symlink_metadata(path).is_ok() {
             // Told early; `persist` makes sure of it.
             let exists = io::ErrorKind::AlreadyExists.into();
@@ -66,10 +67,10 @@ impl AtomicFile {
         file_system: Arc<dyn FileSystem>,
         path: &Path,
     ) -> Result<Self, FileError> {
-        let (file, temporary) = file_system
+        let file = file_system
             .create_temporary(directory_of(path))
             .map_err(FileError::at(path, FileOperation::Create))?;
-        Ok(Self { file, temporary, path: path.to_owned(), file_system })
+        Ok(Self { file, path: path.to_owned(), file_system })
     }
 
     /// The name the file will have.
@@ -84,8 +85,8 @@ impl AtomicFile {
     ///
     /// [`FileError`]. The file must then be dropped.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), FileError> {
-        self.file_system
-            .write_all(&mut self.file, bytes)
+        // Short writes and interruptions are not failures: `write_all` goes on.
+        Write::write_all(&mut self.file, bytes)
             .map_err(FileError::at(&self.path, FileOperation::Write))
     }
 
@@ -97,29 +98,27 @@ impl AtomicFile {
     /// of [`AtomicFile::create`].
     pub fn persist(self) -> Result<(), FileError> {
         let (path, file_system) = (self.path.clone(), Arc::clone(&self.file_system));
-        self.persist_with(|file_system, temporary, path| file_system.persist_new(temporary, path))
-            .inspect_err(|error| {
-                if error.operation == FileOperation::SyncDirectory {
-                    // The name is there and may not last: better none than one that may vanish.
-                    _ = file_system.remove(&path);
-                }
-            })
+        self.persist_with(|file, path| file.persist_new(path)).inspect_err(|error| {
+            if error.operation == FileOperation::SyncDirectory {
+                // The name is there and may not last: better none than one that may vanish.
+                _ = file_system.remove(&path);
+            }
+        })
     }
 
     /// Like [`AtomicFile::persist`], but in place of a file of that name.
     pub(crate) fn replace(self) -> Result<(), FileError> {
-        self.persist_with(|file_system, temporary, path| file_system.replace(temporary, path))
+        self.persist_with(|file, path| file.replace(path))
     }
 
     fn persist_with(
         self,
-        rename: impl FnOnce(&dyn FileSystem, TempPath, &Path) -> io::Result<()>,
+        rename: impl FnOnce(Box<dyn NewFile>, &Path) -> io::Result<()>,
     ) -> Result<(), FileError> {
-        let Self { file, temporary, path, file_system } = self;
+        let Self { mut file, path, file_system } = self;
         let error = |operation| FileError::at(&path, operation);
-        file_system.sync(&file).map_err(error(FileOperation::Sync))?;
-        drop(file);
-        rename(&*file_system, temporary, &path).map_err(error(FileOperation::Rename))?;
+        file.sync().map_err(error(FileOperation::Sync))?;
+        rename(file, &path).map_err(error(FileOperation::Rename))?;
         file_system.sync_directory(directory_of(&path)).map_err(error(FileOperation::SyncDirectory))
     }
 }

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use lz4_flex::block::{CompressTable, compress_into_with_table, get_maximum_output_size};
 use sst_format::block::{BLOCK_HEADER_LEN, BlockHeader, Encoding, compression_pays};
 
-use crate::file::file_system::{FileSystem, OsFileSystem};
-use crate::{AtomicFile, Compression, WriteError};
+use crate::{AtomicFile, Compression, FileSystem, OsFileSystem, WriteError};
 
 /// The longest input that the LZ4 block format allows, in bytes. Longer blobs are stored as they are.
 const MAX_LZ4_INPUT_LEN: usize = 0x7e00_0000;
@@ -46,12 +45,17 @@ pub fn write_blob_file(
     value: &[u8],
     compression: Compression,
 ) -> Result<BlobFile, WriteError> {
-    write_blob_file_in(Arc::new(OsFileSystem), path.as_ref(), value, compression)
+    write_blob_file_in(Arc::new(OsFileSystem), path, value, compression)
 }
 
-pub(crate) fn write_blob_file_in(
+/// [`write_blob_file`] in a file system of one's own.
+///
+/// # Errors
+///
+/// As there.
+pub fn write_blob_file_in(
     file_system: Arc<dyn FileSystem>,
-    path: &Path,
+    path: impl AsRef<Path>,
     value: &[u8],
     compression: Compression,
 ) -> Result<BlobFile, WriteError> {

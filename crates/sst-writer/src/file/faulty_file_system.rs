@@ -1,19 +1,17 @@
 //! A file system in which chosen operations fail, for tests.
 
 use std::ffi::OsString;
-use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tempfile::TempPath;
-
-use crate::file::file_system::{FileSystem, OsFileSystem};
+use crate::{FileSystem, Lock, NewFile, OsFileSystem};
 
 /// Lets some operations through and fails the next one, or all from there on.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct FaultyFileSystem {
-    operations: AtomicU64,
+    operations: Arc<AtomicU64>,
     /// Number of the operation that fails.
     failing: u64,
     /// Whether all operations after it fail too.
@@ -22,7 +20,7 @@ pub(crate) struct FaultyFileSystem {
 
 impl FaultyFileSystem {
     pub(crate) fn new(failing: u64, for_good: bool) -> Self {
-        Self { operations: AtomicU64::new(0), failing, for_good }
+        Self { operations: Arc::default(), failing, for_good }
     }
 
     /// Whether the operation to fail was reached.
@@ -40,32 +38,10 @@ impl FaultyFileSystem {
 }
 
 impl FileSystem for FaultyFileSystem {
-    fn create_temporary(&self, directory: &Path) -> io::Result<(File, TempPath)> {
+    fn create_temporary(&self, directory: &Path) -> io::Result<Box<dyn NewFile>> {
         self.check()?;
-        OsFileSystem.create_temporary(directory)
-    }
-
-    fn write_all(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
-        self.check().inspect_err(|_| {
-            // A disk that is full takes some of it.
-            _ = OsFileSystem.write_all(file, &bytes[..bytes.len() / 2]);
-        })?;
-        OsFileSystem.write_all(file, bytes)
-    }
-
-    fn sync(&self, file: &File) -> io::Result<()> {
-        self.check()?;
-        OsFileSystem.sync(file)
-    }
-
-    fn persist_new(&self, temporary: TempPath, path: &Path) -> io::Result<()> {
-        self.check()?;
-        OsFileSystem.persist_new(temporary, path)
-    }
-
-    fn replace(&self, temporary: TempPath, path: &Path) -> io::Result<()> {
-        self.check()?;
-        OsFileSystem.replace(temporary, path)
+        let inner = OsFileSystem.create_temporary(directory)?;
+        Ok(Box::new(FaultyFile { inner, faults: self.clone() }))
     }
 
     fn sync_directory(&self, directory: &Path) -> io::Result<()> {
@@ -92,25 +68,65 @@ impl FileSystem for FaultyFileSystem {
         self.check()?;
         OsFileSystem.remove(path)
     }
+
+    fn lock(&self, path: &Path) -> io::Result<Lock> {
+        self.check()?;
+        OsFileSystem.lock(path)
+    }
+}
+
+/// A file in which chosen operations fail.
+#[derive(Debug)]
+struct FaultyFile {
+    inner: Box<dyn NewFile>,
+    faults: FaultyFileSystem,
+}
+
+impl Write for FaultyFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.faults.check().inspect_err(|_| {
+            // A disk that is full takes some of it.
+            _ = self.inner.write(&bytes[..bytes.len() / 2]);
+        })?;
+        self.inner.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+impl NewFile for FaultyFile {
+    fn sync(&mut self) -> io::Result<()> {
+        self.faults.check()?;
+        self.inner.sync()
+    }
+
+    fn persist_new(self: Box<Self>, path: &Path) -> io::Result<()> {
+        self.faults.check()?;
+        self.inner.persist_new(path)
+    }
+
+    fn replace(self: Box<Self>, path: &Path) -> io::Result<()> {
+        self.faults.check()?;
+        self.inner.replace(path)
+    }
 }
 
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::file::blob_file::write_blob_file_in;
     use crate::{
         AtomicFile, Compression, PublishError, Publisher, PublisherOptions, StreamingSstWriter,
-        WriteError, WriterOptions,
+        WriteError, WriterOptions, write_blob_file_in,
     };
 
     /// Runs `attempt` with every operation failing in turn, until none is left to fail.
-    fn for_every_failure(mut attempt: impl FnMut(Arc<FaultyFileSystem>)) {
+    fn for_every_failure(mut attempt: impl FnMut(FaultyFileSystem)) {
         for for_good in [false, true] {
             for failing in 0.. {
                 assert!(failing < 500);
-                let file_system = Arc::new(FaultyFileSystem::new(failing, for_good));
-                attempt(Arc::clone(&file_system));
+                let file_system = FaultyFileSystem::new(failing, for_good);
+                attempt(file_system.clone());
                 if !file_system.has_failed() {
                     assert!(failing > 0);
                     break;
@@ -130,8 +146,8 @@ mod tests {
         names
     }
 
-    fn write_table(file_system: Arc<FaultyFileSystem>, path: &Path) -> Result<(), WriteError> {
-        let file = AtomicFile::create_in(file_system, path)?;
+    fn write_table(file_system: FaultyFileSystem, path: &Path) -> Result<(), WriteError> {
+        let file = AtomicFile::create_in(Arc::new(file_system), path)?;
         let options = WriterOptions::default().compression(Compression::None);
         let mut writer = StreamingSstWriter::in_file(file, options);
         for hash in 0..100_u8 {
@@ -172,7 +188,7 @@ mod tests {
         let mut complete = Vec::new();
         for_every_failure(|file_system| {
             // A removal that fails too is all that can leave the file there, and then it is complete.
-            let result = write_table(Arc::clone(&file_system), &path);
+            let result = write_table(file_system.clone(), &path);
             assert_eq!(result.is_err(), file_system.has_failed());
             if let Err(error) = &result {
                 assert!(
@@ -191,7 +207,7 @@ mod tests {
         for_every_failure(|file_system| {
             let value = vec![1; 100_000];
             let result =
-                write_blob_file_in(Arc::clone(&file_system) as _, &path, &value, Compression::None);
+                write_blob_file_in(Arc::new(file_system.clone()), &path, &value, Compression::None);
             assert_eq!(result.is_err(), file_system.has_failed());
             if path.exists() {
                 assert_eq!(std::fs::metadata(&path).unwrap().len(), 100_008);
@@ -230,7 +246,7 @@ mod tests {
                     commit(&mut publisher, 1).unwrap();
                 }
                 let result =
-                    Publisher::open_in(Arc::clone(&file_system) as _, &directory, options())
+                    Publisher::open(&directory, options().file_system(file_system.clone()))
                         .and_then(|mut publisher| {
                             let result = commit(&mut publisher, 2);
                             if result.is_err() {
@@ -269,8 +285,10 @@ mod tests {
         let mut poisoned = 0;
         for_every_failure(|file_system| {
             let directory = tempfile::tempdir().unwrap();
-            let opened =
-                Publisher::open_in(file_system, directory.path(), PublisherOptions::default());
+            let opened = Publisher::open(
+                directory.path(),
+                PublisherOptions::default().file_system(file_system),
+            );
             let Ok(mut publisher) = opened else { return };
             let Err(error) = commit(&mut publisher, 1) else { return };
             let file_error = match error {

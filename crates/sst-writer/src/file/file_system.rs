@@ -1,6 +1,6 @@
 //! The few operations on files that everything durable here is made of.
 //!
-//! They go through one trait, so that tests can make any of them fail.
+//! They go through one trait, so that tests can make any of them fail, record them, or end the process in the middle.
 
 use std::ffi::OsString;
 use std::fmt::Debug;
@@ -20,36 +20,140 @@ pub(crate) fn is_temporary(name: &str) -> bool {
     name.starts_with(TEMPORARY_PREFIX) && name.ends_with(TEMPORARY_SUFFIX)
 }
 
-/// Operations on files. [`OsFileSystem`] is the real one.
-pub(crate) trait FileSystem: Debug + Send + Sync {
-    /// Creates a file in `directory` that is removed unless it gets a name.
-    fn create_temporary(&self, directory: &Path) -> io::Result<(File, TempPath)>;
-    /// Appends bytes.
-    fn write_all(&self, file: &mut File, bytes: &[u8]) -> io::Result<()>;
-    /// Makes the content durable.
-    fn sync(&self, file: &File) -> io::Result<()>;
-    /// Gives a temporary file its name; fails if the name is taken.
-    fn persist_new(&self, temporary: TempPath, path: &Path) -> io::Result<()>;
-    /// Gives a temporary file its name, atomically in place of the file that had it.
-    fn replace(&self, temporary: TempPath, path: &Path) -> io::Result<()>;
+/// Every operation that this crate does to files: [`OsFileSystem`] does them for real.
+///
+/// Put another one underneath, with [`PublisherOptions::file_system`](crate::PublisherOptions::file_system) or
+/// [`AtomicFile::create_in`](crate::AtomicFile::create_in), to see how a service of yours bears a full disk, a failing
+/// sync or a crash between two operations. An implementation passes on to [`OsFileSystem`] what it does not fail.
+///
+/// # Examples
+///
+/// A disk that is full:
+///
+/// ```
+/// use std::ffi::OsString;
+/// use std::io;
+/// use std::path::Path;
+///
+/// use sst_writer::{AtomicFile, FileSystem, Lock, NewFile, OsFileSystem};
+///
+/// #[derive(Debug)]
+/// struct FullDisk;
+///
+/// impl FileSystem for FullDisk {
+///     fn create_temporary(&self, _: &Path) -> io::Result<Box<dyn NewFile>> {
+///         Err(io::ErrorKind::StorageFull.into())
+///     }
+///     fn sync_directory(&self, directory: &Path) -> io::Result<()> {
+///         OsFileSystem.sync_directory(directory)
+///     }
+///     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+///         OsFileSystem.read(path)
+///     }
+///     fn create_directory(&self, directory: &Path) -> io::Result<()> {
+///         OsFileSystem.create_directory(directory)
+///     }
+///     fn list(&self, directory: &Path) -> io::Result<Vec<OsString>> {
+///         OsFileSystem.list(directory)
+///     }
+///     fn remove(&self, path: &Path) -> io::Result<()> {
+///         OsFileSystem.remove(path)
+///     }
+///     fn lock(&self, path: &Path) -> io::Result<Lock> {
+///         OsFileSystem.lock(path)
+///     }
+/// }
+///
+/// let directory = tempfile::tempdir()?;
+/// let error = AtomicFile::create_in(std::sync::Arc::new(FullDisk), directory.path().join("file")).unwrap_err();
+/// assert_eq!(error.source.kind(), io::ErrorKind::StorageFull);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub trait FileSystem: Debug + Send + Sync {
+    /// Creates an empty file in `directory` under a name that no reader looks at. Dropped before it gets its name, it is
+    /// removed.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the system reports.
+    fn create_temporary(&self, directory: &Path) -> io::Result<Box<dyn NewFile>>;
+
     /// Makes the names in a directory durable.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the system reports. What is durable is unknown then, and stays so whatever a later call answers.
     fn sync_directory(&self, directory: &Path) -> io::Result<()>;
+
     /// Reads a whole file.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::NotFound`] if there is none, or whatever else the system reports.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
-    /// Creates a directory, and those above it that are missing.
+
+    /// Creates a directory, and those above it that are missing. That it is there already is fine.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the system reports.
     fn create_directory(&self, directory: &Path) -> io::Result<()>;
-    /// Names of the files of a directory.
+
+    /// Names of the files of a directory, in any order.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the system reports.
     fn list(&self, directory: &Path) -> io::Result<Vec<OsString>>;
+
     /// Removes a file.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::NotFound`] if there is none, or whatever else the system reports.
     fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Locks the file at `path`, which is created if it is missing, against everyone else until the answer is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::WouldBlock`] if somebody else has it locked, or whatever else the system reports.
+    fn lock(&self, path: &Path) -> io::Result<Lock>;
+}
+
+/// Holds a lock for as long as it lives.
+pub type Lock = Box<dyn Debug + Send + Sync>;
+
+/// A file that has no name yet that anybody looks at. Bytes are appended to it through [`io::Write`], with no buffer.
+pub trait NewFile: Write + Debug + Send + Sync {
+    /// Makes the content durable.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the system reports. What is durable is unknown then, and stays so whatever a later call answers.
+    fn sync(&mut self) -> io::Result<()>;
+
+    /// Gives the file its name.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::AlreadyExists`] if the name is taken, or whatever else the system reports. The file is removed.
+    fn persist_new(self: Box<Self>, path: &Path) -> io::Result<()>;
+
+    /// Gives the file its name, atomically in place of the file that had it, if there was one.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the system reports. Which of the two files has the name is unknown then.
+    fn replace(self: Box<Self>, path: &Path) -> io::Result<()>;
 }
 
 /// The file system of the operating system.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct OsFileSystem;
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OsFileSystem;
 
 impl FileSystem for OsFileSystem {
-    fn create_temporary(&self, directory: &Path) -> io::Result<(File, TempPath)> {
+    fn create_temporary(&self, directory: &Path) -> io::Result<Box<dyn NewFile>> {
         let mut builder = tempfile::Builder::new();
         builder.prefix(TEMPORARY_PREFIX).suffix(TEMPORARY_SUFFIX);
         #[cfg(unix)]
@@ -59,23 +163,8 @@ impl FileSystem for OsFileSystem {
             builder.permissions(fs::Permissions::from_mode(0o666));
         }
         let temporary = builder.tempfile_in(directory).map_err(without_temporary_path)?;
-        Ok(temporary.into_parts())
-    }
-
-    fn write_all(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
-        file.write_all(bytes)
-    }
-
-    fn sync(&self, file: &File) -> io::Result<()> {
-        file.sync_all()
-    }
-
-    fn persist_new(&self, temporary: TempPath, path: &Path) -> io::Result<()> {
-        temporary.persist_noclobber(path).map_err(|error| error.error)
-    }
-
-    fn replace(&self, temporary: TempPath, path: &Path) -> io::Result<()> {
-        temporary.persist(path).map_err(|error| error.error)
+        let (file, path) = temporary.into_parts();
+        Ok(Box::new(OsFile { file, path }))
     }
 
     fn sync_directory(&self, directory: &Path) -> io::Result<()> {
@@ -100,6 +189,48 @@ impl FileSystem for OsFileSystem {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(path)
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Lock> {
+        let file = File::options().create(true).truncate(false).write(true).open(path)?;
+        file.try_lock()?;
+        Ok(Box::new(file))
+    }
+}
+
+/// A file of the operating system under a temporary name.
+#[derive(Debug)]
+struct OsFile {
+    // Closed before the temporary file is removed, which some systems ask for.
+    file: File,
+    path: TempPath,
+}
+
+impl Write for OsFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl NewFile for OsFile {
+    fn sync(&mut self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+
+    fn persist_new(self: Box<Self>, path: &Path) -> io::Result<()> {
+        let Self { file, path: temporary } = *self;
+        drop(file);
+        temporary.persist_noclobber(path).map_err(|error| error.error)
+    }
+
+    fn replace(self: Box<Self>, path: &Path) -> io::Result<()> {
+        let Self { file, path: temporary } = *self;
+        drop(file);
+        temporary.persist(path).map_err(|error| error.error)
     }
 }
 

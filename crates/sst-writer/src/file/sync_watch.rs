@@ -1,15 +1,12 @@
 //! Remembers that a sync has failed.
 
 use std::ffi::OsString;
-use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tempfile::TempPath;
-
-use crate::file::file_system::FileSystem;
+use crate::{FileSystem, Lock, NewFile};
 
 /// A file system that remembers whether making something durable ever failed.
 ///
@@ -18,48 +15,38 @@ use crate::file::file_system::FileSystem;
 #[derive(Debug)]
 pub(crate) struct SyncWatch {
     inner: Arc<dyn FileSystem>,
-    has_failed: AtomicBool,
+    failure: Failure,
+}
+
+/// Whether a sync has failed.
+#[derive(Clone, Debug, Default)]
+struct Failure(Arc<AtomicBool>);
+
+impl Failure {
+    fn watch(&self, result: io::Result<()>) -> io::Result<()> {
+        result.inspect_err(|_| self.0.store(true, Ordering::Release))
+    }
 }
 
 impl SyncWatch {
     pub(crate) fn new(inner: Arc<dyn FileSystem>) -> Self {
-        Self { inner, has_failed: AtomicBool::new(false) }
+        Self { inner, failure: Failure::default() }
     }
 
     /// Whether a sync has failed.
     pub(crate) fn has_failed(&self) -> bool {
-        self.has_failed.load(Ordering::Acquire)
-    }
-
-    fn watch(&self, result: io::Result<()>) -> io::Result<()> {
-        result.inspect_err(|_| self.has_failed.store(true, Ordering::Release))
+        self.failure.0.load(Ordering::Acquire)
     }
 }
 
 impl FileSystem for SyncWatch {
-    fn create_temporary(&self, directory: &Path) -> io::Result<(File, TempPath)> {
-        self.inner.create_temporary(directory)
-    }
-
-    fn write_all(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
-        self.inner.write_all(file, bytes)
-    }
-
-    fn sync(&self, file: &File) -> io::Result<()> {
-        self.watch(self.inner.sync(file))
-    }
-
-    fn persist_new(&self, temporary: TempPath, path: &Path) -> io::Result<()> {
-        self.inner.persist_new(temporary, path)
-    }
-
-    fn replace(&self, temporary: TempPath, path: &Path) -> io::Result<()> {
-        // Nobody can say which of the two files is there now.
-        self.watch(self.inner.replace(temporary, path))
+    fn create_temporary(&self, directory: &Path) -> io::Result<Box<dyn NewFile>> {
+        let inner = self.inner.create_temporary(directory)?;
+        Ok(Box::new(WatchedFile { inner, failure: self.failure.clone() }))
     }
 
     fn sync_directory(&self, directory: &Path) -> io::Result<()> {
-        self.watch(self.inner.sync_directory(directory))
+        self.failure.watch(self.inner.sync_directory(directory))
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
@@ -76,5 +63,43 @@ impl FileSystem for SyncWatch {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.inner.remove(path)
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Lock> {
+        self.inner.lock(path)
+    }
+}
+
+/// A file whose syncs are watched.
+#[derive(Debug)]
+struct WatchedFile {
+    inner: Box<dyn NewFile>,
+    failure: Failure,
+}
+
+impl Write for WatchedFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.inner.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+impl NewFile for WatchedFile {
+    fn sync(&mut self) -> io::Result<()> {
+        let result = self.inner.sync();
+        self.failure.watch(result)
+    }
+
+    fn persist_new(self: Box<Self>, path: &Path) -> io::Result<()> {
+        self.inner.persist_new(path)
+    }
+
+    fn replace(self: Box<Self>, path: &Path) -> io::Result<()> {
+        // Nobody can say which of the two files is there now.
+        let Self { inner, failure } = *self;
+        failure.watch(inner.replace(path))
     }
 }

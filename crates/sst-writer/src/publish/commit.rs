@@ -12,12 +12,11 @@ use sst_format::protection::{BlobRecord, LiveMeta};
 use sst_format::{BlobNumber, SequenceNumber, SstMeta};
 
 use crate::file::blob_file::write_blob_file_in;
-use crate::file::file_system::FileSystem;
 use crate::publish::directory_state::MetaState;
 use crate::publish::publisher::{Numbers, remove};
 use crate::{
-    AtomicFile, FileError, FinishedTable, PublishError, Publisher, StreamingSstWriter, TableWriter,
-    WriterOptions,
+    AtomicFile, FileError, FileSystem, FinishedTable, PublishError, Publisher, StreamingSstWriter,
+    TableWriter, WriterOptions,
 };
 
 /// A commit in the making. See [`Publisher::begin`].

@@ -10,8 +10,7 @@ use sst_format::meta_file::{MetaFile, TableRecord};
 use sst_format::protection::{BlobRecord, LiveMeta};
 use sst_format::{BlobNumber, SequenceNumber};
 
-use crate::file::file_system::FileSystem;
-use crate::{FileError, FileOperation, PublishError};
+use crate::{FileError, FileOperation, FileSystem, PublishError};
 
 /// A meta file of the newest commit: one of its tables at least is live, or it is the newest.
 #[derive(Clone, Debug)]

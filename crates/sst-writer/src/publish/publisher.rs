@@ -1,7 +1,6 @@
 //! The one writer of a directory.
 
 use std::collections::BTreeSet;
-use std::fs::{File, TryLockError};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,10 +11,10 @@ use sst_format::file_name::{FileKind, FileName};
 use sst_format::meta_file::TableRecord;
 
 use crate::file::atomic_file::directory_of;
-use crate::file::file_system::{FileSystem, OsFileSystem, is_temporary};
+use crate::file::file_system::is_temporary;
 use crate::file::sync_watch::SyncWatch;
 use crate::publish::directory_state::{DirectoryState, MetaState, meta_path};
-use crate::{Commit, FileError, FileOperation, PublishError, PublisherOptions};
+use crate::{Commit, FileError, FileOperation, FileSystem, Lock, PublishError, PublisherOptions};
 
 /// Name of the file whose lock the publisher holds.
 const LOCK_FILE_NAME: &str = "LOCK";
@@ -51,7 +50,7 @@ pub struct Publisher {
     state: DirectoryState,
     numbers: Arc<Numbers>,
     /// Held as long as the publisher lives.
-    _lock: File,
+    _lock: Lock,
 }
 
 /// Hands out sequence numbers, shared by all kinds of files.
@@ -85,19 +84,12 @@ impl Publisher {
         directory: impl AsRef<Path>,
         options: PublisherOptions,
     ) -> Result<Self, PublishError> {
-        Self::open_in(Arc::new(OsFileSystem), directory.as_ref(), options)
-    }
-
-    pub(crate) fn open_in(
-        file_system: Arc<dyn FileSystem>,
-        directory: &Path,
-        options: PublisherOptions,
-    ) -> Result<Self, PublishError> {
-        let file_system = Arc::new(SyncWatch::new(file_system));
+        let directory = directory.as_ref();
+        let file_system = Arc::new(SyncWatch::new(Arc::clone(&options.file_system)));
         if options.create_directory && !directory.is_dir() {
             create_directory(&*file_system, directory)?;
         }
-        let lock = lock(directory)?;
+        let lock = lock(&*file_system, directory)?;
         let state = DirectoryState::load(&*file_system, directory)?;
         let files = list(&*file_system, directory)?;
         if state.current.is_none() {
@@ -226,19 +218,13 @@ fn create_directory(file_system: &dyn FileSystem, directory: &Path) -> Result<()
     Ok(())
 }
 
-/// Takes the lock of a directory, which is held until the file is closed.
-fn lock(directory: &Path) -> Result<File, PublishError> {
+/// Takes the lock of a directory.
+fn lock(file_system: &dyn FileSystem, directory: &Path) -> Result<Lock, PublishError> {
     let path = directory.join(LOCK_FILE_NAME);
-    let error = |error| FileError::at(&path, FileOperation::Lock)(error);
-    let file =
-        File::options().create(true).truncate(false).write(true).open(&path).map_err(error)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            Err(PublishError::Locked { directory: directory.to_owned() })
-        }
-        Err(TryLockError::Error(source)) => Err(error(source).into()),
-    }
+    file_system.lock(&path).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => PublishError::Locked { directory: directory.to_owned() },
+        _ => FileError::at(&path, FileOperation::Lock)(error).into(),
+    })
 }
 
 /// Names of the files of a directory, sorted; others than ours may be left out.

@@ -1,6 +1,8 @@
 //! How a directory is written to.
 
-use crate::Compression;
+use std::sync::Arc;
+
+use crate::{Compression, FileSystem, OsFileSystem};
 
 /// How a [`Publisher`](crate::Publisher) treats its directory. Start from the default and change what you need.
 #[derive(Clone, Debug)]
@@ -15,6 +17,8 @@ pub struct PublisherOptions {
     pub keep_obsolete_files: bool,
     /// How blobs are stored. Default: [`Compression::Lz4`].
     pub blob_compression: Compression,
+    /// What does the operations on files. Default: [`OsFileSystem`].
+    pub file_system: Arc<dyn FileSystem>,
 }
 
 impl Default for PublisherOptions {
@@ -23,6 +27,7 @@ impl Default for PublisherOptions {
             create_directory: true,
             keep_obsolete_files: false,
             blob_compression: Compression::default(),
+            file_system: Arc::new(OsFileSystem),
         }
     }
 }
@@ -46,6 +51,13 @@ impl PublisherOptions {
     #[must_use]
     pub fn blob_compression(mut self, blob_compression: Compression) -> Self {
         self.blob_compression = blob_compression;
+        self
+    }
+
+    /// Sets what does the operations on files.
+    #[must_use]
+    pub fn file_system(mut self, file_system: impl FileSystem + 'static) -> Self {
+        self.file_system = Arc::new(file_system);
         self
     }
 }

@@ -64,7 +64,9 @@ impl StreamingSstWriter<AtomicFile> {
         Ok(Self::in_file(file, options))
     }
 
-    pub(crate) fn in_file(file: AtomicFile, options: WriterOptions) -> Self {
+    /// Starts a table in a file that was just created, say with [`AtomicFile::create_in`].
+    #[must_use]
+    pub fn in_file(file: AtomicFile, options: WriterOptions) -> Self {
         let path = file.path().to_owned();
         let blocks = BlockSink::new(file, Some(path), options.compression, ENCODABLE);
         Self::with_blocks(blocks, &options)
