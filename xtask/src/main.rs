@@ -1,4 +1,4 @@
-//! Chores of the workspace: `cargo xtask conformance`, `cargo xtask bench`, `cargo xtask ci`.
+//! Chores of the workspace: `cargo xtask conformance`, `cargo xtask bench`, `cargo xtask torture`, `cargo xtask ci`.
 
 #![expect(clippy::print_stdout, reason = "chores report on standard output")]
 
@@ -32,6 +32,12 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Runs the test programme for damage, faults and hostile input, and prints a table.
+    Torture {
+        /// What is passed on: `--full`, `--only SUBSTRING`, `--list`, `--json`, `--markdown`, `--seed N`, `--threads N`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Runs what `.ci/run` runs: every gate, cheap ones first.
     Ci {
         /// Run only the gates whose name contains this.
@@ -47,7 +53,8 @@ fn main() -> ExitCode {
     let root = workspace_root();
     let is_ok = match Arguments::parse().chore {
         Chore::Conformance { json } => conformance(&root, json),
-        Chore::Bench { arguments } => bench(&root, &arguments),
+        Chore::Bench { arguments } => program(&root, "sst-benches", "sst-bench", &arguments),
+        Chore::Torture { arguments } => program(&root, "sst-torture", "sst-torture", &arguments),
         Chore::Ci { only, list } => ci::run(&root, only.as_deref(), list),
     };
     if is_ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -77,20 +84,11 @@ fn conformance(root: &Path, json: bool) -> bool {
     report.is_ok()
 }
 
-/// The benches are a program of their own, so that chores that measure nothing build fast.
-fn bench(root: &Path, arguments: &[String]) -> bool {
+/// Benches and torture are programs of their own, so that chores that need neither build fast.
+fn program(root: &Path, package: &str, binary: &str, arguments: &[String]) -> bool {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
-        .args([
-            "run",
-            "--quiet",
-            "--release",
-            "--package",
-            "sst-benches",
-            "--bin",
-            "sst-bench",
-            "--",
-        ])
+        .args(["run", "--quiet", "--release", "--package", package, "--bin", binary, "--"])
         .args(arguments)
         .current_dir(root)
         .status();

@@ -10,23 +10,23 @@ use super::same_key;
 
 /// What came of asking a table or a directory everything.
 #[derive(Debug, Default)]
-pub(crate) struct Outcome {
+pub struct Outcome {
     /// The first answer that is neither right nor an error.
-    pub(crate) wrong: Option<String>,
+    pub wrong: Option<String>,
     /// The first error.
-    pub(crate) error: Option<ReadError>,
+    pub error: Option<ReadError>,
     /// Number of right answers.
-    pub(crate) right: u64,
+    pub right: u64,
 }
 
 impl Outcome {
     /// Whether every answer was right.
-    pub(crate) fn is_right(&self) -> bool {
+    pub fn is_right(&self) -> bool {
         self.wrong.is_none() && self.error.is_none() && self.right > 0
     }
 
     /// The value of a result; an error is noted.
-    pub(crate) fn ok<T>(&mut self, result: Result<T, ReadError>) -> Option<T> {
+    pub fn ok<T>(&mut self, result: Result<T, ReadError>) -> Option<T> {
         match result {
             Ok(value) => Some(value),
             Err(error) => {
@@ -37,7 +37,7 @@ impl Outcome {
     }
 
     /// Judges an answer.
-    pub(crate) fn judge<T: PartialEq + Debug>(&mut self, what: &[u8], found: &T, expected: &T) {
+    pub fn judge<T: PartialEq + Debug>(&mut self, what: &[u8], found: &T, expected: &T) {
         if found == expected {
             self.right += 1;
         } else if self.wrong.is_none() {
@@ -47,7 +47,7 @@ impl Outcome {
     }
 
     /// Asks a table for all its entries in every way, and for keys that it has not.
-    pub(crate) fn of_table(
+    pub fn of_table(
         table: &StaticSortedFile,
         entries: &[TestEntry],
         absent: &[(u64, Vec<u8>)],

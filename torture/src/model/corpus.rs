@@ -9,7 +9,7 @@ use super::table::{Written, write_with};
 use super::{inline, numbered, sorted};
 
 /// Every kind of key block.
-pub(crate) const KINDS: [KeyBlockKind; 4] = [
+pub const KINDS: [KeyBlockKind; 4] = [
     KeyBlockKind::Variable(Hashes::Stored),
     KeyBlockKind::Variable(Hashes::Computed),
     KeyBlockKind::Fixed(Hashes::Stored),
@@ -17,7 +17,7 @@ pub(crate) const KINDS: [KeyBlockKind; 4] = [
 ];
 
 /// Entries whose key block is of the given kind, and compresses.
-pub(crate) fn entries_for(kind: KeyBlockKind) -> Vec<TestEntry> {
+pub fn entries_for(kind: KeyBlockKind) -> Vec<TestEntry> {
     let value = |i: u8| match (kind, i % 5) {
         (KeyBlockKind::Fixed(_), _) | (_, 0) => TestValue::Inline(vec![i, i + 1]),
         (_, 1) => TestValue::Small(vec![i; 10]),
@@ -36,7 +36,7 @@ pub(crate) fn entries_for(kind: KeyBlockKind) -> Vec<TestEntry> {
 }
 
 /// Values in every kind of block: compressed ones of exactly 8 KiB, a power of two, and raw ones of equal lengths.
-pub(crate) fn values() -> Vec<TestEntry> {
+pub fn values() -> Vec<TestEntry> {
     let mut entries: Vec<_> =
         (0..4).map(|i| TestEntry::new([b's', i], TestValue::Small(vec![i; 2048]))).collect();
     entries.push(TestEntry::new("medium, 8 KiB", TestValue::Medium(vec![7; 8192])));
@@ -49,13 +49,13 @@ pub(crate) fn values() -> Vec<TestEntry> {
 }
 
 /// Three key blocks, so that the index has something to tell.
-pub(crate) fn long_keys() -> Vec<TestEntry> {
+pub fn long_keys() -> Vec<TestEntry> {
     let entry = |i: u8| TestEntry::new([&[b'l'; 8999][..], &[i]].concat(), inline(i));
     sorted((0..3).map(entry).collect())
 }
 
 /// Several entries of each key, a tombstone last.
-pub(crate) fn multi_value() -> Vec<TestEntry> {
+pub fn multi_value() -> Vec<TestEntry> {
     let mut entries: Vec<_> = (0..6).map(|i| TestEntry::new([i % 2], inline(i))).collect();
     entries.push(TestEntry::new([0], TestValue::Deleted));
     entries.push(TestEntry::new("", TestValue::Deleted));
@@ -63,7 +63,7 @@ pub(crate) fn multi_value() -> Vec<TestEntry> {
 }
 
 /// Every kind of table there is, each with a name.
-pub(crate) fn tables() -> Vec<(String, Written)> {
+pub fn tables() -> Vec<(String, Written)> {
     let one = |value| vec![TestEntry::new("k", value)];
     let mut sources = vec![
         ("values".to_owned(), values()),
@@ -91,7 +91,7 @@ pub(crate) fn tables() -> Vec<(String, Written)> {
 }
 
 /// A directory with the history of three commits: values replaced, deleted and made obsolete, and blobs.
-pub(crate) fn history() -> Database {
+pub fn history() -> Database {
     let mut database = Database::new();
     let blob = |i: u8| TestEntry::new([b'b', i], TestValue::Blob(i.into()));
     let small = |i: u32| TestValue::Small(i.to_be_bytes().repeat(3));

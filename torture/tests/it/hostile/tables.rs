@@ -6,9 +6,9 @@ use sst_format::key_block::{KeyBlock, KeyBlockKind};
 use sst_format::{BlockIndex, FormatError, Structure};
 use sst_reader::{Corruption, ReadError, hash_key};
 
-use super::common::table::write;
-use super::common::{corpus, inline, numbered};
-use super::parts::{Asked, Part, Parts, ask};
+use sst_torture::model::parts::{Asked, Part, Parts, ask};
+use sst_torture::model::table::write;
+use sst_torture::model::{corpus, inline, numbered};
 
 type Keys = Vec<(u64, Vec<u8>)>;
 
@@ -257,7 +257,7 @@ fn sizes_that_lie() {
         TestEntry::new("medium", TestValue::Medium(vec![1; 3000])),
         TestEntry::new("small", TestValue::Small(vec![2; 3000])),
     ];
-    let entries = super::common::sorted(entries);
+    let entries = sst_torture::model::sorted(entries);
     let keys = keys_of(&entries);
     let table = write(&entries);
     let intact = Parts::of(&table.bytes);
@@ -294,7 +294,7 @@ fn sizes_that_lie() {
 
 /// Stored length of a block, without its header.
 fn blocks_len(parts: &Parts, block: usize) -> u32 {
-    let range = &super::common::table::blocks_of(&parts.to_bytes())[block];
+    let range = &sst_torture::model::table::blocks_of(&parts.to_bytes())[block];
     u32::try_from(range.len() - 8).unwrap()
 }
 
@@ -303,7 +303,7 @@ fn offsets_that_lie() {
     let entries = five();
     let keys = keys_of(&entries);
     let intact = Parts::of(&write(&entries).bytes);
-    let blocks = super::common::table::blocks_of(&intact.to_bytes());
+    let blocks = sst_torture::model::table::blocks_of(&intact.to_bytes());
     let first_end = u32::try_from(blocks[0].end).unwrap();
     for (block, end) in [
         (0, 0),

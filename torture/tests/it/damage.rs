@@ -1,31 +1,22 @@
 //! Damage to files: every bit, every length, every swap. An answer may become an error, never a wrong answer; in a
 //! protected directory both asking and verification find all of it.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "helpers of tests say what they expect by failing"
-)]
-#![expect(clippy::print_stdout, reason = "the counts by region are worth a look")]
-
-#[expect(dead_code, reason = "each file of tests uses its own part of what they share")]
-mod common;
-
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 
-use common::database::{Changes, Database, Expected};
-use common::outcome::Outcome;
-use common::table::{Region, blocks_of, region_of};
-use common::{absent, copy_files, corpus, files, numbered, reader_options, sorted, without_panic};
 use sst_conformance::{SplitMix, TestEntry, TestValue};
 use sst_format::block::{BlockHeader, Encoding};
 use sst_format::key_block::KeyBlockKind;
 use sst_format::offset_table::encode_offset_table;
 use sst_reader::{Access, ReadError, ReaderOptions, SstSet, StaticSortedFile, verify_directory};
+use sst_torture::model::database::{Changes, Database, Expected};
+use sst_torture::model::outcome::Outcome;
+use sst_torture::model::table::{Region, blocks_of, region_of};
+use sst_torture::model::{
+    absent, copy_files, corpus, files, numbered, reader_options, sorted, without_panic,
+};
 use sst_writer::{Compression, PublisherOptions};
 
 /// What came of damage.
@@ -60,12 +51,6 @@ struct Tally(BTreeMap<Region, Counts>);
 impl Tally {
     fn add(&mut self, region: Region, counts: Counts) {
         self.0.entry(region).or_default().add(counts);
-    }
-
-    fn print(&self, what: &str) {
-        for (region, counts) in &self.0 {
-            println!("{what}, {region:?}: {counts:?}");
-        }
     }
 
     fn total(&self) -> Counts {
@@ -119,7 +104,6 @@ fn flip_all(database: &Database, access: Access, what: &str) {
         }
         size += original.len() as u64;
     }
-    tally.print(what);
     assert_eq!(tally.total().tried, size * 8);
     assert_eq!(examine(dir, &expected, &options, what), Counts::RIGHT, "{what}, restored");
 }
@@ -395,7 +379,6 @@ fn flips_in_bare_tables_go_unnoticed_in_size_words_only() {
             }
         }
     }
-    tally.print("bare");
     for (region, counts) in &tally.0 {
         let is_known = *region == Region::SizeWord;
         assert_eq!(counts.wrong > 0, is_known, "{region:?}");

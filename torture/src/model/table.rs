@@ -12,19 +12,22 @@ use sst_writer::{StreamingSstWriter, WriterOptions};
 
 /// A table in memory with what went into it.
 #[derive(Clone, Debug)]
-pub(crate) struct Written {
-    pub(crate) entries: Vec<TestEntry>,
-    pub(crate) meta: SstMeta,
-    pub(crate) bytes: Vec<u8>,
+pub struct Written {
+    /// The entries.
+    pub entries: Vec<TestEntry>,
+    /// Its description, protection included.
+    pub meta: SstMeta,
+    /// The file.
+    pub bytes: Vec<u8>,
 }
 
 /// Writes a table of sorted entries, with a filter.
-pub(crate) fn write(entries: &[TestEntry]) -> Written {
+pub fn write(entries: &[TestEntry]) -> Written {
     write_with(entries, WriterOptions::default().multi_value(true))
 }
 
 /// Writes a table of sorted entries, with a filter.
-pub(crate) fn write_with(entries: &[TestEntry], options: WriterOptions) -> Written {
+pub fn write_with(entries: &[TestEntry], options: WriterOptions) -> Written {
     let options = options.filter(QuotientFilter::default());
     let mut writer = StreamingSstWriter::new(Vec::new(), options);
     for entry in entries {
@@ -36,14 +39,14 @@ pub(crate) fn write_with(entries: &[TestEntry], options: WriterOptions) -> Writt
 
 impl Written {
     /// Opens the table by its description.
-    pub(crate) fn open(&self, options: &ReaderOptions) -> StaticSortedFile {
+    pub fn open(&self, options: &ReaderOptions) -> StaticSortedFile {
         let bytes = self.bytes.clone();
         StaticSortedFile::from_bytes("table", bytes, Some(&self.meta), options).unwrap()
     }
 }
 
 /// Where the blocks of a table lie, headers included.
-pub(crate) fn blocks_of(file: &[u8]) -> Vec<Range<usize>> {
+pub fn blocks_of(file: &[u8]) -> Vec<Range<usize>> {
     let last = u32::from_be_bytes(*file.last_chunk().unwrap());
     let count = recover_block_count(file.len() as u64, last).unwrap();
     let table = &file[file.len() - OffsetTable::len_of(count)..];
@@ -54,20 +57,29 @@ pub(crate) fn blocks_of(file: &[u8]) -> Vec<Range<usize>> {
 
 /// What a byte of a file belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Region {
+pub enum Region {
+    /// `CURRENT`.
     Current,
+    /// A meta file.
     Meta,
+    /// The size word of a block header.
     SizeWord,
+    /// The checksum of a block header.
     Checksum,
+    /// The payload of a block.
     Payload,
+    /// The offset table.
     Offsets,
+    /// The size word of a blob file.
     BlobSizeWord,
+    /// The checksum of a blob file.
     BlobChecksum,
+    /// The payload of a blob file.
     BlobPayload,
 }
 
 /// What byte `at` of the file called `name` belongs to; `blocks` are those of a table.
-pub(crate) fn region_of(name: &str, blocks: &[Range<usize>], at: usize) -> Region {
+pub fn region_of(name: &str, blocks: &[Range<usize>], at: usize) -> Region {
     match name.rsplit_once('.').map_or(name, |(_, extension)| extension) {
         "meta" => Region::Meta,
         "blob" => match at {

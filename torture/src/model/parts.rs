@@ -9,38 +9,38 @@ use sst_format::limits::MAX_LZ4_RATIO;
 use sst_format::offset_table::encode_offset_table;
 use sst_reader::{ReadError, ReaderOptions, StaticSortedFile, VerifyReport};
 
-use super::allocations::peak_of;
-use super::common::table::blocks_of;
-use super::common::{reader_options, without_panic};
-
-/// What a reader may take however small a file is.
-pub(crate) const FIXED_COST: u64 = 64 << 10;
+use super::table::blocks_of;
+use super::{reader_options, without_panic};
+use crate::allocations::{peak_of, read_limit};
 
 /// The parts of a table.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Parts {
-    pub(crate) blocks: Vec<Part>,
+pub struct Parts {
+    /// The blocks, the index block last.
+    pub blocks: Vec<Part>,
     /// What the offset table states instead of the truth, for some blocks.
-    pub(crate) false_ends: Vec<(usize, u32)>,
+    pub false_ends: Vec<(usize, u32)>,
 }
 
 /// A block before it is stored.
 #[derive(Clone, Debug)]
-pub(crate) struct Part {
-    pub(crate) payload: Vec<u8>,
-    pub(crate) is_compressed: bool,
+pub struct Part {
+    /// What it holds, not compressed.
+    pub payload: Vec<u8>,
+    /// Whether it is stored compressed.
+    pub is_compressed: bool,
     /// What the header states instead of the truth.
-    pub(crate) false_size: Option<u32>,
+    pub false_size: Option<u32>,
 }
 
 impl Part {
     /// A block that is stored as it is.
-    pub(crate) fn raw(payload: impl Into<Vec<u8>>) -> Self {
+    pub fn raw(payload: impl Into<Vec<u8>>) -> Self {
         Self { payload: payload.into(), is_compressed: false, false_size: None }
     }
 
     /// A block that is stored compressed.
-    pub(crate) fn lz4(payload: impl Into<Vec<u8>>) -> Self {
+    pub fn lz4(payload: impl Into<Vec<u8>>) -> Self {
         Self { payload: payload.into(), is_compressed: true, false_size: None }
     }
 
@@ -61,12 +61,12 @@ impl Part {
 
 impl Parts {
     /// A table of these blocks.
-    pub(crate) fn new(blocks: impl Into<Vec<Part>>) -> Self {
+    pub fn new(blocks: impl Into<Vec<Part>>) -> Self {
         Self { blocks: blocks.into(), false_ends: Vec::new() }
     }
 
     /// Takes a table apart.
-    pub(crate) fn of(file: &[u8]) -> Self {
+    pub fn of(file: &[u8]) -> Self {
         let parts = blocks_of(file).into_iter().map(|range| {
             let (header, stored) = BlockHeader::parse(&file[range]).unwrap();
             match header.encoding {
@@ -80,7 +80,7 @@ impl Parts {
     }
 
     /// Puts the table together.
-    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+    pub fn to_bytes(&self) -> Vec<u8> {
         let (mut file, mut ends) = (Vec::new(), Vec::new());
         for block in &self.blocks {
             file.extend(block.to_bytes());
@@ -95,27 +95,22 @@ impl Parts {
 }
 
 /// What came of asking a table everything.
-pub(crate) struct Asked {
+pub struct Asked {
     /// The first error of a lookup or a walk; the one of opening, if that failed.
-    pub(crate) error: Option<ReadError>,
+    pub error: Option<ReadError>,
     /// What verification says; `None` if the table could not be opened.
-    pub(crate) report: Option<VerifyReport>,
+    pub report: Option<VerifyReport>,
 }
 
 impl Asked {
     /// Whether something is wrong with the table, by opening or by verification.
-    pub(crate) fn is_damaged(&self) -> bool {
+    pub fn is_damaged(&self) -> bool {
         self.report.as_ref().is_none_or(|report| !report.is_intact())
     }
 }
 
 /// Opens a table and asks it everything, and checks that this does not panic, ends, and takes no more memory than allowed.
-pub(crate) fn ask(
-    bytes: &[u8],
-    meta: Option<&SstMeta>,
-    keys: &[(u64, Vec<u8>)],
-    what: &str,
-) -> Asked {
+pub fn ask(bytes: &[u8], meta: Option<&SstMeta>, keys: &[(u64, Vec<u8>)], what: &str) -> Asked {
     thread_local! {
         // Made once: what it takes is not the table's to answer for.
         static OPTIONS: Cell<Option<ReaderOptions>> = const { Cell::new(None) };
@@ -138,8 +133,7 @@ pub(crate) fn ask(
     for error in asked.error.iter().chain(damage) {
         assert!(error.is_corruption(), "{what}: {error}");
     }
-    let allowed = len * MAX_LZ4_RATIO + FIXED_COST;
-    assert!(peak as u64 <= allowed, "{what}: {peak} bytes for a table of {len}");
+    assert!(peak <= read_limit(len), "{what}: {peak} bytes for a table of {len}");
     asked
 }
 

@@ -4,15 +4,9 @@ use sst_conformance::SplitMix;
 use sst_format::SstMeta;
 use sst_format::filter::FilterBytes;
 
-use super::common::table::Written;
-use super::common::{absent, corpus};
-use super::parts::{Part, Parts, ask};
-
-/// A number below `bound`, which is not 0.
-pub(crate) fn below(random: &mut SplitMix, bound: usize) -> usize {
-    let bound = u64::try_from(bound).unwrap();
-    usize::try_from(random.word() % bound).unwrap()
-}
+use sst_torture::model::parts::{Part, Parts, ask};
+use sst_torture::model::table::Written;
+use sst_torture::model::{absent, below, corpus};
 
 /// A number that is likely to hurt: a limit, or one close to some true number.
 fn number(random: &mut SplitMix, truths: &[usize]) -> u64 {

@@ -1,57 +1,62 @@
-//! What the tests of this folder share: tables and directories that our writer made, what they must answer, and how an
-//! answer is judged.
+//! What is put to the test: tables and directories that our writer made, what they must answer, and how an answer is
+//! judged.
 
-pub(crate) mod corpus;
-pub(crate) mod database;
-pub(crate) mod outcome;
-pub(crate) mod table;
+pub mod corpus;
+pub mod database;
+pub mod outcome;
+pub mod parts;
+pub mod table;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use sst_amqf::QuotientFilter;
-use sst_conformance::{TestEntry, TestValue};
+use sst_conformance::{SplitMix, TestEntry, TestValue};
 use sst_reader::{BlockCache, ReaderOptions};
 
 /// Options with a filter, and with a small cache: many tests open many thousand tables.
-pub(crate) fn reader_options() -> ReaderOptions {
+pub fn reader_options() -> ReaderOptions {
     ReaderOptions::default().filter(QuotientFilter::default()).cache(BlockCache::new(1 << 18))
 }
 
 /// `count` entries with keys of 4 bytes, sorted.
-pub(crate) fn numbered(count: u32, value: impl Fn(u32) -> TestValue) -> Vec<TestEntry> {
+pub fn numbered(count: u32, value: impl Fn(u32) -> TestValue) -> Vec<TestEntry> {
     sorted((0..count).map(|i| TestEntry::new(i.to_be_bytes(), value(i))).collect())
 }
 
 /// Entries in the order of a table.
-pub(crate) fn sorted(mut entries: Vec<TestEntry>) -> Vec<TestEntry> {
+pub fn sorted(mut entries: Vec<TestEntry>) -> Vec<TestEntry> {
     TestEntry::sort(&mut entries);
     entries
 }
 
 /// An inline value of one byte.
-pub(crate) fn inline(byte: u8) -> TestValue {
+pub fn inline(byte: u8) -> TestValue {
     TestValue::Inline(vec![byte])
 }
 
 /// Two entries are of one key.
-pub(crate) fn same_key(a: &TestEntry, b: &TestEntry) -> bool {
+pub fn same_key(a: &TestEntry, b: &TestEntry) -> bool {
     a.hash == b.hash && a.key == b.key
 }
 
 /// Keys, with their hashes, that no test gives a value.
-pub(crate) fn absent() -> Vec<(u64, Vec<u8>)> {
+pub fn absent() -> Vec<(u64, Vec<u8>)> {
     let keys = [&b"absent"[..], b"no such key", b"nor this one, which is longer than 32 bytes"];
     keys.map(|key| (sst_reader::hash_key(key), key.to_vec())).to_vec()
 }
 
+/// A number below `bound`, which is not 0.
+pub fn below(random: &mut SplitMix, bound: usize) -> usize {
+    usize::try_from(random.word() % bound as u64).unwrap()
+}
+
 /// Does something and says whether it panicked.
-pub(crate) fn without_panic<T>(action: impl FnOnce() -> T) -> Option<T> {
-    catch_unwind(AssertUnwindSafe(action)).ok()
+pub fn without_panic<T>(action: impl FnOnce() -> T) -> Option<T> {
+    crate::caught(action).ok()
 }
 
 /// The files of a directory, the lock aside, in the order of their names.
-pub(crate) fn files(dir: &Path) -> Vec<PathBuf> {
+pub fn files(dir: &Path) -> Vec<PathBuf> {
     let entries = dir.read_dir().unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<_> = entries.filter(|path| !path.ends_with("LOCK")).collect();
     files.sort();
@@ -59,7 +64,7 @@ pub(crate) fn files(dir: &Path) -> Vec<PathBuf> {
 }
 
 /// Copies the files of a directory to another, which must be there.
-pub(crate) fn copy_files(from: &Path, to: &Path) {
+pub fn copy_files(from: &Path, to: &Path) {
     for file in files(from) {
         std::fs::copy(&file, to.join(file.file_name().unwrap())).unwrap();
     }

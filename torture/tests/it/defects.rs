@@ -1,21 +1,9 @@
 //! What the reference implementation's reader gets wrong, and ours must not: rows of the list of its known defects that
 //! need a reader. Those of the writer are in crates/sst-writer/tests, that of the filter in crates/sst-amqf/tests.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "helpers of tests say what they expect by failing"
-)]
-
-#[expect(dead_code, reason = "each file of tests uses its own part of what they share")]
-mod common;
-
 use std::fs;
 use std::sync::Arc;
 
-use common::database::{Changes, Database};
-use common::table::{Written, blocks_of, write};
-use common::{inline, numbered, reader_options, sorted, without_panic};
 use sst_amqf::QuotientFilter;
 use sst_conformance::{SplitMix, TestEntry, TestValue};
 use sst_format::filter::{FilterBytes, FilterPolicy};
@@ -23,6 +11,9 @@ use sst_reader::{
     BlockCache, Corruption, Lookup, ReadError, ReaderOptions, SstSet, StaticSortedFile,
     verify_directory,
 };
+use sst_torture::model::database::{Changes, Database};
+use sst_torture::model::table::{Written, blocks_of, write};
+use sst_torture::model::{inline, numbered, reader_options, sorted, without_panic};
 
 /// The cause of an error that is corruption.
 fn cause(error: ReadError) -> Corruption {

@@ -6,17 +6,15 @@ use std::path::Path;
 use sst_conformance::{SplitMix, TestEntry, TestValue};
 use sst_format::block::{BlockHeader, Encoding};
 use sst_format::current::Current;
-use sst_format::limits::MAX_LZ4_RATIO;
 use sst_format::meta_file::MetaFile;
 use sst_format::{FormatError, SequenceNumber};
 use sst_reader::{Catalog, Corruption, ReadError, ReaderOptions, SstSet, verify_directory};
 
-use super::allocations::peak_of;
-use super::common::database::{Changes, Database, Expected};
-use super::common::outcome::Outcome;
-use super::common::{corpus, files, inline, numbered, reader_options, sorted, without_panic};
-use super::mutants::below;
-use super::parts::FIXED_COST;
+use sst_torture::allocations::{peak_of, read_limit};
+use sst_torture::model::below;
+use sst_torture::model::database::{Changes, Database, Expected};
+use sst_torture::model::outcome::Outcome;
+use sst_torture::model::{corpus, files, inline, numbered, reader_options, sorted, without_panic};
 
 /// Bytes behind the section of a meta file: its length, the checksum, the magic number.
 const TRAILER_LEN: usize = 12;
@@ -77,8 +75,7 @@ fn ask(
     for error in asked.into_iter().chain(damage) {
         assert!(error.is_corruption(), "{what}: {error}");
     }
-    let allowed = size * MAX_LZ4_RATIO + FIXED_COST;
-    assert!(peak as u64 <= allowed, "{what}: {peak} bytes for a directory of {size}");
+    assert!(peak <= read_limit(size), "{what}: {peak} bytes for a directory of {size}");
     let is_intact = report.is_ok_and(|report| report.is_intact());
     (outcome, is_intact)
 }

@@ -15,18 +15,22 @@ use super::{absent, same_key};
 
 /// One commit to be made. [`TestValue::Blob`] counts all blobs of the database, from its first commit on.
 #[derive(Default)]
-pub(crate) struct Changes {
-    pub(crate) family: u32,
+pub struct Changes {
+    /// The key space.
+    pub family: u32,
     /// Sorted entries of each table; a later table wins.
-    pub(crate) tables: Vec<Vec<TestEntry>>,
-    pub(crate) blobs: Vec<Vec<u8>>,
-    pub(crate) obsolete: Vec<SequenceNumber>,
-    pub(crate) compression: Compression,
+    pub tables: Vec<Vec<TestEntry>>,
+    /// New blobs.
+    pub blobs: Vec<Vec<u8>>,
+    /// Tables that go.
+    pub obsolete: Vec<SequenceNumber>,
+    /// How tables and blobs are stored.
+    pub compression: Compression,
 }
 
 impl Changes {
     /// A commit of one table.
-    pub(crate) fn table(entries: Vec<TestEntry>) -> Self {
+    pub fn table(entries: Vec<TestEntry>) -> Self {
         Self { tables: vec![entries], ..Self::default() }
     }
 }
@@ -39,7 +43,7 @@ struct ModelTable {
 }
 
 /// A directory, and everything that was published in it.
-pub(crate) struct Database {
+pub struct Database {
     root: TempDir,
     dir: PathBuf,
     options: PublisherOptions,
@@ -49,40 +53,47 @@ pub(crate) struct Database {
     blobs: Vec<(u32, Vec<u8>)>,
 }
 
+impl Default for Database {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Database {
     /// A directory without a commit.
-    pub(crate) fn new() -> Self {
+    #[must_use]
+    pub fn new() -> Self {
         Self::with_options(PublisherOptions::default())
     }
 
     /// A directory without a commit, to be published in with these options.
-    pub(crate) fn with_options(options: PublisherOptions) -> Self {
+    pub fn with_options(options: PublisherOptions) -> Self {
         let root = tempfile::tempdir().unwrap();
         let dir = root.path().join("db");
         Self { root, dir, options, tables: Vec::new(), blobs: Vec::new() }
     }
 
     /// A directory of one commit with one table.
-    pub(crate) fn of_table(entries: Vec<TestEntry>) -> Self {
+    pub fn of_table(entries: Vec<TestEntry>) -> Self {
         let mut database = Self::new();
         database.commit(Changes::table(entries));
         database
     }
 
     /// The directory.
-    pub(crate) fn dir(&self) -> &Path {
+    pub fn dir(&self) -> &Path {
         &self.dir
     }
 
     /// Another directory beside it, to be thrown away with it.
-    pub(crate) fn beside(&self, name: &str) -> PathBuf {
+    pub fn beside(&self, name: &str) -> PathBuf {
         let dir = self.root.path().join(name);
         std::fs::create_dir(&dir).unwrap();
         dir
     }
 
     /// Publishes. Returns the numbers of the new tables.
-    pub(crate) fn commit(&mut self, changes: Changes) -> Vec<SequenceNumber> {
+    pub fn commit(&mut self, changes: Changes) -> Vec<SequenceNumber> {
         let options = self.options.clone().blob_compression(changes.compression);
         let mut publisher = Publisher::open(&self.dir, options).unwrap();
         let mut commit = publisher.begin_family(changes.family);
@@ -117,12 +128,12 @@ impl Database {
     }
 
     /// What family 0 must answer.
-    pub(crate) fn expected(&self) -> Expected {
+    pub fn expected(&self) -> Expected {
         self.expected_of(0)
     }
 
     /// What a family must answer.
-    pub(crate) fn expected_of(&self, family: u32) -> Expected {
+    pub fn expected_of(&self, family: u32) -> Expected {
         let tables = self.tables.iter().rev().filter(|table| table.family == family);
         let groups = tables.flat_map(|table| table.entries.chunk_by(same_key));
         let mut by_key: BTreeMap<(u64, &[u8]), Vec<&[TestEntry]>> = BTreeMap::new();
@@ -140,7 +151,7 @@ impl Database {
     }
 
     /// Sequence numbers of the live tables, all families.
-    pub(crate) fn live_tables(&self) -> BTreeSet<SequenceNumber> {
+    pub fn live_tables(&self) -> BTreeSet<SequenceNumber> {
         self.tables.iter().map(|table| table.sequence).collect()
     }
 
@@ -162,7 +173,7 @@ impl Database {
 
 /// What a family of a directory must answer.
 #[derive(Clone, Debug)]
-pub(crate) struct Expected {
+pub struct Expected {
     /// In (hash, key) order.
     keys: Vec<ExpectedKey>,
 }
@@ -181,12 +192,12 @@ struct ExpectedKey {
 
 impl Expected {
     /// Every key with the value that a lookup gives.
-    pub(crate) fn values(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+    pub fn values(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
         self.keys.iter().map(|expected| (&*expected.key, expected.first.as_deref()))
     }
 
     /// Asks a set for every key in every way, and for some that it has not.
-    pub(crate) fn judge(&self, set: &SstSet) -> Outcome {
+    pub fn judge(&self, set: &SstSet) -> Outcome {
         let mut outcome = Outcome::default();
         for ExpectedKey { key, first, all, .. } in &self.keys {
             if let Some(found) = outcome.ok(set.get(key)) {

@@ -1,0 +1,253 @@
+//! How a run goes: how much of it, from which seed, on how many threads; and the runner of cases.
+
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use std::thread;
+
+use sst_conformance::SplitMix;
+
+use crate::watchdog::Watchdog;
+use crate::{Cases, Row, Verdict, allocations};
+
+/// How much is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// A sample of each kind, the same every time: minutes.
+    Quick,
+    /// Everything.
+    Full,
+}
+
+/// What a suite is run with.
+#[derive(Debug)]
+pub struct Context {
+    mode: Mode,
+    seed: u64,
+    threads: usize,
+    progress: indicatif::ProgressBar,
+}
+
+impl Context {
+    /// A context that shows its progress on `progress`.
+    #[must_use]
+    pub const fn new(
+        mode: Mode,
+        seed: u64,
+        threads: usize,
+        progress: indicatif::ProgressBar,
+    ) -> Self {
+        Self { mode, seed, threads, progress }
+    }
+
+    /// Whether everything is to be tried.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.mode == Mode::Full
+    }
+
+    /// The first value in a quick run, the second in a full one.
+    pub fn pick<T>(&self, quick: T, full: T) -> T {
+        match self.mode {
+            Mode::Quick => quick,
+            Mode::Full => full,
+        }
+    }
+
+    /// The seed of the run.
+    #[must_use]
+    pub const fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Threads that run cases.
+    #[must_use]
+    pub const fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Random numbers for a case: the same for the same seed, purpose and case, whatever ran before.
+    #[must_use]
+    pub fn random(&self, purpose: &str, case: usize) -> SplitMix {
+        let purpose = sst_reader::hash_key(purpose.as_bytes());
+        let mut mixed = SplitMix::new(self.seed ^ purpose);
+        SplitMix::new(mixed.word() ^ (case as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    }
+
+    /// Runs all cases, in parallel, and counts them in the rows. A case that panics is counted and the run goes on; one
+    /// that doesn't end is named, and the process ends.
+    #[must_use]
+    pub fn run<C: Cases>(&self, rows: Vec<Row>, cases: &C) -> Vec<Row> {
+        let count = cases.count();
+        let threads = self.threads.clamp(1, count.max(1));
+        self.progress.inc_length(count as u64);
+        let run = Run {
+            cases,
+            empty: &rows,
+            next: AtomicUsize::new(0),
+            chunk: (count / (threads * 64)).clamp(1, 256),
+            watchdog: Watchdog::new(threads),
+            progress: &self.progress,
+        };
+        let total = Mutex::new(rows.clone());
+        let (running, done) = channel();
+        thread::scope(|scope| {
+            let (run, total) = (&run, &total);
+            for thread in 0..threads {
+                let running = running.clone();
+                scope.spawn(move || {
+                    let counted = run.work(thread);
+                    let mut total = total.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+                    for (row, counted) in total.iter_mut().zip(counted) {
+                        row.absorb(counted);
+                    }
+                    drop(running);
+                });
+            }
+            drop(running);
+            run.watchdog.watch(&done, cases.deadline(), |case| give_up(cases, case));
+        });
+        total.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+/// Names the case that does not end. Its thread cannot be stopped, so the process is.
+#[expect(clippy::print_stderr, reason = "the run ends here, and this says why")]
+fn give_up<C: Cases>(cases: &C, case: usize) {
+    let (name, seconds) = (cases.name(case), cases.deadline().as_secs());
+    eprintln!("given up: case {case} ({name}) has not ended within {seconds} s");
+    std::process::exit(1);
+}
+
+/// Cases being run.
+struct Run<'a, C> {
+    cases: &'a C,
+    empty: &'a [Row],
+    next: AtomicUsize,
+    chunk: usize,
+    watchdog: Watchdog,
+    progress: &'a indicatif::ProgressBar,
+}
+
+impl<C: Cases> Run<'_, C> {
+    /// Runs cases until there are none left.
+    fn work(&self, thread: usize) -> Vec<Row> {
+        let mut rows: Vec<Row> =
+            self.empty.iter().map(|row| Row::new(row.test.clone(), row.protection)).collect();
+        let mut worker = self.cases.worker();
+        let count = self.cases.count();
+        loop {
+            let first = self.next.fetch_add(self.chunk, Ordering::Relaxed);
+            if first >= count {
+                return rows;
+            }
+            let end = (first + self.chunk).min(count);
+            for case in first..end {
+                self.watchdog.begin(thread, case);
+                let outcome = caught(|| self.cases.run(&mut worker, case));
+                self.watchdog.end(thread);
+                if outcome.is_err() {
+                    worker = self.cases.worker();
+                }
+                if let Some(row) = rows.get_mut(self.cases.row(case)) {
+                    self.note(row, case, outcome);
+                }
+            }
+            self.progress.inc((end - first) as u64);
+        }
+    }
+
+    fn note(&self, row: &mut Row, case: usize, outcome: Result<Verdict, String>) {
+        let name = || self.cases.name(case);
+        match outcome {
+            Ok(verdict) => row.count(case, verdict, name),
+            Err(panic) => row.count_panic(case, format!("{}: {panic}", name())),
+        }
+        if let Some(excess) = allocations::take_excess() {
+            let allocations::Excess { peak, limit } = excess;
+            let what = format!("{}: {peak} bytes held where {limit} are allowed", name());
+            row.count_over_allocation(case, what);
+        }
+    }
+}
+
+thread_local! {
+    static IS_CAUGHT: Cell<bool> = const { Cell::new(false) };
+    static LAST_PANIC: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Makes panics within cases keep their message for the table instead of printing it. Others are printed as ever.
+pub fn keep_panic_messages() {
+    let default = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if IS_CAUGHT.get() {
+            LAST_PANIC.set(info.to_string());
+        } else {
+            default(info);
+        }
+    }));
+}
+
+/// What an action gives, or the message of its panic.
+///
+/// # Errors
+///
+/// The message, if it panicked.
+pub fn caught<T>(action: impl FnOnce() -> T) -> Result<T, String> {
+    let outer = IS_CAUGHT.replace(true);
+    let result = catch_unwind(AssertUnwindSafe(action));
+    IS_CAUGHT.set(outer);
+    result.map_err(|_| {
+        let message = LAST_PANIC.take();
+        if message.is_empty() { "panic".to_owned() } else { message }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Protection, Simple};
+
+    fn context(threads: usize) -> Context {
+        Context::new(Mode::Quick, 1, threads, indicatif::ProgressBar::hidden())
+    }
+
+    #[test]
+    fn every_case_is_counted_once_whatever_it_does() {
+        for threads in [1, 3] {
+            let cases = Simple {
+                count: 1000,
+                name: |case| format!("case {case}"),
+                run: |case| match case {
+                    10 => panic!("on purpose"),
+                    20 => Verdict::Wrong("on purpose".to_owned()),
+                    30 => allocations::within(10, || {
+                        drop(vec![1_u8; 11]);
+                        Verdict::Detected
+                    }),
+                    _ if case % 2 == 0 => Verdict::Detected,
+                    _ => Verdict::Harmless,
+                },
+            };
+            let rows = vec![Row::new("test", Protection::NotApplicable)];
+            let [row] = &context(threads).run(rows, &cases)[..] else { unreachable!() };
+            assert_eq!((row.cases, row.harmless, row.detected), (1000, 500, 498));
+            assert_eq!((row.panics, row.wrong, row.over_allocations), (1, 1, 1));
+            let failed: Vec<usize> = row.failures.iter().map(|failure| failure.case).collect();
+            assert_eq!(failed, [10, 20, 30]);
+        }
+    }
+
+    #[test]
+    fn random_numbers_depend_on_seed_purpose_and_case_only() {
+        let word = |seed, purpose, case| {
+            let progress = indicatif::ProgressBar::hidden();
+            Context::new(Mode::Quick, seed, 1, progress).random(purpose, case).word()
+        };
+        assert_eq!(word(1, "a", 1), word(1, "a", 1));
+        let others = [word(2, "a", 1), word(1, "b", 1), word(1, "a", 2)];
+        assert!(!others.contains(&word(1, "a", 1)));
+    }
+}

@@ -1,0 +1,112 @@
+//! Runs the suites and prints their table: what `cargo xtask torture` starts.
+
+#![expect(clippy::print_stdout, reason = "the table goes to standard output")]
+
+use std::io::{IsTerminal, stderr};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use sst_torture::{Context, Mode, Report, Suite, keep_panic_messages, suites};
+
+/// The test programme for damage, faults and hostile input. Quick by default; a run ends with one table, and with exit
+/// code 1 if a promise was broken.
+#[derive(Parser)]
+#[command(name = "cargo xtask torture", version)]
+struct Arguments {
+    /// Try everything, not only a sample of each kind.
+    #[arg(long)]
+    full: bool,
+    /// Run only the suites whose name contains this.
+    #[arg(long, value_name = "SUBSTRING")]
+    only: Option<String>,
+    /// List the suites, and run none.
+    #[arg(long)]
+    list: bool,
+    /// Print the table as JSON.
+    #[arg(long, conflicts_with = "markdown")]
+    json: bool,
+    /// Print the table as docs/RELIABILITY.md has it.
+    #[arg(long)]
+    markdown: bool,
+    /// Where random cases start. The same seed gives the same cases.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Threads that run cases [default: one per core].
+    #[arg(long, value_name = "COUNT")]
+    threads: Option<usize>,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let is_asked = |suite: &&&Suite| {
+        arguments.only.as_ref().is_none_or(|only| suite.name.contains(only.as_str()))
+    };
+    let asked: Vec<&Suite> = suites::ALL.iter().filter(is_asked).copied().collect();
+    if arguments.list {
+        for suite in &asked {
+            println!("{}: {}", suite.name, suite.about);
+        }
+    }
+    if asked.is_empty() {
+        println!("no suite has this in its name; --list names them");
+        return ExitCode::from(3);
+    }
+    if arguments.list { ExitCode::SUCCESS } else { run(&arguments, &asked) }
+}
+
+fn run(arguments: &Arguments, asked: &[&Suite]) -> ExitCode {
+    let start = Instant::now();
+    keep_panic_messages();
+    let (mode, mode_name) =
+        if arguments.full { (Mode::Full, "full") } else { (Mode::Quick, "quick") };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = arguments.threads.unwrap_or(cores).max(1);
+    let is_text = !arguments.json && !arguments.markdown;
+    let mut rows = Vec::new();
+    for suite in asked {
+        let suite_start = Instant::now();
+        let progress = bar(suite.name);
+        let context = Context::new(mode, arguments.seed, threads, progress.clone());
+        let new = suite.rows(&context);
+        progress.finish_and_clear();
+        if is_text {
+            // The table comes at the end; until then a line tells that something happens.
+            let cases: u64 = new.iter().map(|row| row.cases).sum();
+            let seconds = suite_start.elapsed().as_secs_f64();
+            println!("{} … {cases} cases, {seconds:.1} s", suite.name);
+        }
+        rows.extend(new);
+    }
+    let report = Report::new(rows, mode_name, arguments.seed, start.elapsed());
+    if arguments.json {
+        match serde_json::to_string_pretty(&report) {
+            Ok(text) => println!("{text}"),
+            Err(error) => println!("cannot write JSON: {error}"),
+        }
+    } else if arguments.markdown {
+        print!("{}", report.markdown());
+    } else {
+        println!("\n{}", report.text());
+    }
+    if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// A bar on standard error, if that is a terminal.
+fn bar(name: &'static str) -> ProgressBar {
+    let target = match stderr().is_terminal() {
+        true => ProgressDrawTarget::stderr(),
+        false => ProgressDrawTarget::hidden(),
+    };
+    let template = "{msg:>24} [{bar:32}] {human_pos} of {human_len} cases, {per_sec}, {eta} left";
+    let style = ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("█▉▊▋▌▍▎▏ ");
+    let progress = ProgressBar::with_draw_target(Some(0), target).with_style(style);
+    progress.set_message(name);
+    if stderr().is_terminal() {
+        progress.enable_steady_tick(Duration::from_millis(200));
+    }
+    progress
+}

@@ -1,0 +1,244 @@
+//! One line of the table: what was tried and what came of it.
+
+use serde::Serialize;
+
+/// Whether the files of a row have the protection section (FORMAT.md section 9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protection {
+    /// They have: no damage may go unnoticed.
+    Protected,
+    /// They are as the original writes them.
+    Bare,
+    /// It makes no difference.
+    #[serde(rename = "n.a.")]
+    NotApplicable,
+}
+
+impl Protection {
+    /// A short name for tables.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Protected => "protected",
+            Self::Bare => "bare",
+            Self::NotApplicable => "n.a.",
+        }
+    }
+}
+
+/// What came of one case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It gave an error, and no wrong answer.
+    Detected,
+    /// Every answer was exactly right.
+    Harmless,
+    /// A wrong answer, or a broken promise.
+    Wrong(String),
+    /// A wrong answer that the row's [`note`](Row::note) explains: nothing in the files could have told.
+    Explained,
+}
+
+/// A case that failed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Failure {
+    /// Its number within its suite's run.
+    pub case: usize,
+    /// Which case, and what happened.
+    pub what: String,
+}
+
+/// Failures of a row that are kept: those with the lowest case numbers.
+const MAX_FAILURES: usize = 20;
+
+/// One line of the table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Row {
+    /// The suite.
+    pub suite: &'static str,
+    /// What is tried.
+    pub test: String,
+    /// Whether the files are protected.
+    pub protection: Protection,
+    /// Cases run.
+    pub cases: u64,
+    /// Cases that gave an error.
+    pub detected: u64,
+    /// Cases in which every answer was exactly right.
+    pub harmless: u64,
+    /// Cases with a wrong answer, explained or not.
+    pub wrong: u64,
+    /// Wrong ones that the note explains.
+    pub explained: u64,
+    /// Cases that panicked.
+    pub panics: u64,
+    /// Cases in which a read took more memory than it may.
+    pub over_allocations: u64,
+    /// Why it could not run on this machine, if it could not.
+    pub skipped: Option<String>,
+    /// What a reader of the table should know; explains what [`Verdict::Explained`] counts.
+    pub note: Option<String>,
+    /// The first cases that failed.
+    pub failures: Vec<Failure>,
+}
+
+impl Row {
+    /// A row without cases so far. The runner fills the suite in.
+    #[must_use]
+    pub fn new(test: impl Into<String>, protection: Protection) -> Self {
+        Self {
+            suite: "",
+            test: test.into(),
+            protection,
+            cases: 0,
+            detected: 0,
+            harmless: 0,
+            wrong: 0,
+            explained: 0,
+            panics: 0,
+            over_allocations: 0,
+            skipped: None,
+            note: None,
+            failures: Vec::new(),
+        }
+    }
+
+    /// A row that could not run on this machine. Nothing is skipped without one.
+    #[must_use]
+    pub fn skipped(
+        test: impl Into<String>,
+        protection: Protection,
+        reason: impl Into<String>,
+    ) -> Self {
+        Self { skipped: Some(reason.into()), ..Self::new(test, protection) }
+    }
+
+    /// The row with a note.
+    #[must_use]
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.note = Some(note.into());
+        self
+    }
+
+    /// Counts a case. `name` is asked only if it failed.
+    pub fn count(&mut self, case: usize, verdict: Verdict, name: impl FnOnce() -> String) {
+        self.cases += 1;
+        match verdict {
+            Verdict::Detected => self.detected += 1,
+            Verdict::Harmless => self.harmless += 1,
+            Verdict::Explained => {
+                self.wrong += 1;
+                self.explained += 1;
+            }
+            Verdict::Wrong(what) => {
+                self.wrong += 1;
+                self.fail(case, format!("{}: {what}", name()));
+            }
+        }
+    }
+
+    /// Counts a case that panicked.
+    pub fn count_panic(&mut self, case: usize, what: String) {
+        self.cases += 1;
+        self.panics += 1;
+        self.fail(case, what);
+    }
+
+    /// Counts a read that took too much memory; the case itself is counted apart.
+    pub fn count_over_allocation(&mut self, case: usize, what: String) {
+        self.over_allocations += 1;
+        self.fail(case, what);
+    }
+
+    fn fail(&mut self, case: usize, what: String) {
+        self.failures.push(Failure { case, what });
+        self.failures.sort();
+        self.failures.truncate(MAX_FAILURES);
+    }
+
+    /// Adds what another thread counted for the same row.
+    pub fn absorb(&mut self, other: Self) {
+        self.cases += other.cases;
+        self.detected += other.detected;
+        self.harmless += other.harmless;
+        self.wrong += other.wrong;
+        self.explained += other.explained;
+        self.panics += other.panics;
+        self.over_allocations += other.over_allocations;
+        for Failure { case, what } in other.failures {
+            self.fail(case, what);
+        }
+    }
+
+    /// `ok`, `NOT RUN` or `FAILED`.
+    #[must_use]
+    pub fn verdict(&self) -> &'static str {
+        let failed = self.wrong - self.explained + self.panics + self.over_allocations;
+        match (&self.skipped, failed, self.cases) {
+            (_, 1.., _) | (None, 0, 0) => "FAILED",
+            (Some(_), ..) => "NOT RUN",
+            _ => "ok",
+        }
+    }
+
+    /// Whether it kept its promise: no unexplained wrong answer, no panic, no over-allocation, and there were cases or
+    /// a reason for none.
+    #[must_use]
+    pub fn is_ok(&self) -> bool {
+        self.verdict() != "FAILED"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row() -> Row {
+        Row::new("test", Protection::Protected)
+    }
+
+    fn counted(verdict: Verdict) -> Row {
+        let mut row = row();
+        row.count(1, verdict, || "case".to_owned());
+        row
+    }
+
+    #[test]
+    fn a_row_without_cases_is_no_success() {
+        assert_eq!(row().verdict(), "FAILED");
+        assert_eq!(Row::skipped("test", Protection::Bare, "no tool").verdict(), "NOT RUN");
+    }
+
+    #[test]
+    fn only_unexplained_wrong_answers_fail() {
+        for verdict in [Verdict::Detected, Verdict::Harmless, Verdict::Explained] {
+            assert!(counted(verdict).is_ok());
+        }
+        assert!(!counted(Verdict::Wrong("x".to_owned())).is_ok());
+        assert_eq!(counted(Verdict::Explained).wrong, 1);
+    }
+
+    #[test]
+    fn panics_and_over_allocations_fail_a_row_that_was_skipped_in_part_too() {
+        let mut row = Row::skipped("test", Protection::Bare, "half of it");
+        row.count_panic(1, "panic".to_owned());
+        assert!(!row.is_ok());
+        let mut row = counted(Verdict::Detected);
+        row.count_over_allocation(1, "much".to_owned());
+        assert_eq!((row.cases, row.is_ok()), (1, false));
+    }
+
+    #[test]
+    fn the_first_failures_are_kept_whoever_found_them() {
+        let mut rows = [row(), row()];
+        for case in (0..60).rev() {
+            rows[case % 2].count_panic(case, format!("case {case}"));
+        }
+        let [mut row, other] = rows;
+        row.absorb(other);
+        let kept: Vec<usize> = row.failures.iter().map(|failure| failure.case).collect();
+        assert_eq!(kept, (0..20).collect::<Vec<_>>());
+        assert_eq!((row.cases, row.panics), (60, 60));
+    }
+}

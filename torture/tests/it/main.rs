@@ -1,0 +1,13 @@
+//! Single cases with names: what once failed, and what is quick enough for `cargo test`. The suites of the library try
+//! the same by the million.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "helpers of tests say what they expect by failing"
+)]
+
+mod damage;
+mod defects;
+mod hostile;
