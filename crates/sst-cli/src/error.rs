@@ -107,6 +107,7 @@ impl CliError {
             Self::Publish(
                 PublishError::Format { .. }
                 | PublishError::BrokenChain { .. }
+                | PublishError::BadBlob { .. }
                 | PublishError::MissingCurrent { .. },
             ) => Exit::Damaged,
             Self::NotAnSst(_) | Self::Damaged { .. } | Self::NoCurrent { has_files: true, .. } => {

@@ -1,6 +1,7 @@
 //! Files that appear whole and durable, or not at all.
 
 pub(crate) mod atomic_file;
+pub(crate) mod blob_copy;
 pub(crate) mod blob_file;
 #[cfg(test)]
 pub(crate) mod faulty_file_system;

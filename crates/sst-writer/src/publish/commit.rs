@@ -11,12 +11,13 @@ use sst_format::meta_file::MetaFileParts;
 use sst_format::protection::{BlobRecord, LiveMeta};
 use sst_format::{BlobNumber, SequenceNumber, SstMeta};
 
+use crate::file::blob_copy::copy_blob_file_in;
 use crate::file::blob_file::write_blob_file_in;
 use crate::publish::directory_state::MetaState;
 use crate::publish::publisher::{Numbers, remove};
 use crate::{
-    AtomicFile, FileError, FileSystem, FinishedTable, PublishError, Publisher, StreamingSstWriter,
-    TableWriter, WriterOptions,
+    AtomicFile, BlobFile, FileError, FileSystem, FinishedTable, PublishError, Publisher,
+    StreamingSstWriter, TableWriter, WriterOptions,
 };
 
 /// A commit in the making. See [`Publisher::begin`].
@@ -114,6 +115,12 @@ impl<'p> Commit<'p> {
         }
     }
 
+    /// The directory that the commit is made in.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.context.directory
+    }
+
     /// Starts a table, with a sequence number of its own.
     ///
     /// # Errors
@@ -138,10 +145,34 @@ impl<'p> Commit<'p> {
         let file_system = Arc::clone(&self.context.file_system);
         let compression = self.publisher.options().blob_compression;
         let blob = write_blob_file_in(file_system, &path, value, compression)?;
+        Ok(self.add_blob(sequence, blob))
+    }
+
+    /// Copies a blob file of another directory as it is stored, without decompressing it, to be referred to by a table of
+    /// this commit. It is verified on the way: against the checksum in its header, and against `listed`, what the commit it
+    /// comes from says of it. O(length of the file), with a MiB of it in memory.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError::BadBlob`] if it is damaged or not the one listed; [`PublishError`] as for
+    /// [`Commit::create_blob`].
+    pub fn copy_blob(
+        &self,
+        from: &Path,
+        listed: Option<&BlobRecord>,
+    ) -> Result<BlobNumber, PublishError> {
+        self.publisher.check_usable()?;
+        let (sequence, path) = self.context.allocate(FileKind::Blob)?;
+        let file_system = Arc::clone(&self.context.file_system);
+        let blob = copy_blob_file_in(file_system, from, &path, listed)?;
+        Ok(self.add_blob(sequence, blob))
+    }
+
+    fn add_blob(&self, sequence: SequenceNumber, blob: BlobFile) -> BlobNumber {
         let number = BlobNumber(sequence.0);
         let record = BlobRecord { number, file_size: blob.file_size, header: blob.header };
         self.context.blobs.lock().unwrap_or_else(PoisonError::into_inner).push(record);
-        Ok(number)
+        number
     }
 
     /// Adds a finished table. Where tables of a commit have a key in common, the one added later wins.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use sst_format::{BlobNumber, FormatError, SequenceNumber};
 
-use crate::{FileError, WriteError};
+use crate::{FileError, RawBlockDefect, WriteError};
 
 /// Why a directory could not be opened for writing, or a commit not be made.
 ///
@@ -55,6 +55,14 @@ pub enum PublishError {
         table: SequenceNumber,
         /// The blob.
         blob: BlobNumber,
+    },
+    /// A blob file to be copied is damaged, or not the one that its commit lists.
+    #[error("{}: {reason}", path.display())]
+    BadBlob {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: RawBlockDefect,
     },
     /// A table is to be made obsolete that is not live, or of another family.
     #[error("table {table} is not a live table of family {family}")]

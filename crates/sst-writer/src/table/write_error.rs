@@ -190,6 +190,9 @@ pub enum RawBlockDefect {
         /// The checksum of its bytes.
         computed: u32,
     },
+    /// A blob file has another length or another header than its commit lists.
+    #[error("it is not the file that its commit lists")]
+    NotTheListed,
     /// LZ4 could not have made that little of that much.
     #[error("{0}")]
     Ratio(FormatError),

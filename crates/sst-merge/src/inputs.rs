@@ -1,0 +1,173 @@
+//! What is merged: tables, from the oldest to the newest.
+
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::sync::Arc;
+
+use sst_format::file_name::{FileKind, FileName};
+use sst_reader::{BlockCache, Catalog, CatalogTable, ReaderOptions, StaticSortedFile};
+
+use crate::run::{Run, RunCursor};
+use crate::table_input::TableInput;
+use crate::{Duplicates, MergeCursor, MergeError, OlderTables};
+
+/// Room for blocks, in bytes, where the caller brings no cache: walks leave the cache alone, opening a table does not
+/// quite.
+const CACHE_CAPACITY: u64 = 1 << 20;
+
+/// Tables and directories to be merged, in the order of their age.
+///
+/// What is added later is newer: where two inputs know a key, the later one wins. Nothing is held open but one table for
+/// each run of tables with disjoint ranges of hashes, so a directory of ten thousand tables needs as many files open as
+/// it has levels, and one block of memory for each.
+///
+/// # Examples
+///
+/// ```no_run
+/// use sst_merge::Inputs;
+/// use sst_reader::ReaderOptions;
+///
+/// let mut inputs = Inputs::new(ReaderOptions::default());
+/// inputs.add_directory("yesterday.db".as_ref(), 0)?;
+/// inputs.add_directory("today.db".as_ref(), 0)?;
+/// inputs.add_table("corrections.sst".as_ref())?;
+/// # Ok::<(), sst_merge::MergeError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Inputs {
+    options: ReaderOptions,
+    /// Oldest first.
+    tables: Vec<TableInput>,
+}
+
+impl Inputs {
+    /// No inputs yet. `options` say how tables are opened; filters are not needed, and not opened.
+    #[must_use]
+    pub fn new(options: ReaderOptions) -> Self {
+        let mut options = match options.cache {
+            Some(_) => options,
+            None => options.cache(BlockCache::new(CACHE_CAPACITY)),
+        };
+        options.filter = None;
+        Self { options, tables: Vec::new() }
+    }
+
+    /// Adds the tables of one family of a directory, as of its current commit. A family without tables adds none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Catalog::read`].
+    pub fn add_directory(&mut self, dir: &Path, family: u32) -> Result<(), MergeError> {
+        self.add_catalog(&Arc::new(Catalog::read(dir)?), family);
+        Ok(())
+    }
+
+    /// Adds the tables of one family of a directory whose meta files have been read.
+    pub fn add_catalog(&mut self, catalog: &Arc<Catalog>, family: u32) {
+        _ = self.add_newest(catalog, family, usize::MAX);
+    }
+
+    /// Adds the `count` newest tables of one family of a directory. Returns the others, which are older.
+    #[must_use = "without it tombstones that still hide something would be dropped"]
+    pub fn add_newest(&mut self, catalog: &Arc<Catalog>, family: u32, count: usize) -> OlderTables {
+        let of_family = |(_, table): &(usize, &CatalogTable)| table.family == family;
+        let newest_first: Vec<_> = catalog.tables.iter().enumerate().filter(of_family).collect();
+        let (newest, older) = newest_first.split_at(count.min(newest_first.len()));
+        self.tables.extend(
+            newest.iter().rev().map(|(index, _)| TableInput::listed(Arc::clone(catalog), *index)),
+        );
+        OlderTables::of(older.iter().map(|(_, table)| table.meta.min_hash..=table.meta.max_hash))
+    }
+
+    /// Adds one table: as the directory around it describes it, if that lists it, else on its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`StaticSortedFile::open_standalone`].
+    pub fn add_table(&mut self, path: &Path) -> Result<(), MergeError> {
+        if let Some((catalog, index)) = listed(path) {
+            self.tables.push(TableInput::listed(Arc::new(catalog), index));
+            return Ok(());
+        }
+        let table = StaticSortedFile::open_standalone(path, &self.options)?;
+        self.tables.push(TableInput::lone(path.to_owned(), &table));
+        Ok(())
+    }
+
+    /// Number of tables.
+    #[must_use]
+    pub const fn table_count(&self) -> usize {
+        self.tables.len()
+    }
+
+    /// Number of entries of all tables; `None` if a table has no protection section that tells.
+    #[must_use]
+    pub fn entry_count(&self) -> Option<u64> {
+        self.tables.iter().map(TableInput::entry_count).sum()
+    }
+
+    /// Length of all tables in bytes, blob files aside; `None` if a table is not described.
+    #[must_use]
+    pub fn table_bytes(&self) -> Option<u64> {
+        self.tables.iter().map(TableInput::file_size).sum()
+    }
+
+    /// The merged entries with hashes in `hashes`, in order. Tables are opened as the walk gets to them.
+    ///
+    /// `older` tells which tombstones stay: see [`OlderTables`].
+    ///
+    /// # Errors
+    ///
+    /// As [`MergeCursor::advance`].
+    pub fn cursor(
+        &self,
+        hashes: RangeInclusive<u64>,
+        duplicates: Duplicates,
+        older: OlderTables,
+    ) -> Result<MergeCursor, MergeError> {
+        let runs = self
+            .runs()
+            .into_iter()
+            .map(|run| RunCursor::new(run, hashes.clone(), self.options.clone()));
+        MergeCursor::new(runs.collect(), duplicates, older)
+    }
+
+    /// The live entries with hashes in `hashes`: no tombstones.
+    ///
+    /// # Errors
+    ///
+    /// As [`MergeCursor::advance`].
+    pub fn live(
+        &self,
+        hashes: RangeInclusive<u64>,
+        duplicates: Duplicates,
+    ) -> Result<MergeCursor, MergeError> {
+        self.cursor(hashes, duplicates, OlderTables::none())
+    }
+
+    /// The tables in runs, the newest first. Where two tables may hold the same hash, the newer is in a newer run.
+    fn runs(&self) -> Vec<Run> {
+        let mut runs: Vec<Run> = Vec::new();
+        for table in self.tables.iter().rev() {
+            // A table may join the oldest run only: any newer one comes before tables that overlap it.
+            if !runs.last_mut().is_some_and(|run| run.insert(table)) {
+                let mut run = Run::default();
+                run.insert(table);
+                runs.push(run);
+            }
+        }
+        runs
+    }
+}
+
+/// The directory around a table and the table's place in it, if it is listed there.
+fn listed(path: &Path) -> Option<(Catalog, usize)> {
+    let name = FileName::parse(path.file_name()?.to_str()?)?;
+    if name.kind != FileKind::Sst {
+        return None;
+    }
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let catalog = Catalog::read(dir).ok()?;
+    let index = catalog.tables.iter().position(|table| table.sequence == name.sequence)?;
+    Some((catalog, index))
+}

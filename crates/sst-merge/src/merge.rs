@@ -1,0 +1,212 @@
+//! Merging into a commit, into a file, and in place.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use sst_format::{SequenceNumber, SstMeta};
+use sst_reader::{Catalog, ReaderOptions};
+use sst_writer::{Commit, CommitInfo, FileError, Publisher, WriterOptions};
+
+use crate::progress::Watch;
+use crate::table_splitter::{TableSplitter, Written};
+use crate::target::{CommitTarget, FileTarget, Target};
+use crate::{Counts, Inputs, MergeCursor, MergeError, MergeOptions, Monitor};
+
+/// What a merge did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MergeReport {
+    /// Entries of all inputs.
+    pub read: u64,
+    /// Entries that newer ones of their key hide.
+    pub hidden: u64,
+    /// Tombstones that were left out, since there is nothing left for them to hide.
+    pub dropped_tombstones: u64,
+    /// Entries that were written, tombstones included.
+    pub entries: u64,
+    /// Tombstones that were written.
+    pub tombstones: u64,
+    /// Medium values that were taken over in stored form.
+    pub raw_blocks: u64,
+    /// Entries with a value in a blob file.
+    pub blobs: u64,
+    /// Blob files that were copied from another directory; the others are referred to where they are.
+    pub copied_blobs: u64,
+    /// Tables that were written.
+    pub tables: u64,
+    /// Length of the tables in bytes.
+    pub table_bytes: u64,
+}
+
+impl MergeReport {
+    fn new(counts: Counts, written: Written, copied_blobs: u64) -> Self {
+        Self {
+            read: counts.read,
+            hidden: counts.hidden,
+            dropped_tombstones: counts.dropped_tombstones,
+            entries: written.entries,
+            tombstones: written.tombstones,
+            raw_blocks: written.raw_blocks,
+            blobs: written.blobs,
+            copied_blobs,
+            tables: written.tables,
+            table_bytes: written.table_bytes,
+        }
+    }
+}
+
+/// Merges inputs into tables of a commit. The commit is not published, nor is anything made obsolete: that is up to the
+/// caller.
+///
+/// Medium values are copied as they are stored, blobs of other directories too; blobs of the commit's own directory are
+/// referred to. O(entries × log(runs)); memory: one block for each run of tables, what the writer needs, and 16 bytes for
+/// each copied blob.
+///
+/// # Errors
+///
+/// [`MergeError`]. Drop the commit then.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::ops::ControlFlow;
+///
+/// use sst_merge::{Inputs, MergeOptions, merge_into_commit};
+/// use sst_reader::ReaderOptions;
+/// use sst_writer::{Publisher, PublisherOptions};
+///
+/// let mut inputs = Inputs::new(ReaderOptions::default());
+/// inputs.add_directory("monday.db".as_ref(), 0)?;
+/// inputs.add_directory("tuesday.db".as_ref(), 0)?;
+/// let mut publisher = Publisher::open("both.db", PublisherOptions::default())?;
+/// let mut commit = publisher.begin();
+/// commit.replace_all();
+/// let options = MergeOptions::default();
+/// merge_into_commit(&inputs, &mut commit, &options, &mut |_| ControlFlow::Continue(()))?;
+/// commit.publish()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn merge_into_commit(
+    inputs: &Inputs,
+    commit: &mut Commit<'_>,
+    options: &MergeOptions,
+    monitor: Monitor<'_>,
+) -> Result<MergeReport, MergeError> {
+    let target = CommitTarget::new(commit, writer_options(options));
+    let (counts, written, target) = write(inputs, target, options, monitor)?;
+    Ok(MergeReport::new(counts, written, target.copied_blobs()))
+}
+
+/// Merges inputs into one table in a file of its own. `None` if there is no entry: a table needs one, so there is no
+/// file.
+///
+/// # Errors
+///
+/// [`MergeError`]; there is no file then. [`MergeError::BlobInLoneTable`] if a value is in a blob file,
+/// [`MergeError::TooLargeForOneTable`] if a table cannot hold all of it.
+pub fn merge_into_file(
+    inputs: &Inputs,
+    path: &Path,
+    options: &MergeOptions,
+    monitor: Monitor<'_>,
+) -> Result<(MergeReport, Option<SstMeta>), MergeError> {
+    let target = FileTarget::new(path, writer_options(options));
+    let options = options.clone().max_table_entries(u64::MAX).max_table_bytes(u64::MAX);
+    let (counts, written, target) = write(inputs, target, &options, monitor)?;
+    Ok((MergeReport::new(counts, written, 0), target.finish()))
+}
+
+/// A compaction that was published.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Compaction {
+    /// What the merge did.
+    pub report: MergeReport,
+    /// The commit.
+    pub commit: SequenceNumber,
+    /// Tables that the new ones replace.
+    pub replaced_tables: u64,
+    /// Files that belong to no commit any more and could not be removed. The next publisher tries again.
+    pub not_removed: Vec<FileError>,
+}
+
+/// Merges the `newest` newest tables of a family in place, or all of them (`usize::MAX`): the result is published as a
+/// commit that replaces them. Readers see the tables before or the tables after; a crash leaves the one or the other.
+///
+/// Tombstones go where no older table that stays may hold their hash: all of them if all tables take part. `None` if
+/// there is nothing to do: no table takes part. [`MergeOptions::older`] and [`MergeOptions::hashes`] are ignored.
+///
+/// # Errors
+///
+/// [`MergeError`]; the directory is then as before.
+pub fn compact(
+    publisher: &mut Publisher,
+    family: u32,
+    newest: usize,
+    options: &MergeOptions,
+    reader: ReaderOptions,
+    monitor: Monitor<'_>,
+) -> Result<Option<Compaction>, MergeError> {
+    if publisher.current().is_none() {
+        return Ok(None);
+    }
+    // The publisher holds the lock, so nothing changes underneath.
+    let catalog = Arc::new(Catalog::read(publisher.directory())?);
+    let mut inputs = Inputs::new(reader);
+    let older = inputs.add_newest(&catalog, family, newest);
+    let options = options.clone().older(older).hashes(0..=u64::MAX);
+    let replaced = inputs.table_count();
+    if replaced == 0 {
+        return Ok(None);
+    }
+    let mut commit = publisher.begin_family(family);
+    let report = merge_into_commit(&inputs, &mut commit, &options, monitor)?;
+    let of_family = catalog.tables.iter().filter(|table| table.family == family);
+    for table in of_family.take(replaced) {
+        commit.obsolete(table.sequence)?;
+    }
+    // Some systems remove no file that is open.
+    drop(inputs);
+    let CommitInfo { sequence, not_removed, .. } = commit.publish()?;
+    let replaced_tables = replaced as u64;
+    Ok(Some(Compaction { report, commit: sequence, replaced_tables, not_removed }))
+}
+
+/// All tables of a merge may hold a key more than once: the cursor has seen to what may be repeated.
+fn writer_options(options: &MergeOptions) -> WriterOptions {
+    options.writer.clone().multi_value(true)
+}
+
+/// Walks the merged entries and writes them.
+fn write<T: Target>(
+    inputs: &Inputs,
+    target: T,
+    options: &MergeOptions,
+    monitor: Monitor<'_>,
+) -> Result<(Counts, Written, T), MergeError> {
+    let is_all = options.hashes == (0..=u64::MAX);
+    let total = if is_all { inputs.entry_count() } else { None };
+    let mut watch = Watch::new(monitor, total);
+    let hashes = options.hashes.clone();
+    let mut cursor = inputs.cursor(hashes, options.duplicates, options.older.clone())?;
+    let mut splitter = TableSplitter::new(target, options);
+    write_rest(&mut cursor, &mut splitter, &mut watch)?;
+    let counts = cursor.counts();
+    // The last tables are closed before the output is finished.
+    drop(cursor);
+    let (written, target) = splitter.finish()?;
+    Ok((counts, written, target))
+}
+
+/// Writes what a cursor still has.
+fn write_rest<T: Target>(
+    cursor: &mut MergeCursor,
+    splitter: &mut TableSplitter<T>,
+    watch: &mut Watch<'_>,
+) -> Result<(), MergeError> {
+    while cursor.advance()? {
+        watch.at(cursor.counts().read)?;
+        splitter.add(&cursor.entry()?)?;
+    }
+    Ok(())
+}

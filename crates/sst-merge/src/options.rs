@@ -1,0 +1,106 @@
+//! How inputs are merged.
+
+use std::ops::RangeInclusive;
+
+use sst_writer::WriterOptions;
+
+use crate::OlderTables;
+
+/// What becomes of keys that several inputs know, or one input more than once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Duplicates {
+    /// The newest table that knows the key wins, with all its entries of the key: what `SstSet::get` answers from.
+    #[default]
+    Newest,
+    /// All entries are kept, those of newer tables first, down to a tombstone: what `SstSet::get_all` answers from.
+    Keep,
+    /// A key that comes more than once, as a tombstone too, is an error.
+    Error,
+}
+
+/// How inputs are merged, and what is written. Start from the default and change what you need.
+///
+/// # Examples
+///
+/// ```
+/// use sst_merge::{Duplicates, MergeOptions};
+///
+/// let options = MergeOptions::default().duplicates(Duplicates::Keep).max_table_bytes(256 << 20);
+/// assert_eq!(options.max_table_entries, 1 << 23);
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct MergeOptions {
+    /// What becomes of keys that come more than once. Default: [`Duplicates::Newest`].
+    pub duplicates: Duplicates,
+    /// Tables that stay below the output: tombstones that may hide something in them are kept, all others are dropped.
+    /// Default: [`OlderTables::none`].
+    pub older: OlderTables,
+    /// The hashes of the keys that are merged; all others are left out, and not read. Default: all.
+    pub hashes: RangeInclusive<u64>,
+    /// Another table is started after this many entries. Default: 2²³.
+    pub max_table_entries: u64,
+    /// Another table is started when it takes this many bytes. Default: 1 GiB.
+    pub max_table_bytes: u64,
+    /// How tables are written. That a key may come more than once is always allowed, so
+    /// [`WriterOptions::multi_value`] is ignored. Default: that of the writer, without filters.
+    pub writer: WriterOptions,
+}
+
+impl Default for MergeOptions {
+    fn default() -> Self {
+        Self {
+            duplicates: Duplicates::default(),
+            older: OlderTables::none(),
+            hashes: 0..=u64::MAX,
+            max_table_entries: 1 << 23,
+            max_table_bytes: 1 << 30,
+            writer: WriterOptions::default(),
+        }
+    }
+}
+
+impl MergeOptions {
+    /// Sets what becomes of keys that come more than once.
+    #[must_use]
+    pub fn duplicates(mut self, duplicates: Duplicates) -> Self {
+        self.duplicates = duplicates;
+        self
+    }
+
+    /// Sets which tables stay below the output.
+    #[must_use]
+    pub fn older(mut self, older: OlderTables) -> Self {
+        self.older = older;
+        self
+    }
+
+    /// Sets the hashes of the keys that are merged.
+    #[must_use]
+    pub fn hashes(mut self, hashes: RangeInclusive<u64>) -> Self {
+        self.hashes = hashes;
+        self
+    }
+
+    /// Sets after how many entries another table is started.
+    #[must_use]
+    pub fn max_table_entries(mut self, max_table_entries: u64) -> Self {
+        self.max_table_entries = max_table_entries;
+        self
+    }
+
+    /// Sets at how many bytes another table is started.
+    #[must_use]
+    pub fn max_table_bytes(mut self, max_table_bytes: u64) -> Self {
+        self.max_table_bytes = max_table_bytes;
+        self
+    }
+
+    /// Sets how tables are written.
+    #[must_use]
+    pub fn writer(mut self, writer: WriterOptions) -> Self {
+        self.writer = writer;
+        self
+    }
+}

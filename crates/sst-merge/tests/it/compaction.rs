@@ -1,0 +1,133 @@
+//! Compaction in place: answers stay, tables go.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use proptest::prelude::*;
+use sst_merge::{Duplicates, MergeOptions, compact};
+use sst_reader::{Catalog, ReaderOptions, SstSet, verify_directory};
+
+use crate::support::{
+    Layer, Value, content, files, go_on, key, layer, publish, publisher, write_table,
+};
+
+type Answers = BTreeMap<Vec<u8>, (Option<Vec<u8>>, Vec<Vec<u8>>)>;
+
+/// What the directory answers for every key there may be.
+fn answers(dir: &Path) -> Answers {
+    let set = SstSet::open(dir, &ReaderOptions::default()).unwrap();
+    (0..70u8)
+        .map(|i| {
+            let key = key(i);
+            let one = set.get(&key).unwrap().map(|value| value.to_vec());
+            let all = set.get_all(&key).unwrap().iter().map(|value| value.to_vec()).collect();
+            (key, (one, all))
+        })
+        .collect()
+}
+
+fn tombstones(layer: &Layer) -> usize {
+    layer.values().flatten().filter(|value| **value == Value::Deleted).count()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn answers_stay_whatever_is_compacted(
+        layers in prop::collection::vec(layer(40), 1..6),
+        newest in 1..7usize,
+        max_entries in prop_oneof![Just(u64::MAX), 1..20u64],
+    ) {
+        let scratch = tempfile::tempdir().unwrap();
+        let dir = scratch.path().join("dir");
+        publish(&dir, &layers);
+        let before = answers(&dir);
+        let mut publisher = publisher(&dir);
+        let options =
+            MergeOptions::default().duplicates(Duplicates::Keep).max_table_entries(max_entries);
+        let done = compact(&mut publisher, 0, newest, &options, ReaderOptions::default(), &mut go_on);
+        let done = done.unwrap().unwrap();
+        prop_assert_eq!(done.replaced_tables, newest.min(layers.len()) as u64);
+        prop_assert_eq!(answers(&dir), before);
+        if newest >= layers.len() {
+            let (content, tables) = content(&dir);
+            prop_assert_eq!(tombstones(&content), 0);
+            prop_assert_eq!(tables as u64, done.report.tables);
+        }
+        prop_assert_eq!(done.report.copied_blobs, 0);
+        drop(publisher);
+        let report = verify_directory(&dir, &ReaderOptions::default(), &mut |_| {}).unwrap();
+        prop_assert!(report.damage.is_empty(), "{:?}", report.damage);
+    }
+}
+
+#[test]
+fn a_tombstone_stays_as_long_as_it_hides_something() {
+    let scratch = tempfile::tempdir().unwrap();
+    let layer = |values: &[(u8, Value)]| -> Layer {
+        values.iter().map(|(i, value)| (key(*i), vec![value.clone()])).collect()
+    };
+    let value = || Value::Inline(b"v".to_vec());
+    publish(
+        scratch.path(),
+        &[
+            layer(&[(1, value()), (2, value())]),
+            layer(&[(1, Value::Deleted), (3, value())]),
+            layer(&[(3, Value::Deleted), (4, value())]),
+        ],
+    );
+    let mut publisher = publisher(scratch.path());
+    let mut compact = |newest| {
+        let options = MergeOptions::default();
+        compact(&mut publisher, 0, newest, &options, ReaderOptions::default(), &mut go_on)
+            .unwrap()
+            .unwrap()
+            .report
+    };
+    let first = compact(2);
+    assert_eq!((first.tombstones + first.dropped_tombstones, first.hidden), (2, 1));
+    assert!(first.tombstones >= 1, "that of key 1 hides something");
+    let set = SstSet::open(scratch.path(), &ReaderOptions::default()).unwrap();
+    assert_eq!(set.get(&key(1)).unwrap(), None);
+    let second = compact(usize::MAX);
+    assert_eq!((second.tombstones, second.entries), (0, 2));
+    assert_eq!(content(scratch.path()).0, layer(&[(2, value()), (4, value())]));
+}
+
+#[test]
+fn a_directory_of_nothing_but_tombstones_becomes_empty() {
+    let scratch = tempfile::tempdir().unwrap();
+    let gone = Layer::from([(key(1), vec![Value::Deleted])]);
+    publish(scratch.path(), &[gone.clone(), gone]);
+    let mut publisher = publisher(scratch.path());
+    let options = MergeOptions::default();
+    let mut run =
+        || compact(&mut publisher, 0, 9, &options, ReaderOptions::default(), &mut go_on).unwrap();
+    let done = run().unwrap();
+    assert_eq!((done.report.tables, done.replaced_tables), (0, 2));
+    assert!(run().is_none(), "there is nothing left to do");
+    drop(publisher);
+    assert!(Catalog::read(scratch.path()).unwrap().tables.is_empty());
+    assert!(files(scratch.path()).iter().all(|name| !name.ends_with(".sst")));
+}
+
+#[test]
+fn other_families_are_left_alone() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut publisher = publisher(scratch.path());
+    for family in [3, 0, 3, 0] {
+        let mut commit = publisher.begin_family(family);
+        let value = Value::Small(format!("family {family}").into_bytes());
+        let table = write_table(&commit, &Layer::from([(key(1), vec![value])]));
+        commit.add_table(table).unwrap();
+        commit.publish().unwrap();
+    }
+    let options = MergeOptions::default();
+    compact(&mut publisher, 3, usize::MAX, &options, ReaderOptions::default(), &mut go_on).unwrap();
+    let families: Vec<u32> = publisher.live_tables().map(|(family, _)| family).collect();
+    assert_eq!(families.iter().filter(|family| **family == 3).count(), 1);
+    assert_eq!(families.iter().filter(|family| **family == 0).count(), 2);
+    let set = SstSet::open_family(scratch.path(), 3, &ReaderOptions::default()).unwrap();
+    assert_eq!(&*set.get(&key(1)).unwrap().unwrap(), b"family 3");
+}

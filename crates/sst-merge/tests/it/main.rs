@@ -1,0 +1,14 @@
+//! Merging, at the public API, against models that know nothing of files.
+
+#[cfg(test)]
+mod compaction;
+#[cfg(test)]
+mod merging;
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod passing_through;
+#[cfg(test)]
+mod refusals;
+#[cfg(test)]
+mod support;
