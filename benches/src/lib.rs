@@ -3,6 +3,7 @@
 //! Machines are noisy, so every figure is the median of several rounds, the things compared are measured in turn
 //! within each round, and what counts is their ratio.
 
+pub mod cpu_features;
 pub mod floor;
 pub mod random;
 pub mod table;

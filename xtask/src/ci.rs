@@ -23,6 +23,7 @@ fn gates(root: &Path) -> Result<Vec<Gate>, String> {
         Gate { name: "README: main job", command: main_job },
         Gate { name: "README: tests", command: tests },
         gate("tests, release", "cargo test --workspace --all-features --release"),
+        gate("instructions", "cargo run --quiet --release -p xtask -- instructions"),
         gate("docs", "RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --all-features"),
         gate("no_std", "cargo check -p sst-format --no-default-features --all-features"),
         gate("package", "cargo package --workspace --exclude xtask --allow-dirty --no-verify"),

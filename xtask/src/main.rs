@@ -1,8 +1,9 @@
-//! Chores of the workspace: `cargo xtask conformance`, `cargo xtask bench`, `cargo xtask torture`, `cargo xtask ci`.
+//! Chores of the workspace: `cargo xtask conformance`, `bench`, `torture`, `instructions`, `ci`.
 
 #![expect(clippy::print_stdout, reason = "chores report on standard output")]
 
 mod ci;
+mod instructions;
 mod readme;
 
 use std::path::{Path, PathBuf};
@@ -38,6 +39,12 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Counts the instructions of fixed operations under callgrind, and compares them with `benches/instructions.json`.
+    Instructions {
+        /// Replace the record by what is counted now.
+        #[arg(long)]
+        bless: bool,
+    },
     /// Runs what `.ci/run` runs: every gate, cheap ones first.
     Ci {
         /// Run only the gates whose name contains this.
@@ -55,6 +62,7 @@ fn main() -> ExitCode {
         Chore::Conformance { json } => conformance(&root, json),
         Chore::Bench { arguments } => program(&root, "sst-benches", "sst-bench", &arguments),
         Chore::Torture { arguments } => program(&root, "sst-torture", "sst-torture", &arguments),
+        Chore::Instructions { bless } => instructions::run(&root, bless),
         Chore::Ci { only, list } => ci::run(&root, only.as_deref(), list),
     };
     if is_ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }

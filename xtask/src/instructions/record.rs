@@ -1,0 +1,74 @@
+//! Counts as they are kept in the repository.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::callgrind::Run;
+
+/// Counts, and what they depend on.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Record {
+    /// What `rustc --version` prints.
+    pub(crate) rustc: String,
+    /// What `valgrind --version` prints.
+    pub(crate) valgrind: String,
+    /// The processor's features as the counted program sees them.
+    pub(crate) features: String,
+    /// One count for each operation.
+    pub(crate) operations: Vec<Operation>,
+}
+
+/// One operation and its count.
+#[derive(Debug, Deserialize, PartialEq, Eq, Serialize)]
+pub(crate) struct Operation {
+    /// What is done.
+    pub(crate) name: String,
+    /// How many times.
+    pub(crate) times: u64,
+    /// Instructions for all of them.
+    pub(crate) instructions: u64,
+}
+
+impl Operation {
+    /// Instructions for doing it once.
+    #[expect(clippy::cast_precision_loss, reason = "for display")]
+    pub(crate) fn each(&self) -> f64 {
+        self.instructions as f64 / self.times.max(1) as f64
+    }
+
+    /// How far this count lies above `before`, in per cent.
+    pub(crate) fn change_percent(&self, before: &Self) -> f64 {
+        (self.each() / before.each() - 1.0) * 100.0
+    }
+}
+
+impl Record {
+    pub(crate) fn new(rustc: String, valgrind: String, run: Run) -> Self {
+        Self { rustc, valgrind, features: run.features, operations: run.operations }
+    }
+
+    pub(crate) fn read(path: &Path) -> Result<Self, String> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| format!("{}: {error}", path.display()))?;
+        serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))
+    }
+
+    pub(crate) fn write(&self, path: &Path) -> Result<(), String> {
+        let mut text = serde_json::to_string_pretty(self).map_err(|error| error.to_string())?;
+        text.push('\n');
+        std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
+    }
+
+    /// Why counts made with these tools say nothing about the record, if so.
+    pub(crate) fn other_tools(&self, rustc: &str, valgrind: &str) -> Option<String> {
+        [(&self.rustc, rustc), (&self.valgrind, valgrind)]
+            .into_iter()
+            .find(|(recorded, here)| recorded != here)
+            .map(|(recorded, here)| format!("the record was made with {recorded}, here is {here}"))
+    }
+
+    pub(crate) fn operation(&self, name: &str) -> Option<&Operation> {
+        self.operations.iter().find(|operation| operation.name == name)
+    }
+}
