@@ -17,6 +17,7 @@
 pub mod allocations;
 mod cases;
 mod context;
+pub mod faults;
 pub mod model;
 mod report;
 mod row;

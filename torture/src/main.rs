@@ -39,6 +39,9 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = suites::crashes::child() {
+        return code;
+    }
     let arguments = Arguments::parse();
     let is_asked = |suite: &&&Suite| {
         arguments.only.as_ref().is_none_or(|only| suite.name.contains(only.as_str()))

@@ -1,0 +1,258 @@
+//! A disk that loses power: of everything that was not synced, each effect may be there or not, on its own.
+//!
+//! The model is harsher than any file system: the bytes of each write may be missing, cut in half or zeros; each name may
+//! be there without the content of its file, and the new name of a file may be there with or without the old one. Only
+//! that one name refers to one file, old or new, is taken for granted.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use super::recorder::Record;
+
+/// What has become of a write that was not synced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Fate {
+    Whole,
+    Lost,
+    /// Its first half is there.
+    Torn,
+    /// Its length is there, its bytes are zeros.
+    Zeros,
+}
+
+const FATES: [Fate; 4] = [Fate::Whole, Fate::Lost, Fate::Torn, Fate::Zeros];
+
+/// A file: what is durable of it, and the writes since.
+#[derive(Clone, Debug, Default)]
+struct File {
+    durable: Vec<u8>,
+    pending: Vec<Vec<u8>>,
+}
+
+/// A change of the names of the directory.
+#[derive(Clone, Debug)]
+enum Change {
+    Add { name: OsString, file: usize },
+    Remove { name: OsString },
+}
+
+/// One directory on a disk.
+#[derive(Clone, Debug)]
+pub struct Disk {
+    path: PathBuf,
+    files: Vec<File>,
+    /// Files that were created since, by the recorder's number.
+    numbered: BTreeMap<u64, usize>,
+    /// Durable names.
+    names: BTreeMap<OsString, usize>,
+    /// Changes of names that are not durable.
+    changes: Vec<Change>,
+    /// Whether there is the directory: durably, or perhaps.
+    is_there: Presence,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Presence {
+    No,
+    Perhaps,
+    Yes,
+}
+
+/// The files of a directory; `None` if it is not there.
+pub type Image = Option<BTreeMap<OsString, Vec<u8>>>;
+
+impl Disk {
+    /// A disk on which the directory `path` is as it is now, and durable.
+    #[must_use]
+    pub fn of(path: &Path) -> Self {
+        let mut disk = Self {
+            path: path.to_owned(),
+            files: Vec::new(),
+            numbered: BTreeMap::new(),
+            names: BTreeMap::new(),
+            changes: Vec::new(),
+            is_there: if path.is_dir() { Presence::Yes } else { Presence::No },
+        };
+        for entry in path.read_dir().into_iter().flatten() {
+            let entry = entry.unwrap();
+            disk.names.insert(entry.file_name(), disk.files.len());
+            let durable = std::fs::read(entry.path()).unwrap();
+            disk.files.push(File { durable, pending: Vec::new() });
+        }
+        disk
+    }
+
+    /// Does what was recorded.
+    pub fn apply(&mut self, record: &Record) {
+        match record {
+            Record::Create { directory, file } => {
+                assert_eq!(*directory, self.path, "files are created where they stay");
+                self.numbered.insert(*file, self.files.len());
+                let name = temporary_name(*file);
+                self.changes.push(Change::Add { name, file: self.files.len() });
+                self.files.push(File::default());
+            }
+            Record::Write { file, bytes } => {
+                let file = self.numbered[file];
+                self.files[file].pending.push(bytes.clone());
+            }
+            Record::Sync { file } => {
+                let file = &mut self.files[self.numbered[file]];
+                file.durable.extend(file.pending.drain(..).flatten());
+            }
+            Record::Name { file, path } => {
+                let name = path.file_name().unwrap().to_owned();
+                self.changes.push(Change::Add { name, file: self.numbered[file] });
+                self.changes.push(Change::Remove { name: temporary_name(*file) });
+            }
+            Record::Discard { file } => {
+                self.changes.push(Change::Remove { name: temporary_name(*file) });
+            }
+            Record::Remove { path } => {
+                let name = path.file_name().unwrap().to_owned();
+                self.changes.push(Change::Remove { name });
+            }
+            Record::CreateDirectory { .. } if self.is_there == Presence::No => {
+                self.is_there = Presence::Perhaps;
+            }
+            Record::CreateDirectory { .. } => {}
+            Record::SyncDirectory { directory } if *directory == self.path => {
+                for change in std::mem::take(&mut self.changes) {
+                    change.apply(&mut self.names);
+                }
+            }
+            Record::SyncDirectory { directory } => {
+                assert_eq!(Some(&**directory), self.path.parent());
+                self.is_there = Presence::Yes;
+            }
+        }
+    }
+
+    /// For everything that is not durable, how many ways there are for it to end.
+    fn choices(&self) -> Vec<usize> {
+        let writes = self.files.iter().flat_map(|file| &file.pending).map(|_| FATES.len());
+        let presence = (self.is_there == Presence::Perhaps).then_some(2);
+        writes.chain(self.changes.iter().map(|_| 2)).chain(presence).collect()
+    }
+
+    /// Number of states that a loss of power can leave, as far as it fits.
+    #[must_use]
+    pub fn outcomes(&self) -> u64 {
+        self.choices().iter().fold(1, |product: u64, &ways| product.saturating_mul(ways as u64))
+    }
+
+    /// One of the states that a loss of power can leave: number 0 keeps everything.
+    #[must_use]
+    pub fn after_power_loss(&self, outcome: u64) -> Image {
+        let mut rest = outcome;
+        let mut choose = |ways: u64| {
+            let choice = rest % ways;
+            rest /= ways;
+            choice
+        };
+        let contents: Vec<Vec<u8>> =
+            self.files.iter().map(|file| file.content(&mut choose)).collect();
+        let mut names = self.names.clone();
+        for change in &self.changes {
+            if choose(2) == 0 {
+                change.apply(&mut names);
+            }
+        }
+        let is_there = match self.is_there {
+            Presence::No => false,
+            Presence::Yes => true,
+            Presence::Perhaps => choose(2) == 0,
+        };
+        let files = names.into_iter().map(|(name, file)| (name, contents[file].clone()));
+        is_there.then(|| files.collect())
+    }
+}
+
+impl File {
+    fn content(&self, choose: &mut impl FnMut(u64) -> u64) -> Vec<u8> {
+        let mut content = self.durable.clone();
+        let mut end = content.len();
+        for bytes in &self.pending {
+            let fate = FATES[usize::try_from(choose(FATES.len() as u64)).unwrap()];
+            let kept = match fate {
+                Fate::Whole => &bytes[..],
+                Fate::Torn => &bytes[..bytes.len() / 2],
+                Fate::Lost | Fate::Zeros => &[],
+            };
+            if fate != Fate::Lost {
+                // Where an earlier write was lost there is a hole.
+                content.resize(end, 0);
+                content.extend_from_slice(kept);
+            }
+            end += bytes.len();
+            if fate == Fate::Zeros {
+                content.resize(end, 0);
+            }
+        }
+        content
+    }
+}
+
+impl Change {
+    fn apply(&self, names: &mut BTreeMap<OsString, usize>) {
+        match self {
+            Self::Add { name, file } => names.insert(name.clone(), *file),
+            Self::Remove { name } => names.remove(name),
+        };
+    }
+}
+
+/// The name of a file that has none yet. The real one is as random.
+fn temporary_name(file: u64) -> OsString {
+    format!(".sst-{file}.tmp").into()
+}
+
+/// Writes an image to a directory that is not there.
+pub fn materialize(image: &Image, directory: &Path) {
+    let Some(files) = image else { return };
+    std::fs::create_dir(directory).unwrap();
+    for (name, content) in files {
+        std::fs::write(directory.join(name), content).unwrap();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(disk: &mut Disk, bytes: &[u8]) {
+        disk.apply(&Record::Write { file: 0, bytes: bytes.to_vec() });
+    }
+
+    fn images(disk: &Disk) -> Vec<BTreeMap<OsString, Vec<u8>>> {
+        (0..disk.outcomes()).filter_map(|outcome| disk.after_power_loss(outcome)).collect()
+    }
+
+    #[test]
+    fn what_is_not_synced_may_be_lost_and_what_is_may_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().to_owned();
+        let mut disk = Disk::of(&path);
+        assert_eq!(images(&disk), [BTreeMap::new()]);
+        disk.apply(&Record::Create { directory: path.clone(), file: 0 });
+        write(&mut disk, b"abcd");
+        write(&mut disk, b"ef");
+        assert_eq!(disk.outcomes(), 4 * 4 * 2);
+        let contents: Vec<Vec<u8>> =
+            images(&disk).into_iter().flat_map(BTreeMap::into_values).collect();
+        for expected in [&b"abcdef"[..], b"", b"ab", b"\0\0\0\0ef", b"ab\0\0\0\0", b"abcde"] {
+            assert!(contents.iter().any(|content| content == expected), "{expected:?}");
+        }
+        // A name without content, which is what a rename before a sync can leave.
+        disk.apply(&Record::Name { file: 0, path: path.join("n") });
+        assert!(
+            images(&disk)
+                .iter()
+                .any(|files| files.get(&OsString::from("n")).is_some_and(Vec::is_empty))
+        );
+        disk.apply(&Record::Sync { file: 0 });
+        disk.apply(&Record::SyncDirectory { directory: path });
+        assert_eq!(images(&disk), [BTreeMap::from([("n".into(), b"abcdef".to_vec())])]);
+    }
+}

@@ -1,0 +1,103 @@
+//! Records what is done to a directory, for a disk that forgets.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use super::tap::{Operation, Order, Tap, WithoutSync};
+
+/// An operation that changed something, or made it durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Record {
+    /// A file was created under a temporary name.
+    Create {
+        /// The directory.
+        directory: PathBuf,
+        /// The number of the file.
+        file: u64,
+    },
+    /// Bytes were appended to it.
+    Write {
+        /// The number of the file.
+        file: u64,
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
+    /// Its content was made durable.
+    Sync {
+        /// The number of the file.
+        file: u64,
+    },
+    /// It got its name.
+    Name {
+        /// The number of the file.
+        file: u64,
+        /// The path.
+        path: PathBuf,
+    },
+    /// It was removed, unnamed.
+    Discard {
+        /// The number of the file.
+        file: u64,
+    },
+    /// The names of a directory were made durable.
+    SyncDirectory {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// A directory was created.
+    CreateDirectory {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// A file was removed.
+    Remove {
+        /// The path.
+        path: PathBuf,
+    },
+}
+
+impl Record {
+    fn of(operation: &Operation<'_>) -> Option<Self> {
+        let owned = Path::to_path_buf;
+        Some(match *operation {
+            Operation::Create { directory, file } => {
+                Self::Create { directory: owned(directory), file }
+            }
+            Operation::Write { file, bytes } => Self::Write { file, bytes: bytes.to_vec() },
+            Operation::Sync { file } => Self::Sync { file },
+            Operation::PersistNew { file, path } | Operation::Replace { file, path } => {
+                Self::Name { file, path: owned(path) }
+            }
+            Operation::Discard { file } => Self::Discard { file },
+            Operation::SyncDirectory { directory } => {
+                Self::SyncDirectory { directory: owned(directory) }
+            }
+            Operation::CreateDirectory { directory } => {
+                Self::CreateDirectory { directory: owned(directory) }
+            }
+            Operation::Remove { path } => Self::Remove { path: owned(path) },
+            Operation::Read { .. } | Operation::List { .. } | Operation::Lock { .. } => {
+                return None;
+            }
+        })
+    }
+}
+
+/// A tap that lets everything through and records it. Nothing may fail.
+#[derive(Debug, Default)]
+pub struct Recorder(Mutex<Vec<Record>>);
+
+impl Recorder {
+    /// What was done so far.
+    #[must_use]
+    pub fn records(&self) -> Vec<Record> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+impl Tap for Recorder {
+    fn order(&self, operation: &Operation<'_>) -> Order {
+        self.0.lock().unwrap().extend(Record::of(operation));
+        WithoutSync.order(operation)
+    }
+}

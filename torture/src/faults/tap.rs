@@ -1,0 +1,305 @@
+//! A file system that asks before every operation what is to become of it.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sst_writer::{FileSystem, Lock, NewFile, OsFileSystem};
+
+/// An operation that is about to be done. `file` numbers the new files of one [`Tapped`] file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation<'a> {
+    /// Creates a file under a temporary name.
+    Create {
+        /// The directory.
+        directory: &'a Path,
+        /// The number of the file.
+        file: u64,
+    },
+    /// Appends bytes to it.
+    Write {
+        /// The number of the file.
+        file: u64,
+        /// The bytes.
+        bytes: &'a [u8],
+    },
+    /// Makes its content durable.
+    Sync {
+        /// The number of the file.
+        file: u64,
+    },
+    /// Gives it a name that must be free.
+    PersistNew {
+        /// The number of the file.
+        file: u64,
+        /// The path.
+        path: &'a Path,
+    },
+    /// Gives it a name that another file may have.
+    Replace {
+        /// The number of the file.
+        file: u64,
+        /// The path.
+        path: &'a Path,
+    },
+    /// Removes it, unnamed.
+    Discard {
+        /// The number of the file.
+        file: u64,
+    },
+    /// Makes the names of a directory durable.
+    SyncDirectory {
+        /// The directory.
+        directory: &'a Path,
+    },
+    /// Reads a file.
+    Read {
+        /// The path.
+        path: &'a Path,
+    },
+    /// Creates a directory and those above it.
+    CreateDirectory {
+        /// The directory.
+        directory: &'a Path,
+    },
+    /// Lists a directory.
+    List {
+        /// The directory.
+        directory: &'a Path,
+    },
+    /// Removes a file.
+    Remove {
+        /// The path.
+        path: &'a Path,
+    },
+    /// Takes a lock.
+    Lock {
+        /// The path.
+        path: &'a Path,
+    },
+}
+
+impl Operation<'_> {
+    /// Its name, for messages.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Create { .. } => "create",
+            Self::Write { .. } => "write",
+            Self::Sync { .. } => "sync",
+            Self::PersistNew { .. } => "persist",
+            Self::Replace { .. } => "replace",
+            Self::Discard { .. } => "discard",
+            Self::SyncDirectory { .. } => "sync directory",
+            Self::Read { .. } => "read",
+            Self::CreateDirectory { .. } => "create directory",
+            Self::List { .. } => "list",
+            Self::Remove { .. } => "remove",
+            Self::Lock { .. } => "lock",
+        }
+    }
+}
+
+/// What is to become of an operation.
+#[derive(Debug)]
+pub enum Order {
+    /// It is done.
+    Proceed,
+    /// It is not done, and fails.
+    Fail(io::Error),
+    /// It is done, and fails all the same.
+    FailAfterwards(io::Error),
+    /// Of a write, only the first `len` bytes are done; it then succeeds with that count, or fails.
+    Partial {
+        /// Bytes done.
+        len: usize,
+        /// The failure, if it fails.
+        error: Option<io::Error>,
+    },
+    /// Of a sync: it is not done, and succeeds.
+    Pretend,
+}
+
+/// Decides what becomes of operations.
+pub trait Tap: std::fmt::Debug + Send + Sync + 'static {
+    /// Called before each operation, by the thread that does it.
+    fn order(&self, operation: &Operation<'_>) -> Order;
+}
+
+/// A tap that lets everything through but syncs, which cost most and mean nothing in a test that outlives them.
+#[derive(Clone, Copy, Debug)]
+pub struct WithoutSync;
+
+impl Tap for WithoutSync {
+    fn order(&self, operation: &Operation<'_>) -> Order {
+        match operation {
+            Operation::Sync { .. } | Operation::SyncDirectory { .. } => Order::Pretend,
+            _ => Order::Proceed,
+        }
+    }
+}
+
+/// The file system of the operating system, with a tap on it. Clones share the tap.
+#[derive(Debug)]
+pub struct Tapped<T> {
+    tap: Arc<T>,
+    files: Arc<AtomicU64>,
+}
+
+impl<T> Clone for Tapped<T> {
+    fn clone(&self) -> Self {
+        Self { tap: Arc::clone(&self.tap), files: Arc::clone(&self.files) }
+    }
+}
+
+impl<T: Tap> Tapped<T> {
+    /// A tapped file system.
+    pub fn new(tap: T) -> Self {
+        Self { tap: Arc::new(tap), files: Arc::default() }
+    }
+
+    /// The tap.
+    #[must_use]
+    pub fn tap(&self) -> &T {
+        &self.tap
+    }
+
+    fn perform<R>(
+        &self,
+        operation: &Operation<'_>,
+        act: impl FnOnce() -> io::Result<R>,
+    ) -> io::Result<R> {
+        match self.tap.order(operation) {
+            Order::Fail(error) | Order::Partial { error: Some(error), .. } => Err(error),
+            Order::FailAfterwards(error) => act().and(Err(error)),
+            Order::Proceed | Order::Pretend | Order::Partial { error: None, .. } => act(),
+        }
+    }
+
+    fn perform_sync(
+        &self,
+        operation: &Operation<'_>,
+        act: impl FnOnce() -> io::Result<()>,
+    ) -> io::Result<()> {
+        match self.tap.order(operation) {
+            Order::Fail(error) => Err(error),
+            Order::Pretend => Ok(()),
+            Order::FailAfterwards(error) => act().and(Err(error)),
+            Order::Proceed | Order::Partial { .. } => act(),
+        }
+    }
+}
+
+impl<T: Tap> FileSystem for Tapped<T> {
+    fn create_temporary(&self, directory: &Path) -> io::Result<Box<dyn NewFile>> {
+        let file = self.files.fetch_add(1, Ordering::Relaxed);
+        let create = || OsFileSystem.create_temporary(directory);
+        let inner = self.perform(&Operation::Create { directory, file }, create)?;
+        Ok(Box::new(TappedFile { inner: Some(inner), file, file_system: self.clone() }))
+    }
+
+    fn sync_directory(&self, directory: &Path) -> io::Result<()> {
+        let operation = Operation::SyncDirectory { directory };
+        self.perform_sync(&operation, || OsFileSystem.sync_directory(directory))
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.perform(&Operation::Read { path }, || OsFileSystem.read(path))
+    }
+
+    fn create_directory(&self, directory: &Path) -> io::Result<()> {
+        let operation = Operation::CreateDirectory { directory };
+        self.perform(&operation, || OsFileSystem.create_directory(directory))
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<OsString>> {
+        self.perform(&Operation::List { directory }, || OsFileSystem.list(directory))
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.perform(&Operation::Remove { path }, || OsFileSystem.remove(path))
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Lock> {
+        self.perform(&Operation::Lock { path }, || OsFileSystem.lock(path))
+    }
+}
+
+/// A new file with a tap on it.
+#[derive(Debug)]
+struct TappedFile<T: Tap> {
+    /// `None` once it has its name.
+    inner: Option<Box<dyn NewFile>>,
+    file: u64,
+    file_system: Tapped<T>,
+}
+
+impl<T: Tap> TappedFile<T> {
+    fn inner(&mut self) -> io::Result<&mut Box<dyn NewFile>> {
+        self.inner.as_mut().ok_or_else(|| io::ErrorKind::InvalidInput.into())
+    }
+
+    fn name(
+        mut self,
+        operation: &Operation<'_>,
+        act: impl FnOnce(Box<dyn NewFile>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let file_system = self.file_system.clone();
+        file_system.perform(operation, || {
+            let inner = self.inner.take().ok_or(io::ErrorKind::InvalidInput)?;
+            act(inner)
+        })
+    }
+}
+
+impl<T: Tap> Write for TappedFile<T> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let operation = Operation::Write { file: self.file, bytes };
+        match self.file_system.tap.order(&operation) {
+            Order::Fail(error) => Err(error),
+            Order::Partial { len, error } => {
+                let part = bytes.get(..len).unwrap_or(bytes);
+                Write::write_all(self.inner()?, part)?;
+                error.map_or(Ok(part.len()), Err)
+            }
+            Order::FailAfterwards(error) => Write::write_all(self.inner()?, bytes).and(Err(error)),
+            Order::Proceed | Order::Pretend => self.inner()?.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner()?.flush()
+    }
+}
+
+impl<T: Tap> NewFile for TappedFile<T> {
+    fn sync(&mut self) -> io::Result<()> {
+        let (file_system, operation) =
+            (self.file_system.clone(), Operation::Sync { file: self.file });
+        let inner = self.inner()?;
+        file_system.perform_sync(&operation, || inner.sync())
+    }
+
+    fn persist_new(self: Box<Self>, path: &Path) -> io::Result<()> {
+        let operation = Operation::PersistNew { file: self.file, path };
+        self.name(&operation, |inner| inner.persist_new(path))
+    }
+
+    fn replace(self: Box<Self>, path: &Path) -> io::Result<()> {
+        let operation = Operation::Replace { file: self.file, path };
+        self.name(&operation, |inner| inner.replace(path))
+    }
+}
+
+impl<T: Tap> Drop for TappedFile<T> {
+    fn drop(&mut self) {
+        let Some(inner) = self.inner.take() else { return };
+        if let Order::Fail(_) = self.file_system.tap.order(&Operation::Discard { file: self.file })
+        {
+            // The temporary file stays, as it does where its removal fails.
+            std::mem::forget(inner);
+        }
+    }
+}

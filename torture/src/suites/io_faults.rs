@@ -1,0 +1,299 @@
+//! I/O faults: every operation that creating a file or publishing a commit takes is made to fail, one after the other, in
+//! every way it can. Files are then complete or absent, readers see the commit before or the commit after, and nothing
+//! is left behind that the next writer does not remove.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use sst_format::limits::MAX_SMALL_VALUE_LEN;
+use sst_writer::{
+    AtomicFile, Compression, FileSystem, PublishError, StreamingSstWriter, WriteError,
+    WriterOptions, hash_key, write_blob_file_in,
+};
+
+use crate::faults::injector::{FAULTS, Listed, Listing, exists};
+use crate::faults::scenario::{is_temporary, names};
+use crate::faults::{Fault, Injector, Scenario, Seen, Step, Tapped, publishing};
+use crate::{Cases, Context, Protection, Row, Suite, Verdict};
+
+/// The suite.
+pub const SUITE: Suite = Suite {
+    name: "i/o faults",
+    about: "every operation of creating a file and of publishing fails, in every way it can",
+    run,
+};
+
+/// What is done while an operation fails.
+enum Work {
+    Table,
+    Blob(Compression),
+    Publish(Scenario),
+}
+
+/// A fault: in which work, at which operation, of which kind.
+struct Case {
+    work: usize,
+    operation: u64,
+    name: &'static str,
+    fault: Fault,
+}
+
+struct FaultCases {
+    works: Vec<Work>,
+    cases: Vec<Case>,
+    /// What a table and blobs look like when nothing fails, by work.
+    complete: Vec<Vec<u8>>,
+}
+
+impl Work {
+    fn name(&self) -> String {
+        match self {
+            Self::Table => "table".to_owned(),
+            Self::Blob(compression) => format!("blob, {compression:?}"),
+            Self::Publish(scenario) => scenario.name(),
+        }
+    }
+
+    /// Does it, in `directory`.
+    fn run(
+        &self,
+        directory: &Path,
+        file_system: impl FileSystem + Clone + 'static,
+    ) -> Result<(), PublishError> {
+        match self {
+            Self::Table => write_table(Arc::new(file_system), &directory.join("file"))?,
+            Self::Blob(compression) => {
+                let value = b"a value of a blob ".repeat(20_000);
+                let path = directory.join("file");
+                write_blob_file_in(Arc::new(file_system), path, &value, *compression)?;
+            }
+            Self::Publish(scenario) => {
+                scenario.commit(&mut scenario.open(&directory.join("db"), file_system)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn operations(&self) -> (Vec<Listed>, Vec<u8>) {
+        let directory = tempfile::tempdir().unwrap();
+        if let Self::Publish(scenario) = self {
+            scenario.prepare(&directory.path().join("db"));
+        }
+        let file_system = Tapped::new(Listing::default());
+        self.run(directory.path(), file_system.clone()).unwrap();
+        let complete = std::fs::read(directory.path().join("file")).unwrap_or_default();
+        (file_system.tap().operations(), complete)
+    }
+}
+
+/// A table that takes several writes.
+fn write_table(file_system: Arc<dyn FileSystem>, path: &Path) -> Result<(), WriteError> {
+    let file = AtomicFile::create_in(file_system, path)?;
+    let options = WriterOptions::default().compression(Compression::None);
+    let mut writer = StreamingSstWriter::in_file(file, options);
+    let mut keys: Vec<[u8; 4]> = (0..200_u32).map(u32::to_be_bytes).collect();
+    keys.sort_by_key(|key| hash_key(key));
+    let value = [7; MAX_SMALL_VALUE_LEN];
+    for key in keys {
+        writer.add((key, &value[..]))?;
+    }
+    writer.finish().map(drop)
+}
+
+fn run(context: &Context) -> Vec<Row> {
+    let mut works = vec![Work::Table, Work::Blob(Compression::None), Work::Blob(Compression::Lz4)];
+    works.extend(publishing().into_iter().map(Work::Publish));
+    let mut rows: Vec<Row> = FAULTS.map(|fault| row("file", fault)).into();
+    rows.extend(FAULTS.map(|fault| row("publish", fault)));
+    let mut all = FaultCases { works, cases: Vec::new(), complete: Vec::new() };
+    for (work, doing) in all.works.iter().enumerate() {
+        let (operations, complete) = doing.operations();
+        all.complete.push(complete);
+        for (operation, listed) in (0..).zip(&operations) {
+            for (fault, _) in FAULTS.iter().zip(listed.faults).filter(|(_, applies)| *applies) {
+                let (name, fault) = (listed.name, *fault);
+                all.cases.push(Case { work, operation, name, fault });
+            }
+        }
+        // One more, that must never fire: then nothing was left to fail.
+        let operation = operations.len() as u64;
+        all.cases.push(Case { work, operation, name: "none", fault: Fault::ForGood });
+    }
+    context.run(rows, &all)
+}
+
+fn row(what: &str, fault: Fault) -> Row {
+    let fault = match fault {
+        Fault::Once => "one error",
+        Fault::ForGood => "errors for good",
+        Fault::NoSpace => "disk full",
+        Fault::Afterwards => "done, yet an error",
+        Fault::Short => "short write",
+        Fault::Interrupted => "interrupted write",
+        Fault::Zero => "write of nothing",
+    };
+    Row::new(format!("{what}: {fault}"), Protection::Protected)
+}
+
+impl Cases for FaultCases {
+    type Worker = ();
+
+    fn count(&self) -> usize {
+        self.cases.len()
+    }
+
+    fn worker(&self) {}
+
+    fn row(&self, case: usize) -> usize {
+        let Case { work, fault, .. } = self.cases[case];
+        let is_publish = matches!(self.works[work], Work::Publish(_));
+        let fault = FAULTS.iter().position(|known| *known == fault).unwrap();
+        fault + if is_publish { FAULTS.len() } else { 0 }
+    }
+
+    fn name(&self, case: usize) -> String {
+        let Case { work, operation, name, fault } = self.cases[case];
+        format!("{}, operation {operation} ({name}), {fault:?}", self.works[work].name())
+    }
+
+    fn run(&self, (): &mut (), case: usize) -> Verdict {
+        let case = &self.cases[case];
+        let directory = tempfile::tempdir().unwrap();
+        let file_system = Tapped::new(Injector::new(case.fault, case.operation));
+        let result = match &self.works[case.work] {
+            Work::Publish(scenario) => {
+                check_publish(scenario, &directory.path().join("db"), &file_system)
+            }
+            work => {
+                let complete = &self.complete[case.work];
+                check_file(work, directory.path(), &file_system, complete)
+            }
+        };
+        let injector = file_system.tap();
+        if injector.has_fired() == (case.name == "none") {
+            return Verdict::Wrong(format!("{} operations, not as listed", injector.operations()));
+        }
+        match result {
+            Ok(Told::Yes) => Verdict::Detected,
+            Ok(Told::No) => Verdict::Harmless,
+            Err(what) => Verdict::Wrong(what),
+        }
+    }
+}
+
+/// Whether the caller was told of the fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    Yes,
+    No,
+}
+
+impl Told {
+    fn of<T, E>(result: &Result<T, E>) -> Self {
+        if result.is_err() { Self::Yes } else { Self::No }
+    }
+}
+
+/// What holds of every kind of work.
+fn check_told(told: Told, injector: &Injector, fault_is_benign: bool) -> Result<(), String> {
+    if told == Told::Yes && fault_is_benign {
+        return Err("an error where there is no fault".to_owned());
+    }
+    if told == Told::No && injector.sync_failed() {
+        return Err("a failed sync was taken as done".to_owned());
+    }
+    if injector.broke_promise() {
+        return Err("CURRENT was replaced after a sync had failed".to_owned());
+    }
+    Ok(())
+}
+
+fn check_file(
+    work: &Work,
+    directory: &Path,
+    file_system: &Tapped<Injector>,
+    complete: &[u8],
+) -> Result<Told, String> {
+    let injector = file_system.tap();
+    let result = work.run(directory, file_system.clone());
+    let told = Told::of(&result);
+    check_told(told, injector, injector.is_benign())?;
+    let path = directory.join("file");
+    if exists(&path) && std::fs::read(&path).unwrap() != complete {
+        return Err("the file is there, and not complete".to_owned());
+    }
+    if exists(&path) != (told == Told::No) && !injector.may_leave_name() {
+        return Err(format!(
+            "{result:?}, and the file is {}there",
+            if exists(&path) { "" } else { "not " }
+        ));
+    }
+    check_no_temporaries(directory, injector)?;
+    Ok(told)
+}
+
+fn check_no_temporaries(directory: &Path, injector: &Injector) -> Result<(), String> {
+    match names(directory).into_iter().find(|name| is_temporary(name)) {
+        Some(name) if !injector.removal_failed() => Err(format!("{name} was left behind")),
+        _ => Ok(()),
+    }
+}
+
+fn check_publish(
+    scenario: &Scenario,
+    directory: &Path,
+    file_system: &Tapped<Injector>,
+) -> Result<Told, String> {
+    scenario.prepare(directory);
+    let injector = file_system.tap();
+    let (old, new) = (scenario.seen_before(), scenario.seen_after());
+    let opened = scenario.open(directory, file_system.clone());
+    let mut told = Told::of(&opened);
+    if let Ok(mut publisher) = opened {
+        let result = scenario.commit(&mut publisher);
+        injector.end();
+        told = Told::of(&result);
+        let seen = Seen::of(directory)?;
+        match result {
+            Ok(()) if seen == new => {}
+            Ok(()) => return Err("a commit that is said to be there is not seen".to_owned()),
+            Err(_) if seen == old || (injector.is_switched() && seen == new) => {}
+            Err(error) => {
+                return Err(format!("neither the old nor the new is seen after: {error}"));
+            }
+        }
+        check_told(told, injector, injector.is_benign())?;
+        check_going_on(scenario, publisher, injector, told)?;
+    } else {
+        check_told(told, injector, injector.is_benign())?;
+        if Seen::of(directory)? != old {
+            return Err("opening for writing changed what is seen".to_owned());
+        }
+    }
+    check_no_temporaries(directory, injector)?;
+    let seen = Seen::of(directory)?;
+    scenario.check_next_writer(directory, &seen)?;
+    Ok(told)
+}
+
+/// The same publisher goes on: it refuses to if a sync has failed, and if it goes on it does so rightly.
+fn check_going_on(
+    scenario: &Scenario,
+    mut publisher: sst_writer::Publisher,
+    injector: &Injector,
+    told: Told,
+) -> Result<(), String> {
+    let before = Seen::of(publisher.directory())?;
+    let next = Step::ReplaceAll.apply(&mut publisher, scenario.number() + 1);
+    let seen = Seen::of(publisher.directory())?;
+    match next {
+        Err(PublishError::Poisoned { .. }) if told == Told::Yes && seen == before => Ok(()),
+        Err(_) if injector.is_for_good() && seen == before => Ok(()),
+        Err(error) => Err(format!("the publisher does not go on: {error}")),
+        Ok(()) if injector.sync_failed() => {
+            Err("the publisher goes on after a failed sync".to_owned())
+        }
+        Ok(()) if seen == before => Err("the next commit is not seen".to_owned()),
+        Ok(()) => Ok(()),
+    }
+}

@@ -1,0 +1,156 @@
+//! Lost power: what publishing does is recorded; after each operation, everything that was not synced may be lost, whole or
+//! in part, each effect on its own. A reader then sees the commit before or the commit after, whole, and from the moment
+//! that the commit was reported as durable only the one after. The next writer goes on from there.
+
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use sst_format::file_name::CURRENT_FILE_NAME;
+
+use crate::faults::disk::{Disk, materialize};
+use crate::faults::recorder::{Record, Recorder};
+use crate::faults::{Scenario, Seen, Tapped, publishing};
+use crate::{Cases, Context, Protection, Row, Suite, Verdict};
+
+/// The suite.
+pub const SUITE: Suite = Suite {
+    name: "power loss",
+    about: "after each operation of a publish, any part of what was not synced is lost",
+    run,
+};
+
+/// Which commits may be seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Allowed {
+    Old,
+    Either,
+    New,
+}
+
+/// A moment of a publish.
+struct Moment {
+    scenario: usize,
+    /// Operations done.
+    done: usize,
+    disk: Disk,
+    allowed: Allowed,
+}
+
+struct PowerLosses {
+    scenarios: Vec<Scenario>,
+    moments: Vec<Moment>,
+    /// Moments, and which outcome there.
+    cases: Vec<(usize, u64)>,
+}
+
+fn run(context: &Context) -> Vec<Row> {
+    let limit = context.pick(40, 4096);
+    let mut all = PowerLosses { scenarios: publishing(), moments: Vec::new(), cases: Vec::new() };
+    for (index, scenario) in all.scenarios.iter().enumerate() {
+        all.moments.extend(moments(index, scenario));
+    }
+    let mut sampled = 0;
+    for (index, moment) in all.moments.iter().enumerate() {
+        let outcomes = moment.disk.outcomes();
+        sampled += u64::from(outcomes > limit);
+        let mut seen = HashSet::new();
+        for outcome in 0..outcomes.min(limit) {
+            let outcome = match outcome {
+                // All kept, all lost; then some of each.
+                0 => 0,
+                1 => outcomes - 1,
+                _ if outcomes <= limit => outcome - 1,
+                _ => context.random("power loss", all.cases.len()).word() % outcomes,
+            };
+            // Many outcomes leave the same files: names that are lost hide what became of their content.
+            let mut hasher = DefaultHasher::new();
+            moment.disk.after_power_loss(outcome).hash(&mut hasher);
+            if seen.insert(hasher.finish()) {
+                all.cases.push((index, outcome));
+            }
+        }
+    }
+    let note = format!(
+        "{} moments of {} commits; at {sampled} of them there are more than {limit} outcomes, of which so many were drawn",
+        all.moments.len(),
+        all.scenarios.len(),
+    );
+    let rows = vec![
+        Row::new("before CURRENT is replaced", Protection::Protected).note(note),
+        Row::new("before that is durable", Protection::Protected),
+        Row::new("once the commit is reported", Protection::Protected),
+    ];
+    context.run(rows, &all)
+}
+
+/// All moments of a publish, the first before anything is done.
+fn moments(scenario_index: usize, scenario: &Scenario) -> Vec<Moment> {
+    let parent = tempfile::tempdir().unwrap();
+    let directory = parent.path().join("db");
+    scenario.prepare(&directory);
+    let mut disk = Disk::of(&directory);
+    let file_system = Tapped::new(Recorder::default());
+    let mut publisher = scenario.open(&directory, file_system.clone()).unwrap();
+    scenario.commit(&mut publisher).unwrap();
+    drop(publisher);
+    let mut allowed = Allowed::Old;
+    let mut moments =
+        vec![Moment { scenario: scenario_index, done: 0, disk: disk.clone(), allowed }];
+    for (done, record) in (1..).zip(file_system.tap().records()) {
+        disk.apply(&record);
+        allowed = match &record {
+            Record::Name { path, .. } if path.ends_with(CURRENT_FILE_NAME) => Allowed::Either,
+            Record::SyncDirectory { .. } if allowed == Allowed::Either => Allowed::New,
+            _ => allowed,
+        };
+        moments.push(Moment { scenario: scenario_index, done, disk: disk.clone(), allowed });
+    }
+    assert_eq!(allowed, Allowed::New, "publishing ends with a durable commit");
+    moments
+}
+
+impl Cases for PowerLosses {
+    type Worker = ();
+
+    fn count(&self) -> usize {
+        self.cases.len()
+    }
+
+    fn worker(&self) {}
+
+    fn row(&self, case: usize) -> usize {
+        self.moments[self.cases[case].0].allowed as usize
+    }
+
+    fn name(&self, case: usize) -> String {
+        let (moment, outcome) = self.cases[case];
+        let Moment { scenario, done, .. } = self.moments[moment];
+        let scenario = self.scenarios[scenario].name();
+        format!("{scenario}, after {done} operations, outcome {outcome}")
+    }
+
+    fn run(&self, (): &mut (), case: usize) -> Verdict {
+        let (moment, outcome) = self.cases[case];
+        let moment = &self.moments[moment];
+        let scenario = &self.scenarios[moment.scenario];
+        let parent = tempfile::tempdir().unwrap();
+        let directory = parent.path().join("db");
+        materialize(&moment.disk.after_power_loss(outcome), &directory);
+        let seen = match Seen::of(&directory) {
+            Ok(seen) => seen,
+            Err(what) => return Verdict::Wrong(what),
+        };
+        let is_allowed = match moment.allowed {
+            Allowed::Old => seen == scenario.seen_before(),
+            Allowed::Either => seen == scenario.seen_before() || seen == scenario.seen_after(),
+            Allowed::New => seen == scenario.seen_after(),
+        };
+        if !is_allowed {
+            return Verdict::Wrong(format!("what is seen is not {:?}", moment.allowed));
+        }
+        match scenario.check_next_writer(&directory, &seen) {
+            Ok(()) => Verdict::Harmless,
+            Err(what) => Verdict::Wrong(what),
+        }
+    }
+}
