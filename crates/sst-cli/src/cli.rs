@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::commands::merge::MergeArgs;
+
 const EXIT_CODES: &str = "\
 Exit codes:
   0  all is well: loaded, found, intact
@@ -57,6 +59,8 @@ pub(crate) enum Command {
     Inspect(InspectArgs),
     /// Check every byte, and list all damage
     Verify(VerifyArgs),
+    /// Merge directories and tables into one, or the tables of a directory in place
+    Merge(MergeArgs),
     /// Print a completion script for a shell
     Completions {
         /// The shell

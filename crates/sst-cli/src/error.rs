@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use sst_format::FormatError;
+use sst_merge::MergeError;
 use sst_reader::ReadError;
 use sst_writer::{PublishError, WriteError};
 
@@ -84,6 +85,9 @@ pub(crate) enum CliError {
     /// A directory could not be written to.
     #[error(transparent)]
     Publish(#[from] PublishError),
+    /// Tables could not be merged.
+    #[error(transparent)]
+    Merge(MergeError),
     /// A directory with files of the format that no publisher of ours left there.
     #[error("{}: there are SST files but no CURRENT: load into another directory, or move them away", _0.display())]
     NotOurs(PathBuf),
@@ -95,6 +99,16 @@ pub(crate) enum CliError {
     Output(io::Error),
 }
 
+impl From<MergeError> for CliError {
+    fn from(error: MergeError) -> Self {
+        match error {
+            MergeError::Read(error) => error.into(),
+            MergeError::Publish(error) => error.into(),
+            error => Self::Merge(error),
+        }
+    }
+}
+
 impl CliError {
     pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         Self::Io { action, what: path.display().to_string(), source }
@@ -104,6 +118,7 @@ impl CliError {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Read(error) if error.is_corruption() => Exit::Damaged,
+            Self::Merge(error) if error.is_corruption() => Exit::Damaged,
             Self::Publish(
                 PublishError::Format { .. }
                 | PublishError::BrokenChain { .. }

@@ -60,6 +60,14 @@ impl ProgressMode {
         self.bar(Some(len), template, message)
     }
 
+    /// A bar that counts entries; a spinner that does if nobody knows how many there will be.
+    pub(crate) fn entries_if_known(self, len: Option<u64>, message: &'static str) -> Progress {
+        match len {
+            Some(len) => self.entries(len, message),
+            None => self.bar(None, "{msg:>10} {spinner} {human_pos:>11} entries", message),
+        }
+    }
+
     /// A spinner for something that takes a while.
     pub(crate) fn spinner(self, message: &'static str) -> Progress {
         self.bar(None, "{msg:>10} {spinner} {elapsed}", message)
@@ -118,6 +126,7 @@ mod tests {
             assert_eq!((out.len(), progress.bar.position()), (5, 7));
         }
         ProgressMode::Hidden.entries(1, "write").advance(1);
+        ProgressMode::Hidden.entries_if_known(None, "merge").advance(1);
         ProgressMode::Hidden.spinner("sort").advance(0);
     }
 }

@@ -77,7 +77,7 @@ pub(crate) fn read_catalog(dir: &Path) -> Result<Catalog, CliError> {
 }
 
 /// The family to show: the one asked for if it exists, else the lowest.
-fn choose_family(
+pub(crate) fn choose_family(
     catalog: &Catalog,
     family: Option<u32>,
     note: impl FnOnce(&str),
@@ -120,12 +120,17 @@ pub(crate) fn open_table(path: &Path, options: &ReaderOptions) -> Result<OpenTab
     }
     match StaticSortedFile::open_standalone(path, options) {
         Ok(file) => Ok(OpenTable { file, described: None }),
-        Err(ReadError::Corrupt { cause: Corruption::Format(error), .. })
-            if is_no_outline(error) =>
-        {
-            Err(CliError::NotAnSst(path.to_owned()))
+        Err(error) => Err(not_an_sst(path, error)),
+    }
+}
+
+/// The error of a table that nothing describes: perhaps it is none.
+pub(crate) fn not_an_sst(path: &Path, error: ReadError) -> CliError {
+    match error {
+        ReadError::Corrupt { cause: Corruption::Format(error), .. } if is_no_outline(error) => {
+            CliError::NotAnSst(path.to_owned())
         }
-        Err(error) => Err(error.into()),
+        error => error.into(),
     }
 }
 

@@ -1,9 +1,12 @@
 //! The commands. Each returns its exit code, or the error that stopped it.
 
 mod get;
+pub(crate) mod inputs;
 mod inspect;
 mod load;
+pub(crate) mod merge;
 mod scan;
+pub(crate) mod table_args;
 mod verify;
 
 use std::io;
@@ -48,6 +51,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit, CliError> {
         Command::Scan(args) => scan::run(args, context),
         Command::Inspect(args) => inspect::run(args, context),
         Command::Verify(args) => verify::run(args, context),
+        Command::Merge(args) => merge::run(args, context),
         Command::Completions { shell } => completions(*shell),
     }
 }

@@ -13,6 +13,8 @@ mod harness;
 #[cfg(test)]
 mod load;
 #[cfg(test)]
+mod merge;
+#[cfg(test)]
 mod reference;
 #[cfg(test)]
 mod usage;

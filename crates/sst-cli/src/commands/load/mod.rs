@@ -49,7 +49,7 @@ pub(super) fn run(args: &LoadArgs, context: Context) -> Result<Exit, CliError> {
 
 /// Refuses a directory that is not ours to write to, before anything in it is touched: one of the original's, and one with
 /// SST files but no `CURRENT`, which a publisher would take for leftovers and remove.
-fn check_directory(directory: &Path) -> Result<(), CliError> {
+pub(super) fn check_directory(directory: &Path) -> Result<(), CliError> {
     match read_catalog(directory) {
         Ok(catalog) if catalog.is_protected => Ok(()),
         Ok(_) => Err(CliError::Original(directory.to_owned())),

@@ -1,0 +1,89 @@
+//! The tables and directories that a command is given to merge.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::ValueEnum;
+use sst_merge::{Duplicates, Inputs, MergeError, Progress as MergeProgress};
+
+use super::Context;
+use crate::error::CliError;
+use crate::progress::Progress;
+use crate::store::{choose_family, is_directory, not_an_sst, read_catalog, reader_options};
+
+/// What becomes of keys that come more than once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DuplicatesArg {
+    /// The newest input that knows the key counts: what `get` finds
+    #[default]
+    Newest,
+    /// All entries are kept, the newest first: what `get --all` finds
+    Keep,
+    /// Stop with an error
+    Error,
+}
+
+impl From<DuplicatesArg> for Duplicates {
+    fn from(arg: DuplicatesArg) -> Self {
+        match arg {
+            DuplicatesArg::Newest => Self::Newest,
+            DuplicatesArg::Keep => Self::Keep,
+            DuplicatesArg::Error => Self::Error,
+        }
+    }
+}
+
+/// Inputs that were found.
+pub(crate) struct OpenInputs {
+    pub(crate) inputs: Inputs,
+    /// The family of all directories among them; 0 if there are none.
+    pub(crate) family: u32,
+}
+
+/// Finds what is at these paths, the oldest first: directories and `.sst` files. Without `family` a directory's lowest
+/// one counts.
+pub(crate) fn open_inputs(
+    paths: &[PathBuf],
+    family: Option<u32>,
+    context: Context,
+) -> Result<OpenInputs, CliError> {
+    let mut inputs = Inputs::new(reader_options());
+    let mut chosen = family;
+    for path in paths {
+        if !is_directory(path)? {
+            inputs.add_table(path).map_err(|error| lone_table_error(path, error))?;
+            continue;
+        }
+        let catalog = read_catalog(path)?;
+        let of_this = choose_family(&catalog, family, |text| {
+            context.note(format_args!("{}: {text}", path.display()));
+        })?;
+        if *chosen.get_or_insert(of_this) != of_this && !catalog.tables.is_empty() {
+            return Err(CliError::Usage(format!(
+                "{} has family {of_this} where the others have {}: choose one with --family",
+                path.display(),
+                chosen.unwrap_or_default(),
+            )));
+        }
+        inputs.add_catalog(&Arc::new(catalog), of_this);
+    }
+    Ok(OpenInputs { inputs, family: chosen.unwrap_or_default() })
+}
+
+fn lone_table_error(path: &Path, error: MergeError) -> CliError {
+    match error {
+        MergeError::Read(error) => not_an_sst(path, error),
+        error => error.into(),
+    }
+}
+
+/// A monitor that moves a bar on.
+pub(crate) fn monitor(bar: &Progress) -> impl FnMut(MergeProgress) -> ControlFlow<()> {
+    let mut before = 0;
+    move |progress| {
+        bar.advance(progress.entries.saturating_sub(before));
+        before = progress.entries;
+        ControlFlow::Continue(())
+    }
+}

@@ -1,0 +1,295 @@
+//! `sst merge`: many tables become one sequence, in another directory, in one file, or in place.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clap::{ArgGroup, Args};
+use indicatif::HumanBytes;
+use serde::Serialize;
+use sst_merge::{MergeReport, OlderTables, compact, merge_into_commit, merge_into_file};
+use sst_writer::{FileError, Publisher, PublisherOptions};
+
+use super::Context;
+use super::inputs::{DuplicatesArg, OpenInputs, monitor, open_inputs};
+use super::load::check_directory;
+use super::table_args::TableArgs;
+use crate::cli::Mode;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::output::{Output, counted};
+use crate::store::{read_catalog, reader_options};
+
+const AFTER_HELP: &str = "\
+Later inputs are newer: where two know a key, the later one counts. Tombstones are dropped
+where nothing older remains that they could hide.
+
+Examples:
+  sst merge monday.db tuesday.db corrections.sst --output week.db
+  sst merge monday.db tuesday.db --output both.sst
+  sst merge week.db --in-place
+  sst merge week.db --in-place --newest 4";
+
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+#[command(group = ArgGroup::new("where").required(true).args(["output", "in_place"]))]
+pub(crate) struct MergeArgs {
+    /// Directories and .sst files, the oldest first
+    #[arg(required = true, value_name = "INPUT")]
+    inputs: Vec<PathBuf>,
+
+    /// Directory to merge into, made if it does not exist; or one file, if the name ends with .sst
+    #[arg(long, short, value_name = "DIR|FILE")]
+    output: Option<PathBuf>,
+
+    /// Replace the tables of the one directory that is given by fewer: its whole content, all families
+    #[arg(long)]
+    in_place: bool,
+
+    /// With --in-place: take only this many of the newest tables of each family
+    #[arg(long, value_name = "COUNT", requires = "in_place",
+        value_parser = clap::value_parser!(u32).range(1..))]
+    newest: Option<u32>,
+
+    /// What becomes of entries that are already in the output directory
+    #[arg(long, value_enum, default_value_t = Mode::Replace, conflicts_with = "in_place")]
+    mode: Mode,
+
+    /// What becomes of keys that come more than once
+    #[arg(long, value_enum, default_value_t = DuplicatesArg::Newest)]
+    duplicates: DuplicatesArg,
+
+    /// Keep all tombstones
+    #[arg(long, conflicts_with = "in_place")]
+    keep_tombstones: bool,
+
+    /// Key space to merge [default: the only one, or the lowest; with --in-place all]
+    #[arg(long, value_name = "NUMBER")]
+    family: Option<u32>,
+
+    #[command(flatten)]
+    tables: TableArgs,
+}
+
+pub(super) fn run(args: &MergeArgs, context: Context) -> Result<Exit, CliError> {
+    match &args.output {
+        None => compact_directory(args, context),
+        Some(path) if path.extension().is_some_and(|extension| extension == "sst") => {
+            merge_to_file(args, path, context)
+        }
+        Some(path) => merge_to_directory(args, path, context),
+    }
+}
+
+fn merge_to_directory(args: &MergeArgs, path: &Path, context: Context) -> Result<Exit, CliError> {
+    let started = Instant::now();
+    let open_publisher = || Publisher::open(path, PublisherOptions::default());
+    // Locked before the inputs are looked at, the output may be among them. None is made for inputs that are not there.
+    let early = match path.is_dir() {
+        true => {
+            check_directory(path)?;
+            Some(open_publisher()?)
+        }
+        false => None,
+    };
+    let OpenInputs { inputs, family } = open_inputs(&args.inputs, args.family, context)?;
+    let mut publisher = early.map_or_else(open_publisher, Ok)?;
+    let older = match args.mode {
+        _ if args.keep_tombstones => OlderTables::unknown(),
+        Mode::Replace => OlderTables::none(),
+        Mode::Append => {
+            let live = publisher.live_tables().filter(|(of, _)| *of == family);
+            OlderTables::of(live.map(|(_, table)| table.min_hash..=table.max_hash))
+        }
+    };
+    let options = args.tables.options().duplicates(args.duplicates.into()).older(older);
+    let mut commit = publisher.begin_family(family);
+    if args.mode == Mode::Replace {
+        commit.replace_all();
+    }
+    let report = {
+        let bar = context.progress.entries_if_known(inputs.entry_count(), "merge");
+        merge_into_commit(&inputs, &mut commit, &options, &mut monitor(&bar))?
+    };
+    drop(inputs);
+    let info = commit.publish()?;
+    note_not_removed(&info.not_removed, context);
+    let commit = Some(info.sequence.0);
+    let merged = Merged::new(path, Some(family), commit, None, &report, started);
+    merged.print(context)?;
+    Ok(Exit::Success)
+}
+
+fn merge_to_file(args: &MergeArgs, path: &Path, context: Context) -> Result<Exit, CliError> {
+    let started = Instant::now();
+    if args.mode == Mode::Append {
+        return Err(CliError::Usage("--mode append needs a directory to append to".to_owned()));
+    }
+    let OpenInputs { inputs, .. } = open_inputs(&args.inputs, args.family, context)?;
+    let older = if args.keep_tombstones { OlderTables::unknown() } else { OlderTables::none() };
+    let options = args.tables.options().duplicates(args.duplicates.into()).older(older);
+    let (report, meta) = {
+        let bar = context.progress.entries_if_known(inputs.entry_count(), "merge");
+        merge_into_file(&inputs, path, &options, &mut monitor(&bar))?
+    };
+    if meta.is_none() {
+        context.note(format_args!("{}: not written: there are no entries", path.display()));
+    }
+    Merged::new(path, None, None, None, &report, started).print(context)?;
+    Ok(Exit::Success)
+}
+
+fn compact_directory(args: &MergeArgs, context: Context) -> Result<Exit, CliError> {
+    let [directory] = args.inputs.as_slice() else {
+        return Err(CliError::Usage("--in-place needs exactly one directory".to_owned()));
+    };
+    // Before a publisher takes its files for leftovers: it must be a directory of ours, and have a commit.
+    let all = read_catalog(directory)?.families();
+    let families = args.family.map_or(all, |family| [family].into());
+    check_directory(directory)?;
+    let options = PublisherOptions::default().create_directory(false);
+    let mut publisher = Publisher::open(directory, options)?;
+    let newest =
+        args.newest.map_or(usize::MAX, |newest| usize::try_from(newest).unwrap_or(usize::MAX));
+    let options = args.tables.options().duplicates(args.duplicates.into());
+    let mut done = 0;
+    for family in families {
+        let started = Instant::now();
+        let entries = entry_count(directory, family)?;
+        let bar = context.progress.entries_if_known(entries, "merge");
+        let compaction = compact(
+            &mut publisher,
+            family,
+            newest,
+            &options,
+            reader_options(),
+            &mut monitor(&bar),
+        )?;
+        drop(bar);
+        let Some(compaction) = compaction else { continue };
+        note_not_removed(&compaction.not_removed, context);
+        let commit = Some(compaction.commit.0);
+        let replaced = Some(compaction.replaced_tables);
+        Merged::new(directory, Some(family), commit, replaced, &compaction.report, started)
+            .print(context)?;
+        done += 1;
+    }
+    if done == 0 {
+        context.note(format_args!("{}: there are no tables to merge", directory.display()));
+    }
+    Ok(Exit::Success)
+}
+
+/// Entries of all tables of a family, if the directory tells.
+fn entry_count(directory: &Path, family: u32) -> Result<Option<u64>, CliError> {
+    let catalog = read_catalog(directory)?;
+    let tables = catalog.tables.iter().filter(|table| table.family == family);
+    Ok(tables.map(|table| Some(table.meta.protection.as_ref()?.entry_count)).sum())
+}
+
+pub(super) fn note_not_removed(not_removed: &[FileError], context: Context) {
+    for file in not_removed {
+        context.note(format_args!("left behind: {file}"));
+    }
+}
+
+/// What was done, in JSON.
+#[derive(Serialize)]
+struct Merged {
+    output: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    family: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commit: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replaced_tables: Option<u64>,
+    read: u64,
+    hidden: u64,
+    dropped_tombstones: u64,
+    entries: u64,
+    tombstones: u64,
+    raw_blocks: u64,
+    blobs: u64,
+    copied_blobs: u64,
+    tables: u64,
+    bytes: u64,
+    seconds: f64,
+}
+
+impl Merged {
+    fn new(
+        output: &Path,
+        family: Option<u32>,
+        commit: Option<u32>,
+        replaced_tables: Option<u64>,
+        report: &MergeReport,
+        started: Instant,
+    ) -> Self {
+        Self {
+            output: output.display().to_string(),
+            family,
+            commit,
+            replaced_tables,
+            read: report.read,
+            hidden: report.hidden,
+            dropped_tombstones: report.dropped_tombstones,
+            entries: report.entries,
+            tombstones: report.tombstones,
+            raw_blocks: report.raw_blocks,
+            blobs: report.blobs,
+            copied_blobs: report.copied_blobs,
+            tables: report.tables,
+            bytes: report.table_bytes,
+            seconds: started.elapsed().as_secs_f64(),
+        }
+    }
+
+    fn print(&self, context: Context) -> Result<(), CliError> {
+        let mut output = Output::stdout();
+        if context.json {
+            output.json(self)?;
+        } else if !context.quiet {
+            let family = match self.family {
+                Some(family) if family != 0 => format!(", family {family}"),
+                _ => String::new(),
+            };
+            output.line(format_args!(
+                "{}{family}: {} in {}, {} in {:.2} s",
+                self.output,
+                entries(self.entries),
+                counted(self.tables, "table"),
+                HumanBytes(self.bytes),
+                self.seconds,
+            ))?;
+            let dropped = counted(self.dropped_tombstones, "tombstone");
+            let raw = counted(self.raw_blocks, "block");
+            let lines = [
+                (
+                    self.replaced_tables.unwrap_or(0),
+                    "replaces",
+                    counted(self.replaced_tables.unwrap_or(0), "table"),
+                ),
+                (self.hidden, "left out, for newer ones of their keys:", entries(self.hidden)),
+                (self.dropped_tombstones, "left out, with nothing to hide:", dropped),
+                (
+                    self.tombstones,
+                    "kept, for what they may hide:",
+                    counted(self.tombstones, "tombstone"),
+                ),
+                (self.raw_blocks, "taken over as stored:", raw),
+                (self.copied_blobs, "copied as stored:", counted(self.copied_blobs, "blob file")),
+            ];
+            for (number, text, what) in lines {
+                if number > 0 {
+                    output.line(format_args!("  {text} {what}"))?;
+                }
+            }
+        }
+        output.finish()
+    }
+}
+
+/// A number of entries.
+pub(super) fn entries(number: u64) -> String {
+    let noun = if number == 1 { "entry" } else { "entries" };
+    format!("{} {noun}", indicatif::HumanCount(number))
+}

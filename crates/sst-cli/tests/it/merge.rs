@@ -1,0 +1,193 @@
+//! `sst merge`: into a directory, into a file, in place.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use crate::harness::{Scratch, join, names, repository, scan, sst, sst_with_input, tables};
+
+/// What `sst scan` prints, as a map.
+fn map(path: &Path) -> BTreeMap<String, String> {
+    let lines = scan(path);
+    let pairs = lines.lines().map(|line| line.split_once('\t').unwrap());
+    pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
+
+fn pairs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+/// Loads more into a directory.
+fn append(directory: &Path, tsv: &str) {
+    let args = join(&[&"load", &"-", &directory], &["--format", "tsv", "--mode", "append"]);
+    sst_with_input(&args, tsv.as_bytes()).expect(0);
+}
+
+#[test]
+fn later_inputs_win_and_what_they_delete_is_gone() {
+    let scratch = Scratch::new();
+    let a = scratch.database("a", "one\ta\ntwo\ta\nthree\ta\n");
+    let b = scratch.database("b", "two\tb\nthree\t\\N\nfour\tb\n");
+    let out = scratch.path("out");
+    let report = sst(&[&"merge", &a, &b, &"--output", &out, &"--json"]).expect(0).json();
+    assert_eq!(map(&out), pairs(&[("one", "a"), ("two", "b"), ("four", "b")]));
+    assert_eq!((&report["read"], &report["hidden"]), (&6.into(), &2.into()));
+    assert_eq!((&report["dropped_tombstones"], &report["entries"]), (&1.into(), &3.into()));
+    assert_eq!((&report["tables"], &report["family"]), (&1.into(), &0.into()));
+    assert!(sst(&[&"verify", &out]).expect(0).text().contains("intact and protected"));
+    // The other way round, in place of what is there.
+    sst(&[&"merge", &b, &a, &"-o", &out]).expect(0);
+    assert_eq!(map(&out), pairs(&[("one", "a"), ("two", "a"), ("three", "a"), ("four", "b")]));
+}
+
+#[test]
+fn an_output_may_be_among_the_inputs() {
+    let scratch = Scratch::new();
+    let a = scratch.database("a", "one\ta\ntwo\ta\n");
+    let b = scratch.database("b", "two\tb\n");
+    sst(&[&"merge", &a, &b, &"-o", &a]).expect(0);
+    assert_eq!(map(&a), pairs(&[("one", "a"), ("two", "b")]));
+    assert_eq!(tables(&a).len(), 1);
+}
+
+#[test]
+fn appended_tombstones_stay_as_long_as_they_hide_something() {
+    let scratch = Scratch::new();
+    let lines = |value: &str, keys: std::ops::Range<u32>| -> String {
+        keys.map(|i| format!("key {i}\t{value}\n")).collect()
+    };
+    let out = scratch.database("out", lines("old", 0..100));
+    let deletions = scratch.database("deletions", lines("\\N", 20..60));
+    sst(&[&"merge", &deletions, &"-o", &out, &"--mode", &"append"]).expect(0);
+    let left = map(&out);
+    assert_eq!(left.len(), 60);
+    assert!(!left.contains_key("key 20") && left.contains_key("key 60"));
+    assert_eq!(tables(&out).len(), 2);
+    // Where nothing is below them, none stays, unless that is asked for.
+    let other = scratch.path("other");
+    let merge = |args: &[&str]| {
+        let all = join(&[&"merge", &deletions, &"-o", &other, &"--json"], args);
+        sst(&all).expect(0).json()
+    };
+    assert_eq!(merge(&[])["entries"], 0);
+    assert_eq!(merge(&["--keep-tombstones"])["tombstones"], 40);
+}
+
+#[test]
+fn in_place_makes_few_tables_of_many() {
+    let scratch = Scratch::new();
+    let directory = scratch.database("db", "one\t1\ntwo\t1\nthree\t1\n");
+    append(&directory, "two\t2\n");
+    append(&directory, "three\t\\N\n");
+    append(&directory, "four\t4\n");
+    assert_eq!(tables(&directory).len(), 4);
+    let before = map(&directory);
+    let report =
+        sst(&[&"merge", &directory, &"--in-place", &"--newest", &"2", &"--json"]).expect(0).json();
+    assert_eq!(report["replaced_tables"], 2);
+    assert_eq!((tables(&directory).len(), map(&directory)), (3, before.clone()));
+    let text = sst(&[&"merge", &directory, &"--in-place"]).expect(0);
+    assert!(text.text().contains("replaces 3 tables"), "{}", text.text());
+    assert_eq!((tables(&directory).len(), map(&directory)), (1, before));
+    let quiet = sst(&[&"merge", &directory, &"--in-place", &"--quiet"]).expect(0);
+    assert_eq!((quiet.text(), quiet.stderr.as_str()), ("", ""));
+}
+
+#[test]
+fn tables_end_where_they_are_told_to() {
+    let scratch = Scratch::new();
+    let lines: String = (0..1000).map(|i| format!("key {i}\tvalue {i}\n")).collect();
+    let directory = scratch.database("db", &lines);
+    let before = map(&directory);
+    sst(&[&"merge", &directory, &"--in-place", &"--max-table-entries", &"300", &"--no-filter"])
+        .expect(0);
+    assert_eq!((tables(&directory).len(), map(&directory)), (4, before));
+    let report = sst(&[&"inspect", &directory, &"--json"]).expect(0).json();
+    assert!(report["tables"].as_array().unwrap().iter().all(|table| table["filter"].is_null()));
+}
+
+#[test]
+fn files_merge_into_a_file() {
+    let scratch = Scratch::new();
+    let a = scratch.database("a", "one\ta\ntwo\ta\n");
+    let b = scratch.database("b", "two\tb\n");
+    let out = scratch.path("out.sst");
+    sst(&[&"merge", &tables(&a)[0], &tables(&b)[0], &"-o", &out]).expect(0);
+    assert_eq!(map(&out), pairs(&[("one", "a"), ("two", "b")]));
+    sst(&[&"merge", &a, &"-o", &out]).expect_error(3, &["out.sst", "exists"]);
+    assert_eq!(map(&out), pairs(&[("one", "a"), ("two", "b")]));
+    let gone = scratch.database("gone", "one\t\\N\n");
+    let nothing = scratch.path("nothing.sst");
+    let run = sst(&[&"merge", &gone, &"-o", &nothing]).expect(0);
+    assert!(run.stderr.contains("no entries") && !nothing.exists());
+}
+
+#[test]
+fn a_cache_directory_of_turbopack_merges_into_one_of_ours() {
+    let scratch = Scratch::new();
+    let tiny = repository("conformance/vectors/turbopack-tiny");
+    for family in ["0", "1", "2", "3"] {
+        let out = scratch.path(family);
+        sst(&[&"merge", &tiny, &"-o", &out, &"--family", &family]).expect(0);
+        let all = |path: &Path| {
+            sst(&[&"scan", &path, &"--all", &"--hex", &"--family", &family]).expect(0).stdout
+        };
+        assert_eq!(all(&out), all(&tiny));
+        assert!(sst(&[&"verify", &out]).expect(0).text().contains("intact and protected"));
+    }
+    let copy = scratch.copy_of(&tiny, "copy");
+    let before = names(&copy);
+    sst(&[&"merge", &copy, &"--in-place"]).expect_error(3, &["can only be read"]);
+    assert_eq!(names(&copy), before);
+}
+
+#[test]
+fn what_cannot_be_merged_is_refused_and_changes_nothing() {
+    let scratch = Scratch::new();
+    let a = scratch.database("a", "one\ta\n");
+    let b = scratch.database("b", "one\tb\n");
+    let out = scratch.path("out");
+    sst(&[&"merge", &a, &b, &"-o", &out, &"--duplicates", &"error"])
+        .expect_error(3, &["one", "more than once"]);
+    sst(&[&"merge", &a, &scratch.path("missing"), &"-o", &scratch.path("new")])
+        .expect_error(3, &["missing"]);
+    assert!(!scratch.path("new").exists());
+    sst(&[&"merge", &a]).expect(3);
+    sst(&[&"merge", &a, &"-o", &out, &"--in-place"]).expect(3);
+    sst(&[&"merge", &a, &b, &"--in-place"]).expect_error(3, &["exactly one"]);
+    sst(&[&"merge", &scratch.file("text.sst", "no table"), &"-o", &out])
+        .expect_error(2, &["not an SST file"]);
+    sst(&[&"merge", &a, &"-o", &scratch.path("x.sst"), &"--mode", &"append"])
+        .expect_error(3, &["directory"]);
+    sst(&[&"merge", &scratch.path("missing"), &"--in-place"]).expect(3);
+    assert!(!scratch.path("missing").exists());
+}
+
+#[test]
+fn damage_stops_a_merge_and_the_directory_is_as_before() {
+    let scratch = Scratch::new();
+    let lines: String =
+        (0..500).map(|i| format!("a key of some length {i}\tvalue {i}\n")).collect();
+    let directory = scratch.database("db", &lines);
+    append(&directory, "another\tvalue\n");
+    let table = tables(&directory)[0].clone();
+    let intact = fs::read(&table).unwrap();
+    let mut damaged = intact.clone();
+    damaged[100] ^= 1;
+    fs::write(&table, damaged).unwrap();
+    let before = names(&directory);
+    sst(&[&"merge", &directory, &"--in-place"]).expect_error(2, &["block"]);
+    assert_eq!(names(&directory), before);
+    fs::write(&table, intact).unwrap();
+    sst(&[&"merge", &directory, &"--in-place"]).expect(0);
+    assert_eq!(map(&directory).len(), 501);
+}
+
+#[test]
+fn another_writer_keeps_a_directory_locked() {
+    let scratch = Scratch::new();
+    let directory = scratch.database("db", "one\t1\n");
+    let lock = fs::File::options().write(true).open(directory.join("LOCK")).unwrap();
+    lock.lock().unwrap();
+    sst(&[&"merge", &directory, &"--in-place"]).expect_error(3, &["locked"]);
+}
