@@ -10,7 +10,6 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    clippy::panic,
     reason = "a test programme says what it expects by failing; a panic in a case is counted"
 )]
 

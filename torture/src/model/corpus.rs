@@ -2,11 +2,11 @@
 
 use sst_conformance::{SplitMix, TestEntry, TestValue};
 use sst_format::key_block::{Hashes, KeyBlockKind};
-use sst_writer::{Compression, WriterOptions};
+use sst_writer::{Compression, PublisherOptions, WriterOptions};
 
 use super::database::{Changes, Database};
 use super::table::{Written, write_with};
-use super::{inline, numbered, sorted};
+use super::{below, inline, numbered, sorted};
 
 /// Every kind of key block.
 pub const KINDS: [KeyBlockKind; 4] = [
@@ -62,13 +62,66 @@ pub fn multi_value() -> Vec<TestEntry> {
     sorted(entries)
 }
 
-/// Every kind of table there is, each with a name.
-pub fn tables() -> Vec<(String, Written)> {
+/// Values whose compressed blocks have lengths of exactly a power of two: one flipped bit makes each size word 0.
+#[must_use]
+pub fn powers_of_two() -> Vec<TestEntry> {
+    let value = |log: u8| SplitMix::new(log.into()).half_random(1 << log);
+    let entry = |log| TestEntry::new([b'p', log], TestValue::Medium(value(log)));
+    sorted((5..14).map(entry).collect())
+}
+
+/// Values and keys of no bytes at all.
+#[must_use]
+pub fn empties() -> Vec<TestEntry> {
+    let empty = [
+        TestEntry::new("", TestValue::Inline(Vec::new())),
+        TestEntry::new("s", TestValue::Small(Vec::new())),
+        TestEntry::new("m", TestValue::Medium(Vec::new())),
+    ];
+    sorted(empty.into())
+}
+
+/// Up to 50 random entries of all kinds of values, with keys for one kind of key block or for several: some 16 KiB.
+#[must_use]
+pub fn mixed(seed: u32) -> Vec<TestEntry> {
+    let mut random = SplitMix::new(seed.into());
+    let (mut entries, mut size) = (Vec::new(), 0);
+    for i in 0..20 + seed % 30 {
+        let key_len = match seed % 5 {
+            0 => 4,
+            1 => 24,
+            2 => 40,
+            3 => 10 + below(&mut random, 30),
+            _ => below(&mut random, 4) * 100,
+        };
+        let mut key = random.bytes(key_len);
+        key.extend(i.to_be_bytes());
+        let len = usize::try_from(i).unwrap();
+        let value = match (random.word() % 10, seed % 7) {
+            (_, 0) | (0..3, _) => TestValue::Inline(random.bytes(len % 9)),
+            (3..6, _) => TestValue::Small(random.half_random(len * 20)),
+            (6, _) => TestValue::Medium(random.bytes(200)),
+            (7, _) => TestValue::Medium(random.half_random(2000)),
+            (8, _) => TestValue::Deleted,
+            _ => TestValue::Blob(i),
+        };
+        size += key.len() + value.bytes().map_or(0, <[u8]>::len);
+        entries.push(TestEntry::new(key, value));
+        if size > 16 << 10 {
+            break;
+        }
+    }
+    sorted(entries)
+}
+
+/// The sources of [`small_tables`], each with a name.
+fn sources() -> Vec<(String, Vec<TestEntry>)> {
     let one = |value| vec![TestEntry::new("k", value)];
     let mut sources = vec![
         ("values".to_owned(), values()),
         ("index".to_owned(), long_keys()),
         ("multi-value".to_owned(), multi_value()),
+        ("empties".to_owned(), empties()),
         ("one inline".to_owned(), one(inline(1))),
         ("one small".to_owned(), one(TestValue::Small(vec![3; 12]))),
         ("one medium".to_owned(), one(TestValue::Medium(vec![5; 256]))),
@@ -76,18 +129,84 @@ pub fn tables() -> Vec<(String, Written)> {
         ("one tombstone".to_owned(), one(TestValue::Deleted)),
     ];
     sources.extend(KINDS.map(|kind| (kind.name().to_owned(), entries_for(kind))));
-    let mut tables = Vec::new();
-    for (name, entries) in sources {
-        for compression in [Compression::Lz4, Compression::None] {
+    sources
+}
+
+fn written(sources: Vec<(String, Vec<TestEntry>)>) -> impl Iterator<Item = (String, Written)> {
+    sources.into_iter().flat_map(|(name, entries)| {
+        [Compression::Lz4, Compression::None].map(|compression| {
             let options = WriterOptions::default().multi_value(true).compression(compression);
-            let table = write_with(&entries, options);
-            // A test that flips every bit has no time for the raw form of large ones.
-            if table.bytes.len() < 1024 {
-                tables.push((format!("{name}, {compression:?}"), table));
-            }
-        }
+            (format!("{name}, {compression:?}"), write_with(&entries, options))
+        })
+    })
+}
+
+/// Every kind of table there is, each with a name: below 1 KiB, so that every bit of them can be tried in a moment.
+#[must_use]
+pub fn small_tables() -> Vec<(String, Written)> {
+    written(sources()).filter(|(_, table)| table.bytes.len() < 1024).collect()
+}
+
+/// Every kind of table there is, and of some sizes: 1 MiB together.
+#[must_use]
+pub fn large_tables() -> Vec<(String, Written)> {
+    let mut sources = sources();
+    sources.push(("powers of two".to_owned(), powers_of_two()));
+    sources.extend((0..64).map(|seed| (format!("mixed {seed}"), mixed(seed))));
+    written(sources).collect()
+}
+
+/// Directories with one of everything, each with a name.
+#[must_use]
+pub fn directories() -> Vec<(String, Database)> {
+    let mut families = Database::new();
+    for family in [0, 7_u8] {
+        let value = |i: u32| TestValue::Inline([&[family][..], &i.to_be_bytes()].concat());
+        let tables = vec![numbered(3, value), numbered(2, |_| TestValue::Small(vec![1; 30]))];
+        families.commit(Changes { family: family.into(), tables, ..Changes::default() });
     }
-    tables
+    let mut empty = Database::new();
+    empty.commit(Changes::default());
+    let mut blobs = Database::new();
+    blobs.commit(Changes {
+        tables: vec![sorted(
+            (0..3).map(|i| TestEntry::new([i], TestValue::Blob(i.into()))).collect(),
+        )],
+        blobs: vec![vec![7; 256], SplitMix::new(1).bytes(30), Vec::new()],
+        ..Changes::default()
+    });
+    let mut raw = Database::new();
+    raw.commit(Changes {
+        tables: vec![entries_for(KINDS[0])],
+        compression: Compression::None,
+        ..Changes::default()
+    });
+    vec![
+        ("history".to_owned(), history()),
+        ("families".to_owned(), families),
+        ("empty commit".to_owned(), empty),
+        ("blobs".to_owned(), blobs),
+        ("raw".to_owned(), raw),
+        ("one".to_owned(), Database::of_table(vec![TestEntry::new("k", inline(1))])),
+        ("filters".to_owned(), Database::of_table(numbered(300, |_| inline(1)))),
+    ]
+}
+
+/// A directory of three commits, each replacing the table and the blob of the one before by others of the same lengths;
+/// the old files are still there.
+#[must_use]
+pub fn replaced() -> Database {
+    let options = PublisherOptions::default().keep_obsolete_files(true);
+    let mut database = Database::with_options(options);
+    let mut obsolete = Vec::new();
+    for i in 0..3_u8 {
+        let blob = TestEntry::new("blob", TestValue::Blob(i.into()));
+        let table = numbered(5, |n| TestValue::Small(vec![i, n.to_be_bytes()[3]]));
+        let tables = vec![sorted([table, vec![blob]].concat())];
+        let blobs = vec![SplitMix::new(i.into()).bytes(64)];
+        obsolete = database.commit(Changes { tables, blobs, obsolete, ..Changes::default() });
+    }
+    database
 }
 
 /// A directory with the history of three commits: values replaced, deleted and made obsolete, and blobs.
@@ -108,4 +227,22 @@ pub fn history() -> Database {
         ..Changes::default()
     });
     database
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::files;
+
+    #[test]
+    fn the_corpus_is_as_large_as_promised() {
+        let tables = large_tables();
+        let mut lens: Vec<u64> = tables.iter().map(|(_, t)| t.bytes.len() as u64).collect();
+        for (_, database) in directories() {
+            lens.extend(files(database.dir()).iter().map(|file| file.metadata().unwrap().len()));
+        }
+        assert!(lens.len() >= 64, "{}", lens.len());
+        assert!(lens.iter().sum::<u64>() >= 1 << 20, "{}", lens.iter().sum::<u64>());
+        assert!(small_tables().len() >= 20);
+    }
 }

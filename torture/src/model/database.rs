@@ -11,7 +11,7 @@ use sst_writer::{Compression, Publisher, PublisherOptions, WriterOptions};
 use tempfile::TempDir;
 
 use super::outcome::Outcome;
-use super::{absent, same_key};
+use super::{absent, same_key, scratch};
 
 /// One commit to be made. [`TestValue::Blob`] counts all blobs of the database, from its first commit on.
 #[derive(Default)]
@@ -68,7 +68,7 @@ impl Database {
 
     /// A directory without a commit, to be published in with these options.
     pub fn with_options(options: PublisherOptions) -> Self {
-        let root = tempfile::tempdir().unwrap();
+        let root = scratch();
         let dir = root.path().join("db");
         Self { root, dir, options, tables: Vec::new(), blobs: Vec::new() }
     }

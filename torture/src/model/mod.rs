@@ -2,9 +2,13 @@
 //! judged.
 
 pub mod corpus;
+pub mod damage;
 pub mod database;
+pub mod meta_bytes;
 pub mod outcome;
 pub mod parts;
+pub mod region;
+pub mod subject;
 pub mod table;
 
 use std::path::{Path, PathBuf};
@@ -12,6 +16,7 @@ use std::path::{Path, PathBuf};
 use sst_amqf::QuotientFilter;
 use sst_conformance::{SplitMix, TestEntry, TestValue};
 use sst_reader::{BlockCache, ReaderOptions};
+use tempfile::TempDir;
 
 /// Options with a filter, and with a small cache: many tests open many thousand tables.
 pub fn reader_options() -> ReaderOptions {
@@ -53,6 +58,12 @@ pub fn below(random: &mut SplitMix, bound: usize) -> usize {
 /// Does something and says whether it panicked.
 pub fn without_panic<T>(action: impl FnOnce() -> T) -> Option<T> {
     crate::caught(action).ok()
+}
+
+/// A directory to be thrown away, in memory where the system has such a place.
+#[must_use]
+pub fn scratch() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
 /// The files of a directory, the lock aside, in the order of their names.

@@ -1,7 +1,5 @@
 //! Tables taken apart and put together again with the right checksums, and the questions they are asked.
 
-use std::cell::Cell;
-
 use lz4_flex::block::{compress, decompress};
 use sst_format::SstMeta;
 use sst_format::block::{BlockHeader, Encoding};
@@ -10,8 +8,8 @@ use sst_format::offset_table::encode_offset_table;
 use sst_reader::{ReadError, ReaderOptions, StaticSortedFile, VerifyReport};
 
 use super::table::blocks_of;
-use super::{reader_options, without_panic};
-use crate::allocations::{peak_of, read_limit};
+use crate::Verdict;
+use crate::allocations::{read_limit, within};
 
 /// The parts of a table.
 #[derive(Clone, Debug, Default)]
@@ -95,78 +93,96 @@ impl Parts {
 }
 
 /// What came of asking a table everything.
+#[derive(Debug, Default)]
 pub struct Asked {
     /// The first error of a lookup or a walk; the one of opening, if that failed.
     pub error: Option<ReadError>,
     /// What verification says; `None` if the table could not be opened.
     pub report: Option<VerifyReport>,
+    /// Whether the walk gave more entries than the bytes can hold.
+    pub is_endless: bool,
 }
 
 impl Asked {
     /// Whether something is wrong with the table, by opening or by verification.
+    #[must_use]
     pub fn is_damaged(&self) -> bool {
         self.report.as_ref().is_none_or(|report| !report.is_intact())
     }
-}
 
-/// Opens a table and asks it everything, and checks that this does not panic, ends, and takes no more memory than allowed.
-pub fn ask(bytes: &[u8], meta: Option<&SstMeta>, keys: &[(u64, Vec<u8>)], what: &str) -> Asked {
-    thread_local! {
-        // Made once: what it takes is not the table's to answer for.
-        static OPTIONS: Cell<Option<ReaderOptions>> = const { Cell::new(None) };
-    }
-    let options = OPTIONS.take().unwrap_or_else(reader_options);
-    let (file, len) = (bytes.to_vec(), bytes.len() as u64);
-    let most_entries = len * MAX_LZ4_RATIO;
-    let (asked, peak) = peak_of(|| {
-        without_panic(|| match StaticSortedFile::from_bytes("hostile", file, meta, &options) {
-            Ok(table) => {
-                let error = question(&table, keys, most_entries, what).err();
-                Asked { error, report: Some(table.verify(&mut |_| {})) }
+    /// Whether all it says is that the bytes are at fault, and the walk came to an end. Panics and memory are the
+    /// runner's to count.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        let damage = self.report.iter().flat_map(|report| &report.damage);
+        let other = self.error.iter().chain(damage).find(|error| !error.is_corruption());
+        match other {
+            _ if self.is_endless => Verdict::Wrong("a walk without end".to_owned()),
+            Some(error) => {
+                Verdict::Wrong(format!("a lie passes for trouble of the system: {error}"))
             }
-            Err(error) => Asked { error: Some(error), report: None },
-        })
-    });
-    OPTIONS.set(Some(options));
-    let Some(asked) = asked else { panic!("{what}: panic") };
-    let damage = asked.report.iter().flat_map(|report| &report.damage);
-    for error in asked.error.iter().chain(damage) {
-        assert!(error.is_corruption(), "{what}: {error}");
+            None if self.is_damaged() => Verdict::Detected,
+            None => Verdict::Harmless,
+        }
     }
-    assert!(peak <= read_limit(len), "{what}: {peak} bytes for a table of {len}");
-    asked
 }
 
-/// Every way to ask a table; returns the first error, after trying all.
-fn question(
-    table: &StaticSortedFile,
+/// Opens a table and asks it everything, within the memory that it may take.
+pub fn ask(
+    bytes: Vec<u8>,
+    meta: Option<&SstMeta>,
     keys: &[(u64, Vec<u8>)],
-    most_entries: u64,
-    what: &str,
-) -> Result<(), ReadError> {
-    let mut results = Vec::new();
-    for (hash, key) in keys {
-        results.push(table.lookup(*hash, key).map(drop));
-        results.push(
-            table.lookup_all(*hash, key).and_then(|mut all| all.try_for_each(|e| e.map(drop))),
-        );
-    }
-    results.push(walk(table, most_entries, what));
-    let middle = keys.first().map_or(0, |(hash, _)| *hash);
-    results.push(table.range(middle..=u64::MAX).and_then(|mut cursor| cursor.advance()).map(drop));
-    results.push(table.inspect().map(drop));
-    results.push(table.blobs().map(drop));
-    results.into_iter().collect()
+    options: &ReaderOptions,
+) -> Asked {
+    let len = bytes.len() as u64;
+    within(read_limit(len), || {
+        let table = match StaticSortedFile::from_bytes("hostile", bytes, meta, options) {
+            Ok(table) => table,
+            Err(error) => return Asked { error: Some(error), ..Asked::default() },
+        };
+        let mut asked = Asked::default();
+        asked.error = asked.question(&table, keys, len * MAX_LZ4_RATIO).err();
+        asked.report = Some(table.verify(&mut |_| {}));
+        asked
+    })
 }
 
-fn walk(table: &StaticSortedFile, most_entries: u64, what: &str) -> Result<(), ReadError> {
-    let (mut cursor, mut count, mut buffer) = (table.cursor(), 0, Vec::new());
-    while cursor.advance()? {
-        count += 1;
-        assert!(count <= most_entries, "{what}: more than {most_entries} entries");
-        // An entry whose value is out of reach is no reason to stop.
-        _ = cursor.stored_medium(&mut buffer);
-        _ = cursor.entry();
+impl Asked {
+    /// Every way to ask a table; returns the first error, after trying all.
+    fn question(
+        &mut self,
+        table: &StaticSortedFile,
+        keys: &[(u64, Vec<u8>)],
+        most_entries: u64,
+    ) -> Result<(), ReadError> {
+        let mut results = Vec::new();
+        for (hash, key) in keys {
+            results.push(table.lookup(*hash, key).map(drop));
+            results.push(
+                table.lookup_all(*hash, key).and_then(|mut all| all.try_for_each(|e| e.map(drop))),
+            );
+        }
+        results.push(self.walk(table, most_entries));
+        let middle = keys.first().map_or(0, |(hash, _)| *hash);
+        let from = table.range(middle..=u64::MAX).and_then(|mut cursor| cursor.advance());
+        results.push(from.map(drop));
+        results.push(table.inspect().map(drop));
+        results.push(table.blobs().map(drop));
+        results.into_iter().collect()
     }
-    Ok(())
+
+    fn walk(&mut self, table: &StaticSortedFile, most_entries: u64) -> Result<(), ReadError> {
+        let (mut cursor, mut count, mut buffer) = (table.cursor(), 0, Vec::new());
+        while cursor.advance()? {
+            count += 1;
+            if count > most_entries {
+                self.is_endless = true;
+                return Ok(());
+            }
+            // An entry whose value is out of reach is no reason to stop.
+            _ = cursor.stored_medium(&mut buffer);
+            _ = cursor.entry();
+        }
+        Ok(())
+    }
 }

@@ -1,11 +1,10 @@
-//! Single tables in memory, and where their bytes belong.
+//! Single tables in memory, and where their blocks lie.
 
 use std::ops::Range;
 
 use sst_amqf::QuotientFilter;
 use sst_conformance::TestEntry;
-use sst_format::block::BLOCK_HEADER_LEN;
-use sst_format::offset_table::{OffsetTable, recover_block_count};
+use sst_format::offset_table::{OffsetTable, encode_offset_table, recover_block_count};
 use sst_format::{BlockIndex, SstMeta};
 use sst_reader::{ReaderOptions, StaticSortedFile};
 use sst_writer::{StreamingSstWriter, WriterOptions};
@@ -55,46 +54,13 @@ pub fn blocks_of(file: &[u8]) -> Vec<Range<usize>> {
     (0..count).map(range).map(|range| range.start as usize..range.end as usize).collect()
 }
 
-/// What a byte of a file belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Region {
-    /// `CURRENT`.
-    Current,
-    /// A meta file.
-    Meta,
-    /// The size word of a block header.
-    SizeWord,
-    /// The checksum of a block header.
-    Checksum,
-    /// The payload of a block.
-    Payload,
-    /// The offset table.
-    Offsets,
-    /// The size word of a blob file.
-    BlobSizeWord,
-    /// The checksum of a blob file.
-    BlobChecksum,
-    /// The payload of a blob file.
-    BlobPayload,
-}
-
-/// What byte `at` of the file called `name` belongs to; `blocks` are those of a table.
-pub fn region_of(name: &str, blocks: &[Range<usize>], at: usize) -> Region {
-    match name.rsplit_once('.').map_or(name, |(_, extension)| extension) {
-        "meta" => Region::Meta,
-        "blob" => match at {
-            0..4 => Region::BlobSizeWord,
-            4..8 => Region::BlobChecksum,
-            _ => Region::BlobPayload,
-        },
-        "sst" => match blocks.iter().find(|block| block.contains(&at)) {
-            None => Region::Offsets,
-            Some(block) => match at - block.start {
-                0..4 => Region::SizeWord,
-                4..BLOCK_HEADER_LEN => Region::Checksum,
-                _ => Region::Payload,
-            },
-        },
-        _ => Region::Current,
-    }
+/// The bytes of a table of these blocks, headers included.
+pub fn table_of(blocks: &[&[u8]]) -> Vec<u8> {
+    let ends = blocks.iter().scan(0, |end, block| {
+        *end += u32::try_from(block.len()).unwrap();
+        Some(*end)
+    });
+    let mut file = blocks.concat();
+    encode_offset_table(ends, &mut file);
+    file
 }

@@ -1,12 +1,28 @@
 //! The suites, one file each.
 
 pub mod crashes;
+mod damage_cases;
+pub mod every_bit;
+pub mod hostile_directories;
 pub mod hostile_filters;
+pub mod hostile_tables;
 pub mod io_faults;
+pub mod other_damage;
 pub mod power_loss;
 
 use crate::Suite;
 
 /// Every suite, in the order in which they run and stand in the table.
-pub const ALL: &[&Suite] =
-    &[&hostile_filters::SUITE, &io_faults::SUITE, &crashes::SUITE, &power_loss::SUITE];
+pub const ALL: &[&Suite] = &[
+    // Damage.
+    &every_bit::SUITE,
+    &other_damage::SUITE,
+    // Hostile input.
+    &hostile_tables::SUITE,
+    &hostile_directories::SUITE,
+    &hostile_filters::SUITE,
+    // Faults.
+    &io_faults::SUITE,
+    &crashes::SUITE,
+    &power_loss::SUITE,
+];

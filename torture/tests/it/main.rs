@@ -8,6 +8,5 @@
     reason = "helpers of tests say what they expect by failing"
 )]
 
-mod damage;
 mod defects;
 mod hostile;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use sst_conformance::{SplitMix, TestEntry, TestValue};
+use sst_conformance::{TestEntry, TestValue};
 use sst_format::block::{BlockHeader, Encoding};
 use sst_format::current::Current;
 use sst_format::meta_file::MetaFile;
@@ -11,47 +11,14 @@ use sst_format::{FormatError, SequenceNumber};
 use sst_reader::{Catalog, Corruption, ReadError, ReaderOptions, SstSet, verify_directory};
 
 use sst_torture::allocations::{peak_of, read_limit};
-use sst_torture::model::below;
 use sst_torture::model::database::{Changes, Database, Expected};
+use sst_torture::model::meta_bytes::{MetaLayout, TRAILER_LEN, repair};
 use sst_torture::model::outcome::Outcome;
 use sst_torture::model::{corpus, files, inline, numbered, reader_options, sorted, without_panic};
 
-/// Bytes behind the section of a meta file: its length, the checksum, the magic number.
-const TRAILER_LEN: usize = 12;
-
-/// Puts the right length and checksum into the trailer of a meta file.
-fn repair(meta: &mut [u8]) -> u32 {
-    let section_start = filters_end(meta);
-    let trailer = meta.len() - TRAILER_LEN;
-    let section_len = u32::try_from(trailer - section_start.min(trailer)).unwrap();
-    meta[trailer..trailer + 4].copy_from_slice(&section_len.to_be_bytes());
-    let checksum = crc32fast::hash(&meta[..trailer + 4]);
-    meta[trailer + 4..trailer + 8].copy_from_slice(&checksum.to_be_bytes());
-    checksum
-}
-
-/// Where the filters end by what a meta file says of itself, be it true or not.
+/// Where the filters end by what a meta file says of itself.
 fn filters_end(meta: &[u8]) -> usize {
-    let word = |at: usize| {
-        let bytes = meta.get(at..at.saturating_add(4)).and_then(|bytes| bytes.first_chunk());
-        bytes.map_or(0, |bytes| u32::from_be_bytes(*bytes) as usize)
-    };
-    let obsolete = word(8);
-    let tables_at = 12 + obsolete.saturating_mul(4);
-    let used_keys_at = word(tables_at).saturating_mul(38).saturating_add(tables_at + 4);
-    word(used_keys_at).saturating_add(used_keys_at).saturating_add(4)
-}
-
-/// Replaces the checksum of a meta file in the list of the newest.
-fn relist(newest: &mut [u8], sequence: u32, checksum: u32) {
-    let start = filters_end(newest) + 8;
-    let listed = newest[start..].chunks_exact_mut(8);
-    for record in listed.take_while(|record| record[..2] == [0, 0]) {
-        if record[..4] == sequence.to_be_bytes() {
-            record[4..].copy_from_slice(&checksum.to_be_bytes());
-        }
-    }
-    repair(newest);
+    MetaLayout::of(meta).filters.end
 }
 
 /// Asks a directory everything, verifies it, and checks that this does not panic and takes no more memory than allowed.
@@ -85,58 +52,6 @@ fn cause(error: &ReadError) -> &Corruption {
         ReadError::Corrupt { cause, .. } => cause,
         error => panic!("{error}"),
     }
-}
-
-#[test]
-fn meta_files_with_right_checksums() {
-    const MUTANTS: u64 = 8000;
-    let database = corpus::history();
-    let (dir, expected, options) = (database.dir(), database.expected(), reader_options());
-    let mut metas: Vec<_> = files(dir)
-        .into_iter()
-        .filter(|path| path.extension().is_some_and(|extension| extension == "meta"))
-        .map(|path| (fs::read(&path).unwrap(), path))
-        .collect();
-    let (newest, newest_path) = metas.pop().unwrap();
-    let (older, older_path) = metas.pop().unwrap();
-    let older_sequence = older_path.file_stem().unwrap().to_str().unwrap().parse().unwrap();
-    let (mut refused, mut damaged) = (0, 0);
-    for seed in 0..MUTANTS {
-        let mut random = SplitMix::new(seed);
-        let is_newest = below(&mut random, 2) == 0;
-        let mut mutant = if is_newest { newest.clone() } else { older.clone() };
-        for _ in 0..=below(&mut random, 2) {
-            // Not the magic number, and not the trailer, which is repaired.
-            let room = mutant.len() - TRAILER_LEN - 8;
-            let at = 4 + below(&mut random, room);
-            match below(&mut random, 8) {
-                0 => mutant[at..at + 4].copy_from_slice(&[0xff; 4]),
-                1 => mutant[at..at + 4].fill(0),
-                2 => drop(mutant.drain(at..at + 1 + below(&mut random, 4))),
-                3 => drop(mutant.splice(at..at, random.bytes(1 + at % 8))),
-                4..6 => mutant[at] = mutant[at].wrapping_add(1),
-                _ => mutant[at] = random.bytes(1)[0],
-            }
-        }
-        let checksum = repair(&mut mutant);
-        if is_newest {
-            fs::write(&newest_path, &mutant).unwrap();
-        } else {
-            let mut newest = newest.clone();
-            relist(&mut newest, older_sequence, checksum);
-            fs::write(&newest_path, newest).unwrap();
-            fs::write(&older_path, &mutant).unwrap();
-        }
-        let what = format!("mutant {seed} of the meta files");
-        let (outcome, is_intact) = ask(dir, &expected, &options, &what);
-        refused += u64::from(outcome.is_err());
-        damaged += u64::from(!is_intact);
-        fs::write(&newest_path, &newest).unwrap();
-        fs::write(&older_path, &older).unwrap();
-    }
-    println!("{refused} of {MUTANTS} cannot be opened, {damaged} are found damaged");
-    assert!((MUTANTS / 4..MUTANTS).contains(&refused), "{refused}");
-    assert!(damaged > refused, "{damaged}");
 }
 
 #[test]

@@ -2,5 +2,4 @@
 //! gives an error; it never panics, never goes on without end, and never takes more memory than 255 times what is stored.
 
 mod directories;
-mod mutants;
 mod tables;

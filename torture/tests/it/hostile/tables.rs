@@ -3,17 +3,27 @@
 use sst_conformance::{TestEntry, TestValue};
 use sst_format::index_block::IndexBlockEncoder;
 use sst_format::key_block::{KeyBlock, KeyBlockKind};
-use sst_format::{BlockIndex, FormatError, Structure};
+use sst_format::{BlockIndex, FormatError, SstMeta, Structure};
 use sst_reader::{Corruption, ReadError, hash_key};
 
-use sst_torture::model::parts::{Asked, Part, Parts, ask};
+use sst_torture::model::parts::{Asked, Part, Parts};
+use sst_torture::model::reader_options;
 use sst_torture::model::table::write;
 use sst_torture::model::{corpus, inline, numbered};
+use sst_torture::{Verdict, allocations};
 
 type Keys = Vec<(u64, Vec<u8>)>;
 
 fn keys_of(entries: &[TestEntry]) -> Keys {
     entries.iter().map(|entry| (entry.hash, entry.key.clone())).collect()
+}
+
+/// Asks a table everything; that must not panic, must end, and must take no more memory than allowed.
+fn ask(bytes: &[u8], meta: Option<&SstMeta>, keys: &[(u64, Vec<u8>)], what: &str) -> Asked {
+    let asked = sst_torture::model::parts::ask(bytes.to_vec(), meta, keys, &reader_options());
+    assert_eq!(allocations::take_excess(), None, "{what}");
+    assert!(!matches!(asked.verdict(), Verdict::Wrong(_)), "{what}: {asked:?}");
+    asked
 }
 
 /// Asks a table everything; something must be found wrong with it.

@@ -1,0 +1,103 @@
+//! What a byte of a file belongs to.
+
+use std::ops::Range;
+
+use sst_format::block::BLOCK_HEADER_LEN;
+
+use super::meta_bytes::MetaLayout;
+
+/// What a byte of a file belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Region {
+    /// The size word of a block header.
+    SizeWord,
+    /// The checksum of a block header.
+    Checksum,
+    /// The payload of a block.
+    Payload,
+    /// The offset table.
+    Offsets,
+    /// What a meta file says of its tables.
+    Meta,
+    /// The filters in a meta file.
+    Filter,
+    /// The protection section of a meta file.
+    ProtectionSection,
+    /// `CURRENT`.
+    Current,
+    /// The size word of a blob file.
+    BlobSizeWord,
+    /// The checksum of a blob file.
+    BlobChecksum,
+    /// The payload of a blob file.
+    BlobPayload,
+}
+
+impl Region {
+    /// All of them, in the order of the table.
+    pub const ALL: [Self; 11] = [
+        Self::SizeWord,
+        Self::Checksum,
+        Self::Payload,
+        Self::Offsets,
+        Self::Meta,
+        Self::Filter,
+        Self::ProtectionSection,
+        Self::Current,
+        Self::BlobSizeWord,
+        Self::BlobChecksum,
+        Self::BlobPayload,
+    ];
+
+    /// Its name in the table.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SizeWord => "block header, size",
+            Self::Checksum => "block header, checksum",
+            Self::Payload => "block payload",
+            Self::Offsets => "offset table",
+            Self::Meta => "meta file",
+            Self::Filter => "filter",
+            Self::ProtectionSection => "protection section",
+            Self::Current => "CURRENT",
+            Self::BlobSizeWord => "blob header, size",
+            Self::BlobChecksum => "blob header, checksum",
+            Self::BlobPayload => "blob payload",
+        }
+    }
+
+    /// What byte `at` of the file called `name` belongs to; `blocks` are those of a table.
+    #[must_use]
+    pub fn of(name: &str, blocks: &[Range<usize>], at: usize) -> Self {
+        match name.rsplit_once('.').map_or(name, |(_, extension)| extension) {
+            "blob" => match at {
+                0..4 => Self::BlobSizeWord,
+                4..8 => Self::BlobChecksum,
+                _ => Self::BlobPayload,
+            },
+            "sst" => {
+                let block = blocks.partition_point(|block| block.end <= at);
+                match blocks.get(block) {
+                    None => Self::Offsets,
+                    Some(block) => match at - block.start {
+                        0..4 => Self::SizeWord,
+                        4..BLOCK_HEADER_LEN => Self::Checksum,
+                        _ => Self::Payload,
+                    },
+                }
+            }
+            _ => Self::Current,
+        }
+    }
+
+    /// What byte `at` of a meta file belongs to.
+    #[must_use]
+    pub fn of_meta(layout: &MetaLayout, at: usize) -> Self {
+        match at {
+            _ if at < layout.filters.start => Self::Meta,
+            _ if at < layout.filters.end => Self::Filter,
+            _ => Self::ProtectionSection,
+        }
+    }
+}

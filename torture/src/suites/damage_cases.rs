@@ -1,0 +1,170 @@
+//! Damage to subjects as cases: what [`every_bit`](super::every_bit) and [`other_damage`](super::other_damage) have in
+//! common.
+
+use sst_reader::Access;
+
+use crate::model::damage::{Damage, passes_for_raw};
+use crate::model::region::Region;
+use crate::model::subject::{Finding, Stage, Subject};
+use crate::{Cases, Protection, Row, Verdict};
+
+/// One kind of damage to one file.
+struct Group {
+    subject: usize,
+    file: usize,
+    access: Access,
+    damage: Damage,
+    row: RowOf,
+    /// Number of the case after its last one.
+    end: usize,
+}
+
+/// In which row a case counts.
+enum RowOf {
+    One(usize),
+    /// In that of the region that the flipped bit belongs to.
+    Region,
+}
+
+/// All cases of a suite of damage.
+pub(super) struct DamageCases<'a> {
+    subjects: &'a [Subject],
+    groups: Vec<Group>,
+    /// Test and protection of each row.
+    rows: Vec<(&'static str, Protection)>,
+}
+
+impl<'a> DamageCases<'a> {
+    /// No cases so far.
+    pub(super) const fn new(subjects: &'a [Subject]) -> Self {
+        Self { subjects, groups: Vec::new(), rows: Vec::new() }
+    }
+
+    /// Adds all ways to do this damage to a file, counted in the row of this name.
+    pub(super) fn add(
+        &mut self,
+        test: &'static str,
+        (subject, file): (usize, usize),
+        access: Access,
+        damage: Damage,
+    ) {
+        let row = RowOf::One(self.row_of(test, self.subjects[subject].protection));
+        self.push(subject, file, access, damage, row);
+    }
+
+    /// Adds all ways to do this damage to a file, counted by region.
+    pub(super) fn add_by_region(
+        &mut self,
+        (subject, file): (usize, usize),
+        access: Access,
+        damage: Damage,
+    ) {
+        let Subject { protection, files, .. } = &self.subjects[subject];
+        let mut regions: Vec<_> =
+            (0..files[file].bytes.len()).map(|at| files[file].region(at)).collect();
+        regions.dedup();
+        for region in regions {
+            self.row_of(region.name(), *protection);
+        }
+        self.push(subject, file, access, damage, RowOf::Region);
+    }
+
+    fn push(&mut self, subject: usize, file: usize, access: Access, damage: Damage, row: RowOf) {
+        let count = damage.count(&self.subjects[subject].files[file]);
+        let end = self.count() + count;
+        self.groups.push(Group { subject, file, access, damage, row, end });
+    }
+
+    /// Index of a row, which is made if it is new.
+    fn row_of(&mut self, test: &'static str, protection: Protection) -> usize {
+        let wanted = (test, protection);
+        self.rows.iter().position(|row| *row == wanted).unwrap_or_else(|| {
+            self.rows.push(wanted);
+            self.rows.len() - 1
+        })
+    }
+
+    /// The rows, empty, with notes where something is explained.
+    pub(super) fn rows(&self, note: impl Fn(&str, Protection) -> Option<String>) -> Vec<Row> {
+        let row = |&(test, protection): &(&'static str, Protection)| {
+            let mut row = Row::new(test, protection);
+            row.note = note(test, protection);
+            row
+        };
+        self.rows.iter().map(row).collect()
+    }
+
+    /// The group of a case, and its number in there.
+    fn group(&self, case: usize) -> (&Group, usize) {
+        let i = self.groups.partition_point(|group| group.end <= case);
+        let start = i.checked_sub(1).map_or(0, |before| self.groups[before].end);
+        (&self.groups[i], case - start)
+    }
+}
+
+impl Cases for DamageCases<'_> {
+    type Worker = Stage;
+
+    fn count(&self) -> usize {
+        self.groups.last().map_or(0, |group| group.end)
+    }
+
+    fn worker(&self) -> Stage {
+        Stage::new()
+    }
+
+    fn row(&self, case: usize) -> usize {
+        let (group, i) = self.group(case);
+        let RowOf::Region = group.row else {
+            let RowOf::One(row) = group.row else { return 0 };
+            return row;
+        };
+        let Damage::Bits { step, offset } = group.damage else { return 0 };
+        let subject = &self.subjects[group.subject];
+        let region = subject.files[group.file].region((offset + i * step) / 8);
+        let wanted = (region.name(), subject.protection);
+        self.rows.iter().position(|row| *row == wanted).unwrap_or_default()
+    }
+
+    fn name(&self, case: usize) -> String {
+        let (group, i) = self.group(case);
+        let subject = &self.subjects[group.subject];
+        let file = &subject.files[group.file];
+        let what = group.damage.describe(file, i);
+        format!("{}, {}, {what}, {:?}", subject.name, file.name, group.access)
+    }
+
+    fn run(&self, stage: &mut Stage, case: usize) -> Verdict {
+        let (group, i) = self.group(case);
+        let subject = &self.subjects[group.subject];
+        let file = &subject.files[group.file];
+        let content = group.damage.apply(file, i);
+        let is_explained = |content: Option<&[u8]>| {
+            let is_described_only = matches!(file.region(0), Region::Meta | Region::Current);
+            subject.protection == Protection::Bare
+                && (is_described_only
+                    || group.damage.moves_whole_parts()
+                    || content.is_some_and(|content| passes_for_raw(file, content)))
+        };
+        let kept = (subject.protection == Protection::Bare).then(|| content.clone()).flatten();
+        let finding = stage.examine(subject, group.file, content, group.access);
+        verdict(finding, || is_explained(kept.as_deref()))
+    }
+}
+
+fn verdict(finding: Finding, is_explained: impl FnOnce() -> bool) -> Verdict {
+    match finding {
+        Finding { misfiled: Some(error), .. } => {
+            Verdict::Wrong(format!("damage passes for trouble of the system: {error}"))
+        }
+        Finding { wrong: Some(wrong), .. } => match is_explained() {
+            true => Verdict::Explained,
+            false => Verdict::Wrong(wrong),
+        },
+        Finding { asked: true, verified: false, .. } => {
+            Verdict::Wrong("a lookup fails, yet verification finds nothing".to_owned())
+        }
+        Finding { verified: true, .. } => Verdict::Detected,
+        Finding { .. } => Verdict::Harmless,
+    }
+}

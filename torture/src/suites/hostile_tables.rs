@@ -1,0 +1,388 @@
+//! Hostile tables: every checksum is right, and what they protect is a lie. Numbers in key, index and value blocks, size
+//! words, ends of blocks, descriptions; one at a time everywhere, and several at random.
+
+use sst_conformance::SplitMix;
+use sst_format::SstMeta;
+use sst_format::filter::FilterBytes;
+use sst_reader::ReaderOptions;
+
+use crate::model::parts::{Part, Parts, ask};
+use crate::model::table::Written;
+use crate::model::{absent, below, corpus, reader_options};
+use crate::{Cases, Context, Protection, Row, Suite, Verdict};
+
+/// The suite.
+pub const SUITE: Suite = Suite {
+    name: "hostile tables",
+    about: "tables with lies in them, and right checksums over the lies",
+    run,
+};
+
+/// Numbers that are likely to hurt, whatever field they land in: widths of fields, their signs, their limits.
+const LIMITS: [u64; 14] = [
+    0,
+    1,
+    7,
+    8,
+    0x7f,
+    0xff,
+    0x7fff,
+    0xffff,
+    0xff_ffff,
+    0x7fff_ffff,
+    0xffff_fff8,
+    0xffff_ffff,
+    u64::MAX - 8,
+    u64::MAX,
+];
+
+/// Widths of the fields of the format, in bytes.
+const WIDTHS: [usize; 5] = [1, 2, 3, 4, 8];
+
+/// How many lies each byte of a payload gets: every width with every limit, one more and one less than the truth, and a
+/// byte too many and one too few.
+const LIES_PER_BYTE: usize = WIDTHS.len() * (LIMITS.len() + 2) + 2;
+
+/// Bytes of each payload that get lies: what comes later are more entries of the same kind.
+const MAX_PAYLOAD: usize = 160;
+
+/// A table taken apart.
+struct Subject {
+    name: String,
+    table: Written,
+    parts: Parts,
+    keys: Vec<(u64, Vec<u8>)>,
+}
+
+impl Subject {
+    fn new((name, table): (String, Written)) -> Self {
+        let parts = Parts::of(&table.bytes);
+        let entries = table.entries.iter();
+        let mut keys: Vec<_> = entries.map(|entry| (entry.hash, entry.key.clone())).collect();
+        keys.extend(absent());
+        Self { name, table, parts, keys }
+    }
+}
+
+/// Where lies are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Payload {
+        subject: usize,
+        block: usize,
+    },
+    SizeWord {
+        subject: usize,
+        block: usize,
+    },
+    End {
+        subject: usize,
+        block: usize,
+    },
+    Description {
+        subject: usize,
+    },
+    /// Anywhere, several.
+    Random,
+}
+
+impl Place {
+    const NAMES: [&'static str; 5] = [
+        "lies in payloads",
+        "lying sizes",
+        "lying ends of blocks",
+        "lying descriptions",
+        "several lies at random",
+    ];
+
+    const fn row(self) -> usize {
+        match self {
+            Self::Payload { .. } => 0,
+            Self::SizeWord { .. } => 1,
+            Self::End { .. } => 2,
+            Self::Description { .. } => 3,
+            Self::Random => 4,
+        }
+    }
+
+    fn count(self, subjects: &[Subject], random: usize) -> usize {
+        match self {
+            Self::Payload { subject, block } => {
+                let payload = &subjects[subject].parts.blocks[block].payload;
+                payload.len().min(MAX_PAYLOAD) * LIES_PER_BYTE
+            }
+            Self::SizeWord { .. } | Self::End { .. } => 2 * LIMITS.len() + 64,
+            Self::Description { .. } => 4 * (LIMITS.len() + 4),
+            Self::Random => random,
+        }
+    }
+}
+
+struct Lies<'a> {
+    context: &'a Context,
+    subjects: &'a [Subject],
+    /// Each with the number of the case after its last one.
+    places: Vec<(Place, usize)>,
+    /// Of the lies at fixed places every `step`-th is told.
+    step: usize,
+}
+
+fn run(context: &Context) -> Vec<Row> {
+    let subjects: Vec<_> = corpus::small_tables().into_iter().map(Subject::new).collect();
+    let mut lies = Lies {
+        context,
+        subjects: &subjects,
+        places: Vec::new(),
+        // Coprime to the number of lies per byte, so that all kinds have their turn.
+        step: context.pick(17, 1),
+    };
+    for (subject, Subject { parts, .. }) in subjects.iter().enumerate() {
+        for block in 0..parts.blocks.len() {
+            lies.add(Place::Payload { subject, block });
+            lies.add(Place::SizeWord { subject, block });
+            lies.add(Place::End { subject, block });
+        }
+        lies.add(Place::Description { subject });
+    }
+    lies.add(Place::Random);
+    let rows = Place::NAMES.map(|name| Row::new(name, Protection::NotApplicable));
+    context.run(rows.into(), &lies)
+}
+
+impl Lies<'_> {
+    fn add(&mut self, place: Place) {
+        let count = place.count(self.subjects, self.context.pick(20_000, 2_000_000));
+        let told = match place {
+            Place::Payload { .. } => count.div_ceil(self.step),
+            _ => count,
+        };
+        self.places.push((place, self.count() + told));
+    }
+
+    /// Where a case tells its lie, and which.
+    fn place(&self, case: usize) -> (Place, usize) {
+        let i = self.places.partition_point(|(_, end)| *end <= case);
+        let start = i.checked_sub(1).map_or(0, |before| self.places[before].1);
+        let (place, told) = (self.places[i].0, case - start);
+        match place {
+            Place::Payload { .. } => (place, told * self.step),
+            _ => (place, told),
+        }
+    }
+}
+
+impl Cases for Lies<'_> {
+    type Worker = ReaderOptions;
+
+    fn count(&self) -> usize {
+        self.places.last().map_or(0, |(_, end)| *end)
+    }
+
+    fn worker(&self) -> ReaderOptions {
+        reader_options()
+    }
+
+    fn row(&self, case: usize) -> usize {
+        self.place(case).0.row()
+    }
+
+    fn name(&self, case: usize) -> String {
+        let (place, lie) = self.place(case);
+        let subject = match place {
+            Place::Payload { subject, .. }
+            | Place::SizeWord { subject, .. }
+            | Place::End { subject, .. }
+            | Place::Description { subject } => &self.subjects[subject].name,
+            Place::Random => "any",
+        };
+        format!("{place:?}, lie {lie}, {subject}")
+    }
+
+    fn run(&self, options: &mut ReaderOptions, case: usize) -> Verdict {
+        let (place, lie) = self.place(case);
+        match place {
+            Place::Payload { subject, block } => {
+                let subject = &self.subjects[subject];
+                let mut parts = subject.parts.clone();
+                lie_in_payload(&mut parts.blocks[block], lie);
+                told(subject, &parts, options)
+            }
+            Place::SizeWord { subject, block } => {
+                let subject = &self.subjects[subject];
+                let mut parts = subject.parts.clone();
+                let truth = parts.blocks[block].payload.len() as u64;
+                parts.blocks[block].false_size = Some(low_word(number_near(truth, lie)));
+                told(subject, &parts, options)
+            }
+            Place::End { subject, block } => {
+                let subject = &self.subjects[subject];
+                let mut parts = subject.parts.clone();
+                let truth = subject.table.bytes.len() as u64;
+                parts.false_ends.push((block, low_word(number_near(truth, lie))));
+                told(subject, &parts, options)
+            }
+            Place::Description { subject } => {
+                let subject = &self.subjects[subject];
+                let meta = lie_in_description(&subject.table.meta, lie);
+                let bytes = subject.table.bytes.clone();
+                ask(bytes, Some(&meta), &subject.keys, options).verdict()
+            }
+            Place::Random => self.random(options, lie),
+        }
+    }
+}
+
+/// What a reader makes of a table, with and without a description that fits it.
+fn told(subject: &Subject, parts: &Parts, options: &ReaderOptions) -> Verdict {
+    let bytes = parts.to_bytes();
+    let meta = describe(&subject.table.meta, parts, bytes.len());
+    let described = ask(bytes.clone(), Some(&meta), &subject.keys, options).verdict();
+    match ask(bytes, None, &subject.keys, options).verdict() {
+        alone @ Verdict::Wrong(_) => alone,
+        Verdict::Detected if described == Verdict::Harmless => Verdict::Detected,
+        _ => described,
+    }
+}
+
+/// A description without protection that fits a table.
+fn describe(meta: &SstMeta, parts: &Parts, len: usize) -> SstMeta {
+    let mut meta = meta.clone();
+    meta.block_count = u16::try_from(parts.blocks.len()).unwrap();
+    meta.file_size = len as u64;
+    meta.protection = None;
+    meta
+}
+
+fn low_word(number: u64) -> u32 {
+    u32::try_from(number & 0xffff_ffff).unwrap()
+}
+
+/// A limit, a number close to the truth, close to its half or double, or close to 255 times it.
+fn number_near(truth: u64, lie: usize) -> u64 {
+    let near = |number: u64, lie: usize| number.wrapping_add(lie as u64 % 16).wrapping_sub(8);
+    match lie {
+        0..14 => LIMITS[lie],
+        14..28 => LIMITS[lie - 14].wrapping_add(truth),
+        28..44 => near(truth, lie),
+        44..60 => near(truth * 255, lie),
+        60..76 => near(truth / 2, lie),
+        _ => near(truth * 2, lie),
+    }
+}
+
+/// Lie number `lie` at byte `lie / LIES_PER_BYTE`.
+fn lie_in_payload(block: &mut Part, lie: usize) {
+    let (at, lie) = (lie / LIES_PER_BYTE, lie % LIES_PER_BYTE);
+    let payload = &mut block.payload;
+    let per_width = LIMITS.len() + 2;
+    let Some(&width) = WIDTHS.get(lie / per_width) else {
+        match lie % per_width {
+            0 => payload.insert(at, 0xff),
+            _ => drop(payload.remove(at)),
+        }
+        return;
+    };
+    let width = width.min(payload.len() - at);
+    let field = &mut payload[at..at + width];
+    let truth = field.iter().fold(0_u64, |word, &byte| word << 8 | u64::from(byte));
+    let value = match lie % per_width {
+        limit if limit < LIMITS.len() => LIMITS[limit],
+        one if one == LIMITS.len() => truth.wrapping_add(1),
+        _ => truth.wrapping_sub(1),
+    };
+    field.copy_from_slice(&value.to_be_bytes()[8 - width..]);
+}
+
+fn lie_in_description(meta: &SstMeta, lie: usize) -> SstMeta {
+    let mut meta = meta.clone();
+    let near = |truth: u64| match lie / 4 {
+        limit if limit < LIMITS.len() => LIMITS[limit],
+        one if one < LIMITS.len() + 2 => truth.wrapping_add(1),
+        _ => truth.wrapping_sub(1),
+    };
+    match lie % 4 {
+        0 => meta.min_hash = near(meta.min_hash),
+        1 => meta.max_hash = near(meta.max_hash),
+        2 => meta.file_size = near(meta.file_size),
+        _ => {
+            let count = near(meta.block_count.into()) & 0xffff;
+            meta.block_count = u16::try_from(count).unwrap();
+        }
+    }
+    meta
+}
+
+impl Lies<'_> {
+    /// One to four lies of any kind at once.
+    fn random(&self, options: &ReaderOptions, lie: usize) -> Verdict {
+        let mut random = self.context.random("tables", lie);
+        let subject = &self.subjects[below(&mut random, self.subjects.len())];
+        let mut parts = subject.parts.clone();
+        for _ in 0..=below(&mut random, 3) {
+            mutate(&mut random, &mut parts);
+        }
+        let mut bytes = parts.to_bytes();
+        if below(&mut random, 20) == 0 {
+            bytes.truncate(below(&mut random, bytes.len()));
+        }
+        let mut meta = describe(&subject.table.meta, &parts, bytes.len());
+        let value = number(&mut random, &[parts.blocks.len(), bytes.len()]);
+        match below(&mut random, 8) {
+            0 => meta.min_hash = value,
+            1 => meta.max_hash = value,
+            2 => meta.block_count = u16::try_from(value & 0xffff).unwrap(),
+            3 => {
+                let mut filter = meta.filter.as_slice().to_vec();
+                overwrite(&mut random, &mut filter, value);
+                meta.filter = FilterBytes::new(filter);
+            }
+            _ => {}
+        }
+        let alone = ask(bytes.clone(), None, &subject.keys, options).verdict();
+        match ask(bytes, Some(&meta), &subject.keys, options).verdict() {
+            _ if matches!(alone, Verdict::Wrong(_)) => alone,
+            described => described,
+        }
+    }
+}
+
+/// A number that is likely to hurt: a limit, or one close to some true number.
+fn number(random: &mut SplitMix, truths: &[usize]) -> u64 {
+    match below(random, 3) {
+        0 => LIMITS[below(random, LIMITS.len())],
+        1 => (truths[below(random, truths.len())] as u64)
+            .wrapping_add(random.word() % 5)
+            .wrapping_sub(2),
+        _ => random.word(),
+    }
+}
+
+/// Writes the low bytes of a number somewhere.
+fn overwrite(random: &mut SplitMix, bytes: &mut [u8], value: u64) {
+    let width = WIDTHS[below(random, WIDTHS.len())].min(bytes.len());
+    // The head of a block says most.
+    let room = bytes.len() - width + 1;
+    let at = if below(random, 2) == 0 { below(random, room.min(24)) } else { below(random, room) };
+    bytes[at..at + width].copy_from_slice(&value.to_be_bytes()[8 - width..]);
+}
+
+/// Tells one lie.
+fn mutate(random: &mut SplitMix, parts: &mut Parts) {
+    let count = parts.blocks.len();
+    let (chosen, other) = (below(random, count), below(random, count));
+    let value = number(random, &[count, chosen, parts.blocks[chosen].payload.len()]);
+    let block = &mut parts.blocks[chosen];
+    match below(random, 16) {
+        0..8 if !block.payload.is_empty() => overwrite(random, &mut block.payload, value),
+        8 => block.payload.truncate(below(random, block.payload.len() + 1)),
+        9 => block.payload.extend_from_slice(&value.to_be_bytes()),
+        10 => parts.blocks[chosen].payload = parts.blocks[other].payload.clone(),
+        11 => parts.blocks.swap(chosen, other),
+        12 => parts.blocks.insert(chosen, Part::raw(value.to_be_bytes())),
+        13 => block.is_compressed = !block.is_compressed,
+        14 => block.false_size = Some(low_word(value)),
+        15 => parts.false_ends.push((chosen, low_word(value))),
+        _ => block.payload.push(0),
+    }
+    parts.false_ends.retain(|(block, _)| *block < parts.blocks.len());
+}
