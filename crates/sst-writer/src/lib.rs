@@ -51,10 +51,18 @@
 
 #![forbid(unsafe_code)]
 
+mod bulk;
 mod file;
 mod publish;
 mod table;
 
+pub use bulk::bulk_error::BulkError;
+pub use bulk::bulk_handle::BulkHandle;
+pub use bulk::bulk_loader::{BulkLoader, BulkSummary};
+pub use bulk::bulk_options::{BulkMode, BulkOptions, DuplicatePolicy};
+pub use bulk::bulk_progress::{BulkPhase, BulkProgress, ProgressCallback};
+pub use bulk::cancel_token::CancelToken;
+pub use bulk::place::Place;
 pub use file::atomic_file::AtomicFile;
 pub use file::blob_file::{BlobFile, write_blob_file, write_blob_file_in};
 pub use file::file_error::{FileError, FileOperation};
