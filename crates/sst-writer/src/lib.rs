@@ -36,6 +36,7 @@
 //! | say what an entry is | [`Entry`], [`EntryValue`], [`hash_key`] |
 //! | build a filter, take several values per key, leave blocks uncompressed | [`WriterOptions`] |
 //! | store values over 64 MiB | [`Commit::create_blob`], [`write_blob_file`] |
+//! | load entries in any order, more than fit into memory | [`BulkLoader`] |
 //! | replace the content of a directory in one step | [`Publisher`], [`Commit`] |
 //! | see what becomes of it when the disk fails | [`FileSystem`] |
 //!

@@ -87,7 +87,9 @@ impl<'a> WritePhase<'a> {
             }
             parts
         });
-        parts.sort_by_key(|(part, _)| *part);
+        // Parts that were given up because of another one say no more than that.
+        let is_given_up = |outcome: &Result<_, _>| matches!(outcome, Err(BulkError::Failed));
+        parts.sort_by_key(|(part, outcome)| (is_given_up(outcome), *part));
         let mut all = Outcome::default();
         for (_, outcome) in parts {
             all.join(outcome?);
