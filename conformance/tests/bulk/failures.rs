@@ -14,7 +14,7 @@ use super::model::{TestRecord, content, files, load, options};
 
 fn records(seed: u64, count: u64) -> Vec<TestRecord> {
     let mut random = SplitMix::new(seed);
-    let value = |i: u64| if i % 500 == 0 { 10_000 } else { 200 };
+    let value = |i: u64| if i.is_multiple_of(500) { 10_000 } else { 200 };
     (0..count).map(|i| TestRecord::put(random.bytes(16), random.half_random(value(i)))).collect()
 }
 

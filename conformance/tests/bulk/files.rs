@@ -19,7 +19,7 @@ fn mixed(streams: u64, records: usize) -> Vec<Vec<TestRecord>> {
                 98 => random.word() % 20_000,
                 _ => 60_000,
             };
-            let value = random.half_random(len as usize);
+            let value = random.half_random(usize::try_from(len).unwrap());
             let action = match random.word() % 50 {
                 0..3 => Action::Delete,
                 3 => Action::PutBlob(value),

@@ -21,7 +21,6 @@ pub(crate) const SORT_LEN_PER_RECORD: u64 = 16;
 
 /// The bucket of a hash.
 #[inline]
-#[expect(clippy::cast_possible_truncation, reason = "eight bits are left")]
 pub(crate) const fn bucket_of(hash: u64) -> usize {
     (hash >> (u64::BITS - BUCKET_BITS)) as usize
 }

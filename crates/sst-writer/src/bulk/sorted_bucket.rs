@@ -95,7 +95,6 @@ impl SortedBucket {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the upper half is left")]
 const fn hash_of(entry: u128) -> u64 {
     (entry >> 64) as u64
 }
