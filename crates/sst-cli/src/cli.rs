@@ -4,12 +4,15 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::commands::diff::DiffArgs;
 use crate::commands::merge::MergeArgs;
+use crate::commands::sample::SampleArgs;
+use crate::commands::split::SplitArgs;
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0  all is well: loaded, found, intact
-  1  a key that was asked for is not there
+  1  a key that was asked for is not there; or `diff` has found differences
   2  a file is damaged, or no SST file at all
   3  wrong usage, unreadable input, or the operating system said no";
 
@@ -61,6 +64,12 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Merge directories and tables into one, or the tables of a directory in place
     Merge(MergeArgs),
+    /// Show what has changed from one directory or table to another
+    Diff(DiffArgs),
+    /// Split directories and tables into shards
+    Split(SplitArgs),
+    /// Write a uniform sample of directories and tables
+    Sample(SampleArgs),
     /// Print a completion script for a shell
     Completions {
         /// The shell

@@ -8,9 +8,10 @@ use sst_reader::{Catalog, ReaderOptions};
 use sst_writer::{Commit, CommitInfo, FileError, Publisher, WriterOptions};
 
 use crate::progress::Watch;
+use crate::sample::Part;
 use crate::table_splitter::{TableSplitter, Written};
 use crate::target::{CommitTarget, FileTarget, Target};
-use crate::{Counts, Inputs, MergeCursor, MergeError, MergeOptions, Monitor};
+use crate::{Counts, Inputs, MergeError, MergeOptions, Monitor, OlderTables, Sample};
 
 /// What a merge did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -92,8 +93,37 @@ pub fn merge_into_commit(
     options: &MergeOptions,
     monitor: Monitor<'_>,
 ) -> Result<MergeReport, MergeError> {
+    let parts = all_keys(options);
+    parts_into_commit(inputs, &parts, commit, options, monitor)
+}
+
+/// Writes a sample of the live entries of the inputs into tables of a commit, like [`merge_into_commit`].
+/// [`MergeOptions::hashes`] and [`MergeOptions::older`] are ignored. O(size of the sample).
+///
+/// # Errors
+///
+/// [`MergeError`]. Drop the commit then.
+pub fn sample_into_commit(
+    inputs: &Inputs,
+    sample: &Sample,
+    commit: &mut Commit<'_>,
+    options: &MergeOptions,
+    monitor: Monitor<'_>,
+) -> Result<MergeReport, MergeError> {
+    let options = options.clone().older(OlderTables::none());
+    let parts = sample.parts(inputs, options.duplicates)?;
+    parts_into_commit(inputs, &parts, commit, &options, monitor)
+}
+
+fn parts_into_commit(
+    inputs: &Inputs,
+    parts: &[Part],
+    commit: &mut Commit<'_>,
+    options: &MergeOptions,
+    monitor: Monitor<'_>,
+) -> Result<MergeReport, MergeError> {
     let target = CommitTarget::new(commit, writer_options(options));
-    let (counts, written, target) = write(inputs, target, options, monitor)?;
+    let (counts, written, target) = write(inputs, parts, target, options, monitor)?;
     Ok(MergeReport::new(counts, written, target.copied_blobs()))
 }
 
@@ -110,9 +140,37 @@ pub fn merge_into_file(
     options: &MergeOptions,
     monitor: Monitor<'_>,
 ) -> Result<(MergeReport, Option<SstMeta>), MergeError> {
+    parts_into_file(inputs, &all_keys(options), path, options, monitor)
+}
+
+/// Writes a sample of the live entries of the inputs into one table in a file of its own, like [`merge_into_file`].
+/// [`MergeOptions::hashes`] and [`MergeOptions::older`] are ignored. O(size of the sample).
+///
+/// # Errors
+///
+/// As [`merge_into_file`].
+pub fn sample_into_file(
+    inputs: &Inputs,
+    sample: &Sample,
+    path: &Path,
+    options: &MergeOptions,
+    monitor: Monitor<'_>,
+) -> Result<(MergeReport, Option<SstMeta>), MergeError> {
+    let options = options.clone().older(OlderTables::none());
+    let parts = sample.parts(inputs, options.duplicates)?;
+    parts_into_file(inputs, &parts, path, &options, monitor)
+}
+
+fn parts_into_file(
+    inputs: &Inputs,
+    parts: &[Part],
+    path: &Path,
+    options: &MergeOptions,
+    monitor: Monitor<'_>,
+) -> Result<(MergeReport, Option<SstMeta>), MergeError> {
     let target = FileTarget::new(path, writer_options(options));
     let options = options.clone().max_table_entries(u64::MAX).max_table_bytes(u64::MAX);
-    let (counts, written, target) = write(inputs, target, &options, monitor)?;
+    let (counts, written, target) = write(inputs, parts, target, &options, monitor)?;
     Ok((MergeReport::new(counts, written, 0), target.finish()))
 }
 
@@ -177,36 +235,39 @@ fn writer_options(options: &MergeOptions) -> WriterOptions {
     options.writer.clone().multi_value(true)
 }
 
-/// Walks the merged entries and writes them.
+/// All keys that a merge is about.
+fn all_keys(options: &MergeOptions) -> [Part; 1] {
+    [Part { hashes: options.hashes.clone(), max_keys: u64::MAX }]
+}
+
+/// Walks the merged entries of some parts of all hashes, in ascending order, and writes them.
 fn write<T: Target>(
     inputs: &Inputs,
+    parts: &[Part],
     target: T,
     options: &MergeOptions,
     monitor: Monitor<'_>,
 ) -> Result<(Counts, Written, T), MergeError> {
-    let is_all = options.hashes == (0..=u64::MAX);
+    let is_all =
+        matches!(parts, [part] if part.hashes == (0..=u64::MAX) && part.max_keys == u64::MAX);
     let total = if is_all { inputs.entry_count() } else { None };
     let mut watch = Watch::new(monitor, total);
-    let hashes = options.hashes.clone();
-    let mut cursor = inputs.cursor(hashes, options.duplicates, options.older.clone())?;
     let mut splitter = TableSplitter::new(target, options);
-    write_rest(&mut cursor, &mut splitter, &mut watch)?;
-    let counts = cursor.counts();
-    // The last tables are closed before the output is finished.
-    drop(cursor);
+    let mut counts = Counts::default();
+    for part in parts {
+        let (duplicates, older) = (options.duplicates, options.older.clone());
+        let mut cursor = inputs.cursor(part.hashes.clone(), duplicates, older)?;
+        let mut keys = 0;
+        while cursor.advance()? {
+            keys += u64::from(cursor.starts_key());
+            if keys > part.max_keys {
+                break;
+            }
+            watch.at(counts.read + cursor.counts().read)?;
+            splitter.add(&cursor.entry()?)?;
+        }
+        counts += cursor.counts();
+    }
     let (written, target) = splitter.finish()?;
     Ok((counts, written, target))
-}
-
-/// Writes what a cursor still has.
-fn write_rest<T: Target>(
-    cursor: &mut MergeCursor,
-    splitter: &mut TableSplitter<T>,
-    watch: &mut Watch<'_>,
-) -> Result<(), MergeError> {
-    while cursor.advance()? {
-        watch.at(cursor.counts().read)?;
-        splitter.add(&cursor.entry()?)?;
-    }
-    Ok(())
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use sst_format::BlobNumber;
 use sst_format::block::BlockHeader;
 use sst_format::value_ref::ValueRef;
-use sst_reader::{Catalog, EntryValue};
+use sst_reader::{Access, Catalog, EntryValue};
 use sst_writer::ShortKey;
 
 use crate::run::RunCursor;
 use crate::run_heap::RunHeap;
-use crate::{Duplicates, MergeError, OlderTables};
+use crate::{Duplicates, MergeError, OlderTables, ValueBytes};
 
 /// A position in the merged entries that moves forward. See [`Inputs::cursor`](crate::Inputs::cursor).
 ///
@@ -50,6 +50,8 @@ struct KeyAtHand {
     oldest: usize,
     /// Age of the run whose tombstone was the last entry, if it was one.
     tombstone: Option<usize>,
+    /// How many of its entries the cursor has stood on.
+    shown: u64,
 }
 
 /// How many entries a walk has met.
@@ -62,6 +64,14 @@ pub struct Counts {
     pub hidden: u64,
     /// Tombstones that were left out, since there is nothing left for them to hide.
     pub dropped_tombstones: u64,
+}
+
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.read += other.read;
+        self.hidden += other.hidden;
+        self.dropped_tombstones += other.dropped_tombstones;
+    }
 }
 
 /// An entry of the merged sequence, borrowed until the cursor moves on.
@@ -145,15 +155,16 @@ impl MergeCursor {
                 self.counts.hidden += 1;
                 continue;
             }
-            if run.value_ref()? != Some(ValueRef::Deleted) {
-                return Ok(true);
+            if run.value_ref()? == Some(ValueRef::Deleted) {
+                key.oldest = age;
+                key.tombstone = Some(age);
+                if !self.older.may_hold(run.hash()) {
+                    self.counts.dropped_tombstones += 1;
+                    continue;
+                }
             }
-            key.oldest = age;
-            key.tombstone = Some(age);
-            if self.older.may_hold(run.hash()) {
-                return Ok(true);
-            }
-            self.counts.dropped_tombstones += 1;
+            key.shown += 1;
+            return Ok(true);
         }
     }
 
@@ -169,6 +180,31 @@ impl MergeCursor {
     #[inline]
     pub fn key(&self) -> &[u8] {
         if self.is_on_entry { self.key.as_ref().map_or(&[], |key| &key.key) } else { &[] }
+    }
+
+    /// Whether the current entry is the first of its key.
+    #[must_use]
+    #[inline]
+    pub fn starts_key(&self) -> bool {
+        self.is_on_entry && self.key.as_ref().is_some_and(|key| key.shown == 1)
+    }
+
+    /// The bytes of the current value: decompressed, or read from its blob file. Empty for a tombstone, or without an
+    /// entry.
+    ///
+    /// # Errors
+    ///
+    /// As [`MergeCursor::entry`], and [`MergeError::Read`] if a blob cannot be read or is damaged.
+    pub fn value(&mut self) -> Result<ValueBytes<'_>, MergeError> {
+        if let MergedValue::Blob { number, catalog } = self.entry()?.value {
+            return Ok(ValueBytes::of_blob(catalog.read_blob(number, Access::Read)?));
+        }
+        let run = if self.is_on_entry { self.heap.top_mut() } else { None };
+        let entry = run.map(RunCursor::entry).transpose()?.flatten();
+        Ok(ValueBytes::in_block(match entry.map(|entry| entry.value) {
+            Some(EntryValue::Value(value)) => value,
+            _ => &[],
+        }))
     }
 
     /// The current entry. Only here is its value read. Without one it is a tombstone of the empty key.
@@ -239,7 +275,7 @@ impl KeyAtHand {
         bytes.clear();
         bytes.extend_from_slice(key);
         let oldest = if duplicates == Duplicates::Keep { usize::MAX } else { age };
-        Ok(Self { hash, key: bytes, oldest, tombstone: None })
+        Ok(Self { hash, key: bytes, oldest, tombstone: None, shown: 0 })
     }
 
     /// The same key with another of its entries.

@@ -1,11 +1,14 @@
 //! The commands. Each returns its exit code, or the error that stopped it.
 
+pub(crate) mod diff;
 mod get;
 pub(crate) mod inputs;
 mod inspect;
 mod load;
 pub(crate) mod merge;
+pub(crate) mod sample;
 mod scan;
+pub(crate) mod split;
 pub(crate) mod table_args;
 mod verify;
 
@@ -52,6 +55,9 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit, CliError> {
         Command::Inspect(args) => inspect::run(args, context),
         Command::Verify(args) => verify::run(args, context),
         Command::Merge(args) => merge::run(args, context),
+        Command::Diff(args) => diff::run(args, context),
+        Command::Split(args) => split::run(args, context),
+        Command::Sample(args) => sample::run(args, context),
         Command::Completions { shell } => completions(*shell),
     }
 }

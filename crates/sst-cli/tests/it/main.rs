@@ -15,6 +15,8 @@ mod load;
 #[cfg(test)]
 mod merge;
 #[cfg(test)]
+mod parts;
+#[cfg(test)]
 mod reference;
 #[cfg(test)]
 mod usage;

@@ -31,7 +31,7 @@ fn tombstones(layer: &Layer) -> usize {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(12))]
 
     #[test]
     fn answers_stay_whatever_is_compacted(

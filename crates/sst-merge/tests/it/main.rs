@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod compaction;
 #[cfg(test)]
+mod diffing;
+#[cfg(test)]
 mod merging;
 #[cfg(test)]
 mod model;
@@ -10,5 +12,7 @@ mod model;
 mod passing_through;
 #[cfg(test)]
 mod refusals;
+#[cfg(test)]
+mod sharding;
 #[cfg(test)]
 mod support;

@@ -39,7 +39,7 @@ fn duplicates() -> impl Strategy<Value = Duplicates> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(12))]
 
     #[test]
     fn any_layers_in_any_directories_merge_as_maps_do(

@@ -1,0 +1,167 @@
+//! `sst diff`: what has changed from one directory or file to another.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::ser::{SerializeMap, Serializer};
+use serde::{Serialize, ser};
+use sst_merge::{Change, Diff, DiffCounts};
+
+use super::Context;
+use super::inputs::{DuplicatesArg, open_inputs};
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::output::{Bytes, Output, serialize_bytes};
+
+const AFTER_HELP: &str = "\
+One line for each key that differs, in the order of hashes:
+  +  key  value            only NEW has it
+  -  key  value            only OLD has it
+  ~  key  old  new         both have it, with different values
+Columns are separated by tabs, bytes escaped as `sst scan` does.
+
+Exit code 0: no difference; 1: there are some.";
+
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct DiffArgs {
+    /// A directory or an .sst file
+    old: PathBuf,
+
+    /// Another one
+    new: PathBuf,
+
+    /// Print nothing but how many keys differ
+    #[arg(long)]
+    summary: bool,
+
+    /// Print keys only
+    #[arg(long)]
+    keys_only: bool,
+
+    /// Print keys and values in hex
+    #[arg(long)]
+    hex: bool,
+
+    /// Compare all entries of each key, not only those that `get` finds
+    #[arg(long)]
+    all: bool,
+
+    /// Key space to compare [default: the only one, or the lowest]
+    #[arg(long, value_name = "NUMBER")]
+    family: Option<u32>,
+}
+
+pub(super) fn run(args: &DiffArgs, context: Context) -> Result<Exit, CliError> {
+    let open = |path: &PathBuf| open_inputs(std::slice::from_ref(path), args.family, context);
+    let (old, new) = (open(&args.old)?.inputs, open(&args.new)?.inputs);
+    let total = old.entry_count().zip(new.entry_count()).map(|(old, new)| old + new);
+    let duplicates = if args.all { DuplicatesArg::Keep } else { DuplicatesArg::Newest };
+    let mut diff = Diff::new(&old, &new, 0..=u64::MAX, duplicates.into())?;
+    let mut output = Output::stdout();
+    let bar = context.progress.entries_if_known(total, "compare");
+    let mut seen = 0;
+    while let Some(change) = diff.advance()? {
+        bar.advance(diff.read() - seen);
+        seen = diff.read();
+        if args.summary {
+            continue;
+        }
+        let key = diff.key().to_vec();
+        let (old, new) = match args.keys_only {
+            true => (None, None),
+            false => (
+                diff.old_value()?.map(|value| value.to_vec()),
+                diff.new_value()?.map(|value| value.to_vec()),
+            ),
+        };
+        let line = Line { change, key, old, new, hex: args.hex };
+        if context.json { output.json(&line)? } else { output.line(&line)? }
+    }
+    drop(bar);
+    let counts = diff.counts();
+    match (args.summary, context.json) {
+        (true, true) => output.json(&Summary::from(counts))?,
+        (true, false) => output.line(text(counts))?,
+        (false, _) => {}
+    }
+    output.finish()?;
+    if !args.summary {
+        context.note(text(counts));
+    }
+    let is_same = counts.added + counts.removed + counts.changed == 0;
+    Ok(if is_same { Exit::Success } else { Exit::NotFound })
+}
+
+/// A key that differs.
+struct Line {
+    change: Change,
+    key: Vec<u8>,
+    old: Option<Vec<u8>>,
+    new: Option<Vec<u8>>,
+    hex: bool,
+}
+
+impl std::fmt::Display for Line {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let sign = match self.change {
+            Change::Added => '+',
+            Change::Removed => '-',
+            _ => '~',
+        };
+        write!(f, "{sign}")?;
+        for bytes in [Some(&self.key), self.old.as_ref(), self.new.as_ref()].into_iter().flatten() {
+            write!(f, "\t{}", Bytes { bytes, hex: self.hex })?;
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for Line {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        let change = match self.change {
+            Change::Added => "added",
+            Change::Removed => "removed",
+            Change::Changed => "changed",
+            _ => return Err(ser::Error::custom("a change without a name")),
+        };
+        map.serialize_entry("change", change)?;
+        serialize_bytes(&mut map, ("key", "key_hex"), &self.key, self.hex)?;
+        if let Some(old) = &self.old {
+            serialize_bytes(&mut map, ("old", "old_hex"), old, self.hex)?;
+        }
+        if let Some(new) = &self.new {
+            serialize_bytes(&mut map, ("new", "new_hex"), new, self.hex)?;
+        }
+        map.end()
+    }
+}
+
+/// The counts, in JSON.
+#[derive(Serialize)]
+struct Summary {
+    added: u64,
+    removed: u64,
+    changed: u64,
+    same: u64,
+    decoded: u64,
+}
+
+impl From<DiffCounts> for Summary {
+    fn from(counts: DiffCounts) -> Self {
+        let DiffCounts { added, removed, changed, same, decoded, .. } = counts;
+        Self { added, removed, changed, same, decoded }
+    }
+}
+
+fn text(counts: DiffCounts) -> String {
+    let number = indicatif::HumanCount;
+    format!(
+        "{} added, {} removed, {} changed, {} the same",
+        number(counts.added),
+        number(counts.removed),
+        number(counts.changed),
+        number(counts.same),
+    )
+}

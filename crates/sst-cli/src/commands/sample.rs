@@ -1,0 +1,154 @@
+//! `sst sample`: a uniform sample, for the price of reading the sample.
+
+use std::path::{Path, PathBuf};
+
+use clap::{ArgGroup, Args};
+use indicatif::HumanBytes;
+use serde::Serialize;
+use sst_merge::{
+    Inputs, MergeOptions, MergeReport, Sample, SampleSize, sample_into_commit, sample_into_file,
+};
+use sst_writer::{Publisher, PublisherOptions};
+
+use super::Context;
+use super::inputs::{DuplicatesArg, OpenInputs, monitor, open_inputs};
+use super::load::check_directory;
+use super::merge::{entries, note_not_removed};
+use super::table_args::TableArgs;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::output::{Output, counted};
+
+const AFTER_HELP: &str = "\
+The sample is a window of the hashes of keys, which are uniform. A key is in the sample with
+--fraction or not, whatever other keys there are, so samples of two versions of the same data
+match; a larger sample of the same --seed holds the smaller one.
+
+Examples:
+  sst sample unicode.db --fraction 0.01 --output small.db
+  sst sample unicode.db --keys 1000 --seed 7 --output thousand.sst";
+
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+#[command(group = ArgGroup::new("size").required(true).args(["fraction", "keys"]))]
+pub(crate) struct SampleArgs {
+    /// Directories and .sst files, the oldest first
+    #[arg(required = true, value_name = "INPUT")]
+    inputs: Vec<PathBuf>,
+
+    /// Directory whose content becomes the sample; or one file, if the name ends with .sst
+    #[arg(long, short, value_name = "DIR|FILE")]
+    output: PathBuf,
+
+    /// Take each key with this probability, between 0 and 1
+    #[arg(long, value_name = "P", value_parser = fraction)]
+    fraction: Option<f64>,
+
+    /// Take exactly this many keys
+    #[arg(long, value_name = "COUNT")]
+    keys: Option<u64>,
+
+    /// Which of the possible samples
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    seed: u64,
+
+    /// What becomes of keys that come more than once
+    #[arg(long, value_enum, default_value_t = DuplicatesArg::Newest)]
+    duplicates: DuplicatesArg,
+
+    /// Key space to sample [default: the only one, or the lowest]
+    #[arg(long, value_name = "NUMBER")]
+    family: Option<u32>,
+
+    #[command(flatten)]
+    tables: TableArgs,
+}
+
+fn fraction(text: &str) -> Result<f64, &'static str> {
+    match text.parse() {
+        Ok(fraction) if (0.0..=1.0).contains(&fraction) => Ok(fraction),
+        _ => Err("expected a number between 0 and 1"),
+    }
+}
+
+pub(super) fn run(args: &SampleArgs, context: Context) -> Result<Exit, CliError> {
+    let size = match (args.fraction, args.keys) {
+        (Some(fraction), _) => SampleSize::Fraction(fraction),
+        (None, keys) => SampleSize::Keys(keys.unwrap_or_default()),
+    };
+    let sample = Sample::new(size).seed(args.seed);
+    let OpenInputs { inputs, family } = open_inputs(&args.inputs, args.family, context)?;
+    let options = args.tables.options().duplicates(args.duplicates.into());
+    let is_file = args.output.extension().is_some_and(|extension| extension == "sst");
+    let report = match is_file {
+        true => to_file(&inputs, &sample, &args.output, &options, context)?,
+        false => to_directory(&inputs, &sample, &args.output, family, &options, context)?,
+    };
+    print(&args.output, &report, context)?;
+    Ok(Exit::Success)
+}
+
+fn to_file(
+    inputs: &Inputs,
+    sample: &Sample,
+    path: &Path,
+    options: &MergeOptions,
+    context: Context,
+) -> Result<MergeReport, CliError> {
+    let bar = context.progress.entries_if_known(None, "sample");
+    let (report, meta) = sample_into_file(inputs, sample, path, options, &mut monitor(&bar))?;
+    if meta.is_none() {
+        context.note(format_args!("{}: not written: there are no entries", path.display()));
+    }
+    Ok(report)
+}
+
+fn to_directory(
+    inputs: &Inputs,
+    sample: &Sample,
+    path: &Path,
+    family: u32,
+    options: &MergeOptions,
+    context: Context,
+) -> Result<MergeReport, CliError> {
+    if path.is_dir() {
+        check_directory(path)?;
+    }
+    let mut publisher = Publisher::open(path, PublisherOptions::default())?;
+    let mut commit = publisher.begin_family(family);
+    commit.replace_all();
+    let bar = context.progress.entries_if_known(None, "sample");
+    let report = sample_into_commit(inputs, sample, &mut commit, options, &mut monitor(&bar))?;
+    drop(bar);
+    note_not_removed(&commit.publish()?.not_removed, context);
+    Ok(report)
+}
+
+#[derive(Serialize)]
+struct Sampled {
+    output: String,
+    entries: u64,
+    tables: u64,
+    bytes: u64,
+}
+
+fn print(path: &Path, report: &MergeReport, context: Context) -> Result<(), CliError> {
+    let mut output = Output::stdout();
+    if context.json {
+        output.json(&Sampled {
+            output: path.display().to_string(),
+            entries: report.entries,
+            tables: report.tables,
+            bytes: report.table_bytes,
+        })?;
+    } else if !context.quiet {
+        output.line(format_args!(
+            "{}: {} in {}, {}",
+            path.display(),
+            entries(report.entries),
+            counted(report.tables, "table"),
+            HumanBytes(report.table_bytes),
+        ))?;
+    }
+    output.finish()
+}

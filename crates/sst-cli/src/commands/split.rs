@@ -1,0 +1,230 @@
+//! `sst split`: one set of tables becomes several shards, each a directory.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use indicatif::HumanBytes;
+use serde::{Deserialize, Serialize};
+use sst_merge::{Shard, ShardMap, split};
+use sst_writer::AtomicFile;
+
+use super::Context;
+use super::inputs::{DuplicatesArg, OpenInputs, monitor, open_inputs};
+use super::merge::{entries, note_not_removed};
+use super::table_args::TableArgs;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::output::{Bytes, Output, counted};
+
+/// Name of the file that tells which shard has which hashes.
+const MAP_FILE_NAME: &str = "shards.json";
+
+const AFTER_HELP: &str = "\
+Shard 0 goes to OUT/shard-0000, and so on; OUT/shards.json, written last, tells which hashes
+each has. A key belongs to the last shard whose first hash is not above the XXH3-64 of the key:
+`sst split --which KEY OUT` tells.
+
+Examples:
+  sst split unicode.db --output shards --count 4
+  sst split --which 1F600 shards";
+
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct SplitArgs {
+    /// Directories and .sst files, the oldest first; with --which the output of a split
+    #[arg(required = true, value_name = "INPUT")]
+    inputs: Vec<PathBuf>,
+
+    /// Directory that gets the shards; it is made if it does not exist
+    #[arg(long, short, value_name = "DIR", required_unless_present = "which")]
+    output: Option<PathBuf>,
+
+    /// Number of shards
+    #[arg(long, short = 'n', value_name = "COUNT", required_unless_present = "which",
+        value_parser = clap::value_parser!(u32).range(1..=9999))]
+    count: Option<u32>,
+
+    /// What the shards have equal shares of
+    #[arg(long, value_enum, default_value_t = By::Entries)]
+    by: By,
+
+    /// Print which shard has this key, and split nothing
+    #[arg(long, value_name = "KEY", conflicts_with_all = ["output", "count"])]
+    which: Vec<String>,
+
+    /// What becomes of keys that come more than once
+    #[arg(long, value_enum, default_value_t = DuplicatesArg::Newest)]
+    duplicates: DuplicatesArg,
+
+    /// Key space to split [default: the only one, or the lowest]
+    #[arg(long, value_name = "NUMBER")]
+    family: Option<u32>,
+
+    #[command(flatten)]
+    tables: TableArgs,
+}
+
+/// What the shards have equal shares of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum By {
+    /// Entries: sizes differ by one at most
+    Entries,
+    /// Hashes: which shard has a key does not depend on the data
+    Hashes,
+}
+
+pub(super) fn run(args: &SplitArgs, context: Context) -> Result<Exit, CliError> {
+    match (&args.output, args.count) {
+        (Some(output), Some(count)) => split_into(args, output, count, context),
+        _ => which(args, context),
+    }
+}
+
+fn split_into(
+    args: &SplitArgs,
+    out: &Path,
+    count: u32,
+    context: Context,
+) -> Result<Exit, CliError> {
+    let map_path = out.join(MAP_FILE_NAME);
+    if map_path.exists() {
+        let out = out.display();
+        return Err(CliError::Usage(format!("{out} holds the shards of an earlier split")));
+    }
+    let OpenInputs { inputs, family } = open_inputs(&args.inputs, args.family, context)?;
+    let bar = |message| context.progress.entries_if_known(inputs.entry_count(), message);
+    let map = match args.by {
+        By::Hashes => ShardMap::by_hash(count),
+        By::Entries => {
+            let bar = bar("count");
+            ShardMap::by_entries(&inputs, count, args.duplicates.into(), &mut monitor(&bar))?
+        }
+    };
+    let options = args.tables.options().duplicates(args.duplicates.into());
+    let shards = {
+        let bar = bar("split");
+        let directory = |shard: usize| out.join(shard_name(shard));
+        split(&inputs, &map, family, &options, directory, &mut monitor(&bar))?
+    };
+    shards.iter().for_each(|shard| note_not_removed(&shard.not_removed, context));
+    let manifest = Manifest::new(family, args.by, &map, &shards);
+    write_manifest(&map_path, &manifest)?;
+    let mut output = Output::stdout();
+    if context.json {
+        output.json(&manifest)?;
+    } else if !context.quiet {
+        for shard in &manifest.shards {
+            output.line(format_args!(
+                "{}: {} in {}, {}, hashes from {}",
+                out.join(&shard.directory).display(),
+                entries(shard.entries),
+                counted(shard.tables, "table"),
+                HumanBytes(shard.bytes),
+                shard.first_hash,
+            ))?;
+        }
+    }
+    output.finish()?;
+    Ok(Exit::Success)
+}
+
+fn shard_name(shard: usize) -> String {
+    format!("shard-{shard:04}")
+}
+
+/// Prints which shards have the keys that are asked for.
+fn which(args: &SplitArgs, context: Context) -> Result<Exit, CliError> {
+    let [out] = args.inputs.as_slice() else {
+        return Err(CliError::Usage("--which needs exactly one output of a split".to_owned()));
+    };
+    let manifest = read_manifest(&out.join(MAP_FILE_NAME))?;
+    let map = manifest.map().ok_or_else(|| {
+        CliError::Usage(format!("{}: not a list of shards", out.join(MAP_FILE_NAME).display()))
+    })?;
+    let mut output = Output::stdout();
+    for key in &args.which {
+        let shard = map.shard_of(key.as_bytes());
+        let directory = out.join(shard_name(shard)).display().to_string();
+        if context.json {
+            output.json(&Found { key, shard, directory })?;
+        } else {
+            output.line(format_args!(
+                "{}\t{directory}",
+                Bytes { bytes: key.as_bytes(), hex: false }
+            ))?;
+        }
+    }
+    output.finish()?;
+    Ok(Exit::Success)
+}
+
+#[derive(Serialize)]
+struct Found<'a> {
+    key: &'a str,
+    shard: usize,
+    directory: String,
+}
+
+/// What `shards.json` holds.
+#[derive(Serialize, Deserialize)]
+struct Manifest {
+    version: u32,
+    family: u32,
+    by: String,
+    shards: Vec<ManifestShard>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ManifestShard {
+    directory: String,
+    /// 16 hex digits: numbers of JSON do not hold 64 bits everywhere.
+    first_hash: String,
+    entries: u64,
+    tables: u64,
+    bytes: u64,
+    commit: u32,
+}
+
+impl Manifest {
+    fn new(family: u32, by: By, map: &ShardMap, shards: &[Shard]) -> Self {
+        let by = match by {
+            By::Entries => "entries",
+            By::Hashes => "hashes",
+        };
+        let shards = map.first_hashes().zip(shards).enumerate().map(|(number, (first, shard))| {
+            ManifestShard {
+                directory: shard_name(number),
+                first_hash: format!("{first:016x}"),
+                entries: shard.report.entries,
+                tables: shard.report.tables,
+                bytes: shard.report.table_bytes,
+                commit: shard.commit.0,
+            }
+        });
+        Self { version: 1, family, by: by.to_owned(), shards: shards.collect() }
+    }
+
+    fn map(&self) -> Option<ShardMap> {
+        let first = |shard: &ManifestShard| u64::from_str_radix(&shard.first_hash, 16).ok();
+        let first_hashes: Option<Vec<u64>> = self.shards.iter().map(first).collect();
+        ShardMap::from_first_hashes(&first_hashes?)
+    }
+}
+
+fn write_manifest(path: &Path, manifest: &Manifest) -> Result<(), CliError> {
+    let mut text = serde_json::to_vec_pretty(manifest)
+        .map_err(|error| CliError::io("write to", path, error.into()))?;
+    text.push(b'\n');
+    let write = || {
+        let mut file = AtomicFile::create(path)?;
+        file.write(&text)?;
+        file.persist()
+    };
+    write().map_err(|error| CliError::io("write to", path, error.source))
+}
+
+fn read_manifest(path: &Path) -> Result<Manifest, CliError> {
+    let text = fs::read(path).map_err(|error| CliError::io("read", path, error))?;
+    serde_json::from_slice(&text).map_err(|error| CliError::io("read", path, error.into()))
+}

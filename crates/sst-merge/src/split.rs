@@ -1,0 +1,67 @@
+//! Shards as directories.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use sst_format::SequenceNumber;
+use sst_writer::{FileError, Publisher, PublisherOptions};
+
+use crate::{
+    Inputs, MergeError, MergeOptions, MergeReport, Monitor, OlderTables, Progress, ShardMap,
+    merge_into_commit,
+};
+
+/// One shard, published.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Shard {
+    /// What the merge of its hashes did.
+    pub report: MergeReport,
+    /// Its commit.
+    pub commit: SequenceNumber,
+    /// Files of earlier commits that could not be removed.
+    pub not_removed: Vec<FileError>,
+}
+
+/// Writes the live entries of each shard into a directory of its own, which then holds them and nothing else in this
+/// family. `directory` names the directory of a shard by its number; it is made if it does not exist. A shard without
+/// entries is an empty directory with a commit.
+///
+/// Shards are published one after the other. Each is there whole or not at all; after an error or a crash some may be
+/// published and others not, and the same call again completes them. [`MergeOptions::hashes`] and
+/// [`MergeOptions::older`] are ignored.
+///
+/// # Errors
+///
+/// [`MergeError`].
+pub fn split<P: AsRef<Path>>(
+    inputs: &Inputs,
+    map: &ShardMap,
+    family: u32,
+    options: &MergeOptions,
+    mut directory: impl FnMut(usize) -> P,
+    monitor: Monitor<'_>,
+) -> Result<Vec<Shard>, MergeError> {
+    let total = inputs.entry_count();
+    let mut done = 0;
+    let mut shards = Vec::with_capacity(map.shard_count());
+    for (number, hashes) in map.ranges().enumerate() {
+        let publisher_options = PublisherOptions::default();
+        let mut publisher = Publisher::open(directory(number), publisher_options)?;
+        let mut commit = publisher.begin_family(family);
+        commit.replace_all();
+        let mut report = MergeReport::default();
+        if let Some(hashes) = hashes {
+            let options = options.clone().older(OlderTables::none()).hashes(hashes);
+            let mut of_all = |progress: Progress| -> ControlFlow<()> {
+                monitor(Progress { entries: done + progress.entries, total })
+            };
+            report = merge_into_commit(inputs, &mut commit, &options, &mut of_all)?;
+        }
+        done += report.read;
+        let info = commit.publish()?;
+        let (commit, not_removed) = (info.sequence, info.not_removed);
+        shards.push(Shard { report, commit, not_removed });
+    }
+    Ok(shards)
+}
