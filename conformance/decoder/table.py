@@ -9,6 +9,7 @@ from xxh3 import xxh3_64
 
 BLOCK_HEADER = 8
 MAX_BLOCKS = 65535
+MAX_EMPTY_ENTRIES = 65535
 
 KIND_INDEX = 0
 VARIABLE_KINDS, FIXED_KINDS = (1, 2), (3, 4)
@@ -196,6 +197,8 @@ def _cut_fixed(fields, count, hash_size):
     stride = hash_size + key_size + _reference_size(fields.where, entry_type)
     if count * stride != fields.remaining():
         raise Damage(f"{fields.where}: {count} entries of {stride} bytes in {fields.remaining()} bytes")
+    if stride == 0 and count > MAX_EMPTY_ENTRIES:
+        raise Damage(f"{fields.where}: {count} entries of no bytes")
     for _ in range(count):
         yield entry_type, fields.take(stride)
 

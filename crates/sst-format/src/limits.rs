@@ -3,7 +3,7 @@
 //! | constant | limits | set by |
 //! |---|---|---|
 //! | [`MAX_BLOCK_COUNT`], [`MAX_BLOCKS_END`] | a table | width of block index and offset |
-//! | [`MAX_POSITION`], [`MAX_KEY_BLOCK_ENTRIES`], [`MAX_KEY_LEN`] | a key block | width of position and count |
+//! | [`MAX_POSITION`], [`MAX_KEY_BLOCK_ENTRIES`], [`MAX_EMPTY_ENTRIES`], [`MAX_KEY_LEN`] | a key block | width of position and count |
 //! | [`MAX_INLINE_LEN`], [`MAX_SMALL_LEN`] | a value reference | width of its fields, and what readers expect |
 //! | [`MAX_INLINE_VALUE_LEN`] … [`MAX_MEDIUM_VALUE_LEN`] | the class a value falls into | convention |
 //! | [`KEY_BLOCK_SIZE`], [`KEY_BLOCK_ENTRIES`], [`VALUE_BLOCK_SIZE`] | when a writer closes a block | convention |
@@ -19,6 +19,10 @@ pub const MAX_POSITION: u32 = (1 << 24) - 1;
 
 /// Highest number of entries of one key block: 24 bits.
 pub const MAX_KEY_BLOCK_ENTRIES: u32 = (1 << 24) - 1;
+
+/// Highest number of entries of one key block that take no byte: empty inline values of the empty key. A block of six bytes
+/// could else claim millions of them.
+pub const MAX_EMPTY_ENTRIES: u32 = u16::MAX as u32;
 
 /// Longest key in bytes: one byte more would push any neighbour past [`MAX_POSITION`].
 pub const MAX_KEY_LEN: usize = MAX_POSITION as usize;
@@ -77,6 +81,7 @@ pub const MAX_LZ4_RATIO: u64 = 255;
 const _: () = {
     assert!(KEY_BLOCK_ENTRIES as usize == KEY_BLOCK_SIZE / KEY_BLOCK_ENTRY_OVERHEAD);
     assert!(KEY_BLOCK_ENTRIES <= MAX_KEY_BLOCK_ENTRIES);
+    assert!(MAX_EMPTY_ENTRIES < MAX_KEY_BLOCK_ENTRIES);
     // An ordinary variable block cannot reach the 24-bit positions: only a run of equal hashes can.
     assert!(KEY_BLOCK_SIZE + KEY_BLOCK_ENTRIES as usize * (8 + 8) < MAX_POSITION as usize);
     assert!(MAX_INLINE_LEN <= MAX_READABLE_INLINE_LEN);

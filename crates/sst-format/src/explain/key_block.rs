@@ -5,7 +5,7 @@ use core::ops::Range;
 
 use super::dump::{Dump, Stop, Text, count};
 use crate::bytes::{split_u8_u24, u32_at};
-use crate::key_block::{Hashes, KeyBlock, KeyBlockKind};
+use crate::key_block::{Hashes, KeyBlock, KeyBlockKind, check_empty_entries};
 use crate::value_ref::{EntryType, ValueRef};
 use crate::{FormatError, Structure};
 
@@ -106,8 +106,8 @@ fn fixed(dump: &mut Dump<'_, '_>, hashes: Hashes, entry_count: u32) -> Result<()
     dump.field(1, format_args!("entry type {type_byte}: {}", TypeName(type_byte)))?;
     let key_len = usize::from(key_len);
     let stride = hashes.stored_len() + key_len + entry_type.value_ref_len();
-    if stride == 0 && entry_count > 1 {
-        return Err(FormatError::OutOfOrder { structure: Structure::KeyBlock, index: 1 }.into());
+    if stride == 0 {
+        check_empty_entries(entry_count, entry_type)?;
     }
     dump.fixed_records(u64::from(entry_count), "entries", stride, |dump, i| {
         entry(dump, i, hashes, key_len, entry_type)

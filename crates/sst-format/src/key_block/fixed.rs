@@ -17,6 +17,7 @@ use alloc::vec::Vec;
 
 use super::{Hashes, KeyBlockKind, KeyEntry};
 use crate::bytes::{join_u8_u24, split_u8_u24, u32_at, u64_at};
+use crate::limits::MAX_EMPTY_ENTRIES;
 use crate::value_ref::EntryType;
 use crate::{FormatError, Structure};
 
@@ -34,6 +35,23 @@ pub(super) fn encode_header(
     let kind = KeyBlockKind::Fixed(hashes).to_byte();
     out.extend_from_slice(&join_u8_u24(kind, entry_count).to_be_bytes());
     out.extend_from_slice(&[key_len, entry_type.to_byte()]);
+}
+
+/// Checks how many entries of no bytes at all a block has. They have the empty key: tombstones, of which a key has one, or
+/// empty inline values, of which there is a limit.
+pub(crate) const fn check_empty_entries(
+    entry_count: u32,
+    entry_type: EntryType,
+) -> Result<(), FormatError> {
+    let structure = Structure::KeyBlock;
+    if entry_type.to_byte() == EntryType::DELETED.to_byte() && entry_count > 1 {
+        return Err(FormatError::OutOfOrder { structure, index: 1 });
+    }
+    if entry_count > MAX_EMPTY_ENTRIES {
+        let (value, max) = (entry_count as u64, MAX_EMPTY_ENTRIES as u64);
+        return Err(FormatError::TooLarge { structure, value, max });
+    }
+    Ok(())
 }
 
 /// A checked view of a fixed-size key block.
@@ -62,12 +80,12 @@ impl<'a> FixedKeyBlock<'a> {
         let entries = payload.get(HEADER_LEN..).ok_or(too_short)?;
         let stride = hashes.stored_len() + usize::from(key_len) + entry_type.value_ref_len();
         let expected = HEADER_LEN as u64 + u64::from(entry_count) * stride as u64;
+        let block = || Self { hashes, entry_count, key_len, entry_type, stride, entries };
         match entry_count {
             0 => Err(FormatError::Empty { structure }),
-            // Entries of no bytes at all are tombstones of the empty key, of which there can be one.
-            2.. if stride == 0 => Err(FormatError::OutOfOrder { structure, index: 1 }),
             _ if expected != found => Err(FormatError::WrongLen { structure, expected, found }),
-            _ => Ok(Self { hashes, entry_count, key_len, entry_type, stride, entries }),
+            2.. if stride == 0 => check_empty_entries(entry_count, entry_type).map(|()| block()),
+            _ => Ok(block()),
         }
     }
 

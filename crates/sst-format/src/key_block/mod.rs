@@ -24,6 +24,9 @@ use crate::{FormatError, Structure};
 pub use encoder::KeyBlockEncoder;
 pub use shape::KeyBlockShape;
 
+#[cfg(feature = "explain")]
+pub(crate) use fixed::check_empty_entries;
+
 use fixed::FixedKeyBlock;
 use variable::VariableKeyBlock;
 

@@ -4,7 +4,7 @@ use super::fixed::HEADER_LEN as FIXED_HEADER_LEN;
 use super::variable::{HEADER_LEN as VARIABLE_HEADER_LEN, POSITION_LEN};
 use super::{Hashes, KeyBlockKind};
 use crate::limits::{
-    HASH_THRESHOLD, KEY_BLOCK_ENTRIES, KEY_BLOCK_ENTRY_OVERHEAD, KEY_BLOCK_SIZE,
+    HASH_THRESHOLD, KEY_BLOCK_ENTRIES, KEY_BLOCK_ENTRY_OVERHEAD, KEY_BLOCK_SIZE, MAX_EMPTY_ENTRIES,
     MAX_KEY_BLOCK_ENTRIES, MAX_KEY_LEN, MAX_POSITION,
 };
 use crate::value_ref::EntryType;
@@ -34,7 +34,8 @@ impl KeyBlockShape {
     /// # Errors
     ///
     /// [`FormatError::TooLarge`] if the encoding cannot hold it: a key over [`MAX_KEY_LEN`], a position over
-    /// [`MAX_POSITION`], a count over [`MAX_KEY_BLOCK_ENTRIES`]. The last two need a run of equal hashes.
+    /// [`MAX_POSITION`], a count over [`MAX_KEY_BLOCK_ENTRIES`], or one over [`MAX_EMPTY_ENTRIES`]
+    /// of entries that take no byte. The last three need a run of equal hashes.
     #[inline]
     pub fn with_entry(&self, key_len: usize, entry_type: EntryType) -> Result<Self, FormatError> {
         let structure = Structure::KeyBlock;
@@ -45,6 +46,11 @@ impl KeyBlockShape {
         let entry_count = self.entry_count + 1;
         if entry_count > MAX_KEY_BLOCK_ENTRIES {
             return Err(too_large(entry_count.into(), MAX_KEY_BLOCK_ENTRIES.into()));
+        }
+        let is_empty = self.keys_len == 0 && self.value_refs_len == 0;
+        if is_empty && key_len + entry_type.value_ref_len() == 0 && entry_count > MAX_EMPTY_ENTRIES
+        {
+            return Err(too_large(entry_count.into(), MAX_EMPTY_ENTRIES.into()));
         }
         let shape = Self {
             entry_count,

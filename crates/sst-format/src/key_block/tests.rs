@@ -74,6 +74,10 @@ fn damage_is_reported() {
     }
     // More tombstones of the empty key than there can be, in a block of six bytes.
     assert!(KeyBlock::parse(&[4, 0xff, 0xff, 0xff, 0, 2]).is_err());
+    assert!(KeyBlock::parse(&[4, 0, 0, 2, 0, 2]).is_err());
+    // Empty inline values of it have a limit.
+    assert_eq!(KeyBlock::parse(&[4, 0, 0xff, 0xff, 0, 8]).unwrap().entry_count(), 65_535);
+    assert!(KeyBlock::parse(&[4, 1, 0, 0, 0, 8]).is_err());
     let fixed = encode(&[(b"a", SMALL), (b"b", SMALL)]);
     assert!(KeyBlock::parse(&fixed[..fixed.len() - 1]).is_err());
     let mut variable = encode(&[(b"a", SMALL), (b"bc", ValueRef::Deleted)]);
