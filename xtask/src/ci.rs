@@ -24,6 +24,8 @@ fn gates(root: &Path) -> Result<Vec<Gate>, String> {
         Gate { name: "README: tests", command: tests },
         gate("tests, release", "cargo test --workspace --all-features --release"),
         gate("instructions", "cargo run --quiet --release -p xtask -- instructions"),
+        // Each target for a short time, in every driver that this machine has.
+        gate("fuzz", "cargo run --quiet --release -p xtask -- fuzz --executions 20000 --seconds 2"),
         gate("docs", "RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --all-features"),
         gate("no_std", "cargo check -p sst-format --no-default-features --all-features"),
         gate("package", "cargo package --workspace --exclude xtask --allow-dirty --no-verify"),

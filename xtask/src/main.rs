@@ -1,8 +1,9 @@
-//! Chores of the workspace: `cargo xtask conformance`, `bench`, `torture`, `instructions`, `ci`.
+//! Chores of the workspace: `cargo xtask conformance`, `bench`, `torture`, `fuzz`, `instructions`, `ci`.
 
 #![expect(clippy::print_stdout, reason = "chores report on standard output")]
 
 mod ci;
+mod fuzz;
 mod instructions;
 mod readme;
 
@@ -39,6 +40,8 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Feeds the fuzz targets through every driver that runs on this machine, and prints a table.
+    Fuzz(fuzz::FuzzArguments),
     /// Counts the instructions of fixed operations under callgrind, and compares them with `benches/instructions.json`.
     Instructions {
         /// Replace the record by what is counted now.
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Chore::Conformance { json } => conformance(&root, json),
         Chore::Bench { arguments } => program(&root, "sst-benches", "sst-bench", &arguments),
         Chore::Torture { arguments } => program(&root, "sst-torture", "sst-torture", &arguments),
+        Chore::Fuzz(arguments) => fuzz::run(&root, &arguments),
         Chore::Instructions { bless } => instructions::run(&root, bless),
         Chore::Ci { only, list } => ci::run(&root, only.as_deref(), list),
     };

@@ -76,10 +76,7 @@ impl Record {
                 Self::CreateDirectory { directory: owned(directory) }
             }
             Operation::Remove { path } => Self::Remove { path: owned(path) },
-            Operation::Read { .. }
-            | Operation::ReadBack { .. }
-            | Operation::List { .. }
-            | Operation::Lock { .. } => {
+            Operation::Read { .. } | Operation::List { .. } | Operation::Lock { .. } => {
                 return None;
             }
         })

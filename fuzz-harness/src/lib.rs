@@ -1,0 +1,34 @@
+//! The fuzz targets: each takes any bytes and panics when a promise is broken.
+//!
+//! Two drivers feed them: libFuzzer, guided by coverage, from the workspace in `fuzz/` (nightly compiler and cargo-fuzz),
+//! and [`drive`], seeded random mutation, on any machine. `cargo xtask fuzz` runs both; docs/FUZZING.md says more.
+
+mod drive;
+mod input;
+mod mutate;
+mod repair;
+mod seeds;
+mod target;
+mod targets;
+
+pub use drive::{Budget, DriveReport, drive};
+pub use mutate::Mutator;
+pub use seeds::{committed, corpus, from_vectors};
+pub use target::{TARGETS, Target};
+
+// By name, so that the compiler sees that every binary in `fuzz/` has its target.
+pub use targets::block::run as block;
+pub use targets::current::run as current;
+pub use targets::directory::run as directory;
+pub use targets::explain::run as explain;
+pub use targets::file_name::run as file_name;
+pub use targets::filter::run as filter;
+pub use targets::filter_build::run as filter_build;
+pub use targets::index_block::run as index_block;
+pub use targets::key_block::run as key_block;
+pub use targets::meta_file::run as meta_file;
+pub use targets::offset_table::run as offset_table;
+pub use targets::publish::run as publish;
+pub use targets::table::run as table;
+pub use targets::value_ref::run as value_ref;
+pub use targets::write_read::run as write_read;

@@ -1,0 +1,111 @@
+//! Drives fuzz targets on the stable compiler. `cargo xtask fuzz` runs this and libFuzzer.
+
+#![expect(clippy::print_stdout, reason = "a command line program")]
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use serde_json::json;
+use sst_fuzz_harness::{Budget, TARGETS, Target, corpus, drive, from_vectors};
+
+/// Drives fuzz targets with seeded random mutations of their corpora; prints one JSON object for each.
+#[derive(Parser)]
+struct Arguments {
+    /// The folder of the workspace.
+    #[arg(long, default_value = ".")]
+    root: PathBuf,
+    /// Drive only this target.
+    #[arg(long)]
+    target: Option<String>,
+    /// Inputs for each target at most.
+    #[arg(long, default_value_t = 20_000)]
+    executions: u64,
+    /// Seconds for each target at most.
+    #[arg(long, default_value_t = 3600)]
+    seconds: u64,
+    /// Where the stream of mutations starts.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Only list the targets, with the longest input of each.
+    #[arg(long)]
+    list: bool,
+    /// Only write the inputs made of the vectors into folders of this one, for another driver to start from.
+    #[arg(long, value_name = "FOLDER")]
+    write_seeds: Option<PathBuf>,
+    /// Only feed the target with this file.
+    #[arg(long, value_name = "FILE", requires = "target")]
+    replay: Option<PathBuf>,
+}
+
+type AnyError = Box<dyn std::error::Error>;
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            println!("{}", json!({ "error": error.to_string() }));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<bool, AnyError> {
+    let chosen: Vec<Target> = match &arguments.target {
+        Some(name) => vec![Target::named(name).ok_or_else(|| format!("no target {name}"))?],
+        None => TARGETS.to_vec(),
+    };
+    if let Some(file) = &arguments.replay {
+        let input = std::fs::read(file)?;
+        chosen.iter().for_each(|target| (target.run)(&input));
+        return Ok(true);
+    }
+    let mut is_ok = true;
+    for target in &chosen {
+        if arguments.list {
+            println!("{}", json!({ "target": target.name, "max_len": target.max_len }));
+        } else if let Some(folder) = &arguments.write_seeds {
+            write_seeds(arguments, target, &folder.join(target.name))?;
+        } else {
+            is_ok &= drive_one(arguments, target)?;
+        }
+    }
+    Ok(is_ok)
+}
+
+fn write_seeds(arguments: &Arguments, target: &Target, folder: &PathBuf) -> Result<(), AnyError> {
+    std::fs::create_dir_all(folder)?;
+    for (i, input) in from_vectors(&arguments.root, target)?.iter().enumerate() {
+        std::fs::write(folder.join(format!("seed-{i:04}")), input)?;
+    }
+    Ok(())
+}
+
+fn drive_one(arguments: &Arguments, target: &Target) -> Result<bool, AnyError> {
+    let corpus = corpus(&arguments.root, target)?;
+    let time = Duration::from_secs(arguments.seconds);
+    let budget = Budget { executions: arguments.executions, time };
+    let report = drive(target, &corpus, budget, arguments.seed);
+    let artifact = match &report.failure {
+        None => None,
+        Some(input) => {
+            let folder = arguments.root.join("fuzz/artifacts").join(target.name);
+            std::fs::create_dir_all(&folder)?;
+            let path = folder.join(format!("crash-{:08x}", crc32fast::hash(input)));
+            std::fs::write(&path, input)?;
+            Some(path)
+        }
+    };
+    println!(
+        "{}",
+        json!({
+            "target": target.name,
+            "corpus": corpus.len(),
+            "executions": report.executions,
+            "artifact": artifact,
+        })
+    );
+    Ok(report.failure.is_none())
+}

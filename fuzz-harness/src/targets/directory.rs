@@ -1,0 +1,270 @@
+//! Directories with edits: as long as a directory is protected, every answer is right or an error, whatever was done to
+//! its files; with the chain of checksums made right again, or without protection, every question is at least safe.
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+use sst_amqf::QuotientFilter;
+use sst_conformance::{TestEntry, TestValue};
+use sst_format::current::Current;
+use sst_format::meta_file::MetaFile;
+use sst_reader::{Access, EntryValue, ReadError, ReaderOptions, SstSet, verify_directory};
+use sst_writer::{Publisher, PublisherOptions, WriterOptions};
+
+use crate::input::Input;
+use crate::repair;
+use crate::targets::publish::scratch;
+
+/// Edits made of one input at most.
+const MAX_EDITS: usize = 8;
+
+/// A directory, and what a reader must say of it.
+struct Base {
+    files: Vec<(String, Vec<u8>)>,
+    /// Key and value, in the order of a walk.
+    live: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Keys that are not there, or not any more.
+    dead: Vec<Vec<u8>>,
+}
+
+/// Two commits: the second replaces some entries and deletes one; there are values of all kinds, and a blob.
+fn build_base() -> Result<Base, Box<dyn std::error::Error>> {
+    let parent = scratch()?;
+    let dir = parent.path().join("db");
+    let mut publisher = Publisher::open(&dir, PublisherOptions::default())?;
+    for generation in 0..2_u8 {
+        let mut commit = publisher.begin();
+        let blob = commit.create_blob(&[generation; 100])?;
+        let value = |i: u8| match i % 5 {
+            0 => TestValue::Inline(vec![i, generation]),
+            1 => TestValue::Small(vec![i ^ generation; 20]),
+            2 => TestValue::Medium(vec![i ^ generation; 64]),
+            3 if generation == 1 => TestValue::Deleted,
+            3 => TestValue::Inline(Vec::new()),
+            _ => TestValue::Blob(blob.0),
+        };
+        let mut entries: Vec<TestEntry> = (generation * 5..generation * 5 + 10)
+            .map(|i| TestEntry::new([b"key ".as_slice(), &[i; 14]].concat(), value(i)))
+            .collect();
+        TestEntry::sort(&mut entries);
+        let options = WriterOptions::default().filter(QuotientFilter::default());
+        let mut table = commit.create_table(options)?;
+        entries.iter().try_for_each(|entry| table.add(entry))?;
+        commit.add_table(table.finish()?)?;
+        commit.publish()?;
+    }
+    drop(publisher);
+    let set = SstSet::open(&dir, &ReaderOptions::default())?;
+    let mut live = Vec::new();
+    for entry in set.iter() {
+        let entry = entry?;
+        let value = set.get(&entry.key)?.ok_or("an entry of the walk has a value")?;
+        live.push((entry.key.to_vec(), value.to_vec()));
+    }
+    let mut files = Vec::new();
+    for file in dir.read_dir()? {
+        let file = file?;
+        let name = file.file_name().to_string_lossy().into_owned();
+        if name != "LOCK" {
+            files.push((name, std::fs::read(file.path())?));
+        }
+    }
+    files.sort();
+    let dead = (0..15_u8)
+        .map(|i| [b"key ".as_slice(), &[i; 14]].concat())
+        .filter(|key| live.iter().all(|(other, _)| other != key))
+        .chain([b"never".to_vec()])
+        .collect();
+    Ok(Base { files, live, dead })
+}
+
+fn base() -> Option<&'static Base> {
+    static BASE: OnceLock<Option<Base>> = OnceLock::new();
+    let base = BASE.get_or_init(|| build_base().ok()).as_ref();
+    assert!(base.is_some(), "the directory to be edited can be made");
+    base
+}
+
+/// See the module.
+pub fn run(data: &[u8]) {
+    let Some(base) = base() else { return };
+    let mut input = Input::new(data);
+    let how = input.u8();
+    let mut files = base.files.clone();
+    for _ in 0..MAX_EDITS {
+        if input.is_empty() {
+            break;
+        }
+        edit(&mut files, &mut input);
+    }
+    match how & 3 {
+        1 => repair_chain(&mut files),
+        2 => strip_protection(&mut files),
+        _ => {}
+    }
+    let access = if how & 4 == 0 { Access::Map } else { Access::Read };
+    let Ok(dir) = scratch() else { return };
+    for (name, bytes) in &files {
+        assert!(std::fs::write(dir.path().join(name), bytes).is_ok());
+    }
+    let is_damaged = how & 3 != 1;
+    let asked = ask(dir.path(), access, base, is_damaged);
+    assert!(asked.is_ok() || files != base.files, "intact, and {:?}", asked.err());
+}
+
+/// Changes one file: bytes, length, name or existence.
+fn edit(files: &mut Vec<(String, Vec<u8>)>, input: &mut Input<'_>) {
+    if files.is_empty() {
+        return;
+    }
+    let (what, chosen) = (input.u8(), input.below(files.len()));
+    let (at, value) = (usize::from(input.u16()), input.u32());
+    let (name, other) = {
+        let other = files.get(usize::from(what >> 4) % files.len()).cloned();
+        (files.get(chosen).map(|file| file.0.clone()), other.unwrap_or_default())
+    };
+    let Some((_, bytes)) = files.get_mut(chosen) else { return };
+    let at = at.checked_rem(bytes.len()).unwrap_or(0);
+    match what & 15 {
+        0..6 => {
+            let width = 1 + usize::from(what % 4);
+            let value = value.to_be_bytes();
+            bytes.iter_mut().skip(at).zip(value.iter().take(width)).for_each(|(to, from)| {
+                *to = *from;
+            });
+        }
+        6 | 7 => {
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte ^= 1 << (value % 8);
+            }
+        }
+        8 => bytes.truncate(at),
+        9 => bytes.extend(value.to_be_bytes()),
+        10 => {
+            bytes.splice(at..at, value.to_be_bytes());
+        }
+        11 => {
+            let end = bytes.len().min(at + 1 + value as usize % 64);
+            bytes.drain(at..end);
+        }
+        12 => *bytes = other.1,
+        13 => {
+            files.remove(chosen);
+        }
+        14 => {
+            let extension = name.and_then(|name| name.rsplit_once('.').map(|(_, e)| e.to_owned()));
+            let sequence = value % 12;
+            let copy = extension.map(|extension| format!("{sequence:08}.{extension}"));
+            let content = bytes.clone();
+            files.extend(copy.map(|copy| (copy, content)));
+        }
+        _ => files.push((format!("{:08}.del", at % 12), value.to_be_bytes().to_vec())),
+    }
+}
+
+/// Makes `CURRENT`, the trailers of all meta files and the list of the newest one right.
+fn repair_chain(files: &mut [(String, Vec<u8>)]) {
+    let is_meta = |name: &str| name.rsplit_once('.').is_some_and(|(_, kind)| kind == "meta");
+    let mut checksums = Vec::new();
+    for (name, bytes) in files.iter_mut().filter(|(name, _)| is_meta(name)) {
+        repair::meta_file(bytes);
+        let checksum = bytes.len().checked_sub(8).and_then(|at| bytes.get(at..at + 4));
+        checksums.push((name.clone(), checksum.unwrap_or_default().to_vec()));
+    }
+    for (_, bytes) in files.iter_mut().filter(|(name, _)| is_meta(name)) {
+        for (name, checksum) in &checksums {
+            let sequence = name.split_once('.').and_then(|(digits, _)| digits.parse::<u32>().ok());
+            let Some(sequence) = sequence else { continue };
+            // Wherever the list has the number, in fact or by chance, its checksum goes behind it.
+            let wanted = sequence.to_be_bytes();
+            let section = MetaFile::parse(bytes, crc32fast::hash).is_ok();
+            let at = bytes.windows(4).rposition(|window| window == wanted);
+            if let (true, Some(at)) = (section, at)
+                && bytes.get(at + 4..at + 8).is_some_and(|found| found != [0; 4])
+                && let Some(slot) = bytes.get_mut(at + 4..at + 8)
+                && checksum.len() == 4
+            {
+                slot.copy_from_slice(checksum);
+            }
+        }
+        repair::meta_file(bytes);
+    }
+    if let Some((_, bytes)) = files.iter_mut().find(|(name, _)| name == "CURRENT")
+        && let Some((number, _)) = bytes.split_first_chunk()
+    {
+        let sequence = sst_format::SequenceNumber(u32::from_be_bytes(*number));
+        *bytes = Current::encode(sequence, crc32fast::hash).to_vec();
+    }
+}
+
+/// Makes the directory one of the original's: no protection, and tables whose checksums are right.
+fn strip_protection(files: &mut [(String, Vec<u8>)]) {
+    for (name, bytes) in files {
+        match name.rsplit_once('.').map_or(name.as_str(), |(_, kind)| kind) {
+            "meta" => bytes.truncate(repair::filters_end(bytes).unwrap_or(usize::MAX)),
+            "sst" => {
+                repair::table(bytes);
+            }
+            "CURRENT" => bytes.truncate(4),
+            _ => {}
+        }
+    }
+}
+
+fn ask(dir: &Path, access: Access, base: &Base, is_damaged: bool) -> Result<(), ReadError> {
+    let options = ReaderOptions::default().access(access).filter(QuotientFilter::default());
+    let verified = verify_directory(dir, &options, &mut |_| {});
+    let opened = SstSet::open(dir, &options);
+    let is_intact = verified.is_ok_and(|report| report.is_intact());
+    let set = match opened {
+        Ok(set) => set,
+        Err(error) => {
+            // What cannot be opened is not intact.
+            assert!(!is_intact, "verified, and {error}");
+            return Err(error);
+        }
+    };
+    let must_be_right = is_damaged && set.catalog().is_protected;
+    let mut first_error = Ok(());
+    let mut note = |error| {
+        if first_error.is_ok() {
+            first_error = Err(error);
+        }
+    };
+    for (key, value) in &base.live {
+        match set.get(key) {
+            Ok(found) => assert!(!must_be_right || found.as_deref() == Some(value.as_slice())),
+            Err(error) => note(error),
+        }
+        _ = set.get_all(key);
+    }
+    for key in &base.dead {
+        match set.get(key) {
+            Ok(found) => assert!(!must_be_right || found.is_none()),
+            Err(error) => note(error),
+        }
+    }
+    let mut expected = base.live.iter();
+    for entry in set.iter() {
+        match entry {
+            Err(error) => {
+                note(error);
+                return first_error;
+            }
+            Ok(entry) => {
+                let wanted = expected.next();
+                let Some((key, value)) = wanted.filter(|_| must_be_right) else {
+                    assert!(!must_be_right, "a walk gives more than there is");
+                    continue;
+                };
+                assert_eq!(&*entry.key, key);
+                if let EntryValue::Value(found) = entry.value {
+                    assert_eq!(&*found, value);
+                }
+            }
+        }
+    }
+    assert!(!must_be_right || expected.next().is_none(), "a walk ends early");
+    assert!(!is_intact || first_error.is_ok(), "verified, and {:?}", first_error.err());
+    first_error
+}

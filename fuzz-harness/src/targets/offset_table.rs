@@ -1,0 +1,50 @@
+//! The offset table: a valid one gives blocks that follow each other and fill the file.
+
+use sst_format::BlockIndex;
+use sst_format::offset_table::{OFFSET_LEN, OffsetTable, encode_offset_table, recover_block_count};
+
+use crate::input::Input;
+
+/// See the module.
+pub fn run(data: &[u8]) {
+    let mut input = Input::new(data);
+    // Mostly the count and the file length that fit; else lies.
+    let lie = input.u8();
+    let bytes = input.rest();
+    let last_word = bytes.last_chunk().map_or(0, |word| u32::from_be_bytes(*word));
+    let mut count = u16::try_from(bytes.len() / OFFSET_LEN).unwrap_or(u16::MAX);
+    let mut file_len = u64::from(last_word) + bytes.len() as u64;
+    match lie {
+        0xff => count = input.u16(),
+        0xfe => file_len = input.u64(),
+        _ => {}
+    }
+    if let Ok(found) = recover_block_count(file_len, last_word) {
+        assert!(found > 0);
+        let expected = u64::from(last_word) + OffsetTable::len_of(found) as u64;
+        assert_eq!(expected, file_len);
+    }
+    let Ok(table) = OffsetTable::parse(bytes, count, file_len) else { return };
+    assert_eq!(table.block_count(), count);
+    assert!(table.end(BlockIndex(count)).is_err());
+    for block in [0, count / 2, count - 1, count, u16::MAX] {
+        let range = table.range(BlockIndex(block));
+        assert!(range.is_err() || range.is_ok_and(|range| range.end >= range.start + 8));
+    }
+    if table.validate().is_err() {
+        return;
+    }
+    let mut next = 0;
+    let mut ends = Vec::new();
+    for block in (0..count).map(BlockIndex) {
+        let range = table.range(block).unwrap_or_default();
+        assert_eq!(range.start, next);
+        next = range.end;
+        ends.push(range.end);
+    }
+    assert_eq!(u64::from(next) + bytes.len() as u64, file_len);
+    assert_eq!(recover_block_count(file_len, last_word), Ok(count));
+    let mut encoded = Vec::new();
+    encode_offset_table(ends, &mut encoded);
+    assert_eq!(encoded, bytes);
+}

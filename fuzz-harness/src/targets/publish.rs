@@ -1,0 +1,160 @@
+//! Several commits of several tables, against a model: a set answers from the newest table that knows a key, and so does
+//! one that is refreshed.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use sst_amqf::QuotientFilter;
+use sst_conformance::{TestEntry, TestValue};
+use sst_format::SequenceNumber;
+use sst_reader::{EntryValue, ReaderOptions, SstSet, verify_directory};
+use sst_writer::{Compression, Publisher, PublisherOptions};
+
+use crate::input::Input;
+use crate::targets::model;
+
+/// Commits and tables made of one input at most.
+const MAX_COMMITS: usize = 4;
+const MAX_TABLES: usize = 3;
+
+/// The value bytes of one entry, `None` for a tombstone.
+type Value = Option<Vec<u8>>;
+
+/// One table: (hash, key) → its values in order.
+type Table = BTreeMap<(u64, Vec<u8>), Vec<Value>>;
+
+/// See the module.
+pub fn run(data: &[u8]) {
+    let Ok(parent) = scratch() else { return };
+    let result = check(&parent.path().join("db"), &mut Input::new(data));
+    assert!(result.is_ok(), "{:?}", result.err());
+}
+
+/// A directory for files that need not last: in memory, where the system has such a place.
+pub(crate) fn scratch() -> std::io::Result<tempfile::TempDir> {
+    let in_memory = Path::new("/dev/shm");
+    if in_memory.is_dir() { tempfile::tempdir_in(in_memory) } else { tempfile::tempdir() }
+}
+
+fn check(dir: &Path, input: &mut Input<'_>) -> Result<(), Box<dyn std::error::Error>> {
+    let bits = input.u8();
+    let blob_compression = if bits & 1 == 0 { Compression::Lz4 } else { Compression::None };
+    let options = PublisherOptions::default()
+        .keep_obsolete_files(bits & 2 != 0)
+        .blob_compression(blob_compression);
+    let mut publisher = Publisher::open(dir, options.clone())?;
+    // Oldest first.
+    let mut live: Vec<(SequenceNumber, Table)> = Vec::new();
+    let mut before: Option<SstSet> = None;
+    for _ in 0..1 + input.below(MAX_COMMITS) {
+        if input.u8() & 7 == 0 {
+            drop(publisher);
+            publisher = Publisher::open(dir, options.clone())?;
+        }
+        commit(&mut publisher, input, &mut live)?;
+        let reader = ReaderOptions::default().filter(QuotientFilter::default());
+        let set = SstSet::open(dir, &reader)?;
+        check_set(&set, &live)?;
+        if let Some(before) = &before {
+            let refreshed = before.refresh()?.ok_or("there is a new commit")?;
+            check_set(&refreshed, &live)?;
+        }
+        before = Some(set);
+        let report = verify_directory(dir, &reader, &mut |_| {})?;
+        assert!(report.is_intact(), "{:?}", report.damage);
+    }
+    Ok(())
+}
+
+/// Publishes a commit, and changes the model likewise.
+fn commit(
+    publisher: &mut Publisher,
+    input: &mut Input<'_>,
+    live: &mut Vec<(SequenceNumber, Table)>,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let mut commit = publisher.begin();
+    let mut added = Vec::new();
+    match input.u8() {
+        0..60 => {
+            commit.replace_all();
+            live.clear();
+        }
+        byte @ 60..120 if !live.is_empty() => {
+            let (table, _) = live.remove(usize::from(byte) % live.len());
+            commit.obsolete(table)?;
+        }
+        _ => {}
+    }
+    for _ in 0..input.below(MAX_TABLES + 1) {
+        let options = model::options(input);
+        let len = usize::from(input.u8());
+        let mut part = Input::new(input.bytes(len));
+        let mut entries = model::entries(&mut part, false);
+        TestEntry::sort(&mut entries);
+        let mut writer = commit.create_table(options)?;
+        let mut table = Table::new();
+        for mut entry in entries {
+            let mut value = entry.value.bytes().map(<[u8]>::to_vec);
+            if let TestValue::Blob(number) = entry.value {
+                let bytes = number.to_be_bytes().repeat(number as usize);
+                entry.value = TestValue::Blob(commit.create_blob(&bytes)?.0);
+                value = Some(bytes);
+            }
+            // Whether it was right to refuse an entry is another target's question.
+            if writer.add(&entry).is_ok() {
+                table.entry((entry.hash, entry.key)).or_default().push(value);
+            }
+        }
+        if table.is_empty() {
+            continue;
+        }
+        let finished = writer.finish()?;
+        added.push((finished.sequence(), table));
+        commit.add_table(finished)?;
+    }
+    commit.publish()?;
+    live.extend(added);
+    Ok(())
+}
+
+fn check_set(
+    set: &SstSet,
+    live: &[(SequenceNumber, Table)],
+) -> Result<(), Box<dyn std::error::Error>> {
+    let mut newest: Vec<(u64, &[u8], &[u8])> = Vec::new();
+    let mut all: Vec<(u64, &[u8], &[u8])> = Vec::new();
+    let mut keys: Vec<&(u64, Vec<u8>)> = live.iter().flat_map(|(_, table)| table.keys()).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    for key in keys {
+        let (hash, bytes) = key;
+        let mut tables = live.iter().rev().filter_map(|(_, table)| table.get(key)).peekable();
+        let first = tables.peek().and_then(|values| values.first()).cloned().flatten();
+        assert_eq!(set.get(bytes)?.as_deref(), first.as_deref());
+        let own = tables.peek().into_iter().flat_map(|values| values.iter().flatten());
+        newest.extend(own.map(|value| (*hash, bytes.as_slice(), value.as_slice())));
+        let values: Vec<&[u8]> =
+            tables.flatten().map_while(Option::as_ref).map(Vec::as_slice).collect();
+        all.extend(values.iter().map(|value| (*hash, bytes.as_slice(), *value)));
+        let found = set.get_all(bytes)?;
+        assert!(found.iter().map(|value| &**value).eq(values));
+        let absent = [bytes, &b"?"[..]].concat();
+        if !live.iter().any(|(_, table)| table.keys().any(|(_, key)| *key == absent)) {
+            assert_eq!(set.get(&absent)?, None);
+        }
+    }
+    for (expected, walk) in [(newest, set.iter()), (all, set.iter_all())] {
+        let mut expected = expected.into_iter();
+        for entry in walk {
+            let entry = entry?;
+            let value = match entry.value {
+                EntryValue::Value(value) => value,
+                EntryValue::Blob(number) => set.read_blob(number)?,
+                EntryValue::Deleted => return Err("a walk gives a tombstone".into()),
+            };
+            assert_eq!(Some((entry.hash, &*entry.key, &*value)), expected.next());
+        }
+        assert!(expected.next().is_none());
+    }
+    Ok(())
+}

@@ -1,0 +1,163 @@
+//! Whole tables of any bytes, with offsets and checksums made right: everything that a reader can be asked is safe, and
+//! what verification finds intact answers right.
+
+use std::sync::{Arc, OnceLock};
+
+use sst_amqf::QuotientFilter;
+use sst_format::block::BlockHeader;
+use sst_format::filter::FilterBytes;
+use sst_format::{SstMeta, TableFlags, TableProtection};
+use sst_reader::{
+    BlockCache, EntryValue, Lookup, ReaderOptions, Slice, StaticSortedFile, hash_key,
+};
+
+use crate::repair;
+
+/// Entries that are remembered, and asked for again.
+const REMEMBERED: usize = 48;
+
+/// Entries after which a walk ends: a few hostile bytes can decompress to millions.
+const WALKED: usize = 4096;
+
+/// See the module.
+pub fn run(data: &[u8]) {
+    ask_all(data, None);
+    let mut repaired = data.to_vec();
+    let Some(block_count) = repair::table(&mut repaired) else { return };
+    ask_all(&repaired, None);
+    ask_all(&repaired, Some(&describe(&repaired, block_count)));
+}
+
+fn options() -> ReaderOptions {
+    static CACHE: OnceLock<Arc<BlockCache>> = OnceLock::new();
+    let cache = CACHE.get_or_init(|| Arc::new(BlockCache::new(1 << 20)));
+    ReaderOptions::default().cache(Arc::clone(cache)).filter(QuotientFilter::default())
+}
+
+/// A description that fits, or nearly: its hashes, its number of entries and its filter come from the bytes.
+fn describe(bytes: &[u8], block_count: u16) -> SstMeta {
+    let word = |at: usize| {
+        let chunk = bytes.get(at..).and_then(<[u8]>::first_chunk);
+        chunk.map_or(0, |chunk| u64::from_be_bytes(*chunk))
+    };
+    let mut starts = vec![0];
+    let table_at = bytes.len() - usize::from(block_count) * 4;
+    let ends = bytes.get(table_at..).unwrap_or_default().as_chunks().0.iter();
+    starts.extend(ends.map(|end| u32::from_be_bytes(*end) as usize));
+    let headers = starts.iter().take(usize::from(block_count));
+    let choice = bytes.first().copied().unwrap_or(0);
+    let filter = if choice & 1 == 0 { Vec::new() } else { bytes.to_vec() };
+    SstMeta {
+        block_count,
+        min_hash: if choice & 2 == 0 { 0 } else { word(8) },
+        max_hash: if choice & 4 == 0 { u64::MAX } else { word(16) },
+        file_size: bytes.len() as u64,
+        flags: TableFlags::default(),
+        filter: FilterBytes::new(filter),
+        protection: (choice & 8 == 0).then(|| TableProtection {
+            entry_count: word(0),
+            block_headers: headers
+                .map(|&start| BlockHeader::from_bytes(word(start).to_be_bytes()))
+                .collect(),
+        }),
+    }
+}
+
+type Value = Option<Result<u32, Vec<u8>>>;
+
+/// Tombstone, blob number or value, comparable.
+fn comparable(value: &EntryValue<Slice<'_>>) -> Value {
+    match value {
+        EntryValue::Deleted => None,
+        EntryValue::Blob(number) => Some(Ok(number.0)),
+        EntryValue::Value(value) => Some(Err(value.to_vec())),
+    }
+}
+
+fn of_lookup(lookup: &Lookup<'_>) -> Option<Value> {
+    match lookup {
+        Lookup::NotFound => None,
+        Lookup::Deleted => Some(None),
+        Lookup::Blob(number) => Some(Some(Ok(number.0))),
+        Lookup::Value(value) => Some(Some(Err(value.to_vec()))),
+    }
+}
+
+fn ask_all(bytes: &[u8], meta: Option<&SstMeta>) {
+    let Ok(table) = StaticSortedFile::from_bytes("table", bytes.to_vec(), meta, &options()) else {
+        return;
+    };
+    let report = table.verify(&mut |_| {});
+    _ = table.inspect();
+    _ = table.blobs();
+    let mut seen: Vec<(u64, Vec<u8>, Value)> = Vec::new();
+    let mut count = 0;
+    let mut is_whole = false;
+    let mut entries = table.iter();
+    while count < WALKED {
+        match entries.next() {
+            None => {
+                is_whole = true;
+                break;
+            }
+            Some(Err(_)) => {
+                assert!(entries.next().is_none(), "a walk goes on behind an error");
+                break;
+            }
+            Some(Ok(entry)) if seen.len() < REMEMBERED => {
+                seen.push((entry.hash, entry.key.to_vec(), comparable(&entry.value)));
+            }
+            Some(Ok(_)) => {}
+        }
+        count += 1;
+    }
+    if report.is_intact() {
+        assert!(is_whole || count == WALKED, "verified, and a walk ends early");
+        assert!(!is_whole || report.entries == count as u64);
+        assert!(table.inspect().is_ok());
+        check_answers(&table, &seen);
+    }
+    ask_more(&table, &seen, report.is_intact());
+}
+
+/// Every entry of a verified table is found, among those of its key.
+fn check_answers(table: &StaticSortedFile, seen: &[(u64, Vec<u8>, Value)]) {
+    let keys = seen.iter().map(|(hash, key, _)| (*hash, key));
+    assert!(keys.is_sorted());
+    for (hash, key, value) in seen {
+        let found = table.lookup(*hash, key);
+        assert!(found.is_ok_and(|found| found != Lookup::NotFound), "{hash:016x} is lost");
+        let first = seen.iter().find(|other| (other.0, &other.1) == (*hash, key));
+        let found = table.lookup(*hash, key).ok().and_then(|found| of_lookup(&found));
+        assert_eq!(found.as_ref(), first.map(|first| &first.2));
+        let all = table.lookup_all(*hash, key).into_iter().flatten().flatten();
+        assert!(all.map(|entry| comparable(&entry)).any(|entry| entry == *value));
+        assert!(table.may_contain(*hash));
+    }
+}
+
+/// Questions whose answers nobody knows beforehand.
+fn ask_more(table: &StaticSortedFile, seen: &[(u64, Vec<u8>, Value)], is_intact: bool) {
+    for (hash, key, _) in seen.iter().take(8) {
+        _ = table.lookup(*hash, key).map(|found| of_lookup(&found));
+        _ = table.get(key).map(|found| of_lookup(&found));
+        _ = table.lookup_all(*hash, key).map(|all| all.take(WALKED).count());
+        for near in [hash.wrapping_sub(1), hash.wrapping_add(1), !hash] {
+            _ = table.lookup(near, key).map(|found| of_lookup(&found));
+        }
+        if let Ok(mut cursor) = table.range(*hash..=hash.saturating_add(1 << 40)) {
+            let (mut left, mut buffer) = (WALKED, Vec::new());
+            while left > 0 && cursor.advance().is_ok_and(|moved| moved) {
+                assert!(!is_intact || cursor.hash() >= *hash);
+                _ = cursor.entry().map(|entry| entry.key.len());
+                _ = cursor.stored_medium(&mut buffer);
+                left -= 1;
+            }
+        }
+    }
+    for key in [&b""[..], b"absent", &[0xff; 40]] {
+        _ = table.lookup(hash_key(key), key).map(|found| of_lookup(&found));
+        _ = table.lookup(0, key).map(|found| of_lookup(&found));
+        _ = table.lookup(u64::MAX, key).map(|found| of_lookup(&found));
+    }
+}

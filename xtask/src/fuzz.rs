@@ -1,0 +1,203 @@
+//! `cargo xtask fuzz`: feeds every target through two drivers, and counts.
+//!
+//! Random mutation runs on any machine. libFuzzer, guided by coverage, needs a nightly compiler and cargo-fuzz; where they
+//! are missing the table says so.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use clap::Args;
+use serde::Deserialize;
+
+/// What `cargo xtask fuzz` takes.
+#[derive(Args)]
+pub(crate) struct FuzzArguments {
+    /// Only this target.
+    #[arg(long)]
+    target: Option<String>,
+    /// Inputs for each target and driver at most.
+    #[arg(long, default_value_t = 20_000)]
+    executions: u64,
+    /// Seconds for each target and driver at most.
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+    /// Where the stream of random mutations starts.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// What libFuzzer's targets are built with: `none` is fastest, `address` finds misuse of memory.
+    #[arg(long, default_value = "none")]
+    sanitizer: String,
+    /// Leave libFuzzer out.
+    #[arg(long)]
+    stable_only: bool,
+}
+
+/// One line of the driver for any machine.
+#[derive(Deserialize)]
+struct Line {
+    target: Option<String>,
+    max_len: Option<usize>,
+    executions: Option<u64>,
+    artifact: Option<String>,
+    error: Option<String>,
+}
+
+/// One line of the table.
+struct Row {
+    target: String,
+    driver: &'static str,
+    /// Inputs tried, or why none were.
+    outcome: Result<u64, String>,
+    crash: Option<String>,
+}
+
+const RANDOM: &str = "random";
+const LIBFUZZER: &str = "libFuzzer";
+
+/// Runs both drivers and prints the table. False if a target panicked or a driver failed.
+pub(crate) fn run(root: &Path, arguments: &FuzzArguments) -> bool {
+    match rows(root, arguments) {
+        Ok(rows) => print(&rows),
+        Err(error) => {
+            println!("{error}");
+            false
+        }
+    }
+}
+
+fn rows(root: &Path, arguments: &FuzzArguments) -> Result<Vec<Row>, String> {
+    let targets = harness(root, arguments, &["--list"])?;
+    let (executions, seconds) = (arguments.executions.to_string(), arguments.seconds.to_string());
+    let seed = arguments.seed.to_string();
+    let budget = ["--executions", &executions, "--seconds", &seconds, "--seed", &seed];
+    let mut rows: Vec<Row> = harness(root, arguments, &budget)?
+        .into_iter()
+        .map(|line| Row {
+            target: line.target.unwrap_or_default(),
+            driver: RANDOM,
+            outcome: Ok(line.executions.unwrap_or(0)),
+            crash: line.artifact,
+        })
+        .collect();
+    match arguments.stable_only {
+        true => rows.push(not_run("left out with --stable-only")),
+        false => match missing_tool() {
+            Some(reason) => rows.push(not_run(reason)),
+            None => {
+                harness(root, arguments, &["--write-seeds", "fuzz/target/seeds"])?;
+                for target in targets {
+                    rows.push(libfuzzer(root, arguments, &target)?);
+                }
+            }
+        },
+    }
+    Ok(rows)
+}
+
+fn not_run(reason: &str) -> Row {
+    Row {
+        target: "all".to_owned(),
+        driver: LIBFUZZER,
+        outcome: Err(format!("not run: {reason}")),
+        crash: None,
+    }
+}
+
+/// Why libFuzzer cannot run here.
+fn missing_tool() -> Option<&'static str> {
+    let works = |arguments: &[&str]| {
+        Command::new("cargo")
+            .args(arguments)
+            .env_remove("RUSTUP_TOOLCHAIN")
+            .env_remove("CARGO")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    };
+    let has_nightly = works(&["+nightly", "--version"]);
+    let has_cargo_fuzz = has_nightly && works(&["+nightly", "fuzz", "--version"]);
+    (!has_cargo_fuzz).then_some("needs a nightly compiler and cargo-fuzz")
+}
+
+/// Runs the driver for any machine, and gives what it says.
+fn harness(root: &Path, arguments: &FuzzArguments, more: &[&str]) -> Result<Vec<Line>, String> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(["run", "--quiet", "--release", "--package", "sst-fuzz-harness", "--"]).args(more);
+    if let Some(target) = &arguments.target {
+        command.args(["--target", target]);
+    }
+    let output = command
+        .current_dir(root)
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| format!("cannot run cargo: {error}"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let lines: Vec<Line> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).map_err(|error| format!("{error}: {line}")))
+        .collect::<Result<_, _>>()?;
+    let is_told = lines.iter().any(|line| line.artifact.is_some());
+    match lines.iter().find_map(|line| line.error.clone()) {
+        Some(error) => Err(error),
+        None if output.status.success() || is_told => Ok(lines),
+        None => Err("the driver failed".to_owned()),
+    }
+}
+
+/// Runs one target under libFuzzer, from the committed corpus, the seeds, and what earlier runs on this machine found.
+fn libfuzzer(root: &Path, arguments: &FuzzArguments, line: &Line) -> Result<Row, String> {
+    let target = line.target.clone().unwrap_or_default();
+    let folder = |parent: &str| root.join("fuzz").join(parent).join(&target);
+    let (found, committed, seeds) =
+        (folder("target/found"), folder("corpus"), folder("target/seeds"));
+    for folder in [&found, &committed] {
+        std::fs::create_dir_all(folder).map_err(|error| error.to_string())?;
+    }
+    let output = Command::new("cargo")
+        .args(["+nightly", "fuzz", "run", "--sanitizer", &arguments.sanitizer, &target])
+        .args([&found, &committed, &seeds])
+        .arg("--")
+        .arg(format!("-runs={}", arguments.executions))
+        .arg(format!("-max_total_time={}", arguments.seconds))
+        .arg(format!("-max_len={}", line.max_len.unwrap_or(4096)))
+        .args(["-print_final_stats=1", "-timeout=25", "-malloc_limit_mb=512"])
+        .env_remove("RUSTUP_TOOLCHAIN")
+        .env_remove("CARGO")
+        .current_dir(root)
+        .stdout(Stdio::null())
+        .output()
+        .map_err(|error| format!("cannot run cargo fuzz: {error}"))?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    let after = |label: &str| {
+        text.lines().rev().find_map(|line| line.split_once(label).map(|(_, rest)| rest.trim()))
+    };
+    let count = after("stat::number_of_executed_units:").and_then(|count| count.parse().ok());
+    let crash = after("Test unit written to").map(str::to_owned);
+    let outcome = match (count, output.status.success() || crash.is_some()) {
+        (Some(count), true) => Ok(count),
+        _ => Err(format!("FAILED: {}", text.lines().last().unwrap_or("no output"))),
+    };
+    Ok(Row { target, driver: LIBFUZZER, outcome, crash })
+}
+
+fn print(rows: &[Row]) -> bool {
+    println!("{:14}  {:9}  {:>12}  verdict", "target", "driver", "executions");
+    let mut is_ok = true;
+    for row in rows {
+        let (count, verdict) = match (&row.outcome, &row.crash) {
+            (Ok(count), None) => (*count, "ok".to_owned()),
+            (Ok(count), Some(artifact)) => (*count, format!("CRASH, see {artifact}")),
+            (Err(reason), _) => (0, reason.clone()),
+        };
+        is_ok &= row.crash.is_none() && !verdict.starts_with("FAILED");
+        println!("{:14}  {:9}  {count:>12}  {verdict}", row.target, row.driver);
+    }
+    for driver in [RANDOM, LIBFUZZER] {
+        let counts = rows.iter().filter(|row| row.driver == driver);
+        let total: u64 = counts.filter_map(|row| row.outcome.as_ref().ok()).sum();
+        println!("{:14}  {driver:9}  {total:>12}", "all");
+    }
+    is_ok
+}
