@@ -8,6 +8,8 @@ use std::sync::Arc;
 use sst_format::filter::FilterError;
 use sst_format::{BlobNumber, BlockIndex, FormatError, SequenceNumber};
 
+use crate::Diagnosis;
+
 /// What is read, for messages: the path of a file, or a word for bytes in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileLabel(Arc<Path>);
@@ -112,16 +114,21 @@ pub enum Corruption {
     #[error(transparent)]
     Filter(#[from] FilterError),
     /// A stored payload does not match its checksum.
-    #[error("checksum is {computed:08x}, stored is {stored:08x}")]
+    #[error("checksum is {computed:08x}, stored is {stored:08x}{diagnosis}")]
     Checksum {
         /// The checksum in the header.
         stored: u32,
         /// The checksum of the bytes.
         computed: u32,
+        /// Where the damage is, as far as it can be told.
+        diagnosis: Diagnosis,
     },
     /// A block's header is not the one that the protection section has a copy of.
-    #[error("block header differs from its protected copy")]
-    HeaderMismatch,
+    #[error("block header differs from its protected copy{diagnosis}")]
+    HeaderMismatch {
+        /// Where the damage is, as far as it can be told.
+        diagnosis: Diagnosis,
+    },
     /// A payload with the right checksum is not an LZ4 block of the stated length.
     #[error("does not decompress to the stated {stated} bytes")]
     Decompression {

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod block;
+mod diagnosis;
 mod error;
 mod hash;
 mod options;
@@ -10,6 +11,7 @@ mod verify;
 
 pub use block::block_cache::BlockCache;
 pub use block::slice::Slice;
+pub use diagnosis::{Diagnosis, FlippedBit, Origin};
 pub use error::{Corruption, FileLabel, ReadError};
 pub use hash::hash_key;
 pub use options::{Access, ReaderOptions};

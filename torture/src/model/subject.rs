@@ -8,7 +8,10 @@ use std::path::{Path, PathBuf};
 
 use sst_conformance::TestEntry;
 use sst_format::SstMeta;
-use sst_reader::{Access, ReadError, ReaderOptions, SstSet, StaticSortedFile, verify_directory};
+use sst_reader::{
+    Access, Corruption, Diagnosis, ReadError, ReaderOptions, SstSet, StaticSortedFile,
+    verify_directory,
+};
 use tempfile::TempDir;
 
 use super::database::{Database, Expected};
@@ -133,6 +136,18 @@ pub struct Finding {
     pub asked: bool,
     /// Whether verification found damage.
     pub verified: bool,
+    /// What verification says of the first checksum that doesn't match.
+    pub diagnosis: Option<Diagnosis>,
+}
+
+fn diagnosis(error: &ReadError) -> Option<Diagnosis> {
+    match error {
+        ReadError::Corrupt {
+            cause: Corruption::Checksum { diagnosis, .. } | Corruption::HeaderMismatch { diagnosis },
+            ..
+        } => Some(*diagnosis),
+        _ => None,
+    }
 }
 
 impl Finding {
@@ -144,6 +159,7 @@ impl Finding {
             misfiled: misfiled.map(ToString::to_string),
             asked: asked.error.is_some(),
             verified: !damage.is_empty(),
+            diagnosis: damage.iter().find_map(diagnosis),
         }
     }
 }

@@ -1,11 +1,11 @@
 //! Damage to subjects as cases: what [`every_bit`](super::every_bit) and [`other_damage`](super::other_damage) have in
 //! common.
 
-use sst_reader::Access;
+use sst_reader::{Access, Diagnosis, FlippedBit, Origin};
 
 use crate::model::damage::{Damage, passes_for_raw};
 use crate::model::region::Region;
-use crate::model::subject::{Finding, Stage, Subject};
+use crate::model::subject::{Finding, Stage, Subject, SubjectFile};
 use crate::{Cases, Protection, Row, Verdict};
 
 /// One kind of damage to one file.
@@ -148,8 +148,36 @@ impl Cases for DamageCases<'_> {
         };
         let kept = (subject.protection == Protection::Bare).then(|| content.clone()).flatten();
         let finding = stage.examine(subject, group.file, content, group.access);
+        if let Damage::Bits { step, offset } = group.damage
+            && let Some(wrong) = misnamed(subject, file, offset + i * step, &finding)
+        {
+            return Verdict::Wrong(wrong);
+        }
         verdict(finding, || is_explained(kept.as_deref()))
     }
+}
+
+/// What is wrong with the diagnosis of a flipped bit, where a checksum has to tell exactly which it is.
+fn misnamed(
+    subject: &Subject,
+    file: &SubjectFile,
+    flipped: usize,
+    finding: &Finding,
+) -> Option<String> {
+    let (byte, bit) = (flipped / 8, flipped % 8);
+    let has_to_be_named = match file.region(byte) {
+        Region::Payload | Region::Checksum | Region::BlobPayload | Region::BlobChecksum => true,
+        Region::SizeWord | Region::BlobSizeWord => subject.protection == Protection::Protected,
+        _ => false,
+    };
+    let is_file = subject.is_directory();
+    let named = finding.diagnosis.is_some_and(|Diagnosis { flipped, origin, .. }| {
+        let is_bit = |named: FlippedBit| named.byte == byte as u64 && usize::from(named.bit) == bit;
+        let is_disk = matches!(origin, Origin::Disk | Origin::DiskOrSystemCache);
+        flipped.is_some_and(is_bit) && is_disk == is_file
+    });
+    (has_to_be_named && finding.verified && !named)
+        .then(|| format!("the diagnosis is another: {:?}", finding.diagnosis))
 }
 
 fn verdict(finding: Finding, is_explained: impl FnOnce() -> bool) -> Verdict {

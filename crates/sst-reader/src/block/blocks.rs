@@ -11,6 +11,7 @@ use crate::block::block_cache::{BlockCache, CachedBlock, TableId};
 use crate::block::block_directory::{BlockDirectory, BlockState};
 use crate::block::slice::{Payload, Slice};
 use crate::block::source::Source;
+use crate::block::triage::{Place, wrong_checksum, wrong_header};
 use crate::{Corruption, FileLabel, ReadError, ReaderOptions};
 
 /// Whether a block that had to be decompressed or read goes into the cache.
@@ -146,16 +147,18 @@ impl Blocks {
             .source
             .with_bytes(u64::from(range.start)..u64::from(range.end), buffer)
             .map_err(|error| ReadError::io(&self.label, "read", error))?;
-        if self.directory.protected_header(block).is_some_and(|copy| !copy.matches(bytes, 0)) {
-            return Err(self.corrupt(block, Corruption::HeaderMismatch));
+        let place = Place { label: &self.label, start: range.start.into() };
+        let copy = self.directory.protected_header(block);
+        if let Some(copy) = copy.filter(|copy| !copy.matches(bytes, 0)) {
+            return Err(self.corrupt(block, wrong_header(&self.source, &place, bytes, copy)));
         }
         let (header, stored) =
             BlockHeader::parse(bytes).map_err(|error| self.corrupt(block, error))?;
         if !is_verified {
             let computed = crc32fast::hash(stored);
             if computed != header.checksum {
-                let stored = header.checksum;
-                return Err(self.corrupt(block, Corruption::Checksum { stored, computed }));
+                let cause = wrong_checksum(&self.source, &place, bytes, header, computed);
+                return Err(self.corrupt(block, cause));
             }
             self.directory.set_verified(
                 block,

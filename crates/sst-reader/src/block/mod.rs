@@ -6,3 +6,5 @@ pub(crate) mod blocks;
 pub(crate) mod memory;
 pub(crate) mod slice;
 pub(crate) mod source;
+mod syndrome;
+pub(crate) mod triage;

@@ -1,6 +1,7 @@
 //! Where the bytes of a file come from: a memory map, positioned reads, or memory.
 
 mod positioned;
+pub(crate) mod uncached;
 
 use std::fs::File;
 use std::io;

@@ -13,6 +13,7 @@ use super::catalog::path_of;
 use crate::block::block_cache::CachedBlock;
 use crate::block::blocks::decompress;
 use crate::block::source::Source;
+use crate::block::triage::{Place, wrong_checksum, wrong_header};
 use crate::{Access, Corruption, FileLabel, ReadError, Slice};
 
 impl Catalog {
@@ -62,14 +63,15 @@ fn decode(
     let bytes = source
         .with_bytes(0..source.len(), &mut buffer)
         .map_err(|error| ReadError::io(label, "read", error))?;
-    if listed.is_some_and(|header| !header.matches(bytes, 0)) {
-        return Err(ReadError::corrupt(label, Corruption::HeaderMismatch));
+    let place = Place { label, start: 0 };
+    if let Some(copy) = listed.filter(|header| !header.matches(bytes, 0)) {
+        return Err(ReadError::corrupt(label, wrong_header(&source, &place, bytes, copy)));
     }
     let (header, stored) = BlockHeader::parse(bytes).map_err(|e| ReadError::corrupt(label, e))?;
     let computed = crc32fast::hash(stored);
     if computed != header.checksum {
-        let stored = header.checksum;
-        return Err(ReadError::corrupt(label, Corruption::Checksum { stored, computed }));
+        let cause = wrong_checksum(&source, &place, bytes, header, computed);
+        return Err(ReadError::corrupt(label, cause));
     }
     match header.encoding {
         Encoding::Raw if source.as_slice().is_some() => {
