@@ -41,6 +41,26 @@ fn may_contain_with_bit_instructions(view: &QuotientFilterView<'_>, hash: u64) -
     })
 }
 
+/// Asks the processor to fetch the first cache lines of `bytes`, as many as a block of the default filter lies in.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+pub(crate) fn prefetch(bytes: &[u8]) {
+    use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+    let first = bytes.as_ptr();
+    for at in [0, 64] {
+        #[expect(unsafe_code, reason = "the instruction has no safe form")]
+        // SAFETY: a prefetch changes no memory that a program can see and cannot fault, whatever the address.
+        unsafe {
+            _mm_prefetch::<_MM_HINT_T0>(first.wrapping_add(at).cast());
+        }
+    }
+}
+
+/// Without an instruction for it in stable Rust, nothing is fetched beforehand.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline]
+pub(crate) fn prefetch(_: &[u8]) {}
+
 #[cfg(test)]
 mod tests {
     use crate::{QuotientFilter, QuotientFilterView, select::select};

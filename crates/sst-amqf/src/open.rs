@@ -34,6 +34,10 @@ impl Filter for OpenFilter {
         self.view().may_contain(hash)
     }
 
+    fn prefetch(&self, hash: u64) {
+        self.view().prefetch(hash);
+    }
+
     fn fingerprint_count(&self) -> u64 {
         self.view().fingerprint_count()
     }

@@ -29,6 +29,15 @@ impl QuotientFilterView<'_> {
         cpu::may_contain(self, hash)
     }
 
+    /// Asks the processor to fetch the block that the answer for this hash starts from.
+    #[inline]
+    pub(crate) fn prefetch(&self, hash: u64) {
+        let (number, _, _) = self.split(hash);
+        if let Some(bytes) = self.block_bytes(number) {
+            cpu::prefetch(bytes);
+        }
+    }
+
     /// The answer, given a way to find the n-th set bit of a word; `n` is below 63.
     #[inline(always)]
     pub(crate) fn answer(&self, hash: u64, select: impl Fn(u64, u32) -> Option<u32>) -> bool {

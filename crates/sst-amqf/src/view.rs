@@ -114,12 +114,17 @@ impl<'a> QuotientFilterView<'a> {
     /// The block with this number. `None` if there is none.
     #[inline]
     pub(crate) fn block(&self, number: u64) -> Option<Block<'a>> {
-        let at = usize::try_from(number).ok()? * self.block_len;
-        let (header, remainders) = self.buffer.get(at..)?.split_first_chunk::<HEADER_LEN>()?;
+        let (header, remainders) = self.block_bytes(number)?.split_first_chunk::<HEADER_LEN>()?;
         let (&offset, words) = header.split_first()?;
         let occupieds = read_word(words)?;
         let runends = read_word(words.get(8..)?)?;
         Some(Block { offset, occupieds, runends, remainders })
+    }
+
+    /// The bytes from the block with this number on.
+    #[inline]
+    pub(crate) fn block_bytes(&self, number: u64) -> Option<&'a [u8]> {
+        self.buffer.get(usize::try_from(number).ok()? * self.block_len..)
     }
 
     /// As [`block`](Self::block), with block 0 behind the last one.

@@ -48,6 +48,12 @@ pub trait Filter: fmt::Debug + Send + Sync {
     /// Whether the table may hold an entry with this hash. `false` is certain, `true` is not.
     fn may_contain(&self, hash: u64) -> bool;
 
+    /// Asks the processor to fetch what [`Filter::may_contain`] will look at for this hash, while the caller does
+    /// something else. A hint: doing nothing, which is the default, is right too.
+    fn prefetch(&self, hash: u64) {
+        let _ = hash;
+    }
+
     /// Number of distinct fingerprints in the filter.
     fn fingerprint_count(&self) -> u64;
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use sst_format::block::Encoding;
+use sst_format::index_block::IndexBlock;
 use sst_format::key_block::KeyBlock;
 use sst_format::value_ref::{ValueRef, small_value_range};
 use sst_format::{BlobNumber, BlockIndex, FormatError};
@@ -153,9 +154,13 @@ impl Pass<'_> {
     fn check_entries(&mut self) {
         let index_block = BlockIndex(self.table.block_count().saturating_sub(1));
         self.claim(index_block, BlockRole::Index, index_block);
-        let index = match self.table.index_block() {
-            Ok(index) => index,
+        let payload = match self.table.blocks().raw_payload(index_block) {
+            Ok(payload) => payload,
             Err(error) => return self.report.damage.push(error),
+        };
+        let index = match IndexBlock::parse(payload.as_slice()) {
+            Ok(index) => index,
+            Err(error) => return self.damage(index_block, error),
         };
         if let Err(error) = index.validate(self.table.block_count()) {
             self.damage(index_block, error);

@@ -24,6 +24,9 @@ use crate::{FormatError, Structure};
 /// Length of what stands before the entries, in bytes.
 pub(super) const HEADER_LEN: usize = 6;
 
+/// Bytes that are compared at once.
+const WORD: usize = 8;
+
 /// Appends the header of a fixed-size key block.
 pub(super) fn encode_header(
     hashes: Hashes,
@@ -132,6 +135,55 @@ impl<'a> FixedKeyBlock<'a> {
             index: u64::from(i),
             count: u64::from(self.entry_count),
         })
+    }
+
+    /// The stored hash of entry number `i`: `None` if the block stores none, and past the last entry.
+    #[must_use]
+    #[inline]
+    pub fn stored_hash(&self, i: u32) -> Option<u64> {
+        match self.hashes {
+            Hashes::Stored => u64_at(self.entries, (i as usize).checked_mul(self.stride)?),
+            Hashes::Computed => None,
+        }
+    }
+
+    /// Index of the first entry with this key, if it is one of the `reach` entries before entry number `middle`, or one of
+    /// the `reach` from it on. O(`reach`).
+    ///
+    /// For searches that know about where a key must be. `None` says nothing: keys of less than 8 bytes are not looked
+    /// for, nor are entries whose neighbour before them might have the same key.
+    #[must_use]
+    #[inline]
+    pub fn find_near(&self, key: &[u8], middle: u32, reach: u32) -> Option<u32> {
+        if key.len() != usize::from(self.key_len) {
+            return None;
+        }
+        // The last bytes of keys differ more often than the first, and tell nearly all keys apart.
+        let tail = key.last_chunk::<WORD>()?;
+        let key_at = self.hashes.stored_len();
+        let tails = self.entries.get(key_at + key.len() - WORD..)?;
+        let has_tail = |at: usize| tails.get(at..).and_then(<[u8]>::first_chunk) == Some(tail);
+        let mut after = (middle as usize).checked_mul(self.stride)?;
+        let mut before = after;
+        for _ in 0..reach {
+            let at = if has_tail(after) {
+                after
+            } else {
+                // Wraps around where there is no entry before: that is past every end.
+                before = before.wrapping_sub(self.stride);
+                if !has_tail(before) {
+                    after += self.stride;
+                    continue;
+                }
+                before
+            };
+            let found = self.entries.get(at + key_at..)?.get(..key.len())?;
+            let is_first = !has_tail(at.wrapping_sub(self.stride));
+            return (found == key && is_first)
+                .then(|| u32::try_from(at / self.stride).ok())
+                .flatten();
+        }
+        None
     }
 
     #[inline]

@@ -151,3 +151,32 @@ fn the_encoding_has_limits() {
     let first = none.with_entry(MAX_POSITION as usize - 15, EntryType::SMALL).unwrap();
     assert!(first.with_entry(1, EntryType::SMALL).is_err());
 }
+
+#[test]
+fn a_key_is_found_near_its_place_only() {
+    let keys: Vec<[u8; 12]> =
+        (0..40_u8).map(|i| [b'k', 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, i / 2]).collect();
+    let entries: Vec<(&[u8], ValueRef<'_>)> =
+        keys.iter().map(|key| (key.as_slice(), SMALL)).collect();
+    let bytes = encode(&entries);
+    let KeyBlock::Fixed(block) = KeyBlock::parse(&bytes).unwrap() else { panic!("not fixed") };
+    let near = |i: usize, middle, reach| block.find_near(&keys[i], middle, reach);
+    // Keys stand there in pairs: the first one counts, and the second is never taken for it.
+    assert_eq!(near(10, 10, 1), Some(10));
+    assert_eq!(near(10, 7, 4), Some(10));
+    assert_eq!(near(10, 7, 3), None);
+    assert_eq!(near(10, 13, 3), None);
+    assert_eq!(near(0, 0, 1), Some(0));
+    assert_eq!(near(38, 38, 9), Some(38));
+    assert_eq!(near(38, 40, 9), None);
+    assert_eq!(near(38, u32::MAX, 8), None);
+    let other = |change: fn(&mut [u8; 12])| {
+        let mut key = keys[10];
+        change(&mut key);
+        block.find_near(&key, 10, 8)
+    };
+    assert_eq!(other(|_| {}), Some(10));
+    assert_eq!(other(|key| key[11] = 77), None);
+    assert_eq!(other(|key| key[0] = b'l'), None);
+    assert_eq!(block.find_near(&keys[10][..11], 10, 8), None);
+}

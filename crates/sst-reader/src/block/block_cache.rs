@@ -24,6 +24,12 @@ impl TableId {
         // Only uniqueness matters, not order: no memory is published by the number.
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
     }
+
+    /// Enough of the id to tell a few tables apart.
+    #[inline]
+    pub(crate) const fn low_bits(self) -> usize {
+        (self.0 & 0xffff) as usize
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

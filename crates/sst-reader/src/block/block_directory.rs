@@ -23,7 +23,8 @@ const STATES_PER_BYTE: usize = 4;
 /// The blocks of one table: 4 bytes each for the place, 8 for the protected copy of the header, 2 bits for the state.
 #[derive(Debug)]
 pub(crate) struct BlockDirectory {
-    ends: Box<[u32]>,
+    /// Where each block starts, and, once more at the end, where the last one ends.
+    starts: Box<[u32]>,
     /// Copies from the protection section; empty without one.
     headers: Box<[[u8; BLOCK_HEADER_LEN]]>,
     states: Box<[AtomicU8]>,
@@ -36,28 +37,24 @@ impl BlockDirectory {
         headers: Option<&[BlockHeader]>,
     ) -> Result<Self, FormatError> {
         offsets.validate()?;
-        let ends = (0..offsets.block_count())
-            .map(|block| offsets.end(BlockIndex(block)))
-            .collect::<Result<_, _>>()?;
+        let ends = (0..offsets.block_count()).map(|block| offsets.end(BlockIndex(block)));
+        let starts = std::iter::once(Ok(0)).chain(ends).collect::<Result<_, _>>()?;
         let headers = headers.unwrap_or_default().iter().map(|header| header.to_bytes()).collect();
         let state_bytes = usize::from(offsets.block_count()).div_ceil(STATES_PER_BYTE);
         let states = std::iter::repeat_with(AtomicU8::default).take(state_bytes).collect();
-        Ok(Self { ends, headers, states })
+        Ok(Self { starts, headers, states })
     }
 
     /// Number of blocks.
     pub(crate) fn block_count(&self) -> u16 {
-        u16::try_from(self.ends.len()).unwrap_or(u16::MAX)
+        u16::try_from(self.starts.len() - 1).unwrap_or(u16::MAX)
     }
 
     /// Where a block lies in the file, header included; `None` if there is no such block.
     #[inline]
     pub(crate) fn range(&self, block: BlockIndex) -> Option<Range<u32>> {
-        let end = *self.ends.get(usize::from(block.0))?;
-        let start = match usize::from(block.0).checked_sub(1) {
-            Some(previous) => *self.ends.get(previous)?,
-            None => 0,
-        };
+        let (&start, rest) = self.starts.get(usize::from(block.0)..)?.split_first()?;
+        let end = *rest.first()?;
         Some(start..end)
     }
 

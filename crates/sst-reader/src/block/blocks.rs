@@ -9,7 +9,7 @@ use sst_format::{BlockIndex, FormatError, TableProtection};
 
 use crate::block::block_cache::{BlockCache, CachedBlock, TableId};
 use crate::block::block_directory::{BlockDirectory, BlockState};
-use crate::block::slice::{Payload, Slice};
+use crate::block::slice::Payload;
 use crate::block::source::Source;
 use crate::block::triage::{Place, wrong_checksum, wrong_header};
 use crate::{Corruption, FileLabel, ReadError, ReaderOptions};
@@ -30,8 +30,6 @@ pub(crate) struct Blocks {
     directory: BlockDirectory,
     cache: Arc<BlockCache>,
     id: TableId,
-    /// The payload of the index block, kept for the life of the table.
-    pinned: Slice<'static>,
 }
 
 impl Blocks {
@@ -60,8 +58,11 @@ impl Blocks {
             directory,
             cache: options.cache_or_default(),
             id: TableId::unique(),
-            pinned: Slice::empty(),
         })
+    }
+
+    pub(crate) const fn id(&self) -> TableId {
+        self.id
     }
 
     pub(crate) const fn label(&self) -> &FileLabel {
@@ -76,33 +77,37 @@ impl Blocks {
         self.source.len()
     }
 
-    /// Keeps the payload of a block, which must be raw, for [`Blocks::pinned`].
-    pub(crate) fn pin_raw(&mut self, block: BlockIndex) -> Result<(), ReadError> {
+    /// The payload of a block that must be stored as it is.
+    pub(crate) fn raw_payload(&self, block: BlockIndex) -> Result<Payload<'_>, ReadError> {
         let payload = self.payload(block, Fill::Bypass)?;
         if self.directory.state(block) == BlockState::VerifiedLz4 {
             return Err(self.corrupt(block, Corruption::CompressedIndex));
         }
-        self.pinned = Slice::whole(payload).into_owned();
-        Ok(())
-    }
-
-    #[inline]
-    pub(crate) fn pinned(&self) -> &[u8] {
-        &self.pinned
+        Ok(payload)
     }
 
     /// The uncompressed payload of a block.
     #[inline]
     pub(crate) fn payload(&self, block: BlockIndex, fill: Fill) -> Result<Payload<'_>, ReadError> {
-        let state = self.directory.state(block);
-        if state == BlockState::VerifiedRaw
-            && let Some(payload) = self.in_place(block)
-        {
-            return Ok(payload);
+        match self.verified_in_place(block) {
+            Some(payload) => Ok(payload),
+            None => self.cached_or_loaded(block, fill),
         }
+    }
+
+    /// The payload of a block, if nothing is left to do but to take it: it is in memory, raw and verified.
+    #[inline]
+    pub(crate) fn verified_in_place(&self, block: BlockIndex) -> Option<Payload<'_>> {
+        match self.directory.state(block) {
+            BlockState::VerifiedRaw => self.in_place(block),
+            BlockState::VerifiedLz4 | BlockState::Unknown => None,
+        }
+    }
+
+    fn cached_or_loaded(&self, block: BlockIndex, fill: Fill) -> Result<Payload<'_>, ReadError> {
         match self.cache.get(self.id, block) {
             Some(cached) => Ok(Payload::Shared(cached)),
-            None => self.load(block, state, fill),
+            None => self.load(block, self.directory.state(block), fill),
         }
     }
 

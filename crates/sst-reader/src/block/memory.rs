@@ -32,31 +32,27 @@ impl Mapping {
 /// Length of a cache line in bytes, near enough on every machine: a wrong one costs time, nothing else.
 const CACHE_LINE: usize = 64;
 
-/// Asks the processor to fetch the cache lines of `bytes` around byte `at`, `reach` lines to either side, while other
-/// work goes on. Does nothing where there is no instruction for it.
-#[inline]
-pub(crate) fn prefetch_around(bytes: &[u8], at: usize, reach: usize) {
-    let first = at.saturating_sub(reach * CACHE_LINE);
-    let last = (at + reach * CACHE_LINE).min(bytes.len());
-    for byte in (first..last).step_by(CACHE_LINE) {
-        prefetch(bytes, byte);
-    }
-}
-
-/// Asks the processor to fetch the cache line of byte `at` of `bytes`.
+/// Asks the processor to fetch the cache line of byte `at` of `bytes` and `REACH` lines to either side, while other work
+/// goes on. Does nothing where there is no instruction for it.
 #[cfg(target_arch = "x86_64")]
 #[inline]
 #[expect(unsafe_code, reason = "the instruction has no safe form; see the comment on the block")]
-pub(crate) fn prefetch(bytes: &[u8], at: usize) {
+pub(crate) fn prefetch_around<const REACH: usize>(bytes: &[u8], at: usize) {
     use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-    if let Some(byte) = bytes.get(at) {
-        // SAFETY: a prefetch changes no memory that a program can see and cannot fault, whatever the address; this one
-        // is that of a byte in bounds. SSE, which has the instruction, is part of every x86-64.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(byte).cast()) };
+    let middle = bytes.as_ptr().wrapping_add(at);
+    let fetch = |address: *const u8| {
+        // SAFETY: a prefetch changes no memory that a program can see and cannot fault, whatever the address, so it may
+        // be one past an end. SSE, which has the instruction, is part of every x86-64.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) };
+    };
+    fetch(middle);
+    for line in 1..=REACH {
+        fetch(middle.wrapping_add(line * CACHE_LINE));
+        fetch(middle.wrapping_sub(line * CACHE_LINE));
     }
 }
 
 /// Without an instruction for it in stable Rust, nothing is fetched beforehand.
 #[cfg(not(target_arch = "x86_64"))]
 #[inline]
-pub(crate) fn prefetch(_: &[u8], _: usize) {}
+pub(crate) fn prefetch_around<const REACH: usize>(_: &[u8], _: usize) {}

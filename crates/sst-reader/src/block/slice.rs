@@ -86,11 +86,6 @@ impl<'a> Slice<'a> {
         }
     }
 
-    /// No bytes.
-    pub(crate) fn empty() -> Slice<'static> {
-        Slice(Repr::Shared { block: CachedBlock::from([]), range: 0..0 })
-    }
-
     /// Bytes that nobody else holds.
     pub(crate) fn of_block(block: CachedBlock) -> Slice<'static> {
         let range = 0..block.len();

@@ -2,7 +2,10 @@
 
 pub(crate) mod cursor;
 pub(crate) mod inspect;
+pub(crate) mod key_index;
+pub(crate) mod key_search;
 pub(crate) mod lookup;
 pub(crate) mod matches;
+pub(crate) mod outlook;
 pub(crate) mod search;
 pub(crate) mod static_sorted_file;

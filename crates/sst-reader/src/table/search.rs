@@ -18,15 +18,77 @@ pub(crate) struct HashBounds {
 }
 
 impl HashBounds {
-    /// Where on a scale of `len`, over which hashes are spread evenly between the bounds, `hash` would be: at most `len`.
-    /// Any value is right, so the low bits that don't fit the arithmetic are left out.
+    /// Where between the bounds `hash` would be if hashes are spread evenly. Any value is right, so the low bits that don't
+    /// fit the arithmetic are left out.
     #[inline]
-    pub(crate) fn estimate(self, hash: u64, len: u32) -> u32 {
+    pub(crate) fn fraction(self, hash: u64) -> Fraction {
         let width = self.high.saturating_sub(self.low);
         let above = hash.saturating_sub(self.low).min(width);
+        // Both fit 32 bits then.
         let shift = 32_u32.saturating_sub(width.leading_zeros());
-        let scaled = (above >> shift) * u64::from(len) / (width >> shift).max(1);
-        u32::try_from(scaled).unwrap_or(len).min(len)
+        let scaled = ((above >> shift) << Fraction::BITS) / (width >> shift).max(1);
+        Fraction(u32::try_from(scaled).unwrap_or(Fraction::ONE))
+    }
+
+    /// [`HashBounds::fraction`] of `len`.
+    #[inline]
+    pub(crate) fn estimate(self, hash: u64, len: u32) -> u32 {
+        self.fraction(hash).of(len)
+    }
+}
+
+/// A place on a scale from its start to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fraction(u32);
+
+impl Fraction {
+    /// In units of 2⁻³¹.
+    const BITS: u32 = 31;
+    const ONE: u32 = 1 << Self::BITS;
+
+    /// The place on a scale of `len`: at most `len`.
+    #[inline]
+    pub(crate) fn of(self, len: u32) -> u32 {
+        u32::try_from((u64::from(self.0) * u64::from(len)) >> Self::BITS).unwrap_or(len)
+    }
+
+    /// The place on a scale of `len` bytes of a block: at most `len`.
+    #[inline]
+    pub(crate) fn of_len(self, len: usize) -> usize {
+        self.of(u32::try_from(len).unwrap_or(u32::MAX)) as usize
+    }
+}
+
+/// How many blocks there are to a range of hashes, on average over a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Density {
+    /// In units of 2⁻⁶⁴ blocks.
+    per_hash: u64,
+}
+
+impl Density {
+    /// Of that many blocks over all hashes between the bounds.
+    pub(crate) fn new(blocks: usize, bounds: HashBounds) -> Self {
+        let width = u128::from(bounds.high.saturating_sub(bounds.low)) + 1;
+        Self { per_hash: u64::try_from(((blocks as u128) << 64) / width).unwrap_or(u64::MAX) }
+    }
+
+    /// How many whole blocks lie below `hash` if the first begins at `low`.
+    #[inline]
+    pub(crate) fn blocks_below(self, hash: u64, low: u64) -> u64 {
+        u64::try_from(self.scaled(hash.saturating_sub(low)) >> 64).unwrap_or(u64::MAX)
+    }
+
+    /// How far apart two hashes of one block are: the whole block at most.
+    #[inline]
+    pub(crate) fn between(self, one: u64, other: u64) -> Fraction {
+        let scaled = self.scaled(one.abs_diff(other)) >> (64 - Fraction::BITS);
+        Fraction(u32::try_from(scaled).map_or(Fraction::ONE, |scaled| scaled.min(Fraction::ONE)))
+    }
+
+    #[inline]
+    fn scaled(self, hashes: u64) -> u128 {
+        u128::from(hashes) * u128::from(self.per_hash)
     }
 }
 

@@ -1,6 +1,5 @@
 //! One open table.
 
-use std::cmp::Ordering;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -16,7 +15,10 @@ use crate::block::blocks::{Blocks, Fill};
 use crate::block::memory::prefetch_around;
 use crate::block::slice::Payload;
 use crate::block::source::Source;
-use crate::table::search::{HashBounds, lower_bound};
+use crate::table::key_index::KeyIndex;
+use crate::table::key_search::{self, Estimate};
+use crate::table::outlook::Outlook;
+use crate::table::search::HashBounds;
 use crate::{
     Corruption, Cursor, EntryValue, FileLabel, Iter, Lookup, Matches, ReadError, ReaderOptions,
     Slice, hash_key,
@@ -32,11 +34,16 @@ const PREFETCH_REACH: usize = 6;
 /// needed. Share it by reference or in an [`Arc`].
 pub struct StaticSortedFile {
     blocks: Blocks,
-    index: BlockIndex,
-    key_block_count: usize,
-    hashes: HashBounds,
+    key_index: KeyIndex,
     entry_count: Option<u64>,
     filter: Option<Box<dyn Filter>>,
+}
+
+/// A key block that can hold a hash.
+struct Located<'a> {
+    block: BlockIndex,
+    payload: Payload<'a>,
+    estimate: Estimate,
 }
 
 impl StaticSortedFile {
@@ -102,24 +109,24 @@ impl StaticSortedFile {
             .map(|(meta, policy)| policy.open(meta.filter.clone()))
             .transpose()
             .map_err(|error| ReadError::corrupt(blocks.label(), error))?;
-        let mut table = Self {
-            blocks,
-            index,
-            key_block_count: 0,
-            hashes: HashBounds { low: 0, high: u64::MAX },
-            entry_count: protection.map(|protection| protection.entry_count),
-            filter,
-        };
-        table.blocks.pin_raw(index)?;
-        let index_block = table.index_block()?;
-        // Every key block is in the index once, so that no walk is longer than the file has entries.
-        index_block.validate(block_count).map_err(|e| table.corrupt(index, e))?;
-        table.key_block_count = index_block.key_block_count();
-        table.hashes = match meta {
+        let key_index = Self::read_key_index(&blocks, index)?;
+        let entry_count = protection.map(|protection| protection.entry_count);
+        let mut table = Self { blocks, key_index, entry_count, filter };
+        let bounds = match meta {
             Some(meta) => HashBounds { low: meta.min_hash, high: meta.max_hash },
             None => table.recovered_hashes()?,
         };
+        table.key_index = table.key_index.within(bounds);
         Ok(table)
+    }
+
+    fn read_key_index(blocks: &Blocks, index: BlockIndex) -> Result<KeyIndex, ReadError> {
+        let payload = blocks.raw_payload(index)?;
+        let corrupt = |error| ReadError::corrupt_block(blocks.label(), index, error);
+        let index_block = IndexBlock::parse(payload.as_slice()).map_err(corrupt)?;
+        // Every key block is in the index once, so that no walk is longer than the file has entries.
+        index_block.validate(blocks.block_count()).map_err(corrupt)?;
+        Ok(KeyIndex::new(&index_block))
     }
 
     fn recovered_block_count(label: &FileLabel, source: &Source) -> Result<u16, ReadError> {
@@ -141,7 +148,7 @@ impl StaticSortedFile {
             let i = if last { parsed.entry_count() - 1 } else { 0 };
             parsed.entry(i).map(|entry| entry_hash(&entry)).map_err(|e| self.corrupt(block, e))
         };
-        Ok(HashBounds { low: edge(0, false)?, high: edge(self.key_block_count - 1, true)? })
+        Ok(HashBounds { low: edge(0, false)?, high: edge(self.key_block_count() - 1, true)? })
     }
 
     /// The file, for messages.
@@ -159,7 +166,7 @@ impl StaticSortedFile {
     /// Number of key blocks.
     #[must_use]
     pub const fn key_block_count(&self) -> usize {
-        self.key_block_count
+        self.key_index.key_block_count()
     }
 
     /// Number of entries; `None` if no protection section tells.
@@ -177,13 +184,13 @@ impl StaticSortedFile {
     /// Hash of the first entry, by the description.
     #[must_use]
     pub const fn min_hash(&self) -> u64 {
-        self.hashes.low
+        self.key_index.bounds().low
     }
 
     /// Hash of the last entry, by the description.
     #[must_use]
     pub const fn max_hash(&self) -> u64 {
-        self.hashes.high
+        self.key_index.bounds().high
     }
 
     /// The filter, if there is one and the options have what opens it.
@@ -196,7 +203,7 @@ impl StaticSortedFile {
     #[must_use]
     #[inline]
     pub fn may_contain(&self, hash: u64) -> bool {
-        (self.hashes.low..=self.hashes.high).contains(&hash)
+        (self.key_index.bounds().low..=self.key_index.bounds().high).contains(&hash)
             && self.filter.as_ref().is_none_or(|filter| filter.may_contain(hash))
     }
 
@@ -220,20 +227,17 @@ impl StaticSortedFile {
     /// [`ReadError::Io`]; [`ReadError::Corrupt`] if a block on the way is damaged.
     #[inline]
     pub fn lookup(&self, hash: u64, key: &[u8]) -> Result<Lookup<'_>, ReadError> {
-        if !self.may_contain(hash) {
-            return Ok(Lookup::NotFound);
+        let Some(found) = self.locate(hash)? else { return Ok(Lookup::NotFound) };
+        let key_block = self.parse_key_block(found.block, &found.payload)?;
+        let entry = key_search::first_entry(&key_block, found.estimate, hash, key)
+            .and_then(|first| first.map(|i| key_block.entry(i)).transpose())
+            .map_err(|e| self.corrupt(found.block, e))?;
+        match entry {
+            Some(entry) => {
+                self.value_of(found.block, &found.payload, &entry, Fill::Cache).map(Lookup::from)
+            }
+            None => Ok(Lookup::NotFound),
         }
-        let (block, payload, bounds) = self.key_block_for(hash)?;
-        let key_block = self.parse_key_block(block, &payload)?;
-        let i = find_entry(&key_block, bounds, hash, key).map_err(|e| self.corrupt(block, e))?;
-        if i >= key_block.entry_count() {
-            return Ok(Lookup::NotFound);
-        }
-        let entry = key_block.entry(i).map_err(|e| self.corrupt(block, e))?;
-        if entry.key != key || entry.stored_hash.is_some_and(|stored| stored != hash) {
-            return Ok(Lookup::NotFound);
-        }
-        self.value_of(block, &payload, &entry, Fill::Cache).map(Lookup::from)
     }
 
     /// All entries of a key, in the order in which they were written; a tombstone comes last.
@@ -255,14 +259,16 @@ impl StaticSortedFile {
         hash: u64,
         key: &'k [u8],
     ) -> Result<Matches<'a, 'k>, ReadError> {
-        if !self.may_contain(hash) {
+        let Some(Located { block, payload, estimate }) = self.locate(hash)? else {
             return Ok(Matches::none(self));
-        }
-        let (block, payload, bounds) = self.key_block_for(hash)?;
+        };
         let key_block = self.parse_key_block(block, &payload)?;
-        let first =
-            find_entry(&key_block, bounds, hash, key).map_err(|e| self.corrupt(block, e))?;
-        Ok(Matches::new(self, block, payload, first, hash, key))
+        let first = key_search::first_entry(&key_block, estimate, hash, key)
+            .map_err(|e| self.corrupt(block, e))?;
+        Ok(match first {
+            Some(first) => Matches::new(self, block, payload, first, hash, key),
+            None => Matches::none(self),
+        })
     }
 
     /// All entries in order.
@@ -283,7 +289,7 @@ impl StaticSortedFile {
     ///
     /// As [`StaticSortedFile::lookup`].
     pub fn range(&self, hashes: std::ops::RangeInclusive<u64>) -> Result<Cursor<'_>, ReadError> {
-        let first = self.key_block_of(*hashes.start())?;
+        let first = self.key_index.key_block_of(*hashes.start());
         let mut cursor = Cursor::new(self, first, *hashes.end());
         cursor.skip_below(*hashes.start())?;
         Ok(cursor)
@@ -293,26 +299,28 @@ impl StaticSortedFile {
         &self.blocks
     }
 
-    pub(crate) fn index_block(&self) -> Result<IndexBlock<'_>, ReadError> {
-        let payload = self.blocks.pinned();
-        IndexBlock::parse(payload).map_err(|e| self.corrupt(self.index, e))
-    }
-
     pub(crate) fn corrupt(&self, block: BlockIndex, cause: impl Into<Corruption>) -> ReadError {
         ReadError::corrupt_block(self.blocks.label(), block, cause)
     }
 
     /// Payload of key block number `i` in index order.
+    #[inline]
     pub(crate) fn key_block_payload(
         &self,
         i: usize,
         fill: Fill,
     ) -> Result<(BlockIndex, Payload<'_>), ReadError> {
-        let block = self.index_block()?.block(i).map_err(|e| self.corrupt(self.index, e))?;
+        let block = self.key_index.block(i).ok_or_else(|| self.no_such_key_block(i))?;
         Ok((block, self.blocks.payload(block, fill)?))
     }
 
-    #[inline]
+    #[cold]
+    fn no_such_key_block(&self, i: usize) -> ReadError {
+        let (index, count) = (i as u64, self.key_block_count() as u64);
+        ReadError::corrupt(self.label(), FormatError::NoSuchEntry { index, count })
+    }
+
+    #[inline(always)]
     pub(crate) fn parse_key_block<'p>(
         &self,
         block: BlockIndex,
@@ -321,29 +329,48 @@ impl StaticSortedFile {
         KeyBlock::parse(payload.as_slice()).map_err(|e| self.corrupt(block, e))
     }
 
-    /// Number, in index order, of the only key block that can hold `hash`.
-    fn key_block_of(&self, hash: u64) -> Result<usize, ReadError> {
-        let index = self.index_block()?;
-        key_block_of(&index, self.hashes, hash).map_err(|e| self.corrupt(self.index, e))
+    /// The key block that can hold `hash`, and where. `None` if the hash is out of range or the filter knows better.
+    ///
+    /// What is needed of the key block is fetched before it is needed, and if the outlook is good, before the filter is
+    /// asked.
+    #[inline]
+    fn locate(&self, hash: u64) -> Result<Option<Located<'_>>, ReadError> {
+        let table = self.key_index.bounds();
+        if !(table.low..=table.high).contains(&hash) {
+            return Ok(None);
+        }
+        let outlook = Outlook::of(self.blocks.id());
+        if outlook.is_hit() {
+            if let Some(filter) = &self.filter {
+                filter.prefetch(hash);
+            }
+            self.prefetch_key_block(hash);
+        }
+        let is_hit = self.filter.as_ref().is_none_or(|filter| filter.may_contain(hash));
+        outlook.learn(is_hit);
+        if !is_hit {
+            return Ok(None);
+        }
+        let i = self.key_index.key_block_of(hash);
+        let (block, payload) = self.key_block_payload(i, Fill::Cache)?;
+        let bounds = self.key_index.bounds_of(i);
+        let place = bounds.fraction(hash);
+        let bytes = payload.as_slice();
+        prefetch_around::<PREFETCH_REACH>(bytes, place.of_len(bytes.len()));
+        let estimate = Estimate { place, bounds, density: self.key_index.density() };
+        Ok(Some(Located { block, payload, estimate }))
     }
 
-    /// The only key block that can hold `hash`, and between which hashes its entries are.
+    /// Fetches the cache line in which `hash` is estimated to be, if its key block is ready to be used.
     #[inline]
-    fn key_block_for(&self, hash: u64) -> Result<(BlockIndex, Payload<'_>, HashBounds), ReadError> {
-        let index = self.index_block()?;
-        let corrupt_index = |e| self.corrupt(self.index, e);
-        let i = key_block_of(&index, self.hashes, hash).map_err(corrupt_index)?;
-        let block = index.block(i).map_err(corrupt_index)?;
-        let payload = self.blocks.payload(block, Fill::Cache)?;
-        let bounds = HashBounds {
-            low: index.first_hash(i).unwrap_or(self.hashes.low),
-            high: index.first_hash(i + 1).unwrap_or(self.hashes.high),
-        };
-        // One wait for memory instead of several: the entry is likely within a few lines of where it is estimated.
-        let bytes = payload.as_slice();
-        let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        prefetch_around(bytes, bounds.estimate(hash, len) as usize, PREFETCH_REACH);
-        Ok((block, payload, bounds))
+    fn prefetch_key_block(&self, hash: u64) {
+        let i = self.key_index.key_block_of(hash);
+        let block = self.key_index.block(i);
+        if let Some(payload) = block.and_then(|block| self.blocks.verified_in_place(block)) {
+            let place = self.key_index.bounds_of(i).fraction(hash);
+            let bytes = payload.as_slice();
+            prefetch_around::<0>(bytes, place.of_len(bytes.len()));
+        }
     }
 
     /// Resolves the value of an entry of the key block with this payload.
@@ -377,38 +404,6 @@ impl StaticSortedFile {
 #[inline]
 pub(crate) fn entry_hash(entry: &KeyEntry<'_>) -> u64 {
     entry.stored_hash.unwrap_or_else(|| hash_key(entry.key))
-}
-
-/// The last key block whose first hash is not above `hash`, or the first one.
-#[inline]
-fn key_block_of(
-    index: &IndexBlock<'_>,
-    bounds: HashBounds,
-    hash: u64,
-) -> Result<usize, FormatError> {
-    // An index of more key blocks than there are block indices is cut off: those can't be referred to.
-    let others = u32::try_from(index.key_block_count() - 1).unwrap_or(u32::MAX);
-    let found = lower_bound(others, bounds, hash, |i| {
-        // Element `i` is the first hash of key block `i + 1`; those up to `hash`, itself included, count as below it.
-        let first = index.first_hash(i as usize + 1).unwrap_or(u64::MAX);
-        Ok((first, if first <= hash { Ordering::Less } else { Ordering::Greater }))
-    })?;
-    Ok(found as usize)
-}
-
-/// The first entry not below `(hash, key)`, or the number of entries.
-#[inline]
-fn find_entry(
-    key_block: &KeyBlock<'_>,
-    bounds: HashBounds,
-    hash: u64,
-    key: &[u8],
-) -> Result<u32, FormatError> {
-    lower_bound(key_block.entry_count(), bounds, hash, |i| {
-        let entry = key_block.entry(i)?;
-        let found = entry_hash(&entry);
-        Ok((found, found.cmp(&hash).then_with(|| entry.key.cmp(key))))
-    })
 }
 
 impl<'a> IntoIterator for &'a StaticSortedFile {
