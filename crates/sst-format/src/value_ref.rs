@@ -45,6 +45,7 @@ impl EntryType {
     /// # Errors
     ///
     /// [`FormatError::TooLarge`] above 247 bytes.
+    #[inline]
     pub fn inline(len: usize) -> Result<Self, FormatError> {
         match u8::try_from(len) {
             Ok(len) if usize::from(len) <= MAX_READABLE_INLINE_LEN => Ok(Self(INLINE + len)),
@@ -61,6 +62,7 @@ impl EntryType {
     /// # Errors
     ///
     /// [`FormatError::UnknownEntryType`].
+    #[inline]
     pub const fn from_byte(byte: u8) -> Result<Self, FormatError> {
         match byte {
             SMALL..=MEDIUM | INLINE..=u8::MAX => Ok(Self(byte)),
@@ -70,6 +72,7 @@ impl EntryType {
 
     /// The byte that stands for the type.
     #[must_use]
+    #[inline]
     pub const fn to_byte(self) -> u8 {
         self.0
     }
@@ -185,6 +188,16 @@ impl<'a> ValueRef<'a> {
     }
 }
 
+/// Sets the block index of an encoded reference to a small value, whose other fields were known before.
+///
+/// Does nothing to bytes that are too short for one.
+#[inline]
+pub fn set_small_block(reference: &mut [u8], block: BlockIndex) {
+    if let Some(bytes) = reference.first_chunk_mut() {
+        *bytes = block.0.to_be_bytes();
+    }
+}
+
 /// Where a small value lies in the uncompressed payload of its value block (FORMAT.md section 5).
 ///
 /// # Errors
@@ -247,6 +260,17 @@ mod tests {
             let longer = [bytes, &[0]].concat();
             assert!(ValueRef::parse(entry_type, &longer).is_err());
         }
+    }
+
+    #[test]
+    fn the_block_of_a_small_value_can_be_set_later() {
+        let small = |block| ValueRef::Small { block: BlockIndex(block), len: 7, offset: 9 };
+        let (mut early, mut late) = (Vec::new(), Vec::new());
+        small(0).encode(&mut early);
+        small(0x0102).encode(&mut late);
+        set_small_block(&mut early, BlockIndex(0x0102));
+        assert_eq!(early, late);
+        set_small_block(&mut [0], BlockIndex(1));
     }
 
     #[test]

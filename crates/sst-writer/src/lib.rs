@@ -33,7 +33,7 @@
 //! |---|---|
 //! | write one table to a file | [`write_static_sorted_file`], [`StreamingSstWriter::create`] |
 //! | write one table to any output | [`StreamingSstWriter::new`] with a [`Sink`] |
-//! | say what an entry is | [`Entry`], [`EntryValue`], [`hash_key`] |
+//! | say what an entry is | [`Entry`], [`EntryValue`], [`HashedKey`], [`hash_key`] |
 //! | build a filter, take several values per key, leave blocks uncompressed | [`WriterOptions`] |
 //! | store values over 64 MiB | [`Commit::create_blob`], [`write_blob_file`] |
 //! | replace the content of a directory in one step | [`Publisher`], [`Commit`] |
@@ -64,7 +64,7 @@ pub use publish::publish_error::PublishError;
 pub use publish::publisher::Publisher;
 pub use publish::publisher_options::PublisherOptions;
 pub use publish::table_writer::{FinishedTable, TableWriter};
-pub use table::entry::{Entry, EntryValue, ValueTooLarge, hash_key};
+pub use table::entry::{Entry, EntryValue, HashedKey, ValueTooLarge, hash_key};
 pub use table::finished::Finished;
 pub use table::short_key::ShortKey;
 pub use table::sink::Sink;

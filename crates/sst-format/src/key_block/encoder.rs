@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::{Hashes, KeyBlockKind, KeyBlockShape, fixed, variable};
-use crate::value_ref::ValueRef;
+use crate::value_ref::{EntryType, ValueRef};
 use crate::{FormatError, Structure};
 
 /// Encodes one key block into a buffer: entries are pushed in their order, the shape being known.
@@ -43,23 +43,47 @@ impl<'out> KeyBlockEncoder<'out> {
     /// Appends the next entry.
     #[inline]
     pub fn push(&mut self, hash: u64, key: &[u8], value_ref: ValueRef<'_>) {
-        if self.positions.is_some() {
-            self.push_position(value_ref);
-        }
-        if self.hashes == Hashes::Stored {
-            self.out.extend_from_slice(&hash.to_be_bytes());
+        if let Ok(entry_type) = value_ref.entry_type() {
+            self.start_entry(hash, entry_type);
         }
         self.out.extend_from_slice(key);
         value_ref.encode(self.out);
     }
 
-    fn push_position(&mut self, value_ref: ValueRef<'_>) {
+    /// Appends the next entry, of which key and encoded value reference lie back to back.
+    #[inline]
+    pub fn push_encoded(&mut self, hash: u64, entry_type: EntryType, key_and_value_ref: &[u8]) {
+        self.start_entry(hash, entry_type);
+        self.out.extend_from_slice(key_and_value_ref);
+    }
+
+    /// Appends all entries of the block at once, given their keys and encoded value references back to back, if that is
+    /// what a block of this kind consists of. Returns whether it is; if not, nothing is appended.
+    pub fn push_all_encoded(&mut self, keys_and_value_refs: &[u8]) -> bool {
+        let is_plain = self.positions.is_none() && self.hashes == Hashes::Computed;
+        if is_plain {
+            self.out.extend_from_slice(keys_and_value_refs);
+        }
+        is_plain
+    }
+
+    /// What stands before the key of an entry, and its place in the position table.
+    #[inline]
+    fn start_entry(&mut self, hash: u64, entry_type: EntryType) {
+        if self.positions.is_some() {
+            self.push_position(entry_type);
+        }
+        if self.hashes == Hashes::Stored {
+            self.out.extend_from_slice(&hash.to_be_bytes());
+        }
+    }
+
+    fn push_position(&mut self, entry_type: EntryType) {
         let Some((next_word, base)) = &mut self.positions else {
             return;
         };
         let position = u32::try_from(self.out.len() - *base).unwrap_or(u32::MAX);
-        let slot = self.out.get_mut(*next_word..).and_then(<[u8]>::first_chunk_mut);
-        if let (Some(slot), Ok(entry_type)) = (slot, value_ref.entry_type()) {
+        if let Some(slot) = self.out.get_mut(*next_word..).and_then(<[u8]>::first_chunk_mut) {
             *slot = variable::position_word(entry_type, position);
         }
         *next_word += variable::POSITION_LEN;

@@ -5,7 +5,7 @@ use super::variable::{HEADER_LEN as VARIABLE_HEADER_LEN, POSITION_LEN};
 use super::{Hashes, KeyBlockKind};
 use crate::limits::{
     HASH_THRESHOLD, KEY_BLOCK_ENTRIES, KEY_BLOCK_ENTRY_OVERHEAD, KEY_BLOCK_SIZE, MAX_EMPTY_ENTRIES,
-    MAX_KEY_BLOCK_ENTRIES, MAX_KEY_LEN, MAX_POSITION,
+    MAX_FIXED_KEY_LEN, MAX_KEY_BLOCK_ENTRIES, MAX_KEY_LEN, MAX_POSITION,
 };
 use crate::value_ref::EntryType;
 use crate::{FormatError, Structure};
@@ -82,6 +82,31 @@ impl KeyBlockShape {
                 > KEY_BLOCK_SIZE as u64
     }
 
+    /// By how many bytes an entry lengthens the encoded block, if it is like all entries of the block and these take the
+    /// fixed form and leave room for it: then it changes nothing but sums, and [`KeyBlockShape::push_alike`] takes it.
+    ///
+    /// Not to be asked for an entry whose hash equals the last one's.
+    #[must_use]
+    #[inline]
+    pub fn growth_if_alike(&self, key_len: usize, entry_type: EntryType) -> Option<u64> {
+        let is_alike = self.last == Some((key_len, entry_type)) && !self.mixed;
+        if !is_alike || key_len > MAX_FIXED_KEY_LEN || self.is_full_for(key_len) {
+            return None;
+        }
+        let hashes = if key_len > HASH_THRESHOLD { Hashes::Stored } else { Hashes::Computed };
+        Some((hashes.stored_len() + key_len + entry_type.value_ref_len()) as u64)
+    }
+
+    /// Adds an entry that [`KeyBlockShape::growth_if_alike`] found to be like the last.
+    #[inline]
+    pub fn push_alike(&mut self) {
+        if let Some((key_len, entry_type)) = self.last {
+            self.entry_count += 1;
+            self.keys_len += key_len as u64;
+            self.value_refs_len += entry_type.value_ref_len() as u64;
+        }
+    }
+
     /// The kind of the block. Variable if it is empty.
     #[must_use]
     #[inline]
@@ -113,6 +138,12 @@ impl KeyBlockShape {
         self.max_key_len
     }
 
+    /// Length of all keys and value references in bytes.
+    #[must_use]
+    pub const fn entries_len(&self) -> u64 {
+        self.keys_len + self.value_refs_len
+    }
+
     /// Length of the encoded block in bytes, before compression.
     #[must_use]
     pub fn encoded_len(&self) -> u64 {
@@ -123,6 +154,6 @@ impl KeyBlockShape {
                 VARIABLE_HEADER_LEN as u64 + self.entry_count as u64 * POSITION_LEN as u64
             }
         };
-        overhead + hashes + self.keys_len + self.value_refs_len
+        overhead + hashes + self.entries_len()
     }
 }

@@ -24,6 +24,29 @@ fn encode(entries: &[(&[u8], ValueRef<'_>)]) -> Vec<u8> {
     out
 }
 
+/// Encodes from keys and references that are encoded already: at once where that works, else one by one.
+fn encode_encoded(entries: &[(&[u8], ValueRef<'_>)]) -> Vec<u8> {
+    let encoded = entries.iter().map(|(key, value_ref)| {
+        let mut bytes = key.to_vec();
+        value_ref.encode(&mut bytes);
+        bytes
+    });
+    let encoded: Vec<Vec<u8>> = encoded.collect();
+    let shape = shape_of(entries);
+    assert_eq!(shape.entries_len(), encoded.concat().len() as u64);
+    let mut out = Vec::new();
+    let mut encoder = KeyBlockEncoder::new(&shape, &mut out);
+    let is_plain = encoder.push_all_encoded(&encoded.concat());
+    assert_eq!(is_plain, shape.kind() == KeyBlockKind::Fixed(Hashes::Computed));
+    if !is_plain {
+        for ((key, value_ref), bytes) in entries.iter().zip(&encoded) {
+            encoder.push_encoded(hash_key(key), value_ref.entry_type().unwrap(), bytes);
+        }
+    }
+    encoder.finish().unwrap();
+    out
+}
+
 /// Encodes entries and checks kind, length and every entry that is read back.
 fn check(entries: &[(&[u8], ValueRef<'_>)], kind: KeyBlockKind) -> Vec<u8> {
     let bytes = encode(entries);
@@ -31,6 +54,7 @@ fn check(entries: &[(&[u8], ValueRef<'_>)], kind: KeyBlockKind) -> Vec<u8> {
     assert_eq!(shape.kind(), kind);
     assert_eq!(shape.encoded_len(), bytes.len() as u64);
     assert_eq!(bytes[0], kind.to_byte());
+    assert_eq!(encode_encoded(entries), bytes);
     let block = KeyBlock::parse(&bytes).unwrap();
     assert_eq!(block.kind(), kind);
     assert_eq!(block.entry_count() as usize, entries.len());
@@ -138,6 +162,34 @@ fn a_block_is_full_at_its_limits() {
     assert!(shape(16, 455).is_full_for(0));
     assert!(!shape(0, 0).is_full_for(KEY_BLOCK_SIZE - 20));
     assert!(shape(0, 0).is_full_for(KEY_BLOCK_SIZE - 19));
+}
+
+/// Wherever the short way is open, it leads where the long one does; and it is open for all entries alike.
+#[test]
+fn entries_alike_take_the_short_way() {
+    let types = [EntryType::SMALL, EntryType::DELETED, EntryType::inline(3).unwrap()];
+    for key_len in [0, 1, 16, 32, 33, 40, 255, 256] {
+        for entry_type in types {
+            let mut shape = KeyBlockShape::default();
+            assert_eq!(shape.growth_if_alike(key_len, entry_type), None);
+            while !shape.is_full_for(key_len) {
+                let longer = shape.with_entry(key_len, entry_type).unwrap();
+                let growth = shape.growth_if_alike(key_len, entry_type);
+                assert_eq!(growth.is_some(), key_len <= 255 && shape.entry_count() > 0);
+                if let Some(growth) = growth {
+                    assert_eq!(shape.encoded_len() + growth, longer.encoded_len());
+                    shape.push_alike();
+                    assert_eq!(shape, longer);
+                }
+                shape = longer;
+                assert_eq!(shape.growth_if_alike(key_len + 1, entry_type), None);
+                assert_eq!(shape.growth_if_alike(key_len, EntryType::BLOB), None);
+            }
+            assert_eq!(shape.growth_if_alike(key_len, entry_type), None);
+        }
+    }
+    let mixed = shape_of(&[(b"a", SMALL), (b"bc", SMALL)]);
+    assert_eq!(mixed.growth_if_alike(2, EntryType::SMALL), None);
 }
 
 #[test]

@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use lz4_flex::block::{CompressTable, compress_into_with_table, get_maximum_output_size};
-use sst_format::block::{BLOCK_HEADER_LEN, BlockHeader, Encoding, compression_pays};
+use sst_format::block::{BLOCK_HEADER_LEN, BlockHeader};
 use sst_format::limits::{MAX_BLOCK_COUNT, MAX_BLOCKS_END};
 use sst_format::offset_table::encode_offset_table;
 use sst_format::{BlockIndex, FormatError, Structure};
 
+use crate::table::block_framer::{BlockFramer, FramedBlock, raw_header};
+use crate::table::staging::Staging;
 use crate::{Compression, FileOperation, Sink, WriteError};
 
 /// Output is handed on in pieces of at least this many bytes.
@@ -26,41 +27,38 @@ pub(crate) struct Capacity {
 pub(crate) const ENCODABLE: Capacity =
     Capacity { blocks: MAX_BLOCK_COUNT as u64, end: MAX_BLOCKS_END };
 
-/// Compresses, checksums, frames and writes blocks; knows where they ended up, and how many more there can be.
+/// Frames and writes blocks; knows where they ended up, and how many more there can be.
 pub(crate) struct BlockSink<S> {
     sink: S,
     /// The file behind the sink, for errors.
     path: Option<PathBuf>,
-    /// `None`: blocks are stored as they are.
-    lz4: Option<CompressTable>,
+    framer: BlockFramer,
     capacity: Capacity,
     /// Blocks that are not yet handed to the sink.
-    staging: Vec<u8>,
-    /// What a key block compresses to. As long as the longest attempt needed.
-    compressed: Vec<u8>,
+    staging: Staging,
+    /// The key block at hand, before it is framed.
+    key_block: Vec<u8>,
     headers: Vec<BlockHeader>,
     ends: Vec<u32>,
     end: u64,
 }
 
-/// A payload whose stored form is known, before it becomes a block.
+/// A block whose stored form is known, before it is written.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct PreparedBlock {
-    header: BlockHeader,
-    stored_len: usize,
-    /// Whether header and stored form lie at the end of the staging buffer.
-    is_staged: bool,
+pub(crate) enum PreparedBlock<'a> {
+    /// It lies at the end of the staging buffer.
+    Staged(FramedBlock),
+    /// A header, and the stored form that goes with it.
+    Apart(BlockHeader, &'a [u8]),
 }
 
-impl PreparedBlock {
-    /// A block that comes in its stored form.
-    pub(crate) const fn stored(header: BlockHeader, stored_len: usize) -> Self {
-        Self { header, stored_len, is_staged: false }
-    }
-
+impl PreparedBlock<'_> {
     /// Length of the block, its header included, in bytes.
     pub(crate) const fn len(&self) -> u64 {
-        (BLOCK_HEADER_LEN + self.stored_len) as u64
+        match self {
+            Self::Staged(framed) => framed.len as u64,
+            Self::Apart(_, stored) => (BLOCK_HEADER_LEN + stored.len()) as u64,
+        }
     }
 }
 
@@ -81,17 +79,13 @@ impl<S: Sink> BlockSink<S> {
         compression: Compression,
         capacity: Capacity,
     ) -> Self {
-        let lz4 = match compression {
-            Compression::Lz4 => Some(CompressTable::large()),
-            Compression::None => None,
-        };
         Self {
             sink,
             path,
-            lz4,
+            framer: BlockFramer::new(compression),
             capacity,
-            staging: Vec::new(),
-            compressed: Vec::new(),
+            staging: Staging::default(),
+            key_block: Vec::new(),
             headers: Vec::new(),
             ends: Vec::new(),
             end: 0,
@@ -103,17 +97,14 @@ impl<S: Sink> BlockSink<S> {
         self.path.as_deref()
     }
 
-    /// Checks that `blocks` more blocks with `len` bytes in all will fit. `entry` is the number of the entry that asks.
-    #[inline]
-    pub(crate) fn check_room(&self, blocks: u64, len: u64, entry: u64) -> Result<(), WriteError> {
+    /// Checks that `blocks` more blocks with `len` bytes in all will fit. Returns how many bytes are left beside them.
+    /// `entry` is the number of the entry that asks.
+    pub(crate) fn check_room(&self, blocks: u64, len: u64, entry: u64) -> Result<u64, WriteError> {
         let (blocks, end) = self.with_reserved(blocks, len);
         if blocks > self.capacity.blocks {
             return Err(WriteError::TooManyBlocks { entry, blocks });
         }
-        if end > self.capacity.end {
-            return Err(WriteError::FileTooLarge { entry, end });
-        }
-        Ok(())
+        self.capacity.end.checked_sub(end).ok_or(WriteError::FileTooLarge { entry, end })
     }
 
     /// How many blocks and bytes there can be.
@@ -129,122 +120,80 @@ impl<S: Sink> BlockSink<S> {
 
     /// Finds the stored form of a payload: compressed where that pays. Follow with [`BlockSink::commit`] or
     /// [`BlockSink::discard`].
-    pub(crate) fn prepare(&mut self, payload: &[u8]) -> PreparedBlock {
-        let start = self.staging.len();
-        if let Some(prepared) = self.prepare_compressed(payload) {
-            return prepared;
+    pub(crate) fn prepare<'a>(&mut self, payload: &'a [u8]) -> PreparedBlock<'a> {
+        match self.framer.compress(payload, &mut self.staging) {
+            Some(framed) => PreparedBlock::Staged(framed),
+            None => PreparedBlock::Apart(raw_header(payload), payload),
         }
-        self.staging.truncate(start);
-        let header = BlockHeader { encoding: Encoding::Raw, checksum: crc32fast::hash(payload) };
-        PreparedBlock::stored(header, payload.len())
-    }
-
-    /// Compresses straight into the staging buffer, behind room for the header.
-    fn prepare_compressed(&mut self, payload: &[u8]) -> Option<PreparedBlock> {
-        let table = self.lz4.as_mut()?;
-        let uncompressed_len = u32::try_from(payload.len()).ok()?;
-        let header_at = self.staging.len();
-        let payload_at = header_at + BLOCK_HEADER_LEN;
-        let staged_len = payload_at + get_maximum_output_size(payload.len());
-        if payload.len() >= STAGING_LEN {
-            // Not twice as much, as `resize` would take.
-            self.staging.reserve_exact(staged_len - header_at);
-        }
-        self.staging.resize(staged_len, 0);
-        let room = self.staging.get_mut(payload_at..)?;
-        let stored_len = compress_into_with_table(payload, room, table).ok()?;
-        if !compression_pays(payload.len(), stored_len) {
-            return None;
-        }
-        self.staging.truncate(payload_at + stored_len);
-        let checksum = crc32fast::hash(self.staging.get(payload_at..)?);
-        let header = BlockHeader { encoding: Encoding::Lz4 { uncompressed_len }, checksum };
-        self.put_header(header_at, header);
-        Some(PreparedBlock { header, stored_len, is_staged: true })
     }
 
     /// Gives up a prepared block.
-    pub(crate) fn discard(&mut self, prepared: PreparedBlock) {
-        if prepared.is_staged {
-            let len = BLOCK_HEADER_LEN + prepared.stored_len;
-            self.staging.truncate(self.staging.len().saturating_sub(len));
+    pub(crate) fn discard(&mut self, prepared: PreparedBlock<'_>) {
+        if let PreparedBlock::Staged(framed) = prepared {
+            self.staging.truncate(self.staging.len().saturating_sub(framed.len));
         }
     }
 
-    /// Makes a prepared block the next one. `stored` is its stored form, unless it is staged already.
-    pub(crate) fn commit(
-        &mut self,
-        prepared: PreparedBlock,
-        stored: &[u8],
-    ) -> Result<BlockIndex, WriteError> {
-        if prepared.is_staged {
-            return self.end_block(prepared.header, prepared.stored_len);
+    /// Makes a prepared block the next one.
+    pub(crate) fn commit(&mut self, prepared: PreparedBlock<'_>) -> Result<BlockIndex, WriteError> {
+        match prepared {
+            PreparedBlock::Staged(framed) => self.end_block(framed),
+            PreparedBlock::Apart(header, stored) => self.write_stored(header, stored),
         }
-        self.write_stored(prepared.header, stored)
     }
 
     /// Writes a block of this payload, compressed where that pays.
     pub(crate) fn write(&mut self, payload: &[u8]) -> Result<BlockIndex, WriteError> {
         let prepared = self.prepare(payload);
-        self.commit(prepared, payload)
+        self.commit(prepared)
     }
 
     /// Writes a block in the stored form that goes with its header.
-    fn write_stored(
+    pub(crate) fn write_stored(
         &mut self,
         header: BlockHeader,
         stored: &[u8],
     ) -> Result<BlockIndex, WriteError> {
-        header.encode(&mut self.staging);
+        self.staging.extend(&header.to_bytes());
         if stored.len() < STAGING_LEN {
-            self.staging.extend_from_slice(stored);
+            self.staging.extend(stored);
         } else {
             // Large pieces go straight through.
             self.flush()?;
             self.write_to_sink(|sink| sink.write_all(stored))?;
         }
-        self.end_block(header, stored.len())
+        self.end_block(FramedBlock { header, len: BLOCK_HEADER_LEN + stored.len() })
     }
 
-    /// Writes a block whose payload `encode` appends to the buffer it is given.
-    ///
-    /// Made for key blocks: they hardly ever compress, so the payload is written where it will stay, and only moved
-    /// if it is stored compressed after all.
+    /// Writes a block whose payload `encode` appends to the buffer it is given, compressed if that is worth trying and
+    /// pays.
     pub(crate) fn write_encoded(
         &mut self,
-        try_to_compress: bool,
+        is_worth_trying: bool,
         encode: impl FnOnce(&mut Vec<u8>) -> Result<(), FormatError>,
     ) -> Result<BlockIndex, WriteError> {
-        let header_at = self.staging.len();
-        let payload_at = header_at + BLOCK_HEADER_LEN;
-        self.staging.resize(payload_at, 0);
-        encode(&mut self.staging).map_err(WriteError::Internal)?;
-        let payload = self.staging.get(payload_at..).unwrap_or_default();
-        let mut encoding = Encoding::Raw;
-        if try_to_compress
-            && let Some(table) = self.lz4.as_mut()
-            && let Some(compressed) = compress(payload, &mut self.compressed, table)
-        {
-            let too_large = too_large(payload.len() as u64);
-            let uncompressed_len = u32::try_from(payload.len()).map_err(|_| too_large)?;
-            encoding = Encoding::Lz4 { uncompressed_len };
-            self.staging.truncate(payload_at);
-            self.staging.extend_from_slice(compressed);
-        }
-        let stored = self.staging.get(payload_at..).unwrap_or_default();
-        let stored_len = stored.len();
-        let header = BlockHeader { encoding, checksum: crc32fast::hash(stored) };
-        self.put_header(header_at, header);
-        self.end_block(header, stored_len)
+        let mut payload = std::mem::take(&mut self.key_block);
+        payload.clear();
+        encode(&mut payload).map_err(WriteError::Internal)?;
+        let block = if is_worth_trying {
+            self.write(&payload)
+        } else {
+            self.write_stored(raw_header(&payload), &payload)
+        };
+        // A long run of equal hashes must not be paid for until the end.
+        payload.truncate(STAGING_LEN);
+        payload.shrink_to(STAGING_LEN);
+        self.key_block = payload;
+        block
     }
 
     /// Writes the index block and the offset table, and ends the output.
     pub(crate) fn finish(mut self, index: &[u8]) -> Result<WrittenBlocks<S::Output>, WriteError> {
-        let checksum = crc32fast::hash(index);
-        self.write_stored(BlockHeader { encoding: Encoding::Raw, checksum }, index)?;
-        let before = self.staging.len();
-        encode_offset_table(self.ends.iter().copied(), &mut self.staging);
-        let file_size = self.end + (self.staging.len() - before) as u64;
+        self.write_stored(raw_header(index), index)?;
+        let mut offsets = Vec::new();
+        encode_offset_table(self.ends.iter().copied(), &mut offsets);
+        self.staging.extend(&offsets);
+        let file_size = self.end + offsets.len() as u64;
         self.flush()?;
         let Self { sink, path, headers, .. } = self;
         let output = sink
@@ -253,23 +202,13 @@ impl<S: Sink> BlockSink<S> {
         Ok(WrittenBlocks { headers, file_size, output })
     }
 
-    fn put_header(&mut self, at: usize, header: BlockHeader) {
-        if let Some(slot) = self.staging.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
-            *slot = header.to_bytes();
-        }
-    }
-
     /// Books the block that was just staged or written.
-    fn end_block(
-        &mut self,
-        header: BlockHeader,
-        stored_len: usize,
-    ) -> Result<BlockIndex, WriteError> {
+    fn end_block(&mut self, framed: FramedBlock) -> Result<BlockIndex, WriteError> {
         let index = self.headers.len() as u64;
         let block = BlockIndex(u16::try_from(index).map_err(|_| too_large(index))?);
-        self.end += (BLOCK_HEADER_LEN + stored_len) as u64;
+        self.end += framed.len as u64;
         self.ends.push(u32::try_from(self.end).map_err(|_| too_large(self.end))?);
-        self.headers.push(header);
+        self.headers.push(framed.header);
         if self.staging.len() >= STAGING_LEN {
             self.flush()?;
         }
@@ -278,12 +217,11 @@ impl<S: Sink> BlockSink<S> {
 
     /// Hands all staged bytes to the sink.
     fn flush(&mut self) -> Result<(), WriteError> {
-        let staged = std::mem::take(&mut self.staging);
-        self.write_to_sink(|sink| sink.write_all(&staged))?;
-        self.staging = staged;
-        self.staging.clear();
+        let staging = std::mem::take(&mut self.staging);
+        self.write_to_sink(|sink| sink.write_all(staging.as_slice()))?;
+        self.staging = staging;
         // A medium value of many MiB must not be paid for until the end.
-        self.staging.shrink_to(8 * STAGING_LEN);
+        self.staging.clear(8 * STAGING_LEN);
         Ok(())
     }
 
@@ -294,20 +232,6 @@ impl<S: Sink> BlockSink<S> {
         write(&mut self.sink)
             .map_err(|error| WriteError::io(self.path.as_deref(), FileOperation::Write, error))
     }
-}
-
-/// Compresses into `buffer`, which grows as needed; `None` if it does not pay.
-fn compress<'a>(
-    payload: &[u8],
-    buffer: &'a mut Vec<u8>,
-    table: &mut CompressTable,
-) -> Option<&'a [u8]> {
-    let needed = get_maximum_output_size(payload.len());
-    if buffer.len() < needed {
-        buffer.resize(needed, 0);
-    }
-    let len = compress_into_with_table(payload, buffer, table).ok()?;
-    if compression_pays(payload.len(), len) { buffer.get(..len) } else { None }
 }
 
 /// The capacity is checked before an entry is taken, so this is a bug.

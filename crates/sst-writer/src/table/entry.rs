@@ -63,6 +63,53 @@ pub trait Entry {
 
     /// The value.
     fn value(&self) -> EntryValue<'_>;
+
+    /// The key with its hash, for entries whose key lies in memory in one piece: this spares the writer a copy of the key
+    /// and a second look at its hash, and it asks for neither of the three above. Default: `None`.
+    #[inline]
+    fn hashed_key(&self) -> Option<HashedKey<'_>> {
+        None
+    }
+}
+
+/// A key and the hash of it, which cannot be any other. Ordered as entries are in a table: by hash, then by key.
+///
+/// # Examples
+///
+/// ```
+/// use sst_writer::{HashedKey, hash_key};
+///
+/// let key = HashedKey::new(b"apple");
+/// assert_eq!((key.key(), key.hash()), (&b"apple"[..], hash_key(b"apple")));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HashedKey<'a> {
+    // In the order of entries in a table, so that the derived order is theirs.
+    hash: u64,
+    key: &'a [u8],
+}
+
+impl<'a> HashedKey<'a> {
+    /// Computes the hash of a key.
+    #[must_use]
+    #[inline]
+    pub fn new(key: &'a [u8]) -> Self {
+        Self { hash: hash_key(key), key }
+    }
+
+    /// The key.
+    #[must_use]
+    #[inline]
+    pub const fn key(&self) -> &'a [u8] {
+        self.key
+    }
+
+    /// Its hash.
+    #[must_use]
+    #[inline]
+    pub const fn hash(&self) -> u64 {
+        self.hash
+    }
 }
 
 /// The value of an entry, with the way it is to be stored.
@@ -142,6 +189,11 @@ impl<E: Entry + ?Sized> Entry for &E {
     fn value(&self) -> EntryValue<'_> {
         (**self).value()
     }
+
+    #[inline]
+    fn hashed_key(&self) -> Option<HashedKey<'_>> {
+        (**self).hashed_key()
+    }
 }
 
 /// Key and value bytes. A value over 64 MiB is refused by the writer: see [`EntryValue::for_bytes`].
@@ -166,6 +218,11 @@ impl<K: AsRef<[u8]>, V: AsRef<[u8]>> Entry for (K, V) {
         let bytes = self.1.as_ref();
         EntryValue::for_bytes(bytes).unwrap_or(EntryValue::Medium(bytes))
     }
+
+    #[inline]
+    fn hashed_key(&self) -> Option<HashedKey<'_>> {
+        Some(HashedKey::new(self.0.as_ref()))
+    }
 }
 
 /// Key bytes, and a value with its class.
@@ -189,11 +246,28 @@ impl<K: AsRef<[u8]>> Entry for (K, EntryValue<'_>) {
     fn value(&self) -> EntryValue<'_> {
         self.1
     }
+
+    #[inline]
+    fn hashed_key(&self) -> Option<HashedKey<'_>> {
+        Some(HashedKey::new(self.0.as_ref()))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pairs_give_their_key_with_its_hash() {
+        let pair = ("key", "value");
+        let borrowed = &pair;
+        let key = Entry::hashed_key(&borrowed).unwrap();
+        let mut written = Vec::new();
+        pair.write_key_to(&mut written);
+        assert_eq!((key.hash(), key.key()), (pair.key_hash(), written.as_slice()));
+        assert_eq!(pair.key_len(), written.len());
+        assert_eq!(("key", EntryValue::Deleted).hashed_key(), Some(key));
+    }
 
     #[test]
     fn length_picks_the_class() {

@@ -9,16 +9,25 @@ use sst_format::limits::{
     BLOCK_HEADROOM, HASH_THRESHOLD, MAX_INLINE_LEN, MAX_MEDIUM_VALUE_LEN, MAX_SMALL_LEN,
     MIN_KEY_LEN_TO_COMPRESS,
 };
-use sst_format::value_ref::EntryType;
+use sst_format::value_ref::{EntryType, ValueRef};
 use sst_format::{BlobNumber, BlockIndex, SstMeta, TableFlags, TableProtection};
 
-use crate::table::block_sink::{BlockSink, PreparedBlock};
+use crate::table::block_sink::BlockSink;
 use crate::table::filter_feed::FilterFeed;
 use crate::table::key_block_boundaries::{KeyBlockBoundaries, Placement};
-use crate::table::pending_entries::{PendingEntries, PendingValue};
+use crate::table::pending_entries::PendingEntries;
 use crate::table::raw_block::check_raw_block;
 use crate::table::small_value_block::SmallValueBlock;
 use crate::{EntryValue, Finished, ShortKey, Sink, WriteError, WriterOptions, hash_key};
+
+/// A key as an entry gave it.
+#[derive(Clone, Copy)]
+pub(crate) struct StatedKey<'a> {
+    pub(crate) hash: u64,
+    pub(crate) key: &'a [u8],
+    /// Whether the hash is known to be that of the key.
+    pub(crate) is_proven: bool,
+}
 
 /// Takes entries whose keys are written out: checks their order, hashes, lengths and the room for them, then routes
 /// their parts.
@@ -32,7 +41,11 @@ pub(crate) struct EntryRouter<S> {
     flags: TableFlags,
     entry_count: u64,
     min_hash: u64,
-    last_is_tombstone: bool,
+    /// Hash of the last entry; 0 before the first.
+    last_hash: u64,
+    /// Bytes that are left in any case beside everything that waits: as many as there were at the last exact reckoning,
+    /// less what was added since. What has been compressed since is not in it.
+    sure_room: u64,
     pending: PendingEntries,
     boundaries: KeyBlockBoundaries,
     small_values: SmallValueBlock,
@@ -52,7 +65,8 @@ impl<S: Sink> EntryRouter<S> {
             flags: options.flags,
             entry_count: 0,
             min_hash: 0,
-            last_is_tombstone: false,
+            last_hash: 0,
+            sure_room: 0,
             pending: PendingEntries::default(),
             boundaries: KeyBlockBoundaries::default(),
             small_values: SmallValueBlock::default(),
@@ -85,38 +99,84 @@ impl<S: Sink> EntryRouter<S> {
     #[inline]
     pub(crate) fn add(
         &mut self,
-        hash: u64,
-        key: &[u8],
+        key: StatedKey<'_>,
         value: EntryValue<'_>,
     ) -> Result<(), WriteError> {
-        let repeats_hash = self.check_order(hash, key)?;
-        let entry_type = self.check_value(value)?;
-        let placement = match self.boundaries.place(repeats_hash, key.len(), entry_type) {
-            Ok(placement) => placement,
-            Err(source) => {
-                let (entry, key) = (self.entry_count, ShortKey::new(key));
-                return Err(WriteError::RunTooLong { entry, key, source });
-            }
-        };
-        self.check_hash(hash, key, &placement)?;
-        let value = self.take_value(value, entry_type, &placement)?;
-        // The entry is accepted: from here on only the output can fail.
-        self.boundaries.commit(placement);
-        self.pending.push(hash, key, value);
-        if self.entry_count == 0 {
-            self.min_hash = hash;
-        }
-        self.entry_count += 1;
-        self.last_is_tombstone = entry_type == EntryType::DELETED;
-        if self.filter.push(hash) {
-            self.guarded(|writer| {
-                writer.filter.flush();
-                Ok(())
-            })?;
+        if !self.add_alike(key, value)? {
+            self.add_any(key, value)?;
         }
         if self.small_values.is_full() || self.pending.is_over_budget() {
             self.guarded(Self::write_small_values)?;
-        } else if placement.starts_block {
+        }
+        Ok(())
+    }
+
+    /// The short way for an entry like those before it: the same key length and type, a hash of its own, an inline value
+    /// or a small one for the open value block, and more than enough room. Returns whether it took the entry.
+    #[inline]
+    fn add_alike(&mut self, key: StatedKey<'_>, value: EntryValue<'_>) -> Result<bool, WriteError> {
+        let StatedKey { hash, key: key_bytes, .. } = key;
+        let (entry_type, small) = match value {
+            EntryValue::Inline(value) => match EntryType::inline(value.len()) {
+                Ok(entry_type) => (entry_type, None),
+                Err(_) => return Ok(false),
+            },
+            EntryValue::Small(value) => (EntryType::SMALL, Some(value)),
+            _ => return Ok(false),
+        };
+        // An inline value of a type that is in the block already is short enough.
+        let Some(growth) = self.boundaries.growth_if_alike(key_bytes.len(), entry_type) else {
+            return Ok(false);
+        };
+        let needed = growth + small.map_or(0, <[u8]>::len) as u64;
+        let is_alike = hash > self.last_hash
+            && needed <= self.sure_room
+            && small
+                .is_none_or(|value| value.len() <= MAX_SMALL_LEN && self.small_values.is_open());
+        if !is_alike {
+            return Ok(false);
+        }
+        if key_bytes.len() <= HASH_THRESHOLD {
+            self.check_hash(key)?;
+        }
+        self.sure_room -= needed;
+        self.boundaries.commit_alike();
+        let value_ref = match value {
+            EntryValue::Inline(value) => ValueRef::Inline(value),
+            _ => self.small_values.push(small.unwrap_or_default()),
+        };
+        self.pending.push(hash, key_bytes, entry_type, value_ref);
+        self.last_hash = hash;
+        self.entry_count += 1;
+        Ok(true)
+    }
+
+    /// The long way: every check.
+    fn add_any(&mut self, key: StatedKey<'_>, value: EntryValue<'_>) -> Result<(), WriteError> {
+        let StatedKey { hash, key: key_bytes, .. } = key;
+        let repeats_hash = self.check_order(hash, key_bytes)?;
+        let entry_type = self.check_value(value)?;
+        let placement = match self.boundaries.place(repeats_hash, key_bytes.len(), entry_type) {
+            Ok(placement) => placement,
+            Err(source) => {
+                let (entry, key) = (self.entry_count, ShortKey::new(key_bytes));
+                return Err(WriteError::RunTooLong { entry, key, source });
+            }
+        };
+        // Keys of the block only get longer, so a block that stores hashes now will.
+        if placement.shape.max_key_len() <= HASH_THRESHOLD {
+            self.check_hash(key)?;
+        }
+        let value_ref = self.take_value(value, &placement)?;
+        // The entry is accepted: from here on only the output can fail.
+        self.boundaries.commit(placement);
+        self.pending.push(hash, key_bytes, entry_type, value_ref);
+        if self.entry_count == 0 {
+            self.min_hash = hash;
+        }
+        self.last_hash = hash;
+        self.entry_count += 1;
+        if placement.starts_block {
             self.guarded(Self::write_key_blocks)?;
         }
         Ok(())
@@ -195,7 +255,7 @@ impl<S: Sink> EntryRouter<S> {
             Ordering::Equal if !self.multi_value => {
                 Err(WriteError::DuplicateKey { entry, key: ShortKey::new(key) })
             }
-            Ordering::Equal if self.last_is_tombstone => {
+            Ordering::Equal if self.pending.last_type() == Some(EntryType::DELETED) => {
                 Err(WriteError::TombstoneNotLast { entry, key: ShortKey::new(key) })
             }
             Ordering::Equal => Ok(true),
@@ -233,9 +293,9 @@ impl<S: Sink> EntryRouter<S> {
 
     /// Checks that a reader will look for the entry under its hash: it computes hashes where they are not stored.
     #[inline]
-    fn check_hash(&self, stated: u64, key: &[u8], placement: &Placement) -> Result<(), WriteError> {
-        // Keys of the block only get longer, so a block that stores hashes now will.
-        if placement.shape.max_key_len() > HASH_THRESHOLD {
+    fn check_hash(&self, key: StatedKey<'_>) -> Result<(), WriteError> {
+        let StatedKey { hash: stated, key, is_proven } = key;
+        if is_proven {
             return Ok(());
         }
         let computed = hash_key(key);
@@ -249,14 +309,13 @@ impl<S: Sink> EntryRouter<S> {
     }
 
     /// Checks that the table can still hold everything that waits, the entry and the index block. `small_len` and
-    /// `medium_len` are the length of a small value, and of the block of a medium one.
-    #[inline]
+    /// `medium_len` are the length of a small value, and of the block of a medium one. Returns how many bytes are left.
     fn check_room(
         &self,
         placement: &Placement,
         small_len: Option<usize>,
         medium_len: Option<u64>,
-    ) -> Result<(), WriteError> {
+    ) -> Result<u64, WriteError> {
         let (value_blocks, values_len) = self.small_values.reserved(small_len);
         let (key_blocks, keys_len) = self.boundaries.reserved(placement);
         let blocks = value_blocks + key_blocks + u64::from(medium_len.is_some());
@@ -264,65 +323,73 @@ impl<S: Sink> EntryRouter<S> {
         self.blocks.check_room(blocks, len, self.entry_count)
     }
 
-    /// Checks the room for an entry and takes its value over.
-    #[inline]
-    fn take_value(
+    /// Checks the room for an entry and takes its value over. The reference is that to be written, but for the block index of
+    /// a small value.
+    fn take_value<'a>(
         &mut self,
-        value: EntryValue<'_>,
-        entry_type: EntryType,
+        value: EntryValue<'a>,
         placement: &Placement,
-    ) -> Result<PendingValue, WriteError> {
-        let medium = match value {
-            EntryValue::Medium(value) => {
-                let prepared = self.blocks.prepare(value);
-                Some(self.write_medium(prepared, value, placement)?)
+    ) -> Result<ValueRef<'a>, WriteError> {
+        Ok(match value {
+            EntryValue::Inline(value) => {
+                self.reserve(placement, None, None)?;
+                ValueRef::Inline(value)
             }
+            EntryValue::Small(value) => {
+                self.reserve(placement, Some(value.len()), None)?;
+                self.small_values.push(value)
+            }
+            EntryValue::Medium(value) => ValueRef::Medium(self.write_medium(value, placement)?),
             EntryValue::MediumRaw { uncompressed_size, checksum, block } => {
                 let header =
                     check_raw_block(uncompressed_size, checksum, block, &mut self.decompressed);
                 let entry = self.entry_count;
                 let header = header.map_err(|reason| WriteError::BadRawBlock { entry, reason })?;
-                let prepared = PreparedBlock::stored(header, block.len());
-                Some(self.write_medium(prepared, block, placement)?)
+                self.reserve(placement, None, Some((BLOCK_HEADER_LEN + block.len()) as u64))?;
+                ValueRef::Medium(self.guarded(|writer| writer.blocks.write_stored(header, block))?)
             }
-            EntryValue::Small(value) => {
-                self.check_room(placement, Some(value.len()), None)?;
-                None
-            }
-            EntryValue::Inline(_) | EntryValue::Large { .. } | EntryValue::Deleted => {
-                self.check_room(placement, None, None)?;
-                None
-            }
-        };
-        Ok(match (value, medium) {
-            (_, Some(block)) => PendingValue::medium(block),
-            (EntryValue::Inline(value), None) => PendingValue::inline(value, entry_type),
-            (EntryValue::Small(value), None) => {
-                let len = u16::try_from(value.len()).unwrap_or(u16::MAX);
-                PendingValue::waiting(len, self.small_values.push(value))
-            }
-            (EntryValue::Large { blob }, None) => {
+            EntryValue::Large { blob } => {
+                self.reserve(placement, None, None)?;
                 if self.blobs.last() != Some(&blob) {
                     self.blobs.push(blob);
                 }
-                PendingValue::blob(blob)
+                ValueRef::Blob(blob)
             }
-            _ => PendingValue::deleted(),
+            EntryValue::Deleted => {
+                self.reserve(placement, None, None)?;
+                ValueRef::Deleted
+            }
         })
     }
 
     /// Checks the room for a medium value and writes its block.
     fn write_medium(
         &mut self,
-        prepared: PreparedBlock,
-        stored: &[u8],
+        value: &[u8],
         placement: &Placement,
     ) -> Result<BlockIndex, WriteError> {
-        if let Err(error) = self.check_room(placement, None, Some(prepared.len())) {
+        let longest = (BLOCK_HEADER_LEN + value.len()) as u64;
+        if self.reserve(placement, None, Some(longest)).is_ok() {
+            return self.guarded(|writer| writer.blocks.write(value));
+        }
+        // It may fit compressed.
+        let prepared = self.blocks.prepare(value);
+        if let Err(error) = self.reserve(placement, None, Some(prepared.len())) {
             self.blocks.discard(prepared);
             return Err(error);
         }
-        self.guarded(|writer| writer.blocks.commit(prepared, stored))
+        self.guarded(|writer| writer.blocks.commit(prepared))
+    }
+
+    /// As [`EntryRouter::check_room`], for an entry that will be taken if there is room.
+    fn reserve(
+        &mut self,
+        placement: &Placement,
+        small_len: Option<usize>,
+        medium_len: Option<u64>,
+    ) -> Result<(), WriteError> {
+        self.sure_room = self.check_room(placement, small_len, medium_len)?;
+        Ok(())
     }
 
     /// Writes the small value block, if there is one, then the key blocks that have waited for it.
@@ -339,14 +406,16 @@ impl<S: Sink> EntryRouter<S> {
     /// the next block is too.
     fn write_key_blocks(&mut self) -> Result<(), WriteError> {
         while let Some((shape, needed)) = self.boundaries.next_to_write() {
-            let Some(first_hash) = self.pending.first_hash() else { break };
             if self.pending.resolved_count() < needed {
                 break;
             }
-            let try_to_compress = shape.max_key_len() >= MIN_KEY_LEN_TO_COMPRESS;
+            let hashes = self.pending.first_hashes(&shape);
+            let Some(&first_hash) = hashes.first() else { break };
+            self.filter.add(hashes);
+            let is_worth_trying = shape.max_key_len() >= MIN_KEY_LEN_TO_COMPRESS;
             let block = self
                 .blocks
-                .write_encoded(try_to_compress, |out| self.pending.encode_first(&shape, out))?;
+                .write_encoded(is_worth_trying, |out| self.pending.encode_first(&shape, out))?;
             self.index.push(first_hash, block);
             self.boundaries.written();
         }

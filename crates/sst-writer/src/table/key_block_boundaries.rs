@@ -57,6 +57,19 @@ impl KeyBlockBoundaries {
         Ok(Placement { shape, starts_block })
     }
 
+    /// By how many bytes an entry lengthens the open block, if it goes there and is like all its entries. Not to be asked
+    /// for an entry whose hash equals the last one's.
+    #[inline]
+    pub(crate) fn growth_if_alike(&self, key_len: usize, entry_type: EntryType) -> Option<u64> {
+        self.open.growth_if_alike(key_len, entry_type)
+    }
+
+    /// Takes an entry that [`KeyBlockBoundaries::growth_if_alike`] found to be like the last.
+    #[inline]
+    pub(crate) fn commit_alike(&mut self) {
+        self.open.push_alike();
+    }
+
     /// Puts the entry where [`KeyBlockBoundaries::place`] said.
     #[inline]
     pub(crate) fn commit(&mut self, placement: Placement) {

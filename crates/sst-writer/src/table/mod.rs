@@ -1,5 +1,6 @@
 //! One table: entries in, blocks out.
 
+pub(crate) mod block_framer;
 pub(crate) mod block_sink;
 pub(crate) mod entry;
 pub(crate) mod entry_router;
@@ -11,6 +12,7 @@ pub(crate) mod raw_block;
 pub(crate) mod short_key;
 pub(crate) mod sink;
 pub(crate) mod small_value_block;
+pub(crate) mod staging;
 pub(crate) mod streaming_sst_writer;
 pub(crate) mod write_error;
 pub(crate) mod writer_options;

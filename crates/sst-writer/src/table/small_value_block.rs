@@ -1,7 +1,9 @@
 //! The value block that small values gather in.
 
+use sst_format::BlockIndex;
 use sst_format::block::BLOCK_HEADER_LEN;
 use sst_format::limits::VALUE_BLOCK_SIZE;
+use sst_format::value_ref::ValueRef;
 
 /// Small values of the entries that wait for their value block, back to back.
 ///
@@ -13,17 +15,29 @@ pub(crate) struct SmallValueBlock {
 }
 
 impl SmallValueBlock {
-    /// Appends a value and returns where it starts.
+    /// Appends a value and returns the reference to it, but for the index of the block, which it will get.
     ///
-    /// The block is written at 8 KiB and a value has at most 65535 bytes, so the offset fits.
-    pub(crate) fn push(&mut self, value: &[u8]) -> u32 {
+    /// The block is written at 8 KiB and a value has at most 65535 bytes, so the numbers fit.
+    #[inline]
+    pub(crate) fn push(&mut self, value: &[u8]) -> ValueRef<'static> {
         let offset = self.bytes.len();
         self.is_open = true;
         self.bytes.extend_from_slice(value);
-        u32::try_from(offset).unwrap_or(u32::MAX)
+        ValueRef::Small {
+            block: BlockIndex(0),
+            len: u16::try_from(value.len()).unwrap_or(u16::MAX),
+            offset: u32::try_from(offset).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// Whether there is a block, to which a value can be added.
+    #[inline]
+    pub(crate) const fn is_open(&self) -> bool {
+        self.is_open
     }
 
     /// Whether it is time to write the block.
+    #[inline]
     pub(crate) fn is_full(&self) -> bool {
         self.bytes.len() >= VALUE_BLOCK_SIZE
     }
@@ -60,10 +74,11 @@ mod tests {
         assert_eq!(block.payload(), None);
         assert_eq!(block.reserved(None), (0, 0));
         assert_eq!(block.reserved(Some(5)), (1, 13));
-        assert_eq!(block.push(b""), 0);
+        let small = |len, offset| ValueRef::Small { block: BlockIndex(0), len, offset };
+        assert_eq!(block.push(b""), small(0, 0));
         assert_eq!(block.payload(), Some(&b""[..]));
-        assert_eq!(block.push(b"ab"), 0);
-        assert_eq!(block.push(b"c"), 2);
+        assert_eq!(block.push(b"ab"), small(2, 0));
+        assert_eq!(block.push(b"c"), small(1, 2));
         assert_eq!(block.reserved(None), (1, 11));
         assert!(!block.is_full());
         block.push(&[0; VALUE_BLOCK_SIZE - 3]);

@@ -6,7 +6,7 @@ use std::path::Path;
 use sst_format::limits::MAX_KEY_LEN;
 
 use crate::table::block_sink::{BlockSink, Capacity, ENCODABLE};
-use crate::table::entry_router::EntryRouter;
+use crate::table::entry_router::{EntryRouter, StatedKey};
 use crate::{AtomicFile, Entry, Finished, Sink, WriteError, WriterOptions};
 
 /// Writes one table from entries in ascending (hash, key) order, without ever holding all of them.
@@ -101,6 +101,10 @@ impl<S: Sink> StreamingSstWriter<S> {
             return Err(WriteError::Poisoned);
         }
         // All code of the caller's runs here, before anything changes: it may panic.
+        if let Some(key) = entry.hashed_key() {
+            let key = StatedKey { hash: key.hash(), key: key.key(), is_proven: true };
+            return self.router.add(key, entry.value());
+        }
         let (hash, stated, value) = (entry.key_hash(), entry.key_len(), entry.value());
         if stated > MAX_KEY_LEN {
             return Err(WriteError::KeyTooLong { entry: self.router.entry_count(), len: stated });
@@ -115,7 +119,7 @@ impl<S: Sink> StreamingSstWriter<S> {
                 written,
             });
         }
-        self.router.add(hash, &self.key, value)
+        self.router.add(StatedKey { hash, key: &self.key, is_proven: false }, value)
     }
 
     /// Number of entries added.
@@ -138,7 +142,11 @@ impl<S: Sink> StreamingSstWriter<S> {
     /// its order. O(1).
     #[must_use]
     pub fn has_room_for(&self, entry: &impl Entry) -> bool {
-        self.router.has_room_for(entry.key_hash(), entry.key_len(), entry.value())
+        let (hash, key_len) = match entry.hashed_key() {
+            Some(key) => (key.hash(), key.key().len()),
+            None => (entry.key_hash(), entry.key_len()),
+        };
+        self.router.has_room_for(hash, key_len, entry.value())
     }
 
     /// Writes what waits, the index block and the offset table, and ends the output.
