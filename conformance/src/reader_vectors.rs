@@ -5,6 +5,7 @@ use sst_format::filter::FilterBytes;
 use sst_format::{SstMeta, TableFlags};
 use sst_reader::{
     Access, BlockRole, EntryValue, Lookup, ReadError, ReaderOptions, Slice, StaticSortedFile,
+    hash_key,
 };
 
 use crate::vectors::Case;
@@ -63,6 +64,7 @@ pub fn check_contents(
 ) -> Result<(), CheckError> {
     let failed = |error: ReadError| CheckError::new(error.to_string());
     check_lookups(entries, absent, table)?;
+    check_multi_get(entries, absent, table)?;
     let mut iter = table.iter();
     for (i, expected) in entries.iter().enumerate() {
         let found = iter.next().ok_or_else(|| CheckError::new("iteration ends early"))?;
@@ -95,13 +97,7 @@ fn check_lookups(
         let Some(first) = entries.first() else { continue };
         let name = format!("key {}", first.key.escape_ascii());
         let found = table.lookup(first.hash, &first.key).map_err(failed)?;
-        let expected_first = match (&found, &first.value) {
-            (Lookup::Deleted, TestValue::Deleted) => true,
-            (Lookup::Blob(number), TestValue::Blob(expected)) => number.0 == *expected,
-            (Lookup::Value(value), expected) => expected.bytes() == Some(value),
-            _ => false,
-        };
-        if !expected_first {
+        if !answers(&found, &first.value) {
             return fail(format!("{name}: lookup gives {found:?}"));
         }
         let all = table
@@ -117,6 +113,38 @@ fn check_lookups(
     for (hash, key) in absent {
         if table.lookup(*hash, key).map_err(failed)? != Lookup::NotFound {
             return fail(format!("absent key {} was found", key.escape_ascii()));
+        }
+    }
+    Ok(())
+}
+
+/// All keys at once, present ones and absent ones, in the reverse of their order, and then each once more.
+fn check_multi_get(
+    entries: &[TestEntry],
+    absent: &[(u64, Vec<u8>)],
+    table: &StaticSortedFile,
+) -> Result<(), CheckError> {
+    let present = entries
+        .chunk_by(|a, b| a.key == b.key)
+        .filter_map(|entries| entries.first())
+        .filter(|entry| entry.hash == hash_key(&entry.key))
+        .map(|entry| (&entry.key, Some(&entry.value)));
+    let absent = absent.iter().map(|(_, key)| (key, None));
+    let once: Vec<_> = present.chain(absent).collect();
+    let expected: Vec<_> = once.iter().rev().chain(&once).collect();
+    let keys: Vec<_> = expected.iter().map(|(key, _)| key).collect();
+    let found = table.multi_get(&keys);
+    if found.len() != expected.len() {
+        return fail(format!("{} answers to {} keys", found.len(), expected.len()));
+    }
+    for ((key, value), found) in expected.iter().zip(found) {
+        let found = found.map_err(|error| CheckError::new(error.to_string()))?;
+        let is_right = match value {
+            Some(value) => answers(&found, value),
+            None => found == Lookup::NotFound,
+        };
+        if !is_right {
+            return fail(format!("key {}: multi_get gives {found:?}", key.escape_ascii()));
         }
     }
     Ok(())
@@ -145,6 +173,15 @@ fn check_blocks(case: &Case, table: &StaticSortedFile) -> Result<(), CheckError>
         return fail(format!("{} blocks found", info.blocks.len()));
     }
     Ok(())
+}
+
+fn answers(found: &Lookup<'_>, expected: &TestValue) -> bool {
+    match (found, expected) {
+        (Lookup::Deleted, TestValue::Deleted) => true,
+        (Lookup::Blob(number), TestValue::Blob(expected)) => number.0 == *expected,
+        (Lookup::Value(value), expected) => expected.bytes() == Some(value),
+        _ => false,
+    }
 }
 
 fn same(found: &EntryValue<Slice<'_>>, expected: &TestValue) -> bool {

@@ -4,12 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use quick_cache::Weighter;
 use quick_cache::sync::Cache;
+use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
 use sst_format::BlockIndex;
 
-/// A block as the cache holds it: the uncompressed payload.
-pub(crate) type CachedBlock = Arc<[u8]>;
+use crate::block::cached_block::{BlockSlots, SharedBlock};
 
 /// What tells one open table from all others of the process.
 ///
@@ -42,17 +41,44 @@ struct BlockKey {
     block: u16,
 }
 
+/// What the cache keeps of a block: the block, and where its table finds it.
+#[derive(Clone)]
+struct Resident {
+    block: SharedBlock,
+    slots: Arc<BlockSlots>,
+}
+
 #[derive(Clone)]
 struct ByteWeighter;
 
-/// What an entry of the cache takes beyond its payload, in bytes: key, pointers, counters, slot of the hash table.
-const ENTRY_OVERHEAD: u64 = 96;
+/// What an entry of the cache takes beyond its payload, in bytes: key, pointers, counters, slots of the hash table and
+/// of the table of blocks.
+const ENTRY_OVERHEAD: u64 = 128;
 
-impl Weighter<BlockKey, CachedBlock> for ByteWeighter {
-    fn weight(&self, _: &BlockKey, block: &CachedBlock) -> u64 {
-        block.len() as u64 + ENTRY_OVERHEAD
+impl Weighter<BlockKey, Resident> for ByteWeighter {
+    fn weight(&self, _: &BlockKey, resident: &Resident) -> u64 {
+        resident.block.len() as u64 + ENTRY_OVERHEAD
     }
 }
+
+/// Lookups go past the cache, so it learns of them when it looks for something to drop.
+#[derive(Clone)]
+struct SecondChance;
+
+impl Lifecycle<BlockKey, Resident> for SecondChance {
+    type RequestState = ();
+
+    /// A block that was used since the last time is passed over once.
+    fn is_pinned(&self, _: &BlockKey, resident: &Resident) -> bool {
+        resident.block.take_used()
+    }
+
+    fn on_evict(&self, (): &mut (), key: BlockKey, resident: Resident) {
+        resident.slots.set(BlockIndex(key.block), None);
+    }
+}
+
+type Residents = Cache<BlockKey, Resident, ByteWeighter, DefaultHashBuilder, SecondChance>;
 
 /// A cache of uncompressed blocks, bounded in bytes, for any number of tables and threads.
 ///
@@ -60,7 +86,7 @@ impl Weighter<BlockKey, CachedBlock> for ByteWeighter {
 /// [`ReaderOptions`](crate::ReaderOptions::cache). Blocks stored raw in a memory map bypass it: they are used where
 /// they lie. A block that is in use stays alive after the cache has dropped it.
 pub struct BlockCache {
-    cache: Cache<BlockKey, CachedBlock, ByteWeighter>,
+    cache: Residents,
 }
 
 impl BlockCache {
@@ -72,7 +98,8 @@ impl BlockCache {
     pub fn new(capacity: u64) -> Self {
         // Blocks are around 8 to 16 KiB; the estimate only sizes the first hash table.
         let blocks = usize::try_from(capacity / (8 << 10)).unwrap_or(usize::MAX).clamp(16, 1 << 16);
-        Self { cache: Cache::with_weighter(blocks, capacity, ByteWeighter) }
+        let hasher = DefaultHashBuilder::default();
+        Self { cache: Cache::with(blocks, capacity, ByteWeighter, hasher, SecondChance) }
     }
 
     /// Bytes held now.
@@ -99,13 +126,30 @@ impl BlockCache {
         self.cache.is_empty()
     }
 
-    #[inline]
-    pub(crate) fn get(&self, table: TableId, block: BlockIndex) -> Option<CachedBlock> {
-        self.cache.get(&BlockKey { table, block: block.0 })
+    /// Keeps a block for as long as it is worth it, and puts it where its table finds it.
+    pub(crate) fn insert(
+        &self,
+        table: TableId,
+        block: BlockIndex,
+        payload: &SharedBlock,
+        slots: &Arc<BlockSlots>,
+    ) {
+        let key = BlockKey { table, block: block.0 };
+        let resident = Resident { block: Arc::clone(payload), slots: Arc::clone(slots) };
+        self.cache.insert(key, resident);
+        slots.set(block, Some(Arc::clone(payload)));
+        // Dropped meanwhile, perhaps before it was in its slot: then it must not stay there, where nobody counts it.
+        // Whoever drops it later finds it there.
+        if !self.cache.contains_key(&key) {
+            slots.set(block, None);
+        }
     }
 
-    pub(crate) fn insert(&self, table: TableId, block: BlockIndex, payload: CachedBlock) {
-        self.cache.insert(BlockKey { table, block: block.0 }, payload);
+    /// Drops all blocks of a table that is about to be closed, slots and all.
+    pub(crate) fn forget(&self, table: TableId, block_count: u16) {
+        for block in 0..block_count {
+            self.cache.remove(&BlockKey { table, block });
+        }
     }
 }
 
@@ -122,5 +166,65 @@ impl fmt::Debug for BlockCache {
             .field("used", &self.used())
             .field("blocks", &self.len())
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::block::cached_block::CachedBlock;
+
+    const BLOCKS: u16 = 500;
+    const LEN: usize = 8 << 10;
+
+    fn block(fill: u16) -> SharedBlock {
+        CachedBlock::new(vec![fill.to_be_bytes()[1]; LEN].into())
+    }
+
+    /// Blocks that are where their table looks for them.
+    fn filled(slots: &BlockSlots) -> Vec<u16> {
+        (0..BLOCKS).filter(|&block| slots.get(BlockIndex(block)).is_some()).collect()
+    }
+
+    #[test]
+    fn what_the_cache_drops_is_gone_from_its_table() {
+        let cache = BlockCache::new(100 * LEN as u64);
+        let slots = Arc::new(BlockSlots::new(BLOCKS));
+        let table = TableId::unique();
+        for i in 0..BLOCKS {
+            cache.insert(table, BlockIndex(i), &block(i), &slots);
+            assert!(cache.used() <= cache.capacity());
+        }
+        let kept = filled(&slots);
+        assert!((50..=100).contains(&kept.len()), "{}", kept.len());
+        assert_eq!(kept.len(), cache.len());
+        for i in kept {
+            assert_eq!(slots.get(BlockIndex(i)).unwrap().as_slice(), &**block(i));
+        }
+        cache.forget(table, BLOCKS);
+        assert!(cache.is_empty() && cache.used() == 0);
+    }
+
+    #[test]
+    fn a_block_in_steady_use_outlives_the_others() {
+        let cache = BlockCache::new(100 * LEN as u64);
+        let slots = Arc::new(BlockSlots::new(BLOCKS));
+        let table = TableId::unique();
+        for i in 0..BLOCKS {
+            cache.insert(table, BlockIndex(i), &block(i), &slots);
+            assert!(slots.get(BlockIndex(0)).is_some(), "gone after {i}");
+        }
+    }
+
+    #[test]
+    fn a_block_that_is_in_use_outlives_the_cache() {
+        let cache = BlockCache::new(1 << 20);
+        let slots = Arc::new(BlockSlots::new(BLOCKS));
+        cache.insert(TableId::unique(), BlockIndex(7), &block(7), &slots);
+        let in_use = slots.get(BlockIndex(7)).unwrap();
+        slots.set(BlockIndex(7), None);
+        drop(cache);
+        assert_eq!(in_use.as_slice(), &**block(7));
+        assert_eq!(&*in_use.to_shared() as &[u8], &**block(7));
     }
 }

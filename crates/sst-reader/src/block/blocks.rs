@@ -1,14 +1,15 @@
 //! The blocks of a table: reads, verifies, decompresses, caches.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use sst_format::block::{BLOCK_HEADER_LEN, BlockHeader, Encoding};
 use sst_format::offset_table::OffsetTable;
 use sst_format::{BlockIndex, FormatError, TableProtection};
 
-use crate::block::block_cache::{BlockCache, CachedBlock, TableId};
+use crate::block::block_cache::{BlockCache, TableId};
 use crate::block::block_directory::{BlockDirectory, BlockState};
+use crate::block::cached_block::{BlockSlots, CachedBlock, SharedBlock};
 use crate::block::slice::Payload;
 use crate::block::source::Source;
 use crate::block::triage::{Place, wrong_checksum, wrong_header};
@@ -30,6 +31,8 @@ pub(crate) struct Blocks {
     directory: BlockDirectory,
     cache: Arc<BlockCache>,
     id: TableId,
+    /// Made when the first block is cached: a mapped table without compressed blocks needs none.
+    slots: OnceLock<Arc<BlockSlots>>,
 }
 
 impl Blocks {
@@ -58,6 +61,7 @@ impl Blocks {
             directory,
             cache: options.cache_or_default(),
             id: TableId::unique(),
+            slots: OnceLock::new(),
         })
     }
 
@@ -104,9 +108,10 @@ impl Blocks {
         }
     }
 
+    #[inline]
     fn cached_or_loaded(&self, block: BlockIndex, fill: Fill) -> Result<Payload<'_>, ReadError> {
-        match self.cache.get(self.id, block) {
-            Some(cached) => Ok(Payload::Shared(cached)),
+        match self.slots.get().and_then(|slots| slots.get(block)) {
+            Some(cached) => Ok(Payload::Cached(cached)),
             None => self.load(block, self.directory.state(block), fill),
         }
     }
@@ -217,9 +222,9 @@ impl Blocks {
         let payload = match header.encoding {
             Encoding::Raw if state == BlockState::Unknown => match self.in_place(block) {
                 Some(in_place) => return Ok(in_place),
-                None => CachedBlock::from(stored),
+                None => CachedBlock::new(stored.into()),
             },
-            Encoding::Raw => CachedBlock::from(stored),
+            Encoding::Raw => CachedBlock::new(stored.into()),
             Encoding::Lz4 { uncompressed_len } => {
                 decompress(stored, uncompressed_len).ok_or_else(|| {
                     let stated = u64::from(uncompressed_len);
@@ -228,7 +233,8 @@ impl Blocks {
             }
         };
         if fill == Fill::Cache {
-            self.cache.insert(self.id, block, Arc::clone(&payload));
+            let slots = self.slots.get_or_init(|| Arc::new(BlockSlots::new(self.block_count())));
+            self.cache.insert(self.id, block, &payload, slots);
         }
         Ok(Payload::Shared(payload))
     }
@@ -240,9 +246,17 @@ impl Blocks {
 
 /// Decompresses a payload whose header has been parsed, so that the length is one that LZ4 can reach. `None` if the
 /// bytes are not an LZ4 block of exactly that length.
-pub(crate) fn decompress(stored: &[u8], uncompressed_len: u32) -> Option<CachedBlock> {
+pub(crate) fn decompress(stored: &[u8], uncompressed_len: u32) -> Option<SharedBlock> {
     let len = usize::try_from(uncompressed_len).ok()?;
-    let mut payload: CachedBlock = std::iter::repeat_n(0, len).collect();
-    let written = lz4_flex::block::decompress_into(stored, Arc::get_mut(&mut payload)?).ok()?;
-    (written == len).then_some(payload)
+    let mut payload = vec![0; len].into_boxed_slice();
+    let written = lz4_flex::block::decompress_into(stored, &mut payload).ok()?;
+    (written == len).then(|| CachedBlock::new(payload))
+}
+
+impl Drop for Blocks {
+    fn drop(&mut self) {
+        if self.slots.get().is_some() {
+            self.cache.forget(self.id, self.block_count());
+        }
+    }
 }

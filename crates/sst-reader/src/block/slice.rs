@@ -4,16 +4,17 @@ use std::fmt;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
-use crate::block::block_cache::CachedBlock;
+use crate::block::cached_block::{BlockGuard, SharedBlock};
 use crate::block::source::Source;
 
 /// The uncompressed payload of a block, where it lies.
-#[derive(Clone)]
 pub(crate) enum Payload<'a> {
     /// Stored raw in a file that is in memory.
     InPlace { source: &'a Arc<Source>, bytes: &'a [u8] },
-    /// Read or decompressed, shared with the cache.
-    Shared(CachedBlock),
+    /// Found in the cache.
+    Cached(BlockGuard),
+    /// Just read or decompressed, perhaps shared with the cache.
+    Shared(SharedBlock),
 }
 
 impl<'a> Payload<'a> {
@@ -21,6 +22,7 @@ impl<'a> Payload<'a> {
     pub(crate) fn as_slice(&self) -> &[u8] {
         match self {
             Self::InPlace { bytes, .. } => bytes,
+            Self::Cached(block) => block.as_slice(),
             Self::Shared(block) => block,
         }
     }
@@ -33,6 +35,7 @@ impl<'a> Payload<'a> {
             Self::InPlace { source, bytes } => {
                 Repr::InPlace { source, bytes: bytes.get(range).unwrap_or_default() }
             }
+            Self::Cached(block) => Repr::Shared { block: block.to_shared(), range },
             Self::Shared(block) => Repr::Shared { block: Arc::clone(block), range },
         })
     }
@@ -45,6 +48,10 @@ impl<'a> Payload<'a> {
     ) -> Result<Slice<'a>, E> {
         Ok(Slice(match self {
             Self::InPlace { source, bytes } => Repr::InPlace { source, bytes: find(bytes)? },
+            Self::Cached(block) => {
+                let range = range_within(block.as_slice(), find(block.as_slice())?);
+                Repr::Cached { block, range }
+            }
             Self::Shared(block) => {
                 let range = range_within(&block, find(&block)?);
                 Repr::Shared { block, range }
@@ -63,13 +70,12 @@ fn range_within(whole: &[u8], part: &[u8]) -> Range<usize> {
 /// A key or a value of a table, without a copy: it borrows from the open file, or keeps a cached block alive.
 ///
 /// It derefs to its bytes. [`Slice::into_owned`] frees it from the borrow, still without a copy.
-#[derive(Clone)]
 pub struct Slice<'a>(Repr<'a>);
 
-#[derive(Clone)]
 enum Repr<'a> {
     InPlace { source: &'a Arc<Source>, bytes: &'a [u8] },
-    Shared { block: CachedBlock, range: Range<usize> },
+    Cached { block: BlockGuard, range: Range<usize> },
+    Shared { block: SharedBlock, range: Range<usize> },
     OwnSource { source: Arc<Source>, range: Range<usize> },
 }
 
@@ -79,6 +85,10 @@ impl<'a> Slice<'a> {
     pub(crate) fn whole(payload: Payload<'a>) -> Self {
         match payload {
             Payload::InPlace { source, bytes } => Self(Repr::InPlace { source, bytes }),
+            Payload::Cached(block) => {
+                let range = 0..block.as_slice().len();
+                Self(Repr::Cached { block, range })
+            }
             Payload::Shared(block) => {
                 let range = 0..block.len();
                 Self(Repr::Shared { block, range })
@@ -87,7 +97,7 @@ impl<'a> Slice<'a> {
     }
 
     /// Bytes that nobody else holds.
-    pub(crate) fn of_block(block: CachedBlock) -> Slice<'static> {
+    pub(crate) fn of_block(block: SharedBlock) -> Slice<'static> {
         let range = 0..block.len();
         Slice(Repr::Shared { block, range })
     }
@@ -103,6 +113,9 @@ impl<'a> Slice<'a> {
     pub fn as_slice(&self) -> &[u8] {
         match &self.0 {
             Repr::InPlace { bytes, .. } => bytes,
+            Repr::Cached { block, range } => {
+                block.as_slice().get(range.clone()).unwrap_or_default()
+            }
             Repr::Shared { block, range } => block.get(range.clone()).unwrap_or_default(),
             Repr::OwnSource { source, range } => {
                 source.as_slice().and_then(|all| all.get(range.clone())).unwrap_or_default()
@@ -118,6 +131,7 @@ impl<'a> Slice<'a> {
                 source: Arc::clone(source),
                 range: range_within(source.as_slice().unwrap_or_default(), bytes),
             },
+            Repr::Cached { block, range } => Repr::Shared { block: block.to_shared(), range },
             Repr::Shared { block, range } => Repr::Shared { block, range },
             Repr::OwnSource { source, range } => Repr::OwnSource { source, range },
         })
@@ -128,6 +142,23 @@ impl<'a> Slice<'a> {
     #[must_use]
     pub fn into_bytes(self) -> bytes::Bytes {
         bytes::Bytes::from_owner(self.into_owned())
+    }
+}
+
+impl Clone for Slice<'_> {
+    fn clone(&self) -> Self {
+        Self(match &self.0 {
+            Repr::InPlace { source, bytes } => Repr::InPlace { source, bytes },
+            Repr::Cached { block, range } => {
+                Repr::Shared { block: block.to_shared(), range: range.clone() }
+            }
+            Repr::Shared { block, range } => {
+                Repr::Shared { block: Arc::clone(block), range: range.clone() }
+            }
+            Repr::OwnSource { source, range } => {
+                Repr::OwnSource { source: Arc::clone(source), range: range.clone() }
+            }
+        })
     }
 }
 

@@ -10,8 +10,8 @@ use sst_format::{BlobNumber, SequenceNumber};
 
 use super::Catalog;
 use super::catalog::path_of;
-use crate::block::block_cache::CachedBlock;
 use crate::block::blocks::decompress;
+use crate::block::cached_block::CachedBlock;
 use crate::block::source::Source;
 use crate::block::triage::{Place, wrong_checksum, wrong_header};
 use crate::{Access, Corruption, FileLabel, ReadError, Slice};
@@ -78,7 +78,7 @@ fn decode(
             let range = BLOCK_HEADER_LEN..bytes.len();
             Ok(Slice::of_source(Arc::clone(&source), range))
         }
-        Encoding::Raw => Ok(Slice::of_block(CachedBlock::from(stored))),
+        Encoding::Raw => Ok(Slice::of_block(CachedBlock::new(stored.into()))),
         Encoding::Lz4 { uncompressed_len } => {
             decompress(stored, uncompressed_len).map(Slice::of_block).ok_or_else(|| {
                 let stated = u64::from(uncompressed_len);

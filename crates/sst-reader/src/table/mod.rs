@@ -6,6 +6,7 @@ pub(crate) mod key_index;
 pub(crate) mod key_search;
 pub(crate) mod lookup;
 pub(crate) mod matches;
+pub(crate) mod multi_get;
 pub(crate) mod outlook;
 pub(crate) mod search;
 pub(crate) mod static_sorted_file;

@@ -227,7 +227,16 @@ impl StaticSortedFile {
     /// [`ReadError::Io`]; [`ReadError::Corrupt`] if a block on the way is damaged.
     #[inline]
     pub fn lookup(&self, hash: u64, key: &[u8]) -> Result<Lookup<'_>, ReadError> {
-        let Some(found) = self.locate(hash)? else { return Ok(Lookup::NotFound) };
+        match self.passes(hash) {
+            true => self.lookup_unfiltered(hash, key),
+            false => Ok(Lookup::NotFound),
+        }
+    }
+
+    /// As [`StaticSortedFile::lookup`], without asking the filter.
+    #[inline]
+    pub(crate) fn lookup_unfiltered(&self, hash: u64, key: &[u8]) -> Result<Lookup<'_>, ReadError> {
+        let found = self.locate(hash)?;
         let key_block = self.parse_key_block(found.block, &found.payload)?;
         let entry = key_search::first_entry(&key_block, found.estimate, hash, key)
             .and_then(|first| first.map(|i| key_block.entry(i)).transpose())
@@ -259,9 +268,10 @@ impl StaticSortedFile {
         hash: u64,
         key: &'k [u8],
     ) -> Result<Matches<'a, 'k>, ReadError> {
-        let Some(Located { block, payload, estimate }) = self.locate(hash)? else {
+        if !self.passes(hash) {
             return Ok(Matches::none(self));
-        };
+        }
+        let Located { block, payload, estimate } = self.locate(hash)?;
         let key_block = self.parse_key_block(block, &payload)?;
         let first = key_search::first_entry(&key_block, estimate, hash, key)
             .map_err(|e| self.corrupt(block, e))?;
@@ -329,28 +339,23 @@ impl StaticSortedFile {
         KeyBlock::parse(payload.as_slice()).map_err(|e| self.corrupt(block, e))
     }
 
-    /// The key block that can hold `hash`, and where. `None` if the hash is out of range or the filter knows better.
-    ///
-    /// What is needed of the key block is fetched before it is needed, and if the outlook is good, before the filter is
-    /// asked.
+    /// Whether the table may hold an entry with this hash, for a lookup that will go on if so: where the outlook is good,
+    /// the key block is fetched before the filter has answered.
     #[inline]
-    fn locate(&self, hash: u64) -> Result<Option<Located<'_>>, ReadError> {
-        let table = self.key_index.bounds();
-        if !(table.low..=table.high).contains(&hash) {
-            return Ok(None);
-        }
+    fn passes(&self, hash: u64) -> bool {
         let outlook = Outlook::of(self.blocks.id());
         if outlook.is_hit() {
-            if let Some(filter) = &self.filter {
-                filter.prefetch(hash);
-            }
+            self.prefetch_filter(hash);
             self.prefetch_key_block(hash);
         }
-        let is_hit = self.filter.as_ref().is_none_or(|filter| filter.may_contain(hash));
+        let is_hit = self.may_contain(hash);
         outlook.learn(is_hit);
-        if !is_hit {
-            return Ok(None);
-        }
+        is_hit
+    }
+
+    /// The key block that can hold `hash`, and where. What is there is fetched before it is needed.
+    #[inline]
+    fn locate(&self, hash: u64) -> Result<Located<'_>, ReadError> {
         let i = self.key_index.key_block_of(hash);
         let (block, payload) = self.key_block_payload(i, Fill::Cache)?;
         let bounds = self.key_index.bounds_of(i);
@@ -358,18 +363,28 @@ impl StaticSortedFile {
         let bytes = payload.as_slice();
         prefetch_around::<PREFETCH_REACH>(bytes, place.of_len(bytes.len()));
         let estimate = Estimate { place, bounds, density: self.key_index.density() };
-        Ok(Some(Located { block, payload, estimate }))
+        Ok(Located { block, payload, estimate })
     }
 
-    /// Fetches the cache line in which `hash` is estimated to be, if its key block is ready to be used.
+    /// Fetches what the filter will look at.
     #[inline]
-    fn prefetch_key_block(&self, hash: u64) {
+    pub(crate) fn prefetch_filter(&self, hash: u64) {
+        if let Some(filter) = &self.filter {
+            filter.prefetch(hash);
+        }
+    }
+
+    /// Fetches the start of the key block and the cache line in which `hash` is estimated to be, if the block is ready to
+    /// be used.
+    #[inline]
+    pub(crate) fn prefetch_key_block(&self, hash: u64) {
         let i = self.key_index.key_block_of(hash);
         let block = self.key_index.block(i);
         if let Some(payload) = block.and_then(|block| self.blocks.verified_in_place(block)) {
             let place = self.key_index.bounds_of(i).fraction(hash);
             let bytes = payload.as_slice();
             prefetch_around::<0>(bytes, place.of_len(bytes.len()));
+            prefetch_around::<0>(bytes, 0);
         }
     }
 
@@ -425,8 +440,9 @@ impl fmt::Debug for StaticSortedFile {
     }
 }
 
-/// Tables are shared between threads.
+/// Tables and their values are shared between threads.
 const _: fn() = || {
     fn assert_send_sync<T: Send + Sync>() {}
     assert_send_sync::<Arc<StaticSortedFile>>();
+    assert_send_sync::<Slice<'static>>();
 };
