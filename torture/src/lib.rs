@@ -14,8 +14,8 @@
 )]
 
 pub mod allocations;
-pub mod cargo;
 mod cases;
+pub mod collisions;
 mod context;
 pub mod faults;
 pub mod model;

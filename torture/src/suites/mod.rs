@@ -4,14 +4,12 @@ pub mod crashes;
 mod damage_cases;
 pub mod every_bit;
 pub mod hostile_directories;
+pub mod hostile_entries;
 pub mod hostile_filters;
 pub mod hostile_tables;
-pub mod interleavings;
 pub mod io_faults;
 pub mod other_damage;
-pub mod planted_bugs;
 pub mod power_loss;
-pub mod undefined_behaviour;
 
 use crate::Suite;
 
@@ -24,12 +22,9 @@ pub const ALL: &[&Suite] = &[
     &hostile_tables::SUITE,
     &hostile_directories::SUITE,
     &hostile_filters::SUITE,
+    &hostile_entries::SUITE,
     // Faults.
     &io_faults::SUITE,
     &crashes::SUITE,
     &power_loss::SUITE,
-    // Builds of another kind.
-    &interleavings::SUITE,
-    &undefined_behaviour::SUITE,
-    &planted_bugs::SUITE,
 ];

@@ -113,11 +113,6 @@ pub(crate) fn lower_bound<E>(
             low + (high - low) / 2
         };
         let (found, ordering) = probe(middle)?;
-        #[cfg(sst_planted)]
-        let ordering = match ordering {
-            Ordering::Equal if sst_format::planted("equal-passed-over") => Ordering::Less,
-            ordering => ordering,
-        };
         if ordering == Ordering::Less {
             low = middle + 1;
             bounds.low = found;
@@ -193,6 +188,24 @@ mod tests {
             assert!(check(&clustered, bounds) <= limit);
             assert!(check(&[7; 4096], bounds) <= limit);
             assert!(check(&uniform(4096), bounds) <= limit);
+        }
+    }
+
+    /// A million keys with one hash: the keys alone tell where to go on.
+    #[test]
+    fn a_million_equal_hashes_cost_no_more_than_halving() {
+        const COUNT: u32 = 1_000_000;
+        for bounds in [ALL, HashBounds { low: 7, high: 7 }, HashBounds { low: 0, high: 7 }] {
+            for target in (0..COUNT).step_by(7919).chain([COUNT - 1, COUNT]) {
+                let mut probes = 0;
+                let found = lower_bound(COUNT, bounds, 7, |i| {
+                    probes += 1;
+                    Ok::<_, ()>((7, i.cmp(&target)))
+                });
+                assert_eq!(found, Ok(target));
+                // 2^20 is just above a million.
+                assert!(probes <= MAX_ESTIMATES + 20, "{probes}");
+            }
         }
     }
 

@@ -361,16 +361,6 @@ impl Entry for Hashed<'_> {
     }
 }
 
-#[test]
-#[cfg_attr(debug_assertions, ignore = "takes long without optimization")]
-fn defect_15_more_entries_than_a_filter_of_the_reference_can_hold() {
-    let mut writer = StreamingSstWriter::new(io::sink(), WriterOptions::default());
-    for hash in 0..16_000_000 {
-        writer.add(Hashed { hash, value: EntryValue::Deleted }).unwrap();
-    }
-    assert_eq!(writer.finish().unwrap().meta.protection.unwrap().entry_count, 16_000_000);
-}
-
 /// A sink that takes so many bytes and then fails, or panics.
 #[derive(Debug)]
 struct Limited {
