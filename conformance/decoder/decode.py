@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Prints all entries of a `.sst` file, or of the live tables of a directory, after checking every byte.
 
-usage: decode.py FILE|DIR [--json] [--digest]
+usage: decode.py FILE|DIR... [--json] [--digest]
 
-  --json     one JSON document instead of tab-separated lines
+  --json     one JSON document for each path instead of tab-separated lines
   --digest   one digest for each table instead of its entries
+
+Several paths are decoded one after the other, each behind a line `## PATH`; damage in one does not end the run.
 
 Exit code: 0 if everything is as docs/FORMAT.md says, 2 for damage, 3 for wrong usage or a failed read.
 """
@@ -27,7 +29,7 @@ class Arguments(argparse.ArgumentParser):
     """A parser whose complaint about usage is one line and an exit code of its own."""
 
     def error(self, message):
-        fail(EXIT_USAGE, f"{message} (usage: decode.py FILE|DIR [--json] [--digest])")
+        fail(EXIT_USAGE, f"{message} (usage: decode.py FILE|DIR... [--json] [--digest])")
 
 
 def digest(entries):
@@ -95,24 +97,37 @@ def fail(code, message):
     sys.exit(code)
 
 
+def show(path, given):
+    """Prints what is in one path. Returns the exit code, having told what is wrong on standard error."""
+    try:
+        result = describe(path, given.digest)
+    except Damage as damage:
+        print(f"error: {damage}", file=sys.stderr)
+        return EXIT_DAMAGE
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    if given.json:
+        print(json.dumps(result, indent=1))
+    else:
+        for line in lines(result):
+            print(line)
+    return 0
+
+
 def main():
     """The command line."""
-    arguments = Arguments(add_help=True, description="Prints all entries of a .sst file or a directory.")
-    arguments.add_argument("path", type=pathlib.Path)
+    arguments = Arguments(add_help=True, description="Prints all entries of .sst files and directories.")
+    arguments.add_argument("paths", type=pathlib.Path, nargs="+", metavar="FILE|DIR")
     arguments.add_argument("--json", action="store_true")
     arguments.add_argument("--digest", action="store_true")
     given = arguments.parse_args()
-    try:
-        result = describe(given.path, given.digest)
-        if given.json:
-            print(json.dumps(result, indent=1))
-        else:
-            for line in lines(result):
-                print(line)
-    except Damage as damage:
-        fail(EXIT_DAMAGE, damage)
-    except OSError as error:
-        fail(EXIT_USAGE, error)
+    worst = 0
+    for path in given.paths:
+        if len(given.paths) > 1:
+            print(f"## {path}")
+        worst = max(worst, show(path, given))
+    sys.exit(worst)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@
 pub mod dependencies;
 pub mod digest;
 pub mod directories;
+mod random_files;
 pub mod reader_vectors;
 mod report;
 pub mod round_trip;

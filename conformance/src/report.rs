@@ -36,6 +36,17 @@ impl Row {
         }
     }
 
+    /// Counts many cases of one kind, each with its name.
+    pub fn count_all(
+        &mut self,
+        kind: &str,
+        results: impl IntoIterator<Item = (String, Result<(), CheckError>)>,
+    ) {
+        for (case, result) in results {
+            self.count(&format!("{kind}, {case}"), result);
+        }
+    }
+
     fn verdict(&self) -> &'static str {
         match (&self.skipped, self.failures.is_empty(), self.cases) {
             (_, false, _) | (None, _, 0) => "FAILED",

@@ -1,15 +1,15 @@
 //! The second decoder: plain Python that shares no code with ours (conformance/decoder/). Both must agree.
 
 use std::ffi::OsString;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::digest::EntryDigest;
+use crate::random_files::{AnyError, publish_random, scratch, write_random_table};
+use crate::{CheckError, Row, directories, fail, vectors};
 use sst_amqf::QuotientFilter;
 use sst_reader::{Catalog, ReadError, ReaderOptions, StaticSortedFile};
-use sst_writer::{Publisher, PublisherOptions, WriterOptions};
-
-use crate::digest::EntryDigest;
-use crate::{CheckError, Row, SplitMix, TestEntry, TestValue, directories, fail, vectors};
 
 /// Checks that both decoders give the same digests for every vector, every real directory, and tables of random shape.
 #[must_use]
@@ -37,13 +37,16 @@ pub fn check(root: &Path) -> Row {
         }
         Err(error) => row.count("directories", Err(error)),
     }
-    for seed in 0..RANDOM_DIRECTORIES {
-        row.count(&format!("random directory {seed}"), decoder.compare_random(seed));
-    }
+    row.count_all("random tables", decoder.compare_many(RANDOM_TABLES, write_random_table));
+    row.count_all("random directories", decoder.compare_many(RANDOM_DIRECTORIES, publish_random));
     row
 }
 
-const RANDOM_DIRECTORIES: u64 = 20;
+const RANDOM_TABLES: u64 = 3000;
+const RANDOM_DIRECTORIES: u64 = 250;
+
+/// Files given to one run of the second decoder: starting it takes longer than reading a small file.
+const BATCH: u64 = 125;
 
 /// The name of a Python that can run the decoder.
 fn python() -> Option<OsString> {
@@ -60,66 +63,127 @@ struct Decoder {
     script: PathBuf,
 }
 
+/// A case and what came of it.
+type Named = (String, Result<(), CheckError>);
+
 /// Number of entries and digest of one table.
 type TableDigest = (u64, String);
 
 impl Decoder {
     /// What the second decoder makes of a file or a directory: one digest for each table, sorted.
     fn digests(&self, path: &Path) -> Result<Vec<TableDigest>, CheckError> {
+        let (text, complaints) = self.run(&[path.to_owned()])?;
+        match complaints.trim() {
+            "" => parse(&text),
+            complaint => fail(format!("the second decoder refuses: {complaint}")),
+        }
+    }
+
+    /// What the second decoder says of some paths, and what it complains of.
+    fn run(&self, paths: &[PathBuf]) -> Result<(String, String), CheckError> {
         let output = Command::new(&self.python)
             .arg("-B")
             .arg(&self.script)
-            .arg(path)
             .arg("--digest")
+            .args(paths)
             .output()
             .map_err(|error| CheckError::new(format!("cannot run Python: {error}")))?;
-        if !output.status.success() {
-            let message = String::from_utf8_lossy(&output.stderr);
-            return fail(format!("the second decoder refuses: {}", message.trim()));
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (said, complaints) = (text(&output.stdout), text(&output.stderr));
+        if !output.status.success() && complaints.trim().is_empty() {
+            return fail(format!("the second decoder ends with {}", output.status));
         }
-        let text = String::from_utf8_lossy(&output.stdout);
-        let mut digests = text
-            .lines()
-            .filter(|line| !line.starts_with('#'))
-            .map(|line| {
-                let mut columns = line.split('\t');
-                let digest = columns.next()?.to_owned();
-                Some((columns.next()?.parse().ok()?, digest))
+        Ok((said, complaints))
+    }
+
+    /// Makes files, one for each seed, and compares what both decoders say of each.
+    fn compare_many(
+        &self,
+        count: u64,
+        write: fn(&Path, u64) -> Result<(), AnyError>,
+    ) -> Vec<Named> {
+        let mut results = Vec::new();
+        for first in (0..count).step_by(usize::try_from(BATCH).unwrap_or(1)) {
+            let seeds = first..count.min(first + BATCH);
+            match self.compare_batch(seeds.clone(), write) {
+                Ok(batch) => results.extend(batch),
+                Err(error) => results.push((format!("seeds {seeds:?}"), Err(error))),
+            }
+        }
+        results
+    }
+
+    fn compare_batch(
+        &self,
+        seeds: Range<u64>,
+        write: fn(&Path, u64) -> Result<(), AnyError>,
+    ) -> Result<Vec<Named>, CheckError> {
+        let told = |error: AnyError| CheckError::new(error.to_string());
+        let parent = scratch().map_err(|error| told(error.into()))?;
+        let paths: Vec<PathBuf> =
+            seeds.clone().map(|seed| parent.path().join(format!("{seed}.sst"))).collect();
+        for (seed, path) in seeds.clone().zip(&paths) {
+            write(path, seed).map_err(told)?;
+        }
+        let (text, complaints) = self.run(&paths)?;
+        let mut parts = text.split("## ").skip(1);
+        Ok(seeds
+            .zip(&paths)
+            .map(|(seed, path)| {
+                let part = parts.next().and_then(|part| part.split_once('\n'));
+                let theirs = match part {
+                    Some((_, text)) if !text.trim().is_empty() => parse(text),
+                    _ => fail(format!("the second decoder refuses: {}", complaints.trim())),
+                };
+                let ours = if path.is_dir() { of_directory(path) } else { of_table(path) };
+                let result = theirs.and_then(|theirs| agree(ours?, theirs));
+                (format!("seed {seed}"), result)
             })
-            .collect::<Option<Vec<_>>>()
-            .ok_or_else(|| CheckError::new(format!("cannot read its output: {text}")))?;
-        digests.sort();
-        Ok(digests)
+            .collect())
     }
 
     fn compare_table(&self, path: &Path) -> Result<(), CheckError> {
-        let options = ReaderOptions::default();
-        let table = StaticSortedFile::open_standalone(path, &options).map_err(failed)?;
-        agree(vec![digest(&table).map_err(failed)?], self.digests(path)?)
+        agree(of_table(path)?, self.digests(path)?)
     }
 
     fn compare_directory(&self, dir: &Path) -> Result<(), CheckError> {
-        let catalog = Catalog::read(dir).map_err(failed)?;
-        let options = ReaderOptions::default().filter(QuotientFilter::default());
-        let ours = catalog
-            .tables
-            .iter()
-            .map(|table| {
-                let file = StaticSortedFile::open(&table.path(dir), &table.meta, &options)?;
-                digest(&file)
-            })
-            .collect::<Result<_, ReadError>>()
-            .map_err(failed)?;
-        agree(ours, self.digests(dir)?)
+        agree(of_directory(dir)?, self.digests(dir)?)
     }
+}
 
-    /// Publishes two commits of tables of random shape, which both decoders then read.
-    fn compare_random(&self, seed: u64) -> Result<(), CheckError> {
-        let parent = tempfile::tempdir().map_err(|error| CheckError::new(error.to_string()))?;
-        let dir = parent.path().join("random");
-        publish_random(&dir, seed).map_err(|error| CheckError::new(error.to_string()))?;
-        self.compare_directory(&dir)
-    }
+/// The digests in a text of the second decoder's.
+fn parse(text: &str) -> Result<Vec<TableDigest>, CheckError> {
+    let mut digests = text
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| {
+            let mut columns = line.split('\t');
+            let digest = columns.next()?.to_owned();
+            Some((columns.next()?.parse().ok()?, digest))
+        })
+        .collect::<Option<Vec<_>>>()
+        .ok_or_else(|| CheckError::new(format!("cannot read its output: {text}")))?;
+    digests.sort();
+    Ok(digests)
+}
+
+/// What our reader makes of a table without a description.
+fn of_table(path: &Path) -> Result<Vec<TableDigest>, CheckError> {
+    let table =
+        StaticSortedFile::open_standalone(path, &ReaderOptions::default()).map_err(failed)?;
+    Ok(vec![digest(&table).map_err(failed)?])
+}
+
+/// What our reader makes of the tables of a directory.
+fn of_directory(dir: &Path) -> Result<Vec<TableDigest>, CheckError> {
+    let catalog = Catalog::read(dir).map_err(failed)?;
+    let options = ReaderOptions::default().filter(QuotientFilter::default());
+    catalog
+        .tables
+        .iter()
+        .map(|table| digest(&catalog.open_table(table, &options)?))
+        .collect::<Result<_, ReadError>>()
+        .map_err(failed)
 }
 
 fn failed(error: ReadError) -> CheckError {
@@ -143,58 +207,4 @@ fn agree(mut ours: Vec<TableDigest>, theirs: Vec<TableDigest>) -> Result<(), Che
         return fail(format!("ours: {ours:?}, the second decoder's: {theirs:?}"));
     }
     Ok(())
-}
-
-fn publish_random(dir: &Path, seed: u64) -> Result<(), Box<dyn std::error::Error>> {
-    let mut random = SplitMix::new(seed);
-    let mut publisher = Publisher::open(dir, PublisherOptions::default())?;
-    for _ in 0..2 {
-        let mut commit = publisher.begin();
-        for _ in 0..=random.word() % 3 {
-            let options = WriterOptions::default().filter(QuotientFilter::default());
-            let mut table = commit.create_table(options)?;
-            for entry in random_entries(&mut random) {
-                let blob = match &entry.value {
-                    // The number in the entry is not that of a file yet.
-                    TestValue::Blob(_) => Some(commit.create_blob(&random.half_random(3000))?),
-                    _ => None,
-                };
-                let value = blob.map_or(entry.value, |number| TestValue::Blob(number.0));
-                table.add(TestEntry { value, ..entry })?;
-            }
-            commit.add_table(table.finish()?)?;
-        }
-        commit.publish()?;
-    }
-    Ok(())
-}
-
-/// Sorted entries with distinct keys, of lengths and kinds that depend on the stream.
-fn random_entries(random: &mut SplitMix) -> Vec<TestEntry> {
-    let count = 1 + random.word() % 2000;
-    let (key_len, key_spread) = (random.word() % 60, 1 + random.word() % 30);
-    let kinds = 1 + random.word() % 5;
-    let mut entries: Vec<TestEntry> = (0..count)
-        .map(|i| {
-            let mut key = i.to_be_bytes().to_vec();
-            let len = key_len + random.word() % key_spread;
-            key.extend(random.bytes(usize::try_from(len).unwrap_or(0)));
-            TestEntry::new(key, random_value(random, kinds))
-        })
-        .collect();
-    TestEntry::sort(&mut entries);
-    entries
-}
-
-fn random_value(random: &mut SplitMix, kinds: u64) -> TestValue {
-    let len = usize::try_from(random.word() % 4096).unwrap_or(0);
-    match (random.word() % kinds, random.word() % 200) {
-        (_, 0) => TestValue::Blob(0),
-        (_, 1) => TestValue::Medium(random.half_random(5000 + len)),
-        (0, _) => TestValue::Inline(random.bytes(len % 9)),
-        (1, _) => TestValue::Small(random.half_random(9 + len % 200)),
-        (2, _) => TestValue::Small(random.half_random(len)),
-        (3, _) => TestValue::Deleted,
-        _ => TestValue::Inline(random.bytes(4)),
-    }
 }

@@ -1,0 +1,169 @@
+//! Tables and directories of random shape: all kinds of values, keys and blocks, filters, several values of a key,
+//! blobs, several commits.
+
+use std::path::Path;
+
+use sst_amqf::QuotientFilter;
+use sst_writer::{Compression, Publisher, PublisherOptions, StreamingSstWriter, WriterOptions};
+
+use crate::{SplitMix, TestEntry, TestValue};
+
+pub(crate) type AnyError = Box<dyn std::error::Error>;
+
+/// A folder for files that need not last: in memory, where the system has such a place.
+pub(crate) fn scratch() -> std::io::Result<tempfile::TempDir> {
+    let in_memory = Path::new("/dev/shm");
+    if in_memory.is_dir() { tempfile::tempdir_in(in_memory) } else { tempfile::tempdir() }
+}
+
+fn below(random: &mut SplitMix, bound: usize) -> usize {
+    let bound = u64::try_from(bound).unwrap_or(u64::MAX).max(1);
+    usize::try_from(random.word() % bound).unwrap_or(0)
+}
+
+/// Writes one table to a file of its own, without a description. Its blobs are numbers of files that are not there.
+pub(crate) fn write_random_table(path: &Path, seed: u64) -> Result<(), AnyError> {
+    let mut random = SplitMix::new(seed);
+    let shape = Shape::random(&mut random);
+    let mut writer = StreamingSstWriter::new(Vec::new(), shape.options());
+    for entry in shape.entries(&mut random) {
+        writer.add(entry)?;
+    }
+    std::fs::write(path, writer.finish()?.output)?;
+    Ok(())
+}
+
+/// Publishes up to four commits of up to three tables, some of which replace those before.
+pub(crate) fn publish_random(dir: &Path, seed: u64) -> Result<(), AnyError> {
+    let mut random = SplitMix::new(seed);
+    let mut publisher = Publisher::open(dir, PublisherOptions::default())?;
+    for commit_number in 0..=random.word() % 4 {
+        let mut commit = publisher.begin();
+        if commit_number > 0 && random.word().is_multiple_of(4) {
+            commit.replace_all();
+        }
+        for _ in 0..=random.word() % 3 {
+            let shape = Shape::random(&mut random);
+            let mut table = commit.create_table(shape.options())?;
+            for entry in shape.entries(&mut random) {
+                let blob = match &entry.value {
+                    // The number in the entry is not that of a file yet.
+                    TestValue::Blob(_) => Some(commit.create_blob(&random.half_random(3000))?),
+                    _ => None,
+                };
+                let value = blob.map_or(entry.value, |number| TestValue::Blob(number.0));
+                table.add(TestEntry { value, ..entry })?;
+            }
+            commit.add_table(table.finish()?)?;
+        }
+        commit.publish()?;
+    }
+    Ok(())
+}
+
+/// What the entries of one table have in common.
+struct Shape {
+    entries: usize,
+    key_len: usize,
+    key_spread: usize,
+    /// Kinds of values that occur, one bit each.
+    kinds: u64,
+    multi_value: bool,
+    compression: Compression,
+    has_filter: bool,
+    /// Whether hashes are chosen, which keys over 32 bytes allow.
+    any_hash: bool,
+}
+
+const KINDS: usize = 8;
+
+impl Shape {
+    fn random(random: &mut SplitMix) -> Self {
+        // Mostly small tables, some of several key blocks.
+        let most = if random.word().is_multiple_of(25) { 1500 } else { 60 };
+        let any_hash = random.word().is_multiple_of(6);
+        let key_lens = [0, 3, 8, 14, 16, 30, 33, 60, 250];
+        let key_len =
+            if any_hash { 33 } else { key_lens.get(below(random, 9)).copied().unwrap_or(0) };
+        let key_spread = [1, 1, 3, 40].get(below(random, 4)).copied().unwrap_or(1);
+        Self {
+            entries: 1 + below(random, most),
+            key_len,
+            key_spread,
+            kinds: random.word() & random.word(),
+            multi_value: random.word().is_multiple_of(3),
+            compression: [Compression::Lz4, Compression::None]
+                .get(below(random, 2))
+                .copied()
+                .unwrap_or_default(),
+            has_filter: !random.word().is_multiple_of(4),
+            any_hash,
+        }
+    }
+
+    fn options(&self) -> WriterOptions {
+        let options =
+            WriterOptions::default().multi_value(self.multi_value).compression(self.compression);
+        if self.has_filter { options.filter(QuotientFilter::default()) } else { options }
+    }
+
+    /// Entries in order. Keys are distinct unless the table is a multi-value one.
+    fn entries(&self, random: &mut SplitMix) -> Vec<TestEntry> {
+        let mut entries: Vec<TestEntry> = (0..self.entries)
+            .map(|_| {
+                let len = self.key_len + below(random, self.key_spread);
+                let mut entry = TestEntry::new(random.bytes(len), self.value(random));
+                if self.any_hash {
+                    entry.hash = random.word() >> 62;
+                }
+                entry
+            })
+            .collect();
+        if self.multi_value {
+            let repeated: Vec<Vec<u8>> =
+                entries.iter().step_by(3).map(|entry| entry.key.clone()).collect();
+            let hashes = entries.iter().step_by(3).map(|entry| entry.hash).collect::<Vec<_>>();
+            for (key, hash) in repeated.into_iter().zip(hashes) {
+                entries.push(TestEntry { hash, key, value: self.value(random) });
+            }
+        }
+        TestEntry::sort(&mut entries);
+        let multi_value = self.multi_value;
+        entries.dedup_by(|entry, before| {
+            let is_repeated = (entry.hash, &entry.key) == (before.hash, &before.key);
+            // Behind a tombstone its key must not come again.
+            is_repeated && (!multi_value || before.value == TestValue::Deleted)
+        });
+        entries
+    }
+
+    fn value(&self, random: &mut SplitMix) -> TestValue {
+        let wanted = below(random, KINDS);
+        let kind = (0..KINDS)
+            .map(|step| (wanted + step) % KINDS)
+            .find(|kind| self.kinds >> kind & 1 != 0)
+            .unwrap_or(wanted);
+        let len = below(random, 4096);
+        match kind {
+            0 => TestValue::Inline(random.bytes(len % 9)),
+            1 => TestValue::Inline(random.bytes(4)),
+            2 => TestValue::Small(random.half_random(len % 200)),
+            3 => TestValue::Small(random.half_random(len)),
+            4 if len < 500 => TestValue::Medium(random.half_random(5000 + len)),
+            5 if len < 500 => raw(random, len),
+            6 if len < 200 => TestValue::Blob(1 + u32::try_from(len).unwrap_or(0)),
+            7 => TestValue::Deleted,
+            _ => TestValue::Inline(random.bytes(8)),
+        }
+    }
+}
+
+/// A medium value in stored form, compressed or not.
+fn raw(random: &mut SplitMix, len: usize) -> TestValue {
+    let value = random.half_random(1 + len);
+    if random.word().is_multiple_of(2) {
+        return TestValue::Raw { uncompressed_size: 0, block: value.clone(), value };
+    }
+    let uncompressed_size = u32::try_from(value.len()).unwrap_or(0);
+    TestValue::Raw { block: lz4_flex::block::compress(&value), uncompressed_size, value }
+}
