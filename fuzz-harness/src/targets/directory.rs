@@ -13,6 +13,7 @@ use sst_writer::{Publisher, PublisherOptions, WriterOptions};
 
 use crate::input::Input;
 use crate::repair;
+use crate::targets::model::reader_options;
 use crate::targets::publish::scratch;
 
 /// Edits made of one input at most.
@@ -212,7 +213,7 @@ fn strip_protection(files: &mut [(String, Vec<u8>)]) {
 }
 
 fn ask(dir: &Path, access: Access, base: &Base, is_damaged: bool) -> Result<(), ReadError> {
-    let options = ReaderOptions::default().access(access).filter(QuotientFilter::default());
+    let options = reader_options().access(access);
     let verified = verify_directory(dir, &options, &mut |_| {});
     let opened = SstSet::open(dir, &options);
     let is_intact = verified.is_ok_and(|report| report.is_intact());

@@ -1,11 +1,20 @@
 //! Entries of any kind made of an input, and what readers must then say of them.
 
+use std::sync::{Arc, OnceLock};
+
 use sst_amqf::QuotientFilter;
 use sst_conformance::{SplitMix, TestEntry, TestValue};
-use sst_reader::{EntryValue, Lookup, Slice};
+use sst_reader::{BlockCache, EntryValue, Lookup, ReaderOptions, Slice};
 use sst_writer::{Compression, WriterOptions};
 
 use crate::input::Input;
+
+/// Options of a reader, with a cache that all inputs share: making one takes longer than most inputs.
+pub(crate) fn reader_options() -> ReaderOptions {
+    static CACHE: OnceLock<Arc<BlockCache>> = OnceLock::new();
+    let cache = CACHE.get_or_init(|| Arc::new(BlockCache::new(1 << 20)));
+    ReaderOptions::default().cache(Arc::clone(cache)).filter(QuotientFilter::default())
+}
 
 /// Options of a writer.
 pub(crate) fn options(input: &mut Input<'_>) -> WriterOptions {

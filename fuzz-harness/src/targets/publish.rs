@@ -4,10 +4,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use sst_amqf::QuotientFilter;
 use sst_conformance::{TestEntry, TestValue};
 use sst_format::SequenceNumber;
-use sst_reader::{EntryValue, ReaderOptions, SstSet, verify_directory};
+use sst_reader::{EntryValue, SstSet, verify_directory};
 use sst_writer::{Compression, Publisher, PublisherOptions};
 
 use crate::input::Input;
@@ -52,7 +51,7 @@ fn check(dir: &Path, input: &mut Input<'_>) -> Result<(), Box<dyn std::error::Er
             publisher = Publisher::open(dir, options.clone())?;
         }
         commit(&mut publisher, input, &mut live)?;
-        let reader = ReaderOptions::default().filter(QuotientFilter::default());
+        let reader = model::reader_options();
         let set = SstSet::open(dir, &reader)?;
         check_set(&set, &live)?;
         if let Some(before) = &before {

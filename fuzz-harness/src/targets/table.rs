@@ -1,17 +1,13 @@
 //! Whole tables of any bytes, with offsets and checksums made right: everything that a reader can be asked is safe, and
 //! what verification finds intact answers right.
 
-use std::sync::{Arc, OnceLock};
-
-use sst_amqf::QuotientFilter;
 use sst_format::block::BlockHeader;
 use sst_format::filter::FilterBytes;
 use sst_format::{SstMeta, TableFlags, TableProtection};
-use sst_reader::{
-    BlockCache, EntryValue, Lookup, ReaderOptions, Slice, StaticSortedFile, hash_key,
-};
+use sst_reader::{EntryValue, Lookup, Slice, StaticSortedFile, hash_key};
 
 use crate::repair;
+use crate::targets::model::reader_options;
 
 /// Entries that are remembered, and asked for again.
 const REMEMBERED: usize = 48;
@@ -26,12 +22,6 @@ pub fn run(data: &[u8]) {
     let Some(block_count) = repair::table(&mut repaired) else { return };
     ask_all(&repaired, None);
     ask_all(&repaired, Some(&describe(&repaired, block_count)));
-}
-
-fn options() -> ReaderOptions {
-    static CACHE: OnceLock<Arc<BlockCache>> = OnceLock::new();
-    let cache = CACHE.get_or_init(|| Arc::new(BlockCache::new(1 << 20)));
-    ReaderOptions::default().cache(Arc::clone(cache)).filter(QuotientFilter::default())
 }
 
 /// A description that fits, or nearly: its hashes, its number of entries and its filter come from the bytes.
@@ -84,7 +74,8 @@ fn of_lookup(lookup: &Lookup<'_>) -> Option<Value> {
 }
 
 fn ask_all(bytes: &[u8], meta: Option<&SstMeta>) {
-    let Ok(table) = StaticSortedFile::from_bytes("table", bytes.to_vec(), meta, &options()) else {
+    let Ok(table) = StaticSortedFile::from_bytes("table", bytes.to_vec(), meta, &reader_options())
+    else {
         return;
     };
     let report = table.verify(&mut |_| {});

@@ -1,10 +1,9 @@
 //! Any entries with any options: the writer takes exactly those it must, and a reader gives them back.
 
-use sst_amqf::QuotientFilter;
 use sst_conformance::{TestEntry, TestValue};
 use sst_format::SstMeta;
 use sst_format::limits::{HASH_THRESHOLD, MAX_INLINE_LEN, MAX_SMALL_LEN};
-use sst_reader::{ReaderOptions, StaticSortedFile, hash_key};
+use sst_reader::{StaticSortedFile, hash_key};
 use sst_writer::{StreamingSstWriter, WriteError};
 
 use crate::input::Input;
@@ -90,7 +89,7 @@ fn check_verdict(
 
 /// A reader gives back exactly these entries.
 fn check_table(bytes: &[u8], meta: Option<&SstMeta>, entries: &[TestEntry]) {
-    let options = ReaderOptions::default().filter(QuotientFilter::default());
+    let options = model::reader_options();
     let opened = StaticSortedFile::from_bytes("table", bytes.to_vec(), meta, &options);
     assert!(opened.is_ok(), "{:?}", opened.err());
     let Ok(table) = opened else { return };
