@@ -20,6 +20,7 @@ fn gates(root: &Path) -> Result<Vec<Gate>, String> {
         gate("no dependencies", "test \"$(cargo tree -p sst-format -e normal | wc -l)\" -eq 1"),
         gate("clippy", "cargo clippy --workspace --all-targets --all-features -- -D warnings"),
         gate("conformance", "cargo run --quiet --release -p xtask -- conformance"),
+        gate("torture", "cargo run --quiet --release -p xtask -- torture"),
         Gate { name: "README: main job", command: main_job },
         Gate { name: "README: tests", command: tests },
         gate("tests, release", "cargo test --workspace --all-features --release"),

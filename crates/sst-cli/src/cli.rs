@@ -8,6 +8,7 @@ use crate::commands::diff::DiffArgs;
 use crate::commands::merge::MergeArgs;
 use crate::commands::sample::SampleArgs;
 use crate::commands::split::SplitArgs;
+use crate::commands::verify::VerifyArgs;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -289,12 +290,6 @@ pub(crate) struct InspectArgs {
     /// Look at this key space only
     #[arg(long, value_name = "NUMBER")]
     pub(crate) family: Option<u32>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct VerifyArgs {
-    /// A directory or an .sst file
-    pub(crate) path: PathBuf,
 }
 
 /// A column of a CSV file.

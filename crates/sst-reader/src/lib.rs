@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod affected;
 mod block;
 mod diagnosis;
 mod error;
@@ -9,6 +10,7 @@ mod set;
 mod table;
 mod verify;
 
+pub use affected::Affected;
 pub use block::block_cache::BlockCache;
 pub use block::slice::Slice;
 pub use diagnosis::{Diagnosis, FlippedBit, Origin};

@@ -1,5 +1,7 @@
 //! Checking every byte and every reference of a table, or of a whole directory.
 
+mod survey;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -9,6 +11,7 @@ use sst_format::key_block::KeyBlock;
 use sst_format::value_ref::{ValueRef, small_value_range};
 use sst_format::{BlobNumber, BlockIndex, FormatError};
 
+use self::survey::Survey;
 use crate::block::blocks::decompress;
 use crate::table::static_sorted_file::entry_hash;
 use crate::{BlockRole, Catalog, Corruption, ReadError, ReaderOptions, StaticSortedFile, hash_key};
@@ -302,7 +305,8 @@ impl Pass<'_> {
 }
 
 /// Checks a whole directory, all families: the chain of checksums, every table and every blob file. Goes on after
-/// damage, as far as it can. O(size of the directory).
+/// damage, as far as it can: if the chain is broken at its head, every file that is there is still checked, by the
+/// best description that is left of it. O(size of the directory).
 ///
 /// `progress` is called after each block and each blob.
 ///
@@ -318,8 +322,7 @@ pub fn verify_directory(
     let catalog = match Catalog::read(dir) {
         Ok(catalog) => catalog,
         Err(error) if error.is_corruption() => {
-            report.damage.push(error);
-            return Ok(report);
+            return Survey::new(dir, options, error).run(progress);
         }
         Err(error) => return Err(error),
     };

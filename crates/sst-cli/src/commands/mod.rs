@@ -10,7 +10,7 @@ pub(crate) mod sample;
 mod scan;
 pub(crate) mod split;
 pub(crate) mod table_args;
-mod verify;
+pub(crate) mod verify;
 
 use std::io;
 

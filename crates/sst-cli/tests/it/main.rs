@@ -20,3 +20,5 @@ mod parts;
 mod reference;
 #[cfg(test)]
 mod usage;
+#[cfg(test)]
+mod verify;

@@ -53,7 +53,7 @@ impl Catalog {
 }
 
 /// Verifies and decompresses a blob file (FORMAT.md section 8).
-fn decode(
+pub(crate) fn decode(
     label: &FileLabel,
     source: Source,
     listed: Option<BlockHeader>,

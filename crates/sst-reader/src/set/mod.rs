@@ -5,6 +5,7 @@ mod catalog;
 mod merge;
 mod sst_set;
 
+pub(crate) use blob::decode as decode_blob;
 pub use catalog::{Catalog, CatalogTable};
 pub use merge::SetIter;
 pub use sst_set::SstSet;

@@ -1,35 +1,66 @@
 //! `sst verify`: every byte of a directory or a table, and all that is wrong with it.
 
+mod affected;
+
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use clap::Args;
 use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
-use sst_reader::{Catalog, ReadError, VerifyReport, verify_directory};
+use sst_reader::{Catalog, Corruption, Diagnosis, ReadError, VerifyReport, verify_directory};
 
+use self::affected::{Lost, LostKeys, Part};
 use super::Context;
-use crate::cli::VerifyArgs;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::{Output, counted};
 use crate::progress::Progress;
 use crate::store::{is_directory, open_table, read_catalog, reader_options};
 
+/// Arguments of `sst verify`.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// A directory or an .sst file
+    pub(crate) path: PathBuf,
+
+    /// Name every key that is lost, not only the first ten of each damaged block
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+impl VerifyArgs {
+    /// How many keys to name for each damaged part.
+    const fn limit(&self) -> usize {
+        if self.all { usize::MAX } else { 10 }
+    }
+}
+
+/// What a verification found.
+struct Findings {
+    is_protected: bool,
+    report: VerifyReport,
+    lost: LostKeys,
+}
+
 pub(super) fn run(args: &VerifyArgs, context: Context) -> Result<Exit, CliError> {
     let started = Instant::now();
     let path = &args.path;
-    let (is_protected, report) = match is_directory(path)? {
-        true => directory(path, context)?,
-        false => table(path, context)?,
+    let Findings { is_protected, report, lost } = match is_directory(path)? {
+        true => directory(args, context)?,
+        false => table(args, context)?,
     };
     let exit = exit(&report);
     let mut output = Output::stdout();
     if context.json {
-        output.json(&Summary::new(path, is_protected, &report))?;
+        output.json(&Summary::new(path, is_protected, &report, &lost))?;
     } else {
         for damage in &report.damage {
             output.line(damage)?;
+            for line in lost.of(&Part::of(damage)).into_iter().flat_map(Lost::lines) {
+                output.line(line)?;
+            }
         }
         if !context.quiet {
             let seconds = started.elapsed().as_secs_f64();
@@ -40,37 +71,39 @@ pub(super) fn run(args: &VerifyArgs, context: Context) -> Result<Exit, CliError>
     Ok(exit)
 }
 
-/// Whether a directory is protected, and what is wrong with it.
-fn directory(path: &Path, context: Context) -> Result<(bool, VerifyReport), CliError> {
+fn directory(args: &VerifyArgs, context: Context) -> Result<Findings, CliError> {
+    let path = &args.path;
     let catalog = match read_catalog(path) {
         Ok(catalog) => catalog,
         // The report has the damage again, with all that could still be checked.
         Err(CliError::Read(error)) if error.is_corruption() => {
             let report = verify_directory(path, &reader_options(), &mut |_| {})?;
-            return Ok((false, report));
+            return Ok(Findings { is_protected: false, report, lost: LostKeys::default() });
         }
         Err(error) => return Err(error),
     };
     let progress = context.progress.bytes(Some(size(&catalog)), "verify");
     let report =
         verify_directory(path, &reader_options(), &mut |step| progress.advance(step.bytes))?;
-    Ok((catalog.is_protected, report))
+    let lost = LostKeys::in_directory(&catalog, &report, args.limit());
+    Ok(Findings { is_protected: catalog.is_protected, report, lost })
 }
 
-fn table(path: &Path, context: Context) -> Result<(bool, VerifyReport), CliError> {
-    let table = match open_table(path, &reader_options()) {
+fn table(args: &VerifyArgs, context: Context) -> Result<Findings, CliError> {
+    let table = match open_table(&args.path, &reader_options()) {
         Ok(table) => table,
         Err(CliError::Read(error)) if error.is_corruption() => {
             let mut report = VerifyReport::default();
             report.damage.push(error);
-            return Ok((false, report));
+            return Ok(Findings { is_protected: false, report, lost: LostKeys::default() });
         }
         Err(error) => return Err(error),
     };
     let progress: Progress = context.progress.bytes(Some(table.file.file_size()), "verify");
     let report = table.file.verify(&mut |step| progress.advance(step.bytes));
     let is_protected = table.described.is_some_and(|described| described.meta.protection.is_some());
-    Ok((is_protected, report))
+    let lost = LostKeys::in_table(&table.file, &report, args.limit());
+    Ok(Findings { is_protected, report, lost })
 }
 
 /// Bytes of all tables and blob files.
@@ -114,7 +147,7 @@ fn text(path: &Path, is_protected: bool, report: &VerifyReport) -> String {
 
 /// The report as JSON.
 #[derive(Serialize)]
-struct Summary {
+struct Summary<'a> {
     path: String,
     intact: bool,
     protected: bool,
@@ -123,18 +156,27 @@ struct Summary {
     entries: u64,
     blobs: u64,
     bytes: u64,
-    damage: Vec<Damage>,
+    damage: Vec<Damage<'a>>,
 }
 
 #[derive(Serialize)]
-struct Damage {
+struct Damage<'a> {
     file: String,
     block: Option<u16>,
     cause: String,
+    origin: Option<&'static str>,
+    flipped_bit: Option<FlippedBit>,
+    lost: Option<&'a Lost>,
 }
 
-impl Summary {
-    fn new(path: &Path, is_protected: bool, report: &VerifyReport) -> Self {
+#[derive(Serialize)]
+struct FlippedBit {
+    byte: u64,
+    bit: u8,
+}
+
+impl<'a> Summary<'a> {
+    fn new(path: &Path, is_protected: bool, report: &VerifyReport, lost: &'a LostKeys) -> Self {
         Self {
             path: path.display().to_string(),
             intact: report.is_intact(),
@@ -144,19 +186,40 @@ impl Summary {
             entries: report.entries,
             blobs: report.blobs,
             bytes: report.bytes,
-            damage: report.damage.iter().map(Damage::new).collect(),
+            damage: report.damage.iter().map(|error| Damage::new(error, lost)).collect(),
         }
     }
 }
 
-impl Damage {
-    fn new(error: &ReadError) -> Self {
+impl<'a> Damage<'a> {
+    fn new(error: &ReadError, lost: &'a LostKeys) -> Self {
         let (block, cause) = match error {
             ReadError::Corrupt { block, cause, .. } => {
                 (block.map(|block| block.0), cause.to_string())
             }
             other => (None, other.to_string()),
         };
-        Self { file: error.file().to_string(), block, cause }
+        let diagnosis = diagnosis(error);
+        Self {
+            file: error.file().to_string(),
+            block,
+            cause,
+            origin: diagnosis.map(|diagnosis| diagnosis.origin.name()),
+            flipped_bit: diagnosis
+                .and_then(|diagnosis| diagnosis.flipped)
+                .map(|flipped| FlippedBit { byte: flipped.byte, bit: flipped.bit }),
+            lost: lost.of(&Part::of(error)),
+        }
+    }
+}
+
+/// What is known of a failed checksum.
+fn diagnosis(error: &ReadError) -> Option<Diagnosis> {
+    match error {
+        ReadError::Corrupt {
+            cause: Corruption::Checksum { diagnosis, .. } | Corruption::HeaderMismatch { diagnosis },
+            ..
+        } => Some(*diagnosis),
+        _ => None,
     }
 }

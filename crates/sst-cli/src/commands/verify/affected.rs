@@ -1,0 +1,191 @@
+//! Which keys damage takes with it, collected for a report.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
+
+use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
+use sst_format::{BlobNumber, BlockIndex};
+use sst_reader::{Affected, Catalog, ReadError, StaticSortedFile, VerifyReport};
+
+use crate::output::{Bytes, counted, serialize_bytes};
+use crate::store::reader_options;
+
+/// The damaged part of a file that keys are lost with.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Part {
+    Block(PathBuf, BlockIndex),
+    File(PathBuf),
+}
+
+impl Part {
+    /// The part that an error is about.
+    pub(super) fn of(error: &ReadError) -> Self {
+        let path = error.file().path().to_owned();
+        match error {
+            ReadError::Corrupt { block: Some(block), .. } => Self::Block(path, *block),
+            _ => Self::File(path),
+        }
+    }
+}
+
+/// What is lost with one part.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Lost {
+    /// Keys whose values are lost, up to the limit.
+    keys: Vec<Vec<u8>>,
+    /// How many more.
+    more: u64,
+    /// All keys with hashes in these ranges.
+    hashes: Vec<(u64, u64)>,
+}
+
+impl Lost {
+    fn key(&mut self, key: &[u8], limit: usize) {
+        match self.keys.len() < limit {
+            true => self.keys.push(key.to_vec()),
+            false => self.more += 1,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.more == 0 && self.hashes.is_empty()
+    }
+
+    /// Lines of text for a report.
+    pub(super) fn lines(&self) -> impl Iterator<Item = String> {
+        let hashes = self.hashes.iter().map(|(low, high)| {
+            format!("  lost: all keys with hashes from {low:016x} to {high:016x}")
+        });
+        let count = self.keys.len() as u64 + self.more;
+        let all = (count > 0).then(|| format!("  lost: the values of {}", counted(count, "key")));
+        let keys = self.keys.iter().map(|bytes| format!("    {}", Bytes { bytes, hex: false }));
+        let more =
+            (self.more > 0).then(|| format!("    … and {} more: --all lists them", self.more));
+        hashes.chain(all).chain(keys).chain(more)
+    }
+}
+
+impl Serialize for Lost {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("keys", &Keys(&self.keys))?;
+        map.serialize_entry("more_keys", &self.more)?;
+        let hex = |hash: &u64| format!("{hash:016x}");
+        let ranges = self.hashes.iter().map(|(low, high)| [hex(low), hex(high)]);
+        map.serialize_entry("hash_ranges", &ranges.collect::<Vec<_>>())?;
+        map.end()
+    }
+}
+
+/// Keys as a list of objects, as `sst scan --json` shows keys.
+struct Keys<'a>(&'a [Vec<u8>]);
+
+impl Serialize for Keys<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        struct Key<'a>(&'a [u8]);
+        impl Serialize for Key<'_> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let mut map = serializer.serialize_map(Some(1))?;
+                serialize_bytes(&mut map, ("key", "key_hex"), self.0, false)?;
+                map.end()
+            }
+        }
+        let mut list = serializer.serialize_seq(Some(self.0.len()))?;
+        for key in self.0 {
+            list.serialize_element(&Key(key))?;
+        }
+        list.end()
+    }
+}
+
+/// What is lost with each damaged part.
+#[derive(Debug, Default)]
+pub(super) struct LostKeys(BTreeMap<Part, Lost>);
+
+impl LostKeys {
+    /// What is lost with a part; `None` if that is nothing, or cannot be told.
+    pub(super) fn of(&self, part: &Part) -> Option<&Lost> {
+        self.0.get(part).filter(|lost| !lost.is_empty())
+    }
+
+    /// For a directory. Keeps at most `limit` keys for each part.
+    pub(super) fn in_directory(catalog: &Catalog, report: &VerifyReport, limit: usize) -> Self {
+        let mut lost = Self::default();
+        let parts: BTreeSet<Part> = report.damage.iter().map(Part::of).collect();
+        let blobs: BTreeMap<BlobNumber, PathBuf> = catalog
+            .blobs
+            .keys()
+            .map(|&blob| (blob, catalog.blob_path(blob)))
+            .filter(|(_, path)| parts.contains(&Part::File(path.clone())))
+            .collect();
+        for table in &catalog.tables {
+            let path = table.path(&catalog.dir);
+            let blocks = damaged_blocks(&parts, &path);
+            let is_unreadable = parts.contains(&Part::File(path.clone()));
+            if blocks.is_empty() && blobs.is_empty() && !is_unreadable {
+                continue;
+            }
+            match catalog.open_table(table, &reader_options()) {
+                Ok(file) => lost.collect(&file, &path, &blocks, &blobs, limit),
+                // All of it, whichever part keeps it from being opened.
+                Err(error) => {
+                    let all = (table.meta.min_hash, table.meta.max_hash);
+                    lost.0.entry(Part::of(&error)).or_default().hashes.push(all);
+                }
+            }
+        }
+        lost
+    }
+
+    /// For a table.
+    pub(super) fn in_table(file: &StaticSortedFile, report: &VerifyReport, limit: usize) -> Self {
+        let mut lost = Self::default();
+        let parts: BTreeSet<Part> = report.damage.iter().map(Part::of).collect();
+        let path = file.label().path().to_owned();
+        let blocks = damaged_blocks(&parts, &path);
+        lost.collect(file, &path, &blocks, &BTreeMap::new(), limit);
+        lost
+    }
+
+    fn collect(
+        &mut self,
+        file: &StaticSortedFile,
+        path: &Path,
+        blocks: &BTreeSet<BlockIndex>,
+        blobs: &BTreeMap<BlobNumber, PathBuf>,
+        limit: usize,
+    ) {
+        let numbers = blobs.keys().copied().collect();
+        let Ok(()) = file.affected_by(blocks, &numbers, &mut |affected| {
+            match affected {
+                Affected::ValueInBlock { block, key } => {
+                    let part = Part::Block(path.to_owned(), block);
+                    self.0.entry(part).or_default().key(key, limit);
+                }
+                Affected::ValueInBlob { blob, key } => {
+                    if let Some(path) = blobs.get(&blob) {
+                        let part = Part::File(path.clone());
+                        self.0.entry(part).or_default().key(key, limit);
+                    }
+                }
+                Affected::Hashes { block, hashes } => {
+                    let part = Part::Block(path.to_owned(), block);
+                    let range = (*hashes.start(), *hashes.end());
+                    self.0.entry(part).or_default().hashes.push(range);
+                }
+                _ => {}
+            }
+            Ok::<(), Infallible>(())
+        });
+    }
+}
+
+/// The damaged blocks of the table at `path`.
+fn damaged_blocks(parts: &BTreeSet<Part>, path: &Path) -> BTreeSet<BlockIndex> {
+    let of_table = parts.iter().filter_map(|part| match part {
+        Part::Block(file, block) if file == path => Some(*block),
+        _ => None,
+    });
+    of_table.collect()
+}

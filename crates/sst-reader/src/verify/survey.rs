@@ -1,0 +1,178 @@
+//! What can still be checked of a directory whose catalog cannot be read: everything that is there, each file by the best
+//! description that is left of it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use sst_format::current::Current;
+use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
+use sst_format::filter::FilterBytes;
+use sst_format::meta_file::MetaFile;
+use sst_format::{SequenceNumber, SstMeta, TableProtection};
+
+use super::{VerifyProgress, VerifyReport};
+use crate::block::source::Source;
+use crate::set::decode_blob;
+use crate::{Corruption, FileLabel, ReadError, ReaderOptions, StaticSortedFile};
+
+/// A directory that is looked at file by file.
+pub(super) struct Survey<'a> {
+    pub(super) dir: &'a Path,
+    pub(super) options: &'a ReaderOptions,
+    pub(super) report: VerifyReport,
+    /// Tables that are described by now, or obsolete.
+    known: BTreeSet<SequenceNumber>,
+    /// Meta files that some meta file lists.
+    listed: BTreeSet<SequenceNumber>,
+}
+
+impl<'a> Survey<'a> {
+    /// A survey that knows of one error already.
+    pub(super) fn new(dir: &'a Path, options: &'a ReaderOptions, first: ReadError) -> Self {
+        let mut report = VerifyReport::default();
+        report.damage.push(first);
+        Self { dir, options, report, known: BTreeSet::new(), listed: BTreeSet::new() }
+    }
+
+    /// Looks at every file up to the commit, newest meta files first.
+    pub(super) fn run(
+        mut self,
+        progress: &mut dyn FnMut(VerifyProgress),
+    ) -> Result<VerifyReport, ReadError> {
+        let files = self.files()?;
+        let of_kind = |kind| files.iter().rev().filter(move |file| file.kind == kind);
+        for file in of_kind(FileKind::Meta) {
+            if let Err(error) = self.meta(file.sequence, progress) {
+                self.note(error);
+            }
+        }
+        for file in of_kind(FileKind::Sst) {
+            if !self.known.contains(&file.sequence) {
+                let table = StaticSortedFile::open_standalone(&self.path(*file), self.options);
+                self.table(table, progress);
+            }
+        }
+        for file in of_kind(FileKind::Blob) {
+            self.blob(*file, progress);
+        }
+        Ok(self.report)
+    }
+
+    /// The numbered files that belong to the commit, as far as `CURRENT` can tell, in ascending order.
+    fn files(&self) -> Result<Vec<FileName>, ReadError> {
+        let label = FileLabel::new(self.dir);
+        let list_error = |error| ReadError::io(&label, "list", error);
+        let current = fs::read(self.dir.join(CURRENT_FILE_NAME)).ok();
+        let commit = current
+            .and_then(|bytes| Current::parse(&bytes, crc32fast::hash).ok())
+            .map_or(SequenceNumber(u32::MAX), |current| current.sequence);
+        let mut files = Vec::new();
+        for entry in fs::read_dir(self.dir).map_err(list_error)? {
+            let name = entry.map_err(list_error)?.file_name();
+            files.extend(name.to_str().and_then(FileName::parse));
+        }
+        files.retain(|file| file.sequence <= commit);
+        files.sort_by_key(|file| file.sequence);
+        Ok(files)
+    }
+
+    fn path(&self, file: FileName) -> std::path::PathBuf {
+        self.dir.join(file.to_string())
+    }
+
+    /// A meta file, the tables that it describes, and whether the meta files that it lists are there.
+    fn meta(
+        &mut self,
+        sequence: SequenceNumber,
+        progress: &mut dyn FnMut(VerifyProgress),
+    ) -> Result<(), ReadError> {
+        let label = FileLabel::new(&self.path(FileName { sequence, kind: FileKind::Meta }));
+        let bytes = fs::read(label.path()).map_err(|error| ReadError::io(&label, "read", error))?;
+        let meta = MetaFile::parse(&bytes, crc32fast::hash)
+            .map_err(|error| ReadError::corrupt(&label, error))?;
+        let mut protected = meta.protection().map(|section| section.tables(meta.block_counts()));
+        let mut described = Vec::new();
+        for (record, filter) in meta.tables().zip(meta.filter_ranges()) {
+            let protection =
+                protected.as_mut().and_then(Iterator::next).map(|table| TableProtection {
+                    entry_count: table.entry_count,
+                    block_headers: table.block_headers().collect(),
+                });
+            let filter = FilterBytes::new(bytes.get(filter).unwrap_or_default().to_vec());
+            let description = SstMeta {
+                block_count: record.block_count,
+                min_hash: record.min_hash,
+                max_hash: record.max_hash,
+                file_size: record.file_size,
+                flags: record.flags,
+                filter,
+                protection,
+            };
+            described.push((record.sequence, description));
+        }
+        for (sequence, description) in described.into_iter().rev() {
+            if self.known.insert(sequence) {
+                let path = self.path(FileName { sequence, kind: FileKind::Sst });
+                let table = StaticSortedFile::open(&path, &description, self.options);
+                self.table(table.map_err(missing), progress);
+            }
+        }
+        self.known.extend(meta.obsolete());
+        for live in meta.protection().into_iter().flat_map(|section| section.live_metas()) {
+            let path = self.path(FileName { sequence: live.sequence, kind: FileKind::Meta });
+            if self.listed.insert(live.sequence) && !path.exists() {
+                self.note(ReadError::corrupt(&FileLabel::new(&path), Corruption::Missing));
+            }
+        }
+        Ok(())
+    }
+
+    fn table(
+        &mut self,
+        table: Result<StaticSortedFile, ReadError>,
+        progress: &mut dyn FnMut(VerifyProgress),
+    ) {
+        match table {
+            Ok(table) => self.report.absorb(table.verify(progress)),
+            Err(error) => self.note(error),
+        }
+    }
+
+    fn blob(&mut self, file: FileName, progress: &mut dyn FnMut(VerifyProgress)) {
+        let label = FileLabel::new(&self.path(file));
+        let source = Source::open(&label, self.options.access);
+        match source.and_then(|source| decode_blob(&label, source, None)) {
+            Ok(blob) => {
+                self.report.blobs += 1;
+                self.report.bytes += blob.len() as u64;
+                progress(VerifyProgress { bytes: blob.len() as u64 });
+            }
+            Err(error) => self.note(error),
+        }
+    }
+
+    /// Adds an error, unless it is the one that the survey began with.
+    fn note(&mut self, error: ReadError) {
+        let is_same = match (self.report.damage.first(), &error) {
+            (
+                Some(ReadError::Corrupt { file: a, block: None, cause: b }),
+                ReadError::Corrupt { file: c, block: None, cause: d },
+            ) => a == c && b == d,
+            _ => false,
+        };
+        if !is_same {
+            self.report.damage.push(error);
+        }
+    }
+}
+
+/// A file that a readable meta file describes and that is not there is damage.
+fn missing(error: ReadError) -> ReadError {
+    match error {
+        ReadError::Io { file, source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+            ReadError::corrupt(&file, Corruption::Missing)
+        }
+        error => error,
+    }
+}
