@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
+use sst_format::index_block::IndexBlock;
 use sst_format::key_block::KeyBlock;
 use sst_format::value_ref::ValueRef;
 use sst_format::{BlobNumber, BlockIndex, FormatError};
@@ -52,9 +53,11 @@ impl StaticSortedFile {
     ) -> Result<(), E> {
         let index_block = BlockIndex(self.block_count().saturating_sub(1));
         let all = self.min_hash()..=self.max_hash();
-        let index = match self.index_block() {
+        let lost = Affected::Hashes { block: index_block, hashes: all.clone() };
+        let Ok(payload) = self.blocks().raw_payload(index_block) else { return visit(lost) };
+        let index = match IndexBlock::parse(payload.as_slice()) {
             Ok(index) if !blocks.contains(&index_block) => index,
-            _ => return visit(Affected::Hashes { block: index_block, hashes: all }),
+            _ => return visit(lost),
         };
         for (i, block) in index.blocks().enumerate() {
             let low = index.first_hash(i).unwrap_or(*all.start());
