@@ -30,7 +30,7 @@ fn writers(criterion: &mut Criterion) {
             group.bench_function(name, |bencher| {
                 bencher.iter_batched(
                     || options.clone(),
-                    |options| black_box(write(&data, options, data.len() * 2)),
+                    |options| black_box(write(&data, options, data.byte_len() * 2)),
                     BatchSize::PerIteration,
                 );
             });

@@ -1,15 +1,24 @@
-//! What the benches share: workloads, the physical floor, and how a figure is taken.
+//! What the benches share: data, contenders, the physical floor, how a figure is taken, and the report.
 //!
 //! Machines are noisy, so every figure is the median of several rounds, the things compared are measured in turn
-//! within each round, and what counts is their ratio.
+//! within each round, and what counts is their ratio. Everything that can be is processor time.
+//!
+//! A contender implements [`store::Contender`], [`store::OpenStore`] and [`store::Session`] in a file of its own; the rest
+//! is the same for all.
 
+pub mod access;
+pub mod command;
+pub mod contenders;
 pub mod cpu_features;
 pub mod floor;
 pub mod random;
-pub mod table;
+pub mod store;
+pub mod strings;
 pub mod workload;
 
 mod figure;
+mod report;
+mod run;
 
 pub use figure::Figure;
 pub use workload::Workload;

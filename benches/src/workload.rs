@@ -1,10 +1,14 @@
 //! Data to measure with.
 
 use std::cmp::Ordering;
+use std::sync::OnceLock;
 
 use sst_writer::hash_key;
 
+use crate::access::Access;
 use crate::random::Random;
+use crate::store::Tally;
+use crate::strings::Strings;
 
 /// A number of entries of one shape: random keys, values of which half is random and half repeats.
 #[derive(Clone, Copy, Debug)]
@@ -20,9 +24,7 @@ pub struct Workload {
 }
 
 /// The workloads with made-up data, as docs/PERFORMANCE.md names them.
-pub const WORKLOADS: [Workload; 6] = [
-    // Fits into the second-level cache: what the code costs when no memory is waited for.
-    Workload { name: "small", entries: 10_000, key_len: 16, value_len: 8 },
+pub const WORKLOADS: [Workload; 5] = [
     Workload { name: "a", entries: 1_000_000, key_len: 16, value_len: 8 },
     Workload { name: "b", entries: 1_000_000, key_len: 16, value_len: 100 },
     Workload { name: "c", entries: 200_000, key_len: 40, value_len: 1000 },
@@ -30,20 +32,37 @@ pub const WORKLOADS: [Workload; 6] = [
     Workload { name: "e", entries: 10_000_000, key_len: 16, value_len: 64 },
 ];
 
-/// The entries of a workload in memory, sorted by (hash, key): keys and values back to back.
+impl Workload {
+    /// The same shape with a tenth of the entries, to see quickly whether everything works.
+    #[must_use]
+    pub const fn quick(self) -> Self {
+        Self { entries: self.entries / 10, ..self }
+    }
+
+    /// The shape in words.
+    #[must_use]
+    pub fn about(&self) -> String {
+        format!("{} × {} + {} bytes", self.entries, self.key_len, self.value_len)
+    }
+}
+
+/// Entries in memory, sorted by (hash, key): keys and values back to back.
 pub struct Data {
-    /// The workload.
-    pub workload: Workload,
+    /// The workload's name.
+    pub name: String,
+    /// What it is, in words.
+    pub about: String,
     hashes: Vec<u64>,
-    keys: Vec<u8>,
-    values: Vec<u8>,
+    keys: Strings,
+    values: Strings,
+    by_key: OnceLock<Vec<u32>>,
 }
 
 impl Data {
     /// Makes the entries of a workload: always the same.
     #[must_use]
     pub fn new(workload: Workload) -> Self {
-        let Workload { entries, key_len, value_len, .. } = workload;
+        let Workload { name, entries, key_len, value_len } = workload;
         let mut random = Random::new(1);
         let mut unsorted = vec![0; entries * key_len];
         unsorted.chunks_mut(key_len).for_each(|key| random.fill(key));
@@ -59,66 +78,110 @@ impl Data {
             let word = random.word().to_be_bytes();
             rest.iter_mut().zip(word.iter().cycle()).for_each(|(byte, word)| *byte = *word);
         }
-        Self { workload, hashes, keys, values }
+        Self {
+            name: name.to_owned(),
+            about: workload.about(),
+            hashes,
+            keys: Strings::fixed(keys, key_len),
+            values: Strings::fixed(values, value_len),
+            by_key: OnceLock::new(),
+        }
     }
 
-    /// Hash, key and value of each entry, in order.
+    /// Real entries, in any order; of several with one key the last counts.
+    #[must_use]
+    pub fn from_entries(name: &str, about: &str, mut entries: Vec<(Vec<u8>, Vec<u8>)>) -> Self {
+        entries.reverse();
+        entries.sort_by_cached_key(|(key, _)| (hash_key(key), key.clone()));
+        entries.dedup_by(|later, first| later.0 == first.0);
+        Self {
+            name: name.to_owned(),
+            about: format!("{about}: {} entries", entries.len()),
+            hashes: entries.iter().map(|(key, _)| hash_key(key)).collect(),
+            keys: Strings::collect(entries.iter().map(|(key, _)| key.as_slice())),
+            values: Strings::collect(entries.iter().map(|(_, value)| value.as_slice())),
+            by_key: OnceLock::new(),
+        }
+    }
+
+    /// Number of entries.
+    #[must_use]
+    pub fn entries(&self) -> usize {
+        self.hashes.len()
+    }
+
+    /// Entry `i` in the order of hashes.
+    #[must_use]
+    pub fn row(&self, i: usize) -> Row<'_> {
+        let hash = self.hashes.get(i).copied().unwrap_or(0);
+        Row { hash, key: self.keys.get(i), value: self.values.get(i) }
+    }
+
+    /// Hash, key and value of each entry, in the order of hashes.
     pub fn iter(&self) -> impl Iterator<Item = Row<'_>> {
-        self.hashes
-            .iter()
-            .zip(self.keys.chunks(self.workload.key_len))
-            .zip(self.values.chunks(self.workload.value_len))
-            .map(|((&hash, key), value)| Row { hash, key, value })
+        (0..self.entries()).map(|i| self.row(i))
     }
 
-    /// Key of entry `i`. Empty if there is none.
-    #[must_use]
-    pub fn key(&self, i: usize) -> &[u8] {
-        let len = self.workload.key_len;
-        self.keys.get(i * len..(i + 1) * len).unwrap_or_default()
+    /// Sorts by key, once, so that the first store that needs it does not pay for it.
+    pub fn sort_by_key(&self) -> &[u32] {
+        self.by_key.get_or_init(|| {
+            let mut order: Vec<u32> =
+                (0..u32::try_from(self.entries()).unwrap_or(u32::MAX)).collect();
+            order.sort_by_key(|&i| self.keys.get(i as usize));
+            order
+        })
     }
 
-    /// Value of entry `i`. Empty if there is none.
+    /// All entries in the order of their keys, for stores that sort so.
+    pub fn iter_by_key(&self) -> impl Iterator<Item = Row<'_>> {
+        self.sort_by_key().iter().map(|&i| self.row(i as usize))
+    }
+
+    /// Keys of all entries, in the order of hashes.
     #[must_use]
-    pub fn value(&self, i: usize) -> &[u8] {
-        let len = self.workload.value_len;
-        self.values.get(i * len..(i + 1) * len).unwrap_or_default()
+    pub fn keys(&self) -> &Strings {
+        &self.keys
     }
 
     /// Bytes of all keys and values.
     #[must_use]
-    pub fn len(&self) -> usize {
-        self.keys.len() + self.values.len()
+    pub fn byte_len(&self) -> usize {
+        self.keys.byte_len() + self.values.byte_len()
     }
 
-    /// Whether there are no entries.
+    /// Keys of entries, as many as asked for, in a buffer of their own: a caller has its key at hand, so fetching it is
+    /// no part of a lookup.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.hashes.is_empty()
+    pub fn present(&self, access: Access, count: usize, seed: u64) -> Batch {
+        let picked = access.pick(self.entries(), count, seed);
+        let mut expected = Tally::default();
+        picked.iter().for_each(|&i| expected.count(self.values.get(i)));
+        Batch { keys: Strings::collect(picked.iter().map(|&i| self.keys.get(i))), expected }
     }
 
-    /// Keys of entries in random order, as many as asked for, back to back: a caller has its key at hand, so fetching
-    /// it is no part of a lookup.
+    /// Keys of the lengths that keys here have, none of which is in the workload.
     #[must_use]
-    pub fn access(&self, count: usize, seed: u64) -> Vec<u8> {
-        let mut random = Random::new(seed);
-        (0..count).flat_map(|_| self.key(random.below(self.workload.entries))).copied().collect()
+    pub fn absent(&self, count: usize, seed: u64) -> Batch {
+        let mut random = Random::new(seed ^ 0x5eed);
+        let mut key = Vec::new();
+        let mut keys = Vec::with_capacity(count);
+        for _ in 0..count {
+            // At least 12 bytes: so many random ones don't come twice.
+            key.resize(self.keys.get(random.below(self.entries())).len().max(12), 0);
+            random.fill(&mut key);
+            keys.push(key.clone());
+        }
+        let keys = Strings::collect(keys.iter().map(Vec::as_slice));
+        Batch { keys, expected: Tally::default() }
     }
+}
 
-    /// Keys of all entries, in order, back to back.
-    #[must_use]
-    pub fn keys(&self) -> &[u8] {
-        &self.keys
-    }
-
-    /// Keys that are not in the workload, back to back.
-    #[must_use]
-    pub fn absent(&self, count: usize, seed: u64) -> Vec<u8> {
-        // Another seed gives other keys: 16 random bytes don't come twice.
-        let mut keys = vec![0; count * self.workload.key_len];
-        Random::new(seed ^ 0x5eed).fill(&mut keys);
-        keys
-    }
+/// Keys to look up, and what must come out.
+pub struct Batch {
+    /// The keys.
+    pub keys: Strings,
+    /// How many of them are there, and the sum over their values.
+    pub expected: Tally,
 }
 
 /// One entry, ready to be added to a writer.
@@ -156,5 +219,37 @@ impl sst_writer::Entry for Row<'_> {
     fn value(&self) -> sst_writer::EntryValue<'_> {
         sst_writer::EntryValue::for_bytes(self.value)
             .unwrap_or(sst_writer::EntryValue::Medium(self.value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: Workload = Workload { name: "t", entries: 1000, key_len: 16, value_len: 8 };
+
+    #[test]
+    fn entries_come_in_both_orders() {
+        let data = Data::new(SMALL);
+        assert!(data.iter().is_sorted_by(|a, b| a.order(b).is_lt()));
+        assert!(data.iter_by_key().is_sorted_by(|a, b| a.key < b.key));
+        assert_eq!(data.iter_by_key().count(), 1000);
+    }
+
+    #[test]
+    fn the_last_of_several_entries_of_a_key_counts() {
+        let entry = |key: &str, value: &str| (key.as_bytes().to_vec(), value.as_bytes().to_vec());
+        let data =
+            Data::from_entries("t", "t", vec![entry("a", "1"), entry("b", "2"), entry("a", "3")]);
+        let values: Vec<_> = data.iter_by_key().map(|row| row.value.to_vec()).collect();
+        assert_eq!(values, [b"3".to_vec(), b"2".to_vec()]);
+    }
+
+    #[test]
+    fn absent_keys_are_absent() {
+        let data = Data::new(SMALL);
+        let there: std::collections::HashSet<_> = data.keys().iter().collect();
+        assert!(data.absent(1000, 1).keys.iter().all(|key| !there.contains(key)));
+        assert!(data.present(Access::Uniform, 1000, 1).keys.iter().all(|key| there.contains(key)));
     }
 }

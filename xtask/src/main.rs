@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "chores report on standard output")]
 
+mod bench;
 mod ci;
 mod fuzz;
 mod instructions;
@@ -28,9 +29,12 @@ enum Chore {
         #[arg(long)]
         json: bool,
     },
-    /// Measures writing, lookups and scans next to the physical floor, and prints a table.
+    /// Measures ours, other stores and the physical floor with the same data, and writes a report.
     Bench {
-        /// What is passed on: `--workload a,b`, `--rounds N`, `--json`.
+        /// Which other stores take part; `all` builds RocksDB (benches/rivals/README.md).
+        #[arg(long, value_enum, default_value_t)]
+        peers: bench::Peers,
+        /// What is passed on: `--workload a,b`, `--rounds N`, `--quick`, `--json`, `--out DIR`, `--document FILE`; `--help` lists all.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
@@ -63,7 +67,7 @@ fn main() -> ExitCode {
     let root = workspace_root();
     let is_ok = match Arguments::parse().chore {
         Chore::Conformance { json } => conformance(&root, json),
-        Chore::Bench { arguments } => program(&root, "sst-benches", "sst-bench", &arguments),
+        Chore::Bench { peers, arguments } => bench::run(&root, peers, &arguments),
         Chore::Torture { arguments } => program(&root, "sst-torture", "sst-torture", &arguments),
         Chore::Fuzz(arguments) => fuzz::run(&root, &arguments),
         Chore::Instructions { bless } => instructions::run(&root, bless),

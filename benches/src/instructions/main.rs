@@ -9,18 +9,25 @@
     reason = "what runs this reads the names of operations from standard output"
 )]
 
-use std::error::Error;
 use std::hint::black_box;
+use std::path::Path;
 
 use sst_amqf::QuotientFilter;
+use sst_benches::access::Access;
+use sst_benches::contenders::{reader_options, writer_options};
+use sst_benches::cpu_features;
+use sst_benches::store::{BenchError, Store};
 use sst_benches::workload::{Data, Workload};
-use sst_benches::{cpu_features, table};
+use sst_format::SstMeta;
 use sst_format::filter::FilterPolicy;
 use sst_reader::{BlockCache, ReaderOptions, StaticSortedFile};
-use sst_writer::{Compression, StreamingSstWriter, WriterOptions};
+use sst_writer::{Compression, StreamingSstWriter};
 
 /// Lookups in one operation.
 const LOOKUPS: usize = 10_000;
+
+/// Keys in one `multi_get`.
+const GROUP: usize = 1000;
 
 /// Does `work` and says so. Counting starts and ends with this function: `--toggle-collect` names it.
 #[inline(never)]
@@ -37,7 +44,7 @@ fn counted<T>(work: impl FnOnce() -> T) -> T {
     black_box(work())
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Result<(), BenchError> {
     println!("features\t{}", cpu_features::detected());
     let dir = tempfile::tempdir()?;
     let shapes = [
@@ -50,21 +57,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         let data = Data::new(workload);
         for (compression, how) in [(Compression::Lz4, "lz4"), (Compression::None, "raw")] {
             let path = dir.path().join(format!("{}-{how}.sst", workload.name));
-            let meta = table::write(&data, &path, compression)?;
-            let opened = table::open(&path, &meta, 1 << 30)?;
-            operations(&data, &opened, how)?;
+            let meta = write(&data, &path, compression)?;
+            let opened = StaticSortedFile::open(&path, &meta, &reader_options(1 << 30))?;
+            reading(&data, &opened, how)?;
             writing(&data, compression, how)?;
             if (workload.name, how) == ("a", "lz4") {
-                let unfiltered = StaticSortedFile::open(
-                    &path,
-                    &meta,
-                    &ReaderOptions::default().cache(BlockCache::new(1 << 30)),
-                )?;
-                misses(&data, &unfiltered, "without filter")?;
                 misses(&data, &opened, "with filter")?;
-                measured("open", 20, || {
-                    (0..20).try_for_each(|_| table::open(&path, &meta, 1 << 20).map(drop))
-                })?;
+                let unfiltered = ReaderOptions::default().cache(BlockCache::new(1 << 30));
+                let unfiltered = StaticSortedFile::open(&path, &meta, &unfiltered)?;
+                misses(&data, &unfiltered, "without filter")?;
+                opening(&path, &meta)?;
             }
         }
     }
@@ -72,35 +74,45 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+fn write(data: &Data, path: &Path, compression: Compression) -> Result<SstMeta, BenchError> {
+    let file = std::fs::File::create(path)?;
+    let mut writer = StreamingSstWriter::new(file, writer_options(compression));
+    data.iter().try_for_each(|row| writer.add(row))?;
+    Ok(writer.finish()?.meta)
+}
+
 /// Hits and a scan, after a first pass that verifies and caches every block.
-fn operations(data: &Data, opened: &StaticSortedFile, how: &str) -> Result<(), Box<dyn Error>> {
-    let Workload { name, entries, key_len, .. } = data.workload;
-    table::get_present(opened, data.keys(), key_len)?;
-    let keys = data.access(LOOKUPS, 1);
-    measured(&format!("hit {name}, {how}"), LOOKUPS, || {
-        table::get_present(opened, &keys, key_len)
-    })?;
-    table::scan(opened)?;
-    measured(&format!("scan {name}, {how}"), entries, || table::scan(opened))?;
+fn reading(data: &Data, opened: &StaticSortedFile, how: &str) -> Result<(), BenchError> {
+    let name = &data.name;
+    Store::get(opened, data.keys())?;
+    let keys = data.present(Access::Uniform, LOOKUPS, 1).keys;
+    measured(&format!("hit {name}, {how}"), LOOKUPS, || Store::get(opened, &keys))?;
+    measured(&format!("multi_get {name}, {how}"), LOOKUPS, || opened.multi_get(&keys, GROUP))?;
+    Store::scan(opened)?;
+    measured(&format!("scan {name}, {how}"), data.entries(), || Store::scan(opened))?;
     Ok(())
 }
 
-fn misses(data: &Data, opened: &StaticSortedFile, how: &str) -> Result<(), Box<dyn Error>> {
-    let key_len = data.workload.key_len;
-    table::get_absent(opened, data.keys(), key_len)?;
-    let keys = data.absent(LOOKUPS, 2);
-    measured(&format!("miss {how}"), LOOKUPS, || table::get_absent(opened, &keys, key_len))?;
+fn misses(data: &Data, opened: &StaticSortedFile, how: &str) -> Result<(), BenchError> {
+    Store::get(opened, data.keys())?;
+    let keys = data.absent(LOOKUPS, 2).keys;
+    measured(&format!("miss {how}"), LOOKUPS, || Store::get(opened, &keys))?;
+    Ok(())
+}
+
+fn opening(path: &Path, meta: &SstMeta) -> Result<(), BenchError> {
+    let options = reader_options(1 << 20);
+    measured("open", 20, || {
+        (0..20).try_for_each(|_| StaticSortedFile::open(path, meta, &options).map(drop))
+    })?;
     Ok(())
 }
 
 /// Writing with a filter into memory, on this thread alone.
-fn writing(data: &Data, compression: Compression, how: &str) -> Result<(), Box<dyn Error>> {
-    let Workload { name, entries, .. } = data.workload;
-    let out = Vec::with_capacity(data.len() * 2);
-    let options =
-        WriterOptions::default().filter(QuotientFilter::default()).compression(compression);
-    measured(&format!("write {name}, {how}"), entries, || {
-        let mut writer = StreamingSstWriter::new(out, options);
+fn writing(data: &Data, compression: Compression, how: &str) -> Result<(), BenchError> {
+    let out = Vec::with_capacity(data.byte_len() * 2);
+    measured(&format!("write {}, {how}", data.name), data.entries(), || {
+        let mut writer = StreamingSstWriter::new(out, writer_options(compression));
         data.iter().try_for_each(|row| writer.add(row))?;
         writer.finish().map(drop)
     })?;

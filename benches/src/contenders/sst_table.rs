@@ -1,0 +1,119 @@
+//! One table of ours.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use sst_amqf::QuotientFilter;
+use sst_format::SstMeta;
+use sst_format::limits::MAX_BLOCK_COUNT;
+use sst_reader::{BlockCache, EntryValue, Lookup, ReaderOptions, StaticSortedFile};
+use sst_writer::{Compression, StreamingSstWriter, WriterOptions};
+
+use super::name_of;
+use crate::store::{BenchError, Contender, OpenStore, Session, Store};
+use crate::workload::Data;
+
+/// Ours, for data that fits one file.
+pub struct SstTable {
+    compression: Compression,
+    /// What a directory's meta file would say, for each directory that was built.
+    metas: Mutex<HashMap<PathBuf, SstMeta>>,
+}
+
+impl SstTable {
+    /// Tables whose blocks are stored so.
+    #[must_use]
+    pub fn new(compression: Compression) -> Self {
+        Self { compression, metas: Mutex::default() }
+    }
+}
+
+/// Whether the entries fit one file: it has at most 65,535 blocks. An estimate that errs to the safe side.
+#[must_use]
+pub fn fits_one_table(data: &Data) -> bool {
+    data.byte_len() / (8 << 10) + data.entries() / 400 < usize::from(MAX_BLOCK_COUNT) * 9 / 10
+}
+
+/// How ours are written: with a filter of 1 %.
+#[must_use]
+pub fn writer_options(compression: Compression) -> WriterOptions {
+    WriterOptions::default().filter(QuotientFilter::default()).compression(compression)
+}
+
+/// How ours are opened: memory map, filter, and a cache of `cache` bytes.
+#[must_use]
+pub fn reader_options(cache: u64) -> ReaderOptions {
+    ReaderOptions::default().filter(QuotientFilter::default()).cache(BlockCache::new(cache))
+}
+
+impl Contender for SstTable {
+    fn name(&self) -> &'static str {
+        name_of(self.compression)
+    }
+
+    fn setup(&self) -> &'static str {
+        match self.compression {
+            Compression::None => {
+                "one file, values stored raw; filter of 1 %; memory map; checksums on"
+            }
+            _ => "one file, LZ4; filter of 1 %; memory map and block cache; checksums on",
+        }
+    }
+
+    fn takes(&self, data: &Data) -> bool {
+        fits_one_table(data)
+    }
+
+    fn build(&self, data: &Data, dir: &Path) -> Result<(), BenchError> {
+        let file = std::fs::File::create(dir.join("table.sst"))?;
+        let mut writer = StreamingSstWriter::new(file, writer_options(self.compression));
+        data.iter().try_for_each(|row| writer.add(row))?;
+        let meta = writer.finish()?.meta;
+        // In a directory the filter lies in the meta file.
+        std::fs::write(dir.join("table.filter"), meta.filter.as_slice())?;
+        self.metas.lock().unwrap_or_else(PoisonError::into_inner).insert(dir.to_owned(), meta);
+        Ok(())
+    }
+
+    fn open<'d>(
+        &self,
+        _: &'d Data,
+        dir: &Path,
+        cache: u64,
+    ) -> Result<Box<dyn Store + 'd>, BenchError> {
+        let metas = self.metas.lock().unwrap_or_else(PoisonError::into_inner);
+        let meta = metas.get(dir).ok_or("not built")?;
+        let path = dir.join("table.sst");
+        Ok(Box::new(StaticSortedFile::open(&path, meta, &reader_options(cache))?))
+    }
+}
+
+impl OpenStore for StaticSortedFile {
+    type Session<'a> = &'a StaticSortedFile;
+
+    fn session(&self) -> Result<Self::Session<'_>, BenchError> {
+        Ok(self)
+    }
+}
+
+impl Session for &StaticSortedFile {
+    #[inline]
+    fn find(&mut self, key: &[u8], mut visit: impl FnMut(&[u8])) -> Result<(), BenchError> {
+        if let Lookup::Value(value) = StaticSortedFile::get(self, key)? {
+            visit(&value);
+        }
+        Ok(())
+    }
+
+    fn scan(&mut self, mut visit: impl FnMut(&[u8], &[u8])) -> Result<bool, BenchError> {
+        let mut cursor = self.cursor();
+        while cursor.advance()? {
+            let entry = cursor.entry()?;
+            if let EntryValue::Value(value) = entry.value {
+                visit(entry.key, value);
+            }
+        }
+        Ok(true)
+    }
+}

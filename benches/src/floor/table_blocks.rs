@@ -1,0 +1,219 @@
+//! The floor of writing: what has to happen to the bytes of a table, without anything that finds out what to do.
+
+use std::fs::File;
+use std::hint::black_box;
+use std::io::Write as _;
+use std::path::Path;
+
+use lz4_flex::block::{
+    CompressTable, compress_into_with_table, decompress_into, get_maximum_output_size,
+};
+use sst_amqf::QuotientFilter;
+use sst_format::BlockIndex;
+use sst_format::block::{BLOCK_HEADER_LEN, compression_pays};
+use sst_format::filter::FilterPolicy;
+use sst_reader::{ReaderOptions, StaticSortedFile};
+use sst_writer::{Compression, StreamingSstWriter, WriterOptions};
+
+use crate::store::BenchError;
+use crate::workload::Data;
+
+/// Output is handed to the file in pieces of about this many bytes.
+const PIECE: usize = 256 << 10;
+
+/// The payloads of all blocks of a table, uncompressed: the same data in the block sizes of the format.
+pub struct TableBlocks {
+    payloads: Vec<Vec<u8>>,
+    /// The same as LZ4 where that pays, and the uncompressed length.
+    stored: Vec<(Option<usize>, Vec<u8>)>,
+    hashes: Vec<u64>,
+    buffers: Buffers,
+}
+
+/// What is reused from block to block.
+struct Buffers {
+    table: CompressTable,
+    scratch: Vec<u8>,
+    staging: Vec<u8>,
+}
+
+impl TableBlocks {
+    /// The blocks of the table that `data` makes; `dir` is for a temporary file.
+    ///
+    /// # Errors
+    ///
+    /// Whatever writer and reader report.
+    pub fn new(data: &Data, dir: &Path) -> Result<Self, BenchError> {
+        let path = dir.join("blocks.sst");
+        let options = WriterOptions::default().compression(Compression::None);
+        let mut writer = StreamingSstWriter::new(File::create(&path)?, options);
+        data.iter().try_for_each(|row| writer.add(row))?;
+        let meta = writer.finish()?.meta;
+        let table = StaticSortedFile::open(&path, &meta, &ReaderOptions::default())?;
+        let payloads = (0..table.block_count())
+            .map(|block| Ok(table.block(BlockIndex(block))?.to_vec()))
+            .collect::<Result<Vec<_>, BenchError>>()?;
+        std::fs::remove_file(path)?;
+        let hashes = data.iter().map(|row| row.hash).collect();
+        let buffers =
+            Buffers { table: CompressTable::large(), scratch: Vec::new(), staging: Vec::new() };
+        let mut blocks = Self { payloads, stored: Vec::new(), hashes, buffers };
+        blocks.stored = blocks.compressed();
+        Ok(blocks)
+    }
+
+    /// Bytes of all payloads.
+    #[must_use]
+    pub fn byte_len(&self) -> usize {
+        self.payloads.iter().map(Vec::len).sum()
+    }
+
+    /// Bytes that LZ4 blocks decompress to: those a cache holds.
+    #[must_use]
+    pub fn compressible_len(&self) -> usize {
+        self.stored.iter().filter_map(|(uncompressed, _)| *uncompressed).sum()
+    }
+
+    fn compressed(&mut self) -> Vec<(Option<usize>, Vec<u8>)> {
+        let table = &mut self.buffers.table;
+        let compress = |payload: &Vec<u8>| {
+            let mut out = vec![0; get_maximum_output_size(payload.len())];
+            let len = compress_into_with_table(payload, &mut out, table).unwrap_or(usize::MAX);
+            if compression_pays(payload.len(), len) {
+                out.truncate(len);
+                (Some(payload.len()), out)
+            } else {
+                (None, payload.clone())
+            }
+        };
+        self.payloads.iter().map(compress).collect()
+    }
+
+    /// Copies every payload.
+    pub fn copy(&mut self) {
+        for payload in &self.payloads {
+            self.buffers.scratch.clear();
+            self.buffers.scratch.extend_from_slice(payload);
+            black_box(&self.buffers.scratch);
+        }
+    }
+
+    /// CRC-32 of every payload.
+    pub fn checksum(&self) {
+        for payload in &self.payloads {
+            black_box(crc32fast::hash(payload));
+        }
+    }
+
+    /// Compresses every payload with LZ4.
+    pub fn compress(&mut self) {
+        for payload in &self.payloads {
+            self.buffers.scratch.resize(get_maximum_output_size(payload.len()), 0);
+            black_box(
+                compress_into_with_table(
+                    payload,
+                    &mut self.buffers.scratch,
+                    &mut self.buffers.table,
+                )
+                .ok(),
+            );
+        }
+    }
+
+    /// Decompresses every block that is stored as LZ4.
+    pub fn decompress(&mut self) {
+        for (uncompressed, stored) in &self.stored {
+            if let Some(len) = *uncompressed {
+                self.buffers.scratch.resize(len, 0);
+                black_box(decompress_into(stored, &mut self.buffers.scratch).ok());
+            }
+        }
+    }
+
+    /// Writes as many bytes as the table stores to a new file, in large pieces, without fsync.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the file system reports.
+    pub fn write(&mut self, path: &Path) -> Result<(), BenchError> {
+        let mut file = File::create(path)?;
+        let len =
+            self.stored.iter().map(|(_, stored)| stored.len() + BLOCK_HEADER_LEN).sum::<usize>();
+        self.buffers.staging.clear();
+        self.buffers.staging.resize(PIECE, 7);
+        let mut left = len;
+        while left > 0 {
+            let piece = self.buffers.staging.get(..left.min(PIECE)).unwrap_or_default();
+            file.write_all(piece)?;
+            left -= piece.len();
+        }
+        Ok(())
+    }
+
+    /// Everything that writing these entries takes, and no more: one copy of all bytes into blocks, compression with
+    /// `compression` (every block is tried, as the format has it), checksums, filter, plain write without fsync.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the file system reports.
+    pub fn write_all(&mut self, path: &Path, compression: Compression) -> Result<(), BenchError> {
+        let mut file = File::create(path)?;
+        let Buffers { table, scratch, staging } = &mut self.buffers;
+        staging.clear();
+        for payload in &self.payloads {
+            let start = staging.len() + BLOCK_HEADER_LEN;
+            let mut stored = None;
+            if compression == Compression::Lz4 {
+                scratch.clear();
+                scratch.extend_from_slice(payload);
+                staging.resize(start + get_maximum_output_size(payload.len()), 0);
+                let out = staging.get_mut(start..).unwrap_or_default();
+                let len = compress_into_with_table(scratch, out, table)?;
+                stored = compression_pays(payload.len(), len).then_some(len);
+                staging.truncate(start + stored.unwrap_or(0));
+            } else {
+                staging.resize(start, 0);
+            }
+            if stored.is_none() {
+                staging.extend_from_slice(payload);
+            }
+            black_box(crc32fast::hash(staging.get(start..).unwrap_or_default()));
+            if staging.len() >= PIECE {
+                file.write_all(staging)?;
+                staging.clear();
+            }
+        }
+        file.write_all(staging)?;
+        let mut filter = QuotientFilter::default().builder();
+        filter.add_hashes(&self.hashes);
+        file.write_all(&filter.finish()?)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workload::Workload;
+
+    #[test]
+    fn the_floor_writes_what_the_writer_writes() {
+        let data = Data::new(Workload { name: "t", entries: 2000, key_len: 16, value_len: 100 });
+        let dir = tempfile::tempdir().unwrap();
+        let mut blocks = TableBlocks::new(&data, dir.path()).unwrap();
+        assert!(blocks.byte_len() > data.byte_len());
+        for compression in [Compression::Lz4, Compression::None] {
+            let options =
+                WriterOptions::default().filter(QuotientFilter::default()).compression(compression);
+            let mut writer = StreamingSstWriter::new(Vec::new(), options);
+            data.iter().for_each(|row| writer.add(row).unwrap());
+            let meta = writer.finish().unwrap().meta;
+            let path = dir.path().join("floor");
+            blocks.write_all(&path, compression).unwrap();
+            let offsets = usize::from(meta.block_count) * 4;
+            let expected =
+                usize::try_from(meta.file_size).unwrap() - offsets + meta.filter.as_slice().len();
+            assert_eq!(usize::try_from(path.metadata().unwrap().len()).unwrap(), expected);
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! The report as Markdown.
+
+use super::plots::Plot;
+use super::tables::Table;
+use crate::run::Run;
+
+/// Between these lines a document has the report.
+const MARKS: [&str; 2] = ["<!-- report: begin -->", "<!-- report: end -->"];
+
+pub(super) fn render(run: &Run, tables: &[Table], plots: &[Plot], plots_in: &str) -> String {
+    let mut text = super::summary::lines(run).join("\n\n") + "\n";
+    for (i, table) in tables.iter().enumerate() {
+        text += &format!("\n### {}\n\n{}\n\n", table.title, table.note);
+        text += &line(&table.head);
+        text += &line(&vec!["---".to_owned(); table.head.len()]);
+        table.rows.iter().for_each(|row| text += &line(row));
+        if i == 0 {
+            plots.iter().for_each(|plot| {
+                text += &format!("\n![{}]({plots_in}/{}.svg)\n", plot.title, plot.name);
+            });
+        }
+    }
+    text
+}
+
+fn line(cells: &[String]) -> String {
+    format!(
+        "| {} |\n",
+        cells.iter().map(|cell| cell.replace('|', "\\|")).collect::<Vec<_>>().join(" | ")
+    )
+}
+
+/// `text` with `report` between its marks, or `None` if it has none.
+pub(super) fn between_marks(text: &str, report: &str) -> Option<String> {
+    let [begin, end] = MARKS;
+    let (before, rest) = text.split_once(begin)?;
+    let (_, after) = rest.split_once(end)?;
+    Some(format!("{before}{begin}\n\n{report}\n{end}{after}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_between_the_marks_is_replaced() {
+        let [begin, end] = MARKS;
+        let once = between_marks(&format!("a\n{begin}\nold\n{end}\nz\n"), "new").unwrap();
+        assert_eq!(once, format!("a\n{begin}\n\nnew\n{end}\nz\n"));
+        assert_eq!(between_marks(&once, "new"), Some(once.clone()));
+        assert_eq!(between_marks("a", "new"), None);
+    }
+}

@@ -1,0 +1,70 @@
+//! The report: tables in Markdown and HTML, plots, and every target with what came out.
+
+mod html;
+mod markdown;
+mod plots;
+mod summary;
+mod tables;
+mod targets;
+
+use std::path::Path;
+
+use self::plots::Plot;
+use self::tables::Table;
+use crate::run::Run;
+use crate::store::BenchError;
+
+/// Everything that is said about a run.
+pub(crate) struct Report {
+    run: Run,
+    tables: Vec<Table>,
+    plots: Vec<Plot>,
+}
+
+impl Report {
+    pub(crate) fn new(run: Run) -> Self {
+        let mut tables = vec![targets::table(&run)];
+        tables.extend(tables::all(&run));
+        let plots = plots::all(&run);
+        Self { run, tables, plots }
+    }
+
+    pub(crate) fn json(&self) -> Result<String, BenchError> {
+        Ok(serde_json::to_string_pretty(&self.run)?)
+    }
+
+    /// Tables and, if they were written to files, plots below `plots`.
+    pub(crate) fn markdown(&self, plots: &str) -> String {
+        let named = if plots.is_empty() { &[] } else { self.plots.as_slice() };
+        markdown::render(&self.run, &self.tables, named, plots)
+    }
+
+    /// Writes all forms of the report into `dir`.
+    pub(crate) fn write(&self, dir: &Path) -> Result<(), BenchError> {
+        std::fs::create_dir_all(dir)?;
+        for plot in &self.plots {
+            std::fs::write(dir.join(format!("{}.svg", plot.name)), &plot.svg)?;
+        }
+        std::fs::write(dir.join("report.json"), self.json()? + "\n")?;
+        std::fs::write(
+            dir.join("report.md"),
+            "# Benchmark report\n\n".to_owned() + &self.markdown("."),
+        )?;
+        std::fs::write(
+            dir.join("report.html"),
+            html::render(&self.run, &self.tables, &self.plots),
+        )?;
+        Ok(())
+    }
+
+    /// Replaces what is between the marks in `document`; plots are those in `dir`.
+    pub(crate) fn write_into(&self, document: &Path, dir: &Path) -> Result<(), BenchError> {
+        let text = std::fs::read_to_string(document)?;
+        let base = document.parent().unwrap_or(document);
+        let plots = dir.strip_prefix(base).unwrap_or(dir).to_string_lossy().replace('\\', "/");
+        let replaced = markdown::between_marks(&text, &self.markdown(&plots))
+            .ok_or_else(|| format!("{} has no marks for the report", document.display()))?;
+        std::fs::write(document, replaced)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,35 @@
+//! What stands above the tables.
+
+use crate::run::Run;
+
+/// A machine is quiet as long as wall and processor time of one thread differ by less than this.
+const QUIET: f64 = 1.1;
+
+/// Whether times on the wall mean something.
+pub(super) fn is_quiet(run: &Run) -> bool {
+    run.busyness < QUIET
+}
+
+/// Paragraphs in plain text.
+pub(super) fn lines(run: &Run) -> Vec<String> {
+    let busy = if is_quiet(run) {
+        "The machine was quiet.".to_owned()
+    } else {
+        format!(
+            "The machine was busy with other things: one thread took {:.1} times as long on the wall as on the processor. Figures \
+             with two threads mean little then.",
+            run.busyness
+        )
+    };
+    let mut lines = vec![
+        format!(
+            "{}, {}. Medians of {} rounds, in each of which everything was measured in turn. {busy}",
+            run.date.get(..10).unwrap_or(&run.date),
+            run.machine,
+            run.rounds
+        ),
+        format!("Arguments: `{}`.", run.arguments),
+    ];
+    lines.extend(run.absent.iter().map(|absent| format!("Not here: {absent}.")));
+    lines
+}

@@ -1,0 +1,90 @@
+//! Building, sizes on disk, opening; every store is verified once.
+
+use std::path::Path;
+
+use sst_writer::Compression;
+
+use super::floors::WriteFloor;
+use super::{Entrant, Floor, RunOptions};
+use crate::Figure;
+use crate::contenders::fits_one_table;
+use crate::floor::TableBlocks;
+use crate::store::BenchError;
+use crate::workload::Data;
+
+/// Builds all stores `rounds` times, each time anew, and leaves the last ones where they are.
+pub(super) fn measure(
+    data: &Data,
+    entrants: &mut [Entrant<'_>],
+    options: RunOptions,
+    dir: &Path,
+) -> Result<Floor, BenchError> {
+    // Stores that sort by key get their order before anything is timed.
+    data.sort_by_key();
+    let mut blocks = fits_one_table(data).then(|| TableBlocks::new(data, dir)).transpose()?;
+    let mut write_floor = WriteFloor::default();
+    let mut figures = vec![Figure::default(); entrants.len()];
+    for _ in 0..options.rounds {
+        if let Some(blocks) = &mut blocks {
+            write_floor.sample(blocks, data, dir)?;
+        }
+        for (entrant, figure) in entrants.iter_mut().zip(&mut figures) {
+            if entrant.is_fine() && entrant.contender.is_built() {
+                std::fs::remove_dir_all(&entrant.dir)?;
+                std::fs::create_dir(&entrant.dir)?;
+                let (contender, dir) = (entrant.contender, entrant.dir.as_path());
+                let built = figure.sample_process(data.entries(), || contender.build(data, dir));
+                entrant.settle(built);
+            }
+        }
+    }
+    for (entrant, figure) in entrants.iter_mut().zip(&figures) {
+        entrant.outcome.build_ns = figure.median();
+        if !entrant.contender.is_built() {
+            let copied = entrant.contender.build(data, &entrant.dir);
+            entrant.settle(copied);
+        }
+        if entrant.is_fine() {
+            let opened = open_and_verify(data, entrant, options);
+            entrant.settle(opened);
+        }
+    }
+    Ok(write_floor.finish(blocks.as_ref()))
+}
+
+fn open_and_verify(
+    data: &Data,
+    entrant: &mut Entrant<'_>,
+    options: RunOptions,
+) -> Result<(), BenchError> {
+    let contender = entrant.contender;
+    let cache = data.byte_len() as u64;
+    if contender.has_files() {
+        entrant.outcome.disk_bytes = Some(bytes_below(&entrant.dir)?);
+    }
+    contender.publish(data, &entrant.dir)?;
+    contender.open(data, &entrant.dir, cache)?.verify(data)?;
+    if contender.has_files() {
+        let mut open = Figure::default();
+        for _ in 0..options.rounds * 3 {
+            let store = open.sample_process(1, || contender.open(data, &entrant.dir, cache))?;
+            drop(store);
+        }
+        entrant.outcome.open_us = open.median().map(|nanoseconds| nanoseconds / 1000.0);
+    }
+    Ok(())
+}
+
+/// Bytes of all files in a directory and those below it.
+fn bytes_below(dir: &Path) -> Result<u64, BenchError> {
+    let mut sum = 0;
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        sum += if metadata.is_dir() { bytes_below(&entry.path())? } else { metadata.len() };
+    }
+    Ok(sum)
+}
+
+/// How the two floors of writing are called where ours are.
+pub(super) const FLOORS: [Compression; 2] = [Compression::Lz4, Compression::None];

@@ -1,0 +1,210 @@
+//! Lookups, scans and two threads, with a cache that holds everything and one that holds a tenth.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use cpu_time::ThreadTime;
+
+use super::{Entrant, Floor, GROUP, RunOptions, lookups};
+use crate::Figure;
+use crate::access::Access;
+use crate::floor::DependentReads;
+use crate::store::{BenchError, Store, Tally};
+use crate::workload::{Batch, Data};
+
+/// Bytes of a cache that holds everything: twice the entries, for what blocks have beyond them.
+fn large_cache(data: &Data) -> u64 {
+    data.byte_len() as u64 * 2 + (64 << 20)
+}
+
+/// Bytes of a cache that holds a tenth of the entries.
+pub(super) fn small_cache(data: &Data) -> u64 {
+    data.byte_len() as u64 / 10
+}
+
+/// Figures of one contender with the large cache.
+#[derive(Clone, Default)]
+struct Figures {
+    hit: Figure,
+    zipf: Figure,
+    miss: Figure,
+    multi_get: Figure,
+    scan: Figure,
+    two_hit: Figure,
+    two_miss: Figure,
+    two_hit_cpu: Figure,
+}
+
+/// The same keys for every contender of a round.
+struct Batches {
+    hit: Batch,
+    other_hit: Batch,
+    zipf: Batch,
+    miss: Batch,
+    other_miss: Batch,
+}
+
+impl Batches {
+    fn new(data: &Data, round: u64) -> Self {
+        let count = lookups(data.entries());
+        Self {
+            hit: data.present(Access::Uniform, count, round),
+            other_hit: data.present(Access::Uniform, count, round + 1000),
+            zipf: data.present(Access::Zipf, count, round + 2000),
+            miss: data.absent(count, round + 3000),
+            other_miss: data.absent(count, round + 4000),
+        }
+    }
+}
+
+/// Measures with everything cached; returns how busy the machine was.
+pub(super) fn measure(
+    data: &Data,
+    entrants: &mut [Entrant<'_>],
+    options: RunOptions,
+    floor: &mut Floor,
+) -> f64 {
+    let mut stores = open_all(data, entrants, large_cache(data));
+    let reads = DependentReads::new(data.byte_len());
+    let (mut read, mut read_wall) = (Figure::default(), Figure::default());
+    let mut figures = vec![Figures::default(); entrants.len()];
+    for round in 0..options.rounds as u64 {
+        let batches = Batches::new(data, round);
+        let steps = batches.hit.keys.count();
+        read_wall.sample_wall(steps, || read.sample(steps, || reads.run(steps)));
+        for ((entrant, store), figures) in entrants.iter_mut().zip(&mut stores).zip(&mut figures) {
+            let Some(opened) = store else { continue };
+            let measured = one_round(opened.as_ref(), data, &batches, figures);
+            if entrant.settle(measured).is_none() {
+                *store = None;
+            }
+        }
+    }
+    for (entrant, figures) in entrants.iter_mut().zip(&figures) {
+        let outcome = &mut entrant.outcome;
+        outcome.hit_ns = figures.hit.median();
+        outcome.hit_zipf_ns = figures.zipf.median();
+        outcome.miss_ns = figures.miss.median();
+        outcome.multi_get_ns = figures.multi_get.median();
+        outcome.scan_ns = figures.scan.median();
+        outcome.two_threads_hit = figures.two_hit.median();
+        outcome.two_threads_miss = figures.two_miss.median();
+        outcome.two_threads_hit_cpu = figures.two_hit_cpu.median();
+    }
+    floor.read_ns = read.median().unwrap_or(0.0);
+    read_wall.median().unwrap_or(0.0) / floor.read_ns
+}
+
+/// Measures with a cache that holds a tenth, where a contender has one.
+pub(super) fn measure_small_cache(data: &Data, entrants: &mut [Entrant<'_>], options: RunOptions) {
+    let mut stores: Vec<_> = entrants
+        .iter_mut()
+        .map(|entrant| {
+            let is_asked = entrant.is_fine() && entrant.contender.is_cached();
+            is_asked.then(|| open(data, entrant, small_cache(data))).flatten()
+        })
+        .collect();
+    let mut figures = vec![(Figure::default(), Figure::default()); entrants.len()];
+    for round in 0..options.rounds as u64 {
+        let batches = Batches::new(data, round + 100);
+        for ((entrant, store), figures) in entrants.iter_mut().zip(&mut stores).zip(&mut figures) {
+            let Some(opened) = store else { continue };
+            let measured = get(opened.as_ref(), &batches.hit, &mut figures.0)
+                .and_then(|()| get(opened.as_ref(), &batches.zipf, &mut figures.1));
+            if entrant.settle(measured).is_none() {
+                *store = None;
+            }
+        }
+    }
+    for (entrant, (uniform, zipf)) in entrants.iter_mut().zip(&figures) {
+        entrant.outcome.small_cache_hit_ns = uniform.median();
+        entrant.outcome.small_cache_hit_zipf_ns = zipf.median();
+    }
+}
+
+fn open_all<'d>(
+    data: &'d Data,
+    entrants: &mut [Entrant<'_>],
+    cache: u64,
+) -> Vec<Option<Box<dyn Store + 'd>>> {
+    let open_one = |entrant: &mut Entrant<'_>| {
+        if entrant.is_fine() { open(data, entrant, cache) } else { None }
+    };
+    entrants.iter_mut().map(open_one).collect()
+}
+
+/// Opens a store and looks every key up once: blocks are then verified, and cached if there is room.
+fn open<'d>(data: &'d Data, entrant: &mut Entrant<'_>, cache: u64) -> Option<Box<dyn Store + 'd>> {
+    let opened = entrant.contender.open(data, &entrant.dir, cache).and_then(|store| {
+        black_box(store.get(data.keys())?);
+        Ok(store)
+    });
+    entrant.settle(opened)
+}
+
+fn one_round(
+    store: &dyn Store,
+    data: &Data,
+    batches: &Batches,
+    figures: &mut Figures,
+) -> Result<(), BenchError> {
+    get(store, &batches.hit, &mut figures.hit)?;
+    get(store, &batches.zipf, &mut figures.zipf)?;
+    get(store, &batches.miss, &mut figures.miss)?;
+    let Batch { keys, expected } = &batches.hit;
+    let found = figures.multi_get.sample(keys.count(), || store.multi_get(keys, GROUP))?;
+    same(found, *expected)?;
+    let mut scan = Figure::default();
+    if let Some(walked) = scan.sample(data.entries(), || store.scan())? {
+        if walked.found != data.entries() as u64 {
+            return Err(format!("a scan gave {} entries", walked.found).into());
+        }
+        figures.scan.append(scan);
+    }
+    let (one, one_cpu) = at_once(store, &[&batches.hit])?;
+    let (two, two_cpu) = at_once(store, &[&batches.hit, &batches.other_hit])?;
+    figures.two_hit.push(two / one);
+    figures.two_hit_cpu.push(one_cpu / two_cpu * 2.0);
+    let (one, _) = at_once(store, &[&batches.miss])?;
+    let (two, _) = at_once(store, &[&batches.miss, &batches.other_miss])?;
+    figures.two_miss.push(two / one);
+    Ok(())
+}
+
+fn get(store: &dyn Store, batch: &Batch, figure: &mut Figure) -> Result<(), BenchError> {
+    let found = figure.sample(batch.keys.count(), || store.get(&batch.keys))?;
+    same(found, batch.expected)
+}
+
+/// No wrong answer goes unseen, in no round.
+fn same(found: Tally, expected: Tally) -> Result<(), BenchError> {
+    if found == expected {
+        Ok(())
+    } else {
+        Err(format!("found {found:?}, not {expected:?}").into())
+    }
+}
+
+/// Lookups per second on the wall, and processor time of one, with a thread for each batch.
+#[expect(clippy::cast_precision_loss, reason = "a measurement, not a count")]
+fn at_once(store: &dyn Store, batches: &[&Batch]) -> Result<(f64, f64), BenchError> {
+    let look_up = |batch: &Batch| {
+        let start = ThreadTime::now();
+        let found = store.get(&batch.keys)?;
+        same(found, batch.expected)?;
+        Ok(start.elapsed())
+    };
+    let start = Instant::now();
+    let times = std::thread::scope(|scope| {
+        let threads: Vec<_> =
+            batches.iter().map(|batch| scope.spawn(move || look_up(batch))).collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().map_err(|_| BenchError::from("a thread panicked"))?)
+            .collect::<Result<Vec<_>, BenchError>>()
+    })?;
+    let wall = start.elapsed().as_secs_f64();
+    let count = batches.iter().map(|batch| batch.keys.count()).sum::<usize>() as f64;
+    let cpu = times.iter().map(std::time::Duration::as_secs_f64).sum::<f64>();
+    Ok((count / wall, cpu / count))
+}

@@ -1,0 +1,97 @@
+//! One workload, all contenders, in turn within each round.
+
+mod builds;
+mod floors;
+mod lookups;
+mod memory;
+mod options;
+mod outcome;
+
+use std::path::Path;
+
+use crate::store::{BenchError, Contender};
+use crate::workload::Data;
+
+pub(crate) use memory::measure_here;
+pub(crate) use options::{GROUP, RunOptions, lookups};
+pub(crate) use outcome::{Floor, Outcome, Run, WorkloadOutcome};
+
+/// A contender's place in a run: its directory, and what is known of it so far.
+struct Entrant<'c> {
+    contender: &'c dyn Contender,
+    dir: std::path::PathBuf,
+    outcome: Outcome,
+}
+
+impl Entrant<'_> {
+    /// Keeps the value, or the reason why there are no more of them.
+    fn settle<T>(&mut self, result: Result<T, BenchError>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.outcome.failure = Some(error.to_string());
+                None
+            }
+        }
+    }
+
+    fn is_fine(&self) -> bool {
+        self.outcome.failure.is_none()
+    }
+}
+
+/// Measures all contenders that take the workload. `say` is told what happens.
+///
+/// # Errors
+///
+/// If files cannot be written, or the floor cannot be measured. A contender that fails has that in its outcome.
+pub(crate) fn run_workload(
+    data: &Data,
+    contenders: &[Box<dyn Contender>],
+    options: RunOptions,
+    say: &mut dyn FnMut(&str),
+) -> Result<(WorkloadOutcome, f64), BenchError> {
+    let dir = tempfile::tempdir()?;
+    let mut entrants = entrants(data, contenders, dir.path())?;
+    say("building");
+    let mut floor = builds::measure(data, &mut entrants, options, dir.path())?;
+    say("looking up");
+    let busyness = lookups::measure(data, &mut entrants, options, &mut floor);
+    say("looking up with a small cache");
+    lookups::measure_small_cache(data, &mut entrants, options);
+    drop(dir);
+    if options.memory {
+        say("measuring memory");
+        memory::measure(data, &mut entrants, options);
+    }
+    let outcome = WorkloadOutcome {
+        name: data.name.clone(),
+        about: data.about.clone(),
+        entries: data.entries(),
+        bytes: data.byte_len(),
+        small_cache: lookups::small_cache(data),
+        floor,
+        outcomes: entrants.into_iter().map(|entrant| entrant.outcome).collect(),
+    };
+    Ok((outcome, busyness))
+}
+
+fn entrants<'c>(
+    data: &Data,
+    contenders: &'c [Box<dyn Contender>],
+    dir: &Path,
+) -> Result<Vec<Entrant<'c>>, BenchError> {
+    let taking = contenders.iter().filter(|contender| contender.takes(data));
+    taking
+        .map(|contender| {
+            let outcome = Outcome {
+                name: contender.name().to_owned(),
+                setup: contender.setup().to_owned(),
+                ..Outcome::default()
+            };
+            let dir = dir.join(contender.name().replace([' ', ','], "-"));
+            std::fs::create_dir(&dir)?;
+            Ok(Entrant { contender: contender.as_ref(), dir, outcome })
+        })
+        .collect()
+}

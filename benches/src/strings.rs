@@ -1,0 +1,89 @@
+//! Many byte strings in one buffer.
+
+/// Byte strings back to back: all of one length, or each with its own end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Strings {
+    bytes: Vec<u8>,
+    shape: Shape,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Shape {
+    Fixed { len: usize, count: usize },
+    Ends(Vec<usize>),
+}
+
+impl Strings {
+    /// `bytes` cut into strings of `len` bytes. A rest shorter than that is not reached.
+    #[must_use]
+    pub fn fixed(bytes: Vec<u8>, len: usize) -> Self {
+        let count = bytes.len().checked_div(len).unwrap_or(0);
+        Self { bytes, shape: Shape::Fixed { len, count } }
+    }
+
+    /// Strings of any length.
+    #[must_use]
+    pub fn collect<'a>(strings: impl Iterator<Item = &'a [u8]>) -> Self {
+        let mut bytes = Vec::new();
+        let mut ends = Vec::new();
+        for string in strings {
+            bytes.extend_from_slice(string);
+            ends.push(bytes.len());
+        }
+        Self { bytes, shape: Shape::Ends(ends) }
+    }
+
+    /// String `i`. Empty if there is none.
+    #[must_use]
+    #[inline]
+    pub fn get(&self, i: usize) -> &[u8] {
+        let range = match &self.shape {
+            Shape::Fixed { len, .. } => i * len..(i + 1) * len,
+            Shape::Ends(ends) => {
+                let start = i.checked_sub(1).and_then(|before| ends.get(before)).copied();
+                start.unwrap_or(0)..ends.get(i).copied().unwrap_or(0)
+            }
+        };
+        self.bytes.get(range).unwrap_or_default()
+    }
+
+    /// All strings, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        (0..self.count()).map(|i| self.get(i))
+    }
+
+    /// Number of strings.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        match &self.shape {
+            Shape::Fixed { count, .. } => *count,
+            Shape::Ends(ends) => ends.len(),
+        }
+    }
+
+    /// Bytes of all strings.
+    #[must_use]
+    pub fn byte_len(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_shapes_give_the_same_strings() {
+        let fixed = Strings::fixed(b"abcdef".to_vec(), 2);
+        let collected = Strings::collect([&b"ab"[..], b"cd", b"ef"].into_iter());
+        assert!(fixed.iter().eq(collected.iter()));
+        assert_eq!((fixed.count(), fixed.get(1), fixed.get(3)), (3, &b"cd"[..], &b""[..]));
+    }
+
+    #[test]
+    fn strings_of_any_length() {
+        let strings = Strings::collect([&b"a"[..], b"", b"bcd"].into_iter());
+        assert_eq!(strings.iter().collect::<Vec<_>>(), [&b"a"[..], b"", b"bcd"]);
+        assert_eq!((strings.get(3), strings.byte_len()), (&b""[..], 4));
+    }
+}

@@ -1,0 +1,44 @@
+//! `cargo xtask bench`: starts the program that measures.
+//!
+//! The rivals have a workspace of their own, so that chores that measure nothing build fast.
+
+use std::path::Path;
+use std::process::Command;
+
+use clap::ValueEnum;
+
+/// Which other stores take part.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Peers {
+    /// None: ours, a hash map and the floor.
+    #[default]
+    None,
+    /// Those that build in a minute or two: LMDB, redb, fjall, cdb.
+    Light,
+    /// RocksDB as well.
+    All,
+}
+
+impl Peers {
+    /// What cargo is to build, from the root of the workspace.
+    fn build(self) -> &'static [&'static str] {
+        match self {
+            Self::None => &["--package", "sst-benches", "--bin", "sst-bench"],
+            Self::Light => &["--manifest-path", "benches/rivals/Cargo.toml"],
+            Self::All => &["--manifest-path", "benches/rivals/Cargo.toml", "--features", "rocksdb"],
+        }
+    }
+}
+
+/// Builds and runs the program; true if it succeeded.
+pub(crate) fn run(root: &Path, peers: Peers, arguments: &[String]) -> bool {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(["run", "--quiet", "--release"])
+        .args(peers.build())
+        .arg("--")
+        .args(arguments)
+        .current_dir(root)
+        .status();
+    status.is_ok_and(|status| status.success())
+}
