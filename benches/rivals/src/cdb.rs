@@ -1,6 +1,7 @@
 //! cdb, in the 64-bit form of the crate `cdb64`.
 
 use std::fs::File;
+use std::io::BufWriter;
 use std::path::Path;
 
 use ::cdb64::{Cdb, CdbHash, CdbWriter};
@@ -27,7 +28,8 @@ impl Contender for Cdb64 {
     }
 
     fn build(&self, data: &Data, dir: &Path) -> Result<(), BenchError> {
-        let mut writer = CdbWriter::<File, CdbHash>::create(dir.join(FILE))?;
+        let mut writer =
+            CdbWriter::<_, CdbHash>::new(BufWriter::new(File::create(dir.join(FILE))?))?;
         for row in data.iter() {
             writer.put(row.key, row.value)?;
         }

@@ -44,7 +44,12 @@ impl Contender for Fjall {
         Ok(())
     }
 
-    fn open<'d>(&self, _: &'d Data, dir: &Path, cache: u64) -> Result<Box<dyn Store + 'd>, BenchError> {
+    fn open<'d>(
+        &self,
+        _: &'d Data,
+        dir: &Path,
+        cache: u64,
+    ) -> Result<Box<dyn Store + 'd>, BenchError> {
         let (database, keyspace) = open(dir, cache)?;
         Ok(Box::new(Open { keyspace, _database: database }))
     }

@@ -42,7 +42,12 @@ impl Contender for Redb {
         Ok(())
     }
 
-    fn open<'d>(&self, _: &'d Data, dir: &Path, cache: u64) -> Result<Box<dyn Store + 'd>, BenchError> {
+    fn open<'d>(
+        &self,
+        _: &'d Data,
+        dir: &Path,
+        cache: u64,
+    ) -> Result<Box<dyn Store + 'd>, BenchError> {
         let cache = usize::try_from(cache)?;
         let database = Database::builder().set_cache_size(cache).open(dir.join(FILE))?;
         Ok(Box::new(Open(database)))
