@@ -54,19 +54,19 @@ fn main() -> Result<(), Box<dyn Error>> {
             sample(&mut ours, workload.entries, || write(&data, &path))?;
             wall.push(start.elapsed().as_nanos() as f64 / workload.entries as f64);
             if !arguments.bare {
-                floor_of(&data, &path, &mut floor)?;
+                floor_of(&data, workload.value_len, &path, &mut floor)?;
             }
             std::fs::remove_file(&path)?;
         }
-        let parts = floor.each_ref().map(Figure::median);
+        let parts = floor.each_ref().map(|part| part.median().unwrap_or(0.0));
         let sum: f64 = parts.iter().sum();
         let [compress, checksum, filter, copy, plain] = parts;
-        let ns = ours.median();
+        let ns = ours.median().unwrap_or(0.0);
         println!(
             "({}) {:9.1} ns/entry cpu, {:9.1} wall, {:8.3} M entries/s | floor {sum:9.1} = compress {compress:.1} + checksum {checksum:.1} + filter {filter:.1} + copy {copy:.1} + write {plain:.1} | floor / ours {:.2}",
             workload.name,
             ns,
-            wall.median(),
+            wall.median().unwrap_or(0.0),
             1e3 / ns,
             sum / ns
         );
@@ -93,9 +93,13 @@ fn write(data: &Data, path: &Path) -> Result<(), Box<dyn Error>> {
 }
 
 /// The parts of the floor: compress, checksum, filter inserts, one copy, plain write.
-fn floor_of(data: &Data, path: &Path, figures: &mut [Figure; 5]) -> Result<(), Box<dyn Error>> {
-    let entries = data.workload.entries;
-    let value_len = data.workload.value_len;
+fn floor_of(
+    data: &Data,
+    value_len: usize,
+    path: &Path,
+    figures: &mut [Figure; 5],
+) -> Result<(), Box<dyn Error>> {
+    let entries = data.entries();
     let file = std::fs::read(path)?;
     let [compress, checksum, filter, copy, plain] = figures;
     let mut table = CompressTable::large();
@@ -121,7 +125,7 @@ fn floor_of(data: &Data, path: &Path, figures: &mut [Figure; 5]) -> Result<(), B
     })?;
     let mut target = vec![0; 256 << 10];
     sample(copy, entries, || {
-        for piece in values.chunks(256 << 10).chain(data.keys().chunks(256 << 10)) {
+        for piece in values.chunks(256 << 10).chain(data.keys().as_bytes().chunks(256 << 10)) {
             if let Some(target) = target.get_mut(..piece.len()) {
                 target.copy_from_slice(piece);
                 black_box(&target);

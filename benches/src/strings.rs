@@ -61,7 +61,13 @@ impl Strings {
         }
     }
 
-    /// Bytes of all strings.
+    /// All strings back to back.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Number of bytes of all strings.
     #[must_use]
     pub fn byte_len(&self) -> usize {
         self.bytes.len()

@@ -106,6 +106,19 @@ impl Session for &StaticSortedFile {
         Ok(())
     }
 
+    fn find_many(
+        &mut self,
+        keys: &[&[u8]],
+        mut visit: impl FnMut(&[u8]),
+    ) -> Result<(), BenchError> {
+        for answer in StaticSortedFile::multi_get(self, keys) {
+            if let Lookup::Value(value) = answer? {
+                visit(&value);
+            }
+        }
+        Ok(())
+    }
+
     fn scan(&mut self, mut visit: impl FnMut(&[u8], &[u8])) -> Result<bool, BenchError> {
         let mut cursor = self.cursor();
         while cursor.advance()? {

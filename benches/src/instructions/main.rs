@@ -87,7 +87,9 @@ fn reading(data: &Data, opened: &StaticSortedFile, how: &str) -> Result<(), Benc
     Store::get(opened, data.keys())?;
     let keys = data.present(Access::Uniform, LOOKUPS, 1).keys;
     measured(&format!("hit {name}, {how}"), LOOKUPS, || Store::get(opened, &keys))?;
-    measured(&format!("multi_get {name}, {how}"), LOOKUPS, || opened.multi_get(&keys, GROUP))?;
+    measured(&format!("multi_get {name}, {how}"), LOOKUPS, || {
+        Store::multi_get(opened, &keys, GROUP)
+    })?;
     Store::scan(opened)?;
     measured(&format!("scan {name}, {how}"), data.entries(), || Store::scan(opened))?;
     Ok(())
