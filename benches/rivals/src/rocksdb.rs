@@ -38,7 +38,7 @@ impl Contender for RocksDb {
 
     fn setup(&self) -> &'static str {
         if option_env!("ROCKSDB_LIB_DIR").is_some() {
-            "the installed RocksDB; SstFileWriter, then ingested; blocks of 4 KiB with hash index, LZ4, bloom filter of 10 bits, LRU cache"
+            "the installed RocksDB, perhaps with assertions on; SstFileWriter, then ingested; blocks of 4 KiB with hash index, LZ4, bloom filter of 10 bits, LRU cache"
         } else {
             "RocksDB 8.1; SstFileWriter, then ingested; blocks of 4 KiB with hash index, LZ4, bloom filter of 10 bits, LRU cache"
         }

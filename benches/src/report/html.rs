@@ -79,7 +79,7 @@ fn class(cell: &str) -> &'static str {
     match cell {
         "met" => " class=\"met\"",
         "missed" => " class=\"missed\"",
-        cell if cell.len() > 16 => " class=\"text\"",
+        cell if cell.len() > 40 => " class=\"text\"",
         _ => "",
     }
 }
