@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::thread;
 
@@ -28,6 +28,8 @@ pub struct Context {
     seed: u64,
     threads: usize,
     progress: indicatif::ProgressBar,
+    stops_at_failure: bool,
+    has_failed: AtomicBool,
 }
 
 impl Context {
@@ -39,7 +41,19 @@ impl Context {
         threads: usize,
         progress: indicatif::ProgressBar,
     ) -> Self {
-        Self { mode, seed, threads, progress }
+        let has_failed = AtomicBool::new(false);
+        Self { mode, seed, threads, progress, stops_at_failure: false, has_failed }
+    }
+
+    /// The context, in which no further case is begun once one has failed.
+    #[must_use]
+    pub fn stopping_at_failure(mut self, stops: bool) -> Self {
+        self.stops_at_failure = stops;
+        self
+    }
+
+    fn is_over(&self) -> bool {
+        self.stops_at_failure && self.has_failed.load(Ordering::Relaxed)
     }
 
     /// Whether everything is to be tried.
@@ -89,7 +103,7 @@ impl Context {
             next: AtomicUsize::new(0),
             chunk: (count / (threads * 64)).clamp(1, 256),
             watchdog: Watchdog::new(threads),
-            progress: &self.progress,
+            context: self,
         };
         let total = Mutex::new(rows.clone());
         let (running, done) = channel();
@@ -128,7 +142,7 @@ struct Run<'a, C> {
     next: AtomicUsize,
     chunk: usize,
     watchdog: Watchdog,
-    progress: &'a indicatif::ProgressBar,
+    context: &'a Context,
 }
 
 impl<C: Cases> Run<'_, C> {
@@ -145,6 +159,9 @@ impl<C: Cases> Run<'_, C> {
             }
             let end = (first + self.chunk).min(count);
             for case in first..end {
+                if self.context.is_over() {
+                    return rows;
+                }
                 self.watchdog.begin(thread, case);
                 let outcome = caught(|| self.cases.run(&mut worker, case));
                 self.watchdog.end(thread);
@@ -155,7 +172,7 @@ impl<C: Cases> Run<'_, C> {
                     self.note(row, case, outcome);
                 }
             }
-            self.progress.inc((end - first) as u64);
+            self.context.progress.inc((end - first) as u64);
         }
     }
 
@@ -169,6 +186,9 @@ impl<C: Cases> Run<'_, C> {
             let allocations::Excess { peak, limit } = excess;
             let what = format!("{}: {peak} bytes held where {limit} are allowed", name());
             row.count_over_allocation(case, what);
+        }
+        if !row.failures.is_empty() {
+            self.context.has_failed.store(true, Ordering::Relaxed);
         }
     }
 }

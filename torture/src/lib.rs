@@ -14,6 +14,7 @@
 )]
 
 pub mod allocations;
+pub mod cargo;
 mod cases;
 pub mod collisions;
 mod context;

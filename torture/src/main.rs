@@ -33,6 +33,9 @@ struct Arguments {
     /// Where random cases start. The same seed gives the same cases.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Begin no further case once one has failed.
+    #[arg(long)]
+    first_failure: bool,
     /// Threads that run cases [default: one per core].
     #[arg(long, value_name = "COUNT")]
     threads: Option<usize>,
@@ -71,7 +74,8 @@ fn run(arguments: &Arguments, asked: &[&Suite]) -> ExitCode {
     for suite in asked {
         let suite_start = Instant::now();
         let progress = bar(suite.name);
-        let context = Context::new(mode, arguments.seed, threads, progress.clone());
+        let context = Context::new(mode, arguments.seed, threads, progress.clone())
+            .stopping_at_failure(arguments.first_failure);
         let new = suite.rows(&context);
         progress.finish_and_clear();
         if is_text {

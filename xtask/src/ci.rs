@@ -24,6 +24,7 @@ fn gates(root: &Path) -> Result<Vec<Gate>, String> {
         Gate { name: "README: main job", command: main_job },
         Gate { name: "README: tests", command: tests },
         gate("tests, release", "cargo test --workspace --all-features --release"),
+        gate("model checker", "cargo run --quiet --release -p xtask -- model"),
         gate("instructions", "cargo run --quiet --release -p xtask -- instructions"),
         // Each target for a short time, in every driver that this machine has.
         gate("fuzz", "cargo run --quiet --release -p xtask -- fuzz --executions 20000 --seconds 2"),

@@ -1,4 +1,5 @@
-//! Chores of the workspace: `cargo xtask conformance`, `bench`, `torture`, `fuzz`, `instructions`, `ci`.
+//! Chores of the workspace: `cargo xtask conformance`, `bench`, `torture`, `fuzz`, `miri`, `model`, `planted`, `mutants`,
+//! `instructions`, `ci`.
 
 #![expect(clippy::print_stdout, reason = "chores report on standard output")]
 
@@ -6,6 +7,7 @@ mod bench;
 mod ci;
 mod fuzz;
 mod instructions;
+mod mutants;
 mod readme;
 
 use std::path::{Path, PathBuf};
@@ -52,6 +54,18 @@ enum Chore {
         #[arg(long)]
         bless: bool,
     },
+    /// Runs tests under Miri, for 64 bits, 32 bits and big-endian; says so where there is no Miri.
+    Miri,
+    /// Tries every interleaving of a few threads under a model checker.
+    Model,
+    /// Plants bugs, one at a time, and sees that each is caught.
+    Planted,
+    /// Mutates sst-format and sst-reader, and counts the mutants that no test notices. Takes hours; needs cargo-mutants.
+    Mutants {
+        /// What is passed on to cargo-mutants: `--shard 0/20`, `--file PATH`, `--list`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Runs what `.ci/run` runs: every gate, cheap ones first.
     Ci {
         /// Run only the gates whose name contains this.
@@ -71,6 +85,10 @@ fn main() -> ExitCode {
         Chore::Torture { arguments } => program(&root, "sst-torture", "sst-torture", &arguments),
         Chore::Fuzz(arguments) => fuzz::run(&root, &arguments),
         Chore::Instructions { bless } => instructions::run(&root, bless),
+        Chore::Miri => suite(&root, "undefined behaviour"),
+        Chore::Model => suite(&root, "interleavings"),
+        Chore::Planted => suite(&root, "planted bugs"),
+        Chore::Mutants { arguments } => mutants::run(&root, &arguments),
         Chore::Ci { only, list } => ci::run(&root, only.as_deref(), list),
     };
     if is_ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -109,4 +127,9 @@ fn program(root: &Path, package: &str, binary: &str, arguments: &[String]) -> bo
         .current_dir(root)
         .status();
     status.is_ok_and(|status| status.success())
+}
+
+/// One suite of the torture programme, in full.
+fn suite(root: &Path, name: &str) -> bool {
+    program(root, "sst-torture", "sst-torture", &["--full", "--only", name].map(str::to_owned))
 }

@@ -92,6 +92,12 @@ impl BlockHeader {
     ///
     /// [`FormatError::ImpossibleRatio`] if LZ4 could not have made that little of that much.
     pub fn payload_len(self, stored_len: u64) -> Result<u64, FormatError> {
+        #[cfg(sst_planted)]
+        if let (true, Encoding::Lz4 { uncompressed_len }) =
+            (crate::planted("ratio-unchecked"), self.encoding)
+        {
+            return Ok(u64::from(uncompressed_len));
+        }
         match self.encoding {
             Encoding::Raw => Ok(stored_len),
             Encoding::Lz4 { uncompressed_len }

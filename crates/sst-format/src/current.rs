@@ -44,6 +44,8 @@ impl Current {
         };
         if let Some(stored) = u32_at(bytes, 4) {
             let computed = crc32(&sequence.to_be_bytes());
+            #[cfg(sst_planted)]
+            let computed = if crate::planted("current-unchecked") { stored } else { computed };
             if stored != computed {
                 let structure = Structure::Current;
                 return Err(FormatError::ChecksumMismatch { structure, stored, computed });

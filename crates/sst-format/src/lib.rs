@@ -51,6 +51,8 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[cfg(sst_planted)]
+extern crate std;
 
 mod bytes;
 mod error;
@@ -70,9 +72,13 @@ pub mod protection;
 pub mod types;
 pub mod value_ref;
 
+#[cfg(sst_planted)]
+mod planted;
 mod sst_meta;
 
 pub use error::{FormatError, Structure};
+#[cfg(sst_planted)]
+pub use planted::planted;
 pub use sst_meta::{SstMeta, TableProtection};
 pub use types::{BlobNumber, BlockIndex, SequenceNumber, TableFlags};
 

@@ -7,9 +7,12 @@ pub mod hostile_directories;
 pub mod hostile_entries;
 pub mod hostile_filters;
 pub mod hostile_tables;
+pub mod interleavings;
 pub mod io_faults;
 pub mod other_damage;
+pub mod planted_bugs;
 pub mod power_loss;
+pub mod undefined_behaviour;
 
 use crate::Suite;
 
@@ -27,4 +30,8 @@ pub const ALL: &[&Suite] = &[
     &io_faults::SUITE,
     &crashes::SUITE,
     &power_loss::SUITE,
+    // Builds of another kind.
+    &interleavings::SUITE,
+    &undefined_behaviour::SUITE,
+    &planted_bugs::SUITE,
 ];

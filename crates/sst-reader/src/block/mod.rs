@@ -5,7 +5,10 @@ pub(crate) mod block_directory;
 pub(crate) mod blocks;
 pub(crate) mod cached_block;
 pub(crate) mod memory;
+#[cfg(all(test, loom))]
+mod model;
 pub(crate) mod slice;
 pub(crate) mod source;
+pub(crate) mod sync;
 mod syndrome;
 pub(crate) mod triage;

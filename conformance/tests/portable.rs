@@ -1,0 +1,188 @@
+//! The same bytes everywhere: fixed tables, written and read back, with the digests that every machine must come to, of
+//! 32 or 64 bits, little- or big-endian.
+//!
+//! Needs no file system, so that it runs under Miri for any target: `cargo xtask miri`.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test says what it expects by failing"
+)]
+
+use std::fmt::Write as _;
+
+use sst_amqf::QuotientFilter;
+use sst_conformance::digest::sha256;
+use sst_conformance::{SplitMix, TestEntry, TestValue};
+use sst_format::current::Current;
+use sst_format::meta_file::{MetaFile, MetaFileParts};
+use sst_format::protection::{BlobRecord, LiveMeta};
+use sst_format::{BlobNumber, SequenceNumber, SstMeta};
+use sst_reader::{BlockCache, EntryValue, Lookup, ReaderOptions, Slice, StaticSortedFile};
+use sst_writer::{Compression, StreamingSstWriter, WriterOptions};
+
+/// What every machine must come to.
+const DIGESTS: &str = include_str!("../vectors/portable.txt");
+
+/// A value of about `len` bytes, of which LZ4 saves some.
+fn text(i: u32, len: usize) -> Vec<u8> {
+    let mut random = SplitMix::new(i.into());
+    let mut text = Vec::new();
+    while text.len() < len {
+        let word = random.word();
+        text.extend_from_slice(match word % 3 {
+            0 => b"the quick brown fox ",
+            1 => b"jumps over the lazy dog ",
+            _ => b"0123456789",
+        });
+        text.extend_from_slice(&word.to_be_bytes()[..(word % 7) as usize]);
+    }
+    text.truncate(len);
+    text
+}
+
+fn inline(i: u32, len: usize) -> TestValue {
+    TestValue::Inline(text(i, len))
+}
+
+/// The value of entry `i`, of every kind in turn.
+fn any(i: u32) -> TestValue {
+    match i % 7 {
+        0 => TestValue::Small(text(i, 300)),
+        1 => TestValue::Small(Vec::new()),
+        2 => TestValue::Medium(text(i, 1500)),
+        3 => TestValue::Medium(SplitMix::new(i.into()).bytes(300)),
+        4 => TestValue::Blob(i),
+        5 => TestValue::Deleted,
+        _ => inline(i, i as usize % 9),
+    }
+}
+
+/// Tables of every kind of key block, with values of every kind.
+fn tables() -> Vec<(&'static str, Vec<TestEntry>)> {
+    let table = |count: u32, entry: &dyn Fn(u32) -> TestEntry| {
+        let mut entries: Vec<_> = (0..count).map(entry).collect();
+        TestEntry::sort(&mut entries);
+        entries
+    };
+    let long =
+        |i: u32| [format!("a key of more than 32 bytes: {i:05}").into_bytes(), text(i, 3)].concat();
+    vec![
+        ("one entry", table(1, &|i| TestEntry::new(b"key".to_vec(), inline(i, 8)))),
+        ("fixed", table(300, &|i| TestEntry::new(i.to_be_bytes(), inline(i, 4)))),
+        ("fixed with hashes", table(260, &|i| TestEntry::new(long(i), inline(i, 8)))),
+        (
+            "variable",
+            table(42, &|i| {
+                TestEntry::new([&i.to_be_bytes()[2..], &text(i, i as usize % 30)].concat(), any(i))
+            }),
+        ),
+        (
+            "variable with hashes",
+            table(21, &|i| TestEntry::new([long(i), text(i, i as usize)].concat(), any(i))),
+        ),
+        (
+            "empty keys and long ones",
+            table(3, &|i| TestEntry::new(vec![b'k'; 300 * i as usize], any(i))),
+        ),
+    ]
+}
+
+fn write(entries: &[TestEntry], compression: Compression) -> (Vec<u8>, SstMeta) {
+    let options =
+        WriterOptions::default().compression(compression).filter(QuotientFilter::default());
+    let mut writer = StreamingSstWriter::new(Vec::new(), options);
+    for entry in entries {
+        writer.add(entry).unwrap();
+    }
+    let finished = writer.finish().unwrap();
+    (finished.output, finished.meta)
+}
+
+/// Everything that is written, with its digest.
+fn digests() -> String {
+    let mut lines = String::new();
+    let mut described = Vec::new();
+    for (name, entries) in tables() {
+        for compression in [Compression::Lz4, Compression::None] {
+            let (bytes, meta) = write(&entries, compression);
+            let (file, filter) = (sha256(&bytes), sha256(meta.filter.as_slice()));
+            writeln!(
+                lines,
+                "{name}, {compression:?}: {} bytes {file}, filter {filter}",
+                bytes.len()
+            )
+            .unwrap();
+            let sequence = u32::try_from(described.len()).unwrap() + 1;
+            described.push((SequenceNumber(sequence), meta));
+        }
+    }
+    let header = described[0].1.protection.as_ref().unwrap().block_headers[0];
+    let this = SequenceNumber(100);
+    let parts = MetaFileParts {
+        family: 3,
+        obsolete: &[SequenceNumber(7), SequenceNumber(70_000)],
+        tables: &described,
+        live_metas: &[LiveMeta { sequence: this, checksum: 0 }],
+        blobs: &[BlobRecord { number: BlobNumber(9), file_size: 1 << 33, header }],
+    };
+    let (meta, _) = parts.encode(crc32fast::hash).unwrap();
+    assert!(MetaFile::parse(&meta, crc32fast::hash).unwrap().protection().is_some());
+    writeln!(lines, "meta file: {} bytes {}", meta.len(), sha256(&meta)).unwrap();
+    writeln!(lines, "CURRENT: {}", sha256(&Current::encode(this, crc32fast::hash))).unwrap();
+    lines
+}
+
+#[test]
+fn fixed_tables_have_the_same_bytes_on_every_machine() {
+    let found = digests();
+    for (found, expected) in found.lines().zip(DIGESTS.lines()) {
+        assert_eq!(found, expected);
+    }
+    assert!(found == DIGESTS, "conformance/vectors/portable.txt is to hold:\n{found}");
+}
+
+#[test]
+fn tables_in_memory_give_back_what_was_written() {
+    for (name, entries) in tables() {
+        for compression in [Compression::Lz4, Compression::None] {
+            let (bytes, meta) = write(&entries, compression);
+            let options = ReaderOptions::default()
+                .filter(QuotientFilter::default())
+                .cache(BlockCache::new(20_000));
+            let table = StaticSortedFile::from_bytes(name, bytes, Some(&meta), &options).unwrap();
+            for entry in &entries {
+                check(&table.lookup(entry.hash, &entry.key).unwrap(), &entry.value);
+            }
+            for (entry, expected) in table.iter().zip(&entries) {
+                let entry = entry.unwrap();
+                assert_eq!((entry.hash, &*entry.key), (expected.hash, &*expected.key));
+                check(&lookup_of(entry.value), &expected.value);
+            }
+            assert_eq!(table.lookup(1, b"absent").unwrap(), Lookup::NotFound);
+            assert!(table.verify(&mut |_| {}).is_intact());
+        }
+    }
+}
+
+fn lookup_of(value: EntryValue<Slice<'_>>) -> Lookup<'_> {
+    match value {
+        EntryValue::Value(value) => Lookup::Value(value),
+        EntryValue::Blob(number) => Lookup::Blob(number),
+        EntryValue::Deleted => Lookup::Deleted,
+    }
+}
+
+/// A value is right, also once it is free of the table's borrow.
+fn check(found: &Lookup<'_>, expected: &TestValue) {
+    match (found, expected) {
+        (Lookup::Blob(number), TestValue::Blob(expected)) => assert_eq!(number.0, *expected),
+        (Lookup::Deleted, TestValue::Deleted) => {}
+        (Lookup::Value(value), expected) => {
+            assert_eq!(Some(value.as_slice()), expected.bytes());
+            assert_eq!(Some(value.clone().into_owned().as_slice()), expected.bytes());
+        }
+        _ => panic!("{found:?} where {expected:?} was written"),
+    }
+}

@@ -1,0 +1,118 @@
+//! Cargo, run in this workspace: for checks that need a build of another kind.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// One run of cargo.
+#[derive(Debug)]
+pub struct Cargo(Command);
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// Whether it succeeded.
+    pub success: bool,
+    /// What it printed, errors last.
+    pub output: String,
+}
+
+impl Cargo {
+    /// Cargo of the toolchain that built this program, with files of its own in `target/NAME`, and flags for every crate.
+    #[must_use]
+    pub fn new(target: &str, flags: &str) -> Self {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        Self::of(Command::new(cargo), target).env("RUSTFLAGS", flags)
+    }
+
+    /// Cargo of another toolchain, which rustup has.
+    #[must_use]
+    pub fn of_toolchain(toolchain: &str, target: &str) -> Self {
+        let mut rustup = Command::new("rustup");
+        rustup.args(["run", toolchain, "cargo"]);
+        Self::of(rustup, target)
+    }
+
+    fn of(mut command: Command, target: &str) -> Self {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let root = here.parent().unwrap_or(here);
+        command.current_dir(root).stdin(Stdio::null());
+        // The variables that cargo set for this program are not meant for others.
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            if text.starts_with("CARGO_PKG_") || text == "CARGO_MANIFEST_DIR" || text == "RUSTFLAGS"
+            {
+                command.env_remove(name);
+            }
+        }
+        Self(command).env("CARGO_TARGET_DIR", &format!("target/{target}"))
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args(mut self, arguments: &[&str]) -> Self {
+        self.0.args(arguments);
+        self
+    }
+
+    /// Sets an environment variable.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.0.env(name, value);
+        self
+    }
+
+    /// Runs it to its end.
+    #[must_use]
+    pub fn run(mut self) -> Ended {
+        match self.0.output() {
+            Ok(output) => {
+                let [out, errors] = [output.stdout, output.stderr];
+                let text = [String::from_utf8_lossy(&out), String::from_utf8_lossy(&errors)];
+                Ended { success: output.status.success(), output: text.concat() }
+            }
+            Err(error) => Ended { success: false, output: error.to_string() },
+        }
+    }
+}
+
+impl Ended {
+    /// Tests that passed and tests that failed, over all test programs that came to an end.
+    #[must_use]
+    pub fn tests(&self) -> (u64, u64) {
+        let results = self.output.lines().filter_map(|line| line.strip_prefix("test result: "));
+        let count = |result: &str, what: &str| {
+            let mut words = result.split([' ', ';']).filter(|word| !word.is_empty());
+            let mut last = "0";
+            words.find(|word| {
+                *word == what || {
+                    last = word;
+                    false
+                }
+            });
+            last.parse().unwrap_or(0)
+        };
+        results.fold((0, 0), |(passed, failed), result| {
+            (passed + count(result, "passed"), failed + count(result, "failed"))
+        })
+    }
+
+    /// The last lines, for messages.
+    #[must_use]
+    pub fn tail(&self) -> String {
+        let lines: Vec<&str> = self.output.lines().filter(|line| !line.trim().is_empty()).collect();
+        lines[lines.len().saturating_sub(6)..].join(" | ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_of_all_test_programs_are_added_up() {
+        let output = "running 2 tests\n\
+            test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.1s\n\
+            test result: FAILED. 3 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.1s\n";
+        assert_eq!(Ended { success: false, output: output.to_owned() }.tests(), (5, 1));
+    }
+}

@@ -1,0 +1,46 @@
+//! Interleavings: a model checker (loom) tries every order in which a few threads can look blocks up, verify them and share
+//! the cache, relaxed memory order included. The models are in `sst-reader/src/block/model.rs`.
+
+use crate::cargo::Cargo;
+use crate::{Context, Protection, Row, Suite, Verdict};
+
+/// The suite.
+pub const SUITE: Suite = Suite {
+    name: "interleavings",
+    about: "a model checker tries every interleaving of a few threads",
+    run,
+};
+
+/// What runs the models whose names contain `test`. The planted bugs are in the same build, asleep.
+pub(super) fn cargo(test: &str) -> Cargo {
+    Cargo::new("loom", "--cfg loom --cfg sst_planted")
+        .env("CARGO_PROFILE_TEST_OPT_LEVEL", "1")
+        .env("CARGO_PROFILE_TEST_DEBUG", "0")
+        .args(&["test", "--package", "sst-reader", "--lib", "--", "--nocapture", test])
+}
+
+fn run(context: &Context) -> Vec<Row> {
+    let row = Row::new("every interleaving", Protection::NotApplicable);
+    if !context.is_full() {
+        let reason = "takes a build of its own; a full run and `cargo xtask model` do it";
+        return vec![Row::skipped(row.test, row.protection, reason)];
+    }
+    let ended = cargo("model::").run();
+    let mut rows: Vec<Row> = ended
+        .output
+        .lines()
+        .filter_map(|line| line.split_once("model ")?.1.rsplit_once(": "))
+        .filter_map(|(name, count)| {
+            let count: u64 = count.strip_suffix(" interleavings")?.parse().ok()?;
+            let mut row = Row::new(name, Protection::NotApplicable);
+            (row.cases, row.harmless) = (count, count);
+            Some(row)
+        })
+        .collect();
+    if !ended.success || rows.is_empty() {
+        let mut row = row;
+        row.count(0, Verdict::Wrong(ended.tail()), || "a model".to_owned());
+        rows.push(row);
+    }
+    rows
+}

@@ -1,0 +1,69 @@
+//! Undefined behaviour: tests run under Miri, which interprets them and reports every use of memory that Rust does not
+//! allow; for this machine's kind, for one of 32 bits and for a big-endian one. Fixed tables must have the same bytes on all
+//! of them (`conformance/tests/portable.rs`).
+
+use crate::cargo::Cargo;
+use crate::{Context, Protection, Row, Suite, Verdict};
+
+/// The suite.
+pub const SUITE: Suite = Suite {
+    name: "undefined behaviour",
+    about: "tests under Miri, on 64 bits, 32 bits and big-endian",
+    run,
+};
+
+/// Kinds of machines, with what to call them.
+const TARGETS: [(&str, &str); 3] = [
+    ("64 bits, little-endian", "x86_64-unknown-linux-gnu"),
+    ("32 bits, little-endian", "i686-unknown-linux-gnu"),
+    ("64 bits, big-endian", "s390x-unknown-linux-gnu"),
+];
+
+/// What is run: a name, and the arguments of `cargo miri test`.
+const RUNS: [(&str, &[&str]); 4] = [
+    ("same bytes, read back", &["--package", "sst-conformance", "--test", "portable"]),
+    ("unit tests of the reader", &["--package", "sst-reader", "--lib"]),
+    ("unit tests of the format", &["--package", "sst-format", "--lib"]),
+    ("maps and positioned reads", &["--package", "sst-conformance", "--test", "files"]),
+];
+
+fn miri(arguments: &[&str]) -> Cargo {
+    Cargo::of_toolchain("nightly", "miri")
+        .env("MIRIFLAGS", "-Zmiri-disable-isolation")
+        .args(&["miri"])
+        .args(arguments)
+}
+
+fn run(context: &Context) -> Vec<Row> {
+    let skipped = |name: &str, reason: &str| Row::skipped(name, Protection::NotApplicable, reason);
+    if !context.is_full() {
+        return vec![skipped("Miri", "takes minutes; a full run and `cargo xtask miri` do it")];
+    }
+    if !miri(&["--version"]).run().success {
+        let reason =
+            "there is no Miri here: `rustup toolchain install nightly --component miri,rust-src`";
+        return vec![skipped("Miri", reason)];
+    }
+    let mut rows = Vec::new();
+    for (kind, target) in TARGETS {
+        let setup = miri(&["setup", "--target", target]).run();
+        if !setup.success {
+            let reason = format!("Miri has no standard library for it: {}", setup.tail());
+            rows.push(skipped(kind, &reason));
+            continue;
+        }
+        for (name, arguments) in RUNS {
+            let arguments = [&["test", "--target", target], arguments].concat();
+            let ended = miri(&arguments).run();
+            let (passed, failed) = ended.tests();
+            let mut row = Row::new(format!("{name}, {kind}"), Protection::NotApplicable);
+            (row.cases, row.harmless) = (passed, passed);
+            if !ended.success || passed == 0 {
+                let what = format!("{failed} failed: {}", ended.tail());
+                row.count(0, Verdict::Wrong(what), || name.to_owned());
+            }
+            rows.push(row);
+        }
+    }
+    rows
+}
