@@ -30,7 +30,7 @@ fn gates(root: &Path) -> Result<Vec<Gate>, String> {
         gate("fuzz", "cargo run --quiet --release -p xtask -- fuzz --executions 20000 --seconds 2"),
         gate("docs", "RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --all-features"),
         gate("no_std", "cargo check -p sst-format --no-default-features --all-features"),
-        gate("package", "cargo package --workspace --exclude xtask --allow-dirty --no-verify"),
+        gate("package", "cargo package --workspace --allow-dirty --no-verify"),
     ])
 }
 
