@@ -106,7 +106,11 @@ impl StaticSortedFile {
         let filter = meta
             .filter(|meta| !meta.filter.as_slice().is_empty())
             .zip(options.filter.as_ref())
-            .map(|(meta, policy)| policy.open(meta.filter.clone()))
+            .map(|(meta, policy)| match protection {
+                // What describes a protected table has a checksum of its own, filters and all.
+                Some(_) => policy.open_verified(meta.filter.clone()),
+                None => policy.open(meta.filter.clone()),
+            })
             .transpose()
             .map_err(|error| ReadError::corrupt(blocks.label(), error))?;
         let key_index = Self::read_key_index(&blocks, index)?;
