@@ -36,6 +36,7 @@
 //! | say what an entry is | [`Entry`], [`EntryValue`], [`HashedKey`], [`hash_key`] |
 //! | build a filter, take several values per key, leave blocks uncompressed | [`WriterOptions`] |
 //! | store values over 64 MiB | [`Commit::create_blob`], [`write_blob_file`] |
+//! | load entries in any order, more than fit into memory | [`BulkLoader`] |
 //! | replace the content of a directory in one step | [`Publisher`], [`Commit`] |
 //! | see what becomes of it when the disk fails | [`FileSystem`] |
 //!
@@ -51,10 +52,18 @@
 
 #![forbid(unsafe_code)]
 
+mod bulk;
 mod file;
 mod publish;
 mod table;
 
+pub use bulk::bulk_error::BulkError;
+pub use bulk::bulk_handle::BulkHandle;
+pub use bulk::bulk_loader::{BulkLoader, BulkSummary};
+pub use bulk::bulk_options::{BulkMode, BulkOptions, DuplicatePolicy};
+pub use bulk::bulk_progress::{BulkPhase, BulkProgress, ProgressCallback};
+pub use bulk::cancel_token::CancelToken;
+pub use bulk::place::Place;
 pub use file::atomic_file::AtomicFile;
 pub use file::blob_file::{BlobFile, write_blob_file, write_blob_file_in};
 pub use file::file_error::{FileError, FileOperation};

@@ -1,12 +1,13 @@
 //! Blob files: one large value each (FORMAT.md section 8).
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use lz4_flex::block::{CompressTable, compress_into_with_table, get_maximum_output_size};
 use sst_format::block::{BLOCK_HEADER_LEN, BlockHeader, Encoding, compression_pays};
 
-use crate::{AtomicFile, Compression, FileSystem, OsFileSystem, WriteError};
+use crate::{AtomicFile, Compression, FileOperation, FileSystem, OsFileSystem, Sink, WriteError};
 
 /// The longest input that the LZ4 block format allows, in bytes. Longer blobs are stored as they are.
 const MAX_LZ4_INPUT_LEN: usize = 0x7e00_0000;
@@ -60,7 +61,19 @@ pub fn write_blob_file_in(
     compression: Compression,
 ) -> Result<BlobFile, WriteError> {
     // Before the work of compressing: most errors show here.
-    let mut file = AtomicFile::create_in(file_system, path)?;
+    let path = path.as_ref();
+    let file = AtomicFile::create_in(file_system, path)?;
+    let (blob, ()) = write_blob(file, value, compression)
+        .map_err(|error| WriteError::io(Some(path), FileOperation::Write, error))?;
+    Ok(blob)
+}
+
+/// Writes the bytes of a blob file and ends the output.
+pub(crate) fn write_blob<S: Sink>(
+    mut sink: S,
+    value: &[u8],
+    compression: Compression,
+) -> io::Result<(BlobFile, S::Output)> {
     let compressed = match compression {
         Compression::Lz4 => compress(value),
         Compression::None => None,
@@ -72,10 +85,10 @@ pub fn write_blob_file_in(
         None => (Encoding::Raw, value),
     };
     let header = BlockHeader { encoding, checksum: crc32fast::hash(stored) };
-    file.write(&header.to_bytes())?;
-    file.write(stored)?;
-    file.persist()?;
-    Ok(BlobFile { file_size: (BLOCK_HEADER_LEN + stored.len()) as u64, header })
+    sink.write_all(&header.to_bytes())?;
+    sink.write_all(stored)?;
+    let output = sink.finish()?;
+    Ok((BlobFile { file_size: (BLOCK_HEADER_LEN + stored.len()) as u64, header }, output))
 }
 
 /// The length of a value and its compressed form, if that pays.

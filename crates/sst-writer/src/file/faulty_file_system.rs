@@ -102,6 +102,15 @@ impl NewFile for FaultyFile {
         self.inner.sync()
     }
 
+    fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        self.faults.check()?;
+        self.inner.read_exact_at(bytes, offset)
+    }
+
+    fn close(&mut self) {
+        self.inner.close();
+    }
+
     fn persist_new(self: Box<Self>, path: &Path) -> io::Result<()> {
         self.faults.check()?;
         self.inner.persist_new(path)

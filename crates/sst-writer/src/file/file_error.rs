@@ -59,6 +59,10 @@ pub enum FileOperation {
     Finish,
     /// Lock a directory.
     Lock,
+    /// Write what does not fit into memory to a temporary file.
+    Spill,
+    /// Read that back.
+    ReadSpill,
 }
 
 impl fmt::Display for FileOperation {
@@ -75,6 +79,8 @@ impl fmt::Display for FileOperation {
             Self::Remove => "remove",
             Self::Finish => "finish",
             Self::Lock => "lock",
+            Self::Spill => "spill to a temporary file in",
+            Self::ReadSpill => "read back what was spilled to",
         })
     }
 }

@@ -133,6 +133,16 @@ pub trait NewFile: Write + Debug + Send + Sync {
     /// Whatever the system reports. What is durable is unknown then, and stays so whatever a later call answers.
     fn sync(&mut self) -> io::Result<()>;
 
+    /// Fills `bytes` with what was written from `offset` on. Where the next bytes are appended does not change.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::UnexpectedEof`] if there are fewer bytes, or whatever else the system reports.
+    fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()>;
+
+    /// Gives back what an open file takes from the system. It can still get its name, but neither be written nor read.
+    fn close(&mut self);
+
     /// Gives the file its name.
     ///
     /// # Errors
@@ -164,7 +174,7 @@ impl FileSystem for OsFileSystem {
         }
         let temporary = builder.tempfile_in(directory).map_err(without_temporary_path)?;
         let (file, path) = temporary.into_parts();
-        Ok(Box::new(OsFile { file, path }))
+        Ok(Box::new(OsFile { file: Some(file), path }))
     }
 
     fn sync_directory(&self, directory: &Path) -> io::Result<()> {
@@ -202,13 +212,19 @@ impl FileSystem for OsFileSystem {
 #[derive(Debug)]
 struct OsFile {
     // Closed before the temporary file is removed, which some systems ask for.
-    file: File,
+    file: Option<File>,
     path: TempPath,
+}
+
+impl OsFile {
+    fn open(&self) -> io::Result<&File> {
+        self.file.as_ref().ok_or_else(|| io::Error::other("the file is closed"))
+    }
 }
 
 impl Write for OsFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
+        self.open()?.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -218,7 +234,15 @@ impl Write for OsFile {
 
 impl NewFile for OsFile {
     fn sync(&mut self) -> io::Result<()> {
-        self.file.sync_all()
+        self.open()?.sync_all()
+    }
+
+    fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        read_exact_at(self.open()?, bytes, offset)
+    }
+
+    fn close(&mut self) {
+        self.file = None;
     }
 
     fn persist_new(self: Box<Self>, path: &Path) -> io::Result<()> {
@@ -232,6 +256,24 @@ impl NewFile for OsFile {
         drop(file);
         temporary.persist(path).map_err(|error| error.error)
     }
+}
+
+#[cfg(unix)]
+fn read_exact_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)
+}
+
+#[cfg(not(unix))]
+fn read_exact_at(mut file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+    use std::io::{Read, Seek, SeekFrom};
+    use std::sync::{Mutex, PoisonError};
+    // The file has one place where it is read and written, which must be back at the end before anybody else comes.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    file.seek(SeekFrom::Start(offset))?;
+    let result = file.read_exact(bytes);
+    file.seek(SeekFrom::End(0))?;
+    result
 }
 
 /// The cause of an error that names a temporary file, which means nothing to anyone.

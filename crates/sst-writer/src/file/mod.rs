@@ -7,4 +7,5 @@ pub(crate) mod blob_file;
 pub(crate) mod faulty_file_system;
 pub(crate) mod file_error;
 pub(crate) mod file_system;
+pub(crate) mod staged_file;
 pub(crate) mod sync_watch;

@@ -97,6 +97,14 @@ impl NewFile for WatchedFile {
         self.failure.watch(result)
     }
 
+    fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        self.inner.read_exact_at(bytes, offset)
+    }
+
+    fn close(&mut self) {
+        self.inner.close();
+    }
+
     fn persist_new(self: Box<Self>, path: &Path) -> io::Result<()> {
         self.inner.persist_new(path)
     }

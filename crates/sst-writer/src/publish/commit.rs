@@ -1,5 +1,7 @@
 //! One commit to a directory.
 
+pub(crate) mod adopt;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -186,9 +188,13 @@ impl<'p> Commit<'p> {
         if is_known || !Arc::ptr_eq(&context, &self.context) {
             return Err(PublishError::ForeignTable { table: sequence });
         }
-        self.blobs.extend(finished.blobs.into_iter().map(|blob| (blob, sequence)));
-        self.tables.push((sequence, finished.meta));
+        self.push_table(sequence, finished.meta, finished.blobs);
         Ok(())
+    }
+
+    fn push_table(&mut self, sequence: SequenceNumber, meta: SstMeta, blobs: Vec<BlobNumber>) {
+        self.blobs.extend(blobs.into_iter().map(|blob| (blob, sequence)));
+        self.tables.push((sequence, meta));
     }
 
     /// Makes a table of an earlier commit obsolete: it is not read any more once this commit is published.

@@ -1,0 +1,15 @@
+//! Bulk loads against a model in memory: every policy, budgets too small for the input, several threads, hostile keys. What
+//! is read back is what the model says, and the files are the same whatever the budget and the threads.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests say what they expect by failing"
+)]
+
+#[path = "bulk/failures.rs"]
+mod failures;
+#[path = "bulk/files.rs"]
+mod files;
+#[path = "bulk/model.rs"]
+mod model;

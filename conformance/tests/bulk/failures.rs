@@ -1,0 +1,146 @@
+//! Whatever goes wrong, the directory is as before.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use sst_conformance::SplitMix;
+use sst_writer::{
+    BulkError, BulkLoader, BulkOptions, BulkPhase, CancelToken, DuplicatePolicy, Place, Publisher,
+    PublisherOptions,
+};
+
+use super::model::{TestRecord, content, files, load, options};
+
+fn records(seed: u64, count: u64) -> Vec<TestRecord> {
+    let mut random = SplitMix::new(seed);
+    let value = |i: u64| if i.is_multiple_of(500) { 10_000 } else { 200 };
+    (0..count).map(|i| TestRecord::put(random.bytes(16), random.half_random(value(i)))).collect()
+}
+
+/// A directory with a commit, and its files.
+fn database(parent: &Path) -> (std::path::PathBuf, BTreeMap<String, Vec<u8>>) {
+    let directory = parent.join("db");
+    load(&directory, &[records(1, 100)], options()).unwrap();
+    let before = files(&directory);
+    (directory, before)
+}
+
+/// Loads what does not fit into the budget, and checks that it fails and leaves no trace.
+#[track_caller]
+fn check_failure(streams: &[Vec<TestRecord>], options: BulkOptions) -> BulkError {
+    let parent = tempfile::tempdir().unwrap();
+    let (directory, before) = database(parent.path());
+    let temp_dir = parent.path().join("temp");
+    std::fs::create_dir(&temp_dir).unwrap();
+    let options = options.memory_budget(4 << 20).threads(2);
+    let first = load(&directory, streams, options.clone()).unwrap_err();
+    assert!(files(&directory) == before);
+    let second = load(&directory, streams, options.temp_dir(&temp_dir)).unwrap_err();
+    assert!(files(&directory) == before);
+    assert_eq!(std::fs::read_dir(&temp_dir).unwrap().count(), 0);
+    assert_eq!(std::mem::discriminant(&first), std::mem::discriminant(&second));
+    first
+}
+
+#[test]
+fn of_all_keys_that_come_twice_the_first_is_named() {
+    let mut streams = vec![records(2, 20_000), records(3, 20_000)];
+    let copy =
+        |from: (usize, usize), streams: &Vec<Vec<TestRecord>>| streams[from.0][from.1].clone();
+    for (from, to) in [((0, 7), 19_000), ((1, 3), 18_999), ((0, 9), 18_500), ((1, 1), 18_500)] {
+        streams[1][to] = copy(from, &streams);
+    }
+    // The last copy has taken the place of the one before.
+    let error = check_failure(&streams, options().duplicates(DuplicatePolicy::Error));
+    let BulkError::Duplicate { first, second, .. } = error else { panic!("{error}") };
+    let place = |stream, position| Place { stream, position };
+    assert_eq!((first, second), (place(1, 1), place(1, 18_500)));
+}
+
+#[test]
+fn a_load_can_be_called_off_at_any_time() {
+    for phase in [BulkPhase::Gather, BulkPhase::Write, BulkPhase::Publish] {
+        let token = CancelToken::default();
+        let options = options().cancel(token.clone()).progress(move |progress| {
+            if progress.phase == phase && (phase == BulkPhase::Publish || progress.records > 9000) {
+                token.cancel();
+            }
+        });
+        if phase == BulkPhase::Publish {
+            // It is too late: the load ends as it would have.
+            let parent = tempfile::tempdir().unwrap();
+            let (directory, _) = database(parent.path());
+            load(&directory, &[records(2, 10)], options).unwrap();
+            assert_eq!(content(&directory).len(), 10);
+            continue;
+        }
+        let error = check_failure(&[records(2, 30_000), records(3, 30_000)], options);
+        assert!(matches!(error, BulkError::Cancelled | BulkError::HandleLost { .. }), "{error}");
+    }
+}
+
+#[test]
+fn a_panic_of_the_caller_is_the_callers() {
+    let parent = tempfile::tempdir().unwrap();
+    let (directory, before) = database(parent.path());
+    for threads in [1, 3] {
+        let options = options().memory_budget(4 << 20).threads(threads).progress(|progress| {
+            assert!(progress.phase != BulkPhase::Write, "on purpose");
+        });
+        let run = || load(&directory, &[records(2, 60_000)], options);
+        assert!(catch_unwind(AssertUnwindSafe(run)).is_err());
+        assert!(files(&directory) == before);
+    }
+}
+
+#[test]
+fn a_lost_handle_fails_the_load() {
+    let parent = tempfile::tempdir().unwrap();
+    let (directory, before) = database(parent.path());
+    let mut publisher = Publisher::open(&directory, PublisherOptions::default()).unwrap();
+    let loader = BulkLoader::new(&mut publisher, options()).unwrap();
+    let mut handle = loader.handle(3);
+    handle.put(b"key", b"value").unwrap();
+    drop(handle);
+    assert!(matches!(loader.finish(), Err(BulkError::HandleLost { stream: 3 })));
+
+    let loader = BulkLoader::new(&mut publisher, options()).unwrap();
+    let _open = loader.handle(0);
+    assert!(matches!(loader.finish(), Err(BulkError::HandlesOpen { handles: 1 })));
+
+    let loader = BulkLoader::new(&mut publisher, options()).unwrap();
+    let mut handle = loader.handle(0);
+    handle.put(b"key", &vec![1; 1 << 20]).unwrap();
+    handle.put_blob(b"key", b"value").unwrap();
+    drop((loader, handle));
+    assert!(files(&directory) == before);
+}
+
+#[test]
+fn a_key_that_is_too_long_is_refused_and_others_go_on() {
+    let parent = tempfile::tempdir().unwrap();
+    let directory = parent.path().join("db");
+    let mut publisher = Publisher::open(&directory, PublisherOptions::default()).unwrap();
+    let loader = BulkLoader::new(&mut publisher, options().memory_budget(0)).unwrap();
+    let mut handle = loader.handle(7);
+    let long = vec![b'k'; (1 << 24) - 1];
+    handle.put(&long, b"value").unwrap();
+    let longer = vec![b'k'; 1 << 24];
+    let refused = handle.put(&longer, b"value");
+    let expected = Place { stream: 7, position: 1 };
+    assert!(matches!(refused, Err(BulkError::Entry { place, .. }) if place == expected));
+    handle.put(b"short", b"value").unwrap();
+    handle.finish().unwrap();
+    assert_eq!(loader.finish().unwrap().entries, 2);
+    let found = content(&directory);
+    assert!(found.keys().any(|(_, key)| *key == long));
+}
+
+#[test]
+fn a_run_that_no_block_can_hold_is_an_error_with_its_place() {
+    let records = (0..20).map(|i| TestRecord::put(vec![b'k'; 1_000_000], [i])).collect();
+    let error = check_failure(&[records], options().duplicates(DuplicatePolicy::KeepAll));
+    let BulkError::Entry { place, .. } = error else { panic!("{error}") };
+    assert_eq!(place, Place { stream: 0, position: 17 });
+}

@@ -1,0 +1,125 @@
+//! How the memory of a load is shared out.
+
+/// Number of buckets: one for each value of the first bits of a hash.
+pub(crate) const BUCKETS: usize = 1 << BUCKET_BITS;
+/// How many bits tell the bucket.
+pub(crate) const BUCKET_BITS: u32 = 8;
+
+/// Least budget in bytes.
+const MIN_BUDGET: usize = 4 << 20;
+/// What a table being written takes beside its filter, in bytes: see [`StreamingSstWriter`](crate::StreamingSstWriter).
+const WRITER_LEN: u64 = 4 << 20;
+/// What a filter takes for each entry of the table being written, in bytes: what it gathers, and its bytes while they are
+/// made.
+const FILTER_LEN_PER_ENTRY: u64 = 8;
+/// What the filters of finished tables take for each entry, in bytes.
+const FINISHED_FILTER_EIGHTHS_PER_ENTRY: u64 = 20;
+/// Least memory in bytes that a thread gets to sort with.
+const MIN_SORT_LEN: usize = 1 << 20;
+/// What sorting takes for each record beside its bytes.
+pub(crate) const SORT_LEN_PER_RECORD: u64 = 16;
+
+/// The bucket of a hash.
+#[inline]
+pub(crate) const fn bucket_of(hash: u64) -> usize {
+    (hash >> (u64::BITS - BUCKET_BITS)) as usize
+}
+
+/// The memory of a load while records are put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Budget {
+    /// Bytes in all.
+    pub(crate) len: usize,
+    /// Length of a chunk of records in bytes.
+    pub(crate) chunk_len: usize,
+    /// Values from this length on are kept apart from their records, in bytes.
+    pub(crate) detached_len: usize,
+}
+
+impl Budget {
+    /// Shares out `len` bytes. Each handle keeps a chunk open for each bucket: an eighth of the budget.
+    pub(crate) fn new(len: usize) -> Self {
+        let len = len.max(MIN_BUDGET);
+        let chunk_len = (len / (8 * BUCKETS)).clamp(2 << 10, 256 << 10);
+        Self { len, chunk_len, detached_len: chunk_len / 2 }
+    }
+}
+
+/// What all records put amount to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    pub(crate) records: u64,
+    /// Bytes of keys and values.
+    pub(crate) bytes: u64,
+}
+
+/// The memory of a load while tables are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WriteBudget {
+    /// How many bytes of records may stay in memory when writing starts.
+    pub(crate) resident_len: usize,
+    /// How many bytes each thread may sort with. A larger bucket is sorted in runs.
+    pub(crate) sort_len: usize,
+}
+
+impl WriteBudget {
+    /// Shares out the budget among `threads` that write tables of `table_entries`. `resident_len` is what is in memory now,
+    /// `largest_bucket` what it takes to sort the largest bucket.
+    pub(crate) fn new(
+        budget: Budget,
+        threads: usize,
+        totals: Totals,
+        (table_entries, has_filter): (u64, bool),
+        largest_bucket: u64,
+    ) -> Self {
+        let filters = u64::from(has_filter);
+        let writers =
+            threads as u64 * (WRITER_LEN + filters * FILTER_LEN_PER_ENTRY * table_entries);
+        let finished = filters * totals.records / 8 * FINISHED_FILTER_EIGHTHS_PER_ENTRY;
+        let free = budget.len.saturating_sub(to_len(writers + finished));
+        let sort_len = (free / threads).min(to_len(largest_bucket)).max(MIN_SORT_LEN);
+        Self { resident_len: free.saturating_sub(sort_len * threads), sort_len }
+    }
+}
+
+fn to_len(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_of_a_handle_take_an_eighth_of_the_budget() {
+        for len in [4 << 20, 32 << 20, 256 << 20, 512 << 20] {
+            let budget = Budget::new(len);
+            assert_eq!(budget.chunk_len * BUCKETS * 8, len);
+        }
+        assert_eq!(Budget::new(0), Budget::new(4 << 20));
+        assert_eq!(Budget::new(usize::MAX).chunk_len, 256 << 10);
+    }
+
+    #[test]
+    fn shares_never_exceed_the_budget_but_for_the_least_there_must_be() {
+        let totals = Totals { records: 10_000_000, bytes: 1_160_000_000 };
+        for len in [4_usize << 20, 32 << 20, 256 << 20, 2 << 30] {
+            for threads in [1, 2, 16] {
+                for bucket in [0, 5 << 20, 1 << 40] {
+                    let budget = Budget::new(len);
+                    let tables = (1_250_000, true);
+                    let shares = WriteBudget::new(budget, threads, totals, tables, bucket);
+                    let sum = shares.resident_len + threads * shares.sort_len;
+                    assert!(sum <= len.max(threads * MIN_SORT_LEN), "{shares:?}");
+                }
+            }
+        }
+        let all = WriteBudget::new(Budget::new(2 << 30), 2, totals, (1 << 20, true), 5 << 20);
+        assert!(all.resident_len > 1 << 30, "what fits stays in memory");
+    }
+
+    #[test]
+    fn buckets_are_the_first_bits() {
+        assert_eq!((bucket_of(0), bucket_of(u64::MAX), bucket_of(1 << 56)), (0, 255, 1));
+    }
+}

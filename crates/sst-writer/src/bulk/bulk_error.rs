@@ -1,0 +1,74 @@
+//! Why a load failed.
+
+use std::path::PathBuf;
+
+use super::place::Place;
+use crate::{FileError, PublishError, ShortKey, WriteError};
+
+/// Why records could not be loaded.
+///
+/// Whatever it is, the directory stays as it was: temporary files are removed, and readers go on with the commit before.
+/// After [`BulkError::Entry`] the loader goes on with other records; any other error has ended the load.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BulkError {
+    /// A record that the format cannot hold. If a put returned this, nothing of the record was taken.
+    #[error("{place}: {source}")]
+    Entry {
+        /// Where the record comes from.
+        place: Place,
+        /// What is wrong with it. Numbers of entries in it are those of its table.
+        source: WriteError,
+    },
+    /// A key comes twice, and the policy is [`DuplicatePolicy::Error`](crate::DuplicatePolicy::Error). Of all such keys it
+    /// is the one whose second record comes first.
+    #[error("key {key} comes twice: {first} and {second}")]
+    Duplicate {
+        /// The key.
+        key: ShortKey,
+        /// Its first record.
+        first: Place,
+        /// Its second record.
+        second: Place,
+    },
+    /// What was spilled did not come back as it was written.
+    #[error("what was spilled to {} is damaged: {len} bytes from byte {offset}", path.display())]
+    SpillDamaged {
+        /// The folder of the temporary file.
+        path: PathBuf,
+        /// Where the damaged piece starts in the file, in bytes.
+        offset: u64,
+        /// Its length in bytes.
+        len: u64,
+    },
+    /// The load was called off through its [`CancelToken`](crate::CancelToken).
+    #[error("the load was cancelled")]
+    Cancelled,
+    /// A handle was dropped without [`BulkHandle::finish`](crate::BulkHandle::finish), so its records may be incomplete.
+    #[error("the handle of stream {stream} was dropped before it was finished")]
+    HandleLost {
+        /// Its stream.
+        stream: u64,
+    },
+    /// Handles are still in use.
+    #[error("{handles} handles are not finished")]
+    HandlesOpen {
+        /// How many.
+        handles: usize,
+    },
+    /// An earlier failure has ended the load.
+    #[error("the load has failed before")]
+    Failed,
+    /// A bug of this crate, found before anything was published.
+    #[error("a bug in the loader was caught: {0}")]
+    Internal(&'static str),
+    /// A file could not be written or read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A table could not be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The commit could not be made.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+}

@@ -1,0 +1,235 @@
+//! How one thread puts records.
+
+use std::mem;
+use std::sync::Arc;
+
+use sst_format::limits::MAX_KEY_LEN;
+
+use super::budget::{BUCKETS, Totals, bucket_of};
+use super::bulk_error::BulkError;
+use super::chunk_store::Chunk;
+use super::place::Place;
+use super::record::{DetachedValue, MAX_OVERHEAD, Record, RecordValue};
+use super::shared::Shared;
+use crate::{WriteError, hash_key};
+
+/// Puts records into a [`BulkLoader`](crate::BulkLoader), in any order, without waiting for other handles.
+///
+/// A handle belongs to one stream of the input, and each record has a position in it. Which of two records of a key is the
+/// later one is told by stream and position alone, so the result is the same however threads take turns. Several handles
+/// may share a stream, if each is given the positions of its records with the `_at` methods.
+///
+/// A put takes O(length of key and value): it hashes the key and appends to a buffer. When the budget is used up, it writes
+/// a part of what was put to disk.
+///
+/// Call [`BulkHandle::finish`] in the end: a handle that is dropped without makes the load fail, since what it was to put
+/// may be incomplete.
+#[derive(Debug)]
+pub struct BulkHandle {
+    shared: Arc<Shared>,
+    stream: u64,
+    next_position: u64,
+    /// Number of the spill file.
+    file: u32,
+    /// A chunk for each bucket; those without a buffer have no capacity.
+    open: Vec<Chunk>,
+    /// What was put and not yet counted.
+    put: Totals,
+    is_finished: bool,
+}
+
+impl BulkHandle {
+    pub(super) fn new(shared: Arc<Shared>, stream: u64) -> Self {
+        let file = shared.start_handle();
+        Self {
+            shared,
+            stream,
+            next_position: 0,
+            file,
+            open: (0..BUCKETS).map(|_| Chunk::default()).collect(),
+            put: Totals::default(),
+            is_finished: false,
+        }
+    }
+
+    /// The stream.
+    #[must_use]
+    pub const fn stream(&self) -> u64 {
+        self.stream
+    }
+
+    /// Puts a record at the position after that of the last one, starting with 0. A value longer than
+    /// [`BulkOptions::blob_threshold`](crate::BulkOptions::blob_threshold) becomes a blob.
+    ///
+    /// # Errors
+    ///
+    /// [`BulkError`]: after [`BulkError::Entry`] go on with other records, after any other the load has failed.
+    #[inline]
+    pub fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), BulkError> {
+        self.put_at(self.next_position, key, value)
+    }
+
+    /// Puts a record at a position of the caller's choice: a line number, an offset.
+    ///
+    /// # Errors
+    ///
+    /// As [`BulkHandle::put`].
+    #[inline]
+    pub fn put_at(&mut self, position: u64, key: &[u8], value: &[u8]) -> Result<(), BulkError> {
+        let place = self.take_place(position, key)?;
+        let record_value = if value.len() < self.shared.aside_len {
+            RecordValue::Bytes(value)
+        } else {
+            self.put_aside(place, value)?
+        };
+        self.add(Record { place, key, value: record_value }, value.len())
+    }
+
+    /// Puts a record whose value becomes a blob, whatever its length.
+    ///
+    /// # Errors
+    ///
+    /// As [`BulkHandle::put`].
+    pub fn put_blob(&mut self, key: &[u8], value: &[u8]) -> Result<(), BulkError> {
+        self.put_blob_at(self.next_position, key, value)
+    }
+
+    /// Puts a record whose value becomes a blob, at a position of the caller's choice.
+    ///
+    /// # Errors
+    ///
+    /// As [`BulkHandle::put`].
+    pub fn put_blob_at(
+        &mut self,
+        position: u64,
+        key: &[u8],
+        value: &[u8],
+    ) -> Result<(), BulkError> {
+        let place = self.take_place(position, key)?;
+        let ticket = self.shared.guard(self.shared.write_blob(place, value))?;
+        self.add(Record { place, key, value: RecordValue::Blob(ticket) }, value.len())
+    }
+
+    /// Puts a record that deletes its key.
+    ///
+    /// # Errors
+    ///
+    /// As [`BulkHandle::put`].
+    pub fn delete(&mut self, key: &[u8]) -> Result<(), BulkError> {
+        self.delete_at(self.next_position, key)
+    }
+
+    /// Puts a record that deletes its key, at a position of the caller's choice.
+    ///
+    /// # Errors
+    ///
+    /// As [`BulkHandle::put`].
+    pub fn delete_at(&mut self, position: u64, key: &[u8]) -> Result<(), BulkError> {
+        let place = self.take_place(position, key)?;
+        self.add(Record { place, key, value: RecordValue::Deleted }, 0)
+    }
+
+    /// Hands over what is still here. Everything that was put will be part of the load.
+    ///
+    /// # Errors
+    ///
+    /// [`BulkError`] if the load has failed or was called off.
+    pub fn finish(mut self) -> Result<(), BulkError> {
+        self.shared.check()?;
+        for (bucket, chunk) in mem::take(&mut self.open).into_iter().enumerate() {
+            if chunk.records > 0 {
+                self.shared.store.add(bucket, chunk);
+            } else {
+                self.shared.store.give_back(chunk.bytes);
+            }
+        }
+        self.shared.count(mem::take(&mut self.put));
+        self.is_finished = true;
+        Ok(())
+    }
+
+    /// The place of the next record, whose key is checked.
+    #[inline]
+    fn take_place(&mut self, position: u64, key: &[u8]) -> Result<Place, BulkError> {
+        let place = Place { stream: self.stream, position };
+        self.next_position = position.wrapping_add(1);
+        if key.len() > MAX_KEY_LEN {
+            let source = WriteError::KeyTooLong { entry: position, len: key.len() };
+            return Err(BulkError::Entry { place, source });
+        }
+        Ok(place)
+    }
+
+    /// Writes a long value where it can stay until its table is written.
+    #[cold]
+    fn put_aside<'v>(&self, place: Place, value: &'v [u8]) -> Result<RecordValue<'v>, BulkError> {
+        self.shared.check()?;
+        if value.len() > self.shared.blob_threshold() {
+            let ticket = self.shared.guard(self.shared.write_blob(place, value))?;
+            return Ok(RecordValue::Blob(ticket));
+        }
+        let place = self.shared.guard(self.shared.store.append(value, self.file))?;
+        Ok(RecordValue::Detached(DetachedValue { file: self.file, place }))
+    }
+
+    #[inline]
+    fn add(&mut self, record: Record<'_>, value_len: usize) -> Result<(), BulkError> {
+        let bucket = bucket_of(hash_key(record.key));
+        let inline_len = match record.value {
+            RecordValue::Bytes(_) => value_len,
+            _ => 0,
+        };
+        let needed = MAX_OVERHEAD + record.key.len() + inline_len;
+        let room = self.open.get(bucket).map_or(0, |open| open.bytes.capacity() - open.bytes.len());
+        if room < needed {
+            self.renew(bucket, needed)?;
+        }
+        let Some(open) = self.open.get_mut(bucket) else { return Ok(()) };
+        record.encode(&mut open.bytes);
+        open.records += 1;
+        self.put.records += 1;
+        self.put.bytes += (record.key.len() + value_len) as u64;
+        Ok(())
+    }
+
+    /// Gives a bucket a chunk that has room for `needed` bytes.
+    #[cold]
+    fn renew(&mut self, bucket: usize, needed: usize) -> Result<(), BulkError> {
+        self.shared.check()?;
+        self.shared.count(mem::take(&mut self.put));
+        let shared = Arc::clone(&self.shared);
+        let Some(open) = self.open.get_mut(bucket) else { return Ok(()) };
+        let full = mem::take(open);
+        match full.records {
+            0 => shared.store.give_back(full.bytes),
+            _ => shared.store.add(bucket, full),
+        }
+        let buffer = shared.guard(self.buffer(needed))?;
+        if let Some(open) = self.open.get_mut(bucket) {
+            open.bytes = buffer;
+        }
+        Ok(())
+    }
+
+    fn buffer(&mut self, needed: usize) -> Result<Vec<u8>, BulkError> {
+        let store = &self.shared.store;
+        if let Some(buffer) = store.buffer(needed, self.file)? {
+            return Ok(buffer);
+        }
+        // All chunks are open ones: of this handle, which can help it, and of others, which can't be.
+        let open = self.open.iter_mut().map(mem::take).enumerate();
+        let (used, unused): (Vec<_>, Vec<_>) = open.partition(|(_, chunk)| chunk.records > 0);
+        unused.into_iter().for_each(|(_, chunk)| store.give_back(chunk.bytes));
+        store.spill(used, self.file)?;
+        match store.buffer(needed, self.file)? {
+            Some(buffer) => Ok(buffer),
+            None => Ok(store.buffer_beyond_budget(needed)),
+        }
+    }
+}
+
+impl Drop for BulkHandle {
+    fn drop(&mut self) {
+        self.shared.end_handle((!self.is_finished).then_some(self.stream));
+    }
+}

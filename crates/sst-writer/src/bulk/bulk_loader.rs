@@ -1,0 +1,211 @@
+//! Loads records in any order into a directory.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use sst_format::{BlobNumber, SequenceNumber};
+
+use super::blob_shelf::{BlobNumbers, ShelvedBlob};
+use super::budget::Totals;
+use super::bulk_error::BulkError;
+use super::bulk_handle::BulkHandle;
+use super::bulk_options::{BulkMode, BulkOptions};
+use super::bulk_progress::BulkPhase;
+use super::resolver::DuplicateKey;
+use super::shared::Shared;
+use super::write_phase::{Outcome, WritePhase};
+use crate::publish::commit::adopt::ReservedBlob;
+use crate::{Commit, FileError, Publisher};
+
+/// Loads records in any order, from several threads, into tables of disjoint ranges of hashes, and publishes them as one
+/// commit. The input may be far larger than memory.
+///
+/// Records are put through [`BulkLoader::handle`]s; [`BulkLoader::finish`] sorts them, resolves duplicates, writes tables,
+/// several at a time, and publishes. Nothing is seen before that. On any failure, a panic or a cancellation included, and
+/// when the loader is dropped, the directory is as before; what a killed process leaves is removed by the next
+/// [`Publisher`] of the directory, or the next load with the same [`BulkOptions::temp_dir`].
+///
+/// # The same input, the same files
+///
+/// The files depend on the records, their [`Place`](crate::Place)s and the options that say what to write. They don't
+/// depend on the budget, on the number of threads, or on which thread put what when. Which records are in the input is up
+/// to the caller: give each input stream a number, and put its records in their order, or with their positions.
+///
+/// # Memory
+///
+/// At most the budget, and beyond it:
+///
+/// | bytes | for |
+/// |---|---|
+/// | 8 MiB | the rest |
+/// | 4 MiB per thread | buffers of a table being written, where the budget has no room for them |
+/// | 4 × the longest key or value per thread | a value passing through; twice its length when a blob is put |
+/// | 5 per entry of the load | its filters, until the commit is durable, where they exceed the budget |
+/// | 1 chunk (1/2048 of the budget) per handle | if handles beyond the sixth find no room |
+///
+/// # Disk
+///
+/// Beside the tables: the records that don't fit into the budget, once, and 8 bytes for each; a bucket that does not
+/// fit into the memory of a thread (with evenly spread hashes: an input of more than some hundred times the budget) once
+/// more.
+///
+/// # Examples
+///
+/// ```
+/// use sst_writer::{BulkLoader, BulkOptions, Publisher, PublisherOptions};
+///
+/// let parent = tempfile::tempdir()?;
+/// let mut publisher = Publisher::open(parent.path().join("db"), PublisherOptions::default())?;
+/// let loader = BulkLoader::new(&mut publisher, BulkOptions::default().memory_budget(64 << 20))?;
+/// std::thread::scope(|scope| {
+///     let threads: Vec<_> = (0..2)
+///         .map(|stream| {
+///             let mut handle = loader.handle(stream);
+///             scope.spawn(move || {
+///                 for number in 0..1000_u64 {
+///                     handle.put(&number.to_be_bytes(), format!("{stream}").as_bytes())?;
+///                 }
+///                 handle.finish()
+///             })
+///         })
+///         .collect();
+///     threads.into_iter().try_for_each(|thread| thread.join().unwrap())
+/// })?;
+/// let summary = loader.finish()?;
+/// // Of each key the record of the later stream counts.
+/// assert_eq!((summary.records, summary.entries, summary.duplicates), (2000, 1000, 1000));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct BulkLoader<'p> {
+    publisher: &'p mut Publisher,
+    shared: Arc<Shared>,
+}
+
+/// What a load has done.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct BulkSummary {
+    /// The commit point: the sequence number of the commit's meta file.
+    pub sequence: SequenceNumber,
+    /// Records that were put.
+    pub records: u64,
+    /// Bytes of their keys and values.
+    pub record_bytes: u64,
+    /// Entries of all tables.
+    pub entries: u64,
+    /// Entries that are deletions.
+    pub deletions: u64,
+    /// Records that were left out for others of their key.
+    pub duplicates: u64,
+    /// Tables.
+    pub tables: u64,
+    /// Values in files of their own.
+    pub blobs: u64,
+    /// Bytes of all tables and blob files.
+    pub file_bytes: u64,
+    /// Bytes that did not fit into the budget and were written to temporary files.
+    pub spilled_bytes: u64,
+    /// Files that belong to no commit any more and could not be removed. The next publisher tries again.
+    pub not_removed: Vec<FileError>,
+}
+
+impl<'p> BulkLoader<'p> {
+    /// Starts a load into the directory of a publisher.
+    ///
+    /// # Errors
+    ///
+    /// [`BulkError::File`] if [`BulkOptions::temp_dir`] cannot be used; [`BulkError::Publish`] if an earlier failure has
+    /// poisoned the publisher.
+    pub fn new(publisher: &'p mut Publisher, options: BulkOptions) -> Result<Self, BulkError> {
+        publisher.check_usable()?;
+        let (directory, file_system) = (publisher.shared_directory(), publisher.file_system());
+        let compression = publisher.options().blob_compression;
+        let shared = Arc::new(Shared::new(options, directory, file_system, compression)?);
+        Ok(Self { publisher, shared })
+    }
+
+    /// A handle to put records with. Of two records of a key that of the higher stream is the later one; within a stream
+    /// their positions tell.
+    #[must_use]
+    pub fn handle(&self, stream: u64) -> BulkHandle {
+        BulkHandle::new(Arc::clone(&self.shared), stream)
+    }
+
+    /// Sorts what was put, writes it to tables and publishes them. A load without records publishes a commit without tables.
+    ///
+    /// # Errors
+    ///
+    /// [`BulkError`]; readers go on with the commit before. See [`Commit::publish`] for the one exception.
+    pub fn finish(self) -> Result<BulkSummary, BulkError> {
+        let Self { publisher, shared } = self;
+        let totals = shared.totals()?;
+        shared.check()?;
+        let mut commit = publisher.begin_family(shared.options.family);
+        let blobs = number_blobs(&commit, &shared)?;
+        let numbers = blobs.iter().map(|(ticket, reserved, _)| (*ticket, reserved.number));
+        let numbers: BlobNumbers = numbers.collect();
+        let outcome = WritePhase::new(&shared, totals, &numbers)?.run()?;
+        if let Some(DuplicateKey { key, first, second }) = outcome.duplicate {
+            return Err(BulkError::Duplicate { key, first, second });
+        }
+        shared.check()?;
+        shared.report(BulkPhase::Publish, totals, Some(totals));
+        publish(&mut commit, &shared, outcome, blobs, totals).and_then(|mut summary| {
+            let info = commit.publish()?;
+            summary.sequence = info.sequence;
+            summary.not_removed = info.not_removed;
+            Ok(summary)
+        })
+    }
+}
+
+/// A blob of a load: its ticket, its number, its file.
+type NumberedBlob = (u64, ReservedBlob, ShelvedBlob);
+
+/// Numbers blobs in the order of their places.
+fn number_blobs(commit: &Commit<'_>, shared: &Shared) -> Result<Vec<NumberedBlob>, BulkError> {
+    let blobs = shared.blobs.take().into_iter();
+    blobs.map(|(ticket, blob)| Ok((ticket, commit.reserve_blob()?, blob))).collect()
+}
+
+/// Gives everything its name, and adds it to the commit.
+fn publish(
+    commit: &mut Commit<'_>,
+    shared: &Shared,
+    outcome: Outcome,
+    blobs: Vec<NumberedBlob>,
+    totals: Totals,
+) -> Result<BulkSummary, BulkError> {
+    let Outcome { written, left_out, .. } = outcome;
+    let tables = &written.tables;
+    let used: BTreeSet<BlobNumber> =
+        tables.iter().flat_map(|table| &table.blobs).copied().collect();
+    let mut summary = BulkSummary {
+        sequence: SequenceNumber::default(),
+        records: totals.records,
+        record_bytes: totals.bytes,
+        entries: written.entries,
+        deletions: written.deletions,
+        duplicates: left_out,
+        tables: tables.len() as u64,
+        blobs: used.len() as u64,
+        file_bytes: tables.iter().map(|table| table.meta.file_size).sum(),
+        spilled_bytes: shared.store.spilled_len(),
+        not_removed: Vec::new(),
+    };
+    for (_, reserved, ShelvedBlob { file, blob, .. }) in blobs {
+        if used.contains(&reserved.number) {
+            summary.file_bytes += blob.file_size;
+            commit.adopt_blob(&reserved, file, blob)?;
+        }
+    }
+    for table in written.tables {
+        commit.adopt_table(table)?;
+    }
+    commit.sync_names()?;
+    if shared.options.mode == BulkMode::Replace {
+        commit.replace_all();
+    }
+    Ok(summary)
+}

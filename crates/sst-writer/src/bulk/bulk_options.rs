@@ -1,0 +1,172 @@
+//! How records are loaded.
+
+use std::path::PathBuf;
+use std::thread;
+
+use sst_format::limits::MAX_MEDIUM_VALUE_LEN;
+
+use super::bulk_progress::{BulkProgress, ProgressCallback};
+use super::cancel_token::CancelToken;
+use crate::WriterOptions;
+
+/// What becomes of records with the same key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DuplicatePolicy {
+    /// The record with the highest [`Place`](crate::Place) counts, the others are left out.
+    #[default]
+    LastWins,
+    /// All are kept, in the order of their places; a deletion takes those before it, and comes last, as the format has it.
+    KeepAll,
+    /// A key that comes twice is an error, and nothing is published.
+    Error,
+}
+
+/// What becomes of the tables of earlier commits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BulkMode {
+    /// They are replaced: afterwards the key space holds what was loaded and nothing else.
+    #[default]
+    Replace,
+    /// They stay below the new ones: an entry that was loaded hides those of its key, a deletion too.
+    Increment,
+}
+
+/// How a [`BulkLoader`](crate::BulkLoader) works. Start from the default and change what you need.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct BulkOptions {
+    /// Memory in bytes for records, sorting and writing; [`BulkLoader`](crate::BulkLoader) says what comes on top. At least
+    /// 4 MiB are used. Default: 256 MiB.
+    pub memory_budget: usize,
+    /// Threads that sort and write. At least 1. Default: as many as the machine runs at once.
+    pub threads: usize,
+    /// Where to spill what does not fit into the budget. Default: `None`, the directory loaded into.
+    pub temp_dir: Option<PathBuf>,
+    /// What becomes of records with the same key. Default: [`DuplicatePolicy::LastWins`].
+    pub duplicates: DuplicatePolicy,
+    /// What becomes of the tables of earlier commits. Default: [`BulkMode::Replace`].
+    pub mode: BulkMode,
+    /// The key space to load into. Default: 0.
+    pub family: u32,
+    /// How tables are written. Whether they hold several values per key follows from the duplicate policy.
+    /// Default: [`WriterOptions::default`].
+    pub writer: WriterOptions,
+    /// A table gets at most this many entries, but for a run of equal hashes, which stays together. Default: 2²².
+    pub max_table_entries: u64,
+    /// A table gets at most this many bytes of keys and values, but for its last entry and a run of equal hashes.
+    /// Default: 256 MiB.
+    pub max_table_bytes: u64,
+    /// Values longer than this many bytes become blobs. At most 64 MiB are used. Default: 64 MiB.
+    pub blob_threshold: usize,
+    /// Who is told of progress. Default: nobody.
+    pub progress: Option<ProgressCallback>,
+    /// Calls the load off. Default: a token of its own that nobody has.
+    pub cancel: CancelToken,
+}
+
+impl Default for BulkOptions {
+    fn default() -> Self {
+        Self {
+            memory_budget: 256 << 20,
+            threads: thread::available_parallelism().map_or(1, usize::from),
+            temp_dir: None,
+            duplicates: DuplicatePolicy::default(),
+            mode: BulkMode::default(),
+            family: 0,
+            writer: WriterOptions::default(),
+            max_table_entries: 1 << 22,
+            max_table_bytes: 256 << 20,
+            blob_threshold: MAX_MEDIUM_VALUE_LEN,
+            progress: None,
+            cancel: CancelToken::default(),
+        }
+    }
+}
+
+impl BulkOptions {
+    /// Sets the memory budget in bytes.
+    #[must_use]
+    pub fn memory_budget(mut self, bytes: usize) -> Self {
+        self.memory_budget = bytes;
+        self
+    }
+
+    /// Sets the number of threads that sort and write.
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    /// Sets where to spill.
+    #[must_use]
+    pub fn temp_dir(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.temp_dir = Some(directory.into());
+        self
+    }
+
+    /// Sets what becomes of records with the same key.
+    #[must_use]
+    pub fn duplicates(mut self, policy: DuplicatePolicy) -> Self {
+        self.duplicates = policy;
+        self
+    }
+
+    /// Sets what becomes of the tables of earlier commits.
+    #[must_use]
+    pub fn mode(mut self, mode: BulkMode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Sets the key space to load into.
+    #[must_use]
+    pub fn family(mut self, family: u32) -> Self {
+        self.family = family;
+        self
+    }
+
+    /// Sets how tables are written.
+    #[must_use]
+    pub fn writer(mut self, options: WriterOptions) -> Self {
+        self.writer = options;
+        self
+    }
+
+    /// Sets how many entries a table gets at most.
+    #[must_use]
+    pub fn max_table_entries(mut self, entries: u64) -> Self {
+        self.max_table_entries = entries;
+        self
+    }
+
+    /// Sets how many bytes of keys and values a table gets at most.
+    #[must_use]
+    pub fn max_table_bytes(mut self, bytes: u64) -> Self {
+        self.max_table_bytes = bytes;
+        self
+    }
+
+    /// Sets from which length on values become blobs.
+    #[must_use]
+    pub fn blob_threshold(mut self, bytes: usize) -> Self {
+        self.blob_threshold = bytes;
+        self
+    }
+
+    /// Sets who is told of progress.
+    #[must_use]
+    pub fn progress(mut self, callback: impl Fn(BulkProgress) + Send + Sync + 'static) -> Self {
+        self.progress = Some(ProgressCallback::new(callback));
+        self
+    }
+
+    /// Sets what calls the load off.
+    #[must_use]
+    pub fn cancel(mut self, token: CancelToken) -> Self {
+        self.cancel = token;
+        self
+    }
+}

@@ -1,0 +1,265 @@
+//! Full chunks of records: in memory as long as the budget allows, beyond that in spill files.
+
+use std::mem;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::budget::{BUCKETS, Budget, SORT_LEN_PER_RECORD};
+use super::bulk_error::BulkError;
+use super::spill_file::{SpillFile, SpillPlace};
+
+/// How much is spilled at once: this part of the budget.
+const SPILL_PART: usize = 16;
+/// What the record of a spilled chunk takes in memory, in bytes, with as much again for its list to grow.
+const SPILLED_LEN: usize = 2 * size_of::<SpilledChunk>();
+
+/// Records back to back.
+#[derive(Debug, Default)]
+pub(super) struct Chunk {
+    pub(super) bytes: Vec<u8>,
+    pub(super) records: u32,
+}
+
+/// A chunk in a spill file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SpilledChunk {
+    /// Number of the spill file.
+    pub(super) file: u32,
+    pub(super) place: SpillPlace,
+    pub(super) records: u32,
+}
+
+/// All chunks of one bucket.
+#[derive(Debug, Default)]
+pub(super) struct Bucket {
+    pub(super) resident: Vec<Chunk>,
+    pub(super) spilled: Vec<SpilledChunk>,
+    records: u64,
+    /// Bytes of the records, in memory or not.
+    len: u64,
+}
+
+impl Bucket {
+    /// What it takes to sort the bucket in memory, in bytes.
+    pub(super) const fn sort_len(&self) -> u64 {
+        self.len + self.records * SORT_LEN_PER_RECORD
+    }
+
+    /// What sorting takes beside the chunks that are in memory already, in bytes.
+    pub(super) fn load_len(&self) -> u64 {
+        let spilled: u64 = self.spilled.iter().map(|chunk| u64::from(chunk.place.len)).sum();
+        spilled + self.records * SORT_LEN_PER_RECORD
+    }
+
+    fn add(&mut self, chunk: Chunk) {
+        self.records += u64::from(chunk.records);
+        self.len += chunk.bytes.len() as u64;
+        self.resident.push(chunk);
+    }
+}
+
+/// Keeps the chunks of all buckets, and the budget of the records.
+#[derive(Debug)]
+pub(super) struct ChunkStore {
+    budget: Budget,
+    /// Each thread that puts records spills to one of them.
+    files: Vec<SpillFile>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    buckets: Vec<Bucket>,
+    /// Buffers of `chunk_len` bytes that are not in use.
+    free: Vec<Vec<u8>>,
+    /// Bytes of all buffers that were given out and not returned, the free ones included, and of the lists of spilled
+    /// chunks.
+    in_use: usize,
+    /// No bucket from here on has a chunk in memory.
+    resident_end: usize,
+    spilled_len: u64,
+}
+
+impl ChunkStore {
+    pub(super) fn new(budget: Budget, files: Vec<SpillFile>) -> Self {
+        let state = State {
+            buckets: (0..BUCKETS).map(|_| Bucket::default()).collect(),
+            free: Vec::new(),
+            in_use: 0,
+            resident_end: 0,
+            spilled_len: 0,
+        };
+        Self { budget, files, state: Mutex::new(state) }
+    }
+
+    pub(super) const fn budget(&self) -> Budget {
+        self.budget
+    }
+
+    /// The spill file of a number.
+    pub(super) fn file(&self, number: u32) -> Result<&SpillFile, BulkError> {
+        self.files.get(number as usize).ok_or(BulkError::Internal("no such spill file"))
+    }
+
+    /// Number of spill files.
+    pub(super) fn file_count(&self) -> u32 {
+        u32::try_from(self.files.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Keeps a chunk.
+    pub(super) fn add(&self, bucket: usize, chunk: Chunk) {
+        let mut state = self.lock();
+        state.resident_end = state.resident_end.max(bucket + 1);
+        if let Some(bucket) = state.buckets.get_mut(bucket) {
+            bucket.add(chunk);
+        }
+    }
+
+    /// An empty buffer for at least `len` bytes of records. `None` if the budget is used up by chunks that are still open:
+    /// then [`ChunkStore::spill`] some of them.
+    pub(super) fn buffer(&self, len: usize, file: u32) -> Result<Option<Vec<u8>>, BulkError> {
+        let needed = len.max(self.budget.chunk_len);
+        let mut state = self.lock();
+        loop {
+            if needed == self.budget.chunk_len
+                && let Some(buffer) = state.free.pop()
+            {
+                return Ok(Some(buffer));
+            }
+            if state.in_use + needed <= self.budget.len {
+                state.in_use += needed;
+                return Ok(Some(Vec::with_capacity(needed)));
+            }
+            if !state.free.is_empty() {
+                // What is needed is longer than they are.
+                state.drop_free();
+                continue;
+            }
+            let victims = state.take_resident(self.budget.len / SPILL_PART);
+            if victims.is_empty() {
+                return Ok(None);
+            }
+            drop(state);
+            self.spill(victims, file)?;
+            state = self.lock();
+        }
+    }
+
+    /// A buffer beyond the budget, for a handle that could not get another.
+    pub(super) fn buffer_beyond_budget(&self, len: usize) -> Vec<u8> {
+        let needed = len.max(self.budget.chunk_len);
+        self.lock().in_use += needed;
+        Vec::with_capacity(needed)
+    }
+
+    /// Writes chunks to a spill file and takes their buffers back.
+    pub(super) fn spill(&self, chunks: Vec<(usize, Chunk)>, file: u32) -> Result<(), BulkError> {
+        let spill_file = self.file(file)?;
+        let mut spilled = Vec::with_capacity(chunks.len());
+        for (bucket, chunk) in chunks {
+            let place = spill_file.append(&chunk.bytes)?;
+            spilled.push((bucket, SpilledChunk { file, place, records: chunk.records }));
+            self.give_back(chunk.bytes);
+        }
+        let mut state = self.lock();
+        for (bucket, chunk) in spilled {
+            state.spilled_len += u64::from(chunk.place.len);
+            state.in_use += SPILLED_LEN;
+            let Some(bucket) = state.buckets.get_mut(bucket) else { continue };
+            bucket.records += u64::from(chunk.records);
+            bucket.len += u64::from(chunk.place.len);
+            bucket.spilled.push(chunk);
+        }
+        Ok(())
+    }
+
+    /// Writes a value that is kept apart from its record.
+    pub(super) fn append(&self, value: &[u8], file: u32) -> Result<SpillPlace, BulkError> {
+        let place = self.file(file)?.append(value)?;
+        self.lock().spilled_len += u64::from(place.len);
+        Ok(place)
+    }
+
+    /// Takes back the buffer of a chunk without records.
+    pub(super) fn give_back(&self, buffer: Vec<u8>) {
+        if buffer.capacity() > 0 {
+            self.lock().take_back(buffer, self.budget.chunk_len);
+        }
+    }
+
+    /// Bytes that were spilled.
+    pub(super) fn spilled_len(&self) -> u64 {
+        self.lock().spilled_len
+    }
+
+    /// What it takes to sort the largest bucket, in bytes.
+    pub(super) fn largest_sort_len(&self) -> u64 {
+        self.lock().buckets.iter().map(Bucket::sort_len).max().unwrap_or(0)
+    }
+
+    /// Leaves at most `resident_len` bytes of chunks in memory, when no more records are put.
+    pub(super) fn shrink_to(&self, resident_len: usize) -> Result<(), BulkError> {
+        loop {
+            let victims = {
+                let mut state = self.lock();
+                state.drop_free();
+                let excess = state.in_use.saturating_sub(resident_len);
+                if excess == 0 {
+                    return Ok(());
+                }
+                state.take_resident(excess.min(self.budget.len / SPILL_PART))
+            };
+            if victims.is_empty() {
+                return Ok(());
+            }
+            self.spill(victims, 0)?;
+        }
+    }
+
+    /// Takes a bucket out, when no more records are put.
+    pub(super) fn take(&self, bucket: usize) -> Bucket {
+        self.lock().buckets.get_mut(bucket).map(mem::take).unwrap_or_default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Takes chunks out of memory, of the last buckets first: those are written last, so the first ones need never be
+    /// read back.
+    fn take_resident(&mut self, len: usize) -> Vec<(usize, Chunk)> {
+        let (mut taken, mut taken_len) = (Vec::new(), 0);
+        while taken_len < len && self.resident_end > 0 {
+            let bucket = self.resident_end - 1;
+            let Some(of_bucket) = self.buckets.get_mut(bucket) else { break };
+            match of_bucket.resident.pop() {
+                Some(chunk) => {
+                    of_bucket.records -= u64::from(chunk.records);
+                    of_bucket.len -= chunk.bytes.len() as u64;
+                    taken_len += chunk.bytes.capacity();
+                    taken.push((bucket, chunk));
+                }
+                None => {
+                    of_bucket.resident = Vec::new();
+                    self.resident_end = bucket;
+                }
+            }
+        }
+        taken
+    }
+
+    fn take_back(&mut self, mut buffer: Vec<u8>, chunk_len: usize) {
+        if buffer.capacity() == chunk_len {
+            buffer.clear();
+            self.free.push(buffer);
+        } else {
+            self.in_use = self.in_use.saturating_sub(buffer.capacity());
+        }
+    }
+
+    fn drop_free(&mut self) {
+        let free: usize = mem::take(&mut self.free).iter().map(Vec::capacity).sum();
+        self.in_use = self.in_use.saturating_sub(free);
+    }
+}

@@ -1,0 +1,167 @@
+//! What becomes of the records of one key.
+
+use super::bulk_options::DuplicatePolicy;
+use super::place::Place;
+
+/// Takes the records of one key in their order, deletions first, and says what becomes of each.
+#[derive(Debug)]
+pub(super) struct KeyGroup {
+    policy: DuplicatePolicy,
+    /// Place of the last deletion.
+    deletion: Option<Place>,
+    /// Place of the value that waits for being the last.
+    held: Option<Place>,
+    records: u64,
+    entries: u64,
+    /// The lowest two places.
+    lowest: (Option<Place>, Option<Place>),
+}
+
+/// What to do with a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Write it.
+    Emit,
+    /// Keep it at hand, in place of the one kept before: it may be the one that counts.
+    Hold,
+    /// Leave it out.
+    Skip,
+}
+
+/// What to write at the end of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tail {
+    /// Nothing more.
+    Nothing,
+    /// The record that was held.
+    Held,
+    /// A deletion.
+    Deletion,
+}
+
+impl KeyGroup {
+    pub(super) const fn new(policy: DuplicatePolicy) -> Self {
+        Self { policy, deletion: None, held: None, records: 0, entries: 0, lowest: (None, None) }
+    }
+
+    /// Judges the next record.
+    pub(super) fn accept(&mut self, place: Place, is_deletion: bool) -> Verdict {
+        self.records += 1;
+        self.note_place(place);
+        if is_deletion {
+            self.deletion = self.deletion.max(Some(place));
+            return Verdict::Skip;
+        }
+        if self.deletion > Some(place) {
+            return Verdict::Skip;
+        }
+        match self.policy {
+            DuplicatePolicy::KeepAll => {
+                self.entries += 1;
+                Verdict::Emit
+            }
+            DuplicatePolicy::LastWins | DuplicatePolicy::Error => {
+                self.held = Some(place);
+                Verdict::Hold
+            }
+        }
+    }
+
+    /// Ends the group.
+    pub(super) fn end(&mut self) -> Tail {
+        let tail = match (self.held, self.deletion) {
+            (Some(_), _) => Tail::Held,
+            (None, Some(_)) => Tail::Deletion,
+            (None, None) => Tail::Nothing,
+        };
+        self.entries += u64::from(tail != Tail::Nothing);
+        tail
+    }
+
+    /// Place of the last deletion.
+    pub(super) const fn deletion(&self) -> Option<Place> {
+        self.deletion
+    }
+
+    /// How many records were left out for others, once the group has ended.
+    pub(super) const fn left_out(&self) -> u64 {
+        self.records - self.entries
+    }
+
+    /// The first two places, if there must not be two.
+    pub(super) const fn duplicate(&self) -> Option<(Place, Place)> {
+        match (self.policy, self.lowest) {
+            (DuplicatePolicy::Error, (Some(first), Some(second))) => Some((first, second)),
+            _ => None,
+        }
+    }
+
+    fn note_place(&mut self, place: Place) {
+        let (first, second) = self.lowest;
+        self.lowest = match first {
+            None => (Some(place), None),
+            Some(lowest) if place < lowest => (Some(place), first),
+            _ => (first, Some(second.map_or(place, |second| second.min(place)))),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Positions of the values written, and whether a deletion comes last.
+    fn resolve(policy: DuplicatePolicy, records: &[(u64, bool)]) -> (Vec<u64>, bool, u64) {
+        let mut sorted = records.to_vec();
+        sorted.sort_by_key(|&(position, is_deletion)| (!is_deletion, position));
+        let mut group = KeyGroup::new(policy);
+        let (mut written, mut held) = (Vec::new(), None);
+        for (position, is_deletion) in sorted {
+            match group.accept(Place { stream: 0, position }, is_deletion) {
+                Verdict::Emit => written.push(position),
+                Verdict::Hold => held = Some(position),
+                Verdict::Skip => {}
+            }
+        }
+        let tail = group.end();
+        if tail == Tail::Held {
+            written.extend(held);
+        }
+        (written, tail == Tail::Deletion, group.left_out())
+    }
+
+    const VALUE: bool = false;
+    const DELETION: bool = true;
+
+    #[test]
+    fn the_last_record_counts() {
+        let last = |records: &[_]| resolve(DuplicatePolicy::LastWins, records);
+        assert_eq!(last(&[(1, VALUE)]), (vec![1], false, 0));
+        assert_eq!(last(&[(1, DELETION)]), (vec![], true, 0));
+        assert_eq!(last(&[(2, VALUE), (1, VALUE), (3, VALUE)]), (vec![3], false, 2));
+        assert_eq!(last(&[(2, DELETION), (1, VALUE)]), (vec![], true, 1));
+        assert_eq!(last(&[(2, DELETION), (1, DELETION), (3, VALUE)]), (vec![3], false, 2));
+        assert_eq!(last(&[(4, DELETION), (1, DELETION), (3, VALUE)]), (vec![], true, 2));
+    }
+
+    #[test]
+    fn all_are_kept_and_a_deletion_takes_those_before_it() {
+        let keep = |records: &[_]| resolve(DuplicatePolicy::KeepAll, records);
+        assert_eq!(keep(&[(2, VALUE), (1, VALUE), (3, VALUE)]), (vec![1, 2, 3], false, 0));
+        assert_eq!(keep(&[(2, DELETION), (1, VALUE), (3, VALUE)]), (vec![3], true, 1));
+        assert_eq!(keep(&[(9, DELETION), (1, VALUE), (3, VALUE)]), (vec![], true, 2));
+        assert_eq!(keep(&[(1, DELETION), (2, DELETION), (3, VALUE)]), (vec![3], true, 1));
+    }
+
+    #[test]
+    fn the_first_two_places_are_told() {
+        let mut group = KeyGroup::new(DuplicatePolicy::Error);
+        let at = |position| Place { stream: 0, position };
+        for (position, expected) in
+            [(5, None), (7, Some((5, 7))), (9, Some((5, 7))), (1, Some((1, 5))), (3, Some((1, 3)))]
+        {
+            group.accept(at(position), VALUE);
+            assert_eq!(group.duplicate(), expected.map(|(a, b)| (at(a), at(b))));
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Entries in any order become tables of disjoint ranges of hashes, whatever their number and the memory at hand.
+//!
+//! ```text
+//! BulkHandle   puts records into open chunks, one for each bucket (the first 8 bits of the hash)
+//!     │
+//! ChunkStore   keeps full chunks in memory as long as the budget allows, and spills them beyond it
+//!     │
+//! WritePhase   threads take ranges of hashes; each bucket is sorted (SortedBucket, or RunMerge if it is too large),
+//!     │        duplicates are resolved (KeyGroup), tables are cut (TableSequence)
+//!     │
+//! Commit       tables and blobs get their numbers in the order of their hashes and places, and go live together
+//! ```
+//!
+//! Where a table ends follows from all records put and the options alone, so the files are the same whatever the budget,
+//! the number of threads and the way they took turns.
+
+pub(crate) mod blob_shelf;
+pub(crate) mod budget;
+pub(crate) mod bulk_error;
+pub(crate) mod bulk_handle;
+pub(crate) mod bulk_loader;
+pub(crate) mod bulk_options;
+pub(crate) mod bulk_progress;
+pub(crate) mod cancel_token;
+mod chunk_store;
+mod key_group;
+pub(crate) mod place;
+mod record;
+mod record_sink;
+mod resolver;
+mod run_merge;
+mod shared;
+mod sorted_bucket;
+mod spill_file;
+mod table_sequence;
+mod write_phase;

@@ -1,0 +1,151 @@
+//! From sorted records to the entries of tables.
+
+use super::bulk_error::BulkError;
+use super::bulk_options::DuplicatePolicy;
+use super::key_group::{KeyGroup, Tail, Verdict};
+use super::place::Place;
+use super::record::{Record, RecordValue};
+use super::record_sink::{RecordSink, SortedRecord};
+use super::table_sequence::TableSequence;
+use crate::ShortKey;
+
+/// A key that comes twice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct DuplicateKey {
+    pub(super) key: ShortKey,
+    pub(super) first: Place,
+    pub(super) second: Place,
+}
+
+/// Takes the records of each key together, and adds those that count to tables.
+pub(super) struct Resolver<'a> {
+    tables: TableSequence<'a>,
+    policy: DuplicatePolicy,
+    group: Option<Group>,
+    /// Used for every group with more than one record.
+    buffers: Buffers,
+    pub(super) left_out: u64,
+    /// Of all keys that come twice, the one whose second record comes first.
+    pub(super) duplicate: Option<DuplicateKey>,
+}
+
+/// The records of a key so far.
+struct Group {
+    hash: u64,
+    state: KeyGroup,
+}
+
+/// Copies of what is needed after its record is gone.
+#[derive(Default)]
+struct Buffers {
+    key: Vec<u8>,
+    held: Option<HeldRecord>,
+    value: Vec<u8>,
+}
+
+/// A value that is held, its bytes aside.
+#[derive(Clone, Copy)]
+struct HeldRecord {
+    place: Place,
+    value: HeldValue,
+}
+
+#[derive(Clone, Copy)]
+enum HeldValue {
+    Bytes,
+    Other(RecordValue<'static>),
+}
+
+impl<'a> Resolver<'a> {
+    pub(super) fn new(tables: TableSequence<'a>, policy: DuplicatePolicy) -> Self {
+        Self {
+            tables,
+            policy,
+            group: None,
+            buffers: Buffers::default(),
+            left_out: 0,
+            duplicate: None,
+        }
+    }
+
+    /// The tables, once the last group has ended.
+    pub(super) fn finish(&mut self) -> Result<&mut TableSequence<'a>, BulkError> {
+        self.end_group()?;
+        Ok(&mut self.tables)
+    }
+
+    fn end_group(&mut self) -> Result<(), BulkError> {
+        let Some(mut group) = self.group.take() else { return Ok(()) };
+        let tail = group.state.end();
+        self.left_out += group.state.left_out();
+        if let Some((first, second)) = group.state.duplicate() {
+            self.note_duplicate(first, second);
+        }
+        let Buffers { key, held, value } = &mut self.buffers;
+        let (place, value) = match (tail, held.take()) {
+            (Tail::Held, Some(HeldRecord { place, value: HeldValue::Bytes })) => {
+                (place, RecordValue::Bytes(value))
+            }
+            (Tail::Held, Some(HeldRecord { place, value: HeldValue::Other(value) })) => {
+                (place, value)
+            }
+            (Tail::Deletion, _) => {
+                (group.state.deletion().unwrap_or_default(), RecordValue::Deleted)
+            }
+            _ => return Ok(()),
+        };
+        self.tables.add(group.hash, &Record { place, key, value })
+    }
+
+    fn note_duplicate(&mut self, first: Place, second: Place) {
+        if self.duplicate.as_ref().is_none_or(|known| second < known.second) {
+            let key = ShortKey::new(&self.buffers.key);
+            self.duplicate = Some(DuplicateKey { key, first, second });
+        }
+        self.tables.stop_writing();
+    }
+
+    fn hold(&mut self, record: &Record<'_>) {
+        let value = match record.value {
+            RecordValue::Bytes(bytes) => {
+                self.buffers.value.clear();
+                self.buffers.value.extend_from_slice(bytes);
+                HeldValue::Bytes
+            }
+            RecordValue::Deleted => HeldValue::Other(RecordValue::Deleted),
+            RecordValue::Blob(ticket) => HeldValue::Other(RecordValue::Blob(ticket)),
+            RecordValue::Detached(value) => HeldValue::Other(RecordValue::Detached(value)),
+        };
+        self.buffers.held = Some(HeldRecord { place: record.place, value });
+    }
+}
+
+impl RecordSink for Resolver<'_> {
+    #[inline]
+    fn accept(&mut self, sorted: SortedRecord<'_>) -> Result<(), BulkError> {
+        let SortedRecord { hash, record, is_alone } = sorted;
+        let same_key = |group: &Group, key: &[u8]| group.hash == hash && key == record.key;
+        if self.group.as_ref().is_some_and(|group| !same_key(group, &self.buffers.key)) {
+            self.end_group()?;
+        }
+        if is_alone {
+            return self.tables.add(hash, &record);
+        }
+        let group = match &mut self.group {
+            Some(group) => group,
+            None => {
+                self.buffers.key.clear();
+                self.buffers.key.extend_from_slice(record.key);
+                self.group.insert(Group { hash, state: KeyGroup::new(self.policy) })
+            }
+        };
+        match group.state.accept(record.place, record.is_deletion()) {
+            Verdict::Emit => self.tables.add(hash, &record),
+            Verdict::Hold => {
+                self.hold(&record);
+                Ok(())
+            }
+            Verdict::Skip => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! Sorts a bucket that is larger than the memory to sort it with: in sorted runs on disk, which are then merged.
+
+use std::mem;
+use std::sync::Arc;
+
+use super::budget::SORT_LEN_PER_RECORD;
+use super::bulk_error::BulkError;
+use super::chunk_store::{Bucket, ChunkStore};
+use super::record::{MAX_OVERHEAD, Record};
+use super::record_sink::{RecordSink, SortedRecord};
+use super::shared::Shared;
+use super::sorted_bucket::SortedBucket;
+use super::spill_file::{SpillFile, SpillPlace};
+use crate::hash_key;
+
+/// The error of a run that does not consist of records.
+const BAD_RUN: BulkError = BulkError::Internal("a run is not made of records");
+/// Fewest runs that are merged at once.
+const MIN_FAN_IN: usize = 4;
+
+/// A bucket as sorted runs.
+pub(super) struct RunMerge<'a> {
+    shared: &'a Shared,
+    runs: Vec<Run>,
+    /// Most runs that are merged at once.
+    fan_in: usize,
+}
+
+/// Sorted records in a spill file, in pieces.
+#[derive(Debug)]
+struct Run {
+    file: Arc<SpillFile>,
+    pieces: Vec<SpillPlace>,
+}
+
+impl<'a> RunMerge<'a> {
+    /// Sorts parts of the bucket that take no more than `sort_len` bytes, and writes each to disk.
+    pub(super) fn new(
+        shared: &'a Shared,
+        bucket: Bucket,
+        sort_len: usize,
+        sorted: &mut SortedBucket,
+    ) -> Result<Self, BulkError> {
+        let mut merge = Self { shared, runs: Vec::new(), fan_in: 0 };
+        let file = Arc::new(shared.spill_file());
+        let store = &shared.store;
+        // A buffer of a chunk for each run that is read.
+        merge.fan_in = (sort_len / store.budget().chunk_len.max(1)).max(MIN_FAN_IN);
+        let (mut len, sort_len) = (0, sort_len as u64);
+        for spilled in bucket.spilled {
+            let needed = part_len(spilled.place.len.into(), spilled.records);
+            merge.make_room(&mut len, needed, sort_len, &file, sorted)?;
+            sorted.read(store, spilled)?;
+        }
+        // Reading and lending are told apart by their order, so a part has one kind of chunks.
+        merge.end_part(&file, sorted)?;
+        len = 0;
+        for chunk in bucket.resident {
+            // Its bytes are in memory anyway, and counted where they are.
+            let needed = part_len(0, chunk.records);
+            merge.make_room(&mut len, needed, sort_len, &file, sorted)?;
+            sorted.add(chunk)?;
+        }
+        merge.end_part(&file, sorted)?;
+        sorted.release();
+        Ok(merge)
+    }
+
+    fn make_room(
+        &mut self,
+        len: &mut u64,
+        needed: u64,
+        sort_len: u64,
+        file: &Arc<SpillFile>,
+        sorted: &mut SortedBucket,
+    ) -> Result<(), BulkError> {
+        if *len > 0 && *len + needed > sort_len {
+            self.end_part(file, sorted)?;
+            *len = 0;
+        }
+        *len += needed;
+        Ok(())
+    }
+
+    /// Sorts what was gathered and writes it as a run.
+    fn end_part(
+        &mut self,
+        file: &Arc<SpillFile>,
+        sorted: &mut SortedBucket,
+    ) -> Result<(), BulkError> {
+        self.shared.check()?;
+        sorted.sort();
+        let mut writer = RunWriter::new(Arc::clone(file), &self.shared.store);
+        sorted.hand_on(false, &mut writer)?;
+        sorted.clear();
+        self.runs.extend(writer.finish()?);
+        Ok(())
+    }
+
+    /// Merges the runs and hands on all records in their order.
+    pub(super) fn hand_on(mut self, sink: &mut impl RecordSink) -> Result<(), BulkError> {
+        while self.runs.len() > self.fan_in {
+            let file = Arc::new(self.shared.spill_file());
+            let mut runs = mem::take(&mut self.runs).into_iter();
+            loop {
+                let part: Vec<Run> = runs.by_ref().take(self.fan_in).collect();
+                if part.is_empty() {
+                    break;
+                }
+                let mut writer = RunWriter::new(Arc::clone(&file), &self.shared.store);
+                Merge::new(part)?.hand_on(self.shared, &mut writer)?;
+                self.runs.extend(writer.finish()?);
+            }
+        }
+        Merge::new(self.runs)?.hand_on(self.shared, sink)
+    }
+}
+
+/// What records take to be sorted, in bytes.
+fn part_len(len: u64, records: u32) -> u64 {
+    len + u64::from(records) * SORT_LEN_PER_RECORD
+}
+
+/// Writes a run.
+struct RunWriter {
+    file: Arc<SpillFile>,
+    pieces: Vec<SpillPlace>,
+    open: Vec<u8>,
+    piece_len: usize,
+}
+
+impl RunWriter {
+    fn new(file: Arc<SpillFile>, store: &ChunkStore) -> Self {
+        let piece_len = store.budget().chunk_len;
+        Self { file, pieces: Vec::new(), open: Vec::new(), piece_len }
+    }
+
+    fn end_piece(&mut self) -> Result<(), BulkError> {
+        if !self.open.is_empty() {
+            self.pieces.push(self.file.append(&self.open)?);
+            self.open.clear();
+        }
+        Ok(())
+    }
+
+    /// The run, if it has records.
+    fn finish(mut self) -> Result<Option<Run>, BulkError> {
+        self.end_piece()?;
+        let Self { file, pieces, .. } = self;
+        Ok((!pieces.is_empty()).then_some(Run { file, pieces }))
+    }
+}
+
+impl RecordSink for RunWriter {
+    fn accept(&mut self, sorted: SortedRecord<'_>) -> Result<(), BulkError> {
+        let record = sorted.record;
+        let most = MAX_OVERHEAD + record.key.len() + record.value.inline_len();
+        if self.open.len() + most > self.piece_len {
+            self.end_piece()?;
+        }
+        record.encode(&mut self.open);
+        Ok(())
+    }
+}
+
+/// Reads a run.
+#[derive(Debug)]
+struct RunReader {
+    file: Arc<SpillFile>,
+    pieces: std::vec::IntoIter<SpillPlace>,
+    piece: Vec<u8>,
+    /// Where the record at hand starts in the piece, and where it ends.
+    at: (usize, usize),
+    hash: u64,
+}
+
+impl RunReader {
+    /// Starts with the first record. There is one.
+    fn new(run: Run) -> Result<Self, BulkError> {
+        let pieces = run.pieces.into_iter();
+        let mut reader = Self { file: run.file, pieces, piece: Vec::new(), at: (0, 0), hash: 0 };
+        match reader.advance()? {
+            true => Ok(reader),
+            false => Err(BAD_RUN),
+        }
+    }
+
+    /// Goes to the next record. `false` at the end.
+    fn advance(&mut self) -> Result<bool, BulkError> {
+        let mut start = self.at.1;
+        if start >= self.piece.len() {
+            let Some(place) = self.pieces.next() else { return Ok(false) };
+            self.file.read(place, &mut self.piece)?;
+            start = 0;
+        }
+        let bytes = self.piece.get(start..).unwrap_or_default();
+        let (record, rest) = Record::decode(bytes).ok_or(BAD_RUN)?;
+        self.hash = hash_key(record.key);
+        self.at = (start, self.piece.len() - rest.len());
+        Ok(true)
+    }
+
+    /// The record at hand.
+    fn record(&self) -> Option<Record<'_>> {
+        Record::decode(self.piece.get(self.at.0..)?).map(|(record, _)| record)
+    }
+
+    /// Whether its record comes before that of the other.
+    fn is_before(&self, other: &Self) -> bool {
+        if self.hash != other.hash {
+            return self.hash < other.hash;
+        }
+        match (self.record(), other.record()) {
+            (Some(a), Some(b)) => a.order(&b).is_lt(),
+            _ => false,
+        }
+    }
+}
+
+/// Merges runs: a binary heap of readers, the one with the lowest record first.
+struct Merge {
+    heap: Vec<RunReader>,
+}
+
+impl Merge {
+    fn new(runs: Vec<Run>) -> Result<Self, BulkError> {
+        let heap = runs.into_iter().map(RunReader::new).collect::<Result<Vec<_>, _>>()?;
+        let mut merge = Self { heap };
+        for at in (0..merge.heap.len() / 2).rev() {
+            merge.sift_down(at);
+        }
+        Ok(merge)
+    }
+
+    fn hand_on(mut self, shared: &Shared, sink: &mut impl RecordSink) -> Result<(), BulkError> {
+        let mut handed = 0_u32;
+        while let Some(first) = self.heap.first_mut() {
+            let record = first.record().ok_or(BAD_RUN)?;
+            sink.accept(SortedRecord { hash: first.hash, record, is_alone: false })?;
+            if !first.advance()? {
+                self.heap.swap_remove(0);
+            }
+            self.sift_down(0);
+            handed = handed.wrapping_add(1);
+            if handed.trailing_zeros() >= 12 {
+                shared.check()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Restores the order of the heap where only the reader `at` may be too high.
+    fn sift_down(&mut self, mut at: usize) {
+        loop {
+            let lowest = [2 * at + 1, 2 * at + 2].into_iter().fold(at, |lowest, child| {
+                match (self.heap.get(child), self.heap.get(lowest)) {
+                    (Some(a), Some(b)) if a.is_before(b) => child,
+                    _ => lowest,
+                }
+            });
+            if lowest == at {
+                return;
+            }
+            self.heap.swap(at, lowest);
+            at = lowest;
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! Cuts sorted entries into tables.
+
+use sst_format::BlobNumber;
+
+use super::blob_shelf::BlobNumbers;
+use super::budget::{BUCKET_BITS, Totals};
+use super::bulk_error::BulkError;
+use super::bulk_options::{BulkOptions, DuplicatePolicy};
+use super::record::{DetachedValue, Record, RecordValue};
+use super::shared::Shared;
+use crate::file::staged_file::{StagedFile, StagingFile};
+use crate::{Entry, EntryValue, Finished, StreamingSstWriter, WriteError, WriterOptions};
+
+/// Most medium values of a table, each of which takes a block. Half of what a table can hold, so that a run of equal hashes,
+/// which cannot be cut, still finds room.
+const MAX_MEDIUM_VALUES: u64 = 1 << 15;
+/// Most bits of the hash that tell the range.
+const MAX_RANGE_BITS: u32 = 24;
+
+/// Where tables end. It follows from what was put and the options alone.
+///
+/// The space of hashes is divided into 2ⁿ ranges of equal length, as few as leave each with at most seven eighths of what a
+/// table may hold, if hashes are spread evenly. Each range starts a table; one that holds more after all is cut further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TablePlan {
+    range_bits: u32,
+    max_entries: u64,
+    max_bytes: u64,
+}
+
+impl TablePlan {
+    pub(super) fn new(totals: Totals, options: &BulkOptions) -> Self {
+        let (max_entries, max_bytes) =
+            (options.max_table_entries.max(1), options.max_table_bytes.max(1));
+        let fits = |bits: u32| {
+            let most = |max: u64| (u128::from(max) * 7 / 8) << bits;
+            u128::from(totals.records) <= most(max_entries)
+                && u128::from(totals.bytes) <= most(max_bytes)
+        };
+        let range_bits = (0..MAX_RANGE_BITS).find(|&bits| fits(bits)).unwrap_or(MAX_RANGE_BITS);
+        Self { range_bits, max_entries, max_bytes }
+    }
+
+    /// How many parts can be written side by side: each is a whole number of tables and of buckets.
+    pub(super) const fn parts(&self) -> usize {
+        let bits = if self.range_bits < BUCKET_BITS { self.range_bits } else { BUCKET_BITS };
+        1 << bits
+    }
+
+    /// How many entries a table will have, if hashes are spread evenly.
+    pub(super) fn table_entries(&self, totals: Totals) -> u64 {
+        (totals.records >> self.range_bits).min(self.max_entries)
+    }
+
+    fn range_of(&self, hash: u64) -> u64 {
+        hash.checked_shr(u64::BITS - self.range_bits).unwrap_or(0)
+    }
+}
+
+/// Writes the entries of one part to one table after the other.
+pub(super) struct TableSequence<'a> {
+    shared: &'a Shared,
+    plan: TablePlan,
+    numbers: &'a BlobNumbers,
+    options: WriterOptions,
+    open: Option<OpenTable>,
+    last_hash: Option<u64>,
+    is_stopped: bool,
+    detached: Vec<u8>,
+    pub(super) written: WrittenTables,
+}
+
+/// The table being written.
+struct OpenTable {
+    writer: StreamingSstWriter<StagingFile>,
+    range: u64,
+    bytes: u64,
+    medium_values: u64,
+}
+
+/// Tables that are written and durable, in the order of their hashes, and what they hold.
+#[derive(Debug, Default)]
+pub(super) struct WrittenTables {
+    pub(super) tables: Vec<Finished<StagedFile>>,
+    pub(super) entries: u64,
+    pub(super) deletions: u64,
+}
+
+impl<'a> TableSequence<'a> {
+    pub(super) fn new(shared: &'a Shared, plan: TablePlan, numbers: &'a BlobNumbers) -> Self {
+        let multi_value = shared.options.duplicates == DuplicatePolicy::KeepAll;
+        Self {
+            shared,
+            plan,
+            numbers,
+            options: shared.options.writer.clone().multi_value(multi_value),
+            open: None,
+            last_hash: None,
+            is_stopped: false,
+            detached: Vec::new(),
+            written: WrittenTables::default(),
+        }
+    }
+
+    /// Writes nothing from here on: the load has failed, and records are only looked at to tell which error is the first.
+    pub(super) fn stop_writing(&mut self) {
+        self.is_stopped = true;
+        self.open = None;
+    }
+
+    /// Adds the entry of a record, in ascending order.
+    #[inline]
+    pub(super) fn add(&mut self, hash: u64, record: &Record<'_>) -> Result<(), BulkError> {
+        if self.is_stopped {
+            return Ok(());
+        }
+        if let RecordValue::Detached(value) = record.value {
+            return self.add_detached(hash, record, value);
+        }
+        let value = match record.value {
+            RecordValue::Bytes(bytes) => {
+                EntryValue::for_bytes(bytes).unwrap_or(EntryValue::Medium(bytes))
+            }
+            RecordValue::Blob(ticket) => EntryValue::Large { blob: self.blob(ticket)? },
+            RecordValue::Deleted | RecordValue::Detached(_) => EntryValue::Deleted,
+        };
+        self.add_entry(&TableEntry { hash, key: record.key, value }, record)
+    }
+
+    #[cold]
+    fn add_detached(
+        &mut self,
+        hash: u64,
+        record: &Record<'_>,
+        value: DetachedValue,
+    ) -> Result<(), BulkError> {
+        let mut bytes = std::mem::take(&mut self.detached);
+        self.shared.store.file(value.file)?.read(value.place, &mut bytes)?;
+        let value = EntryValue::for_bytes(&bytes).unwrap_or(EntryValue::Medium(&bytes));
+        let result = self.add_entry(&TableEntry { hash, key: record.key, value }, record);
+        self.detached = bytes;
+        result
+    }
+
+    fn blob(&self, ticket: u64) -> Result<BlobNumber, BulkError> {
+        self.numbers.get(&ticket).copied().ok_or(BulkError::Internal("a blob without a number"))
+    }
+
+    #[inline]
+    fn add_entry(&mut self, entry: &TableEntry<'_>, record: &Record<'_>) -> Result<(), BulkError> {
+        let is_run = self.last_hash == Some(entry.hash);
+        let len = entry.len();
+        if !is_run && self.open.as_ref().is_some_and(|open| self.is_full(open, entry.hash, len)) {
+            self.finish_table()?;
+        }
+        let error = match self.add_to_open(entry, len) {
+            Ok(()) => return Ok(()),
+            Err(BulkError::Write(error)) => error,
+            Err(error) => return Err(error),
+        };
+        if error.is_capacity() && !is_run && self.open_entries() > 0 {
+            self.finish_table()?;
+            return self.add_to_open(entry, len);
+        }
+        Err(at_record(error, record))
+    }
+
+    #[inline]
+    fn add_to_open(&mut self, entry: &TableEntry<'_>, len: u64) -> Result<(), BulkError> {
+        let open = match &mut self.open {
+            Some(open) => open,
+            None => {
+                let file = self.shared.staging_file()?;
+                self.open.insert(OpenTable {
+                    writer: StreamingSstWriter::new(file, self.options.clone()),
+                    range: self.plan.range_of(entry.hash),
+                    bytes: 0,
+                    medium_values: 0,
+                })
+            }
+        };
+        open.writer.add(entry)?;
+        open.bytes += len;
+        open.medium_values += u64::from(matches!(entry.value, EntryValue::Medium(_)));
+        self.last_hash = Some(entry.hash);
+        self.written.entries += 1;
+        self.written.deletions += u64::from(entry.value == EntryValue::Deleted);
+        Ok(())
+    }
+
+    #[inline]
+    fn is_full(&self, open: &OpenTable, hash: u64, len: u64) -> bool {
+        self.plan.range_of(hash) != open.range
+            || open.writer.entry_count() >= self.plan.max_entries
+            || open.bytes.saturating_add(len) > self.plan.max_bytes
+            || open.medium_values >= MAX_MEDIUM_VALUES
+            || open.writer.is_full(u64::MAX, u64::MAX)
+    }
+
+    fn open_entries(&self) -> u64 {
+        self.open.as_ref().map_or(0, |open| open.writer.entry_count())
+    }
+
+    /// Finishes the table being written, if there is one.
+    pub(super) fn finish_table(&mut self) -> Result<(), BulkError> {
+        if let Some(open) = self.open.take() {
+            self.shared.check()?;
+            self.written.tables.push(open.writer.finish()?);
+        }
+        Ok(())
+    }
+}
+
+/// An error of writing, with the place of the record if it is about one.
+fn at_record(error: WriteError, record: &Record<'_>) -> BulkError {
+    match error {
+        WriteError::Io { .. }
+        | WriteError::Exists { .. }
+        | WriteError::Filter(_)
+        | WriteError::Poisoned
+        | WriteError::Internal(_) => error.into(),
+        source => BulkError::Entry { place: record.place, source },
+    }
+}
+
+/// An entry whose hash is known.
+struct TableEntry<'a> {
+    hash: u64,
+    key: &'a [u8],
+    value: EntryValue<'a>,
+}
+
+impl TableEntry<'_> {
+    fn len(&self) -> u64 {
+        let value_len = match self.value {
+            EntryValue::Inline(bytes) | EntryValue::Small(bytes) | EntryValue::Medium(bytes) => {
+                bytes.len()
+            }
+            _ => 0,
+        };
+        (self.key.len() + value_len) as u64
+    }
+}
+
+impl Entry for TableEntry<'_> {
+    #[inline]
+    fn key_hash(&self) -> u64 {
+        self.hash
+    }
+
+    #[inline]
+    fn key_len(&self) -> usize {
+        self.key.len()
+    }
+
+    #[inline]
+    fn write_key_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.key);
+    }
+
+    #[inline]
+    fn value(&self) -> EntryValue<'_> {
+        self.value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(records: u64, bytes: u64, max_entries: u64, max_bytes: u64) -> TablePlan {
+        let options =
+            BulkOptions::default().max_table_entries(max_entries).max_table_bytes(max_bytes);
+        TablePlan::new(Totals { records, bytes }, &options)
+    }
+
+    #[test]
+    fn there_are_as_few_ranges_as_will_do() {
+        for (records, bytes, bits) in
+            [(0, 0, 0), (875, 1000, 0), (876, 1000, 1), (1, 17_500, 1), (1, 17_501, 2)]
+        {
+            assert_eq!(plan(records, bytes, 1000, 10_000).range_bits, bits, "{records} {bytes}");
+        }
+        assert_eq!(plan(u64::MAX, u64::MAX, 0, 0).range_bits, MAX_RANGE_BITS);
+        assert_eq!(plan(u64::MAX, 0, 1, 1).parts(), 256);
+        assert_eq!(plan(1 << 20, 0, 1 << 19, 1).parts(), 4);
+    }
+
+    #[test]
+    fn ranges_are_the_first_bits() {
+        let plan = plan(4000, 0, 1000, 1);
+        assert_eq!(plan.range_bits, 3);
+        assert_eq!((plan.range_of(0), plan.range_of(u64::MAX), plan.range_of(1 << 61)), (0, 7, 1));
+        assert_eq!(TablePlan { range_bits: 0, ..plan }.range_of(u64::MAX), 0);
+    }
+}

@@ -1,0 +1,210 @@
+//! Threads that sort and write.
+
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::thread;
+
+use super::blob_shelf::BlobNumbers;
+use super::budget::{BUCKETS, Totals, WriteBudget};
+use super::bulk_error::BulkError;
+use super::bulk_progress::BulkPhase;
+use super::record_sink::{RecordSink, SortedRecord};
+use super::resolver::{DuplicateKey, Resolver};
+use super::run_merge::RunMerge;
+use super::shared::Shared;
+use super::sorted_bucket::SortedBucket;
+use super::table_sequence::{TablePlan, TableSequence, WrittenTables};
+
+/// How many records are taken between two looks at whether to go on.
+const RECORDS_BETWEEN_CHECKS: u64 = 4096;
+
+/// Sorts all buckets and writes them to tables, part by part: a part is a whole number of tables and of buckets.
+pub(super) struct WritePhase<'a> {
+    shared: &'a Shared,
+    plan: TablePlan,
+    totals: Totals,
+    numbers: &'a BlobNumbers,
+    sort_len: usize,
+    next_part: AtomicUsize,
+    /// Something failed, so nobody needs go on.
+    is_over: AtomicBool,
+    done_records: AtomicU64,
+    done_bytes: AtomicU64,
+}
+
+/// What came of one part, or of all.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    pub(super) written: WrittenTables,
+    pub(super) left_out: u64,
+    pub(super) duplicate: Option<DuplicateKey>,
+}
+
+/// What came of one part.
+type PartOutcome = (usize, Result<Outcome, BulkError>);
+
+impl<'a> WritePhase<'a> {
+    /// Leaves in memory what there is room for while writing.
+    pub(super) fn new(
+        shared: &'a Shared,
+        totals: Totals,
+        numbers: &'a BlobNumbers,
+    ) -> Result<Self, BulkError> {
+        let plan = TablePlan::new(totals, &shared.options);
+        let threads = shared.options.threads.clamp(1, plan.parts());
+        let has_filter = shared.options.writer.filter.is_some();
+        let budget = WriteBudget::new(
+            shared.store.budget(),
+            threads,
+            totals,
+            (plan.table_entries(totals), has_filter),
+            shared.store.largest_sort_len(),
+        );
+        shared.store.shrink_to(budget.resident_len)?;
+        Ok(Self {
+            shared,
+            plan,
+            totals,
+            numbers,
+            sort_len: budget.sort_len,
+            next_part: AtomicUsize::new(0),
+            is_over: AtomicBool::new(false),
+            done_records: AtomicU64::new(0),
+            done_bytes: AtomicU64::new(0),
+        })
+    }
+
+    /// Writes everything.
+    pub(super) fn run(self) -> Result<Outcome, BulkError> {
+        let threads = self.shared.options.threads.clamp(1, self.plan.parts());
+        let mut parts: Vec<PartOutcome> = thread::scope(|scope| {
+            let workers: Vec<_> =
+                (1..threads).map(|_| scope.spawn(|| self.write_parts())).collect();
+            let mut parts = self.write_parts();
+            for worker in workers {
+                // A panic of the caller's code, in a filter or a callback, is the caller's again.
+                parts.extend(worker.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            }
+            parts
+        });
+        // Parts that were given up because of another one say no more than that.
+        let is_given_up = |outcome: &Result<_, _>| matches!(outcome, Err(BulkError::Failed));
+        parts.sort_by_key(|(part, outcome)| (is_given_up(outcome), *part));
+        let mut all = Outcome::default();
+        for (_, outcome) in parts {
+            all.join(outcome?);
+        }
+        Ok(all)
+    }
+
+    /// Writes parts until none is left.
+    fn write_parts(&self) -> Vec<PartOutcome> {
+        let mut sorted = SortedBucket::default();
+        let mut outcomes = Vec::new();
+        let mut guard = OverOnPanic { is_over: &self.is_over, is_armed: true };
+        while !self.is_over.load(Ordering::Acquire) {
+            let part = self.next_part.fetch_add(1, Ordering::Relaxed);
+            if part >= self.plan.parts() {
+                break;
+            }
+            let outcome = self.write_part(part, &mut sorted);
+            if outcome.is_err() {
+                self.is_over.store(true, Ordering::Release);
+            }
+            outcomes.push((part, outcome));
+        }
+        guard.is_armed = false;
+        outcomes
+    }
+
+    fn write_part(&self, part: usize, sorted: &mut SortedBucket) -> Result<Outcome, BulkError> {
+        let tables = TableSequence::new(self.shared, self.plan, self.numbers);
+        let resolver = Resolver::new(tables, self.shared.options.duplicates);
+        let mut sink = Watched { phase: self, resolver, done: Totals::default() };
+        let buckets = BUCKETS / self.plan.parts();
+        for bucket in part * buckets..(part + 1) * buckets {
+            let bucket = self.shared.store.take(bucket);
+            if bucket.load_len() > self.sort_len as u64 {
+                RunMerge::new(self.shared, bucket, self.sort_len, sorted)?.hand_on(&mut sink)?;
+                continue;
+            }
+            for spilled in bucket.spilled {
+                sorted.read(&self.shared.store, spilled)?;
+            }
+            bucket.resident.into_iter().try_for_each(|chunk| sorted.add(chunk))?;
+            sorted.sort();
+            sorted.hand_on(true, &mut sink)?;
+            sorted.clear();
+        }
+        sink.check()?;
+        let mut resolver = sink.resolver;
+        let tables = resolver.finish()?;
+        tables.finish_table()?;
+        let written = std::mem::take(&mut tables.written);
+        let Resolver { left_out, duplicate, .. } = resolver;
+        Ok(Outcome { written, left_out, duplicate })
+    }
+
+    fn count(&self, done: Totals) {
+        let records = self.done_records.fetch_add(done.records, Ordering::Relaxed) + done.records;
+        let bytes = self.done_bytes.fetch_add(done.bytes, Ordering::Relaxed) + done.bytes;
+        self.shared.report(BulkPhase::Write, Totals { records, bytes }, Some(self.totals));
+    }
+}
+
+impl Outcome {
+    fn join(&mut self, other: Self) {
+        self.written.tables.extend(other.written.tables);
+        self.written.entries += other.written.entries;
+        self.written.deletions += other.written.deletions;
+        self.left_out += other.left_out;
+        if let Some(duplicate) = other.duplicate
+            && self.duplicate.as_ref().is_none_or(|known| duplicate.second < known.second)
+        {
+            self.duplicate = Some(duplicate);
+        }
+    }
+}
+
+/// Counts what passes through to the resolver, and stops when the load is over.
+struct Watched<'a> {
+    phase: &'a WritePhase<'a>,
+    resolver: Resolver<'a>,
+    done: Totals,
+}
+
+impl Watched<'_> {
+    fn check(&mut self) -> Result<(), BulkError> {
+        self.phase.count(std::mem::take(&mut self.done));
+        if self.phase.is_over.load(Ordering::Acquire) {
+            return Err(BulkError::Failed);
+        }
+        self.phase.shared.check()
+    }
+}
+
+impl RecordSink for Watched<'_> {
+    #[inline]
+    fn accept(&mut self, sorted: SortedRecord<'_>) -> Result<(), BulkError> {
+        self.done.records += 1;
+        self.done.bytes += sorted.record.len();
+        if self.done.records >= RECORDS_BETWEEN_CHECKS {
+            self.check()?;
+        }
+        self.resolver.accept(sorted)
+    }
+}
+
+/// Ends the phase for all threads if one panics.
+struct OverOnPanic<'a> {
+    is_over: &'a AtomicBool,
+    is_armed: bool,
+}
+
+impl Drop for OverOnPanic<'_> {
+    fn drop(&mut self) {
+        if self.is_armed {
+            self.is_over.store(true, Ordering::Release);
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Files that are complete and durable before anybody knows what they will be called.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::{FileError, FileOperation, FileSystem, NewFile, Sink};
+
+/// A file of a directory that is being written under a temporary name. [`Sink::finish`] makes its content durable; dropped
+/// before that, it leaves nothing behind.
+#[derive(Debug)]
+pub(crate) struct StagingFile {
+    file: Box<dyn NewFile>,
+    directory: Arc<Path>,
+}
+
+/// A durable file under a temporary name. Dropped without a name, it is removed.
+#[derive(Debug)]
+pub(crate) struct StagedFile {
+    file: Box<dyn NewFile>,
+}
+
+impl StagingFile {
+    pub(crate) fn create(
+        file_system: &dyn FileSystem,
+        directory: Arc<Path>,
+    ) -> Result<Self, FileError> {
+        let file = file_system
+            .create_temporary(&directory)
+            .map_err(FileError::at(&directory, FileOperation::Create))?;
+        Ok(Self { file, directory })
+    }
+}
+
+impl Sink for StagingFile {
+    type Output = StagedFile;
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        io::Write::write_all(&mut self.file, bytes)
+            .map_err(|error| FileError::at(&self.directory, FileOperation::Write)(error).into())
+    }
+
+    fn finish(self) -> io::Result<StagedFile> {
+        let Self { mut file, directory } = self;
+        let error = FileError::at(&directory, FileOperation::Sync);
+        file.sync().map_err(|cause| io::Error::from(error(cause)))?;
+        // There may be more of them than the system lets a process have open.
+        file.close();
+        Ok(StagedFile { file })
+    }
+}
+
+impl StagedFile {
+    /// Gives the file its name, in the directory it is in. The name is not durable before
+    /// [`FileSystem::sync_directory`].
+    pub(crate) fn persist_as(self, path: &Path) -> Result<(), FileError> {
+        self.file.persist_new(path).map_err(FileError::at(path, FileOperation::Rename))
+    }
+}
