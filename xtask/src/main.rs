@@ -54,6 +54,12 @@ enum Chore {
         #[arg(long)]
         bless: bool,
     },
+    /// Loads unsorted records under a memory budget: time next to the physical floor, peak memory, checksums of the files.
+    Bulk {
+        /// What is passed on: `compare --records N --budget MIB`, `identical`, `--help`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Runs tests under Miri, for 64 bits, 32 bits and big-endian; says so where there is no Miri.
     Miri,
     /// Tries every interleaving of a few threads under a model checker.
@@ -82,6 +88,7 @@ fn main() -> ExitCode {
     let is_ok = match Arguments::parse().chore {
         Chore::Conformance { json } => conformance(&root, json),
         Chore::Bench { peers, arguments } => bench::run(&root, peers, &arguments),
+        Chore::Bulk { arguments } => program(&root, "sst-benches", "sst-bulk", &arguments),
         Chore::Torture { arguments } => program(&root, "sst-torture", "sst-torture", &arguments),
         Chore::Fuzz(arguments) => fuzz::run(&root, &arguments),
         Chore::Instructions { bless } => instructions::run(&root, bless),
