@@ -14,7 +14,11 @@ use super::spill_file::{SpillFile, SpillPlace};
 use crate::hash_key;
 
 /// The error of a run that does not consist of records.
-const BAD_RUN: BulkError = BulkError::Internal("a run is not made of records");
+#[cold]
+fn bad_run() -> BulkError {
+    BulkError::Internal("a run is not made of records")
+}
+
 /// Fewest runs that are merged at once.
 const MIN_FAN_IN: usize = 4;
 
@@ -181,7 +185,7 @@ impl RunReader {
         let mut reader = Self { file: run.file, pieces, piece: Vec::new(), at: (0, 0), hash: 0 };
         match reader.advance()? {
             true => Ok(reader),
-            false => Err(BAD_RUN),
+            false => Err(bad_run()),
         }
     }
 
@@ -194,7 +198,7 @@ impl RunReader {
             start = 0;
         }
         let bytes = self.piece.get(start..).unwrap_or_default();
-        let (record, rest) = Record::decode(bytes).ok_or(BAD_RUN)?;
+        let (record, rest) = Record::decode(bytes).ok_or_else(bad_run)?;
         self.hash = hash_key(record.key);
         self.at = (start, self.piece.len() - rest.len());
         Ok(true)
@@ -235,7 +239,7 @@ impl Merge {
     fn hand_on(mut self, shared: &Shared, sink: &mut impl RecordSink) -> Result<(), BulkError> {
         let mut handed = 0_u32;
         while let Some(first) = self.heap.first_mut() {
-            let record = first.record().ok_or(BAD_RUN)?;
+            let record = first.record().ok_or_else(bad_run)?;
             sink.accept(SortedRecord { hash: first.hash, record, is_alone: false })?;
             if !first.advance()? {
                 self.heap.swap_remove(0);

@@ -1,13 +1,21 @@
 //! Sorts records in memory.
 
+use std::hint::black_box;
+
 use super::bulk_error::BulkError;
 use super::chunk_store::{Chunk, ChunkStore, SpilledChunk};
 use super::record::Record;
 use super::record_sink::{RecordSink, SortedRecord};
 use crate::hash_key;
 
+/// How many records are fetched from memory at once, before the first of them is needed.
+const FETCHED_RECORDS: usize = 16;
+
 /// The error of a chunk that does not consist of records. Its checksum was right, so it was written like that.
-const BAD_CHUNK: BulkError = BulkError::Internal("a chunk is not made of records");
+#[cold]
+fn bad_chunk() -> BulkError {
+    BulkError::Internal("a chunk is not made of records")
+}
 
 /// Sorts the records of some chunks where they lie: what is moved is 16 bytes for each.
 ///
@@ -38,7 +46,7 @@ impl SortedBucket {
         self.index.reserve(chunk.records as usize);
         while !rest.is_empty() {
             let at = chunk.bytes.len() - rest.len();
-            let (record, after) = Record::decode(rest).ok_or(BAD_CHUNK)?;
+            let (record, after) = Record::decode(rest).ok_or_else(bad_chunk)?;
             rest = after;
             self.index.push((u128::from(hash_key(record.key)) << 64) | number | at as u128);
         }
@@ -67,17 +75,38 @@ impl SortedBucket {
         is_whole: bool,
         sink: &mut impl RecordSink,
     ) -> Result<(), BulkError> {
-        let mut entries = self.index.iter().copied().peekable();
         let mut previous = None;
-        while let Some(entry) = entries.next() {
-            let hash = hash_of(entry);
-            let follows = entries.peek().is_some_and(|next| hash_of(*next) == hash);
-            let is_alone = is_whole && !follows && previous != Some(hash);
-            previous = Some(hash);
-            let record = record_at(&self.chunks, entry).ok_or(BAD_CHUNK)?;
-            sink.accept(SortedRecord { hash, record, is_alone })?;
+        let mut rest = self.index.as_slice();
+        while let Some((entries, after)) =
+            rest.split_at_checked(FETCHED_RECORDS.min(rest.len())).filter(|it| !it.0.is_empty())
+        {
+            self.fetch(entries);
+            let next = entries.iter().skip(1).chain(after.first()).map(Some).chain([None]);
+            for (&entry, next) in entries.iter().zip(next) {
+                let hash = hash_of(entry);
+                let follows = next.is_some_and(|next| hash_of(*next) == hash);
+                let is_alone = is_whole && !follows && previous != Some(hash);
+                previous = Some(hash);
+                let record = record_at(&self.chunks, entry).ok_or_else(bad_chunk)?;
+                sink.accept(SortedRecord { hash, record, is_alone })?;
+            }
+            rest = after;
         }
         Ok(())
+    }
+
+    /// Looks at all of these records, so that their cache lines are waited for together and not one after the other: sorted
+    /// records lie anywhere.
+    fn fetch(&self, entries: &[u128]) {
+        let mut sum = 0;
+        for &entry in entries {
+            let (chunk, at) = place_of(entry);
+            let Some(chunk) = self.chunks.get(chunk) else { continue };
+            for line in [at, at + 64, at + 128] {
+                sum ^= chunk.bytes.get(line).copied().unwrap_or(0);
+            }
+        }
+        black_box(sum);
     }
 
     /// Forgets all records. Buffers that chunks were read into are kept for the next ones, those of chunks that were in
@@ -99,10 +128,16 @@ const fn hash_of(entry: u128) -> u64 {
     (entry >> 64) as u64
 }
 
+/// Number of the chunk, and position in it.
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "32 bits are cut out")]
+const fn place_of(entry: u128) -> (usize, usize) {
+    ((entry >> 32) as u32 as usize, entry as u32 as usize)
+}
+
+#[inline]
 fn record_at(chunks: &[Chunk], entry: u128) -> Option<Record<'_>> {
-    let (chunk, at) = ((entry >> 32) as u32, entry as u32);
-    let bytes = chunks.get(chunk as usize)?.bytes.get(at as usize..)?;
+    let (chunk, at) = place_of(entry);
+    let bytes = chunks.get(chunk)?.bytes.get(at..)?;
     Record::decode(bytes).map(|(record, _)| record)
 }
