@@ -76,7 +76,10 @@ impl Record {
                 Self::CreateDirectory { directory: owned(directory) }
             }
             Operation::Remove { path } => Self::Remove { path: owned(path) },
-            Operation::Read { .. } | Operation::List { .. } | Operation::Lock { .. } => {
+            Operation::Read { .. }
+            | Operation::ReadBack { .. }
+            | Operation::List { .. }
+            | Operation::Lock { .. } => {
                 return None;
             }
         })

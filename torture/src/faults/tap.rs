@@ -25,6 +25,11 @@ pub enum Operation<'a> {
         /// The bytes.
         bytes: &'a [u8],
     },
+    /// Reads bytes of it back.
+    ReadBack {
+        /// The number of the file.
+        file: u64,
+    },
     /// Makes its content durable.
     Sync {
         /// The number of the file.
@@ -88,6 +93,7 @@ impl Operation<'_> {
         match self {
             Self::Create { .. } => "create",
             Self::Write { .. } => "write",
+            Self::ReadBack { .. } => "read back",
             Self::Sync { .. } => "sync",
             Self::PersistNew { .. } => "persist",
             Self::Replace { .. } => "replace",
@@ -280,6 +286,18 @@ impl<T: Tap> NewFile for TappedFile<T> {
             (self.file_system.clone(), Operation::Sync { file: self.file });
         let inner = self.inner()?;
         file_system.perform_sync(&operation, || inner.sync())
+    }
+
+    fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        let inner = self.inner.as_ref().ok_or(io::ErrorKind::InvalidInput)?;
+        let operation = Operation::ReadBack { file: self.file };
+        self.file_system.perform(&operation, || inner.read_exact_at(bytes, offset))
+    }
+
+    fn close(&mut self) {
+        if let Some(inner) = &mut self.inner {
+            inner.close();
+        }
     }
 
     fn persist_new(self: Box<Self>, path: &Path) -> io::Result<()> {
