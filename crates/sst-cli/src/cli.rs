@@ -80,8 +80,10 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct LoadArgs {
-    /// File with the entries, in any order; `-` is standard input
-    pub(crate) input: PathBuf,
+    /// Files with the entries, in any order, as they are or compressed with gzip or zstd; `-` is standard input. Of entries
+    /// with the same key that of the later file is the later one
+    #[arg(required = true, num_args = 1.., value_name = "INPUT")]
+    pub(crate) inputs: Vec<PathBuf>,
 
     /// Directory to load into; it is made if it does not exist
     #[arg(value_name = "DIR")]
@@ -158,6 +160,26 @@ pub(crate) struct LoadOutputArgs {
     #[arg(long, value_enum, default_value_t = Mode::Replace)]
     pub(crate) mode: Mode,
 
+    /// Short for `--mode append`
+    #[arg(long, conflicts_with = "mode")]
+    pub(crate) increment: bool,
+
+    /// Memory for entries and for sorting them, in MiB; what does not fit goes through temporary files
+    #[arg(long, value_name = "MIB", default_value_t = 256)]
+    pub(crate) memory: usize,
+
+    /// Threads that sort and write [default: as many as the machine runs at once]
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) threads: Option<usize>,
+
+    /// Where temporary files go [default: the directory]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) temp_dir: Option<PathBuf>,
+
+    /// Values longer than this many bytes get files of their own [default and highest: 64 MiB]
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) blob_threshold: Option<usize>,
+
     /// What to do with a key that comes more than once
     #[arg(long, value_enum, default_value_t = Duplicates::Last)]
     pub(crate) duplicates: Duplicates,
@@ -171,11 +193,11 @@ pub(crate) struct LoadOutputArgs {
     pub(crate) no_filter: bool,
 
     /// Start another table after this many entries
-    #[arg(long, value_name = "COUNT", default_value_t = 1 << 23)]
+    #[arg(long, value_name = "COUNT", default_value_t = 1 << 22)]
     pub(crate) max_table_entries: u64,
 
     /// Start another table after this many bytes of keys and values
-    #[arg(long, value_name = "BYTES", default_value_t = 1 << 30)]
+    #[arg(long, value_name = "BYTES", default_value_t = 256 << 20)]
     pub(crate) max_table_bytes: u64,
 }
 
@@ -196,6 +218,7 @@ pub(crate) enum Mode {
     /// They go: afterwards the key space holds what was loaded and nothing else
     Replace,
     /// They stay, hidden where a loaded entry has the same key
+    #[value(alias = "increment")]
     Append,
 }
 
@@ -205,6 +228,7 @@ pub(crate) enum Duplicates {
     /// The last entry counts
     Last,
     /// All entries are kept; `get --all` prints them in their order
+    #[value(alias = "all")]
     Keep,
     /// Stop with an error
     Error,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use sst_format::FormatError;
 use sst_merge::MergeError;
 use sst_reader::ReadError;
-use sst_writer::{PublishError, WriteError};
+use sst_writer::{BulkError, PublishError, ShortKey, WriteError};
 
 use crate::exit::Exit;
 use crate::input::{InputError, UnknownFormat};
@@ -66,12 +66,14 @@ pub(crate) enum CliError {
         name: String,
     },
     /// A key comes twice, and `--duplicates error` says that it must not.
-    #[error("{name}: line {line}: the key `{key}` is in line {first_line} too")]
+    #[error("{name}: line {line}: the key {key} is in line {first_line}{} too", of_other(first_name.as_deref()))]
     Duplicate {
         /// Name of the input.
         name: String,
         line: u64,
-        key: String,
+        key: ShortKey,
+        /// Name of the other input, if it is another.
+        first_name: Option<String>,
         first_line: u64,
     },
     /// An entry that the format cannot hold.
@@ -82,6 +84,12 @@ pub(crate) enum CliError {
         line: u64,
         source: WriteError,
     },
+    /// Entries could not be loaded.
+    #[error(transparent)]
+    Bulk(BulkError),
+    /// Somebody pressed Ctrl-C.
+    #[error("interrupted: {} is as it was before", _0.display())]
+    Interrupted(PathBuf),
     /// A directory could not be written to.
     #[error(transparent)]
     Publish(#[from] PublishError),
@@ -137,4 +145,8 @@ impl CliError {
     pub(crate) fn is_silent(&self) -> bool {
         self.exit() == Exit::Success
     }
+}
+
+fn of_other(name: Option<&str>) -> String {
+    name.map_or_else(String::new, |name| format!(" of {name}"))
 }

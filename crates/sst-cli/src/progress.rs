@@ -67,11 +67,6 @@ impl ProgressMode {
             None => self.bar(None, "{msg:>10} {spinner} {human_pos:>11} entries", message),
         }
     }
-
-    /// A spinner for something that takes a while.
-    pub(crate) fn spinner(self, message: &'static str) -> Progress {
-        self.bar(None, "{msg:>10} {spinner} {elapsed}", message)
-    }
 }
 
 /// A progress bar. It disappears when it is dropped.
@@ -84,6 +79,11 @@ impl Progress {
     /// Moves the bar on.
     pub(crate) fn advance(&self, by: u64) {
         self.bar.inc(by);
+    }
+
+    /// Puts the bar where it belongs.
+    pub(crate) fn set(&self, position: u64) {
+        self.bar.set_position(position);
     }
 
     /// What is read through this moves the bar on.
@@ -127,6 +127,6 @@ mod tests {
         }
         ProgressMode::Hidden.entries(1, "write").advance(1);
         ProgressMode::Hidden.entries_if_known(None, "merge").advance(1);
-        ProgressMode::Hidden.spinner("sort").advance(0);
+        ProgressMode::Hidden.entries(3, "write").set(2);
     }
 }

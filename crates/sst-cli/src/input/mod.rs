@@ -3,6 +3,7 @@
 //! Each format has a module that turns a stream of bytes into entries, one by one, and knows the line of each. A line
 //! that cannot be read is a [`LineError`] and does not end the input: the next one may be read.
 
+mod compression;
 mod csv;
 mod format;
 mod json_lines;
@@ -16,6 +17,7 @@ use sst_format::limits::MAX_KEY_LEN;
 use crate::cli::{Format, InputArgs};
 use crate::escape::BadEscape;
 
+pub(crate) use compression::decompressed;
 pub(crate) use format::{UnknownFormat, detect};
 
 /// Longest value in bytes: a blob file states its size in 32 bits.

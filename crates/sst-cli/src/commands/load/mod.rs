@@ -1,173 +1,236 @@
 //! `sst load`: entries from text into a directory.
 //!
-//! The whole input is read and sorted in memory before anything is written, so an input that cannot be read changes
-//! nothing. What is written is one commit: it is there whole or not at all.
+//! The input may be larger than memory and in any order: a [`BulkLoader`] sorts it. What is written is one commit: it is there
+//! whole or not at all, whatever happens, Ctrl-C included.
 
-mod entries;
-mod publish;
+mod interrupt;
+mod report;
+mod target;
 
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, Read};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::sync::OnceLock;
+use std::time::Instant;
 
-use indicatif::{HumanBytes, HumanCount};
-use serde::Serialize;
-use sst_writer::{Publisher, PublisherOptions};
+use sst_amqf::QuotientFilter;
+use sst_writer::{
+    BulkError, BulkHandle, BulkLoader, BulkMode, BulkOptions, BulkPhase, BulkSummary, CancelToken,
+    DuplicatePolicy, Place, WriterOptions,
+};
 
 use super::Context;
-use crate::cli::{Format, InputArgs, LoadArgs};
+use crate::cli::{Duplicates, Format, InputArgs, LoadArgs, LoadOutputArgs, Mode};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::input::{Input, InputEntry, InputError, detect};
-use crate::output::Output;
-use crate::store::read_catalog;
-use entries::Entries;
-use publish::{Written, publish};
+use crate::input::{Input, InputEntry, InputError, decompressed, detect};
+use crate::progress::Progress;
+use report::{Loaded, report};
+use target::Target;
+pub(super) use target::check_directory;
 
 /// Bad lines that are shown one by one.
 const MAX_SHOWN_BAD_LINES: u64 = 10;
+/// Entries between two looks at whether somebody pressed Ctrl-C.
+const ENTRIES_BETWEEN_CHECKS: u64 = 1024;
 
 pub(super) fn run(args: &LoadArgs, context: Context) -> Result<Exit, CliError> {
     let started = Instant::now();
-    let format = detect(&args.input, &args.input_options)?;
-    let open = || Publisher::open(&args.directory, PublisherOptions::default());
-    // A directory that cannot be written to is noticed before a long input is read, but none is made for a bad one.
-    let early = match args.directory.is_dir() {
-        true => {
-            check_directory(&args.directory)?;
-            Some(open()?)
+    let inputs = args
+        .inputs
+        .iter()
+        .map(|path| Ok((path.as_path(), detect(path, &args.input_options)?)))
+        .collect::<Result<Vec<_>, CliError>>()?;
+    let cancel = interrupt::token();
+    let mut target = Target::open(&args.directory)?;
+    let loaded = load(&mut target, &inputs, args, &cancel, context);
+    let loaded = loaded.map_err(|error| match error {
+        CliError::Bulk(BulkError::Cancelled) => CliError::Interrupted(args.directory.clone()),
+        error => error,
+    });
+    let (summary, skipped) = match loaded {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            target.undo();
+            return Err(error);
         }
-        false => None,
     };
-    let read = read(&args.input, format, &args.input_options, context)?;
-    let mut publisher = early.map_or_else(open, Ok)?;
-    let written = publish(&mut publisher, read.entries, &read.name, &args.output_options, context)?;
-    report(args, read.skipped, &written, started.elapsed(), context)?;
+    for file in &summary.not_removed {
+        context.note(format_args!("left behind: {file}"));
+    }
+    report(&args.directory, &Loaded::new(&summary, skipped, started.elapsed()), context)?;
     Ok(Exit::Success)
 }
 
-/// Refuses a directory that is not ours to write to, before anything in it is touched: one of the original's, and one with
-/// SST files but no `CURRENT`, which a publisher would take for leftovers and remove.
-pub(super) fn check_directory(directory: &Path) -> Result<(), CliError> {
-    match read_catalog(directory) {
-        Ok(catalog) if catalog.is_protected => Ok(()),
-        Ok(_) => Err(CliError::Original(directory.to_owned())),
-        // Where there is a lock, a publisher of ours has left the files.
-        Err(CliError::NoCurrent { has_files: true, .. }) if !directory.join("LOCK").exists() => {
-            Err(CliError::NotOurs(directory.to_owned()))
-        }
-        Err(CliError::NoCurrent { .. }) => Ok(()),
-        Err(error) => Err(error),
+/// Loads all inputs, and returns the number of lines that were skipped too.
+fn load(
+    target: &mut Target,
+    inputs: &[(&Path, Format)],
+    args: &LoadArgs,
+    cancel: &CancelToken,
+    context: Context,
+) -> Result<(BulkSummary, u64), CliError> {
+    let options = bulk_options(&args.output_options, cancel, context);
+    let mut skipped = 0;
+    let mut entries = 0;
+    let loader = BulkLoader::new(target.publisher(), options).map_err(CliError::Bulk)?;
+    for (stream, (path, format)) in (0..).zip(inputs) {
+        let mut reader = InputReader {
+            name: name_of(path),
+            options: &args.input_options,
+            cancel,
+            context,
+            handle: loader.handle(stream),
+            entries: 0,
+            skipped: 0,
+        };
+        reader.read(path, *format)?;
+        entries += reader.entries;
+        skipped += reader.skipped;
+        reader.handle.finish().map_err(CliError::Bulk)?;
+    }
+    if entries == 0 {
+        let names: Vec<_> = inputs.iter().map(|(path, _)| name_of(path)).collect();
+        return Err(CliError::NoEntries { name: names.join(", ") });
+    }
+    let summary = loader.finish().map_err(|error| named(error, inputs))?;
+    Ok((summary, skipped))
+}
+
+fn bulk_options(args: &LoadOutputArgs, cancel: &CancelToken, context: Context) -> BulkOptions {
+    let bar = OnceLock::<Progress>::new();
+    let mode = match args.mode {
+        Mode::Append => BulkMode::Increment,
+        Mode::Replace if args.increment => BulkMode::Increment,
+        Mode::Replace => BulkMode::Replace,
+    };
+    let writer = WriterOptions::default();
+    let writer = if args.no_filter { writer } else { writer.filter(QuotientFilter::default()) };
+    let mut options = BulkOptions::default()
+        .memory_budget(args.memory.saturating_mul(1 << 20))
+        .duplicates(match args.duplicates {
+            Duplicates::Last => DuplicatePolicy::LastWins,
+            Duplicates::Keep => DuplicatePolicy::KeepAll,
+            Duplicates::Error => DuplicatePolicy::Error,
+        })
+        .mode(mode)
+        .family(args.family)
+        .writer(writer)
+        .max_table_entries(args.max_table_entries)
+        .max_table_bytes(args.max_table_bytes)
+        .cancel(cancel.clone())
+        .progress(move |progress| {
+            if let (BulkPhase::Write, Some(total)) = (progress.phase, progress.total_records) {
+                let bar = bar.get_or_init(|| context.progress.entries(total, "write"));
+                bar.set(progress.records);
+            }
+        });
+    if let Some(threads) = args.threads {
+        options = options.threads(threads);
+    }
+    if let Some(directory) = &args.temp_dir {
+        options = options.temp_dir(directory);
+    }
+    if let Some(bytes) = args.blob_threshold {
+        options = options.blob_threshold(bytes);
+    }
+    options
+}
+
+fn name_of(input: &Path) -> String {
+    match input.as_os_str() == "-" {
+        true => "standard input".to_owned(),
+        false => input.display().to_string(),
     }
 }
 
-/// An input that was read.
-struct InputRead {
-    /// Its name, for messages.
+/// An error of loading, with the names and lines of the inputs it is about.
+fn named(error: BulkError, inputs: &[(&Path, Format)]) -> CliError {
+    let name = |place: Place| {
+        let stream = usize::try_from(place.stream).unwrap_or(usize::MAX);
+        inputs.get(stream).map_or_else(String::new, |(path, _)| name_of(path))
+    };
+    match error {
+        BulkError::Duplicate { key, first, second } => CliError::Duplicate {
+            name: name(second),
+            line: second.position,
+            key,
+            first_name: (first.stream != second.stream).then(|| name(first)),
+            first_line: first.position,
+        },
+        BulkError::Entry { place, source } => {
+            CliError::Entry { name: name(place), line: place.position, source }
+        }
+        BulkError::Publish(error) => error.into(),
+        error => CliError::Bulk(error),
+    }
+}
+
+/// Puts the entries of one input.
+struct InputReader<'a> {
     name: String,
-    entries: Entries,
+    options: &'a InputArgs,
+    cancel: &'a CancelToken,
+    context: Context,
+    handle: BulkHandle,
+    entries: u64,
     /// Number of bad lines.
     skipped: u64,
 }
 
-fn read(
-    path: &Path,
-    format: Format,
-    options: &InputArgs,
-    context: Context,
-) -> Result<InputRead, CliError> {
-    let is_stdin = path.as_os_str() == "-";
-    let name = if is_stdin { "standard input".to_owned() } else { path.display().to_string() };
-    let (source, len): (Box<dyn Read>, Option<u64>) = match is_stdin {
-        true => (Box::new(io::stdin().lock()), None),
-        false => {
-            let file = File::open(path).map_err(|error| CliError::io("open", path, error))?;
-            let metadata = file.metadata().map_err(|error| CliError::io("read", path, error))?;
-            (Box::new(file), metadata.is_file().then_some(metadata.len()))
-        }
-    };
-    let progress = context.progress.bytes(len, "read");
-    let source = BufReader::with_capacity(1 << 18, progress.wrap_read(source));
-    let input_error = |source: InputError| match source {
-        InputError::Io(source) => CliError::Io { action: "read", what: name.clone(), source },
-        source => CliError::Input { name: name.clone(), source },
-    };
-    let mut input = Input::new(source, format, options).map_err(input_error)?;
-    let (mut entries, mut skipped) = (Entries::default(), 0);
-    let mut entry = InputEntry::default();
-    loop {
-        match input.read(&mut entry) {
-            Ok(true) => entries.push(&entry),
-            Ok(false) => break,
-            Err(InputError::Line { line, cause }) if options.skip_bad => {
-                skipped += 1;
-                if skipped <= MAX_SHOWN_BAD_LINES {
-                    context.note(format_args!("{name}: skipped line {line}: {cause}"));
+impl InputReader<'_> {
+    fn read(&mut self, path: &Path, format: Format) -> Result<(), CliError> {
+        let (source, len) = open(path)?;
+        let progress = self.context.progress.bytes(len, "read");
+        let io_error = |source| CliError::Io { action: "read", what: name_of(path), source };
+        let source = decompressed(progress.wrap_read(source)).map_err(io_error)?;
+        let input = Input::new(source, format, self.options);
+        let mut input = input.map_err(|error| self.error(error))?;
+        let mut entry = InputEntry::default();
+        loop {
+            match input.read(&mut entry) {
+                Ok(true) => self.put(&entry)?,
+                Ok(false) => return Ok(()),
+                Err(InputError::Line { line, cause }) if self.options.skip_bad => {
+                    self.skipped += 1;
+                    if self.skipped <= MAX_SHOWN_BAD_LINES {
+                        let name = &self.name;
+                        self.context.note(format_args!("{name}: skipped line {line}: {cause}"));
+                    }
                 }
-            }
-            Err(error) => return Err(input_error(error)),
-        }
-    }
-    if entries.is_empty() {
-        return Err(CliError::NoEntries { name });
-    }
-    Ok(InputRead { name, entries, skipped })
-}
-
-/// What was done, in JSON.
-#[derive(Serialize)]
-struct Summary<'a> {
-    directory: String,
-    commit: u32,
-    #[serde(flatten)]
-    written: &'a Written,
-    skipped_lines: u64,
-    seconds: f64,
-    entries_per_second: f64,
-}
-
-fn report(
-    args: &LoadArgs,
-    skipped: u64,
-    written: &Written,
-    elapsed: Duration,
-    context: Context,
-) -> Result<(), CliError> {
-    let seconds = elapsed.as_secs_f64();
-    let rate = written.entries as f64 / seconds.max(f64::MIN_POSITIVE);
-    let directory = args.directory.display();
-    let mut output = Output::stdout();
-    if context.json {
-        output.json(&Summary {
-            directory: directory.to_string(),
-            commit: written.commit,
-            written,
-            skipped_lines: skipped,
-            seconds,
-            entries_per_second: rate,
-        })?;
-    } else if !context.quiet {
-        output.line(format_args!(
-            "{directory}: {} in {}, {} in {seconds:.2} s, {rate:.0} entries/s",
-            number_of(written.entries, "entry", "entries"),
-            number_of(written.tables, "table", "tables"),
-            HumanBytes(written.bytes),
-        ))?;
-        for (number, one, many) in [
-            (written.deletions, "of them is a deletion", "of them are deletions"),
-            (written.blobs, "value has a file of its own", "values have a file of their own"),
-            (written.duplicates, "duplicate was left out", "duplicates were left out"),
-            (skipped, "bad line was skipped", "bad lines were skipped"),
-        ] {
-            if number > 0 {
-                output.line(format_args!("  {}", number_of(number, one, many)))?;
+                Err(error) => return Err(self.error(error)),
             }
         }
     }
-    output.finish()
+
+    fn put(&mut self, entry: &InputEntry) -> Result<(), CliError> {
+        let put = match entry.is_deletion {
+            true => self.handle.delete_at(entry.line, &entry.key),
+            false => self.handle.put_at(entry.line, &entry.key, &entry.value),
+        };
+        put.map_err(CliError::Bulk)?;
+        self.entries += 1;
+        if self.entries.is_multiple_of(ENTRIES_BETWEEN_CHECKS) && self.cancel.is_cancelled() {
+            return Err(CliError::Bulk(BulkError::Cancelled));
+        }
+        Ok(())
+    }
+
+    fn error(&self, source: InputError) -> CliError {
+        let name = self.name.clone();
+        match source {
+            InputError::Io(source) => CliError::Io { action: "read", what: name, source },
+            source => CliError::Input { name, source },
+        }
+    }
 }
 
-fn number_of(number: u64, one: &str, many: &str) -> String {
-    format!("{} {}", HumanCount(number), if number == 1 { one } else { many })
+/// An input, and its length where it is known.
+fn open(path: &Path) -> Result<(Box<dyn Read>, Option<u64>), CliError> {
+    if path.as_os_str() == "-" {
+        return Ok((Box::new(io::stdin().lock()), None));
+    }
+    let file = File::open(path).map_err(|error| CliError::io("open", path, error))?;
+    let metadata = file.metadata().map_err(|error| CliError::io("read", path, error))?;
+    Ok((Box::new(file), metadata.is_file().then_some(metadata.len())))
 }

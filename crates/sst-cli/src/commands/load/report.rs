@@ -1,0 +1,110 @@
+//! What `sst load` says in the end.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use indicatif::{HumanBytes, HumanCount};
+use serde::Serialize;
+use sst_writer::BulkSummary;
+
+use super::Context;
+use crate::error::CliError;
+use crate::output::Output;
+
+/// What was done.
+#[derive(Debug, Serialize)]
+pub(super) struct Loaded {
+    commit: u32,
+    entries: u64,
+    deletions: u64,
+    duplicates: u64,
+    tables: u64,
+    blobs: u64,
+    /// Bytes of all tables and blob files.
+    bytes: u64,
+    skipped_lines: u64,
+    /// Bytes of the keys and values read.
+    input_bytes: u64,
+    /// Bytes that went through temporary files.
+    spilled_bytes: u64,
+    /// Highest memory of the process in bytes, where the system tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peak_memory: Option<u64>,
+    seconds: f64,
+    entries_per_second: f64,
+}
+
+impl Loaded {
+    pub(super) fn new(summary: &BulkSummary, skipped_lines: u64, elapsed: Duration) -> Self {
+        let seconds = elapsed.as_secs_f64();
+        Self {
+            commit: summary.sequence.0,
+            entries: summary.entries,
+            deletions: summary.deletions,
+            duplicates: summary.duplicates,
+            tables: summary.tables,
+            blobs: summary.blobs,
+            bytes: summary.file_bytes,
+            skipped_lines,
+            input_bytes: summary.record_bytes,
+            spilled_bytes: summary.spilled_bytes,
+            peak_memory: peak_memory(),
+            seconds,
+            entries_per_second: summary.entries as f64 / seconds.max(f64::MIN_POSITIVE),
+        }
+    }
+}
+
+/// The summary in JSON.
+#[derive(Serialize)]
+struct InDirectory<'a> {
+    directory: String,
+    #[serde(flatten)]
+    loaded: &'a Loaded,
+}
+
+/// Prints the summary.
+pub(super) fn report(directory: &Path, it: &Loaded, context: Context) -> Result<(), CliError> {
+    let directory = directory.display();
+    let mut output = Output::stdout();
+    if context.json {
+        output.json(&InDirectory { directory: directory.to_string(), loaded: it })?;
+    } else if !context.quiet {
+        output.line(format_args!(
+            "{directory}: {} in {}, {} in {:.2} s, {:.0} entries/s",
+            number_of(it.entries, "entry", "entries"),
+            number_of(it.tables, "table", "tables"),
+            HumanBytes(it.bytes),
+            it.seconds,
+            it.entries_per_second,
+        ))?;
+        for (number, one, many) in [
+            (it.deletions, "of them is a deletion", "of them are deletions"),
+            (it.blobs, "value has a file of its own", "values have a file of their own"),
+            (it.duplicates, "duplicate was left out", "duplicates were left out"),
+            (it.skipped_lines, "bad line was skipped", "bad lines were skipped"),
+        ] {
+            if number > 0 {
+                output.line(format_args!("  {}", number_of(number, one, many)))?;
+            }
+        }
+        if it.spilled_bytes > 0 {
+            let spilled = HumanBytes(it.spilled_bytes);
+            output.line(format_args!("  {spilled} went through temporary files"))?;
+        }
+    }
+    output.finish()
+}
+
+fn number_of(number: u64, one: &str, many: &str) -> String {
+    format!("{} {}", HumanCount(number), if number == 1 { one } else { many })
+}
+
+/// What Linux says of the process.
+fn peak_memory() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib << 10)
+}
