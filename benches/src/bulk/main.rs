@@ -210,7 +210,7 @@ fn compare(load: &LoadArgs, rounds: usize, json: bool) -> Result<(), Error> {
         last = loaded;
     }
     let [floor_seconds, load_seconds, ratio, floor_cpu_seconds, load_cpu_seconds, cpu_ratio] =
-        figures.map(|figure| figure.median());
+        figures.map(|figure| figure.median().unwrap_or_default());
     let comparison = Comparison {
         records: load.records,
         input_bytes: load.records * RECORD_LEN as u64,
