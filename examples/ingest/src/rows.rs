@@ -1,0 +1,82 @@
+//! Rows of CSV and TSV.
+
+use std::io::BufRead;
+use std::path::Path;
+
+use clap::Args;
+use sst_writer::{BulkError, BulkHandle};
+
+/// How the input is laid out.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Layout {
+    /// Columns are separated by tabs, and nothing is quoted [default: if the file ends with .tsv]
+    #[arg(long)]
+    pub(crate) tsv: bool,
+
+    /// The first row is no row of column names
+    #[arg(long)]
+    pub(crate) no_header: bool,
+
+    /// Column of the key, counted from 1
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = column)]
+    pub(crate) key_column: usize,
+
+    /// Column of the value, counted from 1
+    #[arg(long, value_name = "NUMBER", default_value_t = 2, value_parser = column)]
+    pub(crate) value_column: usize,
+
+    /// Rows with this value delete their key
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) delete_marker: Option<String>,
+}
+
+fn column(text: &str) -> Result<usize, &'static str> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("columns are counted from 1"),
+        Ok(number) => Ok(number),
+    }
+}
+
+impl Layout {
+    /// The layout of this file, as far as its name tells.
+    pub(crate) fn for_file(&self, path: &Path) -> Self {
+        let is_tsv = path.extension().is_some_and(|extension| extension == "tsv");
+        Self { tsv: self.tsv || is_tsv, ..self.clone() }
+    }
+}
+
+/// Why rows could not be put.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RowError {
+    #[error(transparent)]
+    Csv(#[from] csv::Error),
+    #[error("line {line}: there is no column {column}")]
+    NoColumn { line: u64, column: usize },
+    #[error(transparent)]
+    Bulk(#[from] BulkError),
+}
+
+/// Puts all rows of `input`.
+pub(crate) fn put_rows(
+    input: impl BufRead,
+    layout: &Layout,
+    handle: &mut BulkHandle,
+) -> Result<(), RowError> {
+    let mut reader = csv::ReaderBuilder::new()
+        .delimiter(if layout.tsv { b'\t' } else { b',' })
+        .quoting(!layout.tsv)
+        .has_headers(!layout.no_header)
+        .flexible(true)
+        .from_reader(input);
+    let mut row = csv::ByteRecord::new();
+    while reader.read_byte_record(&mut row)? {
+        let line = row.position().map_or(0, csv::Position::line);
+        let cell = |column: usize| row.get(column - 1).ok_or(RowError::NoColumn { line, column });
+        let (key, value) = (cell(layout.key_column)?, cell(layout.value_column)?);
+        match &layout.delete_marker {
+            Some(marker) if value == marker.as_bytes() => handle.delete(key)?,
+            _ => handle.put(key, value)?,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! The query side of a service: serves a directory over HTTP, reloads on new commits, exposes metrics, shuts down
+//! cleanly. It depends on the reader and the filter, not on the writer. README.md says how to use it.
+
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod metrics;
+mod reload;
+mod routes;
+mod service;
+mod shutdown;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Parser;
+use sst_reader::ReadError;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tracing::{error, info, warn};
+
+use crate::arguments::{Arguments, LogFormat};
+use crate::service::Service;
+
+/// Why the server could not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+enum ServerError {
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error("cannot {action}: {source}")]
+    Io { action: &'static str, source: std::io::Error },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    start_log(arguments.log);
+    let runtime = match Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(source) => {
+            error!(error = %source, "cannot start threads");
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = runtime.block_on(run(&arguments));
+    // A lookup that outlived its time must not keep the process.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    match result {
+        Ok(()) => {
+            info!("stopped");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            error!(%error, "failed");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start_log(format: LogFormat) {
+    let log = tracing_subscriber::fmt();
+    match format {
+        LogFormat::Json => log.json().flatten_event(true).init(),
+        LogFormat::Text => log.init(),
+    }
+}
+
+async fn run(arguments: &Arguments) -> Result<(), ServerError> {
+    let service = Arc::new(Service::open(arguments)?);
+    let io = |action| move |source| ServerError::Io { action, source };
+    let listener = TcpListener::bind(arguments.listen).await.map_err(io("listen"))?;
+    let address = listener.local_addr().map_err(io("listen"))?;
+    let stop = shutdown::signals().map_err(io("wait for signals"))?;
+    info!(%address, directory = %arguments.directory.display(), commit = service.commit(), "listening");
+
+    let poll = Duration::from_millis(arguments.poll_millis);
+    let reloading = tokio::spawn(reload::follow(Arc::clone(&service), poll));
+    let draining = Arc::new(tokio::sync::Notify::new());
+    let begin = {
+        let draining = Arc::clone(&draining);
+        async move {
+            let signal = stop.await;
+            info!(signal, "stopping: no new connections, requests under way are finished");
+            draining.notify_one();
+        }
+    };
+    let serve = axum::serve(listener, routes::router(service)).with_graceful_shutdown(begin);
+    let too_long = async {
+        draining.notified().await;
+        tokio::time::sleep(Duration::from_secs(arguments.drain_seconds)).await;
+    };
+    tokio::select! {
+        served = serve.into_future() => served.map_err(io("serve"))?,
+        () = too_long => warn!(seconds = arguments.drain_seconds, "gave up waiting for requests"),
+    }
+    reloading.abort();
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! What is counted, in the text format of Prometheus.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+use sst_reader::SstSet;
+
+/// What became of a key that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub(crate) enum Outcome {
+    Found,
+    NotFound,
+    Failed,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KeyLabels {
+    outcome: Outcome,
+}
+
+/// All metrics of the server.
+pub(crate) struct Metrics {
+    registry: Registry,
+    keys: Family<KeyLabels, Counter>,
+    /// Seconds from a request's arrival to its answer.
+    pub(crate) request_seconds: Histogram,
+    /// Commits that were taken over.
+    pub(crate) reloads: Counter,
+    /// Looks at the directory that failed: the server goes on with what it has.
+    pub(crate) reload_failures: Counter,
+    commit: Gauge<i64>,
+    tables: Gauge<i64>,
+    bytes: Gauge<f64, AtomicU64>,
+    cache: Gauge<f64, AtomicU64>,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let mut registry = Registry::with_prefix("sst");
+        let keys = Family::default();
+        registry.register("keys", "Keys that were asked for", keys.clone());
+        // From 10 µs to 5 s.
+        let request_seconds = Histogram::new(exponential_buckets(1e-5, 2.0, 20));
+        registry.register_with_unit(
+            "request",
+            "Time that requests took",
+            Unit::Seconds,
+            request_seconds.clone(),
+        );
+        let reloads = Counter::default();
+        registry.register("reloads", "Commits that were taken over", reloads.clone());
+        let reload_failures = Counter::default();
+        registry.register(
+            "reload_failures",
+            "Looks at the directory that failed",
+            reload_failures.clone(),
+        );
+        let commit = Gauge::default();
+        registry.register("commit", "The commit that is served", commit.clone());
+        let tables = Gauge::default();
+        registry.register("tables", "Tables of the commit that is served", tables.clone());
+        let bytes = Gauge::default();
+        registry.register_with_unit(
+            "tables_size",
+            "Length of these tables",
+            Unit::Bytes,
+            bytes.clone(),
+        );
+        let cache = Gauge::default();
+        registry.register_with_unit(
+            "cache_size",
+            "Uncompressed blocks in the cache",
+            Unit::Bytes,
+            cache.clone(),
+        );
+        Self {
+            registry,
+            keys,
+            request_seconds,
+            reloads,
+            reload_failures,
+            commit,
+            tables,
+            bytes,
+            cache,
+        }
+    }
+
+    /// Counts a key that was asked for.
+    pub(crate) fn count(&self, outcome: Outcome) {
+        self.keys.get_or_create(&KeyLabels { outcome }).inc();
+    }
+
+    /// Shows the set that is served from now on.
+    pub(crate) fn show(&self, set: &SstSet) {
+        let catalog = set.catalog();
+        let tables = || catalog.tables.iter().filter(|table| table.family == set.family());
+        self.commit.set(i64::from(catalog.commit.0));
+        self.tables.set(i64::try_from(tables().count()).unwrap_or(i64::MAX));
+        self.bytes.set(tables().map(|table| table.meta.file_size as f64).sum());
+    }
+
+    /// All metrics as text. `cache_len` is what the cache holds, in bytes.
+    pub(crate) fn text(&self, cache_len: u64) -> Result<String, std::fmt::Error> {
+        self.cache.set(cache_len as f64);
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}

@@ -1,0 +1,121 @@
+//! The two programs.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// How long anything may take that does not fail at once.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
+
+/// A program of the workspace, built in the profile of this test. They are no dependencies: they have the writer, which
+/// this side must not have.
+pub(crate) fn build(package: &str) -> PathBuf {
+    let mut build = Command::new(env!("CARGO"));
+    build.args(["build", "--quiet", "--package", package, "--bins", "--message-format", "json"]);
+    if !cfg!(debug_assertions) {
+        build.arg("--release");
+    }
+    let output = build.stderr(Stdio::inherit()).output().unwrap();
+    assert!(output.status.success());
+    let messages = String::from_utf8(output.stdout).unwrap();
+    let mut executables = messages.lines().filter_map(|line| {
+        let message: Value = serde_json::from_str(line).ok()?;
+        message["executable"].as_str().map(PathBuf::from)
+    });
+    executables.next_back().unwrap()
+}
+
+/// The ingest program.
+fn ingest_program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| build("sst-ingest"))
+}
+
+/// A process whose standard output is lines of JSON.
+pub(crate) struct Process {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    lines: Receiver<Value>,
+}
+
+impl Process {
+    fn start(command: &mut Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                if sender.send(serde_json::from_str(&line).unwrap()).is_err() {
+                    break;
+                }
+            }
+        });
+        Self { stdin: child.stdin.take(), child, lines }
+    }
+
+    /// The ingest side, which takes batches from this process.
+    pub(crate) fn ingest(directory: &Path, mode: &str) -> Self {
+        let mut command = Command::new(ingest_program());
+        command.args(["-", "--batches", "--no-header", "--mode", mode]).arg(directory);
+        Self::start(&mut command)
+    }
+
+    /// The query side, on a port of its choice.
+    pub(crate) fn server(directory: &Path) -> Self {
+        let directory = directory.to_str().unwrap();
+        let arguments = [directory, "--listen", "127.0.0.1:0", "--poll-millis", "5"];
+        Self::server_with(directory.as_ref(), &arguments)
+    }
+
+    /// The query side with these arguments, started in a directory.
+    pub(crate) fn server_with(here: &Path, arguments: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sst-query-server"));
+        command.args(arguments).current_dir(here);
+        Self::start(&mut command)
+    }
+
+    /// Writes to its standard input.
+    pub(crate) fn write(&mut self, text: &str) {
+        self.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
+    }
+
+    /// The next line for which `pick` gives something.
+    pub(crate) fn wait_for<T>(&self, pick: impl Fn(&Value) -> Option<T>) -> T {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => match pick(&line) {
+                    Some(found) => return found,
+                    None => continue,
+                },
+                Err(RecvTimeoutError::Disconnected) => panic!("the process has ended"),
+                Err(RecvTimeoutError::Timeout) => panic!("nothing came in {DEADLINE:?}"),
+            }
+        }
+    }
+
+    /// Asks it to end.
+    pub(crate) fn terminate(&self) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    }
+
+    /// Ends its input, and waits until it ends.
+    pub(crate) fn end(mut self) -> ExitStatus {
+        drop(self.stdin.take());
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // After a failed test only: a process that has ended cannot be killed.
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}

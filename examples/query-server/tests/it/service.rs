@@ -1,0 +1,269 @@
+//! Answers while commits go by, and a clean end.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
+
+use serde_json::{Value, json};
+use sst_merge::{MergeOptions, compact};
+use sst_reader::ReaderOptions;
+use sst_writer::{PublishError, Publisher, PublisherOptions};
+use ureq::Agent;
+
+use crate::processes::{DEADLINE, Process};
+
+const KEYS: usize = 300;
+const COMMITS: u64 = 20;
+const CLIENTS: u64 = 3;
+/// Keys of one request.
+const ASKED: usize = 40;
+
+/// All keys with one value: the version.
+fn batch(version: u64) -> String {
+    (0..KEYS).map(|key| format!("key {key},{version}\n")).chain(["\n".to_owned()]).collect()
+}
+
+pub(crate) fn agent() -> Agent {
+    Agent::config_builder().timeout_global(Some(DEADLINE)).build().into()
+}
+
+fn address(server: &Process) -> String {
+    server.wait_for(|line| line["address"].as_str().map(str::to_owned))
+}
+
+/// Publishes the next version. Returns the commit.
+fn publish(ingest: &mut Process, version: u64) -> u64 {
+    ingest.write(&batch(version));
+    ingest.wait_for(|line| line["commit"].as_u64())
+}
+
+/// Asks until the server is at least at this commit.
+fn wait_for_commit(agent: &Agent, address: &str, commit: u64) {
+    let deadline = Instant::now() + DEADLINE;
+    let url = format!("http://{address}/healthz");
+    loop {
+        let health: Value = agent.get(&url).call().unwrap().body_mut().read_json().unwrap();
+        if health["commit"].as_u64().unwrap() >= commit {
+            return;
+        }
+        assert!(Instant::now() < deadline, "commit {commit} is not served");
+        std::thread::yield_now();
+    }
+}
+
+/// Asks for many keys at once, over and over. Every answer must be whole, of one version, and not older than the last.
+fn hammer(address: &str, client: u64, stop: &AtomicBool, answers: &AtomicU64) {
+    let agent = agent();
+    let (mut last_commit, mut last_version) = (0, 0);
+    for round in 0usize.. {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let first = round * 7 + usize::try_from(client).unwrap() * 100;
+        let keys: Vec<_> = (0..ASKED).map(|i| format!("key {}", (first + i * 3) % KEYS)).collect();
+        let mut response = agent
+            .post(format!("http://{address}/multi-get"))
+            .send_json(json!({ "keys": keys }))
+            .unwrap();
+        let answer: Value = response.body_mut().read_json().unwrap();
+        let version = |result: &Value| result["value"].as_str().unwrap().parse::<u64>().unwrap();
+        let results = answer["results"].as_array().unwrap();
+        assert!(results.iter().map(|result| result["key"].as_str().unwrap()).eq(&keys));
+        let versions: Vec<u64> = results.iter().map(version).collect();
+        assert!(versions.iter().all(|version| *version == versions[0]), "mixed: {versions:?}");
+        let commit = answer["commit"].as_u64().unwrap();
+        assert!(commit >= last_commit && versions[0] >= last_version, "older than before");
+        (last_commit, last_version) = (commit, versions[0]);
+
+        let url = format!("http://{address}/get/key%20{}", first % KEYS);
+        let one = agent.get(url).call().unwrap().body_mut().read_to_string().unwrap();
+        assert!(one.parse::<u64>().unwrap() >= last_version);
+        last_version = one.parse().unwrap();
+        answers.fetch_add(2, Ordering::Relaxed);
+    }
+}
+
+/// Merges all tables into one, as `sst merge --in-place` does.
+fn merge(directory: &Path) -> u64 {
+    let deadline = Instant::now() + DEADLINE;
+    // The ingest side may not have given the lock back yet.
+    let mut publisher = loop {
+        match Publisher::open(directory, PublisherOptions::default()) {
+            Err(PublishError::Locked { .. }) if Instant::now() < deadline => {
+                std::thread::yield_now();
+            }
+            publisher => break publisher.unwrap(),
+        }
+    };
+    let (options, reader) = (MergeOptions::default(), ReaderOptions::default());
+    let go_on = &mut |_| ControlFlow::Continue(());
+    let done = compact(&mut publisher, 0, usize::MAX, &options, reader, go_on).unwrap().unwrap();
+    assert!(done.replaced_tables > 5);
+    u64::from(done.commit.0)
+}
+
+/// Sends all of a request but its body, and waits until the server asks for that.
+fn begin_request(address: &str, body: &str) -> BufReader<TcpStream> {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    write!(
+        stream,
+        "POST /multi-get HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\nexpect: 100-continue\r\n\r\n",
+        body.len(),
+    )
+    .unwrap();
+    let mut stream = BufReader::new(stream);
+    let mut line = String::new();
+    stream.read_line(&mut line).unwrap();
+    assert!(line.starts_with("HTTP/1.1 100"), "{line}");
+    stream
+}
+
+#[test]
+fn twenty_commits_go_by_and_no_answer_fails_or_is_mixed() {
+    let scratch = tempfile::tempdir().unwrap();
+    let directory = scratch.path().join("db");
+    let mut ingest = Process::ingest(&directory, "increment");
+    publish(&mut ingest, 0);
+    let server = Process::server(&directory);
+    let address = address(&server);
+    let (stop, answers) = (AtomicBool::new(false), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|client| {
+                let (address, stop, answers) = (&address, &stop, &answers);
+                scope.spawn(move || hammer(address, client, stop, answers))
+            })
+            .collect();
+        // Whatever happens here, the clients come to an end.
+        let drive = || {
+            let agent = agent();
+            for version in 1..=COMMITS / 2 {
+                let commit = publish(&mut ingest, version);
+                wait_for_commit(&agent, &address, commit);
+            }
+            wait_for_commit(&agent, &address, merge(&directory));
+            assert!(ingest.end().success());
+            let mut ingest = Process::ingest(&directory, "replace");
+            let mut commit = 0;
+            for version in COMMITS / 2 + 1..=COMMITS {
+                let before = answers.load(Ordering::Relaxed);
+                commit = publish(&mut ingest, version);
+                // Some come one upon the other, for others everybody waits.
+                if version % 3 == 0 {
+                    wait_for_commit(&agent, &address, commit);
+                    while answers.load(Ordering::Relaxed) == before
+                        && clients.iter().all(|client| !client.is_finished())
+                    {
+                        std::thread::yield_now();
+                    }
+                }
+            }
+            wait_for_commit(&agent, &address, commit);
+            assert!(ingest.end().success());
+        };
+        let driven = std::panic::catch_unwind(std::panic::AssertUnwindSafe(drive));
+        stop.store(true, Ordering::Relaxed);
+        if let Err(panic) = driven {
+            std::panic::resume_unwind(panic);
+        }
+    });
+    assert!(answers.load(Ordering::Relaxed) >= 20);
+    check_metrics(&address, answers.load(Ordering::Relaxed));
+
+    // A request is under way when the server is told to stop: it gets its answer, then the process ends.
+    let body = json!({ "keys": ["key 7", "no key"] }).to_string();
+    let mut request = begin_request(&address, &body);
+    server.terminate();
+    server.wait_for(|line| (line["signal"] == "SIGTERM").then_some(()));
+    request.get_mut().write_all(body.as_bytes()).unwrap();
+    let mut response = String::new();
+    request.read_to_string(&mut response).unwrap();
+    assert!(response.contains("HTTP/1.1 200"), "{response}");
+    let answer: Value = serde_json::from_str(response.lines().last().unwrap()).unwrap();
+    assert_eq!(
+        answer["results"],
+        json!([{ "key": "key 7", "value": COMMITS.to_string() }, { "key": "no key" }])
+    );
+    assert!(server.end().success());
+    assert!(TcpStream::connect(&address).is_err());
+}
+
+/// The metrics must agree with what the clients have counted.
+fn check_metrics(address: &str, answers: u64) {
+    let text = agent().get(format!("http://{address}/metrics")).call().unwrap();
+    let text = text.into_body().read_to_string().unwrap();
+    let value = |name: &str| {
+        let line = text.lines().find(|line| line.starts_with(&format!("{name} "))).unwrap();
+        line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()
+    };
+    // Half of the answers are for many keys.
+    let keys = answers / 2 * (ASKED as u64 + 1);
+    assert_eq!(value("sst_keys_total{outcome=\"Found\"}"), keys as f64);
+    assert_eq!(value("sst_request_seconds_count"), answers as f64);
+    assert_eq!(value("sst_reload_failures_total"), 0.0);
+    assert_eq!(value("sst_tables"), 1.0);
+    assert!(value("sst_reloads_total") >= 10.0);
+    assert!(value("sst_tables_size_bytes") > 0.0);
+}
+
+#[test]
+fn keys_that_are_not_there_and_questions_that_make_no_sense() {
+    let scratch = tempfile::tempdir().unwrap();
+    let directory = scratch.path().join("db");
+    let mut ingest = Process::ingest(&directory, "replace");
+    ingest.write("a/b,slash\nключ,значение\n\n");
+    ingest.wait_for(|line| line["commit"].as_u64());
+    assert!(ingest.end().success());
+    let server = Process::server(&directory);
+    let address = address(&server);
+    let agent: Agent = Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(DEADLINE))
+        .build()
+        .into();
+    let get = |path: &str| {
+        let mut response = agent.get(format!("http://{address}{path}")).call().unwrap();
+        (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
+    };
+    assert_eq!(get("/get/a/b"), (200, "slash".to_owned()));
+    assert_eq!(get("/get/%D0%BA%D0%BB%D1%8E%D1%87"), (200, "значение".to_owned()));
+    assert_eq!(get("/get/nothing"), (404, String::new()));
+    assert_eq!(get("/elsewhere").0, 404);
+    let post = |body: &Value| {
+        let response = agent.post(format!("http://{address}/multi-get")).send_json(body);
+        response.unwrap().status().as_u16()
+    };
+    assert_eq!(post(&json!({ "keys": [] })), 200);
+    assert_eq!(post(&json!({ "key": "a" })), 422);
+    assert_eq!(post(&json!({ "keys": vec!["a"; 10_001] })), 413);
+    server.terminate();
+    assert!(server.end().success());
+}
+
+#[test]
+fn a_commit_that_cannot_be_opened_leaves_the_old_one_served() {
+    let scratch = tempfile::tempdir().unwrap();
+    let directory = scratch.path().join("db");
+    let mut ingest = Process::ingest(&directory, "replace");
+    let first = publish(&mut ingest, 1);
+    let server = Process::server(&directory);
+    let (address, agent) = (address(&server), agent());
+    let current = directory.join("CURRENT");
+    let intact = std::fs::read(&current).unwrap();
+    std::fs::write(&current, b"damage").unwrap();
+    server.wait_for(|line| (line["level"] == "ERROR").then_some(()));
+    wait_for_commit(&agent, &address, first);
+    let url = format!("http://{address}/get/key%201");
+    assert_eq!(agent.get(&url).call().unwrap().body_mut().read_to_string().unwrap(), "1");
+    std::fs::write(&current, intact).unwrap();
+    let second = publish(&mut ingest, 2);
+    wait_for_commit(&agent, &address, second);
+    assert_eq!(agent.get(&url).call().unwrap().body_mut().read_to_string().unwrap(), "2");
+    server.terminate();
+    assert!(server.end().success() && ingest.end().success());
+}
