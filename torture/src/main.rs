@@ -42,7 +42,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    if let Some(code) = suites::crashes::child() {
+    if let Some(code) = suites::crashes::child().or_else(suites::merge_kills::child) {
         return code;
     }
     let arguments = Arguments::parse();

@@ -117,15 +117,16 @@ fn publish_on_and_on(directory: &Path) -> ChildResult {
 static STARTING: RwLock<()> = RwLock::new(());
 
 /// Does something with publishers in this process.
-fn publishing_here<T>(action: impl FnOnce() -> T) -> T {
+pub(super) fn publishing_here<T>(action: impl FnOnce() -> T) -> T {
     let _not_starting = STARTING.read().unwrap_or_else(PoisonError::into_inner);
     action()
 }
 
-fn start(arguments: &[&std::ffi::OsStr]) -> Child {
+/// Starts this program as a child of a suite.
+pub(super) fn start(child: &str, arguments: &[&std::ffi::OsStr]) -> Child {
     let _starting = STARTING.write().unwrap_or_else(PoisonError::into_inner);
     Command::new(std::env::current_exe().unwrap())
-        .arg(CHILD)
+        .arg(child)
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -133,7 +134,7 @@ fn start(arguments: &[&std::ffi::OsStr]) -> Child {
         .unwrap()
 }
 
-fn kill(mut child: Child) {
+pub(super) fn kill(mut child: Child) {
     child.kill().unwrap();
     child.wait().unwrap();
 }
@@ -206,7 +207,7 @@ impl Cases for Kills {
         let (index, operation) = (index.to_string(), operation.to_string());
         let torn = if is_torn { "torn" } else { "whole" };
         let arguments = [directory.as_os_str(), index.as_ref(), operation.as_ref(), torn.as_ref()];
-        let mut child = start(&arguments);
+        let mut child = start(CHILD, &arguments);
         let mut said = Vec::new();
         let mut out = child.stdout.take().unwrap();
         let mut byte = [0];
@@ -249,7 +250,7 @@ impl Cases for RandomKills<'_> {
         let parent = tempfile::tempdir().unwrap();
         let directory = parent.path().join("db");
         let mut random = self.context.random("crashes", case);
-        let mut child = start(&[directory.as_os_str()]);
+        let mut child = start(CHILD, &[directory.as_os_str()]);
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let commits = below(&mut random, 2 * STEPS.len());
         let mut reported = lines.by_ref().take(commits).map(|line| line.unwrap()).last();

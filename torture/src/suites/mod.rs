@@ -9,6 +9,7 @@ pub mod hostile_filters;
 pub mod hostile_tables;
 pub mod interleavings;
 pub mod io_faults;
+pub mod merge_kills;
 pub mod other_damage;
 pub mod planted_bugs;
 pub mod power_loss;
@@ -30,6 +31,7 @@ pub const ALL: &[&Suite] = &[
     &io_faults::SUITE,
     &crashes::SUITE,
     &power_loss::SUITE,
+    &merge_kills::SUITE,
     // Builds of another kind.
     &interleavings::SUITE,
     &undefined_behaviour::SUITE,
