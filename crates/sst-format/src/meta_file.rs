@@ -20,6 +20,7 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use crate::block::BLOCK_HEADER_LEN;
 use crate::bytes::{u16_at, u32_at, u64_at};
 use crate::protection::{self, BlobRecord, LiveMeta, ProtectionSection};
 use crate::{Crc32, FormatError, SequenceNumber, SstMeta, Structure, TableFlags};
@@ -242,6 +243,20 @@ impl<'a> MetaFile<'a> {
     pub fn used_keys_range(&self) -> Range<usize> {
         let start = self.tables().last().map_or(0, |table| table.filter_end);
         self.filters_start + start as usize..self.filters_start + self.used_keys_end as usize
+    }
+
+    /// What the protection section says of each table, in the order of [`MetaFile::tables`]: its number of entries, and
+    /// where in the meta file the copies of its block headers lie. Nothing in a meta file of the original's.
+    pub fn protected_tables(&self) -> impl Iterator<Item = (u64, Range<usize>)> + 'a {
+        let section = self.filters_start + self.used_keys_end as usize;
+        let mut start = section + self.protection.map_or(0, |section| section.tables_offset());
+        let block_counts = self.block_counts();
+        let tables = self.protection.map(|section| section.tables(block_counts));
+        tables.into_iter().flatten().map(move |table| {
+            let headers = start + 8..start + 8 + table.block_headers().len() * BLOCK_HEADER_LEN;
+            start = headers.end;
+            (table.entry_count, headers)
+        })
     }
 
     /// The protection section; `None` in a meta file of the original's.

@@ -190,10 +190,10 @@ impl<'a> ProtectionSection<'a> {
     }
 
     /// What the section says of each table, in the order of the meta file; `block_counts` are those of its tables.
-    pub fn tables(
+    pub fn tables<I: Iterator<Item = u16>>(
         &self,
-        block_counts: impl Iterator<Item = u16>,
-    ) -> impl Iterator<Item = ProtectedTable<'a>> {
+        block_counts: I,
+    ) -> impl Iterator<Item = ProtectedTable<'a>> + use<'a, I> {
         let mut rest = self.tables;
         block_counts.map_while(move |count| {
             let entry_count = u64_at(rest, 0)?;
@@ -202,6 +202,11 @@ impl<'a> ProtectionSection<'a> {
             rest = behind;
             Some(ProtectedTable { entry_count, headers })
         })
+    }
+
+    /// Where what the section says of tables starts, counted from the start of the section.
+    pub(crate) const fn tables_offset(&self) -> usize {
+        8 + self.live_metas.len()
     }
 
     /// Every blob file that the tables of this meta file refer to.

@@ -76,7 +76,9 @@ impl Inputs {
         self.tables.extend(
             newest.iter().rev().map(|(index, _)| TableInput::listed(Arc::clone(catalog), *index)),
         );
-        OlderTables::of(older.iter().map(|(_, table)| table.meta.min_hash..=table.meta.max_hash))
+        OlderTables::of(
+            older.iter().map(|(_, table)| table.record.min_hash..=table.record.max_hash),
+        )
     }
 
     /// Adds one table: as the directory around it describes it, if that lists it, else on its own.

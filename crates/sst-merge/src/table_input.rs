@@ -27,7 +27,7 @@ impl TableInput {
         let (min_hash, max_hash) = catalog
             .tables
             .get(index)
-            .map_or((0, 0), |table| (table.meta.min_hash, table.meta.max_hash));
+            .map_or((0, 0), |table| (table.record.min_hash, table.record.max_hash));
         Self { place: Place::Listed { catalog, index }, min_hash, max_hash }
     }
 
@@ -38,13 +38,12 @@ impl TableInput {
     }
 
     pub(crate) fn entry_count(&self) -> Option<u64> {
-        let protection = self.described()?.meta.protection.as_ref()?;
-        Some(protection.entry_count)
+        self.described()?.entry_count
     }
 
     pub(crate) fn file_size(&self) -> Option<u64> {
         match &self.place {
-            Place::Listed { .. } => self.described().map(|table| table.meta.file_size),
+            Place::Listed { .. } => self.described().map(|table| table.record.file_size),
             Place::Lone { file_size, .. } => Some(*file_size),
         }
     }

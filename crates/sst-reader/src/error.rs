@@ -58,6 +58,17 @@ pub enum ReadError {
         /// What is wrong with it.
         cause: Corruption,
     },
+    /// A file of the commit that a set shows is gone, because a newer commit does without it: the set is too old for
+    /// what is left. [`SstSet::refresh`](crate::SstSet::refresh) gives one that is not.
+    #[error("{file} is gone: commit {commit} was replaced by {current}, refresh to read that")]
+    Outdated {
+        /// The file that was needed.
+        file: FileLabel,
+        /// The commit of the set.
+        commit: SequenceNumber,
+        /// The commit of the directory now.
+        current: SequenceNumber,
+    },
 }
 
 struct Place(Option<BlockIndex>);
@@ -94,11 +105,18 @@ impl ReadError {
         matches!(self, Self::Corrupt { .. })
     }
 
+    /// Whether a file is not there that should be.
+    pub(crate) const fn is_missing_file(&self) -> bool {
+        matches!(self, Self::Corrupt { cause: Corruption::Missing, .. })
+    }
+
     /// The file at fault.
     #[must_use]
     pub const fn file(&self) -> &FileLabel {
         match self {
-            Self::Io { file, .. } | Self::Corrupt { file, .. } => file,
+            Self::Io { file, .. } | Self::Corrupt { file, .. } | Self::Outdated { file, .. } => {
+                file
+            }
         }
     }
 }

@@ -38,9 +38,23 @@ pub struct ReaderOptions {
     pub cache: Option<Arc<BlockCache>>,
     /// What opens filters. Default: none, and filters are not asked.
     pub filter: Option<Arc<dyn FilterPolicy>>,
+    /// How many tables of a set may be open at once. When there are more, those not used for the longest time are
+    /// closed; values handed out keep what they refer to alive, which is why they then cost a reference count. Tables
+    /// that are not bounded stay open once opened, and values borrow from them.
+    ///
+    /// A mapped table takes one map and no file descriptor. Default: `None`, which is no bound for [`Access::Map`] and
+    /// [`ReaderOptions::DEFAULT_OPEN_READ_FILES`] for [`Access::Read`], where each takes a descriptor.
+    pub max_open_files: Option<usize>,
+    /// Whether sets count what their lookups come to, for [`SstSet::statistics`](crate::SstSet::statistics).
+    /// Default: `false`.
+    pub statistics: bool,
 }
 
 impl ReaderOptions {
+    /// How many tables of a set are open at once with [`Access::Read`], if nothing else is asked for: half of what a
+    /// process may have open on most systems.
+    pub const DEFAULT_OPEN_READ_FILES: usize = 512;
+
     /// Sets how files are reached.
     #[must_use]
     pub fn access(mut self, access: Access) -> Self {
@@ -60,6 +74,29 @@ impl ReaderOptions {
     pub fn filter(mut self, policy: impl FilterPolicy + 'static) -> Self {
         self.filter = Some(Arc::new(policy));
         self
+    }
+
+    /// Bounds how many tables of a set are open at once, one at least.
+    #[must_use]
+    pub fn max_open_files(mut self, limit: usize) -> Self {
+        self.max_open_files = Some(limit);
+        self
+    }
+
+    /// Makes sets count what their lookups come to.
+    #[must_use]
+    pub fn statistics(mut self, statistics: bool) -> Self {
+        self.statistics = statistics;
+        self
+    }
+
+    /// How many tables of a set may be open at once, if that is bounded.
+    pub(crate) fn open_files_limit(&self) -> Option<usize> {
+        let default = match self.access {
+            Access::Map => None,
+            Access::Read => Some(Self::DEFAULT_OPEN_READ_FILES),
+        };
+        self.max_open_files.or(default)
     }
 
     /// The cache to be used: the shared one or a new one.

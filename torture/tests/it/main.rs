@@ -10,3 +10,4 @@
 
 mod defects;
 mod hostile;
+mod sets;

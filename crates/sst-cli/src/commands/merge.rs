@@ -183,7 +183,7 @@ fn compact_directory(args: &MergeArgs, context: Context) -> Result<Exit, CliErro
 fn entry_count(directory: &Path, family: u32) -> Result<Option<u64>, CliError> {
     let catalog = read_catalog(directory)?;
     let tables = catalog.tables.iter().filter(|table| table.family == family);
-    Ok(tables.map(|table| Some(table.meta.protection.as_ref()?.entry_count)).sum())
+    Ok(tables.map(|table| table.entry_count).sum())
 }
 
 pub(super) fn note_not_removed(not_removed: &[FileError], context: Context) {

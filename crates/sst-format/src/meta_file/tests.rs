@@ -90,6 +90,16 @@ fn everything_written_is_read_back() {
         tables,
         [vec![header(1), header(2)], vec![header(1), header(2), header(3)], vec![header(1)]]
     );
+    let placed: Vec<Vec<BlockHeader>> = meta
+        .protected_tables()
+        .map(|(entry_count, headers)| {
+            assert_eq!(entry_count, 77);
+            let (headers, rest) = bytes[headers].as_chunks();
+            assert!(rest.is_empty());
+            headers.iter().copied().map(BlockHeader::from_bytes).collect()
+        })
+        .collect();
+    assert_eq!(placed, tables);
 }
 
 #[test]

@@ -167,18 +167,14 @@ fn entries_with_equal_hashes_stay_in_one_table() {
     let (_, tables) = content(&out);
     // Ten below, in threes; the twenty with the last of the ten or alone; ten above.
     let catalog = Catalog::read(&out).unwrap();
-    let lens: Vec<u64> = catalog
-        .tables
-        .iter()
-        .rev()
-        .map(|table| table.meta.protection.as_ref().unwrap().entry_count)
-        .collect();
+    let lens: Vec<u64> =
+        catalog.tables.iter().rev().map(|table| table.entry_count.unwrap()).collect();
     assert_eq!(tables, lens.len());
     assert_eq!(lens.iter().sum::<u64>(), 40);
     let of_the_run = catalog
         .tables
         .iter()
-        .filter(|table| (table.meta.min_hash..=table.meta.max_hash).contains(&(1 << 32)));
+        .filter(|table| (table.record.min_hash..=table.record.max_hash).contains(&(1 << 32)));
     assert_eq!(of_the_run.count(), 1);
     assert!(lens.contains(&20) || lens.contains(&22) || lens.contains(&21), "{lens:?}");
     let mut found = Vec::new();

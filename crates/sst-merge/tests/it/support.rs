@@ -181,7 +181,7 @@ pub(crate) fn content(dir: &Path) -> (Layer, usize) {
     let mut layer = Layer::new();
     let mut owners: BTreeMap<u64, usize> = BTreeMap::new();
     let mut tables: Vec<_> = catalog.tables.iter().collect();
-    tables.sort_by_key(|table| table.meta.min_hash);
+    tables.sort_by_key(|table| table.record.min_hash);
     for (at, described) in tables.iter().enumerate() {
         let table = catalog.open_table(described, &ReaderOptions::default()).unwrap();
         for (hash, key, value) in entries_of(&table, Some(&catalog)) {

@@ -8,6 +8,7 @@ use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
 use sst_format::BlockIndex;
 
+use crate::CacheStatistics;
 use crate::block::cached_block::{BlockSlots, SharedBlock};
 
 /// What tells one open table from all others of the process.
@@ -87,6 +88,9 @@ type Residents = Cache<BlockKey, Resident, ByteWeighter, DefaultHashBuilder, Sec
 /// they lie. A block that is in use stays alive after the cache has dropped it.
 pub struct BlockCache {
     cache: Residents,
+    blocks_loaded: AtomicU64,
+    bytes_loaded: AtomicU64,
+    bytes_uncompressed: AtomicU64,
 }
 
 impl BlockCache {
@@ -99,7 +103,12 @@ impl BlockCache {
         // Blocks are around 8 to 16 KiB; the estimate only sizes the first hash table.
         let blocks = usize::try_from(capacity / (8 << 10)).unwrap_or(usize::MAX).clamp(16, 1 << 16);
         let hasher = DefaultHashBuilder::default();
-        Self { cache: Cache::with(blocks, capacity, ByteWeighter, hasher, SecondChance) }
+        Self {
+            cache: Cache::with(blocks, capacity, ByteWeighter, hasher, SecondChance),
+            blocks_loaded: AtomicU64::new(0),
+            bytes_loaded: AtomicU64::new(0),
+            bytes_uncompressed: AtomicU64::new(0),
+        }
     }
 
     /// Bytes held now.
@@ -124,6 +133,27 @@ impl BlockCache {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.cache.is_empty()
+    }
+
+    /// What it was asked for so far, by all that share it.
+    #[must_use]
+    pub fn statistics(&self) -> CacheStatistics {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        CacheStatistics {
+            blocks_loaded: load(&self.blocks_loaded),
+            bytes_loaded: load(&self.bytes_loaded),
+            bytes_uncompressed: load(&self.bytes_uncompressed),
+            used: self.used(),
+            capacity: self.capacity(),
+        }
+    }
+
+    /// Counts a block that had to be verified: far more work than the counting.
+    pub(crate) fn count_load(&self, stored_len: usize, payload_len: usize) {
+        let add = |counter: &AtomicU64, by: usize| counter.fetch_add(by as u64, Ordering::Relaxed);
+        add(&self.blocks_loaded, 1);
+        add(&self.bytes_loaded, stored_len);
+        add(&self.bytes_uncompressed, payload_len);
     }
 
     /// Keeps a block for as long as it is worth it, and puts it where its table finds it.

@@ -221,7 +221,10 @@ impl Blocks {
         let (header, stored) = self.stored(block, &mut buffer)?;
         let payload = match header.encoding {
             Encoding::Raw if state == BlockState::Unknown => match self.in_place(block) {
-                Some(in_place) => return Ok(in_place),
+                Some(in_place) => {
+                    self.cache.count_load(stored.len(), stored.len());
+                    return Ok(in_place);
+                }
                 None => CachedBlock::new(stored.into()),
             },
             Encoding::Raw => CachedBlock::new(stored.into()),
@@ -232,6 +235,7 @@ impl Blocks {
                 })?
             }
         };
+        self.cache.count_load(stored.len(), payload.len());
         if fill == Fill::Cache {
             let slots = self.slots.get_or_init(|| Arc::new(BlockSlots::new(self.block_count())));
             self.cache.insert(self.id, block, &payload, slots);

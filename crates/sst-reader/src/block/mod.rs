@@ -3,6 +3,7 @@
 pub(crate) mod block_cache;
 pub(crate) mod block_directory;
 pub(crate) mod blocks;
+pub(crate) mod cache_statistics;
 pub(crate) mod cached_block;
 pub(crate) mod memory;
 #[cfg(all(test, loom))]

@@ -1,6 +1,5 @@
 //! Reading blob files (FORMAT.md section 8).
 
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,7 +8,7 @@ use sst_format::file_name::FileKind;
 use sst_format::{BlobNumber, SequenceNumber};
 
 use super::Catalog;
-use super::catalog::path_of;
+use super::catalog::{missing_since, path_of};
 use crate::block::blocks::decompress;
 use crate::block::cached_block::CachedBlock;
 use crate::block::source::Source;
@@ -27,7 +26,8 @@ impl Catalog {
     ///
     /// # Errors
     ///
-    /// [`ReadError`] if it is missing, damaged, or not the one that the commit lists.
+    /// [`ReadError`] if it is missing, damaged, or not the one that the commit lists; [`ReadError::Outdated`] if a newer
+    /// commit has removed it.
     pub fn read_blob(
         &self,
         number: BlobNumber,
@@ -38,12 +38,8 @@ impl Catalog {
         if listed.is_none() && self.is_protected {
             return Err(ReadError::corrupt(&label, Corruption::UnlistedBlob { blob: number }));
         }
-        let source = match Source::open(&label, access) {
-            Err(ReadError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                return Err(ReadError::corrupt(&label, Corruption::Missing));
-            }
-            source => source?,
-        };
+        let source = Source::open(&label, access)
+            .map_err(|error| missing_since(&self.dir, self.commit, error))?;
         let (expected, found) = (listed.map(|record| record.file_size), source.len());
         if let Some(expected) = expected.filter(|&expected| expected != found) {
             return Err(ReadError::corrupt(&label, Corruption::FileSize { expected, found }));

@@ -1,7 +1,7 @@
 //! What a directory holds as of its commit: reads `CURRENT` and the meta files, and checks that they belong together
 //! (FORMAT.md sections 1 and 9).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,12 +9,16 @@ use std::sync::Arc;
 
 use sst_format::current::Current;
 use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
-use sst_format::filter::FilterBytes;
 use sst_format::meta_file::MetaFile;
 use sst_format::protection::{BlobRecord, LiveMeta};
-use sst_format::{BlobNumber, SequenceNumber, SstMeta, TableProtection};
+use sst_format::{BlobNumber, SequenceNumber};
 
-use crate::{Corruption, FileLabel, ReadError, ReaderOptions, StaticSortedFile};
+use super::CatalogTable;
+use super::meta_bytes::MetaBytes;
+use crate::{Access, Corruption, FileLabel, ReadError, ReaderOptions, StaticSortedFile};
+
+/// How many commits may overtake one attempt to read a directory before it is given up.
+const MAX_OVERTAKEN: u32 = 100;
 
 /// The tables of a directory as of one commit, with everything their meta files say, before any of them is opened.
 #[derive(Clone, Debug)]
@@ -34,49 +38,68 @@ pub struct Catalog {
     pub meta_files: Vec<SequenceNumber>,
 }
 
-/// A live table of a directory.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct CatalogTable {
-    /// Its sequence number.
-    pub sequence: SequenceNumber,
-    /// The meta file that describes it.
-    pub meta_file: SequenceNumber,
-    /// The key space it belongs to.
-    pub family: u32,
-    /// Its description.
-    pub meta: SstMeta,
-}
-
-impl CatalogTable {
-    /// Where its file is in the directory `dir`.
-    #[must_use]
-    pub fn path(&self, dir: &Path) -> PathBuf {
-        path_of(dir, self.sequence, FileKind::Sst)
-    }
-}
-
 /// Where a numbered file is in the directory `dir`.
 pub(crate) fn path_of(dir: &Path, sequence: SequenceNumber, kind: FileKind) -> PathBuf {
     dir.join(FileName { sequence, kind }.to_string())
 }
 
 impl Catalog {
-    /// Reads `CURRENT` and the live meta files of the directory `dir`. No table is touched.
+    /// Reads `CURRENT` and the live meta files of the directory `dir` into memory. No table is touched.
+    ///
+    /// Commits that happen meanwhile are no error: the newest one that can be read whole is what counts.
     ///
     /// # Errors
     ///
     /// [`ReadError::Io`]; [`ReadError::Corrupt`] if a file is damaged, missing, or not the one that belongs there, or
     /// the directory is of another revision of the format.
     pub fn read(dir: &Path) -> Result<Self, ReadError> {
-        let label = FileLabel::new(&dir.join(CURRENT_FILE_NAME));
-        let bytes = fs::read(label.path()).map_err(|e| ReadError::io(&label, "read", e))?;
-        let current = Current::parse(&bytes, crc32fast::hash)
-            .map_err(|error| ReadError::corrupt(&label, error))?;
-        let metas = if current.is_protected {
-            read_listed(dir, current.sequence)?
+        Self::read_with(dir, Access::Read)
+    }
+
+    /// [`Catalog::read`] with large meta files mapped, if `access` is [`Access::Map`]: their filters are then used where
+    /// they lie.
+    ///
+    /// O(bytes of the meta files), all of which are checksummed in a protected directory.
+    ///
+    /// # Errors
+    ///
+    /// As [`Catalog::read`].
+    pub fn read_with(dir: &Path, access: Access) -> Result<Self, ReadError> {
+        Self::read_from(dir, read_current(dir)?, access)
+    }
+
+    /// [`Catalog::read_with`] of the directory of `known`, unless that is its newest commit.
+    pub(super) fn read_if_newer(known: &Self, access: Access) -> Result<Option<Self>, ReadError> {
+        let current = read_current(&known.dir)?;
+        if current.sequence == known.commit && current.is_protected == known.is_protected {
+            return Ok(None);
+        }
+        Self::read_from(&known.dir, current, access).map(Some)
+    }
+
+    /// Reads the commit that `CURRENT` names, or a newer one that overtakes it.
+    fn read_from(dir: &Path, mut current: Current, access: Access) -> Result<Self, ReadError> {
+        for _ in 0..MAX_OVERTAKEN {
+            match Self::read_commit(dir, current, access) {
+                Err(error) if error.is_missing_file() => {
+                    // A newer commit may have removed what this one needs.
+                    let newest = read_current(dir)?;
+                    if newest == current {
+                        return Err(error);
+                    }
+                    current = newest;
+                }
+                catalog => return catalog,
+            }
+        }
+        Self::read_commit(dir, current, access)
+    }
+
+    fn read_commit(dir: &Path, current: Current, access: Access) -> Result<Self, ReadError> {
+        let loaded = if current.is_protected {
+            read_listed(dir, current.sequence, access)?
         } else {
-            read_present(dir, current.sequence)?
+            read_present(dir, current.sequence, access)?
         };
         let mut catalog = Self {
             dir: dir.to_owned(),
@@ -84,11 +107,11 @@ impl Catalog {
             is_protected: current.is_protected,
             tables: Vec::new(),
             blobs: BTreeMap::new(),
-            meta_files: metas.iter().map(|meta| meta.sequence).collect(),
+            meta_files: loaded.iter().map(|meta| meta.sequence).collect(),
         };
-        let mut hidden = BTreeSet::new();
-        for meta in &metas {
-            meta.collect(&mut hidden, &mut catalog)?;
+        let mut hidden = HashSet::new();
+        for meta in loaded {
+            meta.collect(&mut hidden, &mut catalog);
         }
         Ok(catalog)
     }
@@ -97,18 +120,15 @@ impl Catalog {
     ///
     /// # Errors
     ///
-    /// As [`StaticSortedFile::open`]; a file that is not there is [`Corruption::Missing`].
+    /// As [`StaticSortedFile::open`]; a file that is not there is [`ReadError::Outdated`] if there is a newer commit by
+    /// now, else [`Corruption::Missing`].
     pub fn open_table(
         &self,
         table: &CatalogTable,
         options: &ReaderOptions,
     ) -> Result<StaticSortedFile, ReadError> {
-        match StaticSortedFile::open(&table.path(&self.dir), &table.meta, options) {
-            Err(ReadError::Io { file, source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                Err(ReadError::corrupt(&file, Corruption::Missing))
-            }
-            file => file,
-        }
+        StaticSortedFile::open(&table.path(&self.dir), &table.meta(), options)
+            .map_err(|error| missing_since(&self.dir, self.commit, error))
     }
 
     /// Families that have tables, ascending.
@@ -118,37 +138,67 @@ impl Catalog {
     }
 }
 
+/// What `CURRENT` says.
+fn read_current(dir: &Path) -> Result<Current, ReadError> {
+    let label = FileLabel::new(&dir.join(CURRENT_FILE_NAME));
+    let bytes = fs::read(label.path()).map_err(|e| ReadError::io(&label, "read", e))?;
+    Current::parse(&bytes, crc32fast::hash).map_err(|error| ReadError::corrupt(&label, error))
+}
+
+/// What it means that a file of commit `commit` could not be opened: if it is not there, either a newer commit has done
+/// away with it, or the directory is damaged.
+pub(super) fn missing_since(dir: &Path, commit: SequenceNumber, error: ReadError) -> ReadError {
+    match error {
+        ReadError::Io { file, source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            match read_current(dir) {
+                Ok(now) if now.sequence != commit => {
+                    crate::telemetry::outdated(file.path(), commit, now.sequence);
+                    ReadError::Outdated { file, commit, current: now.sequence }
+                }
+                _ => ReadError::corrupt(&file, Corruption::Missing),
+            }
+        }
+        error => error,
+    }
+}
+
 /// The meta files of a protected commit, newest first: exactly those that the newest one lists.
-fn read_listed(dir: &Path, newest: SequenceNumber) -> Result<Vec<LoadedMeta>, ReadError> {
-    let newest = LoadedMeta::read(dir, newest)?;
-    let parsed = newest.parse()?;
-    let section = parsed.protection().ok_or_else(|| {
+fn read_listed(
+    dir: &Path,
+    newest: SequenceNumber,
+    access: Access,
+) -> Result<Vec<LoadedMeta>, ReadError> {
+    let newest = LoadedMeta::read(dir, newest, access)?;
+    // Parsing has made sure that they ascend.
+    let mut listed = newest.live_metas.clone().ok_or_else(|| {
         ReadError::corrupt(&newest.label, Corruption::ProtectionMismatch { meta: newest.sequence })
     })?;
-    // Parsing has made sure that they ascend.
-    let mut listed: Vec<LiveMeta> = section.live_metas().collect();
     listed.reverse();
     if listed.first().is_none_or(|first| first.sequence != newest.sequence) {
         return Err(ReadError::corrupt(&newest.label, Corruption::NotListed));
     }
+    let by = newest.sequence;
     let mut metas = Vec::with_capacity(listed.len());
+    metas.push(newest);
     for live in listed.into_iter().skip(1) {
-        let meta = LoadedMeta::read(dir, live.sequence)?;
-        let found = meta.parse()?.protection().map_or(0, |section| section.checksum());
-        if found != live.checksum {
-            let (by, expected) = (newest.sequence, live.checksum);
+        let meta = LoadedMeta::read(dir, live.sequence, access)?;
+        if meta.checksum != live.checksum {
+            let (expected, found) = (live.checksum, meta.checksum);
             let cause = Corruption::NotTheListedFile { by, expected, found };
             return Err(ReadError::corrupt(&meta.label, cause));
         }
         metas.push(meta);
     }
-    metas.insert(0, newest);
     Ok(metas)
 }
 
 /// The meta files of an unprotected commit, newest first: those that are there, up to the commit, and that no `.del`
 /// file names.
-fn read_present(dir: &Path, newest: SequenceNumber) -> Result<Vec<LoadedMeta>, ReadError> {
+fn read_present(
+    dir: &Path,
+    newest: SequenceNumber,
+    access: Access,
+) -> Result<Vec<LoadedMeta>, ReadError> {
     let label = FileLabel::new(dir);
     let list_error = |error| ReadError::io(&label, "list", error);
     let mut present = BTreeSet::new();
@@ -167,9 +217,9 @@ fn read_present(dir: &Path, newest: SequenceNumber) -> Result<Vec<LoadedMeta>, R
     }
     let mut metas = Vec::new();
     for &sequence in present.iter().rev().filter(|meta| !deleted.contains(meta)) {
-        let meta = LoadedMeta::read(dir, sequence)?;
+        let meta = LoadedMeta::read(dir, sequence, access)?;
         // Ours wrote this very commit, so `CURRENT` had a checksum that is lost now.
-        if sequence == newest && meta.parse()?.protection().is_some() {
+        if sequence == newest && meta.live_metas.is_some() {
             let cause = Corruption::ProtectionMismatch { meta: sequence };
             return Err(ReadError::corrupt(&meta.label, cause));
         }
@@ -190,71 +240,59 @@ fn read_del(dir: &Path, sequence: SequenceNumber) -> Result<Vec<SequenceNumber>,
     Ok(words.iter().map(|word| SequenceNumber(u32::from_be_bytes(*word))).collect())
 }
 
-/// A meta file in memory.
+/// What a meta file says, taken apart once.
 struct LoadedMeta {
     sequence: SequenceNumber,
     label: FileLabel,
-    bytes: Arc<Vec<u8>>,
+    /// The checksum in its trailer; 0 without protection.
+    checksum: u32,
+    /// The live meta files as of its commit; `None` without protection.
+    live_metas: Option<Vec<LiveMeta>>,
+    obsolete: Vec<SequenceNumber>,
+    /// Oldest first.
+    tables: Vec<CatalogTable>,
+    blobs: Vec<BlobRecord>,
 }
 
 impl LoadedMeta {
-    fn read(dir: &Path, sequence: SequenceNumber) -> Result<Self, ReadError> {
+    fn read(dir: &Path, sequence: SequenceNumber, access: Access) -> Result<Self, ReadError> {
         let label = FileLabel::new(&path_of(dir, sequence, FileKind::Meta));
-        match fs::read(label.path()) {
-            Ok(bytes) => Ok(Self { sequence, label, bytes: Arc::new(bytes) }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Err(ReadError::corrupt(&label, Corruption::Missing))
+        let bytes = Arc::new(MetaBytes::open(&label, access)?);
+        let meta = MetaFile::parse((*bytes).as_ref(), crc32fast::hash)
+            .map_err(|error| ReadError::corrupt(&label, error))?;
+        let section = meta.protection();
+        let mut protected = meta.protected_tables();
+        let tables = meta.tables().zip(meta.filter_ranges()).map(|(record, filter)| {
+            let (entry_count, headers) = protected.next().unzip();
+            CatalogTable {
+                sequence: record.sequence,
+                meta_file: sequence,
+                family: meta.family(),
+                record,
+                entry_count,
+                bytes: Arc::clone(&bytes),
+                filter,
+                headers: headers.unwrap_or_default(),
             }
-            Err(error) => Err(ReadError::io(&label, "read", error)),
-        }
-    }
-
-    fn parse(&self) -> Result<MetaFile<'_>, ReadError> {
-        MetaFile::parse(&self.bytes, crc32fast::hash)
-            .map_err(|error| ReadError::corrupt(&self.label, error))
+        });
+        Ok(Self {
+            sequence,
+            tables: tables.collect(),
+            label,
+            checksum: section.map_or(0, |section| section.checksum()),
+            live_metas: section.map(|section| section.live_metas().collect()),
+            obsolete: meta.obsolete().collect(),
+            blobs: section.map_or_else(Vec::new, |section| section.blobs().collect()),
+        })
     }
 
     /// Adds the live tables and the blobs of this meta file to the catalog. Newer meta files come first, and have put
     /// what they described or made obsolete into `hidden`.
-    fn collect(
-        &self,
-        hidden: &mut BTreeSet<SequenceNumber>,
-        catalog: &mut Catalog,
-    ) -> Result<(), ReadError> {
-        let meta = self.parse()?;
-        let mut protected = meta.protection().map(|section| section.tables(meta.block_counts()));
-        let mut tables = Vec::new();
-        for (record, filter) in meta.tables().zip(meta.filter_ranges()) {
-            let protection =
-                protected.as_mut().and_then(Iterator::next).map(|table| TableProtection {
-                    entry_count: table.entry_count,
-                    block_headers: table.block_headers().collect(),
-                });
-            let bytes: Arc<dyn AsRef<[u8]> + Send + Sync> = Arc::<Vec<u8>>::clone(&self.bytes);
-            let filter = FilterBytes::slice_of(bytes, filter)
-                .ok_or_else(|| ReadError::corrupt(&self.label, Corruption::Missing))?;
-            tables.push(CatalogTable {
-                sequence: record.sequence,
-                meta_file: self.sequence,
-                family: meta.family(),
-                meta: SstMeta {
-                    block_count: record.block_count,
-                    min_hash: record.min_hash,
-                    max_hash: record.max_hash,
-                    file_size: record.file_size,
-                    flags: record.flags,
-                    filter,
-                    protection,
-                },
-            });
-        }
+    fn collect(self, hidden: &mut HashSet<SequenceNumber>, catalog: &mut Catalog) {
         // Within a meta file the oldest table comes first. A table counts once, as its newest description has it.
-        let newest_first = tables.into_iter().rev();
+        let newest_first = self.tables.into_iter().rev();
         catalog.tables.extend(newest_first.filter(|table| hidden.insert(table.sequence)));
-        if let Some(section) = meta.protection() {
-            catalog.blobs.extend(section.blobs().map(|blob| (blob.number, blob)));
-        }
-        hidden.extend(meta.obsolete());
-        Ok(())
+        catalog.blobs.extend(self.blobs.into_iter().map(|blob| (blob.number, blob)));
+        hidden.extend(self.obsolete);
     }
 }

@@ -2,10 +2,23 @@
 
 mod blob;
 mod catalog;
-mod merge;
+mod catalog_table;
+mod layer;
+mod layer_cursor;
+mod live_set;
+mod meta_bytes;
+mod multi_get;
+mod open_files;
+mod set_iter;
+mod set_table;
 mod sst_set;
+mod statistics;
+mod table_cursor;
 
 pub(crate) use blob::decode as decode_blob;
-pub use catalog::{Catalog, CatalogTable};
-pub use merge::SetIter;
+pub use catalog::Catalog;
+pub use catalog_table::CatalogTable;
+pub use live_set::LiveSet;
+pub use set_iter::SetIter;
 pub use sst_set::SstSet;
+pub use statistics::SetStatistics;

@@ -1,5 +1,6 @@
 //! Lookups in a directory of tables.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -7,14 +8,23 @@ use std::sync::Arc;
 
 use sst_format::{BlobNumber, SequenceNumber};
 
-use super::merge::Values;
-use super::{Catalog, SetIter};
-use crate::{EntryValue, Lookup, ReadError, ReaderOptions, Slice, StaticSortedFile, hash_key};
+use super::layer::{Layer, layers_of};
+use super::open_files::OpenFiles;
+use super::set_iter::Values;
+use super::set_table::{OpenTable, Opening, SetTable};
+use super::statistics::{Counters, Tally};
+use super::{Catalog, SetIter, SetStatistics};
+use crate::{
+    BlockCache, CatalogTable, EntryValue, Lookup, ReadError, ReaderOptions, Slice, hash_key,
+};
 
 /// One key space of a directory as of one commit: newest wins, tombstones hide, blobs are read.
 ///
 /// A set never changes: it goes on answering from its commit after later ones. [`SstSet::refresh`] gives the set of a
-/// newer commit.
+/// newer commit, and [`LiveSet`](crate::LiveSet) holds the newest one for many threads.
+///
+/// Opening reads the meta files only. Tables are opened when a lookup first needs them, so a file that the writer has
+/// removed since is met late: the lookup then fails with [`ReadError::Outdated`], and works in a refreshed set.
 ///
 /// ```no_run
 /// use sst_reader::{ReaderOptions, SstSet};
@@ -29,53 +39,17 @@ pub struct SstSet {
     catalog: Catalog,
     family: u32,
     options: ReaderOptions,
-    /// Newest run first; within a run the ranges of hashes are disjoint and ascend.
-    runs: Vec<Run>,
+    /// Newest layer first.
+    layers: Vec<Layer>,
+    shared: Shared,
 }
 
-/// Tables of which at most one can hold a given hash.
-#[derive(Default)]
-struct Run {
-    /// Ascending by hash range.
-    tables: Vec<Arc<SetTable>>,
-}
-
-pub(super) struct SetTable {
-    sequence: SequenceNumber,
-    pub(super) file: StaticSortedFile,
-}
-
-impl Run {
-    /// Where a table with this lowest hash belongs.
-    fn place(&self, min_hash: u64) -> usize {
-        self.tables.partition_point(|table| table.file.min_hash() < min_hash)
-    }
-
-    /// Adds a table if its range of hashes overlaps none of the others.
-    fn insert(&mut self, table: &Arc<SetTable>) -> bool {
-        let place = self.place(table.file.min_hash());
-        let overlaps_next = self
-            .tables
-            .get(place)
-            .is_some_and(|next| next.file.min_hash() <= table.file.max_hash());
-        let overlaps_previous = place
-            .checked_sub(1)
-            .and_then(|previous| self.tables.get(previous))
-            .is_some_and(|previous| previous.file.max_hash() >= table.file.min_hash());
-        let disjoint = !overlaps_next && !overlaps_previous;
-        if disjoint {
-            self.tables.insert(place, Arc::clone(table));
-        }
-        disjoint
-    }
-
-    /// The only table that can hold `hash`.
-    #[inline]
-    fn table_of(&self, hash: u64) -> Option<&StaticSortedFile> {
-        let above = self.tables.partition_point(|table| table.file.min_hash() <= hash);
-        let table = &self.tables.get(above.checked_sub(1)?)?.file;
-        (hash <= table.max_hash()).then_some(table)
-    }
+/// What a set shares with the sets that it is refreshed to.
+#[derive(Clone)]
+struct Shared {
+    cache: Arc<BlockCache>,
+    open_files: Option<Arc<OpenFiles>>,
+    counters: Option<Arc<Counters>>,
 }
 
 impl SstSet {
@@ -83,7 +57,7 @@ impl SstSet {
     ///
     /// # Errors
     ///
-    /// As [`Catalog::read`] and [`StaticSortedFile::open`].
+    /// As [`Catalog::read`].
     pub fn open(dir: &Path, options: &ReaderOptions) -> Result<Self, ReadError> {
         Self::open_family(dir, 0, options)
     }
@@ -92,70 +66,76 @@ impl SstSet {
     ///
     /// # Errors
     ///
-    /// As [`Catalog::read`] and [`StaticSortedFile::open`].
+    /// As [`Catalog::read`].
     pub fn open_family(
         dir: &Path,
         family: u32,
         options: &ReaderOptions,
     ) -> Result<Self, ReadError> {
-        Self::from_catalog(Catalog::read(dir)?, family, options)
+        let catalog = Catalog::read_with(dir, options.access)?;
+        Ok(Self::from_catalog(catalog, family, options))
     }
 
-    /// Opens one family of a directory whose meta files have been read.
-    ///
-    /// # Errors
-    ///
-    /// As [`StaticSortedFile::open`].
-    pub fn from_catalog(
-        catalog: Catalog,
-        family: u32,
-        options: &ReaderOptions,
-    ) -> Result<Self, ReadError> {
+    /// Opens one family of a directory whose meta files have been read. No table is opened before it is needed.
+    #[must_use]
+    pub fn from_catalog(catalog: Catalog, family: u32, options: &ReaderOptions) -> Self {
+        let cache = options.cache_or_default();
+        let shared = Shared {
+            cache: Arc::clone(&cache),
+            open_files: options.open_files_limit().map(|limit| Arc::new(OpenFiles::new(limit))),
+            counters: options.statistics.then(|| Arc::new(Counters::new())),
+        };
         // All tables of the set share one cache, given or not.
-        let options = options.clone().cache(options.cache_or_default());
-        Self::build(catalog, family, options, &[])
+        Self::build(catalog, family, options.clone().cache(cache), shared, &[])
     }
 
     fn build(
         catalog: Catalog,
         family: u32,
         options: ReaderOptions,
-        open: &[Run],
-    ) -> Result<Self, ReadError> {
-        let open_table = |sequence: SequenceNumber| {
-            open.iter().flat_map(|run| &run.tables).find(|table| table.sequence == sequence)
-        };
-        let mut runs: Vec<Run> = Vec::new();
-        for described in catalog.tables.iter().filter(|table| table.family == family) {
-            let table = match open_table(described.sequence) {
-                Some(table) => Arc::clone(table),
-                None => {
-                    let file = catalog.open_table(described, &options)?;
-                    Arc::new(SetTable { sequence: described.sequence, file })
-                }
-            };
-            // A table may join the oldest run only: any newer one comes before tables that overlap it.
-            if !runs.last_mut().is_some_and(|run| run.insert(&table)) {
-                let mut run = Run::default();
-                run.insert(&table);
-                runs.push(run);
-            }
-        }
-        Ok(Self { catalog, family, options, runs })
+        shared: Shared,
+        known: &[Layer],
+    ) -> Self {
+        let known = known.iter().flat_map(Layer::tables);
+        let known: HashMap<SequenceNumber, &Arc<SetTable>> =
+            known.map(|table| (table.sequence(), table)).collect();
+        let described = catalog.tables.iter().filter(|table| table.family == family);
+        let tables = described.map(|described| match known.get(&described.sequence) {
+            Some(table) if table.described().is_same_file(described) => Arc::clone(table),
+            _ => Arc::new(SetTable::new(described.clone(), shared.open_files.is_some())),
+        });
+        let layers = layers_of(tables.collect());
+        Self { catalog, family, options, layers, shared }
     }
 
     /// The set of the directory's current commit, if that is another one than this set's. Tables that both have stay
-    /// open and keep their cached blocks.
+    /// open and keep their cached blocks; statistics go on.
     ///
     /// # Errors
     ///
     /// As [`SstSet::open`]; this set goes on as before.
     pub fn refresh(&self) -> Result<Option<Self>, ReadError> {
-        let catalog = Catalog::read(&self.catalog.dir)?;
-        if catalog.commit == self.catalog.commit {
-            return Ok(None);
-        }
-        Self::build(catalog, self.family, self.options.clone(), &self.runs).map(Some)
+        let access = self.options.access;
+        let Some(catalog) = Catalog::read_if_newer(&self.catalog, access)? else { return Ok(None) };
+        crate::telemetry::refreshed(&catalog.dir, self.catalog.commit, catalog.commit);
+        let shared = self.shared.clone();
+        Ok(Some(Self::build(catalog, self.family, self.options.clone(), shared, &self.layers)))
+    }
+
+    /// Opens every table and every filter now, rather than when they are first needed: later lookups don't wait for it,
+    /// and a damaged or missing file is found. With [`ReaderOptions::max_open_files`] the earlier ones are closed again.
+    ///
+    /// # Errors
+    ///
+    /// As [`StaticSortedFile::open`](crate::StaticSortedFile::open); [`ReadError::Outdated`].
+    pub fn open_all(&self) -> Result<(), ReadError> {
+        let mut tally = Tally::default();
+        let opened = self.layers.iter().flat_map(Layer::tables).try_for_each(|table| {
+            table.open_filter(self.opening())?;
+            table.open(self.opening(), &mut tally).map(drop)
+        });
+        self.count(&tally);
+        opened
     }
 
     /// What the meta files say of the whole directory, other families included.
@@ -170,14 +150,47 @@ impl SstSet {
         self.family
     }
 
-    /// The open tables, in no particular order.
-    pub fn tables(&self) -> impl Iterator<Item = (SequenceNumber, &StaticSortedFile)> {
-        self.runs.iter().flat_map(|run| &run.tables).map(|table| (table.sequence, &table.file))
+    /// Descriptions of the set's tables: those of newer layers first, ascending by hash within a layer.
+    pub fn tables(&self) -> impl Iterator<Item = &CatalogTable> {
+        self.layers.iter().flat_map(Layer::tables).map(|table| table.described())
     }
 
-    /// The tables, newest first where they overlap.
-    pub(super) fn tables_by_age(&self) -> impl Iterator<Item = &StaticSortedFile> {
-        self.runs.iter().flat_map(|run| &run.tables).map(|table| &table.file)
+    /// Number of layers of disjoint tables: how many tables a lookup asks at most, before filters are asked.
+    #[must_use]
+    pub const fn layer_count(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// Number of tables whose files are open now. O(number of tables).
+    #[must_use]
+    pub fn open_table_count(&self) -> usize {
+        self.layers.iter().flat_map(Layer::tables).filter(|table| table.is_open()).count()
+    }
+
+    /// What lookups came to so far, in this set and those it was refreshed from and to. Zeros but for the cache without
+    /// [`ReaderOptions::statistics`]. A few hundred loads, no lock.
+    #[must_use]
+    pub fn statistics(&self) -> SetStatistics {
+        SetStatistics::new(self.shared.counters.as_deref(), self.shared.cache.statistics())
+    }
+
+    pub(super) fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// What its tables need to be opened.
+    #[inline]
+    pub(super) fn opening(&self) -> Opening<'_> {
+        let open_files = self.shared.open_files.as_deref();
+        Opening { catalog: &self.catalog, options: &self.options, open_files }
+    }
+
+    /// Adds to the counters, if there are any.
+    #[inline]
+    pub(super) fn count(&self, tally: &Tally) {
+        if let Some(counters) = &self.shared.counters {
+            counters.add(tally);
+        }
     }
 
     /// The value of a key, blobs included; `None` if it has none or was deleted.
@@ -193,20 +206,56 @@ impl SstSet {
         }
     }
 
-    /// What the newest table that knows the key says of it. O(runs × log(tables of a run)), then one lookup in each
-    /// table that its range and its filter don't rule out.
+    /// What the newest table that knows the key says of it.
+    ///
+    /// Expected O(layers) to find the tables that can hold the hash, then one lookup in each that its filter doesn't
+    /// rule out. A lookup in open tables takes no lock, and allocates nothing where a table's does not.
     ///
     /// # Errors
     ///
     /// As [`SstSet::get`].
+    #[inline]
     pub fn lookup(&self, hash: u64, key: &[u8]) -> Result<Lookup<'_>, ReadError> {
-        for table in self.runs.iter().filter_map(|run| run.table_of(hash)) {
-            match table.lookup(hash, key)? {
+        let mut tally = Tally::default();
+        let found = self.lookup_tallied(hash, key, &mut tally);
+        if let Some(counters) = &self.shared.counters {
+            tally.outcome(&found);
+            counters.add(&tally);
+        }
+        found
+    }
+
+    #[inline]
+    fn lookup_tallied(
+        &self,
+        hash: u64,
+        key: &[u8],
+        tally: &mut Tally,
+    ) -> Result<Lookup<'_>, ReadError> {
+        for layer in &self.layers {
+            match Self::lookup_in_layer(layer, hash, key, self.opening(), tally)? {
                 Lookup::NotFound => {}
                 found => return Ok(found),
             }
         }
         Ok(Lookup::NotFound)
+    }
+
+    #[inline]
+    pub(super) fn lookup_in_layer<'s>(
+        layer: &'s Layer,
+        hash: u64,
+        key: &[u8],
+        opening: Opening<'_>,
+        tally: &mut Tally,
+    ) -> Result<Lookup<'s>, ReadError> {
+        let Some(table) = layer.table_of(hash) else { return Ok(Lookup::NotFound) };
+        if !table.may_contain(hash, opening)? {
+            tally.filter_skips += 1;
+            return Ok(Lookup::NotFound);
+        }
+        tally.tables_asked += 1;
+        table.lookup(hash, key, opening, tally)
     }
 
     /// All values of a key of a multi-value table: those of the newest table first, each table's in the order in
@@ -216,18 +265,58 @@ impl SstSet {
     ///
     /// As [`SstSet::get`].
     pub fn get_all(&self, key: &[u8]) -> Result<Vec<Slice<'_>>, ReadError> {
+        let mut tally = Tally { lookups: 1, ..Tally::default() };
+        let values = self.values_of(key, &mut tally);
+        match &values {
+            Ok(values) => tally.values += u64::from(!values.is_empty()),
+            Err(_) => tally.errors += 1,
+        }
+        self.count(&tally);
+        values
+    }
+
+    fn values_of(&self, key: &[u8], tally: &mut Tally) -> Result<Vec<Slice<'_>>, ReadError> {
         let hash = hash_key(key);
         let mut values = Vec::new();
-        for table in self.runs.iter().filter_map(|run| run.table_of(hash)) {
-            for entry in table.lookup_all(hash, key)? {
-                match entry? {
-                    EntryValue::Deleted => return Ok(values),
-                    EntryValue::Value(value) => values.push(value),
-                    EntryValue::Blob(number) => values.push(self.read_blob(number)?),
+        for table in self.layers.iter().filter_map(|layer| layer.table_of(hash)) {
+            if !table.may_contain(hash, self.opening())? {
+                tally.filter_skips += 1;
+                continue;
+            }
+            tally.tables_asked += 1;
+            let table = table.open(self.opening(), tally)?;
+            let is_hidden = match &table {
+                OpenTable::Kept(table) => {
+                    self.collect(table.lookup_all(hash, key)?, &mut values)?
                 }
+                OpenTable::Shared(table) => {
+                    let owned = table
+                        .lookup_all(hash, key)?
+                        .map(|entry| entry.map(|value| value.map(Slice::into_owned)));
+                    self.collect(owned, &mut values)?
+                }
+            };
+            if is_hidden {
+                break;
             }
         }
         Ok(values)
+    }
+
+    /// Adds the values of entries up to a tombstone. Returns whether there was one.
+    fn collect<'s>(
+        &self,
+        entries: impl Iterator<Item = Result<EntryValue<Slice<'s>>, ReadError>>,
+        values: &mut Vec<Slice<'s>>,
+    ) -> Result<bool, ReadError> {
+        for entry in entries {
+            match entry? {
+                EntryValue::Deleted => return Ok(true),
+                EntryValue::Value(value) => values.push(value),
+                EntryValue::Blob(number) => values.push(self.read_blob(number)?),
+            }
+        }
+        Ok(false)
     }
 
     /// All live entries in (hash, key) order, each key as its newest table has it: what [`SstSet::get`] answers from.
@@ -272,7 +361,7 @@ impl fmt::Debug for SstSet {
             .field("commit", &self.catalog.commit)
             .field("family", &self.family)
             .field("tables", &self.tables().count())
-            .field("runs", &self.runs.len())
+            .field("layers", &self.layers.len())
             .field("access", &self.options.access)
             .finish_non_exhaustive()
     }

@@ -275,6 +275,15 @@ pub struct IterEntry<'a> {
     pub value: EntryValue<Slice<'a>>,
 }
 
+impl IterEntry<'_> {
+    /// The same entry, free of the borrow, without a copy: see [`Slice::into_owned`].
+    #[must_use]
+    pub fn into_owned(self) -> IterEntry<'static> {
+        let Self { hash, key, value } = self;
+        IterEntry { hash, key: key.into_owned(), value: value.map(Slice::into_owned) }
+    }
+}
+
 /// Iterator over the entries of a table in (hash, key) order. It ends after the first error.
 pub struct Iter<'a> {
     cursor: Cursor<'a>,

@@ -26,6 +26,17 @@ impl<'a> Lookup<'a> {
             _ => None,
         }
     }
+
+    /// The same answer, free of the borrow, without a copy: see [`Slice::into_owned`].
+    #[must_use]
+    pub fn into_owned(self) -> Lookup<'static> {
+        match self {
+            Self::NotFound => Lookup::NotFound,
+            Self::Deleted => Lookup::Deleted,
+            Self::Blob(number) => Lookup::Blob(number),
+            Self::Value(value) => Lookup::Value(value.into_owned()),
+        }
+    }
 }
 
 /// What an entry of a table holds. `V` is how its bytes are handed out: [`Slice`] to be kept, `&[u8]` in passing.

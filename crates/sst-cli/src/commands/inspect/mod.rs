@@ -70,17 +70,17 @@ fn directory(args: &InspectArgs, context: Context) -> Result<Report, CliError> {
     let mut tables: Vec<_> =
         catalog.tables.iter().filter(|table| is_asked_for(table.family)).collect();
     tables.sort_unstable_by_key(|table| table.sequence);
-    let bytes = tables.iter().map(|table| table.meta.file_size).sum();
+    let bytes = tables.iter().map(|table| table.record.file_size).sum();
     let progress = context.progress.bytes(Some(bytes), "inspect");
     for table in tables {
         let path = table.path(&catalog.dir);
-        let file = sst_reader::StaticSortedFile::open(&path, &table.meta, &options);
+        let file = sst_reader::StaticSortedFile::open(&path, &table.meta(), &options);
         match file.and_then(|file| Ok((file.inspect()?, file))) {
             Ok((info, file)) => report.add_table(&path, &file, &info, Some(table)),
             Err(error) if error.is_corruption() => report.damage.push(error.to_string()),
             Err(error) => return Err(error.into()),
         }
-        progress.advance(table.meta.file_size);
+        progress.advance(table.record.file_size);
     }
     Ok(report)
 }

@@ -168,8 +168,8 @@ impl Description {
         Self {
             family: table.family,
             meta_file: table.meta_file.0,
-            flags: table.meta.flags.to_string(),
-            protected: table.meta.protection.is_some(),
+            flags: table.record.flags.to_string(),
+            protected: table.is_protected(),
         }
     }
 }
@@ -177,7 +177,8 @@ impl Description {
 impl Filter {
     /// The filter in a meta file, which was checked when the table was opened.
     fn of(table: &CatalogTable, entries: u64) -> Option<Self> {
-        let bytes = table.meta.filter.as_slice();
+        let filter = table.filter();
+        let bytes = filter.as_slice();
         let info = QuotientFilter::info(bytes).ok()?;
         Some(Self {
             bytes: bytes.len() as u64,

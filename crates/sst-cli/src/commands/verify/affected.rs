@@ -130,7 +130,7 @@ impl LostKeys {
                 Ok(file) => lost.collect(&file, &path, &blocks, &blobs, limit),
                 // All of it, whichever part keeps it from being opened.
                 Err(error) => {
-                    let all = (table.meta.min_hash, table.meta.max_hash);
+                    let all = (table.record.min_hash, table.record.max_hash);
                     lost.0.entry(Part::of(&error)).or_default().hashes.push(all);
                 }
             }

@@ -101,14 +101,14 @@ fn table(args: &VerifyArgs, context: Context) -> Result<Findings, CliError> {
     };
     let progress: Progress = context.progress.bytes(Some(table.file.file_size()), "verify");
     let report = table.file.verify(&mut |step| progress.advance(step.bytes));
-    let is_protected = table.described.is_some_and(|described| described.meta.protection.is_some());
+    let is_protected = table.described.is_some_and(|described| described.is_protected());
     let lost = LostKeys::in_table(&table.file, &report, args.limit());
     Ok(Findings { is_protected, report, lost })
 }
 
 /// Bytes of all tables and blob files.
 fn size(catalog: &Catalog) -> u64 {
-    let tables = catalog.tables.iter().map(|table| table.meta.file_size);
+    let tables = catalog.tables.iter().map(|table| table.record.file_size);
     let blobs = catalog.blobs.values().map(|blob| blob.file_size);
     tables.chain(blobs).sum()
 }

@@ -1,19 +1,20 @@
-//! Walking several tables in one order.
+//! Walking the tables of a set in one order.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 use std::ops::RangeInclusive;
 
 use super::SstSet;
-use crate::{Cursor, EntryValue, IterEntry, ReadError, Slice};
+use super::layer_cursor::LayerCursor;
+use crate::{EntryValue, IterEntry, ReadError, Slice};
 
-/// A cursor with its current entry's place in the order.
+/// The cursor of a layer with its current entry's place in the order.
 struct Source<'a> {
     hash: u64,
     key: Slice<'a>,
-    /// 0 for the newest table.
+    /// Number of the layer: 0 for the newest.
     age: usize,
-    cursor: Cursor<'a>,
+    cursor: LayerCursor<'a>,
 }
 
 impl Source<'_> {
@@ -44,6 +45,9 @@ impl Ord for Source<'_> {
 
 /// Iterator over the live entries of a set in (hash, key) order. It ends after the first error.
 ///
+/// It has one table of each layer of disjoint tables open at a time: of 10,000 tables side by side, one. With
+/// [`ReaderOptions::max_open_files`](crate::ReaderOptions::max_open_files) they are closed again behind it.
+///
 /// Values in blob files come as their number: [`SstSet::read_blob`] reads them.
 pub struct SetIter<'a> {
     set: &'a SstSet,
@@ -67,7 +71,7 @@ pub(super) enum Values {
 struct Current<'a> {
     hash: u64,
     key: Slice<'a>,
-    /// Age of the oldest table whose entries count.
+    /// Age of the oldest layer whose entries count.
     oldest: usize,
 }
 
@@ -77,23 +81,22 @@ impl<'a> SetIter<'a> {
     }
 
     fn start(&mut self) -> Result<(), ReadError> {
-        for (age, table) in self.set.tables_by_age().enumerate() {
-            if table.min_hash() <= *self.hashes.end() && table.max_hash() >= *self.hashes.start() {
-                self.push(age, table.range(self.hashes.clone())?)?;
-            }
+        for (age, layer) in self.set.layers().iter().enumerate() {
+            self.push(age, LayerCursor::new(self.set, layer, self.hashes.clone()))?;
         }
         Ok(())
     }
 
-    fn push(&mut self, age: usize, mut cursor: Cursor<'a>) -> Result<(), ReadError> {
-        if cursor.advance()? {
-            let (hash, key) = (cursor.hash(), cursor.owned_key()?);
-            self.heap.push(Reverse(Source { hash, key, age, cursor }));
+    fn push(&mut self, age: usize, mut cursor: LayerCursor<'a>) -> Result<(), ReadError> {
+        if cursor.advance()?
+            && let Some(key) = cursor.owned_key()?
+        {
+            self.heap.push(Reverse(Source { hash: cursor.hash(), key, age, cursor }));
         }
         Ok(())
     }
 
-    /// The oldest table whose entries of this key count.
+    /// The oldest layer whose entries of this key count.
     fn oldest_of(&mut self, hash: u64, key: &Slice<'a>, age: usize) -> usize {
         match &self.current {
             Some(current) if current.hash == hash && current.key == *key => current.oldest,
@@ -112,7 +115,7 @@ impl<'a> SetIter<'a> {
         while let Some(Reverse(source)) = self.heap.pop() {
             let Source { hash, key, age, mut cursor } = source;
             let counts = age <= self.oldest_of(hash, &key, age);
-            let entry = if counts { Some(cursor.owned_entry()?) } else { None };
+            let entry = if counts { cursor.owned_entry()? } else { None };
             self.push(age, cursor)?;
             match entry {
                 Some(entry) if entry.value == EntryValue::Deleted => {

@@ -1,0 +1,206 @@
+//! Tables of disjoint hash ranges, and how the tables of a set are put into as few layers of them as can be.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use super::set_table::SetTable;
+use crate::table::search::{HashBounds, lower_bound};
+
+/// Tables of which at most one can hold a given hash.
+#[derive(Default)]
+pub(super) struct Layer {
+    /// Lowest hash of each table, ascending.
+    lowest: Box<[u64]>,
+    /// Highest hash of each table.
+    highest: Box<[u64]>,
+    tables: Box<[Arc<SetTable>]>,
+}
+
+impl Layer {
+    /// Takes over tables whose ranges are disjoint.
+    fn new(mut tables: Vec<Arc<SetTable>>) -> Self {
+        tables.sort_unstable_by_key(|table| table.hashes().0);
+        Self {
+            lowest: tables.iter().map(|table| table.hashes().0).collect(),
+            highest: tables.iter().map(|table| table.hashes().1).collect(),
+            tables: tables.into_boxed_slice(),
+        }
+    }
+
+    /// The tables, ascending by hash range.
+    pub(super) const fn tables(&self) -> &[Arc<SetTable>] {
+        &self.tables
+    }
+
+    /// The only table that can hold `hash`. Expected O(1) probes for tables of even ranges, at most O(log n).
+    #[inline]
+    pub(super) fn table_of(&self, hash: u64) -> Option<&Arc<SetTable>> {
+        let i = self.place_of(hash).checked_sub(1)?;
+        let highest = *self.highest.get(i)?;
+        if hash > highest { None } else { self.tables.get(i) }
+    }
+
+    /// The tables whose ranges meet `hashes`.
+    pub(super) fn tables_in(&self, hashes: &RangeInclusive<u64>) -> &[Arc<SetTable>] {
+        let start = *hashes.start();
+        let first = self.place_of(start);
+        // The table before may reach into the range.
+        let reaches = |i: &usize| self.highest.get(*i).is_some_and(|highest| *highest >= start);
+        let first = first.checked_sub(1).filter(reaches).unwrap_or(first);
+        let end = self.place_of(*hashes.end());
+        self.tables.get(first..end).unwrap_or_default()
+    }
+
+    /// Number of tables that start at or below `hash`.
+    #[inline]
+    fn place_of(&self, hash: u64) -> usize {
+        let (Some(&low), Some(&high)) = (self.lowest.first(), self.highest.last()) else {
+            return 0;
+        };
+        // Sequence numbers have 32 bits, so there are no more tables.
+        let count = u32::try_from(self.lowest.len()).unwrap_or(u32::MAX);
+        let found = lower_bound(count, HashBounds { low, high }, hash, |i| {
+            let lowest = self.lowest.get(i as usize).copied().unwrap_or(u64::MAX);
+            let ordering = if lowest <= hash { Ordering::Less } else { Ordering::Greater };
+            Ok::<_, std::convert::Infallible>((lowest, ordering))
+        });
+        match found {
+            Ok(place) => place as usize,
+            Err(never) => match never {},
+        }
+    }
+}
+
+/// Puts tables, newest first, into the fewest layers in which every table comes behind all newer ones that it overlaps.
+/// O(n log n).
+pub(super) fn layers_of(tables: Vec<Arc<SetTable>>) -> Vec<Layer> {
+    if are_disjoint(&tables) {
+        return if tables.is_empty() { Vec::new() } else { vec![Layer::new(tables)] };
+    }
+    let mut skyline = Skyline::default();
+    let mut layers: Vec<Vec<Arc<SetTable>>> = Vec::new();
+    for table in tables {
+        let level = skyline.stack(table.hashes());
+        if layers.len() <= level {
+            layers.resize_with(level + 1, Vec::new);
+        }
+        if let Some(layer) = layers.get_mut(level) {
+            layer.push(table);
+        }
+    }
+    layers.into_iter().map(Layer::new).collect()
+}
+
+/// Whether no two tables overlap: the common case, told by sorting.
+fn are_disjoint(tables: &[Arc<SetTable>]) -> bool {
+    let mut ranges: Vec<_> = tables.iter().map(|table| table.hashes()).collect();
+    ranges.sort_unstable();
+    ranges.iter().zip(ranges.iter().skip(1)).all(|((_, end), (start, _))| end < start)
+}
+
+/// How many tables lie on each other at each hash: a step function.
+#[derive(Default)]
+struct Skyline {
+    /// Height from this hash on, up to the next entry.
+    heights: BTreeMap<u64, usize>,
+}
+
+impl Skyline {
+    /// Lays a table on what is in its range, and returns the level it lies on. Amortized O(log n).
+    fn stack(&mut self, (low, high): (u64, u64)) -> usize {
+        // A hostile description may have them the wrong way round: such a table holds nothing.
+        if low > high {
+            return 0;
+        }
+        let height_before = |heights: &BTreeMap<u64, usize>, hash| {
+            heights.range(..=hash).next_back().map_or(0, |(_, height)| *height)
+        };
+        let at_low = height_before(&self.heights, low);
+        let level =
+            self.heights.range(low..=high).map(|(_, height)| *height).fold(at_low, usize::max);
+        let behind = height_before(&self.heights, high);
+        let covered: Vec<u64> = self.heights.range(low..=high).map(|(start, _)| *start).collect();
+        for start in covered {
+            self.heights.remove(&start);
+        }
+        self.heights.insert(low, level + 1);
+        if let Some(next) = high.checked_add(1) {
+            self.heights.entry(next).or_insert(behind);
+        }
+        level
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ranges of tables, newest first, and a number that tells them apart.
+    fn layers(ranges: &[(u64, u64)]) -> Vec<Layer> {
+        let tables = ranges.iter().zip(0..);
+        layers_of(
+            tables.map(|(&range, sequence)| Arc::new(SetTable::stub(sequence, range))).collect(),
+        )
+    }
+
+    fn check(ranges: &[(u64, u64)], hashes: impl Iterator<Item = u64>) -> usize {
+        let layers = layers(ranges);
+        assert_eq!(layers.iter().map(|layer| layer.tables().len()).sum::<usize>(), ranges.len());
+        for hash in hashes {
+            let expected: Vec<u32> = (0..)
+                .zip(ranges)
+                .filter(|(_, (low, high))| (low..=high).contains(&&hash))
+                .map(|(sequence, _)| sequence)
+                .collect();
+            let found = layers.iter().filter_map(|layer| layer.table_of(hash));
+            let found: Vec<u32> = found.map(|table| table.sequence().0).collect();
+            assert_eq!(found, expected, "hash {hash} in {ranges:?}");
+            for layer in &layers {
+                for end in [hash, hash.saturating_add(7), u64::MAX] {
+                    let meets = |table: &&Arc<SetTable>| {
+                        table.hashes().0 <= end && table.hashes().1 >= hash
+                    };
+                    let expected: Vec<_> =
+                        layer.tables().iter().filter(meets).map(|table| table.sequence()).collect();
+                    let found = layer.tables_in(&(hash..=end)).iter();
+                    assert_eq!(found.map(|table| table.sequence()).collect::<Vec<_>>(), expected);
+                }
+            }
+        }
+        layers.len()
+    }
+
+    #[test]
+    fn every_hash_meets_its_tables_newest_first() {
+        assert_eq!(check(&[], 0..3), 0);
+        assert_eq!(check(&[(0, u64::MAX)], [0, 1, u64::MAX].into_iter()), 1);
+        assert_eq!(check(&[(5, 9), (0, 4), (10, 12)], 0..14), 1);
+        // One increment over everything, then one that fits beside it.
+        assert_eq!(check(&[(0, 20), (5, 9), (0, 4), (10, 12)], 0..22), 2);
+        assert_eq!(check(&[(3, 3), (3, 3), (3, 3)], 2..5), 3);
+        // A chain: each overlaps the next, yet two layers would mix up which one is newer.
+        assert_eq!(check(&[(0, 5), (4, 10), (9, 15)], 0..17), 3);
+        assert_eq!(check(&[(4, 10), (0, 5), (9, 15)], 0..17), 2);
+        assert_eq!(check(&[(0, 5), (8, 9), (u64::MAX - 1, u64::MAX), (4, u64::MAX)], 0..12), 2);
+    }
+
+    #[test]
+    fn random_tables_are_stacked_right() {
+        let mut state = 1_u64;
+        let mut random = |below: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 33) % below
+        };
+        for _ in 0..300 {
+            let ranges: Vec<_> = (0..random(12))
+                .map(|_| {
+                    let low = random(40);
+                    (low, low + random(15))
+                })
+                .collect();
+            check(&ranges, 0..60);
+        }
+    }
+}

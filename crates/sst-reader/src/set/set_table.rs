@@ -1,0 +1,231 @@
+//! One table of a set: described from the start, opened when it is first needed.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use arc_swap::{ArcSwapOption, Guard};
+use sst_format::SequenceNumber;
+use sst_format::filter::{Filter, FilterBytes};
+
+use super::open_files::OpenFiles;
+use super::statistics::Tally;
+use super::{Catalog, CatalogTable};
+use crate::{Lookup, ReadError, ReaderOptions, StaticSortedFile};
+
+/// What a table needs to be opened.
+#[derive(Clone, Copy)]
+pub(super) struct Opening<'s> {
+    pub(super) catalog: &'s Catalog,
+    pub(super) options: &'s ReaderOptions,
+    /// What bounds the number of open tables, if anything does.
+    pub(super) open_files: Option<&'s OpenFiles>,
+}
+
+/// A table of a set. Sets of later commits share it.
+pub(super) struct SetTable {
+    described: CatalogTable,
+    /// Opened on first use: most tables that do not hold a key are never opened for it.
+    filter: OnceLock<Option<Box<dyn Filter>>>,
+    file: Slot,
+}
+
+/// Where the open file is.
+enum Slot {
+    /// Once open, open as long as any set holds the table: values borrow from it.
+    Kept(OnceLock<StaticSortedFile>),
+    /// May be closed at any time: values own their share of it.
+    Bounded { file: ArcSwapOption<StaticSortedFile>, used: AtomicBool },
+}
+
+/// An open table, for as long as it is looked at.
+pub(super) enum OpenTable<'s> {
+    Kept(&'s StaticSortedFile),
+    Shared(Arc<StaticSortedFile>),
+}
+
+impl SetTable {
+    /// A table that is not open yet. `is_bounded`: whether it may be closed again.
+    pub(super) fn new(described: CatalogTable, is_bounded: bool) -> Self {
+        let file = if is_bounded {
+            Slot::Bounded { file: ArcSwapOption::empty(), used: AtomicBool::new(false) }
+        } else {
+            Slot::Kept(OnceLock::new())
+        };
+        Self { described, filter: OnceLock::new(), file }
+    }
+
+    #[inline]
+    pub(super) const fn sequence(&self) -> SequenceNumber {
+        self.described.sequence
+    }
+
+    pub(super) const fn described(&self) -> &CatalogTable {
+        &self.described
+    }
+
+    /// Its lowest and its highest hash.
+    #[inline]
+    pub(super) const fn hashes(&self) -> (u64, u64) {
+        (self.described.record.min_hash, self.described.record.max_hash)
+    }
+
+    /// Whether its file is open now.
+    pub(super) fn is_open(&self) -> bool {
+        match &self.file {
+            Slot::Kept(file) => file.get().is_some(),
+            Slot::Bounded { file, .. } => file.load().is_some(),
+        }
+    }
+
+    /// Whether its filter, if it has one, allows `hash`.
+    #[inline]
+    pub(super) fn may_contain(&self, hash: u64, opening: Opening<'_>) -> Result<bool, ReadError> {
+        let filter = match self.filter.get() {
+            Some(filter) => filter,
+            None => self.open_filter(opening)?,
+        };
+        Ok(filter.as_ref().is_none_or(|filter| filter.may_contain(hash)))
+    }
+
+    #[cold]
+    pub(super) fn open_filter(
+        &self,
+        opening: Opening<'_>,
+    ) -> Result<&Option<Box<dyn Filter>>, ReadError> {
+        let bytes = self.described.filter();
+        let policy = opening.options.filter.as_ref().filter(|_| !bytes.as_slice().is_empty());
+        let filter = policy.map(|policy| policy.open(bytes)).transpose().map_err(|error| {
+            let label = crate::FileLabel::new(&self.described.path(&opening.catalog.dir));
+            ReadError::corrupt(&label, error)
+        })?;
+        Ok(self.filter.get_or_init(|| filter))
+    }
+
+    /// Looks a key up that its range and its filter don't rule out. The value borrows from a table that is kept open,
+    /// and owns its share of one that may be closed.
+    #[inline]
+    pub(super) fn lookup(
+        self: &Arc<Self>,
+        hash: u64,
+        key: &[u8],
+        opening: Opening<'_>,
+        tally: &mut Tally,
+    ) -> Result<Lookup<'_>, ReadError> {
+        match &self.file {
+            Slot::Kept(file) => match file.get() {
+                Some(file) => file.lookup(hash, key),
+                None => self.open_kept(file, opening, tally)?.lookup(hash, key),
+            },
+            Slot::Bounded { file, used } => {
+                let guard = file.load();
+                match &*guard {
+                    Some(file) => {
+                        mark(used);
+                        file.lookup(hash, key).map(Lookup::into_owned)
+                    }
+                    None => {
+                        let file = self.open_bounded(file, used, opening, tally)?;
+                        file.lookup(hash, key).map(Lookup::into_owned)
+                    }
+                }
+            }
+        }
+    }
+
+    /// The open table.
+    pub(super) fn open(
+        self: &Arc<Self>,
+        opening: Opening<'_>,
+        tally: &mut Tally,
+    ) -> Result<OpenTable<'_>, ReadError> {
+        match &self.file {
+            Slot::Kept(file) => match file.get() {
+                Some(file) => Ok(OpenTable::Kept(file)),
+                None => self.open_kept(file, opening, tally).map(OpenTable::Kept),
+            },
+            Slot::Bounded { file, used } => match Guard::into_inner(file.load()) {
+                Some(file) => {
+                    mark(used);
+                    Ok(OpenTable::Shared(file))
+                }
+                None => self.open_bounded(file, used, opening, tally).map(OpenTable::Shared),
+            },
+        }
+    }
+
+    #[cold]
+    fn open_kept<'s>(
+        &self,
+        file: &'s OnceLock<StaticSortedFile>,
+        opening: Opening<'_>,
+        tally: &mut Tally,
+    ) -> Result<&'s StaticSortedFile, ReadError> {
+        let opened = self.open_file(opening)?;
+        tally.tables_opened += 1;
+        // Where two threads open it at once, the first one's stays.
+        Ok(file.get_or_init(|| opened))
+    }
+
+    #[cold]
+    fn open_bounded(
+        self: &Arc<Self>,
+        file: &ArcSwapOption<StaticSortedFile>,
+        used: &AtomicBool,
+        opening: Opening<'_>,
+        tally: &mut Tally,
+    ) -> Result<Arc<StaticSortedFile>, ReadError> {
+        let opened = Arc::new(self.open_file(opening)?);
+        tally.tables_opened += 1;
+        mark(used);
+        let before = file.compare_and_swap(std::ptr::null(), Some(Arc::clone(&opened)));
+        if let Some(theirs) = Guard::into_inner(before) {
+            return Ok(theirs);
+        }
+        if let Some(open_files) = opening.open_files {
+            tally.tables_closed += open_files.opened(self);
+        }
+        Ok(opened)
+    }
+
+    fn open_file(&self, opening: Opening<'_>) -> Result<StaticSortedFile, ReadError> {
+        let Opening { catalog, options, .. } = opening;
+        // The filter is opened, and asked, by itself.
+        let mut meta = self.described.meta();
+        meta.filter = FilterBytes::new([]);
+        crate::telemetry::opening_table(&catalog.dir, self.sequence());
+        StaticSortedFile::open(&self.described.path(&catalog.dir), &meta, options)
+            .map_err(|error| super::catalog::missing_since(&catalog.dir, catalog.commit, error))
+    }
+
+    /// Whether it was used since the last call.
+    pub(super) fn take_used(&self) -> bool {
+        match &self.file {
+            Slot::Kept(_) => true,
+            Slot::Bounded { used, .. } => used.swap(false, Ordering::Relaxed),
+        }
+    }
+
+    /// Closes it, unless it is to be kept open.
+    pub(super) fn close(&self) {
+        if let Slot::Bounded { file, .. } = &self.file {
+            file.store(None);
+        }
+    }
+}
+
+/// Marks a table as used. Only the first use after the hand of the clock came by writes: the mark is a hint, and nothing
+/// else is published through it.
+#[inline]
+fn mark(used: &AtomicBool) {
+    if !used.load(Ordering::Relaxed) {
+        used.store(true, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+impl SetTable {
+    /// A table without a file.
+    pub(super) fn stub(sequence: u32, (min_hash, max_hash): (u64, u64)) -> Self {
+        Self::new(CatalogTable::stub(sequence, min_hash, max_hash), false)
+    }
+}

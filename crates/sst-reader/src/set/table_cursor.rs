@@ -1,0 +1,75 @@
+//! A cursor over a table of a set, whether it is kept open or not.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use self_cell::self_cell;
+
+use super::set_table::OpenTable;
+use crate::{Cursor, IterEntry, ReadError, Slice, StaticSortedFile};
+
+self_cell!(
+    /// A cursor together with the table that it walks, which stays open for it.
+    pub(super) struct OwningCursor {
+        owner: Arc<StaticSortedFile>,
+        #[covariant]
+        dependent: Cursor,
+    }
+);
+
+/// A [`Cursor`] that borrows its table from the set, or holds its own share of it.
+pub(super) enum TableCursor<'s> {
+    Borrowing(Cursor<'s>),
+    Owning(OwningCursor),
+}
+
+impl<'s> TableCursor<'s> {
+    /// A cursor over the entries of `table` whose hashes are in `hashes`.
+    pub(super) fn new(
+        table: OpenTable<'s>,
+        hashes: RangeInclusive<u64>,
+    ) -> Result<Self, ReadError> {
+        match table {
+            OpenTable::Kept(table) => table.range(hashes).map(Self::Borrowing),
+            OpenTable::Shared(table) => {
+                OwningCursor::try_new(table, |table| table.range(hashes)).map(Self::Owning)
+            }
+        }
+    }
+
+    /// See [`Cursor::advance`].
+    #[inline]
+    pub(super) fn advance(&mut self) -> Result<bool, ReadError> {
+        match self {
+            Self::Borrowing(cursor) => cursor.advance(),
+            Self::Owning(cell) => cell.with_dependent_mut(|_, cursor| cursor.advance()),
+        }
+    }
+
+    /// See [`Cursor::hash`].
+    #[inline]
+    pub(super) fn hash(&self) -> u64 {
+        match self {
+            Self::Borrowing(cursor) => cursor.hash(),
+            Self::Owning(cell) => cell.borrow_dependent().hash(),
+        }
+    }
+
+    /// Key of the current entry, to be kept.
+    pub(super) fn owned_key(&self) -> Result<Slice<'s>, ReadError> {
+        match self {
+            Self::Borrowing(cursor) => cursor.owned_key(),
+            Self::Owning(cell) => cell.borrow_dependent().owned_key().map(Slice::into_owned),
+        }
+    }
+
+    /// The current entry, to be kept.
+    pub(super) fn owned_entry(&mut self) -> Result<IterEntry<'s>, ReadError> {
+        match self {
+            Self::Borrowing(cursor) => cursor.owned_entry(),
+            Self::Owning(cell) => {
+                cell.with_dependent_mut(|_, cursor| cursor.owned_entry().map(IterEntry::into_owned))
+            }
+        }
+    }
+}
