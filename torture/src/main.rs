@@ -42,7 +42,10 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    if let Some(code) = suites::crashes::child().or_else(suites::merge_kills::child) {
+    if let Some(code) = suites::crashes::child()
+        .or_else(suites::merge_kills::child)
+        .or_else(suites::publish_kills::child)
+    {
         return code;
     }
     let arguments = Arguments::parse();

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::diff::DiffArgs;
+use crate::commands::log::LogArgs;
 use crate::commands::merge::MergeArgs;
+use crate::commands::rollback::RollbackArgs;
 use crate::commands::sample::SampleArgs;
 use crate::commands::split::SplitArgs;
 use crate::commands::verify::VerifyArgs;
@@ -71,6 +73,10 @@ pub(crate) enum Command {
     Split(SplitArgs),
     /// Write a uniform sample of directories and tables
     Sample(SampleArgs),
+    /// List the generations of a directory
+    Log(LogArgs),
+    /// Make a directory show an earlier generation again
+    Rollback(RollbackArgs),
     /// Print a completion script for a shell
     Completions {
         /// The shell

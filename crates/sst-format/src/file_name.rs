@@ -17,7 +17,7 @@ pub enum FileKind {
     Sst,
     /// One large value.
     Blob,
-    /// Sequence numbers of files that may be deleted; only the original writes them.
+    /// Sequence numbers of files that may be deleted: the original's, and ours after a rollback.
     Del,
     /// The description of tables.
     Meta,

@@ -69,6 +69,8 @@ pub use file::blob_file::{BlobFile, write_blob_file, write_blob_file_in};
 pub use file::file_error::{FileError, FileOperation};
 pub use file::file_system::{FileSystem, Lock, NewFile, OsFileSystem};
 pub use publish::commit::{Commit, CommitInfo};
+pub use publish::generation::Generation;
+pub use publish::lock_holder::LockHolder;
 pub use publish::publish_error::PublishError;
 pub use publish::publisher::Publisher;
 pub use publish::publisher_options::PublisherOptions;

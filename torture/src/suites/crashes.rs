@@ -122,7 +122,7 @@ pub(super) fn publishing_here<T>(action: impl FnOnce() -> T) -> T {
     action()
 }
 
-/// Starts this program as a child of a suite.
+/// Starts this program again, to do what `child` stands for.
 pub(super) fn start(child: &str, arguments: &[&std::ffi::OsStr]) -> Child {
     let _starting = STARTING.write().unwrap_or_else(PoisonError::into_inner);
     Command::new(std::env::current_exe().unwrap())
@@ -134,6 +134,7 @@ pub(super) fn start(child: &str, arguments: &[&std::ffi::OsStr]) -> Child {
         .unwrap()
 }
 
+/// Kills a process and waits for its end.
 pub(super) fn kill(mut child: Child) {
     child.kill().unwrap();
     child.wait().unwrap();

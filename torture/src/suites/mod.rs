@@ -13,6 +13,7 @@ pub mod merge_kills;
 pub mod other_damage;
 pub mod planted_bugs;
 pub mod power_loss;
+pub mod publish_kills;
 pub mod undefined_behaviour;
 
 use crate::Suite;
@@ -36,4 +37,5 @@ pub const ALL: &[&Suite] = &[
     &interleavings::SUITE,
     &undefined_behaviour::SUITE,
     &planted_bugs::SUITE,
+    &publish_kills::SUITE,
 ];

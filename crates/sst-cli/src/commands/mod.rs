@@ -5,7 +5,10 @@ mod get;
 pub(crate) mod inputs;
 mod inspect;
 mod load;
+pub(crate) mod log;
 pub(crate) mod merge;
+pub(crate) mod retention_args;
+pub(crate) mod rollback;
 pub(crate) mod sample;
 mod scan;
 pub(crate) mod split;
@@ -58,6 +61,8 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit, CliError> {
         Command::Diff(args) => diff::run(args, context),
         Command::Split(args) => split::run(args, context),
         Command::Sample(args) => sample::run(args, context),
+        Command::Log(args) => log::run(args, context),
+        Command::Rollback(args) => rollback::run(args, context),
         Command::Completions { shell } => completions(*shell),
     }
 }

@@ -9,6 +9,8 @@ mod errors;
 #[cfg(test)]
 mod explain;
 #[cfg(test)]
+mod generations;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod load;

@@ -7,8 +7,11 @@ use std::fmt::Debug;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
+use std::time::SystemTime;
 
 use tempfile::TempPath;
+
+use crate::LockHolder;
 
 /// What the names of temporary files start with.
 const TEMPORARY_PREFIX: &str = ".sst-";
@@ -105,6 +108,15 @@ pub trait FileSystem: Debug + Send + Sync {
     ///
     /// Whatever the system reports.
     fn list(&self, directory: &Path) -> io::Result<Vec<OsString>>;
+
+    /// When a file was last written to. Default: what the operating system says.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the system reports.
+    fn modified(&self, path: &Path) -> io::Result<SystemTime> {
+        fs::metadata(path)?.modified()
+    }
 
     /// Removes a file.
     ///
@@ -204,6 +216,9 @@ impl FileSystem for OsFileSystem {
     fn lock(&self, path: &Path) -> io::Result<Lock> {
         let file = File::options().create(true).truncate(false).write(true).open(path)?;
         file.try_lock()?;
+        // Who holds it, for those that come too late. The lock is what counts: it holds without the text too.
+        let holder = LockHolder::this_process().to_text();
+        _ = file.set_len(0).and_then(|()| (&file).write_all(holder.as_bytes()));
         Ok(Box::new(file))
     }
 }

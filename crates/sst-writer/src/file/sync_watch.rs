@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 
 use crate::{FileSystem, Lock, NewFile};
 
@@ -67,6 +68,10 @@ impl FileSystem for SyncWatch {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.inner.remove(path)
+    }
+
+    fn modified(&self, path: &Path) -> io::Result<SystemTime> {
+        self.inner.modified(path)
     }
 
     fn lock(&self, path: &Path) -> io::Result<Lock> {

@@ -15,7 +15,7 @@ use sst_format::{BlobNumber, SequenceNumber, SstMeta};
 
 use crate::file::blob_copy::copy_blob_file_in;
 use crate::file::blob_file::write_blob_file_in;
-use crate::publish::directory_state::MetaState;
+use crate::publish::directory_state::{DirectoryState, MetaState};
 use crate::publish::publisher::{Numbers, remove};
 use crate::{
     AtomicFile, BlobFile, FileError, FileSystem, FinishedTable, PublishError, Publisher,
@@ -34,6 +34,8 @@ pub struct Commit<'p> {
     /// The blobs that the tables refer to, each with a table that does.
     blobs: BTreeMap<BlobNumber, SequenceNumber>,
     obsolete: BTreeSet<SequenceNumber>,
+    /// The commit that this one goes back to; the newest if there is none.
+    base: Option<DirectoryState>,
     outcome: Outcome,
 }
 
@@ -67,7 +69,7 @@ pub(crate) struct CommitContext {
 pub struct CommitInfo {
     /// The commit point: the sequence number of the commit's meta file.
     pub sequence: SequenceNumber,
-    /// Files that belong to no commit any more and could not be removed. The next publisher tries again.
+    /// Files that nobody needs any more and that could not be removed. The next commit, or the next publisher, tries again.
     pub not_removed: Vec<FileError>,
 }
 
@@ -113,8 +115,14 @@ impl<'p> Commit<'p> {
             tables: Vec::new(),
             blobs: BTreeMap::new(),
             obsolete: BTreeSet::new(),
+            base: None,
             outcome: Outcome::Open,
         }
+    }
+
+    /// Makes the commit start from an earlier one instead of the newest.
+    pub(crate) fn go_back_to(&mut self, base: DirectoryState) {
+        self.base = Some(base);
     }
 
     /// The directory that the commit is made in.
@@ -229,7 +237,8 @@ impl<'p> Commit<'p> {
     pub fn publish(mut self) -> Result<CommitInfo, PublishError> {
         self.publisher.check_usable()?;
         let (sequence, path) = self.context.allocate(FileKind::Meta)?;
-        let (mut state, obsolete) = self.publisher.state().without(&self.obsolete);
+        let base = self.base.as_ref().unwrap_or_else(|| self.publisher.state());
+        let (mut state, obsolete) = base.without(&self.obsolete);
         let this = LiveMeta { sequence, checksum: 0 };
         let live_metas: Vec<_> = state.live_metas().chain([this]).collect();
         let parts = MetaFileParts {
@@ -243,7 +252,11 @@ impl<'p> Commit<'p> {
             .encode(crc32fast::hash)
             .map_err(|source| PublishError::Format { path: path.clone(), source })?;
         state.push(MetaState::parse(&bytes, sequence, &path)?);
-        self.write_meta(&path, &bytes)?;
+        state.misleading = self.publisher.still_misleading(&state)?;
+        if !state.misleading.is_empty() {
+            self.write_del(sequence, &state.misleading)?;
+        }
+        self.write_file(&path, &bytes)?;
         // No writer of this commit may finish a table any more.
         self.context.has_ended.store(true, Ordering::Release);
         self.switch_current(sequence)?;
@@ -263,7 +276,19 @@ impl<'p> Commit<'p> {
         self.blobs.iter().map(find).collect()
     }
 
-    fn write_meta(&self, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    /// Writes the `.del` file of the commit, which tells the original's readers what not to read.
+    fn write_del(
+        &self,
+        sequence: SequenceNumber,
+        metas: &BTreeSet<SequenceNumber>,
+    ) -> Result<(), FileError> {
+        let name = FileName { sequence, kind: FileKind::Del };
+        self.context.names.lock().unwrap_or_else(PoisonError::into_inner).push(name);
+        let bytes: Vec<u8> = metas.iter().flat_map(|meta| meta.0.to_be_bytes()).collect();
+        self.write_file(&self.context.directory.join(name.to_string()), &bytes)
+    }
+
+    fn write_file(&self, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
         let mut file = AtomicFile::create_in(Arc::clone(&self.context.file_system), path)?;
         file.write(bytes)?;
         file.persist()

@@ -21,6 +21,8 @@ pub(crate) struct MetaState {
     pub(crate) family: u32,
     /// All tables it describes, live or not.
     pub(crate) tables: Vec<TableRecord>,
+    /// Number of entries of each of them.
+    entry_counts: Vec<u64>,
     pub(crate) blobs: Vec<BlobRecord>,
     pub(crate) obsolete: Vec<SequenceNumber>,
     /// The meta files that were live as of its commit.
@@ -36,6 +38,9 @@ pub(crate) struct DirectoryState {
     metas: Vec<MetaState>,
     /// Tables that the live meta files describe or described and that are not live.
     dead: BTreeSet<SequenceNumber>,
+    /// Meta files that are not live but still there, since a rollback went back behind them: the original's readers, which
+    /// know no list of live meta files, are told by a `.del` file not to read them.
+    pub(crate) misleading: BTreeSet<SequenceNumber>,
 }
 
 impl DirectoryState {
@@ -47,7 +52,18 @@ impl DirectoryState {
         let Some(current) = read_current(file_system, directory)? else {
             return Ok(Self::default());
         };
-        let newest = MetaState::load(file_system, directory, current.sequence)?;
+        let mut state = Self::load_commit(file_system, directory, current.sequence)?;
+        state.misleading = read_del(file_system, directory, current.sequence)?;
+        Ok(state)
+    }
+
+    /// Reads the commit whose meta file is `sequence`, the newest or an earlier one.
+    pub(crate) fn load_commit(
+        file_system: &dyn FileSystem,
+        directory: &Path,
+        sequence: SequenceNumber,
+    ) -> Result<Self, PublishError> {
+        let newest = MetaState::load(file_system, directory, sequence)?;
         let mut metas = Vec::new();
         for listed in &newest.live_metas {
             if listed.sequence == newest.sequence {
@@ -66,7 +82,7 @@ impl DirectoryState {
         metas.push(newest);
         metas.sort_by_key(|meta| meta.sequence);
         let dead = metas.iter().flat_map(|meta| &meta.obsolete).copied().collect();
-        Ok(Self { current: Some(current.sequence), metas, dead })
+        Ok(Self { current: Some(sequence), metas, dead, misleading: BTreeSet::new() })
     }
 
     /// Live tables with their family, those of older meta files first.
@@ -76,10 +92,26 @@ impl DirectoryState {
         tables.filter(|(_, table)| !self.dead.contains(&table.sequence))
     }
 
+    /// Number of entries of the live tables.
+    pub(crate) fn live_entries(&self) -> u64 {
+        let tables = self.metas.iter().flat_map(|meta| meta.tables.iter().zip(&meta.entry_counts));
+        let live = tables.filter(|(table, _)| !self.dead.contains(&table.sequence));
+        live.map(|(_, entries)| *entries).sum()
+    }
+
+    /// The blobs that the commit may refer to.
+    pub(crate) fn blobs(&self) -> impl Iterator<Item = &BlobRecord> {
+        self.metas.iter().flat_map(|meta| &meta.blobs)
+    }
+
+    /// Whether a meta file is live.
+    pub(crate) fn has_meta(&self, sequence: SequenceNumber) -> bool {
+        self.metas.iter().any(|meta| meta.sequence == sequence)
+    }
+
     /// A blob that the newest commit may refer to.
     pub(crate) fn blob(&self, number: BlobNumber) -> Option<BlobRecord> {
-        let mut blobs = self.metas.iter().flat_map(|meta| &meta.blobs);
-        blobs.find(|blob| blob.number == number).copied()
+        self.blobs().find(|blob| blob.number == number).copied()
     }
 
     /// What stays of this commit when `obsolete` tables die in the next, and the list of tables that the next meta file
@@ -100,7 +132,8 @@ impl DirectoryState {
             metas.iter().flat_map(|meta| &meta.tables).any(|record| record.sequence == *table)
         };
         let dead = named.iter().copied().filter(still_described).collect();
-        (Self { current: self.current, metas, dead }, named.into_iter().collect())
+        let misleading = self.misleading.clone();
+        (Self { current: self.current, metas, dead, misleading }, named.into_iter().collect())
     }
 
     /// The entries of all live meta files in the list of the next one.
@@ -119,9 +152,10 @@ impl DirectoryState {
         let name = |sequence, kind| FileName { sequence, kind };
         let tables = self.live_tables().map(|(_, table)| name(table.sequence, FileKind::Sst));
         let metas = self.metas.iter().map(|meta| name(meta.sequence, FileKind::Meta));
-        let blobs = self.metas.iter().flat_map(|meta| &meta.blobs);
-        let blobs = blobs.map(|blob| name(SequenceNumber(blob.number.0), FileKind::Blob));
-        tables.chain(metas).chain(blobs).collect()
+        let blobs = self.blobs().map(|blob| name(SequenceNumber(blob.number.0), FileKind::Blob));
+        let del = self.current.filter(|_| !self.misleading.is_empty());
+        let del = del.map(|current| name(current, FileKind::Del));
+        tables.chain(metas).chain(blobs).chain(del).collect()
     }
 }
 
@@ -152,6 +186,7 @@ impl MetaState {
             checksum: protection.checksum(),
             family: meta.family(),
             tables: meta.tables().collect(),
+            entry_counts: meta.protected_tables().map(|(entries, _)| entries).collect(),
             blobs: protection.blobs().collect(),
             obsolete: meta.obsolete().collect(),
             live_metas: protection.live_metas().collect(),
@@ -164,8 +199,25 @@ pub(crate) fn meta_path(directory: &Path, sequence: SequenceNumber) -> PathBuf {
     directory.join(FileName { sequence, kind: FileKind::Meta }.to_string())
 }
 
+/// The meta files that the `.del` file of a commit names; none if there is no such file.
+fn read_del(
+    file_system: &dyn FileSystem,
+    directory: &Path,
+    sequence: SequenceNumber,
+) -> Result<BTreeSet<SequenceNumber>, PublishError> {
+    let path = directory.join(FileName { sequence, kind: FileKind::Del }.to_string());
+    match file_system.read(&path) {
+        Ok(bytes) => {
+            let words = bytes.as_chunks().0.iter();
+            Ok(words.map(|word| SequenceNumber(u32::from_be_bytes(*word))).collect())
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeSet::new()),
+        Err(error) => Err(FileError::at(&path, FileOperation::Read)(error).into()),
+    }
+}
+
 /// What `CURRENT` says; `None` if there is none.
-fn read_current(
+pub(crate) fn read_current(
     file_system: &dyn FileSystem,
     directory: &Path,
 ) -> Result<Option<Current>, PublishError> {

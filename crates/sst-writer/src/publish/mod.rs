@@ -2,7 +2,11 @@
 
 pub(crate) mod commit;
 pub(crate) mod directory_state;
+pub(crate) mod generation;
+pub(crate) mod lock_holder;
 pub(crate) mod publish_error;
 pub(crate) mod publisher;
 pub(crate) mod publisher_options;
+mod retention;
+mod rollback;
 pub(crate) mod table_writer;

@@ -1,10 +1,11 @@
 //! Why a commit could not be made.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use sst_format::{BlobNumber, FormatError, SequenceNumber};
 
-use crate::{FileError, RawBlockDefect, WriteError};
+use crate::{FileError, LockHolder, RawBlockDefect, WriteError};
 
 /// Why a directory could not be opened for writing, or a commit not be made.
 ///
@@ -13,10 +14,20 @@ use crate::{FileError, RawBlockDefect, WriteError};
 #[non_exhaustive]
 pub enum PublishError {
     /// Another publisher has the directory open.
-    #[error("{} is locked by another publisher", directory.display())]
+    #[error("{} is being written to by {}", directory.display(), Holder(holder.as_ref()))]
     Locked {
         /// The directory.
         directory: PathBuf,
+        /// Who has it open, as far as that can be read.
+        holder: Option<LockHolder>,
+    },
+    /// There is nothing to roll back to: no such commit, or its files are no longer there.
+    #[error("{}: {}", directory.display(), NoGeneration(*generation))]
+    NoSuchGeneration {
+        /// The directory.
+        directory: PathBuf,
+        /// The commit that was asked for; `None` for any earlier one.
+        generation: Option<SequenceNumber>,
     },
     /// The newest commit was written by the original implementation, whose directories are only read here.
     #[error("{} was written without checksums by another implementation: it can only be read", path.display())]
@@ -102,4 +113,26 @@ pub enum PublishError {
         /// The directory.
         directory: PathBuf,
     },
+}
+
+struct Holder<'a>(Option<&'a LockHolder>);
+
+impl fmt::Display for Holder<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(holder) => holder.fmt(f),
+            None => f.write_str("another publisher"),
+        }
+    }
+}
+
+struct NoGeneration(Option<SequenceNumber>);
+
+impl fmt::Display for NoGeneration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(generation) => write!(f, "there is no generation {generation} to roll back to"),
+            None => f.write_str("there is no earlier generation to roll back to"),
+        }
+    }
 }

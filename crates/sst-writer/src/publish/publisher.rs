@@ -14,7 +14,11 @@ use crate::file::atomic_file::directory_of;
 use crate::file::file_system::is_temporary;
 use crate::file::sync_watch::SyncWatch;
 use crate::publish::directory_state::{DirectoryState, MetaState, meta_path};
-use crate::{Commit, FileError, FileOperation, FileSystem, Lock, PublishError, PublisherOptions};
+use crate::publish::generation::numbered_files;
+use crate::publish::retention::Retention;
+use crate::{
+    Commit, FileError, FileOperation, FileSystem, Lock, LockHolder, PublishError, PublisherOptions,
+};
 
 /// Name of the file whose lock the publisher holds.
 const LOCK_FILE_NAME: &str = "LOCK";
@@ -48,6 +52,11 @@ pub struct Publisher {
     options: PublisherOptions,
     file_system: Arc<SyncWatch>,
     state: DirectoryState,
+    /// The commits before it that keep their files.
+    retention: Retention,
+    /// The numbered files of all commits that are still there.
+    present: BTreeSet<FileName>,
+    not_removed: Vec<FileError>,
     numbers: Arc<Numbers>,
     /// Held as long as the publisher lives.
     _lock: Lock,
@@ -96,15 +105,23 @@ impl Publisher {
             check_first_commit(&*file_system, directory, &files)?;
         }
         let last = state.current.unwrap_or_default();
-        let publisher = Self {
+        let present = files.iter().filter_map(|name| FileName::parse(name));
+        let present: BTreeSet<_> = present.filter(|file| file.sequence <= last).collect();
+        let retention = Retention::load(&*file_system, directory, last, &present, &options);
+        let mut publisher = Self {
             directory: directory.into(),
             options,
             file_system,
             state,
+            retention,
+            present,
+            not_removed: Vec::new(),
             numbers: Arc::new(Numbers::after(last)),
             _lock: lock,
         };
         publisher.remove_leftovers(&files)?;
+        // Those that cannot be removed now are tried again after the next commit.
+        publisher.not_removed = publisher.remove_unneeded();
         Ok(publisher)
     }
 
@@ -135,6 +152,12 @@ impl Publisher {
         Commit::new(self, family)
     }
 
+    /// Files that nobody needs and that could not be removed when the directory was opened. The next commit tries again.
+    #[must_use]
+    pub fn not_removed(&self) -> &[FileError] {
+        &self.not_removed
+    }
+
     pub(crate) fn shared_directory(&self) -> Arc<Path> {
         Arc::clone(&self.directory)
     }
@@ -163,23 +186,54 @@ impl Publisher {
         Ok(())
     }
 
-    /// Takes over the state of a commit that is durable, and removes the files it made obsolete. Returns what could not
-    /// be removed.
+    /// Takes over the state of a commit that is durable, and removes the files that nobody needs any more. Returns what
+    /// could not be removed.
     pub(crate) fn advance(&mut self, state: DirectoryState) -> Vec<FileError> {
-        let before = std::mem::replace(&mut self.state, state).files();
+        let replaced = std::mem::replace(&mut self.state, state);
+        self.retention.push(&replaced, &self.options);
+        self.present.extend(self.state.files());
+        self.remove_unneeded()
+    }
+
+    /// The meta files that are there but not live after a rollback, of those that a commit with this state must name.
+    pub(crate) fn still_misleading(
+        &self,
+        state: &DirectoryState,
+    ) -> Result<BTreeSet<SequenceNumber>, PublishError> {
+        if state.misleading.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let present = numbered_files(&*self.file_system, &self.directory)?;
+        let misleading = state.misleading.iter().copied().filter(|&sequence| {
+            !state.has_meta(sequence)
+                && present.contains(&FileName { sequence, kind: FileKind::Meta })
+        });
+        Ok(misleading.collect())
+    }
+
+    /// Removes the files of commits that neither are the newest nor are kept. Returns what could not be removed.
+    fn remove_unneeded(&mut self) -> Vec<FileError> {
         if self.options.keep_obsolete_files {
             return Vec::new();
         }
-        let live = self.state.files();
-        before.difference(&live).filter_map(|file| self.remove(&file.to_string()).err()).collect()
+        let (live, kept) = (self.state.files(), self.retention.files());
+        let is_needed = |file: &FileName| live.contains(file) || kept.contains(file);
+        let unneeded: Vec<_> =
+            self.present.iter().copied().filter(|file| !is_needed(file)).collect();
+        let mut not_removed = Vec::new();
+        for file in unneeded {
+            match self.remove(&file.to_string()) {
+                Ok(()) => _ = self.present.remove(&file),
+                Err(error) => not_removed.push(error),
+            }
+        }
+        not_removed
     }
 
-    /// Removes temporary files, files of commits that did not happen, and files that are not live.
+    /// Removes temporary files and files of commits that did not happen: their numbers will be given again.
     fn remove_leftovers(&self, files: &[String]) -> Result<(), PublishError> {
-        let live = self.state.files();
         let is_leftover = |name: &str| match FileName::parse(name) {
-            Some(file) if self.state.current.is_none_or(|current| file.sequence > current) => true,
-            Some(file) => !self.options.keep_obsolete_files && !live.contains(&file),
+            Some(file) => self.state.current.is_none_or(|current| file.sequence > current),
             None => is_temporary(name),
         };
         for name in files.iter().filter(|name| is_leftover(name)) {
@@ -226,7 +280,10 @@ fn create_directory(file_system: &dyn FileSystem, directory: &Path) -> Result<()
 fn lock(file_system: &dyn FileSystem, directory: &Path) -> Result<Lock, PublishError> {
     let path = directory.join(LOCK_FILE_NAME);
     file_system.lock(&path).map_err(|error| match error.kind() {
-        io::ErrorKind::WouldBlock => PublishError::Locked { directory: directory.to_owned() },
+        io::ErrorKind::WouldBlock => PublishError::Locked {
+            directory: directory.to_owned(),
+            holder: file_system.read(&path).ok().and_then(|bytes| LockHolder::parse(&bytes)),
+        },
         _ => FileError::at(&path, FileOperation::Lock)(error).into(),
     })
 }

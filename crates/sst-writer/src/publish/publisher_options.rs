@@ -1,6 +1,7 @@
 //! How a directory is written to.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::{Compression, FileSystem, OsFileSystem};
 
@@ -15,6 +16,16 @@ pub struct PublisherOptions {
     /// Unix; one that opens files of an older commit only when it needs them must refresh when it finds them gone.
     /// Leftovers of commits that never happened are always removed. Default: `false`.
     pub keep_obsolete_files: bool,
+    /// How many commits before the newest keep their files, so that [`Publisher::rollback`](crate::Publisher::rollback)
+    /// can bring them back. Default: 0.
+    pub keep_generations: usize,
+    /// For how long a commit keeps its files after it was replaced, for readers that opened it before. They are removed
+    /// by the first commit after that, or when the directory is opened to be written to.
+    ///
+    /// A reader that opens every file that it needs within this time, or refreshes at least that often, never misses one;
+    /// one that does miss a file is told so and refreshes. What is open already stays so on Unix after it was removed; on
+    /// Windows it cannot be removed, which is tried again later. Default: 0.
+    pub grace: Duration,
     /// How blobs are stored. Default: [`Compression::Lz4`].
     pub blob_compression: Compression,
     /// What does the operations on files. Default: [`OsFileSystem`].
@@ -26,6 +37,8 @@ impl Default for PublisherOptions {
         Self {
             create_directory: true,
             keep_obsolete_files: false,
+            keep_generations: 0,
+            grace: Duration::ZERO,
             blob_compression: Compression::default(),
             file_system: Arc::new(OsFileSystem),
         }
@@ -44,6 +57,20 @@ impl PublisherOptions {
     #[must_use]
     pub fn keep_obsolete_files(mut self, keep_obsolete_files: bool) -> Self {
         self.keep_obsolete_files = keep_obsolete_files;
+        self
+    }
+
+    /// Sets how many commits before the newest keep their files.
+    #[must_use]
+    pub fn keep_generations(mut self, keep_generations: usize) -> Self {
+        self.keep_generations = keep_generations;
+        self
+    }
+
+    /// Sets for how long a commit keeps its files after it was replaced.
+    #[must_use]
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
         self
     }
 

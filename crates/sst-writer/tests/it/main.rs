@@ -7,6 +7,8 @@ mod defects;
 #[cfg(test)]
 mod filter;
 #[cfg(test)]
+mod generations;
+#[cfg(test)]
 mod publisher;
 #[cfg(test)]
 mod round_trip;

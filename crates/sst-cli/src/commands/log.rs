@@ -1,0 +1,158 @@
+//! `sst log`: the generations of a directory.
+
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::Args;
+use indicatif::{HumanBytes, HumanCount};
+use serde::Serialize;
+use sst_writer::Generation;
+
+use super::Context;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::store::read_catalog;
+use crate::text_table::{Align, TextTable};
+
+const AFTER_HELP: &str = "\
+A generation is a commit whose meta file is still there. `sst rollback` can go back to those
+that are complete; of the others some files were removed since. Each command that writes says
+how many are kept, with --keep-generations and --grace.
+
+Examples:
+  sst log unicode.db
+  sst log unicode.db --json | jq '.generations[0].sequence'";
+
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct LogArgs {
+    /// The directory
+    dir: PathBuf,
+
+    /// List only those that can be rolled back to, and the current one
+    #[arg(long)]
+    complete: bool,
+}
+
+#[derive(Serialize)]
+struct Log {
+    dir: String,
+    generations: Vec<Line>,
+}
+
+#[derive(Serialize)]
+struct Line {
+    sequence: u32,
+    time: Option<String>,
+    current: bool,
+    complete: bool,
+    tables: u64,
+    entries: u64,
+    bytes: u64,
+}
+
+impl Line {
+    fn of(generation: &Generation) -> Self {
+        Self {
+            sequence: generation.sequence.0,
+            time: generation.time.and_then(utc),
+            current: generation.is_current,
+            complete: generation.is_complete,
+            tables: generation.tables,
+            entries: generation.entries,
+            bytes: generation.bytes,
+        }
+    }
+
+    fn state(&self) -> &'static str {
+        match (self.current, self.complete) {
+            (true, true) => "current",
+            (true, false) => "current, files are missing",
+            (false, true) => "",
+            (false, false) => "files removed",
+        }
+    }
+}
+
+pub(super) fn run(args: &LogArgs, context: Context) -> Result<Exit, CliError> {
+    // Says what is wrong with a directory that is none of ours.
+    let catalog = read_catalog(&args.dir)?;
+    if !catalog.is_protected {
+        return Err(CliError::Original(args.dir.clone()));
+    }
+    let generations = Generation::list(&args.dir)?;
+    let is_shown = |line: &Line| !args.complete || line.complete || line.current;
+    let lines: Vec<_> = generations.iter().map(Line::of).filter(is_shown).collect();
+    let mut output = Output::stdout();
+    if context.json {
+        output.json(&Log { dir: args.dir.display().to_string(), generations: lines })?;
+    } else {
+        output.line(table(&lines))?;
+    }
+    output.finish()?;
+    Ok(Exit::Success)
+}
+
+fn table(lines: &[Line]) -> TextTable {
+    let mut table = TextTable::new(&[
+        ("generation", Align::Right),
+        ("time", Align::Left),
+        ("tables", Align::Right),
+        ("entries", Align::Right),
+        ("bytes", Align::Right),
+        ("", Align::Left),
+    ]);
+    for line in lines {
+        table.row([
+            line.sequence.to_string(),
+            line.time.clone().unwrap_or_default(),
+            HumanCount(line.tables).to_string(),
+            HumanCount(line.entries).to_string(),
+            HumanBytes(line.bytes).to_string(),
+            line.state().to_owned(),
+        ]);
+    }
+    table
+}
+
+/// A time as RFC 3339 has it, in UTC and whole seconds; `None` before 1970.
+fn utc(time: SystemTime) -> Option<String> {
+    let seconds = time.duration_since(UNIX_EPOCH).ok()?.as_secs();
+    let (mut days, second) = (seconds / 86_400, seconds % 86_400);
+    let is_leap = |year: u64| {
+        year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+    };
+    let mut year = 1970;
+    while days >= 365 + u64::from(is_leap(year)) {
+        days -= 365 + u64::from(is_leap(year));
+        year += 1;
+    }
+    let lengths = [31, 28 + u64::from(is_leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let mut month = 1;
+    for length in lengths {
+        if days < length {
+            break;
+        }
+        days -= length;
+        month += 1;
+    }
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    Some(format!("{year:04}-{month:02}-{:02}T{hour:02}:{minute:02}:{second:02}Z", days + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn times_are_shown_in_utc() {
+        let shown = |seconds| utc(UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
+        assert_eq!(shown(0), "1970-01-01T00:00:00Z");
+        assert_eq!(shown(951_782_399), "2000-02-28T23:59:59Z");
+        assert_eq!(shown(951_782_400), "2000-02-29T00:00:00Z");
+        assert_eq!(shown(1_735_689_599), "2024-12-31T23:59:59Z");
+        assert_eq!(shown(4_107_542_400), "2100-03-01T00:00:00Z");
+    }
+}

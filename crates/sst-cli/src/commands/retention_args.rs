@@ -1,0 +1,26 @@
+//! What commands that write to a directory have in common.
+
+use std::time::Duration;
+
+use clap::Args;
+use sst_writer::PublisherOptions;
+
+/// How long earlier generations keep their files.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct RetentionArgs {
+    /// Number of earlier generations that keep their files, for `sst rollback`
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    keep_generations: usize,
+
+    /// Seconds for which replaced files stay, for readers that opened the directory before
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    grace: u64,
+}
+
+impl RetentionArgs {
+    pub(crate) fn options(self) -> PublisherOptions {
+        PublisherOptions::default()
+            .keep_generations(self.keep_generations)
+            .grace(Duration::from_secs(self.grace))
+    }
+}

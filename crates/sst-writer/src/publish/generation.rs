@@ -1,0 +1,98 @@
+//! The commits of a directory whose files are still there.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::SystemTime;
+
+use sst_format::SequenceNumber;
+use sst_format::file_name::{FileKind, FileName};
+
+use crate::publish::directory_state::{DirectoryState, meta_path, read_current};
+use crate::{FileError, FileOperation, FileSystem, OsFileSystem, PublishError};
+
+/// A commit that a directory has the meta file of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Generation {
+    /// The sequence number of its meta file.
+    pub sequence: SequenceNumber,
+    /// When its meta file was written, by the file's date.
+    pub time: Option<SystemTime>,
+    /// Whether it is what readers see now.
+    pub is_current: bool,
+    /// Whether all its files are there, so that it can be rolled back to. A meta file may stay longer than the other
+    /// files of its commit, as long as a newer commit uses some of its tables.
+    pub is_complete: bool,
+    /// Number of live tables, all families.
+    pub tables: u64,
+    /// Number of entries in these, tombstones and what newer ones hide included.
+    pub entries: u64,
+    /// Bytes of all tables and blob files.
+    pub bytes: u64,
+}
+
+impl Generation {
+    /// The commits of a directory, newest first, without its lock: nothing is changed. Commits that another process makes
+    /// meanwhile may or may not be seen. O(bytes of all meta files).
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError`] if `CURRENT` or the newest commit cannot be read, or is not of ours. Older commits that cannot be
+    /// read are left out.
+    pub fn list(directory: impl AsRef<Path>) -> Result<Vec<Self>, PublishError> {
+        let (directory, file_system) = (directory.as_ref(), &OsFileSystem);
+        let Some(current) = read_current(file_system, directory)? else { return Ok(Vec::new()) };
+        let files = numbered_files(file_system, directory)?;
+        let newest = DirectoryState::load_commit(file_system, directory, current.sequence)?;
+        let mut generations =
+            vec![Self::of(&newest, current.sequence, file_system, directory, &files)];
+        for sequence in older_metas(&files, current.sequence) {
+            if let Ok(state) = DirectoryState::load_commit(file_system, directory, sequence) {
+                generations.push(Self::of(&state, sequence, file_system, directory, &files));
+            }
+        }
+        for (i, generation) in generations.iter_mut().enumerate() {
+            generation.is_current = i == 0;
+        }
+        Ok(generations)
+    }
+
+    fn of(
+        state: &DirectoryState,
+        sequence: SequenceNumber,
+        file_system: &dyn FileSystem,
+        directory: &Path,
+        files: &BTreeSet<FileName>,
+    ) -> Self {
+        let blobs: u64 = state.blobs().map(|blob| blob.file_size).sum();
+        let tables: u64 = state.live_tables().map(|(_, table)| table.file_size).sum();
+        Self {
+            sequence,
+            time: file_system.modified(&meta_path(directory, sequence)).ok(),
+            is_current: false,
+            is_complete: state.files().is_subset(files),
+            tables: state.live_tables().count() as u64,
+            entries: state.live_entries(),
+            bytes: tables + blobs,
+        }
+    }
+}
+
+/// Sequence numbers of the meta files before commit `current`, newest first.
+pub(crate) fn older_metas(
+    files: &BTreeSet<FileName>,
+    current: SequenceNumber,
+) -> impl Iterator<Item = SequenceNumber> {
+    let metas = files.iter().rev().filter(|file| file.kind == FileKind::Meta);
+    metas.map(|file| file.sequence).filter(move |sequence| *sequence < current)
+}
+
+/// The files of a directory that have a number.
+pub(crate) fn numbered_files(
+    file_system: &dyn FileSystem,
+    directory: &Path,
+) -> Result<BTreeSet<FileName>, FileError> {
+    let names =
+        file_system.list(directory).map_err(FileError::at(directory, FileOperation::List))?;
+    Ok(names.iter().filter_map(|name| FileName::parse(name.to_str()?)).collect())
+}

@@ -1,0 +1,256 @@
+//! Generations: what is kept, for how long, and going back.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use sst_writer::{
+    EntryValue, Generation, PublishError, Publisher, PublisherOptions, WriterOptions,
+};
+
+/// The files of a directory, sorted.
+fn names(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).unwrap();
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort_unstable();
+    names
+}
+
+fn open(directory: &Path, options: PublisherOptions) -> Publisher {
+    Publisher::open(directory, options).unwrap()
+}
+
+/// Publishes a table of `entries` entries; in place of everything or on top. Returns the commit.
+fn commit(publisher: &mut Publisher, entries: u8, replace: bool) -> u32 {
+    let mut commit = publisher.begin();
+    let mut table = commit.create_table(WriterOptions::default()).unwrap();
+    let mut keys: Vec<_> = (0..entries).map(|i| [i]).collect();
+    keys.sort_unstable_by_key(|key| sst_writer::hash_key(key));
+    for key in keys {
+        table.add((key, EntryValue::Inline(&[entries]))).unwrap();
+    }
+    commit.add_table(table.finish().unwrap()).unwrap();
+    if replace {
+        commit.replace_all();
+    }
+    commit.publish().unwrap().sequence.0
+}
+
+/// Number and entries of the generations that can be gone back to, newest first.
+fn complete(directory: &Path) -> Vec<(u32, u64)> {
+    let generations = Generation::list(directory).unwrap();
+    assert_eq!(generations.iter().filter(|generation| generation.is_current).count(), 1);
+    let complete = generations.into_iter().filter(|generation| generation.is_complete);
+    complete.map(|generation| (generation.sequence.0, generation.entries)).collect()
+}
+
+/// Live tables by number.
+fn live(publisher: &Publisher) -> BTreeSet<u32> {
+    publisher.live_tables().map(|(_, table)| table.sequence.0).collect()
+}
+
+#[test]
+fn as_many_generations_stay_as_asked_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = || PublisherOptions::default().keep_generations(2);
+    let mut publisher = open(directory.path(), options());
+    for entries in 1..=5 {
+        commit(&mut publisher, entries, true);
+    }
+    assert_eq!(complete(directory.path()), [(10, 5), (8, 4), (6, 3)]);
+    // Three tables, three meta files, CURRENT and LOCK.
+    assert_eq!(names(directory.path()).len(), 8);
+    drop(publisher);
+    // Opening changes nothing, unless fewer are to be kept.
+    drop(open(directory.path(), options()));
+    assert_eq!(complete(directory.path()), [(10, 5), (8, 4), (6, 3)]);
+    drop(open(directory.path(), options().keep_generations(1)));
+    assert_eq!(complete(directory.path()), [(10, 5), (8, 4)]);
+    drop(open(directory.path(), PublisherOptions::default()));
+    assert_eq!(complete(directory.path()), [(10, 5)]);
+    assert_eq!(names(directory.path()), ["00000009.sst", "00000010.meta", "CURRENT", "LOCK"]);
+}
+
+#[test]
+fn increments_are_generations_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut publisher = open(directory.path(), PublisherOptions::default().keep_generations(1));
+    commit(&mut publisher, 1, false);
+    commit(&mut publisher, 2, false);
+    commit(&mut publisher, 3, false);
+    // Nothing is obsolete, so all of them are there, whatever is kept.
+    assert_eq!(complete(directory.path()), [(6, 6), (4, 3), (2, 1)]);
+    commit(&mut publisher, 4, true);
+    assert_eq!(complete(directory.path()), [(8, 4), (6, 6), (4, 3), (2, 1)]);
+    commit(&mut publisher, 5, true);
+    assert_eq!(complete(directory.path()), [(10, 5), (8, 4)]);
+}
+
+#[test]
+fn rollback_brings_back_what_was_and_can_be_rolled_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut publisher = open(directory.path(), PublisherOptions::default().keep_generations(9));
+    let first = commit(&mut publisher, 1, true);
+    let second = commit(&mut publisher, 2, false);
+    let with_two = live(&publisher);
+    let third = commit(&mut publisher, 3, true);
+    let with_three = live(&publisher);
+
+    let back = publisher.rollback(None).unwrap().sequence.0;
+    assert!(back > third);
+    assert_eq!(live(&publisher), with_two);
+    // A new publisher sees the same, and goes on from there.
+    drop(publisher);
+    let mut publisher = open(directory.path(), PublisherOptions::default().keep_generations(9));
+    assert_eq!(live(&publisher), with_two);
+    let increment = commit(&mut publisher, 4, false);
+    assert_eq!(live(&publisher).len(), 3);
+    publisher.rollback(Some(sequence(third))).unwrap();
+    assert_eq!(live(&publisher), with_three);
+    publisher.rollback(Some(sequence(first))).unwrap();
+    assert_eq!(live(&publisher).len(), 1);
+    publisher.rollback(Some(sequence(increment))).unwrap();
+    assert_eq!(live(&publisher).len(), 3);
+    let numbers: Vec<_> =
+        complete(directory.path()).into_iter().map(|(number, _)| number).collect();
+    assert!(numbers.is_sorted_by(|a, b| a > b));
+    assert!([first, second, third, back, increment].iter().all(|number| numbers.contains(number)));
+}
+
+fn sequence(number: u32) -> sst_format::SequenceNumber {
+    sst_format::SequenceNumber(number)
+}
+
+#[test]
+fn all_families_go_back_together() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut publisher = open(directory.path(), PublisherOptions::default().keep_generations(9));
+    let mut families = BTreeSet::new();
+    for family in [0, 7] {
+        let mut commit = publisher.begin_family(family);
+        let mut table = commit.create_table(WriterOptions::default()).unwrap();
+        table.add(("key", "value")).unwrap();
+        commit.add_table(table.finish().unwrap()).unwrap();
+        commit.publish().unwrap();
+        families =
+            publisher.live_tables().map(|(family, table)| (family, table.sequence)).collect();
+    }
+    for family in [7, 0] {
+        let mut commit = publisher.begin_family(family);
+        commit.replace_all();
+        commit.publish().unwrap();
+    }
+    assert_eq!(publisher.live_tables().count(), 0);
+    publisher.rollback(Some(sequence(4))).unwrap();
+    let found: BTreeSet<_> =
+        publisher.live_tables().map(|(family, table)| (family, table.sequence)).collect();
+    assert_eq!(found, families);
+}
+
+#[test]
+fn what_is_gone_cannot_be_gone_back_to() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut publisher = open(directory.path(), PublisherOptions::default());
+    assert!(matches!(
+        publisher.rollback(None).unwrap_err(),
+        PublishError::NoSuchGeneration { generation: None, .. }
+    ));
+    let first = commit(&mut publisher, 1, true);
+    let second = commit(&mut publisher, 2, true);
+    let before = names(directory.path());
+    for to in [None, Some(sequence(first)), Some(sequence(second)), Some(sequence(99))] {
+        match publisher.rollback(to).unwrap_err() {
+            PublishError::NoSuchGeneration { generation, .. } => assert_eq!(generation, to),
+            error => panic!("{error}"),
+        }
+    }
+    assert_eq!(names(directory.path()), before);
+    assert_eq!(publisher.current(), Some(sequence(second)));
+
+    // The meta file is there, one of the tables is not.
+    let mut publisher = reopen(publisher, PublisherOptions::default().keep_generations(1));
+    let table = publisher.live_tables().next().unwrap().1.sequence;
+    let third = commit(&mut publisher, 3, true);
+    std::fs::remove_file(directory.path().join(format!("{:08}.sst", table.0))).unwrap();
+    assert!(publisher.rollback(Some(sequence(second))).is_err());
+    assert_eq!(publisher.current(), Some(sequence(third)));
+}
+
+fn reopen(publisher: Publisher, options: PublisherOptions) -> Publisher {
+    let directory = publisher.directory().to_owned();
+    drop(publisher);
+    open(&directory, options)
+}
+
+/// Makes a meta file look as if it had been written that long ago.
+fn age(directory: &Path, meta: u32, by: Duration) {
+    let file = File::options().write(true).open(directory.join(format!("{meta:08}.meta"))).unwrap();
+    file.set_modified(SystemTime::now() - by).unwrap();
+}
+
+#[test]
+fn readers_are_given_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let hour = Duration::from_secs(3600);
+    let options = || PublisherOptions::default().grace(hour);
+    let mut publisher = open(directory.path(), options());
+    let first = commit(&mut publisher, 1, true);
+    let second = commit(&mut publisher, 2, true);
+    let third = commit(&mut publisher, 3, true);
+    assert_eq!(complete(directory.path()).len(), 3);
+    publisher = reopen(publisher, options());
+    assert_eq!(complete(directory.path()).len(), 3);
+    // The first commit was replaced when the second one was made, and so on.
+    age(directory.path(), first, 9 * hour);
+    publisher = reopen(publisher, options());
+    assert_eq!(complete(directory.path()).len(), 3);
+    age(directory.path(), second, 2 * hour);
+    publisher = reopen(publisher, options());
+    assert_eq!(complete(directory.path()), [(third, 3), (second, 2)]);
+    age(directory.path(), third, 2 * hour);
+    // Both limits hold: what is young enough or among the last few stays.
+    publisher = reopen(publisher, options().keep_generations(1));
+    assert_eq!(complete(directory.path()), [(third, 3), (second, 2)]);
+    publisher = reopen(publisher, options());
+    assert_eq!(complete(directory.path()), [(third, 3)]);
+    // A date in the future is no reason to remove anything.
+    let fourth = commit(&mut publisher, 4, true);
+    let meta = directory.path().join(format!("{fourth:08}.meta"));
+    let file = File::options().write(true).open(meta).unwrap();
+    file.set_modified(SystemTime::now() + hour).unwrap();
+    reopen(publisher, options());
+    assert_eq!(complete(directory.path()), [(fourth, 4), (third, 3)]);
+}
+
+#[test]
+fn the_original_is_told_what_not_to_read_after_a_rollback() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = || PublisherOptions::default().keep_generations(9);
+    let mut publisher = open(directory.path(), options());
+    let first = commit(&mut publisher, 1, true);
+    let second = commit(&mut publisher, 2, true);
+    let del = |number: u32| {
+        let bytes = std::fs::read(directory.path().join(format!("{number:08}.del"))).ok()?;
+        let words = bytes.as_chunks().0.iter();
+        Some(words.map(|word| u32::from_be_bytes(*word)).collect::<Vec<_>>())
+    };
+    assert_eq!(del(second), None);
+    let back = publisher.rollback(None).unwrap().sequence.0;
+    assert_eq!(del(back), Some(vec![second]));
+    // As long as the file is there, every commit says so; the `.del` file before goes.
+    let mut publisher = reopen(publisher, options());
+    let next = commit(&mut publisher, 3, false);
+    assert_eq!((del(back), del(next)), (None, Some(vec![second])));
+    // Live again, it is not named.
+    let forth = publisher.rollback(Some(sequence(second))).unwrap().sequence.0;
+    let named = del(forth).unwrap();
+    assert!(named.contains(&back) && named.contains(&next));
+    assert!(!named.contains(&first) && !named.contains(&second));
+    // Once the others are gone there is nothing to be told.
+    let mut publisher = reopen(publisher, PublisherOptions::default());
+    let last = commit(&mut publisher, 4, true);
+    assert_eq!(del(last), None);
+    assert_eq!(names(directory.path()).len(), 4);
+}

@@ -1,0 +1,219 @@
+//! Kills at random moments of a process that publishes and rolls back, over and over, with generations kept: the next
+//! reader sees one generation, whole, not older than what the process has reported as done; the next writer goes on from
+//! there, leaves nothing behind, and every generation that the log calls complete can be gone back to.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use sst_conformance::SplitMix;
+use sst_format::file_name::FileName;
+use sst_reader::{ReaderOptions, SstSet};
+use sst_writer::{EntryValue, Generation, Publisher, PublisherOptions, WriterOptions};
+
+use super::crashes::{kill, publishing_here, start};
+use crate::model::{below, copy_files, files};
+use crate::{Cases, Context, Protection, Row, Suite, Verdict};
+
+/// The suite.
+pub const SUITE: Suite = Suite {
+    name: "publish-kills",
+    about: "a process that publishes and rolls back is killed at random moments",
+    run,
+};
+
+/// First argument of a child process.
+const CHILD: &str = "publish-kills-child";
+/// Entries of every generation.
+const ENTRIES: u32 = 40;
+/// Earlier generations that are kept.
+const KEPT: usize = 3;
+
+fn options() -> PublisherOptions {
+    PublisherOptions::default().keep_generations(KEPT)
+}
+
+/// What a child process of this suite does; `None` if this process is none.
+#[must_use]
+pub fn child() -> Option<ExitCode> {
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let [child, directory, seed] = arguments.as_slice() else { return None };
+    if child != CHILD {
+        return None;
+    }
+    let seed = seed.to_str()?.parse().ok()?;
+    let done = publish_on_and_on(directory.as_ref(), seed);
+    Some(if done.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn publish_on_and_on(directory: &Path, seed: u64) -> Result<(), Box<dyn std::error::Error>> {
+    let mut random = SplitMix::new(seed);
+    let mut publisher = Publisher::open(directory, options())?;
+    let mut out = std::io::stdout();
+    loop {
+        let number = publisher.current().unwrap_or_default().0;
+        let done = match below(&mut random, 3) {
+            0 if number > 0 => {
+                let complete = Generation::list(directory)?.into_iter();
+                let earlier: Vec<_> = complete.filter(|g| g.is_complete && !g.is_current).collect();
+                match earlier.len() {
+                    0 => continue,
+                    count => {
+                        publisher
+                            .rollback(Some(earlier[below(&mut random, count)].sequence))?
+                            .sequence
+                    }
+                }
+            }
+            kind => publish(&mut publisher, number, kind == 1)?,
+        };
+        writeln!(out, "{}", done.0)?;
+        out.flush()?;
+    }
+}
+
+/// A generation in which all entries have the same value: in two tables that replace everything, or in one on top.
+fn publish(
+    publisher: &mut Publisher,
+    number: u32,
+    replace: bool,
+) -> Result<sst_format::SequenceNumber, Box<dyn std::error::Error>> {
+    let mut commit = publisher.begin();
+    let blob = commit.create_blob(&number.to_be_bytes())?;
+    let mut keys: Vec<[u8; 4]> = (0..ENTRIES).map(u32::to_be_bytes).collect();
+    keys.sort_unstable_by_key(|key| sst_writer::hash_key(key));
+    let parts = if replace { 2 } else { 1 };
+    for keys in keys.chunks(keys.len().div_ceil(parts)) {
+        let mut table = commit.create_table(WriterOptions::default())?;
+        for (i, key) in keys.iter().enumerate() {
+            let value = number.to_be_bytes();
+            let value = match i {
+                0 => EntryValue::Large { blob },
+                _ => EntryValue::Inline(&value),
+            };
+            table.add((key, value))?;
+        }
+        commit.add_table(table.finish()?)?;
+    }
+    if replace {
+        commit.replace_all();
+    }
+    Ok(commit.publish()?.sequence)
+}
+
+/// The one value of all entries that a reader finds, and how many there are; an error if they are of several generations.
+fn generation_seen(directory: &Path) -> Result<Option<u32>, String> {
+    if !directory.join("CURRENT").exists() {
+        return Ok(None);
+    }
+    let set = SstSet::open(directory, &ReaderOptions::default()).map_err(|e| e.to_string())?;
+    let mut values = BTreeSet::new();
+    for key in 0..ENTRIES {
+        let value = set.get(&key.to_be_bytes()).map_err(|e| e.to_string())?;
+        values.insert(value.map(|value| value.to_vec()));
+    }
+    let count = set.iter().count();
+    if values.len() != 1 || count != ENTRIES as usize {
+        return Err(format!("{count} entries with values {values:?}"));
+    }
+    Ok(Some(set.catalog().commit.0))
+}
+
+struct Kills<'a> {
+    context: &'a Context,
+    count: usize,
+}
+
+impl Cases for Kills<'_> {
+    /// A directory that goes on from kill to kill.
+    type Worker = tempfile::TempDir;
+
+    fn count(&self) -> usize {
+        self.count
+    }
+
+    fn worker(&self) -> Self::Worker {
+        tempfile::tempdir().unwrap()
+    }
+
+    fn name(&self, case: usize) -> String {
+        format!("kill number {case}")
+    }
+
+    fn run(&self, directory: &mut Self::Worker, case: usize) -> Verdict {
+        let mut random = self.context.random("publish-kills", case);
+        let done = kill_once(&directory.path().join("db"), &mut random);
+        done.map_or_else(Verdict::Wrong, |()| Verdict::Harmless)
+    }
+}
+
+fn kill_once(directory: &Path, random: &mut SplitMix) -> Result<(), String> {
+    let reported = run_and_kill(directory, random);
+    let seen = generation_seen(directory)?;
+    if seen < reported {
+        return Err(format!("generation {reported:?} was reported, {seen:?} is there"));
+    }
+    publishing_here(|| check_next_writer(directory, seen))
+}
+
+fn check_next_writer(directory: &Path, seen: Option<u32>) -> Result<(), String> {
+    let publisher = Publisher::open(directory, options()).map_err(|e| e.to_string())?;
+    if publisher.current().map(|current| current.0) != seen {
+        return Err("the writer sees another generation than the reader".to_owned());
+    }
+    drop(publisher);
+    no_leftovers(directory, seen.unwrap_or_default())?;
+    // Each generation that is said to be complete is.
+    let log = Generation::list(directory).map_err(|e| e.to_string())?;
+    for generation in log.into_iter().filter(|generation| generation.is_complete) {
+        let copy = tempfile::tempdir().unwrap();
+        copy_files(directory, copy.path());
+        if !generation.is_current {
+            let options = options().keep_obsolete_files(true);
+            let mut publisher = Publisher::open(copy.path(), options).map_err(|e| e.to_string())?;
+            publisher.rollback(Some(generation.sequence)).map_err(|e| e.to_string())?;
+        }
+        generation_seen(copy.path()).map_err(|e| format!("{}: {e}", generation.sequence))?;
+    }
+    Ok(())
+}
+
+/// Lets a child work until a random moment. Returns the last generation that it reported.
+fn run_and_kill(directory: &Path, random: &mut SplitMix) -> Option<u32> {
+    let seed = random.word().to_string();
+    let mut child = start(CHILD, &[directory.as_os_str(), seed.as_ref()]);
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut reported = None;
+    // Counted in generations, so that a busy machine kills as late as an idle one; then somewhere within the next.
+    for _ in 0..below(random, 6) {
+        match lines.next() {
+            Some(Ok(line)) => reported = line.parse().ok(),
+            _ => break,
+        }
+    }
+    std::thread::sleep(Duration::from_micros(below(random, 8_000) as u64));
+    kill(child);
+    lines.map_while(Result::ok).filter_map(|line| line.parse().ok()).last().or(reported)
+}
+
+/// Nothing is there but what a generation that is kept, or the newest, can have.
+fn no_leftovers(directory: &Path, newest: u32) -> Result<(), String> {
+    let names = files(directory).into_iter();
+    let names: Vec<_> =
+        names.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect();
+    let strange = |name: &&String| match FileName::parse(name) {
+        Some(file) => file.sequence.0 > newest,
+        None => *name != "CURRENT",
+    };
+    match names.iter().find(strange) {
+        Some(name) => Err(format!("{name} was left behind")),
+        None => Ok(()),
+    }
+}
+
+fn run(context: &Context) -> Vec<Row> {
+    let row = Row::new("killed while publishing and rolling back", Protection::Protected);
+    context.run(vec![row], &Kills { context, count: context.pick(40, 600) })
+}
