@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use sst_amqf::QuotientFilter;
-use sst_reader::{EntryValue, ReaderOptions, SstSet};
+use sst_reader::{EntryValue, ReaderOptions, SstSet, StaticSortedFile};
 use sst_writer::{
     BulkError, BulkLoader, BulkOptions, BulkSummary, DuplicatePolicy, Publisher, PublisherOptions,
     WriterOptions, hash_key,
@@ -99,12 +99,15 @@ pub(crate) fn load(
 pub(crate) fn content(directory: &Path) -> Content {
     let set = SstSet::open(directory, &ReaderOptions::default()).unwrap();
     let mut tables: Vec<_> = set.tables().collect();
-    tables.sort_by_key(|(sequence, _)| *sequence);
+    tables.sort_by_key(|table| table.sequence);
     let mut content = Content::new();
     let mut last_hash = None;
-    for (_, table) in tables {
+    for table in tables {
+        let options = ReaderOptions::default();
+        let opened =
+            StaticSortedFile::open(&table.path(directory), &table.meta(), &options).unwrap();
         let mut first_hash = None;
-        for entry in table.iter() {
+        for entry in opened.iter() {
             let entry = entry.unwrap();
             first_hash.get_or_insert(entry.hash);
             let value = match entry.value {

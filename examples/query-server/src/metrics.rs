@@ -103,7 +103,7 @@ impl Metrics {
         let tables = || catalog.tables.iter().filter(|table| table.family == set.family());
         self.commit.set(i64::from(catalog.commit.0));
         self.tables.set(i64::try_from(tables().count()).unwrap_or(i64::MAX));
-        self.bytes.set(tables().map(|table| table.meta.file_size as f64).sum());
+        self.bytes.set(tables().map(|table| table.record.file_size as f64).sum());
     }
 
     /// All metrics as text. `cache_len` is what the cache holds, in bytes.

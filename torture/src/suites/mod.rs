@@ -32,10 +32,10 @@ pub const ALL: &[&Suite] = &[
     &io_faults::SUITE,
     &crashes::SUITE,
     &power_loss::SUITE,
+    &publish_kills::SUITE,
     &merge_kills::SUITE,
     // Builds of another kind.
     &interleavings::SUITE,
     &undefined_behaviour::SUITE,
     &planted_bugs::SUITE,
-    &publish_kills::SUITE,
 ];
