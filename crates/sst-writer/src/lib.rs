@@ -42,7 +42,8 @@
 //!
 //! # What this crate promises
 //!
-//! - The same entries and options give the same bytes, on every machine.
+//! - The same entries and options give the same bytes, whenever and with however many threads. So they do on every 64-bit
+//!   little-endian machine; on others compressed blocks may be compressed otherwise, and hold the same.
 //! - What cannot be read back is never written: entries out of order, values too long, hashes that no reader would compute
 //!   and tables past the limits of the format are refused before anything changes, in every build.
 //! - A file is there whole and durable, or not at all. A commit is seen whole or not at all. No file is ever overwritten but
