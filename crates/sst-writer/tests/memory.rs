@@ -88,16 +88,24 @@ impl Entry for Colliding {
 /// Writes entries and checks the highest use against the documented table; `extra` is what it says for blobs, medium values
 /// and runs of equal hashes. Returns the highest use.
 fn check(entries: impl Iterator<Item = impl Entry>, extra: usize) -> Result<usize, WriteError> {
+    check_with(1, entries, 3 * MIB + extra)
+}
+
+fn check_with(
+    threads: usize,
+    entries: impl Iterator<Item = impl Entry>,
+    beside_blocks: usize,
+) -> Result<usize, WriteError> {
     let before = IN_USE.load(Ordering::Relaxed);
     HIGHEST.store(before, Ordering::Relaxed);
-    let mut writer = StreamingSstWriter::new(io::sink(), WriterOptions::default());
+    let mut writer = StreamingSstWriter::new(io::sink(), WriterOptions::default().threads(threads));
     for entry in entries {
         writer.add(entry)?;
     }
     let meta = writer.finish()?.meta;
     let used = HIGHEST.load(Ordering::Relaxed) - before;
     let blocks = usize::from(meta.block_count);
-    let documented = 52 * blocks + 3 * MIB + extra;
+    let documented = 52 * blocks + beside_blocks;
     assert!(used <= documented, "{used} of {documented} bytes for {blocks} blocks");
     Ok(used)
 }
@@ -129,7 +137,15 @@ fn memory_is_what_the_documentation_says() -> Result<(), WriteError> {
     let values = [EntryValue::Medium(&medium), EntryValue::Small(b"1")];
     let mixed = (0..10).zip(values.into_iter().cycle());
     let mixed = mixed.map(|(number, value)| Numbered { number, key_len: 40, value });
-    check(mixed, 3 * medium.len())?;
+    check(mixed.clone(), 3 * medium.len())?;
+
+    for threads in [2, 4] {
+        let few = 3 * MIB + 10 * MIB + (threads - 1) * MIB;
+        let small =
+            check_with(threads, entries(count / 4, 40, |_| EntryValue::Small(&[7; 100])), few)?;
+        let medium = check_with(threads, mixed.clone(), few + 4 * medium.len())?;
+        assert!(small < 13 * MIB && medium > 32 * MIB, "{small}, {medium}");
+    }
 
     // One run: keys of their own, all with one hash.
     let run = (0..200_000).map(|number| Colliding { number });

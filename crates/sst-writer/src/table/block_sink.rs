@@ -1,6 +1,7 @@
 //! Where finished blocks go.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use sst_format::block::{BLOCK_HEADER_LEN, BlockHeader};
 use sst_format::limits::{MAX_BLOCK_COUNT, MAX_BLOCKS_END};
@@ -9,10 +10,14 @@ use sst_format::{BlockIndex, FormatError, Structure};
 
 use crate::table::block_framer::{BlockFramer, FramedBlock, raw_header};
 use crate::table::staging::Staging;
-use crate::{Compression, FileOperation, Sink, WriteError};
+use crate::table::workers::{Job, WorkerLost, Workers};
+use crate::{FileOperation, Sink, WriteError, WriterOptions};
 
 /// Output is handed on in pieces of at least this many bytes.
 const STAGING_LEN: usize = 256 << 10;
+
+/// More threads than this have nothing to do: one thread cannot feed them.
+const MAX_WORKERS: usize = 64;
 
 /// How many blocks and bytes a table can have.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +43,12 @@ pub(crate) struct BlockSink<S> {
     staging: Staging,
     /// The key block at hand, before it is framed.
     key_block: Vec<u8>,
+    /// Threads that frame blocks, if there are any. Locked only to wait for them where the sink is borrowed.
+    workers: Option<Mutex<Workers>>,
+    /// Blocks that the workers have, and the most bytes that they can take.
+    waiting: u64,
+    waiting_len: u64,
+    /// Of blocks that are staged or written.
     headers: Vec<BlockHeader>,
     ends: Vec<u32>,
     end: u64,
@@ -76,9 +87,13 @@ impl<S: Sink> BlockSink<S> {
     pub(crate) fn new(
         sink: S,
         path: Option<PathBuf>,
-        compression: Compression,
+        options: &WriterOptions,
         capacity: Capacity,
     ) -> Self {
+        let compression = options.compression;
+        // The calling thread is one of them.
+        let helpers = options.threads.saturating_sub(1).min(MAX_WORKERS);
+        let workers = Workers::start(helpers, || BlockFramer::new(compression));
         Self {
             sink,
             path,
@@ -86,6 +101,9 @@ impl<S: Sink> BlockSink<S> {
             capacity,
             staging: Staging::default(),
             key_block: Vec::new(),
+            workers: (!workers.is_empty()).then(|| Mutex::new(workers)),
+            waiting: 0,
+            waiting_len: 0,
             headers: Vec::new(),
             ends: Vec::new(),
             end: 0,
@@ -97,13 +115,14 @@ impl<S: Sink> BlockSink<S> {
         self.path.as_deref()
     }
 
-    /// Checks that `blocks` more blocks with `len` bytes in all will fit. Returns how many bytes are left beside them.
-    /// `entry` is the number of the entry that asks.
+    /// Checks that `blocks` more blocks with `len` bytes in all will fit. Returns how many bytes are left beside them, at
+    /// least. `entry` is the number of the entry that asks.
     pub(crate) fn check_room(&self, blocks: u64, len: u64, entry: u64) -> Result<u64, WriteError> {
-        let (blocks, end) = self.with_reserved(blocks, len);
+        let blocks = self.block_count() + blocks;
         if blocks > self.capacity.blocks {
             return Err(WriteError::TooManyBlocks { entry, blocks });
         }
+        let end = self.end_with(len, self.capacity.end.saturating_add(1))?;
         self.capacity.end.checked_sub(end).ok_or(WriteError::FileTooLarge { entry, end })
     }
 
@@ -112,15 +131,37 @@ impl<S: Sink> BlockSink<S> {
         self.capacity
     }
 
-    /// Number of blocks, and where the last one ends, with `blocks` more of `len` bytes in all.
-    #[inline]
-    pub(crate) fn with_reserved(&self, blocks: u64, len: u64) -> (u64, u64) {
-        (self.headers.len() as u64 + blocks, self.end + len)
+    /// Number of blocks so far.
+    pub(crate) fn block_count(&self) -> u64 {
+        self.headers.len() as u64 + self.waiting
     }
 
-    /// Finds the stored form of a payload: compressed where that pays. Follow with [`BlockSink::commit`] or
+    /// Where the last block would end with `len` more bytes. Below `limit` it may really be less: what the workers have is
+    /// waited for only if it matters, so the answer to "below the limit?" does not depend on how far they are.
+    pub(crate) fn end_with(&self, len: u64, limit: u64) -> Result<u64, WriteError> {
+        let highest = self.end + self.waiting_len + len;
+        match &self.workers {
+            Some(workers) if highest >= limit && self.waiting > 0 => {
+                let mut workers = workers.lock().unwrap_or_else(PoisonError::into_inner);
+                Ok(self.end + workers.settle().map_err(lost)? + len)
+            }
+            _ => Ok(highest),
+        }
+    }
+
+    /// Finds the stored form of a payload on this thread: compressed where that pays. Follow with [`BlockSink::commit`] or
     /// [`BlockSink::discard`].
-    pub(crate) fn prepare<'a>(&mut self, payload: &'a [u8]) -> PreparedBlock<'a> {
+    ///
+    /// Blocks that the workers have come first, so this waits for them.
+    pub(crate) fn prepare<'a>(
+        &mut self,
+        payload: &'a [u8],
+    ) -> Result<PreparedBlock<'a>, WriteError> {
+        self.collect_all()?;
+        Ok(self.prepare_here(payload))
+    }
+
+    fn prepare_here<'a>(&mut self, payload: &'a [u8]) -> PreparedBlock<'a> {
         match self.framer.compress(payload, &mut self.staging) {
             Some(framed) => PreparedBlock::Staged(framed),
             None => PreparedBlock::Apart(raw_header(payload), payload),
@@ -138,14 +179,25 @@ impl<S: Sink> BlockSink<S> {
     pub(crate) fn commit(&mut self, prepared: PreparedBlock<'_>) -> Result<BlockIndex, WriteError> {
         match prepared {
             PreparedBlock::Staged(framed) => self.end_block(framed),
-            PreparedBlock::Apart(header, stored) => self.write_stored(header, stored),
+            PreparedBlock::Apart(header, stored) => self.put_stored(header, stored),
         }
     }
 
     /// Writes a block of this payload, compressed where that pays.
     pub(crate) fn write(&mut self, payload: &[u8]) -> Result<BlockIndex, WriteError> {
-        let prepared = self.prepare(payload);
+        if self.workers.is_some() {
+            return self.hand_over(payload, Job::Compress);
+        }
+        let prepared = self.prepare_here(payload);
         self.commit(prepared)
+    }
+
+    /// Writes a block of this payload as it is.
+    fn write_raw(&mut self, payload: &[u8]) -> Result<BlockIndex, WriteError> {
+        if self.workers.is_some() {
+            return self.hand_over(payload, Job::Raw);
+        }
+        self.put_stored(raw_header(payload), payload)
     }
 
     /// Writes a block in the stored form that goes with its header.
@@ -154,6 +206,54 @@ impl<S: Sink> BlockSink<S> {
         header: BlockHeader,
         stored: &[u8],
     ) -> Result<BlockIndex, WriteError> {
+        if self.workers.is_some() {
+            return self.hand_over(stored, Job::Stored(header));
+        }
+        self.put_stored(header, stored)
+    }
+
+    /// Gives a block to the workers, and stages what they have done if that is due.
+    fn hand_over(&mut self, payload: &[u8], job: Job) -> Result<BlockIndex, WriteError> {
+        let index = self.block_count();
+        let block = BlockIndex(u16::try_from(index).map_err(|_| too_large(index))?);
+        if let Some(workers) = &mut self.workers {
+            let workers = workers.get_mut().unwrap_or_else(PoisonError::into_inner);
+            self.waiting_len += workers.add(payload, job).map_err(lost)?;
+            self.waiting += 1;
+        }
+        self.collect(|workers, waiting_len| workers.is_crowded(waiting_len))?;
+        Ok(block)
+    }
+
+    /// Stages all blocks that the workers have.
+    fn collect_all(&mut self) -> Result<(), WriteError> {
+        if let Some(workers) = &mut self.workers {
+            workers.get_mut().unwrap_or_else(PoisonError::into_inner).settle().map_err(lost)?;
+        }
+        self.collect(|_, _| true)
+    }
+
+    /// Stages batches of the workers, oldest first, while `is_due` says so of what they still have.
+    fn collect(&mut self, is_due: impl Fn(&Workers, u64) -> bool) -> Result<(), WriteError> {
+        while let Some(workers) = &mut self.workers {
+            let workers = workers.get_mut().unwrap_or_else(PoisonError::into_inner);
+            if !is_due(workers, self.waiting_len) {
+                break;
+            }
+            let Some(batch) = workers.take().map_err(lost)? else { break };
+            self.waiting -= batch.framed.len() as u64;
+            self.waiting_len -= batch.longest_len();
+            self.staging.extend(batch.out.as_slice());
+            batch.framed.iter().try_for_each(|framed| self.book(*framed).map(drop))?;
+            self.flush_if_due()?;
+            if let Some(workers) = &mut self.workers {
+                workers.get_mut().unwrap_or_else(PoisonError::into_inner).give_back(batch);
+            }
+        }
+        Ok(())
+    }
+
+    fn put_stored(&mut self, header: BlockHeader, stored: &[u8]) -> Result<BlockIndex, WriteError> {
         self.staging.extend(&header.to_bytes());
         if stored.len() < STAGING_LEN {
             self.staging.extend(stored);
@@ -175,11 +275,7 @@ impl<S: Sink> BlockSink<S> {
         let mut payload = std::mem::take(&mut self.key_block);
         payload.clear();
         encode(&mut payload).map_err(WriteError::Internal)?;
-        let block = if is_worth_trying {
-            self.write(&payload)
-        } else {
-            self.write_stored(raw_header(&payload), &payload)
-        };
+        let block = if is_worth_trying { self.write(&payload) } else { self.write_raw(&payload) };
         // A long run of equal hashes must not be paid for until the end.
         payload.truncate(STAGING_LEN);
         payload.shrink_to(STAGING_LEN);
@@ -189,7 +285,8 @@ impl<S: Sink> BlockSink<S> {
 
     /// Writes the index block and the offset table, and ends the output.
     pub(crate) fn finish(mut self, index: &[u8]) -> Result<WrittenBlocks<S::Output>, WriteError> {
-        self.write_stored(raw_header(index), index)?;
+        self.collect_all()?;
+        self.put_stored(raw_header(index), index)?;
         let mut offsets = Vec::new();
         encode_offset_table(self.ends.iter().copied(), &mut offsets);
         self.staging.extend(&offsets);
@@ -202,17 +299,24 @@ impl<S: Sink> BlockSink<S> {
         Ok(WrittenBlocks { headers, file_size, output })
     }
 
-    /// Books the block that was just staged or written.
+    /// Ends the block that was just staged or written.
     fn end_block(&mut self, framed: FramedBlock) -> Result<BlockIndex, WriteError> {
+        let block = self.book(framed)?;
+        self.flush_if_due()?;
+        Ok(block)
+    }
+
+    fn book(&mut self, framed: FramedBlock) -> Result<BlockIndex, WriteError> {
         let index = self.headers.len() as u64;
         let block = BlockIndex(u16::try_from(index).map_err(|_| too_large(index))?);
         self.end += framed.len as u64;
         self.ends.push(u32::try_from(self.end).map_err(|_| too_large(self.end))?);
         self.headers.push(framed.header);
-        if self.staging.len() >= STAGING_LEN {
-            self.flush()?;
-        }
         Ok(block)
+    }
+
+    fn flush_if_due(&mut self) -> Result<(), WriteError> {
+        if self.staging.len() >= STAGING_LEN { self.flush() } else { Ok(()) }
     }
 
     /// Hands all staged bytes to the sink.
@@ -232,6 +336,10 @@ impl<S: Sink> BlockSink<S> {
         write(&mut self.sink)
             .map_err(|error| WriteError::io(self.path.as_deref(), FileOperation::Write, error))
     }
+}
+
+fn lost(_: WorkerLost) -> WriteError {
+    WriteError::WorkerPanicked
 }
 
 /// The capacity is checked before an entry is taken, so this is a bug.

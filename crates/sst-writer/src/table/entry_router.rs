@@ -186,10 +186,10 @@ impl<S: Sink> EntryRouter<S> {
     pub(crate) fn is_full(&self, max_entries: u64, max_data_size: u64) -> bool {
         let (value_blocks, values_len) = self.small_values.reserved(None);
         let (key_blocks, keys_len) = self.boundaries.reserved_now();
-        let (blocks, end) =
-            self.blocks.with_reserved(value_blocks + key_blocks, values_len + keys_len);
+        let blocks = self.blocks.block_count() + value_blocks + key_blocks;
+        let end = self.blocks.end_with(values_len + keys_len, max_data_size);
         self.entry_count >= max_entries
-            || end >= max_data_size
+            || end.map_or(true, |end| end >= max_data_size)
             || blocks + u64::from(BLOCK_HEADROOM) >= self.blocks.capacity().blocks
     }
 
@@ -373,7 +373,7 @@ impl<S: Sink> EntryRouter<S> {
             return self.guarded(|writer| writer.blocks.write(value));
         }
         // It may fit compressed.
-        let prepared = self.blocks.prepare(value);
+        let prepared = self.guarded(|writer| writer.blocks.prepare(value))?;
         if let Err(error) = self.reserve(placement, None, Some(prepared.len())) {
             self.blocks.discard(prepared);
             return Err(error);

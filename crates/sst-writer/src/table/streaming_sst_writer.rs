@@ -29,6 +29,7 @@ use crate::{AtomicFile, Entry, Finished, Sink, WriteError, WriterOptions};
 /// | 2 MiB | entries that wait, and one key block |
 /// | 1 MiB | buffers |
 /// | 3 × the longest medium value | its compressed form, in the output buffer |
+/// | with several threads: 10 MiB, 1 MiB for each beside the calling one, and 1 × the longest medium value | blocks on their way to them and back |
 /// | 6 × the longest run of equal hashes | keys and 40 bytes per entry; it makes one key block |
 ///
 /// # Examples
@@ -68,7 +69,7 @@ impl StreamingSstWriter<AtomicFile> {
     #[must_use]
     pub fn in_file(file: AtomicFile, options: WriterOptions) -> Self {
         let path = file.path().to_owned();
-        let blocks = BlockSink::new(file, Some(path), options.compression, ENCODABLE);
+        let blocks = BlockSink::new(file, Some(path), &options, ENCODABLE);
         Self::with_blocks(blocks, &options)
     }
 }
@@ -81,7 +82,7 @@ impl<S: Sink> StreamingSstWriter<S> {
     }
 
     pub(crate) fn with_capacity(sink: S, options: WriterOptions, capacity: Capacity) -> Self {
-        Self::with_blocks(BlockSink::new(sink, None, options.compression, capacity), &options)
+        Self::with_blocks(BlockSink::new(sink, None, &options, capacity), &options)
     }
 
     fn with_blocks(blocks: BlockSink<S>, options: &WriterOptions) -> Self {

@@ -15,7 +15,7 @@ use sst_format::filter::FilterPolicy;
 /// let options = WriterOptions::default().multi_value(true).compression(Compression::None);
 /// assert!(options.multi_value);
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct WriterOptions {
     /// The filter to build over the entries. Default: none, and the table has no filter bytes.
@@ -27,6 +27,21 @@ pub struct WriterOptions {
     pub flags: TableFlags,
     /// How blocks are stored. Default: [`Compression::Lz4`].
     pub compression: Compression,
+    /// How many threads share the work of one table, the calling one included; those beside it compress and checksum
+    /// blocks. The bytes are the same for any number. 0 is taken as 1, and the system may give fewer. Default: 1.
+    pub threads: usize,
+}
+
+impl Default for WriterOptions {
+    fn default() -> Self {
+        Self {
+            filter: None,
+            multi_value: false,
+            flags: TableFlags::default(),
+            compression: Compression::default(),
+            threads: 1,
+        }
+    }
 }
 
 impl WriterOptions {
@@ -55,6 +70,13 @@ impl WriterOptions {
     #[must_use]
     pub fn compression(mut self, compression: Compression) -> Self {
         self.compression = compression;
+        self
+    }
+
+    /// Sets how many threads share the work of one table.
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
         self
     }
 }

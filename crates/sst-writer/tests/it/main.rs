@@ -14,3 +14,5 @@ mod publisher;
 mod round_trip;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod threads;
