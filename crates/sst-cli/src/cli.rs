@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::commands::diff::DiffArgs;
 use crate::commands::log::LogArgs;
 use crate::commands::merge::MergeArgs;
+use crate::commands::retention_args::RetentionArgs;
 use crate::commands::rollback::RollbackArgs;
 use crate::commands::sample::SampleArgs;
 use crate::commands::split::SplitArgs;
@@ -193,6 +194,9 @@ pub(crate) struct LoadOutputArgs {
     /// Key space to load into
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     pub(crate) family: u32,
+
+    #[command(flatten)]
+    pub(crate) retention: RetentionArgs,
 
     /// Write no filters: smaller files, slower answers for keys that are not there
     #[arg(long)]

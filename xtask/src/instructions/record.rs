@@ -39,7 +39,7 @@ impl Operation {
 
     /// How far this count lies above `before`, in per cent.
     pub(crate) fn change_percent(&self, before: &Self) -> f64 {
-        (self.each() / before.each() - 1.0) * 100.0
+        (self.each() - before.each()) / before.each() * 100.0
     }
 }
 

@@ -7,11 +7,12 @@ use clap::{ArgGroup, Args};
 use indicatif::HumanBytes;
 use serde::Serialize;
 use sst_merge::{MergeReport, OlderTables, compact, merge_into_commit, merge_into_file};
-use sst_writer::{FileError, Publisher, PublisherOptions};
+use sst_writer::{FileError, Publisher};
 
 use super::Context;
 use super::inputs::{DuplicatesArg, OpenInputs, monitor, open_inputs};
 use super::load::check_directory;
+use super::retention_args::RetentionArgs;
 use super::table_args::TableArgs;
 use crate::cli::Mode;
 use crate::error::CliError;
@@ -58,6 +59,9 @@ pub(crate) struct MergeArgs {
     #[arg(long, value_enum, default_value_t = DuplicatesArg::Newest)]
     duplicates: DuplicatesArg,
 
+    #[command(flatten)]
+    retention: RetentionArgs,
+
     /// Keep all tombstones
     #[arg(long, conflicts_with = "in_place")]
     keep_tombstones: bool,
@@ -82,7 +86,7 @@ pub(super) fn run(args: &MergeArgs, context: Context) -> Result<Exit, CliError> 
 
 fn merge_to_directory(args: &MergeArgs, path: &Path, context: Context) -> Result<Exit, CliError> {
     let started = Instant::now();
-    let open_publisher = || Publisher::open(path, PublisherOptions::default());
+    let open_publisher = || Publisher::open(path, args.retention.options());
     // Locked before the inputs are looked at, the output may be among them. None is made for inputs that are not there.
     let early = match path.is_dir() {
         true => {
@@ -146,7 +150,7 @@ fn compact_directory(args: &MergeArgs, context: Context) -> Result<Exit, CliErro
     let all = read_catalog(directory)?.families();
     let families = args.family.map_or(all, |family| [family].into());
     check_directory(directory)?;
-    let options = PublisherOptions::default().create_directory(false);
+    let options = args.retention.options().create_directory(false);
     let mut publisher = Publisher::open(directory, options)?;
     let newest =
         args.newest.map_or(usize::MAX, |newest| usize::try_from(newest).unwrap_or(usize::MAX));

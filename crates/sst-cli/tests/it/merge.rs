@@ -189,5 +189,5 @@ fn another_writer_keeps_a_directory_locked() {
     let directory = scratch.database("db", "one\t1\n");
     let lock = fs::File::options().write(true).open(directory.join("LOCK")).unwrap();
     lock.lock().unwrap();
-    sst(&[&"merge", &directory, &"--in-place"]).expect_error(3, &["locked"]);
+    sst(&[&"merge", &directory, &"--in-place"]).expect_error(3, &["is being written to"]);
 }

@@ -42,7 +42,7 @@ pub(super) fn run(args: &LoadArgs, context: Context) -> Result<Exit, CliError> {
         .map(|path| Ok((path.as_path(), detect(path, &args.input_options)?)))
         .collect::<Result<Vec<_>, CliError>>()?;
     let cancel = interrupt::token();
-    let mut target = Target::open(&args.directory)?;
+    let mut target = Target::open(&args.directory, args.output_options.retention.options())?;
     let loaded = load(&mut target, &inputs, args, &cancel, context);
     let loaded = loaded.map_err(|error| match error {
         CliError::Bulk(BulkError::Cancelled) => CliError::Interrupted(args.directory.clone()),

@@ -16,13 +16,13 @@ pub(super) struct Target {
 }
 
 impl Target {
-    pub(super) fn open(directory: &Path) -> Result<Self, CliError> {
+    pub(super) fn open(directory: &Path, options: PublisherOptions) -> Result<Self, CliError> {
         if directory.is_dir() {
             check_directory(directory)?;
         }
         let is_missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
         let made = directory.ancestors().take_while(is_missing).map(Path::to_owned).collect();
-        let publisher = Publisher::open(directory, PublisherOptions::default())?;
+        let publisher = Publisher::open(directory, options)?;
         Ok(Self { publisher, made })
     }
 
