@@ -2,15 +2,8 @@
 
 use super::SstSet;
 use super::statistics::Tally;
+use crate::table::multi_get::HashedKey;
 use crate::{Lookup, ReadError, Slice, hash_key};
-
-/// A key that no table has answered for yet.
-#[derive(Clone, Copy)]
-struct Open {
-    hash: u64,
-    /// Its place among the keys asked for.
-    place: usize,
-}
 
 impl SstSet {
     /// The values of many keys, in their order, blobs included: what [`SstSet::get`] gives for each.
@@ -48,27 +41,40 @@ impl SstSet {
         keys: &[K],
         tally: &mut Tally,
     ) -> Result<Vec<Lookup<'_>>, ReadError> {
-        let mut open: Vec<Open> = keys
-            .iter()
-            .enumerate()
-            .map(|(place, key)| Open { hash: hash_key(key.as_ref()), place })
-            .collect();
-        open.sort_unstable_by_key(|key| key.hash);
+        let hashed = |key| HashedKey { hash: hash_key(key), key };
+        let mut open: Vec<(HashedKey<'_>, usize)> =
+            keys.iter().enumerate().map(|(place, key)| (hashed(key.as_ref()), place)).collect();
+        open.sort_unstable();
         let mut answers = vec![Lookup::NotFound; keys.len()];
         for layer in self.layers() {
-            let mut unanswered = Vec::with_capacity(open.len());
-            for key in open {
-                let (Some(bytes), Some(answer)) = (keys.get(key.place), answers.get_mut(key.place))
-                else {
-                    continue;
-                };
-                let bytes = bytes.as_ref();
-                *answer = Self::lookup_in_layer(layer, key.hash, bytes, self.opening(), tally)?;
-                if *answer == Lookup::NotFound {
-                    unanswered.push(key);
+            let mut rest = open.as_slice();
+            while let Some((first, _)) = rest.first() {
+                let table = layer.table_of(first.hash);
+                // Keys are in order, so those of one table are neighbours.
+                let highest = table.map_or(first.hash, |table| table.hashes().1);
+                let (of_table, behind) =
+                    rest.split_at(rest.partition_point(|(key, _)| key.hash <= highest));
+                rest = behind;
+                let Some(table) = table else { continue };
+                let mut failed = None;
+                table.lookup_each(
+                    of_table,
+                    self.opening(),
+                    tally,
+                    |&place, answer| match answer {
+                        Ok(answer) => {
+                            if let Some(found) = answers.get_mut(place) {
+                                *found = answer;
+                            }
+                        }
+                        Err(error) => failed = failed.take().or(Some(error)),
+                    },
+                )?;
+                if let Some(error) = failed {
+                    return Err(error);
                 }
             }
-            open = unanswered;
+            open.retain(|(_, place)| answers.get(*place) == Some(&Lookup::NotFound));
         }
         Ok(answers)
     }

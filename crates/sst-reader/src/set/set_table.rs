@@ -5,11 +5,12 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwapOption, Guard};
 use sst_format::SequenceNumber;
-use sst_format::filter::{Filter, FilterBytes};
+use sst_format::filter::{Filter, FilterBytes, FilterPolicy};
 
 use super::open_files::OpenFiles;
 use super::statistics::Tally;
 use super::{Catalog, CatalogTable};
+use crate::table::multi_get::HashedKey;
 use crate::{Lookup, ReadError, ReaderOptions, StaticSortedFile};
 
 /// What a table needs to be opened.
@@ -80,11 +81,29 @@ impl SetTable {
     /// Whether its filter, if it has one, allows `hash`.
     #[inline]
     pub(super) fn may_contain(&self, hash: u64, opening: Opening<'_>) -> Result<bool, ReadError> {
+        let filter = self.filter(opening)?;
+        Ok(match self.kept() {
+            Some(file) => file.passes_filter(filter, hash),
+            None => filter.is_none_or(|filter| filter.may_contain(hash)),
+        })
+    }
+
+    #[inline]
+    fn filter(&self, opening: Opening<'_>) -> Result<Option<&dyn Filter>, ReadError> {
         let filter = match self.filter.get() {
             Some(filter) => filter,
             None => self.open_filter(opening)?,
         };
-        Ok(filter.as_ref().is_none_or(|filter| filter.may_contain(hash)))
+        Ok(filter.as_deref())
+    }
+
+    /// The table, if it is open and stays so.
+    #[inline]
+    fn kept(&self) -> Option<&StaticSortedFile> {
+        match &self.file {
+            Slot::Kept(file) => file.get(),
+            Slot::Bounded { .. } => None,
+        }
     }
 
     #[cold]
@@ -94,7 +113,12 @@ impl SetTable {
     ) -> Result<&Option<Box<dyn Filter>>, ReadError> {
         let bytes = self.described.filter();
         let policy = opening.options.filter.as_ref().filter(|_| !bytes.as_slice().is_empty());
-        let filter = policy.map(|policy| policy.open(bytes)).transpose().map_err(|error| {
+        let open = |policy: &Arc<dyn FilterPolicy>| match self.described.is_protected() {
+            // The meta file has a checksum, and it was right.
+            true => policy.open_verified(bytes),
+            false => policy.open(bytes),
+        };
+        let filter = policy.map(open).transpose().map_err(|error| {
             let label = crate::FileLabel::new(&self.described.path(&opening.catalog.dir));
             ReadError::corrupt(&label, error)
         })?;
@@ -113,23 +137,52 @@ impl SetTable {
     ) -> Result<Lookup<'_>, ReadError> {
         match &self.file {
             Slot::Kept(file) => match file.get() {
-                Some(file) => file.lookup(hash, key),
-                None => self.open_kept(file, opening, tally)?.lookup(hash, key),
+                Some(file) => file.lookup_unfiltered(hash, key),
+                None => self.open_kept(file, opening, tally)?.lookup_unfiltered(hash, key),
             },
             Slot::Bounded { file, used } => {
                 let guard = file.load();
                 match &*guard {
                     Some(file) => {
                         mark(used);
-                        file.lookup(hash, key).map(Lookup::into_owned)
+                        file.lookup_unfiltered(hash, key).map(Lookup::into_owned)
                     }
                     None => {
                         let file = self.open_bounded(file, used, opening, tally)?;
-                        file.lookup(hash, key).map(Lookup::into_owned)
+                        file.lookup_unfiltered(hash, key).map(Lookup::into_owned)
                     }
                 }
             }
         }
+    }
+
+    /// Looks up keys of its range, sorted, and hands over an answer for each that the filter does not rule out.
+    pub(super) fn lookup_each<'s, T>(
+        self: &'s Arc<Self>,
+        keys: &[(HashedKey<'_>, T)],
+        opening: Opening<'_>,
+        tally: &mut Tally,
+        mut answer: impl FnMut(&T, Result<Lookup<'s>, ReadError>),
+    ) -> Result<(), ReadError> {
+        if let Some(file) = self.kept() {
+            let mut asked = 0;
+            file.lookup_each(self.filter(opening)?, keys, |tag, found| {
+                asked += 1;
+                answer(tag, found);
+            });
+            tally.tables_asked += asked;
+            tally.filter_skips += keys.len() as u64 - asked;
+            return Ok(());
+        }
+        for (key, tag) in keys {
+            if self.may_contain(key.hash, opening)? {
+                tally.tables_asked += 1;
+                answer(tag, self.lookup(key.hash, key.key, opening, tally));
+            } else {
+                tally.filter_skips += 1;
+            }
+        }
+        Ok(())
     }
 
     /// The open table.

@@ -4,6 +4,8 @@
 //! need not wait one after the other: each step is taken for a group of them before the next, and asks beforehand for
 //! the memory that the next will touch.
 
+use sst_format::filter::Filter;
+
 use crate::block::memory::prefetch_around;
 use crate::{Lookup, ReadError, StaticSortedFile, hash_key};
 
@@ -40,7 +42,7 @@ impl StaticSortedFile {
             keys.iter().enumerate().map(|(i, key)| (hashed(key.as_ref()), i)).collect();
         sorted.sort_unstable();
         let mut answers: Vec<_> = keys.iter().map(|_| Ok(Lookup::NotFound)).collect();
-        self.lookup_each(&sorted, |&i, answer| {
+        self.lookup_each(self.filter(), &sorted, |&i, answer| {
             if let Some(place) = answers.get_mut(i) {
                 *place = answer;
             }
@@ -48,20 +50,21 @@ impl StaticSortedFile {
         answers
     }
 
-    /// Looks up keys that are best sorted by hash, and hands over an answer for each that the table may know. Whoever
-    /// gets none is not found.
+    /// Looks up keys that are best sorted by hash, and hands over an answer for each that passes the filter, the table's own
+    /// or one that a set keeps for it. Whoever gets none is not found.
     pub(crate) fn lookup_each<'a, T>(
         &'a self,
+        filter: Option<&dyn Filter>,
         keys: &[(HashedKey<'_>, T)],
         mut answer: impl FnMut(&T, Result<Lookup<'a>, ReadError>),
     ) {
         for group in keys.chunks(GROUP) {
-            for (key, _) in group {
-                self.prefetch_filter(key.hash);
+            if let Some(filter) = filter {
+                group.iter().for_each(|(key, _)| filter.prefetch(key.hash));
             }
             let mut may_be_there = [false; GROUP];
             for ((key, _), may_be_there) in group.iter().zip(&mut may_be_there) {
-                *may_be_there = self.may_contain(key.hash);
+                *may_be_there = filter.is_none_or(|filter| filter.may_contain(key.hash));
                 if *may_be_there {
                     self.prefetch_key_block(key.hash);
                 }

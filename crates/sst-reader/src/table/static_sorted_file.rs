@@ -343,16 +343,24 @@ impl StaticSortedFile {
         KeyBlock::parse(payload.as_slice()).map_err(|e| self.corrupt(block, e))
     }
 
-    /// Whether the table may hold an entry with this hash, for a lookup that will go on if so: where the outlook is good,
-    /// the key block is fetched before the filter has answered.
+    /// Whether the table may hold an entry with this hash, for a lookup that will go on if so.
     #[inline]
     fn passes(&self, hash: u64) -> bool {
+        let bounds = self.key_index.bounds();
+        (bounds.low..=bounds.high).contains(&hash) && self.passes_filter(self.filter(), hash)
+    }
+
+    /// What the filter says, its own or one that a set keeps for it: where the outlook is good, the key block is fetched
+    /// before the filter has answered.
+    #[inline]
+    pub(crate) fn passes_filter(&self, filter: Option<&dyn Filter>, hash: u64) -> bool {
+        let Some(filter) = filter else { return true };
         let outlook = Outlook::of(self.blocks.id());
         if outlook.is_hit() {
-            self.prefetch_filter(hash);
+            filter.prefetch(hash);
             self.prefetch_key_block(hash);
         }
-        let is_hit = self.may_contain(hash);
+        let is_hit = filter.may_contain(hash);
         outlook.learn(is_hit);
         is_hit
     }
@@ -368,14 +376,6 @@ impl StaticSortedFile {
         prefetch_around::<PREFETCH_REACH>(bytes, place.of_len(bytes.len()));
         let estimate = Estimate { place, bounds, density: self.key_index.density() };
         Ok(Located { block, payload, estimate })
-    }
-
-    /// Fetches what the filter will look at.
-    #[inline]
-    pub(crate) fn prefetch_filter(&self, hash: u64) {
-        if let Some(filter) = &self.filter {
-            filter.prefetch(hash);
-        }
     }
 
     /// Fetches the start of the key block and the cache line in which `hash` is estimated to be, if the block is ready to
