@@ -1,5 +1,6 @@
 //! The suites, one file each.
 
+pub mod concurrency;
 pub mod crashes;
 mod damage_cases;
 pub mod every_bit;
@@ -34,6 +35,7 @@ pub const ALL: &[&Suite] = &[
     &power_loss::SUITE,
     &publish_kills::SUITE,
     &merge_kills::SUITE,
+    &concurrency::SUITE,
     // Builds of another kind.
     &interleavings::SUITE,
     &undefined_behaviour::SUITE,
