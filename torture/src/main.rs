@@ -45,6 +45,7 @@ fn main() -> ExitCode {
     if let Some(code) = suites::crashes::child()
         .or_else(suites::merge_kills::child)
         .or_else(suites::publish_kills::child)
+        .or_else(suites::bulk_kills::child)
     {
         return code;
     }

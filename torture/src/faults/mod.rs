@@ -3,12 +3,14 @@
 
 pub mod disk;
 pub mod injector;
+pub mod load;
 pub mod recorder;
 pub mod scenario;
 pub mod steps;
 pub mod tap;
 
 pub use injector::{Fault, Injector};
+pub use load::Load;
 pub use scenario::{Scenario, publishing};
 pub use steps::{Content, Seen, Step};
 pub use tap::{Operation, Order, Tap, Tapped};

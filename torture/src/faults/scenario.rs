@@ -158,7 +158,11 @@ pub fn is_temporary(name: &str) -> bool {
 }
 
 /// Fails if a directory has files that belong neither to its commit nor to its writer.
-fn check_no_leftovers(directory: &Path) -> Result<(), String> {
+///
+/// # Errors
+///
+/// Their names.
+pub fn check_no_leftovers(directory: &Path) -> Result<(), String> {
     let mut expected = BTreeSet::from(["LOCK".to_owned()]);
     if directory.join("CURRENT").exists() {
         let catalog = Catalog::read(directory).map_err(|error| error.to_string())?;

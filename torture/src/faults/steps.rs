@@ -51,12 +51,12 @@ pub const STEPS: [Step; 9] = [
 
 const KEYS: u64 = 24;
 
-fn key(index: u64) -> Vec<u8> {
+pub(super) fn key(index: u64) -> Vec<u8> {
     format!("key number {index:02}").into_bytes()
 }
 
 /// The value of a key as of a commit: in size an inline, a small or a medium one, and at last one that does not compress.
-fn value(commit: u64, index: u64) -> Vec<u8> {
+pub(super) fn value(commit: u64, index: u64) -> Vec<u8> {
     let stamp = commit * 1000 + index;
     match index % 4 {
         0 => stamp.to_be_bytes().to_vec(),

@@ -1,5 +1,6 @@
 //! The suites, one file each.
 
+pub mod bulk_kills;
 pub mod concurrency;
 pub mod crashes;
 mod damage_cases;
@@ -35,6 +36,7 @@ pub const ALL: &[&Suite] = &[
     &power_loss::SUITE,
     &publish_kills::SUITE,
     &merge_kills::SUITE,
+    &bulk_kills::SUITE,
     &concurrency::SUITE,
     // Builds of another kind.
     &interleavings::SUITE,

@@ -1,0 +1,135 @@
+//! Bulk loads that do all that a load can: records in any order spill, one bucket is too large and is sorted in runs, keys
+//! come twice, values go into files of their own, and there are several tables.
+
+use sst_amqf::QuotientFilter;
+use sst_writer::{BulkError, BulkLoader, BulkMode, BulkOptions, Publisher, WriterOptions};
+
+use super::steps::{self, Content, key};
+
+/// Times that the long key comes.
+const LONG_KEY_RECORDS: u64 = 4;
+/// Its length in bytes: so many of it are more than a thread sorts in memory at the least budget, 1 MiB.
+const LONG_KEY_LEN: usize = 300_000;
+
+/// One bulk load, of family 0. All values carry its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// What becomes of the tables of earlier commits.
+    pub mode: BulkMode,
+    /// How many keys there are; a load sets some of them and deletes others.
+    pub keys: u64,
+    /// Most entries of a table.
+    pub table_entries: u64,
+    /// Threads that sort and write. With one of them a load does the same operations in the same order each time.
+    pub threads: usize,
+    /// Whether temporary files go to a folder beside the directory.
+    pub spills_elsewhere: bool,
+}
+
+/// Only the first so many keys have values in files of their own, each of which is synced.
+const KEYS_WITH_BLOBS: u64 = 40;
+
+/// What becomes of a key in a load.
+enum Record {
+    Set,
+    SetBlob,
+    Delete,
+    Nothing,
+}
+
+fn record(number: u64, index: u64) -> Record {
+    match (index + number) % 9 {
+        0 => Record::Delete,
+        1 if index < KEYS_WITH_BLOBS => Record::SetBlob,
+        1..=5 => Record::Set,
+        _ => Record::Nothing,
+    }
+}
+
+/// The value of a key: most are of the kind that waits in memory for its turn, a few are inline or so long that they are kept
+/// apart from their records.
+fn value(number: u64, index: u64) -> Vec<u8> {
+    match index % 8 {
+        0..=3 => steps::value(number, index),
+        _ => format!("value {index} of load {number} ").repeat(30).into_bytes(),
+    }
+}
+
+fn long_key() -> Vec<u8> {
+    vec![b'k'; LONG_KEY_LEN]
+}
+
+impl Load {
+    /// A load of a few records, on one thread: with any of its operations a run takes milliseconds.
+    #[must_use]
+    pub const fn small(mode: BulkMode) -> Self {
+        Self { mode, keys: 24, table_entries: 6, threads: 1, spills_elsewhere: false }
+    }
+
+    /// What the load is told: the least budget, which takes all records to disk before they are written.
+    pub(crate) fn options(&self, publisher: &Publisher) -> BulkOptions {
+        let writer = WriterOptions::default().filter(QuotientFilter::default());
+        let options = BulkOptions::default()
+            .memory_budget(0)
+            .mode(self.mode)
+            .threads(self.threads)
+            .max_table_entries(self.table_entries)
+            .writer(writer);
+        match publisher.directory().parent() {
+            Some(parent) if self.spills_elsewhere => options.temp_dir(parent.join("spilled")),
+            _ => options,
+        }
+    }
+
+    /// Loads.
+    ///
+    /// # Errors
+    ///
+    /// That of the loader.
+    pub fn apply(
+        &self,
+        publisher: &mut Publisher,
+        number: u64,
+        options: BulkOptions,
+    ) -> Result<(), BulkError> {
+        let loader = BulkLoader::new(publisher, options)?;
+        let mut handle = loader.handle(0);
+        for times in 1..=LONG_KEY_RECORDS {
+            handle.put(&long_key(), &value(number, times))?;
+        }
+        // Downwards, so that nothing comes in order; and each key twice, of which the second counts.
+        for index in (0..self.keys).rev() {
+            let (key, value) = (key(index), value(number, index));
+            match record(number, index) {
+                Record::Nothing => continue,
+                _ if index.is_multiple_of(4) => handle.put(&key, b"too early")?,
+                _ => handle.delete(&key)?,
+            }
+            match record(number, index) {
+                Record::Set => handle.put(&key, &value)?,
+                Record::SetBlob => handle.put_blob(&key, &value)?,
+                Record::Delete => handle.delete(&key)?,
+                Record::Nothing => {}
+            }
+        }
+        handle.finish()?;
+        loader.finish().map(drop)
+    }
+
+    /// What a directory holds after the load, if it held `content` before.
+    pub fn change(&self, content: &mut Content, number: u64) {
+        if self.mode == BulkMode::Replace {
+            content.retain(|(family, _), _| *family != 0);
+        }
+        content.insert((0, long_key()), value(number, LONG_KEY_RECORDS));
+        for index in 0..self.keys {
+            match record(number, index) {
+                Record::Set | Record::SetBlob => {
+                    content.insert((0, key(index)), value(number, index));
+                }
+                Record::Delete => drop(content.remove(&(0, key(index)))),
+                Record::Nothing => {}
+            }
+        }
+    }
+}

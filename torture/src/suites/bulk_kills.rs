@@ -1,0 +1,257 @@
+//! Bulk loads that are killed: a child process loads more than fits into its budget, on top of what is there or in its place,
+//! and is killed (`SIGKILL` on Unix) at a random moment of a phase. A reader then sees the load before or this one, whole
+//! and undamaged; the next load works, and leaves nothing behind but what belongs to it.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ExitCode};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use sst_conformance::SplitMix;
+use sst_writer::{BulkMode, BulkPhase, Publisher, PublisherOptions};
+use tempfile::TempDir;
+
+use super::crashes::{kill, publishing_here, start};
+use crate::faults::scenario::{check_no_leftovers, names};
+use crate::faults::{Content, Load, Seen};
+use crate::model::below;
+use crate::{Cases, Context, Protection, Row, Suite, Verdict};
+
+/// The suite.
+pub const SUITE: Suite = Suite {
+    name: "bulk kills",
+    about: "a process is killed at a random moment of a bulk load",
+    run,
+};
+
+/// First argument of a child process.
+const CHILD: &str = "bulk-child";
+/// Keys of a load. What it sets does not fit into the budget.
+const KEYS: u64 = 10_000;
+
+/// What a child says when a phase begins, and in which it is to be killed.
+const PHASES: [(u8, BulkPhase, &str); 3] = [
+    (b'G', BulkPhase::Gather, "while records are put"),
+    (b'W', BulkPhase::Write, "while tables are written"),
+    (b'P', BulkPhase::Publish, "while they are published"),
+];
+
+/// The load of a number: one in four replaces everything; temporary files go to either place, two at a time, so that the
+/// next load after a kill is to find those of the one before.
+fn load(number: u64) -> Load {
+    Load {
+        mode: if number.is_multiple_of(4) { BulkMode::Replace } else { BulkMode::Increment },
+        keys: KEYS,
+        table_entries: KEYS / 8,
+        threads: 2,
+        spills_elsewhere: number / 2 % 2 == 1,
+    }
+}
+
+/// What a child process of this suite does; `None` if this process is none.
+#[must_use]
+pub fn child() -> Option<ExitCode> {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let [child, directory, number] = arguments.as_slice() else { return None };
+    if child != CHILD {
+        return None;
+    }
+    let number = number.to_str()?.parse().ok()?;
+    let told = AtomicU8::new(0);
+    let done = load_into(directory.as_ref(), number, move |phase| {
+        let (index, (byte, ..)) =
+            (1..).zip(PHASES).find(|(_, (_, known, _))| *known == phase).unwrap_or((0, PHASES[0]));
+        if told.fetch_max(index, Ordering::SeqCst) < index {
+            let mut out = io::stdout();
+            _ = out.write_all(&[byte]).and_then(|()| out.flush());
+        }
+    });
+    Some(if done.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn load_into(
+    directory: &Path,
+    number: u64,
+    begins: impl Fn(BulkPhase) + Send + Sync + 'static,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let mut publisher = Publisher::open(directory, PublisherOptions::default())?;
+    begins(BulkPhase::Gather);
+    let load = load(number);
+    let options = load.options(&publisher).progress(move |progress| begins(progress.phase));
+    load.apply(&mut publisher, number, options)?;
+    Ok(())
+}
+
+/// A directory that one load after the other goes into.
+struct Target {
+    parent: TempDir,
+    /// Number of the load that comes next.
+    next: u64,
+    content: Option<Content>,
+}
+
+impl Target {
+    fn new() -> Self {
+        let parent = tempfile::tempdir().unwrap();
+        std::fs::create_dir(parent.path().join("spilled")).unwrap();
+        Self { parent, next: 1, content: None }
+    }
+
+    fn directory(&self) -> PathBuf {
+        self.parent.path().join("db")
+    }
+
+    /// What there is before the load that comes next.
+    fn before(&self) -> Seen {
+        self.content.clone().map_or(Seen::Nothing, Seen::Commit)
+    }
+
+    /// What there is after it.
+    fn after(&self) -> Content {
+        let mut content = self.content.clone().unwrap_or_default();
+        load(self.next).change(&mut content, self.next);
+        content
+    }
+
+    /// Starts it in a process of its own.
+    fn start(&self) -> Child {
+        let number = self.next.to_string();
+        start(CHILD, &[self.directory().as_os_str(), OsStr::new(&number)])
+    }
+
+    /// Starts it and kills it at a moment of a phase, then looks at what is there. Says whether it is the new state.
+    fn kill(&mut self, phase: u8, moment: Duration) -> Result<bool, String> {
+        let mut child = self.start();
+        let mut out = child.stdout.take().unwrap();
+        let mut byte = [0];
+        while byte != [phase] && out.read_exact(&mut byte).is_ok() {}
+        std::thread::sleep(moment);
+        kill(child);
+        if byte != [phase] {
+            return Err("the load ended before it got there".to_owned());
+        }
+        let (seen, after) = (Seen::of(&self.directory())?, Seen::Commit(self.after()));
+        if seen != self.before() && seen != after {
+            return Err("neither the old state nor the new one is seen".to_owned());
+        }
+        let is_new = seen == after;
+        if let Seen::Commit(content) = seen {
+            self.content = Some(content);
+        }
+        self.next += 1;
+        Ok(is_new)
+    }
+
+    /// Loads without being killed: that works, and leaves nothing but what belongs to it.
+    fn load(&mut self) -> Result<(), String> {
+        let (directory, after) = (self.directory(), self.after());
+        publishing_here(|| load_into(&directory, self.next, |_| {}))
+            .map_err(|error| format!("the next load fails: {error}"))?;
+        if Seen::of(&directory)? != Seen::Commit(after.clone()) {
+            return Err("the next load gives something else".to_owned());
+        }
+        check_no_leftovers(&directory)?;
+        (self.content, self.next) = (Some(after), self.next + 1);
+        let left = names(&self.parent.path().join("spilled"));
+        if left.is_empty() { Ok(()) } else { Err(format!("left where it spills: {left:?}")) }
+    }
+}
+
+struct Kills<'a> {
+    context: &'a Context,
+    count: usize,
+    /// How long each phase takes undisturbed.
+    longest: [Duration; PHASES.len()],
+    /// Kills that left the new state, by phase.
+    new: [AtomicU64; PHASES.len()],
+}
+
+fn run(context: &Context) -> Vec<Row> {
+    let rows = PHASES.map(|(.., name)| Row::new(format!("killed {name}"), Protection::Protected));
+    let kills = Kills {
+        context,
+        count: context.pick(21, 900),
+        longest: time(),
+        new: [const { AtomicU64::new(0) }; PHASES.len()],
+    };
+    let rows = context.run(rows.into(), &kills).into_iter().zip(&kills.new);
+    rows.map(|(row, new)| {
+        let (cases, new) = (row.cases, new.load(Ordering::SeqCst));
+        row.note(format!("{} of {cases} kills left the old state, {new} the new one", cases - new))
+    })
+    .collect()
+}
+
+/// How long the phases of a load take that nobody kills.
+fn time() -> [Duration; PHASES.len()] {
+    let mut target = Target::new();
+    target.load().unwrap();
+    let mut child = target.start();
+    let mut out = child.stdout.take().unwrap();
+    let mut begun = Vec::new();
+    let mut byte = [0];
+    while out.read_exact(&mut byte).is_ok() {
+        begun.push(Instant::now());
+    }
+    assert!(child.wait().unwrap().success());
+    begun.push(Instant::now());
+    assert_eq!(begun.len(), PHASES.len() + 1, "each phase is told of");
+    std::array::from_fn(|phase| begun[phase + 1] - begun[phase])
+}
+
+impl Cases for Kills<'_> {
+    type Worker = Target;
+
+    fn count(&self) -> usize {
+        self.count
+    }
+
+    fn worker(&self) -> Target {
+        Target::new()
+    }
+
+    fn row(&self, case: usize) -> usize {
+        case % PHASES.len()
+    }
+
+    fn name(&self, case: usize) -> String {
+        format!("kill number {case}, {}", PHASES[self.row(case)].2)
+    }
+
+    fn run(&self, target: &mut Target, case: usize) -> Verdict {
+        let phase = self.row(case);
+        let mut random = self.context.random("bulk kills", case);
+        // Any moment of the phase, or just after: chance is the point here.
+        let longest = usize::try_from(self.longest[phase].as_micros()).unwrap_or(usize::MAX / 2);
+        let moment = Duration::from_micros(below(&mut random, longest + longest / 8 + 1) as u64);
+        match kill_and_go_on(target, PHASES[phase].0, moment, &mut random) {
+            Ok(is_new) => {
+                self.new[phase].fetch_add(is_new.into(), Ordering::SeqCst);
+                Verdict::Harmless
+            }
+            Err(what) => {
+                *target = Target::new();
+                Verdict::Wrong(what)
+            }
+        }
+    }
+}
+
+fn kill_and_go_on(
+    target: &mut Target,
+    phase: u8,
+    moment: Duration,
+    random: &mut SplitMix,
+) -> Result<bool, String> {
+    // Now and then from the start: the first load of a directory that is not there.
+    if below(random, 6) == 0 {
+        *target = Target::new();
+    }
+    // The load after it uses the same folder for what it spills.
+    target.next += target.next % 2;
+    let is_new = target.kill(phase, moment)?;
+    target.load()?;
+    Ok(is_new)
+}
