@@ -1,5 +1,6 @@
 """A directory of tables behind one commit point (FORMAT.md, sections 1, 8 and 9)."""
 
+import hashlib
 import re
 import zlib
 from typing import NamedTuple, Optional
@@ -10,7 +11,7 @@ from table import BLOCK_HEADER, Table, unframe
 
 META_MAGIC = 0xFE4ADA4A
 PROTECTION_MAGIC = b"SSTP"
-PROTECTION_VERSION = 1
+PROTECTION_VERSIONS = (1, 2)
 PROTECTION_TRAILER = 12
 """Bytes behind the part that the length field counts: the length, the CRC-32 and the magic."""
 
@@ -35,6 +36,7 @@ class Protection(NamedTuple):
     live_metas: dict
     tables: list
     blobs: dict
+    certificates: dict
     checksum: int
 
 
@@ -75,6 +77,7 @@ class Directory:
         self.metas = self._live_metas()
         self.tables = [self._read_table(meta, index) for meta, index in self._live_tables()]
         self._check_blob_lists()
+        self._check_certificates()
 
     def _read(self, sequence, kind):
         """Name and bytes of a file that something committed refers to."""
@@ -183,6 +186,34 @@ class Directory:
                     raise Damage(f"{meta.name}: the protection section lists {min(unused):08}.blob, no entry does")
 
 
+    def _check_certificates(self):
+        """What the newest commit says of the live entries of each family is so (section 12)."""
+        protection = self.metas[-1].protection if self.metas else None
+        for family, expected in (protection.certificates if protection else {}).items():
+            newest_first = [table for table in reversed(self.tables) if table.family == family]
+            found = content_digest(newest_first)
+            if found != expected:
+                raise Damage(f"{self.metas[-1].name}: the certificate of family {family} is of other entries")
+
+
+def content_digest(tables):
+    """Number, bytes and digest of the live entries of tables, the newest of which comes first (section 12)."""
+    known, entries, size, total = set(), 0, 0, 0
+    for table in tables:
+        ordinals = {}
+        for entry in table.entries:
+            ordinal = ordinals.get(entry.key, 0)
+            ordinals[entry.key] = ordinal + 1
+            if entry.key in known or entry.kind == "tombstone":
+                continue
+            kind = b"\x01" if ordinal == 0 else b"\x02" + ordinal.to_bytes(4, "big")
+            value = hashlib.sha256(entry.value).digest()
+            total += int.from_bytes(hashlib.sha256(kind + entry.key + value).digest(), "big")
+            entries, size = entries + 1, size + len(entry.key) + len(entry.value)
+        known.update(ordinals)
+    return entries, size, (total % 2**256).to_bytes(32, "big")
+
+
 def parse_meta(name, data, sequence):
     """Decodes a `.meta` file (section 9)."""
     fields = Fields(data, name)
@@ -230,7 +261,7 @@ def _parse_protection(name, data, start, sequence, tables):
         raise Damage(f"{where}: checksum {zlib.crc32(data[:-8]):08x}, the file says {checksum:08x}")
     fields = Fields(data[start:start + size], where)
     version = fields.u32()
-    if version != PROTECTION_VERSION:
+    if version not in PROTECTION_VERSIONS:
         raise Damage(f"{where}: version {version} is unknown")
     live_metas = _unique(where, [(fields.u32(), fields.u32()) for _ in _count(fields, 8)])
     if live_metas.get(sequence) != 0 or max(live_metas) != sequence:
@@ -238,8 +269,14 @@ def _parse_protection(name, data, start, sequence, tables):
     entry_counts_and_headers = [
         (fields.u64(), [fields.take(BLOCK_HEADER) for _ in range(table.block_count)]) for table in tables]
     blobs = _unique(where, [(fields.u32(), (fields.u64(), fields.take(BLOCK_HEADER))) for _ in _count(fields, 20)])
+    certificates = {}
+    if version == 2:
+        rows = [(fields.u32(), (fields.u64(), fields.u64(), fields.take(32))) for _ in _count(fields, 52)]
+        if not rows or [row[0] for row in rows] != sorted({row[0] for row in rows}):
+            raise Damage(f"{where}: certificates are missing, or not in ascending order")
+        certificates = dict(rows)
     fields.finish()
-    return Protection(live_metas, entry_counts_and_headers, blobs, checksum)
+    return Protection(live_metas, entry_counts_and_headers, blobs, certificates, checksum)
 
 
 def _unique(where, pairs):

@@ -33,10 +33,12 @@ pub(crate) fn write_random_table(path: &Path, seed: u64) -> Result<(), AnyError>
     Ok(())
 }
 
-/// Publishes up to four commits of up to three tables, some of which replace those before.
+/// Publishes up to four commits of up to three tables, some of which replace those before; half of the directories are
+/// certified, which the decoder checks.
 pub(crate) fn publish_random(dir: &Path, seed: u64) -> Result<(), AnyError> {
     let mut random = SplitMix::new(seed);
-    let mut publisher = Publisher::open(dir, PublisherOptions::default())?;
+    let options = PublisherOptions::default().certify(seed.is_multiple_of(2));
+    let mut publisher = Publisher::open(dir, options)?;
     for commit_number in 0..=random.word() % 4 {
         let mut commit = publisher.begin();
         if commit_number > 0 && random.word().is_multiple_of(4) {

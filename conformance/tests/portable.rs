@@ -129,6 +129,7 @@ fn digests() -> String {
         tables: &described,
         live_metas: &[LiveMeta { sequence: this, checksum: 0 }],
         blobs: &[BlobRecord { number: BlobNumber(9), file_size: 1 << 33, header }],
+        certificates: &[],
     };
     let (meta, _) = parts.encode(crc32fast::hash).unwrap();
     assert!(MetaFile::parse(&meta, crc32fast::hash).unwrap().protection().is_some());

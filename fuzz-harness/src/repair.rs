@@ -112,8 +112,14 @@ mod tests {
 
     #[test]
     fn a_damaged_meta_file_parses_once_repaired() {
-        let parts =
-            MetaFileParts { family: 7, obsolete: &[], tables: &[], live_metas: &[], blobs: &[] };
+        let parts = MetaFileParts {
+            family: 7,
+            obsolete: &[],
+            tables: &[],
+            live_metas: &[],
+            blobs: &[],
+            certificates: &[],
+        };
         let (intact, _) = parts.encode(crc32fast::hash).unwrap();
         let mut damaged = intact.clone();
         damaged[7] ^= 1;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use sst_amqf::QuotientFilter;
 use sst_conformance::SplitMix;
+use sst_format::content_digest::{CONTENT_DIGEST_LEN, ContentDigest, FamilyCertificate};
 use sst_format::filter::FilterPolicy;
 use sst_format::meta_file::MetaFileParts;
 use sst_format::offset_table::{OffsetTable, recover_block_count};
@@ -159,6 +160,8 @@ fn meta_files() -> Vec<Vec<u8>> {
     };
     let described: Vec<(SequenceNumber, SstMeta)> =
         (1..).map(SequenceNumber).zip(["a", "b"].into_iter().filter_map(table)).collect();
+    let content = ContentDigest::from_bytes(&[5; CONTENT_DIGEST_LEN]);
+    let certificates = [FamilyCertificate { family: 0, content }];
     let live_metas = [1, 3].map(|n| LiveMeta { sequence: SequenceNumber(n), checksum: n });
     (0..=described.len())
         .filter_map(|count| {
@@ -168,6 +171,7 @@ fn meta_files() -> Vec<Vec<u8>> {
                 tables: described.get(..count)?,
                 live_metas: &live_metas,
                 blobs: &[],
+                certificates: certificates.get(..count.min(1))?,
             };
             Some(parts.encode(crc32fast::hash).ok()?.0)
         })

@@ -11,6 +11,7 @@
 //! | [`index_block`] | which key block holds a hash | section 6 |
 //! | [`meta_file`] | what a reader must know about tables, and their filters | section 9 |
 //! | [`protection`] | the section that makes a commit one chain of checksums | section 9 |
+//! | [`content_digest`] | what a set of entries amounts to | section 12 |
 //! | [`current`] | the commit point of a directory | section 1 |
 //! | [`file_name`] | `NNNNNNNN.sst` and its family | section 1 |
 //! | [`filter`] | the traits through which filters plug in | section 10 |
@@ -58,6 +59,7 @@ mod bytes;
 mod error;
 
 pub mod block;
+pub mod content_digest;
 pub mod current;
 #[cfg(feature = "explain")]
 pub mod explain;

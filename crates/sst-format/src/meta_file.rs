@@ -22,6 +22,7 @@ use core::ops::Range;
 
 use crate::block::BLOCK_HEADER_LEN;
 use crate::bytes::{u16_at, u32_at, u64_at};
+use crate::content_digest::FamilyCertificate;
 use crate::protection::{self, BlobRecord, LiveMeta, ProtectionSection};
 use crate::{Crc32, FormatError, SequenceNumber, SstMeta, Structure, TableFlags};
 
@@ -87,6 +88,8 @@ pub struct MetaFileParts<'a> {
     pub live_metas: &'a [LiveMeta],
     /// Every blob file that the tables refer to.
     pub blobs: &'a [BlobRecord],
+    /// What the commit says of the content of families, ascending; empty if it says nothing.
+    pub certificates: &'a [FamilyCertificate],
 }
 
 impl MetaFileParts<'_> {
@@ -125,7 +128,9 @@ impl MetaFileParts<'_> {
             out.extend_from_slice(meta.filter.as_slice());
         }
         let metas = self.tables.iter().map(|(_, meta)| meta);
-        let checksum = protection::encode(&mut out, self.live_metas, metas, self.blobs, crc32)?;
+        let (live_metas, blobs) = (self.live_metas, self.blobs);
+        let checksum =
+            protection::encode(&mut out, live_metas, metas, blobs, self.certificates, crc32)?;
         Ok((out, checksum))
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! size      field
-//!    4      version: 1
+//!    4      version: 1, or 2 with certificates
 //!    4      number m of live meta files
 //!  m × 8    u32 sequence number, u32 CRC-32 from that file's trailer (0 for the file itself)
 //!           per table of this meta file, in its order:
@@ -10,6 +10,8 @@
 //!  8 × N      a copy of every block header
 //!    4      number k of blobs
 //! k × 20    u32 number, u64 file size, a copy of the 8 header bytes
+//!    4      number c of certificates                        ┐
+//! c × 52    u32 family, 48 bytes of content digest          ┘ in version 2
 //!    4      length of all that, in bytes              ┐
 //!    4      CRC-32 of the file up to here             │ the trailer
 //!    4      "SSTP"                                    ┘
@@ -22,10 +24,14 @@ use alloc::vec::Vec;
 
 use crate::block::{BLOCK_HEADER_LEN, BlockHeader};
 use crate::bytes::{u32_at, u64_at};
+use crate::content_digest::{CONTENT_DIGEST_LEN, ContentDigest, FamilyCertificate};
 use crate::{BlobNumber, Crc32, FormatError, SequenceNumber, SstMeta, Structure};
 
-/// The version this crate reads and writes.
+/// The version of a section without certificates.
 pub const PROTECTION_VERSION: u32 = 1;
+
+/// The version of a section with certificates. This crate reads both, and writes the lower one that will do.
+pub const PROTECTION_VERSION_CERTIFIED: u32 = 2;
 
 /// The last four bytes of a protected meta file.
 pub const PROTECTION_MAGIC: [u8; 4] = *b"SSTP";
@@ -34,6 +40,7 @@ const STRUCTURE: Structure = Structure::ProtectionSection;
 const TRAILER_LEN: usize = 12;
 const LIVE_META_LEN: usize = 8;
 const BLOB_LEN: usize = 4 + 8 + BLOCK_HEADER_LEN;
+const CERTIFICATE_LEN: usize = 4 + CONTENT_DIGEST_LEN;
 
 /// A meta file that is live as of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,10 +68,15 @@ pub(crate) fn encode<'a>(
     live_metas: &[LiveMeta],
     tables: impl Iterator<Item = &'a SstMeta>,
     blobs: &[BlobRecord],
+    certificates: &[FamilyCertificate],
     crc32: Crc32,
 ) -> Result<u32, FormatError> {
     let start = out.len();
-    out.extend_from_slice(&PROTECTION_VERSION.to_be_bytes());
+    let version = match certificates {
+        [] => PROTECTION_VERSION,
+        _ => PROTECTION_VERSION_CERTIFIED,
+    };
+    out.extend_from_slice(&version.to_be_bytes());
     out.extend_from_slice(&count(live_metas.len())?.to_be_bytes());
     for meta in live_metas {
         out.extend_from_slice(&meta.sequence.0.to_be_bytes());
@@ -88,6 +100,13 @@ pub(crate) fn encode<'a>(
         out.extend_from_slice(&blob.file_size.to_be_bytes());
         blob.header.encode(out);
     }
+    if !certificates.is_empty() {
+        out.extend_from_slice(&count(certificates.len())?.to_be_bytes());
+        for certificate in certificates {
+            out.extend_from_slice(&certificate.family.to_be_bytes());
+            out.extend_from_slice(&certificate.content.to_bytes());
+        }
+    }
     out.extend_from_slice(&count(out.len() - start)?.to_be_bytes());
     let checksum = crc32(out);
     out.extend_from_slice(&checksum.to_be_bytes());
@@ -107,6 +126,7 @@ pub struct ProtectionSection<'a> {
     live_metas: &'a [u8],
     tables: &'a [u8],
     blobs: &'a [u8],
+    certificates: &'a [u8],
     checksum: u32,
 }
 
@@ -144,7 +164,7 @@ impl<'a> ProtectionSection<'a> {
             return Err(FormatError::WrongLen { structure: STRUCTURE, expected, found });
         }
         let version = parts.u32()?;
-        if version != PROTECTION_VERSION {
+        if !matches!(version, PROTECTION_VERSION | PROTECTION_VERSION_CERTIFIED) {
             return Err(FormatError::UnknownVersion { found: version });
         }
         let live_metas = parts.counted(LIVE_META_LEN)?;
@@ -152,13 +172,18 @@ impl<'a> ProtectionSection<'a> {
             block_counts.map(|count| 8 + u64::from(count) * BLOCK_HEADER_LEN as u64).sum();
         let tables = parts.take(tables_len)?;
         let blobs = parts.counted(BLOB_LEN)?;
+        let certificates = match version {
+            PROTECTION_VERSION_CERTIFIED => parts.counted(CERTIFICATE_LEN)?,
+            _ => &[],
+        };
         if !parts.rest.is_empty() {
             let found = (section_end - start) as u64;
             let expected = found - parts.rest.len() as u64;
             return Err(FormatError::WrongLen { structure: STRUCTURE, expected, found });
         }
-        let section = Self { live_metas, tables, blobs, checksum };
+        let section = Self { live_metas, tables, blobs, certificates, checksum };
         section.validate_live_metas()?;
+        section.validate_certificates(version)?;
         Ok(section)
     }
 
@@ -170,6 +195,21 @@ impl<'a> ProtectionSection<'a> {
                 return Err(FormatError::OutOfOrder { structure: STRUCTURE, index });
             }
             previous = Some(meta.sequence);
+        }
+        Ok(())
+    }
+
+    /// Each family is certified once, in ascending order, and a section that may have certificates has one.
+    fn validate_certificates(&self, version: u32) -> Result<(), FormatError> {
+        let mut previous = None;
+        for (index, certificate) in (0..).zip(self.certificates()) {
+            if previous >= Some(certificate.family) {
+                return Err(FormatError::OutOfOrder { structure: STRUCTURE, index });
+            }
+            previous = Some(certificate.family);
+        }
+        if version == PROTECTION_VERSION_CERTIFIED && previous.is_none() {
+            return Err(FormatError::Empty { structure: STRUCTURE });
         }
         Ok(())
     }
@@ -218,6 +258,17 @@ impl<'a> ProtectionSection<'a> {
             header: BlockHeader::from_bytes(u64_at(record, 12).unwrap_or_default().to_be_bytes()),
         })
     }
+
+    /// What the commit says of the content of its families, ascending; those that are not certified are left out.
+    pub fn certificates(&self) -> impl Iterator<Item = FamilyCertificate> + use<'a> {
+        self.certificates.as_chunks().0.iter().filter_map(certificate)
+    }
+}
+
+fn certificate(record: &[u8; CERTIFICATE_LEN]) -> Option<FamilyCertificate> {
+    let (family, content) = record.split_first_chunk()?;
+    let content = ContentDigest::from_bytes(content.first_chunk()?);
+    Some(FamilyCertificate { family: u32::from_be_bytes(*family), content })
 }
 
 /// Checks the trailer of a file: where it starts, and its checksum.

@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use sst_format::content_digest::ContentDigest;
 use sst_format::filter::FilterError;
 use sst_format::{BlobNumber, BlockIndex, FormatError, SequenceNumber};
 
@@ -224,6 +225,16 @@ pub enum Corruption {
     /// The newest meta file does not list itself.
     #[error("does not list itself among the live meta files")]
     NotListed,
+    /// The live entries of a family are not those that the commit says they are.
+    #[error("certifies {expected} in family {family}, where there are {found}")]
+    Certificate {
+        /// The family.
+        family: u32,
+        /// What the commit says.
+        expected: Box<ContentDigest>,
+        /// What is there.
+        found: Box<ContentDigest>,
+    },
     /// A table refers to a blob that its commit does not know.
     #[error("refers to blob {blob}, which its commit does not list")]
     UnlistedBlob {

@@ -14,7 +14,9 @@ use sst_format::{BlobNumber, BlockIndex, FormatError};
 use self::survey::Survey;
 use crate::block::blocks::decompress;
 use crate::table::static_sorted_file::entry_hash;
-use crate::{BlockRole, Catalog, Corruption, ReadError, ReaderOptions, StaticSortedFile, hash_key};
+use crate::{
+    BlockRole, Catalog, Corruption, ReadError, ReaderOptions, SstSet, StaticSortedFile, hash_key,
+};
 
 /// After so much damage among the entries of one key block the rest of them is passed over: a block of a few KB can hold
 /// millions of wrong entries, and a report must not grow beyond all bounds.
@@ -34,6 +36,8 @@ pub struct VerifyReport {
     pub blobs: u64,
     /// Bytes of all files checked.
     pub bytes: u64,
+    /// Families whose live entries are what the commit certifies.
+    pub certificates: u64,
     /// Everything that is wrong, in the order found; of the entries of one key block the first 16 or so that are.
     pub damage: Vec<ReadError>,
 }
@@ -51,6 +55,7 @@ impl VerifyReport {
         self.entries += other.entries;
         self.blobs += other.blobs;
         self.bytes += other.bytes;
+        self.certificates += other.certificates;
         self.damage.extend(other.damage);
     }
 }
@@ -304,7 +309,8 @@ impl Pass<'_> {
     }
 }
 
-/// Checks a whole directory, all families: the chain of checksums, every table and every blob file. Goes on after
+/// Checks a whole directory, all families: the chain of checksums, every table and every blob file, and, where all of that is
+/// intact, that the live entries are what the commit certifies, if it does. Goes on after
 /// damage, as far as it can: if the chain is broken at its head, every file that is there is still checked, by the
 /// best description that is left of it. O(size of the directory).
 ///
@@ -344,6 +350,16 @@ pub fn verify_directory(
                 progress(VerifyProgress { bytes: blob.len() as u64 });
             }
             Err(error) => report.damage.push(error),
+        }
+    }
+    // What is damaged anyway certifies nothing.
+    if report.is_intact() {
+        for certificate in &catalog.certificates {
+            let set = SstSet::from_catalog(catalog.clone(), certificate.family, options);
+            match set.verify_certificate(&mut |_| {}) {
+                Ok(_) => report.certificates += 1,
+                Err(error) => report.damage.push(error),
+            }
         }
     }
     Ok(report)

@@ -58,6 +58,7 @@ fn check_protected(data: &[u8], meta: &MetaFile<'_>, section: &ProtectionSection
         tables: &tables,
         live_metas: &section.live_metas().collect::<Vec<_>>(),
         blobs: &section.blobs().collect::<Vec<_>>(),
+        certificates: &section.certificates().collect::<Vec<_>>(),
     };
     let encoded = parts.encode(crc32fast::hash);
     // Ours writes no used-keys filter.

@@ -7,9 +7,10 @@ use super::blocks::{PayloadSize, checksum};
 use super::dump::{Dump, Stop, count};
 use crate::block::BLOCK_HEADER_LEN;
 use crate::bytes::{u16_at, u32_at};
+use crate::content_digest::CONTENT_DIGEST_LEN;
 use crate::file_name::{FileKind, FileName};
 use crate::meta_file::{META_MAGIC, MetaFile};
-use crate::protection::{PROTECTION_MAGIC, PROTECTION_VERSION};
+use crate::protection::{PROTECTION_MAGIC, PROTECTION_VERSION, PROTECTION_VERSION_CERTIFIED};
 use crate::{FormatError, SequenceNumber, Structure, TableFlags};
 
 /// Length of what a meta file says of one table, in bytes.
@@ -128,7 +129,7 @@ fn protection(dump: &mut Dump<'_, '_>, tables: &[Table]) -> Result<(), Stop> {
     let start = dump.at();
     dump.heading(format_args!("protection section, {}", count(dump.rest().len() as u64, "byte")))?;
     let version = dump.peek_u32()?;
-    if version != PROTECTION_VERSION {
+    if !matches!(version, PROTECTION_VERSION | PROTECTION_VERSION_CERTIFIED) {
         return Err(FormatError::UnknownVersion { found: version }.into());
     }
     dump.field(4, format_args!("version {version}"))?;
@@ -154,7 +155,25 @@ fn protection(dump: &mut Dump<'_, '_>, tables: &[Table]) -> Result<(), Stop> {
         let header = PayloadSize(dump.peek_u32()?);
         dump.field(BLOCK_HEADER_LEN, format_args!("its header: {header}, CRC-32"))
     })?;
+    if version == PROTECTION_VERSION_CERTIFIED {
+        certificates(dump)?;
+    }
     trailer(dump, start)
+}
+
+fn certificates(dump: &mut Dump<'_, '_>) -> Result<(), Stop> {
+    let families = dump.peek_u32()?;
+    dump.heading(format_args!("certificates"))?;
+    dump.field(4, format_args!("families: {families}"))?;
+    dump.fixed_records(u64::from(families), "families", 4 + CONTENT_DIGEST_LEN, |dump, _| {
+        let family = dump.peek_u32()?;
+        dump.field(4, format_args!("family {family}"))?;
+        let entries = dump.peek_u64()?;
+        dump.field(8, format_args!("live entries: {entries}"))?;
+        let bytes = dump.peek_u64()?;
+        dump.field(8, format_args!("bytes of their keys and values: {bytes}"))?;
+        dump.field(CONTENT_DIGEST_LEN - 16, format_args!("sum of their hashes"))
+    })
 }
 
 fn protected_tables(dump: &mut Dump<'_, '_>, tables: &[Table]) -> Result<(), Stop> {

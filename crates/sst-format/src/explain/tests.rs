@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::{ExplainOptions, Subject, ValueSlice, explain};
 use crate::block::{BlockHeader, Encoding};
+use crate::content_digest::{CONTENT_DIGEST_LEN, ContentDigest, FamilyCertificate};
 use crate::current::Current;
 use crate::filter::FilterBytes;
 use crate::index_block::{IndexBlock, IndexBlockEncoder};
@@ -112,6 +113,10 @@ fn meta_file() -> Vec<u8> {
             LiveMeta { sequence: SequenceNumber(7), checksum: 0 },
         ],
         blobs: &[BlobRecord { number: BlobNumber(6), file_size: 70_000_000, header: raw }],
+        certificates: &[FamilyCertificate {
+            family: 2,
+            content: ContentDigest::from_bytes(&[7; CONTENT_DIGEST_LEN]),
+        }],
     };
     parts.encode(crc32).unwrap().0
 }

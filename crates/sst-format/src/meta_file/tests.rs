@@ -3,6 +3,7 @@ use alloc::vec::Vec;
 
 use super::*;
 use crate::block::{BlockHeader, Encoding};
+use crate::content_digest::ContentDigest;
 use crate::filter::FilterBytes;
 use crate::{BlobNumber, TableProtection};
 
@@ -39,6 +40,10 @@ const BLOB: BlobRecord = BlobRecord {
 };
 
 fn encode() -> (Vec<u8>, u32) {
+    encode_with(&[])
+}
+
+fn encode_with(certificates: &[FamilyCertificate]) -> (Vec<u8>, u32) {
     let tables = [
         (SequenceNumber(4), sst_meta(2, b"first")),
         (SequenceNumber(5), sst_meta(3, b"")),
@@ -53,6 +58,7 @@ fn encode() -> (Vec<u8>, u32) {
             LiveMeta { sequence: SequenceNumber(7), checksum: 0 },
         ],
         blobs: &[BLOB],
+        certificates,
     }
     .encode(crc32)
     .unwrap()
@@ -144,7 +150,61 @@ fn a_table_without_its_block_headers_cannot_be_described() {
     let mut meta = sst_meta(2, b"");
     meta.protection = None;
     let tables = [(SequenceNumber(1), meta)];
-    let parts =
-        MetaFileParts { family: 0, obsolete: &[], tables: &tables, live_metas: &[], blobs: &[] };
+    let parts = MetaFileParts {
+        family: 0,
+        obsolete: &[],
+        tables: &tables,
+        live_metas: &[],
+        blobs: &[],
+        certificates: &[],
+    };
     assert!(parts.encode(crc32).is_err());
+}
+
+fn certificate(family: u32) -> FamilyCertificate {
+    let bytes = core::array::from_fn(|i| u8::try_from(i).unwrap() ^ u8::try_from(family).unwrap());
+    FamilyCertificate { family, content: ContentDigest::from_bytes(&bytes) }
+}
+
+#[test]
+fn certificates_are_read_back() {
+    let (plain, _) = encode();
+    let certificates = [certificate(2), certificate(9)];
+    let (bytes, checksum) = encode_with(&certificates);
+    // A count, and a family and a digest each.
+    assert_eq!(bytes.len(), plain.len() + 4 + 2 * 52);
+    let meta = MetaFile::parse(&bytes, crc32).unwrap();
+    let section = meta.protection().unwrap();
+    assert_eq!(section.checksum(), checksum);
+    assert_eq!(section.certificates().collect::<Vec<_>>(), certificates);
+    assert_eq!(section.blobs().collect::<Vec<_>>(), [BLOB]);
+    let plain = MetaFile::parse(&plain, crc32).unwrap();
+    assert_eq!(plain.protection().unwrap().certificates().count(), 0);
+}
+
+#[test]
+fn families_are_certified_once_and_in_order() {
+    for certificates in [[certificate(2), certificate(2)], [certificate(9), certificate(2)]] {
+        let (bytes, _) = encode_with(&certificates);
+        let found = MetaFile::parse(&bytes, crc32).err();
+        let structure = Structure::ProtectionSection;
+        assert_eq!(found, Some(FormatError::OutOfOrder { structure, index: 1 }));
+    }
+}
+
+#[test]
+fn a_section_that_announces_certificates_has_one() {
+    let (mut bytes, _) = encode();
+    let section_end = bytes.len() - 12;
+    let meta = MetaFile::parse(&bytes, crc32).unwrap();
+    let start = meta.used_keys_range().end;
+    bytes.truncate(section_end);
+    bytes[start + 3] = 2;
+    bytes.extend_from_slice(&[0; 4]);
+    let len = u32::try_from(bytes.len() - start).unwrap();
+    bytes.extend_from_slice(&len.to_be_bytes());
+    bytes.extend_from_slice(&crc32(&bytes).to_be_bytes());
+    bytes.extend_from_slice(b"SSTP");
+    let structure = Structure::ProtectionSection;
+    assert_eq!(MetaFile::parse(&bytes, crc32).err(), Some(FormatError::Empty { structure }));
 }

@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use sst_format::content_digest::FamilyCertificate;
 use sst_format::current::Current;
 use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
 use sst_format::meta_file::MetaFile;
@@ -34,6 +35,8 @@ pub struct Catalog {
     pub tables: Vec<CatalogTable>,
     /// What the commits know of their blob files; empty without protection.
     pub blobs: BTreeMap<BlobNumber, BlobRecord>,
+    /// What the commit says of the content of families, ascending; those of which it says nothing are left out.
+    pub certificates: Vec<FamilyCertificate>,
     /// The live meta files, newest first.
     pub meta_files: Vec<SequenceNumber>,
 }
@@ -107,9 +110,13 @@ impl Catalog {
             is_protected: current.is_protected,
             tables: Vec::new(),
             blobs: BTreeMap::new(),
+            certificates: Vec::new(),
             meta_files: loaded.iter().map(|meta| meta.sequence).collect(),
         };
         let mut hidden = HashSet::new();
+        if let Some(newest) = loaded.first() {
+            catalog.certificates.clone_from(&newest.certificates);
+        }
         for meta in loaded {
             meta.collect(&mut hidden, &mut catalog);
         }
@@ -252,6 +259,7 @@ struct LoadedMeta {
     /// Oldest first.
     tables: Vec<CatalogTable>,
     blobs: Vec<BlobRecord>,
+    certificates: Vec<FamilyCertificate>,
 }
 
 impl LoadedMeta {
@@ -283,6 +291,7 @@ impl LoadedMeta {
             live_metas: section.map(|section| section.live_metas().collect()),
             obsolete: meta.obsolete().collect(),
             blobs: section.map_or_else(Vec::new, |section| section.blobs().collect()),
+            certificates: section.map_or_else(Vec::new, |section| section.certificates().collect()),
         })
     }
 

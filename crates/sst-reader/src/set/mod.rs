@@ -3,6 +3,7 @@
 mod blob;
 mod catalog;
 mod catalog_table;
+mod certificate;
 mod layer;
 mod layer_cursor;
 mod live_set;

@@ -5,6 +5,7 @@ use std::mem;
 use std::sync::{Mutex, PoisonError};
 
 use sst_format::BlobNumber;
+use sst_format::content_digest::ValueDigest;
 
 use super::place::Place;
 use crate::BlobFile;
@@ -16,6 +17,8 @@ pub(crate) struct ShelvedBlob {
     pub(crate) place: Place,
     pub(crate) file: StagedFile,
     pub(crate) blob: BlobFile,
+    /// The digest of the value, if that is taken.
+    pub(crate) digest: Option<ValueDigest>,
 }
 
 /// Keeps blobs under tickets until all are there. Only then can they be numbered in an order that no thread has a say in.

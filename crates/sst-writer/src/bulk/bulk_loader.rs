@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use sst_format::content_digest::FamilyCertificate;
 use sst_format::{BlobNumber, SequenceNumber};
 
 use super::blob_shelf::{BlobNumbers, ShelvedBlob};
@@ -88,6 +89,9 @@ pub struct BulkLoader<'p> {
 pub struct BulkSummary {
     /// The commit point: the sequence number of the commit's meta file.
     pub sequence: SequenceNumber,
+    /// What the commit says of the content of families, ascending: see
+    /// [`PublisherOptions::certify`](crate::PublisherOptions::certify).
+    pub certificates: Vec<FamilyCertificate>,
     /// Records that were put.
     pub records: u64,
     /// Bytes of their keys and values.
@@ -117,8 +121,9 @@ impl<'p> BulkLoader<'p> {
     ///
     /// [`BulkError::File`] if [`BulkOptions::temp_dir`] cannot be used; [`BulkError::Publish`] if an earlier failure has
     /// poisoned the publisher.
-    pub fn new(publisher: &'p mut Publisher, options: BulkOptions) -> Result<Self, BulkError> {
+    pub fn new(publisher: &'p mut Publisher, mut options: BulkOptions) -> Result<Self, BulkError> {
         publisher.check_usable()?;
+        options.writer.digest |= publisher.options().certify;
         let (directory, file_system) = (publisher.shared_directory(), publisher.file_system());
         let compression = publisher.options().blob_compression;
         let shared = Arc::new(Shared::new(options, directory, file_system, compression)?);
@@ -154,6 +159,7 @@ impl<'p> BulkLoader<'p> {
         publish(&mut commit, &shared, outcome, blobs, totals).and_then(|mut summary| {
             let info = commit.publish()?;
             summary.sequence = info.sequence;
+            summary.certificates = info.certificates;
             summary.not_removed = info.not_removed;
             Ok(summary)
         })
@@ -183,6 +189,7 @@ fn publish(
         tables.iter().flat_map(|table| &table.blobs).copied().collect();
     let mut summary = BulkSummary {
         sequence: SequenceNumber::default(),
+        certificates: Vec::new(),
         records: totals.records,
         record_bytes: totals.bytes,
         entries: written.entries,
@@ -194,10 +201,10 @@ fn publish(
         spilled_bytes: shared.store.spilled_len(),
         not_removed: Vec::new(),
     };
-    for (_, reserved, ShelvedBlob { file, blob, .. }) in blobs {
+    for (_, reserved, ShelvedBlob { file, blob, digest, .. }) in blobs {
         if used.contains(&reserved.number) {
             summary.file_bytes += blob.file_size;
-            commit.adopt_blob(&reserved, file, blob)?;
+            commit.adopt_blob(&reserved, file, blob, digest)?;
         }
     }
     for table in written.tables {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use sst_format::content_digest::ValueDigest;
 use sst_format::limits::MAX_MEDIUM_VALUE_LEN;
 
 use super::blob_shelf::{BlobShelf, ShelvedBlob};
@@ -16,6 +17,7 @@ use super::place::Place;
 use super::spill_file::{SpillFile, SpillSpace};
 use crate::file::blob_file::write_blob;
 use crate::file::staged_file::StagingFile;
+use crate::table::entry_digester::sha256;
 use crate::{Compression, FileError, FileOperation, FileSystem, WriteError};
 
 /// What the handles of a load share with its loader.
@@ -92,7 +94,8 @@ impl Shared {
         let file = self.staging_file()?;
         let (blob, file) = write_blob(file, value, self.blob_compression)
             .map_err(|error| WriteError::io(Some(&self.directory), FileOperation::Write, error))?;
-        Ok(self.blobs.add(ShelvedBlob { place, file, blob }))
+        let digest = self.options.writer.digest.then(|| ValueDigest::of(value, sha256));
+        Ok(self.blobs.add(ShelvedBlob { place, file, blob, digest }))
     }
 
     /// Fails if the load has failed or was called off.

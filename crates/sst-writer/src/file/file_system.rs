@@ -109,6 +109,18 @@ pub trait FileSystem: Debug + Send + Sync {
     /// Whatever the system reports.
     fn list(&self, directory: &Path) -> io::Result<Vec<OsString>>;
 
+    /// Opens a file to be read back: from the device rather than from what the system remembers of it, as far as it can be
+    /// asked to. Default: what [`OsFileSystem`] does.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::NotFound`] if there is none, or whatever else the system reports.
+    fn open(&self, path: &Path) -> io::Result<Box<dyn StoredFile>> {
+        let file = File::open(path)?;
+        forget(&file);
+        Ok(Box::new(file))
+    }
+
     /// When a file was last written to. Default: what the operating system says.
     ///
     /// # Errors
@@ -132,6 +144,43 @@ pub trait FileSystem: Debug + Send + Sync {
     /// [`io::ErrorKind::WouldBlock`] if somebody else has it locked, or whatever else the system reports.
     fn lock(&self, path: &Path) -> io::Result<Lock>;
 }
+
+/// A file that is complete, opened to be read.
+pub trait StoredFile: Debug + Send {
+    /// Its length in bytes.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the system reports.
+    fn file_size(&self) -> io::Result<u64>;
+
+    /// Fills `bytes` from `offset` on.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::UnexpectedEof`] if there are fewer bytes, or whatever else the system reports.
+    fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()>;
+}
+
+impl StoredFile for File {
+    fn file_size(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        read_exact_at(self, bytes, offset)
+    }
+}
+
+/// Asks the system to forget what it has cached of a file. What is not durable yet it keeps.
+#[cfg(target_os = "linux")]
+fn forget(file: &File) {
+    _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
+    _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::Sequential);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn forget(_: &File) {}
 
 /// Holds a lock for as long as it lives.
 pub type Lock = Box<dyn Debug + Send + Sync>;

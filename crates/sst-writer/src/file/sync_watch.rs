@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
-use crate::{FileSystem, Lock, NewFile};
+use crate::{FileSystem, Lock, NewFile, StoredFile};
 
 /// A file system that remembers whether making something durable ever failed.
 ///
@@ -68,6 +68,10 @@ impl FileSystem for SyncWatch {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.inner.remove(path)
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn StoredFile>> {
+        self.inner.open(path)
     }
 
     fn modified(&self, path: &Path) -> io::Result<SystemTime> {

@@ -1,12 +1,14 @@
 //! One commit to a directory.
 
 pub(crate) mod adopt;
+mod certify;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use sst_format::content_digest::{FamilyCertificate, ValueDigest};
 use sst_format::current::Current;
 use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
 use sst_format::meta_file::MetaFileParts;
@@ -17,9 +19,10 @@ use crate::file::blob_copy::copy_blob_file_in;
 use crate::file::blob_file::write_blob_file_in;
 use crate::publish::directory_state::{DirectoryState, MetaState};
 use crate::publish::publisher::{Numbers, remove};
+use crate::table::entry_digester::sha256;
 use crate::{
-    AtomicFile, BlobFile, FileError, FileSystem, FinishedTable, PublishError, Publisher,
-    StreamingSstWriter, TableWriter, WriterOptions,
+    AtomicFile, BlobFile, FileError, FileSystem, Finished, FinishedTable, PublishError, Publisher,
+    StreamingSstWriter, TableDigest, TableWriter, WriterOptions,
 };
 
 /// A commit in the making. See [`Publisher::begin`].
@@ -31,6 +34,8 @@ pub struct Commit<'p> {
     family: u32,
     context: Arc<CommitContext>,
     tables: Vec<(SequenceNumber, SstMeta)>,
+    /// What was put into the tables, if that is to be certified.
+    digests: BTreeMap<SequenceNumber, TableDigest>,
     /// The blobs that the tables refer to, each with a table that does.
     blobs: BTreeMap<BlobNumber, SequenceNumber>,
     obsolete: BTreeSet<SequenceNumber>,
@@ -61,6 +66,8 @@ pub(crate) struct CommitContext {
     names: Mutex<Vec<FileName>>,
     /// The blobs of this commit.
     blobs: Mutex<Vec<BlobRecord>>,
+    /// What was put into the blobs of this commit, if that is to be certified.
+    blob_digests: Mutex<BTreeMap<BlobNumber, ValueDigest>>,
 }
 
 /// A commit that is durable.
@@ -69,6 +76,9 @@ pub(crate) struct CommitContext {
 pub struct CommitInfo {
     /// The commit point: the sequence number of the commit's meta file.
     pub sequence: SequenceNumber,
+    /// What the commit says of the content of families, ascending: see
+    /// [`PublisherOptions::certify`](crate::PublisherOptions::certify).
+    pub certificates: Vec<FamilyCertificate>,
     /// Files that nobody needs any more and that could not be removed. The next commit, or the next publisher, tries again.
     pub not_removed: Vec<FileError>,
 }
@@ -107,12 +117,14 @@ impl<'p> Commit<'p> {
             has_ended: AtomicBool::new(false),
             names: Mutex::default(),
             blobs: Mutex::default(),
+            blob_digests: Mutex::default(),
         });
         Self {
             publisher,
             family,
             context,
             tables: Vec::new(),
+            digests: BTreeMap::new(),
             blobs: BTreeMap::new(),
             obsolete: BTreeSet::new(),
             base: None,
@@ -136,8 +148,9 @@ impl<'p> Commit<'p> {
     /// # Errors
     ///
     /// [`PublishError`]: the file cannot be created, or an earlier failure has poisoned the publisher.
-    pub fn create_table(&self, options: WriterOptions) -> Result<TableWriter, PublishError> {
+    pub fn create_table(&self, mut options: WriterOptions) -> Result<TableWriter, PublishError> {
         self.publisher.check_usable()?;
+        options.digest |= self.publisher.options().certify;
         let (sequence, path) = self.context.allocate(FileKind::Sst)?;
         let file = AtomicFile::create_in(Arc::clone(&self.context.file_system), &path)?;
         let writer = StreamingSstWriter::in_file(file, options);
@@ -155,7 +168,8 @@ impl<'p> Commit<'p> {
         let file_system = Arc::clone(&self.context.file_system);
         let compression = self.publisher.options().blob_compression;
         let blob = write_blob_file_in(file_system, &path, value, compression)?;
-        Ok(self.add_blob(sequence, blob))
+        let digest = self.publisher.options().certify.then(|| ValueDigest::of(value, sha256));
+        Ok(self.add_blob(sequence, blob, digest))
     }
 
     /// Copies a blob file of another directory as it is stored, without decompressing it, to be referred to by a table of
@@ -175,11 +189,21 @@ impl<'p> Commit<'p> {
         let (sequence, path) = self.context.allocate(FileKind::Blob)?;
         let file_system = Arc::clone(&self.context.file_system);
         let blob = copy_blob_file_in(file_system, from, &path, listed)?;
-        Ok(self.add_blob(sequence, blob))
+        Ok(self.add_blob(sequence, blob, None))
     }
 
-    fn add_blob(&self, sequence: SequenceNumber, blob: BlobFile) -> BlobNumber {
+    fn add_blob(
+        &self,
+        sequence: SequenceNumber,
+        blob: BlobFile,
+        digest: Option<ValueDigest>,
+    ) -> BlobNumber {
         let number = BlobNumber(sequence.0);
+        if let Some(digest) = digest {
+            let mut digests =
+                self.context.blob_digests.lock().unwrap_or_else(PoisonError::into_inner);
+            digests.insert(number, digest);
+        }
         let record = BlobRecord { number, file_size: blob.file_size, header: blob.header };
         self.context.blobs.lock().unwrap_or_else(PoisonError::into_inner).push(record);
         number
@@ -196,11 +220,13 @@ impl<'p> Commit<'p> {
         if is_known || !Arc::ptr_eq(&context, &self.context) {
             return Err(PublishError::ForeignTable { table: sequence });
         }
-        self.push_table(sequence, finished.meta, finished.blobs);
+        self.push_table(sequence, finished);
         Ok(())
     }
 
-    fn push_table(&mut self, sequence: SequenceNumber, meta: SstMeta, blobs: Vec<BlobNumber>) {
+    fn push_table<T>(&mut self, sequence: SequenceNumber, table: Finished<T>) {
+        let Finished { meta, blobs, digest, .. } = table;
+        self.digests.extend(digest.map(|digest| (sequence, digest)));
         self.blobs.extend(blobs.into_iter().map(|blob| (blob, sequence)));
         self.tables.push((sequence, meta));
     }
@@ -231,7 +257,9 @@ impl<'p> Commit<'p> {
     ///
     /// # Errors
     ///
-    /// [`PublishError`]; readers go on with the commit before. Only if `CURRENT` could not be replaced or the directory
+    /// [`PublishError`]; readers go on with the commit before. With
+    /// [`PublisherOptions::certify`](crate::PublisherOptions::certify) [`PublishError::BadTable`] if what is on disk is not
+    /// what was put in. Only if `CURRENT` could not be replaced or the directory
     /// not be synced after that, nobody can say which of the two commits a crash would leave: the publisher is then
     /// poisoned, and [`Publisher::open`] will tell.
     pub fn publish(mut self) -> Result<CommitInfo, PublishError> {
@@ -239,6 +267,7 @@ impl<'p> Commit<'p> {
         let (sequence, path) = self.context.allocate(FileKind::Meta)?;
         let base = self.base.as_ref().unwrap_or_else(|| self.publisher.state());
         let (mut state, obsolete) = base.without(&self.obsolete);
+        let certificates = self.certificates(&state)?;
         let this = LiveMeta { sequence, checksum: 0 };
         let live_metas: Vec<_> = state.live_metas().chain([this]).collect();
         let parts = MetaFileParts {
@@ -247,6 +276,7 @@ impl<'p> Commit<'p> {
             tables: &self.tables,
             live_metas: &live_metas,
             blobs: &self.blob_records()?,
+            certificates: &certificates,
         };
         let (bytes, _) = parts
             .encode(crc32fast::hash)
@@ -262,7 +292,7 @@ impl<'p> Commit<'p> {
         self.switch_current(sequence)?;
         self.outcome = Outcome::Published;
         let not_removed = self.publisher.advance(state);
-        Ok(CommitInfo { sequence, not_removed })
+        Ok(CommitInfo { sequence, certificates, not_removed })
     }
 
     /// Records of all blobs that the tables refer to.

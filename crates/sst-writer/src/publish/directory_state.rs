@@ -2,13 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use sst_format::content_digest::FamilyCertificate;
 use sst_format::current::Current;
 use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
+use sst_format::filter::FilterBytes;
 use sst_format::meta_file::{MetaFile, TableRecord};
-use sst_format::protection::{BlobRecord, LiveMeta};
-use sst_format::{BlobNumber, SequenceNumber};
+use sst_format::protection::{BlobRecord, LiveMeta, ProtectedTable};
+use sst_format::{BlobNumber, SequenceNumber, SstMeta, TableProtection};
 
 use crate::{FileError, FileOperation, FileSystem, PublishError};
 
@@ -25,6 +28,7 @@ pub(crate) struct MetaState {
     entry_counts: Vec<u64>,
     pub(crate) blobs: Vec<BlobRecord>,
     pub(crate) obsolete: Vec<SequenceNumber>,
+    certificates: Vec<FamilyCertificate>,
     /// The meta files that were live as of its commit.
     pub(crate) live_metas: Vec<LiveMeta>,
 }
@@ -90,6 +94,28 @@ impl DirectoryState {
         let tables =
             self.metas.iter().flat_map(|meta| meta.tables.iter().map(|table| (meta.family, table)));
         tables.filter(|(_, table)| !self.dead.contains(&table.sequence))
+    }
+
+    /// What the commit says of the content of families, ascending.
+    pub(crate) fn certificates(&self) -> &[FamilyCertificate] {
+        self.metas.last().map_or(&[], |newest| &newest.certificates)
+    }
+
+    /// The live tables of a family with their whole descriptions, those of older meta files first. O(bytes of the meta
+    /// files, which are read again).
+    pub(crate) fn describe(
+        &self,
+        file_system: &dyn FileSystem,
+        directory: &Path,
+        family: u32,
+    ) -> Result<Vec<(SequenceNumber, SstMeta)>, PublishError> {
+        let mut described = Vec::new();
+        for meta in self.metas.iter().filter(|meta| meta.family == family) {
+            let tables = meta.describe(file_system, directory)?;
+            let live = tables.into_iter().filter(|(table, _)| !self.dead.contains(table));
+            described.extend(live);
+        }
+        Ok(described)
     }
 
     /// Number of entries of the live tables.
@@ -170,6 +196,47 @@ impl MetaState {
         Self::parse(&bytes, sequence, &path)
     }
 
+    /// The whole descriptions of all its tables.
+    fn describe(
+        &self,
+        file_system: &dyn FileSystem,
+        directory: &Path,
+    ) -> Result<Vec<(SequenceNumber, SstMeta)>, PublishError> {
+        let path = meta_path(directory, self.sequence);
+        let bytes = file_system.read(&path).map_err(FileError::at(&path, FileOperation::Read))?;
+        let format_error = |source| PublishError::Format { path: path.clone(), source };
+        let meta = MetaFile::parse(&bytes, crc32fast::hash).map_err(format_error)?;
+        let Some(protection) = meta.protection() else {
+            return Err(PublishError::Unprotected { path });
+        };
+        let (expected, found) = (self.checksum, protection.checksum());
+        if found != expected {
+            return Err(PublishError::BrokenChain { path, expected, found });
+        }
+        let protected = protection.tables(meta.block_counts());
+        let tables = meta.tables().zip(meta.filter_ranges()).zip(protected);
+        let describe =
+            |((record, filter), protected): ((TableRecord, Range<usize>), ProtectedTable<'_>)| {
+                let TableRecord { block_count, min_hash, max_hash, file_size, flags, .. } = record;
+                let filter = FilterBytes::new(bytes.get(filter).unwrap_or_default().to_vec());
+                let protection = Some(TableProtection {
+                    entry_count: protected.entry_count,
+                    block_headers: protected.block_headers().collect(),
+                });
+                let meta = SstMeta {
+                    block_count,
+                    min_hash,
+                    max_hash,
+                    file_size,
+                    flags,
+                    filter,
+                    protection,
+                };
+                (record.sequence, meta)
+            };
+        Ok(tables.map(describe).collect())
+    }
+
     /// Reads a meta file of ours.
     pub(crate) fn parse(
         bytes: &[u8],
@@ -189,6 +256,7 @@ impl MetaState {
             entry_counts: meta.protected_tables().map(|(entries, _)| entries).collect(),
             blobs: protection.blobs().collect(),
             obsolete: meta.obsolete().collect(),
+            certificates: protection.certificates().collect(),
             live_metas: protection.live_metas().collect(),
         })
     }

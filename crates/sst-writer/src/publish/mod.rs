@@ -7,6 +7,7 @@ pub(crate) mod lock_holder;
 pub(crate) mod publish_error;
 pub(crate) mod publisher;
 pub(crate) mod publisher_options;
+pub(crate) mod read_back;
 mod retention;
 mod rollback;
 pub(crate) mod table_writer;

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use sst_format::{BlobNumber, FormatError, SequenceNumber};
+use sst_format::{BlobNumber, BlockIndex, FormatError, SequenceNumber};
 
-use crate::{FileError, LockHolder, RawBlockDefect, WriteError};
+use crate::{FileError, LockHolder, RawBlockDefect, TableDefect, WriteError};
 
 /// Why a directory could not be opened for writing, or a commit not be made.
 ///
@@ -75,6 +75,16 @@ pub enum PublishError {
         /// What is wrong with it.
         reason: RawBlockDefect,
     },
+    /// A table or blob that was read back is damaged, or does not hold what it should.
+    #[error("{}{}: {reason}", path.display(), Place(*block))]
+    BadTable {
+        /// The file.
+        path: PathBuf,
+        /// The block at fault, if it is one.
+        block: Option<BlockIndex>,
+        /// What is wrong with it.
+        reason: TableDefect,
+    },
     /// A table is to be made obsolete that is not live, or of another family.
     #[error("table {table} is not a live table of family {family}")]
     NotLive {
@@ -113,6 +123,17 @@ pub enum PublishError {
         /// The directory.
         directory: PathBuf,
     },
+}
+
+struct Place(Option<BlockIndex>);
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(block) => write!(f, ", block {block}"),
+            None => Ok(()),
+        }
+    }
 }
 
 struct Holder<'a>(Option<&'a LockHolder>);

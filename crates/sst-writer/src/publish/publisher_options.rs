@@ -28,6 +28,14 @@ pub struct PublisherOptions {
     pub grace: Duration,
     /// How blobs are stored. Default: [`Compression::Lz4`].
     pub blob_compression: Compression,
+    /// Whether commits are certified: before a commit is published, everything that its family then consists of is read back
+    /// from disk, every byte of it; what is in each new table is compared with what was put into it, and the content digest
+    /// of the live entries becomes part of the commit. `sst_reader::SstSet::certificate` reads it, and anybody can compare it
+    /// with that of a copy, or of the same data in other tables (FORMAT.md section 12).
+    ///
+    /// Two SHA-256 for each entry when it is added and again when it is read; reading is O(bytes of all live tables of the
+    /// family), older ones too, and has the longest blob in memory. Default: `false`.
+    pub certify: bool,
     /// What does the operations on files. Default: [`OsFileSystem`].
     pub file_system: Arc<dyn FileSystem>,
 }
@@ -40,12 +48,20 @@ impl Default for PublisherOptions {
             keep_generations: 0,
             grace: Duration::ZERO,
             blob_compression: Compression::default(),
+            certify: false,
             file_system: Arc::new(OsFileSystem),
         }
     }
 }
 
 impl PublisherOptions {
+    /// Sets whether commits are certified.
+    #[must_use]
+    pub fn certify(mut self, certify: bool) -> Self {
+        self.certify = certify;
+        self
+    }
+
     /// Sets whether a missing directory is created.
     #[must_use]
     pub fn create_directory(mut self, create_directory: bool) -> Self {

@@ -13,6 +13,7 @@ use sst_format::value_ref::{EntryType, ValueRef};
 use sst_format::{BlobNumber, BlockIndex, SstMeta, TableFlags, TableProtection};
 
 use crate::table::block_sink::BlockSink;
+use crate::table::entry_digester::{DigestedValue, EntryDigester};
 use crate::table::filter_feed::FilterFeed;
 use crate::table::key_block_boundaries::{KeyBlockBoundaries, Placement};
 use crate::table::pending_entries::PendingEntries;
@@ -53,6 +54,7 @@ pub(crate) struct EntryRouter<S> {
     index: IndexBlockEncoder,
     filter: FilterFeed,
     blobs: Vec<BlobNumber>,
+    digester: Option<EntryDigester>,
     /// Where raw blocks are decompressed to be checked.
     decompressed: Vec<u8>,
 }
@@ -74,6 +76,7 @@ impl<S: Sink> EntryRouter<S> {
             index: IndexBlockEncoder::new(),
             filter: FilterFeed::new(options.filter.as_deref()),
             blobs: Vec::new(),
+            digester: options.digest.then(EntryDigester::default),
             decompressed: Vec::new(),
         }
     }
@@ -105,10 +108,33 @@ impl<S: Sink> EntryRouter<S> {
         if !self.add_alike(key, value)? {
             self.add_any(key, value)?;
         }
+        if self.digester.is_some() {
+            self.digest(key.key, value);
+        }
         if self.small_values.is_full() || self.pending.is_over_budget() {
             self.guarded(Self::write_small_values)?;
         }
         Ok(())
+    }
+
+    /// Adds an entry that was just taken to the digest. Out of the way of those who take none.
+    #[cold]
+    fn digest(&mut self, key: &[u8], value: EntryValue<'_>) {
+        let value = match value {
+            EntryValue::Inline(value) | EntryValue::Small(value) | EntryValue::Medium(value) => {
+                DigestedValue::Bytes(value)
+            }
+            EntryValue::MediumRaw { uncompressed_size: 0, block, .. } => {
+                DigestedValue::Bytes(block)
+            }
+            // Its check has decompressed it.
+            EntryValue::MediumRaw { .. } => DigestedValue::Bytes(&self.decompressed),
+            EntryValue::Large { blob } => DigestedValue::Blob(blob),
+            EntryValue::Deleted => DigestedValue::Deleted,
+        };
+        if let Some(digester) = &mut self.digester {
+            digester.add(key, value);
+        }
     }
 
     /// The short way for an entry like those before it: the same key length and type, a hash of its own, an inline value
@@ -237,7 +263,8 @@ impl<S: Sink> EntryRouter<S> {
                 block_headers: written.headers,
             }),
         };
-        Ok(Finished { meta, blobs: self.blobs, output: written.output })
+        let digest = self.digester.map(EntryDigester::finish);
+        Ok(Finished { meta, blobs: self.blobs, digest, output: written.output })
     }
 
     /// Checks that the entry comes after the last one. Returns whether their hashes are equal.

@@ -3,6 +3,7 @@
 pub(crate) mod block_framer;
 pub(crate) mod block_sink;
 pub(crate) mod entry;
+pub(crate) mod entry_digester;
 pub(crate) mod entry_router;
 pub(crate) mod filter_feed;
 pub(crate) mod finished;

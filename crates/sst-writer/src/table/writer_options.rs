@@ -30,6 +30,10 @@ pub struct WriterOptions {
     /// How many threads share the work of one table, the calling one included; those beside it compress and checksum
     /// blocks. The bytes are the same for any number. 0 is taken as 1, and the system may give fewer. Default: 1.
     pub threads: usize,
+    /// Whether the content digest of the entries is taken (FORMAT.md section 12). It costs two SHA-256 for each entry, and
+    /// a copy of the key of each that refers to a blob. Default: `false`, and whatever
+    /// [`PublisherOptions::certify`](crate::PublisherOptions::certify) says in a commit.
+    pub digest: bool,
 }
 
 impl Default for WriterOptions {
@@ -40,6 +44,7 @@ impl Default for WriterOptions {
             flags: TableFlags::default(),
             compression: Compression::default(),
             threads: 1,
+            digest: false,
         }
     }
 }
@@ -70,6 +75,13 @@ impl WriterOptions {
     #[must_use]
     pub fn compression(mut self, compression: Compression) -> Self {
         self.compression = compression;
+        self
+    }
+
+    /// Sets whether the content digest of the entries is taken.
+    #[must_use]
+    pub fn digest(mut self, digest: bool) -> Self {
+        self.digest = digest;
         self
     }
 

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod block_order;
 #[cfg(test)]
+mod certificate;
+#[cfg(test)]
 mod defects;
 #[cfg(test)]
 mod filter;

@@ -354,8 +354,14 @@ fn directories_of_others_are_refused() {
     assert!(matches!(refused(path), PublishError::Format { source, .. } if source == revision));
 
     // CURRENT is ours, but the meta file has no protection section.
-    let parts =
-        MetaFileParts { family: 0, obsolete: &[], tables: &[], live_metas: &[], blobs: &[] };
+    let parts = MetaFileParts {
+        family: 0,
+        obsolete: &[],
+        tables: &[],
+        live_metas: &[],
+        blobs: &[],
+        certificates: &[],
+    };
     let (meta, _) = parts.encode(crc32fast::hash).unwrap();
     fs::write(path.join("00000002.meta"), &meta[..20]).unwrap();
     fs::write(&current, Current::encode(SequenceNumber(2), crc32fast::hash)).unwrap();
@@ -395,6 +401,7 @@ fn damaged_commits_are_refused() {
         tables: &[],
         live_metas: &[LiveMeta { sequence: SequenceNumber(2), checksum: 0 }],
         blobs: &[],
+        certificates: &[],
     };
     fs::write(meta(2), stale.encode(crc32fast::hash).unwrap().0).unwrap();
     assert!(matches!(refused(path), PublishError::BrokenChain { path, .. } if path == meta(2)));

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use sst_format::content_digest::ValueDigest;
 use sst_format::file_name::FileKind;
 use sst_format::{BlobNumber, SequenceNumber};
 
@@ -30,9 +31,10 @@ impl Commit<'_> {
         reserved: &ReservedBlob,
         file: StagedFile,
         blob: BlobFile,
+        digest: Option<ValueDigest>,
     ) -> Result<(), PublishError> {
         file.persist_as(&reserved.path)?;
-        self.add_blob(SequenceNumber(reserved.number.0), blob);
+        self.add_blob(SequenceNumber(reserved.number.0), blob, digest);
         Ok(())
     }
 
@@ -40,9 +42,9 @@ impl Commit<'_> {
     pub(crate) fn adopt_table(&mut self, table: Finished<StagedFile>) -> Result<(), PublishError> {
         self.publisher.check_usable()?;
         let (sequence, path) = self.context.allocate(FileKind::Sst)?;
-        let Finished { meta, blobs, output } = table;
+        let Finished { meta, blobs, digest, output } = table;
         output.persist_as(&path)?;
-        self.push_table(sequence, meta, blobs);
+        self.push_table(sequence, Finished { meta, blobs, digest, output: () });
         Ok(())
     }
 

@@ -1,0 +1,136 @@
+//! What a publisher certifies is what a reader finds, and what it does not find it says.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use sst_conformance::SplitMix;
+use sst_format::content_digest::{ContentDigest, FamilyCertificate};
+use sst_format::filter::FilterBytes;
+use sst_format::meta_file::{MetaFile, MetaFileParts};
+use sst_format::{SequenceNumber, SstMeta, TableProtection};
+use sst_reader::{Corruption, LiveSet, ReadError, ReaderOptions, SstSet, verify_directory};
+use sst_writer::{BulkLoader, BulkMode, BulkOptions, DuplicatePolicy, Publisher, PublisherOptions};
+
+/// Publishes several loads on top of each other: values of all classes and in blobs, overwritten and deleted.
+fn publish(path: &Path, seed: u64) -> ContentDigest {
+    let options = PublisherOptions::default().certify(true);
+    let mut publisher = Publisher::open(path, options).unwrap();
+    let mut random = SplitMix::new(seed);
+    let mut certificate = None;
+    for _ in 0..4 {
+        let options = BulkOptions::default()
+            .mode(BulkMode::Increment)
+            .duplicates(DuplicatePolicy::KeepAll)
+            .blob_threshold(9000)
+            .max_table_entries(90);
+        let loader = BulkLoader::new(&mut publisher, options).unwrap();
+        let mut handle = loader.handle(0);
+        for _ in 0..300 {
+            let key = (random.word() % 400).to_be_bytes();
+            let len = [0, 7, 300, 5000, 9500][usize::try_from(random.word() % 5).unwrap()];
+            match random.word() % 7 {
+                0 => handle.delete(&key).unwrap(),
+                _ => handle.put(&key, &random.half_random(len)).unwrap(),
+            }
+        }
+        handle.finish().unwrap();
+        certificate = loader.finish().unwrap().certificates.first().copied();
+    }
+    certificate.unwrap().content
+}
+
+fn open(path: &Path) -> SstSet {
+    SstSet::open(path, &ReaderOptions::default()).unwrap()
+}
+
+#[test]
+fn writer_and_reader_agree() {
+    let parent = tempfile::tempdir().unwrap();
+    for seed in 0..3 {
+        let path = parent.path().join(seed.to_string());
+        let expected = publish(&path, seed);
+        let set = open(&path);
+        assert!(set.layer_count() > 1 && expected.entries() > 100, "{expected}");
+        assert_eq!(set.certificate(), Some(expected));
+        let mut bytes = 0;
+        assert_eq!(set.content_digest(&mut |read| bytes += read).unwrap(), expected);
+        assert_eq!(bytes, expected.bytes());
+        assert_eq!(set.verify_certificate(&mut |_| {}).unwrap(), expected);
+        let report = verify_directory(&path, &ReaderOptions::default(), &mut |_| {}).unwrap();
+        assert!(report.is_intact(), "{report:?}");
+        assert_eq!(report.certificates, 1);
+        let live = LiveSet::open(&path, &ReaderOptions::default()).unwrap();
+        assert_eq!(live.snapshot().certificate(), Some(expected));
+    }
+}
+
+/// The path of the newest meta file.
+fn newest_meta(path: &Path) -> PathBuf {
+    let set = open(path);
+    path.join(format!("{:08}.meta", set.catalog().commit.0))
+}
+
+#[test]
+fn a_wrong_certificate_is_found() {
+    let parent = tempfile::tempdir().unwrap();
+    let path = parent.path().join("db");
+    let content = publish(&path, 9);
+    let file = newest_meta(&path);
+    let bytes = fs::read(&file).unwrap();
+    let meta = MetaFile::parse(&bytes, crc32fast::hash).unwrap();
+    let section = meta.protection().unwrap();
+    let filters = meta.tables().zip(meta.filter_ranges()).zip(section.tables(meta.block_counts()));
+    let tables: Vec<(SequenceNumber, SstMeta)> = filters
+        .map(|((record, filter), protected)| {
+            let meta = SstMeta {
+                block_count: record.block_count,
+                min_hash: record.min_hash,
+                max_hash: record.max_hash,
+                file_size: record.file_size,
+                flags: record.flags,
+                filter: FilterBytes::new(bytes[filter].to_vec()),
+                protection: Some(TableProtection {
+                    entry_count: protected.entry_count,
+                    block_headers: protected.block_headers().collect(),
+                }),
+            };
+            (record.sequence, meta)
+        })
+        .collect();
+    // The same meta file, but for one bit of the digest; every checksum is right.
+    for bit in [0, 64, 128, 383] {
+        let mut wrong = content.to_bytes();
+        wrong[bit / 8] ^= 1 << (bit % 8);
+        let wrong = ContentDigest::from_bytes(&wrong);
+        let (encoded, _) = MetaFileParts {
+            family: meta.family(),
+            obsolete: &meta.obsolete().collect::<Vec<_>>(),
+            tables: &tables,
+            live_metas: &section.live_metas().collect::<Vec<_>>(),
+            blobs: &section.blobs().collect::<Vec<_>>(),
+            certificates: &[FamilyCertificate { family: 0, content: wrong }],
+        }
+        .encode(crc32fast::hash)
+        .unwrap();
+        fs::write(&file, encoded).unwrap();
+        let set = open(&path);
+        match set.verify_certificate(&mut |_| {}).unwrap_err() {
+            ReadError::Corrupt {
+                file: named,
+                cause: Corruption::Certificate { family: 0, expected, found },
+                ..
+            } => {
+                assert_eq!(named.path(), file);
+                assert_eq!((*expected, *found), (wrong, content));
+            }
+            other => panic!("{other:?}"),
+        }
+        let report = verify_directory(&path, &ReaderOptions::default(), &mut |_| {}).unwrap();
+        let is_it = |error: &ReadError| {
+            matches!(error, ReadError::Corrupt { cause: Corruption::Certificate { .. }, .. })
+        };
+        assert!(report.damage.len() == 1 && report.damage.iter().all(is_it), "{report:?}");
+    }
+}

@@ -1,0 +1,89 @@
+//! What a set amounts to, and whether that is what its commit says (FORMAT.md section 12).
+
+use sha2::{Digest, Sha256};
+use sst_format::content_digest::{ContentDigest, ValueDigest};
+
+use super::catalog::path_of;
+use super::{Catalog, SstSet};
+use crate::{Corruption, EntryValue, FileLabel, ReadError};
+
+/// SHA-256 of the concatenation of some pieces.
+fn sha256(pieces: &[&[u8]]) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    pieces.iter().for_each(|piece| hasher.update(piece));
+    hasher.finalize().into()
+}
+
+impl Catalog {
+    /// What the commit says of the live entries of a family; `None` if it says nothing. Nobody has to believe it:
+    /// [`SstSet::verify_certificate`] looks.
+    #[must_use]
+    pub fn certificate(&self, family: u32) -> Option<ContentDigest> {
+        let mut certificates = self.certificates.iter();
+        certificates.find(|known| known.family == family).map(|known| known.content)
+    }
+}
+
+impl SstSet {
+    /// What the commit says of the live entries of the set: a writer has read them back from disk before it published them
+    /// (`sst_writer::PublisherOptions::certify`). `None` if it says nothing. O(families); nothing is read.
+    ///
+    /// Two sets with equal certificates answer every [`SstSet::get`] alike, and each other's [`SstSet::iter`] entry for
+    /// entry, however their entries lie in tables: a copy, a merged directory, one that was loaded from the same input
+    /// elsewhere. [`ContentDigest`] says how sure that is.
+    #[must_use]
+    pub fn certificate(&self) -> Option<ContentDigest> {
+        self.catalog().certificate(self.family())
+    }
+
+    /// What the live entries of the set amount to, found by reading all of them, blobs included. O(bytes of the set), with
+    /// two SHA-256 for each entry; `progress` is called after each entry with the bytes of its key and value.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] if a file cannot be read or is damaged.
+    pub fn content_digest(
+        &self,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<ContentDigest, ReadError> {
+        let mut digest = ContentDigest::default();
+        let mut last: Option<(crate::Slice<'_>, u32)> = None;
+        for entry in self.iter() {
+            let entry = entry?;
+            let ordinal = match &last {
+                Some((key, ordinal)) if *key == entry.key => ordinal.saturating_add(1),
+                _ => 0,
+            };
+            let value = match &entry.value {
+                EntryValue::Deleted => continue,
+                EntryValue::Value(value) => ValueDigest::of(value, sha256),
+                EntryValue::Blob(number) => ValueDigest::of(&self.read_blob(*number)?, sha256),
+            };
+            digest.add_value(&entry.key, ordinal, &value, sha256);
+            progress(entry.key.len() as u64 + value.len);
+            last = Some((entry.key, ordinal));
+        }
+        Ok(digest)
+    }
+
+    /// Reads all live entries and compares them with what the commit says of them. Returns what they amount to.
+    ///
+    /// # Errors
+    ///
+    /// [`Corruption::Certificate`] if the commit says something else; [`ReadError`] as for [`SstSet::content_digest`].
+    pub fn verify_certificate(
+        &self,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<ContentDigest, ReadError> {
+        let found = self.content_digest(progress)?;
+        let Some(expected) = self.certificate().filter(|certificate| *certificate != found) else {
+            return Ok(found);
+        };
+        let catalog = self.catalog();
+        let kind = sst_format::file_name::FileKind::Meta;
+        let label = FileLabel::new(&path_of(&catalog.dir, catalog.commit, kind));
+        let (expected, found) = (Box::new(expected), Box::new(found));
+        let family = self.family();
+        Err(ReadError::corrupt(&label, Corruption::Certificate { family, expected, found }))
+    }
+}

@@ -1,0 +1,145 @@
+//! Takes the content digest of a table from its entries as they are added (FORMAT.md section 12).
+
+use sha2::{Digest, Sha256};
+use sst_format::BlobNumber;
+use sst_format::content_digest::{ContentDigest, ValueDigest};
+
+/// SHA-256 of the concatenation of some pieces.
+pub(crate) fn sha256(pieces: &[&[u8]]) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    pieces.iter().for_each(|piece| hasher.update(piece));
+    hasher.finalize().into()
+}
+
+/// The content digest of a table: of all its entries, tombstones included.
+///
+/// What is in the blobs that it refers to is not known to its writer. [`TableDigest::with_blobs`] adds them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TableDigest {
+    inner: ContentDigest,
+    blobs: Vec<BlobEntry>,
+}
+
+/// An entry whose value is in a blob.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct BlobEntry {
+    key: Box<[u8]>,
+    ordinal: u32,
+    blob: BlobNumber,
+}
+
+impl TableDigest {
+    /// The digest with the values of blobs, of which `value` knows the digests; the number of the first blob that it does not
+    /// know otherwise. O(references to blobs).
+    ///
+    /// # Errors
+    ///
+    /// The number of a blob that `value` does not know.
+    pub fn with_blobs(
+        &self,
+        value: impl Fn(BlobNumber) -> Option<ValueDigest>,
+    ) -> Result<ContentDigest, BlobNumber> {
+        let mut digest = self.inner;
+        for entry in &self.blobs {
+            let value = value(entry.blob).ok_or(entry.blob)?;
+            digest.add_value(&entry.key, entry.ordinal, &value, sha256);
+        }
+        Ok(digest)
+    }
+}
+
+/// A value that enters a digest.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum DigestedValue<'a> {
+    /// In the table.
+    Bytes(&'a [u8]),
+    /// In a blob.
+    Blob(BlobNumber),
+    /// None: a tombstone.
+    Deleted,
+}
+
+/// Adds the entries of one table, in their order, to its digest.
+#[derive(Debug, Default)]
+pub(crate) struct EntryDigester {
+    digest: TableDigest,
+    ordinals: Ordinals,
+}
+
+impl EntryDigester {
+    pub(crate) fn add(&mut self, key: &[u8], value: DigestedValue<'_>) {
+        let ordinal = self.ordinals.next(key);
+        match value {
+            DigestedValue::Bytes(bytes) => {
+                let value = ValueDigest::of(bytes, sha256);
+                self.digest.inner.add_value(key, ordinal, &value, sha256);
+            }
+            DigestedValue::Blob(blob) => {
+                self.digest.blobs.push(BlobEntry { key: key.into(), ordinal, blob });
+            }
+            DigestedValue::Deleted => self.digest.inner.add_tombstone(key, sha256),
+        }
+    }
+
+    pub(crate) fn finish(self) -> TableDigest {
+        self.digest
+    }
+}
+
+/// Counts the entries of each key, which are neighbours.
+#[derive(Debug, Default)]
+pub(crate) struct Ordinals {
+    key: Vec<u8>,
+    /// Entries of this key so far; 0 before the first.
+    count: u32,
+}
+
+impl Ordinals {
+    /// Which of the entries of its key the next one is, counted from 0.
+    pub(crate) fn next(&mut self, key: &[u8]) -> u32 {
+        if self.count > 0 && self.key == key {
+            // A run of equal hashes has fewer than 2^24 entries.
+            self.count = self.count.saturating_add(1);
+        } else {
+            self.key.clear();
+            self.key.extend_from_slice(key);
+            self.count = 1;
+        }
+        self.count - 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_is_sha_256() {
+        // The example of FIPS 180-2.
+        let hash = sha256(&[b"a", b"", b"bc"]);
+        assert_eq!(hash[..4], [0xba, 0x78, 0x16, 0xbf]);
+    }
+
+    #[test]
+    fn equal_keys_are_counted() {
+        let mut ordinals = Ordinals::default();
+        let keys: [&[u8]; 6] = [b"", b"", b"a", b"b", b"b", b"b"];
+        assert_eq!(keys.map(|key| ordinals.next(key)), [0, 1, 0, 0, 1, 2]);
+    }
+
+    #[test]
+    fn a_blob_counts_like_a_value_in_the_table() {
+        let (mut with_blob, mut without) = (EntryDigester::default(), EntryDigester::default());
+        for digester in [&mut with_blob, &mut without] {
+            digester.add(b"key", DigestedValue::Bytes(b"one"));
+            digester.add(b"other", DigestedValue::Deleted);
+        }
+        with_blob.add(b"other", DigestedValue::Blob(BlobNumber(7)));
+        without.add(b"other", DigestedValue::Bytes(b"large"));
+        let value = ValueDigest::of(b"large", sha256);
+        let with_blob = with_blob.finish();
+        let known = with_blob.with_blobs(|number| (number.0 == 7).then_some(value));
+        assert_eq!(known, without.finish().with_blobs(|_| None));
+        assert_eq!(with_blob.with_blobs(|_| None), Err(BlobNumber(7)));
+    }
+}
