@@ -131,6 +131,7 @@ impl CliError {
                 PublishError::Format { .. }
                 | PublishError::BrokenChain { .. }
                 | PublishError::BadBlob { .. }
+                | PublishError::BadTable { .. }
                 | PublishError::MissingCurrent { .. },
             ) => Exit::Damaged,
             Self::NotAnSst(_) | Self::Damaged { .. } | Self::NoCurrent { has_files: true, .. } => {

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod certificate;
 mod cli;
 mod commands;
 mod error;

@@ -1,16 +1,45 @@
 //! `sst get`: the values of keys.
 
+use std::path::PathBuf;
+
+use clap::Args;
 use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use sst_format::BlobNumber;
 use sst_reader::{EntryValue, Lookup, ReadError, Slice, SstSet, StaticSortedFile, hash_key};
 
 use super::Context;
-use crate::cli::GetArgs;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::{Bytes, EntryLine, Output, Shown, ValueText, serialize_bytes};
 use crate::store::Store;
+
+/// Arguments of `sst get`.
+#[derive(Debug, Args)]
+pub(crate) struct GetArgs {
+    /// A directory or an .sst file
+    pub(crate) path: PathBuf,
+
+    /// Keys to look up
+    #[arg(required = true, value_name = "KEY")]
+    pub(crate) keys: Vec<String>,
+
+    /// Keys are given in hex, and everything is printed in hex
+    #[arg(long)]
+    pub(crate) hex: bool,
+
+    /// Print every value of a key, not only one
+    #[arg(long)]
+    pub(crate) all: bool,
+
+    /// Print nothing but the bytes of the values, as they are
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) raw: bool,
+
+    /// Key space to look in [default: the only one, or 0]
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) family: Option<u32>,
+}
 
 pub(super) fn run(args: &GetArgs, context: Context) -> Result<Exit, CliError> {
     let keys =

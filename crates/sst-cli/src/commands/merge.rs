@@ -7,14 +7,15 @@ use clap::{ArgGroup, Args};
 use indicatif::HumanBytes;
 use serde::Serialize;
 use sst_merge::{MergeReport, OlderTables, compact, merge_into_commit, merge_into_file};
-use sst_writer::{FileError, Publisher};
+use sst_writer::{FileError, Publisher, PublisherOptions};
 
 use super::Context;
+use super::certify_arg::CertifyArg;
 use super::inputs::{DuplicatesArg, OpenInputs, monitor, open_inputs};
+use super::load::args::Mode;
 use super::load::check_directory;
 use super::retention_args::RetentionArgs;
 use super::table_args::TableArgs;
-use crate::cli::Mode;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::{Output, counted};
@@ -62,6 +63,9 @@ pub(crate) struct MergeArgs {
     #[command(flatten)]
     retention: RetentionArgs,
 
+    #[command(flatten)]
+    certify: CertifyArg,
+
     /// Keep all tombstones
     #[arg(long, conflicts_with = "in_place")]
     keep_tombstones: bool,
@@ -86,7 +90,7 @@ pub(super) fn run(args: &MergeArgs, context: Context) -> Result<Exit, CliError> 
 
 fn merge_to_directory(args: &MergeArgs, path: &Path, context: Context) -> Result<Exit, CliError> {
     let started = Instant::now();
-    let open_publisher = || Publisher::open(path, args.retention.options());
+    let open_publisher = || Publisher::open(path, publisher_options(args));
     // Locked before the inputs are looked at, the output may be among them. None is made for inputs that are not there.
     let early = match path.is_dir() {
         true => {
@@ -123,8 +127,15 @@ fn merge_to_directory(args: &MergeArgs, path: &Path, context: Context) -> Result
     Ok(Exit::Success)
 }
 
+fn publisher_options(args: &MergeArgs) -> PublisherOptions {
+    args.retention.options().certify(args.certify.certify)
+}
+
 fn merge_to_file(args: &MergeArgs, path: &Path, context: Context) -> Result<Exit, CliError> {
     let started = Instant::now();
+    if args.certify.certify {
+        return Err(CliError::Usage("--certify needs a directory with a commit".to_owned()));
+    }
     if args.mode == Mode::Append {
         return Err(CliError::Usage("--mode append needs a directory to append to".to_owned()));
     }
@@ -150,7 +161,7 @@ fn compact_directory(args: &MergeArgs, context: Context) -> Result<Exit, CliErro
     let all = read_catalog(directory)?.families();
     let families = args.family.map_or(all, |family| [family].into());
     check_directory(directory)?;
-    let options = args.retention.options().create_directory(false);
+    let options = publisher_options(args).create_directory(false);
     let mut publisher = Publisher::open(directory, options)?;
     let newest =
         args.newest.map_or(usize::MAX, |newest| usize::try_from(newest).unwrap_or(usize::MAX));

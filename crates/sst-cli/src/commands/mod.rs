@@ -1,16 +1,18 @@
 //! The commands. Each returns its exit code, or the error that stopped it.
 
+pub(crate) mod certificate;
+pub(crate) mod certify_arg;
 pub(crate) mod diff;
-mod get;
+pub(crate) mod get;
 pub(crate) mod inputs;
-mod inspect;
-mod load;
+pub(crate) mod inspect;
+pub(crate) mod load;
 pub(crate) mod log;
 pub(crate) mod merge;
 pub(crate) mod retention_args;
 pub(crate) mod rollback;
 pub(crate) mod sample;
-mod scan;
+pub(crate) mod scan;
 pub(crate) mod split;
 pub(crate) mod table_args;
 pub(crate) mod verify;
@@ -57,6 +59,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit, CliError> {
         Command::Scan(args) => scan::run(args, context),
         Command::Inspect(args) => inspect::run(args, context),
         Command::Verify(args) => verify::run(args, context),
+        Command::Certificate(args) => certificate::run(args, context),
         Command::Merge(args) => merge::run(args, context),
         Command::Diff(args) => diff::run(args, context),
         Command::Split(args) => split::run(args, context),

@@ -1,13 +1,58 @@
 //! `sst scan`: all entries, in the order of their hashes.
 
+use std::path::PathBuf;
+
+use clap::Args;
 use sst_reader::{EntryValue, SstSet, StaticSortedFile};
 
 use super::Context;
-use crate::cli::ScanArgs;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::{EntryLine, Output, Shown};
 use crate::store::Store;
+
+/// Arguments of `sst scan`.
+#[derive(Debug, Args)]
+pub(crate) struct ScanArgs {
+    /// A directory or an .sst file
+    pub(crate) path: PathBuf,
+
+    /// Stop after this many entries
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) limit: Option<u64>,
+
+    /// Print all entries of each key, those of older loads too: what `get --all` finds
+    #[arg(long)]
+    pub(crate) all: bool,
+
+    /// Print keys only
+    #[arg(long)]
+    pub(crate) keys_only: bool,
+
+    /// Print keys and values in hex
+    #[arg(long)]
+    pub(crate) hex: bool,
+
+    /// Lowest hash to print, in hex
+    #[arg(long, value_name = "HASH", value_parser = hash)]
+    pub(crate) from_hash: Option<u64>,
+
+    /// Highest hash to print, in hex
+    #[arg(long, value_name = "HASH", value_parser = hash)]
+    pub(crate) to_hash: Option<u64>,
+
+    /// Key space to print [default: the only one, or 0]
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) family: Option<u32>,
+}
+
+fn hash(text: &str) -> Result<u64, &'static str> {
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    match u64::from_str_radix(digits, 16) {
+        Ok(hash) if !digits.starts_with('+') => Ok(hash),
+        _ => Err("expected up to 16 hex digits"),
+    }
+}
 
 pub(super) fn run(args: &ScanArgs, context: Context) -> Result<Exit, CliError> {
     let store = Store::open(&args.path, args.family, |text| context.note(text))?;
@@ -80,4 +125,18 @@ fn scan_table(table: &StaticSortedFile, printer: &mut Printer<'_>) -> Result<(),
         printer.print(entry.hash, entry.key, value)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_are_hex() {
+        assert_eq!(hash("ff"), Ok(255));
+        assert_eq!(hash("0xffffffffffffffff"), Ok(u64::MAX));
+        for text in ["", "0x", "+1", "g", "10000000000000000"] {
+            assert!(hash(text).is_err(), "{text}");
+        }
+    }
 }

@@ -13,7 +13,7 @@ use csv::{ByteRecord, ErrorKind, Reader, ReaderBuilder};
 
 use super::lines::LineByLine;
 use super::{EntryReader, InputEntry, InputError, LineError};
-use crate::cli::{Column, InputArgs};
+use crate::commands::load::args::{Column, InputArgs};
 
 pub(super) struct CsvReader<R> {
     rows: Reader<LineByLine<R>>,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::cli::{Format, InputArgs};
+use crate::commands::load::args::{Format, InputArgs};
 
 /// The input gives no hint.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

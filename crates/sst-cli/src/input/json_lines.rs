@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 
 use super::lines::Lines;
 use super::{EntryReader, InputEntry, InputError, LineError};
-use crate::cli::InputArgs;
+use crate::commands::load::args::InputArgs;
 
 pub(super) struct JsonLinesReader<R> {
     lines: Lines<R>,

@@ -14,7 +14,7 @@ use std::io::{self, BufRead};
 
 use sst_format::limits::MAX_KEY_LEN;
 
-use crate::cli::{Format, InputArgs};
+use crate::commands::load::args::{Format, InputArgs};
 use crate::escape::BadEscape;
 
 pub(crate) use compression::decompressed;

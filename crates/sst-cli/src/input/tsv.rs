@@ -8,7 +8,7 @@ use std::io::BufRead;
 
 use super::lines::Lines;
 use super::{EntryReader, InputEntry, InputError, LineError};
-use crate::cli::InputArgs;
+use crate::commands::load::args::InputArgs;
 use crate::escape::{DELETED, unescape};
 
 pub(super) struct TsvReader<R> {

@@ -1,6 +1,8 @@
 //! The `sst` command from the outside: the built program, real files, exit codes.
 
 #[cfg(test)]
+mod certificate;
+#[cfg(test)]
 mod damage;
 #[cfg(test)]
 mod directories;

@@ -16,7 +16,7 @@ use sst_format::value_ref::ValueRef;
 use sst_format::{BlockIndex, FormatError, Structure};
 use sst_reader::{ReadError, StaticSortedFile, hash_key};
 
-use crate::cli::{InspectArgs, Part};
+use super::{InspectArgs, Part};
 use crate::commands::Context;
 use crate::error::CliError;
 use crate::exit::Exit;

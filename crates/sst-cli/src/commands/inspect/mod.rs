@@ -4,18 +4,64 @@ mod explain;
 mod report;
 mod text;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::Args;
 use sst_format::explain::Subject;
 use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
 
 use super::Context;
-use crate::cli::InspectArgs;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::store::{is_directory, open_table, read_catalog, reader_options};
 use report::Report;
+
+/// Arguments of `sst inspect`.
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// A directory, or one of its files: .sst, .meta, .blob, CURRENT
+    pub(crate) path: PathBuf,
+
+    /// Dump a block of an .sst file byte by byte: its number, or `offsets` for the offset table
+    #[arg(long, value_name = "BLOCK", conflicts_with = "json")]
+    pub(crate) explain: Option<Part>,
+
+    /// Shorten nothing in a dump
+    #[arg(long)]
+    pub(crate) full: bool,
+
+    /// List every block
+    #[arg(long)]
+    pub(crate) blocks: bool,
+
+    /// Look at this key space only
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) family: Option<u32>,
+}
+
+/// A part of an `.sst` file that can be dumped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// A block, by its number.
+    Block(u16),
+    /// The offset table.
+    Offsets,
+}
+
+impl std::str::FromStr for Part {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "offsets" => Ok(Self::Offsets),
+            _ => match text.parse() {
+                Ok(block) => Ok(Self::Block(block)),
+                Err(_) => Err("expected the number of a block, or `offsets`"),
+            },
+        }
+    }
+}
 
 pub(super) fn run(args: &InspectArgs, context: Context) -> Result<Exit, CliError> {
     let path = &args.path;
@@ -91,4 +137,18 @@ fn table(path: &Path) -> Result<Report, CliError> {
     let info = table.file.inspect()?;
     report.add_table(path, &table.file, &info, table.described.as_ref());
     Ok(report)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_blocks_or_the_offset_table() {
+        assert_eq!("65535".parse(), Ok(Part::Block(u16::MAX)));
+        assert_eq!("offsets".parse(), Ok(Part::Offsets));
+        for text in ["", "-1", "65536", "index"] {
+            assert!(text.parse::<Part>().is_err(), "{text}");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 //! The input may be larger than memory and in any order: a [`BulkLoader`] sorts it. What is written is one commit: it is there
 //! whole or not at all, whatever happens, Ctrl-C included.
 
+pub(crate) mod args;
 mod interrupt;
 mod report;
 mod target;
@@ -20,11 +21,12 @@ use sst_writer::{
 };
 
 use super::Context;
-use crate::cli::{Duplicates, Format, InputArgs, LoadArgs, LoadOutputArgs, Mode};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::input::{Input, InputEntry, InputError, decompressed, detect};
 use crate::progress::Progress;
+pub(crate) use args::LoadArgs;
+use args::{Duplicates, Format, InputArgs, LoadOutputArgs, Mode};
 use report::{Loaded, report};
 use target::Target;
 pub(super) use target::check_directory;
@@ -42,7 +44,9 @@ pub(super) fn run(args: &LoadArgs, context: Context) -> Result<Exit, CliError> {
         .map(|path| Ok((path.as_path(), detect(path, &args.input_options)?)))
         .collect::<Result<Vec<_>, CliError>>()?;
     let cancel = interrupt::token();
-    let mut target = Target::open(&args.directory, args.output_options.retention.options())?;
+    let options = &args.output_options;
+    let options = options.retention.options().certify(options.certify.certify);
+    let mut target = Target::open(&args.directory, options)?;
     let loaded = load(&mut target, &inputs, args, &cancel, context);
     let loaded = loaded.map_err(|error| match error {
         CliError::Bulk(BulkError::Cancelled) => CliError::Interrupted(args.directory.clone()),
@@ -58,7 +62,9 @@ pub(super) fn run(args: &LoadArgs, context: Context) -> Result<Exit, CliError> {
     for file in &summary.not_removed {
         context.note(format_args!("left behind: {file}"));
     }
-    report(&args.directory, &Loaded::new(&summary, skipped, started.elapsed()), context)?;
+    let family = args.output_options.family;
+    let loaded = Loaded::new(&summary, family, skipped, started.elapsed());
+    report(&args.directory, &loaded, context)?;
     Ok(Exit::Success)
 }
 

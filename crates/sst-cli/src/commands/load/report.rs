@@ -21,6 +21,9 @@ pub(super) struct Loaded {
     duplicates: u64,
     tables: u64,
     blobs: u64,
+    /// The digest of what is live now, if the commit is certified.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<String>,
     /// Bytes of all tables and blob files.
     bytes: u64,
     skipped_lines: u64,
@@ -36,7 +39,14 @@ pub(super) struct Loaded {
 }
 
 impl Loaded {
-    pub(super) fn new(summary: &BulkSummary, skipped_lines: u64, elapsed: Duration) -> Self {
+    pub(super) fn new(
+        summary: &BulkSummary,
+        family: u32,
+        skipped_lines: u64,
+        elapsed: Duration,
+    ) -> Self {
+        let mut certificates = summary.certificates.iter();
+        let certificate = certificates.find(|certificate| certificate.family == family);
         let seconds = elapsed.as_secs_f64();
         Self {
             commit: summary.sequence.0,
@@ -45,6 +55,7 @@ impl Loaded {
             duplicates: summary.duplicates,
             tables: summary.tables,
             blobs: summary.blobs,
+            digest: certificate.map(|certificate| format!("{:x}", certificate.content)),
             bytes: summary.file_bytes,
             skipped_lines,
             input_bytes: summary.record_bytes,
@@ -88,6 +99,9 @@ pub(super) fn report(directory: &Path, it: &Loaded, context: Context) -> Result<
             if number > 0 {
                 output.line(format_args!("  {}", number_of(number, one, many)))?;
             }
+        }
+        if let Some(digest) = &it.digest {
+            output.line(format_args!("  read back and certified: {digest}"))?;
         }
         if it.spilled_bytes > 0 {
             let spilled = HumanBytes(it.spilled_bytes);

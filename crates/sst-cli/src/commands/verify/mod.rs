@@ -1,6 +1,7 @@
 //! `sst verify`: every byte of a directory or a table, and all that is wrong with it.
 
 mod affected;
+mod against;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use serde::Serialize;
 use sst_reader::{Catalog, Corruption, Diagnosis, ReadError, VerifyReport, verify_directory};
 
 use self::affected::{Lost, LostKeys, Part};
+use self::against::Comparison;
 use super::Context;
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -24,6 +26,15 @@ use crate::store::{is_directory, open_table, read_catalog, reader_options};
 pub(crate) struct VerifyArgs {
     /// A directory or an .sst file
     pub(crate) path: PathBuf,
+
+    /// Accept it only if it holds the same entries as this: a digest, a file with the output of `sst certificate`, or
+    /// another directory, whose own certificate is believed if it has one
+    #[arg(long, value_name = "DIGEST|FILE|DIR")]
+    pub(crate) against: Option<String>,
+
+    /// With --against: compare only this key space [default: all]
+    #[arg(long, value_name = "NUMBER", requires = "against")]
+    pub(crate) family: Option<u32>,
 
     /// Name every key that is lost, not only the first ten of each damaged block
     #[arg(long)]
@@ -42,19 +53,24 @@ struct Findings {
     is_protected: bool,
     report: VerifyReport,
     lost: LostKeys,
+    /// How it compares, if it is intact and something was given to compare it with.
+    comparison: Option<Comparison>,
 }
 
 pub(super) fn run(args: &VerifyArgs, context: Context) -> Result<Exit, CliError> {
     let started = Instant::now();
     let path = &args.path;
-    let Findings { is_protected, report, lost } = match is_directory(path)? {
+    let Findings { is_protected, report, lost, comparison } = match is_directory(path)? {
         true => directory(args, context)?,
         false => table(args, context)?,
     };
-    let exit = exit(&report);
+    let exit = match &comparison {
+        Some(comparison) if !comparison.agrees() => Exit::Damaged,
+        _ => exit(&report),
+    };
     let mut output = Output::stdout();
     if context.json {
-        output.json(&Summary::new(path, is_protected, &report, &lost))?;
+        output.json(&Summary::new(path, is_protected, &report, &lost, comparison))?;
     } else {
         for damage in &report.damage {
             output.line(damage)?;
@@ -65,6 +81,9 @@ pub(super) fn run(args: &VerifyArgs, context: Context) -> Result<Exit, CliError>
         if !context.quiet {
             let seconds = started.elapsed().as_secs_f64();
             output.line(format_args!("{} in {seconds:.2} s", text(path, is_protected, &report)))?;
+        }
+        for line in comparison.iter().flat_map(Comparison::lines) {
+            output.line(line)?;
         }
     }
     output.finish()?;
@@ -78,7 +97,12 @@ fn directory(args: &VerifyArgs, context: Context) -> Result<Findings, CliError> 
         // The report has the damage again, with all that could still be checked.
         Err(CliError::Read(error)) if error.is_corruption() => {
             let report = verify_directory(path, &reader_options(), &mut |_| {})?;
-            return Ok(Findings { is_protected: false, report, lost: LostKeys::default() });
+            return Ok(Findings {
+                is_protected: false,
+                report,
+                lost: LostKeys::default(),
+                comparison: None,
+            });
         }
         Err(error) => return Err(error),
     };
@@ -86,16 +110,28 @@ fn directory(args: &VerifyArgs, context: Context) -> Result<Findings, CliError> 
     let report =
         verify_directory(path, &reader_options(), &mut |step| progress.advance(step.bytes))?;
     let lost = LostKeys::in_directory(&catalog, &report, args.limit());
-    Ok(Findings { is_protected: catalog.is_protected, report, lost })
+    let against = args.against.as_ref().filter(|_| report.is_intact());
+    let comparison = against
+        .map(|against| Comparison::new(&catalog, against, args.family, context))
+        .transpose()?;
+    Ok(Findings { is_protected: catalog.is_protected, report, lost, comparison })
 }
 
 fn table(args: &VerifyArgs, context: Context) -> Result<Findings, CliError> {
+    if args.against.is_some() {
+        return Err(CliError::Usage("--against is for directories".to_owned()));
+    }
     let table = match open_table(&args.path, &reader_options()) {
         Ok(table) => table,
         Err(CliError::Read(error)) if error.is_corruption() => {
             let mut report = VerifyReport::default();
             report.damage.push(error);
-            return Ok(Findings { is_protected: false, report, lost: LostKeys::default() });
+            return Ok(Findings {
+                is_protected: false,
+                report,
+                lost: LostKeys::default(),
+                comparison: None,
+            });
         }
         Err(error) => return Err(error),
     };
@@ -103,7 +139,7 @@ fn table(args: &VerifyArgs, context: Context) -> Result<Findings, CliError> {
     let report = table.file.verify(&mut |step| progress.advance(step.bytes));
     let is_protected = table.described.is_some_and(|described| described.is_protected());
     let lost = LostKeys::in_table(&table.file, &report, args.limit());
-    Ok(Findings { is_protected, report, lost })
+    Ok(Findings { is_protected, report, lost, comparison: None })
 }
 
 /// Bytes of all tables and blob files.
@@ -128,6 +164,7 @@ fn exit(report: &VerifyReport) -> Exit {
 
 fn text(path: &Path, is_protected: bool, report: &VerifyReport) -> String {
     let verdict = match (report.damage.len(), is_protected) {
+        (0, true) if report.certificates > 0 => "intact, protected and certified".to_owned(),
         (0, true) => "intact and protected".to_owned(),
         (0, false) => {
             "intact, but unprotected (meta files and offset tables have no checksums)".to_owned()
@@ -156,7 +193,10 @@ struct Summary<'a> {
     entries: u64,
     blobs: u64,
     bytes: u64,
+    certificates: u64,
     damage: Vec<Damage<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comparison: Option<Comparison>,
 }
 
 #[derive(Serialize)]
@@ -176,7 +216,13 @@ struct FlippedBit {
 }
 
 impl<'a> Summary<'a> {
-    fn new(path: &Path, is_protected: bool, report: &VerifyReport, lost: &'a LostKeys) -> Self {
+    fn new(
+        path: &Path,
+        is_protected: bool,
+        report: &VerifyReport,
+        lost: &'a LostKeys,
+        comparison: Option<Comparison>,
+    ) -> Self {
         Self {
             path: path.display().to_string(),
             intact: report.is_intact(),
@@ -186,6 +232,8 @@ impl<'a> Summary<'a> {
             entries: report.entries,
             blobs: report.blobs,
             bytes: report.bytes,
+            certificates: report.certificates,
+            comparison,
             damage: report.damage.iter().map(|error| Damage::new(error, lost)).collect(),
         }
     }

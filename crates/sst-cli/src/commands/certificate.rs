@@ -1,0 +1,69 @@
+//! `sst certificate`: what a directory amounts to.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::Context;
+use crate::certificate::{Certificate, FamilyLine};
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::store::read_catalog;
+
+const AFTER_HELP: &str = "\
+Two directories with the same certificate answer every `get` alike, whatever their tables look
+like: a copy, one that was merged, one that was loaded from the same input elsewhere. What the
+commit says is printed as it is, see --certify of `load` and `merge`; where it says nothing,
+all entries are read. `sst verify` tells whether it is so.
+
+Examples:
+  sst certificate unicode.db > unicode.certificate
+  sst verify copy/of/unicode.db --against unicode.certificate";
+
+/// Arguments of `sst certificate`.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct CertificateArgs {
+    /// The directory
+    dir: PathBuf,
+
+    /// Only this key space [default: all]
+    #[arg(long, value_name = "NUMBER")]
+    family: Option<u32>,
+
+    /// Read all entries, whatever the commit says of them
+    #[arg(long)]
+    compute: bool,
+}
+
+#[derive(Serialize)]
+struct OfDirectory<'a> {
+    dir: String,
+    commit: u32,
+    families: &'a [FamilyLine],
+}
+
+pub(super) fn run(args: &CertificateArgs, context: Context) -> Result<Exit, CliError> {
+    let mut catalog = read_catalog(&args.dir)?;
+    if args.compute {
+        catalog.certificates.clear();
+    }
+    let bar = |bytes| context.progress.bytes(Some(bytes), "read");
+    let certificate = Certificate::of_catalog(&catalog, args.family, bar)?;
+    let mut output = Output::stdout();
+    if context.json {
+        output.json(&OfDirectory {
+            dir: args.dir.display().to_string(),
+            commit: catalog.commit.0,
+            families: &certificate.families,
+        })?;
+    } else {
+        for line in &certificate.families {
+            output.line(line.text())?;
+        }
+    }
+    output.finish()?;
+    Ok(Exit::Success)
+}

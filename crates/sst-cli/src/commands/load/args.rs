@@ -1,0 +1,271 @@
+//! Arguments of `sst load`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use crate::commands::certify_arg::CertifyArg;
+use crate::commands::retention_args::RetentionArgs;
+
+const AFTER_HELP: &str = r"Input formats:
+  tsv    key, tab, value: the rest of the line. \t \n \r \\ and \x00 stand for bytes,
+         a value of \N deletes the key. This is what `sst scan` prints.
+  csv    one row per entry. The value is --value-column, or else all columns but the key's
+         (joined as CSV if they are several). --delete-marker tells which values delete.
+  jsonl  one object per line: a string stands for its characters, null deletes the key, any
+         other value for its JSON text. Fields key_hex, key_base64, value_hex and value_base64
+         carry bytes. This is what `sst scan --json` prints.
+
+Without --format the file's extension decides (.tsv .csv .jsonl .ndjson), then whether an
+option is given that only CSV has.
+
+Examples:
+  sst load data/UnicodeData.txt unicode.db --delimiter ';' --no-header --value-column 2
+  sst scan unicode.db | sst load - copy.db --format tsv";
+
+/// Arguments of `sst load`.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct LoadArgs {
+    /// Files with the entries, in any order, as they are or compressed with gzip or zstd; `-` is standard input. Of entries
+    /// with the same key that of the later file is the later one
+    #[arg(required = true, num_args = 1.., value_name = "INPUT")]
+    pub(crate) inputs: Vec<PathBuf>,
+
+    /// Directory to load into; it is made if it does not exist
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) input_options: InputArgs,
+
+    #[command(flatten)]
+    pub(crate) output_options: LoadOutputArgs,
+}
+
+/// How the input is read.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Input")]
+pub(crate) struct InputArgs {
+    /// Format of the input [default: by extension]
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<Format>,
+
+    /// Count lines that cannot be read instead of stopping at the first
+    #[arg(long)]
+    pub(crate) skip_bad: bool,
+
+    /// TSV: backslashes stand for themselves, nothing deletes
+    #[arg(long)]
+    pub(crate) no_escapes: bool,
+
+    /// CSV: the byte between columns [default: ,]
+    #[arg(long, value_name = "CHAR", value_parser = delimiter)]
+    pub(crate) delimiter: Option<u8>,
+
+    /// CSV: the first row is an entry, not the names of the columns
+    #[arg(long)]
+    pub(crate) no_header: bool,
+
+    /// CSV: column of the key, by number from 1 or by name [default: 1]
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) key_column: Option<Column>,
+
+    /// CSV: column of the value [default: all but the key's]
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) value_column: Option<Column>,
+
+    /// CSV: rows with this value delete their key
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) delete_marker: Option<String>,
+
+    /// JSON lines: name of the key's field
+    #[arg(long, value_name = "NAME", default_value = "key")]
+    pub(crate) key_field: String,
+
+    /// JSON lines: name of the value's field
+    #[arg(long, value_name = "NAME", default_value = "value")]
+    pub(crate) value_field: String,
+}
+
+impl InputArgs {
+    /// Whether an option is given that only CSV has.
+    pub(crate) const fn says_csv(&self) -> bool {
+        self.delimiter.is_some()
+            || self.no_header
+            || self.key_column.is_some()
+            || self.value_column.is_some()
+            || self.delete_marker.is_some()
+    }
+}
+
+/// What is written.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct LoadOutputArgs {
+    /// What becomes of entries that are already in the directory
+    #[arg(long, value_enum, default_value_t = Mode::Replace)]
+    pub(crate) mode: Mode,
+
+    /// Short for `--mode append`
+    #[arg(long, conflicts_with = "mode")]
+    pub(crate) increment: bool,
+
+    /// Memory for entries and for sorting them, in MiB; what does not fit goes through temporary files
+    #[arg(long, value_name = "MIB", default_value_t = 256)]
+    pub(crate) memory: usize,
+
+    /// Threads that sort and write [default: as many as the machine runs at once]
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) threads: Option<usize>,
+
+    /// Where temporary files go [default: the directory]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) temp_dir: Option<PathBuf>,
+
+    /// Values longer than this many bytes get files of their own [default and highest: 64 MiB]
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) blob_threshold: Option<usize>,
+
+    /// What to do with a key that comes more than once
+    #[arg(long, value_enum, default_value_t = Duplicates::Last)]
+    pub(crate) duplicates: Duplicates,
+
+    /// Key space to load into
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    pub(crate) family: u32,
+
+    #[command(flatten)]
+    pub(crate) retention: RetentionArgs,
+
+    #[command(flatten)]
+    pub(crate) certify: CertifyArg,
+
+    /// Write no filters: smaller files, slower answers for keys that are not there
+    #[arg(long)]
+    pub(crate) no_filter: bool,
+
+    /// Start another table after this many entries
+    #[arg(long, value_name = "COUNT", default_value_t = 1 << 22)]
+    pub(crate) max_table_entries: u64,
+
+    /// Start another table after this many bytes of keys and values
+    #[arg(long, value_name = "BYTES", default_value_t = 256 << 20)]
+    pub(crate) max_table_bytes: u64,
+}
+
+/// Formats that `load` reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Key, tab, value
+    Tsv,
+    /// Comma-separated values, or values separated by something else
+    Csv,
+    /// One JSON object per line
+    Jsonl,
+}
+
+/// What becomes of entries that are already in the directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    /// They go: afterwards the key space holds what was loaded and nothing else
+    Replace,
+    /// They stay, hidden where a loaded entry has the same key
+    #[value(alias = "increment")]
+    Append,
+}
+
+/// What to do with a key that comes more than once in the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Duplicates {
+    /// The last entry counts
+    Last,
+    /// All entries are kept; `get --all` prints them in their order
+    #[value(alias = "all")]
+    Keep,
+    /// Stop with an error
+    Error,
+}
+
+/// A column of a CSV file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Column {
+    /// By position, counted from 0.
+    Index(usize),
+    /// By the name in the first row.
+    Name(String),
+}
+
+impl std::str::FromStr for Column {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.parse::<usize>() {
+            Ok(number) => match number.checked_sub(1) {
+                Some(index) => Ok(Self::Index(index)),
+                None => Err("columns are counted from 1"),
+            },
+            Err(_) if text.is_empty() => Err("a column has a number or a name"),
+            Err(_) => Ok(Self::Name(text.to_owned())),
+        }
+    }
+}
+
+fn delimiter(text: &str) -> Result<u8, &'static str> {
+    match text.as_bytes() {
+        br"\t" => Ok(b'\t'),
+        [b'"' | b'\n' | b'\r'] => Err("quotes and line ends cannot separate columns"),
+        [byte] => Ok(*byte),
+        _ => Err("expected one byte"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn parse(args: &[&str]) -> Result<Command, clap::Error> {
+        let args = ["sst"].iter().chain(args);
+        Cli::try_parse_from(args).map(|cli| cli.command)
+    }
+
+    fn load(args: &[&str]) -> LoadArgs {
+        match parse(&[&["load", "in.csv", "out"], args].concat()) {
+            Ok(Command::Load(load)) => load,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn defaults_are_as_documented() {
+        let args = load(&[]);
+        assert!(!args.input_options.says_csv());
+        assert_eq!(args.input_options.key_field, "key");
+        assert_eq!(args.output_options.mode, Mode::Replace);
+        assert_eq!(args.output_options.duplicates, Duplicates::Last);
+        assert_eq!(args.output_options.family, 0);
+    }
+
+    #[test]
+    fn columns_have_a_number_or_a_name() {
+        let options = load(&["--key-column", "2", "--value-column", "name"]).input_options;
+        assert_eq!(options.key_column, Some(Column::Index(1)));
+        assert_eq!(options.value_column, Some(Column::Name("name".to_owned())));
+        assert!(options.says_csv());
+        assert!(parse(&["load", "a", "b", "--key-column", "0"]).is_err());
+        assert!(parse(&["load", "a", "b", "--key-column", ""]).is_err());
+    }
+
+    #[test]
+    fn delimiters_are_single_bytes() {
+        for (text, byte) in [(";", b';'), (r"\t", b'\t'), ("\t", b'\t'), ("|", b'|')] {
+            assert_eq!(load(&["--delimiter", text]).input_options.delimiter, Some(byte));
+        }
+        for text in ["", ";;", "€", "\"", "\n"] {
+            assert!(parse(&["load", "a", "b", "--delimiter", text]).is_err(), "{text:?}");
+        }
+    }
+}
