@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use sst_conformance::SplitMix;
+
 use super::recorder::Record;
 
 /// What has become of a write that was not synced.
@@ -57,6 +59,37 @@ enum Presence {
     No,
     Perhaps,
     Yes,
+}
+
+/// Which of the states that a loss of power can leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// That of a number below [`Disk::outcomes`]; 0 keeps everything.
+    Number(u64),
+    /// Of each effect the worst.
+    Worst,
+    /// Each effect by chance, from this seed: where there are more outcomes than can be numbered.
+    Drawn(u64),
+}
+
+impl Outcome {
+    /// Chooses one of so many ways, effect by effect.
+    fn chooser(self) -> impl FnMut(u64) -> u64 {
+        let (mut rest, mut random) = match self {
+            Self::Number(number) => (number, None),
+            Self::Worst => (u64::MAX, None),
+            Self::Drawn(seed) => (0, Some(SplitMix::new(seed))),
+        };
+        move |ways| match (&mut random, self) {
+            (Some(random), _) => random.word() % ways,
+            (None, Self::Worst) => ways - 1,
+            (None, _) => {
+                let choice = rest % ways;
+                rest /= ways;
+                choice
+            }
+        }
+    }
 }
 
 /// The files of a directory; `None` if it is not there.
@@ -142,15 +175,10 @@ impl Disk {
         self.choices().iter().fold(1, |product: u64, &ways| product.saturating_mul(ways as u64))
     }
 
-    /// One of the states that a loss of power can leave: number 0 keeps everything.
+    /// One of the states that a loss of power can leave.
     #[must_use]
-    pub fn after_power_loss(&self, outcome: u64) -> Image {
-        let mut rest = outcome;
-        let mut choose = |ways: u64| {
-            let choice = rest % ways;
-            rest /= ways;
-            choice
-        };
+    pub fn after_power_loss(&self, outcome: Outcome) -> Image {
+        let mut choose = outcome.chooser();
         let contents: Vec<Vec<u8>> =
             self.files.iter().map(|file| file.content(&mut choose)).collect();
         let mut names = self.names.clone();
@@ -226,7 +254,26 @@ mod tests {
     }
 
     fn images(disk: &Disk) -> Vec<BTreeMap<OsString, Vec<u8>>> {
-        (0..disk.outcomes()).filter_map(|outcome| disk.after_power_loss(outcome)).collect()
+        let outcomes = (0..disk.outcomes()).map(Outcome::Number);
+        outcomes.filter_map(|outcome| disk.after_power_loss(outcome)).collect()
+    }
+
+    #[test]
+    fn where_outcomes_cannot_be_numbered_every_effect_is_still_by_chance() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().to_owned();
+        let mut disk = Disk::of(&path);
+        disk.apply(&Record::Create { directory: path.clone(), file: 0 });
+        (0..40).for_each(|_| write(&mut disk, b"ab"));
+        disk.apply(&Record::Name { file: 0, path: path.join("n") });
+        assert_eq!(disk.outcomes(), u64::MAX);
+        let drawn: Vec<_> =
+            (0..100).filter_map(|seed| disk.after_power_loss(Outcome::Drawn(seed))).collect();
+        let named = drawn.iter().filter(|files| files.contains_key(&OsString::from("n"))).count();
+        assert!((20..80).contains(&named), "{named}");
+        let is_empty = |image: Image| image.unwrap().is_empty();
+        assert!(is_empty(disk.after_power_loss(Outcome::Worst)));
+        assert!(!is_empty(disk.after_power_loss(Outcome::Number(0))));
     }
 
     #[test]

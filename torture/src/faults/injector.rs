@@ -77,6 +77,8 @@ pub struct Injector {
     has_fired: AtomicBool,
     /// A sync failed, of a file or of a directory.
     sync_failed: AtomicBool,
+    /// `CURRENT` was to be replaced, whatever came of it.
+    is_switch_tried: AtomicBool,
     /// `CURRENT` was replaced, or may have been.
     is_switched: AtomicBool,
     /// `CURRENT` was to be replaced after a sync had failed.
@@ -96,6 +98,7 @@ impl Injector {
             is_over: AtomicBool::new(false),
             has_fired: AtomicBool::new(false),
             sync_failed: AtomicBool::new(false),
+            is_switch_tried: AtomicBool::new(false),
             is_switched: AtomicBool::new(false),
             broke_promise: AtomicBool::new(false),
             removal_failed: AtomicBool::new(false),
@@ -123,6 +126,12 @@ impl Injector {
     #[must_use]
     pub fn sync_failed(&self) -> bool {
         self.sync_failed.load(Ordering::SeqCst)
+    }
+
+    /// Whether `CURRENT` was to be replaced: from then on nobody can say which files are needed.
+    #[must_use]
+    pub fn is_switch_tried(&self) -> bool {
+        self.is_switch_tried.load(Ordering::SeqCst)
     }
 
     /// Whether `CURRENT` may be the new one.
@@ -182,9 +191,14 @@ impl Injector {
             }
             Operation::Replace { .. } => {
                 self.broke_promise.fetch_or(self.sync_failed(), Ordering::SeqCst);
+                self.is_switch_tried.store(true, Ordering::SeqCst);
                 self.is_switched.fetch_or(is_done, Ordering::SeqCst);
             }
-            Operation::Discard { .. } | Operation::Remove { .. } if !is_done => {
+            Operation::Discard { .. }
+            | Operation::Remove { .. }
+            | Operation::RemoveDirectory { .. }
+                if !is_done =>
+            {
                 self.removal_failed.store(true, Ordering::SeqCst);
             }
             _ => {}

@@ -1,6 +1,8 @@
 //! Bulk loads that do all that a load can: records in any order spill, one bucket is too large and is sorted in runs, keys
 //! come twice, values go into files of their own, and there are several tables.
 
+use std::path::{Path, PathBuf};
+
 use sst_amqf::QuotientFilter;
 use sst_writer::{BulkError, BulkLoader, BulkMode, BulkOptions, Publisher, WriterOptions};
 
@@ -66,8 +68,15 @@ impl Load {
         Self { mode, keys: 24, table_entries: 6, threads: 1, spills_elsewhere: false }
     }
 
-    /// What the load is told: the least budget, which takes all records to disk before they are written.
-    pub(crate) fn options(&self, publisher: &Publisher) -> BulkOptions {
+    /// The folder beside a directory where temporary files go, if they are to.
+    #[must_use]
+    pub fn spilled(directory: &Path) -> PathBuf {
+        directory.with_file_name("spilled")
+    }
+
+    /// What a load into a directory is told: the least budget, which takes all records to disk before they are written.
+    #[must_use]
+    pub fn options(&self, directory: &Path) -> BulkOptions {
         let writer = WriterOptions::default().filter(QuotientFilter::default());
         let options = BulkOptions::default()
             .memory_budget(0)
@@ -75,10 +84,7 @@ impl Load {
             .threads(self.threads)
             .max_table_entries(self.table_entries)
             .writer(writer);
-        match publisher.directory().parent() {
-            Some(parent) if self.spills_elsewhere => options.temp_dir(parent.join("spilled")),
-            _ => options,
-        }
+        if self.spills_elsewhere { options.temp_dir(Self::spilled(directory)) } else { options }
     }
 
     /// Loads.

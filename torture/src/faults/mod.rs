@@ -11,6 +11,6 @@ pub mod tap;
 
 pub use injector::{Fault, Injector};
 pub use load::Load;
-pub use scenario::{Scenario, publishing};
+pub use scenario::{Action, Scenario};
 pub use steps::{Content, Seen, Step};
 pub use tap::{Operation, Order, Tap, Tapped};

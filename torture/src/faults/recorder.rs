@@ -79,6 +79,8 @@ impl Record {
             Operation::Read { .. }
             | Operation::ReadBack { .. }
             | Operation::List { .. }
+            // Only one of temporary files has that name, which is not recorded.
+            | Operation::RemoveDirectory { .. }
             | Operation::Lock { .. } => {
                 return None;
             }

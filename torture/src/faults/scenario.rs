@@ -1,15 +1,33 @@
-//! One commit of some kind, on top of a directory that is there or not.
+//! One commit of some kind, a bulk load or a rollback, on top of a directory that is there or not.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sst_format::SequenceNumber;
 use sst_format::file_name::{FileKind, FileName};
 use sst_reader::Catalog;
-use sst_writer::{FileSystem, PublishError, Publisher, PublisherOptions};
+use sst_writer::{BulkMode, FileSystem, Generation, PublishError, Publisher, PublisherOptions};
 
+use super::load::Load;
 use super::steps::{STEPS, Seen, Step};
 use super::tap::{Tapped, WithoutSync};
+
+/// What makes a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Tables that are written and added.
+    Publish(Step),
+    /// A bulk load.
+    Load(Load),
+    /// The directory goes back over so many commits.
+    Rollback {
+        /// How many.
+        commits: usize,
+    },
+}
+
+/// Why a commit was not made.
+pub type Failure = Box<dyn std::error::Error>;
 
 /// What is put to the test: a commit, and what came before it.
 #[derive(Clone, Debug)]
@@ -18,29 +36,58 @@ pub struct Scenario {
     pub before: Vec<Step>,
     /// Whether there is a directory before the first commit.
     pub has_directory: bool,
-    /// The commit.
-    pub step: Step,
+    /// What makes the commit.
+    pub action: Action,
     /// Whether obsolete files stay.
     pub keep: bool,
+}
+
+const HISTORY: [Step; 4] = [Step::Increment, Step::Blobs, Step::Tombstones, Step::OtherFamily];
+
+/// A commit on top of these.
+fn on_top_of(before: &[Step], action: Action) -> Scenario {
+    Scenario { before: before.to_vec(), has_directory: true, action, keep: false }
 }
 
 /// Every kind of commit: the first, with and without a directory, and one on top of commits of all kinds.
 #[must_use]
 pub fn publishing() -> Vec<Scenario> {
-    let scenario = |before: &[Step], step| Scenario {
-        before: before.to_vec(),
-        has_directory: true,
-        step,
-        keep: false,
-    };
-    let history = [Step::Increment, Step::Blobs, Step::Tombstones, Step::OtherFamily];
+    let scenario = |before, step| on_top_of(before, Action::Publish(step));
     let mut scenarios = vec![
         Scenario { has_directory: false, ..scenario(&[], Step::Blobs) },
         scenario(&[], Step::Increment),
-        Scenario { keep: true, ..scenario(&history, Step::ReplaceAll) },
+        Scenario { keep: true, ..scenario(&HISTORY, Step::ReplaceAll) },
     ];
-    scenarios.extend(STEPS.map(|step| scenario(&history, step)));
+    scenarios.extend(STEPS.map(|step| scenario(&HISTORY, step)));
     scenarios
+}
+
+/// Bulk loads: the first, on top of other commits, and in their place.
+#[must_use]
+pub fn loading() -> Vec<Scenario> {
+    let (increment, replace) = (Load::small(BulkMode::Increment), Load::small(BulkMode::Replace));
+    let elsewhere = Load { spills_elsewhere: true, ..replace };
+    vec![
+        Scenario { has_directory: false, ..on_top_of(&[], Action::Load(replace)) },
+        on_top_of(&HISTORY, Action::Load(increment)),
+        on_top_of(&HISTORY, Action::Load(elsewhere)),
+    ]
+}
+
+/// Rollbacks: to the commit before, and over commits of all kinds.
+#[must_use]
+pub fn rolling_back() -> Vec<Scenario> {
+    let [a, b, c, d] = HISTORY;
+    vec![
+        on_top_of(&[a, b, Step::ReplaceAll], Action::Rollback { commits: 1 }),
+        on_top_of(&[a, b, c, d, Step::Obsolete, Step::Clear], Action::Rollback { commits: 4 }),
+    ]
+}
+
+/// All of these.
+#[must_use]
+pub fn all() -> Vec<Scenario> {
+    [publishing(), loading(), rolling_back()].concat()
 }
 
 impl Scenario {
@@ -48,15 +95,26 @@ impl Scenario {
     #[must_use]
     pub fn name(&self) -> String {
         let keep = if self.keep { ", files kept" } else { "" };
+        let action = match self.action {
+            Action::Publish(step) => format!("{step:?}"),
+            Action::Load(Load { mode, spills_elsewhere: false, .. }) => format!("load, {mode:?}"),
+            Action::Load(Load { mode, .. }) => format!("load, {mode:?}, temporary files elsewhere"),
+            Action::Rollback { commits } => format!("rollback by {commits}"),
+        };
         match (self.before.len(), self.has_directory) {
-            (0, false) => format!("first commit and directory, {:?}", self.step),
-            (0, true) => format!("first commit, {:?}", self.step),
-            (before, _) => format!("{:?} on top of {before} commits{keep}", self.step),
+            (0, false) => format!("first commit and directory, {action}"),
+            (0, true) => format!("first commit, {action}"),
+            (before, _) => format!("{action} on top of {before} commits{keep}"),
         }
     }
 
     fn options(&self, file_system: impl FileSystem + 'static) -> PublisherOptions {
-        PublisherOptions::default().keep_obsolete_files(self.keep).file_system(file_system)
+        // What is to be gone back to must be there.
+        let is_rollback = matches!(self.action, Action::Rollback { .. });
+        PublisherOptions::default()
+            .keep_generations(if is_rollback { self.before.len() } else { 0 })
+            .keep_obsolete_files(self.keep)
+            .file_system(file_system)
     }
 
     /// Makes the commits before the one that is tested.
@@ -64,11 +122,23 @@ impl Scenario {
         if self.has_directory {
             std::fs::create_dir(directory).unwrap();
         }
+        if let Some(spilled) = self.spilled(directory) {
+            std::fs::create_dir(spilled).unwrap();
+        }
         if !self.before.is_empty() {
             let mut publisher = self.open(directory, Tapped::new(WithoutSync)).unwrap();
             for (number, step) in (1..).zip(&self.before) {
                 step.apply(&mut publisher, number).unwrap();
             }
+        }
+    }
+
+    /// The folder beside a directory where temporary files go, if they do.
+    #[must_use]
+    pub fn spilled(&self, directory: &Path) -> Option<PathBuf> {
+        match self.action {
+            Action::Load(Load { spills_elsewhere: true, .. }) => Some(Load::spilled(directory)),
+            _ => None,
         }
     }
 
@@ -89,9 +159,20 @@ impl Scenario {
     ///
     /// # Errors
     ///
-    /// That of the publisher.
-    pub fn commit(&self, publisher: &mut Publisher) -> Result<(), PublishError> {
-        self.step.apply(publisher, self.number())
+    /// That of the publisher, or of the load.
+    pub fn commit(&self, publisher: &mut Publisher) -> Result<(), Failure> {
+        match self.action {
+            Action::Publish(step) => step.apply(publisher, self.number())?,
+            Action::Load(load) => {
+                load.apply(publisher, self.number(), load.options(publisher.directory()))?;
+            }
+            Action::Rollback { commits } => {
+                let generations = Generation::list(publisher.directory())?;
+                let to = generations.get(commits).ok_or("there is no such generation")?;
+                publisher.rollback(Some(to.sequence))?;
+            }
+        }
+        Ok(())
     }
 
     /// Number of the commit that is tested.
@@ -109,26 +190,41 @@ impl Scenario {
     /// What a reader sees after it.
     #[must_use]
     pub fn seen_after(&self) -> Seen {
-        let mut steps = self.before.clone();
-        steps.push(self.step);
-        Seen::after(&steps)
+        match self.action {
+            Action::Publish(step) => Seen::after(&[&self.before[..], &[step]].concat()),
+            Action::Load(load) => self.seen_before().with_load(load, self.number()),
+            Action::Rollback { commits } => {
+                Seen::after(&self.before[..self.before.len() - commits])
+            }
+        }
     }
 
     /// The next writer: it opens the directory, which changes nothing that is seen and leaves no file behind that belongs
-    /// to no commit, and makes a commit of its own, which is then seen.
+    /// to no commit; it makes a load of its own, if this is about loads, and a commit, and each is then seen.
     ///
     /// # Errors
     ///
     /// What it could not do, which is a broken promise.
     pub fn check_next_writer(&self, directory: &Path, seen: &Seen) -> Result<(), String> {
-        let mut publisher = self
-            .open(directory, Tapped::new(WithoutSync))
+        // It keeps no earlier commits, so that what is there belongs to the newest.
+        let options = self.options(Tapped::new(WithoutSync)).keep_generations(0);
+        let mut publisher = Publisher::open(directory, options)
             .map_err(|error| format!("the next writer cannot open the directory: {error}"))?;
         if Seen::of(directory)? != *seen {
             return Err("opening it for writing changed what is seen".to_owned());
         }
         if !self.keep {
             check_no_leftovers(directory)?;
+        }
+        if let Action::Load(load) = self.action {
+            let number = self.number() + 1;
+            load.apply(&mut publisher, number, load.options(directory))
+                .map_err(|error| format!("the next writer cannot load: {error}"))?;
+            if Seen::of(directory)? != seen.clone().with_load(load, number) {
+                return Err("the next writer's load is another".to_owned());
+            }
+            check_no_leftovers(directory)?;
+            self.check_nothing_is_spilled(directory)?;
         }
         Step::ReplaceAll
             .apply(&mut publisher, 1)
@@ -141,6 +237,16 @@ impl Scenario {
         };
         let is_right = expected.iter().all(|(key, value)| found.get(key) == Some(value));
         if is_right { Ok(()) } else { Err("the next writer's commit is another".to_owned()) }
+    }
+
+    /// Fails if anything is in the folder beside the directory where temporary files go.
+    ///
+    /// # Errors
+    ///
+    /// The names that are there.
+    pub fn check_nothing_is_spilled(&self, directory: &Path) -> Result<(), String> {
+        let left = self.spilled(directory).map(|spilled| names(&spilled)).unwrap_or_default();
+        if left.is_empty() { Ok(()) } else { Err(format!("left where it spills: {left:?}")) }
     }
 }
 
@@ -172,6 +278,8 @@ pub fn check_no_leftovers(directory: &Path) -> Result<(), String> {
         let metas = catalog.meta_files.iter().map(|&meta| name(meta, FileKind::Meta));
         let blobs = catalog.blobs.keys().map(|blob| name(SequenceNumber(blob.0), FileKind::Blob));
         expected.extend(tables.chain(metas).chain(blobs));
+        // After a rollback, for the original's readers.
+        expected.insert(name(catalog.commit, FileKind::Del));
     }
     let found = names(directory);
     let leftovers: Vec<_> = found.difference(&expected).collect();

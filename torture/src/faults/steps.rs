@@ -8,6 +8,7 @@ use sst_amqf::QuotientFilter;
 use sst_reader::{ReadError, SstSet, verify_directory};
 use sst_writer::{Commit, EntryValue, PublishError, Publisher, WriterOptions, hash_key};
 
+use super::load::Load;
 use crate::model::reader_options;
 
 /// Live keys and their values, of one family after the other.
@@ -199,6 +200,17 @@ impl Seen {
     #[must_use]
     pub fn after(steps: &[Step]) -> Self {
         if steps.is_empty() { Self::Nothing } else { Self::Commit(content_after(steps)) }
+    }
+
+    /// What is seen after one more commit, a bulk load.
+    #[must_use]
+    pub fn with_load(self, load: Load, number: u64) -> Self {
+        let mut content = match self {
+            Self::Nothing => Content::new(),
+            Self::Commit(content) => content,
+        };
+        load.change(&mut content, number);
+        Self::Commit(content)
     }
 
     /// What a reader sees: everything is read, in bulk and key by key, and verified.

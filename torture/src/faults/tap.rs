@@ -79,6 +79,11 @@ pub enum Operation<'a> {
         /// The path.
         path: &'a Path,
     },
+    /// Removes an empty directory.
+    RemoveDirectory {
+        /// The directory.
+        directory: &'a Path,
+    },
     /// Takes a lock.
     Lock {
         /// The path.
@@ -103,6 +108,7 @@ impl Operation<'_> {
             Self::CreateDirectory { .. } => "create directory",
             Self::List { .. } => "list",
             Self::Remove { .. } => "remove",
+            Self::RemoveDirectory { .. } => "remove directory",
             Self::Lock { .. } => "lock",
         }
     }
@@ -226,6 +232,11 @@ impl<T: Tap> FileSystem for Tapped<T> {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.perform(&Operation::Remove { path }, || OsFileSystem.remove(path))
+    }
+
+    fn remove_directory(&self, directory: &Path) -> io::Result<()> {
+        let operation = Operation::RemoveDirectory { directory };
+        self.perform(&operation, || OsFileSystem.remove_directory(directory))
     }
 
     fn lock(&self, path: &Path) -> io::Result<Lock> {

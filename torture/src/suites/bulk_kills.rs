@@ -79,7 +79,7 @@ fn load_into(
     let mut publisher = Publisher::open(directory, PublisherOptions::default())?;
     begins(BulkPhase::Gather);
     let load = load(number);
-    let options = load.options(&publisher).progress(move |progress| begins(progress.phase));
+    let options = load.options(directory).progress(move |progress| begins(progress.phase));
     load.apply(&mut publisher, number, options)?;
     Ok(())
 }
@@ -95,8 +95,9 @@ struct Target {
 impl Target {
     fn new() -> Self {
         let parent = tempfile::tempdir().unwrap();
-        std::fs::create_dir(parent.path().join("spilled")).unwrap();
-        Self { parent, next: 1, content: None }
+        let target = Self { parent, next: 1, content: None };
+        std::fs::create_dir(Load::spilled(&target.directory())).unwrap();
+        target
     }
 
     fn directory(&self) -> PathBuf {
@@ -154,7 +155,7 @@ impl Target {
         }
         check_no_leftovers(&directory)?;
         (self.content, self.next) = (Some(after), self.next + 1);
-        let left = names(&self.parent.path().join("spilled"));
+        let left = names(&Load::spilled(&self.directory()));
         if left.is_empty() { Ok(()) } else { Err(format!("left where it spills: {left:?}")) }
     }
 }

@@ -1,5 +1,5 @@
-//! Crashes: a child process publishes, and is killed (`SIGKILL` on Unix): before each operation that it does to a file, in
-//! the middle of each write, and at random moments of one commit after the other. A reader then sees the commit before or
+//! Crashes: a child process publishes, loads in bulk or rolls back, and is killed (`SIGKILL` on Unix): before each operation
+//! that it does to a file, in the middle of each write, and at random moments of one commit after the other. A reader then sees the commit before or
 //! the commit after, whole, and never less than what the child has reported as done; the next writer goes on from there.
 
 use std::ffi::OsString;
@@ -14,14 +14,14 @@ use sst_writer::{Publisher, PublisherOptions};
 
 use crate::faults::injector::Listing;
 use crate::faults::steps::STEPS;
-use crate::faults::{Operation, Order, Scenario, Seen, Step, Tap, Tapped, publishing};
+use crate::faults::{Action, Operation, Order, Scenario, Seen, Step, Tap, Tapped, scenario};
 use crate::model::below;
 use crate::{Cases, Context, Protection, Row, Suite, Verdict};
 
 /// The suite.
 pub const SUITE: Suite = Suite {
     name: "crashes",
-    about: "a process is killed at every operation of a publish, and at random moments",
+    about: "a process is killed at every operation of a publish, load or rollback, and at random moments",
     run,
 };
 
@@ -89,7 +89,7 @@ fn halt() -> ! {
 }
 
 fn publish_until(directory: &Path, scenario: u64, operation: u64, is_torn: bool) -> ChildResult {
-    let scenarios = publishing();
+    let scenarios = scenario::all();
     let scenario = scenarios.get(usize::try_from(scenario)?).ok_or("no such scenario")?;
     let file_system = Tapped::new(Halt { operation, is_torn, operations: AtomicU64::new(0) });
     scenario.commit(&mut scenario.open(directory, file_system)?)?;
@@ -141,7 +141,7 @@ pub(super) fn kill(mut child: Child) {
 }
 
 fn run(context: &Context) -> Vec<Row> {
-    let scenarios = publishing();
+    let scenarios = scenario::all();
     let mut operations = Vec::new();
     for (index, scenario) in scenarios.iter().enumerate() {
         let directory = tempfile::tempdir().unwrap();
@@ -149,7 +149,10 @@ fn run(context: &Context) -> Vec<Row> {
         scenario.prepare(&directory);
         let file_system = Tapped::new(Listing::default());
         scenario.commit(&mut scenario.open(&directory, file_system.clone()).unwrap()).unwrap();
-        for (number, listed) in (0..).zip(file_system.tap().operations()) {
+        // A load takes long, and most of its operations are on temporary files.
+        let is_load = matches!(scenario.action, Action::Load(_));
+        let step = if is_load { context.pick(7, 1) } else { 1 };
+        for (number, listed) in (0..).zip(file_system.tap().operations()).step_by(step) {
             operations.push(Kill { scenario: index, operation: number, is_torn: false });
             if listed.name == "write" {
                 operations.push(Kill { scenario: index, operation: number, is_torn: true });
@@ -272,7 +275,7 @@ impl Cases for RandomKills<'_> {
         let scenario = Scenario {
             before: steps(reported),
             has_directory: true,
-            step: Step::ReplaceAll,
+            action: Action::Publish(Step::ReplaceAll),
             keep: false,
         };
         match publishing_here(|| scenario.check_next_writer(&directory, &seen)) {

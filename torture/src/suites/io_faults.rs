@@ -1,7 +1,8 @@
-//! I/O faults: every operation that creating a file or publishing a commit takes is made to fail, one after the other, in
-//! every way it can. Files are then complete or absent, readers see the commit before or the commit after, and nothing
-//! is left behind that the next writer does not remove.
+//! I/O faults: every operation that creating a file, publishing a commit, loading in bulk or rolling back takes is made to
+//! fail, one after the other, in every way it can. Files are then complete or absent, readers see the commit before or the
+//! commit after, and the directory has the files of before: what could not be removed, the next writer removes.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,14 +13,15 @@ use sst_writer::{
 };
 
 use crate::faults::injector::{FAULTS, Listed, Listing, exists};
+use crate::faults::scenario::{self, Action, Failure};
 use crate::faults::scenario::{is_temporary, names};
-use crate::faults::{Fault, Injector, Scenario, Seen, Step, Tapped, publishing};
+use crate::faults::{Fault, Injector, Scenario, Seen, Step, Tapped};
 use crate::{Cases, Context, Protection, Row, Suite, Verdict};
 
 /// The suite.
 pub const SUITE: Suite = Suite {
     name: "i/o faults",
-    about: "every operation of creating a file and of publishing fails, in every way it can",
+    about: "every operation of creating a file, publishing, loading and rolling back fails, in every way it can",
     run,
 };
 
@@ -27,8 +29,15 @@ pub const SUITE: Suite = Suite {
 enum Work {
     Table,
     Blob(Compression),
-    Publish(Scenario),
+    Commit(Scenario),
 }
+
+/// Kinds of work, which have rows of their own.
+const KINDS: [&str; 4] = ["file", "publish", "load", "rollback"];
+
+/// Which of them is a bulk load: its operations are many and take long, so a quick run tries one fault in five.
+const LOAD: usize = 2;
+const LOAD_SAMPLE: usize = 5;
 
 /// A fault: in which work, at which operation, of which kind.
 struct Case {
@@ -50,7 +59,7 @@ impl Work {
         match self {
             Self::Table => "table".to_owned(),
             Self::Blob(compression) => format!("blob, {compression:?}"),
-            Self::Publish(scenario) => scenario.name(),
+            Self::Commit(scenario) => scenario.name(),
         }
     }
 
@@ -59,7 +68,7 @@ impl Work {
         &self,
         directory: &Path,
         file_system: impl FileSystem + Clone + 'static,
-    ) -> Result<(), PublishError> {
+    ) -> Result<(), Failure> {
         match self {
             Self::Table => write_table(Arc::new(file_system), &directory.join("file"))?,
             Self::Blob(compression) => {
@@ -67,16 +76,26 @@ impl Work {
                 let path = directory.join("file");
                 write_blob_file_in(Arc::new(file_system), path, &value, *compression)?;
             }
-            Self::Publish(scenario) => {
+            Self::Commit(scenario) => {
                 scenario.commit(&mut scenario.open(&directory.join("db"), file_system)?)?;
             }
         }
         Ok(())
     }
 
+    /// Which of [`KINDS`] it is.
+    const fn kind(&self) -> usize {
+        match self {
+            Self::Table | Self::Blob(_) => 0,
+            Self::Commit(Scenario { action: Action::Publish(_), .. }) => 1,
+            Self::Commit(Scenario { action: Action::Load(_), .. }) => LOAD,
+            Self::Commit(Scenario { action: Action::Rollback { .. }, .. }) => 3,
+        }
+    }
+
     fn operations(&self) -> (Vec<Listed>, Vec<u8>) {
         let directory = tempfile::tempdir().unwrap();
-        if let Self::Publish(scenario) = self {
+        if let Self::Commit(scenario) = self {
             scenario.prepare(&directory.path().join("db"));
         }
         let file_system = Tapped::new(Listing::default());
@@ -102,15 +121,25 @@ fn write_table(file_system: Arc<dyn FileSystem>, path: &Path) -> Result<(), Writ
 
 fn run(context: &Context) -> Vec<Row> {
     let mut works = vec![Work::Table, Work::Blob(Compression::None), Work::Blob(Compression::Lz4)];
-    works.extend(publishing().into_iter().map(Work::Publish));
-    let mut rows: Vec<Row> = FAULTS.map(|fault| row("file", fault)).into();
-    rows.extend(FAULTS.map(|fault| row("publish", fault)));
+    works.extend(scenario::all().into_iter().map(Work::Commit));
+    let rows = KINDS.into_iter().flat_map(|kind| FAULTS.map(|fault| row(kind, fault)));
+    let sampled = |row: Row| match row.test.starts_with(KINDS[LOAD]) && !context.is_full() {
+        true => row.note(format!("one fault in {LOAD_SAMPLE} is tried")),
+        false => row,
+    };
+    let rows = rows.map(sampled).collect();
+    let mut listed_faults = 0_usize;
     let mut all = FaultCases { works, cases: Vec::new(), complete: Vec::new() };
     for (work, doing) in all.works.iter().enumerate() {
         let (operations, complete) = doing.operations();
         all.complete.push(complete);
         for (operation, listed) in (0..).zip(&operations) {
             for (fault, _) in FAULTS.iter().zip(listed.faults).filter(|(_, applies)| *applies) {
+                listed_faults += 1;
+                let is_load = doing.kind() == LOAD;
+                if is_load && !context.is_full() && !listed_faults.is_multiple_of(LOAD_SAMPLE) {
+                    continue;
+                }
                 let (name, fault) = (listed.name, *fault);
                 all.cases.push(Case { work, operation, name, fault });
             }
@@ -146,9 +175,8 @@ impl Cases for FaultCases {
 
     fn row(&self, case: usize) -> usize {
         let Case { work, fault, .. } = self.cases[case];
-        let is_publish = matches!(self.works[work], Work::Publish(_));
         let fault = FAULTS.iter().position(|known| *known == fault).unwrap();
-        fault + if is_publish { FAULTS.len() } else { 0 }
+        fault + FAULTS.len() * self.works[work].kind()
     }
 
     fn name(&self, case: usize) -> String {
@@ -161,8 +189,8 @@ impl Cases for FaultCases {
         let directory = tempfile::tempdir().unwrap();
         let file_system = Tapped::new(Injector::new(case.fault, case.operation));
         let result = match &self.works[case.work] {
-            Work::Publish(scenario) => {
-                check_publish(scenario, &directory.path().join("db"), &file_system)
+            Work::Commit(scenario) => {
+                check_commit(scenario, &directory.path().join("db"), &file_system)
             }
             work => {
                 let complete = &self.complete[case.work];
@@ -239,12 +267,13 @@ fn check_no_temporaries(directory: &Path, injector: &Injector) -> Result<(), Str
     }
 }
 
-fn check_publish(
+fn check_commit(
     scenario: &Scenario,
     directory: &Path,
     file_system: &Tapped<Injector>,
 ) -> Result<Told, String> {
     scenario.prepare(directory);
+    let files = files_and_lock(directory);
     let injector = file_system.tap();
     let (old, new) = (scenario.seen_before(), scenario.seen_after());
     let opened = scenario.open(directory, file_system.clone());
@@ -263,6 +292,9 @@ fn check_publish(
             }
         }
         check_told(told, injector, injector.is_benign())?;
+        if told == Told::Yes && !injector.is_switch_tried() && !injector.removal_failed() {
+            check_as_before(scenario, directory, &files)?;
+        }
         check_going_on(scenario, publisher, injector, told)?;
     } else {
         check_told(told, injector, injector.is_benign())?;
@@ -274,6 +306,26 @@ fn check_publish(
     let seen = Seen::of(directory)?;
     scenario.check_next_writer(directory, &seen)?;
     Ok(told)
+}
+
+/// The names in a directory, and that of the lock, which a publisher makes.
+fn files_and_lock(directory: &Path) -> BTreeSet<String> {
+    let mut files = names(directory);
+    files.insert("LOCK".to_owned());
+    files
+}
+
+/// After a failure the directory has the files of before, and temporary ones are gone.
+fn check_as_before(
+    scenario: &Scenario,
+    directory: &Path,
+    files: &BTreeSet<String>,
+) -> Result<(), String> {
+    let found = files_and_lock(directory);
+    if found != *files {
+        return Err(format!("not as before: {:?}", found.symmetric_difference(files)));
+    }
+    scenario.check_nothing_is_spilled(directory)
 }
 
 /// The same publisher goes on: it refuses to if a sync has failed, and if it goes on it does so rightly.

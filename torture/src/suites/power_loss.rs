@@ -1,4 +1,4 @@
-//! Lost power: what publishing does is recorded; after each operation, everything that was not synced may be lost, whole or
+//! Lost power: what publishing, loading in bulk and rolling back do is recorded; after each operation, everything that was not synced may be lost, whole or
 //! in part, each effect on its own. A reader then sees the commit before or the commit after, whole, and from the moment
 //! that the commit was reported as durable only the one after. The next writer goes on from there.
 
@@ -7,15 +7,15 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use sst_format::file_name::CURRENT_FILE_NAME;
 
-use crate::faults::disk::{Disk, materialize};
+use crate::faults::disk::{Disk, Outcome, materialize};
 use crate::faults::recorder::{Record, Recorder};
-use crate::faults::{Scenario, Seen, Tapped, publishing};
+use crate::faults::{Action, Scenario, Seen, Tapped, scenario};
 use crate::{Cases, Context, Protection, Row, Suite, Verdict};
 
 /// The suite.
 pub const SUITE: Suite = Suite {
     name: "power loss",
-    about: "after each operation of a publish, any part of what was not synced is lost",
+    about: "after each operation of a publish, load or rollback, any part of what was not synced is lost",
     run,
 };
 
@@ -40,27 +40,34 @@ struct PowerLosses {
     scenarios: Vec<Scenario>,
     moments: Vec<Moment>,
     /// Moments, and which outcome there.
-    cases: Vec<(usize, u64)>,
+    cases: Vec<(usize, Outcome)>,
 }
 
 fn run(context: &Context) -> Vec<Row> {
-    let limit = context.pick(40, 4096);
-    let mut all = PowerLosses { scenarios: publishing(), moments: Vec::new(), cases: Vec::new() };
+    // Of a disk only the one directory is modelled, so temporary files must be there too.
+    let (is_modelled, nowhere) = (Scenario::spilled, std::path::Path::new("db"));
+    let scenarios = scenario::all();
+    let scenarios =
+        scenarios.into_iter().filter(|scenario| is_modelled(scenario, nowhere).is_none()).collect();
+    let mut all = PowerLosses { scenarios, moments: Vec::new(), cases: Vec::new() };
     for (index, scenario) in all.scenarios.iter().enumerate() {
         all.moments.extend(moments(index, scenario));
     }
     let mut sampled = 0;
     for (index, moment) in all.moments.iter().enumerate() {
+        // Most of what is not synced in a load are temporary files that nobody will read.
+        let is_load = matches!(all.scenarios[moment.scenario].action, Action::Load(_));
+        let limit = if is_load { context.pick(6, 256) } else { context.pick(40, 4096) };
         let outcomes = moment.disk.outcomes();
         sampled += u64::from(outcomes > limit);
         let mut seen = HashSet::new();
         for outcome in 0..outcomes.min(limit) {
             let outcome = match outcome {
                 // All kept, all lost; then some of each.
-                0 => 0,
-                1 => outcomes - 1,
-                _ if outcomes <= limit => outcome - 1,
-                _ => context.random("power loss", all.cases.len()).word() % outcomes,
+                0 => Outcome::Number(0),
+                1 => Outcome::Worst,
+                _ if outcomes <= limit => Outcome::Number(outcome - 1),
+                _ => Outcome::Drawn(context.random("power loss", all.cases.len()).word()),
             };
             // Many outcomes leave the same files: names that are lost hide what became of their content.
             let mut hasher = DefaultHasher::new();
@@ -71,7 +78,7 @@ fn run(context: &Context) -> Vec<Row> {
         }
     }
     let note = format!(
-        "{} moments of {} commits; at {sampled} of them there are more than {limit} outcomes, of which so many were drawn",
+        "{} moments of {} commits; at {sampled} of them there are more outcomes than were tried, which were then drawn",
         all.moments.len(),
         all.scenarios.len(),
     );
@@ -126,7 +133,7 @@ impl Cases for PowerLosses {
         let (moment, outcome) = self.cases[case];
         let Moment { scenario, done, .. } = self.moments[moment];
         let scenario = self.scenarios[scenario].name();
-        format!("{scenario}, after {done} operations, outcome {outcome}")
+        format!("{scenario}, after {done} operations, {outcome:?}")
     }
 
     fn run(&self, (): &mut (), case: usize) -> Verdict {

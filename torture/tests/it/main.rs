@@ -9,5 +9,6 @@
 )]
 
 mod defects;
+mod faults;
 mod hostile;
 mod sets;

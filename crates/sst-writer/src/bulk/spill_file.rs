@@ -105,14 +105,17 @@ impl SpillSpace {
         let target = target.canonicalize().unwrap_or_else(|_| target.to_owned());
         let name = crate::hash_key(target.as_os_str().as_encoded_bytes());
         let directory = parent.join(format!(".sst-bulk-{name:016x}"));
-        let error = |operation| FileError::at(&directory, operation);
-        file_system.create_directory(&directory).map_err(error(FileOperation::CreateDirectory))?;
-        let left = file_system.list(&directory).map_err(error(FileOperation::List))?;
+        // From here on the folder goes when this does, whatever fails.
+        let space = Self { file_system, directory: directory.into(), is_own: true };
+        let Self { file_system, directory, .. } = &space;
+        let error = |operation| FileError::at(directory, operation);
+        file_system.create_directory(directory).map_err(error(FileOperation::CreateDirectory))?;
+        let left = file_system.list(directory).map_err(error(FileOperation::List))?;
         for file in left {
             let path: PathBuf = directory.join(file);
             file_system.remove(&path).map_err(FileError::at(&path, FileOperation::Remove))?;
         }
-        Ok(Self { file_system, directory: directory.into(), is_own: true })
+        Ok(space)
     }
 
     /// Another file in it.
@@ -125,7 +128,7 @@ impl Drop for SpillSpace {
     fn drop(&mut self) {
         if self.is_own {
             // If that fails an empty folder is left, which the next load uses.
-            _ = std::fs::remove_dir(&self.directory);
+            _ = self.file_system.remove_directory(&self.directory);
         }
     }
 }

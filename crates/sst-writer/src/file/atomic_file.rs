@@ -106,9 +106,13 @@ impl AtomicFile {
         })
     }
 
-    /// Like [`AtomicFile::persist`], but in place of a file of that name.
-    pub(crate) fn replace(self) -> Result<(), FileError> {
-        self.persist_with(|file, path| file.replace(path))
+    /// Like [`AtomicFile::persist`], but in place of a file of that name. `switches` is called when the content is durable, and
+    /// from there on nobody can say which of the two files an error leaves.
+    pub(crate) fn replace(self, switches: impl FnOnce()) -> Result<(), FileError> {
+        self.persist_with(|file, path| {
+            switches();
+            file.replace(path)
+        })
     }
 
     fn persist_with(

@@ -137,6 +137,15 @@ pub trait FileSystem: Debug + Send + Sync {
     /// [`io::ErrorKind::NotFound`] if there is none, or whatever else the system reports.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
+    /// Removes an empty directory. Default: the operating system does it.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the system reports.
+    fn remove_directory(&self, directory: &Path) -> io::Result<()> {
+        fs::remove_dir(directory)
+    }
+
     /// Locks the file at `path`, which is created if it is missing, against everyone else until the answer is dropped.
     ///
     /// # Errors

@@ -74,6 +74,10 @@ impl FileSystem for SyncWatch {
         self.inner.open(path)
     }
 
+    fn remove_directory(&self, directory: &Path) -> io::Result<()> {
+        self.inner.remove_directory(directory)
+    }
+
     fn modified(&self, path: &Path) -> io::Result<SystemTime> {
         self.inner.modified(path)
     }

@@ -329,8 +329,7 @@ impl<'p> Commit<'p> {
         let path = self.context.directory.join(CURRENT_FILE_NAME);
         let mut file = AtomicFile::replacing(Arc::clone(&self.context.file_system), &path)?;
         file.write(&Current::encode(sequence, crc32fast::hash))?;
-        self.outcome = Outcome::Unknown;
-        file.replace()
+        file.replace(|| self.outcome = Outcome::Unknown)
     }
 }
 

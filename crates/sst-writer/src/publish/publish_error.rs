@@ -1,7 +1,7 @@
 //! Why a commit could not be made.
 
-use std::fmt;
 use std::path::PathBuf;
+use std::{fmt, io};
 
 use sst_format::{BlobNumber, BlockIndex, FormatError, SequenceNumber};
 
@@ -132,6 +132,16 @@ impl fmt::Display for Place {
         match self.0 {
             Some(block) => write!(f, ", block {block}"),
             None => Ok(()),
+        }
+    }
+}
+
+impl PublishError {
+    /// The error of a file that is there and could not be read or written, which may be another time.
+    pub(crate) fn into_io(self) -> Result<FileError, Self> {
+        match self {
+            Self::File(error) if error.source.kind() != io::ErrorKind::NotFound => Ok(error),
+            error => Err(error),
         }
     }
 }

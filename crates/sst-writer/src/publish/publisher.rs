@@ -107,7 +107,8 @@ impl Publisher {
         let last = state.current.unwrap_or_default();
         let present = files.iter().filter_map(|name| FileName::parse(name));
         let present: BTreeSet<_> = present.filter(|file| file.sequence <= last).collect();
-        let retention = Retention::load(&*file_system, directory, last, &present, &options);
+        let (retention, unread) =
+            Retention::load(&*file_system, directory, last, &present, &options);
         let mut publisher = Self {
             directory: directory.into(),
             options,
@@ -122,6 +123,7 @@ impl Publisher {
         publisher.remove_leftovers(&files)?;
         // Those that cannot be removed now are tried again after the next commit.
         publisher.not_removed = publisher.remove_unneeded();
+        publisher.not_removed.extend(unread);
         Ok(publisher)
     }
 
@@ -153,6 +155,8 @@ impl Publisher {
     }
 
     /// Files that nobody needs and that could not be removed when the directory was opened. The next commit tries again.
+    /// If the meta file of an earlier commit is among them, because the system could not read it, it cannot be told which
+    /// files that commit needs: none are removed then before the directory is opened again.
     #[must_use]
     pub fn not_removed(&self) -> &[FileError] {
         &self.not_removed
@@ -213,7 +217,7 @@ impl Publisher {
 
     /// Removes the files of commits that neither are the newest nor are kept. Returns what could not be removed.
     fn remove_unneeded(&mut self) -> Vec<FileError> {
-        if self.options.keep_obsolete_files {
+        if self.options.keep_obsolete_files || self.retention.is_incomplete() {
             return Vec::new();
         }
         let (live, kept) = (self.state.files(), self.retention.files());

@@ -9,7 +9,7 @@ use sst_format::file_name::{FileKind, FileName};
 
 use crate::publish::directory_state::{DirectoryState, meta_path};
 use crate::publish::generation::older_metas;
-use crate::{FileSystem, PublisherOptions};
+use crate::{FileError, FileSystem, PublisherOptions};
 
 /// A commit that is not the newest any more, and whose files are still there.
 #[derive(Clone, Debug)]
@@ -26,18 +26,22 @@ struct Kept {
 pub(crate) struct Retention {
     /// Newest first.
     kept: Vec<Kept>,
+    /// There is a commit whose files are needed and not known.
+    is_incomplete: bool,
 }
 
 impl Retention {
-    /// What the options say of the commits that a directory has files of. Commits that cannot be read are not kept.
+    /// What the options say of the commits that a directory has files of. Damaged commits are not kept. Where the system
+    /// could not read one, the error is returned too, and nothing can be said to be unneeded.
     pub(crate) fn load(
         file_system: &dyn FileSystem,
         directory: &Path,
         current: SequenceNumber,
         files: &BTreeSet<FileName>,
         options: &PublisherOptions,
-    ) -> Self {
+    ) -> (Self, Option<FileError>) {
         let mut retention = Self::default();
+        let mut unread = None;
         let mut successor = current;
         for sequence in older_metas(files, current) {
             // If nobody can say when, it is now: better too late than too early.
@@ -47,12 +51,19 @@ impl Retention {
             if !is_kept(retention.kept.len(), replaced, options) {
                 break;
             }
-            if let Ok(state) = DirectoryState::load_commit(file_system, directory, sequence) {
-                retention.kept.push(Kept { replaced, files: state.files() });
+            match DirectoryState::load_commit(file_system, directory, sequence) {
+                Ok(state) => retention.kept.push(Kept { replaced, files: state.files() }),
+                Err(error) => unread = error.into_io().ok().or(unread),
             }
             successor = sequence;
         }
-        retention
+        retention.is_incomplete = unread.is_some();
+        (retention, unread)
+    }
+
+    /// Whether there is a commit whose files are needed and not known.
+    pub(crate) const fn is_incomplete(&self) -> bool {
+        self.is_incomplete
     }
 
     /// Adds the commit that has just been replaced, and lets go of those whose time has come.

@@ -43,10 +43,13 @@ impl Publisher {
         let mut earlier =
             older_metas(&files, current).filter(|sequence| to.is_none_or(|to| to == *sequence));
         let found = earlier.find_map(|sequence| {
-            let state = DirectoryState::load_commit(&*file_system, self.directory(), sequence);
-            state.ok().filter(|state| state.files().is_subset(&files))
+            match DirectoryState::load_commit(&*file_system, self.directory(), sequence) {
+                Ok(state) => state.files().is_subset(&files).then_some(Ok(state)),
+                // Not to be passed over for an older one: it may be as complete as any.
+                Err(error) => error.into_io().ok().map(Err),
+            }
         });
-        let state = found.ok_or_else(|| PublishError::NoSuchGeneration {
+        let state = found.transpose()?.ok_or_else(|| PublishError::NoSuchGeneration {
             directory: self.directory().to_owned(),
             generation: to,
         })?;
