@@ -58,7 +58,7 @@ const ENTRY_OVERHEAD: u64 = 128;
 
 impl Weighter<BlockKey, Resident> for ByteWeighter {
     fn weight(&self, _: &BlockKey, resident: &Resident) -> u64 {
-        resident.block.len() as u64 + ENTRY_OVERHEAD
+        resident.block.slice.len() as u64 + ENTRY_OVERHEAD
     }
 }
 
@@ -71,7 +71,7 @@ impl Lifecycle<BlockKey, Resident> for SecondChance {
 
     /// A block that was used since the last time is passed over once.
     fn is_pinned(&self, _: &BlockKey, resident: &Resident) -> bool {
-        resident.block.take_used()
+        resident.block.header.header.take()
     }
 
     fn on_evict(&self, (): &mut (), key: BlockKey, resident: Resident) {
@@ -165,9 +165,9 @@ impl BlockCache {
         slots: &Arc<BlockSlots>,
     ) {
         let key = BlockKey { table, block: block.0 };
-        let resident = Resident { block: Arc::clone(payload), slots: Arc::clone(slots) };
+        let resident = Resident { block: SharedBlock::clone(payload), slots: Arc::clone(slots) };
         self.cache.insert(key, resident);
-        slots.set(block, Some(Arc::clone(payload)));
+        slots.set(block, Some(SharedBlock::clone(payload)));
         // Dropped meanwhile, perhaps before it was in its slot: then it must not stay there, where nobody counts it.
         // Whoever drops it later finds it there.
         if !self.cache.contains_key(&key) {
@@ -202,13 +202,13 @@ impl fmt::Debug for BlockCache {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::block::cached_block::CachedBlock;
+    use crate::block::cached_block::shared_block;
 
     const BLOCKS: u16 = 500;
     const LEN: usize = 8 << 10;
 
     fn block(fill: u16) -> SharedBlock {
-        CachedBlock::new(vec![fill.to_be_bytes()[1]; LEN].into())
+        shared_block(&vec![fill.to_be_bytes()[1]; LEN])
     }
 
     /// Blocks that are where their table looks for them.
@@ -229,7 +229,7 @@ mod tests {
         assert!((50..=100).contains(&kept.len()), "{}", kept.len());
         assert_eq!(kept.len(), cache.len());
         for i in kept {
-            assert_eq!(slots.get(BlockIndex(i)).unwrap().as_slice(), &**block(i));
+            assert_eq!(slots.get(BlockIndex(i)).unwrap().as_slice(), &block(i).slice);
         }
         cache.forget(table, BLOCKS);
         assert!(cache.is_empty() && cache.used() == 0);
@@ -254,7 +254,7 @@ mod tests {
         let in_use = slots.get(BlockIndex(7)).unwrap();
         slots.set(BlockIndex(7), None);
         drop(cache);
-        assert_eq!(in_use.as_slice(), &**block(7));
-        assert_eq!(&*in_use.to_shared() as &[u8], &**block(7));
+        assert_eq!(in_use.as_slice(), &block(7).slice);
+        assert_eq!(&in_use.to_shared().slice, &block(7).slice);
     }
 }

@@ -1,5 +1,6 @@
 //! The blocks of a table: reads, verifies, decompresses, caches.
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
@@ -9,7 +10,8 @@ use sst_format::{BlockIndex, FormatError, TableProtection};
 
 use crate::block::block_cache::{BlockCache, TableId};
 use crate::block::block_directory::{BlockDirectory, BlockState};
-use crate::block::cached_block::{BlockSlots, CachedBlock, SharedBlock};
+use crate::block::cached_block::{BlockSlots, SharedBlock, filled_block, shared_block};
+use crate::block::memory::prefetch_around;
 use crate::block::slice::Payload;
 use crate::block::source::Source;
 use crate::block::triage::{Place, wrong_checksum, wrong_header};
@@ -105,6 +107,19 @@ impl Blocks {
         match self.directory.state(block) {
             BlockState::VerifiedRaw => self.in_place(block),
             BlockState::VerifiedLz4 | BlockState::Unknown => None,
+        }
+    }
+
+    /// Fetches the cache line of byte `at` of a payload that is in memory, while other work goes on.
+    #[inline]
+    pub(crate) fn prefetch(&self, block: BlockIndex, at: usize) {
+        match self.verified_in_place(block) {
+            Some(payload) => prefetch_around::<0>(payload.as_slice(), at),
+            None => {
+                if let Some(slots) = self.slots.get() {
+                    slots.prefetch(block, at);
+                }
+            }
         }
     }
 
@@ -225,9 +240,9 @@ impl Blocks {
                     self.cache.count_load(stored.len(), stored.len());
                     return Ok(in_place);
                 }
-                None => CachedBlock::new(stored.into()),
+                None => shared_block(stored),
             },
-            Encoding::Raw => CachedBlock::new(stored.into()),
+            Encoding::Raw => shared_block(stored),
             Encoding::Lz4 { uncompressed_len } => {
                 decompress(stored, uncompressed_len).ok_or_else(|| {
                     let stated = u64::from(uncompressed_len);
@@ -235,7 +250,7 @@ impl Blocks {
                 })?
             }
         };
-        self.cache.count_load(stored.len(), payload.len());
+        self.cache.count_load(stored.len(), payload.slice.len());
         if fill == Fill::Cache {
             let slots = self.slots.get_or_init(|| Arc::new(BlockSlots::new(self.block_count())));
             self.cache.insert(self.id, block, &payload, slots);
@@ -248,13 +263,31 @@ impl Blocks {
     }
 }
 
+/// Longest payload that is decompressed by way of a buffer, in bytes: one copy costs less than clearing memory to
+/// decompress into. Longer ones would need twice the memory.
+const BUFFER_LEN: usize = 64 << 10;
+
+thread_local! {
+    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
 /// Decompresses a payload whose header has been parsed, so that the length is one that LZ4 can reach. `None` if the
 /// bytes are not an LZ4 block of exactly that length.
 pub(crate) fn decompress(stored: &[u8], uncompressed_len: u32) -> Option<SharedBlock> {
     let len = usize::try_from(uncompressed_len).ok()?;
-    let mut payload = vec![0; len].into_boxed_slice();
-    let written = lz4_flex::block::decompress_into(stored, &mut payload).ok()?;
-    (written == len).then(|| CachedBlock::new(payload))
+    let fill = |out: &mut [u8]| {
+        lz4_flex::block::decompress_into(stored, out).is_ok_and(|written| written == len)
+    };
+    if len > BUFFER_LEN {
+        return filled_block(len, fill);
+    }
+    let mut buffer = BUFFER.take();
+    if buffer.len() < len {
+        buffer.resize(len, 0);
+    }
+    let payload = buffer.get_mut(..len).and_then(|out| fill(out).then(|| shared_block(out)));
+    BUFFER.set(buffer);
+    payload
 }
 
 impl Drop for Blocks {

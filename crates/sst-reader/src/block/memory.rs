@@ -33,26 +33,30 @@ impl Mapping {
 const CACHE_LINE: usize = 64;
 
 /// Asks the processor to fetch the cache line of byte `at` of `bytes` and `REACH` lines to either side, while other work
-/// goes on. Does nothing where there is no instruction for it.
+/// goes on.
+#[inline]
+pub(crate) fn prefetch_around<const REACH: usize>(bytes: &[u8], at: usize) {
+    let first = bytes.as_ptr();
+    prefetch_at(first, at);
+    for line in 1..=REACH {
+        prefetch_at(first, at.wrapping_add(line * CACHE_LINE));
+        prefetch_at(first, at.wrapping_sub(line * CACHE_LINE));
+    }
+}
+
+/// Asks the processor to fetch the cache line `at` bytes behind an address, whatever is there. Does nothing where there is
+/// no instruction for it.
 #[cfg(target_arch = "x86_64")]
 #[inline]
 #[expect(unsafe_code, reason = "the instruction has no safe form; see the comment on the block")]
-pub(crate) fn prefetch_around<const REACH: usize>(bytes: &[u8], at: usize) {
+pub(crate) fn prefetch_at<T>(address: *const T, at: usize) {
     use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-    let middle = bytes.as_ptr().wrapping_add(at);
-    let fetch = |address: *const u8| {
-        // SAFETY: a prefetch changes no memory that a program can see and cannot fault, whatever the address, so it may
-        // be one past an end. SSE, which has the instruction, is part of every x86-64.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) };
-    };
-    fetch(middle);
-    for line in 1..=REACH {
-        fetch(middle.wrapping_add(line * CACHE_LINE));
-        fetch(middle.wrapping_sub(line * CACHE_LINE));
-    }
+    // SAFETY: a prefetch changes no memory that a program can see and cannot fault, whatever the address, so it may lie
+    // anywhere. SSE, which has the instruction, is part of every x86-64.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast::<i8>().wrapping_add(at)) };
 }
 
 /// Without an instruction for it in stable Rust, nothing is fetched beforehand.
 #[cfg(not(target_arch = "x86_64"))]
 #[inline]
-pub(crate) fn prefetch_around<const REACH: usize>(_: &[u8], _: usize) {}
+pub(crate) fn prefetch_at<T>(_: *const T, _: usize) {}

@@ -23,7 +23,7 @@ impl<'a> Payload<'a> {
         match self {
             Self::InPlace { bytes, .. } => bytes,
             Self::Cached(block) => block.as_slice(),
-            Self::Shared(block) => block,
+            Self::Shared(block) => &block.slice,
         }
     }
 
@@ -36,7 +36,7 @@ impl<'a> Payload<'a> {
                 Repr::InPlace { source, bytes: bytes.get(range).unwrap_or_default() }
             }
             Self::Cached(block) => Repr::Shared { block: block.to_shared(), range },
-            Self::Shared(block) => Repr::Shared { block: Arc::clone(block), range },
+            Self::Shared(block) => Repr::Shared { block: SharedBlock::clone(block), range },
         })
     }
 
@@ -53,7 +53,7 @@ impl<'a> Payload<'a> {
                 Repr::Cached { block, range }
             }
             Self::Shared(block) => {
-                let range = range_within(&block, find(&block)?);
+                let range = range_within(&block.slice, find(&block.slice)?);
                 Repr::Shared { block, range }
             }
         }))
@@ -90,7 +90,7 @@ impl<'a> Slice<'a> {
                 Self(Repr::Cached { block, range })
             }
             Payload::Shared(block) => {
-                let range = 0..block.len();
+                let range = 0..block.slice.len();
                 Self(Repr::Shared { block, range })
             }
         }
@@ -98,7 +98,7 @@ impl<'a> Slice<'a> {
 
     /// Bytes that nobody else holds.
     pub(crate) fn of_block(block: SharedBlock) -> Slice<'static> {
-        let range = 0..block.len();
+        let range = 0..block.slice.len();
         Slice(Repr::Shared { block, range })
     }
 
@@ -116,10 +116,20 @@ impl<'a> Slice<'a> {
             Repr::Cached { block, range } => {
                 block.as_slice().get(range.clone()).unwrap_or_default()
             }
-            Repr::Shared { block, range } => block.get(range.clone()).unwrap_or_default(),
+            Repr::Shared { block, range } => block.slice.get(range.clone()).unwrap_or_default(),
             Repr::OwnSource { source, range } => {
                 source.as_slice().and_then(|all| all.get(range.clone())).unwrap_or_default()
             }
+        }
+    }
+
+    /// The same bytes, with a share of a cached block instead of a guard over it: a thread has guards for a few blocks only,
+    /// and finds others more slowly while they are taken.
+    #[inline]
+    pub(crate) fn unguarded(self) -> Self {
+        match self.0 {
+            Repr::Cached { block, range } => Self(Repr::Shared { block: block.to_shared(), range }),
+            other => Self(other),
         }
     }
 
@@ -153,7 +163,7 @@ impl Clone for Slice<'_> {
                 Repr::Shared { block: block.to_shared(), range: range.clone() }
             }
             Repr::Shared { block, range } => {
-                Repr::Shared { block: Arc::clone(block), range: range.clone() }
+                Repr::Shared { block: SharedBlock::clone(block), range: range.clone() }
             }
             Repr::OwnSource { source, range } => {
                 Repr::OwnSource { source: Arc::clone(source), range: range.clone() }

@@ -10,7 +10,7 @@ use sst_format::{BlobNumber, SequenceNumber};
 use super::Catalog;
 use super::catalog::{missing_since, path_of};
 use crate::block::blocks::decompress;
-use crate::block::cached_block::CachedBlock;
+use crate::block::cached_block::shared_block;
 use crate::block::source::Source;
 use crate::block::triage::{Place, wrong_checksum, wrong_header};
 use crate::{Access, Corruption, FileLabel, ReadError, Slice};
@@ -74,7 +74,7 @@ pub(crate) fn decode(
             let range = BLOCK_HEADER_LEN..bytes.len();
             Ok(Slice::of_source(Arc::clone(&source), range))
         }
-        Encoding::Raw => Ok(Slice::of_block(CachedBlock::new(stored.into()))),
+        Encoding::Raw => Ok(Slice::of_block(shared_block(stored))),
         Encoding::Lz4 { uncompressed_len } => {
             decompress(stored, uncompressed_len).map(Slice::of_block).ok_or_else(|| {
                 let stated = u64::from(uncompressed_len);

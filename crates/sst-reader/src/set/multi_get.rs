@@ -44,7 +44,7 @@ impl SstSet {
         let hashed = |key| HashedKey { hash: hash_key(key), key };
         let mut open: Vec<(HashedKey<'_>, usize)> =
             keys.iter().enumerate().map(|(place, key)| (hashed(key.as_ref()), place)).collect();
-        open.sort_unstable();
+        open.sort_unstable_by_key(|(key, _)| key.hash);
         let mut answers = vec![Lookup::NotFound; keys.len()];
         for layer in self.layers() {
             let mut rest = open.as_slice();

@@ -81,11 +81,7 @@ impl SetTable {
     /// Whether its filter, if it has one, allows `hash`.
     #[inline]
     pub(super) fn may_contain(&self, hash: u64, opening: Opening<'_>) -> Result<bool, ReadError> {
-        let filter = self.filter(opening)?;
-        Ok(match self.kept() {
-            Some(file) => file.passes_filter(filter, hash),
-            None => filter.is_none_or(|filter| filter.may_contain(hash)),
-        })
+        Ok(self.filter(opening)?.is_none_or(|filter| filter.may_contain(hash)))
     }
 
     #[inline]
@@ -125,8 +121,8 @@ impl SetTable {
         Ok(self.filter.get_or_init(|| filter))
     }
 
-    /// Looks a key up that its range and its filter don't rule out. The value borrows from a table that is kept open,
-    /// and owns its share of one that may be closed.
+    /// Looks up a key of its range, filter first. The value borrows from a table that is kept open, and owns its share of
+    /// one that may be closed.
     #[inline]
     pub(super) fn lookup(
         self: &Arc<Self>,
@@ -135,24 +131,27 @@ impl SetTable {
         opening: Opening<'_>,
         tally: &mut Tally,
     ) -> Result<Lookup<'_>, ReadError> {
-        match &self.file {
-            Slot::Kept(file) => match file.get() {
-                Some(file) => file.lookup_unfiltered(hash, key),
-                None => self.open_kept(file, opening, tally)?.lookup_unfiltered(hash, key),
-            },
-            Slot::Bounded { file, used } => {
-                let guard = file.load();
-                match &*guard {
-                    Some(file) => {
-                        mark(used);
-                        file.lookup_unfiltered(hash, key).map(Lookup::into_owned)
-                    }
-                    None => {
-                        let file = self.open_bounded(file, used, opening, tally)?;
-                        file.lookup_unfiltered(hash, key).map(Lookup::into_owned)
-                    }
+        let filter = self.filter(opening)?;
+        if let Some(file) = self.kept() {
+            return match file.pass_filter(filter, hash)? {
+                Some(estimate) => {
+                    tally.tables_asked += 1;
+                    file.lookup_at(&estimate, hash, key)
                 }
-            }
+                None => {
+                    tally.filter_skips += 1;
+                    Ok(Lookup::NotFound)
+                }
+            };
+        }
+        if filter.is_some_and(|filter| !filter.may_contain(hash)) {
+            tally.filter_skips += 1;
+            return Ok(Lookup::NotFound);
+        }
+        tally.tables_asked += 1;
+        match self.open(opening, tally)? {
+            OpenTable::Kept(file) => file.lookup_unfiltered(hash, key),
+            OpenTable::Shared(file) => file.lookup_unfiltered(hash, key).map(Lookup::into_owned),
         }
     }
 
@@ -175,11 +174,9 @@ impl SetTable {
             return Ok(());
         }
         for (key, tag) in keys {
-            if self.may_contain(key.hash, opening)? {
-                tally.tables_asked += 1;
-                answer(tag, self.lookup(key.hash, key.key, opening, tally));
-            } else {
-                tally.filter_skips += 1;
+            match self.lookup(key.hash, key.key, opening, tally) {
+                Ok(Lookup::NotFound) => {}
+                found => answer(tag, found),
             }
         }
         Ok(())

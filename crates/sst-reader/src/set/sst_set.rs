@@ -250,11 +250,6 @@ impl SstSet {
         tally: &mut Tally,
     ) -> Result<Lookup<'s>, ReadError> {
         let Some(table) = layer.table_of(hash) else { return Ok(Lookup::NotFound) };
-        if !table.may_contain(hash, opening)? {
-            tally.filter_skips += 1;
-            return Ok(Lookup::NotFound);
-        }
-        tally.tables_asked += 1;
         table.lookup(hash, key, opening, tally)
     }
 

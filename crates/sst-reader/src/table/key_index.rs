@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use sst_format::BlockIndex;
 use sst_format::index_block::IndexBlock;
 
-use crate::table::search::{Density, HashBounds, lower_bound};
+use crate::table::search::{Density, Fraction, HashBounds, lower_bound};
 
 /// First hashes that are counted around the estimated one. Of a table of a million entries, 2,200 key blocks, estimates
 /// are off by one key block, of one of ten million by three or four.
@@ -14,6 +14,19 @@ const WINDOW: usize = 8;
 /// As [`WINDOW`], in tables of more than [`LARGE`] key blocks.
 const LARGE_WINDOW: usize = 16;
 const LARGE: usize = 4096;
+
+/// Where the entry of a hash is likely to be, as far as the index tells.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Estimate {
+    /// The only key block that can hold it.
+    pub(crate) block: BlockIndex,
+    /// Where in the block.
+    pub(crate) place: Fraction,
+    /// Between which hashes those of the block are.
+    pub(crate) bounds: HashBounds,
+    /// How many blocks there are to a range of hashes.
+    pub(crate) density: Density,
+}
 
 /// The index block in memory, in the machine's own byte order: 10 bytes per key block.
 #[derive(Debug)]
@@ -55,21 +68,23 @@ impl KeyIndex {
         self.bounds
     }
 
-    /// How many key blocks there are to a range of hashes.
-    #[inline]
-    pub(crate) const fn density(&self) -> Density {
-        self.density
-    }
-
     /// Key block number `i`.
     #[inline]
     pub(crate) fn block(&self, i: usize) -> Option<BlockIndex> {
         self.blocks.get(i).copied()
     }
 
+    /// Where an entry of key block number `i` is likely to be.
+    #[inline]
+    pub(crate) fn estimate(&self, i: usize, hash: u64) -> Option<Estimate> {
+        let bounds = self.bounds_of(i);
+        let place = bounds.fraction(hash);
+        Some(Estimate { block: self.block(i)?, place, bounds, density: self.density })
+    }
+
     /// Between which hashes those of key block number `i` are.
     #[inline]
-    pub(crate) fn bounds_of(&self, i: usize) -> HashBounds {
+    fn bounds_of(&self, i: usize) -> HashBounds {
         let first = |i: usize| self.first_hashes.get(i).copied();
         HashBounds {
             low: i.checked_sub(1).and_then(first).unwrap_or(self.bounds.low),

@@ -7,23 +7,13 @@
 use sst_format::FormatError;
 use sst_format::key_block::KeyBlock;
 
-use crate::table::search::{Density, Fraction, HashBounds, lower_bound};
+use crate::table::key_index::Estimate;
+use crate::table::search::{HashBounds, lower_bound};
 use crate::table::static_sorted_file::entry_hash;
 
 /// Entries to either side of the second estimate that are compared before the search goes by hash. Among 455 entries, as
 /// many as a block of 16-byte keys has, the first estimate is off by 7 on average and the second by 2.
 const REACH: u32 = 8;
-
-/// What is known of the place of a key before its key block is looked at.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Estimate {
-    /// Where its hash is likely to be in the block.
-    pub(crate) place: Fraction,
-    /// Between which hashes those of the block are.
-    pub(crate) bounds: HashBounds,
-    /// How many blocks there are to a range of hashes.
-    pub(crate) density: Density,
-}
 
 /// Index of the first entry with this hash and key, or `None`. Wrong estimates cost time, never a wrong answer.
 ///
@@ -33,7 +23,7 @@ pub(crate) struct Estimate {
 #[inline]
 pub(crate) fn first_entry(
     key_block: &KeyBlock<'_>,
-    estimate: Estimate,
+    estimate: &Estimate,
     hash: u64,
     key: &[u8],
 ) -> Result<Option<u32>, FormatError> {

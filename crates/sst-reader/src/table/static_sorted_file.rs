@@ -8,25 +8,17 @@ use sst_format::filter::Filter;
 use sst_format::index_block::IndexBlock;
 use sst_format::key_block::{KeyBlock, KeyEntry};
 use sst_format::offset_table::{OFFSET_LEN, recover_block_count};
-use sst_format::value_ref::{ValueRef, small_value};
 use sst_format::{BlockIndex, FormatError, SstMeta};
 
 use crate::block::blocks::{Blocks, Fill};
-use crate::block::memory::prefetch_around;
 use crate::block::slice::Payload;
 use crate::block::source::Source;
 use crate::table::key_index::KeyIndex;
-use crate::table::key_search::{self, Estimate};
-use crate::table::outlook::Outlook;
+use crate::table::key_search;
 use crate::table::search::HashBounds;
 use crate::{
-    Corruption, Cursor, EntryValue, FileLabel, Iter, Lookup, Matches, ReadError, ReaderOptions,
-    Slice, hash_key,
+    Corruption, Cursor, FileLabel, Iter, Lookup, Matches, ReadError, ReaderOptions, Slice, hash_key,
 };
-
-/// Cache lines to either side of an estimated entry that are fetched beforehand: among the 455 entries of 24 bytes of a
-/// full block, two thirds of all estimates are off by less than 250 bytes.
-const PREFETCH_REACH: usize = 6;
 
 /// An open table: answers lookups from any number of threads.
 ///
@@ -37,13 +29,6 @@ pub struct StaticSortedFile {
     key_index: KeyIndex,
     entry_count: Option<u64>,
     filter: Option<Box<dyn Filter>>,
-}
-
-/// A key block that can hold a hash.
-struct Located<'a> {
-    block: BlockIndex,
-    payload: Payload<'a>,
-    estimate: Estimate,
 }
 
 impl StaticSortedFile {
@@ -203,12 +188,16 @@ impl StaticSortedFile {
         self.filter.as_deref()
     }
 
+    #[inline]
+    pub(crate) fn is_in_range(&self, hash: u64) -> bool {
+        (self.min_hash()..=self.max_hash()).contains(&hash)
+    }
+
     /// Whether the table may hold an entry with this hash, by its range of hashes and its filter.
     #[must_use]
     #[inline]
     pub fn may_contain(&self, hash: u64) -> bool {
-        (self.key_index.bounds().low..=self.key_index.bounds().high).contains(&hash)
-            && self.filter.as_ref().is_none_or(|filter| filter.may_contain(hash))
+        self.is_in_range(hash) && self.filter.as_ref().is_none_or(|filter| filter.may_contain(hash))
     }
 
     /// Looks a key up. Where it occurs more than once, the first of its entries counts.
@@ -231,24 +220,8 @@ impl StaticSortedFile {
     /// [`ReadError::Io`]; [`ReadError::Corrupt`] if a block on the way is damaged.
     #[inline]
     pub fn lookup(&self, hash: u64, key: &[u8]) -> Result<Lookup<'_>, ReadError> {
-        match self.passes(hash) {
-            true => self.lookup_unfiltered(hash, key),
-            false => Ok(Lookup::NotFound),
-        }
-    }
-
-    /// As [`StaticSortedFile::lookup`], without asking the filter.
-    #[inline]
-    pub(crate) fn lookup_unfiltered(&self, hash: u64, key: &[u8]) -> Result<Lookup<'_>, ReadError> {
-        let found = self.locate(hash)?;
-        let key_block = self.parse_key_block(found.block, &found.payload)?;
-        let entry = key_search::first_entry(&key_block, found.estimate, hash, key)
-            .and_then(|first| first.map(|i| key_block.entry(i)).transpose())
-            .map_err(|e| self.corrupt(found.block, e))?;
-        match entry {
-            Some(entry) => {
-                self.value_of(found.block, &found.payload, &entry, Fill::Cache).map(Lookup::from)
-            }
+        match self.pass(hash)? {
+            Some(estimate) => self.lookup_at(&estimate, hash, key),
             None => Ok(Lookup::NotFound),
         }
     }
@@ -272,12 +245,11 @@ impl StaticSortedFile {
         hash: u64,
         key: &'k [u8],
     ) -> Result<Matches<'a, 'k>, ReadError> {
-        if !self.passes(hash) {
-            return Ok(Matches::none(self));
-        }
-        let Located { block, payload, estimate } = self.locate(hash)?;
+        let Some(estimate) = self.pass(hash)? else { return Ok(Matches::none(self)) };
+        let block = estimate.block;
+        let payload = self.blocks.payload(block, Fill::Cache)?;
         let key_block = self.parse_key_block(block, &payload)?;
-        let first = key_search::first_entry(&key_block, estimate, hash, key)
+        let first = key_search::first_entry(&key_block, &estimate, hash, key)
             .map_err(|e| self.corrupt(block, e))?;
         Ok(match first {
             Some(first) => Matches::new(self, block, payload, first, hash, key),
@@ -309,6 +281,10 @@ impl StaticSortedFile {
         Ok(cursor)
     }
 
+    pub(crate) const fn key_index(&self) -> &KeyIndex {
+        &self.key_index
+    }
+
     pub(crate) const fn blocks(&self) -> &Blocks {
         &self.blocks
     }
@@ -329,7 +305,7 @@ impl StaticSortedFile {
     }
 
     #[cold]
-    fn no_such_key_block(&self, i: usize) -> ReadError {
+    pub(crate) fn no_such_key_block(&self, i: usize) -> ReadError {
         let (index, count) = (i as u64, self.key_block_count() as u64);
         ReadError::corrupt(self.label(), FormatError::NoSuchEntry { index, count })
     }
@@ -341,81 +317,6 @@ impl StaticSortedFile {
         payload: &'p Payload<'_>,
     ) -> Result<KeyBlock<'p>, ReadError> {
         KeyBlock::parse(payload.as_slice()).map_err(|e| self.corrupt(block, e))
-    }
-
-    /// Whether the table may hold an entry with this hash, for a lookup that will go on if so.
-    #[inline]
-    fn passes(&self, hash: u64) -> bool {
-        let bounds = self.key_index.bounds();
-        (bounds.low..=bounds.high).contains(&hash) && self.passes_filter(self.filter(), hash)
-    }
-
-    /// What the filter says, its own or one that a set keeps for it: where the outlook is good, the key block is fetched
-    /// before the filter has answered.
-    #[inline]
-    pub(crate) fn passes_filter(&self, filter: Option<&dyn Filter>, hash: u64) -> bool {
-        let Some(filter) = filter else { return true };
-        let outlook = Outlook::of(self.blocks.id());
-        if outlook.is_hit() {
-            filter.prefetch(hash);
-            self.prefetch_key_block(hash);
-        }
-        let is_hit = filter.may_contain(hash);
-        outlook.learn(is_hit);
-        is_hit
-    }
-
-    /// The key block that can hold `hash`, and where. What is there is fetched before it is needed.
-    #[inline]
-    fn locate(&self, hash: u64) -> Result<Located<'_>, ReadError> {
-        let i = self.key_index.key_block_of(hash);
-        let (block, payload) = self.key_block_payload(i, Fill::Cache)?;
-        let bounds = self.key_index.bounds_of(i);
-        let place = bounds.fraction(hash);
-        let bytes = payload.as_slice();
-        prefetch_around::<PREFETCH_REACH>(bytes, place.of_len(bytes.len()));
-        let estimate = Estimate { place, bounds, density: self.key_index.density() };
-        Ok(Located { block, payload, estimate })
-    }
-
-    /// Fetches the start of the key block and the cache line in which `hash` is estimated to be, if the block is ready to
-    /// be used.
-    #[inline]
-    pub(crate) fn prefetch_key_block(&self, hash: u64) {
-        let i = self.key_index.key_block_of(hash);
-        let block = self.key_index.block(i);
-        if let Some(payload) = block.and_then(|block| self.blocks.verified_in_place(block)) {
-            let place = self.key_index.bounds_of(i).fraction(hash);
-            let bytes = payload.as_slice();
-            prefetch_around::<0>(bytes, place.of_len(bytes.len()));
-            prefetch_around::<0>(bytes, 0);
-        }
-    }
-
-    /// Resolves the value of an entry of the key block with this payload.
-    #[inline]
-    pub(crate) fn value_of<'a>(
-        &'a self,
-        block: BlockIndex,
-        payload: &Payload<'a>,
-        entry: &KeyEntry<'_>,
-        fill: Fill,
-    ) -> Result<EntryValue<Slice<'a>>, ReadError> {
-        match entry.value_ref().map_err(|e| self.corrupt(block, e))? {
-            ValueRef::Deleted => Ok(EntryValue::Deleted),
-            ValueRef::Blob(number) => Ok(EntryValue::Blob(number)),
-            ValueRef::Inline(value) => Ok(EntryValue::Value(payload.slice_of(value))),
-            ValueRef::Medium(block) => {
-                Ok(EntryValue::Value(Slice::whole(self.blocks.payload(block, fill)?)))
-            }
-            ValueRef::Small { block: value_block, len, offset } => {
-                let values = self.blocks.payload(value_block, fill)?;
-                values
-                    .into_part(|payload| small_value(payload, len, offset))
-                    .map(EntryValue::Value)
-                    .map_err(|e| self.corrupt(block, e))
-            }
-        }
     }
 }
 
