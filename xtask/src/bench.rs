@@ -23,9 +23,15 @@ impl Peers {
     /// What cargo is to build, from the root of the workspace.
     fn build(self) -> &'static [&'static str] {
         match self {
-            Self::None => &["--package", "sst-benches", "--bin", "sst-bench"],
-            Self::Light => &["--manifest-path", "benches/rivals/Cargo.toml"],
-            Self::All => &["--manifest-path", "benches/rivals/Cargo.toml", "--features", "rocksdb"],
+            Self::None => &["--profile", "bench", "--package", "sst-benches", "--bin", "sst-bench"],
+            Self::Light => &["--release", "--manifest-path", "benches/rivals/Cargo.toml"],
+            Self::All => &[
+                "--release",
+                "--manifest-path",
+                "benches/rivals/Cargo.toml",
+                "--features",
+                "rocksdb",
+            ],
         }
     }
 }
@@ -34,7 +40,7 @@ impl Peers {
 pub(crate) fn run(root: &Path, peers: Peers, arguments: &[String]) -> bool {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
-        .args(["run", "--quiet", "--release"])
+        .args(["run", "--quiet"])
         .args(peers.build())
         .arg("--")
         .args(arguments)

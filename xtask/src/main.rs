@@ -88,8 +88,10 @@ fn main() -> ExitCode {
     let is_ok = match Arguments::parse().chore {
         Chore::Conformance { json } => conformance(&root, json),
         Chore::Bench { peers, arguments } => bench::run(&root, peers, &arguments),
-        Chore::Bulk { arguments } => program(&root, "sst-benches", "sst-bulk", &arguments),
-        Chore::Torture { arguments } => program(&root, "sst-torture", "sst-torture", &arguments),
+        Chore::Bulk { arguments } => program(&root, "bench", "sst-benches", "sst-bulk", &arguments),
+        Chore::Torture { arguments } => {
+            program(&root, "release", "sst-torture", "sst-torture", &arguments)
+        }
         Chore::Fuzz(arguments) => fuzz::run(&root, &arguments),
         Chore::Instructions { bless } => instructions::run(&root, bless),
         Chore::Miri => suite(&root, "undefined behaviour"),
@@ -126,10 +128,10 @@ fn conformance(root: &Path, json: bool) -> bool {
 }
 
 /// Benches and torture are programs of their own, so that chores that need neither build fast.
-fn program(root: &Path, package: &str, binary: &str, arguments: &[String]) -> bool {
+fn program(root: &Path, profile: &str, package: &str, binary: &str, arguments: &[String]) -> bool {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
-        .args(["run", "--quiet", "--release", "--package", package, "--bin", binary, "--"])
+        .args(["run", "--quiet", "--profile", profile, "--package", package, "--bin", binary, "--"])
         .args(arguments)
         .current_dir(root)
         .status();
@@ -138,5 +140,11 @@ fn program(root: &Path, package: &str, binary: &str, arguments: &[String]) -> bo
 
 /// One suite of the torture programme, in full.
 fn suite(root: &Path, name: &str) -> bool {
-    program(root, "sst-torture", "sst-torture", &["--full", "--only", name].map(str::to_owned))
+    program(
+        root,
+        "release",
+        "sst-torture",
+        "sst-torture",
+        &["--full", "--only", name].map(str::to_owned),
+    )
 }
