@@ -42,8 +42,8 @@
 //!
 //! # What this crate promises
 //!
-//! - The same entries and options give the same bytes, whenever and with however many threads. So they do on every 64-bit
-//!   little-endian machine; on others compressed blocks may be compressed otherwise, and hold the same.
+//! - The same entries and options give the same bytes, whenever, with however many threads, and on every machine, of 32 or 64
+//!   bits, little- or big-endian.
 //! - What cannot be read back is never written: entries out of order, values too long, hashes that no reader would compute
 //!   and tables past the limits of the format are refused before anything changes, in every build.
 //! - A file is there whole and durable, or not at all. A commit is seen whole or not at all. No file is ever overwritten but
@@ -55,6 +55,7 @@
 
 mod bulk;
 mod file;
+mod lz4;
 mod publish;
 mod table;
 

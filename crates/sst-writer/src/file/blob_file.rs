@@ -4,9 +4,9 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use lz4_flex::block::{CompressTable, compress_into_with_table, get_maximum_output_size};
 use sst_format::block::{BLOCK_HEADER_LEN, BlockHeader, Encoding, compression_pays};
 
+use crate::lz4::{Lz4, max_compressed_len};
 use crate::{AtomicFile, Compression, FileOperation, FileSystem, OsFileSystem, Sink, WriteError};
 
 /// The longest input that the LZ4 block format allows, in bytes. Longer blobs are stored as they are.
@@ -97,8 +97,8 @@ fn compress(value: &[u8]) -> Option<(u32, Vec<u8>)> {
         return None;
     }
     let uncompressed_len = u32::try_from(value.len()).ok()?;
-    let mut stored = vec![0; get_maximum_output_size(value.len())];
-    let len = compress_into_with_table(value, &mut stored, &mut CompressTable::large()).ok()?;
+    let mut stored = vec![0; max_compressed_len(value.len())];
+    let len = Lz4::new().compress(value, &mut stored)?;
     stored.truncate(len);
     compression_pays(value.len(), len).then_some((uncompressed_len, stored))
 }

@@ -1,16 +1,16 @@
 //! How a payload becomes a block: compressed where that pays, checksummed, framed (FORMAT.md section 3).
 
-use lz4_flex::block::{CompressTable, compress_into_with_table, get_maximum_output_size};
 use sst_format::block::{BLOCK_HEADER_LEN, BlockHeader, Encoding, compression_pays};
 
 use crate::Compression;
+use crate::lz4::{Lz4, max_compressed_len};
 use crate::table::staging::Staging;
 use crate::table::workers::Job;
 
 /// Frames payloads. What comes out depends on the payload alone.
 pub(crate) struct BlockFramer {
     /// `None`: blocks are stored as they are.
-    lz4: Option<CompressTable>,
+    lz4: Option<Lz4>,
 }
 
 /// A block that is part of an output buffer.
@@ -25,7 +25,7 @@ pub(crate) struct FramedBlock {
 impl BlockFramer {
     pub(crate) fn new(compression: Compression) -> Self {
         let lz4 = match compression {
-            Compression::Lz4 => Some(CompressTable::large()),
+            Compression::Lz4 => Some(Lz4::new()),
             Compression::None => None,
         };
         Self { lz4 }
@@ -48,11 +48,11 @@ impl BlockFramer {
 
     /// Appends the block of a payload in compressed form to `out`, if that pays. Otherwise nothing is appended.
     pub(crate) fn compress(&mut self, payload: &[u8], out: &mut Staging) -> Option<FramedBlock> {
-        let table = self.lz4.as_mut()?;
+        let lz4 = self.lz4.as_mut()?;
         let uncompressed_len = u32::try_from(payload.len()).ok()?;
-        let room = out.room(BLOCK_HEADER_LEN + get_maximum_output_size(payload.len()));
+        let room = out.room(BLOCK_HEADER_LEN + max_compressed_len(payload.len()));
         let (header_room, stored_room) = room.split_first_chunk_mut()?;
-        let stored_len = compress_into_with_table(payload, stored_room, table).ok()?;
+        let stored_len = lz4.compress(payload, stored_room)?;
         if !compression_pays(payload.len(), stored_len) {
             return None;
         }
