@@ -64,18 +64,24 @@ impl Cargo {
     /// Runs it to its end.
     #[must_use]
     pub fn run(mut self) -> Ended {
-        match self.0.output() {
-            Ok(output) => {
-                let [out, errors] = [output.stdout, output.stderr];
-                let text = [String::from_utf8_lossy(&out), String::from_utf8_lossy(&errors)];
-                Ended { success: output.status.success(), output: text.concat() }
-            }
-            Err(error) => Ended { success: false, output: error.to_string() },
-        }
+        Ended::of(&mut self.0)
     }
 }
 
 impl Ended {
+    /// Runs a command to its end.
+    #[must_use]
+    pub fn of(command: &mut Command) -> Self {
+        match command.output() {
+            Ok(output) => {
+                let [out, errors] = [output.stdout, output.stderr];
+                let text = [String::from_utf8_lossy(&out), String::from_utf8_lossy(&errors)];
+                Self { success: output.status.success(), output: text.concat() }
+            }
+            Err(error) => Self { success: false, output: error.to_string() },
+        }
+    }
+
     /// Tests that passed and tests that failed, over all test programs that came to an end.
     #[must_use]
     pub fn tests(&self) -> (u64, u64) {

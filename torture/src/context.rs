@@ -15,6 +15,8 @@ use crate::{Cases, Row, Verdict, allocations};
 /// How much is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
+    /// A few cases of each row of a quick run: seconds. Planted bugs are looked for with it.
+    Brief,
     /// A sample of each kind, the same every time: minutes.
     Quick,
     /// Everything.
@@ -62,10 +64,16 @@ impl Context {
         self.mode == Mode::Full
     }
 
+    /// Whether only a few cases of each row are to be tried.
+    #[must_use]
+    pub fn is_brief(&self) -> bool {
+        self.mode == Mode::Brief
+    }
+
     /// The first value in a quick run, the second in a full one.
     pub fn pick<T>(&self, quick: T, full: T) -> T {
         match self.mode {
-            Mode::Quick => quick,
+            Mode::Brief | Mode::Quick => quick,
             Mode::Full => full,
         }
     }
@@ -94,11 +102,14 @@ impl Context {
     /// that doesn't end is named, and the process ends.
     #[must_use]
     pub fn run<C: Cases>(&self, rows: Vec<Row>, cases: &C) -> Vec<Row> {
-        let count = cases.count();
+        let chosen = self.is_brief().then(|| a_few_of_each_row(rows.len(), cases));
+        let count = chosen.as_ref().map_or(cases.count(), Vec::len);
         let threads = self.threads.clamp(1, count.max(1));
         self.progress.inc_length(count as u64);
         let run = Run {
             cases,
+            chosen,
+            count,
             empty: &rows,
             next: AtomicUsize::new(0),
             chunk: (count / (threads * 64)).clamp(1, 256),
@@ -127,6 +138,24 @@ impl Context {
     }
 }
 
+/// Cases of each row that a brief run tries, about.
+const BRIEF_CASES: usize = 48;
+
+/// The cases of a brief run: of each row some, spread over all that it has.
+fn a_few_of_each_row<C: Cases>(rows: usize, cases: &C) -> Vec<usize> {
+    let mut of_row = vec![Vec::new(); rows];
+    for case in 0..cases.count() {
+        if let Some(row) = of_row.get_mut(cases.row(case)) {
+            row.push(case);
+        }
+    }
+    let few = |row: Vec<usize>| {
+        let step = row.len().div_ceil(BRIEF_CASES).max(1);
+        row.into_iter().step_by(step)
+    };
+    of_row.into_iter().flat_map(few).collect()
+}
+
 /// Names the case that does not end. Its thread cannot be stopped, so the process is.
 #[expect(clippy::print_stderr, reason = "the run ends here, and this says why")]
 fn give_up<C: Cases>(cases: &C, case: usize) {
@@ -138,6 +167,10 @@ fn give_up<C: Cases>(cases: &C, case: usize) {
 /// Cases being run.
 struct Run<'a, C> {
     cases: &'a C,
+    /// The cases to run, if not all are.
+    chosen: Option<Vec<usize>>,
+    /// How many cases are run.
+    count: usize,
     empty: &'a [Row],
     next: AtomicUsize,
     chunk: usize,
@@ -151,14 +184,14 @@ impl<C: Cases> Run<'_, C> {
         let mut rows: Vec<Row> =
             self.empty.iter().map(|row| Row::new(row.test.clone(), row.protection)).collect();
         let mut worker = self.cases.worker();
-        let count = self.cases.count();
         loop {
             let first = self.next.fetch_add(self.chunk, Ordering::Relaxed);
-            if first >= count {
+            if first >= self.count {
                 return rows;
             }
-            let end = (first + self.chunk).min(count);
-            for case in first..end {
+            let end = (first + self.chunk).min(self.count);
+            for place in first..end {
+                let case = self.chosen.as_ref().map_or(place, |chosen| chosen[place]);
                 if self.context.is_over() {
                     return rows;
                 }
@@ -258,6 +291,38 @@ mod tests {
             let failed: Vec<usize> = row.failures.iter().map(|failure| failure.case).collect();
             assert_eq!(failed, [10, 20, 30]);
         }
+    }
+
+    struct TwoRows;
+
+    impl Cases for TwoRows {
+        type Worker = ();
+
+        fn count(&self) -> usize {
+            100_000
+        }
+
+        fn worker(&self) {}
+
+        fn row(&self, case: usize) -> usize {
+            usize::from(case == 77_777)
+        }
+
+        fn name(&self, case: usize) -> String {
+            case.to_string()
+        }
+
+        fn run(&self, (): &mut (), _: usize) -> Verdict {
+            Verdict::Harmless
+        }
+    }
+
+    #[test]
+    fn a_brief_run_tries_some_cases_of_every_row() {
+        let context = Context::new(Mode::Brief, 1, 2, indicatif::ProgressBar::hidden());
+        let rows = ["many", "one"].map(|name| Row::new(name, Protection::NotApplicable));
+        let [many, one] = &context.run(rows.into(), &TwoRows)[..] else { unreachable!() };
+        assert_eq!((many.cases, one.cases), (BRIEF_CASES as u64, 1));
     }
 
     #[test]

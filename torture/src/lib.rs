@@ -20,6 +20,7 @@ pub mod collisions;
 mod context;
 pub mod faults;
 pub mod model;
+pub mod programs;
 mod report;
 mod row;
 pub mod suites;

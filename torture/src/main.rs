@@ -18,6 +18,9 @@ struct Arguments {
     /// Try everything, not only a sample of each kind.
     #[arg(long)]
     full: bool,
+    /// Try only a few cases of each row, which takes seconds.
+    #[arg(long, conflicts_with = "full")]
+    brief: bool,
     /// Run only the suites whose name contains this.
     #[arg(long, value_name = "SUBSTRING")]
     only: Option<String>,
@@ -69,8 +72,11 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments, asked: &[&Suite]) -> ExitCode {
     let start = Instant::now();
     keep_panic_messages();
-    let (mode, mode_name) =
-        if arguments.full { (Mode::Full, "full") } else { (Mode::Quick, "quick") };
+    let (mode, mode_name) = match (arguments.full, arguments.brief) {
+        (true, _) => (Mode::Full, "full"),
+        (false, true) => (Mode::Brief, "brief"),
+        (false, false) => (Mode::Quick, "quick"),
+    };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = arguments.threads.unwrap_or(cores).max(1);
     let is_text = !arguments.json && !arguments.markdown;

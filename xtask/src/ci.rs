@@ -29,6 +29,7 @@ fn gates(root: &Path) -> Result<Vec<Gate>, String> {
             "cargo test --release --all-features --lib --tests -p sst-format -p sst-writer -p sst-reader -p sst-amqf -p sst-merge",
         ),
         gate("model checker", "cargo run --quiet --release -p xtask -- model"),
+        gate("planted bugs", "cargo run --quiet --release -p xtask -- planted"),
         gate("instructions", "cargo run --quiet --release -p xtask -- instructions"),
         // Each target for a short time, in every driver that this machine has.
         gate("fuzz", "cargo run --quiet --release -p xtask -- fuzz --executions 20000 --seconds 2"),

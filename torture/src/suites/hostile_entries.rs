@@ -35,6 +35,9 @@ type Outcome = Result<Counts, String>;
 /// A name, and what is done; whether in full.
 type Test = (&'static str, fn(bool) -> Outcome);
 
+/// The tests of a brief run.
+const BRIEF: [&str; 2] = ["runs of one hash in two lengths of key", "a run of 2^24 bytes"];
+
 /// Cases of a test.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Counts {
@@ -61,6 +64,9 @@ fn run(context: &Context) -> Vec<Row> {
         ("16,000,000 entries", many_entries),
     ];
     let row_of = |(test, run): Test| {
+        if context.is_brief() && !BRIEF.contains(&test) {
+            return Row::skipped(test, Protection::Protected, "takes more than a brief run has");
+        }
         let mut row = Row::new(test, Protection::Protected);
         match caught(|| run(context.is_full())) {
             Err(panic) => row.count_panic(0, panic),

@@ -11,12 +11,13 @@ pub const SUITE: Suite = Suite {
     run,
 };
 
-/// What runs the models whose names contain `test`. The planted bugs are in the same build, asleep.
-pub(super) fn cargo(test: &str) -> Cargo {
+/// Runs the test program of the models, or builds it. The planted bugs are in the same build, asleep.
+pub(super) fn cargo() -> Cargo {
     Cargo::new("loom", "--cfg loom --cfg sst_planted")
+        .env("CARGO_INCREMENTAL", "0")
         .env("CARGO_PROFILE_TEST_OPT_LEVEL", "1")
         .env("CARGO_PROFILE_TEST_DEBUG", "0")
-        .args(&["test", "--package", "sst-reader", "--lib", "--", "--nocapture", test])
+        .args(&["test", "--package", "sst-reader", "--lib"])
 }
 
 fn run(context: &Context) -> Vec<Row> {
@@ -25,7 +26,7 @@ fn run(context: &Context) -> Vec<Row> {
         let reason = "takes a build of its own; a full run and `cargo xtask model` do it";
         return vec![Row::skipped(row.test, row.protection, reason)];
     }
-    let ended = cargo("model::").run();
+    let ended = cargo().args(&["--", "--nocapture", "model::"]).run();
     let mut rows: Vec<Row> = ended
         .output
         .lines()

@@ -286,6 +286,13 @@ impl<'p> Commit<'p> {
         if !state.misleading.is_empty() {
             self.write_del(sequence, &state.misleading)?;
         }
+        #[cfg(sst_planted)]
+        if sst_format::planted("inputs-removed-early") {
+            for &sequence in &self.obsolete {
+                let name = FileName { sequence, kind: FileKind::Sst };
+                _ = remove(&*self.context.file_system, &self.directory().join(name.to_string()));
+            }
+        }
         self.write_file(&path, &bytes)?;
         // No writer of this commit may finish a table any more.
         self.context.has_ended.store(true, Ordering::Release);

@@ -1,0 +1,129 @@
+//! Programs that cargo built: run by themselves, as often as is needed, without asking cargo again.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde::Deserialize;
+
+use crate::cargo::Cargo;
+
+/// What one run of cargo built, of the packages of this workspace.
+#[derive(Clone, Debug)]
+pub struct Programs(Vec<Program>);
+
+/// One of them.
+#[derive(Clone, Debug)]
+struct Program {
+    /// The folder of its package.
+    folder: PathBuf,
+    /// The name of its target: that of the crate for unit tests, of the file for others.
+    target: String,
+    is_test: bool,
+    executable: PathBuf,
+}
+
+/// A line of what cargo says with `--message-format=json`: the parts that matter here.
+#[derive(Deserialize)]
+struct Message {
+    manifest_path: PathBuf,
+    target: Target,
+    profile: Profile,
+    executable: PathBuf,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Profile {
+    test: bool,
+}
+
+impl Programs {
+    /// Builds what `cargo` is told to build.
+    ///
+    /// # Errors
+    ///
+    /// The last lines of what the compiler says.
+    pub fn build(cargo: Cargo) -> Result<Self, String> {
+        let ended = cargo.args(&["--message-format", "json-render-diagnostics"]).run();
+        if !ended.success {
+            return Err(format!("cannot build: {}", ended.tail()));
+        }
+        Ok(Self::of(&ended.output))
+    }
+
+    fn of(messages: &str) -> Self {
+        let messages = messages.lines().filter(|line| line.starts_with('{'));
+        // Lines of other kinds, and of targets that are no programs, lack some of the parts.
+        let messages = messages.filter_map(|line| serde_json::from_str::<Message>(line).ok());
+        let program = |message: Message| Program {
+            folder: message.manifest_path.parent().unwrap_or(Path::new("")).to_owned(),
+            target: message.target.name,
+            is_test: message.profile.test,
+            executable: message.executable,
+        };
+        Self(messages.map(program).collect())
+    }
+
+    /// Adds those of another run.
+    pub fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
+    /// A test program of the package whose folder has this name.
+    #[must_use]
+    pub fn test(&self, package: &str, target: &str) -> Option<Command> {
+        self.find(package, target, true)
+    }
+
+    /// An ordinary program of the package whose folder has this name.
+    #[must_use]
+    pub fn binary(&self, package: &str, target: &str) -> Option<Command> {
+        self.find(package, target, false)
+    }
+
+    fn find(&self, package: &str, target: &str, is_test: bool) -> Option<Command> {
+        let program = self.0.iter().find(|program| {
+            program.folder.file_name().is_some_and(|name| name == package)
+                && program.target == target
+                && program.is_test == is_test
+        })?;
+        let mut command = Command::new(&program.executable);
+        // As cargo runs them.
+        command.current_dir(&program.folder).stdin(Stdio::null());
+        Some(command)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_found_among_the_messages_of_cargo() {
+        let message = |package: &str, target: &str, test: bool, executable: &str| {
+            format!(
+                r#"{{"reason":"compiler-artifact","manifest_path":"/w/{package}/Cargo.toml","target":{{"name":"{target}"}},"profile":{{"test":{test}}},"executable":{executable}}}"#
+            )
+        };
+        let programs = Programs::of(
+            &[
+                "   Compiling a v0.1.0".to_owned(),
+                message("a", "it", true, r#""/w/target/a-it""#),
+                message("b", "it", true, r#""/w/target/b-it""#),
+                message("b", "b", false, r#""/w/target/b""#),
+                message("c", "c", false, "null"),
+                r#"{"reason":"build-finished","success":true}"#.to_owned(),
+            ]
+            .join("\n"),
+        );
+        let path = |command: Option<Command>| command.map(|c| c.get_program().to_owned());
+        assert_eq!(path(programs.test("b", "it")), Some("/w/target/b-it".into()));
+        assert_eq!(path(programs.binary("b", "b")), Some("/w/target/b".into()));
+        assert_eq!(path(programs.binary("b", "it")), None);
+        assert_eq!(path(programs.binary("c", "c")), None);
+    }
+}
