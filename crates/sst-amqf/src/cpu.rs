@@ -74,7 +74,8 @@ mod tests {
         builder.add_hashes(&(0..300).collect::<Vec<_>>());
         let bytes = builder.finish().unwrap();
         let view = QuotientFilterView::parse(&bytes).unwrap();
-        for hash in (0..200_000).map(spread).chain(0..10_000) {
+        let step = if cfg!(miri) { 1009 } else { 1 };
+        for hash in (0..200_000).map(spread).chain(0..10_000).step_by(step) {
             assert_eq!(view.may_contain(hash), view.answer(hash, select), "{hash:#x}");
         }
     }
