@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::certificate::CertificateArgs;
 use crate::commands::diff::DiffArgs;
+use crate::commands::gather::GatherArgs;
 use crate::commands::get::GetArgs;
 use crate::commands::inspect::InspectArgs;
 use crate::commands::load::LoadArgs;
@@ -53,6 +54,8 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Print what a directory amounts to, for other machines to compare theirs with
     Certificate(CertificateArgs),
+    /// Publish directories that were written elsewhere as one commit
+    Gather(GatherArgs),
     /// Merge directories and tables into one, or the tables of a directory in place
     Merge(MergeArgs),
     /// Show what has changed from one directory or table to another

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use sst_format::BlobNumber;
-use sst_format::block::{BlockHeader, Encoding};
 use sst_reader::Catalog;
 use sst_writer::{Entry, EntryValue};
 
@@ -95,7 +94,7 @@ impl<T: Target> TableSplitter<T> {
                 EntryValue::for_bytes(value).unwrap_or(EntryValue::Small(value))
             }
             MergedValue::Small(value) => EntryValue::Small(value),
-            MergedValue::Medium { header, stored } => raw_block(header, stored),
+            MergedValue::Medium { header, stored } => EntryValue::of_stored(header, stored),
             MergedValue::Blob { number, catalog } => {
                 EntryValue::Large { blob: self.take_blob(catalog, number, entry.key)? }
             }
@@ -110,15 +109,6 @@ impl<T: Target> TableSplitter<T> {
     ) -> Result<BlobNumber, MergeError> {
         self.target.take_blob(catalog, number, key)
     }
-}
-
-/// A block in its stored form.
-const fn raw_block(header: BlockHeader, block: &[u8]) -> EntryValue<'_> {
-    let uncompressed_size = match header.encoding {
-        Encoding::Raw => 0,
-        Encoding::Lz4 { uncompressed_len } => uncompressed_len,
-    };
-    EntryValue::MediumRaw { uncompressed_size, checksum: header.checksum, block }
 }
 
 /// An entry whose hash is known.

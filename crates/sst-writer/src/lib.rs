@@ -37,6 +37,7 @@
 //! | build a filter, take several values per key, leave blocks uncompressed | [`WriterOptions`] |
 //! | store values over 64 MiB | [`Commit::create_blob`], [`write_blob_file`] |
 //! | load entries in any order, more than fit into memory | [`BulkLoader`] |
+//! | publish tables that other processes or machines wrote | [`Commit::add_fragment`] |
 //! | replace the content of a directory in one step | [`Publisher`], [`Commit`] |
 //! | see what becomes of it when the disk fails | [`FileSystem`] |
 //!
@@ -70,6 +71,7 @@ pub use file::atomic_file::AtomicFile;
 pub use file::blob_file::{BlobFile, write_blob_file, write_blob_file_in};
 pub use file::file_error::{FileError, FileOperation};
 pub use file::file_system::{FileSystem, Lock, NewFile, OsFileSystem, StoredFile};
+pub use publish::commit::fragment::{FragmentInfo, FragmentOverlap};
 pub use publish::commit::{Commit, CommitInfo};
 pub use publish::generation::Generation;
 pub use publish::lock_holder::LockHolder;

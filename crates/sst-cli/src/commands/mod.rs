@@ -3,6 +3,7 @@
 pub(crate) mod certificate;
 pub(crate) mod certify_arg;
 pub(crate) mod diff;
+pub(crate) mod gather;
 pub(crate) mod get;
 pub(crate) mod inputs;
 pub(crate) mod inspect;
@@ -60,6 +61,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit, CliError> {
         Command::Inspect(args) => inspect::run(args, context),
         Command::Verify(args) => verify::run(args, context),
         Command::Certificate(args) => certificate::run(args, context),
+        Command::Gather(args) => gather::run(args, context),
         Command::Merge(args) => merge::run(args, context),
         Command::Diff(args) => diff::run(args, context),
         Command::Split(args) => split::run(args, context),

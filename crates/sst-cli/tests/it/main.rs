@@ -11,6 +11,8 @@ mod errors;
 #[cfg(test)]
 mod explain;
 #[cfg(test)]
+mod gather;
+#[cfg(test)]
 mod generations;
 #[cfg(test)]
 mod harness;

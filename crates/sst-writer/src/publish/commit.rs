@@ -2,6 +2,7 @@
 
 pub(crate) mod adopt;
 mod certify;
+pub(crate) mod fragment;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use sst_format::meta_file::MetaFileParts;
 use sst_format::protection::{BlobRecord, LiveMeta};
 use sst_format::{BlobNumber, SequenceNumber, SstMeta};
 
+use self::fragment::AddedFragment;
 use crate::file::blob_copy::copy_blob_file_in;
 use crate::file::blob_file::write_blob_file_in;
 use crate::publish::directory_state::{DirectoryState, MetaState};
@@ -39,6 +41,7 @@ pub struct Commit<'p> {
     /// The blobs that the tables refer to, each with a table that does.
     blobs: BTreeMap<BlobNumber, SequenceNumber>,
     obsolete: BTreeSet<SequenceNumber>,
+    fragments: Vec<AddedFragment>,
     /// The commit that this one goes back to; the newest if there is none.
     base: Option<DirectoryState>,
     outcome: Outcome,
@@ -127,6 +130,7 @@ impl<'p> Commit<'p> {
             digests: BTreeMap::new(),
             blobs: BTreeMap::new(),
             obsolete: BTreeSet::new(),
+            fragments: Vec::new(),
             base: None,
             outcome: Outcome::Open,
         }

@@ -85,6 +85,28 @@ pub enum PublishError {
         /// What is wrong with it.
         reason: TableDefect,
     },
+    /// There is no commit to be gathered, or it has no table of the family, though of others.
+    #[error("{} has no commit with tables of family {family}", path.display())]
+    NotAFragment {
+        /// The fragment.
+        path: PathBuf,
+        /// The family of the commit that it was to be part of.
+        family: u32,
+    },
+    /// A table of a fragment is in the commit already, byte for byte.
+    #[error("{} has a table that the commit has already", path.display())]
+    FragmentTwice {
+        /// The fragment added later.
+        path: PathBuf,
+    },
+    /// Two fragments have tables whose ranges of hashes overlap.
+    #[error("{} and {} may have keys in common", path.display(), other.display())]
+    FragmentsOverlap {
+        /// The fragment added later.
+        path: PathBuf,
+        /// The one added before.
+        other: PathBuf,
+    },
     /// A table is to be made obsolete that is not live, or of another family.
     #[error("table {table} is not a live table of family {family}")]
     NotLive {

@@ -9,6 +9,8 @@ mod defects;
 #[cfg(test)]
 mod filter;
 #[cfg(test)]
+mod fragments;
+#[cfg(test)]
 mod generations;
 #[cfg(test)]
 mod publisher;

@@ -28,8 +28,7 @@ use crate::progress::Progress;
 pub(crate) use args::LoadArgs;
 use args::{Duplicates, Format, InputArgs, LoadOutputArgs, Mode};
 use report::{Loaded, report};
-use target::Target;
-pub(super) use target::check_directory;
+pub(super) use target::{Target, check_directory};
 
 /// Bad lines that are shown one by one.
 const MAX_SHOWN_BAD_LINES: u64 = 10;

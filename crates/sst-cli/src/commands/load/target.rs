@@ -9,14 +9,14 @@ use crate::error::CliError;
 use crate::store::read_catalog;
 
 /// A directory to load into, which is removed again if it was made for a load that failed.
-pub(super) struct Target {
+pub(crate) struct Target {
     publisher: Publisher,
     /// Directories that were made, the innermost first.
     made: Vec<PathBuf>,
 }
 
 impl Target {
-    pub(super) fn open(directory: &Path, options: PublisherOptions) -> Result<Self, CliError> {
+    pub(crate) fn open(directory: &Path, options: PublisherOptions) -> Result<Self, CliError> {
         if directory.is_dir() {
             check_directory(directory)?;
         }
@@ -26,12 +26,12 @@ impl Target {
         Ok(Self { publisher, made })
     }
 
-    pub(super) fn publisher(&mut self) -> &mut Publisher {
+    pub(crate) fn publisher(&mut self) -> &mut Publisher {
         &mut self.publisher
     }
 
     /// Removes the directory if it was made for this load. What cannot be removed is no harm.
-    pub(super) fn undo(self) {
+    pub(crate) fn undo(self) {
         let Self { publisher, made } = self;
         if made.is_empty() || publisher.current().is_some() {
             return;

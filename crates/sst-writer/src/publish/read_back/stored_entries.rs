@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use sst_format::block::BlockHeader;
 use sst_format::index_block::IndexBlock;
 use sst_format::key_block::{KeyBlock, KeyEntry};
 use sst_format::value_ref::{ValueRef, small_value};
@@ -219,5 +220,25 @@ impl StoredEntries {
             self.value_block = Some(block);
         }
         Ok(())
+    }
+
+    /// The block of the current entry's medium value as it is stored; `None` if it has none.
+    pub(crate) fn stored_medium(&mut self) -> Result<Option<(BlockHeader, &[u8])>, PublishError> {
+        match self.value_ref()? {
+            ValueRef::Medium(block) => self.table.stored(block).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// The blob that the current entry refers to, if it refers to one.
+    pub(crate) fn blob(&self) -> Result<Option<BlobNumber>, PublishError> {
+        match self.value_ref()? {
+            ValueRef::Blob(number) => Ok(Some(number)),
+            _ => Ok(None),
+        }
+    }
+
+    fn value_ref(&self) -> Result<ValueRef<'_>, PublishError> {
+        self.key_entry()?.value_ref().map_err(|cause| self.defect(cause))
     }
 }
