@@ -96,6 +96,7 @@ impl<'a> OffsetTable<'a> {
     /// # Errors
     ///
     /// [`FormatError::NoSuchBlock`].
+    #[inline]
     pub fn end(&self, block: BlockIndex) -> Result<u32, FormatError> {
         u32_at(self.bytes, usize::from(block.0) * OFFSET_LEN)
             .ok_or(FormatError::NoSuchBlock { block: block.0, block_count: self.block_count })
@@ -106,6 +107,7 @@ impl<'a> OffsetTable<'a> {
     /// # Errors
     ///
     /// [`FormatError::NoSuchBlock`], or [`FormatError::OutOfOrder`] if there is no room for a header.
+    #[inline]
     pub fn range(&self, block: BlockIndex) -> Result<Range<u32>, FormatError> {
         let end = self.end(block)?;
         let start = match block.0.checked_sub(1) {

@@ -100,8 +100,9 @@ impl BlockCache {
     /// A cache of at most `capacity` bytes, its own bookkeeping included.
     #[must_use]
     pub fn new(capacity: u64) -> Self {
-        // Blocks are around 8 to 16 KiB; the estimate only sizes the first hash table.
-        let blocks = usize::try_from(capacity / (8 << 10)).unwrap_or(usize::MAX).clamp(16, 1 << 16);
+        // Blocks are around 8 to 16 KiB. The estimate sizes the first hash table, which grows; what a large cache may need
+        // one day is not allocated when it is made.
+        let blocks = usize::try_from(capacity / (8 << 10)).unwrap_or(usize::MAX).clamp(16, 1 << 12);
         let hasher = DefaultHashBuilder::default();
         Self {
             cache: Cache::with(blocks, capacity, ByteWeighter, hasher, SecondChance),

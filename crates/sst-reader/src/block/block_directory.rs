@@ -32,18 +32,20 @@ pub(crate) struct BlockDirectory {
 }
 
 impl BlockDirectory {
-    /// Takes over a valid offset table. O(number of blocks).
+    /// Takes over an offset table, and checks it on the way. O(number of blocks).
     pub(crate) fn new(
         offsets: &OffsetTable<'_>,
         headers: Option<&[BlockHeader]>,
     ) -> Result<Self, FormatError> {
-        offsets.validate()?;
-        let ends = (0..offsets.block_count()).map(|block| offsets.end(BlockIndex(block)));
-        let starts = std::iter::once(Ok(0)).chain(ends).collect::<Result<_, _>>()?;
+        let mut starts = Vec::with_capacity(usize::from(offsets.block_count()) + 1);
+        starts.push(0);
+        for block in 0..offsets.block_count() {
+            starts.push(offsets.range(BlockIndex(block))?.end);
+        }
         let headers = headers.unwrap_or_default().iter().map(|header| header.to_bytes()).collect();
         let state_bytes = usize::from(offsets.block_count()).div_ceil(STATES_PER_BYTE);
         let states = std::iter::repeat_with(AtomicU8::default).take(state_bytes).collect();
-        Ok(Self { starts, headers, states })
+        Ok(Self { starts: starts.into(), headers, states })
     }
 
     /// Number of blocks.
