@@ -7,6 +7,7 @@
 //! is the same for all.
 
 pub mod access;
+pub mod bulk;
 pub mod command;
 pub mod contenders;
 pub mod cpu_features;

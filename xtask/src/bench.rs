@@ -2,10 +2,13 @@
 //!
 //! The rivals have a workspace of their own, so that chores that measure nothing build fast.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::ValueEnum;
+
+/// The workspace of the other stores.
+const RIVALS: &str = "benches/rivals/Cargo.toml";
 
 /// Which other stores take part.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -24,7 +27,7 @@ impl Peers {
     fn build(self) -> &'static [&'static str] {
         match self {
             Self::None => &["--profile", "bench", "--package", "sst-benches", "--bin", "sst-bench"],
-            Self::Light => &["--release", "--manifest-path", "benches/rivals/Cargo.toml"],
+            Self::Light => &["--release", "--manifest-path", RIVALS, "--bin", "sst-bench-rivals"],
             Self::All => &[
                 "--release",
                 "--manifest-path",
@@ -47,4 +50,17 @@ pub(crate) fn run(root: &Path, peers: Peers, arguments: &[String]) -> bool {
         .current_dir(root)
         .status();
     status.is_ok_and(|status| status.success())
+}
+
+/// Builds what loads the same records into RocksDB; the path of the program.
+pub(crate) fn bulk_rival(root: &Path) -> Option<PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(["build", "--quiet", "--release", "--manifest-path", RIVALS])
+        .args(["--features", "rocksdb", "--bin", "sst-bulk-rocksdb"])
+        .current_dir(root)
+        .status();
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| root.join("benches/rivals/target"), |dir| root.join(dir));
+    status.is_ok_and(|status| status.success()).then(|| target.join("release/sst-bulk-rocksdb"))
 }

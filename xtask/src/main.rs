@@ -56,6 +56,9 @@ enum Chore {
     },
     /// Loads unsorted records under a memory budget: time next to the physical floor, peak memory, checksums of the files.
     Bulk {
+        /// Other stores that load the same records, with `compare`: `all` is RocksDB.
+        #[arg(long, value_enum, default_value_t)]
+        peers: bench::Peers,
         /// What is passed on: `compare --records N --budget MIB`, `identical`, `--help`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
@@ -88,7 +91,7 @@ fn main() -> ExitCode {
     let is_ok = match Arguments::parse().chore {
         Chore::Conformance { json } => conformance(&root, json),
         Chore::Bench { peers, arguments } => bench::run(&root, peers, &arguments),
-        Chore::Bulk { arguments } => program(&root, "bench", "sst-benches", "sst-bulk", &arguments),
+        Chore::Bulk { peers, arguments } => bulk(&root, peers, arguments),
         Chore::Torture { arguments } => {
             program(&root, "release", "sst-torture", "sst-torture", &arguments)
         }
@@ -136,6 +139,14 @@ fn program(root: &Path, profile: &str, package: &str, binary: &str, arguments: &
         .current_dir(root)
         .status();
     status.is_ok_and(|status| status.success())
+}
+
+fn bulk(root: &Path, peers: bench::Peers, mut arguments: Vec<String>) -> bool {
+    if peers == bench::Peers::All {
+        let Some(rival) = bench::bulk_rival(root) else { return false };
+        arguments.extend(["--rival".to_owned(), rival.display().to_string()]);
+    }
+    program(root, "bench", "sst-benches", "sst-bulk", &arguments)
 }
 
 /// One suite of the torture programme, in full.

@@ -9,7 +9,7 @@ use std::thread;
 use lz4_flex::block::{CompressTable, compress_into_with_table, get_maximum_output_size};
 use sst_writer::hash_key;
 
-use crate::input::Input;
+use sst_benches::bulk::Input;
 
 /// Values are compressed in blocks of this many bytes, as a table does.
 const BLOCK_LEN: usize = 8 << 10;

@@ -4,25 +4,31 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use sst_benches::random::Random;
+use crate::random::Random;
 
 /// Length of a key in bytes.
-pub(crate) const KEY_LEN: usize = 16;
+pub const KEY_LEN: usize = 16;
 /// Length of a value in bytes.
-pub(crate) const VALUE_LEN: usize = 100;
+const VALUE_LEN: usize = 100;
 /// Length of a record in bytes.
-pub(crate) const RECORD_LEN: usize = KEY_LEN + VALUE_LEN;
+pub const RECORD_LEN: usize = KEY_LEN + VALUE_LEN;
 
 /// A file of records.
 #[derive(Clone, Debug)]
-pub(crate) struct Input {
-    pub(crate) path: PathBuf,
-    pub(crate) records: u64,
+pub struct Input {
+    /// Where it is.
+    pub path: PathBuf,
+    /// How many records it has.
+    pub records: u64,
 }
 
 impl Input {
     /// Writes a file of records, always the same.
-    pub(crate) fn generate(path: &Path, records: u64) -> io::Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// Whatever the file system reports.
+    pub fn generate(path: &Path, records: u64) -> io::Result<Self> {
         let mut out = BufWriter::with_capacity(1 << 20, File::create(path)?);
         let mut random = Random::new(1);
         let mut record = [0; RECORD_LEN];
@@ -38,7 +44,11 @@ impl Input {
     }
 
     /// Hands on the records of one of `parts` equal parts, each with its number.
-    pub(crate) fn read_part<E: From<io::Error>>(
+    ///
+    /// # Errors
+    ///
+    /// Whatever the file system reports, and the first error of `take`.
+    pub fn read_part<E: From<io::Error>>(
         &self,
         part: u64,
         parts: u64,

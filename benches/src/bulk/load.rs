@@ -12,7 +12,7 @@ use sst_writer::{
     BulkError, BulkLoader, BulkOptions, BulkSummary, Publisher, PublisherOptions, WriterOptions,
 };
 
-use crate::input::Input;
+use sst_benches::bulk::Input;
 
 /// Why a load failed.
 pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;

@@ -3,20 +3,17 @@
 #![expect(clippy::print_stdout, reason = "the report goes to standard output")]
 
 mod floor;
-mod input;
 mod load;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::time::Instant;
 
 use clap::{Args, Parser, Subcommand};
-use cpu_time::ProcessTime;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sst_benches::Figure;
+use sst_benches::bulk::{Input, RECORD_LEN, Taken};
 
-use crate::input::{Input, RECORD_LEN};
 use crate::load::Error;
 
 /// Loads unsorted records under a memory budget.
@@ -35,6 +32,9 @@ enum Chore {
         /// Rounds; figures are medians over them.
         #[arg(long, default_value_t = 3)]
         rounds: usize,
+        /// A program that loads the same records into another store; `cargo xtask bulk --peers all` gives one.
+        #[arg(long)]
+        rival: Option<PathBuf>,
         /// Print JSON instead of a table.
         #[arg(long)]
         json: bool,
@@ -83,21 +83,11 @@ struct LoadArgs {
     dir: Option<PathBuf>,
 }
 
-/// What one run took.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-struct Taken {
-    seconds: f64,
-    cpu_seconds: f64,
-    /// Highest resident memory of the process in bytes, where the system tells.
-    peak_memory: Option<u64>,
-    tables: u64,
-    file_bytes: u64,
-    spilled_bytes: u64,
-}
-
 fn main() -> ExitCode {
     let result = match Arguments::parse().chore {
-        Chore::Compare { load, rounds, json } => compare(&load, rounds, json),
+        Chore::Compare { load, rounds, rival, json } => {
+            compare(&load, rounds, rival.as_deref(), json)
+        }
         Chore::Identical { records, budgets, threads, dir } => {
             identical(records, &budgets, &threads, dir.as_deref())
         }
@@ -123,42 +113,46 @@ fn work_dir(dir: Option<&Path>) -> Result<tempfile::TempDir, Error> {
 fn once(load: &LoadArgs, input: PathBuf, floor: bool) -> Result<(), Error> {
     let input = Input { path: input, records: load.records };
     let directory = load.dir.clone().unwrap_or_default();
-    let (start, cpu) = (Instant::now(), ProcessTime::now());
-    let mut taken = Taken::default();
-    if floor {
-        fs::create_dir_all(&directory)?;
-        floor::run(&input, load.threads as u64, &directory)?;
-    } else {
-        let summary = load::run(&input, load.budget << 20, load.threads, &directory)?;
-        taken.tables = summary.tables;
-        taken.file_bytes = summary.file_bytes;
-        taken.spilled_bytes = summary.spilled_bytes;
-    }
-    taken.seconds = start.elapsed().as_secs_f64();
-    taken.cpu_seconds = cpu.elapsed().as_secs_f64();
-    taken.peak_memory = peak_memory();
-    println!("{}", serde_json::to_string(&taken)?);
+    let taken = Taken::measure(|taken| {
+        if floor {
+            fs::create_dir_all(&directory)?;
+            floor::run(&input, load.threads as u64, &directory)?;
+        } else {
+            let summary = load::run(&input, load.budget << 20, load.threads, &directory)?;
+            taken.tables = summary.tables;
+            taken.file_bytes = summary.file_bytes;
+            taken.spilled_bytes = summary.spilled_bytes;
+        }
+        Ok(())
+    })?;
+    println!("{}", taken.to_json()?);
     Ok(())
 }
 
-/// What Linux says of the process.
-fn peak_memory() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib << 10)
+/// What one process does.
+#[derive(Clone, Copy)]
+enum Work<'a> {
+    Floor,
+    Load,
+    /// What another store's program does with the same input.
+    Rival(&'a Path),
 }
 
 /// Runs once, in another process.
-fn run_once(load: &LoadArgs, input: &Path, dir: &Path, floor: bool) -> Result<Taken, Error> {
-    let mut command = Command::new(std::env::current_exe()?);
-    command.arg("once").arg("--input").arg(input).arg("--dir").arg(dir);
-    command.args(["--records", &load.records.to_string()]);
-    command.args(["--budget", &load.budget.to_string()]);
-    command.args(["--threads", &load.threads.to_string()]);
-    if floor {
+fn run_once(load: &LoadArgs, input: &Path, dir: &Path, work: Work<'_>) -> Result<Taken, Error> {
+    let mut command = match work {
+        Work::Rival(program) => Command::new(program),
+        Work::Floor | Work::Load => Command::new(std::env::current_exe()?),
+    };
+    if !matches!(work, Work::Rival(_)) {
+        command.args(["once", "--records", &load.records.to_string()]);
+    }
+    if matches!(work, Work::Floor) {
         command.arg("--floor");
     }
+    command.arg("--input").arg(input).arg("--dir").arg(dir);
+    command.args(["--budget", &load.budget.to_string()]);
+    command.args(["--threads", &load.threads.to_string()]);
     let output = command.stderr(std::process::Stdio::inherit()).output()?;
     if !output.status.success() {
         return Err("a run has failed".into());
@@ -166,66 +160,112 @@ fn run_once(load: &LoadArgs, input: &Path, dir: &Path, floor: bool) -> Result<Ta
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-/// What came out of a comparison.
+/// What came out of a comparison: medians over the rounds.
 #[derive(Serialize)]
 struct Comparison {
     records: u64,
     input_bytes: u64,
     budget_bytes: u64,
     threads: usize,
-    floor_seconds: f64,
-    load_seconds: f64,
+    floor: Median,
+    load: Median,
+    /// Our time as a multiple of the floor's.
     ratio: f64,
-    floor_cpu_seconds: f64,
-    load_cpu_seconds: f64,
     cpu_ratio: f64,
+    rival: Option<Median>,
+    /// The other store's time as a multiple of ours.
+    rival_ratio: Option<f64>,
+    rival_cpu_ratio: Option<f64>,
+}
+
+/// What one contender took.
+#[derive(Serialize)]
+struct Median {
+    seconds: f64,
+    cpu_seconds: f64,
+    #[serde(flatten)]
+    last: Last,
+}
+
+/// Highest memory of all rounds, and what the last one wrote.
+#[derive(Default, Serialize)]
+struct Last {
     peak_memory_bytes: Option<u64>,
     tables: u64,
     file_bytes: u64,
     spilled_bytes: u64,
 }
 
-fn compare(load: &LoadArgs, rounds: usize, json: bool) -> Result<(), Error> {
-    let work = work_dir(load.dir.as_deref())?;
-    let input = Input::generate(&work.path().join("input"), load.records)?;
-    let mut figures: [Figure; 6] = Default::default();
-    let (mut peak, mut last) = (None, Taken::default());
-    for _ in 0..rounds {
-        let [floor, loaded] = [true, false].map(|floor| {
-            let dir = work.path().join("out");
-            let taken = run_once(load, &input.path, &dir, floor);
-            fs::remove_dir_all(&dir).map_err(Error::from).and(taken)
-        });
-        let (floor, loaded) = (floor?, loaded?);
-        let values = [
-            floor.seconds,
-            loaded.seconds,
-            loaded.seconds / floor.seconds,
-            floor.cpu_seconds,
-            loaded.cpu_seconds,
-            loaded.cpu_seconds / floor.cpu_seconds,
-        ];
-        figures.iter_mut().zip(values).for_each(|(figure, value)| figure.push(value));
-        peak = peak.max(loaded.peak_memory);
-        last = loaded;
+/// What one contender took, round by round.
+#[derive(Default)]
+struct Rounds {
+    seconds: Figure,
+    cpu_seconds: Figure,
+    last: Last,
+}
+
+impl Rounds {
+    fn push(&mut self, taken: &Taken) {
+        self.seconds.push(taken.seconds);
+        self.cpu_seconds.push(taken.cpu_seconds);
+        self.last = Last {
+            peak_memory_bytes: self.last.peak_memory_bytes.max(taken.peak_memory),
+            tables: taken.tables,
+            file_bytes: taken.file_bytes,
+            spilled_bytes: taken.spilled_bytes,
+        };
     }
-    let [floor_seconds, load_seconds, ratio, floor_cpu_seconds, load_cpu_seconds, cpu_ratio] =
-        figures.map(|figure| figure.median().unwrap_or_default());
+
+    fn median(self) -> Median {
+        Median {
+            seconds: self.seconds.median().unwrap_or_default(),
+            cpu_seconds: self.cpu_seconds.median().unwrap_or_default(),
+            last: self.last,
+        }
+    }
+}
+
+fn compare(load: &LoadArgs, rounds: usize, rival: Option<&Path>, json: bool) -> Result<(), Error> {
+    let work_dir = work_dir(load.dir.as_deref())?;
+    let input = Input::generate(&work_dir.path().join("input"), load.records)?;
+    let run = |work| {
+        let dir = work_dir.path().join("out");
+        let taken = run_once(load, &input.path, &dir, work);
+        fs::remove_dir_all(&dir).map_err(Error::from).and(taken)
+    };
+    let (mut floor, mut ours, mut theirs) = (Rounds::default(), Rounds::default(), None);
+    let mut ratios: [Figure; 4] = Default::default();
+    let mut push = |i: usize, value: f64| {
+        if let Some(figure) = ratios.get_mut(i) {
+            figure.push(value);
+        }
+    };
+    for _ in 0..rounds {
+        let (least, loaded) = (run(Work::Floor)?, run(Work::Load)?);
+        push(0, loaded.seconds / least.seconds);
+        push(1, loaded.cpu_seconds / least.cpu_seconds);
+        if let Some(rival) = rival {
+            let taken = run(Work::Rival(rival))?;
+            push(2, taken.seconds / loaded.seconds);
+            push(3, taken.cpu_seconds / loaded.cpu_seconds);
+            theirs.get_or_insert_with(Rounds::default).push(&taken);
+        }
+        floor.push(&least);
+        ours.push(&loaded);
+    }
+    let [ratio, cpu_ratio, rival_ratio, rival_cpu_ratio] = ratios.map(|figure| figure.median());
     let comparison = Comparison {
         records: load.records,
         input_bytes: load.records * RECORD_LEN as u64,
         budget_bytes: (load.budget as u64) << 20,
         threads: load.threads,
-        floor_seconds,
-        load_seconds,
-        ratio,
-        floor_cpu_seconds,
-        load_cpu_seconds,
-        cpu_ratio,
-        peak_memory_bytes: peak,
-        tables: last.tables,
-        file_bytes: last.file_bytes,
-        spilled_bytes: last.spilled_bytes,
+        floor: floor.median(),
+        load: ours.median(),
+        ratio: ratio.unwrap_or_default(),
+        cpu_ratio: cpu_ratio.unwrap_or_default(),
+        rival: theirs.map(Rounds::median),
+        rival_ratio,
+        rival_cpu_ratio,
     };
     if json {
         println!("{}", serde_json::to_string_pretty(&comparison)?);
@@ -243,24 +283,29 @@ fn print(it: &Comparison) {
         mebibytes(it.budget_bytes),
         it.threads
     );
-    println!("{:>24} {:>9} {:>9} {:>9}", "", "floor", "load", "ratio");
     println!(
-        "{:>24} {:>9.2} {:>9.2} {:>9.2}",
-        "seconds", it.floor_seconds, it.load_seconds, it.ratio
+        "{:>8} {:>9} {:>14} {:>12} {:>7} {:>9} {:>11}",
+        "", "seconds", "processor s", "memory MiB", "tables", "MB", "MB spilled"
     );
-    println!(
-        "{:>24} {:>9.2} {:>9.2} {:>9.2}",
-        "processor seconds", it.floor_cpu_seconds, it.load_cpu_seconds, it.cpu_ratio
-    );
-    if let Some(peak) = it.peak_memory_bytes {
-        println!("peak memory of the process {:.1} MiB", mebibytes(peak));
+    let line = |name: &str, median: &Median| {
+        println!(
+            "{:>8} {:>9.2} {:>14.2} {:>12.0} {:>7} {:>9.0} {:>11.0}",
+            name,
+            median.seconds,
+            median.cpu_seconds,
+            median.last.peak_memory_bytes.map_or(f64::NAN, mebibytes),
+            median.last.tables,
+            megabytes(median.last.file_bytes),
+            megabytes(median.last.spilled_bytes)
+        );
+    };
+    line("floor", &it.floor);
+    line("load", &it.load);
+    println!("the load takes {:.2} floors, {:.2} of processor time", it.ratio, it.cpu_ratio);
+    if let (Some(rival), Some(ratio), Some(cpu)) = (&it.rival, it.rival_ratio, it.rival_cpu_ratio) {
+        line("rival", rival);
+        println!("the rival takes {ratio:.2} loads, {cpu:.2} of processor time");
     }
-    println!(
-        "{} tables, {:.0} MB; {:.0} MB went through temporary files",
-        it.tables,
-        megabytes(it.file_bytes),
-        megabytes(it.spilled_bytes)
-    );
 }
 
 fn identical(
@@ -276,7 +321,7 @@ fn identical(
         for &threads in threads {
             let dir = work.path().join("out");
             let load = LoadArgs { records, budget, threads, dir: None };
-            let taken = run_once(&load, &input.path, &dir, false)?;
+            let taken = run_once(&load, &input.path, &dir, Work::Load)?;
             let sums = load::checksums(&dir)?;
             fs::remove_dir_all(&dir)?;
             println!(
