@@ -86,6 +86,8 @@ const _: () = {
     assert!(KEY_BLOCK_SIZE + KEY_BLOCK_ENTRIES as usize * (8 + 8) < MAX_POSITION as usize);
     assert!(MAX_INLINE_LEN <= MAX_READABLE_INLINE_LEN);
     assert!(MAX_SMALL_VALUE_LEN <= MAX_SMALL_LEN);
+    assert!(MAX_INLINE_VALUE_LEN < MAX_SMALL_VALUE_LEN);
+    assert!(MAX_SMALL_VALUE_LEN < MAX_MEDIUM_VALUE_LEN);
     assert!(MAX_MEDIUM_VALUE_LEN as u64 <= MAX_BLOCKS_END);
     assert!(BLOCK_HEADROOM < MAX_BLOCK_COUNT);
 };

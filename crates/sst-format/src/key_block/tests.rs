@@ -1,7 +1,9 @@
 use alloc::vec::Vec;
 
 use super::*;
-use crate::limits::{KEY_BLOCK_ENTRIES, KEY_BLOCK_SIZE, MAX_KEY_LEN, MAX_POSITION};
+use crate::limits::{
+    KEY_BLOCK_ENTRIES, KEY_BLOCK_SIZE, MAX_EMPTY_ENTRIES, MAX_KEY_LEN, MAX_POSITION,
+};
 use crate::{BlobNumber, BlockIndex};
 
 fn hash_key(key: &[u8]) -> u64 {
@@ -67,7 +69,31 @@ fn check(entries: &[(&[u8], ValueRef<'_>)], kind: KeyBlockKind) -> Vec<u8> {
     }
     assert!(block.entry(block.entry_count()).is_err());
     assert!(block.entry(u32::MAX).is_err());
+    if let KeyBlock::Fixed(block) = block {
+        assert_eq!(usize::from(block.key_len()), entries[0].0.len());
+        for i in 0..block.entry_count() {
+            assert_eq!(block.stored_hash(i), block.entry(i).unwrap().stored_hash);
+        }
+        assert_eq!(block.stored_hash(block.entry_count()), None);
+    }
     bytes
+}
+
+/// A shape of `first`, and then of as many tombstones of the empty key as make `count` entries.
+fn with_tombstones_of_the_empty_key(
+    first: usize,
+    count: u32,
+) -> Result<KeyBlockShape, FormatError> {
+    let first = KeyBlockShape::default().with_entry(first, EntryType::DELETED);
+    (1..count).try_fold(first?, |shape, _| shape.with_entry(0, EntryType::DELETED))
+}
+
+#[test]
+fn only_entries_that_all_take_no_byte_have_a_limit_of_their_own() {
+    let shape = |first, count| with_tombstones_of_the_empty_key(first, count);
+    assert_eq!(shape(0, MAX_EMPTY_ENTRIES).unwrap().entry_count(), MAX_EMPTY_ENTRIES);
+    assert!(shape(0, MAX_EMPTY_ENTRIES + 1).is_err());
+    assert!(shape(1, MAX_EMPTY_ENTRIES + 1).is_ok());
 }
 
 const LONG: &[u8] = &[7; 33];

@@ -130,6 +130,20 @@ fn every_flipped_bit_and_every_other_length_is_found() {
 }
 
 #[test]
+fn what_is_too_short_says_how_much_it_needs() {
+    let (bytes, _) = encode();
+    let needed = |len: usize| match MetaFile::parse(&bytes[..len], crc32) {
+        Err(FormatError::TooShort { needed, available, .. }) if available == len as u64 => needed,
+        other => panic!("{len}: {other:?}"),
+    };
+    // Magic number, family, count of obsolete tables.
+    assert_eq!([0, 3, 4, 7, 8, 11].map(needed), [4, 4, 8, 8, 12, 12]);
+    let obsolete = u64::from(u32::from_be_bytes(bytes[8..12].try_into().unwrap()));
+    assert!(obsolete > 0);
+    assert_eq!(needed(12), 12 + 4 * obsolete);
+}
+
+#[test]
 fn hostile_numbers_with_a_right_checksum_are_refused() {
     let (bytes, _) = encode();
     for at in (0..bytes.len() - 12).filter(|at| at % 2 == 0) {
