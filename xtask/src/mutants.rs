@@ -5,12 +5,16 @@ use std::process::Command;
 
 /// The packages that are mutated, each with what tests it: what is quick, so that many mutants are tried.
 ///
-/// A mutant of the format is tested by the tests beside the code; one of the reader by those and by the tests of the
+/// A mutant of the format is tested by the tests beside the code; one of the reader by those and by the quick ones of the
 /// conformance package, which need both sides. No doc tests: they take longer to build than all others to run.
 const PACKAGES: [(&str, &[&str], &[&str]); 2] = [
     // What plants bugs is in no build that is tested.
-    ("sst-format", &["--features", "explain", "--exclude", "**/planted.rs"], &["--", "--lib"]),
-    ("sst-reader", &["--test-package", "sst-reader,sst-conformance"], &["--", "--lib", "--tests"]),
+    ("sst-format", &["--features", "explain", "--exclude", "**/planted.rs"], &["--lib"]),
+    (
+        "sst-reader",
+        &["--test-package", "sst-reader,sst-conformance"],
+        &["--lib", "--test", "portable", "--test", "files", "--test", "certificate"],
+    ),
 ];
 
 /// Mutates each package in turn. The reports are left in `target/mutants/PACKAGE`.
@@ -32,11 +36,12 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> bool {
     for (package, tests, selection) in PACKAGES {
         println!("== {package}");
         let status = Command::new(&cargo)
-            .args(["mutants", "--package", package, "--timeout", "60"])
+            .args(["mutants", "--package", package, "--timeout", "120"])
             .args(tests)
             .arg("--output")
             .arg(reports.join(package))
             .args(arguments)
+            .arg("--")
             .args(selection)
             // Nobody looks at a backtrace.
             .env("CARGO_PROFILE_DEV_DEBUG", "0")

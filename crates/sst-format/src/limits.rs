@@ -88,6 +88,8 @@ const _: () = {
     assert!(MAX_SMALL_VALUE_LEN <= MAX_SMALL_LEN);
     assert!(MAX_INLINE_VALUE_LEN < MAX_SMALL_VALUE_LEN);
     assert!(MAX_SMALL_VALUE_LEN < MAX_MEDIUM_VALUE_LEN);
+    // No value that is small by class fills a value block by itself.
+    assert!(MAX_SMALL_VALUE_LEN < VALUE_BLOCK_SIZE);
     assert!(MAX_MEDIUM_VALUE_LEN as u64 <= MAX_BLOCKS_END);
     assert!(BLOCK_HEADROOM < MAX_BLOCK_COUNT);
 };
