@@ -70,3 +70,49 @@ impl Commit<'_> {
         Ok(content)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sst_format::BlobNumber;
+
+    use super::*;
+    use crate::table::entry_digester::{DigestedValue, EntryDigester};
+    use crate::{Publisher, PublisherOptions, WriterOptions};
+
+    /// Publishes a table of one entry of which the digest says something else. Returns why not.
+    fn refused(put: DigestedValue<'_>, written: &str) -> Option<TableDefect> {
+        let directory = tempfile::tempdir().unwrap();
+        let options = PublisherOptions::default().certify(true);
+        let mut publisher = Publisher::open(directory.path(), options).unwrap();
+        let mut commit = publisher.begin();
+        let mut table = commit.create_table(WriterOptions::default()).unwrap();
+        table.add(("key", written)).unwrap();
+        let table = table.finish().unwrap();
+        let sequence = table.sequence();
+        commit.add_table(table).unwrap();
+        let mut digester = EntryDigester::default();
+        digester.add(b"key", put);
+        commit.digests.insert(sequence, digester.finish());
+        match commit.publish() {
+            Ok(_) => None,
+            Err(PublishError::BadTable { reason, .. }) => {
+                assert_eq!(publisher.current(), None);
+                Some(reason)
+            }
+            Err(PublishError::UnknownBlob { blob, .. }) => Some(TableDefect::UnlistedBlob { blob }),
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_on_disk_must_be_what_was_put_in() {
+        assert_eq!(refused(DigestedValue::Bytes(b"value"), "value"), None);
+        for put in [DigestedValue::Bytes(b"valuE"), DigestedValue::Deleted] {
+            let defect = refused(put, "value");
+            assert!(matches!(defect, Some(TableDefect::Content { .. })), "{defect:?}");
+        }
+        let blob = BlobNumber(9);
+        let defect = refused(DigestedValue::Blob(blob), "value");
+        assert_eq!(defect, Some(TableDefect::UnlistedBlob { blob }));
+    }
+}
