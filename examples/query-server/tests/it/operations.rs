@@ -68,7 +68,11 @@ impl Sessions {
             }
             None => self.agent.get(request).call(),
         };
-        response.unwrap().body_mut().read_to_string().unwrap()
+        match response {
+            Ok(mut response) => response.body_mut().read_to_string().unwrap(),
+            // A key that is not there before the server has reloaded.
+            Err(error) => error.to_string(),
+        }
     }
 }
 
