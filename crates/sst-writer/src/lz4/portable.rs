@@ -221,6 +221,12 @@ mod tests {
     }
 
     #[test]
+    fn the_same_bytes_on_every_machine() {
+        let compressed = compressed(&text(3_000, 40, 1));
+        assert_eq!((compressed.len(), crc32fast::hash(&compressed)), (1_689, 3_791_303_922));
+    }
+
+    #[test]
     fn too_little_room_is_noticed() {
         let input = text(300, 9, 3);
         let len = compressed(&input).len();
