@@ -1,0 +1,142 @@
+//! How much memory a bulk load takes, against what the documentation of `BulkLoader` says.
+
+#![expect(unsafe_code, reason = "an allocator that counts cannot be had without")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::error::Error;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use sst_writer::{
+    BulkLoader, BulkOptions, BulkSummary, Compression, Publisher, PublisherOptions, WriterOptions,
+};
+
+/// The system's allocator, counting bytes in use and their highest number, of all threads.
+struct Counting;
+
+static IN_USE: AtomicUsize = AtomicUsize::new(0);
+static HIGHEST: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call is handed on to the system's allocator as it came; counting allocates nothing.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let in_use = IN_USE.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
+        HIGHEST.fetch_max(in_use, Ordering::Relaxed);
+        // SAFETY: the caller's promises are those that `System` asks for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        IN_USE.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const MIB: usize = 1 << 20;
+
+/// What is loaded: for each stream so many records with keys of 16 bytes, some of them with values of another length.
+#[derive(Clone, Copy)]
+struct Input {
+    streams: u64,
+    records: u64,
+    value_len: usize,
+    /// The length of every 1000th value in bytes.
+    long_value_len: usize,
+    /// Whether all records have one key, so that one bucket gets them all.
+    is_one_key: bool,
+}
+
+impl Input {
+    fn key(self, stream: u64, record: u64) -> [u8; 16] {
+        let number = if self.is_one_key { 0 } else { stream * self.records + record };
+        (u128::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)).to_be_bytes()
+    }
+
+    fn longest(self) -> usize {
+        self.value_len.max(self.long_value_len)
+    }
+}
+
+/// A load, and the highest use of memory in it.
+fn load(input: Input, options: BulkOptions) -> Result<(BulkSummary, usize), Box<dyn Error>> {
+    let parent = tempfile::tempdir()?;
+    let mut publisher = Publisher::open(parent.path().join("db"), PublisherOptions::default())?;
+    let value = vec![7; input.longest()];
+    let before = IN_USE.load(Ordering::Relaxed);
+    HIGHEST.store(before, Ordering::Relaxed);
+    let loader = BulkLoader::new(&mut publisher, options)?;
+    thread::scope(|scope| {
+        let (loader, value) = (&loader, &value);
+        let put = move |stream| {
+            let mut handle = loader.handle(stream);
+            for record in 0..input.records {
+                let is_long = record % 1000 == 999;
+                let len = if is_long { input.long_value_len } else { input.value_len };
+                let value = value.get(..len).unwrap_or_default();
+                handle.put(&input.key(stream, record), value)?;
+            }
+            handle.finish()
+        };
+        let threads: Vec<_> =
+            (0..input.streams).map(|stream| scope.spawn(move || put(stream))).collect();
+        let results = threads.into_iter().map(|thread| thread.join());
+        results.map(|result| result.unwrap_or(Ok(()))).collect::<Result<Vec<()>, _>>()
+    })?;
+    let summary = loader.finish()?;
+    Ok((summary, HIGHEST.load(Ordering::Relaxed) - before))
+}
+
+/// Loads, and checks the highest use against the documented table, line by line.
+fn check(budget: usize, threads: usize, input: Input) -> Result<usize, Box<dyn Error>> {
+    // Compression takes most of the time and no memory that is not counted as a buffer of its table.
+    let writer = WriterOptions::default().compression(Compression::None);
+    let options = BulkOptions::default().memory_budget(budget).threads(threads).writer(writer);
+    let (summary, used) = load(input, options)?;
+    let putting_beyond_six = usize::try_from(input.streams.saturating_sub(6))?;
+    let rest = 8 * MIB;
+    let tables = 4 * MIB * threads;
+    let passing = 4 * input.longest().max(16) * threads.max(usize::try_from(input.streams)?);
+    let chunks = putting_beyond_six * budget / 8;
+    let documented = budget + rest + tables + passing + chunks;
+    println!(
+        "budget {} MiB, {threads} threads, {} streams, {} MiB of records, {} MiB spilled: {:.1} of {:.1} MiB",
+        budget / MIB,
+        input.streams,
+        summary.record_bytes / MIB as u64,
+        summary.spilled_bytes / MIB as u64,
+        used as f64 / MIB as f64,
+        documented as f64 / MIB as f64,
+    );
+    assert!(used <= documented, "{used} of {documented} bytes");
+    Ok(used)
+}
+
+// One test, because other tests in the same process would be counted too.
+#[test]
+fn memory_is_the_budget_and_what_the_documentation_says() -> Result<(), Box<dyn Error>> {
+    let many = Input {
+        streams: 2,
+        records: 22_000,
+        value_len: 900,
+        long_value_len: 900,
+        is_one_key: false,
+    };
+    // More records each time than there may be memory in use.
+    for (budget, threads) in [(4, 1), (4, 2), (4, 4), (8, 1), (8, 2), (16, 2)] {
+        check(budget * MIB, threads, many)?;
+    }
+    // What fits is not spilled: then the budget is used.
+    let all = check(64 * MIB, 1, many)?;
+    assert!(all > 36 * MIB, "{all}");
+    // More handles than the budget has room for.
+    check(4 * MIB, 2, Input { streams: 12, records: many.records / 6, ..many })?;
+    // One bucket that no thread can sort in memory.
+    check(4 * MIB, 2, Input { is_one_key: true, ..many })?;
+    // Values that go by on their own.
+    check(4 * MIB, 2, Input { value_len: 100, long_value_len: 3 * MIB, records: 10_000, ..many })?;
+    Ok(())
+}
