@@ -90,6 +90,9 @@ pub(crate) enum CliError {
     /// Somebody pressed Ctrl-C.
     #[error("interrupted: {} is as it was before", _0.display())]
     Interrupted(PathBuf),
+    /// Somebody pressed Ctrl-C in a split, which makes one directory after the other.
+    #[error("interrupted: the shards in {} are incomplete; the same command makes all of them", _0.display())]
+    SplitInterrupted(PathBuf),
     /// A directory could not be written to.
     #[error(transparent)]
     Publish(#[from] PublishError),
@@ -118,6 +121,14 @@ impl From<MergeError> for CliError {
 }
 
 impl CliError {
+    /// Says of a merge that somebody called off what is as it was before.
+    pub(crate) fn or_interrupted(self, unchanged: &Path) -> Self {
+        match self {
+            Self::Merge(MergeError::Cancelled) => Self::Interrupted(unchanged.to_owned()),
+            error => error,
+        }
+    }
+
     pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         Self::Io { action, what: path.display().to_string(), source }
     }

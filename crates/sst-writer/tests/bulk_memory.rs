@@ -102,16 +102,12 @@ fn check(budget: usize, threads: usize, input: Input) -> Result<usize, Box<dyn E
     let passing = 4 * input.longest().max(16) * threads.max(usize::try_from(input.streams)?);
     let chunks = putting_beyond_six * budget / 8;
     let documented = budget + rest + tables + passing + chunks;
-    println!(
-        "budget {} MiB, {threads} threads, {} streams, {} MiB of records, {} MiB spilled: {:.1} of {:.1} MiB",
-        budget / MIB,
+    assert!(
+        used <= documented,
+        "{used} of {documented} bytes with a budget of {budget}, {threads} threads, {} streams, {} bytes of records",
         input.streams,
-        summary.record_bytes / MIB as u64,
-        summary.spilled_bytes / MIB as u64,
-        used as f64 / MIB as f64,
-        documented as f64 / MIB as f64,
+        summary.record_bytes,
     );
-    assert!(used <= documented, "{used} of {documented} bytes");
     Ok(used)
 }
 

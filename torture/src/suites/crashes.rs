@@ -151,7 +151,7 @@ fn run(context: &Context) -> Vec<Row> {
         scenario.commit(&mut scenario.open(&directory, file_system.clone()).unwrap()).unwrap();
         // A load takes long, and most of its operations are on temporary files.
         let is_load = matches!(scenario.action, Action::Load(_));
-        let step = if is_load { context.pick(7, 1) } else { 1 };
+        let step = if is_load { context.pick(17, 1) } else { 1 };
         for (number, listed) in (0..).zip(file_system.tap().operations()).step_by(step) {
             operations.push(Kill { scenario: index, operation: number, is_torn: false });
             if listed.name == "write" {

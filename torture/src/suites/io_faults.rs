@@ -35,9 +35,9 @@ enum Work {
 /// Kinds of work, which have rows of their own.
 const KINDS: [&str; 4] = ["file", "publish", "load", "rollback"];
 
-/// Which of them is a bulk load: its operations are many and take long, so a quick run tries one fault in five.
+/// Which of them is a bulk load: its operations are many and take long, so a quick run tries one fault in 16.
 const LOAD: usize = 2;
-const LOAD_SAMPLE: usize = 5;
+const LOAD_SAMPLE: usize = 16;
 
 /// A fault: in which work, at which operation, of which kind.
 struct Case {

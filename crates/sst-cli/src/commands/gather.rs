@@ -11,10 +11,10 @@ use sst_writer::{CommitInfo, FragmentInfo, FragmentOverlap, Publisher};
 
 use super::Context;
 use super::certify_arg::CertifyArg;
-use super::load::Target;
 use super::load::args::Mode;
 use super::merge::{entries, note_not_removed};
 use super::retention_args::RetentionArgs;
+use super::target::Target;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::{Output, counted};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clap::ValueEnum;
 use sst_merge::{Duplicates, Inputs, MergeError, Progress as MergeProgress};
 
-use super::Context;
+use super::{Context, interrupt};
 use crate::error::CliError;
 use crate::progress::Progress;
 use crate::store::{choose_family, is_directory, not_an_sst, read_catalog, reader_options};
@@ -78,12 +78,13 @@ fn lone_table_error(path: &Path, error: MergeError) -> CliError {
     }
 }
 
-/// A monitor that moves a bar on.
+/// A monitor that moves a bar on, until somebody presses Ctrl-C.
 pub(crate) fn monitor(bar: &Progress) -> impl FnMut(MergeProgress) -> ControlFlow<()> {
     let mut before = 0;
+    let cancel = interrupt::token();
     move |progress| {
         bar.advance(progress.entries.saturating_sub(before));
         before = progress.entries;
-        ControlFlow::Continue(())
+        if cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }

@@ -6,16 +6,16 @@ use std::time::Instant;
 use clap::{ArgGroup, Args};
 use indicatif::HumanBytes;
 use serde::Serialize;
-use sst_merge::{MergeReport, OlderTables, compact, merge_into_commit, merge_into_file};
-use sst_writer::{FileError, Publisher, PublisherOptions};
+use sst_merge::{Inputs, MergeReport, OlderTables, compact, merge_into_commit, merge_into_file};
+use sst_writer::{CommitInfo, FileError, Publisher, PublisherOptions};
 
 use super::Context;
 use super::certify_arg::CertifyArg;
 use super::inputs::{DuplicatesArg, OpenInputs, monitor, open_inputs};
 use super::load::args::Mode;
-use super::load::check_directory;
 use super::retention_args::RetentionArgs;
 use super::table_args::TableArgs;
+use super::target::{Target, check_directory};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::{Output, counted};
@@ -82,25 +82,37 @@ pub(super) fn run(args: &MergeArgs, context: Context) -> Result<Exit, CliError> 
     match &args.output {
         None => compact_directory(args, context),
         Some(path) if path.extension().is_some_and(|extension| extension == "sst") => {
-            merge_to_file(args, path, context)
+            merge_to_file(args, path, context).map_err(|error| error.or_interrupted(path))
         }
-        Some(path) => merge_to_directory(args, path, context),
+        Some(path) => {
+            merge_to_directory(args, path, context).map_err(|error| error.or_interrupted(path))
+        }
     }
 }
 
 fn merge_to_directory(args: &MergeArgs, path: &Path, context: Context) -> Result<Exit, CliError> {
     let started = Instant::now();
-    let open_publisher = || Publisher::open(path, publisher_options(args));
+    let open_target = || Target::open(path, publisher_options(args));
     // Locked before the inputs are looked at, the output may be among them. None is made for inputs that are not there.
-    let early = match path.is_dir() {
-        true => {
-            check_directory(path)?;
-            Some(open_publisher()?)
-        }
-        false => None,
-    };
+    let early = if path.is_dir() { Some(open_target()?) } else { None };
     let OpenInputs { inputs, family } = open_inputs(&args.inputs, args.family, context)?;
-    let mut publisher = early.map_or_else(open_publisher, Ok)?;
+    let target = early.map_or_else(open_target, Ok)?;
+    let merged = target.write(|publisher| merge_into(publisher, inputs, family, args, context));
+    let (report, info) = merged?;
+    note_not_removed(&info.not_removed, context);
+    let commit = Some(info.sequence.0);
+    Merged::new(path, Some(family), commit, None, &report, started).print(context)?;
+    Ok(Exit::Success)
+}
+
+/// Merges the inputs into a directory, as one commit.
+fn merge_into(
+    publisher: &mut Publisher,
+    inputs: Inputs,
+    family: u32,
+    args: &MergeArgs,
+    context: Context,
+) -> Result<(MergeReport, CommitInfo), CliError> {
     let older = match args.mode {
         _ if args.keep_tombstones => OlderTables::unknown(),
         Mode::Replace => OlderTables::none(),
@@ -118,13 +130,9 @@ fn merge_to_directory(args: &MergeArgs, path: &Path, context: Context) -> Result
         let bar = context.progress.entries_if_known(inputs.entry_count(), "merge");
         merge_into_commit(&inputs, &mut commit, &options, &mut monitor(&bar))?
     };
+    // Its tables may be among those that nobody needs any more.
     drop(inputs);
-    let info = commit.publish()?;
-    note_not_removed(&info.not_removed, context);
-    let commit = Some(info.sequence.0);
-    let merged = Merged::new(path, Some(family), commit, None, &report, started);
-    merged.print(context)?;
-    Ok(Exit::Success)
+    Ok((report, commit.publish()?))
 }
 
 fn publisher_options(args: &MergeArgs) -> PublisherOptions {
@@ -171,14 +179,9 @@ fn compact_directory(args: &MergeArgs, context: Context) -> Result<Exit, CliErro
         let started = Instant::now();
         let entries = entry_count(directory, family)?;
         let bar = context.progress.entries_if_known(entries, "merge");
-        let compaction = compact(
-            &mut publisher,
-            family,
-            newest,
-            &options,
-            reader_options(),
-            &mut monitor(&bar),
-        )?;
+        let compaction =
+            compact(&mut publisher, family, newest, &options, reader_options(), &mut monitor(&bar))
+                .map_err(|error| CliError::from(error).or_interrupted(directory))?;
         drop(bar);
         let Some(compaction) = compaction else { continue };
         note_not_removed(&compaction.not_removed, context);

@@ -7,6 +7,7 @@ pub(crate) mod gather;
 pub(crate) mod get;
 pub(crate) mod inputs;
 pub(crate) mod inspect;
+mod interrupt;
 pub(crate) mod load;
 pub(crate) mod log;
 pub(crate) mod merge;
@@ -16,6 +17,7 @@ pub(crate) mod sample;
 pub(crate) mod scan;
 pub(crate) mod split;
 pub(crate) mod table_args;
+mod target;
 pub(crate) mod verify;
 
 use std::io;

@@ -8,9 +8,9 @@ use sst_format::SequenceNumber;
 use sst_writer::Publisher;
 
 use super::Context;
-use super::load::check_directory;
 use super::merge::note_not_removed;
 use super::retention_args::RetentionArgs;
+use super::target::check_directory;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::{Output, counted};

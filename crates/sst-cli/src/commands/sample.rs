@@ -8,13 +8,13 @@ use serde::Serialize;
 use sst_merge::{
     Inputs, MergeOptions, MergeReport, Sample, SampleSize, sample_into_commit, sample_into_file,
 };
-use sst_writer::{Publisher, PublisherOptions};
+use sst_writer::PublisherOptions;
 
 use super::Context;
 use super::inputs::{DuplicatesArg, OpenInputs, monitor, open_inputs};
-use super::load::check_directory;
 use super::merge::{entries, note_not_removed};
 use super::table_args::TableArgs;
+use super::target::Target;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::{Output, counted};
@@ -81,9 +81,10 @@ pub(super) fn run(args: &SampleArgs, context: Context) -> Result<Exit, CliError>
     let options = args.tables.options().duplicates(args.duplicates.into());
     let is_file = args.output.extension().is_some_and(|extension| extension == "sst");
     let report = match is_file {
-        true => to_file(&inputs, &sample, &args.output, &options, context)?,
-        false => to_directory(&inputs, &sample, &args.output, family, &options, context)?,
+        true => to_file(&inputs, &sample, &args.output, &options, context),
+        false => to_directory(&inputs, &sample, &args.output, family, &options, context),
     };
+    let report = report.map_err(|error| error.or_interrupted(&args.output))?;
     print(&args.output, &report, context)?;
     Ok(Exit::Success)
 }
@@ -111,17 +112,15 @@ fn to_directory(
     options: &MergeOptions,
     context: Context,
 ) -> Result<MergeReport, CliError> {
-    if path.is_dir() {
-        check_directory(path)?;
-    }
-    let mut publisher = Publisher::open(path, PublisherOptions::default())?;
-    let mut commit = publisher.begin_family(family);
-    commit.replace_all();
-    let bar = context.progress.entries_if_known(None, "sample");
-    let report = sample_into_commit(inputs, sample, &mut commit, options, &mut monitor(&bar))?;
-    drop(bar);
-    note_not_removed(&commit.publish()?.not_removed, context);
-    Ok(report)
+    Target::open(path, PublisherOptions::default())?.write(|publisher| {
+        let mut commit = publisher.begin_family(family);
+        commit.replace_all();
+        let bar = context.progress.entries_if_known(None, "sample");
+        let report = sample_into_commit(inputs, sample, &mut commit, options, &mut monitor(&bar))?;
+        drop(bar);
+        note_not_removed(&commit.publish()?.not_removed, context);
+        Ok(report)
+    })
 }
 
 #[derive(Serialize)]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use indicatif::HumanBytes;
 use serde::{Deserialize, Serialize};
-use sst_merge::{Shard, ShardMap, split};
+use sst_merge::{MergeError, Shard, ShardMap, split};
 use sst_writer::AtomicFile;
 
 use super::Context;
@@ -76,7 +76,14 @@ pub(crate) enum By {
 
 pub(super) fn run(args: &SplitArgs, context: Context) -> Result<Exit, CliError> {
     match (&args.output, args.count) {
-        (Some(output), Some(count)) => split_into(args, output, count, context),
+        (Some(output), Some(count)) => {
+            split_into(args, output, count, context).map_err(|error| match error {
+                CliError::Merge(MergeError::Cancelled) => {
+                    CliError::SplitInterrupted(output.clone())
+                }
+                error => error,
+            })
+        }
         _ => which(args, context),
     }
 }

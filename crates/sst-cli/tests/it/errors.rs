@@ -53,6 +53,16 @@ fn a_file_that_is_no_table_is_told() {
         sst(&[&"scan", &file]).expect_error(2, &[name]);
         sst(&[&"inspect", &file]).expect_error(2, &[name]);
         sst(&[&"verify", &file]).expect_error(2, &[name]);
+        for output in ["new.db", "new.sst"].map(|output| scratch.path(output)) {
+            sst(&[&"merge", &file, &"-o", &output]).expect_error(2, &[name]);
+            sst(&[&"sample", &file, &"--keys", &"1", &"-o", &output]).expect_error(2, &[name]);
+            sst(&[&"split", &file, &"-n", &"2", &"-o", &output]).expect_error(2, &[name]);
+            assert!(!output.exists());
+        }
+        sst(&[&"diff", &file, &file]).expect_error(2, &[name]);
+        sst(&[&"log", &file]).expect_error(3, &[name]);
+        sst(&[&"rollback", &file]).expect_error(3, &[name]);
+        sst(&[&"merge", &file, &"--in-place"]).expect_error(3, &[name]);
     }
 }
 

@@ -24,6 +24,9 @@ mod merge;
 mod parts;
 #[cfg(test)]
 mod reference;
+#[cfg(unix)]
+#[cfg(test)]
+mod refused;
 #[cfg(test)]
 mod usage;
 #[cfg(test)]

@@ -4,9 +4,7 @@
 //! whole or not at all, whatever happens, Ctrl-C included.
 
 pub(crate) mod args;
-mod interrupt;
 mod report;
-mod target;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -20,7 +18,8 @@ use sst_writer::{
     DuplicatePolicy, Place, WriterOptions,
 };
 
-use super::Context;
+use super::target::Target;
+use super::{Context, interrupt};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::input::{Input, InputEntry, InputError, decompressed, detect};
@@ -28,7 +27,6 @@ use crate::progress::Progress;
 pub(crate) use args::LoadArgs;
 use args::{Duplicates, Format, InputArgs, LoadOutputArgs, Mode};
 use report::{Loaded, report};
-pub(super) use target::{Target, check_directory};
 
 /// Bad lines that are shown one by one.
 const MAX_SHOWN_BAD_LINES: u64 = 10;

@@ -1,13 +1,22 @@
 //! Ctrl-C.
 
+use std::sync::OnceLock;
+
 use sst_writer::CancelToken;
 
 /// The exit code of a process that ends by the second Ctrl-C, as shells have it.
 const INTERRUPTED: i32 = 130;
 
-/// A token that the first Ctrl-C (or termination signal) switches: the load stops and leaves the directory as it was. The
-/// second ends the process at once; what it leaves is removed by the next load.
+static TOKEN: OnceLock<CancelToken> = OnceLock::new();
+
+/// The token that the first Ctrl-C (or termination signal) switches: the command stops and leaves the directory as it was.
+/// The second ends the process at once; what it leaves is removed by the next one that writes there. Until a command asks
+/// for it Ctrl-C ends the process.
 pub(super) fn token() -> CancelToken {
+    TOKEN.get_or_init(set_handler).clone()
+}
+
+fn set_handler() -> CancelToken {
     let token = CancelToken::default();
     let switch = token.clone();
     // Where no handler can be set, Ctrl-C does what it always does, which harms nothing.

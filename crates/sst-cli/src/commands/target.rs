@@ -1,4 +1,4 @@
-//! The directory that is loaded into.
+//! The directory that is written to.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,15 +8,15 @@ use sst_writer::{Publisher, PublisherOptions};
 use crate::error::CliError;
 use crate::store::read_catalog;
 
-/// A directory to load into, which is removed again if it was made for a load that failed.
-pub(crate) struct Target {
+/// A directory to write to, which is removed again if it was made for something that failed.
+pub(super) struct Target {
     publisher: Publisher,
     /// Directories that were made, the innermost first.
     made: Vec<PathBuf>,
 }
 
 impl Target {
-    pub(crate) fn open(directory: &Path, options: PublisherOptions) -> Result<Self, CliError> {
+    pub(super) fn open(directory: &Path, options: PublisherOptions) -> Result<Self, CliError> {
         if directory.is_dir() {
             check_directory(directory)?;
         }
@@ -26,17 +26,29 @@ impl Target {
         Ok(Self { publisher, made })
     }
 
-    pub(crate) fn publisher(&mut self) -> &mut Publisher {
+    pub(super) fn publisher(&mut self) -> &mut Publisher {
         &mut self.publisher
     }
 
-    /// Removes the directory if it was made for this load. What cannot be removed is no harm.
-    pub(crate) fn undo(self) {
+    /// Does something with it. If that fails the directory is removed again, if it was made for this.
+    pub(super) fn write<T>(
+        mut self,
+        action: impl FnOnce(&mut Publisher) -> Result<T, CliError>,
+    ) -> Result<T, CliError> {
+        let result = action(&mut self.publisher);
+        if result.is_err() {
+            self.undo();
+        }
+        result
+    }
+
+    /// Removes the directory if it was made for this. What cannot be removed is no harm.
+    pub(super) fn undo(self) {
         let Self { publisher, made } = self;
         if made.is_empty() || publisher.current().is_some() {
             return;
         }
-        // While the lock is held, so that no other load is robbed of its own.
+        // While the lock is held, so that nobody else is robbed of theirs.
         _ = fs::remove_file(publisher.directory().join("LOCK"));
         drop(publisher);
         for directory in made {
@@ -48,7 +60,7 @@ impl Target {
 
 /// Refuses a directory that is not ours to write to, before anything in it is touched: one of the original's, and one with
 /// SST files but no `CURRENT`, which a publisher would take for leftovers and remove.
-pub(crate) fn check_directory(directory: &Path) -> Result<(), CliError> {
+pub(super) fn check_directory(directory: &Path) -> Result<(), CliError> {
     match read_catalog(directory) {
         Ok(catalog) if catalog.is_protected => Ok(()),
         Ok(_) => Err(CliError::Original(directory.to_owned())),
