@@ -132,10 +132,10 @@ pub enum Corruption {
     /// The filter is not one, or could answer wrongly.
     #[error(transparent)]
     Filter(#[from] FilterError),
-    /// A stored payload does not match its checksum.
+    /// A stored payload does not match its checksum, or a meta file or `CURRENT` its own.
     #[error("checksum is {computed:08x}, stored is {stored:08x}{diagnosis}")]
     Checksum {
-        /// The checksum in the header.
+        /// The checksum that is stored.
         stored: u32,
         /// The checksum of the bytes.
         computed: u32,

@@ -167,8 +167,14 @@ fn misnamed(
     let (byte, bit) = (flipped / 8, flipped % 8);
     let has_to_be_named = match file.region(byte) {
         Region::Payload | Region::Checksum | Region::BlobPayload | Region::BlobChecksum => true,
-        Region::SizeWord | Region::BlobSizeWord => subject.protection == Protection::Protected,
-        _ => false,
+        Region::SizeWord | Region::BlobSizeWord | Region::Current => {
+            subject.protection == Protection::Protected
+        }
+        // What is read before a meta file's checksum may be refused for another reason.
+        Region::Meta | Region::Filter | Region::ProtectionSection => {
+            subject.protection == Protection::Protected && finding.diagnosis.is_some()
+        }
+        Region::Offsets => false,
     };
     let is_file = subject.is_directory();
     let named = finding.diagnosis.is_some_and(|Diagnosis { flipped, origin, .. }| {

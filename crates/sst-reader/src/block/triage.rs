@@ -1,6 +1,7 @@
 //! What to say of bytes that don't match their checksum: reads them again past the caches, and looks for the one flipped
 //! bit that explains them. Off the way of every lookup that succeeds.
 
+use sst_format::FormatError;
 use sst_format::block::{BLOCK_HEADER_LEN, BlockHeader};
 
 use crate::block::source::Source;
@@ -36,6 +37,33 @@ pub(crate) fn wrong_checksum(
     };
     let diagnosis = diagnose(source, place, seen, flipped, is_right);
     Corruption::Checksum { stored, computed, diagnosis }
+}
+
+/// A file that is not as the format has it. If it is its own checksum, over all bytes before byte `checksum_at`, that it
+/// does not match, that is explained.
+#[cold]
+pub(crate) fn wrong_file(
+    label: &FileLabel,
+    seen: &[u8],
+    checksum_at: usize,
+    error: FormatError,
+) -> Corruption {
+    let FormatError::ChecksumMismatch { stored, computed, .. } = error else { return error.into() };
+    let flipped = flipped_before(stored ^ computed, checksum_at as u64);
+    let is_right = |again: &[u8]| {
+        let (covered, rest) = again.split_at_checked(checksum_at).unwrap_or_default();
+        rest.first_chunk().is_some_and(|word| u32::from_be_bytes(*word) == crc32fast::hash(covered))
+    };
+    let origin = origin(&Place { label, start: 0 }, seen, is_right).unwrap_or_default();
+    Corruption::Checksum { stored, computed, diagnosis: Diagnosis { origin, flipped } }
+}
+
+/// The bit that explains a difference between a checksum and what it is of, if it is that of all `len` bytes before it.
+fn flipped_before(difference: u32, len: u64) -> Option<FlippedBit> {
+    if difference.count_ones() == 1 {
+        return Some(word_bit(len, difference.trailing_zeros(), 4));
+    }
+    flipped_bit(difference, len).map(|(byte, bit)| FlippedBit { byte, bit })
 }
 
 /// A header that is not `expected`, its protected copy.
@@ -171,6 +199,36 @@ mod tests {
         let (_, mut block) = file();
         block[9] ^= 0x40;
         assert_eq!(diagnosis(&block, b"too short").origin, Origin::Unknown);
+    }
+
+    #[test]
+    fn a_flipped_bit_of_a_file_with_a_checksum_of_its_own_is_named() {
+        let content = b"a file";
+        let sum = crc32fast::hash(content);
+        let file = [&content[..], &sum.to_be_bytes(), b"trailer"].concat();
+        let named = |seen: &[u8], on_disk: &[u8]| {
+            let disk = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(disk.path(), on_disk).unwrap();
+            let (covered, rest) = seen.split_at(content.len());
+            let stored = u32::from_be_bytes(*rest.first_chunk().unwrap());
+            let computed = crc32fast::hash(covered);
+            let structure = sst_format::Structure::Current;
+            let error = FormatError::ChecksumMismatch { structure, stored, computed };
+            match wrong_file(&FileLabel::new(disk.path()), seen, content.len(), error) {
+                Corruption::Checksum { diagnosis, .. } => diagnosis,
+                other => unreachable!("{other}"),
+            }
+        };
+        for byte in 0..content.len() + 4 {
+            for bit in 0..8 {
+                let mut damaged = file.clone();
+                damaged[byte] ^= 1 << bit;
+                let found = named(&damaged, &damaged);
+                assert_eq!(found.flipped, Some(FlippedBit { byte: byte as u64, bit }));
+                assert!(is_disk(found.origin), "{found:?}");
+                assert_eq!(named(&damaged, &file).origin, Origin::Memory);
+            }
+        }
     }
 
     #[test]

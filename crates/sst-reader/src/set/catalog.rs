@@ -16,10 +16,17 @@ use sst_format::{BlobNumber, SequenceNumber};
 
 use super::CatalogTable;
 use super::meta_bytes::MetaBytes;
+use crate::block::triage::wrong_file;
 use crate::{Access, Corruption, FileLabel, ReadError, ReaderOptions, StaticSortedFile};
 
 /// How many commits may overtake one attempt to read a directory before it is given up.
 const MAX_OVERTAKEN: u32 = 100;
+
+/// Where in `CURRENT` its checksum is, in bytes.
+const CURRENT_CHECKSUM_AT: usize = 4;
+
+/// How far before the end of a meta file its checksum starts, in bytes: with the magic it is the trailer.
+const META_CHECKSUM_FROM_END: usize = 8;
 
 /// The tables of a directory as of one commit, with everything their meta files say, before any of them is opened.
 #[derive(Clone, Debug)]
@@ -149,7 +156,9 @@ impl Catalog {
 fn read_current(dir: &Path) -> Result<Current, ReadError> {
     let label = FileLabel::new(&dir.join(CURRENT_FILE_NAME));
     let bytes = fs::read(label.path()).map_err(|e| ReadError::io(&label, "read", e))?;
-    Current::parse(&bytes, crc32fast::hash).map_err(|error| ReadError::corrupt(&label, error))
+    Current::parse(&bytes, crc32fast::hash).map_err(|error| {
+        ReadError::corrupt(&label, wrong_file(&label, &bytes, CURRENT_CHECKSUM_AT, error))
+    })
 }
 
 /// What it means that a file of commit `commit` could not be opened: if it is not there, either a newer commit has done
@@ -275,8 +284,11 @@ impl LoadedMeta {
     fn read(dir: &Path, sequence: SequenceNumber, access: Access) -> Result<Self, ReadError> {
         let label = FileLabel::new(&path_of(dir, sequence, FileKind::Meta));
         let bytes = Arc::new(MetaBytes::open(&label, access)?);
-        let meta = MetaFile::parse((*bytes).as_ref(), crc32fast::hash)
-            .map_err(|error| ReadError::corrupt(&label, error))?;
+        let seen = (*bytes).as_ref();
+        let meta = MetaFile::parse(seen, crc32fast::hash).map_err(|error| {
+            let checksum_at = seen.len().saturating_sub(META_CHECKSUM_FROM_END);
+            ReadError::corrupt(&label, wrong_file(&label, seen, checksum_at, error))
+        })?;
         let section = meta.protection();
         let mut protected = meta.protected_tables();
         let tables = meta.tables().zip(meta.filter_ranges()).map(|(record, filter)| {
