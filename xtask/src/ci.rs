@@ -29,7 +29,6 @@ fn gates(root: &Path) -> Result<Vec<Gate>, String> {
             "cargo test -p sst-format -p sst-reader --all-features --lib --tests",
         ),
         gate("model checker", "cargo run --quiet --release -p xtask -- model"),
-        gate("planted bugs", "cargo run --quiet --release -p xtask -- planted"),
         gate("instructions", "cargo run --quiet --release -p xtask -- instructions"),
         // Each target for a short time, in every driver that this machine has.
         gate("fuzz", "cargo run --quiet --release -p xtask -- fuzz --executions 20000 --seconds 2"),
