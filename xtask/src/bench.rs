@@ -3,7 +3,6 @@
 //! The rivals have a workspace of their own, so that chores that measure nothing build fast.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use clap::ValueEnum;
 
@@ -41,8 +40,7 @@ impl Peers {
 
 /// Builds and runs the program; true if it succeeded.
 pub(crate) fn run(root: &Path, peers: Peers, arguments: &[String]) -> bool {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
+    let status = crate::cargo()
         .args(["run", "--quiet"])
         .args(peers.build())
         .arg("--")
@@ -54,8 +52,7 @@ pub(crate) fn run(root: &Path, peers: Peers, arguments: &[String]) -> bool {
 
 /// Builds what loads the same records into RocksDB; the path of the program.
 pub(crate) fn bulk_rival(root: &Path) -> Option<PathBuf> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
+    let status = crate::cargo()
         .args(["build", "--quiet", "--release", "--manifest-path", RIVALS])
         .args(["--features", "rocksdb", "--bin", "sst-bulk-rocksdb"])
         .current_dir(root)

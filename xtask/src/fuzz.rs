@@ -122,8 +122,7 @@ fn missing_tool() -> Option<&'static str> {
 
 /// Runs the driver for any machine, and gives what it says.
 fn harness(root: &Path, arguments: &FuzzArguments, more: &[&str]) -> Result<Vec<Line>, String> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
+    let mut command = crate::cargo();
     command.args(["run", "--quiet", "--release", "--package", "sst-fuzz-harness", "--"]).args(more);
     if let Some(target) = &arguments.target {
         command.args(["--target", target]);

@@ -130,10 +130,14 @@ fn conformance(root: &Path, json: bool) -> bool {
     report.is_ok()
 }
 
+/// Cargo, as it started this program.
+fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
 /// Benches and torture are programs of their own, so that chores that need neither build fast.
 fn program(root: &Path, profile: &str, package: &str, binary: &str, arguments: &[String]) -> bool {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
+    let status = cargo()
         .args(["run", "--quiet", "--profile", profile, "--package", package, "--bin", binary, "--"])
         .args(arguments)
         .current_dir(root)
@@ -142,6 +146,10 @@ fn program(root: &Path, profile: &str, package: &str, binary: &str, arguments: &
 }
 
 fn bulk(root: &Path, peers: bench::Peers, mut arguments: Vec<String>) -> bool {
+    if peers == bench::Peers::Light {
+        println!("none of the light ones has a bulk load of its own; `--peers all` is RocksDB");
+        return false;
+    }
     if peers == bench::Peers::All {
         let Some(rival) = bench::bulk_rival(root) else { return false };
         arguments.extend(["--rival".to_owned(), rival.display().to_string()]);

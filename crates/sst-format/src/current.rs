@@ -9,6 +9,9 @@
 use crate::bytes::u32_at;
 use crate::{Crc32, FormatError, SequenceNumber, Structure};
 
+/// Where in our `CURRENT` its checksum starts, in bytes.
+pub const CURRENT_CHECKSUM_AT: usize = 4;
+
 /// What `CURRENT` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Current {
@@ -42,7 +45,7 @@ impl Current {
             8 => true,
             _ => return Err(unknown),
         };
-        if let Some(stored) = u32_at(bytes, 4) {
+        if let Some(stored) = u32_at(bytes, CURRENT_CHECKSUM_AT) {
             let computed = crc32(&sequence.to_be_bytes());
             #[cfg(sst_planted)]
             let computed = if crate::planted("current-unchecked") { stored } else { computed };

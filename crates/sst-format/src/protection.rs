@@ -38,6 +38,9 @@ pub const PROTECTION_MAGIC: [u8; 4] = *b"SSTP";
 
 const STRUCTURE: Structure = Structure::ProtectionSection;
 const TRAILER_LEN: usize = 12;
+
+/// How far before the end of a protected meta file its checksum starts, in bytes: the magic comes behind it.
+pub const CHECKSUM_FROM_END: usize = 4 + PROTECTION_MAGIC.len();
 const LIVE_META_LEN: usize = 8;
 const BLOB_LEN: usize = 4 + 8 + BLOCK_HEADER_LEN;
 const CERTIFICATE_LEN: usize = 4 + CONTENT_DIGEST_LEN;

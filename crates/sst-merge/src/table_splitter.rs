@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sst_format::BlobNumber;
 use sst_reader::Catalog;
-use sst_writer::{Entry, EntryValue};
+use sst_writer::{EntryValue, HashedEntry};
 
 use crate::target::{Table, Target, refused};
 use crate::{MergeError, MergeOptions, MergedEntry, MergedValue};
@@ -47,7 +47,7 @@ impl<T: Target> TableSplitter<T> {
     #[inline]
     pub(crate) fn add(&mut self, entry: &MergedEntry<'_>) -> Result<(), MergeError> {
         let value = self.value(entry)?;
-        let new = NewEntry { hash: entry.hash, key: entry.key, value };
+        let new = HashedEntry { hash: entry.hash, key: entry.key, value };
         let starts_hash = entry.hash != self.last_hash;
         let is_full = |table: &T::Table| {
             table.is_full(self.max_entries, self.max_bytes) || !table.has_room_for(&new)
@@ -59,7 +59,7 @@ impl<T: Target> TableSplitter<T> {
             Some(table) => table,
             None => self.table.insert(self.target.create_table()?),
         };
-        table.add(&new).map_err(refused)?;
+        table.add(new).map_err(refused)?;
         self.last_hash = entry.hash;
         self.written.entries += 1;
         match value {
@@ -108,34 +108,5 @@ impl<T: Target> TableSplitter<T> {
         key: &[u8],
     ) -> Result<BlobNumber, MergeError> {
         self.target.take_blob(catalog, number, key)
-    }
-}
-
-/// An entry whose hash is known.
-struct NewEntry<'a> {
-    hash: u64,
-    key: &'a [u8],
-    value: EntryValue<'a>,
-}
-
-impl Entry for NewEntry<'_> {
-    #[inline]
-    fn key_hash(&self) -> u64 {
-        self.hash
-    }
-
-    #[inline]
-    fn key_len(&self) -> usize {
-        self.key.len()
-    }
-
-    #[inline]
-    fn write_key_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.key);
-    }
-
-    #[inline]
-    fn value(&self) -> EntryValue<'_> {
-        self.value
     }
 }

@@ -80,7 +80,7 @@ pub use publish::publisher::Publisher;
 pub use publish::publisher_options::PublisherOptions;
 pub use publish::read_back::table_defect::TableDefect;
 pub use publish::table_writer::{FinishedTable, TableWriter};
-pub use table::entry::{Entry, EntryValue, HashedKey, ValueTooLarge, hash_key};
+pub use table::entry::{Entry, EntryValue, HashedEntry, HashedKey, ValueTooLarge, hash_key};
 pub use table::entry_digester::TableDigest;
 pub use table::finished::Finished;
 pub use table::short_key::ShortKey;

@@ -15,7 +15,7 @@ use sst_format::offset_table::OFFSET_LEN;
 use sst_format::value_ref::EntryType;
 use sst_reader::{Access, Lookup, ReaderOptions, StaticSortedFile};
 use sst_writer::{
-    Compression, Entry, EntryValue, Finished, StreamingSstWriter, WriteError, WriterOptions,
+    Compression, EntryValue, Finished, HashedEntry, StreamingSstWriter, WriteError, WriterOptions,
     hash_key,
 };
 
@@ -81,33 +81,8 @@ fn run(context: &Context) -> Vec<Row> {
     tests.into_iter().map(row_of).collect()
 }
 
-/// An entry whose hash is chosen.
-struct Hashed<'a> {
-    hash: u64,
-    key: &'a [u8],
-    value: EntryValue<'a>,
-}
-
-impl Entry for Hashed<'_> {
-    fn key_hash(&self) -> u64 {
-        self.hash
-    }
-
-    fn key_len(&self) -> usize {
-        self.key.len()
-    }
-
-    fn write_key_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.key);
-    }
-
-    fn value(&self) -> EntryValue<'_> {
-        self.value
-    }
-}
-
-fn entry<'a>(key: &'a [u8], value: EntryValue<'a>) -> Hashed<'a> {
-    Hashed { hash: hash_key(key), key, value }
+fn entry<'a>(key: &'a [u8], value: EntryValue<'a>) -> HashedEntry<'a> {
+    HashedEntry { hash: hash_key(key), key, value }
 }
 
 fn options() -> WriterOptions {
@@ -262,7 +237,7 @@ fn run_of_bytes(_: bool) -> Outcome {
         let first = vec![1; position as usize - OVERHEAD];
         let second = [2; 40];
         let mut writer = in_memory(options());
-        let hashed = |hash, key| Hashed { hash, key, value: EntryValue::Inline(b"v") };
+        let hashed = |hash, key| HashedEntry { hash, key, value: EntryValue::Inline(b"v") };
         writer.add(hashed(5, &first)).map_err(told)?;
         let result = writer.add(hashed(5, &second));
         let is_right = match &result {
@@ -430,7 +405,9 @@ fn many_entries(_: bool) -> Outcome {
     const COUNT: u64 = 16_000_000;
     let mut writer = StreamingSstWriter::new(io::sink(), WriterOptions::default());
     for hash in 0..COUNT {
-        writer.add(Hashed { hash, key: &[0; 33], value: EntryValue::Deleted }).map_err(told)?;
+        writer
+            .add(HashedEntry { hash, key: &[0; 33], value: EntryValue::Deleted })
+            .map_err(told)?;
     }
     let meta = writer.finish().map_err(told)?.meta;
     let found = meta.protection.map_or(0, |protection| protection.entry_count);

@@ -16,7 +16,6 @@ pub(crate) struct Run {
 impl Run {
     /// Builds the program and counts its instructions.
     pub(crate) fn of(root: &Path) -> Result<Self, String> {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let build = [
             "build",
             "--quiet",
@@ -26,7 +25,7 @@ impl Run {
             "--bin",
             "sst-instructions",
         ];
-        let status = Command::new(cargo).args(build).current_dir(root).status();
+        let status = crate::cargo().args(build).current_dir(root).status();
         if !status.is_ok_and(|status| status.success()) {
             return Err("sst-instructions does not build".to_owned());
         }

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sst_format::content_digest::FamilyCertificate;
-use sst_format::current::Current;
+use sst_format::current::{CURRENT_CHECKSUM_AT, Current};
 use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
 use sst_format::meta_file::MetaFile;
-use sst_format::protection::{BlobRecord, LiveMeta};
+use sst_format::protection::{BlobRecord, CHECKSUM_FROM_END, LiveMeta};
 use sst_format::{BlobNumber, SequenceNumber};
 
 use super::CatalogTable;
@@ -21,12 +21,6 @@ use crate::{Access, Corruption, FileLabel, ReadError, ReaderOptions, StaticSorte
 
 /// How many commits may overtake one attempt to read a directory before it is given up.
 const MAX_OVERTAKEN: u32 = 100;
-
-/// Where in `CURRENT` its checksum is, in bytes.
-const CURRENT_CHECKSUM_AT: usize = 4;
-
-/// How far before the end of a meta file its checksum starts, in bytes: with the magic it is the trailer.
-const META_CHECKSUM_FROM_END: usize = 8;
 
 /// The tables of a directory as of one commit, with everything their meta files say, before any of them is opened.
 #[derive(Clone, Debug)]
@@ -286,7 +280,7 @@ impl LoadedMeta {
         let bytes = Arc::new(MetaBytes::open(&label, access)?);
         let seen = (*bytes).as_ref();
         let meta = MetaFile::parse(seen, crc32fast::hash).map_err(|error| {
-            let checksum_at = seen.len().saturating_sub(META_CHECKSUM_FROM_END);
+            let checksum_at = seen.len().saturating_sub(CHECKSUM_FROM_END);
             ReadError::corrupt(&label, wrong_file(&label, seen, checksum_at, error))
         })?;
         let section = meta.protection();

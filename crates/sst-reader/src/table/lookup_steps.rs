@@ -39,21 +39,18 @@ impl StaticSortedFile {
         filter: Option<&dyn Filter>,
         hash: u64,
     ) -> Result<Option<Estimate>, ReadError> {
+        let Some(filter) = filter else { return self.fetched_estimate(hash).map(Some) };
         let outlook = Outlook::of(self.blocks().id());
-        if let Some(filter) = filter
-            && !outlook.is_hit()
-        {
+        if outlook.is_hit() {
+            filter.prefetch(hash);
+            let estimate = self.fetched_estimate(hash)?;
             let may_be_there = filter.may_contain(hash);
             outlook.learn(may_be_there);
-            return may_be_there.then(|| self.fetched_estimate(hash)).transpose();
+            return Ok(may_be_there.then_some(estimate));
         }
-        if let Some(filter) = filter {
-            filter.prefetch(hash);
-        }
-        let estimate = self.fetched_estimate(hash)?;
-        let may_be_there = filter.is_none_or(|filter| filter.may_contain(hash));
+        let may_be_there = filter.may_contain(hash);
         outlook.learn(may_be_there);
-        Ok(may_be_there.then_some(estimate))
+        may_be_there.then(|| self.fetched_estimate(hash)).transpose()
     }
 
     #[inline]
@@ -83,9 +80,7 @@ impl StaticSortedFile {
     /// As [`StaticSortedFile::lookup`], without asking the filter.
     #[inline]
     pub(crate) fn lookup_unfiltered(&self, hash: u64, key: &[u8]) -> Result<Lookup<'_>, ReadError> {
-        let estimate = self.estimate(hash)?;
-        self.prefetch(&estimate);
-        self.lookup_at(&estimate, hash, key)
+        self.lookup_at(&self.fetched_estimate(hash)?, hash, key)
     }
 
     /// As [`StaticSortedFile::lookup`], of a hash that has passed the filter and whose place is estimated.

@@ -9,7 +9,7 @@ use super::bulk_options::{BulkOptions, DuplicatePolicy};
 use super::record::{DetachedValue, Record, RecordValue};
 use super::shared::Shared;
 use crate::file::staged_file::{StagedFile, StagingFile};
-use crate::{Entry, EntryValue, Finished, StreamingSstWriter, WriteError, WriterOptions};
+use crate::{EntryValue, Finished, HashedEntry, StreamingSstWriter, WriteError, WriterOptions};
 
 /// Most medium values of a table, each of which takes a block. Half of what a table can hold, so that a run of equal hashes,
 /// which cannot be cut, still finds room.
@@ -124,7 +124,7 @@ impl<'a> TableSequence<'a> {
             RecordValue::Blob(ticket) => EntryValue::Large { blob: self.blob(ticket)? },
             RecordValue::Deleted | RecordValue::Detached(_) => EntryValue::Deleted,
         };
-        self.add_entry(&TableEntry { hash, key: record.key, value }, record)
+        self.add_entry(&HashedEntry { hash, key: record.key, value }, record)
     }
 
     #[cold]
@@ -137,7 +137,7 @@ impl<'a> TableSequence<'a> {
         let mut bytes = std::mem::take(&mut self.detached);
         self.shared.store.file(value.file)?.read(value.place, &mut bytes)?;
         let value = EntryValue::for_bytes(&bytes).unwrap_or(EntryValue::Medium(&bytes));
-        let result = self.add_entry(&TableEntry { hash, key: record.key, value }, record);
+        let result = self.add_entry(&HashedEntry { hash, key: record.key, value }, record);
         self.detached = bytes;
         result
     }
@@ -147,9 +147,9 @@ impl<'a> TableSequence<'a> {
     }
 
     #[inline]
-    fn add_entry(&mut self, entry: &TableEntry<'_>, record: &Record<'_>) -> Result<(), BulkError> {
+    fn add_entry(&mut self, entry: &HashedEntry<'_>, record: &Record<'_>) -> Result<(), BulkError> {
         let is_run = self.last_hash == Some(entry.hash);
-        let len = entry.len();
+        let len = entry_len(entry);
         if !is_run && self.open.as_ref().is_some_and(|open| self.is_full(open, entry.hash, len)) {
             self.finish_table()?;
         }
@@ -166,7 +166,7 @@ impl<'a> TableSequence<'a> {
     }
 
     #[inline]
-    fn add_to_open(&mut self, entry: &TableEntry<'_>, len: u64) -> Result<(), BulkError> {
+    fn add_to_open(&mut self, entry: &HashedEntry<'_>, len: u64) -> Result<(), BulkError> {
         let open = match &mut self.open {
             Some(open) => open,
             None => {
@@ -223,45 +223,15 @@ fn at_record(error: WriteError, record: &Record<'_>) -> BulkError {
     }
 }
 
-/// An entry whose hash is known.
-struct TableEntry<'a> {
-    hash: u64,
-    key: &'a [u8],
-    value: EntryValue<'a>,
-}
-
-impl TableEntry<'_> {
-    fn len(&self) -> u64 {
-        let value_len = match self.value {
-            EntryValue::Inline(bytes) | EntryValue::Small(bytes) | EntryValue::Medium(bytes) => {
-                bytes.len()
-            }
-            _ => 0,
-        };
-        (self.key.len() + value_len) as u64
-    }
-}
-
-impl Entry for TableEntry<'_> {
-    #[inline]
-    fn key_hash(&self) -> u64 {
-        self.hash
-    }
-
-    #[inline]
-    fn key_len(&self) -> usize {
-        self.key.len()
-    }
-
-    #[inline]
-    fn write_key_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.key);
-    }
-
-    #[inline]
-    fn value(&self) -> EntryValue<'_> {
-        self.value
-    }
+/// Bytes of an entry's key and value.
+fn entry_len(entry: &HashedEntry<'_>) -> u64 {
+    let value_len = match entry.value {
+        EntryValue::Inline(bytes) | EntryValue::Small(bytes) | EntryValue::Medium(bytes) => {
+            bytes.len()
+        }
+        _ => 0,
+    };
+    (entry.key.len() + value_len) as u64
 }
 
 #[cfg(test)]

@@ -180,6 +180,39 @@ pub struct ValueTooLarge {
     pub len: usize,
 }
 
+/// An entry whose hash is known, or chosen: what a program has that takes entries over from elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HashedEntry<'a> {
+    /// The hash: [`hash_key`] of the key, unless the reader is to look it up by another.
+    pub hash: u64,
+    /// The key.
+    pub key: &'a [u8],
+    /// The value with its class.
+    pub value: EntryValue<'a>,
+}
+
+impl Entry for HashedEntry<'_> {
+    #[inline]
+    fn key_hash(&self) -> u64 {
+        self.hash
+    }
+
+    #[inline]
+    fn key_len(&self) -> usize {
+        self.key.len()
+    }
+
+    #[inline]
+    fn write_key_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.key);
+    }
+
+    #[inline]
+    fn value(&self) -> EntryValue<'_> {
+        self.value
+    }
+}
+
 impl<E: Entry + ?Sized> Entry for &E {
     #[inline]
     fn key_hash(&self) -> u64 {

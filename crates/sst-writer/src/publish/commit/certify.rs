@@ -25,7 +25,7 @@ impl Commit<'_> {
         if is_unchanged && known.iter().any(|known| known.family == self.family) {
             return Ok(known);
         }
-        known.retain(|known| known.family != self.family || is_unchanged);
+        known.retain(|known| known.family != self.family);
         if self.publisher.options().certify {
             let content = self.read_back(state)?.live;
             known.push(FamilyCertificate { family: self.family, content });

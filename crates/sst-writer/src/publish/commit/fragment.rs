@@ -16,8 +16,8 @@ use crate::publish::read_back::live_entries::WalkedTable;
 use crate::publish::read_back::stored_entries::{StoredEntries, StoredValue};
 use crate::publish::read_back::table_defect::TableDefect;
 use crate::{
-    AtomicFile, Entry, EntryValue, FileError, FileOperation, FileSystem, Finished, PublishError,
-    TableWriter, WriterOptions,
+    AtomicFile, EntryValue, FileError, FileOperation, FileSystem, Finished, HashedEntry,
+    PublishError, TableWriter, WriterOptions,
 };
 
 /// How many bytes of a table are in memory while it is copied.
@@ -264,7 +264,7 @@ impl Commit<'_> {
             if let Some(blob) = entries.blob()? {
                 let copy = self.copy_fragment_blob(fragment, &source.path, blob)?;
                 let (hash, key) = (entries.hash(), entries.key()?);
-                table.add(TakenEntry { hash, key, value: EntryValue::Large { blob: copy } })?;
+                table.add(HashedEntry { hash, key, value: EntryValue::Large { blob: copy } })?;
             } else {
                 take(&mut entries, &mut table)?;
             }
@@ -347,7 +347,7 @@ fn take(entries: &mut StoredEntries, table: &mut TableWriter) -> Result<(), Publ
     let (hash, key) = (entries.hash(), entries.key()?.to_vec());
     if let Some((header, block)) = entries.stored_medium()? {
         let value = EntryValue::of_stored(header, block);
-        return Ok(table.add(TakenEntry { hash, key: &key, value })?);
+        return Ok(table.add(HashedEntry { hash, key: &key, value })?);
     }
     let value = match entries.entry()?.1 {
         // Readers accept longer inline values than writers may write.
@@ -359,36 +359,11 @@ fn take(entries: &mut StoredEntries, table: &mut TableWriter) -> Result<(), Publ
         StoredValue::Blob(blob) => EntryValue::Large { blob },
         StoredValue::Deleted => EntryValue::Deleted,
     };
-    Ok(table.add(TakenEntry { hash, key: &key, value })?)
+    Ok(table.add(HashedEntry { hash, key: &key, value })?)
 }
 
 /// Whether two descriptions are of the same bytes: all blocks have the same sizes and checksums.
 fn is_same_table(a: &SstMeta, b: &SstMeta) -> bool {
     let shape = |meta: &SstMeta| (meta.min_hash, meta.max_hash, meta.file_size, meta.block_count);
     shape(a) == shape(b) && a.protection == b.protection
-}
-
-/// An entry of a fragment.
-struct TakenEntry<'a> {
-    hash: u64,
-    key: &'a [u8],
-    value: EntryValue<'a>,
-}
-
-impl Entry for TakenEntry<'_> {
-    fn key_hash(&self) -> u64 {
-        self.hash
-    }
-
-    fn key_len(&self) -> usize {
-        self.key.len()
-    }
-
-    fn write_key_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.key);
-    }
-
-    fn value(&self) -> EntryValue<'_> {
-        self.value
-    }
 }

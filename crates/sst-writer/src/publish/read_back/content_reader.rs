@@ -50,15 +50,15 @@ impl ContentReader<'_> {
         let mut walk = LiveEntries::new(self.file_system, tables);
         while let Some(age) = walk.advance()? {
             let is_live = walk.is_live();
-            let (Some(entries), Some(ordinals)) = (walk.current(), ordinals.get_mut(age)) else {
+            let (Some(table), Some(ordinals)) = (tables.get(age), ordinals.get_mut(age)) else {
                 continue;
             };
+            let Some(entries) = walk.current() else { continue };
             let ordinal = ordinals.next(entries.key()?);
             let own = content.tables.get_mut(age);
             if !is_live && own.is_none() {
                 continue;
             }
-            let path = entries.path().to_owned();
             let (key, value) = entries.entry()?;
             let value = match value {
                 StoredValue::Deleted => {
@@ -70,7 +70,7 @@ impl ContentReader<'_> {
                 StoredValue::Inline(value)
                 | StoredValue::Small(value)
                 | StoredValue::Medium(value) => ValueDigest::of(value, sha256),
-                StoredValue::Blob(number) => self.blob(number, &path, &mut content.blobs)?,
+                StoredValue::Blob(number) => self.blob(number, &table.path, &mut content.blobs)?,
             };
             let mut one = ContentDigest::default();
             one.add_value(key, ordinal, &value, sha256);

@@ -79,11 +79,6 @@ impl StoredEntries {
         })
     }
 
-    /// Where the table is.
-    pub(crate) fn path(&self) -> &Path {
-        &self.table.path
-    }
-
     /// Moves to the next entry; `false` behind the last, when everything has been checked.
     pub(crate) fn advance(&mut self) -> Result<bool, PublishError> {
         if self.entry + 1 < self.entry_count {
