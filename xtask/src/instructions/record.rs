@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::callgrind::Run;
 
 /// Counts, and what they depend on.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub(crate) struct Record {
     /// What `rustc --version` prints.
     pub(crate) rustc: String,
@@ -46,6 +46,15 @@ impl Operation {
 impl Record {
     pub(crate) fn new(rustc: String, valgrind: String, run: Run) -> Self {
         Self { rustc, valgrind, features: run.features, operations: run.operations }
+    }
+
+    /// Takes over the lower counts of another run.
+    pub(crate) fn keep_least(&mut self, again: &[Operation]) {
+        for (now, again) in self.operations.iter_mut().zip(again) {
+            if now.name == again.name {
+                now.instructions = now.instructions.min(again.instructions);
+            }
+        }
     }
 
     pub(crate) fn read(path: &Path) -> Result<Self, String> {
