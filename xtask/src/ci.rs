@@ -28,6 +28,8 @@ fn gates(root: &Path) -> Result<Vec<Gate>, String> {
             "tests, all features",
             "cargo test -p sst-format -p sst-reader --all-features --lib --tests",
         ),
+        // The feature is off by default, for the time that its dependencies take to build.
+        gate("tests, Parquet", "cargo test -p sst-cli --features parquet parquet"),
         gate("model checker", "cargo run --quiet --release -p xtask -- model"),
         gate("instructions", "cargo run --quiet --release -p xtask -- instructions"),
         // Each target for a short time, in every driver that this machine has.

@@ -9,7 +9,7 @@ use sst_reader::ReadError;
 use sst_writer::{BulkError, PublishError, ShortKey, WriteError};
 
 use crate::exit::Exit;
-use crate::input::{InputError, UnknownFormat};
+use crate::input::{InputError, UnreadableFormat};
 
 /// Why a command stopped.
 #[derive(Debug, thiserror::Error)]
@@ -18,7 +18,7 @@ pub(crate) enum CliError {
     #[error("{0}")]
     Usage(String),
     #[error(transparent)]
-    Format(#[from] UnknownFormat),
+    Format(#[from] UnreadableFormat),
     /// A file or directory of ours could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -66,22 +66,24 @@ pub(crate) enum CliError {
         name: String,
     },
     /// A key comes twice, and `--duplicates error` says that it must not.
-    #[error("{name}: line {line}: the key {key} is in line {first_line}{} too", of_other(first_name.as_deref()))]
+    #[error("{name}: {place}: the key {key} is in {first}{} too", of_other(first_name.as_deref()))]
     Duplicate {
         /// Name of the input.
         name: String,
-        line: u64,
+        /// Its line or row.
+        place: String,
         key: ShortKey,
         /// Name of the other input, if it is another.
         first_name: Option<String>,
-        first_line: u64,
+        first: String,
     },
     /// An entry that the format cannot hold.
-    #[error("{name}: line {line}: {source}")]
+    #[error("{name}: {place}: {source}")]
     Entry {
         /// Name of the input.
         name: String,
-        line: u64,
+        /// Its line or row.
+        place: String,
         source: WriteError,
     },
     /// Entries could not be loaded.

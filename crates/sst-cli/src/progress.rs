@@ -1,6 +1,6 @@
 //! Progress bars: on standard error, if that is a terminal and nobody asked for quiet.
 
-use std::io::{IsTerminal, stderr};
+use std::io::{self, IsTerminal, Read, stderr};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -86,9 +86,24 @@ impl Progress {
         self.bar.set_position(position);
     }
 
-    /// What is read through this moves the bar on.
-    pub(crate) fn wrap_read<R: std::io::Read>(&self, source: R) -> impl std::io::Read + use<R> {
-        self.bar.wrap_read(source)
+    /// What is read through this moves the bar on, which disappears with it.
+    pub(crate) const fn into_reader<R: Read>(self, source: R) -> ProgressReader<R> {
+        ProgressReader { progress: self, source }
+    }
+}
+
+/// A reader that moves a bar on.
+#[derive(Debug)]
+pub(crate) struct ProgressReader<R> {
+    progress: Progress,
+    source: R,
+}
+
+impl<R: Read> Read for ProgressReader<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let len = self.source.read(out)?;
+        self.progress.advance(len as u64);
+        Ok(len)
     }
 }
 
@@ -100,8 +115,6 @@ impl Drop for Progress {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
-
     use super::*;
 
     #[test]
@@ -121,9 +134,10 @@ mod tests {
         for (len, message) in [(Some(10), "read"), (None, "read")] {
             let progress = ProgressMode::Hidden.bytes(len, message);
             let mut out = Vec::new();
-            progress.wrap_read(&b"12345"[..]).read_to_end(&mut out).unwrap();
             progress.advance(2);
-            assert_eq!((out.len(), progress.bar.position()), (5, 7));
+            let mut reader = progress.into_reader(&b"12345"[..]);
+            reader.read_to_end(&mut out).unwrap();
+            assert_eq!((out.len(), reader.progress.bar.position()), (5, 7));
         }
         ProgressMode::Hidden.entries(1, "write").advance(1);
         ProgressMode::Hidden.entries_if_known(None, "merge").advance(1);

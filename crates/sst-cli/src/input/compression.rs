@@ -12,6 +12,12 @@ const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 /// Decompressed bytes are handed on in pieces of up to this many.
 const BUFFER_LEN: usize = 1 << 18;
 
+/// Whether an input starts as one that is compressed.
+#[cfg(feature = "parquet")]
+pub(super) fn is_compressed(start: &[u8]) -> bool {
+    start.starts_with(GZIP) || start.starts_with(ZSTD)
+}
+
 /// What an input says once it is decompressed, if it is compressed with gzip or zstd. Nothing of a text starts like that.
 pub(crate) fn decompressed<'a>(source: impl Read + 'a) -> io::Result<Box<dyn BufRead + 'a>> {
     let mut source = BufReader::with_capacity(BUFFER_LEN, source);

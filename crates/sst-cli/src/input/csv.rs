@@ -79,22 +79,26 @@ impl<R: BufRead> CsvReader<R> {
             value.extend_from_slice(others.next().unwrap_or_default());
             return;
         }
-        let needs_quotes = |byte: &u8| [self.delimiter, b'"', b'\n', b'\r'].contains(byte);
         for (i, cell) in others.enumerate() {
             if i > 0 {
                 value.push(self.delimiter);
             }
-            if cell.iter().any(needs_quotes) {
-                value.push(b'"');
-                for &byte in cell {
-                    value.extend(std::iter::repeat_n(byte, if byte == b'"' { 2 } else { 1 }));
-                }
-                value.push(b'"');
-            } else {
-                value.extend_from_slice(cell);
-            }
+            append_cell(cell, self.delimiter, value);
         }
     }
+}
+
+/// Appends a cell of a line of CSV, in quotes if it needs them.
+pub(super) fn append_cell(cell: &[u8], delimiter: u8, line: &mut Vec<u8>) {
+    if !cell.iter().any(|byte| [delimiter, b'"', b'\n', b'\r'].contains(byte)) {
+        line.extend_from_slice(cell);
+        return;
+    }
+    line.push(b'"');
+    for &byte in cell {
+        line.extend(std::iter::repeat_n(byte, if byte == b'"' { 2 } else { 1 }));
+    }
+    line.push(b'"');
 }
 
 impl<R: BufRead> EntryReader for CsvReader<R> {

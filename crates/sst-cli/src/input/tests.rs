@@ -45,6 +45,8 @@ const fn name(cause: &LineError) -> &'static str {
         LineError::NullKey => "NullKey",
         LineError::Encoding { .. } => "Encoding",
         LineError::TooLong { .. } => "TooLong",
+        #[cfg(feature = "parquet")]
+        LineError::DecimalTooLarge => "DecimalTooLarge",
     }
 }
 
@@ -289,8 +291,13 @@ fn the_format_comes_from_option_extension_or_other_options() {
         assert_eq!(detect(name, &["--format", "jsonl"]), Ok(Format::Jsonl));
     }
     for name in ["-", "a", "UnicodeData.txt", "a.json", ".csv"] {
-        assert_eq!(detect(name, &[]), Err(UnknownFormat), "{name}");
+        assert_eq!(detect(name, &[]), Err(UnreadableFormat::Unknown), "{name}");
         assert_eq!(detect(name, &["--delimiter", ";"]), Ok(Format::Csv));
     }
     assert_eq!(detect("a.tsv", &["--no-header"]), Ok(Format::Tsv));
+    for name in ["a.parquet", "a.pq"] {
+        let without = Err(UnreadableFormat::NoParquet(name.to_owned()));
+        let expected = if cfg!(feature = "parquet") { Ok(Format::Parquet) } else { without };
+        assert_eq!(detect(name, &[]), expected);
+    }
 }

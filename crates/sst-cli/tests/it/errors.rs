@@ -108,6 +108,16 @@ fn a_directory_of_another_revision_is_told() {
     }
 }
 
+#[cfg(not(feature = "parquet"))]
+#[test]
+fn a_program_without_parquet_says_how_to_build_one_that_reads_it() {
+    let scratch = Scratch::new();
+    let (text, file) = (scratch.file("in.tsv", "a\t1\n"), scratch.file("in.parquet", "PAR1"));
+    let db = scratch.path("db");
+    sst(&[&"load", &text, &file, &db]).expect_error(3, &["in.parquet", "--features parquet"]);
+    assert!(!db.exists());
+}
+
 #[test]
 fn arguments_must_fit_what_they_are_for() {
     let scratch = Scratch::new();

@@ -20,6 +20,9 @@ mod harness;
 mod load;
 #[cfg(test)]
 mod merge;
+#[cfg(feature = "parquet")]
+#[cfg(test)]
+mod parquet;
 #[cfg(test)]
 mod parts;
 #[cfg(test)]

@@ -15,9 +15,12 @@ const AFTER_HELP: &str = r"Input formats:
   jsonl  one object per line: a string stands for its characters, null deletes the key, any
          other value for its JSON text. Fields key_hex, key_base64, value_hex and value_base64
          carry bytes. This is what `sst scan --json` prints.
+  parquet  one row per entry, columns as in CSV, by number or by name (those within a group
+         as `group.column`). Byte arrays stand for their bytes, everything else for its text;
+         null deletes the key. Needs a build with the feature `parquet`.
 
-Without --format the file's extension decides (.tsv .csv .jsonl .ndjson), then whether an
-option is given that only CSV has.
+Without --format the file's extension decides (.tsv .csv .jsonl .ndjson .parquet .pq), then
+whether an option is given that only CSV has.
 
 Examples:
   sst load data/UnicodeData.txt unicode.db --delimiter ';' --no-header --value-column 2
@@ -51,7 +54,7 @@ pub(crate) struct InputArgs {
     #[arg(long, value_enum)]
     pub(crate) format: Option<Format>,
 
-    /// Count lines that cannot be read instead of stopping at the first
+    /// Count lines and rows that cannot be read instead of stopping at the first
     #[arg(long)]
     pub(crate) skip_bad: bool,
 
@@ -59,7 +62,7 @@ pub(crate) struct InputArgs {
     #[arg(long)]
     pub(crate) no_escapes: bool,
 
-    /// CSV: the byte between columns [default: ,]
+    /// CSV, and Parquet where the value is several columns: the byte between columns [default: ,]
     #[arg(long, value_name = "CHAR", value_parser = delimiter)]
     pub(crate) delimiter: Option<u8>,
 
@@ -67,15 +70,15 @@ pub(crate) struct InputArgs {
     #[arg(long)]
     pub(crate) no_header: bool,
 
-    /// CSV: column of the key, by number from 1 or by name [default: 1]
+    /// CSV and Parquet: column of the key, by number from 1 or by name [default: 1]
     #[arg(long, value_name = "COLUMN")]
     pub(crate) key_column: Option<Column>,
 
-    /// CSV: column of the value [default: all but the key's]
+    /// CSV and Parquet: column of the value [default: all but the key's]
     #[arg(long, value_name = "COLUMN")]
     pub(crate) value_column: Option<Column>,
 
-    /// CSV: rows with this value delete their key
+    /// CSV and Parquet: rows with this value delete their key
     #[arg(long, value_name = "TEXT")]
     pub(crate) delete_marker: Option<String>,
 
@@ -163,6 +166,18 @@ pub(crate) enum Format {
     Csv,
     /// One JSON object per line
     Jsonl,
+    /// Rows of an Apache Parquet file
+    Parquet,
+}
+
+impl Format {
+    /// Where an entry is: its line or its row, counted from 1.
+    pub(crate) fn place(self, number: u64) -> String {
+        match self {
+            Self::Parquet => format!("row {number}"),
+            Self::Tsv | Self::Csv | Self::Jsonl => format!("line {number}"),
+        }
+    }
 }
 
 /// What becomes of entries that are already in the directory.
@@ -187,12 +202,12 @@ pub(crate) enum Duplicates {
     Error,
 }
 
-/// A column of a CSV file.
+/// A column of a CSV or Parquet file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Column {
     /// By position, counted from 0.
     Index(usize),
-    /// By the name in the first row.
+    /// By the name in the first row, or in the file's description of itself.
     Name(String),
 }
 

@@ -1,4 +1,4 @@
-//! `sst load`: entries from text into a directory.
+//! `sst load`: entries from text or Parquet into a directory.
 //!
 //! The input may be larger than memory and in any order: a [`BulkLoader`] sorts it. What is written is one commit: it is there
 //! whole or not at all, whatever happens, Ctrl-C included.
@@ -23,7 +23,7 @@ use super::{Context, interrupt};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::input::{Input, InputEntry, InputError, decompressed, detect};
-use crate::progress::Progress;
+use crate::progress::{Progress, ProgressMode};
 pub(crate) use args::LoadArgs;
 use args::{Duplicates, Format, InputArgs, LoadOutputArgs, Mode};
 use report::{Loaded, report};
@@ -149,20 +149,21 @@ fn name_of(input: &Path) -> String {
 
 /// An error of loading, with the names and lines of the inputs it is about.
 fn named(error: BulkError, inputs: &[(&Path, Format)]) -> CliError {
-    let name = |place: Place| {
-        let stream = usize::try_from(place.stream).unwrap_or(usize::MAX);
-        inputs.get(stream).map_or_else(String::new, |(path, _)| name_of(path))
+    let input = |place: Place| inputs.get(usize::try_from(place.stream).ok()?);
+    let name = |place: Place| input(place).map_or_else(String::new, |(path, _)| name_of(path));
+    let in_input = |place: Place| {
+        input(place).map_or_else(String::new, |(_, format)| format.place(place.position))
     };
     match error {
         BulkError::Duplicate { key, first, second } => CliError::Duplicate {
             name: name(second),
-            line: second.position,
+            place: in_input(second),
             key,
             first_name: (first.stream != second.stream).then(|| name(first)),
-            first_line: first.position,
+            first: in_input(first),
         },
         BulkError::Entry { place, source } => {
-            CliError::Entry { name: name(place), line: place.position, source }
+            CliError::Entry { name: name(place), place: in_input(place), source }
         }
         BulkError::Publish(error) => error.into(),
         error => CliError::Bulk(error),
@@ -183,22 +184,26 @@ struct InputReader<'a> {
 
 impl InputReader<'_> {
     fn read(&mut self, path: &Path, format: Format) -> Result<(), CliError> {
-        let (source, len) = open(path)?;
-        let progress = self.context.progress.bytes(len, "read");
-        let io_error = |source| CliError::Io { action: "read", what: name_of(path), source };
-        let source = decompressed(progress.wrap_read(source)).map_err(io_error)?;
-        let input = Input::new(source, format, self.options);
+        let source = open(path)?;
+        let progress = self.context.progress;
+        let input = match source {
+            #[cfg(feature = "parquet")]
+            Source::File(file, _) if format == Format::Parquet => {
+                Input::parquet(file, self.options, |rows| progress.entries(rows, "read"))
+            }
+            source => text(source, format, self.options, progress),
+        };
         let mut input = input.map_err(|error| self.error(error))?;
         let mut entry = InputEntry::default();
         loop {
             match input.read(&mut entry) {
                 Ok(true) => self.put(&entry)?,
                 Ok(false) => return Ok(()),
-                Err(InputError::Line { line, cause }) if self.options.skip_bad => {
+                Err(error) if error.may_be_skipped() && self.options.skip_bad => {
                     self.skipped += 1;
                     if self.skipped <= MAX_SHOWN_BAD_LINES {
                         let name = &self.name;
-                        self.context.note(format_args!("{name}: skipped line {line}: {cause}"));
+                        self.context.note(format_args!("{name}: skipped {error}"));
                     }
                 }
                 Err(error) => return Err(self.error(error)),
@@ -228,12 +233,38 @@ impl InputReader<'_> {
     }
 }
 
-/// An input, and its length where it is known.
-fn open(path: &Path) -> Result<(Box<dyn Read>, Option<u64>), CliError> {
+/// Where an input comes from.
+enum Source {
+    /// A file, and its length in bytes.
+    File(File, u64),
+    /// Standard input, a pipe: what can be read once.
+    Stream(Box<dyn Read>),
+}
+
+fn open(path: &Path) -> Result<Source, CliError> {
     if path.as_os_str() == "-" {
-        return Ok((Box::new(io::stdin().lock()), None));
+        return Ok(Source::Stream(Box::new(io::stdin().lock())));
     }
     let file = File::open(path).map_err(|error| CliError::io("open", path, error))?;
     let metadata = file.metadata().map_err(|error| CliError::io("read", path, error))?;
-    Ok((Box::new(file), metadata.is_file().then_some(metadata.len())))
+    Ok(match metadata.is_file() {
+        true => Source::File(file, metadata.len()),
+        false => Source::Stream(Box::new(file)),
+    })
+}
+
+/// Starts to read text, compressed or not.
+fn text(
+    source: Source,
+    format: Format,
+    options: &InputArgs,
+    progress: ProgressMode,
+) -> Result<Input<'static>, InputError> {
+    let (source, len): (Box<dyn Read>, _) = match source {
+        Source::File(file, len) => (Box::new(file), Some(len)),
+        Source::Stream(stream) => (stream, None),
+    };
+    // It lives as long as the input.
+    let source = progress.bytes(len, "read").into_reader(source);
+    Input::new(decompressed(source)?, format, options)
 }

@@ -1,0 +1,140 @@
+//! The cells of one column of a row group, some rows at a time.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use parquet::basic::{Compression, Type};
+use parquet::column::page::PageReader;
+use parquet::column::reader::ColumnReaderImpl;
+use parquet::data_type as types;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::RowGroupMetaData;
+use parquet::file::serialized_reader::SerializedPageReader;
+use parquet::schema::types::ColumnDescPtr;
+
+use super::cell_text::{Cell, Meaning};
+use super::zstd_pages::ZstdPages;
+use crate::input::LineError;
+
+/// The cells of a column, whatever their type.
+pub(super) trait ColumnCells {
+    /// Holds the next so many rows instead of those before, all of which have been passed.
+    fn fill(&mut self, rows: usize) -> Result<(), ParquetError>;
+
+    /// Goes on to the next row of those that are held.
+    fn advance(&mut self);
+
+    /// Appends the cell of the row at hand as text; `false` if it is null.
+    fn append_to(&self, out: &mut Vec<u8>) -> Result<bool, LineError>;
+}
+
+/// Starts to read a column of a row group.
+pub(super) fn open(
+    file: &Arc<File>,
+    group: &RowGroupMetaData,
+    index: usize,
+) -> Result<Box<dyn ColumnCells>, ParquetError> {
+    let column = group.column(index).column_descr_ptr();
+    let pages = pages(file, group, index)?;
+    Ok(match column.physical_type() {
+        Type::BOOLEAN => TypedCells::<types::BoolType>::boxed(column, pages),
+        Type::INT32 => TypedCells::<types::Int32Type>::boxed(column, pages),
+        Type::INT64 => TypedCells::<types::Int64Type>::boxed(column, pages),
+        Type::INT96 => TypedCells::<types::Int96Type>::boxed(column, pages),
+        Type::FLOAT => TypedCells::<types::FloatType>::boxed(column, pages),
+        Type::DOUBLE => TypedCells::<types::DoubleType>::boxed(column, pages),
+        Type::BYTE_ARRAY => TypedCells::<types::ByteArrayType>::boxed(column, pages),
+        Type::FIXED_LEN_BYTE_ARRAY => {
+            TypedCells::<types::FixedLenByteArrayType>::boxed(column, pages)
+        }
+    })
+}
+
+/// The pages of a column, decompressed.
+fn pages(
+    file: &Arc<File>,
+    group: &RowGroupMetaData,
+    index: usize,
+) -> Result<Box<dyn PageReader>, ParquetError> {
+    let chunk = group.column(index);
+    let rows = usize::try_from(group.num_rows())?;
+    let reader = |chunk| SerializedPageReader::new(Arc::clone(file), chunk, rows, None);
+    match chunk.compression() {
+        Compression::ZSTD(_) => {
+            let as_stored = chunk.clone().into_builder();
+            let as_stored = as_stored.set_compression(Compression::UNCOMPRESSED).build()?;
+            Ok(Box::new(ZstdPages::new(reader(&as_stored)?)))
+        }
+        _ => Ok(Box::new(reader(chunk)?)),
+    }
+}
+
+/// The cells of a column of one type.
+struct TypedCells<T: types::DataType> {
+    reader: ColumnReaderImpl<T>,
+    meaning: Meaning,
+    /// The level of a cell that is not null.
+    level: i16,
+    /// The cells that are held, without nulls.
+    values: Vec<T::T>,
+    /// A level for each row that is held, if there may be nulls.
+    levels: Vec<i16>,
+    /// Rows that have been passed, that at hand among them.
+    passed: usize,
+    /// Values that have been passed, that at hand among them.
+    passed_values: usize,
+    is_null: bool,
+}
+
+impl<T: types::DataType> TypedCells<T>
+where
+    T::T: Cell,
+{
+    fn boxed(column: ColumnDescPtr, pages: Box<dyn PageReader>) -> Box<dyn ColumnCells> {
+        Box::new(Self {
+            meaning: Meaning::of(&column),
+            level: column.max_def_level(),
+            reader: ColumnReaderImpl::new(column, pages),
+            values: Vec::new(),
+            levels: Vec::new(),
+            passed: 0,
+            passed_values: 0,
+            is_null: true,
+        })
+    }
+}
+
+impl<T: types::DataType> ColumnCells for TypedCells<T>
+where
+    T::T: Cell,
+{
+    fn fill(&mut self, rows: usize) -> Result<(), ParquetError> {
+        (self.passed, self.passed_values) = (0, 0);
+        self.values.clear();
+        self.levels.clear();
+        let levels = (self.level > 0).then_some(&mut self.levels);
+        let (read, ..) = self.reader.read_records(rows, levels, None, &mut self.values)?;
+        match read == rows {
+            true => Ok(()),
+            false => Err(ParquetError::EOF(format!("{read} rows where {rows} are left"))),
+        }
+    }
+
+    fn advance(&mut self) {
+        let level = self.levels.get(self.passed);
+        self.is_null = level.is_some_and(|level| *level < self.level);
+        self.passed += 1;
+        self.passed_values += usize::from(!self.is_null);
+    }
+
+    fn append_to(&self, out: &mut Vec<u8>) -> Result<bool, LineError> {
+        if self.is_null {
+            return Ok(false);
+        }
+        let value = self.passed_values.checked_sub(1).and_then(|index| self.values.get(index));
+        match value {
+            Some(value) => value.append_to(self.meaning, out).map(|()| true),
+            None => Ok(false),
+        }
+    }
+}

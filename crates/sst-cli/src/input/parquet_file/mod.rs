@@ -1,0 +1,224 @@
+//! Parquet: one entry per row, in the columns that CSV would have.
+//!
+//! The columns of the file are its leaves: `address.city` is the name of one within a group. Key and value are chosen as they
+//! are for CSV, and read as the text that CSV would have (see [`cell_text`]), byte arrays as their bytes. A value of null
+//! deletes its key, as in JSON lines; where the value is several columns, null is an empty cell.
+//!
+//! The file is read from its end, so it has to be one. A row group is read a page of each column at a time: memory is bounded by
+//! pages, whatever the size of the file or of a row group.
+
+mod cell_text;
+mod column;
+mod guard;
+mod parquet_fault;
+mod zstd_pages;
+
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::sync::Arc;
+
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
+use parquet::schema::types::SchemaDescriptor;
+
+use super::csv::append_cell;
+use super::{EntryReader, InputEntry, InputError, LineError};
+use crate::commands::load::args::{Column, InputArgs};
+use crate::progress::Progress;
+use column::ColumnCells;
+use guard::guarded;
+pub(crate) use parquet_fault::ParquetFault;
+
+/// The highest number of rows that are held at a time.
+const MAX_BATCH_ROWS: u64 = 4096;
+/// About so many bytes of the columns that are read are held at a time, if rows are short enough.
+const BATCH_BYTES: u64 = 8 << 20;
+/// How a Parquet file starts.
+const MAGIC: &[u8] = b"PAR1";
+
+/// The rows of a file, one after the other.
+pub(super) struct ParquetReader {
+    file: Arc<File>,
+    metadata: ParquetMetaData,
+    /// The columns that are read, as positions among all: the key's first.
+    columns: Vec<usize>,
+    delimiter: u8,
+    delete_marker: Option<Vec<u8>>,
+    progress: Progress,
+    /// The row group at hand.
+    group: RowGroup,
+    /// Number of the row that was read last.
+    row: u64,
+    /// A cell on its way into a value of several.
+    cell: Vec<u8>,
+}
+
+/// What is left of a row group.
+#[derive(Default)]
+struct RowGroup {
+    /// Its number, from 1; 0 before the first.
+    number: usize,
+    /// Rows that are neither read nor held.
+    rows: u64,
+    /// Rows that are held.
+    held: u64,
+    /// Rows that are held at a time.
+    batch: u64,
+    cells: Vec<Box<dyn ColumnCells>>,
+}
+
+impl ParquetReader {
+    /// Reads the outline of a file, and finds the columns.
+    pub(super) fn new(
+        mut file: File,
+        options: &InputArgs,
+        progress: impl FnOnce(u64) -> Progress,
+    ) -> Result<Self, InputError> {
+        check_start(&mut file)?;
+        let metadata = guarded(|| ParquetMetaDataReader::new().parse_and_finish(&file));
+        let metadata = metadata.map_err(ParquetFault::Outline)?;
+        let rows = metadata.row_groups().iter().map(rows_of).sum();
+        Ok(Self {
+            columns: columns(metadata.file_metadata().schema_descr(), options)?,
+            delimiter: options.delimiter.unwrap_or(b','),
+            delete_marker: options.delete_marker.clone().map(String::into_bytes),
+            progress: progress(rows),
+            group: RowGroup::default(),
+            row: 0,
+            cell: Vec::new(),
+            file: Arc::new(file),
+            metadata,
+        })
+    }
+
+    /// Goes on to the next row; `false` at the end of the file.
+    fn advance(&mut self) -> Result<bool, ParquetFault> {
+        while self.group.held == 0 {
+            if self.group.rows == 0 && !self.next_group()? {
+                return Ok(false);
+            }
+            self.next_batch()?;
+        }
+        self.group.held -= 1;
+        self.row += 1;
+        self.group.cells.iter_mut().for_each(|cells| cells.advance());
+        Ok(true)
+    }
+
+    fn next_group(&mut self) -> Result<bool, ParquetFault> {
+        let Some(group) = self.metadata.row_groups().get(self.group.number) else {
+            return Ok(false);
+        };
+        let number = self.group.number + 1;
+        let (mut cells, mut bytes) = (Vec::new(), 1);
+        for &index in &self.columns {
+            let fault = |cause| ParquetFault::at(number, group.column(index), self.row, cause);
+            let column = guarded(|| column::open(&self.file, group, index)).map_err(fault)?;
+            cells.push(column);
+            bytes +=
+                u64::try_from(group.column(index).uncompressed_size()).unwrap_or(u64::MAX / 64);
+        }
+        let rows = rows_of(group);
+        // Where rows are long, few are held: each may keep a page in memory.
+        let batch = BATCH_BYTES.saturating_mul(rows) / bytes;
+        let batch = batch.clamp(1, MAX_BATCH_ROWS);
+        self.group = RowGroup { number, rows, held: 0, batch, cells };
+        Ok(true)
+    }
+
+    fn next_batch(&mut self) -> Result<(), ParquetFault> {
+        let Some(group) = self.metadata.row_groups().get(self.group.number.wrapping_sub(1)) else {
+            return Ok(());
+        };
+        let rows = self.group.rows.min(self.group.batch);
+        let count = usize::try_from(rows).unwrap_or(usize::MAX);
+        for (cells, &index) in self.group.cells.iter_mut().zip(&self.columns) {
+            let (number, column) = (self.group.number, group.column(index));
+            let filled = guarded(|| cells.fill(count));
+            filled.map_err(|cause| ParquetFault::at(number, column, self.row, cause))?;
+        }
+        self.group.rows -= rows;
+        self.group.held = rows;
+        self.progress.advance(rows);
+        Ok(())
+    }
+
+    fn take_row(&mut self, entry: &mut InputEntry) -> Result<(), LineError> {
+        let Some((key, values)) = self.group.cells.split_first() else { return Ok(()) };
+        if !key.append_to(&mut entry.key)? {
+            return Err(LineError::NullKey);
+        }
+        if let [value] = values {
+            entry.is_deletion = !value.append_to(&mut entry.value)?;
+        } else {
+            for (i, value) in values.iter().enumerate() {
+                if i > 0 {
+                    entry.value.push(self.delimiter);
+                }
+                self.cell.clear();
+                value.append_to(&mut self.cell)?;
+                append_cell(&self.cell, self.delimiter, &mut entry.value);
+            }
+        }
+        if self.delete_marker.as_ref().is_some_and(|marker| *marker == entry.value) {
+            entry.value.clear();
+            entry.is_deletion = true;
+        }
+        Ok(())
+    }
+}
+
+impl EntryReader for ParquetReader {
+    fn read(&mut self, entry: &mut InputEntry) -> Result<bool, InputError> {
+        if !self.advance()? {
+            return Ok(false);
+        }
+        entry.clear(self.row);
+        self.take_row(entry).map_err(|cause| InputError::Row { row: self.row, cause })?;
+        Ok(true)
+    }
+}
+
+/// Tells a file that is none by how it starts, which says more than its end.
+fn check_start(file: &mut File) -> Result<(), InputError> {
+    let mut start = Vec::new();
+    file.by_ref().take(MAGIC.len() as u64).read_to_end(&mut start)?;
+    file.rewind()?;
+    match super::compression::is_compressed(&start) {
+        true => Err(ParquetFault::Compressed.into()),
+        false if start != MAGIC => Err(ParquetFault::NotParquet.into()),
+        false => Ok(()),
+    }
+}
+
+/// The columns to read, the key's first.
+fn columns(schema: &SchemaDescriptor, options: &InputArgs) -> Result<Vec<usize>, ParquetFault> {
+    let names = || schema.columns().iter().map(|column| column.path().string());
+    let index = |column: &Column| match column {
+        Column::Index(index) if *index < schema.num_columns() => Ok(*index),
+        Column::Index(index) => Err(ParquetFault::NoSuchColumn {
+            column: (index + 1).to_string(),
+            columns: names().collect(),
+        }),
+        Column::Name(name) => names().position(|column| column == *name).ok_or_else(|| {
+            ParquetFault::NoSuchColumn { column: name.clone(), columns: names().collect() }
+        }),
+    };
+    let key = index(options.key_column.as_ref().unwrap_or(&Column::Index(0)))?;
+    let mut columns = vec![key];
+    match &options.value_column {
+        Some(column) => columns.push(index(column)?),
+        None => columns.extend((0..schema.num_columns()).filter(|&column| column != key)),
+    }
+    let of = |&column: &usize| schema.column(column);
+    match columns.iter().map(of).find(|column| column.max_rep_level() > 0) {
+        Some(column) => Err(ParquetFault::Repeated { column: column.path().string() }),
+        None => Ok(columns),
+    }
+}
+
+fn rows_of(group: &RowGroupMetaData) -> u64 {
+    u64::try_from(group.num_rows()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

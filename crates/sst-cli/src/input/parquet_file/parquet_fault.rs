@@ -1,0 +1,57 @@
+//! What can be wrong with a Parquet file.
+
+use parquet::errors::ParquetError;
+use parquet::file::metadata::ColumnChunkMetaData;
+
+/// Why a Parquet file cannot be read any further.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ParquetFault {
+    #[error("not a Parquet file: it does not start like one")]
+    NotParquet,
+    #[error("compressed as a whole, and Parquet is read from its end: decompress it first")]
+    Compressed,
+    #[error("damaged or cut short, its end does not describe it: {0}")]
+    Outline(ParquetError),
+    #[error("there is no column {column}: the columns are {}", list(columns))]
+    NoSuchColumn {
+        /// Name or number.
+        column: String,
+        /// The names of all.
+        columns: Vec<String>,
+    },
+    #[error(
+        "column {column} holds lists or maps: choose others by --key-column and --value-column"
+    )]
+    Repeated {
+        /// Its name.
+        column: String,
+    },
+    #[error("row group {row_group}, column {column}, row {row} or one of the next: {cause}")]
+    Damaged {
+        /// Counted from 1.
+        row_group: usize,
+        /// Name of the column.
+        column: String,
+        /// The first row that cannot be read, counted from 1 in the file.
+        row: u64,
+        /// What the decoder says.
+        cause: ParquetError,
+    },
+}
+
+impl ParquetFault {
+    /// A column cannot be read any further behind so many rows of the file.
+    pub(super) fn at(
+        row_group: usize,
+        column: &ColumnChunkMetaData,
+        rows: u64,
+        cause: ParquetError,
+    ) -> Self {
+        let column = column.column_path().string();
+        Self::Damaged { row_group, column, row: rows + 1, cause }
+    }
+}
+
+fn list(columns: &[String]) -> String {
+    columns.join(", ")
+}

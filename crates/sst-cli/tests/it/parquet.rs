@@ -1,0 +1,149 @@
+//! `sst load` of Parquet files: of pyarrow's, which `tests/data/parquet/generate.py` has written, and of the crate's own writer.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
+use parquet::file::properties::WriterProperties;
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::parser::parse_message_type;
+
+use crate::harness::{Arg, Scratch, join, names, scan, sst, sst_with_input};
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/parquet").join(name)
+}
+
+/// What `sst scan` prints, sorted.
+fn sorted(db: &Path) -> Vec<String> {
+    let mut lines: Vec<String> = scan(db).lines().map(str::to_owned).collect();
+    lines.sort();
+    lines
+}
+
+/// A file with these row groups of keys, none where it is null, and values.
+fn write(path: &Path, groups: &[Vec<(Option<&str>, Option<i64>)>]) {
+    let schema = "message rows { optional binary name (STRING); optional int64 number; }";
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let file = File::create(path).unwrap();
+    let properties = Arc::new(WriterProperties::builder().build());
+    let mut writer = SerializedFileWriter::new(file, schema, properties).unwrap();
+    let levels = |is_there: Vec<bool>| is_there.into_iter().map(i16::from).collect::<Vec<_>>();
+    for rows in groups {
+        let mut group = writer.next_row_group().unwrap();
+        let names: Vec<_> = rows.iter().filter_map(|row| row.0.map(ByteArray::from)).collect();
+        let numbers: Vec<_> = rows.iter().filter_map(|row| row.1).collect();
+        let is_name = levels(rows.iter().map(|row| row.0.is_some()).collect());
+        let is_number = levels(rows.iter().map(|row| row.1.is_some()).collect());
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<ByteArrayType>().write_batch(&names, Some(&is_name), None).unwrap();
+        column.close().unwrap();
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<Int64Type>().write_batch(&numbers, Some(&is_number), None).unwrap();
+        column.close().unwrap();
+        group.close().unwrap();
+    }
+    writer.close().unwrap();
+}
+
+#[test]
+fn files_of_another_writer_hold_what_it_says() {
+    let scratch = Scratch::new();
+    let expected = fs::read_to_string(fixture("expected.tsv")).unwrap();
+    let expected: Vec<_> = expected.lines().collect();
+    for name in ["none-1", "snappy-1", "snappy-2", "gzip-2", "lz4-1", "zstd-1", "zstd-2"] {
+        let db = scratch.path(name);
+        sst(&[&"load", &fixture(&format!("{name}.parquet")), &db]).expect(0);
+        assert_eq!(sorted(&db), expected, "{name}");
+    }
+    // Timestamps of old have a type of their own, and no other text.
+    let (db, local) = (scratch.path("int96"), |line: &str| {
+        let (key, value) = line.split_once('\t').unwrap();
+        format!("{key}\t{}", value.split(',').nth(8).unwrap())
+    });
+    sst(&[&"load", &fixture("int96.parquet"), &db]).expect(0);
+    assert_eq!(sorted(&db), expected.iter().map(|line| local(line)).collect::<Vec<_>>());
+}
+
+#[test]
+fn columns_are_chosen_as_those_of_csv() {
+    let scratch = Scratch::new();
+    let (db, file) = (scratch.path("db"), fixture("snappy-1.parquet"));
+    let load = |args: &[&str]| sst(&join(&[&"load", &file, &db], args));
+    load(&["--key-column", "small", "--value-column", "group.city"]).expect(0);
+    // In every fifth row there is no city, which deletes.
+    assert_eq!(scan(&db).lines().count(), 40);
+    let get = |key: &str| sst(&[&"get", &db, &"--", &key]);
+    get("-25").expect(1);
+    assert_eq!(get("-24").expect(0).text(), "Zürich\n");
+    load(&["--key-column", "2", "--value-column", "4"]).expect(0);
+    assert_eq!(get("-25").expect(0).text(), "true\n");
+    load(&["--value-column", "4", "--delete-marker", "false"]).expect(0);
+    assert_eq!(scan(&db).lines().count(), 17);
+    load(&["--delimiter", ";"]).expect(0);
+    assert!(get("key-000").expect(0).text().starts_with("-25;18446744073709551615;true;"));
+    let before = names(&db);
+    load(&["--key-column", "nothing"])
+        .expect_error(3, &["snappy-1.parquet", "nothing", "group.city"]);
+    load(&["--value-column", "13"]).expect_error(3, &["13"]);
+    let nested = fixture("nested.parquet");
+    sst(&[&"load", &nested, &db]).expect_error(3, &["nested.parquet", "list.list.element"]);
+    assert_eq!(names(&db), before);
+    sst(&[&"load", &nested, &db, &"--value-column", &"value"]).expect(0);
+    assert_eq!(scan(&db), "a\tone\n");
+}
+
+#[test]
+fn rows_are_counted_through_the_file_and_bad_ones_skipped() {
+    let scratch = Scratch::new();
+    let (file, db) = (scratch.path("in.pq"), scratch.path("db"));
+    let groups = [
+        vec![(Some("a"), Some(1)), (Some("b"), Some(i64::MIN))],
+        vec![],
+        vec![(Some("c"), Some(3)), (None, Some(4)), (Some("a"), None), (Some("d"), Some(5))],
+    ];
+    write(&file, &groups);
+    sst(&[&"load", &file, &db]).expect_error(3, &["in.pq", "row 4"]);
+    assert!(!db.exists());
+    let run = sst(&[&"load", &file, &db, &"--skip-bad", &"--json"]).expect(0);
+    assert!(run.stderr.contains("row 4"), "{}", run.stderr);
+    let summary = run.json();
+    assert_eq!((&summary["skipped_lines"], &summary["duplicates"]), (&1.into(), &1.into()));
+    assert_eq!(sorted(&db), ["b\t-9223372036854775808", "c\t3", "d\t5"]);
+    let args: [Arg<'_>; 6] = [&"load", &file, &db, &"--skip-bad", &"--duplicates", &"error"];
+    sst(&args).expect_error(3, &["in.pq", "row 5", "row 1"]);
+    // A file and a text are one load; the later one counts.
+    let text = scratch.file("in.csv", "k,v\nb,2\n");
+    sst(&[&"load", &file, &text, &db, &"--skip-bad"]).expect(0);
+    assert_eq!(sorted(&db), ["b\t2", "c\t3", "d\t5"]);
+}
+
+#[test]
+fn what_is_no_parquet_file_is_said() {
+    let scratch = Scratch::new();
+    let db = scratch.path("db");
+    let intact = fs::read(fixture("zstd-2.parquet")).unwrap();
+    let load = |name: &str, bytes: &[u8]| {
+        let input = scratch.file(name, bytes);
+        let run = sst(&[&"load", &input, &db, &"--skip-bad"]);
+        assert!(!db.exists());
+        run
+    };
+    load("text.parquet", b"key\tvalue\n").expect_error(3, &["text.parquet"]);
+    load("empty.parquet", b"").expect_error(3, &["empty.parquet"]);
+    load("cut.parquet", &intact[..intact.len() / 2]).expect_error(3, &["cut.parquet"]);
+    let gzip = [0x1f, 0x8b, 8, 0];
+    load("in.parquet.gz", &gzip).expect_error(3, &["in.parquet.gz", "compressed"]);
+    // The checksum of a page tells, and where; no option passes over it.
+    let mut damaged = fs::read(fixture("none-1.parquet")).unwrap();
+    let key = damaged.windows(7).position(|bytes| bytes == b"key-025").unwrap();
+    damaged[key + 6] ^= 1;
+    load("damaged.parquet", &damaged)
+        .expect_error(3, &["damaged.parquet", "row group 2", "column id", "row 21"]);
+    load("whole.parquet", &fs::read(fixture("brotli-1.parquet")).unwrap())
+        .expect_error(3, &["whole.parquet", "brotli"]);
+    let args: [Arg<'_>; 5] = [&"load", &"-", &db, &"--format", &"parquet"];
+    sst_with_input(&args, &intact).expect_error(3, &["standard input", "file"]);
+    assert!(!db.exists());
+}
