@@ -95,6 +95,19 @@ pub(crate) enum CliError {
     /// Somebody pressed Ctrl-C in a split, which makes one directory after the other.
     #[error("interrupted: the shards in {} are incomplete; the same command makes all of them", _0.display())]
     SplitInterrupted(PathBuf),
+    /// Somebody pressed Ctrl-C in a merge in place, which makes one commit for each family.
+    #[error(
+        "interrupted: {} of {} families of {} are merged, the others are as they were before; the same command goes on",
+        done, families, directory.display(),
+    )]
+    MergeInterrupted {
+        /// The directory.
+        directory: PathBuf,
+        /// Families that were to be merged.
+        families: usize,
+        /// Those that are.
+        done: usize,
+    },
     /// A directory could not be written to.
     #[error(transparent)]
     Publish(#[from] PublishError),
@@ -123,10 +136,22 @@ impl From<MergeError> for CliError {
 }
 
 impl CliError {
-    /// Says of a merge that somebody called off what is as it was before.
+    /// Says of what somebody called off what is as it was before.
     pub(crate) fn or_interrupted(self, unchanged: &Path) -> Self {
         match self {
-            Self::Merge(MergeError::Cancelled) => Self::Interrupted(unchanged.to_owned()),
+            Self::Merge(MergeError::Cancelled)
+            | Self::Publish(PublishError::Cancelled)
+            | Self::Bulk(BulkError::Cancelled) => Self::Interrupted(unchanged.to_owned()),
+            error => error,
+        }
+    }
+
+    /// Says of a merge in place that somebody called off after so many of so many families.
+    pub(crate) fn or_interrupted_at(self, directory: &Path, done: usize, families: usize) -> Self {
+        match self.or_interrupted(directory) {
+            Self::Interrupted(directory) if done > 0 => {
+                Self::MergeInterrupted { directory, families, done }
+            }
             error => error,
         }
     }
@@ -163,4 +188,19 @@ impl CliError {
 
 fn of_other(name: Option<&str>) -> String {
     name.map_or_else(String::new, |name| format!(" of {name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_merge_in_place_is_said_to_have_changed_nothing_only_if_it_has_not() {
+        let interrupted = |done| {
+            CliError::Publish(PublishError::Cancelled).or_interrupted_at("db".as_ref(), done, 3)
+        };
+        assert!(matches!(interrupted(0), CliError::Interrupted(_)));
+        assert!(matches!(interrupted(2), CliError::MergeInterrupted { families: 3, done: 2, .. }));
+        assert_eq!(interrupted(2).exit(), Exit::Failure);
+    }
 }

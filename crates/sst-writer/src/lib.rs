@@ -55,6 +55,7 @@
 #![forbid(unsafe_code)]
 
 mod bulk;
+mod cancel_token;
 mod file;
 mod lz4;
 mod publish;
@@ -65,8 +66,8 @@ pub use bulk::bulk_handle::BulkHandle;
 pub use bulk::bulk_loader::{BulkLoader, BulkSummary};
 pub use bulk::bulk_options::{BulkMode, BulkOptions, DuplicatePolicy};
 pub use bulk::bulk_progress::{BulkPhase, BulkProgress, ProgressCallback};
-pub use bulk::cancel_token::CancelToken;
 pub use bulk::place::Place;
+pub use cancel_token::CancelToken;
 pub use file::atomic_file::AtomicFile;
 pub use file::blob_file::{BlobFile, write_blob_file, write_blob_file_in};
 pub use file::file_error::{FileError, FileOperation};

@@ -9,12 +9,12 @@ use serde::Serialize;
 use sst_format::file_name::{FileKind, FileName};
 use sst_writer::{CommitInfo, FragmentInfo, FragmentOverlap, Publisher};
 
-use super::Context;
 use super::certify_arg::CertifyArg;
 use super::load::args::Mode;
 use super::merge::{entries, note_not_removed};
 use super::retention_args::RetentionArgs;
 use super::target::Target;
+use super::{Context, interrupt};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::{Output, counted};
@@ -114,12 +114,13 @@ pub(super) fn run(args: &GatherArgs, context: Context) -> Result<Exit, CliError>
         check_fragment(path)?;
     }
     let options = args.retention.options().certify(args.certify.certify);
+    let options = options.cancel(interrupt::token());
     let mut target = Target::open(&args.output, options)?;
     let (fragments, info) = match gather(target.publisher(), args, context) {
         Ok(gathered) => gathered,
         Err(error) => {
             target.undo();
-            return Err(error);
+            return Err(error.or_interrupted(&args.output));
         }
     };
     note_not_removed(&info.not_removed, context);

@@ -9,13 +9,13 @@ use serde::Serialize;
 use sst_merge::{Inputs, MergeReport, OlderTables, compact, merge_into_commit, merge_into_file};
 use sst_writer::{CommitInfo, FileError, Publisher, PublisherOptions};
 
-use super::Context;
 use super::certify_arg::CertifyArg;
 use super::inputs::{DuplicatesArg, OpenInputs, monitor, open_inputs};
 use super::load::args::Mode;
 use super::retention_args::RetentionArgs;
 use super::table_args::TableArgs;
 use super::target::{Target, check_directory};
+use super::{Context, interrupt};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::{Output, counted};
@@ -43,7 +43,8 @@ pub(crate) struct MergeArgs {
     #[arg(long, short, value_name = "DIR|FILE")]
     output: Option<PathBuf>,
 
-    /// Replace the tables of the one directory that is given by fewer: its whole content, all families
+    /// Replace the tables of the one directory that is given by fewer: its whole content, all families, each in a commit of its
+    /// own: if it is stopped, each is merged or as it was
     #[arg(long)]
     in_place: bool,
 
@@ -136,7 +137,7 @@ fn merge_into(
 }
 
 fn publisher_options(args: &MergeArgs) -> PublisherOptions {
-    args.retention.options().certify(args.certify.certify)
+    args.retention.options().certify(args.certify.certify).cancel(interrupt::token())
 }
 
 fn merge_to_file(args: &MergeArgs, path: &Path, context: Context) -> Result<Exit, CliError> {
@@ -174,14 +175,14 @@ fn compact_directory(args: &MergeArgs, context: Context) -> Result<Exit, CliErro
     let newest =
         args.newest.map_or(usize::MAX, |newest| usize::try_from(newest).unwrap_or(usize::MAX));
     let options = args.tables.options().duplicates(args.duplicates.into());
-    let mut done = 0;
+    let (mut done, count) = (0, families.len());
     for family in families {
         let started = Instant::now();
         let entries = entry_count(directory, family)?;
         let bar = context.progress.entries_if_known(entries, "merge");
         let compaction =
             compact(&mut publisher, family, newest, &options, reader_options(), &mut monitor(&bar))
-                .map_err(|error| CliError::from(error).or_interrupted(directory))?;
+                .map_err(|error| CliError::from(error).or_interrupted_at(directory, done, count))?;
         drop(bar);
         let Some(compaction) = compaction else { continue };
         note_not_removed(&compaction.not_removed, context);

@@ -191,3 +191,35 @@ fn another_writer_keeps_a_directory_locked() {
     lock.lock().unwrap();
     sst(&[&"merge", &directory, &"--in-place"]).expect_error(3, &["is being written to"]);
 }
+
+/// Each family is a commit of its own.
+#[test]
+fn a_merge_in_place_that_fails_leaves_each_family_merged_or_as_it_was() {
+    let scratch = Scratch::new();
+    let db = scratch.path("db");
+    for (family, tsv) in
+        [("0", "a\t1\nb\t1\n"), ("0", "b\t2\n"), ("1", "c\t1\n"), ("1", "d\tlong enough\n")]
+    {
+        let args = ["--format", "tsv", "--increment", "--family", family];
+        sst_with_input(&join(&[&"load", &"-", &db], &args), tsv.as_bytes()).expect(0);
+    }
+    let [_, _, c, d] = <[_; 4]>::try_from(tables(&db)).unwrap();
+    let intact = fs::read(&d).unwrap();
+    let mut damaged = intact.clone();
+    damaged[12] ^= 1;
+    fs::write(&d, damaged).unwrap();
+    sst(&[&"merge", &db, &"--in-place"])
+        .expect_error(2, &[d.file_name().unwrap().to_str().unwrap()]);
+    // The first family is merged, the tables of the second are untouched, and nothing else is left.
+    let [left_c, left_d, merged] = <[_; 3]>::try_from(tables(&db)).unwrap();
+    assert_eq!((&left_c, &left_d), (&c, &d));
+    assert_eq!(scan(&merged).lines().count(), 2);
+    assert_eq!(map(&db), pairs(&[("a", "1"), ("b", "2")]));
+    fs::write(&d, intact).unwrap();
+    // The same command goes on.
+    sst(&[&"merge", &db, &"--in-place"]).expect(0);
+    assert_eq!(tables(&db).len(), 2);
+    let second = sst(&[&"scan", &db, &"--family", &"1"]).expect(0);
+    assert_eq!(second.text().lines().count(), 2);
+    sst(&[&"verify", &db]).expect(0);
+}

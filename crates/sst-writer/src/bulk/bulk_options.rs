@@ -6,8 +6,7 @@ use std::thread;
 use sst_format::limits::MAX_MEDIUM_VALUE_LEN;
 
 use super::bulk_progress::{BulkProgress, ProgressCallback};
-use super::cancel_token::CancelToken;
-use crate::WriterOptions;
+use crate::{CancelToken, WriterOptions};
 
 /// What becomes of records with the same key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -21,7 +21,6 @@ pub(crate) mod bulk_handle;
 pub(crate) mod bulk_loader;
 pub(crate) mod bulk_options;
 pub(crate) mod bulk_progress;
-pub(crate) mod cancel_token;
 mod chunk_store;
 mod key_group;
 pub(crate) mod place;

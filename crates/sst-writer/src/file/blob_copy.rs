@@ -1,7 +1,5 @@
 //! Blob files taken over from elsewhere, as they are.
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,51 +7,63 @@ use sst_format::block::{BLOCK_HEADER_LEN, BlockHeader};
 use sst_format::protection::BlobRecord;
 
 use crate::table::write_error::RawBlockDefect;
-use crate::{AtomicFile, BlobFile, FileError, FileOperation, FileSystem, PublishError};
+use crate::{
+    AtomicFile, BlobFile, CancelToken, FileError, FileOperation, FileSystem, PublishError,
+};
 
 /// How many bytes are in memory at a time.
 const BUFFER_LEN: usize = 1 << 20;
 
-/// Copies a blob file in its stored form, and verifies it on the way: against its own checksum, and against what a commit
+/// A blob file that is copied in its stored form, and verified on the way: against its own checksum, and against what a commit
 /// says of it.
-pub(crate) fn copy_blob_file_in(
-    file_system: Arc<dyn FileSystem>,
-    from: &Path,
-    to: &Path,
-    listed: Option<&BlobRecord>,
-) -> Result<BlobFile, PublishError> {
-    let read_error = |error| PublishError::from(FileError::at(from, FileOperation::Read)(error));
-    let bad = |reason| PublishError::BadBlob { path: from.to_owned(), reason };
-    let mut source = File::open(from).map_err(read_error)?;
-    let mut header = [0; BLOCK_HEADER_LEN];
-    source.read_exact(&mut header).map_err(read_error)?;
-    let mut file = AtomicFile::create_in(file_system, to)?;
-    file.write(&header)?;
-    let header = BlockHeader::from_bytes(header);
-    let mut stored_len = 0;
-    let mut checksum = crc32fast::Hasher::new();
-    let mut buffer = vec![0; BUFFER_LEN];
-    loop {
-        let len = match source.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(len) => len,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(read_error(error)),
-        };
-        let piece = buffer.get(..len).unwrap_or_default();
-        checksum.update(piece);
-        file.write(piece)?;
-        stored_len += len as u64;
+pub(crate) struct BlobCopy<'a> {
+    pub(crate) file_system: Arc<dyn FileSystem>,
+    pub(crate) from: &'a Path,
+    pub(crate) to: &'a Path,
+    /// What the commit that it comes from says of it.
+    pub(crate) listed: Option<&'a BlobRecord>,
+    pub(crate) cancel: &'a CancelToken,
+}
+
+impl BlobCopy<'_> {
+    /// Copies it.
+    pub(crate) fn run(self) -> Result<BlobFile, PublishError> {
+        let Self { file_system, from, to, listed, cancel } = self;
+        let read_error =
+            |error| PublishError::from(FileError::at(from, FileOperation::Read)(error));
+        let bad = |reason| PublishError::BadBlob { path: from.to_owned(), reason };
+        let source = file_system.open(from).map_err(read_error)?;
+        let file_size = source.file_size().map_err(read_error)?;
+        let mut header = [0; BLOCK_HEADER_LEN];
+        source.read_exact_at(&mut header, 0).map_err(read_error)?;
+        let mut file = AtomicFile::create_in(file_system, to)?;
+        file.write(&header)?;
+        let header = BlockHeader::from_bytes(header);
+        let mut checksum = crc32fast::Hasher::new();
+        let mut buffer = vec![0; BUFFER_LEN];
+        let mut at = BLOCK_HEADER_LEN as u64;
+        while at < file_size {
+            cancel.check()?;
+            let len = usize::try_from(file_size - at).unwrap_or(BUFFER_LEN).min(BUFFER_LEN);
+            let piece = buffer.get_mut(..len).unwrap_or_default();
+            source.read_exact_at(piece, at).map_err(read_error)?;
+            checksum.update(piece);
+            file.write(piece)?;
+            at += len as u64;
+        }
+        let stored_len = at - BLOCK_HEADER_LEN as u64;
+        let computed = checksum.finalize();
+        if computed != header.checksum {
+            return Err(bad(RawBlockDefect::Checksum { stated: header.checksum, computed }));
+        }
+        header.payload_len(stored_len).map_err(|error| bad(RawBlockDefect::Ratio(error)))?;
+        let blob = BlobFile { file_size, header };
+        if listed
+            .is_some_and(|listed| listed.file_size != blob.file_size || listed.header != header)
+        {
+            return Err(bad(RawBlockDefect::NotTheListed));
+        }
+        file.persist()?;
+        Ok(blob)
     }
-    let computed = checksum.finalize();
-    if computed != header.checksum {
-        return Err(bad(RawBlockDefect::Checksum { stated: header.checksum, computed }));
-    }
-    header.payload_len(stored_len).map_err(|error| bad(RawBlockDefect::Ratio(error)))?;
-    let blob = BlobFile { file_size: BLOCK_HEADER_LEN as u64 + stored_len, header };
-    if listed.is_some_and(|listed| listed.file_size != blob.file_size || listed.header != header) {
-        return Err(bad(RawBlockDefect::NotTheListed));
-    }
-    file.persist()?;
-    Ok(blob)
 }

@@ -17,14 +17,14 @@ use sst_format::protection::{BlobRecord, LiveMeta};
 use sst_format::{BlobNumber, SequenceNumber, SstMeta};
 
 use self::fragment::AddedFragment;
-use crate::file::blob_copy::copy_blob_file_in;
+use crate::file::blob_copy::BlobCopy;
 use crate::file::blob_file::write_blob_file_in;
 use crate::publish::directory_state::{DirectoryState, MetaState};
 use crate::publish::publisher::{Numbers, remove};
 use crate::table::entry_digester::sha256;
 use crate::{
-    AtomicFile, BlobFile, FileError, FileSystem, Finished, FinishedTable, PublishError, Publisher,
-    StreamingSstWriter, TableDigest, TableWriter, WriterOptions,
+    AtomicFile, BlobFile, CancelToken, FileError, FileSystem, Finished, FinishedTable,
+    PublishError, Publisher, StreamingSstWriter, TableDigest, TableWriter, WriterOptions,
 };
 
 /// A commit in the making. See [`Publisher::begin`].
@@ -63,6 +63,7 @@ enum Outcome {
 pub(crate) struct CommitContext {
     directory: Arc<Path>,
     file_system: Arc<dyn FileSystem>,
+    cancel: CancelToken,
     numbers: Arc<Numbers>,
     has_ended: AtomicBool,
     /// Every name given to a file of this commit.
@@ -116,6 +117,7 @@ impl<'p> Commit<'p> {
         let context = Arc::new(CommitContext {
             directory: publisher.shared_directory(),
             file_system: publisher.file_system(),
+            cancel: publisher.options().cancel.clone(),
             numbers: publisher.numbers(),
             has_ended: AtomicBool::new(false),
             names: Mutex::default(),
@@ -192,7 +194,8 @@ impl<'p> Commit<'p> {
         self.publisher.check_usable()?;
         let (sequence, path) = self.context.allocate(FileKind::Blob)?;
         let file_system = Arc::clone(&self.context.file_system);
-        let blob = copy_blob_file_in(file_system, from, &path, listed)?;
+        let copy = BlobCopy { file_system, from, to: &path, listed, cancel: &self.context.cancel };
+        let blob = copy.run()?;
         Ok(self.add_blob(sequence, blob, None))
     }
 
@@ -272,6 +275,7 @@ impl<'p> Commit<'p> {
         let base = self.base.as_ref().unwrap_or_else(|| self.publisher.state());
         let (mut state, obsolete) = base.without(&self.obsolete);
         let certificates = self.certificates(&state)?;
+        self.context.cancel.check()?;
         let this = LiveMeta { sequence, checksum: 0 };
         let live_metas: Vec<_> = state.live_metas().chain([this]).collect();
         let parts = MetaFileParts {

@@ -139,6 +139,9 @@ pub enum PublishError {
     /// An operation on a file failed.
     #[error(transparent)]
     File(#[from] FileError),
+    /// The commit was called off through its [`CancelToken`](crate::CancelToken).
+    #[error("the commit was called off")]
+    Cancelled,
     /// An operation failed after which nobody can say what is on disk. Open the directory again.
     #[error("{} must be opened again: an earlier operation on it failed", directory.display())]
     Poisoned {

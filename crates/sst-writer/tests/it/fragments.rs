@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use sst_format::content_digest::ContentDigest;
 use sst_writer::{
-    BulkLoader, BulkMode, BulkOptions, FragmentInfo, FragmentOverlap, PublishError, Publisher,
-    PublisherOptions, TableDefect, WriterOptions, hash_key,
+    BulkLoader, BulkMode, BulkOptions, CancelToken, FragmentInfo, FragmentOverlap, PublishError,
+    Publisher, PublisherOptions, TableDefect, WriterOptions, hash_key,
 };
 
 use crate::support::{Row, Value, sorted};
@@ -271,5 +271,35 @@ fn a_fragment_that_does_not_hold_what_it_certifies_is_refused() {
             assert_eq!((path, *expected), (file, content));
         }
         other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_commit_that_is_called_off_leaves_nothing() {
+    let parent = tempfile::tempdir().unwrap();
+    let [first, second] = [0, 1].map(|half| machine(parent.path(), half, certified()));
+    let all = parent.path().join("all");
+    gather(&all, &[&first], REFUSE).unwrap();
+    let names = || {
+        let files = fs::read_dir(&all).unwrap().map(|file| file.unwrap().file_name());
+        files.collect::<std::collections::BTreeSet<_>>()
+    };
+    let before = names();
+    // Before the first byte is copied, and with everything copied, before anything is visible.
+    for is_copied in [false, true] {
+        let cancel = CancelToken::default();
+        let options = PublisherOptions::default().cancel(cancel.clone());
+        let mut publisher = Publisher::open(&all, options).unwrap();
+        let mut commit = publisher.begin();
+        if is_copied {
+            commit.add_fragment(&second, REFUSE).unwrap();
+        }
+        cancel.cancel();
+        let error = match is_copied {
+            false => commit.add_fragment(&second, REFUSE).map(drop).unwrap_err(),
+            true => commit.publish().map(drop).unwrap_err(),
+        };
+        assert!(matches!(error, PublishError::Cancelled), "{error}");
+        assert_eq!(names(), before);
     }
 }

@@ -42,13 +42,11 @@ pub(super) fn run(args: &LoadArgs, context: Context) -> Result<Exit, CliError> {
         .collect::<Result<Vec<_>, CliError>>()?;
     let cancel = interrupt::token();
     let options = &args.output_options;
-    let options = options.retention.options().certify(options.certify.certify);
+    let options =
+        options.retention.options().certify(options.certify.certify).cancel(cancel.clone());
     let mut target = Target::open(&args.directory, options)?;
     let loaded = load(&mut target, &inputs, args, &cancel, context);
-    let loaded = loaded.map_err(|error| match error {
-        CliError::Bulk(BulkError::Cancelled) => CliError::Interrupted(args.directory.clone()),
-        error => error,
-    });
+    let loaded = loaded.map_err(|error| error.or_interrupted(&args.directory));
     let (summary, skipped) = match loaded {
         Ok(loaded) => loaded,
         Err(error) => {

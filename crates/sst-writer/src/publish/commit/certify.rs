@@ -46,7 +46,8 @@ impl Commit<'_> {
         let walked: Vec<_> = walked.collect();
         let own = self.blob_records()?;
         let blobs = state.blobs().chain(&own).map(|blob| (blob.number, *blob)).collect();
-        let reader = ContentReader { file_system, directory, blobs: &blobs };
+        let cancel = &self.context.cancel;
+        let reader = ContentReader { file_system, directory, blobs: &blobs, cancel };
         let content = reader.read(&walked, self.tables.len())?;
         let put = self.context.blob_digests.lock().unwrap_or_else(PoisonError::into_inner);
         let newest_first = self.tables.iter().rev().zip(&walked).zip(&content.tables);

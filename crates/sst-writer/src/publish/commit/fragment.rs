@@ -16,8 +16,8 @@ use crate::publish::read_back::live_entries::WalkedTable;
 use crate::publish::read_back::stored_entries::{StoredEntries, StoredValue};
 use crate::publish::read_back::table_defect::TableDefect;
 use crate::{
-    AtomicFile, EntryValue, FileError, FileOperation, FileSystem, Finished, HashedEntry,
-    PublishError, TableWriter, WriterOptions,
+    AtomicFile, EntryValue, FileError, FileOperation, Finished, HashedEntry, PublishError,
+    TableWriter, WriterOptions,
 };
 
 /// How many bytes of a table are in memory while it is copied.
@@ -87,7 +87,7 @@ impl Commit<'_> {
     /// [`PublishError::NotAFragment`] if there is no commit, or none of the family though of others;
     /// [`PublishError::FragmentTwice`], [`PublishError::FragmentsOverlap`]; [`PublishError::Format`],
     /// [`PublishError::BrokenChain`], [`PublishError::BadTable`] or [`PublishError::BadBlob`] if anything is damaged, and
-    /// [`PublishError::File`] if it is missing. Drop the commit then.
+    /// [`PublishError::File`] if it is missing; [`PublishError::Cancelled`]. Drop the commit then.
     ///
     /// # Examples
     ///
@@ -216,6 +216,7 @@ impl Commit<'_> {
         let mut entries =
             StoredEntries::open(&*self.context.file_system, &table.path, &table.meta)?;
         while entries.advance()? {
+            self.context.cancel.check()?;
             if entries.blob()?.is_some() {
                 return Ok(true);
             }
@@ -237,6 +238,7 @@ impl Commit<'_> {
         let mut buffer = vec![0; BUFFER_LEN];
         let mut at = 0;
         while at < expected {
+            self.context.cancel.check()?;
             let len = usize::try_from(expected - at).unwrap_or(BUFFER_LEN).min(BUFFER_LEN);
             let piece = buffer.get_mut(..len).unwrap_or_default();
             from.read_exact_at(piece, at).map_err(read_error)?;
@@ -261,6 +263,7 @@ impl Commit<'_> {
         let mut entries =
             StoredEntries::open(&*self.context.file_system, &source.path, &source.meta)?;
         while entries.advance()? {
+            self.context.cancel.check()?;
             if let Some(blob) = entries.blob()? {
                 let copy = self.copy_fragment_blob(fragment, &source.path, blob)?;
                 let (hash, key) = (entries.hash(), entries.key()?);
@@ -301,8 +304,10 @@ impl Commit<'_> {
 
     /// The error of a copy that cannot be read back: that of the table it was copied from, if that is damaged too.
     fn at_source(&self, sources: &[WalkedTable], error: PublishError) -> PublishError {
-        let read = |table: &WalkedTable| read_all(&*self.context.file_system, table);
-        sources.iter().find_map(|source| read(source).err()).unwrap_or(error)
+        if matches!(error, PublishError::Cancelled) {
+            return error;
+        }
+        sources.iter().find_map(|source| self.read_all(source).err()).unwrap_or(error)
     }
 
     /// Reads back what was taken over, the newest table first. Returns whether its content could be compared.
@@ -315,12 +320,13 @@ impl Commit<'_> {
         let certificates = fragment.state.certificates();
         let Some(certificate) = certificates.iter().find(|known| known.family == self.family)
         else {
-            taken.iter().try_for_each(|table| read_all(file_system, table))?;
+            taken.iter().try_for_each(|table| self.read_all(table))?;
             return Ok(false);
         };
         let own = self.context.blobs.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let blobs = own.iter().map(|blob| (blob.number, *blob)).collect();
-        let reader = ContentReader { file_system, directory, blobs: &blobs };
+        let cancel = &self.context.cancel;
+        let reader = ContentReader { file_system, directory, blobs: &blobs, cancel };
         let found = reader.read(taken, 0)?.live;
         if found != certificate.content {
             let sequence = fragment.state.current.unwrap_or_default();
@@ -333,13 +339,16 @@ impl Commit<'_> {
         }
         Ok(true)
     }
-}
 
-/// Reads every byte of a table.
-fn read_all(file_system: &dyn FileSystem, table: &WalkedTable) -> Result<(), PublishError> {
-    let mut entries = StoredEntries::open(file_system, &table.path, &table.meta)?;
-    while entries.advance()? {}
-    Ok(())
+    /// Reads every byte of a table.
+    fn read_all(&self, table: &WalkedTable) -> Result<(), PublishError> {
+        let file_system = &*self.context.file_system;
+        let mut entries = StoredEntries::open(file_system, &table.path, &table.meta)?;
+        while entries.advance()? {
+            self.context.cancel.check()?;
+        }
+        Ok(())
+    }
 }
 
 /// Adds the current entry, which does not refer to a blob, to a table.

@@ -13,7 +13,7 @@ use super::stored_blob::stored_blob_digest;
 use super::stored_entries::StoredValue;
 use super::table_defect::TableDefect;
 use crate::table::entry_digester::{Ordinals, sha256};
-use crate::{FileSystem, PublishError};
+use crate::{CancelToken, FileSystem, PublishError};
 
 /// What is on disk.
 #[derive(Debug, Default)]
@@ -32,6 +32,8 @@ pub(crate) struct ContentReader<'a> {
     /// Where the blobs are.
     pub(crate) directory: &'a Path,
     pub(crate) blobs: &'a BTreeMap<BlobNumber, BlobRecord>,
+    /// Calls it off.
+    pub(crate) cancel: &'a CancelToken,
 }
 
 impl ContentReader<'_> {
@@ -49,6 +51,7 @@ impl ContentReader<'_> {
         let mut ordinals: Vec<_> = tables.iter().map(|_| Ordinals::default()).collect();
         let mut walk = LiveEntries::new(self.file_system, tables);
         while let Some(age) = walk.advance()? {
+            self.cancel.check()?;
             let is_live = walk.is_live();
             let (Some(table), Some(ordinals)) = (tables.get(age), ordinals.get_mut(age)) else {
                 continue;

@@ -35,6 +35,8 @@ pub(crate) struct LiveEntries<'a> {
     /// Hash and key of the current entry, and the newest table that knows it.
     key: (u64, Vec<u8>),
     newest: Option<usize>,
+    /// Room for the next key, where one that has been passed was.
+    spare: Vec<u8>,
 }
 
 impl<'a> LiveEntries<'a> {
@@ -50,6 +52,7 @@ impl<'a> LiveEntries<'a> {
             current: None,
             key: (0, Vec::new()),
             newest: None,
+            spare: Vec::new(),
         }
     }
 
@@ -66,7 +69,9 @@ impl<'a> LiveEntries<'a> {
             self.current = Some(age);
             if self.newest.is_none() || self.key.0 != hash || self.key.1 != key {
                 self.newest = Some(age);
-                self.key = (hash, key);
+                self.spare = std::mem::replace(&mut self.key, (hash, key)).1;
+            } else {
+                self.spare = key;
             }
             return Ok(Some(age));
         }
@@ -89,8 +94,10 @@ impl<'a> LiveEntries<'a> {
         let Some(slot) = self.open.get_mut(age) else { return Ok(()) };
         let Some(entries) = slot else { return Ok(()) };
         if entries.advance()? {
-            let place = (entries.hash(), entries.key()?.to_vec(), age);
-            self.heap.push(Reverse(place));
+            let mut key = std::mem::take(&mut self.spare);
+            key.clear();
+            key.extend_from_slice(entries.key()?);
+            self.heap.push(Reverse((entries.hash(), key, age)));
         } else {
             *slot = None;
         }

@@ -1,9 +1,11 @@
-//! How a load is called off.
+//! How something that takes long is called off.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Calls off a load from another thread or a signal handler. Clones share one switch.
+use crate::PublishError;
+
+/// Calls off a load or a commit from another thread or a signal handler. Clones share one switch.
 ///
 /// # Examples
 ///
@@ -22,7 +24,7 @@ pub struct CancelToken {
 
 impl CancelToken {
     /// Calls off whatever the token was given to. It stops at the next opportunity, usually within milliseconds, with
-    /// [`BulkError::Cancelled`](crate::BulkError::Cancelled).
+    /// [`BulkError::Cancelled`](crate::BulkError::Cancelled) or [`PublishError::Cancelled`].
     pub fn cancel(&self) {
         self.switch.store(true, Ordering::Release);
     }
@@ -31,5 +33,10 @@ impl CancelToken {
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.switch.load(Ordering::Acquire)
+    }
+
+    /// Ends what was called off.
+    pub(crate) fn check(&self) -> Result<(), PublishError> {
+        if self.is_cancelled() { Err(PublishError::Cancelled) } else { Ok(()) }
     }
 }
