@@ -252,7 +252,15 @@ impl Blocks {
         };
         self.cache.count_load(stored.len(), payload.slice.len());
         if fill == Fill::Cache {
-            let slots = self.slots.get_or_init(|| Arc::new(BlockSlots::new(self.block_count())));
+            let slots = self.slots.get_or_init(|| {
+                #[cfg(sst_planted)]
+                if sst_format::planted("tables-share-slots") {
+                    static SHARED: OnceLock<Arc<BlockSlots>> = OnceLock::new();
+                    let shared = SHARED.get_or_init(|| Arc::new(BlockSlots::new(u16::MAX)));
+                    return Arc::clone(shared);
+                }
+                Arc::new(BlockSlots::new(self.block_count()))
+            });
             self.cache.insert(self.id, block, &payload, slots);
         }
         Ok(Payload::Shared(payload))

@@ -64,15 +64,15 @@ fn no_state_is_lost_or_made_up_whoever_sets_its_neighbour() {
     });
 }
 
-/// Payloads of the blocks of [`table`], with whether they are stored compressed.
-fn payloads() -> [(Vec<u8>, bool); 3] {
-    [(b"raw payload".to_vec(), false), (vec![7; 300], true), (b"damaged".to_vec(), false)]
+/// Payloads of the blocks of a [`table`], with whether they are stored compressed. No two tables share one that is intact.
+fn payloads(table: u8) -> [(Vec<u8>, bool); 3] {
+    [(vec![b'0' + table; 11], false), (vec![7 + table; 300], true), (b"damaged".to_vec(), false)]
 }
 
 /// A file of a raw block, a compressed one, and one with a wrong checksum.
-fn table() -> Vec<u8> {
+fn table(number: u8) -> Vec<u8> {
     let (mut file, mut ends) = (Vec::new(), Vec::new());
-    for (payload, is_compressed) in payloads() {
+    for (payload, is_compressed) in payloads(number) {
         let (encoding, stored) = match is_compressed {
             true => {
                 let uncompressed_len = u32::try_from(payload.len()).unwrap();
@@ -89,34 +89,36 @@ fn table() -> Vec<u8> {
     file
 }
 
-fn open(cache: &Arc<BlockCache>) -> Blocks {
+fn open(number: u8, cache: &Arc<BlockCache>) -> Blocks {
     let label = FileLabel::new("table".as_ref());
     let options = ReaderOptions::default().cache(Arc::clone(cache));
-    Blocks::open(label, Source::Memory(Box::new(table())), 3, None, &options).unwrap()
+    Blocks::open(label, Source::Memory(Box::new(table(number))), 3, None, &options).unwrap()
 }
 
-fn check(blocks: &Blocks, block: u16) {
+fn check(blocks: &Blocks, number: u8, block: u16) {
     let found = blocks.payload(BlockIndex(block), Fill::Cache);
     match (block, found) {
         (2, Err(ReadError::Corrupt { cause: Corruption::Checksum { .. }, .. })) => {}
         (2, _) => panic!("a damaged block was taken for intact"),
-        (_, Ok(payload)) => assert_eq!(payload.as_slice(), payloads()[usize::from(block)].0),
+        (_, Ok(payload)) => {
+            assert_eq!(payload.as_slice(), payloads(number)[usize::from(block)].0);
+        }
         (_, Err(error)) => panic!("{error}"),
     }
 }
 
 fn explore_lookups(name: &str, capacity: u64, asked: [[u16; 2]; 2]) {
     explore(name, move || {
-        let blocks = Arc::new(open(&Arc::new(BlockCache::new(capacity))));
+        let blocks = Arc::new(open(0, &Arc::new(BlockCache::new(capacity))));
         let threads = asked.map(|asked| {
             let blocks = Arc::clone(&blocks);
-            thread::spawn(move || asked.into_iter().for_each(|block| check(&blocks, block)))
+            thread::spawn(move || asked.into_iter().for_each(|block| check(&blocks, 0, block)))
         });
         for thread in threads {
             thread.join().unwrap();
         }
         for block in 0..3 {
-            check(&blocks, block);
+            check(&blocks, 0, block);
         }
     });
 }
@@ -138,13 +140,14 @@ fn a_damaged_block_is_damaged_to_every_thread() {
 fn tables_that_share_a_cache_never_get_each_others_blocks() {
     explore("two tables, one cache", || {
         let cache = Arc::new(BlockCache::new(1 << 20));
-        let tables = [open(&cache), open(&cache)].map(Arc::new);
-        let threads = tables.clone().map(|blocks| thread::spawn(move || check(&blocks, 1)));
+        let tables = [0, 1].map(|number| (number, Arc::new(open(number, &cache))));
+        let threads =
+            tables.clone().map(|(number, blocks)| thread::spawn(move || check(&blocks, number, 1)));
         for thread in threads {
             thread.join().unwrap();
         }
-        for blocks in &tables {
-            check(blocks, 1);
+        for (number, blocks) in &tables {
+            check(blocks, *number, 1);
         }
     });
 }
