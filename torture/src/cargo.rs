@@ -1,7 +1,22 @@
 //! Cargo, run in this workspace: for checks that need a build of another kind.
 
+use std::io;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, Stdio};
+
+/// The variable that makes this program stand in for the compiler; it holds what `--cfg` adds.
+const COMPILER_CFG: &str = "SST_TORTURE_COMPILER_CFG";
+
+/// Stands in for the compiler, if a cargo of [`Cargo::with_cfg`] started this program: calls the real one, which the first
+/// argument names, with one `--cfg` more.
+#[must_use]
+pub fn compiler() -> Option<ExitCode> {
+    let cfg = std::env::var_os(COMPILER_CFG)?;
+    let mut arguments = std::env::args_os().skip(1);
+    let mut compiler = Command::new(arguments.next()?);
+    let status = compiler.args(arguments).arg("--cfg").arg(cfg).status().ok()?;
+    Some(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
 
 /// One run of cargo.
 #[derive(Debug)]
@@ -20,8 +35,20 @@ impl Cargo {
     /// Cargo of the toolchain that built this program, with files of its own in `target/NAME`, and flags for every crate.
     #[must_use]
     pub fn new(target: &str, flags: &str) -> Self {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        Self::of(Command::new(cargo), target).env("RUSTFLAGS", flags)
+        Self::of(own_cargo()).target(target).env("RUSTFLAGS", flags)
+    }
+
+    /// Cargo of the toolchain that built this program, which compiles the packages of this workspace with `--cfg` and
+    /// nothing else: other packages are shared with ordinary builds, whose target folder it uses.
+    ///
+    /// # Errors
+    ///
+    /// Where this program lies cannot be told.
+    pub fn with_cfg(cfg: &str) -> io::Result<Self> {
+        let mut cargo = Self::of(own_cargo()).env(COMPILER_CFG, cfg);
+        // Cargo keeps what such a wrapper compiles apart from the rest.
+        cargo.0.env("RUSTC_WORKSPACE_WRAPPER", std::env::current_exe()?);
+        Ok(cargo)
     }
 
     /// Cargo of another toolchain, which rustup has.
@@ -29,10 +56,10 @@ impl Cargo {
     pub fn of_toolchain(toolchain: &str, target: &str) -> Self {
         let mut rustup = Command::new("rustup");
         rustup.args(["run", toolchain, "cargo"]);
-        Self::of(rustup, target)
+        Self::of(rustup).target(target)
     }
 
-    fn of(mut command: Command, target: &str) -> Self {
+    fn of(mut command: Command) -> Self {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         let root = here.parent().unwrap_or(here);
         command.current_dir(root).stdin(Stdio::null());
@@ -44,7 +71,11 @@ impl Cargo {
                 command.env_remove(name);
             }
         }
-        Self(command).env("CARGO_TARGET_DIR", &format!("target/{target}"))
+        Self(command)
+    }
+
+    fn target(self, name: &str) -> Self {
+        self.env("CARGO_TARGET_DIR", &format!("target/{name}"))
     }
 
     /// Adds arguments.
@@ -66,6 +97,10 @@ impl Cargo {
     pub fn run(mut self) -> Ended {
         Ended::of(&mut self.0)
     }
+}
+
+fn own_cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
 impl Ended {
@@ -102,6 +137,17 @@ impl Ended {
         })
     }
 
+    /// The tests that failed, or in which a test program was ended, and the first error: for messages.
+    #[must_use]
+    pub fn complaint(&self) -> String {
+        let is_good = |line: &&str| line.contains(" ... ok") || line.contains(" ... ignored");
+        let tests =
+            self.output.lines().filter(|line| line.starts_with("test ") && line.contains(" ... "));
+        let tests = tests.filter(|line| !is_good(line));
+        let error = self.output.lines().find(|line| line.starts_with("error"));
+        tests.chain(error).collect::<Vec<_>>().join(" | ")
+    }
+
     /// The last lines, for messages.
     #[must_use]
     pub fn tail(&self) -> String {
@@ -120,5 +166,13 @@ mod tests {
             test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.1s\n\
             test result: FAILED. 3 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.1s\n";
         assert_eq!(Ended { success: false, output: output.to_owned() }.tests(), (5, 1));
+    }
+
+    #[test]
+    fn a_test_that_ended_the_program_is_named_with_the_error() {
+        let output = "running 3 tests\ntest a ... ok\ntest b ... ignored, too slow\ntest c ... \n\
+            warning: something\nerror: Undefined Behavior: a pointer\nerror: test failed\n";
+        let ended = Ended { success: false, output: output.to_owned() };
+        assert_eq!(ended.complaint(), "test c ...  | error: Undefined Behavior: a pointer");
     }
 }

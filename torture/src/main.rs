@@ -45,7 +45,8 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    if let Some(code) = suites::crashes::child()
+    if let Some(code) = sst_torture::cargo::compiler()
+        .or_else(suites::crashes::child)
         .or_else(suites::merge_kills::child)
         .or_else(suites::publish_kills::child)
         .or_else(suites::bulk_kills::child)

@@ -1,5 +1,6 @@
 //! Programs that cargo built: run by themselves, as often as is needed, without asking cargo again.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -71,6 +72,22 @@ impl Programs {
     /// Adds those of another run.
     pub fn extend(&mut self, others: Self) {
         self.0.extend(others.0);
+    }
+
+    /// Copies ordinary programs to a folder, and takes them from there: another build would put its own in their place.
+    /// (Test programs have names that no other build gives.)
+    ///
+    /// # Errors
+    ///
+    /// A copy fails.
+    pub fn keep_binaries(&mut self, folder: &Path) -> io::Result<()> {
+        for program in self.0.iter_mut().filter(|program| !program.is_test) {
+            let name = program.executable.file_name().unwrap_or(program.target.as_ref());
+            let copy = folder.join(name);
+            std::fs::copy(&program.executable, &copy)?;
+            program.executable = copy;
+        }
+        Ok(())
     }
 
     /// A test program of the package whose folder has this name.
