@@ -92,6 +92,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "arithmetic, and too much of it for an interpreter")]
     fn every_bit_is_named() {
         let message: Vec<u8> = (0..1500_u32).map(|i| (i * i % 251) as u8).collect();
         for byte in 0..message.len() {
@@ -103,6 +104,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "arithmetic, and too much of it for an interpreter")]
     fn bits_of_a_large_message_are_named() {
         let message = vec![7; 3 << 20];
         for byte in [0, 1, 1000, 1 << 20, (3 << 20) - 1] {
@@ -112,6 +114,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "arithmetic, and too much of it for an interpreter")]
     fn two_bits_are_not_taken_for_one() {
         let message = [1_u8; 300];
         for (a, b) in [(0, 1), (0, 299), (100, 200), (298, 299)] {
