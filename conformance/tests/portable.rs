@@ -68,7 +68,9 @@ fn any(i: u32) -> TestValue {
 }
 
 /// Tables of every kind of key block, with values of every kind.
-fn tables([one, fixed, fixed_hashed, variable, variable_hashed, long_keys]: Counts) -> Vec<(&'static str, Vec<TestEntry>)> {
+fn tables(
+    [one, fixed, fixed_hashed, variable, variable_hashed, long_keys]: Counts,
+) -> Vec<(&'static str, Vec<TestEntry>)> {
     let table = |count: u32, entry: &dyn Fn(u32) -> TestEntry| {
         let mut entries: Vec<_> = (0..count).map(entry).collect();
         TestEntry::sort(&mut entries);
@@ -88,7 +90,9 @@ fn tables([one, fixed, fixed_hashed, variable, variable_hashed, long_keys]: Coun
         ),
         (
             "variable with hashes",
-            table(variable_hashed, &|i| TestEntry::new([long(i), text(i, i as usize)].concat(), any(i))),
+            table(variable_hashed, &|i| {
+                TestEntry::new([long(i), text(i, i as usize)].concat(), any(i))
+            }),
         ),
         (
             "empty keys and long ones",
