@@ -35,6 +35,15 @@ impl Tally {
     }
 }
 
+/// How two threads share the work of building.
+#[derive(Clone, Copy, Debug)]
+pub enum TwoWriters {
+    /// One file: the second thread compresses and checksums blocks for the first.
+    OneFile,
+    /// Two files, one for each half of the hashes.
+    TwoFiles,
+}
+
 /// A store that can be built from entries and opened: one for each way to configure it.
 pub trait Contender {
     /// Its name, unique within a run.
@@ -70,6 +79,20 @@ pub trait Contender {
     /// Whatever the store reports.
     fn build(&self, data: &Data, dir: &std::path::Path) -> Result<(), BenchError>;
 
+    /// As [`build`](Self::build), with two threads. False if it has no way to do that.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the store reports.
+    fn build_by_two(
+        &self,
+        _data: &Data,
+        _dir: &std::path::Path,
+        _how: TwoWriters,
+    ) -> Result<bool, BenchError> {
+        Ok(false)
+    }
+
     /// What has to happen between building and opening, and belongs to neither figure.
     ///
     /// # Errors
@@ -98,6 +121,11 @@ pub trait OpenStore: Sync {
     type Session<'a>: Session
     where
         Self: 'a;
+
+    /// How many blocks were not in its cache so far; `None` if it does not tell.
+    fn blocks_loaded(&self) -> Option<u64> {
+        None
+    }
 
     /// Starts a session.
     ///
@@ -139,6 +167,9 @@ pub trait Session {
 
 /// What is measured: whole batches, so that one indirect call serves thousands of lookups.
 pub trait Store: Sync {
+    /// See [`OpenStore::blocks_loaded`].
+    fn blocks_loaded(&self) -> Option<u64>;
+
     /// Looks keys up one by one.
     ///
     /// # Errors
@@ -169,6 +200,10 @@ pub trait Store: Sync {
 }
 
 impl<T: OpenStore> Store for T {
+    fn blocks_loaded(&self) -> Option<u64> {
+        OpenStore::blocks_loaded(self)
+    }
+
     fn get(&self, keys: &Strings) -> Result<Tally, BenchError> {
         let mut session = self.session()?;
         let mut tally = Tally::default();

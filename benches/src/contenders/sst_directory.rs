@@ -84,6 +84,15 @@ impl Session for &SstSet {
         Ok(())
     }
 
+    fn find_many(
+        &mut self,
+        keys: &[&[u8]],
+        mut visit: impl FnMut(&[u8]),
+    ) -> Result<(), BenchError> {
+        SstSet::multi_get(self, keys)?.iter().flatten().for_each(|value| visit(value));
+        Ok(())
+    }
+
     fn scan(&mut self, mut visit: impl FnMut(&[u8], &[u8])) -> Result<bool, BenchError> {
         for entry in self.iter() {
             let entry = entry?;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sst_amqf::QuotientFilter;
 use sst_format::SstMeta;
@@ -11,8 +11,8 @@ use sst_reader::{BlockCache, EntryValue, Lookup, ReaderOptions, StaticSortedFile
 use sst_writer::{Compression, StreamingSstWriter, WriterOptions};
 
 use super::name_of;
-use crate::store::{BenchError, Contender, OpenStore, Session, Store};
-use crate::workload::Data;
+use crate::store::{BenchError, Contender, OpenStore, Session, Store, TwoWriters};
+use crate::workload::{Data, Row};
 
 /// Ours, for data that fits one file.
 pub struct SstTable {
@@ -44,7 +44,11 @@ pub fn writer_options(compression: Compression) -> WriterOptions {
 /// How ours are opened: memory map, filter, and a cache of `cache` bytes.
 #[must_use]
 pub fn reader_options(cache: u64) -> ReaderOptions {
-    ReaderOptions::default().filter(QuotientFilter::default()).cache(BlockCache::new(cache))
+    reader_options_with(Arc::new(BlockCache::new(cache)))
+}
+
+fn reader_options_with(cache: Arc<BlockCache>) -> ReaderOptions {
+    ReaderOptions::default().filter(QuotientFilter::default()).cache(cache)
 }
 
 impl Contender for SstTable {
@@ -66,14 +70,32 @@ impl Contender for SstTable {
     }
 
     fn build(&self, data: &Data, dir: &Path) -> Result<(), BenchError> {
-        let file = std::fs::File::create(dir.join("table.sst"))?;
-        let mut writer = StreamingSstWriter::new(file, writer_options(self.compression));
-        data.iter().try_for_each(|row| writer.add(row))?;
-        let meta = writer.finish()?.meta;
+        let path = dir.join("table.sst");
+        let meta = write_file(&path, writer_options(self.compression), data.iter())?;
         // In a directory the filter lies in the meta file.
         std::fs::write(dir.join("table.filter"), meta.filter.as_slice())?;
         self.metas.lock().unwrap_or_else(PoisonError::into_inner).insert(dir.to_owned(), meta);
         Ok(())
+    }
+
+    fn build_by_two(&self, data: &Data, dir: &Path, how: TwoWriters) -> Result<bool, BenchError> {
+        let options = || writer_options(self.compression);
+        let half = data.entries() / 2;
+        match how {
+            TwoWriters::OneFile => {
+                write_file(&dir.join("one.sst"), options().threads(2), data.iter())?;
+            }
+            TwoWriters::TwoFiles => std::thread::scope(|scope| {
+                let write = |name: &str, rows: std::ops::Range<usize>| {
+                    let rows = rows.map(|i| data.row(i));
+                    write_file(&dir.join(name), options(), rows).map(drop)
+                };
+                let first = scope.spawn(move || write("first.sst", 0..half));
+                write("second.sst", half..data.entries())?;
+                first.join().map_err(|_| "a thread panicked")?
+            })?,
+        }
+        Ok(true)
     }
 
     fn open<'d>(
@@ -84,8 +106,39 @@ impl Contender for SstTable {
     ) -> Result<Box<dyn Store + 'd>, BenchError> {
         let metas = self.metas.lock().unwrap_or_else(PoisonError::into_inner);
         let meta = metas.get(dir).ok_or("not built")?;
-        let path = dir.join("table.sst");
-        Ok(Box::new(StaticSortedFile::open(&path, meta, &reader_options(cache))?))
+        let cache = Arc::new(BlockCache::new(cache));
+        let options = reader_options_with(Arc::clone(&cache));
+        let table = StaticSortedFile::open(&dir.join("table.sst"), meta, &options)?;
+        Ok(Box::new(OpenTable { table, cache }))
+    }
+}
+
+/// Writes rows, in the order of their hashes, to a new file.
+fn write_file<'d>(
+    path: &Path,
+    options: WriterOptions,
+    mut rows: impl Iterator<Item = Row<'d>>,
+) -> Result<SstMeta, BenchError> {
+    let mut writer = StreamingSstWriter::new(std::fs::File::create(path)?, options);
+    rows.try_for_each(|row| writer.add(row))?;
+    Ok(writer.finish()?.meta)
+}
+
+/// A table and the cache that it alone uses.
+struct OpenTable {
+    table: StaticSortedFile,
+    cache: Arc<BlockCache>,
+}
+
+impl OpenStore for OpenTable {
+    type Session<'a> = &'a StaticSortedFile;
+
+    fn session(&self) -> Result<Self::Session<'_>, BenchError> {
+        Ok(&self.table)
+    }
+
+    fn blocks_loaded(&self) -> Option<u64> {
+        Some(self.cache.statistics().blocks_loaded)
     }
 }
 

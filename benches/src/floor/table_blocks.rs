@@ -74,6 +74,12 @@ impl TableBlocks {
         self.stored.iter().filter_map(|(uncompressed, _)| *uncompressed).sum()
     }
 
+    /// How many blocks are stored as LZ4.
+    #[must_use]
+    pub fn compressible_count(&self) -> usize {
+        self.stored.iter().filter(|(uncompressed, _)| uncompressed.is_some()).count()
+    }
+
     fn compressed(&mut self) -> Vec<(Option<usize>, Vec<u8>)> {
         let table = &mut self.buffers.table;
         let compress = |payload: &Vec<u8>| {

@@ -19,6 +19,7 @@ pub(super) fn all(run: &Run) -> Vec<Table> {
     let mut tables = vec![floor(run)];
     for workload in &run.workloads {
         tables.push(lookups(workload));
+        tables.extend(small_cache(workload));
         tables.push(building(workload));
     }
     tables
@@ -117,6 +118,40 @@ fn lookups(workload: &WorkloadOutcome) -> Table {
         ]),
         rows: workload.outcomes.iter().map(row).collect(),
     }
+}
+
+/// What a hit with the small cache consists of, for stores that tell how many blocks they loaded.
+fn small_cache(workload: &WorkloadOutcome) -> Option<Table> {
+    let rows: Vec<_> =
+        workload.outcomes.iter().filter_map(|outcome| shares(workload, outcome)).collect();
+    (!rows.is_empty()).then(|| Table {
+        title: format!("({}) {}: a hit with the small cache", workload.name, workload.about),
+        note: "Uniform keys. \"decompression\": blocks loaded per hit, times what LZ4 takes for a block of this table on its own. \
+               \"search\": what a hit takes with everything cached. \"cache\": the rest, which is allocating, inserting, dropping, \
+               verifying, and reading compressed bytes from memory."
+            .to_owned(),
+        head: strings(["store", "ns", "blocks loaded per hit", "decompression", "search", "cache"]),
+        rows,
+    })
+}
+
+/// The row of one store in the table of the small cache.
+fn shares(workload: &WorkloadOutcome, outcome: &Outcome) -> Option<Vec<String>> {
+    let (total, loads) = (outcome.small_cache_hit_ns?, outcome.small_cache_loads?);
+    let search = outcome.hit_ns?;
+    let decompression = loads * workload.floor.decompress_block_ns?;
+    if loads == 0.0 {
+        return None;
+    }
+    let percent = |part: f64| format!("{:.0} %", part.max(0.0) / total * 100.0);
+    Some(vec![
+        outcome.name.clone(),
+        number(Some(total)),
+        number(Some(loads)),
+        percent(decompression),
+        percent(search),
+        percent(total - decompression - search),
+    ])
 }
 
 /// Gigabytes of keys and values per second.

@@ -1,6 +1,7 @@
 //! Building, sizes on disk, opening; every store is verified once.
 
 use std::path::Path;
+use std::time::Instant;
 
 use sst_writer::Compression;
 
@@ -9,7 +10,7 @@ use super::{Entrant, Floor, RunOptions};
 use crate::Figure;
 use crate::contenders::fits_one_table;
 use crate::floor::TableBlocks;
-use crate::store::BenchError;
+use crate::store::{BenchError, TwoWriters};
 use crate::workload::Data;
 
 /// Builds all stores `rounds` times, each time anew, and leaves the last ones where they are.
@@ -24,6 +25,7 @@ pub(super) fn measure(
     let mut blocks = fits_one_table(data).then(|| TableBlocks::new(data, dir)).transpose()?;
     let mut write_floor = WriteFloor::default();
     let mut figures = vec![Figure::default(); entrants.len()];
+    let mut by_two = vec![ByTwo::default(); entrants.len()];
     for _ in 0..options.rounds {
         if let Some(blocks) = &mut blocks {
             write_floor.sample(blocks, data, dir)?;
@@ -37,9 +39,17 @@ pub(super) fn measure(
                 entrant.settle(built);
             }
         }
+        for (entrant, ratios) in entrants.iter_mut().zip(&mut by_two) {
+            if entrant.is_fine() {
+                let built = ratios.sample(data, entrant);
+                entrant.settle(built);
+            }
+        }
     }
-    for (entrant, figure) in entrants.iter_mut().zip(&figures) {
+    for ((entrant, figure), by_two) in entrants.iter_mut().zip(&figures).zip(&by_two) {
         entrant.outcome.build_ns = figure.median();
+        entrant.outcome.two_threads_build = by_two.one_file.median();
+        entrant.outcome.two_files_build = by_two.two_files.median();
         if !entrant.contender.is_built() {
             let copied = entrant.contender.build(data, &entrant.dir);
             entrant.settle(copied);
@@ -50,6 +60,35 @@ pub(super) fn measure(
         }
     }
     Ok(write_floor.finish(blocks.as_ref()))
+}
+
+/// How much sooner two threads are done than one, on the wall.
+#[derive(Clone, Default)]
+struct ByTwo {
+    one_file: Figure,
+    two_files: Figure,
+}
+
+impl ByTwo {
+    /// Builds once with one thread and once with two in each way, if the contender can; what is built is removed.
+    fn sample(&mut self, data: &Data, entrant: &Entrant<'_>) -> Result<(), BenchError> {
+        let contender = entrant.contender;
+        let time = |build: &dyn Fn(&Path) -> Result<bool, BenchError>| {
+            let dir = tempfile::tempdir_in(&entrant.dir)?;
+            let start = Instant::now();
+            let is_built = build(dir.path())?;
+            Ok::<_, BenchError>(is_built.then(|| start.elapsed().as_secs_f64()))
+        };
+        let by_two = |how| time(&|dir| contender.build_by_two(data, dir, how));
+        let Some(one_file) = by_two(TwoWriters::OneFile)? else { return Ok(()) };
+        let one = time(&|dir| contender.build(data, dir).map(|()| true))?;
+        let two_files = by_two(TwoWriters::TwoFiles)?;
+        if let (Some(one), Some(two_files)) = (one, two_files) {
+            self.one_file.push(one / one_file);
+            self.two_files.push(one / two_files);
+        }
+        Ok(())
+    }
 }
 
 fn open_and_verify(

@@ -67,6 +67,10 @@ impl WriteFloor {
             checksum_gb_s: rate(&self.checksum),
             compress_gb_s: rate(&self.compress),
             decompress_gb_s: rate(&self.decompress),
+            decompress_block_ns: blocks.zip(self.decompress.median()).map(|(blocks, per_byte)| {
+                let count = blocks.compressible_count().max(1);
+                per_byte * float(blocks.compressible_len() as u64) / float(count as u64)
+            }),
             write_gb_s: rate(&self.write),
             build_ns: build.median(),
             build_raw_ns: build_raw.median(),

@@ -95,6 +95,27 @@ pub(super) fn measure(
     read_wall.median().unwrap_or(0.0) / floor.read_ns
 }
 
+/// Figures of one contender with the small cache.
+#[derive(Clone, Default)]
+struct SmallCache {
+    uniform: Figure,
+    zipf: Figure,
+    /// Blocks that were not in the cache, per uniform hit.
+    loads: Figure,
+}
+
+impl SmallCache {
+    #[expect(clippy::cast_precision_loss, reason = "a ratio")]
+    fn one_round(&mut self, store: &dyn Store, batches: &Batches) -> Result<(), BenchError> {
+        let before = store.blocks_loaded();
+        get(store, &batches.hit, &mut self.uniform)?;
+        if let Some((before, after)) = before.zip(store.blocks_loaded()) {
+            self.loads.push((after - before) as f64 / batches.hit.keys.count() as f64);
+        }
+        get(store, &batches.zipf, &mut self.zipf)
+    }
+}
+
 /// Measures with a cache that holds a tenth, where a contender has one.
 pub(super) fn measure_small_cache(data: &Data, entrants: &mut [Entrant<'_>], options: RunOptions) {
     let mut stores: Vec<_> = entrants
@@ -104,21 +125,21 @@ pub(super) fn measure_small_cache(data: &Data, entrants: &mut [Entrant<'_>], opt
             is_asked.then(|| open(data, entrant, small_cache(data))).flatten()
         })
         .collect();
-    let mut figures = vec![(Figure::default(), Figure::default()); entrants.len()];
+    let mut figures = vec![SmallCache::default(); entrants.len()];
     for round in 0..options.rounds as u64 {
         let batches = Batches::new(data, round + 100);
         for ((entrant, store), figures) in entrants.iter_mut().zip(&mut stores).zip(&mut figures) {
             let Some(opened) = store else { continue };
-            let measured = get(opened.as_ref(), &batches.hit, &mut figures.0)
-                .and_then(|()| get(opened.as_ref(), &batches.zipf, &mut figures.1));
+            let measured = figures.one_round(opened.as_ref(), &batches);
             if entrant.settle(measured).is_none() {
                 *store = None;
             }
         }
     }
-    for (entrant, (uniform, zipf)) in entrants.iter_mut().zip(&figures) {
-        entrant.outcome.small_cache_hit_ns = uniform.median();
-        entrant.outcome.small_cache_hit_zipf_ns = zipf.median();
+    for (entrant, figures) in entrants.iter_mut().zip(&figures) {
+        entrant.outcome.small_cache_hit_ns = figures.uniform.median();
+        entrant.outcome.small_cache_hit_zipf_ns = figures.zipf.median();
+        entrant.outcome.small_cache_loads = figures.loads.median();
     }
 }
 

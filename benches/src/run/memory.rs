@@ -1,6 +1,8 @@
 //! Memory, measured in a process of its own for each contender: what one leaves behind must not hide what the next needs.
 
-use std::process::Command;
+use std::io::Read;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -34,12 +36,34 @@ pub(super) fn measure(data: &Data, entrants: &mut [Entrant<'_>], options: RunOpt
         if options.quick {
             command.arg("--quick");
         }
-        let memory = command.output().ok().filter(|output| output.status.success());
-        let memory = memory.and_then(|output| serde_json::from_slice(&output.stdout).ok());
+        let memory = output_in_time(&mut command);
+        let memory = memory.and_then(|output| serde_json::from_slice(&output).ok());
         let Memory { build, read } = memory.unwrap_or_default();
         entrant.outcome.build_memory = build.filter(|_| entrant.contender.is_built());
         entrant.outcome.read_memory = read;
     }
+}
+
+/// A store that takes longer than this has no figure for its memory.
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// What a program prints, a line at most, if it succeeds within the limit; otherwise it is ended.
+fn output_in_time(command: &mut Command) -> Option<Vec<u8>> {
+    let mut child = command.stdout(Stdio::piped()).spawn().ok()?;
+    let start = Instant::now();
+    let status = loop {
+        match child.try_wait().ok()? {
+            Some(status) => break status,
+            None if start.elapsed() < LIMIT => std::thread::sleep(Duration::from_millis(20)),
+            None => {
+                drop(child.kill());
+                break child.wait().ok()?;
+            }
+        }
+    };
+    let mut output = Vec::new();
+    child.stdout.take()?.read_to_end(&mut output).ok()?;
+    status.success().then_some(output)
 }
 
 /// Builds, looks every key up, and returns as JSON what memory that took.

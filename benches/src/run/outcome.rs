@@ -34,12 +34,19 @@ pub(crate) struct Outcome {
     /// Processor time per lookup of one thread divided by that of two at once, times two: what two threads would reach
     /// if each had a core of its own.
     pub(crate) two_threads_hit_cpu: Option<f64>,
-    /// Entries per second on the wall of a writer with two threads, as a multiple of one thread's.
+    /// Entries per second on the wall of two threads that write a file each, as a multiple of one thread's with one file.
+    #[serde(default)]
+    pub(crate) two_files_build: Option<f64>,
+    /// The same of two threads that write one file.
+    #[serde(default)]
     pub(crate) two_threads_build: Option<f64>,
     /// Nanoseconds per hit with a cache that holds a tenth of the bytes; keys uniform.
     pub(crate) small_cache_hit_ns: Option<f64>,
     /// The same with Zipf-distributed keys.
     pub(crate) small_cache_hit_zipf_ns: Option<f64>,
+    /// Blocks that were not in the small cache, per hit; keys uniform.
+    #[serde(default)]
+    pub(crate) small_cache_loads: Option<f64>,
     /// Bytes of memory that building took at most.
     pub(crate) build_memory: Option<u64>,
     /// Bytes of memory beyond mapped files after looking up every key, with a cache that holds a tenth.
@@ -61,6 +68,9 @@ pub(crate) struct Floor {
     pub(crate) compress_gb_s: Option<f64>,
     /// LZ4 back, uncompressed bytes.
     pub(crate) decompress_gb_s: Option<f64>,
+    /// Nanoseconds to decompress an LZ4 block of average length.
+    #[serde(default)]
+    pub(crate) decompress_block_ns: Option<f64>,
     /// Plain write of the stored bytes, without fsync.
     pub(crate) write_gb_s: Option<f64>,
     /// Nanoseconds per entry for one copy, LZ4, checksums, filter and a plain write.
