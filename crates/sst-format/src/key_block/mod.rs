@@ -153,7 +153,7 @@ impl<'a> KeyBlock<'a> {
     /// # Errors
     ///
     /// [`FormatError`] if the bytes cannot be a key block.
-    #[inline]
+    #[inline(always)]
     pub fn parse(payload: &'a [u8]) -> Result<Self, FormatError> {
         let structure = Structure::KeyBlock;
         let kind = payload

@@ -52,6 +52,7 @@ pub enum EntryValue<V> {
 
 impl<V> EntryValue<V> {
     /// The same with the bytes handed out in another way.
+    #[inline(always)]
     pub(crate) fn map<W>(self, how: impl FnOnce(V) -> W) -> EntryValue<W> {
         match self {
             Self::Deleted => EntryValue::Deleted,
@@ -62,6 +63,7 @@ impl<V> EntryValue<V> {
 }
 
 impl<'a> From<EntryValue<Slice<'a>>> for Lookup<'a> {
+    #[inline(always)]
     fn from(value: EntryValue<Slice<'a>>) -> Self {
         match value {
             EntryValue::Deleted => Self::Deleted,

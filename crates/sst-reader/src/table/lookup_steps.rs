@@ -84,7 +84,9 @@ impl StaticSortedFile {
     }
 
     /// As [`StaticSortedFile::lookup`], of a hash that has passed the filter and whose place is estimated.
-    #[inline]
+    ///
+    /// A function of its own, so that a lookup that the filter ends pays for nothing of it.
+    #[inline(never)]
     pub(crate) fn lookup_at(
         &self,
         estimate: &Estimate,
@@ -117,7 +119,7 @@ impl StaticSortedFile {
     }
 
     /// Resolves the value of an entry of the key block with this payload.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn value_of<'a>(
         &'a self,
         block: BlockIndex,
