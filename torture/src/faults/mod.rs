@@ -2,6 +2,7 @@
 //! the commits that are put to the test, and a disk that forgets what was not synced.
 
 pub mod disk;
+pub mod gathering;
 pub mod injector;
 pub mod load;
 pub mod recorder;

@@ -77,6 +77,10 @@ impl Record {
             }
             Operation::Remove { path } => Self::Remove { path: owned(path) },
             Operation::Read { .. }
+            | Operation::Open { .. }
+            | Operation::Size { .. }
+            | Operation::ReadPart { .. }
+            | Operation::Modified { .. }
             | Operation::ReadBack { .. }
             | Operation::List { .. }
             // Only one of temporary files has that name, which is not recorded.

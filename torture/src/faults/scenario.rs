@@ -1,4 +1,4 @@
-//! One commit of some kind, a bulk load or a rollback, on top of a directory that is there or not.
+//! One commit of some kind, gathered or certified ones too, a bulk load or a rollback, on top of a directory that is there or not.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -8,6 +8,7 @@ use sst_format::file_name::{FileKind, FileName};
 use sst_reader::Catalog;
 use sst_writer::{BulkMode, FileSystem, Generation, PublishError, Publisher, PublisherOptions};
 
+use super::gathering::Gathering;
 use super::load::Load;
 use super::steps::{STEPS, Seen, Step};
 use super::tap::{Tapped, WithoutSync};
@@ -17,6 +18,10 @@ use super::tap::{Tapped, WithoutSync};
 pub enum Action {
     /// Tables that are written and added.
     Publish(Step),
+    /// The same, and everything is read back and certified.
+    Certify(Step),
+    /// Directories that others have written become one commit.
+    Gather(Gathering),
     /// A bulk load.
     Load(Load),
     /// The directory goes back over so many commits.
@@ -84,10 +89,21 @@ pub fn rolling_back() -> Vec<Scenario> {
     ]
 }
 
+/// Commits that are gathered from fragments, the first and in the place of others, and certified ones.
+#[must_use]
+pub fn gathering() -> Vec<Scenario> {
+    let gather = |replace, certify| Action::Gather(Gathering { replace, certify });
+    vec![
+        Scenario { has_directory: false, ..on_top_of(&[], gather(false, false)) },
+        on_top_of(&HISTORY, gather(true, true)),
+        on_top_of(&HISTORY[..2], Action::Certify(Step::Blobs)),
+    ]
+}
+
 /// All of these.
 #[must_use]
 pub fn all() -> Vec<Scenario> {
-    [publishing(), loading(), rolling_back()].concat()
+    [publishing(), loading(), rolling_back(), gathering()].concat()
 }
 
 impl Scenario {
@@ -97,6 +113,9 @@ impl Scenario {
         let keep = if self.keep { ", files kept" } else { "" };
         let action = match self.action {
             Action::Publish(step) => format!("{step:?}"),
+            Action::Certify(step) => format!("{step:?}, certified"),
+            Action::Gather(Gathering { certify: true, .. }) => "gather, certified".to_owned(),
+            Action::Gather(_) => "gather".to_owned(),
             Action::Load(Load { mode, spills_elsewhere: false, .. }) => format!("load, {mode:?}"),
             Action::Load(Load { mode, .. }) => format!("load, {mode:?}, temporary files elsewhere"),
             Action::Rollback { commits } => format!("rollback by {commits}"),
@@ -111,7 +130,13 @@ impl Scenario {
     fn options(&self, file_system: impl FileSystem + 'static) -> PublisherOptions {
         // What is to be gone back to must be there.
         let is_rollback = matches!(self.action, Action::Rollback { .. });
+        let certify = match self.action {
+            Action::Certify(_) => true,
+            Action::Gather(gathering) => gathering.certify,
+            _ => false,
+        };
         PublisherOptions::default()
+            .certify(certify)
             .keep_generations(if is_rollback { self.before.len() } else { 0 })
             .keep_obsolete_files(self.keep)
             .file_system(file_system)
@@ -124,6 +149,9 @@ impl Scenario {
         }
         if let Some(spilled) = self.spilled(directory) {
             std::fs::create_dir(spilled).unwrap();
+        }
+        if let Action::Gather(gathering) = self.action {
+            gathering.prepare(directory, self.number());
         }
         if !self.before.is_empty() {
             let mut publisher = self.open(directory, Tapped::new(WithoutSync)).unwrap();
@@ -162,7 +190,10 @@ impl Scenario {
     /// That of the publisher, or of the load.
     pub fn commit(&self, publisher: &mut Publisher) -> Result<(), Failure> {
         match self.action {
-            Action::Publish(step) => step.apply(publisher, self.number())?,
+            Action::Publish(step) | Action::Certify(step) => {
+                step.apply(publisher, self.number())?;
+            }
+            Action::Gather(gathering) => gathering.apply(publisher)?,
             Action::Load(load) => {
                 load.apply(publisher, self.number(), load.options(publisher.directory()))?;
             }
@@ -191,7 +222,12 @@ impl Scenario {
     #[must_use]
     pub fn seen_after(&self) -> Seen {
         match self.action {
-            Action::Publish(step) => Seen::after(&[&self.before[..], &[step]].concat()),
+            Action::Publish(step) | Action::Certify(step) => {
+                Seen::after(&[&self.before[..], &[step]].concat())
+            }
+            Action::Gather(gathering) => {
+                Seen::after(&[&self.before[..], &gathering.steps()].concat())
+            }
             Action::Load(load) => self.seen_before().with_load(load, self.number()),
             Action::Rollback { commits } => {
                 Seen::after(&self.before[..self.before.len() - commits])

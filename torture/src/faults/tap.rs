@@ -2,11 +2,12 @@
 
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
-use sst_writer::{FileSystem, Lock, NewFile, OsFileSystem};
+use sst_writer::{FileSystem, Lock, NewFile, OsFileSystem, StoredFile};
 
 /// An operation that is about to be done. `file` numbers the new files of one [`Tapped`] file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +65,26 @@ pub enum Operation<'a> {
         /// The path.
         path: &'a Path,
     },
+    /// Opens a complete file to read parts of it.
+    Open {
+        /// The path.
+        path: &'a Path,
+    },
+    /// Asks for the length of a file that is open.
+    Size {
+        /// The path.
+        path: &'a Path,
+    },
+    /// Reads a part of a file that is open.
+    ReadPart {
+        /// The path.
+        path: &'a Path,
+    },
+    /// Asks when a file was last written to.
+    Modified {
+        /// The path.
+        path: &'a Path,
+    },
     /// Creates a directory and those above it.
     CreateDirectory {
         /// The directory.
@@ -105,6 +126,10 @@ impl Operation<'_> {
             Self::Discard { .. } => "discard",
             Self::SyncDirectory { .. } => "sync directory",
             Self::Read { .. } => "read",
+            Self::Open { .. } => "open",
+            Self::Size { .. } => "size",
+            Self::ReadPart { .. } => "read part",
+            Self::Modified { .. } => "modified",
             Self::CreateDirectory { .. } => "create directory",
             Self::List { .. } => "list",
             Self::Remove { .. } => "remove",
@@ -221,6 +246,16 @@ impl<T: Tap> FileSystem for Tapped<T> {
         self.perform(&Operation::Read { path }, || OsFileSystem.read(path))
     }
 
+    fn open(&self, path: &Path) -> io::Result<Box<dyn StoredFile>> {
+        let inner = self.perform(&Operation::Open { path }, || OsFileSystem.open(path))?;
+        let path = path.to_owned();
+        Ok(Box::new(TappedStored { inner, path, file_system: self.clone() }))
+    }
+
+    fn modified(&self, path: &Path) -> io::Result<SystemTime> {
+        self.perform(&Operation::Modified { path }, || OsFileSystem.modified(path))
+    }
+
     fn create_directory(&self, directory: &Path) -> io::Result<()> {
         let operation = Operation::CreateDirectory { directory };
         self.perform(&operation, || OsFileSystem.create_directory(directory))
@@ -241,6 +276,26 @@ impl<T: Tap> FileSystem for Tapped<T> {
 
     fn lock(&self, path: &Path) -> io::Result<Lock> {
         self.perform(&Operation::Lock { path }, || OsFileSystem.lock(path))
+    }
+}
+
+/// A complete file with a tap on it.
+#[derive(Debug)]
+struct TappedStored<T> {
+    inner: Box<dyn StoredFile>,
+    path: PathBuf,
+    file_system: Tapped<T>,
+}
+
+impl<T: Tap> StoredFile for TappedStored<T> {
+    fn file_size(&self) -> io::Result<u64> {
+        let operation = Operation::Size { path: &self.path };
+        self.file_system.perform(&operation, || self.inner.file_size())
+    }
+
+    fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        let operation = Operation::ReadPart { path: &self.path };
+        self.file_system.perform(&operation, || self.inner.read_exact_at(bytes, offset))
     }
 }
 

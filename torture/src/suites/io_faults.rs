@@ -1,5 +1,5 @@
-//! I/O faults: every operation that creating a file, publishing a commit, loading in bulk or rolling back takes is made to
-//! fail, one after the other, in every way it can. Files are then complete or absent, readers see the commit before or the
+//! I/O faults: every operation that creating a file, publishing a commit, gathering it from fragments and certifying it, loading in
+//! bulk or rolling back takes is made to fail, one after the other, in every way it can. Files are then complete or absent, readers see the commit before or the
 //! commit after, and the directory has the files of before: what could not be removed, the next writer removes.
 
 use std::collections::BTreeSet;
@@ -21,7 +21,7 @@ use crate::{Cases, Context, Protection, Row, Suite, Verdict};
 /// The suite.
 pub const SUITE: Suite = Suite {
     name: "i/o faults",
-    about: "every operation of creating a file, publishing, loading and rolling back fails, in every way it can",
+    about: "every operation of creating a file, publishing, gathering, certifying, loading and rolling back fails, in every way it can",
     run,
 };
 
@@ -33,11 +33,11 @@ enum Work {
 }
 
 /// Kinds of work, which have rows of their own.
-const KINDS: [&str; 4] = ["file", "publish", "load", "rollback"];
+const KINDS: [&str; 5] = ["file", "publish", "load", "rollback", "gather or certify"];
 
-/// Which of them is a bulk load: its operations are many and take long, so a quick run tries one fault in 16.
-const LOAD: usize = 2;
-const LOAD_SAMPLE: usize = 16;
+/// Of how many faults of each kind a quick run tries one: the operations of a bulk load are many and take long, those of a
+/// gathered commit are many.
+const SAMPLES: [usize; 5] = [1, 1, 16, 1, 4];
 
 /// A fault: in which work, at which operation, of which kind.
 struct Case {
@@ -88,8 +88,9 @@ impl Work {
         match self {
             Self::Table | Self::Blob(_) => 0,
             Self::Commit(Scenario { action: Action::Publish(_), .. }) => 1,
-            Self::Commit(Scenario { action: Action::Load(_), .. }) => LOAD,
+            Self::Commit(Scenario { action: Action::Load(_), .. }) => 2,
             Self::Commit(Scenario { action: Action::Rollback { .. }, .. }) => 3,
+            Self::Commit(Scenario { action: Action::Gather(_) | Action::Certify(_), .. }) => 4,
         }
     }
 
@@ -122,12 +123,14 @@ fn write_table(file_system: Arc<dyn FileSystem>, path: &Path) -> Result<(), Writ
 fn run(context: &Context) -> Vec<Row> {
     let mut works = vec![Work::Table, Work::Blob(Compression::None), Work::Blob(Compression::Lz4)];
     works.extend(scenario::all().into_iter().map(Work::Commit));
-    let rows = KINDS.into_iter().flat_map(|kind| FAULTS.map(|fault| row(kind, fault)));
-    let sampled = |row: Row| match row.test.starts_with(KINDS[LOAD]) && !context.is_full() {
-        true => row.note(format!("one fault in {LOAD_SAMPLE} is tried")),
-        false => row,
+    let row = |(kind, sample): (&str, usize)| {
+        let note = |row: Row| match sample > 1 && !context.is_full() {
+            true => row.note(format!("one fault in {sample} is tried")),
+            false => row,
+        };
+        FAULTS.map(|fault| note(row(kind, fault)))
     };
-    let rows = rows.map(sampled).collect();
+    let rows = KINDS.into_iter().zip(SAMPLES).flat_map(row).collect();
     let mut listed_faults = 0_usize;
     let mut all = FaultCases { works, cases: Vec::new(), complete: Vec::new() };
     for (work, doing) in all.works.iter().enumerate() {
@@ -136,8 +139,8 @@ fn run(context: &Context) -> Vec<Row> {
         for (operation, listed) in (0..).zip(&operations) {
             for (fault, _) in FAULTS.iter().zip(listed.faults).filter(|(_, applies)| *applies) {
                 listed_faults += 1;
-                let is_load = doing.kind() == LOAD;
-                if is_load && !context.is_full() && !listed_faults.is_multiple_of(LOAD_SAMPLE) {
+                let sample = SAMPLES[doing.kind()];
+                if !context.is_full() && !listed_faults.is_multiple_of(sample) {
                     continue;
                 }
                 let (name, fault) = (listed.name, *fault);

@@ -1,4 +1,4 @@
-//! Lost power: what publishing, loading in bulk and rolling back do is recorded; after each operation, everything that was not synced may be lost, whole or
+//! Lost power: what publishing, gathering, loading in bulk and rolling back do is recorded; after each operation, everything that was not synced may be lost, whole or
 //! in part, each effect on its own. A reader then sees the commit before or the commit after, whole, and from the moment
 //! that the commit was reported as durable only the one after. The next writer goes on from there.
 
@@ -15,7 +15,7 @@ use crate::{Cases, Context, Protection, Row, Suite, Verdict};
 /// The suite.
 pub const SUITE: Suite = Suite {
     name: "power loss",
-    about: "after each operation of a publish, load or rollback, any part of what was not synced is lost",
+    about: "after each operation of a publish, gathering, load or rollback, any part of what was not synced is lost",
     run,
 };
 

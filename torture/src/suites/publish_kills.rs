@@ -1,4 +1,4 @@
-//! Kills at random moments of a process that publishes and rolls back, over and over, with generations kept: the next
+//! Kills at random moments of a process that publishes, gathers and rolls back, over and over, with generations kept: the next
 //! reader sees one generation, whole, not older than what the process has reported as done; the next writer goes on from
 //! there, leaves nothing behind, and every generation that the log calls complete can be gone back to.
 
@@ -11,7 +11,9 @@ use std::time::Duration;
 use sst_conformance::SplitMix;
 use sst_format::file_name::FileName;
 use sst_reader::{ReaderOptions, SstSet};
-use sst_writer::{EntryValue, Generation, Publisher, PublisherOptions, WriterOptions};
+use sst_writer::{
+    EntryValue, FragmentOverlap, Generation, Publisher, PublisherOptions, WriterOptions,
+};
 
 use super::crashes::{kill, publishing_here, start};
 use crate::model::{below, copy_files, files};
@@ -20,7 +22,7 @@ use crate::{Cases, Context, Protection, Row, Suite, Verdict};
 /// The suite.
 pub const SUITE: Suite = Suite {
     name: "publish-kills",
-    about: "a process that publishes and rolls back is killed at random moments",
+    about: "a process that publishes, gathers and rolls back is killed at random moments",
     run,
 };
 
@@ -54,7 +56,7 @@ fn publish_on_and_on(directory: &Path, seed: u64) -> Result<(), Box<dyn std::err
     let mut out = std::io::stdout();
     loop {
         let number = publisher.current().unwrap_or_default().0;
-        let done = match below(&mut random, 3) {
+        let done = match below(&mut random, 4) {
             0 if number > 0 => {
                 let complete = Generation::list(directory)?.into_iter();
                 let earlier: Vec<_> = complete.filter(|g| g.is_complete && !g.is_current).collect();
@@ -67,7 +69,8 @@ fn publish_on_and_on(directory: &Path, seed: u64) -> Result<(), Box<dyn std::err
                     }
                 }
             }
-            kind => publish(&mut publisher, number, kind == 1)?,
+            1 => gather(&mut publisher, number)?,
+            kind => publish(&mut publisher, number, kind == 2)?,
         };
         writeln!(out, "{}", done.0)?;
         out.flush()?;
@@ -100,6 +103,19 @@ fn publish(
     if replace {
         commit.replace_all();
     }
+    Ok(commit.publish()?.sequence)
+}
+
+/// The same two tables, written in a directory beside and gathered from there.
+fn gather(
+    publisher: &mut Publisher,
+    number: u32,
+) -> Result<sst_format::SequenceNumber, Box<dyn std::error::Error>> {
+    let path = publisher.directory().with_file_name("fragment");
+    publish(&mut Publisher::open(&path, PublisherOptions::default())?, number, true)?;
+    let mut commit = publisher.begin();
+    commit.add_fragment(&path, FragmentOverlap::Refuse)?;
+    commit.replace_all();
     Ok(commit.publish()?.sequence)
 }
 
@@ -214,6 +230,7 @@ fn no_leftovers(directory: &Path, newest: u32) -> Result<(), String> {
 }
 
 fn run(context: &Context) -> Vec<Row> {
-    let row = Row::new("killed while publishing and rolling back", Protection::Protected);
+    let row =
+        Row::new("killed while publishing, gathering and rolling back", Protection::Protected);
     context.run(vec![row], &Kills { context, count: context.pick(40, 600) })
 }

@@ -1,0 +1,66 @@
+//! Commits that are gathered from directories which others have written: one of two commits, and one with blobs, whose table is
+//! therefore written anew. They have keys in common, and the second counts.
+
+use std::path::{Path, PathBuf};
+
+use sst_writer::{FragmentOverlap, PublishError, Publisher, PublisherOptions};
+
+use super::steps::Step;
+use super::tap::{Tapped, WithoutSync};
+
+/// One commit of two fragments, of family 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gathering {
+    /// Whether the fragments take the place of everything before.
+    pub replace: bool,
+    /// Whether fragments and commit are certified.
+    pub certify: bool,
+}
+
+/// The commits of the fragments.
+const FRAGMENTS: [&[Step]; 2] = [&[Step::Increment, Step::Tombstones], &[Step::Blobs]];
+
+impl Gathering {
+    /// The directories beside one that is gathered into.
+    fn fragments(directory: &Path) -> [PathBuf; 2] {
+        [1, 2].map(|number| directory.with_file_name(format!("fragment-{number}")))
+    }
+
+    /// The commits that amount to the same as this one.
+    #[must_use]
+    pub fn steps(self) -> Vec<Step> {
+        let replaced = self.replace.then_some(Step::Clear);
+        replaced.into_iter().chain(FRAGMENTS.concat()).collect()
+    }
+
+    /// Writes the fragments. `number` is that of the commit that is to be made.
+    pub fn prepare(self, directory: &Path, number: u64) {
+        let mut number = number + u64::from(self.replace);
+        for (path, steps) in Self::fragments(directory).iter().zip(FRAGMENTS) {
+            let options = PublisherOptions::default().certify(self.certify);
+            let options = options.file_system(Tapped::new(WithoutSync));
+            let mut publisher = Publisher::open(path, options).unwrap();
+            for step in steps {
+                step.apply(&mut publisher, number).unwrap();
+                number += 1;
+            }
+        }
+    }
+
+    /// Makes the commit.
+    ///
+    /// # Errors
+    ///
+    /// That of the publisher.
+    pub fn apply(self, publisher: &mut Publisher) -> Result<(), PublishError> {
+        let fragments = Self::fragments(publisher.directory());
+        let mut commit = publisher.begin();
+        for fragment in fragments {
+            commit.add_fragment(fragment, FragmentOverlap::LaterWins)?;
+        }
+        if self.replace {
+            commit.replace_all();
+        }
+        commit.publish().map(drop)
+    }
+}
