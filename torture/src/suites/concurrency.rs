@@ -25,7 +25,7 @@ const KEYS: u64 = 40;
 const READERS: usize = 4;
 
 fn run(context: &Context) -> Vec<Row> {
-    let commits = context.pick(300, 10_000);
+    let commits = if context.is_brief() { 60 } else { context.pick(300, 10_000) };
     let kinds = [
         ("map, tables", Access::Map, false),
         ("positioned reads, tables", Access::Read, false),
