@@ -33,11 +33,11 @@ pub(crate) fn reread(path: &Path, range: Range<u64>) -> io::Result<Reread> {
 }
 
 /// What direct reads have to be aligned to, in bytes: the largest sector there is.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(miri)))]
 const ALIGNMENT: u64 = 4096;
 
-/// Reads with `O_DIRECT`, which some file systems don't have.
-#[cfg(target_os = "linux")]
+/// Reads with `O_DIRECT`, which some file systems don't have, nor has Miri.
+#[cfg(all(target_os = "linux", not(miri)))]
 fn from_device(path: &Path, range: Range<u64>) -> io::Result<Vec<u8>> {
     use std::os::unix::fs::{FileExt, OpenOptionsExt};
 
@@ -72,20 +72,20 @@ fn from_device(path: &Path, range: Range<u64>) -> io::Result<Vec<u8>> {
 }
 
 /// Elsewhere the standard library has no way past the system's cache.
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(not(target_os = "linux"), miri))]
 fn from_device(_: &Path, _: Range<u64>) -> io::Result<Vec<u8>> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Asks the system to forget its copy of a range. It keeps what somebody has mapped.
-#[cfg(target_os = "linux")]
+/// Asks the system to forget its copy of a range. It keeps what somebody has mapped. (Miri has no such call.)
+#[cfg(all(target_os = "linux", not(miri)))]
 fn forget(file: &File, range: &Range<u64>) {
     let len = std::num::NonZeroU64::new(range.end.saturating_sub(range.start));
     // Advice: that it could not be taken changes nothing.
     _ = rustix::fs::fadvise(file, range.start, len, rustix::fs::Advice::DontNeed);
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(not(target_os = "linux"), miri))]
 fn forget(_: &File, _: &Range<u64>) {}
 
 #[cfg(test)]
