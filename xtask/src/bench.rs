@@ -9,6 +9,9 @@ use clap::ValueEnum;
 /// The workspace of the other stores.
 const RIVALS: &str = "benches/rivals/Cargo.toml";
 
+/// The program there that measures them beside ours.
+const BESIDE_RIVALS: &str = "sst-bench-rivals";
+
 /// Which other stores take part.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Peers {
@@ -26,13 +29,15 @@ impl Peers {
     fn build(self) -> &'static [&'static str] {
         match self {
             Self::None => &["--profile", "bench", "--package", "sst-benches", "--bin", "sst-bench"],
-            Self::Light => &["--release", "--manifest-path", RIVALS, "--bin", "sst-bench-rivals"],
+            Self::Light => &["--release", "--manifest-path", RIVALS, "--bin", BESIDE_RIVALS],
             Self::All => &[
                 "--release",
                 "--manifest-path",
-                "benches/rivals/Cargo.toml",
+                RIVALS,
                 "--features",
                 "rocksdb",
+                "--bin",
+                BESIDE_RIVALS,
             ],
         }
     }
