@@ -91,6 +91,13 @@ impl<'a> OffsetTable<'a> {
         self.block_count
     }
 
+    /// Where each block ends, in bytes from the start of the file, first block first: not checked, see
+    /// [`OffsetTable::validate`].
+    pub fn ends(&self) -> impl ExactSizeIterator<Item = u32> + 'a {
+        let (ends, _) = self.bytes.as_chunks();
+        ends.iter().map(|end| u32::from_be_bytes(*end))
+    }
+
     /// Where a block ends, in bytes from the start of the file.
     ///
     /// # Errors
@@ -127,6 +134,16 @@ impl<'a> OffsetTable<'a> {
     ///
     /// As [`OffsetTable::range`], for the first block that is wrong.
     pub fn validate(&self) -> Result<(), FormatError> {
+        let mut start = 0;
+        // Without a way out, so that several are compared at once.
+        let is_valid = self.ends().fold(true, |is_valid, end| {
+            let has_room = u64::from(start) + BLOCK_HEADER_LEN as u64 <= u64::from(end);
+            start = end;
+            is_valid & has_room
+        });
+        if is_valid {
+            return Ok(());
+        }
         (0..self.block_count).try_for_each(|block| self.range(BlockIndex(block)).map(drop))
     }
 }
@@ -147,6 +164,7 @@ mod tests {
         assert_eq!(bytes, [0, 0, 0, 8, 0, 0, 0, 30, 0, 0, 0, 41]);
         let view = OffsetTable::parse(&bytes, 3, 53).unwrap();
         view.validate().unwrap();
+        assert!(view.ends().eq([8, 30, 41]));
         assert_eq!(view.range(BlockIndex(0)).unwrap(), 0..8);
         assert_eq!(view.range(BlockIndex(2)).unwrap(), 30..41);
         assert!(view.range(BlockIndex(3)).is_err());

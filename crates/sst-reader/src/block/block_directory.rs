@@ -37,11 +37,8 @@ impl BlockDirectory {
         offsets: &OffsetTable<'_>,
         headers: Option<&[BlockHeader]>,
     ) -> Result<Self, FormatError> {
-        let mut starts = Vec::with_capacity(usize::from(offsets.block_count()) + 1);
-        starts.push(0);
-        for block in 0..offsets.block_count() {
-            starts.push(offsets.range(BlockIndex(block))?.end);
-        }
+        offsets.validate()?;
+        let starts: Vec<u32> = std::iter::once(0).chain(offsets.ends()).collect();
         let headers = headers.unwrap_or_default().iter().map(|header| header.to_bytes()).collect();
         let state_bytes = usize::from(offsets.block_count()).div_ceil(STATES_PER_BYTE);
         let states = std::iter::repeat_with(AtomicU8::default).take(state_bytes).collect();
