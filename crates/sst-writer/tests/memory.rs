@@ -64,7 +64,7 @@ impl Entry for Colliding {
 /// Writes entries and checks the highest use against the documented table; `extra` is what it says for blobs, medium values
 /// and runs of equal hashes. Returns the highest use.
 fn check(entries: impl Iterator<Item = impl Entry>, extra: usize) -> Result<usize, WriteError> {
-    check_with(1, entries, 3 * MIB + extra)
+    check_with(1, entries, 6 * MIB + extra)
 }
 
 fn check_with(
@@ -101,7 +101,7 @@ fn memory_is_what_the_documentation_says() -> Result<(), WriteError> {
     let waiting = check(entries(count, 40, one_small), 0)?;
     assert!(waiting > MIB, "{waiting}");
     let streaming = check(entries(count, 40, |_| EntryValue::Inline(b"12345678")), 0)?;
-    assert!(streaming < 2 * MIB, "{streaming}");
+    assert!(streaming < 5 * MIB, "{streaming}");
     check(entries(count / 4, 40, |_| EntryValue::Small(&[7; 100])), 0)?;
     check(entries(200, 100_000, one_small), 0)?;
 
@@ -116,11 +116,11 @@ fn memory_is_what_the_documentation_says() -> Result<(), WriteError> {
     check(mixed.clone(), 3 * medium.len())?;
 
     for threads in [2, 4] {
-        let few = 3 * MIB + 10 * MIB + (threads - 1) * MIB;
+        let few = 6 * MIB + 10 * MIB + (threads - 1) * MIB;
         let small =
             check_with(threads, entries(count / 4, 40, |_| EntryValue::Small(&[7; 100])), few)?;
         let medium = check_with(threads, mixed.clone(), few + 4 * medium.len())?;
-        assert!(small < 13 * MIB && medium > 32 * MIB, "{small}, {medium}");
+        assert!(small < 16 * MIB && medium > 32 * MIB, "{small}, {medium}");
     }
 
     // One run: keys of their own, all with one hash.

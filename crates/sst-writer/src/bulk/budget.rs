@@ -8,7 +8,7 @@ pub(crate) const BUCKET_BITS: u32 = 8;
 /// Least budget in bytes.
 const MIN_BUDGET: usize = 4 << 20;
 /// What a table being written takes beside its filter, in bytes: see [`StreamingSstWriter`](crate::StreamingSstWriter).
-const WRITER_LEN: u64 = 4 << 20;
+const WRITER_LEN: u64 = 6 << 20;
 /// What a filter takes for each entry of the table being written, in bytes: what it gathers, and its bytes while they are
 /// made.
 const FILTER_LEN_PER_ENTRY: u64 = 8;

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// How many bytes are in memory at a time.
-const BUFFER_LEN: usize = 1 << 20;
+const BUFFER_LEN: usize = 2 << 20;
 
 /// A blob file that is copied in its stored form, and verified on the way: against its own checksum, and against what a commit
 /// says of it.

@@ -13,8 +13,12 @@ use crate::table::staging::Staging;
 use crate::table::workers::{Job, WorkerLost, Workers};
 use crate::{FileOperation, Sink, WriteError, WriterOptions};
 
-/// Output is handed on in pieces of at least this many bytes.
-const STAGING_LEN: usize = 256 << 10;
+/// Output is handed on in pieces that end at multiples of this many bytes: that of a huge page. A file system that keeps
+/// what was written at once in one piece of memory can then map it with huge pages, which readers feel.
+const PIECE_LEN: usize = 2 << 20;
+
+/// Stored forms of at least this many bytes are handed on as they are, without a copy.
+const LARGE_LEN: usize = 256 << 10;
 
 /// More threads than this have nothing to do: one thread cannot feed them.
 const MAX_WORKERS: usize = 64;
@@ -41,6 +45,8 @@ pub(crate) struct BlockSink<S> {
     capacity: Capacity,
     /// Blocks that are not yet handed to the sink.
     staging: Staging,
+    /// Bytes that the sink has.
+    written: u64,
     /// The key block at hand, before it is framed.
     key_block: Vec<u8>,
     /// Threads that frame blocks, if there are any. Locked only to wait for them where the sink is borrowed.
@@ -100,6 +106,7 @@ impl<S: Sink> BlockSink<S> {
             framer: BlockFramer::new(compression),
             capacity,
             staging: Staging::default(),
+            written: 0,
             key_block: Vec::new(),
             workers: (!workers.is_empty()).then(|| Mutex::new(workers)),
             waiting: 0,
@@ -255,12 +262,11 @@ impl<S: Sink> BlockSink<S> {
 
     fn put_stored(&mut self, header: BlockHeader, stored: &[u8]) -> Result<BlockIndex, WriteError> {
         self.staging.extend(&header.to_bytes());
-        if stored.len() < STAGING_LEN {
+        if stored.len() < LARGE_LEN {
             self.staging.extend(stored);
         } else {
-            // Large pieces go straight through.
-            self.flush()?;
-            self.write_to_sink(|sink| sink.write_all(stored))?;
+            self.flush(self.staging.len())?;
+            self.write_to_sink(stored)?;
         }
         self.end_block(FramedBlock { header, len: BLOCK_HEADER_LEN + stored.len() })
     }
@@ -277,8 +283,8 @@ impl<S: Sink> BlockSink<S> {
         encode(&mut payload).map_err(WriteError::Internal)?;
         let block = if is_worth_trying { self.write(&payload) } else { self.write_raw(&payload) };
         // A long run of equal hashes must not be paid for until the end.
-        payload.truncate(STAGING_LEN);
-        payload.shrink_to(STAGING_LEN);
+        payload.truncate(LARGE_LEN);
+        payload.shrink_to(LARGE_LEN);
         self.key_block = payload;
         block
     }
@@ -291,7 +297,8 @@ impl<S: Sink> BlockSink<S> {
         encode_offset_table(self.ends.iter().copied(), &mut offsets);
         self.staging.extend(&offsets);
         let file_size = self.end + offsets.len() as u64;
-        self.flush()?;
+        self.flush_if_due()?;
+        self.flush(self.staging.len())?;
         let Self { sink, path, headers, .. } = self;
         let output = sink
             .finish()
@@ -315,25 +322,35 @@ impl<S: Sink> BlockSink<S> {
         Ok(block)
     }
 
+    /// Hands whole pieces to the sink, as many as are staged.
     fn flush_if_due(&mut self) -> Result<(), WriteError> {
-        if self.staging.len() >= STAGING_LEN { self.flush() } else { Ok(()) }
+        loop {
+            let beyond = self.written % PIECE_LEN as u64;
+            let due = PIECE_LEN - usize::try_from(beyond).unwrap_or(0);
+            if self.staging.len() < due {
+                return Ok(());
+            }
+            self.flush(due)?;
+        }
     }
 
-    /// Hands all staged bytes to the sink.
-    fn flush(&mut self) -> Result<(), WriteError> {
-        let staging = std::mem::take(&mut self.staging);
-        self.write_to_sink(|sink| sink.write_all(staging.as_slice()))?;
-        self.staging = staging;
+    /// Hands the first `len` staged bytes to the sink.
+    fn flush(&mut self, len: usize) -> Result<(), WriteError> {
+        if len == 0 {
+            return Ok(());
+        }
+        let mut staging = std::mem::take(&mut self.staging);
+        self.write_to_sink(staging.as_slice().get(..len).unwrap_or_default())?;
         // A medium value of many MiB must not be paid for until the end.
-        self.staging.clear(8 * STAGING_LEN);
+        staging.remove_front(len, PIECE_LEN + LARGE_LEN);
+        self.staging = staging;
         Ok(())
     }
 
-    fn write_to_sink(
-        &mut self,
-        write: impl FnOnce(&mut S) -> std::io::Result<()>,
-    ) -> Result<(), WriteError> {
-        write(&mut self.sink)
+    fn write_to_sink(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
+        self.written += bytes.len() as u64;
+        self.sink
+            .write_all(bytes)
             .map_err(|error| WriteError::io(self.path.as_deref(), FileOperation::Write, error))
     }
 }

@@ -1,6 +1,10 @@
 //! Bytes on their way out.
 
-/// A buffer that is filled, taken and filled again.
+/// Up to this length it grows in powers of two, beyond by no more than is needed: one large value must not cost more than it
+/// has to.
+const DOUBLED_LEN: usize = 2 << 20;
+
+/// A buffer that is filled, taken from the front and filled again.
 ///
 /// Bytes behind its end are leftovers of an earlier use, so handing out room for a result of unknown length needs no
 /// clearing.
@@ -25,9 +29,9 @@ impl Staging {
     pub(crate) fn room(&mut self, len: usize) -> &mut [u8] {
         let needed = self.len + len;
         if needed > self.bytes.len() {
-            // Not twice as much, as `resize` would take: one large value must not cost more than it has to.
-            self.bytes.reserve_exact(needed - self.bytes.len());
-            self.bytes.resize(needed, 0);
+            let len = if needed > DOUBLED_LEN { needed } else { needed.next_power_of_two() };
+            self.bytes.reserve_exact(len - self.bytes.len());
+            self.bytes.resize(len, 0);
         }
         self.bytes.get_mut(self.len..).unwrap_or_default()
     }
@@ -50,9 +54,12 @@ impl Staging {
         self.len = self.len.min(len);
     }
 
-    /// Empties it. Memory above `keep` bytes is given back.
-    pub(crate) fn clear(&mut self, keep: usize) {
-        self.len = 0;
+    /// Gives up the first `len` bytes. Memory above `keep` bytes that holds nothing is given back.
+    pub(crate) fn remove_front(&mut self, len: usize, keep: usize) {
+        let len = len.min(self.len);
+        self.bytes.copy_within(len..self.len, 0);
+        self.len -= len;
+        let keep = keep.max(self.len);
         if self.bytes.len() > keep {
             self.bytes.truncate(keep);
             self.bytes.shrink_to_fit();
@@ -75,7 +82,9 @@ mod tests {
         staging.truncate(4);
         staging.extend(b"g");
         assert_eq!((staging.as_slice(), staging.len()), (&b"abcdg"[..], 5));
-        staging.clear(2);
+        staging.remove_front(2, 4);
+        assert_eq!((staging.as_slice(), staging.bytes.capacity()), (&b"cdg"[..], 4));
+        staging.remove_front(3, 2);
         assert_eq!((staging.as_slice(), staging.bytes.capacity()), (&b""[..], 2));
         assert!(staging.room(3).len() >= 3);
     }

@@ -27,7 +27,7 @@ use crate::{AtomicFile, Entry, Finished, Sink, WriteError, WriterOptions};
 /// | 52 per block | where it ends, its header, its place in the index block, and as much again for room to grow |
 /// | 8 per reference to a blob | its number, likewise |
 /// | 2 MiB | entries that wait, and one key block |
-/// | 1 MiB | buffers |
+/// | 4 MiB | buffers |
 /// | 3 × the longest medium value | its compressed form, in the output buffer |
 /// | with several threads: 10 MiB, 1 MiB for each beside the calling one, and 1 × the longest medium value | blocks on their way to them and back |
 /// | 6 × the longest run of equal hashes | keys and 40 bytes per entry; it makes one key block |

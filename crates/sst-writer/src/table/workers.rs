@@ -59,7 +59,7 @@ impl Batch {
         self.payloads.clear();
         self.payloads.shrink_to(2 * BATCH_LEN);
         self.jobs.clear();
-        self.out.clear(2 * BATCH_LEN);
+        self.out.remove_front(self.out.len(), 2 * BATCH_LEN);
         self.framed.clear();
     }
 }

@@ -385,8 +385,8 @@ impl io::Write for Limited {
 
 #[test]
 fn defect_16_output_that_fails() {
-    let rows = numbered(20_000, |i| Value::Small([i.to_be_bytes(); 16].concat()));
-    for (left, panics) in [(0, false), (300_000, false), (0, true), (300_000, true)] {
+    let rows = numbered(80_000, |i| Value::Small([i.to_be_bytes(); 16].concat()));
+    for (left, panics) in [(0, false), (3_000_000, false), (0, true), (3_000_000, true)] {
         let options = WriterOptions::default().compression(Compression::None);
         let mut writer = StreamingSstWriter::new(Limited { left, panics }, options);
         let failed = rows.iter().find_map(|row| {

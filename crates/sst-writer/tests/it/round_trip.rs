@@ -134,15 +134,37 @@ impl Sink for Pieces {
 }
 
 #[test]
-fn output_comes_in_large_pieces() {
-    let mut writer = StreamingSstWriter::new(Pieces::default(), WriterOptions::default());
-    for row in numbered(100_000, |i| Value::Inline(i.to_be_bytes().to_vec())) {
-        writer.add(row).unwrap();
-    }
-    let pieces = writer.finish().unwrap().output;
+fn output_comes_in_pieces_as_large_as_huge_pages() {
+    const PIECE: usize = 2 << 20;
+    let options = || WriterOptions::default().compression(Compression::None);
+    let pieces_of = |rows: Vec<Row>| {
+        let mut writer = StreamingSstWriter::new(Pieces::default(), options());
+        rows.into_iter().for_each(|row| writer.add(row).unwrap());
+        writer.finish().unwrap().output
+    };
+    let small = |i: u32| Value::Small(i.to_be_bytes().repeat(150));
+    let pieces = pieces_of(numbered(20_000, small));
     let (_, all_but_last) = pieces.split_last().unwrap();
-    assert!(pieces.len() > 3);
-    assert!(all_but_last.iter().all(|&len| (256 << 10..300 << 10).contains(&len)));
+    assert!(all_but_last.len() > 2);
+    assert!(all_but_last.iter().all(|&len| len == PIECE));
+
+    // A large value goes straight through; what comes after it ends where it would have without it.
+    let pieces = pieces_of(numbered(20_000, |i| match i {
+        9000 => Value::Medium(vec![7; PIECE / 2 + 1]),
+        _ => small(i),
+    }));
+    let large = pieces.iter().position(|&len| len == PIECE / 2 + 1).unwrap();
+    let mut end = 0;
+    let ends: Vec<usize> = pieces
+        .iter()
+        .map(|len| {
+            end += len;
+            end
+        })
+        .collect();
+    let whole = |ends: &[usize]| ends.iter().all(|end| end.is_multiple_of(PIECE));
+    assert!(large > 2 && large + 3 < ends.len());
+    assert!(whole(&ends[..large - 1]) && whole(&ends[large + 1..ends.len() - 1]));
 }
 
 #[test]

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// How many bytes of a table are in memory while it is copied.
-const BUFFER_LEN: usize = 1 << 20;
+const BUFFER_LEN: usize = 2 << 20;
 
 /// What becomes of fragments of one commit whose ranges of hashes overlap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
