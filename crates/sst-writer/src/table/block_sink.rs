@@ -225,7 +225,7 @@ impl<S: Sink> BlockSink<S> {
         let block = BlockIndex(u16::try_from(index).map_err(|_| too_large(index))?);
         if let Some(workers) = &mut self.workers {
             let workers = workers.get_mut().unwrap_or_else(PoisonError::into_inner);
-            self.waiting_len += workers.add(payload, job).map_err(lost)?;
+            self.waiting_len += workers.add(payload, job);
             self.waiting += 1;
         }
         self.collect(|workers, waiting_len| workers.is_crowded(waiting_len))?;

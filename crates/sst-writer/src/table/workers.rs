@@ -1,7 +1,8 @@
-//! Frames blocks on other threads and gives them back in their order.
+//! Frames blocks on several threads and gives them back in their order.
 
-use std::collections::VecDeque;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::collections::{BTreeMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use sst_format::block::{BLOCK_HEADER_LEN, BlockHeader};
@@ -9,10 +10,11 @@ use sst_format::block::{BLOCK_HEADER_LEN, BlockHeader};
 use crate::table::block_framer::{BlockFramer, FramedBlock};
 use crate::table::staging::Staging;
 
-/// Payloads travel in batches of at least this many bytes, so that waking a thread costs little beside the work.
-const BATCH_LEN: usize = 128 << 10;
-/// Batches on their way per worker: one being worked on, one waiting, so that no worker idles.
-const BATCHES_PER_WORKER: usize = 2;
+/// Payloads travel in batches of at least this many bytes, so that waking a thread, which can take a tenth of a millisecond,
+/// costs little beside the work.
+const BATCH_LEN: usize = 512 << 10;
+/// Batches on their way per thread: one being worked on, one waiting, so that no thread idles.
+const BATCHES_PER_THREAD: usize = 2;
 /// No batch is added as long as more bytes than this are on their way.
 const MAX_WAITING_LEN: u64 = 4 << 20;
 
@@ -64,26 +66,80 @@ impl Batch {
     }
 }
 
-/// A worker ended before its time: it panicked.
+/// Somebody panicked at work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WorkerLost;
 
-/// One thread, with a queue to it and one back.
-#[derive(Debug)]
-struct Lane {
-    /// `None` when the thread is to end.
-    to_do: Option<Sender<Batch>>,
-    done: Receiver<Batch>,
-    thread: Option<JoinHandle<()>>,
+/// What the threads share.
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// There is something to do, or something was done.
+    changed: Condvar,
 }
 
-/// Threads that frame blocks.
+/// Batches by number, as they were sent.
+#[derive(Debug, Default)]
+struct State {
+    to_do: VecDeque<(usize, Batch)>,
+    done: BTreeMap<usize, Batch>,
+    /// There will be no more to do.
+    is_closed: bool,
+    /// Somebody panicked at work.
+    is_lost: bool,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'s>(&self, state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
+        self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Works a batch off, and puts it where it is found.
+    fn work(&self, number: usize, mut batch: Batch, work: &mut dyn FnMut(&mut Batch)) {
+        // Nobody goes on with what a panic left behind.
+        let result = catch_unwind(AssertUnwindSafe(|| work(&mut batch)));
+        let mut state = self.lock();
+        match result {
+            Ok(()) => drop(state.done.insert(number, batch)),
+            Err(_) => state.is_lost = true,
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// What a thread does until there will be no more to do.
+    fn work_on(&self, mut work: impl FnMut(&mut Batch)) {
+        let mut state = self.lock();
+        loop {
+            if let Some((number, batch)) = state.to_do.pop_front() {
+                drop(state);
+                self.work(number, batch, &mut work);
+                state = self.lock();
+            } else if state.is_closed {
+                return;
+            } else {
+                state = self.wait(state);
+            }
+        }
+    }
+}
+
+/// How a batch is worked off.
+type Work = Box<dyn FnMut(&mut Batch) + Send>;
+
+/// Threads that frame blocks; the calling one helps where it would have to wait.
 ///
-/// Batches are dealt out in turn and collected in turn, so they come back in the order in which they were sent, whichever
-/// thread is faster. Dropped, it waits for the threads to end.
-#[derive(Debug)]
+/// Batches are collected by their numbers, so they come back in the order in which they were sent, whichever thread is faster.
+/// Dropped, it waits for the threads to end.
 pub(crate) struct Workers {
-    lanes: Vec<Lane>,
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+    /// The calling thread's share.
+    own_work: Work,
     /// How many batches were sent, and how many came back.
     sent: usize,
     received: usize,
@@ -99,17 +155,21 @@ impl Workers {
     pub(crate) fn start(count: usize, framer: impl Fn() -> BlockFramer) -> Self {
         Self::start_with(count, || {
             let mut framer = framer();
-            move |batch: &mut Batch| batch.work_off(&mut framer)
+            Box::new(move |batch: &mut Batch| batch.work_off(&mut framer))
         })
     }
 
-    fn start_with<W: FnMut(&mut Batch) + Send + 'static>(
-        count: usize,
-        make_work: impl Fn() -> W,
-    ) -> Self {
-        let lanes = (0..count).map_while(|_| Lane::start(make_work()).ok()).collect();
+    fn start_with(count: usize, make_work: impl Fn() -> Work) -> Self {
+        let shared = Arc::new(Shared::default());
+        let start = |_| {
+            let (shared, work) = (Arc::clone(&shared), make_work());
+            let thread = std::thread::Builder::new().name("sst-writer".to_owned());
+            thread.spawn(move || shared.work_on(work)).ok()
+        };
         Self {
-            lanes,
+            threads: (0..count).map_while(start).collect(),
+            shared,
+            own_work: make_work(),
             sent: 0,
             received: 0,
             open: Batch::default(),
@@ -118,29 +178,29 @@ impl Workers {
         }
     }
 
-    /// Whether there is any thread.
+    /// Whether there is any thread beside the calling one.
     pub(crate) fn is_empty(&self) -> bool {
-        self.lanes.is_empty()
+        self.threads.is_empty()
     }
 
     /// Adds the next block. Returns the most bytes that it can take.
-    pub(crate) fn add(&mut self, payload: &[u8], job: Job) -> Result<u64, WorkerLost> {
+    pub(crate) fn add(&mut self, payload: &[u8], job: Job) -> u64 {
         if payload.len() > BATCH_LEN {
             self.open.payloads.reserve_exact(payload.len());
         }
         self.open.payloads.extend_from_slice(payload);
         self.open.jobs.push((payload.len(), job));
         if self.open.payloads.len() >= BATCH_LEN {
-            self.send()?;
+            self.send();
         }
-        Ok((BLOCK_HEADER_LEN + payload.len()) as u64)
+        (BLOCK_HEADER_LEN + payload.len()) as u64
     }
 
     /// Whether batches must be taken before more blocks are added. `waiting_len` is the length of all that were added and not
     /// taken.
     pub(crate) fn is_crowded(&self, waiting_len: u64) -> bool {
         let waiting = self.sent - self.received + self.finished.len();
-        waiting > BATCHES_PER_WORKER * self.lanes.len()
+        waiting > BATCHES_PER_THREAD * (self.threads.len() + 1)
             || (waiting > 0 && waiting_len > MAX_WAITING_LEN)
     }
 
@@ -161,7 +221,7 @@ impl Workers {
     /// Waits for all blocks. Returns how many bytes those take that are not taken.
     pub(crate) fn settle(&mut self) -> Result<u64, WorkerLost> {
         if !self.open.jobs.is_empty() {
-            self.send()?;
+            self.send();
         }
         while self.received < self.sent {
             self.receive()?;
@@ -169,50 +229,55 @@ impl Workers {
         Ok(self.finished.iter().map(|batch| batch.out.len() as u64).sum())
     }
 
-    fn send(&mut self) -> Result<(), WorkerLost> {
+    fn send(&mut self) {
         let next = self.spare.pop().unwrap_or_default();
         let batch = std::mem::replace(&mut self.open, next);
-        let lane = self.lanes.get(self.sent % self.lanes.len().max(1)).ok_or(WorkerLost)?;
-        let to_do = lane.to_do.as_ref().ok_or(WorkerLost)?;
-        to_do.send(batch).map_err(|_| WorkerLost)?;
+        self.shared.lock().to_do.push_back((self.sent, batch));
+        self.shared.changed.notify_one();
         self.sent += 1;
-        Ok(())
     }
 
+    /// Gets the oldest batch on its way, and works meanwhile on what nobody has begun.
     fn receive(&mut self) -> Result<(), WorkerLost> {
-        let lane = self.lanes.get(self.received % self.lanes.len().max(1)).ok_or(WorkerLost)?;
-        self.finished.push_back(lane.done.recv().map_err(|_| WorkerLost)?);
-        self.received += 1;
-        Ok(())
+        let mut state = self.shared.lock();
+        loop {
+            if state.is_lost {
+                return Err(WorkerLost);
+            }
+            if let Some(batch) = state.done.remove(&self.received) {
+                drop(state);
+                self.finished.push_back(batch);
+                self.received += 1;
+                return Ok(());
+            }
+            state = match state.to_do.pop_front() {
+                Some((number, batch)) => {
+                    drop(state);
+                    self.shared.work(number, batch, &mut self.own_work);
+                    self.shared.lock()
+                }
+                None => self.shared.wait(state),
+            };
+        }
     }
 }
 
-impl Lane {
-    fn start(mut work: impl FnMut(&mut Batch) + Send + 'static) -> std::io::Result<Self> {
-        let (to_do, batches) = channel::<Batch>();
-        let (results, done) = channel();
-        let thread =
-            std::thread::Builder::new().name("sst-writer".to_owned()).spawn(move || {
-                for mut batch in batches {
-                    work(&mut batch);
-                    if results.send(batch).is_err() {
-                        break;
-                    }
-                }
-            })?;
-        Ok(Self { to_do: Some(to_do), done, thread: Some(thread) })
+impl std::fmt::Debug for Workers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Workers").field("threads", &self.threads.len()).finish_non_exhaustive()
     }
 }
 
 impl Drop for Workers {
     fn drop(&mut self) {
-        // First all queues, so that the threads end side by side.
-        self.lanes.iter_mut().for_each(|lane| drop(lane.to_do.take()));
-        for lane in &mut self.lanes {
-            if let Some(thread) = lane.thread.take() {
-                // What a panic said was said when it happened.
-                _ = thread.join();
-            }
+        let mut state = self.shared.lock();
+        state.is_closed = true;
+        state.to_do.clear();
+        drop(state);
+        self.shared.changed.notify_all();
+        for thread in self.threads.drain(..) {
+            // What a panic said was said when it happened.
+            _ = thread.join();
         }
     }
 }
@@ -244,7 +309,7 @@ mod tests {
             let mut longest = 0;
             for (payload, job) in payloads.iter().zip([Job::Compress, Job::Raw].into_iter().cycle())
             {
-                longest += workers.add(payload, job).unwrap();
+                longest += workers.add(payload, job);
             }
             let settled = workers.settle().unwrap();
             let bytes = all(&mut workers);
@@ -265,22 +330,22 @@ mod tests {
     fn a_worker_that_panics_is_reported_wherever_it_is_noticed() {
         let start = || {
             Workers::start_with(2, || {
-                |batch: &mut Batch| assert!(!batch.payloads.contains(&b'!'), "on purpose")
+                Box::new(|batch| assert!(!batch.payloads.contains(&b'!'), "on purpose"))
             })
         };
         let mut workers = start();
-        workers.add(b"fine", Job::Raw).unwrap();
+        workers.add(b"fine", Job::Raw);
         workers.settle().unwrap();
-        workers.add(b"not fine!", Job::Raw).unwrap();
+        workers.add(b"not fine!", Job::Raw);
         assert_eq!(workers.settle(), Err(WorkerLost));
         assert!(workers.take().unwrap().is_some());
         assert!(workers.take().is_err());
         // Dropped while a worker is lost and another has work.
         let mut workers = start();
         let mut large = vec![0; BATCH_LEN];
-        workers.add(&large, Job::Raw).unwrap();
+        workers.add(&large, Job::Raw);
         large.push(b'!');
-        workers.add(&large, Job::Raw).unwrap();
-        workers.add(&large[..BATCH_LEN], Job::Raw).unwrap();
+        workers.add(&large, Job::Raw);
+        workers.add(&large[..BATCH_LEN], Job::Raw);
     }
 }
