@@ -15,6 +15,17 @@ fn get(db: &Path, args: &[&str]) -> String {
 }
 
 #[test]
+fn options_may_stand_between_paths_and_one_path_is_not_enough() {
+    let scratch = Scratch::new();
+    let (first, second) = (scratch.file("a.tsv", "a\t1\n"), scratch.file("b.tsv", "b\t2\n"));
+    let db = scratch.path("db");
+    sst(&[&"load", &first, &"--certify", &second, &"--family", &"0", &db]).expect(0);
+    assert_eq!(get(&db, &["a", "b"]), "a\t1\nb\t2\n");
+    sst(&[&"load", &scratch.path("other")]).expect(3);
+    assert!(!scratch.path("other").exists());
+}
+
+#[test]
 fn all_formats_and_extensions_load_the_same() {
     let scratch = Scratch::new();
     let files = [

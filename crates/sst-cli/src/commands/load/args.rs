@@ -1,11 +1,12 @@
 //! Arguments of `sst load`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
 use crate::commands::certify_arg::CertifyArg;
 use crate::commands::retention_args::RetentionArgs;
+use crate::error::CliError;
 
 const AFTER_HELP: &str = r"Input formats:
   tsv    key, tab, value: the rest of the line. \t \n \r \\ and \x00 stand for bytes,
@@ -28,22 +29,32 @@ Examples:
 
 /// Arguments of `sst load`.
 #[derive(Debug, Args)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = AFTER_HELP, override_usage = "sst load [OPTIONS] <INPUT>... <DIR>")]
 pub(crate) struct LoadArgs {
     /// Files with the entries, in any order, as they are or compressed with gzip or zstd; `-` is standard input. Of entries
-    /// with the same key that of the later file is the later one
-    #[arg(required = true, num_args = 1.., value_name = "INPUT")]
-    pub(crate) inputs: Vec<PathBuf>,
-
-    /// Directory to load into; it is made if it does not exist
-    #[arg(value_name = "DIR")]
-    pub(crate) directory: PathBuf,
+    /// with the same key that of the later file is the later one. Last comes the directory to load into; it is made if it
+    /// does not exist
+    // One argument, not two: options may stand between the paths.
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
 
     #[command(flatten)]
     pub(crate) input_options: InputArgs,
 
     #[command(flatten)]
     pub(crate) output_options: LoadOutputArgs,
+}
+
+impl LoadArgs {
+    /// The inputs, and the directory to load into.
+    pub(crate) fn inputs_and_directory(&self) -> Result<(&[PathBuf], &Path), CliError> {
+        match self.paths.split_last() {
+            Some((directory, inputs @ [_, ..])) => Ok((inputs, directory)),
+            _ => Err(CliError::Usage(
+                "an input and the directory to load it into are needed".to_owned(),
+            )),
+        }
+    }
 }
 
 /// How the input is read.

@@ -35,8 +35,8 @@ const ENTRIES_BETWEEN_CHECKS: u64 = 1024;
 
 pub(super) fn run(args: &LoadArgs, context: Context) -> Result<Exit, CliError> {
     let started = Instant::now();
-    let inputs = args
-        .inputs
+    let (inputs, directory) = args.inputs_and_directory()?;
+    let inputs = inputs
         .iter()
         .map(|path| Ok((path.as_path(), detect(path, &args.input_options)?)))
         .collect::<Result<Vec<_>, CliError>>()?;
@@ -44,9 +44,9 @@ pub(super) fn run(args: &LoadArgs, context: Context) -> Result<Exit, CliError> {
     let options = &args.output_options;
     let options =
         options.retention.options().certify(options.certify.certify).cancel(cancel.clone());
-    let mut target = Target::open(&args.directory, options)?;
+    let mut target = Target::open(directory, options)?;
     let loaded = load(&mut target, &inputs, args, &cancel, context);
-    let loaded = loaded.map_err(|error| error.or_interrupted(&args.directory));
+    let loaded = loaded.map_err(|error| error.or_interrupted(directory));
     let (summary, skipped) = match loaded {
         Ok(loaded) => loaded,
         Err(error) => {
@@ -59,7 +59,7 @@ pub(super) fn run(args: &LoadArgs, context: Context) -> Result<Exit, CliError> {
     }
     let family = args.output_options.family;
     let loaded = Loaded::new(&summary, family, skipped, started.elapsed());
-    report(&args.directory, &loaded, context)?;
+    report(directory, &loaded, context)?;
     Ok(Exit::Success)
 }
 
