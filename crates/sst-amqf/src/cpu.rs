@@ -70,12 +70,14 @@ mod tests {
     fn both_forms_give_the_same_answers() {
         let spread = |n: u64| n.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(23);
         let mut builder = QuotientFilter::default().builder();
-        builder.add_hashes(&(0..15_000).map(spread).collect::<Vec<_>>());
+        let spread_out = if cfg!(miri) { 500 } else { 15_000 };
+        builder.add_hashes(&(0..spread_out).map(spread).collect::<Vec<_>>());
         builder.add_hashes(&(0..300).collect::<Vec<_>>());
         let bytes = builder.finish().unwrap();
         let view = QuotientFilterView::parse(&bytes).unwrap();
         let step = if cfg!(miri) { 1009 } else { 1 };
         for hash in (0..200_000).map(spread).chain(0..10_000).step_by(step) {
+            view.prefetch(hash);
             assert_eq!(view.may_contain(hash), view.answer(hash, select), "{hash:#x}");
         }
     }
