@@ -31,6 +31,7 @@ fn gates(root: &Path) -> Result<Vec<Gate>, String> {
         // The feature is off by default, for the time that its dependencies take to build.
         gate("tests, Parquet", "cargo test -p sst-cli --features parquet parquet"),
         gate("model checker", "cargo run --quiet --release -p xtask -- model"),
+        gate("planted bugs", "cargo run --quiet --release -p xtask -- planted"),
         gate("instructions", "cargo run --quiet --release -p xtask -- instructions"),
         // Each target for a short time, in every driver that this machine has.
         gate("fuzz", "cargo run --quiet --release -p xtask -- fuzz --executions 20000 --seconds 2"),

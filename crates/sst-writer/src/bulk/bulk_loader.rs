@@ -39,7 +39,7 @@ use crate::{Commit, FileError, Publisher};
 /// | bytes | for |
 /// |---|---|
 /// | 8 MiB | the rest |
-/// | 4 MiB per thread | buffers of a table being written, where the budget has no room for them |
+/// | 6 MiB per thread | buffers of a table being written, where the budget has no room for them |
 /// | 4 × the longest key or value per thread | a value passing through; twice its length when a blob is put |
 /// | 5 per entry of the load | its filters, until the commit is durable, where they exceed the budget |
 /// | 1 chunk (1/2048 of the budget) per handle | if handles beyond the sixth find no room |
