@@ -212,3 +212,19 @@ impl PartialEq<&[u8]> for Slice<'_> {
         self.as_slice() == *other
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::block::cached_block::shared_block;
+
+    #[test]
+    fn a_slice_equals_its_bytes_and_no_others() {
+        let slice = Slice::of_block(shared_block(b"some bytes"));
+        assert_eq!(slice, *b"some bytes".as_slice());
+        assert_eq!(slice, b"some bytes".as_slice());
+        assert_ne!(slice, b"other bytes".as_slice());
+        assert_eq!(slice, slice.clone().into_owned());
+        assert_ne!(slice, Slice::of_block(shared_block(b"")));
+    }
+}

@@ -273,11 +273,31 @@ impl FileSystem for OsFileSystem {
 
     fn lock(&self, path: &Path) -> io::Result<Lock> {
         let file = File::options().create(true).truncate(false).write(true).open(path)?;
-        file.try_lock()?;
+        let lock = OsLock::take(file)?;
         // Who holds it, for those that come too late. The lock is what counts: it holds without the text too.
         let holder = LockHolder::this_process().to_text();
-        _ = file.set_len(0).and_then(|()| (&file).write_all(holder.as_bytes()));
-        Ok(Box::new(file))
+        let file = &lock.0;
+        _ = file.set_len(0).and_then(|()| (&*file).write_all(holder.as_bytes()));
+        Ok(Box::new(lock))
+    }
+}
+
+/// A locked file of the operating system.
+#[derive(Debug)]
+struct OsLock(File);
+
+impl OsLock {
+    fn take(file: File) -> io::Result<Self> {
+        file.try_lock()?;
+        Ok(Self(file))
+    }
+}
+
+impl Drop for OsLock {
+    fn drop(&mut self) {
+        // Closing alone would not do: a process that another thread of this one is just starting has the file open too, until
+        // it becomes the other program.
+        _ = self.0.unlock();
     }
 }
 
@@ -352,4 +372,24 @@ fn read_exact_at(mut file: &File, bytes: &mut [u8], offset: u64) -> io::Result<(
 /// The cause of an error that names a temporary file, which means nothing to anyone.
 fn without_temporary_path(error: io::Error) -> io::Error {
     error.raw_os_error().map_or_else(|| io::Error::from(error.kind()), io::Error::from_raw_os_error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_ends_though_somebody_else_has_the_file_open() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("LOCK");
+        let open = || File::options().create(true).truncate(false).write(true).open(&path).unwrap();
+        let file = open();
+        // As a process has it between its start and its program.
+        let inherited = file.try_clone().unwrap();
+        let lock = OsLock::take(file).unwrap();
+        assert_eq!(OsLock::take(open()).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        drop(lock);
+        drop(OsLock::take(open()).unwrap());
+        drop(inherited);
+    }
 }
