@@ -21,11 +21,10 @@ const TARGETS: [(&str, &str); 3] = [
 
 /// What is run: a name, and the arguments of `cargo miri test`. All packages but two forbid `unsafe`: of these it is the tests
 /// beside it.
-const RUNS: [(&str, &[&str]); 4] = [
+const RUNS: [(&str, &[&str]); 3] = [
     ("same bytes, read back", &["--package", "sst-conformance", "--test", "portable"]),
     ("blocks and cache of the reader", &["--package", "sst-reader", "--lib", "block::"]),
     ("questions to the filter", &["--package", "sst-amqf", "--lib", "cpu::"]),
-    ("LZ4 as on 64 bits", &["--package", "sst-writer", "--lib", "lz4"]),
 ];
 
 fn miri(arguments: &[&str]) -> Cargo {
