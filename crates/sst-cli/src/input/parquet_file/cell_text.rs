@@ -20,6 +20,8 @@ use parquet::schema::types::ColumnDescriptor;
 
 use crate::input::LineError;
 
+/// Digits that a decimal can have: what fits the integers that it is computed with.
+const MAX_DECIMAL_DIGITS: usize = 38;
 const SECONDS_PER_DAY: i128 = 86_400;
 const NANOS_PER_SECOND: i128 = 1_000_000_000;
 /// The day that legacy timestamps call 2,440,588 is 1970-01-01.
@@ -108,21 +110,21 @@ impl Cell for bool {
 
 impl Cell for i32 {
     fn append_to(&self, meaning: Meaning, out: &mut Vec<u8>) -> Result<(), LineError> {
-        match meaning {
-            Meaning::Unsigned => append!(out, "{}", self.cast_unsigned()),
-            _ => append_integer(i128::from(*self), meaning, out),
+        if meaning == Meaning::Unsigned {
+            append!(out, "{}", self.cast_unsigned());
+            return Ok(());
         }
-        Ok(())
+        append_integer(i128::from(*self), meaning, out)
     }
 }
 
 impl Cell for i64 {
     fn append_to(&self, meaning: Meaning, out: &mut Vec<u8>) -> Result<(), LineError> {
-        match meaning {
-            Meaning::Unsigned => append!(out, "{}", self.cast_unsigned()),
-            _ => append_integer(i128::from(*self), meaning, out),
+        if meaning == Meaning::Unsigned {
+            append!(out, "{}", self.cast_unsigned());
+            return Ok(());
         }
-        Ok(())
+        append_integer(i128::from(*self), meaning, out)
     }
 }
 
@@ -147,7 +149,7 @@ impl Cell for Int96 {
             let nanos = i128::from(high) << 32 | i128::from(low);
             let day = i128::from(day.cast_signed()) - EPOCH_AS_JULIAN_DAY;
             let nanos = day * SECONDS_PER_DAY * NANOS_PER_SECOND + nanos;
-            append_integer(nanos, Meaning::Timestamp { digits: 9, is_utc: false }, out);
+            append_integer(nanos, Meaning::Timestamp { digits: 9, is_utc: false }, out)?;
         }
         Ok(())
     }
@@ -167,7 +169,7 @@ impl Cell for FixedLenByteArray {
 
 fn append_bytes(bytes: &[u8], meaning: Meaning, out: &mut Vec<u8>) -> Result<(), LineError> {
     match (meaning, bytes) {
-        (Meaning::Decimal { .. }, _) => append_integer(integer_of(bytes)?, meaning, out),
+        (Meaning::Decimal { .. }, _) => append_integer(integer_of(bytes)?, meaning, out)?,
         (Meaning::Uuid, &[a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]) => {
             let part =
                 |bytes: &[u8]| bytes.iter().fold(0, |part, &byte| part << 8 | u64::from(byte));
@@ -194,8 +196,12 @@ fn integer_of(bytes: &[u8]) -> Result<i128, LineError> {
     Ok(integer)
 }
 
-fn append_integer(integer: i128, meaning: Meaning, out: &mut Vec<u8>) {
+fn append_integer(integer: i128, meaning: Meaning, out: &mut Vec<u8>) -> Result<(), LineError> {
     match meaning {
+        // A file may state any scale: that many digits would be written.
+        Meaning::Decimal { scale } if scale > MAX_DECIMAL_DIGITS => {
+            return Err(LineError::DecimalTooLarge);
+        }
         Meaning::Decimal { scale: scale @ 1.. } => {
             let sign = if integer < 0 { "-" } else { "" };
             let digits = format!("{:0width$}", integer.unsigned_abs(), width = scale + 1);
@@ -213,6 +219,7 @@ fn append_integer(integer: i128, meaning: Meaning, out: &mut Vec<u8>) {
         }
         _ => append!(out, "{integer}"),
     }
+    Ok(())
 }
 
 fn units_per_second(digits: usize) -> i128 {
@@ -297,8 +304,10 @@ mod tests {
             "-662007668488958101406994104531779456",
         );
         let mut text = Vec::new();
-        let large = ByteArray::from(vec![1; 17]);
-        assert!(matches!(large.append_to(scale(0), &mut text), Err(LineError::DecimalTooLarge)));
+        for (bytes, scale) in [(17, scale(0)), (1, scale(39)), (1, scale(70_000))] {
+            let result = ByteArray::from(vec![1; bytes]).append_to(scale, &mut text);
+            assert!(matches!(result, Err(LineError::DecimalTooLarge)), "{bytes}, {scale:?}");
+        }
     }
 
     #[test]
