@@ -18,8 +18,8 @@ const RECORD: &str = "benches/instructions.json";
 
 /// How far a count may lie above the record, in per cent.
 ///
-/// Two runs of one build mostly differ by less than 0.3 %, in how the allocator happens to lie, and now and then by more:
-/// what lies above is counted once more. Unrelated changes move inlining decisions by up to 1 %.
+/// Runs of one build differ by less than 0.2 %, whatever the environment and the directory; what lies above is counted once
+/// more. Unrelated changes move inlining decisions by up to 1 %.
 const TOLERANCE_PERCENT: f64 = 2.0;
 
 /// Counts, and compares with the record, or replaces it with `bless`. True unless a count is too high or the

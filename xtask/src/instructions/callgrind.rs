@@ -5,6 +5,13 @@ use std::process::Command;
 
 use super::record::Operation;
 
+/// Settings of the C library under which a count says something about our code, and is the same on every machine. Without
+/// them copying and clearing are instructions that repeat themselves, of which valgrind counts every repetition, and how
+/// many there are follows from how source and destination lie; and whether a growing buffer is copied follows from what
+/// happens to lie behind it. Another C library passes over them.
+const C_LIBRARY: &str = "glibc.cpu.x86_rep_movsb_threshold=0x40000000:glibc.cpu.x86_rep_stosb_threshold=0x40000000:\
+                         glibc.cpu.x86_non_temporal_threshold=0x40000000:glibc.malloc.mmap_threshold=0x20000";
+
 /// What a run found.
 pub(crate) struct Run {
     /// The processor's features as valgrind shows them to the program.
@@ -40,6 +47,7 @@ impl Run {
                 "--callgrind-out-file=counts",
             ])
             .arg(target.join("release/sst-instructions"))
+            .env("GLIBC_TUNABLES", C_LIBRARY)
             .current_dir(dir.path())
             .output()
             .map_err(|error| format!("valgrind: {error}"))?;
