@@ -6,6 +6,7 @@ use sst_format::block::{BLOCK_HEADER_LEN, BlockHeader};
 use sst_format::offset_table::OffsetTable;
 use sst_format::{BlockIndex, FormatError};
 
+use crate::block::memory::prefetch_at;
 use crate::block::sync::{AtomicU8, Ordering};
 
 /// What is known of a block beyond its place.
@@ -56,6 +57,12 @@ impl BlockDirectory {
         let (&start, rest) = self.starts.get(usize::from(block.0)..)?.split_first()?;
         let end = *rest.first()?;
         Some(start..end)
+    }
+
+    /// Fetches the cache line that tells where a block lies.
+    #[inline]
+    pub(crate) fn prefetch_range(&self, block: BlockIndex) {
+        prefetch_at(self.starts.as_ptr(), usize::from(block.0) * size_of::<u32>());
     }
 
     /// The protected copy of a block's header, if the table is protected.

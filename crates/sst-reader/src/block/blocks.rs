@@ -123,6 +123,15 @@ impl Blocks {
         }
     }
 
+    /// Fetches what tells where a block and its neighbours are, in the file and in the cache.
+    #[inline]
+    pub(crate) fn prefetch_place(&self, block: BlockIndex) {
+        self.directory.prefetch_range(block);
+        if let Some(slots) = self.slots.get() {
+            slots.prefetch_slot(block);
+        }
+    }
+
     #[inline]
     fn cached_or_loaded(&self, block: BlockIndex, fill: Fill) -> Result<Payload<'_>, ReadError> {
         match self.slots.get().and_then(|slots| slots.get(block)) {

@@ -101,6 +101,13 @@ impl BlockSlots {
         }
     }
 
+    /// Fetches the cache line with the slot of a block.
+    #[inline]
+    pub(crate) fn prefetch_slot(&self, block: BlockIndex) {
+        let len_of_slot = size_of::<ArcSwapAny<Option<SharedBlock>>>();
+        prefetch_at(self.0.as_ptr(), usize::from(block.0) * len_of_slot);
+    }
+
     pub(crate) fn set(&self, block: BlockIndex, to: Option<SharedBlock>) {
         if let Some(slot) = self.0.get(usize::from(block.0)) {
             slot.store(to);

@@ -1,4 +1,4 @@
-//! Memory maps and prefetching: the one file of this crate with `unsafe` code.
+//! Memory maps, prefetching and huge pages: the one file of this crate with `unsafe` code.
 
 use std::fs::File;
 use std::io;
@@ -60,3 +60,20 @@ pub(crate) fn prefetch_at<T>(address: *const T, at: usize) {
 #[cfg(not(target_arch = "x86_64"))]
 #[inline]
 pub(crate) fn prefetch_at<T>(_: *const T, _: usize) {}
+
+/// Makes one page of the `len` bytes of memory from `address` on, a multiple of `len`, which is the length of a huge page.
+/// False if the kernel did not: it is too old, part of it is not mapped, or no such page is to be had.
+#[cfg(all(target_os = "linux", not(miri)))]
+#[expect(unsafe_code, reason = "advice on memory has no safe form; see the comment on the block")]
+pub(crate) fn collapse(address: usize, len: usize) -> bool {
+    let start = std::ptr::without_provenance_mut::<libc::c_void>(address);
+    // SAFETY: the advice changes in which pages memory lies, not what is in it, and the pointer is never read through. An
+    // address where nothing is mapped is refused.
+    unsafe { libc::madvise(start, len, libc::MADV_COLLAPSE) == 0 }
+}
+
+/// Only Linux can be asked.
+#[cfg(not(all(target_os = "linux", not(miri))))]
+pub(crate) const fn collapse(_: usize, _: usize) -> bool {
+    false
+}

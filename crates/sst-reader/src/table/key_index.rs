@@ -22,6 +22,8 @@ pub(crate) struct Estimate {
     pub(crate) block: BlockIndex,
     /// Where in the block.
     pub(crate) place: Fraction,
+    /// A block near the one with its value, if that is not with the key: writers put values in front of their key block.
+    pub(crate) value_block: BlockIndex,
     /// Between which hashes those of the block are.
     pub(crate) bounds: HashBounds,
     /// How many blocks there are to a range of hashes.
@@ -79,7 +81,12 @@ impl KeyIndex {
     pub(crate) fn estimate(&self, i: usize, hash: u64) -> Option<Estimate> {
         let bounds = self.bounds_of(i);
         let place = bounds.fraction(hash);
-        Some(Estimate { block: self.block(i)?, place, bounds, density: self.density })
+        let block = self.block(i)?;
+        let before = i.checked_sub(1).and_then(|before| self.block(before)).unwrap_or_default();
+        let between = place.of(block.0.saturating_sub(before.0).into());
+        let between = u16::try_from(between).unwrap_or_default();
+        let value_block = BlockIndex(before.0.saturating_add(between));
+        Some(Estimate { block, place, value_block, bounds, density: self.density })
     }
 
     /// Between which hashes those of key block number `i` are.
@@ -155,6 +162,8 @@ mod tests {
             assert!(found == firsts.len() || hash < high);
             let block = u16::try_from(found.checked_sub(1).map_or(0, |i| 2 * i + 1)).unwrap();
             assert_eq!(index.block(found), Some(BlockIndex(block)));
+            let estimate = index.estimate(found, hash).unwrap();
+            assert!((block.saturating_sub(2)..=block).contains(&estimate.value_block.0));
         }
     }
 

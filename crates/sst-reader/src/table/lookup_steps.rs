@@ -67,7 +67,8 @@ impl StaticSortedFile {
         self.key_index().estimate(i, hash).ok_or_else(|| self.no_such_key_block(i))
     }
 
-    /// Fetches the start of a key block and the cache lines around an estimate, if the block is ready to be used.
+    /// Fetches the start of a key block and the cache lines around an estimate, if the block is ready to be used, and what
+    /// tells where the value is.
     #[inline]
     pub(crate) fn prefetch(&self, estimate: &Estimate) {
         if let Some(payload) = self.blocks().verified_in_place(estimate.block) {
@@ -75,6 +76,7 @@ impl StaticSortedFile {
             prefetch_around::<PREFETCH_REACH>(bytes, estimate.place.of_len(bytes.len()));
             prefetch_around::<0>(bytes, 0);
         }
+        self.blocks().prefetch_place(estimate.value_block);
     }
 
     /// As [`StaticSortedFile::lookup`], without asking the filter.
