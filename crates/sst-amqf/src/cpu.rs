@@ -6,30 +6,48 @@
 
 use crate::{select::select, view::QuotientFilterView};
 
-/// Answers in the form that suits this processor.
-#[cfg(target_arch = "x86_64")]
-#[inline]
-pub(crate) fn may_contain(view: &QuotientFilterView<'_>, hash: u64) -> bool {
-    if is_x86_feature_detected!("popcnt")
-        && is_x86_feature_detected!("bmi1")
-        && is_x86_feature_detected!("bmi2")
-    {
-        #[expect(unsafe_code, reason = "the compiler cannot see that the features were checked")]
-        // SAFETY: the processor has the features that the function is compiled for; each was just asked for. It takes
+/// Says that this processor has the instructions: there is one only where they were found.
+#[derive(Clone, Copy)]
+pub(crate) struct BitInstructions(());
+
+impl BitInstructions {
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn detect() -> Option<Self> {
+        let are_there = is_x86_feature_detected!("popcnt")
+            && is_x86_feature_detected!("bmi1")
+            && is_x86_feature_detected!("bmi2");
+        are_there.then_some(Self(()))
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    pub(crate) const fn detect() -> Option<Self> {
+        None
+    }
+
+    /// Answers with them.
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    #[expect(unsafe_code, reason = "the compiler cannot see that the features were checked")]
+    fn may_contain(self, view: &QuotientFilterView<'_>, hash: u64) -> bool {
+        // SAFETY: the processor has the features that the function is compiled for, or there would be no `self`. It takes
         // and returns plain values, so nothing else is required.
-        unsafe {
-            may_contain_with_bit_instructions(view, hash)
-        }
-    } else {
+        unsafe { may_contain_with_bit_instructions(view, hash) }
+    }
+
+    /// Nobody has them here.
+    #[cfg(not(target_arch = "x86_64"))]
+    fn may_contain(self, view: &QuotientFilterView<'_>, hash: u64) -> bool {
         view.answer(hash, select)
     }
 }
 
-/// Answers in the portable form.
-#[cfg(not(target_arch = "x86_64"))]
+/// Answers in the form that suits this processor.
 #[inline]
 pub(crate) fn may_contain(view: &QuotientFilterView<'_>, hash: u64) -> bool {
-    view.answer(hash, select)
+    match view.bit_instructions() {
+        Some(instructions) => instructions.may_contain(view, hash),
+        None => view.answer(hash, select),
+    }
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -1,6 +1,7 @@
 //! A filter read in place, from bytes that need not be trusted.
 
 use crate::{
+    cpu::BitInstructions,
     envelope::Envelope,
     layout::{HEADER_LEN, Layout, read_word},
     stats::FilterInfo,
@@ -35,6 +36,7 @@ pub struct QuotientFilterView<'a> {
     slot_mask: u64,
     /// The lowest bit of each of the remainders that fit one word.
     remainder_lows: u64,
+    bit_instructions: Option<BitInstructions>,
 }
 
 /// One block of 64 slots.
@@ -74,6 +76,7 @@ impl<'a> QuotientFilterView<'a> {
             remainder_mask: layout.remainder_mask(),
             slot_mask: layout.slot_mask(),
             remainder_lows: (0..64 / width).fold(0, |lows, n| lows | 1 << (n * width)),
+            bit_instructions: BitInstructions::detect(),
         })
     }
 
@@ -101,6 +104,12 @@ impl<'a> QuotientFilterView<'a> {
     #[inline]
     pub(crate) fn remainder_lows(&self) -> u64 {
         self.remainder_lows
+    }
+
+    /// That they can be used, found out once.
+    #[inline]
+    pub(crate) fn bit_instructions(&self) -> Option<BitInstructions> {
+        self.bit_instructions
     }
 
     pub(crate) fn fingerprint_count(&self) -> u64 {
