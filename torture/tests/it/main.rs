@@ -11,4 +11,5 @@
 mod defects;
 mod faults;
 mod hostile;
+mod lost_keys;
 mod sets;
