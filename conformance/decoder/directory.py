@@ -185,7 +185,6 @@ class Directory:
                 if unused:
                     raise Damage(f"{meta.name}: the protection section lists {min(unused):08}.blob, no entry does")
 
-
     def _check_certificates(self):
         """What the newest commit says of the live entries of each family is so (section 12)."""
         protection = self.metas[-1].protection if self.metas else None
