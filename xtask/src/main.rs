@@ -71,6 +71,9 @@ enum Chore {
     Planted,
     /// Mutates sst-format and sst-reader, and counts the mutants that no test notices. Takes hours; needs cargo-mutants.
     Mutants {
+        /// Mutate only this package.
+        #[arg(long)]
+        only: Option<String>,
         /// What is passed on to cargo-mutants: `--shard 0/20`, `--file PATH`, `--list`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
@@ -100,7 +103,7 @@ fn main() -> ExitCode {
         Chore::Miri => suite(&root, "undefined behaviour"),
         Chore::Model => suite(&root, "interleavings"),
         Chore::Planted => suite(&root, "planted bugs"),
-        Chore::Mutants { arguments } => mutants::run(&root, &arguments),
+        Chore::Mutants { only, arguments } => mutants::run(&root, only.as_deref(), &arguments),
         Chore::Ci { only, list } => ci::run(&root, only.as_deref(), list),
     };
     if is_ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
