@@ -37,7 +37,7 @@ enum Catcher {
 use Catcher::{Kills, Model, Suite as BySuite, Test};
 
 /// The bugs: where they are, their names, and what catches them.
-const BUGS: [(&str, &str, Catcher); 28] = [
+const BUGS: [(&str, &str, Catcher); 30] = [
     ("sst-format", "ratio-unchecked", Test("sst-format", "sst_format", "block::")),
     ("sst-format", "ratio-unchecked", BySuite("hostile tables")),
     ("sst-format", "current-unchecked", Test("sst-format", "sst_format", "current::")),
@@ -46,6 +46,9 @@ const BUGS: [(&str, &str, Catcher); 28] = [
     ("sst-writer", "file-sync-skipped", BySuite("power loss")),
     ("sst-writer", "directory-sync-skipped", BySuite("power loss")),
     ("sst-writer", "failed-sync-forgotten", BySuite("i/o faults")),
+    // Only gathered commits have these two.
+    ("sst-writer", "gathered-sync-skipped", BySuite("power loss")),
+    ("sst-writer", "gathered-copies-stay", BySuite("i/o faults")),
     ("sst-writer", "temporaries-stay", BySuite("crashes")),
     ("sst-writer", "inputs-removed-early", BySuite("crashes")),
     ("sst-writer", "inputs-removed-early", Kills("merge kills")),

@@ -106,6 +106,16 @@ impl AtomicFile {
         })
     }
 
+    /// [`AtomicFile::persist`] without what makes the content durable: for a planted bug.
+    #[cfg(sst_planted)]
+    pub(crate) fn persist_unsynced(self) -> Result<(), FileError> {
+        let Self { file, path, file_system } = self;
+        file.persist_new(&path).map_err(FileError::at(&path, FileOperation::Rename))?;
+        file_system
+            .sync_directory(directory_of(&path))
+            .map_err(FileError::at(&path, FileOperation::SyncDirectory))
+    }
+
     /// Like [`AtomicFile::persist`], but in place of a file of that name. `switches` is called when the content is durable, and
     /// from there on nobody can say which of the two files an error leaves.
     pub(crate) fn replace(self, switches: impl FnOnce()) -> Result<(), FileError> {

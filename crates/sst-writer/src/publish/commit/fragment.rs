@@ -245,6 +245,17 @@ impl Commit<'_> {
             file.write(piece)?;
             at += len as u64;
         }
+        #[cfg(sst_planted)]
+        if sst_format::planted("gathered-copies-stay") {
+            // What a failed commit removes.
+            self.context.names.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        }
+        #[cfg(sst_planted)]
+        match sst_format::planted("gathered-sync-skipped") {
+            true => file.persist_unsynced()?,
+            false => file.persist()?,
+        }
+        #[cfg(not(sst_planted))]
         file.persist()?;
         let meta = source.meta.clone();
         let table = Finished { meta: meta.clone(), blobs: Vec::new(), digest: None, output: () };
