@@ -120,8 +120,8 @@ impl BlockCache {
     /// Default: true.
     ///
     /// Linux 6.1 and later can be asked. Whenever 2 MiB of address space are nearly full of blocks, the thread that loads
-    /// the next one waits while they are moved into one page: some hundred microseconds as a rule, longer where memory is
-    /// so scattered that one must be made first.
+    /// the next one waits while they are moved into one page: about a millisecond, as long as loading those
+    /// blocks took, and longer where memory is so scattered that such a page must be made first.
     #[must_use]
     pub fn huge_pages(self, are_wanted: bool) -> Self {
         Self { huge_pages: are_wanted.then(HugePages::default), ..self }
