@@ -99,6 +99,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "counting, and too much of it for an interpreter")]
     fn a_region_that_is_nearly_full_is_asked_for_and_much_later_again() {
         let nearly_full = PAGE / BLOCK / 8 * 7;
         let much_later = nearly_full + (64 << 20) / BLOCK;
@@ -107,6 +108,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "counting, and too much of it for an interpreter")]
     fn a_refused_region_is_asked_for_less_and_less_often() {
         let first = PAGE / BLOCK / 8 * 7;
         let asked = asked_after(first + 4 + 8 + 16 + 1, BLOCK, false);
