@@ -180,6 +180,7 @@ fn tables_in_memory_give_back_what_was_written() {
             for entry in &entries {
                 check(&table.lookup(entry.hash, &entry.key).unwrap(), &entry.value);
             }
+            assert_eq!(table.iter().count(), entries.len());
             for (entry, expected) in table.iter().zip(&entries) {
                 let entry = entry.unwrap();
                 assert_eq!((entry.hash, &*entry.key), (expected.hash, &*expected.key));
@@ -188,7 +189,9 @@ fn tables_in_memory_give_back_what_was_written() {
             assert_eq!(table.lookup(1, b"absent").unwrap(), Lookup::NotFound);
             // Many at once: this way fetches memory beforehand.
             let keys: Vec<_> = entries.iter().map(|entry| &entry.key).collect();
-            for (found, entry) in table.multi_get(&keys).into_iter().zip(&entries) {
+            let found = table.multi_get(&keys);
+            assert_eq!(found.len(), keys.len());
+            for (found, entry) in found.into_iter().zip(&entries) {
                 check(&found.unwrap(), &entry.value);
             }
             assert!(table.verify(&mut |_| {}).is_intact());

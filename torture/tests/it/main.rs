@@ -13,3 +13,4 @@ mod faults;
 mod hostile;
 mod lost_keys;
 mod sets;
+mod survey;

@@ -264,3 +264,14 @@ fn refresh_keeps_open_what_stays() {
     assert_eq!(newer.get(&2_u32.to_be_bytes()).unwrap().as_deref(), Some(&b"new"[..]));
     assert_eq!(newer.statistics().lookups, 2);
 }
+
+#[test]
+fn every_family_with_live_tables_is_listed() {
+    let mut database = Database::new();
+    for family in [7, 3] {
+        let tables = vec![numbered(3, |_| small("value"))];
+        database.commit(Changes { family, tables, ..Changes::default() });
+    }
+    let set = SstSet::open(database.dir(), &reader_options()).unwrap();
+    assert_eq!(set.catalog().families().into_iter().collect::<Vec<_>>(), [3, 7]);
+}
