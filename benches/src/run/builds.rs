@@ -75,6 +75,7 @@ impl ByTwo {
         let contender = entrant.contender;
         let time = |build: &dyn Fn(&Path) -> Result<bool, BenchError>| {
             let dir = tempfile::tempdir_in(&entrant.dir)?;
+            write_back();
             let start = Instant::now();
             let is_built = build(dir.path())?;
             Ok::<_, BenchError>(is_built.then(|| start.elapsed().as_secs_f64()))
@@ -89,6 +90,13 @@ impl ByTwo {
         }
         Ok(())
     }
+}
+
+/// Waits until everything written before is on disk. While too much is not, Linux makes those who write wait, and what is
+/// measured on the wall would be what others have written.
+fn write_back() {
+    #[cfg(target_os = "linux")]
+    rustix::fs::sync();
 }
 
 fn open_and_verify(
