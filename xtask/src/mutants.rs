@@ -85,6 +85,9 @@ pub(crate) fn run(root: &Path, only: Option<&str>, arguments: &[String]) -> bool
         // Its exit code 2 says that mutants were missed, 3 that tests of some did not end.
         is_ok &= status.is_ok_and(|status| matches!(status.code(), Some(0 | 2 | 3)));
     }
+    if count == 0 {
+        println!("NOT RUN: only sst-format and sst-reader are mutated");
+    }
     is_ok && count > 0
 }
 
