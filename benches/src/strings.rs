@@ -48,8 +48,9 @@ impl Strings {
     }
 
     /// All strings, in order.
-    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        (0..self.count()).map(|i| self.get(i))
+    #[must_use]
+    pub fn iter(&self) -> Iter<'_> {
+        Iter { rest: &self.bytes, shape: &self.shape, i: 0, at: 0 }
     }
 
     /// Number of strings.
@@ -71,6 +72,37 @@ impl Strings {
     #[must_use]
     pub fn byte_len(&self) -> usize {
         self.bytes.len()
+    }
+}
+
+/// Strings in order.
+///
+/// Whoever asks a store for one key after the other goes through this between an answer and the next question. It branches
+/// on what is always the same and computes nothing from conditions: the byte that such a result is put into is part of a
+/// register whose other bytes may still wait for the answer.
+#[derive(Clone, Debug)]
+pub struct Iter<'a> {
+    rest: &'a [u8],
+    shape: &'a Shape,
+    i: usize,
+    at: usize,
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let len = match self.shape {
+            Shape::Fixed { len, count } if self.i < *count => *len,
+            Shape::Fixed { .. } => return None,
+            Shape::Ends(ends) => ends.get(self.i)?.checked_sub(self.at)?,
+        };
+        let (string, rest) = self.rest.split_at_checked(len)?;
+        self.rest = rest;
+        self.i += 1;
+        self.at += len;
+        Some(string)
     }
 }
 

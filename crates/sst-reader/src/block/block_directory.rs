@@ -54,9 +54,9 @@ impl BlockDirectory {
     /// Where a block lies in the file, header included; `None` if there is no such block.
     #[inline]
     pub(crate) fn range(&self, block: BlockIndex) -> Option<Range<u32>> {
-        let (&start, rest) = self.starts.get(usize::from(block.0)..)?.split_first()?;
-        let end = *rest.first()?;
-        Some(start..end)
+        let i = usize::from(block.0);
+        let end = *self.starts.get(i + 1)?;
+        Some(*self.starts.get(i)?..end)
     }
 
     /// Fetches the cache line that tells where a block lies.

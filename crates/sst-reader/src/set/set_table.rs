@@ -133,7 +133,7 @@ impl SetTable {
     ) -> Result<Lookup<'_>, ReadError> {
         let filter = self.filter(opening)?;
         if let Some(file) = self.kept() {
-            return match file.pass_filter(filter, hash)? {
+            return match file.pass_filter(filter, hash) {
                 Some(estimate) => {
                     tally.tables_asked += 1;
                     file.lookup_at(&estimate, hash, key)

@@ -6,10 +6,10 @@ use std::convert::Infallible;
 use sst_format::BlockIndex;
 use sst_format::index_block::IndexBlock;
 
-use crate::table::search::{Density, Fraction, HashBounds, lower_bound};
+use crate::table::search::{Density, Fraction, HashBounds, Precision, lower_bound};
 
-/// First hashes that are counted around the estimated one. Of a table of a million entries, 2,200 key blocks, estimates
-/// are off by one key block, of one of ten million by three or four.
+/// Key blocks around the estimated one among which that of a hash is looked for first. Of a table of a million entries, 2,200
+/// key blocks, estimates are off by one key block, of one of ten million by three or four.
 const WINDOW: usize = 8;
 /// As [`WINDOW`], in tables of more than [`LARGE`] key blocks.
 const LARGE_WINDOW: usize = 16;
@@ -18,50 +18,79 @@ const LARGE: usize = 4096;
 /// Where the entry of a hash is likely to be, as far as the index tells.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Estimate {
-    /// The only key block that can hold it.
+    /// The only key block that can hold it, by its number in the index.
+    pub(crate) number: usize,
+    /// And as a block of the file.
     pub(crate) block: BlockIndex,
     /// Where in the block.
     pub(crate) place: Fraction,
     /// A block near the one with its value, if that is not with the key: writers put values in front of their key block.
     pub(crate) value_block: BlockIndex,
-    /// Between which hashes those of the block are.
-    pub(crate) bounds: HashBounds,
-    /// How many blocks there are to a range of hashes.
-    pub(crate) density: Density,
 }
 
 /// The index block in memory, in the machine's own byte order: 10 bytes per key block.
+///
+/// Whoever looks keys up one after the other waits for the memory of one key while the processor is already at the next, if
+/// that is not too many instructions away: a few hundred. So an estimate is made of few.
 #[derive(Debug)]
 pub(crate) struct KeyIndex {
     bounds: HashBounds,
     density: Density,
-    window: usize,
-    /// First hash of each key block but the first, ascending.
-    first_hashes: Box<[u64]>,
+    /// For the bounds of every key block.
+    precision: Precision,
+    /// Lowest hash of each key block, ascending; then the highest of the last one; then as many that nothing is above as
+    /// a window may reach past the end.
+    lows: Box<[u64]>,
+    /// Zero, then each key block.
     blocks: Box<[BlockIndex]>,
 }
 
 impl KeyIndex {
     /// Takes over a valid index block. O(number of key blocks).
     pub(crate) fn new(index: &IndexBlock<'_>) -> Self {
-        let first_hashes: Box<[u64]> =
-            (1..index.key_block_count()).map_while(|i| index.first_hash(i)).collect();
-        let window = if first_hashes.len() > LARGE { LARGE_WINDOW } else { WINDOW };
-        let blocks: Box<[BlockIndex]> = index.blocks().collect();
+        let count = index.key_block_count();
+        let mut lows = Vec::with_capacity(count + 1 + LARGE_WINDOW);
+        lows.push(0);
+        lows.extend((1..count).map_while(|i| index.first_hash(i)));
+        lows.extend([u64::MAX; 1 + LARGE_WINDOW]);
+        let mut blocks = Vec::with_capacity(1 + count);
+        blocks.push(BlockIndex::default());
+        blocks.extend(index.blocks());
         let bounds = HashBounds { low: 0, high: u64::MAX };
-        let density = Density::new(blocks.len(), bounds);
-        Self { bounds, density, window, first_hashes, blocks }
+        let precision = Precision::for_width(bounds.width());
+        let density = Density::new(count, bounds);
+        Self { bounds, density, precision, lows: lows.into(), blocks: blocks.into() }
     }
 
     /// With what is known of the hashes of the first and the last entry. Wrong ones cost time, never a wrong answer.
-    pub(crate) fn within(self, bounds: HashBounds) -> Self {
-        Self { bounds, density: Density::new(self.blocks.len(), bounds), ..self }
+    pub(crate) fn within(mut self, bounds: HashBounds) -> Self {
+        let last = self.last();
+        // The order of the others, which are known to be right, is kept.
+        let next = if last > 0 { self.bounds_of(0).high } else { bounds.low };
+        if let Some(low) = self.lows.first_mut() {
+            *low = bounds.low.min(next);
+        }
+        let lowest = self.bounds_of(last).low;
+        if let Some(high) = self.lows.get_mut(last + 1) {
+            *high = bounds.high.max(lowest);
+        }
+        let lows = self.lows.get(..last + 2).unwrap_or_default();
+        let widths =
+            lows.iter().zip(lows.iter().skip(1)).map(|(low, high)| high.wrapping_sub(*low));
+        let precision = Precision::for_width(widths.fold(0, u64::max));
+        Self { bounds, density: Density::new(last + 1, bounds), precision, ..self }
     }
 
     /// Number of key blocks, at least 1.
     #[inline]
     pub(crate) const fn key_block_count(&self) -> usize {
-        self.blocks.len()
+        self.blocks.len().saturating_sub(1)
+    }
+
+    /// Number of the last key block.
+    #[inline]
+    const fn last(&self) -> usize {
+        self.key_block_count().saturating_sub(1)
     }
 
     /// Hashes of the first and the last entry, as far as they are known.
@@ -70,62 +99,82 @@ impl KeyIndex {
         self.bounds
     }
 
+    /// How many key blocks there are to a range of hashes.
+    #[inline]
+    pub(crate) const fn density(&self) -> Density {
+        self.density
+    }
+
     /// Key block number `i`.
     #[inline]
     pub(crate) fn block(&self, i: usize) -> Option<BlockIndex> {
-        self.blocks.get(i).copied()
-    }
-
-    /// Where an entry of key block number `i` is likely to be.
-    #[inline]
-    pub(crate) fn estimate(&self, i: usize, hash: u64) -> Option<Estimate> {
-        let bounds = self.bounds_of(i);
-        let place = bounds.fraction(hash);
-        let block = self.block(i)?;
-        let before = i.checked_sub(1).and_then(|before| self.block(before)).unwrap_or_default();
-        let between = place.of(block.0.saturating_sub(before.0).into());
-        let between = u16::try_from(between).unwrap_or_default();
-        let value_block = BlockIndex(before.0.saturating_add(between));
-        Some(Estimate { block, place, value_block, bounds, density: self.density })
+        self.blocks.get(1..)?.get(i).copied()
     }
 
     /// Between which hashes those of key block number `i` are.
     #[inline]
-    fn bounds_of(&self, i: usize) -> HashBounds {
-        let first = |i: usize| self.first_hashes.get(i).copied();
-        HashBounds {
-            low: i.checked_sub(1).and_then(first).unwrap_or(self.bounds.low),
-            high: first(i).unwrap_or(self.bounds.high),
-        }
+    pub(crate) fn bounds_of(&self, i: usize) -> HashBounds {
+        let [low, high] = two_of(&self.lows, i).unwrap_or([0, u64::MAX]);
+        HashBounds { low, high }
+    }
+
+    /// Where an entry is likely to be.
+    #[inline(always)]
+    pub(crate) fn estimate(&self, hash: u64) -> Estimate {
+        let number = self.key_block_of(hash);
+        let place = self.precision.fraction(self.bounds_of(number), hash);
+        // There is such a block: it was counted.
+        let [before, block] = two_of(&self.blocks, number).unwrap_or_default();
+        let between = place.of(block.0.wrapping_sub(before.0).into());
+        let value_block = BlockIndex(before.0.wrapping_add(low_half(between)));
+        Estimate { number, block, place, value_block }
     }
 
     /// The only key block that can hold `hash`: the last whose first hash is not above it, or the first one. A number
     /// below [`KeyIndex::key_block_count`].
-    #[inline]
+    #[inline(always)]
     pub(crate) fn key_block_of(&self, hash: u64) -> usize {
-        let count = self.first_hashes.len();
         let estimate = self.density.blocks_below(hash, self.bounds.low);
-        let estimate = usize::try_from(estimate).unwrap_or(count);
-        let start = estimate.saturating_sub(self.window / 2).min(count.saturating_sub(self.window));
-        let end = (start + self.window).min(count);
-        let window = self.first_hashes.get(start..end).unwrap_or_default();
-        // Counted without a branch that depends on a hash.
-        let not_above = window.iter().map(|&first| usize::from(first <= hash)).sum::<usize>();
-        let is_below = not_above == 0 && start > 0;
-        let is_above = not_above == window.len() && end < count;
-        if is_below || is_above {
-            return self.search(hash);
+        let last = self.last();
+        let estimate = usize::try_from(estimate).map_or(last, |estimate| estimate.min(last));
+        let found = if last < LARGE {
+            self.search_around::<WINDOW, { WINDOW + 1 }>(estimate, hash)
+        } else {
+            self.search_around::<LARGE_WINDOW, { LARGE_WINDOW + 1 }>(estimate, hash)
+        };
+        match found {
+            // What ends the last block is not a block.
+            Some(found) => found.min(last),
+            None => self.search(hash),
         }
-        start + not_above
+    }
+
+    /// As [`KeyIndex::key_block_of`], if it is one of `N` around the estimate. Halves without a branch that depends on a hash.
+    #[inline(always)]
+    fn search_around<const N: usize, const BOUNDS: usize>(
+        &self,
+        estimate: usize,
+        hash: u64,
+    ) -> Option<usize> {
+        let start = estimate.saturating_sub(N / 2);
+        let lows: &[u64; BOUNDS] = self.lows.get(start..)?.first_chunk()?;
+        let is_from = |i: usize| lows.get(i).is_some_and(|&low| low <= hash);
+        let mut i = 0;
+        let mut step = N / 2;
+        while step > 0 {
+            i += step * usize::from(is_from(i + step));
+            step /= 2;
+        }
+        (is_from(i) && !is_from(i + 1)).then_some(start + i)
     }
 
     /// As [`KeyIndex::key_block_of`], where hashes are not as evenly spread as they should be.
     #[cold]
     #[inline(never)]
     fn search(&self, hash: u64) -> usize {
-        let count = u32::try_from(self.first_hashes.len()).unwrap_or(u32::MAX);
+        let count = u32::try_from(self.last()).unwrap_or(u32::MAX);
         let found = lower_bound(count, self.bounds, hash, |i| {
-            let first = self.first_hashes.get(i as usize).copied().unwrap_or(u64::MAX);
+            let first = self.bounds_of(i as usize).high;
             // Those up to `hash`, itself included, count as below it.
             let order = if first <= hash { Ordering::Less } else { Ordering::Greater };
             Ok::<_, Infallible>((first, order))
@@ -134,6 +183,19 @@ impl KeyIndex {
             Ok(found) => found as usize,
         }
     }
+}
+
+/// Element `i` and the next.
+#[inline]
+fn two_of<T: Copy>(elements: &[T], i: usize) -> Option<[T; 2]> {
+    let next = elements.get(i.wrapping_add(1))?;
+    Some([*elements.get(i)?, *next])
+}
+
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "a part of a number of 16 bits has as many")]
+const fn low_half(part: u32) -> u16 {
+    part as u16
 }
 
 #[cfg(test)]
@@ -162,7 +224,8 @@ mod tests {
             assert!(found == firsts.len() || hash < high);
             let block = u16::try_from(found.checked_sub(1).map_or(0, |i| 2 * i + 1)).unwrap();
             assert_eq!(index.block(found), Some(BlockIndex(block)));
-            let estimate = index.estimate(found, hash).unwrap();
+            let estimate = index.estimate(hash);
+            assert_eq!((estimate.number, estimate.block), (found, BlockIndex(block)));
             assert!((block.saturating_sub(2)..=block).contains(&estimate.value_block.0));
         }
     }

@@ -7,7 +7,7 @@
 use sst_format::FormatError;
 use sst_format::key_block::KeyBlock;
 
-use crate::table::key_index::Estimate;
+use crate::table::key_index::{Estimate, KeyIndex};
 use crate::table::search::{HashBounds, lower_bound};
 use crate::table::static_sorted_file::entry_hash;
 
@@ -20,18 +20,19 @@ const REACH: u32 = 8;
 /// # Errors
 ///
 /// [`FormatError`] if an entry on the way is damaged.
-#[inline]
+#[inline(always)]
 pub(crate) fn first_entry(
     key_block: &KeyBlock<'_>,
+    index: &KeyIndex,
     estimate: &Estimate,
     hash: u64,
     key: &[u8],
 ) -> Result<Option<u32>, FormatError> {
     if let KeyBlock::Fixed(block) = key_block {
         let count = block.entry_count();
-        let middle = estimate.place.of(count).min(count - 1);
+        let middle = estimate.place.of(count);
         let found = entry_hash(&block.entry(middle)?);
-        let off_by = estimate.density.between(hash, found).of(count);
+        let off_by = index.density().between(hash, found).of(count);
         let middle = if hash < found {
             middle.saturating_sub(off_by)
         } else {
@@ -43,7 +44,7 @@ pub(crate) fn first_entry(
             return Ok(Some(i));
         }
     }
-    search(key_block, estimate.bounds, hash, key)
+    search(key_block, index.bounds_of(estimate.number), hash, key)
 }
 
 /// As [`first_entry`], by hash, in O(log n) for any hashes.

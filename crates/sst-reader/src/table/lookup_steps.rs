@@ -1,6 +1,8 @@
 //! The way of one lookup through a table: range and filter, an estimate by the index, the entry in its key block, the value.
 //!
-//! What a step will touch is fetched as soon as it is known where it is, while the steps before it still wait.
+//! What a step will touch is fetched as soon as it is known where it is, while the steps before it still wait. The key block
+//! comes first, before the filter: while a processor waits for the value of one key it goes on to the next key only as far
+//! as it can remember instructions, some three hundred, and only what is asked for within them is waited for together.
 
 use sst_format::BlockIndex;
 use sst_format::filter::Filter;
@@ -23,10 +25,10 @@ const PREFETCH_REACH: usize = 4;
 impl StaticSortedFile {
     /// Where the entry of a hash is likely to be, or `None` if the range of hashes or the filter rules it out.
     #[inline]
-    pub(crate) fn pass(&self, hash: u64) -> Result<Option<Estimate>, ReadError> {
+    pub(crate) fn pass(&self, hash: u64) -> Option<Estimate> {
         match self.is_in_range(hash) {
             true => self.pass_filter(self.filter(), hash),
-            false => Ok(None),
+            false => None,
         }
     }
 
@@ -34,43 +36,32 @@ impl StaticSortedFile {
     /// own, or one that a set keeps for it. What is there is fetched; where the outlook is good, before the filter has
     /// answered.
     #[inline]
-    pub(crate) fn pass_filter(
-        &self,
-        filter: Option<&dyn Filter>,
-        hash: u64,
-    ) -> Result<Option<Estimate>, ReadError> {
-        let Some(filter) = filter else { return self.fetched_estimate(hash).map(Some) };
+    pub(crate) fn pass_filter(&self, filter: Option<&dyn Filter>, hash: u64) -> Option<Estimate> {
+        let Some(filter) = filter else { return Some(self.fetched_estimate(hash)) };
         let outlook = Outlook::of(self.blocks().id());
         if outlook.is_hit() {
-            filter.prefetch(hash);
-            let estimate = self.fetched_estimate(hash)?;
+            let estimate = self.fetched_estimate(hash);
             let may_be_there = filter.may_contain(hash);
             outlook.learn(may_be_there);
-            return Ok(may_be_there.then_some(estimate));
+            return may_be_there.then_some(estimate);
         }
         let may_be_there = filter.may_contain(hash);
         outlook.learn(may_be_there);
-        may_be_there.then(|| self.fetched_estimate(hash)).transpose()
+        may_be_there.then(|| self.fetched_estimate(hash))
     }
 
-    #[inline]
-    pub(crate) fn fetched_estimate(&self, hash: u64) -> Result<Estimate, ReadError> {
-        let estimate = self.estimate(hash)?;
+    /// Where the entry of a hash is likely to be: the index alone tells. What is there is fetched.
+    #[inline(always)]
+    pub(crate) fn fetched_estimate(&self, hash: u64) -> Estimate {
+        let estimate = self.key_index().estimate(hash);
         self.prefetch(&estimate);
-        Ok(estimate)
-    }
-
-    /// Where the entry of a hash is likely to be: the index alone tells.
-    #[inline]
-    pub(crate) fn estimate(&self, hash: u64) -> Result<Estimate, ReadError> {
-        let i = self.key_index().key_block_of(hash);
-        self.key_index().estimate(i, hash).ok_or_else(|| self.no_such_key_block(i))
+        estimate
     }
 
     /// Fetches the start of a key block and the cache lines around an estimate, if the block is ready to be used, and what
     /// tells where the value is.
     #[inline]
-    pub(crate) fn prefetch(&self, estimate: &Estimate) {
+    fn prefetch(&self, estimate: &Estimate) {
         if let Some(payload) = self.blocks().verified_in_place(estimate.block) {
             let bytes = payload.as_slice();
             prefetch_around::<PREFETCH_REACH>(bytes, estimate.place.of_len(bytes.len()));
@@ -82,7 +73,7 @@ impl StaticSortedFile {
     /// As [`StaticSortedFile::lookup`], without asking the filter.
     #[inline]
     pub(crate) fn lookup_unfiltered(&self, hash: u64, key: &[u8]) -> Result<Lookup<'_>, ReadError> {
-        self.lookup_at(&self.fetched_estimate(hash)?, hash, key)
+        self.lookup_at(&self.fetched_estimate(hash), hash, key)
     }
 
     /// As [`StaticSortedFile::lookup`], of a hash that has passed the filter and whose place is estimated.
@@ -114,7 +105,7 @@ impl StaticSortedFile {
         let block = estimate.block;
         let payload = self.blocks().payload(block, Fill::Cache)?;
         let key_block = self.parse_key_block(block, &payload)?;
-        let entry = key_search::first_entry(&key_block, estimate, hash, key)
+        let entry = key_search::first_entry(&key_block, self.key_index(), estimate, hash, key)
             .and_then(|first| first.map(|i| key_block.entry(i)).transpose())
             .map_err(|e| self.corrupt(block, e))?;
         then(&payload, entry.as_ref())
@@ -136,7 +127,7 @@ impl StaticSortedFile {
     }
 
     /// Where the value of an entry of key block `block` is, or else what the entry itself says.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn value_place<'p>(
         &self,
         block: BlockIndex,
@@ -146,7 +137,7 @@ impl StaticSortedFile {
     }
 
     /// The value that an entry of key block `key_block` says is in another block.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn value_at(
         &self,
         key_block: BlockIndex,

@@ -73,7 +73,7 @@ impl StaticSortedFile {
             }
             let mut found = [const { None }; GROUP];
             for (((key, _), estimate), found) in group.iter().zip(estimates).zip(&mut found) {
-                *found = estimate.map(|at| self.fetched_value(&at?, key.hash, key.key));
+                *found = estimate.map(|at| self.fetched_value(&at, key.hash, key.key));
             }
             for ((_, tag), found) in group.iter().zip(found) {
                 if let Some(found) = found {

@@ -18,22 +18,42 @@ pub(crate) struct HashBounds {
 }
 
 impl HashBounds {
-    /// Where between the bounds `hash` would be if hashes are spread evenly. Any value is right, so the low bits that don't
-    /// fit the arithmetic are left out.
+    /// Where between the bounds `hash` would be if hashes are spread evenly. Any value is right.
     #[inline]
     pub(crate) fn fraction(self, hash: u64) -> Fraction {
-        let width = self.high.saturating_sub(self.low);
-        let above = hash.saturating_sub(self.low).min(width);
-        // Both fit 32 bits then.
-        let shift = 32_u32.saturating_sub(width.leading_zeros());
-        let scaled = ((above >> shift) << Fraction::BITS) / (width >> shift).max(1);
-        Fraction(u32::try_from(scaled).unwrap_or(Fraction::ONE))
+        Precision::for_width(self.width()).fraction(self, hash)
     }
 
     /// [`HashBounds::fraction`] of `len`.
     #[inline]
     pub(crate) fn estimate(self, hash: u64, len: u32) -> u32 {
         self.fraction(hash).of(len)
+    }
+
+    pub(crate) const fn width(self) -> u64 {
+        self.high.saturating_sub(self.low)
+    }
+}
+
+/// How many low bits of hashes are left out of an estimate, so that the others fit the arithmetic.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Precision {
+    left_out: u32,
+}
+
+impl Precision {
+    /// The highest for bounds that are at most `width` apart: widths fit 32 bits then.
+    #[inline]
+    pub(crate) const fn for_width(width: u64) -> Self {
+        Self { left_out: 32_u32.saturating_sub(width.leading_zeros()) }
+    }
+
+    /// As [`HashBounds::fraction`]. Good only for bounds that are no further apart than it is made for.
+    #[inline]
+    pub(crate) fn fraction(self, bounds: HashBounds, hash: u64) -> Fraction {
+        let scale = |hash: u64| hash.wrapping_sub(bounds.low) >> self.left_out;
+        // An odd width is as good, and is not zero.
+        Fraction::saturated((scale(hash) << Fraction::BITS) / (scale(bounds.high) | 1))
     }
 }
 
@@ -42,17 +62,21 @@ impl HashBounds {
 pub(crate) struct Fraction(u32);
 
 impl Fraction {
-    /// In units of 2⁻³¹.
-    const BITS: u32 = 31;
-    const ONE: u32 = 1 << Self::BITS;
+    /// In units of 2⁻³².
+    const BITS: u32 = 32;
 
-    /// The place on a scale of `len`: at most `len`.
     #[inline]
-    pub(crate) fn of(self, len: u32) -> u32 {
-        u32::try_from((u64::from(self.0) * u64::from(len)) >> Self::BITS).unwrap_or(len)
+    fn saturated(parts: u64) -> Self {
+        Self(u32::try_from(parts).unwrap_or(u32::MAX))
     }
 
-    /// The place on a scale of `len` bytes of a block: at most `len`.
+    /// The place on a scale of `len`: below `len`, or 0.
+    #[inline]
+    pub(crate) const fn of(self, len: u32) -> u32 {
+        ((self.0 as u64 * len as u64) >> Self::BITS) as u32
+    }
+
+    /// The place on a scale of `len` bytes of a block: below `len`, or 0.
     #[inline]
     pub(crate) fn of_len(self, len: usize) -> usize {
         self.of(u32::try_from(len).unwrap_or(u32::MAX)) as usize
@@ -83,7 +107,7 @@ impl Density {
     #[inline]
     pub(crate) fn between(self, one: u64, other: u64) -> Fraction {
         let scaled = self.scaled(one.abs_diff(other)) >> (64 - Fraction::BITS);
-        Fraction(u32::try_from(scaled).map_or(Fraction::ONE, |scaled| scaled.min(Fraction::ONE)))
+        Fraction(u32::try_from(scaled).unwrap_or(u32::MAX))
     }
 
     #[inline]
@@ -108,7 +132,7 @@ pub(crate) fn lower_bound<E>(
     while low < high {
         let middle = if estimates < MAX_ESTIMATES && bounds.low < bounds.high {
             estimates += 1;
-            low + bounds.estimate(hash, high - low).min(high - low - 1)
+            low + bounds.estimate(hash, high - low)
         } else {
             low + (high - low) / 2
         };

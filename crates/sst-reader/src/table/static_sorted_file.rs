@@ -220,7 +220,7 @@ impl StaticSortedFile {
     /// [`ReadError::Io`]; [`ReadError::Corrupt`] if a block on the way is damaged.
     #[inline]
     pub fn lookup(&self, hash: u64, key: &[u8]) -> Result<Lookup<'_>, ReadError> {
-        match self.pass(hash)? {
+        match self.pass(hash) {
             Some(estimate) => self.lookup_at(&estimate, hash, key),
             None => Ok(Lookup::NotFound),
         }
@@ -245,11 +245,11 @@ impl StaticSortedFile {
         hash: u64,
         key: &'k [u8],
     ) -> Result<Matches<'a, 'k>, ReadError> {
-        let Some(estimate) = self.pass(hash)? else { return Ok(Matches::none(self)) };
+        let Some(estimate) = self.pass(hash) else { return Ok(Matches::none(self)) };
         let block = estimate.block;
         let payload = self.blocks.payload(block, Fill::Cache)?;
         let key_block = self.parse_key_block(block, &payload)?;
-        let first = key_search::first_entry(&key_block, &estimate, hash, key)
+        let first = key_search::first_entry(&key_block, &self.key_index, &estimate, hash, key)
             .map_err(|e| self.corrupt(block, e))?;
         Ok(match first {
             Some(first) => Matches::new(self, block, payload, first, hash, key),
