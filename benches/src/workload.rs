@@ -119,7 +119,8 @@ impl Data {
 
     /// Hash, key and value of each entry, in the order of hashes.
     pub fn iter(&self) -> impl Iterator<Item = Row<'_>> {
-        (0..self.entries()).map(|i| self.row(i))
+        let entries = self.hashes.iter().zip(self.keys.iter()).zip(self.values.iter());
+        entries.map(|((&hash, key), value)| Row { hash, key, value })
     }
 
     /// Sorts by key, once, so that the first store that needs it does not pay for it.
@@ -216,6 +217,13 @@ impl sst_writer::Entry for Row<'_> {
         out.extend_from_slice(self.key);
     }
 
+    /// The hash is computed once more, as the writer would.
+    #[inline]
+    fn hashed_key(&self) -> Option<sst_writer::HashedKey<'_>> {
+        Some(sst_writer::HashedKey::new(self.key))
+    }
+
+    #[inline]
     fn value(&self) -> sst_writer::EntryValue<'_> {
         sst_writer::EntryValue::for_bytes(self.value)
             .unwrap_or(sst_writer::EntryValue::Medium(self.value))
