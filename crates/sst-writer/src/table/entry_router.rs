@@ -6,8 +6,8 @@ use std::path::Path;
 use sst_format::block::BLOCK_HEADER_LEN;
 use sst_format::index_block::IndexBlockEncoder;
 use sst_format::limits::{
-    BLOCK_HEADROOM, HASH_THRESHOLD, MAX_INLINE_LEN, MAX_MEDIUM_VALUE_LEN, MAX_SMALL_LEN,
-    MIN_KEY_LEN_TO_COMPRESS,
+    BLOCK_HEADROOM, HASH_THRESHOLD, MAX_INLINE_LEN, MAX_KEY_LEN, MAX_MEDIUM_VALUE_LEN,
+    MAX_SMALL_LEN, MIN_KEY_LEN_TO_COMPRESS,
 };
 use sst_format::value_ref::{EntryType, ValueRef};
 use sst_format::{BlobNumber, BlockIndex, SstMeta, TableFlags, TableProtection};
@@ -99,7 +99,7 @@ impl<S: Sink> EntryRouter<S> {
     }
 
     /// Takes an entry, or refuses it and changes nothing.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn add(
         &mut self,
         key: StatedKey<'_>,
@@ -180,6 +180,9 @@ impl<S: Sink> EntryRouter<S> {
     /// The long way: every check.
     fn add_any(&mut self, key: StatedKey<'_>, value: EntryValue<'_>) -> Result<(), WriteError> {
         let StatedKey { hash, key: key_bytes, .. } = key;
+        if key_bytes.len() > MAX_KEY_LEN {
+            return Err(WriteError::KeyTooLong { entry: self.entry_count, len: key_bytes.len() });
+        }
         let repeats_hash = self.check_order(hash, key_bytes)?;
         let entry_type = self.check_value(value)?;
         let placement = match self.boundaries.place(repeats_hash, key_bytes.len(), entry_type) {

@@ -62,7 +62,7 @@ pub(crate) struct PendingEntries {
 impl PendingEntries {
     /// Appends an entry, of which the type says what the reference is. Its key is at most [`MAX_KEY_LEN`] bytes long.
     /// A small value waits: whatever block index its reference has is set by [`PendingEntries::resolve`].
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push(
         &mut self,
         hash: u64,

@@ -102,25 +102,16 @@ impl<S: Sink> StreamingSstWriter<S> {
             return Err(WriteError::Poisoned);
         }
         // All code of the caller's runs here, before anything changes: it may panic.
-        if let Some(key) = entry.hashed_key() {
-            let key = StatedKey { hash: key.hash(), key: key.key(), is_proven: true };
-            return self.router.add(key, entry.value());
-        }
-        let (hash, stated, value) = (entry.key_hash(), entry.key_len(), entry.value());
-        if stated > MAX_KEY_LEN {
-            return Err(WriteError::KeyTooLong { entry: self.router.entry_count(), len: stated });
-        }
-        self.key.clear();
-        entry.write_key_to(&mut self.key);
-        let written = self.key.len();
-        if written != stated {
-            return Err(WriteError::KeyLenMismatch {
-                entry: self.router.entry_count(),
-                stated,
-                written,
-            });
-        }
-        self.router.add(StatedKey { hash, key: &self.key, is_proven: false }, value)
+        let value = entry.value();
+        let key = match entry.hashed_key() {
+            Some(key) => StatedKey { hash: key.hash(), key: key.key(), is_proven: true },
+            None => {
+                let hash = entry.key_hash();
+                let key = written_key(&mut self.key, &entry, self.router.entry_count())?;
+                StatedKey { hash, key, is_proven: false }
+            }
+        };
+        self.router.add(key, value)
     }
 
     /// Number of entries added.
@@ -167,6 +158,24 @@ impl<S: Sink> fmt::Debug for StreamingSstWriter<S> {
             .field("entry_count", &self.router.entry_count())
             .field("is_poisoned", &self.router.is_poisoned())
             .finish_non_exhaustive()
+    }
+}
+
+/// The key of an entry, number `number`, written to `buffer`.
+fn written_key<'b>(
+    buffer: &'b mut Vec<u8>,
+    entry: &impl Entry,
+    number: u64,
+) -> Result<&'b [u8], WriteError> {
+    let stated = entry.key_len();
+    if stated > MAX_KEY_LEN {
+        return Err(WriteError::KeyTooLong { entry: number, len: stated });
+    }
+    buffer.clear();
+    entry.write_key_to(buffer);
+    match buffer.len() {
+        written if written == stated => Ok(buffer),
+        written => Err(WriteError::KeyLenMismatch { entry: number, stated, written }),
     }
 }
 

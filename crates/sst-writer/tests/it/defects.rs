@@ -7,8 +7,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::support::{Row, Value, blocks, numbered, read, sorted, write};
 use sst_format::block::Encoding;
 use sst_writer::{
-    Compression, Entry, EntryValue, RawBlockDefect, StreamingSstWriter, WriteError, WriterOptions,
-    hash_key, write_static_sorted_file,
+    Compression, Entry, EntryValue, HashedKey, RawBlockDefect, StreamingSstWriter, WriteError,
+    WriterOptions, hash_key, write_static_sorted_file,
 };
 
 fn writer() -> StreamingSstWriter<Vec<u8>> {
@@ -139,6 +139,31 @@ impl Entry for Odd {
     }
 }
 
+/// A tombstone whose key and hash are asked for at once.
+struct InMemory<'a>(&'a [u8]);
+
+impl Entry for InMemory<'_> {
+    fn key_hash(&self) -> u64 {
+        panic!("not to be asked for")
+    }
+
+    fn key_len(&self) -> usize {
+        panic!("not to be asked for")
+    }
+
+    fn write_key_to(&self, _: &mut Vec<u8>) {
+        panic!("not to be asked for")
+    }
+
+    fn hashed_key(&self) -> Option<HashedKey<'_>> {
+        Some(HashedKey::new(self.0))
+    }
+
+    fn value(&self) -> EntryValue<'_> {
+        EntryValue::Deleted
+    }
+}
+
 #[test]
 fn defect_6_key_len_that_is_not_that_of_the_key() {
     let rows = numbered(3, |i| Value::Inline(i.to_be_bytes().to_vec()));
@@ -162,6 +187,10 @@ fn defect_6_key_len_that_is_not_that_of_the_key() {
         let error = writer.add(&odd).unwrap_err();
         assert!(matches!(error, WriteError::KeyTooLong { entry: 1, len } if len == too_long));
     }
+    // Nor is one that lies in memory with its hash.
+    let too_long = vec![0; 1 << 24];
+    let error = writer.add(InMemory(&too_long)).unwrap_err();
+    assert!(matches!(error, WriteError::KeyTooLong { entry: 1, len } if len == 1 << 24));
     let mut odd = Odd::new(&rows[1]);
     odd.clears = true;
     writer.add(&odd).unwrap();
