@@ -71,8 +71,8 @@ impl Lifecycle<BlockKey, Resident> for SecondChance {
     type RequestState = ();
 
     /// A block that was used since the last time is passed over once.
-    fn is_pinned(&self, _: &BlockKey, resident: &Resident) -> bool {
-        resident.block.header.header.take()
+    fn is_pinned(&self, key: &BlockKey, resident: &Resident) -> bool {
+        resident.slots.take_use(BlockIndex(key.block))
     }
 
     fn on_evict(&self, (): &mut (), key: BlockKey, resident: Resident) {

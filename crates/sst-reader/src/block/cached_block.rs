@@ -1,7 +1,7 @@
 //! Uncompressed blocks in memory, and where a table finds its own.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use arc_swap::{ArcSwapAny, Guard};
 use sst_format::BlockIndex;
@@ -13,14 +13,14 @@ use crate::block::memory::prefetch_at;
 ///
 /// Counter, length and bytes are one piece of memory: where a byte lies follows from the pointer alone, so fetching it need
 /// not wait for anything else of the block.
-pub(crate) type SharedBlock = ThinArc<Usage, u8>;
+pub(crate) type SharedBlock = ThinArc<(), u8>;
 
-/// Bytes of a block in front of the first of its payload: counter, mark and length. Only fetching beforehand depends on it.
-const FIRST_BYTE: usize = 24;
+/// Bytes of a block in front of the first of its payload: counter and length. Only fetching beforehand depends on it.
+const FIRST_BYTE: usize = 16;
 
 /// A block of these bytes that nobody else has yet.
 pub(crate) fn shared_block(bytes: &[u8]) -> SharedBlock {
-    ThinArc::from_header_and_slice(Usage(AtomicBool::new(false)), bytes)
+    ThinArc::from_header_and_slice((), bytes)
 }
 
 /// A block of `len` bytes that `fill` has filled, without a copy; `None` if it could not.
@@ -28,73 +28,98 @@ pub(crate) fn filled_block(
     len: usize,
     fill: impl FnOnce(&mut [u8]) -> bool,
 ) -> Option<SharedBlock> {
-    let cleared = std::iter::repeat_n(0, len);
-    let mut block = ThinArc::from_header_and_iter(Usage(AtomicBool::new(false)), cleared);
+    let mut block = ThinArc::from_header_and_iter((), std::iter::repeat_n(0, len));
     let is_filled = block
         .with_arc_mut(|block| Arc::get_mut(block).is_some_and(|block| fill(block.slice_mut())));
     is_filled.then_some(block)
 }
 
-/// Whether a block was used since the cache last thought of dropping it.
-pub(crate) struct Usage(AtomicBool);
-
-impl Usage {
-    /// Whether there was a use since the last call.
-    pub(crate) fn take(&self) -> bool {
-        self.0.swap(false, Ordering::Relaxed)
-    }
-
-    #[inline]
-    fn note(&self) {
-        // Read first: a block that is in steady use is not written to by every processor that uses it. No other memory
-        // is published by the flag.
-        if !self.0.load(Ordering::Relaxed) {
-            self.0.store(true, Ordering::Relaxed);
-        }
-    }
+/// A cached block that is in use, without a counter that processors would take from each other.
+pub(crate) struct BlockGuard {
+    block: Guard<Option<SharedBlock>>,
+    len: usize,
 }
 
-/// A cached block that is in use, without a counter that processors would take from each other.
-pub(crate) struct BlockGuard(Guard<Option<SharedBlock>>);
-
 impl BlockGuard {
+    /// Length of the payload in bytes, without a look at the block.
+    #[inline]
+    pub(crate) const fn len(&self) -> usize {
+        self.len
+    }
+
     #[inline]
     pub(crate) fn as_slice(&self) -> &[u8] {
-        self.0.as_ref().map_or(&[], |block| &block.slice)
+        self.block.as_ref().map_or(&[], |block| &block.slice)
     }
 
     /// The block, counted.
     pub(crate) fn to_shared(&self) -> SharedBlock {
-        match &*self.0 {
+        match &*self.block {
             Some(block) => SharedBlock::clone(block),
             None => shared_block(&[]),
         }
     }
 }
 
+/// Where a table finds a block of its own, and what a lookup must know of it before it looks at the value: it need not wait
+/// for the first bytes of the block as well.
+struct BlockSlot {
+    block: ArcSwapAny<Option<SharedBlock>>,
+    /// Length of the payload in bytes, if it was ever here: it does not change. One that does not fit is looked up.
+    len: AtomicU32,
+    /// Whether the block was used since the cache last thought of dropping it.
+    is_used: AtomicBool,
+}
+
 /// The cached blocks of one table, by block index: a lookup finds them without a hash table and without a lock. What is
 /// to be kept, and for how long, is decided by the cache.
-pub(crate) struct BlockSlots(Box<[ArcSwapAny<Option<SharedBlock>>]>);
+pub(crate) struct BlockSlots(Box<[BlockSlot]>);
 
 impl BlockSlots {
-    /// One empty slot for each block: 8 bytes.
+    /// One empty slot for each block: 16 bytes.
     pub(crate) fn new(block_count: u16) -> Self {
-        Self((0..block_count).map(|_| ArcSwapAny::new(None)).collect())
+        let empty = || BlockSlot {
+            block: ArcSwapAny::new(None),
+            len: AtomicU32::new(0),
+            is_used: AtomicBool::new(false),
+        };
+        Self((0..block_count).map(|_| empty()).collect())
+    }
+
+    #[inline]
+    fn slot(&self, block: BlockIndex) -> Option<&BlockSlot> {
+        self.0.get(usize::from(block.0))
     }
 
     /// The block, if the cache has it.
     #[inline]
     pub(crate) fn get(&self, block: BlockIndex) -> Option<BlockGuard> {
-        let guard = self.0.get(usize::from(block.0))?.load();
-        guard.as_ref()?.header.header.note();
-        Some(BlockGuard(guard))
+        let slot = self.slot(block)?;
+        let block = slot.block.load();
+        // The length was written before the block was put here, and is the same each time.
+        let len = match (&*block, slot.len.load(Ordering::Relaxed)) {
+            (None, _) => return None,
+            (Some(block), u32::MAX) => block.slice.len(),
+            (Some(_), len) => usize::try_from(len).unwrap_or(usize::MAX),
+        };
+        // Read first: what is in steady use is not written to by every processor that uses it. No other memory is
+        // published by the flag.
+        if !slot.is_used.load(Ordering::Relaxed) {
+            slot.is_used.store(true, Ordering::Relaxed);
+        }
+        Some(BlockGuard { block, len })
+    }
+
+    /// Whether there was a use of the block since the last call.
+    pub(crate) fn take_use(&self, block: BlockIndex) -> bool {
+        self.slot(block).is_some_and(|slot| slot.is_used.swap(false, Ordering::Relaxed))
     }
 
     /// Fetches the first cache line of a block and that of byte `at`, if the cache has it, without waiting for either.
     #[inline]
     pub(crate) fn prefetch(&self, block: BlockIndex, at: usize) {
-        if let Some(slot) = self.0.get(usize::from(block.0))
-            && let Some(block) = &*slot.load()
+        if let Some(slot) = self.slot(block)
+            && let Some(block) = &*slot.block.load()
         {
             prefetch_at(block.as_ptr(), 0);
             prefetch_at(block.as_ptr(), FIRST_BYTE + at);
@@ -104,13 +129,16 @@ impl BlockSlots {
     /// Fetches the cache line with the slot of a block.
     #[inline]
     pub(crate) fn prefetch_slot(&self, block: BlockIndex) {
-        let len_of_slot = size_of::<ArcSwapAny<Option<SharedBlock>>>();
-        prefetch_at(self.0.as_ptr(), usize::from(block.0) * len_of_slot);
+        prefetch_at(self.0.as_ptr(), usize::from(block.0) * size_of::<BlockSlot>());
     }
 
     pub(crate) fn set(&self, block: BlockIndex, to: Option<SharedBlock>) {
-        if let Some(slot) = self.0.get(usize::from(block.0)) {
-            slot.store(to);
+        if let Some(slot) = self.slot(block) {
+            if let Some(block) = &to {
+                let len = u32::try_from(block.slice.len()).unwrap_or(u32::MAX);
+                slot.len.store(len, Ordering::Relaxed);
+            }
+            slot.block.store(to);
         }
     }
 }

@@ -40,20 +40,24 @@ impl<'a> Payload<'a> {
         })
     }
 
-    /// The part of the payload that `find` finds in it, without sharing the payload once more.
+    /// The part of the payload that `range_of` names, given its length: one within it. The payload is not shared once more,
+    /// and what is cached is not looked at.
     #[inline]
     pub(crate) fn into_part<E>(
         self,
-        find: impl for<'b> FnOnce(&'b [u8]) -> Result<&'b [u8], E>,
+        range_of: impl FnOnce(u64) -> Result<Range<usize>, E>,
     ) -> Result<Slice<'a>, E> {
         Ok(Slice(match self {
-            Self::InPlace { source, bytes } => Repr::InPlace { source, bytes: find(bytes)? },
+            Self::InPlace { source, bytes } => {
+                let range = range_of(bytes.len() as u64)?;
+                Repr::InPlace { source, bytes: bytes.get(range).unwrap_or_default() }
+            }
             Self::Cached(block) => {
-                let range = range_within(block.as_slice(), find(block.as_slice())?);
+                let range = range_of(block.len() as u64)?;
                 Repr::Cached { block, range }
             }
             Self::Shared(block) => {
-                let range = range_within(&block.slice, find(&block.slice)?);
+                let range = range_of(block.slice.len() as u64)?;
                 Repr::Shared { block, range }
             }
         }))
@@ -86,7 +90,7 @@ impl<'a> Slice<'a> {
         match payload {
             Payload::InPlace { source, bytes } => Self(Repr::InPlace { source, bytes }),
             Payload::Cached(block) => {
-                let range = 0..block.as_slice().len();
+                let range = 0..block.len();
                 Self(Repr::Cached { block, range })
             }
             Payload::Shared(block) => {

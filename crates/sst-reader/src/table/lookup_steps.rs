@@ -7,7 +7,7 @@
 use sst_format::BlockIndex;
 use sst_format::filter::Filter;
 use sst_format::key_block::KeyEntry;
-use sst_format::value_ref::small_value;
+use sst_format::value_ref::small_value_range;
 
 use crate::block::blocks::Fill;
 use crate::block::memory::prefetch_around;
@@ -148,7 +148,7 @@ impl StaticSortedFile {
         match place.part {
             None => Ok(Slice::whole(payload)),
             Some((len, offset)) => payload
-                .into_part(|payload| small_value(payload, len, offset))
+                .into_part(|payload_len| small_value_range(payload_len, len, offset))
                 .map_err(|e| self.corrupt(key_block, e)),
         }
     }
