@@ -6,7 +6,7 @@ use std::io;
 use std::sync::atomic::Ordering;
 
 use sst_format::BlobNumber;
-use sst_writer::{Entry, EntryValue, StreamingSstWriter, WriteError, WriterOptions};
+use sst_writer::{Compression, Entry, EntryValue, StreamingSstWriter, WriteError, WriterOptions};
 
 use counting::{HIGHEST, IN_USE};
 
@@ -64,17 +64,17 @@ impl Entry for Colliding {
 /// Writes entries and checks the highest use against the documented table; `extra` is what it says for blobs, medium values
 /// and runs of equal hashes. Returns the highest use.
 fn check(entries: impl Iterator<Item = impl Entry>, extra: usize) -> Result<usize, WriteError> {
-    check_with(1, entries, 6 * MIB + extra)
+    check_with(WriterOptions::default(), entries, 6 * MIB + extra)
 }
 
 fn check_with(
-    threads: usize,
+    options: WriterOptions,
     entries: impl Iterator<Item = impl Entry>,
     beside_blocks: usize,
 ) -> Result<usize, WriteError> {
     let before = IN_USE.load(Ordering::Relaxed);
     HIGHEST.store(before, Ordering::Relaxed);
-    let mut writer = StreamingSstWriter::new(io::sink(), WriterOptions::default().threads(threads));
+    let mut writer = StreamingSstWriter::new(io::sink(), options);
     for entry in entries {
         writer.add(entry)?;
     }
@@ -117,10 +117,13 @@ fn memory_is_what_the_documentation_says() -> Result<(), WriteError> {
 
     for threads in [2, 4] {
         let few = 6 * MIB + 10 * MIB + (threads - 1) * MIB;
-        let small =
-            check_with(threads, entries(count / 4, 40, |_| EntryValue::Small(&[7; 100])), few)?;
-        let medium = check_with(threads, mixed.clone(), few + 4 * medium.len())?;
+        let options = WriterOptions::default().threads(threads);
+        let small = entries(count / 4, 40, |_| EntryValue::Small(&[7; 100]));
+        let small = check_with(options.clone(), small, few)?;
+        let medium = check_with(options.clone(), mixed.clone(), few + 4 * medium.len())?;
         assert!(small < 16 * MIB && medium > 32 * MIB, "{small}, {medium}");
+        // There are no threads then, nor what goes to them and back.
+        check_with(options.compression(Compression::None), mixed.clone(), 6 * MIB)?;
     }
 
     // One run: keys of their own, all with one hash.

@@ -11,7 +11,7 @@ use sst_format::{BlockIndex, FormatError, Structure};
 use crate::table::block_framer::{BlockFramer, FramedBlock, raw_header};
 use crate::table::staging::Staging;
 use crate::table::workers::{Job, WorkerLost, Workers};
-use crate::{FileOperation, Sink, WriteError, WriterOptions};
+use crate::{Compression, FileOperation, Sink, WriteError, WriterOptions};
 
 /// Output is handed on in pieces that end at multiples of this many bytes: that of a huge page. A file system that keeps
 /// what was written at once in one piece of memory can then map it with huge pages, which readers feel.
@@ -97,8 +97,12 @@ impl<S: Sink> BlockSink<S> {
         capacity: Capacity,
     ) -> Self {
         let compression = options.compression;
-        // The calling thread is one of them.
-        let helpers = options.threads.saturating_sub(1).min(MAX_WORKERS);
+        let helpers = match compression {
+            // The calling thread is one of them.
+            Compression::Lz4 => options.threads.saturating_sub(1).min(MAX_WORKERS),
+            // All there is to hand over is a checksum, and the copy that this takes costs more.
+            Compression::None => 0,
+        };
         let workers = Workers::start(helpers, || BlockFramer::new(compression));
         Self {
             sink,

@@ -29,6 +29,10 @@ pub struct WriterOptions {
     pub compression: Compression,
     /// How many threads share the work of one table, the calling one included; those beside it compress and checksum
     /// blocks. The bytes are the same for any number. 0 is taken as 1, and the system may give fewer. Default: 1.
+    ///
+    /// It pays where most of the time is compression: the calling thread still copies every block and writes the file. With
+    /// [`Compression::None`] the calling thread is the only one, whatever the number: to hand a block over would cost more
+    /// than its checksum.
     pub threads: usize,
     /// Whether the content digest of the entries is taken (FORMAT.md section 12). It costs two SHA-256 for each entry, and
     /// a copy of the key of each that refers to a blob. Default: `false`, and whatever
