@@ -20,6 +20,7 @@ pub mod workload;
 mod figure;
 mod report;
 mod run;
+mod side_by_side;
 
 pub use figure::Figure;
 pub use workload::Workload;

@@ -35,12 +35,14 @@ impl Tally {
     }
 }
 
-/// How two threads share the work of building.
+/// How many threads build, and what.
 #[derive(Clone, Copy, Debug)]
-pub enum TwoWriters {
-    /// One file: the second thread compresses and checksums blocks for the first.
+pub enum Writers {
+    /// One thread, one file.
+    Alone,
+    /// One file: a second thread compresses and checksums blocks for the first.
     OneFile,
-    /// Two files, one for each half of the hashes.
+    /// Two files, one for each half of the hashes, each written by a thread.
     TwoFiles,
 }
 
@@ -79,18 +81,24 @@ pub trait Contender {
     /// Whatever the store reports.
     fn build(&self, data: &Data, dir: &std::path::Path) -> Result<(), BenchError>;
 
-    /// As [`build`](Self::build), with two threads. False if it has no way to do that.
+    /// Whether it can be written by two threads at once.
+    fn has_two_writers(&self) -> bool {
+        false
+    }
+
+    /// Writes all entries into the empty directory `dir` in one of these ways, and returns how long that took on the wall from
+    /// when all threads were running. Asked only if it [can](Self::has_two_writers).
     ///
     /// # Errors
     ///
     /// Whatever the store reports.
-    fn build_by_two(
+    fn time_writers(
         &self,
         _data: &Data,
         _dir: &std::path::Path,
-        _how: TwoWriters,
-    ) -> Result<bool, BenchError> {
-        Ok(false)
+        _writers: Writers,
+    ) -> Result<std::time::Duration, BenchError> {
+        Err("not written by two threads".into())
     }
 
     /// What has to happen between building and opening, and belongs to neither figure.

@@ -1,8 +1,11 @@
 //! One table of ours.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use sst_amqf::QuotientFilter;
 use sst_format::SstMeta;
@@ -11,7 +14,8 @@ use sst_reader::{BlockCache, EntryValue, Lookup, ReaderOptions, StaticSortedFile
 use sst_writer::{Compression, StreamingSstWriter, WriterOptions};
 
 use super::name_of;
-use crate::store::{BenchError, Contender, OpenStore, Session, Store, TwoWriters};
+use crate::side_by_side::{elsewhere, side_by_side};
+use crate::store::{BenchError, Contender, OpenStore, Session, Store, Writers};
 use crate::workload::{Data, Row};
 
 /// Ours, for data that fits one file.
@@ -78,24 +82,33 @@ impl Contender for SstTable {
         Ok(())
     }
 
-    fn build_by_two(&self, data: &Data, dir: &Path, how: TwoWriters) -> Result<bool, BenchError> {
+    fn has_two_writers(&self) -> bool {
+        true
+    }
+
+    fn time_writers(
+        &self,
+        data: &Data,
+        dir: &Path,
+        writers: Writers,
+    ) -> Result<Duration, BenchError> {
         let options = || writer_options(self.compression);
         let half = data.entries() / 2;
-        match how {
-            TwoWriters::OneFile => {
-                write_file(&dir.join("one.sst"), options().threads(2), data.iter())?;
-            }
-            TwoWriters::TwoFiles => std::thread::scope(|scope| {
-                let write = |name: &str, rows: std::ops::Range<usize>| {
-                    let rows = rows.map(|i| data.row(i));
-                    write_file(&dir.join(name), options(), rows).map(drop)
-                };
-                let first = scope.spawn(move || write("first.sst", 0..half));
-                write("second.sst", half..data.entries())?;
-                first.join().map_err(|_| "a thread panicked")?
-            })?,
-        }
-        Ok(true)
+        let write = |name: &str, rows: Range<usize>| {
+            write_file(&dir.join(name), options(), rows.map(|i| data.row(i))).map(drop)
+        };
+        let by_two = || {
+            let writer = elsewhere(|| start_file(&dir.join("one.sst"), options().threads(2)))?;
+            write_rows(writer, data.iter()).map(drop)
+        };
+        let (_, wall) = match writers {
+            Writers::Alone => side_by_side(&[&|| write("one.sst", 0..data.entries())]),
+            Writers::OneFile => side_by_side(&[&by_two]),
+            Writers::TwoFiles => side_by_side(&[&|| write("first.sst", 0..half), &|| {
+                write("second.sst", half..data.entries())
+            }]),
+        }?;
+        Ok(wall)
     }
 
     fn open<'d>(
@@ -117,9 +130,19 @@ impl Contender for SstTable {
 fn write_file<'d>(
     path: &Path,
     options: WriterOptions,
+    rows: impl Iterator<Item = Row<'d>>,
+) -> Result<SstMeta, BenchError> {
+    write_rows(start_file(path, options)?, rows)
+}
+
+fn start_file(path: &Path, options: WriterOptions) -> Result<StreamingSstWriter<File>, BenchError> {
+    Ok(StreamingSstWriter::new(File::create(path)?, options))
+}
+
+fn write_rows<'d>(
+    mut writer: StreamingSstWriter<File>,
     mut rows: impl Iterator<Item = Row<'d>>,
 ) -> Result<SstMeta, BenchError> {
-    let mut writer = StreamingSstWriter::new(std::fs::File::create(path)?, options);
     rows.try_for_each(|row| writer.add(row))?;
     Ok(writer.finish()?.meta)
 }

@@ -1,16 +1,16 @@
 //! Building, sizes on disk, opening; every store is verified once.
 
 use std::path::Path;
-use std::time::Instant;
 
 use sst_writer::Compression;
 
+use super::even_start::{warm_memory, write_back};
 use super::floors::WriteFloor;
 use super::{Entrant, Floor, RunOptions};
 use crate::Figure;
 use crate::contenders::fits_one_table;
 use crate::floor::TableBlocks;
-use crate::store::{BenchError, TwoWriters};
+use crate::store::{BenchError, Writers};
 use crate::workload::Data;
 
 /// Builds all stores `rounds` times, each time anew, and leaves the last ones where they are.
@@ -34,13 +34,14 @@ pub(super) fn measure(
             if entrant.is_fine() && entrant.contender.is_built() {
                 std::fs::remove_dir_all(&entrant.dir)?;
                 std::fs::create_dir(&entrant.dir)?;
+                warm_memory(dir, data.byte_len())?;
                 let (contender, dir) = (entrant.contender, entrant.dir.as_path());
                 let built = figure.sample_process(data.entries(), || contender.build(data, dir));
                 entrant.settle(built);
             }
         }
         for (entrant, ratios) in entrants.iter_mut().zip(&mut by_two) {
-            if entrant.is_fine() {
+            if entrant.is_fine() && entrant.contender.has_two_writers() {
                 let built = ratios.sample(data, entrant);
                 entrant.settle(built);
             }
@@ -70,33 +71,19 @@ struct ByTwo {
 }
 
 impl ByTwo {
-    /// Builds once with one thread and once with two in each way, if the contender can; what is built is removed.
+    /// Builds with two threads in each way, and each time with one just before; what is built is removed.
     fn sample(&mut self, data: &Data, entrant: &Entrant<'_>) -> Result<(), BenchError> {
-        let contender = entrant.contender;
-        let time = |build: &dyn Fn(&Path) -> Result<bool, BenchError>| {
+        let time = |writers| {
             let dir = tempfile::tempdir_in(&entrant.dir)?;
             write_back();
-            let start = Instant::now();
-            let is_built = build(dir.path())?;
-            Ok::<_, BenchError>(is_built.then(|| start.elapsed().as_secs_f64()))
+            warm_memory(dir.path(), data.byte_len())?;
+            let wall = entrant.contender.time_writers(data, dir.path(), writers)?;
+            Ok::<_, BenchError>(wall.as_secs_f64())
         };
-        let by_two = |how| time(&|dir| contender.build_by_two(data, dir, how));
-        let Some(one_file) = by_two(TwoWriters::OneFile)? else { return Ok(()) };
-        let one = time(&|dir| contender.build(data, dir).map(|()| true))?;
-        let two_files = by_two(TwoWriters::TwoFiles)?;
-        if let (Some(one), Some(two_files)) = (one, two_files) {
-            self.one_file.push(one / one_file);
-            self.two_files.push(one / two_files);
-        }
+        self.one_file.push(time(Writers::Alone)? / time(Writers::OneFile)?);
+        self.two_files.push(time(Writers::Alone)? / time(Writers::TwoFiles)?);
         Ok(())
     }
-}
-
-/// Waits until everything written before is on disk. While too much is not, Linux makes those who write wait, and what is
-/// measured on the wall would be what others have written.
-fn write_back() {
-    #[cfg(target_os = "linux")]
-    rustix::fs::sync();
 }
 
 fn open_and_verify(

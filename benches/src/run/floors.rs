@@ -7,6 +7,7 @@ use sst_writer::hash_key;
 
 use super::Floor;
 use super::builds::FLOORS;
+use super::even_start::warm_memory;
 use crate::Figure;
 use crate::floor::TableBlocks;
 use crate::store::BenchError;
@@ -46,13 +47,16 @@ impl WriteFloor {
         if compressible > 0 {
             self.decompress.sample(compressible, || blocks.decompress());
         }
+        warm_memory(dir, data.byte_len())?;
         self.write.sample(1, || blocks.write(&path))?;
         let written = std::fs::metadata(&path)?.len();
         self.write.scale_last(1.0 / float(written));
+        std::fs::remove_file(&path)?;
         for (figure, compression) in self.build.iter_mut().zip(FLOORS) {
+            warm_memory(dir, data.byte_len())?;
             figure.sample(data.entries(), || blocks.write_all(&path, compression))?;
+            std::fs::remove_file(&path)?;
         }
-        std::fs::remove_file(path)?;
         Ok(())
     }
 

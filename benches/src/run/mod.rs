@@ -1,6 +1,7 @@
 //! One workload, all contenders, in turn within each round.
 
 mod builds;
+mod even_start;
 mod floors;
 mod lookups;
 mod memory;

@@ -1,0 +1,215 @@
+//! Work on several processors at once, timed from when all of them run.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::store::BenchError;
+
+/// All threads must have run for so long without a pause before their work starts.
+const CALM: Duration = Duration::from_millis(2);
+/// A pause: longer than it takes two processors to see what the other has written, or to enter the kernel and come back.
+const PAUSE: Duration = Duration::from_micros(100);
+/// On a busy machine the work starts after this long, whoever is running.
+const LONGEST_WAIT: Duration = Duration::from_millis(500);
+
+/// Runs each piece of work in a thread of its own, several on a processor of their own each where there are enough (Linux).
+/// Returns what they return, in order, and the time on the wall from when all threads were running to when the last was done.
+///
+/// Linux leaves a thread that was just started or woken on the processor of the one that did it, for up to 16 ms where the
+/// others are virtual and halted. Whoever wants to know what two threads do side by side must not count that.
+///
+/// # Errors
+///
+/// The first error of the work, or that a thread panicked.
+pub(crate) fn side_by_side<T: Send>(
+    works: &[&(dyn Fn() -> Result<T, BenchError> + Sync)],
+) -> Result<(Vec<T>, Duration), BenchError> {
+    let (line, processors) = (StartLine::new(works.len(), LONGEST_WAIT), processors());
+    let run = |index: usize, work: &(dyn Fn() -> Result<T, BenchError> + Sync)| {
+        if (2..=processors.len()).contains(&works.len()) {
+            stay_on(processors.get(index).copied());
+        }
+        line.wait(index);
+        let start = Instant::now();
+        let result = work()?;
+        Ok::<_, BenchError>((result, start, Instant::now()))
+    };
+    let done = std::thread::scope(|scope| {
+        let run = &run;
+        let threads: Vec<_> = works
+            .iter()
+            .enumerate()
+            .map(|(index, work)| scope.spawn(move || run(index, *work)))
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().map_err(|_| BenchError::from("a thread panicked"))?)
+            .collect::<Result<Vec<_>, _>>()
+    })?;
+    let start = done.iter().map(|(_, start, _)| *start).min();
+    let end = done.iter().map(|(_, _, end)| *end).max();
+    let wall = start.zip(end).map_or(Duration::ZERO, |(start, end)| end - start);
+    Ok((done.into_iter().map(|(result, _, _)| result).collect(), wall))
+}
+
+/// Where threads wait until all of them run.
+///
+/// The first asks and the others answer, over and over. While none takes a pause, all are running at the same time.
+struct StartLine {
+    asked: AtomicU64,
+    answered: Vec<AtomicU64>,
+    is_open: AtomicBool,
+    patience: Duration,
+}
+
+impl StartLine {
+    /// For so many threads, none of which waits for longer than `patience`.
+    fn new(count: usize, patience: Duration) -> Self {
+        let answered = (1..count).map(|_| AtomicU64::new(0)).collect();
+        Self { asked: AtomicU64::new(0), answered, is_open: AtomicBool::new(false), patience }
+    }
+
+    /// What the thread with this index calls.
+    fn wait(&self, index: usize) {
+        let called = Instant::now();
+        match index.checked_sub(1).and_then(|index| self.answered.get(index)) {
+            None => self.ask(called),
+            Some(answer) => {
+                while !self.is_open.load(Ordering::SeqCst) && called.elapsed() < self.patience {
+                    answer.store(self.asked.load(Ordering::SeqCst), Ordering::SeqCst);
+                    // Gives way only where the others have no processor of their own.
+                    std::thread::yield_now();
+                }
+            }
+        }
+    }
+
+    fn ask(&self, called: Instant) {
+        let (mut calm_since, mut last) = (called, called);
+        while last - calm_since < CALM && last - called < self.patience {
+            let question = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+            let is_answered =
+                || self.answered.iter().all(|answer| answer.load(Ordering::SeqCst) >= question);
+            while !is_answered() && called.elapsed() < self.patience {
+                std::thread::yield_now();
+            }
+            let now = Instant::now();
+            if now - last > PAUSE {
+                calm_since = now;
+            }
+            last = now;
+        }
+        self.is_open.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Runs `start` on another processor, so that threads which it starts are there and stay there, then goes back to this one.
+pub(crate) fn elsewhere<T>(start: impl FnOnce() -> T) -> T {
+    let here = this_processor();
+    stay_on(processors().into_iter().find(|processor| Some(*processor) != here));
+    let result = start();
+    stay_on(here);
+    result
+}
+
+/// The processors that this process may use, as its first thread may; none where that cannot be told.
+#[cfg(target_os = "linux")]
+fn processors() -> Vec<usize> {
+    let first_thread =
+        i32::try_from(std::process::id()).ok().and_then(rustix::thread::Pid::from_raw);
+    processors_of(first_thread)
+}
+
+/// Those that a thread may use; `None` is the calling one.
+#[cfg(target_os = "linux")]
+fn processors_of(thread: Option<rustix::thread::Pid>) -> Vec<usize> {
+    use rustix::thread::{CpuSet, sched_getaffinity};
+    let Ok(set) = sched_getaffinity(thread) else { return Vec::new() };
+    (0..CpuSet::MAX_CPU).filter(|processor| set.is_set(*processor)).collect()
+}
+
+/// The one on which the calling thread is now.
+#[cfg(target_os = "linux")]
+fn this_processor() -> Option<usize> {
+    Some(rustix::thread::sched_getcpu())
+}
+
+/// Keeps the calling thread, and those it starts, on a processor.
+#[cfg(target_os = "linux")]
+fn stay_on(processor: Option<usize>) {
+    use rustix::thread::{CpuSet, sched_setaffinity};
+    if let Some(processor) = processor.filter(|processor| *processor < CpuSet::MAX_CPU) {
+        let mut set = CpuSet::new();
+        set.set(processor);
+        // Where that is forbidden the kernel decides, as always.
+        _ = sched_setaffinity(None, &set);
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn processors() -> Vec<usize> {
+    Vec::new()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn this_processor() -> Option<usize> {
+    None
+}
+
+#[cfg(not(target_os = "linux"))]
+fn stay_on(_: Option<usize>) {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_is_done_at_the_same_time_and_comes_back_in_order() {
+        // Each waits for the other, so one after the other they would not come to an end.
+        let meeting = std::sync::Barrier::new(2);
+        let meet = |number: i32| {
+            meeting.wait();
+            Ok(number)
+        };
+        let (numbers, wall) = side_by_side(&[&|| meet(1), &|| meet(2)]).unwrap();
+        assert_eq!(numbers, [1, 2]);
+        assert!(wall > Duration::ZERO);
+        assert!(side_by_side::<()>(&[&|| Ok(()), &|| Err("on purpose".into())]).is_err());
+    }
+
+    #[test]
+    fn nobody_starts_before_all_are_there() {
+        let line = StartLine::new(2, Duration::from_secs(3600));
+        let is_second_there = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let first = scope.spawn(|| {
+                line.wait(0);
+                is_second_there.load(Ordering::SeqCst)
+            });
+            is_second_there.store(true, Ordering::SeqCst);
+            line.wait(1);
+            assert!(first.join().unwrap());
+        });
+        // Unless somebody does not come.
+        let line = StartLine::new(2, Duration::ZERO);
+        line.wait(0);
+        line.wait(1);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn each_has_a_processor_of_its_own_and_so_has_what_it_starts_elsewhere() {
+        let own = || {
+            let started = elsewhere(|| std::thread::spawn(|| processors_of(None)).join());
+            Ok((processors_of(None), started.unwrap()))
+        };
+        let (mut seen, _) = side_by_side(&[&own, &own]).unwrap();
+        let (second, first) = (seen.pop().unwrap(), seen.pop().unwrap());
+        if let [one, other, ..] = processors()[..] {
+            assert_eq!(first, (vec![one], vec![other]));
+            assert_eq!(second, (vec![other], vec![one]));
+        } else {
+            assert_eq!(first, second);
+        }
+    }
+}
