@@ -84,6 +84,7 @@ impl Strings {
 pub struct Iter<'a> {
     rest: &'a [u8],
     shape: &'a Shape,
+    /// Of strings that have ends: number of the next one, and where it starts.
     i: usize,
     at: usize,
 }
@@ -94,14 +95,17 @@ impl<'a> Iterator for Iter<'a> {
     #[inline]
     fn next(&mut self) -> Option<&'a [u8]> {
         let len = match self.shape {
-            Shape::Fixed { len, count } if self.i < *count => *len,
-            Shape::Fixed { .. } => return None,
-            Shape::Ends(ends) => ends.get(self.i)?.checked_sub(self.at)?,
+            Shape::Fixed { len: 0, .. } => return None,
+            Shape::Fixed { len, .. } => *len,
+            Shape::Ends(ends) => {
+                let len = ends.get(self.i)?.checked_sub(self.at)?;
+                self.i += 1;
+                self.at += len;
+                len
+            }
         };
         let (string, rest) = self.rest.split_at_checked(len)?;
         self.rest = rest;
-        self.i += 1;
-        self.at += len;
         Some(string)
     }
 }
