@@ -61,14 +61,32 @@ impl BlockGuard {
     }
 }
 
+/// Instead of a length: the block has not been in its slot yet.
+const NEVER_HERE: u32 = u32::MAX - 1;
+/// Instead of a length: the block itself tells. It is as long as that, or was not always as long, because somebody has
+/// overwritten the file.
+const UNSURE: u32 = u32::MAX;
+
 /// Where a table finds a block of its own, and what a lookup must know of it before it looks at the value: it need not wait
 /// for the first bytes of the block as well.
 struct BlockSlot {
     block: ArcSwapAny<Option<SharedBlock>>,
-    /// Length of the payload in bytes, if it was ever here: it does not change. One that does not fit is looked up.
+    /// Length of the payload in bytes, or [`NEVER_HERE`], or [`UNSURE`].
     len: AtomicU32,
     /// Whether the block was used since the cache last thought of dropping it.
     is_used: AtomicBool,
+}
+
+impl BlockSlot {
+    /// Notes the length of a block that is about to be put here.
+    fn note_len(&self, len: usize) {
+        let len = u32::try_from(len).ok().filter(|&len| len < NEVER_HERE).unwrap_or(UNSURE);
+        let noted =
+            self.len.compare_exchange(NEVER_HERE, len, Ordering::Relaxed, Ordering::Relaxed);
+        if noted.is_err_and(|known| known != len) {
+            self.len.store(UNSURE, Ordering::Relaxed);
+        }
+    }
 }
 
 /// The cached blocks of one table, by block index: a lookup finds them without a hash table and without a lock. What is
@@ -80,7 +98,7 @@ impl BlockSlots {
     pub(crate) fn new(block_count: u16) -> Self {
         let empty = || BlockSlot {
             block: ArcSwapAny::new(None),
-            len: AtomicU32::new(0),
+            len: AtomicU32::new(NEVER_HERE),
             is_used: AtomicBool::new(false),
         };
         Self((0..block_count).map(|_| empty()).collect())
@@ -96,10 +114,10 @@ impl BlockSlots {
     pub(crate) fn get(&self, block: BlockIndex) -> Option<BlockGuard> {
         let slot = self.slot(block)?;
         let block = slot.block.load();
-        // The length was written before the block was put here, and is the same each time.
+        // The length was written before the block was put here, and is that of every block that ever was.
         let len = match (&*block, slot.len.load(Ordering::Relaxed)) {
             (None, _) => return None,
-            (Some(block), u32::MAX) => block.slice.len(),
+            (Some(block), NEVER_HERE | UNSURE) => block.slice.len(),
             (Some(_), len) => usize::try_from(len).unwrap_or(usize::MAX),
         };
         // Read first: what is in steady use is not written to by every processor that uses it. No other memory is
@@ -135,8 +153,7 @@ impl BlockSlots {
     pub(crate) fn set(&self, block: BlockIndex, to: Option<SharedBlock>) {
         if let Some(slot) = self.slot(block) {
             if let Some(block) = &to {
-                let len = u32::try_from(block.slice.len()).unwrap_or(u32::MAX);
-                slot.len.store(len, Ordering::Relaxed);
+                slot.note_len(block.slice.len());
             }
             slot.block.store(to);
         }
@@ -146,5 +163,30 @@ impl BlockSlots {
 impl fmt::Debug for BlockSlots {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "BlockSlots({})", self.0.len())
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_that_was_not_always_as_long_tells_its_length_itself() {
+        let slots = BlockSlots::new(2);
+        let (first, second) = (BlockIndex(0), BlockIndex(1));
+        slots.set(first, Some(shared_block(b"abc")));
+        slots.set(second, Some(shared_block(b"")));
+        let before = slots.get(first).unwrap();
+        assert_eq!((before.len(), before.as_slice()), (3, &b"abc"[..]));
+        assert_eq!(slots.get(second).unwrap().len(), 0);
+        for bytes in [&b"abcde"[..], b"abc", b""] {
+            slots.set(first, None);
+            assert!(slots.get(first).is_none());
+            slots.set(first, Some(shared_block(bytes)));
+            let after = slots.get(first).unwrap();
+            assert_eq!((after.len(), after.as_slice()), (bytes.len(), bytes));
+        }
+        assert_eq!((before.len(), before.as_slice()), (3, &b"abc"[..]));
+        assert!(slots.take_use(first) && !slots.take_use(first));
     }
 }
