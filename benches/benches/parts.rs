@@ -11,7 +11,9 @@ use std::hint::black_box;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use sst_amqf::QuotientFilter;
 use sst_benches::random::Random;
+use sst_format::BlockIndex;
 use sst_format::filter::{FilterBytes, FilterPolicy};
+use sst_format::index_block::{IndexBlock, IndexBlockEncoder};
 use sst_format::key_block::{KeyBlock, KeyBlockEncoder, KeyBlockShape};
 use sst_format::value_ref::ValueRef;
 use sst_writer::hash_key;
@@ -84,6 +86,42 @@ fn key_blocks(criterion: &mut Criterion) {
                 .fold(0, |sum, entry| sum + usize::from(entry.key[0]) + entry.value_ref.len())
         });
     });
+    let fixed = match KeyBlock::parse(&out) {
+        Ok(KeyBlock::Fixed(block)) => Some(block),
+        _ => None,
+    };
+    let block = fixed.expect("keys of one length");
+    // Two entries are what the second estimate of a lookup is off by on average.
+    group.bench_function("find every key, from two entries off", |bencher| {
+        bencher.iter(|| {
+            let found = |(key, i): &(&[u8; 16], u32)| {
+                block.find_near(black_box(*key), (*i + 2).min(block.entry_count() - 1), 8)
+            };
+            keys.iter().zip(0..).filter_map(|key| found(&key)).count()
+        });
+    });
+    group.finish();
+}
+
+fn index_block(criterion: &mut Criterion) {
+    const KEY_BLOCKS: u16 = 2200;
+    let encode = || {
+        let mut encoder = IndexBlockEncoder::new();
+        for i in 0..KEY_BLOCKS {
+            encoder.push(u64::MAX / u64::from(KEY_BLOCKS) * u64::from(i), BlockIndex(i));
+        }
+        encoder.finish().expect("an index block")
+    };
+    let payload = encode();
+    let mut group = criterion.benchmark_group("index block of 2200 key blocks");
+    group.throughput(Throughput::Elements(KEY_BLOCKS.into()));
+    group.bench_function("encode", |bencher| bencher.iter(encode));
+    group.bench_function("validate", |bencher| {
+        bencher.iter(|| {
+            let block = IndexBlock::parse(black_box(&payload)).expect("an index block");
+            block.validate(KEY_BLOCKS + 1)
+        });
+    });
     group.finish();
 }
 
@@ -112,5 +150,5 @@ fn filters(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, hashing, floor, key_blocks, filters);
+criterion_group!(benches, hashing, floor, key_blocks, index_block, filters);
 criterion_main!(benches);
