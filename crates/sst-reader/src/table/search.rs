@@ -66,8 +66,8 @@ impl Fraction {
     const BITS: u32 = 32;
 
     #[inline]
-    fn saturated(parts: u64) -> Self {
-        Self(u32::try_from(parts).unwrap_or(u32::MAX))
+    fn saturated(parts: impl TryInto<u32>) -> Self {
+        Self(parts.try_into().unwrap_or(u32::MAX))
     }
 
     /// The place on a scale of `len`: below `len`, or 0.
@@ -106,8 +106,8 @@ impl Density {
     /// How far apart two hashes of one block are: the whole block at most.
     #[inline]
     pub(crate) fn between(self, one: u64, other: u64) -> Fraction {
-        let scaled = self.scaled(one.abs_diff(other)) >> (64 - Fraction::BITS);
-        Fraction(u32::try_from(scaled).unwrap_or(u32::MAX))
+        let parts = self.scaled(one.abs_diff(other)) >> (64 - Fraction::BITS);
+        Fraction::saturated(parts)
     }
 
     #[inline]

@@ -305,7 +305,7 @@ impl StaticSortedFile {
     }
 
     #[cold]
-    pub(crate) fn no_such_key_block(&self, i: usize) -> ReadError {
+    fn no_such_key_block(&self, i: usize) -> ReadError {
         let (index, count) = (i as u64, self.key_block_count() as u64);
         ReadError::corrupt(self.label(), FormatError::NoSuchEntry { index, count })
     }

@@ -4,11 +4,11 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::support::{Row, Value, blocks, numbered, read, sorted, write};
+use crate::support::{InMemory, Row, Value, blocks, numbered, read, sorted, write};
 use sst_format::block::Encoding;
 use sst_writer::{
-    Compression, Entry, EntryValue, HashedKey, RawBlockDefect, StreamingSstWriter, WriteError,
-    WriterOptions, hash_key, write_static_sorted_file,
+    Compression, Entry, EntryValue, RawBlockDefect, StreamingSstWriter, WriteError, WriterOptions,
+    hash_key, write_static_sorted_file,
 };
 
 fn writer() -> StreamingSstWriter<Vec<u8>> {
@@ -136,31 +136,6 @@ impl Entry for Odd {
     fn value(&self) -> EntryValue<'_> {
         self.enter("value");
         self.row.value()
-    }
-}
-
-/// A tombstone whose key and hash are asked for at once.
-struct InMemory<'a>(&'a [u8]);
-
-impl Entry for InMemory<'_> {
-    fn key_hash(&self) -> u64 {
-        panic!("not to be asked for")
-    }
-
-    fn key_len(&self) -> usize {
-        panic!("not to be asked for")
-    }
-
-    fn write_key_to(&self, _: &mut Vec<u8>) {
-        panic!("not to be asked for")
-    }
-
-    fn hashed_key(&self) -> Option<HashedKey<'_>> {
-        Some(HashedKey::new(self.0))
-    }
-
-    fn value(&self) -> EntryValue<'_> {
-        EntryValue::Deleted
     }
 }
 

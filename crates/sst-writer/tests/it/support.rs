@@ -6,7 +6,9 @@ use sst_format::key_block::KeyBlock;
 use sst_format::offset_table::OffsetTable;
 use sst_format::value_ref::{ValueRef, small_value};
 use sst_format::{BlobNumber, BlockIndex, SstMeta};
-use sst_writer::{Entry, EntryValue, Finished, StreamingSstWriter, WriterOptions, hash_key};
+use sst_writer::{
+    Entry, EntryValue, Finished, HashedKey, StreamingSstWriter, WriterOptions, hash_key,
+};
 
 /// An entry with a hash of its own choice.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -172,4 +174,29 @@ pub(crate) fn order(file: &[u8], meta: &SstMeta) -> String {
         }
     }
     kinds.join(" ")
+}
+
+/// A tombstone whose key and hash are asked for at once.
+pub(crate) struct InMemory<'a>(pub(crate) &'a [u8]);
+
+impl Entry for InMemory<'_> {
+    fn key_hash(&self) -> u64 {
+        panic!("not to be asked for")
+    }
+
+    fn key_len(&self) -> usize {
+        panic!("not to be asked for")
+    }
+
+    fn write_key_to(&self, _: &mut Vec<u8>) {
+        panic!("not to be asked for")
+    }
+
+    fn hashed_key(&self) -> Option<HashedKey<'_>> {
+        Some(HashedKey::new(self.0))
+    }
+
+    fn value(&self) -> EntryValue<'_> {
+        EntryValue::Deleted
+    }
 }
