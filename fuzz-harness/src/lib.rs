@@ -19,6 +19,7 @@ pub use target::{TARGETS, Target};
 // By name, so that the compiler sees that every binary in `fuzz/` has its target.
 pub use targets::block::run as block;
 pub use targets::current::run as current;
+pub use targets::del_file::run as del_file;
 pub use targets::directory::run as directory;
 pub use targets::explain::run as explain;
 pub use targets::file_name::run as file_name;

@@ -14,9 +14,10 @@ pub struct Target {
 }
 
 /// All targets: the parsers of `sst-format`, then filters, then whole tables and directories.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 16] = [
     Target { name: "block", max_len: 64, run: targets::block::run },
     Target { name: "current", max_len: 16, run: targets::current::run },
+    Target { name: "del_file", max_len: 32, run: targets::del_file::run },
     Target { name: "file_name", max_len: 32, run: targets::file_name::run },
     Target { name: "value_ref", max_len: 300, run: targets::value_ref::run },
     Target { name: "offset_table", max_len: 256, run: targets::offset_table::run },

@@ -22,6 +22,8 @@ pub enum Structure {
     ProtectionSection,
     /// The commit point of a directory.
     Current,
+    /// Sequence numbers of files that are not to be read any more.
+    DelFile,
 }
 
 impl fmt::Display for Structure {
@@ -35,6 +37,7 @@ impl fmt::Display for Structure {
             Self::MetaFile => "meta file",
             Self::ProtectionSection => "protection section",
             Self::Current => "CURRENT",
+            Self::DelFile => ".del file",
         })
     }
 }

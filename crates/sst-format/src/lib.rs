@@ -13,6 +13,7 @@
 //! | [`protection`] | the section that makes a commit one chain of checksums | section 9 |
 //! | [`content_digest`] | what a set of entries amounts to | section 12 |
 //! | [`current`] | the commit point of a directory | section 1 |
+//! | [`del_file`] | numbers of files that are not to be read any more | section 1 |
 //! | [`file_name`] | `NNNNNNNN.sst` and its family | section 1 |
 //! | [`filter`] | the traits through which filters plug in | section 10 |
 //!
@@ -61,6 +62,7 @@ mod error;
 pub mod block;
 pub mod content_digest;
 pub mod current;
+pub mod del_file;
 #[cfg(feature = "explain")]
 pub mod explain;
 pub mod file_name;

@@ -2,6 +2,7 @@
 
 pub(crate) mod block;
 pub(crate) mod current;
+pub(crate) mod del_file;
 pub(crate) mod directory;
 pub(crate) mod explain;
 pub(crate) mod file_name;

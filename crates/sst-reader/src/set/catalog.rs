@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use sst_format::content_digest::FamilyCertificate;
 use sst_format::current::{CURRENT_CHECKSUM_AT, Current};
+use sst_format::del_file::DelFile;
 use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
 use sst_format::meta_file::MetaFile;
 use sst_format::protection::{BlobRecord, CHECKSUM_FROM_END, LiveMeta};
@@ -251,12 +252,8 @@ fn read_present(
 fn read_del(dir: &Path, sequence: SequenceNumber) -> Result<Vec<SequenceNumber>, ReadError> {
     let label = FileLabel::new(&path_of(dir, sequence, FileKind::Del));
     let bytes = fs::read(label.path()).map_err(|e| ReadError::io(&label, "read", e))?;
-    let (words, rest) = bytes.as_chunks();
-    if !rest.is_empty() {
-        let (expected, found) = (words.len() as u64 * 4, bytes.len() as u64);
-        return Err(ReadError::corrupt(&label, Corruption::FileSize { expected, found }));
-    }
-    Ok(words.iter().map(|word| SequenceNumber(u32::from_be_bytes(*word))).collect())
+    let del = DelFile::parse(&bytes).map_err(|error| ReadError::corrupt(&label, error))?;
+    Ok(del.sequences().collect())
 }
 
 /// What a meta file says, taken apart once.

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sst_format::content_digest::{FamilyCertificate, ValueDigest};
 use sst_format::current::Current;
+use sst_format::del_file::DelFile;
 use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
 use sst_format::meta_file::MetaFileParts;
 use sst_format::protection::{BlobRecord, LiveMeta};
@@ -329,7 +330,7 @@ impl<'p> Commit<'p> {
     ) -> Result<(), FileError> {
         let name = FileName { sequence, kind: FileKind::Del };
         self.context.names.lock().unwrap_or_else(PoisonError::into_inner).push(name);
-        let bytes: Vec<u8> = metas.iter().flat_map(|meta| meta.0.to_be_bytes()).collect();
+        let bytes = DelFile::encode(metas.iter().copied());
         self.write_file(&self.context.directory.join(name.to_string()), &bytes)
     }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use sst_format::content_digest::FamilyCertificate;
 use sst_format::current::Current;
+use sst_format::del_file::DelFile;
 use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
 use sst_format::filter::FilterBytes;
 use sst_format::meta_file::{MetaFile, TableRecord};
@@ -275,10 +276,10 @@ fn read_del(
 ) -> Result<BTreeSet<SequenceNumber>, PublishError> {
     let path = directory.join(FileName { sequence, kind: FileKind::Del }.to_string());
     match file_system.read(&path) {
-        Ok(bytes) => {
-            let words = bytes.as_chunks().0.iter();
-            Ok(words.map(|word| SequenceNumber(u32::from_be_bytes(*word))).collect())
-        }
+        Ok(bytes) => match DelFile::parse(&bytes) {
+            Ok(del) => Ok(del.sequences().collect()),
+            Err(source) => Err(PublishError::Format { path, source }),
+        },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeSet::new()),
         Err(error) => Err(FileError::at(&path, FileOperation::Read)(error).into()),
     }

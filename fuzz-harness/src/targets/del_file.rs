@@ -1,0 +1,14 @@
+//! `.del` files: whatever is accepted is exactly what an encoder writes.
+
+use sst_format::del_file::DelFile;
+
+/// See the module.
+pub fn run(data: &[u8]) {
+    match DelFile::parse(data) {
+        Ok(read) => {
+            assert_eq!(read.sequences().len() * 4, data.len());
+            assert_eq!(DelFile::encode(read.sequences()), data);
+        }
+        Err(_) => assert_ne!(data.len() % 4, 0),
+    }
+}
