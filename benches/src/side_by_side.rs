@@ -103,15 +103,6 @@ impl StartLine {
     }
 }
 
-/// Runs `start` on another processor, so that threads which it starts are there and stay there, then goes back to this one.
-pub(crate) fn elsewhere<T>(start: impl FnOnce() -> T) -> T {
-    let here = this_processor();
-    stay_on(processors().into_iter().find(|processor| Some(*processor) != here));
-    let result = start();
-    stay_on(here);
-    result
-}
-
 /// The processors that this process may use, as its first thread may; none where that cannot be told.
 #[cfg(target_os = "linux")]
 fn processors() -> Vec<usize> {
@@ -126,12 +117,6 @@ fn processors_of(thread: Option<rustix::thread::Pid>) -> Vec<usize> {
     use rustix::thread::{CpuSet, sched_getaffinity};
     let Ok(set) = sched_getaffinity(thread) else { return Vec::new() };
     (0..CpuSet::MAX_CPU).filter(|processor| set.is_set(*processor)).collect()
-}
-
-/// The one on which the calling thread is now.
-#[cfg(target_os = "linux")]
-fn this_processor() -> Option<usize> {
-    Some(rustix::thread::sched_getcpu())
 }
 
 /// Keeps the calling thread, and those it starts, on a processor.
@@ -149,11 +134,6 @@ fn stay_on(processor: Option<usize>) {
 #[cfg(not(target_os = "linux"))]
 fn processors() -> Vec<usize> {
     Vec::new()
-}
-
-#[cfg(not(target_os = "linux"))]
-fn this_processor() -> Option<usize> {
-    None
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -198,16 +178,12 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn each_has_a_processor_of_its_own_and_so_has_what_it_starts_elsewhere() {
-        let own = || {
-            let started = elsewhere(|| std::thread::spawn(|| processors_of(None)).join());
-            Ok((processors_of(None), started.unwrap()))
-        };
+    fn each_has_a_processor_of_its_own() {
+        let own = || Ok(processors_of(None));
         let (mut seen, _) = side_by_side(&[&own, &own]).unwrap();
         let (second, first) = (seen.pop().unwrap(), seen.pop().unwrap());
         if let [one, other, ..] = processors()[..] {
-            assert_eq!(first, (vec![one], vec![other]));
-            assert_eq!(second, (vec![other], vec![one]));
+            assert_eq!((first, second), (vec![one], vec![other]));
         } else {
             assert_eq!(first, second);
         }

@@ -40,8 +40,6 @@ impl Tally {
 pub enum Writers {
     /// One thread, one file.
     Alone,
-    /// One file: a second thread compresses and checksums blocks for the first.
-    OneFile,
     /// Two files, one for each half of the hashes, each written by a thread.
     TwoFiles,
 }

@@ -1,5 +1,7 @@
-//! The same bytes everywhere: fixed tables, written and read back, with the digests that every machine must come to, of
-//! 32 or 64 bits, little- or big-endian.
+//! Fixed tables, written and read back on machines of 32 and 64 bits, little- and big-endian.
+//!
+//! Compressed tables have the same bytes on all 64-bit little-endian machines. Everything that is not compressed has the
+//! same bytes everywhere, and every machine reads what any other wrote.
 //!
 //! Needs no file system, so that it runs under Miri for any target: `cargo xtask miri`.
 
@@ -29,7 +31,7 @@ const MANY: Counts = [1, 300, 260, 42, 21, 3];
 /// The same structures with fewer entries: what Miri has time for. Every kind of value is there.
 const FEW: Counts = [1, 24, 12, 7, 7, 2];
 
-/// What every machine must come to, and with [`FEW`] entries.
+/// Digests of what is written, and of the same with [`FEW`] entries.
 const DIGESTS: &str = include_str!("../vectors/portable.txt");
 const DIGESTS_OF_FEW: &str = include_str!("../vectors/portable_few.txt");
 
@@ -112,6 +114,14 @@ fn write(entries: &[TestEntry], compression: Compression) -> (Vec<u8>, SstMeta) 
     (finished.output, finished.meta)
 }
 
+/// Whether LZ4 compresses to the bytes that files are defined by. Elsewhere it finds other repetitions.
+const IS_REFERENCE_MACHINE: bool = cfg!(all(target_pointer_width = "64", target_endian = "little"));
+
+/// The lines of `digests` that must be the same on this machine.
+fn comparable(digests: &str) -> impl Iterator<Item = &str> {
+    digests.lines().filter(|line| IS_REFERENCE_MACHINE || !line.contains(", Lz4: "))
+}
+
 /// Everything that is written, with its digest.
 fn digests(counts: Counts) -> String {
     let mut lines = String::new();
@@ -151,19 +161,19 @@ fn digests(counts: Counts) -> String {
 
 #[test]
 #[cfg_attr(miri, ignore = "takes an interpreter too long; that of few entries does the same")]
-fn fixed_tables_have_the_same_bytes_on_every_machine() {
+fn fixed_tables_have_the_same_bytes() {
     let found = digests(MANY);
     assert!(
-        found.lines().eq(DIGESTS.lines()),
+        comparable(&found).eq(comparable(DIGESTS)),
         "conformance/vectors/portable.txt is to hold:\n{found}"
     );
 }
 
 #[test]
-fn fixed_tables_of_few_entries_have_the_same_bytes_on_every_machine() {
+fn fixed_tables_of_few_entries_have_the_same_bytes() {
     let found = digests(FEW);
     assert!(
-        found.lines().eq(DIGESTS_OF_FEW.lines()),
+        comparable(&found).eq(comparable(DIGESTS_OF_FEW)),
         "conformance/vectors/portable_few.txt is to hold:\n{found}"
     );
 }
@@ -197,6 +207,29 @@ fn tables_in_memory_give_back_what_was_written() {
             assert!(table.verify(&mut |_| {}).is_intact());
         }
     }
+}
+
+#[test]
+fn a_compressed_table_of_a_64_bit_little_endian_machine_is_read() {
+    let bytes = include_bytes!("../vectors/reference/keylen-16.sst").to_vec();
+    let entries = include_str!("../vectors/reference/keylen-16.tsv");
+    let table =
+        StaticSortedFile::from_bytes("keylen-16", bytes, None, &ReaderOptions::default()).unwrap();
+    let unhex = |hex: &str| -> Vec<u8> {
+        let digits = hex.as_bytes().chunks(2).map(|two| str::from_utf8(two).unwrap());
+        digits.map(|two| u8::from_str_radix(two, 16).unwrap()).collect()
+    };
+    let mut found = table.iter();
+    for line in entries.lines() {
+        let columns: Vec<&str> = line.split('\t').collect();
+        let [hash, key, "inline", value] = columns[..] else { panic!("{line}") };
+        let value = unhex(value.strip_prefix("x:").unwrap());
+        let entry = found.next().unwrap().unwrap();
+        assert_eq!(entry.hash, u64::from_str_radix(hash, 16).unwrap());
+        assert_eq!(&*entry.key, unhex(key));
+        check(&lookup_of(entry.value), &TestValue::Inline(value));
+    }
+    assert!(found.next().is_none());
 }
 
 fn lookup_of(value: EntryValue<Slice<'_>>) -> Lookup<'_> {

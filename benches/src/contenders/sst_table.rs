@@ -14,7 +14,7 @@ use sst_reader::{BlockCache, EntryValue, Lookup, ReaderOptions, StaticSortedFile
 use sst_writer::{Compression, StreamingSstWriter, WriterOptions};
 
 use super::name_of;
-use crate::side_by_side::{elsewhere, side_by_side};
+use crate::side_by_side::side_by_side;
 use crate::store::{BenchError, Contender, OpenStore, Session, Store, Writers};
 use crate::workload::{Data, Row};
 
@@ -99,13 +99,8 @@ impl Contender for SstTable {
         let write = |name: &str, range: Range<usize>| {
             write_file(&dir.join(name), options(), rows(range)).map(drop)
         };
-        let by_two = || {
-            let writer = elsewhere(|| start_file(&dir.join("one.sst"), options().threads(2)))?;
-            write_rows(writer, rows(0..data.entries())).map(drop)
-        };
         let (_, wall) = match writers {
             Writers::Alone => side_by_side(&[&|| write("one.sst", 0..data.entries())]),
-            Writers::OneFile => side_by_side(&[&by_two]),
             Writers::TwoFiles => side_by_side(&[&|| write("first.sst", 0..half), &|| {
                 write("second.sst", half..data.entries())
             }]),
@@ -132,19 +127,9 @@ impl Contender for SstTable {
 fn write_file<'d>(
     path: &Path,
     options: WriterOptions,
-    rows: impl Iterator<Item = Row<'d>>,
-) -> Result<SstMeta, BenchError> {
-    write_rows(start_file(path, options)?, rows)
-}
-
-fn start_file(path: &Path, options: WriterOptions) -> Result<StreamingSstWriter<File>, BenchError> {
-    Ok(StreamingSstWriter::new(File::create(path)?, options))
-}
-
-fn write_rows<'d>(
-    mut writer: StreamingSstWriter<File>,
     mut rows: impl Iterator<Item = Row<'d>>,
 ) -> Result<SstMeta, BenchError> {
+    let mut writer = StreamingSstWriter::new(File::create(path)?, options);
     rows.try_for_each(|row| writer.add(row))?;
     Ok(writer.finish()?.meta)
 }

@@ -49,8 +49,7 @@ pub(super) fn measure(
     }
     for ((entrant, figure), by_two) in entrants.iter_mut().zip(&figures).zip(&by_two) {
         entrant.outcome.build_ns = figure.median();
-        entrant.outcome.two_threads_build = by_two.one_file.median();
-        entrant.outcome.two_files_build = by_two.two_files.median();
+        entrant.outcome.two_files_build = by_two.0.median();
         if !entrant.contender.is_built() {
             let copied = entrant.contender.build(data, &entrant.dir);
             entrant.settle(copied);
@@ -63,15 +62,12 @@ pub(super) fn measure(
     Ok(write_floor.finish(blocks.as_ref()))
 }
 
-/// How much sooner two threads are done than one, on the wall.
+/// How much sooner two threads that write a file each are done than one, on the wall.
 #[derive(Clone, Default)]
-struct ByTwo {
-    one_file: Figure,
-    two_files: Figure,
-}
+struct ByTwo(Figure);
 
 impl ByTwo {
-    /// Builds with two threads in each way, and each time with one just before; what is built is removed.
+    /// Builds with one thread, then with two; removes the files.
     fn sample(&mut self, data: &Data, entrant: &Entrant<'_>) -> Result<(), BenchError> {
         let time = |writers| {
             let dir = tempfile::tempdir_in(&entrant.dir)?;
@@ -82,8 +78,7 @@ impl ByTwo {
         };
         // The first one after the builds of others takes up to three times as long, in warmed memory too.
         time(Writers::Alone)?;
-        self.one_file.push(time(Writers::Alone)? / time(Writers::OneFile)?);
-        self.two_files.push(time(Writers::Alone)? / time(Writers::TwoFiles)?);
+        self.0.push(time(Writers::Alone)? / time(Writers::TwoFiles)?);
         Ok(())
     }
 }

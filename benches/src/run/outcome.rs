@@ -37,9 +37,6 @@ pub(crate) struct Outcome {
     /// Entries per second on the wall of two threads that write a file each, as a multiple of one thread's with one file.
     #[serde(default)]
     pub(crate) two_files_build: Option<f64>,
-    /// The same of two threads that write one file.
-    #[serde(default)]
-    pub(crate) two_threads_build: Option<f64>,
     /// Nanoseconds per hit with a cache that holds a tenth of the bytes; keys uniform.
     pub(crate) small_cache_hit_ns: Option<f64>,
     /// The same with Zipf-distributed keys.

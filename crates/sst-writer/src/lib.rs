@@ -43,8 +43,8 @@
 //!
 //! # What this crate promises
 //!
-//! - The same entries and options give the same bytes, whenever, with however many threads, and on every machine, of 32 or 64
-//!   bits, little- or big-endian.
+//! - The same entries and options give the same bytes on every 64-bit little-endian machine. Other machines may
+//!   compress to other bytes. Every machine reads the files of any other.
 //! - What cannot be read back is never written: entries out of order, values too long, hashes that no reader would compute
 //!   and tables past the limits of the format are refused before anything changes, in every build.
 //! - A file is there whole and durable, or not at all. A commit is seen whole or not at all. No file is ever overwritten but

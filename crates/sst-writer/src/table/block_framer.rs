@@ -5,7 +5,6 @@ use sst_format::block::{BLOCK_HEADER_LEN, BlockHeader, Encoding, compression_pay
 use crate::Compression;
 use crate::lz4::{Lz4, max_compressed_len};
 use crate::table::staging::Staging;
-use crate::table::workers::Job;
 
 /// Frames payloads. What comes out depends on the payload alone.
 pub(crate) struct BlockFramer {
@@ -29,21 +28,6 @@ impl BlockFramer {
             Compression::None => None,
         };
         Self { lz4 }
-    }
-
-    /// Appends the block of a payload to `out`.
-    pub(crate) fn frame(&mut self, payload: &[u8], job: Job, out: &mut Staging) -> FramedBlock {
-        let header = match job {
-            Job::Compress => match self.compress(payload, out) {
-                Some(framed) => return framed,
-                None => raw_header(payload),
-            },
-            Job::Raw => raw_header(payload),
-            Job::Stored(header) => header,
-        };
-        out.extend(&header.to_bytes());
-        out.extend(payload);
-        FramedBlock { header, len: BLOCK_HEADER_LEN + payload.len() }
     }
 
     /// Appends the block of a payload in compressed form to `out`, if that pays. Otherwise nothing is appended.

@@ -1,7 +1,6 @@
 //! Where finished blocks go.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use sst_format::block::{BLOCK_HEADER_LEN, BlockHeader};
 use sst_format::limits::{MAX_BLOCK_COUNT, MAX_BLOCKS_END};
@@ -10,8 +9,7 @@ use sst_format::{BlockIndex, FormatError, Structure};
 
 use crate::table::block_framer::{BlockFramer, FramedBlock, raw_header};
 use crate::table::staging::Staging;
-use crate::table::workers::{Job, WorkerLost, Workers};
-use crate::{Compression, FileOperation, Sink, WriteError, WriterOptions};
+use crate::{FileOperation, Sink, WriteError, WriterOptions};
 
 /// Output is handed on in pieces that end at multiples of this many bytes: that of a huge page. A file system that keeps
 /// what was written at once in one piece of memory can then map it with huge pages, which readers feel.
@@ -19,9 +17,6 @@ const PIECE_LEN: usize = 2 << 20;
 
 /// Stored forms of at least this many bytes are handed on as they are, without a copy.
 const LARGE_LEN: usize = 256 << 10;
-
-/// More threads than this have nothing to do: one thread cannot feed them.
-const MAX_WORKERS: usize = 64;
 
 /// How many blocks and bytes a table can have.
 #[derive(Clone, Copy, Debug)]
@@ -49,11 +44,6 @@ pub(crate) struct BlockSink<S> {
     written: u64,
     /// The key block at hand, before it is framed.
     key_block: Vec<u8>,
-    /// Threads that frame blocks, if there are any. Locked only to wait for them where the sink is borrowed.
-    workers: Option<Mutex<Workers>>,
-    /// Blocks that the workers have, and the most bytes that they can take.
-    waiting: u64,
-    waiting_len: u64,
     /// Of blocks that are staged or written.
     headers: Vec<BlockHeader>,
     ends: Vec<u32>,
@@ -96,25 +86,14 @@ impl<S: Sink> BlockSink<S> {
         options: &WriterOptions,
         capacity: Capacity,
     ) -> Self {
-        let compression = options.compression;
-        let helpers = match compression {
-            // The calling thread is one of them.
-            Compression::Lz4 => options.threads.saturating_sub(1).min(MAX_WORKERS),
-            // All there is to hand over is a checksum, and the copy that this takes costs more.
-            Compression::None => 0,
-        };
-        let workers = Workers::start(helpers, || BlockFramer::new(compression));
         Self {
             sink,
             path,
-            framer: BlockFramer::new(compression),
+            framer: BlockFramer::new(options.compression),
             capacity,
             staging: Staging::default(),
             written: 0,
             key_block: Vec::new(),
-            workers: (!workers.is_empty()).then(|| Mutex::new(workers)),
-            waiting: 0,
-            waiting_len: 0,
             headers: Vec::new(),
             ends: Vec::new(),
             end: 0,
@@ -126,14 +105,14 @@ impl<S: Sink> BlockSink<S> {
         self.path.as_deref()
     }
 
-    /// Checks that `blocks` more blocks with `len` bytes in all will fit. Returns how many bytes are left beside them, at
-    /// least. `entry` is the number of the entry that asks.
+    /// Checks that `blocks` more blocks with `len` bytes in all will fit. Returns how many bytes are left beside them.
+    /// `entry` is the number of the entry that asks.
     pub(crate) fn check_room(&self, blocks: u64, len: u64, entry: u64) -> Result<u64, WriteError> {
         let blocks = self.block_count() + blocks;
         if blocks > self.capacity.blocks {
             return Err(WriteError::TooManyBlocks { entry, blocks });
         }
-        let end = self.end_with(len, self.capacity.end.saturating_add(1))?;
+        let end = self.end + len;
         self.capacity.end.checked_sub(end).ok_or(WriteError::FileTooLarge { entry, end })
     }
 
@@ -143,36 +122,18 @@ impl<S: Sink> BlockSink<S> {
     }
 
     /// Number of blocks so far.
-    pub(crate) fn block_count(&self) -> u64 {
-        self.headers.len() as u64 + self.waiting
+    pub(crate) const fn block_count(&self) -> u64 {
+        self.headers.len() as u64
     }
 
-    /// Where the last block would end with `len` more bytes. Below `limit` it may really be less: what the workers have is
-    /// waited for only if it matters, so the answer to "below the limit?" does not depend on how far they are.
-    pub(crate) fn end_with(&self, len: u64, limit: u64) -> Result<u64, WriteError> {
-        let highest = self.end + self.waiting_len + len;
-        match &self.workers {
-            Some(workers) if highest >= limit && self.waiting > 0 => {
-                let mut workers = workers.lock().unwrap_or_else(PoisonError::into_inner);
-                Ok(self.end + workers.settle().map_err(lost)? + len)
-            }
-            _ => Ok(highest),
-        }
+    /// Where the last block ends, in bytes.
+    pub(crate) const fn end(&self) -> u64 {
+        self.end
     }
 
-    /// Finds the stored form of a payload on this thread: compressed where that pays. Follow with [`BlockSink::commit`] or
+    /// Finds the stored form of a payload: compressed where that pays. Follow with [`BlockSink::commit`] or
     /// [`BlockSink::discard`].
-    ///
-    /// Blocks that the workers have come first, so this waits for them.
-    pub(crate) fn prepare<'a>(
-        &mut self,
-        payload: &'a [u8],
-    ) -> Result<PreparedBlock<'a>, WriteError> {
-        self.collect_all()?;
-        Ok(self.prepare_here(payload))
-    }
-
-    fn prepare_here<'a>(&mut self, payload: &'a [u8]) -> PreparedBlock<'a> {
+    pub(crate) fn prepare<'a>(&mut self, payload: &'a [u8]) -> PreparedBlock<'a> {
         match self.framer.compress(payload, &mut self.staging) {
             Some(framed) => PreparedBlock::Staged(framed),
             None => PreparedBlock::Apart(raw_header(payload), payload),
@@ -190,25 +151,14 @@ impl<S: Sink> BlockSink<S> {
     pub(crate) fn commit(&mut self, prepared: PreparedBlock<'_>) -> Result<BlockIndex, WriteError> {
         match prepared {
             PreparedBlock::Staged(framed) => self.end_block(framed),
-            PreparedBlock::Apart(header, stored) => self.put_stored(header, stored),
+            PreparedBlock::Apart(header, stored) => self.write_stored(header, stored),
         }
     }
 
     /// Writes a block of this payload, compressed where that pays.
     pub(crate) fn write(&mut self, payload: &[u8]) -> Result<BlockIndex, WriteError> {
-        if self.workers.is_some() {
-            return self.hand_over(payload, Job::Compress);
-        }
-        let prepared = self.prepare_here(payload);
+        let prepared = self.prepare(payload);
         self.commit(prepared)
-    }
-
-    /// Writes a block of this payload as it is.
-    fn write_raw(&mut self, payload: &[u8]) -> Result<BlockIndex, WriteError> {
-        if self.workers.is_some() {
-            return self.hand_over(payload, Job::Raw);
-        }
-        self.put_stored(raw_header(payload), payload)
     }
 
     /// Writes a block in the stored form that goes with its header.
@@ -217,54 +167,6 @@ impl<S: Sink> BlockSink<S> {
         header: BlockHeader,
         stored: &[u8],
     ) -> Result<BlockIndex, WriteError> {
-        if self.workers.is_some() {
-            return self.hand_over(stored, Job::Stored(header));
-        }
-        self.put_stored(header, stored)
-    }
-
-    /// Gives a block to the workers, and stages what they have done if that is due.
-    fn hand_over(&mut self, payload: &[u8], job: Job) -> Result<BlockIndex, WriteError> {
-        let index = self.block_count();
-        let block = BlockIndex(u16::try_from(index).map_err(|_| too_large(index))?);
-        if let Some(workers) = &mut self.workers {
-            let workers = workers.get_mut().unwrap_or_else(PoisonError::into_inner);
-            self.waiting_len += workers.add(payload, job);
-            self.waiting += 1;
-        }
-        self.collect(|workers, waiting_len| workers.is_crowded(waiting_len))?;
-        Ok(block)
-    }
-
-    /// Stages all blocks that the workers have.
-    fn collect_all(&mut self) -> Result<(), WriteError> {
-        if let Some(workers) = &mut self.workers {
-            workers.get_mut().unwrap_or_else(PoisonError::into_inner).settle().map_err(lost)?;
-        }
-        self.collect(|_, _| true)
-    }
-
-    /// Stages batches of the workers, oldest first, while `is_due` says so of what they still have.
-    fn collect(&mut self, is_due: impl Fn(&Workers, u64) -> bool) -> Result<(), WriteError> {
-        while let Some(workers) = &mut self.workers {
-            let workers = workers.get_mut().unwrap_or_else(PoisonError::into_inner);
-            if !is_due(workers, self.waiting_len) {
-                break;
-            }
-            let Some(batch) = workers.take().map_err(lost)? else { break };
-            self.waiting -= batch.framed.len() as u64;
-            self.waiting_len -= batch.longest_len();
-            self.staging.extend(batch.out.as_slice());
-            batch.framed.iter().try_for_each(|framed| self.book(*framed).map(drop))?;
-            self.flush_if_due()?;
-            if let Some(workers) = &mut self.workers {
-                workers.get_mut().unwrap_or_else(PoisonError::into_inner).give_back(batch);
-            }
-        }
-        Ok(())
-    }
-
-    fn put_stored(&mut self, header: BlockHeader, stored: &[u8]) -> Result<BlockIndex, WriteError> {
         self.staging.extend(&header.to_bytes());
         if stored.len() < LARGE_LEN {
             self.staging.extend(stored);
@@ -285,7 +187,11 @@ impl<S: Sink> BlockSink<S> {
         let mut payload = std::mem::take(&mut self.key_block);
         payload.clear();
         encode(&mut payload).map_err(WriteError::Internal)?;
-        let block = if is_worth_trying { self.write(&payload) } else { self.write_raw(&payload) };
+        let block = if is_worth_trying {
+            self.write(&payload)
+        } else {
+            self.write_stored(raw_header(&payload), &payload)
+        };
         // A long run of equal hashes must not be paid for until the end.
         payload.truncate(LARGE_LEN);
         payload.shrink_to(LARGE_LEN);
@@ -295,8 +201,7 @@ impl<S: Sink> BlockSink<S> {
 
     /// Writes the index block and the offset table, and ends the output.
     pub(crate) fn finish(mut self, index: &[u8]) -> Result<WrittenBlocks<S::Output>, WriteError> {
-        self.collect_all()?;
-        self.put_stored(raw_header(index), index)?;
+        self.write_stored(raw_header(index), index)?;
         let mut offsets = Vec::new();
         encode_offset_table(self.ends.iter().copied(), &mut offsets);
         self.staging.extend(&offsets);
@@ -357,10 +262,6 @@ impl<S: Sink> BlockSink<S> {
             .write_all(bytes)
             .map_err(|error| WriteError::io(self.path.as_deref(), FileOperation::Write, error))
     }
-}
-
-fn lost(_: WorkerLost) -> WriteError {
-    WriteError::WorkerPanicked
 }
 
 /// The capacity is checked before an entry is taken, so this is a bug.

@@ -216,9 +216,9 @@ impl<S: Sink> EntryRouter<S> {
         let (value_blocks, values_len) = self.small_values.reserved(None);
         let (key_blocks, keys_len) = self.boundaries.reserved_now();
         let blocks = self.blocks.block_count() + value_blocks + key_blocks;
-        let end = self.blocks.end_with(values_len + keys_len, max_data_size);
+        let end = self.blocks.end() + values_len + keys_len;
         self.entry_count >= max_entries
-            || end.map_or(true, |end| end >= max_data_size)
+            || end >= max_data_size
             || blocks + u64::from(BLOCK_HEADROOM) >= self.blocks.capacity().blocks
     }
 
@@ -403,7 +403,7 @@ impl<S: Sink> EntryRouter<S> {
             return self.guarded(|writer| writer.blocks.write(value));
         }
         // It may fit compressed.
-        let prepared = self.guarded(|writer| writer.blocks.prepare(value))?;
+        let prepared = self.blocks.prepare(value);
         if let Err(error) = self.reserve(placement, None, Some(prepared.len())) {
             self.blocks.discard(prepared);
             return Err(error);

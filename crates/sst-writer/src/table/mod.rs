@@ -15,6 +15,5 @@ pub(crate) mod sink;
 pub(crate) mod small_value_block;
 pub(crate) mod staging;
 pub(crate) mod streaming_sst_writer;
-pub(crate) mod workers;
 pub(crate) mod write_error;
 pub(crate) mod writer_options;

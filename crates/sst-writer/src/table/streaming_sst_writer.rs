@@ -29,7 +29,6 @@ use crate::{AtomicFile, Entry, Finished, Sink, WriteError, WriterOptions};
 /// | 2 MiB | entries that wait, and one key block |
 /// | 4 MiB | buffers |
 /// | 3 × the longest medium value | its compressed form, in the output buffer |
-/// | with several threads, unless values are stored raw: 10 MiB, 1 MiB for each beside the calling one, and 1 × the longest medium value | blocks on their way to them and back |
 /// | 6 × the longest run of equal hashes | keys and 40 bytes per entry; it makes one key block |
 ///
 /// # Examples

@@ -18,7 +18,7 @@ use crate::{FileError, FileOperation, ShortKey};
 /// |---|---|---|
 /// | misuse | [`OutOfOrder`](Self::OutOfOrder) … [`NoEntries`](Self::NoEntries) | nothing was changed: go on with other entries |
 /// | capacity | [`TooManyBlocks`](Self::TooManyBlocks), [`FileTooLarge`](Self::FileTooLarge) | nothing was changed: finish, and add the entry to the next table |
-/// | failure | [`Exists`](Self::Exists), [`Io`](Self::Io), [`Filter`](Self::Filter), [`WorkerPanicked`](Self::WorkerPanicked), [`Poisoned`](Self::Poisoned) | the table is lost |
+/// | failure | [`Exists`](Self::Exists), [`Io`](Self::Io), [`Filter`](Self::Filter), [`Poisoned`](Self::Poisoned) | the table is lost |
 ///
 /// `entry` is always the number of the entry that was refused, counted from 0.
 #[derive(Debug, thiserror::Error)]
@@ -170,9 +170,6 @@ pub enum WriteError {
     /// The filter could not be built.
     #[error("{0}")]
     Filter(#[from] FilterError),
-    /// A thread that compresses blocks panicked.
-    #[error("a thread that compresses blocks panicked")]
-    WorkerPanicked,
     /// An earlier failure left the output in an unknown state.
     #[error("the table cannot be written: an earlier operation on it failed")]
     Poisoned,

@@ -15,7 +15,7 @@ use sst_format::filter::FilterPolicy;
 /// let options = WriterOptions::default().multi_value(true).compression(Compression::None);
 /// assert!(options.multi_value);
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct WriterOptions {
     /// The filter to build over the entries. Default: none, and the table has no filter bytes.
@@ -27,30 +27,10 @@ pub struct WriterOptions {
     pub flags: TableFlags,
     /// How blocks are stored. Default: [`Compression::Lz4`].
     pub compression: Compression,
-    /// How many threads share the work of one table, the calling one included; those beside it compress and checksum
-    /// blocks. The bytes are the same for any number. 0 is taken as 1, and the system may give fewer. Default: 1.
-    ///
-    /// It pays where most of the time is compression: the calling thread still copies every block and writes the file. With
-    /// [`Compression::None`] the calling thread is the only one, whatever the number: to hand a block over would cost more
-    /// than its checksum.
-    pub threads: usize,
     /// Whether the content digest of the entries is taken (FORMAT.md section 12). It costs two SHA-256 for each entry, and
     /// a copy of the key of each that refers to a blob. Default: `false`, and whatever
     /// [`PublisherOptions::certify`](crate::PublisherOptions::certify) says in a commit.
     pub digest: bool,
-}
-
-impl Default for WriterOptions {
-    fn default() -> Self {
-        Self {
-            filter: None,
-            multi_value: false,
-            flags: TableFlags::default(),
-            compression: Compression::default(),
-            threads: 1,
-            digest: false,
-        }
-    }
 }
 
 impl WriterOptions {
@@ -86,13 +66,6 @@ impl WriterOptions {
     #[must_use]
     pub fn digest(mut self, digest: bool) -> Self {
         self.digest = digest;
-        self
-    }
-
-    /// Sets how many threads share the work of one table.
-    #[must_use]
-    pub fn threads(mut self, threads: usize) -> Self {
-        self.threads = threads;
         self
     }
 }

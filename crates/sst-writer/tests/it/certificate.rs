@@ -134,7 +134,7 @@ fn the_same_live_entries_have_the_same_certificate() {
     assert_eq!((expected.0, expected.1), (2000, bytes));
 
     // In other tables, in another order, stored otherwise.
-    let stored = WriterOptions::default().compression(Compression::None).threads(2);
+    let stored = WriterOptions::default().compression(Compression::None);
     let tables: [&[Row]; 3] = [&rows[1500..], &rows[..700], &rows[700..1500]];
     let mut several = open(&parent.path().join("several"));
     assert_eq!(publish(&mut several, &tables, &stored, false), expected);

@@ -18,5 +18,3 @@ mod publisher;
 mod round_trip;
 #[cfg(test)]
 mod support;
-#[cfg(test)]
-mod threads;

@@ -35,21 +35,9 @@ struct Written {
     end: u64,
 }
 
-/// Writes as many of the values as the capacity allows, the others being refused for `is_expected` reasons: the same ones
-/// however many threads there are.
+/// Writes as many of the values as the capacity allows, the others being refused for `is_expected` reasons.
 fn fill(values: &[EntryValue<'_>], compression: Compression, capacity: Capacity) -> Written {
-    let alone = fill_with(1, values, compression, capacity);
-    assert_eq!(fill_with(2, values, compression, capacity), alone);
-    alone
-}
-
-fn fill_with(
-    threads: usize,
-    values: &[EntryValue<'_>],
-    compression: Compression,
-    capacity: Capacity,
-) -> Written {
-    let options = WriterOptions::default().compression(compression).threads(threads);
+    let options = WriterOptions::default().compression(compression);
     let mut writer = StreamingSstWriter::with_capacity(Vec::new(), options, capacity);
     let mut taken = 0;
     for (hash, value) in (0..).zip(values) {
