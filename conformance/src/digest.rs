@@ -1,7 +1,7 @@
 //! A digest of what a table holds: the one that the `expected.json` of the real directories gives for each table.
 
 use sha2::{Digest, Sha256};
-use sst_reader::{EntryRef, EntryValue};
+use sst_reader::{EntryRef, EntryValue, ReadError};
 
 /// SHA-256 over entries in order: for each the u64 hash, the u32 key length, the key, then one letter and what it calls
 /// for: `v` u32 length and bytes of the value, `b` u32 blob number, `d` nothing. Numbers are big-endian.
@@ -10,10 +10,14 @@ pub struct EntryDigest(Sha256);
 
 impl EntryDigest {
     /// Adds the next entry.
-    pub fn add(&mut self, entry: &EntryRef<'_>) {
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] if its value cannot be read or is damaged.
+    pub fn add(&mut self, entry: EntryRef<'_>) -> Result<(), ReadError> {
         self.0.update(entry.hash.to_be_bytes());
         self.add_counted(entry.key);
-        match entry.value {
+        match entry.into_value()? {
             EntryValue::Deleted => self.0.update(b"d"),
             EntryValue::Blob(number) => {
                 self.0.update(b"b");
@@ -24,6 +28,7 @@ impl EntryDigest {
                 self.add_counted(value);
             }
         }
+        Ok(())
     }
 
     fn add_counted(&mut self, bytes: &[u8]) {

@@ -157,8 +157,8 @@ fn check_entries(file: &StaticSortedFile, wanted: &ExpectedTable) -> Result<(), 
     let mut digest = EntryDigest::default();
     let mut count = 0;
     let mut cursor = file.cursor();
-    while cursor.advance().map_err(failed)? {
-        digest.add(&cursor.entry().map_err(failed)?);
+    while let Some(entry) = cursor.next().map_err(failed)? {
+        digest.add(entry).map_err(failed)?;
         count += 1;
     }
     if count != wanted.entries || digest.finish() != wanted.sha256 {

@@ -194,8 +194,8 @@ fn digest(table: &StaticSortedFile) -> Result<TableDigest, ReadError> {
     let mut digest = EntryDigest::default();
     let mut count = 0;
     let mut cursor = table.cursor();
-    while cursor.advance()? {
-        digest.add(&cursor.entry()?);
+    while let Some(entry) = cursor.next()? {
+        digest.add(entry)?;
         count += 1;
     }
     Ok((count, digest.finish()))

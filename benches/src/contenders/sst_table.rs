@@ -184,10 +184,10 @@ impl Session for &StaticSortedFile {
 
     fn scan(&mut self, mut visit: impl FnMut(&[u8], &[u8])) -> Result<bool, BenchError> {
         let mut cursor = self.cursor();
-        while cursor.advance()? {
-            let entry = cursor.entry()?;
-            if let EntryValue::Value(value) = entry.value {
-                visit(entry.key, value);
+        while let Some(entry) = cursor.next()? {
+            let key = entry.key;
+            if let EntryValue::Value(value) = entry.into_value()? {
+                visit(key, value);
             }
         }
         Ok(true)

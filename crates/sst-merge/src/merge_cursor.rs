@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sst_format::BlobNumber;
 use sst_format::block::BlockHeader;
 use sst_format::value_ref::ValueRef;
-use sst_reader::{Access, Catalog, EntryValue};
+use sst_reader::{Access, Catalog, EntryRef, EntryValue};
 use sst_writer::ShortKey;
 
 use crate::run::RunCursor;
@@ -199,9 +199,10 @@ impl MergeCursor {
         if let MergedValue::Blob { number, catalog } = self.entry()?.value {
             return Ok(ValueBytes::of_blob(catalog.read_blob(number, Access::Read)?));
         }
-        let run = if self.is_on_entry { self.heap.top_mut() } else { None };
-        let entry = run.map(RunCursor::entry).transpose()?.flatten();
-        Ok(ValueBytes::in_block(match entry.map(|entry| entry.value) {
+        let run = if self.is_on_entry { self.heap.top() } else { None };
+        let entry = run.map(|(_, run)| run.entry()).transpose()?.flatten();
+        let value = entry.map(EntryRef::into_value).transpose()?;
+        Ok(ValueBytes::in_block(match value {
             Some(EntryValue::Value(value)) => value,
             _ => &[],
         }))
@@ -217,7 +218,7 @@ impl MergeCursor {
         if !self.is_on_entry {
             return Ok(none);
         }
-        let Some(run) = self.heap.top_mut() else { return Ok(none) };
+        let Some((_, run)) = self.heap.top() else { return Ok(none) };
         let hash = run.hash();
         match run.value_ref()? {
             None => Ok(none),
@@ -235,12 +236,13 @@ impl MergeCursor {
             Some(kind) => {
                 let is_small = matches!(kind, ValueRef::Small { .. });
                 let Some(entry) = run.entry()? else { return Ok(none) };
-                let value = match entry.value {
+                let key = entry.key;
+                let value = match entry.into_value()? {
                     EntryValue::Value(value) if is_small => MergedValue::Small(value),
                     EntryValue::Value(value) => MergedValue::Inline(value),
                     EntryValue::Deleted | EntryValue::Blob(_) => MergedValue::Deleted,
                 };
-                Ok(MergedEntry { hash, key: entry.key, value })
+                Ok(MergedEntry { hash, key, value })
             }
         }
     }

@@ -69,8 +69,8 @@ impl RunCursor {
     pub(crate) fn advance(&mut self) -> Result<bool, MergeError> {
         loop {
             if let Some((open, _)) = &mut self.current {
-                if open.with_dependent_mut(|_, cursor| cursor.advance())? {
-                    let hash = open.borrow_dependent().hash();
+                let next = open.with_dependent_mut(|_, cursor| cursor.next())?;
+                if let Some(hash) = next.map(|entry| entry.hash) {
                     if hash < self.hash {
                         return Err(self.unordered());
                     }
@@ -106,31 +106,30 @@ impl RunCursor {
     pub(crate) fn key(&self) -> &[u8] {
         self.current
             .as_ref()
-            .and_then(|(open, _)| open.borrow_dependent().key().ok())
+            .and_then(|(open, _)| open.borrow_dependent().current_key().ok().flatten())
             .unwrap_or_default()
     }
 
     /// What stands behind the key.
     #[inline]
-    pub(crate) fn value_ref(&self) -> Result<Option<ValueRef<'_>>, ReadError> {
-        let cursor = self.current.as_ref().map(|(open, _)| open.borrow_dependent());
-        cursor.map(Cursor::value_ref).transpose()
+    pub(crate) fn value_ref(&mut self) -> Result<Option<ValueRef<'_>>, ReadError> {
+        self.entry()?.map(|entry| entry.value_ref()).transpose()
     }
 
-    /// The current entry with the bytes of its value.
+    /// The current entry.
     #[inline]
     pub(crate) fn entry(&mut self) -> Result<Option<EntryRef<'_>>, ReadError> {
-        let open = self.current.as_mut();
-        open.map(|(open, _)| open.with_dependent_mut(|_, cursor| cursor.entry())).transpose()
+        let Some((open, _)) = &mut self.current else { return Ok(None) };
+        open.with_dependent_mut(|_, cursor| cursor.current())
     }
 
     /// The block of a medium value as it is stored.
     pub(crate) fn stored_medium(&mut self) -> Result<Option<Stored<'_>>, ReadError> {
-        let Some((open, _)) = &self.current else { return Ok(None) };
-        let cursor = open.borrow_dependent();
-        let stored = cursor.stored_medium(&mut self.buffer)?;
-        let Some((header, stored)) = stored else { return Ok(None) };
-        Ok(Some(Stored { key: cursor.key()?, header, stored }))
+        let Some((open, _)) = &mut self.current else { return Ok(None) };
+        let entry = open.with_dependent_mut(|_, cursor| cursor.current())?;
+        let Some(entry) = entry else { return Ok(None) };
+        let stored = entry.stored_medium(&mut self.buffer)?;
+        Ok(stored.map(|(header, stored)| Stored { key: entry.key, header, stored }))
     }
 
     /// The directory of the current table, if it lies in one.

@@ -39,15 +39,9 @@ impl RunHeap {
 
     /// The run whose entry is next, with its age.
     #[inline]
-    pub(crate) fn top(&self) -> Option<(usize, &RunCursor)> {
+    pub(crate) fn top(&mut self) -> Option<(usize, &mut RunCursor)> {
         let run = self.heap.first()?.run;
-        Some((run, self.runs.get(run)?))
-    }
-
-    /// [`RunHeap::top`], to read its entry.
-    #[inline]
-    pub(crate) fn top_mut(&mut self) -> Option<&mut RunCursor> {
-        self.runs.get_mut(self.heap.first()?.run)
+        Some((run, self.runs.get_mut(run)?))
     }
 
     /// Moves the top run to its next entry.

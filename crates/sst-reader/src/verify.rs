@@ -96,8 +96,8 @@ impl StaticSortedFile {
     pub fn blobs(&self) -> Result<BTreeSet<BlobNumber>, ReadError> {
         let mut blobs = BTreeSet::new();
         let mut cursor = self.cursor();
-        while cursor.advance()? {
-            if let ValueRef::Blob(number) = cursor.value_ref()? {
+        while let Some(entry) = cursor.next()? {
+            if let ValueRef::Blob(number) = entry.value_ref()? {
                 blobs.insert(number);
             }
         }

@@ -138,10 +138,12 @@ fn ask_more(table: &StaticSortedFile, seen: &[(u64, Vec<u8>, Value)], is_intact:
         }
         if let Ok(mut cursor) = table.range(*hash..=hash.saturating_add(1 << 40)) {
             let (mut left, mut buffer) = (WALKED, Vec::new());
-            while left > 0 && cursor.advance().is_ok_and(|moved| moved) {
-                assert!(!is_intact || cursor.hash() >= *hash);
-                _ = cursor.entry().map(|entry| entry.key.len());
-                _ = cursor.stored_medium(&mut buffer);
+            while left > 0
+                && let Ok(Some(entry)) = cursor.next()
+            {
+                assert!(!is_intact || entry.hash >= *hash);
+                _ = entry.stored_medium(&mut buffer);
+                _ = entry.into_value();
                 left -= 1;
             }
         }

@@ -164,8 +164,8 @@ impl Asked {
         }
         results.push(self.walk(table, most_entries));
         let middle = keys.first().map_or(0, |(hash, _)| *hash);
-        let from = table.range(middle..=u64::MAX).and_then(|mut cursor| cursor.advance());
-        results.push(from.map(drop));
+        let from = table.range(middle..=u64::MAX);
+        results.push(from.and_then(|mut cursor| cursor.next().map(drop)));
         results.push(table.inspect().map(drop));
         results.push(table.blobs().map(drop));
         results.into_iter().collect()
@@ -173,15 +173,15 @@ impl Asked {
 
     fn walk(&mut self, table: &StaticSortedFile, most_entries: u64) -> Result<(), ReadError> {
         let (mut cursor, mut count, mut buffer) = (table.cursor(), 0, Vec::new());
-        while cursor.advance()? {
+        while let Some(entry) = cursor.next()? {
             count += 1;
             if count > most_entries {
                 self.is_endless = true;
                 return Ok(());
             }
             // An entry whose value is out of reach is no reason to stop.
-            _ = cursor.stored_medium(&mut buffer);
-            _ = cursor.entry();
+            _ = entry.stored_medium(&mut buffer);
+            _ = entry.into_value();
         }
         Ok(())
     }

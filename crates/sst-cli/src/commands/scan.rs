@@ -111,18 +111,20 @@ fn scan_table(table: &StaticSortedFile, printer: &mut Printer<'_>) -> Result<(),
     let args = printer.args;
     let (low, high) = (args.from_hash.unwrap_or(0), args.to_hash.unwrap_or(u64::MAX));
     let mut cursor = table.range(low..=high)?;
-    while !printer.is_done() && cursor.advance()? {
+    while !printer.is_done()
+        && let Some(entry) = cursor.next()?
+    {
+        let (hash, key) = (entry.hash, entry.key);
         if args.keys_only {
-            printer.print(cursor.hash(), cursor.key()?, Shown::Omitted)?;
+            printer.print(hash, key, Shown::Omitted)?;
             continue;
         }
-        let entry = cursor.entry()?;
-        let value = match entry.value {
+        let value = match entry.into_value()? {
             EntryValue::Value(value) => Shown::Value(value),
             EntryValue::Blob(number) => Shown::Blob(number),
             EntryValue::Deleted => Shown::Deleted,
         };
-        printer.print(entry.hash, entry.key, value)?;
+        printer.print(hash, key, value)?;
     }
     Ok(())
 }

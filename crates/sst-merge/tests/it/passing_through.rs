@@ -21,13 +21,13 @@ fn stored(dir: &Path) -> (ByKey, ByKey) {
         let table = catalog.open_table(table, &ReaderOptions::default()).unwrap();
         let mut cursor = table.cursor();
         let mut buffer = Vec::new();
-        while cursor.advance().unwrap() {
-            let key = cursor.key().unwrap().to_vec();
-            if let Some((header, bytes)) = cursor.stored_medium(&mut buffer).unwrap() {
+        while let Some(entry) = cursor.next().unwrap() {
+            let key = entry.key.to_vec();
+            if let Some((header, bytes)) = entry.stored_medium(&mut buffer).unwrap() {
                 let mut block = header.to_bytes().to_vec();
                 block.extend_from_slice(bytes);
                 media.insert(key, block);
-            } else if let ValueRef::Blob(number) = cursor.value_ref().unwrap() {
+            } else if let ValueRef::Blob(number) = entry.value_ref().unwrap() {
                 blobs.insert(key, std::fs::read(catalog.blob_path(number)).unwrap());
             }
         }

@@ -148,8 +148,8 @@ pub(crate) fn entries_of(
     use sst_format::value_ref::ValueRef;
     let mut entries = Vec::new();
     let mut cursor = table.cursor();
-    while cursor.advance().unwrap() {
-        let kind = match cursor.value_ref().unwrap() {
+    while let Some(entry) = cursor.next().unwrap() {
+        let kind = match entry.value_ref().unwrap() {
             ValueRef::Deleted => Value::Deleted,
             ValueRef::Inline(_) => Value::Inline(Vec::new()),
             ValueRef::Small { .. } => Value::Small(Vec::new()),
@@ -159,8 +159,8 @@ pub(crate) fn entries_of(
                 Value::Blob(blob.to_vec())
             }
         };
-        let entry = cursor.entry().unwrap();
-        let value = match (kind, entry.value) {
+        let (hash, key) = (entry.hash, entry.key);
+        let value = match (kind, entry.into_value().unwrap()) {
             (Value::Inline(_), sst_reader::EntryValue::Value(value)) => {
                 Value::Inline(value.to_vec())
             }
@@ -170,7 +170,7 @@ pub(crate) fn entries_of(
             }
             (kind, _) => kind,
         };
-        entries.push((entry.hash, entry.key.to_vec(), value));
+        entries.push((hash, key.to_vec(), value));
     }
     entries
 }

@@ -27,15 +27,15 @@ impl<'s> LayerCursor<'s> {
         Self { set, hashes, tables, current: None }
     }
 
-    /// Moves to the next entry. `false` when there is none.
-    pub(super) fn advance(&mut self) -> Result<bool, ReadError> {
+    /// Moves to the next entry and gives its hash and key, to be kept. `None` behind the last one.
+    pub(super) fn next_key(&mut self) -> Result<Option<(u64, Slice<'s>)>, ReadError> {
         loop {
             if let Some(cursor) = &mut self.current
-                && cursor.advance()?
+                && cursor.step()?
             {
-                return Ok(true);
+                return cursor.owned_key();
             }
-            let Some(table) = self.tables.next() else { return Ok(false) };
+            let Some(table) = self.tables.next() else { return Ok(None) };
             let mut tally = Tally::default();
             // The table before is let go first.
             self.current = None;
@@ -45,18 +45,8 @@ impl<'s> LayerCursor<'s> {
         }
     }
 
-    /// Hash of the current entry; 0 if it stands on none.
-    pub(super) fn hash(&self) -> u64 {
-        self.current.as_ref().map_or(0, TableCursor::hash)
-    }
-
-    /// Key of the current entry, to be kept; `None` if it stands on none.
-    pub(super) fn owned_key(&self) -> Result<Option<Slice<'s>>, ReadError> {
-        self.current.as_ref().map(TableCursor::owned_key).transpose()
-    }
-
-    /// The current entry, to be kept; `None` if it stands on none.
+    /// The entry whose key was given last, to be kept; `None` before the first and behind the last one.
     pub(super) fn owned_entry(&mut self) -> Result<Option<IterEntry<'s>>, ReadError> {
-        self.current.as_mut().map(TableCursor::owned_entry).transpose()
+        self.current.as_mut().map_or(Ok(None), TableCursor::owned_entry)
     }
 }

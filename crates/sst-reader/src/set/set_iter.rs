@@ -88,10 +88,8 @@ impl<'a> SetIter<'a> {
     }
 
     fn push(&mut self, age: usize, mut cursor: LayerCursor<'a>) -> Result<(), ReadError> {
-        if cursor.advance()?
-            && let Some(key) = cursor.owned_key()?
-        {
-            self.heap.push(Reverse(Source { hash: cursor.hash(), key, age, cursor }));
+        if let Some((hash, key)) = cursor.next_key()? {
+            self.heap.push(Reverse(Source { hash, key, age, cursor }));
         }
         Ok(())
     }

@@ -37,39 +37,33 @@ impl<'s> TableCursor<'s> {
         }
     }
 
-    /// See [`Cursor::advance`].
+    /// Moves to the next entry: whether there is one.
     #[inline]
-    pub(super) fn advance(&mut self) -> Result<bool, ReadError> {
+    pub(super) fn step(&mut self) -> Result<bool, ReadError> {
         match self {
-            Self::Borrowing(cursor) => cursor.advance(),
-            Self::Owning(cell) => cell.with_dependent_mut(|_, cursor| cursor.advance()),
+            Self::Borrowing(cursor) => cursor.step(),
+            Self::Owning(cell) => cell.with_dependent_mut(|_, cursor| cursor.step()),
         }
     }
 
-    /// See [`Cursor::hash`].
-    #[inline]
-    pub(super) fn hash(&self) -> u64 {
-        match self {
-            Self::Borrowing(cursor) => cursor.hash(),
-            Self::Owning(cell) => cell.borrow_dependent().hash(),
-        }
-    }
-
-    /// Key of the current entry, to be kept.
-    pub(super) fn owned_key(&self) -> Result<Slice<'s>, ReadError> {
+    /// Hash and key of the current entry, to be kept; `None` if it stands on none.
+    pub(super) fn owned_key(&self) -> Result<Option<(u64, Slice<'s>)>, ReadError> {
         match self {
             Self::Borrowing(cursor) => cursor.owned_key(),
-            Self::Owning(cell) => cell.borrow_dependent().owned_key().map(Slice::into_owned),
+            Self::Owning(cell) => {
+                let key = cell.borrow_dependent().owned_key()?;
+                Ok(key.map(|(hash, key)| (hash, key.into_owned())))
+            }
         }
     }
 
-    /// The current entry, to be kept.
-    pub(super) fn owned_entry(&mut self) -> Result<IterEntry<'s>, ReadError> {
+    /// The current entry, to be kept; `None` if it stands on none.
+    pub(super) fn owned_entry(&mut self) -> Result<Option<IterEntry<'s>>, ReadError> {
         match self {
             Self::Borrowing(cursor) => cursor.owned_entry(),
-            Self::Owning(cell) => {
-                cell.with_dependent_mut(|_, cursor| cursor.owned_entry().map(IterEntry::into_owned))
-            }
+            Self::Owning(cell) => cell.with_dependent_mut(|_, cursor| {
+                cursor.owned_entry().map(|entry| entry.map(IterEntry::into_owned))
+            }),
         }
     }
 }

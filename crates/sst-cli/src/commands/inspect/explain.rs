@@ -103,8 +103,8 @@ fn block(table: &mut TableFile<'_>, index: BlockIndex, dump: &mut Dump) -> Resul
 fn values_of(table: &StaticSortedFile, index: BlockIndex) -> Result<Vec<ValueSlice>, ReadError> {
     let mut values = Vec::new();
     let mut cursor = table.cursor();
-    while cursor.advance()? {
-        match cursor.value_ref()? {
+    while let Some(entry) = cursor.next()? {
+        match entry.value_ref()? {
             ValueRef::Small { block, len, offset } if block == index => {
                 values.push(ValueSlice { offset, len: len.into() });
             }
