@@ -207,6 +207,7 @@ fn check_family(dir: &Path, family: u32) -> Result<(), CheckError> {
 
 fn check_verify(dir: &Path) -> Result<(), CheckError> {
     let options = ReaderOptions::default().filter(QuotientFilter::default());
-    let report = verify_directory(dir, &options, &mut |_| {}).map_err(failed)?;
+    let report =
+        verify_directory(dir, &options, &sst_reader::Monitor::default()).map_err(failed)?;
     report.damage.into_iter().next().map_or(Ok(()), |damage| Err(failed(damage)))
 }

@@ -10,7 +10,9 @@ use sst_format::content_digest::{ContentDigest, FamilyCertificate};
 use sst_format::filter::FilterBytes;
 use sst_format::meta_file::{MetaFile, MetaFileParts};
 use sst_format::{SequenceNumber, SstMeta, TableProtection};
-use sst_reader::{Corruption, LiveSet, ReadError, ReaderOptions, SstSet, verify_directory};
+use sst_reader::{
+    Corruption, LiveSet, Monitor, ReadError, ReaderOptions, SstSet, verify_directory,
+};
 use sst_writer::{BulkLoader, BulkMode, BulkOptions, DuplicatePolicy, Publisher, PublisherOptions};
 
 /// Publishes several loads on top of each other: values of all classes and in blobs, overwritten and deleted.
@@ -54,11 +56,17 @@ fn writer_and_reader_agree() {
         let set = open(&path);
         assert!(set.layer_count() > 1 && expected.entries() > 100, "{expected}");
         assert_eq!(set.certificate(), Some(expected));
-        let mut bytes = 0;
-        assert_eq!(set.content_digest(&mut |read| bytes += read).unwrap(), expected);
-        assert_eq!(bytes, expected.bytes());
-        assert_eq!(set.verify_certificate(&mut |_| {}).unwrap(), expected);
-        let report = verify_directory(&path, &ReaderOptions::default(), &mut |_| {}).unwrap();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let monitor = Monitor::default()
+            .progress(move |progress| sender.send((progress.entries, progress.bytes)).unwrap());
+        assert_eq!(set.content_digest(&monitor).unwrap(), expected);
+        drop(monitor);
+        let seen: Vec<(u64, u64)> = receiver.iter().collect();
+        assert!(seen.is_sorted());
+        assert_eq!(seen.last(), Some(&(expected.entries(), expected.bytes())));
+        assert_eq!(set.verify_certificate(&Monitor::default()).unwrap(), expected);
+        let report =
+            verify_directory(&path, &ReaderOptions::default(), &Monitor::default()).unwrap();
         assert!(report.is_intact(), "{report:?}");
         assert_eq!(report.certificates, 1);
         let live = LiveSet::open(&path, &ReaderOptions::default()).unwrap();
@@ -116,7 +124,7 @@ fn a_wrong_certificate_is_found() {
         .unwrap();
         fs::write(&file, encoded).unwrap();
         let set = open(&path);
-        match set.verify_certificate(&mut |_| {}).unwrap_err() {
+        match set.verify_certificate(&Monitor::default()).unwrap_err() {
             ReadError::Corrupt {
                 file: named,
                 cause: Corruption::Certificate { family: 0, expected, found },
@@ -127,7 +135,8 @@ fn a_wrong_certificate_is_found() {
             }
             other => panic!("{other:?}"),
         }
-        let report = verify_directory(&path, &ReaderOptions::default(), &mut |_| {}).unwrap();
+        let report =
+            verify_directory(&path, &ReaderOptions::default(), &Monitor::default()).unwrap();
         let is_it = |error: &ReadError| {
             matches!(error, ReadError::Corrupt { cause: Corruption::Certificate { .. }, .. })
         };

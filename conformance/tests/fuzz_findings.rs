@@ -26,7 +26,7 @@ fn several_empty_values_of_the_empty_key() {
         let options = ReaderOptions::default();
         let meta = Some(&finished.meta);
         let table = StaticSortedFile::from_bytes("table", finished.output, meta, &options).unwrap();
-        assert!(table.verify(&mut |_| {}).is_intact());
+        assert!(table.verify(&sst_reader::Monitor::default()).unwrap().is_intact());
         assert!(matches!(table.get(b"").unwrap(), Lookup::Value(value) if value.is_empty()));
         let all = table.get_all(b"").unwrap().map(Result::unwrap).count();
         assert_eq!(all, count + usize::from(ends_with_tombstone));

@@ -85,7 +85,7 @@ mod tests {
     fn is_intact(bytes: &[u8]) -> bool {
         let options = ReaderOptions::default();
         let table = StaticSortedFile::from_bytes("table", bytes.to_vec(), None, &options).unwrap();
-        table.verify(&mut |_| {}).is_intact()
+        table.verify(&sst_reader::Monitor::default()).unwrap().is_intact()
     }
 
     #[test]

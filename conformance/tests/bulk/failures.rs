@@ -6,8 +6,8 @@ use std::path::Path;
 
 use sst_conformance::SplitMix;
 use sst_writer::{
-    BulkError, BulkLoader, BulkOptions, BulkPhase, CancelToken, DuplicatePolicy, Place, Publisher,
-    PublisherOptions,
+    BulkError, BulkLoader, BulkOptions, CancelToken, DuplicatePolicy, Monitor, Phase, Place,
+    Publisher, PublisherOptions,
 };
 
 use super::model::{TestRecord, content, files, load, options};
@@ -60,14 +60,15 @@ fn of_all_keys_that_come_twice_the_first_is_named() {
 
 #[test]
 fn a_load_can_be_called_off_at_any_time() {
-    for phase in [BulkPhase::Gather, BulkPhase::Write, BulkPhase::Publish] {
+    for phase in [Phase::Read, Phase::Write, Phase::Publish] {
         let token = CancelToken::default();
-        let options = options().cancel(token.clone()).progress(move |progress| {
-            if progress.phase == phase && (phase == BulkPhase::Publish || progress.records > 9000) {
+        let monitor = Monitor::default().cancel(token.clone()).progress(move |progress| {
+            if progress.phase == phase && (phase == Phase::Publish || progress.entries > 9000) {
                 token.cancel();
             }
         });
-        if phase == BulkPhase::Publish {
+        let options = options().monitor(monitor);
+        if phase == Phase::Publish {
             // It is too late: the load ends as it would have.
             let parent = tempfile::tempdir().unwrap();
             let (directory, _) = database(parent.path());
@@ -85,9 +86,9 @@ fn a_panic_of_the_caller_is_the_callers() {
     let parent = tempfile::tempdir().unwrap();
     let (directory, before) = database(parent.path());
     for threads in [1, 3] {
-        let options = options().memory_budget(4 << 20).threads(threads).progress(|progress| {
-            assert!(progress.phase != BulkPhase::Write, "on purpose");
-        });
+        let monitor = Monitor::default()
+            .progress(|progress| assert!(progress.phase != Phase::Write, "on purpose"));
+        let options = options().memory_budget(4 << 20).threads(threads).monitor(monitor);
         let run = || load(&directory, &[records(2, 60_000)], options);
         assert!(catch_unwind(AssertUnwindSafe(run)).is_err());
         assert!(files(&directory) == before);

@@ -96,7 +96,7 @@ impl Certificate {
             let tables = catalog.tables.iter().filter(|table| table.family == family);
             let bar = bar(tables.map(|table| table.record.file_size).sum());
             let set = SstSet::from_catalog(catalog.clone(), family, &reader_options());
-            let content = set.content_digest(&mut |bytes| bar.advance(bytes))?;
+            let content = set.content_digest(&bar.bytes_monitor())?;
             Ok(FamilyLine::new(family, &content, false))
         });
         Ok(Self { families: lines.collect::<Result<_, ReadError>>()? })

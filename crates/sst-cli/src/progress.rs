@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Read, stderr};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use sst_format::monitor::Monitor;
 
 /// Who may draw bars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +85,18 @@ impl Progress {
     /// Puts the bar where it belongs.
     pub(crate) fn set(&self, position: u64) {
         self.bar.set_position(position);
+    }
+
+    /// A monitor that moves the bar to the entries that an operation has dealt with.
+    pub(crate) fn entries_monitor(&self) -> Monitor {
+        let bar = self.bar.clone();
+        Monitor::default().progress(move |progress| bar.set_position(progress.entries))
+    }
+
+    /// A monitor that moves the bar to the bytes that an operation has dealt with.
+    pub(crate) fn bytes_monitor(&self) -> Monitor {
+        let bar = self.bar.clone();
+        Monitor::default().progress(move |progress| bar.set_position(progress.bytes))
     }
 
     /// What is read through this moves the bar on, which disappears with it.

@@ -17,7 +17,8 @@
 //! | [`file_name`] | `NNNNNNNN.sst` and its family | section 1 |
 //! | [`filter`] | the traits through which filters plug in | section 10 |
 //!
-//! [`limits`] holds every number of the format in one table; [`types`] the newtypes. Blob files (section 8) are a
+//! [`limits`] holds every number of the format in one table; [`types`] the newtypes; [`monitor`] progress and
+//! cancellation of long operations, shared by all crates. Blob files (section 8) are a
 //! [`block::BlockHeader`] followed by one payload; value blocks (section 5) have no structure of their own.
 //!
 //! # What this crate promises
@@ -71,6 +72,7 @@ pub mod index_block;
 pub mod key_block;
 pub mod limits;
 pub mod meta_file;
+pub mod monitor;
 pub mod offset_table;
 pub mod protection;
 pub mod types;

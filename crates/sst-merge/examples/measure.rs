@@ -10,12 +10,11 @@
 )]
 
 use std::error::Error;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cpu_time::ProcessTime;
-use sst_merge::{Diff, Duplicates, Inputs, MergeOptions, merge_into_commit};
+use sst_merge::{Diff, Duplicates, Inputs, MergeOptions, Monitor, merge_into_commit};
 use sst_reader::ReaderOptions;
 use sst_writer::{
     Compression, EntryValue, Publisher, PublisherOptions, WriterOptions, hash_key,
@@ -78,8 +77,7 @@ fn measure(workload: &Workload, rounds: u32) -> Result<()> {
         let mut publisher = Publisher::open(&out, PublisherOptions::default())?;
         let mut commit = publisher.begin();
         commit.replace_all();
-        let go_on = &mut |_| ControlFlow::Continue(());
-        let report = merge_into_commit(&inputs, &mut commit, &options, go_on)?;
+        let report = merge_into_commit(&inputs, &mut commit, &options, &Monitor::default())?;
         commit.publish()?;
         merge = merge.min(start.elapsed());
         assert_eq!(report.entries, workload.entries);
@@ -99,7 +97,8 @@ fn measure(workload: &Workload, rounds: u32) -> Result<()> {
         let mut merged = Inputs::new(ReaderOptions::default());
         merged.add_directory(&out, 0)?;
         let start = ProcessTime::now();
-        let mut compared = Diff::new(&inputs, &merged, 0..=u64::MAX, Duplicates::Newest)?;
+        let mut compared =
+            Diff::new(&inputs, &merged, 0..=u64::MAX, Duplicates::Newest, &Monitor::default())?;
         assert!(compared.advance()?.is_none());
         diff = diff.min(start.elapsed());
     }

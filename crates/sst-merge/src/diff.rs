@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use sst_format::BlobNumber;
 use sst_format::block::Encoding;
+use sst_format::monitor::{Meter, Monitor, Phase, Progress};
 use sst_reader::Catalog;
 
 use crate::{Duplicates, Inputs, MergeCursor, MergeError, MergedValue, ValueBytes};
@@ -46,14 +47,14 @@ pub struct DiffCounts {
 /// # Examples
 ///
 /// ```no_run
-/// use sst_merge::{Change, Diff, Duplicates, Inputs};
+/// use sst_merge::{Diff, Duplicates, Inputs, Monitor};
 /// use sst_reader::ReaderOptions;
 ///
 /// let mut old = Inputs::new(ReaderOptions::default());
 /// old.add_directory("monday.db".as_ref(), 0)?;
 /// let mut new = Inputs::new(ReaderOptions::default());
 /// new.add_directory("tuesday.db".as_ref(), 0)?;
-/// let mut diff = Diff::new(&old, &new, 0..=u64::MAX, Duplicates::Newest)?;
+/// let mut diff = Diff::new(&old, &new, 0..=u64::MAX, Duplicates::Newest, &Monitor::default())?;
 /// while let Some(change) = diff.advance()? {
 ///     println!("{change:?} {}", diff.key().escape_ascii());
 /// }
@@ -68,6 +69,7 @@ pub struct Diff {
     /// Whether the key at hand is one at which the walk has stopped.
     is_on_key: bool,
     counts: DiffCounts,
+    meter: Meter,
 }
 
 /// One of the two.
@@ -109,7 +111,7 @@ impl Side {
 }
 
 impl Diff {
-    /// Compares the keys with hashes in `hashes`.
+    /// Compares the keys with hashes in `hashes`. `monitor` is told of the entries read, hidden ones included.
     ///
     /// # Errors
     ///
@@ -119,8 +121,12 @@ impl Diff {
         new: &Inputs,
         hashes: RangeInclusive<u64>,
         duplicates: Duplicates,
+        monitor: &Monitor,
     ) -> Result<Self, MergeError> {
+        let total = old.entry_count().zip(new.entry_count()).map(|(old, new)| old + new);
+        let start = Progress::new(Phase::Compare).total_entries(total);
         Ok(Self {
+            meter: Meter::new(monitor, start),
             old: Side::new(old.live(hashes.clone(), duplicates)?)?,
             new: Side::new(new.live(hashes, duplicates)?)?,
             hash: 0,
@@ -134,7 +140,7 @@ impl Diff {
     ///
     /// # Errors
     ///
-    /// As [`MergeCursor::advance`] and [`MergeCursor::entry`].
+    /// As [`MergeCursor::advance`] and [`MergeCursor::entry`], and [`MergeError::Cancelled`].
     pub fn advance(&mut self) -> Result<Option<Change>, MergeError> {
         if self.is_on_key {
             self.old.pass(self.hash, &self.key)?;
@@ -142,6 +148,7 @@ impl Diff {
         }
         self.is_on_key = true;
         while let Some(order) = self.next_key() {
+            self.meter.at(self.read(), 0)?;
             let change = match order {
                 Ordering::Less => Change::Removed,
                 Ordering::Greater => Change::Added,

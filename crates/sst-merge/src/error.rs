@@ -1,6 +1,7 @@
 //! Why a merge stopped.
 
 use sst_format::BlobNumber;
+use sst_format::monitor::Cancelled;
 use sst_reader::{FileLabel, ReadError};
 use sst_writer::{PublishError, ShortKey, WriteError};
 
@@ -47,9 +48,15 @@ pub enum MergeError {
     /// The output could not be written.
     #[error(transparent)]
     Publish(#[from] PublishError),
-    /// The monitor said to stop.
+    /// The operation was cancelled through its [`Monitor`](crate::Monitor).
     #[error("cancelled")]
     Cancelled,
+}
+
+impl From<Cancelled> for MergeError {
+    fn from(_: Cancelled) -> Self {
+        Self::Cancelled
+    }
 }
 
 impl From<WriteError> for MergeError {

@@ -8,7 +8,6 @@ mod merge;
 mod merge_cursor;
 mod older_tables;
 mod options;
-mod progress;
 mod run;
 mod run_heap;
 mod sample;
@@ -29,8 +28,8 @@ pub use merge::{
 pub use merge_cursor::{Counts, MergeCursor, MergedEntry, MergedValue};
 pub use older_tables::OlderTables;
 pub use options::{Duplicates, MergeOptions};
-pub use progress::{Monitor, Progress};
 pub use sample::{Sample, SampleSize};
 pub use shard_map::ShardMap;
 pub use split::{Shard, split};
+pub use sst_format::monitor::{CancelToken, Cancelled, Monitor, Phase, Progress};
 pub use value_bytes::ValueBytes;

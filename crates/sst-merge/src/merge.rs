@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use sst_format::monitor::{Meter, Phase, Progress};
 use sst_format::{SequenceNumber, SstMeta};
 use sst_reader::{Catalog, ReaderOptions};
 use sst_writer::{Commit, CommitInfo, FileError, Publisher, WriterOptions};
 
-use crate::progress::Watch;
 use crate::sample::Part;
 use crate::table_splitter::{TableSplitter, Written};
 use crate::target::{CommitTarget, FileTarget, Target};
@@ -70,9 +70,7 @@ impl MergeReport {
 /// # Examples
 ///
 /// ```no_run
-/// use std::ops::ControlFlow;
-///
-/// use sst_merge::{Inputs, MergeOptions, merge_into_commit};
+/// use sst_merge::{Inputs, MergeOptions, Monitor, merge_into_commit};
 /// use sst_reader::ReaderOptions;
 /// use sst_writer::{Publisher, PublisherOptions};
 ///
@@ -83,7 +81,7 @@ impl MergeReport {
 /// let mut commit = publisher.begin();
 /// commit.replace_all();
 /// let options = MergeOptions::default();
-/// merge_into_commit(&inputs, &mut commit, &options, &mut |_| ControlFlow::Continue(()))?;
+/// merge_into_commit(&inputs, &mut commit, &options, &Monitor::default())?;
 /// commit.publish()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -91,7 +89,7 @@ pub fn merge_into_commit(
     inputs: &Inputs,
     commit: &mut Commit<'_>,
     options: &MergeOptions,
-    monitor: Monitor<'_>,
+    monitor: &Monitor,
 ) -> Result<MergeReport, MergeError> {
     let parts = all_keys(options);
     parts_into_commit(inputs, &parts, commit, options, monitor)
@@ -108,7 +106,7 @@ pub fn sample_into_commit(
     sample: &Sample,
     commit: &mut Commit<'_>,
     options: &MergeOptions,
-    monitor: Monitor<'_>,
+    monitor: &Monitor,
 ) -> Result<MergeReport, MergeError> {
     let options = options.clone().older(OlderTables::none());
     let parts = sample.parts(inputs, options.duplicates)?;
@@ -120,7 +118,7 @@ fn parts_into_commit(
     parts: &[Part],
     commit: &mut Commit<'_>,
     options: &MergeOptions,
-    monitor: Monitor<'_>,
+    monitor: &Monitor,
 ) -> Result<MergeReport, MergeError> {
     let target = CommitTarget::new(commit, writer_options(options));
     let (counts, written, target) = write(inputs, parts, target, options, monitor)?;
@@ -138,7 +136,7 @@ pub fn merge_into_file(
     inputs: &Inputs,
     path: &Path,
     options: &MergeOptions,
-    monitor: Monitor<'_>,
+    monitor: &Monitor,
 ) -> Result<(MergeReport, Option<SstMeta>), MergeError> {
     parts_into_file(inputs, &all_keys(options), path, options, monitor)
 }
@@ -154,7 +152,7 @@ pub fn sample_into_file(
     sample: &Sample,
     path: &Path,
     options: &MergeOptions,
-    monitor: Monitor<'_>,
+    monitor: &Monitor,
 ) -> Result<(MergeReport, Option<SstMeta>), MergeError> {
     let options = options.clone().older(OlderTables::none());
     let parts = sample.parts(inputs, options.duplicates)?;
@@ -166,7 +164,7 @@ fn parts_into_file(
     parts: &[Part],
     path: &Path,
     options: &MergeOptions,
-    monitor: Monitor<'_>,
+    monitor: &Monitor,
 ) -> Result<(MergeReport, Option<SstMeta>), MergeError> {
     let target = FileTarget::new(path, writer_options(options));
     let options = options.clone().max_table_entries(u64::MAX).max_table_bytes(u64::MAX);
@@ -203,7 +201,7 @@ pub fn compact(
     newest: usize,
     options: &MergeOptions,
     reader: ReaderOptions,
-    monitor: Monitor<'_>,
+    monitor: &Monitor,
 ) -> Result<Option<Compaction>, MergeError> {
     if publisher.current().is_none() {
         return Ok(None);
@@ -246,12 +244,12 @@ fn write<T: Target>(
     parts: &[Part],
     target: T,
     options: &MergeOptions,
-    monitor: Monitor<'_>,
+    monitor: &Monitor,
 ) -> Result<(Counts, Written, T), MergeError> {
     let is_all =
         matches!(parts, [part] if part.hashes == (0..=u64::MAX) && part.max_keys == u64::MAX);
     let total = if is_all { inputs.entry_count() } else { None };
-    let mut watch = Watch::new(monitor, total);
+    let mut meter = Meter::new(monitor, Progress::new(Phase::Merge).total_entries(total));
     let mut splitter = TableSplitter::new(target, options);
     let mut counts = Counts::default();
     for part in parts {
@@ -263,7 +261,7 @@ fn write<T: Target>(
             if keys > part.max_keys {
                 break;
             }
-            watch.at(counts.read + cursor.counts().read)?;
+            meter.at(counts.read + cursor.counts().read, 0)?;
             splitter.add(&cursor.entry()?)?;
         }
         counts += cursor.counts();

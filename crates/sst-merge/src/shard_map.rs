@@ -2,9 +2,9 @@
 
 use std::ops::RangeInclusive;
 
+use sst_format::monitor::{Meter, Phase, Progress};
 use sst_reader::hash_key;
 
-use crate::progress::Watch;
 use crate::{Duplicates, Inputs, MergeError, Monitor};
 
 /// How many places of the first walk are remembered, so that the second can begin nearby.
@@ -52,7 +52,7 @@ impl ShardMap {
         inputs: &Inputs,
         count: u32,
         duplicates: Duplicates,
-        monitor: Monitor<'_>,
+        monitor: &Monitor,
     ) -> Result<Self, MergeError> {
         let ranks = Ranks::walk(inputs, duplicates, MAX_MARKS, monitor)?;
         let total = u128::from(ranks.total);
@@ -118,14 +118,15 @@ impl Ranks {
         inputs: &Inputs,
         duplicates: Duplicates,
         max_marks: usize,
-        monitor: Monitor<'_>,
+        monitor: &Monitor,
     ) -> Result<Self, MergeError> {
-        let mut watch = Watch::new(monitor, inputs.entry_count());
+        let start = Progress::new(Phase::Count).total_entries(inputs.entry_count());
+        let mut meter = Meter::new(monitor, start);
         let mut ranks = Self { marks: Vec::new(), max_hash: 0, total: 0 };
         let mut stride = 1;
         let mut cursor = inputs.live(0..=u64::MAX, duplicates)?;
         while cursor.advance()? {
-            watch.at(cursor.counts().read)?;
+            meter.at(cursor.counts().read, 0)?;
             let hash = cursor.hash();
             let starts_hash = ranks.total == 0 || hash != ranks.max_hash;
             let is_due = ranks.marks.last().is_none_or(|(_, rank)| ranks.total - rank >= stride);

@@ -1,6 +1,5 @@
 //! Shards as directories.
 
-use std::ops::ControlFlow;
 use std::path::Path;
 
 use sst_format::SequenceNumber;
@@ -40,7 +39,7 @@ pub fn split<P: AsRef<Path>>(
     family: u32,
     options: &MergeOptions,
     mut directory: impl FnMut(usize) -> P,
-    monitor: Monitor<'_>,
+    monitor: &Monitor,
 ) -> Result<Vec<Shard>, MergeError> {
     let total = inputs.entry_count();
     let mut done = 0;
@@ -53,10 +52,14 @@ pub fn split<P: AsRef<Path>>(
         let mut report = MergeReport::default();
         if let Some(hashes) = hashes {
             let options = options.clone().older(OlderTables::none()).hashes(hashes);
-            let mut of_all = |progress: Progress| -> ControlFlow<()> {
-                monitor(Progress { entries: done + progress.entries, total })
-            };
-            report = merge_into_commit(inputs, &mut commit, &options, &mut of_all)?;
+            let of_all = monitor.clone();
+            let of_shard = Monitor::default().cancel(monitor.token().clone()).progress(
+                move |progress: Progress| {
+                    let entries = done + progress.entries;
+                    of_all.report(progress.entries(entries).total_entries(total));
+                },
+            );
+            report = merge_into_commit(inputs, &mut commit, &options, &of_shard)?;
         }
         done += report.read;
         let info = commit.publish()?;

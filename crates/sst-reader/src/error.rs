@@ -59,6 +59,12 @@ pub enum ReadError {
         /// What is wrong with it.
         cause: Corruption,
     },
+    /// The operation was cancelled through its [`Monitor`](crate::Monitor).
+    #[error("cancelled while reading {file}")]
+    Cancelled {
+        /// The file or directory that was being read.
+        file: FileLabel,
+    },
     /// A file of the commit that a set shows is gone, because a newer commit does without it: the set is too old for
     /// what is left. [`SstSet::refresh`](crate::SstSet::refresh) gives one that is not.
     #[error("{file} is gone: commit {commit} was replaced by {current}, refresh to read that")]
@@ -88,6 +94,10 @@ impl ReadError {
         Self::Io { file: file.clone(), operation, source }
     }
 
+    pub(crate) fn cancelled(file: &FileLabel) -> Self {
+        Self::Cancelled { file: file.clone() }
+    }
+
     pub(crate) fn corrupt(file: &FileLabel, cause: impl Into<Corruption>) -> Self {
         Self::Corrupt { file: file.clone(), block: None, cause: cause.into() }
     }
@@ -115,9 +125,10 @@ impl ReadError {
     #[must_use]
     pub const fn file(&self) -> &FileLabel {
         match self {
-            Self::Io { file, .. } | Self::Corrupt { file, .. } | Self::Outdated { file, .. } => {
-                file
-            }
+            Self::Io { file, .. }
+            | Self::Corrupt { file, .. }
+            | Self::Cancelled { file }
+            | Self::Outdated { file, .. } => file,
         }
     }
 }

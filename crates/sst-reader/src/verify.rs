@@ -15,7 +15,8 @@ use self::survey::Survey;
 use crate::block::blocks::decompress;
 use crate::table::static_sorted_file::entry_hash;
 use crate::{
-    BlockRole, Catalog, Corruption, ReadError, ReaderOptions, SstSet, StaticSortedFile, hash_key,
+    BlockRole, Cancelled, Catalog, Corruption, FileLabel, Monitor, Phase, Progress, ReadError,
+    ReaderOptions, SstSet, StaticSortedFile, hash_key,
 };
 
 /// After so much damage among the entries of one key block the rest of them is passed over: a block of a few KB can hold
@@ -60,21 +61,41 @@ impl VerifyReport {
     }
 }
 
-/// How far a verification is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct VerifyProgress {
-    /// Bytes checked since the last call.
-    pub bytes: u64,
+/// Bytes checked so far, and the monitor that is told of them.
+#[derive(Debug)]
+pub(crate) struct Checked<'m> {
+    monitor: &'m Monitor,
+    bytes: u64,
+}
+
+impl<'m> Checked<'m> {
+    const fn new(monitor: &'m Monitor) -> Self {
+        Self { monitor, bytes: 0 }
+    }
+
+    /// Adds bytes of `file`, and fails if the verification was cancelled.
+    fn add(&mut self, file: &FileLabel, bytes: u64) -> Result<(), ReadError> {
+        self.bytes = self.bytes.saturating_add(bytes);
+        let progress = Progress::new(Phase::Verify).bytes(self.bytes);
+        self.monitor.step(progress).map_err(|Cancelled| ReadError::cancelled(file))
+    }
 }
 
 impl StaticSortedFile {
     /// Checks every block and every entry: checksums, decompression, the order of entries, every reference, the index,
     /// the filter, and that no block is unused or used twice. Goes on after damage, as far as it can. O(file size).
     ///
-    /// `progress` is called after each block.
-    #[must_use]
-    pub fn verify(&self, progress: &mut dyn FnMut(VerifyProgress)) -> VerifyReport {
+    /// `monitor` is told of the bytes checked after each block.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::Cancelled`] only: damage, and a file that cannot be read, are part of the report.
+    pub fn verify(&self, monitor: &Monitor) -> Result<VerifyReport, ReadError> {
+        self.verify_on(&mut Checked::new(monitor))
+    }
+
+    /// [`StaticSortedFile::verify`] as a part of a longer verification.
+    fn verify_on(&self, checked: &mut Checked<'_>) -> Result<VerifyReport, ReadError> {
         let mut pass = Pass {
             table: self,
             payload_lens: vec![None; usize::from(self.block_count())],
@@ -83,9 +104,9 @@ impl StaticSortedFile {
             last: None,
             report: VerifyReport { tables: 1, bytes: self.file_size(), ..VerifyReport::default() },
         };
-        pass.check_blocks(progress);
+        pass.check_blocks(checked)?;
         pass.check_entries();
-        pass.report
+        Ok(pass.report)
     }
 
     /// Numbers of the blobs that the table's entries refer to. O(file size).
@@ -123,7 +144,7 @@ impl Pass<'_> {
     }
 
     /// Checksums and decompression of every block.
-    fn check_blocks(&mut self, progress: &mut dyn FnMut(VerifyProgress)) {
+    fn check_blocks(&mut self, checked: &mut Checked<'_>) -> Result<(), ReadError> {
         let mut buffer = Vec::new();
         for block in (0..self.table.block_count()).map(BlockIndex) {
             self.report.blocks += 1;
@@ -132,11 +153,12 @@ impl Pass<'_> {
                     if let Some(slot) = self.payload_lens.get_mut(usize::from(block.0)) {
                         *slot = Some(payload_len);
                     }
-                    progress(VerifyProgress { bytes: stored_len });
+                    checked.add(self.table.label(), stored_len)?;
                 }
                 Err(error) => self.report.damage.push(error),
             }
         }
+        Ok(())
     }
 
     fn payload_len(
@@ -314,21 +336,22 @@ impl Pass<'_> {
 /// damage, as far as it can: if the chain is broken at its head, every file that is there is still checked, by the
 /// best description that is left of it. O(size of the directory).
 ///
-/// `progress` is called after each block and each blob.
+/// `monitor` is told of the bytes checked after each block and each blob.
 ///
 /// # Errors
 ///
-/// [`ReadError::Io`] only: damage is part of the report.
+/// [`ReadError::Io`] and [`ReadError::Cancelled`] only: damage is part of the report.
 pub fn verify_directory(
     dir: &Path,
     options: &ReaderOptions,
-    progress: &mut dyn FnMut(VerifyProgress),
+    monitor: &Monitor,
 ) -> Result<VerifyReport, ReadError> {
+    let checked = &mut Checked::new(monitor);
     let mut report = VerifyReport::default();
     let catalog = match Catalog::read(dir) {
         Ok(catalog) => catalog,
         Err(error) if error.is_corruption() => {
-            return Survey::new(dir, options, error).run(progress);
+            return Survey::new(dir, options, error).run(checked);
         }
         Err(error) => return Err(error),
     };
@@ -336,7 +359,7 @@ pub fn verify_directory(
     for table in &catalog.tables {
         match catalog.open_table(table, options) {
             Ok(file) => {
-                report.absorb(file.verify(progress));
+                report.absorb(file.verify_on(checked)?);
                 blobs.extend(file.blobs().unwrap_or_default());
             }
             Err(error) => report.damage.push(error),
@@ -347,7 +370,7 @@ pub fn verify_directory(
         match catalog.read_blob(number, options.access) {
             Ok(blob) => {
                 report.bytes += blob.len() as u64;
-                progress(VerifyProgress { bytes: blob.len() as u64 });
+                checked.add(&FileLabel::new(&catalog.dir), blob.len() as u64)?;
             }
             Err(error) => report.damage.push(error),
         }
@@ -356,8 +379,9 @@ pub fn verify_directory(
     if report.is_intact() {
         for certificate in &catalog.certificates {
             let set = SstSet::from_catalog(catalog.clone(), certificate.family, options);
-            match set.verify_certificate(&mut |_| {}) {
+            match set.verify_certificate(monitor) {
                 Ok(_) => report.certificates += 1,
+                Err(error @ ReadError::Cancelled { .. }) => return Err(error),
                 Err(error) => report.damage.push(error),
             }
         }

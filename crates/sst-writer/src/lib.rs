@@ -55,7 +55,6 @@
 #![forbid(unsafe_code)]
 
 mod bulk;
-mod cancel_token;
 mod file;
 mod lz4;
 mod publish;
@@ -65,9 +64,7 @@ pub use bulk::bulk_error::BulkError;
 pub use bulk::bulk_handle::BulkHandle;
 pub use bulk::bulk_loader::{BulkLoader, BulkSummary};
 pub use bulk::bulk_options::{BulkMode, BulkOptions, DuplicatePolicy};
-pub use bulk::bulk_progress::{BulkPhase, BulkProgress, ProgressCallback};
 pub use bulk::place::Place;
-pub use cancel_token::CancelToken;
 pub use file::atomic_file::AtomicFile;
 pub use file::blob_file::{BlobFile, write_blob_file, write_blob_file_in};
 pub use file::file_error::{FileError, FileOperation};
@@ -81,6 +78,7 @@ pub use publish::publisher::Publisher;
 pub use publish::publisher_options::PublisherOptions;
 pub use publish::read_back::table_defect::TableDefect;
 pub use publish::table_writer::{FinishedTable, TableWriter};
+pub use sst_format::monitor::{CancelToken, Cancelled, Monitor, Phase, Progress};
 pub use table::entry::{Entry, EntryValue, HashedEntry, HashedKey, ValueTooLarge, hash_key};
 pub use table::entry_digester::TableDigest;
 pub use table::finished::Finished;

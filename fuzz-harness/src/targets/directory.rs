@@ -214,7 +214,7 @@ fn strip_protection(files: &mut [(String, Vec<u8>)]) {
 
 fn ask(dir: &Path, access: Access, base: &Base, is_damaged: bool) -> Result<(), ReadError> {
     let options = reader_options().access(access);
-    let verified = verify_directory(dir, &options, &mut |_| {});
+    let verified = verify_directory(dir, &options, &sst_reader::Monitor::default());
     let opened = SstSet::open(dir, &options);
     let is_intact = verified.is_ok_and(|report| report.is_intact());
     let set = match opened {

@@ -59,7 +59,7 @@ fn check(dir: &Path, input: &mut Input<'_>) -> Result<(), Box<dyn std::error::Er
             check_set(&refreshed, &live)?;
         }
         before = Some(set);
-        let report = verify_directory(dir, &reader, &mut |_| {})?;
+        let report = verify_directory(dir, &reader, &sst_reader::Monitor::default())?;
         assert!(report.is_intact(), "{:?}", report.damage);
     }
     Ok(())

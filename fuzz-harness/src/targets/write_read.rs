@@ -93,7 +93,9 @@ fn check_table(bytes: &[u8], meta: Option<&SstMeta>, entries: &[TestEntry]) {
     let opened = StaticSortedFile::from_bytes("table", bytes.to_vec(), meta, &options);
     assert!(opened.is_ok(), "{:?}", opened.err());
     let Ok(table) = opened else { return };
-    let report = table.verify(&mut |_| {});
+    let verified = table.verify(&sst_reader::Monitor::default());
+    assert!(verified.is_ok(), "{:?}", verified.err());
+    let Ok(report) = verified else { return };
     assert!(report.is_intact(), "{:?}", report.damage);
     assert_eq!(report.entries, entries.len() as u64);
     let mut expected = entries.iter();

@@ -246,7 +246,7 @@ impl Seen {
                 }
             }
         }
-        let report = verify_directory(directory, &options, &mut |_| {})?;
+        let report = verify_directory(directory, &options, &sst_reader::Monitor::default())?;
         if let Some(damage) = report.damage.first() {
             return Ok(Err(format!("it is damaged: {damage}")));
         }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use sst_conformance::SplitMix;
-use sst_writer::{BulkMode, BulkPhase, Publisher, PublisherOptions};
+use sst_writer::{BulkMode, Monitor, Phase, Publisher, PublisherOptions};
 use tempfile::TempDir;
 
 use super::crashes::{kill, publishing_here, start};
@@ -32,10 +32,10 @@ const CHILD: &str = "bulk-child";
 const KEYS: u64 = 10_000;
 
 /// What a child says when a phase begins, and in which it is to be killed.
-const PHASES: [(u8, BulkPhase, &str); 3] = [
-    (b'G', BulkPhase::Gather, "while records are put"),
-    (b'W', BulkPhase::Write, "while tables are written"),
-    (b'P', BulkPhase::Publish, "while they are published"),
+const PHASES: [(u8, Phase, &str); 3] = [
+    (b'G', Phase::Read, "while records are put"),
+    (b'W', Phase::Write, "while tables are written"),
+    (b'P', Phase::Publish, "while they are published"),
 ];
 
 /// The load of a number: one in four replaces everything; temporary files go to either place, two at a time, so that the
@@ -74,12 +74,13 @@ pub fn child() -> Option<ExitCode> {
 fn load_into(
     directory: &Path,
     number: u64,
-    begins: impl Fn(BulkPhase) + Send + Sync + 'static,
+    begins: impl Fn(Phase) + Send + Sync + 'static,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let mut publisher = Publisher::open(directory, PublisherOptions::default())?;
-    begins(BulkPhase::Gather);
+    begins(Phase::Read);
     let load = load(number);
-    let options = load.options(directory).progress(move |progress| begins(progress.phase));
+    let monitor = Monitor::default().progress(move |progress| begins(progress.phase));
+    let options = load.options(directory).monitor(monitor);
     load.apply(&mut publisher, number, options)?;
     Ok(())
 }

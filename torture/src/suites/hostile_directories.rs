@@ -217,7 +217,8 @@ impl Lies<'_> {
         within(read_limit(self.subject.size), || {
             let set = SstSet::open(copy.dir.path(), &copy.options);
             let asked = set.map(|set| self.subject.expected.judge(&set));
-            let report = verify_directory(copy.dir.path(), &copy.options, &mut |_| {});
+            let report =
+                verify_directory(copy.dir.path(), &copy.options, &sst_reader::Monitor::default());
             let damage = match &report {
                 Ok(report) => report.damage.as_slice(),
                 Err(error) => std::slice::from_ref(error),

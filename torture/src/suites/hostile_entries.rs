@@ -102,7 +102,7 @@ fn open(finished: Finished<Vec<u8>>) -> Result<(StaticSortedFile, SstMeta), Stri
     let Finished { meta, output, .. } = finished;
     let table =
         StaticSortedFile::from_bytes("table", output, Some(&meta), &options).map_err(told)?;
-    let report = table.verify(&mut |_| {});
+    let report = table.verify(&sst_reader::Monitor::default()).map_err(told)?;
     match report.damage.first() {
         None => Ok((table, meta)),
         Some(damage) => Err(told(damage)),

@@ -6,12 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
 use std::io::Read;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use sst_merge::{Inputs, MergeOptions, compact, merge_into_commit};
+use sst_merge::{Inputs, MergeOptions, Monitor, compact, merge_into_commit};
 use sst_reader::{Access, Catalog, EntryValue, ReaderOptions, SstSet, verify_directory};
 use sst_writer::{Commit, Publisher, PublisherOptions, WriterOptions, hash_key};
 
@@ -85,7 +84,7 @@ fn merge(work: Work, parent: &Path) -> ChildResult {
     let reader = ReaderOptions::default().access(Access::Read);
     // Many small tables: more operations on files, each of which may be the last.
     let options = MergeOptions::default().max_table_entries(100);
-    let go_on = &mut |_| ControlFlow::Continue(());
+    let go_on = &Monitor::default();
     match work {
         Work::CompactAll => drop(compact(&mut publisher, 0, usize::MAX, &options, reader, go_on)?),
         Work::CompactNewest => drop(compact(&mut publisher, 0, 3, &options, reader, go_on)?),
@@ -180,7 +179,8 @@ fn after(commits: std::ops::Range<u64>) -> Content {
 /// What a reader sees.
 fn seen(directory: &Path) -> Result<Content, String> {
     let options = ReaderOptions::default().access(Access::Read);
-    let verified = verify_directory(directory, &options, &mut |_| {}).map_err(|e| e.to_string())?;
+    let verified =
+        verify_directory(directory, &options, &Monitor::default()).map_err(|e| e.to_string())?;
     if let Some(damage) = verified.damage.first() {
         return Err(format!("damaged: {damage}"));
     }

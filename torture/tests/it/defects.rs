@@ -174,7 +174,9 @@ fn directories_stay_right_while_tables_hide_each_other() {
     database.commit(Changes::table(numbered(10, |_| inline(3))));
     let set = SstSet::open(database.dir(), &reader_options()).unwrap();
     assert!(database.expected().judge(&set).is_right());
-    let report = verify_directory(database.dir(), &reader_options(), &mut |_| {}).unwrap();
+    let report =
+        verify_directory(database.dir(), &reader_options(), &sst_reader::Monitor::default())
+            .unwrap();
     assert!(report.is_intact());
     assert_eq!((report.tables, report.entries), (3, 80));
 

@@ -20,7 +20,12 @@ fn database() -> Database {
 
 /// How often each file is reported, and how many of these reports say that it is missing.
 fn reported(database: &Database) -> BTreeMap<String, (usize, usize)> {
-    let report = verify_directory(database.dir(), &ReaderOptions::default(), &mut |_| {}).unwrap();
+    let report = verify_directory(
+        database.dir(),
+        &ReaderOptions::default(),
+        &sst_reader::Monitor::default(),
+    )
+    .unwrap();
     let mut found = BTreeMap::<String, (usize, usize)>::new();
     for error in &report.damage {
         let ReadError::Corrupt { file, cause, .. } = error else { panic!("{error}") };

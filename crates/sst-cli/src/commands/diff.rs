@@ -9,6 +9,7 @@ use sst_merge::{Change, Diff, DiffCounts};
 
 use super::Context;
 use super::inputs::{DuplicatesArg, open_inputs};
+use super::interrupt::entries_monitor;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::{Bytes, Output, serialize_bytes};
@@ -57,13 +58,10 @@ pub(super) fn run(args: &DiffArgs, context: Context) -> Result<Exit, CliError> {
     let (old, new) = (open(&args.old)?.inputs, open(&args.new)?.inputs);
     let total = old.entry_count().zip(new.entry_count()).map(|(old, new)| old + new);
     let duplicates = if args.all { DuplicatesArg::Keep } else { DuplicatesArg::Newest };
-    let mut diff = Diff::new(&old, &new, 0..=u64::MAX, duplicates.into())?;
-    let mut output = Output::stdout();
     let bar = context.progress.entries_if_known(total, "compare");
-    let mut seen = 0;
+    let mut diff = Diff::new(&old, &new, 0..=u64::MAX, duplicates.into(), &entries_monitor(&bar))?;
+    let mut output = Output::stdout();
     while let Some(change) = diff.advance()? {
-        bar.advance(diff.read() - seen);
-        seen = diff.read();
         if args.summary {
             continue;
         }

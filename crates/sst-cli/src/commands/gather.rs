@@ -114,7 +114,7 @@ pub(super) fn run(args: &GatherArgs, context: Context) -> Result<Exit, CliError>
         check_fragment(path)?;
     }
     let options = args.retention.options().certify(args.certify.certify);
-    let options = options.cancel(interrupt::token());
+    let options = options.monitor(interrupt::monitor());
     let mut target = Target::open(&args.output, options)?;
     let (fragments, info) = match gather(target.publisher(), args, context) {
         Ok(gathered) => gathered,

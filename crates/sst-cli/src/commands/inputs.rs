@@ -1,15 +1,13 @@
 //! The tables and directories that a command is given to merge.
 
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::ValueEnum;
-use sst_merge::{Duplicates, Inputs, MergeError, Progress as MergeProgress};
+use sst_merge::{Duplicates, Inputs, MergeError};
 
-use super::{Context, interrupt};
+use super::Context;
 use crate::error::CliError;
-use crate::progress::Progress;
 use crate::store::{choose_family, is_directory, not_an_sst, read_catalog, reader_options};
 
 /// What becomes of keys that come more than once.
@@ -75,16 +73,5 @@ fn lone_table_error(path: &Path, error: MergeError) -> CliError {
     match error {
         MergeError::Read(error) => not_an_sst(path, error),
         error => error.into(),
-    }
-}
-
-/// A monitor that moves a bar on, until somebody presses Ctrl-C.
-pub(crate) fn monitor(bar: &Progress) -> impl FnMut(MergeProgress) -> ControlFlow<()> {
-    let mut before = 0;
-    let cancel = interrupt::token();
-    move |progress| {
-        bar.advance(progress.entries.saturating_sub(before));
-        before = progress.entries;
-        if cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }

@@ -2,7 +2,9 @@
 
 use std::sync::OnceLock;
 
-use sst_writer::CancelToken;
+use sst_writer::{CancelToken, Monitor};
+
+use crate::progress::Progress;
 
 /// The exit code of a process that ends by the second Ctrl-C, as shells have it.
 const INTERRUPTED: i32 = 130;
@@ -14,6 +16,16 @@ static TOKEN: OnceLock<CancelToken> = OnceLock::new();
 /// for it Ctrl-C ends the process.
 pub(super) fn token() -> CancelToken {
     TOKEN.get_or_init(set_handler).clone()
+}
+
+/// A monitor that observes nothing and cancels at Ctrl-C.
+pub(super) fn monitor() -> Monitor {
+    Monitor::default().cancel(token())
+}
+
+/// A monitor that moves a bar that counts entries, until Ctrl-C.
+pub(super) fn entries_monitor(bar: &Progress) -> Monitor {
+    bar.entries_monitor().cancel(token())
 }
 
 fn set_handler() -> CancelToken {

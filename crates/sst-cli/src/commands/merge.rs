@@ -9,13 +9,14 @@ use serde::Serialize;
 use sst_merge::{Inputs, MergeReport, OlderTables, compact, merge_into_commit, merge_into_file};
 use sst_writer::{CommitInfo, FileError, Publisher, PublisherOptions};
 
+use super::Context;
 use super::certify_arg::CertifyArg;
-use super::inputs::{DuplicatesArg, OpenInputs, monitor, open_inputs};
+use super::inputs::{DuplicatesArg, OpenInputs, open_inputs};
+use super::interrupt::{self, entries_monitor};
 use super::load::args::Mode;
 use super::retention_args::RetentionArgs;
 use super::table_args::TableArgs;
 use super::target::{Target, check_directory};
-use super::{Context, interrupt};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::{Output, counted};
@@ -129,7 +130,7 @@ fn merge_into(
     }
     let report = {
         let bar = context.progress.entries_if_known(inputs.entry_count(), "merge");
-        merge_into_commit(&inputs, &mut commit, &options, &mut monitor(&bar))?
+        merge_into_commit(&inputs, &mut commit, &options, &entries_monitor(&bar))?
     };
     // Its tables may be among those that nobody needs any more.
     drop(inputs);
@@ -137,7 +138,7 @@ fn merge_into(
 }
 
 fn publisher_options(args: &MergeArgs) -> PublisherOptions {
-    args.retention.options().certify(args.certify.certify).cancel(interrupt::token())
+    args.retention.options().certify(args.certify.certify).monitor(interrupt::monitor())
 }
 
 fn merge_to_file(args: &MergeArgs, path: &Path, context: Context) -> Result<Exit, CliError> {
@@ -153,7 +154,7 @@ fn merge_to_file(args: &MergeArgs, path: &Path, context: Context) -> Result<Exit
     let options = args.tables.options().duplicates(args.duplicates.into()).older(older);
     let (report, meta) = {
         let bar = context.progress.entries_if_known(inputs.entry_count(), "merge");
-        merge_into_file(&inputs, path, &options, &mut monitor(&bar))?
+        merge_into_file(&inputs, path, &options, &entries_monitor(&bar))?
     };
     if meta.is_none() {
         context.note(format_args!("{}: not written: there are no entries", path.display()));
@@ -180,9 +181,15 @@ fn compact_directory(args: &MergeArgs, context: Context) -> Result<Exit, CliErro
         let started = Instant::now();
         let entries = entry_count(directory, family)?;
         let bar = context.progress.entries_if_known(entries, "merge");
-        let compaction =
-            compact(&mut publisher, family, newest, &options, reader_options(), &mut monitor(&bar))
-                .map_err(|error| CliError::from(error).or_interrupted_at(directory, done, count))?;
+        let compaction = compact(
+            &mut publisher,
+            family,
+            newest,
+            &options,
+            reader_options(),
+            &entries_monitor(&bar),
+        )
+        .map_err(|error| CliError::from(error).or_interrupted_at(directory, done, count))?;
         drop(bar);
         let Some(compaction) = compaction else { continue };
         note_not_removed(&compaction.not_removed, context);

@@ -11,7 +11,8 @@ use sst_merge::{
 use sst_writer::PublisherOptions;
 
 use super::Context;
-use super::inputs::{DuplicatesArg, OpenInputs, monitor, open_inputs};
+use super::inputs::{DuplicatesArg, OpenInputs, open_inputs};
+use super::interrupt::entries_monitor;
 use super::merge::{entries, note_not_removed};
 use super::table_args::TableArgs;
 use super::target::Target;
@@ -97,7 +98,7 @@ fn to_file(
     context: Context,
 ) -> Result<MergeReport, CliError> {
     let bar = context.progress.entries_if_known(None, "sample");
-    let (report, meta) = sample_into_file(inputs, sample, path, options, &mut monitor(&bar))?;
+    let (report, meta) = sample_into_file(inputs, sample, path, options, &entries_monitor(&bar))?;
     if meta.is_none() {
         context.note(format_args!("{}: not written: there are no entries", path.display()));
     }
@@ -116,7 +117,8 @@ fn to_directory(
         let mut commit = publisher.begin_family(family);
         commit.replace_all();
         let bar = context.progress.entries_if_known(None, "sample");
-        let report = sample_into_commit(inputs, sample, &mut commit, options, &mut monitor(&bar))?;
+        let report =
+            sample_into_commit(inputs, sample, &mut commit, options, &entries_monitor(&bar))?;
         drop(bar);
         note_not_removed(&commit.publish()?.not_removed, context);
         Ok(report)

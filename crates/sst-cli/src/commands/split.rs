@@ -10,7 +10,8 @@ use sst_merge::{MergeError, Shard, ShardMap, split};
 use sst_writer::AtomicFile;
 
 use super::Context;
-use super::inputs::{DuplicatesArg, OpenInputs, monitor, open_inputs};
+use super::inputs::{DuplicatesArg, OpenInputs, open_inputs};
+use super::interrupt::entries_monitor;
 use super::merge::{entries, note_not_removed};
 use super::table_args::TableArgs;
 use crate::error::CliError;
@@ -105,14 +106,14 @@ fn split_into(
         By::Hashes => ShardMap::by_hash(count),
         By::Entries => {
             let bar = bar("count");
-            ShardMap::by_entries(&inputs, count, args.duplicates.into(), &mut monitor(&bar))?
+            ShardMap::by_entries(&inputs, count, args.duplicates.into(), &entries_monitor(&bar))?
         }
     };
     let options = args.tables.options().duplicates(args.duplicates.into());
     let shards = {
         let bar = bar("split");
         let directory = |shard: usize| out.join(shard_name(shard));
-        split(&inputs, &map, family, &options, directory, &mut monitor(&bar))?
+        split(&inputs, &map, family, &options, directory, &entries_monitor(&bar))?
     };
     shards.iter().for_each(|shard| note_not_removed(&shard.not_removed, context));
     let manifest = Manifest::new(family, args.by, &map, &shards);

@@ -46,7 +46,7 @@ proptest! {
         let mut publisher = publisher(&dir);
         let options =
             MergeOptions::default().duplicates(Duplicates::Keep).max_table_entries(max_entries);
-        let done = compact(&mut publisher, 0, newest, &options, ReaderOptions::default(), &mut go_on);
+        let done = compact(&mut publisher, 0, newest, &options, ReaderOptions::default(), &go_on());
         let done = done.unwrap().unwrap();
         prop_assert_eq!(done.replaced_tables, newest.min(layers.len()) as u64);
         prop_assert_eq!(answers(&dir), before);
@@ -57,7 +57,7 @@ proptest! {
         }
         prop_assert_eq!(done.report.copied_blobs, 0);
         drop(publisher);
-        let report = verify_directory(&dir, &ReaderOptions::default(), &mut |_| {}).unwrap();
+        let report = verify_directory(&dir, &ReaderOptions::default(), &go_on()).unwrap();
         prop_assert!(report.damage.is_empty(), "{:?}", report.damage);
     }
 }
@@ -80,7 +80,7 @@ fn a_tombstone_stays_as_long_as_it_hides_something() {
     let mut publisher = publisher(scratch.path());
     let mut compact = |newest| {
         let options = MergeOptions::default();
-        compact(&mut publisher, 0, newest, &options, ReaderOptions::default(), &mut go_on)
+        compact(&mut publisher, 0, newest, &options, ReaderOptions::default(), &go_on())
             .unwrap()
             .unwrap()
             .report
@@ -103,7 +103,7 @@ fn a_directory_of_nothing_but_tombstones_becomes_empty() {
     let mut publisher = publisher(scratch.path());
     let options = MergeOptions::default();
     let mut run =
-        || compact(&mut publisher, 0, 9, &options, ReaderOptions::default(), &mut go_on).unwrap();
+        || compact(&mut publisher, 0, 9, &options, ReaderOptions::default(), &go_on()).unwrap();
     let done = run().unwrap();
     assert_eq!((done.report.tables, done.replaced_tables), (0, 2));
     assert!(run().is_none(), "there is nothing left to do");
@@ -124,7 +124,7 @@ fn other_families_are_left_alone() {
         commit.publish().unwrap();
     }
     let options = MergeOptions::default();
-    compact(&mut publisher, 3, usize::MAX, &options, ReaderOptions::default(), &mut go_on).unwrap();
+    compact(&mut publisher, 3, usize::MAX, &options, ReaderOptions::default(), &go_on()).unwrap();
     let families: Vec<u32> = publisher.live_tables().map(|(family, _)| family).collect();
     assert_eq!(families.iter().filter(|family| **family == 3).count(), 1);
     assert_eq!(families.iter().filter(|family| **family == 0).count(), 2);

@@ -21,7 +21,7 @@ type Changes = BTreeMap<Vec<u8>, (Change, Option<Vec<u8>>, Option<Vec<u8>>)>;
 
 /// All differences by key, with the values shown for each.
 fn diff(old: &Inputs, new: &Inputs, duplicates: Duplicates) -> (Changes, DiffCounts) {
-    let mut diff = Diff::new(old, new, 0..=u64::MAX, duplicates).unwrap();
+    let mut diff = Diff::new(old, new, 0..=u64::MAX, duplicates, &go_on()).unwrap();
     let mut changes = Changes::new();
     let mut last = None;
     while let Some(change) = diff.advance().unwrap() {
@@ -112,7 +112,7 @@ proptest! {
         let compression = if compress { Compression::Lz4 } else { Compression::None };
         let writer = WriterOptions::default().compression(compression);
         let options = MergeOptions::default().max_table_entries(max_entries).writer(writer);
-        merge_into_commit(&inputs(&a), &mut commit, &options, &mut go_on).unwrap();
+        merge_into_commit(&inputs(&a), &mut commit, &options, &go_on()).unwrap();
         commit.publish().unwrap();
         let (found, counts) = diff(&inputs(&a), &inputs(&b), Duplicates::Newest);
         prop_assert_eq!(found, Changes::new());

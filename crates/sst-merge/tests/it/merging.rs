@@ -24,7 +24,7 @@ fn merge(
     }
     let mut publisher = publisher(out);
     let mut commit = publisher.begin();
-    let report = merge_into_commit(&inputs, &mut commit, options, &mut go_on).unwrap();
+    let report = merge_into_commit(&inputs, &mut commit, options, &go_on()).unwrap();
     commit.publish().unwrap();
     let (found, tables) = content(out);
     let entries: usize = found.values().map(Vec::len).sum();
@@ -84,7 +84,7 @@ proptest! {
         let mut publisher = publisher(&out);
         let mut commit = publisher.begin();
         let options = MergeOptions::default().hashes(hashes.clone());
-        merge_into_commit(&inputs, &mut commit, &options, &mut go_on).unwrap();
+        merge_into_commit(&inputs, &mut commit, &options, &go_on()).unwrap();
         commit.publish().unwrap();
         let mut expected = merged(&layers, Duplicates::Newest, |_| false);
         expected.retain(|key, _| hashes.contains(&hash_key(key)));
@@ -117,7 +117,7 @@ fn later_inputs_are_newer_whatever_they_are() {
     inputs.add_table(&b).unwrap();
     assert_eq!((inputs.table_count(), inputs.entry_count()), (3, None));
     let options = MergeOptions::default();
-    let (report, meta) = merge_into_file(&inputs, &out, &options, &mut go_on).unwrap();
+    let (report, meta) = merge_into_file(&inputs, &out, &options, &go_on()).unwrap();
     assert_eq!((report.read, report.hidden, report.entries), (4, 2, 2));
     let table = StaticSortedFile::open(&out, &meta.unwrap(), &ReaderOptions::default()).unwrap();
     assert_eq!(&*table.get(b"in all").unwrap().value().unwrap(), b"file b");
@@ -134,7 +134,7 @@ fn nothing_left_makes_no_file() {
     inputs.add_directory(&dir, 7).unwrap();
     let before = files(scratch.path());
     let out = scratch.path().join("out.sst");
-    let merged = merge_into_file(&inputs, &out, &MergeOptions::default(), &mut go_on).unwrap();
+    let merged = merge_into_file(&inputs, &out, &MergeOptions::default(), &go_on()).unwrap();
     assert_eq!((merged.0.dropped_tombstones, merged.1.is_none()), (1, true));
     assert_eq!(files(scratch.path()), before);
 }
@@ -162,7 +162,7 @@ fn entries_with_equal_hashes_stay_in_one_table() {
     let mut publisher = publisher(&out);
     let mut commit = publisher.begin();
     let options = MergeOptions::default().max_table_entries(3);
-    merge_into_commit(&inputs, &mut commit, &options, &mut go_on).unwrap();
+    merge_into_commit(&inputs, &mut commit, &options, &go_on()).unwrap();
     commit.publish().unwrap();
     let (_, tables) = content(&out);
     // Ten below, in threes; the twenty with the last of the ten or alone; ten above.

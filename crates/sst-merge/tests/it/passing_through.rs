@@ -84,7 +84,7 @@ fn medium_values_keep_their_stored_form() {
         // Were anything compressed anew, it would not be compressed at all.
         let writer = WriterOptions::default().compression(Compression::None);
         let options = MergeOptions::default().writer(writer);
-        let report = merge_into_commit(&inputs, &mut commit, &options, &mut go_on).unwrap();
+        let report = merge_into_commit(&inputs, &mut commit, &options, &go_on()).unwrap();
         commit.publish().unwrap();
         assert_eq!(report.raw_blocks, 3);
         let (before, after) = (stored(&dir), stored(&out));
@@ -115,7 +115,7 @@ fn blobs_are_copied_as_they_are_stored_once_each() {
     let mut publisher = Publisher::open(&out, options).unwrap();
     let mut commit = publisher.begin();
     let report =
-        merge_into_commit(&inputs, &mut commit, &MergeOptions::default(), &mut go_on).unwrap();
+        merge_into_commit(&inputs, &mut commit, &MergeOptions::default(), &go_on()).unwrap();
     commit.publish().unwrap();
     assert_eq!((report.blobs, report.copied_blobs), (2, 1));
     let (before, after) = (stored(&dir).1, stored(&out).1);
@@ -141,7 +141,7 @@ fn blobs_of_the_own_directory_stay_where_they_are() {
     let mut commit = publisher.begin();
     commit.replace_all();
     let report =
-        merge_into_commit(&inputs, &mut commit, &MergeOptions::default(), &mut go_on).unwrap();
+        merge_into_commit(&inputs, &mut commit, &MergeOptions::default(), &go_on()).unwrap();
     drop(inputs);
     commit.publish().unwrap();
     assert_eq!((report.blobs, report.copied_blobs), (1, 0));

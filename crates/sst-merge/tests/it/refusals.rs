@@ -1,13 +1,12 @@
 //! What a merge refuses, and that it then leaves nothing behind.
 
-use std::ops::ControlFlow;
 use std::path::Path;
 
 use sst_merge::{
-    Duplicates, Inputs, MergeError, MergeOptions, MergeReport, compact, merge_into_commit,
-    merge_into_file,
+    CancelToken, Diff, Duplicates, Inputs, MergeError, MergeOptions, MergeReport, Monitor, compact,
+    merge_into_commit, merge_into_file,
 };
-use sst_reader::{Access, Catalog, ReaderOptions};
+use sst_reader::{Access, Catalog, ReadError, ReaderOptions, SstSet, verify_directory};
 use sst_writer::{EntryValue, PublishError, RawBlockDefect, write_static_sorted_file};
 
 use crate::support::{Layer, Value, files, go_on, key, publish, publisher};
@@ -24,7 +23,7 @@ fn merge(dir: &Path, options: &MergeOptions) -> Result<MergeReport, MergeError> 
     let mut publisher = publisher(scratch.path());
     let before = files(scratch.path());
     let mut commit = publisher.begin();
-    let merged = merge_into_commit(&inputs, &mut commit, options, &mut go_on);
+    let merged = merge_into_commit(&inputs, &mut commit, options, &go_on());
     drop(commit);
     assert_eq!(files(scratch.path()), before);
     merged
@@ -104,9 +103,7 @@ fn blobs_need_a_directory_on_both_sides() {
     let merge_file = |path: &Path| {
         let mut inputs = Inputs::new(ReaderOptions::default());
         inputs.add_table(path).unwrap();
-        merge_into_file(&inputs, &out, &MergeOptions::default(), &mut go_on)
-            .map(|_| ())
-            .unwrap_err()
+        merge_into_file(&inputs, &out, &MergeOptions::default(), &go_on()).map(|_| ()).unwrap_err()
     };
     let path = Catalog::read(&dir).unwrap().tables[0].path(&dir);
     assert!(matches!(merge_file(&path), MergeError::BlobInLoneTable { .. }));
@@ -133,7 +130,7 @@ fn a_table_that_says_it_is_elsewhere_is_not_believed() {
     std::fs::copy(&paths[1], &paths[0]).unwrap();
     std::fs::write(&paths[1], first).unwrap();
     let out = scratch.path().join("out.sst");
-    let merged = merge_into_file(&inputs, &out, &MergeOptions::default(), &mut go_on);
+    let merged = merge_into_file(&inputs, &out, &MergeOptions::default(), &go_on());
     assert!(matches!(merged, Err(MergeError::Unordered { .. })), "{merged:?}");
     assert!(!out.exists());
 }
@@ -153,15 +150,39 @@ fn a_merge_that_is_cancelled_leaves_nothing_behind() {
         commit.publish().unwrap();
     }
     let before = files(scratch.path());
-    let mut seen = Vec::new();
-    let mut monitor = |progress: sst_merge::Progress| {
-        assert_eq!(progress.total, Some(20_000));
-        seen.push(progress.entries);
-        if progress.entries > 10_000 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    };
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let token = CancelToken::default();
+    let switch = token.clone();
+    let monitor = Monitor::default().cancel(token).progress(move |progress| {
+        assert_eq!(progress.total_entries, Some(20_000));
+        sender.send(progress.entries).unwrap();
+        if progress.entries > 10_000 {
+            switch.cancel();
+        }
+    });
     let options = MergeOptions::default().max_table_entries(1000);
-    let done = compact(&mut source, 0, 9, &options, ReaderOptions::default(), &mut monitor);
+    let done = compact(&mut source, 0, 9, &options, ReaderOptions::default(), &monitor);
+    drop(monitor);
+    let seen: Vec<u64> = receiver.iter().collect();
     assert!(matches!(done, Err(MergeError::Cancelled)));
     assert!(seen.len() > 2 && seen.is_sorted());
     assert_eq!(files(scratch.path()), before);
+}
+
+#[test]
+fn comparisons_and_verifications_stop_when_cancelled() {
+    let scratch = tempfile::tempdir().unwrap();
+    let layer: Layer = (0..60).map(|i| (key(i), vec![Value::Small(vec![i; 300])])).collect();
+    publish(scratch.path(), &[layer]);
+    let mut inputs = Inputs::new(ReaderOptions::default());
+    inputs.add_directory(scratch.path(), 0).unwrap();
+    let monitor = Monitor::default();
+    monitor.token().cancel();
+    let mut diff = Diff::new(&inputs, &inputs, 0..=u64::MAX, Duplicates::Newest, &monitor).unwrap();
+    assert!(matches!(diff.advance(), Err(MergeError::Cancelled)));
+    let options = ReaderOptions::default();
+    let verified = verify_directory(scratch.path(), &options, &monitor);
+    assert!(matches!(verified, Err(ReadError::Cancelled { .. })));
+    let set = SstSet::open(scratch.path(), &options).unwrap();
+    assert!(matches!(set.content_digest(&monitor), Err(ReadError::Cancelled { .. })));
 }

@@ -38,11 +38,11 @@ proptest! {
         publish(&dir, &layers);
         let all = inputs([dir.as_path()]);
         let map = match by_entries {
-            true => ShardMap::by_entries(&all, count, Duplicates::Newest, &mut go_on).unwrap(),
+            true => ShardMap::by_entries(&all, count, Duplicates::Newest, &go_on()).unwrap(),
             false => ShardMap::by_hash(count),
         };
         let shard_dir = |shard: usize| scratch.path().join(format!("shard {shard}"));
-        let shards = split(&all, &map, 0, &MergeOptions::default(), shard_dir, &mut go_on).unwrap();
+        let shards = split(&all, &map, 0, &MergeOptions::default(), shard_dir, &go_on()).unwrap();
         prop_assert_eq!(shards.len(), count as usize);
         let mut sum = Layer::new();
         for (shard, written) in shards.iter().enumerate() {
@@ -63,7 +63,7 @@ proptest! {
         let mut publisher = publisher(&back);
         let mut commit = publisher.begin();
         let shards = inputs(dirs.iter().map(std::path::PathBuf::as_path));
-        merge_into_commit(&shards, &mut commit, &MergeOptions::default(), &mut go_on).unwrap();
+        merge_into_commit(&shards, &mut commit, &MergeOptions::default(), &go_on()).unwrap();
         commit.publish().unwrap();
         prop_assert_eq!(content(&back).0, expected);
     }
@@ -84,7 +84,7 @@ proptest! {
             let mut publisher = publisher(&out);
             let mut commit = publisher.begin();
             let options = MergeOptions::default();
-            sample_into_commit(&inputs([dir.as_path()]), sample, &mut commit, &options, &mut go_on).unwrap();
+            sample_into_commit(&inputs([dir.as_path()]), sample, &mut commit, &options, &go_on()).unwrap();
             commit.publish().unwrap();
             content(&out).0
         };
@@ -121,7 +121,7 @@ fn many_entries_split_to_within_one_of_each_other() {
     let scratch = tempfile::tempdir().unwrap();
     // More than there are marks, so that shards end between them.
     let all = numbers(&scratch.path().join("all.sst"), 100_003);
-    let map = ShardMap::by_entries(&all, 7, Duplicates::Newest, &mut go_on).unwrap();
+    let map = ShardMap::by_entries(&all, 7, Duplicates::Newest, &go_on()).unwrap();
     let mut sizes = vec![0u32; 7];
     (0..100_003u32).for_each(|i| sizes[map.shard_of(&i.to_be_bytes())] += 1);
     assert_eq!(sizes.iter().sum::<u32>(), 100_003);
@@ -134,13 +134,13 @@ fn shards_merge_back_to_the_same_bytes() {
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path().join("all.sst");
     let all = numbers(&path, 30_000);
-    let map = ShardMap::by_entries(&all, 5, Duplicates::Newest, &mut go_on).unwrap();
+    let map = ShardMap::by_entries(&all, 5, Duplicates::Newest, &go_on()).unwrap();
     let dir = |shard: usize| scratch.path().join(shard.to_string());
-    split(&all, &map, 0, &MergeOptions::default(), dir, &mut go_on).unwrap();
+    split(&all, &map, 0, &MergeOptions::default(), dir, &go_on()).unwrap();
     let dirs: Vec<_> = (0..5).rev().map(dir).collect();
     let shards = inputs(dirs.iter().map(std::path::PathBuf::as_path));
     let back = scratch.path().join("back.sst");
-    merge_into_file(&shards, &back, &MergeOptions::default(), &mut go_on).unwrap();
+    merge_into_file(&shards, &back, &MergeOptions::default(), &go_on()).unwrap();
     assert!(std::fs::read(back).unwrap() == std::fs::read(path).unwrap());
 }
 
@@ -156,9 +156,9 @@ fn equal_hashes_are_in_one_shard() {
     write_static_sorted_file(&entries, &path, Default::default()).unwrap();
     let mut all = Inputs::new(ReaderOptions::default());
     all.add_table(&path).unwrap();
-    let map = ShardMap::by_entries(&all, 5, Duplicates::Newest, &mut go_on).unwrap();
+    let map = ShardMap::by_entries(&all, 5, Duplicates::Newest, &go_on()).unwrap();
     let dir = |shard: usize| scratch.path().join(shard.to_string());
-    let shards = split(&all, &map, 0, &MergeOptions::default(), dir, &mut go_on).unwrap();
+    let shards = split(&all, &map, 0, &MergeOptions::default(), dir, &go_on()).unwrap();
     let sizes: Vec<u64> = shards.iter().map(|shard| shard.report.entries).collect();
     assert_eq!(sizes.iter().sum::<u64>(), 10);
     assert_eq!(sizes.iter().filter(|size| **size > 0).count(), 2, "{sizes:?}");
@@ -174,7 +174,7 @@ fn a_sample_is_as_large_as_it_should_be_and_costs_no_more() {
         let out = scratch.path().join(format!("{seed}.sst"));
         let sample = Sample::new(SampleSize::Fraction(0.1)).seed(seed);
         let options = MergeOptions::default();
-        let (report, meta) = sample_into_file(&all, &sample, &out, &options, &mut go_on).unwrap();
+        let (report, meta) = sample_into_file(&all, &sample, &out, &options, &go_on()).unwrap();
         // Five standard deviations: √(100,000 × 0.1 × 0.9) = 95.
         assert!(report.entries.abs_diff(10_000) < 475, "{seed}: {}", report.entries);
         assert!(report.read <= report.entries + 2);
@@ -194,6 +194,6 @@ fn all_entries_of_a_key_are_in_the_sample_or_none() {
     let sample = Sample::new(SampleSize::Keys(7)).seed(3);
     let all = inputs([scratch.path()]);
     let (report, _) =
-        sample_into_file(&all, &sample, &out, &MergeOptions::default(), &mut go_on).unwrap();
+        sample_into_file(&all, &sample, &out, &MergeOptions::default(), &go_on()).unwrap();
     assert_eq!(report.entries, 14);
 }

@@ -5,7 +5,9 @@ use sst_format::content_digest::{ContentDigest, ValueDigest};
 
 use super::catalog::path_of;
 use super::{Catalog, SstSet};
-use crate::{Corruption, EntryValue, FileLabel, ReadError};
+use crate::{
+    Cancelled, Corruption, EntryValue, FileLabel, Meter, Monitor, Phase, Progress, ReadError,
+};
 
 /// SHA-256 of the concatenation of some pieces.
 fn sha256(pieces: &[&[u8]]) -> [u8; 32] {
@@ -37,15 +39,14 @@ impl SstSet {
     }
 
     /// What the live entries of the set amount to, found by reading all of them, blobs included. O(bytes of the set), with
-    /// two SHA-256 for each entry; `progress` is called after each entry with the bytes of its key and value.
+    /// two SHA-256 for each entry; `monitor` is told of the entries and of the bytes of their keys and values.
     ///
     /// # Errors
     ///
-    /// [`ReadError`] if a file cannot be read or is damaged.
-    pub fn content_digest(
-        &self,
-        progress: &mut dyn FnMut(u64),
-    ) -> Result<ContentDigest, ReadError> {
+    /// [`ReadError`] if a file cannot be read or is damaged; [`ReadError::Cancelled`].
+    pub fn content_digest(&self, monitor: &Monitor) -> Result<ContentDigest, ReadError> {
+        let start = Progress::new(Phase::Certify);
+        let mut meter = Meter::new(monitor, start);
         let mut digest = ContentDigest::default();
         let mut last: Option<(crate::Slice<'_>, u32)> = None;
         for entry in self.iter() {
@@ -60,9 +61,12 @@ impl SstSet {
                 EntryValue::Blob(number) => ValueDigest::of(&self.read_blob(*number)?, sha256),
             };
             digest.add_value(&entry.key, ordinal, &value, sha256);
-            progress(entry.key.len() as u64 + value.len);
+            meter
+                .at(digest.entries(), digest.bytes())
+                .map_err(|Cancelled| ReadError::cancelled(&FileLabel::new(&self.catalog().dir)))?;
             last = Some((entry.key, ordinal));
         }
+        monitor.report(start.entries(digest.entries()).bytes(digest.bytes()));
         Ok(digest)
     }
 
@@ -71,11 +75,8 @@ impl SstSet {
     /// # Errors
     ///
     /// [`Corruption::Certificate`] if the commit says something else; [`ReadError`] as for [`SstSet::content_digest`].
-    pub fn verify_certificate(
-        &self,
-        progress: &mut dyn FnMut(u64),
-    ) -> Result<ContentDigest, ReadError> {
-        let found = self.content_digest(progress)?;
+    pub fn verify_certificate(&self, monitor: &Monitor) -> Result<ContentDigest, ReadError> {
+        let found = self.content_digest(monitor)?;
         let Some(expected) = self.certificate().filter(|certificate| *certificate != found) else {
             return Ok(found);
         };

@@ -11,7 +11,7 @@ use sst_format::filter::FilterBytes;
 use sst_format::meta_file::MetaFile;
 use sst_format::{SequenceNumber, SstMeta, TableProtection};
 
-use super::{VerifyProgress, VerifyReport};
+use super::{Checked, VerifyReport};
 use crate::block::source::Source;
 use crate::set::decode_blob;
 use crate::{Corruption, FileLabel, ReadError, ReaderOptions, StaticSortedFile};
@@ -36,25 +36,22 @@ impl<'a> Survey<'a> {
     }
 
     /// Looks at every file up to the commit, newest meta files first.
-    pub(super) fn run(
-        mut self,
-        progress: &mut dyn FnMut(VerifyProgress),
-    ) -> Result<VerifyReport, ReadError> {
+    pub(super) fn run(mut self, checked: &mut Checked<'_>) -> Result<VerifyReport, ReadError> {
         let files = self.files()?;
         let of_kind = |kind| files.iter().rev().filter(move |file| file.kind == kind);
         for file in of_kind(FileKind::Meta) {
-            if let Err(error) = self.meta(file.sequence, progress) {
-                self.note(error);
+            if let Err(error) = self.meta(file.sequence, checked) {
+                self.note(error)?;
             }
         }
         for file in of_kind(FileKind::Sst) {
             if !self.known.contains(&file.sequence) {
                 let table = StaticSortedFile::open_standalone(&self.path(*file), self.options);
-                self.table(table, progress);
+                self.table(table, checked)?;
             }
         }
         for file in of_kind(FileKind::Blob) {
-            self.blob(*file, progress);
+            self.blob(*file, checked)?;
         }
         Ok(self.report)
     }
@@ -85,7 +82,7 @@ impl<'a> Survey<'a> {
     fn meta(
         &mut self,
         sequence: SequenceNumber,
-        progress: &mut dyn FnMut(VerifyProgress),
+        checked: &mut Checked<'_>,
     ) -> Result<(), ReadError> {
         let label = FileLabel::new(&self.path(FileName { sequence, kind: FileKind::Meta }));
         let bytes = fs::read(label.path()).map_err(|error| ReadError::io(&label, "read", error))?;
@@ -115,14 +112,14 @@ impl<'a> Survey<'a> {
             if self.known.insert(sequence) {
                 let path = self.path(FileName { sequence, kind: FileKind::Sst });
                 let table = StaticSortedFile::open(&path, &description, self.options);
-                self.table(table.map_err(missing), progress);
+                self.table(table.map_err(missing), checked)?;
             }
         }
         self.known.extend(meta.obsolete());
         for live in meta.protection().into_iter().flat_map(|section| section.live_metas()) {
             let path = self.path(FileName { sequence: live.sequence, kind: FileKind::Meta });
             if self.listed.insert(live.sequence) && !path.exists() {
-                self.note(ReadError::corrupt(&FileLabel::new(&path), Corruption::Missing));
+                self.note(ReadError::corrupt(&FileLabel::new(&path), Corruption::Missing))?;
             }
         }
         Ok(())
@@ -131,29 +128,34 @@ impl<'a> Survey<'a> {
     fn table(
         &mut self,
         table: Result<StaticSortedFile, ReadError>,
-        progress: &mut dyn FnMut(VerifyProgress),
-    ) {
+        checked: &mut Checked<'_>,
+    ) -> Result<(), ReadError> {
         match table {
-            Ok(table) => self.report.absorb(table.verify(progress)),
-            Err(error) => self.note(error),
+            Ok(table) => self.report.absorb(table.verify_on(checked)?),
+            Err(error) => self.note(error)?,
         }
+        Ok(())
     }
 
-    fn blob(&mut self, file: FileName, progress: &mut dyn FnMut(VerifyProgress)) {
+    fn blob(&mut self, file: FileName, checked: &mut Checked<'_>) -> Result<(), ReadError> {
         let label = FileLabel::new(&self.path(file));
         let source = Source::open(&label, self.options.access);
         match source.and_then(|source| decode_blob(&label, source, None)) {
             Ok(blob) => {
                 self.report.blobs += 1;
                 self.report.bytes += blob.len() as u64;
-                progress(VerifyProgress { bytes: blob.len() as u64 });
+                checked.add(&label, blob.len() as u64)?;
             }
-            Err(error) => self.note(error),
+            Err(error) => self.note(error)?,
         }
+        Ok(())
     }
 
-    /// Adds an error, unless it is the one that the survey began with.
-    fn note(&mut self, error: ReadError) {
+    /// Adds an error, unless it is the one that the survey began with. A cancellation ends the survey.
+    fn note(&mut self, error: ReadError) -> Result<(), ReadError> {
+        if matches!(error, ReadError::Cancelled { .. }) {
+            return Err(error);
+        }
         let is_same = match (self.report.damage.first(), &error) {
             (
                 Some(ReadError::Corrupt { file: a, block: None, cause: b }),
@@ -164,6 +166,7 @@ impl<'a> Survey<'a> {
         if !is_same {
             self.report.damage.push(error);
         }
+        Ok(())
     }
 }
 

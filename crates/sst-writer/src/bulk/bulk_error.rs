@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use sst_format::monitor::Cancelled;
+
 use super::place::Place;
 use crate::{FileError, PublishError, ShortKey, WriteError};
 
@@ -41,7 +43,7 @@ pub enum BulkError {
         /// Its length in bytes.
         len: u64,
     },
-    /// The load was called off through its [`CancelToken`](crate::CancelToken).
+    /// The load was called off through [`BulkOptions::monitor`](crate::BulkOptions).
     #[error("the load was cancelled")]
     Cancelled,
     /// A handle was dropped without [`BulkHandle::finish`](crate::BulkHandle::finish), so its records may be incomplete.
@@ -71,4 +73,10 @@ pub enum BulkError {
     /// The commit could not be made.
     #[error(transparent)]
     Publish(#[from] PublishError),
+}
+
+impl From<Cancelled> for BulkError {
+    fn from(_: Cancelled) -> Self {
+        Self::Cancelled
+    }
 }

@@ -11,12 +11,11 @@ use super::budget::Totals;
 use super::bulk_error::BulkError;
 use super::bulk_handle::BulkHandle;
 use super::bulk_options::{BulkMode, BulkOptions};
-use super::bulk_progress::BulkPhase;
 use super::resolver::DuplicateKey;
 use super::shared::Shared;
 use super::write_phase::{Outcome, WritePhase};
 use crate::publish::commit::adopt::ReservedBlob;
-use crate::{Commit, FileError, Publisher};
+use crate::{Commit, FileError, Phase, Publisher};
 
 /// Loads records in any order, from several threads, into tables of disjoint ranges of hashes, and publishes them as one
 /// commit. The input may be far larger than memory.
@@ -155,7 +154,7 @@ impl<'p> BulkLoader<'p> {
             return Err(BulkError::Duplicate { key, first, second });
         }
         shared.check()?;
-        shared.report(BulkPhase::Publish, totals, Some(totals));
+        shared.report(Phase::Publish, totals, Some(totals));
         publish(&mut commit, &shared, outcome, blobs, totals).and_then(|mut summary| {
             let info = commit.publish()?;
             summary.sequence = info.sequence;

@@ -5,8 +5,7 @@ use std::thread;
 
 use sst_format::limits::MAX_MEDIUM_VALUE_LEN;
 
-use super::bulk_progress::{BulkProgress, ProgressCallback};
-use crate::{CancelToken, WriterOptions};
+use crate::{Monitor, WriterOptions};
 
 /// What becomes of records with the same key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,10 +58,8 @@ pub struct BulkOptions {
     pub max_table_bytes: u64,
     /// Values longer than this many bytes become blobs. At most 64 MiB are used. Default: 64 MiB.
     pub blob_threshold: usize,
-    /// Who is told of progress. Default: nobody.
-    pub progress: Option<ProgressCallback>,
-    /// Calls the load off. Default: a token of its own that nobody has.
-    pub cancel: CancelToken,
+    /// Observes and cancels the load. Default: neither.
+    pub monitor: Monitor,
 }
 
 impl Default for BulkOptions {
@@ -78,8 +75,7 @@ impl Default for BulkOptions {
             max_table_entries: 1 << 22,
             max_table_bytes: 256 << 20,
             blob_threshold: MAX_MEDIUM_VALUE_LEN,
-            progress: None,
-            cancel: CancelToken::default(),
+            monitor: Monitor::default(),
         }
     }
 }
@@ -155,17 +151,10 @@ impl BulkOptions {
         self
     }
 
-    /// Sets who is told of progress.
+    /// Sets what observes and cancels the load.
     #[must_use]
-    pub fn progress(mut self, callback: impl Fn(BulkProgress) + Send + Sync + 'static) -> Self {
-        self.progress = Some(ProgressCallback::new(callback));
-        self
-    }
-
-    /// Sets what calls the load off.
-    #[must_use]
-    pub fn cancel(mut self, token: CancelToken) -> Self {
-        self.cancel = token;
+    pub fn monitor(mut self, monitor: Monitor) -> Self {
+        self.monitor = monitor;
         self
     }
 }

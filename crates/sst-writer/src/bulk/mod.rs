@@ -20,7 +20,6 @@ pub(crate) mod bulk_error;
 pub(crate) mod bulk_handle;
 pub(crate) mod bulk_loader;
 pub(crate) mod bulk_options;
-pub(crate) mod bulk_progress;
 mod chunk_store;
 mod key_group;
 pub(crate) mod place;

@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sst_format::content_digest::ValueDigest;
 use sst_format::limits::MAX_MEDIUM_VALUE_LEN;
+use sst_format::monitor::{Phase, Progress};
 
 use super::blob_shelf::{BlobShelf, ShelvedBlob};
 use super::budget::{Budget, Totals};
 use super::bulk_error::BulkError;
 use super::bulk_options::BulkOptions;
-use super::bulk_progress::{BulkPhase, BulkProgress};
 use super::chunk_store::ChunkStore;
 use super::place::Place;
 use super::spill_file::{SpillFile, SpillSpace};
@@ -103,10 +103,7 @@ impl Shared {
         if self.has_failed.load(Ordering::Acquire) {
             return Err(BulkError::Failed);
         }
-        if self.options.cancel.is_cancelled() {
-            return Err(BulkError::Cancelled);
-        }
-        Ok(())
+        Ok(self.options.monitor.check()?)
     }
 
     /// Remembers a failure, after which nothing that was put can be relied on.
@@ -137,7 +134,7 @@ impl Shared {
             handles.totals.bytes += put.bytes;
             handles.totals
         };
-        self.report(BulkPhase::Gather, totals, None);
+        self.report(Phase::Read, totals, None);
     }
 
     /// What was put in all.
@@ -154,16 +151,10 @@ impl Shared {
         }
     }
 
-    pub(super) fn report(&self, phase: BulkPhase, done: Totals, all: Option<Totals>) {
-        if let Some(callback) = &self.options.progress {
-            callback.report(BulkProgress {
-                phase,
-                records: done.records,
-                bytes: done.bytes,
-                total_records: all.map(|all| all.records),
-                total_bytes: all.map(|all| all.bytes),
-            });
-        }
+    pub(super) fn report(&self, phase: Phase, done: Totals, all: Option<Totals>) {
+        let progress = Progress::new(phase).entries(done.records).bytes(done.bytes);
+        let (records, bytes) = (all.map(|all| all.records), all.map(|all| all.bytes));
+        self.options.monitor.report(progress.total_entries(records).total_bytes(bytes));
     }
 
     fn lock(&self) -> MutexGuard<'_, Handles> {

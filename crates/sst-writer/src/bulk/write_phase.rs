@@ -7,13 +7,13 @@ use std::thread;
 use super::blob_shelf::BlobNumbers;
 use super::budget::{BUCKETS, Totals, WriteBudget};
 use super::bulk_error::BulkError;
-use super::bulk_progress::BulkPhase;
 use super::record_sink::{RecordSink, SortedRecord};
 use super::resolver::{DuplicateKey, Resolver};
 use super::run_merge::RunMerge;
 use super::shared::Shared;
 use super::sorted_bucket::SortedBucket;
 use super::table_sequence::{TablePlan, TableSequence, WrittenTables};
+use crate::Phase;
 
 /// How many records are taken between two looks at whether to go on.
 const RECORDS_BETWEEN_CHECKS: u64 = 4096;
@@ -148,7 +148,7 @@ impl<'a> WritePhase<'a> {
     fn count(&self, done: Totals) {
         let records = self.done_records.fetch_add(done.records, Ordering::Relaxed) + done.records;
         let bytes = self.done_bytes.fetch_add(done.bytes, Ordering::Relaxed) + done.bytes;
-        self.shared.report(BulkPhase::Write, Totals { records, bytes }, Some(self.totals));
+        self.shared.report(Phase::Write, Totals { records, bytes }, Some(self.totals));
     }
 }
 

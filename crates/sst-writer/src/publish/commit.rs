@@ -118,7 +118,7 @@ impl<'p> Commit<'p> {
         let context = Arc::new(CommitContext {
             directory: publisher.shared_directory(),
             file_system: publisher.file_system(),
-            cancel: publisher.options().cancel.clone(),
+            cancel: publisher.options().monitor.token().clone(),
             numbers: publisher.numbers(),
             has_ended: AtomicBool::new(false),
             names: Mutex::default(),

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::{fmt, io};
 
+use sst_format::monitor::Cancelled;
 use sst_format::{BlobNumber, BlockIndex, FormatError, SequenceNumber};
 
 use crate::{FileError, LockHolder, RawBlockDefect, TableDefect, WriteError};
@@ -139,7 +140,7 @@ pub enum PublishError {
     /// An operation on a file failed.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The commit was called off through its [`CancelToken`](crate::CancelToken).
+    /// The commit was called off through [`PublisherOptions::monitor`](crate::PublisherOptions).
     #[error("the commit was called off")]
     Cancelled,
     /// An operation failed after which nobody can say what is on disk. Open the directory again.
@@ -148,6 +149,12 @@ pub enum PublishError {
         /// The directory.
         directory: PathBuf,
     },
+}
+
+impl From<Cancelled> for PublishError {
+    fn from(_: Cancelled) -> Self {
+        Self::Cancelled
+    }
 }
 
 struct Place(Option<BlockIndex>);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{CancelToken, Compression, FileSystem, OsFileSystem};
+use crate::{Compression, FileSystem, Monitor, OsFileSystem};
 
 /// How a [`Publisher`](crate::Publisher) treats its directory. Start from the default and change what you need.
 #[derive(Clone, Debug)]
@@ -36,10 +36,10 @@ pub struct PublisherOptions {
     /// Two SHA-256 for each entry when it is added and again when it is read; reading is O(bytes of all live tables of the
     /// family), older ones too, and has the longest blob in memory. Default: `false`.
     pub certify: bool,
-    /// Calls off commits: [`Commit::add_fragment`](crate::Commit::add_fragment) and what reads back for a certificate end with
-    /// [`PublishError::Cancelled`](crate::PublishError::Cancelled) within milliseconds, and so does a commit that is not yet
-    /// to become visible. Drop the commit then, and the directory is as before. Default: nothing does.
-    pub cancel: CancelToken,
+    /// Cancels commits: [`Commit::add_fragment`](crate::Commit::add_fragment), reading back for a certificate, and a commit
+    /// that is not visible yet end with [`PublishError::Cancelled`](crate::PublishError::Cancelled) within milliseconds.
+    /// Drop the commit then: the directory is as before. Default: nothing cancels.
+    pub monitor: Monitor,
     /// What does the operations on files. Default: [`OsFileSystem`].
     pub file_system: Arc<dyn FileSystem>,
 }
@@ -53,7 +53,7 @@ impl Default for PublisherOptions {
             grace: Duration::ZERO,
             blob_compression: Compression::default(),
             certify: false,
-            cancel: CancelToken::default(),
+            monitor: Monitor::default(),
             file_system: Arc::new(OsFileSystem),
         }
     }
@@ -67,10 +67,10 @@ impl PublisherOptions {
         self
     }
 
-    /// Sets what calls commits off.
+    /// Sets what cancels commits.
     #[must_use]
-    pub fn cancel(mut self, cancel: CancelToken) -> Self {
-        self.cancel = cancel;
+    pub fn monitor(mut self, monitor: Monitor) -> Self {
+        self.monitor = monitor;
         self
     }
 

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use sst_format::content_digest::ContentDigest;
 use sst_writer::{
-    BulkLoader, BulkMode, BulkOptions, CancelToken, FragmentInfo, FragmentOverlap, PublishError,
-    Publisher, PublisherOptions, TableDefect, WriterOptions, hash_key,
+    BulkLoader, BulkMode, BulkOptions, CancelToken, FragmentInfo, FragmentOverlap, Monitor,
+    PublishError, Publisher, PublisherOptions, TableDefect, WriterOptions, hash_key,
 };
 
 use crate::support::{Row, Value, sorted};
@@ -288,7 +288,8 @@ fn a_commit_that_is_called_off_leaves_nothing() {
     // Before the first byte is copied, and with everything copied, before anything is visible.
     for is_copied in [false, true] {
         let cancel = CancelToken::default();
-        let options = PublisherOptions::default().cancel(cancel.clone());
+        let options =
+            PublisherOptions::default().monitor(Monitor::default().cancel(cancel.clone()));
         let mut publisher = Publisher::open(&all, options).unwrap();
         let mut commit = publisher.begin();
         if is_copied {

@@ -2,13 +2,12 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use sst_merge::{MergeOptions, compact};
+use sst_merge::{MergeOptions, Monitor, compact};
 use sst_reader::ReaderOptions;
 use sst_writer::{PublishError, Publisher, PublisherOptions};
 use ureq::Agent;
@@ -99,7 +98,7 @@ fn merge(directory: &Path) -> u64 {
         }
     };
     let (options, reader) = (MergeOptions::default(), ReaderOptions::default());
-    let go_on = &mut |_| ControlFlow::Continue(());
+    let go_on = &Monitor::default();
     let done = compact(&mut publisher, 0, usize::MAX, &options, reader, go_on).unwrap().unwrap();
     assert!(done.replaced_tables > 5);
     u64::from(done.commit.0)

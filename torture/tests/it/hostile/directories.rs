@@ -33,7 +33,7 @@ fn ask(
     let (asked, peak) = peak_of(|| {
         without_panic(|| {
             let outcome = SstSet::open(dir, options).map(|set| expected.judge(&set));
-            (outcome, verify_directory(dir, options, &mut |_| {}))
+            (outcome, verify_directory(dir, options, &sst_reader::Monitor::default()))
         })
     });
     let Some((outcome, report)) = asked else { panic!("{what}: panic") };

@@ -14,8 +14,8 @@ use std::time::Instant;
 
 use sst_amqf::QuotientFilter;
 use sst_writer::{
-    BulkError, BulkHandle, BulkLoader, BulkMode, BulkOptions, BulkPhase, BulkSummary, CancelToken,
-    DuplicatePolicy, Place, WriterOptions,
+    BulkError, BulkHandle, BulkLoader, BulkMode, BulkOptions, BulkSummary, CancelToken,
+    DuplicatePolicy, Monitor, Phase, Place, WriterOptions,
 };
 
 use super::target::Target;
@@ -43,7 +43,7 @@ pub(super) fn run(args: &LoadArgs, context: Context) -> Result<Exit, CliError> {
     let cancel = interrupt::token();
     let options = &args.output_options;
     let options =
-        options.retention.options().certify(options.certify.certify).cancel(cancel.clone());
+        options.retention.options().certify(options.certify.certify).monitor(interrupt::monitor());
     let mut target = Target::open(directory, options)?;
     let loaded = load(&mut target, &inputs, args, &cancel, context);
     let loaded = loaded.map_err(|error| error.or_interrupted(directory));
@@ -100,6 +100,12 @@ fn load(
 
 fn bulk_options(args: &LoadOutputArgs, cancel: &CancelToken, context: Context) -> BulkOptions {
     let bar = OnceLock::<Progress>::new();
+    let monitor = Monitor::default().cancel(cancel.clone()).progress(move |progress| {
+        if let (Phase::Write, Some(total)) = (progress.phase, progress.total_entries) {
+            let bar = bar.get_or_init(|| context.progress.entries(total, "write"));
+            bar.set(progress.entries);
+        }
+    });
     let mode = match args.mode {
         Mode::Append => BulkMode::Increment,
         Mode::Replace if args.increment => BulkMode::Increment,
@@ -119,13 +125,7 @@ fn bulk_options(args: &LoadOutputArgs, cancel: &CancelToken, context: Context) -
         .writer(writer)
         .max_table_entries(args.max_table_entries)
         .max_table_bytes(args.max_table_bytes)
-        .cancel(cancel.clone())
-        .progress(move |progress| {
-            if let (BulkPhase::Write, Some(total)) = (progress.phase, progress.total_records) {
-                let bar = bar.get_or_init(|| context.progress.entries(total, "write"));
-                bar.set(progress.records);
-            }
-        });
+        .monitor(monitor);
     if let Some(threads) = args.threads {
         options = options.threads(threads);
     }

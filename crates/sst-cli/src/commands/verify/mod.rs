@@ -10,7 +10,9 @@ use std::time::Instant;
 use clap::Args;
 use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
-use sst_reader::{Catalog, Corruption, Diagnosis, ReadError, VerifyReport, verify_directory};
+use sst_reader::{
+    Catalog, Corruption, Diagnosis, Monitor, ReadError, VerifyReport, verify_directory,
+};
 
 use self::affected::{Lost, LostKeys, Part};
 use self::against::Comparison;
@@ -96,7 +98,7 @@ fn directory(args: &VerifyArgs, context: Context) -> Result<Findings, CliError> 
         Ok(catalog) => catalog,
         // The report has the damage again, with all that could still be checked.
         Err(CliError::Read(error)) if error.is_corruption() => {
-            let report = verify_directory(path, &reader_options(), &mut |_| {})?;
+            let report = verify_directory(path, &reader_options(), &Monitor::default())?;
             return Ok(Findings {
                 is_protected: false,
                 report,
@@ -107,8 +109,7 @@ fn directory(args: &VerifyArgs, context: Context) -> Result<Findings, CliError> 
         Err(error) => return Err(error),
     };
     let progress = context.progress.bytes(Some(size(&catalog)), "verify");
-    let report =
-        verify_directory(path, &reader_options(), &mut |step| progress.advance(step.bytes))?;
+    let report = verify_directory(path, &reader_options(), &progress.bytes_monitor())?;
     let lost = LostKeys::in_directory(&catalog, &report, args.limit());
     let against = args.against.as_ref().filter(|_| report.is_intact());
     let comparison = against
@@ -136,7 +137,7 @@ fn table(args: &VerifyArgs, context: Context) -> Result<Findings, CliError> {
         Err(error) => return Err(error),
     };
     let progress: Progress = context.progress.bytes(Some(table.file.file_size()), "verify");
-    let report = table.file.verify(&mut |step| progress.advance(step.bytes));
+    let report = table.file.verify(&progress.bytes_monitor())?;
     let is_protected = table.described.is_some_and(|described| described.is_protected());
     let lost = LostKeys::in_table(&table.file, &report, args.limit());
     Ok(Findings { is_protected, report, lost, comparison: None })
