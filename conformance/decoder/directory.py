@@ -139,15 +139,9 @@ class Directory:
         return meta
 
     def _live_tables(self):
-        """Meta file and position of each table that no later meta file names obsolete or describes anew."""
-        live, settled = [], set()
-        for meta in reversed(self.metas):
-            for index in reversed(range(len(meta.tables))):
-                if meta.tables[index].sequence not in settled:
-                    live.append((meta, index))
-            settled.update(description.sequence for description in meta.tables)
-            settled.update(meta.obsolete)
-        return reversed(live)
+        """Meta file and position of each live description, oldest first."""
+        chain = [(meta.obsolete, [description.sequence for description in meta.tables]) for meta in self.metas]
+        return [(self.metas[place], index) for place, index in live_descriptions(chain)]
 
     def _read_table(self, meta, index):
         """Decodes a table and checks it against its description."""
@@ -195,6 +189,20 @@ class Directory:
                 raise Damage(f"{self.metas[-1].name}: the certificate of family {family} is of other entries")
 
 
+def live_descriptions(chain):
+    """Which descriptions count, oldest first: what was said of a table last (section 9).
+
+    The chain has, for each meta file from the oldest to the newest, its obsolete numbers and those of its tables.
+    """
+    last = {}
+    for place, (obsolete, described) in enumerate(chain):
+        for sequence in obsolete:
+            last[sequence] = None
+        for index, sequence in enumerate(described):
+            last[sequence] = (place, index)
+    return sorted(live for live in last.values() if live is not None)
+
+
 def content_digest(tables):
     """Number, bytes and digest of the live entries of tables, the newest of which comes first (section 12)."""
     known, entries, size, total = set(), 0, 0, 0
@@ -229,8 +237,9 @@ def parse_meta(name, data, sequence):
     if filters[-1]:
         quotient_filter.QuotientFilter(filters[-1], f"{name}: used-keys filter")
     tables = [Description(*row[:-1], filter_bytes) for row, filter_bytes in zip(rows, filters)]
-    if len({description.sequence for description in tables}) != len(tables):
-        raise Damage(f"{name}: describes a table twice")
+    for description in tables:
+        if description.min_hash > description.max_hash:
+            raise Damage(f"{name}: the lowest hash of {description.sequence:08}.sst is above its highest")
     protection = _parse_protection(name, data, fields.position, sequence, tables)
     checksum = protection.checksum if protection else zlib.crc32(data)
     return Meta(name, sequence, family, obsolete, tables, protection, checksum)

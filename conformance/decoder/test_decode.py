@@ -12,7 +12,7 @@ import zlib
 
 import quotient_filter
 from decode import digest
-from directory import Directory
+from directory import Directory, live_descriptions
 from fields import Damage
 from lz4_block import decompress
 from table import Entry, Table
@@ -470,11 +470,23 @@ class DirectoryTest(unittest.TestCase):
                 with self.assertRaises(Damage):
                     Directory(self.path)
 
-    def test_table_that_is_described_twice(self):
+    def test_what_was_said_of_a_table_last_counts(self):
+        for chain, live in (
+            ([], []),
+            ([([], [1, 2]), ([1], [1, 3]), ([3], [])], [(0, 1), (1, 0)]),
+            ([([5], []), ([], [5])], [(1, 0)]),
+            ([([7], [7, 8, 7])], [(0, 1), (0, 2)]),
+        ):
+            with self.subTest(chain):
+                self.assertEqual(live_descriptions(chain), live)
+
+    def test_table_that_is_described_again_by_the_meta_file_that_names_it_obsolete(self):
         self.write("00000001.sst", table_file(key_block(entry(1)), index_block(0)))
-        self.commit(2, tables=[1, 1], protected=False)
-        with self.assertRaises(Damage):
-            Directory(self.path)
+        self.commit(2, tables=[1], protected=False)
+        self.commit(3, tables=[1], protected=False, obsolete=[1])
+        self.assertEqual([table.meta for table in Directory(self.path).tables], ["00000003.meta"])
+        self.commit(4, protected=False, obsolete=[1])
+        self.assertEqual(Directory(self.path).tables, [])
 
     def test_obsolete_deletable_and_uncommitted_files_are_ignored(self):
         for number in (1, 2, 3):

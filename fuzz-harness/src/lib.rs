@@ -27,6 +27,7 @@ pub use targets::filter::run as filter;
 pub use targets::filter_build::run as filter_build;
 pub use targets::index_block::run as index_block;
 pub use targets::key_block::run as key_block;
+pub use targets::live::run as live;
 pub use targets::meta_file::run as meta_file;
 pub use targets::offset_table::run as offset_table;
 pub use targets::publish::run as publish;

@@ -14,7 +14,7 @@ pub struct Target {
 }
 
 /// All targets: the parsers of `sst-format`, then filters, then whole tables and directories.
-pub const TARGETS: [Target; 16] = [
+pub const TARGETS: [Target; 17] = [
     Target { name: "block", max_len: 64, run: targets::block::run },
     Target { name: "current", max_len: 16, run: targets::current::run },
     Target { name: "del_file", max_len: 32, run: targets::del_file::run },
@@ -24,6 +24,7 @@ pub const TARGETS: [Target; 16] = [
     Target { name: "index_block", max_len: 256, run: targets::index_block::run },
     Target { name: "key_block", max_len: 512, run: targets::key_block::run },
     Target { name: "meta_file", max_len: 512, run: targets::meta_file::run },
+    Target { name: "live", max_len: 256, run: targets::live::run },
     Target { name: "explain", max_len: 512, run: targets::explain::run },
     Target { name: "filter", max_len: 1024, run: targets::filter::run },
     Target { name: "filter_build", max_len: 1024, run: targets::filter_build::run },

@@ -96,6 +96,13 @@ pub enum FormatError {
         /// Index of the first element that comes too late.
         index: u32,
     },
+    /// The lowest hash of a table is above its highest.
+    EmptyHashRange {
+        /// Its lowest hash.
+        min_hash: u64,
+        /// Its highest hash.
+        max_hash: u64,
+    },
     /// An entry type that the format does not define.
     UnknownEntryType {
         /// The type byte.
@@ -180,6 +187,12 @@ impl fmt::Display for FormatError {
             }
             Self::OutOfOrder { structure, index } => {
                 write!(f, "{structure} is out of order at element {index}")
+            }
+            Self::EmptyHashRange { min_hash, max_hash } => {
+                write!(
+                    f,
+                    "the lowest hash of a table, {min_hash:016x}, is above its highest, {max_hash:016x}"
+                )
             }
             Self::UnknownEntryType { found } => write!(f, "unknown entry type {found}"),
             Self::NoSuchBlock { block, block_count } => {

@@ -10,6 +10,7 @@
 //! | [`value_ref`] | entry type and value reference of one entry | section 4 |
 //! | [`index_block`] | which key block holds a hash | section 6 |
 //! | [`meta_file`] | what a reader must know about tables, and their filters | section 9 |
+//! | [`live`] | the rule of which tables are live | section 9 |
 //! | [`protection`] | the section that makes a commit one chain of checksums | section 9 |
 //! | [`content_digest`] | what a set of entries amounts to | section 12 |
 //! | [`current`] | the commit point of a directory | section 1 |
@@ -71,6 +72,7 @@ pub mod filter;
 pub mod index_block;
 pub mod key_block;
 pub mod limits;
+pub mod live;
 pub mod meta_file;
 pub mod monitor;
 pub mod offset_table;

@@ -24,6 +24,7 @@ use crate::block::BLOCK_HEADER_LEN;
 use crate::bytes::{u16_at, u32_at, u64_at};
 use crate::content_digest::FamilyCertificate;
 use crate::protection::{self, BlobRecord, LiveMeta, ProtectionSection};
+use crate::sst_meta::validate_hashes;
 use crate::{Crc32, FormatError, SequenceNumber, SstMeta, Structure, TableFlags};
 
 /// The first four bytes of a meta file.
@@ -98,7 +99,7 @@ impl MetaFileParts<'_> {
     /// # Errors
     ///
     /// [`FormatError::TooLarge`] if a count or the filters exceed 32 bits, [`FormatError::WrongLen`] if a table comes
-    /// without the header of every block.
+    /// without the header of every block, [`FormatError::EmptyHashRange`] if its lowest hash is above its highest.
     pub fn encode(&self, crc32: Crc32) -> Result<(Vec<u8>, u32), FormatError> {
         let mut out = Vec::new();
         out.extend_from_slice(&META_MAGIC.to_be_bytes());
@@ -110,6 +111,7 @@ impl MetaFileParts<'_> {
         out.extend_from_slice(&count(self.tables.len())?.to_be_bytes());
         let mut filter_end = 0;
         for (sequence, meta) in self.tables {
+            meta.validate()?;
             filter_end = count(filter_end as usize + meta.filter.as_slice().len())?;
             TableRecord {
                 sequence: *sequence,
@@ -187,6 +189,7 @@ impl<'a> MetaFile<'a> {
         let mut meta =
             Self { family, obsolete, tables, filters_start, used_keys_end, protection: None };
         meta.validate_filter_ends()?;
+        meta.tables().try_for_each(|table| validate_hashes(table.min_hash, table.max_hash))?;
         let filters_end = filters_start as u64 + u64::from(used_keys_end);
         if filters_end > available {
             return Err(too_short(filters_end));

@@ -2,9 +2,9 @@
 
 use alloc::vec::Vec;
 
-use crate::TableFlags;
 use crate::block::BlockHeader;
 use crate::filter::FilterBytes;
+use crate::{FormatError, TableFlags};
 
 /// Description of one table: what a writer returns, a meta file keeps and a reader opens the table with.
 #[derive(Clone, Debug)]
@@ -23,6 +23,26 @@ pub struct SstMeta {
     pub filter: FilterBytes,
     /// What only our own meta files tell; `None` for a table of the original's.
     pub protection: Option<TableProtection>,
+}
+
+impl SstMeta {
+    /// Checks what the description can be checked for without the table.
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError::EmptyHashRange`] if no hash lies between its lowest and its highest: such a table would answer
+    /// every question with "not there".
+    pub const fn validate(&self) -> Result<(), FormatError> {
+        validate_hashes(self.min_hash, self.max_hash)
+    }
+}
+
+/// The lowest hash of a table is not above its highest.
+pub(crate) const fn validate_hashes(min_hash: u64, max_hash: u64) -> Result<(), FormatError> {
+    if min_hash > max_hash {
+        return Err(FormatError::EmptyHashRange { min_hash, max_hash });
+    }
+    Ok(())
 }
 
 /// What the protection section adds to the description of a table (FORMAT.md section 9).

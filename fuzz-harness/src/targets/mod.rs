@@ -10,6 +10,7 @@ pub(crate) mod filter;
 pub(crate) mod filter_build;
 pub(crate) mod index_block;
 pub(crate) mod key_block;
+pub(crate) mod live;
 pub(crate) mod meta_file;
 pub(crate) mod model;
 pub(crate) mod offset_table;

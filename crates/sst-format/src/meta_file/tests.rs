@@ -175,6 +175,34 @@ fn a_table_without_its_block_headers_cannot_be_described() {
     assert!(parts.encode(crc32).is_err());
 }
 
+#[test]
+fn a_table_whose_lowest_hash_is_above_its_highest_is_refused() {
+    let (mut bytes, _) = encode();
+    let first = MetaFile::parse(&bytes, crc32).unwrap().tables().next().unwrap();
+    // Magic, family, one obsolete table and its count, count of tables, sequence number and block count.
+    let min_hash_at = 4 + 4 + 8 + 4 + 6;
+    bytes[min_hash_at..min_hash_at + 16].copy_from_slice(&[[255; 8], [1; 8]].concat());
+    let covered = bytes.len() - 8;
+    let checksum = crc32(&bytes[..covered]).to_be_bytes();
+    bytes[covered..covered + 4].copy_from_slice(&checksum);
+    let (min_hash, max_hash) = (u64::MAX, u64::from_be_bytes([1; 8]));
+    let error = FormatError::EmptyHashRange { min_hash, max_hash };
+    assert_eq!(MetaFile::parse(&bytes, crc32).unwrap_err(), error);
+
+    let mut meta = sst_meta(first.block_count, b"");
+    (meta.min_hash, meta.max_hash) = (min_hash, max_hash);
+    let tables = [(SequenceNumber(1), meta)];
+    let parts = MetaFileParts {
+        family: 0,
+        obsolete: &[],
+        tables: &tables,
+        live_metas: &[],
+        blobs: &[],
+        certificates: &[],
+    };
+    assert_eq!(parts.encode(crc32).unwrap_err(), error);
+}
+
 fn certificate(family: u32) -> FamilyCertificate {
     let bytes = core::array::from_fn(|i| u8::try_from(i).unwrap() ^ u8::try_from(family).unwrap());
     FamilyCertificate { family, content: ContentDigest::from_bytes(&bytes) }

@@ -1,7 +1,7 @@
 //! What a directory holds as of its commit: reads `CURRENT` and the meta files, and checks that they belong together
 //! (FORMAT.md sections 1 and 9).
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,7 @@ use sst_format::content_digest::FamilyCertificate;
 use sst_format::current::{CURRENT_CHECKSUM_AT, Current};
 use sst_format::del_file::DelFile;
 use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
+use sst_format::live::{DescribesTables, live_tables};
 use sst_format::meta_file::MetaFile;
 use sst_format::protection::{BlobRecord, CHECKSUM_FROM_END, LiveMeta};
 use sst_format::{BlobNumber, SequenceNumber};
@@ -115,13 +116,13 @@ impl Catalog {
             certificates: Vec::new(),
             meta_files: loaded.iter().map(|meta| meta.sequence).collect(),
         };
-        let mut hidden = HashSet::new();
         if let Some(newest) = loaded.first() {
             catalog.certificates.clone_from(&newest.certificates);
         }
-        for meta in loaded {
-            meta.collect(&mut hidden, &mut catalog);
-        }
+        let live = live_tables(&loaded).into_iter().rev();
+        catalog.tables = live.map(|live| live.description.clone()).collect();
+        let blobs = loaded.into_iter().flat_map(|meta| meta.blobs);
+        catalog.blobs = blobs.map(|blob| (blob.number, blob)).collect();
         Ok(catalog)
     }
 
@@ -306,14 +307,20 @@ impl LoadedMeta {
             certificates: section.map_or_else(Vec::new, |section| section.certificates().collect()),
         })
     }
+}
 
-    /// Adds the live tables and the blobs of this meta file to the catalog. Newer meta files come first, and have put
-    /// what they described or made obsolete into `hidden`.
-    fn collect(self, hidden: &mut HashSet<SequenceNumber>, catalog: &mut Catalog) {
-        // Within a meta file the oldest table comes first. A table counts once, as its newest description has it.
-        let newest_first = self.tables.into_iter().rev();
-        catalog.tables.extend(newest_first.filter(|table| hidden.insert(table.sequence)));
-        catalog.blobs.extend(self.blobs.into_iter().map(|blob| (blob.number, blob)));
-        hidden.extend(self.obsolete);
+impl DescribesTables for LoadedMeta {
+    type Description<'a> = &'a CatalogTable;
+
+    fn sequence(&self) -> SequenceNumber {
+        self.sequence
+    }
+
+    fn obsolete(&self) -> impl Iterator<Item = SequenceNumber> {
+        self.obsolete.iter().copied()
+    }
+
+    fn described(&self) -> impl Iterator<Item = (SequenceNumber, &CatalogTable)> {
+        self.tables.iter().map(|table| (table.sequence, table))
     }
 }

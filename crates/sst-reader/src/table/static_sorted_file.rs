@@ -77,6 +77,9 @@ impl StaticSortedFile {
         meta: Option<&SstMeta>,
         options: &ReaderOptions,
     ) -> Result<Self, ReadError> {
+        if let Some(meta) = meta {
+            meta.validate().map_err(|error| ReadError::corrupt(&label, error))?;
+        }
         let found = source.len();
         if let Some(expected) = meta.map(|meta| meta.file_size).filter(|&size| size != found) {
             return Err(ReadError::corrupt(&label, Corruption::FileSize { expected, found }));

@@ -8,6 +8,7 @@ use std::path::Path;
 use sst_format::current::Current;
 use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
 use sst_format::filter::FilterBytes;
+use sst_format::live::{DescribesTables, live_tables};
 use sst_format::meta_file::MetaFile;
 use sst_format::{SequenceNumber, SstMeta, TableProtection};
 
@@ -21,10 +22,31 @@ pub(super) struct Survey<'a> {
     pub(super) dir: &'a Path,
     pub(super) options: &'a ReaderOptions,
     pub(super) report: VerifyReport,
-    /// Tables that are described by now, or obsolete.
-    known: BTreeSet<SequenceNumber>,
     /// Meta files that some meta file lists.
     listed: BTreeSet<SequenceNumber>,
+}
+
+/// What a meta file that can be read says.
+struct SurveyedMeta {
+    sequence: SequenceNumber,
+    obsolete: Vec<SequenceNumber>,
+    described: Vec<(SequenceNumber, SstMeta)>,
+}
+
+impl DescribesTables for SurveyedMeta {
+    type Description<'a> = &'a SstMeta;
+
+    fn sequence(&self) -> SequenceNumber {
+        self.sequence
+    }
+
+    fn obsolete(&self) -> impl Iterator<Item = SequenceNumber> {
+        self.obsolete.iter().copied()
+    }
+
+    fn described(&self) -> impl Iterator<Item = (SequenceNumber, &SstMeta)> {
+        self.described.iter().map(|(sequence, meta)| (*sequence, meta))
+    }
 }
 
 impl<'a> Survey<'a> {
@@ -32,20 +54,29 @@ impl<'a> Survey<'a> {
     pub(super) fn new(dir: &'a Path, options: &'a ReaderOptions, first: ReadError) -> Self {
         let mut report = VerifyReport::default();
         report.damage.push(first);
-        Self { dir, options, report, known: BTreeSet::new(), listed: BTreeSet::new() }
+        Self { dir, options, report, listed: BTreeSet::new() }
     }
 
     /// Looks at every file up to the commit, newest meta files first.
     pub(super) fn run(mut self, checked: &mut Checked<'_>) -> Result<VerifyReport, ReadError> {
         let files = self.files()?;
         let of_kind = |kind| files.iter().rev().filter(move |file| file.kind == kind);
+        let mut metas = Vec::new();
         for file in of_kind(FileKind::Meta) {
-            if let Err(error) = self.meta(file.sequence, checked) {
-                self.note(error)?;
+            match self.meta(file.sequence) {
+                Ok(meta) => metas.push(meta),
+                Err(error) => self.note(error)?,
             }
         }
+        for live in live_tables(&metas).into_iter().rev() {
+            let path = self.path(FileName { sequence: live.sequence, kind: FileKind::Sst });
+            let table = StaticSortedFile::open(&path, live.description, self.options);
+            self.table(table.map_err(missing), checked)?;
+        }
+        let described = metas.iter().flat_map(|meta| meta.described().map(|(table, _)| table));
+        let known: BTreeSet<_> = described.chain(metas.iter().flat_map(|m| m.obsolete())).collect();
         for file in of_kind(FileKind::Sst) {
-            if !self.known.contains(&file.sequence) {
+            if !known.contains(&file.sequence) {
                 let table = StaticSortedFile::open_standalone(&self.path(*file), self.options);
                 self.table(table, checked)?;
             }
@@ -78,12 +109,8 @@ impl<'a> Survey<'a> {
         self.dir.join(file.to_string())
     }
 
-    /// A meta file, the tables that it describes, and whether the meta files that it lists are there.
-    fn meta(
-        &mut self,
-        sequence: SequenceNumber,
-        checked: &mut Checked<'_>,
-    ) -> Result<(), ReadError> {
+    /// Reads a meta file, and checks that the meta files that it lists are there.
+    fn meta(&mut self, sequence: SequenceNumber) -> Result<SurveyedMeta, ReadError> {
         let label = FileLabel::new(&self.path(FileName { sequence, kind: FileKind::Meta }));
         let bytes = fs::read(label.path()).map_err(|error| ReadError::io(&label, "read", error))?;
         let meta = MetaFile::parse(&bytes, crc32fast::hash)
@@ -108,21 +135,13 @@ impl<'a> Survey<'a> {
             };
             described.push((record.sequence, description));
         }
-        for (sequence, description) in described.into_iter().rev() {
-            if self.known.insert(sequence) {
-                let path = self.path(FileName { sequence, kind: FileKind::Sst });
-                let table = StaticSortedFile::open(&path, &description, self.options);
-                self.table(table.map_err(missing), checked)?;
-            }
-        }
-        self.known.extend(meta.obsolete());
         for live in meta.protection().into_iter().flat_map(|section| section.live_metas()) {
             let path = self.path(FileName { sequence: live.sequence, kind: FileKind::Meta });
             if self.listed.insert(live.sequence) && !path.exists() {
                 self.note(ReadError::corrupt(&FileLabel::new(&path), Corruption::Missing))?;
             }
         }
-        Ok(())
+        Ok(SurveyedMeta { sequence, obsolete: meta.obsolete().collect(), described })
     }
 
     fn table(

@@ -10,6 +10,7 @@ use sst_format::current::Current;
 use sst_format::del_file::DelFile;
 use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
 use sst_format::filter::FilterBytes;
+use sst_format::live::{DescribesTables, live_tables};
 use sst_format::meta_file::{MetaFile, TableRecord};
 use sst_format::protection::{BlobRecord, LiveMeta, ProtectedTable};
 use sst_format::{BlobNumber, SequenceNumber, SstMeta, TableProtection};
@@ -25,6 +26,8 @@ pub(crate) struct MetaState {
     pub(crate) family: u32,
     /// All tables it describes, live or not.
     pub(crate) tables: Vec<TableRecord>,
+    /// Whether each of these descriptions is live in the [`DirectoryState`] that holds this meta file.
+    is_live: Vec<bool>,
     /// Number of entries of each of them.
     entry_counts: Vec<u64>,
     pub(crate) blobs: Vec<BlobRecord>,
@@ -41,8 +44,6 @@ pub(crate) struct DirectoryState {
     pub(crate) current: Option<SequenceNumber>,
     /// Live meta files, oldest first.
     metas: Vec<MetaState>,
-    /// Tables that the live meta files describe or described and that are not live.
-    dead: BTreeSet<SequenceNumber>,
     /// Meta files that are not live but still there, since a rollback went back behind them: the original's readers, which
     /// know no list of live meta files, are told by a `.del` file not to read them.
     pub(crate) misleading: BTreeSet<SequenceNumber>,
@@ -86,15 +87,24 @@ impl DirectoryState {
         }
         metas.push(newest);
         metas.sort_by_key(|meta| meta.sequence);
-        let dead = metas.iter().flat_map(|meta| &meta.obsolete).copied().collect();
-        Ok(Self { current: Some(sequence), metas, dead, misleading: BTreeSet::new() })
+        let mut state = Self { current: Some(sequence), metas, misleading: BTreeSet::new() };
+        state.mark_live();
+        Ok(state)
     }
 
     /// Live tables with their family, those of older meta files first.
     pub(crate) fn live_tables(&self) -> impl Iterator<Item = (u32, &TableRecord)> {
-        let tables =
-            self.metas.iter().flat_map(|meta| meta.tables.iter().map(|table| (meta.family, table)));
-        tables.filter(|(_, table)| !self.dead.contains(&table.sequence))
+        self.metas.iter().flat_map(|meta| meta.live_tables().map(|table| (meta.family, table)))
+    }
+
+    /// Works out which descriptions are live, by the rule of FORMAT.md section 9.
+    fn mark_live(&mut self) {
+        let live = live_tables(&self.metas);
+        let live: BTreeSet<_> = live.iter().map(|live| (live.meta.sequence, live.index)).collect();
+        for meta in &mut self.metas {
+            let tables = 0..meta.tables.len();
+            meta.is_live = tables.map(|index| live.contains(&(meta.sequence, index))).collect();
+        }
     }
 
     /// What the commit says of the content of families, ascending.
@@ -113,17 +123,16 @@ impl DirectoryState {
         let mut described = Vec::new();
         for meta in self.metas.iter().filter(|meta| meta.family == family) {
             let tables = meta.describe(file_system, directory)?;
-            let live = tables.into_iter().filter(|(table, _)| !self.dead.contains(table));
-            described.extend(live);
+            let live = tables.into_iter().zip(&meta.is_live).filter(|(_, is_live)| **is_live);
+            described.extend(live.map(|(table, _)| table));
         }
         Ok(described)
     }
 
     /// Number of entries of the live tables.
     pub(crate) fn live_entries(&self) -> u64 {
-        let tables = self.metas.iter().flat_map(|meta| meta.tables.iter().zip(&meta.entry_counts));
-        let live = tables.filter(|(table, _)| !self.dead.contains(&table.sequence));
-        live.map(|(_, entries)| *entries).sum()
+        let tables = self.metas.iter().flat_map(|meta| meta.entry_counts.iter().zip(&meta.is_live));
+        tables.filter(|(_, is_live)| **is_live).map(|(entries, _)| entries).sum()
     }
 
     /// The blobs that the commit may refer to.
@@ -142,25 +151,27 @@ impl DirectoryState {
     }
 
     /// What stays of this commit when `obsolete` tables die in the next, and the list of tables that the next meta file
-    /// must name: everything described so far that is dead. Meta files without a live table are then never needed again.
+    /// must name: every table described so far that has no live description. Meta files without a live description are then
+    /// never needed again. A table that is live as one meta file describes it is not named, even if older ones describe it
+    /// too: the number would hide them all.
     pub(crate) fn without(
         &self,
         obsolete: &BTreeSet<SequenceNumber>,
     ) -> (Self, Vec<SequenceNumber>) {
-        let mut dead = self.dead.clone();
-        dead.extend(obsolete);
-        let is_live = |table: &TableRecord| !dead.contains(&table.sequence);
-        let metas: Vec<_> =
-            self.metas.iter().filter(|meta| meta.tables.iter().any(is_live)).cloned().collect();
+        let mut metas = self.metas.clone();
+        for meta in &mut metas {
+            for (table, is_live) in meta.tables.iter().zip(&mut meta.is_live) {
+                *is_live &= !obsolete.contains(&table.sequence);
+            }
+        }
+        let live = metas.iter().flat_map(MetaState::live_tables);
+        let live: BTreeSet<_> = live.map(|table| table.sequence).collect();
         let described = self.metas.iter().flat_map(|meta| &meta.tables);
-        let named: BTreeSet<_> =
-            described.map(|table| table.sequence).filter(|table| dead.contains(table)).collect();
-        let still_described = |table: &SequenceNumber| {
-            metas.iter().flat_map(|meta| &meta.tables).any(|record| record.sequence == *table)
-        };
-        let dead = named.iter().copied().filter(still_described).collect();
+        let described: BTreeSet<_> = described.map(|table| table.sequence).collect();
+        let named = described.difference(&live).copied().collect();
+        metas.retain(|meta| meta.live_tables().next().is_some());
         let misleading = self.misleading.clone();
-        (Self { current: self.current, metas, dead, misleading }, named.into_iter().collect())
+        (Self { current: self.current, metas, misleading }, named)
     }
 
     /// The entries of all live meta files in the list of the next one.
@@ -172,6 +183,7 @@ impl DirectoryState {
     pub(crate) fn push(&mut self, meta: MetaState) {
         self.current = Some(meta.sequence);
         self.metas.push(meta);
+        self.mark_live();
     }
 
     /// Every file that belongs to the commit, `CURRENT` aside.
@@ -186,7 +198,29 @@ impl DirectoryState {
     }
 }
 
+impl DescribesTables for MetaState {
+    type Description<'a> = &'a TableRecord;
+
+    fn sequence(&self) -> SequenceNumber {
+        self.sequence
+    }
+
+    fn obsolete(&self) -> impl Iterator<Item = SequenceNumber> {
+        self.obsolete.iter().copied()
+    }
+
+    fn described(&self) -> impl Iterator<Item = (SequenceNumber, &TableRecord)> {
+        self.tables.iter().map(|table| (table.sequence, table))
+    }
+}
+
 impl MetaState {
+    /// The tables whose description here is live.
+    fn live_tables(&self) -> impl Iterator<Item = &TableRecord> {
+        let tables = self.tables.iter().zip(&self.is_live);
+        tables.filter(|(_, is_live)| **is_live).map(|(table, _)| table)
+    }
+
     fn load(
         file_system: &dyn FileSystem,
         directory: &Path,
@@ -254,6 +288,8 @@ impl MetaState {
             checksum: protection.checksum(),
             family: meta.family(),
             tables: meta.tables().collect(),
+            // Until the meta file is part of a directory's state.
+            is_live: vec![true; meta.tables().count()],
             entry_counts: meta.protected_tables().map(|(entries, _)| entries).collect(),
             blobs: protection.blobs().collect(),
             obsolete: meta.obsolete().collect(),

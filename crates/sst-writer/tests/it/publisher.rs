@@ -7,9 +7,10 @@ use std::path::Path;
 use proptest::prelude::*;
 use sst_format::current::Current;
 use sst_format::file_name::{FileKind, FileName};
+use sst_format::filter::FilterBytes;
 use sst_format::meta_file::{MetaFile, MetaFileParts, TableRecord};
 use sst_format::protection::{BlobRecord, LiveMeta};
-use sst_format::{BlobNumber, FormatError, SequenceNumber};
+use sst_format::{BlobNumber, FormatError, SequenceNumber, SstMeta, TableProtection};
 use sst_writer::{
     Commit, EntryValue, FinishedTable, PublishError, Publisher, PublisherOptions, WriterOptions,
 };
@@ -407,6 +408,74 @@ fn damaged_commits_are_refused() {
     assert!(matches!(refused(path), PublishError::BrokenChain { path, .. } if path == meta(2)));
     fs::write(meta(2), &older).unwrap();
     open(path);
+}
+
+/// The descriptions in a meta file of ours.
+fn descriptions(bytes: &[u8]) -> Vec<(SequenceNumber, SstMeta)> {
+    let meta = MetaFile::parse(bytes, crc32fast::hash).unwrap();
+    let protected = meta.protection().unwrap().tables(meta.block_counts());
+    let tables = meta.tables().zip(meta.filter_ranges()).zip(protected);
+    tables
+        .map(|((record, filter), protected)| {
+            let protection = Some(TableProtection {
+                entry_count: protected.entry_count,
+                block_headers: protected.block_headers().collect(),
+            });
+            let TableRecord { block_count, min_hash, max_hash, file_size, flags, .. } = record;
+            let filter = FilterBytes::new(bytes[filter].to_vec());
+            let meta =
+                SstMeta { block_count, min_hash, max_hash, file_size, flags, filter, protection };
+            (record.sequence, meta)
+        })
+        .collect()
+}
+
+/// A meta file may name a table obsolete and describe it again: its older description is dead, the new one live.
+#[test]
+fn a_table_described_again_stays_live_at_the_next_append() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let mut publisher = open(path);
+    commit(&mut publisher, 2, false);
+    drop(publisher);
+    let first = fs::read(path.join("00000003.meta")).unwrap();
+    let checksum =
+        MetaFile::parse(&first, crc32fast::hash).unwrap().protection().unwrap().checksum();
+    let again = MetaFileParts {
+        family: 0,
+        obsolete: &[SequenceNumber(1)],
+        tables: &descriptions(&first)[..1],
+        live_metas: &[
+            LiveMeta { sequence: SequenceNumber(3), checksum },
+            LiveMeta { sequence: SequenceNumber(4), checksum: 0 },
+        ],
+        blobs: &[],
+        certificates: &[],
+    };
+    fs::write(path.join("00000004.meta"), again.encode(crc32fast::hash).unwrap().0).unwrap();
+    let current = Current::encode(SequenceNumber(4), crc32fast::hash);
+    fs::write(path.join("CURRENT"), current).unwrap();
+
+    let mut publisher = open(path);
+    assert_eq!(live(&publisher), [2, 1].map(SequenceNumber));
+    commit(&mut publisher, 1, false);
+    assert_eq!(live(&publisher), [2, 1, 5].map(SequenceNumber));
+    assert_eq!(live(&open_again(publisher, path)), [2, 1, 5].map(SequenceNumber));
+    assert!(path.join("00000001.sst").exists());
+
+    // When it dies, it dies in all meta files.
+    let mut publisher = open(path);
+    let mut next = publisher.begin();
+    next.obsolete(SequenceNumber(1)).unwrap();
+    next.publish().unwrap();
+    assert_eq!(live(&publisher), [2, 5].map(SequenceNumber));
+    assert_eq!(live(&open_again(publisher, path)), [2, 5].map(SequenceNumber));
+    assert!(!path.join("00000001.sst").exists());
+}
+
+fn open_again(publisher: Publisher, path: &Path) -> Publisher {
+    drop(publisher);
+    open(path)
 }
 
 #[test]
