@@ -15,9 +15,8 @@ use clap::Parser;
 use cpu_time::ProcessTime;
 use sst_amqf::QuotientFilter;
 use sst_reader::{ReaderOptions, SstSet};
-use sst_writer::{
-    FinishedTable, PublishError, Publisher, PublisherOptions, WriterOptions, hash_key,
-};
+use sst_writer::publish::FinishedTable;
+use sst_writer::{PublishError, Publisher, PublisherOptions, WriterOptions, hash_key};
 
 /// Measures a set of many tables.
 #[derive(Parser)]

@@ -219,8 +219,8 @@ impl sst_writer::Entry for Row<'_> {
 
     /// The hash is computed once more, as the writer would.
     #[inline]
-    fn hashed_key(&self) -> Option<sst_writer::HashedKey<'_>> {
-        Some(sst_writer::HashedKey::new(self.key))
+    fn hashed_key(&self) -> Option<sst_writer::table::HashedKey<'_>> {
+        Some(sst_writer::table::HashedKey::new(self.key))
     }
 
     #[inline]

@@ -13,7 +13,8 @@ use sst_format::{SequenceNumber, SstMeta, TableProtection};
 use sst_reader::{
     Corruption, LiveSet, Monitor, ReadError, ReaderOptions, SstSet, verify_directory,
 };
-use sst_writer::{BulkLoader, BulkMode, BulkOptions, DuplicatePolicy, Publisher, PublisherOptions};
+use sst_writer::bulk::{BulkMode, DuplicatePolicy};
+use sst_writer::{BulkLoader, BulkOptions, Publisher, PublisherOptions};
 
 /// Publishes several loads on top of each other: values of all classes and in blobs, overwritten and deleted.
 fn publish(path: &Path, seed: u64) -> ContentDigest {

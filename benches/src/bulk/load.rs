@@ -8,9 +8,8 @@ use std::thread;
 
 use sha2::{Digest, Sha256};
 use sst_amqf::QuotientFilter;
-use sst_writer::{
-    BulkError, BulkLoader, BulkOptions, BulkSummary, Publisher, PublisherOptions, WriterOptions,
-};
+use sst_writer::bulk::BulkSummary;
+use sst_writer::{BulkError, BulkLoader, BulkOptions, Publisher, PublisherOptions, WriterOptions};
 
 use sst_benches::bulk::Input;
 

@@ -5,9 +5,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use sst_conformance::SplitMix;
+use sst_writer::bulk::{DuplicatePolicy, Place};
 use sst_writer::{
-    BulkError, BulkLoader, BulkOptions, CancelToken, DuplicatePolicy, Monitor, Phase, Place,
-    Publisher, PublisherOptions,
+    BulkError, BulkLoader, BulkOptions, CancelToken, Monitor, Phase, Publisher, PublisherOptions,
 };
 
 use super::model::{TestRecord, content, files, load, options};

@@ -1,7 +1,8 @@
 //! What is written, whatever the memory and the threads.
 
 use sst_conformance::SplitMix;
-use sst_writer::{BulkMode, DuplicatePolicy, hash_key};
+use sst_writer::bulk::{BulkMode, DuplicatePolicy};
+use sst_writer::hash_key;
 
 use super::model::{Action, TestRecord, check, content, expected, files, load, options};
 

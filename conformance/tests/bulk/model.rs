@@ -6,9 +6,9 @@ use std::path::Path;
 
 use sst_amqf::QuotientFilter;
 use sst_reader::{EntryValue, ReaderOptions, SstSet, StaticSortedFile};
+use sst_writer::bulk::{BulkSummary, DuplicatePolicy};
 use sst_writer::{
-    BulkError, BulkLoader, BulkOptions, BulkSummary, DuplicatePolicy, Publisher, PublisherOptions,
-    WriterOptions, hash_key,
+    BulkError, BulkLoader, BulkOptions, Publisher, PublisherOptions, WriterOptions, hash_key,
 };
 
 /// What a record does with its key.

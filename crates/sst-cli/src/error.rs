@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use sst_format::FormatError;
 use sst_merge::MergeError;
 use sst_reader::ReadError;
-use sst_writer::{BulkError, PublishError, ShortKey, WriteError};
+use sst_writer::table::ShortKey;
+use sst_writer::{BulkError, PublishError, WriteError};
 
 use crate::exit::Exit;
 use crate::input::{InputError, UnreadableFormat};

@@ -16,10 +16,8 @@ use std::time::Duration;
 use cpu_time::ProcessTime;
 use sst_merge::{Diff, Duplicates, Inputs, MergeOptions, Monitor, merge_into_commit};
 use sst_reader::ReaderOptions;
-use sst_writer::{
-    Compression, EntryValue, Publisher, PublisherOptions, WriterOptions, hash_key,
-    write_static_sorted_file,
-};
+use sst_writer::table::write_static_sorted_file;
+use sst_writer::{Compression, EntryValue, Publisher, PublisherOptions, WriterOptions, hash_key};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 

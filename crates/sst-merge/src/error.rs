@@ -3,7 +3,8 @@
 use sst_format::BlobNumber;
 use sst_format::monitor::Cancelled;
 use sst_reader::{FileLabel, ReadError};
-use sst_writer::{PublishError, ShortKey, WriteError};
+use sst_writer::table::ShortKey;
+use sst_writer::{PublishError, WriteError};
 
 /// Why tables could not be merged, compared, split or sampled. Nothing was published then.
 #[derive(Debug, thiserror::Error)]

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use sst_format::monitor::{Meter, Phase, Progress};
 use sst_format::{SequenceNumber, SstMeta};
 use sst_reader::{Catalog, ReaderOptions};
-use sst_writer::{Commit, CommitInfo, FileError, Publisher, WriterOptions};
+use sst_writer::file::FileError;
+use sst_writer::publish::CommitInfo;
+use sst_writer::{Commit, Publisher, WriterOptions};
 
 use crate::sample::Part;
 use crate::table_splitter::{TableSplitter, Written};

@@ -6,7 +6,7 @@ use sst_format::BlobNumber;
 use sst_format::block::BlockHeader;
 use sst_format::value_ref::ValueRef;
 use sst_reader::{Access, Catalog, EntryRef, EntryValue};
-use sst_writer::ShortKey;
+use sst_writer::table::ShortKey;
 
 use crate::run::RunCursor;
 use crate::run_heap::RunHeap;

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use sst_format::SequenceNumber;
-use sst_writer::{FileError, Publisher, PublisherOptions};
+use sst_writer::file::FileError;
+use sst_writer::{Publisher, PublisherOptions};
 
 use crate::{
     Inputs, MergeError, MergeOptions, MergeReport, Monitor, OlderTables, Progress, ShardMap,

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use sst_format::BlobNumber;
 use sst_reader::Catalog;
-use sst_writer::{EntryValue, HashedEntry};
+use sst_writer::EntryValue;
+use sst_writer::table::HashedEntry;
 
 use crate::target::{Table, Target, refused};
 use crate::{MergeError, MergeOptions, MergedEntry, MergedValue};

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use sst_format::{BlobNumber, SstMeta};
 use sst_reader::Catalog;
-use sst_writer::{
-    AtomicFile, Commit, Entry, PublishError, ShortKey, StreamingSstWriter, TableWriter, WriteError,
-    WriterOptions,
-};
+use sst_writer::file::AtomicFile;
+use sst_writer::publish::TableWriter;
+use sst_writer::table::ShortKey;
+use sst_writer::{Commit, Entry, PublishError, StreamingSstWriter, WriteError, WriterOptions};
 
 use crate::MergeError;
 

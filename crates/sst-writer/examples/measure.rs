@@ -10,8 +10,9 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use sst_writer::file::Sink;
 use sst_writer::{
-    Compression, Entry, EntryValue, Sink, StreamingSstWriter, WriteError, WriterOptions, hash_key,
+    Compression, Entry, EntryValue, StreamingSstWriter, WriteError, WriterOptions, hash_key,
 };
 
 const ENTRIES: usize = 1_000_000;

@@ -29,17 +29,15 @@
 //!
 //! # What is where
 //!
-//! | to | use |
+//! | module | to |
 //! |---|---|
-//! | write one table to a file | [`write_static_sorted_file`], [`StreamingSstWriter::create`] |
-//! | write one table to any output | [`StreamingSstWriter::new`] with a [`Sink`] |
-//! | say what an entry is | [`Entry`], [`EntryValue`], [`HashedKey`], [`hash_key`] |
-//! | build a filter, take several values per key, leave blocks uncompressed | [`WriterOptions`] |
-//! | store values over 64 MiB | [`Commit::create_blob`], [`write_blob_file`] |
-//! | load entries in any order, more than fit into memory | [`BulkLoader`] |
-//! | publish tables that other processes or machines wrote | [`Commit::add_fragment`] |
-//! | replace the content of a directory in one step | [`Publisher`], [`Commit`] |
-//! | see what becomes of it when the disk fails | [`FileSystem`] |
+//! | [`table`] | write one table: to a file ([`StreamingSstWriter::create`]) or to any output ([`StreamingSstWriter::new`]) |
+//! | [`blob`] | write values over 64 MiB to files of their own |
+//! | [`bulk`] | load entries in any order, more than fit into memory |
+//! | [`publish`] | make tables and blobs visible in one step, or replace the content of a directory |
+//! | [`file`](mod@file) | see and change how files are written: [`file::FileSystem`] |
+//!
+//! The types that most programs start with are at the root of the crate too.
 //!
 //! # What this crate promises
 //!
@@ -54,39 +52,30 @@
 
 #![forbid(unsafe_code)]
 
-mod bulk;
-mod file;
+pub mod blob;
+pub mod bulk;
+pub mod file;
 mod lz4;
-mod publish;
-mod table;
+pub mod publish;
+pub mod table;
 
-pub use bulk::bulk_error::BulkError;
-pub use bulk::bulk_handle::BulkHandle;
-pub use bulk::bulk_loader::{BulkLoader, BulkSummary};
-pub use bulk::bulk_options::{BulkMode, BulkOptions, DuplicatePolicy};
-pub use bulk::place::Place;
-pub use file::atomic_file::AtomicFile;
-pub use file::blob_file::{BlobFile, write_blob_file, write_blob_file_in};
-pub use file::file_error::{FileError, FileOperation};
-pub use file::file_system::{FileSystem, Lock, NewFile, OsFileSystem, StoredFile};
-pub use publish::commit::fragment::{FragmentInfo, FragmentOverlap};
-pub use publish::commit::{Commit, CommitInfo};
-pub use publish::generation::Generation;
-pub use publish::lock_holder::LockHolder;
-pub use publish::publish_error::PublishError;
-pub use publish::publisher::Publisher;
-pub use publish::publisher_options::PublisherOptions;
-pub use publish::read_back::table_defect::TableDefect;
-pub use publish::table_writer::{FinishedTable, TableWriter};
+#[doc(inline)]
+pub use bulk::{BulkError, BulkLoader, BulkOptions};
+#[doc(inline)]
+pub use publish::{Commit, PublishError, Publisher, PublisherOptions};
 pub use sst_format::monitor::{CancelToken, Cancelled, Monitor, Phase, Progress};
-pub use table::entry::{Entry, EntryValue, HashedEntry, HashedKey, ValueTooLarge, hash_key};
-pub use table::entry_digester::TableDigest;
-pub use table::finished::Finished;
-pub use table::short_key::ShortKey;
-pub use table::sink::Sink;
-pub use table::streaming_sst_writer::{StreamingSstWriter, write_static_sorted_file};
-pub use table::write_error::{RawBlockDefect, WriteError};
-pub use table::writer_options::{Compression, WriterOptions};
+#[doc(inline)]
+pub use table::{
+    Compression, Entry, EntryValue, StreamingSstWriter, WriteError, WriterOptions, hash_key,
+};
+
+// Short paths for `publish` and `file`.
+pub(crate) use blob::BlobFile;
+pub(crate) use file::{
+    AtomicFile, FileError, FileOperation, FileSystem, Lock, NewFile, OsFileSystem, Sink, StoredFile,
+};
+pub(crate) use publish::{CommitInfo, FinishedTable, LockHolder, TableDefect, TableWriter};
+pub(crate) use table::{Finished, HashedEntry, RawBlockDefect, TableDigest};
 
 /// The example of the README is compiled and run with the tests.
 #[cfg(doctest)]

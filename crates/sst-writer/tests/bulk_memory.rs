@@ -6,8 +6,9 @@ use std::error::Error;
 use std::sync::atomic::Ordering;
 use std::thread;
 
+use sst_writer::bulk::BulkSummary;
 use sst_writer::{
-    BulkLoader, BulkOptions, BulkSummary, Compression, Publisher, PublisherOptions, WriterOptions,
+    BulkLoader, BulkOptions, Compression, Publisher, PublisherOptions, WriterOptions,
 };
 
 use counting::{HIGHEST, IN_USE};

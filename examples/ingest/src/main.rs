@@ -19,9 +19,9 @@ use std::time::Instant;
 use clap::{Parser, ValueEnum};
 use serde::Serialize;
 use sst_amqf::QuotientFilter;
+use sst_writer::bulk::{BulkMode, BulkSummary};
 use sst_writer::{
-    BulkError, BulkLoader, BulkMode, BulkOptions, BulkSummary, PublishError, Publisher,
-    PublisherOptions, WriterOptions,
+    BulkError, BulkLoader, BulkOptions, PublishError, Publisher, PublisherOptions, WriterOptions,
 };
 
 use crate::batches::Batches;

@@ -4,7 +4,8 @@ use std::io::BufRead;
 use std::path::Path;
 
 use clap::Args;
-use sst_writer::{BulkError, BulkHandle};
+use sst_writer::BulkError;
+use sst_writer::bulk::BulkHandle;
 
 /// How the input is laid out.
 #[derive(Clone, Debug, Args)]

@@ -3,7 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use sst_writer::{FragmentOverlap, PublishError, Publisher, PublisherOptions};
+use sst_writer::publish::FragmentOverlap;
+use sst_writer::{PublishError, Publisher, PublisherOptions};
 
 use super::steps::Step;
 use super::tap::{Tapped, WithoutSync};

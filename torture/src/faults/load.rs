@@ -4,7 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use sst_amqf::QuotientFilter;
-use sst_writer::{BulkError, BulkLoader, BulkMode, BulkOptions, Publisher, WriterOptions};
+use sst_writer::bulk::BulkMode;
+use sst_writer::{BulkError, BulkLoader, BulkOptions, Publisher, WriterOptions};
 
 use super::steps::{self, Content, key};
 

@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use sst_format::SequenceNumber;
 use sst_format::file_name::{FileKind, FileName};
 use sst_reader::Catalog;
-use sst_writer::{BulkMode, FileSystem, Generation, PublishError, Publisher, PublisherOptions};
+use sst_writer::bulk::BulkMode;
+use sst_writer::file::FileSystem;
+use sst_writer::publish::Generation;
+use sst_writer::{PublishError, Publisher, PublisherOptions};
 
 use super::gathering::Gathering;
 use super::load::Load;

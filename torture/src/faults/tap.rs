@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
-use sst_writer::{FileSystem, Lock, NewFile, OsFileSystem, StoredFile};
+use sst_writer::file::{FileSystem, Lock, NewFile, OsFileSystem, StoredFile};
 
 /// An operation that is about to be done. `file` numbers the new files of one [`Tapped`] file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use sst_conformance::SplitMix;
-use sst_writer::{BulkMode, Monitor, Phase, Publisher, PublisherOptions};
+use sst_writer::bulk::BulkMode;
+use sst_writer::{Monitor, Phase, Publisher, PublisherOptions};
 use tempfile::TempDir;
 
 use super::crashes::{kill, publishing_here, start};

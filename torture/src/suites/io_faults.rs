@@ -7,9 +7,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sst_format::limits::MAX_SMALL_VALUE_LEN;
+use sst_writer::blob::write_blob_file_in;
+use sst_writer::file::{AtomicFile, FileSystem};
 use sst_writer::{
-    AtomicFile, Compression, FileSystem, PublishError, StreamingSstWriter, WriteError,
-    WriterOptions, hash_key, write_blob_file_in,
+    Compression, PublishError, StreamingSstWriter, WriteError, WriterOptions, hash_key,
 };
 
 use crate::faults::injector::{FAULTS, Listed, Listing, exists};

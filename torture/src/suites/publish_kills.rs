@@ -11,9 +11,8 @@ use std::time::Duration;
 use sst_conformance::SplitMix;
 use sst_format::file_name::FileName;
 use sst_reader::{ReaderOptions, SstSet};
-use sst_writer::{
-    EntryValue, FragmentOverlap, Generation, Publisher, PublisherOptions, WriterOptions,
-};
+use sst_writer::publish::{FragmentOverlap, Generation};
+use sst_writer::{EntryValue, Publisher, PublisherOptions, WriterOptions};
 
 use super::crashes::{kill, publishing_here, start};
 use crate::model::{below, copy_files, files};

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use sst_torture::faults::scenario::{Action, Scenario, names};
 use sst_torture::faults::{Load, Operation, Order, Seen, Step, Tap, Tapped};
-use sst_writer::{BulkMode, Generation, PublishError, Publisher, PublisherOptions};
+use sst_writer::bulk::BulkMode;
+use sst_writer::publish::Generation;
+use sst_writer::{PublishError, Publisher, PublisherOptions};
 
 /// Fails every operation that a function picks.
 struct FailWhere(fn(&Operation<'_>) -> bool);

@@ -7,7 +7,8 @@ use clap::{Args, ValueEnum};
 use indicatif::HumanBytes;
 use serde::Serialize;
 use sst_format::file_name::{FileKind, FileName};
-use sst_writer::{CommitInfo, FragmentInfo, FragmentOverlap, Publisher};
+use sst_writer::Publisher;
+use sst_writer::publish::{CommitInfo, FragmentInfo, FragmentOverlap};
 
 use super::certify_arg::CertifyArg;
 use super::load::args::Mode;

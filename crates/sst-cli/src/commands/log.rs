@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::Args;
 use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
-use sst_writer::Generation;
+use sst_writer::publish::Generation;
 
 use super::Context;
 use crate::error::CliError;

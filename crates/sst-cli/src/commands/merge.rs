@@ -7,7 +7,9 @@ use clap::{ArgGroup, Args};
 use indicatif::HumanBytes;
 use serde::Serialize;
 use sst_merge::{Inputs, MergeReport, OlderTables, compact, merge_into_commit, merge_into_file};
-use sst_writer::{CommitInfo, FileError, Publisher, PublisherOptions};
+use sst_writer::file::FileError;
+use sst_writer::publish::CommitInfo;
+use sst_writer::{Publisher, PublisherOptions};
 
 use super::Context;
 use super::certify_arg::CertifyArg;

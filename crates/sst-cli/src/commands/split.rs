@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use indicatif::HumanBytes;
 use serde::{Deserialize, Serialize};
 use sst_merge::{MergeError, Shard, ShardMap, split};
-use sst_writer::AtomicFile;
+use sst_writer::file::AtomicFile;
 
 use super::Context;
 use super::inputs::{DuplicatesArg, OpenInputs, open_inputs};

@@ -6,7 +6,8 @@ use std::path::Path;
 use proptest::prelude::*;
 use sst_merge::{Change, Diff, DiffCounts, Duplicates, Inputs, MergeOptions, merge_into_commit};
 use sst_reader::ReaderOptions;
-use sst_writer::{Compression, EntryValue, WriterOptions, hash_key, write_static_sorted_file};
+use sst_writer::table::write_static_sorted_file;
+use sst_writer::{Compression, EntryValue, WriterOptions, hash_key};
 
 use crate::model::merged;
 use crate::support::{Layer, Value, go_on, layer, publish, publisher};

@@ -5,7 +5,8 @@ use sst_merge::{
     Duplicates, Inputs, MergeOptions, OlderTables, merge_into_commit, merge_into_file,
 };
 use sst_reader::{Access, Catalog, ReaderOptions, StaticSortedFile};
-use sst_writer::{EntryValue, hash_key, write_static_sorted_file};
+use sst_writer::table::write_static_sorted_file;
+use sst_writer::{EntryValue, hash_key};
 
 use crate::model::merged;
 use crate::support::{

@@ -7,7 +7,8 @@ use sst_merge::{
     merge_into_commit, merge_into_file,
 };
 use sst_reader::{Access, Catalog, ReadError, ReaderOptions, SstSet, verify_directory};
-use sst_writer::{EntryValue, PublishError, RawBlockDefect, write_static_sorted_file};
+use sst_writer::table::{RawBlockDefect, write_static_sorted_file};
+use sst_writer::{EntryValue, PublishError};
 
 use crate::support::{Layer, Value, files, go_on, key, publish, publisher};
 

@@ -9,7 +9,8 @@ use sst_merge::{
     merge_into_file, sample_into_commit, sample_into_file, split,
 };
 use sst_reader::{ReaderOptions, StaticSortedFile};
-use sst_writer::{EntryValue, hash_key, write_static_sorted_file};
+use sst_writer::table::write_static_sorted_file;
+use sst_writer::{EntryValue, hash_key};
 
 use crate::model::merged;
 use crate::support::{Hashed, Layer, Value, content, go_on, layer, publish, publisher};

@@ -6,9 +6,8 @@ use std::path::Path;
 use proptest::prelude::*;
 use sst_merge::Monitor;
 use sst_reader::{Catalog, ReaderOptions, StaticSortedFile};
-use sst_writer::{
-    Commit, Entry, EntryValue, FinishedTable, Publisher, PublisherOptions, WriterOptions, hash_key,
-};
+use sst_writer::publish::FinishedTable;
+use sst_writer::{Commit, Entry, EntryValue, Publisher, PublisherOptions, WriterOptions, hash_key};
 
 /// What an entry says of its key.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use sst_format::BlobNumber;
 use sst_format::content_digest::ValueDigest;
 
 use super::place::Place;
-use crate::BlobFile;
+use crate::blob::BlobFile;
 use crate::file::staged_file::StagedFile;
 
 /// A blob under a temporary name.

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use sst_format::monitor::Cancelled;
 
 use super::place::Place;
-use crate::{FileError, PublishError, ShortKey, WriteError};
+use crate::file::FileError;
+use crate::table::ShortKey;
+use crate::{PublishError, WriteError};
 
 /// Why records could not be loaded.
 ///
@@ -22,7 +24,7 @@ pub enum BulkError {
         /// What is wrong with it. Numbers of entries in it are those of its table.
         source: WriteError,
     },
-    /// A key comes twice, and the policy is [`DuplicatePolicy::Error`](crate::DuplicatePolicy::Error). Of all such keys it
+    /// A key comes twice, and the policy is [`DuplicatePolicy::Error`](crate::bulk::DuplicatePolicy::Error). Of all such keys it
     /// is the one whose second record comes first.
     #[error("key {key} comes twice: {first} and {second}")]
     Duplicate {
@@ -46,7 +48,7 @@ pub enum BulkError {
     /// The load was called off through [`BulkOptions::monitor`](crate::BulkOptions).
     #[error("the load was cancelled")]
     Cancelled,
-    /// A handle was dropped without [`BulkHandle::finish`](crate::BulkHandle::finish), so its records may be incomplete.
+    /// A handle was dropped without [`BulkHandle::finish`](crate::bulk::BulkHandle::finish), so its records may be incomplete.
     #[error("the handle of stream {stream} was dropped before it was finished")]
     HandleLost {
         /// Its stream.

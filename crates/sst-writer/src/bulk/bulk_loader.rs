@@ -14,8 +14,9 @@ use super::bulk_options::{BulkMode, BulkOptions};
 use super::resolver::DuplicateKey;
 use super::shared::Shared;
 use super::write_phase::{Outcome, WritePhase};
+use crate::file::FileError;
 use crate::publish::commit::adopt::ReservedBlob;
-use crate::{Commit, FileError, Phase, Publisher};
+use crate::{Commit, Phase, Publisher};
 
 /// Loads records in any order, from several threads, into tables of disjoint ranges of hashes, and publishes them as one
 /// commit. The input may be far larger than memory.
@@ -27,7 +28,7 @@ use crate::{Commit, FileError, Phase, Publisher};
 ///
 /// # The same input, the same files
 ///
-/// The files depend on the records, their [`Place`](crate::Place)s and the options that say what to write. They don't
+/// The files depend on the records, their [`Place`](crate::bulk::Place)s and the options that say what to write. They don't
 /// depend on the budget, on the number of threads, or on which thread put what when. Which records are in the input is up
 /// to the caller: give each input stream a number, and put its records in their order, or with their positions.
 ///

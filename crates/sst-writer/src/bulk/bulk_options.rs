@@ -11,7 +11,7 @@ use crate::{Monitor, WriterOptions};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DuplicatePolicy {
-    /// The record with the highest [`Place`](crate::Place) counts, the others are left out.
+    /// The record with the highest [`Place`](crate::bulk::Place) counts, the others are left out.
     #[default]
     LastWins,
     /// All are kept, in the order of their places; a deletion takes those before it, and comes last, as the format has it.

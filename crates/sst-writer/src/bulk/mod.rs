@@ -32,3 +32,9 @@ mod sorted_bucket;
 mod spill_file;
 mod table_sequence;
 mod write_phase;
+
+pub use bulk_error::BulkError;
+pub use bulk_handle::BulkHandle;
+pub use bulk_loader::{BulkLoader, BulkSummary};
+pub use bulk_options::{BulkMode, BulkOptions, DuplicatePolicy};
+pub use place::Place;

@@ -7,7 +7,7 @@ use super::place::Place;
 use super::record::{Record, RecordValue};
 use super::record_sink::{RecordSink, SortedRecord};
 use super::table_sequence::TableSequence;
-use crate::ShortKey;
+use crate::table::ShortKey;
 
 /// A key that comes twice.
 #[derive(Clone, Debug, PartialEq, Eq)]

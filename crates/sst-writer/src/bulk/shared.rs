@@ -15,10 +15,11 @@ use super::bulk_options::BulkOptions;
 use super::chunk_store::ChunkStore;
 use super::place::Place;
 use super::spill_file::{SpillFile, SpillSpace};
-use crate::file::blob_file::write_blob;
+use crate::blob::blob_file::write_blob;
 use crate::file::staged_file::StagingFile;
+use crate::file::{FileError, FileOperation, FileSystem};
 use crate::table::entry_digester::sha256;
-use crate::{Compression, FileError, FileOperation, FileSystem, WriteError};
+use crate::{Compression, WriteError};
 
 /// What the handles of a load share with its loader.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::bulk_error::BulkError;
-use crate::{FileError, FileOperation, FileSystem, NewFile};
+use crate::file::{FileError, FileOperation, FileSystem, NewFile};
 
 /// A piece of a spill file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,7 +136,7 @@ impl Drop for SpillSpace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::OsFileSystem;
+    use crate::file::OsFileSystem;
 
     fn spill_file(directory: &Path) -> SpillFile {
         SpillFile::new(Arc::new(OsFileSystem), directory.into())

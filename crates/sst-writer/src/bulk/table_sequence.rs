@@ -9,7 +9,8 @@ use super::bulk_options::{BulkOptions, DuplicatePolicy};
 use super::record::{DetachedValue, Record, RecordValue};
 use super::shared::Shared;
 use crate::file::staged_file::{StagedFile, StagingFile};
-use crate::{EntryValue, Finished, HashedEntry, StreamingSstWriter, WriteError, WriterOptions};
+use crate::table::{Finished, HashedEntry};
+use crate::{EntryValue, StreamingSstWriter, WriteError, WriterOptions};
 
 /// Most medium values of a table, each of which takes a block. Half of what a table can hold, so that a run of equal hashes,
 /// which cannot be cut, still finds room.

@@ -15,7 +15,7 @@ use crate::{FileError, FileOperation, FileSystem, NewFile, OsFileSystem, Sink};
 /// # Examples
 ///
 /// ```
-/// use sst_writer::AtomicFile;
+/// use sst_writer::file::AtomicFile;
 ///
 /// let directory = tempfile::tempdir()?;
 /// let path = directory.path().join("greeting");

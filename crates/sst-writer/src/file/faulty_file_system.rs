@@ -126,7 +126,7 @@ mod tests {
     use super::*;
     use crate::{
         AtomicFile, Compression, PublishError, Publisher, PublisherOptions, StreamingSstWriter,
-        WriteError, WriterOptions, write_blob_file_in,
+        WriteError, WriterOptions, blob::write_blob_file_in,
     };
 
     /// Runs `attempt` with every operation failing in turn, until none is left to fail.

@@ -26,7 +26,7 @@ pub(crate) fn is_temporary(name: &str) -> bool {
 /// Every operation that this crate does to files: [`OsFileSystem`] does them for real.
 ///
 /// Put another one underneath, with [`PublisherOptions::file_system`](crate::PublisherOptions::file_system) or
-/// [`AtomicFile::create_in`](crate::AtomicFile::create_in), to see how a service of yours bears a full disk, a failing
+/// [`AtomicFile::create_in`](crate::file::AtomicFile::create_in), to see how a service of yours bears a full disk, a failing
 /// sync or a crash between two operations. An implementation passes on to [`OsFileSystem`] what it does not fail.
 ///
 /// # Examples
@@ -38,7 +38,7 @@ pub(crate) fn is_temporary(name: &str) -> bool {
 /// use std::io;
 /// use std::path::Path;
 ///
-/// use sst_writer::{AtomicFile, FileSystem, Lock, NewFile, OsFileSystem};
+/// use sst_writer::file::{AtomicFile, FileSystem, Lock, NewFile, OsFileSystem};
 ///
 /// #[derive(Debug)]
 /// struct FullDisk;

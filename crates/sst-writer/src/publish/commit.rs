@@ -18,8 +18,8 @@ use sst_format::protection::{BlobRecord, LiveMeta};
 use sst_format::{BlobNumber, SequenceNumber, SstMeta};
 
 use self::fragment::AddedFragment;
+use crate::blob::write_blob_file_in;
 use crate::file::blob_copy::BlobCopy;
-use crate::file::blob_file::write_blob_file_in;
 use crate::publish::directory_state::{DirectoryState, MetaState};
 use crate::publish::publisher::{Numbers, remove};
 use crate::table::entry_digester::sha256;

@@ -7,9 +7,10 @@ use sst_format::limits::{MAX_BLOCK_COUNT, MAX_BLOCKS_END};
 use sst_format::offset_table::encode_offset_table;
 use sst_format::{BlockIndex, FormatError, Structure};
 
+use crate::file::{FileOperation, Sink};
 use crate::table::block_framer::{BlockFramer, FramedBlock, raw_header};
 use crate::table::staging::Staging;
-use crate::{FileOperation, Sink, WriteError, WriterOptions};
+use crate::{WriteError, WriterOptions};
 
 /// Output is handed on in pieces that end at multiples of this many bytes: that of a huge page. A file system that keeps
 /// what was written at once in one piece of memory can then map it with huge pages, which readers feel.

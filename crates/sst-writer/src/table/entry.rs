@@ -78,7 +78,8 @@ pub trait Entry {
 /// # Examples
 ///
 /// ```
-/// use sst_writer::{HashedKey, hash_key};
+/// use sst_writer::hash_key;
+/// use sst_writer::table::HashedKey;
 ///
 /// let key = HashedKey::new(b"apple");
 /// assert_eq!((key.key(), key.hash()), (&b"apple"[..], hash_key(b"apple")));

@@ -12,6 +12,7 @@ use sst_format::limits::{
 use sst_format::value_ref::{EntryType, ValueRef};
 use sst_format::{BlobNumber, BlockIndex, SstMeta, TableFlags, TableProtection};
 
+use crate::file::Sink;
 use crate::table::block_sink::BlockSink;
 use crate::table::entry_digester::{DigestedValue, EntryDigester};
 use crate::table::filter_feed::FilterFeed;
@@ -19,7 +20,8 @@ use crate::table::key_block_boundaries::{KeyBlockBoundaries, Placement};
 use crate::table::pending_entries::PendingEntries;
 use crate::table::raw_block::check_raw_block;
 use crate::table::small_value_block::SmallValueBlock;
-use crate::{EntryValue, Finished, ShortKey, Sink, WriteError, WriterOptions, hash_key};
+use crate::table::{Finished, ShortKey};
+use crate::{EntryValue, WriteError, WriterOptions, hash_key};
 
 /// A key as an entry gave it.
 #[derive(Clone, Copy)]

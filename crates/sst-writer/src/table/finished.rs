@@ -2,7 +2,7 @@
 
 use sst_format::{BlobNumber, SstMeta};
 
-use crate::TableDigest;
+use crate::table::TableDigest;
 
 /// A table that is written.
 #[derive(Clone, Debug)]

@@ -11,9 +11,16 @@ pub(crate) mod key_block_boundaries;
 pub(crate) mod pending_entries;
 pub(crate) mod raw_block;
 pub(crate) mod short_key;
-pub(crate) mod sink;
 pub(crate) mod small_value_block;
 pub(crate) mod staging;
 pub(crate) mod streaming_sst_writer;
 pub(crate) mod write_error;
 pub(crate) mod writer_options;
+
+pub use entry::{Entry, EntryValue, HashedEntry, HashedKey, ValueTooLarge, hash_key};
+pub use entry_digester::TableDigest;
+pub use finished::Finished;
+pub use short_key::ShortKey;
+pub use streaming_sst_writer::{StreamingSstWriter, write_static_sorted_file};
+pub use write_error::{RawBlockDefect, WriteError};
+pub use writer_options::{Compression, WriterOptions};

@@ -5,9 +5,11 @@ use std::path::Path;
 
 use sst_format::limits::MAX_KEY_LEN;
 
+use crate::file::{AtomicFile, Sink};
+use crate::table::Finished;
 use crate::table::block_sink::{BlockSink, Capacity, ENCODABLE};
 use crate::table::entry_router::{EntryRouter, StatedKey};
-use crate::{AtomicFile, Entry, Finished, Sink, WriteError, WriterOptions};
+use crate::{Entry, WriteError, WriterOptions};
 
 /// Writes one table from entries in ascending (hash, key) order, without ever holding all of them.
 ///

@@ -10,7 +10,8 @@ use sst_format::limits::{
     MAX_SMALL_LEN,
 };
 
-use crate::{FileError, FileOperation, ShortKey};
+use crate::file::{FileError, FileOperation};
+use crate::table::ShortKey;
 
 /// Why an entry could not be added, or a table not be finished.
 ///

@@ -4,9 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
+use sst_writer::bulk::DuplicatePolicy;
+use sst_writer::publish::TableDefect;
 use sst_writer::{
-    BulkLoader, BulkOptions, Compression, DuplicatePolicy, EntryValue, PublishError, Publisher,
-    PublisherOptions, TableDefect, WriterOptions, hash_key,
+    BulkLoader, BulkOptions, Compression, EntryValue, PublishError, Publisher, PublisherOptions,
+    WriterOptions, hash_key,
 };
 
 use crate::support::{Row, Value, sorted};

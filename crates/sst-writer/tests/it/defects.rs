@@ -6,9 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::support::{InMemory, Row, Value, blocks, numbered, read, sorted, write};
 use sst_format::block::Encoding;
+use sst_writer::table::{RawBlockDefect, write_static_sorted_file};
 use sst_writer::{
-    Compression, Entry, EntryValue, RawBlockDefect, StreamingSstWriter, WriteError, WriterOptions,
-    hash_key, write_static_sorted_file,
+    Compression, Entry, EntryValue, StreamingSstWriter, WriteError, WriterOptions, hash_key,
 };
 
 fn writer() -> StreamingSstWriter<Vec<u8>> {

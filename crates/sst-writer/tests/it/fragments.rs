@@ -4,9 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use sst_format::content_digest::ContentDigest;
+use sst_writer::bulk::BulkMode;
+use sst_writer::publish::{FragmentInfo, FragmentOverlap, TableDefect};
 use sst_writer::{
-    BulkLoader, BulkMode, BulkOptions, CancelToken, FragmentInfo, FragmentOverlap, Monitor,
-    PublishError, Publisher, PublisherOptions, TableDefect, WriterOptions, hash_key,
+    BulkLoader, BulkOptions, CancelToken, Monitor, PublishError, Publisher, PublisherOptions,
+    WriterOptions, hash_key,
 };
 
 use crate::support::{Row, Value, sorted};

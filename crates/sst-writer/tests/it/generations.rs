@@ -5,9 +5,8 @@ use std::fs::File;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use sst_writer::{
-    EntryValue, Generation, PublishError, Publisher, PublisherOptions, WriterOptions,
-};
+use sst_writer::publish::Generation;
+use sst_writer::{EntryValue, PublishError, Publisher, PublisherOptions, WriterOptions};
 
 /// The files of a directory, sorted.
 fn names(directory: &Path) -> Vec<String> {

@@ -11,9 +11,8 @@ use sst_format::filter::FilterBytes;
 use sst_format::meta_file::{MetaFile, MetaFileParts, TableRecord};
 use sst_format::protection::{BlobRecord, LiveMeta};
 use sst_format::{BlobNumber, FormatError, SequenceNumber, SstMeta, TableProtection};
-use sst_writer::{
-    Commit, EntryValue, FinishedTable, PublishError, Publisher, PublisherOptions, WriterOptions,
-};
+use sst_writer::publish::FinishedTable;
+use sst_writer::{Commit, EntryValue, PublishError, Publisher, PublisherOptions, WriterOptions};
 
 fn open(directory: &Path) -> Publisher {
     Publisher::open(directory, PublisherOptions::default()).unwrap()

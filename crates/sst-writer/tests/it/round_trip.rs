@@ -1,10 +1,9 @@
 //! Any entries, written and read back.
 
 use proptest::prelude::*;
-use sst_writer::{
-    AtomicFile, Compression, Entry, Sink, StreamingSstWriter, WriteError, WriterOptions,
-    write_static_sorted_file,
-};
+use sst_writer::file::{AtomicFile, Sink};
+use sst_writer::table::write_static_sorted_file;
+use sst_writer::{Compression, Entry, StreamingSstWriter, WriteError, WriterOptions};
 
 use crate::support::{Row, Value, blocks, numbered, read, sorted, write};
 

@@ -13,10 +13,8 @@ use std::sync::OnceLock;
 use std::time::Instant;
 
 use sst_amqf::QuotientFilter;
-use sst_writer::{
-    BulkError, BulkHandle, BulkLoader, BulkMode, BulkOptions, BulkSummary, CancelToken,
-    DuplicatePolicy, Monitor, Phase, Place, WriterOptions,
-};
+use sst_writer::bulk::{BulkHandle, BulkMode, BulkSummary, DuplicatePolicy, Place};
+use sst_writer::{BulkError, BulkLoader, BulkOptions, CancelToken, Monitor, Phase, WriterOptions};
 
 use super::target::Target;
 use super::{Context, interrupt};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
-use sst_writer::BulkSummary;
+use sst_writer::bulk::BulkSummary;
 
 use super::Context;
 use crate::error::CliError;

@@ -92,7 +92,8 @@ impl Commit<'_> {
     /// # Examples
     ///
     /// ```
-    /// use sst_writer::{FragmentOverlap, Publisher, PublisherOptions, WriterOptions};
+    /// use sst_writer::{Publisher, PublisherOptions, WriterOptions};
+    /// use sst_writer::publish::FragmentOverlap;
     ///
     /// # let parent = tempfile::tempdir()?;
     /// # let path = |name: &str| parent.path().join(name);

@@ -33,7 +33,8 @@ pub struct BlobFile {
 /// # Examples
 ///
 /// ```
-/// use sst_writer::{Compression, write_blob_file};
+/// use sst_writer::Compression;
+/// use sst_writer::blob::write_blob_file;
 ///
 /// let directory = tempfile::tempdir()?;
 /// let path = directory.path().join("00000007.blob");
