@@ -10,7 +10,7 @@ use sst_writer::table::ShortKey;
 use sst_writer::{BulkError, PublishError, WriteError};
 
 use crate::exit::Exit;
-use crate::input::{InputError, UnreadableFormat};
+use crate::input::{FormatError as InputFormatError, InputError};
 
 /// Why a command stopped.
 #[derive(Debug, thiserror::Error)]
@@ -19,7 +19,7 @@ pub(crate) enum CliError {
     #[error("{0}")]
     Usage(String),
     #[error(transparent)]
-    Format(#[from] UnreadableFormat),
+    Format(#[from] InputFormatError),
     /// A file or directory of ours could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),

@@ -1,7 +1,7 @@
 //! Bytes as one line of text, and back.
 //!
-//! What `sst scan` and `sst get` print and what `sst load` reads as TSV follow the same rules, so the output of one is
-//! the input of the other:
+//! The output of `sst scan` and `sst get` and the TSV that `sst load` reads follow the same rules, so
+//! the output of one is the input of the other:
 //!
 //! | in text | stands for |
 //! |---|---|
@@ -10,12 +10,14 @@
 //! | `\N` alone, as a value | no value: a deletion |
 //! | anything else | itself |
 //!
-//! Printing escapes tabs, backslashes, control characters and bytes that are not UTF-8, so nothing in a file can steer
-//! the terminal it is shown on.
+//! Printing escapes tabs, backslashes, control characters and bytes that are not UTF-8, so no key or
+//! value can steer the terminal it is shown on, and a printed line never looks like a deletion or an
+//! end mark (`\end(…)`, see [`EndMark`](crate::end_mark::EndMark)) unless it is one. Reading needs
+//! less: of the raw bytes only a line feed, a tab in a key and a zero byte cannot stand for themselves.
 
 use std::fmt::{self, Write as _};
 
-/// What stands for a deletion where a value is expected.
+/// Stands for a deletion where a value is expected.
 pub(crate) const DELETED: &str = r"\N";
 
 /// Shows bytes as text by the rules above.
@@ -58,32 +60,107 @@ pub(crate) struct BadEscape {
     at: usize,
 }
 
-/// Appends the bytes that `text` stands for to `out`.
-pub(crate) fn unescape(text: &[u8], out: &mut Vec<u8>) -> Result<(), BadEscape> {
-    let mut rest = text;
-    while let Some(backslash) = rest.iter().position(|&byte| byte == b'\\') {
-        let (before, escape) = rest.split_at_checked(backslash).unwrap_or((rest, &[]));
-        out.extend_from_slice(before);
-        let (byte, len) = match escape {
-            [_, b't', ..] => (b'\t', 2),
-            [_, b'n', ..] => (b'\n', 2),
-            [_, b'r', ..] => (b'\r', 2),
-            [_, b'\\', ..] => (b'\\', 2),
-            [_, b'x', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
-                (digit(*high) << 4 | digit(*low), 4)
+/// The longest escape: `\x00`.
+const MAX_ESCAPE_LEN: usize = 4;
+
+/// Turns escaped text back into bytes, part by part: an escape may lie in two parts.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Unescaper {
+    /// The start of an escape that the last part ended in.
+    held: Vec<u8>,
+    /// Bytes of text taken, those held among them.
+    taken: usize,
+}
+
+/// An escape by its first bytes.
+enum Escape {
+    /// This byte, from an escape of so many.
+    Byte(u8, usize),
+    /// More bytes are needed to tell.
+    Incomplete,
+    Unknown,
+}
+
+impl Unescaper {
+    /// Hands the bytes that a part of the text stands for to `out`.
+    pub(crate) fn take<E: From<BadEscape>>(
+        &mut self,
+        text: &[u8],
+        mut out: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut rest = text;
+        while !self.held.is_empty() {
+            let Some((first, others)) = rest.split_first() else { return Ok(()) };
+            rest = others;
+            self.held.push(*first);
+            self.taken += 1;
+            match Escape::parse(&self.held) {
+                // It needed the byte just taken, so it ends with it.
+                Escape::Byte(byte, _) => {
+                    self.held.clear();
+                    out(&[byte])?;
+                }
+                Escape::Incomplete => {}
+                Escape::Unknown => return Err(self.bad(&[&self.held, rest].concat()).into()),
             }
-            _ => {
-                let shown = if escape.get(1) == Some(&b'x') { 4 } else { 2 };
-                let shown = escape.get(..shown).unwrap_or(escape);
-                let escape = String::from_utf8_lossy(shown).into_owned();
-                return Err(BadEscape { escape, at: text.len() - rest.len() + backslash + 1 });
+        }
+        while let Some(backslash) = rest.iter().position(|&byte| byte == b'\\') {
+            let (before, escape) = rest.split_at_checked(backslash).unwrap_or((rest, &[]));
+            out(before)?;
+            self.taken += before.len();
+            match Escape::parse(escape) {
+                Escape::Byte(byte, len) => {
+                    out(&[byte])?;
+                    self.taken += len;
+                    // The escape was parsed from these bytes, so `rest` has them.
+                    rest = escape.get(len..).unwrap_or(&[]);
+                }
+                Escape::Incomplete => {
+                    self.held.extend_from_slice(escape);
+                    self.taken += escape.len();
+                    return Ok(());
+                }
+                Escape::Unknown => {
+                    self.taken += 1;
+                    self.held.push(b'\\');
+                    return Err(self.bad(escape).into());
+                }
             }
-        };
-        out.push(byte);
-        rest = escape.get(len..).unwrap_or_default();
+        }
+        self.taken += rest.len();
+        out(rest)
     }
-    out.extend_from_slice(rest);
-    Ok(())
+
+    /// Ends the text.
+    pub(crate) fn finish(self) -> Result<(), BadEscape> {
+        if self.held.is_empty() { Ok(()) } else { Err(self.bad(&self.held)) }
+    }
+
+    /// The error for an escape whose first bytes, as many as are held, were taken.
+    fn bad(&self, escape: &[u8]) -> BadEscape {
+        let shown = if escape.get(1) == Some(&b'x') { MAX_ESCAPE_LEN } else { 2 };
+        let escape = escape.get(..shown).unwrap_or(escape);
+        let escape = String::from_utf8_lossy(escape).escape_debug().to_string();
+        BadEscape { escape: escape.replace("\\\\", "\\"), at: self.taken - self.held.len() + 1 }
+    }
+}
+
+impl Escape {
+    /// The escape at the start of `text`, which starts with a backslash.
+    fn parse(text: &[u8]) -> Self {
+        match text {
+            [_, b't', ..] => Self::Byte(b'\t', 2),
+            [_, b'n', ..] => Self::Byte(b'\n', 2),
+            [_, b'r', ..] => Self::Byte(b'\r', 2),
+            [_, b'\\', ..] => Self::Byte(b'\\', 2),
+            [_, b'x', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                Self::Byte(digit(*high) << 4 | digit(*low), MAX_ESCAPE_LEN)
+            }
+            [_] | [_, b'x'] => Self::Incomplete,
+            [_, b'x', high] if high.is_ascii_hexdigit() => Self::Incomplete,
+            _ => Self::Unknown,
+        }
+    }
 }
 
 /// The value of a hex digit.
@@ -98,9 +175,27 @@ fn digit(byte: u8) -> u8 {
 mod tests {
     use super::*;
 
+    /// The bytes that a text stands for, however it is cut in parts.
     fn unescaped(text: &str) -> Result<Vec<u8>, BadEscape> {
-        let mut out = Vec::new();
-        unescape(text.as_bytes(), &mut out).map(|()| out)
+        let text = text.as_bytes();
+        let in_parts = |len: usize| {
+            let (mut out, mut unescaper) = (Vec::new(), Unescaper::default());
+            for part in text.chunks(len) {
+                unescaper.take(part, |bytes| {
+                    out.extend_from_slice(bytes);
+                    Ok::<_, BadEscape>(())
+                })?;
+            }
+            unescaper.finish().map(|()| out)
+        };
+        let whole = in_parts(text.len().max(1));
+        for len in 1..=5 {
+            let parts = in_parts(len);
+            // Of an escape that the end of a part cuts only the start is shown.
+            let place = |error: &BadEscape| error.at;
+            assert_eq!(parts.as_ref().map_err(place), whole.as_ref().map_err(place), "{len}");
+        }
+        whole
     }
 
     #[test]

@@ -5,6 +5,7 @@
 mod certificate;
 mod cli;
 mod commands;
+mod end_mark;
 mod error;
 mod escape;
 mod exit;

@@ -6,6 +6,7 @@ use clap::Args;
 use sst_reader::{EntryValue, SstSet, StaticSortedFile};
 
 use super::Context;
+use crate::end_mark::EndMark;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::{EntryLine, Output, Shown};
@@ -41,6 +42,10 @@ pub(crate) struct ScanArgs {
     #[arg(long, value_name = "HASH", value_parser = hash)]
     pub(crate) to_hash: Option<u64>,
 
+    /// End with a mark of the number of entries and their digest, for `load --expect-end-mark`
+    #[arg(long, conflicts_with_all = ["keys_only", "hex"])]
+    pub(crate) end_mark: bool,
+
     /// Key space to print [default: the only one, or 0]
     #[arg(long, value_name = "NUMBER")]
     pub(crate) family: Option<u32>,
@@ -56,12 +61,14 @@ fn hash(text: &str) -> Result<u64, &'static str> {
 
 pub(super) fn run(args: &ScanArgs, context: Context) -> Result<Exit, CliError> {
     let store = Store::open(&args.path, args.family, |text| context.note(text))?;
-    let mut printer = Printer { output: Output::stdout(), args, json: context.json, printed: 0 };
+    let mark = args.end_mark.then(EndMark::default);
+    let mut printer =
+        Printer { output: Output::stdout(), args, json: context.json, printed: 0, mark };
     match &store {
         Store::Directory(set) => scan_directory(set, &mut printer)?,
         Store::Table(table) => scan_table(table, &mut printer)?,
     }
-    printer.output.finish()?;
+    printer.end()?;
     Ok(Exit::Success)
 }
 
@@ -70,15 +77,30 @@ struct Printer<'a> {
     args: &'a ScanArgs,
     json: bool,
     printed: u64,
+    /// The mark of the entries printed so far, if it is to be printed.
+    mark: Option<EndMark>,
 }
 
 impl Printer<'_> {
+    fn end(mut self) -> Result<(), CliError> {
+        match self.mark {
+            Some(mark) if self.json => self.output.json(&mark.json())?,
+            Some(mark) => self.output.line(mark)?,
+            None => {}
+        }
+        self.output.finish()
+    }
+
     fn is_done(&self) -> bool {
         self.args.limit.is_some_and(|limit| self.printed >= limit)
     }
 
     fn print(&mut self, hash: u64, key: &[u8], value: Shown<'_>) -> Result<(), CliError> {
         self.printed += 1;
+        if let Some(mark) = &mut self.mark {
+            // Of a blob only the number is printed, which `load` refuses; it has no place in a mark.
+            mark.add(key, if let Shown::Value(value) = value { Some(value) } else { None });
+        }
         let line = EntryLine { hash: Some(hash), key, value, hex: self.args.hex };
         if self.json { self.output.json(&line) } else { self.output.line(line) }
     }

@@ -1,128 +1,225 @@
 //! Comma-separated values, or values separated by another byte: one entry per row.
 //!
-//! Quotes work as in RFC 4180. The first row names the columns unless `--no-header` says that it is an entry. The key is
-//! in the first column or `--key-column`, the value in `--value-column`. Without that, the value is all columns but
-//! the key's: the cell itself if there is one, else a line of CSV with the same delimiter. Every row has as many
-//! columns as the first. Empty lines are passed over.
+//! The first row names the columns unless `--no-header` says that it is an entry. The key is in the
+//! first column or `--key-column`, the value in `--value-column`. Without that, the value is all
+//! columns but the key's: the cell itself if there is one, else a line of CSV with the same
+//! delimiter. Every row has as many columns as the first.
 //!
 //! A row with a quoted line end takes several lines; errors name the first one.
 
-use std::io::{self, BufRead};
+use std::io::BufRead;
 
-use csv::{ByteRecord, ErrorKind, Reader, ReaderBuilder};
+use sst_format::limits::MAX_KEY_LEN;
 
-use super::lines::LineByLine;
-use super::{EntryReader, InputEntry, InputError, LineError};
+use super::bounded::{Bounded, Refused};
+use super::csv_rows::{CsvRows, RowSink};
+use super::{EntryReader, InputEntry, InputError, LineError, Step, columns};
 use crate::commands::load::args::{Column, InputArgs};
 
+/// Longest first row, in bytes.
+const MAX_HEADER_LEN: usize = 16 << 20;
+
 pub(super) struct CsvReader<R> {
-    rows: Reader<LineByLine<R>>,
-    row: ByteRecord,
-    delimiter: u8,
-    key_column: usize,
-    value_column: Option<usize>,
+    rows: CsvRows<R>,
+    layout: Layout,
     delete_marker: Option<Vec<u8>>,
+    /// Number of columns, once a row has told.
+    columns: Option<u64>,
+    /// A cell on its way into a value of several.
+    cell: Bounded,
+}
+
+/// Where key and value are in a row.
+#[derive(Clone, Copy)]
+struct Layout {
+    key: u64,
+    /// None: all columns but the key's.
+    value: Option<u64>,
+    delimiter: u8,
+    max_value: usize,
 }
 
 impl<R: BufRead> CsvReader<R> {
     pub(super) fn new(source: R, options: &InputArgs) -> Result<Self, InputError> {
         let delimiter = options.delimiter.unwrap_or(b',');
-        let has_header = !options.no_header;
-        let mut rows = ReaderBuilder::new()
-            .delimiter(delimiter)
-            .has_headers(has_header)
-            .from_reader(LineByLine::new(source));
-        let names = match has_header {
-            true => rows.byte_headers().map_err(|cause| error(cause, 1))?.clone(),
-            false => ByteRecord::new(),
+        let mut rows = CsvRows::new(source, delimiter);
+        let names = match options.no_header {
+            true => None,
+            false => read_header(&mut rows)?,
         };
-        let index = |column: &Column| match column {
-            Column::Index(index) => Ok(*index),
-            Column::Name(name) => names
-                .iter()
-                .position(|cell| cell == name.as_bytes())
-                .ok_or_else(|| InputError::NoSuchColumn(name.clone())),
+        let index = |column: &Column| match &names {
+            Some(names) => columns::find(column, names).map_err(InputError::Column),
+            None => column.index().ok_or_else(|| InputError::NoHeader(column.text().to_owned())),
         };
+        let key = options.key_column.as_ref().map_or(Ok(0), index)?;
+        let value = options.value_column.as_ref().map(index).transpose()?;
+        let value = value.map(|index| index as u64);
+        let max_value = options.max_value;
         Ok(Self {
-            delimiter,
-            key_column: options.key_column.as_ref().map_or(Ok(0), index)?,
-            value_column: options.value_column.as_ref().map(index).transpose()?,
+            layout: Layout { key: key as u64, value, delimiter, max_value },
             delete_marker: options.delete_marker.clone().map(String::into_bytes),
-            row: ByteRecord::new(),
+            columns: names.map(|names| names.len() as u64),
+            cell: Bounded::new(),
             rows,
         })
     }
+}
 
-    fn take_row(&self, entry: &mut InputEntry) -> Result<(), LineError> {
-        let cell = |index: usize| {
-            let no_such_column =
-                LineError::NoSuchColumn { number: index + 1, count: self.row.len() };
-            self.row.get(index).ok_or(no_such_column)
-        };
-        entry.key.extend_from_slice(cell(self.key_column)?);
-        match self.value_column {
-            Some(column) => entry.value.extend_from_slice(cell(column)?),
-            None => self.take_other_cells(&mut entry.value),
+impl<R: BufRead> EntryReader for CsvReader<R> {
+    fn read(&mut self, entry: &mut InputEntry) -> Result<Step, InputError> {
+        entry.clear(0);
+        // A row that was refused may have left the start of a cell.
+        self.cell.clear();
+        let mut sink =
+            EntrySink { layout: self.layout, entry, cell: &mut self.cell, others: 0, error: None };
+        let Some(row) = self.rows.next_row(&mut sink)? else { return Ok(Step::End) };
+        let error = row.fault.or(sink.error).or_else(|| {
+            let expected = *self.columns.get_or_insert(row.cells);
+            let is_there = |index| index < row.cells;
+            let layout = &self.layout;
+            match [Some(layout.key), layout.value].into_iter().flatten().find(|c| !is_there(*c)) {
+                _ if row.cells != expected => {
+                    Some(LineError::ColumnCount { found: row.cells, expected })
+                }
+                Some(index) => {
+                    Some(LineError::NoSuchColumn { number: index + 1, count: row.cells })
+                }
+                None => None,
+            }
+        });
+        if let Some(cause) = error {
+            return Err(InputError::Line { line: row.line, cause });
         }
-        if self.delete_marker.as_ref().is_some_and(|marker| *marker == entry.value) {
-            entry.value.clear();
-            entry.is_deletion = true;
+        entry.line = row.line;
+        entry.delete_if(self.delete_marker.as_deref());
+        Ok(Step::Entry)
+    }
+}
+
+/// Puts the cells of a row where they belong.
+struct EntrySink<'a> {
+    layout: Layout,
+    entry: &'a mut InputEntry,
+    cell: &'a mut Bounded,
+    /// Cells of a value of several columns that have ended.
+    others: u64,
+    error: Option<LineError>,
+}
+
+impl EntrySink<'_> {
+    fn is_other(&self, cell: u64) -> bool {
+        self.layout.value.is_none() && cell != self.layout.key
+    }
+
+    fn take(&mut self, cell: u64, bytes: &[u8]) -> Result<(), LineError> {
+        let max = self.layout.max_value;
+        let of_value = |refused| LineError::of_value(refused, max);
+        if cell == self.layout.key {
+            self.entry.key.append(bytes, MAX_KEY_LEN).map_err(LineError::of_key)?;
+        }
+        if self.layout.value == Some(cell) || (self.is_other(cell) && self.others == 0) {
+            self.entry.value.append(bytes, max).map_err(of_value)?;
+        } else if self.is_other(cell) {
+            self.cell.append(bytes, max).map_err(of_value)?;
         }
         Ok(())
     }
 
-    /// All cells but the key's.
-    fn take_other_cells(&self, value: &mut Vec<u8>) {
-        let cells = self.row.iter().enumerate();
-        let mut others = cells.filter(|(index, _)| *index != self.key_column).map(|(_, cell)| cell);
-        if self.row.len() == 2 {
-            value.extend_from_slice(others.next().unwrap_or_default());
-            return;
+    /// Ends a cell of a value of several columns.
+    fn end_other(&mut self) -> Result<(), Refused> {
+        let Layout { delimiter, max_value, .. } = self.layout;
+        let value = &mut self.entry.value;
+        if self.others == 1 {
+            // The first cell was taken as it is, in case that it is the only one.
+            let first = std::mem::take(value);
+            append_cell(&first, delimiter, value, max_value)?;
         }
-        for (i, cell) in others.enumerate() {
-            if i > 0 {
-                value.push(self.delimiter);
-            }
-            append_cell(cell, self.delimiter, value);
+        if self.others > 0 {
+            value.append(&[delimiter], max_value)?;
+            append_cell(self.cell, delimiter, value, max_value)?;
+            self.cell.clear();
+        }
+        self.others += 1;
+        Ok(())
+    }
+}
+
+impl RowSink for EntrySink<'_> {
+    fn bytes(&mut self, cell: u64, bytes: &[u8]) {
+        if self.error.is_none() {
+            self.error = self.take(cell, bytes).err();
+        }
+    }
+
+    fn end(&mut self, cell: u64) {
+        if self.error.is_none() && self.is_other(cell) {
+            let max = self.layout.max_value;
+            self.error = self.end_other().err().map(|refused| LineError::of_value(refused, max));
         }
     }
 }
 
 /// Appends a cell of a line of CSV, in quotes if it needs them.
-pub(super) fn append_cell(cell: &[u8], delimiter: u8, line: &mut Vec<u8>) {
+pub(super) fn append_cell(
+    cell: &[u8],
+    delimiter: u8,
+    line: &mut Bounded,
+    max: usize,
+) -> Result<(), Refused> {
     if !cell.iter().any(|byte| [delimiter, b'"', b'\n', b'\r'].contains(byte)) {
-        line.extend_from_slice(cell);
-        return;
+        return line.append(cell, max);
     }
-    line.push(b'"');
-    for &byte in cell {
-        line.extend(std::iter::repeat_n(byte, if byte == b'"' { 2 } else { 1 }));
+    for part in cell.split_inclusive(|&byte| byte == b'"') {
+        // Each quote is doubled: by the one that opens the cell or the rest of it.
+        line.append(b"\"", max)?;
+        line.append(part, max)?;
     }
-    line.push(b'"');
+    if cell.ends_with(b"\"") {
+        line.append(b"\"", max)?;
+    }
+    line.append(b"\"", max)
 }
 
-impl<R: BufRead> EntryReader for CsvReader<R> {
-    fn read(&mut self, entry: &mut InputEntry) -> Result<bool, InputError> {
-        let more = self.rows.read_byte_record(&mut self.row);
-        // A row ends in the line that was read last, and starts as many lines before as it has line ends in its cells.
-        let line_feeds = self.row.as_slice().iter().filter(|&&byte| byte == b'\n').count() as u64;
-        let line = self.rows.get_ref().line().saturating_sub(line_feeds);
-        if !more.map_err(|cause| error(cause, line))? {
-            return Ok(false);
-        }
-        entry.clear(line);
-        self.take_row(entry).map_err(|cause| InputError::Line { line, cause })?;
-        Ok(true)
+/// The names of the columns; none if there is no row.
+fn read_header<R: BufRead>(rows: &mut CsvRows<R>) -> Result<Option<Vec<Vec<u8>>>, InputError> {
+    let mut header =
+        Header { names: Vec::new(), name: Bounded::new(), room: MAX_HEADER_LEN, error: None };
+    let Some(row) = rows.next_row(&mut header)? else { return Ok(Some(Vec::new())) };
+    match row.fault.or(header.error) {
+        Some(cause) => Err(InputError::Header { line: row.line, cause }),
+        None => Ok(Some(header.names)),
     }
 }
 
-fn error(error: csv::Error, line: u64) -> InputError {
-    match error.into_kind() {
-        ErrorKind::Io(error) => InputError::Io(error),
-        ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            let cause = LineError::ColumnCount { found: len, expected: expected_len };
-            InputError::Line { line, cause }
+/// Collects the names of columns.
+struct Header {
+    names: Vec<Vec<u8>>,
+    name: Bounded,
+    /// Bytes that are left for names; each takes one more than it has.
+    room: usize,
+    error: Option<LineError>,
+}
+
+impl RowSink for Header {
+    fn bytes(&mut self, _: u64, bytes: &[u8]) {
+        if self.error.is_none() && self.name.append(bytes, self.room).is_err() {
+            self.error = Some(LineError::TooLong { what: "row of names", max: MAX_HEADER_LEN });
         }
-        other => InputError::Io(io::Error::other(format!("{other:?}"))),
+    }
+
+    fn end(&mut self, _: u64) {
+        // An empty name takes a `Vec`, so it counts as that many bytes.
+        let taken = self.name.len() + size_of::<Vec<u8>>();
+        match self.room.checked_sub(taken) {
+            Some(room) if self.error.is_none() => {
+                self.room = room;
+                self.names.push(self.name.to_vec());
+            }
+            _ => {
+                let too_long = LineError::TooLong { what: "row of names", max: MAX_HEADER_LEN };
+                self.error.get_or_insert(too_long);
+            }
+        }
+        self.name.clear();
     }
 }

@@ -1,12 +1,13 @@
-//! Which format an input has, when nobody says so.
+//! The format of an input that comes without `--format`, and options that do not fit the format.
 
 use std::path::Path;
 
+use super::compression::is_named_compressed;
 use crate::commands::load::args::{Format, InputArgs};
 
-/// An input that this program cannot read.
+/// An input that this program cannot read, or not with these options.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum UnreadableFormat {
+pub(crate) enum FormatError {
     /// The input gives no hint.
     #[error(
         "cannot tell the format of the input by its name: add --format tsv, csv, jsonl or parquet"
@@ -18,13 +19,78 @@ pub(crate) enum UnreadableFormat {
          build it with `cargo install --path crates/sst-cli --features parquet`"
     )]
     NoParquet(String),
+    /// An option would be ignored.
+    #[error("{option} says nothing of an input in the format {format}: {instead}")]
+    Option {
+        /// The option.
+        option: &'static str,
+        /// The format of the input.
+        format: &'static str,
+        /// What to write instead.
+        instead: &'static str,
+    },
+}
+
+/// Refuses options that no input has a use for.
+pub(crate) fn check_options(formats: &[Format], options: &InputArgs) -> Result<(), FormatError> {
+    use Format::{Csv, Jsonl, Parquet, Tsv};
+    let given: [(&'static str, bool, &[Format]); 9] = [
+        ("--no-escapes", options.no_escapes, &[Tsv]),
+        ("--delimiter", options.delimiter.is_some(), &[Csv, Parquet]),
+        ("--no-header", options.no_header, &[Csv]),
+        ("--key-column", options.key_column.is_some(), &[Csv, Parquet]),
+        ("--value-column", options.value_column.is_some(), &[Csv, Parquet]),
+        ("--delete-marker", options.delete_marker.is_some(), &[Csv, Parquet]),
+        ("--key-field", options.key_field.is_some(), &[Jsonl]),
+        ("--value-field", options.value_field.is_some(), &[Jsonl]),
+        ("--expect-end-mark", options.expect_end_mark, &[Tsv, Jsonl]),
+    ];
+    // An input on its own must have a use for every option; of several, one must.
+    let unused = given
+        .into_iter()
+        .find(|(_, is_given, uses)| *is_given && !formats.iter().any(|f| uses.contains(f)));
+    match (unused, formats.first()) {
+        (Some((option, ..)), Some(&format)) => {
+            let (format, instead) = (format.name(), instead_of(option, format));
+            Err(FormatError::Option { option, format, instead })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What to write instead of an option in a format that has no use for it.
+fn instead_of(option: &str, format: Format) -> &'static str {
+    match (option, format) {
+        ("--key-column" | "--value-column", Format::Jsonl) => {
+            "use --key-field and --value-field, which name fields"
+        }
+        ("--key-column" | "--value-column", _) => {
+            r"its key ends at the first tab; add --format csv --delimiter '\t' to have columns"
+        }
+        ("--key-field" | "--value-field", Format::Csv | Format::Parquet) => {
+            "use --key-column and --value-column, which name columns"
+        }
+        ("--key-field" | "--value-field", _) => {
+            "fields are those of --format jsonl, columns those of --format csv"
+        }
+        ("--delete-marker", Format::Jsonl) => "a value of null deletes its key",
+        ("--delete-marker", _) => r"a value of \N deletes its key",
+        ("--delimiter", Format::Tsv) => "add --format csv to have columns",
+        ("--delimiter", _) => "it has no delimiters",
+        ("--no-header", Format::Parquet) => "its columns always have names",
+        ("--no-header", _) => "its first line is always an entry",
+        ("--no-escapes", Format::Csv) => "it has quotes and no escapes, and backslashes are text",
+        ("--no-escapes", _) => "it is for TSV",
+        // `--expect-end-mark`: the others are above.
+        _ => "only `sst scan --end-mark` ends in a mark, with or without --json",
+    }
 }
 
 /// The format by `--format`, else by extension, else by options that only one format has.
-pub(crate) fn detect(input: &Path, options: &InputArgs) -> Result<Format, UnreadableFormat> {
-    match by_hints(input, options).ok_or(UnreadableFormat::Unknown)? {
+pub(crate) fn detect(input: &Path, options: &InputArgs) -> Result<Format, FormatError> {
+    match by_hints(input, options).ok_or(FormatError::Unknown)? {
         Format::Parquet if cfg!(not(feature = "parquet")) => {
-            Err(UnreadableFormat::NoParquet(input.display().to_string()))
+            Err(FormatError::NoParquet(input.display().to_string()))
         }
         format => Ok(format),
     }
@@ -32,22 +98,18 @@ pub(crate) fn detect(input: &Path, options: &InputArgs) -> Result<Format, Unread
 
 fn by_hints(input: &Path, options: &InputArgs) -> Option<Format> {
     // `entries.tsv.gz` is compressed TSV.
-    let is_compressed = |extension: &str| matches!(extension, "gz" | "zst");
-    let inner = input.file_stem().map(Path::new).filter(|_| extension_of(input, is_compressed));
+    let inner = input.file_stem().map(Path::new).filter(|_| is_named_compressed(input));
     let input = inner.unwrap_or(input);
-    let extension = input.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    let by_extension = match extension.to_ascii_lowercase().as_str() {
-        "tsv" | "tab" => Some(Format::Tsv),
-        "csv" => Some(Format::Csv),
-        "jsonl" | "ndjson" => Some(Format::Jsonl),
-        "parquet" | "pq" => Some(Format::Parquet),
-        _ => None,
-    };
+    let extension = input.extension().and_then(|extension| extension.to_str());
+    let by_extension = extension.and_then(|extension| {
+        Some(match extension.to_ascii_lowercase().as_str() {
+            "tsv" | "tab" => Format::Tsv,
+            "csv" => Format::Csv,
+            "jsonl" | "ndjson" => Format::Jsonl,
+            "parquet" | "pq" => Format::Parquet,
+            _ => return None,
+        })
+    });
     let by_options = options.says_csv().then_some(Format::Csv);
     options.format.or(by_extension).or(by_options)
-}
-
-fn extension_of(path: &Path, is: impl Fn(&str) -> bool) -> bool {
-    let extension = path.extension().and_then(|extension| extension.to_str());
-    extension.is_some_and(|extension| is(&extension.to_ascii_lowercase()))
 }

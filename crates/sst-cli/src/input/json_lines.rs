@@ -1,8 +1,13 @@
 //! JSON lines: one object per line.
 //!
-//! A string stands for its characters in UTF-8, any other value for its JSON text as it was written, and a value of
-//! `null` deletes the key. Bytes that are no UTF-8 come in fields of another name: `key_hex`, `key_base64`,
-//! `value_hex`, `value_base64`. Other fields are passed over, and so are empty lines.
+//! A string stands for its characters in UTF-8, any other value for its JSON text as it was written,
+//! and a value of `null` deletes the key. Bytes that are no UTF-8 come in fields of another name:
+//! `key_hex`, `key_base64`, `value_hex`, `value_base64`. Other fields are passed over, and so are
+//! empty lines.
+//!
+//! The lines are those that Python's `json` takes, but for three things that have no one meaning as
+//! bytes: `NaN` and `Infinity`, which are not JSON; a lone surrogate in a key or value, which is no
+//! UTF-8; a key or value that comes twice.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,41 +17,96 @@ use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER_PERMISSIVE};
 use serde::Deserializer as _;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use sst_format::limits::MAX_KEY_LEN;
 
-use super::lines::Lines;
-use super::{EntryReader, InputEntry, InputError, LineError};
+use super::lines::{Line, Lines};
+use super::{EntryReader, InputEntry, InputError, LineError, Step};
 use crate::commands::load::args::InputArgs;
+use crate::end_mark::EndMark;
+
+/// Room in a line for what is neither key nor value.
+const MAX_REST_LEN: usize = 1 << 20;
+/// JSON has no bytes; in hex, each takes so many.
+const LEN_OF_BYTE: usize = 2;
+/// Length of the longest escape of one byte: `\u0001`.
+const LEN_OF_ESCAPE: usize = 6;
 
 pub(super) struct JsonLinesReader<R> {
     lines: Lines<R>,
     key: FieldNames,
     value: FieldNames,
+    max_value: usize,
 }
 
 impl<R: BufRead> JsonLinesReader<R> {
     pub(super) fn new(source: R, options: &InputArgs) -> Self {
         Self {
             lines: Lines::new(source),
-            key: FieldNames::new(&options.key_field),
-            value: FieldNames::new(&options.value_field),
+            key: FieldNames::new(options.key_field()),
+            value: FieldNames::new(options.value_field()),
+            max_value: options.max_value,
         }
     }
 }
 
 impl<R: BufRead> EntryReader for JsonLinesReader<R> {
-    fn read(&mut self, entry: &mut InputEntry) -> Result<bool, InputError> {
-        let Some((number, line)) = self.lines.next_filled()? else {
-            return Ok(false);
+    fn read(&mut self, entry: &mut InputEntry) -> Result<Step, InputError> {
+        let mut weight = Weight::new(self.max_value);
+        let Some(Line { number, text }) = self.lines.next_whole(|part| weight.add(part))? else {
+            return Ok(Step::End);
         };
         entry.clear(number);
         let at_line = |cause| InputError::Line { line: number, cause };
-        let mut json = serde_json::Deserializer::from_slice(line);
+        let too_long = LineError::TooLong { what: "line", max: weight.max };
+        let line = text.ok_or_else(|| at_line(too_long))?;
+        if let Some(mark) = EndMark::parse_json(line) {
+            return Ok(Step::Mark(mark));
+        }
+        // Fields that are passed over are not looked at closely, so the line is checked first.
+        let line = str::from_utf8(line)
+            .map_err(|error| at_line(LineError::NotUtf8 { at: error.valid_up_to() + 1 }))?;
+        let mut json = serde_json::Deserializer::from_str(line);
         let fields = json
             .deserialize_map(Fields { key: &self.key, value: &self.value })
             .and_then(|fields| json.end().map(|()| fields))
             .map_err(|error| at_line(LineError::Json(error)))?;
-        fields.take(&self.key, &self.value, entry).map_err(at_line)?;
-        Ok(true)
+        fields.take(&self.key, &self.value, self.max_value, entry).map_err(at_line)?;
+        Ok(Step::Entry)
+    }
+}
+
+/// The weight of a line: its length with each escape of a code point counted as one byte.
+///
+/// It bounds a line so that every key and value within their limits fit, however they are written,
+/// and a line without escapes takes little more memory than they do.
+struct Weight {
+    len: usize,
+    escapes: usize,
+    /// Whether the last byte was a backslash.
+    after_backslash: bool,
+    max: usize,
+}
+
+impl Weight {
+    fn new(max_value: usize) -> Self {
+        let max = (MAX_KEY_LEN.saturating_add(max_value)).saturating_mul(LEN_OF_BYTE);
+        // Saturated limits refuse nothing that an address space can hold.
+        let max = max.saturating_add(MAX_REST_LEN);
+        Self { len: 0, escapes: 0, after_backslash: false, max }
+    }
+
+    /// Adds a part of the line; `false` if the line weighs too much.
+    fn add(&mut self, part: &[u8]) -> bool {
+        if self.len + part.len() > self.max / 2 {
+            // Far from the limit the escapes need not be counted: not counting only adds weight.
+            for &byte in part {
+                self.escapes += usize::from(self.after_backslash && byte == b'u');
+                self.after_backslash = byte == b'\\';
+            }
+        }
+        self.len += part.len();
+        let weight = self.len.saturating_sub(self.escapes * (LEN_OF_ESCAPE - 1));
+        weight.max(self.len / LEN_OF_ESCAPE) <= self.max
     }
 }
 
@@ -123,21 +183,28 @@ impl Found<'_> {
         &self,
         key: &FieldNames,
         value: &FieldNames,
+        max_value: usize,
         entry: &mut InputEntry,
     ) -> Result<(), LineError> {
-        if !take(&self.key, key, &mut entry.key)? {
+        let put = |bytes: &[u8]| entry.key.append(bytes, MAX_KEY_LEN).map_err(LineError::of_key);
+        if !take(&self.key, key, put)? {
             return Err(LineError::NullKey);
         }
-        entry.is_deletion = !take(&self.value, value, &mut entry.value)?;
+        let value_bytes = &mut entry.value;
+        let put = |bytes: &[u8]| {
+            let appended = value_bytes.append(bytes, max_value);
+            appended.map_err(|refused| LineError::of_value(refused, max_value))
+        };
+        entry.is_deletion = !take(&self.value, value, put)?;
         Ok(())
     }
 }
 
-/// Appends the bytes that a field stands for to `out`; `false` if it is null.
+/// Hands the bytes that a field stands for to `put`; `false` if it is null.
 fn take(
     found: &[(Encoding, &RawValue)],
     names: &FieldNames,
-    out: &mut Vec<u8>,
+    put: impl FnOnce(&[u8]) -> Result<(), LineError>,
 ) -> Result<bool, LineError> {
     let (encoding, json) = match found {
         [] => return Err(LineError::NoField(names.plain.clone())),
@@ -153,7 +220,7 @@ fn take(
     };
     let (field, name, decoded) = match encoding {
         Encoding::Text => {
-            out.extend_from_slice(text.as_bytes());
+            put(text.as_bytes())?;
             return Ok(true);
         }
         Encoding::Hex => (&names.hex, "hex", HEXLOWER_PERMISSIVE.decode(text.as_bytes())),
@@ -164,7 +231,7 @@ fn take(
         encoding: name,
         cause: cause.to_string(),
     })?;
-    out.extend_from_slice(&bytes);
+    put(&bytes)?;
     Ok(true)
 }
 

@@ -1,11 +1,19 @@
-//! Entries as text, or as rows of Parquet: what `sst load` reads.
+//! The inputs of `sst load`: entries as text, or as rows of Parquet.
 //!
-//! Each format has a module that turns an input into entries, one by one, and knows the line or row of each. One that
-//! cannot be read is a [`LineError`] and does not end the input: the next one may be read.
+//! Each format has a module that turns an input into entries, one by one, and knows the line or row
+//! of each. An entry that cannot be read is a [`LineError`] and does not end the input: the next one
+//! may be read.
+//!
+//! No format holds more of an input than one entry and the buffers of its decoder. A key, a value or
+//! a line beyond its limit is an error of its line, and the rest of it is passed over.
 
+mod bounded;
+mod columns;
 mod compression;
 mod csv;
+mod csv_rows;
 mod format;
+mod guard;
 mod json_lines;
 mod lines;
 #[cfg(feature = "parquet")]
@@ -16,18 +24,18 @@ mod tsv;
 use std::fs::File;
 use std::io::{self, BufRead};
 
-use sst_format::limits::MAX_KEY_LEN;
-
 use crate::commands::load::args::{Format, InputArgs};
+use crate::end_mark::EndMark;
 use crate::escape::BadEscape;
 #[cfg(feature = "parquet")]
 use crate::progress::Progress;
 
-pub(crate) use compression::decompressed;
-pub(crate) use format::{UnreadableFormat, detect};
+use bounded::{Bounded, Refused};
+pub(crate) use columns::ColumnFault;
+pub(crate) use compression::{CompressionFault, NotText, decompressed, is_named_compressed};
+pub(crate) use format::{FormatError, check_options, detect};
 
-/// Longest value in bytes: a blob file states its size in 32 bits.
-const MAX_VALUE_LEN: usize = u32::MAX as usize;
+use sst_format::limits::MAX_KEY_LEN;
 
 /// One entry of the input. Its buffers are used again for the next one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,9 +43,9 @@ pub(crate) struct InputEntry {
     /// Its line or row, counted from 1; the first line of it if it takes several.
     pub(crate) line: u64,
     /// The key.
-    pub(crate) key: Vec<u8>,
+    pub(crate) key: Bounded,
     /// The value; empty for a deletion.
-    pub(crate) value: Vec<u8>,
+    pub(crate) value: Bounded,
     /// Whether the entry deletes its key.
     pub(crate) is_deletion: bool,
 }
@@ -50,15 +58,12 @@ impl InputEntry {
         self.is_deletion = false;
     }
 
-    fn check_lengths(&self) -> Result<(), LineError> {
-        let (key, value) = (self.key.len(), self.value.len());
-        if key > MAX_KEY_LEN {
-            return Err(LineError::TooLong { what: "key", len: key, max: MAX_KEY_LEN });
+    /// Makes a deletion of an entry whose value is the marker of deletions.
+    fn delete_if(&mut self, marker: Option<&[u8]>) {
+        if marker.is_some_and(|marker| *marker == *self.value) {
+            self.value.clear();
+            self.is_deletion = true;
         }
-        if value > MAX_VALUE_LEN {
-            return Err(LineError::TooLong { what: "value", len: value, max: MAX_VALUE_LEN });
-        }
-        Ok(())
     }
 }
 
@@ -67,13 +72,49 @@ impl InputEntry {
 pub(crate) enum InputError {
     /// The input as a whole cannot be read any further.
     #[error(transparent)]
-    Io(#[from] io::Error),
-    /// The options don't fit the input.
-    #[error("there is no column named `{0}` in the first row")]
-    NoSuchColumn(String),
+    Io(io::Error),
+    /// The compressed data is damaged, or followed by something else.
+    #[error(transparent)]
+    Compression(#[from] CompressionFault),
+    /// The input is no text.
+    #[error(transparent)]
+    NotText(#[from] NotText),
+    /// The options don't fit the columns of the input.
+    #[error(transparent)]
+    Column(ColumnFault),
+    /// Without a first row of names, columns have numbers.
+    #[error("there is no column named `{0}`: with --no-header columns have numbers only")]
+    NoHeader(String),
+    /// The names of the columns cannot be read.
+    #[error("line {line}, the names of the columns: {cause}")]
+    Header {
+        /// Its number, counted from 1.
+        line: u64,
+        /// What is wrong with it.
+        cause: LineError,
+    },
+    /// The rest of the input is in one cell: it is cut short, or a quote is one too many.
+    #[error(
+        "line {line}: a quote is opened in this row and not closed before the end of the input"
+    )]
+    UnclosedQuote {
+        /// The line of the row, counted from 1.
+        line: u64,
+    },
     /// A stream of bytes is not enough.
     #[error("Parquet is read from its end: it has to be a file")]
     NeedsFile,
+    /// The input ends without the mark that was expected.
+    #[error("the end mark is missing after {entries} entries: the input is incomplete")]
+    NoEndMark {
+        /// Number of entries since the last mark.
+        entries: u64,
+    },
+    /// The mark is not that of the entries before it.
+    #[error(
+        "the end mark is {stated}, and the entries before it have {actual}: some are missing or changed"
+    )]
+    WrongEndMark { stated: EndMark, actual: EndMark },
     /// One line is wrong. The next one may be read.
     #[error("line {line}: {cause}")]
     Line {
@@ -83,6 +124,7 @@ pub(crate) enum InputError {
         cause: LineError,
     },
     /// One row is wrong. The next one may be read.
+    #[cfg(feature = "parquet")]
     #[error("row {row}: {cause}")]
     Row {
         /// Its number, counted from 1.
@@ -96,18 +138,22 @@ pub(crate) enum InputError {
     Parquet(#[from] parquet_file::ParquetFault),
 }
 
-impl InputError {
-    /// One entry cannot be read.
-    const fn of_entry(format: Format, number: u64, cause: LineError) -> Self {
-        match format {
-            Format::Parquet => Self::Row { row: number, cause },
-            Format::Tsv | Format::Csv | Format::Jsonl => Self::Line { line: number, cause },
-        }
+impl From<io::Error> for InputError {
+    /// Errors of the decompressor come through [`io::Read`], and are taken out again.
+    fn from(error: io::Error) -> Self {
+        error.downcast::<CompressionFault>().map_or_else(Self::Io, Self::Compression)
     }
+}
 
+impl InputError {
     /// Whether it is about one entry, and the next one may be read.
     pub(crate) const fn may_be_skipped(&self) -> bool {
-        matches!(self, Self::Line { .. } | Self::Row { .. })
+        match self {
+            Self::Line { .. } => true,
+            #[cfg(feature = "parquet")]
+            Self::Row { .. } => true,
+            _ => false,
+        }
     }
 }
 
@@ -116,12 +162,20 @@ impl InputError {
 pub(crate) enum LineError {
     #[error("there is no tab between key and value")]
     NoTab,
+    #[error("an end mark, which --expect-end-mark would check")]
+    EndMark,
+    #[error("a zero byte, which text does not have: the input may be in another encoding")]
+    ZeroByte,
     #[error(transparent)]
     Escape(#[from] BadEscape),
+    #[error("something other than a delimiter or a line end follows a closing quote")]
+    TextBehindQuote,
     #[error("there is no column {number} among {count}")]
-    NoSuchColumn { number: usize, count: usize },
+    NoSuchColumn { number: u64, count: u64 },
     #[error("{found} columns where the first row has {expected}")]
     ColumnCount { found: u64, expected: u64 },
+    #[error("not UTF-8 at byte {at}")]
+    NotUtf8 { at: usize },
     #[error("not JSON: {0}")]
     Json(serde_json::Error),
     #[error("there is no field `{0}`, `{0}_hex` or `{0}_base64`")]
@@ -132,23 +186,58 @@ pub(crate) enum LineError {
     NullKey,
     #[error("`{field}` is not {encoding}: {cause}")]
     Encoding { field: String, encoding: &'static str, cause: String },
-    #[error("the {what} has {len} bytes: the highest is {max}")]
-    TooLong { what: &'static str, len: usize, max: usize },
+    #[error("the {what} has more than {max} bytes")]
+    TooLong { what: &'static str, max: usize },
+    #[error("the value has more than {max} bytes: --max-value allows longer ones")]
+    ValueTooLong { max: usize },
+    #[error("the system has no memory for {len} bytes")]
+    NoMemory { len: usize },
     #[cfg(feature = "parquet")]
     #[error("a decimal has more than 38 digits")]
     DecimalTooLarge,
 }
 
-/// Something that gives entries one by one.
+impl LineError {
+    /// A key could not be extended.
+    const fn of_key(refused: Refused) -> Self {
+        match refused {
+            Refused::TooLong => Self::TooLong { what: "key", max: MAX_KEY_LEN },
+            Refused::NoMemory(len) => Self::NoMemory { len },
+        }
+    }
+
+    /// A value could not be extended.
+    const fn of_value(refused: Refused, max: usize) -> Self {
+        match refused {
+            Refused::TooLong => Self::ValueTooLong { max },
+            Refused::NoMemory(len) => Self::NoMemory { len },
+        }
+    }
+}
+
+/// What an [`EntryReader`] has read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Entry,
+    /// The mark of a complete output.
+    Mark(EndMark),
+    /// The end of the input.
+    End,
+}
+
+/// Gives entries one by one.
 trait EntryReader {
-    /// Reads the next entry, or returns `false` at the end of the input.
-    fn read(&mut self, entry: &mut InputEntry) -> Result<bool, InputError>;
+    /// Reads the next entry.
+    fn read(&mut self, entry: &mut InputEntry) -> Result<Step, InputError>;
 }
 
 /// An input in one of the formats.
 pub(crate) struct Input<'a> {
-    format: Format,
     reader: Box<dyn EntryReader + 'a>,
+    /// The mark of the entries since the last mark, if one is expected.
+    expected: Option<EndMark>,
+    /// Whether the last thing read was a mark.
+    is_marked: bool,
 }
 
 impl<'a> Input<'a> {
@@ -164,10 +253,12 @@ impl<'a> Input<'a> {
             Format::Jsonl => Box::new(json_lines::JsonLinesReader::new(source, options)),
             Format::Parquet => return Err(InputError::NeedsFile),
         };
-        Ok(Self { format, reader })
+        let expected = options.expect_end_mark.then(EndMark::default);
+        Ok(Self { reader, expected, is_marked: false })
     }
 
-    /// Starts to read a Parquet file. `progress` is told the number of rows and advanced by those that are read.
+    /// Starts to read a Parquet file. `progress` is told the number of rows and advanced by those
+    /// that are read.
     #[cfg(feature = "parquet")]
     pub(crate) fn parquet(
         file: File,
@@ -175,17 +266,37 @@ impl<'a> Input<'a> {
         progress: impl FnOnce(u64) -> Progress,
     ) -> Result<Self, InputError> {
         let reader = parquet_file::ParquetReader::new(file, options, progress)?;
-        Ok(Self { format: Format::Parquet, reader: Box::new(reader) })
+        Ok(Self { reader: Box::new(reader), expected: None, is_marked: false })
     }
 
     /// Reads the next entry, or returns `false` at the end of the input.
     pub(crate) fn read(&mut self, entry: &mut InputEntry) -> Result<bool, InputError> {
-        let more = self.reader.read(entry)?;
-        if more {
-            let of_entry = |cause| InputError::of_entry(self.format, entry.line, cause);
-            entry.check_lengths().map_err(of_entry)?;
+        loop {
+            let step = self.reader.read(entry)?;
+            match (step, &mut self.expected) {
+                (Step::Entry, expected) => {
+                    if let Some(expected) = expected {
+                        expected.add(&entry.key, (!entry.is_deletion).then_some(&*entry.value));
+                        self.is_marked = false;
+                    }
+                    return Ok(true);
+                }
+                (Step::Mark(stated), Some(actual)) if stated == *actual => {
+                    *actual = EndMark::default();
+                    self.is_marked = true;
+                }
+                (Step::Mark(stated), Some(actual)) => {
+                    return Err(InputError::WrongEndMark { stated, actual: *actual });
+                }
+                (Step::Mark(_), None) => {
+                    return Err(InputError::Line { line: entry.line, cause: LineError::EndMark });
+                }
+                (Step::End, Some(actual)) if !self.is_marked => {
+                    return Err(InputError::NoEndMark { entries: actual.entries() });
+                }
+                (Step::End, _) => return Ok(false),
+            }
         }
-        Ok(more)
     }
 }
 

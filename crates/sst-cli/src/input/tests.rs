@@ -5,6 +5,9 @@ use clap::Parser;
 use super::*;
 use crate::cli::{Cli, Command};
 
+mod limits;
+mod strictness;
+
 /// The options that `sst load` has with these arguments.
 fn options(args: &[&str]) -> InputArgs {
     let args = ["sst", "load", "-", "out"].iter().chain(args);
@@ -36,6 +39,12 @@ const fn bad(line: u64, cause: &'static str) -> Outcome {
 const fn name(cause: &LineError) -> &'static str {
     match cause {
         LineError::NoTab => "NoTab",
+        LineError::EndMark => "EndMark",
+        LineError::ZeroByte => "ZeroByte",
+        LineError::TextBehindQuote => "TextBehindQuote",
+        LineError::NotUtf8 { .. } => "NotUtf8",
+        LineError::ValueTooLong { .. } => "ValueTooLong",
+        LineError::NoMemory { .. } => "NoMemory",
         LineError::Escape(_) => "Escape",
         LineError::NoSuchColumn { .. } => "NoSuchColumn",
         LineError::ColumnCount { .. } => "ColumnCount",
@@ -59,8 +68,8 @@ fn read_all(format: Format, args: &[&str], text: &[u8]) -> Vec<Outcome> {
             Ok(false) => return outcomes,
             Ok(true) => outcomes.push(Outcome::Entry(
                 entry.line,
-                entry.key.clone(),
-                (!entry.is_deletion).then(|| entry.value.clone()),
+                entry.key.to_vec(),
+                (!entry.is_deletion).then(|| entry.value.to_vec()),
             )),
             Err(InputError::Line { line, cause }) => outcomes.push(bad(line, name(&cause))),
             Err(error) => panic!("{error}"),
@@ -178,10 +187,16 @@ fn csv_rows_can_delete() {
 
 #[test]
 fn missing_csv_columns_are_found() {
-    check(Format::Csv, &["--key-column", "3"], "k,v\na,1\n", &[bad(2, "NoSuchColumn")]);
-    let options = options(&["--value-column", "nmae"]);
-    let error = Input::new(&b"id,name\n"[..], Format::Csv, &options).err().unwrap();
-    assert!(matches!(error, InputError::NoSuchColumn(name) if name == "nmae"));
+    let args = ["--no-header", "--key-column", "3"];
+    check(Format::Csv, &args, "a,1\n", &[bad(1, "NoSuchColumn")]);
+    for (column, header) in [("nmae", "id,name\n"), ("3", "id,name\n"), ("id", "")] {
+        let options = options(&["--value-column", column]);
+        let error = Input::new(header.as_bytes(), Format::Csv, &options).err().unwrap();
+        assert!(matches!(error, InputError::Column(ColumnFault::NoSuch { .. })), "{error}");
+    }
+    let no_header = options(&["--no-header", "--value-column", "id"]);
+    let error = Input::new(&b"id,name\n"[..], Format::Csv, &no_header).err().unwrap();
+    assert!(matches!(error, InputError::NoHeader(name) if name == "id"));
 }
 
 #[test]
@@ -249,7 +264,7 @@ fn bad_json_lines_have_numbers_and_do_not_stop_the_rest() {
             bad(7, "Json"),
             bad(8, "Encoding"),
             bad(9, "Encoding"),
-            bad(10, "Json"),
+            bad(10, "NotUtf8"),
             put(11, "a", "1"),
         ],
     );
@@ -291,12 +306,12 @@ fn the_format_comes_from_option_extension_or_other_options() {
         assert_eq!(detect(name, &["--format", "jsonl"]), Ok(Format::Jsonl));
     }
     for name in ["-", "a", "UnicodeData.txt", "a.json", ".csv"] {
-        assert_eq!(detect(name, &[]), Err(UnreadableFormat::Unknown), "{name}");
+        assert_eq!(detect(name, &[]), Err(FormatError::Unknown), "{name}");
         assert_eq!(detect(name, &["--delimiter", ";"]), Ok(Format::Csv));
     }
     assert_eq!(detect("a.tsv", &["--no-header"]), Ok(Format::Tsv));
     for name in ["a.parquet", "a.pq"] {
-        let without = Err(UnreadableFormat::NoParquet(name.to_owned()));
+        let without = Err(FormatError::NoParquet(name.to_owned()));
         let expected = if cfg!(feature = "parquet") { Ok(Format::Parquet) } else { without };
         assert_eq!(detect(name, &[]), expected);
     }

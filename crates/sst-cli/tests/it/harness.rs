@@ -133,7 +133,9 @@ impl Scratch {
     /// A directory of ours with these lines of TSV in it.
     pub(crate) fn database(&self, name: &str, tsv: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
-        sst_with_input(&[&"load", &"-", &path, &"--format", &"tsv"], tsv.as_ref()).expect(0);
+        let args: [Arg<'_>; 7] =
+            [&"load", &"-", &path, &"--format", &"tsv", &"--max-value", &"128MiB"];
+        sst_with_input(&args, tsv.as_ref()).expect(0);
         path
     }
 }

@@ -182,7 +182,9 @@ fn values_of_every_class_come_back() {
     let lens = [0, 8, 9, 4096, 4097, 100_000, (64 << 20) + 1];
     let value = |len: usize| "large value ".repeat(len / 12 + 1)[..len].to_owned();
     let tsv: String = lens.iter().map(|&len| format!("{len}\t{}\n", value(len))).collect();
-    let summary = load(&db, &["--format", "tsv"], tsv).expect(0).json();
+    load(&db, &["--format", "tsv"], &tsv).expect_error(3, &["line 7", "--max-value"]);
+    let args = ["--format", "tsv", "--max-value", "65MiB"];
+    let summary = load(&db, &args, tsv).expect(0).json();
     assert_eq!((&summary["entries"], &summary["blobs"]), (&7.into(), &1.into()));
     let on_disk: u64 = names(&db)
         .iter()

@@ -81,7 +81,7 @@ pub(crate) struct InputArgs {
     #[arg(long)]
     pub(crate) no_header: bool,
 
-    /// CSV and Parquet: column of the key, by number from 1 or by name [default: 1]
+    /// CSV and Parquet: column of the key, by name or else by number from 1 [default: 1]
     #[arg(long, value_name = "COLUMN")]
     pub(crate) key_column: Option<Column>,
 
@@ -93,16 +93,34 @@ pub(crate) struct InputArgs {
     #[arg(long, value_name = "TEXT")]
     pub(crate) delete_marker: Option<String>,
 
-    /// JSON lines: name of the key's field
-    #[arg(long, value_name = "NAME", default_value = "key")]
-    pub(crate) key_field: String,
+    /// JSON lines: name of the key's field [default: key]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) key_field: Option<String>,
 
-    /// JSON lines: name of the value's field
-    #[arg(long, value_name = "NAME", default_value = "value")]
-    pub(crate) value_field: String,
+    /// JSON lines: name of the value's field [default: value]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) value_field: Option<String>,
+
+    /// Longest value, in bytes or with a unit as 1GiB; a longer one is an error of its line
+    #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = byte_count)]
+    pub(crate) max_value: usize,
+
+    /// The input must end in the mark of `sst scan --end-mark`: one that breaks off is not loaded
+    #[arg(long, conflicts_with = "no_escapes")]
+    pub(crate) expect_end_mark: bool,
 }
 
 impl InputArgs {
+    /// Name of the key's field in JSON lines.
+    pub(crate) fn key_field(&self) -> &str {
+        self.key_field.as_deref().unwrap_or("key")
+    }
+
+    /// Name of the value's field in JSON lines.
+    pub(crate) fn value_field(&self) -> &str {
+        self.value_field.as_deref().unwrap_or("value")
+    }
+
     /// Whether an option is given that only CSV has.
     pub(crate) const fn says_csv(&self) -> bool {
         self.delimiter.is_some()
@@ -182,6 +200,16 @@ pub(crate) enum Format {
 }
 
 impl Format {
+    /// The name that `--format` takes.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Tsv => "tsv",
+            Self::Csv => "csv",
+            Self::Jsonl => "jsonl",
+            Self::Parquet => "parquet",
+        }
+    }
+
     /// Where an entry is: its line or its row, counted from 1.
     pub(crate) fn place(self, number: u64) -> String {
         match self {
@@ -213,27 +241,46 @@ pub(crate) enum Duplicates {
     Error,
 }
 
-/// A column of a CSV or Parquet file.
+/// A column of a CSV or Parquet file: a name, or a number if no column has that name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Column {
-    /// By position, counted from 0.
-    Index(usize),
-    /// By the name in the first row, or in the file's description of itself.
-    Name(String),
+pub(crate) struct Column(String);
+
+impl Column {
+    /// The name or number as it was given.
+    pub(crate) fn text(&self) -> &str {
+        &self.0
+    }
+
+    /// The position, counted from 0, if it is a number from 1.
+    pub(crate) fn index(&self) -> Option<usize> {
+        // Neither signs nor leading zeros: those are names.
+        let is_number = !self.0.starts_with(['0', '+']);
+        self.0.parse::<usize>().ok().filter(|_| is_number)?.checked_sub(1)
+    }
 }
 
 impl std::str::FromStr for Column {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.parse::<usize>() {
-            Ok(number) => match number.checked_sub(1) {
-                Some(index) => Ok(Self::Index(index)),
-                None => Err("columns are counted from 1"),
-            },
-            Err(_) if text.is_empty() => Err("a column has a number or a name"),
-            Err(_) => Ok(Self::Name(text.to_owned())),
+        match text {
+            "" => Err("a column has a number or a name"),
+            text => Ok(Self(text.to_owned())),
         }
+    }
+}
+
+/// A number of bytes, with or without a unit: `100000`, `64MiB`.
+fn byte_count(text: &str) -> Result<usize, &'static str> {
+    let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("", 0)];
+    let parsed = units.iter().find_map(|(unit, shift)| {
+        let number: usize = text.strip_suffix(unit)?.trim_end().parse().ok()?;
+        number.checked_mul(1 << shift)
+    });
+    match parsed {
+        Some(count) if u32::try_from(count).is_ok() => Ok(count),
+        Some(_) => Err("a value has less than 4 GiB"),
+        None => Err("expected a number of bytes, as 100000 or 64MiB"),
     }
 }
 
@@ -269,7 +316,8 @@ mod tests {
     fn defaults_are_as_documented() {
         let args = load(&[]);
         assert!(!args.input_options.says_csv());
-        assert_eq!(args.input_options.key_field, "key");
+        assert_eq!(args.input_options.key_field(), "key");
+        assert_eq!(args.input_options.max_value, 64 << 20);
         assert_eq!(args.output_options.mode, Mode::Replace);
         assert_eq!(args.output_options.duplicates, Duplicates::Last);
         assert_eq!(args.output_options.family, 0);
@@ -278,11 +326,24 @@ mod tests {
     #[test]
     fn columns_have_a_number_or_a_name() {
         let options = load(&["--key-column", "2", "--value-column", "name"]).input_options;
-        assert_eq!(options.key_column, Some(Column::Index(1)));
-        assert_eq!(options.value_column, Some(Column::Name("name".to_owned())));
+        assert_eq!(options.key_column.as_ref().and_then(Column::index), Some(1));
+        assert_eq!(options.value_column.as_ref().map(Column::text), Some("name"));
         assert!(options.says_csv());
-        assert!(parse(&["load", "a", "b", "--key-column", "0"]).is_err());
         assert!(parse(&["load", "a", "b", "--key-column", ""]).is_err());
+        for name in ["0", "+1", "01", "-1", "name", "99999999999999999999999"] {
+            assert_eq!(Column(name.to_owned()).index(), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn lengths_have_units() {
+        let max_value = |text: &str| load(&["--max-value", text]).input_options.max_value;
+        assert_eq!(max_value("1000"), 1000);
+        assert_eq!(max_value("2KiB"), 2048);
+        assert_eq!(max_value("3 GiB"), 3 << 30);
+        for text in ["", "MiB", "-1", "4GiB", "1MB", "1.5MiB"] {
+            assert!(parse(&["load", "a", "b", "--max-value", text]).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -20,7 +20,9 @@ use super::target::Target;
 use super::{Context, interrupt};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::input::{Input, InputEntry, InputError, decompressed, detect};
+use crate::input::{
+    Input, InputEntry, InputError, check_options, decompressed, detect, is_named_compressed,
+};
 use crate::progress::{Progress, ProgressMode};
 pub(crate) use args::LoadArgs;
 use args::{Duplicates, Format, InputArgs, LoadOutputArgs, Mode};
@@ -38,6 +40,8 @@ pub(super) fn run(args: &LoadArgs, context: Context) -> Result<Exit, CliError> {
         .iter()
         .map(|path| Ok((path.as_path(), detect(path, &args.input_options)?)))
         .collect::<Result<Vec<_>, CliError>>()?;
+    let formats: Vec<_> = inputs.iter().map(|(_, format)| *format).collect();
+    check_options(&formats, &args.input_options)?;
     let cancel = interrupt::token();
     let options = &args.output_options;
     let options =
@@ -187,7 +191,7 @@ impl InputReader<'_> {
             Source::File(file, _) if format == Format::Parquet => {
                 Input::parquet(file, self.options, |rows| progress.entries(rows, "read"))
             }
-            source => text(source, format, self.options, progress),
+            source => text(source, is_named_compressed(path), format, self.options, progress),
         };
         let mut input = input.map_err(|error| self.error(error))?;
         let mut entry = InputEntry::default();
@@ -252,6 +256,7 @@ fn open(path: &Path) -> Result<Source, CliError> {
 /// Starts to read text, compressed or not.
 fn text(
     source: Source,
+    named_compressed: bool,
     format: Format,
     options: &InputArgs,
     progress: ProgressMode,
@@ -262,5 +267,5 @@ fn text(
     };
     // It lives as long as the input.
     let source = progress.bytes(len, "read").into_reader(source);
-    Input::new(decompressed(source)?, format, options)
+    Input::new(decompressed(source, named_compressed)?, format, options)
 }

@@ -13,8 +13,10 @@ use parquet::file::serialized_reader::SerializedPageReader;
 use parquet::schema::types::ColumnDescPtr;
 
 use super::cell_text::{Cell, Meaning};
-use super::zstd_pages::ZstdPages;
+use super::inflated_pages::{InflatedPages, inflated};
+use super::page_headers::page_lens;
 use crate::input::LineError;
+use crate::input::bounded::{Bounded, Refused};
 
 /// The cells of a column, whatever their type.
 pub(super) trait ColumnCells {
@@ -24,18 +26,39 @@ pub(super) trait ColumnCells {
     /// Goes on to the next row of those that are held.
     fn advance(&mut self);
 
-    /// Appends the cell of the row at hand as text; `false` if it is null.
-    fn append_to(&self, out: &mut Vec<u8>) -> Result<bool, LineError>;
+    /// Appends the cell of the row at hand as text, if there are at most `max` bytes then; `false`
+    /// if it is null.
+    fn append_to(&self, out: &mut Bounded, max: usize) -> Result<bool, CellFault>;
 }
 
-/// Starts to read a column of a row group.
+/// Why a cell could not be appended.
+pub(super) enum CellFault {
+    Refused(Refused),
+    Line(LineError),
+}
+
+impl From<Refused> for CellFault {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+impl From<LineError> for CellFault {
+    fn from(error: LineError) -> Self {
+        Self::Line(error)
+    }
+}
+
+/// Starts to read a column of a row group. None of its pages may have more than `max_page_len`
+/// bytes.
 pub(super) fn open(
     file: &Arc<File>,
     group: &RowGroupMetaData,
     index: usize,
+    max_page_len: u64,
 ) -> Result<Box<dyn ColumnCells>, ParquetError> {
     let column = group.column(index).column_descr_ptr();
-    let pages = pages(file, group, index)?;
+    let pages = pages(file, group, index, max_page_len)?;
     Ok(match column.physical_type() {
         Type::BOOLEAN => TypedCells::<types::BoolType>::boxed(column, pages),
         Type::INT32 => TypedCells::<types::Int32Type>::boxed(column, pages),
@@ -55,17 +78,19 @@ fn pages(
     file: &Arc<File>,
     group: &RowGroupMetaData,
     index: usize,
+    max_page_len: u64,
 ) -> Result<Box<dyn PageReader>, ParquetError> {
     let chunk = group.column(index);
+    let lens = page_lens(file, chunk, max_page_len)?;
     let rows = usize::try_from(group.num_rows())?;
     let reader = |chunk| SerializedPageReader::new(Arc::clone(file), chunk, rows, None);
-    match chunk.compression() {
-        Compression::ZSTD(_) => {
+    match inflated(chunk.compression()) {
+        Some(compression) => {
             let as_stored = chunk.clone().into_builder();
             let as_stored = as_stored.set_compression(Compression::UNCOMPRESSED).build()?;
-            Ok(Box::new(ZstdPages::new(reader(&as_stored)?)))
+            Ok(Box::new(InflatedPages::new(reader(&as_stored)?, compression, lens)))
         }
-        _ => Ok(Box::new(reader(chunk)?)),
+        None => Ok(Box::new(reader(chunk)?)),
     }
 }
 
@@ -127,13 +152,16 @@ where
         self.passed_values += usize::from(!self.is_null);
     }
 
-    fn append_to(&self, out: &mut Vec<u8>) -> Result<bool, LineError> {
+    fn append_to(&self, out: &mut Bounded, max: usize) -> Result<bool, CellFault> {
         if self.is_null {
             return Ok(false);
         }
         let value = self.passed_values.checked_sub(1).and_then(|index| self.values.get(index));
         match value {
-            Some(value) => value.append_to(self.meaning, out).map(|()| true),
+            // Its page is in memory, so this is bounded before it is checked.
+            Some(value) => {
+                out.append_with(max, |out| Ok(value.append_to(self.meaning, out)?)).map(|()| true)
+            }
             None => Ok(false),
         }
     }

@@ -9,29 +9,34 @@
 
 mod cell_text;
 mod column;
-mod guard;
+mod inflated_pages;
+mod page_headers;
 mod parquet_fault;
-mod zstd_pages;
 
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::sync::Arc;
 
+use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
 use parquet::schema::types::SchemaDescriptor;
 
+use sst_format::limits::MAX_KEY_LEN;
+
+use super::bounded::Bounded;
 use super::csv::append_cell;
-use super::{EntryReader, InputEntry, InputError, LineError};
+use super::{EntryReader, InputEntry, InputError, LineError, Step, columns, guard};
 use crate::commands::load::args::{Column, InputArgs};
 use crate::progress::Progress;
-use column::ColumnCells;
-use guard::guarded;
+use column::{CellFault, ColumnCells};
 pub(crate) use parquet_fault::ParquetFault;
 
 /// The highest number of rows that are held at a time.
 const MAX_BATCH_ROWS: u64 = 4096;
 /// About so many bytes of the columns that are read are held at a time, if rows are short enough.
 const BATCH_BYTES: u64 = 8 << 20;
+/// Longest page in bytes beyond the longest value: a page holds whole values.
+const MAX_PAGE_LEN_BEYOND_VALUE: u64 = 64 << 20;
 /// How a Parquet file starts.
 const MAGIC: &[u8] = b"PAR1";
 
@@ -49,7 +54,8 @@ pub(super) struct ParquetReader {
     /// Number of the row that was read last.
     row: u64,
     /// A cell on its way into a value of several.
-    cell: Vec<u8>,
+    cell: Bounded,
+    max_value: usize,
 }
 
 /// What is left of a row group.
@@ -78,13 +84,14 @@ impl ParquetReader {
         let metadata = metadata.map_err(ParquetFault::Outline)?;
         let rows = metadata.row_groups().iter().map(rows_of).sum();
         Ok(Self {
-            columns: columns(metadata.file_metadata().schema_descr(), options)?,
+            columns: chosen_columns(metadata.file_metadata().schema_descr(), options)?,
             delimiter: options.delimiter.unwrap_or(b','),
             delete_marker: options.delete_marker.clone().map(String::into_bytes),
             progress: progress(rows),
             group: RowGroup::default(),
             row: 0,
-            cell: Vec::new(),
+            cell: Bounded::new(),
+            max_value: options.max_value,
             file: Arc::new(file),
             metadata,
         })
@@ -109,10 +116,12 @@ impl ParquetReader {
             return Ok(false);
         };
         let number = self.group.number + 1;
+        let max_page_len = self.max_value as u64 + MAX_PAGE_LEN_BEYOND_VALUE;
         let (mut cells, mut bytes) = (Vec::new(), 1);
         for &index in &self.columns {
             let fault = |cause| ParquetFault::at(number, group.column(index), self.row, cause);
-            let column = guarded(|| column::open(&self.file, group, index)).map_err(fault)?;
+            let column =
+                guarded(|| column::open(&self.file, group, index, max_page_len)).map_err(fault)?;
             cells.push(column);
             bytes +=
                 u64::try_from(group.column(index).uncompressed_size()).unwrap_or(u64::MAX / 64);
@@ -143,38 +152,61 @@ impl ParquetReader {
     }
 
     fn take_row(&mut self, entry: &mut InputEntry) -> Result<(), LineError> {
-        let Some((key, values)) = self.group.cells.split_first() else { return Ok(()) };
-        if !key.append_to(&mut entry.key)? {
+        let max = self.max_value;
+        let of_value = |fault| fault_of(fault, |refused| LineError::of_value(refused, max));
+        // The key's column is always read, so there is a first one.
+        let Some((key, values)) = self.group.cells.split_first() else {
+            return Err(LineError::NullKey);
+        };
+        let key = key.append_to(&mut entry.key, MAX_KEY_LEN);
+        if !key.map_err(|fault| fault_of(fault, LineError::of_key))? {
             return Err(LineError::NullKey);
         }
         if let [value] = values {
-            entry.is_deletion = !value.append_to(&mut entry.value)?;
+            entry.is_deletion = !value.append_to(&mut entry.value, max).map_err(of_value)?;
         } else {
             for (i, value) in values.iter().enumerate() {
                 if i > 0 {
-                    entry.value.push(self.delimiter);
+                    let delimited = entry.value.append(&[self.delimiter], max);
+                    delimited.map_err(|refused| LineError::of_value(refused, max))?;
                 }
                 self.cell.clear();
-                value.append_to(&mut self.cell)?;
-                append_cell(&self.cell, self.delimiter, &mut entry.value);
+                value.append_to(&mut self.cell, max).map_err(of_value)?;
+                append_cell(&self.cell, self.delimiter, &mut entry.value, max)
+                    .map_err(|refused| LineError::of_value(refused, max))?;
             }
         }
-        if self.delete_marker.as_ref().is_some_and(|marker| *marker == entry.value) {
-            entry.value.clear();
-            entry.is_deletion = true;
-        }
+        entry.delete_if(self.delete_marker.as_deref());
         Ok(())
     }
 }
 
+fn fault_of(
+    fault: CellFault,
+    refused: impl FnOnce(super::bounded::Refused) -> LineError,
+) -> LineError {
+    match fault {
+        CellFault::Refused(cause) => refused(cause),
+        CellFault::Line(error) => error,
+    }
+}
+
+/// Calls the decoder, see [`guard::guarded`].
+fn guarded<T>(decode: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
+    match guard::guarded(decode) {
+        Ok(result) => result,
+        Err(panic) => Err(ParquetError::General(panic.to_string())),
+    }
+}
+
 impl EntryReader for ParquetReader {
-    fn read(&mut self, entry: &mut InputEntry) -> Result<bool, InputError> {
+    fn read(&mut self, entry: &mut InputEntry) -> Result<Step, InputError> {
         if !self.advance()? {
-            return Ok(false);
+            return Ok(Step::End);
         }
         entry.clear(self.row);
         self.take_row(entry).map_err(|cause| InputError::Row { row: self.row, cause })?;
-        Ok(true)
+        Ok(Step::Entry)
     }
 }
 
@@ -183,27 +215,21 @@ fn check_start(file: &mut File) -> Result<(), InputError> {
     let mut start = Vec::new();
     file.by_ref().take(MAGIC.len() as u64).read_to_end(&mut start)?;
     file.rewind()?;
-    match super::compression::is_compressed(&start) {
-        true => Err(ParquetFault::Compressed.into()),
-        false if start != MAGIC => Err(ParquetFault::NotParquet.into()),
-        false => Ok(()),
+    match super::compression::Compression::of(&start) {
+        Some(_) => Err(ParquetFault::Compressed.into()),
+        None if start != MAGIC => Err(ParquetFault::NotParquet.into()),
+        None => Ok(()),
     }
 }
 
 /// The columns to read, the key's first.
-fn columns(schema: &SchemaDescriptor, options: &InputArgs) -> Result<Vec<usize>, ParquetFault> {
-    let names = || schema.columns().iter().map(|column| column.path().string());
-    let index = |column: &Column| match column {
-        Column::Index(index) if *index < schema.num_columns() => Ok(*index),
-        Column::Index(index) => Err(ParquetFault::NoSuchColumn {
-            column: (index + 1).to_string(),
-            columns: names().collect(),
-        }),
-        Column::Name(name) => names().position(|column| column == *name).ok_or_else(|| {
-            ParquetFault::NoSuchColumn { column: name.clone(), columns: names().collect() }
-        }),
-    };
-    let key = index(options.key_column.as_ref().unwrap_or(&Column::Index(0)))?;
+fn chosen_columns(
+    schema: &SchemaDescriptor,
+    options: &InputArgs,
+) -> Result<Vec<usize>, InputError> {
+    let names: Vec<_> = schema.columns().iter().map(|column| column.path().string()).collect();
+    let index = |column: &Column| columns::find(column, &names).map_err(InputError::Column);
+    let key = options.key_column.as_ref().map_or(Ok(0), index)?;
     let mut columns = vec![key];
     match &options.value_column {
         Some(column) => columns.push(index(column)?),
@@ -211,7 +237,7 @@ fn columns(schema: &SchemaDescriptor, options: &InputArgs) -> Result<Vec<usize>,
     }
     let of = |&column: &usize| schema.column(column);
     match columns.iter().map(of).find(|column| column.max_rep_level() > 0) {
-        Some(column) => Err(ParquetFault::Repeated { column: column.path().string() }),
+        Some(column) => Err(ParquetFault::Repeated { column: column.path().string() }.into()),
         None => Ok(columns),
     }
 }

@@ -12,13 +12,6 @@ pub(crate) enum ParquetFault {
     Compressed,
     #[error("damaged or cut short, its end does not describe it: {0}")]
     Outline(ParquetError),
-    #[error("there is no column {column}: the columns are {}", list(columns))]
-    NoSuchColumn {
-        /// Name or number.
-        column: String,
-        /// The names of all.
-        columns: Vec<String>,
-    },
     #[error(
         "column {column} holds lists or maps: choose others by --key-column and --value-column"
     )]
@@ -50,8 +43,4 @@ impl ParquetFault {
         let column = column.column_path().string();
         Self::Damaged { row_group, column, row: rows + 1, cause }
     }
-}
-
-fn list(columns: &[String]) -> String {
-    columns.join(", ")
 }

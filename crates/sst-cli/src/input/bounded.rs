@@ -1,0 +1,99 @@
+//! A buffer with a limit, whose memory is asked for and not taken.
+
+/// Bytes of one key, value or line. Appending is refused beyond a limit, and when the system has no
+/// memory for it, so that no input can end the process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Bounded(Vec<u8>);
+
+/// Why bytes could not be appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// The limit is exceeded.
+    TooLong,
+    /// The system has no memory for so many bytes.
+    NoMemory(usize),
+}
+
+impl Bounded {
+    pub(crate) const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    pub(crate) const fn as_slice(&self) -> &[u8] {
+        self.0.as_slice()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// Appends bytes, if there are at most `max` then.
+    #[inline]
+    pub(crate) fn append(&mut self, bytes: &[u8], max: usize) -> Result<(), Refused> {
+        if bytes.len() > max.saturating_sub(self.0.len()) {
+            return Err(Refused::TooLong);
+        }
+        if bytes.len() > self.0.capacity() - self.0.len() {
+            self.grow(bytes.len(), max)?;
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Appends what `write` writes, under the same conditions.
+    ///
+    /// It must write a bounded number of bytes, since they are checked afterwards.
+    #[cfg(feature = "parquet")]
+    pub(crate) fn append_with<E: From<Refused>>(
+        &mut self,
+        max: usize,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        write(&mut self.0)?;
+        if self.0.len() > max { Err(Refused::TooLong.into()) } else { Ok(()) }
+    }
+
+    /// Makes room for `needed` more bytes: twice the capacity, but not more than the limit.
+    #[cold]
+    fn grow(&mut self, needed: usize, max: usize) -> Result<(), Refused> {
+        let len = self.0.len() + needed;
+        let wanted = (self.0.capacity() * 2).clamp(len, max.max(len));
+        let more = wanted - self.0.len();
+        let reserved = self.0.try_reserve_exact(more);
+        // Where memory is short, the exact need may still fit.
+        let reserved = reserved.or_else(|_| self.0.try_reserve_exact(needed));
+        reserved.map_err(|_| Refused::NoMemory(len))
+    }
+}
+
+impl std::ops::Deref for Bounded {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_appended_beyond_the_limit() {
+        let mut bytes = Bounded::new();
+        assert_eq!(bytes.append(b"abc", 3), Ok(()));
+        assert_eq!(bytes.append(b"d", 3), Err(Refused::TooLong));
+        assert_eq!(bytes.as_slice(), b"abc");
+        assert_eq!(bytes.append(b"", 2), Ok(()));
+        assert_eq!(bytes.append(b"d", 2), Err(Refused::TooLong));
+    }
+
+    #[test]
+    fn capacity_grows_to_the_limit_and_not_past_it() {
+        let mut bytes = Bounded::new();
+        for _ in 0..1000 {
+            bytes.append(&[0; 100], 100_000).unwrap();
+        }
+        assert_eq!((bytes.0.len(), bytes.0.capacity()), (100_000, 100_000));
+    }
+}

@@ -1,0 +1,73 @@
+//! gzip (RFC 1952): one member after the other, as `cat a.gz b.gz` makes them.
+
+use std::io::{self, BufRead, Read};
+
+use flate2::bufread::GzDecoder;
+
+use super::fault::CompressionFault;
+use super::position::Positioned;
+
+/// The content of all members. Zeros behind the last member are padding, as for `gzip`.
+pub(super) struct GzipMembers<R> {
+    state: State<R>,
+}
+
+enum State<R> {
+    Between(Positioned<R>),
+    Member(Box<GzDecoder<Positioned<R>>>),
+    End,
+}
+
+impl<R: BufRead> GzipMembers<R> {
+    pub(super) const fn new(source: Positioned<R>) -> Self {
+        Self { state: State::Between(source) }
+    }
+}
+
+impl<R: BufRead> Read for GzipMembers<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match std::mem::replace(&mut self.state, State::End) {
+                State::End => return Ok(0),
+                State::Between(mut source) => {
+                    if !is_at_member(&mut source)? {
+                        return Ok(0);
+                    }
+                    self.state = State::Member(Box::new(GzDecoder::new(source)));
+                }
+                State::Member(mut member) => match member.read(out) {
+                    Ok(0) if !out.is_empty() => self.state = State::Between(member.into_inner()),
+                    Ok(len) => {
+                        self.state = State::Member(member);
+                        return Ok(len);
+                    }
+                    // The state stays `End`: damage ends the input.
+                    Err(cause) => {
+                        let offset = member.get_ref().offset();
+                        return Err(CompressionFault::Gzip { offset, cause }.into_io());
+                    }
+                },
+            }
+        }
+    }
+}
+
+/// Whether another member starts here; `false` at the end, which zeros may precede.
+fn is_at_member<R: BufRead>(source: &mut Positioned<R>) -> io::Result<bool> {
+    let start = source.offset();
+    loop {
+        let buffer = source.fill_buf()?;
+        let zeros = buffer.iter().take_while(|&&byte| byte == 0).count();
+        let (first, len) = (buffer.get(zeros).copied(), buffer.len());
+        let is_padded = zeros > 0 || source.offset() > start;
+        match first {
+            None if len == 0 => return Ok(false),
+            None => source.consume(len),
+            Some(0x1f) if !is_padded => return Ok(true),
+            Some(_) => {
+                let offset = source.offset() + zeros as u64;
+                return Err(CompressionFault::Trailing { format: "gzip", offset }.into_io());
+            }
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Rows of comma-separated values, cell by cell, in bounded memory.
+//!
+//! Quotes work as in RFC 4180, strictly: a cell that starts with a quote ends at the quote that
+//! closes it, `""` within is a quote, and nothing but a delimiter or a line end may follow. A quote
+//! elsewhere stands for itself. Rows end in a line feed, a carriage return or both. Empty lines are
+//! no rows. That is what Python's `csv` module does in strict mode.
+
+use std::io::{self, BufRead};
+
+use super::lines::skip_byte_order_mark;
+use super::{InputError, LineError};
+
+/// Takes the cells of one row, each in parts.
+pub(super) trait RowSink {
+    /// A part of a cell, without its quotes.
+    fn bytes(&mut self, cell: u64, bytes: &[u8]);
+
+    /// The end of a cell.
+    fn end(&mut self, cell: u64);
+}
+
+/// A row that was read to its end.
+#[derive(Debug)]
+pub(super) struct Row {
+    /// Number of its first line, from 1.
+    pub(super) line: u64,
+    /// Number of its cells.
+    pub(super) cells: u64,
+    /// The first thing that is wrong with it.
+    pub(super) fault: Option<LineError>,
+}
+
+/// The rows of an input.
+pub(super) struct CsvRows<R> {
+    source: R,
+    delimiter: u8,
+    lines: LineCounter,
+    is_started: bool,
+}
+
+/// Counts lines, whichever way they end.
+#[derive(Default)]
+struct LineCounter {
+    /// Number of lines that have ended.
+    ended: u64,
+    /// Whether the last byte was a carriage return: a line feed behind it ends no other line.
+    after_return: bool,
+}
+
+impl LineCounter {
+    fn pass(&mut self, byte: u8) {
+        self.ended += u64::from(byte == b'\r' || (byte == b'\n' && !self.after_return));
+        self.after_return = byte == b'\r';
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Before the first byte of a row.
+    RowStart,
+    CellStart,
+    /// In a cell without quotes.
+    Plain,
+    Quoted,
+    /// Behind a quote that closes a cell, if no other quote follows.
+    QuoteInQuoted,
+    /// Behind an error: the rest of the line is passed over.
+    Skip,
+    RowEnd,
+}
+
+/// The row at hand.
+struct RowState {
+    state: State,
+    row: Row,
+}
+
+impl<R: BufRead> CsvRows<R> {
+    pub(super) fn new(source: R, delimiter: u8) -> Self {
+        Self { source, delimiter, lines: LineCounter::default(), is_started: false }
+    }
+
+    /// Reads the next row; `None` at the end of the input.
+    pub(super) fn next_row(&mut self, sink: &mut impl RowSink) -> Result<Option<Row>, InputError> {
+        if !self.is_started {
+            skip_byte_order_mark(&mut self.source)?;
+            self.is_started = true;
+        }
+        let row = Row { line: 0, cells: 0, fault: None };
+        let mut at = RowState { state: State::RowStart, row };
+        while at.state != State::RowEnd {
+            let buffer = match self.source.fill_buf() {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                buffer => buffer?,
+            };
+            if buffer.is_empty() {
+                match at.state {
+                    State::RowStart => return Ok(None),
+                    State::Quoted => return Err(InputError::UnclosedQuote { line: at.row.line }),
+                    State::Skip => {}
+                    _ => at.end_cell(sink),
+                }
+                break;
+            }
+            let used = at.advance(buffer, self.delimiter, &mut self.lines, sink);
+            self.source.consume(used);
+        }
+        Ok(Some(at.row))
+    }
+}
+
+impl RowState {
+    /// Goes on to the end of the row or of the buffer, and returns the number of bytes passed.
+    fn advance(
+        &mut self,
+        buffer: &[u8],
+        delimiter: u8,
+        lines: &mut LineCounter,
+        sink: &mut impl RowSink,
+    ) -> usize {
+        let mut rest = buffer;
+        while let [byte, others @ ..] = rest
+            && self.state != State::RowEnd
+        {
+            let is_line_end = matches!(byte, b'\n' | b'\r');
+            match self.state {
+                State::RowStart if is_line_end => lines.pass(*byte),
+                State::RowStart => {
+                    self.row.line = lines.ended + 1;
+                    self.state = State::CellStart;
+                    continue;
+                }
+                State::CellStart if *byte == b'"' => self.state = State::Quoted,
+                State::CellStart => {
+                    self.state = State::Plain;
+                    continue;
+                }
+                State::Quoted if *byte == b'"' => self.state = State::QuoteInQuoted,
+                State::Quoted if is_line_end => {
+                    lines.pass(*byte);
+                    sink.bytes(self.row.cells, &[*byte]);
+                }
+                State::QuoteInQuoted if *byte == b'"' => {
+                    sink.bytes(self.row.cells, b"\"");
+                    self.state = State::Quoted;
+                }
+                State::QuoteInQuoted | State::Plain if is_line_end => {
+                    self.end_cell(sink);
+                    self.end_row(*byte, lines);
+                }
+                State::QuoteInQuoted | State::Plain if *byte == delimiter => {
+                    self.end_cell(sink);
+                    self.state = State::CellStart;
+                }
+                State::QuoteInQuoted => {
+                    self.row.fault.get_or_insert(LineError::TextBehindQuote);
+                    self.state = State::Skip;
+                }
+                State::Skip if is_line_end => self.end_row(*byte, lines),
+                State::Quoted | State::Plain | State::Skip => {
+                    rest = self.take_run(rest, delimiter, sink);
+                    lines.after_return = false;
+                    continue;
+                }
+                State::RowEnd => {}
+            }
+            if !is_line_end {
+                lines.after_return = false;
+            }
+            rest = others;
+        }
+        buffer.len() - rest.len()
+    }
+
+    /// Takes bytes up to the next that may mean something, and returns the rest.
+    fn take_run<'b>(
+        &mut self,
+        buffer: &'b [u8],
+        delimiter: u8,
+        sink: &mut impl RowSink,
+    ) -> &'b [u8] {
+        let special = if self.state == State::Plain { delimiter } else { b'"' };
+        let ends = |&byte: &u8| byte == special || byte == b'\n' || byte == b'\r';
+        let len = match self.state {
+            State::Skip => buffer.iter().position(|byte| matches!(byte, b'\n' | b'\r')),
+            _ => buffer.iter().position(ends),
+        };
+        let (run, rest) =
+            buffer.split_at_checked(len.unwrap_or(buffer.len())).unwrap_or((buffer, &[]));
+        if self.state != State::Skip {
+            if run.contains(&0) {
+                self.row.fault.get_or_insert(LineError::ZeroByte);
+            }
+            sink.bytes(self.row.cells, run);
+        }
+        rest
+    }
+
+    fn end_cell(&mut self, sink: &mut impl RowSink) {
+        sink.end(self.row.cells);
+        self.row.cells += 1;
+    }
+
+    fn end_row(&mut self, line_end: u8, lines: &mut LineCounter) {
+        lines.pass(line_end);
+        self.state = State::RowEnd;
+    }
+}

@@ -1,0 +1,122 @@
+//! Pages compressed with zstd or gzip, decompressed here.
+//!
+//! The `parquet` crate could decompress zstd only with a library in C, and it decompresses gzip past
+//! the length that the header of a page states.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::Read;
+
+use parquet::basic::Compression as ParquetCompression;
+use parquet::column::page::{Page, PageMetadata, PageReader};
+use parquet::errors::ParquetError;
+use parquet::file::serialized_reader::SerializedPageReader;
+
+use crate::input::compression::{Compression, inflate};
+
+/// Decompresses pages that are read as if they were not compressed.
+pub(super) struct InflatedPages {
+    as_stored: SerializedPageReader<File>,
+    compression: Compression,
+    /// Uncompressed lengths of the pages to come, as their headers state them.
+    lens: VecDeque<u64>,
+}
+
+/// The compressions that are decompressed here.
+pub(super) const fn inflated(compression: ParquetCompression) -> Option<Compression> {
+    match compression {
+        ParquetCompression::ZSTD(_) => Some(Compression::Zstd),
+        ParquetCompression::GZIP(_) => Some(Compression::Gzip),
+        _ => None,
+    }
+}
+
+impl InflatedPages {
+    pub(super) fn new(
+        as_stored: SerializedPageReader<File>,
+        compression: Compression,
+        lens: Vec<u64>,
+    ) -> Self {
+        Self { as_stored, compression, lens: lens.into() }
+    }
+
+    fn next_len(&mut self) -> Result<usize, ParquetError> {
+        let len = self.lens.pop_front().ok_or_else(|| {
+            // The same headers were read when the column was opened.
+            ParquetError::General("the file has changed while it was read".to_owned())
+        })?;
+        Ok(usize::try_from(len)?)
+    }
+}
+
+impl Iterator for InflatedPages {
+    type Item = Result<Page, ParquetError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.get_next_page().transpose()
+    }
+}
+
+impl PageReader for InflatedPages {
+    fn get_next_page(&mut self) -> Result<Option<Page>, ParquetError> {
+        let Some(mut page) = self.as_stored.get_next_page()? else { return Ok(None) };
+        let len = self.next_len()?;
+        let (Page::DataPage { buf, .. }
+        | Page::DataPageV2 { buf, .. }
+        | Page::DictionaryPage { buf, .. }) = &page;
+        // The levels of such a page come first, as they are.
+        let (levels_len, is_compressed) = match &page {
+            Page::DataPageV2 {
+                def_levels_byte_len, rep_levels_byte_len, is_compressed, ..
+            } => {
+                (u64::from(*def_levels_byte_len) + u64::from(*rep_levels_byte_len), *is_compressed)
+            }
+            _ => (0, true),
+        };
+        if !is_compressed {
+            return Ok(Some(page));
+        }
+        let parts = usize::try_from(levels_len).ok().and_then(|len| buf.split_at_checked(len));
+        let (levels, compressed) = parts
+            .ok_or_else(|| ParquetError::EOF("the page is shorter than its levels".to_owned()))?;
+        let inflated = inflated_page(self.compression, levels, compressed, len)?;
+        let (Page::DataPage { buf, .. }
+        | Page::DataPageV2 { buf, .. }
+        | Page::DictionaryPage { buf, .. }) = &mut page;
+        *buf = inflated.into();
+        Ok(Some(page))
+    }
+
+    fn peek_next_page(&mut self) -> Result<Option<PageMetadata>, ParquetError> {
+        self.as_stored.peek_next_page()
+    }
+
+    fn skip_next_page(&mut self) -> Result<(), ParquetError> {
+        self.next_len()?;
+        self.as_stored.skip_next_page()
+    }
+}
+
+/// A page of `len` bytes: its levels, and what is decompressed behind them.
+fn inflated_page(
+    compression: Compression,
+    levels: &[u8],
+    compressed: &[u8],
+    len: usize,
+) -> Result<Vec<u8>, ParquetError> {
+    let mut page = Vec::new();
+    page.try_reserve_exact(len).map_err(|error| ParquetError::External(Box::new(error)))?;
+    page.extend_from_slice(levels);
+    // A page of nothing but nulls has no values to compress.
+    if !compressed.is_empty() {
+        // One byte more than there may be tells a page that is too long.
+        let left = (len as u64 + 1).saturating_sub(page.len() as u64);
+        inflate(compression, compressed).take(left).read_to_end(&mut page)?;
+    }
+    match page.len() == len {
+        true => Ok(page),
+        false => Err(ParquetError::General(format!(
+            "a page has other than the {len} bytes that its header states"
+        ))),
+    }
+}

@@ -1,0 +1,197 @@
+//! The headers of the pages of a column, read before any page is decompressed.
+//!
+//! The decoder allocates what a header states and some codecs decompress past it. So a column is
+//! checked when it is opened: no page may be larger than a limit, and no dictionary may state more
+//! values than it has bytes. A header is a `PageHeader` in Thrift's compact protocol:
+//!
+//! ```text
+//! field  type    name
+//!     1  i32     type: 0 data page, 1 index page, 2 dictionary page, 3 data page v2
+//!     2  i32     uncompressed_page_size
+//!     3  i32     compressed_page_size
+//!     7  struct  dictionary_page_header, whose field 1 is num_values: i32
+//! ```
+
+use std::fs::File;
+use std::io::{BufReader, ErrorKind, Read, Seek, SeekFrom};
+
+use parquet::errors::ParquetError;
+use parquet::file::metadata::ColumnChunkMetaData;
+
+/// The parts of a page header that matter here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct PageHeader {
+    kind: i64,
+    uncompressed_len: i64,
+    compressed_len: i64,
+    dictionary_values: i64,
+}
+
+const INDEX_PAGE: i64 = 1;
+/// Structs within structs: a header has three levels.
+const MAX_DEPTH: u32 = 8;
+
+/// The uncompressed lengths of all pages of a column but its index pages, in their order.
+pub(super) fn page_lens(
+    file: &File,
+    column: &ColumnChunkMetaData,
+    max_len: u64,
+) -> Result<Vec<u64>, ParquetError> {
+    let (start, len) = column.byte_range();
+    let (mut lens, mut offset, end) = (Vec::new(), start, start.saturating_add(len));
+    while offset < end {
+        let mut source = file.try_clone()?;
+        source.seek(SeekFrom::Start(offset))?;
+        let mut source = Thrift { source: BufReader::new(source).take(end - offset) };
+        let header = source.page_header()?;
+        offset = end - source.source.limit();
+        let len = checked_len(&header, end - offset, max_len)?;
+        // `checked_len` has compared it with what is left of the column.
+        offset = offset.saturating_add_signed(header.compressed_len);
+        if header.kind != INDEX_PAGE {
+            lens.push(len);
+        }
+    }
+    Ok(lens)
+}
+
+fn checked_len(header: &PageHeader, left: u64, max_len: u64) -> Result<u64, ParquetError> {
+    let len = u64::try_from(header.uncompressed_len)?;
+    if u64::try_from(header.compressed_len)? > left {
+        return Err(ParquetError::EOF("a page is longer than its column".to_owned()));
+    }
+    if len > max_len {
+        return Err(ParquetError::General(format!(
+            "a page has {len} bytes: the highest is {max_len}, which --max-value raises"
+        )));
+    }
+    if u64::try_from(header.dictionary_values)? > len {
+        return Err(ParquetError::General("a dictionary has more values than bytes".to_owned()));
+    }
+    Ok(len)
+}
+
+/// Reads Thrift's compact protocol.
+struct Thrift<R> {
+    source: R,
+}
+
+impl<R: Read> Thrift<R> {
+    fn page_header(&mut self) -> Result<PageHeader, ParquetError> {
+        let mut header = PageHeader::default();
+        self.fields(&mut |thrift, id, kind| {
+            match (id, kind) {
+                (1, 5) => header.kind = thrift.integer()?,
+                (2, 5) => header.uncompressed_len = thrift.integer()?,
+                (3, 5) => header.compressed_len = thrift.integer()?,
+                (7, 12) => {
+                    let values = &mut header.dictionary_values;
+                    thrift.fields(&mut |thrift, id, kind| match (id, kind) {
+                        (1, 5) => thrift.integer().map(|number| *values = number),
+                        _ => thrift.skip(kind, 1),
+                    })?;
+                }
+                _ => thrift.skip(kind, 0)?,
+            }
+            Ok(())
+        })?;
+        Ok(header)
+    }
+
+    /// Reads the fields of a struct: their numbers and types; `take` reads the values.
+    fn fields(
+        &mut self,
+        take: &mut dyn FnMut(&mut Self, i64, u8) -> Result<(), ParquetError>,
+    ) -> Result<(), ParquetError> {
+        let mut id = 0_i64;
+        loop {
+            let byte = self.byte()?;
+            if byte == 0 {
+                return Ok(());
+            }
+            // The high half is the distance from the field before, or 0 if the number follows.
+            id = match byte >> 4 {
+                0 => self.integer()?,
+                distance => id.saturating_add(i64::from(distance)),
+            };
+            take(self, id, byte & 15)?;
+        }
+    }
+
+    fn skip(&mut self, kind: u8, depth: u32) -> Result<(), ParquetError> {
+        if depth > MAX_DEPTH {
+            return Err(broken());
+        }
+        match kind {
+            // A boolean field is its own value.
+            1 | 2 => {}
+            3 => drop(self.byte()?),
+            4..=6 => drop(self.varint()?),
+            7 => self.skip_bytes(8)?,
+            8 => {
+                let len = self.varint()?;
+                self.skip_bytes(len)?;
+            }
+            9 | 10 => {
+                let byte = self.byte()?;
+                let count = if byte >> 4 == 15 { self.varint()? } else { u64::from(byte >> 4) };
+                for _ in 0..count {
+                    self.skip_element(byte & 15, depth + 1)?;
+                }
+            }
+            11 => {
+                let count = self.varint()?;
+                let kinds = if count == 0 { 0 } else { self.byte()? };
+                for _ in 0..count {
+                    self.skip_element(kinds >> 4, depth + 1)?;
+                    self.skip_element(kinds & 15, depth + 1)?;
+                }
+            }
+            12 => self.fields(&mut |thrift, _, kind| thrift.skip(kind, depth + 1))?,
+            _ => return Err(broken()),
+        }
+        Ok(())
+    }
+
+    /// Skips an element of a list, where a boolean takes a byte.
+    fn skip_element(&mut self, kind: u8, depth: u32) -> Result<(), ParquetError> {
+        if matches!(kind, 1 | 2) { self.byte().map(drop) } else { self.skip(kind, depth) }
+    }
+
+    /// A signed number: zigzag.
+    fn integer(&mut self) -> Result<i64, ParquetError> {
+        let number = self.varint()?;
+        Ok((number >> 1).cast_signed() ^ -(number & 1).cast_signed())
+    }
+
+    fn varint(&mut self) -> Result<u64, ParquetError> {
+        let mut number = 0_u64;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Ok(number);
+            }
+        }
+        Err(broken())
+    }
+
+    fn byte(&mut self) -> Result<u8, ParquetError> {
+        let mut byte = [0];
+        self.source.read_exact(&mut byte)?;
+        Ok(byte[0])
+    }
+
+    fn skip_bytes(&mut self, len: u64) -> Result<(), ParquetError> {
+        let skipped = std::io::copy(&mut self.source.by_ref().take(len), &mut std::io::sink())?;
+        if skipped == len {
+            Ok(())
+        } else {
+            Err(std::io::Error::from(ErrorKind::UnexpectedEof).into())
+        }
+    }
+}
+
+fn broken() -> ParquetError {
+    ParquetError::General("a page header makes no sense".to_owned())
+}
