@@ -11,9 +11,12 @@ from table import BLOCK_HEADER, Table, unframe
 
 META_MAGIC = 0xFE4ADA4A
 PROTECTION_MAGIC = b"SSTP"
-PROTECTION_VERSIONS = (1, 2)
+PROTECTION_VERSIONS = (1, 2, 3)
 PROTECTION_TRAILER = 12
 """Bytes behind the part that the length field counts: the length, the CRC-32 and the magic."""
+TAIL = 16
+"""Bytes between the core of version 3 and the trailer."""
+ALL_HASHES, NO_HASHES = (0, 2**64 - 1), (2**64 - 1, 0)
 
 FILE_NAME = re.compile(r"(0[0-9]{7}|[1-9][0-9]{7,})\.(sst|blob|del|meta)")
 
@@ -31,13 +34,18 @@ class Description(NamedTuple):
 
 
 class Protection(NamedTuple):
-    """The protection section of a meta file."""
+    """The protection section of a meta file.
+
+    `live_metas` has the checksum of each live meta file, `listed` its family and range of hashes where the list says so.
+    """
 
     live_metas: dict
+    listed: dict
     tables: list
     blobs: dict
     certificates: dict
     checksum: int
+    commit: int
 
 
 class Meta(NamedTuple):
@@ -75,6 +83,7 @@ class Directory:
                 self.files[int(match[1]), match[2]] = entry
         self.current, self.protected = self._read_current()
         self.metas = self._live_metas()
+        self._check_listed()
         self.tables = [self._read_table(meta, index) for meta, index in self._live_tables()]
         self._check_blob_lists()
         self._check_certificates()
@@ -113,6 +122,8 @@ class Directory:
             return [self._read_meta(sequence) for sequence in committed if sequence not in deletable]
         if newest is None or newest.protection is None:
             raise Damage(f"CURRENT: has a checksum, but there is no protected {self.current:08}.meta")
+        if newest.protection.commit != self.current:
+            raise Damage(f"{newest.name}: is a part of the commit of {newest.protection.commit:08}.meta")
         return [self._read_listed(newest, *live) for live in sorted(newest.protection.live_metas.items())]
 
     def _deletable(self):
@@ -137,6 +148,18 @@ class Directory:
         if meta.checksum != checksum:
             raise Damage(f"{meta.name}: checksum {meta.checksum:08x}, {newest.name} says {checksum:08x}")
         return meta
+
+    def _check_listed(self):
+        """Families and ranges of hashes in the list of the newest meta file are those of the meta files."""
+        known = {table.sequence: (table.min_hash, table.max_hash) for meta in self.metas for table in meta.tables}
+        newest = self.metas[-1] if self.metas else None
+        for meta in self.metas:
+            family, low, high = (newest.protection.listed if newest.protection else {}).get(
+                meta.sequence, (meta.family, *ALL_HASHES))
+            about = [known[table] for table in meta.obsolete if table in known]
+            about += [(table.min_hash, table.max_hash) for table in meta.tables]
+            if family != meta.family or any(hashes[0] < low or hashes[1] > high for hashes in about):
+                raise Damage(f"{newest.name}: family or range of hashes of {meta.name} is not what it says")
 
     def _live_tables(self):
         """Meta file and position of each live description, oldest first."""
@@ -240,7 +263,7 @@ def parse_meta(name, data, sequence):
     for description in tables:
         if description.min_hash > description.max_hash:
             raise Damage(f"{name}: the lowest hash of {description.sequence:08}.sst is above its highest")
-    protection = _parse_protection(name, data, fields.position, sequence, tables)
+    protection = _parse_protection(name, data, fields.position, sequence, tables, filters)
     checksum = protection.checksum if protection else zlib.crc32(data)
     return Meta(name, sequence, family, obsolete, tables, protection, checksum)
 
@@ -253,7 +276,7 @@ def _count(fields, item_size):
     return range(count)
 
 
-def _parse_protection(name, data, start, sequence, tables):
+def _parse_protection(name, data, start, sequence, tables, filters):
     """Decodes the protection section, None if nothing is behind the filter area."""
     where = f"{name}: protection section"
     size = len(data) - start - PROTECTION_TRAILER
@@ -271,6 +294,8 @@ def _parse_protection(name, data, start, sequence, tables):
     version = fields.u32()
     if version not in PROTECTION_VERSIONS:
         raise Damage(f"{where}: version {version} is unknown")
+    if version == 3:
+        return _parse_headed(where, data, fields, sequence, tables, filters, checksum)
     live_metas = _unique(where, [(fields.u32(), fields.u32()) for _ in _count(fields, 8)])
     if live_metas.get(sequence) != 0 or max(live_metas) != sequence:
         raise Damage(f"{where}: does not list itself as newest meta file")
@@ -279,12 +304,76 @@ def _parse_protection(name, data, start, sequence, tables):
     blobs = _unique(where, [(fields.u32(), (fields.u64(), fields.take(BLOCK_HEADER))) for _ in _count(fields, 20)])
     certificates = {}
     if version == 2:
-        rows = [(fields.u32(), (fields.u64(), fields.u64(), fields.take(32))) for _ in _count(fields, 52)]
-        if not rows or [row[0] for row in rows] != sorted({row[0] for row in rows}):
-            raise Damage(f"{where}: certificates are missing, or not in ascending order")
-        certificates = dict(rows)
+        certificates = _certificates(where, fields)
+        if not certificates:
+            raise Damage(f"{where}: certificates are missing")
     fields.finish()
-    return Protection(live_metas, entry_counts_and_headers, blobs, certificates, checksum)
+    return Protection(live_metas, {}, entry_counts_and_headers, blobs, certificates, checksum, sequence)
+
+
+def _parse_headed(where, data, fields, sequence, tables, filters, checksum):
+    """Decodes a protection section of version 3 behind its version."""
+    tail = Fields(data[len(data) - PROTECTION_TRAILER - TAIL:], where)
+    start_size, start_checksum, core_size, core_checksum = (tail.u32() for _ in range(4))
+    core_start = len(data) - PROTECTION_TRAILER - TAIL - core_size
+    if core_start < len(data) - PROTECTION_TRAILER - len(fields.data) + fields.position:
+        raise Damage(f"{where}: its core is longer than itself")
+    core = Fields(data[core_start:core_start + core_size], f"{where}: core")
+    start = len(data) - PROTECTION_TRAILER - len(fields.data) - sum(map(len, filters))
+    for name, covered, expected in (
+        ("start of the file", data[:start_size], start_checksum),
+        ("core", data[core_start:core_start + core_size + 12], core_checksum),
+    ):
+        if zlib.crc32(covered) != expected:
+            raise Damage(f"{where}: checksum of the {name} does not match")
+    if start_size != start:
+        raise Damage(f"{where}: the start of the file has {start} bytes, not {start_size}")
+    if core.u32() != 3:
+        raise Damage(f"{where}: the core is of another version")
+    core.u32()  # The kind of the commit: any number.
+    commit = core.u32()
+    live_count, live_checksum, blob_count, blob_checksum, used_keys = (core.u32() for _ in range(5))
+    checks = [(core.u64(), core.u32(), core.u32()) for _ in tables]
+    certificates = _certificates(where, core)
+    core.take(core.u32())
+    core.finish()
+    headers = [fields.take(BLOCK_HEADER * table.block_count) for table in tables]
+    blobs, listed = fields.take(20 * blob_count), fields.take(28 * live_count)
+    if fields.position != len(fields.data) - TAIL - core_size:
+        raise Damage(f"{where}: bytes that nothing counts")
+    areas = [(f"filter of {table.sequence:08}.sst", area, check[1]) for table, area, check in zip(tables, filters, checks)]
+    areas += [(f"headers of {table.sequence:08}.sst", area, check[2])
+              for table, area, check in zip(tables, headers, checks)]
+    areas += [("used-keys filter", filters[-1], used_keys), ("blobs", blobs, blob_checksum),
+              ("live meta files", listed, live_checksum)]
+    for name, area, expected in areas:
+        if zlib.crc32(area) != expected:
+            raise Damage(f"{where}: checksum of the {name} does not match")
+    rows = Fields(listed, where)
+    rows = [(rows.u32(), rows.u32(), rows.u32(), rows.u64(), rows.u64()) for _ in range(live_count)]
+    if [row[0] for row in rows] != sorted({row[0] for row in rows}):
+        raise Damage(f"{where}: live meta files are not in ascending order")
+    if any(row[3] > row[4] and row[3:] != NO_HASHES for row in rows):
+        raise Damage(f"{where}: the lowest hash of a meta file is above its highest")
+    is_part = commit != sequence
+    if is_part and (rows or certificates):
+        raise Damage(f"{where}: a part of a commit lists live meta files or certificates")
+    if not is_part and (not rows or rows[-1][:2] != (sequence, 0)):
+        raise Damage(f"{where}: does not list itself as newest meta file")
+    blobs = Fields(blobs, where)
+    blobs = _unique(where, [(blobs.u32(), (blobs.u64(), blobs.take(BLOCK_HEADER))) for _ in range(blob_count)])
+    parts = [(check[0], [area[at:at + BLOCK_HEADER] for at in range(0, len(area), BLOCK_HEADER)])
+             for check, area in zip(checks, headers)]
+    return Protection({row[0]: row[1] for row in rows}, {row[0]: row[2:] for row in rows}, parts, blobs, certificates,
+                      checksum, commit)
+
+
+def _certificates(where, fields):
+    """Certificates by their families, which ascend."""
+    rows = [(fields.u32(), (fields.u64(), fields.u64(), fields.take(32))) for _ in _count(fields, 52)]
+    if [row[0] for row in rows] != sorted({row[0] for row in rows}):
+        raise Damage(f"{where}: certificates are not in ascending order")
+    return dict(rows)
 
 
 def _unique(where, pairs):

@@ -12,7 +12,7 @@ import zlib
 
 import quotient_filter
 from decode import digest
-from directory import Directory, live_descriptions
+from directory import Directory, live_descriptions, parse_meta
 from fields import Damage
 from lz4_block import decompress
 from table import Entry, Table
@@ -336,24 +336,33 @@ class DirectoryTest(unittest.TestCase):
     def write(self, name, data):
         (self.path / name).write_bytes(data)
 
-    def commit(self, sequence, tables=(), blobs=(), live=(), obsolete=(), protected=True, family=0, lie=None):
+    def commit(self, sequence, tables=(), blobs=(), live=(), obsolete=(), protected=True, family=0, lie=None,
+               version=1, newest=None, hashes=(0, 2**64 - 1)):
         """Writes CURRENT and a meta file for tables and blobs that are there. Returns the meta file's checksum.
 
-        `lie` changes the protection section before it is sealed.
+        `lie` changes the protection section before it is sealed; the core of version 3 takes a list that it may change.
+        `newest` is the number of the commit that a part belongs to, `hashes` the range that the list has of this file.
         """
-        descriptions, filters, section = b"", b"", b""
+        descriptions, filters, section, apart = b"", b"", b"", []
         for number in tables:
             stored = (self.path / f"{number:08}.sst").read_bytes()
             entries = Table("test", stored).entries
-            filters += quotient_filter.build([entry.hash for entry in entries])
+            own_filter = quotient_filter.build([entry.hash for entry in entries])
+            filters += own_filter
             ends = stored[int.from_bytes(stored[-4:], "big"):]
             starts = [0] + [int.from_bytes(ends[at:at + 4], "big") for at in range(0, len(ends) - 4, 4)]
             descriptions += (be(4, number) + be(2, len(starts)) + be(8, entries[0].hash, entries[-1].hash, len(stored))
                              + be(4, 2, len(filters)))
-            section += be(8, len(entries)) + b"".join(stored[start:start + 8] for start in starts)
+            headers = b"".join(stored[start:start + 8] for start in starts)
+            section += be(8, len(entries)) + headers
+            apart.append((len(entries), own_filter, headers))
         meta = (bytes.fromhex("fe4ada4a") + be(4, family, len(obsolete), *obsolete, len(tables)) + descriptions
                 + be(4, len(filters)) + filters)
-        if protected:
+        if version == 3:
+            listed = [row if len(row) == 5 else (*row, family, 0, 2**64 - 1) for row in live]
+            listed = [] if newest else sorted([*listed, (sequence, 0, family, *hashes)])
+            meta = self.headed(meta, len(filters), apart, blobs, listed, newest or sequence, lie)
+        elif protected:
             live = sorted([*live, (sequence, 0)])
             section = be(4, 1, len(live), *itertools.chain(*live)) + section + be(4, len(blobs))
             for number in blobs:
@@ -363,8 +372,43 @@ class DirectoryTest(unittest.TestCase):
             meta += section + be(4, len(section))
             meta += be(4, zlib.crc32(meta)) + b"SSTP"
         self.write(f"{sequence:08}.meta", meta)
+        if newest:
+            return zlib.crc32(meta[:-8])
         self.write("CURRENT", be(4, sequence) + (be(4, zlib.crc32(be(4, sequence))) if protected else b""))
         return zlib.crc32(meta[:-8])
+
+    def headed(self, meta, filter_size, tables, blobs, listed, commit, lie):
+        """The meta file with a section of version 3."""
+        start = meta[:len(meta) - filter_size]
+        blob_area, list_area = b"", b""
+        for number in blobs:
+            stored = (self.path / f"{number:08}.blob").read_bytes()
+            blob_area += be(4, number) + be(8, len(stored)) + stored[:8]
+        for sequence, checksum, family, low, high in listed:
+            list_area += be(4, sequence, checksum, family) + be(8, low, high)
+        core = [be(4, 3, 1, commit, len(listed), zlib.crc32(list_area), len(blobs), zlib.crc32(blob_area), 0)]
+        core += [be(8, count) + be(4, zlib.crc32(own_filter), zlib.crc32(headers)) for count, own_filter, headers in tables]
+        core += [be(4, 0), be(4, 3) + b"new"]
+        areas = [be(4, 3), *(headers for _, _, headers in tables), blob_area, list_area]
+        if lie:
+            lie(core, areas)
+        core = b"".join(core)
+        core += be(4, len(start), zlib.crc32(start), len(core))
+        section = b"".join(areas) + core + be(4, zlib.crc32(core))
+        meta += section + be(4, len(section))
+        return meta + be(4, zlib.crc32(meta)) + b"SSTP"
+
+    def fill_headed(self):
+        """A commit of version 1, then one of version 3 that is two meta files and describes the first table again."""
+        self.write("00000001.blob", frame(b"a blob"))
+        self.write("00000002.sst", table_file(b"value", key_block(
+            entry(1, b"k", SMALL, small(0, 5, 0)), entry(2, b"k", BLOB, be(4, 1))), index_block(1)))
+        self.write("00000003.sst", table_file(key_block(entry(1, b"old")), index_block(0)))
+        first = self.commit(4, tables=[2, 3], blobs=[1])
+        self.write("00000005.sst", table_file(key_block(entry(7)), index_block(0)))
+        part = self.commit(6, tables=[2], blobs=[1], version=3, newest=7)
+        self.commit(7, tables=[5], obsolete=[3], version=3, hashes=(1, 7),
+                    live=[(4, first), (6, part, 0, 1, 2)])
 
     def fill(self):
         """Two commits: a table with a small value and a blob, then one with a tombstone."""
@@ -393,6 +437,53 @@ class DirectoryTest(unittest.TestCase):
         self.assertEqual([table.entries for table in directory.tables], [
             [Entry(1, b"k", "small", b"value"), Entry(2, b"k", "blob", b"a blob", 1)],
             [Entry(1, b"k", "tombstone")]])
+
+    def test_directory_of_several_versions_and_of_a_commit_of_several_meta_files(self):
+        self.fill_headed()
+        directory = Directory(self.path)
+        self.assertEqual([(table.name, table.meta) for table in directory.tables],
+                         [("00000002.sst", "00000006.meta"), ("00000005.sst", "00000007.meta")])
+        self.assertEqual(directory.tables[0].entries[1], Entry(2, b"k", "blob", b"a blob", 1))
+        # A part is no commit.
+        self.assert_damaged("CURRENT", be(4, 6, zlib.crc32(be(4, 6))))
+
+    def test_sealed_lies_of_a_section_of_version_3(self):
+        self.write("00000001.sst", table_file(key_block(entry(9)), index_block(0)))
+
+        def replace(parts, index, data):
+            parts[index] = data
+
+        for name, hashes, lie in (
+            ("another version", (9, 9), lambda core, areas: replace(areas, 0, be(4, 4))),
+            ("another version in the core", (9, 9), lambda core, areas: replace(core, 0, be(4, 2) + core[0][4:])),
+            ("unused bytes in the core", (9, 9), lambda core, areas: core.append(b"x")),
+            ("unused bytes", (9, 9), lambda core, areas: areas.append(b"x")),
+            ("a checksum of another filter", (9, 9),
+             lambda core, areas: replace(core, 1, core[1][:8] + be(4, 1) + core[1][12:])),
+            ("a checksum of other headers", (9, 9), lambda core, areas: replace(core, 1, core[1][:12] + be(4, 1))),
+            ("another number of entries", (9, 9), lambda core, areas: replace(core, 1, be(8, 2) + core[1][8:])),
+            ("a range that ends too early", (0, 8), None),
+            ("a range that starts too late", (10, 12), None),
+            ("a range turned around", (10, 9), None),
+        ):
+            with self.subTest(name):
+                self.commit(2, tables=[1], version=3, hashes=hashes, lie=lie)
+                with self.assertRaises(Damage):
+                    Directory(self.path)
+        self.commit(2, tables=[1], version=3, hashes=(9, 9))
+        Directory(self.path)
+
+    def test_every_bit_of_a_meta_file_of_version_3_counts(self):
+        self.fill_headed()
+        for name in ("00000006.meta", "00000007.meta"):
+            stored = (self.path / name).read_bytes()
+            for bit in range(8 * len(stored)):
+                damaged = bytearray(stored)
+                damaged[bit // 8] ^= 1 << bit % 8
+                with self.assertRaises(Damage):
+                    parse_meta(name, bytes(damaged), int(name[:8]))
+            for size in range(0, len(stored), 7):
+                self.assert_damaged(name, stored[:size])
 
     def test_every_bit_of_a_protected_directory_counts(self):
         self.fill()
@@ -427,6 +518,7 @@ class DirectoryTest(unittest.TestCase):
         itself, count_at = be(4, 4, 0), 16
         for name, blobs, lie in (
             ("another version", [1], lambda section: be(4, 2) + section[4:]),
+            ("a version to come", [1], lambda section: be(4, 4) + section[4:]),
             ("does not list itself", [1], lambda section: section.replace(itself, be(4, 3, 0), 1)),
             ("gives itself a checksum", [1], lambda section: section.replace(itself, be(4, 4, 1), 1)),
             ("lists a later meta file", [1], lambda section: be(4, 1, 2) + itself + be(4, 5, 0) + section[16:]),

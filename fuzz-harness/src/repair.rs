@@ -1,6 +1,7 @@
 //! Checksums and lengths made right after a mutation, so that the parsers behind them are what is tested.
 
 use sst_format::block::BLOCK_HEADER_LEN;
+use sst_format::meta_head::{HEAD_PLACE_LEN, HeadPlace};
 use sst_format::offset_table::{OFFSET_LEN, recover_block_count};
 use sst_format::protection::PROTECTION_MAGIC;
 
@@ -33,9 +34,52 @@ pub(crate) fn meta_file(bytes: &mut [u8]) {
         return;
     };
     put(bytes, trailer_at, u32::try_from(section_len).unwrap_or(u32::MAX));
+    put(bytes, trailer_at + 8, u32::from_be_bytes(PROTECTION_MAGIC));
+    _ = head(bytes);
     let checksum = crc32fast::hash(bytes.get(..trailer_at + 4).unwrap_or_default());
     put(bytes, trailer_at + 4, checksum);
-    put(bytes, trailer_at + 8, u32::from_be_bytes(PROTECTION_MAGIC));
+}
+
+/// Makes right the checksums in the head of a meta file of version 3: those of its areas, then its own two. `None` if it has
+/// no head, or one whose numbers do not fit.
+fn head(bytes: &mut [u8]) -> Option<()> {
+    let filters_end = filters_end(bytes)?;
+    let place = HeadPlace::parse(bytes, bytes.len() as u64)?;
+    let core = usize::try_from(place.end_range().start).ok()?;
+    if word(bytes, filters_end)? != 3 || word(bytes, core)? != 3 {
+        return None;
+    }
+    let tables_at = 12 + word(bytes, 8)? as usize * 4;
+    let tables = word(bytes, tables_at)? as usize;
+    let start_len = tables_at + 8 + tables * 38;
+    let crc = |bytes: &[u8], from: usize, to: usize| Some(crc32fast::hash(bytes.get(from..to)?));
+    let mut headers = filters_end + 4;
+    let mut filter = start_len;
+    for table in 0..tables {
+        let record = tables_at + 4 + table * 38;
+        let blocks = word(bytes, record + 4)? >> 16;
+        let (filter_end, headers_end) =
+            (start_len + word(bytes, record + 34)? as usize, headers + blocks as usize * 8);
+        let checks = core + 32 + table * 16;
+        let (filter_sum, headers_sum) =
+            (crc(bytes, filter, filter_end)?, crc(bytes, headers, headers_end)?);
+        put(bytes, checks + 8, filter_sum);
+        put(bytes, checks + 12, headers_sum);
+        (filter, headers) = (filter_end, headers_end);
+    }
+    let blobs_end = headers + word(bytes, core + 20)? as usize * 20;
+    let (blobs, metas) = (crc(bytes, headers, blobs_end)?, crc(bytes, blobs_end, core)?);
+    let used_keys = crc(bytes, filter, filters_end)?;
+    put(bytes, core + 24, blobs);
+    put(bytes, core + 16, metas);
+    put(bytes, core + 28, used_keys);
+    let tail = bytes.len().checked_sub(HEAD_PLACE_LEN)?;
+    put(bytes, tail, u32::try_from(start_len).ok()?);
+    let start = crc(bytes, 0, start_len)?;
+    put(bytes, tail + 4, start);
+    let core = crc(bytes, core, tail + 12)?;
+    put(bytes, tail + 12, core);
+    Some(())
 }
 
 /// Gives a table an offset table of blocks that follow each other, and every block its checksum. Returns the number of
@@ -72,7 +116,9 @@ pub(crate) fn table(bytes: &mut [u8]) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sst_format::meta_file::{MetaFile, MetaFileParts};
+    use sst_format::meta_file::{MetaFile, MetaFileParts, TableRecord};
+    use sst_format::meta_head::{BlockHeaders, CommitKind, DescribedTable, HeadedMetaFile};
+    use sst_format::{SequenceNumber, TableFlags};
     use sst_reader::{ReaderOptions, StaticSortedFile};
     use sst_writer::{StreamingSstWriter, WriterOptions};
 
@@ -107,6 +153,51 @@ mod tests {
         for len in 0..200_usize {
             let mut bytes: Vec<u8> = (0..len).map(|i| (i * 37).to_be_bytes()[7]).collect();
             assert_eq!(table(&mut bytes).is_some(), len >= 12, "{len}");
+        }
+    }
+
+    #[test]
+    fn a_damaged_head_parses_once_repaired() {
+        let headers = [0; 16];
+        let table = DescribedTable {
+            record: TableRecord {
+                sequence: SequenceNumber(1),
+                block_count: 2,
+                min_hash: 3,
+                max_hash: 4,
+                file_size: 5,
+                flags: TableFlags(0),
+                filter_end: 0,
+            },
+            entry_count: 6,
+            filter: b"filter",
+            headers: BlockHeaders::Stored(&headers),
+            filter_checksum: None,
+            headers_checksum: None,
+        };
+        let parts = HeadedMetaFile {
+            family: 7,
+            obsolete: &[SequenceNumber(9)],
+            tables: &[table],
+            kind: CommitKind::Load,
+            commit: SequenceNumber(2),
+            live_metas: &[],
+            blobs: &[],
+            certificates: &[],
+            extension: b"more",
+        };
+        let (intact, _) = parts.encode(crc32fast::hash).unwrap();
+        // The family, the filter, a block header, the kind, the extension.
+        let core = intact.len() - HEAD_PLACE_LEN - (32 + 16 + 4 + 4 + 4);
+        for at in [7, core - 16 - 4 - 1, core - 1, core + 7, intact.len() - HEAD_PLACE_LEN - 1] {
+            let mut damaged = intact.clone();
+            damaged[at] ^= 1;
+            assert!(MetaFile::parse(&damaged, crc32fast::hash).is_err());
+            meta_file(&mut damaged);
+            assert!(MetaFile::parse(&damaged, crc32fast::hash).is_ok(), "{at}");
+            damaged[at] ^= 1;
+            meta_file(&mut damaged);
+            assert_eq!(damaged, intact);
         }
     }
 

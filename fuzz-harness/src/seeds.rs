@@ -8,6 +8,7 @@ use sst_conformance::SplitMix;
 use sst_format::content_digest::{CONTENT_DIGEST_LEN, ContentDigest, FamilyCertificate};
 use sst_format::filter::FilterPolicy;
 use sst_format::meta_file::MetaFileParts;
+use sst_format::meta_head::{CommitKind, DescribedTable, HashRange, HeadedMetaFile, ListedMeta};
 use sst_format::offset_table::{OffsetTable, recover_block_count};
 use sst_format::protection::LiveMeta;
 use sst_format::{BlockIndex, SequenceNumber, SstMeta};
@@ -151,7 +152,7 @@ fn explained(root: &Path) -> io::Result<Vec<Vec<u8>>> {
     Ok(inputs)
 }
 
-/// Meta files of no, one and two tables, protected.
+/// Meta files of no, one and two tables, protected, of all versions.
 fn meta_files() -> Vec<Vec<u8>> {
     let table = |key: &str| -> Option<SstMeta> {
         let options = WriterOptions::default().filter(QuotientFilter::default());
@@ -164,6 +165,29 @@ fn meta_files() -> Vec<Vec<u8>> {
     let content = ContentDigest::from_bytes(&[5; CONTENT_DIGEST_LEN]);
     let certificates = [FamilyCertificate { family: 0, content }];
     let live_metas = [1, 3].map(|n| LiveMeta { sequence: SequenceNumber(n), checksum: n });
+    let listed = live_metas.map(|live| ListedMeta {
+        sequence: live.sequence,
+        checksum: live.checksum,
+        family: 0,
+        hashes: HashRange::FULL,
+    });
+    let headed = (0..=described.len()).filter_map(|count| {
+        let tables = described.get(..count)?.iter();
+        let tables = tables.map(|(sequence, meta)| DescribedTable::new(*sequence, meta));
+        let parts = HeadedMetaFile {
+            family: 0,
+            obsolete: &[SequenceNumber(9)],
+            tables: &tables.collect::<Result<Vec<_>, _>>().ok()?,
+            kind: CommitKind::Append,
+            commit: SequenceNumber(3),
+            live_metas: &listed,
+            blobs: &[],
+            certificates: certificates.get(..count.min(1))?,
+            extension: b"later",
+        };
+        Some(parts.encode(crc32fast::hash).ok()?.0)
+    });
+    let headed: Vec<Vec<u8>> = headed.collect();
     (0..=described.len())
         .filter_map(|count| {
             let parts = MetaFileParts {
@@ -176,6 +200,7 @@ fn meta_files() -> Vec<Vec<u8>> {
             };
             Some(parts.encode(crc32fast::hash).ok()?.0)
         })
+        .chain(headed)
         .collect()
 }
 

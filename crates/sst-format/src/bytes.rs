@@ -18,6 +18,43 @@ pub(crate) fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
+/// The `u16` at byte `AT` of a record. That it lies within the record is checked when this is compiled.
+#[inline]
+pub(crate) const fn u16_in<const AT: usize, const LEN: usize>(record: &[u8; LEN]) -> u16 {
+    u16::from_be_bytes(field::<AT, 2, LEN>(record))
+}
+
+/// The `u32` at byte `AT` of a record.
+#[inline]
+pub(crate) const fn u32_in<const AT: usize, const LEN: usize>(record: &[u8; LEN]) -> u32 {
+    u32::from_be_bytes(field::<AT, 4, LEN>(record))
+}
+
+/// The `u64` at byte `AT` of a record.
+#[inline]
+pub(crate) const fn u64_in<const AT: usize, const LEN: usize>(record: &[u8; LEN]) -> u64 {
+    u64::from_be_bytes(field::<AT, 8, LEN>(record))
+}
+
+/// The `N` bytes from byte `AT` of a record on.
+#[inline]
+#[expect(
+    clippy::indexing_slicing,
+    reason = "the assertion rules out, at compile time, what could panic"
+)]
+pub(crate) const fn field<const AT: usize, const N: usize, const LEN: usize>(
+    record: &[u8; LEN],
+) -> [u8; N] {
+    const { assert!(AT + N <= LEN) };
+    let mut bytes = [0; N];
+    let mut i = 0;
+    while i < N {
+        bytes[i] = record[AT + i];
+        i += 1;
+    }
+    bytes
+}
+
 /// Splits a word into its top byte and its low 24 bits: how the format packs a `u8` before a `u24`.
 #[inline]
 pub(crate) const fn split_u8_u24(word: u32) -> (u8, u32) {

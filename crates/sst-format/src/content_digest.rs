@@ -24,7 +24,7 @@
 
 use core::fmt;
 
-use crate::bytes::u64_at;
+use crate::bytes::u64_in;
 
 /// A function that computes the SHA-256 of the concatenation of some pieces.
 ///
@@ -131,15 +131,19 @@ impl ContentDigest {
 
     /// The digest whose bytes these are. Any bytes of the right length are one.
     #[must_use]
-    pub fn from_bytes(bytes: &[u8; CONTENT_DIGEST_LEN]) -> Self {
-        let word = |i: usize| u64_at(bytes, i * 8).unwrap_or_default();
-        Self { entries: word(0), bytes: word(1), sum: [word(2), word(3), word(4), word(5)] }
+    pub const fn from_bytes(bytes: &[u8; CONTENT_DIGEST_LEN]) -> Self {
+        let sum = [
+            u64_in::<16, _>(bytes),
+            u64_in::<24, _>(bytes),
+            u64_in::<32, _>(bytes),
+            u64_in::<40, _>(bytes),
+        ];
+        Self { entries: u64_in::<0, _>(bytes), bytes: u64_in::<8, _>(bytes), sum }
     }
 }
 
 fn words(hash: &[u8; 32]) -> [u64; 4] {
-    let word = |i: usize| u64_at(hash, i * 8).unwrap_or_default();
-    [word(0), word(1), word(2), word(3)]
+    [u64_in::<0, _>(hash), u64_in::<8, _>(hash), u64_in::<16, _>(hash), u64_in::<24, _>(hash)]
 }
 
 /// The sum as 64 hex digits.

@@ -22,6 +22,16 @@ pub enum Structure {
     ProtectionSection,
     /// The commit point of a directory.
     Current,
+    /// What a meta file of version 3 says without its areas.
+    MetaHead,
+    /// The filter of a table.
+    Filter,
+    /// The copies of a table's block headers.
+    BlockHeaders,
+    /// The blobs of a commit.
+    BlobList,
+    /// The live meta files of a commit.
+    MetaList,
     /// Sequence numbers of files that are not to be read any more.
     DelFile,
 }
@@ -37,6 +47,11 @@ impl fmt::Display for Structure {
             Self::MetaFile => "meta file",
             Self::ProtectionSection => "protection section",
             Self::Current => "CURRENT",
+            Self::MetaHead => "head of a meta file",
+            Self::Filter => "filter",
+            Self::BlockHeaders => "copy of block headers",
+            Self::BlobList => "list of blobs",
+            Self::MetaList => "list of meta files",
             Self::DelFile => ".del file",
         })
     }

@@ -10,7 +10,9 @@
 //! | [`value_ref`] | entry type and value reference of one entry | section 4 |
 //! | [`index_block`] | which key block holds a hash | section 6 |
 //! | [`meta_file`] | what a reader must know about tables, and their filters | section 9 |
+//! | [`identity`] | what tells one commit from another, and one table | section 9 |
 //! | [`live`] | the rule of which tables are live | section 9 |
+//! | [`meta_head`] | version 3 of the protection section: heads that are read without their filters | section 9 |
 //! | [`protection`] | the section that makes a commit one chain of checksums | section 9 |
 //! | [`content_digest`] | what a set of entries amounts to | section 12 |
 //! | [`current`] | the commit point of a directory | section 1 |
@@ -69,11 +71,13 @@ pub mod del_file;
 pub mod explain;
 pub mod file_name;
 pub mod filter;
+pub mod identity;
 pub mod index_block;
 pub mod key_block;
 pub mod limits;
 pub mod live;
 pub mod meta_file;
+pub mod meta_head;
 pub mod monitor;
 pub mod offset_table;
 pub mod protection;

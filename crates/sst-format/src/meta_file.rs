@@ -11,7 +11,7 @@
 //!          u32 END of its filter in the filter area
 //!    4     END of the used-keys filter in the filter area
 //!    …     the filter area
-//!    …     the protection section, in ours
+//!    …     the protection section, in ours: `protection` and `meta_head`
 //! ```
 //!
 //! Ends count from the start of the filter area, like the offsets of a table: filter `i` starts where `i-1` ends.
@@ -20,12 +20,14 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use crate::block::BLOCK_HEADER_LEN;
-use crate::bytes::{u16_at, u32_at, u64_at};
+use crate::bytes::{u16_in, u32_in, u64_in};
 use crate::content_digest::FamilyCertificate;
 use crate::protection::{self, BlobRecord, LiveMeta, ProtectionSection};
-use crate::sst_meta::validate_hashes;
 use crate::{Crc32, FormatError, SequenceNumber, SstMeta, Structure, TableFlags};
+
+mod start;
+
+pub(crate) use start::MetaStart;
 
 /// The first four bytes of a meta file.
 pub const META_MAGIC: u32 = 0xfe4a_da4a;
@@ -53,6 +55,13 @@ pub struct TableRecord {
 }
 
 impl TableRecord {
+    /// The line of a table that was just written. [`TableRecord::filter_end`] is for the encoder to set.
+    #[must_use]
+    pub const fn new(sequence: SequenceNumber, meta: &SstMeta) -> Self {
+        let SstMeta { block_count, min_hash, max_hash, file_size, flags, .. } = *meta;
+        Self { sequence, block_count, min_hash, max_hash, file_size, flags, filter_end: 0 }
+    }
+
     fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.sequence.0.to_be_bytes());
         out.extend_from_slice(&self.block_count.to_be_bytes());
@@ -63,16 +72,16 @@ impl TableRecord {
         out.extend_from_slice(&self.filter_end.to_be_bytes());
     }
 
-    fn parse(bytes: &[u8]) -> Option<Self> {
-        Some(Self {
-            sequence: SequenceNumber(u32_at(bytes, 0)?),
-            block_count: u16_at(bytes, 4)?,
-            min_hash: u64_at(bytes, 6)?,
-            max_hash: u64_at(bytes, 14)?,
-            file_size: u64_at(bytes, 22)?,
-            flags: TableFlags(u32_at(bytes, 30)?),
-            filter_end: u32_at(bytes, 34)?,
-        })
+    const fn from_bytes(bytes: &[u8; TABLE_LEN]) -> Self {
+        Self {
+            sequence: SequenceNumber(u32_in::<0, _>(bytes)),
+            block_count: u16_in::<4, _>(bytes),
+            min_hash: u64_in::<6, _>(bytes),
+            max_hash: u64_in::<14, _>(bytes),
+            file_size: u64_in::<22, _>(bytes),
+            flags: TableFlags(u32_in::<30, _>(bytes)),
+            filter_end: u32_in::<34, _>(bytes),
+        }
     }
 }
 
@@ -101,31 +110,12 @@ impl MetaFileParts<'_> {
     /// [`FormatError::TooLarge`] if a count or the filters exceed 32 bits, [`FormatError::WrongLen`] if a table comes
     /// without the header of every block, [`FormatError::EmptyHashRange`] if its lowest hash is above its highest.
     pub fn encode(&self, crc32: Crc32) -> Result<(Vec<u8>, u32), FormatError> {
+        self.tables.iter().try_for_each(|(_, meta)| meta.validate())?;
         let mut out = Vec::new();
-        out.extend_from_slice(&META_MAGIC.to_be_bytes());
-        out.extend_from_slice(&self.family.to_be_bytes());
-        out.extend_from_slice(&count(self.obsolete.len())?.to_be_bytes());
-        for sequence in self.obsolete {
-            out.extend_from_slice(&sequence.0.to_be_bytes());
-        }
-        out.extend_from_slice(&count(self.tables.len())?.to_be_bytes());
-        let mut filter_end = 0;
-        for (sequence, meta) in self.tables {
-            meta.validate()?;
-            filter_end = count(filter_end as usize + meta.filter.as_slice().len())?;
-            TableRecord {
-                sequence: *sequence,
-                block_count: meta.block_count,
-                min_hash: meta.min_hash,
-                max_hash: meta.max_hash,
-                file_size: meta.file_size,
-                flags: meta.flags,
-                filter_end,
-            }
-            .encode(&mut out);
-        }
-        // The used-keys filter, which we don't write, ends where the last filter does.
-        out.extend_from_slice(&filter_end.to_be_bytes());
+        let records = self.tables.iter().map(|(sequence, meta)| {
+            (TableRecord::new(*sequence, meta), meta.filter.as_slice().len())
+        });
+        encode_start(&mut out, self.family, self.obsolete, records)?;
         for (_, meta) in self.tables {
             out.extend_from_slice(meta.filter.as_slice());
         }
@@ -137,6 +127,30 @@ impl MetaFileParts<'_> {
     }
 }
 
+/// Appends everything before the filter area; `tables` come with the lengths of their filters in bytes.
+pub(crate) fn encode_start(
+    out: &mut Vec<u8>,
+    family: u32,
+    obsolete: &[SequenceNumber],
+    tables: impl ExactSizeIterator<Item = (TableRecord, usize)>,
+) -> Result<(), FormatError> {
+    out.extend_from_slice(&META_MAGIC.to_be_bytes());
+    out.extend_from_slice(&family.to_be_bytes());
+    out.extend_from_slice(&count(obsolete.len())?.to_be_bytes());
+    for sequence in obsolete {
+        out.extend_from_slice(&sequence.0.to_be_bytes());
+    }
+    out.extend_from_slice(&count(tables.len())?.to_be_bytes());
+    let mut filter_end = 0;
+    for (record, filter_len) in tables {
+        filter_end = count(filter_end as usize + filter_len)?;
+        TableRecord { filter_end, ..record }.encode(out);
+    }
+    // The used-keys filter, which we don't write, ends where the last filter does.
+    out.extend_from_slice(&filter_end.to_be_bytes());
+    Ok(())
+}
+
 fn count(len: usize) -> Result<u32, FormatError> {
     let max = u64::from(u32::MAX);
     let too_large = FormatError::TooLarge { structure: STRUCTURE, value: len as u64, max };
@@ -146,99 +160,56 @@ fn count(len: usize) -> Result<u32, FormatError> {
 /// A checked view of a meta file, ours or the original's.
 #[derive(Clone, Copy, Debug)]
 pub struct MetaFile<'a> {
-    family: u32,
-    obsolete: &'a [u8],
-    tables: &'a [u8],
-    /// Where the filter area starts in the file.
-    filters_start: usize,
-    used_keys_end: u32,
+    start: MetaStart<'a>,
     protection: Option<ProtectionSection<'a>>,
 }
 
 impl<'a> MetaFile<'a> {
-    /// Reads a whole meta file. Checks its structure and, where it is protected, its checksum: bytes behind the filter
-    /// area that are not a valid protection section are damage. O(length of the file).
+    /// Reads a whole meta file. Checks its structure and, where it is protected, all its checksums: bytes behind the
+    /// filter area that are not a valid protection section are damage. O(length of the file).
     ///
     /// # Errors
     ///
     /// [`FormatError`] if the file is damaged or no meta file at all.
     pub fn parse(file: &'a [u8], crc32: Crc32) -> Result<Self, FormatError> {
         let available = file.len() as u64;
-        let too_short =
-            |needed: u64| FormatError::TooShort { structure: STRUCTURE, needed, available };
-        let word = |at: usize| u32_at(file, at).ok_or(too_short(at as u64 + 4));
-        let records = |at: usize, len: usize| {
-            let bytes = u64::from(word(at)?) * len as u64;
-            usize::try_from(bytes)
-                .ok()
-                .and_then(|bytes| file.get(at + 4..)?.get(..bytes))
-                .ok_or(too_short(at as u64 + 4 + bytes))
+        let start = MetaStart::parse(file)?;
+        let needed = start.filters_end();
+        let too_short = FormatError::TooShort { structure: STRUCTURE, needed, available };
+        let filters_end = usize::try_from(needed).map_err(|_| too_short)?;
+        let protection = match file.get(filters_end..) {
+            None => return Err(too_short),
+            Some([]) => None,
+            Some(_) => Some(ProtectionSection::parse(file, &start, filters_end, crc32)?),
         };
-        match u32_at(file, 0) {
-            Some(META_MAGIC) => {}
-            Some(found) => return Err(FormatError::WrongMagic { found }),
-            None => return Err(too_short(4)),
-        }
-        let family = word(4)?;
-        let obsolete = records(8, 4)?;
-        let tables_at = 12 + obsolete.len();
-        let tables = records(tables_at, TABLE_LEN)?;
-        let used_keys_at = tables_at + 4 + tables.len();
-        let used_keys_end = word(used_keys_at)?;
-        let filters_start = used_keys_at + 4;
-        let mut meta =
-            Self { family, obsolete, tables, filters_start, used_keys_end, protection: None };
-        meta.validate_filter_ends()?;
-        meta.tables().try_for_each(|table| validate_hashes(table.min_hash, table.max_hash))?;
-        let filters_end = filters_start as u64 + u64::from(used_keys_end);
-        if filters_end > available {
-            return Err(too_short(filters_end));
-        }
-        if filters_end < available {
-            let start = usize::try_from(filters_end).map_err(|_| too_short(filters_end))?;
-            let section = ProtectionSection::parse(file, start, meta.block_counts(), crc32)?;
-            meta.protection = Some(section);
-        }
-        Ok(meta)
-    }
-
-    fn validate_filter_ends(&self) -> Result<(), FormatError> {
-        let ends = self.tables().map(|table| table.filter_end).chain([self.used_keys_end]);
-        let mut previous = 0;
-        for (index, end) in (0..).zip(ends) {
-            if end < previous {
-                return Err(FormatError::OutOfOrder { structure: STRUCTURE, index });
-            }
-            previous = end;
-        }
-        Ok(())
+        Ok(Self { start, protection })
     }
 
     /// The key space the tables belong to.
     #[must_use]
     pub const fn family(&self) -> u32 {
-        self.family
+        self.start.family
     }
 
     /// Sequence numbers of tables of older meta files that this commit makes obsolete.
     pub fn obsolete(&self) -> impl ExactSizeIterator<Item = SequenceNumber> + 'a {
-        self.obsolete.as_chunks().0.iter().map(|word| SequenceNumber(u32::from_be_bytes(*word)))
+        self.start.obsolete()
     }
 
     /// The tables described, oldest first.
-    pub fn tables(&self) -> impl Iterator<Item = TableRecord> + 'a {
-        self.tables.chunks_exact(TABLE_LEN).filter_map(TableRecord::parse)
+    pub fn tables(&self) -> impl ExactSizeIterator<Item = TableRecord> + 'a {
+        self.start.tables()
     }
 
     /// Block counts of the tables described.
-    pub fn block_counts(&self) -> impl Iterator<Item = u16> + 'a {
+    pub fn block_counts(&self) -> impl ExactSizeIterator<Item = u16> + 'a {
         self.tables().map(|table| table.block_count)
     }
 
     /// Where the filter of each table lies in the meta file, in the order of [`MetaFile::tables`]. An empty range
     /// means no filter.
-    pub fn filter_ranges(&self) -> impl Iterator<Item = Range<usize>> + 'a {
-        let base = self.filters_start;
+    pub fn filter_ranges(&self) -> impl ExactSizeIterator<Item = Range<usize>> + 'a {
+        let base = self.start.len();
         let mut start = base;
         self.tables().map(move |table| {
             let end = base + table.filter_end as usize;
@@ -249,21 +220,18 @@ impl<'a> MetaFile<'a> {
     /// Where the used-keys filter lies in the meta file. Empty if there is none.
     #[must_use]
     pub fn used_keys_range(&self) -> Range<usize> {
-        let start = self.tables().last().map_or(0, |table| table.filter_end);
-        self.filters_start + start as usize..self.filters_start + self.used_keys_end as usize
+        let (base, start) = (self.start.len(), self.start.used_keys_start() as usize);
+        base + start..base + self.start.used_keys_end as usize
     }
 
     /// What the protection section says of each table, in the order of [`MetaFile::tables`]: its number of entries, and
     /// where in the meta file the copies of its block headers lie. Nothing in a meta file of the original's.
     pub fn protected_tables(&self) -> impl Iterator<Item = (u64, Range<usize>)> + 'a {
-        let section = self.filters_start + self.used_keys_end as usize;
-        let mut start = section + self.protection.map_or(0, |section| section.tables_offset());
+        let section_start = self.used_keys_range().end;
         let block_counts = self.block_counts();
-        let tables = self.protection.map(|section| section.tables(block_counts));
-        tables.into_iter().flatten().map(move |table| {
-            let headers = start + 8..start + 8 + table.block_headers().len() * BLOCK_HEADER_LEN;
-            start = headers.end;
-            (table.entry_count, headers)
+        let tables = self.protection.map(|section| section.table_ranges(block_counts));
+        tables.into_iter().flatten().map(move |(entry_count, headers)| {
+            (entry_count, section_start + headers.start..section_start + headers.end)
         })
     }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! size      field
-//!    4      version: 1, or 2 with certificates
+//!    4      version: 1, or 2 with certificates; version 3 has another layout, see `meta_head`
 //!    4      number m of live meta files
 //!  m × 8    u32 sequence number, u32 CRC-32 from that file's trailer (0 for the file itself)
 //!           per table of this meta file, in its order:
@@ -21,10 +21,16 @@
 //! the whole meta file, so a reader that has checked it can trust every number in it to be what was written.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use crate::block::{BLOCK_HEADER_LEN, BlockHeader};
-use crate::bytes::{u32_at, u64_at};
+use crate::bytes::{field, u32_in, u64_at, u64_in};
 use crate::content_digest::{CONTENT_DIGEST_LEN, ContentDigest, FamilyCertificate};
+use crate::meta_file::MetaStart;
+use crate::meta_head::{
+    HEAD_PLACE_LEN, HeadPlace, LISTED_META_LEN, ListedMeta, MetaHead, PROTECTION_VERSION_HEADED,
+    TABLE_CHECKS_LEN, TableChecks, headers_len,
+};
 use crate::{BlobNumber, Crc32, FormatError, SequenceNumber, SstMeta, Structure};
 
 /// The version of a section without certificates.
@@ -37,13 +43,15 @@ pub const PROTECTION_VERSION_CERTIFIED: u32 = 2;
 pub const PROTECTION_MAGIC: [u8; 4] = *b"SSTP";
 
 const STRUCTURE: Structure = Structure::ProtectionSection;
-const TRAILER_LEN: usize = 12;
+
+/// Length of the trailer in bytes: [`Trailer::parse`] needs no more.
+pub const TRAILER_LEN: usize = 12;
 
 /// How far before the end of a protected meta file its checksum starts, in bytes: the magic comes behind it.
 pub const CHECKSUM_FROM_END: usize = 4 + PROTECTION_MAGIC.len();
 const LIVE_META_LEN: usize = 8;
-const BLOB_LEN: usize = 4 + 8 + BLOCK_HEADER_LEN;
-const CERTIFICATE_LEN: usize = 4 + CONTENT_DIGEST_LEN;
+pub(crate) const BLOB_LEN: usize = 4 + 8 + BLOCK_HEADER_LEN;
+pub(crate) const CERTIFICATE_LEN: usize = 4 + CONTENT_DIGEST_LEN;
 
 /// A meta file that is live as of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +60,13 @@ pub struct LiveMeta {
     pub sequence: SequenceNumber,
     /// The CRC-32 from its trailer; 0 in the entry of the file that holds the list.
     pub checksum: u32,
+}
+
+impl LiveMeta {
+    const fn from_bytes(bytes: &[u8; LIVE_META_LEN]) -> Self {
+        let (sequence, checksum) = (u32_in::<0, _>(bytes), u32_in::<4, _>(bytes));
+        Self { sequence: SequenceNumber(sequence), checksum }
+    }
 }
 
 /// A blob file that a commit's tables refer to.
@@ -63,6 +78,117 @@ pub struct BlobRecord {
     pub file_size: u64,
     /// Its header.
     pub header: BlockHeader,
+}
+
+impl BlobRecord {
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.number.0.to_be_bytes());
+        out.extend_from_slice(&self.file_size.to_be_bytes());
+        self.header.encode(out);
+    }
+
+    const fn from_bytes(bytes: &[u8; BLOB_LEN]) -> Self {
+        Self {
+            number: BlobNumber(u32_in::<0, _>(bytes)),
+            file_size: u64_in::<4, _>(bytes),
+            header: BlockHeader::from_bytes(field::<12, BLOCK_HEADER_LEN, _>(bytes)),
+        }
+    }
+
+    /// Reads a list of blobs: the verified bytes of [`MetaHead::blobs`](crate::meta_head::MetaHead::blobs). O(1).
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError::WrongLen`] if the bytes are no whole number of records.
+    pub fn parse_list(
+        bytes: &[u8],
+    ) -> Result<impl ExactSizeIterator<Item = Self> + '_, FormatError> {
+        let (records, rest) = bytes.as_chunks();
+        if !rest.is_empty() {
+            let found = bytes.len() as u64;
+            let expected = found - rest.len() as u64;
+            return Err(FormatError::WrongLen { structure: Structure::BlobList, expected, found });
+        }
+        Ok(records.iter().map(Self::from_bytes))
+    }
+}
+
+impl FamilyCertificate {
+    pub(crate) const fn from_bytes(bytes: &[u8; CERTIFICATE_LEN]) -> Self {
+        let content = ContentDigest::from_bytes(&field::<4, CONTENT_DIGEST_LEN, _>(bytes));
+        Self { family: u32_in::<0, _>(bytes), content }
+    }
+}
+
+/// The last bytes of a protected meta file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trailer {
+    /// Length of the section before the trailer, in bytes.
+    pub len: u32,
+    /// The CRC-32 of every byte of the file before it: what later commits know the file by.
+    pub checksum: u32,
+}
+
+impl Trailer {
+    /// Reads the trailer from the last bytes of a meta file: [`TRAILER_LEN`] of them or more. Its checksum is not
+    /// verified. O(1).
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError::TooShort`], or [`FormatError::WrongLen`] if they don't end with [`PROTECTION_MAGIC`].
+    pub fn parse(last_bytes: &[u8]) -> Result<Self, FormatError> {
+        let available = last_bytes.len() as u64;
+        let trailer: &[u8; TRAILER_LEN] = last_bytes.last_chunk().ok_or(FormatError::TooShort {
+            structure: STRUCTURE,
+            needed: TRAILER_LEN as u64,
+            available,
+        })?;
+        if field::<8, 4, _>(trailer) != PROTECTION_MAGIC {
+            let expected = available - 4;
+            return Err(FormatError::WrongLen { structure: STRUCTURE, expected, found: available });
+        }
+        Ok(Self { len: u32_in::<0, _>(trailer), checksum: u32_in::<4, _>(trailer) })
+    }
+}
+
+/// Appends the trailer to `out`, whose section starts at byte `section_start`. Returns the checksum in it.
+pub(crate) fn encode_trailer(
+    out: &mut Vec<u8>,
+    section_start: usize,
+    crc32: Crc32,
+) -> Result<u32, FormatError> {
+    out.extend_from_slice(&count(out.len() - section_start)?.to_be_bytes());
+    let checksum = crc32(out);
+    out.extend_from_slice(&checksum.to_be_bytes());
+    out.extend_from_slice(&PROTECTION_MAGIC);
+    Ok(checksum)
+}
+
+/// Appends a count of certificates, and the certificates.
+pub(crate) fn encode_certificates(
+    out: &mut Vec<u8>,
+    certificates: &[FamilyCertificate],
+) -> Result<(), FormatError> {
+    out.extend_from_slice(&count(certificates.len())?.to_be_bytes());
+    for certificate in certificates {
+        out.extend_from_slice(&certificate.family.to_be_bytes());
+        out.extend_from_slice(&certificate.content.to_bytes());
+    }
+    Ok(())
+}
+
+/// Each family is certified once, in ascending order.
+pub(crate) fn validate_families(
+    certificates: impl Iterator<Item = FamilyCertificate>,
+) -> Result<(), FormatError> {
+    let mut previous = None;
+    for (index, certificate) in (0..).zip(certificates) {
+        if previous >= Some(certificate.family) {
+            return Err(FormatError::OutOfOrder { structure: STRUCTURE, index });
+        }
+        previous = Some(certificate.family);
+    }
+    Ok(())
 }
 
 /// Appends the section to `out`, which holds the meta file so far. Returns the checksum in its trailer.
@@ -98,23 +224,11 @@ pub(crate) fn encode<'a>(
         headers.iter().for_each(|header| header.encode(out));
     }
     out.extend_from_slice(&count(blobs.len())?.to_be_bytes());
-    for blob in blobs {
-        out.extend_from_slice(&blob.number.0.to_be_bytes());
-        out.extend_from_slice(&blob.file_size.to_be_bytes());
-        blob.header.encode(out);
-    }
+    blobs.iter().for_each(|blob| blob.encode(out));
     if !certificates.is_empty() {
-        out.extend_from_slice(&count(certificates.len())?.to_be_bytes());
-        for certificate in certificates {
-            out.extend_from_slice(&certificate.family.to_be_bytes());
-            out.extend_from_slice(&certificate.content.to_bytes());
-        }
+        encode_certificates(out, certificates)?;
     }
-    out.extend_from_slice(&count(out.len() - start)?.to_be_bytes());
-    let checksum = crc32(out);
-    out.extend_from_slice(&checksum.to_be_bytes());
-    out.extend_from_slice(&PROTECTION_MAGIC);
-    Ok(checksum)
+    encode_trailer(out, start, crc32)
 }
 
 fn count(len: usize) -> Result<u32, FormatError> {
@@ -123,14 +237,34 @@ fn count(len: usize) -> Result<u32, FormatError> {
     u32::try_from(len).map_err(|_| too_large)
 }
 
-/// A checked view of a protection section.
+/// A checked view of a protection section of any version.
 #[derive(Clone, Copy, Debug)]
 pub struct ProtectionSection<'a> {
-    live_metas: &'a [u8],
-    tables: &'a [u8],
-    blobs: &'a [u8],
-    certificates: &'a [u8],
+    live_metas: LiveMetas<'a>,
+    tables: Tables<'a>,
+    blobs: &'a [[u8; BLOB_LEN]],
+    certificates: &'a [[u8; CERTIFICATE_LEN]],
     checksum: u32,
+    head: Option<MetaHead<'a>>,
+}
+
+/// The list of live meta files.
+#[derive(Clone, Copy, Debug)]
+enum LiveMetas<'a> {
+    /// In versions 1 and 2.
+    Numbers(&'a [[u8; LIVE_META_LEN]]),
+    /// In version 3.
+    Listed(&'a [[u8; LISTED_META_LEN]]),
+}
+
+/// What is said of tables.
+#[derive(Clone, Copy, Debug)]
+enum Tables<'a> {
+    /// In versions 1 and 2: number of entries and block headers, table by table. The list of live meta files comes
+    /// before, so they start `offset` bytes behind the start of the section.
+    Mixed { bytes: &'a [u8], offset: usize },
+    /// In version 3.
+    Apart { checks: &'a [[u8; TABLE_CHECKS_LEN]], headers: &'a [u8] },
 }
 
 /// What the section says of one table.
@@ -138,56 +272,127 @@ pub struct ProtectionSection<'a> {
 pub struct ProtectedTable<'a> {
     /// Number of entries.
     pub entry_count: u64,
-    headers: &'a [u8],
+    headers: &'a [[u8; BLOCK_HEADER_LEN]],
 }
 
 impl<'a> ProtectedTable<'a> {
     /// The header of every block of the table, in order.
     pub fn block_headers(&self) -> impl ExactSizeIterator<Item = BlockHeader> + 'a {
-        self.headers.as_chunks().0.iter().map(|bytes| BlockHeader::from_bytes(*bytes))
+        self.headers.iter().map(|bytes| BlockHeader::from_bytes(*bytes))
     }
 }
 
 impl<'a> ProtectionSection<'a> {
-    /// Reads the section that takes all of `file` from byte `start` on; `block_counts` are those of the tables that
-    /// the meta file describes. Verifies the checksum of the whole file. O(length of the file).
+    /// Reads the section that takes all of `file` from byte `section_start` on; `start` is the start of the file.
+    /// Verifies the checksum of the whole file, and all others that the section has. O(length of the file).
     pub(crate) fn parse(
         file: &'a [u8],
-        start: usize,
-        block_counts: impl Iterator<Item = u16>,
+        start: &MetaStart<'_>,
+        section_start: usize,
         crc32: Crc32,
     ) -> Result<Self, FormatError> {
-        let available = file.len().saturating_sub(start);
-        let (section_end, checksum) = trailer(file, crc32)?;
-        let mut parts = Parts { rest: file.get(start..section_end).unwrap_or_default(), available };
-        let stated = u32_at(file, section_end).map(u64::from);
-        if stated != Some(parts.rest.len() as u64) {
-            let found = parts.rest.len() as u64;
-            let expected = stated.unwrap_or_default();
+        let trailer = Trailer::parse(file)?;
+        let checked_end = file.len() - CHECKSUM_FROM_END;
+        let (covered, _) = file.split_at(checked_end);
+        let (stored, computed) = (trailer.checksum, crc32(covered));
+        if stored != computed {
+            return Err(FormatError::ChecksumMismatch { structure: STRUCTURE, stored, computed });
+        }
+        let available = file.len() - section_start;
+        let section_end = file.len() - TRAILER_LEN;
+        let section = file.get(section_start..section_end).ok_or(FormatError::TooShort {
+            structure: STRUCTURE,
+            needed: TRAILER_LEN as u64,
+            available: available as u64,
+        })?;
+        let (expected, found) = (u64::from(trailer.len), section.len() as u64);
+        if expected != found {
             return Err(FormatError::WrongLen { structure: STRUCTURE, expected, found });
         }
+        let mut parts = Parts { rest: section, available };
         let version = parts.u32()?;
-        if !matches!(version, PROTECTION_VERSION | PROTECTION_VERSION_CERTIFIED) {
-            return Err(FormatError::UnknownVersion { found: version });
+        match version {
+            PROTECTION_VERSION | PROTECTION_VERSION_CERTIFIED => {
+                Self::parse_unheaded(parts, version, start, trailer.checksum)
+            }
+            PROTECTION_VERSION_HEADED => Self::parse_headed(file, start, crc32),
+            found => Err(FormatError::UnknownVersion { found }),
         }
-        let live_metas = parts.counted(LIVE_META_LEN)?;
-        let tables_len =
-            block_counts.map(|count| 8 + u64::from(count) * BLOCK_HEADER_LEN as u64).sum();
-        let tables = parts.take(tables_len)?;
-        let blobs = parts.counted(BLOB_LEN)?;
+    }
+
+    /// Reads a section of version 1 or 2 behind its version.
+    fn parse_unheaded(
+        mut parts: Parts<'a>,
+        version: u32,
+        start: &MetaStart<'_>,
+        checksum: u32,
+    ) -> Result<Self, FormatError> {
+        let live_metas = parts.counted()?;
+        let block_counts = start.tables().map(|table| table.block_count);
+        let bytes = parts.take(block_counts.map(|count| 8 + headers_len(count)).sum())?;
+        let blobs = parts.counted()?;
         let certificates = match version {
-            PROTECTION_VERSION_CERTIFIED => parts.counted(CERTIFICATE_LEN)?,
+            PROTECTION_VERSION_CERTIFIED => parts.counted()?,
             _ => &[],
         };
         if !parts.rest.is_empty() {
-            let found = (section_end - start) as u64;
+            let found = (parts.available - TRAILER_LEN) as u64;
             let expected = found - parts.rest.len() as u64;
             return Err(FormatError::WrongLen { structure: STRUCTURE, expected, found });
         }
-        let section = Self { live_metas, tables, blobs, certificates, checksum };
+        let offset = 8 + live_metas.as_flattened().len();
+        let section = Self {
+            live_metas: LiveMetas::Numbers(live_metas),
+            tables: Tables::Mixed { bytes, offset },
+            blobs,
+            certificates,
+            checksum,
+            head: None,
+        };
         section.validate_live_metas()?;
-        section.validate_certificates(version)?;
+        validate_families(section.certificates())?;
+        if version == PROTECTION_VERSION_CERTIFIED && certificates.is_empty() {
+            return Err(FormatError::Empty { structure: STRUCTURE });
+        }
         Ok(section)
+    }
+
+    /// Reads a section of version 3, and verifies all areas of the file.
+    fn parse_headed(
+        file: &'a [u8],
+        start: &MetaStart<'_>,
+        crc32: Crc32,
+    ) -> Result<Self, FormatError> {
+        let structure = Structure::MetaHead;
+        let available = file.len() as u64;
+        let needed = HEAD_PLACE_LEN as u64;
+        let too_short = FormatError::TooShort { structure, needed, available };
+        let place = HeadPlace::parse(file, available).ok_or(too_short)?;
+        let core_start = usize::try_from(place.end_range().start).map_err(|_| too_short)?;
+        let first = file.get(..start.len()).ok_or(too_short)?;
+        let last = file.get(core_start..).ok_or(too_short)?;
+        let head = MetaHead::parse(first, last, available, crc32)?;
+        let mut headers_end = start.filters_end() + 4;
+        let headers_start = headers_end;
+        for table in head.tables() {
+            table.filter.verified_in(file, crc32)?;
+            table.headers.verified_in(file, crc32)?;
+            headers_end = table.headers.range().end;
+        }
+        head.used_keys().verified_in(file, crc32)?;
+        let blobs = head.blobs().verified_in(file, crc32)?;
+        let listed = head.live_metas().verified_in(file, crc32)?;
+        ListedMeta::parse_list(listed)?;
+        let headers = usize::try_from(headers_start).ok().zip(usize::try_from(headers_end).ok());
+        let headers = headers.and_then(|(start, end)| file.get(start..end)).ok_or(too_short)?;
+        Ok(Self {
+            live_metas: LiveMetas::Listed(listed.as_chunks().0),
+            tables: Tables::Apart { checks: head.table_checks(), headers },
+            blobs: blobs.as_chunks().0,
+            certificates: head.certificate_records(),
+            checksum: head.checksum(),
+            head: Some(head),
+        })
     }
 
     /// Each live meta file is listed once, in ascending order.
@@ -202,34 +407,36 @@ impl<'a> ProtectionSection<'a> {
         Ok(())
     }
 
-    /// Each family is certified once, in ascending order, and a section that may have certificates has one.
-    fn validate_certificates(&self, version: u32) -> Result<(), FormatError> {
-        let mut previous = None;
-        for (index, certificate) in (0..).zip(self.certificates()) {
-            if previous >= Some(certificate.family) {
-                return Err(FormatError::OutOfOrder { structure: STRUCTURE, index });
-            }
-            previous = Some(certificate.family);
-        }
-        if version == PROTECTION_VERSION_CERTIFIED && previous.is_none() {
-            return Err(FormatError::Empty { structure: STRUCTURE });
-        }
-        Ok(())
-    }
-
     /// The CRC-32 in the trailer: what later commits know this meta file by.
     #[must_use]
     pub const fn checksum(&self) -> u32 {
         self.checksum
     }
 
-    /// Every meta file that is live as of this commit, in ascending order, this one last.
-    pub fn live_metas(&self) -> impl ExactSizeIterator<Item = LiveMeta> + 'a {
-        let records = self.live_metas.as_chunks::<LIVE_META_LEN>().0.iter();
-        records.map(|&[a, b, c, d, e, f, g, h]| LiveMeta {
-            sequence: SequenceNumber(u32::from_be_bytes([a, b, c, d])),
-            checksum: u32::from_be_bytes([e, f, g, h]),
-        })
+    /// The head; `None` before version 3.
+    #[must_use]
+    pub const fn head(&self) -> Option<&MetaHead<'a>> {
+        self.head.as_ref()
+    }
+
+    /// Every meta file that is live as of this commit, in ascending order, this one last. Nothing in a part of a commit.
+    pub fn live_metas(&self) -> impl Iterator<Item = LiveMeta> + use<'a> {
+        let (numbers, listed) = match self.live_metas {
+            LiveMetas::Numbers(numbers) => (numbers, &[][..]),
+            LiveMetas::Listed(listed) => (&[][..], listed),
+        };
+        let listed = listed.iter().map(|record| LiveMeta::from(ListedMeta::from_bytes(record)));
+        numbers.iter().map(LiveMeta::from_bytes).chain(listed)
+    }
+
+    /// The live meta files with their families and ranges of hashes. Those of a list of version 1 or 2, which has none, are
+    /// `None`.
+    #[must_use]
+    pub fn listed_metas(&self) -> Option<impl ExactSizeIterator<Item = ListedMeta> + use<'a>> {
+        match self.live_metas {
+            LiveMetas::Numbers(_) => None,
+            LiveMetas::Listed(listed) => Some(listed.iter().map(ListedMeta::from_bytes)),
+        }
     }
 
     /// What the section says of each table, in the order of the meta file; `block_counts` are those of its tables.
@@ -237,60 +444,54 @@ impl<'a> ProtectionSection<'a> {
         &self,
         block_counts: I,
     ) -> impl Iterator<Item = ProtectedTable<'a>> + use<'a, I> {
-        let mut rest = self.tables;
-        block_counts.map_while(move |count| {
-            let entry_count = u64_at(rest, 0)?;
-            let headers_len = usize::from(count) * BLOCK_HEADER_LEN;
-            let (headers, behind) = rest.get(8..)?.split_at_checked(headers_len)?;
-            rest = behind;
+        let (bytes, offset) = match self.tables {
+            Tables::Mixed { bytes, offset } => (bytes, offset),
+            Tables::Apart { headers, .. } => (headers, 4),
+        };
+        // Parsing has made sure that there is room for the tables of the meta file. With other block counts it ends early.
+        self.table_ranges(block_counts).map_while(move |(entry_count, range)| {
+            let headers = bytes.get(range.start - offset..range.end - offset)?.as_chunks().0;
             Some(ProtectedTable { entry_count, headers })
         })
     }
 
-    /// Where what the section says of tables starts, counted from the start of the section.
-    pub(crate) const fn tables_offset(&self) -> usize {
-        8 + self.live_metas.len()
-    }
-
-    /// Every blob file that the tables of this meta file refer to.
-    pub fn blobs(&self) -> impl ExactSizeIterator<Item = BlobRecord> + 'a {
-        let records = self.blobs.as_chunks::<BLOB_LEN>().0.iter();
-        records.map(|record| BlobRecord {
-            number: BlobNumber(u32_at(record, 0).unwrap_or_default()),
-            file_size: u64_at(record, 4).unwrap_or_default(),
-            header: BlockHeader::from_bytes(u64_at(record, 12).unwrap_or_default().to_be_bytes()),
+    /// Number of entries of each table, and where the copies of its block headers are, counted from the start of the
+    /// section.
+    pub(crate) fn table_ranges<I: Iterator<Item = u16>>(
+        &self,
+        block_counts: I,
+    ) -> impl Iterator<Item = (u64, Range<usize>)> + use<'a, I> {
+        let tables = self.tables;
+        let mut at = match tables {
+            Tables::Mixed { offset, .. } => offset,
+            Tables::Apart { .. } => 4,
+        };
+        block_counts.enumerate().map_while(move |(index, block_count)| {
+            let entry_count = match tables {
+                Tables::Mixed { bytes, offset } => {
+                    let entry_count = u64_at(bytes, at - offset)?;
+                    at += 8;
+                    entry_count
+                }
+                Tables::Apart { checks, .. } => {
+                    TableChecks::from_bytes(checks.get(index)?).entry_count
+                }
+            };
+            let start = at;
+            at += usize::from(block_count) * BLOCK_HEADER_LEN;
+            Some((entry_count, start..at))
         })
     }
 
+    /// Every blob file that the tables of this meta file refer to.
+    pub fn blobs(&self) -> impl ExactSizeIterator<Item = BlobRecord> + use<'a> {
+        self.blobs.iter().map(BlobRecord::from_bytes)
+    }
+
     /// What the commit says of the content of its families, ascending; those that are not certified are left out.
-    pub fn certificates(&self) -> impl Iterator<Item = FamilyCertificate> + use<'a> {
-        self.certificates.as_chunks().0.iter().filter_map(certificate)
+    pub fn certificates(&self) -> impl ExactSizeIterator<Item = FamilyCertificate> + use<'a> {
+        self.certificates.iter().map(FamilyCertificate::from_bytes)
     }
-}
-
-fn certificate(record: &[u8; CERTIFICATE_LEN]) -> Option<FamilyCertificate> {
-    let (family, content) = record.split_first_chunk()?;
-    let content = ContentDigest::from_bytes(content.first_chunk()?);
-    Some(FamilyCertificate { family: u32::from_be_bytes(*family), content })
-}
-
-/// Checks the trailer of a file: where it starts, and its checksum.
-fn trailer(file: &[u8], crc32: Crc32) -> Result<(usize, u32), FormatError> {
-    let available = file.len() as u64;
-    let too_short =
-        FormatError::TooShort { structure: STRUCTURE, needed: TRAILER_LEN as u64, available };
-    let (before_magic, magic) = file.split_last_chunk::<4>().ok_or(too_short)?;
-    let (covered, stored) = before_magic.split_last_chunk::<4>().ok_or(too_short)?;
-    let section_end = covered.len().checked_sub(4).ok_or(too_short)?;
-    if *magic != PROTECTION_MAGIC {
-        let expected = available - 4;
-        return Err(FormatError::WrongLen { structure: STRUCTURE, expected, found: available });
-    }
-    let (stored, computed) = (u32::from_be_bytes(*stored), crc32(covered));
-    if stored != computed {
-        return Err(FormatError::ChecksumMismatch { structure: STRUCTURE, stored, computed });
-    }
-    Ok((section_end, stored))
 }
 
 /// What is left of a section while it is taken apart.
@@ -302,23 +503,28 @@ struct Parts<'a> {
 impl<'a> Parts<'a> {
     fn take(&mut self, len: u64) -> Result<&'a [u8], FormatError> {
         let split = usize::try_from(len).ok().and_then(|len| self.rest.split_at_checked(len));
-        let available = self.available as u64;
-        let (part, rest) = split.ok_or(FormatError::TooShort {
-            structure: STRUCTURE,
-            needed: available.saturating_add(len).saturating_sub(self.rest.len() as u64),
-            available,
-        })?;
+        let (part, rest) = split.ok_or_else(|| self.too_short(len))?;
         self.rest = rest;
         Ok(part)
     }
 
     fn u32(&mut self) -> Result<u32, FormatError> {
-        self.take(4).map(|bytes| u32_at(bytes, 0).unwrap_or_default())
+        let too_short = self.too_short(4);
+        let (word, rest) = self.rest.split_first_chunk().ok_or(too_short)?;
+        self.rest = rest;
+        Ok(u32::from_be_bytes(*word))
     }
 
     /// A count, then that many records.
-    fn counted(&mut self, record_len: usize) -> Result<&'a [u8], FormatError> {
+    fn counted<const LEN: usize>(&mut self) -> Result<&'a [[u8; LEN]], FormatError> {
         let count = self.u32()?;
-        self.take(u64::from(count) * record_len as u64)
+        self.take(u64::from(count) * LEN as u64).map(|bytes| bytes.as_chunks().0)
+    }
+
+    fn too_short(&self, len: u64) -> FormatError {
+        let available = self.available as u64;
+        // Only the message is concerned: more than there can be is needed.
+        let needed = available.saturating_add(len) - self.rest.len() as u64;
+        FormatError::TooShort { structure: STRUCTURE, needed, available }
     }
 }

@@ -1,10 +1,13 @@
 //! Meta files, with and without protection section, as they come and with a trailer that fits: a protected one is
 //! exactly what an encoder makes of its parts.
 
+use std::ops::Range;
+
 use sst_format::filter::FilterBytes;
 use sst_format::meta_file::{MetaFile, MetaFileParts};
+use sst_format::meta_head::{BlockHeaders, DescribedTable, HeadPlace, HeadedMetaFile, MetaHead};
 use sst_format::protection::ProtectionSection;
-use sst_format::{SequenceNumber, SstMeta, TableProtection};
+use sst_format::{FormatError, SequenceNumber, SstMeta, TableProtection};
 
 use crate::repair;
 
@@ -24,8 +27,61 @@ fn check(data: &[u8]) {
     for range in meta.filter_ranges().chain([meta.used_keys_range()]) {
         assert!(data.get(range).is_some());
     }
-    if let Some(section) = meta.protection() {
-        check_protected(data, &meta, section);
+    let Some(section) = meta.protection() else { return };
+    match section.head() {
+        Some(head) => check_headed(data, &meta, section, head),
+        None => check_protected(data, &meta, section),
+    }
+}
+
+/// A meta file of version 3: its head alone says the same, and an encoder makes the file of what it says.
+fn check_headed(
+    data: &[u8],
+    meta: &MetaFile<'_>,
+    section: &ProtectionSection<'_>,
+    head: &MetaHead<'_>,
+) {
+    let file_len = data.len() as u64;
+    let slice = |range: Range<u64>| {
+        let (start, end) = (usize::try_from(range.start).ok()?, usize::try_from(range.end).ok()?);
+        data.get(start..end)
+    };
+    let place = HeadPlace::parse(data, file_len);
+    let ends = place.and_then(|p| Some((slice(p.start_range())?, slice(p.end_range())?)));
+    let alone = ends.map(|(start, end)| MetaHead::parse(start, end, file_len, crc32fast::hash));
+    let alone = alone.and_then(Result::ok);
+    assert!(alone.is_some_and(|alone| alone.tables().eq(head.tables())));
+    assert!(head.tables().map(|table| table.record).eq(meta.tables()));
+    let described: Option<Vec<DescribedTable<'_>>> = head
+        .tables()
+        .map(|table| {
+            Some(DescribedTable {
+                record: table.record,
+                entry_count: table.entry_count,
+                filter: slice(table.filter.range())?,
+                headers: BlockHeaders::Stored(slice(table.headers.range())?),
+                filter_checksum: Some(table.filter.checksum()),
+                headers_checksum: Some(table.headers.checksum()),
+            })
+        })
+        .collect();
+    let (tables, listed) = (described.unwrap_or_default(), section.listed_metas());
+    assert_eq!(tables.len(), meta.tables().len());
+    let parts = HeadedMetaFile {
+        family: head.family(),
+        obsolete: &head.obsolete().collect::<Vec<_>>(),
+        tables: &tables,
+        kind: head.kind(),
+        commit: head.commit(),
+        live_metas: &listed.into_iter().flatten().collect::<Vec<_>>(),
+        blobs: &section.blobs().collect::<Vec<_>>(),
+        certificates: &head.certificates().collect::<Vec<_>>(),
+        extension: head.extension(),
+    };
+    // Ours writes no used-keys filter, and describes each table once.
+    match parts.encode(crc32fast::hash) {
+        Ok((bytes, _)) => assert!(bytes == data || !meta.used_keys_range().is_empty()),
+        Err(error) => assert!(matches!(error, FormatError::OutOfOrder { .. })),
     }
 }
 

@@ -10,8 +10,11 @@ use crate::bytes::{u16_at, u32_at};
 use crate::content_digest::CONTENT_DIGEST_LEN;
 use crate::file_name::{FileKind, FileName};
 use crate::meta_file::{META_MAGIC, MetaFile};
+use crate::meta_head::PROTECTION_VERSION_HEADED;
 use crate::protection::{PROTECTION_MAGIC, PROTECTION_VERSION, PROTECTION_VERSION_CERTIFIED};
 use crate::{FormatError, SequenceNumber, Structure, TableFlags};
+
+mod headed;
 
 /// Length of what a meta file says of one table, in bytes.
 const TABLE_LEN: usize = 38;
@@ -129,8 +132,10 @@ fn protection(dump: &mut Dump<'_, '_>, tables: &[Table]) -> Result<(), Stop> {
     let start = dump.at();
     dump.heading(format_args!("protection section, {}", count(dump.rest().len() as u64, "byte")))?;
     let version = dump.peek_u32()?;
-    if !matches!(version, PROTECTION_VERSION | PROTECTION_VERSION_CERTIFIED) {
-        return Err(FormatError::UnknownVersion { found: version }.into());
+    match version {
+        PROTECTION_VERSION | PROTECTION_VERSION_CERTIFIED => {}
+        PROTECTION_VERSION_HEADED => return headed::protection(dump, tables, start),
+        found => return Err(FormatError::UnknownVersion { found }.into()),
     }
     dump.field(4, format_args!("version {version}"))?;
     let live = dump.peek_u32()?;
@@ -144,9 +149,17 @@ fn protection(dump: &mut Dump<'_, '_>, tables: &[Table]) -> Result<(), Stop> {
         }
     })?;
     protected_tables(dump, tables)?;
-    let blobs = dump.peek_u32()?;
+    let count = dump.peek_u32()?;
     dump.heading(format_args!("blobs"))?;
-    dump.field(4, format_args!("blobs: {blobs}"))?;
+    dump.field(4, format_args!("blobs: {count}"))?;
+    blobs(dump, count)?;
+    if version == PROTECTION_VERSION_CERTIFIED {
+        certificates(dump)?;
+    }
+    trailer(dump, start)
+}
+
+fn blobs(dump: &mut Dump<'_, '_>, blobs: u32) -> Result<(), Stop> {
     dump.fixed_records(u64::from(blobs), "blobs", 12 + BLOCK_HEADER_LEN, |dump, _| {
         let name = file_name(dump.peek_u32()?, FileKind::Blob);
         dump.field(4, format_args!("{name}"))?;
@@ -154,11 +167,7 @@ fn protection(dump: &mut Dump<'_, '_>, tables: &[Table]) -> Result<(), Stop> {
         dump.field(8, format_args!("file size: {}", count(size, "byte")))?;
         let header = PayloadSize(dump.peek_u32()?);
         dump.field(BLOCK_HEADER_LEN, format_args!("its header: {header}, CRC-32"))
-    })?;
-    if version == PROTECTION_VERSION_CERTIFIED {
-        certificates(dump)?;
-    }
-    trailer(dump, start)
+    })
 }
 
 fn certificates(dump: &mut Dump<'_, '_>) -> Result<(), Stop> {
@@ -190,11 +199,15 @@ fn protected_tables(dump: &mut Dump<'_, '_>, tables: &[Table]) -> Result<(), Sto
         dump.heading(format_args!("blocks of {}", table.name))?;
         let entries = dump.peek_u64()?;
         dump.field(8, format_args!("entries: {entries}"))?;
-        let blocks = u64::from(table.block_count);
-        dump.fixed_records(blocks, "blocks", BLOCK_HEADER_LEN, |dump, block| {
-            let header = PayloadSize(dump.peek_u32()?);
-            dump.field(BLOCK_HEADER_LEN, format_args!("header of block {block}: {header}, CRC-32"))
-        })
+        block_headers(dump, table)
+    })
+}
+
+fn block_headers(dump: &mut Dump<'_, '_>, table: &Table) -> Result<(), Stop> {
+    let blocks = u64::from(table.block_count);
+    dump.fixed_records(blocks, "blocks", BLOCK_HEADER_LEN, |dump, block| {
+        let header = PayloadSize(dump.peek_u32()?);
+        dump.field(BLOCK_HEADER_LEN, format_args!("header of block {block}: {header}, CRC-32"))
     })
 }
 

@@ -13,6 +13,9 @@ use crate::filter::FilterBytes;
 use crate::index_block::{IndexBlock, IndexBlockEncoder};
 use crate::key_block::{KeyBlock, KeyBlockEncoder, KeyBlockShape};
 use crate::meta_file::{MetaFile, MetaFileParts};
+use crate::meta_head::{
+    BlockHeaders, CommitKind, DescribedTable, HashRange, HeadedMetaFile, ListedMeta,
+};
 use crate::offset_table::{OffsetTable, encode_offset_table};
 use crate::protection::{BlobRecord, LiveMeta};
 use crate::value_ref::ValueRef;
@@ -121,6 +124,46 @@ fn meta_file() -> Vec<u8> {
     parts.encode(crc32).unwrap().0
 }
 
+/// The same in version 3, with an extension of a later build.
+fn headed_meta_file() -> Vec<u8> {
+    let meta = meta_file();
+    let meta = MetaFile::parse(&meta, crc32).unwrap();
+    let section = meta.protection().unwrap();
+    let headers: Vec<Vec<BlockHeader>> =
+        section.tables(meta.block_counts()).map(|table| table.block_headers().collect()).collect();
+    let tables: Vec<DescribedTable<'_>> = meta
+        .tables()
+        .zip(&headers)
+        .zip([&b"first filter"[..], b""])
+        .map(|((record, headers), filter)| DescribedTable {
+            record,
+            entry_count: 77,
+            filter,
+            headers: BlockHeaders::Parsed(headers),
+            filter_checksum: None,
+            headers_checksum: None,
+        })
+        .collect();
+    let listed = |live: LiveMeta| ListedMeta {
+        sequence: live.sequence,
+        checksum: live.checksum,
+        family: 2,
+        hashes: HashRange { min: 0x10, max: 0x20 },
+    };
+    let parts = HeadedMetaFile {
+        family: 2,
+        obsolete: &[SequenceNumber(1)],
+        tables: &tables,
+        kind: CommitKind::Append,
+        commit: SequenceNumber(7),
+        live_metas: &section.live_metas().map(listed).collect::<Vec<_>>(),
+        blobs: &section.blobs().collect::<Vec<_>>(),
+        certificates: &section.certificates().collect::<Vec<_>>(),
+        extension: b"later",
+    };
+    parts.encode(crc32).unwrap().0
+}
+
 fn meta_case(name: &'static str, bytes: Vec<u8>) -> Case {
     let is_valid = |bytes: &[u8]| MetaFile::parse(bytes, crc32).is_ok();
     Case { name, subject: Subject::MetaFile, base: 0, bytes, is_valid }
@@ -207,6 +250,7 @@ fn cases() -> Vec<Case> {
         offset_case(),
         meta_case("meta_file_original", meta[..filters_end].to_vec()),
         meta_case("meta_file", meta),
+        meta_case("meta_file_headed", headed_meta_file()),
         current_case("current_original", &[0, 0, 1, 2]),
         current_case("current", &Current::encode(SequenceNumber(258), crc32)),
     ]

@@ -1,0 +1,135 @@
+//! Dumps of protection sections of version 3.
+
+use core::ops::Range;
+
+use super::super::blocks::checksum;
+use super::super::dump::{Dump, Stop, count};
+use super::{Table, blobs, block_headers, certificates, file_name, trailer};
+
+use crate::file_name::FileKind;
+use crate::meta_head::{
+    CommitKind, HEAD_PLACE_LEN, LISTED_META_LEN, TABLE_CHECKS_LEN, headers_len,
+};
+use crate::protection::BLOB_LEN;
+use crate::{FormatError, Structure};
+
+/// Where the core says how many blobs and how many meta files there are, in bytes from its start.
+const BLOB_COUNT_AT: usize = 20;
+const META_COUNT_AT: usize = 12;
+
+/// Dumps a section that starts at byte `start` of the file, and the trailer.
+pub(super) fn protection(
+    dump: &mut Dump<'_, '_>,
+    tables: &[Table],
+    start: usize,
+) -> Result<(), Stop> {
+    dump.field(4, format_args!("version 3"))?;
+    let (blob_count, meta_count) = counts(dump, tables)?;
+    let len = |_: &Dump<'_, '_>, range: Range<u64>| {
+        let index = |i: u64| usize::try_from(i).unwrap_or(usize::MAX);
+        let skipped = tables.get(index(range.start)..index(range.end)).unwrap_or_default();
+        Ok(skipped.iter().map(|table| headers_len(table.block_count)).sum())
+    };
+    dump.records(tables.len() as u64, "tables", len, |dump, i| {
+        let Some(table) = usize::try_from(i).ok().and_then(|i| tables.get(i)) else {
+            return Ok(());
+        };
+        dump.heading(format_args!("blocks of {}", table.name))?;
+        block_headers(dump, table)
+    })?;
+    dump.heading(format_args!("blobs: {blob_count}"))?;
+    blobs(dump, blob_count)?;
+    dump.heading(format_args!("live meta files: {meta_count}"))?;
+    dump.fixed_records(u64::from(meta_count), "meta files", LISTED_META_LEN, |dump, _| {
+        let name = file_name(dump.peek_u32()?, FileKind::Meta);
+        dump.field(4, format_args!("{name}"))?;
+        match dump.peek_u32()? {
+            0 => dump.field(4, format_args!("no CRC-32: this file"))?,
+            _ => dump.field(4, format_args!("CRC-32 in its trailer"))?,
+        }
+        let family = dump.peek_u32()?;
+        dump.field(4, format_args!("family {family}"))?;
+        dump.field(8, format_args!("lowest hash that it has to do with"))?;
+        dump.field(8, format_args!("highest hash that it has to do with"))
+    })?;
+    core(dump, tables)?;
+    trailer(dump, start)
+}
+
+/// How many blobs and how many meta files the core says there are: it comes behind them.
+fn counts(dump: &Dump<'_, '_>, tables: &[Table]) -> Result<(u32, u32), Stop> {
+    let structure = Structure::MetaHead;
+    let rest = dump.rest();
+    let (needed, available) = (HEAD_PLACE_LEN as u64, rest.len() as u64);
+    let too_short = FormatError::TooShort { structure, needed, available };
+    let word = |at: usize| crate::bytes::u32_at(rest, at).ok_or(too_short);
+    let place = rest.len().checked_sub(HEAD_PLACE_LEN).ok_or(too_short)?;
+    let core_len = word(place + 8)?;
+    let core = place.checked_sub(core_len as usize).ok_or(too_short)?;
+    let (metas, blobs) = (word(core + META_COUNT_AT)?, word(core + BLOB_COUNT_AT)?);
+    let headers: u64 = tables.iter().map(|table| headers_len(table.block_count)).sum();
+    let expected =
+        headers + u64::from(blobs) * BLOB_LEN as u64 + u64::from(metas) * LISTED_META_LEN as u64;
+    match core as u64 {
+        found if found == expected => Ok((blobs, metas)),
+        found => Err(FormatError::WrongLen { structure, expected, found }.into()),
+    }
+}
+
+fn core(dump: &mut Dump<'_, '_>, tables: &[Table]) -> Result<(), Stop> {
+    let structure = Structure::MetaHead;
+    dump.structure(structure);
+    let core_start = dump.at();
+    dump.heading(format_args!("core"))?;
+    let version = dump.peek_u32()?;
+    dump.field(4, format_args!("version {version}"))?;
+    let kind = dump.peek_u32()?;
+    match CommitKind::from_number(kind) {
+        CommitKind::Load => dump.field(4, format_args!("commit: load"))?,
+        CommitKind::Append => dump.field(4, format_args!("commit: append"))?,
+        CommitKind::Merge => dump.field(4, format_args!("commit: merge"))?,
+        CommitKind::Rollback => dump.field(4, format_args!("commit: rollback"))?,
+        CommitKind::Other(_) => dump.field(4, format_args!("commit: of unknown kind {kind}"))?,
+    }
+    let name = file_name(dump.peek_u32()?, FileKind::Meta);
+    dump.field(4, format_args!("newest meta file of the commit: {name}"))?;
+    let metas = dump.peek_u32()?;
+    dump.field(4, format_args!("live meta files: {metas}"))?;
+    dump.field(4, format_args!("CRC-32 of their list"))?;
+    let blobs = dump.peek_u32()?;
+    dump.field(4, format_args!("blobs: {blobs}"))?;
+    dump.field(4, format_args!("CRC-32 of their list"))?;
+    dump.field(4, format_args!("CRC-32 of the used-keys filter"))?;
+    dump.fixed_records(tables.len() as u64, "tables", TABLE_CHECKS_LEN, |dump, i| {
+        let entries = dump.peek_u64()?;
+        match usize::try_from(i).ok().and_then(|i| tables.get(i)) {
+            Some(table) => dump.field(8, format_args!("entries of {}: {entries}", table.name))?,
+            None => dump.field(8, format_args!("entries: {entries}"))?,
+        }
+        dump.field(4, format_args!("CRC-32 of its filter"))?;
+        dump.field(4, format_args!("CRC-32 of its block headers"))
+    })?;
+    certificates(dump)?;
+    let len = dump.peek_u32()?;
+    dump.heading(format_args!("extension"))?;
+    dump.field(4, format_args!("extension: {}", count(len.into(), "byte")))?;
+    dump.content(len as usize)?;
+    let core_len = dump.at() - core_start;
+    dump.heading(format_args!("tail"))?;
+    let start_len = dump.peek_u32()?;
+    dump.field(4, format_args!("start of the file: {}", count(start_len.into(), "byte")))?;
+    let start = dump.all().get(..start_len as usize).unwrap_or_default();
+    let stored = dump.peek_u32()?;
+    checksum(dump, stored, start, structure)??;
+    let stated = dump.peek_u32()?;
+    dump.field(4, format_args!("core: {}", count(stated.into(), "byte")))?;
+    let covered = dump.all().get(core_start..dump.at()).unwrap_or_default();
+    let stored = dump.peek_u32()?;
+    checksum(dump, stored, covered, structure)??;
+    if u64::from(stated) != core_len as u64 {
+        let (expected, found) = (stated.into(), core_len as u64);
+        return Err(FormatError::WrongLen { structure, expected, found }.into());
+    }
+    dump.structure(Structure::ProtectionSection);
+    Ok(())
+}

@@ -1,0 +1,451 @@
+//! Version 3 of the protection section: a meta file whose head is read without its filters (FORMAT.md section 9).
+//!
+//! ```text
+//!   size   field
+//!      …   the start of the meta file: family, obsolete tables, described tables
+//!      …   the filter area
+//!      4   version: 3
+//!  Σ 8N    the block headers of each table                 ┐
+//! k × 20   the blobs                                       │ areas, each with a checksum in the core
+//! m × 28   the live meta files                             ┘
+//!          the core:
+//!      4     version again
+//!      4     kind of commit
+//!      4     sequence number of the newest meta file of the commit
+//!      4     number m of live meta files,   4   CRC-32 of their list
+//!      4     number k of blobs,             4   CRC-32 of their list
+//!      4     CRC-32 of the used-keys filter
+//! n × 16     per table: u64 number of entries, u32 CRC-32 of its filter, u32 CRC-32 of its block headers
+//!      4     number c of certificates
+//! c × 52     u32 family, 48 bytes of content digest
+//!      4     length x of the extension
+//!      x     the extension: room for what later builds add; this one ignores it
+//!      4   length of the start of the file                 ┐
+//!      4   CRC-32 of the start of the file                 │ the tail
+//!      4   length of the core                              │
+//!      4   CRC-32 of the core and the three words before   ┘
+//!     12   the trailer, as in versions 1 and 2
+//! ```
+//!
+//! The **head** is the start and everything from the core on. It tells where all areas lie, and has the checksum of
+//! each: so a set is opened with two reads per meta file, whatever the size of its filters, and each area is verified
+//! when it is first used. The trailer's checksum still covers the whole file, for those who read all of it.
+//!
+//! A commit may be several meta files, each of one range of hashes. The newest lists them all. The others are parts:
+//! their core names the newest one, and they list nothing.
+
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use crate::block::BLOCK_HEADER_LEN;
+use crate::bytes::u32_at;
+use crate::content_digest::FamilyCertificate;
+use crate::meta_file::{MetaStart, TableRecord};
+use crate::protection::{BLOB_LEN, CERTIFICATE_LEN, TRAILER_LEN, Trailer};
+use crate::{Crc32, FormatError, SequenceNumber, Structure};
+
+mod area;
+mod encoder;
+mod listed_meta;
+mod split;
+
+pub use area::Area;
+pub use encoder::{BlockHeaders, DescribedTable, HeadedMetaFile};
+pub use listed_meta::{HashRange, ListedMeta};
+pub use split::MetaLimits;
+
+pub(crate) use listed_meta::LISTED_META_LEN;
+
+/// The version of a section with a head.
+pub const PROTECTION_VERSION_HEADED: u32 = 3;
+
+/// How many bytes at the end of a meta file tell where its head is: [`HeadPlace::parse`] needs no more.
+pub const HEAD_PLACE_LEN: usize = 16 + TRAILER_LEN;
+
+const STRUCTURE: Structure = Structure::MetaHead;
+
+/// Length of what the core says of one table, in bytes.
+pub(crate) const TABLE_CHECKS_LEN: usize = 16;
+
+/// Why a commit was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum CommitKind {
+    /// Its tables replace all earlier ones of its family.
+    Load,
+    /// Its tables come on top of the earlier ones.
+    Append,
+    /// Its tables hold what earlier ones held; lookups answer as before. No generation to go back to.
+    Merge,
+    /// It goes back to an earlier commit.
+    Rollback,
+    /// A kind of later builds.
+    Other(u32),
+}
+
+impl CommitKind {
+    /// The number on disk.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        match self {
+            Self::Load => 0,
+            Self::Append => 1,
+            Self::Merge => 2,
+            Self::Rollback => 3,
+            Self::Other(number) => number,
+        }
+    }
+
+    /// The kind with this number on disk.
+    #[must_use]
+    pub const fn from_number(number: u32) -> Self {
+        match number {
+            0 => Self::Load,
+            1 => Self::Append,
+            2 => Self::Merge,
+            3 => Self::Rollback,
+            number => Self::Other(number),
+        }
+    }
+}
+
+/// Where the head of a meta file is, which its last bytes tell.
+///
+/// Nothing of it is verified: it tells what to read, and [`MetaHead::parse`] checks what was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadPlace {
+    start_len: u32,
+    core_start: u64,
+    file_len: u64,
+}
+
+impl HeadPlace {
+    /// Reads where the head is from the last bytes of a meta file of `file_len` bytes: [`HEAD_PLACE_LEN`] of them or
+    /// more. `None` if it has none: a meta file of version 1 or 2 or of the original's, or a damaged one. It must then
+    /// be read whole, and [`MetaFile::parse`](crate::meta_file::MetaFile::parse) tells which. O(1).
+    #[must_use]
+    pub fn parse(last_bytes: &[u8], file_len: u64) -> Option<Self> {
+        let place = last_bytes.last_chunk::<HEAD_PLACE_LEN>()?;
+        let trailer = Trailer::parse(last_bytes).ok()?;
+        let (start_len, core_len) = (u32_at(place, 0)?, u32_at(place, 8)?);
+        let core_start = file_len.checked_sub(HEAD_PLACE_LEN as u64 + u64::from(core_len))?;
+        let section_start = file_len.checked_sub(TRAILER_LEN as u64 + u64::from(trailer.len))?;
+        let has_room = u64::from(start_len) <= section_start && section_start + 4 <= core_start;
+        has_room.then_some(Self { start_len, core_start, file_len })
+    }
+
+    /// The first bytes of the file that are part of the head.
+    #[must_use]
+    pub const fn start_range(&self) -> Range<u64> {
+        0..self.start_len as u64
+    }
+
+    /// The last bytes of the file that are part of the head.
+    #[must_use]
+    pub const fn end_range(&self) -> Range<u64> {
+        self.core_start..self.file_len
+    }
+}
+
+/// A checked view of the head of a meta file of version 3.
+#[derive(Clone, Copy, Debug)]
+pub struct MetaHead<'a> {
+    start: MetaStart<'a>,
+    core: Core<'a>,
+    trailer: Trailer,
+}
+
+/// What the head of a meta file says of one table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeadTable {
+    /// Its line in the meta file.
+    pub record: TableRecord,
+    /// Number of entries.
+    pub entry_count: u64,
+    /// Where its filter is in the meta file. Empty if it has none.
+    pub filter: Area,
+    /// Where the copies of its block headers are in the meta file, 8 bytes each.
+    pub headers: Area,
+}
+
+impl<'a> MetaHead<'a> {
+    /// Reads a head: `start` is what the file has in [`HeadPlace::start_range`], `end` what it has in
+    /// [`HeadPlace::end_range`]. Verifies both checksums of the head and that its numbers add up to the file's length;
+    /// the areas are not looked at. O(length of the head).
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError`] if the head is damaged, or the file has none: it should then be read whole, and
+    /// [`MetaFile::parse`](crate::meta_file::MetaFile::parse) tells what is wrong.
+    pub fn parse(
+        start: &'a [u8],
+        end: &'a [u8],
+        file_len: u64,
+        crc32: Crc32,
+    ) -> Result<Self, FormatError> {
+        let trailer = Trailer::parse(end)?;
+        let too_short = FormatError::TooShort {
+            structure: STRUCTURE,
+            needed: HEAD_PLACE_LEN as u64,
+            available: end.len() as u64,
+        };
+        let (core, place) = end.split_last_chunk::<HEAD_PLACE_LEN>().ok_or(too_short)?;
+        let word = |at| u32_at(place, at).ok_or(too_short);
+        let (start_len, start_checksum) = (word(0)?, word(4)?);
+        let (core_len, core_checksum) = (word(8)?, word(12)?);
+        let covered = end.get(..core.len() + 12).ok_or(too_short)?;
+        verify(STRUCTURE, covered, core_checksum, crc32)?;
+        same_len(u64::from(core_len), core.len() as u64)?;
+        same_len(u64::from(start_len), start.len() as u64)?;
+        verify(STRUCTURE, start, start_checksum, crc32)?;
+        let start = MetaStart::parse(start)?;
+        same_len(start.len() as u64, u64::from(start_len))?;
+        let core = Core::parse(core, start.table_count())?;
+        let head = Self { start, core, trailer };
+        let section_len = head.core_start() - start.filters_end() + u64::from(core_len) + 16;
+        same_len(section_len, u64::from(trailer.len))?;
+        same_len(start.filters_end() + section_len + TRAILER_LEN as u64, file_len)?;
+        Ok(head)
+    }
+
+    /// The key space that the tables belong to.
+    #[must_use]
+    pub const fn family(&self) -> u32 {
+        self.start.family
+    }
+
+    /// Why the commit was made.
+    #[must_use]
+    pub const fn kind(&self) -> CommitKind {
+        self.core.kind
+    }
+
+    /// Sequence number of the newest meta file of the commit that this one belongs to. If that is another one, this
+    /// meta file is a part: no generation of its own.
+    #[must_use]
+    pub const fn commit(&self) -> SequenceNumber {
+        self.core.commit
+    }
+
+    /// The CRC-32 in the trailer, by which later commits know this meta file.
+    #[must_use]
+    pub const fn checksum(&self) -> u32 {
+        self.trailer.checksum
+    }
+
+    /// Sequence numbers of tables of older meta files that this commit makes obsolete.
+    pub fn obsolete(&self) -> impl ExactSizeIterator<Item = SequenceNumber> + use<'a> {
+        self.start.obsolete()
+    }
+
+    /// The tables described, oldest first.
+    pub fn tables(&self) -> impl Iterator<Item = HeadTable> + use<'a> {
+        let filters = self.start.len() as u64;
+        let mut filter_start = filters;
+        let mut headers_start = self.start.filters_end() + 4;
+        self.start.tables().zip(self.core.tables).map(move |(record, checks)| {
+            let checks = TableChecks::from_bytes(checks);
+            let filter_end = filters + u64::from(record.filter_end);
+            let headers_end = headers_start + headers_len(record.block_count);
+            let filter = filter_start..filter_end;
+            let headers = headers_start..headers_end;
+            (filter_start, headers_start) = (filter_end, headers_end);
+            HeadTable {
+                record,
+                entry_count: checks.entry_count,
+                filter: Area::new(Structure::Filter, filter, checks.filter),
+                headers: Area::new(Structure::BlockHeaders, headers, checks.headers),
+            }
+        })
+    }
+
+    /// The used-keys filter. Empty in ours.
+    #[must_use]
+    pub fn used_keys(&self) -> Area {
+        let start = self.start.len() as u64 + u64::from(self.start.used_keys_start());
+        Area::new(Structure::Filter, start..self.start.filters_end(), self.core.used_keys)
+    }
+
+    fn blobs_start(&self) -> u64 {
+        let headers = self.start.tables().map(|table| headers_len(table.block_count));
+        self.start.filters_end() + 4 + headers.sum::<u64>()
+    }
+
+    fn live_metas_start(&self) -> u64 {
+        self.blobs_start() + u64::from(self.core.blob_count) * BLOB_LEN as u64
+    }
+
+    fn core_start(&self) -> u64 {
+        self.live_metas_start() + u64::from(self.core.live_count) * LISTED_META_LEN as u64
+    }
+
+    /// Where the list of blobs is, for [`BlobRecord::parse_list`](crate::protection::BlobRecord::parse_list). O(number of tables).
+    #[must_use]
+    pub fn blobs(&self) -> Area {
+        let range = self.blobs_start()..self.live_metas_start();
+        Area::new(Structure::BlobList, range, self.core.blobs)
+    }
+
+    /// Where the list of live meta files is, for [`ListedMeta::parse_list`]. Empty in a part. O(number of tables).
+    #[must_use]
+    pub fn live_metas(&self) -> Area {
+        let range = self.live_metas_start()..self.core_start();
+        Area::new(Structure::MetaList, range, self.core.live_metas)
+    }
+
+    /// What the commit says of the content of its families, ascending; those that are not certified are left out.
+    pub fn certificates(&self) -> impl ExactSizeIterator<Item = FamilyCertificate> + use<'a> {
+        self.core.certificates.iter().map(FamilyCertificate::from_bytes)
+    }
+
+    /// What later builds added to the head, as it is.
+    #[must_use]
+    pub const fn extension(&self) -> &'a [u8] {
+        self.core.extension
+    }
+
+    /// The core's records of tables, for the section of the whole file.
+    pub(crate) const fn table_checks(&self) -> &'a [[u8; TABLE_CHECKS_LEN]] {
+        self.core.tables
+    }
+
+    /// The certificates as they are.
+    pub(crate) const fn certificate_records(&self) -> &'a [[u8; CERTIFICATE_LEN]] {
+        self.core.certificates
+    }
+}
+
+/// Length of the copies of a table's block headers, in bytes.
+pub(crate) const fn headers_len(block_count: u16) -> u64 {
+    block_count as u64 * BLOCK_HEADER_LEN as u64
+}
+
+fn verify(
+    structure: Structure,
+    bytes: &[u8],
+    stored: u32,
+    crc32: Crc32,
+) -> Result<(), FormatError> {
+    let computed = crc32(bytes);
+    if stored != computed {
+        return Err(FormatError::ChecksumMismatch { structure, stored, computed });
+    }
+    Ok(())
+}
+
+const fn same_len(expected: u64, found: u64) -> Result<(), FormatError> {
+    if expected != found {
+        return Err(FormatError::WrongLen { structure: STRUCTURE, expected, found });
+    }
+    Ok(())
+}
+
+/// What the core says of one table.
+pub(crate) struct TableChecks {
+    pub(crate) entry_count: u64,
+    filter: u32,
+    headers: u32,
+}
+
+impl TableChecks {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.entry_count.to_be_bytes());
+        out.extend_from_slice(&self.filter.to_be_bytes());
+        out.extend_from_slice(&self.headers.to_be_bytes());
+    }
+
+    pub(crate) const fn from_bytes(bytes: &[u8; TABLE_CHECKS_LEN]) -> Self {
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = *bytes;
+        Self {
+            entry_count: u64::from_be_bytes([a, b, c, d, e, f, g, h]),
+            filter: u32::from_be_bytes([i, j, k, l]),
+            headers: u32::from_be_bytes([m, n, o, p]),
+        }
+    }
+}
+
+/// The core, taken apart.
+#[derive(Clone, Copy, Debug)]
+struct Core<'a> {
+    kind: CommitKind,
+    commit: SequenceNumber,
+    live_count: u32,
+    live_metas: u32,
+    blob_count: u32,
+    blobs: u32,
+    used_keys: u32,
+    tables: &'a [[u8; TABLE_CHECKS_LEN]],
+    certificates: &'a [[u8; CERTIFICATE_LEN]],
+    extension: &'a [u8],
+}
+
+impl<'a> Core<'a> {
+    fn parse(bytes: &'a [u8], table_count: usize) -> Result<Self, FormatError> {
+        let mut rest = Rest { rest: bytes, available: bytes.len() as u64 };
+        let version = rest.word()?;
+        if version != PROTECTION_VERSION_HEADED {
+            return Err(FormatError::UnknownVersion { found: version });
+        }
+        let kind = CommitKind::from_number(rest.word()?);
+        let commit = SequenceNumber(rest.word()?);
+        let (live_count, live_metas) = (rest.word()?, rest.word()?);
+        let (blob_count, blobs) = (rest.word()?, rest.word()?);
+        let used_keys = rest.word()?;
+        let tables = rest.records(table_count as u64)?;
+        let certificates = rest.word().and_then(|count| rest.records(count.into()))?;
+        let extension = rest.word().and_then(|len| rest.take(len.into()))?;
+        let left = rest.rest.len() as u64;
+        same_len(rest.available - left, rest.available)?;
+        let core = Self {
+            kind,
+            commit,
+            live_count,
+            live_metas,
+            blob_count,
+            blobs,
+            used_keys,
+            tables,
+            certificates,
+            extension,
+        };
+        let families = core.certificates.iter().map(FamilyCertificate::from_bytes);
+        crate::protection::validate_families(families)?;
+        Ok(core)
+    }
+}
+
+/// What is left of the core while it is taken apart.
+struct Rest<'a> {
+    rest: &'a [u8],
+    available: u64,
+}
+
+impl<'a> Rest<'a> {
+    fn too_short(&self, len: u64) -> FormatError {
+        let taken = self.available - self.rest.len() as u64;
+        // Only the message is concerned: more than there can be is needed.
+        let needed = taken.saturating_add(len);
+        FormatError::TooShort { structure: STRUCTURE, needed, available: self.available }
+    }
+
+    fn take(&mut self, len: u64) -> Result<&'a [u8], FormatError> {
+        let split = usize::try_from(len).ok().and_then(|len| self.rest.split_at_checked(len));
+        let (part, rest) = split.ok_or_else(|| self.too_short(len))?;
+        self.rest = rest;
+        Ok(part)
+    }
+
+    fn word(&mut self) -> Result<u32, FormatError> {
+        let too_short = self.too_short(4);
+        let (word, rest) = self.rest.split_first_chunk().ok_or(too_short)?;
+        self.rest = rest;
+        Ok(u32::from_be_bytes(*word))
+    }
+
+    fn records<const LEN: usize>(&mut self, count: u64) -> Result<&'a [[u8; LEN]], FormatError> {
+        // Counts of records are 32 bits wide, or those of a slice: the product fits.
+        self.take(count.saturating_mul(LEN as u64)).map(|bytes| bytes.as_chunks().0)
+    }
+}
+#[cfg(test)]
+mod tests;

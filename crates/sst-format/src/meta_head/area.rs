@@ -1,0 +1,77 @@
+//! A part of a meta file that has a checksum of its own.
+
+use core::ops::Range;
+
+use super::verify;
+use crate::{Crc32, FormatError, Structure};
+
+/// Where a part of a meta file is, and the checksum that its bytes must have. It is read and verified when it is first
+/// used, which may be never.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Area {
+    structure: Structure,
+    range: Range<u64>,
+    checksum: u32,
+}
+
+impl Area {
+    pub(crate) const fn new(structure: Structure, range: Range<u64>, checksum: u32) -> Self {
+        Self { structure, range, checksum }
+    }
+
+    /// Which bytes of the meta file it takes.
+    #[must_use]
+    pub const fn range(&self) -> Range<u64> {
+        self.range.start..self.range.end
+    }
+
+    /// Its length in bytes.
+    #[must_use]
+    pub const fn len(&self) -> u64 {
+        self.range.end - self.range.start
+    }
+
+    /// Whether it has no bytes.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The CRC-32 of its bytes.
+    #[must_use]
+    pub const fn checksum(&self) -> u32 {
+        self.checksum
+    }
+
+    /// Checks the bytes that were read for it. O(their length).
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError::WrongLen`] if they are not as many as it takes, [`FormatError::ChecksumMismatch`] if they are
+    /// damaged.
+    pub fn verify(&self, bytes: &[u8], crc32: Crc32) -> Result<(), FormatError> {
+        let (structure, expected, found) = (self.structure, self.len(), bytes.len() as u64);
+        if expected != found {
+            return Err(FormatError::WrongLen { structure, expected, found });
+        }
+        verify(structure, bytes, self.checksum, crc32)
+    }
+
+    /// Its bytes in the whole meta file `file`, verified.
+    pub(crate) fn verified_in<'a>(
+        &self,
+        file: &'a [u8],
+        crc32: Crc32,
+    ) -> Result<&'a [u8], FormatError> {
+        let too_short = FormatError::TooShort {
+            structure: self.structure,
+            needed: self.range.end,
+            available: file.len() as u64,
+        };
+        let (start, end) = (usize::try_from(self.range.start), usize::try_from(self.range.end));
+        let (Ok(start), Ok(end)) = (start, end) else { return Err(too_short) };
+        let bytes = file.get(start..end).ok_or(too_short)?;
+        self.verify(bytes, crc32)?;
+        Ok(bytes)
+    }
+}

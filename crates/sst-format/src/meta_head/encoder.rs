@@ -1,0 +1,222 @@
+//! Writes meta files of version 3.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use super::{
+    CommitKind, ListedMeta, PROTECTION_VERSION_HEADED, STRUCTURE, TableChecks, headers_len,
+};
+use crate::block::BlockHeader;
+use crate::content_digest::FamilyCertificate;
+use crate::meta_file::{TableRecord, encode_start};
+use crate::protection::{BlobRecord, encode_certificates, encode_trailer};
+use crate::sst_meta::validate_hashes;
+use crate::{Crc32, FormatError, SequenceNumber, SstMeta, Structure};
+
+/// The headers of all blocks of a table, in order.
+#[derive(Clone, Copy, Debug)]
+pub enum BlockHeaders<'a> {
+    /// As a writer has them.
+    Parsed(&'a [BlockHeader]),
+    /// As another meta file has them, 8 bytes each.
+    Stored(&'a [u8]),
+}
+
+impl BlockHeaders<'_> {
+    /// How many bytes they take.
+    const fn len(&self) -> u64 {
+        match self {
+            Self::Parsed(headers) => headers.len() as u64 * 8,
+            Self::Stored(bytes) => bytes.len() as u64,
+        }
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Parsed(headers) => headers.iter().for_each(|header| header.encode(out)),
+            Self::Stored(bytes) => out.extend_from_slice(bytes),
+        }
+    }
+}
+
+/// A table as a meta file describes it. All bytes are borrowed, so that a table is described again without a copy.
+#[derive(Clone, Copy, Debug)]
+pub struct DescribedTable<'a> {
+    /// Its line in the meta file. [`TableRecord::filter_end`] is set anew.
+    pub record: TableRecord,
+    /// Number of entries.
+    pub entry_count: u64,
+    /// Its filter; empty if it has none.
+    pub filter: &'a [u8],
+    /// The headers of its blocks.
+    pub headers: BlockHeaders<'a>,
+    /// The CRC-32 that an older meta file has of the filter, if the bytes come from there: they are compared.
+    pub filter_checksum: Option<u32>,
+    /// The CRC-32 that an older meta file has of the block headers, likewise.
+    pub headers_checksum: Option<u32>,
+}
+
+impl<'a> DescribedTable<'a> {
+    /// A table that was just written.
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError::WrongLen`] if the description comes without the headers of its blocks.
+    pub fn new(sequence: SequenceNumber, meta: &'a SstMeta) -> Result<Self, FormatError> {
+        let protection = meta.protection.as_ref().ok_or(FormatError::WrongLen {
+            structure: Structure::BlockHeaders,
+            expected: headers_len(meta.block_count),
+            found: 0,
+        })?;
+        Ok(Self {
+            record: TableRecord::new(sequence, meta),
+            entry_count: protection.entry_count,
+            filter: meta.filter.as_slice(),
+            headers: BlockHeaders::Parsed(&protection.block_headers),
+            filter_checksum: None,
+            headers_checksum: None,
+        })
+    }
+
+    fn validate(&self) -> Result<(), FormatError> {
+        validate_hashes(self.record.min_hash, self.record.max_hash)?;
+        let (expected, found) = (headers_len(self.record.block_count), self.headers.len());
+        if expected != found {
+            let structure = Structure::BlockHeaders;
+            return Err(FormatError::WrongLen { structure, expected, found });
+        }
+        Ok(())
+    }
+}
+
+/// The parts of a meta file of version 3.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadedMetaFile<'a> {
+    /// The key space the tables belong to; 0 where there is only one.
+    pub family: u32,
+    /// Tables of older meta files that this commit makes obsolete.
+    pub obsolete: &'a [SequenceNumber],
+    /// The tables described, oldest first, each once.
+    pub tables: &'a [DescribedTable<'a>],
+    /// Why the commit is made.
+    pub kind: CommitKind,
+    /// Sequence number of the newest meta file of the commit: this one's own, unless this one is a part.
+    pub commit: SequenceNumber,
+    /// Every live meta file as of this commit in ascending order, parts of this commit included, and this one last with
+    /// checksum 0. Empty in a part.
+    pub live_metas: &'a [ListedMeta],
+    /// Every blob file that the tables refer to.
+    pub blobs: &'a [BlobRecord],
+    /// What the commit says of the content of families, ascending; empty if it says nothing, and in a part.
+    pub certificates: &'a [FamilyCertificate],
+    /// Bytes of later versions of this crate; empty in this one.
+    pub extension: &'a [u8],
+}
+
+impl HeadedMetaFile<'_> {
+    /// The bytes of the meta file, and the checksum in its trailer.
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError::TooLarge`] if a count, the filters or the section exceed 32 bits: [`MetaLimits::split`](super::MetaLimits::split) tells how
+    /// many meta files the commit needs. [`FormatError::WrongLen`] if a table comes without the header of every block,
+    /// [`FormatError::EmptyHashRange`] if its lowest hash is above its highest, [`FormatError::OutOfOrder`] if a table
+    /// is described twice, [`FormatError::ChecksumMismatch`] if borrowed bytes are not those that they were.
+    pub fn encode(&self, crc32: Crc32) -> Result<(Vec<u8>, u32), FormatError> {
+        self.validate()?;
+        let mut out = Vec::new();
+        let records = self.tables.iter().map(|table| (table.record, table.filter.len()));
+        encode_start(&mut out, self.family, self.obsolete, records)?;
+        let start_len = out.len();
+        let start_checksum = crc32(&out);
+        let mut checks: Vec<TableChecks> = Vec::with_capacity(self.tables.len());
+        for table in self.tables {
+            let filter = append(&mut out, crc32, |out| out.extend_from_slice(table.filter));
+            same(Structure::Filter, table.filter_checksum, filter)?;
+            let entry_count = table.entry_count;
+            checks.push(TableChecks { entry_count, filter, headers: 0 });
+        }
+        let section_start = out.len();
+        out.extend_from_slice(&PROTECTION_VERSION_HEADED.to_be_bytes());
+        for (table, checks) in self.tables.iter().zip(&mut checks) {
+            checks.headers = append(&mut out, crc32, |out| table.headers.encode(out));
+            same(Structure::BlockHeaders, table.headers_checksum, checks.headers)?;
+        }
+        let blobs =
+            append(&mut out, crc32, |out| self.blobs.iter().for_each(|blob| blob.encode(out)));
+        let live_metas =
+            append(&mut out, crc32, |out| self.live_metas.iter().for_each(|meta| meta.encode(out)));
+        let core_start = out.len();
+        self.encode_core(&mut out, [live_metas, blobs, crc32(&[])], &checks)?;
+        let core_len = count(out.len() - core_start)?;
+        for word in [count(start_len)?, start_checksum, core_len] {
+            out.extend_from_slice(&word.to_be_bytes());
+        }
+        let (_, covered) = out.split_at(core_start);
+        let core_checksum = crc32(covered);
+        out.extend_from_slice(&core_checksum.to_be_bytes());
+        let checksum = encode_trailer(&mut out, section_start, crc32)?;
+        Ok((out, checksum))
+    }
+
+    /// Everything that parsing would refuse, or that is said twice.
+    fn validate(&self) -> Result<(), FormatError> {
+        let mut described = BTreeSet::new();
+        for (index, table) in (0..).zip(self.tables) {
+            table.validate()?;
+            if !described.insert(table.record.sequence) {
+                return Err(FormatError::OutOfOrder { structure: Structure::MetaFile, index });
+            }
+        }
+        Ok(())
+    }
+
+    fn encode_core(
+        &self,
+        out: &mut Vec<u8>,
+        [live_metas, blobs, used_keys]: [u32; 3],
+        checks: &[TableChecks],
+    ) -> Result<(), FormatError> {
+        for word in [
+            PROTECTION_VERSION_HEADED,
+            self.kind.number(),
+            self.commit.0,
+            count(self.live_metas.len())?,
+            live_metas,
+            count(self.blobs.len())?,
+            blobs,
+            used_keys,
+        ] {
+            out.extend_from_slice(&word.to_be_bytes());
+        }
+        checks.iter().for_each(|table| table.encode(out));
+        encode_certificates(out, self.certificates)?;
+        out.extend_from_slice(&count(self.extension.len())?.to_be_bytes());
+        out.extend_from_slice(self.extension);
+        Ok(())
+    }
+}
+
+/// Appends an area, and returns the CRC-32 of its bytes.
+fn append(out: &mut Vec<u8>, crc32: Crc32, write: impl FnOnce(&mut Vec<u8>)) -> u32 {
+    let start = out.len();
+    write(out);
+    let (_, area) = out.split_at(start);
+    crc32(area)
+}
+
+/// Bytes that were taken over are those that they were.
+const fn same(structure: Structure, stored: Option<u32>, computed: u32) -> Result<(), FormatError> {
+    match stored {
+        Some(stored) if stored != computed => {
+            Err(FormatError::ChecksumMismatch { structure, stored, computed })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn count(len: usize) -> Result<u32, FormatError> {
+    let max = u64::from(u32::MAX);
+    let too_large = FormatError::TooLarge { structure: STRUCTURE, value: len as u64, max };
+    u32::try_from(len).map_err(|_| too_large)
+}
