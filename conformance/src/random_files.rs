@@ -37,7 +37,7 @@ pub(crate) fn write_random_table(path: &Path, seed: u64) -> Result<(), AnyError>
 /// certified, which the decoder checks.
 pub(crate) fn publish_random(dir: &Path, seed: u64) -> Result<(), AnyError> {
     let mut random = SplitMix::new(seed);
-    let options = PublisherOptions::default().certify(seed.is_multiple_of(2));
+    let options = PublisherOptions::default().digest(seed.is_multiple_of(2));
     let mut publisher = Publisher::open(dir, options)?;
     for commit_number in 0..=random.word() % 4 {
         let mut commit = publisher.begin();
@@ -58,7 +58,7 @@ pub(crate) fn publish_random(dir: &Path, seed: u64) -> Result<(), AnyError> {
             }
             commit.add_table(table.finish()?)?;
         }
-        commit.publish()?;
+        sst_merge::publish(commit)?;
     }
     Ok(())
 }

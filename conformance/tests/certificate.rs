@@ -10,6 +10,7 @@ use sst_format::content_digest::{ContentDigest, FamilyCertificate};
 use sst_format::filter::FilterBytes;
 use sst_format::meta_file::{MetaFile, MetaFileParts};
 use sst_format::{SequenceNumber, SstMeta, TableProtection};
+use sst_merge::certify;
 use sst_reader::{
     Corruption, LiveSet, Monitor, ReadError, ReaderOptions, SstSet, verify_directory,
 };
@@ -18,7 +19,7 @@ use sst_writer::{BulkLoader, BulkOptions, Publisher, PublisherOptions};
 
 /// Publishes several loads on top of each other: values of all classes and in blobs, overwritten and deleted.
 fn publish(path: &Path, seed: u64) -> ContentDigest {
-    let options = PublisherOptions::default().certify(true);
+    let options = PublisherOptions::default().digest(true);
     let mut publisher = Publisher::open(path, options).unwrap();
     let mut random = SplitMix::new(seed);
     let mut certificate = None;
@@ -39,9 +40,11 @@ fn publish(path: &Path, seed: u64) -> ContentDigest {
             }
         }
         handle.finish().unwrap();
-        certificate = loader.finish().unwrap().certificates.first().copied();
+        let mut load = loader.prepare().unwrap();
+        certificate = Some(certify(load.commit()).unwrap());
+        load.publish().unwrap();
     }
-    certificate.unwrap().content
+    certificate.unwrap()
 }
 
 fn open(path: &Path) -> SstSet {

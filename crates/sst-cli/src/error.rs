@@ -141,6 +141,7 @@ impl CliError {
     pub(crate) fn or_interrupted(self, unchanged: &Path) -> Self {
         match self {
             Self::Merge(MergeError::Cancelled)
+            | Self::Read(ReadError::Cancelled { .. })
             | Self::Publish(PublishError::Cancelled)
             | Self::Bulk(BulkError::Cancelled) => Self::Interrupted(unchanged.to_owned()),
             error => error,
@@ -170,7 +171,7 @@ impl CliError {
                 PublishError::Format { .. }
                 | PublishError::BrokenChain { .. }
                 | PublishError::BadBlob { .. }
-                | PublishError::BadTable { .. }
+                | PublishError::NotAsWritten { .. }
                 | PublishError::MissingCurrent { .. },
             ) => Exit::Damaged,
             Self::NotAnSst(_) | Self::Damaged { .. } | Self::NoCurrent { has_files: true, .. } => {

@@ -1,6 +1,9 @@
 //! Why a merge stopped.
 
+use std::path::PathBuf;
+
 use sst_format::BlobNumber;
+use sst_format::content_digest::ContentDigest;
 use sst_format::monitor::Cancelled;
 use sst_reader::{FileLabel, ReadError};
 use sst_writer::table::ShortKey;
@@ -46,9 +49,48 @@ pub enum MergeError {
     /// A table on its own is to be written, and the entries are too many for one.
     #[error("the entries are too many for one table")]
     TooLargeForOneTable,
+    /// A table was read back from the device, and does not hold the entries that were put into it.
+    #[error("{} holds {found}, but {expected} were put in", path.display())]
+    Content {
+        /// The table.
+        path: PathBuf,
+        /// Digest of the entries that were put in.
+        expected: Box<ContentDigest>,
+        /// Digest of the entries that are there.
+        found: Box<ContentDigest>,
+    },
+    /// A commit cannot be certified, since its publisher took no digests of what was put in: open it
+    /// with [`PublisherOptions::digest`](sst_writer::PublisherOptions::digest).
+    #[error("the commit cannot be certified: no digests were taken of what was put in")]
+    NoDigests,
+    /// There is no commit to be gathered, or it has no table of the family, though of others.
+    #[error("{} has no commit with tables of family {family}", path.display())]
+    NotAFragment {
+        /// The fragment.
+        path: PathBuf,
+        /// The family of the commit that it was to be part of.
+        family: u32,
+    },
+    /// A table of a fragment is in the commit already, byte for byte.
+    #[error("{} has a table that the commit has already", path.display())]
+    FragmentTwice {
+        /// The fragment added later.
+        path: PathBuf,
+    },
+    /// Two fragments have tables whose ranges of hashes overlap.
+    #[error("{} and {} may have keys in common", path.display(), other.display())]
+    FragmentsOverlap {
+        /// The fragment added later.
+        path: PathBuf,
+        /// The one added before.
+        other: PathBuf,
+    },
     /// The output could not be written.
     #[error(transparent)]
     Publish(#[from] PublishError),
+    /// An invariant of this crate is broken: a bug, found before anything was published.
+    #[error("a bug in merging was caught: {0}")]
+    Internal(&'static str),
     /// The operation was cancelled through its [`Monitor`](crate::Monitor).
     #[error("cancelled")]
     Cancelled,
@@ -67,12 +109,23 @@ impl From<WriteError> for MergeError {
 }
 
 impl MergeError {
+    /// Whether the operation was cancelled through its [`Monitor`](crate::Monitor), in whichever crate.
+    #[must_use]
+    pub const fn is_cancelled(&self) -> bool {
+        matches!(
+            self,
+            Self::Cancelled
+                | Self::Read(ReadError::Cancelled { .. })
+                | Self::Publish(PublishError::Cancelled)
+        )
+    }
+
     /// Whether the bytes of an input are at fault, not the operating system or the caller.
     #[must_use]
     pub const fn is_corruption(&self) -> bool {
         match self {
             Self::Read(error) => error.is_corruption(),
-            Self::Unordered { .. } => true,
+            Self::Unordered { .. } | Self::Content { .. } => true,
             _ => false,
         }
     }

@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod certify;
 mod diff;
 mod error;
+mod fragments;
 mod inputs;
 mod merge;
 mod merge_cursor;
@@ -18,8 +20,10 @@ mod table_splitter;
 mod target;
 mod value_bytes;
 
+pub use certify::{certify, publish};
 pub use diff::{Change, Diff, DiffCounts};
 pub use error::MergeError;
+pub use fragments::{FragmentInfo, FragmentOverlap, Gatherer};
 pub use inputs::Inputs;
 pub use merge::{
     Compaction, MergeReport, compact, merge_into_commit, merge_into_file, sample_into_commit,

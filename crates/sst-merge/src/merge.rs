@@ -13,7 +13,7 @@ use sst_writer::{Commit, Publisher, WriterOptions};
 use crate::sample::Part;
 use crate::table_splitter::{TableSplitter, Written};
 use crate::target::{CommitTarget, FileTarget, Target};
-use crate::{Counts, Inputs, MergeError, MergeOptions, Monitor, OlderTables, Sample};
+use crate::{Counts, Inputs, MergeError, MergeOptions, Monitor, OlderTables, Sample, publish};
 
 /// What a merge did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -189,7 +189,7 @@ pub struct Compaction {
 }
 
 /// Merges the `newest` newest tables of a family in place, or all of them (`usize::MAX`): the result is published as a
-/// commit that replaces them. Readers see the tables before or the tables after; a crash leaves the one or the other.
+/// commit that replaces them, certified if the publisher takes digests. Readers see the tables before or the tables after; a crash leaves the one or the other.
 ///
 /// Tombstones go where no older table that stays may hold their hash: all of them if all tables take part. `None` if
 /// there is nothing to do: no table takes part. [`MergeOptions::older`] and [`MergeOptions::hashes`] are ignored.
@@ -225,7 +225,7 @@ pub fn compact(
     }
     // Some systems remove no file that is open.
     drop(inputs);
-    let CommitInfo { sequence, not_removed, .. } = commit.publish()?;
+    let CommitInfo { sequence, not_removed, .. } = publish(commit)?;
     let replaced_tables = replaced as u64;
     Ok(Some(Compaction { report, commit: sequence, replaced_tables, not_removed }))
 }

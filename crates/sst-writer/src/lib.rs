@@ -74,8 +74,8 @@ pub(crate) use blob::BlobFile;
 pub(crate) use file::{
     AtomicFile, FileError, FileOperation, FileSystem, Lock, NewFile, OsFileSystem, Sink, StoredFile,
 };
-pub(crate) use publish::{CommitInfo, FinishedTable, LockHolder, TableDefect, TableWriter};
-pub(crate) use table::{Finished, HashedEntry, RawBlockDefect, TableDigest};
+pub(crate) use publish::{CommitInfo, FinishedTable, LockHolder, PreparedCommit, TableWriter};
+pub(crate) use table::{Finished, RawBlockDefect, TableDigest};
 
 /// The example of the README is compiled and run with the tests.
 #[cfg(doctest)]

@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use sst_writer::publish::FragmentOverlap;
-use sst_writer::{PublishError, Publisher, PublisherOptions};
+use sst_merge::{FragmentOverlap, Gatherer, MergeError};
+use sst_writer::{Publisher, PublisherOptions};
 
 use super::steps::Step;
 use super::tap::{Tapped, WithoutSync};
@@ -38,7 +38,7 @@ impl Gathering {
     pub fn prepare(self, directory: &Path, number: u64) {
         let mut number = number + u64::from(self.replace);
         for (path, steps) in Self::fragments(directory).iter().zip(FRAGMENTS) {
-            let options = PublisherOptions::default().certify(self.certify);
+            let options = PublisherOptions::default().digest(self.certify);
             let options = options.file_system(Tapped::new(WithoutSync));
             let mut publisher = Publisher::open(path, options).unwrap();
             for step in steps {
@@ -53,15 +53,16 @@ impl Gathering {
     /// # Errors
     ///
     /// That of the publisher.
-    pub fn apply(self, publisher: &mut Publisher) -> Result<(), PublishError> {
+    pub fn apply(self, publisher: &mut Publisher) -> Result<(), MergeError> {
         let fragments = Self::fragments(publisher.directory());
         let mut commit = publisher.begin();
+        let mut gatherer = Gatherer::new(&mut commit, FragmentOverlap::LaterWins);
         for fragment in fragments {
-            commit.add_fragment(fragment, FragmentOverlap::LaterWins)?;
+            gatherer.add(fragment)?;
         }
         if self.replace {
             commit.replace_all();
         }
-        commit.publish().map(drop)
+        sst_merge::publish(commit).map(drop)
     }
 }

@@ -80,6 +80,10 @@ impl Record {
             | Operation::Open { .. }
             | Operation::Size { .. }
             | Operation::ReadPart { .. }
+            | Operation::DropCache { .. }
+            | Operation::Exists { .. }
+            | Operation::IsDirectory { .. }
+            | Operation::Canonicalize { .. }
             | Operation::Modified { .. }
             | Operation::ReadBack { .. }
             | Operation::List { .. }

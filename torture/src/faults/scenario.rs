@@ -139,7 +139,7 @@ impl Scenario {
             _ => false,
         };
         PublisherOptions::default()
-            .certify(certify)
+            .digest(certify)
             .keep_generations(if is_rollback { self.before.len() } else { 0 })
             .keep_obsolete_files(self.keep)
             .file_system(file_system)

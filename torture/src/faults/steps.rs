@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 
 use sst_amqf::QuotientFilter;
+use sst_merge::MergeError;
 use sst_reader::{ReadError, SstSet, verify_directory};
 use sst_writer::{Commit, EntryValue, PublishError, Publisher, WriterOptions, hash_key};
 
@@ -128,12 +129,12 @@ impl Step {
         }
     }
 
-    /// Makes the commit.
+    /// Makes the commit, certified if the publisher takes digests.
     ///
     /// # Errors
     ///
     /// That of the publisher.
-    pub fn apply(self, publisher: &mut Publisher, number: u64) -> Result<(), PublishError> {
+    pub fn apply(self, publisher: &mut Publisher, number: u64) -> Result<(), MergeError> {
         let family = self.family();
         let oldest = publisher.live_tables().find(|(of, _)| *of == family);
         let oldest = oldest.map(|(_, table)| table.sequence);
@@ -152,7 +153,7 @@ impl Step {
             Self::Obsolete => oldest.map_or(Ok(()), |oldest| commit.obsolete(oldest))?,
             _ => {}
         }
-        commit.publish().map(drop)
+        sst_merge::publish(commit).map(drop)
     }
 }
 

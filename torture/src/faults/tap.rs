@@ -80,6 +80,26 @@ pub enum Operation<'a> {
         /// The path.
         path: &'a Path,
     },
+    /// Drops the cached pages of a file.
+    DropCache {
+        /// The path.
+        path: &'a Path,
+    },
+    /// Asks whether there is a file or directory.
+    Exists {
+        /// The path.
+        path: &'a Path,
+    },
+    /// Asks whether there is a directory.
+    IsDirectory {
+        /// The path.
+        path: &'a Path,
+    },
+    /// Asks for the path of a file without symbolic links.
+    Canonicalize {
+        /// The path.
+        path: &'a Path,
+    },
     /// Asks when a file was last written to.
     Modified {
         /// The path.
@@ -129,6 +149,10 @@ impl Operation<'_> {
             Self::Open { .. } => "open",
             Self::Size { .. } => "size",
             Self::ReadPart { .. } => "read part",
+            Self::DropCache { .. } => "drop cache",
+            Self::Exists { .. } => "exists",
+            Self::IsDirectory { .. } => "is directory",
+            Self::Canonicalize { .. } => "canonicalize",
             Self::Modified { .. } => "modified",
             Self::CreateDirectory { .. } => "create directory",
             Self::List { .. } => "list",
@@ -157,6 +181,8 @@ pub enum Order {
     },
     /// Of a sync: it is not done, and succeeds.
     Pretend,
+    /// Of a write: other bytes, as many, are written, and it succeeds.
+    Alter(Vec<u8>),
 }
 
 /// Decides what becomes of operations.
@@ -211,7 +237,10 @@ impl<T: Tap> Tapped<T> {
         match self.tap.order(operation) {
             Order::Fail(error) | Order::Partial { error: Some(error), .. } => Err(error),
             Order::FailAfterwards(error) => act().and(Err(error)),
-            Order::Proceed | Order::Pretend | Order::Partial { error: None, .. } => act(),
+            Order::Proceed
+            | Order::Pretend
+            | Order::Alter(_)
+            | Order::Partial { error: None, .. } => act(),
         }
     }
 
@@ -224,7 +253,7 @@ impl<T: Tap> Tapped<T> {
             Order::Fail(error) => Err(error),
             Order::Pretend => Ok(()),
             Order::FailAfterwards(error) => act().and(Err(error)),
-            Order::Proceed | Order::Partial { .. } => act(),
+            Order::Proceed | Order::Alter(_) | Order::Partial { .. } => act(),
         }
     }
 }
@@ -274,8 +303,24 @@ impl<T: Tap> FileSystem for Tapped<T> {
         self.perform(&operation, || OsFileSystem.remove_directory(directory))
     }
 
-    fn lock(&self, path: &Path) -> io::Result<Lock> {
-        self.perform(&Operation::Lock { path }, || OsFileSystem.lock(path))
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        self.perform(&Operation::Exists { path }, || OsFileSystem.exists(path))
+    }
+
+    fn is_directory(&self, path: &Path) -> io::Result<bool> {
+        self.perform(&Operation::IsDirectory { path }, || OsFileSystem.is_directory(path))
+    }
+
+    fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
+        self.perform(&Operation::Canonicalize { path }, || OsFileSystem.canonicalize(path))
+    }
+
+    fn drop_cache(&self, path: &Path) -> io::Result<()> {
+        self.perform(&Operation::DropCache { path }, || OsFileSystem.drop_cache(path))
+    }
+
+    fn lock(&self, path: &Path, holder: &str) -> io::Result<Lock> {
+        self.perform(&Operation::Lock { path }, || OsFileSystem.lock(path, holder))
     }
 }
 
@@ -337,6 +382,10 @@ impl<T: Tap> Write for TappedFile<T> {
                 error.map_or(Ok(part.len()), Err)
             }
             Order::FailAfterwards(error) => Write::write_all(self.inner()?, bytes).and(Err(error)),
+            Order::Alter(other) => {
+                Write::write_all(self.inner()?, &other)?;
+                Ok(bytes.len())
+            }
             Order::Proceed | Order::Pretend => self.inner()?.write(bytes),
         }
     }

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sst_format::limits::MAX_SMALL_VALUE_LEN;
+use sst_merge::MergeError;
 use sst_writer::blob::write_blob_file_in;
 use sst_writer::file::{AtomicFile, FileSystem};
 use sst_writer::{
@@ -343,7 +344,11 @@ fn check_going_on(
     let next = Step::ReplaceAll.apply(&mut publisher, scenario.number() + 1);
     let seen = Seen::of(publisher.directory())?;
     match next {
-        Err(PublishError::Poisoned { .. }) if told == Told::Yes && seen == before => Ok(()),
+        Err(MergeError::Publish(PublishError::Poisoned { .. }))
+            if told == Told::Yes && seen == before =>
+        {
+            Ok(())
+        }
         Err(_) if injector.is_for_good() && seen == before => Ok(()),
         Err(error) => Err(format!("the publisher does not go on: {error}")),
         Ok(()) if injector.sync_failed() => {

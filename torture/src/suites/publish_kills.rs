@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use sst_conformance::SplitMix;
 use sst_format::file_name::FileName;
+use sst_merge::{FragmentOverlap, Gatherer};
 use sst_reader::{ReaderOptions, SstSet};
-use sst_writer::publish::{FragmentOverlap, Generation};
+use sst_writer::publish::Generation;
 use sst_writer::{EntryValue, Publisher, PublisherOptions, WriterOptions};
 
 use super::crashes::{kill, publishing_here, start};
@@ -113,7 +114,7 @@ fn gather(
     let path = publisher.directory().with_file_name("fragment");
     publish(&mut Publisher::open(&path, PublisherOptions::default())?, number, true)?;
     let mut commit = publisher.begin();
-    commit.add_fragment(&path, FragmentOverlap::Refuse)?;
+    Gatherer::new(&mut commit, FragmentOverlap::Refuse).add(&path)?;
     commit.replace_all();
     Ok(commit.publish()?.sequence)
 }

@@ -2,12 +2,15 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
+use sst_merge::MergeError;
 use sst_torture::faults::scenario::{Action, Scenario, names};
-use sst_torture::faults::{Load, Operation, Order, Seen, Step, Tap, Tapped};
+use sst_torture::faults::{Fault, Injector, Load, Operation, Order, Seen, Step, Tap, Tapped};
+use sst_writer::blob::write_blob_file_in;
 use sst_writer::bulk::BulkMode;
 use sst_writer::publish::Generation;
-use sst_writer::{PublishError, Publisher, PublisherOptions};
+use sst_writer::{Compression, PublishError, Publisher, PublisherOptions};
 
 /// Fails every operation that a function picks.
 struct FailWhere(fn(&Operation<'_>) -> bool);
@@ -108,7 +111,7 @@ fn a_commit_leaves_nothing_if_current_cannot_be_synced() {
     assert_eq!(names(&directory), before);
     // What is durable is unknown all the same.
     let next = Step::ReplaceAll.apply(&mut publisher, 5);
-    assert!(matches!(next, Err(PublishError::Poisoned { .. })));
+    assert!(matches!(next, Err(MergeError::Publish(PublishError::Poisoned { .. }))));
 }
 
 /// The folder of a load's temporary files stayed where it could not be listed.
@@ -128,4 +131,168 @@ fn a_load_leaves_no_folder_if_it_cannot_be_listed() {
     let mut publisher = scenario.open(&directory, Tapped::new(FailWhere(picked))).unwrap();
     assert!(scenario.commit(&mut publisher).is_err());
     scenario.check_nothing_is_spilled(&directory).unwrap();
+}
+
+/// A device that changes a bit of one write, and reports no error.
+#[derive(Debug)]
+struct LyingDisk {
+    /// Number of the write that is changed, counted from 0.
+    lie: u64,
+    writes: std::sync::atomic::AtomicU64,
+}
+
+impl Tap for LyingDisk {
+    fn order(&self, operation: &Operation<'_>) -> Order {
+        let Operation::Write { bytes, .. } = operation else { return Order::Proceed };
+        let write = self.writes.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        if write != self.lie || bytes.is_empty() {
+            return Order::Proceed;
+        }
+        let mut other = bytes.to_vec();
+        let middle = other.len() / 2;
+        other[middle] ^= 1;
+        Order::Alter(other)
+    }
+}
+
+/// What became of a commit one write of which was changed.
+#[derive(Debug, PartialEq, Eq)]
+enum Lied {
+    /// It was refused, and the directory is as before.
+    Refused,
+    /// It was refused, and `CURRENT` is damaged. All files of the commit before are there.
+    CurrentDamaged,
+    /// It was made: nothing had read the changed bytes.
+    Unnoticed,
+}
+
+/// Makes a commit with every write of it changed in turn.
+fn lies(step: Step, digest: bool) -> Vec<Lied> {
+    let mut outcomes = Vec::new();
+    loop {
+        let parent = tempfile::tempdir().unwrap();
+        let directory = parent.path().join("db");
+        let options = || PublisherOptions::default().digest(digest);
+        let mut publisher = Publisher::open(&directory, options()).unwrap();
+        Step::ReplaceAll.apply(&mut publisher, 1).unwrap();
+        drop(publisher);
+        let (before, seen) = (names(&directory), Seen::of(&directory).unwrap());
+        let lie = outcomes.len() as u64;
+        let disk = Tapped::new(LyingDisk { lie, writes: 0.into() });
+        let options = options().file_system(disk.clone());
+        let mut publisher = Publisher::open(&directory, options).unwrap();
+        let result = step.apply(&mut publisher, 2);
+        if disk.tap().writes.load(std::sync::atomic::Ordering::SeqCst) <= lie {
+            result.unwrap();
+            return outcomes;
+        }
+        outcomes.push(match (result, Seen::of(&directory)) {
+            (Ok(()), _) => Lied::Unnoticed,
+            (Err(_), Ok(now)) => {
+                assert_eq!((names(&directory), now), (before, seen), "write {lie}");
+                Lied::Refused
+            }
+            (Err(_), Err(_)) => {
+                assert!(before.is_subset(&names(&directory)), "write {lie}");
+                let next = Step::ReplaceAll.apply(&mut publisher, 3);
+                let is_poisoned =
+                    matches!(next, Err(MergeError::Publish(PublishError::Poisoned { .. })));
+                assert!(is_poisoned, "write {lie}");
+                Lied::CurrentDamaged
+            }
+        });
+    }
+}
+
+/// A meta file that the device had changed was published, and the files of the commit before were
+/// removed.
+#[test]
+fn a_device_that_changes_a_meta_file_or_current_is_found_in_every_commit() {
+    let outcomes = lies(Step::ReplaceAll, false);
+    let [tables @ .., meta, current] = &*outcomes else { panic!("{outcomes:?}") };
+    assert_eq!((meta, current), (&Lied::Refused, &Lied::CurrentDamaged));
+    assert!(tables.iter().all(|outcome| *outcome == Lied::Unnoticed), "{tables:?}");
+}
+
+/// A rollback also writes a `.del` file.
+#[test]
+fn a_device_that_changes_the_del_file_of_a_rollback_is_found() {
+    let parent = tempfile::tempdir().unwrap();
+    let directory = three_generations(parent.path());
+    let seen = Seen::of(&directory).unwrap();
+    for (lie, is_readable) in [(0, true), (1, true), (2, false)] {
+        let disk = Tapped::new(LyingDisk { lie, writes: 0.into() });
+        let options = PublisherOptions::default().keep_generations(9).file_system(disk);
+        let mut publisher = Publisher::open(&directory, options).unwrap();
+        let refused = publisher.rollback(None).unwrap_err();
+        assert!(matches!(refused, PublishError::NotAsWritten { .. }), "{refused}");
+        assert_eq!(Seen::of(&directory).is_ok_and(|now| now == seen), is_readable, "write {lie}");
+    }
+}
+
+#[test]
+fn a_device_that_changes_anything_is_found_by_a_certified_commit() {
+    for step in [Step::ReplaceAll, Step::Blobs, Step::TwoTables] {
+        let outcomes = lies(step, true);
+        let [others @ .., current] = &*outcomes else { panic!("{outcomes:?}") };
+        assert_eq!(*current, Lied::CurrentDamaged);
+        assert!(others.len() > 1, "{outcomes:?}");
+        assert!(others.iter().all(|lied| *lied == Lied::Refused), "{outcomes:?}");
+    }
+}
+
+/// Runs `attempt` with every operation failing in turn, alone or with all that follow, until none is
+/// left to fail.
+fn for_every_failure(mut attempt: impl FnMut(Tapped<Injector>)) {
+    for fault in [Fault::Once, Fault::ForGood, Fault::NoSpace] {
+        for failing in 0.. {
+            assert!(failing < 500);
+            let disk = Tapped::new(Injector::new(fault, failing));
+            attempt(disk.clone());
+            if disk.tap().operations() <= failing {
+                assert!(failing > 0);
+                break;
+            }
+        }
+    }
+}
+
+/// Files were left behind half written.
+#[test]
+fn defect_23_files_are_complete_or_absent_whatever_fails() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file");
+    let value = vec![1; 100_000];
+    for_every_failure(|disk| {
+        let written = write_blob_file_in(Arc::new(disk.clone()), &path, &value, Compression::None);
+        assert_eq!(written.is_err(), disk.tap().has_fired());
+        if path.exists() {
+            // Only a removal that fails too leaves the file there, and then it is complete.
+            assert!(written.is_ok() || disk.tap().removal_failed());
+            assert_eq!(std::fs::metadata(&path).unwrap().len(), 100_008);
+            std::fs::remove_file(&path).unwrap();
+        }
+        assert!(names(directory.path()).iter().all(|_| disk.tap().removal_failed()));
+        for left in names(directory.path()) {
+            std::fs::remove_file(directory.path().join(left)).unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_failed_sync_poisons_the_publisher() {
+    let mut poisoned = 0;
+    for_every_failure(|disk| {
+        let directory = tempfile::tempdir().unwrap();
+        let options = PublisherOptions::default().file_system(disk.clone());
+        let Ok(mut publisher) = Publisher::open(directory.path(), options) else { return };
+        if Step::ReplaceAll.apply(&mut publisher, 1).is_ok() {
+            return;
+        }
+        let next = Step::ReplaceAll.apply(&mut publisher, 2);
+        let is_poisoned = matches!(next, Err(MergeError::Publish(PublishError::Poisoned { .. })));
+        assert!(is_poisoned >= disk.tap().sync_failed());
+        poisoned += usize::from(is_poisoned);
+    });
+    assert!(poisoned > 8, "{poisoned}");
 }

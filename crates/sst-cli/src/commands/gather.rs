@@ -7,8 +7,9 @@ use clap::{Args, ValueEnum};
 use indicatif::HumanBytes;
 use serde::Serialize;
 use sst_format::file_name::{FileKind, FileName};
+use sst_merge::{FragmentInfo, FragmentOverlap, Gatherer};
 use sst_writer::Publisher;
-use sst_writer::publish::{CommitInfo, FragmentInfo, FragmentOverlap};
+use sst_writer::publish::CommitInfo;
 
 use super::certify_arg::CertifyArg;
 use super::load::args::Mode;
@@ -114,7 +115,7 @@ pub(super) fn run(args: &GatherArgs, context: Context) -> Result<Exit, CliError>
     for path in &args.fragments {
         check_fragment(path)?;
     }
-    let options = args.retention.options().certify(args.certify.certify);
+    let options = args.retention.options().digest(args.certify.certify);
     let options = options.monitor(interrupt::monitor());
     let mut target = Target::open(&args.output, options)?;
     let (fragments, info) = match gather(target.publisher(), args, context) {
@@ -152,15 +153,16 @@ fn gather(
     let mut commit = publisher.begin_family(args.family);
     let bar = context.progress.entries(args.fragments.len() as u64, "gather");
     let mut fragments = Vec::new();
+    let mut gatherer = Gatherer::new(&mut commit, args.overlap.into());
     for path in &args.fragments {
-        let info = commit.add_fragment(path, args.overlap.into())?;
+        let info = gatherer.add(path)?;
         fragments.push(GatheredFragment::new(path.display().to_string(), &info));
         bar.advance(1);
     }
     if args.mode == Mode::Replace {
         commit.replace_all();
     }
-    let info = commit.publish()?;
+    let info = sst_merge::publish(commit)?;
     Ok((fragments, info))
 }
 

@@ -136,11 +136,11 @@ fn merge_into(
     };
     // Its tables may be among those that nobody needs any more.
     drop(inputs);
-    Ok((report, commit.publish()?))
+    Ok((report, sst_merge::publish(commit)?))
 }
 
 fn publisher_options(args: &MergeArgs) -> PublisherOptions {
-    args.retention.options().certify(args.certify.certify).monitor(interrupt::monitor())
+    args.retention.options().digest(args.certify.certify).monitor(interrupt::monitor())
 }
 
 fn merge_to_file(args: &MergeArgs, path: &Path, context: Context) -> Result<Exit, CliError> {

@@ -1,6 +1,8 @@
 //! What a directory holds as of its commit: reads `CURRENT` and the meta files, and checks that they belong together
 //! (FORMAT.md sections 1 and 9).
 
+mod described;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;

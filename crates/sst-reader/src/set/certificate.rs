@@ -28,7 +28,7 @@ impl Catalog {
 
 impl SstSet {
     /// What the commit says of the live entries of the set: a writer has read them back from disk before it published them
-    /// (`sst_writer::PublisherOptions::certify`). `None` if it says nothing. O(families); nothing is read.
+    /// (`sst_merge::certify`). `None` if it says nothing. O(families); nothing is read.
     ///
     /// Two sets with equal certificates answer every [`SstSet::get`] alike, and each other's [`SstSet::iter`] entry for
     /// entry, however their entries lie in tables: a copy, a merged directory, one that was loaded from the same input

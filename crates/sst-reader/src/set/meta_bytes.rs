@@ -28,6 +28,11 @@ impl MetaBytes {
         })
     }
 
+    /// Bytes that are in memory already.
+    pub(super) const fn of(bytes: Vec<u8>) -> Self {
+        Self(Repr::Owned(bytes))
+    }
+
     fn read(label: &FileLabel, access: Access) -> Result<Self, ReadError> {
         let error = |operation| move |error| ReadError::io(label, operation, error);
         let len = match access {

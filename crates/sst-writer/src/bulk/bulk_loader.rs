@@ -11,11 +11,11 @@ use super::budget::Totals;
 use super::bulk_error::BulkError;
 use super::bulk_handle::BulkHandle;
 use super::bulk_options::{BulkMode, BulkOptions};
+use super::prepared_load::PreparedLoad;
 use super::resolver::DuplicateKey;
 use super::shared::Shared;
 use super::write_phase::{Outcome, WritePhase};
 use crate::file::FileError;
-use crate::publish::commit::adopt::ReservedBlob;
 use crate::{Commit, Phase, Publisher};
 
 /// Loads records in any order, from several threads, into tables of disjoint ranges of hashes, and publishes them as one
@@ -89,8 +89,8 @@ pub struct BulkLoader<'p> {
 pub struct BulkSummary {
     /// The commit point: the sequence number of the commit's meta file.
     pub sequence: SequenceNumber,
-    /// What the commit says of the content of families, ascending: see
-    /// [`PublisherOptions::certify`](crate::PublisherOptions::certify).
+    /// Certificates of families, ascending: see
+    /// [`PreparedCommit::certify`](crate::publish::PreparedCommit::certify).
     pub certificates: Vec<FamilyCertificate>,
     /// Records that were put.
     pub records: u64,
@@ -123,7 +123,7 @@ impl<'p> BulkLoader<'p> {
     /// poisoned the publisher.
     pub fn new(publisher: &'p mut Publisher, mut options: BulkOptions) -> Result<Self, BulkError> {
         publisher.check_usable()?;
-        options.writer.digest |= publisher.options().certify;
+        options.writer.digest |= publisher.options().digest;
         let (directory, file_system) = (publisher.shared_directory(), publisher.file_system());
         let compression = publisher.options().blob_compression;
         let shared = Arc::new(Shared::new(options, directory, file_system, compression)?);
@@ -137,18 +137,30 @@ impl<'p> BulkLoader<'p> {
         BulkHandle::new(Arc::clone(&self.shared), stream)
     }
 
-    /// Sorts what was put, writes it to tables and publishes them. A load without records publishes a commit without tables.
+    /// Sorts the records, writes them to tables and publishes these: [`BulkLoader::prepare`] and
+    /// [`PreparedLoad::publish`]. A load without records publishes a commit without tables.
     ///
     /// # Errors
     ///
-    /// [`BulkError`]; readers go on with the commit before. See [`Commit::publish`] for the one exception.
+    /// [`BulkError`]; readers go on with the commit before. See
+    /// [`PreparedCommit::publish`](crate::publish::PreparedCommit::publish) for the one exception.
     pub fn finish(self) -> Result<BulkSummary, BulkError> {
+        self.prepare()?.publish()
+    }
+
+    /// Sorts the records and writes them to tables of a commit that is not visible yet: to be read
+    /// back and certified before it is published.
+    ///
+    /// # Errors
+    ///
+    /// [`BulkError`]; readers go on with the commit before.
+    pub fn prepare(self) -> Result<PreparedLoad<'p>, BulkError> {
         let Self { publisher, shared } = self;
         let totals = shared.totals()?;
         shared.check()?;
         let mut commit = publisher.begin_family(shared.options.family);
         let blobs = number_blobs(&commit, &shared)?;
-        let numbers = blobs.iter().map(|(ticket, reserved, _)| (*ticket, reserved.number));
+        let numbers = blobs.iter().map(|(ticket, reserved, _)| (*ticket, *reserved));
         let numbers: BlobNumbers = numbers.collect();
         let outcome = WritePhase::new(&shared, totals, &numbers)?.run()?;
         if let Some(DuplicateKey { key, first, second }) = outcome.duplicate {
@@ -156,18 +168,13 @@ impl<'p> BulkLoader<'p> {
         }
         shared.check()?;
         shared.report(Phase::Publish, totals, Some(totals));
-        publish(&mut commit, &shared, outcome, blobs, totals).and_then(|mut summary| {
-            let info = commit.publish()?;
-            summary.sequence = info.sequence;
-            summary.certificates = info.certificates;
-            summary.not_removed = info.not_removed;
-            Ok(summary)
-        })
+        let summary = adopt_files(&mut commit, &shared, outcome, blobs, totals)?;
+        Ok(PreparedLoad { commit: commit.prepare()?, summary })
     }
 }
 
 /// A blob of a load: its ticket, its number, its file.
-type NumberedBlob = (u64, ReservedBlob, ShelvedBlob);
+type NumberedBlob = (u64, BlobNumber, ShelvedBlob);
 
 /// Numbers blobs in the order of their places.
 fn number_blobs(commit: &Commit<'_>, shared: &Shared) -> Result<Vec<NumberedBlob>, BulkError> {
@@ -175,8 +182,8 @@ fn number_blobs(commit: &Commit<'_>, shared: &Shared) -> Result<Vec<NumberedBlob
     blobs.map(|(ticket, blob)| Ok((ticket, commit.reserve_blob()?, blob))).collect()
 }
 
-/// Gives everything its name, and adds it to the commit.
-fn publish(
+/// Gives all files their names, and adds them to the commit.
+fn adopt_files(
     commit: &mut Commit<'_>,
     shared: &Shared,
     outcome: Outcome,
@@ -202,9 +209,9 @@ fn publish(
         not_removed: Vec::new(),
     };
     for (_, reserved, ShelvedBlob { file, blob, digest, .. }) in blobs {
-        if used.contains(&reserved.number) {
+        if used.contains(&reserved) {
             summary.file_bytes += blob.file_size;
-            commit.adopt_blob(&reserved, file, blob, digest)?;
+            commit.adopt_blob(reserved, file, blob, digest)?;
         }
     }
     for table in written.tables {

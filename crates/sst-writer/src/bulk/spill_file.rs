@@ -102,7 +102,9 @@ impl SpillSpace {
         parent: &Path,
         target: &Path,
     ) -> Result<Self, FileError> {
-        let target = target.canonicalize().unwrap_or_else(|_| target.to_owned());
+        let target = file_system
+            .canonicalize(target)
+            .map_err(FileError::at(target, FileOperation::Inspect))?;
         let name = crate::hash_key(target.as_os_str().as_encoded_bytes());
         let directory = parent.join(format!(".sst-bulk-{name:016x}"));
         // From here on the folder goes when this does, whatever fails.

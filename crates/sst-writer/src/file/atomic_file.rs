@@ -1,6 +1,5 @@
 //! Files that are there whole or not at all.
 
-use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -54,8 +53,8 @@ impl AtomicFile {
         path: impl AsRef<Path>,
     ) -> Result<Self, FileError> {
         let path = path.as_ref();
-        if fs::symlink_metadata(path).is_ok() {
-            // Told early; `persist` makes sure of it.
+        // Found early, before any work is done. `persist` makes sure that no file is replaced.
+        if file_system.exists(path).map_err(FileError::at(path, FileOperation::Inspect))? {
             let exists = io::ErrorKind::AlreadyExists.into();
             return Err(FileError::at(path, FileOperation::Rename)(exists));
         }

@@ -37,6 +37,8 @@ impl From<FileError> for io::Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FileOperation {
+    /// Look whether there is a file or directory, and where.
+    Inspect,
     /// Create a directory.
     CreateDirectory,
     /// Create a file under a temporary name.
@@ -68,6 +70,7 @@ pub enum FileOperation {
 impl fmt::Display for FileOperation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Inspect => "look for",
             Self::CreateDirectory => "create the directory",
             Self::Create => "create",
             Self::Write => "write",

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
@@ -36,6 +36,11 @@ impl Failure {
 impl SyncWatch {
     pub(crate) fn new(inner: Arc<dyn FileSystem>) -> Self {
         Self { inner, failure: Failure::default() }
+    }
+
+    /// Treats a file that is not what was written like a failed sync.
+    pub(crate) fn note_failure(&self) {
+        self.failure.0.store(true, Ordering::Release);
     }
 
     /// Whether a sync has failed.
@@ -82,8 +87,24 @@ impl FileSystem for SyncWatch {
         self.inner.modified(path)
     }
 
-    fn lock(&self, path: &Path) -> io::Result<Lock> {
-        self.inner.lock(path)
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        self.inner.exists(path)
+    }
+
+    fn is_directory(&self, path: &Path) -> io::Result<bool> {
+        self.inner.is_directory(path)
+    }
+
+    fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
+        self.inner.canonicalize(path)
+    }
+
+    fn drop_cache(&self, path: &Path) -> io::Result<()> {
+        self.inner.drop_cache(path)
+    }
+
+    fn lock(&self, path: &Path, holder: &str) -> io::Result<Lock> {
+        self.inner.lock(path, holder)
     }
 }
 

@@ -2,18 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use sst_format::content_digest::FamilyCertificate;
 use sst_format::current::Current;
 use sst_format::del_file::DelFile;
 use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
-use sst_format::filter::FilterBytes;
 use sst_format::live::{DescribesTables, live_tables};
 use sst_format::meta_file::{MetaFile, TableRecord};
-use sst_format::protection::{BlobRecord, LiveMeta, ProtectedTable};
-use sst_format::{BlobNumber, SequenceNumber, SstMeta, TableProtection};
+use sst_format::protection::{BlobRecord, LiveMeta};
+use sst_format::{BlobNumber, SequenceNumber};
 
 use crate::{FileError, FileOperation, FileSystem, PublishError};
 
@@ -46,7 +44,7 @@ pub(crate) struct DirectoryState {
     metas: Vec<MetaState>,
     /// Meta files that are not live but still there, since a rollback went back behind them: the original's readers, which
     /// know no list of live meta files, are told by a `.del` file not to read them.
-    pub(crate) misleading: BTreeSet<SequenceNumber>,
+    pub(crate) rolled_back: BTreeSet<SequenceNumber>,
 }
 
 impl DirectoryState {
@@ -59,7 +57,7 @@ impl DirectoryState {
             return Ok(Self::default());
         };
         let mut state = Self::load_commit(file_system, directory, current.sequence)?;
-        state.misleading = read_del(file_system, directory, current.sequence)?;
+        state.rolled_back = read_del(file_system, directory, current.sequence)?;
         Ok(state)
     }
 
@@ -87,7 +85,7 @@ impl DirectoryState {
         }
         metas.push(newest);
         metas.sort_by_key(|meta| meta.sequence);
-        let mut state = Self { current: Some(sequence), metas, misleading: BTreeSet::new() };
+        let mut state = Self { current: Some(sequence), metas, rolled_back: BTreeSet::new() };
         state.mark_live();
         Ok(state)
     }
@@ -110,23 +108,6 @@ impl DirectoryState {
     /// What the commit says of the content of families, ascending.
     pub(crate) fn certificates(&self) -> &[FamilyCertificate] {
         self.metas.last().map_or(&[], |newest| &newest.certificates)
-    }
-
-    /// The live tables of a family with their whole descriptions, those of older meta files first. O(bytes of the meta
-    /// files, which are read again).
-    pub(crate) fn describe(
-        &self,
-        file_system: &dyn FileSystem,
-        directory: &Path,
-        family: u32,
-    ) -> Result<Vec<(SequenceNumber, SstMeta)>, PublishError> {
-        let mut described = Vec::new();
-        for meta in self.metas.iter().filter(|meta| meta.family == family) {
-            let tables = meta.describe(file_system, directory)?;
-            let live = tables.into_iter().zip(&meta.is_live).filter(|(_, is_live)| **is_live);
-            described.extend(live.map(|(table, _)| table));
-        }
-        Ok(described)
     }
 
     /// Number of entries of the live tables.
@@ -170,8 +151,8 @@ impl DirectoryState {
         let described: BTreeSet<_> = described.map(|table| table.sequence).collect();
         let named = described.difference(&live).copied().collect();
         metas.retain(|meta| meta.live_tables().next().is_some());
-        let misleading = self.misleading.clone();
-        (Self { current: self.current, metas, misleading }, named)
+        let rolled_back = self.rolled_back.clone();
+        (Self { current: self.current, metas, rolled_back }, named)
     }
 
     /// The entries of all live meta files in the list of the next one.
@@ -192,7 +173,7 @@ impl DirectoryState {
         let tables = self.live_tables().map(|(_, table)| name(table.sequence, FileKind::Sst));
         let metas = self.metas.iter().map(|meta| name(meta.sequence, FileKind::Meta));
         let blobs = self.blobs().map(|blob| name(SequenceNumber(blob.number.0), FileKind::Blob));
-        let del = self.current.filter(|_| !self.misleading.is_empty());
+        let del = self.current.filter(|_| !self.rolled_back.is_empty());
         let del = del.map(|current| name(current, FileKind::Del));
         tables.chain(metas).chain(blobs).chain(del).collect()
     }
@@ -229,47 +210,6 @@ impl MetaState {
         let path = meta_path(directory, sequence);
         let bytes = file_system.read(&path).map_err(FileError::at(&path, FileOperation::Read))?;
         Self::parse(&bytes, sequence, &path)
-    }
-
-    /// The whole descriptions of all its tables.
-    fn describe(
-        &self,
-        file_system: &dyn FileSystem,
-        directory: &Path,
-    ) -> Result<Vec<(SequenceNumber, SstMeta)>, PublishError> {
-        let path = meta_path(directory, self.sequence);
-        let bytes = file_system.read(&path).map_err(FileError::at(&path, FileOperation::Read))?;
-        let format_error = |source| PublishError::Format { path: path.clone(), source };
-        let meta = MetaFile::parse(&bytes, crc32fast::hash).map_err(format_error)?;
-        let Some(protection) = meta.protection() else {
-            return Err(PublishError::Unprotected { path });
-        };
-        let (expected, found) = (self.checksum, protection.checksum());
-        if found != expected {
-            return Err(PublishError::BrokenChain { path, expected, found });
-        }
-        let protected = protection.tables(meta.block_counts());
-        let tables = meta.tables().zip(meta.filter_ranges()).zip(protected);
-        let describe =
-            |((record, filter), protected): ((TableRecord, Range<usize>), ProtectedTable<'_>)| {
-                let TableRecord { block_count, min_hash, max_hash, file_size, flags, .. } = record;
-                let filter = FilterBytes::new(bytes.get(filter).unwrap_or_default().to_vec());
-                let protection = Some(TableProtection {
-                    entry_count: protected.entry_count,
-                    block_headers: protected.block_headers().collect(),
-                });
-                let meta = SstMeta {
-                    block_count,
-                    min_hash,
-                    max_hash,
-                    file_size,
-                    flags,
-                    filter,
-                    protection,
-                };
-                (record.sequence, meta)
-            };
-        Ok(tables.map(describe).collect())
     }
 
     /// Reads a meta file of ours.

@@ -7,17 +7,15 @@ pub(crate) mod lock_holder;
 pub(crate) mod publish_error;
 pub(crate) mod publisher;
 pub(crate) mod publisher_options;
-pub(crate) mod read_back;
 mod retention;
 mod rollback;
 pub(crate) mod table_writer;
 
-pub use commit::fragment::{FragmentInfo, FragmentOverlap};
+pub use commit::prepared_commit::PreparedCommit;
 pub use commit::{Commit, CommitInfo};
 pub use generation::Generation;
 pub use lock_holder::LockHolder;
 pub use publish_error::PublishError;
 pub use publisher::Publisher;
 pub use publisher_options::PublisherOptions;
-pub use read_back::table_defect::TableDefect;
 pub use table_writer::{FinishedTable, TableWriter};

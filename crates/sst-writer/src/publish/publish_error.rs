@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::{fmt, io};
 
 use sst_format::monitor::Cancelled;
-use sst_format::{BlobNumber, BlockIndex, FormatError, SequenceNumber};
+use sst_format::{BlobNumber, FormatError, SequenceNumber};
 
-use crate::{FileError, LockHolder, RawBlockDefect, TableDefect, WriteError};
+use crate::{FileError, LockHolder, RawBlockDefect, WriteError};
 
 /// Why a directory could not be opened for writing, or a commit not be made.
 ///
@@ -76,37 +76,11 @@ pub enum PublishError {
         /// What is wrong with it.
         reason: RawBlockDefect,
     },
-    /// A table or blob that was read back is damaged, or does not hold what it should.
-    #[error("{}{}: {reason}", path.display(), Place(*block))]
-    BadTable {
+    /// A file was written and made durable without an error, and the device then holds other bytes.
+    #[error("{} does not hold what was written to it: the device is not to be trusted", path.display())]
+    NotAsWritten {
         /// The file.
         path: PathBuf,
-        /// The block at fault, if it is one.
-        block: Option<BlockIndex>,
-        /// What is wrong with it.
-        reason: TableDefect,
-    },
-    /// There is no commit to be gathered, or it has no table of the family, though of others.
-    #[error("{} has no commit with tables of family {family}", path.display())]
-    NotAFragment {
-        /// The fragment.
-        path: PathBuf,
-        /// The family of the commit that it was to be part of.
-        family: u32,
-    },
-    /// A table of a fragment is in the commit already, byte for byte.
-    #[error("{} has a table that the commit has already", path.display())]
-    FragmentTwice {
-        /// The fragment added later.
-        path: PathBuf,
-    },
-    /// Two fragments have tables whose ranges of hashes overlap.
-    #[error("{} and {} may have keys in common", path.display(), other.display())]
-    FragmentsOverlap {
-        /// The fragment added later.
-        path: PathBuf,
-        /// The one added before.
-        other: PathBuf,
     },
     /// A table is to be made obsolete that is not live, or of another family.
     #[error("table {table} is not a live table of family {family}")]
@@ -154,17 +128,6 @@ pub enum PublishError {
 impl From<Cancelled> for PublishError {
     fn from(_: Cancelled) -> Self {
         Self::Cancelled
-    }
-}
-
-struct Place(Option<BlockIndex>);
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(block) => write!(f, ", block {block}"),
-            None => Ok(()),
-        }
     }
 }
 

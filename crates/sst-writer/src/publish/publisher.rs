@@ -95,7 +95,7 @@ impl Publisher {
     ) -> Result<Self, PublishError> {
         let directory = directory.as_ref();
         let file_system = Arc::new(SyncWatch::new(Arc::clone(&options.file_system)));
-        if options.create_directory && !directory.is_dir() {
+        if options.create_directory {
             create_directory(&*file_system, directory)?;
         }
         let lock = lock(&*file_system, directory)?;
@@ -199,20 +199,26 @@ impl Publisher {
         self.remove_unneeded()
     }
 
-    /// The meta files that are there but not live after a rollback, of those that a commit with this state must name.
-    pub(crate) fn still_misleading(
+    /// Refuses further commits, since it is unknown which commit is on disk.
+    pub(crate) fn poison(&self) {
+        self.file_system.note_failure();
+    }
+
+    /// The meta files that a commit with this state must name in its `.del` file: of those that a
+    /// rollback left behind, the ones that are still there and not live.
+    pub(crate) fn still_rolled_back(
         &self,
         state: &DirectoryState,
     ) -> Result<BTreeSet<SequenceNumber>, PublishError> {
-        if state.misleading.is_empty() {
+        if state.rolled_back.is_empty() {
             return Ok(BTreeSet::new());
         }
         let present = numbered_files(&*self.file_system, &self.directory)?;
-        let misleading = state.misleading.iter().copied().filter(|&sequence| {
+        let rolled_back = state.rolled_back.iter().copied().filter(|&sequence| {
             !state.has_meta(sequence)
                 && present.contains(&FileName { sequence, kind: FileKind::Meta })
         });
-        Ok(misleading.collect())
+        Ok(rolled_back.collect())
     }
 
     /// Removes the files of commits that neither are the newest nor are kept. Returns what could not be removed.
@@ -265,10 +271,22 @@ pub(crate) fn remove(file_system: &dyn FileSystem, path: &Path) -> Result<(), Fi
     }
 }
 
-/// Creates a directory and those above it that are missing, and makes their names durable.
+/// Creates a directory and the missing ones above it, and makes their names durable.
 fn create_directory(file_system: &dyn FileSystem, directory: &Path) -> Result<(), FileError> {
-    let is_missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
-    let missing: Vec<_> = directory.ancestors().take_while(is_missing).collect();
+    let mut missing = Vec::new();
+    for path in directory.ancestors() {
+        // The last of the ancestors of a relative path is empty, and stands for a directory that is
+        // there.
+        let is_root = path.as_os_str().is_empty();
+        let inspect_error = FileError::at(path, FileOperation::Inspect);
+        if is_root || file_system.is_directory(path).map_err(inspect_error)? {
+            break;
+        }
+        missing.push(path);
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
     file_system
         .create_directory(directory)
         .map_err(FileError::at(directory, FileOperation::CreateDirectory))?;
@@ -283,9 +301,11 @@ fn create_directory(file_system: &dyn FileSystem, directory: &Path) -> Result<()
 /// Takes the lock of a directory.
 fn lock(file_system: &dyn FileSystem, directory: &Path) -> Result<Lock, PublishError> {
     let path = directory.join(LOCK_FILE_NAME);
-    file_system.lock(&path).map_err(|error| match error.kind() {
+    let holder = LockHolder::this_process().to_text();
+    file_system.lock(&path, &holder).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => PublishError::Locked {
             directory: directory.to_owned(),
+            // The message does without a name where the text cannot be read.
             holder: file_system.read(&path).ok().and_then(|bytes| LockHolder::parse(&bytes)),
         },
         _ => FileError::at(&path, FileOperation::Lock)(error).into(),

@@ -28,17 +28,14 @@ pub struct PublisherOptions {
     pub grace: Duration,
     /// How blobs are stored. Default: [`Compression::Lz4`].
     pub blob_compression: Compression,
-    /// Whether commits are certified: before a commit is published, everything that its family then consists of is read back
-    /// from disk, every byte of it; what is in each new table is compared with what was put into it, and the content digest
-    /// of the live entries becomes part of the commit. `sst_reader::SstSet::certificate` reads it, and anybody can compare it
-    /// with that of a copy, or of the same data in other tables (FORMAT.md section 12).
-    ///
-    /// Two SHA-256 for each entry when it is added and again when it is read; reading is O(bytes of all live tables of the
-    /// family), older ones too, and has the longest blob in memory. Default: `false`.
-    pub certify: bool,
-    /// Cancels commits: [`Commit::add_fragment`](crate::Commit::add_fragment), reading back for a certificate, and a commit
-    /// that is not visible yet end with [`PublishError::Cancelled`](crate::PublishError::Cancelled) within milliseconds.
-    /// Drop the commit then: the directory is as before. Default: nothing cancels.
+    /// Whether digests are taken of all entries and blobs that are put into commits, so that they can
+    /// be certified: `sst_merge::certify` reads a
+    /// [`PreparedCommit`](crate::publish::PreparedCommit) back from the device and compares it with
+    /// them (FORMAT.md section 12). Two SHA-256 for each entry. Default: `false`.
+    pub digest: bool,
+    /// Cancels commits: copying files, certifying, and publishing a commit that is not visible yet end
+    /// with [`PublishError::Cancelled`](crate::PublishError::Cancelled) within milliseconds. Drop the
+    /// commit then: the directory is as before. Default: nothing cancels.
     pub monitor: Monitor,
     /// What does the operations on files. Default: [`OsFileSystem`].
     pub file_system: Arc<dyn FileSystem>,
@@ -52,7 +49,7 @@ impl Default for PublisherOptions {
             keep_generations: 0,
             grace: Duration::ZERO,
             blob_compression: Compression::default(),
-            certify: false,
+            digest: false,
             monitor: Monitor::default(),
             file_system: Arc::new(OsFileSystem),
         }
@@ -60,10 +57,10 @@ impl Default for PublisherOptions {
 }
 
 impl PublisherOptions {
-    /// Sets whether commits are certified.
+    /// Sets whether digests are taken of all entries and blobs.
     #[must_use]
-    pub fn certify(mut self, certify: bool) -> Self {
-        self.certify = certify;
+    pub fn digest(mut self, digest: bool) -> Self {
+        self.digest = digest;
         self
     }
 

@@ -26,9 +26,9 @@ impl Publisher {
     pub fn rollback(&mut self, to: Option<SequenceNumber>) -> Result<CommitInfo, PublishError> {
         self.check_usable()?;
         let (mut state, skipped) = self.earlier_commit(to)?;
-        state.misleading = skipped;
+        state.rolled_back = skipped;
         let mut commit = self.begin();
-        commit.go_back_to(state);
+        commit.roll_back_to(state);
         commit.publish()
     }
 
@@ -58,8 +58,8 @@ impl Publisher {
         };
         let metas = files.iter().filter(|file| file.kind == FileKind::Meta);
         let skipped = metas.map(|file| file.sequence).filter(is_later);
-        // Those that an earlier rollback left behind are no less misleading now.
-        let skipped = skipped.chain(self.state().misleading.iter().copied()).collect();
+        // Those that an earlier rollback left behind are no less rolled_back now.
+        let skipped = skipped.chain(self.state().rolled_back.iter().copied()).collect();
         Ok((state, skipped))
     }
 }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use sst_format::filter::FilterBytes;
 use sst_format::{BlobNumber, SequenceNumber, SstMeta};
 
-use crate::publish::commit::CommitContext;
+use crate::publish::commit::commit_files::CommitFiles;
 use crate::{AtomicFile, Entry, Finished, PublishError, StreamingSstWriter, WriteError};
 
 /// A [`StreamingSstWriter`] for one table of a [`Commit`](crate::Commit), whose number it remembers.
@@ -15,7 +16,7 @@ use crate::{AtomicFile, Entry, Finished, PublishError, StreamingSstWriter, Write
 pub struct TableWriter {
     writer: StreamingSstWriter<AtomicFile>,
     sequence: SequenceNumber,
-    context: Arc<CommitContext>,
+    files: Arc<CommitFiles>,
 }
 
 /// A table that is written and durable, and not yet part of its commit.
@@ -24,7 +25,7 @@ pub struct TableWriter {
 pub struct FinishedTable {
     pub(crate) sequence: SequenceNumber,
     pub(crate) finished: Finished<()>,
-    pub(crate) context: Arc<CommitContext>,
+    pub(crate) files: Arc<CommitFiles>,
 }
 
 impl FinishedTable {
@@ -34,7 +35,15 @@ impl FinishedTable {
         self.sequence
     }
 
-    /// What a reader must know of the table.
+    /// Replaces the filter of the table's description: for a table over the same hashes as another
+    /// one, whose filter then need not be built again.
+    #[must_use = "the table is not changed but returned"]
+    pub fn with_filter(mut self, filter: FilterBytes) -> Self {
+        self.finished.meta.filter = filter;
+        self
+    }
+
+    /// The table's description for readers.
     #[must_use]
     pub const fn meta(&self) -> &SstMeta {
         &self.finished.meta
@@ -51,9 +60,9 @@ impl TableWriter {
     pub(crate) const fn new(
         writer: StreamingSstWriter<AtomicFile>,
         sequence: SequenceNumber,
-        context: Arc<CommitContext>,
+        files: Arc<CommitFiles>,
     ) -> Self {
-        Self { writer, sequence, context }
+        Self { writer, sequence, files }
     }
 
     /// The table's sequence number.
@@ -97,10 +106,10 @@ impl TableWriter {
     /// [`PublishError::CommitEnded`] if the commit was published or dropped meanwhile, or as
     /// [`StreamingSstWriter::finish`].
     pub fn finish(self) -> Result<FinishedTable, PublishError> {
-        let Self { writer, sequence, context } = self;
-        if context.has_ended() {
+        let Self { writer, sequence, files } = self;
+        if files.has_ended() {
             return Err(PublishError::CommitEnded { table: sequence });
         }
-        Ok(FinishedTable { sequence, finished: writer.finish()?, context })
+        Ok(FinishedTable { sequence, finished: writer.finish()?, files })
     }
 }

@@ -29,7 +29,7 @@ pub struct WriterOptions {
     pub compression: Compression,
     /// Whether the content digest of the entries is taken (FORMAT.md section 12). It costs two SHA-256 for each entry, and
     /// a copy of the key of each that refers to a blob. Default: `false`, and whatever
-    /// [`PublisherOptions::certify`](crate::PublisherOptions::certify) says in a commit.
+    /// [`PublisherOptions::digest`](crate::PublisherOptions::digest) says in a commit.
     pub digest: bool,
 }
 

@@ -3,13 +3,9 @@
 #[cfg(test)]
 mod block_order;
 #[cfg(test)]
-mod certificate;
-#[cfg(test)]
 mod defects;
 #[cfg(test)]
 mod filter;
-#[cfg(test)]
-mod fragments;
 #[cfg(test)]
 mod generations;
 #[cfg(test)]

@@ -45,7 +45,7 @@ pub(super) fn run(args: &LoadArgs, context: Context) -> Result<Exit, CliError> {
     let cancel = interrupt::token();
     let options = &args.output_options;
     let options =
-        options.retention.options().certify(options.certify.certify).monitor(interrupt::monitor());
+        options.retention.options().digest(options.certify.certify).monitor(interrupt::monitor());
     let mut target = Target::open(directory, options)?;
     let loaded = load(&mut target, &inputs, args, &cancel, context);
     let loaded = loaded.map_err(|error| error.or_interrupted(directory));
@@ -96,7 +96,11 @@ fn load(
         let names: Vec<_> = inputs.iter().map(|(path, _)| name_of(path)).collect();
         return Err(CliError::NoEntries { name: names.join(", ") });
     }
-    let summary = loader.finish().map_err(|error| named(error, inputs))?;
+    let mut load = loader.prepare().map_err(|error| named(error, inputs))?;
+    if args.output_options.certify.certify {
+        sst_merge::certify(load.commit())?;
+    }
+    let summary = load.publish().map_err(|error| named(error, inputs))?;
     Ok((summary, skipped))
 }
 

@@ -1,47 +1,41 @@
 //! Files that were written before they had a name become part of a commit.
 
-use std::path::{Path, PathBuf};
-
 use sst_format::content_digest::ValueDigest;
-use sst_format::file_name::FileKind;
+use sst_format::file_name::{FileKind, FileName};
 use sst_format::{BlobNumber, SequenceNumber};
 
 use super::Commit;
 use crate::file::staged_file::StagedFile;
 use crate::{BlobFile, FileError, FileOperation, Finished, PublishError};
 
-/// The number of a blob that is not there yet.
-#[derive(Debug)]
-pub(crate) struct ReservedBlob {
-    pub(crate) number: BlobNumber,
-    path: PathBuf,
-}
-
 impl Commit<'_> {
     /// Reserves the next number for a blob.
-    pub(crate) fn reserve_blob(&self) -> Result<ReservedBlob, PublishError> {
+    pub(crate) fn reserve_blob(&self) -> Result<BlobNumber, PublishError> {
         self.publisher.check_usable()?;
-        let (sequence, path) = self.context.allocate(FileKind::Blob)?;
-        Ok(ReservedBlob { number: BlobNumber(sequence.0), path })
+        let (sequence, _) = self.files.allocate(FileKind::Blob)?;
+        Ok(BlobNumber(sequence.0))
     }
 
-    /// Makes a durable file the blob of a reserved number.
+    /// Makes a durable file the blob of a reserved number. Its name is durable only after
+    /// [`Commit::sync_names`].
     pub(crate) fn adopt_blob(
         &self,
-        reserved: &ReservedBlob,
+        number: BlobNumber,
         file: StagedFile,
         blob: BlobFile,
         digest: Option<ValueDigest>,
     ) -> Result<(), PublishError> {
-        file.persist_as(&reserved.path)?;
-        self.add_blob(SequenceNumber(reserved.number.0), blob, digest);
+        let name = FileName { sequence: SequenceNumber(number.0), kind: FileKind::Blob };
+        file.persist_as(&self.files.path(name))?;
+        self.files.add_blob(number, blob, digest);
         Ok(())
     }
 
-    /// Gives a durable table the next number and adds it, as [`Commit::add_table`] does.
+    /// Gives a durable table the next number and adds it, as [`Commit::add_table`] does. Its name is
+    /// durable only after [`Commit::sync_names`].
     pub(crate) fn adopt_table(&mut self, table: Finished<StagedFile>) -> Result<(), PublishError> {
         self.publisher.check_usable()?;
-        let (sequence, path) = self.context.allocate(FileKind::Sst)?;
+        let (sequence, path) = self.files.allocate(FileKind::Sst)?;
         let Finished { meta, blobs, digest, output } = table;
         output.persist_as(&path)?;
         self.push_table(sequence, Finished { meta, blobs, digest, output: () });
@@ -50,8 +44,8 @@ impl Commit<'_> {
 
     /// Makes the names of all adopted files durable.
     pub(crate) fn sync_names(&self) -> Result<(), FileError> {
-        let directory: &Path = &self.context.directory;
-        self.context
+        let directory = &*self.files.directory;
+        self.files
             .file_system
             .sync_directory(directory)
             .map_err(FileError::at(directory, FileOperation::SyncDirectory))

@@ -4,20 +4,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use sst_format::content_digest::ContentDigest;
+use sst_merge::{FragmentInfo, FragmentOverlap, Gatherer, MergeError, publish};
+use sst_reader::{Corruption, ReadError};
 use sst_writer::bulk::BulkMode;
-use sst_writer::publish::{FragmentInfo, FragmentOverlap, TableDefect};
 use sst_writer::{
-    BulkLoader, BulkOptions, CancelToken, Monitor, PublishError, Publisher, PublisherOptions,
-    WriterOptions, hash_key,
+    BulkLoader, BulkOptions, CancelToken, Monitor, Publisher, PublisherOptions, WriterOptions,
+    hash_key,
 };
 
-use crate::support::{Row, Value, sorted};
+use crate::rows::{Row, Value, certified, sorted};
 
 const REFUSE: FragmentOverlap = FragmentOverlap::Refuse;
-
-fn certified() -> PublisherOptions {
-    PublisherOptions::default().certify(true)
-}
 
 /// A directory with one table, of rows whose hashes are within a half of all.
 fn machine(parent: &Path, half: u64, options: PublisherOptions) -> PathBuf {
@@ -29,7 +26,7 @@ fn machine(parent: &Path, half: u64, options: PublisherOptions) -> PathBuf {
         table.add(row).unwrap();
     }
     commit.add_table(table.finish().unwrap()).unwrap();
-    commit.publish().unwrap();
+    publish(commit).unwrap();
     path
 }
 
@@ -48,7 +45,7 @@ fn content(publisher: &mut Publisher, rows: &[Row]) -> ContentDigest {
     let mut table = commit.create_table(WriterOptions::default()).unwrap();
     rows.iter().for_each(|row| table.add(row).unwrap());
     commit.add_table(table.finish().unwrap()).unwrap();
-    commit.publish().unwrap().certificates[0].content
+    publish(commit).unwrap().certificates[0].content
 }
 
 /// Gathers fragments into a directory of its own. Returns what was taken, and what is live then.
@@ -56,13 +53,14 @@ fn gather(
     path: &Path,
     fragments: &[&Path],
     overlap: FragmentOverlap,
-) -> Result<(Vec<FragmentInfo>, ContentDigest), PublishError> {
+) -> Result<(Vec<FragmentInfo>, ContentDigest), MergeError> {
     let mut publisher = Publisher::open(path, certified()).unwrap();
     let mut commit = publisher.begin();
-    let taken = fragments.iter().map(|fragment| commit.add_fragment(fragment, overlap));
+    let mut gatherer = Gatherer::new(&mut commit, overlap);
+    let taken = fragments.iter().map(|fragment| gatherer.add(fragment));
     let taken: Vec<_> = taken.collect::<Result<_, _>>()?;
     commit.replace_all();
-    let info = commit.publish()?;
+    let info = publish(commit)?;
     Ok((taken, info.certificates[0].content))
 }
 
@@ -105,7 +103,11 @@ fn blobs_get_numbers_of_their_own() {
             handle.put(format!("medium {i}").as_bytes(), &[b'm'; 30]).unwrap();
         }
         handle.finish().unwrap();
-        loader.finish().unwrap();
+        let mut load = loader.prepare().unwrap();
+        if load.commit().has_digests() {
+            sst_merge::certify(load.commit()).unwrap();
+        }
+        load.publish().unwrap();
     };
     let paths = ["a", "b", "both", "target"].map(|name| parent.path().join(name));
     for options in [PublisherOptions::default(), certified()] {
@@ -150,12 +152,10 @@ fn damage_anywhere_is_found_and_nothing_changes() {
             bytes[offset] ^= 0x10;
             fs::write(&file, bytes).unwrap();
             let refused = gather(&target, &[&first, &second], REFUSE).unwrap_err();
-            let (PublishError::BadTable { path, .. } | PublishError::Format { path, .. }) =
-                &refused
-            else {
+            let MergeError::Read(ReadError::Corrupt { file: named, .. }) = &refused else {
                 panic!("{name}, byte {offset}: {refused:?}")
             };
-            assert_eq!(*path, file, "byte {offset}: {refused:?}");
+            assert_eq!(named.path(), file, "byte {offset}: {refused:?}");
             assert_eq!(names(&target), before);
             damaged += 1;
         }
@@ -164,8 +164,11 @@ fn damage_anywhere_is_found_and_nothing_changes() {
         fs::remove_file(&file).unwrap();
         let refused = gather(&target, &[&first, &second], REFUSE).unwrap_err();
         match &refused {
-            PublishError::File(error) => assert_eq!(error.path, file),
-            PublishError::NotAFragment { path, .. } => assert_eq!(*path, second),
+            MergeError::Publish(sst_writer::PublishError::File(error)) => {
+                assert_eq!(error.path, file);
+            }
+            MergeError::Read(error) => assert_eq!(error.file().path(), file),
+            MergeError::NotAFragment { path, .. } => assert_eq!(*path, second),
             _ => panic!("{name}: {refused:?}"),
         }
         assert_eq!(names(&target), before);
@@ -182,7 +185,7 @@ fn a_table_of_another_fragment_does_not_pass() {
     let second = machine(parent.path(), 1, certified());
     fs::copy(first.join("00000001.sst"), second.join("00000001.sst")).unwrap();
     let refused = gather(&parent.path().join("all"), &[&second], REFUSE).unwrap_err();
-    assert!(matches!(refused, PublishError::BadTable { .. }), "{refused:?}");
+    assert!(matches!(refused, MergeError::Read(ReadError::Corrupt { .. })), "{refused:?}");
 }
 
 #[test]
@@ -197,7 +200,7 @@ fn fragments_must_fit_each_other() {
     let target = parent.path().join("all");
     for overlap in [REFUSE, FragmentOverlap::LaterWins] {
         let refused = gather(&target, &[&first, &copy], overlap).unwrap_err();
-        assert!(matches!(&refused, PublishError::FragmentTwice { path } if *path == copy));
+        assert!(matches!(&refused, MergeError::FragmentTwice { path } if *path == copy));
     }
     // Another table over the same range.
     let other = parent.path().join("other");
@@ -210,7 +213,7 @@ fn fragments_must_fit_each_other() {
     let refused = gather(&target, &[&first, &other], REFUSE).unwrap_err();
     assert!(matches!(
         &refused,
-        PublishError::FragmentsOverlap { path, other: before } if *path == other && *before == first
+        MergeError::FragmentsOverlap { path, other: before } if *path == other && *before == first
     ));
     let (_, found) = gather(&target, &[&first, &other], FragmentOverlap::LaterWins).unwrap();
     assert_eq!(found, expected);
@@ -225,13 +228,13 @@ fn only_commits_of_the_family_are_fragments() {
     fs::create_dir(&empty).unwrap();
     let first = machine(parent.path(), 0, certified());
     let refused = gather(&target, &[&empty], REFUSE).unwrap_err();
-    assert!(matches!(&refused, PublishError::NotAFragment { path, family: 0 } if *path == empty));
+    assert!(matches!(&refused, MergeError::NotAFragment { path, family: 0 } if *path == empty));
     let mut publisher = Publisher::open(&target, certified()).unwrap();
-    let refused = publisher.begin_family(3).add_fragment(&first, REFUSE).unwrap_err();
-    assert!(matches!(&refused, PublishError::NotAFragment { path, family: 3 } if *path == first));
+    let refused = Gatherer::new(&mut publisher.begin_family(3), REFUSE).add(&first).unwrap_err();
+    assert!(matches!(&refused, MergeError::NotAFragment { path, family: 3 } if *path == first));
     // A load of nothing is a fragment of nothing.
     Publisher::open(&empty, certified()).unwrap().begin().publish().unwrap();
-    let taken = publisher.begin().add_fragment(&empty, REFUSE).unwrap();
+    let taken = Gatherer::new(&mut publisher.begin(), REFUSE).add(&empty).unwrap();
     assert_eq!((taken.tables, taken.entries), (0, 0));
 }
 
@@ -251,7 +254,7 @@ fn a_fragment_that_does_not_hold_what_it_certifies_is_refused() {
     let table = table.finish().unwrap();
     let described: [(SequenceNumber, SstMeta); 1] = [(table.sequence(), table.meta().clone())];
     commit.add_table(table).unwrap();
-    let sequence = commit.publish().unwrap().sequence;
+    let sequence = publish(commit).unwrap().sequence;
     drop(publisher);
     let file = path.join(format!("{:08}.meta", sequence.0));
     let bytes = fs::read(&file).unwrap();
@@ -269,9 +272,11 @@ fn a_fragment_that_does_not_hold_what_it_certifies_is_refused() {
     };
     fs::write(&file, parts.encode(crc32fast::hash).unwrap().0).unwrap();
     match gather(&parent.path().join("all"), &[&path], REFUSE).unwrap_err() {
-        PublishError::BadTable { path, reason: TableDefect::Content { expected, .. }, .. } => {
-            assert_eq!((path, *expected), (file, content));
-        }
+        MergeError::Read(ReadError::Corrupt {
+            file: named,
+            cause: Corruption::Certificate { expected, .. },
+            ..
+        }) => assert_eq!((named.path(), *expected), (&*file, content)),
         other => panic!("{other:?}"),
     }
 }
@@ -295,14 +300,14 @@ fn a_commit_that_is_called_off_leaves_nothing() {
         let mut publisher = Publisher::open(&all, options).unwrap();
         let mut commit = publisher.begin();
         if is_copied {
-            commit.add_fragment(&second, REFUSE).unwrap();
+            Gatherer::new(&mut commit, REFUSE).add(&second).unwrap();
         }
         cancel.cancel();
         let error = match is_copied {
-            false => commit.add_fragment(&second, REFUSE).map(drop).unwrap_err(),
-            true => commit.publish().map(drop).unwrap_err(),
+            false => Gatherer::new(&mut commit, REFUSE).add(&second).map(drop).unwrap_err(),
+            true => publish(commit).map(drop).unwrap_err(),
         };
-        assert!(matches!(error, PublishError::Cancelled), "{error}");
+        assert!(error.is_cancelled(), "{error}");
         assert_eq!(names(), before);
     }
 }

@@ -1,17 +1,18 @@
 //! Certified commits: what is on disk is what was put in, and the commit says so.
 
 use std::fs;
-use std::path::Path;
 
 use sha2::{Digest, Sha256};
+use sst_format::block::Encoding;
+use sst_merge::{MergeError, certify, publish as publish_certified};
+use sst_reader::{Corruption, ReadError};
 use sst_writer::bulk::DuplicatePolicy;
-use sst_writer::publish::TableDefect;
 use sst_writer::{
     BulkLoader, BulkOptions, Compression, EntryValue, PublishError, Publisher, PublisherOptions,
     WriterOptions, hash_key,
 };
 
-use crate::support::{Row, Value, sorted};
+use crate::rows::{Row, Value, finish, open, sorted};
 
 /// The digest of live entries as FORMAT.md section 12 has it: key, how many values the key has before it, value.
 fn digest(entries: &[(&[u8], u32, &[u8])]) -> [u8; 32] {
@@ -35,14 +36,6 @@ fn digest(entries: &[(&[u8], u32, &[u8])]) -> [u8; 32] {
     sum
 }
 
-fn certified() -> PublisherOptions {
-    PublisherOptions::default().certify(true)
-}
-
-fn open(directory: &Path) -> Publisher {
-    Publisher::open(directory, certified()).unwrap()
-}
-
 /// Publishes tables of rows in the order given. Returns the certificate of family 0: entries, bytes, digest.
 fn publish(
     publisher: &mut Publisher,
@@ -59,7 +52,7 @@ fn publish(
         sorted(rows.to_vec()).iter().for_each(|row| table.add(row).unwrap());
         commit.add_table(table.finish().unwrap()).unwrap();
     }
-    let info = commit.publish().unwrap();
+    let info = publish_certified(commit).unwrap();
     let [certificate] = info.certificates[..] else { panic!("{info:?}") };
     assert_eq!(certificate.family, 0);
     let content = certificate.content;
@@ -88,29 +81,15 @@ fn the_digest_is_that_of_the_format() {
         small("small", b"another"),
         deleted("small"),
         Row::new("medium", Value::Medium(medium.clone())),
-        Row::new(
-            "raw",
-            Value::Raw {
-                uncompressed_size: 100_000,
-                checksum: crc32fast::hash(&compressed),
-                block: compressed,
-            },
-        ),
-        Row::new(
-            "stored",
-            Value::Raw {
-                uncompressed_size: 0,
-                checksum: crc32fast::hash(b"as it is"),
-                block: b"as it is".to_vec(),
-            },
-        ),
+        Row::new("raw", Value::Stored(Encoding::Lz4 { uncompressed_len: 100_000 }, compressed)),
+        Row::new("stored", Value::Stored(Encoding::Raw, b"as it is".to_vec())),
         Row::new("blob", Value::Blob(blob.0)),
         deleted("gone"),
     ];
     let mut table = commit.create_table(WriterOptions::default().multi_value(true)).unwrap();
     sorted(rows.to_vec()).iter().for_each(|row| table.add(row).unwrap());
     commit.add_table(table.finish().unwrap()).unwrap();
-    let info = commit.publish().unwrap();
+    let info = publish_certified(commit).unwrap();
     let live: &[(&[u8], u32, &[u8])] = &[
         (b"inline", 0, b"1"),
         (b"small", 0, b"small value"),
@@ -157,7 +136,7 @@ fn the_same_live_entries_have_the_same_certificate() {
     let mut handle = loader.handle(0);
     rows[..50].iter().for_each(|row| handle.put(&row.key, &[7; 300]).unwrap());
     handle.finish().unwrap();
-    let summary = loader.finish().unwrap();
+    let summary = finish(loader).unwrap();
     assert_eq!((summary.blobs, summary.certificates[0].content.entries()), (50, 50));
     let first = publish(&mut open(&parent.path().join("first")), &[&rows[..50]], &plain, false);
     assert_eq!(summary.certificates[0].content.sum(), first.2);
@@ -214,9 +193,10 @@ fn no_byte_of_a_table_or_blob_can_be_wrong() {
         let mut bytes = fs::read(file).unwrap();
         bytes[offset] ^= 1;
         fs::write(file, bytes).unwrap();
-        let refused = commit.publish();
+        let refused = publish_certified(commit);
         assert!(
-            matches!(&refused, Err(PublishError::BadTable { path, .. }) if path == file),
+            matches!(&refused, Err(MergeError::Read(ReadError::Corrupt { file: named, .. }))
+                if named.path() == file),
             "byte {offset} of {}: {refused:?}",
             file.display(),
         );
@@ -243,11 +223,14 @@ fn a_missing_or_short_table_is_not_published() {
             None => fs::remove_file(&file).unwrap(),
             Some(len) => fs::File::options().write(true).open(&file).unwrap().set_len(len).unwrap(),
         }
-        match commit.publish().unwrap_err() {
-            PublishError::File(error) if len.is_none() => assert_eq!(error.path, file),
-            PublishError::BadTable { reason: TableDefect::FileSize { .. }, .. } => {}
-            other => panic!("{len:?}: {other:?}"),
-        }
+        let refused = publish_certified(commit).unwrap_err();
+        let is_short = matches!(
+            &refused,
+            MergeError::Read(ReadError::Corrupt { cause: Corruption::FileSize { .. }, .. })
+        );
+        let is_missing = matches!(&refused, MergeError::Publish(PublishError::File(error)) if error.path == file);
+        assert!(if len.is_some() { is_short } else { is_missing }, "{len:?}: {refused:?}");
+        assert_eq!(publisher.current(), None);
     }
 }
 
@@ -261,11 +244,11 @@ fn a_commit_says_nothing_of_what_nobody_has_read() {
         table.add(row(family)).unwrap();
         commit.add_table(table.finish().unwrap()).unwrap();
         commit.replace_all();
-        let info = commit.publish().unwrap();
+        let info = publish_certified(commit).unwrap();
         info.certificates.iter().map(|known| known.family).collect::<Vec<_>>()
     };
     let keep = || PublisherOptions::default().keep_generations(9);
-    let mut publisher = Publisher::open(directory.path(), keep().certify(true)).unwrap();
+    let mut publisher = Publisher::open(directory.path(), keep().digest(true)).unwrap();
     assert_eq!(commit(&mut publisher, 3), [3]);
     assert_eq!(commit(&mut publisher, 1), [1, 3]);
     let certified = publisher.current();
@@ -293,12 +276,12 @@ fn duplicates_that_are_kept_count_in_their_order() {
         handle.put(b"key", value).unwrap();
     }
     handle.finish().unwrap();
-    let content = loader.finish().unwrap().certificates[0].content;
+    let content = finish(loader).unwrap().certificates[0].content;
     assert_eq!(content.sum(), digest(&[(b"key", 0, b"one"), (b"key", 1, b"two")]));
 }
 
 #[test]
-fn nothing_is_read_where_nothing_is_to_be_certified() {
+fn a_commit_without_digests_is_not_certified() {
     let directory = tempfile::tempdir().unwrap();
     let mut publisher = Publisher::open(directory.path(), PublisherOptions::default()).unwrap();
     let mut commit = publisher.begin();
@@ -307,5 +290,7 @@ fn nothing_is_read_where_nothing_is_to_be_certified() {
     let table = table.finish().unwrap();
     assert_eq!(table.meta().min_hash, hash_key(b"key"));
     commit.add_table(table).unwrap();
-    assert_eq!(commit.publish().unwrap().certificates, []);
+    let mut prepared = commit.prepare().unwrap();
+    assert!(matches!(certify(&mut prepared), Err(MergeError::NoDigests)));
+    assert_eq!(prepared.publish().unwrap().certificates, []);
 }

@@ -1,0 +1,157 @@
+//! Certificates: a commit states a digest of its live entries, once these were read back from the
+//! device (FORMAT.md section 12).
+
+mod ordinals;
+pub(crate) mod read_back;
+
+use sst_format::content_digest::ContentDigest;
+use sst_reader::Catalog;
+use sst_writer::publish::{CommitInfo, PreparedCommit};
+use sst_writer::{Commit, PublishError};
+
+use self::read_back::{ReadBack, TableContent};
+use crate::MergeError;
+
+/// Certifies a commit that is not visible yet: reads every byte of the live tables of its family from
+/// the device, older tables too, and the blobs that they refer to; compares each new table with the
+/// digest of the entries that were put into it; and hands the digest of the live entries to the
+/// commit. Returns that digest.
+///
+/// A commit that does not change a certified family keeps its certificate, and nothing is read.
+///
+/// O(bytes of all live tables of the family), with two SHA-256 for each entry. Memory: a few blocks
+/// for each layer of overlapping tables, and the longest blob.
+///
+/// # Errors
+///
+/// [`MergeError::NoDigests`] without [`PublisherOptions::digest`](sst_writer::PublisherOptions::digest);
+/// [`MergeError::Content`] or [`MergeError::Read`] if the device does not hold what was put in;
+/// [`MergeError::Cancelled`]. Drop the commit then, and the directory is as before.
+///
+/// # Examples
+///
+/// ```
+/// use sst_merge::certify;
+/// use sst_reader::{ReaderOptions, SstSet};
+/// use sst_writer::{Publisher, PublisherOptions, WriterOptions};
+///
+/// let parent = tempfile::tempdir()?;
+/// let directory = parent.path().join("db");
+/// let options = PublisherOptions::default().digest(true);
+/// let mut publisher = Publisher::open(&directory, options)?;
+/// let mut commit = publisher.begin();
+/// let mut table = commit.create_table(WriterOptions::default())?;
+/// table.add(("key", "value"))?;
+/// commit.add_table(table.finish()?)?;
+/// let mut prepared = commit.prepare()?;
+/// let digest = certify(&mut prepared)?;
+/// prepared.publish()?;
+/// let set = SstSet::open(&directory, &ReaderOptions::default())?;
+/// assert_eq!(set.certificate(), Some(digest));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn certify(prepared: &mut PreparedCommit<'_>) -> Result<ContentDigest, MergeError> {
+    let family = prepared.family();
+    if let Some(known) = prepared.certificates().iter().find(|known| known.family == family) {
+        return Ok(known.content);
+    }
+    if !prepared.has_digests() {
+        return Err(MergeError::NoDigests);
+    }
+    let directory = prepared.directory();
+    let base = match prepared.base() {
+        Some(_) => Catalog::read(directory)?,
+        None => Catalog::empty(directory),
+    };
+    let (tables, obsolete, blobs) = (prepared.tables(), prepared.obsolete(), prepared.blobs());
+    let catalog = base.followed_by(family, tables, obsolete, blobs);
+    let mut read_back = ReadBack::new(catalog, family, &*prepared);
+    let content = read_back.read(tables.len())?;
+    // Both lists have the newest table first.
+    for ((sequence, _), found) in tables.iter().rev().zip(&content.newest) {
+        compare(prepared, *sequence, found, &read_back)?;
+    }
+    prepared.certify(content.live);
+    Ok(content.live)
+}
+
+/// Compares a table of the commit, as it was read, with the entries that were put into it.
+fn compare(
+    prepared: &PreparedCommit<'_>,
+    sequence: sst_format::SequenceNumber,
+    found: &TableContent,
+    read_back: &ReadBack<'_>,
+) -> Result<(), MergeError> {
+    // The content of a copied table was compared with its origin when it was copied.
+    let Some(digest) = prepared.table_digest(sequence) else { return Ok(()) };
+    // Of a blob that was copied or was there before, only the file itself tells what is in it.
+    let value = |blob| prepared.blob_digest(blob).or_else(|| read_back.blob(blob));
+    let expected = digest
+        .with_blobs(value)
+        .map_err(|blob| PublishError::UnknownBlob { table: sequence, blob })?;
+    if expected != found.all {
+        let path = found.path.clone();
+        let (expected, found) = (Box::new(expected), Box::new(found.all));
+        return Err(MergeError::Content { path, expected, found });
+    }
+    Ok(())
+}
+
+/// Publishes a commit: certified, if its publisher takes digests
+/// ([`PublisherOptions::digest`](sst_writer::PublisherOptions::digest)).
+///
+/// # Errors
+///
+/// As [`certify`] and [`PreparedCommit::publish`].
+pub fn publish(commit: Commit<'_>) -> Result<CommitInfo, MergeError> {
+    let mut prepared = commit.prepare()?;
+    if prepared.has_digests() {
+        certify(&mut prepared)?;
+    }
+    Ok(prepared.publish()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use sst_writer::{Publisher, PublisherOptions, WriterOptions};
+
+    use super::*;
+
+    /// A device that answers with another table, whole and with every checksum right.
+    #[test]
+    fn a_table_of_other_entries_is_refused() {
+        let parent = tempfile::tempdir().unwrap();
+        let mut publishers = ["value", "valuE"].map(|value| {
+            let options = PublisherOptions::default().digest(true);
+            let publisher = Publisher::open(parent.path().join(value), options).unwrap();
+            (publisher, value)
+        });
+        let prepared: Vec<_> = publishers
+            .iter_mut()
+            .map(|(publisher, value)| {
+                let mut commit = publisher.begin();
+                let mut table = commit.create_table(WriterOptions::default()).unwrap();
+                table.add(("key", *value)).unwrap();
+                commit.add_table(table.finish().unwrap()).unwrap();
+                commit.prepare().unwrap()
+            })
+            .collect();
+        for (i, put) in prepared.iter().enumerate() {
+            for (j, stored) in prepared.iter().enumerate() {
+                let catalog = Catalog::empty(stored.directory());
+                let catalog = catalog.followed_by(0, stored.tables(), &[], &[]);
+                let mut read_back = ReadBack::new(catalog, 0, stored);
+                let content = read_back.read(1).unwrap();
+                let sequence = put.tables()[0].0;
+                match compare(put, sequence, &content.newest[0], &read_back) {
+                    Ok(()) => assert_eq!(i, j),
+                    Err(MergeError::Content { path, expected, found }) => {
+                        assert!(i != j && expected != found);
+                        assert!(path.starts_with(stored.directory()));
+                    }
+                    Err(other) => panic!("{other:?}"),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! A fragment that is being added to a commit.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::sync::Arc;
+
+use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
+use sst_format::monitor::{Meter, Phase, Progress};
+use sst_format::protection::BlobRecord;
+use sst_format::value_ref::ValueRef;
+use sst_format::{BlobNumber, SstMeta};
+use sst_reader::{BlockCache, Catalog, CatalogTable, ReadError, ReaderOptions};
+use sst_writer::{Commit, PublishError};
+
+use super::rewrite::RewrittenTable;
+use crate::certify::read_back::ReadBack;
+use crate::merge_cursor::MergeCursor;
+use crate::run::{Run, RunCursor};
+use crate::table_input::TableInput;
+use crate::table_splitter::TableSplitter;
+use crate::{Duplicates, MergeError, MergeOptions, OlderTables};
+
+/// All hashes.
+const ALL: RangeInclusive<u64> = 0..=u64::MAX;
+/// Room for blocks, in bytes. Walks do not use the cache, only the opening of a table does.
+const CACHE_CAPACITY: u64 = 1 << 20;
+
+/// A fragment that is being added.
+pub(super) struct Fragment {
+    catalog: Arc<Catalog>,
+    family: u32,
+    options: ReaderOptions,
+    /// Indexes in the catalog of the tables that have not been taken, the oldest last.
+    rest: Vec<usize>,
+    /// Numbers in this fragment of the blobs that were copied, and numbers of the copies.
+    copied: BTreeMap<BlobNumber, BlobNumber>,
+}
+
+impl Fragment {
+    /// Reads the meta files of a fragment.
+    pub(super) fn open(path: &Path, family: u32) -> Result<Self, MergeError> {
+        let catalog = read_catalog(path, family)?;
+        if !catalog.is_protected {
+            return Err(PublishError::Unprotected { path: path.to_owned() }.into());
+        }
+        let of_family = |(_, table): &(usize, &CatalogTable)| table.family == family;
+        let rest: Vec<_> =
+            catalog.tables.iter().enumerate().filter(of_family).map(|(index, _)| index).collect();
+        if rest.is_empty() && !catalog.tables.is_empty() {
+            return Err(MergeError::NotAFragment { path: path.to_owned(), family });
+        }
+        let options = ReaderOptions::default().cache(BlockCache::new(CACHE_CAPACITY));
+        let catalog = Arc::new(catalog);
+        Ok(Self { catalog, family, options, rest, copied: BTreeMap::new() })
+    }
+
+    pub(super) const fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
+    }
+
+    /// Descriptions of its tables, the oldest first.
+    pub(super) fn descriptions(&self) -> Vec<SstMeta> {
+        let newest_first = self.catalog.tables.iter().filter(|table| table.family == self.family);
+        let mut descriptions: Vec<_> = newest_first.map(CatalogTable::meta).collect();
+        descriptions.reverse();
+        descriptions
+    }
+
+    /// Records of the blobs that were copied into a commit.
+    pub(super) fn copied_blobs(
+        &self,
+        commit: &Commit<'_>,
+    ) -> impl Iterator<Item = Result<BlobRecord, MergeError>> {
+        let record = |copy: &BlobNumber| {
+            commit.blob(*copy).ok_or(MergeError::Internal("a copied blob is not of the commit"))
+        };
+        self.copied.values().map(record)
+    }
+
+    /// Copies the oldest table that has not been taken into a commit, or writes it anew if it refers
+    /// to blobs, whose numbers are part of it. Returns whether it was written anew.
+    pub(super) fn take_next_table(&mut self, commit: &mut Commit<'_>) -> Result<bool, MergeError> {
+        let next = self.rest.pop().and_then(|index| Some((index, self.catalog.tables.get(index)?)));
+        let (index, table) = next.ok_or(MergeError::Internal("a fragment has no more tables"))?;
+        if self.refers_to_blobs(table, commit)? {
+            self.rewrite(index, commit)?;
+            return Ok(true);
+        }
+        commit.copy_table(&table.path(&self.catalog.dir), table.meta())?;
+        Ok(false)
+    }
+
+    fn refers_to_blobs(
+        &self,
+        table: &CatalogTable,
+        commit: &Commit<'_>,
+    ) -> Result<bool, MergeError> {
+        if self.catalog.blobs.is_empty() {
+            return Ok(false);
+        }
+        let file = self.catalog.open_table(table, &self.options)?;
+        let mut cursor = file.cursor();
+        let mut meter = Meter::new(commit.monitor(), Progress::new(Phase::Adopt));
+        let mut entries = 0;
+        while let Some(entry) = cursor.next()? {
+            entries += 1;
+            meter.at(entries, 0)?;
+            if let ValueRef::Blob(_) = entry.value_ref()? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Writes a table anew, with the numbers that copies of its blobs have in the commit.
+    fn rewrite(&mut self, index: usize, commit: &mut Commit<'_>) -> Result<(), MergeError> {
+        let input = TableInput::listed(Arc::clone(&self.catalog), index);
+        let mut run = Run::default();
+        run.insert(&input);
+        let run = RunCursor::new(run, ALL, self.options.clone());
+        // Every entry is kept, tombstones too: it may hide entries of other tables.
+        let mut cursor = MergeCursor::new(vec![run], Duplicates::Keep, OlderTables::unknown())?;
+        let description = self.catalog.tables.get(index).map(CatalogTable::meta);
+        let description = description.ok_or(MergeError::Internal("no such table"))?;
+        let mut meter = Meter::new(commit.monitor(), Progress::new(Phase::Adopt));
+        let target = RewrittenTable { commit, description, copied: &mut self.copied };
+        let options = MergeOptions::default().max_table_entries(u64::MAX).max_table_bytes(u64::MAX);
+        let mut splitter = TableSplitter::new(target, &options);
+        let mut entries = 0;
+        while cursor.advance()? {
+            entries += 1;
+            meter.at(entries, 0)?;
+            splitter.add(&cursor.entry()?)?;
+        }
+        splitter.finish()?;
+        Ok(())
+    }
+
+    /// The first damage in the fragment's own tables, if there is any.
+    pub(super) fn damage(&self, commit: &Commit<'_>) -> Option<MergeError> {
+        let catalog = (*self.catalog).clone();
+        ReadBack::elsewhere(catalog, self.family, commit).verify().err()
+    }
+}
+
+/// Reads the catalog of a directory, or of the commit of a meta file in it.
+fn read_catalog(path: &Path, family: u32) -> Result<Catalog, MergeError> {
+    let name = path.file_name().and_then(|name| FileName::parse(name.to_str()?));
+    if let Some(FileName { sequence, kind: FileKind::Meta }) = name {
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        return Ok(Catalog::read_commit_of(directory.unwrap_or(Path::new(".")), sequence)?);
+    }
+    Catalog::read(path).map_err(|error| match error {
+        ReadError::Io { file, source, .. }
+            if source.kind() == io::ErrorKind::NotFound
+                && file.path() == path.join(CURRENT_FILE_NAME) =>
+        {
+            MergeError::NotAFragment { path: path.to_owned(), family }
+        }
+        error => error.into(),
+    })
+}

@@ -1,0 +1,58 @@
+//! Writes a table of a fragment anew, since its blobs have other numbers in the commit.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sst_format::{BlobNumber, SstMeta};
+use sst_reader::{Catalog, Corruption, FileLabel, ReadError};
+use sst_writer::publish::TableWriter;
+use sst_writer::{Commit, WriterOptions};
+
+use crate::MergeError;
+use crate::target::Target;
+
+/// Takes the entries of one table of a fragment.
+pub(super) struct RewrittenTable<'c, 'p, 'f> {
+    pub(super) commit: &'c mut Commit<'p>,
+    /// The description of the table of the fragment.
+    pub(super) description: SstMeta,
+    /// Numbers of copied blobs, by the numbers in the fragment.
+    pub(super) copied: &'f mut BTreeMap<BlobNumber, BlobNumber>,
+}
+
+impl Target for RewrittenTable<'_, '_, '_> {
+    type Table = TableWriter;
+
+    fn create_table(&mut self) -> Result<TableWriter, MergeError> {
+        let options = WriterOptions::default().multi_value(true).flags(self.description.flags);
+        Ok(self.commit.create_table(options)?)
+    }
+
+    fn finish_table(&mut self, table: TableWriter) -> Result<u64, MergeError> {
+        // The keys are the same, so the filter is too.
+        let table = table.finish()?.with_filter(self.description.filter.clone());
+        let file_size = table.meta().file_size;
+        self.commit.add_table(table)?;
+        Ok(file_size)
+    }
+
+    fn take_blob(
+        &mut self,
+        catalog: &Arc<Catalog>,
+        number: BlobNumber,
+        _: &[u8],
+    ) -> Result<BlobNumber, MergeError> {
+        if let Some(copy) = self.copied.get(&number) {
+            return Ok(*copy);
+        }
+        let path = catalog.blob_path(number);
+        let listed = catalog.blobs.get(&number).ok_or_else(|| ReadError::Corrupt {
+            file: FileLabel::new(&path),
+            block: None,
+            cause: Corruption::UnlistedBlob { blob: number },
+        })?;
+        let copy = self.commit.copy_blob(&path, Some(listed))?;
+        self.copied.insert(number, copy);
+        Ok(copy)
+    }
+}

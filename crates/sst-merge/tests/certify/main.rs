@@ -1,0 +1,8 @@
+//! Certifying commits and gathering fragments, at the public API.
+
+#[cfg(test)]
+mod certificate;
+#[cfg(test)]
+mod fragments;
+#[cfg(test)]
+mod rows;

@@ -1,0 +1,35 @@
+//! A load whose tables are durable and which nobody sees yet.
+
+use super::bulk_error::BulkError;
+use super::bulk_loader::BulkSummary;
+use crate::PreparedCommit;
+
+/// A load that is written and not visible yet. See [`BulkLoader::prepare`](crate::BulkLoader::prepare).
+/// Dropped, it leaves nothing behind.
+#[derive(Debug)]
+pub struct PreparedLoad<'p> {
+    pub(super) commit: PreparedCommit<'p>,
+    pub(super) summary: BulkSummary,
+}
+
+impl<'p> PreparedLoad<'p> {
+    /// The commit of the load, to be certified.
+    #[must_use]
+    pub const fn commit(&mut self) -> &mut PreparedCommit<'p> {
+        &mut self.commit
+    }
+
+    /// Makes the load visible, in one step.
+    ///
+    /// # Errors
+    ///
+    /// As [`PreparedCommit::publish`].
+    pub fn publish(self) -> Result<BulkSummary, BulkError> {
+        let Self { commit, mut summary } = self;
+        let info = commit.publish()?;
+        summary.sequence = info.sequence;
+        summary.certificates = info.certificates;
+        summary.not_removed = info.not_removed;
+        Ok(summary)
+    }
+}

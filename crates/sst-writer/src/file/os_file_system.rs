@@ -1,0 +1,260 @@
+//! The file system of the operating system.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use tempfile::TempPath;
+
+use super::file_system::{
+    FileSystem, Lock, NewFile, StoredFile, TEMPORARY_PREFIX, TEMPORARY_SUFFIX,
+};
+
+/// The file system of the operating system.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OsFileSystem;
+
+impl FileSystem for OsFileSystem {
+    fn create_temporary(&self, directory: &Path) -> io::Result<Box<dyn NewFile>> {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(TEMPORARY_PREFIX).suffix(TEMPORARY_SUFFIX);
+        #[cfg(unix)]
+        {
+            // The usual permissions of a new file, less the umask. Those of a temporary file would be
+            // private to its owner.
+            use std::os::unix::fs::PermissionsExt;
+            builder.permissions(fs::Permissions::from_mode(0o666));
+        }
+        let temporary = builder.tempfile_in(directory).map_err(without_temporary_path)?;
+        let (file, path) = temporary.into_parts();
+        Ok(Box::new(OsFile { file: Some(file), path }))
+    }
+
+    fn create_directory(&self, directory: &Path) -> io::Result<()> {
+        fs::create_dir_all(directory)
+    }
+
+    fn sync_directory(&self, directory: &Path) -> io::Result<()> {
+        // Only Unix lets a directory be opened and synced. Elsewhere the system alone decides when
+        // names become durable.
+        if cfg!(unix) {
+            File::open(directory)?.sync_all()?;
+        }
+        Ok(())
+    }
+
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        is_found(fs::symlink_metadata(path)).map(|found| found.is_some())
+    }
+
+    fn is_directory(&self, path: &Path) -> io::Result<bool> {
+        is_found(fs::metadata(path)).map(|found| found.is_some_and(|found| found.is_dir()))
+    }
+
+    fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
+        fs::canonicalize(path)
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<OsString>> {
+        fs::read_dir(directory)?.map(|entry| entry.map(|entry| entry.file_name())).collect()
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        fs::read(path)
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn StoredFile>> {
+        let file = File::open(path)?;
+        advise(&file, Advice::Sequential);
+        Ok(Box::new(file))
+    }
+
+    fn drop_cache(&self, path: &Path) -> io::Result<()> {
+        advise(&File::open(path)?, Advice::DontNeed);
+        Ok(())
+    }
+
+    fn modified(&self, path: &Path) -> io::Result<SystemTime> {
+        fs::metadata(path)?.modified()
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn remove_directory(&self, directory: &Path) -> io::Result<()> {
+        fs::remove_dir(directory)
+    }
+
+    fn lock(&self, path: &Path, holder: &str) -> io::Result<Lock> {
+        let file = File::options().create(true).truncate(false).write(true).open(path)?;
+        let lock = OsLock::take(file)?;
+        let file = &lock.0;
+        // The text only names the holder in messages of others. Without it the lock holds as well,
+        // so a full disk must not keep anybody from taking it.
+        _ = file.set_len(0).and_then(|()| (&*file).write_all(holder.as_bytes()));
+        Ok(Box::new(lock))
+    }
+}
+
+impl StoredFile for File {
+    fn file_size(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        read_exact_at(self, bytes, offset)
+    }
+}
+
+/// The metadata of a file; `None` if there is no such file.
+fn is_found(metadata: io::Result<fs::Metadata>) -> io::Result<Option<fs::Metadata>> {
+    match metadata {
+        Ok(metadata) => Ok(Some(metadata)),
+        // A path below a file that is no directory: there is nothing either.
+        Err(error) => match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(None),
+            _ => Err(error),
+        },
+    }
+}
+
+/// How a file will be read.
+#[derive(Clone, Copy)]
+enum Advice {
+    /// From its first byte to its last.
+    Sequential,
+    /// Not from the cache.
+    DontNeed,
+}
+
+/// Advises the system how a file will be read. It may decline, and bytes that are not durable yet
+/// always stay in its cache; neither is an error, so the answer is ignored.
+#[cfg(target_os = "linux")]
+fn advise(file: &File, advice: Advice) {
+    use rustix::fs::Advice as Linux;
+    let advice = match advice {
+        Advice::Sequential => Linux::Sequential,
+        Advice::DontNeed => Linux::DontNeed,
+    };
+    _ = rustix::fs::fadvise(file, 0, None, advice);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn advise(_: &File, _: Advice) {}
+
+/// A locked file of the operating system.
+#[derive(Debug)]
+struct OsLock(File);
+
+impl OsLock {
+    fn take(file: File) -> io::Result<Self> {
+        file.try_lock()?;
+        Ok(Self(file))
+    }
+}
+
+impl Drop for OsLock {
+    fn drop(&mut self) {
+        // Closing the file alone would not unlock it: a child process that another thread is just
+        // starting has the file open too, until it executes its program. If unlocking fails, closing
+        // is all that is left to do.
+        _ = self.0.unlock();
+    }
+}
+
+/// A file of the operating system under a temporary name.
+#[derive(Debug)]
+struct OsFile {
+    // Closed before the temporary file is removed: some systems remove no open file.
+    file: Option<File>,
+    path: TempPath,
+}
+
+impl OsFile {
+    fn open(&self) -> io::Result<&File> {
+        self.file.as_ref().ok_or_else(|| io::Error::other("the file is closed"))
+    }
+}
+
+impl Write for OsFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.open()?.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl NewFile for OsFile {
+    fn sync(&mut self) -> io::Result<()> {
+        self.open()?.sync_all()
+    }
+
+    fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        read_exact_at(self.open()?, bytes, offset)
+    }
+
+    fn close(&mut self) {
+        self.file = None;
+    }
+
+    fn persist_new(self: Box<Self>, path: &Path) -> io::Result<()> {
+        let Self { file, path: temporary } = *self;
+        drop(file);
+        temporary.persist_noclobber(path).map_err(|error| error.error)
+    }
+
+    fn replace(self: Box<Self>, path: &Path) -> io::Result<()> {
+        let Self { file, path: temporary } = *self;
+        drop(file);
+        temporary.persist(path).map_err(|error| error.error)
+    }
+}
+
+#[cfg(unix)]
+fn read_exact_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)
+}
+
+#[cfg(not(unix))]
+fn read_exact_at(mut file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+    use std::io::{Read, Seek, SeekFrom};
+    use std::sync::{Mutex, PoisonError};
+    // The file has one position for reads and writes, which must be back at the end of the file
+    // before another thread uses it.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    file.seek(SeekFrom::Start(offset))?;
+    let result = file.read_exact(bytes);
+    file.seek(SeekFrom::End(0))?;
+    result
+}
+
+/// The cause of an error, without the name of the temporary file, which would mean nothing to a user.
+fn without_temporary_path(error: io::Error) -> io::Error {
+    error.raw_os_error().map_or_else(|| io::Error::from(error.kind()), io::Error::from_raw_os_error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_ends_though_somebody_else_has_the_file_open() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("LOCK");
+        let open = || File::options().create(true).truncate(false).write(true).open(&path).unwrap();
+        let file = open();
+        // As a process has it between its start and its program.
+        let inherited = file.try_clone().unwrap();
+        let lock = OsLock::take(file).unwrap();
+        assert_eq!(OsLock::take(open()).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        drop(lock);
+        drop(OsLock::take(open()).unwrap());
+        drop(inherited);
+    }
+}

@@ -1,0 +1,231 @@
+//! A commit whose files are durable and which nobody sees yet.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use sst_format::content_digest::{ContentDigest, FamilyCertificate, ValueDigest};
+use sst_format::current::Current;
+use sst_format::del_file::DelFile;
+use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
+use sst_format::meta_file::MetaFileParts;
+use sst_format::protection::{BlobRecord, LiveMeta};
+use sst_format::{BlobNumber, SequenceNumber, SstMeta};
+
+use super::{Commit, Outcome};
+use crate::publish::directory_state::{DirectoryState, MetaState};
+use crate::{AtomicFile, CommitInfo, Monitor, PublishError, TableDigest};
+
+/// A commit whose tables and blobs are durable and whose description is in memory. It is not visible
+/// yet. See [`Commit::prepare`].
+///
+/// This is the place to read back what the device has stored: `sst_merge::certify` compares it with
+/// the digests of what was put in, and hands over a certificate. Dropped, the commit leaves nothing
+/// behind.
+///
+/// # Examples
+///
+/// ```
+/// use sst_writer::{Publisher, PublisherOptions, WriterOptions};
+///
+/// let parent = tempfile::tempdir()?;
+/// let mut publisher = Publisher::open(parent.path().join("db"), PublisherOptions::default())?;
+/// let mut commit = publisher.begin();
+/// let mut table = commit.create_table(WriterOptions::default())?;
+/// table.add(("key", "value"))?;
+/// commit.add_table(table.finish()?)?;
+/// let prepared = commit.prepare()?;
+/// assert_eq!(prepared.tables().len(), 1);
+/// assert_eq!(prepared.base(), None);
+/// prepared.publish()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct PreparedCommit<'p> {
+    commit: Commit<'p>,
+    /// The commit before, without the tables that this one makes obsolete.
+    state: DirectoryState,
+    /// The tables that the meta file names as obsolete.
+    obsolete: Vec<SequenceNumber>,
+    /// Records of the blobs that the tables refer to.
+    blobs: Vec<BlobRecord>,
+    /// Certificates of families, ascending.
+    certificates: Vec<FamilyCertificate>,
+}
+
+impl<'p> PreparedCommit<'p> {
+    pub(super) fn new(commit: Commit<'p>) -> Result<Self, PublishError> {
+        commit.publisher.check_usable()?;
+        let blobs = commit.blob_records()?;
+        commit.files.end();
+        let base = commit.base();
+        let (state, obsolete) = base.without(&commit.obsolete);
+        let is_unchanged = commit.tables.is_empty() && commit.obsolete.is_empty();
+        let mut certificates = base.certificates().to_vec();
+        // A certificate holds as long as nothing of its family changes.
+        certificates.retain(|known| is_unchanged || known.family != commit.family);
+        Ok(Self { commit, state, obsolete, blobs, certificates })
+    }
+
+    /// The directory that the commit is made in.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.commit.directory()
+    }
+
+    /// The family whose tables the commit changes.
+    #[must_use]
+    pub const fn family(&self) -> u32 {
+        self.commit.family()
+    }
+
+    /// The commit that is visible now and that this one continues; `None` before the first.
+    #[must_use]
+    pub const fn base(&self) -> Option<SequenceNumber> {
+        self.commit.publisher.current()
+    }
+
+    /// The tables of the commit with their descriptions, the oldest first.
+    #[must_use]
+    pub fn tables(&self) -> &[(SequenceNumber, SstMeta)] {
+        self.commit.tables()
+    }
+
+    /// Digest of the entries that were put into a table of this commit; `None` for a copied table, or
+    /// if [`PublisherOptions::digest`](crate::PublisherOptions::digest) is off.
+    #[must_use]
+    pub fn table_digest(&self, table: SequenceNumber) -> Option<&TableDigest> {
+        self.commit.digests.get(&table)
+    }
+
+    /// Tables of earlier commits that are not live in this one.
+    #[must_use]
+    pub fn obsolete(&self) -> &[SequenceNumber] {
+        &self.obsolete
+    }
+
+    /// Records of the blobs that the tables of the commit refer to.
+    #[must_use]
+    pub fn blobs(&self) -> &[BlobRecord] {
+        &self.blobs
+    }
+
+    /// Digest of the value that was put into a blob of this commit; `None` for a copied blob, for a
+    /// blob of an earlier commit, or if [`PublisherOptions::digest`](crate::PublisherOptions::digest)
+    /// is off.
+    #[must_use]
+    pub fn blob_digest(&self, blob: BlobNumber) -> Option<ValueDigest> {
+        self.commit.files.blob(blob)?.digest
+    }
+
+    /// Whether digests were taken of everything that was put in:
+    /// [`PublisherOptions::digest`](crate::PublisherOptions::digest).
+    #[must_use]
+    pub const fn has_digests(&self) -> bool {
+        self.commit.publisher.options().digest
+    }
+
+    /// Observes and cancels the commit:
+    /// [`PublisherOptions::monitor`](crate::PublisherOptions::monitor).
+    #[must_use]
+    pub fn monitor(&self) -> &Monitor {
+        self.commit.monitor()
+    }
+
+    /// See [`Commit::drop_cache`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn drop_cache(&self, file: FileName) -> Result<(), PublishError> {
+        self.commit.drop_cache(file)
+    }
+
+    /// Certificates of families that the commit will have, ascending: those of the commit before, of
+    /// families that have not changed, and the one of [`PreparedCommit::certify`].
+    #[must_use]
+    pub fn certificates(&self) -> &[FamilyCertificate] {
+        &self.certificates
+    }
+
+    /// Certifies the family of the commit: `content` is the digest of its live entries, tables of
+    /// earlier commits included (FORMAT.md section 12). The caller has read them from the device and
+    /// has compared the tables of this commit with [`PreparedCommit::table_digest`];
+    /// `sst_merge::certify` does both.
+    pub fn certify(&mut self, content: ContentDigest) {
+        let family = self.commit.family;
+        self.certificates.retain(|known| known.family != family);
+        self.certificates.push(FamilyCertificate { family, content });
+        self.certificates.sort_by_key(|certificate| certificate.family);
+    }
+
+    /// Makes the commit visible, in one step: writes the meta file, reads it back from the device,
+    /// and replaces `CURRENT`.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError`]; readers go on with the commit before. [`PublishError::NotAsWritten`] if the
+    /// device does not hold the bytes that were written. In one case it is unknown which of the two
+    /// commits is on disk: if `CURRENT` could not be replaced, or not be synced or read after that.
+    /// The publisher is then poisoned, and [`Publisher::open`](crate::Publisher::open) finds out.
+    pub fn publish(mut self) -> Result<CommitInfo, PublishError> {
+        self.commit.publisher.check_usable()?;
+        self.monitor().check()?;
+        let (sequence, _) = self.commit.files.allocate(FileKind::Meta)?;
+        let name = FileName { sequence, kind: FileKind::Meta };
+        let bytes = self.encode_meta(name)?;
+        let mut state = std::mem::take(&mut self.state);
+        state.push(MetaState::parse(&bytes, sequence, &self.commit.files.path(name))?);
+        state.rolled_back = self.commit.publisher.still_rolled_back(&state)?;
+        if !state.rolled_back.is_empty() {
+            // Tells the original's readers which meta files not to read.
+            let name = FileName { sequence, kind: FileKind::Del };
+            self.commit.files.note(name);
+            let bytes = DelFile::encode(state.rolled_back.iter().copied());
+            self.commit.files.write(name, &bytes)?;
+        }
+        #[cfg(sst_planted)]
+        if sst_format::planted("inputs-removed-early") {
+            for &sequence in &self.commit.obsolete {
+                let path = self.commit.files.path(FileName { sequence, kind: FileKind::Sst });
+                _ = self.commit.files.file_system.remove(&path);
+            }
+        }
+        self.commit.files.write(name, &bytes)?;
+        self.replace_current(sequence)?;
+        let not_removed = self.commit.publisher.advance(state);
+        let certificates = std::mem::take(&mut self.certificates);
+        Ok(CommitInfo { sequence, certificates, not_removed })
+    }
+
+    fn encode_meta(&self, name: FileName) -> Result<Vec<u8>, PublishError> {
+        let this = LiveMeta { sequence: name.sequence, checksum: 0 };
+        let live_metas: Vec<_> = self.state.live_metas().chain([this]).collect();
+        let parts = MetaFileParts {
+            family: self.commit.family,
+            obsolete: &self.obsolete,
+            tables: &self.commit.tables,
+            live_metas: &live_metas,
+            blobs: &self.blobs,
+            certificates: &self.certificates,
+        };
+        let encoded = parts.encode(crc32fast::hash);
+        let path = || self.commit.files.path(name);
+        let (bytes, _) = encoded.map_err(|source| PublishError::Format { path: path(), source })?;
+        Ok(bytes)
+    }
+
+    /// Replaces `CURRENT`, the commit point, and reads it back.
+    fn replace_current(&mut self, sequence: SequenceNumber) -> Result<(), PublishError> {
+        let files = Arc::clone(&self.commit.files);
+        let path = files.directory.join(CURRENT_FILE_NAME);
+        let bytes = Current::encode(sequence, crc32fast::hash);
+        let mut file = AtomicFile::replacing(Arc::clone(&files.file_system), &path)?;
+        file.write(&bytes)?;
+        file.replace(|| self.commit.outcome = Outcome::Unknown)?;
+        // The files of the commit before are still there. They stay if `CURRENT` is not what it
+        // should be.
+        files.check_written(&path, &bytes).inspect_err(|_| self.commit.publisher.poison())?;
+        self.commit.outcome = Outcome::Published;
+        Ok(())
+    }
+}
