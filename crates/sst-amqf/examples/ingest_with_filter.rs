@@ -1,4 +1,5 @@
-//! Writes and publishes a table with a filter, then asks it for a key that is not there: one more line on either side.
+//! Writes and publishes a table with a filter, then asks it for a key that is not there: one more
+//! line on either side.
 //!
 //! `cargo run -p sst-amqf --example ingest_with_filter -- fruit.db`
 

@@ -1,4 +1,4 @@
-//! Gathers the fingerprints of one table and makes its filter.
+//! Collects the hashes of one table and builds its filter.
 
 use crate::{
     encode::{Encoder, SlotCursor},
@@ -11,16 +11,22 @@ use sst_format::filter::{FilterBuilder, FilterError};
 
 /// Quotient bits of the largest filter that is made.
 const MAX_QUOTIENT_BITS: u8 = 26;
-/// The most fingerprints that are kept, and the most entries that a filter is sized for: the capacity of the largest
-/// filter. A table has at most 65,534 key blocks of at most 819 distinct hashes, so it never has more distinct ones.
+/// The most fingerprints that are kept, and the most entries that a filter is sized for: the
+/// capacity of the largest filter. A table has fewer distinct hashes: at most 65,534 key blocks of
+/// at most 819.
 const MAX_FINGERPRINTS: u64 = (19_u64 << MAX_QUOTIENT_BITS).div_ceil(20);
 const _: () = assert!(65_534 * 819 <= MAX_FINGERPRINTS);
 
-/// Bits of a hash that are kept in a pile. The bits above are told by which pile it is.
+/// Bits of a hash that are kept in a pile. The bits above follow from the number of the pile.
 const PILE_BITS: u8 = 32;
 
-/// Keeps the low bits of the distinct hashes, as many as a fingerprint of the largest filter has: how many a
-/// fingerprint of this filter has is known only at the end, from the number of entries.
+const TOO_LARGE: FilterError = FilterError::new("more distinct hashes than a table holds");
+const NO_PILE: FilterError = FilterError::new("internal: a hash has no pile");
+
+/// Collects the low bits of the distinct hashes.
+///
+/// The length of a fingerprint follows from the number of entries, which is known only at the end.
+/// So as many bits are kept as a fingerprint of the largest filter has.
 #[derive(Debug)]
 pub(crate) struct Builder {
     remainder_bits: u8,
@@ -28,6 +34,8 @@ pub(crate) struct Builder {
     last: Option<u64>,
     entries: u64,
     kept: u64,
+    /// Why there will be no filter.
+    failure: Option<FilterError>,
 }
 
 impl Builder {
@@ -39,19 +47,26 @@ impl Builder {
             last: None,
             entries: 0,
             kept: 0,
+            failure: None,
         }
     }
 
-    /// Sorts what was kept into fingerprints of `layout`.
-    fn sort(self, layout: Layout) -> Sorted {
+    /// Gives up: `finish` reports the failure, and the piles are needed no more.
+    #[cold]
+    fn fail(&mut self, failure: FilterError) {
+        self.failure = Some(failure);
+        self.piles = Vec::new();
+    }
+
+    /// Turns the collected hashes into sorted, distinct fingerprints of `layout`.
+    fn sort(self, layout: Layout) -> Result<Sorted, FilterError> {
+        // No bits above those of a pile in a small filter.
         let extra_bits = layout.fingerprint_bits().saturating_sub(PILE_BITS);
         let mut groups = Vec::new();
         groups.resize_with(1 << extra_bits, Vec::new);
         let groups_mask = groups.len() - 1;
         for (index, pile) in self.piles.into_iter().enumerate() {
-            if let Some(group) = groups.get_mut(index & groups_mask) {
-                group.push(pile);
-            }
+            groups.get_mut(index & groups_mask).ok_or(NO_PILE)?.push(pile);
         }
         let bits = u32::from(layout.fingerprint_bits().min(PILE_BITS));
         let mut sorter = Sorter::default();
@@ -71,17 +86,17 @@ impl Builder {
                     }
                 }
             };
-            sorter.sort(group, bits, &mut sink);
+            sorter.sort(group, bits, &mut sink)?;
             sorted.push((prefix, distinct));
         }
-        Sorted { groups: sorted, overflow: cursor.overflow(layout) }
+        Ok(Sorted { groups: sorted, overflow: cursor.overflow(layout) })
     }
 }
 
 /// Distinct fingerprints in ascending order.
 #[derive(Debug)]
 struct Sorted {
-    /// The bits from [`PILE_BITS`] on, and all fingerprints that have them.
+    /// The bits from [`PILE_BITS`] on, and the low bits of all fingerprints that share them.
     groups: Vec<(u64, Pile)>,
     /// How many of them don't fit before the last slot of the filter.
     overflow: u64,
@@ -89,11 +104,13 @@ struct Sorted {
 
 impl FilterBuilder for Builder {
     fn add_hashes(&mut self, hashes: &[u64]) {
+        // Above the largest filter only the fact that there are more entries matters.
         self.entries = self.entries.saturating_add(hashes.len() as u64);
-        if self.kept > MAX_FINGERPRINTS {
-            // More than any table holds: `finish` is going to fail, and needs nothing for that.
-            self.piles = Vec::new();
+        if self.failure.is_some() {
             return;
+        }
+        if self.kept > MAX_FINGERPRINTS {
+            return self.fail(TOO_LARGE);
         }
         let piles_mask = self.piles.len().wrapping_sub(1);
         let mut no_pool = Pool::default();
@@ -105,24 +122,27 @@ impl FilterBuilder for Builder {
             last = Some(hash);
             self.kept += 1;
             let (high, low) = halves(hash);
-            if let Some(pile) = self.piles.get_mut(high as usize & piles_mask) {
-                pile.push(low, &mut no_pool);
+            match self.piles.get_mut(high as usize & piles_mask) {
+                Some(pile) => pile.push(low, &mut no_pool),
+                None => return self.fail(NO_PILE),
             }
         }
         self.last = last;
     }
 
     fn finish(self: Box<Self>) -> Result<Vec<u8>, FilterError> {
-        const TOO_LARGE: FilterError = FilterError::new("more distinct hashes than a table holds");
+        debug_assert_ne!(self.failure, Some(NO_PILE));
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
         if self.kept > MAX_FINGERPRINTS {
             return Err(TOO_LARGE);
         }
         let layout = Layout::for_entries(self.entries.min(MAX_FINGERPRINTS), self.remainder_bits)
             .ok_or(TOO_LARGE)?;
-        let sorted = self.sort(layout);
-        let mut envelope =
-            EnvelopeWriter::new(layout).ok_or(FilterError::new("larger than the address space"))?;
-        let mut encoder = Encoder::new(envelope.buffer_mut(), layout, sorted.overflow);
+        let sorted = self.sort(layout)?;
+        let mut envelope = EnvelopeWriter::new(layout)?;
+        let mut encoder = Encoder::new(envelope.buffer_mut()?, layout, sorted.overflow);
         for (prefix, pile) in sorted.groups {
             for block in pile.into_blocks() {
                 for value in block {
@@ -130,14 +150,14 @@ impl FilterBuilder for Builder {
                 }
             }
         }
-        let count = encoder.finish();
-        Ok(envelope.finish(count))
+        let count = encoder.finish()?;
+        envelope.finish(count)
     }
 }
 
 /// The upper and the lower 32 bits.
 #[inline]
-#[expect(clippy::cast_possible_truncation, reason = "the lower half is what is wanted")]
+#[expect(clippy::cast_possible_truncation, reason = "only the lower half is wanted")]
 fn halves(hash: u64) -> (u32, u32) {
     ((hash >> 32) as u32, hash as u32)
 }
@@ -167,7 +187,7 @@ mod tests {
         builder.kept = MAX_FINGERPRINTS - 1;
         builder.add_hashes(&[1, 2]);
         builder.add_hashes(&[3]);
-        assert!(builder.piles.is_empty(), "what is not needed any more is not kept");
+        assert!(builder.piles.is_empty(), "its memory is free as soon as it has failed");
         assert!(builder.finish().is_err());
     }
 

@@ -1,12 +1,14 @@
-//! Two forms of a question: portable, and with the bit instructions that x86-64 processors have had since 2013.
+//! Two forms of a question: portable, and with the bit instructions that x86-64 processors have had
+//! since 2013.
 //!
-//! They take a third off a hit. A build for all processors may not use them unasked, so it asks at run time. This is
-//! the one place of the crate that needs `unsafe`: for calling a function that is compiled for more than the rest.
-//! (Before Zen 3, AMD's `pdep` takes longer than the code it replaces, by tens of nanoseconds; there it is a loss.)
+//! The instructions make a hit a third faster. A build for all processors may not assume them, so
+//! they are detected at run time. This is the one file of the crate that needs `unsafe`: it calls a
+//! function that is compiled for instructions that the rest of the crate does not use. (On AMD's
+//! processors before Zen 3, `pdep` is slower than the portable code, by tens of nanoseconds.)
 
 use crate::{select::select, view::QuotientFilterView};
 
-/// Says that this processor has the instructions: there is one only where they were found.
+/// A proof that this processor has the instructions: only [`BitInstructions::detect`] makes one.
 #[derive(Clone, Copy)]
 pub(crate) struct BitInstructions(());
 
@@ -24,17 +26,17 @@ impl BitInstructions {
         None
     }
 
-    /// Answers with them.
+    /// Answers with the instructions.
     #[cfg(target_arch = "x86_64")]
     #[inline]
     #[expect(unsafe_code, reason = "the compiler cannot see that the features were checked")]
     fn may_contain(self, view: &QuotientFilterView<'_>, hash: u64) -> bool {
-        // SAFETY: the processor has the features that the function is compiled for, or there would be no `self`. It takes
-        // and returns plain values, so nothing else is required.
+        // SAFETY: `self` proves that the processor has the features that the function is compiled
+        // for. It takes and returns plain values, so nothing else is required.
         unsafe { may_contain_with_bit_instructions(view, hash) }
     }
 
-    /// Nobody has them here.
+    /// Never called: no other architecture makes a proof.
     #[cfg(not(target_arch = "x86_64"))]
     fn may_contain(self, view: &QuotientFilterView<'_>, hash: u64) -> bool {
         view.answer(hash, select)
@@ -59,7 +61,8 @@ fn may_contain_with_bit_instructions(view: &QuotientFilterView<'_>, hash: u64) -
     })
 }
 
-/// Asks the processor to fetch the first cache lines of `bytes`, as many as a block of the default filter lies in.
+/// Asks the processor to fetch the first two cache lines of `bytes`, which hold a block of the
+/// default filter.
 #[cfg(target_arch = "x86_64")]
 #[inline]
 pub(crate) fn prefetch(bytes: &[u8]) {
@@ -67,14 +70,15 @@ pub(crate) fn prefetch(bytes: &[u8]) {
     let first = bytes.as_ptr();
     for at in [0, 64] {
         #[expect(unsafe_code, reason = "the instruction has no safe form")]
-        // SAFETY: a prefetch changes no memory that a program can see and cannot fault, whatever the address.
+        // SAFETY: a prefetch changes no memory that a program can see and cannot fault, whatever
+        // the address.
         unsafe {
             _mm_prefetch::<_MM_HINT_T0>(first.wrapping_add(at).cast());
         }
     }
 }
 
-/// Without an instruction for it in stable Rust, nothing is fetched beforehand.
+/// Does nothing: stable Rust has no such instruction for other architectures.
 #[cfg(not(target_arch = "x86_64"))]
 #[inline]
 pub(crate) fn prefetch(_: &[u8]) {}

@@ -1,16 +1,18 @@
 //! Writes the buffer of a filter from ascending fingerprints, in one pass and linear time.
 //!
-//! Each fingerprint goes to the slot of its quotient, or to the first one behind the fingerprint before
-//! it. Those that come to lie behind the last slot go on at slot 0. How many they are is found out
-//! beforehand, and as many slots are kept free. So what reaches into a block from the blocks before it is
-//! known when the pass gets there, and its offset is written once: adding each fingerprint to the
-//! offsets of all blocks that it is pushed across, one by one, would make hashes that share their low
-//! bits take quadratic time.
+//! Each fingerprint goes to the slot of its quotient, or, if that is taken, to the slot behind the
+//! fingerprint before it. Fingerprints that would come to lie behind the last slot wrap around to
+//! slot 0. The caller counts them beforehand, and this encoder keeps as many slots free. So the
+//! number of slots that earlier runs take in a block is known when the pass gets to the block, and
+//! its offset is written once. (`qfilter`'s builder adds each fingerprint to the offsets of all
+//! blocks that it is pushed across: with hashes that share their low bits that takes quadratic
+//! time. The example `beside_qfilter` measures it.)
 
 use crate::layout::{
     HEADER_LEN, Layout, MAX_REMAINDER_BITS, OCCUPIEDS_AT, RUNENDS_AT, SATURATED_OFFSET,
     SLOTS_PER_BLOCK, or_word,
 };
+use sst_format::filter::FilterError;
 
 /// Follows ascending quotients from slot to slot.
 #[derive(Clone, Copy, Debug, Default)]
@@ -27,7 +29,7 @@ impl SlotCursor {
         slot
     }
 
-    /// How many fingerprints came to lie behind the last slot.
+    /// How many fingerprints came to lie behind the last slot. None did while slots are left.
     pub(crate) fn overflow(self, layout: Layout) -> u64 {
         self.next.saturating_sub(layout.slots())
     }
@@ -40,17 +42,20 @@ pub(crate) struct Encoder<'a> {
     layout: Layout,
     cursor: SlotCursor,
     count: u64,
-    /// Quotient and slot of the last fingerprint, whose run may go on.
+    /// Quotient and slot of the last fingerprint. The next one may belong to the same run.
     last: Option<(u64, u64)>,
     /// The block of the last quotient. Its offset is written, and those of all blocks before.
     home: u64,
-    /// What `home` holds so far.
+    /// The occupieds of `home` so far.
     occupieds: u64,
     /// The block of the last slot, counted on past the end of the table.
     place: u64,
-    /// What `place` holds so far; a run end is set when the next fingerprint shows that it is one.
+    /// The run ends of `place` so far; one is set when the next fingerprint starts another run.
     runends: u64,
+    /// The remainders of `place` so far.
     remainders: [u16; SLOTS],
+    /// Whether some part lay outside the buffer, and is missing: then there is no filter.
+    is_broken: bool,
     /// How often a part of a block was written: the measure of work for tests.
     #[cfg(test)]
     writes: u64,
@@ -62,8 +67,8 @@ const _: () = assert!(SLOTS as u64 == SLOTS_PER_BLOCK);
 
 impl<'a> Encoder<'a> {
     /// Starts on an all-zero buffer of the size of `layout`, with remainders of at most
-    /// [`MAX_REMAINDER_BITS`]. `wrapped` is the number of fingerprints that will go on at slot 0, see
-    /// [`SlotCursor::overflow`].
+    /// [`MAX_REMAINDER_BITS`]. `wrapped` is the number of fingerprints that will go on at slot 0,
+    /// see [`SlotCursor::overflow`].
     pub(crate) fn new(buffer: &'a mut [u8], layout: Layout, wrapped: u64) -> Self {
         debug_assert_eq!(buffer.len() as u64, layout.buffer_len());
         debug_assert!(layout.remainder_bits() <= MAX_REMAINDER_BITS);
@@ -78,6 +83,7 @@ impl<'a> Encoder<'a> {
             place: 0,
             runends: 0,
             remainders: [0; SLOTS],
+            is_broken: false,
             #[cfg(test)]
             writes: 0,
         };
@@ -102,24 +108,41 @@ impl<'a> Encoder<'a> {
             self.write_place();
             self.place = slot / SLOTS_PER_BLOCK;
         }
-        if let Some(place) = self.remainders.get_mut(to_usize(slot % SLOTS_PER_BLOCK)) {
-            *place = low_half(remainder);
-        }
+        self.put_remainder(slot, low_half(remainder));
         self.count += 1;
     }
 
-    /// Writes what is still held back, and returns the number of fingerprints.
-    pub(crate) fn finish(mut self) -> u64 {
+    #[inline]
+    #[expect(
+        clippy::indexing_slicing,
+        clippy::cast_possible_truncation,
+        reason = "a number modulo the length of the array lies within it"
+    )]
+    fn put_remainder(&mut self, slot: u64, remainder: u16) {
+        self.remainders[(slot % SLOTS_PER_BLOCK) as usize] = remainder;
+    }
+
+    /// Writes the last block, and returns the number of fingerprints.
+    ///
+    /// # Errors
+    ///
+    /// The buffer is shorter than the layout says.
+    pub(crate) fn finish(mut self) -> Result<u64, FilterError> {
         if let Some((_, slot)) = self.last {
             self.runends |= 1 << (slot % SLOTS_PER_BLOCK);
         }
         self.write_place();
         self.go_home(self.layout.blocks() - 1);
         self.write_occupieds();
-        self.count
+        debug_assert!(!self.is_broken, "the buffer has the size of its layout");
+        if self.is_broken {
+            return Err(FilterError::new("internal: a block lies outside the buffer"));
+        }
+        Ok(self.count)
     }
 
-    /// Goes on to the block of a higher quotient: how far all runs before it reach is known now.
+    /// Goes on to the block of a higher quotient. All runs before it have been placed, so its
+    /// offset and those of the blocks between are known.
     #[cold]
     fn go_home(&mut self, block: u64) {
         self.write_occupieds();
@@ -134,51 +157,61 @@ impl<'a> Encoder<'a> {
         {
             self.writes += 1;
         }
-        let spilled = self.cursor.next.saturating_sub(self.home * SLOTS_PER_BLOCK);
-        if let Some(offset) = self.buffer.get_mut(self.block_at(self.home)) {
-            *offset = u8::try_from(spilled).unwrap_or(SATURATED_OFFSET);
+        // No slot if the runs end before this block.
+        let taken = self.cursor.next.saturating_sub(self.home * SLOTS_PER_BLOCK);
+        let at = self.block_at(self.home);
+        match at.and_then(|at| self.buffer.get_mut(at)) {
+            // The format stores 255 for any larger number.
+            Some(offset) => *offset = u8::try_from(taken).unwrap_or(SATURATED_OFFSET),
+            None => self.is_broken = true,
         }
     }
 
     fn write_occupieds(&mut self) {
-        let at = self.block_at(self.home) + OCCUPIEDS_AT;
-        or_word(self.buffer, at, core::mem::take(&mut self.occupieds));
+        let word = core::mem::take(&mut self.occupieds);
+        let at = self.block_at(self.home);
+        let written = at.and_then(|at| or_word(self.buffer, at + OCCUPIEDS_AT, word));
+        self.is_broken |= written.is_none();
     }
 
-    /// Writes run ends and remainders of a block. The first blocks may get them twice: slots that have
-    /// gone around the table are added to those that were kept free.
+    /// Writes run ends and remainders of a block. The first blocks may get them twice: fingerprints
+    /// that wrap around go into the slots that were kept free.
     fn write_place(&mut self) {
         #[cfg(test)]
         {
             self.writes += 1;
         }
         let at = self.block_at(self.place & (self.layout.blocks() - 1));
-        or_word(self.buffer, at + RUNENDS_AT, core::mem::take(&mut self.runends));
+        let written = at.and_then(|at| self.write_slots(at));
+        self.is_broken |= written.is_none();
+        self.runends = 0;
+        self.remainders = [0; SLOTS];
+    }
+
+    /// Adds the run ends and remainders of `place` to the block at `at`.
+    fn write_slots(&mut self, at: usize) -> Option<()> {
+        or_word(self.buffer, at + RUNENDS_AT, self.runends)?;
         // Four remainders of at most 16 bits fit a word.
-        let remainders = core::mem::replace(&mut self.remainders, [0; SLOTS]);
         let width = u32::from(self.layout.remainder_bits());
         let mut at = at + HEADER_LEN;
         let (mut bits, mut len) = (0_u128, 0);
-        for [a, b, c, d] in remainders.as_chunks().0.iter().map(|four| four.map(u64::from)) {
+        for [a, b, c, d] in self.remainders.as_chunks().0.iter().map(|four| four.map(u64::from)) {
             bits |= u128::from(a | b << width | c << (2 * width) | d << (3 * width)) << len;
             len += 4 * width;
             if len >= u64::BITS {
-                or_word(self.buffer, at, low_word(bits));
+                or_word(self.buffer, at, low_word(bits))?;
                 at += 8;
                 bits >>= u64::BITS;
                 len -= u64::BITS;
             }
         }
+        Some(())
     }
 
-    fn block_at(&self, block: u64) -> usize {
-        to_usize(block) * self.layout.block_len()
+    /// Where a block starts in the buffer.
+    fn block_at(&self, block: u64) -> Option<usize> {
+        usize::try_from(block).ok()?.checked_mul(self.layout.block_len())
     }
-}
-
-/// A number below the length of the buffer, which is in memory.
-fn to_usize(value: u64) -> usize {
-    usize::try_from(value).unwrap_or(usize::MAX)
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "a remainder has at most 16 bits")]
@@ -186,7 +219,7 @@ fn low_half(remainder: u64) -> u16 {
     remainder as u16
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the lower half is what is wanted")]
+#[expect(clippy::cast_possible_truncation, reason = "only the lower half is wanted")]
 fn low_word(bits: u128) -> u64 {
     bits as u64
 }
@@ -196,8 +229,8 @@ mod tests {
     use super::{Encoder, SlotCursor};
     use crate::layout::Layout;
 
-    /// Work that goes with the product of fingerprints and blocks is what makes a filter of clustered hashes
-    /// unusable: 400,000 of them would write 10^9 offsets here.
+    /// An encoder whose work grows with fingerprints × blocks is unusable for clustered hashes: for
+    /// these 400,000 it would write 10^9 offsets.
     #[test]
     fn writes_each_block_twice_at_most() {
         let layout = Layout::for_entries(400_000, 7).unwrap();
@@ -212,10 +245,10 @@ mod tests {
             for fingerprint in start..start + 400_000 {
                 encoder.push(fingerprint);
             }
-            // The offset of every block so far, and the contents of every block that was left.
+            // One for the offset of each block, and one for its slots.
             assert!(encoder.writes <= 2 * layout.blocks(), "{} writes", encoder.writes);
             assert!(encoder.writes >= 400_000 / 64);
-            assert_eq!(encoder.finish(), 400_000);
+            assert_eq!(encoder.finish(), Ok(400_000));
         }
     }
 }

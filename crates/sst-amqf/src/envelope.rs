@@ -1,4 +1,4 @@
-//! What stands around the buffer: the bytes of a whole filter.
+//! The bytes of a whole filter: the buffer, and the fields around it.
 //!
 //! ```text
 //! ┌──────────────────┬────────┬──────────────────────┬──────┬──────┬────────────────────────┐
@@ -7,23 +7,39 @@
 //! └──────────────────┴────────┴──────────────────────┴──────┴──────┴────────────────────────┘
 //! ```
 //!
-//! A varint has 7 bits per byte, the low ones first; the top bit says that another byte follows. Only the shortest form
-//! is accepted, and nothing may follow the last byte, so a filter has exactly one form in bytes.
+//! These are the bytes of `postcard`, which reads and writes them: a varint has 7 bits per byte,
+//! the low ones first, and its top bit says that another byte follows. Only the shortest form is
+//! accepted, and nothing may follow the last byte, so a filter has exactly one form in bytes.
 //!
-//! `max q` is there in filters that were made to grow. A reader needs no more of it than to know where it ends.
+//! Filters that were made to grow store `max q`. A reader checks it and needs it for nothing else.
 
 use crate::layout::Layout;
+use postcard::ser_flavors::Size;
+use serde::{Deserialize, Serialize, Serializer};
 use sst_format::filter::FilterError;
 
-const NO_MAX: u8 = 0;
-const SOME_MAX: u8 = 1;
-/// Bits of a varint byte that carry its number.
-const VARINT_BITS: u32 = 7;
-const VARINT_MORE: u8 = 1 << VARINT_BITS;
 /// The longest varint: ten bytes for 64 bits.
 const VARINT_MAX_LEN: usize = 10;
+/// The most bytes behind the buffer: a varint, `q`, `r` and the byte that says "no max".
+const TAIL_MAX_LEN: usize = VARINT_MAX_LEN + 3;
 
-const TRUNCATED: FilterError = FilterError::new("bytes end too early");
+const BROKEN: FilterError = FilterError::new("internal: the buffer does not fit its envelope");
+
+/// The fields in the order in which they are stored.
+#[derive(Serialize, Deserialize)]
+struct Stored<'a> {
+    #[serde(borrow, serialize_with = "as_bytes")]
+    buffer: &'a [u8],
+    fingerprint_count: u64,
+    quotient_bits: u8,
+    remainder_bits: u8,
+    max_quotient_bits: Option<u8>,
+}
+
+/// Without this, serde would write the buffer byte by byte.
+fn as_bytes<S: Serializer>(buffer: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_bytes(buffer)
+}
 
 /// The parts of a filter.
 #[derive(Clone, Copy, Debug)]
@@ -38,24 +54,18 @@ pub(crate) struct Envelope<'a> {
 impl<'a> Envelope<'a> {
     /// Takes the bytes of a filter apart. O(1): the buffer is measured, not read.
     pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, FilterError> {
-        let (buffer_len, rest) = take_varint(bytes)?;
-        let buffer_len = usize::try_from(buffer_len).map_err(|_| TRUNCATED)?;
-        let (buffer, rest) = rest.split_at_checked(buffer_len).ok_or(TRUNCATED)?;
-        let (fingerprint_count, rest) = take_varint(rest)?;
-        let ([quotient_bits, remainder_bits, has_max], rest) =
-            rest.split_first_chunk().ok_or(TRUNCATED)?;
-        let layout = Layout::new(*quotient_bits, *remainder_bits)
+        let stored: Stored<'_> = postcard::from_bytes(bytes).map_err(reason)?;
+        let canonical_len = postcard::serialize_with_flavor(&stored, Size::default());
+        if canonical_len.map_err(reason)? != bytes.len() {
+            return Err(FilterError::new(
+                "length not in its shortest form, or bytes behind the end",
+            ));
+        }
+        let Stored { buffer, fingerprint_count, quotient_bits, remainder_bits, max_quotient_bits } =
+            stored;
+        let layout = Layout::new(quotient_bits, remainder_bits)
             .ok_or(FilterError::new("quotient or remainder size out of range"))?;
-        let max_is_sound = match (*has_max, rest) {
-            (NO_MAX, []) => true,
-            (SOME_MAX, [max]) => layout.may_grow_to(*max),
-            (NO_MAX, _) | (SOME_MAX, [_, _, ..]) => {
-                return Err(FilterError::new("bytes go on behind the end"));
-            }
-            (SOME_MAX, []) => return Err(TRUNCATED),
-            _ => false,
-        };
-        if !max_is_sound {
+        if max_quotient_bits.is_some_and(|max| !layout.may_grow_to(max)) {
             return Err(FilterError::new("largest quotient size out of range"));
         }
         if layout.buffer_len() != buffer.len() as u64 {
@@ -68,7 +78,16 @@ impl<'a> Envelope<'a> {
     }
 }
 
-/// A filter in the making: the bytes up to the end of an empty buffer, and room for the rest.
+fn reason(error: postcard::Error) -> FilterError {
+    FilterError::new(match error {
+        postcard::Error::DeserializeUnexpectedEnd => "bytes end too early",
+        postcard::Error::DeserializeBadVarint => "length of more than 64 bits",
+        postcard::Error::DeserializeBadOption => "neither with a largest quotient size nor without",
+        _ => "fields cannot be told apart",
+    })
+}
+
+/// A filter being written: the bytes up to the end of an empty buffer, and room for the rest.
 #[derive(Debug)]
 pub(crate) struct EnvelopeWriter {
     bytes: Vec<u8>,
@@ -77,68 +96,43 @@ pub(crate) struct EnvelopeWriter {
 }
 
 impl EnvelopeWriter {
-    /// `None` if the filter doesn't fit the address space.
-    pub(crate) fn new(layout: Layout) -> Option<Self> {
-        let buffer_len = usize::try_from(layout.buffer_len()).ok()?;
-        let mut head = Vec::with_capacity(VARINT_MAX_LEN);
-        put_varint(&mut head, layout.buffer_len());
+    /// # Errors
+    ///
+    /// The filter doesn't fit the address space.
+    pub(crate) fn new(layout: Layout) -> Result<Self, FilterError> {
+        const TOO_LARGE: FilterError = FilterError::new("larger than the address space");
+        let buffer_len = usize::try_from(layout.buffer_len()).map_err(|_| TOO_LARGE)?;
+        let mut room = [0; VARINT_MAX_LEN];
+        let head = postcard::to_slice(&layout.buffer_len(), &mut room).map_err(|_| BROKEN)?;
+        let end = head.len().checked_add(buffer_len).ok_or(TOO_LARGE)?;
         // Allocated zeroed, so that pages of a large filter are touched only once.
-        let mut bytes = vec![0; head.len() + buffer_len + VARINT_MAX_LEN + 3];
-        bytes.truncate(head.len() + buffer_len);
-        bytes.get_mut(..head.len())?.copy_from_slice(&head);
-        Some(Self { bytes, buffer_at: head.len(), layout })
+        let mut bytes = vec![0; end.checked_add(TAIL_MAX_LEN).ok_or(TOO_LARGE)?];
+        bytes.truncate(end);
+        bytes.get_mut(..head.len()).ok_or(BROKEN)?.copy_from_slice(head);
+        Ok(Self { bytes, buffer_at: head.len(), layout })
     }
 
     /// The buffer, to be filled.
-    pub(crate) fn buffer_mut(&mut self) -> &mut [u8] {
-        self.bytes.get_mut(self.buffer_at..).unwrap_or_default()
+    pub(crate) fn buffer_mut(&mut self) -> Result<&mut [u8], FilterError> {
+        self.bytes.get_mut(self.buffer_at..).ok_or(BROKEN)
     }
 
-    /// Adds what follows the buffer.
-    pub(crate) fn finish(mut self, fingerprint_count: u64) -> Vec<u8> {
-        put_varint(&mut self.bytes, fingerprint_count);
-        self.bytes.extend([self.layout.quotient_bits(), self.layout.remainder_bits(), NO_MAX]);
-        self.bytes
+    /// Adds the fields behind the buffer.
+    pub(crate) fn finish(self, fingerprint_count: u64) -> Result<Vec<u8>, FilterError> {
+        let [quotient_bits, remainder_bits] =
+            [self.layout.quotient_bits(), self.layout.remainder_bits()];
+        let tail = (fingerprint_count, quotient_bits, remainder_bits, None::<u8>);
+        postcard::to_extend(&tail, self.bytes).map_err(|_| BROKEN)
     }
-}
-
-fn put_varint(out: &mut Vec<u8>, mut value: u64) {
-    let [.., mut low] = value.to_be_bytes();
-    while value >= u64::from(VARINT_MORE) {
-        out.push(low | VARINT_MORE);
-        value >>= VARINT_BITS;
-        [.., low] = value.to_be_bytes();
-    }
-    out.push(low);
-}
-
-fn take_varint(bytes: &[u8]) -> Result<(u64, &[u8]), FilterError> {
-    const NOT_CANONICAL: FilterError = FilterError::new("length is not in its shortest form");
-    let mut value = 0_u64;
-    let mut shift = 0;
-    let mut rest = bytes;
-    while let Some((&byte, behind)) = rest.split_first() {
-        rest = behind;
-        let part = u64::from(byte & !VARINT_MORE);
-        if shift >= u64::BITS || (part << shift) >> shift != part {
-            return Err(FilterError::new("length of more than 64 bits"));
-        }
-        value |= part << shift;
-        if byte & VARINT_MORE == 0 {
-            return if part == 0 && shift > 0 { Err(NOT_CANONICAL) } else { Ok((value, rest)) };
-        }
-        shift += VARINT_BITS;
-    }
-    Err(TRUNCATED)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Envelope, EnvelopeWriter, put_varint, take_varint};
+    use super::{Envelope, EnvelopeWriter};
     use crate::layout::Layout;
 
     fn empty_filter() -> Vec<u8> {
-        EnvelopeWriter::new(Layout::new(6, 7).unwrap()).unwrap().finish(0)
+        EnvelopeWriter::new(Layout::new(6, 7).unwrap()).unwrap().finish(0).unwrap()
     }
 
     /// The reason why an empty filter with other bytes behind its buffer is not accepted.
@@ -155,7 +149,7 @@ mod tests {
         for (quotient_bits, remainder_bits) in [(6, 1), (6, 7), (7, 16), (12, 3), (15, 9)] {
             let layout = Layout::new(quotient_bits, remainder_bits).unwrap();
             for count in [0, 1, layout.capacity()] {
-                let bytes = EnvelopeWriter::new(layout).unwrap().finish(count);
+                let bytes = EnvelopeWriter::new(layout).unwrap().finish(count).unwrap();
                 let envelope = Envelope::parse(&bytes).unwrap();
                 assert_eq!(envelope.layout, layout);
                 assert_eq!(envelope.fingerprint_count, count);
@@ -212,22 +206,13 @@ mod tests {
         assert!(Envelope::parse(&bytes).is_err());
     }
 
+    /// A length with a needless last byte of zero bits means the same number, and is refused.
     #[test]
-    fn varints() {
-        for shift in 0..64 {
-            for value in [1_u64 << shift, (1 << shift) - 1, u64::MAX >> shift] {
-                let mut bytes = Vec::new();
-                put_varint(&mut bytes, value);
-                assert_eq!(bytes, postcard::to_allocvec(&value).unwrap());
-                assert_eq!(take_varint(&bytes).unwrap(), (value, &[][..]));
-                let end = bytes.len() - 1;
-                assert!(take_varint(&bytes[..end]).is_err());
-                bytes[end] |= 0x80;
-                bytes.push(0);
-                assert!(take_varint(&bytes).is_err(), "not the shortest form of {value}");
-            }
-        }
-        assert!(take_varint(&[0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 2]).is_err());
-        assert!(take_varint(&[0x80; 20]).is_err());
+    fn only_the_shortest_varints_are_accepted() {
+        let bytes = empty_filter();
+        assert!(bytes[0] < 128, "one byte holds the length of the buffer");
+        let longer = [&[bytes[0] | 0x80, 0], &bytes[1..]].concat();
+        assert!(Envelope::parse(&bytes).is_ok());
+        assert!(Envelope::parse(&longer).is_err());
     }
 }

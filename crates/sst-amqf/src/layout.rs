@@ -9,15 +9,17 @@
 //! └────────┴───────────┴─────────┴─────────────────────────────┘
 //! ```
 //!
-//! Words are little-endian, the only such place in the format. A quotient has a bit in `occupieds` at its own
-//! position when fingerprints with it are stored; their remainders, ascending, are a *run*, which ends where `runends`
-//! has a bit. Runs follow each other in the order of their quotients, none before its own position, around the end of
-//! the table back to slot 0. `offset` says how many slots of a block, from its first on, belong to runs of earlier
-//! blocks; 255 stands for 255 or more.
+//! Words are little-endian, the only such place in the format. A quotient has a bit in `occupieds`
+//! at its own position when fingerprints with it are stored; their remainders, ascending, are a
+//! *run*, which ends where `runends` has a bit. Runs follow each other in the order of their
+//! quotients, none before its own position, around the end of the table back to slot 0. `offset`
+//! says how many slots of a block, from its first on, belong to runs of earlier blocks; 255 stands
+//! for 255 or more.
 //!
 //! The padding makes an 8-byte read at any remainder legal (9 bytes where a remainder needs them).
 //!
-//! Limits: 6 ≤ q ≤ 59, 1 ≤ r, q + r ≤ 64. A filter is never more than 95 % full, so it always has an empty slot.
+//! Limits: 6 ≤ q ≤ 59, 1 ≤ r, q + r ≤ 64. A filter is never more than 95 % full, so it always has
+//! an empty slot.
 
 /// Slots of one block, and bits of one word.
 pub(crate) const SLOTS_PER_BLOCK: u64 = 64;
@@ -66,11 +68,14 @@ impl Layout {
             .then_some(Self { quotient_bits, remainder_bits })
     }
 
-    /// The smallest layout with room for `entries` fingerprints, or `None` if there is none with such remainders.
+    /// The smallest layout with room for `entries` fingerprints, or `None` if there is none with
+    /// such remainders. `qfilter` sizes it, so that a filter is as large as the original's.
     pub(crate) fn for_entries(entries: u64, remainder_bits: u8) -> Option<Self> {
-        (MIN_QUOTIENT_BITS..=MAX_QUOTIENT_BITS)
-            .map_while(|quotient_bits| Self::new(quotient_bits, remainder_bits))
-            .find(|layout| layout.capacity() >= entries)
+        // The rate decides the remainder, which is given: any will do here.
+        let capacity = qfilter::filter_specs(entries, 0.5).ok()?.max_capacity;
+        // A capacity is 95 % of the slots, whose number is the next power of two.
+        let quotient_bits = capacity.checked_next_power_of_two()?.ilog2();
+        Self::new(u8::try_from(quotient_bits).ok()?, remainder_bits)
     }
 
     pub(crate) fn quotient_bits(self) -> u8 {
@@ -138,18 +143,16 @@ pub(crate) fn read_word(bytes: &[u8]) -> Option<u64> {
     Some(u64::from_le_bytes(*bytes.first_chunk()?))
 }
 
-/// Sets the bits of `word` in the 8 bytes at `at`.
+/// Sets the bits of `word` in the 8 bytes at `at`. `None` if they are not all there.
 #[inline]
 #[expect(
     clippy::little_endian_bytes,
     reason = "the filter is the one little-endian structure of the format"
 )]
-pub(crate) fn or_word(bytes: &mut [u8], at: usize, word: u64) {
-    let chunk = bytes.get_mut(at..).and_then(|tail| tail.first_chunk_mut());
-    debug_assert!(chunk.is_some(), "the buffer has the size of its layout");
-    if let Some(chunk) = chunk {
-        *chunk = (u64::from_le_bytes(*chunk) | word).to_le_bytes();
-    }
+pub(crate) fn or_word(bytes: &mut [u8], at: usize, word: u64) -> Option<()> {
+    let chunk = bytes.get_mut(at..)?.first_chunk_mut()?;
+    *chunk = (u64::from_le_bytes(*chunk) | word).to_le_bytes();
+    Some(())
 }
 
 /// A word with the bits below `n` clear and all others set. No bit is set from 64 on.

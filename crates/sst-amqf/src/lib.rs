@@ -2,8 +2,8 @@
 //!
 //! # The bytes
 //!
-//! FORMAT.md, section 10. A fingerprint is the low `q + r` bits of a hash: the quotient, `q` bits, says
-//! where it belongs, the remainder, `r` bits, is stored there.
+//! FORMAT.md, section 10. A fingerprint is the low `q + r` bits of a hash: the quotient, `q` bits,
+//! says where it belongs, the remainder, `r` bits, is stored there.
 //!
 //! ```text
 //!  ┌─────────────────────────────────────┐
@@ -21,16 +21,16 @@
 //!  └─────────────────────────────────────┘
 //! ```
 //!
-//! `q` is the smallest from 6 on with 2^q × 19/20, rounded up, not below the number of entries, duplicates
-//! included; from 63,753,421 entries on, which is more than a table can have distinct hashes, it is 26.
-//! `r` is the smallest from 1 on with 2^-r not above the false-positive rate.
+//! `q` is the smallest from 6 on with 2^q × 19/20, rounded up, not below the number of entries,
+//! duplicates included; from 63,753,421 entries on, which is more than a table can have distinct
+//! hashes, it is 26. `r` is the smallest from 1 on with 2^-r not above the false-positive rate.
 //!
 //! # Modules
 //!
-//! `policy` is what users name. A `builder` gathers fingerprints in a `pile`, sorts them (`radix`) and
-//! writes the blocks (`encode`) into an `envelope`. A `view` reads them in place, answers (`query`, with `cpu` and
-//! `select`) and looks for damage (`validate`); `open` keeps it together with its bytes. `layout` is what both
-//! sides share.
+//! `policy` holds the type that users name. A `builder` collects fingerprints in a `pile`, sorts
+//! them (`radix`) and writes the blocks (`encode`) into an `envelope`. A `view` reads them in
+//! place, answers (`query`, with `cpu` and `select`) and checks for damage (`validate`); `open`
+//! keeps it together with its bytes. Both sides share `layout`.
 
 mod builder;
 mod cpu;

@@ -6,7 +6,7 @@ use self_cell::self_cell;
 use sst_format::filter::{Filter, FilterBytes, FilterError};
 
 self_cell!(
-    /// The bytes, and the view into them: found once, so that a question does not ask their owner again.
+    /// The bytes, and the view into them: made once, so that a question need not parse again.
     struct Cell {
         owner: FilterBytes,
         #[covariant]

@@ -1,25 +1,26 @@
-//! A growing collection of `u32`s that never moves what it holds, and gives its memory back piece by piece.
+//! A growing collection of `u32`s that never moves its elements, and frees its memory block by
+//! block.
 //!
-//! A `Vec` that doubles holds up to twice what it needs, and three times while it grows. Millions of fingerprints are
-//! kept in blocks of 4 KiB instead. While they are sorted, the blocks that have been read become the blocks that are
-//! written, so sorting takes no second copy.
+//! A `Vec` that doubles takes up to twice the memory it needs, and three times while it grows.
+//! Millions of fingerprints are kept in blocks of 4 KiB instead. While they are sorted, each block
+//! that has been read is reused for writing, so sorting takes no second copy.
 
 /// Numbers per block.
 const BLOCK: usize = 1024;
-/// Numbers in the first block of a pile to begin with, so that a small pile stays small.
+/// Numbers that the first block of a pile has room for at first, so that a small pile stays small.
 const FIRST: usize = 16;
 
-/// Blocks that have been read and may be overwritten.
+/// Empty blocks, to be filled again.
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
     free: Vec<Vec<u32>>,
 }
 
 impl Pool {
-    /// Takes back a block.
+    /// Takes back a block that has been read. Blocks smaller than the others are freed.
     pub(crate) fn give(&mut self, mut block: Vec<u32>) {
         if block.capacity() >= BLOCK {
-            block.resize(BLOCK, 0);
+            block.clear();
             self.free.push(block);
         }
     }
@@ -30,55 +31,47 @@ impl Pool {
 pub(crate) struct Pile {
     full: Vec<Vec<u32>>,
     open: Vec<u32>,
-    /// How many numbers of the open block are in use. The rest are leftovers.
-    used: usize,
 }
 
 impl Pile {
     pub(crate) const fn new() -> Self {
-        Self { full: Vec::new(), open: Vec::new(), used: 0 }
+        Self { full: Vec::new(), open: Vec::new() }
     }
 
     /// Adds a number. Blocks come from `pool` as long as it has any.
     #[inline]
     pub(crate) fn push(&mut self, value: u32, pool: &mut Pool) {
-        if let Some(place) = self.open.get_mut(self.used) {
-            *place = value;
-            self.used += 1;
-        } else {
-            self.push_to_new_room(value, pool);
+        if self.open.len() == self.open.capacity() {
+            self.make_room(pool);
         }
+        self.open.push(value);
     }
 
+    /// Grows the first block, or starts another one.
     #[cold]
     #[inline(never)]
-    fn push_to_new_room(&mut self, value: u32, pool: &mut Pool) {
+    fn make_room(&mut self, pool: &mut Pool) {
         if self.open.len() >= BLOCK {
             self.full.push(core::mem::take(&mut self.open));
-            self.used = 0;
         }
-        if self.used == 0
+        if self.open.is_empty()
             && let Some(block) = pool.free.pop()
         {
             self.open = block;
         } else if self.full.is_empty() {
-            self.open.resize((self.open.len() * 2).clamp(FIRST, BLOCK), 0);
+            let wanted = (self.open.len() * 2).clamp(FIRST, BLOCK);
+            self.open.reserve_exact(wanted - self.open.len());
         } else {
-            self.open = vec![0; BLOCK];
-        }
-        if let Some(place) = self.open.get_mut(self.used) {
-            *place = value;
-            self.used += 1;
+            self.open = Vec::with_capacity(BLOCK);
         }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.full.len() * BLOCK + self.used
+        self.full.iter().map(Vec::len).sum::<usize>() + self.open.len()
     }
 
     /// The numbers, block by block.
-    pub(crate) fn into_blocks(mut self) -> impl Iterator<Item = Vec<u32>> {
-        self.open.truncate(self.used);
+    pub(crate) fn into_blocks(self) -> impl Iterator<Item = Vec<u32>> {
         self.full.into_iter().chain([self.open])
     }
 }
@@ -88,7 +81,7 @@ mod tests {
     use super::{BLOCK, Pile, Pool};
 
     #[test]
-    fn gives_back_what_was_pushed() {
+    fn yields_the_numbers_in_the_order_of_the_pushes() {
         for count in [0, 1, 15, 16, 17, 1000, 1023, 1024, 1025, 2048, 5000] {
             let mut pool = Pool::default();
             pool.give(vec![7; BLOCK]);

@@ -43,9 +43,9 @@ impl Default for QuotientFilter {
 impl QuotientFilter {
     /// A filter that answers "maybe" to at most this share of the keys that are not there.
     ///
-    /// The rate is rounded down to a power of two: one bit per key halves it. It is taken as 1/2 if it is higher, and as 2^-16, which is
-    /// 0.0015 %, if it is lower, negative or not a number: below that a filter only grows, while the
-    /// lookups that it saves are no longer noticed.
+    /// The rate is rounded down to a power of two: one bit per key halves it. It is taken as 1/2 if
+    /// it is higher, and as 2^-16, which is 0.0015 %, if it is lower, negative or not a number:
+    /// below that a filter only grows, while the lookups that it saves are no longer noticed.
     #[must_use]
     pub fn with_false_positive_rate(rate: f64) -> Self {
         let remainder_bits = (1..MAX_REMAINDER_BITS)
@@ -54,9 +54,10 @@ impl QuotientFilter {
         Self { remainder_bits, ..Self::default() }
     }
 
-    /// Whether [`open`](FilterPolicy::open) reads through a filter once to see that its parts fit each other, which
-    /// finds every single flipped bit outside the remainders. Without it, opening takes constant time and touches only
-    /// the ends, as [`open_verified`](FilterPolicy::open_verified) always does. Default: yes.
+    /// Whether [`open`](FilterPolicy::open) reads through a filter once to see that its parts fit
+    /// each other, which finds every single flipped bit outside the remainders. Without it, opening
+    /// takes constant time and touches only the ends, as
+    /// [`open_verified`](FilterPolicy::open_verified) always does. Default: yes.
     #[must_use]
     pub fn check_on_open(self, check: bool) -> Self {
         Self { check_on_open: check, ..self }

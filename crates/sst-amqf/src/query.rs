@@ -1,13 +1,14 @@
 //! The question, answered from the bytes in bounded time, whatever they are.
 //!
-//! "No" is said in two cases only: no fingerprint has this quotient, or the run of the quotient was
-//! found and read to its end without meeting the remainder. Everything else is "maybe". That includes
-//! blocks that contradict each other, and runs that reach further than [`MAX_BLOCKS`] from home.
+//! The answer is "no" in two cases only: no fingerprint has this quotient, or the run of the
+//! quotient was found and read to its end without meeting the remainder. Everything else is
+//! "maybe". That includes blocks that contradict each other, and runs that reach further than
+//! [`MAX_BLOCKS`] from home.
 //!
 //! Hashes that are spread at all evenly have runs of a few slots, near their home. Hashes that were
 //! chosen to share their low bits can push runs away by any number of blocks, through blocks whose
-//! offset is only known to be 255 or more; finding a run among them would take longer than the lookup
-//! that a "no" saves, so the answer is "maybe" there, at once.
+//! offset is only known to be 255 or more; finding a run among them would take longer than the
+//! lookup that a "no" saves, so the answer is "maybe" there, at once.
 
 use crate::{
     cpu,
@@ -16,7 +17,7 @@ use crate::{
     view::QuotientFilterView,
 };
 
-/// How many blocks behind that of its quotient a run is followed.
+/// A run is followed for so many blocks behind that of its quotient.
 const MAX_BLOCKS: u64 = 64;
 
 impl QuotientFilterView<'_> {
@@ -61,6 +62,7 @@ impl QuotientFilterView<'_> {
                 None => return self.may_contain_far(hash),
             }
         }
+        // A shift by all 64 bits leaves none.
         let ahead = runends.checked_shr(free_from).unwrap_or(0);
         if ahead == 0 {
             return self.may_contain_far(hash);
@@ -95,8 +97,8 @@ impl QuotientFilterView<'_> {
             .unwrap_or(true)
     }
 
-    /// The slot behind `runs` runs that follow each other from slot `from` on. Slots are counted from
-    /// the first of block `number`. `None` if it is too far away.
+    /// The slot behind `runs` runs that follow each other from slot `from` on. Slots are counted
+    /// from the first of block `number`. `None` if it is too far away.
     fn free_from(&self, number: u64, from: u64, runs: u32) -> Option<u64> {
         let Some(mut last) = runs.checked_sub(1) else {
             return Some(from);
@@ -113,8 +115,8 @@ impl QuotientFilterView<'_> {
         None
     }
 
-    /// Whether the run that starts in slot `start`, counted from the first of block `number`, has this
-    /// remainder. `None` if its end is too far away.
+    /// Whether the run that starts in slot `start`, counted from the first of block `number`, has
+    /// this remainder. `None` if its end is too far away.
     fn run_has(&self, number: u64, start: u64, remainder: u64) -> Option<bool> {
         let mut from = start % SLOTS_PER_BLOCK;
         for ahead in start / SLOTS_PER_BLOCK..=self.reach() {
@@ -159,8 +161,8 @@ impl QuotientFilterView<'_> {
         if let Some(word) = word
             && used + bit % 8 <= 64
         {
-            // All slots at once: one that is equal becomes zero, what is not asked becomes ones, and
-            // taking 1 from each borrows from its top bit only where it was zero.
+            // All slots at once: an equal remainder becomes zero, bits outside the run become ones,
+            // and taking 1 from each slot borrows from its top bit only if the slot was zero.
             let lows = self.remainder_lows();
             let tops = lows << (width - 1);
             let unequal = ((word >> (bit % 8)) ^ (remainder * lows)) | bits_from(used);

@@ -1,15 +1,16 @@
-//! Sorts numbers in the memory that they already take.
+//! A radix sort of numbers in the memory that they already take.
 //!
-//! From the top bits down (MSD): numbers are spread over up to 256 piles by their highest bits, and the
-//! numbers of a pile in turn by their next ones, until a pile is small enough to be sorted in the cache,
-//! from the low bits up (LSD). Blocks that have been read are written again, so what comes on top is
-//! the two arrays of a leaf, 512 KiB, and a partly filled block for each pile: 1 MiB for evenly spread
-//! numbers, 4 MiB for the worst.
+//! It works from the top bits down (MSD): numbers are spread over up to 256 piles by their highest
+//! bits, then each pile by the next bits, until a pile (a leaf) fits the cache. A leaf is sorted
+//! from the low bits up (LSD). Blocks that have been read are reused for writing. The additional
+//! memory is the two arrays of a leaf, 512 KiB, and a partly filled block for each pile: 1 MiB for
+//! evenly spread numbers, 4 MiB in the worst case.
 //!
-//! Time is linear for any input: a number is moved at most eight times to spread it, and three times in
-//! its leaf.
+//! Time is linear for any input: a number is moved at most eight times to spread it, and three
+//! times in its leaf.
 
 use crate::pile::{Pile, Pool};
+use sst_format::filter::FilterError;
 
 /// The most numbers that are sorted as a leaf. Both arrays of it stay in a second-level cache.
 const LEAF: usize = 1 << 16;
@@ -26,33 +27,38 @@ const PASS_BITS: u32 = 11;
 const MIN_SPREAD_BITS: u32 = (LEAF / AIM + 1).next_power_of_two().ilog2();
 const _: () = assert!(u32::BITS.div_ceil(MIN_SPREAD_BITS) <= 8);
 
-/// Sorts piles, and keeps its memory from one to the next.
+/// Sorts piles, and reuses its memory from one pile to the next.
 #[derive(Debug, Default)]
 pub(crate) struct Sorter {
     pool: Pool,
     leaf: Vec<u32>,
     scratch: Vec<u32>,
-    /// How often a number was moved to another pile or to a leaf: the measure of work for tests.
+    /// How often a number was moved to another pile or to a leaf: tests measure the work by it.
     #[cfg(test)]
     pub(crate) moves: usize,
 }
 
 impl Sorter {
-    /// Hands the low `bits` bits of all numbers in `piles` to `sink`, in ascending order and slice by
-    /// slice. Duplicates may be dropped, but need not be. `sink` may use the pool for what it keeps.
+    /// Passes the low `bits` bits of all numbers in `piles` to `sink`, in ascending order and slice
+    /// by slice. Some duplicates are dropped. `sink` may store its output in blocks of the pool.
+    ///
+    /// # Errors
+    ///
+    /// Only if this sort has a bug.
     pub(crate) fn sort(
         &mut self,
         piles: Vec<Pile>,
         bits: u32,
         sink: &mut impl FnMut(&[u32], &mut Pool),
-    ) {
+    ) -> Result<(), FilterError> {
         let mask = low_mask(bits);
         let count: usize = piles.iter().map(Pile::len).sum();
         let blocks = piles.into_iter().flat_map(Pile::into_blocks);
-        self.sort_blocks(blocks, count, mask, bits, sink);
+        self.sort_blocks(blocks, count, mask, bits, sink)
     }
 
-    /// `mask` selects the bits that count. All but the low `bits` of them are the same in all numbers.
+    /// `mask` selects the bits that are compared. In all but the low `bits` of them the numbers
+    /// agree.
     fn sort_blocks(
         &mut self,
         blocks: impl Iterator<Item = Vec<u32>>,
@@ -60,7 +66,7 @@ impl Sorter {
         mask: u32,
         bits: u32,
         sink: &mut impl FnMut(&[u32], &mut Pool),
-    ) {
+    ) -> Result<(), FilterError> {
         #[cfg(test)]
         {
             self.moves += count;
@@ -74,9 +80,9 @@ impl Sorter {
                 self.leaf.extend(block.iter().map(|&value| value & mask));
                 self.pool.give(block);
             }
-            sort_leaf(&mut self.leaf, &mut self.scratch, bits);
+            sort_leaf(&mut self.leaf, &mut self.scratch, bits)?;
             sink(&self.leaf, &mut self.pool);
-            return;
+            return Ok(());
         }
         let digit_bits =
             count.div_ceil(AIM).next_power_of_two().ilog2().clamp(1, SPREAD_BITS.min(bits));
@@ -84,12 +90,14 @@ impl Sorter {
         for pile in self.spread(blocks, mask, rest, digit_bits) {
             let count = pile.len();
             if count > 0 {
-                self.sort_blocks(pile.into_blocks(), count, mask, rest, sink);
+                self.sort_blocks(pile.into_blocks(), count, mask, rest, sink)?;
             }
         }
+        Ok(())
     }
 
-    /// One pile for each value of the `digit_bits` bits from bit `shift` on.
+    /// Makes one pile for each value of the `digit_bits` bits from bit `shift` on.
+    #[expect(clippy::indexing_slicing, reason = "eight bits index an array of 256")]
     fn spread(
         &mut self,
         blocks: impl Iterator<Item = Vec<u32>>,
@@ -103,9 +111,7 @@ impl Sorter {
             for &value in &block {
                 let value = value & mask;
                 let digit = (value >> shift) as usize & digit_mask & 0xFF;
-                if let Some(pile) = piles.get_mut(digit) {
-                    pile.push(value, &mut self.pool);
-                }
+                piles[digit].push(value, &mut self.pool);
             }
             self.pool.give(block);
         }
@@ -114,45 +120,49 @@ impl Sorter {
 }
 
 /// Sorts numbers that differ only in their low `bits` bits.
-fn sort_leaf(values: &mut Vec<u32>, scratch: &mut Vec<u32>, bits: u32) {
+fn sort_leaf(values: &mut Vec<u32>, scratch: &mut Vec<u32>, bits: u32) -> Result<(), FilterError> {
     if values.len() <= SMALL_LEAF {
         values.sort_unstable();
-        return;
+        return Ok(());
     }
     let passes = bits.div_ceil(PASS_BITS);
     scratch.resize(values.len(), 0);
     for pass in 0..passes {
         let from = bits * pass / passes;
         let to = bits * (pass + 1) / passes;
-        scatter(values, scratch, from, to - from);
+        scatter(values, scratch, from, to - from)?;
         core::mem::swap(values, scratch);
     }
+    Ok(())
 }
 
-/// Writes `from` to `to`, ordered by `digit_bits` bits from bit `shift` on; equal ones stay in their order.
-fn scatter(from: &[u32], to: &mut [u32], shift: u32, digit_bits: u32) {
+/// Writes `from` to `to`, ordered by `digit_bits` bits from bit `shift` on; equal ones stay in
+/// order.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "a digit has at most as many bits as the array's index"
+)]
+fn scatter(from: &[u32], to: &mut [u32], shift: u32, digit_bits: u32) -> Result<(), FilterError> {
+    const BROKEN: FilterError = FilterError::new("internal: more numbers sorted than counted");
     let mut starts = [0_u32; 1 << PASS_BITS];
     let digit_mask = low_mask(digit_bits) as usize & ((1 << PASS_BITS) - 1);
-    let digit = |value: u32| (value >> shift) as usize & digit_mask;
+    let digit = |value: u32| (value >> shift) as usize & digit_mask & ((1 << PASS_BITS) - 1);
     for &value in from {
-        if let Some(count) = starts.get_mut(digit(value)) {
-            *count += 1;
-        }
+        starts[digit(value)] += 1;
     }
     let mut start = 0;
     for slot in starts.iter_mut().take(digit_mask + 1) {
         start += core::mem::replace(slot, start);
     }
     for &value in from {
-        if let Some(start) = starts.get_mut(digit(value)) {
-            if let Some(place) = to.get_mut(*start as usize) {
-                *place = value;
-            }
-            *start += 1;
-        }
+        let start = &mut starts[digit(value)];
+        *to.get_mut(*start as usize).ok_or(BROKEN)? = value;
+        *start += 1;
     }
+    Ok(())
 }
 
+/// The low `bits` bits set; a shift by all 32 bits leaves none.
 fn low_mask(bits: u32) -> u32 {
     u32::MAX.checked_shr(u32::BITS - bits.min(u32::BITS)).unwrap_or(0)
 }
@@ -162,7 +172,8 @@ mod tests {
     use super::{LEAF, Sorter};
     use crate::pile::{Pile, Pool};
 
-    /// Sorts numbers that come in two piles, and fails unless they come out as they should.
+    /// Sorts numbers that come in two piles, and compares the result with that of the standard
+    /// library.
     #[track_caller]
     fn check(numbers: &[u32], bits: u32) {
         let mut piles = [Pile::new(), Pile::new()];
@@ -171,7 +182,7 @@ mod tests {
         }
         let mut sorter = Sorter::default();
         let mut sorted = Vec::new();
-        sorter.sort(piles.into(), bits, &mut |slice, _| sorted.extend_from_slice(slice));
+        sorter.sort(piles.into(), bits, &mut |slice, _| sorted.extend_from_slice(slice)).unwrap();
         assert!(sorted.is_sorted());
         sorted.dedup();
         let mut expected: Vec<u32> =

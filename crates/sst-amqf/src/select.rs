@@ -29,7 +29,8 @@ const fn positions_in_bytes() -> [u8; 256 * 8] {
     table
 }
 
-/// The position of the set bit that has `n` set bits below it, or `None` if `word` has no more than `n`.
+/// The position of the set bit that has `n` set bits below it, or `None` if `word` has no more than
+/// `n`.
 #[inline]
 pub(crate) fn select(word: u64, n: u32) -> Option<u32> {
     // Bits in each byte, then in each byte and all below it.
@@ -45,9 +46,21 @@ pub(crate) fn select(word: u64, n: u32) -> Option<u32> {
     let byte_at = (above >> 7).wrapping_mul(LOW_BITS) >> 56 << 3;
     let below = (sums << 8) >> byte_at & 0xFF;
     let byte = word >> byte_at & 0xFF;
-    let entry = usize::try_from(byte << 3 | (u64::from(n) - below) & 7).ok()?;
-    let in_byte = IN_BYTE.get(entry)?;
-    Some(u32::try_from(byte_at).ok()? + u32::from(*in_byte))
+    let in_byte = IN_BYTE.get(entry(byte, u64::from(n) - below))?;
+    Some(low_half(byte_at) + u32::from(*in_byte))
+}
+
+/// Where [`IN_BYTE`] has the answer for the n-th bit of a byte.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "eleven bits")]
+fn entry(byte: u64, n: u64) -> usize {
+    (byte << 3 | n & 7) as usize
+}
+
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "the position of a byte in a word")]
+fn low_half(byte_at: u64) -> u32 {
+    byte_at as u32
 }
 
 #[cfg(test)]

@@ -42,8 +42,8 @@ impl FilterInfo {
         self.buffer_len as f64 * 8.0 / self.fingerprint_count as f64
     }
 
-    /// The share of absent keys that get a "maybe", as long as hashes are spread evenly: that of all possible
-    /// fingerprints that are stored.
+    /// The expected share of absent keys that get a "maybe", if hashes are spread evenly: the share
+    /// of all possible fingerprints that are stored.
     #[must_use]
     pub fn expected_false_positive_rate(&self) -> f64 {
         self.load() / power_of_two(self.remainder_bits)
@@ -53,8 +53,8 @@ impl FilterInfo {
 /// The share of `questions` random hashes that get a "maybe": measured, where
 /// [`FilterInfo::expected_false_positive_rate`] is calculated.
 ///
-/// The hashes are always the same ones. That some of them are in the table by chance is less likely than any error of the measurement:
-/// one in 2^64 for each entry. 0 for no questions.
+/// The hashes are always the same ones. A table holds one of them by chance with a probability of
+/// one in 2^64 for each entry, far below the error of the measurement. Returns 0 for no questions.
 #[must_use]
 pub fn measure_false_positive_rate(filter: &dyn Filter, questions: u64) -> f64 {
     if questions == 0 {

@@ -1,11 +1,11 @@
-//! Looks through a whole filter for damage.
+//! Checks a whole filter for damage.
 //!
-//! There are two depths. [`check_structure`](QuotientFilterView::check_structure) reads the head of every
-//! block and follows the runs from block to block. It finds every single flipped bit among offsets,
-//! occupieds and runends: all that decides where the run of a hash is.
-//! [`validate`](QuotientFilterView::validate) also reads every slot, and accepts only blocks that a builder
-//! makes. What neither can see is a remainder turned into another that fits its place. There is nothing
-//! to compare it with; that takes a checksum over the bytes.
+//! There are two depths. [`check_structure`](QuotientFilterView::check_structure) reads the head of
+//! every block and follows the runs from block to block. It finds every single flipped bit among
+//! offsets, occupieds and runends: all that decides where the run of a hash is.
+//! [`validate`](QuotientFilterView::validate) also reads every slot, and accepts only blocks that a
+//! builder makes. Neither notices a remainder that damage turned into another one that fits its
+//! place: only a checksum over the bytes does.
 
 use crate::{
     layout::{PADDING, SATURATED_OFFSET, SLOTS_PER_BLOCK, bits_from},
@@ -19,23 +19,23 @@ const SHORT: FilterError = FilterError::new("buffer shorter than its blocks");
 const RUNENDS: FilterError = FilterError::new("run ends do not match the quotients");
 
 impl QuotientFilterView<'_> {
-    /// Checks that offsets, occupieds and runends of all blocks agree. O(n): some ten nanoseconds per
-    /// block of 64 slots, once the bytes are in memory.
+    /// Checks that offsets, occupieds and runends of all blocks agree. O(n): some ten nanoseconds
+    /// per block of 64 slots, once the bytes are in memory.
     ///
     /// # Errors
     ///
     /// [`FilterError`] if they don't.
     pub fn check_structure(&self) -> Result<(), FilterError> {
         if self.layout().blocks() == 1 {
-            // The only offset refers to itself: a wrong one can be told by what the runs hold only.
+            // The only offset refers to itself, so only the contents of the runs show a wrong one.
             self.check_runs()
         } else {
             self.check_blocks()
         }
     }
 
-    /// Checks all that can be checked: [`check_structure`](Self::check_structure), that the remainders
-    /// of a run ascend, that what is not in use is zero, and that the number of fingerprints is right.
+    /// Checks everything: [`check_structure`](Self::check_structure), that the remainders of a run
+    /// ascend, that unused slots are zero, and that the number of fingerprints is right.
     /// O(n): some nanoseconds per slot.
     ///
     /// # Errors
@@ -54,6 +54,7 @@ impl QuotientFilterView<'_> {
         let mut runs = RunendCursor::new(self, first, offset)?;
         for number in first..first + blocks {
             let block = self.block_ahead(number).ok_or(SHORT)?;
+            // The format stores 255 for any larger offset.
             if block.offset != u8::try_from(offset).unwrap_or(SATURATED_OFFSET) {
                 return Err(FilterError::new("offset of a block is wrong"));
             }
@@ -85,9 +86,10 @@ impl QuotientFilterView<'_> {
         if count != self.fingerprint_count() {
             return Err(FilterError::new("number of fingerprints is wrong"));
         }
-        let padding = self.buffer().len().saturating_sub(PADDING);
-        if self.buffer().iter().skip(padding).any(|&byte| byte != 0) {
-            return Err(FilterError::new("padding is not zero"));
+        match self.buffer().last_chunk::<PADDING>() {
+            Some([0, 0, 0, 0, 0, 0, 0, 0]) => {}
+            Some(_) => return Err(FilterError::new("padding is not zero")),
+            None => return Err(SHORT),
         }
         Ok(())
     }
@@ -123,7 +125,8 @@ impl QuotientFilterView<'_> {
         Ok((remainder, block.runends >> place & 1 == 1))
     }
 
-    /// A block that states its offset exactly, and that offset. A way around the table starts there.
+    /// The first block whose offset is exact, and that offset: the checks go around the table from
+    /// there.
     fn exact_block(&self) -> Result<(u64, u64), FilterError> {
         for number in 0..self.layout().blocks() {
             let offset = self.block_ahead(number).ok_or(SHORT)?.offset;
@@ -135,13 +138,13 @@ impl QuotientFilterView<'_> {
     }
 }
 
-/// A place among the run ends that moves forward only. Slots and blocks are counted on past the end of
-/// the table.
+/// A position among the run ends that moves forward only. Slots and blocks are counted on past the
+/// end of the table.
 struct RunendCursor<'v, 'a> {
     view: &'v QuotientFilterView<'a>,
-    /// The block that the place is in.
+    /// The block of the position.
     block: u64,
-    /// A block that it does not reach on a way around the table.
+    /// The first block that is too far: to reach it, the cursor must have gone around the table.
     limit: u64,
     /// The run ends of this block that are still ahead.
     ahead: u64,
@@ -153,7 +156,7 @@ impl<'v, 'a> RunendCursor<'v, 'a> {
     /// A cursor at the first slot of block `first` that belongs to its own runs.
     fn new(view: &'v QuotientFilterView<'a>, first: u64, offset: u64) -> Result<Self, FilterError> {
         let next_slot = first * SLOTS_PER_BLOCK + offset;
-        // Once around, and as far into the first block as the way began.
+        // Once around, and as far into the first blocks as the start lies.
         let limit = view.layout().blocks() + next_slot / SLOTS_PER_BLOCK + 1;
         let mut cursor = Self { view, block: 0, limit, ahead: 0, next_slot };
         cursor.enter(next_slot / SLOTS_PER_BLOCK)?;
@@ -195,8 +198,8 @@ impl<'v, 'a> RunendCursor<'v, 'a> {
         }
     }
 
-    /// Leaves block `number`, whose runs have been skipped, and returns how many slots behind it they
-    /// take.
+    /// Leaves block `number`, whose runs have been skipped, and returns how many slots behind the
+    /// block they take: none if they end within it.
     fn leave(&mut self, number: u64) -> Result<u64, FilterError> {
         if self.block == number {
             if self.ahead != 0 {

@@ -29,7 +29,7 @@ pub struct QuotientFilterView<'a> {
     buffer: &'a [u8],
     layout: Layout,
     fingerprint_count: u64,
-    // What follows from the layout, kept because every question needs it.
+    // Computed from the layout once, because every question needs them.
     block_len: usize,
     remainder_bits: u64,
     remainder_mask: u64,
@@ -48,16 +48,16 @@ pub(crate) struct Block<'a> {
     pub(crate) occupieds: u64,
     /// A bit for each slot of this block that ends a run.
     pub(crate) runends: u64,
-    /// The packed remainders, and whatever stands behind them.
+    /// The packed remainders, and all bytes of the buffer behind them.
     pub(crate) remainders: &'a [u8],
 }
 
 impl<'a> QuotientFilterView<'a> {
     /// Takes the bytes of a filter apart.
     ///
-    /// O(1): the length of the buffer is checked, not its contents. A view of damaged bytes is safe to
-    /// ask: an answer takes bounded time, and where blocks are seen to contradict each other it is
-    /// "maybe". To look into the buffer, use [`check_structure`](Self::check_structure) or
+    /// O(1): the length of the buffer is checked, not its contents. A view of damaged bytes is safe
+    /// to ask: an answer takes bounded time, and where blocks are seen to contradict each other it
+    /// is "maybe". To look into the buffer, use [`check_structure`](Self::check_structure) or
     /// [`validate`](Self::validate).
     ///
     /// # Errors
@@ -106,7 +106,7 @@ impl<'a> QuotientFilterView<'a> {
         self.remainder_lows
     }
 
-    /// That they can be used, found out once.
+    /// The bit instructions, if this processor has them: detected once, when the view was made.
     #[inline]
     pub(crate) fn bit_instructions(&self) -> Option<BitInstructions> {
         self.bit_instructions
@@ -120,7 +120,7 @@ impl<'a> QuotientFilterView<'a> {
         self.buffer
     }
 
-    /// The block with this number. `None` if there is none.
+    /// The block with this number. `None` if there is none; a question then answers "maybe".
     #[inline]
     pub(crate) fn block(&self, number: u64) -> Option<Block<'a>> {
         let (header, remainders) = self.block_bytes(number)?.split_first_chunk::<HEADER_LEN>()?;
@@ -141,7 +141,8 @@ impl<'a> QuotientFilterView<'a> {
         self.block(number & (self.layout.blocks() - 1))
     }
 
-    /// The remainder in slot `slot` of a block.
+    /// The remainder in slot `slot` of a block. `None` if the bytes end before it; a question then
+    /// answers "maybe".
     pub(crate) fn remainder_at(&self, remainders: &[u8], slot: u64) -> Option<u64> {
         let width = self.remainder_bits;
         let bit = slot * width;

@@ -66,13 +66,13 @@ fn sized_for_all_entries_but_stores_each_fingerprint_once() {
     check_sound(&bytes, &hashes);
 }
 
-/// Every hash pushes the next one further from home: with offsets that are kept up to date one by one,
-/// building takes quadratic time, and with runs that are looked for until they are found, so does asking.
+/// Every hash pushes the next one further from home. A builder that updates offsets one by one
+/// takes quadratic time here, and so does a question that follows a run without a limit.
 #[test]
 fn clustered_hashes() {
     let hashes: Vec<u64> = (0..400_000).collect();
     check_sound(&build(QuotientFilter::default(), &hashes), &hashes);
-    // All of them around the end of the table: quotients of 19 bits, remainders of 7.
+    // All of them wrap around: quotients of 19 bits, remainders of 7.
     let hashes: Vec<u64> =
         ((1 << 26) - 200_000..1 << 26).chain(1 << 26..(1 << 26) + 200_000).collect();
     check_sound(&build(QuotientFilter::default(), &hashes), &hashes);

@@ -1,5 +1,5 @@
-//! Damaged bytes give an error, or at worst a "maybe" too many: no panic, no endless loop, no memory, and no wrong
-//! "no" that could have been noticed.
+//! Damaged bytes give an error, or at worst a "maybe" too many: no panic, no endless loop, no
+//! memory, and no wrong "no" that could have been noticed.
 
 use crate::helpers::{any_hashes, build, spread, spread_hashes};
 use proptest::prelude::*;
@@ -23,8 +23,8 @@ fn ask_all_there_is(bytes: &[u8]) {
     }
 }
 
-/// Filters with every kind of block: nearly empty, full and around the end of the table, runs that span blocks, offsets
-/// that are saturated, wide remainders.
+/// Filters with every kind of block: nearly empty, full, with runs that wrap around or span blocks,
+/// with saturated offsets, with wide remainders.
 fn samples() -> Vec<(Vec<u8>, Vec<u64>)> {
     let default = QuotientFilter::default();
     let clustered: Vec<u64> = (0..400).collect();
@@ -43,7 +43,7 @@ fn samples() -> Vec<(Vec<u8>, Vec<u64>)> {
     .into()
 }
 
-/// What a bit of a filter is for.
+/// The part of a filter that a bit belongs to.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Part {
     Envelope,
@@ -80,8 +80,9 @@ fn every_single_flipped_bit() {
     }
 }
 
-/// A flipped bit is an error at once, on opening, or on validating, depending on where it is. In a remainder it may pass
-/// for a sound one, but then it can only change the answer to the fingerprint that stood there.
+/// A flipped bit is an error at once, on opening, or on validating, depending on where it is. In a
+/// remainder it may pass for a sound one, but then it can only change the answer to the fingerprint
+/// that stood there.
 #[track_caller]
 fn check_flipped_bit(damaged: &[u8], part: Part, hashes: &[u64]) {
     let opened = QuotientFilter::default().open(FilterBytes::new(damaged.to_vec()));
@@ -103,7 +104,7 @@ fn check_flipped_bit(damaged: &[u8], part: Part, hashes: &[u64]) {
     }
 }
 
-/// Nothing is accepted as sound but what a builder makes of some fingerprints.
+/// Only buffers that a builder makes of some fingerprints are accepted as sound.
 #[test]
 fn what_is_valid_can_be_built() {
     for (bytes, _) in samples() {
@@ -185,7 +186,8 @@ proptest! {
     }
 }
 
-/// Blocks that would send a reader around in circles: no run ends, or offsets that all refer to the block before.
+/// Blocks that would send a reader around in circles: no run ends, or offsets that all refer to the
+/// block before.
 #[test]
 fn runs_without_an_end() {
     for quotient_bits in [6, 7, 10, 14] {

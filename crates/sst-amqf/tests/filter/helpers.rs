@@ -44,8 +44,8 @@ pub(crate) fn spread_hashes(count: u64) -> Vec<u64> {
     hashes
 }
 
-/// Ascending hashes of every kind that there is: spread, clustered anywhere, clustered so that they go around the end
-/// of the table, few with many duplicates, the ends of the range.
+/// Ascending hashes of every kind: spread evenly, clustered anywhere, clustered so that they wrap
+/// around, few with many duplicates, and the ends of the range.
 pub(crate) fn any_hashes() -> impl Strategy<Value = Vec<u64>> {
     let near = |base: u64, width: u64| (0..width).prop_map(move |n| base.wrapping_add(n));
     let count = prop_oneof![0..70_usize, 0..70_usize, 100..300_usize, 1000..2000_usize];

@@ -1,5 +1,5 @@
-//! The filter of the format is that of `qfilter` 0.3, serialized with `postcard`: the same bytes and the same
-//! answers.
+//! The filter of the format is that of `qfilter` 0.3, serialized with `postcard`: the same bytes
+//! and the same answers.
 
 use crate::helpers::{any_hashes, any_rate, build, spread, spread_hashes};
 use proptest::prelude::*;
