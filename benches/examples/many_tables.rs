@@ -1,8 +1,9 @@
 //! What a set of many tables costs: `cargo run --release -p sst-benches --example many_tables`.
 //!
-//! Writes so many tables of disjoint ranges of hashes as one commit, then opens the directory over and over, asks for keys that
-//! are not there and keys that are, and prints what that takes, beside the same entries in one table. Times are processor time,
-//! medians over rounds, and files are in the page cache.
+//! Writes so many tables of disjoint ranges of hashes as one commit, then opens the directory over
+//! and over, asks for keys that are not there and keys that are, and prints what that takes, beside
+//! the same entries in one table. Times are processor time, medians over rounds, and files are in
+//! the page cache.
 
 #![expect(clippy::print_stdout, reason = "printing is what it is for")]
 

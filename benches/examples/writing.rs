@@ -1,8 +1,9 @@
 //! What writing costs, next to what the same bytes must cost at least:
 //! `cargo run --release -p sst-benches --example writing -- --workload a,b,c,d`.
 //!
-//! Each round writes the entries of a workload to a new file, without fsync, and runs every part of the floor on the very
-//! bytes of that file. All times are processor time of the whole process, so a worker's time counts as well.
+//! Each round writes the entries of a workload to a new file, without fsync, and runs every part of
+//! the floor on the very bytes of that file. All times are processor time of the whole process, so
+//! a worker's time counts as well.
 
 #![expect(clippy::print_stdout, reason = "printing is what it is for")]
 

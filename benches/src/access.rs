@@ -7,7 +7,8 @@ use crate::random::Random;
 pub enum Access {
     /// All alike.
     Uniform,
-    /// Few very often, most hardly ever: the k-th most wanted is asked for in proportion to k^-0.99.
+    /// Few very often, most hardly ever: the k-th most wanted is asked for in proportion to
+    /// k^-0.99.
     Zipf,
 }
 
@@ -31,7 +32,8 @@ fn scatter(rank: usize, entries: usize) -> usize {
     Random::new(rank as u64).below(entries)
 }
 
-/// Ranks in a Zipf distribution, after Gray and others, "Quickly generating billion-record synthetic databases".
+/// Ranks in a Zipf distribution, after Gray and others, "Quickly generating billion-record
+/// synthetic databases".
 struct Zipf {
     entries: f64,
     zeta: f64,
@@ -45,7 +47,8 @@ impl Zipf {
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
     fn new(entries: usize) -> Self {
         let zeta = |n: usize| (1..=n).map(|k| (k as f64).powf(-THETA)).sum::<f64>();
-        // The sum over many is its first part and an integral for the rest: exact enough, and takes no time.
+        // The sum over many is its first part and an integral for the rest: exact enough, and takes
+        // no time.
         let exact = entries.min(100_000);
         let tail =
             ((entries as f64).powf(1.0 - THETA) - (exact as f64).powf(1.0 - THETA)) / (1.0 - THETA);
@@ -90,7 +93,8 @@ mod tests {
 
     #[test]
     fn zipf_prefers_a_few() {
-        // 1 % of the entries: H(100) / H(10000) of the accesses with exponent 0.99, and 1 % when uniform.
+        // 1 % of the entries: H(100) / H(10000) of the accesses with exponent 0.99, and 1 % when
+        // uniform.
         assert!((share_of_most_wanted(Access::Zipf) - 0.53).abs() < 0.03);
         assert!(share_of_most_wanted(Access::Uniform) < 0.03);
     }

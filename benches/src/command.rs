@@ -11,7 +11,8 @@ use crate::run::{Run, RunOptions, measure_here, run_workload};
 use crate::store::{BenchError, Contender};
 use crate::workload::{Data, WORKLOADS};
 
-/// Measures ours, other stores and the physical floor with the same data, in turn within each round.
+/// Measures ours, other stores and the physical floor with the same data, in turn within each
+/// round.
 #[derive(Debug, Parser)]
 pub struct Arguments {
     /// Workloads to run, of a, b, c, d, e, f.
@@ -59,7 +60,8 @@ pub struct Rivals {
 ///
 /// # Errors
 ///
-/// If files cannot be written or the machine refuses; a contender that fails has that in the report instead.
+/// If files cannot be written or the machine refuses; a contender that fails has that in the report
+/// instead.
 #[expect(clippy::print_stdout, reason = "the report goes to standard output")]
 pub fn main(rivals: Rivals) -> Result<(), BenchError> {
     let arguments = Arguments::parse();
@@ -116,7 +118,8 @@ fn measure(
     Ok(run)
 }
 
-/// Makes the entries of one workload, when their turn comes: not all of them need to be in memory at once.
+/// Makes the entries of one workload, when their turn comes: not all of them need to be in memory
+/// at once.
 type Maker = Box<dyn FnOnce() -> Data>;
 
 fn makers(arguments: &Arguments) -> Result<Vec<Maker>, BenchError> {

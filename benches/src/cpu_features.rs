@@ -1,6 +1,7 @@
 //! What the processor offers, as far as the libraries in use ask for it at run time.
 
-/// The features that change which code runs, separated by commas; the architecture alone where none is asked for.
+/// The features that change which code runs, separated by commas; the architecture alone where none
+/// is asked for.
 #[must_use]
 pub fn detected() -> String {
     let mut names = vec![std::env::consts::ARCH];

@@ -11,7 +11,8 @@ pub struct Figure {
 }
 
 impl Figure {
-    /// Runs `work`, which does `operations` operations on this thread, and keeps the processor time of one of them.
+    /// Runs `work`, which does `operations` operations on this thread, and keeps the processor time
+    /// of one of them.
     #[expect(clippy::cast_precision_loss, reason = "a measurement, not a count")]
     pub fn sample<T>(&mut self, operations: usize, work: impl FnOnce() -> T) -> T {
         let start = ThreadTime::now();

@@ -1,10 +1,12 @@
-//! What the benches share: data, contenders, the physical floor, how a figure is taken, and the report.
+//! What the benches share: data, contenders, the physical floor, how a figure is taken, and the
+//! report.
 //!
-//! Machines are noisy, so every figure is the median of several rounds, the things compared are measured in turn
-//! within each round, and what counts is their ratio. Everything that can be is processor time.
+//! Machines are noisy, so every figure is the median of several rounds, the things compared are
+//! measured in turn within each round, and what counts is their ratio. Everything that can be is
+//! processor time.
 //!
-//! A contender implements [`store::Contender`], [`store::OpenStore`] and [`store::Session`] in a file of its own; the rest
-//! is the same for all.
+//! A contender implements [`store::Contender`], [`store::OpenStore`] and [`store::Session`] in a
+//! file of its own; the rest is the same for all.
 
 pub mod access;
 pub mod bulk;

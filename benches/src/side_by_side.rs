@@ -7,16 +7,19 @@ use crate::store::BenchError;
 
 /// All threads must have run for so long without a pause before their work starts.
 const CALM: Duration = Duration::from_millis(2);
-/// A pause: longer than it takes two processors to see what the other has written, or to enter the kernel and come back.
+/// A pause: longer than it takes two processors to see what the other has written, or to enter the
+/// kernel and come back.
 const PAUSE: Duration = Duration::from_micros(100);
 /// On a busy machine the work starts after this long, whoever is running.
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
 
-/// Runs each piece of work in a thread of its own, several on a processor of their own each where there are enough (Linux).
-/// Returns what they return, in order, and the time on the wall from when all threads were running to when the last was done.
+/// Runs each piece of work in a thread of its own, several on a processor of their own each where
+/// there are enough (Linux). Returns what they return, in order, and the time on the wall from when
+/// all threads were running to when the last was done.
 ///
-/// Linux leaves a thread that was just started or woken on the processor of the one that did it, for up to 16 ms where the
-/// others are virtual and halted. Whoever wants to know what two threads do side by side must not count that.
+/// Linux leaves a thread that was just started or woken on the processor of the one that did it,
+/// for up to 16 ms where the others are virtual and halted. Whoever wants to know what two threads
+/// do side by side must not count that.
 ///
 /// # Errors
 ///
@@ -54,7 +57,8 @@ pub(crate) fn side_by_side<T: Send>(
 
 /// Where threads wait until all of them run.
 ///
-/// The first asks and the others answer, over and over. While none takes a pause, all are running at the same time.
+/// The first asks and the others answer, over and over. While none takes a pause, all are running
+/// at the same time.
 struct StartLine {
     asked: AtomicU64,
     answered: Vec<AtomicU64>,
@@ -103,7 +107,8 @@ impl StartLine {
     }
 }
 
-/// The processors that this process may use, as its first thread may; none where that cannot be told.
+/// The processors that this process may use, as its first thread may; none where that cannot be
+/// told.
 #[cfg(target_os = "linux")]
 fn processors() -> Vec<usize> {
     let first_thread =

@@ -8,8 +8,8 @@ pub type BenchError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Values that were found: their number, and the sum of the first and the last byte of each.
 ///
-/// Every contender must look at both bytes of every value it finds, so that none can answer without having fetched
-/// it; and since the sum is known beforehand, no wrong answer goes unseen.
+/// Every contender must look at both bytes of every value it finds, so that none can answer without
+/// having fetched it; and since the sum is known beforehand, no wrong answer goes unseen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Values.
@@ -52,7 +52,8 @@ pub trait Contender {
     /// How it is configured, in words.
     fn setup(&self) -> &'static str;
 
-    /// Whether it has a cache whose size can be given. Without one it is not asked with a small cache.
+    /// Whether it has a cache whose size can be given. Without one it is not asked with a small
+    /// cache.
     fn is_cached(&self) -> bool {
         true
     }
@@ -72,7 +73,8 @@ pub trait Contender {
         true
     }
 
-    /// Writes all entries into the empty directory `dir` and closes it, without waiting for the disk.
+    /// Writes all entries into the empty directory `dir` and closes it, without waiting for the
+    /// disk.
     ///
     /// # Errors
     ///
@@ -84,8 +86,9 @@ pub trait Contender {
         false
     }
 
-    /// Writes all entries into the empty directory `dir` in one of these ways, and returns how long that took on the wall from
-    /// when all threads were running. Asked only if it [can](Self::has_two_writers).
+    /// Writes all entries into the empty directory `dir` in one of these ways, and returns how long
+    /// that took on the wall from when all threads were running. Asked only if it
+    /// [can](Self::has_two_writers).
     ///
     /// # Errors
     ///
@@ -163,7 +166,8 @@ pub trait Session {
         keys.iter().try_for_each(|key| self.find(key, &mut visit))
     }
 
-    /// Shows keys and values of all entries, in the store's order. False if the store cannot do that.
+    /// Shows keys and values of all entries, in the store's order. False if the store cannot do
+    /// that.
     ///
     /// # Errors
     ///
@@ -197,7 +201,8 @@ pub trait Store: Sync {
     /// Whatever the store reports.
     fn scan(&self) -> Result<Option<Tally>, BenchError>;
 
-    /// Looks up every key of `data` and compares the whole value; walks all entries and compares their number.
+    /// Looks up every key of `data` and compares the whole value; walks all entries and compares
+    /// their number.
     ///
     /// # Errors
     ///

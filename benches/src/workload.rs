@@ -55,7 +55,7 @@ pub struct Data {
     hashes: Vec<u64>,
     keys: Strings,
     values: Strings,
-    by_key: OnceLock<Vec<u32>>,
+    by_key: OnceLock<Vec<usize>>,
 }
 
 impl Data {
@@ -110,11 +110,11 @@ impl Data {
         self.hashes.len()
     }
 
-    /// Entry `i` in the order of hashes.
+    /// Entry `i` in the order of hashes, which must be there.
     #[must_use]
+    #[expect(clippy::indexing_slicing, reason = "a wrong index must not look like an entry")]
     pub fn row(&self, i: usize) -> Row<'_> {
-        let hash = self.hashes.get(i).copied().unwrap_or(0);
-        Row { hash, key: self.keys.get(i), value: self.values.get(i) }
+        Row { hash: self.hashes[i], key: self.keys.get(i), value: self.values.get(i) }
     }
 
     /// Hash, key and value of each entry, in the order of hashes.
@@ -124,18 +124,17 @@ impl Data {
     }
 
     /// Sorts by key, once, so that the first store that needs it does not pay for it.
-    pub fn sort_by_key(&self) -> &[u32] {
+    pub fn sort_by_key(&self) -> &[usize] {
         self.by_key.get_or_init(|| {
-            let mut order: Vec<u32> =
-                (0..u32::try_from(self.entries()).unwrap_or(u32::MAX)).collect();
-            order.sort_by_key(|&i| self.keys.get(i as usize));
+            let mut order: Vec<usize> = (0..self.entries()).collect();
+            order.sort_by_key(|&i| self.keys.get(i));
             order
         })
     }
 
     /// All entries in the order of their keys, for stores that sort so.
     pub fn iter_by_key(&self) -> impl Iterator<Item = Row<'_>> {
-        self.sort_by_key().iter().map(|&i| self.row(i as usize))
+        self.sort_by_key().iter().map(|&i| self.row(i))
     }
 
     /// Keys of all entries, in the order of hashes.
@@ -150,8 +149,8 @@ impl Data {
         self.keys.byte_len() + self.values.byte_len()
     }
 
-    /// Keys of entries, as many as asked for, in a buffer of their own: a caller has its key at hand, so fetching it is
-    /// no part of a lookup.
+    /// `count` keys of entries, in a buffer of their own: a caller has its key at hand, so fetching
+    /// it is no part of a lookup.
     #[must_use]
     pub fn present(&self, access: Access, count: usize, seed: u64) -> Batch {
         let picked = access.pick(self.entries(), count, seed);
@@ -177,7 +176,7 @@ impl Data {
     }
 }
 
-/// Keys to look up, and what must come out.
+/// Keys to look up, and the tally that they must give.
 pub struct Batch {
     /// The keys.
     pub keys: Strings,
@@ -188,7 +187,7 @@ pub struct Batch {
 /// One entry, ready to be added to a writer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row<'a> {
-    /// Hash of the key, computed beforehand: who sorts has it.
+    /// Hash of the key, computed beforehand: an ingest service has it from sorting.
     pub hash: u64,
     /// The key.
     pub key: &'a [u8],
@@ -225,6 +224,7 @@ impl sst_writer::Entry for Row<'_> {
 
     #[inline]
     fn value(&self) -> sst_writer::EntryValue<'_> {
+        // A value too long for any kind is refused by the writer as a medium one.
         sst_writer::EntryValue::for_bytes(self.value)
             .unwrap_or(sst_writer::EntryValue::Medium(self.value))
     }

@@ -1,5 +1,5 @@
-//! The one-way rule: `sst-format` depends on nothing, writer, reader and filter on it alone, and only
-//! `sst-merge` joins the two sides (ARCHITECTURE.md).
+//! The one-way rule: `sst-format` depends on nothing, writer, reader and filter on it alone, and
+//! only `sst-merge` joins the two sides (ARCHITECTURE.md).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -9,7 +9,8 @@ use serde::Deserialize;
 
 use crate::{CheckError, Row, fail};
 
-/// What each library crate, and each side of the example service, may depend on within the workspace, outside of its tests.
+/// The crates of the workspace that each library, and each side of the example service, may depend
+/// on outside of its tests.
 const ALLOWED: [(&str, &[&str]); 7] = [
     ("sst-format", &[]),
     ("sst-writer", &["sst-format"]),
@@ -76,7 +77,8 @@ fn check_crate(metadata: &Metadata, name: &str, allowed: &[&str]) -> Result<(), 
         .filter(|dependency| dependency.kind.as_deref() != Some("dev"))
         .map(|dependency| dependency.name.as_str())
         .collect();
-    // The format crate has no dependencies at all; the others none of the workspace but what is listed.
+    // The format crate has no dependencies at all; the others only the listed ones of the
+    // workspace.
     let forbidden: Vec<&str> = shipped
         .into_iter()
         .filter(|dependency| allowed.is_empty() || by_name.contains_key(dependency))

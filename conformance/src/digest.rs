@@ -1,10 +1,11 @@
-//! A digest of what a table holds: the one that the `expected.json` of the real directories gives for each table.
+//! The digest of the entries of a table that `expected.json` of the real directories states.
 
 use sha2::{Digest, Sha256};
 use sst_reader::{EntryRef, EntryValue, ReadError};
 
-/// SHA-256 over entries in order: for each the u64 hash, the u32 key length, the key, then one letter and what it calls
-/// for: `v` u32 length and bytes of the value, `b` u32 blob number, `d` nothing. Numbers are big-endian.
+/// SHA-256 over entries in order: for each the u64 hash, the u32 key length, the key, then one
+/// letter and its operand: `v` u32 length and bytes of the value, `b` u32 blob number, `d` none.
+/// Numbers are big-endian.
 #[derive(Clone, Debug, Default)]
 pub struct EntryDigest(Sha256);
 
@@ -32,6 +33,7 @@ impl EntryDigest {
     }
 
     fn add_counted(&mut self, bytes: &[u8]) {
+        // No key or value of the format is longer (`sst_format::limits`).
         self.0.update(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
         self.0.update(bytes);
     }

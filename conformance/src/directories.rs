@@ -14,7 +14,7 @@ use sst_reader::{
 use crate::digest::{EntryDigest, sha256};
 use crate::{CheckError, Row, fail};
 
-/// What `expected.json` says of a directory.
+/// The contents of `expected.json`, which describes a directory.
 #[derive(Debug, Deserialize)]
 struct Expected {
     current: u32,
@@ -40,7 +40,8 @@ struct ExpectedTable {
     sha256: String,
 }
 
-/// Checks every `turbopack-*` directory in the folder `dir`: one row each, one case for each file and each table.
+/// Checks every `turbopack-*` directory in the folder `dir`: one row each, one case for each file
+/// and each table.
 #[must_use]
 pub fn check_all(dir: &Path) -> Vec<Row> {
     match names(dir) {
@@ -55,12 +56,13 @@ pub fn check_all(dir: &Path) -> Vec<Row> {
 
 /// Names of the directories of the original in a folder: at least one.
 pub(crate) fn names(dir: &Path) -> Result<Vec<String>, CheckError> {
-    let entries = fs::read_dir(dir)
-        .map_err(|error| CheckError::new(format!("{}: {error}", dir.display())))?;
-    let mut names: Vec<String> = entries
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| name.starts_with("turbopack-"))
-        .collect();
+    let failed = |error| CheckError::new(format!("{}: {error}", dir.display()));
+    let mut names = Vec::new();
+    for entry in fs::read_dir(dir).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        names
+            .extend(name.to_str().filter(|name| name.starts_with("turbopack-")).map(str::to_owned));
+    }
     names.sort();
     if names.is_empty() {
         return fail(format!("{}: no directories of the original", dir.display()));
@@ -182,7 +184,8 @@ fn type_name(byte: u8) -> String {
         1 => "blob".to_owned(),
         2 => "deleted".to_owned(),
         3 => "medium".to_owned(),
-        byte => format!("inline{}", byte.saturating_sub(8)),
+        8.. => format!("inline{}", byte - 8),
+        4..8 => format!("undefined{byte}"),
     }
 }
 

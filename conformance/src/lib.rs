@@ -1,8 +1,8 @@
-//! The checks that hold writer and reader to the format: the reference vectors in both directions, real directories,
-//! a matrix of round trips, and the rule of who may depend on whom.
+//! The checks that hold writer and reader to the format: the reference vectors in both directions,
+//! real directories, a matrix of round trips, and the rule which crate may depend on which.
 //!
-//! `cargo xtask conformance` runs [`run`] and prints its [`Report`]. The integration tests in `tests/` use the same
-//! parts.
+//! `cargo xtask conformance` runs [`run`] and prints its [`Report`]. The integration tests in
+//! `tests/` use the same parts.
 
 pub mod dependencies;
 pub mod digest;
@@ -45,7 +45,8 @@ pub fn fail<T>(message: impl Into<String>) -> Result<T, CheckError> {
     Err(CheckError::new(message))
 }
 
-/// Runs every check on the workspace at `root`, and gives each row to `on_row` as soon as it is done.
+/// Runs every check on the workspace at `root`, and gives each row to `on_row` as soon as it is
+/// done.
 pub fn run(root: &Path, mut on_row: impl FnMut(&Row)) -> Report {
     let vectors_dir = root.join("conformance/vectors");
     let mut report = Report::default();

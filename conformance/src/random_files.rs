@@ -1,5 +1,5 @@
-//! Tables and directories of random shape: all kinds of values, keys and blocks, filters, several values of a key,
-//! blobs, several commits.
+//! Tables and directories of random shape: all kinds of values, keys and blocks, filters, several
+//! values of a key, blobs, several commits.
 
 use std::path::Path;
 
@@ -10,18 +10,14 @@ use crate::{SplitMix, TestEntry, TestValue};
 
 pub(crate) type AnyError = Box<dyn std::error::Error>;
 
-/// A folder for files that need not last: in memory, where the system has such a place.
+/// A temporary folder, in memory where the system has such a file system.
 pub(crate) fn scratch() -> std::io::Result<tempfile::TempDir> {
     let in_memory = Path::new("/dev/shm");
     if in_memory.is_dir() { tempfile::tempdir_in(in_memory) } else { tempfile::tempdir() }
 }
 
-fn below(random: &mut SplitMix, bound: usize) -> usize {
-    let bound = u64::try_from(bound).unwrap_or(u64::MAX).max(1);
-    usize::try_from(random.word() % bound).unwrap_or(0)
-}
-
-/// Writes one table to a file of its own, without a description. Its blobs are numbers of files that are not there.
+/// Writes one table to a file of its own, without a description. Its blobs are numbers of files
+/// that are not there.
 pub(crate) fn write_random_table(path: &Path, seed: u64) -> Result<(), AnyError> {
     let mut random = SplitMix::new(seed);
     let shape = Shape::random(&mut random);
@@ -33,8 +29,8 @@ pub(crate) fn write_random_table(path: &Path, seed: u64) -> Result<(), AnyError>
     Ok(())
 }
 
-/// Publishes up to four commits of up to three tables, some of which replace those before; half of the directories are
-/// certified, which the decoder checks.
+/// Publishes up to four commits of up to three tables, some of which replace those before; half of
+/// the directories are certified, which the decoder checks.
 pub(crate) fn publish_random(dir: &Path, seed: u64) -> Result<(), AnyError> {
     let mut random = SplitMix::new(seed);
     let options = PublisherOptions::default().digest(seed.is_multiple_of(2));
@@ -63,7 +59,7 @@ pub(crate) fn publish_random(dir: &Path, seed: u64) -> Result<(), AnyError> {
     Ok(())
 }
 
-/// What the entries of one table have in common.
+/// The properties that the entries of one table share.
 struct Shape {
     entries: usize,
     key_len: usize,
@@ -85,19 +81,15 @@ impl Shape {
         let most = if random.word().is_multiple_of(25) { 1500 } else { 60 };
         let any_hash = random.word().is_multiple_of(6);
         let key_lens = [0, 3, 8, 14, 16, 30, 33, 60, 250];
-        let key_len =
-            if any_hash { 33 } else { key_lens.get(below(random, 9)).copied().unwrap_or(0) };
-        let key_spread = [1, 1, 3, 40].get(below(random, 4)).copied().unwrap_or(1);
+        let key_len = if any_hash { 33 } else { random.pick(&key_lens) };
+        let key_spread = random.pick(&[1, 1, 3, 40]);
         Self {
-            entries: 1 + below(random, most),
+            entries: 1 + random.below(most),
             key_len,
             key_spread,
             kinds: random.word() & random.word(),
             multi_value: random.word().is_multiple_of(3),
-            compression: [Compression::Lz4, Compression::None]
-                .get(below(random, 2))
-                .copied()
-                .unwrap_or_default(),
+            compression: random.pick(&[Compression::Lz4, Compression::None]),
             has_filter: !random.word().is_multiple_of(4),
             any_hash,
         }
@@ -113,7 +105,7 @@ impl Shape {
     fn entries(&self, random: &mut SplitMix) -> Vec<TestEntry> {
         let mut entries: Vec<TestEntry> = (0..self.entries)
             .map(|_| {
-                let len = self.key_len + below(random, self.key_spread);
+                let len = self.key_len + random.below(self.key_spread);
                 let mut entry = TestEntry::new(random.bytes(len), self.value(random));
                 if self.any_hash {
                     entry.hash = random.word() >> 62;
@@ -140,12 +132,13 @@ impl Shape {
     }
 
     fn value(&self, random: &mut SplitMix) -> TestValue {
-        let wanted = below(random, KINDS);
+        let wanted = random.below(KINDS);
+        // The wanted kind or the next one that occurs; a table without any takes the wanted one.
         let kind = (0..KINDS)
             .map(|step| (wanted + step) % KINDS)
             .find(|kind| self.kinds >> kind & 1 != 0)
             .unwrap_or(wanted);
-        let len = below(random, 4096);
+        let len = random.below(4096);
         match kind {
             0 => TestValue::Inline(random.bytes(len % 9)),
             1 => TestValue::Inline(random.bytes(4)),
@@ -153,11 +146,16 @@ impl Shape {
             3 => TestValue::Small(random.half_random(len)),
             4 if len < 500 => TestValue::Medium(random.half_random(5000 + len)),
             5 if len < 500 => raw(random, len),
-            6 if len < 200 => TestValue::Blob(1 + u32::try_from(len).unwrap_or(0)),
+            6 if len < 200 => TestValue::Blob(1 + as_u32(len)),
             7 => TestValue::Deleted,
             _ => TestValue::Inline(random.bytes(8)),
         }
     }
+}
+
+/// A length of this file, which is far below the limit.
+fn as_u32(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
 }
 
 /// A medium value in stored form, compressed or not.
@@ -166,6 +164,6 @@ fn raw(random: &mut SplitMix, len: usize) -> TestValue {
     if random.word().is_multiple_of(2) {
         return TestValue::Raw { uncompressed_size: 0, block: value.clone(), value };
     }
-    let uncompressed_size = u32::try_from(value.len()).unwrap_or(0);
+    let uncompressed_size = as_u32(value.len());
     TestValue::Raw { block: lz4_flex::block::compress(&value), uncompressed_size, value }
 }

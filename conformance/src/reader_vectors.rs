@@ -1,4 +1,5 @@
-//! Our reader on the reference's tables: every entry, every value, none of the absent keys, everything in order.
+//! Our reader on the reference's tables: every entry, every value, none of the absent keys,
+//! everything in order.
 
 use sst_amqf::QuotientFilter;
 use sst_format::filter::FilterBytes;
@@ -52,7 +53,8 @@ fn check_table(case: &Case, table: &StaticSortedFile) -> Result<(), CheckError> 
     check_contents(&case.entries, &case.absent, table)
 }
 
-/// Checks that a table gives exactly these entries by lookup and by iteration, none of the absent keys, and verifies.
+/// Checks that a table gives exactly these entries by lookup and by iteration, none of the absent
+/// keys, and verifies.
 ///
 /// # Errors
 ///
@@ -121,7 +123,8 @@ fn check_lookups(
     Ok(())
 }
 
-/// All keys at once, present ones and absent ones, in the reverse of their order, and then each once more.
+/// All keys at once, present ones and absent ones, in the reverse of their order, and then each
+/// once more.
 fn check_multi_get(
     entries: &[TestEntry],
     absent: &[(u64, Vec<u8>)],

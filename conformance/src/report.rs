@@ -9,7 +9,7 @@ use crate::CheckError;
 /// One kind of check and how its cases went.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Row {
-    /// What was checked.
+    /// The name of the check.
     pub check: String,
     /// Number of cases run.
     pub cases: u64,

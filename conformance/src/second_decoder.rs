@@ -1,4 +1,5 @@
-//! The second decoder: plain Python that shares no code with ours (conformance/decoder/). Both must agree.
+//! The second decoder: plain Python that shares no code with ours (conformance/decoder/). Both must
+//! agree.
 
 use std::ffi::OsString;
 use std::ops::Range;
@@ -11,7 +12,8 @@ use crate::{CheckError, Row, directories, fail, vectors};
 use sst_amqf::QuotientFilter;
 use sst_reader::{Catalog, ReadError, ReaderOptions, StaticSortedFile};
 
-/// Checks that both decoders give the same digests for every vector, every real directory, and tables of random shape.
+/// Checks that both decoders give the same digests for every vector, every real directory, and
+/// tables of random shape.
 #[must_use]
 pub fn check(root: &Path) -> Row {
     let mut row = Row::new("second decoder agrees");
@@ -45,8 +47,9 @@ pub fn check(root: &Path) -> Row {
 const RANDOM_TABLES: u64 = 3000;
 const RANDOM_DIRECTORIES: u64 = 250;
 
-/// Files given to one run of the second decoder: starting it takes longer than reading a small file.
-const BATCH: u64 = 125;
+/// Files given to one run of the second decoder: starting it takes longer than reading a small
+/// file.
+const BATCH: usize = 125;
 
 /// The name of a Python that can run the decoder.
 fn python() -> Option<OsString> {
@@ -63,14 +66,14 @@ struct Decoder {
     script: PathBuf,
 }
 
-/// A case and what came of it.
+/// A case by its name, and its result.
 type Named = (String, Result<(), CheckError>);
 
 /// Number of entries and digest of one table.
 type TableDigest = (u64, String);
 
 impl Decoder {
-    /// What the second decoder makes of a file or a directory: one digest for each table, sorted.
+    /// The digests that the second decoder computes for a file or a directory: one a table, sorted.
     fn digests(&self, path: &Path) -> Result<Vec<TableDigest>, CheckError> {
         let (text, complaints) = self.run(&[path.to_owned()])?;
         match complaints.trim() {
@@ -79,7 +82,7 @@ impl Decoder {
         }
     }
 
-    /// What the second decoder says of some paths, and what it complains of.
+    /// Runs the second decoder on some paths; returns its standard output and its standard error.
     fn run(&self, paths: &[PathBuf]) -> Result<(String, String), CheckError> {
         let output = Command::new(&self.python)
             .arg("-B")
@@ -96,15 +99,15 @@ impl Decoder {
         Ok((said, complaints))
     }
 
-    /// Makes files, one for each seed, and compares what both decoders say of each.
+    /// Makes files, one for each seed, and compares the digests of both decoders.
     fn compare_many(
         &self,
         count: u64,
         write: fn(&Path, u64) -> Result<(), AnyError>,
     ) -> Vec<Named> {
         let mut results = Vec::new();
-        for first in (0..count).step_by(usize::try_from(BATCH).unwrap_or(1)) {
-            let seeds = first..count.min(first + BATCH);
+        for first in (0..count).step_by(BATCH) {
+            let seeds = first..count.min(first + BATCH as u64);
             match self.compare_batch(seeds.clone(), write) {
                 Ok(batch) => results.extend(batch),
                 Err(error) => results.push((format!("seeds {seeds:?}"), Err(error))),
@@ -167,14 +170,14 @@ fn parse(text: &str) -> Result<Vec<TableDigest>, CheckError> {
     Ok(digests)
 }
 
-/// What our reader makes of a table without a description.
+/// The digest that our reader computes for a table without a description.
 fn of_table(path: &Path) -> Result<Vec<TableDigest>, CheckError> {
     let table =
         StaticSortedFile::open_standalone(path, &ReaderOptions::default()).map_err(failed)?;
     Ok(vec![digest(&table).map_err(failed)?])
 }
 
-/// What our reader makes of the tables of a directory.
+/// The digests that our reader computes for the tables of a directory.
 fn of_directory(dir: &Path) -> Result<Vec<TableDigest>, CheckError> {
     let catalog = Catalog::read(dir).map_err(failed)?;
     let options = ReaderOptions::default().filter(QuotientFilter::default());

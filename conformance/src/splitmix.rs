@@ -20,6 +20,25 @@ impl SplitMix {
         z ^ (z >> 31)
     }
 
+    /// A number below `bound`; 0 if that is 0.
+    #[expect(clippy::cast_possible_truncation, reason = "it is below a number of the same type")]
+    pub const fn below(&mut self, bound: usize) -> usize {
+        match bound {
+            0 => {
+                self.word();
+                0
+            }
+            bound => (self.word() % bound as u64) as usize,
+        }
+    }
+
+    /// One of several things.
+    #[expect(clippy::indexing_slicing, reason = "the index is below the length, which is not 0")]
+    pub fn pick<T: Copy, const N: usize>(&mut self, things: &[T; N]) -> T {
+        const { assert!(N > 0) };
+        things[self.below(N)]
+    }
+
     /// The next `len` bytes; the last word gives its leading ones.
     pub fn bytes(&mut self, len: usize) -> Vec<u8> {
         let words = std::iter::repeat_with(|| self.word().to_be_bytes());
@@ -28,7 +47,8 @@ impl SplitMix {
         bytes
     }
 
-    /// `len / 2` random bytes, then the next word over and over: a value of which LZ4 saves about half.
+    /// `len / 2` random bytes, then the next word over and over: a value of which LZ4 saves about
+    /// half.
     pub fn half_random(&mut self, len: usize) -> Vec<u8> {
         let mut bytes = self.bytes(len / 2);
         let word = self.word().to_be_bytes();

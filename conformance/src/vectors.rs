@@ -1,4 +1,4 @@
-//! The reference vectors: what their README.md describes, parsed.
+//! The reference vectors, parsed as their README.md describes them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -34,10 +34,11 @@ struct CaseRecord {
     blocks: Vec<serde_json::Value>,
 }
 
-/// What kind of block the reference wrote, with the values of the manifest.
+/// A block that the reference wrote, as the manifest describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockRecord {
-    /// Kind: `small`, `medium`, `key-var-hash`, `key-var-nohash`, `key-fixed-hash`, `key-fixed-nohash`, `index`.
+    /// Kind: `small`, `medium`, `key-var-hash`, `key-var-nohash`, `key-fixed-hash`,
+    /// `key-fixed-nohash`, `index`.
     pub kind: String,
     /// Where it starts, in bytes.
     pub start: u64,

@@ -1,4 +1,5 @@
-//! Our writer on the reference's entries: the same blocks in the same order, the same index, the same description.
+//! Our writer on the reference's entries: the same blocks in the same order, the same index, the
+//! same description.
 
 use sst_amqf::QuotientFilter;
 use sst_format::block::Encoding;
@@ -63,7 +64,8 @@ fn compare_blocks(ours: &StaticSortedFile, theirs: &StaticSortedFile) -> Result<
         if (a.role, a.key_block_kind, a.entry_count) != (b.role, b.key_block_kind, b.entry_count) {
             return fail(format!("block {i} is {:?}, reference has {:?}", a.role, b.role));
         }
-        // Decoded bytes of the same kind. The very bytes of LZ4 depend on the encoder; those of raw blocks don't.
+        // Decoded bytes of the same kind. The very bytes of LZ4 depend on the encoder; those of raw
+        // blocks don't.
         if ours.block(a.index).map_err(read)? != theirs.block(b.index).map_err(read)? {
             return fail(format!("block {i} ({}) has other content", a.role.name()));
         }

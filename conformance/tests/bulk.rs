@@ -1,5 +1,6 @@
-//! Bulk loads against a model in memory: every policy, budgets too small for the input, several threads, hostile keys. What
-//! is read back is what the model says, and the files are the same whatever the budget and the threads.
+//! Bulk loads against a model in memory: every policy, budgets too small for the input, several
+//! threads, hostile keys. What is read back is what the model says, and the files are the same
+//! whatever the budget and the threads.
 
 #![expect(
     clippy::unwrap_used,

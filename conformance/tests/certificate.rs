@@ -17,7 +17,8 @@ use sst_reader::{
 use sst_writer::bulk::{BulkMode, DuplicatePolicy};
 use sst_writer::{BulkLoader, BulkOptions, Publisher, PublisherOptions};
 
-/// Publishes several loads on top of each other: values of all classes and in blobs, overwritten and deleted.
+/// Publishes several loads on top of each other: values of all classes and in blobs, overwritten
+/// and deleted.
 fn publish(path: &Path, seed: u64) -> ContentDigest {
     let options = PublisherOptions::default().digest(true);
     let mut publisher = Publisher::open(path, options).unwrap();

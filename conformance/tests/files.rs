@@ -1,5 +1,6 @@
-//! Files that are read while somebody else does to them what nobody may: they shrink, or their bytes change. Positioned reads
-//! give a typed error then, and never a wrong value. (A map cannot: see the docs of `Access::Map`.)
+//! Files that are read while somebody else does to them what nobody may: they shrink, or their
+//! bytes change. Positioned reads give a typed error then, and never a wrong value. (A map cannot:
+//! see the docs of `Access::Map`.)
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by failing")]
 

@@ -4,8 +4,8 @@ use sst_conformance::{TestEntry, TestValue};
 use sst_reader::{Lookup, ReaderOptions, StaticSortedFile};
 use sst_writer::{StreamingSstWriter, WriteError, WriterOptions};
 
-/// Found by target `write_read`: a multi-value table with two empty values of the empty key. Its key block has entries of
-/// no bytes, which the reader took for damage.
+/// Found by target `write_read`: a multi-value table with two empty values of the empty key. Its
+/// key block has entries of no bytes, which the reader took for damage.
 #[test]
 fn several_empty_values_of_the_empty_key() {
     for (count, ends_with_tombstone) in [(2, false), (2, true), (65_535, false)] {

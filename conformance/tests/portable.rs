@@ -1,7 +1,7 @@
 //! Fixed tables, written and read back on machines of 32 and 64 bits, little- and big-endian.
 //!
-//! Compressed tables have the same bytes on all 64-bit little-endian machines. Everything that is not compressed has the
-//! same bytes everywhere, and every machine reads what any other wrote.
+//! Compressed tables have the same bytes on all 64-bit little-endian machines. Everything that is
+//! not compressed has the same bytes everywhere, and every machine reads what any other wrote.
 //!
 //! Needs no file system, so that it runs under Miri for any target: `cargo xtask miri`.
 
@@ -114,7 +114,8 @@ fn write(entries: &[TestEntry], compression: Compression) -> (Vec<u8>, SstMeta) 
     (finished.output, finished.meta)
 }
 
-/// Whether LZ4 compresses to the bytes that files are defined by. Elsewhere it finds other repetitions.
+/// Whether LZ4 compresses to the bytes that files are defined by. Elsewhere it finds other
+/// repetitions.
 const IS_REFERENCE_MACHINE: bool = cfg!(all(target_pointer_width = "64", target_endian = "little"));
 
 /// The lines of `digests` that must be the same on this machine.

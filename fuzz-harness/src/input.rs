@@ -1,6 +1,8 @@
-//! Bytes taken apart: how a target makes numbers and entries of its input.
+//! Takes bytes apart: how a target makes numbers and entries of its input.
 
-/// What is left of an input. Past its end everything is zero or empty.
+use byteorder::{BigEndian, ByteOrder};
+
+/// The rest of an input. Past its end every number is zero and every string empty.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Input<'a>(&'a [u8]);
 
@@ -13,7 +15,7 @@ impl<'a> Input<'a> {
         self.0.is_empty()
     }
 
-    /// All that is left.
+    /// All bytes that were not taken yet.
     pub(crate) const fn rest(&self) -> &'a [u8] {
         self.0
     }
@@ -33,19 +35,22 @@ impl<'a> Input<'a> {
     }
 
     pub(crate) fn u8(&mut self) -> u8 {
-        u8::from_be_bytes(self.array())
+        {
+            let [byte] = self.array();
+            byte
+        }
     }
 
     pub(crate) fn u16(&mut self) -> u16 {
-        u16::from_be_bytes(self.array())
+        BigEndian::read_u16(&self.array::<2>())
     }
 
     pub(crate) fn u32(&mut self) -> u32 {
-        u32::from_be_bytes(self.array())
+        BigEndian::read_u32(&self.array::<4>())
     }
 
     pub(crate) fn u64(&mut self) -> u64 {
-        u64::from_be_bytes(self.array())
+        BigEndian::read_u64(&self.array::<8>())
     }
 
     /// A number below `bound`, which is at least 1 and at most 256.

@@ -1,18 +1,18 @@
 //! The fuzz targets: each takes any bytes and panics when a promise is broken.
 //!
-//! Two drivers feed them: libFuzzer, guided by coverage, from the workspace in `fuzz/` (nightly compiler and cargo-fuzz),
-//! and [`drive`], seeded random mutation, on any machine. `cargo xtask fuzz` runs both; docs/FUZZING.md says more.
+//! Two drivers feed them. libFuzzer is guided by coverage; its binaries are in the workspace
+//! `fuzz/`, and it needs a nightly compiler and cargo-fuzz. [`drive`] runs on any machine: it tries
+//! the corpus, then random edits of it. `cargo xtask fuzz` runs both; docs/FUZZING.md says more.
 
 mod drive;
+mod edit;
 mod input;
-mod mutate;
 mod repair;
 mod seeds;
 mod target;
 mod targets;
 
 pub use drive::{Budget, DriveReport, drive};
-pub use mutate::Mutator;
 pub use seeds::{committed, corpus, from_vectors};
 pub use target::{TARGETS, Target};
 

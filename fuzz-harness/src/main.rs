@@ -4,13 +4,15 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::Parser;
 use serde_json::json;
 use sst_fuzz_harness::{Budget, TARGETS, Target, corpus, drive, from_vectors};
 
-/// Drives fuzz targets with seeded random mutations of their corpora; prints one JSON object for each.
+/// Drives fuzz targets with their corpora and random edits of them; prints one JSON object for
+/// each.
 #[derive(Parser)]
 struct Arguments {
     /// The folder of the workspace.
@@ -19,19 +21,20 @@ struct Arguments {
     /// Drive only this target.
     #[arg(long)]
     target: Option<String>,
-    /// Inputs for each target at most.
+    /// The most inputs for each target.
     #[arg(long, default_value_t = 20_000)]
     executions: u64,
-    /// Seconds for each target at most.
+    /// The most seconds for each target.
     #[arg(long, default_value_t = 3600)]
     seconds: u64,
-    /// Where the stream of mutations starts.
+    /// Seed of the random edits.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Only list the targets, with the longest input of each.
     #[arg(long)]
     list: bool,
-    /// Only write the inputs made of the vectors into folders of this one, for another driver to start from.
+    /// Only write the inputs made of the vectors, into a subfolder for each target, for another
+    /// driver.
     #[arg(long, value_name = "FOLDER")]
     write_seeds: Option<PathBuf>,
     /// Only feed the target with this file.
@@ -62,6 +65,9 @@ fn run(arguments: &Arguments) -> Result<bool, AnyError> {
         chosen.iter().for_each(|target| (target.run)(&input));
         return Ok(true);
     }
+    if !arguments.list && arguments.write_seeds.is_none() {
+        print_first_panic_only();
+    }
     let mut is_ok = true;
     for target in &chosen {
         if arguments.list {
@@ -75,6 +81,17 @@ fn run(arguments: &Arguments) -> Result<bool, AnyError> {
     Ok(is_ok)
 }
 
+/// Simplifying an input makes its target panic over and over, always with much the same message.
+fn print_first_panic_only() {
+    let default = std::panic::take_hook();
+    let has_printed = AtomicBool::new(false);
+    std::panic::set_hook(Box::new(move |info| {
+        if !has_printed.swap(true, Ordering::Relaxed) {
+            default(info);
+        }
+    }));
+}
+
 fn write_seeds(arguments: &Arguments, target: &Target, folder: &PathBuf) -> Result<(), AnyError> {
     std::fs::create_dir_all(folder)?;
     for (i, input) in from_vectors(&arguments.root, target)?.iter().enumerate() {
@@ -85,9 +102,12 @@ fn write_seeds(arguments: &Arguments, target: &Target, folder: &PathBuf) -> Resu
 
 fn drive_one(arguments: &Arguments, target: &Target) -> Result<bool, AnyError> {
     let corpus = corpus(&arguments.root, target)?;
+    if corpus.is_empty() {
+        return Err(format!("no inputs to start from for {}", target.name).into());
+    }
     let time = Duration::from_secs(arguments.seconds);
     let budget = Budget { executions: arguments.executions, time };
-    let report = drive(target, &corpus, budget, arguments.seed);
+    let report = drive(target, &corpus, budget, arguments.seed)?;
     let artifact = match &report.failure {
         None => None,
         Some(input) => {

@@ -1,5 +1,6 @@
-//! Checksums and lengths made right after a mutation, so that the parsers behind them are what is tested.
+//! Makes checksums and lengths right after a mutation, so that the parsers behind them are tested.
 
+use byteorder::{BigEndian, ByteOrder};
 use sst_format::block::BLOCK_HEADER_LEN;
 use sst_format::meta_head::{HEAD_PLACE_LEN, HeadPlace};
 use sst_format::offset_table::{OFFSET_LEN, recover_block_count};
@@ -9,13 +10,13 @@ use sst_format::protection::PROTECTION_MAGIC;
 const TRAILER_LEN: usize = 12;
 
 fn word(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
+    bytes.get(at..at.checked_add(4)?).map(BigEndian::read_u32)
 }
 
-fn put(bytes: &mut [u8], at: usize, value: u32) {
-    if let Some(slot) = bytes.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
-        *slot = value.to_be_bytes();
-    }
+/// Writes a word. `None` if there is no room for it.
+fn put(bytes: &mut [u8], at: usize, value: u32) -> Option<()> {
+    BigEndian::write_u32(bytes.get_mut(at..at.checked_add(4)?)?, value);
+    Some(())
 }
 
 /// Where the filter area of a meta file ends, by what its counts say.
@@ -27,21 +28,21 @@ pub(crate) fn filters_end(bytes: &[u8]) -> Option<usize> {
     (used_keys_at + 4).checked_add(word(bytes, used_keys_at)? as usize)
 }
 
-/// Gives a meta file a trailer that fits: length of the section, checksum, magic. What has no room for one stays.
-pub(crate) fn meta_file(bytes: &mut [u8]) {
-    let Some(trailer_at) = bytes.len().checked_sub(TRAILER_LEN) else { return };
-    let Some(section_len) = filters_end(bytes).and_then(|end| trailer_at.checked_sub(end)) else {
-        return;
-    };
-    put(bytes, trailer_at, u32::try_from(section_len).unwrap_or(u32::MAX));
-    put(bytes, trailer_at + 8, u32::from_be_bytes(PROTECTION_MAGIC));
+/// Gives a meta file a trailer that fits: length of the section, checksum, magic. `None` if the bytes
+/// have no room for one, which leaves them as they are.
+pub(crate) fn meta_file(bytes: &mut [u8]) -> Option<()> {
+    let trailer_at = bytes.len().checked_sub(TRAILER_LEN)?;
+    let section_len = trailer_at.checked_sub(filters_end(bytes)?)?;
+    put(bytes, trailer_at, u32::try_from(section_len).ok()?)?;
+    put(bytes, trailer_at + 8, BigEndian::read_u32(&PROTECTION_MAGIC))?;
+    // Versions before 3 have no head.
     _ = head(bytes);
-    let checksum = crc32fast::hash(bytes.get(..trailer_at + 4).unwrap_or_default());
-    put(bytes, trailer_at + 4, checksum);
+    let checksum = crc32fast::hash(bytes.get(..trailer_at + 4)?);
+    put(bytes, trailer_at + 4, checksum)
 }
 
-/// Makes right the checksums in the head of a meta file of version 3: those of its areas, then its own two. `None` if it has
-/// no head, or one whose numbers do not fit.
+/// Makes the checksums in the head of a meta file of version 3 right: those of its areas, then its own
+/// two. `None` if it has no head, or one whose numbers do not fit.
 fn head(bytes: &mut [u8]) -> Option<()> {
     let filters_end = filters_end(bytes)?;
     let place = HeadPlace::parse(bytes, bytes.len() as u64)?;
@@ -63,36 +64,39 @@ fn head(bytes: &mut [u8]) -> Option<()> {
         let checks = core + 32 + table * 16;
         let (filter_sum, headers_sum) =
             (crc(bytes, filter, filter_end)?, crc(bytes, headers, headers_end)?);
-        put(bytes, checks + 8, filter_sum);
-        put(bytes, checks + 12, headers_sum);
+        put(bytes, checks + 8, filter_sum)?;
+        put(bytes, checks + 12, headers_sum)?;
         (filter, headers) = (filter_end, headers_end);
     }
     let blobs_end = headers + word(bytes, core + 20)? as usize * 20;
     let (blobs, metas) = (crc(bytes, headers, blobs_end)?, crc(bytes, blobs_end, core)?);
     let used_keys = crc(bytes, filter, filters_end)?;
-    put(bytes, core + 24, blobs);
-    put(bytes, core + 16, metas);
-    put(bytes, core + 28, used_keys);
+    put(bytes, core + 24, blobs)?;
+    put(bytes, core + 16, metas)?;
+    put(bytes, core + 28, used_keys)?;
     let tail = bytes.len().checked_sub(HEAD_PLACE_LEN)?;
-    put(bytes, tail, u32::try_from(start_len).ok()?);
+    put(bytes, tail, u32::try_from(start_len).ok()?)?;
     let start = crc(bytes, 0, start_len)?;
-    put(bytes, tail + 4, start);
+    put(bytes, tail + 4, start)?;
     let core = crc(bytes, core, tail + 12)?;
-    put(bytes, tail + 12, core);
+    put(bytes, tail + 12, core)?;
     Some(())
 }
 
-/// Gives a table an offset table of blocks that follow each other, and every block its checksum. Returns the number of
-/// blocks, or `None` if there is no room for one.
+/// Gives a table an offset table of blocks that follow each other, and every block its checksum.
+/// Returns the number of blocks, or `None` if there is no room for one.
 pub(crate) fn table(bytes: &mut [u8]) -> Option<u16> {
     let len = bytes.len();
     let last_word = word(bytes, len.checked_sub(OFFSET_LEN)?)?;
-    let count = recover_block_count(len as u64, last_word).unwrap_or_else(|_| {
-        // As many as the last byte says, as far as there is room.
-        let room = len / (OFFSET_LEN + BLOCK_HEADER_LEN);
-        let wanted = 1 + usize::from(bytes.last().copied().unwrap_or(0) % 8);
-        u16::try_from(wanted.min(room)).unwrap_or(0)
-    });
+    let count = match recover_block_count(len as u64, last_word) {
+        Ok(count) => count,
+        Err(_) => {
+            // As many as the last byte says, 1 to 8, as far as there is room.
+            let room = len / (OFFSET_LEN + BLOCK_HEADER_LEN);
+            let wanted = 1 + usize::from(bytes.last()? % 8);
+            u16::try_from(wanted.min(room)).ok()?
+        }
+    };
     let blocks_end = len.checked_sub(usize::from(count) * OFFSET_LEN)?;
     if count == 0 {
         return None;
@@ -100,14 +104,14 @@ pub(crate) fn table(bytes: &mut [u8]) -> Option<u16> {
     let mut start = 0;
     for block in 0..usize::from(count) {
         let at = blocks_end + block * OFFSET_LEN;
-        // Room for the headers of those behind.
+        // Leaves room for the headers of the blocks behind.
         let behind = (usize::from(count) - 1 - block) * BLOCK_HEADER_LEN;
         let most = blocks_end.checked_sub(behind)?;
         let stated = if behind == 0 { blocks_end } else { word(bytes, at)? as usize };
         let end = stated.clamp(start + BLOCK_HEADER_LEN, most.max(start + BLOCK_HEADER_LEN));
-        put(bytes, at, u32::try_from(end).ok()?);
+        put(bytes, at, u32::try_from(end).ok()?)?;
         let checksum = crc32fast::hash(bytes.get(start + BLOCK_HEADER_LEN..end)?);
-        put(bytes, start + 4, checksum);
+        put(bytes, start + 4, checksum)?;
         start = end;
     }
     Some(count)
@@ -215,10 +219,10 @@ mod tests {
         let mut damaged = intact.clone();
         damaged[7] ^= 1;
         assert!(MetaFile::parse(&damaged, crc32fast::hash).is_err());
-        meta_file(&mut damaged);
+        meta_file(&mut damaged).unwrap();
         assert_eq!(MetaFile::parse(&damaged, crc32fast::hash).unwrap().family(), 6);
         damaged[7] ^= 1;
-        meta_file(&mut damaged);
+        meta_file(&mut damaged).unwrap();
         assert_eq!(damaged, intact);
     }
 }

@@ -1,15 +1,17 @@
-//! Where inputs start from: the reference vectors taken apart, and what earlier runs found worth keeping.
+//! The inputs that a driver starts from: the reference vectors taken apart, and the committed
+//! corpus.
 
 use std::io;
 use std::path::Path;
 
+use byteorder::{BigEndian, ByteOrder};
 use sst_amqf::QuotientFilter;
 use sst_conformance::SplitMix;
 use sst_format::content_digest::{CONTENT_DIGEST_LEN, ContentDigest, FamilyCertificate};
 use sst_format::filter::FilterPolicy;
 use sst_format::meta_file::MetaFileParts;
 use sst_format::meta_head::{CommitKind, DescribedTable, HashRange, HeadedMetaFile, ListedMeta};
-use sst_format::offset_table::{OffsetTable, recover_block_count};
+use sst_format::offset_table::{OFFSET_LEN, OffsetTable, recover_block_count};
 use sst_format::protection::LiveMeta;
 use sst_format::{BlockIndex, SequenceNumber, SstMeta};
 use sst_reader::{BlockRole, ReaderOptions, StaticSortedFile};
@@ -46,7 +48,8 @@ pub fn committed(root: &Path, target: &Target) -> io::Result<Vec<Vec<u8>>> {
     paths.iter().map(std::fs::read).collect()
 }
 
-/// Inputs made of `conformance/vectors/reference` and of a fixed stream, none longer than the target takes.
+/// Inputs made of `conformance/vectors/reference` and of a fixed stream, none longer than the
+/// target takes.
 ///
 /// # Errors
 ///
@@ -59,14 +62,14 @@ pub fn from_vectors(root: &Path, target: &Target) -> io::Result<Vec<Vec<u8>>> {
         "key_block" => payloads(root, BlockRole::Keys)?,
         "explain" => explained(root)?,
         "table" => tables(root)?,
-        "meta_file" => meta_files(),
-        "filter" => filters(),
+        "meta_file" => meta_files()?,
+        "filter" => filters()?,
         "current" => vec![vec![0, 0, 0, 7], b"{\"version\":1}".to_vec()],
         "del_file" => vec![Vec::new(), vec![0, 0, 0, 7, 0, 0, 1, 0], vec![0, 0, 0, 7, 1]],
         "file_name" => vec![b"00000042.sst".to_vec(), b"123456789.meta".to_vec()],
         _ => Vec::new(),
     };
-    // Targets that make what they test of their input can start from anything.
+    // Other targets build tables or commits from any bytes, so they start from random ones.
     let mut random = SplitMix::new(target.name.len() as u64);
     for len in [4, 16, 64, 256, target.max_len] {
         inputs.push(random.bytes(len));
@@ -87,18 +90,27 @@ fn tables(root: &Path) -> io::Result<Vec<Vec<u8>>> {
     paths.iter().map(std::fs::read).collect()
 }
 
-fn open(bytes: &[u8]) -> Option<StaticSortedFile> {
-    let options = ReaderOptions::default();
-    StaticSortedFile::from_bytes("vector", bytes.to_vec(), None, &options).ok()
+/// A vector, or an input made of it, that is not as it should be: no driver may start without it.
+fn unsound(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, cause)
 }
 
-/// Uncompressed payloads of the blocks of one kind. Those of an index block come behind the number of blocks.
+fn last_word(bytes: &[u8]) -> io::Result<u32> {
+    let word = bytes.last_chunk::<OFFSET_LEN>().ok_or_else(|| unsound("shorter than an offset"))?;
+    Ok(BigEndian::read_u32(word))
+}
+
+/// Uncompressed payloads of the blocks of one kind. Those of an index block follow the number of
+/// blocks of their table.
 fn payloads(root: &Path, role: BlockRole) -> io::Result<Vec<Vec<u8>>> {
     let mut inputs = Vec::new();
-    for table in tables(root)?.iter().filter_map(|bytes| open(bytes)) {
-        let blocks = table.inspect().map(|info| info.blocks).unwrap_or_default();
+    for bytes in tables(root)? {
+        let options = ReaderOptions::default();
+        let table =
+            StaticSortedFile::from_bytes("vector", bytes, None, &options).map_err(unsound)?;
+        let blocks = table.inspect().map_err(unsound)?.blocks;
         for block in blocks.iter().filter(|block| block.role == role) {
-            let Ok(payload) = table.block(block.index) else { continue };
+            let payload = table.block(block.index).map_err(unsound)?;
             let mut input = Vec::new();
             if role == BlockRole::Index {
                 input.extend(table.block_count().to_be_bytes());
@@ -114,110 +126,122 @@ fn payloads(root: &Path, role: BlockRole) -> io::Result<Vec<Vec<u8>>> {
 fn blocks(root: &Path) -> io::Result<Vec<Vec<u8>>> {
     let mut inputs = Vec::new();
     for bytes in tables(root)? {
-        let last_word = bytes.last_chunk().map_or(0, |word| u32::from_be_bytes(*word));
-        let Ok(count) = recover_block_count(bytes.len() as u64, last_word) else { continue };
-        let table = bytes.get(last_word as usize..).unwrap_or_default();
-        let Ok(table) = OffsetTable::parse(table, count, bytes.len() as u64) else { continue };
-        for range in (0..count).filter_map(|block| table.range(BlockIndex(block)).ok()) {
+        let (file_len, last_word) = (bytes.len() as u64, last_word(&bytes)?);
+        let count = recover_block_count(file_len, last_word).map_err(unsound)?;
+        let (_, table) = bytes.split_at(last_word as usize);
+        let table = OffsetTable::parse(table, count, file_len).map_err(unsound)?;
+        for block in (0..count).map(BlockIndex) {
+            let range = table.range(block).map_err(unsound)?;
             let block = bytes.get(range.start as usize..range.end as usize);
-            inputs.extend(block.map(<[u8]>::to_vec));
+            inputs.push(block.ok_or_else(|| unsound("a block behind the end"))?.to_vec());
         }
     }
     Ok(inputs)
 }
 
 fn offset_tables(root: &Path) -> io::Result<Vec<Vec<u8>>> {
-    let table_of = |bytes: &Vec<u8>| {
-        let start = u32::from_be_bytes(*bytes.last_chunk()?) as usize;
-        Some([&[0], bytes.get(start..)?].concat())
+    let of_table = |bytes: &Vec<u8>| {
+        let (_, table) = bytes.split_at(last_word(bytes)? as usize);
+        Ok([&[0], table].concat())
     };
-    Ok(tables(root)?.iter().filter_map(table_of).collect())
+    tables(root)?.iter().map(of_table).collect()
 }
 
-/// The structures above, behind two bytes that say what they are.
+/// The structures above, behind two bytes that name the structure.
 fn explained(root: &Path) -> io::Result<Vec<Vec<u8>>> {
     let mut inputs = Vec::new();
-    let mut add = |what: u8, bodies: Vec<Vec<u8>>| {
-        inputs.extend(bodies.iter().map(|body| [&[what, 1], body.as_slice()].concat()));
+    let mut add = |structure: u8, bodies: Vec<Vec<u8>>| {
+        inputs.extend(bodies.iter().map(|body| [&[structure, 1], body.as_slice()].concat()));
     };
+    let last_words = tables(root)?
+        .iter()
+        .map(|table| Ok(last_word(table)?.to_be_bytes().to_vec()))
+        .collect::<io::Result<Vec<_>>>()?;
+    // The dump of an index block takes no number of blocks before it.
+    let index_blocks = payloads(root, BlockRole::Index)?;
+    let index_blocks = index_blocks.iter().map(|input| input.split_at(2).1.to_vec()).collect();
     add(0, blocks(root)?);
     add(1, payloads(root, BlockRole::Keys)?);
-    let index_blocks = payloads(root, BlockRole::Index)?;
-    add(2, index_blocks.iter().map(|input| input.get(2..).unwrap_or_default().to_vec()).collect());
+    add(2, index_blocks);
     add(3, payloads(root, BlockRole::SmallValues)?);
-    add(4, tables(root)?.iter().filter_map(|t| Some(t.last_chunk::<4>()?.to_vec())).collect());
-    add(0x85, meta_files());
+    add(4, last_words);
+    add(0x85, meta_files()?);
     add(6, vec![vec![0, 0, 0, 7]]);
     add(7, blocks(root)?);
     Ok(inputs)
 }
 
 /// Meta files of no, one and two tables, protected, of all versions.
-fn meta_files() -> Vec<Vec<u8>> {
-    let table = |key: &str| -> Option<SstMeta> {
+fn meta_files() -> io::Result<Vec<Vec<u8>>> {
+    let table = |key: &str| -> io::Result<SstMeta> {
         let options = WriterOptions::default().filter(QuotientFilter::default());
         let mut writer = StreamingSstWriter::new(Vec::new(), options);
-        writer.add((key, "value")).ok()?;
-        Some(writer.finish().ok()?.meta)
+        writer.add((key, "value")).map_err(unsound)?;
+        Ok(writer.finish().map_err(unsound)?.meta)
     };
-    let described: Vec<(SequenceNumber, SstMeta)> =
-        (1..).map(SequenceNumber).zip(["a", "b"].into_iter().filter_map(table)).collect();
+    let described = [(SequenceNumber(1), table("a")?), (SequenceNumber(2), table("b")?)];
     let content = ContentDigest::from_bytes(&[5; CONTENT_DIGEST_LEN]);
     let certificates = [FamilyCertificate { family: 0, content }];
     let live_metas = [1, 3].map(|n| LiveMeta { sequence: SequenceNumber(n), checksum: n });
-    let listed = live_metas.map(|live| ListedMeta {
+    let mut files = Vec::new();
+    for count in 0..=described.len() {
+        let (tables, _) = described.split_at(count);
+        let (certificates, _) = certificates.split_at(count.min(1));
+        let parts = MetaFileParts {
+            family: 0,
+            obsolete: &[SequenceNumber(9)],
+            tables,
+            live_metas: &live_metas,
+            blobs: &[],
+            certificates,
+        };
+        files.push(parts.encode(crc32fast::hash).map_err(unsound)?.0);
+        files.push(headed_meta_file(tables, &live_metas, certificates)?);
+    }
+    Ok(files)
+}
+
+/// A meta file of version 3.
+fn headed_meta_file(
+    tables: &[(SequenceNumber, SstMeta)],
+    live_metas: &[LiveMeta],
+    certificates: &[FamilyCertificate],
+) -> io::Result<Vec<u8>> {
+    let tables = tables.iter().map(|(sequence, meta)| DescribedTable::new(*sequence, meta));
+    let listed = live_metas.iter().map(|live| ListedMeta {
         sequence: live.sequence,
         checksum: live.checksum,
         family: 0,
         hashes: HashRange::FULL,
     });
-    let headed = (0..=described.len()).filter_map(|count| {
-        let tables = described.get(..count)?.iter();
-        let tables = tables.map(|(sequence, meta)| DescribedTable::new(*sequence, meta));
-        let parts = HeadedMetaFile {
-            family: 0,
-            obsolete: &[SequenceNumber(9)],
-            tables: &tables.collect::<Result<Vec<_>, _>>().ok()?,
-            kind: CommitKind::Append,
-            commit: SequenceNumber(3),
-            live_metas: &listed,
-            blobs: &[],
-            certificates: certificates.get(..count.min(1))?,
-            extension: b"later",
-        };
-        Some(parts.encode(crc32fast::hash).ok()?.0)
-    });
-    let headed: Vec<Vec<u8>> = headed.collect();
-    (0..=described.len())
-        .filter_map(|count| {
-            let parts = MetaFileParts {
-                family: 0,
-                obsolete: &[SequenceNumber(9)],
-                tables: described.get(..count)?,
-                live_metas: &live_metas,
-                blobs: &[],
-                certificates: certificates.get(..count.min(1))?,
-            };
-            Some(parts.encode(crc32fast::hash).ok()?.0)
-        })
-        .chain(headed)
-        .collect()
+    let parts = HeadedMetaFile {
+        family: 0,
+        obsolete: &[SequenceNumber(9)],
+        tables: &tables.collect::<Result<Vec<_>, _>>().map_err(unsound)?,
+        kind: CommitKind::Append,
+        commit: SequenceNumber(3),
+        live_metas: &listed.collect::<Vec<_>>(),
+        blobs: &[],
+        certificates,
+        extension: b"later",
+    };
+    Ok(parts.encode(crc32fast::hash).map_err(unsound)?.0)
 }
 
 /// Filters of few and of many hashes, behind hashes to be asked.
-fn filters() -> Vec<Vec<u8>> {
+fn filters() -> io::Result<Vec<Vec<u8>>> {
     let mut random = SplitMix::new(1);
     [0, 1, 50, 200, 600]
         .into_iter()
-        .filter_map(|count| {
+        .map(|count| {
             let mut hashes: Vec<u64> = (0..count).map(|_| random.word()).collect();
             hashes.sort_unstable();
             let mut builder = QuotientFilter::default().builder();
             builder.add_hashes(&hashes);
             let mut input: Vec<u8> = hashes.iter().take(4).flat_map(|h| h.to_be_bytes()).collect();
             input.resize(32, 0);
-            input.extend(builder.finish().ok()?);
-            Some(input)
+            input.extend(builder.finish().map_err(unsound)?);
+            Ok(input)
         })
         .collect()
 }

@@ -1,15 +1,17 @@
-//! An allocator that counts what the current thread holds, so that a case can tell how much a read took.
+//! An allocator that counts what the current thread holds, so that a case can tell how much a read
+//! took.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use sst_format::limits::MAX_LZ4_RATIO;
 
-/// What a read may take however small a file is, in bytes: open tables, sets and reports, and the small cache of
-/// [`reader_options`](crate::model::reader_options) while it grows.
+/// What a read may take however small a file is, in bytes: open tables, sets and reports, and the
+/// small cache of [`reader_options`](crate::model::reader_options) while it grows.
 pub const FIXED_COST: u64 = 64 << 10;
 
-/// What reading `stored` bytes may take, in bytes: 255 times as much (FORMAT.md section 11), and [`FIXED_COST`].
+/// What reading `stored` bytes may take, in bytes: 255 times as much (FORMAT.md section 11), and
+/// [`FIXED_COST`].
 #[must_use]
 pub const fn read_limit(stored: u64) -> u64 {
     stored.saturating_mul(MAX_LZ4_RATIO).saturating_add(FIXED_COST)
@@ -38,8 +40,8 @@ pub fn peak_of<T>(action: impl FnOnce() -> T) -> (T, u64) {
     (result, (PEAK.get() - before).unsigned_abs() as u64)
 }
 
-/// Does something that may hold at most `limit` bytes at a time. If it holds more, the case that runs counts as an
-/// over-allocation.
+/// Does something that may hold at most `limit` bytes at a time. If it holds more, the case that
+/// runs counts as an over-allocation.
 pub fn within<T>(limit: u64, action: impl FnOnce() -> T) -> T {
     let (result, peak) = peak_of(action);
     if peak > limit {
@@ -58,8 +60,8 @@ struct Counting;
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-// SAFETY: every call is passed on to the system's allocator as it is; counting touches only two cells of the thread, which
-// need no allocation and no destructor.
+// SAFETY: every call is passed on to the system's allocator as it is; counting touches only two
+// cells of the thread, which need no allocation and no destructor.
 #[expect(unsafe_code, reason = "an allocator is unsafe to implement")]
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {

@@ -7,8 +7,8 @@ use std::process::{Command, ExitCode, Stdio};
 /// The variable that makes this program stand in for the compiler; it holds what `--cfg` adds.
 const COMPILER_CFG: &str = "SST_TORTURE_COMPILER_CFG";
 
-/// Stands in for the compiler, if a cargo of [`Cargo::with_cfg`] started this program: calls the real one, which the first
-/// argument names, with one `--cfg` more.
+/// Stands in for the compiler, if a cargo of [`Cargo::with_cfg`] started this program: calls the
+/// real one, which the first argument names, with one `--cfg` more.
 #[must_use]
 pub fn compiler() -> Option<ExitCode> {
     let cfg = std::env::var_os(COMPILER_CFG)?;
@@ -32,14 +32,16 @@ pub struct Ended {
 }
 
 impl Cargo {
-    /// Cargo of the toolchain that built this program, with files of its own in `target/NAME`, and flags for every crate.
+    /// Cargo of the toolchain that built this program, with files of its own in `target/NAME`, and
+    /// flags for every crate.
     #[must_use]
     pub fn new(target: &str, flags: &str) -> Self {
         Self::of(own_cargo()).target(target).env("RUSTFLAGS", flags)
     }
 
-    /// Cargo of the toolchain that built this program, which compiles the packages of this workspace with `--cfg` and
-    /// nothing else: other packages are shared with ordinary builds, whose target folder it uses.
+    /// Cargo of the toolchain that built this program, which compiles the packages of this
+    /// workspace with `--cfg` and nothing else: other packages are shared with ordinary builds,
+    /// whose target folder it uses.
     ///
     /// # Errors
     ///
@@ -130,14 +132,15 @@ impl Ended {
                     false
                 }
             });
-            last.parse().unwrap_or(0)
+            last.parse::<u64>().unwrap()
         };
         results.fold((0, 0), |(passed, failed), result| {
             (passed + count(result, "passed"), failed + count(result, "failed"))
         })
     }
 
-    /// The tests that failed, or in which a test program was ended, and the first error: for messages.
+    /// The tests that failed, or in which a test program was ended, and the first error: for
+    /// messages.
     #[must_use]
     pub fn complaint(&self) -> String {
         let is_good = |line: &&str| line.contains(" ... ok") || line.contains(" ... ignored");

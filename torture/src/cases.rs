@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::Verdict;
 
-/// A numbered list of cases, each of which can be run on any thread, in any order, with the same outcome.
+/// A numbered list of cases, each of which can be run on any thread, in any order, with the same
+/// outcome.
 pub trait Cases: Sync {
     /// What one thread keeps from case to case: a buffer to mutate, a directory of its own.
     type Worker;
@@ -27,8 +28,8 @@ pub trait Cases: Sync {
     /// Runs a case. What it reads goes through [`allocations::within`](crate::allocations::within).
     fn run(&self, worker: &mut Self::Worker, case: usize) -> Verdict;
 
-    /// After how long a case counts as a loop without end, and the run is given up. Default: two minutes, far more than
-    /// a busy machine needs for any case.
+    /// After how long a case counts as a loop without end, and the run is given up. Default: two
+    /// minutes, far more than a busy machine needs for any case.
     fn deadline(&self) -> Duration {
         Duration::from_secs(120)
     }

@@ -1,9 +1,10 @@
 //! Keys with one XXH3-64 hash, as many as wanted.
 //!
-//! For keys of 17 to 128 bytes XXH3-64 with seed 0 adds up products, one for each 16 bytes of the key: the low 8 bytes
-//! combined with 8 bytes of a public constant, times the high 8 bytes combined with 8 others. Where the low bytes are the
-//! constant itself the combination is 0 and so is the product, whatever the high ones are: 8 bytes to choose freely.
-//! The windows of other products must not overlap these 16 bytes, which leaves lengths of 32 and of 48 to 128.
+//! For keys of 17 to 128 bytes XXH3-64 with seed 0 adds up products, one for each 16 bytes of the
+//! key: the low 8 bytes combined with 8 bytes of a public constant, times the high 8 bytes combined
+//! with 8 others. Where the low bytes are the constant itself the combination is 0 and so is the
+//! product, whatever the high ones are: 8 bytes to choose freely. The windows of other products
+//! must not overlap these 16 bytes, which leaves lengths of 32 and of 48 to 128.
 
 /// The first 8 bytes of the constant, which cancel themselves.
 const CANCELLING: [u8; 8] = [0xb8, 0xfe, 0x6c, 0x39, 0x23, 0xa4, 0x4b, 0xbe];
@@ -11,8 +12,8 @@ const CANCELLING: [u8; 8] = [0xb8, 0xfe, 0x6c, 0x39, 0x23, 0xa4, 0x4b, 0xbe];
 /// Length of the part of a key that decides nothing.
 const FREE_LEN: usize = 16;
 
-/// Key number `n` of those of `len` bytes whose hash is that of all others with this length and `tail`, which fills the
-/// rest. Keys ascend with `n`.
+/// Key number `n` of those of `len` bytes whose hash is that of all others with this length and
+/// `tail`, which fills the rest. Keys ascend with `n`.
 ///
 /// # Panics
 ///

@@ -90,7 +90,8 @@ impl Context {
         self.threads
     }
 
-    /// Random numbers for a case: the same for the same seed, purpose and case, whatever ran before.
+    /// Random numbers for a case: the same for the same seed, purpose and case, whatever ran
+    /// before.
     #[must_use]
     pub fn random(&self, purpose: &str, case: usize) -> SplitMix {
         let purpose = sst_reader::hash_key(purpose.as_bytes());
@@ -98,8 +99,8 @@ impl Context {
         SplitMix::new(mixed.word() ^ (case as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15))
     }
 
-    /// Runs all cases, in parallel, and counts them in the rows. A case that panics is counted and the run goes on; one
-    /// that doesn't end is named, and the process ends.
+    /// Runs all cases, in parallel, and counts them in the rows. A case that panics is counted and
+    /// the run goes on; one that doesn't end is named, and the process ends.
     #[must_use]
     pub fn run<C: Cases>(&self, rows: Vec<Row>, cases: &C) -> Vec<Row> {
         let chosen = self.is_brief().then(|| a_few_of_each_row(rows.len(), cases));
@@ -145,9 +146,7 @@ const BRIEF_CASES: usize = 48;
 fn a_few_of_each_row<C: Cases>(rows: usize, cases: &C) -> Vec<usize> {
     let mut of_row = vec![Vec::new(); rows];
     for case in 0..cases.count() {
-        if let Some(row) = of_row.get_mut(cases.row(case)) {
-            row.push(case);
-        }
+        of_row[cases.row(case)].push(case);
     }
     let few = |row: Vec<usize>| {
         let step = row.len().div_ceil(BRIEF_CASES).max(1);
@@ -201,9 +200,9 @@ impl<C: Cases> Run<'_, C> {
                 if outcome.is_err() {
                     worker = self.cases.worker();
                 }
-                if let Some(row) = rows.get_mut(self.cases.row(case)) {
-                    self.note(row, case, outcome);
-                }
+                // A case whose row is missing ends the suite: it must not be run without being
+                // counted.
+                self.note(&mut rows[self.cases.row(case)], case, outcome);
             }
             self.context.progress.inc((end - first) as u64);
         }
@@ -231,7 +230,8 @@ thread_local! {
     static LAST_PANIC: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Makes panics within cases keep their message for the table instead of printing it. Others are printed as ever.
+/// Makes panics within cases keep their message for the table instead of printing it. Others are
+/// printed as ever.
 pub fn keep_panic_messages() {
     let default = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {

@@ -1,11 +1,13 @@
 //! The test programme for damage, faults and hostile input: what `cargo xtask torture` runs.
 //!
-//! A [`Suite`] tries [`Cases`] by the thousand or million and counts them in [`Row`]s; the [`Context`] runs them in
-//! parallel, catches panics, notices reads that take more memory than FORMAT.md section 11 allows, and names a case
-//! that doesn't end. [`suites::ALL`] lists the suites, one file each. `tests/` holds single cases with names: what once
-//! failed, and what is quick enough for `cargo test`.
+//! A [`Suite`] tries [`Cases`] by the thousand or million and counts them in [`Row`]s; the
+//! [`Context`] runs them in parallel, catches panics, notices reads that take more memory than
+//! FORMAT.md section 11 allows, and names a case that doesn't end. [`suites::ALL`] lists the
+//! suites, one file each. `tests/` holds single cases with names: what once failed, and what is
+//! quick enough for `cargo test`.
 //!
-//! To add a suite, write `suites/yours.rs` with a `pub const SUITE: Suite` and put it into [`suites::ALL`].
+//! To add a suite, write `suites/yours.rs` with a `pub const SUITE: Suite` and put it into
+//! [`suites::ALL`].
 
 #![expect(
     clippy::unwrap_used,

@@ -10,8 +10,8 @@ use clap::Parser;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sst_torture::{Context, Mode, Report, Suite, keep_panic_messages, suites};
 
-/// The test programme for damage, faults and hostile input. Quick by default; a run ends with one table, and with exit
-/// code 1 if a promise was broken.
+/// The test programme for damage, faults and hostile input. Quick by default; a run ends with one
+/// table, and with exit code 1 if a promise was broken.
 #[derive(Parser)]
 #[command(name = "cargo xtask torture", version)]
 struct Arguments {

@@ -61,7 +61,7 @@ impl Programs {
         // Lines of other kinds, and of targets that are no programs, lack some of the parts.
         let messages = messages.filter_map(|line| serde_json::from_str::<Message>(line).ok());
         let program = |message: Message| Program {
-            folder: message.manifest_path.parent().unwrap_or(Path::new("")).to_owned(),
+            folder: message.manifest_path.parent().unwrap().to_owned(),
             target: message.target.name,
             is_test: message.profile.test,
             executable: message.executable,
@@ -74,15 +74,15 @@ impl Programs {
         self.0.extend(others.0);
     }
 
-    /// Copies ordinary programs to a folder, and takes them from there: another build would put its own in their place.
-    /// (Test programs have names that no other build gives.)
+    /// Copies ordinary programs to a folder, and takes them from there: another build would put its
+    /// own in their place. (Test programs have names that no other build gives.)
     ///
     /// # Errors
     ///
     /// A copy fails.
     pub fn keep_binaries(&mut self, folder: &Path) -> io::Result<()> {
         for program in self.0.iter_mut().filter(|program| !program.is_test) {
-            let name = program.executable.file_name().unwrap_or(program.target.as_ref());
+            let name = program.executable.file_name().unwrap();
             let copy = folder.join(name);
             std::fs::copy(&program.executable, &copy)?;
             program.executable = copy;

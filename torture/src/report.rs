@@ -49,7 +49,7 @@ impl Report {
     #[must_use]
     pub fn new(rows: Vec<Row>, mode: &'static str, seed: u64, took: Duration) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         Self {
             version: env!("CARGO_PKG_VERSION"),
             mode,

@@ -36,7 +36,8 @@ pub enum Verdict {
     Harmless,
     /// A wrong answer, or a broken promise.
     Wrong(String),
-    /// A wrong answer that the row's [`note`](Row::note) explains: nothing in the files could have told.
+    /// A wrong answer that the row's [`note`](Row::note) explains: nothing in the files could have
+    /// told.
     Explained,
 }
 
@@ -182,8 +183,8 @@ impl Row {
         }
     }
 
-    /// Whether it kept its promise: no unexplained wrong answer, no panic, no over-allocation, and there were cases or
-    /// a reason for none.
+    /// Whether it kept its promise: no unexplained wrong answer, no panic, no over-allocation, and
+    /// there were cases or a reason for none.
     #[must_use]
     pub fn is_ok(&self) -> bool {
         self.verdict() != "FAILED"

@@ -28,27 +28,26 @@ impl Watchdog {
     }
 
     fn now(&self) -> u64 {
+        // Longer than any machine runs.
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Notes that a thread begins a case.
     pub(crate) fn begin(&self, thread: usize, case: usize) {
-        if let Some(slot) = self.slots.get(thread) {
-            // The time comes first: a case is never seen with the time of the one before.
-            slot.since.store(self.now(), Ordering::SeqCst);
-            slot.case.store(case, Ordering::SeqCst);
-        }
+        let slot = &self.slots[thread];
+        // The time comes first: a case is never seen with the time of the one before.
+        slot.since.store(self.now(), Ordering::SeqCst);
+        slot.case.store(case, Ordering::SeqCst);
     }
 
     /// Notes that a thread has no case.
     pub(crate) fn end(&self, thread: usize) {
-        if let Some(slot) = self.slots.get(thread) {
-            slot.case.store(IDLE, Ordering::SeqCst);
-        }
+        self.slots[thread].case.store(IDLE, Ordering::SeqCst);
     }
 
     /// A case that runs for longer than `deadline`.
     pub(crate) fn late(&self, deadline: Duration) -> Option<usize> {
+        // A deadline of more milliseconds than that is none.
         let limit = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
         let late = |slot: &Slot| {
             let case = slot.case.load(Ordering::SeqCst);

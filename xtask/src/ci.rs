@@ -76,8 +76,12 @@ pub(crate) fn run(root: &Path, only: Option<&str>, list: bool) -> bool {
         }
         passed += 1;
     }
-    if !list {
-        println!("{passed} gates passed");
+    if list {
+        return true;
     }
-    true
+    println!("{passed} gates passed");
+    if passed == 0 {
+        println!("no gate has this in its name; --list names them");
+    }
+    passed > 0
 }

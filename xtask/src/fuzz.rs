@@ -1,13 +1,15 @@
 //! `cargo xtask fuzz`: feeds every target through two drivers, and counts.
 //!
-//! Random mutation runs on any machine. libFuzzer, guided by coverage, needs a nightly compiler and cargo-fuzz; where they
-//! are missing the table says so.
+//! The driver of `fuzz-harness` runs on any machine: the corpus and random edits of it. libFuzzer
+//! is guided by coverage and needs a nightly compiler and cargo-fuzz; where they are missing, the
+//! table says so.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use clap::Args;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 /// What `cargo xtask fuzz` takes.
 #[derive(Args)]
@@ -15,16 +17,17 @@ pub(crate) struct FuzzArguments {
     /// Only this target.
     #[arg(long)]
     target: Option<String>,
-    /// Inputs for each target and driver at most.
+    /// The most inputs for each target and driver.
     #[arg(long, default_value_t = 20_000)]
     executions: u64,
-    /// Seconds for each target and driver at most.
+    /// The most seconds for each target and driver.
     #[arg(long, default_value_t = 60)]
     seconds: u64,
-    /// Where the stream of random mutations starts.
+    /// Seed of the random edits.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// What libFuzzer's targets are built with: `none` is fastest, `address` finds misuse of memory.
+    /// What libFuzzer's targets are built with: `none` is fastest, `address` finds misuse of
+    /// memory.
     #[arg(long, default_value = "none")]
     sanitizer: String,
     /// Leave libFuzzer out.
@@ -32,14 +35,27 @@ pub(crate) struct FuzzArguments {
     stable_only: bool,
 }
 
-/// One line of the driver for any machine.
-#[derive(Deserialize)]
-struct Line {
-    target: Option<String>,
-    max_len: Option<usize>,
-    executions: Option<u64>,
+/// A line that the driver for any machine prints.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Line<T> {
+    Told(T),
+    Failed { error: String },
+}
+
+/// A target, as the driver lists it.
+#[derive(Debug, Deserialize)]
+struct Listed {
+    target: String,
+    max_len: usize,
+}
+
+/// The result of driving a target.
+#[derive(Debug, Deserialize)]
+struct Driven {
+    target: String,
+    executions: u64,
     artifact: Option<String>,
-    error: Option<String>,
 }
 
 /// One line of the table.
@@ -66,17 +82,21 @@ pub(crate) fn run(root: &Path, arguments: &FuzzArguments) -> bool {
 }
 
 fn rows(root: &Path, arguments: &FuzzArguments) -> Result<Vec<Row>, String> {
-    let targets = harness(root, arguments, &["--list"])?;
+    let targets: Vec<Listed> = harness(root, arguments, &["--list"])?;
     let (executions, seconds) = (arguments.executions.to_string(), arguments.seconds.to_string());
     let seed = arguments.seed.to_string();
     let budget = ["--executions", &executions, "--seconds", &seconds, "--seed", &seed];
-    let mut rows: Vec<Row> = harness(root, arguments, &budget)?
+    let driven: Vec<Driven> = harness(root, arguments, &budget)?;
+    if !targets.iter().map(|listed| &listed.target).eq(driven.iter().map(|driven| &driven.target)) {
+        return Err("the driver left a target out".to_owned());
+    }
+    let mut rows: Vec<Row> = driven
         .into_iter()
-        .map(|line| Row {
-            target: line.target.unwrap_or_default(),
+        .map(|Driven { target, executions, artifact }| Row {
+            target,
             driver: RANDOM,
-            outcome: Ok(line.executions.unwrap_or(0)),
-            crash: line.artifact,
+            outcome: Ok(executions),
+            crash: artifact,
         })
         .collect();
     match arguments.stable_only {
@@ -84,7 +104,9 @@ fn rows(root: &Path, arguments: &FuzzArguments) -> Result<Vec<Row>, String> {
         false => match missing_tool() {
             Some(reason) => rows.push(not_run(reason)),
             None => {
-                harness(root, arguments, &["--write-seeds", "fuzz/target/seeds"])?;
+                // Prints nothing unless it fails.
+                let _: Vec<Listed> =
+                    harness(root, arguments, &["--write-seeds", "fuzz/target/seeds"])?;
                 for target in targets {
                     rows.push(libfuzzer(root, arguments, &target)?);
                 }
@@ -120,8 +142,12 @@ fn missing_tool() -> Option<&'static str> {
     (!has_cargo_fuzz).then_some("needs a nightly compiler and cargo-fuzz")
 }
 
-/// Runs the driver for any machine, and gives what it says.
-fn harness(root: &Path, arguments: &FuzzArguments, more: &[&str]) -> Result<Vec<Line>, String> {
+/// Runs the driver for any machine, and returns the lines that it prints.
+fn harness<T: DeserializeOwned>(
+    root: &Path,
+    arguments: &FuzzArguments,
+    more: &[&str],
+) -> Result<Vec<T>, String> {
     let mut command = crate::cargo();
     command.args(["run", "--quiet", "--release", "--package", "sst-fuzz-harness", "--"]).args(more);
     if let Some(target) = &arguments.target {
@@ -133,21 +159,25 @@ fn harness(root: &Path, arguments: &FuzzArguments, more: &[&str]) -> Result<Vec<
         .output()
         .map_err(|error| format!("cannot run cargo: {error}"))?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let lines: Vec<Line> = text
+    let told = text
         .lines()
-        .map(|line| serde_json::from_str(line).map_err(|error| format!("{error}: {line}")))
+        .map(|line| match serde_json::from_str(line) {
+            Ok(Line::Told(told)) => Ok(told),
+            Ok(Line::Failed { error }) => Err(error),
+            Err(error) => Err(format!("{error}: {line}")),
+        })
         .collect::<Result<_, _>>()?;
-    let is_told = lines.iter().any(|line| line.artifact.is_some());
-    match lines.iter().find_map(|line| line.error.clone()) {
-        Some(error) => Err(error),
-        None if output.status.success() || is_told => Ok(lines),
-        None => Err("the driver failed".to_owned()),
+    // It ends with 1 where a target panicked, which its line says.
+    match output.status.code() {
+        Some(0 | 1) => Ok(told),
+        _ => Err(format!("the driver ended with {}", output.status)),
     }
 }
 
-/// Runs one target under libFuzzer, from the committed corpus, the seeds, and what earlier runs on this machine found.
-fn libfuzzer(root: &Path, arguments: &FuzzArguments, line: &Line) -> Result<Row, String> {
-    let target = line.target.clone().unwrap_or_default();
+/// Runs one target under libFuzzer, from the committed corpus, the seeds, and what earlier runs on
+/// this machine found.
+fn libfuzzer(root: &Path, arguments: &FuzzArguments, listed: &Listed) -> Result<Row, String> {
+    let target = listed.target.clone();
     let folder = |parent: &str| root.join("fuzz").join(parent).join(&target);
     let (found, committed, seeds) =
         (folder("target/found"), folder("corpus"), folder("target/seeds"));
@@ -160,7 +190,7 @@ fn libfuzzer(root: &Path, arguments: &FuzzArguments, line: &Line) -> Result<Row,
         .arg("--")
         .arg(format!("-runs={}", arguments.executions))
         .arg(format!("-max_total_time={}", arguments.seconds))
-        .arg(format!("-max_len={}", line.max_len.unwrap_or(4096)))
+        .arg(format!("-max_len={}", listed.max_len))
         .args(["-print_final_stats=1", "-timeout=25", "-malloc_limit_mb=512"])
         .env_remove("RUSTUP_TOOLCHAIN")
         .env_remove("CARGO")
@@ -186,6 +216,7 @@ fn print(rows: &[Row]) -> bool {
     let mut is_ok = true;
     for row in rows {
         let (count, verdict) = match (&row.outcome, &row.crash) {
+            (Ok(0), None) => (0, "FAILED: no input was tried".to_owned()),
             (Ok(count), None) => (*count, "ok".to_owned()),
             (Ok(count), Some(artifact)) => (*count, format!("CRASH, see {artifact}")),
             (Err(reason), _) => (0, reason.clone()),

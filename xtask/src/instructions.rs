@@ -1,9 +1,10 @@
 //! `cargo xtask instructions`: counts the instructions of fixed operations and compares them with
 //! `benches/instructions.json`.
 //!
-//! Times move with the machine and its neighbours; instructions hardly do. They do depend on the compiler and on the
-//! processor's features, so the counts are compared only where both are those of the record. Anywhere else, and where
-//! valgrind is missing, the check says that it did not happen, and why.
+//! Times move with the machine and its neighbours; instructions hardly do. They do depend on the
+//! compiler and on the processor's features, so the counts are compared only where both are those
+//! of the record. Anywhere else, and where valgrind is missing, the check says that it did not
+//! happen, and why.
 
 mod callgrind;
 mod record;
@@ -18,12 +19,12 @@ const RECORD: &str = "benches/instructions.json";
 
 /// How far a count may lie above the record, in per cent.
 ///
-/// Runs of one build differ by less than 0.2 %, whatever the environment and the directory; what lies above is counted once
-/// more. Unrelated changes move inlining decisions by up to 1 %.
+/// Runs of one build differ by less than 0.2 %, whatever the environment and the directory; what
+/// lies above is counted once more. Unrelated changes move inlining decisions by up to 1 %.
 const TOLERANCE_PERCENT: f64 = 2.0;
 
-/// Counts, and compares with the record, or replaces it with `bless`. True unless a count is too high or the
-/// comparison failed for another reason than the machine.
+/// Counts, and compares with the record, or replaces it with `bless`. True unless a count is too
+/// high or the comparison failed for another reason than the machine.
 pub(crate) fn run(root: &Path, bless: bool) -> bool {
     match check(root, bless) {
         Ok(verdict) => {

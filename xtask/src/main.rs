@@ -1,5 +1,5 @@
-//! Chores of the workspace: `cargo xtask conformance`, `bench`, `torture`, `fuzz`, `miri`, `model`, `planted`, `mutants`,
-//! `instructions`, `ci`.
+//! Chores of the workspace: `cargo xtask conformance`, `bench`, `torture`, `fuzz`, `miri`, `model`,
+//! `planted`, `mutants`, `instructions`, `ci`.
 
 #![expect(clippy::print_stdout, reason = "chores report on standard output")]
 
@@ -36,25 +36,29 @@ enum Chore {
         /// Which other stores take part; `all` builds RocksDB (benches/rivals/README.md).
         #[arg(long, value_enum, default_value_t)]
         peers: bench::Peers,
-        /// What is passed on: `--workload a,b`, `--rounds N`, `--quick`, `--json`, `--out DIR`, `--document FILE`; `--help` lists all.
+        /// What is passed on: `--workload a,b`, `--rounds N`, `--quick`, `--json`, `--out DIR`,
+        /// `--document FILE`; `--help` lists all.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
     /// Runs the test programme for damage, faults and hostile input, and prints a table.
     Torture {
-        /// What is passed on: `--full`, `--only SUBSTRING`, `--list`, `--json`, `--markdown`, `--seed N`, `--threads N`.
+        /// What is passed on: `--full`, `--only SUBSTRING`, `--list`, `--json`, `--markdown`,
+        /// `--seed N`, `--threads N`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
     /// Feeds the fuzz targets through every driver that runs on this machine, and prints a table.
     Fuzz(fuzz::FuzzArguments),
-    /// Counts the instructions of fixed operations under callgrind, and compares them with `benches/instructions.json`.
+    /// Counts the instructions of fixed operations under callgrind, and compares them with
+    /// `benches/instructions.json`.
     Instructions {
         /// Replace the record by what is counted now.
         #[arg(long)]
         bless: bool,
     },
-    /// Loads unsorted records under a memory budget: time next to the physical floor, peak memory, checksums of the files.
+    /// Loads unsorted records under a memory budget: time next to the physical floor, peak memory,
+    /// checksums of the files.
     Bulk {
         /// Other stores that load the same records, with `compare`: `all` is RocksDB.
         #[arg(long, value_enum, default_value_t)]
@@ -69,7 +73,8 @@ enum Chore {
     Model,
     /// Plants bugs, one at a time, and sees that each is caught.
     Planted,
-    /// Mutates sst-format and sst-reader, and counts the mutants that no test notices. Takes hours; needs cargo-mutants.
+    /// Mutates sst-format and sst-reader, and counts the mutants that no test notices. Takes hours;
+    /// needs cargo-mutants.
     Mutants {
         /// Mutate only this package.
         #[arg(long)]

@@ -10,11 +10,13 @@ struct Mutated {
     package: &'static str,
     /// Arguments of cargo-mutants.
     arguments: &'static [&'static str],
-    /// Arguments of `cargo test`, for building too. No doc tests: they take longer to build than all others to run.
+    /// Arguments of `cargo test`, for building too. No doc tests: they take longer to build than
+    /// all others to run.
     tests: &'static [&'static str],
 }
 
-/// The packages that are mutated. All tests of one mutant, built anew, take some 20 s of one processor.
+/// The packages that are mutated. All tests of one mutant, built anew, take some 20 s of one
+/// processor.
 const MUTATED: [Mutated; 2] = [
     Mutated {
         package: "sst-format",
@@ -29,7 +31,8 @@ const MUTATED: [Mutated; 2] = [
         tests: &[
             "--package=sst-conformance",
             "--package=sst-torture",
-            // Beside the code: blocks, cache, search, triage; and the parts of the torture programme, which judge by it.
+            // Beside the code: blocks, cache, search, triage; and the parts of the torture
+            // programme, which judge by it.
             "--lib",
             // Fixed tables, by every way of asking.
             "--test=portable",
@@ -37,18 +40,21 @@ const MUTATED: [Mutated; 2] = [
             "--test=files",
             // Certificates: what is live, compared with what a commit says.
             "--test=certificate",
-            // Of the torture programme: sets, refreshed and outrun; which keys are lost; hostile tables and directories;
-            // the defects of the original.
+            // Of the torture programme: sets, refreshed and outrun; which keys are lost; hostile
+            // tables and directories; the defects of the original.
             "--test=it",
-            // Not reference vectors and random files, which take minutes, nor the tests of the command line.
+            // Not reference vectors and random files, which take minutes, nor the tests of the
+            // command line.
         ],
     },
 ];
 
-/// How many seconds the tests of one mutant may take: many times of what they need, for other work beside them.
+/// How many seconds the tests of one mutant may take: many times of what they need, for other work
+/// beside them.
 const TIMEOUT: &str = "120";
 
-/// Mutates each package in turn, or the one that `only` names. The reports are left in `target/mutants/PACKAGE`.
+/// Mutates each package in turn, or the one that `only` names. The reports are left in
+/// `target/mutants/PACKAGE`.
 pub(crate) fn run(root: &Path, only: Option<&str>, arguments: &[String]) -> bool {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let version = Command::new(&cargo).args(["mutants", "--version"]).output();
@@ -91,8 +97,9 @@ pub(crate) fn run(root: &Path, only: Option<&str>, arguments: &[String]) -> bool
     is_ok && count > 0
 }
 
-/// Makes `tree` a copy of all files of the workspace that git knows or would add. It is always in the same place, and files
-/// keep their times, so that what was compiled there before need not be again.
+/// Makes `tree` a copy of all files of the workspace that git knows or would add. It is always in
+/// the same place, and files keep their times, so that what was compiled there before need not be
+/// again.
 fn copy(root: &Path, tree: &Path) -> io::Result<()> {
     let list = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
     let listed = Command::new("git").args(list).current_dir(root).output()?;

@@ -13,8 +13,8 @@ pub struct Lmdb;
 fn open(dir: &Path) -> Result<Env<WithTls>, BenchError> {
     let mut options = EnvOpenOptions::new().read_txn_with_tls();
     options.map_size(8 << 30);
-    // SAFETY: the directory is a temporary one of this process, opened once at a time; without syncs a crash of the
-    // machine may lose it, which a bench can afford.
+    // SAFETY: the directory is a temporary one of this process, opened once at a time; without
+    // syncs a crash of the machine may lose it, which a bench can afford.
     unsafe {
         options.flags(EnvFlags::NO_SYNC);
         Ok(options.open(dir)?)

@@ -1,4 +1,5 @@
-//! Measures our tables against other stores and the physical floor: what `cargo xtask bench --peers light|all` runs.
+//! Measures our tables against other stores and the physical floor: what
+//! `cargo xtask bench --peers light|all` runs.
 
 mod cdb;
 mod fjall;

@@ -1,6 +1,7 @@
 //! RocksDB: a file written by `SstFileWriter` and ingested, set up for point lookups.
 //!
-//! PlainTable cannot take part: ingesting a file asks its iterator for the last key, which it answers by ending the process.
+//! PlainTable cannot take part: ingesting a file asks its iterator for the last key, which it
+//! answers by ending the process.
 
 use std::path::Path;
 

@@ -1,4 +1,5 @@
-//! What no load can do without: reading the input, sorting its hashes, compressing the bytes and writing them once.
+//! What no load can do without: reading the input, sorting its hashes, compressing the bytes and
+//! writing them once.
 
 use std::fs::File;
 use std::hint::black_box;
@@ -64,7 +65,7 @@ fn one(input: &Input, part: u64, parts: u64, directory: &Path) -> io::Result<()>
 fn compress(block: &[u8], table: &mut CompressTable, out: &mut Vec<u8>) -> io::Result<()> {
     let at = out.len();
     out.resize(at + get_maximum_output_size(block.len()), 0);
-    let room = out.get_mut(at..).unwrap_or_default();
+    let (_, room) = out.split_at_mut(at);
     let len = compress_into_with_table(block, room, table).map_err(io::Error::other)?;
     out.truncate(at + len);
     Ok(())

@@ -1,4 +1,5 @@
-//! Unsorted records in a file: keys of 16 random bytes, values of 100 of which half repeat, back to back.
+//! Unsorted records in a file: keys of 16 random bytes, values of 100 of which half repeat, back to
+//! back.
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};

@@ -33,7 +33,8 @@ pub(crate) fn run(
         let parts = threads as u64;
         let threads: Vec<_> = (0..parts)
             .map(|part| {
-                // One stream, whatever the number of threads: the number of a record is its position.
+                // One stream, whatever the number of threads: the number of a record is its
+                // position.
                 let mut handle = loader.handle(0);
                 scope.spawn(move || {
                     input.read_part(part, parts, |number, key, value| {

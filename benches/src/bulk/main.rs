@@ -25,21 +25,24 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Chore {
-    /// Loads next to the physical floor, each in a process of its own, in turn; prints times, their ratio and peak memory.
+    /// Loads next to the physical floor, each in a process of its own, in turn; prints times, their
+    /// ratio and peak memory.
     Compare {
         #[command(flatten)]
         load: LoadArgs,
         /// Rounds; figures are medians over them.
         #[arg(long, default_value_t = 3)]
         rounds: usize,
-        /// A program that loads the same records into another store; `cargo xtask bulk --peers all` gives one.
+        /// A program that loads the same records into another store; `cargo xtask bulk --peers all`
+        /// gives one.
         #[arg(long)]
         rival: Option<PathBuf>,
         /// Print JSON instead of a table.
         #[arg(long)]
         json: bool,
     },
-    /// Loads with several budgets and numbers of threads, lists the checksums of the files, and fails if they differ.
+    /// Loads with several budgets and numbers of threads, lists the checksums of the files, and
+    /// fails if they differ.
     Identical {
         /// Number of records.
         #[arg(long, default_value_t = 10_000_000)]
@@ -102,6 +105,8 @@ fn main() -> ExitCode {
     }
 }
 
+const NO_ROUNDS: &str = "nothing was measured: --rounds must be at least 1";
+
 fn work_dir(dir: Option<&Path>) -> Result<tempfile::TempDir, Error> {
     Ok(match dir {
         Some(dir) => tempfile::tempdir_in(dir)?,
@@ -112,7 +117,7 @@ fn work_dir(dir: Option<&Path>) -> Result<tempfile::TempDir, Error> {
 /// Runs once, in this process.
 fn once(load: &LoadArgs, input: PathBuf, floor: bool) -> Result<(), Error> {
     let input = Input { path: input, records: load.records };
-    let directory = load.dir.clone().unwrap_or_default();
+    let directory = load.dir.clone().ok_or("--dir says where to load to")?;
     let taken = Taken::measure(|taken| {
         if floor {
             fs::create_dir_all(&directory)?;
@@ -216,12 +221,12 @@ impl Rounds {
         };
     }
 
-    fn median(self) -> Median {
-        Median {
-            seconds: self.seconds.median().unwrap_or_default(),
-            cpu_seconds: self.cpu_seconds.median().unwrap_or_default(),
+    fn median(self) -> Result<Median, Error> {
+        Ok(Median {
+            seconds: self.seconds.median().ok_or(NO_ROUNDS)?,
+            cpu_seconds: self.cpu_seconds.median().ok_or(NO_ROUNDS)?,
             last: self.last,
-        }
+        })
     }
 }
 
@@ -235,19 +240,15 @@ fn compare(load: &LoadArgs, rounds: usize, rival: Option<&Path>, json: bool) -> 
     };
     let (mut floor, mut ours, mut theirs) = (Rounds::default(), Rounds::default(), None);
     let mut ratios: [Figure; 4] = Default::default();
-    let mut push = |i: usize, value: f64| {
-        if let Some(figure) = ratios.get_mut(i) {
-            figure.push(value);
-        }
-    };
+    let [ratio, cpu_ratio, rival_ratio, rival_cpu_ratio] = &mut ratios;
     for _ in 0..rounds {
         let (least, loaded) = (run(Work::Floor)?, run(Work::Load)?);
-        push(0, loaded.seconds / least.seconds);
-        push(1, loaded.cpu_seconds / least.cpu_seconds);
+        ratio.push(loaded.seconds / least.seconds);
+        cpu_ratio.push(loaded.cpu_seconds / least.cpu_seconds);
         if let Some(rival) = rival {
             let taken = run(Work::Rival(rival))?;
-            push(2, taken.seconds / loaded.seconds);
-            push(3, taken.cpu_seconds / loaded.cpu_seconds);
+            rival_ratio.push(taken.seconds / loaded.seconds);
+            rival_cpu_ratio.push(taken.cpu_seconds / loaded.cpu_seconds);
             theirs.get_or_insert_with(Rounds::default).push(&taken);
         }
         floor.push(&least);
@@ -259,11 +260,11 @@ fn compare(load: &LoadArgs, rounds: usize, rival: Option<&Path>, json: bool) -> 
         input_bytes: load.records * RECORD_LEN as u64,
         budget_bytes: (load.budget as u64) << 20,
         threads: load.threads,
-        floor: floor.median(),
-        load: ours.median(),
-        ratio: ratio.unwrap_or_default(),
-        cpu_ratio: cpu_ratio.unwrap_or_default(),
-        rival: theirs.map(Rounds::median),
+        floor: floor.median()?,
+        load: ours.median()?,
+        ratio: ratio.ok_or(NO_ROUNDS)?,
+        cpu_ratio: cpu_ratio.ok_or(NO_ROUNDS)?,
+        rival: theirs.map(Rounds::median).transpose()?,
         rival_ratio,
         rival_cpu_ratio,
     };

@@ -33,7 +33,8 @@ impl SstTable {
     }
 }
 
-/// Whether the entries fit one file: it has at most 65,535 blocks. An estimate that errs to the safe side.
+/// Whether the entries fit one file: it has at most 65,535 blocks. An estimate that errs to the
+/// safe side.
 #[must_use]
 pub fn fits_one_table(data: &Data) -> bool {
     data.byte_len() / (8 << 10) + data.entries() / 400 < usize::from(MAX_BLOCK_COUNT) * 9 / 10

@@ -1,4 +1,5 @@
-//! The floor of writing: what has to happen to the bytes of a table, without anything that finds out what to do.
+//! The floor of writing: the work on the bytes of a table, without the work of deciding what to
+//! write.
 
 use std::fs::File;
 use std::hint::black_box;
@@ -21,16 +22,19 @@ use crate::workload::Data;
 /// Output is handed to the file in pieces of about this many bytes.
 const PIECE: usize = 256 << 10;
 
-/// The payloads of all blocks of a table, uncompressed: the same data in the block sizes of the format.
+/// The payloads of all blocks of a table, uncompressed: the same data in the block sizes of the
+/// format.
 pub struct TableBlocks {
     payloads: Vec<Vec<u8>>,
-    /// The same as LZ4 where that pays, and the uncompressed length.
-    stored: Vec<(Option<usize>, Vec<u8>)>,
+    stored: Vec<Stored>,
     hashes: Vec<u64>,
     buffers: Buffers,
 }
 
-/// What is reused from block to block.
+/// A block as it is stored: the uncompressed length if LZ4 pays, and the bytes.
+type Stored = (Option<usize>, Vec<u8>);
+
+/// Memory that is reused from block to block.
 struct Buffers {
     table: CompressTable,
     scratch: Vec<u8>,
@@ -58,7 +62,7 @@ impl TableBlocks {
         let buffers =
             Buffers { table: CompressTable::large(), scratch: Vec::new(), staging: Vec::new() };
         let mut blocks = Self { payloads, stored: Vec::new(), hashes, buffers };
-        blocks.stored = blocks.compressed();
+        blocks.stored = blocks.compressed()?;
         Ok(blocks)
     }
 
@@ -80,16 +84,16 @@ impl TableBlocks {
         self.stored.iter().filter(|(uncompressed, _)| uncompressed.is_some()).count()
     }
 
-    fn compressed(&mut self) -> Vec<(Option<usize>, Vec<u8>)> {
+    fn compressed(&mut self) -> Result<Vec<Stored>, BenchError> {
         let table = &mut self.buffers.table;
         let compress = |payload: &Vec<u8>| {
             let mut out = vec![0; get_maximum_output_size(payload.len())];
-            let len = compress_into_with_table(payload, &mut out, table).unwrap_or(usize::MAX);
+            let len = compress_into_with_table(payload, &mut out, table)?;
             if compression_pays(payload.len(), len) {
                 out.truncate(len);
-                (Some(payload.len()), out)
+                Ok((Some(payload.len()), out))
             } else {
-                (None, payload.clone())
+                Ok((None, payload.clone()))
             }
         };
         self.payloads.iter().map(compress).collect()
@@ -112,28 +116,35 @@ impl TableBlocks {
     }
 
     /// Compresses every payload with LZ4.
-    pub fn compress(&mut self) {
+    ///
+    /// # Errors
+    ///
+    /// A payload cannot be compressed: then there is no figure.
+    pub fn compress(&mut self) -> Result<(), BenchError> {
         for payload in &self.payloads {
             self.buffers.scratch.resize(get_maximum_output_size(payload.len()), 0);
-            black_box(
-                compress_into_with_table(
-                    payload,
-                    &mut self.buffers.scratch,
-                    &mut self.buffers.table,
-                )
-                .ok(),
-            );
+            black_box(compress_into_with_table(
+                payload,
+                &mut self.buffers.scratch,
+                &mut self.buffers.table,
+            )?);
         }
+        Ok(())
     }
 
     /// Decompresses every block that is stored as LZ4.
-    pub fn decompress(&mut self) {
+    ///
+    /// # Errors
+    ///
+    /// A block cannot be decompressed: then there is no figure.
+    pub fn decompress(&mut self) -> Result<(), BenchError> {
         for (uncompressed, stored) in &self.stored {
             if let Some(len) = *uncompressed {
                 self.buffers.scratch.resize(len, 0);
-                black_box(decompress_into(stored, &mut self.buffers.scratch).ok());
+                black_box(decompress_into(stored, &mut self.buffers.scratch)?);
             }
         }
+        Ok(())
     }
 
     /// Writes as many bytes as the table stores to a new file, in large pieces, without fsync.
@@ -149,15 +160,16 @@ impl TableBlocks {
         self.buffers.staging.resize(PIECE, 7);
         let mut left = len;
         while left > 0 {
-            let piece = self.buffers.staging.get(..left.min(PIECE)).unwrap_or_default();
+            let (piece, _) = self.buffers.staging.split_at(left.min(PIECE));
             file.write_all(piece)?;
             left -= piece.len();
         }
         Ok(())
     }
 
-    /// Everything that writing these entries takes, and no more: one copy of all bytes into blocks, compression with
-    /// `compression` (every block is tried, as the format has it), checksums, filter, plain write without fsync.
+    /// Everything that writing these entries takes, and no more: one copy of all bytes into blocks,
+    /// compression with `compression` (every block is tried, as the format demands), checksums,
+    /// filter, and a plain write without fsync.
     ///
     /// # Errors
     ///
@@ -173,9 +185,10 @@ impl TableBlocks {
                 scratch.clear();
                 scratch.extend_from_slice(payload);
                 staging.resize(start + get_maximum_output_size(payload.len()), 0);
-                let out = staging.get_mut(start..).unwrap_or_default();
+                let (_, out) = staging.split_at_mut(start);
                 let len = compress_into_with_table(scratch, out, table)?;
                 stored = compression_pays(payload.len(), len).then_some(len);
+                // Nothing of the compressed form stays where it does not pay.
                 staging.truncate(start + stored.unwrap_or(0));
             } else {
                 staging.resize(start, 0);
@@ -183,7 +196,7 @@ impl TableBlocks {
             if stored.is_none() {
                 staging.extend_from_slice(payload);
             }
-            black_box(crc32fast::hash(staging.get(start..).unwrap_or_default()));
+            black_box(crc32fast::hash(staging.split_at(start).1));
             if staging.len() >= PIECE {
                 file.write_all(staging)?;
                 staging.clear();
@@ -203,7 +216,7 @@ mod tests {
     use crate::workload::Workload;
 
     #[test]
-    fn the_floor_writes_what_the_writer_writes() {
+    fn the_floor_writes_as_much_as_the_writer() {
         let data = Data::new(Workload { name: "t", entries: 2000, key_len: 16, value_len: 100 });
         let dir = tempfile::tempdir().unwrap();
         let mut blocks = TableBlocks::new(&data, dir.path()).unwrap();

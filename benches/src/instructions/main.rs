@@ -1,8 +1,9 @@
 //! The fixed operations whose instructions `cargo xtask instructions` counts.
 //!
-//! Run under callgrind, only what happens inside [`counted`] enters a count. Each operation prints its name and how many
-//! times it was done, in the order of the calls, so that whoever counts knows which count is whose. Data is small:
-//! instructions don't depend on what the processor's caches hold.
+//! Run under callgrind, only what happens inside [`counted`] enters a count. Each operation prints
+//! its name and how many times it was done, in the order of the calls, so that whoever counts knows
+//! which count is whose. Data is small: instructions don't depend on what the processor's caches
+//! hold.
 
 #![expect(
     clippy::print_stdout,
@@ -29,7 +30,8 @@ const LOOKUPS: usize = 10_000;
 /// Keys in one `multi_get`.
 const GROUP: usize = 1000;
 
-/// Does `work` and says so. Counting starts and ends with this function: `--toggle-collect` names it.
+/// Does `work` and says so. Counting starts and ends with this function: `--toggle-collect` names
+/// it.
 #[inline(never)]
 fn measured<T>(name: &str, times: usize, work: impl FnOnce() -> T) -> T {
     let result = counted(work);
@@ -37,8 +39,8 @@ fn measured<T>(name: &str, times: usize, work: impl FnOnce() -> T) -> T {
     result
 }
 
-/// What is counted is written down whenever this function returns: `--dump-after` names it. It is a function of its
-/// own because callgrind writes down only calls that began while it was counting.
+/// What is counted is written down whenever this function returns: `--dump-after` names it. It is a
+/// function of its own because callgrind writes down only calls that began while it was counting.
 #[inline(never)]
 fn counted<T>(work: impl FnOnce() -> T) -> T {
     black_box(work())

@@ -144,7 +144,8 @@ fn draw_bar(
     Ok(())
 }
 
-/// The value at which bars end: one that is far longer than the others must not make them all short.
+/// The value at which bars end: one that is far longer than the others must not make them all
+/// short.
 fn limit(bars: &[Bar<'_>]) -> f64 {
     let longest = bars.last().map_or(1.0, |bar| bar.value);
     let middle = bars.get(bars.len() / 2).map_or(1.0, |bar| bar.value);

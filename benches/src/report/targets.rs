@@ -45,7 +45,8 @@ impl Target {
     }
 }
 
-/// Collects targets; every one that a run could say something about is in the list, measured or not.
+/// Collects targets; every one that a run could say something about is in the list, measured or
+/// not.
 struct Targets<'r> {
     run: &'r Run,
     list: Vec<Target>,
@@ -143,7 +144,8 @@ impl Targets<'_> {
     }
 
     fn writing(&mut self) {
-        // Entries per second of processor time that the reference implementation reaches on this kind of machine, in millions.
+        // Entries per second of processor time that the reference implementation reaches on this
+        // kind of machine, in millions.
         let reference = [("a", 16.2, 2.0), ("b", 5.4, 1.7), ("c", 1.18, 1.7), ("d", 0.118, 1.9)];
         for (workload, millions, limit) in reference {
             let measured = self.value(workload, LZ4, BUILD).map(|build| 1000.0 / build / millions);
@@ -246,7 +248,8 @@ impl Targets<'_> {
         }
     }
 
-    /// The reader's bound: cache, 12 bytes per block, filter. Building's depends on the writer's formula, and is checked by its tests.
+    /// The reader's bound: cache, 12 bytes per block, filter. Building's depends on the writer's
+    /// formula, and is checked by its tests.
     fn memory(&mut self) {
         #[expect(clippy::cast_precision_loss, reason = "a ratio")]
         let of_bound: Value = |w, o| {

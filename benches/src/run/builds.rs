@@ -76,7 +76,8 @@ impl ByTwo {
             let wall = entrant.contender.time_writers(data, dir.path(), writers)?;
             Ok::<_, BenchError>(wall.as_secs_f64())
         };
-        // The first one after the builds of others takes up to three times as long, in warmed memory too.
+        // The first one after the builds of others takes up to three times as long, in warmed
+        // memory too.
         time(Writers::Alone)?;
         self.0.push(time(Writers::Alone)? / time(Writers::TwoFiles)?);
         Ok(())

@@ -1,4 +1,4 @@
-//! What makes every build start alike, whatever was done before it.
+//! Makes every build start in the same state of the machine, whatever ran before it.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -6,23 +6,26 @@ use std::path::Path;
 
 use crate::store::BenchError;
 
-/// Bytes that are written at once: as many as our writer does, so that Linux keeps them in pieces of memory as large as its.
+/// Bytes of one write: as many as our writer's, so that Linux keeps them in pieces of memory of
+/// that size.
 const PIECE: usize = 2 << 20;
 
-/// Beside the data itself: what the files have more than it, and buffers.
+/// Bytes that files and buffers take beyond the data itself.
 const BESIDE: usize = 16 << 20;
 
-/// Makes memory ready for files with `len` bytes of data: writes as many and some more to a file in `dir`, and removes it.
+/// Makes memory ready for files with `len` bytes of data: writes as many and some more to a file in
+/// `dir`, and removes it.
 ///
-/// A virtual machine gives memory that it has freed back to its host, and whoever touches it next pays for getting it again,
-/// up to ten times what writing takes. What was freed just now is still here.
+/// A virtual machine returns freed memory to its host, and the next process that touches it waits
+/// until the host gives it back, for up to ten times as long as writing takes. Memory that was
+/// freed just now has not been returned yet.
 pub(super) fn warm_memory(dir: &Path, len: usize) -> Result<(), BenchError> {
     let path = dir.join("warm");
     let mut file = File::create(&path)?;
     let piece = vec![7; PIECE];
     let mut left = len + len / 4 + BESIDE;
     while left > 0 {
-        let piece = piece.get(..left).unwrap_or(&piece);
+        let (piece, _) = piece.split_at(left.min(PIECE));
         file.write_all(piece)?;
         left -= piece.len();
     }
@@ -31,8 +34,8 @@ pub(super) fn warm_memory(dir: &Path, len: usize) -> Result<(), BenchError> {
     Ok(())
 }
 
-/// Waits until everything written before is on disk. While too much is not, Linux makes those who write wait, and what is
-/// measured on the wall would be what others have written.
+/// Waits until everything written before is on disk. While too much of it is not, Linux makes
+/// writers wait, and one contender's time on the wall would contain the bytes of another.
 pub(super) fn write_back() {
     #[cfg(target_os = "linux")]
     rustix::fs::sync();

@@ -42,10 +42,10 @@ impl WriteFloor {
         });
         self.copy.sample(bytes, || blocks.copy());
         self.checksum.sample(bytes, || blocks.checksum());
-        self.compress.sample(bytes, || blocks.compress());
+        self.compress.sample(bytes, || blocks.compress())?;
         let compressible = blocks.compressible_len();
         if compressible > 0 {
-            self.decompress.sample(compressible, || blocks.decompress());
+            self.decompress.sample(compressible, || blocks.decompress())?;
         }
         warm_memory(dir, data.byte_len())?;
         self.write.sample(1, || blocks.write(&path))?;

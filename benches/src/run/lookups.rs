@@ -58,13 +58,15 @@ impl Batches {
     }
 }
 
-/// Measures with everything cached; returns how busy the machine was.
+/// Measures with everything cached; returns how busy the machine was: time on the wall over
+/// processor time of the floor.
 pub(super) fn measure(
     data: &Data,
     entrants: &mut [Entrant<'_>],
     options: RunOptions,
     floor: &mut Floor,
-) -> f64 {
+) -> Result<f64, BenchError> {
+    const NO_ROUNDS: &str = "nothing was measured without a round";
     let mut stores = open_all(data, entrants, large_cache(data));
     let reads = DependentReads::new(data.byte_len());
     let (mut read, mut read_wall) = (Figure::default(), Figure::default());
@@ -92,8 +94,8 @@ pub(super) fn measure(
         outcome.two_threads_miss = figures.two_miss.median();
         outcome.two_threads_hit_cpu = figures.two_hit_cpu.median();
     }
-    floor.read_ns = read.median().unwrap_or(0.0);
-    read_wall.median().unwrap_or(0.0) / floor.read_ns
+    floor.read_ns = read.median().ok_or(NO_ROUNDS)?;
+    Ok(read_wall.median().ok_or(NO_ROUNDS)? / floor.read_ns)
 }
 
 /// Figures of one contender with the small cache.
@@ -124,7 +126,8 @@ impl SmallCache {
 
 /// Measures with a cache that holds a tenth, where a contender has one.
 ///
-/// With fewer lookups than otherwise: there are stores that load a block in a tenth of a millisecond.
+/// With fewer lookups than otherwise: there are stores that load a block in a tenth of a
+/// millisecond.
 pub(super) fn measure_small_cache(data: &Data, entrants: &mut [Entrant<'_>], options: RunOptions) {
     let lookups = lookups(data.entries());
     let warm_up = data.present(Access::Uniform, lookups, 99);
@@ -165,7 +168,8 @@ fn open_all<'d>(
     entrants.iter_mut().map(open_one).collect()
 }
 
-/// Opens a store and looks keys up, so many that blocks are then verified, and cached if there is room.
+/// Opens a store and looks keys up, so many that blocks are then verified, and cached if there is
+/// room.
 fn open<'d>(
     data: &'d Data,
     entrant: &mut Entrant<'_>,

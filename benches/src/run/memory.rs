@@ -1,4 +1,5 @@
-//! Memory, measured in a process of its own for each contender: what one leaves behind must not hide what the next needs.
+//! Memory, measured in a process of its own for each contender: what one leaves behind must not
+//! hide what the next needs.
 
 use std::io::Read;
 use std::process::{Command, Stdio};
@@ -27,7 +28,8 @@ pub(super) fn measure(data: &Data, entrants: &mut [Entrant<'_>], options: RunOpt
     for entrant in entrants.iter_mut().filter(|entrant| entrant.is_fine()) {
         let mut command = Command::new(&program);
         command.args([ARGUMENT, entrant.contender.name(), "--workload", &data.name]);
-        // glibc then gives freed memory back at once, so that what building freed is not reused unseen.
+        // glibc then gives freed memory back at once, so that what building freed is not reused
+        // unseen.
         command.envs([
             ("MALLOC_TRIM_THRESHOLD_", "0"),
             ("MALLOC_MMAP_THRESHOLD_", "65536"),
@@ -90,7 +92,8 @@ pub(crate) fn measure_here(data: &Data, contender: &dyn Contender) -> Result<Str
 
 /// Makes Linux forget the highest memory so far.
 fn reset_peak() {
-    // Where that is not possible the peak is that of making the data, and building shows as nothing.
+    // Where that is not possible the peak is that of making the data, and building shows as
+    // nothing.
     drop(std::fs::write("/proc/self/clear_refs", "5"));
 }
 

@@ -45,7 +45,8 @@ impl Entrant<'_> {
 ///
 /// # Errors
 ///
-/// If files cannot be written, or the floor cannot be measured. A contender that fails has that in its outcome.
+/// If files cannot be written, or the floor cannot be measured. A contender that fails has that in
+/// its outcome.
 pub(crate) fn run_workload(
     data: &Data,
     contenders: &[Box<dyn Contender>],
@@ -57,7 +58,7 @@ pub(crate) fn run_workload(
     say("building");
     let mut floor = builds::measure(data, &mut entrants, options, dir.path())?;
     say("looking up");
-    let busyness = lookups::measure(data, &mut entrants, options, &mut floor);
+    let busyness = lookups::measure(data, &mut entrants, options, &mut floor)?;
     say("looking up with a small cache");
     lookups::measure_small_cache(data, &mut entrants, options);
     drop(dir);

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Figures of one contender with one workload. Times are processor time unless said otherwise; `None`: does not apply.
+/// Figures of one contender with one workload. Times are processor time unless said otherwise;
+/// `None`: does not apply.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Outcome {
     /// The contender.
@@ -31,10 +32,11 @@ pub(crate) struct Outcome {
     pub(crate) two_threads_hit: Option<f64>,
     /// The same for keys that are not there.
     pub(crate) two_threads_miss: Option<f64>,
-    /// Processor time per lookup of one thread divided by that of two at once, times two: what two threads would reach
-    /// if each had a core of its own.
+    /// Processor time per lookup of one thread divided by that of two at once, times two: what two
+    /// threads would reach if each had a core of its own.
     pub(crate) two_threads_hit_cpu: Option<f64>,
-    /// Entries per second on the wall of two threads that write a file each, as a multiple of one thread's with one file.
+    /// Entries per second on the wall of two threads that write a file each, as a multiple of one
+    /// thread's with one file.
     #[serde(default)]
     pub(crate) two_files_build: Option<f64>,
     /// Nanoseconds per hit with a cache that holds a tenth of the bytes; keys uniform.
@@ -46,7 +48,8 @@ pub(crate) struct Outcome {
     pub(crate) small_cache_loads: Option<f64>,
     /// Bytes of memory that building took at most.
     pub(crate) build_memory: Option<u64>,
-    /// Bytes of memory beyond mapped files after looking up every key, with a cache that holds a tenth.
+    /// Bytes of memory beyond mapped files after looking up every key, with a cache that holds a
+    /// tenth.
     pub(crate) read_memory: Option<u64>,
 }
 
@@ -116,7 +119,8 @@ pub(crate) struct Run {
     pub(crate) arguments: String,
     /// Rounds.
     pub(crate) rounds: usize,
-    /// Time on the wall divided by processor time of a single-threaded part: 1.0 on a quiet machine.
+    /// Time on the wall divided by processor time of a single-threaded part: 1.0 on a quiet
+    /// machine.
     pub(crate) busyness: f64,
     /// Contenders that could not take part, and why.
     pub(crate) absent: Vec<String>,

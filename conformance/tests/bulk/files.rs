@@ -33,8 +33,8 @@ fn mixed(streams: u64, records: usize) -> Vec<Vec<TestRecord>> {
     (0..streams).map(one).collect()
 }
 
-/// Keys of 32 bytes with one hash: where the first eight bytes are those of the secret, XXH3 multiplies what the next eight
-/// say by nothing.
+/// Keys of 32 bytes with one hash: where the first eight bytes are those of the secret, XXH3
+/// multiplies what the next eight say by nothing.
 fn colliding(number: u64) -> Vec<u8> {
     let secret = [0xb8, 0xfe, 0x6c, 0x39, 0x23, 0xa4, 0x4b, 0xbe];
     [secret, number.to_be_bytes(), [1; 8], [2; 8]].concat()

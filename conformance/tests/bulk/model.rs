@@ -94,8 +94,8 @@ pub(crate) fn load(
     loader.finish()
 }
 
-/// Everything in the tables of a directory, table by table. Checks that ranges of hashes are disjoint and ascend with the
-/// numbers of the tables, and that every entry is found by its key.
+/// Everything in the tables of a directory, table by table. Checks that ranges of hashes are
+/// disjoint and ascend with the numbers of the tables, and that every entry is found by its key.
 pub(crate) fn content(directory: &Path) -> Content {
     let set = SstSet::open(directory, &ReaderOptions::default()).unwrap();
     let mut tables: Vec<_> = set.tables().collect();
@@ -137,7 +137,8 @@ pub(crate) fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
-/// Loads with every budget and thread count; checks content, counts and that all files are the same.
+/// Loads with every budget and thread count; checks content, counts and that all files are the
+/// same.
 pub(crate) fn check(streams: &[Vec<TestRecord>], base: &BulkOptions) -> BulkSummary {
     let expected = expected(streams, base.duplicates);
     let mut first: Option<BTreeMap<String, Vec<u8>>> = None;

@@ -9,6 +9,7 @@
 #![expect(
     clippy::print_stdout,
     clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
     reason = "it prints what it measures, and a panic ends it"
 )]
 

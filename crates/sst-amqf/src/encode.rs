@@ -113,11 +113,7 @@ impl<'a> Encoder<'a> {
     }
 
     #[inline]
-    #[expect(
-        clippy::indexing_slicing,
-        clippy::cast_possible_truncation,
-        reason = "a number modulo the length of the array lies within it"
-    )]
+    #[expect(clippy::indexing_slicing, reason = "modulo the length of the array")]
     fn put_remainder(&mut self, slot: u64, remainder: u16) {
         self.remainders[(slot % SLOTS_PER_BLOCK) as usize] = remainder;
     }

@@ -1,9 +1,11 @@
-//! Directories with edits: as long as a directory is protected, every answer is right or an error, whatever was done to
-//! its files; with the chain of checksums made right again, or without protection, every question is at least safe.
+//! Edited directories. As long as a directory is protected, every answer is right or an error,
+//! whatever the edits. With the chain of checksums made right again, or without protection, every
+//! question is at least safe.
 
 use std::path::Path;
 use std::sync::OnceLock;
 
+use byteorder::{BigEndian, ByteOrder};
 use sst_amqf::QuotientFilter;
 use sst_conformance::{TestEntry, TestValue};
 use sst_format::current::Current;
@@ -28,7 +30,8 @@ struct Base {
     dead: Vec<Vec<u8>>,
 }
 
-/// Two commits: the second replaces some entries and deletes one; there are values of all kinds, and a blob.
+/// Two commits: the second replaces some entries and deletes one; there are values of all kinds,
+/// and a blob.
 fn build_base() -> Result<Base, Box<dyn std::error::Error>> {
     let parent = scratch()?;
     let dir = parent.path().join("db");
@@ -104,7 +107,9 @@ pub fn run(data: &[u8]) {
         _ => {}
     }
     let access = if how & 4 == 0 { Access::Map } else { Access::Read };
-    let Ok(dir) = scratch() else { return };
+    let dir = scratch();
+    assert!(dir.is_ok(), "no scratch directory, so nothing is tried: {:?}", dir.err());
+    let Ok(dir) = dir else { return };
     for (name, bytes) in &files {
         assert!(std::fs::write(dir.path().join(name), bytes).is_ok());
     }
@@ -168,9 +173,12 @@ fn repair_chain(files: &mut [(String, Vec<u8>)]) {
     let is_meta = |name: &str| name.rsplit_once('.').is_some_and(|(_, kind)| kind == "meta");
     let mut checksums = Vec::new();
     for (name, bytes) in files.iter_mut().filter(|(name, _)| is_meta(name)) {
-        repair::meta_file(bytes);
-        let checksum = bytes.len().checked_sub(8).and_then(|at| bytes.get(at..at + 4));
-        checksums.push((name.clone(), checksum.unwrap_or_default().to_vec()));
+        // A file that edits have cut too short for a trailer has no checksum to be listed.
+        if repair::meta_file(bytes).is_some()
+            && let Some(checksum) = bytes.len().checked_sub(8).and_then(|at| bytes.get(at..at + 4))
+        {
+            checksums.push((name.clone(), checksum.to_vec()));
+        }
     }
     for (_, bytes) in files.iter_mut().filter(|(name, _)| is_meta(name)) {
         for (name, checksum) in &checksums {
@@ -183,17 +191,16 @@ fn repair_chain(files: &mut [(String, Vec<u8>)]) {
             if let (true, Some(at)) = (section, at)
                 && bytes.get(at + 4..at + 8).is_some_and(|found| found != [0; 4])
                 && let Some(slot) = bytes.get_mut(at + 4..at + 8)
-                && checksum.len() == 4
             {
                 slot.copy_from_slice(checksum);
             }
         }
-        repair::meta_file(bytes);
+        _ = repair::meta_file(bytes);
     }
     if let Some((_, bytes)) = files.iter_mut().find(|(name, _)| name == "CURRENT")
-        && let Some((number, _)) = bytes.split_first_chunk()
+        && let Some((number, _)) = bytes.split_first_chunk::<4>()
     {
-        let sequence = sst_format::SequenceNumber(u32::from_be_bytes(*number));
+        let sequence = sst_format::SequenceNumber(BigEndian::read_u32(number));
         *bytes = Current::encode(sequence, crc32fast::hash).to_vec();
     }
 }
@@ -202,6 +209,7 @@ fn repair_chain(files: &mut [(String, Vec<u8>)]) {
 fn strip_protection(files: &mut [(String, Vec<u8>)]) {
     for (name, bytes) in files {
         match name.rsplit_once('.').map_or(name.as_str(), |(_, kind)| kind) {
+            // A file too short for its counts has no protection to strip.
             "meta" => bytes.truncate(repair::filters_end(bytes).unwrap_or(usize::MAX)),
             "sst" => {
                 repair::table(bytes);

@@ -25,6 +25,7 @@ pub fn run(data: &[u8]) {
     let mut encoder = IndexBlockEncoder::new();
     for (i, block) in index.blocks().enumerate() {
         assert!(block.0 + 1 < block_count);
+        // The first key block has no stored hash, and the encoder stores none for it.
         encoder.push(index.first_hash(i).unwrap_or(0), block);
     }
     assert_eq!(encoder.finish().as_deref(), Ok(payload));

@@ -1,5 +1,5 @@
-//! Key blocks of all kinds: access is safe for any bytes, and a valid block is exactly what an encoder makes of its
-//! entries, where it would choose the same kind.
+//! Key blocks of all kinds: access is safe for any bytes, and a valid block is exactly what an
+//! encoder makes of its entries, where it would choose the same kind.
 
 use sst_format::key_block::{KeyBlock, KeyBlockEncoder, KeyBlockShape, KeyEntry};
 use sst_reader::hash_key;

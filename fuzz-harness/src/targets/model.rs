@@ -9,7 +9,8 @@ use sst_writer::{Compression, WriterOptions};
 
 use crate::input::Input;
 
-/// Options of a reader, with a cache that all inputs share: making one takes longer than most inputs.
+/// Options of a reader, with a cache that all inputs share: making one takes longer than most
+/// inputs.
 pub(crate) fn reader_options() -> ReaderOptions {
     static CACHE: OnceLock<Arc<BlockCache>> = OnceLock::new();
     let cache = CACHE.get_or_init(|| Arc::new(BlockCache::new(1 << 20)));
@@ -89,8 +90,14 @@ fn raw(input: &mut Input<'_>, len: usize) -> TestValue {
         return TestValue::Raw { uncompressed_size: 0, block: value.clone(), value };
     }
     let block = lz4_flex::block::compress(&value);
-    let uncompressed_size = u32::try_from(value.len()).unwrap_or(0);
+    let uncompressed_size = len_as_u32(&value);
     TestValue::Raw { value, uncompressed_size, block }
+}
+
+fn len_as_u32(value: &[u8]) -> u32 {
+    let len = u32::try_from(value.len());
+    assert!(len.is_ok(), "values of inputs are short");
+    len.unwrap_or(u32::MAX)
 }
 
 /// Entries until the input ends. Where `any_hash`, some have a hash that is not that of their key.

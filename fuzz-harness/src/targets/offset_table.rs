@@ -1,5 +1,6 @@
 //! The offset table: a valid one gives blocks that follow each other and fill the file.
 
+use byteorder::{BigEndian, ByteOrder};
 use sst_format::BlockIndex;
 use sst_format::offset_table::{OFFSET_LEN, OffsetTable, encode_offset_table, recover_block_count};
 
@@ -8,10 +9,12 @@ use crate::input::Input;
 /// See the module.
 pub fn run(data: &[u8]) {
     let mut input = Input::new(data);
-    // Mostly the count and the file length that fit; else lies.
+    // Count and file length mostly fit; two values of the first byte make them wrong.
     let lie = input.u8();
     let bytes = input.rest();
-    let last_word = bytes.last_chunk().map_or(0, |word| u32::from_be_bytes(*word));
+    // Fewer than four bytes are no offset table.
+    let last_word = bytes.last_chunk::<4>().map_or(0, |word| BigEndian::read_u32(word));
+    // Parsing refuses a count that does not fit the bytes, this largest one included.
     let mut count = u16::try_from(bytes.len() / OFFSET_LEN).unwrap_or(u16::MAX);
     let mut file_len = u64::from(last_word) + bytes.len() as u64;
     match lie {
@@ -37,7 +40,9 @@ pub fn run(data: &[u8]) {
     let mut next = 0;
     let mut ends = Vec::new();
     for block in (0..count).map(BlockIndex) {
-        let range = table.range(block).unwrap_or_default();
+        let range = table.range(block);
+        assert!(range.is_ok(), "a valid table has all its blocks");
+        let Ok(range) = range else { return };
         assert_eq!(range.start, next);
         next = range.end;
         ends.push(range.end);

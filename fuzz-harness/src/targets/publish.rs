@@ -1,5 +1,5 @@
-//! Several commits of several tables, against a model: a set answers from the newest table that knows a key, and so does
-//! one that is refreshed.
+//! Several commits of several tables, against a model: a set answers from the newest table that
+//! knows a key, and so does one that is refreshed.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -24,7 +24,9 @@ type Table = BTreeMap<(u64, Vec<u8>), Vec<Value>>;
 
 /// See the module.
 pub fn run(data: &[u8]) {
-    let Ok(parent) = scratch() else { return };
+    let parent = scratch();
+    assert!(parent.is_ok(), "no scratch directory, so nothing is tried: {:?}", parent.err());
+    let Ok(parent) = parent else { return };
     let result = check(&parent.path().join("db"), &mut Input::new(data));
     assert!(result.is_ok(), "{:?}", result.err());
 }

@@ -1,6 +1,7 @@
-//! Whole tables of any bytes, with offsets and checksums made right: everything that a reader can be asked is safe, and
-//! what verification finds intact answers right.
+//! Whole tables of any bytes, with offsets and checksums made right: everything that a reader can
+//! be asked is safe, and what verification finds intact answers right.
 
+use byteorder::{BigEndian, ByteOrder};
 use sst_format::block::BlockHeader;
 use sst_format::filter::FilterBytes;
 use sst_format::{SstMeta, TableFlags, TableProtection};
@@ -24,18 +25,22 @@ pub fn run(data: &[u8]) {
     ask_all(&repaired, Some(&describe(&repaired, block_count)));
 }
 
-/// A description that fits, or nearly: its hashes, its number of entries and its filter come from the bytes.
+/// A description that fits, or nearly: its hashes, its number of entries and its filter come from
+/// the bytes.
 fn describe(bytes: &[u8], block_count: u16) -> SstMeta {
     let word = |at: usize| {
-        let chunk = bytes.get(at..).and_then(<[u8]>::first_chunk);
-        chunk.map_or(0, |chunk| u64::from_be_bytes(*chunk))
+        // A description may be wrong, so 0 stands for a word behind the end.
+        bytes
+            .get(at..)
+            .and_then(<[u8]>::first_chunk::<8>)
+            .map_or(0, |word| BigEndian::read_u64(word))
     };
     let mut starts = vec![0];
     let table_at = bytes.len() - usize::from(block_count) * 4;
-    let ends = bytes.get(table_at..).unwrap_or_default().as_chunks().0.iter();
-    starts.extend(ends.map(|end| u32::from_be_bytes(*end) as usize));
+    let (_, table) = bytes.split_at(table_at);
+    starts.extend(table.chunks_exact(4).map(|end| BigEndian::read_u32(end) as usize));
     let headers = starts.iter().take(usize::from(block_count));
-    let choice = bytes.first().copied().unwrap_or(0);
+    let choice = word(0) >> 56;
     let filter = if choice & 1 == 0 { Vec::new() } else { bytes.to_vec() };
     SstMeta {
         block_count,

@@ -1,4 +1,5 @@
-//! Any entries with any options: the writer takes exactly those it must, and a reader gives them back.
+//! Any entries with any options: the writer takes exactly those it must, and a reader gives them
+//! back.
 
 use sst_conformance::{TestEntry, TestValue};
 use sst_format::SstMeta;
@@ -119,7 +120,8 @@ fn check_table(bytes: &[u8], meta: Option<&SstMeta>, entries: &[TestEntry]) {
             let is_there = entries.iter().any(|entry| entry.hash == hash && entry.key == key);
             let found = table.lookup(hash, &key);
             assert!(found.is_ok());
-            // A reader may find a key under another hash only where hashes are not stored, which no caller asks for.
+            // A reader may find a key under another hash only where hashes are not stored, which no
+            // caller asks for.
             let is_found = found.is_ok_and(|found| of_lookup(&found).is_some());
             assert!(is_found == is_there || hash != hash_key(&key));
         }

@@ -35,7 +35,8 @@ pub fn entries_for(kind: KeyBlockKind) -> Vec<TestEntry> {
     sorted((0..7).map(entry).collect())
 }
 
-/// Values in every kind of block: compressed ones of exactly 8 KiB, a power of two, and raw ones of equal lengths.
+/// Values in every kind of block: compressed ones of exactly 8 KiB, a power of two, and raw ones of
+/// equal lengths.
 pub fn values() -> Vec<TestEntry> {
     let mut entries: Vec<_> =
         (0..4).map(|i| TestEntry::new([b's', i], TestValue::Small(vec![i; 2048]))).collect();
@@ -62,7 +63,8 @@ pub fn multi_value() -> Vec<TestEntry> {
     sorted(entries)
 }
 
-/// Values whose compressed blocks have lengths of exactly a power of two: one flipped bit makes each size word 0.
+/// Values whose compressed blocks have lengths of exactly a power of two: one flipped bit makes
+/// each size word 0.
 #[must_use]
 pub fn powers_of_two() -> Vec<TestEntry> {
     let value = |log: u8| SplitMix::new(log.into()).half_random(1 << log);
@@ -81,7 +83,8 @@ pub fn empties() -> Vec<TestEntry> {
     sorted(empty.into())
 }
 
-/// Up to 50 random entries of all kinds of values, with keys for one kind of key block or for several: some 16 KiB.
+/// Up to 50 random entries of all kinds of values, with keys for one kind of key block or for
+/// several: some 16 KiB.
 #[must_use]
 pub fn mixed(seed: u32) -> Vec<TestEntry> {
     let mut random = SplitMix::new(seed.into());
@@ -141,7 +144,8 @@ fn written(sources: Vec<(String, Vec<TestEntry>)>) -> impl Iterator<Item = (Stri
     })
 }
 
-/// Every kind of table there is, each with a name: below 1 KiB, so that every bit of them can be tried in a moment.
+/// Every kind of table there is, each with a name: below 1 KiB, so that every bit of them can be
+/// tried in a moment.
 #[must_use]
 pub fn small_tables() -> Vec<(String, Written)> {
     written(sources()).filter(|(_, table)| table.bytes.len() < 1024).collect()
@@ -192,8 +196,8 @@ pub fn directories() -> Vec<(String, Database)> {
     ]
 }
 
-/// A directory of three commits, each replacing the table and the blob of the one before by others of the same lengths;
-/// the old files are still there.
+/// A directory of three commits, each replacing the table and the blob of the one before by others
+/// of the same lengths; the old files are still there.
 #[must_use]
 pub fn replaced() -> Database {
     let options = PublisherOptions::default().keep_obsolete_files(true);
@@ -209,7 +213,8 @@ pub fn replaced() -> Database {
     database
 }
 
-/// A directory with the history of three commits: values replaced, deleted and made obsolete, and blobs.
+/// A directory with the history of three commits: values replaced, deleted and made obsolete, and
+/// blobs.
 pub fn history() -> Database {
     let mut database = Database::new();
     let blob = |i: u8| TestEntry::new([b'b', i], TestValue::Blob(i.into()));

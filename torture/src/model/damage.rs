@@ -25,7 +25,8 @@ pub enum Damage {
     Appended,
     /// Every sector of this many bytes filled with zeros.
     Sectors(usize),
-    /// Random bursts: the first and the last of 2 to 32 neighbouring bits are flipped, those between at random.
+    /// Random bursts: the first and the last of 2 to 32 neighbouring bits are flipped, those
+    /// between at random.
     Bursts {
         /// How many.
         count: usize,
@@ -116,8 +117,8 @@ impl Damage {
         }
     }
 
-    /// Whether what it leaves is made of whole blocks or files with checksums of their own: nothing but the protection
-    /// section tells where they belong.
+    /// Whether what it leaves is made of whole blocks or files with checksums of their own: nothing
+    /// but the protection section tells where they belong.
     #[must_use]
     pub const fn moves_whole_parts(&self) -> bool {
         matches!(self, Self::Swaps | Self::Foreign(_) | Self::Stale(_))
@@ -140,7 +141,7 @@ fn pair(file: &SubjectFile, i: usize) -> (usize, usize) {
         }
         is_here
     });
-    (rest, high.unwrap_or_default())
+    (rest, high.unwrap())
 }
 
 fn swap(file: &SubjectFile, i: usize) -> Vec<u8> {
@@ -162,8 +163,8 @@ fn burst(bytes: &mut [u8], seed: u64, i: usize) {
     }
 }
 
-/// Whether a block of a table, or a blob, that was compressed passes for a raw one: its size word has become 0, and nothing
-/// else of it has changed. This is what the original format cannot tell.
+/// Whether a block of a table, or a blob, that was compressed passes for a raw one: its size word
+/// has become 0, and nothing else of it has changed. This is what the original format cannot tell.
 #[must_use]
 pub fn passes_for_raw(file: &SubjectFile, damaged: &[u8]) -> bool {
     let whole = 0..file.bytes.len();

@@ -13,7 +13,8 @@ use tempfile::TempDir;
 use super::outcome::Outcome;
 use super::{absent, same_key, scratch};
 
-/// One commit to be made. [`TestValue::Blob`] counts all blobs of the database, from its first commit on.
+/// One commit to be made. [`TestValue::Blob`] counts all blobs of the database, from its first
+/// commit on.
 #[derive(Default)]
 pub struct Changes {
     /// The key space.

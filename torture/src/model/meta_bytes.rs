@@ -1,11 +1,13 @@
-//! Meta files as bytes: where their parts lie by what they say of themselves, and how a lie gets the right checksums.
+//! Meta files as bytes: where their parts lie, and how a forged file gets the right checksums.
 
 use std::ops::Range;
+
+use byteorder::{BigEndian, ByteOrder};
 
 /// Bytes behind the section of a meta file: its length, the checksum, the magic number.
 pub const TRAILER_LEN: usize = 12;
 
-/// Where the parts of a meta file lie, be what it says true or not.
+/// Where the parts of a meta file lie, according to its counts, be they true or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MetaLayout {
     /// The filter area. Before it are the fields, behind it the protection section.
@@ -13,12 +15,11 @@ pub struct MetaLayout {
 }
 
 impl MetaLayout {
-    /// By what the counts of a meta file say.
+    /// The layout that the counts of a meta file give. A count behind its end is taken as 0.
     #[must_use]
     pub fn of(meta: &[u8]) -> Self {
         let word = |at: usize| {
-            let bytes = meta.get(at..at.saturating_add(4)).and_then(|bytes| bytes.first_chunk());
-            bytes.map_or(0, |bytes| u32::from_be_bytes(*bytes) as usize)
+            meta.get(at..at.saturating_add(4)).map_or(0, |word| BigEndian::read_u32(word) as usize)
         };
         let obsolete = word(8);
         let tables_at = 12 + obsolete.saturating_mul(4);
@@ -33,9 +34,9 @@ pub fn repair(meta: &mut [u8]) -> u32 {
     let section_start = MetaLayout::of(meta).filters.end;
     let trailer = meta.len() - TRAILER_LEN;
     let section_len = u32::try_from(trailer - section_start.min(trailer)).unwrap();
-    meta[trailer..trailer + 4].copy_from_slice(&section_len.to_be_bytes());
+    BigEndian::write_u32(&mut meta[trailer..], section_len);
     let checksum = crc32fast::hash(&meta[..trailer + 4]);
-    meta[trailer + 4..trailer + 8].copy_from_slice(&checksum.to_be_bytes());
+    BigEndian::write_u32(&mut meta[trailer + 4..], checksum);
     checksum
 }
 
@@ -44,8 +45,8 @@ pub fn relist(newest: &mut [u8], sequence: u32, checksum: u32) {
     let start = MetaLayout::of(newest).filters.end + 8;
     let listed = newest[start..].chunks_exact_mut(8);
     for record in listed.take_while(|record| record[..2] == [0, 0]) {
-        if record[..4] == sequence.to_be_bytes() {
-            record[4..].copy_from_slice(&checksum.to_be_bytes());
+        if BigEndian::read_u32(record) == sequence {
+            BigEndian::write_u32(&mut record[4..], checksum);
         }
     }
     repair(newest);

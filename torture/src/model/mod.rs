@@ -1,5 +1,5 @@
-//! What is put to the test: tables and directories that our writer made, what they must answer, and how an answer is
-//! judged.
+//! What is put to the test: tables and directories that our writer made, what they must answer, and
+//! how an answer is judged.
 
 pub mod corpus;
 pub mod damage;

@@ -1,5 +1,5 @@
-//! Answers of a reader, judged: right, an error, or wrong. Damage may turn a right answer into an error, never into a
-//! wrong one.
+//! Answers of a reader, judged: right, an error, or wrong. Damage may turn a right answer into an
+//! error, never into a wrong one.
 
 use std::fmt::Debug;
 

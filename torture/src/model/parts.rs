@@ -1,4 +1,5 @@
-//! Tables taken apart and put together again with the right checksums, and the questions they are asked.
+//! Tables taken apart and put together again with the right checksums, and the questions they are
+//! asked.
 
 use lz4_flex::block::{compress, decompress};
 use sst_format::SstMeta;
@@ -110,8 +111,8 @@ impl Asked {
         self.report.as_ref().is_none_or(|report| !report.is_intact())
     }
 
-    /// Whether all it says is that the bytes are at fault, and the walk came to an end. Panics and memory are the
-    /// runner's to count.
+    /// Whether all it says is that the bytes are at fault, and the walk came to an end. Panics and
+    /// memory are the runner's to count.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         let damage = self.report.iter().flat_map(|report| &report.damage);

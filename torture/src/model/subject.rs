@@ -1,4 +1,5 @@
-//! What is damaged: a table in memory, or a directory, each with what it must answer; and how it is examined afterwards.
+//! What is damaged: a table in memory, or a directory, each with what it must answer; and how it is
+//! examined afterwards.
 
 use std::collections::HashMap;
 use std::fs;
@@ -72,7 +73,8 @@ enum Kind {
 }
 
 impl Subject {
-    /// A table in memory, opened by its description: with the protection section, or as the original describes it.
+    /// A table in memory, opened by its description: with the protection section, or as the
+    /// original describes it.
     #[must_use]
     pub fn of_table(name: &str, table: &Written, protection: Protection) -> Self {
         let mut meta = Box::new(table.meta.clone());
@@ -164,7 +166,8 @@ impl Finding {
     }
 }
 
-/// Where one thread examines subjects: options of its own, and directories of its own for the subjects that need them.
+/// Where one thread examines subjects: options of its own, and directories of its own for the
+/// subjects that need them.
 pub struct Stage {
     options: ReaderOptions,
     absent: Vec<(u64, Vec<u8>)>,
@@ -180,7 +183,8 @@ impl Stage {
         Self { options: reader_options(), absent: absent(), root: None, dirs: HashMap::new() }
     }
 
-    /// Asks a subject everything and verifies it, with other content in one of its files, or without that file.
+    /// Asks a subject everything and verifies it, with other content in one of its files, or
+    /// without that file.
     pub fn examine(
         &mut self,
         subject: &Subject,

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use byteorder::{BigEndian, ByteOrder};
 use sst_amqf::QuotientFilter;
 use sst_conformance::TestEntry;
 use sst_format::offset_table::{OffsetTable, encode_offset_table, recover_block_count};
@@ -46,7 +47,7 @@ impl Written {
 
 /// Where the blocks of a table lie, headers included.
 pub fn blocks_of(file: &[u8]) -> Vec<Range<usize>> {
-    let last = u32::from_be_bytes(*file.last_chunk().unwrap());
+    let last = BigEndian::read_u32(&file[file.len() - 4..]);
     let count = recover_block_count(file.len() as u64, last).unwrap();
     let table = &file[file.len() - OffsetTable::len_of(count)..];
     let table = OffsetTable::parse(table, count, file.len() as u64).unwrap();

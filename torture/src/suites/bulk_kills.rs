@@ -1,6 +1,7 @@
-//! Bulk loads that are killed: a child process loads more than fits into its budget, on top of what is there or in its place,
-//! and is killed (`SIGKILL` on Unix) at a random moment of a phase. A reader then sees the load before or this one, whole
-//! and undamaged; the next load works, and leaves nothing behind but what belongs to it.
+//! Bulk loads that are killed: a child process loads more than fits into its budget, on top of what
+//! is there or in its place, and is killed (`SIGKILL` on Unix) at a random moment of a phase. A
+//! reader then sees the load before or this one, whole and undamaged; the next load works, and
+//! leaves nothing behind but what belongs to it.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write};
@@ -39,8 +40,8 @@ const PHASES: [(u8, Phase, &str); 3] = [
     (b'P', Phase::Publish, "while they are published"),
 ];
 
-/// The load of a number: one in four replaces everything; temporary files go to either place, two at a time, so that the
-/// next load after a kill is to find those of the one before.
+/// The load of a number: one in four replaces everything; temporary files go to either place, two
+/// at a time, so that the next load after a kill is to find those of the one before.
 fn load(number: u64) -> Load {
     Load {
         mode: if number.is_multiple_of(4) { BulkMode::Replace } else { BulkMode::Increment },
@@ -124,7 +125,8 @@ impl Target {
         start(CHILD, &[self.directory().as_os_str(), OsStr::new(&number)])
     }
 
-    /// Starts it and kills it at a moment of a phase, then looks at what is there. Says whether it is the new state.
+    /// Starts it and kills it at a moment of a phase, then looks at what is there. Says whether it
+    /// is the new state.
     fn kill(&mut self, phase: u8, moment: Duration) -> Result<bool, String> {
         let mut child = self.start();
         let mut out = child.stdout.take().unwrap();
@@ -215,7 +217,8 @@ impl Cases for Kills<'_> {
         Target::new()
     }
 
-    /// Loads of a build that is not optimized, on a machine that has much else to do, take their time.
+    /// Loads of a build that is not optimized, on a machine that has much else to do, take their
+    /// time.
     fn deadline(&self) -> Duration {
         Duration::from_secs(900)
     }

@@ -1,5 +1,6 @@
-//! Concurrency: threads read while commits are published and old files removed. Each commit writes its number into every
-//! value; no snapshot shows two numbers, none goes back in time, and the only error is that a snapshot is outdated.
+//! Concurrency: threads read while commits are published and old files removed. Each commit writes
+//! its number into every value; no snapshot shows two numbers, none goes back in time, and the only
+//! error is that a snapshot is outdated.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -104,8 +105,8 @@ fn race(options: &ReaderOptions, has_blobs: bool, commits: u64) -> Vec<Verdict> 
     })
 }
 
-/// Takes one snapshot after the other until the writer is done, and one more: half of the readers open the directory
-/// again each time, the others refresh.
+/// Takes one snapshot after the other until the writer is done, and one more: half of the readers
+/// open the directory again each time, the others refresh.
 fn read(
     directory: &Path,
     options: &ReaderOptions,
@@ -155,7 +156,8 @@ fn check(set: &SstSet, at_least: u64, last: &mut u64) -> Verdict {
         let found = match set.get(&key(i)) {
             Ok(Some(found)) => found,
             Ok(None) => return Verdict::Wrong(format!("key {i} is not there")),
-            // Files are opened when they are asked for, and those of an old commit may be gone by then: then it says so.
+            // Files are opened when they are asked for, and those of an old commit may be gone by
+            // then: then it says so.
             Err(ReadError::Outdated { .. }) => return Verdict::Detected,
             Err(error) => return Verdict::Wrong(format!("key {i}: {error}")),
         };

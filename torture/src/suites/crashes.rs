@@ -1,6 +1,8 @@
-//! Crashes: a child process publishes, gathers, loads in bulk or rolls back, and is killed (`SIGKILL` on Unix): before each operation
-//! that it does to a file, in the middle of each write, and at random moments of one commit after the other. A reader then sees the commit before or
-//! the commit after, whole, and never less than what the child has reported as done; the next writer goes on from there.
+//! Crashes: a child process publishes, gathers, loads in bulk or rolls back, and is killed
+//! (`SIGKILL` on Unix): before each operation that it does to a file, in the middle of each write,
+//! and at random moments of one commit after the other. A reader then sees the commit before or the
+//! commit after, whole, and never less than what the child has reported as done; the next writer
+//! goes on from there.
 
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -112,8 +114,9 @@ fn publish_on_and_on(directory: &Path) -> ChildResult {
     Ok(())
 }
 
-/// Held for writing while a child is started. In between it has a copy of every open file of this process: also of a lock
-/// that a publisher has, held for reading meanwhile, which would then outlive that publisher.
+/// Held for writing while a child is started. In between it has a copy of every open file of this
+/// process: also of a lock that a publisher has, held for reading meanwhile, which would then
+/// outlive that publisher.
 static STARTING: RwLock<()> = RwLock::new(());
 
 /// Does something with publishers in this process.

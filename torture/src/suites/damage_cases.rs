@@ -1,5 +1,5 @@
-//! Damage to subjects as cases: what [`every_bit`](super::every_bit) and [`other_damage`](super::other_damage) have in
-//! common.
+//! Damage to subjects as cases: shared by the suites [`every_bit`](super::every_bit) and
+//! [`other_damage`](super::other_damage).
 
 use sst_reader::{Access, Diagnosis, FlippedBit, Origin};
 
@@ -19,10 +19,11 @@ struct Group {
     end: usize,
 }
 
-/// In which row a case counts.
+/// The row in which a case counts.
 enum RowOf {
+    /// The row of this index.
     One(usize),
-    /// In that of the region that the flipped bit belongs to.
+    /// The row of the region that the flipped bit belongs to.
     Region,
 }
 
@@ -115,15 +116,15 @@ impl Cases for DamageCases<'_> {
 
     fn row(&self, case: usize) -> usize {
         let (group, i) = self.group(case);
-        let RowOf::Region = group.row else {
-            let RowOf::One(row) = group.row else { return 0 };
-            return row;
+        let (step, offset) = match (&group.row, &group.damage) {
+            (RowOf::One(row), _) => return *row,
+            (RowOf::Region, Damage::Bits { step, offset }) => (step, offset),
+            (RowOf::Region, damage) => unreachable!("{damage:?} belongs to no one region"),
         };
-        let Damage::Bits { step, offset } = group.damage else { return 0 };
         let subject = &self.subjects[group.subject];
         let region = subject.files[group.file].region((offset + i * step) / 8);
         let wanted = (region.name(), subject.protection);
-        self.rows.iter().position(|row| *row == wanted).unwrap_or_default()
+        self.rows.iter().position(|row| *row == wanted).unwrap()
     }
 
     fn name(&self, case: usize) -> String {
@@ -157,7 +158,8 @@ impl Cases for DamageCases<'_> {
     }
 }
 
-/// What is wrong with the diagnosis of a flipped bit, where a checksum has to tell exactly which it is.
+/// What is wrong with the diagnosis of a flipped bit, where a checksum has to tell exactly which it
+/// is.
 fn misnamed(
     subject: &Subject,
     file: &SubjectFile,

@@ -1,5 +1,6 @@
-//! Every bit of every byte of a corpus of small files, flipped one at a time: tables in memory, and whole directories
-//! through maps and positioned reads. Each mutant is asked for every key, walked and verified.
+//! Every bit of every byte of a corpus of small files, flipped one at a time: tables in memory, and
+//! whole directories through maps and positioned reads. Each mutant is asked for every key, walked
+//! and verified.
 
 use sst_reader::Access;
 

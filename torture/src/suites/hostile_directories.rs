@@ -1,4 +1,5 @@
-//! Hostile directories: meta files, lists of meta files and `CURRENT` that lie, with the right checksums over the lies.
+//! Hostile directories: meta files, lists of meta files and `CURRENT` that lie, with the right
+//! checksums over the lies.
 
 use std::fs;
 use std::path::PathBuf;
@@ -24,7 +25,8 @@ pub const SUITE: Suite = Suite {
 /// Numbers that are likely to hurt.
 const LIMITS: [u32; 8] = [0, 1, 0x7f, 0xff, 0xffff, 0xff_ffff, 0x7fff_ffff, u32::MAX];
 
-/// Lies at one byte: each limit in 1, 2 and 4 bytes, one more and one less, a byte too many and one too few.
+/// Lies at one byte: each limit in 1, 2 and 4 bytes, one more and one less, a byte too many and one
+/// too few.
 const LIES_PER_BYTE: usize = 3 * LIMITS.len() + 4;
 
 /// The directory under attack: two meta files, the newer of which lists the older.
@@ -61,7 +63,8 @@ impl Subject {
         }
     }
 
-    /// Bytes of a meta file that get lies: not the magic number, and not the trailer, which is repaired.
+    /// Bytes of a meta file that get lies: not the magic number, and not the trailer, which is
+    /// repaired.
     fn room(&self, is_newest: bool) -> usize {
         let len = if is_newest { self.newest.len() } else { self.older.len() };
         len - TRAILER_LEN - 8

@@ -1,5 +1,6 @@
-//! Hostile input to the writer: a million keys with one hash, and every limit of the format from both sides. What is
-//! accepted reads back right; what is refused is a typed error, and the writer goes on as if nothing had been.
+//! Hostile input to the writer: a million keys with one hash, and every limit of the format from
+//! both sides. What is accepted reads back right; what is refused is a typed error, and the writer
+//! goes on as if nothing had been.
 
 mod limits;
 mod one_hash;

@@ -1,5 +1,6 @@
-//! Hostile filters: absurd parameters, lengths and counts, flipped bits, and contents that contradict themselves. Opening
-//! refuses whatever could hide a run of hashes; a question never panics, checked or not.
+//! Hostile filters: absurd parameters, lengths and counts, flipped bits, and contents that
+//! contradict themselves. Opening refuses whatever could hide a run of hashes; a question never
+//! panics, checked or not.
 
 use sst_amqf::QuotientFilter;
 use sst_conformance::SplitMix;
@@ -33,8 +34,8 @@ impl Intact {
         Self { hashes, bytes }
     }
 
-    /// Whether byte `at` holds remainders: blocks of 1 + 8 + 8 bytes and 64 remainders of 7 bits, behind the length of
-    /// them all. They cannot be checked against anything but a checksum.
+    /// Whether byte `at` holds remainders: blocks of 1 + 8 + 8 bytes and 64 remainders of 7 bits,
+    /// behind the length of them all. They cannot be checked against anything but a checksum.
     fn is_remainder(&self, at: usize) -> bool {
         let head_len = self.bytes.iter().take_while(|byte| **byte >= 0x80).count() + 1;
         at >= head_len && at < self.bytes.len() - 12 && (at - head_len) % 73 >= 17
@@ -122,7 +123,8 @@ fn run(context: &Context) -> Vec<Row> {
 }
 
 fn absurd_parameters(filters: &[Intact], lies: &mut Vec<Lie>) {
-    // The last bytes are: number of fingerprints, quotient bits, remainder bits, no largest quotient bits.
+    // The last bytes are: number of fingerprints, quotient bits, remainder bits, no largest
+    // quotient bits.
     let intact = &filters[2].bytes;
     let (head, tail) = intact.split_at(intact.len() - 4);
     assert_eq!(*tail, [50, 6, 7, 0]);

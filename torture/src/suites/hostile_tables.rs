@@ -1,6 +1,8 @@
-//! Hostile tables: every checksum is right, and what they protect is a lie. Numbers in key, index and value blocks, size
-//! words, ends of blocks, descriptions; one at a time everywhere, and several at random.
+//! Hostile tables: every checksum is right, and what they protect is a lie. Numbers in key, index
+//! and value blocks, size words, ends of blocks, descriptions; one at a time everywhere, and
+//! several at random.
 
+use byteorder::{BigEndian, ByteOrder};
 use sst_conformance::SplitMix;
 use sst_format::SstMeta;
 use sst_format::filter::FilterBytes;
@@ -18,7 +20,8 @@ pub const SUITE: Suite = Suite {
     run,
 };
 
-/// Numbers that are likely to hurt, whatever field they land in: widths of fields, their signs, their limits.
+/// Numbers that are likely to hurt, whatever field they land in: widths of fields, their signs,
+/// their limits.
 const LIMITS: [u64; 14] = [
     0,
     1,
@@ -39,8 +42,8 @@ const LIMITS: [u64; 14] = [
 /// Widths of the fields of the format, in bytes.
 const WIDTHS: [usize; 5] = [1, 2, 3, 4, 8];
 
-/// How many lies each byte of a payload gets: every width with every limit, one more and one less than the truth, and a
-/// byte too many and one too few.
+/// How many lies each byte of a payload gets: every width with every limit, one more and one less
+/// than the truth, and a byte too many and one too few.
 const LIES_PER_BYTE: usize = WIDTHS.len() * (LIMITS.len() + 2) + 2;
 
 /// Bytes of each payload that get lies: what comes later are more entries of the same kind.
@@ -284,13 +287,13 @@ fn lie_in_payload(block: &mut Part, lie: usize) {
     };
     let width = width.min(payload.len() - at);
     let field = &mut payload[at..at + width];
-    let truth = field.iter().fold(0_u64, |word, &byte| word << 8 | u64::from(byte));
+    let truth = BigEndian::read_uint(field, width);
     let value = match lie % per_width {
         limit if limit < LIMITS.len() => LIMITS[limit],
         one if one == LIMITS.len() => truth.wrapping_add(1),
         _ => truth.wrapping_sub(1),
     };
-    field.copy_from_slice(&value.to_be_bytes()[8 - width..]);
+    BigEndian::write_uint(field, low_bytes(value, width), width);
 }
 
 fn lie_in_description(meta: &SstMeta, lie: usize) -> SstMeta {
@@ -363,7 +366,12 @@ fn overwrite(random: &mut SplitMix, bytes: &mut [u8], value: u64) {
     // The head of a block says most.
     let room = bytes.len() - width + 1;
     let at = if below(random, 2) == 0 { below(random, room.min(24)) } else { below(random, room) };
-    bytes[at..at + width].copy_from_slice(&value.to_be_bytes()[8 - width..]);
+    BigEndian::write_uint(&mut bytes[at..], low_bytes(value, width), width);
+}
+
+/// A number cut to its low `width` bytes, of 1 to 8.
+fn low_bytes(value: u64, width: usize) -> u64 {
+    value & u64::MAX >> (64 - 8 * width)
 }
 
 /// Tells one lie.

@@ -1,5 +1,6 @@
-//! Interleavings: a model checker (loom) tries every order in which a few threads can look blocks up, verify them and share
-//! the cache, relaxed memory order included. The models are in `sst-reader/src/block/model.rs`.
+//! Interleavings: a model checker (loom) tries every order in which a few threads can look blocks
+//! up, verify them and share the cache, relaxed memory order included. The models are in
+//! `sst-reader/src/block/model.rs`.
 
 use crate::cargo::Cargo;
 use crate::{Context, Protection, Row, Suite, Verdict};
@@ -11,7 +12,8 @@ pub const SUITE: Suite = Suite {
     run,
 };
 
-/// Runs the test program of the models, or builds it. The planted bugs are in the same build, asleep.
+/// Runs the test program of the models, or builds it. The planted bugs are in the same build,
+/// asleep.
 pub(super) fn cargo() -> Cargo {
     Cargo::new("loom", "--cfg loom --cfg sst_planted")
         .env("CARGO_INCREMENTAL", "0")

@@ -1,6 +1,8 @@
-//! I/O faults: every operation that creating a file, publishing a commit, gathering it from fragments and certifying it, loading in
-//! bulk or rolling back takes is made to fail, one after the other, in every way it can. Files are then complete or absent, readers see the commit before or the
-//! commit after, and the directory has the files of before: what could not be removed, the next writer removes.
+//! I/O faults: every operation that creating a file, publishing a commit, gathering it from
+//! fragments and certifying it, loading in bulk or rolling back takes is made to fail, one after
+//! the other, in every way it can. Files are then complete or absent, readers see the commit before
+//! or the commit after, and the directory has the files of before: what could not be removed, the
+//! next writer removes.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -37,8 +39,8 @@ enum Work {
 /// Kinds of work, which have rows of their own.
 const KINDS: [&str; 5] = ["file", "publish", "load", "rollback", "gather or certify"];
 
-/// Of how many faults of each kind a quick run tries one: the operations of a bulk load are many and take long, those of a
-/// gathered commit are many.
+/// Of how many faults of each kind a quick run tries one: the operations of a bulk load are many
+/// and take long, those of a gathered commit are many.
 const SAMPLES: [usize; 5] = [1, 1, 16, 1, 4];
 
 /// A fault: in which work, at which operation, of which kind.
@@ -333,7 +335,8 @@ fn check_as_before(
     scenario.check_nothing_is_spilled(directory)
 }
 
-/// The same publisher goes on: it refuses to if a sync has failed, and if it goes on it does so rightly.
+/// The same publisher goes on: it refuses to if a sync has failed, and if it goes on it does so
+/// rightly.
 fn check_going_on(
     scenario: &Scenario,
     mut publisher: sst_writer::Publisher,

@@ -1,6 +1,7 @@
-//! Merges that are killed: a child process compacts a directory, or merges another one into it, and is killed (`SIGKILL`
-//! on Unix) at a random moment. A reader then sees the state before or the state after, whole and undamaged; the next
-//! merge succeeds and leaves no file behind that does not belong to it.
+//! Merges that are killed: a child process compacts a directory, or merges another one into it, and
+//! is killed (`SIGKILL` on Unix) at a random moment. A reader then sees the state before or the
+//! state after, whole and undamaged; the next merge succeeds and leaves no file behind that does
+//! not belong to it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;

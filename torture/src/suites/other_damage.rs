@@ -1,5 +1,5 @@
-//! Damage beyond single bits: truncation to every length, appended bytes, zeroed sectors, bursts, blocks and files that are
-//! in the wrong place, and files that are gone.
+//! Damage beyond single bits: truncation to every length, appended bytes, zeroed sectors, bursts,
+//! blocks and files that are in the wrong place, and files that are gone.
 
 use sst_reader::Access;
 
@@ -93,7 +93,8 @@ fn add_places(cases: &mut DamageCases<'_>, context: &Context, subjects: &[Subjec
         for (j, file) in subject.files.iter().enumerate() {
             let access = Access::Map;
             if !file.blocks.is_empty() && subject.name != REPLACED {
-                // Those of the same length keep the file's length: nothing but the protection tells.
+                // Those of the same length keep the file's length: nothing but the protection
+                // tells.
                 let is_alike =
                     |block: &&Vec<u8>| file.blocks.iter().any(|b| b.len() == block.len());
                 let mut foreign: Vec<_> = all.iter().filter(is_alike).take(100).cloned().collect();

@@ -1,9 +1,10 @@
-//! Tests of the tests: bugs planted on purpose, one at a time, each of which some test or suite must catch. Every suite of
-//! this program has a bug of its own to catch.
+//! Tests of the tests: bugs planted on purpose, one at a time, each of which some test or suite
+//! must catch. Every suite of this program has a bug of its own to catch.
 //!
-//! Two builds with `--cfg sst_planted` have all of them asleep; the environment variable `SST_PLANTED` wakes one. Without it,
-//! everything must pass in these builds too. One build is that of the model checker; the other takes all packages of others
-//! from the ordinary builds of tests, and compiles those of this workspace only.
+//! Two builds with `--cfg sst_planted` have all of them asleep; the environment variable
+//! `SST_PLANTED` wakes one. Without it, everything must pass in these builds too. One build is that
+//! of the model checker; the other takes all packages of others from the ordinary builds of tests,
+//! and compiles those of this workspace only.
 
 use std::process::Command;
 
@@ -28,7 +29,8 @@ enum Catcher {
     Test(&'static str, &'static str, &'static str),
     /// A suite of this program, in brief.
     Suite(&'static str),
-    /// A suite that kills at random moments, in brief: it may take a few runs until one is the moment that matters.
+    /// A suite that kills at random moments, in brief: it may take a few runs until one is the
+    /// moment that matters.
     Kills(&'static str),
     /// A test under the model checker.
     Model(&'static str),
@@ -94,7 +96,8 @@ impl Planted {
                     .args(&["test", "--no-run"]),
             )
         };
-        // Not all packages in one go: it would build tests that nobody runs here. The program comes with its tests.
+        // Not all packages in one go: it would build tests that nobody runs here. The program comes
+        // with its tests.
         let units = cargo()?.args(&["--lib", "--package", "sst-format", "--package", "sst-reader"]);
         let others = cargo()?
             .args(&["--test", "it", "--test", "filter", "--package", "sst-writer"])
@@ -123,14 +126,16 @@ impl Planted {
         Some(command)
     }
 
-    /// Runs a catcher, with a bug or without. Gives whether it found nothing wrong, or why it cannot tell.
+    /// Runs a catcher, with a bug or without. Gives whether it found nothing wrong, or why it
+    /// cannot tell.
     fn passes(&self, catcher: Catcher, bug: Option<&str>) -> Result<bool, String> {
         let mut command = self.command(catcher).ok_or("there is no such program")?;
         command.env_remove("SST_PLANTED").envs(bug.map(|bug| ("SST_PLANTED", bug)));
         // What a planted bug breaks is no regression to be kept.
         command.env("PROPTEST_DISABLE_FAILURE_PERSISTENCE", "true");
         let ended = Ended::of(&mut command);
-        // A filter that matches no test catches nothing, nor does a suite that does not come to its table.
+        // A filter that matches no test catches nothing, nor does a suite that does not come to its
+        // table.
         let ran = match catcher {
             BySuite(_) | Kills(_) => ended.output.contains(" run, seed "),
             Test(..) | Model(_) => ended.tests() != (0, 0),

@@ -1,6 +1,7 @@
-//! Lost power: what publishing, gathering, loading in bulk and rolling back do is recorded; after each operation, everything that was not synced may be lost, whole or
-//! in part, each effect on its own. A reader then sees the commit before or the commit after, whole, and from the moment
-//! that the commit was reported as durable only the one after. The next writer goes on from there.
+//! Lost power: what publishing, gathering, loading in bulk and rolling back do is recorded; after
+//! each operation, everything that was not synced may be lost, whole or in part, each effect on its
+//! own. A reader then sees the commit before or the commit after, whole, and from the moment that
+//! the commit was reported as durable only the one after. The next writer goes on from there.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -73,7 +74,8 @@ fn run(context: &Context) -> Vec<Row> {
                 _ if outcomes <= limit => Outcome::Number(outcome - 1),
                 _ => Outcome::Drawn(context.random("power loss", all.cases.len()).word()),
             };
-            // Many outcomes leave the same files: names that are lost hide what became of their content.
+            // Many outcomes leave the same files: names that are lost hide what became of their
+            // content.
             let mut hasher = DefaultHasher::new();
             moment.disk.after_power_loss(outcome).hash(&mut hasher);
             if seen.insert(hasher.finish()) {

@@ -1,6 +1,7 @@
-//! Kills at random moments of a process that publishes, gathers and rolls back, over and over, with generations kept: the next
-//! reader sees one generation, whole, not older than what the process has reported as done; the next writer goes on from
-//! there, leaves nothing behind, and every generation that the log calls complete can be gone back to.
+//! Kills at random moments of a process that publishes, gathers and rolls back, over and over, with
+//! generations kept: the next reader sees one generation, whole, not older than what the process
+//! has reported as done; the next writer goes on from there, leaves nothing behind, and every
+//! generation that the log calls complete can be gone back to.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
@@ -77,7 +78,8 @@ fn publish_on_and_on(directory: &Path, seed: u64) -> Result<(), Box<dyn std::err
     }
 }
 
-/// A generation in which all entries have the same value: in two tables that replace everything, or in one on top.
+/// A generation in which all entries have the same value: in two tables that replace everything, or
+/// in one on top.
 fn publish(
     publisher: &mut Publisher,
     number: u32,
@@ -119,7 +121,8 @@ fn gather(
     Ok(commit.publish()?.sequence)
 }
 
-/// The one value of all entries that a reader finds, and how many there are; an error if they are of several generations.
+/// The one value of all entries that a reader finds, and how many there are; an error if they are
+/// of several generations.
 fn generation_seen(directory: &Path) -> Result<Option<u32>, String> {
     if !directory.join("CURRENT").exists() {
         return Ok(None);
@@ -202,7 +205,8 @@ fn run_and_kill(directory: &Path, random: &mut SplitMix) -> Option<u32> {
     let mut child = start(CHILD, &[directory.as_os_str(), seed.as_ref()]);
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut reported = None;
-    // Counted in generations, so that a busy machine kills as late as an idle one; then somewhere within the next.
+    // Counted in generations, so that a busy machine kills as late as an idle one; then somewhere
+    // within the next.
     for _ in 0..below(random, 6) {
         match lines.next() {
             Some(Ok(line)) => reported = line.parse().ok(),

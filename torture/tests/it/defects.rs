@@ -1,9 +1,11 @@
-//! What the reference implementation's reader gets wrong, and ours must not: rows of the list of its known defects that
-//! need a reader. Those of the writer are in crates/sst-writer/tests, that of the filter in crates/sst-amqf/tests.
+//! What the reference implementation's reader gets wrong, and ours must not: rows of the list of
+//! its known defects that need a reader. Those of the writer are in crates/sst-writer/tests, that
+//! of the filter in crates/sst-amqf/tests.
 
 use std::fs;
 use std::sync::Arc;
 
+use byteorder::{BigEndian, ByteOrder};
 use sst_amqf::QuotientFilter;
 use sst_conformance::{SplitMix, TestEntry, TestValue};
 use sst_format::filter::{FilterBytes, FilterPolicy};
@@ -35,10 +37,10 @@ fn defect_3_size_word_of_a_block_that_lies() {
     let database = power_of_two();
     let path = database.dir().join("00000001.sst");
     let intact = fs::read(&path).unwrap();
-    assert_eq!(intact[..4], 8192_u32.to_be_bytes());
+    assert_eq!(BigEndian::read_u32(&intact), 8192);
     for size in [0, 1, 8191, 8193, u32::MAX] {
         let mut damaged = intact.clone();
-        damaged[..4].copy_from_slice(&size.to_be_bytes());
+        BigEndian::write_u32(&mut damaged, size);
         fs::write(&path, &damaged).unwrap();
         let set = SstSet::open(database.dir(), &reader_options()).unwrap();
         let cause = cause(set.get(b"medium").unwrap_err());
@@ -146,9 +148,9 @@ fn defect_20_an_index_block_that_refers_to_itself() {
     let index = blocks_of(&written.bytes).pop().unwrap();
     let own = written.meta.block_count - 1;
     let payload = index.start + 8;
-    written.bytes[payload + 1..payload + 3].copy_from_slice(&own.to_be_bytes());
+    BigEndian::write_u16(&mut written.bytes[payload + 1..], own);
     let checksum = crc32fast::hash(&written.bytes[payload..index.end]);
-    written.bytes[index.start + 4..payload].copy_from_slice(&checksum.to_be_bytes());
+    BigEndian::write_u32(&mut written.bytes[index.start + 4..], checksum);
     written.meta.protection = None;
     let bytes = written.bytes.clone();
     assert!(without_panic(|| ask(&written, bytes)).expect("no panic").is_err());
@@ -156,7 +158,8 @@ fn defect_20_an_index_block_that_refers_to_itself() {
 
 #[test]
 fn defect_22_a_filter_over_hashes_with_clustered_low_bits() {
-    // Four hundred thousand neighbours: work that grows with their square would not come to an end here.
+    // Four hundred thousand neighbours: work that grows with their square would not come to an end
+    // here.
     let hashes: Vec<u64> = (0..400_000).collect();
     let mut builder = QuotientFilter::default().builder();
     builder.add_hashes(&hashes);
@@ -180,7 +183,8 @@ fn directories_stay_right_while_tables_hide_each_other() {
     assert!(report.is_intact());
     assert_eq!((report.tables, report.entries), (3, 80));
 
-    // A set stays as it is while a later commit replaces what it shows; the refreshed one shows that.
+    // A set stays as it is while a later commit replaces what it shows; the refreshed one shows
+    // that.
     let before = database.expected();
     database.commit(Changes::table(numbered(5, |_| inline(9))));
     assert!(before.judge(&set).is_right());

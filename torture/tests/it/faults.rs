@@ -53,7 +53,8 @@ fn is_read_of_4(operation: &Operation<'_>) -> bool {
     matches!(operation, Operation::Read { path } if path.ends_with("00000004.meta"))
 }
 
-/// A meta file that could not be read once was taken for one that nobody needs, and its commit was removed.
+/// A meta file that could not be read once was taken for one that nobody needs, and its commit was
+/// removed.
 #[test]
 fn a_commit_that_cannot_be_read_for_now_is_kept() {
     let parent = tempfile::tempdir().unwrap();
@@ -85,7 +86,8 @@ fn a_rollback_passes_no_commit_over_that_cannot_be_read_for_now() {
     assert_eq!(Seen::of(&directory).unwrap(), before);
 }
 
-/// The files of a commit stayed where its `CURRENT` could not be made durable, before anything was replaced.
+/// The files of a commit stayed where its `CURRENT` could not be made durable, before anything was
+/// replaced.
 #[test]
 fn a_commit_leaves_nothing_if_current_cannot_be_synced() {
     let parent = tempfile::tempdir().unwrap();

@@ -1,4 +1,5 @@
-//! Which keys damage takes with it: exactly those that a lookup then fails for, whichever block is damaged.
+//! Which keys damage takes with it: exactly those that a lookup then fails for, whichever block is
+//! damaged.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -10,7 +11,8 @@ use sst_reader::{Affected, BlockRole, Lookup, ReaderOptions, StaticSortedFile};
 use sst_torture::model::sorted;
 use sst_torture::model::table::{Written, blocks_of, write};
 
-/// Keys of three lengths with values of every kind: several blocks of keys, of small values and of one value each.
+/// Keys of three lengths with values of every kind: several blocks of keys, of small values and of
+/// one value each.
 fn table() -> Written {
     let value = |i: u32| match i % 5 {
         0 => TestValue::Inline(vec![1]),

@@ -1,4 +1,5 @@
-//! Sets of many tables: lazily opened, bounded, refreshed while lookups go on, and outrun by the writer.
+//! Sets of many tables: lazily opened, bounded, refreshed while lookups go on, and outrun by the
+//! writer.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,7 +19,8 @@ fn small(text: &str) -> TestValue {
     TestValue::Small(text.as_bytes().to_vec())
 }
 
-/// 100 tables side by side, and three increments on top: one of a few keys, one of tombstones, one side by side again.
+/// 100 tables side by side, and three increments on top: one of a few keys, one of tombstones, one
+/// side by side again.
 fn layered() -> Database {
     let mut database = Database::new();
     let base = numbered(5_000, |i| small(&format!("base {i}")));

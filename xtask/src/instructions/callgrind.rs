@@ -5,10 +5,11 @@ use std::process::Command;
 
 use super::record::Operation;
 
-/// Settings of the C library under which a count says something about our code, and is the same on every machine. Without
-/// them copying and clearing are instructions that repeat themselves, of which valgrind counts every repetition, and how
-/// many there are follows from how source and destination lie; and whether a growing buffer is copied follows from what
-/// happens to lie behind it. Another C library passes over them.
+/// Settings of the C library under which a count says something about our code, and is the same on
+/// every machine. Without them copying and clearing are instructions that repeat themselves, of
+/// which valgrind counts every repetition, and how many there are follows from how source and
+/// destination lie; and whether a growing buffer is copied follows from what happens to lie behind
+/// it. Another C library passes over them.
 const C_LIBRARY: &str = "glibc.cpu.x86_rep_movsb_threshold=0x40000000:glibc.cpu.x86_rep_stosb_threshold=0x40000000:\
                          glibc.cpu.x86_non_temporal_threshold=0x40000000:glibc.malloc.mmap_threshold=0x20000";
 
@@ -59,7 +60,8 @@ impl Run {
         })
     }
 
-    /// `names`: what the program printed. `part`: what callgrind wrote for the n-th operation, from 1.
+    /// `names`: what the program printed. `part`: what callgrind wrote for the n-th operation, from
+    /// 1.
     fn parse(names: &str, part: impl Fn(usize) -> Option<String>) -> Result<Self, String> {
         let mut lines = names.lines().filter_map(|line| line.split_once('\t'));
         let features = lines.next().ok_or("sst-instructions printed nothing")?.1.to_owned();

@@ -1,7 +1,9 @@
-//! RocksDB's bulk load of the records that `cargo xtask bulk` generates: what `cargo xtask bulk --peers all compare` starts.
+//! RocksDB's bulk load of the records that `cargo xtask bulk` generates: what
+//! `cargo xtask bulk --peers all compare` starts.
 //!
-//! As RocksDB's own guide has it: the options made for it, no write-ahead log, no compaction until everything is in, one at
-//! the end. Afterwards lookups find everything in one level, as they do in our directory.
+//! As RocksDB's own guide has it: the options made for it, no write-ahead log, no compaction until
+//! everything is in, one at the end. Afterwards lookups find everything in one level, as they do in
+//! our directory.
 
 use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read};

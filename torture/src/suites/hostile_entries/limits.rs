@@ -70,7 +70,8 @@ pub(super) fn value_lens(_: bool) -> Outcome {
     Ok(counts)
 }
 
-/// Medium values until no block is left; tables of one entry less, of all, and of all with the entry that was refused.
+/// Medium values until no block is left; tables of one entry less, of all, and of all with the
+/// entry that was refused.
 pub(super) fn block_count(_: bool) -> Outcome {
     let mut keys: Vec<[u8; 4]> = (0..u32::from(MAX_BLOCK_COUNT)).map(u32::to_be_bytes).collect();
     keys.sort_by_key(|key| hash_key(key));
@@ -152,7 +153,8 @@ pub(super) fn blocks_end(_: bool) -> Outcome {
     Ok(counts)
 }
 
-/// More entries than the reference's filter can hold (row 15 of the list of its defects): any hashes, and no filter.
+/// More entries than the reference's filter can hold (row 15 of the list of its defects): any
+/// hashes, and no filter.
 pub(super) fn many_entries(_: bool) -> Outcome {
     const COUNT: u64 = 16_000_000;
     let mut writer = StreamingSstWriter::new(io::sink(), WriterOptions::default());

@@ -1,4 +1,5 @@
-//! Keys with one hash: a million of them, runs of all lengths, and the longest run that a key block can hold.
+//! Keys with one hash: a million of them, runs of all lengths, and the longest run that a key block
+//! can hold.
 
 use sst_format::key_block::KeyBlockShape;
 use sst_format::limits::{MAX_KEY_BLOCK_ENTRIES, MAX_POSITION};
@@ -54,7 +55,8 @@ pub(super) fn mixed_collisions(is_full: bool) -> Outcome {
     Ok(counts(entries.len() as u64, 0))
 }
 
-/// Two entries with one hash, the second of which starts just below, at and above the highest position.
+/// Two entries with one hash, the second of which starts just below, at and above the highest
+/// position.
 pub(super) fn run_of_bytes(_: bool) -> Outcome {
     // What stands before the second entry beside the first key: its hash and its value.
     const OVERHEAD: usize = 8 + 1;
@@ -86,8 +88,8 @@ pub(super) fn run_of_bytes(_: bool) -> Outcome {
     Ok(counts)
 }
 
-/// As many values of one key as a block can count, and one more. The block itself is written in a full run only: it takes a
-/// gigabyte of memory.
+/// As many values of one key as a block can count, and one more. The block itself is written in a
+/// full run only: it takes a gigabyte of memory.
 pub(super) fn run_of_entries(is_full: bool) -> Outcome {
     let mut shape = KeyBlockShape::default();
     for _ in 0..MAX_KEY_BLOCK_ENTRIES {

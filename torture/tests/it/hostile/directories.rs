@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use byteorder::{BigEndian, ByteOrder};
 use sst_conformance::{TestEntry, TestValue};
 use sst_format::block::{BlockHeader, Encoding};
 use sst_format::current::Current;
@@ -21,8 +22,9 @@ fn filters_end(meta: &[u8]) -> usize {
     MetaLayout::of(meta).filters.end
 }
 
-/// Asks a directory everything, verifies it, and checks that this does not panic and takes no more memory than allowed.
-/// Returns what opening and asking gives, and whether verification finds it intact.
+/// Asks a directory everything, verifies it, and checks that this does not panic and takes no more
+/// memory than allowed. Returns what opening and asking gives, and whether verification finds it
+/// intact.
 fn ask(
     dir: &Path,
     expected: &Expected,
@@ -65,7 +67,7 @@ fn a_meta_file_that_lists_another_over_and_over() {
     let mut meta = fs::read(&path).unwrap();
     let at = filters_end(&meta) + 4;
     assert_eq!(meta[at..at + 8], [0, 0, 0, 2, 0, 0, 0, 2]);
-    meta[at..at + 4].copy_from_slice(&1001_u32.to_be_bytes());
+    BigEndian::write_u32(&mut meta[at..], 1001);
     let record: Vec<u8> = meta[at + 4..at + 12].repeat(999);
     meta.splice(at + 4..at + 4, record);
     repair(&mut meta);
@@ -91,7 +93,7 @@ fn a_table_that_is_described_over_and_over() {
     let (dir, expected, options) = (database.dir(), database.expected(), reader_options());
     unprotect(dir, "00000002.meta", |meta| {
         assert_eq!(meta[8..16], [0, 0, 0, 0, 0, 0, 0, 1]);
-        meta[12..16].copy_from_slice(&3000_u32.to_be_bytes());
+        BigEndian::write_u32(&mut meta[12..], 3000);
         // Without the filters, so that all records are alike.
         let mut record = meta[16..54].to_vec();
         record[34..].fill(0);
@@ -209,7 +211,7 @@ fn counts_of_meta_files_that_lie() {
     for at in [8, 12, 18, 50, 54, section + 4, blobs_at] {
         for count in [0x7f_u32, 0xffff, 0x7fff_ffff, u32::MAX] {
             let mut meta = original.clone();
-            meta[at..at + 4].copy_from_slice(&count.to_be_bytes());
+            BigEndian::write_u32(&mut meta[at..], count);
             repair(&mut meta);
             fs::write(&path, &meta).unwrap();
             let what = format!("{count} at byte {at}");

@@ -1,5 +1,6 @@
 //! Tables with one lie each, made by hand.
 
+use byteorder::{BigEndian, ByteOrder};
 use sst_conformance::{TestEntry, TestValue};
 use sst_format::index_block::IndexBlockEncoder;
 use sst_format::key_block::{KeyBlock, KeyBlockKind};
@@ -18,7 +19,8 @@ fn keys_of(entries: &[TestEntry]) -> Keys {
     entries.iter().map(|entry| (entry.hash, entry.key.clone())).collect()
 }
 
-/// Asks a table everything; that must not panic, must end, and must take no more memory than allowed.
+/// Asks a table everything; that must not panic, must end, and must take no more memory than
+/// allowed.
 fn ask(bytes: &[u8], meta: Option<&SstMeta>, keys: &[(u64, Vec<u8>)], what: &str) -> Asked {
     let asked = sst_torture::model::parts::ask(bytes.to_vec(), meta, keys, &reader_options());
     assert_eq!(allocations::take_excess(), None, "{what}");
@@ -79,7 +81,7 @@ fn counts_that_lie() {
         let entries = corpus::entries_for(kind);
         for count in [0_u32, 6, 8, 1000, 0xff_ffff] {
             let parts = with_key_block(&entries, |block| {
-                block[1..4].copy_from_slice(&count.to_be_bytes()[1..]);
+                BigEndian::write_u24(&mut block[1..], count);
             });
             damaged(&parts, &keys_of(&entries), &format!("{count} entries in {}", kind.name()));
         }
@@ -104,12 +106,13 @@ fn positions_that_lie() {
         ] {
             let parts = with_key_block(&entries, |block| {
                 let at = 4 + 4 * entry;
-                block[at + 1..at + 4].copy_from_slice(&position.to_be_bytes()[1..]);
+                BigEndian::write_u24(&mut block[at + 1..], position);
             });
             let what = format!("entry {entry} at {position} in {}", kind.name());
             errors += u64::from(damaged(&parts, &keys, &what).error.is_some());
         }
-        // A wrong start of the first entry may only lengthen or shorten a key; the others leave their block.
+        // A wrong start of the first entry may only lengthen or shorten a key; the others leave
+        // their block.
         assert!(errors >= 6, "{errors}");
     }
 }
@@ -153,7 +156,8 @@ fn empty_blocks() {
 fn references_to_where_no_value_is() {
     let small = vec![TestEntry::new("k", TestValue::Small(vec![1; 30]))];
     let keys = keys_of(&small);
-    // Block, length and offset of the value: block 0 is that of the values, 1 has the keys, 2 is the index.
+    // Block, length and offset of the value: block 0 is that of the values, 1 has the keys, 2 is
+    // the index.
     for (block, len, offset, is_readable) in [
         (0_u16, 31_u16, 0_u32, false),
         (0, 1, 30, false),
@@ -168,9 +172,9 @@ fn references_to_where_no_value_is() {
     ] {
         let parts = with_key_block(&small, |payload| {
             let at = payload.len() - 8;
-            payload[at..at + 2].copy_from_slice(&block.to_be_bytes());
-            payload[at + 2..at + 4].copy_from_slice(&len.to_be_bytes());
-            payload[at + 4..].copy_from_slice(&offset.to_be_bytes());
+            BigEndian::write_u16(&mut payload[at..], block);
+            BigEndian::write_u16(&mut payload[at + 2..], len);
+            BigEndian::write_u32(&mut payload[at + 4..], offset);
         });
         let what = format!("{len} bytes at {offset} of block {block}");
         assert_eq!(damaged(&parts, &keys, &what).error.is_none(), is_readable, "{what}");
@@ -179,7 +183,7 @@ fn references_to_where_no_value_is() {
     for (block, is_readable) in [(1_u16, true), (2, true), (3, false), (u16::MAX, false)] {
         let parts = with_key_block(&medium, |payload| {
             let at = payload.len() - 2;
-            payload[at..].copy_from_slice(&block.to_be_bytes());
+            BigEndian::write_u16(&mut payload[at..], block);
         });
         let what = format!("medium value in block {block}");
         assert_eq!(damaged(&parts, &keys, &what).error.is_none(), is_readable, "{what}");
@@ -192,7 +196,8 @@ fn keys_out_of_order() {
     let parts = with_key_block(&entries, |block| block[6..].rotate_left(5));
     damaged(&parts, &keys_of(&entries), "keys rotated");
     let parts = with_key_block(&entries, |block| block.copy_within(6..11, 11));
-    // Two entries of one key are no lie by themselves, but the last one's hash is in the description.
+    // Two entries of one key are no lie by themselves, but the last one's hash is in the
+    // description.
     ask(&parts.to_bytes(), None, &keys_of(&entries), "a key twice");
     let long = corpus::entries_for(corpus::KINDS[2]);
     let parts = with_key_block(&long, |block| block[6..14].fill(0xff));
