@@ -9,7 +9,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use sst_amqf::QuotientFilter;
+use sst_amqf::{QuotientFilter, QuotientFilterView};
 use sst_benches::random::Random;
 use sst_format::BlockIndex;
 use sst_format::filter::{FilterBytes, FilterPolicy};
@@ -136,11 +136,15 @@ fn filters(criterion: &mut Criterion) {
         builder.finish().expect("a filter")
     };
     let filter = policy.open(FilterBytes::new(build())).expect("the filter");
+    let bytes = build();
+    let view = QuotientFilterView::parse(&bytes).expect("the filter");
     let absent: Vec<u64> = (0..10_000).map(|_| random.word()).collect();
     let present: Vec<u64> = (0..10_000).map(|_| hashes[random.below(hashes.len())]).collect();
     let mut group = criterion.benchmark_group("filter of 1M hashes");
     group.throughput(Throughput::Elements(hashes.len() as u64)).sample_size(10);
     group.bench_function("build", |bencher| bencher.iter(build));
+    group.bench_function("check on opening", |bencher| bencher.iter(|| view.check_structure()));
+    group.bench_function("validate", |bencher| bencher.iter(|| view.validate()));
     group.throughput(Throughput::Elements(10_000));
     for (name, asked) in [("hit", &present), ("miss", &absent)] {
         group.bench_function(name, |bencher| {
