@@ -14,7 +14,7 @@ use sst_merge::certify;
 use sst_reader::{
     Corruption, LiveSet, Monitor, ReadError, ReaderOptions, SstSet, verify_directory,
 };
-use sst_writer::bulk::{BulkMode, DuplicatePolicy};
+use sst_writer::bulk::{BulkMode, Duplicates};
 use sst_writer::{BulkLoader, BulkOptions, Publisher, PublisherOptions};
 
 /// Publishes several loads on top of each other: values of all classes and in blobs, overwritten
@@ -27,7 +27,7 @@ fn publish(path: &Path, seed: u64) -> ContentDigest {
     for _ in 0..4 {
         let options = BulkOptions::default()
             .mode(BulkMode::Increment)
-            .duplicates(DuplicatePolicy::KeepAll)
+            .duplicates(Duplicates::Keep)
             .blob_threshold(9000)
             .max_table_entries(90);
         let loader = BulkLoader::new(&mut publisher, options).unwrap();

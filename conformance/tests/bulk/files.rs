@@ -1,7 +1,7 @@
 //! What is written, whatever the memory and the threads.
 
 use sst_conformance::SplitMix;
-use sst_writer::bulk::{BulkMode, DuplicatePolicy};
+use sst_writer::bulk::{BulkMode, Duplicates};
 use sst_writer::hash_key;
 
 use super::model::{Action, TestRecord, check, content, expected, files, load, options};
@@ -43,7 +43,7 @@ fn colliding(number: u64) -> Vec<u8> {
 #[test]
 fn every_policy_leaves_what_the_model_says() {
     let streams = mixed(3, 5000);
-    for policy in [DuplicatePolicy::LastWins, DuplicatePolicy::KeepAll] {
+    for policy in [Duplicates::Newest, Duplicates::Keep] {
         let summary = check(&streams, &options().duplicates(policy));
         assert!(summary.tables >= 4, "{summary:?}");
         assert!(summary.blobs > 10 && summary.deletions > 10, "{summary:?}");
@@ -55,7 +55,7 @@ fn unique_keys_pass_the_strict_policy() {
     let mut random = SplitMix::new(5);
     let records = (0..40_000_u64).map(|i| TestRecord::put(i.to_be_bytes(), random.bytes(100)));
     let streams = [records.collect()];
-    let summary = check(&streams, &options().duplicates(DuplicatePolicy::Error));
+    let summary = check(&streams, &options().duplicates(Duplicates::Error));
     assert_eq!((summary.tables, summary.spilled_bytes), (16, 0));
 }
 
@@ -79,7 +79,7 @@ fn floods_of_one_hash_and_of_one_key_are_sorted_on_disk() {
     let one_hash = stream(60_000, Box::new(move || colliding(numbers.word() % 40_000)));
     let mut numbers = SplitMix::new(2);
     let one_key = stream(60_000, Box::new(move || vec![(numbers.word() % 3) as u8]));
-    for policy in [DuplicatePolicy::LastWins, DuplicatePolicy::KeepAll] {
+    for policy in [Duplicates::Newest, Duplicates::Keep] {
         let streams = [one_hash.clone(), one_key.clone(), one_hash[..30_000].to_vec()];
         let summary = check(&streams, &options().duplicates(policy));
         // One run cannot be cut.
@@ -100,7 +100,7 @@ fn increments_stay_on_top_and_replacements_replace() {
     let kept = before.iter().filter(|(name, _)| name.as_str() != "CURRENT");
     assert!(kept.clone().count() > 1 && kept.clone().all(|(name, file)| after[name] == *file));
     load(&directory, &second, options()).unwrap();
-    assert!(content(&directory) == expected(&second, DuplicatePolicy::LastWins));
+    assert!(content(&directory) == expected(&second, Duplicates::Newest));
     assert!(kept.clone().all(|(name, _)| !files(&directory).contains_key(name)));
     // Nothing replaces everything by nothing.
     load(&directory, &[], options()).unwrap();

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use sst_amqf::QuotientFilter;
 use sst_reader::{EntryValue, ReaderOptions, SstSet, StaticSortedFile};
-use sst_writer::bulk::{BulkSummary, DuplicatePolicy};
+use sst_writer::bulk::{BulkSummary, Duplicates};
 use sst_writer::{
     BulkError, BulkLoader, BulkOptions, Publisher, PublisherOptions, WriterOptions, hash_key,
 };
@@ -36,7 +36,7 @@ impl TestRecord {
 pub(crate) type Content = BTreeMap<(u64, Vec<u8>), Vec<Option<Vec<u8>>>>;
 
 /// What the policy leaves of the streams.
-pub(crate) fn expected(streams: &[Vec<TestRecord>], policy: DuplicatePolicy) -> Content {
+pub(crate) fn expected(streams: &[Vec<TestRecord>], policy: Duplicates) -> Content {
     let mut content = Content::new();
     for record in streams.iter().flatten() {
         let entries = content.entry((hash_key(&record.key), record.key.clone())).or_default();
@@ -44,7 +44,7 @@ pub(crate) fn expected(streams: &[Vec<TestRecord>], policy: DuplicatePolicy) -> 
             Action::Put(value) | Action::PutBlob(value) => Some(value.clone()),
             Action::Delete => None,
         };
-        if policy != DuplicatePolicy::KeepAll || value.is_none() {
+        if policy != Duplicates::Keep || value.is_none() {
             entries.clear();
         }
         entries.push(value);

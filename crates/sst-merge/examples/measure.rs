@@ -1,5 +1,5 @@
 //! Measures merging next to its floor, copying and checksumming the same bytes once:
-//! `cargo run --release -p sst-merge --example measure [ROUNDS]`.
+//! `cargo run --release -p sst-merge --example measure [ROUNDS [WORKLOAD]]`.
 //!
 //! All figures are CPU time of this process, the least of several rounds in which merge and floor take turns.
 
@@ -21,13 +21,12 @@ use sst_writer::{Compression, EntryValue, Publisher, PublisherOptions, WriterOpt
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// Tables of a workload.
-const TABLES: usize = 4;
-
 struct Workload {
     name: &'static str,
     /// Entries of all tables.
     entries: u64,
+    /// The tables that the entries are spread over.
+    tables: usize,
     value_len: usize,
     compression: Compression,
     /// Whether each table has its own range of hashes.
@@ -35,13 +34,21 @@ struct Workload {
 }
 
 const fn workload(name: &'static str, entries: u64, value_len: usize) -> Workload {
-    Workload { name, entries, value_len, compression: Compression::Lz4, is_disjoint: false }
+    Workload {
+        name,
+        entries,
+        tables: 4,
+        value_len,
+        compression: Compression::Lz4,
+        is_disjoint: false,
+    }
 }
 
 fn main() -> Result<()> {
     let rounds = std::env::args().nth(1).map_or(Ok(5), |rounds| rounds.parse::<u32>())?;
     let workloads = [
         workload("inline: 16 + 8 bytes", 1 << 20, 8),
+        Workload { tables: 10, ..workload("inline, ten tables", 1 << 20, 8) },
         workload("small: 16 + 100 bytes", 1 << 20, 100),
         Workload { is_disjoint: true, ..workload("small, disjoint tables", 1 << 20, 100) },
         Workload {
@@ -54,8 +61,11 @@ fn main() -> Result<()> {
         "{:<26} {:>9} {:>9} {:>9} {:>7} {:>9} {:>7}",
         "workload", "output", "floor", "merge", "ratio", "per entry", "diff"
     );
+    let only = std::env::args().nth(2);
     for workload in &workloads {
-        measure(workload, rounds)?;
+        if only.as_ref().is_none_or(|name| workload.name.contains(name.as_str())) {
+            measure(workload, rounds)?;
+        }
     }
     Ok(())
 }
@@ -97,7 +107,7 @@ fn measure(workload: &Workload, rounds: u32) -> Result<()> {
         let start = ProcessTime::now();
         let mut compared =
             Diff::new(&inputs, &merged, 0..=u64::MAX, Duplicates::Newest, &Monitor::default())?;
-        assert!(compared.advance()?.is_none());
+        assert!(compared.next()?.is_none());
         diff = diff.min(start.elapsed());
     }
     let millis = |time: Duration| time.as_secs_f64() * 1e3;
@@ -134,12 +144,12 @@ fn write_tables(workload: &Workload, dir: &Path) -> Result<Vec<PathBuf>> {
             })
             .collect()
     };
-    let per_table = keys.len().div_ceil(TABLES);
+    let per_table = keys.len().div_ceil(workload.tables);
     let mut paths = Vec::new();
-    for table in 0..TABLES {
+    for table in 0..workload.tables {
         let is_of_table = |at: usize| match workload.is_disjoint {
             true => at / per_table == table,
-            false => at % TABLES == table,
+            false => at % workload.tables == table,
         };
         let values: Vec<_> =
             (0..keys.len()).filter(|at| is_of_table(*at)).map(|at| (at, value(at))).collect();

@@ -8,12 +8,12 @@ use sst_format::BlobNumber;
 use sst_format::block::Encoding;
 use sst_format::monitor::{Meter, Monitor, Phase, Progress};
 use sst_reader::Catalog;
+use sst_writer::EntryValue;
 
-use crate::{Duplicates, Inputs, MergeCursor, MergeError, MergedValue, ValueBytes};
+use crate::{Duplicates, Inputs, MergeCursor, MergeError, MergedEntry, StoredValue, ValueBytes};
 
 /// How a key differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Change {
     /// Only the new side knows it.
     Added,
@@ -41,8 +41,8 @@ pub struct DiffCounts {
 
 /// Walks two sets of tables side by side and stops at every key that differs, in the order of (hash, key).
 ///
-/// Live entries count: what `get` finds, or all entries of each key with [`Duplicates::Keep`]. Values are compared in
-/// stored form first, and decompressed only where that leaves it open. Memory: one block for each run of tables.
+/// Live entries count: those that `get` finds, or all entries of each key with [`Duplicates::Keep`]. Values are compared
+/// in stored form first, and decompressed only where that leaves it open. Memory: one block for each run of tables.
 ///
 /// # Examples
 ///
@@ -51,63 +51,39 @@ pub struct DiffCounts {
 /// use sst_reader::ReaderOptions;
 ///
 /// let mut old = Inputs::new(ReaderOptions::default());
-/// old.add_directory("monday.db".as_ref(), 0)?;
+/// old.add_directory("monday.db", 0)?;
 /// let mut new = Inputs::new(ReaderOptions::default());
-/// new.add_directory("tuesday.db".as_ref(), 0)?;
+/// new.add_directory("tuesday.db", 0)?;
 /// let mut diff = Diff::new(&old, &new, 0..=u64::MAX, Duplicates::Newest, &Monitor::default())?;
-/// while let Some(change) = diff.advance()? {
-///     println!("{change:?} {}", diff.key().escape_ascii());
+/// while let Some(key) = diff.next()? {
+///     println!("{:?} {}", key.change, key.key.escape_ascii());
 /// }
 /// # Ok::<(), sst_merge::MergeError>(())
 /// ```
 #[derive(Debug)]
 pub struct Diff {
-    old: Side,
-    new: Side,
-    hash: u64,
-    key: Vec<u8>,
-    /// Whether the key at hand is one at which the walk has stopped.
-    is_on_key: bool,
+    old: MergeCursor,
+    new: MergeCursor,
+    /// Hash and key of the last difference, as long as entries of it may not have been passed.
+    last: Option<(u64, Vec<u8>)>,
     counts: DiffCounts,
     meter: Meter,
 }
 
-/// One of the two.
+/// A key that differs, lent by a [`Diff`] until it moves on.
 #[derive(Debug)]
-struct Side {
-    cursor: MergeCursor,
-    /// Whether the cursor is on an entry.
-    is_on_entry: bool,
-}
-
-impl Side {
-    fn new(cursor: MergeCursor) -> Result<Self, MergeError> {
-        let mut side = Self { cursor, is_on_entry: false };
-        side.advance()?;
-        Ok(side)
-    }
-
-    fn advance(&mut self) -> Result<(), MergeError> {
-        self.is_on_entry = self.cursor.advance()?;
-        Ok(())
-    }
-
-    /// Whether it is on an entry of this key.
-    fn is_on(&self, hash: u64, key: &[u8]) -> bool {
-        self.is_on_entry && self.cursor.hash() == hash && self.cursor.key() == key
-    }
-
-    /// Passes all entries of a key.
-    fn pass(&mut self, hash: u64, key: &[u8]) -> Result<(), MergeError> {
-        while self.is_on(hash, key) {
-            self.advance()?;
-        }
-        Ok(())
-    }
-
-    fn value(&mut self, hash: u64, key: &[u8]) -> Result<Option<ValueBytes<'_>>, MergeError> {
-        if self.is_on(hash, key) { self.cursor.value().map(Some) } else { Ok(None) }
-    }
+#[non_exhaustive]
+pub struct KeyDiff<'d> {
+    /// How it differs.
+    pub change: Change,
+    /// The hash of the key.
+    pub hash: u64,
+    /// The key.
+    pub key: &'d [u8],
+    /// The first of the old entries that differs; `None` if the old side has no other entries of the key.
+    pub old: Option<MergedEntry<'d>>,
+    /// The first of the new entries that differs; `None` if the new side has no other entries of the key.
+    pub new: Option<MergedEntry<'d>>,
 }
 
 impl Diff {
@@ -115,7 +91,7 @@ impl Diff {
     ///
     /// # Errors
     ///
-    /// As [`MergeCursor::advance`].
+    /// As [`MergeCursor::next`].
     pub fn new(
         old: &Inputs,
         new: &Inputs,
@@ -124,35 +100,33 @@ impl Diff {
         monitor: &Monitor,
     ) -> Result<Self, MergeError> {
         let total = old.entry_count().zip(new.entry_count()).map(|(old, new)| old + new);
-        let start = Progress::new(Phase::Compare).total_entries(total);
-        Ok(Self {
-            meter: Meter::new(monitor, start),
-            old: Side::new(old.live(hashes.clone(), duplicates)?)?,
-            new: Side::new(new.live(hashes, duplicates)?)?,
-            hash: 0,
-            key: Vec::new(),
-            is_on_key: false,
-            counts: DiffCounts::default(),
-        })
+        let meter = Meter::new(monitor, Progress::new(Phase::Compare).total_entries(total));
+        let mut old = old.live(hashes.clone(), duplicates)?;
+        let mut new = new.live(hashes, duplicates)?;
+        old.next()?;
+        new.next()?;
+        Ok(Self { old, new, last: None, counts: DiffCounts::default(), meter })
     }
 
-    /// Moves to the next key that differs; `None` when there is none.
+    /// Moves to the next key that differs and lends it. `None` when there is none.
     ///
     /// # Errors
     ///
-    /// As [`MergeCursor::advance`] and [`MergeCursor::entry`], and [`MergeError::Cancelled`].
-    pub fn advance(&mut self) -> Result<Option<Change>, MergeError> {
-        if self.is_on_key {
-            self.old.pass(self.hash, &self.key)?;
-            self.new.pass(self.hash, &self.key)?;
+    /// As [`MergeCursor::next`] and [`MergedEntry::into_stored`], and [`MergeError::Cancelled`].
+    #[expect(clippy::should_implement_trait, reason = "an iterator cannot lend from itself")]
+    pub fn next(&mut self) -> Result<Option<KeyDiff<'_>>, MergeError> {
+        let mut buffer = Vec::new();
+        if let Some((hash, key)) = self.last.take() {
+            pass(&mut self.old, hash, &key)?;
+            pass(&mut self.new, hash, &key)?;
+            buffer = key;
         }
-        self.is_on_key = true;
-        while let Some(order) = self.next_key() {
+        while let Some((order, hash)) = self.next_key(&mut buffer) {
             self.meter.at(self.read(), 0)?;
             let change = match order {
                 Ordering::Less => Change::Removed,
                 Ordering::Greater => Change::Added,
-                Ordering::Equal if self.pass_equal()? => {
+                Ordering::Equal if self.pass_equal(hash, &buffer)? => {
                     self.counts.same += 1;
                     continue;
                 }
@@ -163,40 +137,13 @@ impl Diff {
                 Change::Removed => &mut self.counts.removed,
                 Change::Changed => &mut self.counts.changed,
             } += 1;
-            return Ok(Some(change));
+            let (hash, key) = self.last.insert((hash, buffer));
+            let (hash, key) = (*hash, key.as_slice());
+            let old = self.old.current().filter(|old| (old.hash, old.key) == (hash, key));
+            let new = self.new.current().filter(|new| (new.hash, new.key) == (hash, key));
+            return Ok(Some(KeyDiff { change, hash, key, old, new }));
         }
-        self.is_on_key = false;
         Ok(None)
-    }
-
-    /// Hash of the key at which the walk has stopped; meaningless if it has not.
-    #[must_use]
-    pub const fn hash(&self) -> u64 {
-        self.hash
-    }
-
-    /// The key at which the walk has stopped; meaningless if it has not.
-    #[must_use]
-    pub fn key(&self) -> &[u8] {
-        &self.key
-    }
-
-    /// The old value: the first of the key's values that differs. `None` if there is none on this side.
-    ///
-    /// # Errors
-    ///
-    /// As [`MergeCursor::value`].
-    pub fn old_value(&mut self) -> Result<Option<ValueBytes<'_>>, MergeError> {
-        self.old.value(self.hash, &self.key)
-    }
-
-    /// The new value: the first of the key's values that differs. `None` if there is none on this side.
-    ///
-    /// # Errors
-    ///
-    /// As [`MergeCursor::value`].
-    pub fn new_value(&mut self) -> Result<Option<ValueBytes<'_>>, MergeError> {
-        self.new.value(self.hash, &self.key)
     }
 
     /// How many keys have been met so far.
@@ -208,38 +155,34 @@ impl Diff {
     /// Entries of both sides that have been read so far, hidden ones included.
     #[must_use]
     pub const fn read(&self) -> u64 {
-        self.old.cursor.counts().read + self.new.cursor.counts().read
+        self.old.counts().read + self.new.counts().read
     }
 
-    /// Takes the next key of either side. How the old side's compares to the new one's; `None` if there is none.
-    fn next_key(&mut self) -> Option<Ordering> {
-        let (old, new) = (&self.old, &self.new);
-        let order = match (old.is_on_entry, new.is_on_entry) {
-            (false, false) => return None,
-            (true, false) => Ordering::Less,
-            (false, true) => Ordering::Greater,
-            (true, true) => {
-                let (old, new) = (&old.cursor, &new.cursor);
-                old.hash().cmp(&new.hash()).then_with(|| old.key().cmp(new.key()))
-            }
+    /// Puts the next key of either side into `key`. Returns how the old side's key compares to the new side's, and the
+    /// hash; `None` if neither side has another key.
+    fn next_key(&self, key: &mut Vec<u8>) -> Option<(Ordering, u64)> {
+        let (old, new) = (self.old.current_key(), self.new.current_key());
+        let (order, (hash, next)) = match (old, new) {
+            (None, None) => return None,
+            (Some(old), None) => (Ordering::Less, old),
+            (None, Some(new)) => (Ordering::Greater, new),
+            (Some(old), Some(new)) => (old.cmp(&new), old.min(new)),
         };
-        let cursor = if order.is_le() { &old.cursor } else { &new.cursor };
-        self.hash = cursor.hash();
-        self.key.clear();
-        self.key.extend_from_slice(cursor.key());
-        Some(order)
+        key.clear();
+        key.extend_from_slice(next);
+        Some((order, hash))
     }
 
-    /// Passes the entries of the key at hand on both sides as long as they are equal. Whether all are.
-    fn pass_equal(&mut self) -> Result<bool, MergeError> {
+    /// Passes the entries of a key on both sides as long as they are equal. Returns whether all are.
+    fn pass_equal(&mut self, hash: u64, key: &[u8]) -> Result<bool, MergeError> {
         loop {
             if !self.are_equal()? {
                 return Ok(false);
             }
-            self.old.advance()?;
-            self.new.advance()?;
-            let old = self.old.is_on(self.hash, &self.key);
-            let new = self.new.is_on(self.hash, &self.key);
+            self.old.next()?;
+            self.new.next()?;
+            let old = self.old.current_key() == Some((hash, key));
+            let new = self.new.current_key() == Some((hash, key));
             if !old || !new {
                 return Ok(old == new);
             }
@@ -248,35 +191,65 @@ impl Diff {
 
     /// Whether the current entries of both sides have the same value.
     fn are_equal(&mut self) -> Result<bool, MergeError> {
-        let (old, new) = (self.old.cursor.entry()?, self.new.cursor.entry()?);
-        match stored_forms_tell(&old.value, &new.value) {
-            Some(equal) => Ok(equal),
-            None => {
-                self.counts.decoded += 1;
-                Ok(*self.old.cursor.value()? == *self.new.cursor.value()?)
-            }
+        let Self { old, new, .. } = self;
+        let stored = (stored(old)?, stored(new)?);
+        if let Some(equal) = stored_forms_tell(&stored.0, &stored.1) {
+            return Ok(equal);
         }
+        self.counts.decoded += 1;
+        Ok(value(&mut self.old)?.as_deref() == value(&mut self.new)?.as_deref())
     }
 }
 
+/// Passes all entries of a key.
+fn pass(cursor: &mut MergeCursor, hash: u64, key: &[u8]) -> Result<(), MergeError> {
+    while cursor.current_key() == Some((hash, key)) {
+        cursor.next()?;
+    }
+    Ok(())
+}
+
+/// The current entry of a side of which it is known that it has one.
+fn current(cursor: &mut MergeCursor) -> Result<MergedEntry<'_>, MergeError> {
+    cursor
+        .current()
+        .ok_or_else(|| MergeError::internal("both sides are on the key that is compared"))
+}
+
+fn stored(cursor: &mut MergeCursor) -> Result<StoredValue<'_>, MergeError> {
+    current(cursor)?.into_stored()
+}
+
+fn value(cursor: &mut MergeCursor) -> Result<Option<ValueBytes<'_>>, MergeError> {
+    current(cursor)?.into_value()
+}
+
 /// Whether two values are equal, if their stored forms tell.
-fn stored_forms_tell(old: &MergedValue<'_>, new: &MergedValue<'_>) -> Option<bool> {
-    use MergedValue::{Blob, Inline, Medium, Small};
+fn stored_forms_tell(old: &StoredValue<'_>, new: &StoredValue<'_>) -> Option<bool> {
+    use EntryValue::{Inline, MediumRaw, Small};
+    let have_one_len = old.table_len() == new.table_len();
+    let (old, new) = match (old, new) {
+        (StoredValue::InTable(old), StoredValue::InTable(new)) => (old, new),
+        (
+            StoredValue::InBlob { number, catalog },
+            StoredValue::InBlob { number: new_number, catalog: new_catalog },
+        ) => return blobs_tell((*number, catalog), (*new_number, new_catalog)),
+        _ => return None,
+    };
     match (old, new) {
         (Inline(old) | Small(old), Inline(new) | Small(new)) => Some(old == new),
-        (Medium { header, stored }, Medium { header: new_header, stored: new_stored }) => {
-            if header == new_header && stored == new_stored {
-                return Some(true);
-            }
-            let len = header.payload_len(stored.len() as u64);
-            let is_raw = header.encoding == Encoding::Raw && new_header.encoding == Encoding::Raw;
-            (is_raw || len != new_header.payload_len(new_stored.len() as u64)).then_some(false)
-        }
-        (Blob { number, catalog }, Blob { number: new_number, catalog: new_catalog }) => {
-            blobs_tell((*number, catalog), (*new_number, new_catalog))
+        (MediumRaw { .. }, MediumRaw { .. }) if old == new => Some(true),
+        (MediumRaw { .. }, MediumRaw { .. }) => {
+            let are_raw = is_raw(old) && is_raw(new);
+            (are_raw || !have_one_len).then_some(false)
         }
         _ => None,
     }
+}
+
+/// Whether a medium value is stored without compression.
+const fn is_raw(value: &EntryValue<'_>) -> bool {
+    matches!(value, EntryValue::MediumRaw { uncompressed_size: 0, .. })
 }
 
 /// Whether two blobs are equal, if what is known of them without reading tells.

@@ -32,8 +32,10 @@ pub enum MergeError {
         /// The key.
         key: ShortKey,
     },
-    /// A table that lies in no directory refers to a blob file, of which nobody can say where it is.
-    #[error("{file}: refers to blob {blob}, and no directory around it tells which file that is")]
+    /// A table that lies in no directory refers to a blob file: only a directory knows the numbers of its blob files.
+    #[error(
+        "{file}: refers to blob {blob}, but the table is not listed in the directory around it"
+    )]
     BlobWithoutDirectory {
         /// The table.
         file: FileLabel,
@@ -88,8 +90,8 @@ pub enum MergeError {
     /// The output could not be written.
     #[error(transparent)]
     Publish(#[from] PublishError),
-    /// An invariant of this crate is broken: a bug, found before anything was published.
-    #[error("a bug in merging was caught: {0}")]
+    /// An invariant of this crate is broken: a bug, found before anything was published. No input is at fault.
+    #[error("a bug in merging was caught: this did not hold: {0}")]
     Internal(&'static str),
     /// The operation was cancelled through its [`Monitor`](crate::Monitor).
     #[error("cancelled")]
@@ -118,6 +120,13 @@ impl MergeError {
                 | Self::Read(ReadError::Cancelled { .. })
                 | Self::Publish(PublishError::Cancelled)
         )
+    }
+
+    /// The error of an invariant that is broken. Debug builds stop at once.
+    #[cold]
+    pub(crate) fn internal(invariant: &'static str) -> Self {
+        debug_assert!(false, "this did not hold: {invariant}");
+        Self::Internal(invariant)
     }
 
     /// Whether the bytes of an input are at fault, not the operating system or the caller.

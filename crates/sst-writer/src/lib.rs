@@ -60,7 +60,7 @@ pub mod publish;
 pub mod table;
 
 #[doc(inline)]
-pub use bulk::{BulkError, BulkLoader, BulkOptions};
+pub use bulk::{BulkError, BulkLoader, BulkOptions, Duplicates};
 #[doc(inline)]
 pub use publish::{Commit, PublishError, Publisher, PublisherOptions};
 pub use sst_format::monitor::{CancelToken, Cancelled, Monitor, Phase, Progress};

@@ -92,7 +92,7 @@ fn merge(work: Work, parent: &Path) -> ChildResult {
         Work::MergeOther => {
             let mut inputs = Inputs::new(reader);
             inputs.add_directory(&directory, 0)?;
-            inputs.add_directory(&parent.join("other"), 0)?;
+            inputs.add_directory(parent.join("other"), 0)?;
             let mut commit = publisher.begin();
             commit.replace_all();
             merge_into_commit(&inputs, &mut commit, &options, go_on)?;

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
-use serde::{Serialize, ser};
-use sst_merge::{Change, Diff, DiffCounts};
+use sst_merge::{Change, Diff, DiffCounts, MergeError, MergedEntry, ValueBytes};
 
 use super::Context;
 use super::inputs::{DuplicatesArg, open_inputs};
@@ -61,18 +61,13 @@ pub(super) fn run(args: &DiffArgs, context: Context) -> Result<Exit, CliError> {
     let bar = context.progress.entries_if_known(total, "compare");
     let mut diff = Diff::new(&old, &new, 0..=u64::MAX, duplicates.into(), &entries_monitor(&bar))?;
     let mut output = Output::stdout();
-    while let Some(change) = diff.advance()? {
+    while let Some(found) = diff.next()? {
         if args.summary {
             continue;
         }
-        let key = diff.key().to_vec();
-        let (old, new) = match args.keys_only {
-            true => (None, None),
-            false => (
-                diff.old_value()?.map(|value| value.to_vec()),
-                diff.new_value()?.map(|value| value.to_vec()),
-            ),
-        };
+        let (change, key) = (found.change, found.key);
+        let entries = if args.keys_only { (None, None) } else { (found.old, found.new) };
+        let (old, new) = (value_of(entries.0)?, value_of(entries.1)?);
         let line = Line { change, key, old, new, hex: args.hex };
         if context.json { output.json(&line)? } else { output.line(&line)? }
     }
@@ -92,40 +87,46 @@ pub(super) fn run(args: &DiffArgs, context: Context) -> Result<Exit, CliError> {
 }
 
 /// A key that differs.
-struct Line {
+struct Line<'d> {
     change: Change,
-    key: Vec<u8>,
-    old: Option<Vec<u8>>,
-    new: Option<Vec<u8>>,
+    key: &'d [u8],
+    old: Option<ValueBytes<'d>>,
+    new: Option<ValueBytes<'d>>,
     hex: bool,
 }
 
-impl std::fmt::Display for Line {
+/// The value of an entry that is live, if there is an entry.
+fn value_of(entry: Option<MergedEntry<'_>>) -> Result<Option<ValueBytes<'_>>, MergeError> {
+    Ok(entry.map(MergedEntry::into_value).transpose()?.flatten())
+}
+
+impl std::fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let sign = match self.change {
             Change::Added => '+',
             Change::Removed => '-',
-            _ => '~',
+            Change::Changed => '~',
         };
         write!(f, "{sign}")?;
-        for bytes in [Some(&self.key), self.old.as_ref(), self.new.as_ref()].into_iter().flatten() {
+        for bytes in
+            [Some(self.key), self.old.as_deref(), self.new.as_deref()].into_iter().flatten()
+        {
             write!(f, "\t{}", Bytes { bytes, hex: self.hex })?;
         }
         Ok(())
     }
 }
 
-impl Serialize for Line {
+impl Serialize for Line<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         let change = match self.change {
             Change::Added => "added",
             Change::Removed => "removed",
             Change::Changed => "changed",
-            _ => return Err(ser::Error::custom("a change without a name")),
         };
         map.serialize_entry("change", change)?;
-        serialize_bytes(&mut map, ("key", "key_hex"), &self.key, self.hex)?;
+        serialize_bytes(&mut map, ("key", "key_hex"), self.key, self.hex)?;
         if let Some(old) = &self.old {
             serialize_bytes(&mut map, ("old", "old_hex"), old, self.hex)?;
         }

@@ -10,15 +10,17 @@ use super::Context;
 use crate::error::CliError;
 use crate::store::{choose_family, is_directory, not_an_sst, read_catalog, reader_options};
 
-/// What becomes of keys that come more than once.
+/// Which entries of a key are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DuplicatesArg {
-    /// The newest input that knows the key counts: what `get` finds
+    /// The newest, which `get` finds: the last one of a load, those of the newest input of a merge
     #[default]
+    #[value(alias = "last")]
     Newest,
-    /// All entries are kept, the newest first: what `get --all` finds
+    /// All, which `get --all` finds: in the order of a load's input, the newest input of a merge first
+    #[value(alias = "all")]
     Keep,
-    /// Stop with an error
+    /// None: a key that comes more than once is an error
     Error,
 }
 

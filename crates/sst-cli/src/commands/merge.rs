@@ -60,7 +60,7 @@ pub(crate) struct MergeArgs {
     #[arg(long, value_enum, default_value_t = Mode::Replace, conflicts_with = "in_place")]
     mode: Mode,
 
-    /// What becomes of keys that come more than once
+    /// Which entries are kept of a key that comes more than once
     #[arg(long, value_enum, default_value_t = DuplicatesArg::Newest)]
     duplicates: DuplicatesArg,
 
@@ -125,7 +125,7 @@ fn merge_into(
             OlderTables::of(live.map(|(_, table)| table.min_hash..=table.max_hash))
         }
     };
-    let options = args.tables.options().duplicates(args.duplicates.into()).older(older);
+    let options = args.tables.merge_options().duplicates(args.duplicates.into()).older(older);
     let mut commit = publisher.begin_family(family);
     if args.mode == Mode::Replace {
         commit.replace_all();
@@ -153,7 +153,7 @@ fn merge_to_file(args: &MergeArgs, path: &Path, context: Context) -> Result<Exit
     }
     let OpenInputs { inputs, .. } = open_inputs(&args.inputs, args.family, context)?;
     let older = if args.keep_tombstones { OlderTables::unknown() } else { OlderTables::none() };
-    let options = args.tables.options().duplicates(args.duplicates.into()).older(older);
+    let options = args.tables.merge_options().duplicates(args.duplicates.into()).older(older);
     let (report, meta) = {
         let bar = context.progress.entries_if_known(inputs.entry_count(), "merge");
         merge_into_file(&inputs, path, &options, &entries_monitor(&bar))?
@@ -177,7 +177,7 @@ fn compact_directory(args: &MergeArgs, context: Context) -> Result<Exit, CliErro
     let mut publisher = Publisher::open(directory, options)?;
     let newest =
         args.newest.map_or(usize::MAX, |newest| usize::try_from(newest).unwrap_or(usize::MAX));
-    let options = args.tables.options().duplicates(args.duplicates.into());
+    let options = args.tables.merge_options().duplicates(args.duplicates.into());
     let (mut done, count) = (0, families.len());
     for family in families {
         let started = Instant::now();

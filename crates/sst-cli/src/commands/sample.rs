@@ -53,7 +53,7 @@ pub(crate) struct SampleArgs {
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     seed: u64,
 
-    /// What becomes of keys that come more than once
+    /// Which entries are kept of a key that comes more than once
     #[arg(long, value_enum, default_value_t = DuplicatesArg::Newest)]
     duplicates: DuplicatesArg,
 
@@ -79,7 +79,7 @@ pub(super) fn run(args: &SampleArgs, context: Context) -> Result<Exit, CliError>
     };
     let sample = Sample::new(size).seed(args.seed);
     let OpenInputs { inputs, family } = open_inputs(&args.inputs, args.family, context)?;
-    let options = args.tables.options().duplicates(args.duplicates.into());
+    let options = args.tables.merge_options().duplicates(args.duplicates.into());
     let is_file = args.output.extension().is_some_and(|extension| extension == "sst");
     let report = match is_file {
         true => to_file(&inputs, &sample, &args.output, &options, context),

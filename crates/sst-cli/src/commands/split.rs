@@ -54,7 +54,7 @@ pub(crate) struct SplitArgs {
     #[arg(long, value_name = "KEY", conflicts_with_all = ["output", "count"])]
     which: Vec<String>,
 
-    /// What becomes of keys that come more than once
+    /// Which entries are kept of a key that comes more than once
     #[arg(long, value_enum, default_value_t = DuplicatesArg::Newest)]
     duplicates: DuplicatesArg,
 
@@ -109,7 +109,7 @@ fn split_into(
             ShardMap::by_entries(&inputs, count, args.duplicates.into(), &entries_monitor(&bar))?
         }
     };
-    let options = args.tables.options().duplicates(args.duplicates.into());
+    let options = args.tables.merge_options().duplicates(args.duplicates.into());
     let shards = {
         let bar = bar("split");
         let directory = |shard: usize| out.join(shard_name(shard));

@@ -5,7 +5,7 @@ use sst_amqf::QuotientFilter;
 use sst_merge::MergeOptions;
 use sst_writer::WriterOptions;
 
-/// What the tables of an output look like.
+/// The tables of an output.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Tables")]
 pub(crate) struct TableArgs {
@@ -13,24 +13,28 @@ pub(crate) struct TableArgs {
     #[arg(long)]
     no_filter: bool,
 
-    /// Start another table after this many entries
-    #[arg(long, value_name = "COUNT", default_value_t = 1 << 23,
+    /// Most entries of a table
+    #[arg(long, value_name = "COUNT", default_value_t = MergeOptions::default().max_table_entries,
         value_parser = clap::value_parser!(u64).range(1..))]
-    max_table_entries: u64,
+    pub(crate) max_table_entries: u64,
 
-    /// Start another table when it takes this many bytes
-    #[arg(long, value_name = "BYTES", default_value_t = 1 << 30,
+    /// Most bytes of keys and values of a table, before compression
+    #[arg(long, value_name = "BYTES", default_value_t = MergeOptions::default().max_table_bytes,
         value_parser = clap::value_parser!(u64).range(1..))]
-    max_table_bytes: u64,
+    pub(crate) max_table_bytes: u64,
 }
 
 impl TableArgs {
-    /// The options they call for.
-    pub(crate) fn options(&self) -> MergeOptions {
+    /// How each table is written.
+    pub(crate) fn writer(&self) -> WriterOptions {
         let writer = WriterOptions::default();
-        let writer = if self.no_filter { writer } else { writer.filter(QuotientFilter::default()) };
+        if self.no_filter { writer } else { writer.filter(QuotientFilter::default()) }
+    }
+
+    /// How tables are merged.
+    pub(crate) fn merge_options(&self) -> MergeOptions {
         MergeOptions::default()
-            .writer(writer)
+            .writer(self.writer())
             .max_table_entries(self.max_table_entries)
             .max_table_bytes(self.max_table_bytes)
     }

@@ -16,11 +16,9 @@ use sst_writer::{Commit, PublishError};
 
 use super::rewrite::RewrittenTable;
 use crate::certify::read_back::ReadBack;
-use crate::merge_cursor::MergeCursor;
-use crate::run::{Run, RunCursor};
-use crate::table_input::TableInput;
-use crate::table_splitter::TableSplitter;
-use crate::{Duplicates, MergeError, MergeOptions, OlderTables};
+use crate::output::TableSplitter;
+use crate::runs::{Run, RunCursor, TableInput};
+use crate::{Duplicates, MergeCursor, MergeError, MergeOptions, OlderTables};
 
 /// All hashes.
 const ALL: RangeInclusive<u64> = 0..=u64::MAX;
@@ -32,8 +30,8 @@ pub(super) struct Fragment {
     catalog: Arc<Catalog>,
     family: u32,
     options: ReaderOptions,
-    /// Indexes in the catalog of the tables that have not been taken, the oldest last.
-    rest: Vec<usize>,
+    /// Tables of the catalog that have not been taken, the oldest last.
+    rest: Vec<CatalogTable>,
     /// Numbers in this fragment of the blobs that were copied, and numbers of the copies.
     copied: BTreeMap<BlobNumber, BlobNumber>,
 }
@@ -45,9 +43,8 @@ impl Fragment {
         if !catalog.is_protected {
             return Err(PublishError::Unprotected { path: path.to_owned() }.into());
         }
-        let of_family = |(_, table): &(usize, &CatalogTable)| table.family == family;
-        let rest: Vec<_> =
-            catalog.tables.iter().enumerate().filter(of_family).map(|(index, _)| index).collect();
+        let of_family = |table: &&CatalogTable| table.family == family;
+        let rest: Vec<_> = catalog.tables.iter().filter(of_family).cloned().collect();
         if rest.is_empty() && !catalog.tables.is_empty() {
             return Err(MergeError::NotAFragment { path: path.to_owned(), family });
         }
@@ -74,7 +71,9 @@ impl Fragment {
         commit: &Commit<'_>,
     ) -> impl Iterator<Item = Result<BlobRecord, MergeError>> {
         let record = |copy: &BlobNumber| {
-            commit.blob(*copy).ok_or(MergeError::Internal("a copied blob is not of the commit"))
+            commit
+                .blob(*copy)
+                .ok_or_else(|| MergeError::internal("a commit knows the blobs copied into it"))
         };
         self.copied.values().map(record)
     }
@@ -82,10 +81,12 @@ impl Fragment {
     /// Copies the oldest table that has not been taken into a commit, or writes it anew if it refers
     /// to blobs, whose numbers are part of it. Returns whether it was written anew.
     pub(super) fn take_next_table(&mut self, commit: &mut Commit<'_>) -> Result<bool, MergeError> {
-        let next = self.rest.pop().and_then(|index| Some((index, self.catalog.tables.get(index)?)));
-        let (index, table) = next.ok_or(MergeError::Internal("a fragment has no more tables"))?;
-        if self.refers_to_blobs(table, commit)? {
-            self.rewrite(index, commit)?;
+        let table = self
+            .rest
+            .pop()
+            .ok_or_else(|| MergeError::internal("a fragment has as many tables as descriptions"))?;
+        if self.refers_to_blobs(&table, commit)? {
+            self.rewrite(&table, commit)?;
             return Ok(true);
         }
         commit.copy_table(&table.path(&self.catalog.dir), table.meta())?;
@@ -115,24 +116,20 @@ impl Fragment {
     }
 
     /// Writes a table anew, with the numbers that copies of its blobs have in the commit.
-    fn rewrite(&mut self, index: usize, commit: &mut Commit<'_>) -> Result<(), MergeError> {
-        let input = TableInput::listed(Arc::clone(&self.catalog), index);
-        let mut run = Run::default();
-        run.insert(&input);
-        let run = RunCursor::new(run, ALL, self.options.clone());
+    fn rewrite(&mut self, table: &CatalogTable, commit: &mut Commit<'_>) -> Result<(), MergeError> {
+        let run = Run::of(TableInput::listed(Arc::clone(&self.catalog), table));
+        let run = RunCursor::open(run, ALL, self.options.clone())?;
         // Every entry is kept, tombstones too: it may hide entries of other tables.
-        let mut cursor = MergeCursor::new(vec![run], Duplicates::Keep, OlderTables::unknown())?;
-        let description = self.catalog.tables.get(index).map(CatalogTable::meta);
-        let description = description.ok_or(MergeError::Internal("no such table"))?;
+        let mut cursor = MergeCursor::new(vec![run], Duplicates::Keep, OlderTables::unknown());
         let mut meter = Meter::new(commit.monitor(), Progress::new(Phase::Adopt));
-        let target = RewrittenTable { commit, description, copied: &mut self.copied };
+        let target = RewrittenTable { commit, description: table.meta(), copied: &mut self.copied };
         let options = MergeOptions::default().max_table_entries(u64::MAX).max_table_bytes(u64::MAX);
         let mut splitter = TableSplitter::new(target, &options);
         let mut entries = 0;
-        while cursor.advance()? {
+        while let Some(entry) = cursor.next()? {
             entries += 1;
             meter.at(entries, 0)?;
-            splitter.add(&cursor.entry()?)?;
+            splitter.add(entry)?;
         }
         splitter.finish()?;
         Ok(())

@@ -126,7 +126,7 @@ impl<'c, 'p> Gatherer<'c, 'p> {
             info.entries += meta.protection.as_ref().map_or(0, |known| known.entry_count);
         }
         let taken = self.commit.tables().get(before..);
-        let taken = taken.ok_or(MergeError::Internal("tables of a commit went away"))?.to_vec();
+        let taken = taken.ok_or_else(|| MergeError::internal("tables stay in a commit"))?.to_vec();
         info.bytes = taken.iter().map(|(_, meta)| meta.file_size).sum();
         for record in fragment.copied_blobs(self.commit) {
             info.blobs += 1;

@@ -9,7 +9,7 @@ use sst_writer::publish::TableWriter;
 use sst_writer::{Commit, WriterOptions};
 
 use crate::MergeError;
-use crate::target::Target;
+use crate::output::Target;
 
 /// Takes the entries of one table of a fragment.
 pub(super) struct RewrittenTable<'c, 'p, 'f> {

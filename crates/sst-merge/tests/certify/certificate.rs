@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use sst_format::block::Encoding;
 use sst_merge::{MergeError, certify, publish as publish_certified};
 use sst_reader::{Corruption, ReadError};
-use sst_writer::bulk::DuplicatePolicy;
+use sst_writer::bulk::Duplicates;
 use sst_writer::{
     BulkLoader, BulkOptions, Compression, EntryValue, PublishError, Publisher, PublisherOptions,
     WriterOptions, hash_key,
@@ -269,7 +269,7 @@ fn a_commit_says_nothing_of_what_nobody_has_read() {
 fn duplicates_that_are_kept_count_in_their_order() {
     let directory = tempfile::tempdir().unwrap();
     let mut publisher = open(directory.path());
-    let options = BulkOptions::default().duplicates(DuplicatePolicy::KeepAll).threads(2);
+    let options = BulkOptions::default().duplicates(Duplicates::Keep).threads(2);
     let loader = BulkLoader::new(&mut publisher, options).unwrap();
     let mut handle = loader.handle(0);
     for value in [b"one", b"two"] {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use proptest::prelude::*;
-use sst_merge::{Change, Diff, DiffCounts, Duplicates, Inputs, MergeOptions, merge_into_commit};
+use sst_merge::{
+    Change, Diff, DiffCounts, Duplicates, Inputs, MergeOptions, MergedEntry, merge_into_commit,
+};
 use sst_reader::ReaderOptions;
 use sst_writer::table::write_static_sorted_file;
 use sst_writer::{Compression, EntryValue, WriterOptions, hash_key};
@@ -25,14 +27,14 @@ fn diff(old: &Inputs, new: &Inputs, duplicates: Duplicates) -> (Changes, DiffCou
     let mut diff = Diff::new(old, new, 0..=u64::MAX, duplicates, &go_on()).unwrap();
     let mut changes = Changes::new();
     let mut last = None;
-    while let Some(change) = diff.advance().unwrap() {
-        let key = diff.key().to_vec();
+    while let Some(found) = diff.next().unwrap() {
+        let (change, key) = (found.change, found.key.to_vec());
         let place = (hash_key(&key), key.clone());
-        assert_eq!(diff.hash(), place.0);
+        assert_eq!(found.hash, place.0);
         assert!(last.as_ref().is_none_or(|last| *last < place), "out of order");
         last = Some(place);
-        let old = diff.old_value().unwrap().map(|value| value.to_vec());
-        let new = diff.new_value().unwrap().map(|value| value.to_vec());
+        let bytes = |entry: MergedEntry<'_>| entry.into_value().unwrap().unwrap().to_vec();
+        let (old, new) = (found.old.map(bytes), found.new.map(bytes));
         changes.insert(key, (change, old, new));
     }
     (changes, diff.counts())

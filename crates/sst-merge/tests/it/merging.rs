@@ -6,11 +6,11 @@ use sst_merge::{
 };
 use sst_reader::{Access, Catalog, ReaderOptions, StaticSortedFile};
 use sst_writer::table::write_static_sorted_file;
-use sst_writer::{EntryValue, hash_key};
+use sst_writer::{BulkLoader, BulkOptions, EntryValue, hash_key};
 
 use crate::model::merged;
 use crate::support::{
-    Hashed, Layer, Value, content, entries_of, files, go_on, layer, publish, publisher,
+    Hashed, Layer, Value, content, entries_of, files, go_on, key, layer, publish, publisher,
 };
 
 /// Merges directories into a new one. Returns what it then holds, and how many tables.
@@ -114,7 +114,7 @@ fn later_inputs_are_newer_whatever_they_are() {
     inputs.add_table(&c).unwrap();
     // A table that its directory lists counts as one on its own.
     let catalog = Catalog::read(&a).unwrap();
-    inputs.add_table(&catalog.tables[0].path(&a)).unwrap();
+    inputs.add_table(catalog.tables[0].path(&a)).unwrap();
     inputs.add_table(&b).unwrap();
     assert_eq!((inputs.table_count(), inputs.entry_count()), (3, None));
     let options = MergeOptions::default();
@@ -185,4 +185,37 @@ fn entries_with_equal_hashes_stay_in_one_table() {
     }
     let expected: Vec<_> = order.iter().map(|&i| (hash(i), keys[i].clone().into_bytes())).collect();
     assert_eq!(found, expected);
+}
+
+#[test]
+fn tables_end_by_uncompressed_bytes_as_those_of_a_load_do() {
+    let scratch = tempfile::tempdir().unwrap();
+    let [from, merged, loaded] = ["from", "merged", "loaded"].map(|name| scratch.path().join(name));
+    let value = vec![7; 10_000];
+    let layer: Layer = (0..60).map(|i| (key(i), vec![Value::Medium(value.clone())])).collect();
+    publish(&from, &[layer]);
+    let mut inputs = Inputs::new(ReaderOptions::default());
+    inputs.add_directory(&from, 0).unwrap();
+    let options = MergeOptions::default().max_table_bytes(100_500);
+    let mut target = publisher(&merged);
+    let mut commit = target.begin();
+    let report = merge_into_commit(&inputs, &mut commit, &options, &go_on()).unwrap();
+    commit.publish().unwrap();
+    // Ten values fit with their keys, eleven do not.
+    assert_eq!(report.tables, 6);
+    assert!(report.table_bytes < 100_000, "the values compress");
+
+    let mut target = publisher(&loaded);
+    let options = BulkOptions::default().max_table_bytes(100_500);
+    let loader = BulkLoader::new(&mut target, options).unwrap();
+    let mut handle = loader.handle(0);
+    (0..60).for_each(|i| handle.put(&key(i), &value).unwrap());
+    handle.finish().unwrap();
+    loader.finish().unwrap();
+    for table in Catalog::read(&loaded).unwrap().tables {
+        assert!(table.entry_count.unwrap() <= 10);
+    }
+    let defaults = (MergeOptions::default(), BulkOptions::default());
+    assert_eq!(defaults.0.max_table_bytes, defaults.1.max_table_bytes);
+    assert_eq!(defaults.0.max_table_entries, defaults.1.max_table_entries);
 }

@@ -180,7 +180,7 @@ fn comparisons_and_verifications_stop_when_cancelled() {
     let monitor = Monitor::default();
     monitor.token().cancel();
     let mut diff = Diff::new(&inputs, &inputs, 0..=u64::MAX, Duplicates::Newest, &monitor).unwrap();
-    assert!(matches!(diff.advance(), Err(MergeError::Cancelled)));
+    assert!(matches!(diff.next(), Err(MergeError::Cancelled)));
     let options = ReaderOptions::default();
     let verified = verify_directory(scratch.path(), &options, &monitor);
     assert!(matches!(verified, Err(ReadError::Cancelled { .. })));

@@ -124,7 +124,7 @@ fn many_entries_split_to_within_one_of_each_other() {
     let all = numbers(&scratch.path().join("all.sst"), 100_003);
     let map = ShardMap::by_entries(&all, 7, Duplicates::Newest, &go_on()).unwrap();
     let mut sizes = vec![0u32; 7];
-    (0..100_003u32).for_each(|i| sizes[map.shard_of(&i.to_be_bytes())] += 1);
+    (0..100_003u32).for_each(|i| sizes[map.shard_of(i.to_be_bytes())] += 1);
     assert_eq!(sizes.iter().sum::<u32>(), 100_003);
     let (least, most) = (sizes.iter().min().unwrap(), sizes.iter().max().unwrap());
     assert!(most - least <= 1, "{sizes:?}");

@@ -24,7 +24,7 @@ pub enum BulkError {
         /// What is wrong with it. Numbers of entries in it are those of its table.
         source: WriteError,
     },
-    /// A key comes twice, and the policy is [`DuplicatePolicy::Error`](crate::bulk::DuplicatePolicy::Error). Of all such keys it
+    /// A key comes twice, and the policy is [`Duplicates::Error`](crate::bulk::Duplicates::Error). Of all such keys it
     /// is the one whose second record comes first.
     #[error("key {key} comes twice: {first} and {second}")]
     Duplicate {

@@ -5,20 +5,8 @@ use std::thread;
 
 use sst_format::limits::MAX_MEDIUM_VALUE_LEN;
 
+use super::duplicates::Duplicates;
 use crate::{Monitor, WriterOptions};
-
-/// What becomes of records with the same key.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum DuplicatePolicy {
-    /// The record with the highest [`Place`](crate::bulk::Place) counts, the others are left out.
-    #[default]
-    LastWins,
-    /// All are kept, in the order of their places; a deletion takes those before it, and comes last, as the format has it.
-    KeepAll,
-    /// A key that comes twice is an error, and nothing is published.
-    Error,
-}
 
 /// What becomes of the tables of earlier commits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,8 +30,8 @@ pub struct BulkOptions {
     pub threads: usize,
     /// Where to spill what does not fit into the budget. Default: `None`, the directory loaded into.
     pub temp_dir: Option<PathBuf>,
-    /// What becomes of records with the same key. Default: [`DuplicatePolicy::LastWins`].
-    pub duplicates: DuplicatePolicy,
+    /// Which records of a key are kept. Default: [`Duplicates::Newest`].
+    pub duplicates: Duplicates,
     /// What becomes of the tables of earlier commits. Default: [`BulkMode::Replace`].
     pub mode: BulkMode,
     /// The key space to load into. Default: 0.
@@ -51,10 +39,10 @@ pub struct BulkOptions {
     /// How tables are written. Whether they hold several values per key follows from the duplicate policy.
     /// Default: [`WriterOptions::default`].
     pub writer: WriterOptions,
-    /// A table gets at most this many entries, but for a run of equal hashes, which stays together. Default: 2²².
+    /// A table gets at most this many entries, except that entries with equal hashes stay together. Default: 2²².
     pub max_table_entries: u64,
-    /// A table gets at most this many bytes of keys and values, but for its last entry and a run of equal hashes.
-    /// Default: 256 MiB.
+    /// A table gets at most this many bytes of keys and values, uncompressed and without those in blob files, except that
+    /// it has at least one entry and that entries with equal hashes stay together. Default: 256 MiB.
     pub max_table_bytes: u64,
     /// Values longer than this many bytes become blobs. At most 64 MiB are used. Default: 64 MiB.
     pub blob_threshold: usize,
@@ -68,7 +56,7 @@ impl Default for BulkOptions {
             memory_budget: 256 << 20,
             threads: thread::available_parallelism().map_or(1, usize::from),
             temp_dir: None,
-            duplicates: DuplicatePolicy::default(),
+            duplicates: Duplicates::default(),
             mode: BulkMode::default(),
             family: 0,
             writer: WriterOptions::default(),
@@ -104,7 +92,7 @@ impl BulkOptions {
 
     /// Sets what becomes of records with the same key.
     #[must_use]
-    pub fn duplicates(mut self, policy: DuplicatePolicy) -> Self {
+    pub fn duplicates(mut self, policy: Duplicates) -> Self {
         self.duplicates = policy;
         self
     }

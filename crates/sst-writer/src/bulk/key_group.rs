@@ -1,12 +1,12 @@
 //! What becomes of the records of one key.
 
-use super::bulk_options::DuplicatePolicy;
+use super::duplicates::Duplicates;
 use super::place::Place;
 
 /// Takes the records of one key in their order, deletions first, and says what becomes of each.
 #[derive(Debug)]
 pub(super) struct KeyGroup {
-    policy: DuplicatePolicy,
+    policy: Duplicates,
     /// Place of the last deletion.
     deletion: Option<Place>,
     /// Place of the value that waits for being the last.
@@ -40,7 +40,7 @@ pub(super) enum Tail {
 }
 
 impl KeyGroup {
-    pub(super) const fn new(policy: DuplicatePolicy) -> Self {
+    pub(super) const fn new(policy: Duplicates) -> Self {
         Self { policy, deletion: None, held: None, records: 0, entries: 0, lowest: (None, None) }
     }
 
@@ -56,11 +56,11 @@ impl KeyGroup {
             return Verdict::Skip;
         }
         match self.policy {
-            DuplicatePolicy::KeepAll => {
+            Duplicates::Keep => {
                 self.entries += 1;
                 Verdict::Emit
             }
-            DuplicatePolicy::LastWins | DuplicatePolicy::Error => {
+            Duplicates::Newest | Duplicates::Error => {
                 self.held = Some(place);
                 Verdict::Hold
             }
@@ -91,7 +91,7 @@ impl KeyGroup {
     /// The first two places, if there must not be two.
     pub(super) const fn duplicate(&self) -> Option<(Place, Place)> {
         match (self.policy, self.lowest) {
-            (DuplicatePolicy::Error, (Some(first), Some(second))) => Some((first, second)),
+            (Duplicates::Error, (Some(first), Some(second))) => Some((first, second)),
             _ => None,
         }
     }
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     /// Positions of the values written, and whether a deletion comes last.
-    fn resolve(policy: DuplicatePolicy, records: &[(u64, bool)]) -> (Vec<u64>, bool, u64) {
+    fn resolve(policy: Duplicates, records: &[(u64, bool)]) -> (Vec<u64>, bool, u64) {
         let mut sorted = records.to_vec();
         sorted.sort_by_key(|&(position, is_deletion)| (!is_deletion, position));
         let mut group = KeyGroup::new(policy);
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn the_last_record_counts() {
-        let last = |records: &[_]| resolve(DuplicatePolicy::LastWins, records);
+        let last = |records: &[_]| resolve(Duplicates::Newest, records);
         assert_eq!(last(&[(1, VALUE)]), (vec![1], false, 0));
         assert_eq!(last(&[(1, DELETION)]), (vec![], true, 0));
         assert_eq!(last(&[(2, VALUE), (1, VALUE), (3, VALUE)]), (vec![3], false, 2));
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn all_are_kept_and_a_deletion_takes_those_before_it() {
-        let keep = |records: &[_]| resolve(DuplicatePolicy::KeepAll, records);
+        let keep = |records: &[_]| resolve(Duplicates::Keep, records);
         assert_eq!(keep(&[(2, VALUE), (1, VALUE), (3, VALUE)]), (vec![1, 2, 3], false, 0));
         assert_eq!(keep(&[(2, DELETION), (1, VALUE), (3, VALUE)]), (vec![3], true, 1));
         assert_eq!(keep(&[(9, DELETION), (1, VALUE), (3, VALUE)]), (vec![], true, 2));
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn the_first_two_places_are_told() {
-        let mut group = KeyGroup::new(DuplicatePolicy::Error);
+        let mut group = KeyGroup::new(Duplicates::Error);
         let at = |position| Place { stream: 0, position };
         for (position, expected) in
             [(5, None), (7, Some((5, 7))), (9, Some((5, 7))), (1, Some((1, 5))), (3, Some((1, 3)))]

@@ -1,7 +1,7 @@
 //! From sorted records to the entries of tables.
 
 use super::bulk_error::BulkError;
-use super::bulk_options::DuplicatePolicy;
+use super::duplicates::Duplicates;
 use super::key_group::{KeyGroup, Tail, Verdict};
 use super::place::Place;
 use super::record::{Record, RecordValue};
@@ -20,7 +20,7 @@ pub(super) struct DuplicateKey {
 /// Takes the records of each key together, and adds those that count to tables.
 pub(super) struct Resolver<'a> {
     tables: TableSequence<'a>,
-    policy: DuplicatePolicy,
+    policy: Duplicates,
     group: Option<Group>,
     /// Used for every group with more than one record.
     buffers: Buffers,
@@ -57,7 +57,7 @@ enum HeldValue {
 }
 
 impl<'a> Resolver<'a> {
-    pub(super) fn new(tables: TableSequence<'a>, policy: DuplicatePolicy) -> Self {
+    pub(super) fn new(tables: TableSequence<'a>, policy: Duplicates) -> Self {
         Self {
             tables,
             policy,

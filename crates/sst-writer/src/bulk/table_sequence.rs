@@ -5,7 +5,8 @@ use sst_format::BlobNumber;
 use super::blob_shelf::BlobNumbers;
 use super::budget::{BUCKET_BITS, Totals};
 use super::bulk_error::BulkError;
-use super::bulk_options::{BulkOptions, DuplicatePolicy};
+use super::bulk_options::BulkOptions;
+use super::duplicates::Duplicates;
 use super::record::{DetachedValue, Record, RecordValue};
 use super::shared::Shared;
 use crate::file::staged_file::{StagedFile, StagingFile};
@@ -89,7 +90,7 @@ pub(super) struct WrittenTables {
 
 impl<'a> TableSequence<'a> {
     pub(super) fn new(shared: &'a Shared, plan: TablePlan, numbers: &'a BlobNumbers) -> Self {
-        let multi_value = shared.options.duplicates == DuplicatePolicy::KeepAll;
+        let multi_value = shared.options.duplicates == Duplicates::Keep;
         Self {
             shared,
             plan,

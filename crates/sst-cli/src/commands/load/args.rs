@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use crate::commands::certify_arg::CertifyArg;
+use crate::commands::inputs::DuplicatesArg;
 use crate::commands::retention_args::RetentionArgs;
+use crate::commands::table_args::TableArgs;
 use crate::error::CliError;
 
 const AFTER_HELP: &str = r"Input formats:
@@ -159,9 +161,9 @@ pub(crate) struct LoadOutputArgs {
     #[arg(long, value_name = "BYTES")]
     pub(crate) blob_threshold: Option<usize>,
 
-    /// What to do with a key that comes more than once
-    #[arg(long, value_enum, default_value_t = Duplicates::Last)]
-    pub(crate) duplicates: Duplicates,
+    /// Which entries are kept of a key that comes more than once in the input
+    #[arg(long, value_enum, default_value_t = DuplicatesArg::Newest)]
+    pub(crate) duplicates: DuplicatesArg,
 
     /// Key space to load into
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
@@ -173,17 +175,8 @@ pub(crate) struct LoadOutputArgs {
     #[command(flatten)]
     pub(crate) certify: CertifyArg,
 
-    /// Write no filters: smaller files, slower answers for keys that are not there
-    #[arg(long)]
-    pub(crate) no_filter: bool,
-
-    /// Start another table after this many entries
-    #[arg(long, value_name = "COUNT", default_value_t = 1 << 22)]
-    pub(crate) max_table_entries: u64,
-
-    /// Start another table after this many bytes of keys and values
-    #[arg(long, value_name = "BYTES", default_value_t = 256 << 20)]
-    pub(crate) max_table_bytes: u64,
+    #[command(flatten)]
+    pub(crate) tables: TableArgs,
 }
 
 /// Formats that `load` reads.
@@ -227,18 +220,6 @@ pub(crate) enum Mode {
     /// They stay, hidden where a loaded entry has the same key
     #[value(alias = "increment")]
     Append,
-}
-
-/// What to do with a key that comes more than once in the input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Duplicates {
-    /// The last entry counts
-    Last,
-    /// All entries are kept; `get --all` prints them in their order
-    #[value(alias = "all")]
-    Keep,
-    /// Stop with an error
-    Error,
 }
 
 /// A column of a CSV or Parquet file: a name, or a number if no column has that name.
@@ -319,7 +300,7 @@ mod tests {
         assert_eq!(args.input_options.key_field(), "key");
         assert_eq!(args.input_options.max_value, 64 << 20);
         assert_eq!(args.output_options.mode, Mode::Replace);
-        assert_eq!(args.output_options.duplicates, Duplicates::Last);
+        assert_eq!(args.output_options.duplicates, DuplicatesArg::Newest);
         assert_eq!(args.output_options.family, 0);
     }
 

@@ -12,9 +12,8 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Instant;
 
-use sst_amqf::QuotientFilter;
-use sst_writer::bulk::{BulkHandle, BulkMode, BulkSummary, DuplicatePolicy, Place};
-use sst_writer::{BulkError, BulkLoader, BulkOptions, CancelToken, Monitor, Phase, WriterOptions};
+use sst_writer::bulk::{BulkHandle, BulkMode, BulkSummary, Place};
+use sst_writer::{BulkError, BulkLoader, BulkOptions, CancelToken, Monitor, Phase};
 
 use super::target::Target;
 use super::{Context, interrupt};
@@ -25,7 +24,7 @@ use crate::input::{
 };
 use crate::progress::{Progress, ProgressMode};
 pub(crate) use args::LoadArgs;
-use args::{Duplicates, Format, InputArgs, LoadOutputArgs, Mode};
+use args::{Format, InputArgs, LoadOutputArgs, Mode};
 use report::{Loaded, report};
 
 /// Bad lines that are shown one by one.
@@ -117,20 +116,14 @@ fn bulk_options(args: &LoadOutputArgs, cancel: &CancelToken, context: Context) -
         Mode::Replace if args.increment => BulkMode::Increment,
         Mode::Replace => BulkMode::Replace,
     };
-    let writer = WriterOptions::default();
-    let writer = if args.no_filter { writer } else { writer.filter(QuotientFilter::default()) };
     let mut options = BulkOptions::default()
         .memory_budget(args.memory.saturating_mul(1 << 20))
-        .duplicates(match args.duplicates {
-            Duplicates::Last => DuplicatePolicy::LastWins,
-            Duplicates::Keep => DuplicatePolicy::KeepAll,
-            Duplicates::Error => DuplicatePolicy::Error,
-        })
+        .duplicates(args.duplicates.into())
         .mode(mode)
         .family(args.family)
-        .writer(writer)
-        .max_table_entries(args.max_table_entries)
-        .max_table_bytes(args.max_table_bytes)
+        .writer(args.tables.writer())
+        .max_table_entries(args.tables.max_table_entries)
+        .max_table_bytes(args.tables.max_table_bytes)
         .monitor(monitor);
     if let Some(threads) = args.threads {
         options = options.threads(threads);

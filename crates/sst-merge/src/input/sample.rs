@@ -123,8 +123,10 @@ fn window(start: u64, last: u64) -> Vec<Part> {
 fn count_keys(inputs: &Inputs, part: &Part, duplicates: Duplicates) -> Result<u64, MergeError> {
     let mut cursor = inputs.live(part.hashes.clone(), duplicates)?;
     let mut keys = 0;
-    while keys < part.max_keys && cursor.advance()? {
-        keys += u64::from(cursor.starts_key());
+    while keys < part.max_keys
+        && let Some(entry) = cursor.next()?
+    {
+        keys += u64::from(entry.starts_key);
     }
     Ok(keys)
 }

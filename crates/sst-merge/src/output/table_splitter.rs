@@ -1,14 +1,12 @@
 //! Writes entries into tables, and decides where one ends and the next begins.
 
-use std::sync::Arc;
-
-use sst_format::BlobNumber;
-use sst_reader::Catalog;
+use sst_format::limits::MAX_INLINE_VALUE_LEN;
 use sst_writer::EntryValue;
 use sst_writer::table::HashedEntry;
 
-use crate::target::{Table, Target, refused};
-use crate::{MergeError, MergeOptions, MergedEntry, MergedValue};
+use super::MergeOptions;
+use super::target::{Table, Target};
+use crate::{MergeError, MergedEntry, StoredValue};
 
 /// What was written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,6 +26,8 @@ pub(crate) struct TableSplitter<T: Target> {
     max_entries: u64,
     max_bytes: u64,
     table: Option<T::Table>,
+    /// Bytes of the keys and values of the table.
+    bytes: u64,
     last_hash: u64,
     written: Written,
 }
@@ -39,6 +39,7 @@ impl<T: Target> TableSplitter<T> {
             max_entries: options.max_table_entries,
             max_bytes: options.max_table_bytes,
             table: None,
+            bytes: 0,
             last_hash: 0,
             written: Written::default(),
         }
@@ -46,12 +47,17 @@ impl<T: Target> TableSplitter<T> {
 
     /// Writes the next entry.
     #[inline]
-    pub(crate) fn add(&mut self, entry: &MergedEntry<'_>) -> Result<(), MergeError> {
-        let value = self.value(entry)?;
-        let new = HashedEntry { hash: entry.hash, key: entry.key, value };
-        let starts_hash = entry.hash != self.last_hash;
+    pub(crate) fn add(&mut self, entry: MergedEntry<'_>) -> Result<(), MergeError> {
+        let (hash, key) = (entry.hash, entry.key);
+        let stored = entry.into_stored()?;
+        let len = key.len() as u64 + stored.table_len();
+        let value = self.value(key, stored)?;
+        let new = HashedEntry { hash, key, value };
+        let starts_hash = hash != self.last_hash;
         let is_full = |table: &T::Table| {
-            table.is_full(self.max_entries, self.max_bytes) || !table.has_room_for(&new)
+            table.is_full(self.max_entries, u64::MAX)
+                || self.bytes.saturating_add(len) > self.max_bytes
+                || !table.has_room_for(&new)
         };
         if starts_hash && self.table.as_ref().is_some_and(is_full) {
             self.finish_table()?;
@@ -60,8 +66,9 @@ impl<T: Target> TableSplitter<T> {
             Some(table) => table,
             None => self.table.insert(self.target.create_table()?),
         };
-        table.add(new).map_err(refused)?;
-        self.last_hash = entry.hash;
+        table.add(new)?;
+        self.bytes = self.bytes.saturating_add(len);
+        self.last_hash = hash;
         self.written.entries += 1;
         match value {
             EntryValue::Deleted => self.written.tombstones += 1,
@@ -82,32 +89,28 @@ impl<T: Target> TableSplitter<T> {
         if let Some(table) = self.table.take() {
             self.written.table_bytes += self.target.finish_table(table)?;
             self.written.tables += 1;
+            self.bytes = 0;
         }
         Ok(())
     }
 
     /// The value as the writer takes it: in the class it has.
-    fn value<'c>(&mut self, entry: &MergedEntry<'c>) -> Result<EntryValue<'c>, MergeError> {
-        Ok(match entry.value {
-            MergedValue::Deleted => EntryValue::Deleted,
-            // Readers accept longer inline values than writers may write.
-            MergedValue::Inline(value) => {
-                EntryValue::for_bytes(value).unwrap_or(EntryValue::Small(value))
+    fn value<'c>(
+        &mut self,
+        key: &[u8],
+        stored: StoredValue<'c>,
+    ) -> Result<EntryValue<'c>, MergeError> {
+        Ok(match stored {
+            // Readers accept inline values of up to 255 bytes, writers write at most 8.
+            StoredValue::InTable(EntryValue::Inline(value))
+                if value.len() > MAX_INLINE_VALUE_LEN =>
+            {
+                EntryValue::Small(value)
             }
-            MergedValue::Small(value) => EntryValue::Small(value),
-            MergedValue::Medium { header, stored } => EntryValue::of_stored(header, stored),
-            MergedValue::Blob { number, catalog } => {
-                EntryValue::Large { blob: self.take_blob(catalog, number, entry.key)? }
+            StoredValue::InTable(value) => value,
+            StoredValue::InBlob { number, catalog } => {
+                EntryValue::Large { blob: self.target.take_blob(catalog, number, key)? }
             }
         })
-    }
-
-    fn take_blob(
-        &mut self,
-        catalog: &Arc<Catalog>,
-        number: BlobNumber,
-        key: &[u8],
-    ) -> Result<BlobNumber, MergeError> {
-        self.target.take_blob(catalog, number, key)
     }
 }

@@ -47,7 +47,7 @@ impl ShardMap {
     ///
     /// # Errors
     ///
-    /// As [`MergeCursor::advance`](crate::MergeCursor::advance), and [`MergeError::Cancelled`].
+    /// As [`MergeCursor::next`](crate::MergeCursor::next), and [`MergeError::Cancelled`].
     pub fn by_entries(
         inputs: &Inputs,
         count: u32,
@@ -84,8 +84,8 @@ impl ShardMap {
 
     /// The shard of a key. O(length of the key + log shards).
     #[must_use]
-    pub fn shard_of(&self, key: &[u8]) -> usize {
-        self.shard_of_hash(hash_key(key))
+    pub fn shard_of(&self, key: impl AsRef<[u8]>) -> usize {
+        self.shard_of_hash(hash_key(key.as_ref()))
     }
 
     /// The shard of a hash. O(log shards).
@@ -125,9 +125,8 @@ impl Ranks {
         let mut ranks = Self { marks: Vec::new(), max_hash: 0, total: 0 };
         let mut stride = 1;
         let mut cursor = inputs.live(0..=u64::MAX, duplicates)?;
-        while cursor.advance()? {
+        while let Some(hash) = cursor.next()?.map(|entry| entry.hash) {
             meter.at(cursor.counts().read, 0)?;
-            let hash = cursor.hash();
             let starts_hash = ranks.total == 0 || hash != ranks.max_hash;
             let is_due = ranks.marks.last().is_none_or(|(_, rank)| ranks.total - rank >= stride);
             if starts_hash && is_due {
@@ -156,12 +155,12 @@ impl Ranks {
         duplicates: Duplicates,
     ) -> Result<u64, MergeError> {
         let above = self.marks.partition_point(|(_, below)| *below <= rank);
-        let (hash, mut below) =
-            above.checked_sub(1).and_then(|at| self.marks.get(at)).copied().unwrap_or_default();
+        // Below the first mark is no entry: the walk starts at the lowest hash.
+        let mark = above.checked_sub(1).and_then(|at| self.marks.get(at));
+        let (hash, mut below) = mark.copied().unwrap_or((0, 0));
         let mut cursor = inputs.live(hash..=u64::MAX, duplicates)?;
         let mut last = None;
-        while cursor.advance()? {
-            let hash = cursor.hash();
+        while let Some(hash) = cursor.next()?.map(|entry| entry.hash) {
             if below >= rank && last != Some(hash) {
                 return Ok(hash);
             }

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use sst_format::file_name::{FileKind, FileName};
 use sst_reader::{BlockCache, Catalog, CatalogTable, ReaderOptions, StaticSortedFile};
 
-use crate::run::{Run, RunCursor};
-use crate::table_input::TableInput;
+use crate::runs::{Run, RunCursor, TableInput};
 use crate::{Duplicates, MergeCursor, MergeError, OlderTables};
 
 /// Room for blocks, in bytes, where the caller brings no cache: walks leave the cache alone, opening a table does not
@@ -28,9 +27,9 @@ const CACHE_CAPACITY: u64 = 1 << 20;
 /// use sst_reader::ReaderOptions;
 ///
 /// let mut inputs = Inputs::new(ReaderOptions::default());
-/// inputs.add_directory("yesterday.db".as_ref(), 0)?;
-/// inputs.add_directory("today.db".as_ref(), 0)?;
-/// inputs.add_table("corrections.sst".as_ref())?;
+/// inputs.add_directory("yesterday.db", 0)?;
+/// inputs.add_directory("today.db", 0)?;
+/// inputs.add_table("corrections.sst")?;
 /// # Ok::<(), sst_merge::MergeError>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -57,28 +56,27 @@ impl Inputs {
     /// # Errors
     ///
     /// As [`Catalog::read`].
-    pub fn add_directory(&mut self, dir: &Path, family: u32) -> Result<(), MergeError> {
-        self.add_catalog(&Arc::new(Catalog::read(dir)?), family);
+    pub fn add_directory(&mut self, dir: impl AsRef<Path>, family: u32) -> Result<(), MergeError> {
+        self.add_catalog(&Arc::new(Catalog::read(dir.as_ref())?), family);
         Ok(())
     }
 
     /// Adds the tables of one family of a directory whose meta files have been read.
     pub fn add_catalog(&mut self, catalog: &Arc<Catalog>, family: u32) {
+        // All tables are added: there are no older ones.
         _ = self.add_newest(catalog, family, usize::MAX);
     }
 
     /// Adds the `count` newest tables of one family of a directory. Returns the others, which are older.
     #[must_use = "without it tombstones that still hide something would be dropped"]
     pub fn add_newest(&mut self, catalog: &Arc<Catalog>, family: u32, count: usize) -> OlderTables {
-        let of_family = |(_, table): &(usize, &CatalogTable)| table.family == family;
-        let newest_first: Vec<_> = catalog.tables.iter().enumerate().filter(of_family).collect();
+        let of_family = |table: &&CatalogTable| table.family == family;
+        let newest_first: Vec<_> = catalog.tables.iter().filter(of_family).collect();
         let (newest, older) = newest_first.split_at(count.min(newest_first.len()));
         self.tables.extend(
-            newest.iter().rev().map(|(index, _)| TableInput::listed(Arc::clone(catalog), *index)),
+            newest.iter().rev().map(|table| TableInput::listed(Arc::clone(catalog), table)),
         );
-        OlderTables::of(
-            older.iter().map(|(_, table)| table.record.min_hash..=table.record.max_hash),
-        )
+        OlderTables::of(older.iter().map(|table| table.record.min_hash..=table.record.max_hash))
     }
 
     /// Adds one table: as the directory around it describes it, if that lists it, else on its own.
@@ -86,9 +84,10 @@ impl Inputs {
     /// # Errors
     ///
     /// As [`StaticSortedFile::open_standalone`].
-    pub fn add_table(&mut self, path: &Path) -> Result<(), MergeError> {
-        if let Some((catalog, index)) = listed(path) {
-            self.tables.push(TableInput::listed(Arc::new(catalog), index));
+    pub fn add_table(&mut self, path: impl AsRef<Path>) -> Result<(), MergeError> {
+        let path = path.as_ref();
+        if let Some(table) = listed(path) {
+            self.tables.push(table);
             return Ok(());
         }
         let table = StaticSortedFile::open_standalone(path, &self.options)?;
@@ -108,9 +107,9 @@ impl Inputs {
         self.tables.iter().map(TableInput::entry_count).sum()
     }
 
-    /// Length of all tables in bytes, blob files aside; `None` if a table is not described.
+    /// Length of all tables in bytes, without blob files.
     #[must_use]
-    pub fn table_bytes(&self) -> Option<u64> {
+    pub fn table_bytes(&self) -> u64 {
         self.tables.iter().map(TableInput::file_size).sum()
     }
 
@@ -120,25 +119,23 @@ impl Inputs {
     ///
     /// # Errors
     ///
-    /// As [`MergeCursor::advance`].
+    /// As [`MergeCursor::next`].
     pub fn cursor(
         &self,
         hashes: RangeInclusive<u64>,
         duplicates: Duplicates,
         older: OlderTables,
     ) -> Result<MergeCursor, MergeError> {
-        let runs = self
-            .runs()
-            .into_iter()
-            .map(|run| RunCursor::new(run, hashes.clone(), self.options.clone()));
-        MergeCursor::new(runs.collect(), duplicates, older)
+        let open = |run| RunCursor::open(run, hashes.clone(), self.options.clone());
+        let runs = self.runs().into_iter().map(open).collect::<Result<Vec<_>, _>>()?;
+        Ok(MergeCursor::new(runs, duplicates, older))
     }
 
     /// The live entries with hashes in `hashes`: no tombstones.
     ///
     /// # Errors
     ///
-    /// As [`MergeCursor::advance`].
+    /// As [`MergeCursor::next`].
     pub fn live(
         &self,
         hashes: RangeInclusive<u64>,
@@ -153,23 +150,22 @@ impl Inputs {
         for table in self.tables.iter().rev() {
             // A table may join the oldest run only: any newer one comes before tables that overlap it.
             if !runs.last_mut().is_some_and(|run| run.insert(table)) {
-                let mut run = Run::default();
-                run.insert(table);
-                runs.push(run);
+                runs.push(Run::of(table.clone()));
             }
         }
         runs
     }
 }
 
-/// The directory around a table and the table's place in it, if it is listed there.
-fn listed(path: &Path) -> Option<(Catalog, usize)> {
+/// The table at `path` as the directory around it lists it; `None` if there is no directory that can be read and lists it.
+fn listed(path: &Path) -> Option<TableInput> {
     let name = FileName::parse(path.file_name()?.to_str()?)?;
     if name.kind != FileKind::Sst {
         return None;
     }
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let catalog = Catalog::read(dir).ok()?;
-    let index = catalog.tables.iter().position(|table| table.sequence == name.sequence)?;
-    Some((catalog, index))
+    // A table can be read without the directory around it, which may be damaged or none of ours.
+    let catalog = Arc::new(Catalog::read(dir).ok()?);
+    let table = catalog.tables.iter().find(|table| table.sequence == name.sequence)?;
+    Some(TableInput::listed(Arc::clone(&catalog), table))
 }

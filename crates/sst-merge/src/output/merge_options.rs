@@ -4,20 +4,7 @@ use std::ops::RangeInclusive;
 
 use sst_writer::WriterOptions;
 
-use crate::OlderTables;
-
-/// What becomes of keys that several inputs know, or one input more than once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Duplicates {
-    /// The newest table that knows the key wins, with all its entries of the key: what `SstSet::get` answers from.
-    #[default]
-    Newest,
-    /// All entries are kept, those of newer tables first, down to a tombstone: what `SstSet::get_all` answers from.
-    Keep,
-    /// A key that comes more than once, as a tombstone too, is an error.
-    Error,
-}
+use crate::{Duplicates, OlderTables};
 
 /// How inputs are merged, and what is written. Start from the default and change what you need.
 ///
@@ -26,8 +13,8 @@ pub enum Duplicates {
 /// ```
 /// use sst_merge::{Duplicates, MergeOptions};
 ///
-/// let options = MergeOptions::default().duplicates(Duplicates::Keep).max_table_bytes(256 << 20);
-/// assert_eq!(options.max_table_entries, 1 << 23);
+/// let options = MergeOptions::default().duplicates(Duplicates::Keep).max_table_bytes(64 << 20);
+/// assert_eq!(options.max_table_entries, 1 << 22);
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -39,9 +26,10 @@ pub struct MergeOptions {
     pub older: OlderTables,
     /// The hashes of the keys that are merged; all others are left out, and not read. Default: all.
     pub hashes: RangeInclusive<u64>,
-    /// Another table is started after this many entries. Default: 2²³.
+    /// A table gets at most this many entries, except that entries with equal hashes stay together. Default: 2²².
     pub max_table_entries: u64,
-    /// Another table is started when it takes this many bytes. Default: 1 GiB.
+    /// A table gets at most this many bytes of keys and values, uncompressed and without those in blob files, except that
+    /// it has at least one entry and that entries with equal hashes stay together. Default: 256 MiB.
     pub max_table_bytes: u64,
     /// How tables are written. That a key may come more than once is always allowed, so
     /// [`WriterOptions::multi_value`] is ignored. Default: that of the writer, without filters.
@@ -54,8 +42,8 @@ impl Default for MergeOptions {
             duplicates: Duplicates::default(),
             older: OlderTables::none(),
             hashes: 0..=u64::MAX,
-            max_table_entries: 1 << 23,
-            max_table_bytes: 1 << 30,
+            max_table_entries: 1 << 22,
+            max_table_bytes: 256 << 20,
             writer: WriterOptions::default(),
         }
     }
@@ -83,14 +71,14 @@ impl MergeOptions {
         self
     }
 
-    /// Sets after how many entries another table is started.
+    /// Sets how many entries a table gets at most.
     #[must_use]
     pub fn max_table_entries(mut self, max_table_entries: u64) -> Self {
         self.max_table_entries = max_table_entries;
         self
     }
 
-    /// Sets at how many bytes another table is started.
+    /// Sets how many bytes of keys and values a table gets at most.
     #[must_use]
     pub fn max_table_bytes(mut self, max_table_bytes: u64) -> Self {
         self.max_table_bytes = max_table_bytes;

@@ -9,7 +9,7 @@ use sst_reader::Catalog;
 use sst_writer::file::AtomicFile;
 use sst_writer::publish::TableWriter;
 use sst_writer::table::ShortKey;
-use sst_writer::{Commit, Entry, PublishError, StreamingSstWriter, WriteError, WriterOptions};
+use sst_writer::{Commit, Entry, StreamingSstWriter, WriteError, WriterOptions};
 
 use crate::MergeError;
 
@@ -185,9 +185,4 @@ impl Target for FileTarget<'_> {
     ) -> Result<BlobNumber, MergeError> {
         Err(MergeError::BlobInLoneTable { key: ShortKey::new(key) })
     }
-}
-
-/// The error of a table that could not take an entry.
-pub(crate) fn refused(error: WriteError) -> MergeError {
-    MergeError::Publish(PublishError::Write(error))
 }

@@ -10,9 +10,9 @@ use sst_writer::file::FileError;
 use sst_writer::publish::CommitInfo;
 use sst_writer::{Commit, Publisher, WriterOptions};
 
-use crate::sample::Part;
-use crate::table_splitter::{TableSplitter, Written};
-use crate::target::{CommitTarget, FileTarget, Target};
+use super::table_splitter::{TableSplitter, Written};
+use super::target::{CommitTarget, FileTarget, Target};
+use crate::input::Part;
 use crate::{Counts, Inputs, MergeError, MergeOptions, Monitor, OlderTables, Sample, publish};
 
 /// What a merge did.
@@ -77,8 +77,8 @@ impl MergeReport {
 /// use sst_writer::{Publisher, PublisherOptions};
 ///
 /// let mut inputs = Inputs::new(ReaderOptions::default());
-/// inputs.add_directory("monday.db".as_ref(), 0)?;
-/// inputs.add_directory("tuesday.db".as_ref(), 0)?;
+/// inputs.add_directory("monday.db", 0)?;
+/// inputs.add_directory("tuesday.db", 0)?;
 /// let mut publisher = Publisher::open("both.db", PublisherOptions::default())?;
 /// let mut commit = publisher.begin();
 /// commit.replace_all();
@@ -136,11 +136,11 @@ fn parts_into_commit(
 /// [`MergeError::TooLargeForOneTable`] if a table cannot hold all of it.
 pub fn merge_into_file(
     inputs: &Inputs,
-    path: &Path,
+    path: impl AsRef<Path>,
     options: &MergeOptions,
     monitor: &Monitor,
 ) -> Result<(MergeReport, Option<SstMeta>), MergeError> {
-    parts_into_file(inputs, &all_keys(options), path, options, monitor)
+    parts_into_file(inputs, &all_keys(options), path.as_ref(), options, monitor)
 }
 
 /// Writes a sample of the live entries of the inputs into one table in a file of its own, like [`merge_into_file`].
@@ -152,13 +152,13 @@ pub fn merge_into_file(
 pub fn sample_into_file(
     inputs: &Inputs,
     sample: &Sample,
-    path: &Path,
+    path: impl AsRef<Path>,
     options: &MergeOptions,
     monitor: &Monitor,
 ) -> Result<(MergeReport, Option<SstMeta>), MergeError> {
     let options = options.clone().older(OlderTables::none());
     let parts = sample.parts(inputs, options.duplicates)?;
-    parts_into_file(inputs, &parts, path, &options, monitor)
+    parts_into_file(inputs, &parts, path.as_ref(), &options, monitor)
 }
 
 fn parts_into_file(
@@ -258,13 +258,13 @@ fn write<T: Target>(
         let (duplicates, older) = (options.duplicates, options.older.clone());
         let mut cursor = inputs.cursor(part.hashes.clone(), duplicates, older)?;
         let mut keys = 0;
-        while cursor.advance()? {
-            keys += u64::from(cursor.starts_key());
+        while let Some(entry) = cursor.next()? {
+            keys += u64::from(entry.starts_key);
             if keys > part.max_keys {
                 break;
             }
+            splitter.add(entry)?;
             meter.at(counts.read + cursor.counts().read, 0)?;
-            splitter.add(&cursor.entry()?)?;
         }
         counts += cursor.counts();
     }

@@ -1,0 +1,8 @@
+//! The tables of a merge, and uniform samples of their keys.
+
+mod inputs;
+mod sample;
+
+pub use inputs::Inputs;
+pub(crate) use sample::Part;
+pub use sample::{Sample, SampleSize};

@@ -1,0 +1,14 @@
+//! What a merge writes: tables of a commit, or one file.
+
+mod merge;
+mod merge_options;
+mod table_splitter;
+mod target;
+
+pub use merge::{
+    Compaction, MergeReport, compact, merge_into_commit, merge_into_file, sample_into_commit,
+    sample_into_file,
+};
+pub use merge_options::MergeOptions;
+pub(crate) use table_splitter::TableSplitter;
+pub(crate) use target::Target;
