@@ -9,7 +9,8 @@ use sst_format::block::{BLOCK_HEADER_LEN, BlockHeader, Encoding, compression_pay
 use crate::lz4::{Lz4, max_compressed_len};
 use crate::{AtomicFile, Compression, FileOperation, FileSystem, OsFileSystem, Sink, WriteError};
 
-/// The longest input that the LZ4 block format allows, in bytes. Longer blobs are stored as they are.
+/// The longest input that the LZ4 block format allows, in bytes. Longer blobs are stored as they
+/// are.
 const MAX_LZ4_INPUT_LEN: usize = 0x7e00_0000;
 
 /// What a reader must know of a blob file.

@@ -8,8 +8,9 @@ use crate::{FileError, FileOperation, FileSystem, NewFile, OsFileSystem, Sink};
 
 /// A file that appears under its name only when it is complete and durable.
 ///
-/// It is written under a temporary name in the same directory; [`AtomicFile::persist`] makes its content durable, gives it
-/// its name and makes the name durable. Dropped before that, it leaves nothing behind. It never replaces a file.
+/// It is written under a temporary name in the same directory; [`AtomicFile::persist`] makes its
+/// content durable, gives it its name and makes the name durable. Dropped before that, it leaves
+/// nothing behind. It never replaces a file.
 ///
 /// # Examples
 ///
@@ -37,8 +38,9 @@ impl AtomicFile {
     ///
     /// # Errors
     ///
-    /// [`FileError`] if the directory is not there or cannot be written to, or if there is such a file already:
-    /// operation [`FileOperation::Rename`] with kind [`io::ErrorKind::AlreadyExists`].
+    /// [`FileError`] if the directory is not there or cannot be written to, or if there is such a
+    /// file already: operation [`FileOperation::Rename`] with kind
+    /// [`io::ErrorKind::AlreadyExists`].
     pub fn create(path: impl AsRef<Path>) -> Result<Self, FileError> {
         Self::create_in(Arc::new(OsFileSystem), path)
     }
@@ -93,8 +95,8 @@ impl AtomicFile {
     ///
     /// # Errors
     ///
-    /// [`FileError`], and there is no file of that name; if there was one already, it is untouched and the error is that
-    /// of [`AtomicFile::create`].
+    /// [`FileError`], and there is no file of that name; if there was one already, it is untouched
+    /// and the error is that of [`AtomicFile::create`].
     pub fn persist(self) -> Result<(), FileError> {
         let (path, file_system) = (self.path.clone(), Arc::clone(&self.file_system));
         self.persist_with(|file, path| file.persist_new(path)).inspect_err(|error| {
@@ -115,8 +117,9 @@ impl AtomicFile {
             .map_err(FileError::at(&path, FileOperation::SyncDirectory))
     }
 
-    /// Like [`AtomicFile::persist`], but in place of a file of that name. `switches` is called when the content is durable, and
-    /// from there on nobody can say which of the two files an error leaves.
+    /// Like [`AtomicFile::persist`], but in place of a file of that name. `switches` is called when
+    /// the content is durable, and from there on nobody can say which of the two files an error
+    /// leaves.
     pub(crate) fn replace(self, switches: impl FnOnce()) -> Result<(), FileError> {
         self.persist_with(|file, path| {
             switches();

@@ -19,15 +19,15 @@ pub(crate) fn is_temporary(name: &str) -> bool {
     name.starts_with(TEMPORARY_PREFIX) && name.ends_with(TEMPORARY_SUFFIX)
 }
 
-/// Every operation that this crate does to files: [`OsFileSystem`](crate::file::OsFileSystem) does them
-/// for real.
+/// Every operation that this crate does to files: [`OsFileSystem`](crate::file::OsFileSystem) does
+/// them for real.
 ///
 /// Put another implementation underneath, with
 /// [`PublisherOptions::file_system`](crate::PublisherOptions::file_system) or
-/// [`AtomicFile::create_in`](crate::file::AtomicFile::create_in), to see how a service of yours bears a
-/// full disk, a failing sync or a crash between two operations. An implementation passes on to
-/// [`OsFileSystem`](crate::file::OsFileSystem) the operations that it does not fail. No method has a
-/// default, so an operation that is added here cannot reach the disk past an implementation.
+/// [`AtomicFile::create_in`](crate::file::AtomicFile::create_in), to see how a service of yours
+/// bears a full disk, a failing sync or a crash between two operations. An implementation passes on
+/// to [`OsFileSystem`](crate::file::OsFileSystem) the operations that it does not fail. No method
+/// has a default, so an operation that is added here cannot reach the disk past an implementation.
 ///
 /// # Examples
 ///
@@ -230,7 +230,8 @@ pub trait NewFile: Write + Debug + Send + Sync {
     /// if a later call succeeds.
     fn sync(&mut self) -> io::Result<()>;
 
-    /// Fills `bytes` with the bytes written from `offset` on. The position of the next append stays.
+    /// Fills `bytes` with the bytes written from `offset` on. The position of the next append
+    /// stays.
     ///
     /// # Errors
     ///

@@ -22,8 +22,8 @@ impl FileSystem for OsFileSystem {
         builder.prefix(TEMPORARY_PREFIX).suffix(TEMPORARY_SUFFIX);
         #[cfg(unix)]
         {
-            // The usual permissions of a new file, less the umask. Those of a temporary file would be
-            // private to its owner.
+            // The usual permissions of a new file, less the umask. Those of a temporary file would
+            // be private to its owner.
             use std::os::unix::fs::PermissionsExt;
             builder.permissions(fs::Permissions::from_mode(0o666));
         }
@@ -159,8 +159,8 @@ impl OsLock {
 impl Drop for OsLock {
     fn drop(&mut self) {
         // Closing the file alone would not unlock it: a child process that another thread is just
-        // starting has the file open too, until it executes its program. If unlocking fails, closing
-        // is all that is left to do.
+        // starting has the file open too, until it executes its program. If unlocking fails,
+        // closing is all that is left to do.
         _ = self.0.unlock();
     }
 }
@@ -234,7 +234,8 @@ fn read_exact_at(mut file: &File, bytes: &mut [u8], offset: u64) -> io::Result<(
     result
 }
 
-/// The cause of an error, without the name of the temporary file, which would mean nothing to a user.
+/// The cause of an error, without the name of the temporary file, which would mean nothing to a
+/// user.
 fn without_temporary_path(error: io::Error) -> io::Error {
     error.raw_os_error().map_or_else(|| io::Error::from(error.kind()), io::Error::from_raw_os_error)
 }

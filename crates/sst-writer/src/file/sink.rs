@@ -2,11 +2,11 @@
 
 use std::io;
 
-/// Takes the bytes of a table, in pieces that end at multiples of 2 MiB, but for the last and for values of 256 KiB and more,
-/// which are pieces of their own.
+/// Takes the bytes of a table, in pieces that end at multiples of 2 MiB, but for the last and for
+/// values of 256 KiB and more, which are pieces of their own.
 ///
-/// Every [`io::Write`] is a sink, and [`AtomicFile`](crate::file::AtomicFile) is one that appears under its name only when it
-/// is finished.
+/// Every [`io::Write`] is a sink, and [`AtomicFile`](crate::file::AtomicFile) is one that appears
+/// under its name only when it is finished.
 pub trait Sink {
     /// What is left of the sink when all is written.
     type Output;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::{FileError, FileOperation, FileSystem, NewFile, Sink};
 
-/// A file of a directory that is being written under a temporary name. [`Sink::finish`] makes its content durable; dropped
-/// before that, it leaves nothing behind.
+/// A file of a directory that is being written under a temporary name. [`Sink::finish`] makes its
+/// content durable; dropped before that, it leaves nothing behind.
 #[derive(Debug)]
 pub(crate) struct StagingFile {
     file: Box<dyn NewFile>,

@@ -11,8 +11,8 @@ use crate::{FileSystem, Lock, NewFile, StoredFile};
 
 /// A file system that remembers whether making something durable ever failed.
 ///
-/// The system may drop what it could not write and report the next sync as done, so after one failure no later success
-/// proves anything.
+/// The system may drop what it could not write and report the next sync as done, so after one
+/// failure no later success proves anything.
 #[derive(Debug)]
 pub(crate) struct SyncWatch {
     inner: Arc<dyn FileSystem>,

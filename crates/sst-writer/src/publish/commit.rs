@@ -130,8 +130,8 @@ impl<'p> Commit<'p> {
         Ok(TableWriter::new(writer, sequence, Arc::clone(&self.files)))
     }
 
-    /// Writes a blob, to be referred to by a table of this commit. A blob that no table refers to is
-    /// removed in the end.
+    /// Writes a blob, to be referred to by a table of this commit. A blob that no table refers to
+    /// is removed in the end.
     ///
     /// # Errors
     ///
@@ -151,8 +151,8 @@ impl<'p> Commit<'p> {
 
     /// Copies a blob file of another directory as it is stored, without decompressing it, to be
     /// referred to by a table of this commit. The copy is verified on the way: against the checksum
-    /// in its header, and against `listed`, its record in the commit that it comes from. O(length of
-    /// the file), with 2 MiB of it in memory.
+    /// in its header, and against `listed`, its record in the commit that it comes from. O(length
+    /// of the file), with 2 MiB of it in memory.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! What the newest commit of a directory consists of.
+//! The state of a directory as of a commit, read from its meta files.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -15,19 +15,15 @@ use sst_format::{BlobNumber, SequenceNumber};
 
 use crate::{FileError, FileOperation, FileSystem, PublishError};
 
-/// A meta file of the newest commit: one of its tables at least is live, or it is the newest.
+/// A meta file of a commit. It is the commit's newest, or describes at least one live table.
 #[derive(Clone, Debug)]
 pub(crate) struct MetaState {
     pub(crate) sequence: SequenceNumber,
     /// The checksum in its trailer.
     pub(crate) checksum: u32,
     pub(crate) family: u32,
-    /// All tables it describes, live or not.
-    pub(crate) tables: Vec<TableRecord>,
-    /// Whether each of these descriptions is live in the [`DirectoryState`] that holds this meta file.
-    is_live: Vec<bool>,
-    /// Number of entries of each of them.
-    entry_counts: Vec<u64>,
+    /// All tables that it describes, live or not, the oldest first.
+    pub(crate) tables: Vec<TableState>,
     pub(crate) blobs: Vec<BlobRecord>,
     pub(crate) obsolete: Vec<SequenceNumber>,
     certificates: Vec<FamilyCertificate>,
@@ -35,20 +31,32 @@ pub(crate) struct MetaState {
     pub(crate) live_metas: Vec<LiveMeta>,
 }
 
-/// The newest commit of a directory. Empty before the first.
+/// A table as one meta file describes it.
+#[derive(Clone, Debug)]
+pub(crate) struct TableState {
+    record: TableRecord,
+    entry_count: u64,
+    /// Whether this description is live in the [`DirectoryState`] that holds the meta file.
+    is_live: bool,
+}
+
+/// The meta files of a commit. The default is the state of a directory before its first commit.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct DirectoryState {
     /// The commit point.
     pub(crate) current: Option<SequenceNumber>,
-    /// Live meta files, oldest first.
+    /// Live meta files, the oldest first.
     metas: Vec<MetaState>,
-    /// Meta files that are not live but still there, since a rollback went back behind them: the original's readers, which
-    /// know no list of live meta files, are told by a `.del` file not to read them.
+    /// Meta files rolled back: a rollback has left them behind, so they are not live, but they are
+    /// still there. The original's readers know no list of live meta files, so the `.del` file of
+    /// the commit tells them not to read these.
+    ///
+    /// For example, after commits 2, 4 and 6 and a rollback to 2, which is commit 7: 4 and 6.
     pub(crate) rolled_back: BTreeSet<SequenceNumber>,
 }
 
 impl DirectoryState {
-    /// Reads `CURRENT` and every live meta file, and checks that they are those of one commit.
+    /// Reads `CURRENT` and all live meta files, and checks that they are those of one commit.
     pub(crate) fn load(
         file_system: &dyn FileSystem,
         directory: &Path,
@@ -90,9 +98,11 @@ impl DirectoryState {
         Ok(state)
     }
 
-    /// Live tables with their family, those of older meta files first.
+    /// Live tables with their families, those of older meta files first.
     pub(crate) fn live_tables(&self) -> impl Iterator<Item = (u32, &TableRecord)> {
-        self.metas.iter().flat_map(|meta| meta.live_tables().map(|table| (meta.family, table)))
+        self.metas
+            .iter()
+            .flat_map(|meta| meta.live_tables().map(|table| (meta.family, &table.record)))
     }
 
     /// Works out which descriptions are live, by the rule of FORMAT.md section 9.
@@ -100,20 +110,20 @@ impl DirectoryState {
         let live = live_tables(&self.metas);
         let live: BTreeSet<_> = live.iter().map(|live| (live.meta.sequence, live.index)).collect();
         for meta in &mut self.metas {
-            let tables = 0..meta.tables.len();
-            meta.is_live = tables.map(|index| live.contains(&(meta.sequence, index))).collect();
+            for (index, table) in meta.tables.iter_mut().enumerate() {
+                table.is_live = live.contains(&(meta.sequence, index));
+            }
         }
     }
 
-    /// What the commit says of the content of families, ascending.
+    /// Certificates of families, ascending: those of the newest meta file.
     pub(crate) fn certificates(&self) -> &[FamilyCertificate] {
         self.metas.last().map_or(&[], |newest| &newest.certificates)
     }
 
     /// Number of entries of the live tables.
     pub(crate) fn live_entries(&self) -> u64 {
-        let tables = self.metas.iter().flat_map(|meta| meta.entry_counts.iter().zip(&meta.is_live));
-        tables.filter(|(_, is_live)| **is_live).map(|(entries, _)| entries).sum()
+        self.metas.iter().flat_map(MetaState::live_tables).map(|table| table.entry_count).sum()
     }
 
     /// The blobs that the commit may refer to.
@@ -131,31 +141,34 @@ impl DirectoryState {
         self.blobs().find(|blob| blob.number == number).copied()
     }
 
-    /// What stays of this commit when `obsolete` tables die in the next, and the list of tables that the next meta file
-    /// must name: every table described so far that has no live description. Meta files without a live description are then
-    /// never needed again. A table that is live as one meta file describes it is not named, even if older ones describe it
-    /// too: the number would hide them all.
+    /// This state without the `obsolete` tables, for the next commit to build on, and the tables
+    /// that the next meta file must name obsolete: every table described so far that has no live
+    /// description. Meta files without a live description are left out, since no commit needs them
+    /// again.
+    ///
+    /// A table is not named if one of its descriptions is live, even if older meta files describe
+    /// it too: its number would hide all of them.
     pub(crate) fn without(
         &self,
         obsolete: &BTreeSet<SequenceNumber>,
     ) -> (Self, Vec<SequenceNumber>) {
         let mut metas = self.metas.clone();
         for meta in &mut metas {
-            for (table, is_live) in meta.tables.iter().zip(&mut meta.is_live) {
-                *is_live &= !obsolete.contains(&table.sequence);
+            for table in &mut meta.tables {
+                table.is_live &= !obsolete.contains(&table.record.sequence);
             }
         }
         let live = metas.iter().flat_map(MetaState::live_tables);
-        let live: BTreeSet<_> = live.map(|table| table.sequence).collect();
+        let live: BTreeSet<_> = live.map(|table| table.record.sequence).collect();
         let described = self.metas.iter().flat_map(|meta| &meta.tables);
-        let described: BTreeSet<_> = described.map(|table| table.sequence).collect();
+        let described: BTreeSet<_> = described.map(|table| table.record.sequence).collect();
         let named = described.difference(&live).copied().collect();
         metas.retain(|meta| meta.live_tables().next().is_some());
         let rolled_back = self.rolled_back.clone();
         (Self { current: self.current, metas, rolled_back }, named)
     }
 
-    /// The entries of all live meta files in the list of the next one.
+    /// The live meta files, as the next meta file lists them.
     pub(crate) fn live_metas(&self) -> impl Iterator<Item = LiveMeta> {
         self.metas.iter().map(|meta| LiveMeta { sequence: meta.sequence, checksum: meta.checksum })
     }
@@ -167,7 +180,7 @@ impl DirectoryState {
         self.mark_live();
     }
 
-    /// Every file that belongs to the commit, `CURRENT` aside.
+    /// All files that belong to the commit, except `CURRENT`.
     pub(crate) fn files(&self) -> BTreeSet<FileName> {
         let name = |sequence, kind| FileName { sequence, kind };
         let tables = self.live_tables().map(|(_, table)| name(table.sequence, FileKind::Sst));
@@ -191,15 +204,14 @@ impl DescribesTables for MetaState {
     }
 
     fn described(&self) -> impl Iterator<Item = (SequenceNumber, &TableRecord)> {
-        self.tables.iter().map(|table| (table.sequence, table))
+        self.tables.iter().map(|table| (table.record.sequence, &table.record))
     }
 }
 
 impl MetaState {
     /// The tables whose description here is live.
-    fn live_tables(&self) -> impl Iterator<Item = &TableRecord> {
-        let tables = self.tables.iter().zip(&self.is_live);
-        tables.filter(|(_, is_live)| **is_live).map(|(table, _)| table)
+    fn live_tables(&self) -> impl Iterator<Item = &TableState> {
+        self.tables.iter().filter(|table| table.is_live)
     }
 
     fn load(
@@ -212,7 +224,7 @@ impl MetaState {
         Self::parse(&bytes, sequence, &path)
     }
 
-    /// Reads a meta file of ours.
+    /// Reads a protected meta file, which the original's are not.
     pub(crate) fn parse(
         bytes: &[u8],
         sequence: SequenceNumber,
@@ -223,14 +235,20 @@ impl MetaState {
         let Some(protection) = meta.protection() else {
             return Err(PublishError::Unprotected { path: path.to_owned() });
         };
+        // A protected meta file has one entry count for each table.
+        let tables = meta.tables().zip(meta.protected_tables());
+        let tables = tables.map(|(record, (entry_count, _))| TableState {
+            record,
+            entry_count,
+            // Until the meta file is part of a directory's state.
+            is_live: true,
+        });
+        let tables = tables.collect();
         Ok(Self {
             sequence,
             checksum: protection.checksum(),
             family: meta.family(),
-            tables: meta.tables().collect(),
-            // Until the meta file is part of a directory's state.
-            is_live: vec![true; meta.tables().count()],
-            entry_counts: meta.protected_tables().map(|(entries, _)| entries).collect(),
+            tables,
             blobs: protection.blobs().collect(),
             obsolete: meta.obsolete().collect(),
             certificates: protection.certificates().collect(),
@@ -261,7 +279,7 @@ fn read_del(
     }
 }
 
-/// What `CURRENT` says; `None` if there is none.
+/// The commit point of a directory; `None` if there is no `CURRENT`.
 pub(crate) fn read_current(
     file_system: &dyn FileSystem,
     directory: &Path,

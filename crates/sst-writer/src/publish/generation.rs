@@ -10,37 +10,51 @@ use sst_format::file_name::{FileKind, FileName};
 use crate::publish::directory_state::{DirectoryState, meta_path, read_current};
 use crate::{FileError, FileOperation, FileSystem, OsFileSystem, PublishError};
 
-/// A commit that a directory has the meta file of.
+/// A commit whose meta file is still in its directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Generation {
     /// The sequence number of its meta file.
     pub sequence: SequenceNumber,
-    /// When its meta file was written, by the file's date.
+    /// The date of its meta file; `None` if the system does not tell.
     pub time: Option<SystemTime>,
-    /// Whether it is what readers see now.
+    /// Whether it is the commit that readers see.
     pub is_current: bool,
-    /// Whether all its files are there, so that it can be rolled back to. A meta file may stay longer than the other
-    /// files of its commit, as long as a newer commit uses some of its tables.
+    /// Whether all its files are there, so that it can be rolled back to. A meta file may stay
+    /// longer than the other files of its commit, as long as a newer commit uses some of its
+    /// tables.
     pub is_complete: bool,
-    /// Number of live tables, all families.
+    /// Number of live tables of all families.
     pub tables: u64,
-    /// Number of entries in these, tombstones and what newer ones hide included.
+    /// Number of entries in these tables, tombstones and entries hidden by newer ones included.
     pub entries: u64,
     /// Bytes of all tables and blob files.
     pub bytes: u64,
 }
 
 impl Generation {
-    /// The commits of a directory, newest first, without its lock: nothing is changed. Commits that another process makes
-    /// meanwhile may or may not be seen. O(bytes of all meta files).
+    /// The commits of a directory, newest first. The directory is not locked and not changed; a
+    /// commit that another process makes meanwhile may or may not be in the list. O(bytes of all
+    /// meta files).
     ///
     /// # Errors
     ///
-    /// [`PublishError`] if `CURRENT` or the newest commit cannot be read, or is not of ours. Older commits that cannot be
-    /// read are left out.
+    /// [`PublishError`] if `CURRENT` or the newest commit cannot be read, or was not written by
+    /// this crate. Older commits that cannot be read are left out.
     pub fn list(directory: impl AsRef<Path>) -> Result<Vec<Self>, PublishError> {
-        let (directory, file_system) = (directory.as_ref(), &OsFileSystem);
+        Self::list_in(&OsFileSystem, directory)
+    }
+
+    /// [`Generation::list`] in a file system of one's own.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn list_in(
+        file_system: &dyn FileSystem,
+        directory: impl AsRef<Path>,
+    ) -> Result<Vec<Self>, PublishError> {
+        let directory = directory.as_ref();
         let Some(current) = read_current(file_system, directory)? else { return Ok(Vec::new()) };
         let files = numbered_files(file_system, directory)?;
         let newest = DirectoryState::load_commit(file_system, directory, current.sequence)?;
@@ -68,6 +82,8 @@ impl Generation {
         let tables: u64 = state.live_tables().map(|(_, table)| table.file_size).sum();
         Self {
             sequence,
+            // The date is for people. A commit without one can be listed and rolled back to as
+            // well.
             time: file_system.modified(&meta_path(directory, sequence)).ok(),
             is_current: false,
             is_complete: state.files().is_subset(files),
@@ -87,7 +103,8 @@ pub(crate) fn older_metas(
     metas.map(|file| file.sequence).filter(move |sequence| *sequence < current)
 }
 
-/// The files of a directory that have a number.
+/// The files of a directory that have a sequence number. Names in another form, or not in UTF-8,
+/// are not of the format and are passed over.
 pub(crate) fn numbered_files(
     file_system: &dyn FileSystem,
     directory: &Path,

@@ -1,20 +1,21 @@
-//! Who holds the lock of a directory.
+//! The holder of the lock of a directory.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The process that has a directory open for publishing, as it wrote it into `LOCK`.
+/// The process that has a directory open for publishing, by the text that it wrote into `LOCK`.
 ///
-/// It is for people who want to know whom to look for. What counts is the lock itself, which the operating system takes
-/// from a process that ends, however it ends: text that a dead process left there stops nobody.
+/// The text tells people which process to look for. Only the lock itself has an effect, and the
+/// operating system releases it when the process ends, however it ends. Text that a dead process
+/// left behind locks nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LockHolder {
     /// Its process id.
     pub process: u32,
-    /// The machine that it runs on; empty if that is not known.
+    /// The name of its machine; empty if it is not known.
     pub host: String,
-    /// When it took the lock, in whole seconds.
+    /// The time when it took the lock, in whole seconds.
     pub since: SystemTime,
 }
 
@@ -26,11 +27,12 @@ impl LockHolder {
 
     /// The content of `LOCK`.
     pub(crate) fn to_text(&self) -> String {
+        // A clock before 1970 is not set. The text is for people, who see from 0 that it is not.
         let since = self.since.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         format!("process {}\nhost {}\nsince {since}\n", self.process, self.host)
     }
 
-    /// Reads the content of `LOCK`; `None` if it is not of ours, or not complete.
+    /// Reads the content of `LOCK`; `None` if it is in another form, or not complete.
     pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(bytes).ok()?;
         let field =
@@ -51,12 +53,13 @@ impl fmt::Display for LockHolder {
         }
         match self.since.elapsed() {
             Ok(elapsed) => write!(f, " for {} s", elapsed.as_secs()),
+            // A time in the future: the clock was set back, so the duration is unknown.
             Err(_) => Ok(()),
         }
     }
 }
 
-/// Name of this machine; empty if it cannot be told.
+/// The name of this machine, which is for messages only; empty if the system does not tell it.
 fn host() -> String {
     let of_kernel = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
     let of_environment =

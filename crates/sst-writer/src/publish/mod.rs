@@ -1,4 +1,4 @@
-//! Directories of tables: what a commit makes visible, and how.
+//! Commits: tables and blobs of a directory become visible in one step, and can be rolled back.
 
 pub(crate) mod commit;
 pub(crate) mod directory_state;

@@ -1,4 +1,4 @@
-//! Why a commit could not be made.
+//! Errors of publishing.
 
 use std::path::PathBuf;
 use std::{fmt, io};
@@ -8,9 +8,9 @@ use sst_format::{BlobNumber, FormatError, SequenceNumber};
 
 use crate::{FileError, LockHolder, RawBlockDefect, WriteError};
 
-/// Why a directory could not be opened for writing, or a commit not be made.
+/// Why a directory could not be opened for publishing, or why a commit failed.
 ///
-/// Whatever it is, the commit before is intact.
+/// In all cases the commit before is intact.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublishError {
@@ -19,24 +19,25 @@ pub enum PublishError {
     Locked {
         /// The directory.
         directory: PathBuf,
-        /// Who has it open, as far as that can be read.
+        /// The process that has it open, if `LOCK` tells.
         holder: Option<LockHolder>,
     },
-    /// There is nothing to roll back to: no such commit, or its files are no longer there.
+    /// There is no such commit to roll back to, or its files are gone.
     #[error("{}: {}", directory.display(), NoGeneration(*generation))]
     NoSuchGeneration {
         /// The directory.
         directory: PathBuf,
-        /// The commit that was asked for; `None` for any earlier one.
+        /// The commit asked for; `None` for any earlier one.
         generation: Option<SequenceNumber>,
     },
-    /// The newest commit was written by the original implementation, whose directories are only read here.
+    /// The newest commit was written by the original implementation. Its directories can be read,
+    /// but not written to.
     #[error("{} was written without checksums by another implementation: it can only be read", path.display())]
     Unprotected {
         /// The file that says so.
         path: PathBuf,
     },
-    /// There is no `CURRENT`, and the files there are cannot all be leftovers of a first commit.
+    /// There is no `CURRENT`, and some of the files cannot be leftovers of a first commit.
     #[error("{} has files of earlier commits but no CURRENT", directory.display())]
     MissingCurrent {
         /// The directory.
@@ -50,7 +51,7 @@ pub enum PublishError {
         /// What is wrong with it.
         source: FormatError,
     },
-    /// A meta file is not the one that the newest commit was built on.
+    /// A meta file is not the one that the newest commit lists.
     #[error("{} has checksum {found:08x} where the newest commit expects {expected:08x}", path.display())]
     BrokenChain {
         /// The meta file.
@@ -60,7 +61,7 @@ pub enum PublishError {
         /// The checksum of the file.
         found: u32,
     },
-    /// A table of the commit refers to a blob that neither this commit made nor an earlier one left.
+    /// A table of the commit refers to a blob that neither this commit nor an earlier one has made.
     #[error("table {table} refers to blob {blob}, which is not there")]
     UnknownBlob {
         /// The table.
@@ -68,7 +69,7 @@ pub enum PublishError {
         /// The blob.
         blob: BlobNumber,
     },
-    /// A blob file to be copied is damaged, or not the one that its commit lists.
+    /// A blob file to be copied is damaged, or is not the one that its commit lists.
     #[error("{}: {reason}", path.display())]
     BadBlob {
         /// The file.
@@ -82,7 +83,7 @@ pub enum PublishError {
         /// The file.
         path: PathBuf,
     },
-    /// A table is to be made obsolete that is not live, or of another family.
+    /// A table was to be made obsolete that is not live, or is of another family.
     #[error("table {table} is not a live table of family {family}")]
     NotLive {
         /// The table.
@@ -96,7 +97,7 @@ pub enum PublishError {
         /// The table.
         table: SequenceNumber,
     },
-    /// The commit that a table or blob was to be part of has ended.
+    /// A table was finished after its commit had ended.
     #[error("the commit of table {table} has ended")]
     CommitEnded {
         /// The table.
@@ -114,10 +115,11 @@ pub enum PublishError {
     /// An operation on a file failed.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The commit was called off through [`PublisherOptions::monitor`](crate::PublisherOptions).
-    #[error("the commit was called off")]
+    /// The commit was cancelled through [`PublisherOptions::monitor`](crate::PublisherOptions).
+    #[error("the commit was cancelled")]
     Cancelled,
-    /// An operation failed after which nobody can say what is on disk. Open the directory again.
+    /// An earlier operation failed after which the state of the disk is unknown. Open the directory
+    /// again.
     #[error("{} must be opened again: an earlier operation on it failed", directory.display())]
     Poisoned {
         /// The directory.
@@ -132,7 +134,8 @@ impl From<Cancelled> for PublishError {
 }
 
 impl PublishError {
-    /// The error of a file that is there and could not be read or written, which may be another time.
+    /// The error of an existing file that could not be read or written now, but perhaps later. Any
+    /// other error is returned as it is.
     pub(crate) fn into_io(self) -> Result<FileError, Self> {
         match self {
             Self::File(error) if error.source.kind() != io::ErrorKind::NotFound => Ok(error),

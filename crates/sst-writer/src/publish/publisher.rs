@@ -25,11 +25,12 @@ const LOCK_FILE_NAME: &str = "LOCK";
 
 /// Publishes tables in a directory, one commit at a time.
 ///
-/// A commit happens whole or not at all: its files are made durable first, then `CURRENT`, the commit point, is replaced
-/// in one step. Readers of the directory see the commit before or the commit after, nothing between, also after a crash.
+/// A commit happens whole or not at all: its files are made durable first, then `CURRENT`, the
+/// commit point, is replaced in one step. Readers of the directory see the commit before or the
+/// commit after, nothing between, also after a crash.
 ///
-/// There is one publisher per directory at a time, which the lock of the file `LOCK` makes sure of. The operating system
-/// releases it when the process ends, however it ends.
+/// A publisher holds the lock of the file `LOCK`, so a directory has one publisher at a time. The
+/// operating system releases the lock when the process ends, however it ends.
 ///
 /// # Examples
 ///
@@ -51,18 +52,19 @@ pub struct Publisher {
     directory: Arc<Path>,
     options: PublisherOptions,
     file_system: Arc<SyncWatch>,
+    /// The newest commit.
     state: DirectoryState,
-    /// The commits before it that keep their files.
+    /// Earlier commits that keep their files.
     retention: Retention,
-    /// The numbered files of all commits that are still there.
+    /// All files of the directory with a sequence number.
     present: BTreeSet<FileName>,
     not_removed: Vec<FileError>,
     numbers: Arc<Numbers>,
-    /// Held as long as the publisher lives.
+    /// Released when the publisher is dropped.
     _lock: Lock,
 }
 
-/// Hands out sequence numbers, shared by all kinds of files.
+/// Hands out sequence numbers. Files of all kinds share one sequence.
 #[derive(Debug)]
 pub(crate) struct Numbers {
     last: AtomicU32,
@@ -82,13 +84,15 @@ impl Numbers {
 }
 
 impl Publisher {
-    /// Opens a directory to publish in it: locks it, reads its newest commit, and removes what belongs to none.
+    /// Opens a directory to publish in it: locks it, reads its newest commit, and removes the files
+    /// that belong to no commit.
     ///
     /// # Errors
     ///
-    /// [`PublishError::Locked`] if there is another publisher. [`PublishError::Unprotected`] for a directory that the
-    /// original implementation wrote last. [`PublishError::Format`] or [`PublishError::BrokenChain`] if the newest commit
-    /// is damaged; nothing is then removed. [`PublishError::File`].
+    /// [`PublishError::Locked`] if there is another publisher. [`PublishError::Unprotected`] for a
+    /// directory that the original implementation wrote last. [`PublishError::Format`] or
+    /// [`PublishError::BrokenChain`] if the newest commit is damaged; nothing is then removed.
+    /// [`PublishError::File`] if the system fails.
     pub fn open(
         directory: impl AsRef<Path>,
         options: PublisherOptions,
@@ -104,6 +108,7 @@ impl Publisher {
         if state.current.is_none() {
             check_first_commit(&*file_system, directory, &files)?;
         }
+        // Sequence numbers start at 1, so before the first commit the last one is 0.
         let last = state.current.unwrap_or_default();
         let present = files.iter().filter_map(|name| FileName::parse(name));
         let present: BTreeSet<_> = present.filter(|file| file.sequence <= last).collect();
@@ -121,7 +126,7 @@ impl Publisher {
             _lock: lock,
         };
         publisher.remove_leftovers(&files)?;
-        // Those that cannot be removed now are tried again after the next commit.
+        // The next commit tries again to remove these files.
         publisher.not_removed = publisher.remove_unneeded();
         publisher.not_removed.extend(unread);
         Ok(publisher)
@@ -139,12 +144,14 @@ impl Publisher {
         self.state.current
     }
 
-    /// Tables of the newest commit with their family, those of older commits first. O(number of tables).
+    /// The live tables of the newest commit with their families, those added by older commits
+    /// first. O(number of tables).
     pub fn live_tables(&self) -> impl Iterator<Item = (u32, &TableRecord)> {
         self.state.live_tables()
     }
 
-    /// Starts a commit of family 0. Nothing of it is seen before [`Commit::publish`]; dropped, it leaves nothing behind.
+    /// Starts a commit of family 0. Readers see nothing of it before [`Commit::publish`]. A commit
+    /// that is dropped before that leaves nothing behind.
     pub fn begin(&mut self) -> Commit<'_> {
         self.begin_family(0)
     }
@@ -154,9 +161,10 @@ impl Publisher {
         Commit::new(self, family)
     }
 
-    /// Files that nobody needs and that could not be removed when the directory was opened. The next commit tries again.
-    /// If the meta file of an earlier commit is among them, because the system could not read it, it cannot be told which
-    /// files that commit needs: none are removed then before the directory is opened again.
+    /// Files that no commit needs and that could not be removed when the directory was opened. The
+    /// next commit tries again. If the system could not read the meta file of an earlier commit,
+    /// that file is listed too. The files that this commit needs are then unknown, so none are
+    /// removed before the directory is opened again.
     #[must_use]
     pub fn not_removed(&self) -> &[FileError] {
         &self.not_removed
@@ -182,7 +190,7 @@ impl Publisher {
         &self.state
     }
 
-    /// Fails if an earlier operation failed in a way that leaves open what is on disk.
+    /// Fails if an earlier operation has failed after which the state of the disk is unknown.
     pub(crate) fn check_usable(&self) -> Result<(), PublishError> {
         if self.file_system.has_failed() {
             return Err(PublishError::Poisoned { directory: self.directory.to_path_buf() });
@@ -190,8 +198,8 @@ impl Publisher {
         Ok(())
     }
 
-    /// Takes over the state of a commit that is durable, and removes the files that nobody needs any more. Returns what
-    /// could not be removed.
+    /// Makes a durable commit the newest, and removes the files that no commit needs any more.
+    /// Returns the files that could not be removed.
     pub(crate) fn advance(&mut self, state: DirectoryState) -> Vec<FileError> {
         let replaced = std::mem::replace(&mut self.state, state);
         self.retention.push(&replaced, &self.options);
@@ -221,7 +229,8 @@ impl Publisher {
         Ok(rolled_back.collect())
     }
 
-    /// Removes the files of commits that neither are the newest nor are kept. Returns what could not be removed.
+    /// Removes the files that neither the newest commit nor a kept one needs. Returns the files
+    /// that could not be removed.
     fn remove_unneeded(&mut self) -> Vec<FileError> {
         if self.options.keep_obsolete_files || self.retention.is_incomplete() {
             return Vec::new();
@@ -240,7 +249,8 @@ impl Publisher {
         not_removed
     }
 
-    /// Removes temporary files and files of commits that did not happen: their numbers will be given again.
+    /// Removes temporary files, and the files of commits that did not happen, whose sequence
+    /// numbers will be used again.
     fn remove_leftovers(&self, files: &[String]) -> Result<(), PublishError> {
         let is_leftover = |name: &str| match FileName::parse(name) {
             Some(file) => self.state.current.is_none_or(|current| file.sequence > current),
@@ -261,7 +271,7 @@ impl Publisher {
     }
 }
 
-/// Removes a file; that it is gone already is fine.
+/// Removes a file. It is no error if the file does not exist.
 pub(crate) fn remove(file_system: &dyn FileSystem, path: &Path) -> Result<(), FileError> {
     match file_system.remove(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -312,7 +322,8 @@ fn lock(file_system: &dyn FileSystem, directory: &Path) -> Result<Lock, PublishE
     })
 }
 
-/// Names of the files of a directory, sorted; others than ours may be left out.
+/// Names of the files of a directory, sorted. Names that are not UTF-8 are not of the format and
+/// are left out.
 fn list(file_system: &dyn FileSystem, directory: &Path) -> Result<Vec<String>, FileError> {
     let names =
         file_system.list(directory).map_err(FileError::at(directory, FileOperation::List))?;
@@ -321,8 +332,8 @@ fn list(file_system: &dyn FileSystem, directory: &Path) -> Result<Vec<String>, F
     Ok(names)
 }
 
-/// Checks, where there is no `CURRENT`, that all files can be leftovers of a first commit that did not happen: there is one
-/// meta file at most, and it knows of no other.
+/// Checks that all files of a directory without `CURRENT` can be leftovers of a first commit that
+/// did not happen: there is at most one meta file, and it lists no other and no obsolete table.
 fn check_first_commit(
     file_system: &dyn FileSystem,
     directory: &Path,

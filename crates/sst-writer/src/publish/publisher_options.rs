@@ -5,39 +5,43 @@ use std::time::Duration;
 
 use crate::{Compression, FileSystem, Monitor, OsFileSystem};
 
-/// How a [`Publisher`](crate::Publisher) treats its directory. Start from the default and change what you need.
+/// How a [`Publisher`](crate::Publisher) treats its directory. Start from the default and change
+/// what you need.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PublisherOptions {
-    /// Whether the directory is created if it is missing, with those above it. Default: `true`.
+    /// Whether a missing directory is created, with the missing ones above it. Default: `true`.
     pub create_directory: bool,
-    /// Whether files stay that no longer belong to the newest commit. Otherwise they are removed once a commit that needs
-    /// them no more is durable, and when the directory is opened. A reader that has mapped or opened them keeps them on
-    /// Unix; one that opens files of an older commit only when it needs them must refresh when it finds them gone.
-    /// Leftovers of commits that never happened are always removed. Default: `false`.
+    /// Whether files stay that no commit needs any more. Otherwise they are removed as soon as the
+    /// next commit is durable, and when the directory is opened. On Unix, files that a reader has
+    /// mapped or opened stay readable for it. A reader that opens files of an older commit only
+    /// when it needs them must refresh when it finds them gone. Leftovers of commits that never
+    /// happened are always removed. Default: `false`.
     pub keep_obsolete_files: bool,
-    /// How many commits before the newest keep their files, so that [`Publisher::rollback`](crate::Publisher::rollback)
-    /// can bring them back. Default: 0.
+    /// How many commits before the newest keep their files, so that
+    /// [`Publisher::rollback`](crate::Publisher::rollback) can go back to them. Default: 0.
     pub keep_generations: usize,
-    /// For how long a commit keeps its files after it was replaced, for readers that opened it before. They are removed
-    /// by the first commit after that, or when the directory is opened to be written to.
+    /// How long a commit keeps its files after it was replaced, for readers that opened it before.
+    /// The files are removed by the first commit after that, or when a publisher opens the
+    /// directory.
     ///
-    /// A reader that opens every file that it needs within this time, or refreshes at least that often, never misses one;
-    /// one that does miss a file is told so and refreshes. What is open already stays so on Unix after it was removed; on
-    /// Windows it cannot be removed, which is tried again later. Default: 0.
+    /// A reader that opens every file that it needs within this time, or refreshes at least that
+    /// often, never misses a file. A reader that does miss one gets an error that says so, and
+    /// refreshes. On Unix, open files stay readable after they were removed; on Windows they cannot
+    /// be removed, and the next commit tries again. Default: 0.
     pub grace: Duration,
     /// How blobs are stored. Default: [`Compression::Lz4`].
     pub blob_compression: Compression,
-    /// Whether digests are taken of all entries and blobs that are put into commits, so that they can
-    /// be certified: `sst_merge::certify` reads a
+    /// Whether digests are taken of all entries and blobs that are put into commits, so that they
+    /// can be certified: `sst_merge::certify` reads a
     /// [`PreparedCommit`](crate::publish::PreparedCommit) back from the device and compares it with
     /// them (FORMAT.md section 12). Two SHA-256 for each entry. Default: `false`.
     pub digest: bool,
-    /// Cancels commits: copying files, certifying, and publishing a commit that is not visible yet end
-    /// with [`PublishError::Cancelled`](crate::PublishError::Cancelled) within milliseconds. Drop the
-    /// commit then: the directory is as before. Default: nothing cancels.
+    /// Cancels commits: copying files, certifying, and publishing a commit that is not visible yet
+    /// end with [`PublishError::Cancelled`](crate::PublishError::Cancelled) within milliseconds.
+    /// Drop the commit then: the directory is as before. Default: nothing cancels.
     pub monitor: Monitor,
-    /// What does the operations on files. Default: [`OsFileSystem`].
+    /// The file system that all operations on files go through. Default: [`OsFileSystem`].
     pub file_system: Arc<dyn FileSystem>,
 }
 
@@ -78,7 +82,7 @@ impl PublisherOptions {
         self
     }
 
-    /// Sets whether files stay that no longer belong to the newest commit.
+    /// Sets whether files stay that no commit needs any more.
     #[must_use]
     pub fn keep_obsolete_files(mut self, keep_obsolete_files: bool) -> Self {
         self.keep_obsolete_files = keep_obsolete_files;
@@ -92,7 +96,7 @@ impl PublisherOptions {
         self
     }
 
-    /// Sets for how long a commit keeps its files after it was replaced.
+    /// Sets how long a commit keeps its files after it was replaced.
     #[must_use]
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
@@ -106,7 +110,7 @@ impl PublisherOptions {
         self
     }
 
-    /// Sets what does the operations on files.
+    /// Sets the file system that all operations on files go through.
     #[must_use]
     pub fn file_system(mut self, file_system: impl FileSystem + 'static) -> Self {
         self.file_system = Arc::new(file_system);

@@ -1,4 +1,4 @@
-//! Which commits before the newest keep their files, and for how long.
+//! Earlier commits that keep their files, and for how long.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -11,28 +11,29 @@ use crate::publish::directory_state::{DirectoryState, meta_path};
 use crate::publish::generation::older_metas;
 use crate::{FileError, FileSystem, PublisherOptions};
 
-/// A commit that is not the newest any more, and whose files are still there.
+/// A commit that was replaced by a newer one and keeps its files.
 #[derive(Clone, Debug)]
 struct Kept {
-    /// When the commit after it happened.
+    /// Time of the commit that replaced it.
     replaced: SystemTime,
     /// Its files.
     files: BTreeSet<FileName>,
 }
 
-/// The commits before the newest whose files are still needed: by readers, for as long as the grace period gives them,
-/// or to be rolled back to.
+/// The commits before the newest whose files are still needed: by readers, for the grace period
+/// after they were replaced, or to be rolled back to.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Retention {
     /// Newest first.
     kept: Vec<Kept>,
-    /// There is a commit whose files are needed and not known.
+    /// A commit must keep its files, and its meta file could not be read: no file may be removed.
     is_incomplete: bool,
 }
 
 impl Retention {
-    /// What the options say of the commits that a directory has files of. Damaged commits are not kept. Where the system
-    /// could not read one, the error is returned too, and nothing can be said to be unneeded.
+    /// Applies the options to the commits that a directory has files of. Damaged commits keep
+    /// nothing. If the system failed to read one, its error is returned too, and no file may be
+    /// removed.
     pub(crate) fn load(
         file_system: &dyn FileSystem,
         directory: &Path,
@@ -44,7 +45,8 @@ impl Retention {
         let mut unread = None;
         let mut successor = current;
         for sequence in older_metas(files, current) {
-            // If nobody can say when, it is now: better too late than too early.
+            // Without a date the commit counts as replaced just now: files that stay too long do
+            // less harm than files removed too early.
             let replaced = file_system
                 .modified(&meta_path(directory, successor))
                 .unwrap_or_else(|_| SystemTime::now());
@@ -61,20 +63,20 @@ impl Retention {
         (retention, unread)
     }
 
-    /// Whether there is a commit whose files are needed and not known.
+    /// Whether a commit must keep its files and could not be read.
     pub(crate) const fn is_incomplete(&self) -> bool {
         self.is_incomplete
     }
 
-    /// Adds the commit that has just been replaced, and lets go of those whose time has come.
+    /// Adds the commit that has just been replaced, and drops those whose time is over.
     pub(crate) fn push(&mut self, replaced: &DirectoryState, options: &PublisherOptions) {
         if replaced.current.is_some() {
             let mut files = replaced.files();
-            // What a `.del` file says is of its own commit only.
+            // A `.del` file is about its own commit only.
             files.retain(|file| file.kind != FileKind::Del);
             self.kept.insert(0, Kept { replaced: SystemTime::now(), files });
         }
-        // From the first that is not kept on, none is: older ones were replaced earlier.
+        // Older commits were replaced earlier, so behind the first whose time is over all are.
         let kept = self.kept.iter().enumerate();
         let count = kept.take_while(|(i, kept)| is_kept(*i, kept.replaced, options)).count();
         self.kept.truncate(count);
@@ -86,9 +88,11 @@ impl Retention {
     }
 }
 
-/// Whether the commit that is `index` + 1 before the newest keeps its files.
+/// Whether a commit keeps its files that was replaced at `replaced`, with `index` commits between
+/// it and the newest.
 fn is_kept(index: usize, replaced: SystemTime, options: &PublisherOptions) -> bool {
-    // A commit from the future was replaced just now.
+    // A date in the future means that the clock was set back. The age is then unknown, and 0 keeps
+    // the files longest.
     let age = replaced.elapsed().unwrap_or(Duration::ZERO);
     index < options.keep_generations || age < options.grace
 }

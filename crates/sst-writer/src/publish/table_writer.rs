@@ -8,10 +8,12 @@ use sst_format::{BlobNumber, SequenceNumber, SstMeta};
 use crate::publish::commit::commit_files::CommitFiles;
 use crate::{AtomicFile, Entry, Finished, PublishError, StreamingSstWriter, WriteError};
 
-/// A [`StreamingSstWriter`] for one table of a [`Commit`](crate::Commit), whose number it remembers.
+/// A [`StreamingSstWriter`] for one table of a [`Commit`](crate::Commit), whose number it
+/// remembers.
 ///
-/// It borrows nothing, so the tables of a commit can be written by several threads at once. The table becomes part of the
-/// commit when it is finished and given to [`Commit::add_table`](crate::Commit::add_table).
+/// It borrows nothing, so several threads can write tables of one commit at once. The table becomes
+/// part of the commit when it is finished and given to
+/// [`Commit::add_table`](crate::Commit::add_table).
 #[derive(Debug)]
 pub struct TableWriter {
     writer: StreamingSstWriter<AtomicFile>,
@@ -19,7 +21,7 @@ pub struct TableWriter {
     files: Arc<CommitFiles>,
 }
 
-/// A table that is written and durable, and not yet part of its commit.
+/// A table that is durable, but not yet part of its commit.
 #[derive(Clone, Debug)]
 #[must_use = "a table that is not added to its commit is removed with it"]
 pub struct FinishedTable {
@@ -49,7 +51,7 @@ impl FinishedTable {
         &self.finished.meta
     }
 
-    /// The blobs the table refers to, in ascending order.
+    /// The blobs that the table refers to, in ascending order.
     #[must_use]
     pub fn blobs(&self) -> &[BlobNumber] {
         &self.finished.blobs
@@ -99,11 +101,11 @@ impl TableWriter {
         self.writer.has_room_for(entry)
     }
 
-    /// Finishes the table. Its file is then complete and durable.
+    /// Finishes the table, whose file is then complete and durable.
     ///
     /// # Errors
     ///
-    /// [`PublishError::CommitEnded`] if the commit was published or dropped meanwhile, or as
+    /// [`PublishError::CommitEnded`] if the commit was prepared, published or dropped meanwhile; as
     /// [`StreamingSstWriter::finish`].
     pub fn finish(self) -> Result<FinishedTable, PublishError> {
         let Self { writer, sequence, files } = self;

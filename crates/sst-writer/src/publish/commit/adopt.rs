@@ -31,8 +31,8 @@ impl Commit<'_> {
         Ok(())
     }
 
-    /// Gives a durable table the next number and adds it, as [`Commit::add_table`] does. Its name is
-    /// durable only after [`Commit::sync_names`].
+    /// Gives a durable table the next number and adds it, as [`Commit::add_table`] does. Its name
+    /// is durable only after [`Commit::sync_names`].
     pub(crate) fn adopt_table(&mut self, table: Finished<StagedFile>) -> Result<(), PublishError> {
         self.publisher.check_usable()?;
         let (sequence, path) = self.files.allocate(FileKind::Sst)?;

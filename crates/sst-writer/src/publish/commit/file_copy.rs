@@ -23,8 +23,9 @@ pub(super) struct FileCopy<'a> {
 }
 
 impl FileCopy<'_> {
-    /// Copies all bytes, and shows each piece to `inspect` on the way. Only the last piece is shorter
-    /// than [`BUFFER_LEN`]. Returns the copy, which has no name yet, and its length. O(length).
+    /// Copies all bytes, and shows each piece to `inspect` on the way. Only the last piece is
+    /// shorter than [`BUFFER_LEN`]. Returns the copy, which has no name yet, and its length.
+    /// O(length).
     pub(super) fn run(
         self,
         mut inspect: impl FnMut(&[u8]),

@@ -15,8 +15,8 @@ use super::{Commit, Outcome};
 use crate::publish::directory_state::{DirectoryState, MetaState};
 use crate::{AtomicFile, CommitInfo, Monitor, PublishError, TableDigest};
 
-/// A commit whose tables and blobs are durable and whose description is in memory. It is not visible
-/// yet. See [`Commit::prepare`].
+/// A commit whose tables and blobs are durable and whose description is in memory. It is not
+/// visible yet. See [`Commit::prepare`].
 ///
 /// This is the place to read back what the device has stored: `sst_merge::certify` compares it with
 /// the digests of what was put in, and hands over a certificate. Dropped, the commit leaves nothing
@@ -90,8 +90,8 @@ impl<'p> PreparedCommit<'p> {
         self.commit.tables()
     }
 
-    /// Digest of the entries that were put into a table of this commit; `None` for a copied table, or
-    /// if [`PublisherOptions::digest`](crate::PublisherOptions::digest) is off.
+    /// Digest of the entries that were put into a table of this commit; `None` for a copied table,
+    /// or if [`PublisherOptions::digest`](crate::PublisherOptions::digest) is off.
     #[must_use]
     pub fn table_digest(&self, table: SequenceNumber) -> Option<&TableDigest> {
         self.commit.digests.get(&table)
@@ -110,8 +110,8 @@ impl<'p> PreparedCommit<'p> {
     }
 
     /// Digest of the value that was put into a blob of this commit; `None` for a copied blob, for a
-    /// blob of an earlier commit, or if [`PublisherOptions::digest`](crate::PublisherOptions::digest)
-    /// is off.
+    /// blob of an earlier commit, or if
+    /// [`PublisherOptions::digest`](crate::PublisherOptions::digest) is off.
     #[must_use]
     pub fn blob_digest(&self, blob: BlobNumber) -> Option<ValueDigest> {
         self.commit.files.blob(blob)?.digest
@@ -140,16 +140,16 @@ impl<'p> PreparedCommit<'p> {
         self.commit.drop_cache(file)
     }
 
-    /// Certificates of families that the commit will have, ascending: those of the commit before, of
-    /// families that have not changed, and the one of [`PreparedCommit::certify`].
+    /// Certificates of families that the commit will have, ascending: those of the commit before,
+    /// of families that have not changed, and the one of [`PreparedCommit::certify`].
     #[must_use]
     pub fn certificates(&self) -> &[FamilyCertificate] {
         &self.certificates
     }
 
     /// Certifies the family of the commit: `content` is the digest of its live entries, tables of
-    /// earlier commits included (FORMAT.md section 12). The caller has read them from the device and
-    /// has compared the tables of this commit with [`PreparedCommit::table_digest`];
+    /// earlier commits included (FORMAT.md section 12). The caller has read them from the device
+    /// and has compared the tables of this commit with [`PreparedCommit::table_digest`];
     /// `sst_merge::certify` does both.
     pub fn certify(&mut self, content: ContentDigest) {
         let family = self.commit.family;
@@ -163,10 +163,11 @@ impl<'p> PreparedCommit<'p> {
     ///
     /// # Errors
     ///
-    /// [`PublishError`]; readers go on with the commit before. [`PublishError::NotAsWritten`] if the
-    /// device does not hold the bytes that were written. In one case it is unknown which of the two
-    /// commits is on disk: if `CURRENT` could not be replaced, or not be synced or read after that.
-    /// The publisher is then poisoned, and [`Publisher::open`](crate::Publisher::open) finds out.
+    /// [`PublishError`]; readers go on with the commit before. [`PublishError::NotAsWritten`] if
+    /// the device does not hold the bytes that were written. In one case it is unknown which of the
+    /// two commits is on disk: if `CURRENT` could not be replaced, or not be synced or read after
+    /// that. The publisher is then poisoned, and [`Publisher::open`](crate::Publisher::open) finds
+    /// out.
     pub fn publish(mut self) -> Result<CommitInfo, PublishError> {
         self.commit.publisher.check_usable()?;
         self.monitor().check()?;
