@@ -82,10 +82,7 @@ impl QuotientFilterView<'_> {
         let Some(block) = self.block(number) else {
             return true;
         };
-        #[cfg(sst_planted)]
-        if sst_format::planted("far-run-denied") {
-            return false;
-        }
+        sst_format::planted!("far-run-denied" => return false);
         if block.offset == SATURATED_OFFSET {
             return true;
         }
@@ -150,9 +147,7 @@ impl QuotientFilterView<'_> {
     /// Whether one of the slots `start..=end` of a block has this remainder.
     #[inline]
     fn has(&self, remainders: &[u8], start: u64, end: u64, remainder: u64) -> bool {
-        #[cfg(sst_planted)]
-        let start =
-            if sst_format::planted("slot-passed-over") { (start + 1).min(end) } else { start };
+        let start = sst_format::planted!("slot-passed-over", start, (start + 1).min(end));
         let width = self.remainder_bits();
         let bit = start * width;
         let used = (end + 1 - start) * width;

@@ -60,6 +60,9 @@ extern crate alloc;
 #[cfg(sst_planted)]
 extern crate std;
 
+#[macro_use]
+mod planted;
+
 mod bytes;
 mod error;
 
@@ -84,13 +87,11 @@ pub mod protection;
 pub mod types;
 pub mod value_ref;
 
-#[cfg(sst_planted)]
-mod planted;
 mod sst_meta;
 
 pub use error::{FormatError, Structure};
 #[cfg(sst_planted)]
-pub use planted::planted;
+pub use planted::is_planted;
 pub use sst_meta::{SstMeta, TableProtection};
 pub use types::{BlobNumber, BlockIndex, SequenceNumber, TableFlags};
 

@@ -22,10 +22,7 @@ impl TableId {
     /// An id that no other table of this process has or will have.
     pub(crate) fn unique() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        #[cfg(sst_planted)]
-        if sst_format::planted("cache-mixes-tables") {
-            return Self(0);
-        }
+        sst_format::planted!("cache-mixes-tables" => return Self(0));
         // Only uniqueness matters, not order: no memory is published by the number.
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
     }

@@ -93,11 +93,8 @@ impl BlockDirectory {
             BlockState::VerifiedLz4 => 2,
         };
         if let Some(states) = self.states.get(byte) {
-            #[cfg(sst_planted)]
-            if sst_format::planted("state-lost") {
-                let known = states.load(Ordering::Relaxed);
-                return states.store(known | (bits << shift), Ordering::Relaxed);
-            }
+            sst_format::planted!("state-lost" => let known = states.load(Ordering::Relaxed);
+                return states.store(known | (bits << shift), Ordering::Relaxed));
             states.fetch_or(bits << shift, Ordering::Relaxed);
         }
     }

@@ -183,8 +183,7 @@ impl Blocks {
             .map_err(|error| ReadError::io(&self.label, "read", error))?;
         let place = Place { label: &self.label, start: range.start.into() };
         let copy = self.directory.protected_header(block);
-        #[cfg(sst_planted)]
-        let copy = copy.filter(|_| !sst_format::planted("copy-unchecked"));
+        let copy = sst_format::planted!("copy-unchecked", copy, None);
         if let Some(copy) = copy.filter(|copy| !copy.matches(bytes, 0)) {
             return Err(self.corrupt(block, wrong_header(&self.source, &place, bytes, copy)));
         }
@@ -192,11 +191,7 @@ impl Blocks {
             BlockHeader::parse(bytes).map_err(|error| self.corrupt(block, error))?;
         if !is_verified {
             let computed = crc32fast::hash(stored);
-            #[cfg(sst_planted)]
-            let computed = match sst_format::planted("checksum-unchecked") {
-                true => header.checksum,
-                false => computed,
-            };
+            let computed = sst_format::planted!("checksum-unchecked", computed, header.checksum);
             if computed != header.checksum {
                 let cause = wrong_checksum(&self.source, &place, bytes, header, computed);
                 return Err(self.corrupt(block, cause));
@@ -263,7 +258,7 @@ impl Blocks {
         if fill == Fill::Cache {
             let slots = self.slots.get_or_init(|| {
                 #[cfg(sst_planted)]
-                if sst_format::planted("tables-share-slots") {
+                if sst_format::is_planted("tables-share-slots") {
                     static SHARED: OnceLock<Arc<BlockSlots>> = OnceLock::new();
                     let shared = SHARED.get_or_init(|| Arc::new(BlockSlots::new(u16::MAX)));
                     return Arc::clone(shared);

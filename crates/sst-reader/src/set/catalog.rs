@@ -162,10 +162,7 @@ fn read_current(dir: &Path) -> Result<Current, ReadError> {
 /// What it means that a file of commit `commit` could not be opened: if it is not there, either a newer commit has done
 /// away with it, or the directory is damaged.
 pub(super) fn missing_since(dir: &Path, commit: SequenceNumber, error: ReadError) -> ReadError {
-    #[cfg(sst_planted)]
-    if sst_format::planted("missing-file-blamed-on-system") {
-        return error;
-    }
+    sst_format::planted!("missing-file-blamed-on-system" => return error);
     match error {
         ReadError::Io { file, source, .. } if source.kind() == io::ErrorKind::NotFound => {
             match read_current(dir) {
@@ -200,11 +197,11 @@ fn read_listed(
     metas.push(newest);
     for live in listed.into_iter().skip(1) {
         let meta = LoadedMeta::read(dir, live.sequence, access)?;
-        #[cfg(sst_planted)]
-        let live = match sst_format::planted("chain-unchecked") {
-            true => LiveMeta { checksum: meta.checksum, ..live },
-            false => live,
-        };
+        let live = sst_format::planted!(
+            "chain-unchecked",
+            live,
+            LiveMeta { checksum: meta.checksum, ..live }
+        );
         if meta.checksum != live.checksum {
             let (expected, found) = (live.checksum, meta.checksum);
             let cause = Corruption::NotTheListedFile { by, expected, found };

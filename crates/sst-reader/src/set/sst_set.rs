@@ -106,7 +106,9 @@ impl SstSet {
         });
         #[cfg(sst_planted)]
         let tables = tables.enumerate().map(|(i, table)| match known.values().next() {
-            Some(old) if i == 0 && sst_format::planted("refresh-mixes-commits") => Arc::clone(old),
+            Some(old) if i == 0 && sst_format::is_planted("refresh-mixes-commits") => {
+                Arc::clone(old)
+            }
             _ => table,
         });
         let layers = layers_of(tables.collect());

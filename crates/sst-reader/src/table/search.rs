@@ -137,11 +137,8 @@ pub(crate) fn lower_bound<E>(
             low + (high - low) / 2
         };
         let (found, ordering) = probe(middle)?;
-        #[cfg(sst_planted)]
-        let ordering = match ordering {
-            Ordering::Equal if sst_format::planted("equal-passed-over") => Ordering::Less,
-            ordering => ordering,
-        };
+        let ordering =
+            sst_format::planted!("equal-passed-over", ordering, ordering.then(Ordering::Less));
         if ordering == Ordering::Less {
             low = middle + 1;
             bounds.low = found;

@@ -4,6 +4,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use sst_format::planted;
+
 use crate::{FileError, FileOperation, FileSystem, NewFile, OsFileSystem, Sink};
 
 /// A file that appears under its name only when it is complete and durable.
@@ -133,20 +135,9 @@ impl AtomicFile {
     ) -> Result<(), FileError> {
         let Self { mut file, path, file_system } = self;
         let error = |operation| FileError::at(&path, operation);
-        #[cfg(sst_planted)]
-        if sst_format::planted("file-sync-skipped") {
-            rename(file, &path).map_err(error(FileOperation::Rename))?;
-            let directory = directory_of(&path);
-            return file_system
-                .sync_directory(directory)
-                .map_err(error(FileOperation::SyncDirectory));
-        }
-        file.sync().map_err(error(FileOperation::Sync))?;
+        planted!("file-sync-skipped", file.sync(), Ok(())).map_err(error(FileOperation::Sync))?;
         rename(file, &path).map_err(error(FileOperation::Rename))?;
-        #[cfg(sst_planted)]
-        if sst_format::planted("directory-sync-skipped") {
-            return Ok(());
-        }
+        planted!("directory-sync-skipped" => return Ok(()));
         file_system.sync_directory(directory_of(&path)).map_err(error(FileOperation::SyncDirectory))
     }
 }

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
+use sst_format::planted;
+
 use crate::{FileSystem, Lock, NewFile, StoredFile};
 
 /// A file system that remembers whether making something durable ever failed.
@@ -25,10 +27,7 @@ struct Failure(Arc<AtomicBool>);
 
 impl Failure {
     fn watch(&self, result: io::Result<()>) -> io::Result<()> {
-        #[cfg(sst_planted)]
-        if sst_format::planted("failed-sync-forgotten") {
-            return result;
-        }
+        planted!("failed-sync-forgotten" => return result);
         result.inspect_err(|_| self.0.store(true, Ordering::Release))
     }
 }

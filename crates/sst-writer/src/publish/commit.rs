@@ -12,7 +12,7 @@ use std::sync::Arc;
 use sst_format::content_digest::{FamilyCertificate, ValueDigest};
 use sst_format::file_name::{FileKind, FileName};
 use sst_format::protection::BlobRecord;
-use sst_format::{BlobNumber, SequenceNumber, SstMeta};
+use sst_format::{BlobNumber, SequenceNumber, SstMeta, planted};
 
 use self::commit_files::CommitFiles;
 use self::file_copy::FileCopy;
@@ -188,17 +188,8 @@ impl<'p> Commit<'p> {
         self.publisher.check_usable()?;
         let (sequence, to) = self.files.allocate(FileKind::Sst)?;
         let (file, _) = self.copy(from, &to).run(|_| {})?;
-        #[cfg(sst_planted)]
-        if sst_format::planted("gathered-copies-stay") {
-            self.files.forget_last();
-        }
-        #[cfg(sst_planted)]
-        if sst_format::planted("gathered-sync-skipped") {
-            file.persist_unsynced()?;
-            self.tables.push((sequence, meta));
-            return Ok(sequence);
-        }
-        file.persist()?;
+        planted!("gathered-copies-stay" => self.files.forget_last());
+        planted!("gathered-sync-skipped", file.persist(), file.persist_unsynced())?;
         self.tables.push((sequence, meta));
         Ok(sequence)
     }

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use sst_format::SequenceNumber;
 use sst_format::file_name::{FileKind, FileName};
 use sst_format::meta_file::TableRecord;
+use sst_format::{SequenceNumber, planted};
 
 use crate::file::atomic_file::directory_of;
 use crate::file::file_system::is_temporary;
@@ -257,10 +257,7 @@ impl Publisher {
             None => is_temporary(name),
         };
         for name in files.iter().filter(|name| is_leftover(name)) {
-            #[cfg(sst_planted)]
-            if sst_format::planted("temporaries-stay") && is_temporary(name) {
-                continue;
-            }
+            planted!("temporaries-stay" => if is_temporary(name) { continue; });
             self.remove(name)?;
         }
         Ok(())

@@ -46,8 +46,7 @@ impl KeyBlockBoundaries {
         key_len: usize,
         entry_type: EntryType,
     ) -> Result<Placement, FormatError> {
-        #[cfg(sst_planted)]
-        let repeats_hash = repeats_hash && !sst_format::planted("hash-run-split");
+        let repeats_hash = sst_format::planted!("hash-run-split", repeats_hash, false);
         let starts_block = self.started == 0 || (!repeats_hash && self.open.is_full_for(key_len));
         let shape = if starts_block {
             KeyBlockShape::default().with_entry(key_len, entry_type)?

@@ -9,7 +9,7 @@ use sst_format::del_file::DelFile;
 use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
 use sst_format::meta_file::MetaFileParts;
 use sst_format::protection::{BlobRecord, LiveMeta};
-use sst_format::{BlobNumber, SequenceNumber, SstMeta};
+use sst_format::{BlobNumber, SequenceNumber, SstMeta, planted};
 
 use super::{Commit, Outcome};
 use crate::publish::directory_state::{DirectoryState, MetaState};
@@ -184,18 +184,21 @@ impl<'p> PreparedCommit<'p> {
             let bytes = DelFile::encode(state.rolled_back.iter().copied());
             self.commit.files.write(name, &bytes)?;
         }
-        #[cfg(sst_planted)]
-        if sst_format::planted("inputs-removed-early") {
-            for &sequence in &self.commit.obsolete {
-                let path = self.commit.files.path(FileName { sequence, kind: FileKind::Sst });
-                _ = self.commit.files.file_system.remove(&path);
-            }
-        }
+        planted!("inputs-removed-early" => self.remove_obsolete());
         self.commit.files.write(name, &bytes)?;
         self.replace_current(sequence)?;
         let not_removed = self.commit.publisher.advance(state);
         let certificates = std::mem::take(&mut self.certificates);
         Ok(CommitInfo { sequence, certificates, not_removed })
+    }
+
+    /// A planted bug: removes obsolete tables while readers still need them.
+    #[cfg(sst_planted)]
+    fn remove_obsolete(&self) {
+        for &sequence in &self.commit.obsolete {
+            let path = self.commit.files.path(FileName { sequence, kind: FileKind::Sst });
+            _ = self.commit.files.file_system.remove(&path);
+        }
     }
 
     fn encode_meta(&self, name: FileName) -> Result<Vec<u8>, PublishError> {
