@@ -1,8 +1,10 @@
-//! A disk that loses power: of everything that was not synced, each effect may be there or not, on its own.
+//! A disk that loses power: each effect that was not synced may be there or not, independently of
+//! the others.
 //!
-//! The model is harsher than any file system: the bytes of each write may be missing, cut in half or zeros; each name may
-//! be there without the content of its file, and the new name of a file may be there with or without the old one. Only
-//! that one name refers to one file, old or new, is taken for granted.
+//! The model is harsher than any file system: the bytes of each write may be missing, cut in half
+//! or zeros; each name may be there without the content of its file, and the new name of a file may
+//! be there with or without the old one. Only that one name refers to one file, old or new, is
+//! taken for granted.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -12,7 +14,7 @@ use sst_conformance::SplitMix;
 
 use super::recorder::Record;
 
-/// What has become of a write that was not synced.
+/// The fate of a write that was not synced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Fate {
     Whole,
@@ -25,7 +27,7 @@ enum Fate {
 
 const FATES: [Fate; 4] = [Fate::Whole, Fate::Lost, Fate::Torn, Fate::Zeros];
 
-/// A file: what is durable of it, and the writes since.
+/// A file: its durable bytes, and the writes since the last sync.
 #[derive(Clone, Debug, Default)]
 struct File {
     durable: Vec<u8>,
@@ -61,12 +63,12 @@ enum Presence {
     Yes,
 }
 
-/// Which of the states that a loss of power can leave.
+/// One of the states that a loss of power can leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// That of a number below [`Disk::outcomes`]; 0 keeps everything.
     Number(u64),
-    /// Of each effect the worst.
+    /// The worst outcome of each effect.
     Worst,
     /// Each effect by chance, from this seed: where there are more outcomes than can be numbered.
     Drawn(u64),
@@ -116,7 +118,7 @@ impl Disk {
         disk
     }
 
-    /// Does what was recorded.
+    /// Applies a recorded operation.
     pub fn apply(&mut self, record: &Record) {
         match record {
             Record::Create { directory, file } => {
@@ -162,7 +164,7 @@ impl Disk {
         }
     }
 
-    /// For everything that is not durable, how many ways there are for it to end.
+    /// The number of possible outcomes of each effect that is not durable.
     fn choices(&self) -> Vec<usize> {
         let writes = self.files.iter().flat_map(|file| &file.pending).map(|_| FATES.len());
         let presence = (self.is_there == Presence::Perhaps).then_some(2);
@@ -291,7 +293,7 @@ mod tests {
         for expected in [&b"abcdef"[..], b"", b"ab", b"\0\0\0\0ef", b"ab\0\0\0\0", b"abcde"] {
             assert!(contents.iter().any(|content| content == expected), "{expected:?}");
         }
-        // A name without content, which is what a rename before a sync can leave.
+        // A name without content, as a rename before a sync can leave it.
         disk.apply(&Record::Name { file: 0, path: path.join("n") });
         assert!(
             images(&disk)

@@ -1,5 +1,6 @@
-//! Commits that are gathered from directories which others have written: one of two commits, and one with blobs, whose table is
-//! therefore written anew. They have keys in common, and the second counts.
+//! Commits gathered from directories of other writers. The first fragment has two commits; the
+//! second has blobs, so its table is written anew. They have keys in common, and the second
+//! fragment counts.
 
 use std::path::{Path, PathBuf};
 
@@ -27,7 +28,7 @@ impl Gathering {
         [1, 2].map(|number| directory.with_file_name(format!("fragment-{number}")))
     }
 
-    /// The commits that amount to the same as this one.
+    /// The single commits that together have the same effect as this one.
     #[must_use]
     pub fn steps(self) -> Vec<Step> {
         let replaced = self.replace.then_some(Step::Clear);

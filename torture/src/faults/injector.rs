@@ -1,4 +1,4 @@
-//! Makes chosen operations fail, and notes what happened around it.
+//! Makes chosen operations fail, and notes the failures and the replacement of `CURRENT`.
 
 use std::io;
 use std::path::Path;
@@ -9,7 +9,8 @@ use super::tap::{Operation, Order, Tap};
 /// How an operation fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// It is not done and reports an I/O error; everything after it works. A sync that is tried again reports success.
+    /// It is not done and reports an I/O error; everything after it works. A sync that is tried
+    /// again reports success.
     Once,
     /// So do all operations after it: the disk is gone.
     ForGood,
@@ -58,7 +59,7 @@ impl Fault {
         }
     }
 
-    /// Whether nobody may notice it.
+    /// Whether the caller must not notice it.
     #[must_use]
     pub const fn is_benign(self) -> bool {
         matches!(self, Self::Short | Self::Interrupted)
@@ -72,7 +73,7 @@ pub struct Injector {
     /// Number of the operation that fails.
     failing: u64,
     operations: AtomicU64,
-    /// The work is done: what has not failed so far does not fail any more.
+    /// The work is done: no further operation fails.
     is_over: AtomicBool,
     has_fired: AtomicBool,
     /// A sync failed, of a file or of a directory.
@@ -128,7 +129,8 @@ impl Injector {
         self.sync_failed.load(Ordering::SeqCst)
     }
 
-    /// Whether `CURRENT` was to be replaced: from then on nobody can say which files are needed.
+    /// Whether the replacement of `CURRENT` was tried: from then on it is unknown which files are
+    /// needed.
     #[must_use]
     pub fn is_switch_tried(&self) -> bool {
         self.is_switch_tried.load(Ordering::SeqCst)
@@ -152,7 +154,7 @@ impl Injector {
         self.removal_failed.load(Ordering::SeqCst)
     }
 
-    /// Whether nobody may notice the fault.
+    /// Whether the caller must not notice the fault.
     #[must_use]
     pub const fn is_benign(&self) -> bool {
         self.fault.is_benign()
@@ -164,8 +166,8 @@ impl Injector {
         self.fault == Fault::ForGood && self.has_fired()
     }
 
-    /// Whether a file may have its name although an error was reported: giving it was done and said to have failed, or
-    /// taking it back failed.
+    /// Whether a file may have its name although an error was reported: giving it was done and said
+    /// to have failed, or taking it back failed.
     #[must_use]
     pub fn may_leave_name(&self) -> bool {
         self.removal_failed() || self.fault == Fault::Afterwards
@@ -236,7 +238,7 @@ impl Tap for Injector {
         let order = self.order_of(operation);
         self.note(operation, &order);
         match (&order, operation) {
-            // What is synced does not matter to who reads the files of a machine that goes on.
+            // Without a crash, reads see written bytes whether they were synced or not.
             (Order::Proceed, Operation::Sync { .. } | Operation::SyncDirectory { .. }) => {
                 Order::Pretend
             }
@@ -245,11 +247,11 @@ impl Tap for Injector {
     }
 }
 
-/// Names the operations of a run, in order: what there is to fail.
+/// Lists the operations of a run, in order: each of them can be made to fail.
 #[derive(Debug, Default)]
 pub struct Listing(std::sync::Mutex<Vec<Listed>>);
 
-/// An operation, without what it is done with.
+/// An operation, without its arguments.
 #[derive(Clone, Copy, Debug)]
 pub struct Listed {
     /// Its name.

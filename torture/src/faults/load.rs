@@ -1,5 +1,6 @@
-//! Bulk loads that do all that a load can: records in any order spill, one bucket is too large and is sorted in runs, keys
-//! come twice, values go into files of their own, and there are several tables.
+//! Bulk loads that use every part of the loader: records in any order spill, one bucket is too
+//! large and is sorted in runs, keys are repeated, values go into files of their own, and there are
+//! several tables.
 
 use std::path::{Path, PathBuf};
 
@@ -11,19 +12,21 @@ use super::steps::{self, Content, key};
 
 /// Times that the long key comes.
 const LONG_KEY_RECORDS: u64 = 4;
-/// Its length in bytes: so many of it are more than a thread sorts in memory at the least budget, 1 MiB.
+/// Its length in bytes: so many of it are more than a thread sorts in memory at the least budget, 1
+/// MiB.
 const LONG_KEY_LEN: usize = 300_000;
 
 /// One bulk load, of family 0. All values carry its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Load {
-    /// What becomes of the tables of earlier commits.
+    /// Whether the tables of earlier commits stay.
     pub mode: BulkMode,
     /// How many keys there are; a load sets some of them and deletes others.
     pub keys: u64,
     /// Most entries of a table.
     pub table_entries: u64,
-    /// Threads that sort and write. With one of them a load does the same operations in the same order each time.
+    /// Threads that sort and write. With one of them a load does the same operations in the same
+    /// order each time.
     pub threads: usize,
     /// Whether temporary files go to a folder beside the directory.
     pub spills_elsewhere: bool,
@@ -32,7 +35,7 @@ pub struct Load {
 /// Only the first so many keys have values in files of their own, each of which is synced.
 const KEYS_WITH_BLOBS: u64 = 40;
 
-/// What becomes of a key in a load.
+/// The record of a key in a load.
 enum Record {
     Set,
     SetBlob,
@@ -49,8 +52,8 @@ fn record(number: u64, index: u64) -> Record {
     }
 }
 
-/// The value of a key: most are of the kind that waits in memory for its turn, a few are inline or so long that they are kept
-/// apart from their records.
+/// The value of a key: most are of the kind that waits in memory for its turn, a few are inline or
+/// so long that they are kept apart from their records.
 fn value(number: u64, index: u64) -> Vec<u8> {
     match index % 8 {
         0..=3 => steps::value(number, index),
@@ -75,7 +78,8 @@ impl Load {
         directory.with_file_name("spilled")
     }
 
-    /// What a load into a directory is told: the least budget, which takes all records to disk before they are written.
+    /// The options of a load into a directory: the smallest budget, so that all records are spilled
+    /// before they are written.
     #[must_use]
     pub fn options(&self, directory: &Path) -> BulkOptions {
         let writer = WriterOptions::default().filter(QuotientFilter::default());
@@ -104,7 +108,8 @@ impl Load {
         for times in 1..=LONG_KEY_RECORDS {
             handle.put(&long_key(), &value(number, times))?;
         }
-        // Downwards, so that nothing comes in order; and each key twice, of which the second counts.
+        // Downwards, so that nothing comes in order; and each key twice, of which the second
+        // counts.
         for index in (0..self.keys).rev() {
             let (key, value) = (key(index), value(number, index));
             match record(number, index) {
@@ -123,7 +128,7 @@ impl Load {
         loader.finish().map(drop)
     }
 
-    /// What a directory holds after the load, if it held `content` before.
+    /// The content of a directory after the load, if it was `content` before.
     pub fn change(&self, content: &mut Content, number: u64) {
         if self.mode == BulkMode::Replace {
             content.retain(|(family, _), _| *family != 0);

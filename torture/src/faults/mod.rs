@@ -1,5 +1,5 @@
-//! What the suites of faults, crashes and lost power have in common: a file system whose every operation can be tapped,
-//! the commits that are put to the test, and a disk that forgets what was not synced.
+//! The common part of the suites of faults, crashes and lost power: a file system with a tap on
+//! every operation, the commits under test, and a disk that forgets writes that were not synced.
 
 pub mod disk;
 pub mod gathering;

@@ -1,4 +1,4 @@
-//! Records what is done to a directory, for a disk that forgets.
+//! Records the operations on a directory, for a disk that forgets unsynced writes.
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -101,7 +101,7 @@ impl Record {
 pub struct Recorder(Mutex<Vec<Record>>);
 
 impl Recorder {
-    /// What was done so far.
+    /// The operations so far.
     #[must_use]
     pub fn records(&self) -> Vec<Record> {
         self.0.lock().unwrap().clone()

@@ -1,4 +1,5 @@
-//! One commit of some kind, gathered or certified ones too, a bulk load or a rollback, on top of a directory that is there or not.
+//! One commit of any kind (published, certified, gathered, loaded in bulk or rolled back), with or
+//! without a directory and commits before it.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -16,14 +17,14 @@ use super::load::Load;
 use super::steps::{STEPS, Seen, Step};
 use super::tap::{Tapped, WithoutSync};
 
-/// What makes a commit.
+/// The way in which a commit is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Tables that are written and added.
     Publish(Step),
     /// The same, and everything is read back and certified.
     Certify(Step),
-    /// Directories that others have written become one commit.
+    /// Directories of other writers become one commit.
     Gather(Gathering),
     /// A bulk load.
     Load(Load),
@@ -37,14 +38,14 @@ pub enum Action {
 /// Why a commit was not made.
 pub type Failure = Box<dyn std::error::Error>;
 
-/// What is put to the test: a commit, and what came before it.
+/// A commit under test, and the commits before it.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    /// Commits before; with none of them, whether the directory is there.
+    /// The commits before it, the oldest first.
     pub before: Vec<Step>,
     /// Whether there is a directory before the first commit.
     pub has_directory: bool,
-    /// What makes the commit.
+    /// The way in which the commit is made.
     pub action: Action,
     /// Whether obsolete files stay.
     pub keep: bool,
@@ -57,7 +58,8 @@ fn on_top_of(before: &[Step], action: Action) -> Scenario {
     Scenario { before: before.to_vec(), has_directory: true, action, keep: false }
 }
 
-/// Every kind of commit: the first, with and without a directory, and one on top of commits of all kinds.
+/// Every kind of commit: the first, with and without a directory, and one on top of commits of all
+/// kinds.
 #[must_use]
 pub fn publishing() -> Vec<Scenario> {
     let scenario = |before, step| on_top_of(before, Action::Publish(step));
@@ -92,7 +94,8 @@ pub fn rolling_back() -> Vec<Scenario> {
     ]
 }
 
-/// Commits that are gathered from fragments, the first and in the place of others, and certified ones.
+/// Commits that are gathered from fragments, the first and in the place of others, and certified
+/// ones.
 #[must_use]
 pub fn gathering() -> Vec<Scenario> {
     let gather = |replace, certify| Action::Gather(Gathering { replace, certify });
@@ -131,7 +134,7 @@ impl Scenario {
     }
 
     fn options(&self, file_system: impl FileSystem + 'static) -> PublisherOptions {
-        // What is to be gone back to must be there.
+        // The commit to roll back to must keep its files.
         let is_rollback = matches!(self.action, Action::Rollback { .. });
         let certify = match self.action {
             Action::Certify(_) => true,
@@ -215,13 +218,13 @@ impl Scenario {
         self.before.len() as u64 + 1
     }
 
-    /// What a reader sees before the commit.
+    /// The content that a reader sees before the commit.
     #[must_use]
     pub fn seen_before(&self) -> Seen {
         Seen::after(&self.before)
     }
 
-    /// What a reader sees after it.
+    /// The content that a reader sees after it.
     #[must_use]
     pub fn seen_after(&self) -> Seen {
         match self.action {
@@ -238,14 +241,15 @@ impl Scenario {
         }
     }
 
-    /// The next writer: it opens the directory, which changes nothing that is seen and leaves no file behind that belongs
-    /// to no commit; it makes a load of its own, if this is about loads, and a commit, and each is then seen.
+    /// The next writer: it opens the directory, which changes nothing that is seen and leaves no
+    /// file behind that belongs to no commit; it makes a load of its own, if this is about loads,
+    /// and a commit, and each is then seen.
     ///
     /// # Errors
     ///
-    /// What it could not do, which is a broken promise.
+    /// The step that failed, which is a broken promise.
     pub fn check_next_writer(&self, directory: &Path, seen: &Seen) -> Result<(), String> {
-        // It keeps no earlier commits, so that what is there belongs to the newest.
+        // It keeps no earlier commits, so all files must belong to the newest.
         let options = self.options(Tapped::new(WithoutSync)).keep_generations(0);
         let mut publisher = Publisher::open(directory, options)
             .map_err(|error| format!("the next writer cannot open the directory: {error}"))?;

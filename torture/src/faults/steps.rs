@@ -1,4 +1,4 @@
-//! Commits of every kind, what a directory holds after them, and what a reader sees there.
+//! Commits of every kind, and the content that a reader must see after them.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -57,7 +57,8 @@ pub(super) fn key(index: u64) -> Vec<u8> {
     format!("key number {index:02}").into_bytes()
 }
 
-/// The value of a key as of a commit: in size an inline, a small or a medium one, and at last one that does not compress.
+/// The value of a key as of a commit: in size an inline, a small or a medium one, and at last one
+/// that does not compress.
 pub(super) fn value(commit: u64, index: u64) -> Vec<u8> {
     let stamp = commit * 1000 + index;
     match index % 4 {
@@ -68,7 +69,7 @@ pub(super) fn value(commit: u64, index: u64) -> Vec<u8> {
     }
 }
 
-/// What a table is made of: for each key its value, or its death.
+/// The entries of a table: for each key its value, or `None` for a tombstone.
 type Rows = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 fn rows(commit: u64, is_set: impl Fn(u64) -> bool, is_deleted: impl Fn(u64) -> bool) -> Rows {
@@ -157,7 +158,7 @@ impl Step {
     }
 }
 
-/// What a directory holds after some commits, numbered from 1.
+/// The content of a directory after some commits, numbered from 1.
 #[must_use]
 pub fn content_after(steps: &[Step]) -> Content {
     // Live tables of all families, older ones first.
@@ -187,7 +188,7 @@ pub fn content_after(steps: &[Step]) -> Content {
     content
 }
 
-/// What a reader sees of a directory.
+/// The view of a reader of a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Seen {
     /// There is no commit.
@@ -197,13 +198,13 @@ pub enum Seen {
 }
 
 impl Seen {
-    /// What is seen after some commits.
+    /// The view after some commits.
     #[must_use]
     pub fn after(steps: &[Step]) -> Self {
         if steps.is_empty() { Self::Nothing } else { Self::Commit(content_after(steps)) }
     }
 
-    /// What is seen after one more commit, a bulk load.
+    /// The view after one more commit, a bulk load.
     #[must_use]
     pub fn with_load(self, load: Load, number: u64) -> Self {
         let mut content = match self {
@@ -214,11 +215,11 @@ impl Seen {
         Self::Commit(content)
     }
 
-    /// What a reader sees: everything is read, in bulk and key by key, and verified.
+    /// The view of a reader, who reads everything, by iteration and key by key, and verifies it.
     ///
     /// # Errors
     ///
-    /// What the reader cannot make sense of, which is a broken promise.
+    /// The contradiction that the reader finds, which is a broken promise.
     pub fn of(directory: &Path) -> Result<Self, String> {
         match Self::read(directory) {
             Ok(seen) => seen,

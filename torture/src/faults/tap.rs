@@ -1,4 +1,4 @@
-//! A file system that asks before every operation what is to become of it.
+//! A file system that asks a tap before every operation whether to do it, alter it or fail.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -9,7 +9,8 @@ use std::time::SystemTime;
 
 use sst_writer::file::{FileSystem, Lock, NewFile, OsFileSystem, StoredFile};
 
-/// An operation that is about to be done. `file` numbers the new files of one [`Tapped`] file system.
+/// An operation that is about to be done. `file` numbers the new files of one [`Tapped`] file
+/// system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation<'a> {
     /// Creates a file under a temporary name.
@@ -163,7 +164,7 @@ impl Operation<'_> {
     }
 }
 
-/// What is to become of an operation.
+/// The tap's decision about an operation.
 #[derive(Debug)]
 pub enum Order {
     /// It is done.
@@ -185,13 +186,14 @@ pub enum Order {
     Alter(Vec<u8>),
 }
 
-/// Decides what becomes of operations.
+/// Decides about operations.
 pub trait Tap: std::fmt::Debug + Send + Sync + 'static {
     /// Called before each operation, by the thread that does it.
     fn order(&self, operation: &Operation<'_>) -> Order;
 }
 
-/// A tap that lets everything through but syncs, which cost most and mean nothing in a test that outlives them.
+/// A tap that lets everything through but syncs, which cost most and mean nothing in a test that
+/// outlives them.
 #[derive(Clone, Copy, Debug)]
 pub struct WithoutSync;
 

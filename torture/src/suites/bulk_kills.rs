@@ -30,10 +30,10 @@ pub const SUITE: Suite = Suite {
 
 /// First argument of a child process.
 const CHILD: &str = "bulk-child";
-/// Keys of a load. What it sets does not fit into the budget.
+/// Keys of a load. Their values do not fit into the budget.
 const KEYS: u64 = 10_000;
 
-/// What a child says when a phase begins, and in which it is to be killed.
+/// The phases in which a child is killed, and the byte that it prints when each begins.
 const PHASES: [(u8, Phase, &str); 3] = [
     (b'G', Phase::Read, "while records are put"),
     (b'W', Phase::Write, "while tables are written"),
@@ -52,7 +52,7 @@ fn load(number: u64) -> Load {
     }
 }
 
-/// What a child process of this suite does; `None` if this process is none.
+/// The work of a child process of this suite; `None` if this process is not one.
 #[must_use]
 pub fn child() -> Option<ExitCode> {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
@@ -107,12 +107,12 @@ impl Target {
         self.parent.path().join("db")
     }
 
-    /// What there is before the load that comes next.
+    /// The content before the next load.
     fn before(&self) -> Seen {
         self.content.clone().map_or(Seen::Nothing, Seen::Commit)
     }
 
-    /// What there is after it.
+    /// The content after it.
     fn after(&self) -> Content {
         let mut content = self.content.clone().unwrap_or_default();
         load(self.next).change(&mut content, self.next);
@@ -125,8 +125,8 @@ impl Target {
         start(CHILD, &[self.directory().as_os_str(), OsStr::new(&number)])
     }
 
-    /// Starts it and kills it at a moment of a phase, then looks at what is there. Says whether it
-    /// is the new state.
+    /// Starts a child, kills it at a moment of a phase, and reads the directory. Returns whether
+    /// that has the new state.
     fn kill(&mut self, phase: u8, moment: Duration) -> Result<bool, String> {
         let mut child = self.start();
         let mut out = child.stdout.take().unwrap();
@@ -149,7 +149,7 @@ impl Target {
         Ok(is_new)
     }
 
-    /// Loads without being killed: that works, and leaves nothing but what belongs to it.
+    /// Loads without a kill: the load succeeds, and leaves only its own files.
     fn load(&mut self) -> Result<(), String> {
         let (directory, after) = (self.directory(), self.after());
         publishing_here(|| load_into(&directory, self.next, |_| {}))
@@ -189,7 +189,7 @@ fn run(context: &Context) -> Vec<Row> {
     .collect()
 }
 
-/// How long the phases of a load take that nobody kills.
+/// The durations of the phases of a load that is not killed.
 fn time() -> [Duration; PHASES.len()] {
     let mut target = Target::new();
     target.load().unwrap();

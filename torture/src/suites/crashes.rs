@@ -29,10 +29,10 @@ pub const SUITE: Suite = Suite {
 
 /// First argument of a child process.
 const CHILD: &str = "crash-child";
-/// What a child says when it is where it is to be killed.
+/// The line that a child prints at the point where it is to be killed.
 const HERE: u8 = b'!';
 
-/// What a child process of this suite does; `None` if this process is none.
+/// The work of a child process of this suite; `None` if this process is not one.
 #[must_use]
 pub fn child() -> Option<ExitCode> {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
@@ -125,7 +125,7 @@ pub(super) fn publishing_here<T>(action: impl FnOnce() -> T) -> T {
     action()
 }
 
-/// Starts this program again, to do what `child` stands for.
+/// Starts this program again as the child process `child`.
 pub(super) fn start(child: &str, arguments: &[&std::ffi::OsStr]) -> Child {
     let _starting = STARTING.write().unwrap_or_else(PoisonError::into_inner);
     Command::new(std::env::current_exe().unwrap())

@@ -1,8 +1,8 @@
 //! I/O faults: every operation that creating a file, publishing a commit, gathering it from
 //! fragments and certifying it, loading in bulk or rolling back takes is made to fail, one after
 //! the other, in every way it can. Files are then complete or absent, readers see the commit before
-//! or the commit after, and the directory has the files of before: what could not be removed, the
-//! next writer removes.
+//! or the commit after, and the directory has the same files as before: the next writer removes
+//! what could not be removed.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -29,7 +29,7 @@ pub const SUITE: Suite = Suite {
     run,
 };
 
-/// What is done while an operation fails.
+/// The work during which an operation fails.
 enum Work {
     Table,
     Blob(Compression),
@@ -54,7 +54,7 @@ struct Case {
 struct FaultCases {
     works: Vec<Work>,
     cases: Vec<Case>,
-    /// What a table and blobs look like when nothing fails, by work.
+    /// The bytes of tables and blobs when nothing fails, by work.
     complete: Vec<Vec<u8>>,
 }
 
@@ -229,7 +229,7 @@ impl Told {
     }
 }
 
-/// What holds of every kind of work.
+/// Checks what every kind of work promises.
 fn check_told(told: Told, injector: &Injector, fault_is_benign: bool) -> Result<(), String> {
     if told == Told::Yes && fault_is_benign {
         return Err("an error where there is no fault".to_owned());

@@ -24,14 +24,14 @@ pub const SUITE: Suite =
 
 /// First argument of a child process.
 const CHILD: &str = "merge-child";
-/// What a child says when it begins.
+/// The line that a child prints when it begins.
 const BEGUN: u8 = b'!';
 /// Commits of the directory before the merge.
 const COMMITS: u64 = 6;
 /// Keys of each commit, out of twice as many.
 const KEYS: u64 = 400;
 
-/// What a child does.
+/// The work of a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Work {
     /// Merges all tables in place.
@@ -60,7 +60,7 @@ impl Work {
 
 type ChildResult = Result<(), Box<dyn std::error::Error>>;
 
-/// What a child process of this suite does; `None` if this process is none.
+/// The work of a child process of this suite; `None` if this process is not one.
 #[must_use]
 pub fn child() -> Option<ExitCode> {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
@@ -161,7 +161,7 @@ fn publish(directory: &Path, commits: std::ops::Range<u64>) -> ChildResult {
     Ok(())
 }
 
-/// What these commits come to, one upon the other.
+/// The content after these commits, one on top of the other.
 fn after(commits: std::ops::Range<u64>) -> Content {
     let mut content = Content::new();
     for commit in commits {
@@ -177,7 +177,7 @@ fn after(commits: std::ops::Range<u64>) -> Content {
     content
 }
 
-/// What a reader sees.
+/// The content that a reader sees.
 fn seen(directory: &Path) -> Result<Content, String> {
     let options = ReaderOptions::default().access(Access::Read);
     let verified =
@@ -240,7 +240,7 @@ fn run(context: &Context) -> Vec<Row> {
     context.run(rows.into(), &kills)
 }
 
-/// How long a child takes that nobody kills.
+/// The time that a child takes if it is not killed.
 fn time(work: Work, model: &Path) -> Duration {
     let parent = tempfile::tempdir().unwrap();
     copy(&model.join("db"), &parent.path().join("db"));
@@ -265,7 +265,7 @@ struct Kills<'a> {
 }
 
 impl Kills<'_> {
-    /// Kills a child at its work, then checks what is left.
+    /// Kills a child at its work, then checks the directory.
     fn kill_and_check(&self, case: usize) -> Result<(), String> {
         let parent = tempfile::tempdir().unwrap();
         let directory = parent.path().join("db");

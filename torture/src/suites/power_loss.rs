@@ -1,7 +1,8 @@
-//! Lost power: what publishing, gathering, loading in bulk and rolling back do is recorded; after
-//! each operation, everything that was not synced may be lost, whole or in part, each effect on its
-//! own. A reader then sees the commit before or the commit after, whole, and from the moment that
-//! the commit was reported as durable only the one after. The next writer goes on from there.
+//! Lost power: the operations of publishing, gathering, loading in bulk and rolling back are
+//! recorded; after each of them, everything that was not synced may be lost, whole or in part, each
+//! effect on its own. A reader then sees the commit before or the commit after, whole, and from the
+//! moment that the commit was reported as durable only the one after. The next writer goes on from
+//! there.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -56,7 +57,7 @@ fn run(context: &Context) -> Vec<Row> {
     }
     let mut sampled = 0;
     for (index, moment) in all.moments.iter().enumerate() {
-        // Most of what is not synced in a load are temporary files that nobody will read.
+        // Most of the unsynced writes of a load go to temporary files, which no reader looks at.
         let is_load = matches!(all.scenarios[moment.scenario].action, Action::Load(_));
         let is_early = moment.allowed == Allowed::Old && !moment.done.is_multiple_of(10);
         if is_load && is_early && !context.is_full() {
@@ -74,8 +75,8 @@ fn run(context: &Context) -> Vec<Row> {
                 _ if outcomes <= limit => Outcome::Number(outcome - 1),
                 _ => Outcome::Drawn(context.random("power loss", all.cases.len()).word()),
             };
-            // Many outcomes leave the same files: names that are lost hide what became of their
-            // content.
+            // Many outcomes leave the same files: if a name is lost, the fate of its content does
+            // not show.
             let mut hasher = DefaultHasher::new();
             moment.disk.after_power_loss(outcome).hash(&mut hasher);
             if seen.insert(hasher.finish()) {

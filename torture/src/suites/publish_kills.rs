@@ -38,7 +38,7 @@ fn options() -> PublisherOptions {
     PublisherOptions::default().keep_generations(KEPT)
 }
 
-/// What a child process of this suite does; `None` if this process is none.
+/// The work of a child process of this suite; `None` if this process is not one.
 #[must_use]
 pub fn child() -> Option<ExitCode> {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
@@ -218,7 +218,7 @@ fn run_and_kill(directory: &Path, random: &mut SplitMix) -> Option<u32> {
     lines.map_while(Result::ok).filter_map(|line| line.parse().ok()).last().or(reported)
 }
 
-/// Nothing is there but what a generation that is kept, or the newest, can have.
+/// Checks that all files belong to the newest generation or to one that is kept.
 fn no_leftovers(directory: &Path, newest: u32) -> Result<(), String> {
     let names = files(directory).into_iter();
     let names: Vec<_> =

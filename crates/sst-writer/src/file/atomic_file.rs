@@ -1,4 +1,4 @@
-//! Files that are there whole or not at all.
+//! Files that appear whole or not at all.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -10,9 +10,9 @@ use crate::{FileError, FileOperation, FileSystem, NewFile, OsFileSystem, Sink};
 
 /// A file that appears under its name only when it is complete and durable.
 ///
-/// It is written under a temporary name in the same directory; [`AtomicFile::persist`] makes its
-/// content durable, gives it its name and makes the name durable. Dropped before that, it leaves
-/// nothing behind. It never replaces a file.
+/// It is written under a temporary name in the same directory. [`AtomicFile::persist`] makes its
+/// content durable, gives it its final name and makes the name durable. A file that is dropped
+/// before that is removed. It never replaces another file.
 ///
 /// # Examples
 ///
@@ -36,12 +36,12 @@ pub struct AtomicFile {
 }
 
 impl AtomicFile {
-    /// Starts a file that is to be called `path`.
+    /// Starts a file whose final name is `path`.
     ///
     /// # Errors
     ///
-    /// [`FileError`] if the directory is not there or cannot be written to, or if there is such a
-    /// file already: operation [`FileOperation::Rename`] with kind
+    /// [`FileError`] if the directory does not exist or cannot be written to, or if there is a file
+    /// of that name already. The latter is operation [`FileOperation::Rename`] with
     /// [`io::ErrorKind::AlreadyExists`].
     pub fn create(path: impl AsRef<Path>) -> Result<Self, FileError> {
         Self::create_in(Arc::new(OsFileSystem), path)
@@ -65,7 +65,7 @@ impl AtomicFile {
         Self::replacing(file_system, path)
     }
 
-    /// Starts a file that may take the place of another: see [`AtomicFile::replace`].
+    /// Starts a file that may replace another one: see [`AtomicFile::replace`].
     pub(crate) fn replacing(
         file_system: Arc<dyn FileSystem>,
         path: &Path,
@@ -76,7 +76,7 @@ impl AtomicFile {
         Ok(Self { file, path: path.to_owned(), file_system })
     }
 
-    /// The name the file will have.
+    /// The final name of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -93,23 +93,24 @@ impl AtomicFile {
             .map_err(FileError::at(&self.path, FileOperation::Write))
     }
 
-    /// Makes the content durable, gives the file its name and makes that durable.
+    /// Makes the content durable, gives the file its final name and makes the name durable.
     ///
     /// # Errors
     ///
-    /// [`FileError`], and there is no file of that name; if there was one already, it is untouched
-    /// and the error is that of [`AtomicFile::create`].
+    /// [`FileError`]; there is then no new file. If there was a file of that name before, it is
+    /// untouched, and the error is that of [`AtomicFile::create`].
     pub fn persist(self) -> Result<(), FileError> {
         let (path, file_system) = (self.path.clone(), Arc::clone(&self.file_system));
         self.persist_with(|file, path| file.persist_new(path)).inspect_err(|error| {
             if error.operation == FileOperation::SyncDirectory {
-                // The name is there and may not last: better none than one that may vanish.
+                // The name exists but may vanish in a crash, so it is taken back. If that fails
+                // too, a complete file stays, and the caller has the first error.
                 _ = file_system.remove(&path);
             }
         })
     }
 
-    /// [`AtomicFile::persist`] without what makes the content durable: for a planted bug.
+    /// A planted bug: [`AtomicFile::persist`] without the sync of the content.
     #[cfg(sst_planted)]
     pub(crate) fn persist_unsynced(self) -> Result<(), FileError> {
         let Self { file, path, file_system } = self;
@@ -119,9 +120,8 @@ impl AtomicFile {
             .map_err(FileError::at(&path, FileOperation::SyncDirectory))
     }
 
-    /// Like [`AtomicFile::persist`], but in place of a file of that name. `switches` is called when
-    /// the content is durable, and from there on nobody can say which of the two files an error
-    /// leaves.
+    /// Like [`AtomicFile::persist`], but replaces the file of that name. `switches` is called when
+    /// the content is durable. From there on it is unknown which of the two files an error leaves.
     pub(crate) fn replace(self, switches: impl FnOnce()) -> Result<(), FileError> {
         self.persist_with(|file, path| {
             switches();
@@ -154,7 +154,7 @@ impl Sink for AtomicFile {
     }
 }
 
-/// The directory a file lies in.
+/// The directory of a file.
 pub(crate) fn directory_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent,

@@ -1,4 +1,4 @@
-//! What went wrong with a file.
+//! Errors of operations on files.
 
 use std::path::{Path, PathBuf};
 use std::{fmt, io};
@@ -7,11 +7,11 @@ use std::{fmt, io};
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {operation} {}: {source}", path.display())]
 pub struct FileError {
-    /// The file or directory, under the name it has or was to get.
+    /// The file or directory, by the name that it has or was to get.
     pub path: PathBuf,
-    /// What was tried.
+    /// The operation that failed.
     pub operation: FileOperation,
-    /// Why it failed.
+    /// The error of the system.
     pub source: io::Error,
 }
 
@@ -33,7 +33,7 @@ impl From<FileError> for io::Error {
     }
 }
 
-/// What can be tried with a file.
+/// An operation on a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FileOperation {
@@ -61,9 +61,9 @@ pub enum FileOperation {
     Finish,
     /// Lock a directory.
     Lock,
-    /// Write what does not fit into memory to a temporary file.
+    /// Write to a temporary file what does not fit into memory.
     Spill,
-    /// Read that back.
+    /// Read such a temporary file back.
     ReadSpill,
 }
 

@@ -1,32 +1,32 @@
-//! Where the bytes of a table go.
+//! The output that a table is written to.
 
 use std::io;
 
-/// Takes the bytes of a table, in pieces that end at multiples of 2 MiB, but for the last and for
-/// values of 256 KiB and more, which are pieces of their own.
+/// The output that a table is written to. It gets the bytes in pieces that end at multiples of 2
+/// MiB. The last piece may end elsewhere, and each value of 256 KiB or more is a piece of its own.
 ///
-/// Every [`io::Write`] is a sink, and [`AtomicFile`](crate::file::AtomicFile) is one that appears
+/// Every [`io::Write`] is a sink. [`AtomicFile`](crate::file::AtomicFile) is a sink that appears
 /// under its name only when it is finished.
 pub trait Sink {
-    /// What is left of the sink when all is written.
+    /// What the finished sink returns: for example a buffer with the bytes of the table.
     type Output;
 
-    /// Writes all of `bytes` behind what was written before.
+    /// Appends all of `bytes`.
     ///
     /// # Errors
     ///
-    /// Whatever the output reports. The writer then uses the sink no more.
+    /// The error of the output. The writer does not use the sink after that.
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()>;
 
     /// Ends the output: nothing more will be written.
     ///
     /// # Errors
     ///
-    /// Whatever the output reports. The table must then be taken for lost.
+    /// The error of the output. The table is then lost.
     fn finish(self) -> io::Result<Self::Output>;
 }
 
-/// Writes through, and flushes at the end.
+/// Passes every piece on, and flushes at the end.
 impl<W: io::Write> Sink for W {
     type Output = W;
 

@@ -1,4 +1,4 @@
-//! Files that are complete and durable before anybody knows what they will be called.
+//! Files that are complete and durable before their final names are known.
 
 use std::io;
 use std::path::Path;
@@ -6,15 +6,15 @@ use std::sync::Arc;
 
 use crate::{FileError, FileOperation, FileSystem, NewFile, Sink};
 
-/// A file of a directory that is being written under a temporary name. [`Sink::finish`] makes its
-/// content durable; dropped before that, it leaves nothing behind.
+/// A file that is being written under a temporary name. [`Sink::finish`] makes its content durable.
+/// A file that is dropped before that is removed.
 #[derive(Debug)]
 pub(crate) struct StagingFile {
     file: Box<dyn NewFile>,
     directory: Arc<Path>,
 }
 
-/// A durable file under a temporary name. Dropped without a name, it is removed.
+/// A durable file under a temporary name. It is removed if it is dropped without a final name.
 #[derive(Debug)]
 pub(crate) struct StagedFile {
     file: Box<dyn NewFile>,
@@ -44,14 +44,14 @@ impl Sink for StagingFile {
         let Self { mut file, directory } = self;
         let error = FileError::at(&directory, FileOperation::Sync);
         file.sync().map_err(|cause| io::Error::from(error(cause)))?;
-        // There may be more of them than the system lets a process have open.
+        // A load may have more of them than the system lets a process have open.
         file.close();
         Ok(StagedFile { file })
     }
 }
 
 impl StagedFile {
-    /// Gives the file its name, in the directory it is in. The name is not durable before
+    /// Gives the file its final name, in its directory. The name is durable only after
     /// [`FileSystem::sync_directory`].
     pub(crate) fn persist_as(self, path: &Path) -> Result<(), FileError> {
         self.file.persist_new(path).map_err(FileError::at(path, FileOperation::Rename))

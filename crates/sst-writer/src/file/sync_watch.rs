@@ -1,4 +1,4 @@
-//! Remembers that a sync has failed.
+//! Remembers failed syncs.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -11,10 +11,10 @@ use sst_format::planted;
 
 use crate::{FileSystem, Lock, NewFile, StoredFile};
 
-/// A file system that remembers whether making something durable ever failed.
+/// A file system that remembers whether a sync has ever failed.
 ///
-/// The system may drop what it could not write and report the next sync as done, so after one
-/// failure no later success proves anything.
+/// After a failed sync the system may drop the bytes that it could not write, and report success
+/// the next time. So after one failure a later success proves nothing.
 #[derive(Debug)]
 pub(crate) struct SyncWatch {
     inner: Arc<dyn FileSystem>,
@@ -37,7 +37,7 @@ impl SyncWatch {
         Self { inner, failure: Failure::default() }
     }
 
-    /// Treats a file that is not what was written like a failed sync.
+    /// Notes that the device does not hold what was written, which counts as a failed sync.
     pub(crate) fn note_failure(&self) {
         self.failure.0.store(true, Ordering::Release);
     }
@@ -143,7 +143,7 @@ impl NewFile for WatchedFile {
     }
 
     fn replace(self: Box<Self>, path: &Path) -> io::Result<()> {
-        // Nobody can say which of the two files is there now.
+        // After an error it is unknown which of the two files has the name.
         let Self { inner, failure } = *self;
         failure.watch(inner.replace(path))
     }
