@@ -379,7 +379,7 @@ impl<T: Tap> Write for TappedFile<T> {
         match self.file_system.tap.order(&operation) {
             Order::Fail(error) => Err(error),
             Order::Partial { len, error } => {
-                let part = bytes.get(..len).unwrap_or(bytes);
+                let part = &bytes[..len];
                 Write::write_all(self.inner()?, part)?;
                 error.map_or(Ok(part.len()), Err)
             }

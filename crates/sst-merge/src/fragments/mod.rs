@@ -123,7 +123,10 @@ impl<'c, 'p> Gatherer<'c, 'p> {
         for meta in &tables {
             info.rewritten += u64::from(fragment.take_next_table(self.commit)?);
             info.tables += 1;
-            info.entries += meta.protection.as_ref().map_or(0, |known| known.entry_count);
+            let protection = meta.protection.as_ref();
+            let protection = protection
+                .ok_or(MergeError::Internal("a protected catalog has an unprotected table"))?;
+            info.entries += protection.entry_count;
         }
         let taken = self.commit.tables().get(before..);
         let taken = taken.ok_or_else(|| MergeError::internal("tables stay in a commit"))?.to_vec();

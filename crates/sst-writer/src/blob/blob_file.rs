@@ -11,7 +11,7 @@ use crate::{AtomicFile, Compression, FileOperation, FileSystem, OsFileSystem, Si
 
 /// The longest input that the LZ4 block format allows, in bytes. Longer blobs are stored as they
 /// are.
-const MAX_LZ4_INPUT_LEN: usize = 0x7e00_0000;
+const MAX_LZ4_INPUT_LEN: u32 = 0x7e00_0000;
 
 /// What a reader must know of a blob file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,10 +95,7 @@ pub(crate) fn write_blob<S: Sink>(
 
 /// The length of a value and its compressed form, if that pays.
 fn compress(value: &[u8]) -> Option<(u32, Vec<u8>)> {
-    if value.len() > MAX_LZ4_INPUT_LEN {
-        return None;
-    }
-    let uncompressed_len = u32::try_from(value.len()).ok()?;
+    let uncompressed_len = u32::try_from(value.len()).ok().filter(|len| *len <= MAX_LZ4_INPUT_LEN)?;
     let mut stored = vec![0; max_compressed_len(value.len())];
     let len = Lz4::new().compress(value, &mut stored)?;
     stored.truncate(len);

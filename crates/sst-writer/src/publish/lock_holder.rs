@@ -61,6 +61,7 @@ impl fmt::Display for LockHolder {
 
 /// The name of this machine, which is for messages only; empty if the system does not tell it.
 fn host() -> String {
+    // Any failure means that this place does not tell the name, and the next one is asked.
     let of_kernel = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
     let of_environment =
         || ["HOSTNAME", "COMPUTERNAME"].iter().find_map(|name| std::env::var(name).ok());
