@@ -95,7 +95,8 @@ pub(crate) fn write_blob<S: Sink>(
 
 /// The length of a value and its compressed form, if that pays.
 fn compress(value: &[u8]) -> Option<(u32, Vec<u8>)> {
-    let uncompressed_len = u32::try_from(value.len()).ok().filter(|len| *len <= MAX_LZ4_INPUT_LEN)?;
+    let uncompressed_len =
+        u32::try_from(value.len()).ok().filter(|len| *len <= MAX_LZ4_INPUT_LEN)?;
     let mut stored = vec![0; max_compressed_len(value.len())];
     let len = Lz4::new().compress(value, &mut stored)?;
     stored.truncate(len);
