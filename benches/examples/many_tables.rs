@@ -1,4 +1,4 @@
-//! What a set of many tables costs: `cargo run --release -p sst-benches --example many_tables`.
+//! Measures a set of many tables: `cargo run --release -p sst-benches --example many_tables`.
 //!
 //! Writes so many tables of disjoint ranges of hashes as one commit, then opens the directory over
 //! and over, asks for keys that are not there and keys that are, and prints what that takes, beside

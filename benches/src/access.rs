@@ -1,14 +1,13 @@
-//! Which entries are asked for.
+//! Distributions of the keys that are looked up.
 
 use crate::random::Random;
 
-/// How often each entry is asked for.
+/// How lookups are distributed over the entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// All alike.
     Uniform,
-    /// Few very often, most hardly ever: the k-th most wanted is asked for in proportion to
-    /// k^-0.99.
+    /// Skewed: the k-th most popular entry is looked up in proportion to k^-0.99.
     Zipf,
 }
 
@@ -27,7 +26,7 @@ impl Access {
     }
 }
 
-/// Spreads ranks over the table, so that what is wanted most does not lie in one block.
+/// Spreads ranks over the table, so that the most popular entries do not lie in one block.
 fn scatter(rank: usize, entries: usize) -> usize {
     Random::new(rank as u64).below(entries)
 }

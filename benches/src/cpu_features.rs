@@ -1,4 +1,4 @@
-//! What the processor offers, as far as the libraries in use ask for it at run time.
+//! The features of the processor that the libraries in use detect at run time.
 
 /// The features that change which code runs, separated by commas; the architecture alone where none
 /// is asked for.

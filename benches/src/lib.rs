@@ -1,5 +1,4 @@
-//! What the benches share: data, contenders, the physical floor, how a figure is taken, and the
-//! report.
+//! The parts that benches share: data, contenders, the physical floor, figures, and the report.
 //!
 //! Machines are noisy, so every figure is the median of several rounds, the things compared are
 //! measured in turn within each round, and what counts is their ratio. Everything that can be is

@@ -10,7 +10,7 @@ const CALM: Duration = Duration::from_millis(2);
 /// A pause: longer than it takes two processors to see what the other has written, or to enter the
 /// kernel and come back.
 const PAUSE: Duration = Duration::from_micros(100);
-/// On a busy machine the work starts after this long, whoever is running.
+/// On a busy machine the work starts after this long, even if not all threads are running.
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
 
 /// Runs each piece of work in a thread of its own, several on a processor of their own each where
@@ -18,8 +18,8 @@ const LONGEST_WAIT: Duration = Duration::from_millis(500);
 /// all threads were running to when the last was done.
 ///
 /// Linux leaves a thread that was just started or woken on the processor of the one that did it,
-/// for up to 16 ms where the others are virtual and halted. Whoever wants to know what two threads
-/// do side by side must not count that.
+/// for up to 16 ms where the others are virtual and halted. That time is no part of the work, so it
+/// must not be counted.
 ///
 /// # Errors
 ///
@@ -55,7 +55,7 @@ pub(crate) fn side_by_side<T: Send>(
     Ok((done.into_iter().map(|(result, _, _)| result).collect(), wall))
 }
 
-/// Where threads wait until all of them run.
+/// A start line where threads wait until all of them run.
 ///
 /// The first asks and the others answer, over and over. While none takes a pause, all are running
 /// at the same time.
@@ -73,7 +73,7 @@ impl StartLine {
         Self { asked: AtomicU64::new(0), answered, is_open: AtomicBool::new(false), patience }
     }
 
-    /// What the thread with this index calls.
+    /// Waits, as the thread with this index.
     fn wait(&self, index: usize) {
         let called = Instant::now();
         match index.checked_sub(1).and_then(|index| self.answered.get(index)) {
@@ -175,7 +175,7 @@ mod tests {
             line.wait(1);
             assert!(first.join().unwrap());
         });
-        // Unless somebody does not come.
+        // A thread that waits for one that does not come gives up after a while.
         let line = StartLine::new(2, Duration::ZERO);
         line.wait(0);
         line.wait(1);

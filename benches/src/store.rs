@@ -1,9 +1,9 @@
-//! What every contender must offer, so that all are asked the same.
+//! The interface of contenders, so that all are measured alike.
 
 use crate::strings::Strings;
 use crate::workload::Data;
 
-/// Why something could not be measured. A bench has nobody who would tell one reason from another.
+/// Why something could not be measured: for people only, so any error will do.
 pub type BenchError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Values that were found: their number, and the sum of the first and the last byte of each.
@@ -35,7 +35,7 @@ impl Tally {
     }
 }
 
-/// How many threads build, and what.
+/// Number of threads that build, and of files.
 #[derive(Clone, Copy, Debug)]
 pub enum Writers {
     /// One thread, one file.
@@ -49,7 +49,7 @@ pub trait Contender {
     /// Its name, unique within a run.
     fn name(&self) -> &'static str;
 
-    /// How it is configured, in words.
+    /// Its configuration in words.
     fn setup(&self) -> &'static str;
 
     /// Whether it has a cache whose size can be given. Without one it is not asked with a small
@@ -102,7 +102,7 @@ pub trait Contender {
         Err("not written by two threads".into())
     }
 
-    /// What has to happen between building and opening, and belongs to neither figure.
+    /// Work between building and opening that belongs to neither figure.
     ///
     /// # Errors
     ///
@@ -126,12 +126,12 @@ pub trait Contender {
 
 /// An open store, for one thread at a time through [`Session`]s. Implement this; [`Store`] follows.
 pub trait OpenStore: Sync {
-    /// What a thread needs to look things up, such as a read transaction.
+    /// The state of a thread that looks things up, such as a read transaction.
     type Session<'a>: Session
     where
         Self: 'a;
 
-    /// How many blocks were not in its cache so far; `None` if it does not tell.
+    /// The number of blocks that were not in its cache so far; `None` if it does not count them.
     fn blocks_loaded(&self) -> Option<u64> {
         None
     }
@@ -175,7 +175,7 @@ pub trait Session {
     fn scan(&mut self, visit: impl FnMut(&[u8], &[u8])) -> Result<bool, BenchError>;
 }
 
-/// What is measured: whole batches, so that one indirect call serves thousands of lookups.
+/// An open store, measured in whole batches, so that one indirect call serves thousands of lookups.
 pub trait Store: Sync {
     /// See [`OpenStore::blocks_loaded`].
     fn blocks_loaded(&self) -> Option<u64>;

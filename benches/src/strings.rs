@@ -79,10 +79,9 @@ impl Strings {
 
 /// Strings in order.
 ///
-/// Whoever asks a store for one key after the other goes through this between an answer and the
-/// next question. It branches on what is always the same and computes nothing from conditions: the
-/// byte that such a result is put into is part of a register whose other bytes may still wait for
-/// the answer.
+/// A loop over lookups runs this between an answer and the next question. Its branches always go
+/// the same way, and it computes nothing from conditions: the byte that such a result is put into
+/// is part of a register whose other bytes may still wait for the answer.
 #[derive(Clone, Debug)]
 pub struct Iter<'a> {
     rest: &'a [u8],

@@ -50,7 +50,7 @@ impl Workload {
 pub struct Data {
     /// The workload's name.
     pub name: String,
-    /// What it is, in words.
+    /// Its shape in words.
     pub about: String,
     hashes: Vec<u64>,
     keys: Strings,
@@ -180,7 +180,7 @@ impl Data {
 pub struct Batch {
     /// The keys.
     pub keys: Strings,
-    /// How many of them are there, and the sum over their values.
+    /// The number of keys that are there, and the sum over their values.
     pub expected: Tally,
 }
 

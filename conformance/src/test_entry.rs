@@ -1,4 +1,4 @@
-//! Entries as the checks keep them: what was given to a writer, and what a reader must give back.
+//! Entries of the checks: they are given to a writer, and a reader must return them.
 
 use sst_format::BlobNumber;
 use sst_writer::{Entry, EntryValue, hash_key};

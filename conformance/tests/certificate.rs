@@ -1,4 +1,4 @@
-//! What a publisher certifies is what a reader finds, and what it does not find it says.
+//! A reader finds exactly the content that a publisher certified, and reports any difference.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 

@@ -1,4 +1,4 @@
-//! Files that are read while somebody else does to them what nobody may: they shrink, or their
+//! Files that another process changes against the rules while they are read: they shrink, or their
 //! bytes change. Positioned reads give a typed error then, and never a wrong value. (A map cannot:
 //! see the docs of `Access::Map`.)
 

@@ -1,4 +1,4 @@
-//! What fuzzing has found, one test each: the input in words, and what is right.
+//! The findings of fuzzing, one test each: the input in words, and the right result.
 
 use sst_conformance::{TestEntry, TestValue};
 use sst_reader::{Lookup, ReaderOptions, StaticSortedFile};

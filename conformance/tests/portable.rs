@@ -31,7 +31,7 @@ const MANY: Counts = [1, 300, 260, 42, 21, 3];
 /// The same structures with fewer entries: what Miri has time for. Every kind of value is there.
 const FEW: Counts = [1, 24, 12, 7, 7, 2];
 
-/// Digests of what is written, and of the same with [`FEW`] entries.
+/// Digests of the written tables, and of those with [`FEW`] entries.
 const DIGESTS: &str = include_str!("../vectors/portable.txt");
 const DIGESTS_OF_FEW: &str = include_str!("../vectors/portable_few.txt");
 

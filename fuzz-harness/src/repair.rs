@@ -19,7 +19,7 @@ fn put(bytes: &mut [u8], at: usize, value: u32) -> Option<()> {
     Some(())
 }
 
-/// Where the filter area of a meta file ends, by what its counts say.
+/// The end of the filter area of a meta file, according to its counts.
 pub(crate) fn filters_end(bytes: &[u8]) -> Option<usize> {
     let obsolete = word(bytes, 8)? as usize;
     let tables_at = 12 + obsolete.checked_mul(4)?;
@@ -28,8 +28,8 @@ pub(crate) fn filters_end(bytes: &[u8]) -> Option<usize> {
     (used_keys_at + 4).checked_add(word(bytes, used_keys_at)? as usize)
 }
 
-/// Gives a meta file a trailer that fits: length of the section, checksum, magic. `None` if the bytes
-/// have no room for one, which leaves them as they are.
+/// Gives a meta file a trailer that fits: length of the section, checksum, magic. `None` if the
+/// bytes have no room for one, which leaves them as they are.
 pub(crate) fn meta_file(bytes: &mut [u8]) -> Option<()> {
     let trailer_at = bytes.len().checked_sub(TRAILER_LEN)?;
     let section_len = trailer_at.checked_sub(filters_end(bytes)?)?;
@@ -41,8 +41,8 @@ pub(crate) fn meta_file(bytes: &mut [u8]) -> Option<()> {
     put(bytes, trailer_at + 4, checksum)
 }
 
-/// Makes the checksums in the head of a meta file of version 3 right: those of its areas, then its own
-/// two. `None` if it has no head, or one whose numbers do not fit.
+/// Makes the checksums in the head of a meta file of version 3 right: those of its areas, then its
+/// own two. `None` if it has no head, or one whose numbers do not fit.
 fn head(bytes: &mut [u8]) -> Option<()> {
     let filters_end = filters_end(bytes)?;
     let place = HeadPlace::parse(bytes, bytes.len() as u64)?;

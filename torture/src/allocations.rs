@@ -1,17 +1,17 @@
-//! An allocator that counts what the current thread holds, so that a case can tell how much a read
-//! took.
+//! An allocator that counts the bytes that the current thread holds, to measure the memory of a
+//! read.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use sst_format::limits::MAX_LZ4_RATIO;
 
-/// What a read may take however small a file is, in bytes: open tables, sets and reports, and the
-/// small cache of [`reader_options`](crate::model::reader_options) while it grows.
+/// Bytes that a read may take however small a file is: open tables, sets and reports, and the small
+/// cache of [`reader_options`](crate::model::reader_options) while it grows.
 pub const FIXED_COST: u64 = 64 << 10;
 
-/// What reading `stored` bytes may take, in bytes: 255 times as much (FORMAT.md section 11), and
-/// [`FIXED_COST`].
+/// Bytes of memory that reading `stored` bytes may take: 255 times as much (FORMAT.md section 11),
+/// and [`FIXED_COST`].
 #[must_use]
 pub const fn read_limit(stored: u64) -> u64 {
     stored.saturating_mul(MAX_LZ4_RATIO).saturating_add(FIXED_COST)
@@ -32,7 +32,8 @@ pub struct Excess {
     pub limit: u64,
 }
 
-/// Does something; returns also how many bytes this thread held at most beyond what it had before.
+/// Runs an action; returns its result and the most bytes that this thread held beyond those it held
+/// before.
 pub fn peak_of<T>(action: impl FnOnce() -> T) -> (T, u64) {
     let before = LIVE.get();
     PEAK.set(before);
@@ -40,7 +41,7 @@ pub fn peak_of<T>(action: impl FnOnce() -> T) -> (T, u64) {
     (result, (PEAK.get() - before).unsigned_abs() as u64)
 }
 
-/// Does something that may hold at most `limit` bytes at a time. If it holds more, the case that
+/// Runs an action that may hold at most `limit` bytes at a time. If it holds more, the case that
 /// runs counts as an over-allocation.
 pub fn within<T>(limit: u64, action: impl FnOnce() -> T) -> T {
     let (result, peak) = peak_of(action);
@@ -50,7 +51,7 @@ pub fn within<T>(limit: u64, action: impl FnOnce() -> T) -> T {
     result
 }
 
-/// What went beyond its limit on this thread since the last call.
+/// The largest excess over a limit on this thread since the last call.
 pub fn take_excess() -> Option<Excess> {
     EXCESS.take()
 }
@@ -91,7 +92,7 @@ unsafe impl GlobalAlloc for Counting {
 
 fn count(more: usize, less: usize) {
     let change = more.cast_signed().wrapping_sub(less.cast_signed());
-    // A thread that ends may have no cells any more; nobody measures it then.
+    // A thread that ends may have no cells any more; it is not measured then.
     let live = LIVE.try_with(|live| {
         live.set(live.get().wrapping_add(change));
         live.get()

@@ -4,7 +4,8 @@ use std::io;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
-/// The variable that makes this program stand in for the compiler; it holds what `--cfg` adds.
+/// The variable that makes this program stand in for the compiler; it holds the argument of
+/// `--cfg`.
 const COMPILER_CFG: &str = "SST_TORTURE_COMPILER_CFG";
 
 /// Stands in for the compiler, if a cargo of [`Cargo::with_cfg`] started this program: calls the
@@ -22,12 +23,12 @@ pub fn compiler() -> Option<ExitCode> {
 #[derive(Debug)]
 pub struct Cargo(Command);
 
-/// What came of it.
+/// The result of a run.
 #[derive(Clone, Debug)]
 pub struct Ended {
     /// Whether it succeeded.
     pub success: bool,
-    /// What it printed, errors last.
+    /// Its output, errors last.
     pub output: String,
 }
 
@@ -45,10 +46,10 @@ impl Cargo {
     ///
     /// # Errors
     ///
-    /// Where this program lies cannot be told.
+    /// The path of this program is unknown.
     pub fn with_cfg(cfg: &str) -> io::Result<Self> {
         let mut cargo = Self::of(own_cargo()).env(COMPILER_CFG, cfg);
-        // Cargo keeps what such a wrapper compiles apart from the rest.
+        // Cargo keeps the output of such a wrapper apart from the rest.
         cargo.0.env("RUSTC_WORKSPACE_WRAPPER", std::env::current_exe()?);
         Ok(cargo)
     }
@@ -65,7 +66,7 @@ impl Cargo {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         let root = here.parent().unwrap_or(here);
         command.current_dir(root).stdin(Stdio::null());
-        // The variables that cargo set for this program are not meant for others.
+        // Cargo set these variables for this program only.
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
             if text.starts_with("CARGO_PKG_") || text == "CARGO_MANIFEST_DIR" || text == "RUSTFLAGS"

@@ -1,4 +1,4 @@
-//! What a suite tries, case by case.
+//! The cases of a suite.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::Verdict;
 /// A numbered list of cases, each of which can be run on any thread, in any order, with the same
 /// outcome.
 pub trait Cases: Sync {
-    /// What one thread keeps from case to case: a buffer to mutate, a directory of its own.
+    /// State that a thread keeps from case to case: a buffer to mutate, a directory of its own.
     type Worker;
 
     /// Number of cases.
@@ -16,7 +16,7 @@ pub trait Cases: Sync {
     /// A new worker, for the thread that asks. One that saw a panic is replaced.
     fn worker(&self) -> Self::Worker;
 
-    /// In which of the rows a case counts, by index. Default: the first.
+    /// The index of the row in which a case counts. Default: the first.
     fn row(&self, case: usize) -> usize {
         _ = case;
         0
@@ -25,17 +25,17 @@ pub trait Cases: Sync {
     /// Which case it is, for messages.
     fn name(&self, case: usize) -> String;
 
-    /// Runs a case. What it reads goes through [`allocations::within`](crate::allocations::within).
+    /// Runs a case. Its reads go through [`allocations::within`](crate::allocations::within).
     fn run(&self, worker: &mut Self::Worker, case: usize) -> Verdict;
 
-    /// After how long a case counts as a loop without end, and the run is given up. Default: two
+    /// A case that runs longer counts as an endless loop, and the run is given up. Default: two
     /// minutes, far more than a busy machine needs for any case.
     fn deadline(&self) -> Duration {
         Duration::from_secs(120)
     }
 }
 
-/// Cases that need no worker: a count, a name and what to do.
+/// Cases that need no worker: a count, a name and an action.
 pub struct Simple<N, R> {
     /// Number of cases.
     pub count: usize,

@@ -1,4 +1,4 @@
-//! Keys with one XXH3-64 hash, as many as wanted.
+//! Any number of keys with one XXH3-64 hash.
 //!
 //! For keys of 17 to 128 bytes XXH3-64 with seed 0 adds up products, one for each 16 bytes of the
 //! key: the low 8 bytes combined with 8 bytes of a public constant, times the high 8 bytes combined

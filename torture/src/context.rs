@@ -1,4 +1,4 @@
-//! How a run goes: how much of it, from which seed, on how many threads; and the runner of cases.
+//! The parameters of a run (mode, seed, threads), and the runner of cases.
 
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,10 +12,10 @@ use sst_conformance::SplitMix;
 use crate::watchdog::Watchdog;
 use crate::{Cases, Row, Verdict, allocations};
 
-/// How much is tried.
+/// How many cases are tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// A few cases of each row of a quick run: seconds. Planted bugs are looked for with it.
+    /// A few cases of each row of a quick run: seconds. The suite of planted bugs uses it.
     Brief,
     /// A sample of each kind, the same every time: minutes.
     Quick,
@@ -23,7 +23,7 @@ pub enum Mode {
     Full,
 }
 
-/// What a suite is run with.
+/// The parameters that a suite is run with.
 #[derive(Debug)]
 pub struct Context {
     mode: Mode,
@@ -142,7 +142,7 @@ impl Context {
 /// Cases of each row that a brief run tries, about.
 const BRIEF_CASES: usize = 48;
 
-/// The cases of a brief run: of each row some, spread over all that it has.
+/// The cases of a brief run: some of each row, spread over all its cases.
 fn a_few_of_each_row<C: Cases>(rows: usize, cases: &C) -> Vec<usize> {
     let mut of_row = vec![Vec::new(); rows];
     for case in 0..cases.count() {
@@ -155,7 +155,7 @@ fn a_few_of_each_row<C: Cases>(rows: usize, cases: &C) -> Vec<usize> {
     of_row.into_iter().flat_map(few).collect()
 }
 
-/// Names the case that does not end. Its thread cannot be stopped, so the process is.
+/// Names the case that does not end, and ends the process: its thread cannot be stopped.
 #[expect(clippy::print_stderr, reason = "the run ends here, and this says why")]
 fn give_up<C: Cases>(cases: &C, case: usize) {
     let (name, seconds) = (cases.name(case), cases.deadline().as_secs());
@@ -243,7 +243,7 @@ pub fn keep_panic_messages() {
     }));
 }
 
-/// What an action gives, or the message of its panic.
+/// The result of an action, or the message of its panic.
 ///
 /// # Errors
 ///

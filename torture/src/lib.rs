@@ -1,9 +1,9 @@
-//! The test programme for damage, faults and hostile input: what `cargo xtask torture` runs.
+//! The test programme for damage, faults and hostile input; `cargo xtask torture` runs it.
 //!
 //! A [`Suite`] tries [`Cases`] by the thousand or million and counts them in [`Row`]s; the
 //! [`Context`] runs them in parallel, catches panics, notices reads that take more memory than
 //! FORMAT.md section 11 allows, and names a case that doesn't end. [`suites::ALL`] lists the
-//! suites, one file each. `tests/` holds single cases with names: what once failed, and what is
+//! suites, one file each. `tests/` holds single cases with names: those that once failed, and those
 //! quick enough for `cargo test`.
 //!
 //! To add a suite, write `suites/yours.rs` with a `pub const SUITE: Suite` and put it into
@@ -36,9 +36,9 @@ pub use row::{Failure, Protection, Row, Verdict};
 /// A part of the programme.
 #[derive(Clone, Copy, Debug)]
 pub struct Suite {
-    /// Its name in the table, and what `--only` looks for.
+    /// Its name in the table; `--only` looks for a part of it.
     pub name: &'static str,
-    /// What it does, in one line.
+    /// Its purpose, in one line.
     pub about: &'static str,
     /// Runs it.
     pub run: fn(&Context) -> Vec<Row>,

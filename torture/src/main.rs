@@ -1,4 +1,4 @@
-//! Runs the suites and prints their table: what `cargo xtask torture` starts.
+//! Runs the suites and prints their table. `cargo xtask torture` starts it.
 
 #![expect(clippy::print_stdout, reason = "the table goes to standard output")]
 
@@ -33,7 +33,7 @@ struct Arguments {
     /// Print the table as docs/RELIABILITY.md has it.
     #[arg(long)]
     markdown: bool,
-    /// Where random cases start. The same seed gives the same cases.
+    /// Seed of the random cases. The same seed gives the same cases.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Begin no further case once one has failed.
@@ -90,7 +90,7 @@ fn run(arguments: &Arguments, asked: &[&Suite]) -> ExitCode {
         let new = suite.rows(&context);
         progress.finish_and_clear();
         if is_text {
-            // The table comes at the end; until then a line tells that something happens.
+            // The table comes at the end; until then a line shows progress.
             let cases: u64 = new.iter().map(|row| row.cases).sum();
             let seconds = suite_start.elapsed().as_secs_f64();
             println!("{} … {cases} cases, {seconds:.1} s", suite.name);

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::cargo::Cargo;
 
-/// What one run of cargo built, of the packages of this workspace.
+/// The programs that one run of cargo built from packages of this workspace.
 #[derive(Clone, Debug)]
 pub struct Programs(Vec<Program>);
 
@@ -23,7 +23,7 @@ struct Program {
     executable: PathBuf,
 }
 
-/// A line of what cargo says with `--message-format=json`: the parts that matter here.
+/// A line of cargo's output with `--message-format=json`: the fields that are used here.
 #[derive(Deserialize)]
 struct Message {
     manifest_path: PathBuf,
@@ -43,11 +43,11 @@ struct Profile {
 }
 
 impl Programs {
-    /// Builds what `cargo` is told to build.
+    /// Runs a build and collects its programs.
     ///
     /// # Errors
     ///
-    /// The last lines of what the compiler says.
+    /// The last lines of the compiler's output.
     pub fn build(cargo: Cargo) -> Result<Self, String> {
         let ended = cargo.args(&["--message-format", "json-render-diagnostics"]).run();
         if !ended.success {

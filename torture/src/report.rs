@@ -20,7 +20,7 @@ pub struct Report {
     pub date: String,
     /// Cores, processor and system.
     pub machine: String,
-    /// How long it took, in seconds.
+    /// Duration of the run in seconds.
     pub seconds: u64,
     /// Whether every row kept its promise.
     pub ok: bool,
@@ -138,7 +138,7 @@ impl Report {
         text
     }
 
-    /// What must be known beside the numbers.
+    /// Remarks that explain the numbers.
     fn remarks(&self) -> impl Iterator<Item = (&Row, String)> {
         self.rows.iter().flat_map(|row| {
             let skipped = row.skipped.iter().map(|reason| format!("not run, {reason}"));

@@ -1,4 +1,4 @@
-//! One line of the table: what was tried and what came of it.
+//! One line of the table: a kind of case, and the counts of its outcomes.
 
 use serde::Serialize;
 
@@ -27,7 +27,7 @@ impl Protection {
     }
 }
 
-/// What came of one case.
+/// The outcome of one case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It gave an error, and no wrong answer.
@@ -36,8 +36,8 @@ pub enum Verdict {
     Harmless,
     /// A wrong answer, or a broken promise.
     Wrong(String),
-    /// A wrong answer that the row's [`note`](Row::note) explains: nothing in the files could have
-    /// told.
+    /// A wrong answer that the row's [`note`](Row::note) explains: nothing in the files shows the
+    /// damage.
     Explained,
 }
 
@@ -46,7 +46,7 @@ pub enum Verdict {
 pub struct Failure {
     /// Its number within its suite's run.
     pub case: usize,
-    /// Which case, and what happened.
+    /// The case, and what happened in it.
     pub what: String,
 }
 
@@ -58,7 +58,7 @@ const MAX_FAILURES: usize = 20;
 pub struct Row {
     /// The suite.
     pub suite: &'static str,
-    /// What is tried.
+    /// The kind of case.
     pub test: String,
     /// Whether the files are protected.
     pub protection: Protection,
@@ -78,7 +78,7 @@ pub struct Row {
     pub over_allocations: u64,
     /// Why it could not run on this machine, if it could not.
     pub skipped: Option<String>,
-    /// What a reader of the table should know; explains what [`Verdict::Explained`] counts.
+    /// A remark for readers of the table; it explains the cases that [`Verdict::Explained`] counts.
     pub note: Option<String>,
     /// The first cases that failed.
     pub failures: Vec<Failure>,
@@ -158,7 +158,7 @@ impl Row {
         self.failures.truncate(MAX_FAILURES);
     }
 
-    /// Adds what another thread counted for the same row.
+    /// Adds the counts of another thread for the same row.
     pub fn absorb(&mut self, other: Self) {
         self.cases += other.cases;
         self.detected += other.detected;

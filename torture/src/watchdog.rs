@@ -1,4 +1,4 @@
-//! Ends a run whose case goes on without end, and names the case.
+//! Ends a run in which a case does not end, and names the case.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// No case runs.
 const IDLE: usize = usize::MAX;
 
-/// What each thread is at.
+/// The case that each thread runs.
 pub(crate) struct Watchdog {
     start: Instant,
     slots: Vec<Slot>,

@@ -25,7 +25,7 @@ pub(crate) enum Peers {
 }
 
 impl Peers {
-    /// What cargo is to build, from the root of the workspace.
+    /// The arguments of `cargo run`, from the root of the workspace.
     fn build(self) -> &'static [&'static str] {
         match self {
             Self::None => &["--profile", "bench", "--package", "sst-benches", "--bin", "sst-bench"],

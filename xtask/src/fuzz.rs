@@ -11,7 +11,7 @@ use clap::Args;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-/// What `cargo xtask fuzz` takes.
+/// The arguments of `cargo xtask fuzz`.
 #[derive(Args)]
 pub(crate) struct FuzzArguments {
     /// Only this target.
@@ -26,8 +26,7 @@ pub(crate) struct FuzzArguments {
     /// Seed of the random edits.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// What libFuzzer's targets are built with: `none` is fastest, `address` finds misuse of
-    /// memory.
+    /// The sanitizer of libFuzzer's targets: `none` is fastest, `address` finds misuse of memory.
     #[arg(long, default_value = "none")]
     sanitizer: String,
     /// Leave libFuzzer out.

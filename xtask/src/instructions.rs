@@ -17,10 +17,10 @@ use self::record::{Operation, Record};
 /// The record, from the root of the workspace.
 const RECORD: &str = "benches/instructions.json";
 
-/// How far a count may lie above the record, in per cent.
+/// The most that a count may lie above the record, in per cent.
 ///
-/// Runs of one build differ by less than 0.2 %, whatever the environment and the directory; what
-/// lies above is counted once more. Unrelated changes move inlining decisions by up to 1 %.
+/// Runs of one build differ by less than 0.2 %, whatever the environment and the directory; a count
+/// above the tolerance is taken once more. Unrelated changes move inlining decisions by up to 1 %.
 const TOLERANCE_PERCENT: f64 = 2.0;
 
 /// Counts, and compares with the record, or replaces it with `bless`. True unless a count is too
@@ -38,7 +38,7 @@ pub(crate) fn run(root: &Path, bless: bool) -> bool {
     }
 }
 
-/// What came out, for people, and whether it is good.
+/// The result as text, and whether it is good.
 struct Verdict {
     text: String,
     is_ok: bool,

@@ -5,6 +5,7 @@
 
 mod bench;
 mod ci;
+mod conditions;
 mod fuzz;
 mod instructions;
 mod mutants;
@@ -36,15 +37,17 @@ enum Chore {
         /// Which other stores take part; `all` builds RocksDB (benches/rivals/README.md).
         #[arg(long, value_enum, default_value_t)]
         peers: bench::Peers,
-        /// What is passed on: `--workload a,b`, `--rounds N`, `--quick`, `--json`, `--out DIR`,
-        /// `--document FILE`; `--help` lists all.
+        /// Passed on to the program: `--workload a,b`, `--rounds N`, `--quick`, `--json`,
+        /// `--out DIR`, `--document FILE`; `--help` lists all.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Measures cold data, many tables, walking, merging and kept files, beside an older commit if asked.
+    Conditions(conditions::ConditionArguments),
     /// Runs the test programme for damage, faults and hostile input, and prints a table.
     Torture {
-        /// What is passed on: `--full`, `--only SUBSTRING`, `--list`, `--json`, `--markdown`,
-        /// `--seed N`, `--threads N`.
+        /// Passed on to the program: `--full`, `--only SUBSTRING`, `--list`, `--json`,
+        /// `--markdown`, `--seed N`, `--threads N`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
@@ -53,7 +56,7 @@ enum Chore {
     /// Counts the instructions of fixed operations under callgrind, and compares them with
     /// `benches/instructions.json`.
     Instructions {
-        /// Replace the record by what is counted now.
+        /// Replace the record by the new counts.
         #[arg(long)]
         bless: bool,
     },
@@ -63,7 +66,7 @@ enum Chore {
         /// Other stores that load the same records, with `compare`: `all` is RocksDB.
         #[arg(long, value_enum, default_value_t)]
         peers: bench::Peers,
-        /// What is passed on: `compare --records N --budget MIB`, `identical`, `--help`.
+        /// Passed on to the program: `compare --records N --budget MIB`, `identical`, `--help`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
@@ -79,7 +82,7 @@ enum Chore {
         /// Mutate only this package.
         #[arg(long)]
         only: Option<String>,
-        /// What is passed on to cargo-mutants: `--shard 0/20`, `--file PATH`, `--list`.
+        /// Passed on to cargo-mutants: `--shard 0/20`, `--file PATH`, `--list`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
@@ -99,6 +102,7 @@ fn main() -> ExitCode {
     let is_ok = match Arguments::parse().chore {
         Chore::Conformance { json } => conformance(&root, json),
         Chore::Bench { peers, arguments } => bench::run(&root, peers, &arguments),
+        Chore::Conditions(arguments) => conditions::run(&root, &arguments),
         Chore::Bulk { peers, arguments } => bulk(&root, peers, arguments),
         Chore::Torture { arguments } => {
             program(&root, "release", "sst-torture", "sst-torture", &arguments)

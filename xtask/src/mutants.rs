@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::process::Command;
 
-/// What is mutated, and what is to notice.
+/// A package to mutate, and the tests that should notice.
 struct Mutated {
     package: &'static str,
     /// Arguments of cargo-mutants.
@@ -20,14 +20,14 @@ struct Mutated {
 const MUTATED: [Mutated; 2] = [
     Mutated {
         package: "sst-format",
-        // What plants bugs is in no build that is tested.
+        // The code that plants bugs is in no tested build.
         arguments: &["--features", "explain", "--exclude", "**/planted.rs"],
         tests: &["--lib"],
     },
     Mutated {
         package: "sst-reader",
         arguments: &[],
-        // A reader needs files to read, so that most of what tests it is where a writer is at hand.
+        // A reader needs files to read, so most of its tests are in packages that have a writer.
         tests: &[
             "--package=sst-conformance",
             "--package=sst-torture",
@@ -38,7 +38,7 @@ const MUTATED: [Mutated; 2] = [
             "--test=portable",
             // Every way of opening files.
             "--test=files",
-            // Certificates: what is live, compared with what a commit says.
+            // Certificates: the live entries, compared with the commit's statement.
             "--test=certificate",
             // Of the torture programme: sets, refreshed and outrun; which keys are lost; hostile
             // tables and directories; the defects of the original.
@@ -83,7 +83,7 @@ pub(crate) fn run(root: &Path, only: Option<&str>, arguments: &[String]) -> bool
             .args(tests.iter().map(|test| format!("--cargo-arg={test}")))
             .args(arguments)
             .env("CARGO_TARGET_DIR", mutants.join("build"))
-            // Nobody looks at a backtrace.
+            // Backtraces are not looked at.
             .env("CARGO_PROFILE_DEV_DEBUG", "0")
             .env("CARGO_PROFILE_TEST_DEBUG", "0")
             .current_dir(&tree)
@@ -98,7 +98,7 @@ pub(crate) fn run(root: &Path, only: Option<&str>, arguments: &[String]) -> bool
 }
 
 /// Makes `tree` a copy of all files of the workspace that git knows or would add. It is always in
-/// the same place, and files keep their times, so that what was compiled there before need not be
+/// the same place, and files keep their times, so that cargo compiles only the changed packages
 /// again.
 fn copy(root: &Path, tree: &Path) -> io::Result<()> {
     let list = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];

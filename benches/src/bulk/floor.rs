@@ -1,5 +1,5 @@
-//! What no load can do without: reading the input, sorting its hashes, compressing the bytes and
-//! writing them once.
+//! The work that no load can do without: reading the input, sorting its hashes, compressing the
+//! bytes and writing them once.
 
 use std::fs::File;
 use std::hint::black_box;

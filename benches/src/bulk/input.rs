@@ -17,9 +17,9 @@ pub const RECORD_LEN: usize = KEY_LEN + VALUE_LEN;
 /// A file of records.
 #[derive(Clone, Debug)]
 pub struct Input {
-    /// Where it is.
+    /// Path of the file.
     pub path: PathBuf,
-    /// How many records it has.
+    /// Number of records.
     pub records: u64,
 }
 

@@ -53,11 +53,11 @@ enum Chore {
         /// Numbers of threads.
         #[arg(long, default_value = "1,2", value_delimiter = ',')]
         threads: Vec<usize>,
-        /// Where to work; removed afterwards.
+        /// Folder for temporary files; they are removed afterwards.
         #[arg(long)]
         dir: Option<PathBuf>,
     },
-    /// Runs once and prints what it took as JSON: what the others start.
+    /// Run once and print time and memory as JSON; the other commands start this one.
     #[command(hide = true)]
     Once {
         #[command(flatten)]
@@ -81,7 +81,7 @@ struct LoadArgs {
     /// Threads.
     #[arg(long, default_value_t = 2)]
     threads: usize,
-    /// Where to work; removed afterwards.
+    /// Folder for temporary files; they are removed afterwards.
     #[arg(long)]
     dir: Option<PathBuf>,
 }
@@ -134,12 +134,12 @@ fn once(load: &LoadArgs, input: PathBuf, floor: bool) -> Result<(), Error> {
     Ok(())
 }
 
-/// What one process does.
+/// The work of one process.
 #[derive(Clone, Copy)]
 enum Work<'a> {
     Floor,
     Load,
-    /// What another store's program does with the same input.
+    /// The program of another store, with the same input.
     Rival(&'a Path),
 }
 
@@ -165,7 +165,7 @@ fn run_once(load: &LoadArgs, input: &Path, dir: &Path, work: Work<'_>) -> Result
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-/// What came out of a comparison: medians over the rounds.
+/// The result of a comparison: medians over the rounds.
 #[derive(Serialize)]
 struct Comparison {
     records: u64,
@@ -183,7 +183,7 @@ struct Comparison {
     rival_cpu_ratio: Option<f64>,
 }
 
-/// What one contender took.
+/// Time and memory of one contender.
 #[derive(Serialize)]
 struct Median {
     seconds: f64,
@@ -201,7 +201,7 @@ struct Last {
     spilled_bytes: u64,
 }
 
-/// What one contender took, round by round.
+/// Time and memory of one contender, round by round.
 #[derive(Default)]
 struct Rounds {
     seconds: Figure,

@@ -1,4 +1,4 @@
-//! What one run took.
+//! Time and memory of one run.
 
 use std::fs;
 use std::time::Instant;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::store::BenchError;
 
-/// What a bulk load took, from the start of its process on.
+/// Time and memory of a bulk load, from the start of its process on.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Taken {
     /// Seconds on the wall.
@@ -26,7 +26,7 @@ pub struct Taken {
 }
 
 impl Taken {
-    /// Measures `work`, which fills in what it knows of tables and bytes.
+    /// Measures `work`, which fills in the numbers of tables and bytes.
     ///
     /// # Errors
     ///
@@ -53,7 +53,7 @@ impl Taken {
     }
 }
 
-/// What Linux says of the process.
+/// A field of Linux's status of the process.
 fn peak_memory() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

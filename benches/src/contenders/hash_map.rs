@@ -80,7 +80,7 @@ impl Session for &Map<'_> {
     }
 }
 
-/// Hashes what it is given in one go, as our reader does.
+/// Hashes a key in one call, as our reader does.
 #[derive(Clone, Copy, Default)]
 struct Xxh3;
 

@@ -27,7 +27,7 @@ pub fn ours() -> Vec<Box<dyn Contender>> {
     contenders
 }
 
-/// What both kinds of ours are called.
+/// The names of our own contenders.
 fn name_of(compression: Compression) -> &'static str {
     match compression {
         Compression::None => "sst raw",

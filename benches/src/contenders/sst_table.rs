@@ -21,7 +21,7 @@ use crate::workload::{Data, Row};
 /// Ours, for data that fits one file.
 pub struct SstTable {
     compression: Compression,
-    /// What a directory's meta file would say, for each directory that was built.
+    /// The description of the table in each directory, which a meta file would hold.
     metas: Mutex<HashMap<PathBuf, SstMeta>>,
 }
 
@@ -40,13 +40,13 @@ pub fn fits_one_table(data: &Data) -> bool {
     data.byte_len() / (8 << 10) + data.entries() / 400 < usize::from(MAX_BLOCK_COUNT) * 9 / 10
 }
 
-/// How ours are written: with a filter of 1 %.
+/// Options of our writer: a filter of 1 %.
 #[must_use]
 pub fn writer_options(compression: Compression) -> WriterOptions {
     WriterOptions::default().filter(QuotientFilter::default()).compression(compression)
 }
 
-/// How ours are opened: memory map, filter, and a cache of `cache` bytes.
+/// Options of our reader: memory map, filter, and a cache of `cache` bytes.
 #[must_use]
 pub fn reader_options(cache: u64) -> ReaderOptions {
     reader_options_with(Arc::new(BlockCache::new(cache)))

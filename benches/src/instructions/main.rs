@@ -1,7 +1,7 @@
 //! The fixed operations whose instructions `cargo xtask instructions` counts.
 //!
 //! Run under callgrind, only what happens inside [`counted`] enters a count. Each operation prints
-//! its name and how many times it was done, in the order of the calls, so that whoever counts knows
+//! its name and how many times it was done, in the order of the calls, so that the counter knows
 //! which count is whose. Data is small: instructions don't depend on what the processor's caches
 //! hold.
 
@@ -39,8 +39,8 @@ fn measured<T>(name: &str, times: usize, work: impl FnOnce() -> T) -> T {
     result
 }
 
-/// What is counted is written down whenever this function returns: `--dump-after` names it. It is a
-/// function of its own because callgrind writes down only calls that began while it was counting.
+/// Callgrind writes its counts down whenever this function returns: `--dump-after` names it. It is
+/// a function of its own because callgrind writes down only calls that began while it was counting.
 #[inline(never)]
 fn counted<T>(work: impl FnOnce() -> T) -> T {
     black_box(work())

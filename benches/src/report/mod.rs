@@ -57,7 +57,7 @@ impl Report {
         Ok(())
     }
 
-    /// Replaces what is between the marks in `document`; plots are those in `dir`.
+    /// Replaces the text between the marks in `document`; plots are those in `dir`.
     pub(crate) fn write_into(&self, document: &Path, dir: &Path) -> Result<(), BenchError> {
         let text = std::fs::read_to_string(document)?;
         let base = document.parent().unwrap_or(document);

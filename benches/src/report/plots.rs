@@ -19,7 +19,7 @@ struct Bar<'r> {
     value: f64,
 }
 
-/// What is drawn for each contender of a workload.
+/// The figure that is drawn for each contender of a workload.
 type Value = fn(&WorkloadOutcome, &Outcome) -> Option<f64>;
 
 /// The plots of a run; those without any bar are left out.
@@ -69,7 +69,7 @@ const HEADING: i32 = 44;
 const PANEL_HEADING: i32 = 30;
 const BAR: i32 = 20;
 const GAP: i32 = 18;
-/// Where bars begin, from the left edge of a panel.
+/// Distance of the bars from the left edge of a panel.
 const NAMES: i32 = 124;
 /// Room for the figure behind a bar.
 const FIGURES: i32 = 76;

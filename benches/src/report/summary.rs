@@ -1,11 +1,11 @@
-//! What stands above the tables.
+//! The text above the tables.
 
 use crate::run::Run;
 
 /// A machine is quiet as long as wall and processor time of one thread differ by less than this.
 const QUIET: f64 = 1.1;
 
-/// Whether times on the wall mean something.
+/// Whether times on the wall are reliable.
 pub(super) fn is_quiet(run: &Run) -> bool {
     run.busyness < QUIET
 }

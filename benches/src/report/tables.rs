@@ -5,13 +5,13 @@ use crate::run::{Outcome, Run, WorkloadOutcome};
 /// A table: everything is text already.
 pub(crate) struct Table {
     pub(crate) title: String,
-    /// What a reader must know to read it.
+    /// The explanation of the tables.
     pub(crate) note: String,
     pub(crate) head: Vec<String>,
     pub(crate) rows: Vec<Vec<String>>,
 }
 
-/// What stands where a figure does not apply.
+/// The sign for a figure that does not apply.
 pub(crate) const NOTHING: &str = "–";
 
 /// One table for the floor, and two for each workload.
@@ -120,7 +120,7 @@ fn lookups(workload: &WorkloadOutcome) -> Table {
     }
 }
 
-/// What a hit with the small cache consists of, for stores that tell how many blocks they loaded.
+/// The parts of a hit with the small cache, for stores that count the blocks they load.
 fn small_cache(workload: &WorkloadOutcome) -> Option<Table> {
     let rows: Vec<_> =
         workload.outcomes.iter().filter_map(|outcome| shares(workload, outcome)).collect();

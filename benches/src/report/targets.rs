@@ -9,11 +9,11 @@ const RAW: &str = "sst raw";
 const ROCKS: &str = "RocksDB LZ4";
 const LMDB: &str = "LMDB";
 
-/// A ratio, time or rate, and what it has to be.
+/// A ratio, time or rate, and its goal.
 struct Target {
     what: String,
     bound: Bound,
-    /// `None`: what it takes was not measured in this run.
+    /// `None` if this run did not measure its parts.
     measured: Option<f64>,
     unit: &'static str,
 }
@@ -75,7 +75,7 @@ impl Targets<'_> {
         value(workload, workload.of(store)?)
     }
 
-    /// What `value` is for `other` as a multiple of what it is for `ours`.
+    /// The `value` of `other` as a multiple of that of `ours`.
     fn times(&self, workload: &str, ours: &str, other: &str, value: Value) -> Option<f64> {
         Some(self.value(workload, other, value)? / self.value(workload, ours, value)?)
     }

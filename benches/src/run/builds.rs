@@ -62,7 +62,7 @@ pub(super) fn measure(
     Ok(write_floor.finish(blocks.as_ref()))
 }
 
-/// How much sooner two threads that write a file each are done than one, on the wall.
+/// The speed of two threads that write a file each as a multiple of one thread's, on the wall.
 #[derive(Clone, Default)]
 struct ByTwo(Figure);
 
@@ -118,5 +118,5 @@ fn bytes_below(dir: &Path) -> Result<u64, BenchError> {
     Ok(sum)
 }
 
-/// How the two floors of writing are called where ours are.
+/// The compressions of the two floors of writing.
 pub(super) const FLOORS: [Compression; 2] = [Compression::Lz4, Compression::None];

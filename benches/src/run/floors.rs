@@ -60,7 +60,7 @@ impl WriteFloor {
         Ok(())
     }
 
-    /// The medians. `blocks`: what was measured, if anything.
+    /// The medians. `blocks` are those that were measured, if any.
     pub(super) fn finish(&self, blocks: Option<&TableBlocks>) -> Floor {
         let rate = |figure: &Figure| figure.median().map(f64::recip);
         let [build, build_raw] = &self.build;

@@ -202,7 +202,7 @@ fn one_round(
         }
         figures.scan.append(scan);
     }
-    // Nobody's keys may be more familiar to the processor's caches than the others'.
+    // No contender may find its keys in the processor's caches more often than the others.
     let (both_hit, both_miss) =
         ([&batches.hit, &batches.other_hit], [&batches.miss, &batches.other_miss]);
     at_once(store, &both_hit)?;

@@ -12,7 +12,7 @@ use super::{Entrant, RunOptions};
 use crate::store::{BenchError, Contender};
 use crate::workload::Data;
 
-/// What such a process prints.
+/// The output of such a process.
 #[derive(Debug, Default, Deserialize, Serialize)]
 struct Memory {
     build: Option<u64>,
@@ -49,7 +49,8 @@ pub(super) fn measure(data: &Data, entrants: &mut [Entrant<'_>], options: RunOpt
 /// A store that takes longer than this has no figure for its memory.
 const LIMIT: Duration = Duration::from_secs(180);
 
-/// What a program prints, a line at most, if it succeeds within the limit; otherwise it is ended.
+/// The output of a program, at most a line, if it succeeds within the limit; otherwise the program
+/// is ended.
 fn output_in_time(command: &mut Command) -> Option<Vec<u8>> {
     let mut child = command.stdout(Stdio::piped()).spawn().ok()?;
     let start = Instant::now();

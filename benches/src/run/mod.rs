@@ -17,7 +17,7 @@ pub(crate) use memory::measure_here;
 pub(crate) use options::{GROUP, RunOptions, lookups};
 pub(crate) use outcome::{Floor, Outcome, Run, WorkloadOutcome};
 
-/// A contender's place in a run: its directory, and what is known of it so far.
+/// A contender in a run: its directory, and its figures so far.
 struct Entrant<'c> {
     contender: &'c dyn Contender,
     dir: std::path::PathBuf,

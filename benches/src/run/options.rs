@@ -1,4 +1,4 @@
-//! How much is measured.
+//! Options of a run.
 
 /// Rounds and sizes of a run.
 #[derive(Clone, Copy, Debug)]

@@ -1,4 +1,4 @@
-//! What comes out of a run.
+//! The results of a run.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Outcome {
     /// The contender.
     pub(crate) name: String,
-    /// How it is configured.
+    /// Its configuration in words.
     pub(crate) setup: String,
     /// Why there are no more figures, if so.
     pub(crate) failure: Option<String>,
@@ -53,7 +53,7 @@ pub(crate) struct Outcome {
     pub(crate) read_memory: Option<u64>,
 }
 
-/// What the machine needs at least, for one workload.
+/// The least time that the machine needs, for one workload.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Floor {
     /// Nanoseconds for one dependent random read in as many bytes as the entries have.
@@ -86,7 +86,7 @@ pub(crate) struct Floor {
 pub(crate) struct WorkloadOutcome {
     /// Its name.
     pub(crate) name: String,
-    /// What it is.
+    /// Its shape in words.
     pub(crate) about: String,
     /// Number of entries.
     pub(crate) entries: usize,

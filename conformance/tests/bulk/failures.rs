@@ -1,4 +1,4 @@
-//! Whatever goes wrong, the directory is as before.
+//! A load that fails leaves the directory as it was.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,4 +1,4 @@
-//! What is written, whatever the memory and the threads.
+//! A load writes the same files whatever the memory and the threads.
 
 use sst_conformance::SplitMix;
 use sst_writer::bulk::{BulkMode, Duplicates};

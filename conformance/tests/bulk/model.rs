@@ -1,4 +1,4 @@
-//! What a load must give, worked out the simple way.
+//! The right result of a load, computed in the simplest way.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +11,7 @@ use sst_writer::{
     BulkError, BulkLoader, BulkOptions, Publisher, PublisherOptions, WriterOptions, hash_key,
 };
 
-/// What a record does with its key.
+/// The effect of a record on its key.
 #[derive(Clone, Debug)]
 pub(crate) enum Action {
     Put(Vec<u8>),
@@ -35,7 +35,7 @@ impl TestRecord {
 /// Keys with their entries, in the order of a table; `None` is a deletion.
 pub(crate) type Content = BTreeMap<(u64, Vec<u8>), Vec<Option<Vec<u8>>>>;
 
-/// What the policy leaves of the streams.
+/// The entries that the policy keeps of the streams.
 pub(crate) fn expected(streams: &[Vec<TestRecord>], policy: Duplicates) -> Content {
     let mut content = Content::new();
     for record in streams.iter().flatten() {

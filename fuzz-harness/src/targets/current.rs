@@ -1,4 +1,4 @@
-//! `CURRENT`: what is accepted is exactly what an encoder writes.
+//! `CURRENT`: the parser accepts exactly the bytes that an encoder writes.
 
 use sst_format::FormatError;
 use sst_format::current::Current;

@@ -228,7 +228,7 @@ fn ask(dir: &Path, access: Access, base: &Base, is_damaged: bool) -> Result<(), 
     let set = match opened {
         Ok(set) => set,
         Err(error) => {
-            // What cannot be opened is not intact.
+            // A directory that cannot be opened is not intact.
             assert!(!is_intact, "verified, and {error}");
             return Err(error);
         }

@@ -1,5 +1,5 @@
-//! The annotated dump of any structure: it always ends, and it agrees with the parsers on what is
-//! wrong.
+//! The annotated dump of any structure: it always ends, and it finds damage exactly where the
+//! parsers do.
 
 use sst_format::explain::{ExplainOptions, Subject, ValueSlice, explain};
 use sst_format::key_block::KeyBlock;

@@ -1,4 +1,4 @@
-//! Names of files: what is accepted is spelled the one way in which it would be written.
+//! Names of files: the parser accepts exactly the spelling that is written.
 
 use sst_format::file_name::FileName;
 

@@ -1,4 +1,4 @@
-//! What each target does with its input.
+//! The targets, one file each.
 
 pub(crate) mod block;
 pub(crate) mod current;

@@ -101,7 +101,7 @@ fn commit(
                 entry.value = TestValue::Blob(commit.create_blob(&bytes)?.0);
                 value = Some(bytes);
             }
-            // Whether it was right to refuse an entry is another target's question.
+            // Another target checks whether an entry is rightly refused.
             if writer.add(&entry).is_ok() {
                 table.entry((entry.hash, entry.key)).or_default().push(value);
             }

@@ -1,5 +1,5 @@
-//! Whole tables of any bytes, with offsets and checksums made right: everything that a reader can
-//! be asked is safe, and what verification finds intact answers right.
+//! Whole tables of any bytes, with offsets and checksums made right: every question to a reader is
+//! safe, and a table that verification finds intact answers right.
 
 use byteorder::{BigEndian, ByteOrder};
 use sst_format::block::BlockHeader;
@@ -25,8 +25,8 @@ pub fn run(data: &[u8]) {
     ask_all(&repaired, Some(&describe(&repaired, block_count)));
 }
 
-/// A description that fits, or nearly: its hashes, its number of entries and its filter come from
-/// the bytes.
+/// A description that nearly fits: its hashes, its number of entries and its filter come from the
+/// bytes.
 fn describe(bytes: &[u8], block_count: u16) -> SstMeta {
     let word = |at: usize| {
         // A description may be wrong, so 0 stands for a word behind the end.
@@ -134,7 +134,7 @@ fn check_answers(table: &StaticSortedFile, seen: &[(u64, Vec<u8>, Value)]) {
     }
 }
 
-/// Questions whose answers nobody knows beforehand.
+/// Questions whose answers are not known beforehand.
 fn ask_more(table: &StaticSortedFile, seen: &[(u64, Vec<u8>, Value)], is_intact: bool) {
     for (hash, key, _) in seen.iter().take(8) {
         _ = table.lookup(*hash, key).map(|found| of_lookup(&found));

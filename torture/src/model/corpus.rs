@@ -49,7 +49,7 @@ pub fn values() -> Vec<TestEntry> {
     sorted(entries)
 }
 
-/// Three key blocks, so that the index has something to tell.
+/// Three key blocks, so that the index has entries.
 pub fn long_keys() -> Vec<TestEntry> {
     let entry = |i: u8| TestEntry::new([&[b'l'; 8999][..], &[i]].concat(), inline(i));
     sorted((0..3).map(entry).collect())
@@ -144,14 +144,14 @@ fn written(sources: Vec<(String, Vec<TestEntry>)>) -> impl Iterator<Item = (Stri
     })
 }
 
-/// Every kind of table there is, each with a name: below 1 KiB, so that every bit of them can be
-/// tried in a moment.
+/// Every kind of table, each with a name and below 1 KiB, so that every bit can be tried in a
+/// moment.
 #[must_use]
 pub fn small_tables() -> Vec<(String, Written)> {
     written(sources()).filter(|(_, table)| table.bytes.len() < 1024).collect()
 }
 
-/// Every kind of table there is, and of some sizes: 1 MiB together.
+/// Every kind of table, in some sizes: 1 MiB together.
 #[must_use]
 pub fn large_tables() -> Vec<(String, Written)> {
     let mut sources = sources();

@@ -28,9 +28,9 @@ pub enum Damage {
     /// Random bursts: the first and the last of 2 to 32 neighbouring bits are flipped, those
     /// between at random.
     Bursts {
-        /// How many.
+        /// Number of bursts.
         count: usize,
-        /// Where the random numbers start.
+        /// Seed of the random numbers.
         seed: u64,
     },
     /// Any two blocks of a table swapped, with the offset table made right.
@@ -61,7 +61,7 @@ impl Damage {
         }
     }
 
-    /// What becomes of the file, damaged in way `i`; `None` if it is gone.
+    /// The content of the file after damage number `i`; `None` if the file is removed.
     #[must_use]
     pub fn apply(&self, file: &SubjectFile, i: usize) -> Option<Vec<u8>> {
         let mut bytes = file.bytes.clone();
@@ -117,8 +117,8 @@ impl Damage {
         }
     }
 
-    /// Whether what it leaves is made of whole blocks or files with checksums of their own: nothing
-    /// but the protection section tells where they belong.
+    /// Whether the result consists of whole blocks or files with checksums of their own: only the
+    /// protection section tells where they belong.
     #[must_use]
     pub const fn moves_whole_parts(&self) -> bool {
         matches!(self, Self::Swaps | Self::Foreign(_) | Self::Stale(_))
@@ -156,7 +156,7 @@ fn burst(bytes: &mut [u8], seed: u64, i: usize) {
     let bits = bytes.len() * 8;
     let len = (2 + super::below(&mut random, 31)).min(bits);
     let start = super::below(&mut random, bits - len + 1);
-    // The first and the last are flipped, so that the burst is as long as it says.
+    // The first and the last bit are flipped, so that the burst has exactly this length.
     let pattern = random.word() | 1 | 1 << (len - 1);
     for bit in (0..len).filter(|bit| pattern >> bit & 1 == 1) {
         bytes[(start + bit) / 8] ^= 1 << ((start + bit) % 8);
@@ -164,7 +164,7 @@ fn burst(bytes: &mut [u8], seed: u64, i: usize) {
 }
 
 /// Whether a block of a table, or a blob, that was compressed passes for a raw one: its size word
-/// has become 0, and nothing else of it has changed. This is what the original format cannot tell.
+/// has become 0, and nothing else of it has changed. The original format cannot detect this.
 #[must_use]
 pub fn passes_for_raw(file: &SubjectFile, damaged: &[u8]) -> bool {
     let whole = 0..file.bytes.len();

@@ -1,4 +1,4 @@
-//! Directories made with the publisher, and a model of what they must answer.
+//! Directories made with the publisher, and a model of their right answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ pub struct Changes {
     pub blobs: Vec<Vec<u8>>,
     /// Tables that go.
     pub obsolete: Vec<SequenceNumber>,
-    /// How tables and blobs are stored.
+    /// Compression of tables and blobs.
     pub compression: Compression,
 }
 
@@ -86,7 +86,7 @@ impl Database {
         &self.dir
     }
 
-    /// Another directory beside it, to be thrown away with it.
+    /// Another directory beside it, removed with it.
     pub fn beside(&self, name: &str) -> PathBuf {
         let dir = self.root.path().join(name);
         std::fs::create_dir(&dir).unwrap();
@@ -128,12 +128,12 @@ impl Database {
         new
     }
 
-    /// What family 0 must answer.
+    /// The right answers of family 0.
     pub fn expected(&self) -> Expected {
         self.expected_of(0)
     }
 
-    /// What a family must answer.
+    /// The right answers of a family.
     pub fn expected_of(&self, family: u32) -> Expected {
         let tables = self.tables.iter().rev().filter(|table| table.family == family);
         let groups = tables.flat_map(|table| table.entries.chunk_by(same_key));
@@ -172,7 +172,7 @@ impl Database {
     }
 }
 
-/// What a family of a directory must answer.
+/// The right answers of a family of a directory.
 #[derive(Clone, Debug)]
 pub struct Expected {
     /// In (hash, key) order.
@@ -197,7 +197,7 @@ impl Expected {
         self.keys.iter().map(|expected| (&*expected.key, expected.first.as_deref()))
     }
 
-    /// Asks a set for every key in every way, and for some that it has not.
+    /// Asks a set for every key in every way, and for some absent keys.
     pub fn judge(&self, set: &SstSet) -> Outcome {
         let mut outcome = Outcome::default();
         for ExpectedKey { key, first, all, .. } in &self.keys {

@@ -1,5 +1,5 @@
-//! What is put to the test: tables and directories that our writer made, what they must answer, and
-//! how an answer is judged.
+//! The subjects of the tests: tables and directories that our writer made, their right answers, and
+//! the judgement of an answer.
 
 pub mod corpus;
 pub mod damage;
@@ -55,12 +55,12 @@ pub fn below(random: &mut SplitMix, bound: usize) -> usize {
     usize::try_from(random.word() % bound as u64).unwrap()
 }
 
-/// Does something and says whether it panicked.
+/// The result of an action; `None` if it panicked.
 pub fn without_panic<T>(action: impl FnOnce() -> T) -> Option<T> {
     crate::caught(action).ok()
 }
 
-/// A directory to be thrown away, in memory where the system has such a place.
+/// A temporary directory, in memory where the system has such a file system.
 #[must_use]
 pub fn scratch() -> TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()

@@ -8,7 +8,7 @@ use sst_reader::{EntryValue, Lookup, ReadError, Slice, StaticSortedFile};
 
 use super::same_key;
 
-/// What came of asking a table or a directory everything.
+/// The outcome of asking a table or a directory everything.
 #[derive(Debug, Default)]
 pub struct Outcome {
     /// The first answer that is neither right nor an error.
@@ -46,7 +46,7 @@ impl Outcome {
         }
     }
 
-    /// Asks a table for all its entries in every way, and for keys that it has not.
+    /// Asks a table for all its entries in every way, and for absent keys.
     pub fn of_table(
         table: &StaticSortedFile,
         entries: &[TestEntry],

@@ -1,5 +1,4 @@
-//! Tables taken apart and put together again with the right checksums, and the questions they are
-//! asked.
+//! Takes tables apart, puts them together again with the right checksums, and asks them questions.
 
 use lz4_flex::block::{compress, decompress};
 use sst_format::SstMeta;
@@ -17,18 +16,18 @@ use crate::allocations::{read_limit, within};
 pub struct Parts {
     /// The blocks, the index block last.
     pub blocks: Vec<Part>,
-    /// What the offset table states instead of the truth, for some blocks.
+    /// False ends of blocks in the offset table, by block.
     pub false_ends: Vec<(usize, u32)>,
 }
 
 /// A block before it is stored.
 #[derive(Clone, Debug)]
 pub struct Part {
-    /// What it holds, not compressed.
+    /// Its payload, not compressed.
     pub payload: Vec<u8>,
     /// Whether it is stored compressed.
     pub is_compressed: bool,
-    /// What the header states instead of the truth.
+    /// A false size in the header, if it is to have one.
     pub false_size: Option<u32>,
 }
 
@@ -93,12 +92,12 @@ impl Parts {
     }
 }
 
-/// What came of asking a table everything.
+/// The outcome of asking a table everything.
 #[derive(Debug, Default)]
 pub struct Asked {
     /// The first error of a lookup or a walk; the one of opening, if that failed.
     pub error: Option<ReadError>,
-    /// What verification says; `None` if the table could not be opened.
+    /// The report of verification; `None` if the table could not be opened.
     pub report: Option<VerifyReport>,
     /// Whether the walk gave more entries than the bytes can hold.
     pub is_endless: bool,
@@ -111,8 +110,8 @@ impl Asked {
         self.report.as_ref().is_none_or(|report| !report.is_intact())
     }
 
-    /// Whether all it says is that the bytes are at fault, and the walk came to an end. Panics and
-    /// memory are the runner's to count.
+    /// Whether every error blames the bytes, and the walk came to an end. The runner counts panics
+    /// and memory.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         let damage = self.report.iter().flat_map(|report| &report.damage);
@@ -180,7 +179,7 @@ impl Asked {
                 self.is_endless = true;
                 return Ok(());
             }
-            // An entry whose value is out of reach is no reason to stop.
+            // The walk goes on behind an entry whose value cannot be read.
             _ = entry.stored_medium(&mut buffer);
             _ = entry.into_value();
         }

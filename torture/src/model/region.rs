@@ -1,4 +1,4 @@
-//! What a byte of a file belongs to.
+//! The part of a file that a byte belongs to.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use sst_format::block::BLOCK_HEADER_LEN;
 
 use super::meta_bytes::MetaLayout;
 
-/// What a byte of a file belongs to.
+/// The part of a file that a byte belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Region {
     /// The size word of a block header.
@@ -17,7 +17,7 @@ pub enum Region {
     Payload,
     /// The offset table.
     Offsets,
-    /// What a meta file says of its tables.
+    /// The descriptions of tables in a meta file.
     Meta,
     /// The filters in a meta file.
     Filter,
@@ -67,7 +67,7 @@ impl Region {
         }
     }
 
-    /// What byte `at` of the file called `name` belongs to; `blocks` are those of a table.
+    /// The region of byte `at` of the file called `name`; `blocks` are those of a table.
     #[must_use]
     pub fn of(name: &str, blocks: &[Range<usize>], at: usize) -> Self {
         match name.rsplit_once('.').map_or(name, |(_, extension)| extension) {
@@ -91,7 +91,7 @@ impl Region {
         }
     }
 
-    /// What byte `at` of a meta file belongs to.
+    /// The region of byte `at` of a meta file.
     #[must_use]
     pub fn of_meta(layout: &MetaLayout, at: usize) -> Self {
         match at {

@@ -1,5 +1,5 @@
-//! What is damaged: a table in memory, or a directory, each with what it must answer; and how it is
-//! examined afterwards.
+//! The subjects of damage (a table in memory, or a directory, each with its right answers), and
+//! their examination.
 
 use std::collections::HashMap;
 use std::fs;
@@ -44,7 +44,7 @@ impl SubjectFile {
         Self { name, bytes, blocks, meta }
     }
 
-    /// What byte `at` belongs to.
+    /// The region of byte `at`.
     #[must_use]
     pub fn region(&self, at: usize) -> Region {
         match &self.meta {
@@ -54,7 +54,7 @@ impl SubjectFile {
     }
 }
 
-/// A table or a directory, whole, and what it must answer.
+/// An intact table or directory, and its right answers.
 #[derive(Debug)]
 pub struct Subject {
     /// For messages.
@@ -89,7 +89,7 @@ impl Subject {
         }
     }
 
-    /// A directory as it was published, or what the original would have made of it.
+    /// A directory as it was published, or as the original would have written it.
     #[must_use]
     pub fn of_directory(name: &str, database: &Database, protection: Protection) -> Self {
         let file = |path: PathBuf| {
@@ -127,18 +127,18 @@ impl Subject {
     }
 }
 
-/// What came of an examination.
+/// The outcome of an examination.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Finding {
     /// The first answer that is neither right nor an error.
     pub wrong: Option<String>,
-    /// The first error that says something else than corruption.
+    /// The first error that is not corruption.
     pub misfiled: Option<String>,
     /// Whether opening, a lookup or the walk gave an error.
     pub asked: bool,
     /// Whether verification found damage.
     pub verified: bool,
-    /// What verification says of the first checksum that doesn't match.
+    /// The diagnosis of the first checksum that doesn't match.
     pub diagnosis: Option<Diagnosis>,
 }
 
@@ -166,7 +166,7 @@ impl Finding {
     }
 }
 
-/// Where one thread examines subjects: options of its own, and directories of its own for the
+/// The place where one thread examines subjects: it has options of its own, and directories for the
 /// subjects that need them.
 pub struct Stage {
     options: ReaderOptions,

@@ -1,4 +1,4 @@
-//! Single tables in memory, and where their blocks lie.
+//! Single tables in memory, and the ranges of their blocks.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use sst_format::{BlockIndex, SstMeta};
 use sst_reader::{ReaderOptions, StaticSortedFile};
 use sst_writer::{StreamingSstWriter, WriterOptions};
 
-/// A table in memory with what went into it.
+/// A table in memory with its entries.
 #[derive(Clone, Debug)]
 pub struct Written {
     /// The entries.
@@ -45,7 +45,7 @@ impl Written {
     }
 }
 
-/// Where the blocks of a table lie, headers included.
+/// The ranges of the blocks of a table, headers included.
 pub fn blocks_of(file: &[u8]) -> Vec<Range<usize>> {
     let last = BigEndian::read_u32(&file[file.len() - 4..]);
     let count = recover_block_count(file.len() as u64, last).unwrap();

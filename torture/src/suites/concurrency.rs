@@ -79,7 +79,7 @@ fn publish(publisher: &mut Publisher, number: u64, has_blobs: bool) -> Result<()
     commit.publish().map(drop)
 }
 
-/// Readers race with a writer; gives what came of every snapshot.
+/// Lets readers race with a writer; returns the outcome of every snapshot.
 fn race(options: &ReaderOptions, has_blobs: bool, commits: u64) -> Vec<Verdict> {
     let parent = tempfile::tempdir().unwrap();
     let directory = parent.path().join("db");
@@ -127,7 +127,7 @@ fn read(
                     set = Some(next);
                     verdict
                 }
-                // The commit that it began with was gone before it was read: it says so.
+                // The commit that it began with was gone before it was read; the error says so.
                 Err(ReadError::Outdated { .. }) => Verdict::Detected,
                 Err(error) => Verdict::Wrong(format!("cannot take a snapshot: {error}")),
             };
@@ -156,8 +156,8 @@ fn check(set: &SstSet, at_least: u64, last: &mut u64) -> Verdict {
         let found = match set.get(&key(i)) {
             Ok(Some(found)) => found,
             Ok(None) => return Verdict::Wrong(format!("key {i} is not there")),
-            // Files are opened when they are asked for, and those of an old commit may be gone by
-            // then: then it says so.
+            // Files are opened on first use; those of an old commit may be gone by then, and the
+            // error says so.
             Err(ReadError::Outdated { .. }) => return Verdict::Detected,
             Err(error) => return Verdict::Wrong(format!("key {i}: {error}")),
         };

@@ -158,8 +158,7 @@ impl Cases for DamageCases<'_> {
     }
 }
 
-/// What is wrong with the diagnosis of a flipped bit, where a checksum has to tell exactly which it
-/// is.
+/// The fault in the diagnosis of a flipped bit, where a checksum must identify exactly that bit.
 fn misnamed(
     subject: &Subject,
     file: &SubjectFile,
@@ -172,7 +171,7 @@ fn misnamed(
         Region::SizeWord | Region::BlobSizeWord | Region::Current => {
             subject.protection == Protection::Protected
         }
-        // What is read before a meta file's checksum may be refused for another reason.
+        // Bytes that are read before a meta file's checksum may be refused for another reason.
         Region::Meta | Region::Filter | Region::ProtectionSection => {
             subject.protection == Protection::Protected && finding.diagnosis.is_some()
         }

@@ -61,7 +61,7 @@ fn run(context: &Context) -> Vec<Row> {
     order(context.run(rows, &cases))
 }
 
-/// What flips in bare files may do unnoticed.
+/// The effects of flips in bare files that may go unnoticed.
 fn unnoticed(test: &str, protection: Protection) -> Option<String> {
     if protection == Protection::Protected {
         return None;

@@ -1,6 +1,6 @@
 //! Hostile input to the writer: a million keys with one hash, and every limit of the format from
-//! both sides. What is accepted reads back right; what is refused is a typed error, and the writer
-//! goes on as if nothing had been.
+//! both sides. An accepted entry reads back right; a refused one is a typed error, and the writer
+//! goes on as before.
 
 mod limits;
 mod one_hash;
@@ -23,10 +23,10 @@ pub const SUITE: Suite = Suite {
     run,
 };
 
-/// How many cases were right, accepted and refused; or what was wrong.
+/// The numbers of cases that were rightly accepted and refused; or the first fault.
 type Outcome = Result<Counts, String>;
 
-/// A name, and what is done; whether in full.
+/// A name, and the action; its argument is true for a full run.
 type Test = (&'static str, fn(bool) -> Outcome);
 
 /// The tests of a brief run.
@@ -87,7 +87,7 @@ fn in_memory(options: WriterOptions) -> StreamingSstWriter<Vec<u8>> {
     StreamingSstWriter::new(Vec::new(), options)
 }
 
-/// Says what is wrong unless `is_right`.
+/// An error with this text unless `is_right`.
 fn expect(is_right: bool, what: impl FnOnce() -> String) -> Result<(), String> {
     if is_right { Ok(()) } else { Err(what()) }
 }

@@ -17,7 +17,7 @@ pub const SUITE: Suite = Suite {
     run,
 };
 
-/// A filter, and what it was built from.
+/// A filter and its hashes.
 struct Intact {
     hashes: Vec<u64>,
     bytes: Vec<u8>,
@@ -49,7 +49,7 @@ struct Lie {
     bytes: Vec<u8>,
     /// Whether opening has to refuse it.
     is_refused: bool,
-    /// Whether it may deny a hash unnoticed.
+    /// Whether the filter may deny a hash without any check noticing.
     may_deny: bool,
 }
 
@@ -82,7 +82,7 @@ impl Cases for Lies<'_> {
     fn run(&self, (): &mut (), case: usize) -> Verdict {
         let lie = &self.lies[case];
         let hashes = &self.filters[lie.filter].hashes;
-        // Without the check on opening it may answer anything, but must answer.
+        // Without the check on opening, any answer is allowed, but it must come.
         _ = denied(&lie.bytes, hashes, false);
         match denied(&lie.bytes, hashes, true) {
             None => Verdict::Detected,

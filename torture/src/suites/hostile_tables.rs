@@ -1,6 +1,6 @@
-//! Hostile tables: every checksum is right, and what they protect is a lie. Numbers in key, index
-//! and value blocks, size words, ends of blocks, descriptions; one at a time everywhere, and
-//! several at random.
+//! Hostile tables: every checksum is right, over contents that lie. Numbers in key, index and value
+//! blocks, size words, ends of blocks, descriptions; one at a time everywhere, and several at
+//! random.
 
 use byteorder::{BigEndian, ByteOrder};
 use sst_conformance::SplitMix;
@@ -20,8 +20,7 @@ pub const SUITE: Suite = Suite {
     run,
 };
 
-/// Numbers that are likely to hurt, whatever field they land in: widths of fields, their signs,
-/// their limits.
+/// Numbers at the limits of fields: where off-by-one errors and overflows show.
 const LIMITS: [u64; 14] = [
     0,
     1,
@@ -46,7 +45,7 @@ const WIDTHS: [usize; 5] = [1, 2, 3, 4, 8];
 /// than the truth, and a byte too many and one too few.
 const LIES_PER_BYTE: usize = WIDTHS.len() * (LIMITS.len() + 2) + 2;
 
-/// Bytes of each payload that get lies: what comes later are more entries of the same kind.
+/// Bytes of each payload that get lies: the bytes behind them are more entries of the same kind.
 const MAX_PAYLOAD: usize = 160;
 
 /// A table taken apart.
@@ -67,7 +66,7 @@ impl Subject {
     }
 }
 
-/// Where lies are told.
+/// The parts of a table that lies are told in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     Payload {
@@ -162,7 +161,7 @@ impl Lies<'_> {
         self.places.push((place, self.count() + told));
     }
 
-    /// Where a case tells its lie, and which.
+    /// The place of a case's lie, and its number there.
     fn place(&self, case: usize) -> (Place, usize) {
         let i = self.places.partition_point(|(_, end)| *end <= case);
         let start = i.checked_sub(1).map_or(0, |before| self.places[before].1);
@@ -235,7 +234,7 @@ impl Cases for Lies<'_> {
     }
 }
 
-/// What a reader makes of a table, with and without a description that fits it.
+/// Asks a table everything, with and without a description that fits it.
 fn told(subject: &Subject, parts: &Parts, options: &ReaderOptions) -> Verdict {
     let bytes = parts.to_bytes();
     let meta = describe(&subject.table.meta, parts, bytes.len());
@@ -349,7 +348,7 @@ impl Lies<'_> {
     }
 }
 
-/// A number that is likely to hurt: a limit, or one close to some true number.
+/// A limit, or a number close to some true number.
 fn number(random: &mut SplitMix, truths: &[usize]) -> u64 {
     match below(random, 3) {
         0 => LIMITS[below(random, LIMITS.len())],

@@ -22,7 +22,7 @@ pub const SUITE: Suite = Suite {
     run,
 };
 
-/// What is to catch a bug.
+/// The test or suite that must catch a bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Catcher {
     /// All tests whose names begin so: package, test program, test.
@@ -38,7 +38,7 @@ enum Catcher {
 
 use Catcher::{Kills, Model, Suite as BySuite, Test};
 
-/// The bugs: where they are, their names, and what catches them.
+/// The bugs: crate, name, and catcher.
 const BUGS: [(&str, &str, Catcher); 30] = [
     ("sst-format", "ratio-unchecked", Test("sst-format", "sst_format", "block::")),
     ("sst-format", "ratio-unchecked", BySuite("hostile tables")),
@@ -79,7 +79,7 @@ const TRIES: usize = 20;
 /// Programs with all bugs asleep.
 struct Planted {
     usual: Programs,
-    /// Where the programs of `usual` lie that another build would replace.
+    /// The folder of the programs of `usual` that another build would replace.
     _kept: TempDir,
     modelled: Programs,
 }
@@ -96,8 +96,8 @@ impl Planted {
                     .args(&["test", "--no-run"]),
             )
         };
-        // Not all packages in one go: it would build tests that nobody runs here. The program comes
-        // with its tests.
+        // Not all packages in one go: that would build tests that are not run here. The program
+        // comes with its tests.
         let units = cargo()?.args(&["--lib", "--package", "sst-format", "--package", "sst-reader"]);
         let others = cargo()?
             .args(&["--test", "it", "--test", "filter", "--package", "sst-writer"])
@@ -110,7 +110,7 @@ impl Planted {
         Ok(Self { usual, _kept: kept, modelled: Programs::build(modelled)? })
     }
 
-    /// What runs a catcher.
+    /// The command that runs a catcher.
     fn command(&self, catcher: Catcher) -> Option<Command> {
         let mut command = match catcher {
             Test(package, program, _) => self.usual.test(package, program),
@@ -126,12 +126,11 @@ impl Planted {
         Some(command)
     }
 
-    /// Runs a catcher, with a bug or without. Gives whether it found nothing wrong, or why it
-    /// cannot tell.
+    /// Runs a catcher, with a bug or without. Returns whether it passed, or why it did not run.
     fn passes(&self, catcher: Catcher, bug: Option<&str>) -> Result<bool, String> {
         let mut command = self.command(catcher).ok_or("there is no such program")?;
         command.env_remove("SST_PLANTED").envs(bug.map(|bug| ("SST_PLANTED", bug)));
-        // What a planted bug breaks is no regression to be kept.
+        // A failure that a planted bug causes is no regression to be kept.
         command.env("PROPTEST_DISABLE_FAILURE_PERSISTENCE", "true");
         let ended = Ended::of(&mut command);
         // A filter that matches no test catches nothing, nor does a suite that does not come to its

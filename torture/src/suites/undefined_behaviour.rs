@@ -1,8 +1,8 @@
 //! Undefined behaviour: tests run under Miri, which interprets them and reports every use of memory
 //! that Rust does not allow; for this machine's kind, for one of 32 bits and for a big-endian one.
 //! Fixed tables are written and read on all of them (`conformance/tests/portable.rs`): uncompressed
-//! ones must have the same bytes everywhere. What needs minutes and touches no memory of its own is
-//! left to native tests.
+//! ones must have the same bytes everywhere. Tests that need minutes and have no `unsafe` of their
+//! own run natively only.
 
 use crate::cargo::Cargo;
 use crate::{Context, Protection, Row, Suite, Verdict};
@@ -21,8 +21,8 @@ const TARGETS: [(&str, &str); 3] = [
     ("64 bits, big-endian", "s390x-unknown-linux-gnu"),
 ];
 
-/// What is run: a name, and the arguments of `cargo miri test`. All packages but two forbid
-/// `unsafe`: of these it is the tests beside it.
+/// The runs: a name, and the arguments of `cargo miri test`. All packages but two forbid `unsafe`;
+/// of these two, the tests beside the `unsafe` code run.
 const RUNS: [(&str, &[&str]); 3] = [
     ("tables written and read back", &["--package", "sst-conformance", "--test", "portable"]),
     ("blocks and cache of the reader", &["--package", "sst-reader", "--lib", "block::"]),

@@ -1,4 +1,4 @@
-//! What the reference implementation's reader gets wrong, and ours must not: rows of the list of
+//! Defects of the reference implementation's reader that ours must not have: rows of the list of
 //! its known defects that need a reader. Those of the writer are in crates/sst-writer/tests, that
 //! of the filter in crates/sst-amqf/tests.
 

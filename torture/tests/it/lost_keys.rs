@@ -35,7 +35,7 @@ fn open(written: &Written, damaged: Option<BlockIndex>) -> StaticSortedFile {
     StaticSortedFile::from_bytes("table", bytes, Some(&written.meta), &options).unwrap()
 }
 
-/// What is said to be lost: keys by block, keys by blob, and ranges of hashes by block.
+/// The reported losses: keys by block, keys by blob, and ranges of hashes by block.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Lost {
     in_blocks: Vec<(BlockIndex, Vec<u8>)>,
@@ -87,14 +87,14 @@ fn exactly_the_keys_are_lost_that_a_lookup_fails_for() {
             let fails = damaged.get(&entry.key).is_err();
             assert_eq!(lost.has(entry), fails, "{block:?}, {role:?}, {:?}", entry.key);
         }
-        // Keys are told by their names unless these are what is damaged.
+        // Keys are reported by name unless the names themselves are damaged.
         let of_block = |(known, _): &(BlockIndex, Vec<u8>)| *known == block;
         assert!(lost.in_blocks.iter().all(of_block) && lost.in_blobs.is_empty(), "{lost:?}");
         match role {
             BlockRole::Keys => assert!(lost.in_blocks.is_empty() && lost.hashes.len() == 1),
             _ => assert!(!lost.in_blocks.is_empty() && lost.hashes.is_empty()),
         }
-        // The same is said of a file that is intact, if somebody says which block is not.
+        // The same is reported for an intact file if the caller names a block as damaged.
         assert_eq!(Lost::of(&open(&written, None), &[block], &[]), lost);
         // A damaged block of keys is noticed on the way; others are not looked at.
         let noticed = Lost::of(&damaged, &[], &[]);

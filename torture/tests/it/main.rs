@@ -1,5 +1,5 @@
-//! Single cases with names: what once failed, and what is quick enough for `cargo test`. The suites
-//! of the library try the same by the million.
+//! Single cases with names: those that once failed, and those quick enough for `cargo test`. The
+//! suites of the library try the same by the million.
 
 #![expect(
     clippy::unwrap_used,

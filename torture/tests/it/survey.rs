@@ -1,5 +1,5 @@
-//! What verification finds in a directory whose head is damaged: everything else that is wrong,
-//! each thing once.
+//! The findings of verification in a directory whose head is damaged: everything else that is
+//! wrong, each thing once.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -64,8 +64,8 @@ fn all_other_damage_is_found_behind_a_damaged_head() {
     flip(&blobs[1], 10);
     expected.insert(name(&blobs[1]), (1, 0));
     assert_eq!(reported(&database), expected);
-    // Without the meta file that describes it, nobody knows of the table that is gone; one that is
-    // listed is missed.
+    // Without the meta file that describes it, a missing table is unknown; one that is listed is
+    // missed.
     fs::remove_file(&metas[0]).unwrap();
     expected.remove(&name(&tables[0]));
     expected.insert(name(&metas[0]), (1, 1));

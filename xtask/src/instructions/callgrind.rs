@@ -13,7 +13,7 @@ use super::record::Operation;
 const C_LIBRARY: &str = "glibc.cpu.x86_rep_movsb_threshold=0x40000000:glibc.cpu.x86_rep_stosb_threshold=0x40000000:\
                          glibc.cpu.x86_non_temporal_threshold=0x40000000:glibc.malloc.mmap_threshold=0x20000";
 
-/// What a run found.
+/// The counts of a run.
 pub(crate) struct Run {
     /// The processor's features as valgrind shows them to the program.
     pub(crate) features: String,
@@ -60,8 +60,8 @@ impl Run {
         })
     }
 
-    /// `names`: what the program printed. `part`: what callgrind wrote for the n-th operation, from
-    /// 1.
+    /// `names` is the output of the program; `part` returns callgrind's output for the n-th
+    /// operation, from 1.
     fn parse(names: &str, part: impl Fn(usize) -> Option<String>) -> Result<Self, String> {
         let mut lines = names.lines().filter_map(|line| line.split_once('\t'));
         let features = lines.next().ok_or("sst-instructions printed nothing")?.1.to_owned();
@@ -92,7 +92,7 @@ pub(crate) fn version() -> Option<String> {
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// What `rustc --version` prints.
+/// The output of `rustc --version`.
 pub(crate) fn rustc_version() -> Result<String, String> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let output =

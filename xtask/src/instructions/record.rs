@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::callgrind::Run;
 
-/// Counts, and what they depend on.
+/// Counts, and the tools that they depend on.
 #[derive(Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub(crate) struct Record {
-    /// What `rustc --version` prints.
+    /// The output of `rustc --version`.
     pub(crate) rustc: String,
-    /// What `valgrind --version` prints.
+    /// The output of `valgrind --version`.
     pub(crate) valgrind: String,
     /// The processor's features as the counted program sees them.
     pub(crate) features: String,
@@ -22,9 +22,9 @@ pub(crate) struct Record {
 /// One operation and its count.
 #[derive(Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub(crate) struct Operation {
-    /// What is done.
+    /// Name of the operation.
     pub(crate) name: String,
-    /// How many times.
+    /// How many times it is done.
     pub(crate) times: u64,
     /// Instructions for all of them.
     pub(crate) instructions: u64,

@@ -17,13 +17,13 @@ use rocksdb::{
 use sst_benches::bulk::{KEY_LEN, RECORD_LEN, Taken};
 use sst_benches::store::BenchError;
 
-/// Loads unsorted records into RocksDB, and prints what it took as JSON.
+/// Loads unsorted records into RocksDB, and prints time and memory as JSON.
 #[derive(Parser)]
 struct Arguments {
     /// The file of records.
     #[arg(long)]
     input: PathBuf,
-    /// Where the database comes.
+    /// Directory of the database.
     #[arg(long)]
     dir: PathBuf,
     /// Memory for entries that are not in files yet, in MiB.

@@ -58,7 +58,7 @@ pub(super) fn mixed_collisions(is_full: bool) -> Outcome {
 /// Two entries with one hash, the second of which starts just below, at and above the highest
 /// position.
 pub(super) fn run_of_bytes(_: bool) -> Outcome {
-    // What stands before the second entry beside the first key: its hash and its value.
+    // The bytes before the second entry besides the first key: its hash and its value.
     const OVERHEAD: usize = 8 + 1;
     let mut counts = Counts::default();
     for position in [MAX_POSITION - 1, MAX_POSITION, MAX_POSITION + 1] {

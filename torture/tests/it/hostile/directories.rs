@@ -17,7 +17,7 @@ use sst_torture::model::meta_bytes::{MetaLayout, TRAILER_LEN, repair};
 use sst_torture::model::outcome::Outcome;
 use sst_torture::model::{corpus, files, inline, numbered, reader_options, sorted, without_panic};
 
-/// Where the filters end by what a meta file says of itself.
+/// The end of the filters according to a meta file's own counts.
 fn filters_end(meta: &[u8]) -> usize {
     MetaLayout::of(meta).filters.end
 }

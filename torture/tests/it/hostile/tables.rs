@@ -35,7 +35,7 @@ fn damaged(parts: &Parts, keys: &Keys, what: &str) -> Asked {
     asked
 }
 
-/// What is wrong with a table that cannot be opened, or of which every lookup fails.
+/// The cause of the error of a table that cannot be opened, or of which every lookup fails.
 fn cause(asked: &Asked) -> &Corruption {
     match asked.error.as_ref() {
         Some(ReadError::Corrupt { cause, .. }) => cause,
@@ -67,7 +67,7 @@ fn index(key_blocks: impl IntoIterator<Item = (u64, u16)>) -> Part {
     Part::raw(index.finish().unwrap())
 }
 
-/// Three key blocks of two entries each, and what they are made of: the index is to be added.
+/// Three key blocks of two entries each without an index, their first hashes, and their keys.
 fn three_key_blocks() -> (Parts, Vec<u64>, Keys) {
     let entries = numbered(6, |i| inline(i.to_be_bytes()[3]));
     let blocks = entries.chunks(2).map(|entries| Parts::of(&write(entries).bytes).blocks.remove(0));

@@ -1,0 +1,112 @@
+//! (g) Colder than memory: every sample starts without a page of the store in memory.
+
+use std::path::PathBuf;
+
+use sst_amqf::QuotientFilter;
+use sst_benches::random::Random;
+use sst_reader::{Access, ReaderOptions, SstSet};
+
+use crate::counters::{Counters, Taken};
+use crate::figures::Figures;
+use crate::stores::{self, drop_pages, key};
+use crate::{Result, Scope};
+
+/// Bytes of a value.
+const VALUE_LEN: usize = 100;
+/// Lookups after each drop: few, so that they hardly meet a page that another one has read.
+const LOOKUPS: usize = 16;
+/// Keys of one `multi_get`.
+const GROUP: usize = 256;
+/// Samples of one round.
+const SAMPLES: usize = 5;
+
+fn dir(scope: Scope<'_>) -> PathBuf {
+    scope.dir.join(format!("cold-{}", scope.entries))
+}
+
+pub(crate) fn prepare(scope: Scope<'_>) -> Result<()> {
+    stores::write(&dir(scope), &stores::overlapping(scope.entries, 1), VALUE_LEN)
+}
+
+pub(crate) fn round(scope: Scope<'_>, figures: &mut Figures) -> Result<()> {
+    let mut random = Random::new(scope.round + 1);
+    for (access, name) in [(Access::Map, "map"), (Access::Read, "read")] {
+        let options = ReaderOptions::default().filter(QuotientFilter::default()).access(access);
+        let mut sums: Vec<(&str, usize, Sum)> = vec![
+            ("open", 1, Sum::default()),
+            ("get", LOOKUPS, Sum::default()),
+            ("miss", LOOKUPS, Sum::default()),
+            ("multi_get", GROUP, Sum::default()),
+        ];
+        for _ in 0..SAMPLES {
+            for (operation, count, sum) in &mut sums {
+                let present = *operation != "miss";
+                let keys: Vec<_> = (0..*count)
+                    .map(|_| random.below(scope.entries))
+                    .map(|number| key(number + if present { 0 } else { scope.entries }))
+                    .collect();
+                let dir = dir(scope);
+                drop_pages(&dir)?;
+                let mut start = Counters::now()?;
+                let set = SstSet::open(&dir, &options)?;
+                if *operation == "open" {
+                    set.open_all()?;
+                } else {
+                    // One lookup opens the table, whose tail and filter are then in memory.
+                    set.get(&key(0))?;
+                    start = Counters::now()?;
+                }
+                let found = match *operation {
+                    "open" => 1,
+                    "multi_get" => set.multi_get(&keys)?.iter().flatten().count(),
+                    _ => {
+                        let mut found = 0;
+                        for key in &keys {
+                            found += usize::from(set.get(key)?.is_some());
+                        }
+                        found
+                    }
+                };
+                sum.add(start.taken()?);
+                if found != if present { *count } else { 0 } {
+                    return Err(format!("{operation}: {found} of {count} keys were found").into());
+                }
+            }
+        }
+        for (operation, count, sum) in sums {
+            sum.report(&format!("g {name} {operation}"), count * SAMPLES, figures)?;
+        }
+    }
+    Ok(())
+}
+
+/// Sums over samples.
+#[derive(Default)]
+struct Sum {
+    wall_us: f64,
+    read_kib: f64,
+    major_faults: f64,
+    waits: f64,
+}
+
+impl Sum {
+    fn add(&mut self, taken: Taken) {
+        self.wall_us += taken.wall_ns / 1e3;
+        self.read_kib += taken.read_bytes / 1024.0;
+        self.major_faults += taken.major_faults;
+        self.waits += taken.waits;
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a count of operations")]
+    fn report(&self, name: &str, operations: usize, figures: &mut Figures) -> Result<()> {
+        for (unit, sum) in [
+            ("µs wall", self.wall_us),
+            ("KiB read", self.read_kib),
+            ("major faults", self.major_faults),
+            ("waits", self.waits),
+        ] {
+            figures.add(format!("{name}, {unit}"), sum / operations as f64)?;
+        }
+        Ok(())
+    }
+}

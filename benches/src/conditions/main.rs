@@ -1,0 +1,94 @@
+//! Measures the conditions that users have: data colder than memory (g), many tables (h), walking and
+//! merging (j), and writing files that are kept (w).
+//!
+//! `cargo xtask conditions` builds this program and runs its rounds in turn with those of an older
+//! commit. `prepare` writes the stores of a condition, `round` measures it once and prints one JSON
+//! object of figures. It uses only those parts of the libraries that older commits have, too.
+
+#![expect(clippy::print_stdout, reason = "a command line program")]
+
+mod cold;
+mod counters;
+mod figures;
+mod merging;
+mod stores;
+mod tables;
+mod walking;
+mod writing;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Parser, Subcommand};
+
+use figures::Figures;
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// Measures the conditions that users have.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    step: Step,
+    /// The folder of the stores, on a real disk.
+    #[arg(long, global = true, default_value = "target/conditions")]
+    dir: PathBuf,
+    /// Only these conditions, by their letters.
+    #[arg(long, global = true, value_delimiter = ',', default_value = "g,h,j,w")]
+    only: Vec<String>,
+    /// A tenth of the entries: to see whether everything works.
+    #[arg(long, global = true)]
+    quick: bool,
+}
+
+#[derive(Clone, Copy, Subcommand)]
+enum Step {
+    /// Write the stores.
+    Prepare,
+    /// Measure once, and print the figures as JSON.
+    Round {
+        /// Number of the round, which decides which keys are looked up.
+        #[arg(long, default_value_t = 0)]
+        number: u64,
+    },
+}
+
+/// Entries of a store, and the folder that it is in.
+#[derive(Clone, Copy)]
+struct Scope<'a> {
+    dir: &'a Path,
+    entries: usize,
+    /// Number of the round.
+    round: u64,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let round = match arguments.step {
+        Step::Prepare => 0,
+        Step::Round { number } => number,
+    };
+    let entries = if arguments.quick { 100_000 } else { 1_000_000 };
+    let scope = Scope { dir: &arguments.dir, entries, round };
+    std::fs::create_dir_all(scope.dir)?;
+    let mut figures = Figures::default();
+    for name in &arguments.only {
+        match (name.as_str(), arguments.step) {
+            ("g", Step::Prepare) => cold::prepare(scope)?,
+            ("g", Step::Round { .. }) => cold::round(scope, &mut figures)?,
+            // Both use the same stores.
+            ("h" | "j", Step::Prepare) => tables::prepare(scope)?,
+            ("h", Step::Round { .. }) => tables::round(scope, &mut figures)?,
+            ("j", Step::Round { .. }) => {
+                walking::round(scope, &mut figures)?;
+                merging::round(scope, &mut figures)?;
+            }
+            ("w", Step::Prepare) => {}
+            ("w", Step::Round { .. }) => writing::round(scope, &mut figures)?,
+            (other, _) => return Err(format!("no condition {other}").into()),
+        }
+    }
+    if matches!(arguments.step, Step::Round { .. }) {
+        println!("{}", figures.to_json()?);
+    }
+    Ok(())
+}

@@ -1,0 +1,34 @@
+//! (j) Merging overlapping tables into one.
+
+use sst_merge::{Inputs, MergeOptions, merge_into_commit};
+use sst_writer::{Publisher, PublisherOptions};
+
+use crate::counters::Counters;
+use crate::figures::Figures;
+use crate::tables::{TABLES, dir, options};
+use crate::{Result, Scope};
+
+#[expect(clippy::cast_precision_loss, reason = "a count of entries")]
+pub(crate) fn round(scope: Scope<'_>, figures: &mut Figures) -> Result<()> {
+    for tables in TABLES {
+        let out = tempfile::tempdir_in(scope.dir)?;
+        let mut inputs = Inputs::new(options());
+        inputs.add_directory(&dir(scope, "overlapping", tables), 0)?;
+        let merge_options = MergeOptions::default();
+        let start = Counters::now()?;
+        let mut publisher = Publisher::open(out.path(), PublisherOptions::default())?;
+        let mut commit = publisher.begin();
+        commit.replace_all();
+        // Commits from before the shared monitor take a closure; `cargo xtask conditions` sets this.
+        #[cfg(sst_before_monitor)]
+        merge_into_commit(&inputs, &mut commit, &merge_options, &mut |_| {
+            std::ops::ControlFlow::Continue(())
+        })?;
+        #[cfg(not(sst_before_monitor))]
+        merge_into_commit(&inputs, &mut commit, &merge_options, &sst_merge::Monitor::default())?;
+        commit.publish()?;
+        let ns = start.taken()?.processor_ns / scope.entries as f64;
+        figures.add(format!("j merge {tables}, ns"), ns)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! The stores that are measured: directories of one commit, with keys and values by number.
+
+use std::fs::{self, File};
+use std::path::Path;
+
+use sst_amqf::QuotientFilter;
+use sst_benches::random::Random;
+use sst_writer::{Publisher, PublisherOptions, WriterOptions, hash_key};
+
+use crate::Result;
+
+/// Keys have this length.
+const KEY_LEN: usize = 16;
+
+pub(crate) type Key = [u8; KEY_LEN];
+
+/// The key of an entry; keys from the number of entries on are absent.
+pub(crate) fn key(number: usize) -> Key {
+    let mut random = Random::new(number as u64);
+    let mut key = [0; KEY_LEN];
+    random.fill(&mut key);
+    key
+}
+
+/// Half of a value is random, the other half repeats.
+fn value(number: usize, len: usize) -> Vec<u8> {
+    let mut random = Random::new(!(number as u64));
+    let mut value = vec![7; len];
+    let (half, _) = value.split_at_mut(len / 2);
+    random.fill(half);
+    value
+}
+
+/// The numbers of `entries` entries, cut into tables.
+pub(crate) fn overlapping(entries: usize, tables: usize) -> Vec<Vec<usize>> {
+    (0..tables).map(|table| (table..entries).step_by(tables).collect()).collect()
+}
+
+/// The same with a range of hashes for each table.
+pub(crate) fn disjoint(entries: usize, tables: usize) -> Vec<Vec<usize>> {
+    let mut numbers: Vec<usize> = (0..entries).collect();
+    numbers.sort_by_cached_key(|number| hash_key(&key(*number)));
+    numbers.chunks(entries.div_ceil(tables)).map(<[usize]>::to_vec).collect()
+}
+
+/// Writes a store of these tables in one commit, unless it is there.
+pub(crate) fn write(dir: &Path, tables: &[Vec<usize>], value_len: usize) -> Result<()> {
+    if dir.join("CURRENT").exists() {
+        return Ok(());
+    }
+    let mut publisher = Publisher::open(dir, PublisherOptions::default())?;
+    let mut commit = publisher.begin();
+    for numbers in tables {
+        let mut rows: Vec<_> = numbers.iter().map(|number| (key(*number), *number)).collect();
+        rows.sort_by_cached_key(|(key, _)| (hash_key(key), *key));
+        let options = WriterOptions::default().filter(QuotientFilter::default());
+        let mut table = commit.create_table(options)?;
+        for (key, number) in &rows {
+            table.add((key, value(*number, value_len).as_slice()))?;
+        }
+        let table = table.finish()?;
+        commit.add_table(table)?;
+    }
+    commit.publish()?;
+    Ok(())
+}
+
+/// Drops all files of a store from the page cache. Nothing may have them mapped.
+pub(crate) fn drop_pages(dir: &Path) -> Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let file = File::open(entry?.path())?;
+        // Pages that are not on disk yet cannot be dropped.
+        file.sync_all()?;
+        #[cfg(target_os = "linux")]
+        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! (h) Many tables, with everything in memory: disjoint ranges of hashes, or all over the same range.
+
+use std::path::PathBuf;
+
+use sst_amqf::QuotientFilter;
+use sst_benches::random::Random;
+use sst_reader::{ReaderOptions, SstSet};
+
+use crate::counters::Counters;
+use crate::figures::Figures;
+use crate::stores::{self, Key, key};
+use crate::{Result, Scope};
+
+/// Bytes of a value.
+const VALUE_LEN: usize = 8;
+/// Numbers of tables of a store.
+pub(crate) const TABLES: [usize; 4] = [1, 10, 100, 1000];
+/// Keys that are looked up in each way.
+const LOOKUPS: usize = 20_000;
+/// Keys of one `multi_get`.
+const GROUP: usize = 1000;
+
+/// The store of so many tables.
+pub(crate) fn dir(scope: Scope<'_>, shape: &str, tables: usize) -> PathBuf {
+    scope.dir.join(format!("{shape}-{tables}-{}", scope.entries))
+}
+
+pub(crate) fn options() -> ReaderOptions {
+    ReaderOptions::default().filter(QuotientFilter::default())
+}
+
+pub(crate) fn prepare(scope: Scope<'_>) -> Result<()> {
+    for tables in TABLES {
+        let cut = stores::overlapping(scope.entries, tables);
+        stores::write(&dir(scope, "overlapping", tables), &cut, VALUE_LEN)?;
+        let cut = stores::disjoint(scope.entries, tables);
+        stores::write(&dir(scope, "disjoint", tables), &cut, VALUE_LEN)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn round(scope: Scope<'_>, figures: &mut Figures) -> Result<()> {
+    for shape in ["disjoint", "overlapping"] {
+        for tables in TABLES {
+            measure(scope, shape, tables, figures)?;
+        }
+    }
+    Ok(())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of lookups")]
+fn measure(scope: Scope<'_>, shape: &str, tables: usize, figures: &mut Figures) -> Result<()> {
+    let mut random = Random::new(scope.round + 1);
+    let mut keys = |offset: usize| -> Vec<_> {
+        (0..LOOKUPS).map(|_| key(offset + random.below(scope.entries))).collect()
+    };
+    let (warm, present, absent) = (keys(0), keys(0), keys(scope.entries));
+    let name = format!("h {shape} {tables}");
+    let start = Counters::now()?;
+    let set = SstSet::open(&dir(scope, shape, tables), &options())?;
+    figures.add(format!("{name} open, µs"), start.taken()?.processor_ns / 1e3)?;
+    set.open_all()?;
+    let get = |keys: &[Key]| -> Result<(f64, usize)> {
+        let start = Counters::now()?;
+        let mut found = 0;
+        for key in keys {
+            found += usize::from(set.get(key)?.is_some());
+        }
+        Ok((start.taken()?.processor_ns / keys.len() as f64, found))
+    };
+    let multi_get = |keys: &[Key]| -> Result<(f64, usize)> {
+        let start = Counters::now()?;
+        let mut found = 0;
+        for group in keys.chunks(GROUP) {
+            found += set.multi_get(group)?.iter().flatten().count();
+        }
+        Ok((start.taken()?.processor_ns / keys.len() as f64, found))
+    };
+    get(&warm)?;
+    for (operation, (ns, found), expected) in [
+        ("hit", get(&present)?, LOOKUPS),
+        ("miss", get(&absent)?, 0),
+        ("multi_get hit", multi_get(&present)?, LOOKUPS),
+        ("multi_get miss", multi_get(&absent)?, 0),
+    ] {
+        if found != expected {
+            return Err(format!("{name} {operation}: {found} keys were found").into());
+        }
+        figures.add(format!("{name} {operation}, ns"), ns)?;
+    }
+    Ok(())
+}
