@@ -1,9 +1,9 @@
 //! Measures a set of many tables: `cargo run --release -p sst-benches --example many_tables`.
 //!
-//! Writes so many tables of disjoint ranges of hashes as one commit, then opens the directory over
-//! and over, asks for keys that are not there and keys that are, and prints what that takes, beside
-//! the same entries in one table. Times are processor time, medians over rounds, and files are in
-//! the page cache.
+//! Writes many tables of disjoint ranges of hashes as one commit, then opens the directory over and
+//! over, asks for keys that are not there and keys that are, and prints what that takes, beside the
+//! same entries in one table. Times are processor time, medians over rounds, and files are in the
+//! page cache.
 
 #![expect(clippy::print_stdout, reason = "printing is what it is for")]
 
@@ -69,7 +69,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Writes keys, in the order of their hashes, into tables of so many entries each.
+/// Writes keys, in the order of their hashes, into tables of `entries` entries each.
 fn write(directory: &Path, keys: &[Key], entries: usize) -> Result<(), PublishError> {
     let mut publisher = Publisher::open(directory, PublisherOptions::default())?;
     let mut commit = publisher.begin();

@@ -47,12 +47,12 @@ pub struct Arguments {
     memory_of: Option<String>,
 }
 
-/// Other stores, and those that could not be had, with the reason.
+/// Other stores, and those that are not available, with the reason.
 #[derive(Default)]
 pub struct Rivals {
-    /// Those that take part.
+    /// The stores that take part.
     pub contenders: Vec<Box<dyn Contender>>,
-    /// Those that do not, and why.
+    /// The stores that do not, and why.
     pub absent: Vec<String>,
 }
 

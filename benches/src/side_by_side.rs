@@ -14,7 +14,7 @@ const PAUSE: Duration = Duration::from_micros(100);
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
 
 /// Runs each piece of work in a thread of its own, several on a processor of their own each where
-/// there are enough (Linux). Returns what they return, in order, and the time on the wall from when
+/// there are enough (Linux). Returns their results, in order, and the time on the wall from when
 /// all threads were running to when the last was done.
 ///
 /// Linux leaves a thread that was just started or woken on the processor of the one that did it,
@@ -67,7 +67,7 @@ struct StartLine {
 }
 
 impl StartLine {
-    /// For so many threads, none of which waits for longer than `patience`.
+    /// A line for `count` threads, none of which waits for longer than `patience`.
     fn new(count: usize, patience: Duration) -> Self {
         let answered = (1..count).map(|_| AtomicU64::new(0)).collect();
         Self { asked: AtomicU64::new(0), answered, is_open: AtomicBool::new(false), patience }
@@ -116,7 +116,7 @@ fn processors() -> Vec<usize> {
     processors_of(first_thread)
 }
 
-/// Those that a thread may use; `None` is the calling one.
+/// The processors that a thread may use; `None` is the calling thread.
 #[cfg(target_os = "linux")]
 fn processors_of(thread: Option<rustix::thread::Pid>) -> Vec<usize> {
     use rustix::thread::{CpuSet, sched_getaffinity};
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_starts_before_all_are_there() {
+    fn no_thread_starts_before_all_are_there() {
         let line = StartLine::new(2, Duration::from_secs(3600));
         let is_second_there = AtomicBool::new(false);
         std::thread::scope(|scope| {

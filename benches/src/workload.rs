@@ -166,7 +166,7 @@ impl Data {
         let mut key = Vec::new();
         let mut keys = Vec::with_capacity(count);
         for _ in 0..count {
-            // At least 12 bytes: so many random ones don't come twice.
+            // At least 12 bytes: random keys of that length don't repeat.
             key.resize(self.keys.get(random.below(self.entries())).len().max(12), 0);
             random.fill(&mut key);
             keys.push(key.clone());

@@ -1,5 +1,5 @@
 //! Bulk loads against a model in memory: every policy, budgets too small for the input, several
-//! threads, hostile keys. What is read back is what the model says, and the files are the same
+//! threads, hostile keys. A reader finds the entries of the model, and the files are the same
 //! whatever the budget and the threads.
 
 #![expect(

@@ -63,7 +63,7 @@ impl Fixture {
 }
 
 #[test]
-fn positioned_reads_give_back_what_was_written() {
+fn positioned_reads_return_the_written_entries() {
     let fixture = Fixture::new();
     let table = fixture.open(Access::Read);
     assert!(fixture.errors(&table).is_empty());
@@ -72,7 +72,7 @@ fn positioned_reads_give_back_what_was_written() {
 
 #[test]
 #[cfg_attr(miri, ignore = "Miri cannot map files")]
-fn maps_give_back_what_was_written() {
+fn maps_return_the_written_entries() {
     let fixture = Fixture::new();
     let table = fixture.open(Access::Map);
     assert!(fixture.errors(&table).is_empty());

@@ -180,7 +180,7 @@ fn fixed_tables_of_few_entries_have_the_same_bytes() {
 }
 
 #[test]
-fn tables_in_memory_give_back_what_was_written() {
+fn tables_in_memory_return_the_written_entries() {
     for (name, entries) in tables(if cfg!(miri) { FEW } else { MANY }) {
         for compression in [Compression::Lz4, Compression::None] {
             let (bytes, meta) = write(&entries, compression);

@@ -95,7 +95,7 @@ mod tests {
         }
 
         #[test]
-        fn an_edit_replaces_what_it_removes(at in any::<Index>(), from in any::<Index>()) {
+        fn an_edit_replaces_the_removed_bytes(at in any::<Index>(), from in any::<Index>()) {
             let corpus = CORPUS.map(<[u8]>::to_vec);
             let edited = |removed, inserted| {
                 let mut bytes = vec![4; 5];

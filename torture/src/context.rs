@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn every_case_is_counted_once_whatever_it_does() {
+    fn every_case_is_counted_once() {
         for threads in [1, 3] {
             let cases = Simple {
                 count: 1000,

@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_failures_are_kept_whoever_found_them() {
+    fn the_first_failures_of_all_threads_are_kept() {
         let mut rows = [row(), row()];
         for case in (0..60).rev() {
             rows[case % 2].count_panic(case, format!("case {case}"));

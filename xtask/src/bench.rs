@@ -18,7 +18,7 @@ pub(crate) enum Peers {
     /// None: ours, a hash map and the floor.
     #[default]
     None,
-    /// Those that build in a minute or two: LMDB, redb, fjall, cdb.
+    /// The stores that build in a minute or two: LMDB, redb, fjall, cdb.
     Light,
     /// RocksDB as well.
     All,

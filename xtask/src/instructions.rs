@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_lies_above_the_tolerance_is_worse() {
+    fn only_a_count_above_the_tolerance_is_worse() {
         let recorded = record(1000);
         let judged =
             |now: u64| record(now).operations.iter().filter(|now| is_worse(now, &recorded)).count();

@@ -42,7 +42,8 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Measures cold data, many tables, walking, merging and kept files, beside an older commit if asked.
+    /// Measures cold data, many tables, walking, merging and kept files, beside an older commit if
+    /// asked.
     Conditions(conditions::ConditionArguments),
     /// Runs the test programme for damage, faults and hostile input, and prints a table.
     Torture {
@@ -126,7 +127,7 @@ fn workspace_root() -> PathBuf {
 
 fn conformance(root: &Path, json: bool) -> bool {
     let report = sst_conformance::run(root, |row| {
-        // The table comes at the end; until then one line tells that something happens.
+        // The table comes at the end; until then lines show progress.
         if !json {
             println!("{} … {} cases", row.check, row.cases);
         }

@@ -49,7 +49,7 @@ const MUTATED: [Mutated; 2] = [
     },
 ];
 
-/// How many seconds the tests of one mutant may take: many times of what they need, for other work
+/// The most seconds that the tests of one mutant may take: many times their need, for other work
 /// beside them.
 const TIMEOUT: &str = "120";
 

@@ -15,7 +15,7 @@ pub struct Taken {
     pub seconds: f64,
     /// Seconds of processor time of all threads.
     pub cpu_seconds: f64,
-    /// Highest resident memory of the process in bytes, where the system tells.
+    /// Highest resident memory of the process in bytes, on systems that count it.
     pub peak_memory: Option<u64>,
     /// Tables written.
     pub tables: u64,

@@ -100,7 +100,7 @@ impl Hasher for OneShot {
         self.0 ^= hash_key(bytes);
     }
 
-    /// A length in front of the bytes tells nothing that their hash does not.
+    /// A length in front of the bytes would add nothing to their hash.
     fn write_usize(&mut self, _: usize) {}
 
     fn finish(&self) -> u64 {

@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_between_the_marks_is_replaced() {
+    fn the_text_between_the_marks_is_replaced() {
         let [begin, end] = MARKS;
         let once = between_marks(&format!("a\n{begin}\nold\n{end}\nz\n"), "new").unwrap();
         assert_eq!(once, format!("a\n{begin}\n\nnew\n{end}\nz\n"));

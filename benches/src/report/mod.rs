@@ -1,4 +1,4 @@
-//! The report: tables in Markdown and HTML, plots, and every target with what came out.
+//! The report: tables in Markdown and HTML, plots, and every target with its result.
 
 mod html;
 mod markdown;

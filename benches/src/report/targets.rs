@@ -1,4 +1,4 @@
-//! Every target with what came out: met, missed, or not measured and why.
+//! Every target with its result: met, missed, or not measured and why.
 
 use super::summary::is_quiet;
 use super::tables::{NOTHING, Table, number, scan_rate};

@@ -168,7 +168,7 @@ fn open_all<'d>(
     entrants.iter_mut().map(open_one).collect()
 }
 
-/// Opens a store and looks keys up, so many that blocks are then verified, and cached if there is
+/// Opens a store and looks enough keys up that its blocks are then verified, and cached if there is
 /// room.
 fn open<'d>(
     data: &'d Data,

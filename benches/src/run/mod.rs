@@ -41,7 +41,7 @@ impl Entrant<'_> {
     }
 }
 
-/// Measures all contenders that take the workload. `say` is told what happens.
+/// Measures all contenders that take the workload. `say` receives progress in words.
 ///
 /// # Errors
 ///

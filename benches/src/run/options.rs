@@ -3,7 +3,7 @@
 /// Rounds and sizes of a run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RunOptions {
-    /// Every figure is the median over so many rounds.
+    /// Rounds; every figure is the median over them.
     pub(crate) rounds: usize,
     /// A tenth of the entries, to see quickly whether everything works.
     pub(crate) quick: bool,

@@ -41,7 +41,7 @@ fn colliding(number: u64) -> Vec<u8> {
 }
 
 #[test]
-fn every_policy_leaves_what_the_model_says() {
+fn every_policy_leaves_the_entries_of_the_model() {
     let streams = mixed(3, 5000);
     for policy in [Duplicates::Newest, Duplicates::Keep] {
         let summary = check(&streams, &options().duplicates(policy));

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read() {
+    fn a_written_envelope_is_read() {
         for (quotient_bits, remainder_bits) in [(6, 1), (6, 7), (7, 16), (12, 3), (15, 9)] {
             let layout = Layout::new(quotient_bits, remainder_bits).unwrap();
             for count in [0, 1, layout.capacity()] {

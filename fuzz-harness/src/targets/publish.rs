@@ -31,7 +31,7 @@ pub fn run(data: &[u8]) {
     assert!(result.is_ok(), "{:?}", result.err());
 }
 
-/// A directory for files that need not last: in memory, where the system has such a place.
+/// A temporary directory, in memory where the system has such a file system.
 pub(crate) fn scratch() -> std::io::Result<tempfile::TempDir> {
     let in_memory = Path::new("/dev/shm");
     if in_memory.is_dir() { tempfile::tempdir_in(in_memory) } else { tempfile::tempdir() }

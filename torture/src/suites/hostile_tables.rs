@@ -66,7 +66,7 @@ impl Subject {
     }
 }
 
-/// The parts of a table that lies are told in.
+/// The parts of a table that get lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     Payload {
@@ -125,7 +125,7 @@ struct Lies<'a> {
     subjects: &'a [Subject],
     /// Each with the number of the case after its last one.
     places: Vec<(Place, usize)>,
-    /// Of the lies at fixed places every `step`-th is told.
+    /// Every `step`-th of the lies at fixed places is tried.
     step: usize,
 }
 

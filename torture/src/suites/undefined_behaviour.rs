@@ -14,7 +14,7 @@ pub const SUITE: Suite = Suite {
     run,
 };
 
-/// Kinds of machines, with what to call them.
+/// Kinds of machines: a name, and the target of rustc.
 const TARGETS: [(&str, &str); 3] = [
     ("64 bits, little-endian", "x86_64-unknown-linux-gnu"),
     ("32 bits, little-endian", "i686-unknown-linux-gnu"),

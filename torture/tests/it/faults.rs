@@ -53,8 +53,7 @@ fn is_read_of_4(operation: &Operation<'_>) -> bool {
     matches!(operation, Operation::Read { path } if path.ends_with("00000004.meta"))
 }
 
-/// A meta file that could not be read once was taken for one that nobody needs, and its commit was
-/// removed.
+/// A meta file that could not be read once was taken for an unused one, and its commit was removed.
 #[test]
 fn a_commit_that_cannot_be_read_for_now_is_kept() {
     let parent = tempfile::tempdir().unwrap();
@@ -67,7 +66,7 @@ fn a_commit_that_cannot_be_read_for_now_is_kept() {
     Step::ReplaceAll.apply(&mut publisher, 4).unwrap();
     drop(publisher);
     assert_eq!(generations(&directory), [&[(8, true)], &all[..]].concat());
-    // The next one knows again what is needed.
+    // The next publisher knows again which files are needed.
     drop(Publisher::open(&directory, PublisherOptions::default().keep_generations(1)).unwrap());
     assert_eq!(generations(&directory), [(8, true), (6, true)]);
 }
@@ -111,7 +110,7 @@ fn a_commit_leaves_nothing_if_current_cannot_be_synced() {
     let mut publisher = Publisher::open(&directory, options).unwrap();
     assert!(Step::ReplaceAll.apply(&mut publisher, 4).is_err());
     assert_eq!(names(&directory), before);
-    // What is durable is unknown all the same.
+    // It remains unknown which files are durable.
     let next = Step::ReplaceAll.apply(&mut publisher, 5);
     assert!(matches!(next, Err(MergeError::Publish(PublishError::Poisoned { .. }))));
 }
@@ -243,8 +242,8 @@ fn a_device_that_changes_anything_is_found_by_a_certified_commit() {
     }
 }
 
-/// Runs `attempt` with every operation failing in turn, alone or with all that follow, until none is
-/// left to fail.
+/// Runs `attempt` with every operation failing in turn, alone or with all that follow, until none
+/// is left to fail.
 fn for_every_failure(mut attempt: impl FnMut(Tapped<Injector>)) {
     for fault in [Fault::Once, Fault::ForGood, Fault::NoSpace] {
         for failing in 0.. {

@@ -144,7 +144,7 @@ fn keys_of_lost_blobs_are_named_in_the_order_of_their_hashes() {
 }
 
 #[test]
-fn whoever_is_told_can_end_the_walk() {
+fn the_callback_can_end_the_walk() {
     let file = open(&table(), None);
     let blobs = BTreeSet::from([BlobNumber(0)]);
     let keys = BTreeSet::from([BlockIndex(file.block_count() - 1)]);

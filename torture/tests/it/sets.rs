@@ -59,7 +59,7 @@ fn every_way_to_open_gives_the_same_answers() {
 }
 
 #[test]
-fn ranges_across_tables_hold_what_lies_between() {
+fn ranges_across_tables_hold_all_entries_between() {
     let database = layered();
     let set = SstSet::open(database.dir(), &reader_options().max_open_files(2)).unwrap();
     let all: Vec<_> = set.iter().map(|entry| entry.unwrap().into_owned()).collect();
@@ -255,7 +255,7 @@ fn fresh(dir: &Path, options: &ReaderOptions) -> (usize, Vec<u8>) {
 }
 
 #[test]
-fn refresh_keeps_open_what_stays() {
+fn refresh_keeps_unchanged_tables_open() {
     let mut database = Database::of_table(numbered(100, |_| small("base")));
     let options = reader_options().statistics(true);
     let set = SstSet::open(database.dir(), &options).unwrap();

@@ -106,7 +106,7 @@ fn check_flipped_bit(damaged: &[u8], part: Part, hashes: &[u64]) {
 
 /// Only buffers that a builder makes of some fingerprints are accepted as sound.
 #[test]
-fn what_is_valid_can_be_built() {
+fn a_valid_filter_can_be_built() {
     for (bytes, _) in samples() {
         let mut damaged = bytes.clone();
         for at in 0..bytes.len() {
