@@ -13,23 +13,26 @@ use crate::{Result, Scope};
 
 /// Bytes of a value.
 const VALUE_LEN: usize = 100;
+/// The store has so many times the entries of others: reading ahead must not bring in all of it.
+const TIMES: usize = 3;
 /// Lookups after each drop: few, so that they hardly meet a page that another one has read.
-const LOOKUPS: usize = 16;
+const LOOKUPS: usize = 4;
 /// Keys of one `multi_get`.
 const GROUP: usize = 256;
 /// Samples of one round.
-const SAMPLES: usize = 5;
+const SAMPLES: usize = 8;
 
 fn dir(scope: Scope<'_>) -> PathBuf {
     scope.dir.join(format!("cold-{}", scope.entries))
 }
 
 pub(crate) fn prepare(scope: Scope<'_>) -> Result<()> {
-    stores::write(&dir(scope), &stores::overlapping(scope.entries, 1), VALUE_LEN)
+    stores::write(&dir(scope), &stores::overlapping(TIMES * scope.entries, 1), VALUE_LEN)
 }
 
 pub(crate) fn round(scope: Scope<'_>, figures: &mut Figures) -> Result<()> {
     let mut random = Random::new(scope.round + 1);
+    let entries = TIMES * scope.entries;
     for (access, name) in [(Access::Map, "map"), (Access::Read, "read")] {
         let options = ReaderOptions::default().filter(QuotientFilter::default()).access(access);
         let mut sums: Vec<(&str, usize, Sum)> = vec![
@@ -42,8 +45,8 @@ pub(crate) fn round(scope: Scope<'_>, figures: &mut Figures) -> Result<()> {
             for (operation, count, sum) in &mut sums {
                 let present = *operation != "miss";
                 let keys: Vec<_> = (0..*count)
-                    .map(|_| random.below(scope.entries))
-                    .map(|number| key(number + if present { 0 } else { scope.entries }))
+                    .map(|_| random.below(entries))
+                    .map(|number| key(number + if present { 0 } else { entries }))
                     .collect();
                 let dir = dir(scope);
                 drop_pages(&dir)?;
