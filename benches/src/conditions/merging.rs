@@ -13,7 +13,7 @@ pub(crate) fn round(scope: Scope<'_>, figures: &mut Figures) -> Result<()> {
     for tables in TABLES {
         let out = tempfile::tempdir_in(scope.dir)?;
         let mut inputs = Inputs::new(options());
-        inputs.add_directory(&dir(scope, "overlapping", tables), 0)?;
+        inputs.add_directory(dir(scope, "overlapping", tables).as_path(), 0)?;
         let merge_options = MergeOptions::default();
         let start = Counters::now()?;
         let mut publisher = Publisher::open(out.path(), PublisherOptions::default())?;

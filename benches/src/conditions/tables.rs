@@ -57,7 +57,7 @@ fn measure(scope: Scope<'_>, shape: &str, tables: usize, figures: &mut Figures) 
     let (warm, present, absent) = (keys(0), keys(0), keys(scope.entries));
     let name = format!("h {shape} {tables}");
     let start = Counters::now()?;
-    let set = SstSet::open(&dir(scope, shape, tables), &options())?;
+    let set = SstSet::open(dir(scope, shape, tables).as_path(), &options())?;
     figures.add(format!("{name} open, µs"), start.taken()?.processor_ns / 1e3)?;
     set.open_all()?;
     let get = |keys: &[Key]| -> Result<(f64, usize)> {

@@ -12,7 +12,7 @@ use crate::{Result, Scope};
 #[expect(clippy::cast_precision_loss, reason = "a count of entries")]
 pub(crate) fn round(scope: Scope<'_>, figures: &mut Figures) -> Result<()> {
     for tables in TABLES {
-        let set = SstSet::open(&dir(scope, "overlapping", tables), &options())?;
+        let set = SstSet::open(dir(scope, "overlapping", tables).as_path(), &options())?;
         set.open_all()?;
         let start = Counters::now()?;
         let mut count = 0;
