@@ -4,6 +4,7 @@
 //! `cargo xtask conformance` runs [`run`] and prints its [`Report`]. The integration tests in
 //! `tests/` use the same parts.
 
+pub mod chains;
 pub mod dependencies;
 pub mod digest;
 pub mod directories;
@@ -15,6 +16,7 @@ pub mod second_decoder;
 mod splitmix;
 mod test_entry;
 pub mod vectors;
+pub mod version_3;
 pub mod writer_vectors;
 
 pub use report::{Report, Row};
@@ -58,6 +60,7 @@ pub fn run(root: &Path, mut on_row: impl FnMut(&Row)) -> Report {
     add(reference_vectors(&vectors_dir.join("reference")));
     add(directories::check_all(&vectors_dir));
     add(vec![second_decoder::check(root)]);
+    add(chains::check());
     for part in round_trip::PARTS {
         add(vec![part()]);
     }

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use crate::digest::EntryDigest;
 use crate::random_files::{AnyError, publish_random, scratch, write_random_table};
-use crate::{CheckError, Row, directories, fail, vectors};
+use crate::{CheckError, Row, chains, directories, fail, vectors, version_3};
 use sst_amqf::QuotientFilter;
 use sst_reader::{Catalog, ReadError, ReaderOptions, StaticSortedFile};
 
@@ -39,11 +39,32 @@ pub fn check(root: &Path) -> Row {
         }
         Err(error) => row.count("directories", Err(error)),
     }
+    for version in ["1", "2", "3"] {
+        let dir = vectors_dir.join("versions").join(version);
+        row.count(&format!("version {version}"), decoder.compare_directory(&dir));
+    }
     row.count_all("random tables", decoder.compare_many(RANDOM_TABLES, write_random_table));
     row.count_all("random directories", decoder.compare_many(RANDOM_DIRECTORIES, publish_random));
+    let in_version_3 = |dir: &Path, seed| {
+        publish_random(dir, seed)?;
+        version_3::rewrite(dir)
+    };
+    let count = RANDOM_DIRECTORIES / 2;
+    row.count_all("random directories, version 3", decoder.compare_many(count, in_version_3));
+    for is_protected in [false, true] {
+        let write: Write = match is_protected {
+            true => |dir, seed| chains::write(dir, seed, true),
+            false => |dir, seed| chains::write(dir, seed, false),
+        };
+        row.count_all("chains of meta files", decoder.compare_many(RANDOM_CHAINS, write));
+    }
     row
 }
 
+/// Makes a file or a directory of a seed.
+type Write = fn(&Path, u64) -> Result<(), AnyError>;
+
+const RANDOM_CHAINS: u64 = 500;
 const RANDOM_TABLES: u64 = 3000;
 const RANDOM_DIRECTORIES: u64 = 250;
 
@@ -100,11 +121,7 @@ impl Decoder {
     }
 
     /// Makes files, one for each seed, and compares the digests of both decoders.
-    fn compare_many(
-        &self,
-        count: u64,
-        write: fn(&Path, u64) -> Result<(), AnyError>,
-    ) -> Vec<Named> {
+    fn compare_many(&self, count: u64, write: Write) -> Vec<Named> {
         let mut results = Vec::new();
         for first in (0..count).step_by(BATCH) {
             let seeds = first..count.min(first + BATCH as u64);
@@ -116,11 +133,7 @@ impl Decoder {
         results
     }
 
-    fn compare_batch(
-        &self,
-        seeds: Range<u64>,
-        write: fn(&Path, u64) -> Result<(), AnyError>,
-    ) -> Result<Vec<Named>, CheckError> {
+    fn compare_batch(&self, seeds: Range<u64>, write: Write) -> Result<Vec<Named>, CheckError> {
         let told = |error: AnyError| CheckError::new(error.to_string());
         let parent = scratch().map_err(|error| told(error.into()))?;
         let paths: Vec<PathBuf> =

@@ -1,6 +1,6 @@
 //! Small tables and directories that have one of everything.
 
-use sst_conformance::{SplitMix, TestEntry, TestValue};
+use sst_conformance::{SplitMix, TestEntry, TestValue, version_3};
 use sst_format::key_block::{Hashes, KeyBlockKind};
 use sst_writer::{Compression, PublisherOptions, WriterOptions};
 
@@ -185,7 +185,16 @@ pub fn directories() -> Vec<(String, Database)> {
         compression: Compression::None,
         ..Changes::default()
     });
+    let headed = history();
+    version_3::rewrite(headed.dir()).unwrap();
+    let mut parts = Database::new();
+    parts.commit(Changes::table(numbered(3, |_| inline(0))));
+    let tables = vec![numbered(4, |_| inline(5)), numbered(2, |_| TestValue::Deleted)];
+    parts.commit(Changes { tables, ..Changes::default() });
+    version_3::rewrite(parts.dir()).unwrap();
     vec![
+        ("history, version 3".to_owned(), headed),
+        ("commit of two meta files".to_owned(), parts),
         ("history".to_owned(), history()),
         ("families".to_owned(), families),
         ("empty commit".to_owned(), empty),

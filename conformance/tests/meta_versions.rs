@@ -1,0 +1,142 @@
+//! Directories of every version of the protection section, as builds of their time wrote them: they are read, verified
+//! and added to.
+//!
+//! `conformance/vectors/versions/N` holds one of each version: two commits of two tables each with a blob, the second of
+//! which replaces a key; version 2 with a certificate; version 3 with a commit of two meta files.
+//! `cargo test -p sst-conformance --test meta_versions -- --ignored` makes those that are missing.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use sst_amqf::QuotientFilter;
+use sst_conformance::{chains, version_3};
+use sst_format::meta_file::MetaFile;
+use sst_reader::{Monitor, ReaderOptions, SstSet, verify_directory};
+use sst_writer::{Commit, EntryValue, Publisher, PublisherOptions, WriterOptions};
+
+const VERSIONS: [u32; 3] = [1, 2, 3];
+
+fn vector(version: u32) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors/versions").join(version.to_string())
+}
+
+/// A copy of the directory of a version, since reading leaves it as it is and adding to it does not.
+fn copy(version: u32) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for file in fs::read_dir(vector(version)).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
+    }
+    copy
+}
+
+/// A table of keys and values; one key is above all others, for the blob.
+fn add_table(commit: &mut Commit<'_>, keys: &[&str], value: &str, with_blob: bool) {
+    let blob = with_blob.then(|| commit.create_blob(&[7; 5000]).unwrap());
+    let options = WriterOptions::default().filter(QuotientFilter::default());
+    let mut table = commit.create_table(options).unwrap();
+    let mut entries: Vec<(&str, EntryValue<'_>)> =
+        keys.iter().map(|key| (*key, EntryValue::Small(value.as_bytes()))).collect();
+    entries.extend(blob.map(|blob| ("blob", EntryValue::Large { blob })));
+    entries.sort_by_key(|(key, _)| sst_reader::hash_key(key.as_bytes()));
+    entries.into_iter().for_each(|entry| table.add(entry).unwrap());
+    let table = table.finish().unwrap();
+    commit.add_table(table).unwrap();
+}
+
+fn publish(dir: &Path, certify: bool) {
+    let options = PublisherOptions::default().certify(certify);
+    let mut publisher = Publisher::open(dir, options).unwrap();
+    for value in ["old value", "new value"] {
+        let mut commit = publisher.begin();
+        add_table(&mut commit, &["apple", "pear"], value, true);
+        add_table(&mut commit, &["quince", value], value, false);
+        commit.publish().unwrap();
+    }
+}
+
+/// What each version has, and more that was added to it.
+fn check_content(dir: &Path, added: Option<&str>) {
+    let options = ReaderOptions::default().filter(QuotientFilter::default());
+    let report = verify_directory(dir, &options, &Monitor::default()).unwrap();
+    assert!(report.is_intact(), "{:?}", report.damage);
+    let set = SstSet::open(dir, &options).unwrap();
+    assert!(set.catalog().is_protected);
+    for key in ["apple", "pear", "quince", "new value"] {
+        assert_eq!(set.get(key.as_bytes()).unwrap().unwrap(), b"new value"[..], "{key}");
+    }
+    assert_eq!(set.get(b"old value").unwrap().unwrap(), b"old value"[..]);
+    assert_eq!(set.get(b"blob").unwrap().unwrap(), [7; 5000][..]);
+    assert_eq!(set.get(b"added").unwrap().is_some(), added.is_some());
+    assert_eq!(set.iter().count(), 6 + usize::from(added.is_some()));
+}
+
+fn version_of(dir: &Path, newest: u32) -> u32 {
+    let bytes = fs::read(dir.join(format!("{newest:08}.meta"))).unwrap();
+    let start = MetaFile::parse(&bytes, crc32fast::hash).unwrap().used_keys_range().end;
+    u32::from_be_bytes(bytes[start..start + 4].try_into().unwrap())
+}
+
+fn current(dir: &Path) -> u32 {
+    u32::from_be_bytes(fs::read(dir.join("CURRENT")).unwrap()[..4].try_into().unwrap())
+}
+
+#[test]
+fn every_version_is_read_verified_and_added_to() {
+    for version in VERSIONS {
+        let copy = copy(version);
+        let dir = copy.path();
+        assert_eq!(version_of(dir, current(dir)), version);
+        check_content(dir, None);
+        let mut publisher = Publisher::open(dir, PublisherOptions::default()).unwrap();
+        assert_eq!(publisher.live_tables().count(), 4, "version {version}");
+        let mut commit = publisher.begin();
+        add_table(&mut commit, &["added"], "later", false);
+        commit.publish().unwrap();
+        drop(publisher);
+        check_content(dir, Some("later"));
+    }
+}
+
+#[test]
+fn a_part_of_a_commit_is_no_commit() {
+    let copy = copy(3);
+    let dir = copy.path();
+    let part = current(dir) - 1;
+    let bytes = fs::read(dir.join(format!("{part:08}.meta"))).unwrap();
+    let meta = MetaFile::parse(&bytes, crc32fast::hash).unwrap();
+    let head = meta.protection().unwrap().head().unwrap();
+    assert_eq!(head.commit().0, current(dir));
+    let sequence = sst_format::SequenceNumber(part);
+    let wrong = sst_format::current::Current::encode(sequence, crc32fast::hash);
+    fs::write(dir.join("CURRENT"), wrong).unwrap();
+    assert!(SstSet::open(dir, &ReaderOptions::default()).unwrap_err().is_corruption());
+}
+
+#[test]
+fn chains_of_meta_files_are_as_the_rule_says() {
+    for row in chains::check_some(20_000, 50) {
+        assert!(row.is_ok(), "{:?}", row.failures);
+    }
+}
+
+#[test]
+#[ignore = "makes the vectors that are missing"]
+fn make_vectors() {
+    for version in VERSIONS.into_iter().filter(|version| !vector(*version).exists()) {
+        let dir = vector(version);
+        fs::create_dir_all(&dir).unwrap();
+        publish(&dir, version == 2);
+        if version == 3 {
+            version_3::rewrite(&dir).unwrap();
+        }
+        for name in ["LOCK", ".lock"] {
+            // Whatever the publisher calls its lock, it is no part of the vector.
+            if dir.join(name).exists() {
+                fs::remove_file(dir.join(name)).unwrap();
+            }
+        }
+    }
+}
