@@ -12,7 +12,6 @@
 
 use alloc::vec::Vec;
 
-use crate::bytes::u32_at;
 use crate::limits::MAX_LZ4_RATIO;
 use crate::{FormatError, Structure};
 
@@ -97,6 +96,7 @@ impl BlockHeader {
             self.encoding { return Ok(u64::from(len)); });
         match self.encoding {
             Encoding::Raw => Ok(stored_len),
+            // A bound that does not fit 64 bits is above every length of 32 bits.
             Encoding::Lz4 { uncompressed_len }
                 if u64::from(uncompressed_len) <= stored_len.saturating_mul(MAX_LZ4_RATIO) =>
             {
@@ -111,9 +111,7 @@ impl BlockHeader {
     /// Whether the header stands at byte `at` of `bytes`: how a copy from a protection section is compared.
     #[must_use]
     pub fn matches(self, bytes: &[u8], at: usize) -> bool {
-        let [a, b, c, d, e, f, g, h] = self.to_bytes();
-        u32_at(bytes, at) == Some(u32::from_be_bytes([a, b, c, d]))
-            && u32_at(bytes, at.saturating_add(4)) == Some(u32::from_be_bytes([e, f, g, h]))
+        bytes.get(at..).and_then(<[u8]>::first_chunk) == Some(&self.to_bytes())
     }
 }
 

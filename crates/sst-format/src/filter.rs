@@ -61,7 +61,8 @@ pub trait Filter: fmt::Debug + Send + Sync {
     /// Asks the processor to fetch what [`Filter::may_contain`] will look at for this hash, while the caller does
     /// something else. A hint: doing nothing, which is the default, is right too.
     fn prefetch(&self, hash: u64) {
-        let _ = hash;
+        // A hint that is not taken.
+        _ = hash;
     }
 
     /// Number of distinct fingerprints in the filter.
@@ -123,10 +124,13 @@ impl FilterBytes {
         Some(Self { owner, range })
     }
 
-    /// The bytes. Empty if the owner has since shrunk below the range, which no owner of ours does.
+    /// The bytes. An owner must always give the bytes that it gave first.
     #[must_use]
     pub fn as_slice(&self) -> &[u8] {
-        (*self.owner).as_ref().get(self.range.clone()).unwrap_or_default()
+        let bytes = (*self.owner).as_ref().get(self.range.clone());
+        debug_assert!(bytes.is_some(), "the owner of a filter has shrunk");
+        // No bytes are no filter: a table without one answers right, only slower.
+        bytes.unwrap_or_default()
     }
 }
 

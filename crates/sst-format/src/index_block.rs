@@ -46,6 +46,7 @@ impl IndexBlockEncoder {
     /// Length in bytes of the index block of `key_blocks` key blocks.
     #[must_use]
     pub const fn len_of(key_blocks: usize) -> usize {
+        // The first key block takes no entry. An index of none cannot be finished, so its length does not matter.
         FIRST_LEN + key_blocks.saturating_sub(1) * ENTRY_LEN
     }
 
@@ -150,13 +151,12 @@ impl<'a> IndexBlock<'a> {
     /// [`FormatError::OutOfOrder`] or [`FormatError::NoSuchBlock`], for the first key block that is wrong.
     pub fn validate(&self, block_count: u16) -> Result<(), FormatError> {
         let mut previous: Option<(Option<u64>, BlockIndex)> = None;
-        for i in 0..self.key_block_count() {
+        for (index, i) in (0..).zip(0..self.key_block_count()) {
             let (hash, block) = (self.first_hash(i), self.block(i)?);
             if block.0.checked_add(1).is_none_or(|next| next >= block_count) {
                 return Err(FormatError::NoSuchBlock { block: block.0, block_count });
             }
             if previous.is_some_and(|(h, b)| b >= block || (h.is_some() && h >= hash)) {
-                let index = u32::try_from(i).unwrap_or(u32::MAX);
                 return Err(FormatError::OutOfOrder { structure: Structure::IndexBlock, index });
             }
             previous = Some((hash, block));

@@ -1,12 +1,12 @@
 //! Dumps of the structures that are short or simple: block and blob, index block, value block, offset table, `CURRENT`.
 
+use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
 
 use super::ValueSlice;
 use super::dump::{Dump, Stop, count};
 use crate::block::{BLOCK_HEADER_LEN, BlockHeader};
-use crate::bytes::u32_at;
 use crate::current::Current;
 use crate::index_block::{INDEX_BLOCK_KIND, IndexBlock};
 use crate::offset_table::OFFSET_LEN;
@@ -22,7 +22,8 @@ pub(super) fn block(dump: &mut Dump<'_, '_>, title: &str) -> Result<(), Stop> {
     let size = dump.peek_u32()?;
     dump.field(4, format_args!("payload is {}", PayloadSize(size)))?;
     let stored = dump.peek_u32()?;
-    let payload = dump.all().get(BLOCK_HEADER_LEN..).unwrap_or_default();
+    dump.peek(4)?;
+    let payload = dump.slice(BLOCK_HEADER_LEN..dump.all().len())?;
     let checked = checksum(dump, stored, payload, structure)?;
     dump.heading(format_args!("payload as stored, {}", count(payload.len() as u64, "byte")))?;
     dump.content(payload.len())?;
@@ -105,6 +106,7 @@ fn value(dump: &mut Dump<'_, '_>, i: u64, slice: ValueSlice) -> Result<(), Stop>
     let ValueSlice { offset, len } = slice;
     let (start, payload_len) = (offset as usize, dump.all().len());
     if start.checked_add(len as usize).is_none_or(|end| end > payload_len) {
+        // The message has room for the length of a small value; a longer one ends outside all the more.
         let len = u16::try_from(len).unwrap_or(u16::MAX);
         let payload_len = payload_len as u64;
         return Err(FormatError::ValueOutOfBounds { offset, len, payload_len }.into());
@@ -127,15 +129,21 @@ pub(super) fn offset_table(dump: &mut Dump<'_, '_>) -> Result<(), Stop> {
     let structure = Structure::OffsetTable;
     dump.title("offset table", structure)?;
     let all = dump.all();
-    let blocks = u32::try_from(all.len().div_ceil(OFFSET_LEN)).unwrap_or(u32::MAX);
+    let (ends, rest) = all.as_chunks();
+    let ends: Vec<u32> = ends.iter().map(|end| u32::from_be_bytes(*end)).collect();
+    let blocks = ends.len() as u64 + u64::from(!rest.is_empty());
     if blocks == 0 {
         return Err(FormatError::Empty { structure }.into());
     }
-    let end_of = |i: u32| u32_at(all, i as usize * OFFSET_LEN).unwrap_or_default();
-    let start_of = |i: u32| i.checked_sub(1).map_or(0, end_of);
-    dump.fixed_records(u64::from(blocks), "blocks", OFFSET_LEN, |dump, i| {
+    // Block 0 starts at 0, every other one where the one before ends.
+    let starts: Vec<u32> = core::iter::once(0).chain(ends.iter().copied()).collect();
+    let start_of = |i: u64| {
+        let no_such_entry = FormatError::NoSuchEntry { index: i, count: ends.len() as u64 };
+        usize::try_from(i).ok().and_then(|i| starts.get(i)).copied().ok_or(no_such_entry)
+    };
+    dump.fixed_records(blocks, "blocks", OFFSET_LEN, |dump, i| {
         let end = dump.peek_u32()?;
-        let start = start_of(u32::try_from(i).unwrap_or(u32::MAX));
+        let start = start_of(i)?;
         match end.checked_sub(start) {
             Some(len) => {
                 let len = count(u64::from(len), "byte");
@@ -145,12 +153,12 @@ pub(super) fn offset_table(dump: &mut Dump<'_, '_>) -> Result<(), Stop> {
         }
     })?;
     // Blocks that were only counted are checked like those that were shown.
-    for index in 0..blocks {
-        if u64::from(end_of(index)) < u64::from(start_of(index)) + BLOCK_HEADER_LEN as u64 {
+    for (index, (start, end)) in (0..).zip(starts.iter().zip(&ends)) {
+        if u64::from(*end) < u64::from(*start) + BLOCK_HEADER_LEN as u64 {
             return Err(FormatError::OutOfOrder { structure, index }.into());
         }
     }
-    let (end, base) = (u64::from(start_of(blocks)), dump.options().base);
+    let (end, base) = (u64::from(start_of(ends.len() as u64)?), dump.options().base);
     if end == base {
         return Ok(());
     }

@@ -84,8 +84,17 @@ impl<'a, 'o> Dump<'a, 'o> {
         self.bytes
     }
 
+    /// Some of all bytes, shown or not.
+    pub(super) fn slice(&self, range: Range<usize>) -> Result<&'a [u8], FormatError> {
+        let (structure, available) = (self.structure, self.bytes.len() as u64);
+        let needed = range.end as u64;
+        let too_short = FormatError::TooShort { structure, needed, available };
+        self.bytes.get(range).ok_or(too_short)
+    }
+
     /// The bytes not shown yet.
     pub(super) fn rest(&self) -> &'a [u8] {
+        // `at` only moves over bytes that are there. Behind the last one there are none.
         self.bytes.get(self.at..).unwrap_or_default()
     }
 
@@ -131,6 +140,7 @@ impl<'a, 'o> Dump<'a, 'o> {
         let bytes = self.peek(len)?;
         let (shown, hidden) = self.shorten(bytes);
         let mut lines = shown.chunks(FIELD_LINE);
+        // A field of no bytes has a line without bytes.
         let first = lines.next().unwrap_or_default();
         let offset = self.offset(self.at);
         writeln!(self.out, "  {offset}  {}  {meaning}", Hex { bytes: first, width: HEX_WIDTH })?;
@@ -217,6 +227,7 @@ impl<'a, 'o> Dump<'a, 'o> {
 
     /// What is shown of a long field, and the number of bytes that are not.
     fn shorten(&self, bytes: &'a [u8]) -> (&'a [u8], usize) {
+        // A short field is shown whole.
         let shown = bytes.get(..self.options.max_bytes).unwrap_or(bytes);
         (shown, bytes.len() - shown.len())
     }
@@ -302,7 +313,7 @@ impl fmt::Display for Text<'_> {
         }
         match text.char_indices().nth(self.max) {
             None => write!(f, ": {text:?}"),
-            Some((end, _)) => write!(f, ": {:?}…", text.get(..end).unwrap_or_default()),
+            Some((end, _)) => write!(f, ": {:?}…", text.split_at(end).0),
         }
     }
 }

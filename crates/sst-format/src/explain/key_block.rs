@@ -77,7 +77,7 @@ fn variable(dump: &mut Dump<'_, '_>, hashes: Hashes, entry_count: u32) -> Result
         let entry_type = TypeName(type_byte);
         dump.field(POSITION_LEN, format_args!("entry {i}: {entry_type}, starts at {start}"))
     })?;
-    let table = dump.all().get(table_at..base).unwrap_or_default();
+    let table = dump.slice(table_at..base)?;
     let positions = Positions { table, base, block_len: dump.all().len() };
     let skipped_len = |_: &Dump<'_, '_>, range: Range<u64>| {
         let (start, end) = (positions.start(range.start), positions.start(range.end));
@@ -123,9 +123,11 @@ fn entry(
     entry_type: EntryType,
 ) -> Result<(), Stop> {
     let entry_len = hashes.stored_len() + key_len + entry_type.value_ref_len();
-    let (hash, rest) =
-        dump.peek(entry_len)?.split_at_checked(hashes.stored_len()).unwrap_or_default();
-    let (key, value_ref) = rest.split_at_checked(key_len).unwrap_or_default();
+    dump.peek(entry_len)?;
+    let key_at = dump.at() + hashes.stored_len();
+    let hash = dump.slice(dump.at()..key_at)?;
+    let key = dump.slice(key_at..key_at + key_len)?;
+    let value_ref = dump.slice(key_at + key_len..dump.at() + entry_len)?;
     match (hashes, dump.options().hash_key) {
         (Hashes::Computed, Some(hash_key)) => {
             dump.heading(format_args!("entry {i}, hash {:016x}", hash_key(key)))?;
@@ -161,6 +163,7 @@ fn entry(
     }
 }
 
+/// An index of an entry for an error. Counts of entries have 24 bits, so none is cut off.
 fn index(i: u64) -> u32 {
     u32::try_from(i).unwrap_or(u32::MAX)
 }

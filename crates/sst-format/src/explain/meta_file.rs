@@ -10,7 +10,7 @@ use crate::bytes::{u16_at, u32_at};
 use crate::content_digest::CONTENT_DIGEST_LEN;
 use crate::file_name::{FileKind, FileName};
 use crate::meta_file::{META_MAGIC, MetaFile};
-use crate::meta_head::PROTECTION_VERSION_HEADED;
+use crate::meta_head::{PROTECTION_VERSION_HEADED, headers_len};
 use crate::protection::{PROTECTION_MAGIC, PROTECTION_VERSION, PROTECTION_VERSION_CERTIFIED};
 use crate::{FormatError, SequenceNumber, Structure, TableFlags};
 
@@ -60,12 +60,27 @@ pub(super) fn meta_file(dump: &mut Dump<'_, '_>) -> Result<(), Stop> {
     Ok(())
 }
 
+/// Table number `i` of a meta file.
+fn table_at(tables: &[Table], i: u64) -> Result<&Table, FormatError> {
+    let no_such_entry = FormatError::NoSuchEntry { index: i, count: tables.len() as u64 };
+    usize::try_from(i).ok().and_then(|i| tables.get(i)).ok_or(no_such_entry)
+}
+
+/// A range of the tables of a meta file.
+fn tables_in(tables: &[Table], range: Range<u64>) -> Result<&[Table], FormatError> {
+    let no_such_entry = FormatError::NoSuchEntry { index: range.end, count: tables.len() as u64 };
+    let (start, end) = (usize::try_from(range.start), usize::try_from(range.end));
+    let range = start.ok().zip(end.ok()).map(|(start, end)| start..end);
+    range.and_then(|range| tables.get(range)).ok_or(no_such_entry)
+}
+
 fn file_name(sequence: u32, kind: FileKind) -> FileName {
     FileName { sequence: SequenceNumber(sequence), kind }
 }
 
 fn tables(dump: &mut Dump<'_, '_>, table_count: u32) -> Result<Vec<Table>, Stop> {
     let len = u64::from(table_count) * TABLE_LEN as u64;
+    // A length that does not fit is more than there are bytes.
     let list = dump.peek(usize::try_from(len).unwrap_or(usize::MAX))?;
     let tables = list.chunks_exact(TABLE_LEN).filter_map(|record| {
         Some(Table {
@@ -98,6 +113,7 @@ fn filters(dump: &mut Dump<'_, '_>, tables: &[Table], used_keys_end: u32) -> Res
         before.map_or(0, |table| table.filter_end)
     };
     let len_of = |start: u32, end: u32, index: u64| {
+        // Indices of tables have 32 bits, as their count has.
         let index = u32::try_from(index).unwrap_or(u32::MAX);
         let out_of_order = FormatError::OutOfOrder { structure: Structure::MetaFile, index };
         end.checked_sub(start).ok_or(out_of_order)
@@ -109,12 +125,9 @@ fn filters(dump: &mut Dump<'_, '_>, tables: &[Table], used_keys_end: u32) -> Res
         |_, range| len_of(start_of(range.start), start_of(range.end), range.start).map(u64::from),
         |dump, i| {
             let len = len_of(start_of(i), start_of(i + 1), i)?;
-            let name = usize::try_from(i).ok().and_then(|i| tables.get(i)).map(|table| table.name);
-            match name {
-                Some(name) if len > 0 => {
-                    dump.heading(format_args!("filter of {name}, {}", count(len.into(), "byte")))?;
-                }
-                _ => {}
+            let Table { name, .. } = table_at(tables, i)?;
+            if len > 0 {
+                dump.heading(format_args!("filter of {name}, {}", count(len.into(), "byte")))?;
             }
             dump.content(len as usize)
         },
@@ -187,15 +200,11 @@ fn certificates(dump: &mut Dump<'_, '_>) -> Result<(), Stop> {
 
 fn protected_tables(dump: &mut Dump<'_, '_>, tables: &[Table]) -> Result<(), Stop> {
     let len = |_: &Dump<'_, '_>, range: Range<u64>| {
-        let index = |i: u64| usize::try_from(i).unwrap_or(usize::MAX);
-        let skipped = tables.get(index(range.start)..index(range.end)).unwrap_or_default();
-        let len_of = |table: &Table| 8 + u64::from(table.block_count) * BLOCK_HEADER_LEN as u64;
-        Ok(skipped.iter().map(len_of).sum())
+        let len_of = |table: &Table| 8 + headers_len(table.block_count);
+        tables_in(tables, range).map(|skipped| skipped.iter().map(len_of).sum())
     };
     dump.records(tables.len() as u64, "tables", len, |dump, i| {
-        let Some(table) = usize::try_from(i).ok().and_then(|i| tables.get(i)) else {
-            return Ok(());
-        };
+        let table = table_at(tables, i)?;
         dump.heading(format_args!("blocks of {}", table.name))?;
         let entries = dump.peek_u64()?;
         dump.field(8, format_args!("entries: {entries}"))?;
@@ -216,7 +225,7 @@ fn trailer(dump: &mut Dump<'_, '_>, start: usize) -> Result<(), Stop> {
     dump.heading(format_args!("trailer"))?;
     let (stated, actual) = (u64::from(dump.peek_u32()?), (dump.at() - start) as u64);
     dump.field(4, format_args!("length of the section before this: {stated}"))?;
-    let covered = dump.all().get(..dump.at()).unwrap_or_default();
+    let covered = dump.slice(0..dump.at())?;
     let stored = dump.peek_u32()?;
     let checked = checksum(dump, stored, covered, structure)?;
     checked?;

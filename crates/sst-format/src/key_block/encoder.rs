@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use super::{Hashes, KeyBlockKind, KeyBlockShape, fixed, variable};
+use crate::limits::MAX_POSITION;
 use crate::value_ref::{EntryType, ValueRef};
 use crate::{FormatError, Structure};
 
@@ -15,6 +16,8 @@ pub struct KeyBlockEncoder<'out> {
     hashes: Hashes,
     /// Where the next word of the position table goes, and where positions count from; only in variable blocks.
     positions: Option<(usize, usize)>,
+    /// The first entry that could not be encoded. [`KeyBlockEncoder::finish`] reports it.
+    failure: Option<FormatError>,
 }
 
 impl<'out> KeyBlockEncoder<'out> {
@@ -22,6 +25,7 @@ impl<'out> KeyBlockEncoder<'out> {
     #[must_use]
     pub fn new(shape: &KeyBlockShape, out: &'out mut Vec<u8>) -> Self {
         let (start, expected_len) = (out.len(), shape.encoded_len());
+        // Only a hint: a length that does not fit into memory fails when entries are pushed.
         out.reserve(usize::try_from(expected_len).unwrap_or(0));
         let hashes = shape.kind().hashes();
         let positions = match shape.fixed() {
@@ -37,14 +41,15 @@ impl<'out> KeyBlockEncoder<'out> {
                 Some((table, base))
             }
         };
-        Self { out, start, expected_len, hashes, positions }
+        Self { out, start, expected_len, hashes, positions, failure: None }
     }
 
     /// Appends the next entry.
     #[inline]
     pub fn push(&mut self, hash: u64, key: &[u8], value_ref: ValueRef<'_>) {
-        if let Ok(entry_type) = value_ref.entry_type() {
-            self.start_entry(hash, entry_type);
+        match value_ref.entry_type() {
+            Ok(entry_type) => self.start_entry(hash, entry_type),
+            Err(error) => return self.fail(error),
         }
         self.out.extend_from_slice(key);
         value_ref.encode(self.out);
@@ -79,23 +84,49 @@ impl<'out> KeyBlockEncoder<'out> {
     }
 
     fn push_position(&mut self, entry_type: EntryType) {
-        let Some((next_word, base)) = &mut self.positions else {
-            return;
+        // A fixed block has no position table.
+        let Some((next_word, base)) = self.positions else { return };
+        let structure = Structure::KeyBlock;
+        let position = (self.out.len() - base) as u64;
+        let Some(short) = u32::try_from(position).ok().filter(|short| *short <= MAX_POSITION)
+        else {
+            let max = MAX_POSITION.into();
+            return self.fail(FormatError::TooLarge { structure, value: position, max });
         };
-        let position = u32::try_from(self.out.len() - *base).unwrap_or(u32::MAX);
-        if let Some(slot) = self.out.get_mut(*next_word..).and_then(<[u8]>::first_chunk_mut) {
-            *slot = variable::position_word(entry_type, position);
+        // One entry more than the shape has would overwrite the first one.
+        let slot = self.out.get_mut(next_word..base).and_then(<[u8]>::first_chunk_mut);
+        let Some(slot) = slot else {
+            let (index, count) = (self.position_count(), self.position_count());
+            return self.fail(FormatError::NoSuchEntry { index, count });
+        };
+        *slot = variable::position_word(entry_type, short);
+        self.positions = Some((next_word + variable::POSITION_LEN, base));
+    }
+
+    /// Number of entries that the position table has room for.
+    fn position_count(&self) -> u64 {
+        let table_len = |(_, base): (usize, usize)| base - self.start - variable::HEADER_LEN;
+        self.positions.map_or(0, |positions| (table_len(positions) / variable::POSITION_LEN) as u64)
+    }
+
+    /// Remembers the first error: the caller learns of it at the end, as of all others.
+    const fn fail(&mut self, error: FormatError) {
+        if self.failure.is_none() {
+            self.failure = Some(error);
         }
-        *next_word += variable::POSITION_LEN;
     }
 
     /// Ends the block.
     ///
     /// # Errors
     ///
-    /// [`FormatError::WrongLen`] if the entries pushed are not those the shape was made from. The buffer then holds
-    /// no valid block.
+    /// [`FormatError::WrongLen`] if the entries pushed are not those the shape was made from,
+    /// [`FormatError::NoSuchEntry`] if they are more, [`FormatError::TooLarge`] if one cannot be encoded. The buffer
+    /// then holds no valid block.
     pub fn finish(self) -> Result<KeyBlockKind, FormatError> {
+        if let Some(error) = self.failure {
+            return Err(error);
+        }
         let structure = Structure::KeyBlock;
         let found = (self.out.len() - self.start) as u64;
         let table_is_full = self.positions.is_none_or(|(next_word, base)| next_word == base);

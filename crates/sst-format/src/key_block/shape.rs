@@ -24,7 +24,7 @@ pub struct KeyBlockShape {
     max_key_len: usize,
     /// Key length and type of the last entry.
     last: Option<(usize, EntryType)>,
-    /// Whether all entries have the key length and type of the last.
+    /// Whether entries differ in key length or type. Such a block cannot take the fixed form.
     mixed: bool,
 }
 
@@ -100,6 +100,8 @@ impl KeyBlockShape {
     /// Adds an entry that [`KeyBlockShape::growth_if_alike`] found to be like the last.
     #[inline]
     pub fn push_alike(&mut self) {
+        debug_assert!(self.last.is_some(), "an entry can only be like one that is there");
+        // Without one the shape stays as it is, and the encoder finds that there are more entries than it has.
         if let Some((key_len, entry_type)) = self.last {
             self.entry_count += 1;
             self.keys_len += key_len as u64;
@@ -123,6 +125,7 @@ impl KeyBlockShape {
     #[inline]
     pub(super) fn fixed(&self) -> Option<(u8, EntryType)> {
         let (key_len, entry_type) = self.last.filter(|_| !self.mixed)?;
+        // Keys too long for the fixed form have none.
         Some((u8::try_from(key_len).ok()?, entry_type))
     }
 

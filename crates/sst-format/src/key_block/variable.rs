@@ -92,7 +92,8 @@ impl<'a> VariableKeyBlock<'a> {
             count: u64::from(self.entry_count),
         })?;
         let entry_type = EntryType::from_byte(type_byte)?;
-        let end = match self.position(i.saturating_add(1)) {
+        // There is an entry `i`, so `i` is below 2^24 and has a successor.
+        let end = match self.position(i + 1) {
             Some((_, next)) => next,
             None => self.entries.len(),
         };

@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use super::super::blocks::checksum;
 use super::super::dump::{Dump, Stop, count};
-use super::{Table, blobs, block_headers, certificates, file_name, trailer};
+use super::{Table, blobs, block_headers, certificates, file_name, table_at, tables_in, trailer};
 
 use crate::file_name::FileKind;
 use crate::meta_head::{
@@ -26,14 +26,11 @@ pub(super) fn protection(
     dump.field(4, format_args!("version 3"))?;
     let (blob_count, meta_count) = counts(dump, tables)?;
     let len = |_: &Dump<'_, '_>, range: Range<u64>| {
-        let index = |i: u64| usize::try_from(i).unwrap_or(usize::MAX);
-        let skipped = tables.get(index(range.start)..index(range.end)).unwrap_or_default();
-        Ok(skipped.iter().map(|table| headers_len(table.block_count)).sum())
+        let len_of = |table: &Table| headers_len(table.block_count);
+        tables_in(tables, range).map(|skipped| skipped.iter().map(len_of).sum())
     };
     dump.records(tables.len() as u64, "tables", len, |dump, i| {
-        let Some(table) = usize::try_from(i).ok().and_then(|i| tables.get(i)) else {
-            return Ok(());
-        };
+        let table = table_at(tables, i)?;
         dump.heading(format_args!("blocks of {}", table.name))?;
         block_headers(dump, table)
     })?;
@@ -102,10 +99,8 @@ fn core(dump: &mut Dump<'_, '_>, tables: &[Table]) -> Result<(), Stop> {
     dump.field(4, format_args!("CRC-32 of the used-keys filter"))?;
     dump.fixed_records(tables.len() as u64, "tables", TABLE_CHECKS_LEN, |dump, i| {
         let entries = dump.peek_u64()?;
-        match usize::try_from(i).ok().and_then(|i| tables.get(i)) {
-            Some(table) => dump.field(8, format_args!("entries of {}: {entries}", table.name))?,
-            None => dump.field(8, format_args!("entries: {entries}"))?,
-        }
+        let Table { name, .. } = table_at(tables, i)?;
+        dump.field(8, format_args!("entries of {name}: {entries}"))?;
         dump.field(4, format_args!("CRC-32 of its filter"))?;
         dump.field(4, format_args!("CRC-32 of its block headers"))
     })?;
@@ -118,12 +113,12 @@ fn core(dump: &mut Dump<'_, '_>, tables: &[Table]) -> Result<(), Stop> {
     dump.heading(format_args!("tail"))?;
     let start_len = dump.peek_u32()?;
     dump.field(4, format_args!("start of the file: {}", count(start_len.into(), "byte")))?;
-    let start = dump.all().get(..start_len as usize).unwrap_or_default();
+    let start = dump.slice(0..start_len as usize)?;
     let stored = dump.peek_u32()?;
     checksum(dump, stored, start, structure)??;
     let stated = dump.peek_u32()?;
     dump.field(4, format_args!("core: {}", count(stated.into(), "byte")))?;
-    let covered = dump.all().get(core_start..dump.at()).unwrap_or_default();
+    let covered = dump.slice(core_start..dump.at())?;
     let stored = dump.peek_u32()?;
     checksum(dump, stored, covered, structure)??;
     if u64::from(stated) != core_len as u64 {
