@@ -47,13 +47,13 @@ fn add_table(commit: &mut Commit<'_>, keys: &[&str], value: &str, with_blob: boo
 }
 
 fn publish(dir: &Path, certify: bool) {
-    let options = PublisherOptions::default().certify(certify);
+    let options = PublisherOptions::default().digest(certify);
     let mut publisher = Publisher::open(dir, options).unwrap();
     for value in ["old value", "new value"] {
         let mut commit = publisher.begin();
         add_table(&mut commit, &["apple", "pear"], value, true);
         add_table(&mut commit, &["quince", value], value, false);
-        commit.publish().unwrap();
+        sst_merge::publish(commit).unwrap();
     }
 }
 
@@ -133,7 +133,7 @@ fn make_vectors() {
             version_3::rewrite(&dir).unwrap();
         }
         for name in ["LOCK", ".lock"] {
-            // Whatever the publisher calls its lock, it is no part of the vector.
+            // The publisher's lock is no part of the vector.
             if dir.join(name).exists() {
                 fs::remove_file(dir.join(name)).unwrap();
             }
