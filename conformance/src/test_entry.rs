@@ -1,6 +1,7 @@
 //! Entries of the checks: they are given to a writer, and a reader must return them.
 
 use sst_format::BlobNumber;
+use sst_format::block::{BlockHeader, Encoding};
 use sst_writer::{Entry, EntryValue, hash_key};
 
 /// The value of an entry.
@@ -84,11 +85,14 @@ impl Entry for TestEntry {
             TestValue::Inline(value) => EntryValue::Inline(value),
             TestValue::Small(value) => EntryValue::Small(value),
             TestValue::Medium(value) => EntryValue::Medium(value),
-            TestValue::Raw { uncompressed_size, block, .. } => EntryValue::MediumRaw {
-                uncompressed_size: *uncompressed_size,
-                checksum: crc32fast::hash(block),
-                block,
-            },
+            TestValue::Raw { uncompressed_size, block, .. } => {
+                let encoding = match *uncompressed_size {
+                    0 => Encoding::Raw,
+                    uncompressed_len => Encoding::Lz4 { uncompressed_len },
+                };
+                let header = BlockHeader { encoding, checksum: crc32fast::hash(block) };
+                EntryValue::MediumRaw { header, block }
+            }
             TestValue::Blob(number) => EntryValue::Large { blob: BlobNumber(*number) },
             TestValue::Deleted => EntryValue::Deleted,
         }

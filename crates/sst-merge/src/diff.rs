@@ -249,7 +249,7 @@ fn stored_forms_tell(old: &StoredValue<'_>, new: &StoredValue<'_>) -> Option<boo
 
 /// Whether a medium value is stored without compression.
 const fn is_raw(value: &EntryValue<'_>) -> bool {
-    matches!(value, EntryValue::MediumRaw { uncompressed_size: 0, .. })
+    matches!(value, EntryValue::MediumRaw { header, .. } if matches!(header.encoding, Encoding::Raw))
 }
 
 /// Whether two blobs are equal, if what is known of them without reading tells.

@@ -54,8 +54,9 @@
 
 pub mod blob;
 pub mod bulk;
+mod codec;
 pub mod file;
-mod lz4;
+mod invariant;
 pub mod publish;
 pub mod table;
 

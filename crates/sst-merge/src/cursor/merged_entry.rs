@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use sst_format::BlobNumber;
+use sst_format::block::Encoding;
 use sst_format::value_ref::ValueRef;
 use sst_reader::{Access, Catalog, EntryValue as ReadValue};
 use sst_writer::EntryValue;
@@ -43,12 +44,10 @@ impl StoredValue<'_> {
     #[must_use]
     pub const fn table_len(&self) -> u64 {
         match self {
-            Self::InTable(EntryValue::MediumRaw { uncompressed_size: 0, block, .. }) => {
-                block.len() as u64
-            }
-            Self::InTable(EntryValue::MediumRaw { uncompressed_size, .. }) => {
-                *uncompressed_size as u64
-            }
+            Self::InTable(EntryValue::MediumRaw { header, block }) => match header.encoding {
+                Encoding::Raw => block.len() as u64,
+                Encoding::Lz4 { uncompressed_len } => uncompressed_len as u64,
+            },
             Self::InTable(
                 EntryValue::Inline(bytes) | EntryValue::Small(bytes) | EntryValue::Medium(bytes),
             ) => bytes.len() as u64,
@@ -75,7 +74,7 @@ impl<'c> MergedEntry<'c> {
                 _ => return Err(MergeError::internal("a small value has bytes")),
             },
             ValueRef::Medium(_) => match current.entry.stored_medium(current.buffer)? {
-                Some((header, stored)) => EntryValue::of_stored(header, stored),
+                Some((header, block)) => EntryValue::MediumRaw { header, block },
                 None => return Err(MergeError::internal("a medium value has a block")),
             },
             ValueRef::Blob(number) => {

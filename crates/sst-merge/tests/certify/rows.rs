@@ -55,7 +55,7 @@ impl Entry for Row {
             Value::Medium(value) => EntryValue::Medium(value),
             Value::Stored(encoding, block) => {
                 let header = BlockHeader { encoding: *encoding, checksum: crc32fast::hash(block) };
-                EntryValue::of_stored(header, block)
+                EntryValue::MediumRaw { header, block }
             }
             &Value::Blob(number) => EntryValue::Large { blob: BlobNumber(number) },
             Value::Deleted => EntryValue::Deleted,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use sst_format::BlobNumber;
+use sst_format::block::{BlockHeader, Encoding};
 use sst_format::value_ref::ValueRef;
 use sst_merge::{Inputs, MergeOptions, merge_into_commit};
 use sst_reader::{Access, Catalog, ReaderOptions};
@@ -60,16 +61,15 @@ fn medium_values_keep_their_stored_form() {
     let mut commit = source.begin();
     let mut table = commit.create_table(WriterOptions::default()).unwrap();
     for key in keys {
-        let checksum = crc32fast::hash(&block);
-        let raw = |uncompressed_size, checksum, block| EntryValue::MediumRaw {
-            uncompressed_size,
-            checksum,
+        let lz4 = Encoding::Lz4 { uncompressed_len: u32::try_from(value.len()).unwrap() };
+        let raw = |encoding, block| EntryValue::MediumRaw {
+            header: BlockHeader { encoding, checksum: crc32fast::hash(block) },
             block,
         };
         let value = match key {
-            "as it is" => raw(0, crc32fast::hash(&value), &value[..]),
+            "as it is" => raw(Encoding::Raw, &value[..]),
             "by the writer" => EntryValue::Medium(&value),
-            _ => raw(u32::try_from(value.len()).unwrap(), checksum, &block[..]),
+            _ => raw(lz4, &block[..]),
         };
         table.add((key, value)).unwrap();
     }

@@ -4,14 +4,10 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use sst_format::block::{BLOCK_HEADER_LEN, BlockHeader, Encoding, compression_pays};
+use sst_format::block::{BLOCK_HEADER_LEN, BlockHeader};
 
-use crate::lz4::{Lz4, max_compressed_len};
+use crate::codec::Compressor;
 use crate::{AtomicFile, Compression, FileOperation, FileSystem, OsFileSystem, Sink, WriteError};
-
-/// The longest input that the LZ4 block format allows, in bytes. Longer blobs are stored as they
-/// are.
-const MAX_LZ4_INPUT_LEN: u32 = 0x7e00_0000;
 
 /// What a reader must know of a blob file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,40 +61,22 @@ pub fn write_blob_file_in(
     // Before the work of compressing: most errors show here.
     let path = path.as_ref();
     let file = AtomicFile::create_in(file_system, path)?;
-    let (blob, ()) = write_blob(file, value, compression)
-        .map_err(|error| WriteError::io(Some(path), FileOperation::Write, error))?;
+    let (blob, ()) = write_blob(file, path, value, compression)?;
     Ok(blob)
 }
 
-/// Writes the bytes of a blob file and ends the output.
+/// Writes the bytes of a blob file and ends the output. `path` is for errors.
 pub(crate) fn write_blob<S: Sink>(
     mut sink: S,
+    path: &Path,
     value: &[u8],
     compression: Compression,
-) -> io::Result<(BlobFile, S::Output)> {
-    let compressed = match compression {
-        Compression::Lz4 => compress(value),
-        Compression::None => None,
-    };
-    let (encoding, stored) = match &compressed {
-        Some((uncompressed_len, stored)) => {
-            (Encoding::Lz4 { uncompressed_len: *uncompressed_len }, stored.as_slice())
-        }
-        None => (Encoding::Raw, value),
-    };
-    let header = BlockHeader { encoding, checksum: crc32fast::hash(stored) };
-    sink.write_all(&header.to_bytes())?;
-    sink.write_all(stored)?;
-    let output = sink.finish()?;
+) -> Result<(BlobFile, S::Output), WriteError> {
+    let error = |error: io::Error| WriteError::io(Some(path), FileOperation::Write, error);
+    let mut compressor = Compressor::new(compression);
+    let (header, stored) = compressor.stored_form(value)?;
+    sink.write_all(&header.to_bytes()).map_err(error)?;
+    sink.write_all(stored).map_err(error)?;
+    let output = sink.finish().map_err(error)?;
     Ok((BlobFile { file_size: (BLOCK_HEADER_LEN + stored.len()) as u64, header }, output))
-}
-
-/// The length of a value and its compressed form, if that pays.
-fn compress(value: &[u8]) -> Option<(u32, Vec<u8>)> {
-    let uncompressed_len =
-        u32::try_from(value.len()).ok().filter(|len| *len <= MAX_LZ4_INPUT_LEN)?;
-    let mut stored = vec![0; max_compressed_len(value.len())];
-    let len = Lz4::new().compress(value, &mut stored)?;
-    stored.truncate(len);
-    compression_pays(value.len(), len).then_some((uncompressed_len, stored))
 }

@@ -15,11 +15,11 @@ use super::bulk_options::BulkOptions;
 use super::chunk_store::ChunkStore;
 use super::place::Place;
 use super::spill_file::{SpillFile, SpillSpace};
+use crate::Compression;
 use crate::blob::blob_file::write_blob;
 use crate::file::staged_file::StagingFile;
-use crate::file::{FileError, FileOperation, FileSystem};
+use crate::file::{FileError, FileSystem};
 use crate::table::entry_digester::sha256;
-use crate::{Compression, WriteError};
 
 /// What the handles of a load share with its loader.
 #[derive(Debug)]
@@ -93,8 +93,7 @@ impl Shared {
     /// Writes a blob and returns the ticket it is known by.
     pub(super) fn write_blob(&self, place: Place, value: &[u8]) -> Result<u64, BulkError> {
         let file = self.staging_file()?;
-        let (blob, file) = write_blob(file, value, self.blob_compression)
-            .map_err(|error| WriteError::io(Some(&self.directory), FileOperation::Write, error))?;
+        let (blob, file) = write_blob(file, &self.directory, value, self.blob_compression)?;
         let digest = self.options.writer.digest.then(|| ValueDigest::of(value, sha256));
         Ok(self.blobs.add(ShelvedBlob { place, file, blob, digest }))
     }

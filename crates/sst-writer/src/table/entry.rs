@@ -1,7 +1,7 @@
 //! What a writer is fed with: keys with their hashes and values.
 
 use sst_format::BlobNumber;
-use sst_format::block::{BlockHeader, Encoding};
+use sst_format::block::BlockHeader;
 use sst_format::limits::{MAX_INLINE_VALUE_LEN, MAX_MEDIUM_VALUE_LEN, MAX_SMALL_VALUE_LEN};
 use twox_hash::XxHash3_64;
 
@@ -125,10 +125,8 @@ pub enum EntryValue<'a> {
     Medium(&'a [u8]),
     /// A block in its stored form, taken over unchanged: for merging tables without recompressing.
     MediumRaw {
-        /// Length of the value in bytes if `block` is LZ4-compressed; 0 if `block` is the value as it is.
-        uncompressed_size: u32,
-        /// CRC-32 of `block`. The writer verifies it.
-        checksum: u32,
+        /// The block header: how the value is stored, and the CRC-32 of `block`. The writer verifies both.
+        header: BlockHeader,
         /// The stored bytes, without the block header.
         block: &'a [u8],
     },
@@ -142,16 +140,6 @@ pub enum EntryValue<'a> {
 }
 
 impl<'a> EntryValue<'a> {
-    /// A medium value in stored form: `block`, with the header that stands before it.
-    #[must_use]
-    pub const fn of_stored(header: BlockHeader, block: &'a [u8]) -> Self {
-        let uncompressed_size = match header.encoding {
-            Encoding::Raw => 0,
-            Encoding::Lz4 { uncompressed_len } => uncompressed_len,
-        };
-        Self::MediumRaw { uncompressed_size, checksum: header.checksum, block }
-    }
-
     /// The value with the class its length calls for: inline up to 8 bytes, small up to 4096, medium up to 64 MiB.
     ///
     /// # Errors

@@ -2,7 +2,11 @@
 
 use sha2::{Digest, Sha256};
 use sst_format::BlobNumber;
+use sst_format::block::Encoding;
 use sst_format::content_digest::{ContentDigest, ValueDigest};
+
+use crate::invariant::{BrokenInvariant, OrBroken};
+use crate::table::EntryValue;
 
 /// SHA-256 of the concatenation of some pieces.
 pub(crate) fn sha256(pieces: &[&[u8]]) -> [u8; 32] {
@@ -48,17 +52,6 @@ impl TableDigest {
     }
 }
 
-/// A value that enters a digest.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum DigestedValue<'a> {
-    /// In the table.
-    Bytes(&'a [u8]),
-    /// In a blob.
-    Blob(BlobNumber),
-    /// None: a tombstone.
-    Deleted,
-}
-
 /// Adds the entries of one table, in their order, to its digest.
 #[derive(Debug, Default)]
 pub(crate) struct EntryDigester {
@@ -67,18 +60,34 @@ pub(crate) struct EntryDigester {
 }
 
 impl EntryDigester {
-    pub(crate) fn add(&mut self, key: &[u8], value: DigestedValue<'_>) {
-        let ordinal = self.ordinals.next(key);
-        match value {
-            DigestedValue::Bytes(bytes) => {
-                let value = ValueDigest::of(bytes, sha256);
-                self.digest.inner.add_value(key, ordinal, &value, sha256);
+    /// Adds the next entry. `decompressed` is the payload of its block if the block came in compressed form.
+    pub(crate) fn add(
+        &mut self,
+        key: &[u8],
+        value: EntryValue<'_>,
+        decompressed: &[u8],
+    ) -> Result<(), BrokenInvariant> {
+        let ordinal = self.ordinals.next(key)?;
+        let bytes = match value {
+            EntryValue::Inline(value) | EntryValue::Small(value) | EntryValue::Medium(value) => {
+                value
             }
-            DigestedValue::Blob(blob) => {
+            EntryValue::MediumRaw { header, block } => match header.encoding {
+                Encoding::Raw => block,
+                Encoding::Lz4 { .. } => decompressed,
+            },
+            EntryValue::Large { blob } => {
                 self.digest.blobs.push(BlobEntry { key: key.into(), ordinal, blob });
+                return Ok(());
             }
-            DigestedValue::Deleted => self.digest.inner.add_tombstone(key, sha256),
-        }
+            EntryValue::Deleted => {
+                self.digest.inner.add_tombstone(key, sha256);
+                return Ok(());
+            }
+        };
+        let value = ValueDigest::of(bytes, sha256);
+        self.digest.inner.add_value(key, ordinal, &value, sha256);
+        Ok(())
     }
 
     pub(crate) fn finish(self) -> TableDigest {
@@ -96,16 +105,15 @@ pub(crate) struct Ordinals {
 
 impl Ordinals {
     /// Which of the entries of its key the next one is, counted from 0.
-    pub(crate) fn next(&mut self, key: &[u8]) -> u32 {
-        if self.count > 0 && self.key == key {
-            // A run of equal hashes has fewer than 2^24 entries.
-            self.count = self.count.saturating_add(1);
-        } else {
+    pub(crate) fn next(&mut self, key: &[u8]) -> Result<u32, BrokenInvariant> {
+        let ordinal = if self.key == key { self.count } else { 0 };
+        if ordinal == 0 {
             self.key.clear();
             self.key.extend_from_slice(key);
-            self.count = 1;
         }
-        self.count - 1
+        let next = ordinal.checked_add(1);
+        self.count = next.or_broken("a run of equal hashes has fewer than 2^24 entries")?;
+        Ok(ordinal)
     }
 }
 
@@ -124,18 +132,18 @@ mod tests {
     fn equal_keys_are_counted() {
         let mut ordinals = Ordinals::default();
         let keys: [&[u8]; 6] = [b"", b"", b"a", b"b", b"b", b"b"];
-        assert_eq!(keys.map(|key| ordinals.next(key)), [0, 1, 0, 0, 1, 2]);
+        assert_eq!(keys.map(|key| ordinals.next(key)), [0, 1, 0, 0, 1, 2].map(Ok));
     }
 
     #[test]
     fn a_blob_counts_like_a_value_in_the_table() {
         let (mut with_blob, mut without) = (EntryDigester::default(), EntryDigester::default());
         for digester in [&mut with_blob, &mut without] {
-            digester.add(b"key", DigestedValue::Bytes(b"one"));
-            digester.add(b"other", DigestedValue::Deleted);
+            digester.add(b"key", EntryValue::Inline(b"one"), b"").unwrap();
+            digester.add(b"other", EntryValue::Deleted, b"").unwrap();
         }
-        with_blob.add(b"other", DigestedValue::Blob(BlobNumber(7)));
-        without.add(b"other", DigestedValue::Bytes(b"large"));
+        with_blob.add(b"other", EntryValue::Large { blob: BlobNumber(7) }, b"").unwrap();
+        without.add(b"other", EntryValue::Small(b"large"), b"").unwrap();
         let value = ValueDigest::of(b"large", sha256);
         let with_blob = with_blob.finish();
         let known = with_blob.with_blobs(|number| (number.0 == 7).then_some(value));

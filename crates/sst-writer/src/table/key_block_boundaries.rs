@@ -1,4 +1,4 @@
-//! The one place that decides where a key block ends.
+//! Decides where key blocks end. No other file does.
 
 use std::collections::VecDeque;
 
@@ -18,7 +18,7 @@ pub(crate) struct KeyBlockBoundaries {
     closed: VecDeque<KeyBlockShape>,
     /// The block that the last entry went to. Empty only before the first entry and after the last.
     open: KeyBlockShape,
-    /// Bytes that the closed blocks will take at most, headers included.
+    /// Upper bound on the bytes of the closed blocks, headers included.
     closed_len: u64,
     /// Key blocks started, written or not.
     started: usize,
@@ -34,7 +34,7 @@ pub(crate) struct Placement {
 }
 
 impl KeyBlockBoundaries {
-    /// Where an entry will go, of which is known whether its hash equals that of the last one.
+    /// Where an entry will go. `repeats_hash`: whether its hash equals that of the last entry.
     ///
     /// # Errors
     ///
@@ -56,20 +56,20 @@ impl KeyBlockBoundaries {
         Ok(Placement { shape, starts_block })
     }
 
-    /// By how many bytes an entry lengthens the open block, if it goes there and is like all its entries. Not to be asked
-    /// for an entry whose hash equals the last one's.
+    /// By how many bytes an entry lengthens the open block, if it goes there and is like all its entries. Its hash must
+    /// differ from that of the last entry.
     #[inline]
     pub(crate) fn growth_if_alike(&self, key_len: usize, entry_type: EntryType) -> Option<u64> {
         self.open.growth_if_alike(key_len, entry_type)
     }
 
-    /// Takes an entry that [`KeyBlockBoundaries::growth_if_alike`] found to be like the last.
+    /// Adds an entry for which [`KeyBlockBoundaries::growth_if_alike`] gave a length.
     #[inline]
     pub(crate) fn commit_alike(&mut self) {
         self.open.push_alike();
     }
 
-    /// Puts the entry where [`KeyBlockBoundaries::place`] said.
+    /// Adds an entry at its placement.
     #[inline]
     pub(crate) fn commit(&mut self, placement: Placement) {
         if placement.starts_block {
@@ -87,22 +87,20 @@ impl KeyBlockBoundaries {
         }
     }
 
-    /// The oldest block that is closed and not written, and how many entries from its first on must be resolved before
-    /// it may be written: its own, and the first one of the next block if there is a next.
-    pub(crate) fn next_to_write(&self) -> Option<(KeyBlockShape, usize)> {
+    /// Takes the oldest block that is closed, if its entries and the first entry of the next block are among the first
+    /// `resolved` entries that are not written. The last block of the table has no next one.
+    pub(crate) fn take_ready(&mut self, resolved: usize) -> Option<KeyBlockShape> {
         let shape = *self.closed.front()?;
         let is_last = self.closed.len() == 1 && self.open.entry_count() == 0;
-        Some((shape, shape.entry_count() as usize + usize::from(!is_last)))
-    }
-
-    /// Forgets the block that [`KeyBlockBoundaries::next_to_write`] gave.
-    pub(crate) fn written(&mut self) {
-        if let Some(shape) = self.closed.pop_front() {
-            self.closed_len -= block_len(&shape);
+        if resolved < shape.entry_count() as usize + usize::from(!is_last) {
+            return None;
         }
+        self.closed_len -= block_len(&shape);
+        self.closed.pop_front()
     }
 
-    /// Blocks and bytes, headers and index block included, that key blocks will take at most with a further entry.
+    /// Upper bound on the blocks and bytes of all key blocks that are not written, the entry at `placement` included. Counts
+    /// headers and the index block.
     #[inline]
     pub(crate) fn reserved(&self, placement: &Placement) -> (u64, u64) {
         let (mut blocks, mut len) = self.reserved_for(self.started);
@@ -116,7 +114,7 @@ impl KeyBlockBoundaries {
         (blocks + 1, len + block_len(&placement.shape))
     }
 
-    /// Blocks and bytes, headers and index block included, that key blocks will take at most.
+    /// Upper bound on the blocks and bytes of all key blocks that are not written. Counts headers and the index block.
     pub(crate) fn reserved_now(&self) -> (u64, u64) {
         let (blocks, len) = self.reserved_for(self.started);
         match self.open.entry_count() {
@@ -133,7 +131,7 @@ impl KeyBlockBoundaries {
     }
 }
 
-/// Length of a block stored raw, which is the most it can take.
+/// Length of a block that is stored raw. Compressed it is shorter.
 #[inline]
 fn block_len(shape: &KeyBlockShape) -> u64 {
     BLOCK_HEADER_LEN as u64 + shape.encoded_len()

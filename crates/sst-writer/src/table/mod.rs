@@ -1,19 +1,18 @@
 //! One table: entries in, blocks out.
 
-pub(crate) mod block_framer;
-pub(crate) mod block_sink;
+pub(crate) mod block_writer;
 pub(crate) mod entry;
+pub(crate) mod entry_checks;
 pub(crate) mod entry_digester;
-pub(crate) mod entry_router;
 pub(crate) mod filter_feed;
 pub(crate) mod finished;
 pub(crate) mod key_block_boundaries;
+pub(crate) mod key_block_builder;
 pub(crate) mod pending_entries;
-pub(crate) mod raw_block;
 pub(crate) mod short_key;
 pub(crate) mod small_value_block;
-pub(crate) mod staging;
 pub(crate) mod streaming_sst_writer;
+pub(crate) mod table_builder;
 pub(crate) mod write_error;
 pub(crate) mod writer_options;
 

@@ -1,49 +1,43 @@
 //! The queue of entries that are added and not yet written.
 
+use sst_format::BlockIndex;
 use sst_format::key_block::{KeyBlockEncoder, KeyBlockShape};
-use sst_format::limits::{MAX_KEY_LEN, PENDING_BUDGET, PENDING_ENTRY_OVERHEAD};
+use sst_format::limits::{PENDING_BUDGET, PENDING_ENTRY_OVERHEAD};
 use sst_format::value_ref::{EntryType, ValueRef, set_small_block};
-use sst_format::{BlockIndex, FormatError};
 
-/// Type and key length of an entry, packed into a word: there are many, and they are walked often.
+use crate::invariant::{BrokenInvariant, OrBroken};
+
+/// What the bytes of an entry consist of.
 #[derive(Clone, Copy, Debug)]
-struct Outline(u32);
-
-const KEY_LEN_BITS: u32 = 24;
-const KEY_LEN_MASK: u32 = (1 << KEY_LEN_BITS) - 1;
-const _: () = assert!(MAX_KEY_LEN <= KEY_LEN_MASK as usize);
+struct Outline {
+    key_len: u32,
+    entry_type: EntryType,
+}
 
 impl Outline {
-    #[inline]
-    fn new(key_len: usize, entry_type: EntryType) -> Self {
-        let key_len = u32::try_from(key_len).unwrap_or(KEY_LEN_MASK).min(KEY_LEN_MASK);
-        Self((u32::from(entry_type.to_byte()) << KEY_LEN_BITS) | key_len)
-    }
-
-    #[inline]
-    fn entry_type(self) -> EntryType {
-        let [byte, ..] = self.0.to_be_bytes();
-        // Only types that exist are put in.
-        EntryType::from_byte(byte).unwrap_or(EntryType::DELETED)
-    }
-
-    #[inline]
-    fn key_len(self) -> usize {
-        (self.0 & KEY_LEN_MASK) as usize
-    }
-
     /// Length of key and value reference.
     #[inline]
-    fn len(self) -> usize {
-        self.key_len() + self.entry_type().value_ref_len()
+    const fn len(self) -> usize {
+        self.key_len as usize + self.entry_type.value_ref_len()
     }
 }
 
-/// Entries in their order: their hashes, and in one buffer their keys and value references as a key block will have them.
+/// An entry that was added and is still in memory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PendingEntry<'a> {
+    pub(crate) hash: u64,
+    pub(crate) key: &'a [u8],
+    pub(crate) entry_type: EntryType,
+}
+
+/// Entries in their order: their hashes, and in one buffer their keys and value references in the form that a key block
+/// has.
 ///
-/// Entries up to the first one that waits for its value block are resolved: their references are known. From there on
-/// every reference to a small value lacks its block index. The last entry of the table is always here, until the table
-/// ends.
+/// The reference to a small value needs the index of its value block, which has none before it is written. Entries up to
+/// the first such one are *resolved*, the others wait. Example: of entries with values inline, small, inline, small, the
+/// first is resolved and three wait. When their value block is written as block 7, all four are resolved.
+///
+/// The last entry of the table is always here, since the order of the next one is checked against it.
 #[derive(Debug, Default)]
 pub(crate) struct PendingEntries {
     hashes: Vec<u64>,
@@ -55,13 +49,13 @@ pub(crate) struct PendingEntries {
     written_len: usize,
     /// First entry that waits for its value block, and where its bytes start.
     first_waiting: Option<(usize, usize)>,
-    /// What the entries from there on count against the budget, in bytes.
+    /// Bytes that the entries from there on count against the budget.
     waiting_cost: usize,
 }
 
 impl PendingEntries {
-    /// Appends an entry, of which the type says what the reference is. Its key is at most [`MAX_KEY_LEN`] bytes long.
-    /// A small value waits: whatever block index its reference has is set by [`PendingEntries::resolve`].
+    /// Appends an entry with a reference of the given type. The block index in a reference to a small value is set by
+    /// [`PendingEntries::resolve`].
     #[inline(always)]
     pub(crate) fn push(
         &mut self,
@@ -69,7 +63,8 @@ impl PendingEntries {
         key: &[u8],
         entry_type: EntryType,
         value_ref: ValueRef<'_>,
-    ) {
+    ) -> Result<(), BrokenInvariant> {
+        let key_len = u32::try_from(key.len()).or_broken("keys are at most 2^24 - 1 bytes long")?;
         if self.first_waiting.is_some() {
             self.waiting_cost += key.len() + PENDING_ENTRY_OVERHEAD;
         } else if entry_type == EntryType::SMALL {
@@ -77,28 +72,27 @@ impl PendingEntries {
             self.waiting_cost = key.len() + PENDING_ENTRY_OVERHEAD;
         }
         self.hashes.push(hash);
-        self.outlines.push(Outline::new(key.len(), entry_type));
+        self.outlines.push(Outline { key_len, entry_type });
         append(&mut self.bytes, key);
         match value_ref {
             ValueRef::Inline(value) => append(&mut self.bytes, value),
             other => other.encode(&mut self.bytes),
         }
+        Ok(())
     }
 
-    /// Hash and key of the last entry.
-    #[inline]
-    pub(crate) fn last(&self) -> Option<(u64, &[u8])> {
-        let (hash, outline) = (*self.hashes.last()?, *self.outlines.last()?);
-        let start = self.bytes.len().checked_sub(outline.len())?;
-        Some((hash, self.bytes.get(start..)?.get(..outline.key_len())?))
+    /// The last entry, after the first one was added.
+    pub(crate) fn last(&self) -> Result<PendingEntry<'_>, BrokenInvariant> {
+        let last = || {
+            let (hash, outline) = (*self.hashes.last()?, *self.outlines.last()?);
+            let start = self.bytes.len().checked_sub(outline.len())?;
+            let key = self.bytes.get(start..)?.get(..outline.key_len as usize)?;
+            Some(PendingEntry { hash, key, entry_type: outline.entry_type })
+        };
+        last().or_broken("the last entry stays in memory")
     }
 
-    /// Type of the last entry.
-    pub(crate) fn last_type(&self) -> Option<EntryType> {
-        self.outlines.last().map(|outline| outline.entry_type())
-    }
-
-    /// Whether the entries that wait have exceeded the budget, so that their value block must be written.
+    /// Whether the entries that wait exceed the budget, so that their value block must be written.
     #[inline]
     pub(crate) fn is_over_budget(&self) -> bool {
         self.waiting_cost > PENDING_BUDGET
@@ -110,58 +104,60 @@ impl PendingEntries {
     }
 
     /// Resolves all waiting entries: their value block got this index.
-    pub(crate) fn resolve(&mut self, block: BlockIndex) {
+    pub(crate) fn resolve(&mut self, block: BlockIndex) -> Result<(), BrokenInvariant> {
+        const RULE: &str = "a value block has an entry that waits for it";
+        let (first, start) = self.first_waiting.take().or_broken(RULE)?;
         self.waiting_cost = 0;
-        let Some((first, start)) = self.first_waiting.take() else { return };
-        let mut bytes = self.bytes.get_mut(start..).unwrap_or_default();
+        let mut bytes = self.bytes.get_mut(start..).or_broken(RULE)?;
         for outline in self.outlines.iter().skip(first) {
-            let Some((entry, rest)) = bytes.split_at_mut_checked(outline.len()) else { break };
+            let (entry, rest) = bytes
+                .split_at_mut_checked(outline.len())
+                .or_broken("outlines add up to the bytes of their entries")?;
             bytes = rest;
-            if outline.entry_type() == EntryType::SMALL
-                && let Some(reference) = entry.get_mut(outline.key_len()..)
-            {
+            if outline.entry_type == EntryType::SMALL {
+                let (_, reference) = entry
+                    .split_at_mut_checked(outline.key_len as usize)
+                    .or_broken("an entry starts with its key")?;
                 set_small_block(reference, block);
             }
         }
+        Ok(())
     }
 
     /// Hashes of the first entries that are not written, as many as `shape` has.
-    pub(crate) fn first_hashes(&self, shape: &KeyBlockShape) -> &[u64] {
-        let hashes = self.hashes.get(self.written..).unwrap_or_default();
-        hashes.get(..shape.entry_count() as usize).unwrap_or(hashes)
+    pub(crate) fn first_hashes(&self, shape: &KeyBlockShape) -> Result<&[u64], BrokenInvariant> {
+        let hashes = self.hashes.get(self.written..).and_then(|it| it.get(..count_of(shape)));
+        hashes.or_broken("the entries of a closed key block are in memory")
     }
 
-    /// Encodes the key block of the first entries, as many as `shape` has, which must be resolved, and marks them as
-    /// written.
-    ///
-    /// # Errors
-    ///
-    /// As [`KeyBlockEncoder::finish`], if the shape is not that of the entries.
+    /// Appends the key block of the first entries to `out`, as many as `shape` has, and marks them as written. They must
+    /// be resolved.
     pub(crate) fn encode_first(
         &mut self,
         shape: &KeyBlockShape,
         out: &mut Vec<u8>,
-    ) -> Result<(), FormatError> {
+    ) -> Result<(), BrokenInvariant> {
+        const RULE: &str = "the entries of a key block have the lengths of its shape";
         let mut encoder = KeyBlockEncoder::new(shape, out);
-        let count = shape.entry_count() as usize;
-        let bytes = self.bytes.get(self.written_len..).unwrap_or_default();
-        let len = usize::try_from(shape.entries_len()).unwrap_or(usize::MAX);
-        let bytes = bytes.get(..len).unwrap_or_default();
+        let len = usize::try_from(shape.entries_len()).or_broken(RULE)?;
+        let bytes = self.bytes.get(self.written_len..).and_then(|bytes| bytes.get(..len));
+        let bytes = bytes.or_broken(RULE)?;
         if !encoder.push_all_encoded(bytes) {
             let mut rest = bytes;
-            let entries = self.hashes.iter().zip(&self.outlines).skip(self.written).take(count);
-            for (hash, outline) in entries {
-                let Some((entry, behind)) = rest.split_at_checked(outline.len()) else { break };
+            let entries = self.hashes.iter().zip(&self.outlines);
+            for (hash, outline) in entries.skip(self.written).take(count_of(shape)) {
+                let (entry, behind) = rest.split_at_checked(outline.len()).or_broken(RULE)?;
                 rest = behind;
-                encoder.push_encoded(*hash, outline.entry_type(), entry);
+                encoder.push_encoded(*hash, outline.entry_type, entry);
             }
         }
-        self.written += count;
+        self.written += count_of(shape);
         self.written_len += bytes.len();
-        encoder.finish().map(drop)
+        encoder.finish().or_broken(RULE)?;
+        Ok(())
     }
 
-    /// Removes what is written.
+    /// Removes the entries that are written.
     pub(crate) fn remove_written(&mut self) {
         self.hashes.drain(..self.written);
         self.outlines.drain(..self.written);
@@ -174,7 +170,11 @@ impl PendingEntries {
     }
 }
 
-/// Appends bytes; of the commonest lengths without a call.
+fn count_of(shape: &KeyBlockShape) -> usize {
+    shape.entry_count() as usize
+}
+
+/// Appends bytes, those of the commonest lengths without a call.
 #[inline]
 fn append(out: &mut Vec<u8>, bytes: &[u8]) {
     if let Ok(bytes) = <&[u8; 8]>::try_from(bytes) {

@@ -1,9 +1,33 @@
-//! The value block that small values gather in.
+//! The value block that is being filled with small values.
 
 use sst_format::BlockIndex;
 use sst_format::block::BLOCK_HEADER_LEN;
 use sst_format::limits::VALUE_BLOCK_SIZE;
 use sst_format::value_ref::ValueRef;
+
+use crate::invariant::{BrokenInvariant, OrBroken};
+
+/// A value that a reference to a value block can express.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SmallValue<'a> {
+    bytes: &'a [u8],
+    /// Its length.
+    len: u16,
+}
+
+impl<'a> SmallValue<'a> {
+    /// `None` if the value is over 65,535 bytes long.
+    #[inline]
+    pub(crate) fn new(bytes: &'a [u8]) -> Option<Self> {
+        Some(Self { bytes, len: u16::try_from(bytes.len()).ok()? })
+    }
+
+    /// Its length in bytes.
+    #[inline]
+    pub(crate) const fn len(&self) -> usize {
+        self.len as usize
+    }
+}
 
 /// Small values of the entries that wait for their value block, back to back.
 ///
@@ -15,19 +39,17 @@ pub(crate) struct SmallValueBlock {
 }
 
 impl SmallValueBlock {
-    /// Appends a value and returns the reference to it, but for the index of the block, which it will get.
-    ///
-    /// The block is written at 8 KiB and a value has at most 65535 bytes, so the numbers fit.
+    /// Appends a value. Returns the reference to it, with 0 in place of the block's index.
     #[inline]
-    pub(crate) fn push(&mut self, value: &[u8]) -> ValueRef<'static> {
-        let offset = self.bytes.len();
+    pub(crate) fn push(
+        &mut self,
+        value: SmallValue<'_>,
+    ) -> Result<ValueRef<'static>, BrokenInvariant> {
+        let offset = u32::try_from(self.bytes.len())
+            .or_broken("a value block is written before it reaches 4 GiB")?;
         self.is_open = true;
-        self.bytes.extend_from_slice(value);
-        ValueRef::Small {
-            block: BlockIndex(0),
-            len: u16::try_from(value.len()).unwrap_or(u16::MAX),
-            offset: u32::try_from(offset).unwrap_or(u32::MAX),
-        }
+        self.bytes.extend_from_slice(value.bytes);
+        Ok(ValueRef::Small { block: BlockIndex(0), len: value.len, offset })
     }
 
     /// Whether there is a block, to which a value can be added.
@@ -74,14 +96,15 @@ mod tests {
         assert_eq!(block.payload(), None);
         assert_eq!(block.reserved(None), (0, 0));
         assert_eq!(block.reserved(Some(5)), (1, 13));
-        let small = |len, offset| ValueRef::Small { block: BlockIndex(0), len, offset };
-        assert_eq!(block.push(b""), small(0, 0));
+        let small = |len, offset| Ok(ValueRef::Small { block: BlockIndex(0), len, offset });
+        let value = |bytes| SmallValue::new(bytes).unwrap();
+        assert_eq!(block.push(value(b"")), small(0, 0));
         assert_eq!(block.payload(), Some(&b""[..]));
-        assert_eq!(block.push(b"ab"), small(2, 0));
-        assert_eq!(block.push(b"c"), small(1, 2));
+        assert_eq!(block.push(value(b"ab")), small(2, 0));
+        assert_eq!(block.push(value(b"c")), small(1, 2));
         assert_eq!(block.reserved(None), (1, 11));
         assert!(!block.is_full());
-        block.push(&[0; VALUE_BLOCK_SIZE - 3]);
+        block.push(value(&[0; VALUE_BLOCK_SIZE - 3])).unwrap();
         assert!(block.is_full());
         block.clear();
         assert_eq!(block.payload(), None);

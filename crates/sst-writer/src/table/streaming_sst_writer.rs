@@ -7,8 +7,9 @@ use sst_format::limits::MAX_KEY_LEN;
 
 use crate::file::{AtomicFile, Sink};
 use crate::table::Finished;
-use crate::table::block_sink::{BlockSink, Capacity, ENCODABLE};
-use crate::table::entry_router::{EntryRouter, StatedKey};
+use crate::table::block_writer::{BlockWriter, Capacity, ENCODABLE};
+use crate::table::entry_checks::StatedKey;
+use crate::table::table_builder::TableBuilder;
 use crate::{Entry, WriteError, WriterOptions};
 
 /// Writes one table from entries in ascending (hash, key) order, without ever holding all of them.
@@ -30,7 +31,7 @@ use crate::{Entry, WriteError, WriterOptions};
 /// | 8 per reference to a blob | its number, likewise |
 /// | 2 MiB | entries that wait, and one key block |
 /// | 4 MiB | buffers |
-/// | 3 × the longest medium value | its compressed form, in the output buffer |
+/// | 2 × the longest medium value | its compressed form |
 /// | 6 × the longest run of equal hashes | keys and 40 bytes per entry; it makes one key block |
 ///
 /// # Examples
@@ -51,7 +52,7 @@ use crate::{Entry, WriteError, WriterOptions};
 pub struct StreamingSstWriter<S: Sink> {
     /// The key of the entry at hand. Written here first, where an entry that misbehaves can do no harm.
     key: Vec<u8>,
-    router: EntryRouter<S>,
+    table: TableBuilder<S>,
 }
 
 impl StreamingSstWriter<AtomicFile> {
@@ -70,7 +71,7 @@ impl StreamingSstWriter<AtomicFile> {
     #[must_use]
     pub fn in_file(file: AtomicFile, options: WriterOptions) -> Self {
         let path = file.path().to_owned();
-        let blocks = BlockSink::new(file, Some(path), &options, ENCODABLE);
+        let blocks = BlockWriter::new(file, Some(path), &options, ENCODABLE);
         Self::with_blocks(blocks, &options)
     }
 }
@@ -83,11 +84,11 @@ impl<S: Sink> StreamingSstWriter<S> {
     }
 
     pub(crate) fn with_capacity(sink: S, options: WriterOptions, capacity: Capacity) -> Self {
-        Self::with_blocks(BlockSink::new(sink, None, &options, capacity), &options)
+        Self::with_blocks(BlockWriter::new(sink, None, &options, capacity), &options)
     }
 
-    fn with_blocks(blocks: BlockSink<S>, options: &WriterOptions) -> Self {
-        Self { key: Vec::new(), router: EntryRouter::new(blocks, options) }
+    fn with_blocks(blocks: BlockWriter<S>, options: &WriterOptions) -> Self {
+        Self { key: Vec::new(), table: TableBuilder::new(blocks, options) }
     }
 
     /// Adds the next entry, in ascending (hash, key) order.
@@ -99,7 +100,7 @@ impl<S: Sink> StreamingSstWriter<S> {
     /// [`WriteError`]: its groups say whether the writer can go on. All of them but a failure of the output are found
     /// before anything is changed.
     pub fn add(&mut self, entry: impl Entry) -> Result<(), WriteError> {
-        if self.router.is_poisoned() {
+        if self.table.is_poisoned() {
             return Err(WriteError::Poisoned);
         }
         // All code of the caller's runs here, before anything changes: it may panic.
@@ -108,17 +109,17 @@ impl<S: Sink> StreamingSstWriter<S> {
             Some(key) => StatedKey { hash: key.hash(), key: key.key(), is_proven: true },
             None => {
                 let hash = entry.key_hash();
-                let key = written_key(&mut self.key, &entry, self.router.entry_count())?;
+                let key = written_key(&mut self.key, &entry, self.table.entry_count())?;
                 StatedKey { hash, key, is_proven: false }
             }
         };
-        self.router.add(key, value)
+        self.table.add(key, value)
     }
 
     /// Number of entries added.
     #[must_use]
     pub const fn entry_count(&self) -> u64 {
-        self.router.entry_count()
+        self.table.entry_count()
     }
 
     /// Whether it is time to finish this table and start the next: it has that many entries, could take that many bytes,
@@ -128,7 +129,7 @@ impl<S: Sink> StreamingSstWriter<S> {
     /// limit of one's own. O(1).
     #[must_use]
     pub fn is_full(&self, max_entries: u64, max_data_size: u64) -> bool {
-        self.router.is_full(max_entries, max_data_size)
+        self.table.is_full(max_entries, max_data_size)
     }
 
     /// Whether the table has blocks and bytes left for the entry, even if its value does not compress. Says nothing of
@@ -139,7 +140,7 @@ impl<S: Sink> StreamingSstWriter<S> {
             Some(key) => (key.hash(), key.key().len()),
             None => (entry.key_hash(), entry.key_len()),
         };
-        self.router.has_room_for(hash, key_len, entry.value())
+        self.table.has_room_for(hash, key_len, entry.value())
     }
 
     /// Writes what waits, the index block and the offset table, and ends the output.
@@ -148,16 +149,16 @@ impl<S: Sink> StreamingSstWriter<S> {
     ///
     /// [`WriteError::NoEntries`], or a failure of the output or the filter. A file is then not there.
     pub fn finish(self) -> Result<Finished<S::Output>, WriteError> {
-        self.router.finish()
+        self.table.finish()
     }
 }
 
 impl<S: Sink> fmt::Debug for StreamingSstWriter<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StreamingSstWriter")
-            .field("path", &self.router.path())
-            .field("entry_count", &self.router.entry_count())
-            .field("is_poisoned", &self.router.is_poisoned())
+            .field("path", &self.table.path())
+            .field("entry_count", &self.table.entry_count())
+            .field("is_poisoned", &self.table.is_poisoned())
             .finish_non_exhaustive()
     }
 }

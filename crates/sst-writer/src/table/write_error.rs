@@ -10,7 +10,9 @@ use sst_format::limits::{
     MAX_SMALL_LEN,
 };
 
+pub use crate::codec::RawBlockDefect;
 use crate::file::{FileError, FileOperation};
+use crate::invariant::BrokenInvariant;
 use crate::table::ShortKey;
 
 /// Why an entry could not be added, or a table not be finished.
@@ -174,43 +176,9 @@ pub enum WriteError {
     /// An earlier failure left the output in an unknown state.
     #[error("the table cannot be written: an earlier operation on it failed")]
     Poisoned,
-    /// The writer's own books don't add up: a bug of this crate, found before the table was finished.
-    #[error("a bug in the writer was caught: {0}")]
-    Internal(FormatError),
-}
-
-/// What is wrong with a block in stored form.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum RawBlockDefect {
-    /// The checksum is not that of the block.
-    #[error("its checksum is {computed:08x}, stated is {stated:08x}")]
-    Checksum {
-        /// The checksum it came with.
-        stated: u32,
-        /// The checksum of its bytes.
-        computed: u32,
-    },
-    /// A blob file has another length or another header than its commit lists.
-    #[error("it is not the file that its commit lists")]
-    NotTheListed,
-    /// LZ4 could not have made that little of that much.
-    #[error("{0}")]
-    Ratio(FormatError),
-    /// The block is no valid LZ4 block.
-    #[error("it is no valid LZ4 block of {uncompressed_size} bytes")]
-    Corrupt {
-        /// The length it should have had.
-        uncompressed_size: u32,
-    },
-    /// The block decompresses to another length than stated.
-    #[error("it decompresses to {found} bytes, stated are {stated}")]
-    Len {
-        /// The length it should have had.
-        stated: u32,
-        /// The length it has.
-        found: usize,
-    },
+    /// An invariant of this crate does not hold: a bug, found before the table was finished.
+    #[error("a bug of the writer was caught: this does not hold: {0}")]
+    Internal(&'static str),
 }
 
 impl WriteError {
@@ -226,6 +194,12 @@ impl WriteError {
             Ok(error) => error.into(),
             Err(source) => Self::Io { path: path.map(Path::to_owned), operation, source },
         }
+    }
+}
+
+impl From<BrokenInvariant> for WriteError {
+    fn from(BrokenInvariant(rule): BrokenInvariant) -> Self {
+        Self::Internal(rule)
     }
 }
 

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use sst_format::TableFlags;
 use sst_format::filter::FilterPolicy;
 
+pub use crate::codec::Compression;
+
 /// How a table is written. Start from the default and change what you need.
 ///
 /// # Examples
@@ -68,15 +70,4 @@ impl WriterOptions {
         self.digest = digest;
         self
     }
-}
-
-/// How the payloads of blocks are stored.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Compression {
-    /// As LZ4 where that saves more than an eighth.
-    #[default]
-    Lz4,
-    /// As they are: a larger file, whose values a reader gets straight from its memory map.
-    None,
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::support::{InMemory, Row, Value, blocks, numbered, read, sorted, write};
-use sst_format::block::Encoding;
+use sst_format::block::{BlockHeader, Encoding};
 use sst_writer::table::{RawBlockDefect, write_static_sorted_file};
 use sst_writer::{
     Compression, Entry, EntryValue, StreamingSstWriter, WriteError, WriterOptions, hash_key,
@@ -318,10 +318,10 @@ fn defect_13_as_many_blocks_as_there_can_be() {
 fn defect_15_file_past_4_gib() {
     // Blocks in stored form are handed through, so that this needs no 4 GiB of memory.
     let block = vec![0; 64 << 20];
-    let checksum = crc32fast::hash(&block);
+    let header = BlockHeader { encoding: Encoding::Raw, checksum: crc32fast::hash(&block) };
     let mut writer = StreamingSstWriter::new(io::sink(), WriterOptions::default());
     let mut rows = (1_u64..).map(|hash| {
-        let value = EntryValue::MediumRaw { uncompressed_size: 0, checksum, block: &block };
+        let value = EntryValue::MediumRaw { header, block: &block };
         Hashed { hash, value }
     });
     let error = loop {

@@ -60,7 +60,11 @@ impl Entry for Row {
             Value::Small(value) => EntryValue::Small(value),
             Value::Medium(value) => EntryValue::Medium(value),
             &Value::Raw { uncompressed_size, checksum, ref block } => {
-                EntryValue::MediumRaw { uncompressed_size, checksum, block }
+                let encoding = match uncompressed_size {
+                    0 => Encoding::Raw,
+                    uncompressed_len => Encoding::Lz4 { uncompressed_len },
+                };
+                EntryValue::MediumRaw { header: BlockHeader { encoding, checksum }, block }
             }
             &Value::Blob(number) => EntryValue::Large { blob: BlobNumber(number) },
             Value::Deleted => EntryValue::Deleted,

@@ -1,0 +1,208 @@
+//! The codec: how a payload becomes the stored form of a block, and back (FORMAT.md section 3).
+//!
+//! No other file of this crate compresses or decompresses. A further codec needs a variant of [`Compression`] and of
+//! [`Encoding`] in sst-format.
+//!
+//! lz4_flex looks for repetitions by a hash of as many bytes as a machine word has, in the machine's order. So all 64-bit
+//! little-endian machines compress to the same bytes. Others compress to other bytes, which any machine reads.
+
+use lz4_flex::block::{CompressTable, compress_into_with_table, get_maximum_output_size};
+use sst_format::FormatError;
+use sst_format::block::{BlockHeader, Encoding, compression_pays};
+
+use crate::invariant::{BrokenInvariant, OrBroken};
+
+/// How the payloads of blocks are stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Compression {
+    /// As LZ4 where that saves more than an eighth.
+    #[default]
+    Lz4,
+    /// As they are: a larger file, whose values a reader gets straight from its memory map.
+    None,
+}
+
+/// The longest input that the LZ4 block format allows, in bytes. Longer payloads are stored raw.
+const MAX_LZ4_INPUT_LEN: usize = 0x7e00_0000;
+
+/// Room for compressed forms up to this length is kept from one payload to the next.
+const KEPT_ROOM_LEN: usize = 128 << 10;
+
+/// Finds the stored forms of payloads. A stored form depends on its payload alone.
+pub(crate) struct Compressor {
+    /// Where LZ4 has seen which bytes, cleared for each payload; `None` if payloads are stored raw.
+    table: Option<CompressTable>,
+    /// The compressed form of the last payload. Bytes behind it are left over from payloads before.
+    room: Vec<u8>,
+}
+
+impl Compressor {
+    pub(crate) fn new(compression: Compression) -> Self {
+        let table = match compression {
+            Compression::Lz4 => Some(CompressTable::large()),
+            Compression::None => None,
+        };
+        Self { table, room: Vec::new() }
+    }
+
+    /// The stored form of a payload with its header: compressed if that pays, else the payload itself.
+    /// O(length of the payload).
+    pub(crate) fn stored_form<'a>(
+        &'a mut self,
+        payload: &'a [u8],
+    ) -> Result<(BlockHeader, &'a [u8]), BrokenInvariant> {
+        match self.compress(payload)? {
+            Some(compressed) => Ok(compressed),
+            None => Ok((raw_header(payload), payload)),
+        }
+    }
+
+    /// The compressed form of a payload with its header, if it pays.
+    fn compress(
+        &mut self,
+        payload: &[u8],
+    ) -> Result<Option<(BlockHeader, &[u8])>, BrokenInvariant> {
+        let Some(table) = &mut self.table else { return Ok(None) };
+        let uncompressed_len = match u32::try_from(payload.len()) {
+            Ok(len) if payload.len() <= MAX_LZ4_INPUT_LEN => len,
+            _ => return Ok(None),
+        };
+        let longest = get_maximum_output_size(payload.len());
+        if self.room.len() < longest {
+            // Not resized: the old room is released first, and need not be copied.
+            self.room = Vec::new();
+            self.room = vec![0; longest];
+        } else if self.room.len() > KEPT_ROOM_LEN && longest <= KEPT_ROOM_LEN {
+            self.room.truncate(KEPT_ROOM_LEN);
+            self.room.shrink_to_fit();
+        }
+        let stored_len = compress_into_with_table(payload, &mut self.room, table)
+            .or_broken("a compressed form fits into the room that LZ4 asks for")?;
+        if !compression_pays(payload.len(), stored_len) {
+            return Ok(None);
+        }
+        let stored = self.room.get(..stored_len).or_broken("a compressed form lies in its room")?;
+        let encoding = Encoding::Lz4 { uncompressed_len };
+        Ok(Some((BlockHeader { encoding, checksum: crc32fast::hash(stored) }, stored)))
+    }
+}
+
+/// The header of a payload that is stored raw.
+pub(crate) fn raw_header(payload: &[u8]) -> BlockHeader {
+    BlockHeader { encoding: Encoding::Raw, checksum: crc32fast::hash(payload) }
+}
+
+/// Why a block in stored form cannot be taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RawBlockDefect {
+    /// The checksum is not that of the block.
+    #[error("its checksum is {computed:08x}, its header states {stated:08x}")]
+    Checksum {
+        /// The checksum in its header.
+        stated: u32,
+        /// The checksum of its bytes.
+        computed: u32,
+    },
+    /// A blob file has another length or another header than its commit lists.
+    #[error("it is not the file that its commit lists")]
+    NotTheListed,
+    /// LZ4 cannot compress so many bytes to so few.
+    #[error("{0}")]
+    Ratio(FormatError),
+    /// The block is no valid LZ4 block.
+    #[error("it is no valid LZ4 block of {uncompressed_size} bytes")]
+    Corrupt {
+        /// The length it should have had.
+        uncompressed_size: u32,
+    },
+    /// The block decompresses to another length than its header states.
+    #[error("it decompresses to {found} bytes, its header states {stated}")]
+    Len {
+        /// The length it should have had.
+        stated: u32,
+        /// The length it has.
+        found: usize,
+    },
+    /// The header states LZ4 and a length of 0, which readers would take for a raw block.
+    #[error("an empty payload cannot be stored as LZ4")]
+    EmptyLz4,
+}
+
+/// Checks that a block in stored form can be read back: its checksum, and that it decompresses to the length that its
+/// header states. Returns its payload, which lies in `buffer` if it had to be decompressed.
+pub(crate) fn check_stored<'a>(
+    header: BlockHeader,
+    stored: &'a [u8],
+    buffer: &'a mut Vec<u8>,
+) -> Result<&'a [u8], RawBlockDefect> {
+    let computed = crc32fast::hash(stored);
+    if computed != header.checksum {
+        return Err(RawBlockDefect::Checksum { stated: header.checksum, computed });
+    }
+    let uncompressed_len = match header.encoding {
+        Encoding::Raw => return Ok(stored),
+        Encoding::Lz4 { uncompressed_len: 0 } => return Err(RawBlockDefect::EmptyLz4),
+        Encoding::Lz4 { uncompressed_len } => uncompressed_len,
+    };
+    // Before memory is allocated for it.
+    header.payload_len(stored.len() as u64).map_err(RawBlockDefect::Ratio)?;
+    buffer.resize(uncompressed_len as usize, 0);
+    let found = lz4_flex::block::decompress_into(stored, buffer)
+        .map_err(|_| RawBlockDefect::Corrupt { uncompressed_size: uncompressed_len })?;
+    if found != buffer.len() {
+        return Err(RawBlockDefect::Len { stated: uncompressed_len, found });
+    }
+    Ok(buffer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stored_forms_come_back() {
+        let text = b"a text that repeats itself, ".repeat(400);
+        let (mut compressor, mut buffer) = (Compressor::new(Compression::Lz4), Vec::new());
+        for payload in [&text[..], b"", b"too short", &text[..5000], &text.repeat(40)] {
+            let (header, stored) = compressor.stored_form(payload).unwrap();
+            assert_eq!(header.encoding != Encoding::Raw, payload.len() >= 5000);
+            assert_eq!(check_stored(header, stored, &mut buffer), Ok(payload));
+        }
+        let mut raw = Compressor::new(Compression::None);
+        assert_eq!(raw.stored_form(&text), Ok((raw_header(&text), &text[..])));
+    }
+
+    #[test]
+    fn bad_stored_forms_are_refused() {
+        let text = b"a text that repeats itself, ".repeat(400);
+        let mut compressor = Compressor::new(Compression::Lz4);
+        let (header, stored) = compressor.stored_form(&text).unwrap();
+        let uncompressed_size = u32::try_from(text.len()).unwrap();
+        let check = |header, stored: &[u8]| {
+            let mut buffer = Vec::new();
+            check_stored(header, stored, &mut buffer).map(drop)
+        };
+        let resized = |uncompressed_len| BlockHeader {
+            encoding: Encoding::Lz4 { uncompressed_len },
+            ..header
+        };
+        let computed = header.checksum;
+        assert_eq!(
+            check(BlockHeader { checksum: 7, ..header }, stored),
+            Err(RawBlockDefect::Checksum { stated: 7, computed })
+        );
+        let stated = uncompressed_size + 1;
+        assert_eq!(
+            check(resized(stated), stored),
+            Err(RawBlockDefect::Len { stated, found: text.len() })
+        );
+        let short = uncompressed_size - 1;
+        let corrupt = Err(RawBlockDefect::Corrupt { uncompressed_size: short });
+        assert_eq!(check(resized(short), stored), corrupt);
+        assert!(matches!(check(resized(u32::MAX), stored), Err(RawBlockDefect::Ratio(_))));
+        assert_eq!(check(resized(0), stored), Err(RawBlockDefect::EmptyLz4));
+        assert_eq!(check(BlockHeader { encoding: Encoding::Raw, ..header }, stored), Ok(()));
+    }
+}

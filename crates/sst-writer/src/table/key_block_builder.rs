@@ -1,0 +1,71 @@
+//! From entries to key blocks, their index and the filter.
+
+use sst_format::index_block::IndexBlockEncoder;
+use sst_format::limits::MIN_KEY_LEN_TO_COMPRESS;
+use sst_format::{BlockIndex, filter::FilterBytes};
+
+use crate::file::Sink;
+use crate::invariant::OrBroken;
+use crate::table::block_writer::BlockWriter;
+use crate::table::filter_feed::FilterFeed;
+use crate::table::key_block_boundaries::KeyBlockBoundaries;
+use crate::table::pending_entries::PendingEntries;
+use crate::table::{WriteError, WriterOptions};
+
+/// Keeps entries until their key block can be written. The index and the filter learn of entries when it is.
+pub(crate) struct KeyBlockBuilder {
+    /// The entries.
+    pub(crate) pending: PendingEntries,
+    /// Where the key blocks end among them.
+    pub(crate) boundaries: KeyBlockBoundaries,
+    index: IndexBlockEncoder,
+    filter: FilterFeed,
+}
+
+impl KeyBlockBuilder {
+    pub(crate) fn new(options: &WriterOptions) -> Self {
+        Self {
+            pending: PendingEntries::default(),
+            boundaries: KeyBlockBoundaries::default(),
+            index: IndexBlockEncoder::new(),
+            filter: FilterFeed::new(options.filter.as_deref()),
+        }
+    }
+
+    /// Sets the index of the value block that entries have waited for, and writes the key blocks that this completes.
+    pub(crate) fn resolve(
+        &mut self,
+        value_block: BlockIndex,
+        blocks: &mut BlockWriter<impl Sink>,
+    ) -> Result<(), WriteError> {
+        self.pending.resolve(value_block)?;
+        self.write_ready(blocks)
+    }
+
+    /// Writes every key block that is closed and whose entries are resolved. The first entry of the next block must be
+    /// resolved too: that is the order in which the original writes blocks.
+    pub(crate) fn write_ready(
+        &mut self,
+        blocks: &mut BlockWriter<impl Sink>,
+    ) -> Result<(), WriteError> {
+        while let Some(shape) = self.boundaries.take_ready(self.pending.resolved_count()) {
+            let hashes = self.pending.first_hashes(&shape)?;
+            let first_hash = *hashes.first().or_broken("a closed key block has entries")?;
+            self.filter.add(hashes);
+            let is_worth_trying = shape.max_key_len() >= MIN_KEY_LEN_TO_COMPRESS;
+            let block = blocks.write_key_block(is_worth_trying, |out| {
+                Ok(self.pending.encode_first(&shape, out)?)
+            })?;
+            self.index.push(first_hash, block);
+        }
+        self.pending.remove_written();
+        Ok(())
+    }
+
+    /// The payload of the index block, and the filter, after the last key block was written.
+    pub(crate) fn finish(self) -> Result<(Vec<u8>, FilterBytes), WriteError> {
+        let filter = self.filter.finish()?;
+        let index = self.index.finish().or_broken("the index block has the room it needs")?;
+        Ok((index, filter))
+    }
+}

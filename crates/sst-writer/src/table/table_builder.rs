@@ -1,0 +1,367 @@
+//! The parts of a table, kept in step.
+
+use std::path::Path;
+
+use sst_format::block::BLOCK_HEADER_LEN;
+use sst_format::limits::{BLOCK_HEADROOM, HASH_THRESHOLD};
+use sst_format::value_ref::{EntryType, ValueRef};
+use sst_format::{BlobNumber, BlockIndex, SstMeta, TableFlags, TableProtection};
+
+use crate::codec::check_stored;
+use crate::file::Sink;
+use crate::invariant::OrBroken;
+use crate::table::block_writer::BlockWriter;
+use crate::table::entry_checks::{EntryChecks, StatedKey};
+use crate::table::entry_digester::EntryDigester;
+use crate::table::key_block_boundaries::Placement;
+use crate::table::key_block_builder::KeyBlockBuilder;
+use crate::table::small_value_block::{SmallValue, SmallValueBlock};
+use crate::table::{EntryValue, Finished, WriteError, WriterOptions};
+
+/// Takes entries whose keys are written out: lets them pass the checks, makes sure that there is room for them, and gives
+/// their keys and values to the parts that write them.
+///
+/// Its parts keep one invariant each: [`EntryChecks`] which entry may come next, [`KeyBlockBuilder`] that an entry is
+/// written with a reference that is known, [`SmallValueBlock`] where in its block a small value lies, [`BlockWriter`] what
+/// is written and how much still fits.
+pub(crate) struct TableBuilder<S> {
+    /// An operation on the output has failed or panicked.
+    is_poisoned: bool,
+    flags: TableFlags,
+    checks: EntryChecks,
+    /// Lower bound on the bytes that are free beside everything that waits to be written. Computed exactly by
+    /// [`TableBuilder::check_room`]; until the next time, what entries add is subtracted. Bytes that compression
+    /// saves in between are not in it.
+    guaranteed_free: u64,
+    key_blocks: KeyBlockBuilder,
+    small_values: SmallValueBlock,
+    blocks: BlockWriter<S>,
+    /// Blobs that entries refer to.
+    blobs: Vec<BlobNumber>,
+    digester: Option<EntryDigester>,
+    /// The payload of the last block that came in stored form, if it had to be decompressed.
+    decompressed: Vec<u8>,
+}
+
+/// Room that a value takes beside its entry.
+#[derive(Clone, Copy)]
+struct ValueRoom {
+    /// Length of a small value.
+    small: Option<usize>,
+    /// Length of a block of the value's own, header included.
+    block: Option<u64>,
+}
+
+impl ValueRoom {
+    /// The value lies in the key block or in another file.
+    const NONE: Self = Self { small: None, block: None };
+
+    const fn small(len: usize) -> Self {
+        Self { small: Some(len), block: None }
+    }
+
+    /// The value has a block whose stored form takes `stored_len` bytes.
+    const fn block(stored_len: usize) -> Self {
+        Self { small: None, block: Some((BLOCK_HEADER_LEN + stored_len) as u64) }
+    }
+
+    /// The most room that the value takes.
+    const fn most(value: EntryValue<'_>) -> Self {
+        match value {
+            EntryValue::Small(value) => Self::small(value.len()),
+            EntryValue::Medium(stored) | EntryValue::MediumRaw { block: stored, .. } => {
+                Self::block(stored.len())
+            }
+            EntryValue::Inline(_) | EntryValue::Large { .. } | EntryValue::Deleted => Self::NONE,
+        }
+    }
+}
+
+impl<S: Sink> TableBuilder<S> {
+    pub(crate) fn new(blocks: BlockWriter<S>, options: &WriterOptions) -> Self {
+        Self {
+            is_poisoned: false,
+            flags: options.flags,
+            checks: EntryChecks::new(options.multi_value),
+            guaranteed_free: 0,
+            key_blocks: KeyBlockBuilder::new(options),
+            small_values: SmallValueBlock::default(),
+            blocks,
+            blobs: Vec::new(),
+            digester: options.digest.then(EntryDigester::default),
+            decompressed: Vec::new(),
+        }
+    }
+
+    /// Number of entries accepted.
+    #[inline]
+    pub(crate) const fn entry_count(&self) -> u64 {
+        self.checks.entry_count()
+    }
+
+    /// Whether an operation on the output has failed or panicked.
+    #[inline]
+    pub(crate) const fn is_poisoned(&self) -> bool {
+        self.is_poisoned
+    }
+
+    /// The file behind the sink, if it is one.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.blocks.path()
+    }
+
+    /// Takes an entry, or refuses it and changes nothing.
+    #[inline(always)]
+    pub(crate) fn add(
+        &mut self,
+        key: StatedKey<'_>,
+        value: EntryValue<'_>,
+    ) -> Result<(), WriteError> {
+        if !self.add_alike(key, value)? {
+            self.add_any(key, value)?;
+        }
+        if self.digester.is_some() {
+            self.digest(key.key, value)?;
+        }
+        if self.small_values.is_full() || self.key_blocks.pending.is_over_budget() {
+            self.guarded(Self::write_small_values)?;
+        }
+        Ok(())
+    }
+
+    /// Adds an entry that was just taken to the digest. Cold, so that tables without a digest don't pay for it.
+    #[cold]
+    fn digest(&mut self, key: &[u8], value: EntryValue<'_>) -> Result<(), WriteError> {
+        self.guarded(|table| match &mut table.digester {
+            Some(digester) => Ok(digester.add(key, value, &table.decompressed)?),
+            None => Ok(()),
+        })
+    }
+
+    /// The short way for an entry like those before it: the same key length and type, a hash of its own, an inline value
+    /// or a small one for the open value block, and more than enough room. Returns whether it took the entry.
+    #[inline]
+    fn add_alike(&mut self, key: StatedKey<'_>, value: EntryValue<'_>) -> Result<bool, WriteError> {
+        let StatedKey { hash, key: key_bytes, .. } = key;
+        let (entry_type, value) = match value {
+            EntryValue::Inline(value) => match EntryType::inline(value.len()) {
+                Ok(entry_type) => (entry_type, AlikeValue::Inline(value)),
+                // Too long: the long way refuses it.
+                Err(_) => return Ok(false),
+            },
+            EntryValue::Small(value) => match SmallValue::new(value) {
+                Some(value) if self.small_values.is_open() => {
+                    (EntryType::SMALL, AlikeValue::Small(value))
+                }
+                _ => return Ok(false),
+            },
+            _ => return Ok(false),
+        };
+        // An inline value of a type that is in the block already is short enough.
+        let boundaries = &mut self.key_blocks.boundaries;
+        let Some(growth) = boundaries.growth_if_alike(key_bytes.len(), entry_type) else {
+            return Ok(false);
+        };
+        let needed = growth + value.small_len() as u64;
+        if !self.checks.is_above_all(hash) || needed > self.guaranteed_free {
+            return Ok(false);
+        }
+        if key_bytes.len() <= HASH_THRESHOLD {
+            self.checks.hash(key)?;
+        }
+        self.guaranteed_free -= needed;
+        boundaries.commit_alike();
+        let value_ref = match value {
+            AlikeValue::Inline(value) => ValueRef::Inline(value),
+            AlikeValue::Small(value) => self.small_values.push(value)?,
+        };
+        self.key_blocks.pending.push(hash, key_bytes, entry_type, value_ref)?;
+        self.checks.accepted_another(hash);
+        Ok(true)
+    }
+
+    /// The long way: every check.
+    fn add_any(&mut self, key: StatedKey<'_>, value: EntryValue<'_>) -> Result<(), WriteError> {
+        let StatedKey { hash, key: key_bytes, .. } = key;
+        self.checks.key_len(key_bytes.len())?;
+        let repeats_hash = self.checks.order(hash, key_bytes, &self.key_blocks.pending)?;
+        let entry_type = self.checks.value_class(value)?;
+        let boundaries = &self.key_blocks.boundaries;
+        let placement = match boundaries.place(repeats_hash, key_bytes.len(), entry_type) {
+            Ok(placement) => placement,
+            Err(source) => return Err(self.checks.run_too_long(key_bytes, source)),
+        };
+        // Keys of the block only get longer, so a block that stores hashes now will.
+        if placement.shape.max_key_len() <= HASH_THRESHOLD {
+            self.checks.hash(key)?;
+        }
+        let value_ref = self.take_value(value, &placement)?;
+        // The entry is accepted: from here on only the output can fail.
+        self.key_blocks.boundaries.commit(placement);
+        self.key_blocks.pending.push(hash, key_bytes, entry_type, value_ref)?;
+        self.checks.accepted(hash);
+        if placement.starts_block {
+            self.guarded(|table| table.key_blocks.write_ready(&mut table.blocks))?;
+        }
+        Ok(())
+    }
+
+    /// See [`StreamingSstWriter::is_full`](crate::StreamingSstWriter::is_full).
+    pub(crate) fn is_full(&self, max_entries: u64, max_data_size: u64) -> bool {
+        let (value_blocks, values_len) = self.small_values.reserved(None);
+        let (key_blocks, keys_len) = self.key_blocks.boundaries.reserved_now();
+        let blocks = self.blocks.block_count() + value_blocks + key_blocks;
+        self.entry_count() >= max_entries
+            || self.blocks.end() + values_len + keys_len >= max_data_size
+            || blocks + u64::from(BLOCK_HEADROOM) >= self.blocks.capacity().blocks
+    }
+
+    /// See [`StreamingSstWriter::has_room_for`](crate::StreamingSstWriter::has_room_for).
+    pub(crate) fn has_room_for(&self, hash: u64, key_len: usize, value: EntryValue<'_>) -> bool {
+        let repeats_hash = self.checks.repeats_hash(hash);
+        let Ok(entry_type) = self.checks.value_class(value) else { return false };
+        self.key_blocks
+            .boundaries
+            .place(repeats_hash, key_len, entry_type)
+            .is_ok_and(|placement| self.check_room(&placement, ValueRoom::most(value)).is_ok())
+    }
+
+    /// See [`StreamingSstWriter::finish`](crate::StreamingSstWriter::finish).
+    pub(crate) fn finish(mut self) -> Result<Finished<S::Output>, WriteError> {
+        if self.is_poisoned {
+            return Err(WriteError::Poisoned);
+        }
+        let Some((min_hash, max_hash)) = self.checks.hash_range() else {
+            return Err(WriteError::NoEntries);
+        };
+        self.key_blocks.boundaries.close();
+        self.write_small_values()?;
+        let (index, filter) = self.key_blocks.finish()?;
+        let written = self.blocks.finish(&index)?;
+        self.blobs.sort_unstable();
+        self.blobs.dedup();
+        let meta = SstMeta {
+            block_count: written.block_count,
+            min_hash,
+            max_hash,
+            file_size: written.file_size,
+            flags: self.flags,
+            filter,
+            protection: Some(TableProtection {
+                entry_count: self.checks.entry_count(),
+                block_headers: written.headers,
+            }),
+        };
+        let digest = self.digester.map(EntryDigester::finish);
+        Ok(Finished { meta, blobs: self.blobs, digest, output: written.output })
+    }
+
+    /// Checks that the table can still hold everything that waits, the entry, its value and the index block. Returns how
+    /// many bytes are left at least.
+    fn check_room(&self, placement: &Placement, value: ValueRoom) -> Result<u64, WriteError> {
+        let (value_blocks, values_len) = self.small_values.reserved(value.small);
+        let (key_blocks, keys_len) = self.key_blocks.boundaries.reserved(placement);
+        let (own_blocks, own_len) = value.block.map_or((0, 0), |len| (1, len));
+        let blocks = value_blocks + key_blocks + own_blocks;
+        self.blocks.check_room(blocks, values_len + keys_len + own_len, self.entry_count())
+    }
+
+    /// As [`TableBuilder::check_room`], for an entry that is taken if there is room.
+    fn reserve(&mut self, placement: &Placement, value: ValueRoom) -> Result<(), WriteError> {
+        self.guaranteed_free = self.check_room(placement, value)?;
+        Ok(())
+    }
+
+    /// Makes sure that there is room for an entry, and takes its value. The reference lacks the block index of a small
+    /// value.
+    fn take_value<'a>(
+        &mut self,
+        value: EntryValue<'a>,
+        placement: &Placement,
+    ) -> Result<ValueRef<'a>, WriteError> {
+        let room = ValueRoom::most(value);
+        Ok(match value {
+            EntryValue::Inline(value) => {
+                self.reserve(placement, room)?;
+                ValueRef::Inline(value)
+            }
+            EntryValue::Small(value) => {
+                self.reserve(placement, room)?;
+                let value = SmallValue::new(value).or_broken("the class of a value was checked")?;
+                self.small_values.push(value)?
+            }
+            EntryValue::Medium(value) => ValueRef::Medium(self.write_medium(value, placement)?),
+            EntryValue::MediumRaw { header, block } => {
+                let checked = check_stored(header, block, &mut self.decompressed);
+                let entry = self.checks.entry_count();
+                checked.map_err(|reason| WriteError::BadRawBlock { entry, reason })?;
+                self.reserve(placement, room)?;
+                ValueRef::Medium(self.guarded(|table| table.blocks.write_stored(header, block))?)
+            }
+            EntryValue::Large { blob } => {
+                self.reserve(placement, room)?;
+                if self.blobs.last() != Some(&blob) {
+                    self.blobs.push(blob);
+                }
+                ValueRef::Blob(blob)
+            }
+            EntryValue::Deleted => {
+                self.reserve(placement, room)?;
+                ValueRef::Deleted
+            }
+        })
+    }
+
+    /// Makes sure that there is room for a medium value, and writes its block.
+    fn write_medium(
+        &mut self,
+        value: &[u8],
+        placement: &Placement,
+    ) -> Result<BlockIndex, WriteError> {
+        if self.reserve(placement, ValueRoom::block(value.len())).is_err() {
+            // It may fit compressed. Only near the end of a full table is a value compressed twice.
+            let len = self.blocks.block_len(value)?;
+            self.reserve(placement, ValueRoom { small: None, block: Some(len) })?;
+        }
+        self.guarded(|table| table.blocks.write(value))
+    }
+
+    /// Writes the small value block, if there is one, and all key blocks that are complete then.
+    fn write_small_values(&mut self) -> Result<(), WriteError> {
+        let Some(payload) = self.small_values.payload() else {
+            return self.key_blocks.write_ready(&mut self.blocks);
+        };
+        let block = self.blocks.write(payload)?;
+        self.small_values.clear();
+        self.key_blocks.resolve(block, &mut self.blocks)
+    }
+
+    /// Runs an action that can fail or panic halfway. If it does, the table stays poisoned.
+    fn guarded<T>(
+        &mut self,
+        action: impl FnOnce(&mut Self) -> Result<T, WriteError>,
+    ) -> Result<T, WriteError> {
+        self.is_poisoned = true;
+        let result = action(self)?;
+        self.is_poisoned = false;
+        Ok(result)
+    }
+}
+
+/// A value that the short way takes.
+#[derive(Clone, Copy)]
+enum AlikeValue<'a> {
+    Inline(&'a [u8]),
+    Small(SmallValue<'a>),
+}
+
+impl AlikeValue<'_> {
+    /// Bytes that it adds to the value block.
+    #[inline]
+    const fn small_len(&self) -> usize {
+        match self {
+            Self::Inline(_) => 0,
+            Self::Small(value) => value.len(),
+        }
+    }
+}
