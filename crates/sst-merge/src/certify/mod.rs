@@ -12,10 +12,10 @@ use sst_writer::{Commit, PublishError};
 use self::read_back::{ReadBack, TableContent};
 use crate::MergeError;
 
-/// Certifies a commit that is not visible yet: reads every byte of the live tables of its family from
-/// the device, older tables too, and the blobs that they refer to; compares each new table with the
-/// digest of the entries that were put into it; and hands the digest of the live entries to the
-/// commit. Returns that digest.
+/// Certifies a commit that is not visible yet: reads every byte of the live tables of its family
+/// from the device, older tables too, and the blobs that they refer to; compares each new table
+/// with the digest of the entries that were put into it; and hands the digest of the live entries
+/// to the commit. Returns that digest.
 ///
 /// A commit that does not change a certified family keeps its certificate, and nothing is read.
 ///
@@ -24,9 +24,10 @@ use crate::MergeError;
 ///
 /// # Errors
 ///
-/// [`MergeError::NoDigests`] without [`PublisherOptions::digest`](sst_writer::PublisherOptions::digest);
-/// [`MergeError::Content`] or [`MergeError::Read`] if the device does not hold what was put in;
-/// [`MergeError::Cancelled`]. Drop the commit then, and the directory is as before.
+/// [`MergeError::NoDigests`] without
+/// [`PublisherOptions::digest`](sst_writer::PublisherOptions::digest); [`MergeError::Content`] or
+/// [`MergeError::Read`] if the device does not hold what was put in; [`MergeError::Cancelled`].
+/// Drop the commit then, and the directory is as before.
 ///
 /// # Examples
 ///

@@ -106,8 +106,8 @@ impl<'c> ReadBack<'c> {
         self.blobs.get(&number).copied()
     }
 
-    /// Verifies every byte of all tables, and takes the digest of the live entries and of each of the
-    /// `newest` newest tables.
+    /// Verifies every byte of all tables, and takes the digest of the live entries and of each of
+    /// the `newest` newest tables.
     pub(crate) fn read(&mut self, newest: usize) -> Result<Content, MergeError> {
         let tables = self.tables();
         let overlapping = overlapping(&tables);

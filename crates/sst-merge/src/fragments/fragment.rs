@@ -78,8 +78,8 @@ impl Fragment {
         self.copied.values().map(record)
     }
 
-    /// Copies the oldest table that has not been taken into a commit, or writes it anew if it refers
-    /// to blobs, whose numbers are part of it. Returns whether it was written anew.
+    /// Copies the oldest table that has not been taken into a commit, or writes it anew if it
+    /// refers to blobs, whose numbers are part of it. Returns whether it was written anew.
     pub(super) fn take_next_table(&mut self, commit: &mut Commit<'_>) -> Result<bool, MergeError> {
         let table = self
             .rest

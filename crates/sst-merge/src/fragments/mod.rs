@@ -48,8 +48,8 @@ pub struct FragmentInfo {
 /// Gathers fragments into a commit: directories that other processes or machines have written, each
 /// with its own [`Publisher`](sst_writer::Publisher) or [`BulkLoader`](sst_writer::BulkLoader).
 ///
-/// Files are copied and get numbers of the commit's directory. Every byte of every copy is then read
-/// from the device and verified, against checksums, description and order; if the fragment is
+/// Files are copied and get numbers of the commit's directory. Every byte of every copy is then
+/// read from the device and verified, against checksums, description and order; if the fragment is
 /// certified, the content is compared with its certificate too. Only tables of the commit's family
 /// are taken. In the commit they have the order in which they were added, those of one fragment the
 /// oldest first.
@@ -111,8 +111,8 @@ impl<'c, 'p> Gatherer<'c, 'p> {
     ///
     /// [`MergeError::NotAFragment`] if there is no commit, or none of the family though of others;
     /// [`MergeError::FragmentTwice`], [`MergeError::FragmentsOverlap`]; [`MergeError::Read`] or
-    /// [`MergeError::Publish`] if anything is damaged or missing; [`MergeError::is_cancelled`]. Drop the
-    /// commit then.
+    /// [`MergeError::Publish`] if anything is damaged or missing; [`MergeError::is_cancelled`].
+    /// Drop the commit then.
     pub fn add(&mut self, fragment: impl AsRef<Path>) -> Result<FragmentInfo, MergeError> {
         let path = fragment.as_ref();
         let mut fragment = Fragment::open(path, self.commit.family())?;

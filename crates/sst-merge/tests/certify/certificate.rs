@@ -1,4 +1,4 @@
-//! Certified commits: what is on disk is what was put in, and the commit says so.
+//! Certified commits: the device holds what was put in, and the commit states its digest.
 
 use std::fs;
 
@@ -14,7 +14,8 @@ use sst_writer::{
 
 use crate::rows::{Row, Value, finish, open, sorted};
 
-/// The digest of live entries as FORMAT.md section 12 has it: key, how many values the key has before it, value.
+/// The digest of live entries by FORMAT.md section 12. Entries are key, number of values of the key
+/// before this one, and value.
 fn digest(entries: &[(&[u8], u32, &[u8])]) -> [u8; 32] {
     let mut sum = [0_u8; 32];
     for (key, ordinal, value) in entries {
@@ -36,7 +37,8 @@ fn digest(entries: &[(&[u8], u32, &[u8])]) -> [u8; 32] {
     sum
 }
 
-/// Publishes tables of rows in the order given. Returns the certificate of family 0: entries, bytes, digest.
+/// Publishes tables of rows in the order given. Returns the certificate of family 0: entries,
+/// bytes, digest.
 fn publish(
     publisher: &mut Publisher,
     tables: &[&[Row]],
@@ -235,7 +237,7 @@ fn a_missing_or_short_table_is_not_published() {
 }
 
 #[test]
-fn a_commit_says_nothing_of_what_nobody_has_read() {
+fn a_family_that_was_not_read_has_no_certificate() {
     let directory = tempfile::tempdir().unwrap();
     let row = |family: u32| ("key", format!("family {family}"));
     let commit = |publisher: &mut Publisher, family: u32| {
@@ -253,11 +255,11 @@ fn a_commit_says_nothing_of_what_nobody_has_read() {
     assert_eq!(commit(&mut publisher, 1), [1, 3]);
     let certified = publisher.current();
     drop(publisher);
-    // Of family 1 nothing is known any more, of family 3 what was said before.
+    // Without digests the certificate of family 1 is dropped, and that of family 3 stays.
     let mut publisher = Publisher::open(directory.path(), keep()).unwrap();
     assert_eq!(commit(&mut publisher, 1), [3]);
     assert_eq!(commit(&mut publisher, 0), [3]);
-    // What comes back is what it was.
+    // A rollback brings back the certificates of the earlier commit.
     let info = publisher.rollback(certified).unwrap();
     let families: Vec<_> = info.certificates.iter().map(|known| known.family).collect();
     assert_eq!(families, [1, 3]);

@@ -1,4 +1,4 @@
-//! Tables that other processes or machines wrote become one commit, or nothing does.
+//! Tables that other processes or machines wrote become one commit, all of them or none.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -48,7 +48,7 @@ fn content(publisher: &mut Publisher, rows: &[Row]) -> ContentDigest {
     publish(commit).unwrap().certificates[0].content
 }
 
-/// Gathers fragments into a directory of its own. Returns what was taken, and what is live then.
+/// Gathers fragments into a directory. Returns their sizes, and the digest of the live entries.
 fn gather(
     path: &Path,
     fragments: &[&Path],
@@ -232,7 +232,7 @@ fn only_commits_of_the_family_are_fragments() {
     let mut publisher = Publisher::open(&target, certified()).unwrap();
     let refused = Gatherer::new(&mut publisher.begin_family(3), REFUSE).add(&first).unwrap_err();
     assert!(matches!(&refused, MergeError::NotAFragment { path, family: 3 } if *path == first));
-    // A load of nothing is a fragment of nothing.
+    // A commit without tables is a fragment without tables.
     Publisher::open(&empty, certified()).unwrap().begin().publish().unwrap();
     let taken = Gatherer::new(&mut publisher.begin(), REFUSE).add(&empty).unwrap();
     assert_eq!((taken.tables, taken.entries), (0, 0));
@@ -260,7 +260,7 @@ fn a_fragment_that_does_not_hold_what_it_certifies_is_refused() {
     let bytes = fs::read(&file).unwrap();
     let meta = MetaFile::parse(&bytes, crc32fast::hash).unwrap();
     assert_eq!(meta.protection().unwrap().certificates().count(), 1);
-    // Everything fits but the certificate.
+    // Only the certificate does not fit.
     let content = ContentDigest::from_bytes(&[1; 48]);
     let parts = MetaFileParts {
         family: 0,

@@ -4,8 +4,8 @@ use super::bulk_error::BulkError;
 use super::bulk_loader::BulkSummary;
 use crate::PreparedCommit;
 
-/// A load that is written and not visible yet. See [`BulkLoader::prepare`](crate::BulkLoader::prepare).
-/// Dropped, it leaves nothing behind.
+/// A load that is written and not visible yet. See
+/// [`BulkLoader::prepare`](crate::BulkLoader::prepare). Dropped, it leaves nothing behind.
 #[derive(Debug)]
 pub struct PreparedLoad<'p> {
     pub(super) commit: PreparedCommit<'p>,

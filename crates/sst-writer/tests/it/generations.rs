@@ -1,4 +1,4 @@
-//! Generations: what is kept, for how long, and going back.
+//! Generations: which are kept, for how long, and rolling back.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -21,7 +21,7 @@ fn open(directory: &Path, options: PublisherOptions) -> Publisher {
     Publisher::open(directory, options).unwrap()
 }
 
-/// Publishes a table of `entries` entries; in place of everything or on top. Returns the commit.
+/// Publishes a table of `entries` entries, in place of all others or on top. Returns the commit.
 fn commit(publisher: &mut Publisher, entries: u8, replace: bool) -> u32 {
     let mut commit = publisher.begin();
     let mut table = commit.create_table(WriterOptions::default()).unwrap();
@@ -37,7 +37,7 @@ fn commit(publisher: &mut Publisher, entries: u8, replace: bool) -> u32 {
     commit.publish().unwrap().sequence.0
 }
 
-/// Number and entries of the generations that can be gone back to, newest first.
+/// Number and entries of the generations that can be rolled back to, newest first.
 fn complete(directory: &Path) -> Vec<(u32, u64)> {
     let generations = Generation::list(directory).unwrap();
     assert_eq!(generations.iter().filter(|generation| generation.is_current).count(), 1);
@@ -62,7 +62,7 @@ fn as_many_generations_stay_as_asked_for() {
     // Three tables, three meta files, CURRENT and LOCK.
     assert_eq!(names(directory.path()).len(), 8);
     drop(publisher);
-    // Opening changes nothing, unless fewer are to be kept.
+    // Opening changes nothing, unless fewer generations are to be kept.
     drop(open(directory.path(), options()));
     assert_eq!(complete(directory.path()), [(10, 5), (8, 4), (6, 3)]);
     drop(open(directory.path(), options().keep_generations(1)));
@@ -79,7 +79,7 @@ fn increments_are_generations_too() {
     commit(&mut publisher, 1, false);
     commit(&mut publisher, 2, false);
     commit(&mut publisher, 3, false);
-    // Nothing is obsolete, so all of them are there, whatever is kept.
+    // No table is obsolete, so all generations are complete, however few are kept.
     assert_eq!(complete(directory.path()), [(6, 6), (4, 3), (2, 1)]);
     commit(&mut publisher, 4, true);
     assert_eq!(complete(directory.path()), [(8, 4), (6, 6), (4, 3), (2, 1)]);
@@ -100,7 +100,7 @@ fn rollback_brings_back_what_was_and_can_be_rolled_back() {
     let back = publisher.rollback(None).unwrap().sequence.0;
     assert!(back > third);
     assert_eq!(live(&publisher), with_two);
-    // A new publisher sees the same, and goes on from there.
+    // A new publisher finds the same state and continues it.
     drop(publisher);
     let mut publisher = open(directory.path(), PublisherOptions::default().keep_generations(9));
     assert_eq!(live(&publisher), with_two);
@@ -168,7 +168,7 @@ fn what_is_gone_cannot_be_gone_back_to() {
     assert_eq!(names(directory.path()), before);
     assert_eq!(publisher.current(), Some(sequence(second)));
 
-    // The meta file is there, one of the tables is not.
+    // The meta file exists, but one of the tables is missing.
     let mut publisher = reopen(publisher, PublisherOptions::default().keep_generations(1));
     let table = publisher.live_tables().next().unwrap().1.sequence;
     let third = commit(&mut publisher, 3, true);
@@ -183,7 +183,7 @@ fn reopen(publisher: Publisher, options: PublisherOptions) -> Publisher {
     open(&directory, options)
 }
 
-/// Makes a meta file look as if it had been written that long ago.
+/// Sets the date of a meta file back by a duration.
 fn age(directory: &Path, meta: u32, by: Duration) {
     let file = File::options().write(true).open(directory.join(format!("{meta:08}.meta"))).unwrap();
     file.set_modified(SystemTime::now() - by).unwrap();
@@ -209,12 +209,12 @@ fn readers_are_given_time() {
     publisher = reopen(publisher, options());
     assert_eq!(complete(directory.path()), [(third, 3), (second, 2)]);
     age(directory.path(), third, 2 * hour);
-    // Both limits hold: what is young enough or among the last few stays.
+    // A generation stays if either limit keeps it: it is young enough, or among the last few.
     publisher = reopen(publisher, options().keep_generations(1));
     assert_eq!(complete(directory.path()), [(third, 3), (second, 2)]);
     publisher = reopen(publisher, options());
     assert_eq!(complete(directory.path()), [(third, 3)]);
-    // A date in the future is no reason to remove anything.
+    // A date in the future removes no generation.
     let fourth = commit(&mut publisher, 4, true);
     let meta = directory.path().join(format!("{fourth:08}.meta"));
     let file = File::options().write(true).open(meta).unwrap();
@@ -238,16 +238,17 @@ fn the_original_is_told_what_not_to_read_after_a_rollback() {
     assert_eq!(del(second), None);
     let back = publisher.rollback(None).unwrap().sequence.0;
     assert_eq!(del(back), Some(vec![second]));
-    // As long as the file is there, every commit says so; the `.del` file before goes.
+    // As long as the meta file exists, each commit has a `.del` file that names it. The earlier one
+    // goes.
     let mut publisher = reopen(publisher, options());
     let next = commit(&mut publisher, 3, false);
     assert_eq!((del(back), del(next)), (None, Some(vec![second])));
-    // Live again, it is not named.
+    // A meta file that is live again is not named.
     let forth = publisher.rollback(Some(sequence(second))).unwrap().sequence.0;
     let named = del(forth).unwrap();
     assert!(named.contains(&back) && named.contains(&next));
     assert!(!named.contains(&first) && !named.contains(&second));
-    // Once the others are gone there is nothing to be told.
+    // Once the other meta files are gone, no `.del` file is needed.
     let mut publisher = reopen(publisher, PublisherOptions::default());
     let last = commit(&mut publisher, 4, true);
     assert_eq!(del(last), None);

@@ -1,4 +1,4 @@
-//! Directories: what a commit leaves on disk, and what it refuses.
+//! Directories: the files that a commit leaves on disk, and the commits that are refused.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -42,7 +42,7 @@ fn table(commit: &Commit<'_>, value: EntryValue<'_>) -> FinishedTable {
     table.finish().unwrap()
 }
 
-/// Commits that many tables; `replace` says whether they replace all before them.
+/// Commits so many tables; with `replace` they replace all earlier ones.
 fn commit(publisher: &mut Publisher, tables: usize, replace: bool) -> Vec<SequenceNumber> {
     let mut commit = publisher.begin();
     if replace {
@@ -62,7 +62,8 @@ fn live(publisher: &Publisher) -> Vec<SequenceNumber> {
     publisher.live_tables().map(|(_, table)| table.sequence).collect()
 }
 
-/// What a directory says, read as a reader would: only through `CURRENT` and the live list of its meta file.
+/// The state of a directory as a reader finds it: through `CURRENT` and the list of live meta files
+/// only.
 #[derive(Debug)]
 struct Found {
     metas: Vec<u32>,
@@ -101,7 +102,7 @@ fn find(directory: &Path) -> Found {
         found.blobs.extend(protection.blobs());
         let live = file.tables().filter(|table| !obsolete.contains(&table.sequence));
         let live: Vec<_> = live.map(|table| (file.family(), table)).collect();
-        // A meta file without a live table is not live, the newest aside.
+        // Only the newest meta file may have no live table.
         assert!(!live.is_empty() || meta.sequence == current.sequence);
         found.tables.extend(live);
     }
@@ -135,14 +136,15 @@ fn commits_follow_each_other() {
     assert_eq!(found.metas, [3, 5]);
     assert_eq!(live(&publisher), [1, 2, 4].map(SequenceNumber));
 
-    // One table of the first commit dies, later the other: its meta file goes with the last one.
+    // The tables of the first commit die one after the other. Its meta file goes with the last.
     let mut third = publisher.begin();
     third.obsolete(SequenceNumber(1)).unwrap();
     assert_eq!(third.publish().unwrap().sequence, SequenceNumber(6));
     assert_eq!((find(path).metas, find(path).obsolete_in_newest), (vec![3, 5, 6], vec![1]));
     assert!(!path.join("00000001.sst").exists());
 
-    // The list names what died before, too: the meta file that named it first is not live any more.
+    // The list also names tables that died earlier: the meta file that named them first is no
+    // longer live.
     drop(publisher);
     let mut publisher = open(path);
     commit(&mut publisher, 1, false);
@@ -213,7 +215,7 @@ fn blobs_must_be_known() {
     first.add_table(with_blob).unwrap();
     first.publish().unwrap();
 
-    // A later table may refer to it: it is kept when the earlier one goes.
+    // A later table may refer to the blob, which then stays when the earlier table goes.
     let mut second = publisher.begin();
     second.replace_all();
     second.add_table(table(&second, EntryValue::Large { blob })).unwrap();
@@ -280,7 +282,7 @@ fn one_publisher_at_a_time() {
     match refused(directory.path()) {
         PublishError::Locked { directory: named, holder } => {
             assert_eq!(named, directory.path());
-            // Windows lets nobody read a file that is locked.
+            // On Windows a locked file cannot be read.
             if cfg!(unix) {
                 assert_eq!(holder.unwrap().process, std::process::id());
             }
@@ -335,7 +337,7 @@ fn obsolete_files_are_kept_if_told_so() {
     drop(publisher);
     drop(Publisher::open(path, options()).unwrap());
     assert_eq!(names(path).len(), 6);
-    // They go when a publisher comes that was not told so.
+    // They are removed by a publisher without that option.
     drop(open(path));
     assert_eq!(names(path), ["00000003.sst", "00000004.meta", "CURRENT", "LOCK"]);
 }
@@ -353,7 +355,7 @@ fn directories_of_others_are_refused() {
     let revision = FormatError::UnknownRevision { len: 13, looks_like_json: true };
     assert!(matches!(refused(path), PublishError::Format { source, .. } if source == revision));
 
-    // CURRENT is ours, but the meta file has no protection section.
+    // `CURRENT` has a checksum, but the meta file has no protection section.
     let parts = MetaFileParts {
         family: 0,
         obsolete: &[],
@@ -394,7 +396,7 @@ fn damaged_commits_are_refused() {
         ));
         fs::write(&file, &intact).unwrap();
     }
-    // A meta file that is intact, but not the one.
+    // A meta file that is intact, but not the one listed.
     let stale = MetaFileParts {
         family: 0,
         obsolete: &[],
@@ -409,7 +411,7 @@ fn damaged_commits_are_refused() {
     open(path);
 }
 
-/// The descriptions in a meta file of ours.
+/// The descriptions in a protected meta file.
 fn descriptions(bytes: &[u8]) -> Vec<(SequenceNumber, SstMeta)> {
     let meta = MetaFile::parse(bytes, crc32fast::hash).unwrap();
     let protected = meta.protection().unwrap().tables(meta.block_counts());
@@ -429,7 +431,8 @@ fn descriptions(bytes: &[u8]) -> Vec<(SequenceNumber, SstMeta)> {
         .collect()
 }
 
-/// A meta file may name a table obsolete and describe it again: its older description is dead, the new one live.
+/// A meta file may name a table obsolete and describe it again: its older description is dead, the
+/// new one live.
 #[test]
 fn a_table_described_again_stays_live_at_the_next_append() {
     let directory = tempfile::tempdir().unwrap();
@@ -485,7 +488,7 @@ fn first_commit_that_did_not_happen_is_cleaned_up() {
     fs::remove_file(path.join("CURRENT")).unwrap();
     let mut publisher = open(path);
     assert_eq!(names(path), ["LOCK"]);
-    // With a second commit the missing CURRENT cannot be explained any more.
+    // After a second commit, a missing `CURRENT` cannot be that of a first commit that failed.
     commit(&mut publisher, 1, false);
     commit(&mut publisher, 1, false);
     drop(publisher);
@@ -495,7 +498,8 @@ fn first_commit_that_did_not_happen_is_cleaned_up() {
     assert!(matches!(refused(path), PublishError::MissingCurrent { .. }));
 }
 
-/// What one commit does: number of tables, which live ones it makes obsolete (by position), whether to open again.
+/// One commit: its number of tables, the live ones that it makes obsolete (by position), and
+/// whether the directory is opened again before it.
 fn step() -> impl Strategy<Value = (usize, Vec<prop::sample::Index>, bool)> {
     (0..3_usize, prop::collection::vec(any::<prop::sample::Index>(), 0..4), any::<bool>())
 }
@@ -503,7 +507,7 @@ fn step() -> impl Strategy<Value = (usize, Vec<prop::sample::Index>, bool)> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
-    /// After any sequence of commits the directory says what was committed, and holds no other file.
+    /// After any sequence of commits the directory has the committed tables, and no other file.
     #[test]
     fn directory_says_what_was_committed(steps in prop::collection::vec(step(), 1..10)) {
         let directory = tempfile::tempdir().unwrap();

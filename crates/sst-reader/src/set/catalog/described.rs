@@ -16,8 +16,8 @@ use super::Catalog;
 use crate::{Access, ReadError};
 
 impl Catalog {
-    /// Reads a commit of the directory `dir` that need not be the current one: that of the meta file
-    /// `sequence`. `CURRENT` is not looked at. Its files may have been removed since.
+    /// Reads a commit of the directory `dir` that need not be the current one: that of the meta
+    /// file `sequence`. `CURRENT` is not looked at. Its files may have been removed since.
     ///
     /// # Errors
     ///
@@ -40,9 +40,10 @@ impl Catalog {
         }
     }
 
-    /// The catalog that a directory will have after a commit of `family` that is not visible yet: of
-    /// this catalog the tables that are not `obsolete`, and on top of them `tables`, the oldest first,
-    /// and `blobs`. Lets a writer's output be read back before it is published. O(blocks of `tables`).
+    /// The catalog that a directory will have after a commit of `family` that is not visible yet:
+    /// of this catalog the tables that are not `obsolete`, and on top of them `tables`, the oldest
+    /// first, and `blobs`. Lets a writer's output be read back before it is published. O(blocks of
+    /// `tables`).
     ///
     /// Descriptions without a protection section are taken as they are. Filters are left out, since
     /// they are in no file yet. Certificates are dropped: they are of the commit before.
