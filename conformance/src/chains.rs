@@ -1,5 +1,6 @@
-//! The rule of what is live, on random chains of meta files: the function itself, the reader, the writer and the second
-//! decoder answer as a model that asks FORMAT.md's question of each description by itself.
+//! The rule of what is live, on random chains of meta files: the function itself, the reader, the
+//! writer and the second decoder answer as a model that asks FORMAT.md's question of each
+//! description by itself.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -27,13 +28,15 @@ const DIRECTORIES: u64 = 2_000;
 /// Tables of a chain that meta files describe again and name obsolete.
 const TABLES: u32 = 6;
 
-/// A table that the first meta file of each chain describes and that stays live, so that no directory is empty.
+/// A table that the first meta file of each chain describes and that stays live, so that no
+/// directory is empty.
 const ALWAYS_LIVE: SequenceNumber = SequenceNumber(TABLES + 1);
 
 /// The sequence number of the first meta file of a chain: behind those of all tables.
 const FIRST_META: u32 = 20;
 
-/// Checks the function on a million chains, and the reader and the writer on directories made of some.
+/// Checks the function on a million chains, and the reader and the writer on directories made of
+/// some.
 #[must_use]
 pub fn check() -> Vec<Row> {
     check_some(CHAINS, DIRECTORIES)
@@ -116,7 +119,8 @@ fn check_function(chain: &Chain) -> Result<(), CheckError> {
     Ok(())
 }
 
-/// A description's mark: its meta file and its place in there, in the flags, which every side hands on as they are.
+/// A description's mark: its meta file and its place in there, in the flags, which every side hands
+/// on as they are.
 fn mark(meta: SequenceNumber, index: usize) -> Result<TableFlags, AnyError> {
     Ok(TableFlags(meta.0 << 8 | u32::try_from(index)?))
 }

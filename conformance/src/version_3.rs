@@ -14,8 +14,9 @@ use sst_format::meta_head::{
 
 use crate::random_files::AnyError;
 
-/// Rewrites every live meta file of a protected directory in version 3. The newest commit becomes several meta files, one
-/// for each of its tables, if it has several; the last of them gets the next number.
+/// Rewrites every live meta file of a protected directory in version 3. The newest commit becomes
+/// several meta files, one for each of its tables, if it has several; the last of them gets the
+/// next number.
 ///
 /// # Errors
 ///
@@ -57,7 +58,8 @@ struct Rewritten<'a> {
 }
 
 impl Rewritten<'_> {
-    /// Writes the meta file `sequence` of the commit `commit`, with some of the tables, and adds it to the list.
+    /// Writes the meta file `sequence` of the commit `commit`, with some of the tables, and adds it
+    /// to the list.
     fn write(
         &self,
         dir: &Path,

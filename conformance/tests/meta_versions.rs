@@ -1,9 +1,10 @@
-//! Directories of every version of the protection section, as builds of their time wrote them: they are read, verified
-//! and added to.
+//! Directories of every version of the protection section, as builds of their time wrote them: they
+//! are read, verified and added to.
 //!
-//! `conformance/vectors/versions/N` holds one of each version: two commits of two tables each with a blob, the second of
-//! which replaces a key; version 2 with a certificate; version 3 with a commit of two meta files.
-//! `cargo test -p sst-conformance --test meta_versions -- --ignored` makes those that are missing.
+//! `conformance/vectors/versions/N` holds one of each version: two commits of two tables each with
+//! a blob, the second of which replaces a key; version 2 with a certificate; version 3 with a
+//! commit of two meta files. `cargo test -p sst-conformance --test meta_versions -- --ignored`
+//! makes those that are missing.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -22,7 +23,8 @@ fn vector(version: u32) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors/versions").join(version.to_string())
 }
 
-/// A copy of the directory of a version, since reading leaves it as it is and adding to it does not.
+/// A copy of the directory of a version, since reading leaves it as it is and adding to it does
+/// not.
 fn copy(version: u32) -> tempfile::TempDir {
     let copy = tempfile::tempdir().unwrap();
     for file in fs::read_dir(vector(version)).unwrap() {

@@ -1,4 +1,5 @@
-//! Block header and encoding: how the payload of a block, or of a blob file, is stored (FORMAT.md sections 3 and 8).
+//! Block header and encoding: how the payload of a block, or of a blob file, is stored (FORMAT.md
+//! sections 3 and 8).
 //!
 //! ```text
 //! offset  size  field
@@ -7,8 +8,8 @@
 //!      8     …  the payload: raw bytes, or one LZ4 block
 //! ```
 //!
-//! Writers keep the compressed form only where [`compression_pays`]; readers verify the checksum before they
-//! decompress. Nothing else in the code base knows that a size of 0 stands for "raw".
+//! Writers keep the compressed form only where [`compression_pays`]; readers verify the checksum
+//! before they decompress. Nothing else in the code base knows that a size of 0 stands for "raw".
 
 use alloc::vec::Vec;
 
@@ -70,7 +71,8 @@ impl BlockHeader {
     ///
     /// # Errors
     ///
-    /// [`FormatError::TooShort`] below 8 bytes, [`FormatError::ImpossibleRatio`] from [`BlockHeader::payload_len`].
+    /// [`FormatError::TooShort`] below 8 bytes, [`FormatError::ImpossibleRatio`] from
+    /// [`BlockHeader::payload_len`].
     pub fn parse(block: &[u8]) -> Result<(Self, &[u8]), FormatError> {
         let too_short = FormatError::TooShort {
             structure: Structure::BlockHeader,
@@ -91,7 +93,8 @@ impl BlockHeader {
     ///
     /// [`FormatError::ImpossibleRatio`] if LZ4 could not have made that little of that much.
     pub fn payload_len(self, stored_len: u64) -> Result<u64, FormatError> {
-        // Below 16 MiB only: clearing the 4 GiB that a header can state would take the tests too long.
+        // Below 16 MiB only: clearing the 4 GiB that a header can state would take the tests too
+        // long.
         planted!("ratio-unchecked" => if let Encoding::Lz4 { uncompressed_len: len @ ..0x0100_0000 } =
             self.encoding { return Ok(u64::from(len)); });
         match self.encoding {
@@ -108,15 +111,16 @@ impl BlockHeader {
         }
     }
 
-    /// Whether the header stands at byte `at` of `bytes`: how a copy from a protection section is compared.
+    /// Whether the header stands at byte `at` of `bytes`: how a copy from a protection section is
+    /// compared.
     #[must_use]
     pub fn matches(self, bytes: &[u8], at: usize) -> bool {
         bytes.get(at..).and_then(<[u8]>::first_chunk) == Some(&self.to_bytes())
     }
 }
 
-/// Whether a payload of `len` bytes is to be stored compressed when that takes `compressed_len` bytes: only if it
-/// saves more than an eighth.
+/// Whether a payload of `len` bytes is to be stored compressed when that takes `compressed_len`
+/// bytes: only if it saves more than an eighth.
 #[must_use]
 pub const fn compression_pays(len: usize, compressed_len: usize) -> bool {
     compressed_len < len - len / 8

@@ -1,4 +1,5 @@
-//! Content digests: what a set of entries amounts to, in whatever order and files they are (FORMAT.md section 12).
+//! Content digests: order-independent digests of sets of entries, however they are stored
+//! (FORMAT.md section 12).
 //!
 //! ```text
 //! size  field
@@ -15,12 +16,13 @@
 //! value number n > 0     u8 2, u32 n, key, SHA-256 of the value
 //! ```
 //!
-//! with values as they were put: uncompressed, wherever they are stored. A sum does not depend on the order of its
-//! terms, and that of two disjoint sets is the sum of both, so a digest can be taken by anyone who sees every entry once.
+//! with values as they were put: uncompressed, wherever they are stored. A sum does not depend on
+//! the order of its terms, and that of two disjoint sets is the sum of both, so a digest can be
+//! taken by anyone who sees every entry once.
 //!
-//! Two sets that differ by accident have different digests but for a chance of 2^-256 or so. It is no signature: whoever may
-//! choose thousands of entries freely can make two sets with one sum (generalized birthday), with far less work than it
-//! takes to break SHA-256.
+//! Two sets that differ by accident have different digests but for a chance of 2^-256 or so. It is
+//! no signature: an attacker who chooses thousands of entries can make two sets with one sum
+//! (generalized birthday), with far less work than it takes to break SHA-256.
 
 use core::fmt;
 

@@ -33,7 +33,8 @@ impl Current {
     ///
     /// # Errors
     ///
-    /// [`FormatError::UnknownRevision`] for a length other than 4 or 8, [`FormatError::ChecksumMismatch`].
+    /// [`FormatError::UnknownRevision`] for a length other than 4 or 8,
+    /// [`FormatError::ChecksumMismatch`].
     pub fn parse(bytes: &[u8], crc32: Crc32) -> Result<Self, FormatError> {
         let unknown = FormatError::UnknownRevision {
             len: bytes.len() as u64,

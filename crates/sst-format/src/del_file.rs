@@ -5,10 +5,11 @@
 //!    4   a sequence number, as often as the file is long
 //! ```
 //!
-//! The original writes one with each commit that makes files obsolete: it names tables, blobs and meta files. Ours
-//! writes one only after a rollback. It names the meta files that the rollback left out, because the original's
-//! readers know no list of live meta files. The format has no header, no count and no checksum, so the only damage
-//! that shows is a length that is not a multiple of 4.
+//! The original writes one with each commit that makes files obsolete: it names tables, blobs and
+//! meta files. Ours writes one only after a rollback. It names the meta files that the rollback
+//! left out, because the original's readers know no list of live meta files. The format has no
+//! header, no count and no checksum, so the only damage that shows is a length that is not a
+//! multiple of 4.
 
 use alloc::vec::Vec;
 

@@ -57,8 +57,8 @@ impl fmt::Display for Structure {
     }
 }
 
-/// Why bytes could not be parsed, or values not be encoded: what is wrong and where, but not in which file or block,
-/// which only the caller knows.
+/// Why bytes could not be parsed, or values not be encoded: what is wrong and where, but not in
+/// which file or block, which only the caller knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FormatError {

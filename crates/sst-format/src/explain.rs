@@ -11,11 +11,13 @@
 //!   000b  6f 6e 65                 value, inline, 3 bytes: "one"
 //! ```
 //!
-//! `sst inspect --explain` prints these dumps, and they are the golden text of this crate's tests. Fields come in the
-//! order of the bytes, none is left out: the hex columns of an unshortened dump, strung together, are the input.
+//! `sst inspect --explain` prints these dumps, and they are the golden text of this crate's tests.
+//! Fields come in the order of the bytes, none is left out: the hex columns of an unshortened dump,
+//! strung together, are the input.
 //!
-//! No sequence of bytes makes [`explain`] panic. It goes as far as it can, then states the error and lists what is
-//! left as it is. Long fields and long runs of records are shortened, see [`ExplainOptions`].
+//! No sequence of bytes makes [`explain`] panic. It goes as far as it can, then states the error
+//! and lists what is left as it is. Long fields and long runs of records are shortened, see
+//! [`ExplainOptions`].
 
 use core::fmt;
 
@@ -73,11 +75,13 @@ pub struct ExplainOptions {
     pub base: u64,
     /// Bytes shown of one field; the rest is only counted. Default 64.
     pub max_bytes: usize,
-    /// Records shown of one run, at least 2: the first ones and the last one. The rest is only counted. Default 16.
+    /// Records shown of one run, at least 2: the first ones and the last one. The rest is only
+    /// counted. Default 16.
     pub max_records: usize,
     /// CRC-32, to tell whether checksums match. Default: none, and they are shown without comment.
     pub crc32: Option<Crc32>,
-    /// XXH3-64, to show the hashes of keys in blocks that don't store them, and to check their order. Default: none.
+    /// XXH3-64, to show the hashes of keys in blocks that don't store them, and to check their
+    /// order. Default: none.
     pub hash_key: Option<fn(&[u8]) -> u64>,
 }
 
@@ -126,7 +130,8 @@ impl ExplainOptions {
     }
 }
 
-/// Writes an annotated dump of `bytes` to `out`, and returns what is wrong with them, if anything is.
+/// Writes an annotated dump of `bytes` to `out`, and returns what is wrong with them, if anything
+/// is.
 ///
 /// The error is part of the dump too, as its line `error: …`.
 ///

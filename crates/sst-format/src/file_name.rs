@@ -52,7 +52,8 @@ pub struct FileName {
 }
 
 impl FileName {
-    /// Reads a file name; `None` if it is not one of the format's: `CURRENT`, a lock, a temporary file.
+    /// Reads a file name; `None` if it is not one of the format's: `CURRENT`, a lock, a temporary
+    /// file.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         let (digits, extension) = name.split_once('.')?;

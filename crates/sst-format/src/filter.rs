@@ -1,12 +1,14 @@
-//! Filters: how a writer gets filter bytes and how a reader asks them, without either knowing the filter.
+//! Filters: how a writer gets filter bytes and how a reader asks them, without either knowing the
+//! filter.
 //!
-//! A filter answers "may this table hold a key with this hash?" with *no* (certain) or *maybe*. FORMAT.md section 10
-//! describes the one filter of the format, a quotient filter; it lives in a crate of its own (`sst-amqf`) and plugs in
-//! here. Filter bytes are opaque to this crate: a writer without a filter stores none, and a reader without a
-//! [`FilterPolicy`] ignores them and still answers right, only slower on a miss.
+//! A filter answers "may this table hold a key with this hash?" with *no* (certain) or *maybe*.
+//! FORMAT.md section 10 describes the one filter of the format, a quotient filter; it lives in a
+//! crate of its own (`sst-amqf`) and plugs in here. Filter bytes are opaque to this crate: a writer
+//! without a filter stores none, and a reader without a [`FilterPolicy`] ignores them and still
+//! answers right, only slower on a miss.
 //!
-//! The three traits are RocksDB's: a policy names the filter and makes the other two, a builder gathers the hashes of
-//! one table, an opened filter answers. All are object-safe.
+//! The three traits are RocksDB's: a policy names the filter and makes the other two, a builder
+//! gathers the hashes of one table, an opened filter answers. All are object-safe.
 
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::{fmt, ops::Range};
@@ -18,16 +20,18 @@ pub trait FilterPolicy: fmt::Debug + Send + Sync {
     /// Starts the filter of one table.
     fn builder(&self) -> Box<dyn FilterBuilder>;
 
-    /// Opens the filter bytes of one table, which must then be answered in place, without copying them.
+    /// Opens the filter bytes of one table, which must then be answered in place, without copying
+    /// them.
     ///
     /// # Errors
     ///
-    /// [`FilterError`] if the bytes are not a filter of this kind, or one that could answer wrongly. Damaged bytes
-    /// must never become a wrong "no".
+    /// [`FilterError`] if the bytes are not a filter of this kind, or one that could answer
+    /// wrongly. Damaged bytes must never become a wrong "no".
     fn open(&self, bytes: FilterBytes) -> Result<Box<dyn Filter>, FilterError>;
 
-    /// As [`FilterPolicy::open`], for bytes that are what a builder made: a checksum over them was right. Damage need not be
-    /// looked for then, so this should take O(1). Does the same as `open` unless a policy knows better.
+    /// As [`FilterPolicy::open`], for bytes that are what a builder made: a checksum over them was
+    /// right. Damage need not be looked for then, so this should take O(1). Does the same as `open`
+    /// unless a policy knows better.
     ///
     /// # Errors
     ///
@@ -39,10 +43,11 @@ pub trait FilterPolicy: fmt::Debug + Send + Sync {
 
 /// Gathers the hashes of one table and turns them into filter bytes.
 pub trait FilterBuilder: fmt::Debug + Send {
-    /// Adds the hashes of the next entries of the table, in their order: ascending, equal ones next to each other.
+    /// Adds the hashes of the next entries of the table, in their order: ascending, equal ones next
+    /// to each other.
     ///
-    /// Every entry is given once, so the number of hashes is the number of entries. A writer hands them over in
-    /// batches, which keeps the dynamic call off the path of the single entry.
+    /// Every entry is given once, so the number of hashes is the number of entries. A writer hands
+    /// them over in batches, which keeps the dynamic call off the path of the single entry.
     fn add_hashes(&mut self, hashes: &[u64]);
 
     /// Builds the filter over all hashes added, and returns its bytes.
@@ -58,8 +63,8 @@ pub trait Filter: fmt::Debug + Send + Sync {
     /// Whether the table may hold an entry with this hash. `false` is certain, `true` is not.
     fn may_contain(&self, hash: u64) -> bool;
 
-    /// Asks the processor to fetch what [`Filter::may_contain`] will look at for this hash, while the caller does
-    /// something else. A hint: doing nothing, which is the default, is right too.
+    /// Asks the processor to fetch what [`Filter::may_contain`] will look at for this hash, while
+    /// the caller does something else. A hint: doing nothing, which is the default, is right too.
     fn prefetch(&self, hash: u64) {
         // A hint that is not taken.
         _ = hash;
@@ -97,9 +102,11 @@ impl fmt::Display for FilterError {
 
 impl core::error::Error for FilterError {}
 
-/// A slice of bytes together with whatever keeps them alive: a memory map, a meta file read into memory.
+/// A slice of bytes together with whatever keeps them alive: a memory map, a meta file read into
+/// memory.
 ///
-/// Cloning is cheap and copies no bytes. It lets an opened [`Filter`] answer straight from a mapped file.
+/// Cloning is cheap and copies no bytes. It lets an opened [`Filter`] answer straight from a mapped
+/// file.
 #[derive(Clone)]
 pub struct FilterBytes {
     owner: Arc<dyn AsRef<[u8]> + Send + Sync>,

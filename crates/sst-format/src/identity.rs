@@ -1,7 +1,7 @@
-//! What tells one commit from another, and one table from another.
+//! Identities: when two commits are the same, and when two tables are.
 //!
-//! A sequence number is no identity: a directory may be swapped for another one, restored from a copy, or rebuilt, and
-//! then the same number stands for other content, or the number goes down.
+//! A sequence number is no identity: a directory may be swapped for another one, restored from a
+//! copy, or rebuilt, and then the same number stands for other content, or the number goes down.
 
 use crate::SequenceNumber;
 use crate::meta_file::TableRecord;
@@ -14,11 +14,12 @@ pub enum CommitIdentity {
     Protected {
         /// The number in `CURRENT`.
         sequence: SequenceNumber,
-        /// The checksum in the trailer of the meta file with this number: [`Trailer`](crate::protection::Trailer) reads it from
-        /// the last 12 bytes.
+        /// The checksum in the trailer of the meta file with this number:
+        /// [`Trailer`](crate::protection::Trailer) reads it from the last 12 bytes.
         checksum: u32,
     },
-    /// Of a directory without protection. A caller that can should compare device and inode of the meta file too.
+    /// Of a directory without protection. A caller that can should compare device and inode of the
+    /// meta file too.
     Bare {
         /// The number in `CURRENT`.
         sequence: SequenceNumber,
@@ -39,8 +40,8 @@ impl CommitIdentity {
     }
 }
 
-/// A table as its description has it. Two tables that are equal have the same blocks, so open files, filters and cached
-/// blocks of the one serve the other, whichever meta file describes it.
+/// A table as its description has it. Two tables that are equal have the same blocks, so open
+/// files, filters and cached blocks of the one serve the other, whichever meta file describes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TableIdentity {
     /// Sequence number.
@@ -53,13 +54,15 @@ pub struct TableIdentity {
     pub max_hash: u64,
     /// Length of the file in bytes.
     pub file_size: u64,
-    /// Number of entries, and the CRC-32 of the copies of its block headers, which hold the checksums of all blocks. `None`
-    /// without protection: then only the commit's identity tells whether the file is the same.
+    /// Number of entries, and the CRC-32 of the copies of its block headers, which hold the
+    /// checksums of all blocks. `None` without protection: then only the commit's identity tells
+    /// whether the file is the same.
     pub content: Option<(u64, u32)>,
 }
 
 impl TableIdentity {
-    /// The identity of a described table. Flags have no part in it, nor has the place of its filter.
+    /// The identity of a described table. Flags have no part in it, nor has the place of its
+    /// filter.
     #[must_use]
     pub const fn new(record: &TableRecord, content: Option<(u64, u32)>) -> Self {
         let TableRecord { sequence, block_count, min_hash, max_hash, file_size, .. } = *record;

@@ -8,8 +8,9 @@
 //! 11+10·i      2  index of key block i+1
 //! ```
 //!
-//! It is the last block of a table and never compressed. The first key block has no hash here: it takes every hash
-//! below that of the second. First hashes ascend strictly, because equal hashes are never split across key blocks.
+//! It is the last block of a table and never compressed. The first key block has no hash here: it
+//! takes every hash below that of the second. First hashes ascend strictly, because equal hashes
+//! are never split across key blocks.
 
 use alloc::vec::Vec;
 
@@ -46,7 +47,8 @@ impl IndexBlockEncoder {
     /// Length in bytes of the index block of `key_blocks` key blocks.
     #[must_use]
     pub const fn len_of(key_blocks: usize) -> usize {
-        // The first key block takes no entry. An index of none cannot be finished, so its length does not matter.
+        // The first key block takes no entry. An index of none cannot be finished, so its length
+        // does not matter.
         FIRST_LEN + key_blocks.saturating_sub(1) * ENTRY_LEN
     }
 
@@ -110,8 +112,8 @@ impl<'a> IndexBlock<'a> {
         1 + self.entries.len() / ENTRY_LEN
     }
 
-    /// First hash of key block number `i` in index order, or `None` for the first one, whose hash is not stored, and
-    /// past the last one.
+    /// First hash of key block number `i` in index order, or `None` for the first one, whose hash
+    /// is not stored, and past the last one.
     #[must_use]
     #[inline]
     pub fn first_hash(&self, i: usize) -> Option<u64> {
@@ -144,11 +146,13 @@ impl<'a> IndexBlock<'a> {
             .chain(rest.filter_map(|entry| u16_at(entry, 8).map(BlockIndex)))
     }
 
-    /// Checks that hashes ascend strictly, and block indices too, below that of the index block itself. O(n).
+    /// Checks that hashes ascend strictly, and block indices too, below that of the index block
+    /// itself. O(n).
     ///
     /// # Errors
     ///
-    /// [`FormatError::OutOfOrder`] or [`FormatError::NoSuchBlock`], for the first key block that is wrong.
+    /// [`FormatError::OutOfOrder`] or [`FormatError::NoSuchBlock`], for the first key block that is
+    /// wrong.
     pub fn validate(&self, block_count: u16) -> Result<(), FormatError> {
         let mut previous: Option<(Option<u64>, BlockIndex)> = None;
         for (index, i) in (0..).zip(0..self.key_block_count()) {

@@ -1,6 +1,7 @@
 //! The on-disk format of immutable, hash-sorted static table (SST) files, as code.
 //!
-//! Each structure of the format has one module, in which its encoder and its checked view stand side by side:
+//! Each structure of the format has one module, in which its encoder and its checked view stand
+//! side by side:
 //!
 //! | module | structure | FORMAT.md |
 //! |---|---|---|
@@ -9,26 +10,28 @@
 //! | [`key_block`] | keys with value references, in four kinds | section 4 |
 //! | [`value_ref`] | entry type and value reference of one entry | section 4 |
 //! | [`index_block`] | which key block holds a hash | section 6 |
-//! | [`meta_file`] | what a reader must know about tables, and their filters | section 9 |
-//! | [`identity`] | what tells one commit from another, and one table | section 9 |
+//! | [`meta_file`] | descriptions of tables, and their filters | section 9 |
+//! | [`identity`] | identities of commits and of tables | section 9 |
 //! | [`live`] | the rule of which tables are live | section 9 |
 //! | [`meta_head`] | version 3 of the protection section: heads that are read without their filters | section 9 |
 //! | [`protection`] | the section that makes a commit one chain of checksums | section 9 |
-//! | [`content_digest`] | what a set of entries amounts to | section 12 |
+//! | [`content_digest`] | an order-independent digest of a set of entries | section 12 |
 //! | [`current`] | the commit point of a directory | section 1 |
 //! | [`del_file`] | numbers of files that are not to be read any more | section 1 |
 //! | [`file_name`] | `NNNNNNNN.sst` and its family | section 1 |
 //! | [`filter`] | the traits through which filters plug in | section 10 |
 //!
-//! [`limits`] holds every number of the format in one table; [`types`] the newtypes; [`monitor`] progress and
-//! cancellation of long operations, shared by all crates. Blob files (section 8) are a
-//! [`block::BlockHeader`] followed by one payload; value blocks (section 5) have no structure of their own.
+//! [`limits`] holds every number of the format in one table; [`types`] the newtypes; [`monitor`]
+//! progress and cancellation of long operations, shared by all crates. Blob files (section 8) are a
+//! [`block::BlockHeader`] followed by one payload; value blocks (section 5) have no structure of
+//! their own.
 //!
 //! # What this crate promises
 //!
 //! - No dependencies, `no_std` (with `alloc` for the encoders), no `unsafe`.
-//! - Views borrow and allocate nothing. `parse` looks at sizes and fixed fields only, in O(1) unless it says otherwise;
-//!   `validate` checks everything, in O(n). Access to an entry is checked and returns a `Result`.
+//! - Views borrow and allocate nothing. `parse` looks at sizes and fixed fields only, in O(1)
+//!   unless it says otherwise; `validate` checks everything, in O(n). Access to an entry is checked
+//!   and returns a `Result`.
 //! - No sequence of bytes makes anything here panic. Errors are small [`FormatError`] values.
 //!
 //! # Example
@@ -97,6 +100,6 @@ pub use types::{BlobNumber, BlockIndex, SequenceNumber, TableFlags};
 
 /// A function that computes the CRC-32 (IEEE, as in zlib) of some bytes.
 ///
-/// This crate has no dependencies, so the few structures that carry a checksum of their own ([`current`],
-/// [`protection`]) are handed one; writer and reader pass `crc32fast::hash`.
+/// This crate has no dependencies, so the few structures that carry a checksum of their own
+/// ([`current`], [`protection`]) are handed one; writer and reader pass `crc32fast::hash`.
 pub type Crc32 = fn(&[u8]) -> u32;

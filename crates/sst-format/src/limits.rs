@@ -1,4 +1,5 @@
-//! Every number of the format, in one place, tied together by assertions at compile time (FORMAT.md sections 3 to 7).
+//! Every number of the format, in one place, tied together by assertions at compile time (FORMAT.md
+//! sections 3 to 7).
 //!
 //! | constant | limits | set by |
 //! |---|---|---|
@@ -14,14 +15,15 @@ pub const MAX_BLOCK_COUNT: u16 = u16::MAX;
 /// Highest end of a block, in bytes from the start of the file: offsets are `u32`.
 pub const MAX_BLOCKS_END: u64 = u32::MAX as u64;
 
-/// Highest start of an entry in a variable key block, in bytes from the end of the position table: 24 bits.
+/// Highest start of an entry in a variable key block, in bytes from the end of the position table:
+/// 24 bits.
 pub const MAX_POSITION: u32 = (1 << 24) - 1;
 
 /// Highest number of entries of one key block: 24 bits.
 pub const MAX_KEY_BLOCK_ENTRIES: u32 = (1 << 24) - 1;
 
-/// Highest number of entries of one key block that take no byte: empty inline values of the empty key. A block of six bytes
-/// could else claim millions of them.
+/// Highest number of entries of one key block that take no byte: empty inline values of the empty
+/// key. A block of six bytes could else claim millions of them.
 pub const MAX_EMPTY_ENTRIES: u32 = u16::MAX as u32;
 
 /// Longest key in bytes: one byte more would push any neighbour past [`MAX_POSITION`].
@@ -48,7 +50,8 @@ pub const MAX_SMALL_VALUE_LEN: usize = 4096;
 /// Values up to this many bytes are medium by class; larger ones are blobs.
 pub const MAX_MEDIUM_VALUE_LEN: usize = 64 << 20;
 
-/// A key block is closed before an entry would make Σ(key length + [`KEY_BLOCK_ENTRY_OVERHEAD`]) exceed this many bytes.
+/// A key block is closed before an entry would make Σ(key length + [`KEY_BLOCK_ENTRY_OVERHEAD`])
+/// exceed this many bytes.
 pub const KEY_BLOCK_SIZE: usize = 16 << 10;
 
 /// What each entry counts beyond its key when a key block's size is reckoned, in bytes.
@@ -60,7 +63,8 @@ pub const KEY_BLOCK_ENTRIES: u32 = 819;
 /// A small value block is written as soon as it holds this many bytes.
 pub const VALUE_BLOCK_SIZE: usize = 8 << 10;
 
-/// Key blocks whose longest key is shorter than this many bytes are stored raw, with no attempt to compress.
+/// Key blocks whose longest key is shorter than this many bytes are stored raw, with no attempt to
+/// compress.
 pub const MIN_KEY_LEN_TO_COMPRESS: usize = 16;
 
 /// Key blocks whose longest key is longer than this many bytes store hashes.

@@ -1,10 +1,11 @@
-//! The rule of what is live: which descriptions of tables count, among all that the meta files of a commit hold
-//! (FORMAT.md section 9).
+//! The rule of what is live: which descriptions of tables count, among all that the meta files of a
+//! commit hold (FORMAT.md section 9).
 //!
-//! A description is a pair: a meta file, and a table that it describes. One table may have several: a later meta file
-//! may describe it again. Take the meta files from the oldest to the newest; each of them first names its obsolete
-//! tables, then describes its own. **What was said of a table last counts**: if that is a description, this
-//! description is live; if that is "obsolete", no description of the table is.
+//! A description is a pair: a meta file, and a table that it describes. One table may have several:
+//! a later meta file may describe it again. Take the meta files from the oldest to the newest; each
+//! of them first names its obsolete tables, then describes its own. **What was said of a table last
+//! counts**: if that is a description, this description is live; if that is "obsolete", no
+//! description of the table is.
 //!
 //! ```text
 //! meta file   obsolete   describes
@@ -13,9 +14,9 @@
 //!         5   3
 //! ```
 //!
-//! The number alone does not tell whether a table is live: table 1 is dead as 2 describes it, and live as 4 does. The
-//! family of a meta file has no part in the rule, as it has none in the original's: sequence numbers are those of
-//! files, and a file belongs to one family.
+//! The number alone does not tell whether a table is live: table 1 is dead as 2 describes it, and
+//! live as 4 does. The family of a meta file has no part in the rule, as it has none in the
+//! original's: sequence numbers are those of files, and a file belongs to one family.
 
 use alloc::vec::Vec;
 
@@ -54,16 +55,17 @@ pub struct LiveTable<'a, M: DescribesTables + 'a> {
 /// What a meta file says of a table.
 struct Statement<'a, M: DescribesTables + 'a> {
     about: SequenceNumber,
-    /// When it was said: the meta file's sequence number; within it, obsolete numbers come before descriptions.
+    /// When it was said: the meta file's sequence number; within it, obsolete numbers come before
+    /// descriptions.
     at: (SequenceNumber, usize),
     live: Option<LiveTable<'a, M>>,
 }
 
-/// The live descriptions among all that `metas` hold, oldest first: in the order of the meta files' sequence numbers,
-/// and within a meta file in its own order. Newer tables win over older ones.
+/// The live descriptions among all that `metas` hold, oldest first: in the order of the meta files'
+/// sequence numbers, and within a meta file in its own order. Newer tables win over older ones.
 ///
-/// `metas` are the live meta files of one commit in any order; no two have the same sequence number. O(n log n) for n
-/// descriptions and obsolete numbers in all of them together.
+/// `metas` are the live meta files of one commit in any order; no two have the same sequence
+/// number. O(n log n) for n descriptions and obsolete numbers in all of them together.
 ///
 /// # Example
 ///

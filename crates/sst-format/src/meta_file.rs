@@ -1,4 +1,5 @@
-//! Meta files: what a reader must know about the tables of one commit, and their filters (FORMAT.md section 9).
+//! Meta files: descriptions of the tables of one commit, and their filters (FORMAT.md
+//! section 9).
 //!
 //! ```text
 //! size     field
@@ -14,8 +15,8 @@
 //!    …     the protection section, in ours: `protection` and `meta_head`
 //! ```
 //!
-//! Ends count from the start of the filter area, like the offsets of a table: filter `i` starts where `i-1` ends.
-//! Sequence numbers of obsolete tables refer to tables of older meta files.
+//! Ends count from the start of the filter area, like the offsets of a table: filter `i` starts
+//! where `i-1` ends. Sequence numbers of obsolete tables refer to tables of older meta files.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -55,7 +56,8 @@ pub struct TableRecord {
 }
 
 impl TableRecord {
-    /// The line of a table that was just written. [`TableRecord::filter_end`] is for the encoder to set.
+    /// The line of a table that was just written. [`TableRecord::filter_end`] is for the encoder to
+    /// set.
     #[must_use]
     pub const fn new(sequence: SequenceNumber, meta: &SstMeta) -> Self {
         let SstMeta { block_count, min_hash, max_hash, file_size, flags, .. } = *meta;
@@ -107,8 +109,9 @@ impl MetaFileParts<'_> {
     ///
     /// # Errors
     ///
-    /// [`FormatError::TooLarge`] if a count or the filters exceed 32 bits, [`FormatError::WrongLen`] if a table comes
-    /// without the header of every block, [`FormatError::EmptyHashRange`] if its lowest hash is above its highest.
+    /// [`FormatError::TooLarge`] if a count or the filters exceed 32 bits,
+    /// [`FormatError::WrongLen`] if a table comes without the header of every block,
+    /// [`FormatError::EmptyHashRange`] if its lowest hash is above its highest.
     pub fn encode(&self, crc32: Crc32) -> Result<(Vec<u8>, u32), FormatError> {
         self.tables.iter().try_for_each(|(_, meta)| meta.validate())?;
         let mut out = Vec::new();
@@ -127,7 +130,8 @@ impl MetaFileParts<'_> {
     }
 }
 
-/// Appends everything before the filter area; `tables` come with the lengths of their filters in bytes.
+/// Appends everything before the filter area; `tables` come with the lengths of their filters in
+/// bytes.
 pub(crate) fn encode_start(
     out: &mut Vec<u8>,
     family: u32,
@@ -165,8 +169,9 @@ pub struct MetaFile<'a> {
 }
 
 impl<'a> MetaFile<'a> {
-    /// Reads a whole meta file. Checks its structure and, where it is protected, all its checksums: bytes behind the
-    /// filter area that are not a valid protection section are damage. O(length of the file).
+    /// Reads a whole meta file. Checks its structure and, where it is protected, all its checksums:
+    /// bytes behind the filter area that are not a valid protection section are damage. O(length of
+    /// the file).
     ///
     /// # Errors
     ///
@@ -206,8 +211,8 @@ impl<'a> MetaFile<'a> {
         self.tables().map(|table| table.block_count)
     }
 
-    /// Where the filter of each table lies in the meta file, in the order of [`MetaFile::tables`]. An empty range
-    /// means no filter.
+    /// Where the filter of each table lies in the meta file, in the order of [`MetaFile::tables`].
+    /// An empty range means no filter.
     pub fn filter_ranges(&self) -> impl ExactSizeIterator<Item = Range<usize>> + 'a {
         let base = self.start.len();
         let mut start = base;
@@ -224,8 +229,9 @@ impl<'a> MetaFile<'a> {
         base + start..base + self.start.used_keys_end as usize
     }
 
-    /// What the protection section says of each table, in the order of [`MetaFile::tables`]: its number of entries, and
-    /// where in the meta file the copies of its block headers lie. Nothing in a meta file of the original's.
+    /// What the protection section says of each table, in the order of [`MetaFile::tables`]: its
+    /// number of entries, and where in the meta file the copies of its block headers lie. Nothing
+    /// in a meta file of the original's.
     pub fn protected_tables(&self) -> impl Iterator<Item = (u64, Range<usize>)> + 'a {
         let section_start = self.used_keys_range().end;
         let block_counts = self.block_counts();

@@ -1,4 +1,5 @@
-//! Version 3 of the protection section: a meta file whose head is read without its filters (FORMAT.md section 9).
+//! Version 3 of the protection section: a meta file whose head is read without its filters
+//! (FORMAT.md section 9).
 //!
 //! ```text
 //!   size   field
@@ -27,12 +28,13 @@
 //!     12   the trailer, as in versions 1 and 2
 //! ```
 //!
-//! The **head** is the start and everything from the core on. It tells where all areas lie, and has the checksum of
-//! each: so a set is opened with two reads per meta file, whatever the size of its filters, and each area is verified
-//! when it is first used. The trailer's checksum still covers the whole file, for those who read all of it.
+//! The **head** is the start and everything from the core on. It tells where all areas lie, and has
+//! the checksum of each: so a set is opened with two reads per meta file, whatever the size of its
+//! filters, and each area is verified when it is first used. The trailer's checksum still covers
+//! the whole file, for those who read all of it.
 //!
-//! A commit may be several meta files, each of one range of hashes. The newest lists them all. The others are parts:
-//! their core names the newest one, and they list nothing.
+//! A commit may be several meta files, each of one range of hashes. The newest lists them all. The
+//! others are parts: their core names the newest one, and they list nothing.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -59,7 +61,8 @@ pub(crate) use listed_meta::LISTED_META_LEN;
 /// The version of a section with a head.
 pub const PROTECTION_VERSION_HEADED: u32 = 3;
 
-/// How many bytes at the end of a meta file tell where its head is: [`HeadPlace::parse`] needs no more.
+/// How many bytes at the end of a meta file tell where its head is: [`HeadPlace::parse`] needs no
+/// more.
 pub const HEAD_PLACE_LEN: usize = 16 + TRAILER_LEN;
 
 const STRUCTURE: Structure = Structure::MetaHead;
@@ -75,7 +78,8 @@ pub enum CommitKind {
     Load,
     /// Its tables come on top of the earlier ones.
     Append,
-    /// Its tables hold what earlier ones held; lookups answer as before. No generation to go back to.
+    /// Its tables hold what earlier ones held; lookups answer as before. No generation to go back
+    /// to.
     Merge,
     /// It goes back to an earlier commit.
     Rollback,
@@ -120,9 +124,10 @@ pub struct HeadPlace {
 }
 
 impl HeadPlace {
-    /// Reads where the head is from the last bytes of a meta file of `file_len` bytes: [`HEAD_PLACE_LEN`] of them or
-    /// more. `None` if it has none: a meta file of version 1 or 2 or of the original's, or a damaged one. It must then
-    /// be read whole, and [`MetaFile::parse`](crate::meta_file::MetaFile::parse) tells which. O(1).
+    /// Reads where the head is from the last bytes of a meta file of `file_len` bytes:
+    /// [`HEAD_PLACE_LEN`] of them or more. `None` if it has none: a meta file of version 1 or 2 or
+    /// of the original's, or a damaged one. It must then be read whole, and
+    /// [`MetaFile::parse`](crate::meta_file::MetaFile::parse) tells which. O(1).
     #[must_use]
     pub fn parse(last_bytes: &[u8], file_len: u64) -> Option<Self> {
         let place = last_bytes.last_chunk::<HEAD_PLACE_LEN>()?;
@@ -169,14 +174,14 @@ pub struct HeadTable {
 }
 
 impl<'a> MetaHead<'a> {
-    /// Reads a head: `start` is what the file has in [`HeadPlace::start_range`], `end` what it has in
-    /// [`HeadPlace::end_range`]. Verifies both checksums of the head and that its numbers add up to the file's length;
-    /// the areas are not looked at. O(length of the head).
+    /// Reads a head: `start` is what the file has in [`HeadPlace::start_range`], `end` what it has
+    /// in [`HeadPlace::end_range`]. Verifies both checksums of the head and that its numbers add up
+    /// to the file's length; the areas are not looked at. O(length of the head).
     ///
     /// # Errors
     ///
-    /// [`FormatError`] if the head is damaged, or the file has none: it should then be read whole, and
-    /// [`MetaFile::parse`](crate::meta_file::MetaFile::parse) tells what is wrong.
+    /// [`FormatError`] if the head is damaged, or the file has none: it should then be read whole,
+    /// and [`MetaFile::parse`](crate::meta_file::MetaFile::parse) tells what is wrong.
     pub fn parse(
         start: &'a [u8],
         end: &'a [u8],
@@ -220,8 +225,8 @@ impl<'a> MetaHead<'a> {
         self.core.kind
     }
 
-    /// Sequence number of the newest meta file of the commit that this one belongs to. If that is another one, this
-    /// meta file is a part: no generation of its own.
+    /// Sequence number of the newest meta file of the commit that this one belongs to. If that is
+    /// another one, this meta file is a part: no generation of its own.
     #[must_use]
     pub const fn commit(&self) -> SequenceNumber {
         self.core.commit
@@ -279,21 +284,24 @@ impl<'a> MetaHead<'a> {
         self.live_metas_start() + u64::from(self.core.live_count) * LISTED_META_LEN as u64
     }
 
-    /// Where the list of blobs is, for [`BlobRecord::parse_list`](crate::protection::BlobRecord::parse_list). O(number of tables).
+    /// Where the list of blobs is, for
+    /// [`BlobRecord::parse_list`](crate::protection::BlobRecord::parse_list). O(number of tables).
     #[must_use]
     pub fn blobs(&self) -> Area {
         let range = self.blobs_start()..self.live_metas_start();
         Area::new(Structure::BlobList, range, self.core.blobs)
     }
 
-    /// Where the list of live meta files is, for [`ListedMeta::parse_list`]. Empty in a part. O(number of tables).
+    /// Where the list of live meta files is, for [`ListedMeta::parse_list`]. Empty in a part.
+    /// O(number of tables).
     #[must_use]
     pub fn live_metas(&self) -> Area {
         let range = self.live_metas_start()..self.core_start();
         Area::new(Structure::MetaList, range, self.core.live_metas)
     }
 
-    /// What the commit says of the content of its families, ascending; those that are not certified are left out.
+    /// What the commit says of the content of its families, ascending; those that are not certified
+    /// are left out.
     pub fn certificates(&self) -> impl ExactSizeIterator<Item = FamilyCertificate> + use<'a> {
         self.core.certificates.iter().map(FamilyCertificate::from_bytes)
     }

@@ -7,8 +7,9 @@
 //!  4·N-4     4  END of block N-1, which is where this table starts
 //! ```
 //!
-//! It is the last thing in a `.sst` file. Block 0 starts at byte 0, every other block where the one before ends. Each
-//! block has at least its header, so ends ascend by at least [`BLOCK_HEADER_LEN`].
+//! It is the last thing in a `.sst` file. Block 0 starts at byte 0, every other block where the one
+//! before ends. Each block has at least its header, so ends ascend by at least
+//! [`BLOCK_HEADER_LEN`].
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -29,7 +30,8 @@ pub fn encode_offset_table(ends: impl IntoIterator<Item = u32>, out: &mut Vec<u8
 ///
 /// # Errors
 ///
-/// [`FormatError::WrongLen`] if no table of 1 to 65535 blocks can have that length with that last word.
+/// [`FormatError::WrongLen`] if no table of 1 to 65535 blocks can have that length with that last
+/// word.
 pub fn recover_block_count(file_len: u64, last_word: u32) -> Result<u16, FormatError> {
     let wrong = FormatError::WrongLen {
         structure: Structure::OffsetTable,
@@ -61,12 +63,13 @@ impl<'a> OffsetTable<'a> {
         block_count as usize * OFFSET_LEN
     }
 
-    /// A view of the last `4 × block_count` bytes of a file of `file_len` bytes. O(1); see [`OffsetTable::validate`].
+    /// A view of the last `4 × block_count` bytes of a file of `file_len` bytes. O(1); see
+    /// [`OffsetTable::validate`].
     ///
     /// # Errors
     ///
-    /// [`FormatError::WrongLen`] if the bytes are not that many, or the last block does not end where the table
-    /// starts; [`FormatError::Empty`] for no blocks.
+    /// [`FormatError::WrongLen`] if the bytes are not that many, or the last block does not end
+    /// where the table starts; [`FormatError::Empty`] for no blocks.
     pub fn parse(bytes: &'a [u8], block_count: u16, file_len: u64) -> Result<Self, FormatError> {
         let structure = Structure::OffsetTable;
         if block_count == 0 {
@@ -91,8 +94,8 @@ impl<'a> OffsetTable<'a> {
         self.block_count
     }
 
-    /// Where each block ends, in bytes from the start of the file, first block first: not checked, see
-    /// [`OffsetTable::validate`].
+    /// Where each block ends, in bytes from the start of the file, first block first: not checked,
+    /// see [`OffsetTable::validate`].
     pub fn ends(&self) -> impl ExactSizeIterator<Item = u32> + 'a {
         let (ends, _) = self.bytes.as_chunks();
         ends.iter().map(|end| u32::from_be_bytes(*end))
@@ -113,7 +116,8 @@ impl<'a> OffsetTable<'a> {
     ///
     /// # Errors
     ///
-    /// [`FormatError::NoSuchBlock`], or [`FormatError::OutOfOrder`] if there is no room for a header.
+    /// [`FormatError::NoSuchBlock`], or [`FormatError::OutOfOrder`] if there is no room for a
+    /// header.
     #[inline]
     pub fn range(&self, block: BlockIndex) -> Result<Range<u32>, FormatError> {
         let end = self.end(block)?;

@@ -3,7 +3,8 @@
 
 /// A place where a bug can be planted. One line, in one of two forms:
 ///
-/// - `let sum = planted!("sum-unchecked", sum, stated);` is `sum`, and `stated` if the bug is planted;
+/// - `let sum = planted!("sum-unchecked", sum, stated);` is `sum`, and `stated` if the bug is
+///   planted;
 /// - `planted!("sync-skipped" => return Ok(()));` is nothing, and these statements if it is.
 ///
 /// The name of the bug is listed in the suite of planted bugs of the test programme.
@@ -28,7 +29,8 @@ macro_rules! planted {
     };
 }
 
-/// Whether the bug of this name is planted: the one that the environment variable `SST_PLANTED` names.
+/// Whether the bug of this name is planted: the one that the environment variable `SST_PLANTED`
+/// names.
 #[cfg(sst_planted)]
 #[must_use]
 pub fn is_planted(bug: &str) -> bool {

@@ -1,4 +1,5 @@
-//! The protection section behind a meta file: what makes a commit one chain of checksums (FORMAT.md section 9).
+//! The protection section behind a meta file: what makes a commit one chain of checksums (FORMAT.md
+//! section 9).
 //!
 //! ```text
 //! size      field
@@ -17,8 +18,9 @@
 //!    4      "SSTP"                                    ┘
 //! ```
 //!
-//! Written by our publisher, last thing in a meta file; the original's readers don't look there. The checksum covers
-//! the whole meta file, so a reader that has checked it can trust every number in it to be what was written.
+//! Written by our publisher, last thing in a meta file; the original's readers don't look there.
+//! The checksum covers the whole meta file, so a reader that has checked it can trust every number
+//! in it to be what was written.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -36,7 +38,8 @@ use crate::{BlobNumber, Crc32, FormatError, SequenceNumber, SstMeta, Structure};
 /// The version of a section without certificates.
 pub const PROTECTION_VERSION: u32 = 1;
 
-/// The version of a section with certificates. This crate reads both, and writes the lower one that will do.
+/// The version of a section with certificates. This crate reads both, and writes the lower one that
+/// will do.
 pub const PROTECTION_VERSION_CERTIFIED: u32 = 2;
 
 /// The last four bytes of a protected meta file.
@@ -47,7 +50,8 @@ const STRUCTURE: Structure = Structure::ProtectionSection;
 /// Length of the trailer in bytes: [`Trailer::parse`] needs no more.
 pub const TRAILER_LEN: usize = 12;
 
-/// How far before the end of a protected meta file its checksum starts, in bytes: the magic comes behind it.
+/// How far before the end of a protected meta file its checksum starts, in bytes: the magic comes
+/// behind it.
 pub const CHECKSUM_FROM_END: usize = 4 + PROTECTION_MAGIC.len();
 const LIVE_META_LEN: usize = 8;
 pub(crate) const BLOB_LEN: usize = 4 + 8 + BLOCK_HEADER_LEN;
@@ -95,7 +99,8 @@ impl BlobRecord {
         }
     }
 
-    /// Reads a list of blobs: the verified bytes of [`MetaHead::blobs`](crate::meta_head::MetaHead::blobs). O(1).
+    /// Reads a list of blobs: the verified bytes of
+    /// [`MetaHead::blobs`](crate::meta_head::MetaHead::blobs). O(1).
     ///
     /// # Errors
     ///
@@ -130,12 +135,13 @@ pub struct Trailer {
 }
 
 impl Trailer {
-    /// Reads the trailer from the last bytes of a meta file: [`TRAILER_LEN`] of them or more. Its checksum is not
-    /// verified. O(1).
+    /// Reads the trailer from the last bytes of a meta file: [`TRAILER_LEN`] of them or more. Its
+    /// checksum is not verified. O(1).
     ///
     /// # Errors
     ///
-    /// [`FormatError::TooShort`], or [`FormatError::WrongLen`] if they don't end with [`PROTECTION_MAGIC`].
+    /// [`FormatError::TooShort`], or [`FormatError::WrongLen`] if they don't end with
+    /// [`PROTECTION_MAGIC`].
     pub fn parse(last_bytes: &[u8]) -> Result<Self, FormatError> {
         let available = last_bytes.len() as u64;
         let trailer: &[u8; TRAILER_LEN] = last_bytes.last_chunk().ok_or(FormatError::TooShort {
@@ -151,7 +157,8 @@ impl Trailer {
     }
 }
 
-/// Appends the trailer to `out`, whose section starts at byte `section_start`. Returns the checksum in it.
+/// Appends the trailer to `out`, whose section starts at byte `section_start`. Returns the checksum
+/// in it.
 pub(crate) fn encode_trailer(
     out: &mut Vec<u8>,
     section_start: usize,
@@ -191,7 +198,8 @@ pub(crate) fn validate_families(
     Ok(())
 }
 
-/// Appends the section to `out`, which holds the meta file so far. Returns the checksum in its trailer.
+/// Appends the section to `out`, which holds the meta file so far. Returns the checksum in its
+/// trailer.
 pub(crate) fn encode<'a>(
     out: &mut Vec<u8>,
     live_metas: &[LiveMeta],
@@ -260,8 +268,8 @@ enum LiveMetas<'a> {
 /// What is said of tables.
 #[derive(Clone, Copy, Debug)]
 enum Tables<'a> {
-    /// In versions 1 and 2: number of entries and block headers, table by table. The list of live meta files comes
-    /// before, so they start `offset` bytes behind the start of the section.
+    /// In versions 1 and 2: number of entries and block headers, table by table. The list of live
+    /// meta files comes before, so they start `offset` bytes behind the start of the section.
     Mixed { bytes: &'a [u8], offset: usize },
     /// In version 3.
     Apart { checks: &'a [[u8; TABLE_CHECKS_LEN]], headers: &'a [u8] },
@@ -283,8 +291,9 @@ impl<'a> ProtectedTable<'a> {
 }
 
 impl<'a> ProtectionSection<'a> {
-    /// Reads the section that takes all of `file` from byte `section_start` on; `start` is the start of the file.
-    /// Verifies the checksum of the whole file, and all others that the section has. O(length of the file).
+    /// Reads the section that takes all of `file` from byte `section_start` on; `start` is the
+    /// start of the file. Verifies the checksum of the whole file, and all others that the section
+    /// has. O(length of the file).
     pub(crate) fn parse(
         file: &'a [u8],
         start: &MetaStart<'_>,
@@ -419,7 +428,8 @@ impl<'a> ProtectionSection<'a> {
         self.head.as_ref()
     }
 
-    /// Every meta file that is live as of this commit, in ascending order, this one last. Nothing in a part of a commit.
+    /// Every meta file that is live as of this commit, in ascending order, this one last. Nothing
+    /// in a part of a commit.
     pub fn live_metas(&self) -> impl Iterator<Item = LiveMeta> + use<'a> {
         let (numbers, listed) = match self.live_metas {
             LiveMetas::Numbers(numbers) => (numbers, &[][..]),
@@ -429,8 +439,8 @@ impl<'a> ProtectionSection<'a> {
         numbers.iter().map(LiveMeta::from_bytes).chain(listed)
     }
 
-    /// The live meta files with their families and ranges of hashes. Those of a list of version 1 or 2, which has none, are
-    /// `None`.
+    /// The live meta files with their families and ranges of hashes. Those of a list of version 1
+    /// or 2, which has none, are `None`.
     #[must_use]
     pub fn listed_metas(&self) -> Option<impl ExactSizeIterator<Item = ListedMeta> + use<'a>> {
         match self.live_metas {
@@ -439,7 +449,8 @@ impl<'a> ProtectionSection<'a> {
         }
     }
 
-    /// What the section says of each table, in the order of the meta file; `block_counts` are those of its tables.
+    /// What the section says of each table, in the order of the meta file; `block_counts` are those
+    /// of its tables.
     pub fn tables<I: Iterator<Item = u16>>(
         &self,
         block_counts: I,
@@ -448,15 +459,16 @@ impl<'a> ProtectionSection<'a> {
             Tables::Mixed { bytes, offset } => (bytes, offset),
             Tables::Apart { headers, .. } => (headers, 4),
         };
-        // Parsing has made sure that there is room for the tables of the meta file. With other block counts it ends early.
+        // Parsing has made sure that there is room for the tables of the meta file. With other
+        // block counts it ends early.
         self.table_ranges(block_counts).map_while(move |(entry_count, range)| {
             let headers = bytes.get(range.start - offset..range.end - offset)?.as_chunks().0;
             Some(ProtectedTable { entry_count, headers })
         })
     }
 
-    /// Number of entries of each table, and where the copies of its block headers are, counted from the start of the
-    /// section.
+    /// Number of entries of each table, and where the copies of its block headers are, counted from
+    /// the start of the section.
     pub(crate) fn table_ranges<I: Iterator<Item = u16>>(
         &self,
         block_counts: I,
@@ -488,7 +500,8 @@ impl<'a> ProtectionSection<'a> {
         self.blobs.iter().map(BlobRecord::from_bytes)
     }
 
-    /// What the commit says of the content of its families, ascending; those that are not certified are left out.
+    /// What the commit says of the content of its families, ascending; those that are not certified
+    /// are left out.
     pub fn certificates(&self) -> impl ExactSizeIterator<Item = FamilyCertificate> + use<'a> {
         self.certificates.iter().map(FamilyCertificate::from_bytes)
     }

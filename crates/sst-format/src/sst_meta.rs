@@ -6,7 +6,8 @@ use crate::block::BlockHeader;
 use crate::filter::FilterBytes;
 use crate::{FormatError, TableFlags};
 
-/// Description of one table: what a writer returns, a meta file keeps and a reader opens the table with.
+/// Description of one table: what a writer returns, a meta file keeps and a reader opens the table
+/// with.
 #[derive(Clone, Debug)]
 pub struct SstMeta {
     /// Number of blocks, the index block included.
@@ -30,8 +31,8 @@ impl SstMeta {
     ///
     /// # Errors
     ///
-    /// [`FormatError::EmptyHashRange`] if no hash lies between its lowest and its highest: such a table would answer
-    /// every question with "not there".
+    /// [`FormatError::EmptyHashRange`] if no hash lies between its lowest and its highest: such a
+    /// table would answer every question with "not there".
     pub const fn validate(&self) -> Result<(), FormatError> {
         validate_hashes(self.min_hash, self.max_hash)
     }

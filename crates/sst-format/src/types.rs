@@ -16,8 +16,8 @@ pub struct SequenceNumber(pub u32);
 
 /// What the meta file says of a table beside its numbers (FORMAT.md section 9).
 ///
-/// The original's databases use the flags to decide what to compact; lookups don't depend on them. Unknown bits are
-/// kept.
+/// The original's databases use the flags to decide what to compact; lookups don't depend on them.
+/// Unknown bits are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TableFlags(pub u32);
 

@@ -1,4 +1,5 @@
-//! Entry types and value references: what stands behind each key of a key block (FORMAT.md section 4).
+//! Entry types and value references: what stands behind each key of a key block (FORMAT.md section
+//! 4).
 //!
 //! ```text
 //! type   value          reference
@@ -9,7 +10,8 @@
 //! 8 + s  inline         the s bytes themselves
 //! ```
 //!
-//! The length of a reference follows from the type alone; [`EntryType::value_ref_len`] is the one place that says so.
+//! The length of a reference follows from the type alone; [`EntryType::value_ref_len`] is the one
+//! place that says so.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -90,7 +92,8 @@ impl EntryType {
         }
     }
 
-    /// Name of the type, without its length if it is inline: `small`, `blob`, `deleted`, `medium`, `inline`.
+    /// Name of the type, without its length if it is inline: `small`, `blob`, `deleted`, `medium`,
+    /// `inline`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self.0 {
@@ -188,10 +191,11 @@ impl<'a> ValueRef<'a> {
     }
 }
 
-/// Sets the block index of an encoded reference to a small value, whose other fields were known before.
+/// Sets the block index of an encoded reference to a small value, whose other fields were known
+/// before.
 ///
-/// `reference` must be one. Bytes too short for it stay as they are: the entry then refers to block 0, and the table's
-/// checks find it.
+/// `reference` must be one. Bytes too short for it stay as they are: the entry then refers to block
+/// 0, and the table's checks find it.
 #[inline]
 pub fn set_small_block(reference: &mut [u8], block: BlockIndex) {
     debug_assert_eq!(reference.len(), SMALL_LEN, "a reference to a small value has its length");

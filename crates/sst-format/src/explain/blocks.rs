@@ -1,4 +1,5 @@
-//! Dumps of the structures that are short or simple: block and blob, index block, value block, offset table, `CURRENT`.
+//! Dumps of the structures that are short or simple: block and blob, index block, value block,
+//! offset table, `CURRENT`.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -106,7 +107,8 @@ fn value(dump: &mut Dump<'_, '_>, i: u64, slice: ValueSlice) -> Result<(), Stop>
     let ValueSlice { offset, len } = slice;
     let (start, payload_len) = (offset as usize, dump.all().len());
     if start.checked_add(len as usize).is_none_or(|end| end > payload_len) {
-        // The message has room for the length of a small value; a longer one ends outside all the more.
+        // The message has room for the length of a small value; a longer one ends outside all the
+        // more.
         let len = u16::try_from(len).unwrap_or(u16::MAX);
         let payload_len = payload_len as u64;
         return Err(FormatError::ValueOutOfBounds { offset, len, payload_len }.into());

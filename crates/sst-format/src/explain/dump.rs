@@ -169,8 +169,8 @@ impl<'a, 'o> Dump<'a, 'o> {
         Ok(())
     }
 
-    /// Shows a run of records through `each`, but only counts those in the middle of a long one. `len` gives the
-    /// bytes that a range of records takes, of which the first comes next.
+    /// Shows a run of records through `each`, but only counts those in the middle of a long one.
+    /// `len` gives the bytes that a range of records takes, of which the first comes next.
     pub(super) fn records(
         &mut self,
         count: u64,

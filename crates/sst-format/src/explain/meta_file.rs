@@ -19,7 +19,7 @@ mod headed;
 /// Length of what a meta file says of one table, in bytes.
 const TABLE_LEN: usize = 38;
 
-/// What later parts of a meta file need to know of a table.
+/// A described table, as far as later parts of the dump need it.
 struct Table {
     name: FileName,
     block_count: u16,

@@ -204,7 +204,8 @@ fn current_case(name: &'static str, bytes: &[u8]) -> Case {
     Case { name, subject: Subject::Current, base: 0, bytes: bytes.to_vec(), is_valid }
 }
 
-/// Two values with a gap between them, one that lies within the second, and a rest that no value takes.
+/// Two values with a gap between them, one that lies within the second, and a rest that no value
+/// takes.
 const VALUES: [ValueSlice; 3] = [
     ValueSlice { offset: 0, len: 5 },
     ValueSlice { offset: 8, len: 17 },

@@ -14,7 +14,8 @@ pub struct KeyBlockEncoder<'out> {
     start: usize,
     expected_len: u64,
     hashes: Hashes,
-    /// Where the next word of the position table goes, and where positions count from; only in variable blocks.
+    /// Where the next word of the position table goes, and where positions count from; only in
+    /// variable blocks.
     positions: Option<(usize, usize)>,
     /// The first entry that could not be encoded. [`KeyBlockEncoder::finish`] reports it.
     failure: Option<FormatError>,
@@ -62,8 +63,9 @@ impl<'out> KeyBlockEncoder<'out> {
         self.out.extend_from_slice(key_and_value_ref);
     }
 
-    /// Appends all entries of the block at once, given their keys and encoded value references back to back, if that is
-    /// what a block of this kind consists of. Returns whether it is; if not, nothing is appended.
+    /// Appends all entries of the block at once, given their keys and encoded value references back
+    /// to back, if that is what a block of this kind consists of. Returns whether it is; if not,
+    /// nothing is appended.
     pub fn push_all_encoded(&mut self, keys_and_value_refs: &[u8]) -> bool {
         let is_plain = self.positions.is_none() && self.hashes == Hashes::Computed;
         if is_plain {
@@ -121,8 +123,8 @@ impl<'out> KeyBlockEncoder<'out> {
     /// # Errors
     ///
     /// [`FormatError::WrongLen`] if the entries pushed are not those the shape was made from,
-    /// [`FormatError::NoSuchEntry`] if they are more, [`FormatError::TooLarge`] if one cannot be encoded. The buffer
-    /// then holds no valid block.
+    /// [`FormatError::NoSuchEntry`] if they are more, [`FormatError::TooLarge`] if one cannot be
+    /// encoded. The buffer then holds no valid block.
     pub fn finish(self) -> Result<KeyBlockKind, FormatError> {
         if let Some(error) = self.failure {
             return Err(error);

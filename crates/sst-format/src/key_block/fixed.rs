@@ -40,8 +40,8 @@ pub(super) fn encode_header(
     out.extend_from_slice(&[key_len, entry_type.to_byte()]);
 }
 
-/// Checks how many entries of no bytes at all a block has. They have the empty key: tombstones, of which a key has one, or
-/// empty inline values, of which there is a limit.
+/// Checks how many entries of no bytes at all a block has. They have the empty key: tombstones, of
+/// which a key has one, or empty inline values, of which there is a limit.
 pub(crate) const fn check_empty_entries(
     entry_count: u32,
     entry_type: EntryType,
@@ -69,8 +69,8 @@ pub struct FixedKeyBlock<'a> {
 }
 
 impl<'a> FixedKeyBlock<'a> {
-    /// A view of a payload whose first byte says fixed, with or without hashes. Checks that the entries fill the
-    /// block exactly, so that each of them is in bounds. O(1).
+    /// A view of a payload whose first byte says fixed, with or without hashes. Checks that the
+    /// entries fill the block exactly, so that each of them is in bounds. O(1).
     #[inline]
     pub(super) fn parse(payload: &'a [u8], hashes: Hashes) -> Result<Self, FormatError> {
         let structure = Structure::KeyBlock;
@@ -137,7 +137,8 @@ impl<'a> FixedKeyBlock<'a> {
         })
     }
 
-    /// The stored hash of entry number `i`: `None` if the block stores none, and past the last entry.
+    /// The stored hash of entry number `i`: `None` if the block stores none, and past the last
+    /// entry.
     #[must_use]
     #[inline]
     pub fn stored_hash(&self, i: u32) -> Option<u64> {
@@ -147,11 +148,12 @@ impl<'a> FixedKeyBlock<'a> {
         }
     }
 
-    /// Index of the first entry with this key, if it is one of the `reach` entries before entry number `middle`, or one of
-    /// the `reach` from it on. O(`reach`).
+    /// Index of the first entry with this key, if it is one of the `reach` entries before entry
+    /// number `middle`, or one of the `reach` from it on. O(`reach`).
     ///
-    /// For searches that know about where a key must be. `None` says nothing: keys of less than 8 bytes are not looked
-    /// for, nor are entries whose neighbour before them might have the same key.
+    /// For searches that know about where a key must be. `None` says nothing: keys of less than 8
+    /// bytes are not looked for, nor are entries whose neighbour before them might have the same
+    /// key.
     #[must_use]
     #[inline]
     pub fn find_near(&self, key: &[u8], middle: u32, reach: u32) -> Option<u32> {

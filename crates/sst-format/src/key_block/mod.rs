@@ -7,11 +7,11 @@
 //! | 3 | fixed size | yes | [`fixed`] |
 //! | 4 | fixed size | no | [`fixed`] |
 //!
-//! A writer learns the kind from a [`KeyBlockShape`], to which it adds the outline of every entry, and encodes with a
-//! [`KeyBlockEncoder`]. A reader parses a [`KeyBlock`].
+//! A writer learns the kind from a [`KeyBlockShape`], to which it adds the outline of every entry,
+//! and encodes with a [`KeyBlockEncoder`]. A reader parses a [`KeyBlock`].
 //!
-//! Entries are in ascending (hash, key) order. Where hashes are not stored they are those of the keys, and only the
-//! reader can compute them: this crate has no hash function.
+//! Entries are in ascending (hash, key) order. Where hashes are not stored they are those of the
+//! keys, and only the reader can compute them: this crate has no hash function.
 
 mod encoder;
 pub mod fixed;
@@ -36,7 +36,8 @@ const HASH_LEN: usize = 8;
 /// Whether a key block stores the hash of each entry before its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hashes {
-    /// It does: a key of the block is longer than [`HASH_THRESHOLD`](crate::limits::HASH_THRESHOLD).
+    /// It does: a key of the block is longer than
+    /// [`HASH_THRESHOLD`](crate::limits::HASH_THRESHOLD).
     Stored,
     /// It does not: they are computed from the keys.
     Computed,
@@ -191,7 +192,8 @@ impl<'a> KeyBlock<'a> {
     ///
     /// # Errors
     ///
-    /// [`FormatError::NoSuchEntry`], [`FormatError::EntryOutOfBounds`] or [`FormatError::UnknownEntryType`].
+    /// [`FormatError::NoSuchEntry`], [`FormatError::EntryOutOfBounds`] or
+    /// [`FormatError::UnknownEntryType`].
     #[inline]
     pub fn entry(&self, i: u32) -> Result<KeyEntry<'a>, FormatError> {
         match self {

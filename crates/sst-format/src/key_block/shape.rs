@@ -10,10 +10,11 @@ use crate::limits::{
 use crate::value_ref::EntryType;
 use crate::{FormatError, Structure};
 
-/// Outline of a key block to be written: what its kind and its size follow from, without the entries themselves.
+/// Outline of a key block to be written: what its kind and its size follow from, without the
+/// entries themselves.
 ///
-/// Every decision of FORMAT.md sections 4 and 7 about key blocks is taken here: the kind, when the block is full, and
-/// what it cannot hold.
+/// Every decision of FORMAT.md sections 4 and 7 about key blocks is taken here: the kind, when the
+/// block is full, and what it cannot hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KeyBlockShape {
     entry_count: u32,
@@ -33,9 +34,10 @@ impl KeyBlockShape {
     ///
     /// # Errors
     ///
-    /// [`FormatError::TooLarge`] if the encoding cannot hold it: a key over [`MAX_KEY_LEN`], a position over
-    /// [`MAX_POSITION`], a count over [`MAX_KEY_BLOCK_ENTRIES`], or one over [`MAX_EMPTY_ENTRIES`]
-    /// of entries that take no byte. The last three need a run of equal hashes.
+    /// [`FormatError::TooLarge`] if the encoding cannot hold it: a key over [`MAX_KEY_LEN`], a
+    /// position over [`MAX_POSITION`], a count over [`MAX_KEY_BLOCK_ENTRIES`], or one over
+    /// [`MAX_EMPTY_ENTRIES`] of entries that take no byte. The last three need a run of equal
+    /// hashes.
     #[inline]
     pub fn with_entry(&self, key_len: usize, entry_type: EntryType) -> Result<Self, FormatError> {
         let structure = Structure::KeyBlock;
@@ -70,8 +72,9 @@ impl KeyBlockShape {
         Ok(shape)
     }
 
-    /// Whether the block must be closed before an entry with a key of `key_len` bytes, given that the entry's hash
-    /// differs from that of the last one: entries with equal hashes are never split.
+    /// Whether the block must be closed before an entry with a key of `key_len` bytes, given that
+    /// the entry's hash differs from that of the last one: entries with equal hashes are never
+    /// split.
     #[must_use]
     #[inline]
     pub const fn is_full_for(&self, key_len: usize) -> bool {
@@ -82,8 +85,9 @@ impl KeyBlockShape {
                 > KEY_BLOCK_SIZE as u64
     }
 
-    /// By how many bytes an entry lengthens the encoded block, if it is like all entries of the block and these take the
-    /// fixed form and leave room for it: then it changes nothing but sums, and [`KeyBlockShape::push_alike`] takes it.
+    /// By how many bytes an entry lengthens the encoded block, if it is like all entries of the
+    /// block and these take the fixed form and leave room for it: then it changes nothing but sums,
+    /// and [`KeyBlockShape::push_alike`] takes it.
     ///
     /// Not to be asked for an entry whose hash equals the last one's.
     #[must_use]
@@ -101,7 +105,8 @@ impl KeyBlockShape {
     #[inline]
     pub fn push_alike(&mut self) {
         debug_assert!(self.last.is_some(), "an entry can only be like one that is there");
-        // Without one the shape stays as it is, and the encoder finds that there are more entries than it has.
+        // Without one the shape stays as it is, and the encoder finds that there are more entries
+        // than it has.
         if let Some((key_len, entry_type)) = self.last {
             self.entry_count += 1;
             self.keys_len += key_len as u64;

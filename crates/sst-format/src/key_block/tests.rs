@@ -26,7 +26,8 @@ fn encode(entries: &[(&[u8], ValueRef<'_>)]) -> Vec<u8> {
     out
 }
 
-/// Encodes from keys and references that are encoded already: at once where that works, else one by one.
+/// Encodes from keys and references that are encoded already: at once where that works, else one by
+/// one.
 fn encode_encoded(entries: &[(&[u8], ValueRef<'_>)]) -> Vec<u8> {
     let encoded = entries.iter().map(|(key, value_ref)| {
         let mut bytes = key.to_vec();
@@ -190,7 +191,8 @@ fn a_block_is_full_at_its_limits() {
     assert!(shape(0, 0).is_full_for(KEY_BLOCK_SIZE - 19));
 }
 
-/// Wherever the short way is open, it leads where the long one does; and it is open for all entries alike.
+/// Wherever the short way is open, it leads where the long one does; and it is open for all entries
+/// alike.
 #[test]
 fn entries_alike_take_the_short_way() {
     let types = [EntryType::SMALL, EntryType::DELETED, EntryType::inline(3).unwrap()];

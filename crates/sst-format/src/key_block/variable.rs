@@ -9,8 +9,8 @@
 //!  4+4·n     …  the entries back to back: [8-byte hash, kind 1 only], key, value reference
 //! ```
 //!
-//! An entry ends where the next begins, the last one at the end of the block. The key is what lies between the hash
-//! and the value reference, whose length follows from the type.
+//! An entry ends where the next begins, the last one at the end of the block. The key is what lies
+//! between the hash and the value reference, whose length follows from the type.
 
 use alloc::vec::Vec;
 
@@ -46,8 +46,8 @@ pub struct VariableKeyBlock<'a> {
 }
 
 impl<'a> VariableKeyBlock<'a> {
-    /// A view of a payload whose first byte says variable, with or without hashes. O(1): positions and types are
-    /// checked when their entry is asked for.
+    /// A view of a payload whose first byte says variable, with or without hashes. O(1): positions
+    /// and types are checked when their entry is asked for.
     #[inline]
     pub(super) fn parse(payload: &'a [u8], hashes: Hashes) -> Result<Self, FormatError> {
         let structure = Structure::KeyBlock;
@@ -84,7 +84,8 @@ impl<'a> VariableKeyBlock<'a> {
     ///
     /// # Errors
     ///
-    /// [`FormatError::NoSuchEntry`], [`FormatError::EntryOutOfBounds`] or [`FormatError::UnknownEntryType`].
+    /// [`FormatError::NoSuchEntry`], [`FormatError::EntryOutOfBounds`] or
+    /// [`FormatError::UnknownEntryType`].
     #[inline]
     pub fn entry(&self, i: u32) -> Result<KeyEntry<'a>, FormatError> {
         let (type_byte, start) = self.position(i).ok_or(FormatError::NoSuchEntry {
@@ -117,8 +118,8 @@ impl<'a> VariableKeyBlock<'a> {
         Some(KeyEntry { stored_hash: u64_at(hash, 0), key, entry_type, value_ref })
     }
 
-    /// Whether the first entry starts right behind the position table, as every writer has it. Anything between would
-    /// belong to no entry.
+    /// Whether the first entry starts right behind the position table, as every writer has it.
+    /// Anything between would belong to no entry.
     pub(crate) fn starts_without_gap(&self) -> bool {
         self.position(0).is_some_and(|(_, position)| position == 0)
     }

@@ -120,7 +120,8 @@ fn every_flipped_bit_and_every_other_length_is_found() {
     for len in 0..bytes.len() {
         let parsed = MetaFile::parse(&bytes[..len], crc32);
         match parsed {
-            // What is left is a meta file of the original's; `CURRENT` and the list of live files tell that it is not.
+            // What is left is a meta file of the original's; `CURRENT` and the list of live files
+            // tell that it is not.
             Ok(meta) => assert!(len == filters_end && meta.protection().is_none()),
             Err(_) => assert_ne!(len, filters_end),
         }
@@ -179,7 +180,8 @@ fn a_table_without_its_block_headers_cannot_be_described() {
 fn a_table_whose_lowest_hash_is_above_its_highest_is_refused() {
     let (mut bytes, _) = encode();
     let first = MetaFile::parse(&bytes, crc32).unwrap().tables().next().unwrap();
-    // Magic, family, one obsolete table and its count, count of tables, sequence number and block count.
+    // Magic, family, one obsolete table and its count, count of tables, sequence number and block
+    // count.
     let min_hash_at = 4 + 4 + 8 + 4 + 6;
     bytes[min_hash_at..min_hash_at + 16].copy_from_slice(&[[255; 8], [1; 8]].concat());
     let covered = bytes.len() - 8;

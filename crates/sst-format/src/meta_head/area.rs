@@ -5,8 +5,8 @@ use core::ops::Range;
 use super::verify;
 use crate::{Crc32, FormatError, Structure};
 
-/// Where a part of a meta file is, and the checksum that its bytes must have. It is read and verified when it is first
-/// used, which may be never.
+/// Where a part of a meta file is, and the checksum that its bytes must have. It is read and
+/// verified when it is first used, which may be never.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Area {
     structure: Structure,
@@ -47,8 +47,8 @@ impl Area {
     ///
     /// # Errors
     ///
-    /// [`FormatError::WrongLen`] if they are not as many as it takes, [`FormatError::ChecksumMismatch`] if they are
-    /// damaged.
+    /// [`FormatError::WrongLen`] if they are not as many as it takes,
+    /// [`FormatError::ChecksumMismatch`] if they are damaged.
     pub fn verify(&self, bytes: &[u8], crc32: Crc32) -> Result<(), FormatError> {
         let (structure, expected, found) = (self.structure, self.len(), bytes.len() as u64);
         if expected != found {

@@ -39,7 +39,8 @@ impl BlockHeaders<'_> {
     }
 }
 
-/// A table as a meta file describes it. All bytes are borrowed, so that a table is described again without a copy.
+/// A table as a meta file describes it. All bytes are borrowed, so that a table is described again
+/// without a copy.
 #[derive(Clone, Copy, Debug)]
 pub struct DescribedTable<'a> {
     /// Its line in the meta file. [`TableRecord::filter_end`] is set anew.
@@ -50,7 +51,8 @@ pub struct DescribedTable<'a> {
     pub filter: &'a [u8],
     /// The headers of its blocks.
     pub headers: BlockHeaders<'a>,
-    /// The CRC-32 that an older meta file has of the filter, if the bytes come from there: they are compared.
+    /// The CRC-32 that an older meta file has of the filter, if the bytes come from there: they are
+    /// compared.
     pub filter_checksum: Option<u32>,
     /// The CRC-32 that an older meta file has of the block headers, likewise.
     pub headers_checksum: Option<u32>,
@@ -100,14 +102,16 @@ pub struct HeadedMetaFile<'a> {
     pub tables: &'a [DescribedTable<'a>],
     /// Why the commit is made.
     pub kind: CommitKind,
-    /// Sequence number of the newest meta file of the commit: this one's own, unless this one is a part.
+    /// Sequence number of the newest meta file of the commit: this one's own, unless this one is a
+    /// part.
     pub commit: SequenceNumber,
-    /// Every live meta file as of this commit in ascending order, parts of this commit included, and this one last with
-    /// checksum 0. Empty in a part.
+    /// Every live meta file as of this commit in ascending order, parts of this commit included,
+    /// and this one last with checksum 0. Empty in a part.
     pub live_metas: &'a [ListedMeta],
     /// Every blob file that the tables refer to.
     pub blobs: &'a [BlobRecord],
-    /// What the commit says of the content of families, ascending; empty if it says nothing, and in a part.
+    /// What the commit says of the content of families, ascending; empty if it says nothing, and in
+    /// a part.
     pub certificates: &'a [FamilyCertificate],
     /// Bytes of later versions of this crate; empty in this one.
     pub extension: &'a [u8],
@@ -118,10 +122,12 @@ impl HeadedMetaFile<'_> {
     ///
     /// # Errors
     ///
-    /// [`FormatError::TooLarge`] if a count, the filters or the section exceed 32 bits: [`MetaLimits::split`](super::MetaLimits::split) tells how
-    /// many meta files the commit needs. [`FormatError::WrongLen`] if a table comes without the header of every block,
-    /// [`FormatError::EmptyHashRange`] if its lowest hash is above its highest, [`FormatError::OutOfOrder`] if a table
-    /// is described twice, [`FormatError::ChecksumMismatch`] if borrowed bytes are not those that they were.
+    /// [`FormatError::TooLarge`] if a count, the filters or the section exceed 32 bits:
+    /// [`MetaLimits::split`](super::MetaLimits::split) tells how many meta files the commit needs.
+    /// [`FormatError::WrongLen`] if a table comes without the header of every block,
+    /// [`FormatError::EmptyHashRange`] if its lowest hash is above its highest,
+    /// [`FormatError::OutOfOrder`] if a table is described twice, [`FormatError::ChecksumMismatch`]
+    /// if borrowed bytes are not those that they were.
     pub fn encode(&self, crc32: Crc32) -> Result<(Vec<u8>, u32), FormatError> {
         self.validate()?;
         let mut out = Vec::new();

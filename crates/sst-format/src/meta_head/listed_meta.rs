@@ -48,8 +48,8 @@ pub struct ListedMeta {
     pub checksum: u32,
     /// The family of its tables.
     pub family: u32,
-    /// A range that holds the hashes of all tables that it describes and of all that it names obsolete. A reader of
-    /// hashes that it does not meet needs nothing of this meta file.
+    /// A range that holds the hashes of all tables that it describes and of all that it names
+    /// obsolete. A reader of hashes that it does not meet needs nothing of this meta file.
     pub hashes: HashRange,
 }
 
@@ -71,13 +71,14 @@ impl ListedMeta {
         }
     }
 
-    /// Reads a list of live meta files: the verified bytes of [`MetaHead::live_metas`](super::MetaHead::live_metas).
-    /// Each is listed once, in ascending order. O(length of the list).
+    /// Reads a list of live meta files: the verified bytes of
+    /// [`MetaHead::live_metas`](super::MetaHead::live_metas). Each is listed once, in ascending
+    /// order. O(length of the list).
     ///
     /// # Errors
     ///
-    /// [`FormatError::OutOfOrder`], [`FormatError::EmptyHashRange`], or [`FormatError::WrongLen`] if the bytes are no
-    /// whole number of entries.
+    /// [`FormatError::OutOfOrder`], [`FormatError::EmptyHashRange`], or [`FormatError::WrongLen`]
+    /// if the bytes are no whole number of entries.
     pub fn parse_list(bytes: &[u8]) -> Result<Vec<Self>, FormatError> {
         let structure = Structure::MetaList;
         let (records, rest) = bytes.as_chunks();

@@ -6,14 +6,15 @@ use core::ops::Range;
 use super::headers_len;
 use crate::{FormatError, Structure};
 
-/// How much one meta file may hold. A filter's end is a `u32`, and so is the length of the protection section: at 1 % of
-/// false positives one meta file ends at about 3 × 10^9 keys.
+/// How much one meta file may hold. A filter's end is a `u32`, and so is the length of the
+/// protection section: at 1 % of false positives one meta file ends at about 3 × 10^9 keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MetaLimits {
     /// Most bytes of filters. Default: 2^32 - 1.
     pub filter_bytes: u64,
-    /// Most bytes of copied block headers. Default: 2^31, which leaves as much for the rest of the section.
+    /// Most bytes of copied block headers. Default: 2^31, which leaves as much for the rest of the
+    /// section.
     pub header_bytes: u64,
 }
 
@@ -38,10 +39,11 @@ impl MetaLimits {
         self
     }
 
-    /// Which tables go into which meta file of a commit: ranges of their indices, one range per meta file. `tables` are
-    /// the lengths of their filters in bytes and their block counts, in the order of the commit, which stays; the last
-    /// range is that of the newest meta file, and empty only if there is no table. Tables in ascending order of hashes
-    /// give meta files of one range of hashes each. O(number of tables).
+    /// Which tables go into which meta file of a commit: ranges of their indices, one range per
+    /// meta file. `tables` are the lengths of their filters in bytes and their block counts, in the
+    /// order of the commit, which stays; the last range is that of the newest meta file, and empty
+    /// only if there is no table. Tables in ascending order of hashes give meta files of one range
+    /// of hashes each. O(number of tables).
     ///
     /// # Errors
     ///

@@ -153,7 +153,8 @@ fn a_whole_file_says_the_same_as_in_any_other_version() {
     assert_eq!(tables.iter().map(|table| table.entry_count).collect::<Vec<_>>(), [40, 50, 60]);
 }
 
-/// A flipped bit is found by whoever reads the part that it is in, and a whole file has none that is not found.
+/// Reading the part that a flipped bit is in finds it, and a whole file has none that
+/// is not found.
 #[test]
 fn every_flipped_bit_is_found_where_it_is_read() {
     let bytes = encoded();
