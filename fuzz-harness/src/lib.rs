@@ -26,6 +26,7 @@ pub use targets::file_name::run as file_name;
 pub use targets::filter::run as filter;
 pub use targets::filter_build::run as filter_build;
 pub use targets::index_block::run as index_block;
+pub use targets::input::run as input;
 pub use targets::key_block::run as key_block;
 pub use targets::live::run as live;
 pub use targets::meta_file::run as meta_file;

@@ -10,8 +10,8 @@
 //! | `\N` alone, as a value | no value: a deletion |
 //! | anything else | itself |
 //!
-//! Printing escapes tabs, backslashes, control characters and bytes that are not UTF-8, so no key or
-//! value can steer the terminal it is shown on, and a printed line never looks like a deletion or an
+//! Printing escapes tabs, backslashes, control and invisible characters and bytes that are not UTF-8,
+//! so no key or value can steer the terminal it is shown on, and a printed line never looks like a deletion or an
 //! end mark (`\end(…)`, see [`EndMark`](crate::end_mark::EndMark)) unless it is one. Reading needs
 //! less: of the raw bytes only a line feed, a tab in a key and a zero byte cannot stand for themselves.
 
@@ -33,7 +33,7 @@ impl fmt::Display for Escaped<'_> {
                     '\n' => f.write_str(r"\n")?,
                     '\r' => f.write_str(r"\r")?,
                     '\\' => f.write_str(r"\\")?,
-                    c if c.is_control() => {
+                    c if c.is_control() || is_invisible(c) => {
                         let mut utf8 = [0; 4];
                         c.encode_utf8(&mut utf8).bytes().try_for_each(|byte| hex(f, byte))?;
                     }
@@ -44,6 +44,12 @@ impl fmt::Display for Escaped<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a character is nothing to see, or changes how those around it are shown: byte order marks,
+/// which `load` would take for the start of a file, joiners, line separators, directions of writing.
+const fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 fn hex(f: &mut fmt::Formatter<'_>, byte: u8) -> fmt::Result {
@@ -206,6 +212,8 @@ mod tests {
             (b"a\tb\nc\rd\\e", r"a\tb\nc\rd\\e"),
             (b"\x1b[31m\0\x7f", r"\x1b[31m\x00\x7f"),
             ("\u{85}".as_bytes(), r"\xc2\x85"),
+            ("\u{feff}k".as_bytes(), r"\xef\xbb\xbfk"),
+            ("\u{202e}\u{2028}".as_bytes(), r"\xe2\x80\xae\xe2\x80\xa8"),
             (b"\xff\xc3(", r"\xff\xc3("),
             (b"\xf0\x9f\x98", r"\xf0\x9f\x98"),
             (br"\N", r"\\N"),

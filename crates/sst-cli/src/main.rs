@@ -1,43 +1,9 @@
-//! `sst`: looks into static table (SST) files and directories, and writes them. The README says how to use it.
+//! The `sst` command; see the library.
 
 #![forbid(unsafe_code)]
 
-mod certificate;
-mod cli;
-mod commands;
-mod end_mark;
-mod error;
-mod escape;
-mod exit;
-mod input;
-mod output;
-mod progress;
-mod store;
-mod text_table;
-
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use crate::exit::Exit;
-
 fn main() -> ExitCode {
-    let cli = match cli::Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => {
-            // Help and version come this way too; they are no failure.
-            let exit = if error.use_stderr() { Exit::Failure } else { Exit::Success };
-            let printed = error.print();
-            return if printed.is_ok() { exit.into() } else { Exit::Failure.into() };
-        }
-    };
-    match commands::run(&cli) {
-        Ok(exit) => exit.into(),
-        Err(error) => {
-            if !error.is_silent() {
-                commands::report(&error);
-            }
-            error.exit().into()
-        }
-    }
+    sst_cli::main()
 }

@@ -9,6 +9,7 @@ pub(crate) mod file_name;
 pub(crate) mod filter;
 pub(crate) mod filter_build;
 pub(crate) mod index_block;
+pub(crate) mod input;
 pub(crate) mod key_block;
 pub(crate) mod live;
 pub(crate) mod meta_file;

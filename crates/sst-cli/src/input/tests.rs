@@ -6,6 +6,7 @@ use super::*;
 use crate::cli::{Cli, Command};
 
 mod limits;
+mod referees;
 mod strictness;
 
 /// The options that `sst load` has with these arguments.
@@ -60,7 +61,10 @@ const fn name(cause: &LineError) -> &'static str {
 }
 
 fn read_all(format: Format, args: &[&str], text: &[u8]) -> Vec<Outcome> {
-    let mut input = Input::new(text, format, &options(args)).unwrap();
+    outcomes(Input::new(text, format, &options(args)).unwrap())
+}
+
+fn outcomes(mut input: Input<'_>) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
     let mut entry = InputEntry::default();
     loop {

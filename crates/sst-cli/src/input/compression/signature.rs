@@ -64,6 +64,8 @@ pub(super) fn check_text(start: &[u8], was_compressed: bool) -> Result<(), NotTe
     }
     // bzip2: the block size, then the first six digits of pi or, for no block, of its root.
     if let [b'B', b'Z', b'h', b'1'..=b'9', magic @ ..] = start
+        // A key may have that name, and is followed by text and not by a checksum.
+        && !is_text(start)
         && (magic.starts_with(b"1AY&SY") || magic.starts_with(b"\x17rE8P\x90"))
     {
         return Err(NotText::OtherCompression("bzip2"));
@@ -75,4 +77,10 @@ pub(super) fn check_text(start: &[u8], was_compressed: bool) -> Result<(), NotTe
         return Err(NotText::OtherFormat(name));
     }
     find(ENCODINGS).map_or(Ok(()), |name| Err(NotText::OtherEncoding(name)))
+}
+
+/// Whether the first bytes of an input could be text, the last character of which may be cut.
+fn is_text(start: &[u8]) -> bool {
+    let is_utf8 = str::from_utf8(start).map_or_else(|error| error.error_len().is_none(), |_| true);
+    is_utf8 && !start.iter().any(|byte| byte.is_ascii_control() && !b"\t\n\r".contains(byte))
 }

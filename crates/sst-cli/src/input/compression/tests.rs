@@ -118,7 +118,7 @@ fn zstd_frames_that_need_too_much_are_refused_by_their_headers() {
 fn other_compressions_encodings_and_formats_are_named() {
     for start in [
         &b"\xfd7zXZ\0\0\x04"[..],
-        b"BZh91AY&SY",
+        b"BZh91AY&SY\xb1\x9e\x05",
         b"\x04\x22\x4d\x18d@",
         b"PK\x03\x04\x14",
         b"\x1f\x9d\x90",
@@ -138,7 +138,14 @@ fn other_compressions_encodings_and_formats_are_named() {
         assert!(matches!(read(&twice), Err(InputError::NotText(NotText::CompressedTwice))));
     }
     // Text that starts a little like one of them.
-    for text in [&b"BZh9\tv\n"[..], b"PK\tv\n", b"7z\tv\n", b"PAR1\tv\n", b"\xef\xbb\xbfk\tv\n"] {
+    for text in [
+        &b"BZh91AY&SYkeys\t\xe2\x82\xac\n"[..],
+        b"BZh91AY&SY\tv\n",
+        b"PK\tv\n",
+        b"7z\tv\n",
+        b"PAR1\tv\n",
+        b"\xef\xbb\xbfk\tv\n",
+    ] {
         assert_eq!(read(text).unwrap(), text);
     }
 }

@@ -9,7 +9,7 @@ fn in_parts(text: &[u8], len: usize) -> impl BufRead {
     BufReader::with_capacity(len, text)
 }
 
-fn outcomes(mut input: Input<'_>) -> Vec<String> {
+fn shown(mut input: Input<'_>) -> Vec<String> {
     let (mut entry, mut outcomes) = (InputEntry::default(), Vec::new());
     loop {
         match input.read(&mut entry) {
@@ -35,12 +35,12 @@ fn an_input_is_the_same_however_it_is_cut() {
     let jsonl = "{\"key\":\"a\",\"value\":\"\\u0001\"}\r\n\r\nx\r\n{\"key\":1,\"value\":null}\r";
     for (format, text) in [(Format::Tsv, tsv), (Format::Csv, csv), (Format::Jsonl, jsonl)] {
         let options = options(&[]);
-        let whole = outcomes(Input::new(text.as_bytes(), format, &options).unwrap());
+        let whole = shown(Input::new(text.as_bytes(), format, &options).unwrap());
         assert!(whole.len() > 2);
         for len in 1..=text.len() {
             // The first buffer holds what tells a byte order mark, as in `compression`.
             let source = in_parts(text.as_bytes(), len);
-            assert_eq!(outcomes(Input::new(source, format, &options).unwrap()), whole, "{len}");
+            assert_eq!(shown(Input::new(source, format, &options).unwrap()), whole, "{len}");
         }
     }
 }
@@ -122,7 +122,7 @@ fn the_rest_of_a_line_that_is_too_long_is_passed_over() {
         let args = if format == Format::Csv { &["--delimiter", "\t"][..] } else { &[] };
         let args = [args, &["--max-value", "1MiB"]].concat();
         let lines = start.lines().count() as u64 + u64::from(!start.ends_with('\t'));
-        let outcomes = outcomes(Input::new(source, format, &options(&args)).unwrap());
+        let outcomes = shown(Input::new(source, format, &options(&args)).unwrap());
         let place = outcomes.iter().position(|outcome| *outcome == format!("{lines} {cause}"));
         assert!(place.is_some_and(|place| place + 2 == outcomes.len()), "{outcomes:?}");
     }

@@ -1,0 +1,175 @@
+//! The inputs of `load` for fuzzing: any bytes, in any format, compressed or not.
+
+use std::io::{BufReader, Cursor, Read};
+use std::sync::OnceLock;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+use crate::commands::load::args::{Format, InputArgs};
+use crate::end_mark::EndMark;
+use crate::input::{Input, InputEntry, InputError, decompressed};
+use crate::output::{EntryLine, Shown};
+
+/// Longest value while fuzzing, so that a short input can exceed it.
+const MAX_VALUE: &str = "200";
+
+/// What reading an input gave: entries and bad lines in their order, and whether it could be read to
+/// its end.
+#[derive(Debug, PartialEq, Eq)]
+struct Outcome {
+    entries: Vec<(u64, Vec<u8>, Option<Vec<u8>>)>,
+    bad: Vec<u64>,
+    is_whole: bool,
+}
+
+/// Reads an input whose first byte chooses format and options. Panics if what it gives depends on how
+/// the input is cut, exceeds a limit, or does not come back from the text that `scan` prints of it.
+pub fn input(data: &[u8]) {
+    let Some((choice, data)) = data.split_first() else { return };
+    let Some((format, options)) = choices().get(usize::from(choice & 7)) else { return };
+    let (format, options) = (*format, options);
+    let text = decompressed(data, false);
+    let whole = text.and_then(|text| Ok(read(Input::new(text, format, options)?)));
+    let Ok(whole) = whole else { return };
+    let cut = BufReader::with_capacity(1 + usize::from(choice >> 4), OneByOne(data));
+    let cut = decompressed(cut, false).and_then(|text| {
+        // The first buffer holds enough to tell a byte order mark.
+        let text = BufReader::with_capacity(3 + usize::from(choice >> 4), text);
+        Ok(read(Input::new(text, format, options)?))
+    });
+    assert!(cut.is_ok_and(|cut| cut == whole), "it depends on how it is cut");
+    let max = options.max_value;
+    assert!(whole.entries.iter().all(|(.., value)| value.as_ref().is_none_or(|v| v.len() <= max)));
+    comes_back(&whole);
+}
+
+/// Formats with options; the last two read what `scan --end-mark` prints.
+fn choices() -> &'static [(Format, InputArgs)] {
+    static CHOICES: OnceLock<Vec<(Format, InputArgs)>> = OnceLock::new();
+    let csv: &[&str] = &["--no-header", "--delimiter", ";", "--delete-marker", "-"];
+    let flags: [(Format, &[&str]); 8] = [
+        (Format::Tsv, &[]),
+        (Format::Csv, &[]),
+        (Format::Jsonl, &[]),
+        (Format::Csv, &["--key-column", "2", "--value-column", "v"]),
+        (Format::Tsv, &["--no-escapes"]),
+        (Format::Csv, csv),
+        (Format::Tsv, &["--expect-end-mark"]),
+        (Format::Jsonl, &["--expect-end-mark"]),
+    ];
+    CHOICES.get_or_init(|| {
+        let parsed = flags.iter().map(|(format, flags)| Some((*format, options(flags)?)));
+        parsed.collect::<Option<_>>().unwrap_or_default()
+    })
+}
+
+/// The options of a load with these arguments.
+fn options(flags: &[&str]) -> Option<InputArgs> {
+    let args = ["sst", "load", "-", "out", "--max-value", MAX_VALUE];
+    let cli = Cli::try_parse_from(args.iter().chain(flags)).ok()?;
+    match cli.command {
+        Command::Load(load) => Some(load.input_options),
+        _ => None,
+    }
+}
+
+fn read(mut input: Input<'_>) -> Outcome {
+    let mut outcome = Outcome { entries: Vec::new(), bad: Vec::new(), is_whole: false };
+    let mut entry = InputEntry::default();
+    loop {
+        match input.read(&mut entry) {
+            Ok(false) => {
+                outcome.is_whole = true;
+                return outcome;
+            }
+            Ok(true) => {
+                let value = (!entry.is_deletion).then(|| entry.value.to_vec());
+                outcome.entries.push((entry.line, entry.key.to_vec(), value));
+            }
+            Err(InputError::Line { line, .. }) => outcome.bad.push(line),
+            Err(_) => return outcome,
+        }
+    }
+}
+
+/// Entries that are printed as `scan` prints them, with an end mark, are the same when they are read.
+fn comes_back(outcome: &Outcome) {
+    let (mut text, mut json, mut mark) = (String::new(), String::new(), EndMark::default());
+    for (_, key, value) in &outcome.entries {
+        let value = value.as_deref();
+        mark.add(key, value);
+        let shown = value.map_or(Shown::Deleted, Shown::Value);
+        let line = EntryLine { hash: None, key, value: shown, hex: false };
+        text += &format!("{line}\n");
+        json += &serde_json::to_string(&line).unwrap_or_else(|error| error.to_string());
+        json.push('\n');
+    }
+    text += &format!("{mark}\n");
+    json += &serde_json::to_string(&mark.json()).unwrap_or_else(|error| error.to_string());
+    let marked = choices().iter().skip(6);
+    for ((format, options), printed) in marked.zip([text, json]) {
+        let read = decompressed(Cursor::new(printed), false)
+            .and_then(|text| Ok(read(Input::new(text, *format, options)?)));
+        let same = read.is_ok_and(|read| {
+            let entries = read.entries.iter().map(|(_, key, value)| (key, value));
+            read.is_whole
+                && read.bad.is_empty()
+                && entries.eq(outcome.entries.iter().map(|(_, key, value)| (key, value)))
+        });
+        assert!(same, "it does not come back as {format:?}");
+    }
+}
+
+/// Gives a byte at a time, as a pipe may.
+struct OneByOne<'a>(&'a [u8]);
+
+impl Read for OneByOne<'_> {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        let len = out.len().min(1);
+        (&mut self.0).take(len as u64).read(out)
+    }
+}
+
+/// Loads a Parquet file, in builds that can.
+#[cfg(feature = "parquet")]
+pub fn parquet(file: std::fs::File) -> Option<u64> {
+    let progress = |rows| crate::progress::ProgressMode::Hidden.entries(rows, "read");
+    let mut input = Input::parquet(file, &options(&[])?, progress).ok()?;
+    let (mut entry, mut entries) = (InputEntry::default(), 0);
+    while input.read(&mut entry).ok()? {
+        entries += 1;
+    }
+    Some(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_choice_is_a_valid_one() {
+        assert_eq!(choices().len(), 8);
+    }
+
+    /// Short inputs of the bytes that mean something, in every format: more come from `cargo xtask
+    /// fuzz`.
+    #[test]
+    fn inputs_of_special_bytes_keep_the_promises() {
+        let bytes = b"\t\n\r\\\"',;:{}[]Nntrxu0a1-k\xef\xbb\xbf\xff\0 \x1f\x8b(end)ABCZhPK";
+        let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+        for _ in 0..20_000 {
+            let mut next = || {
+                random ^= random << 13;
+                random ^= random >> 7;
+                random ^= random << 17;
+                usize::try_from(random >> 33).unwrap()
+            };
+            let len = next() % 24;
+            let choice = u8::try_from(next() % 128).unwrap();
+            let data = (0..len).map(|_| bytes[next() % bytes.len()]);
+            let data: Vec<u8> = [choice].into_iter().chain(data).collect();
+            input(&data);
+        }
+    }
+}

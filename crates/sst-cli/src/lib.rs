@@ -1,0 +1,50 @@
+//! `sst`: looks into static table (SST) files and directories, and writes them. The README says how
+//! to use it.
+//!
+//! This library is the command, so that fuzz targets can reach its parsers. It is no API.
+
+#![forbid(unsafe_code)]
+
+mod certificate;
+mod cli;
+mod commands;
+mod end_mark;
+mod error;
+mod escape;
+mod exit;
+#[doc(hidden)]
+pub mod fuzzing;
+mod input;
+mod output;
+mod progress;
+mod store;
+mod text_table;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::exit::Exit;
+
+/// Runs the command with the arguments of the process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come this way too; they are no failure.
+            let exit = if error.use_stderr() { Exit::Failure } else { Exit::Success };
+            let printed = error.print();
+            return if printed.is_ok() { exit.into() } else { Exit::Failure.into() };
+        }
+    };
+    match commands::run(&cli) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            if !error.is_silent() {
+                commands::report(&error);
+            }
+            error.exit().into()
+        }
+    }
+}
