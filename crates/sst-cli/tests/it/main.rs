@@ -17,7 +17,12 @@ mod generations;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod inputs;
+#[cfg(test)]
 mod load;
+#[cfg(target_os = "linux")]
+#[cfg(test)]
+mod memory;
 #[cfg(test)]
 mod merge;
 #[cfg(feature = "parquet")]

@@ -120,3 +120,29 @@ fn inflated_page(
         ))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_has_the_length_that_its_header_states() {
+        let text = vec![b'x'; 1 << 20];
+        let level = ruzstd::encoding::CompressionLevel::Fastest;
+        let zstd = ruzstd::encoding::compress_to_vec(&*text, level);
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut gzip, &text).unwrap();
+        let gzip = gzip.finish().unwrap();
+        for (compression, bytes) in [(Compression::Zstd, zstd), (Compression::Gzip, gzip)] {
+            let page = |len| inflated_page(compression, b"levels", &bytes, len);
+            assert_eq!(page(text.len() + 6).unwrap().len(), text.len() + 6);
+            for len in [0, 6, 7, text.len(), text.len() + 5, text.len() + 7] {
+                assert!(page(len).is_err(), "{len}");
+            }
+            assert!(
+                inflated_page(compression, b"", &bytes[..bytes.len() - 1], text.len()).is_err()
+            );
+        }
+        assert_eq!(inflated_page(Compression::Zstd, b"levels", b"", 6).unwrap(), b"levels");
+    }
+}

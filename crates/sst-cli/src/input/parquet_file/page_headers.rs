@@ -195,3 +195,58 @@ impl<R: Read> Thrift<R> {
 fn broken() -> ParquetError {
     ParquetError::General("a page header makes no sense".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(bytes: &[u8]) -> Result<PageHeader, ParquetError> {
+        Thrift { source: bytes }.page_header()
+    }
+
+    /// A dictionary page of 200 bytes, 100 compressed, with 7 values.
+    const DICTIONARY: [u8; 15] =
+        [0x15, 4, 0x15, 0x90, 3, 0x15, 0xc8, 1, 0x4c, 0x15, 14, 0x11, 0, 0, 0];
+
+    #[test]
+    fn headers_are_read_past_what_they_do_not_need() {
+        let expected = PageHeader {
+            kind: 2,
+            uncompressed_len: 200,
+            compressed_len: 100,
+            dictionary_values: 7,
+        };
+        assert_eq!(header(&DICTIONARY).unwrap(), expected);
+        // A header of a data page: a struct with two numbers, statistics of bytes, a list, a map.
+        let data = [
+            0x15, 0, 0x15, 20, 0x15, 20, 0x2c, 0x15, 2, 0x3c, 0x18, 3, 1, 2, 3, 0x17, 0, 0, 0, 0,
+            0, 0, 0, 0, 0, 0x19, 0x25, 2, 4, 0x1b, 1, 0x51, 6, 1, 0, 0,
+        ];
+        let expected =
+            PageHeader { uncompressed_len: 10, compressed_len: 10, ..PageHeader::default() };
+        assert_eq!(header(&data).unwrap(), expected);
+        for end in 0..DICTIONARY.len() {
+            assert!(header(&DICTIONARY[..end]).is_err(), "{end}");
+        }
+    }
+
+    #[test]
+    fn hostile_headers_are_refused() {
+        // Structs without end, a list of more elements than there are bytes, a type that there is not.
+        assert!(header(&[0x1c; 100]).is_err());
+        assert!(header(&[0x19, 0xf5, 0xff, 0xff, 0xff, 0xff, 0x0f]).is_err());
+        assert!(header(&[0x1d, 0]).is_err());
+        let dictionary = header(&DICTIONARY).unwrap();
+        assert_eq!(checked_len(&dictionary, 100, 200).unwrap(), 200);
+        assert!(checked_len(&dictionary, 99, 200).is_err());
+        assert!(checked_len(&dictionary, 100, 199).is_err());
+        for header in [
+            PageHeader { uncompressed_len: -1, ..dictionary },
+            PageHeader { compressed_len: -1, ..dictionary },
+            PageHeader { dictionary_values: 201, ..dictionary },
+            PageHeader { dictionary_values: -1, ..dictionary },
+        ] {
+            assert!(checked_len(&header, 100, 200).is_err(), "{header:?}");
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! The memory of `sst load`, with inputs made to take more: under a limit of the address space the
+//! load ends with an entry or with an error, and is never aborted.
+
+use std::io::{Read as _, Write as _};
+use std::process::{Command, Stdio};
+
+use crate::harness::{Run, Scratch, sst};
+
+/// `--memory` of the loads here, in MiB.
+const MEMORY: u64 = 8;
+/// `--max-value` of the loads here.
+const MAX_VALUE: &str = "4MiB";
+/// Address space beyond that of the smallest load, in MiB: four times a key at its limit, 16 MiB.
+const ROOM: u64 = 64;
+
+/// An input: its format, what it starts with, and a byte that is repeated.
+struct Endless {
+    format: &'static str,
+    start: &'static [u8],
+    byte: u8,
+    end: &'static [u8],
+    /// How often the byte is repeated.
+    len: u64,
+}
+
+/// Longer than the memory that a load may take.
+const LEN: u64 = 80 << 20;
+/// Cells of as many commas would take more.
+const CELLS: u64 = 20 << 20;
+
+const INPUTS: [Endless; 10] = [
+    Endless { format: "tsv", start: b"good\t1\n", byte: b'k', end: b"\tv\nz\t9\n", len: LEN },
+    Endless { format: "tsv", start: b"good\t1\nk\t", byte: b'v', end: b"\nz\t9\n", len: LEN },
+    Endless { format: "tsv", start: b"good\t1\nk\t", byte: b'\\', end: b"\nz\t9\n", len: CELLS },
+    Endless { format: "csv", start: b"k,v\ngood,1\n", byte: b'k', end: b",1\nz,9\n", len: LEN },
+    Endless { format: "csv", start: b"k,v\ngood,1\n", byte: b',', end: b"\nz,9\n", len: CELLS },
+    Endless {
+        format: "csv",
+        start: b"k,v\ngood,1\nk,\"",
+        byte: b'\n',
+        end: b"\"\nz,9\n",
+        len: CELLS,
+    },
+    Endless {
+        format: "csv",
+        start: b"k,v\ngood,1\nk,\"",
+        byte: b'"',
+        end: b"\"\nz,9\n",
+        len: CELLS,
+    },
+    Endless { format: "csv", start: b"", byte: b',', end: b"\nz,9\n", len: CELLS },
+    Endless {
+        format: "jsonl",
+        start: b"{\"key\":\"good\",\"value\":1}\n{\"key\":\"",
+        byte: b'k',
+        end: b"\",\"value\":1}\n{\"key\":\"z\",\"value\":9}\n",
+        len: LEN,
+    },
+    Endless {
+        format: "jsonl",
+        start: b"{\"key\":\"good\",\"value\":1}\n",
+        byte: b'[',
+        end: b"\n{\"key\":\"z\",\"value\":9}\n",
+        len: LEN,
+    },
+];
+
+/// The address space that a load of one short line takes, in KiB.
+fn smallest(scratch: &Scratch) -> u64 {
+    let input = scratch.file("one.tsv", "a\t1\n");
+    let db = scratch.path("one.db");
+    let fits = |kib: u64| {
+        let script = format!("ulimit -v {kib}; exec \"$@\"");
+        let mut command = Command::new("sh");
+        command.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_sst"), "load"]);
+        command.arg(&input).arg(&db).args(["--memory", &MEMORY.to_string(), "--threads", "1"]);
+        command.output().unwrap().status.success()
+    };
+    let steps = (4..1000).map(|step| step * 4096);
+    steps.into_iter().find(|kib| fits(*kib)).unwrap()
+}
+
+/// Loads an input under a limit of the address space.
+fn load(scratch: &Scratch, kib: u64, format: &str, input: impl std::io::Read + Send) -> Run {
+    let script = format!("ulimit -v {kib}; exec \"$@\"");
+    let mut command = Command::new("sh");
+    command.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_sst"), "load", "-"]);
+    command.arg(scratch.path("db")).args(["--format", format, "--skip-bad", "--threads", "1"]);
+    command.args(["--memory", &MEMORY.to_string(), "--max-value", MAX_VALUE]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut input = input;
+    std::thread::scope(|scope| {
+        // A program that stops early closes its input.
+        scope
+            .spawn(move || drop(std::io::copy(&mut input, &mut stdin).and_then(|_| stdin.flush())));
+        child.wait_with_output().unwrap().into()
+    })
+}
+
+#[test]
+fn no_input_makes_a_load_take_more_memory_than_there_is() {
+    let scratch = Scratch::new();
+    let kib = smallest(&scratch) + (ROOM << 10);
+    for (i, Endless { format, start, byte, end, len }) in INPUTS.iter().enumerate() {
+        let input = start.chain(std::io::repeat(*byte).take(*len)).chain(*end);
+        let run = load(&scratch, kib, format, input);
+        // The entries before and behind are there, if the input is read to its end at all.
+        match run.code {
+            Some(0) => {
+                let scanned = sst(&[&"scan", &scratch.path("db")]).expect(0);
+                assert_eq!(scanned.text().lines().count(), 2, "{i}: {}", run.stderr);
+            }
+            _ => drop(run.expect_error(3, &["standard input"])),
+        }
+        drop(std::fs::remove_dir_all(scratch.path("db")));
+    }
+}
+
+#[test]
+fn compressed_inputs_expand_in_bounded_memory() {
+    let scratch = Scratch::new();
+    let kib = smallest(&scratch) + (ROOM << 10);
+    // A frame of blocks that repeat one byte, 128 KiB each; headers that ask for large windows.
+    let block = [0x02, 0, 0x10, b'k'];
+    let frame = |window: u8| {
+        let mut bytes = vec![0x28, 0xb5, 0x2f, 0xfd, 0, window];
+        bytes.extend(std::iter::repeat_n(block, 700).flatten());
+        bytes.extend([1, 0, 0]);
+        bytes
+    };
+    for window in [7 << 3, 13 << 3, 17 << 3, 21 << 3, 31 << 3] {
+        let run = load(&scratch, kib, "tsv", frame(window).as_slice());
+        run.expect_error(3, &["standard input"]);
+    }
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::copy(&mut std::io::repeat(b'k').take(LEN), &mut gzip).unwrap();
+    let run = load(&scratch, kib, "tsv", gzip.finish().unwrap().as_slice());
+    run.expect_error(3, &["standard input"]);
+}
