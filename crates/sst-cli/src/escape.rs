@@ -11,9 +11,10 @@
 //! | anything else | itself |
 //!
 //! Printing escapes tabs, backslashes, control and invisible characters and bytes that are not UTF-8,
-//! so no key or value can steer the terminal it is shown on, and a printed line never looks like a deletion or an
-//! end mark (`\end(…)`, see [`EndMark`](crate::end_mark::EndMark)) unless it is one. Reading needs
-//! less: of the raw bytes only a line feed, a tab in a key and a zero byte cannot stand for themselves.
+//! so no key or value can steer the terminal it is shown on, and a printed line never looks like a
+//! deletion or an end mark (`\end(…)`, see [`EndMark`](crate::end_mark::EndMark)) unless it is one.
+//! Reading needs less: of the raw bytes only a line feed, a carriage return before it, a tab in a
+//! key and a zero byte cannot stand for themselves.
 
 use std::fmt::{self, Write as _};
 
@@ -46,8 +47,8 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// Whether a character is nothing to see, or changes how those around it are shown: byte order marks,
-/// which `load` would take for the start of a file, joiners, line separators, directions of writing.
+/// Whether a character is invisible, or changes how those around it are shown: byte order marks,
+/// which `load` would take for the start of a file, joiners, line separators, writing directions.
 const fn is_invisible(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
@@ -111,6 +112,7 @@ impl Unescaper {
             }
         }
         while let Some(backslash) = rest.iter().position(|&byte| byte == b'\\') {
+            // A position within the text always splits it.
             let (before, escape) = rest.split_at_checked(backslash).unwrap_or((rest, &[]));
             out(before)?;
             self.taken += before.len();

@@ -30,6 +30,7 @@ impl Bounded {
     /// Appends bytes, if there are at most `max` then.
     #[inline]
     pub(crate) fn append(&mut self, bytes: &[u8], max: usize) -> Result<(), Refused> {
+        // A buffer that is over a lower limit already has no room.
         if bytes.len() > max.saturating_sub(self.0.len()) {
             return Err(Refused::TooLong);
         }

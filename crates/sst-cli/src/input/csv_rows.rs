@@ -185,6 +185,7 @@ impl RowState {
             State::Skip => buffer.iter().position(|byte| matches!(byte, b'\n' | b'\r')),
             _ => buffer.iter().position(ends),
         };
+        // A position within the buffer always splits it.
         let (run, rest) =
             buffer.split_at_checked(len.unwrap_or(buffer.len())).unwrap_or((buffer, &[]));
         if self.state != State::Skip {

@@ -105,6 +105,7 @@ impl Weight {
             }
         }
         self.len += part.len();
+        // A literal backslash before `u` counts as an escape too, so the difference may fall below.
         let weight = self.len.saturating_sub(self.escapes * (LEN_OF_ESCAPE - 1));
         weight.max(self.len / LEN_OF_ESCAPE) <= self.max
     }

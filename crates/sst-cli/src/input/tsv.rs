@@ -120,6 +120,7 @@ impl<'a> TsvLine<'a> {
         }
         // Only a value that is nothing but `\N` deletes, so its start is held until more comes.
         let missing = (DELETED.len() - self.value_start.len()).min(part.len());
+        // At most the length of the part, so it always splits.
         let (start, rest) = part.split_at_checked(missing).unwrap_or((part, &[]));
         self.value_start.extend_from_slice(start);
         if rest.is_empty() {

@@ -1,4 +1,5 @@
-//! `sst load` of Parquet files: of pyarrow's, which `tests/data/parquet/generate.py` has written, and of the crate's own writer.
+//! `sst load` of Parquet files: those of pyarrow, written by `tests/data/parquet/generate.py`, and those
+//! of the crate's own writer.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

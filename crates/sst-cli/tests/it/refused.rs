@@ -1,5 +1,5 @@
-//! What the system refuses: room, permission, time. Every command says so with exit code 3 and one line, and what was there
-//! before is there afterwards, and nothing else.
+//! Commands that the system refuses room, permission or time. Each says so with exit code 3 and one
+//! line, and the files are as they were before.
 
 use std::ffi::OsString;
 use std::fs;
@@ -180,7 +180,7 @@ fn an_interrupted_command_says_so_and_changes_nothing() {
     directories(&scratch, 30_000);
     for (args, may_leave) in writing(&scratch) {
         let before = contents(&scratch.path("."));
-        // On a busy machine a command may be done before it hears of the signal; then it is tried again.
+        // On a busy machine a command may be done before the signal; then it is tried again.
         for attempt in 0.. {
             let run = interrupted(&args);
             if run.code == Some(0) {

@@ -33,9 +33,9 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP, override_usage = "sst load [OPTIONS] <INPUT>... <DIR>")]
 pub(crate) struct LoadArgs {
-    /// Files with the entries, in any order, as they are or compressed with gzip or zstd; `-` is standard input. Of entries
-    /// with the same key that of the later file is the later one. Last comes the directory to load into; it is made if it
-    /// does not exist
+    /// Files with the entries, in any order, as they are or compressed with gzip or zstd; `-` is
+    /// standard input. Of entries with the same key that of the later file is the later one. Last
+    /// comes the directory to load into; it is made if it does not exist
     // One argument, not two: options may stand between the paths.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
@@ -133,11 +133,11 @@ impl InputArgs {
     }
 }
 
-/// What is written.
+/// How the output is written.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct LoadOutputArgs {
-    /// What becomes of entries that are already in the directory
+    /// Whether entries that are in the directory already go or stay
     #[arg(long, value_enum, default_value_t = Mode::Replace)]
     pub(crate) mode: Mode,
 
@@ -145,7 +145,7 @@ pub(crate) struct LoadOutputArgs {
     #[arg(long, conflicts_with = "mode")]
     pub(crate) increment: bool,
 
-    /// Memory for entries and for sorting them, in MiB; what does not fit goes through temporary files
+    /// Memory for entries and for sorting them, in MiB; the rest goes through temporary files
     #[arg(long, value_name = "MIB", default_value_t = 256)]
     pub(crate) memory: usize,
 
@@ -212,7 +212,7 @@ impl Format {
     }
 }
 
-/// What becomes of entries that are already in the directory.
+/// Whether entries that are in the directory already go or stay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Mode {
     /// They go: afterwards the key space holds what was loaded and nothing else

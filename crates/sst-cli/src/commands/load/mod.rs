@@ -1,7 +1,7 @@
 //! `sst load`: entries from text or Parquet into a directory.
 //!
-//! The input may be larger than memory and in any order: a [`BulkLoader`] sorts it. What is written is one commit: it is there
-//! whole or not at all, whatever happens, Ctrl-C included.
+//! The input may be larger than memory and in any order: a [`BulkLoader`] sorts it. A load is one
+//! commit: it is there whole or not at all, whatever happens, Ctrl-C included.
 
 pub(crate) mod args;
 mod report;
@@ -29,7 +29,7 @@ use report::{Loaded, report};
 
 /// Bad lines that are shown one by one.
 const MAX_SHOWN_BAD_LINES: u64 = 10;
-/// Entries between two looks at whether somebody pressed Ctrl-C.
+/// Entries between two checks for Ctrl-C.
 const ENTRIES_BETWEEN_CHECKS: u64 = 1024;
 
 pub(super) fn run(args: &LoadArgs, context: Context) -> Result<Exit, CliError> {
@@ -117,6 +117,7 @@ fn bulk_options(args: &LoadOutputArgs, cancel: &CancelToken, context: Context) -
         Mode::Replace => BulkMode::Replace,
     };
     let mut options = BulkOptions::default()
+        // More than an address space is no limit, which the highest number says too.
         .memory_budget(args.memory.saturating_mul(1 << 20))
         .duplicates(args.duplicates.into())
         .mode(mode)
@@ -234,7 +235,7 @@ impl InputReader<'_> {
 enum Source {
     /// A file, and its length in bytes.
     File(File, u64),
-    /// Standard input, a pipe: what can be read once.
+    /// Standard input or a pipe, which can be read once.
     Stream(Box<dyn Read>),
 }
 
@@ -262,7 +263,7 @@ fn text(
         Source::File(file, len) => (Box::new(file), Some(len)),
         Source::Stream(stream) => (stream, None),
     };
-    // It lives as long as the input.
+    // The progress bar lives as long as the input.
     let source = progress.bytes(len, "read").into_reader(source);
     Input::new(decompressed(source, named_compressed)?, format, options)
 }

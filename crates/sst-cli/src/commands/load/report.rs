@@ -1,4 +1,4 @@
-//! What `sst load` says in the end.
+//! The summary of `sst load`.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use super::Context;
 use crate::error::CliError;
 use crate::output::Output;
 
-/// What was done.
+/// The figures of the summary.
 #[derive(Debug, Serialize)]
 pub(super) struct Loaded {
     commit: u32,
@@ -115,7 +115,7 @@ fn number_of(number: u64, one: &str, many: &str) -> String {
     format!("{} {}", HumanCount(number), if number == 1 { one } else { many })
 }
 
-/// What Linux says of the process.
+/// The highest memory of the process, on Linux. None elsewhere: the field is left out.
 fn peak_memory() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

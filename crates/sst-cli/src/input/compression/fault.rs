@@ -43,7 +43,7 @@ pub(crate) enum ZstdCause {
     #[error("a frame has {actual} bytes where its header says {stated}")]
     ContentSize { actual: u64, stated: u64 },
     #[error("the frame needs dictionary {0}, and dictionaries are not supported")]
-    Dictionary(u32),
+    Dictionary(u64),
     #[error("the frame needs a window of {len} bytes: the highest is {max}")]
     Window { len: u64, max: u64 },
     #[error("a reserved bit of the frame header is set")]

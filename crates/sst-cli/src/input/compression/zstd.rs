@@ -141,15 +141,13 @@ impl FrameHeader {
             (1, _) => Some(read_number(source, 2, &mut bytes)? + 256),
             (flag, _) => Some(read_number(source, 1 << flag, &mut bytes)?),
         };
-        // A single segment is its own window.
+        // A single segment is its own window: it always states its length.
         let window_len = window.map(window_len).or(content_len).unwrap_or(MIN_WINDOW_LEN);
         if window_len > MAX_WINDOW_LEN {
             return Err(ZstdCause::Window { len: window_len, max: MAX_WINDOW_LEN }.into());
         }
         if dictionary != 0 {
-            // The field has at most 4 bytes.
-            let number = u32::try_from(dictionary).unwrap_or(u32::MAX);
-            return Err(ZstdCause::Dictionary(number).into());
+            return Err(ZstdCause::Dictionary(dictionary).into());
         }
         Ok(Self { bytes, content_len })
     }

@@ -51,6 +51,7 @@ pub(super) enum Meaning {
 impl Meaning {
     /// What a column says of itself, in the words of today or of old.
     pub(super) fn of(column: &ColumnDescriptor) -> Self {
+        // The parser of the file's outline refuses scales below zero.
         let decimal = |scale: i32| Self::Decimal { scale: usize::try_from(scale).unwrap_or(0) };
         match column.logical_type_ref() {
             Some(LogicalType::Integer(it)) if !it.is_signed => return Self::Unsigned,
@@ -234,7 +235,8 @@ fn append_time(units: i128, digits: usize, out: &mut Vec<u8>) {
 
 /// A date of the Gregorian calendar, so many days after 1970-01-01.
 fn append_date(days: i128, out: &mut Vec<u8>) {
-    // Years from March to February, so that a leap day is the last day of one, in cycles of 400 years from 0000-03-01.
+    // Years from March to February, so that a leap day is the last day of one, in cycles of 400
+    // years from 0000-03-01.
     let days = days + 719_468;
     let (cycle, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
     let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;

@@ -23,6 +23,9 @@ pub(super) trait ColumnCells {
     /// Holds the next so many rows instead of those before, all of which have been passed.
     fn fill(&mut self, rows: usize) -> Result<(), ParquetError>;
 
+    /// Sees that no row follows those that were held.
+    fn end(&mut self) -> Result<(), ParquetError>;
+
     /// Goes on to the next row of those that are held.
     fn advance(&mut self);
 
@@ -142,6 +145,16 @@ where
         match read == rows {
             true => Ok(()),
             false => Err(ParquetError::EOF(format!("{read} rows where {rows} are left"))),
+        }
+    }
+
+    fn end(&mut self) -> Result<(), ParquetError> {
+        self.values.clear();
+        self.levels.clear();
+        let levels = (self.level > 0).then_some(&mut self.levels);
+        match self.reader.read_records(1, levels, None, &mut self.values)? {
+            (0, ..) => Ok(()),
+            _ => Err(ParquetError::General("more rows than its row group states".to_owned())),
         }
     }
 

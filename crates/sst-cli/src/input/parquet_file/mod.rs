@@ -1,11 +1,12 @@
 //! Parquet: one entry per row, in the columns that CSV would have.
 //!
-//! The columns of the file are its leaves: `address.city` is the name of one within a group. Key and value are chosen as they
-//! are for CSV, and read as the text that CSV would have (see [`cell_text`]), byte arrays as their bytes. A value of null
-//! deletes its key, as in JSON lines; where the value is several columns, null is an empty cell.
+//! The columns of the file are its leaves: `address.city` is the name of one within a group. Key and
+//! value are chosen as for CSV, and read as the text that CSV would have (see [`cell_text`]), byte
+//! arrays as their bytes. A value of null deletes its key, as in JSON lines; where the value is
+//! several columns, null is an empty cell.
 //!
-//! The file is read from its end, so it has to be one. A row group is read a page of each column at a time: memory is bounded by
-//! pages, whatever the size of the file or of a row group.
+//! The file is read from its end, so a stream is not enough. A row group is read a page of each
+//! column at a time: memory is bounded by pages, whatever the size of the file or of a row group.
 
 mod cell_text;
 mod column;
@@ -82,7 +83,7 @@ impl ParquetReader {
         check_start(&mut file)?;
         let metadata = guarded(|| ParquetMetaDataReader::new().parse_and_finish(&file));
         let metadata = metadata.map_err(ParquetFault::Outline)?;
-        let rows = metadata.row_groups().iter().map(rows_of).sum();
+        let rows = metadata.row_groups().iter().map(rows_of).sum::<Result<u64, _>>()?;
         Ok(Self {
             columns: chosen_columns(metadata.file_metadata().schema_descr(), options)?,
             delimiter: options.delimiter.unwrap_or(b','),
@@ -112,6 +113,7 @@ impl ParquetReader {
     }
 
     fn next_group(&mut self) -> Result<bool, ParquetFault> {
+        self.end_group()?;
         let Some(group) = self.metadata.row_groups().get(self.group.number) else {
             return Ok(false);
         };
@@ -123,11 +125,12 @@ impl ParquetReader {
             let column =
                 guarded(|| column::open(&self.file, group, index, max_page_len)).map_err(fault)?;
             cells.push(column);
-            bytes +=
-                u64::try_from(group.column(index).uncompressed_size()).unwrap_or(u64::MAX / 64);
+            // A size below zero is a lie that costs nothing: rows are held as if they were short.
+            bytes += group.column(index).uncompressed_size().max(0).cast_unsigned();
         }
-        let rows = rows_of(group);
+        let rows = rows_of(group)?;
         // Where rows are long, few are held: each may keep a page in memory.
+        // A product that does not fit stands for very short rows, and is clamped like theirs.
         let batch = BATCH_BYTES.saturating_mul(rows) / bytes;
         let batch = batch.clamp(1, MAX_BATCH_ROWS);
         self.group = RowGroup { number, rows, held: 0, batch, cells };
@@ -135,11 +138,10 @@ impl ParquetReader {
     }
 
     fn next_batch(&mut self) -> Result<(), ParquetFault> {
-        let Some(group) = self.metadata.row_groups().get(self.group.number.wrapping_sub(1)) else {
-            return Ok(());
-        };
+        let group = self.metadata.row_groups().get(self.group.number.wrapping_sub(1));
+        let group = group.ok_or(ParquetFault::Internal("a batch belongs to a row group"))?;
         let rows = self.group.rows.min(self.group.batch);
-        let count = usize::try_from(rows).unwrap_or(usize::MAX);
+        let count = usize::try_from(rows).map_err(|error| ParquetFault::Outline(error.into()))?;
         for (cells, &index) in self.group.cells.iter_mut().zip(&self.columns) {
             let (number, column) = (self.group.number, group.column(index));
             let filled = guarded(|| cells.fill(count));
@@ -148,6 +150,20 @@ impl ParquetReader {
         self.group.rows -= rows;
         self.group.held = rows;
         self.progress.advance(rows);
+        Ok(())
+    }
+
+    /// Sees that the columns of the row group at hand have no more rows than it states.
+    fn end_group(&mut self) -> Result<(), ParquetFault> {
+        let Some(group) = self.metadata.row_groups().get(self.group.number.wrapping_sub(1)) else {
+            // There is none before the first.
+            return Ok(());
+        };
+        for (cells, &index) in self.group.cells.iter_mut().zip(&self.columns) {
+            let (number, column) = (self.group.number, group.column(index));
+            let ended = guarded(|| cells.end());
+            ended.map_err(|cause| ParquetFault::at(number, column, self.row, cause))?;
+        }
         Ok(())
     }
 
@@ -242,8 +258,8 @@ fn chosen_columns(
     }
 }
 
-fn rows_of(group: &RowGroupMetaData) -> u64 {
-    u64::try_from(group.num_rows()).unwrap_or_default()
+fn rows_of(group: &RowGroupMetaData) -> Result<u64, ParquetFault> {
+    u64::try_from(group.num_rows()).map_err(|error| ParquetFault::Outline(error.into()))
 }
 
 #[cfg(test)]

@@ -205,8 +205,8 @@ mod tests {
     }
 
     /// A dictionary page of 200 bytes, 100 compressed, with 7 values.
-    const DICTIONARY: [u8; 15] =
-        [0x15, 4, 0x15, 0x90, 3, 0x15, 0xc8, 1, 0x4c, 0x15, 14, 0x11, 0, 0, 0];
+    const DICTIONARY: [u8; 14] =
+        [0x15, 4, 0x15, 0x90, 3, 0x15, 0xc8, 1, 0x4c, 0x15, 14, 0x11, 0, 0];
 
     #[test]
     fn headers_are_read_past_what_they_do_not_need() {

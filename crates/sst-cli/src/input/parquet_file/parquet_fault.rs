@@ -19,6 +19,9 @@ pub(crate) enum ParquetFault {
         /// Its name.
         column: String,
     },
+    /// An invariant of ours is broken: no fault of the file.
+    #[error("internal error: {0}")]
+    Internal(&'static str),
     #[error("row group {row_group}, column {column}, row {row} or one of the next: {cause}")]
     Damaged {
         /// Counted from 1.

@@ -28,7 +28,8 @@ fn read(file: &Path) -> Result<u64, InputError> {
     Ok(entries)
 }
 
-/// The bytes between two that are damaged: every one of them has been tried with every bit, which takes minutes.
+/// The distance of the bytes that are damaged. All were tried once, with every bit: that takes
+/// minutes.
 const STEP: usize = 101;
 
 #[test]
