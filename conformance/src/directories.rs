@@ -149,7 +149,7 @@ fn check_table(dir: &Path, table: &CatalogTable, expected: &Expected) -> Result<
     }
     for access in [Access::Map, Access::Read] {
         let options = ReaderOptions::default().filter(QuotientFilter::default()).access(access);
-        let file = StaticSortedFile::open(&table.path(dir), meta, &options).map_err(failed)?;
+        let file = StaticSortedFile::open(table.path(dir), meta, &options).map_err(failed)?;
         check_entries(&file, wanted)?;
     }
     Ok(())

@@ -42,10 +42,10 @@ type Entries = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// Number and entries of the family with the most bytes among those that have one value per key.
 fn largest_family() -> Result<(u32, Entries), BenchError> {
-    let catalog = Catalog::read(&turbopack())?;
+    let catalog = Catalog::read(turbopack())?;
     let mut best = (0, Vec::new(), 0);
     for family in catalog.families() {
-        let set = SstSet::open_family(&turbopack(), family, &ReaderOptions::default())?;
+        let set = SstSet::open_family(turbopack(), family, &ReaderOptions::default())?;
         let mut entries = BTreeMap::new();
         let mut walked = 0;
         for entry in set.iter_all() {

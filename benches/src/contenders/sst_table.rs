@@ -119,7 +119,7 @@ impl Contender for SstTable {
         let meta = metas.get(dir).ok_or("not built")?;
         let cache = Arc::new(BlockCache::new(cache));
         let options = reader_options_with(Arc::clone(&cache));
-        let table = StaticSortedFile::open(&dir.join("table.sst"), meta, &options)?;
+        let table = StaticSortedFile::open(dir.join("table.sst"), meta, &options)?;
         Ok(Box::new(OpenTable { table, cache }))
     }
 }

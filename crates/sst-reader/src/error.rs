@@ -18,8 +18,8 @@ pub struct FileLabel(Arc<Path>);
 impl FileLabel {
     /// The label of the file at `path`.
     #[must_use]
-    pub fn new(path: &Path) -> Self {
-        Self(Arc::from(path))
+    pub fn new(path: impl AsRef<Path>) -> Self {
+        Self(Arc::from(path.as_ref()))
     }
 
     /// The path.
@@ -50,7 +50,7 @@ pub enum ReadError {
         source: io::Error,
     },
     /// The bytes are not what a writer wrote.
-    #[error("{file}{}: {cause}", Place(*block))]
+    #[error("{file}{}: {cause}", OfBlock(*block))]
     Corrupt {
         /// The damaged file.
         file: FileLabel,
@@ -76,11 +76,19 @@ pub enum ReadError {
         /// The commit of the directory now.
         current: SequenceNumber,
     },
+    /// A rule that this crate keeps among its own parts is broken: a bug in it, no damage of the file.
+    #[error("internal error while reading {file}: {invariant}; please report it")]
+    Internal {
+        /// The file that was read.
+        file: FileLabel,
+        /// The rule.
+        invariant: &'static str,
+    },
 }
 
-struct Place(Option<BlockIndex>);
+struct OfBlock(Option<BlockIndex>);
 
-impl fmt::Display for Place {
+impl fmt::Display for OfBlock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Some(block) => write!(f, ", block {block}"),
@@ -110,6 +118,13 @@ impl ReadError {
         Self::Corrupt { file: file.clone(), block: Some(block), cause: cause.into() }
     }
 
+    /// A broken rule of this crate's own. Debug builds stop here.
+    #[cold]
+    pub(crate) fn internal(file: &FileLabel, invariant: &'static str) -> Self {
+        debug_assert!(false, "{invariant}");
+        Self::Internal { file: file.clone(), invariant }
+    }
+
     /// Whether the bytes are at fault, not the operating system.
     #[must_use]
     pub const fn is_corruption(&self) -> bool {
@@ -128,7 +143,8 @@ impl ReadError {
             Self::Io { file, .. }
             | Self::Corrupt { file, .. }
             | Self::Cancelled { file }
-            | Self::Outdated { file, .. } => file,
+            | Self::Outdated { file, .. }
+            | Self::Internal { file, .. } => file,
         }
     }
 }

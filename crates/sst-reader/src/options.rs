@@ -4,21 +4,8 @@ use std::sync::Arc;
 
 use sst_format::filter::FilterPolicy;
 
-use crate::BlockCache;
-
-/// How the bytes of a file are reached.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Access {
-    /// Through a memory map: fastest, and raw blocks are used where they lie.
-    ///
-    /// Nobody may truncate or overwrite a file while it is mapped. If it is truncated all the same, the operating
-    /// system ends the process with a signal (`SIGBUS`) at the next access; no library can turn that into an error.
-    #[default]
-    Map,
-    /// Through positioned reads: a file that shrinks gives an error, and no address space is used. Every block passes
-    /// through the cache.
-    Read,
-}
+use crate::block::block_cache::BlockCache;
+use crate::block::source::Access;
 
 /// Options for opening tables.
 ///
@@ -101,6 +88,7 @@ impl ReaderOptions {
 
     /// The cache to be used: the shared one or a new one.
     pub(crate) fn cache_or_default(&self) -> Arc<BlockCache> {
+        // Documented: a new cache where none is given.
         self.cache.clone().unwrap_or_default()
     }
 }

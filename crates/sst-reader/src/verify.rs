@@ -5,14 +5,14 @@ mod survey;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use sst_format::block::Encoding;
 use sst_format::index_block::IndexBlock;
 use sst_format::key_block::KeyBlock;
 use sst_format::value_ref::{ValueRef, small_value_range};
 use sst_format::{BlobNumber, BlockIndex, FormatError};
 
 use self::survey::Survey;
-use crate::block::blocks::decompress;
+use crate::block::blocks::Fill;
+use crate::block::codec;
 use crate::table::static_sorted_file::entry_hash;
 use crate::{
     BlockRole, Cancelled, Catalog, Corruption, FileLabel, Monitor, Phase, Progress, ReadError,
@@ -91,14 +91,18 @@ impl StaticSortedFile {
     ///
     /// [`ReadError::Cancelled`] only: damage, and a file that cannot be read, are part of the report.
     pub fn verify(&self, monitor: &Monitor) -> Result<VerifyReport, ReadError> {
-        self.verify_on(&mut Checked::new(monitor))
+        self.verify_on(&mut Checked::new(monitor)).map(|(report, _)| report)
     }
 
-    /// [`StaticSortedFile::verify`] as a part of a longer verification.
-    fn verify_on(&self, checked: &mut Checked<'_>) -> Result<VerifyReport, ReadError> {
+    /// [`StaticSortedFile::verify`] as a part of a longer verification. Gives the blobs that the entries
+    /// refer to as well.
+    fn verify_on(
+        &self,
+        checked: &mut Checked<'_>,
+    ) -> Result<(VerifyReport, BTreeSet<BlobNumber>), ReadError> {
         let mut pass = Pass {
             table: self,
-            payload_lens: vec![None; usize::from(self.block_count())],
+            payload_lens: Vec::with_capacity(usize::from(self.block_count())),
             roles: vec![BlockRole::Unused; usize::from(self.block_count())],
             blobs: BTreeSet::new(),
             last: None,
@@ -106,7 +110,7 @@ impl StaticSortedFile {
         };
         pass.check_blocks(checked)?;
         pass.check_entries();
-        Ok(pass.report)
+        Ok((pass.report, pass.blobs))
     }
 
     /// Numbers of the blobs that the table's entries refer to. O(file size).
@@ -150,12 +154,13 @@ impl Pass<'_> {
             self.report.blocks += 1;
             match self.payload_len(block, &mut buffer) {
                 Ok((payload_len, stored_len)) => {
-                    if let Some(slot) = self.payload_lens.get_mut(usize::from(block.0)) {
-                        *slot = Some(payload_len);
-                    }
+                    self.payload_lens.push(Some(payload_len));
                     checked.add(self.table.label(), stored_len)?;
                 }
-                Err(error) => self.report.damage.push(error),
+                Err(error) => {
+                    self.payload_lens.push(None);
+                    self.report.damage.push(error);
+                }
             }
         }
         Ok(())
@@ -167,22 +172,14 @@ impl Pass<'_> {
         buffer: &mut Vec<u8>,
     ) -> Result<(u64, u64), ReadError> {
         let (header, stored) = self.table.blocks().reverified(block, buffer)?;
-        let stored_len = stored.len() as u64;
-        match header.encoding {
-            Encoding::Raw => Ok((stored_len, stored_len)),
-            Encoding::Lz4 { uncompressed_len } => {
-                let stated = u64::from(uncompressed_len);
-                match decompress(stored, uncompressed_len) {
-                    Some(_) => Ok((stated, stored_len)),
-                    None => Err(self.table.corrupt(block, Corruption::Decompression { stated })),
-                }
-            }
-        }
+        let decoded = codec::decode(header, stored);
+        let decoded = decoded.map_err(|cause| self.table.corrupt(block, cause))?;
+        Ok((decoded.len_from(stored), stored.len() as u64))
     }
 
     /// The index, every entry of every key block, and what becomes of it all.
     fn check_entries(&mut self) {
-        let index_block = BlockIndex(self.table.block_count().saturating_sub(1));
+        let index_block = self.table.blocks().index_block();
         self.claim(index_block, BlockRole::Index, index_block);
         let payload = match self.table.blocks().raw_payload(index_block) {
             Ok(payload) => payload,
@@ -209,7 +206,7 @@ impl Pass<'_> {
     }
 
     fn check_key_block(&mut self, block: BlockIndex, bounds: (Option<u64>, Option<u64>)) {
-        let payload = match self.table.blocks().payload(block, crate::block::blocks::Fill::Bypass) {
+        let payload = match self.table.blocks().payload(block, Fill::Bypass) {
             Ok(payload) => payload,
             Err(error) => return self.report.damage.push(error),
         };
@@ -342,10 +339,11 @@ impl Pass<'_> {
 ///
 /// [`ReadError::Io`] and [`ReadError::Cancelled`] only: damage is part of the report.
 pub fn verify_directory(
-    dir: &Path,
+    dir: impl AsRef<Path>,
     options: &ReaderOptions,
     monitor: &Monitor,
 ) -> Result<VerifyReport, ReadError> {
+    let dir = dir.as_ref();
     let checked = &mut Checked::new(monitor);
     let mut report = VerifyReport::default();
     let catalog = match Catalog::read(dir) {
@@ -359,8 +357,9 @@ pub fn verify_directory(
     for table in &catalog.tables {
         match catalog.open_table(table, options) {
             Ok(file) => {
-                report.absorb(file.verify_on(checked)?);
-                blobs.extend(file.blobs().unwrap_or_default());
+                let (found, referred) = file.verify_on(checked)?;
+                report.absorb(found);
+                blobs.extend(referred);
             }
             Err(error) => report.damage.push(error),
         }

@@ -153,7 +153,7 @@ fn next(
 fn check(set: &SstSet, at_least: u64, last: &mut u64) -> Verdict {
     let mut stamp = None;
     for i in 0..KEYS {
-        let found = match set.get(&key(i)) {
+        let found = match set.get(key(i)) {
             Ok(Some(found)) => found,
             Ok(None) => return Verdict::Wrong(format!("key {i} is not there")),
             // Files are opened on first use; those of an old commit may be gone by then, and the

@@ -130,7 +130,7 @@ fn generation_seen(directory: &Path) -> Result<Option<u32>, String> {
     let set = SstSet::open(directory, &ReaderOptions::default()).map_err(|e| e.to_string())?;
     let mut values = BTreeSet::new();
     for key in 0..ENTRIES {
-        let value = set.get(&key.to_be_bytes()).map_err(|e| e.to_string())?;
+        let value = set.get(key.to_be_bytes()).map_err(|e| e.to_string())?;
         values.insert(value.map(|value| value.to_vec()));
     }
     let count = set.iter().count();

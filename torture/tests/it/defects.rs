@@ -72,11 +72,11 @@ fn defect_4_two_blocks_of_one_length_swapped() {
 fn defect_7_lookups_give_the_first_entry_of_a_key_and_all_in_their_order() {
     let entries: Vec<TestEntry> = (0..200).map(|i| TestEntry::new("key", inline(i))).collect();
     let table = write(&entries).open(&reader_options());
-    assert_eq!(table.get(b"key").unwrap().value().as_deref(), Some(&[0][..]));
+    assert_eq!(table.get(b"key").unwrap().into_value().as_deref(), Some(&[0][..]));
     let all: Vec<_> = table.get_all(b"key").unwrap().collect::<Result<_, _>>().unwrap();
     assert_eq!(all.len(), 200);
     for (i, value) in (0..).zip(all) {
-        assert_eq!(Lookup::from(value).value().as_deref(), Some(&[i][..]));
+        assert_eq!(Lookup::from(value).into_value().as_deref(), Some(&[i][..]));
     }
 }
 
@@ -91,7 +91,7 @@ fn defect_8_two_directories_share_a_cache_and_nothing_else() {
         databases.iter().map(|db| SstSet::open(db.dir(), &options).unwrap()).collect();
     for _ in 0..2 {
         for (set, byte) in sets.iter().zip([7, 9]) {
-            let value = set.get(&5_u32.to_be_bytes()).unwrap().unwrap();
+            let value = set.get(5_u32.to_be_bytes()).unwrap().unwrap();
             assert_eq!(&*value, &[byte; 100]);
         }
     }
@@ -119,7 +119,7 @@ fn ask(written: &Written, bytes: Vec<u8>) -> Result<bool, ReadError> {
     let table = StaticSortedFile::from_bytes("table", bytes, meta, &reader_options())?;
     for entry in &written.entries {
         let found = table.lookup(entry.hash, &entry.key)?;
-        if found.value().as_deref() != entry.value.bytes() {
+        if found.into_value().as_deref() != entry.value.bytes() {
             return Ok(false);
         }
     }

@@ -75,7 +75,7 @@ fn opening_touches_no_table() {
     let database = layered();
     let set = SstSet::open(database.dir(), &reader_options().statistics(true)).unwrap();
     assert_eq!((set.open_table_count(), set.statistics().tables_opened), (0, 0));
-    assert_eq!(set.get(&30_u32.to_be_bytes()).unwrap().as_deref(), Some(&b"last 30"[..]));
+    assert_eq!(set.get(30_u32.to_be_bytes()).unwrap().as_deref(), Some(&b"last 30"[..]));
     assert_eq!(set.open_table_count(), 1);
     set.open_all().unwrap();
     assert_eq!(set.open_table_count(), set.tables().count());
@@ -89,7 +89,7 @@ fn no_more_files_are_open_than_allowed_and_values_outlive_them() {
         let set = SstSet::open(database.dir(), &options).unwrap();
         let mut values = BTreeMap::new();
         for key in 0..5_000_u32 {
-            values.insert(key, set.get(&key.to_be_bytes()).unwrap());
+            values.insert(key, set.get(key.to_be_bytes()).unwrap());
             assert!(set.open_table_count() <= 5);
         }
         let statistics = set.statistics();
@@ -97,7 +97,7 @@ fn no_more_files_are_open_than_allowed_and_values_outlive_them() {
         // All files that the values came from are long closed; another set finds the same.
         let other = SstSet::open(database.dir(), &reader_options()).unwrap();
         for (key, value) in values {
-            assert_eq!(value, other.get(&key.to_be_bytes()).unwrap());
+            assert_eq!(value, other.get(key.to_be_bytes()).unwrap());
         }
         assert_eq!(set.iter().count(), other.iter().count());
         assert!(set.open_table_count() <= 5);
@@ -129,7 +129,7 @@ fn statistics_add_up() {
     assert_eq!(twice.cache.blocks_loaded, found.cache.blocks_loaded);
 
     let quiet = SstSet::open(database.dir(), &reader_options()).unwrap();
-    quiet.get(&keys[0]).unwrap();
+    quiet.get(keys[0]).unwrap();
     assert_eq!(quiet.statistics().lookups, 0);
 }
 
@@ -139,7 +139,7 @@ fn tombstones_are_counted_apart() {
     database.commit(Changes::table(numbered(4, |_| TestValue::Deleted)));
     let set = SstSet::open(database.dir(), &reader_options().statistics(true)).unwrap();
     for key in 0..20_u32 {
-        set.get(&key.to_be_bytes()).unwrap();
+        set.get(key.to_be_bytes()).unwrap();
     }
     let found = set.statistics();
     assert_eq!((found.lookups, found.hits, found.tombstones, found.misses), (20, 6, 4, 10));
@@ -159,12 +159,12 @@ fn a_set_that_the_writer_outran_says_so() {
     for options in every_access() {
         let set = SstSet::open(database.dir(), &options).unwrap();
         replace(&mut database, 100, "two");
-        let outdated = set.get(&7_u32.to_be_bytes());
+        let outdated = set.get(7_u32.to_be_bytes());
         assert!(matches!(outdated, Err(ReadError::Outdated { .. })), "{outdated:?}");
         let outdated = set.iter().find_map(Result::err);
         assert!(matches!(outdated, Some(ReadError::Outdated { .. })), "{outdated:?}");
         let newer = set.refresh().unwrap().unwrap();
-        assert_eq!(newer.get(&7_u32.to_be_bytes()).unwrap().as_deref(), Some(&b"two"[..]));
+        assert_eq!(newer.get(7_u32.to_be_bytes()).unwrap().as_deref(), Some(&b"two"[..]));
         assert!(newer.refresh().unwrap().is_none());
     }
     // A file that the newest commit needs is missing: that is damage, not an outdated set.
@@ -172,7 +172,7 @@ fn a_set_that_the_writer_outran_says_so() {
     for table in set.tables() {
         std::fs::remove_file(table.path(database.dir())).unwrap();
     }
-    let missing = set.get(&7_u32.to_be_bytes());
+    let missing = set.get(7_u32.to_be_bytes());
     assert!(
         matches!(missing, Err(ReadError::Corrupt { cause: Corruption::Missing, .. })),
         "{missing:?}"
@@ -188,12 +188,12 @@ fn a_live_set_goes_on_by_itself() {
     before.open_all().unwrap();
     replace(&mut database, 100, "two");
     // Open files answer on. A set that has not opened them is refreshed on the way.
-    assert_eq!(live.get(&7_u32.to_be_bytes()).unwrap().as_deref(), Some(&b"one"[..]));
+    assert_eq!(live.get(7_u32.to_be_bytes()).unwrap().as_deref(), Some(&b"one"[..]));
     let live = LiveSet::open(database.dir(), &reader_options()).unwrap();
     replace(&mut database, 100, "three");
-    assert_eq!(live.get(&7_u32.to_be_bytes()).unwrap().as_deref(), Some(&b"three"[..]));
+    assert_eq!(live.get(7_u32.to_be_bytes()).unwrap().as_deref(), Some(&b"three"[..]));
     assert!(!live.refresh().unwrap());
-    assert_eq!(before.get(&7_u32.to_be_bytes()).unwrap().as_deref(), Some(&b"one"[..]));
+    assert_eq!(before.get(7_u32.to_be_bytes()).unwrap().as_deref(), Some(&b"one"[..]));
 }
 
 /// The one value that all entries of a set have.
@@ -259,11 +259,11 @@ fn refresh_keeps_unchanged_tables_open() {
     let mut database = Database::of_table(numbered(100, |_| small("base")));
     let options = reader_options().statistics(true);
     let set = SstSet::open(database.dir(), &options).unwrap();
-    set.get(&7_u32.to_be_bytes()).unwrap();
+    set.get(7_u32.to_be_bytes()).unwrap();
     database.commit(Changes::table(numbered(3, |_| small("new"))));
     let newer = set.refresh().unwrap().unwrap();
     assert_eq!((newer.tables().count(), newer.open_table_count()), (2, 1));
-    assert_eq!(newer.get(&2_u32.to_be_bytes()).unwrap().as_deref(), Some(&b"new"[..]));
+    assert_eq!(newer.get(2_u32.to_be_bytes()).unwrap().as_deref(), Some(&b"new"[..]));
     assert_eq!(newer.statistics().lookups, 2);
 }
 

@@ -186,7 +186,7 @@ impl<'c, 'p> Gatherer<'c, 'p> {
         let meta_file = FileName { sequence: *commit, kind: FileKind::Meta };
         let (expected, found) = (Box::new(expected), Box::new(found));
         Err(MergeError::Read(ReadError::Corrupt {
-            file: FileLabel::new(&dir.join(meta_file.to_string())),
+            file: FileLabel::new(dir.join(meta_file.to_string())),
             block: None,
             cause: Corruption::Certificate { family, expected, found },
         }))

@@ -89,7 +89,7 @@ fn a_tombstone_stays_as_long_as_it_hides_something() {
     assert_eq!((first.tombstones + first.dropped_tombstones, first.hidden), (2, 1));
     assert!(first.tombstones >= 1, "that of key 1 hides something");
     let set = SstSet::open(scratch.path(), &ReaderOptions::default()).unwrap();
-    assert_eq!(set.get(&key(1)).unwrap(), None);
+    assert_eq!(set.get(key(1)).unwrap(), None);
     let second = compact(usize::MAX);
     assert_eq!((second.tombstones, second.entries), (0, 2));
     assert_eq!(content(scratch.path()).0, layer(&[(2, value()), (4, value())]));
@@ -129,5 +129,5 @@ fn other_families_are_left_alone() {
     assert_eq!(families.iter().filter(|family| **family == 3).count(), 1);
     assert_eq!(families.iter().filter(|family| **family == 0).count(), 2);
     let set = SstSet::open_family(scratch.path(), 3, &ReaderOptions::default()).unwrap();
-    assert_eq!(&*set.get(&key(1)).unwrap().unwrap(), b"family 3");
+    assert_eq!(&*set.get(key(1)).unwrap().unwrap(), b"family 3");
 }

@@ -121,8 +121,8 @@ fn later_inputs_are_newer_whatever_they_are() {
     let (report, meta) = merge_into_file(&inputs, &out, &options, &go_on()).unwrap();
     assert_eq!((report.read, report.hidden, report.entries), (4, 2, 2));
     let table = StaticSortedFile::open(&out, &meta.unwrap(), &ReaderOptions::default()).unwrap();
-    assert_eq!(&*table.get(b"in all").unwrap().value().unwrap(), b"file b");
-    assert_eq!(&*table.get(b"in the directory").unwrap().value().unwrap(), b"directory");
+    assert_eq!(&*table.get(b"in all").unwrap().into_value().unwrap(), b"file b");
+    assert_eq!(&*table.get(b"in the directory").unwrap().into_value().unwrap(), b"directory");
 }
 
 #[test]

@@ -58,6 +58,7 @@ impl HugePages {
 
     /// Whether the kernel is to be asked for a region now: by one thread, and without keeping others waiting for it.
     fn is_due(&self, region: usize, len: u64) -> bool {
+        // The counts are hints; those of a thread that panicked are as good.
         let mut regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
         let region = regions.entry(region).or_insert(Region { left: NEARLY_ALL, wait: FIRST_WAIT });
         let is_due = region.left <= len;

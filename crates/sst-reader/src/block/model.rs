@@ -11,10 +11,10 @@ use sst_format::BlockIndex;
 use sst_format::block::{BlockHeader, Encoding};
 use sst_format::offset_table::{OffsetTable, encode_offset_table};
 
-use crate::block::block_directory::{BlockDirectory, BlockState};
+use crate::block::block_directory::{BlockDirectory, Stored};
 use crate::block::blocks::{Blocks, Fill};
 use crate::block::source::Source;
-use crate::{BlockCache, Corruption, FileLabel, ReadError, ReaderOptions};
+use crate::{BlockCache, Corruption, FileLabel, ReadError};
 
 /// Tries every interleaving, and prints how many there were.
 #[expect(clippy::print_stdout, reason = "the count goes to a report")]
@@ -47,20 +47,20 @@ fn no_state_is_lost_or_made_up_whoever_sets_its_neighbour() {
             thread::spawn(move || {
                 directory.set_verified(BlockIndex(block), state);
                 // What a thread has set it sees.
-                assert_eq!(directory.state(BlockIndex(block)), state);
+                assert_eq!(directory.verified(BlockIndex(block)), Some(state));
             })
         };
-        let first = set(2, BlockState::VerifiedLz4);
-        let second = set(3, BlockState::VerifiedRaw);
-        let seen = [directory.state(BlockIndex(3)), directory.state(BlockIndex(3))];
-        assert!(!seen.contains(&BlockState::VerifiedLz4));
-        assert!(seen != [BlockState::VerifiedRaw, BlockState::Unknown], "it was taken back");
+        let first = set(2, Stored::Compressed);
+        let second = set(3, Stored::Raw);
+        let seen = [directory.verified(BlockIndex(3)), directory.verified(BlockIndex(3))];
+        assert!(!seen.contains(&Some(Stored::Compressed)));
+        assert!(seen != [Some(Stored::Raw), None], "it was taken back");
         for thread in [first, second] {
             thread.join().unwrap();
         }
-        let states = [0, 1, 2, 3].map(|block| directory.state(BlockIndex(block)));
-        let unknown = BlockState::Unknown;
-        assert_eq!(states, [unknown, unknown, BlockState::VerifiedLz4, BlockState::VerifiedRaw]);
+        let states = [0, 1, 2, 3].map(|block| directory.verified(BlockIndex(block)));
+        let unknown = None;
+        assert_eq!(states, [unknown, unknown, Some(Stored::Compressed), Some(Stored::Raw)]);
     });
 }
 
@@ -90,9 +90,9 @@ fn table(number: u8) -> Vec<u8> {
 }
 
 fn open(number: u8, cache: &Arc<BlockCache>) -> Blocks {
-    let label = FileLabel::new("table".as_ref());
-    let options = ReaderOptions::default().cache(Arc::clone(cache));
-    Blocks::open(label, Source::Memory(Box::new(table(number))), 3, None, &options).unwrap()
+    let label = FileLabel::new("table");
+    Blocks::open(label, Source::Memory(Box::new(table(number))), 3, None, Arc::clone(cache))
+        .unwrap()
 }
 
 fn check(blocks: &Blocks, number: u8, block: u16) {

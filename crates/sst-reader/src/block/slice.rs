@@ -5,150 +5,73 @@ use std::ops::{Deref, Range};
 use std::sync::Arc;
 
 use crate::block::cached_block::{BlockGuard, SharedBlock};
+use crate::block::memory::HeldBytes;
 use crate::block::source::Source;
 
-/// The uncompressed payload of a block, where it lies.
-pub(crate) enum Payload<'a> {
-    /// Stored raw in a file that is in memory.
-    InPlace { source: &'a Arc<Source>, bytes: &'a [u8] },
-    /// Found in the cache.
-    Cached(BlockGuard),
-    /// Just read or decompressed, perhaps shared with the cache.
-    Shared(SharedBlock),
-}
-
-impl<'a> Payload<'a> {
-    #[inline]
-    pub(crate) fn as_slice(&self) -> &[u8] {
-        match self {
-            Self::InPlace { bytes, .. } => bytes,
-            Self::Cached(block) => block.as_slice(),
-            Self::Shared(block) => &block.slice,
-        }
-    }
-
-    /// A part of the payload, given as a slice of [`Payload::as_slice`].
-    #[inline]
-    pub(crate) fn slice_of(&self, part: &[u8]) -> Slice<'a> {
-        let range = range_within(self.as_slice(), part);
-        Slice(match self {
-            Self::InPlace { source, bytes } => {
-                Repr::InPlace { source, bytes: bytes.get(range).unwrap_or_default() }
-            }
-            Self::Cached(block) => Repr::Shared { block: block.to_shared(), range },
-            Self::Shared(block) => Repr::Shared { block: SharedBlock::clone(block), range },
-        })
-    }
-
-    /// The part of the payload that `range_of` names, given its length: one within it. The payload is not shared once more,
-    /// and what is cached is not looked at.
-    #[inline]
-    pub(crate) fn into_part<E>(
-        self,
-        range_of: impl FnOnce(u64) -> Result<Range<usize>, E>,
-    ) -> Result<Slice<'a>, E> {
-        Ok(Slice(match self {
-            Self::InPlace { source, bytes } => {
-                let range = range_of(bytes.len() as u64)?;
-                Repr::InPlace { source, bytes: bytes.get(range).unwrap_or_default() }
-            }
-            Self::Cached(block) => {
-                let range = range_of(block.len() as u64)?;
-                Repr::Cached { block, range }
-            }
-            Self::Shared(block) => {
-                let range = range_of(block.slice.len() as u64)?;
-                Repr::Shared { block, range }
-            }
-        }))
-    }
-}
-
-/// Where `part`, a slice of `whole`, lies in it.
-#[inline]
-fn range_within(whole: &[u8], part: &[u8]) -> Range<usize> {
-    let start = part.as_ptr().addr().saturating_sub(whole.as_ptr().addr());
-    start..start + part.len()
-}
-
-/// A key or a value of a table, without a copy: it borrows from the open file, or keeps a cached block alive.
+/// A key, a value or a block of a table, without a copy: it borrows from the open file, or keeps a cached
+/// block alive.
 ///
 /// It derefs to its bytes. [`Slice::into_owned`] frees it from the borrow, still without a copy.
-pub struct Slice<'a>(Repr<'a>);
-
-enum Repr<'a> {
-    InPlace { source: &'a Arc<Source>, bytes: &'a [u8] },
-    Cached { block: BlockGuard, range: Range<usize> },
-    Shared { block: SharedBlock, range: Range<usize> },
-    OwnSource { source: Arc<Source>, range: Range<usize> },
-}
+pub struct Slice<'a>(HeldBytes<'a, Source>);
 
 impl<'a> Slice<'a> {
-    /// The whole of a payload.
+    /// A part of an open file, if `choose` finds it.
     #[inline]
-    pub(crate) fn whole(payload: Payload<'a>) -> Self {
-        match payload {
-            Payload::InPlace { source, bytes } => Self(Repr::InPlace { source, bytes }),
-            Payload::Cached(block) => {
-                let range = 0..block.len();
-                Self(Repr::Cached { block, range })
-            }
-            Payload::Shared(block) => {
-                let range = 0..block.slice.len();
-                Self(Repr::Shared { block, range })
-            }
-        }
+    pub(crate) fn of_open_source(
+        source: &'a Arc<Source>,
+        choose: impl for<'x> FnOnce(&'x Source) -> Option<&'x [u8]>,
+    ) -> Option<Self> {
+        HeldBytes::of_open_file(source, choose).map(Self)
     }
 
-    /// Bytes that nobody else holds.
-    pub(crate) fn of_block(block: SharedBlock) -> Slice<'static> {
-        let range = 0..block.slice.len();
-        Slice(Repr::Shared { block, range })
+    /// All bytes of a cached block; `None` if its slot was empty.
+    #[inline]
+    pub(crate) fn of_guard(guard: BlockGuard) -> Option<Self> {
+        HeldBytes::of_guard(guard).map(Self)
     }
 
-    /// Part of a file that nothing else keeps open. Empty if the range is not within the file, or not in memory.
-    pub(crate) fn of_source(source: Arc<Source>, range: Range<usize>) -> Slice<'static> {
-        Slice(Repr::OwnSource { source, range })
+    /// All bytes of a block.
+    #[inline]
+    pub(crate) fn of_block(block: SharedBlock) -> Self {
+        Self(HeldBytes::of_block(block))
     }
 
     /// The bytes.
     #[must_use]
     #[inline]
-    pub fn as_slice(&self) -> &[u8] {
-        match &self.0 {
-            Repr::InPlace { bytes, .. } => bytes,
-            Repr::Cached { block, range } => {
-                block.as_slice().get(range.clone()).unwrap_or_default()
-            }
-            Repr::Shared { block, range } => block.slice.get(range.clone()).unwrap_or_default(),
-            Repr::OwnSource { source, range } => {
-                source.as_slice().and_then(|all| all.get(range.clone())).unwrap_or_default()
-            }
-        }
+    pub const fn as_slice(&self) -> &[u8] {
+        self.0.as_slice()
     }
 
-    /// The same bytes, with a share of a cached block instead of a guard over it: a thread has guards for a few blocks only,
-    /// and finds others more slowly while they are taken.
+    /// The part of the bytes that `choose` finds.
+    #[inline]
+    pub(crate) fn narrow<E>(
+        self,
+        choose: impl for<'x> FnOnce(&'x [u8]) -> Result<&'x [u8], E>,
+    ) -> Result<Self, E> {
+        self.0.narrow(choose).map(Self)
+    }
+
+    /// The range that `part`, a slice of these bytes, has in them. `None` if it is a slice of other bytes.
+    #[inline]
+    pub(crate) fn range_of(&self, part: &[u8]) -> Option<Range<usize>> {
+        let start = part.as_ptr().addr().checked_sub(self.as_slice().as_ptr().addr())?;
+        let end = start.checked_add(part.len())?;
+        (end <= self.as_slice().len()).then_some(start..end)
+    }
+
+    /// The same bytes, held by a count instead of a guard: a thread has guards for a few blocks only,
+    /// and finds other blocks more slowly while they are taken.
     #[inline]
     pub(crate) fn unguarded(self) -> Self {
-        match self.0 {
-            Repr::Cached { block, range } => Self(Repr::Shared { block: block.to_shared(), range }),
-            other => Self(other),
-        }
+        Self(self.0.unguarded())
     }
 
-    /// The same bytes, free of the borrow: they keep the file or the cached block open themselves. No copy.
+    /// The same bytes, free of the borrow: they keep the file or the cached block open themselves. No
+    /// copy.
     #[must_use]
     pub fn into_owned(self) -> Slice<'static> {
-        Slice(match self.0 {
-            Repr::InPlace { source, bytes } => Repr::OwnSource {
-                source: Arc::clone(source),
-                range: range_within(source.as_slice().unwrap_or_default(), bytes),
-            },
-            Repr::Cached { block, range } => Repr::Shared { block: block.to_shared(), range },
-            Repr::Shared { block, range } => Repr::Shared { block, range },
-            Repr::OwnSource { source, range } => Repr::OwnSource { source, range },
-        })
+        Slice(self.0.into_owned())
     }
 
     /// The same bytes as [`bytes::Bytes`], without a copy.
@@ -159,20 +82,20 @@ impl<'a> Slice<'a> {
     }
 }
 
+impl Slice<'static> {
+    /// A part of a file, if `choose` finds it, which keeps the file open.
+    pub(crate) fn of_source(
+        source: Source,
+        choose: impl for<'x> FnOnce(&'x Source) -> Option<&'x [u8]>,
+    ) -> Option<Self> {
+        HeldBytes::of_file(Arc::new(source), choose).map(Self)
+    }
+}
+
 impl Clone for Slice<'_> {
+    #[inline]
     fn clone(&self) -> Self {
-        Self(match &self.0 {
-            Repr::InPlace { source, bytes } => Repr::InPlace { source, bytes },
-            Repr::Cached { block, range } => {
-                Repr::Shared { block: block.to_shared(), range: range.clone() }
-            }
-            Repr::Shared { block, range } => {
-                Repr::Shared { block: SharedBlock::clone(block), range: range.clone() }
-            }
-            Repr::OwnSource { source, range } => {
-                Repr::OwnSource { source: Arc::clone(source), range: range.clone() }
-            }
-        })
+        Self(self.0.clone())
     }
 }
 
@@ -230,5 +153,21 @@ mod tests {
         assert_ne!(slice, b"other bytes".as_slice());
         assert_eq!(slice, slice.clone().into_owned());
         assert_ne!(slice, Slice::of_block(shared_block(b"")));
+    }
+
+    #[test]
+    fn a_part_is_one_only_of_the_bytes_that_it_lies_in() {
+        let (whole, other) = (shared_block(b"some bytes"), shared_block(b"some bytes"));
+        let slice = Slice::of_block(whole);
+        assert_eq!(slice.range_of(&slice[5..]), Some(5..10));
+        assert_eq!(slice.range_of(&slice[10..]), Some(10..10));
+        assert_eq!(slice.range_of(&other.slice[1..3]), None);
+        let part = slice.clone().narrow(|bytes| Ok::<_, ()>(&bytes[5..])).unwrap();
+        assert_eq!(part, b"bytes".as_slice());
+        assert_eq!(part.range_of(&slice[6..8]), Some(1..3));
+        assert_eq!(part.range_of(&slice[4..6]), None);
+        let narrowed = slice.narrow(|bytes| Ok::<_, ()>(&bytes[2..4])).unwrap();
+        assert_eq!(narrowed.clone().into_owned(), b"me".as_slice());
+        assert!(narrowed.narrow(|_| Err(7)).is_err_and(|error| error == 7));
     }
 }

@@ -8,10 +8,24 @@ use std::io;
 use std::ops::Range;
 
 use crate::block::memory::Mapping;
-use crate::options::Access;
 use crate::{FileLabel, ReadError};
 
 use positioned::PositionedFile;
+
+/// How the bytes of a file are reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Access {
+    /// Through a memory map: fastest, and raw blocks are used where they lie.
+    ///
+    /// No process may truncate or overwrite a file while it is mapped. If it is truncated all the same,
+    /// the operating system ends the process with a signal (`SIGBUS`) at the next access; no library can
+    /// turn that into an error.
+    #[default]
+    Map,
+    /// Through positioned reads: a file that shrinks gives an error, and no address space is used. Every
+    /// block passes through the cache.
+    Read,
+}
 
 /// The bytes of one file.
 pub(crate) enum Source {
@@ -40,11 +54,12 @@ impl Source {
     pub(crate) fn len(&self) -> u64 {
         match self {
             Self::Positioned(file) => file.len(),
-            Self::Mapped(_) | Self::Memory(_) => self.as_slice().map_or(0, |s| s.len() as u64),
+            Self::Mapped(mapping) => mapping.as_slice().len() as u64,
+            Self::Memory(bytes) => (**bytes).as_ref().len() as u64,
         }
     }
 
-    /// All bytes, if they can be had without reading.
+    /// All bytes, if they are in memory.
     #[inline]
     pub(crate) fn as_slice(&self) -> Option<&[u8]> {
         match self {
@@ -54,17 +69,17 @@ impl Source {
         }
     }
 
-    /// Calls `with` with the bytes of `range`, read into `buffer` if they are not in memory.
-    pub(crate) fn with_bytes<'a>(
+    /// The bytes of `range`, read into `buffer` if they are not in memory.
+    pub(crate) fn bytes<'a>(
         &'a self,
         range: Range<u64>,
         buffer: &'a mut Vec<u8>,
     ) -> io::Result<&'a [u8]> {
-        let past_the_end = || io::Error::from(io::ErrorKind::UnexpectedEof);
         match self {
             Self::Positioned(file) => {
                 let len = range.end.checked_sub(range.start).ok_or_else(past_the_end)?;
-                // Checked before anything is allocated: a file cannot ask for more memory than it has bytes.
+                // Checked before anything is allocated: a file cannot ask for more memory than it has
+                // bytes.
                 if range.end > file.len() {
                     return Err(past_the_end());
                 }
@@ -72,11 +87,25 @@ impl Source {
                 file.read_exact_at(buffer, range.start)?;
                 Ok(buffer)
             }
-            Self::Mapped(_) | Self::Memory(_) => self
-                .as_slice()
-                .zip(usize::try_from(range.start).ok().zip(usize::try_from(range.end).ok()))
-                .and_then(|(bytes, (start, end))| bytes.get(start..end))
-                .ok_or_else(past_the_end),
+            Self::Mapped(mapping) => within(mapping.as_slice(), range),
+            Self::Memory(bytes) => within((**bytes).as_ref(), range),
         }
     }
+
+    /// The `N` bytes from byte `start` on.
+    pub(crate) fn array<const N: usize>(&self, start: u64) -> io::Result<[u8; N]> {
+        let end = start.checked_add(N as u64).ok_or_else(past_the_end)?;
+        let mut buffer = Vec::new();
+        self.bytes(start..end, &mut buffer)?.first_chunk().copied().ok_or_else(past_the_end)
+    }
+}
+
+fn past_the_end() -> io::Error {
+    io::ErrorKind::UnexpectedEof.into()
+}
+
+fn within(bytes: &[u8], range: Range<u64>) -> io::Result<&[u8]> {
+    let start = usize::try_from(range.start).map_err(|_| past_the_end())?;
+    let end = usize::try_from(range.end).map_err(|_| past_the_end())?;
+    bytes.get(start..end).ok_or_else(past_the_end)
 }

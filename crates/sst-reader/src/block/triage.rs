@@ -10,10 +10,10 @@ use crate::block::syndrome::flipped_bit;
 use crate::diagnosis::{Diagnosis, FlippedBit, Origin};
 use crate::{Corruption, FileLabel};
 
-/// Where a block lies in a file, or what of a file is a block.
-pub(crate) struct Place<'a> {
+/// A block in a file, or a file that is one block.
+pub(crate) struct FilePart<'a> {
     pub(crate) label: &'a FileLabel,
-    /// Where its header starts in the file, in bytes.
+    /// Offset of its header in the file.
     pub(crate) start: u64,
 }
 
@@ -22,11 +22,12 @@ pub(crate) struct Place<'a> {
 #[cold]
 pub(crate) fn wrong_checksum(
     source: &Source,
-    place: &Place<'_>,
+    part: &FilePart<'_>,
     seen: &[u8],
     header: BlockHeader,
     computed: u32,
 ) -> Corruption {
+    // `seen` has a header: it was parsed. A wrong length names no bit.
     let payload_len = seen.len().saturating_sub(BLOCK_HEADER_LEN) as u64;
     let stored = header.checksum;
     let flipped = flipped_in_block(stored ^ computed, payload_len);
@@ -35,7 +36,7 @@ pub(crate) fn wrong_checksum(
             BlockHeader::from_bytes(*header).checksum == crc32fast::hash(payload)
         })
     };
-    let diagnosis = diagnose(source, place, seen, flipped, is_right);
+    let diagnosis = diagnose(source, part, seen, flipped, is_right);
     Corruption::Checksum { stored, computed, diagnosis }
 }
 
@@ -52,10 +53,11 @@ pub(crate) fn wrong_file(
     let flipped = flipped_before(stored ^ computed, checksum_at as u64);
     let flipped = sst_format::planted!("flip-in-file-unnamed", flipped, None);
     let is_right = |again: &[u8]| {
-        let (covered, rest) = again.split_at_checked(checksum_at).unwrap_or_default();
+        let Some((covered, rest)) = again.split_at_checked(checksum_at) else { return false };
         rest.first_chunk().is_some_and(|word| u32::from_be_bytes(*word) == crc32fast::hash(covered))
     };
-    let origin = origin(&Place { label, start: 0 }, seen, is_right).unwrap_or_default();
+    // Bytes that cannot be read again have an unknown origin.
+    let origin = origin(&FilePart { label, start: 0 }, seen, is_right).unwrap_or_default();
     Corruption::Checksum { stored, computed, diagnosis: Diagnosis { origin, flipped } }
 }
 
@@ -71,7 +73,7 @@ fn flipped_before(difference: u32, len: u64) -> Option<FlippedBit> {
 #[cold]
 pub(crate) fn wrong_header(
     source: &Source,
-    place: &Place<'_>,
+    part: &FilePart<'_>,
     seen: &[u8],
     expected: BlockHeader,
 ) -> Corruption {
@@ -79,7 +81,7 @@ pub(crate) fn wrong_header(
         let difference = u64::from_be_bytes(*found) ^ u64::from_be_bytes(expected.to_bytes());
         (difference.count_ones() == 1).then(|| word_bit(0, difference.trailing_zeros(), 8))
     });
-    let diagnosis = diagnose(source, place, seen, flipped, |again| expected.matches(again, 0));
+    let diagnosis = diagnose(source, part, seen, flipped, |again| expected.matches(again, 0));
     Corruption::HeaderMismatch { diagnosis }
 }
 
@@ -100,25 +102,25 @@ fn word_bit(at: u64, bit: u32, len: u64) -> FlippedBit {
 
 fn diagnose(
     source: &Source,
-    place: &Place<'_>,
+    part: &FilePart<'_>,
     seen: &[u8],
     flipped: Option<FlippedBit>,
     is_right: impl Fn(&[u8]) -> bool,
 ) -> Diagnosis {
-    let flipped = flipped.map(|bit| FlippedBit { byte: place.start + bit.byte, ..bit });
+    let flipped = flipped.map(|bit| FlippedBit { byte: part.start + bit.byte, ..bit });
     let origin = match source {
         Source::Memory(_) => Origin::Unknown,
         Source::Mapped(_) | Source::Positioned(_) => {
-            origin(place, seen, is_right).unwrap_or_default()
+            origin(part, seen, is_right).unwrap_or_default()
         }
     };
     Diagnosis { origin, flipped }
 }
 
 /// `None` if the block cannot be read again.
-fn origin(place: &Place<'_>, seen: &[u8], is_right: impl Fn(&[u8]) -> bool) -> Option<Origin> {
-    let range = place.start..place.start + seen.len() as u64;
-    let again = reread(place.label.path(), range).ok()?;
+fn origin(part: &FilePart<'_>, seen: &[u8], is_right: impl Fn(&[u8]) -> bool) -> Option<Origin> {
+    let range = part.start..part.start + seen.len() as u64;
+    let again = reread(part.label.path(), range).ok()?;
     Some(match (again.bytes == seen, again.is_from_device) {
         (true, true) => Origin::Disk,
         (true, false) => Origin::DiskOrSystemCache,
@@ -132,7 +134,7 @@ mod tests {
     use sst_format::block::Encoding;
 
     use super::*;
-    use crate::options::Access;
+    use crate::block::source::Access;
 
     /// Miri takes its time: it tries some bytes and bits, and it cannot map files.
     const STEP: usize = if cfg!(miri) { 5 } else { 1 };
@@ -154,9 +156,9 @@ mod tests {
         let label = FileLabel::new(file.path());
         let source = Source::open(&label, Access::Read).unwrap();
         let (header, payload) = BlockHeader::parse(seen).unwrap();
-        let place = Place { label: &label, start: 5 };
+        let part = FilePart { label: &label, start: 5 };
         let computed = crc32fast::hash(payload);
-        match wrong_checksum(&source, &place, seen, header, computed) {
+        match wrong_checksum(&source, &part, seen, header, computed) {
             Corruption::Checksum { diagnosis, .. } => diagnosis,
             other => unreachable!("{other}"),
         }
@@ -241,7 +243,7 @@ mod tests {
         let label = FileLabel::new(file.path());
         let access = if cfg!(miri) { Access::Read } else { Access::Map };
         let source = Source::open(&label, access).unwrap();
-        let place = Place { label: &label, start: 5 };
+        let part = FilePart { label: &label, start: 5 };
         let expected = BlockHeader::parse(&block).unwrap().0;
         for byte in (0..8).step_by(STEP) {
             for bit in (0..8).step_by(STEP) {
@@ -249,7 +251,7 @@ mod tests {
                 damaged[byte] ^= 1 << bit;
                 let flipped = Some(FlippedBit { byte: 5 + byte as u64, bit });
                 let diagnosis = Diagnosis { origin: Origin::Memory, flipped };
-                let found = wrong_header(&source, &place, &damaged, expected);
+                let found = wrong_header(&source, &part, &damaged, expected);
                 assert_eq!(found, Corruption::HeaderMismatch { diagnosis });
             }
         }

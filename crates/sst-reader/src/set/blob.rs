@@ -1,18 +1,17 @@
 //! Reading blob files (FORMAT.md section 8).
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use sst_format::block::{BLOCK_HEADER_LEN, BlockHeader, Encoding};
+use sst_format::block::{BLOCK_HEADER_LEN, BlockHeader};
 use sst_format::file_name::FileKind;
 use sst_format::{BlobNumber, SequenceNumber};
 
 use super::Catalog;
 use super::catalog::{missing_since, path_of};
-use crate::block::blocks::decompress;
 use crate::block::cached_block::shared_block;
+use crate::block::codec::{self, Decoded};
 use crate::block::source::Source;
-use crate::block::triage::{Place, wrong_checksum, wrong_header};
+use crate::block::triage::{FilePart, wrong_checksum, wrong_header};
 use crate::{Access, Corruption, FileLabel, ReadError, Slice};
 
 impl Catalog {
@@ -33,7 +32,7 @@ impl Catalog {
         number: BlobNumber,
         access: Access,
     ) -> Result<Slice<'static>, ReadError> {
-        let label = FileLabel::new(&self.blob_path(number));
+        let label = FileLabel::new(self.blob_path(number));
         let listed = self.blobs.get(&number);
         if listed.is_none() && self.is_protected {
             return Err(ReadError::corrupt(&label, Corruption::UnlistedBlob { blob: number }));
@@ -54,32 +53,28 @@ pub(crate) fn decode(
     source: Source,
     listed: Option<BlockHeader>,
 ) -> Result<Slice<'static>, ReadError> {
-    let source = Arc::new(source);
     let mut buffer = Vec::new();
     let bytes = source
-        .with_bytes(0..source.len(), &mut buffer)
+        .bytes(0..source.len(), &mut buffer)
         .map_err(|error| ReadError::io(label, "read", error))?;
-    let place = Place { label, start: 0 };
+    let part = FilePart { label, start: 0 };
     if let Some(copy) = listed.filter(|header| !header.matches(bytes, 0)) {
-        return Err(ReadError::corrupt(label, wrong_header(&source, &place, bytes, copy)));
+        return Err(ReadError::corrupt(label, wrong_header(&source, &part, bytes, copy)));
     }
     let (header, stored) = BlockHeader::parse(bytes).map_err(|e| ReadError::corrupt(label, e))?;
     let computed = crc32fast::hash(stored);
     if computed != header.checksum {
-        let cause = wrong_checksum(&source, &place, bytes, header, computed);
+        let cause = wrong_checksum(&source, &part, bytes, header, computed);
         return Err(ReadError::corrupt(label, cause));
     }
-    match header.encoding {
-        Encoding::Raw if source.as_slice().is_some() => {
-            let range = BLOCK_HEADER_LEN..bytes.len();
-            Ok(Slice::of_source(Arc::clone(&source), range))
+    match codec::decode(header, stored).map_err(|cause| ReadError::corrupt(label, cause))? {
+        Decoded::Decompressed(payload) => Ok(Slice::of_block(payload)),
+        Decoded::AsStored if source.as_slice().is_some() => {
+            Slice::of_source(source, |source| source.as_slice()?.get(BLOCK_HEADER_LEN..))
+                .ok_or_else(|| {
+                    ReadError::internal(label, "a file in memory has the bytes that were parsed")
+                })
         }
-        Encoding::Raw => Ok(Slice::of_block(shared_block(stored))),
-        Encoding::Lz4 { uncompressed_len } => {
-            decompress(stored, uncompressed_len).map(Slice::of_block).ok_or_else(|| {
-                let stated = u64::from(uncompressed_len);
-                ReadError::corrupt(label, Corruption::Decompression { stated })
-            })
-        }
+        Decoded::AsStored => Ok(Slice::of_block(shared_block(stored))),
     }
 }

@@ -13,6 +13,7 @@ use sst_format::content_digest::FamilyCertificate;
 use sst_format::current::{CURRENT_CHECKSUM_AT, Current};
 use sst_format::del_file::DelFile;
 use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
+use sst_format::filter::FilterBytes;
 use sst_format::live::{DescribesTables, live_tables};
 use sst_format::meta_file::MetaFile;
 use sst_format::protection::{BlobRecord, CHECKSUM_FROM_END, LiveMeta};
@@ -20,6 +21,7 @@ use sst_format::{BlobNumber, SequenceNumber};
 
 use super::CatalogTable;
 use super::meta_bytes::MetaBytes;
+use crate::block::memory::HeldBytes;
 use crate::block::triage::wrong_file;
 use crate::{Access, Corruption, FileLabel, ReadError, ReaderOptions, StaticSortedFile};
 
@@ -60,7 +62,7 @@ impl Catalog {
     ///
     /// [`ReadError::Io`]; [`ReadError::Corrupt`] if a file is damaged, missing, or not the one that belongs there, or
     /// the directory is of another revision of the format.
-    pub fn read(dir: &Path) -> Result<Self, ReadError> {
+    pub fn read(dir: impl AsRef<Path>) -> Result<Self, ReadError> {
         Self::read_with(dir, Access::Read)
     }
 
@@ -72,7 +74,8 @@ impl Catalog {
     /// # Errors
     ///
     /// As [`Catalog::read`].
-    pub fn read_with(dir: &Path, access: Access) -> Result<Self, ReadError> {
+    pub fn read_with(dir: impl AsRef<Path>, access: Access) -> Result<Self, ReadError> {
+        let dir = dir.as_ref();
         Self::read_from(dir, read_current(dir)?, access)
     }
 
@@ -139,7 +142,7 @@ impl Catalog {
         table: &CatalogTable,
         options: &ReaderOptions,
     ) -> Result<StaticSortedFile, ReadError> {
-        StaticSortedFile::open(&table.path(&self.dir), &table.meta(), options)
+        StaticSortedFile::open(table.path(&self.dir), &table.meta(), options)
             .map_err(|error| missing_since(&self.dir, self.commit, error))
     }
 
@@ -152,7 +155,7 @@ impl Catalog {
 
 /// What `CURRENT` says.
 fn read_current(dir: &Path) -> Result<Current, ReadError> {
-    let label = FileLabel::new(&dir.join(CURRENT_FILE_NAME));
+    let label = FileLabel::new(dir.join(CURRENT_FILE_NAME));
     let bytes = fs::read(label.path()).map_err(|e| ReadError::io(&label, "read", e))?;
     Current::parse(&bytes, crc32fast::hash).map_err(|error| {
         ReadError::corrupt(&label, wrong_file(&label, &bytes, CURRENT_CHECKSUM_AT, error))
@@ -250,7 +253,7 @@ fn read_present(
 
 /// The sequence numbers in a `.del` file.
 fn read_del(dir: &Path, sequence: SequenceNumber) -> Result<Vec<SequenceNumber>, ReadError> {
-    let label = FileLabel::new(&path_of(dir, sequence, FileKind::Del));
+    let label = FileLabel::new(path_of(dir, sequence, FileKind::Del));
     let bytes = fs::read(label.path()).map_err(|e| ReadError::io(&label, "read", e))?;
     let del = DelFile::parse(&bytes).map_err(|error| ReadError::corrupt(&label, error))?;
     Ok(del.sequences().collect())
@@ -273,31 +276,39 @@ struct LoadedMeta {
 
 impl LoadedMeta {
     fn read(dir: &Path, sequence: SequenceNumber, access: Access) -> Result<Self, ReadError> {
-        let label = FileLabel::new(&path_of(dir, sequence, FileKind::Meta));
+        let label = FileLabel::new(path_of(dir, sequence, FileKind::Meta));
         let bytes = Arc::new(MetaBytes::open(&label, access)?);
         let seen = (*bytes).as_ref();
         let meta = MetaFile::parse(seen, crc32fast::hash).map_err(|error| {
+            // A file that is shorter has no checksum, and the error is another one.
             let checksum_at = seen.len().saturating_sub(CHECKSUM_FROM_END);
             ReadError::corrupt(&label, wrong_file(&label, seen, checksum_at, error))
         })?;
         let section = meta.protection();
         let mut protected = meta.protected_tables();
+        let not_within = || ReadError::internal(&label, "parsed ranges lie within the meta file");
         let tables = meta.tables().zip(meta.filter_ranges()).map(|(record, filter)| {
+            let owner = Arc::<MetaBytes>::clone(&bytes);
+            let filter = FilterBytes::slice_of(owner, filter).ok_or_else(not_within)?;
             let (entry_count, headers) = protected.next().unzip();
-            CatalogTable {
+            let headers = headers.map(|range| {
+                HeldBytes::of_file(Arc::clone(&bytes), |bytes| bytes.as_ref().get(range))
+                    .ok_or_else(not_within)
+            });
+            Ok(CatalogTable {
                 sequence: record.sequence,
                 meta_file: sequence,
                 family: meta.family(),
                 record,
                 entry_count,
-                bytes: Arc::clone(&bytes),
                 filter,
-                headers: headers.unwrap_or_default(),
-            }
+                headers: headers.transpose()?,
+            })
         });
+        let tables = tables.collect::<Result<_, ReadError>>()?;
         Ok(Self {
             sequence,
-            tables: tables.collect(),
+            tables,
             label,
             checksum: section.map_or(0, |section| section.checksum()),
             live_metas: section.map(|section| section.live_metas().collect()),

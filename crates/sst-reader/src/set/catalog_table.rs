@@ -1,9 +1,7 @@
 //! What a meta file says of one live table.
 
 use std::fmt;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use sst_format::block::BlockHeader;
 use sst_format::file_name::FileKind;
@@ -13,6 +11,7 @@ use sst_format::{SequenceNumber, SstMeta, TableProtection};
 
 use super::catalog::path_of;
 use super::meta_bytes::MetaBytes;
+use crate::block::memory::HeldBytes;
 
 /// A live table of a directory. Its filter and the copies of its block headers stay in the meta file's bytes until they
 /// are asked for, so that a directory of 10,000 tables is read in milliseconds.
@@ -29,18 +28,17 @@ pub struct CatalogTable {
     pub record: TableRecord,
     /// Number of entries; `None` if the directory is not protected.
     pub entry_count: Option<u64>,
-    pub(super) bytes: Arc<MetaBytes>,
-    /// Where its filter is in `bytes`.
-    pub(super) filter: Range<usize>,
-    /// Where the copies of its block headers are in `bytes`; empty without protection.
-    pub(super) headers: Range<usize>,
+    /// Empty if it has none.
+    pub(super) filter: FilterBytes,
+    /// The copies of its block headers; `None` without protection.
+    pub(super) headers: Option<HeldBytes<'static, MetaBytes>>,
 }
 
 impl CatalogTable {
     /// Where its file is in the directory `dir`.
     #[must_use]
-    pub fn path(&self, dir: &Path) -> PathBuf {
-        path_of(dir, self.sequence, FileKind::Sst)
+    pub fn path(&self, dir: impl AsRef<Path>) -> PathBuf {
+        path_of(dir.as_ref(), self.sequence, FileKind::Sst)
     }
 
     /// Whether the meta file protects it.
@@ -52,9 +50,7 @@ impl CatalogTable {
     /// The bytes of its filter, not copied; empty if it has none.
     #[must_use]
     pub fn filter(&self) -> FilterBytes {
-        // Parsing has made sure that the range is within the meta file.
-        FilterBytes::slice_of(Arc::<MetaBytes>::clone(&self.bytes), self.filter.clone())
-            .unwrap_or_else(|| FilterBytes::new([]))
+        self.filter.clone()
     }
 
     /// Its description, as [`StaticSortedFile::open`](crate::StaticSortedFile::open) takes it. O(number of blocks).
@@ -68,8 +64,9 @@ impl CatalogTable {
 
     fn protection(&self) -> Option<TableProtection> {
         let entry_count = self.entry_count?;
-        let bytes = (*self.bytes).as_ref();
-        let headers = bytes.get(self.headers.clone()).unwrap_or_default().as_chunks().0;
+        // Parsing has made sure that there are whole headers only, and opening a table that there is one
+        // for each block.
+        let headers = self.headers.as_ref()?.as_slice().as_chunks().0;
         let block_headers = headers.iter().copied().map(BlockHeader::from_bytes).collect();
         Some(TableProtection { entry_count, block_headers })
     }
@@ -90,7 +87,7 @@ impl fmt::Debug for CatalogTable {
             .field("family", &self.family)
             .field("record", &self.record)
             .field("entry_count", &self.entry_count)
-            .field("filter_len", &self.filter.len())
+            .field("filter_len", &self.filter.as_slice().len())
             .finish_non_exhaustive()
     }
 }
@@ -114,9 +111,8 @@ impl CatalogTable {
                 filter_end: 0,
             },
             entry_count: None,
-            bytes: Arc::new(MetaBytes::default()),
-            filter: 0..0,
-            headers: 0..0,
+            filter: FilterBytes::new([]),
+            headers: None,
         }
     }
 }

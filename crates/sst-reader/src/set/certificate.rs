@@ -52,7 +52,12 @@ impl SstSet {
         for entry in self.iter() {
             let entry = entry?;
             let ordinal = match &last {
-                Some((key, ordinal)) if *key == entry.key => ordinal.saturating_add(1),
+                Some((key, ordinal)) if *key == entry.key => {
+                    ordinal.checked_add(1).ok_or_else(|| {
+                        let dir = FileLabel::new(&self.catalog().dir);
+                        ReadError::internal(&dir, "a key has fewer than 2^32 values")
+                    })?
+                }
                 _ => 0,
             };
             let value = match &entry.value {
@@ -82,7 +87,7 @@ impl SstSet {
         };
         let catalog = self.catalog();
         let kind = sst_format::file_name::FileKind::Meta;
-        let label = FileLabel::new(&path_of(&catalog.dir, catalog.commit, kind));
+        let label = FileLabel::new(path_of(&catalog.dir, catalog.commit, kind));
         let (expected, found) = (Box::new(expected), Box::new(found));
         let family = self.family();
         Err(ReadError::corrupt(&label, Corruption::Certificate { family, expected, found }))

@@ -37,7 +37,7 @@ impl Layer {
     /// The only table that can hold `hash`. Expected O(1) probes for tables of even ranges, at most O(log n).
     #[inline]
     pub(super) fn table_of(&self, hash: u64) -> Option<&Arc<SetTable>> {
-        let i = self.place_of(hash).checked_sub(1)?;
+        let i = self.tables_up_to(hash).checked_sub(1)?;
         let highest = *self.highest.get(i)?;
         if hash > highest { None } else { self.tables.get(i) }
     }
@@ -45,30 +45,33 @@ impl Layer {
     /// The tables whose ranges meet `hashes`.
     pub(super) fn tables_in(&self, hashes: &RangeInclusive<u64>) -> &[Arc<SetTable>] {
         let start = *hashes.start();
-        let first = self.place_of(start);
+        let first = self.tables_up_to(start);
         // The table before may reach into the range.
         let reaches = |i: &usize| self.highest.get(*i).is_some_and(|highest| *highest >= start);
         let first = first.checked_sub(1).filter(reaches).unwrap_or(first);
-        let end = self.place_of(*hashes.end());
+        let end = self.tables_up_to(*hashes.end());
+        // A range that ends before it starts meets no table.
         self.tables.get(first..end).unwrap_or_default()
     }
 
     /// Number of tables that start at or below `hash`.
     #[inline]
-    fn place_of(&self, hash: u64) -> usize {
+    fn tables_up_to(&self, hash: u64) -> usize {
         let (Some(&low), Some(&high)) = (self.lowest.first(), self.highest.last()) else {
             return 0;
         };
-        // Sequence numbers have 32 bits, so there are no more tables.
-        let count = u32::try_from(self.lowest.len()).unwrap_or(u32::MAX);
-        let found = lower_bound(count, HashBounds { low, high }, hash, |i| {
-            let lowest = self.lowest.get(i as usize).copied().unwrap_or(u64::MAX);
-            let ordering = if lowest <= hash { Ordering::Less } else { Ordering::Greater };
-            Ok::<_, std::convert::Infallible>((lowest, ordering))
+        let found = u32::try_from(self.lowest.len()).ok().and_then(|count| {
+            let probe = |i: u32| {
+                let lowest = *self.lowest.get(i as usize).ok_or(())?;
+                let is_below = lowest <= hash;
+                Ok::<_, ()>((lowest, if is_below { Ordering::Less } else { Ordering::Greater }))
+            };
+            lower_bound(count, HashBounds { low, high }, hash, probe).ok()
         });
         match found {
-            Ok(place) => place as usize,
-            Err(never) => match never {},
+            Some(found) => found as usize,
+            // More tables than sequence numbers of 32 bits: halving is as right, and slower.
+            None => self.lowest.partition_point(|lowest| *lowest <= hash),
         }
     }
 }

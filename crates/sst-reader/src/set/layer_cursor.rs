@@ -9,7 +9,7 @@ use super::layer::Layer;
 use super::set_table::SetTable;
 use super::statistics::Tally;
 use super::table_cursor::TableCursor;
-use crate::{IterEntry, ReadError, Slice};
+use crate::{FileLabel, IterEntry, ReadError, Slice};
 
 /// A cursor over the entries of a layer in (hash, key) order.
 pub(super) struct LayerCursor<'s> {
@@ -31,9 +31,9 @@ impl<'s> LayerCursor<'s> {
     pub(super) fn next_key(&mut self) -> Result<Option<(u64, Slice<'s>)>, ReadError> {
         loop {
             if let Some(cursor) = &mut self.current
-                && cursor.step()?
+                && let Some(key) = cursor.next_key()?
             {
-                return cursor.owned_key();
+                return Ok(Some(key));
             }
             let Some(table) = self.tables.next() else { return Ok(None) };
             let mut tally = Tally::default();
@@ -45,8 +45,15 @@ impl<'s> LayerCursor<'s> {
         }
     }
 
-    /// The entry whose key was given last, to be kept; `None` before the first and behind the last one.
-    pub(super) fn owned_entry(&mut self) -> Result<Option<IterEntry<'s>>, ReadError> {
-        self.current.as_mut().map_or(Ok(None), TableCursor::owned_entry)
+    /// The entry whose key was given last, to be kept.
+    pub(super) fn current_entry(&mut self) -> Result<IterEntry<'s>, ReadError> {
+        let entry = match &mut self.current {
+            Some(cursor) => cursor.owned_entry()?,
+            None => None,
+        };
+        entry.ok_or_else(|| {
+            let dir = FileLabel::new(&self.set.catalog().dir);
+            ReadError::internal(&dir, "a key that was given belongs to an entry")
+        })
     }
 }

@@ -19,9 +19,9 @@ const MAX_RETRIES: u32 = 10;
 /// ```no_run
 /// use sst_reader::{LiveSet, ReaderOptions};
 ///
-/// let live = LiveSet::open("unicode.db".as_ref(), &ReaderOptions::default())?;
+/// let live = LiveSet::open("unicode.db", &ReaderOptions::default())?;
 /// std::thread::scope(|scope| {
-///     scope.spawn(|| live.get(b"1F600"));
+///     scope.spawn(|| live.get("1F600"));
 ///     // Now and then, or when the writer says so:
 ///     scope.spawn(|| live.refresh());
 /// });
@@ -40,7 +40,7 @@ impl LiveSet {
     /// # Errors
     ///
     /// As there.
-    pub fn open(dir: &Path, options: &ReaderOptions) -> Result<Self, ReadError> {
+    pub fn open(dir: impl AsRef<Path>, options: &ReaderOptions) -> Result<Self, ReadError> {
         SstSet::open(dir, options).map(Self::from)
     }
 
@@ -56,6 +56,7 @@ impl LiveSet {
     ///
     /// As [`SstSet::refresh`]; the set stays what it was.
     pub fn refresh(&self) -> Result<bool, ReadError> {
+        // The lock guards no data, so a thread that panicked leaves none behind that is wrong.
         let _refreshing = self.refreshing.lock().unwrap_or_else(PoisonError::into_inner);
         match self.set.load().refresh()? {
             Some(newer) => {
@@ -72,7 +73,8 @@ impl LiveSet {
     /// # Errors
     ///
     /// As [`SstSet::get`].
-    pub fn get(&self, key: &[u8]) -> Result<Option<Slice<'static>>, ReadError> {
+    pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Slice<'static>>, ReadError> {
+        let key = key.as_ref();
         self.with(|set| Ok(set.get(key)?.map(Slice::into_owned)))
     }
 

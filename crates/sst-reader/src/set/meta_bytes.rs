@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 
-use crate::block::source::Source;
+use crate::block::memory::Mapping;
 use crate::{Access, Corruption, FileLabel, ReadError};
 
 /// Meta files below this many bytes are read rather than mapped: a map costs a few pages and system calls.
@@ -13,7 +13,7 @@ const MIN_MAPPED_LEN: u64 = 64 << 10;
 pub(super) struct MetaBytes(Repr);
 
 enum Repr {
-    Mapped(Source),
+    Mapped(Mapping),
     Owned(Vec<u8>),
 }
 
@@ -40,7 +40,9 @@ impl MetaBytes {
             Access::Read => 0,
         };
         if len >= MIN_MAPPED_LEN {
-            return Source::open(label, access).map(|source| Self(Repr::Mapped(source)));
+            let file = fs::File::open(label.path()).map_err(error("open"))?;
+            let mapping = Mapping::new(&file).map_err(error("map"))?;
+            return Ok(Self(Repr::Mapped(mapping)));
         }
         let bytes = fs::read(label.path()).map_err(error("read"))?;
         Ok(Self(Repr::Owned(bytes)))
@@ -50,15 +52,8 @@ impl MetaBytes {
 impl AsRef<[u8]> for MetaBytes {
     fn as_ref(&self) -> &[u8] {
         match &self.0 {
-            Repr::Mapped(source) => source.as_slice().unwrap_or_default(),
+            Repr::Mapped(mapping) => mapping.as_slice(),
             Repr::Owned(bytes) => bytes,
         }
-    }
-}
-
-#[cfg(test)]
-impl Default for MetaBytes {
-    fn default() -> Self {
-        Self(Repr::Owned(Vec::new()))
     }
 }

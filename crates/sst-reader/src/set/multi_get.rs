@@ -6,10 +6,10 @@ use crate::table::multi_get::HashedKey;
 use crate::{Lookup, ReadError, Slice, hash_key};
 
 impl SstSet {
-    /// The values of many keys, in their order, blobs included: what [`SstSet::get`] gives for each.
+    /// The values of many keys, in their order, blobs included: as [`SstSet::get`] of each.
     ///
-    /// Keys are looked up in the order of their hashes, so each table, and each of its blocks, is come to once per call
-    /// rather than once per key. O(keys × log(keys)) and what the lookups take.
+    /// Keys are looked up in the order of their hashes, so each table, and each of its blocks, is visited
+    /// once per call rather than once per key. O(keys × log(keys)) and the time of the lookups.
     ///
     /// # Errors
     ///
@@ -41,40 +41,36 @@ impl SstSet {
         keys: &[K],
         tally: &mut Tally,
     ) -> Result<Vec<Lookup<'_>>, ReadError> {
-        let hashed = |key| HashedKey { hash: hash_key(key), key };
-        let mut open: Vec<(HashedKey<'_>, usize)> =
-            keys.iter().enumerate().map(|(place, key)| (hashed(key.as_ref()), place)).collect();
-        open.sort_unstable_by_key(|(key, _)| key.hash);
         let mut answers = vec![Lookup::NotFound; keys.len()];
+        let hashed = |key| HashedKey { hash: hash_key(key), key };
+        let mut open: Vec<(HashedKey<'_>, &mut Lookup<'_>)> =
+            keys.iter().map(|key| hashed(key.as_ref())).zip(&mut answers).collect();
+        open.sort_unstable_by_key(|(key, _)| key.hash);
         for layer in self.layers() {
-            let mut rest = open.as_slice();
+            let mut rest = open.as_mut_slice();
             while let Some((first, _)) = rest.first() {
                 let table = layer.table_of(first.hash);
                 // Keys are in order, so those of one table are neighbours.
                 let highest = table.map_or(first.hash, |table| table.hashes().1);
-                let (of_table, behind) =
-                    rest.split_at(rest.partition_point(|(key, _)| key.hash <= highest));
+                let of_table = rest.partition_point(|(key, _)| key.hash <= highest);
+                let (of_table, behind) = rest.split_at_mut(of_table);
                 rest = behind;
                 let Some(table) = table else { continue };
-                let mut failed = None;
+                let mut answered = Ok(());
                 table.lookup_each(
                     of_table,
                     self.opening(),
                     tally,
-                    |&place, answer| match answer {
-                        Ok(answer) => {
-                            if let Some(found) = answers.get_mut(place) {
-                                *found = answer;
-                            }
-                        }
-                        Err(error) => failed = failed.take().or(Some(error)),
+                    |answer, found| match found {
+                        Ok(found) => **answer = found,
+                        // The first error is the one that is returned.
+                        Err(error) if answered.is_ok() => answered = Err(error),
+                        Err(_) => {}
                     },
                 )?;
-                if let Some(error) = failed {
-                    return Err(error);
-                }
+                answered?;
             }
-            open.retain(|(_, place)| answers.get(*place) == Some(&Lookup::NotFound));
+            open.retain(|(_, answer)| **answer == Lookup::NotFound);
         }
         Ok(answers)
     }

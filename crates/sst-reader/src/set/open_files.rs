@@ -24,6 +24,7 @@ impl OpenFiles {
     ///
     /// A closed table's file stays open, and its map in place, until the last value that refers to it is dropped.
     pub(super) fn opened(&self, table: &Arc<SetTable>) -> u64 {
+        // Every state of the clock is a valid one, so that of a thread that panicked is too.
         let mut clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
         clock.push_back(Arc::downgrade(table));
         let mut closed = 0;

@@ -8,8 +8,8 @@ use super::SstSet;
 use super::layer_cursor::LayerCursor;
 use crate::{EntryValue, IterEntry, ReadError, Slice};
 
-/// The cursor of a layer with its current entry's place in the order.
-struct Source<'a> {
+/// The cursor of a layer with hash and key of its current entry, which order it among the others.
+struct LayerHead<'a> {
     hash: u64,
     key: Slice<'a>,
     /// Number of the layer: 0 for the newest.
@@ -17,29 +17,29 @@ struct Source<'a> {
     cursor: LayerCursor<'a>,
 }
 
-impl Source<'_> {
-    fn place(&self) -> (u64, &[u8], usize) {
+impl LayerHead<'_> {
+    fn order(&self) -> (u64, &[u8], usize) {
         (self.hash, &self.key, self.age)
     }
 }
 
-impl PartialEq for Source<'_> {
+impl PartialEq for LayerHead<'_> {
     fn eq(&self, other: &Self) -> bool {
-        self.place() == other.place()
+        self.order() == other.order()
     }
 }
 
-impl Eq for Source<'_> {}
+impl Eq for LayerHead<'_> {}
 
-impl PartialOrd for Source<'_> {
+impl PartialOrd for LayerHead<'_> {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Source<'_> {
+impl Ord for LayerHead<'_> {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.place().cmp(&other.place())
+        self.order().cmp(&other.order())
     }
 }
 
@@ -54,7 +54,7 @@ pub struct SetIter<'a> {
     hashes: RangeInclusive<u64>,
     values: Values,
     started: bool,
-    heap: BinaryHeap<Reverse<Source<'a>>>,
+    heap: BinaryHeap<Reverse<LayerHead<'a>>>,
     current: Option<Current<'a>>,
 }
 
@@ -75,6 +75,23 @@ struct Current<'a> {
     oldest: usize,
 }
 
+impl<'a> Current<'a> {
+    /// The current key, which is `key` from now on. `age` is that of its newest entry if it is new.
+    fn of<'c>(
+        current: &'c mut Option<Self>,
+        values: Values,
+        (hash, key): (u64, Slice<'a>),
+        age: usize,
+    ) -> &'c mut Self {
+        let oldest = match current.take_if(|known| known.hash == hash && known.key == key) {
+            Some(known) => known.oldest,
+            None if values == Values::All => usize::MAX,
+            None => age,
+        };
+        current.insert(Self { hash, key, oldest })
+    }
+}
+
 impl<'a> SetIter<'a> {
     pub(super) fn new(set: &'a SstSet, hashes: RangeInclusive<u64>, values: Values) -> Self {
         Self { set, hashes, values, started: false, heap: BinaryHeap::new(), current: None }
@@ -89,40 +106,25 @@ impl<'a> SetIter<'a> {
 
     fn push(&mut self, age: usize, mut cursor: LayerCursor<'a>) -> Result<(), ReadError> {
         if let Some((hash, key)) = cursor.next_key()? {
-            self.heap.push(Reverse(Source { hash, key, age, cursor }));
+            self.heap.push(Reverse(LayerHead { hash, key, age, cursor }));
         }
         Ok(())
-    }
-
-    /// The oldest layer whose entries of this key count.
-    fn oldest_of(&mut self, hash: u64, key: &Slice<'a>, age: usize) -> usize {
-        match &self.current {
-            Some(current) if current.hash == hash && current.key == *key => current.oldest,
-            _ => {
-                let oldest = if self.values == Values::All { usize::MAX } else { age };
-                self.current = Some(Current { hash, key: key.clone(), oldest });
-                oldest
-            }
-        }
     }
 
     fn step(&mut self) -> Result<Option<IterEntry<'a>>, ReadError> {
         if !std::mem::replace(&mut self.started, true) {
             self.start()?;
         }
-        while let Some(Reverse(source)) = self.heap.pop() {
-            let Source { hash, key, age, mut cursor } = source;
-            let counts = age <= self.oldest_of(hash, &key, age);
-            let entry = if counts { cursor.owned_entry()? } else { None };
+        while let Some(Reverse(head)) = self.heap.pop() {
+            let LayerHead { hash, key, age, mut cursor } = head;
+            let current = Current::of(&mut self.current, self.values, (hash, key), age);
+            let entry = if age <= current.oldest { Some(cursor.current_entry()?) } else { None };
+            if entry.as_ref().is_some_and(|entry| entry.value == EntryValue::Deleted) {
+                current.oldest = age;
+            }
             self.push(age, cursor)?;
-            match entry {
-                Some(entry) if entry.value == EntryValue::Deleted => {
-                    if let Some(current) = &mut self.current {
-                        current.oldest = age;
-                    }
-                }
-                Some(entry) => return Ok(Some(entry)),
-                None => {}
+            if let Some(entry) = entry.filter(|entry| entry.value != EntryValue::Deleted) {
+                return Ok(Some(entry));
             }
         }
         Ok(None)

@@ -30,7 +30,11 @@ pub(super) struct SetTable {
     file: Slot,
 }
 
-/// Where the open file is.
+/// The open file.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a table that is kept open is found without one more pointer; the other kind is rare"
+)]
 enum Slot {
     /// Once open, open as long as any set holds the table: values borrow from it.
     Kept(OnceLock<StaticSortedFile>),
@@ -115,7 +119,7 @@ impl SetTable {
             false => policy.open(bytes),
         };
         let filter = policy.map(open).transpose().map_err(|error| {
-            let label = crate::FileLabel::new(&self.described.path(&opening.catalog.dir));
+            let label = crate::FileLabel::new(self.described.path(&opening.catalog.dir));
             ReadError::corrupt(&label, error)
         })?;
         Ok(self.filter.get_or_init(|| filter))
@@ -133,7 +137,7 @@ impl SetTable {
     ) -> Result<Lookup<'_>, ReadError> {
         let filter = self.filter(opening)?;
         if let Some(file) = self.kept() {
-            return match file.pass_filter(filter, hash) {
+            return match file.filtered_estimate(filter, hash) {
                 Some(estimate) => {
                     tally.tables_asked += 1;
                     file.lookup_at(&estimate, hash, key)
@@ -158,10 +162,10 @@ impl SetTable {
     /// Looks up keys of its range, sorted, and hands over an answer for each that the filter does not rule out.
     pub(super) fn lookup_each<'s, T>(
         self: &'s Arc<Self>,
-        keys: &[(HashedKey<'_>, T)],
+        keys: &mut [(HashedKey<'_>, T)],
         opening: Opening<'_>,
         tally: &mut Tally,
-        mut answer: impl FnMut(&T, Result<Lookup<'s>, ReadError>),
+        mut answer: impl FnMut(&mut T, Result<Lookup<'s>, ReadError>),
     ) -> Result<(), ReadError> {
         if let Some(file) = self.kept() {
             let mut asked = 0;
@@ -170,6 +174,7 @@ impl SetTable {
                 answer(tag, found);
             });
             tally.tables_asked += asked;
+            // Every key without an answer was ruled out by the filter.
             tally.filter_skips += keys.len() as u64 - asked;
             return Ok(());
         }
@@ -243,7 +248,7 @@ impl SetTable {
         let mut meta = self.described.meta();
         meta.filter = FilterBytes::new([]);
         crate::telemetry::opening_table(&catalog.dir, self.sequence());
-        StaticSortedFile::open(&self.described.path(&catalog.dir), &meta, options)
+        StaticSortedFile::open(self.described.path(&catalog.dir), &meta, options)
             .map_err(|error| super::catalog::missing_since(&catalog.dir, catalog.commit, error))
     }
 

@@ -29,8 +29,8 @@ use crate::{
 /// ```no_run
 /// use sst_reader::{ReaderOptions, SstSet};
 ///
-/// let set = SstSet::open("unicode.db".as_ref(), &ReaderOptions::default())?;
-/// if let Some(value) = set.get(b"1F600")? {
+/// let set = SstSet::open("unicode.db", &ReaderOptions::default())?;
+/// if let Some(value) = set.get("1F600")? {
 ///     println!("{}", value.escape_ascii());
 /// }
 /// # Ok::<(), sst_reader::ReadError>(())
@@ -58,7 +58,7 @@ impl SstSet {
     /// # Errors
     ///
     /// As [`Catalog::read`].
-    pub fn open(dir: &Path, options: &ReaderOptions) -> Result<Self, ReadError> {
+    pub fn open(dir: impl AsRef<Path>, options: &ReaderOptions) -> Result<Self, ReadError> {
         Self::open_family(dir, 0, options)
     }
 
@@ -68,7 +68,7 @@ impl SstSet {
     ///
     /// As [`Catalog::read`].
     pub fn open_family(
-        dir: &Path,
+        dir: impl AsRef<Path>,
         family: u32,
         options: &ReaderOptions,
     ) -> Result<Self, ReadError> {
@@ -205,7 +205,8 @@ impl SstSet {
     /// # Errors
     ///
     /// [`ReadError`] if a file on the way cannot be read or is damaged.
-    pub fn get(&self, key: &[u8]) -> Result<Option<Slice<'_>>, ReadError> {
+    pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Slice<'_>>, ReadError> {
+        let key = key.as_ref();
         match self.lookup(hash_key(key), key)? {
             Lookup::NotFound | Lookup::Deleted => Ok(None),
             Lookup::Value(value) => Ok(Some(value)),
@@ -222,9 +223,9 @@ impl SstSet {
     ///
     /// As [`SstSet::get`].
     #[inline]
-    pub fn lookup(&self, hash: u64, key: &[u8]) -> Result<Lookup<'_>, ReadError> {
+    pub fn lookup(&self, hash: u64, key: impl AsRef<[u8]>) -> Result<Lookup<'_>, ReadError> {
         let mut tally = Tally::default();
-        let found = self.lookup_tallied(hash, key, &mut tally);
+        let found = self.lookup_tallied(hash, key.as_ref(), &mut tally);
         if let Some(counters) = &self.shared.counters {
             tally.outcome(&found);
             counters.add(&tally);
@@ -266,9 +267,9 @@ impl SstSet {
     /// # Errors
     ///
     /// As [`SstSet::get`].
-    pub fn get_all(&self, key: &[u8]) -> Result<Vec<Slice<'_>>, ReadError> {
+    pub fn get_all(&self, key: impl AsRef<[u8]>) -> Result<Vec<Slice<'_>>, ReadError> {
         let mut tally = Tally { lookups: 1, ..Tally::default() };
-        let values = self.values_of(key, &mut tally);
+        let values = self.values_of(key.as_ref(), &mut tally);
         match &values {
             Ok(values) => tally.values += u64::from(!values.is_empty()),
             Err(_) => tally.errors += 1,

@@ -78,6 +78,7 @@ impl Counters {
 
     #[inline]
     pub(super) fn add(&self, tally: &Tally) {
+        // The number of a stripe is below the number of stripes; nothing but counts depends on it.
         let Some(Stripe(counters)) = self.stripes.get(stripe_of_thread()) else { return };
         for (counter, by) in counters.iter().zip(tally.fields()) {
             if by != 0 {
@@ -152,6 +153,7 @@ impl SetStatistics {
         Self {
             lookups,
             hits,
+            // The counters are read one after the other while lookups go on, so sums may not fit yet.
             misses: lookups.saturating_sub(hits + tombstones + errors),
             tombstones,
             errors,

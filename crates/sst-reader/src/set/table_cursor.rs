@@ -37,23 +37,14 @@ impl<'s> TableCursor<'s> {
         }
     }
 
-    /// Moves to the next entry: whether there is one.
-    #[inline]
-    pub(super) fn step(&mut self) -> Result<bool, ReadError> {
+    /// Moves to the next entry and gives its hash and key, to be kept. `None` behind the last one.
+    pub(super) fn next_key(&mut self) -> Result<Option<(u64, Slice<'s>)>, ReadError> {
         match self {
-            Self::Borrowing(cursor) => cursor.step(),
-            Self::Owning(cell) => cell.with_dependent_mut(|_, cursor| cursor.step()),
-        }
-    }
-
-    /// Hash and key of the current entry, to be kept; `None` if it stands on none.
-    pub(super) fn owned_key(&self) -> Result<Option<(u64, Slice<'s>)>, ReadError> {
-        match self {
-            Self::Borrowing(cursor) => cursor.owned_key(),
-            Self::Owning(cell) => {
-                let key = cell.borrow_dependent().owned_key()?;
+            Self::Borrowing(cursor) => cursor.next_key(),
+            Self::Owning(cell) => cell.with_dependent_mut(|_, cursor| {
+                let key = cursor.next_key()?;
                 Ok(key.map(|(hash, key)| (hash, key.into_owned())))
-            }
+            }),
         }
     }
 

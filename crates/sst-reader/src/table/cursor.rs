@@ -5,23 +5,22 @@ use std::fmt;
 use sst_format::BlockIndex;
 use sst_format::block::BlockHeader;
 use sst_format::key_block::KeyEntry;
-use sst_format::value_ref::{ValueRef, small_value, small_value_range};
+use sst_format::value_ref::{ValueRef, small_value};
 
 use crate::block::blocks::Fill;
-use crate::block::cached_block::SharedBlock;
-use crate::block::slice::Payload;
-use crate::table::static_sorted_file::entry_hash;
-use crate::{EntryValue, ReadError, Slice, StaticSortedFile};
+use crate::block::cached_block::shared_block;
+use crate::block::slice::Slice;
+use crate::error::ReadError;
+use crate::table::answer::EntryValue;
+use crate::table::static_sorted_file::{StaticSortedFile, entry_hash};
 
 /// A key block on which a cursor stands.
 struct Position<'a> {
     block: BlockIndex,
-    payload: Payload<'a>,
+    payload: Slice<'a>,
     /// Index of the current entry.
     entry: u32,
     entry_count: u32,
-    /// Hash of the current entry.
-    hash: u64,
 }
 
 impl Position<'_> {
@@ -49,28 +48,84 @@ impl Position<'_> {
 /// ```
 pub struct Cursor<'a> {
     table: &'a StaticSortedFile,
+    /// Number of the key block to enter next, in the order of the index.
     next_key_block: usize,
     last_hash: u64,
     position: Option<Position<'a>>,
-    /// The value block last entered, if it does not lie uncompressed in memory as part of the file.
-    values: Option<(BlockIndex, SharedBlock)>,
+    values: ValueBlock,
     /// Set by `skip_below`: the next step stays where it is.
     on_first: bool,
+    /// Set behind the last entry, and by errors.
+    is_over: bool,
+}
+
+/// The value block last entered. Small values come in the order of their entries, so the block of one entry
+/// is nearly always that of the next.
+struct ValueBlock {
+    block: Option<BlockIndex>,
+    payload: Slice<'static>,
+}
+
+impl ValueBlock {
+    #[inline]
+    fn enter(
+        &mut self,
+        table: &StaticSortedFile,
+        block: BlockIndex,
+    ) -> Result<&Slice<'static>, ReadError> {
+        if self.block != Some(block) {
+            self.payload = table.blocks().payload(block, Fill::Bypass)?.into_owned();
+            self.block = Some(block);
+        }
+        Ok(&self.payload)
+    }
+}
+
+impl StaticSortedFile {
+    /// All entries in order.
+    #[must_use]
+    pub fn iter(&self) -> Iter<'_> {
+        Iter::new(self.cursor())
+    }
+
+    /// A cursor before the first entry: walks all entries in order without handing out owned ones.
+    #[must_use]
+    pub fn cursor(&self) -> Cursor<'_> {
+        Cursor::new(self, 0, u64::MAX)
+    }
+
+    /// A cursor over the entries whose hashes are in `hashes`.
+    ///
+    /// # Errors
+    ///
+    /// As [`StaticSortedFile::lookup`].
+    pub fn range(&self, hashes: std::ops::RangeInclusive<u64>) -> Result<Cursor<'_>, ReadError> {
+        let first = self.key_index().key_block_of(*hashes.start());
+        let mut cursor = Cursor::new(self, first, *hashes.end());
+        cursor.skip_below(*hashes.start())?;
+        Ok(cursor)
+    }
+}
+
+impl<'a> IntoIterator for &'a StaticSortedFile {
+    type Item = Result<IterEntry<'a>, ReadError>;
+    type IntoIter = Iter<'a>;
+
+    fn into_iter(self) -> Iter<'a> {
+        self.iter()
+    }
 }
 
 impl<'a> Cursor<'a> {
-    pub(crate) const fn new(
-        table: &'a StaticSortedFile,
-        first_key_block: usize,
-        last_hash: u64,
-    ) -> Self {
+    fn new(table: &'a StaticSortedFile, first_key_block: usize, last_hash: u64) -> Self {
         Self {
             table,
             next_key_block: first_key_block,
             last_hash,
             position: None,
-            values: None,
+            values: ValueBlock { block: None, payload: Slice::of_block(shared_block(&[])) },
             on_first: false,
+            is_over: false,
         }
     }
 
@@ -96,7 +151,7 @@ impl<'a> Cursor<'a> {
     #[inline]
     #[expect(clippy::should_implement_trait, reason = "an iterator cannot lend from itself")]
     pub fn next(&mut self) -> Result<Option<EntryRef<'_>>, ReadError> {
-        if self.step()? { self.current() } else { Ok(None) }
+        if self.step()? { self.lend() } else { Ok(None) }
     }
 
     /// The entry that the last [`Cursor::next`] gave, once more; `None` before the first and behind the
@@ -107,11 +162,7 @@ impl<'a> Cursor<'a> {
     /// As [`Cursor::next`].
     #[inline]
     pub fn current(&mut self) -> Result<Option<EntryRef<'_>>, ReadError> {
-        let Some(position) = &self.position else { return Ok(None) };
-        let entry = position.entry(self.table)?;
-        let (table, block, hash) = (self.table, position.block, position.hash);
-        let values = &mut self.values;
-        Ok(Some(EntryRef { hash, key: entry.key, entry, block, table, values }))
+        if self.is_over || self.on_first { Ok(None) } else { self.lend() }
     }
 
     /// The key of [`Cursor::current`]: two cursors can be compared by it.
@@ -121,119 +172,100 @@ impl<'a> Cursor<'a> {
     /// As [`Cursor::next`].
     #[inline]
     pub fn current_key(&self) -> Result<Option<&[u8]>, ReadError> {
-        let Some(position) = &self.position else { return Ok(None) };
-        position.entry(self.table).map(|entry| Some(entry.key))
+        match &self.position {
+            Some(position) if !self.is_over && !self.on_first => {
+                position.entry(self.table).map(|entry| Some(entry.key))
+            }
+            _ => Ok(None),
+        }
     }
 
-    /// As [`Cursor::next`], without a look at the entry: whether there is one.
+    /// Moves by one entry. `false` behind the last one of the last key block.
     #[inline]
-    pub(crate) fn step(&mut self) -> Result<bool, ReadError> {
+    fn step(&mut self) -> Result<bool, ReadError> {
         if std::mem::take(&mut self.on_first) {
             return Ok(true);
         }
-        let moved = self.try_step();
-        if !matches!(moved, Ok(true)) {
-            self.end();
-        }
-        moved
-    }
-
-    /// Moves behind the last entry.
-    fn end(&mut self) {
-        self.position = None;
-        self.next_key_block = usize::MAX;
-    }
-
-    #[inline]
-    fn try_step(&mut self) -> Result<bool, ReadError> {
-        let position = match &mut self.position {
-            Some(position) if position.entry + 1 < position.entry_count => {
-                position.entry += 1;
-                position
-            }
-            _ if self.next_key_block >= self.table.key_block_count() => return Ok(false),
-            position => {
-                let entered = enter_key_block(self.table, self.next_key_block)?;
+        match &mut self.position {
+            _ if self.is_over => return Ok(false),
+            Some(position) if position.entry + 1 < position.entry_count => position.entry += 1,
+            position if self.next_key_block < self.table.key_block_count() => {
+                let entered = enter_key_block(self.table, self.next_key_block)
+                    .inspect_err(|_| self.is_over = true)?;
+                *position = Some(entered);
                 self.next_key_block += 1;
-                position.insert(entered)
             }
-        };
-        position.hash = entry_hash(&position.entry(self.table)?);
-        Ok(position.hash <= self.last_hash)
+            _ => {
+                self.is_over = true;
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
-    /// The current entry, to be kept.
+    /// The entry at the position, unless it is behind the last hash that is asked for.
+    #[inline]
+    fn lend(&mut self) -> Result<Option<EntryRef<'_>>, ReadError> {
+        let Some(position) = &self.position else { return Ok(None) };
+        let entry = position.entry(self.table).inspect_err(|_| self.is_over = true)?;
+        let hash = entry_hash(&entry);
+        if hash > self.last_hash {
+            self.is_over = true;
+            return Ok(None);
+        }
+        let (table, block, values) = (self.table, position.block, &mut self.values);
+        Ok(Some(EntryRef { hash, key: entry.key, entry, block, table, values }))
+    }
+
+    /// Moves to the next entry and gives its hash and key, to be kept.
+    pub(crate) fn next_key(&mut self) -> Result<Option<(u64, Slice<'a>)>, ReadError> {
+        let Some(EntryRef { hash, .. }) = self.next()? else { return Ok(None) };
+        let position = self.position.as_ref().ok_or_else(|| {
+            ReadError::internal(self.table.label(), "a cursor with an entry has a position")
+        })?;
+        let key = position.entry(self.table)?.key;
+        Ok(Some((hash, self.table.slice_of(&position.payload, key)?)))
+    }
+
+    /// Moves to the next entry and gives it, to be kept.
+    fn next_owned(&mut self) -> Result<Option<IterEntry<'a>>, ReadError> {
+        if self.step()? { self.owned_entry() } else { Ok(None) }
+    }
+
+    /// The entry at the position, to be kept.
     pub(crate) fn owned_entry(&mut self) -> Result<Option<IterEntry<'a>>, ReadError> {
         let Some(position) = &self.position else { return Ok(None) };
         let entry = position.entry(self.table)?;
+        let hash = entry_hash(&entry);
+        if hash > self.last_hash {
+            return Ok(None);
+        }
         let corrupt = |error| self.table.corrupt(position.block, error);
         let value = match entry.value_ref().map_err(corrupt)? {
             ValueRef::Deleted => EntryValue::Deleted,
             ValueRef::Blob(number) => EntryValue::Blob(number),
-            ValueRef::Inline(value) => EntryValue::Value(position.payload.slice_of(value)),
+            ValueRef::Inline(value) => {
+                EntryValue::Value(self.table.slice_of(&position.payload, value)?)
+            }
             ValueRef::Medium(block) => {
-                let values = value_payload(&mut self.values, self.table, block)?;
-                EntryValue::Value(Slice::whole(values))
+                EntryValue::Value(self.table.blocks().payload(block, Fill::Bypass)?.unguarded())
             }
             ValueRef::Small { block, len, offset } => {
-                let values = value_payload(&mut self.values, self.table, block)?;
-                let range = |payload_len| small_value_range(payload_len, len, offset);
-                EntryValue::Value(values.into_part(range).map_err(corrupt)?)
+                let values = self.values.enter(self.table, block)?.clone();
+                let value = values.narrow(|values| small_value(values, len, offset));
+                EntryValue::Value(value.map_err(corrupt)?)
             }
         };
-        let key = position.payload.slice_of(entry.key);
-        Ok(Some(IterEntry { hash: position.hash, key, value }))
-    }
-
-    /// Hash and key of the current entry, to be kept.
-    pub(crate) fn owned_key(&self) -> Result<Option<(u64, Slice<'a>)>, ReadError> {
-        let Some(position) = &self.position else { return Ok(None) };
-        let key = position.entry(self.table)?.key;
-        Ok(Some((position.hash, position.payload.slice_of(key))))
+        let key = self.table.slice_of(&position.payload, entry.key)?;
+        Ok(Some(IterEntry { hash, key, value }))
     }
 }
 
 fn enter_key_block(table: &StaticSortedFile, number: usize) -> Result<Position<'_>, ReadError> {
     let (block, payload) = table.key_block_payload(number, Fill::Bypass)?;
     let entry_count = table.parse_key_block(block, &payload)?.entry_count();
-    Ok(Position { block, payload, entry: 0, entry_count, hash: 0 })
-}
-
-/// The payload of a value block, lent. Small values come in the order of their entries, so the block
-/// of one entry is nearly always that of the next.
-fn value_bytes<'c>(
-    values: &'c mut Option<(BlockIndex, SharedBlock)>,
-    table: &'c StaticSortedFile,
-    block: BlockIndex,
-) -> Result<&'c [u8], ReadError> {
-    let known = values.take_if(|(known, _)| *known == block);
-    let entered = match known {
-        Some((_, known)) => known,
-        None => match table.blocks().payload(block, Fill::Bypass)? {
-            Payload::InPlace { bytes, .. } => return Ok(bytes),
-            Payload::Cached(guard) => guard.to_shared(),
-            Payload::Shared(loaded) => loaded,
-        },
-    };
-    Ok(&values.insert((block, entered)).1.slice)
-}
-
-/// As [`value_bytes`], to be kept.
-fn value_payload<'a>(
-    values: &mut Option<(BlockIndex, SharedBlock)>,
-    table: &'a StaticSortedFile,
-    block: BlockIndex,
-) -> Result<Payload<'a>, ReadError> {
-    if let Some((_, known)) = values.as_ref().filter(|(known, _)| *known == block) {
-        return Ok(Payload::Shared(SharedBlock::clone(known)));
-    }
-    let entered = match table.blocks().payload(block, Fill::Bypass)? {
-        in_place @ Payload::InPlace { .. } => return Ok(in_place),
-        Payload::Cached(guard) => guard.to_shared(),
-        Payload::Shared(loaded) => loaded,
-    };
-    *values = Some((block, SharedBlock::clone(&entered)));
-    Ok(Payload::Shared(entered))
+    let payload = payload.unguarded();
+    Ok(Position { block, payload, entry: 0, entry_count })
 }
 
 /// An entry of a table, lent by a [`Cursor`] until it moves on. Nothing is copied, and no counter is
@@ -247,7 +279,7 @@ pub struct EntryRef<'c> {
     /// The key block.
     block: BlockIndex,
     table: &'c StaticSortedFile,
-    values: &'c mut Option<(BlockIndex, SharedBlock)>,
+    values: &'c mut ValueBlock,
 }
 
 impl<'c> EntryRef<'c> {
@@ -273,9 +305,12 @@ impl<'c> EntryRef<'c> {
             ValueRef::Deleted => EntryValue::Deleted,
             ValueRef::Blob(number) => EntryValue::Blob(number),
             ValueRef::Inline(value) => EntryValue::Value(value),
-            ValueRef::Medium(block) => EntryValue::Value(value_bytes(values, table, block)?),
+            ValueRef::Medium(block) => EntryValue::Value(match table.blocks().ready_bytes(block) {
+                Some(value) => value,
+                None => values.enter(table, block)?,
+            }),
             ValueRef::Small { block, len, offset } => {
-                let values = value_bytes(values, table, block)?;
+                let values = values.enter(table, block)?;
                 EntryValue::Value(small_value(values, len, offset).map_err(corrupt)?)
             }
         })
@@ -346,14 +381,8 @@ impl<'a> Iterator for Iter<'a> {
     type Item = Result<IterEntry<'a>, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let entry = match self.cursor.step() {
-            Ok(true) => self.cursor.owned_entry(),
-            Ok(false) => return None,
-            Err(error) => Err(error),
-        };
-        if entry.is_err() {
-            self.cursor.end();
-        }
+        let entry = self.cursor.next_owned();
+        self.cursor.is_over |= !matches!(entry, Ok(Some(_)));
         entry.transpose()
     }
 }

@@ -8,7 +8,9 @@ use sst_format::value_ref::{EntryType, ValueRef};
 use sst_format::{BlockIndex, FormatError};
 
 use crate::block::blocks::Fill;
-use crate::{ReadError, Slice, StaticSortedFile};
+use crate::block::slice::Slice;
+use crate::error::ReadError;
+use crate::table::static_sorted_file::StaticSortedFile;
 
 /// What a block is used for. No block says so itself: it follows from who refers to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,6 +88,7 @@ impl TableInfo {
     pub fn entry_kinds(&self) -> BTreeMap<&'static str, u64> {
         let mut kinds = BTreeMap::new();
         for (&byte, &count) in &self.entry_types {
+            // Every byte comes from a type.
             if let Ok(entry_type) = EntryType::from_byte(byte) {
                 *kinds.entry(entry_type.name()).or_default() += count;
             }
@@ -103,16 +106,14 @@ impl StaticSortedFile {
     /// [`ReadError`] if a key block cannot be read or is damaged.
     pub fn inspect(&self) -> Result<TableInfo, ReadError> {
         let mut info = TableInfo { blocks: self.block_infos()?, ..TableInfo::default() };
-        let index = BlockIndex(self.block_count().saturating_sub(1));
+        let index = self.blocks().index_block();
         self.assign(&mut info, index, BlockRole::Index)?;
         for i in 0..self.key_block_count() {
             let (block, payload) = self.key_block_payload(i, Fill::Bypass)?;
             let key_block = self.parse_key_block(block, &payload)?;
-            self.assign(&mut info, block, BlockRole::Keys)?;
-            if let Some(known) = info.blocks.get_mut(usize::from(block.0)) {
-                known.key_block_kind = Some(key_block.kind());
-                known.entry_count = Some(key_block.entry_count());
-            }
+            let known = self.assign(&mut info, block, BlockRole::Keys)?;
+            known.key_block_kind = Some(key_block.kind());
+            known.entry_count = Some(key_block.entry_count());
             for i in 0..key_block.entry_count() {
                 let entry = key_block.entry(i).map_err(|e| self.corrupt(block, e))?;
                 *info.entry_types.entry(entry.entry_type.to_byte()).or_default() += 1;
@@ -137,28 +138,28 @@ impl StaticSortedFile {
     ///
     /// [`ReadError`] if there is no such block, or it cannot be read or is damaged.
     pub fn block(&self, block: BlockIndex) -> Result<Slice<'_>, ReadError> {
-        self.blocks().payload(block, Fill::Bypass).map(Slice::whole)
+        self.blocks().payload(block, Fill::Bypass)
     }
 
-    fn assign(
+    fn assign<'i>(
         &self,
-        info: &mut TableInfo,
+        info: &'i mut TableInfo,
         block: BlockIndex,
         role: BlockRole,
-    ) -> Result<(), ReadError> {
+    ) -> Result<&'i mut BlockInfo, ReadError> {
         let block_count = self.block_count();
         let no_such_block = FormatError::NoSuchBlock { block: block.0, block_count };
         let known = info.blocks.get_mut(usize::from(block.0));
-        known.ok_or_else(|| self.corrupt(block, no_such_block))?.role = role;
-        Ok(())
+        let known = known.ok_or_else(|| self.corrupt(block, no_such_block))?;
+        known.role = role;
+        Ok(known)
     }
 
     fn block_infos(&self) -> Result<Vec<BlockInfo>, ReadError> {
-        let mut buffer = Vec::new();
         (0..self.block_count())
             .map(BlockIndex)
             .map(|index| {
-                let (header, range) = self.blocks().header(index, &mut buffer)?;
+                let (header, range) = self.blocks().header(index)?;
                 let stored_len = u64::from(range.end - range.start) - BLOCK_HEADER_LEN as u64;
                 let payload_len =
                     header.payload_len(stored_len).map_err(|e| self.corrupt(index, e))?;

@@ -15,6 +15,9 @@ const WINDOW: usize = 8;
 const LARGE_WINDOW: usize = 16;
 const LARGE: usize = 4096;
 
+/// A block that no table has, so that a look at it is an error: a table has 65,535 blocks at most.
+const NO_BLOCK: BlockIndex = BlockIndex(u16::MAX);
+
 /// Where the entry of a hash is likely to be, as far as the index tells.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Estimate {
@@ -22,8 +25,8 @@ pub(crate) struct Estimate {
     pub(crate) number: usize,
     /// And as a block of the file.
     pub(crate) block: BlockIndex,
-    /// Where in the block.
-    pub(crate) place: Fraction,
+    /// About where in the block.
+    pub(crate) position: Fraction,
     /// A block near the one with its value, if that is not with the key: writers put values in front of their key block.
     pub(crate) value_block: BlockIndex,
 }
@@ -46,20 +49,27 @@ pub(crate) struct KeyIndex {
 }
 
 impl KeyIndex {
-    /// Takes over a valid index block. O(number of key blocks).
-    pub(crate) fn new(index: &IndexBlock<'_>) -> Self {
+    /// Copies a valid index block. `None` if it gives another number of hashes or blocks than it says.
+    /// O(number of key blocks).
+    pub(crate) fn new(index: &IndexBlock<'_>) -> Option<Self> {
         let count = index.key_block_count();
         let mut lows = Vec::with_capacity(count + 1 + LARGE_WINDOW);
         lows.push(0);
         lows.extend((1..count).map_while(|i| index.first_hash(i)));
+        if lows.len() != count {
+            return None;
+        }
         lows.extend([u64::MAX; 1 + LARGE_WINDOW]);
         let mut blocks = Vec::with_capacity(1 + count);
         blocks.push(BlockIndex::default());
         blocks.extend(index.blocks());
+        if blocks.len() != 1 + count {
+            return None;
+        }
         let bounds = HashBounds { low: 0, high: u64::MAX };
         let precision = Precision::for_width(bounds.width());
         let density = Density::new(count, bounds);
-        Self { bounds, density, precision, lows: lows.into(), blocks: blocks.into() }
+        Some(Self { bounds, density, precision, lows: lows.into(), blocks: blocks.into() })
     }
 
     /// With what is known of the hashes of the first and the last entry. Wrong ones cost time, never a wrong answer.
@@ -74,6 +84,7 @@ impl KeyIndex {
         if let Some(high) = self.lows.get_mut(last + 1) {
             *high = bounds.high.max(lowest);
         }
+        // The precision decides about time only.
         let lows = self.lows.get(..last + 2).unwrap_or_default();
         let widths =
             lows.iter().zip(lows.iter().skip(1)).map(|(low, high)| high.wrapping_sub(*low));
@@ -114,6 +125,7 @@ impl KeyIndex {
     /// Between which hashes those of key block number `i` are.
     #[inline]
     pub(crate) fn bounds_of(&self, i: usize) -> HashBounds {
+        // Too wide bounds cost time, never a wrong answer.
         let [low, high] = two_of(&self.lows, i).unwrap_or([0, u64::MAX]);
         HashBounds { low, high }
     }
@@ -122,12 +134,13 @@ impl KeyIndex {
     #[inline(always)]
     pub(crate) fn estimate(&self, hash: u64) -> Estimate {
         let number = self.key_block_of(hash);
-        let place = self.precision.fraction(self.bounds_of(number), hash);
-        // There is such a block: it was counted.
-        let [before, block] = two_of(&self.blocks, number).unwrap_or_default();
-        let between = place.of(block.0.wrapping_sub(before.0).into());
+        let position = self.precision.fraction(self.bounds_of(number), hash);
+        let handles = two_of(&self.blocks, number);
+        debug_assert!(handles.is_some(), "the index has a block for each of its numbers");
+        let [before, block] = handles.unwrap_or([NO_BLOCK; 2]);
+        let between = position.of(block.0.wrapping_sub(before.0).into());
         let value_block = BlockIndex(before.0.wrapping_add(low_half(between)));
-        Estimate { number, block, place, value_block }
+        Estimate { number, block, position, value_block }
     }
 
     /// The only key block that can hold `hash`: the last whose first hash is not above it, or the first one. A number
@@ -172,6 +185,7 @@ impl KeyIndex {
     #[cold]
     #[inline(never)]
     fn search(&self, hash: u64) -> usize {
+        // There are fewer key blocks than a u16 counts.
         let count = u32::try_from(self.last()).unwrap_or(u32::MAX);
         let found = lower_bound(count, self.bounds, hash, |i| {
             let first = self.bounds_of(i as usize).high;
@@ -212,7 +226,7 @@ mod tests {
             encoder.push(first, BlockIndex(u16::try_from(2 * i + 1).unwrap()));
         }
         let payload = encoder.finish().unwrap();
-        let index = KeyIndex::new(&IndexBlock::parse(&payload).unwrap()).within(bounds);
+        let index = KeyIndex::new(&IndexBlock::parse(&payload).unwrap()).unwrap().within(bounds);
         assert_eq!(index.key_block_count(), firsts.len() + 1);
         let around = firsts.iter().flat_map(|&h| [h.saturating_sub(1), h, h.saturating_add(1)]);
         for hash in around.chain([0, u64::MAX]) {

@@ -1,18 +1,21 @@
 //! Many keys at once.
 //!
-//! A single lookup waits for memory two or three times, and nothing else happens meanwhile. Keys that are known together
-//! need not wait one after the other: each step is taken for a group of them before the next, and asks beforehand for
-//! the memory that the next will touch.
+//! A single lookup waits for memory two or three times, and nothing else happens meanwhile. Keys that are
+//! known together need not wait one after the other: each step of `lookup.rs` is taken for a group of
+//! them before the next step, and asks beforehand for the memory that the next step will touch.
 
 use sst_format::BlockIndex;
 use sst_format::filter::Filter;
+use sst_format::value_ref::ValueRef;
 
 use crate::block::blocks::Fill;
+use crate::error::ReadError;
+use crate::hash::hash_key;
+use crate::table::answer::Lookup;
 use crate::table::key_index::Estimate;
-use crate::table::value_place::ValuePlace;
-use crate::{Lookup, ReadError, StaticSortedFile, hash_key};
+use crate::table::static_sorted_file::StaticSortedFile;
 
-/// Keys that are on their way at the same time: about as many as a processor core can wait for.
+/// Keys that are on their way at the same time: about as many requests as a processor core has open.
 const GROUP: usize = 16;
 
 /// A key to be looked up, and its hash.
@@ -23,8 +26,9 @@ pub(crate) struct HashedKey<'k> {
 }
 
 impl StaticSortedFile {
-    /// Looks up many keys, and returns an answer for each, in their order. As [`StaticSortedFile::get`] of each, but
-    /// faster: keys are taken in the order of their hashes, and memory is waited for once for several of them.
+    /// Looks up many keys, and returns an answer for each, in their order. As [`StaticSortedFile::get`]
+    /// of each, but faster: keys are taken in the order of their hashes, and memory is waited for once
+    /// for several of them.
     ///
     /// A damaged block costs the keys in it, not the others.
     ///
@@ -40,28 +44,29 @@ impl StaticSortedFile {
     /// # }
     /// ```
     pub fn multi_get<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<Result<Lookup<'_>, ReadError>> {
-        let hashed = |key| HashedKey { hash: hash_key(key), key };
-        let mut sorted: Vec<(HashedKey<'_>, usize)> =
-            keys.iter().enumerate().map(|(i, key)| (hashed(key.as_ref()), i)).collect();
-        sorted.sort_unstable_by_key(|(key, _)| key.hash);
         let mut answers: Vec<_> = keys.iter().map(|_| Ok(Lookup::NotFound)).collect();
-        self.lookup_each(self.filter(), &sorted, |&i, answer| {
-            if let Some(place) = answers.get_mut(i) {
-                *place = answer;
-            }
-        });
+        let mut open: Vec<_> = keys
+            .iter()
+            .zip(&mut answers)
+            .map(|(key, answer)| {
+                let key = key.as_ref();
+                (HashedKey { hash: hash_key(key), key }, answer)
+            })
+            .collect();
+        open.sort_unstable_by_key(|(key, _)| key.hash);
+        self.lookup_each(self.filter(), &mut open, |answer, found| **answer = found);
         answers
     }
 
-    /// Looks up keys that are best sorted by hash, and hands over an answer for each that passes the filter, the table's own
-    /// or one that a set keeps for it. Whoever gets none is not found.
+    /// Looks up keys that are best sorted by hash, and hands over an answer for each that passes the
+    /// filter, the table's own or one that a set keeps for it. Keys without an answer are not found.
     pub(crate) fn lookup_each<'a, T>(
         &'a self,
         filter: Option<&dyn Filter>,
-        keys: &[(HashedKey<'_>, T)],
-        mut answer: impl FnMut(&T, Result<Lookup<'a>, ReadError>),
+        keys: &mut [(HashedKey<'_>, T)],
+        mut answer: impl FnMut(&mut T, Result<Lookup<'a>, ReadError>),
     ) {
-        for group in keys.chunks(GROUP) {
+        for group in keys.chunks_mut(GROUP) {
             if let Some(filter) = filter {
                 group.iter().for_each(|(key, _)| filter.prefetch(key.hash));
             }
@@ -75,9 +80,9 @@ impl StaticSortedFile {
             for (((key, _), estimate), found) in group.iter().zip(estimates).zip(&mut found) {
                 *found = estimate.map(|at| self.fetched_value(&at, key.hash, key.key));
             }
-            for ((_, tag), found) in group.iter().zip(found) {
+            for ((_, tag), found) in group.iter_mut().zip(found) {
                 if let Some(found) = found {
-                    answer(tag, found.and_then(|found| self.resolve(found)));
+                    answer(tag, found.and_then(|found| self.resolved(found)));
                 }
             }
         }
@@ -92,34 +97,49 @@ impl StaticSortedFile {
         key: &[u8],
     ) -> Result<Found<'_>, ReadError> {
         let block = estimate.block;
-        self.with_entry(estimate, hash, key, |payload, entry| match entry {
-            None => Ok(Found::Answer(Lookup::NotFound)),
-            Some(entry) => match self.value_place(block, entry)? {
-                Ok(place) => {
-                    self.blocks().prefetch(place.block, place.offset());
-                    Ok(Found::At(block, place))
-                }
-                Err(here) => Ok(Found::Answer(here.map(|value| payload.slice_of(value)).into())),
-            },
-        })
+        let payload = self.blocks().payload(block, Fill::Cache)?;
+        let key_block = self.parse_key_block(block, &payload)?;
+        let Some(first) = self.first_entry(&key_block, estimate, hash, key)? else {
+            return Ok(Found::Answer(Lookup::NotFound));
+        };
+        let entry = key_block.entry(first).map_err(|error| self.corrupt(block, error))?;
+        match entry.value_ref().map_err(|error| self.corrupt(block, error))? {
+            ValueRef::Medium(values) => {
+                self.blocks().prefetch(values, 0);
+                Ok(Found::InBlock(values))
+            }
+            ValueRef::Small { block: values, len, offset } => {
+                self.blocks().prefetch(values, offset as usize);
+                Ok(Found::InPart { key_block: block, values, len, offset })
+            }
+            here => self.value_of(block, &payload, here).map(|value| Found::Answer(value.into())),
+        }
     }
 
     #[inline]
-    fn resolve<'a>(&'a self, found: Found<'a>) -> Result<Lookup<'a>, ReadError> {
-        match found {
-            Found::Answer(answer) => Ok(answer),
-            Found::At(key_block, place) => {
-                // Guards are for a few values at a time.
-                let value = self.value_at(key_block, place, Fill::Cache)?;
-                Ok(Lookup::Value(value.unguarded()))
+    fn resolved<'a>(&'a self, found: Found<'a>) -> Result<Lookup<'a>, ReadError> {
+        let value = match found {
+            Found::Answer(answer) => return Ok(answer),
+            Found::InBlock(values) => self.blocks().payload(values, Fill::Cache)?,
+            Found::InPart { key_block, values, len, offset } => {
+                self.small_value(key_block, values, len, offset)?
             }
-        }
+        };
+        // Guards are for a few blocks at a time.
+        Ok(Lookup::Value(value.unguarded()))
     }
 }
 
-/// What the entry of a key says.
+/// A key after its key block was read.
 enum Found<'a> {
     Answer(Lookup<'a>),
-    /// Key block of the entry, and where the value is.
-    At(BlockIndex, ValuePlace),
+    /// Its value is a block.
+    InBlock(BlockIndex),
+    /// Its value is a part of a block.
+    InPart {
+        key_block: BlockIndex,
+        values: BlockIndex,
+        len: u16,
+        offset: u32,
+    },
 }

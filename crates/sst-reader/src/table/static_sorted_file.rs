@@ -1,6 +1,7 @@
 //! One open table.
 
 use std::fmt;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,17 +9,16 @@ use sst_format::filter::Filter;
 use sst_format::index_block::IndexBlock;
 use sst_format::key_block::{KeyBlock, KeyEntry};
 use sst_format::offset_table::{OFFSET_LEN, recover_block_count};
-use sst_format::{BlockIndex, FormatError, SstMeta};
+use sst_format::{BlockIndex, SstMeta};
 
 use crate::block::blocks::{Blocks, Fill};
-use crate::block::slice::Payload;
+use crate::block::slice::Slice;
 use crate::block::source::Source;
+use crate::error::{Corruption, FileLabel, ReadError};
+use crate::hash::hash_key;
+use crate::options::ReaderOptions;
 use crate::table::key_index::KeyIndex;
-use crate::table::key_search;
 use crate::table::search::HashBounds;
-use crate::{
-    Corruption, Cursor, FileLabel, Iter, Lookup, Matches, ReadError, ReaderOptions, Slice, hash_key,
-};
 
 /// An open table: answers lookups from any number of threads.
 ///
@@ -38,7 +38,11 @@ impl StaticSortedFile {
     ///
     /// [`ReadError::Io`]; [`ReadError::Corrupt`] if the file is not the one described, or its offset table, its index
     /// block or its filter is damaged.
-    pub fn open(path: &Path, meta: &SstMeta, options: &ReaderOptions) -> Result<Self, ReadError> {
+    pub fn open(
+        path: impl AsRef<Path>,
+        meta: &SstMeta,
+        options: &ReaderOptions,
+    ) -> Result<Self, ReadError> {
         let label = FileLabel::new(path);
         let source = Source::open(&label, options.access)?;
         Self::from_source(label, source, Some(meta), options)
@@ -50,7 +54,10 @@ impl StaticSortedFile {
     /// # Errors
     ///
     /// As [`StaticSortedFile::open`].
-    pub fn open_standalone(path: &Path, options: &ReaderOptions) -> Result<Self, ReadError> {
+    pub fn open_standalone(
+        path: impl AsRef<Path>,
+        options: &ReaderOptions,
+    ) -> Result<Self, ReadError> {
         let label = FileLabel::new(path);
         let source = Source::open(&label, options.access)?;
         Self::from_source(label, source, None, options)
@@ -62,12 +69,12 @@ impl StaticSortedFile {
     ///
     /// As [`StaticSortedFile::open`].
     pub fn from_bytes(
-        name: &str,
+        name: impl AsRef<Path>,
         bytes: impl AsRef<[u8]> + Send + Sync + 'static,
         meta: Option<&SstMeta>,
         options: &ReaderOptions,
     ) -> Result<Self, ReadError> {
-        let label = FileLabel::new(Path::new(name));
+        let label = FileLabel::new(name);
         Self::from_source(label, Source::Memory(Box::new(bytes)), meta, options)
     }
 
@@ -89,8 +96,8 @@ impl StaticSortedFile {
             None => Self::recovered_block_count(&label, &source)?,
         };
         let protection = meta.and_then(|meta| meta.protection.as_ref());
-        let blocks = Blocks::open(label, source, block_count, protection, options)?;
-        let index = BlockIndex(block_count.saturating_sub(1));
+        let blocks =
+            Blocks::open(label, source, block_count, protection, options.cache_or_default())?;
         let filter = meta
             .filter(|meta| !meta.filter.as_slice().is_empty())
             .zip(options.filter.as_ref())
@@ -101,7 +108,7 @@ impl StaticSortedFile {
             })
             .transpose()
             .map_err(|error| ReadError::corrupt(blocks.label(), error))?;
-        let key_index = Self::read_key_index(&blocks, index)?;
+        let key_index = Self::read_key_index(&blocks)?;
         let entry_count = protection.map(|protection| protection.entry_count);
         let mut table = Self { blocks, key_index, entry_count, filter };
         let bounds = match meta {
@@ -112,24 +119,27 @@ impl StaticSortedFile {
         Ok(table)
     }
 
-    fn read_key_index(blocks: &Blocks, index: BlockIndex) -> Result<KeyIndex, ReadError> {
+    fn read_key_index(blocks: &Blocks) -> Result<KeyIndex, ReadError> {
+        let index = blocks.index_block();
         let payload = blocks.raw_payload(index)?;
         let corrupt = |error| ReadError::corrupt_block(blocks.label(), index, error);
         let index_block = IndexBlock::parse(payload.as_slice()).map_err(corrupt)?;
         // Every key block is in the index once, so that no walk is longer than the file has entries.
         index_block.validate(blocks.block_count()).map_err(corrupt)?;
-        Ok(KeyIndex::new(&index_block))
+        KeyIndex::new(&index_block).ok_or_else(|| {
+            ReadError::internal(blocks.label(), "a valid index gives what it counts")
+        })
     }
 
     fn recovered_block_count(label: &FileLabel, source: &Source) -> Result<u16, ReadError> {
         let len = source.len();
-        let start = len.saturating_sub(OFFSET_LEN as u64);
-        let mut buffer = Vec::new();
-        let bytes = source
-            .with_bytes(start..len, &mut buffer)
-            .map_err(|error| ReadError::io(label, "read", error))?;
-        let last = bytes.first_chunk().map_or(0, |word| u32::from_be_bytes(*word));
-        recover_block_count(len, last).map_err(|error| ReadError::corrupt(label, error))
+        let last_word = match len.checked_sub(OFFSET_LEN as u64) {
+            Some(start) => source.array(start).map_err(|e| ReadError::io(label, "read", e))?,
+            // Too short for any table; the last word does not matter then.
+            None => [0; OFFSET_LEN],
+        };
+        recover_block_count(len, u32::from_be_bytes(last_word))
+            .map_err(|error| ReadError::corrupt(label, error))
     }
 
     /// The hashes of the first and the last entry.
@@ -203,87 +213,6 @@ impl StaticSortedFile {
         self.is_in_range(hash) && self.filter.as_ref().is_none_or(|filter| filter.may_contain(hash))
     }
 
-    /// Looks a key up. Where it occurs more than once, the first of its entries counts.
-    ///
-    /// # Errors
-    ///
-    /// As [`StaticSortedFile::lookup`].
-    #[inline]
-    pub fn get(&self, key: &[u8]) -> Result<Lookup<'_>, ReadError> {
-        self.lookup(hash_key(key), key)
-    }
-
-    /// Looks up a key whose hash is known: [`hash_key`] of it, unless its writer chose another.
-    ///
-    /// Expected O(1) block accesses and O(log log n) probes, at most O(log n) for any hashes. A warm lookup in a
-    /// mapped file whose blocks are raw allocates nothing, takes no lock and writes to no shared memory.
-    ///
-    /// # Errors
-    ///
-    /// [`ReadError::Io`]; [`ReadError::Corrupt`] if a block on the way is damaged.
-    #[inline]
-    pub fn lookup(&self, hash: u64, key: &[u8]) -> Result<Lookup<'_>, ReadError> {
-        match self.pass(hash) {
-            Some(estimate) => self.lookup_at(&estimate, hash, key),
-            None => Ok(Lookup::NotFound),
-        }
-    }
-
-    /// All entries of a key, in the order in which they were written; a tombstone comes last.
-    ///
-    /// # Errors
-    ///
-    /// As [`StaticSortedFile::lookup`]; the iterator may give them too.
-    pub fn get_all<'a, 'k>(&'a self, key: &'k [u8]) -> Result<Matches<'a, 'k>, ReadError> {
-        self.lookup_all(hash_key(key), key)
-    }
-
-    /// [`StaticSortedFile::get_all`] of a key whose hash is known.
-    ///
-    /// # Errors
-    ///
-    /// As [`StaticSortedFile::lookup`]; the iterator may give them too.
-    pub fn lookup_all<'a, 'k>(
-        &'a self,
-        hash: u64,
-        key: &'k [u8],
-    ) -> Result<Matches<'a, 'k>, ReadError> {
-        let Some(estimate) = self.pass(hash) else { return Ok(Matches::none(self)) };
-        let block = estimate.block;
-        let payload = self.blocks.payload(block, Fill::Cache)?;
-        let key_block = self.parse_key_block(block, &payload)?;
-        let first = key_search::first_entry(&key_block, &self.key_index, &estimate, hash, key)
-            .map_err(|e| self.corrupt(block, e))?;
-        Ok(match first {
-            Some(first) => Matches::new(self, block, payload, first, hash, key),
-            None => Matches::none(self),
-        })
-    }
-
-    /// All entries in order.
-    #[must_use]
-    pub fn iter(&self) -> Iter<'_> {
-        Iter::new(self.cursor())
-    }
-
-    /// A cursor before the first entry: walks all entries in order without handing out owned ones.
-    #[must_use]
-    pub const fn cursor(&self) -> Cursor<'_> {
-        Cursor::new(self, 0, u64::MAX)
-    }
-
-    /// A cursor over the entries whose hashes are in `hashes`.
-    ///
-    /// # Errors
-    ///
-    /// As [`StaticSortedFile::lookup`].
-    pub fn range(&self, hashes: std::ops::RangeInclusive<u64>) -> Result<Cursor<'_>, ReadError> {
-        let first = self.key_index.key_block_of(*hashes.start());
-        let mut cursor = Cursor::new(self, first, *hashes.end());
-        cursor.skip_below(*hashes.start())?;
-        Ok(cursor)
-    }
-
     pub(crate) const fn key_index(&self) -> &KeyIndex {
         &self.key_index
     }
@@ -302,24 +231,55 @@ impl StaticSortedFile {
         &self,
         i: usize,
         fill: Fill,
-    ) -> Result<(BlockIndex, Payload<'_>), ReadError> {
-        let block = self.key_index.block(i).ok_or_else(|| self.no_such_key_block(i))?;
+    ) -> Result<(BlockIndex, Slice<'_>), ReadError> {
+        let block = self.key_index.block(i).ok_or_else(|| {
+            ReadError::internal(self.label(), "the index knows every key block that is asked for")
+        })?;
         Ok((block, self.blocks.payload(block, fill)?))
-    }
-
-    #[cold]
-    fn no_such_key_block(&self, i: usize) -> ReadError {
-        let (index, count) = (i as u64, self.key_block_count() as u64);
-        ReadError::corrupt(self.label(), FormatError::NoSuchEntry { index, count })
     }
 
     #[inline(always)]
     pub(crate) fn parse_key_block<'p>(
         &self,
         block: BlockIndex,
-        payload: &'p Payload<'_>,
+        payload: &'p Slice<'_>,
     ) -> Result<KeyBlock<'p>, ReadError> {
         KeyBlock::parse(payload.as_slice()).map_err(|e| self.corrupt(block, e))
+    }
+
+    /// `part`, a slice of `payload`, to be kept.
+    #[inline(always)]
+    pub(crate) fn slice_of<'a>(
+        &self,
+        payload: &Slice<'a>,
+        part: &[u8],
+    ) -> Result<Slice<'a>, ReadError> {
+        self.part_at(payload.clone(), self.range_of(payload, part)?)
+    }
+
+    /// The range that `part`, a slice of `payload`, has in it.
+    #[inline(always)]
+    pub(crate) fn range_of(
+        &self,
+        payload: &Slice<'_>,
+        part: &[u8],
+    ) -> Result<Range<usize>, ReadError> {
+        payload.range_of(part).ok_or_else(|| self.not_in_its_block())
+    }
+
+    /// The part of `payload` at a range of it.
+    #[inline(always)]
+    pub(crate) fn part_at<'a>(
+        &self,
+        payload: Slice<'a>,
+        range: Range<usize>,
+    ) -> Result<Slice<'a>, ReadError> {
+        payload.narrow(|bytes| bytes.get(range).ok_or(())).map_err(|()| self.not_in_its_block())
+    }
+
+    #[cold]
+    fn not_in_its_block(&self) -> ReadError {
+        ReadError::internal(self.label(), "keys and inline values lie in their key block")
     }
 }
 
@@ -327,15 +287,6 @@ impl StaticSortedFile {
 #[inline]
 pub(crate) fn entry_hash(entry: &KeyEntry<'_>) -> u64 {
     entry.stored_hash.unwrap_or_else(|| hash_key(entry.key))
-}
-
-impl<'a> IntoIterator for &'a StaticSortedFile {
-    type Item = Result<crate::IterEntry<'a>, ReadError>;
-    type IntoIter = Iter<'a>;
-
-    fn into_iter(self) -> Iter<'a> {
-        self.iter()
-    }
 }
 
 impl fmt::Debug for StaticSortedFile {

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use sst_format::current::Current;
 use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
@@ -70,14 +71,14 @@ impl<'a> Survey<'a> {
         }
         for live in live_tables(&metas).into_iter().rev() {
             let path = self.path(FileName { sequence: live.sequence, kind: FileKind::Sst });
-            let table = StaticSortedFile::open(&path, live.description, self.options);
+            let table = StaticSortedFile::open(path, live.description, self.options);
             self.table(table.map_err(missing), checked)?;
         }
         let described = metas.iter().flat_map(|meta| meta.described().map(|(table, _)| table));
         let known: BTreeSet<_> = described.chain(metas.iter().flat_map(|m| m.obsolete())).collect();
         for file in of_kind(FileKind::Sst) {
             if !known.contains(&file.sequence) {
-                let table = StaticSortedFile::open_standalone(&self.path(*file), self.options);
+                let table = StaticSortedFile::open_standalone(self.path(*file), self.options);
                 self.table(table, checked)?;
             }
         }
@@ -91,6 +92,7 @@ impl<'a> Survey<'a> {
     fn files(&self) -> Result<Vec<FileName>, ReadError> {
         let label = FileLabel::new(self.dir);
         let list_error = |error| ReadError::io(&label, "list", error);
+        // Without a readable `CURRENT`, which is reported already, every file counts.
         let current = fs::read(self.dir.join(CURRENT_FILE_NAME)).ok();
         let commit = current
             .and_then(|bytes| Current::parse(&bytes, crc32fast::hash).ok())
@@ -111,8 +113,9 @@ impl<'a> Survey<'a> {
 
     /// Reads a meta file, and checks that the meta files that it lists are there.
     fn meta(&mut self, sequence: SequenceNumber) -> Result<SurveyedMeta, ReadError> {
-        let label = FileLabel::new(&self.path(FileName { sequence, kind: FileKind::Meta }));
+        let label = FileLabel::new(self.path(FileName { sequence, kind: FileKind::Meta }));
         let bytes = fs::read(label.path()).map_err(|error| ReadError::io(&label, "read", error))?;
+        let bytes = Arc::new(bytes);
         let meta = MetaFile::parse(&bytes, crc32fast::hash)
             .map_err(|error| ReadError::corrupt(&label, error))?;
         let mut protected = meta.protection().map(|section| section.tables(meta.block_counts()));
@@ -123,7 +126,10 @@ impl<'a> Survey<'a> {
                     entry_count: table.entry_count,
                     block_headers: table.block_headers().collect(),
                 });
-            let filter = FilterBytes::new(bytes.get(filter).unwrap_or_default().to_vec());
+            let filter =
+                FilterBytes::slice_of(Arc::<Vec<u8>>::clone(&bytes), filter).ok_or_else(|| {
+                    ReadError::internal(&label, "parsed ranges lie within the meta file")
+                })?;
             let description = SstMeta {
                 block_count: record.block_count,
                 min_hash: record.min_hash,
@@ -138,7 +144,7 @@ impl<'a> Survey<'a> {
         for live in meta.protection().into_iter().flat_map(|section| section.live_metas()) {
             let path = self.path(FileName { sequence: live.sequence, kind: FileKind::Meta });
             if self.listed.insert(live.sequence) && !path.exists() {
-                self.note(ReadError::corrupt(&FileLabel::new(&path), Corruption::Missing))?;
+                self.note(ReadError::corrupt(&FileLabel::new(path), Corruption::Missing))?;
             }
         }
         Ok(SurveyedMeta { sequence, obsolete: meta.obsolete().collect(), described })
@@ -150,14 +156,14 @@ impl<'a> Survey<'a> {
         checked: &mut Checked<'_>,
     ) -> Result<(), ReadError> {
         match table {
-            Ok(table) => self.report.absorb(table.verify_on(checked)?),
+            Ok(table) => self.report.absorb(table.verify_on(checked)?.0),
             Err(error) => self.note(error)?,
         }
         Ok(())
     }
 
     fn blob(&mut self, file: FileName, checked: &mut Checked<'_>) -> Result<(), ReadError> {
-        let label = FileLabel::new(&self.path(file));
+        let label = FileLabel::new(self.path(file));
         let source = Source::open(&label, self.options.access);
         match source.and_then(|source| decode_blob(&label, source, None)) {
             Ok(blob) => {

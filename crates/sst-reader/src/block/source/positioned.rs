@@ -32,7 +32,7 @@ impl PositionedFile {
             match std::os::windows::fs::FileExt::seek_read(&self.file, buffer, offset) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(read) => {
-                    buffer = buffer.get_mut(read..).unwrap_or_default();
+                    buffer = buffer.get_mut(read..).ok_or(io::ErrorKind::InvalidData)?;
                     offset += read as u64;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

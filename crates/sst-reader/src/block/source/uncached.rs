@@ -26,7 +26,7 @@ pub(crate) fn reread(path: &Path, range: Range<u64>) -> io::Result<Reread> {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     forget(&file, &range);
-    let len = range.end.saturating_sub(range.start);
+    let len = range.end.checked_sub(range.start).ok_or(io::ErrorKind::InvalidInput)?;
     let mut bytes = vec![0; usize::try_from(len).map_err(io::Error::other)?];
     PositionedFile::new(file, file_len).read_exact_at(&mut bytes, range.start)?;
     Ok(Reread { bytes, is_from_device: false })
@@ -59,7 +59,7 @@ fn from_device(path: &Path, range: Range<u64>) -> io::Result<Vec<u8>> {
     let wanted = usize::try_from(range.end - start).map_err(too_large)?;
     let mut filled = 0;
     while filled < wanted {
-        let rest = buffer.get_mut(filled..).unwrap_or_default();
+        let rest = buffer.get_mut(filled..).ok_or(io::ErrorKind::UnexpectedEof)?;
         match file.read_at(rest, start + filled as u64) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(read) => filled += read,
@@ -68,7 +68,7 @@ fn from_device(path: &Path, range: Range<u64>) -> io::Result<Vec<u8>> {
         }
     }
     let first = usize::try_from(range.start - start).map_err(too_large)?;
-    Ok(buffer.get(first..wanted).unwrap_or_default().to_vec())
+    Ok(buffer.get(first..wanted).ok_or(io::ErrorKind::UnexpectedEof)?.to_vec())
 }
 
 /// Elsewhere the standard library has no way past the system's cache.
@@ -80,6 +80,7 @@ fn from_device(_: &Path, _: Range<u64>) -> io::Result<Vec<u8>> {
 /// Asks the system to forget its copy of a range. It keeps what somebody has mapped. (Miri has no such call.)
 #[cfg(all(target_os = "linux", not(miri)))]
 fn forget(file: &File, range: &Range<u64>) {
+    // Without a length the advice is for the rest of the file, which is as good.
     let len = std::num::NonZeroU64::new(range.end.saturating_sub(range.start));
     // Advice: that it could not be taken changes nothing.
     _ = rustix::fs::fadvise(file, range.start, len, rustix::fs::Advice::DontNeed);

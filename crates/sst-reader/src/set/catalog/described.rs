@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sst_format::current::Current;
+use sst_format::filter::FilterBytes;
 use sst_format::meta_file::TableRecord;
 use sst_format::protection::BlobRecord;
 use sst_format::{SequenceNumber, SstMeta};
@@ -13,6 +14,7 @@ use sst_format::{SequenceNumber, SstMeta};
 use super::super::CatalogTable;
 use super::super::meta_bytes::MetaBytes;
 use super::Catalog;
+use crate::block::memory::HeldBytes;
 use crate::{Access, ReadError};
 
 impl Catalog {
@@ -22,15 +24,18 @@ impl Catalog {
     /// # Errors
     ///
     /// As [`Catalog::read`]; [`ReadError::Corrupt`] if the meta file has no protection section.
-    pub fn read_commit_of(dir: &Path, sequence: SequenceNumber) -> Result<Self, ReadError> {
-        Self::read_commit(dir, Current { sequence, is_protected: true }, Access::Read)
+    pub fn read_commit_of(
+        dir: impl AsRef<Path>,
+        sequence: SequenceNumber,
+    ) -> Result<Self, ReadError> {
+        Self::read_commit(dir.as_ref(), Current { sequence, is_protected: true }, Access::Read)
     }
 
     /// A catalog without tables, for a directory that has no commit yet.
     #[must_use]
-    pub fn empty(dir: &Path) -> Self {
+    pub fn empty(dir: impl AsRef<Path>) -> Self {
         Self {
-            dir: dir.to_owned(),
+            dir: dir.as_ref().to_owned(),
             commit: SequenceNumber::default(),
             is_protected: true,
             tables: Vec::new(),
@@ -87,8 +92,9 @@ fn describe(sequence: SequenceNumber, family: u32, meta: &SstMeta) -> CatalogTab
             filter_end: 0,
         },
         entry_count: protection.as_ref().map(|known| known.entry_count),
-        filter: 0..0,
-        headers: 0..headers.len(),
-        bytes: Arc::new(MetaBytes::of(headers)),
+        filter: FilterBytes::new([]),
+        headers: protection.as_ref().and_then(|_| {
+            HeldBytes::of_file(Arc::new(MetaBytes::of(headers)), |all| Some(all.as_ref()))
+        }),
     }
 }

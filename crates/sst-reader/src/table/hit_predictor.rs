@@ -1,11 +1,11 @@
-//! Whether the next lookup in a table is likely to find its key, judged by the last ones.
+//! Predicts whether the next lookup in a table will find its key, from the last ones.
 //!
-//! A lookup that will hit waits for memory twice, for the filter and for the key block, and saves half of that by asking
-//! for both at once. A lookup that will miss only pays for what it fetches in vain. Which it is can't be known, but
-//! lookups come in streaks: a service asks for what is there, or checks for what is new.
+//! A lookup that hits waits for memory twice, for the filter and for the key block, and saves half of
+//! that by asking for both at once. A lookup that misses only pays for the key block that it fetched in
+//! vain. Lookups come in streaks: a service asks for keys that are there, or checks for new ones.
 //!
-//! The memory is that of a thread, so nothing shared is written, and of a few tables, by the low bits of their number:
-//! two that share one only guess worse.
+//! The memory is that of a thread, so nothing shared is written, and of a few tables, by the low bits of
+//! their number: two tables that share one only predict worse.
 
 use std::cell::Cell;
 
@@ -14,7 +14,7 @@ use crate::block::block_cache::TableId;
 /// How many tables are told apart. A power of two.
 const TABLES: usize = 16;
 
-/// Hits, or misses, in a row that make up the mind.
+/// Hits, or misses, in a row after which the prediction is certain to have changed.
 const STREAK: i8 = 4;
 
 thread_local! {
@@ -22,11 +22,11 @@ thread_local! {
     static RECENT: [Cell<i8>; TABLES] = const { [const { Cell::new(0) }; TABLES] };
 }
 
-/// What was learned from the lookups of this thread in one table.
+/// The prediction for one table, learned from the lookups of this thread.
 #[derive(Clone, Copy)]
-pub(crate) struct Outlook(usize);
+pub(crate) struct HitPredictor(usize);
 
-impl Outlook {
+impl HitPredictor {
     #[inline]
     pub(crate) fn of(table: TableId) -> Self {
         Self(table.low_bits() % TABLES)
@@ -34,7 +34,7 @@ impl Outlook {
 
     /// Whether the next lookup will probably pass the filter.
     #[inline]
-    pub(crate) fn is_hit(self) -> bool {
+    pub(crate) fn predicts_hit(self) -> bool {
         RECENT.with(|recent| recent.get(self.0).is_some_and(|balance| balance.get() >= 0))
     }
 
@@ -55,15 +55,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_streak_makes_up_the_mind_and_one_exception_does_not_change_it() {
-        let table = Outlook::of(TableId::unique());
+    fn a_streak_decides_and_one_exception_does_not() {
+        let table = HitPredictor::of(TableId::unique());
         for is_hit in [false, true, false] {
             for _ in 0..2 * STREAK {
                 table.learn(is_hit);
             }
-            assert_eq!(table.is_hit(), is_hit);
+            assert_eq!(table.predicts_hit(), is_hit);
             table.learn(!is_hit);
-            assert_eq!(table.is_hit(), is_hit);
+            assert_eq!(table.predicts_hit(), is_hit);
         }
     }
 }

@@ -9,7 +9,8 @@ use sst_format::value_ref::ValueRef;
 use sst_format::{BlobNumber, BlockIndex, FormatError};
 
 use crate::block::blocks::Fill;
-use crate::{ReadError, StaticSortedFile};
+use crate::error::ReadError;
+use crate::table::static_sorted_file::StaticSortedFile;
 
 /// Something that a lookup cannot give any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +52,7 @@ impl StaticSortedFile {
         blobs: &BTreeSet<BlobNumber>,
         visit: &mut dyn FnMut(Affected<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let index_block = BlockIndex(self.block_count().saturating_sub(1));
+        let index_block = self.blocks().index_block();
         let all = self.min_hash()..=self.max_hash();
         let lost = Affected::Hashes { block: index_block, hashes: all.clone() };
         let Ok(payload) = self.blocks().raw_payload(index_block) else { return visit(lost) };
@@ -60,6 +61,7 @@ impl StaticSortedFile {
             _ => return visit(lost),
         };
         for (i, block) in index.blocks().enumerate() {
+            // The index has no first hash for its first key block.
             let low = index.first_hash(i).unwrap_or(*all.start());
             // The first hash of the next key block is not in this one: equal hashes are never split.
             let high = index.first_hash(i + 1).map_or(*all.end(), |next| next.saturating_sub(1));

@@ -1,0 +1,10 @@
+//! The reader at its public API. Damage in bulk, hostile files and faults are in `torture/`; the reference
+//! vectors are read in `tests/vectors.rs`.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+mod damage;
+mod directories;
+mod sets;
+mod support;
+mod tables;
