@@ -56,7 +56,7 @@ pub(crate) fn round(scope: Scope<'_>, figures: &mut Figures) -> Result<()> {
                     set.open_all()?;
                 } else {
                     // One lookup opens the table, whose tail and filter are then in memory.
-                    set.get(&key(0))?;
+                    set.get(key(0))?;
                     start = Counters::now()?;
                 }
                 let found = match *operation {

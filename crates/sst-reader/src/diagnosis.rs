@@ -1,4 +1,4 @@
-//! What can be told about a failed checksum beyond that it failed.
+//! The cause of a failed checksum, as far as it can be found.
 
 use std::fmt;
 
@@ -8,12 +8,13 @@ use std::fmt;
 pub struct Diagnosis {
     /// Where the wrong bytes come from.
     pub origin: Origin,
-    /// The one bit that, flipped back, makes the checksum right. No other single bit does. `None` if more is wrong than
-    /// one bit.
+    /// The one bit that, flipped back, makes the checksum right. No other single bit does. `None`
+    /// if more is wrong than one bit.
     pub flipped: Option<FlippedBit>,
 }
 
-/// Where wrong bytes come from: found by reading them again, past every cache that can be got around.
+/// Where wrong bytes come from: found by reading them again, past every cache that can be got
+/// around.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Origin {
@@ -22,12 +23,14 @@ pub enum Origin {
     Unknown,
     /// The device gives the same wrong bytes: the file is damaged.
     Disk,
-    /// The operating system gives the same wrong bytes, and its cache could not be got around: the file is damaged, or the
-    /// system's copy of it.
+    /// The operating system gives the same wrong bytes, and its cache could not be got around: the
+    /// file is damaged, or the system's copy of it.
     DiskOrSystemCache,
-    /// Read again the bytes are right: the copy in memory was damaged, the file is not. Suspect the machine's memory.
+    /// Read again the bytes are right: the copy in memory was damaged, the file is not. Suspect the
+    /// machine's memory.
     Memory,
-    /// Read again the bytes are wrong in another way: suspect the device, its cable, or the machine's memory.
+    /// Read again the bytes are wrong in another way: suspect the device, its cable, or the
+    /// machine's memory.
     Unstable,
 }
 

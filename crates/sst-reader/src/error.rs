@@ -1,4 +1,4 @@
-//! What can go wrong while reading: the file system, or the bytes.
+//! Errors of reading: of the file system, or of the bytes.
 
 use std::fmt;
 use std::io;
@@ -11,7 +11,7 @@ use sst_format::{BlobNumber, BlockIndex, FormatError, SequenceNumber};
 
 use crate::Diagnosis;
 
-/// What is read, for messages: the path of a file, or a word for bytes in memory.
+/// The name of a file for messages: its path, or a word for bytes in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileLabel(Arc<Path>);
 
@@ -44,19 +44,19 @@ pub enum ReadError {
     Io {
         /// The file or directory.
         file: FileLabel,
-        /// What was tried: `open`, `read`, `map`, `list`.
+        /// The operation: `open`, `read`, `map`, `list`.
         operation: &'static str,
         /// The operating system's answer.
         source: io::Error,
     },
-    /// The bytes are not what a writer wrote.
+    /// The bytes are not those that a writer wrote.
     #[error("{file}{}: {cause}", OfBlock(*block))]
     Corrupt {
         /// The damaged file.
         file: FileLabel,
         /// The damaged block of a table, if it is one.
         block: Option<BlockIndex>,
-        /// What is wrong with it.
+        /// The damage.
         cause: Corruption,
     },
     /// The operation was cancelled through its [`Monitor`](crate::Monitor).
@@ -65,8 +65,9 @@ pub enum ReadError {
         /// The file or directory that was being read.
         file: FileLabel,
     },
-    /// A file of the commit that a set shows is gone, because a newer commit does without it: the set is too old for
-    /// what is left. [`SstSet::refresh`](crate::SstSet::refresh) gives one that is not.
+    /// A file of the commit that a set shows was removed, because a newer commit does without it:
+    /// the set is too old for the directory. [`SstSet::refresh`](crate::SstSet::refresh) gives one
+    /// that is not.
     #[error("{file} is gone: commit {commit} was replaced by {current}, refresh to read that")]
     Outdated {
         /// The file that was needed.
@@ -76,7 +77,8 @@ pub enum ReadError {
         /// The commit of the directory now.
         current: SequenceNumber,
     },
-    /// A rule that this crate keeps among its own parts is broken: a bug in it, no damage of the file.
+    /// A rule that this crate keeps among its own parts is broken: a bug in it, no damage of the
+    /// file.
     #[error("internal error while reading {file}: {invariant}; please report it")]
     Internal {
         /// The file that was read.
@@ -149,7 +151,7 @@ impl ReadError {
     }
 }
 
-/// What is wrong with the bytes of a file.
+/// The kinds of damage to a file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Corruption {
@@ -210,7 +212,8 @@ pub enum Corruption {
         /// Hash in the file.
         found: u64,
     },
-    /// The first entry of a key block is below the hash that the index has for it, or above that of the next.
+    /// The first entry of a key block is below the hash that the index has for it, or above that of
+    /// the next.
     #[error("hash {hash:016x} is outside of what the index says of its block")]
     IndexMismatch {
         /// The hash.
@@ -257,9 +260,9 @@ pub enum Corruption {
     Certificate {
         /// The family.
         family: u32,
-        /// What the commit says.
+        /// The certificate.
         expected: Box<ContentDigest>,
-        /// What is there.
+        /// The digest of the entries.
         found: Box<ContentDigest>,
     },
     /// A table refers to a blob that its commit does not know.

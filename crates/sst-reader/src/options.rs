@@ -23,23 +23,24 @@ pub struct ReaderOptions {
     /// Where blocks are kept that cannot be used where they lie. Default: a cache of
     /// [`BlockCache::DEFAULT_CAPACITY`] for each table or set that is opened.
     pub cache: Option<Arc<BlockCache>>,
-    /// What opens filters. Default: none, and filters are not asked.
+    /// The kind of filters. Default: none, and filters are not asked.
     pub filter: Option<Arc<dyn FilterPolicy>>,
-    /// How many tables of a set may be open at once. When there are more, those not used for the longest time are
-    /// closed; values handed out keep what they refer to alive, which is why they then cost a reference count. Tables
-    /// that are not bounded stay open once opened, and values borrow from them.
+    /// How many tables of a set may be open at once. When there are more, those not used for the
+    /// longest time are closed; values handed out keep their file alive, which costs a reference
+    /// count each. Tables that are not bounded stay open once opened, and values borrow from them.
     ///
-    /// A mapped table takes one map and no file descriptor. Default: `None`, which is no bound for [`Access::Map`] and
-    /// [`ReaderOptions::DEFAULT_OPEN_READ_FILES`] for [`Access::Read`], where each takes a descriptor.
+    /// A mapped table takes one map and no file descriptor. Default: `None`, which is no bound for
+    /// [`Access::Map`] and [`ReaderOptions::DEFAULT_OPEN_READ_FILES`] for [`Access::Read`], where
+    /// each takes a descriptor.
     pub max_open_files: Option<usize>,
-    /// Whether sets count what their lookups come to, for [`SstSet::statistics`](crate::SstSet::statistics).
-    /// Default: `false`.
+    /// Whether sets count the outcomes of their lookups, for
+    /// [`SstSet::statistics`](crate::SstSet::statistics). Default: `false`.
     pub statistics: bool,
 }
 
 impl ReaderOptions {
-    /// How many tables of a set are open at once with [`Access::Read`], if nothing else is asked for: half of what a
-    /// process may have open on most systems.
+    /// How many tables of a set are open at once with [`Access::Read`], if nothing else is asked
+    /// for: half of what a process may have open on most systems.
     pub const DEFAULT_OPEN_READ_FILES: usize = 512;
 
     /// Sets how files are reached.
@@ -56,7 +57,7 @@ impl ReaderOptions {
         self
     }
 
-    /// Sets what opens filters.
+    /// Sets the kind of filters.
     #[must_use]
     pub fn filter(mut self, policy: impl FilterPolicy + 'static) -> Self {
         self.filter = Some(Arc::new(policy));
@@ -70,7 +71,7 @@ impl ReaderOptions {
         self
     }
 
-    /// Makes sets count what their lookups come to.
+    /// Makes sets count the outcomes of their lookups.
     #[must_use]
     pub fn statistics(mut self, statistics: bool) -> Self {
         self.statistics = statistics;

@@ -1,4 +1,5 @@
-//! Events for the `tracing` crate, if the feature of that name is on. None is on the path of a warm lookup.
+//! Events for the `tracing` crate, if the feature of that name is on. None is on the path of a warm
+//! lookup.
 
 use std::path::Path;
 

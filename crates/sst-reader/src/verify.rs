@@ -19,11 +19,12 @@ use crate::{
     ReaderOptions, SstSet, StaticSortedFile, hash_key,
 };
 
-/// After so much damage among the entries of one key block the rest of them is passed over: a block of a few KB can hold
+/// After so much damage the rest of a key block is passed over: a block of a few KB can hold
 /// millions of wrong entries, and a report must not grow beyond all bounds.
 const MAX_DAMAGE_PER_BLOCK: usize = 16;
 
-/// What a verification found. Without damage, every lookup and every scan gives what was written.
+/// The result of a verification. Without damage, every lookup and every scan gives what was
+/// written.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct VerifyReport {
@@ -37,9 +38,10 @@ pub struct VerifyReport {
     pub blobs: u64,
     /// Bytes of all files checked.
     pub bytes: u64,
-    /// Families whose live entries are what the commit certifies.
+    /// Families whose live entries match the certificate of the commit.
     pub certificates: u64,
-    /// Everything that is wrong, in the order found; of the entries of one key block the first 16 or so that are.
+    /// Everything that is wrong, in the order found; of the entries of one key block the first 16
+    /// or so that are.
     pub damage: Vec<ReadError>,
 }
 
@@ -82,20 +84,22 @@ impl<'m> Checked<'m> {
 }
 
 impl StaticSortedFile {
-    /// Checks every block and every entry: checksums, decompression, the order of entries, every reference, the index,
-    /// the filter, and that no block is unused or used twice. Goes on after damage, as far as it can. O(file size).
+    /// Checks every block and every entry: checksums, decompression, the order of entries, every
+    /// reference, the index, the filter, and that no block is unused or used twice. Goes on after
+    /// damage, as far as it can. O(file size).
     ///
     /// `monitor` is told of the bytes checked after each block.
     ///
     /// # Errors
     ///
-    /// [`ReadError::Cancelled`] only: damage, and a file that cannot be read, are part of the report.
+    /// [`ReadError::Cancelled`] only: damage, and a file that cannot be read, are part of the
+    /// report.
     pub fn verify(&self, monitor: &Monitor) -> Result<VerifyReport, ReadError> {
         self.verify_on(&mut Checked::new(monitor)).map(|(report, _)| report)
     }
 
-    /// [`StaticSortedFile::verify`] as a part of a longer verification. Gives the blobs that the entries
-    /// refer to as well.
+    /// [`StaticSortedFile::verify`] as a part of a longer verification. Gives the blobs that the
+    /// entries refer to as well.
     fn verify_on(
         &self,
         checked: &mut Checked<'_>,
@@ -177,7 +181,7 @@ impl Pass<'_> {
         Ok((decoded.len_from(stored), stored.len() as u64))
     }
 
-    /// The index, every entry of every key block, and what becomes of it all.
+    /// Checks the index, every entry of every key block, and the totals.
     fn check_entries(&mut self) {
         let index_block = self.table.blocks().index_block();
         self.claim(index_block, BlockRole::Index, index_block);
@@ -301,7 +305,7 @@ impl Pass<'_> {
         }
     }
 
-    /// What can only be told once all entries were seen, and only if all of them could be.
+    /// Checks that need all entries: unused blocks, the number of entries, the highest hash.
     fn check_totals(&mut self, damaged_before: usize) {
         if self.report.damage.len() > damaged_before || self.payload_lens.contains(&None) {
             return;
@@ -328,10 +332,11 @@ impl Pass<'_> {
     }
 }
 
-/// Checks a whole directory, all families: the chain of checksums, every table and every blob file, and, where all of that is
-/// intact, that the live entries are what the commit certifies, if it does. Goes on after
-/// damage, as far as it can: if the chain is broken at its head, every file that is there is still checked, by the
-/// best description that is left of it. O(size of the directory).
+/// Checks a whole directory, all families: the chain of checksums, every table and every blob file,
+/// and, where all of that is intact, that the live entries are what the commit certifies, if it
+/// does. Goes on after damage, as far as it can: if the chain is broken at its head, every file
+/// that is there is still checked, by the best description that is left of it. O(size of the
+/// directory).
 ///
 /// `monitor` is told of the bytes checked after each block and each blob.
 ///
@@ -374,7 +379,7 @@ pub fn verify_directory(
             Err(error) => report.damage.push(error),
         }
     }
-    // What is damaged anyway certifies nothing.
+    // The certificate of a damaged directory need not be looked at.
     if report.is_intact() {
         for certificate in &catalog.certificates {
             let set = SstSet::from_catalog(catalog.clone(), certificate.family, options);

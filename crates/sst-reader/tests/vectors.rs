@@ -1,5 +1,5 @@
-//! Every reference vector and the real directories, read in every way. The packaged crate is without this
-//! test, as it is without the vectors: they are in `conformance/`.
+//! Every reference vector and the real directories, read in every way. The packaged crate is
+//! without this test, as it is without the vectors: they are in `conformance/`.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 

@@ -1,5 +1,6 @@
-//! The query side of a service: serves a directory over HTTP, reloads on new commits, exposes metrics, shuts down
-//! cleanly. It depends on the reader and the filter, not on the writer. README.md says how to use it.
+//! The query side of a service: serves a directory over HTTP, reloads on new commits, exposes
+//! metrics, shuts down cleanly. It depends on the reader and the filter, not on the writer.
+//! README.md says how to use it.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! What is counted, in the text format of Prometheus.
+//! Counters in the text format of Prometheus.
 
 use std::sync::atomic::AtomicU64;
 
@@ -11,7 +11,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use sst_reader::SstSet;
 
-/// What became of a key that was asked for.
+/// The outcome of a request for a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub(crate) enum Outcome {
     Found,
@@ -32,7 +32,7 @@ pub(crate) struct Metrics {
     pub(crate) request_seconds: Histogram,
     /// Commits that were taken over.
     pub(crate) reloads: Counter,
-    /// Looks at the directory that failed: the server goes on with what it has.
+    /// Looks at the directory that failed: the server goes on with the set it has.
     pub(crate) reload_failures: Counter,
     commit: Gauge<i64>,
     tables: Gauge<i64>,
@@ -106,7 +106,7 @@ impl Metrics {
         self.bytes.set(tables().map(|table| table.record.file_size as f64).sum());
     }
 
-    /// All metrics as text. `cache_len` is what the cache holds, in bytes.
+    /// All metrics as text. `cache_len` is the size of the cached blocks in bytes.
     pub(crate) fn text(&self, cache_len: u64) -> Result<String, std::fmt::Error> {
         self.cache.set(cache_len as f64);
         let mut text = String::new();

@@ -8,7 +8,8 @@ use tracing::{error, info};
 
 use crate::service::Service;
 
-/// Follows the commits of the directory, for ever. A failure leaves the server with the set it has, and is tried again.
+/// Follows the commits of the directory, for ever. A failure leaves the server with the set it has,
+/// and is tried again.
 pub(crate) async fn follow(service: Arc<Service>, poll: Duration) {
     let mut ticks = interval(poll);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -26,9 +27,11 @@ pub(crate) async fn follow(service: Arc<Service>, poll: Duration) {
     }
 }
 
-/// Reloads if `CURRENT` is not what it was at the last successful look. Returns what it is after a success.
+/// Reloads if `CURRENT` has changed since the last successful look. Returns its contents after a
+/// success.
 fn look(service: &Service, seen: Option<Vec<u8>>) -> Option<Vec<u8>> {
-    // Read before the commit is opened: should another one come in between, the next look will find it.
+    // Read before the commit is opened: should another one come in between, the next look will find
+    // it.
     let current = match service.current() {
         Ok(current) => current,
         Err(error) => {

@@ -58,7 +58,7 @@ impl From<ReadError> for Failure {
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         match self {
-            // What is wrong with which file is for the log, not for clients.
+            // The name of the damaged file is for the log, not for clients.
             Self::Read(error) => {
                 error!(%error, "lookup failed");
                 (StatusCode::INTERNAL_SERVER_ERROR, "lookup failed").into_response()
@@ -161,7 +161,7 @@ async fn get_many(
         return Err(Failure::TooManyKeys);
     }
     let answer = ask(&service, move |service, set| {
-        // All at once: each table, and each of its blocks, is come to once.
+        // All at once: each table, and each of its blocks, is visited once.
         let values =
             set.multi_get(&keys).inspect_err(|_| service.metrics.count(Outcome::Failed))?;
         let results = keys.into_iter().zip(values).map(|(key, value)| {

@@ -1,4 +1,4 @@
-//! What the server answers from.
+//! The set that the server answers from.
 
 use std::io;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ impl Service {
         Ok(Self { set: ArcSwap::from_pointee(set), current, cache, metrics })
     }
 
-    /// The set as of now. It stays what it is, whatever is published meanwhile.
+    /// The set as of now. Later commits do not change it.
     pub(crate) fn set(&self) -> Arc<SstSet> {
         self.set.load_full()
     }
@@ -53,7 +53,7 @@ impl Service {
         self.set.load().catalog().commit.0
     }
 
-    /// What `CURRENT` holds: it is another after each commit.
+    /// The bytes of `CURRENT`, which differ after each commit.
     pub(crate) fn current(&self) -> io::Result<Vec<u8>> {
         fs::read(&self.current)
     }
@@ -70,7 +70,8 @@ impl Service {
     }
 }
 
-/// Opens a commit; again if it fails while the next one is published, which may have removed files of the first.
+/// Opens a commit; again if it fails while the next one is published, which may have removed files
+/// of the first.
 fn with_retries<T>(
     current: &PathBuf,
     open: impl Fn() -> Result<T, ReadError>,

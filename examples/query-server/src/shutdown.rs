@@ -2,7 +2,7 @@
 
 use std::io;
 
-/// Waits for ctrl-c, or on Unix for the signal that asks a process to end. Returns what came.
+/// Waits for ctrl-c, or on Unix for the signal that asks a process to end. Returns its name.
 ///
 /// The signals are caught as soon as this returns, before the future is first polled.
 #[cfg(unix)]

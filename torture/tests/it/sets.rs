@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use sst_conformance::{TestEntry, TestValue};
-use sst_reader::{Access, Corruption, EntryValue, LiveSet, ReadError, ReaderOptions, SstSet};
+use sst_reader::{Access, EntryValue, LiveSet, ReadError, ReaderOptions, SstSet};
 use sst_torture::model::database::{Changes, Database};
 use sst_torture::model::{numbered, reader_options};
 
@@ -43,22 +43,6 @@ fn every_access() -> [ReaderOptions; 4] {
 }
 
 #[test]
-fn every_way_to_open_gives_the_same_answers() {
-    let database = layered();
-    for options in every_access() {
-        let set = SstSet::open(database.dir(), &options).unwrap();
-        assert_eq!(set.layer_count(), 4);
-        let outcome = database.expected().judge(&set);
-        assert!(outcome.is_right(), "{outcome:?}");
-        let keys: Vec<[u8; 4]> = (0..6_000_u32).rev().map(u32::to_be_bytes).collect();
-        let found = set.multi_get(&keys).unwrap();
-        for (key, found) in keys.iter().zip(found) {
-            assert_eq!(found, set.get(key).unwrap(), "{key:?}");
-        }
-    }
-}
-
-#[test]
 fn ranges_across_tables_hold_all_entries_between() {
     let database = layered();
     let set = SstSet::open(database.dir(), &reader_options().max_open_files(2)).unwrap();
@@ -67,40 +51,6 @@ fn ranges_across_tables_hold_all_entries_between() {
         let (low, high) = (all[first].hash, all[last].hash);
         let found: Vec<_> = set.range(low..=high).map(|entry| entry.unwrap()).collect();
         assert_eq!(found, all[first..=last]);
-    }
-}
-
-#[test]
-fn opening_touches_no_table() {
-    let database = layered();
-    let set = SstSet::open(database.dir(), &reader_options().statistics(true)).unwrap();
-    assert_eq!((set.open_table_count(), set.statistics().tables_opened), (0, 0));
-    assert_eq!(set.get(30_u32.to_be_bytes()).unwrap().as_deref(), Some(&b"last 30"[..]));
-    assert_eq!(set.open_table_count(), 1);
-    set.open_all().unwrap();
-    assert_eq!(set.open_table_count(), set.tables().count());
-}
-
-#[test]
-fn no_more_files_are_open_than_allowed_and_values_outlive_them() {
-    let database = layered();
-    for access in [Access::Map, Access::Read] {
-        let options = reader_options().access(access).max_open_files(5).statistics(true);
-        let set = SstSet::open(database.dir(), &options).unwrap();
-        let mut values = BTreeMap::new();
-        for key in 0..5_000_u32 {
-            values.insert(key, set.get(key.to_be_bytes()).unwrap());
-            assert!(set.open_table_count() <= 5);
-        }
-        let statistics = set.statistics();
-        assert_eq!(statistics.tables_opened - statistics.tables_closed, 5);
-        // All files that the values came from are long closed; another set finds the same.
-        let other = SstSet::open(database.dir(), &reader_options()).unwrap();
-        for (key, value) in values {
-            assert_eq!(value, other.get(key.to_be_bytes()).unwrap());
-        }
-        assert_eq!(set.iter().count(), other.iter().count());
-        assert!(set.open_table_count() <= 5);
     }
 }
 
@@ -150,50 +100,6 @@ fn replace(database: &mut Database, count: u32, text: &str) {
     let obsolete = database.live_tables().into_iter().collect();
     let entries = numbered(count, |_| small(text));
     database.commit(Changes { tables: split(&entries, 8), obsolete, ..Changes::default() });
-}
-
-#[test]
-fn a_set_that_the_writer_outran_says_so() {
-    let mut database = Database::new();
-    replace(&mut database, 100, "one");
-    for options in every_access() {
-        let set = SstSet::open(database.dir(), &options).unwrap();
-        replace(&mut database, 100, "two");
-        let outdated = set.get(7_u32.to_be_bytes());
-        assert!(matches!(outdated, Err(ReadError::Outdated { .. })), "{outdated:?}");
-        let outdated = set.iter().find_map(Result::err);
-        assert!(matches!(outdated, Some(ReadError::Outdated { .. })), "{outdated:?}");
-        let newer = set.refresh().unwrap().unwrap();
-        assert_eq!(newer.get(7_u32.to_be_bytes()).unwrap().as_deref(), Some(&b"two"[..]));
-        assert!(newer.refresh().unwrap().is_none());
-    }
-    // A file that the newest commit needs is missing: that is damage, not an outdated set.
-    let set = SstSet::open(database.dir(), &reader_options()).unwrap();
-    for table in set.tables() {
-        std::fs::remove_file(table.path(database.dir())).unwrap();
-    }
-    let missing = set.get(7_u32.to_be_bytes());
-    assert!(
-        matches!(missing, Err(ReadError::Corrupt { cause: Corruption::Missing, .. })),
-        "{missing:?}"
-    );
-}
-
-#[test]
-fn a_live_set_goes_on_by_itself() {
-    let mut database = Database::new();
-    replace(&mut database, 100, "one");
-    let live = LiveSet::open(database.dir(), &reader_options()).unwrap();
-    let before = live.snapshot();
-    before.open_all().unwrap();
-    replace(&mut database, 100, "two");
-    // Open files answer on. A set that has not opened them is refreshed on the way.
-    assert_eq!(live.get(7_u32.to_be_bytes()).unwrap().as_deref(), Some(&b"one"[..]));
-    let live = LiveSet::open(database.dir(), &reader_options()).unwrap();
-    replace(&mut database, 100, "three");
-    assert_eq!(live.get(7_u32.to_be_bytes()).unwrap().as_deref(), Some(&b"three"[..]));
-    assert!(!live.refresh().unwrap());
-    assert_eq!(before.get(7_u32.to_be_bytes()).unwrap().as_deref(), Some(&b"one"[..]));
 }
 
 /// The one value that all entries of a set have.
@@ -265,15 +171,4 @@ fn refresh_keeps_unchanged_tables_open() {
     assert_eq!((newer.tables().count(), newer.open_table_count()), (2, 1));
     assert_eq!(newer.get(2_u32.to_be_bytes()).unwrap().as_deref(), Some(&b"new"[..]));
     assert_eq!(newer.statistics().lookups, 2);
-}
-
-#[test]
-fn every_family_with_live_tables_is_listed() {
-    let mut database = Database::new();
-    for family in [7, 3] {
-        let tables = vec![numbered(3, |_| small("value"))];
-        database.commit(Changes { family, tables, ..Changes::default() });
-    }
-    let set = SstSet::open(database.dir(), &reader_options()).unwrap();
-    assert_eq!(set.catalog().families().into_iter().collect::<Vec<_>>(), [3, 7]);
 }

@@ -12,7 +12,7 @@ use crate::CacheStatistics;
 use crate::block::cached_block::{BlockSlots, SharedBlock};
 use crate::block::huge_pages::HugePages;
 
-/// What tells one open table from all others of the process.
+/// The identity of an open table in this process.
 ///
 /// Never a file's sequence number: two directories may share a cache, and both have a table 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,7 +40,7 @@ struct BlockKey {
     block: u16,
 }
 
-/// What the cache keeps of a block: the block, and where its table finds it.
+/// An entry of the cache: a block, and the slots of its table.
 #[derive(Clone)]
 struct Resident {
     block: SharedBlock,
@@ -50,8 +50,8 @@ struct Resident {
 #[derive(Clone)]
 struct ByteWeighter;
 
-/// What an entry of the cache takes beyond its payload, in bytes: key, pointers, counters, slots of the hash table and
-/// of the table of blocks.
+/// Memory of an entry of the cache beyond its payload, in bytes: key, pointers, counters, slots of
+/// the hash table and of the table of blocks.
 const ENTRY_OVERHEAD: u64 = 128;
 
 impl Weighter<BlockKey, Resident> for ByteWeighter {
@@ -60,7 +60,7 @@ impl Weighter<BlockKey, Resident> for ByteWeighter {
     }
 }
 
-/// Lookups go past the cache, so it learns of them when it looks for something to drop.
+/// Lookups do not touch the cache, so it learns of them when it looks for a block to drop.
 #[derive(Clone)]
 struct SecondChance;
 
@@ -82,8 +82,8 @@ type Residents = Cache<BlockKey, Resident, ByteWeighter, DefaultHashBuilder, Sec
 /// A cache of uncompressed blocks, bounded in bytes, for any number of tables and threads.
 ///
 /// Tables of one process share one cache by passing the same one in their
-/// [`ReaderOptions`](crate::ReaderOptions::cache). Blocks stored raw in a memory map bypass it: they are used where
-/// they lie. A block that is in use stays alive after the cache has dropped it.
+/// [`ReaderOptions`](crate::ReaderOptions::cache). Blocks stored raw in a memory map bypass it:
+/// they are used where they lie. A block that is in use stays alive after the cache has dropped it.
 pub struct BlockCache {
     cache: Residents,
     /// `None` if none are wanted.
@@ -100,8 +100,8 @@ impl BlockCache {
     /// A cache of at most `capacity` bytes, its own bookkeeping included.
     #[must_use]
     pub fn new(capacity: u64) -> Self {
-        // Blocks are around 8 to 16 KiB. The estimate sizes the first hash table, which grows; what a large cache may need
-        // one day is not allocated when it is made.
+        // Blocks are around 8 to 16 KiB. The estimate sizes the first hash table, which grows; a
+        // large cache does not allocate all of it when it is made.
         let blocks = usize::try_from(capacity / (8 << 10)).unwrap_or(usize::MAX).clamp(16, 1 << 12);
         let hasher = DefaultHashBuilder::default();
         Self {
@@ -113,12 +113,13 @@ impl BlockCache {
         }
     }
 
-    /// Whether the kernel is asked to put cached blocks into huge pages, which makes lookups in a large cache faster.
-    /// Default: true.
+    /// Whether the kernel is asked to put cached blocks into huge pages, which makes lookups in a
+    /// large cache faster. Default: true.
     ///
-    /// Linux 6.1 and later can be asked. Whenever 2 MiB of address space are nearly full of blocks, the thread that loads
-    /// the next one waits while they are moved into one page: about a millisecond, as long as loading those
-    /// blocks took, and longer where memory is so scattered that such a page must be made first.
+    /// Linux 6.1 and later can be asked. Whenever 2 MiB of address space are nearly full of blocks,
+    /// the thread that loads the next one waits while they are moved into one page: about a
+    /// millisecond, as long as loading those blocks took, and longer where memory is so scattered
+    /// that such a page must be made first.
     #[must_use]
     pub fn huge_pages(self, are_wanted: bool) -> Self {
         Self { huge_pages: are_wanted.then(HugePages::default), ..self }
@@ -148,7 +149,7 @@ impl BlockCache {
         self.cache.is_empty()
     }
 
-    /// What it was asked for so far, by all that share it.
+    /// Counts of its work so far, for all tables that share it.
     #[must_use]
     pub fn statistics(&self) -> CacheStatistics {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -184,8 +185,8 @@ impl BlockCache {
         let resident = Resident { block: SharedBlock::clone(payload), slots: Arc::clone(slots) };
         self.cache.insert(key, resident);
         slots.set(block, Some(SharedBlock::clone(payload)));
-        // Dropped meanwhile, perhaps before it was in its slot: then it must not stay there, where nobody counts it.
-        // Whoever drops it later finds it there.
+        // Dropped meanwhile, perhaps before it was in its slot: then it must not stay in its slot,
+        // where it is not counted. A thread that drops it later finds it there.
         if !self.cache.contains_key(&key) {
             slots.set(block, None);
         }

@@ -20,8 +20,8 @@ pub(crate) enum Stored {
 
 const STATES_PER_BYTE: usize = 4;
 
-/// The block handles of one table: 4 bytes a block for its offset, 8 for the protected copy of its header,
-/// 2 bits for the result of its verification.
+/// The block handles of one table: 4 bytes a block for its offset, 8 for the protected copy of its
+/// header, 2 bits for the result of its verification.
 #[derive(Debug)]
 pub(crate) struct BlockDirectory {
     block_count: u16,
@@ -85,8 +85,9 @@ impl BlockDirectory {
     #[inline]
     pub(crate) fn verified(&self, block: BlockIndex) -> Option<Stored> {
         let (byte, shift) = Self::bits_of(block);
-        // The bits only say what a check of immutable bytes found. Nothing else is published through
-        // them, so no order with other memory is needed: a stale "not verified" costs a second check.
+        // The bits only say what a check of immutable bytes found. Nothing else is published
+        // through them, so no order with other memory is needed: a stale "not verified" costs a
+        // second check.
         let bits = self.states.get(byte)?.load(Ordering::Relaxed);
         match (bits >> shift) & 3 {
             1 => Some(Stored::Raw),

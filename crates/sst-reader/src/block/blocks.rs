@@ -99,8 +99,9 @@ impl Blocks {
         Ok(payload)
     }
 
-    /// The uncompressed payload of a block. Three places are looked at in turn: the file, if it is in
-    /// memory and the block is stored raw and was verified; the cache; the file, with all checks.
+    /// The uncompressed payload of a block. Three places are looked at in turn: the file, if it is
+    /// in memory and the block is stored raw and was verified; the cache; the file, with all
+    /// checks.
     #[inline]
     pub(crate) fn payload(&self, block: BlockIndex, fill: Fill) -> Result<Slice<'_>, ReadError> {
         match self.verified_in_place(block) {
@@ -133,8 +134,8 @@ impl Blocks {
         Slice::of_open_source(&self.source, |source| payload_of(source.as_slice()?, range))
     }
 
-    /// The bytes of [`Blocks::payload`], if nothing has to be done for them: the file is in memory, the
-    /// block is stored raw and was verified.
+    /// The bytes of [`Blocks::payload`], if nothing has to be done for them: the file is in memory,
+    /// the block is stored raw and was verified.
     #[inline]
     pub(crate) fn ready_bytes(&self, block: BlockIndex) -> Option<&[u8]> {
         match self.directory.verified(block) {
@@ -143,7 +144,8 @@ impl Blocks {
         }
     }
 
-    /// Fetches the cache line of byte `at` of a payload that is in memory, while other work goes on.
+    /// Fetches the cache line of byte `at` of a payload that is in memory, while other work goes
+    /// on.
     #[inline]
     pub(crate) fn prefetch(&self, block: BlockIndex, at: usize) {
         match self.ready_bytes(block) {
@@ -165,13 +167,15 @@ impl Blocks {
         }
     }
 
-    /// Header and stored payload of a block, verified; read into `buffer` if the file is not in memory.
+    /// Header and stored payload of a block, verified; read into `buffer` if the file is not in
+    /// memory.
     pub(crate) fn stored<'a>(
         &'a self,
         block: BlockIndex,
         buffer: &'a mut Vec<u8>,
     ) -> Result<(BlockHeader, &'a [u8]), ReadError> {
-        // Bytes in memory that were verified once are still there. Bytes from disk are new each time.
+        // Bytes in memory that were verified once are still there. Bytes from disk are new each
+        // time.
         let in_memory = self.source.as_slice().is_some();
         let is_verified = in_memory && self.directory.verified(block).is_some();
         self.stored_unless(is_verified, block, buffer)

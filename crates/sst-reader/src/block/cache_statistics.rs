@@ -1,12 +1,14 @@
-//! What a block cache came to.
+//! Counts of the work of a block cache.
 
-/// What a block cache was asked for and what it holds. See [`BlockCache::statistics`](crate::BlockCache::statistics).
+/// The loads of a block cache and its size. See
+/// [`BlockCache::statistics`](crate::BlockCache::statistics).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CacheStatistics {
-    /// Blocks that were not in the cache: verified and, where they are compressed, decompressed. Blocks found in it are
-    /// not counted: they are taken without touching anything that processors share. Blocks of a memory map that are stored raw are
-    /// loaded once and then used where they lie.
+    /// Blocks that were not in the cache: verified and, where they are compressed, decompressed.
+    /// Blocks found in it are not counted: they are taken without a write to memory that processors
+    /// share. Blocks of a memory map that are stored raw are loaded once and then used where they
+    /// lie.
     pub blocks_loaded: u64,
     /// Bytes of these blocks as they are stored.
     pub bytes_loaded: u64,

@@ -9,13 +9,15 @@ use triomphe::{Arc, ThinArc};
 
 use crate::block::memory::prefetch_at;
 
-/// An uncompressed payload that does not lie in a file, as the cache, a table and its values share it.
+/// An uncompressed payload that does not lie in a file, as the cache, a table and its values share
+/// it.
 ///
-/// Counter, length and bytes are one piece of memory: the address of a byte follows from the pointer
-/// alone, so fetching it need not wait for anything else of the block.
+/// Counter, length and bytes are one piece of memory: the address of a byte follows from the
+/// pointer alone, so fetching it need not wait for anything else of the block.
 pub(crate) type SharedBlock = ThinArc<(), u8>;
 
-/// Bytes of a block in front of the first of its payload: counter and length. Only fetching beforehand depends on it.
+/// Bytes of a block in front of the first of its payload: counter and length. Only fetching
+/// beforehand depends on it.
 const FIRST_BYTE: usize = 16;
 
 /// A new block of these bytes.
@@ -44,8 +46,8 @@ struct BlockSlot {
     is_used: AtomicBool,
 }
 
-/// The cached blocks of one table, by block index: a lookup finds them without a hash table and without
-/// a lock. The cache decides which blocks stay, and for how long.
+/// The cached blocks of one table, by block index: a lookup finds them without a hash table and
+/// without a lock. The cache decides which blocks stay, and for how long.
 pub(crate) struct BlockSlots(Box<[BlockSlot]>);
 
 impl BlockSlots {
@@ -65,8 +67,8 @@ impl BlockSlots {
     pub(crate) fn get(&self, block: BlockIndex) -> Option<BlockGuard> {
         let slot = self.slot(block)?;
         let block = slot.block.load();
-        // Read first: the flag of a block in steady use is not written to by every processor that uses
-        // it. No other memory is published by the flag.
+        // Read first: the flag of a block in steady use is not written to by every processor that
+        // uses it. No other memory is published by the flag.
         if block.is_some() && !slot.is_used.load(Ordering::Relaxed) {
             slot.is_used.store(true, Ordering::Relaxed);
         }

@@ -1,5 +1,5 @@
-//! From the bytes of a stored block to its payload: the one file of this crate that knows how blocks are
-//! compressed. A codec more is one arm more in each of these functions.
+//! From the bytes of a stored block to its payload: the one file of this crate that knows how
+//! blocks are compressed. A codec more is one arm more in each of these functions.
 
 use std::cell::Cell;
 
@@ -34,12 +34,13 @@ pub(crate) const fn is_stored_raw(header: BlockHeader) -> bool {
     }
 }
 
-/// The payload of a block whose header has been parsed with `stored`, so that the length is one that the
-/// codec can reach.
+/// The payload of a block whose header has been parsed with `stored`, so that the length is one
+/// that the codec can reach.
 ///
 /// # Errors
 ///
-/// [`Corruption::Decompression`] if the bytes are not a compressed block of exactly the stated length.
+/// [`Corruption::Decompression`] if the bytes are not a compressed block of exactly the stated
+/// length.
 pub(crate) fn decode(header: BlockHeader, stored: &[u8]) -> Result<Decoded, Corruption> {
     match header.encoding {
         Encoding::Raw => Ok(Decoded::AsStored),
@@ -49,15 +50,16 @@ pub(crate) fn decode(header: BlockHeader, stored: &[u8]) -> Result<Decoded, Corr
     }
 }
 
-/// Longest payload that is decompressed by way of a buffer, in bytes: one copy costs less than clearing
-/// memory to decompress into. Longer ones would need twice the memory.
+/// Longest payload that is decompressed by way of a buffer, in bytes: one copy costs less than
+/// clearing memory to decompress into. Longer ones would need twice the memory.
 const BUFFER_LEN: usize = 64 << 10;
 
 thread_local! {
     static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// `None` if the bytes are not an LZ4 block of exactly that length, or there is no memory of that length.
+/// `None` if the bytes are not an LZ4 block of exactly that length, or there is no memory of that
+/// length.
 fn decompress(stored: &[u8], uncompressed_len: u32) -> Option<SharedBlock> {
     let len = usize::try_from(uncompressed_len).ok()?;
     let fill = |out: &mut [u8]| {

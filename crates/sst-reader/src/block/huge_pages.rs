@@ -1,34 +1,36 @@
-//! Where the memory of cached blocks should lie in huge pages.
+//! Moves the memory of cached blocks into huge pages.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use crate::block::memory::collapse;
 
-/// Length of a huge page in bytes, on x86-64 and, with pages of 4 KiB, on 64-bit ARM. Where it is another, the kernel
-/// refuses, or makes pages of it that are as good.
+/// Length of a huge page in bytes, on x86-64 and, with pages of 4 KiB, on 64-bit ARM. Where it is
+/// another, the kernel refuses, or makes pages of it that are as good.
 const PAGE: usize = 2 << 20;
 
-/// Blocks that lie in a region before it is worth a huge page, in bytes: nearly all that it has room for.
+/// Blocks that lie in a region before it is worth a huge page, in bytes: nearly all that it has
+/// room for.
 const NEARLY_ALL: u64 = PAGE as u64 / 8 * 7;
 
-/// Bytes of blocks after which a region is asked for once more, if it was refused: its last part may not have been
-/// mapped. Twice as many after each refusal.
+/// Bytes of blocks after which a region is asked for once more, if it was refused: its last part
+/// may not have been mapped. Twice as many after each refusal.
 const FIRST_WAIT: u64 = 32 << 10;
 
-/// Bytes of blocks after which a region is asked for again in any case: an allocator may have given memory back meanwhile.
-/// Loading that many takes far longer than to ask.
+/// Bytes of blocks after which a region is asked for again in any case: an allocator may have given
+/// memory back meanwhile. Loading that many takes far longer than to ask.
 const LONGEST_WAIT: u64 = 64 << 20;
 
-/// Longest block that counts, in bytes. Allocators map longer ones by themselves, at addresses of their own.
+/// Longest block that counts, in bytes. Allocators map longer ones by themselves, at addresses of
+/// their own.
 const LONGEST_BLOCK: usize = 128 << 10;
 
-/// Counts the blocks that are put into each aligned piece of the address space, and has the kernel make one page of it when
-/// it is nearly full of them.
+/// Counts the blocks that are put into each aligned piece of the address space, and has the kernel
+/// make one page of it when it is nearly full of them.
 ///
-/// In pages of 4 KiB a cache of some hundred megabytes is more than a processor knows the addresses of: each access costs
-/// a walk through tables of pages that don't fit into its caches either. Which allocator the memory is from does not matter,
-/// nor what else lies there.
+/// In pages of 4 KiB a cache of some hundred megabytes is more than the TLB reaches: each access
+/// costs a walk through page tables that do not fit into the processor's caches either. It works
+/// with every allocator.
 #[derive(Debug, Default)]
 pub(crate) struct HugePages {
     regions: Mutex<HashMap<usize, Region>>,
@@ -56,7 +58,8 @@ impl HugePages {
         }
     }
 
-    /// Whether the kernel is to be asked for a region now: by one thread, and without keeping others waiting for it.
+    /// Whether the kernel is to be asked for a region now: by one thread, and without keeping
+    /// others waiting for it.
     fn is_due(&self, region: usize, len: u64) -> bool {
         // The counts are hints; those of a thread that panicked are as good.
         let mut regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
@@ -83,7 +86,8 @@ mod tests {
 
     const BLOCK: usize = 8 << 10;
 
-    /// After how many blocks of the given length, in one region, the kernel was asked, if it answers so.
+    /// After how many blocks of the given length, in one region, the kernel was asked, if it
+    /// answers so.
     fn asked_after(blocks: usize, len: usize, answer: bool) -> Vec<usize> {
         let pages = HugePages::default();
         let asked: RefCell<Vec<usize>> = RefCell::default();

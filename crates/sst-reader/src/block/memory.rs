@@ -13,19 +13,19 @@ use triomphe::ThinArc;
 /// A whole file, mapped read-only.
 ///
 /// No process may shorten or overwrite the file while it is mapped; the docs of
-/// [`Access::Map`](crate::Access::Map) pass that on to the user. Files of this format are immutable once
-/// they have their name.
+/// [`Access::Map`](crate::Access::Map) pass that on to the user. Files of this format are immutable
+/// once they have their name.
 pub(crate) struct Mapping(Mmap);
 
 impl Mapping {
     /// Maps `file`.
     #[expect(unsafe_code, reason = "mapping a file has no safe form; see the comment on the block")]
     pub(crate) fn new(file: &File) -> io::Result<Self> {
-        // SAFETY: the map is read-only and only ever seen as `&[u8]`. Its bytes change, or vanish, only
-        // if a process writes to the file or truncates it meanwhile. The format forbids that (files are
-        // immutable and replaced under new names), the docs of `Access::Map` say so, and `Access::Read`
-        // is there for files that may change all the same. Every byte is checked as untrusted input
-        // after it was loaded.
+        // SAFETY: the map is read-only and only ever seen as `&[u8]`. Its bytes change, or vanish,
+        // only if a process writes to the file or truncates it meanwhile. The format forbids that
+        // (files are immutable and replaced under new names), the docs of `Access::Map` say so, and
+        // `Access::Read` is there for files that may change all the same. Every byte is checked as
+        // untrusted input after it was loaded.
         let map = unsafe { Mmap::map(file) }?;
         Ok(Self(map))
     }
@@ -65,8 +65,8 @@ pub(crate) struct HeldBytes<'a, F> {
     holder: Holder<'a, F>,
 }
 
-// SAFETY: the bytes are only ever read, so threads may read them at once. All else that is sent or shared
-// is the holder, which only implements the traits if its parts do.
+// SAFETY: the bytes are only ever read, so threads may read them at once. All else that is sent or
+// shared is the holder, which only implements the traits if its parts do.
 #[expect(unsafe_code, reason = "a pointer says nothing of threads; see the comment on the block")]
 unsafe impl<'a, F> Send for HeldBytes<'a, F> where Holder<'a, F>: Send {}
 // SAFETY: as for `Send`.
@@ -111,12 +111,13 @@ impl<'a, F: 'static> HeldBytes<'a, F> {
         reason = "a field cannot borrow from another; see the comment on the block"
     )]
     pub(crate) const fn as_slice(&self) -> &[u8] {
-        // SAFETY: `bytes` was a reference into what the holder owns. That is behind a pointer of the
-        // holder, so it stays where it is when `self` moves, it is not dropped before the holder, which
-        // `self` never gives away, and it is not changed, because it is shared: neither `Arc` nor
-        // `ThinArc` gives out a mutable reference while there is a second one or this one is borrowed,
-        // and `self` never borrows its holder mutably. `choose` got the file for a lifetime of which it
-        // knows nothing, so what it returned is good for as long as the file lives.
+        // SAFETY: `bytes` was a reference into what the holder owns. That is behind a pointer of
+        // the holder, so it stays where it is when `self` moves, it is not dropped before the
+        // holder, which `self` never gives away, and it is not changed, because it is shared:
+        // neither `Arc` nor `ThinArc` gives out a mutable reference while there is a second one or
+        // this one is borrowed, and `self` never borrows its holder mutably. `choose` got the file
+        // for a lifetime of which it knows nothing, so what it returned is good for as long as the
+        // file lives.
         unsafe { self.bytes.as_ref() }
     }
 
@@ -130,8 +131,8 @@ impl<'a, F: 'static> HeldBytes<'a, F> {
         Ok(Self { bytes, ..self })
     }
 
-    /// The same bytes, held by a count instead of a guard: a thread has guards for a few blocks only,
-    /// and finds other blocks more slowly while they are taken.
+    /// The same bytes, held by a count instead of a guard: a thread has guards for a few blocks
+    /// only, and finds other blocks more slowly while they are taken.
     #[inline]
     pub(crate) fn unguarded(self) -> Self {
         match &self.holder {
@@ -157,7 +158,8 @@ impl<'a, F: 'static> HeldBytes<'a, F> {
             Some(block) => {
                 HeldBytes { bytes: self.bytes, holder: Holder::Block(Block::clone(block)) }
             }
-            // `of_guard` lets no guard of an empty slot in. If there were one, a copy would be right.
+            // `of_guard` lets no guard of an empty slot in. If there were one, a copy would be
+            // right.
             None => HeldBytes::of_block(Block::from_header_and_slice((), self.as_slice())),
         }
     }
@@ -176,11 +178,12 @@ impl<F: 'static> Clone for HeldBytes<'_, F> {
     }
 }
 
-/// Length of a cache line in bytes, near enough on every machine: a wrong one costs time, nothing else.
+/// Length of a cache line in bytes, near enough on every machine: a wrong one costs time, nothing
+/// else.
 const CACHE_LINE: usize = 64;
 
-/// Asks the processor to fetch the cache line of byte `at` of `bytes` and `REACH` lines to either side,
-/// while other work goes on.
+/// Asks the processor to fetch the cache line of byte `at` of `bytes` and `REACH` lines to either
+/// side, while other work goes on.
 #[inline]
 pub(crate) fn prefetch_around<const REACH: usize>(bytes: &[u8], at: usize) {
     let first = bytes.as_ptr();
@@ -209,14 +212,14 @@ pub(crate) fn prefetch_at<T>(address: *const T, at: usize) {
 pub(crate) fn prefetch_at<T>(_: *const T, _: usize) {}
 
 /// Makes one page of the `len` bytes of memory from `address` on, a multiple of `len`, which is the
-/// length of a huge page. False if the kernel did not: it is too old, part of the memory is not mapped,
-/// or no such page is free.
+/// length of a huge page. False if the kernel did not: it is too old, part of the memory is not
+/// mapped, or no such page is free.
 #[cfg(all(target_os = "linux", not(miri)))]
 #[expect(unsafe_code, reason = "advice on memory has no safe form; see the comment on the block")]
 pub(crate) fn collapse(address: usize, len: usize) -> bool {
     let start = std::ptr::without_provenance_mut::<libc::c_void>(address);
-    // SAFETY: the advice changes in which pages memory lies, not its bytes, and the pointer is never
-    // read through. The kernel refuses an address where nothing is mapped.
+    // SAFETY: the advice changes in which pages memory lies, not its bytes, and the pointer is
+    // never read through. The kernel refuses an address where nothing is mapped.
     unsafe { libc::madvise(start, len, libc::MADV_COLLAPSE) == 0 }
 }
 

@@ -1,7 +1,8 @@
-//! Every interleaving of a few threads, tried by loom, with every order in which relaxed operations may be seen.
+//! Every interleaving of a few threads, tried by loom, with every order in which relaxed operations
+//! may be seen.
 //!
-//! `cargo xtask model` runs these tests, which exist in builds with `--cfg loom` only. The cache itself (quick_cache) is no
-//! part of the model: each of its operations is one step here.
+//! `cargo xtask model` runs these tests, which exist in builds with `--cfg loom` only. The cache
+//! itself (quick_cache) is no part of the model: each of its operations is one step here.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -46,7 +47,7 @@ fn no_state_is_lost_or_made_up_whoever_sets_its_neighbour() {
             let directory = Arc::clone(&directory);
             thread::spawn(move || {
                 directory.set_verified(BlockIndex(block), state);
-                // What a thread has set it sees.
+                // A thread sees its own writes.
                 assert_eq!(directory.verified(BlockIndex(block)), Some(state));
             })
         };
@@ -64,7 +65,8 @@ fn no_state_is_lost_or_made_up_whoever_sets_its_neighbour() {
     });
 }
 
-/// Payloads of the blocks of a [`table`], with whether they are stored compressed. No two tables share one that is intact.
+/// Payloads of the blocks of a [`table`], with whether they are stored compressed. No two tables
+/// share one that is intact.
 fn payloads(table: u8) -> [(Vec<u8>, bool); 3] {
     [(vec![b'0' + table; 11], false), (vec![7 + table; 300], true), (b"damaged".to_vec(), false)]
 }

@@ -8,8 +8,8 @@ use crate::block::cached_block::{BlockGuard, SharedBlock};
 use crate::block::memory::HeldBytes;
 use crate::block::source::Source;
 
-/// A key, a value or a block of a table, without a copy: it borrows from the open file, or keeps a cached
-/// block alive.
+/// A key, a value or a block of a table, without a copy: it borrows from the open file, or keeps a
+/// cached block alive.
 ///
 /// It derefs to its bytes. [`Slice::into_owned`] frees it from the borrow, still without a copy.
 pub struct Slice<'a>(HeldBytes<'a, Source>);
@@ -52,7 +52,8 @@ impl<'a> Slice<'a> {
         self.0.narrow(choose).map(Self)
     }
 
-    /// The range that `part`, a slice of these bytes, has in them. `None` if it is a slice of other bytes.
+    /// The range that `part`, a slice of these bytes, has in them. `None` if it is a slice of other
+    /// bytes.
     #[inline]
     pub(crate) fn range_of(&self, part: &[u8]) -> Option<Range<usize>> {
         let start = part.as_ptr().addr().checked_sub(self.as_slice().as_ptr().addr())?;
@@ -60,15 +61,15 @@ impl<'a> Slice<'a> {
         (end <= self.as_slice().len()).then_some(start..end)
     }
 
-    /// The same bytes, held by a count instead of a guard: a thread has guards for a few blocks only,
-    /// and finds other blocks more slowly while they are taken.
+    /// The same bytes, held by a count instead of a guard: a thread has guards for a few blocks
+    /// only, and finds other blocks more slowly while they are taken.
     #[inline]
     pub(crate) fn unguarded(self) -> Self {
         Self(self.0.unguarded())
     }
 
-    /// The same bytes, free of the borrow: they keep the file or the cached block open themselves. No
-    /// copy.
+    /// The same bytes, free of the borrow: they keep the file or the cached block open themselves.
+    /// No copy.
     #[must_use]
     pub fn into_owned(self) -> Slice<'static> {
         Slice(self.0.into_owned())

@@ -17,13 +17,13 @@ use positioned::PositionedFile;
 pub enum Access {
     /// Through a memory map: fastest, and raw blocks are used where they lie.
     ///
-    /// No process may truncate or overwrite a file while it is mapped. If it is truncated all the same,
-    /// the operating system ends the process with a signal (`SIGBUS`) at the next access; no library can
-    /// turn that into an error.
+    /// No process may truncate or overwrite a file while it is mapped. If it is truncated all the
+    /// same, the operating system ends the process with a signal (`SIGBUS`) at the next access; no
+    /// library can turn that into an error.
     #[default]
     Map,
-    /// Through positioned reads: a file that shrinks gives an error, and no address space is used. Every
-    /// block passes through the cache.
+    /// Through positioned reads: a file that shrinks gives an error, and no address space is used.
+    /// Every block passes through the cache.
     Read,
 }
 
@@ -78,8 +78,8 @@ impl Source {
         match self {
             Self::Positioned(file) => {
                 let len = range.end.checked_sub(range.start).ok_or_else(past_the_end)?;
-                // Checked before anything is allocated: a file cannot ask for more memory than it has
-                // bytes.
+                // Checked before anything is allocated: a file cannot ask for more memory than it
+                // has bytes.
                 if range.end > file.len() {
                     return Err(past_the_end());
                 }

@@ -1,9 +1,10 @@
 //! Which flipped bit explains a wrong CRC-32.
 //!
-//! CRC-32 is linear: the checksums of two messages of one length differ by a value that depends on the difference of the
-//! messages only, the syndrome. For one flipped bit with `k` bits behind it, in the order in which the checksum takes
-//! them, the syndrome is `P·x^k` modulo the polynomial. That polynomial is primitive, so no two bits of a message below
-//! 2^32 - 1 bits have the same syndrome, and to name the bit is to find a discrete logarithm: baby steps in a sorted table,
+//! CRC-32 is linear: the checksums of two messages of one length differ by a value that depends on
+//! the difference of the messages only, the syndrome. For one flipped bit with `k` bits behind it,
+//! in the order in which the checksum takes them, the syndrome is `P·x^k` modulo the polynomial.
+//! That polynomial is primitive, so no two bits of a message below 2^32 - 1 bits have the same
+//! syndrome, and to name the bit is to find a discrete logarithm: baby steps in a sorted table,
 //! giant steps back from the syndrome, O(bits / 2048).
 
 use std::sync::LazyLock;
@@ -38,7 +39,7 @@ static BABY_STEPS: LazyLock<[(u32, u16); STEPS as usize]> = LazyLock::new(|| {
     steps
 });
 
-/// What [`STEPS`] times [`back`] makes of each single bit; of others, by linearity.
+/// [`STEPS`] times [`back`], applied to each single bit. Other values follow by linearity.
 static GIANT_STEP: [u32; 32] = {
     let mut columns = [0; 32];
     let mut bit = 0;
@@ -62,8 +63,8 @@ fn giant_step(syndrome: u32) -> u32 {
     columns.filter(|(_, bit)| syndrome >> bit & 1 == 1).fold(0, |sum, (column, _)| sum ^ column)
 }
 
-/// The bit of a message of `len` bytes that explains this difference between its checksum and the right one: its byte,
-/// and which of its bits. `None` if no single bit does.
+/// The bit of a message of `len` bytes that explains this difference between its checksum and the
+/// right one: its byte, and which of its bits. `None` if no single bit does.
 pub(crate) fn flipped_bit(difference: u32, len: u64) -> Option<(u64, u8)> {
     let bits = len.checked_mul(8).filter(|bits| *bits <= MAX_BITS)?;
     let (mut syndrome, mut steps) = (difference, 0);

@@ -1,5 +1,5 @@
-//! What to say of bytes that don't match their checksum: reads them again past the caches, and looks for the one flipped
-//! bit that explains them. Off the way of every lookup that succeeds.
+//! Diagnoses bytes that do not match their checksum: reads them again past the caches, and looks
+//! for the one flipped bit that explains the difference. No lookup that succeeds gets here.
 
 use sst_format::FormatError;
 use sst_format::block::{BLOCK_HEADER_LEN, BlockHeader};
@@ -17,8 +17,8 @@ pub(crate) struct FilePart<'a> {
     pub(crate) start: u64,
 }
 
-/// The payload of a block that does not match the checksum in its header. `seen` is the block as it was read, header
-/// included.
+/// The payload of a block that does not match the checksum in its header. `seen` is the block as it
+/// was read, header included.
 #[cold]
 pub(crate) fn wrong_checksum(
     source: &Source,
@@ -40,8 +40,8 @@ pub(crate) fn wrong_checksum(
     Corruption::Checksum { stored, computed, diagnosis }
 }
 
-/// A file that is not as the format has it. If it is its own checksum, over all bytes before byte `checksum_at`, that it
-/// does not match, that is explained.
+/// A file that is not as the format has it. If it is its own checksum, over all bytes before byte
+/// `checksum_at`, that it does not match, that is explained.
 #[cold]
 pub(crate) fn wrong_file(
     label: &FileLabel,
@@ -61,7 +61,8 @@ pub(crate) fn wrong_file(
     Corruption::Checksum { stored, computed, diagnosis: Diagnosis { origin, flipped } }
 }
 
-/// The bit that explains a difference between a checksum and what it is of, if it is that of all `len` bytes before it.
+/// The one bit that explains the difference between a stored checksum of the `len` bytes before it
+/// and the computed one.
 fn flipped_before(difference: u32, len: u64) -> Option<FlippedBit> {
     if difference.count_ones() == 1 {
         return Some(word_bit(len, difference.trailing_zeros(), 4));
@@ -85,7 +86,8 @@ pub(crate) fn wrong_header(
     Corruption::HeaderMismatch { diagnosis }
 }
 
-/// The bit of a block, counted from its header, that explains a difference between stored and computed checksum.
+/// The bit of a block, counted from its header, that explains a difference between stored and
+/// computed checksum.
 fn flipped_in_block(difference: u32, payload_len: u64) -> Option<FlippedBit> {
     if difference.count_ones() == 1 {
         // The checksum itself is hit. No bit of a payload of less than 512 MiB has such a syndrome.
@@ -149,7 +151,7 @@ mod tests {
         (file, block)
     }
 
-    /// What is said of a block that was read as `seen`, of a file that has `on_disk` by now.
+    /// The diagnosis of a block that was read as `seen`, if the file holds `on_disk` by now.
     fn diagnosis(seen: &[u8], on_disk: &[u8]) -> Diagnosis {
         let (file, _) = file();
         std::fs::write(file.path(), [b"01234", on_disk].concat()).unwrap();

@@ -25,8 +25,8 @@ impl Catalog {
     ///
     /// # Errors
     ///
-    /// [`ReadError`] if it is missing, damaged, or not the one that the commit lists; [`ReadError::Outdated`] if a newer
-    /// commit has removed it.
+    /// [`ReadError`] if it is missing, damaged, or not the one that the commit lists;
+    /// [`ReadError::Outdated`] if a newer commit has removed it.
     pub fn read_blob(
         &self,
         number: BlobNumber,

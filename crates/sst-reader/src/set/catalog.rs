@@ -1,5 +1,5 @@
-//! What a directory holds as of its commit: reads `CURRENT` and the meta files, and checks that they belong together
-//! (FORMAT.md sections 1 and 9).
+//! The tables and blobs of a directory as of its commit: reads `CURRENT` and the meta files, and
+//! checks that they belong together (FORMAT.md sections 1 and 9).
 
 mod described;
 
@@ -28,7 +28,8 @@ use crate::{Access, Corruption, FileLabel, ReadError, ReaderOptions, StaticSorte
 /// How many commits may overtake one attempt to read a directory before it is given up.
 const MAX_OVERTAKEN: u32 = 100;
 
-/// The tables of a directory as of one commit, with everything their meta files say, before any of them is opened.
+/// The tables of a directory as of one commit, with everything their meta files say, before any of
+/// them is opened.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Catalog {
@@ -40,9 +41,9 @@ pub struct Catalog {
     pub is_protected: bool,
     /// The live tables of all families, newest first.
     pub tables: Vec<CatalogTable>,
-    /// What the commits know of their blob files; empty without protection.
+    /// The records of the blob files; empty without protection.
     pub blobs: BTreeMap<BlobNumber, BlobRecord>,
-    /// What the commit says of the content of families, ascending; those of which it says nothing are left out.
+    /// The certificates of families, ascending; families without one are left out.
     pub certificates: Vec<FamilyCertificate>,
     /// The live meta files, newest first.
     pub meta_files: Vec<SequenceNumber>,
@@ -54,20 +55,21 @@ pub(crate) fn path_of(dir: &Path, sequence: SequenceNumber, kind: FileKind) -> P
 }
 
 impl Catalog {
-    /// Reads `CURRENT` and the live meta files of the directory `dir` into memory. No table is touched.
+    /// Reads `CURRENT` and the live meta files of the directory `dir` into memory. No table is
+    /// touched.
     ///
-    /// Commits that happen meanwhile are no error: the newest one that can be read whole is what counts.
+    /// Commits that happen meanwhile are no error: the newest one that can be read whole counts.
     ///
     /// # Errors
     ///
-    /// [`ReadError::Io`]; [`ReadError::Corrupt`] if a file is damaged, missing, or not the one that belongs there, or
-    /// the directory is of another revision of the format.
+    /// [`ReadError::Io`]; [`ReadError::Corrupt`] if a file is damaged, missing, or not the one that
+    /// belongs there, or the directory is of another revision of the format.
     pub fn read(dir: impl AsRef<Path>) -> Result<Self, ReadError> {
         Self::read_with(dir, Access::Read)
     }
 
-    /// [`Catalog::read`] with large meta files mapped, if `access` is [`Access::Map`]: their filters are then used where
-    /// they lie.
+    /// [`Catalog::read`] with large meta files mapped, if `access` is [`Access::Map`]: their
+    /// filters are then used where they lie.
     ///
     /// O(bytes of the meta files), all of which are checksummed in a protected directory.
     ///
@@ -93,7 +95,7 @@ impl Catalog {
         for _ in 0..MAX_OVERTAKEN {
             match Self::read_commit(dir, current, access) {
                 Err(error) if error.is_missing_file() => {
-                    // A newer commit may have removed what this one needs.
+                    // A newer commit may have removed files that this one needs.
                     let newest = read_current(dir)?;
                     if newest == current {
                         return Err(error);
@@ -135,8 +137,8 @@ impl Catalog {
     ///
     /// # Errors
     ///
-    /// As [`StaticSortedFile::open`]; a file that is not there is [`ReadError::Outdated`] if there is a newer commit by
-    /// now, else [`Corruption::Missing`].
+    /// As [`StaticSortedFile::open`]; a file that is not there is [`ReadError::Outdated`] if there
+    /// is a newer commit by now, else [`Corruption::Missing`].
     pub fn open_table(
         &self,
         table: &CatalogTable,
@@ -153,7 +155,7 @@ impl Catalog {
     }
 }
 
-/// What `CURRENT` says.
+/// Reads `CURRENT`.
 fn read_current(dir: &Path) -> Result<Current, ReadError> {
     let label = FileLabel::new(dir.join(CURRENT_FILE_NAME));
     let bytes = fs::read(label.path()).map_err(|e| ReadError::io(&label, "read", e))?;
@@ -162,8 +164,8 @@ fn read_current(dir: &Path) -> Result<Current, ReadError> {
     })
 }
 
-/// What it means that a file of commit `commit` could not be opened: if it is not there, either a newer commit has done
-/// away with it, or the directory is damaged.
+/// The error for a file of commit `commit` that could not be opened: if it is not there, either a
+/// newer commit has removed it, or the directory is damaged.
 pub(super) fn missing_since(dir: &Path, commit: SequenceNumber, error: ReadError) -> ReadError {
     sst_format::planted!("missing-file-blamed-on-system" => return error);
     match error {
@@ -215,8 +217,8 @@ fn read_listed(
     Ok(metas)
 }
 
-/// The meta files of an unprotected commit, newest first: those that are there, up to the commit, and that no `.del`
-/// file names.
+/// The meta files of an unprotected commit, newest first: those that are there, up to the commit,
+/// and that no `.del` file names.
 fn read_present(
     dir: &Path,
     newest: SequenceNumber,
@@ -259,7 +261,7 @@ fn read_del(dir: &Path, sequence: SequenceNumber) -> Result<Vec<SequenceNumber>,
     Ok(del.sequences().collect())
 }
 
-/// What a meta file says, taken apart once.
+/// The contents of a meta file.
 struct LoadedMeta {
     sequence: SequenceNumber,
     label: FileLabel,

@@ -1,4 +1,4 @@
-//! What a meta file says of one live table.
+//! The description of one live table.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -13,8 +13,9 @@ use super::catalog::path_of;
 use super::meta_bytes::MetaBytes;
 use crate::block::memory::HeldBytes;
 
-/// A live table of a directory. Its filter and the copies of its block headers stay in the meta file's bytes until they
-/// are asked for, so that a directory of 10,000 tables is read in milliseconds.
+/// A live table of a directory. Its filter and the copies of its block headers stay in the meta
+/// file's bytes until they are asked for, so that a directory of 10,000 tables is read in
+/// milliseconds.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct CatalogTable {
@@ -53,7 +54,8 @@ impl CatalogTable {
         self.filter.clone()
     }
 
-    /// Its description, as [`StaticSortedFile::open`](crate::StaticSortedFile::open) takes it. O(number of blocks).
+    /// Its description, as [`StaticSortedFile::open`](crate::StaticSortedFile::open) takes it.
+    /// O(number of blocks).
     #[must_use]
     pub fn meta(&self) -> SstMeta {
         let TableRecord { block_count, min_hash, max_hash, file_size, flags, .. } = self.record;
@@ -64,8 +66,8 @@ impl CatalogTable {
 
     fn protection(&self) -> Option<TableProtection> {
         let entry_count = self.entry_count?;
-        // Parsing has made sure that there are whole headers only, and opening a table that there is one
-        // for each block.
+        // Parsing has made sure that there are whole headers only, and opening a table that there
+        // is one for each block.
         let headers = self.headers.as_ref()?.as_slice().as_chunks().0;
         let block_headers = headers.iter().copied().map(BlockHeader::from_bytes).collect();
         Some(TableProtection { entry_count, block_headers })

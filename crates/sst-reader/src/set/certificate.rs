@@ -1,4 +1,4 @@
-//! What a set amounts to, and whether that is what its commit says (FORMAT.md section 12).
+//! The content digest of a set, and the certificate of its commit (FORMAT.md section 12).
 
 use sha2::{Digest, Sha256};
 use sst_format::content_digest::{ContentDigest, ValueDigest};
@@ -17,8 +17,8 @@ fn sha256(pieces: &[&[u8]]) -> [u8; 32] {
 }
 
 impl Catalog {
-    /// What the commit says of the live entries of a family; `None` if it says nothing. Nobody has to believe it:
-    /// [`SstSet::verify_certificate`] looks.
+    /// The certified digest of the live entries of a family; `None` if there is none. It is taken
+    /// as it is written: [`SstSet::verify_certificate`] compares it with the entries.
     #[must_use]
     pub fn certificate(&self, family: u32) -> Option<ContentDigest> {
         let mut certificates = self.certificates.iter();
@@ -27,19 +27,22 @@ impl Catalog {
 }
 
 impl SstSet {
-    /// What the commit says of the live entries of the set: a writer has read them back from disk before it published them
-    /// (`sst_merge::certify`). `None` if it says nothing. O(families); nothing is read.
+    /// The certified digest of the live entries of the set: a writer has read them back from disk
+    /// before it published them (`sst_merge::certify`). `None` if there is none. O(families);
+    /// nothing is read.
     ///
-    /// Two sets with equal certificates answer every [`SstSet::get`] alike, and each other's [`SstSet::iter`] entry for
-    /// entry, however their entries lie in tables: a copy, a merged directory, one that was loaded from the same input
-    /// elsewhere. [`ContentDigest`] says how sure that is.
+    /// Two sets with equal certificates answer every [`SstSet::get`] alike, and each other's
+    /// [`SstSet::iter`] entry for entry, however their entries lie in tables: a copy, a merged
+    /// directory, one that was loaded from the same input elsewhere. [`ContentDigest`] says how
+    /// sure that is.
     #[must_use]
     pub fn certificate(&self) -> Option<ContentDigest> {
         self.catalog().certificate(self.family())
     }
 
-    /// What the live entries of the set amount to, found by reading all of them, blobs included. O(bytes of the set), with
-    /// two SHA-256 for each entry; `monitor` is told of the entries and of the bytes of their keys and values.
+    /// An order-independent digest of the live entries of the set, found by reading all of them,
+    /// blobs included. O(bytes of the set), with two SHA-256 for each entry; `monitor` is told of
+    /// the entries and of the bytes of their keys and values.
     ///
     /// # Errors
     ///
@@ -75,11 +78,13 @@ impl SstSet {
         Ok(digest)
     }
 
-    /// Reads all live entries and compares them with what the commit says of them. Returns what they amount to.
+    /// Reads all live entries and compares their digest with the certificate of the commit. Returns
+    /// the digest.
     ///
     /// # Errors
     ///
-    /// [`Corruption::Certificate`] if the commit says something else; [`ReadError`] as for [`SstSet::content_digest`].
+    /// [`Corruption::Certificate`] if the commit says something else; [`ReadError`] as for
+    /// [`SstSet::content_digest`].
     pub fn verify_certificate(&self, monitor: &Monitor) -> Result<ContentDigest, ReadError> {
         let found = self.content_digest(monitor)?;
         let Some(expected) = self.certificate().filter(|certificate| *certificate != found) else {

@@ -1,4 +1,5 @@
-//! Tables of disjoint hash ranges, and how the tables of a set are put into as few layers of them as can be.
+//! Tables of disjoint hash ranges, and how the tables of a set are put into as few layers of them
+//! as can be.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -34,7 +35,8 @@ impl Layer {
         &self.tables
     }
 
-    /// The only table that can hold `hash`. Expected O(1) probes for tables of even ranges, at most O(log n).
+    /// The only table that can hold `hash`. Expected O(1) probes for tables of even ranges, at most
+    /// O(log n).
     #[inline]
     pub(super) fn table_of(&self, hash: u64) -> Option<&Arc<SetTable>> {
         let i = self.tables_up_to(hash).checked_sub(1)?;
@@ -76,8 +78,8 @@ impl Layer {
     }
 }
 
-/// Puts tables, newest first, into the fewest layers in which every table comes behind all newer ones that it overlaps.
-/// O(n log n).
+/// Puts tables, newest first, into the fewest layers in which every table comes behind all newer
+/// ones that it overlaps. O(n log n).
 pub(super) fn layers_of(tables: Vec<Arc<SetTable>>) -> Vec<Layer> {
     if are_disjoint(&tables) {
         return if tables.is_empty() { Vec::new() } else { vec![Layer::new(tables)] };
@@ -111,7 +113,7 @@ struct Skyline {
 }
 
 impl Skyline {
-    /// Lays a table on what is in its range, and returns the level it lies on. Amortized O(log n).
+    /// Puts a table on top of those in its range, and returns its level. Amortized O(log n).
     fn stack(&mut self, (low, high): (u64, u64)) -> usize {
         // A hostile description may have them the wrong way round: such a table holds nothing.
         if low > high {

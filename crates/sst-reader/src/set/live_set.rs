@@ -11,10 +11,12 @@ use crate::{ReadError, ReaderOptions, Slice};
 /// How often a lookup that met an outdated set is tried again in a refreshed one.
 const MAX_RETRIES: u32 = 10;
 
-/// Holds the set of a directory's newest commit, as of the last refresh, for threads that look keys up meanwhile.
+/// Holds the set of a directory's newest commit, as of the last refresh, for threads that look keys
+/// up meanwhile.
 ///
-/// A lookup takes the set there is and finishes with it: it never mixes two commits. [`LiveSet::refresh`] puts the next
-/// one in its place; whoever still uses the one before keeps it alive.
+/// A lookup takes the set there is and finishes with it: it never mixes two commits.
+/// [`LiveSet::refresh`] puts the next one in its place; threads that still use the one before keep
+/// it alive.
 ///
 /// ```no_run
 /// use sst_reader::{LiveSet, ReaderOptions};
@@ -44,13 +46,15 @@ impl LiveSet {
         SstSet::open(dir, options).map(Self::from)
     }
 
-    /// The set of the last refresh: for several lookups that must see the same commit. O(1), no lock.
+    /// The set of the last refresh: for several lookups that must see the same commit. O(1), no
+    /// lock.
     #[must_use]
     pub fn snapshot(&self) -> Arc<SstSet> {
         self.set.load_full()
     }
 
-    /// Looks whether there is a newer commit, and takes it if there is. Returns whether. Lookups go on meanwhile.
+    /// Looks whether there is a newer commit, and takes it if there is. Returns whether. Lookups go
+    /// on meanwhile.
     ///
     /// # Errors
     ///
@@ -67,8 +71,8 @@ impl LiveSet {
         }
     }
 
-    /// [`SstSet::get`] in the newest set, which is refreshed if files that the lookup needs have been removed by the
-    /// writer since. The value is free of the set.
+    /// [`SstSet::get`] in the newest set, which is refreshed if files that the lookup needs have
+    /// been removed by the writer since. The value is free of the set.
     ///
     /// # Errors
     ///
@@ -79,11 +83,11 @@ impl LiveSet {
     }
 
     /// Calls `look_up` with the newest set; again with a refreshed one as long as it fails with
-    /// [`ReadError::Outdated`]. What it does must bear to be done twice.
+    /// [`ReadError::Outdated`]. It may be called several times.
     ///
     /// # Errors
     ///
-    /// What `look_up` or the refresh fails with.
+    /// The error of `look_up` or of the refresh.
     pub fn with<T>(
         &self,
         mut look_up: impl FnMut(&SstSet) -> Result<T, ReadError>,

@@ -6,7 +6,8 @@ use std::io;
 use crate::block::memory::Mapping;
 use crate::{Access, Corruption, FileLabel, ReadError};
 
-/// Meta files below this many bytes are read rather than mapped: a map costs a few pages and system calls.
+/// Meta files below this many bytes are read rather than mapped: a map costs a few pages and system
+/// calls.
 const MIN_MAPPED_LEN: u64 = 64 << 10;
 
 /// The bytes of a meta file, kept as long as anybody needs its filters.

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::set_table::SetTable;
 
-/// The open tables of a set and of those it was refreshed to, in a clock: the hand closes the first table that was not
-/// used since it last came by.
+/// The open tables of a set and of those it was refreshed to, in a clock: the hand closes the first
+/// table that was not used since it last came by.
 #[derive(Debug)]
 pub(super) struct OpenFiles {
     limit: usize,
@@ -22,7 +22,8 @@ impl OpenFiles {
 
     /// Notes that a table was opened, and closes others if they are too many. Returns how many.
     ///
-    /// A closed table's file stays open, and its map in place, until the last value that refers to it is dropped.
+    /// A closed table's file stays open, and its map in place, until the last value that refers to
+    /// it is dropped.
     pub(super) fn opened(&self, table: &Arc<SetTable>) -> u64 {
         // Every state of the clock is a valid one, so that of a thread that panicked is too.
         let mut clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);

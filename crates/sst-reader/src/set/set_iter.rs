@@ -45,8 +45,9 @@ impl Ord for LayerHead<'_> {
 
 /// Iterator over the live entries of a set in (hash, key) order. It ends after the first error.
 ///
-/// It has one table of each layer of disjoint tables open at a time: of 10,000 tables side by side, one. With
-/// [`ReaderOptions::max_open_files`](crate::ReaderOptions::max_open_files) they are closed again behind it.
+/// It has one table of each layer of disjoint tables open at a time: of 10,000 tables side by side,
+/// one. With [`ReaderOptions::max_open_files`](crate::ReaderOptions::max_open_files) they are
+/// closed again behind it.
 ///
 /// Values in blob files come as their number: [`SstSet::read_blob`] reads them.
 pub struct SetIter<'a> {

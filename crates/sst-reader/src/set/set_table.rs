@@ -13,12 +13,12 @@ use super::{Catalog, CatalogTable};
 use crate::table::multi_get::HashedKey;
 use crate::{Lookup, ReadError, ReaderOptions, StaticSortedFile};
 
-/// What a table needs to be opened.
+/// The parts that opening a table needs.
 #[derive(Clone, Copy)]
 pub(super) struct Opening<'s> {
     pub(super) catalog: &'s Catalog,
     pub(super) options: &'s ReaderOptions,
-    /// What bounds the number of open tables, if anything does.
+    /// The bound on the number of open tables, if there is one.
     pub(super) open_files: Option<&'s OpenFiles>,
 }
 
@@ -125,8 +125,8 @@ impl SetTable {
         Ok(self.filter.get_or_init(|| filter))
     }
 
-    /// Looks up a key of its range, filter first. The value borrows from a table that is kept open, and owns its share of
-    /// one that may be closed.
+    /// Looks up a key of its range, filter first. The value borrows from a table that is kept open,
+    /// and owns its share of one that may be closed.
     #[inline]
     pub(super) fn lookup(
         self: &Arc<Self>,
@@ -159,7 +159,8 @@ impl SetTable {
         }
     }
 
-    /// Looks up keys of its range, sorted, and hands over an answer for each that the filter does not rule out.
+    /// Looks up keys of its range, sorted, and hands over an answer for each that the filter does
+    /// not rule out.
     pub(super) fn lookup_each<'s, T>(
         self: &'s Arc<Self>,
         keys: &mut [(HashedKey<'_>, T)],
@@ -268,8 +269,8 @@ impl SetTable {
     }
 }
 
-/// Marks a table as used. Only the first use after the hand of the clock came by writes: the mark is a hint, and nothing
-/// else is published through it.
+/// Marks a table as used. Only the first use after the hand of the clock came by writes: the mark
+/// is a hint, and nothing else is published through it.
 #[inline]
 fn mark(used: &AtomicBool) {
     if !used.load(Ordering::Relaxed) {

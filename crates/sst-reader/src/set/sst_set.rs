@@ -20,11 +20,13 @@ use crate::{
 
 /// One key space of a directory as of one commit: newest wins, tombstones hide, blobs are read.
 ///
-/// A set never changes: it goes on answering from its commit after later ones. [`SstSet::refresh`] gives the set of a
-/// newer commit, and [`LiveSet`](crate::LiveSet) holds the newest one for many threads.
+/// A set never changes: it goes on answering from its commit after later ones. [`SstSet::refresh`]
+/// gives the set of a newer commit, and [`LiveSet`](crate::LiveSet) holds the newest one for many
+/// threads.
 ///
-/// Opening reads the meta files only. Tables are opened when a lookup first needs them, so a file that the writer has
-/// removed since is met late: the lookup then fails with [`ReadError::Outdated`], and works in a refreshed set.
+/// Opening reads the meta files only. Tables are opened when a lookup first needs them, so a file
+/// that the writer has removed since is met late: the lookup then fails with
+/// [`ReadError::Outdated`], and works in a refreshed set.
 ///
 /// ```no_run
 /// use sst_reader::{ReaderOptions, SstSet};
@@ -44,7 +46,7 @@ pub struct SstSet {
     shared: Shared,
 }
 
-/// What a set shares with the sets that it is refreshed to.
+/// The parts that a set shares with the sets that it is refreshed to.
 #[derive(Clone)]
 struct Shared {
     cache: Arc<BlockCache>,
@@ -76,7 +78,8 @@ impl SstSet {
         Ok(Self::from_catalog(catalog, family, options))
     }
 
-    /// Opens one family of a directory whose meta files have been read. No table is opened before it is needed.
+    /// Opens one family of a directory whose meta files have been read. No table is opened before
+    /// it is needed.
     #[must_use]
     pub fn from_catalog(catalog: Catalog, family: u32, options: &ReaderOptions) -> Self {
         let cache = options.cache_or_default();
@@ -115,8 +118,8 @@ impl SstSet {
         Self { catalog, family, options, layers, shared }
     }
 
-    /// The set of the directory's current commit, if that is another one than this set's. Tables that both have stay
-    /// open and keep their cached blocks; statistics go on.
+    /// The set of the directory's current commit, if that is another one than this set's. Tables
+    /// that both have stay open and keep their cached blocks; statistics go on.
     ///
     /// # Errors
     ///
@@ -129,8 +132,9 @@ impl SstSet {
         Ok(Some(Self::build(catalog, self.family, self.options.clone(), shared, &self.layers)))
     }
 
-    /// Opens every table and every filter now, rather than when they are first needed: later lookups don't wait for it,
-    /// and a damaged or missing file is found. With [`ReaderOptions::max_open_files`] the earlier ones are closed again.
+    /// Opens every table and every filter now, rather than when they are first needed: later
+    /// lookups don't wait for it, and a damaged or missing file is found. With
+    /// [`ReaderOptions::max_open_files`] the earlier ones are closed again.
     ///
     /// # Errors
     ///
@@ -145,7 +149,7 @@ impl SstSet {
         opened
     }
 
-    /// What the meta files say of the whole directory, other families included.
+    /// The catalog of the whole directory, other families included.
     #[must_use]
     pub const fn catalog(&self) -> &Catalog {
         &self.catalog
@@ -157,12 +161,14 @@ impl SstSet {
         self.family
     }
 
-    /// Descriptions of the set's tables: those of newer layers first, ascending by hash within a layer.
+    /// Descriptions of the set's tables: those of newer layers first, ascending by hash within a
+    /// layer.
     pub fn tables(&self) -> impl Iterator<Item = &CatalogTable> {
         self.layers.iter().flat_map(Layer::tables).map(|table| table.described())
     }
 
-    /// Number of layers of disjoint tables: how many tables a lookup asks at most, before filters are asked.
+    /// Number of layers of disjoint tables: how many tables a lookup asks at most, before filters
+    /// are asked.
     #[must_use]
     pub const fn layer_count(&self) -> usize {
         self.layers.len()
@@ -174,8 +180,8 @@ impl SstSet {
         self.layers.iter().flat_map(Layer::tables).filter(|table| table.is_open()).count()
     }
 
-    /// What lookups came to so far, in this set and those it was refreshed from and to. Zeros but for the cache without
-    /// [`ReaderOptions::statistics`]. A few hundred loads, no lock.
+    /// Outcomes of lookups so far, in this set and those it was refreshed from and to. Zeros but
+    /// for the cache without [`ReaderOptions::statistics`]. A few hundred loads, no lock.
     #[must_use]
     pub fn statistics(&self) -> SetStatistics {
         SetStatistics::new(self.shared.counters.as_deref(), self.shared.cache.statistics())
@@ -185,7 +191,7 @@ impl SstSet {
         &self.layers
     }
 
-    /// What its tables need to be opened.
+    /// The parts that opening a table needs.
     #[inline]
     pub(super) fn opening(&self) -> Opening<'_> {
         let open_files = self.shared.open_files.as_deref();
@@ -214,10 +220,11 @@ impl SstSet {
         }
     }
 
-    /// What the newest table that knows the key says of it.
+    /// The answer of the newest table that knows the key.
     ///
-    /// Expected O(layers) to find the tables that can hold the hash, then one lookup in each that its filter doesn't
-    /// rule out. A lookup in open tables takes no lock, and allocates nothing where a table's does not.
+    /// Expected O(layers) to find the tables that can hold the hash, then one lookup in each that
+    /// its filter doesn't rule out. A lookup in open tables takes no lock, and allocates nothing
+    /// where a table's does not.
     ///
     /// # Errors
     ///
@@ -261,8 +268,9 @@ impl SstSet {
         table.lookup(hash, key, opening, tally)
     }
 
-    /// All values of a key of a multi-value table: those of the newest table first, each table's in the order in
-    /// which they were written. A tombstone hides the values of older tables, not those of its own.
+    /// All values of a key of a multi-value table: those of the newest table first, each table's in
+    /// the order in which they were written. A tombstone hides the values of older tables, not
+    /// those of its own.
     ///
     /// # Errors
     ///
@@ -322,20 +330,22 @@ impl SstSet {
         Ok(false)
     }
 
-    /// All live entries in (hash, key) order, each key as its newest table has it: what [`SstSet::get`] answers from.
+    /// All live entries in (hash, key) order, each key as its newest table has it: those that
+    /// [`SstSet::get`] finds.
     #[must_use]
     pub fn iter(&self) -> SetIter<'_> {
         self.range(0..=u64::MAX)
     }
 
-    /// [`SstSet::iter`] over the keys whose hashes are in `hashes`: what tables hold below is not read.
+    /// [`SstSet::iter`] over the keys whose hashes are in `hashes`: the part of the tables before
+    /// the range is not read.
     #[must_use]
     pub fn range(&self, hashes: RangeInclusive<u64>) -> SetIter<'_> {
         SetIter::new(self, hashes, Values::Newest)
     }
 
-    /// All live entries in (hash, key) order, each key with its entries in all tables: what [`SstSet::get_all`] answers
-    /// from.
+    /// All live entries in (hash, key) order, each key with its entries in all tables: those that
+    /// [`SstSet::get_all`] finds.
     #[must_use]
     pub fn iter_all(&self) -> SetIter<'_> {
         self.range_all(0..=u64::MAX)

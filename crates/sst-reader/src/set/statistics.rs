@@ -1,4 +1,4 @@
-//! What the lookups of a set came to.
+//! Counts of the outcomes of lookups in a set.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -8,7 +8,7 @@ use crate::{CacheStatistics, Lookup, ReadError};
 /// Groups of counters. Threads are spread over them, so that few share one.
 const STRIPES: usize = 16;
 
-/// What one operation adds to the counters.
+/// The counts of one operation.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Tally {
     pub(super) lookups: u64,
@@ -66,7 +66,8 @@ pub(super) struct Counters {
     stripes: Box<[Stripe; STRIPES]>,
 }
 
-/// As long as what processors fetch at once, so that counting on one does not take the others' away.
+/// Two cache lines, which processors fetch together, so that counting on one does not slow the
+/// others.
 #[derive(Default)]
 #[repr(align(128))]
 struct Stripe([AtomicU64; Tally::LEN]);
@@ -115,7 +116,7 @@ fn stripe_of_thread() -> usize {
     STRIPE.with(|stripe| *stripe)
 }
 
-/// What the lookups of a set, and of the sets it was refreshed from and to, came to. See
+/// Outcomes of the lookups of a set and of the sets it was refreshed from and to. See
 /// [`SstSet::statistics`](crate::SstSet::statistics).
 ///
 /// Counters only grow. A snapshot taken while lookups go on may have counted one of them in part.
@@ -140,7 +141,8 @@ pub struct SetStatistics {
     pub false_positives: u64,
     /// Table files opened.
     pub tables_opened: u64,
-    /// Table files closed to keep to [`ReaderOptions::max_open_files`](crate::ReaderOptions::max_open_files).
+    /// Table files closed to keep to
+    /// [`ReaderOptions::max_open_files`](crate::ReaderOptions::max_open_files).
     pub tables_closed: u64,
     /// The block cache, with all else that shares it.
     pub cache: CacheStatistics,
@@ -153,7 +155,8 @@ impl SetStatistics {
         Self {
             lookups,
             hits,
-            // The counters are read one after the other while lookups go on, so sums may not fit yet.
+            // The counters are read one after the other while lookups go on, so sums may not fit
+            // yet.
             misses: lookups.saturating_sub(hits + tombstones + errors),
             tombstones,
             errors,
@@ -166,8 +169,9 @@ impl SetStatistics {
         }
     }
 
-    /// Sets the counters and gauges `sst_*` of the `metrics` crate to this snapshot: for the loop that reports metrics,
-    /// so that lookups pay nothing for it. `labels` tell sets of one process apart.
+    /// Sets the counters and gauges `sst_*` of the `metrics` crate to this snapshot: for the loop
+    /// that reports metrics, so that lookups pay nothing for it. `labels` tell sets of one process
+    /// apart.
     #[cfg(feature = "metrics")]
     pub fn record_metrics(&self, labels: &[(&'static str, String)]) {
         let counters = [

@@ -30,7 +30,8 @@ pub enum Affected<'a> {
         /// The key.
         key: &'a [u8],
     },
-    /// All keys whose hashes are in a range: the block that holds them is damaged, and their names with it.
+    /// All keys whose hashes are in a range: the block that holds them is damaged, and their names
+    /// with it.
     Hashes {
         /// The damaged block: a key block, or the index block.
         block: BlockIndex,
@@ -40,12 +41,13 @@ pub enum Affected<'a> {
 }
 
 impl StaticSortedFile {
-    /// Tells `visit` which keys are lost with these damaged blocks of the table and these damaged blobs, in the order of
-    /// their hashes. Reads all key blocks: O(number of entries). Nothing is kept, however many keys there are.
+    /// Tells `visit` which keys are lost with these damaged blocks of the table and these damaged
+    /// blobs, in the order of their hashes. Reads all key blocks: O(number of entries). Nothing is
+    /// kept, however many keys there are.
     ///
     /// # Errors
     ///
-    /// What `visit` gives, which ends the walk.
+    /// The error of `visit`, which ends the walk.
     pub fn affected_by<E>(
         &self,
         blocks: &BTreeSet<BlockIndex>,
@@ -63,7 +65,8 @@ impl StaticSortedFile {
         for (i, block) in index.blocks().enumerate() {
             // The index has no first hash for its first key block.
             let low = index.first_hash(i).unwrap_or(*all.start());
-            // The first hash of the next key block is not in this one: equal hashes are never split.
+            // The first hash of the next key block is not in this one: equal hashes are never
+            // split.
             let high = index.first_hash(i + 1).map_or(*all.end(), |next| next.saturating_sub(1));
             let lost = Affected::Hashes { block, hashes: low..=high };
             if blocks.contains(&block) {

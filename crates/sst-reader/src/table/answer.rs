@@ -39,8 +39,8 @@ impl<'a> Lookup<'a> {
     }
 }
 
-/// The value of an entry of a table. `V` is how its bytes are handed out: [`Slice`] to be kept, `&[u8]`
-/// in passing.
+/// The value of an entry of a table. `V` is how its bytes are handed out: [`Slice`] to be kept,
+/// `&[u8]` in passing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EntryValue<V> {
     /// A tombstone.

@@ -33,8 +33,8 @@ impl Position<'_> {
 
 /// A position in a table that moves forward: one key block and one value block in memory at a time.
 ///
-/// It starts before the first entry. [`Cursor::next`] moves it to the next one and lends that. Blocks
-/// that a scan decompresses stay out of the cache.
+/// It starts before the first entry. [`Cursor::next`] moves it to the next one and lends that.
+/// Blocks that a scan decompresses stay out of the cache.
 ///
 /// ```
 /// # fn show(table: &sst_reader::StaticSortedFile) -> Result<(), sst_reader::ReadError> {
@@ -59,8 +59,8 @@ pub struct Cursor<'a> {
     is_over: bool,
 }
 
-/// The value block last entered. Small values come in the order of their entries, so the block of one entry
-/// is nearly always that of the next.
+/// The value block last entered. Small values come in the order of their entries, so the block of
+/// one entry is nearly always that of the next.
 struct ValueBlock {
     block: Option<BlockIndex>,
     payload: Slice<'static>,
@@ -142,8 +142,8 @@ impl<'a> Cursor<'a> {
 
     /// Moves to the next entry and lends it. `None` behind the last one.
     ///
-    /// The value is not looked at before [`EntryRef::into_value`] asks for it: a walk over keys reads no
-    /// value blocks.
+    /// The value is not looked at before [`EntryRef::into_value`] asks for it: a walk over keys
+    /// reads no value blocks.
     ///
     /// # Errors
     ///
@@ -154,8 +154,8 @@ impl<'a> Cursor<'a> {
         if self.step()? { self.lend() } else { Ok(None) }
     }
 
-    /// The entry that the last [`Cursor::next`] gave, once more; `None` before the first and behind the
-    /// last one.
+    /// The entry that the last [`Cursor::next`] gave, once more; `None` before the first and behind
+    /// the last one.
     ///
     /// # Errors
     ///
@@ -268,8 +268,8 @@ fn enter_key_block(table: &StaticSortedFile, number: usize) -> Result<Position<'
     Ok(Position { block, payload, entry: 0, entry_count })
 }
 
-/// An entry of a table, lent by a [`Cursor`] until it moves on. Nothing is copied, and no counter is
-/// touched.
+/// An entry of a table, lent by a [`Cursor`] until it moves on. Nothing is copied, and no counter
+/// is touched.
 pub struct EntryRef<'c> {
     /// The hash, stored or computed.
     pub hash: u64,
@@ -283,7 +283,8 @@ pub struct EntryRef<'c> {
 }
 
 impl<'c> EntryRef<'c> {
-    /// What the key block says of the value: for callers that handle value blocks themselves.
+    /// The reference to the value in the key block: for callers that handle value blocks
+    /// themselves.
     ///
     /// # Errors
     ///
@@ -316,8 +317,8 @@ impl<'c> EntryRef<'c> {
         })
     }
 
-    /// The block of a medium value as it is stored, verified but not decompressed: for copying it to
-    /// another table. `None` if the entry has no medium value.
+    /// The block of a medium value as it is stored, verified but not decompressed: for copying it
+    /// to another table. `None` if the entry has no medium value.
     ///
     /// # Errors
     ///
@@ -345,7 +346,7 @@ impl fmt::Debug for EntryRef<'_> {
     }
 }
 
-/// One entry, handed out by [`Iter`]. It keeps alive what it refers to.
+/// One entry, handed out by [`Iter`]. It keeps its file and its blocks alive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IterEntry<'a> {

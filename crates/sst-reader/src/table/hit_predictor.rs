@@ -1,11 +1,12 @@
 //! Predicts whether the next lookup in a table will find its key, from the last ones.
 //!
-//! A lookup that hits waits for memory twice, for the filter and for the key block, and saves half of
-//! that by asking for both at once. A lookup that misses only pays for the key block that it fetched in
-//! vain. Lookups come in streaks: a service asks for keys that are there, or checks for new ones.
+//! A lookup that hits waits for memory twice, for the filter and for the key block, and saves half
+//! of that by asking for both at once. A lookup that misses only pays for the key block that it
+//! fetched in vain. Lookups come in streaks: a service asks for keys that are there, or checks for
+//! new ones.
 //!
-//! The memory is that of a thread, so nothing shared is written, and of a few tables, by the low bits of
-//! their number: two tables that share one only predict worse.
+//! The memory is that of a thread, so nothing shared is written, and of a few tables, by the low
+//! bits of their number: two tables that share one only predict worse.
 
 use std::cell::Cell;
 

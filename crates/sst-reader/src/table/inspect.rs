@@ -1,4 +1,4 @@
-//! What a table is made of: for operators, not for lookups.
+//! The blocks and entries of a table in numbers: for operators, not for lookups.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::block::slice::Slice;
 use crate::error::ReadError;
 use crate::table::static_sorted_file::StaticSortedFile;
 
-/// What a block is used for. No block says so itself: it follows from who refers to it.
+/// The use of a block. No block says so itself: it follows from the references to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum BlockRole {
@@ -48,7 +48,7 @@ impl BlockRole {
 pub struct BlockInfo {
     /// Its index.
     pub index: BlockIndex,
-    /// What it is used for.
+    /// Its use.
     pub role: BlockRole,
     /// The kind of key block, if it is one.
     pub key_block_kind: Option<KeyBlockKind>,
@@ -64,7 +64,7 @@ pub struct BlockInfo {
     pub header: BlockHeader,
 }
 
-/// What a table is made of.
+/// The blocks and entries of a table in numbers.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct TableInfo {
@@ -98,8 +98,8 @@ impl TableInfo {
 }
 
 impl StaticSortedFile {
-    /// Describes every block and counts entries by type and key length. Reads all key blocks, and of the others only
-    /// the headers.
+    /// Describes every block and counts entries by type and key length. Reads all key blocks, and
+    /// of the others only the headers.
     ///
     /// # Errors
     ///

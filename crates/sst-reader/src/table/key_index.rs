@@ -8,8 +8,9 @@ use sst_format::index_block::IndexBlock;
 
 use crate::table::search::{Density, Fraction, HashBounds, Precision, lower_bound};
 
-/// Key blocks around the estimated one among which that of a hash is looked for first. Of a table of a million entries, 2,200
-/// key blocks, estimates are off by one key block, of one of ten million by three or four.
+/// Key blocks around the estimated one among which that of a hash is looked for first. Of a table
+/// of a million entries, 2,200 key blocks, estimates are off by one key block, of one of ten
+/// million by three or four.
 const WINDOW: usize = 8;
 /// As [`WINDOW`], in tables of more than [`LARGE`] key blocks.
 const LARGE_WINDOW: usize = 16;
@@ -27,30 +28,31 @@ pub(crate) struct Estimate {
     pub(crate) block: BlockIndex,
     /// About where in the block.
     pub(crate) position: Fraction,
-    /// A block near the one with its value, if that is not with the key: writers put values in front of their key block.
+    /// A block near the one with its value, if that is not with the key: writers put values in
+    /// front of their key block.
     pub(crate) value_block: BlockIndex,
 }
 
 /// The index block in memory, in the machine's own byte order: 10 bytes per key block.
 ///
-/// Whoever looks keys up one after the other waits for the memory of one key while the processor is already at the next, if
-/// that is not too many instructions away: a few hundred. So an estimate is made of few.
+/// While a processor waits for the memory of one key it goes on with the next lookup, as far as a
+/// few hundred instructions reach. So an estimate is made of few instructions.
 #[derive(Debug)]
 pub(crate) struct KeyIndex {
     bounds: HashBounds,
     density: Density,
     /// For the bounds of every key block.
     precision: Precision,
-    /// Lowest hash of each key block, ascending; then the highest of the last one; then as many that nothing is above as
-    /// a window may reach past the end.
+    /// Lowest hash of each key block, ascending; then the highest of the last one; then as many
+    /// that nothing is above as a window may reach past the end.
     lows: Box<[u64]>,
     /// Zero, then each key block.
     blocks: Box<[BlockIndex]>,
 }
 
 impl KeyIndex {
-    /// Copies a valid index block. `None` if it gives another number of hashes or blocks than it says.
-    /// O(number of key blocks).
+    /// Copies a valid index block. `None` if it gives another number of hashes or blocks than it
+    /// says. O(number of key blocks).
     pub(crate) fn new(index: &IndexBlock<'_>) -> Option<Self> {
         let count = index.key_block_count();
         let mut lows = Vec::with_capacity(count + 1 + LARGE_WINDOW);
@@ -72,7 +74,7 @@ impl KeyIndex {
         Some(Self { bounds, density, precision, lows: lows.into(), blocks: blocks.into() })
     }
 
-    /// With what is known of the hashes of the first and the last entry. Wrong ones cost time, never a wrong answer.
+    /// Sets the hashes of the first and the last entry. Wrong ones cost time, never a wrong answer.
     pub(crate) fn within(mut self, bounds: HashBounds) -> Self {
         let last = self.last();
         // The order of the others, which are known to be right, is kept.
@@ -143,8 +145,8 @@ impl KeyIndex {
         Estimate { number, block, position, value_block }
     }
 
-    /// The only key block that can hold `hash`: the last whose first hash is not above it, or the first one. A number
-    /// below [`KeyIndex::key_block_count`].
+    /// The only key block that can hold `hash`: the last whose first hash is not above it, or the
+    /// first one. A number below [`KeyIndex::key_block_count`].
     #[inline(always)]
     pub(crate) fn key_block_of(&self, hash: u64) -> usize {
         let estimate = self.density.blocks_below(hash, self.bounds.low);
@@ -156,13 +158,14 @@ impl KeyIndex {
             self.search_around::<LARGE_WINDOW, { LARGE_WINDOW + 1 }>(estimate, hash)
         };
         match found {
-            // What ends the last block is not a block.
+            // The bound behind the last block starts no block.
             Some(found) => found.min(last),
             None => self.search(hash),
         }
     }
 
-    /// As [`KeyIndex::key_block_of`], if it is one of `N` around the estimate. Halves without a branch that depends on a hash.
+    /// As [`KeyIndex::key_block_of`], if it is one of `N` around the estimate. Halves without a
+    /// branch that depends on a hash.
     #[inline(always)]
     fn search_around<const N: usize, const BOUNDS: usize>(
         &self,

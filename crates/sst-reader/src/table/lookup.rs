@@ -5,10 +5,11 @@
 //! 3. The key block: the first entry with the hash and the key.
 //! 4. The value, with the key or in a block of its own.
 //!
-//! Memory that a step will touch is fetched as soon as its address is known, while the steps before it
-//! still wait. The key block is asked for before the filter answers: while a processor waits for the
-//! value of one key it goes on to the next key only as far as it can remember instructions, some three
-//! hundred, and only requests within them are waited for together (docs/DECISIONS.md, 50).
+//! Memory that a step will touch is fetched as soon as its address is known, while the steps before
+//! it still wait. The key block is asked for before the filter answers: while a processor waits for
+//! the value of one key it goes on to the next key only as far as it can remember instructions,
+//! some three hundred, and only requests within them are waited for together (docs/DECISIONS.md,
+//! 50).
 
 use sst_format::filter::Filter;
 use sst_format::key_block::KeyBlock;
@@ -26,13 +27,13 @@ use crate::table::key_index::{Estimate, KeyIndex};
 use crate::table::search::{HashBounds, lower_bound};
 use crate::table::static_sorted_file::{StaticSortedFile, entry_hash};
 
-/// Cache lines to either side of an estimated entry that are fetched beforehand: among the 455 entries
-/// of 24 bytes of a full block, two thirds of all estimates are off by less than 250 bytes.
+/// Cache lines to either side of an estimated entry that are fetched beforehand: among the 455
+/// entries of 24 bytes of a full block, two thirds of all estimates are off by less than 250 bytes.
 const PREFETCH_REACH: usize = 4;
 
-/// Entries to either side of the second estimate that are compared before the search goes by hash. Among
-/// 455 entries, as many as a block of 16-byte keys has, the first estimate is off by 7 on average and the
-/// second by 2.
+/// Entries to either side of the second estimate that are compared before the search goes by hash.
+/// Among 455 entries, as many as a block of 16-byte keys has, the first estimate is off by 7 on
+/// average and the second by 2.
 const COMPARE_REACH: u32 = 8;
 
 impl StaticSortedFile {
@@ -49,9 +50,9 @@ impl StaticSortedFile {
 
     /// Looks up a key whose hash is known: [`hash_key`] of it, unless its writer chose another.
     ///
-    /// Expected O(1) block accesses and O(log log n) probes, at most O(log n) for any hashes. A warm
-    /// lookup in a mapped file whose blocks are raw allocates nothing, takes no lock and writes to no
-    /// shared memory.
+    /// Expected O(1) block accesses and O(log log n) probes, at most O(log n) for any hashes. A
+    /// warm lookup in a mapped file whose blocks are raw allocates nothing, takes no lock and
+    /// writes to no shared memory.
     ///
     /// # Errors
     ///
@@ -67,9 +68,9 @@ impl StaticSortedFile {
         }
     }
 
-    /// Steps 1 and 2 for a hash in the table's range. `None` if the filter rules it out: the table's own,
-    /// or one that a set keeps for it. If a hit is likely, the key block is fetched before the filter has
-    /// answered.
+    /// Steps 1 and 2 for a hash in the table's range. `None` if the filter rules it out: the
+    /// table's own, or one that a set keeps for it. If a hit is likely, the key block is fetched
+    /// before the filter has answered.
     #[inline]
     pub(crate) fn filtered_estimate(
         &self,
@@ -97,8 +98,8 @@ impl StaticSortedFile {
         estimate
     }
 
-    /// Fetches the start of the key block and the cache lines around the estimate, if the block is ready
-    /// to be used, and the handles of the blocks in which the value is likely to be.
+    /// Fetches the start of the key block and the cache lines around the estimate, if the block is
+    /// ready to be used, and the handles of the blocks in which the value is likely to be.
     #[inline]
     fn prefetch(&self, estimate: &Estimate) {
         if let Some(bytes) = self.blocks().ready_bytes(estimate.block) {
@@ -160,8 +161,8 @@ impl StaticSortedFile {
             .map_err(|error| self.corrupt(estimate.block, error))
     }
 
-    /// A small value of an entry of block `key_block`, which is at fault if its value block has no such
-    /// bytes.
+    /// A small value of an entry of block `key_block`, which is at fault if its value block has no
+    /// such bytes.
     #[inline(always)]
     pub(crate) fn small_value(
         &self,
@@ -176,7 +177,8 @@ impl StaticSortedFile {
             .map_err(|error| self.corrupt(key_block, error))
     }
 
-    /// Step 4 for an entry that is not the only one of interest in its block, which has this payload.
+    /// Step 4 for an entry that is not the only one of interest in its block, which has this
+    /// payload.
     #[inline]
     pub(crate) fn value_of<'a>(
         &'a self,
@@ -198,12 +200,13 @@ impl StaticSortedFile {
     }
 }
 
-/// Index of the first entry with this hash and key, or `None`. Wrong estimates cost time, never a wrong
-/// answer.
+/// Index of the first entry with this hash and key, or `None`. Wrong estimates cost time, never a
+/// wrong answer.
 ///
-/// The position of a hash among the others is estimated from its value, and once more from the hash found
-/// there. Then the key is compared with those around, which needs no further hashes and hardly a branch
-/// that goes two ways. A key that is not there, or further away, is searched by hash.
+/// The position of a hash among the others is estimated from its value, and once more from the hash
+/// found there. Then the key is compared with those around, which needs no further hashes and
+/// hardly a branch that goes two ways. A key that is not there, or further away, is searched by
+/// hash.
 #[inline(always)]
 fn first_entry(
     key_block: &KeyBlock<'_>,

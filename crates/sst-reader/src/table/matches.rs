@@ -9,8 +9,8 @@ use crate::hash::hash_key;
 use crate::table::answer::EntryValue;
 use crate::table::static_sorted_file::StaticSortedFile;
 
-/// Iterator over the entries of one key, in the order in which they were written. It ends after the first
-/// error.
+/// Iterator over the entries of one key, in the order in which they were written. It ends after the
+/// first error.
 pub struct Matches<'a, 'k> {
     table: &'a StaticSortedFile,
     /// `None` at the end.

@@ -1,8 +1,9 @@
 //! Many keys at once.
 //!
-//! A single lookup waits for memory two or three times, and nothing else happens meanwhile. Keys that are
-//! known together need not wait one after the other: each step of `lookup.rs` is taken for a group of
-//! them before the next step, and asks beforehand for the memory that the next step will touch.
+//! A single lookup waits for memory two or three times, and nothing else happens meanwhile. Keys
+//! that are known together need not wait one after the other: each step of `lookup.rs` is taken for
+//! a group of them before the next step, and asks beforehand for the memory that the next step will
+//! touch.
 
 use sst_format::BlockIndex;
 use sst_format::filter::Filter;
@@ -15,7 +16,8 @@ use crate::table::answer::Lookup;
 use crate::table::key_index::Estimate;
 use crate::table::static_sorted_file::StaticSortedFile;
 
-/// Keys that are on their way at the same time: about as many requests as a processor core has open.
+/// Keys that are on their way at the same time: about as many requests as a processor core has
+/// open.
 const GROUP: usize = 16;
 
 /// A key to be looked up, and its hash.
@@ -26,9 +28,9 @@ pub(crate) struct HashedKey<'k> {
 }
 
 impl StaticSortedFile {
-    /// Looks up many keys, and returns an answer for each, in their order. As [`StaticSortedFile::get`]
-    /// of each, but faster: keys are taken in the order of their hashes, and memory is waited for once
-    /// for several of them.
+    /// Looks up many keys, and returns an answer for each, in their order. As
+    /// [`StaticSortedFile::get`] of each, but faster: keys are taken in the order of their hashes,
+    /// and memory is waited for once for several of them.
     ///
     /// A damaged block costs the keys in it, not the others.
     ///
@@ -58,8 +60,9 @@ impl StaticSortedFile {
         answers
     }
 
-    /// Looks up keys that are best sorted by hash, and hands over an answer for each that passes the
-    /// filter, the table's own or one that a set keeps for it. Keys without an answer are not found.
+    /// Looks up keys that are best sorted by hash, and hands over an answer for each that passes
+    /// the filter, the table's own or one that a set keeps for it. Keys without an answer are not
+    /// found.
     pub(crate) fn lookup_each<'a, T>(
         &'a self,
         filter: Option<&dyn Filter>,

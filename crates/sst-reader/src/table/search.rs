@@ -1,9 +1,10 @@
 //! Search among elements in ascending order of hashes.
 //!
-//! Hashes are uniform unless somebody went to lengths, so the position of one can be estimated from its value: a few
-//! estimates usually land within a cache line or two of the element. Hashes that don't play along (equal ones,
-//! clusters, a hostile file) cost a bounded number of bad estimates, then the search halves what is left: O(log n) for
-//! any input, ordered or not.
+//! Hashes are uniform unless keys were made up to have others, so the position of one can be
+//! estimated from its value: a few estimates usually land within a cache line or two of the
+//! element. Hashes that don't play along (equal ones, clusters, a hostile file) cost a bounded
+//! number of bad estimates, then the search halves the rest: O(log n) for any input, ordered or
+//! not.
 
 use std::cmp::Ordering;
 
@@ -48,7 +49,8 @@ impl Precision {
         Self { left_out: 32_u32.saturating_sub(width.leading_zeros()) }
     }
 
-    /// As [`HashBounds::fraction`]. Good only for bounds that are no further apart than it is made for.
+    /// As [`HashBounds::fraction`]. Good only for bounds that are no further apart than it is made
+    /// for.
     #[inline]
     pub(crate) fn fraction(self, bounds: HashBounds, hash: u64) -> Fraction {
         let scale = |hash: u64| hash.wrapping_sub(bounds.low) >> self.left_out;
@@ -118,8 +120,9 @@ impl Density {
 
 /// Index of the first of `count` elements that is not below the target, or `count`.
 ///
-/// `probe(i)` gives the hash of element `i` and how the element compares to the target. `hash` is that of the target,
-/// `bounds` what is known of all elements; wrong bounds cost time, never a wrong answer.
+/// `probe(i)` gives the hash of element `i` and how the element compares to the target. `hash` is
+/// that of the target, `bounds` those of all elements, as far as they are known; wrong bounds cost
+/// time, never a wrong answer.
 #[inline]
 pub(crate) fn lower_bound<E>(
     count: u32,
@@ -165,7 +168,8 @@ mod tests {
         found.unwrap() as usize
     }
 
-    /// Searches every hash and its neighbours, against a plain search, and returns the highest number of probes.
+    /// Searches every hash and its neighbours, against a plain search, and returns the highest
+    /// number of probes.
     fn check(hashes: &[u64], bounds: HashBounds) -> usize {
         let targets = hashes.iter().flat_map(|&h| [h.saturating_sub(1), h, h.saturating_add(1)]);
         let mut most = 0;

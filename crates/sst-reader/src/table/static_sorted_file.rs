@@ -22,8 +22,8 @@ use crate::table::search::HashBounds;
 
 /// An open table: answers lookups from any number of threads.
 ///
-/// Opening reads the offset table and the index block, nothing else. Every other block is checked when it is first
-/// needed. Share it by reference or in an [`Arc`].
+/// Opening reads the offset table and the index block, nothing else. Every other block is checked
+/// when it is first needed. Share it by reference or in an [`Arc`].
 pub struct StaticSortedFile {
     blocks: Blocks,
     key_index: KeyIndex,
@@ -36,8 +36,8 @@ impl StaticSortedFile {
     ///
     /// # Errors
     ///
-    /// [`ReadError::Io`]; [`ReadError::Corrupt`] if the file is not the one described, or its offset table, its index
-    /// block or its filter is damaged.
+    /// [`ReadError::Io`]; [`ReadError::Corrupt`] if the file is not the one described, or its
+    /// offset table, its index block or its filter is damaged.
     pub fn open(
         path: impl AsRef<Path>,
         meta: &SstMeta,
@@ -48,8 +48,9 @@ impl StaticSortedFile {
         Self::from_source(label, source, Some(meta), options)
     }
 
-    /// Opens the table at `path` without a description: what is needed is recovered from the file itself
-    /// (FORMAT.md section 3). Without the description there is no filter and no protection.
+    /// Opens the table at `path` without a description: the necessary parts of it are recovered
+    /// from the file itself (FORMAT.md section 3). Without the description there is no filter and
+    /// no protection.
     ///
     /// # Errors
     ///
@@ -102,7 +103,8 @@ impl StaticSortedFile {
             .filter(|meta| !meta.filter.as_slice().is_empty())
             .zip(options.filter.as_ref())
             .map(|(meta, policy)| match protection {
-                // What describes a protected table has a checksum of its own, filters and all.
+                // The description of a protected table has a checksum of its own, which covers the
+                // filter.
                 Some(_) => policy.open_verified(meta.filter.clone()),
                 None => policy.open(meta.filter.clone()),
             })
@@ -124,7 +126,8 @@ impl StaticSortedFile {
         let payload = blocks.raw_payload(index)?;
         let corrupt = |error| ReadError::corrupt_block(blocks.label(), index, error);
         let index_block = IndexBlock::parse(payload.as_slice()).map_err(corrupt)?;
-        // Every key block is in the index once, so that no walk is longer than the file has entries.
+        // Every key block is in the index once, so that no walk is longer than the file has
+        // entries.
         index_block.validate(blocks.block_count()).map_err(corrupt)?;
         KeyIndex::new(&index_block).ok_or_else(|| {
             ReadError::internal(blocks.label(), "a valid index gives what it counts")
@@ -195,7 +198,7 @@ impl StaticSortedFile {
         self.key_index.bounds().high
     }
 
-    /// The filter, if there is one and the options have what opens it.
+    /// The filter, if there is one and the options name its kind.
     #[must_use]
     pub fn filter(&self) -> Option<&dyn Filter> {
         self.filter.as_deref()

@@ -1,5 +1,5 @@
-//! What can still be checked of a directory whose catalog cannot be read: everything that is there, each file by the best
-//! description that is left of it.
+//! Checks a directory whose catalog cannot be read: every file, each by the best description that
+//! is left of it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -27,7 +27,7 @@ pub(super) struct Survey<'a> {
     listed: BTreeSet<SequenceNumber>,
 }
 
-/// What a meta file that can be read says.
+/// The contents of a readable meta file.
 struct SurveyedMeta {
     sequence: SequenceNumber,
     obsolete: Vec<SequenceNumber>,
@@ -88,7 +88,8 @@ impl<'a> Survey<'a> {
         Ok(self.report)
     }
 
-    /// The numbered files that belong to the commit, as far as `CURRENT` can tell, in ascending order.
+    /// The numbered files that belong to the commit, as far as `CURRENT` can tell, in ascending
+    /// order.
     fn files(&self) -> Result<Vec<FileName>, ReadError> {
         let label = FileLabel::new(self.dir);
         let list_error = |error| ReadError::io(&label, "list", error);
@@ -176,7 +177,8 @@ impl<'a> Survey<'a> {
         Ok(())
     }
 
-    /// Adds an error, unless it is the one that the survey began with. A cancellation ends the survey.
+    /// Adds an error, unless it is the one that the survey began with. A cancellation ends the
+    /// survey.
     fn note(&mut self, error: ReadError) -> Result<(), ReadError> {
         if matches!(error, ReadError::Cancelled { .. }) {
             return Err(error);

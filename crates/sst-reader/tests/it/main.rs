@@ -1,5 +1,5 @@
-//! The reader at its public API. Damage in bulk, hostile files and faults are in `torture/`; the reference
-//! vectors are read in `tests/vectors.rs`.
+//! The reader at its public API. Damage in bulk, hostile files and faults are in `torture/`; the
+//! reference vectors are read in `tests/vectors.rs`.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 

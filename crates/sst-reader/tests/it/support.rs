@@ -75,7 +75,8 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// A table with these entries; those of one key stay in their order. Value blocks are compressed.
+    /// A table with these entries; those of one key stay in their order. Value blocks are
+    /// compressed.
     pub(crate) fn new(entries: &[Entry]) -> Self {
         let mut sorted: Vec<_> = entries.iter().map(|(key, v)| (hash_key(key), key, v)).collect();
         sorted.sort_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)));

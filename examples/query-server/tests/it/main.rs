@@ -1,5 +1,5 @@
-//! Both sides of the service together: real processes, real sockets, on the loopback interface only. Unix only: the
-//! server is told to stop by a signal.
+//! Both sides of the service together: real processes, real sockets, on the loopback interface
+//! only. Unix only: the server is told to stop by a signal.
 
 #![cfg(unix)]
 

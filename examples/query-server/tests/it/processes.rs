@@ -12,8 +12,8 @@ use serde_json::Value;
 /// How long anything may take that does not fail at once.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 
-/// A program of the workspace, built in the profile of this test. They are no dependencies: they have the writer, which
-/// this side must not have.
+/// A program of the workspace, built in the profile of this test. They are no dependencies: they
+/// have the writer, which this side must not have.
 pub(crate) fn build(package: &str) -> PathBuf {
     let mut build = Command::new(env!("CARGO"));
     build.args(["build", "--quiet", "--package", package, "--bins", "--message-format", "json"]);

@@ -53,7 +53,8 @@ fn wait_for_commit(agent: &Agent, address: &str, commit: u64) {
     }
 }
 
-/// Asks for many keys at once, over and over. Every answer must be whole, of one version, and not older than the last.
+/// Asks for many keys at once, over and over. Every answer must be whole, of one version, and not
+/// older than the last.
 fn hammer(address: &str, client: u64, stop: &AtomicBool, answers: &AtomicU64) {
     let agent = agent();
     let (mut last_commit, mut last_version) = (0, 0);
@@ -174,7 +175,8 @@ fn twenty_commits_go_by_and_no_answer_fails_or_is_mixed() {
     assert!(answers.load(Ordering::Relaxed) >= 20);
     check_metrics(&address, answers.load(Ordering::Relaxed));
 
-    // A request is under way when the server is told to stop: it gets its answer, then the process ends.
+    // A request is under way when the server is told to stop: it gets its answer, then the process
+    // ends.
     let body = json!({ "keys": ["key 7", "no key"] }).to_string();
     let mut request = begin_request(&address, &body);
     server.terminate();

@@ -14,8 +14,8 @@ pub(crate) struct Reread {
     pub(crate) is_from_device: bool,
 }
 
-/// Reads a range of the file at `path` again: from the device where the system offers that, else past whatever the system
-/// can be asked to forget.
+/// Reads a range of the file at `path` again: from the device where the system offers that, else
+/// after asking the system to forget its copy.
 pub(crate) fn reread(path: &Path, range: Range<u64>) -> io::Result<Reread> {
     if let Ok(bytes) = from_device(path, range.clone()) {
         return Ok(Reread { bytes, is_from_device: true });
@@ -32,7 +32,7 @@ pub(crate) fn reread(path: &Path, range: Range<u64>) -> io::Result<Reread> {
     Ok(Reread { bytes, is_from_device: false })
 }
 
-/// What direct reads have to be aligned to, in bytes: the largest sector there is.
+/// Alignment of direct reads in bytes: the largest sector size in use.
 #[cfg(all(target_os = "linux", not(miri)))]
 const ALIGNMENT: u64 = 4096;
 
@@ -77,7 +77,8 @@ fn from_device(_: &Path, _: Range<u64>) -> io::Result<Vec<u8>> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Asks the system to forget its copy of a range. It keeps what somebody has mapped. (Miri has no such call.)
+/// Asks the system to forget its copy of a range. It keeps pages that are mapped. (Miri has no such
+/// call.)
 #[cfg(all(target_os = "linux", not(miri)))]
 fn forget(file: &File, range: &Range<u64>) {
     // Without a length the advice is for the rest of the file, which is as good.
