@@ -23,6 +23,16 @@ struct Outcome {
     is_whole: bool,
 }
 
+impl Outcome {
+    /// Whether both are the same, as far as they go: a decompressor may give more or fewer of the bytes
+    /// before damage. Nothing is loaded of an input that ends in an error.
+    fn agrees(&self, other: &Self) -> bool {
+        let entries = self.entries.iter().zip(&other.entries).all(|(a, b)| a == b);
+        let bad = self.bad.iter().zip(&other.bad).all(|(a, b)| a == b);
+        self.is_whole == other.is_whole && entries && bad && (!self.is_whole || self == other)
+    }
+}
+
 /// Reads an input whose first byte chooses format and options. Panics if what it gives depends on how
 /// the input is cut, exceeds a limit, or does not come back from the text that `scan` prints of it.
 pub fn input(data: &[u8]) {
@@ -38,7 +48,11 @@ pub fn input(data: &[u8]) {
         let text = BufReader::with_capacity(3 + usize::from(choice >> 4), text);
         Ok(read(Input::new(text, format, options)?))
     });
-    assert!(cut.is_ok_and(|cut| cut == whole), "it depends on how it is cut");
+    let same = match &cut {
+        Ok(cut) => cut.agrees(&whole),
+        Err(_) => !whole.is_whole,
+    };
+    assert!(same, "it depends on how it is cut");
     let max = options.max_value;
     assert!(whole.entries.iter().all(|(.., value)| value.as_ref().is_none_or(|v| v.len() <= max)));
     comes_back(&whole);
