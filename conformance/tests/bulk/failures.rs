@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use sst_conformance::SplitMix;
-use sst_writer::bulk::{Duplicates, Place};
+use sst_writer::bulk::{Duplicates, InputPosition};
 use sst_writer::{
     BulkError, BulkLoader, BulkOptions, CancelToken, Monitor, Phase, Publisher, PublisherOptions,
 };
@@ -54,7 +54,7 @@ fn of_all_keys_that_come_twice_the_first_is_named() {
     // The last copy has taken the place of the one before.
     let error = check_failure(&streams, options().duplicates(Duplicates::Error));
     let BulkError::Duplicate { first, second, .. } = error else { panic!("{error}") };
-    let place = |stream, position| Place { stream, position };
+    let place = |stream, position| InputPosition { stream, position };
     assert_eq!((first, second), (place(1, 1), place(1, 18_500)));
 }
 
@@ -129,7 +129,7 @@ fn a_key_that_is_too_long_is_refused_and_others_go_on() {
     handle.put(&long, b"value").unwrap();
     let longer = vec![b'k'; 1 << 24];
     let refused = handle.put(&longer, b"value");
-    let expected = Place { stream: 7, position: 1 };
+    let expected = InputPosition { stream: 7, position: 1 };
     assert!(matches!(refused, Err(BulkError::Entry { place, .. }) if place == expected));
     handle.put(b"short", b"value").unwrap();
     handle.finish().unwrap();
@@ -143,5 +143,5 @@ fn a_run_that_no_block_can_hold_is_an_error_with_its_place() {
     let records = (0..20).map(|i| TestRecord::put(vec![b'k'; 1_000_000], [i])).collect();
     let error = check_failure(&[records], options().duplicates(Duplicates::Keep));
     let BulkError::Entry { place, .. } = error else { panic!("{error}") };
-    assert_eq!(place, Place { stream: 0, position: 17 });
+    assert_eq!(place, InputPosition { stream: 0, position: 17 });
 }

@@ -7,14 +7,14 @@ use std::sync::{Mutex, PoisonError};
 use sst_format::BlobNumber;
 use sst_format::content_digest::ValueDigest;
 
-use super::place::Place;
+use super::input_position::InputPosition;
 use crate::blob::BlobFile;
 use crate::file::staged_file::StagedFile;
 
 /// A blob under a temporary name.
 #[derive(Debug)]
 pub(crate) struct ShelvedBlob {
-    pub(crate) place: Place,
+    pub(crate) place: InputPosition,
     pub(crate) file: StagedFile,
     pub(crate) blob: BlobFile,
     /// The digest of the value, if that is taken.

@@ -83,6 +83,7 @@ impl WriteBudget {
 }
 
 fn to_len(bytes: u64) -> usize {
+    // More than a machine can address is more than any budget.
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use sst_format::monitor::Cancelled;
 
-use super::place::Place;
+use super::input_position::InputPosition;
 use crate::file::FileError;
+use crate::invariant::BrokenInvariant;
 use crate::table::ShortKey;
 use crate::{PublishError, WriteError};
 
@@ -20,7 +21,7 @@ pub enum BulkError {
     #[error("{place}: {source}")]
     Entry {
         /// Where the record comes from.
-        place: Place,
+        place: InputPosition,
         /// What is wrong with it. Numbers of entries in it are those of its table.
         source: WriteError,
     },
@@ -31,9 +32,9 @@ pub enum BulkError {
         /// The key.
         key: ShortKey,
         /// Its first record.
-        first: Place,
+        first: InputPosition,
         /// Its second record.
-        second: Place,
+        second: InputPosition,
     },
     /// What was spilled did not come back as it was written.
     #[error("what was spilled to {} is damaged: {len} bytes from byte {offset}", path.display())]
@@ -63,8 +64,8 @@ pub enum BulkError {
     /// An earlier failure has ended the load.
     #[error("the load has failed before")]
     Failed,
-    /// A bug of this crate, found before anything was published.
-    #[error("a bug in the loader was caught: {0}")]
+    /// An invariant of this crate does not hold: a bug, found before anything was published.
+    #[error("a bug of the loader was caught: this does not hold: {0}")]
     Internal(&'static str),
     /// A file could not be written or read.
     #[error(transparent)]
@@ -80,5 +81,11 @@ pub enum BulkError {
 impl From<Cancelled> for BulkError {
     fn from(_: Cancelled) -> Self {
         Self::Cancelled
+    }
+}
+
+impl From<BrokenInvariant> for BulkError {
+    fn from(BrokenInvariant(rule): BrokenInvariant) -> Self {
+        Self::Internal(rule)
     }
 }

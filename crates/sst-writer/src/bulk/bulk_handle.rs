@@ -8,10 +8,14 @@ use sst_format::limits::MAX_KEY_LEN;
 use super::budget::{BUCKETS, Totals, bucket_of};
 use super::bulk_error::BulkError;
 use super::chunk_store::Chunk;
-use super::place::Place;
+use super::input_position::InputPosition;
 use super::record::{DetachedValue, MAX_OVERHEAD, Record, RecordValue};
 use super::shared::Shared;
+use crate::invariant::OrBroken;
 use crate::{WriteError, hash_key};
+
+/// The invariant of a handle's open chunks.
+const CHUNK_PER_BUCKET: &str = "a handle has a chunk for each bucket";
 
 /// Puts records into a [`BulkLoader`](crate::BulkLoader), in any order, without waiting for other handles.
 ///
@@ -65,7 +69,7 @@ impl BulkHandle {
     ///
     /// [`BulkError`]: after [`BulkError::Entry`] go on with other records, after any other the load has failed.
     #[inline]
-    pub fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), BulkError> {
+    pub fn put(&mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), BulkError> {
         self.put_at(self.next_position, key, value)
     }
 
@@ -75,7 +79,13 @@ impl BulkHandle {
     ///
     /// As [`BulkHandle::put`].
     #[inline]
-    pub fn put_at(&mut self, position: u64, key: &[u8], value: &[u8]) -> Result<(), BulkError> {
+    pub fn put_at(
+        &mut self,
+        position: u64,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+    ) -> Result<(), BulkError> {
+        let (key, value) = (key.as_ref(), value.as_ref());
         let place = self.take_place(position, key)?;
         let record_value = if value.len() < self.shared.aside_len {
             RecordValue::Bytes(value)
@@ -90,7 +100,11 @@ impl BulkHandle {
     /// # Errors
     ///
     /// As [`BulkHandle::put`].
-    pub fn put_blob(&mut self, key: &[u8], value: &[u8]) -> Result<(), BulkError> {
+    pub fn put_blob(
+        &mut self,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+    ) -> Result<(), BulkError> {
         self.put_blob_at(self.next_position, key, value)
     }
 
@@ -102,9 +116,10 @@ impl BulkHandle {
     pub fn put_blob_at(
         &mut self,
         position: u64,
-        key: &[u8],
-        value: &[u8],
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
     ) -> Result<(), BulkError> {
+        let (key, value) = (key.as_ref(), value.as_ref());
         let place = self.take_place(position, key)?;
         let ticket = self.shared.guard(self.shared.write_blob(place, value))?;
         self.add(Record { place, key, value: RecordValue::Blob(ticket) }, value.len())
@@ -115,7 +130,7 @@ impl BulkHandle {
     /// # Errors
     ///
     /// As [`BulkHandle::put`].
-    pub fn delete(&mut self, key: &[u8]) -> Result<(), BulkError> {
+    pub fn delete(&mut self, key: impl AsRef<[u8]>) -> Result<(), BulkError> {
         self.delete_at(self.next_position, key)
     }
 
@@ -124,7 +139,8 @@ impl BulkHandle {
     /// # Errors
     ///
     /// As [`BulkHandle::put`].
-    pub fn delete_at(&mut self, position: u64, key: &[u8]) -> Result<(), BulkError> {
+    pub fn delete_at(&mut self, position: u64, key: impl AsRef<[u8]>) -> Result<(), BulkError> {
+        let key = key.as_ref();
         let place = self.take_place(position, key)?;
         self.add(Record { place, key, value: RecordValue::Deleted }, 0)
     }
@@ -138,7 +154,7 @@ impl BulkHandle {
         self.shared.check()?;
         for (bucket, chunk) in mem::take(&mut self.open).into_iter().enumerate() {
             if chunk.records > 0 {
-                self.shared.store.add(bucket, chunk);
+                self.shared.store.add(bucket, chunk)?;
             } else {
                 self.shared.store.give_back(chunk.bytes);
             }
@@ -150,8 +166,8 @@ impl BulkHandle {
 
     /// The place of the next record, whose key is checked.
     #[inline]
-    fn take_place(&mut self, position: u64, key: &[u8]) -> Result<Place, BulkError> {
-        let place = Place { stream: self.stream, position };
+    fn take_place(&mut self, position: u64, key: &[u8]) -> Result<InputPosition, BulkError> {
+        let place = InputPosition { stream: self.stream, position };
         self.next_position = position.wrapping_add(1);
         if key.len() > MAX_KEY_LEN {
             let source = WriteError::KeyTooLong { entry: position, len: key.len() };
@@ -162,7 +178,11 @@ impl BulkHandle {
 
     /// Writes a long value where it can stay until its table is written.
     #[cold]
-    fn put_aside<'v>(&self, place: Place, value: &'v [u8]) -> Result<RecordValue<'v>, BulkError> {
+    fn put_aside<'v>(
+        &self,
+        place: InputPosition,
+        value: &'v [u8],
+    ) -> Result<RecordValue<'v>, BulkError> {
         self.shared.check()?;
         if value.len() > self.shared.blob_threshold() {
             let ticket = self.shared.guard(self.shared.write_blob(place, value))?;
@@ -180,11 +200,11 @@ impl BulkHandle {
             _ => 0,
         };
         let needed = MAX_OVERHEAD + record.key.len() + inline_len;
-        let room = self.open.get(bucket).map_or(0, |open| open.bytes.capacity() - open.bytes.len());
-        if room < needed {
+        let mut open = self.open.get_mut(bucket).or_broken(CHUNK_PER_BUCKET)?;
+        if open.bytes.capacity() - open.bytes.len() < needed {
             self.renew(bucket, needed)?;
+            open = self.open.get_mut(bucket).or_broken(CHUNK_PER_BUCKET)?;
         }
-        let Some(open) = self.open.get_mut(bucket) else { return Ok(()) };
         record.encode(&mut open.bytes);
         open.records += 1;
         self.put.records += 1;
@@ -198,16 +218,14 @@ impl BulkHandle {
         self.shared.check()?;
         self.shared.count(mem::take(&mut self.put));
         let shared = Arc::clone(&self.shared);
-        let Some(open) = self.open.get_mut(bucket) else { return Ok(()) };
+        let open = self.open.get_mut(bucket).or_broken(CHUNK_PER_BUCKET)?;
         let full = mem::take(open);
         match full.records {
             0 => shared.store.give_back(full.bytes),
-            _ => shared.store.add(bucket, full),
+            _ => shared.guard(shared.store.add(bucket, full))?,
         }
         let buffer = shared.guard(self.buffer(needed))?;
-        if let Some(open) = self.open.get_mut(bucket) {
-            open.bytes = buffer;
-        }
+        self.open.get_mut(bucket).or_broken(CHUNK_PER_BUCKET)?.bytes = buffer;
         Ok(())
     }
 

@@ -28,7 +28,7 @@ use crate::{Commit, Phase, Publisher};
 ///
 /// # The same input, the same files
 ///
-/// The files depend on the records, their [`Place`](crate::bulk::Place)s and the options that say what to write. They don't
+/// The files depend on the records, their [`InputPosition`](crate::bulk::InputPosition)s and the options that say what to write. They don't
 /// depend on the budget, on the number of threads, or on which thread put what when. Which records are in the input is up
 /// to the caller: give each input stream a number, and put its records in their order, or with their positions.
 ///

@@ -6,6 +6,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::budget::{BUCKETS, Budget, SORT_LEN_PER_RECORD};
 use super::bulk_error::BulkError;
 use super::spill_file::{SpillFile, SpillPlace};
+use crate::invariant::OrBroken;
+
+/// The invariant of the list of buckets.
+const ALL_BUCKETS: &str = "there is a bucket for each value of the first bits";
 
 /// How much is spilled at once: this part of the budget.
 const SPILL_PART: usize = 16;
@@ -97,21 +101,21 @@ impl ChunkStore {
 
     /// The spill file of a number.
     pub(super) fn file(&self, number: u32) -> Result<&SpillFile, BulkError> {
-        self.files.get(number as usize).ok_or(BulkError::Internal("no such spill file"))
+        Ok(self.files.get(number as usize).or_broken("records name spill files that exist")?)
     }
 
     /// Number of spill files.
     pub(super) fn file_count(&self) -> u32 {
+        // There are at most 64. A lower count would only leave some of them unused.
         u32::try_from(self.files.len()).unwrap_or(u32::MAX)
     }
 
     /// Keeps a chunk.
-    pub(super) fn add(&self, bucket: usize, chunk: Chunk) {
+    pub(super) fn add(&self, bucket: usize, chunk: Chunk) -> Result<(), BulkError> {
         let mut state = self.lock();
+        state.buckets.get_mut(bucket).or_broken(ALL_BUCKETS)?.add(chunk);
         state.resident_end = state.resident_end.max(bucket + 1);
-        if let Some(bucket) = state.buckets.get_mut(bucket) {
-            bucket.add(chunk);
-        }
+        Ok(())
     }
 
     /// An empty buffer for at least `len` bytes of records. `None` if the budget is used up by chunks that are still open:
@@ -134,7 +138,7 @@ impl ChunkStore {
                 state.drop_free();
                 continue;
             }
-            let victims = state.take_resident(self.budget.len / SPILL_PART);
+            let victims = state.take_resident(self.budget.len / SPILL_PART)?;
             if victims.is_empty() {
                 return Ok(None);
             }
@@ -164,7 +168,7 @@ impl ChunkStore {
         for (bucket, chunk) in spilled {
             state.spilled_len += u64::from(chunk.place.len);
             state.in_use += SPILLED_LEN;
-            let Some(bucket) = state.buckets.get_mut(bucket) else { continue };
+            let bucket = state.buckets.get_mut(bucket).or_broken(ALL_BUCKETS)?;
             bucket.records += u64::from(chunk.records);
             bucket.len += u64::from(chunk.place.len);
             bucket.spilled.push(chunk);
@@ -206,7 +210,7 @@ impl ChunkStore {
                 if excess == 0 {
                     return Ok(());
                 }
-                state.take_resident(excess.min(self.budget.len / SPILL_PART))
+                state.take_resident(excess.min(self.budget.len / SPILL_PART))?
             };
             if victims.is_empty() {
                 return Ok(());
@@ -216,8 +220,8 @@ impl ChunkStore {
     }
 
     /// Takes a bucket out, when no more records are put.
-    pub(super) fn take(&self, bucket: usize) -> Bucket {
-        self.lock().buckets.get_mut(bucket).map(mem::take).unwrap_or_default()
+    pub(super) fn take(&self, bucket: usize) -> Result<Bucket, BulkError> {
+        Ok(mem::take(self.lock().buckets.get_mut(bucket).or_broken(ALL_BUCKETS)?))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -228,11 +232,11 @@ impl ChunkStore {
 impl State {
     /// Takes chunks out of memory, of the last buckets first: those are written last, so the first ones need never be
     /// read back.
-    fn take_resident(&mut self, len: usize) -> Vec<(usize, Chunk)> {
+    fn take_resident(&mut self, len: usize) -> Result<Vec<(usize, Chunk)>, BulkError> {
         let (mut taken, mut taken_len) = (Vec::new(), 0);
         while taken_len < len && self.resident_end > 0 {
             let bucket = self.resident_end - 1;
-            let Some(of_bucket) = self.buckets.get_mut(bucket) else { break };
+            let of_bucket = self.buckets.get_mut(bucket).or_broken(ALL_BUCKETS)?;
             match of_bucket.resident.pop() {
                 Some(chunk) => {
                     of_bucket.records -= u64::from(chunk.records);
@@ -246,7 +250,7 @@ impl State {
                 }
             }
         }
-        taken
+        Ok(taken)
     }
 
     fn take_back(&mut self, mut buffer: Vec<u8>, chunk_len: usize) {
@@ -254,6 +258,7 @@ impl State {
             buffer.clear();
             self.free.push(buffer);
         } else {
+            // The allocator may have given more than was counted.
             self.in_use = self.in_use.saturating_sub(buffer.capacity());
         }
     }

@@ -4,7 +4,7 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Duplicates {
-    /// The newest, which `get` finds. In a load: the record with the highest [`Place`](crate::bulk::Place). In a merge: the
+    /// The newest, which `get` finds. In a load: the record with the highest [`InputPosition`](crate::bulk::InputPosition). In a merge: the
     /// newest table that knows the key, with all its entries of the key.
     #[default]
     Newest,

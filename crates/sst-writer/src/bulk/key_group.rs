@@ -1,20 +1,20 @@
 //! What becomes of the records of one key.
 
 use super::duplicates::Duplicates;
-use super::place::Place;
+use super::input_position::InputPosition;
 
 /// Takes the records of one key in their order, deletions first, and says what becomes of each.
 #[derive(Debug)]
 pub(super) struct KeyGroup {
     policy: Duplicates,
-    /// Place of the last deletion.
-    deletion: Option<Place>,
-    /// Place of the value that waits for being the last.
-    held: Option<Place>,
+    /// InputPosition of the last deletion.
+    deletion: Option<InputPosition>,
+    /// InputPosition of the value that waits for being the last.
+    held: Option<InputPosition>,
     records: u64,
     entries: u64,
     /// The lowest two places.
-    lowest: (Option<Place>, Option<Place>),
+    lowest: (Option<InputPosition>, Option<InputPosition>),
 }
 
 /// What to do with a record.
@@ -35,8 +35,8 @@ pub(super) enum Tail {
     Nothing,
     /// The record that was held.
     Held,
-    /// A deletion.
-    Deletion,
+    /// A deletion: that of this place.
+    Deletion(InputPosition),
 }
 
 impl KeyGroup {
@@ -45,7 +45,7 @@ impl KeyGroup {
     }
 
     /// Judges the next record.
-    pub(super) fn accept(&mut self, place: Place, is_deletion: bool) -> Verdict {
+    pub(super) fn accept(&mut self, place: InputPosition, is_deletion: bool) -> Verdict {
         self.records += 1;
         self.note_place(place);
         if is_deletion {
@@ -71,16 +71,11 @@ impl KeyGroup {
     pub(super) fn end(&mut self) -> Tail {
         let tail = match (self.held, self.deletion) {
             (Some(_), _) => Tail::Held,
-            (None, Some(_)) => Tail::Deletion,
+            (None, Some(place)) => Tail::Deletion(place),
             (None, None) => Tail::Nothing,
         };
         self.entries += u64::from(tail != Tail::Nothing);
         tail
-    }
-
-    /// Place of the last deletion.
-    pub(super) const fn deletion(&self) -> Option<Place> {
-        self.deletion
     }
 
     /// How many records were left out for others, once the group has ended.
@@ -89,14 +84,14 @@ impl KeyGroup {
     }
 
     /// The first two places, if there must not be two.
-    pub(super) const fn duplicate(&self) -> Option<(Place, Place)> {
+    pub(super) const fn duplicate(&self) -> Option<(InputPosition, InputPosition)> {
         match (self.policy, self.lowest) {
             (Duplicates::Error, (Some(first), Some(second))) => Some((first, second)),
             _ => None,
         }
     }
 
-    fn note_place(&mut self, place: Place) {
+    fn note_place(&mut self, place: InputPosition) {
         let (first, second) = self.lowest;
         self.lowest = match first {
             None => (Some(place), None),
@@ -117,7 +112,7 @@ mod tests {
         let mut group = KeyGroup::new(policy);
         let (mut written, mut held) = (Vec::new(), None);
         for (position, is_deletion) in sorted {
-            match group.accept(Place { stream: 0, position }, is_deletion) {
+            match group.accept(InputPosition { stream: 0, position }, is_deletion) {
                 Verdict::Emit => written.push(position),
                 Verdict::Hold => held = Some(position),
                 Verdict::Skip => {}
@@ -127,7 +122,7 @@ mod tests {
         if tail == Tail::Held {
             written.extend(held);
         }
-        (written, tail == Tail::Deletion, group.left_out())
+        (written, matches!(tail, Tail::Deletion(_)), group.left_out())
     }
 
     const VALUE: bool = false;
@@ -156,7 +151,7 @@ mod tests {
     #[test]
     fn the_first_two_places_are_told() {
         let mut group = KeyGroup::new(Duplicates::Error);
-        let at = |position| Place { stream: 0, position };
+        let at = |position| InputPosition { stream: 0, position };
         for (position, expected) in
             [(5, None), (7, Some((5, 7))), (9, Some((5, 7))), (1, Some((1, 5))), (3, Some((1, 3)))]
         {

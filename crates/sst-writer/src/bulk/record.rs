@@ -13,7 +13,7 @@
 
 use std::cmp::Ordering;
 
-use super::place::Place;
+use super::input_position::InputPosition;
 use super::spill_file::SpillPlace;
 
 /// Longest varint in bytes.
@@ -47,7 +47,7 @@ pub(super) struct DetachedValue {
 /// A record, borrowed from its chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Record<'a> {
-    pub(super) place: Place,
+    pub(super) place: InputPosition,
     pub(super) key: &'a [u8],
     pub(super) value: RecordValue<'a>,
 }
@@ -132,7 +132,7 @@ impl<'a> Record<'a> {
                 (RecordValue::Bytes(bytes), rest)
             }
         };
-        Some((Record { place: Place { stream, position }, key, value }, rest))
+        Some((Record { place: InputPosition { stream, position }, key, value }, rest))
     }
 }
 
@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     fn record<'a>(position: u64, key: &'a [u8], value: RecordValue<'a>) -> Record<'a> {
-        Record { place: Place { stream: 1, position }, key, value }
+        Record { place: InputPosition { stream: 1, position }, key, value }
     }
 
     #[test]

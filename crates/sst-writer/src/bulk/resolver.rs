@@ -2,19 +2,20 @@
 
 use super::bulk_error::BulkError;
 use super::duplicates::Duplicates;
+use super::input_position::InputPosition;
 use super::key_group::{KeyGroup, Tail, Verdict};
-use super::place::Place;
 use super::record::{Record, RecordValue};
 use super::record_sink::{RecordSink, SortedRecord};
 use super::table_sequence::TableSequence;
+use crate::invariant::BrokenInvariant;
 use crate::table::ShortKey;
 
 /// A key that comes twice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct DuplicateKey {
     pub(super) key: ShortKey,
-    pub(super) first: Place,
-    pub(super) second: Place,
+    pub(super) first: InputPosition,
+    pub(super) second: InputPosition,
 }
 
 /// Takes the records of each key together, and adds those that count to tables.
@@ -46,7 +47,7 @@ struct Buffers {
 /// A value that is held, its bytes aside.
 #[derive(Clone, Copy)]
 struct HeldRecord {
-    place: Place,
+    place: InputPosition,
     value: HeldValue,
 }
 
@@ -89,15 +90,16 @@ impl<'a> Resolver<'a> {
             (Tail::Held, Some(HeldRecord { place, value: HeldValue::Other(value) })) => {
                 (place, value)
             }
-            (Tail::Deletion, _) => {
-                (group.state.deletion().unwrap_or_default(), RecordValue::Deleted)
+            (Tail::Held, None) => {
+                return Err(BrokenInvariant::new("a group that holds a record has it").into());
             }
-            _ => return Ok(()),
+            (Tail::Deletion(place), _) => (place, RecordValue::Deleted),
+            (Tail::Nothing, _) => return Ok(()),
         };
         self.tables.add(group.hash, &Record { place, key, value })
     }
 
-    fn note_duplicate(&mut self, first: Place, second: Place) {
+    fn note_duplicate(&mut self, first: InputPosition, second: InputPosition) {
         if self.duplicate.as_ref().is_none_or(|known| second < known.second) {
             let key = ShortKey::new(&self.buffers.key);
             self.duplicate = Some(DuplicateKey { key, first, second });

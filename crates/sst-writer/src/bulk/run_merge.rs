@@ -1,5 +1,8 @@
 //! Sorts a bucket that is larger than the memory to sort it with: in sorted runs on disk, which are then merged.
 
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 use std::mem;
 use std::sync::Arc;
 
@@ -197,8 +200,8 @@ impl RunReader {
             self.file.read(place, &mut self.piece)?;
             start = 0;
         }
-        let bytes = self.piece.get(start..).unwrap_or_default();
-        let (record, rest) = Record::decode(bytes).ok_or_else(bad_run)?;
+        let record = self.piece.get(start..).and_then(Record::decode);
+        let (record, rest) = record.ok_or_else(bad_run)?;
         self.hash = hash_key(record.key);
         self.at = (start, self.piece.len() - rest.len());
         Ok(true)
@@ -208,65 +211,59 @@ impl RunReader {
     fn record(&self) -> Option<Record<'_>> {
         Record::decode(self.piece.get(self.at.0..)?).map(|(record, _)| record)
     }
+}
 
-    /// Whether its record comes before that of the other.
-    fn is_before(&self, other: &Self) -> bool {
-        if self.hash != other.hash {
-            return self.hash < other.hash;
-        }
-        match (self.record(), other.record()) {
-            (Some(a), Some(b)) => a.order(&b).is_lt(),
-            _ => false,
-        }
+/// Readers are compared for a heap that gives the greatest first: the greatest is the one with the lowest record.
+impl Ord for RunReader {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let by_record = || match (self.record(), other.record()) {
+            (Some(a), Some(b)) => b.order(&a),
+            // Every record was decoded before. If one were not, `Merge::hand_on` reports it.
+            _ => Ordering::Equal,
+        };
+        other.hash.cmp(&self.hash).then_with(by_record)
     }
 }
 
-/// Merges runs: a binary heap of readers, the one with the lowest record first.
+impl PartialOrd for RunReader {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for RunReader {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for RunReader {}
+
+/// Merges runs: the reader with the lowest record is the first of the heap.
 struct Merge {
-    heap: Vec<RunReader>,
+    heap: BinaryHeap<RunReader>,
 }
 
 impl Merge {
     fn new(runs: Vec<Run>) -> Result<Self, BulkError> {
-        let heap = runs.into_iter().map(RunReader::new).collect::<Result<Vec<_>, _>>()?;
-        let mut merge = Self { heap };
-        for at in (0..merge.heap.len() / 2).rev() {
-            merge.sift_down(at);
-        }
-        Ok(merge)
+        let heap = runs.into_iter().map(RunReader::new).collect::<Result<_, _>>()?;
+        Ok(Self { heap })
     }
 
     fn hand_on(mut self, shared: &Shared, sink: &mut impl RecordSink) -> Result<(), BulkError> {
         let mut handed = 0_u32;
-        while let Some(first) = self.heap.first_mut() {
+        // Changing the first in place, the heap is put in order once for each record.
+        while let Some(mut first) = self.heap.peek_mut() {
             let record = first.record().ok_or_else(bad_run)?;
             sink.accept(SortedRecord { hash: first.hash, record, is_alone: false })?;
             if !first.advance()? {
-                self.heap.swap_remove(0);
+                PeekMut::pop(first);
             }
-            self.sift_down(0);
             handed = handed.wrapping_add(1);
             if handed.trailing_zeros() >= 12 {
                 shared.check()?;
             }
         }
         Ok(())
-    }
-
-    /// Restores the order of the heap where only the reader `at` may be too high.
-    fn sift_down(&mut self, mut at: usize) {
-        loop {
-            let lowest = [2 * at + 1, 2 * at + 2].into_iter().fold(at, |lowest, child| {
-                match (self.heap.get(child), self.heap.get(lowest)) {
-                    (Some(a), Some(b)) if a.is_before(b) => child,
-                    _ => lowest,
-                }
-            });
-            if lowest == at {
-                return;
-            }
-            self.heap.swap(at, lowest);
-            at = lowest;
-        }
     }
 }

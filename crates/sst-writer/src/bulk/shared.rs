@@ -13,7 +13,7 @@ use super::budget::{Budget, Totals};
 use super::bulk_error::BulkError;
 use super::bulk_options::BulkOptions;
 use super::chunk_store::ChunkStore;
-use super::place::Place;
+use super::input_position::InputPosition;
 use super::spill_file::{SpillFile, SpillSpace};
 use crate::Compression;
 use crate::blob::blob_file::write_blob;
@@ -91,7 +91,7 @@ impl Shared {
     }
 
     /// Writes a blob and returns the ticket it is known by.
-    pub(super) fn write_blob(&self, place: Place, value: &[u8]) -> Result<u64, BulkError> {
+    pub(super) fn write_blob(&self, place: InputPosition, value: &[u8]) -> Result<u64, BulkError> {
         let file = self.staging_file()?;
         let (blob, file) = write_blob(file, &self.directory, value, self.blob_compression)?;
         let digest = self.options.writer.digest.then(|| ValueDigest::of(value, sha256));

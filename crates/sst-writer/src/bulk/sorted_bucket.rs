@@ -33,6 +33,7 @@ pub(super) struct SortedBucket {
 impl SortedBucket {
     /// Adds a chunk that was spilled. Chunks in memory come after those that were spilled.
     pub(super) fn read(&mut self, store: &ChunkStore, from: SpilledChunk) -> Result<(), BulkError> {
+        // Without a used buffer it takes a new one.
         let mut bytes = self.buffers.pop().unwrap_or_default();
         store.file(from.file)?.read(from.place, &mut bytes)?;
         self.read_chunks += 1;
@@ -101,6 +102,7 @@ impl SortedBucket {
         let mut sum = 0;
         for &entry in entries {
             let (chunk, at) = place_of(entry);
+            // Only a hint: what is not there is reported when the record is read.
             let Some(chunk) = self.chunks.get(chunk) else { continue };
             for line in [at, at + 64, at + 128] {
                 sum ^= chunk.bytes.get(line).copied().unwrap_or(0);

@@ -10,6 +10,7 @@ use super::duplicates::Duplicates;
 use super::record::{DetachedValue, Record, RecordValue};
 use super::shared::Shared;
 use crate::file::staged_file::{StagedFile, StagingFile};
+use crate::invariant::OrBroken;
 use crate::table::{Finished, HashedEntry};
 use crate::{EntryValue, StreamingSstWriter, WriteError, WriterOptions};
 
@@ -55,6 +56,7 @@ impl TablePlan {
     }
 
     fn range_of(&self, hash: u64) -> u64 {
+        // Without bits there is one range, number 0.
         hash.checked_shr(u64::BITS - self.range_bits).unwrap_or(0)
     }
 }
@@ -116,15 +118,14 @@ impl<'a> TableSequence<'a> {
         if self.is_stopped {
             return Ok(());
         }
-        if let RecordValue::Detached(value) = record.value {
-            return self.add_detached(hash, record, value);
-        }
         let value = match record.value {
+            RecordValue::Detached(value) => return self.add_detached(hash, record, value),
             RecordValue::Bytes(bytes) => {
+                // The writer refuses a value that is too long for a table.
                 EntryValue::for_bytes(bytes).unwrap_or(EntryValue::Medium(bytes))
             }
             RecordValue::Blob(ticket) => EntryValue::Large { blob: self.blob(ticket)? },
-            RecordValue::Deleted | RecordValue::Detached(_) => EntryValue::Deleted,
+            RecordValue::Deleted => EntryValue::Deleted,
         };
         self.add_entry(&HashedEntry { hash, key: record.key, value }, record)
     }
@@ -145,7 +146,7 @@ impl<'a> TableSequence<'a> {
     }
 
     fn blob(&self, ticket: u64) -> Result<BlobNumber, BulkError> {
-        self.numbers.get(&ticket).copied().ok_or(BulkError::Internal("a blob without a number"))
+        Ok(self.numbers.get(&ticket).copied().or_broken("each blob has a number")?)
     }
 
     #[inline]

@@ -123,7 +123,7 @@ impl<'a> WritePhase<'a> {
         let mut sink = Watched { phase: self, resolver, done: Totals::default() };
         let buckets = BUCKETS / self.plan.parts();
         for bucket in part * buckets..(part + 1) * buckets {
-            let bucket = self.shared.store.take(bucket);
+            let bucket = self.shared.store.take(bucket)?;
             if bucket.load_len() > self.sort_len as u64 {
                 RunMerge::new(self.shared, bucket, self.sort_len, sorted)?.hand_on(&mut sink)?;
                 continue;

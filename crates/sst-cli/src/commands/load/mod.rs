@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Instant;
 
-use sst_writer::bulk::{BulkHandle, BulkMode, BulkSummary, Place};
+use sst_writer::bulk::{BulkHandle, BulkMode, BulkSummary, InputPosition};
 use sst_writer::{BulkError, BulkLoader, BulkOptions, CancelToken, Monitor, Phase};
 
 use super::target::Target;
@@ -147,9 +147,10 @@ fn name_of(input: &Path) -> String {
 
 /// An error of loading, with the names and lines of the inputs it is about.
 fn named(error: BulkError, inputs: &[(&Path, Format)]) -> CliError {
-    let input = |place: Place| inputs.get(usize::try_from(place.stream).ok()?);
-    let name = |place: Place| input(place).map_or_else(String::new, |(path, _)| name_of(path));
-    let in_input = |place: Place| {
+    let input = |place: InputPosition| inputs.get(usize::try_from(place.stream).ok()?);
+    let name =
+        |place: InputPosition| input(place).map_or_else(String::new, |(path, _)| name_of(path));
+    let in_input = |place: InputPosition| {
         input(place).map_or_else(String::new, |(_, format)| format.place(place.position))
     };
     match error {
@@ -211,8 +212,8 @@ impl InputReader<'_> {
 
     fn put(&mut self, entry: &InputEntry) -> Result<(), CliError> {
         let put = match entry.is_deletion {
-            true => self.handle.delete_at(entry.line, &entry.key),
-            false => self.handle.put_at(entry.line, &entry.key, &entry.value),
+            true => self.handle.delete_at(entry.line, &*entry.key),
+            false => self.handle.put_at(entry.line, &*entry.key, &*entry.value),
         };
         put.map_err(CliError::Bulk)?;
         self.entries += 1;
