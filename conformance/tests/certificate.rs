@@ -36,8 +36,8 @@ fn publish(path: &Path, seed: u64) -> ContentDigest {
             let key = (random.word() % 400).to_be_bytes();
             let len = [0, 7, 300, 5000, 9500][usize::try_from(random.word() % 5).unwrap()];
             match random.word() % 7 {
-                0 => handle.delete(&key).unwrap(),
-                _ => handle.put(&key, &random.half_random(len)).unwrap(),
+                0 => handle.delete(key).unwrap(),
+                _ => handle.put(key, random.half_random(len)).unwrap(),
             }
         }
         handle.finish().unwrap();

@@ -112,7 +112,7 @@ fn a_lost_handle_fails_the_load() {
 
     let loader = BulkLoader::new(&mut publisher, options()).unwrap();
     let mut handle = loader.handle(0);
-    handle.put(b"key", &vec![1; 1 << 20]).unwrap();
+    handle.put(b"key", vec![1; 1 << 20]).unwrap();
     handle.put_blob(b"key", b"value").unwrap();
     drop((loader, handle));
     assert!(files(&directory) == before);

@@ -1,10 +1,11 @@
 //! The codec: how a payload becomes the stored form of a block, and back (FORMAT.md section 3).
 //!
-//! No other file of this crate compresses or decompresses. A further codec needs a variant of [`Compression`] and of
-//! [`Encoding`] in sst-format.
+//! No other file of this crate compresses or decompresses. A further codec needs a variant of
+//! [`Compression`] and of [`Encoding`] in sst-format.
 //!
-//! lz4_flex looks for repetitions by a hash of as many bytes as a machine word has, in the machine's order. So all 64-bit
-//! little-endian machines compress to the same bytes. Others compress to other bytes, which any machine reads.
+//! lz4_flex looks for repetitions by a hash of as many bytes as a machine word has, in the
+//! machine's order. So all 64-bit little-endian machines compress to the same bytes. Others
+//! compress to other bytes, which any machine reads.
 
 use lz4_flex::block::{CompressTable, compress_into_with_table, get_maximum_output_size};
 use sst_format::FormatError;
@@ -46,8 +47,8 @@ impl Compressor {
         Self { table, room: Vec::new() }
     }
 
-    /// The stored form of a payload with its header: compressed if that pays, else the payload itself.
-    /// O(length of the payload).
+    /// The stored form of a payload with its header: compressed if that pays, else the payload
+    /// itself. O(length of the payload).
     pub(crate) fn stored_form<'a>(
         &'a mut self,
         payload: &'a [u8],
@@ -130,8 +131,9 @@ pub enum RawBlockDefect {
     EmptyLz4,
 }
 
-/// Checks that a block in stored form can be read back: its checksum, and that it decompresses to the length that its
-/// header states. Returns its payload, which lies in `buffer` if it had to be decompressed.
+/// Checks that a block in stored form can be read back: its checksum, and that it decompresses to
+/// the length that its header states. Returns its payload, which lies in `buffer` if it had to be
+/// decompressed.
 pub(crate) fn check_stored<'a>(
     header: BlockHeader,
     stored: &'a [u8],

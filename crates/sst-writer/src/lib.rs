@@ -1,7 +1,7 @@
 //! Writes static sorted tables (SST files), and publishes directories of them.
 //!
-//! A table is written once, from entries in ascending order of (hash, key), and never changed. This crate is all that a
-//! service needs to produce them; it depends on no reader and on no filter.
+//! A table is written once, from entries in ascending order of (hash, key), and never changed. This
+//! crate is all that a service needs to produce them; it depends on no reader and on no filter.
 //!
 //! # Example
 //!
@@ -41,13 +41,15 @@
 //!
 //! # What this crate promises
 //!
-//! - The same entries and options give the same bytes on every 64-bit little-endian machine. Other machines may
-//!   compress to other bytes. Every machine reads the files of any other.
-//! - What cannot be read back is never written: entries out of order, values too long, hashes that no reader would compute
-//!   and tables past the limits of the format are refused before anything changes, in every build.
-//! - A file is there whole and durable, or not at all. A commit is seen whole or not at all. No file is ever overwritten but
-//!   `CURRENT`, which is replaced in one step.
-//! - After a failure of the output the writer says so and does nothing more; a sync that failed is never taken as done.
+//! - The same entries and options give the same bytes on every 64-bit little-endian machine. Other
+//!   machines may compress to other bytes. Every machine reads the files of any other.
+//! - What cannot be read back is never written: entries out of order, values too long, hashes that
+//!   no reader would compute and tables past the limits of the format are refused before anything
+//!   changes, in every build.
+//! - A file is there whole and durable, or not at all. A commit is seen whole or not at all. No
+//!   file is ever overwritten but `CURRENT`, which is replaced in one step.
+//! - After a failure of the output the writer says so and does nothing more; a sync that failed is
+//!   never taken as done.
 //! - Memory is bounded, whatever the number of entries: see [`StreamingSstWriter`].
 
 #![forbid(unsafe_code)]

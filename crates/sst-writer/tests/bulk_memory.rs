@@ -54,7 +54,7 @@ fn load(input: Input, options: BulkOptions) -> Result<(BulkSummary, usize), Box<
                 let is_long = record % 1000 == 999;
                 let len = if is_long { input.long_value_len } else { input.value_len };
                 let value = value.get(..len).unwrap_or_default();
-                handle.put(&input.key(stream, record), value)?;
+                handle.put(input.key(stream, record), value)?;
             }
             handle.finish()
         };

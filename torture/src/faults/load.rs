@@ -106,7 +106,7 @@ impl Load {
         let loader = BulkLoader::new(publisher, options)?;
         let mut handle = loader.handle(0);
         for times in 1..=LONG_KEY_RECORDS {
-            handle.put(&long_key(), &value(number, times))?;
+            handle.put(long_key(), value(number, times))?;
         }
         // Downwards, so that nothing comes in order; and each key twice, of which the second
         // counts.

@@ -136,7 +136,7 @@ fn the_same_live_entries_have_the_same_certificate() {
     let options = BulkOptions::default().max_table_entries(300).blob_threshold(299);
     let loader = BulkLoader::new(&mut loaded, options).unwrap();
     let mut handle = loader.handle(0);
-    rows[..50].iter().for_each(|row| handle.put(&row.key, &[7; 300]).unwrap());
+    rows[..50].iter().for_each(|row| handle.put(&row.key, [7; 300]).unwrap());
     handle.finish().unwrap();
     let summary = finish(loader).unwrap();
     assert_eq!((summary.blobs, summary.certificates[0].content.entries()), (50, 50));

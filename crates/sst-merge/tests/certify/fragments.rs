@@ -99,8 +99,8 @@ fn blobs_get_numbers_of_their_own() {
         let mut handle = loader.handle(0);
         for i in from..from + 60 {
             let len = if i % 10 == 0 { 100 } else { 9 + i as usize % 10 };
-            handle.put(&i.to_be_bytes(), &[b'v'; 100][..len]).unwrap();
-            handle.put(format!("medium {i}").as_bytes(), &[b'm'; 30]).unwrap();
+            handle.put(i.to_be_bytes(), &[b'v'; 100][..len]).unwrap();
+            handle.put(format!("medium {i}").as_bytes(), [b'm'; 30]).unwrap();
         }
         handle.finish().unwrap();
         let mut load = loader.prepare().unwrap();

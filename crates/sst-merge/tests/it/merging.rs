@@ -209,7 +209,7 @@ fn tables_end_by_uncompressed_bytes_as_those_of_a_load_do() {
     let options = BulkOptions::default().max_table_bytes(100_500);
     let loader = BulkLoader::new(&mut target, options).unwrap();
     let mut handle = loader.handle(0);
-    (0..60).for_each(|i| handle.put(&key(i), &value).unwrap());
+    (0..60).for_each(|i| handle.put(key(i), &value).unwrap());
     handle.finish().unwrap();
     loader.finish().unwrap();
     for table in Catalog::read(&loaded).unwrap().tables {

@@ -21,7 +21,8 @@ pub(crate) struct ShelvedBlob {
     pub(crate) digest: Option<ValueDigest>,
 }
 
-/// Keeps blobs under tickets until all are there. Only then can they be numbered in an order that no thread has a say in.
+/// Keeps blobs under tickets until all are there. Only then can they be numbered in an order that
+/// no thread has a say in.
 #[derive(Debug, Default)]
 pub(crate) struct BlobShelf {
     blobs: Mutex<Vec<ShelvedBlob>>,

@@ -7,10 +7,11 @@ pub(crate) const BUCKET_BITS: u32 = 8;
 
 /// Least budget in bytes.
 const MIN_BUDGET: usize = 4 << 20;
-/// What a table being written takes beside its filter, in bytes: see [`StreamingSstWriter`](crate::StreamingSstWriter).
+/// What a table being written takes beside its filter, in bytes: see
+/// [`StreamingSstWriter`](crate::StreamingSstWriter).
 const WRITER_LEN: u64 = 6 << 20;
-/// What a filter takes for each entry of the table being written, in bytes: what it gathers, and its bytes while they are
-/// made.
+/// What a filter takes for each entry of the table being written, in bytes: what it gathers, and
+/// its bytes while they are made.
 const FILTER_LEN_PER_ENTRY: u64 = 8;
 /// What the filters of finished tables take for each entry, in bytes.
 const FINISHED_FILTER_EIGHTHS_PER_ENTRY: u64 = 20;
@@ -37,7 +38,8 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// Shares out `len` bytes. Each handle keeps a chunk open for each bucket: an eighth of the budget.
+    /// Shares out `len` bytes. Each handle keeps a chunk open for each bucket: an eighth of the
+    /// budget.
     pub(crate) fn new(len: usize) -> Self {
         let len = len.max(MIN_BUDGET);
         let chunk_len = (len / (8 * BUCKETS)).clamp(2 << 10, 256 << 10);
@@ -63,8 +65,8 @@ pub(crate) struct WriteBudget {
 }
 
 impl WriteBudget {
-    /// Shares out the budget among `threads` that write tables of `table_entries`. `resident_len` is what is in memory now,
-    /// `largest_bucket` what it takes to sort the largest bucket.
+    /// Shares out the budget among `threads` that write tables of `table_entries`. `resident_len`
+    /// is what is in memory now, `largest_bucket` what it takes to sort the largest bucket.
     pub(crate) fn new(
         budget: Budget,
         threads: usize,

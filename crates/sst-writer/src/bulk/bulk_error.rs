@@ -12,12 +12,14 @@ use crate::{PublishError, WriteError};
 
 /// Why records could not be loaded.
 ///
-/// Whatever it is, the directory stays as it was: temporary files are removed, and readers go on with the commit before.
-/// After [`BulkError::Entry`] the loader goes on with other records; any other error has ended the load.
+/// Whatever it is, the directory stays as it was: temporary files are removed, and readers go on
+/// with the commit before. After [`BulkError::Entry`] the loader goes on with other records; any
+/// other error has ended the load.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BulkError {
-    /// A record that the format cannot hold. If a put returned this, nothing of the record was taken.
+    /// A record that the format cannot hold. If a put returned this, nothing of the record was
+    /// taken.
     #[error("{place}: {source}")]
     Entry {
         /// Where the record comes from.
@@ -25,8 +27,8 @@ pub enum BulkError {
         /// What is wrong with it. Numbers of entries in it are those of its table.
         source: WriteError,
     },
-    /// A key comes twice, and the policy is [`Duplicates::Error`](crate::bulk::Duplicates::Error). Of all such keys it
-    /// is the one whose second record comes first.
+    /// A key comes twice, and the policy is [`Duplicates::Error`](crate::bulk::Duplicates::Error).
+    /// Of all such keys it is the one whose second record comes first.
     #[error("key {key} comes twice: {first} and {second}")]
     Duplicate {
         /// The key.
@@ -49,7 +51,8 @@ pub enum BulkError {
     /// The load was called off through [`BulkOptions::monitor`](crate::BulkOptions).
     #[error("the load was cancelled")]
     Cancelled,
-    /// A handle was dropped without [`BulkHandle::finish`](crate::bulk::BulkHandle::finish), so its records may be incomplete.
+    /// A handle was dropped without [`BulkHandle::finish`](crate::bulk::BulkHandle::finish), so its
+    /// records may be incomplete.
     #[error("the handle of stream {stream} was dropped before it was finished")]
     HandleLost {
         /// Its stream.

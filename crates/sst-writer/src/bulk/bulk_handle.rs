@@ -17,17 +17,19 @@ use crate::{WriteError, hash_key};
 /// The invariant of a handle's open chunks.
 const CHUNK_PER_BUCKET: &str = "a handle has a chunk for each bucket";
 
-/// Puts records into a [`BulkLoader`](crate::BulkLoader), in any order, without waiting for other handles.
+/// Puts records into a [`BulkLoader`](crate::BulkLoader), in any order, without waiting for other
+/// handles.
 ///
-/// A handle belongs to one stream of the input, and each record has a position in it. Which of two records of a key is the
-/// later one is told by stream and position alone, so the result is the same however threads take turns. Several handles
-/// may share a stream, if each is given the positions of its records with the `_at` methods.
+/// A handle belongs to one stream of the input, and each record has a position in it. Which of two
+/// records of a key is the later one is told by stream and position alone, so the result is the
+/// same however threads take turns. Several handles may share a stream, if each is given the
+/// positions of its records with the `_at` methods.
 ///
-/// A put takes O(length of key and value): it hashes the key and appends to a buffer. When the budget is used up, it writes
-/// a part of what was put to disk.
+/// A put takes O(length of key and value): it hashes the key and appends to a buffer. When the
+/// budget is used up, it writes a part of what was put to disk.
 ///
-/// Call [`BulkHandle::finish`] in the end: a handle that is dropped without makes the load fail, since what it was to put
-/// may be incomplete.
+/// Call [`BulkHandle::finish`] in the end: a handle that is dropped without makes the load fail,
+/// since what it was to put may be incomplete.
 #[derive(Debug)]
 pub struct BulkHandle {
     shared: Arc<Shared>,
@@ -62,12 +64,13 @@ impl BulkHandle {
         self.stream
     }
 
-    /// Puts a record at the position after that of the last one, starting with 0. A value longer than
-    /// [`BulkOptions::blob_threshold`](crate::BulkOptions::blob_threshold) becomes a blob.
+    /// Puts a record at the position after that of the last one, starting with 0. A value longer
+    /// than [`BulkOptions::blob_threshold`](crate::BulkOptions::blob_threshold) becomes a blob.
     ///
     /// # Errors
     ///
-    /// [`BulkError`]: after [`BulkError::Entry`] go on with other records, after any other the load has failed.
+    /// [`BulkError`]: after [`BulkError::Entry`] go on with other records, after any other the load
+    /// has failed.
     #[inline]
     pub fn put(&mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), BulkError> {
         self.put_at(self.next_position, key, value)
@@ -234,7 +237,8 @@ impl BulkHandle {
         if let Some(buffer) = store.buffer(needed, self.file)? {
             return Ok(buffer);
         }
-        // All chunks are open ones: of this handle, which can help it, and of others, which can't be.
+        // All chunks are open ones: of this handle, which can help it, and of others, which can't
+        // be.
         let open = self.open.iter_mut().map(mem::take).enumerate();
         let (used, unused): (Vec<_>, Vec<_>) = open.partition(|(_, chunk)| chunk.records > 0);
         unused.into_iter().for_each(|(_, chunk)| store.give_back(chunk.bytes));

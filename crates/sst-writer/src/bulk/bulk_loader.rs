@@ -18,19 +18,21 @@ use super::write_phase::{Outcome, WritePhase};
 use crate::file::FileError;
 use crate::{Commit, Phase, Publisher};
 
-/// Loads records in any order, from several threads, into tables of disjoint ranges of hashes, and publishes them as one
-/// commit. The input may be far larger than memory.
+/// Loads records in any order, from several threads, into tables of disjoint ranges of hashes, and
+/// publishes them as one commit. The input may be far larger than memory.
 ///
-/// Records are put through [`BulkLoader::handle`]s; [`BulkLoader::finish`] sorts them, resolves duplicates, writes tables,
-/// several at a time, and publishes. Nothing is seen before that. On any failure, a panic or a cancellation included, and
-/// when the loader is dropped, the directory is as before; what a killed process leaves is removed by the next
-/// [`Publisher`] of the directory, or the next load with the same [`BulkOptions::temp_dir`].
+/// Records are put through [`BulkLoader::handle`]s; [`BulkLoader::finish`] sorts them, resolves
+/// duplicates, writes tables, several at a time, and publishes. Nothing is seen before that. On any
+/// failure, a panic or a cancellation included, and when the loader is dropped, the directory is as
+/// before; what a killed process leaves is removed by the next [`Publisher`] of the directory, or
+/// the next load with the same [`BulkOptions::temp_dir`].
 ///
 /// # The same input, the same files
 ///
-/// The files depend on the records, their [`InputPosition`](crate::bulk::InputPosition)s and the options that say what to write. They don't
-/// depend on the budget, on the number of threads, or on which thread put what when. Which records are in the input is up
-/// to the caller: give each input stream a number, and put its records in their order, or with their positions.
+/// The files depend on the records, their [`InputPosition`](crate::bulk::InputPosition)s and the
+/// options that say what to write. They don't depend on the budget, on the number of threads, or on
+/// which thread put what when. Which records are in the input is up to the caller: give each input
+/// stream a number, and put its records in their order, or with their positions.
 ///
 /// # Memory
 ///
@@ -46,9 +48,9 @@ use crate::{Commit, Phase, Publisher};
 ///
 /// # Disk
 ///
-/// Beside the tables: the records that don't fit into the budget, once, and 8 bytes for each; a bucket that does not
-/// fit into the memory of a thread (with evenly spread hashes: an input of more than some hundred times the budget) once
-/// more.
+/// Beside the tables: the records that don't fit into the budget, once, and 8 bytes for each; a
+/// bucket that does not fit into the memory of a thread (with evenly spread hashes: an input of
+/// more than some hundred times the budget) once more.
 ///
 /// # Examples
 ///
@@ -110,7 +112,8 @@ pub struct BulkSummary {
     pub file_bytes: u64,
     /// Bytes that did not fit into the budget and were written to temporary files.
     pub spilled_bytes: u64,
-    /// Files that belong to no commit any more and could not be removed. The next publisher tries again.
+    /// Files that belong to no commit any more and could not be removed. The next publisher tries
+    /// again.
     pub not_removed: Vec<FileError>,
 }
 
@@ -119,8 +122,8 @@ impl<'p> BulkLoader<'p> {
     ///
     /// # Errors
     ///
-    /// [`BulkError::File`] if [`BulkOptions::temp_dir`] cannot be used; [`BulkError::Publish`] if an earlier failure has
-    /// poisoned the publisher.
+    /// [`BulkError::File`] if [`BulkOptions::temp_dir`] cannot be used; [`BulkError::Publish`] if
+    /// an earlier failure has poisoned the publisher.
     pub fn new(publisher: &'p mut Publisher, mut options: BulkOptions) -> Result<Self, BulkError> {
         publisher.check_usable()?;
         options.writer.digest |= publisher.options().digest;
@@ -130,8 +133,8 @@ impl<'p> BulkLoader<'p> {
         Ok(Self { publisher, shared })
     }
 
-    /// A handle to put records with. Of two records of a key that of the higher stream is the later one; within a stream
-    /// their positions tell.
+    /// A handle to put records with. Of two records of a key that of the higher stream is the later
+    /// one; within a stream their positions tell.
     #[must_use]
     pub fn handle(&self, stream: u64) -> BulkHandle {
         BulkHandle::new(Arc::clone(&self.shared), stream)

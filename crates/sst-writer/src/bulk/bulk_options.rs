@@ -15,7 +15,8 @@ pub enum BulkMode {
     /// They are replaced: afterwards the key space holds what was loaded and nothing else.
     #[default]
     Replace,
-    /// They stay below the new ones: an entry that was loaded hides those of its key, a deletion too.
+    /// They stay below the new ones: an entry that was loaded hides those of its key, a deletion
+    /// too.
     Increment,
 }
 
@@ -23,12 +24,13 @@ pub enum BulkMode {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct BulkOptions {
-    /// Memory in bytes for records, sorting and writing; [`BulkLoader`](crate::BulkLoader) says what comes on top. At least
-    /// 4 MiB are used. Default: 256 MiB.
+    /// Memory in bytes for records, sorting and writing; [`BulkLoader`](crate::BulkLoader) says
+    /// what comes on top. At least 4 MiB are used. Default: 256 MiB.
     pub memory_budget: usize,
     /// Threads that sort and write. At least 1. Default: as many as the machine runs at once.
     pub threads: usize,
-    /// Where to spill what does not fit into the budget. Default: `None`, the directory loaded into.
+    /// Where to spill what does not fit into the budget. Default: `None`, the directory loaded
+    /// into.
     pub temp_dir: Option<PathBuf>,
     /// Which records of a key are kept. Default: [`Duplicates::Newest`].
     pub duplicates: Duplicates,
@@ -36,13 +38,15 @@ pub struct BulkOptions {
     pub mode: BulkMode,
     /// The key space to load into. Default: 0.
     pub family: u32,
-    /// How tables are written. Whether they hold several values per key follows from the duplicate policy.
-    /// Default: [`WriterOptions::default`].
+    /// How tables are written. Whether they hold several values per key follows from the duplicate
+    /// policy. Default: [`WriterOptions::default`].
     pub writer: WriterOptions,
-    /// A table gets at most this many entries, except that entries with equal hashes stay together. Default: 2²².
+    /// A table gets at most this many entries, except that entries with equal hashes stay together.
+    /// Default: 2²².
     pub max_table_entries: u64,
-    /// A table gets at most this many bytes of keys and values, uncompressed and without those in blob files, except that
-    /// it has at least one entry and that entries with equal hashes stay together. Default: 256 MiB.
+    /// A table gets at most this many bytes of keys and values, uncompressed and without those in
+    /// blob files, except that it has at least one entry and that entries with equal hashes stay
+    /// together. Default: 256 MiB.
     pub max_table_bytes: u64,
     /// Values longer than this many bytes become blobs. At most 64 MiB are used. Default: 64 MiB.
     pub blob_threshold: usize,

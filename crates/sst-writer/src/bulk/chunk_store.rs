@@ -13,7 +13,8 @@ const ALL_BUCKETS: &str = "there is a bucket for each value of the first bits";
 
 /// How much is spilled at once: this part of the budget.
 const SPILL_PART: usize = 16;
-/// What the record of a spilled chunk takes in memory, in bytes, with as much again for its list to grow.
+/// What the record of a spilled chunk takes in memory, in bytes, with as much again for its list to
+/// grow.
 const SPILLED_LEN: usize = 2 * size_of::<SpilledChunk>();
 
 /// Records back to back.
@@ -75,8 +76,8 @@ struct State {
     buckets: Vec<Bucket>,
     /// Buffers of `chunk_len` bytes that are not in use.
     free: Vec<Vec<u8>>,
-    /// Bytes of all buffers that were given out and not returned, the free ones included, and of the lists of spilled
-    /// chunks.
+    /// Bytes of all buffers that were given out and not returned, the free ones included, and of
+    /// the lists of spilled chunks.
     in_use: usize,
     /// No bucket from here on has a chunk in memory.
     resident_end: usize,
@@ -118,8 +119,8 @@ impl ChunkStore {
         Ok(())
     }
 
-    /// An empty buffer for at least `len` bytes of records. `None` if the budget is used up by chunks that are still open:
-    /// then [`ChunkStore::spill`] some of them.
+    /// An empty buffer for at least `len` bytes of records. `None` if the budget is used up by
+    /// chunks that are still open: then [`ChunkStore::spill`] some of them.
     pub(super) fn buffer(&self, len: usize, file: u32) -> Result<Option<Vec<u8>>, BulkError> {
         let needed = len.max(self.budget.chunk_len);
         let mut state = self.lock();
@@ -230,8 +231,8 @@ impl ChunkStore {
 }
 
 impl State {
-    /// Takes chunks out of memory, of the last buckets first: those are written last, so the first ones need never be
-    /// read back.
+    /// Takes chunks out of memory, of the last buckets first: those are written last, so the first
+    /// ones need never be read back.
     fn take_resident(&mut self, len: usize) -> Result<Vec<(usize, Chunk)>, BulkError> {
         let (mut taken, mut taken_len) = (Vec::new(), 0);
         while taken_len < len && self.resident_end > 0 {

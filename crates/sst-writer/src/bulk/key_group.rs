@@ -1,4 +1,4 @@
-//! What becomes of the records of one key.
+//! Resolves the records of one key.
 
 use super::duplicates::Duplicates;
 use super::input_position::InputPosition;

@@ -1,4 +1,5 @@
-//! Entries in any order become tables of disjoint ranges of hashes, whatever their number and the memory at hand.
+//! Entries in any order become tables of disjoint ranges of hashes, whatever their number and the
+//! memory at hand.
 //!
 //! ```text
 //! BulkHandle   puts records into open chunks, one for each bucket (the first 8 bits of the hash)
@@ -11,8 +12,8 @@
 //! Commit       tables and blobs get their numbers in the order of their hashes and places, and go live together
 //! ```
 //!
-//! Where a table ends follows from all records put and the options alone, so the files are the same whatever the budget,
-//! the number of threads and the way they took turns.
+//! Where a table ends follows from all records put and the options alone, so the files are the same
+//! whatever the budget, the number of threads and the way they took turns.
 
 pub(crate) mod blob_shelf;
 pub(crate) mod budget;

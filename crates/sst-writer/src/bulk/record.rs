@@ -66,8 +66,9 @@ impl<'a> Record<'a> {
         (self.key.len() + value_len) as u64
     }
 
-    /// Order of records with one hash: by key; of one key the deletions first, then by place. Records that claim the same
-    /// place are told apart by their values, so that no order is left to chance.
+    /// Order of records with one hash: by key; of one key the deletions first, then by place.
+    /// Records that claim the same place are told apart by their values, so that no order is left
+    /// to chance.
     pub(super) fn order(&self, other: &Self) -> Ordering {
         let by_place = |record: &Self| (!record.is_deletion(), record.place);
         self.key
@@ -108,8 +109,8 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// Reads the record that `bytes` start with, and returns what follows it. `None` if there is none, which the checksum
-    /// of its chunk rules out.
+    /// Reads the record that `bytes` start with, and returns what follows it. `None` if there is
+    /// none, which the checksum of its chunk rules out.
     #[inline]
     pub(super) fn decode(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
         let (stream, rest) = take_varint(bytes)?;

@@ -1,4 +1,4 @@
-//! Who takes sorted records.
+//! The consumer of sorted records.
 
 use super::bulk_error::BulkError;
 use super::record::Record;

@@ -1,4 +1,5 @@
-//! Sorts a bucket that is larger than the memory to sort it with: in sorted runs on disk, which are then merged.
+//! Sorts a bucket that is larger than the memory to sort it with: in sorted runs on disk, which are
+//! then merged.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -213,7 +214,8 @@ impl RunReader {
     }
 }
 
-/// Readers are compared for a heap that gives the greatest first: the greatest is the one with the lowest record.
+/// Readers are compared for a heap that gives the greatest first: the greatest is the one with the
+/// lowest record.
 impl Ord for RunReader {
     fn cmp(&self, other: &Self) -> Ordering {
         let by_record = || match (self.record(), other.record()) {

@@ -11,7 +11,8 @@ use crate::hash_key;
 /// How many records are fetched from memory at once, before the first of them is needed.
 const FETCHED_RECORDS: usize = 16;
 
-/// The error of a chunk that does not consist of records. Its checksum was right, so it was written like that.
+/// The error of a chunk that does not consist of records. Its checksum was right, so it was written
+/// like that.
 #[cold]
 fn bad_chunk() -> BulkError {
     BulkError::Internal("a chunk is not made of records")
@@ -19,7 +20,8 @@ fn bad_chunk() -> BulkError {
 
 /// Sorts the records of some chunks where they lie: what is moved is 16 bytes for each.
 ///
-/// An index entry holds, from the top: 64 bits hash, 32 bits number of the chunk, 32 bits position in it.
+/// An index entry holds, from the top: 64 bits hash, 32 bits number of the chunk, 32 bits position
+/// in it.
 #[derive(Debug, Default)]
 pub(super) struct SortedBucket {
     chunks: Vec<Chunk>,
@@ -70,7 +72,8 @@ impl SortedBucket {
         }
     }
 
-    /// Hands on all records in their order. `is_whole` says whether all records of each hash are here.
+    /// Hands on all records in their order. `is_whole` says whether all records of each hash are
+    /// here.
     pub(super) fn hand_on(
         &self,
         is_whole: bool,
@@ -96,8 +99,8 @@ impl SortedBucket {
         Ok(())
     }
 
-    /// Looks at all of these records, so that their cache lines are waited for together and not one after the other: sorted
-    /// records lie anywhere.
+    /// Looks at all of these records, so that their cache lines are waited for together and not one
+    /// after the other: sorted records lie anywhere.
     fn fetch(&self, entries: &[u128]) {
         let mut sum = 0;
         for &entry in entries {
@@ -111,8 +114,8 @@ impl SortedBucket {
         black_box(sum);
     }
 
-    /// Forgets all records. Buffers that chunks were read into are kept for the next ones, those of chunks that were in
-    /// memory are not: their memory was lent.
+    /// Forgets all records. Buffers that chunks were read into are kept for the next ones, those of
+    /// chunks that were in memory are not: their memory was lent.
     pub(super) fn clear(&mut self) {
         self.index.clear();
         let read = self.chunks.drain(..).take(self.read_chunks);

@@ -18,8 +18,8 @@ pub(super) struct SpillPlace {
     pub(super) checksum: u32,
 }
 
-/// A temporary file that only grows, and whose pieces are read back by their places. It is created with the first piece, and
-/// removed when it is dropped.
+/// A temporary file that only grows, and whose pieces are read back by their places. It is created
+/// with the first piece, and removed when it is dropped.
 #[derive(Debug)]
 pub(super) struct SpillFile {
     file_system: Arc<dyn FileSystem>,
@@ -58,7 +58,8 @@ impl SpillFile {
         Ok(SpillPlace { offset, len, checksum })
     }
 
-    /// Reads a piece into `out`, in place of what is there, and makes sure that it is what was written.
+    /// Reads a piece into `out`, in place of what is there, and makes sure that it is what was
+    /// written.
     pub(super) fn read(&self, place: SpillPlace, out: &mut Vec<u8>) -> Result<(), BulkError> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         let file = state.file.as_ref().ok_or(BulkError::Internal("empty spill file"))?;
@@ -90,13 +91,15 @@ pub(super) struct SpillSpace {
 }
 
 impl SpillSpace {
-    /// Spills into `directory` itself, whose publisher removes temporary files of a load that was killed.
+    /// Spills into `directory` itself, whose publisher removes temporary files of a load that was
+    /// killed.
     pub(super) fn within(file_system: Arc<dyn FileSystem>, directory: Arc<Path>) -> Self {
         Self { file_system, directory, is_own: false }
     }
 
-    /// Spills into a folder of `parent` that belongs to loads into `target`, and first removes what a load that was killed
-    /// has left there. There is one load into a directory at a time, so nothing in that folder is in use.
+    /// Spills into a folder of `parent` that belongs to loads into `target`, and first removes what
+    /// a load that was killed has left there. There is one load into a directory at a time, so
+    /// nothing in that folder is in use.
     pub(super) fn below(
         file_system: Arc<dyn FileSystem>,
         parent: &Path,

@@ -14,16 +14,17 @@ use crate::invariant::OrBroken;
 use crate::table::{Finished, HashedEntry};
 use crate::{EntryValue, StreamingSstWriter, WriteError, WriterOptions};
 
-/// Most medium values of a table, each of which takes a block. Half of what a table can hold, so that a run of equal hashes,
-/// which cannot be cut, still finds room.
+/// Most medium values of a table, each of which takes a block. Half of what a table can hold, so
+/// that a run of equal hashes, which cannot be cut, still finds room.
 const MAX_MEDIUM_VALUES: u64 = 1 << 15;
 /// Most bits of the hash that tell the range.
 const MAX_RANGE_BITS: u32 = 24;
 
 /// Where tables end. It follows from what was put and the options alone.
 ///
-/// The space of hashes is divided into 2ⁿ ranges of equal length, as few as leave each with at most seven eighths of what a
-/// table may hold, if hashes are spread evenly. Each range starts a table; one that holds more after all is cut further.
+/// The space of hashes is divided into 2ⁿ ranges of equal length, as few as leave each with at most
+/// seven eighths of what a table may hold, if hashes are spread evenly. Each range starts a table;
+/// one that holds more after all is cut further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TablePlan {
     range_bits: u32,
@@ -106,7 +107,8 @@ impl<'a> TableSequence<'a> {
         }
     }
 
-    /// Writes nothing from here on: the load has failed, and records are only looked at to tell which error is the first.
+    /// Writes nothing from here on: the load has failed, and records are only looked at to tell
+    /// which error is the first.
     pub(super) fn stop_writing(&mut self) {
         self.is_stopped = true;
         self.open = None;

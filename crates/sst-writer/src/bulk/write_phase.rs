@@ -18,7 +18,8 @@ use crate::Phase;
 /// How many records are taken between two looks at whether to go on.
 const RECORDS_BETWEEN_CHECKS: u64 = 4096;
 
-/// Sorts all buckets and writes them to tables, part by part: a part is a whole number of tables and of buckets.
+/// Sorts all buckets and writes them to tables, part by part: a part is a whole number of tables
+/// and of buckets.
 pub(super) struct WritePhase<'a> {
     shared: &'a Shared,
     plan: TablePlan,

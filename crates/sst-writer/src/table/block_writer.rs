@@ -12,8 +12,9 @@ use crate::file::{FileOperation, Sink};
 use crate::invariant::OrBroken;
 use crate::table::{WriteError, WriterOptions};
 
-/// The sink gets output in pieces that end at multiples of this length, which is that of a huge page. A file system that
-/// keeps each write in one piece of memory can then map the file with huge pages, which makes readers faster.
+/// The sink gets output in pieces that end at multiples of this length, which is that of a huge
+/// page. A file system that keeps each write in one piece of memory can then map the file with huge
+/// pages, which makes readers faster.
 const PIECE_LEN: usize = 2 << 20;
 
 /// Raw blocks of at least this many bytes go to the sink without a copy.
@@ -110,8 +111,8 @@ impl<S: Sink> BlockWriter<S> {
         self.output.end
     }
 
-    /// Checks that `blocks` more blocks with `len` bytes in all will fit. Returns how many bytes stay free. `entry` is the
-    /// number of the entry that needs them.
+    /// Checks that `blocks` more blocks with `len` bytes in all will fit. Returns how many bytes
+    /// stay free. `entry` is the number of the entry that needs them.
     pub(crate) fn check_room(&self, blocks: u64, len: u64, entry: u64) -> Result<u64, WriteError> {
         let blocks = self.block_count() + blocks;
         if blocks > self.capacity.blocks {
@@ -121,7 +122,8 @@ impl<S: Sink> BlockWriter<S> {
         self.capacity.end.checked_sub(end).ok_or(WriteError::FileTooLarge { entry, end })
     }
 
-    /// Length of the block that [`BlockWriter::write`] would write, in bytes. O(length of the payload).
+    /// Length of the block that [`BlockWriter::write`] would write, in bytes. O(length of the
+    /// payload).
     pub(crate) fn block_len(&mut self, payload: &[u8]) -> Result<u64, WriteError> {
         let (_, stored) = self.compressor.stored_form(payload)?;
         Ok((BLOCK_HEADER_LEN + stored.len()) as u64)
@@ -142,8 +144,8 @@ impl<S: Sink> BlockWriter<S> {
         self.output.put(header, stored)
     }
 
-    /// Writes a key block. `encode` appends its payload to the buffer that it is given. Compression is tried only if
-    /// `is_worth_trying`.
+    /// Writes a key block. `encode` appends its payload to the buffer that it is given. Compression
+    /// is tried only if `is_worth_trying`.
     pub(crate) fn write_key_block(
         &mut self,
         is_worth_trying: bool,
@@ -207,8 +209,8 @@ impl<S: Sink> BlockOutput<S> {
         Ok(WrittenBlocks { block_count, headers, file_size: end + offsets.len() as u64, output })
     }
 
-    /// Makes room for `len` bytes more. Small tables need little; others get the most that is ever needed at once, since a
-    /// buffer that doubles could take 4 MiB.
+    /// Makes room for `len` bytes more. Small tables need little; others get the most that is ever
+    /// needed at once, since a buffer that doubles could take 4 MiB.
     fn make_room(&mut self, len: usize) {
         let needed = self.buffer.len() + len;
         if needed > self.buffer.capacity() && needed > PIECE_LEN / 4 {

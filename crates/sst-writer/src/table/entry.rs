@@ -1,4 +1,4 @@
-//! What a writer is fed with: keys with their hashes and values.
+//! Entries: keys with their hashes, and values.
 
 use sst_format::BlobNumber;
 use sst_format::block::BlockHeader;
@@ -20,9 +20,9 @@ pub fn hash_key(key: &[u8]) -> u64 {
 
 /// One entry of a table, as a writer takes it.
 ///
-/// A pair of key and value is an entry, with the hash of its key and the class of value that its length calls for;
-/// so is a pair of key and [`EntryValue`]. Implement the trait to avoid building pairs, or to keep a hash that was
-/// computed before.
+/// A pair of key and value is an entry, with the hash of its key and the class of value that its
+/// length calls for; so is a pair of key and [`EntryValue`]. Implement the trait to avoid building
+/// pairs, or to keep a hash that was computed before.
 ///
 /// # Examples
 ///
@@ -52,8 +52,8 @@ pub fn hash_key(key: &[u8]) -> u64 {
 pub trait Entry {
     /// Hash of the key: [`hash_key`] of its bytes.
     ///
-    /// Any other hash is legal only where the table stores hashes, that is in a key block with a key over 32 bytes;
-    /// elsewhere the writer refuses it, because no reader would find the entry.
+    /// Any other hash is legal only where the table stores hashes, that is in a key block with a
+    /// key over 32 bytes; elsewhere the writer refuses it, because no reader would find the entry.
     fn key_hash(&self) -> u64;
 
     /// Length of the key in bytes: exactly what [`Entry::write_key_to`] appends.
@@ -65,15 +65,17 @@ pub trait Entry {
     /// The value.
     fn value(&self) -> EntryValue<'_>;
 
-    /// The key with its hash, for entries whose key lies in memory in one piece: this spares the writer a copy of the key
-    /// and a second look at its hash, and it asks for neither of the three above. Default: `None`.
+    /// The key with its hash, for entries whose key lies in memory in one piece: this spares the
+    /// writer a copy of the key and a second look at its hash, and it asks for neither of the three
+    /// above. Default: `None`.
     #[inline]
     fn hashed_key(&self) -> Option<HashedKey<'_>> {
         None
     }
 }
 
-/// A key and the hash of it, which cannot be any other. Ordered as entries are in a table: by hash, then by key.
+/// A key and the hash of it, which cannot be any other. Ordered as entries are in a table: by hash,
+/// then by key.
 ///
 /// # Examples
 ///
@@ -119,13 +121,15 @@ impl<'a> HashedKey<'a> {
 pub enum EntryValue<'a> {
     /// At most 8 bytes, stored beside the key.
     Inline(&'a [u8]),
-    /// At most 65535 bytes (by convention at most 4096), stored in a value block shared with its neighbours.
+    /// At most 65535 bytes (by convention at most 4096), stored in a value block shared with its
+    /// neighbours.
     Small(&'a [u8]),
     /// At most 64 MiB, stored in a block of its own.
     Medium(&'a [u8]),
     /// A block in its stored form, taken over unchanged: for merging tables without recompressing.
     MediumRaw {
-        /// The block header: how the value is stored, and the CRC-32 of `block`. The writer verifies both.
+        /// The block header: how the value is stored, and the CRC-32 of `block`. The writer
+        /// verifies both.
         header: BlockHeader,
         /// The stored bytes, without the block header.
         block: &'a [u8],
@@ -140,11 +144,13 @@ pub enum EntryValue<'a> {
 }
 
 impl<'a> EntryValue<'a> {
-    /// The value with the class its length calls for: inline up to 8 bytes, small up to 4096, medium up to 64 MiB.
+    /// The value with the class its length calls for: inline up to 8 bytes, small up to 4096,
+    /// medium up to 64 MiB.
     ///
     /// # Errors
     ///
-    /// [`ValueTooLarge`] above that: such a value goes to a blob file, and the entry is [`EntryValue::Large`].
+    /// [`ValueTooLarge`] above that: such a value goes to a blob file, and the entry is
+    /// [`EntryValue::Large`].
     pub const fn for_bytes(bytes: &'a [u8]) -> Result<Self, ValueTooLarge> {
         let len = bytes.len();
         if len <= MAX_INLINE_VALUE_LEN {
@@ -169,7 +175,8 @@ pub struct ValueTooLarge {
     pub len: usize,
 }
 
-/// An entry whose hash is known, or chosen: what a program has that takes entries over from elsewhere.
+/// An entry whose hash is known, or chosen: what a program has that takes entries over from
+/// elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HashedEntry<'a> {
     /// The hash: [`hash_key`] of the key, unless the reader is to look it up by another.
@@ -229,7 +236,8 @@ impl<E: Entry + ?Sized> Entry for &E {
     }
 }
 
-/// Key and value bytes. A value over 64 MiB is refused by the writer: see [`EntryValue::for_bytes`].
+/// Key and value bytes. A value over 64 MiB is refused by the writer: see
+/// [`EntryValue::for_bytes`].
 impl<K: AsRef<[u8]>, V: AsRef<[u8]>> Entry for (K, V) {
     #[inline]
     fn key_hash(&self) -> u64 {

@@ -46,8 +46,8 @@ impl EntryChecks {
         (self.entry_count > 0).then_some((self.min_hash, self.max_hash))
     }
 
-    /// Whether the hash is higher than that of every entry. After at least one entry, this is all there is to check of the
-    /// order.
+    /// Whether the hash is higher than that of every entry. After at least one entry, this is all
+    /// there is to check of the order.
     #[inline]
     pub(crate) const fn is_above_all(&self, hash: u64) -> bool {
         hash > self.max_hash
@@ -83,8 +83,8 @@ impl EntryChecks {
         Ok(())
     }
 
-    /// Checks that an entry comes after the last one, which is the last in `pending`. Returns whether their hashes are
-    /// equal.
+    /// Checks that an entry comes after the last one, which is the last in `pending`. Returns
+    /// whether their hashes are equal.
     #[inline]
     pub(crate) fn order(
         &self,
@@ -144,7 +144,8 @@ impl EntryChecks {
         }
     }
 
-    /// Checks that readers will look for the entry under its hash. They compute the hash where it is not stored.
+    /// Checks that readers will look for the entry under its hash. They compute the hash where it
+    /// is not stored.
     #[inline(always)]
     pub(crate) fn hash(&self, key: StatedKey<'_>) -> Result<(), WriteError> {
         if key.is_proven { Ok(()) } else { self.compare_hash(key.hash, key.key) }

@@ -17,7 +17,8 @@ pub(crate) fn sha256(pieces: &[&[u8]]) -> [u8; 32] {
 
 /// The content digest of a table: of all its entries, tombstones included.
 ///
-/// What is in the blobs that it refers to is not known to its writer. [`TableDigest::with_blobs`] adds them.
+/// What is in the blobs that it refers to is not known to its writer. [`TableDigest::with_blobs`]
+/// adds them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TableDigest {
     inner: ContentDigest,
@@ -33,8 +34,8 @@ struct BlobEntry {
 }
 
 impl TableDigest {
-    /// The digest with the values of blobs, of which `value` knows the digests; the number of the first blob that it does not
-    /// know otherwise. O(references to blobs).
+    /// The digest with the values of blobs, of which `value` knows the digests; the number of the
+    /// first blob that it does not know otherwise. O(references to blobs).
     ///
     /// # Errors
     ///
@@ -60,7 +61,8 @@ pub(crate) struct EntryDigester {
 }
 
 impl EntryDigester {
-    /// Adds the next entry. `decompressed` is the payload of its block if the block came in compressed form.
+    /// Adds the next entry. `decompressed` is the payload of its block if the block came in
+    /// compressed form.
     pub(crate) fn add(
         &mut self,
         key: &[u8],

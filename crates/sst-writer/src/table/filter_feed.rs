@@ -13,7 +13,8 @@ impl FilterFeed {
         Self { builder: policy.map(FilterPolicy::builder) }
     }
 
-    /// Adds the hashes of the next entries: those of a key block, so that the dynamic call is none of the single entry's.
+    /// Adds the hashes of the next entries: those of a key block, so that the dynamic call is none
+    /// of the single entry's.
     pub(crate) fn add(&mut self, hashes: &[u64]) {
         if let Some(builder) = &mut self.builder {
             builder.add_hashes(hashes);

@@ -1,4 +1,4 @@
-//! What is left when a table is written.
+//! A table after it is written.
 
 use sst_format::{BlobNumber, SstMeta};
 
@@ -12,7 +12,8 @@ pub struct Finished<T> {
     pub meta: SstMeta,
     /// Numbers of the blob files that the table refers to, in ascending order, each once.
     pub blobs: Vec<BlobNumber>,
-    /// The content digest of its entries, if [`WriterOptions::digest`](crate::WriterOptions::digest) asks for it.
+    /// The content digest of its entries, if
+    /// [`WriterOptions::digest`](crate::WriterOptions::digest) asks for it.
     pub digest: Option<TableDigest>,
     /// What is left of the sink: nothing for a file, the bytes for a `Vec<u8>`.
     pub output: T,

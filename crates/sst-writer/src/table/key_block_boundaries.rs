@@ -10,8 +10,8 @@ use sst_format::value_ref::EntryType;
 
 /// Cuts the sequence of entries into key blocks.
 ///
-/// Boundaries depend on nothing but the hashes, key lengths and types of the entries, so they are known as soon as an
-/// entry is added, long before its key block can be written.
+/// Boundaries depend on nothing but the hashes, key lengths and types of the entries, so they are
+/// known as soon as an entry is added, long before its key block can be written.
 #[derive(Debug, Default)]
 pub(crate) struct KeyBlockBoundaries {
     /// Blocks that will get no more entries and are not written yet, oldest first.
@@ -56,8 +56,8 @@ impl KeyBlockBoundaries {
         Ok(Placement { shape, starts_block })
     }
 
-    /// By how many bytes an entry lengthens the open block, if it goes there and is like all its entries. Its hash must
-    /// differ from that of the last entry.
+    /// By how many bytes an entry lengthens the open block, if it goes there and is like all its
+    /// entries. Its hash must differ from that of the last entry.
     #[inline]
     pub(crate) fn growth_if_alike(&self, key_len: usize, entry_type: EntryType) -> Option<u64> {
         self.open.growth_if_alike(key_len, entry_type)
@@ -87,8 +87,9 @@ impl KeyBlockBoundaries {
         }
     }
 
-    /// Takes the oldest block that is closed, if its entries and the first entry of the next block are among the first
-    /// `resolved` entries that are not written. The last block of the table has no next one.
+    /// Takes the oldest block that is closed, if its entries and the first entry of the next block
+    /// are among the first `resolved` entries that are not written. The last block of the table has
+    /// no next one.
     pub(crate) fn take_ready(&mut self, resolved: usize) -> Option<KeyBlockShape> {
         let shape = *self.closed.front()?;
         let is_last = self.closed.len() == 1 && self.open.entry_count() == 0;
@@ -99,8 +100,8 @@ impl KeyBlockBoundaries {
         self.closed.pop_front()
     }
 
-    /// Upper bound on the blocks and bytes of all key blocks that are not written, the entry at `placement` included. Counts
-    /// headers and the index block.
+    /// Upper bound on the blocks and bytes of all key blocks that are not written, the entry at
+    /// `placement` included. Counts headers and the index block.
     #[inline]
     pub(crate) fn reserved(&self, placement: &Placement) -> (u64, u64) {
         let (mut blocks, mut len) = self.reserved_for(self.started);
@@ -114,7 +115,8 @@ impl KeyBlockBoundaries {
         (blocks + 1, len + block_len(&placement.shape))
     }
 
-    /// Upper bound on the blocks and bytes of all key blocks that are not written. Counts headers and the index block.
+    /// Upper bound on the blocks and bytes of all key blocks that are not written. Counts headers
+    /// and the index block.
     pub(crate) fn reserved_now(&self) -> (u64, u64) {
         let (blocks, len) = self.reserved_for(self.started);
         match self.open.entry_count() {

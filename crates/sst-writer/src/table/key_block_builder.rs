@@ -12,7 +12,8 @@ use crate::table::key_block_boundaries::KeyBlockBoundaries;
 use crate::table::pending_entries::PendingEntries;
 use crate::table::{WriteError, WriterOptions};
 
-/// Keeps entries until their key block can be written. The index and the filter learn of entries when it is.
+/// Keeps entries until their key block can be written. The index and the filter learn of entries
+/// when it is.
 pub(crate) struct KeyBlockBuilder {
     /// The entries.
     pub(crate) pending: PendingEntries,
@@ -32,7 +33,8 @@ impl KeyBlockBuilder {
         }
     }
 
-    /// Sets the index of the value block that entries have waited for, and writes the key blocks that this completes.
+    /// Sets the index of the value block that entries have waited for, and writes the key blocks
+    /// that this completes.
     pub(crate) fn resolve(
         &mut self,
         value_block: BlockIndex,
@@ -42,8 +44,8 @@ impl KeyBlockBuilder {
         self.write_ready(blocks)
     }
 
-    /// Writes every key block that is closed and whose entries are resolved. The first entry of the next block must be
-    /// resolved too: that is the order in which the original writes blocks.
+    /// Writes every key block that is closed and whose entries are resolved. The first entry of the
+    /// next block must be resolved too: that is the order in which the original writes blocks.
     pub(crate) fn write_ready(
         &mut self,
         blocks: &mut BlockWriter<impl Sink>,

@@ -30,14 +30,16 @@ pub(crate) struct PendingEntry<'a> {
     pub(crate) entry_type: EntryType,
 }
 
-/// Entries in their order: their hashes, and in one buffer their keys and value references in the form that a key block
-/// has.
+/// Entries in their order: their hashes, and in one buffer their keys and value references in the
+/// form that a key block has.
 ///
-/// The reference to a small value needs the index of its value block, which has none before it is written. Entries up to
-/// the first such one are *resolved*, the others wait. Example: of entries with values inline, small, inline, small, the
-/// first is resolved and three wait. When their value block is written as block 7, all four are resolved.
+/// The reference to a small value needs the index of its value block, which has none before it is
+/// written. Entries up to the first such one are *resolved*, the others wait. Example: of entries
+/// with values inline, small, inline, small, the first is resolved and three wait. When their value
+/// block is written as block 7, all four are resolved.
 ///
-/// The last entry of the table is always here, since the order of the next one is checked against it.
+/// The last entry of the table is always here, since the order of the next one is checked against
+/// it.
 #[derive(Debug, Default)]
 pub(crate) struct PendingEntries {
     hashes: Vec<u64>,
@@ -54,8 +56,8 @@ pub(crate) struct PendingEntries {
 }
 
 impl PendingEntries {
-    /// Appends an entry with a reference of the given type. The block index in a reference to a small value is set by
-    /// [`PendingEntries::resolve`].
+    /// Appends an entry with a reference of the given type. The block index in a reference to a
+    /// small value is set by [`PendingEntries::resolve`].
     #[inline(always)]
     pub(crate) fn push(
         &mut self,
@@ -130,8 +132,8 @@ impl PendingEntries {
         hashes.or_broken("the entries of a closed key block are in memory")
     }
 
-    /// Appends the key block of the first entries to `out`, as many as `shape` has, and marks them as written. They must
-    /// be resolved.
+    /// Appends the key block of the first entries to `out`, as many as `shape` has, and marks them
+    /// as written. They must be resolved.
     pub(crate) fn encode_first(
         &mut self,
         shape: &KeyBlockShape,

@@ -5,7 +5,8 @@ use std::fmt::{self, Write};
 /// How many bytes of a key a message shows.
 const SHOWN_LEN: usize = 24;
 
-/// A key as an error message shows it: at most its first 24 bytes, escaped if they are text, else in hex.
+/// A key as an error message shows it: at most its first 24 bytes, escaped if they are text, else
+/// in hex.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShortKey(Box<str>);
 

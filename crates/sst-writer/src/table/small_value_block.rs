@@ -75,7 +75,8 @@ impl SmallValueBlock {
         self.is_open = false;
     }
 
-    /// Blocks and bytes, headers included, that the block will take at most, with `more` bytes of a further value.
+    /// Blocks and bytes, headers included, that the block will take at most, with `more` bytes of a
+    /// further value.
     #[inline]
     pub(crate) fn reserved(&self, more: Option<usize>) -> (u64, u64) {
         if self.is_open || more.is_some() {

@@ -14,12 +14,13 @@ use crate::{Entry, WriteError, WriterOptions};
 
 /// Writes one table from entries in ascending (hash, key) order, without ever holding all of them.
 ///
-/// Five parts share the work: the writer checks and routes entries; a queue keeps those whose value block has no index
-/// yet; one part decides where key blocks end; one is the small value block being filled; one compresses, frames and
-/// writes blocks and knows how many more there can be.
+/// Five parts share the work: the writer checks and routes entries; a queue keeps those whose value
+/// block has no index yet; one part decides where key blocks end; one is the small value block
+/// being filled; one compresses, frames and writes blocks and knows how many more there can be.
 ///
-/// Every check is made before anything changes, so after a refused entry the writer is as it was. After a failed
-/// operation on the output it is poisoned. Dropped without [`StreamingSstWriter::finish`], a file leaves nothing behind.
+/// Every check is made before anything changes, so after a refused entry the writer is as it was.
+/// After a failed operation on the output it is poisoned. Dropped without
+/// [`StreamingSstWriter::finish`], a file leaves nothing behind.
 ///
 /// # Memory
 ///
@@ -50,7 +51,8 @@ use crate::{Entry, WriteError, WriterOptions};
 /// # Ok::<(), sst_writer::WriteError>(())
 /// ```
 pub struct StreamingSstWriter<S: Sink> {
-    /// The key of the entry at hand. Written here first, where an entry that misbehaves can do no harm.
+    /// The key of the entry at hand. Written here first, where an entry that misbehaves can do no
+    /// harm.
     key: Vec<u8>,
     table: TableBuilder<S>,
 }
@@ -60,8 +62,8 @@ impl StreamingSstWriter<AtomicFile> {
     ///
     /// # Errors
     ///
-    /// [`WriteError::Exists`] if there is such a file already, [`WriteError::Io`] if the directory is not there or cannot
-    /// be written to.
+    /// [`WriteError::Exists`] if there is such a file already, [`WriteError::Io`] if the directory
+    /// is not there or cannot be written to.
     pub fn create(path: impl AsRef<Path>, options: WriterOptions) -> Result<Self, WriteError> {
         let file = AtomicFile::create(path)?;
         Ok(Self::in_file(file, options))
@@ -97,8 +99,8 @@ impl<S: Sink> StreamingSstWriter<S> {
     ///
     /// # Errors
     ///
-    /// [`WriteError`]: its groups say whether the writer can go on. All of them but a failure of the output are found
-    /// before anything is changed.
+    /// [`WriteError`]: its groups say whether the writer can go on. All of them but a failure of
+    /// the output are found before anything is changed.
     pub fn add(&mut self, entry: impl Entry) -> Result<(), WriteError> {
         if self.table.is_poisoned() {
             return Err(WriteError::Poisoned);
@@ -122,18 +124,18 @@ impl<S: Sink> StreamingSstWriter<S> {
         self.table.entry_count()
     }
 
-    /// Whether it is time to finish this table and start the next: it has that many entries, could take that many bytes,
-    /// or comes close to the number of blocks a table can have.
+    /// Whether it is time to finish this table and start the next: it has that many entries, could
+    /// take that many bytes, or comes close to the number of blocks a table can have.
     ///
-    /// The size reckoned is what the table would take if nothing that still waits compressed at all. `u64::MAX` means no
-    /// limit of one's own. O(1).
+    /// The size reckoned is what the table would take if nothing that still waits compressed at
+    /// all. `u64::MAX` means no limit of one's own. O(1).
     #[must_use]
     pub fn is_full(&self, max_entries: u64, max_data_size: u64) -> bool {
         self.table.is_full(max_entries, max_data_size)
     }
 
-    /// Whether the table has blocks and bytes left for the entry, even if its value does not compress. Says nothing of
-    /// its order. O(1).
+    /// Whether the table has blocks and bytes left for the entry, even if its value does not
+    /// compress. Says nothing of its order. O(1).
     #[must_use]
     pub fn has_room_for(&self, entry: &impl Entry) -> bool {
         let (hash, key_len) = match entry.hashed_key() {
@@ -147,7 +149,8 @@ impl<S: Sink> StreamingSstWriter<S> {
     ///
     /// # Errors
     ///
-    /// [`WriteError::NoEntries`], or a failure of the output or the filter. A file is then not there.
+    /// [`WriteError::NoEntries`], or a failure of the output or the filter. A file is then not
+    /// there.
     pub fn finish(self) -> Result<Finished<S::Output>, WriteError> {
         self.table.finish()
     }

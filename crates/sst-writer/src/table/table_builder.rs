@@ -18,20 +18,20 @@ use crate::table::key_block_builder::KeyBlockBuilder;
 use crate::table::small_value_block::{SmallValue, SmallValueBlock};
 use crate::table::{EntryValue, Finished, WriteError, WriterOptions};
 
-/// Takes entries whose keys are written out: lets them pass the checks, makes sure that there is room for them, and gives
-/// their keys and values to the parts that write them.
+/// Takes entries whose keys are written out: lets them pass the checks, makes sure that there is
+/// room for them, and gives their keys and values to the parts that write them.
 ///
-/// Its parts keep one invariant each: [`EntryChecks`] which entry may come next, [`KeyBlockBuilder`] that an entry is
-/// written with a reference that is known, [`SmallValueBlock`] where in its block a small value lies, [`BlockWriter`] what
-/// is written and how much still fits.
+/// Its parts keep one invariant each: [`EntryChecks`] which entry may come next,
+/// [`KeyBlockBuilder`] that an entry is written with a reference that is known, [`SmallValueBlock`]
+/// where in its block a small value lies, [`BlockWriter`] what is written and how much still fits.
 pub(crate) struct TableBuilder<S> {
     /// An operation on the output has failed or panicked.
     is_poisoned: bool,
     flags: TableFlags,
     checks: EntryChecks,
-    /// Lower bound on the bytes that are free beside everything that waits to be written. Computed exactly by
-    /// [`TableBuilder::check_room`]; until the next time, what entries add is subtracted. Bytes that compression
-    /// saves in between are not in it.
+    /// Lower bound on the bytes that are free beside everything that waits to be written. Computed
+    /// exactly by [`TableBuilder::check_room`]; until the next time, what entries add is
+    /// subtracted. Bytes that compression saves in between are not in it.
     guaranteed_free: u64,
     key_blocks: KeyBlockBuilder,
     small_values: SmallValueBlock,
@@ -129,7 +129,8 @@ impl<S: Sink> TableBuilder<S> {
         Ok(())
     }
 
-    /// Adds an entry that was just taken to the digest. Cold, so that tables without a digest don't pay for it.
+    /// Adds an entry that was just taken to the digest. Cold, so that tables without a digest don't
+    /// pay for it.
     #[cold]
     fn digest(&mut self, key: &[u8], value: EntryValue<'_>) -> Result<(), WriteError> {
         self.guarded(|table| match &mut table.digester {
@@ -138,8 +139,9 @@ impl<S: Sink> TableBuilder<S> {
         })
     }
 
-    /// The short way for an entry like those before it: the same key length and type, a hash of its own, an inline value
-    /// or a small one for the open value block, and more than enough room. Returns whether it took the entry.
+    /// The short way for an entry like those before it: the same key length and type, a hash of its
+    /// own, an inline value or a small one for the open value block, and more than enough room.
+    /// Returns whether it took the entry.
     #[inline]
     fn add_alike(&mut self, key: StatedKey<'_>, value: EntryValue<'_>) -> Result<bool, WriteError> {
         let StatedKey { hash, key: key_bytes, .. } = key;
@@ -256,8 +258,8 @@ impl<S: Sink> TableBuilder<S> {
         Ok(Finished { meta, blobs: self.blobs, digest, output: written.output })
     }
 
-    /// Checks that the table can still hold everything that waits, the entry, its value and the index block. Returns how
-    /// many bytes are left at least.
+    /// Checks that the table can still hold everything that waits, the entry, its value and the
+    /// index block. Returns how many bytes are left at least.
     fn check_room(&self, placement: &Placement, value: ValueRoom) -> Result<u64, WriteError> {
         let (value_blocks, values_len) = self.small_values.reserved(value.small);
         let (key_blocks, keys_len) = self.key_blocks.boundaries.reserved(placement);
@@ -272,8 +274,8 @@ impl<S: Sink> TableBuilder<S> {
         Ok(())
     }
 
-    /// Makes sure that there is room for an entry, and takes its value. The reference lacks the block index of a small
-    /// value.
+    /// Makes sure that there is room for an entry, and takes its value. The reference lacks the
+    /// block index of a small value.
     fn take_value<'a>(
         &mut self,
         value: EntryValue<'a>,

@@ -59,7 +59,8 @@ pub enum WriteError {
         /// Its key.
         key: ShortKey,
     },
-    /// The hash is not that of the key, and the key block does not store hashes: the entry would never be found.
+    /// The hash is not that of the key, and the key block does not store hashes: the entry would
+    /// never be found.
     #[error("entry {entry} has hash {stated:016x} where that of its key {key} is {computed:016x}")]
     KeyHashMismatch {
         /// Number of the entry.
@@ -71,7 +72,8 @@ pub enum WriteError {
         /// The hash of its key.
         computed: u64,
     },
-    /// [`Entry::key_len`](crate::Entry::key_len) is not what [`Entry::write_key_to`](crate::Entry::write_key_to) wrote.
+    /// [`Entry::key_len`](crate::Entry::key_len) is not what
+    /// [`Entry::write_key_to`](crate::Entry::write_key_to) wrote.
     #[error("entry {entry} states a key of {stated} bytes and writes one of {written}")]
     KeyLenMismatch {
         /// Number of the entry.
@@ -146,7 +148,8 @@ pub enum WriteError {
         /// How many blocks the table would have.
         blocks: u64,
     },
-    /// The table is as large as it can be, what still waits to be written being reckoned as if it did not compress.
+    /// The table is as large as it can be, what still waits to be written being reckoned as if it
+    /// did not compress.
     #[error("entry {entry} does not fit: the blocks would end at byte {end} of {MAX_BLOCKS_END}")]
     FileTooLarge {
         /// Number of the entry.

@@ -22,16 +22,17 @@ pub use crate::codec::Compression;
 pub struct WriterOptions {
     /// The filter to build over the entries. Default: none, and the table has no filter bytes.
     pub filter: Option<Arc<dyn FilterPolicy>>,
-    /// Whether a key may occur more than once; a tombstone is then the last of its key's entries. Otherwise a second
-    /// entry of a key is an error. Default: `false`.
+    /// Whether a key may occur more than once; a tombstone is then the last of its key's entries.
+    /// Otherwise a second entry of a key is an error. Default: `false`.
     pub multi_value: bool,
     /// Flags of the table, for its meta data. Default: no flags.
     pub flags: TableFlags,
     /// How blocks are stored. Default: [`Compression::Lz4`].
     pub compression: Compression,
-    /// Whether the content digest of the entries is taken (FORMAT.md section 12). It costs two SHA-256 for each entry, and
-    /// a copy of the key of each that refers to a blob. Default: `false`, and whatever
-    /// [`PublisherOptions::digest`](crate::PublisherOptions::digest) says in a commit.
+    /// Whether the content digest of the entries is taken (FORMAT.md section 12). It costs two
+    /// SHA-256 for each entry, and a copy of the key of each that refers to a blob. Default:
+    /// `false`, and whatever [`PublisherOptions::digest`](crate::PublisherOptions::digest) says in
+    /// a commit.
     pub digest: bool,
 }
 

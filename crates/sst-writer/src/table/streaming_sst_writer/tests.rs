@@ -35,7 +35,8 @@ struct Written {
     end: u64,
 }
 
-/// Writes as many of the values as the capacity allows, the others being refused for `is_expected` reasons.
+/// Writes as many of the values as the capacity allows, the others being refused for `is_expected`
+/// reasons.
 fn fill(values: &[EntryValue<'_>], compression: Compression, capacity: Capacity) -> Written {
     let options = WriterOptions::default().compression(compression);
     let mut writer = StreamingSstWriter::with_capacity(Vec::new(), options, capacity);
