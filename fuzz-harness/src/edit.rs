@@ -9,22 +9,15 @@ const LIMITS: [u64; 12] =
 
 /// The most edits of one input.
 const MOST_EDITS: usize = 4;
-/// The most bytes that an edit removes, unless it removes all behind it, and that it inserts.
+/// The most bytes that an edit inserts, and removes unless it removes all behind it.
 const MOST_BYTES: usize = 16;
 
-/// Replaces some bytes of an input by others: an overwritten field, an insertion, a cut, a splice.
+/// Replaces some bytes of an input by others: an overwritten field, an insertion, a cut.
 #[derive(Clone, Debug)]
 pub(crate) struct Edit {
     at: Index,
     removed: usize,
-    inserted: Inserted,
-}
-
-#[derive(Clone, Debug)]
-enum Inserted {
-    Bytes(Vec<u8>),
-    /// The rest of an input of the corpus, from some byte on.
-    Rest(Index, Index),
+    inserted: Vec<u8>,
 }
 
 /// An input of the corpus by its position, and the edits to make in it.
@@ -32,12 +25,11 @@ pub(crate) fn edits() -> impl Strategy<Value = (Index, Vec<Edit>)> {
     let bytes = prop::collection::vec(any::<u8>(), 0..=MOST_BYTES);
     let number = (select(&LIMITS[..]), 1..=8_usize)
         .prop_map(|(number, len)| number.to_be_bytes().into_iter().skip(8 - len).collect());
-    // As many bytes as it removes: all others stay where they are.
-    let field = prop_oneof![bytes.clone(), number].prop_map(|bytes: Vec<u8>| (bytes.len(), bytes));
     let change = prop_oneof![
-        4 => field.prop_map(|(len, bytes)| (len, Inserted::Bytes(bytes))),
-        2 => (0..=MOST_BYTES, bytes).prop_map(|(len, bytes)| (len, Inserted::Bytes(bytes))),
-        1 => any::<(Index, Index)>().prop_map(|(of, from)| (usize::MAX, Inserted::Rest(of, from))),
+        // As many bytes as it removes: all others stay where they are.
+        4 => prop_oneof![bytes.clone(), number].prop_map(|bytes: Vec<u8>| (bytes.len(), bytes)),
+        2 => (0..=MOST_BYTES, bytes),
+        1 => Just((usize::MAX, Vec::new())),
     ];
     let edit = (any::<Index>(), change).prop_map(|(at, (removed, inserted))| Edit {
         at,
@@ -49,33 +41,18 @@ pub(crate) fn edits() -> impl Strategy<Value = (Index, Vec<Edit>)> {
 
 /// The edited input, cut to `max_len` bytes. An empty corpus stands for one empty input.
 pub(crate) fn apply(corpus: &[Vec<u8>], chosen: Index, edits: &[Edit], max_len: usize) -> Vec<u8> {
-    let mut bytes = choose(corpus, chosen).to_vec();
-    edits.iter().for_each(|edit| edit.apply(&mut bytes, corpus));
+    let mut bytes = if corpus.is_empty() { Vec::new() } else { chosen.get(corpus).clone() };
+    edits.iter().for_each(|edit| edit.apply(&mut bytes));
     bytes.truncate(max_len);
     bytes
 }
 
-fn choose(corpus: &[Vec<u8>], index: Index) -> &[u8] {
-    if corpus.is_empty() { &[] } else { index.get(corpus).as_slice() }
-}
-
-/// A position in some bytes; the end is one, too.
-fn position(bytes: &[u8], index: Index) -> usize {
-    index.index(bytes.len() + 1)
-}
-
 impl Edit {
-    fn apply(&self, bytes: &mut Vec<u8>, corpus: &[Vec<u8>]) {
-        let at = position(bytes, self.at);
+    fn apply(&self, bytes: &mut Vec<u8>) {
+        // The end is a place, too.
+        let at = self.at.index(bytes.len() + 1);
         let end = at + self.removed.min(bytes.len() - at);
-        let inserted = match &self.inserted {
-            Inserted::Bytes(inserted) => inserted.as_slice(),
-            Inserted::Rest(of, from) => {
-                let other = choose(corpus, *of);
-                other.split_at(position(other, *from)).1
-            }
-        };
-        bytes.splice(at..end, inserted.iter().copied());
+        bytes.splice(at..end, self.inserted.iter().copied());
     }
 }
 
@@ -83,33 +60,27 @@ impl Edit {
 mod tests {
     use super::*;
 
-    const CORPUS: [&[u8]; 2] = [&[1, 2, 3], &[9; 40]];
-
     proptest! {
         #[test]
         fn inputs_keep_to_the_limit((chosen, edits) in edits()) {
-            let corpus = CORPUS.map(<[u8]>::to_vec);
+            let corpus = [vec![1, 2, 3], vec![9; 40]];
             prop_assert!(apply(&corpus, chosen, &edits, 30).len() <= 30);
-            prop_assert_eq!(apply(&corpus, chosen, &[], 50), choose(&corpus, chosen));
+            prop_assert_eq!(&apply(&corpus, chosen, &[], 50), chosen.get(&corpus));
             prop_assert_eq!(apply(&[], chosen, &[], 50), Vec::<u8>::new());
         }
 
         #[test]
-        fn an_edit_replaces_the_removed_bytes(at in any::<Index>(), from in any::<Index>()) {
-            let corpus = CORPUS.map(<[u8]>::to_vec);
+        fn an_edit_replaces_the_removed_bytes(at in any::<Index>()) {
             let edited = |removed, inserted| {
                 let mut bytes = vec![4; 5];
-                Edit { at, removed, inserted }.apply(&mut bytes, &corpus);
+                Edit { at, removed, inserted }.apply(&mut bytes);
                 bytes
             };
             let at = at.index(6);
-            let overwritten = edited(2, Inserted::Bytes(vec![7]));
+            let overwritten = edited(2, vec![7]);
             prop_assert_eq!(overwritten.get(at), Some(&7));
             prop_assert_eq!(overwritten.len(), 6 - (5 - at).min(2));
-            let spliced = edited(usize::MAX, Inserted::Rest(from, from));
-            let rest = choose(&corpus, from);
-            let rest = rest.split_at(position(rest, from)).1;
-            prop_assert_eq!(spliced, [&vec![4; at], rest].concat());
+            prop_assert_eq!(edited(usize::MAX, vec![8]), [vec![4; at], vec![8]].concat());
         }
     }
 }
