@@ -23,7 +23,7 @@ const GROUP: usize = 256;
 const SAMPLES: usize = 8;
 
 fn dir(scope: Scope<'_>) -> PathBuf {
-    scope.dir.join(format!("cold-{}", scope.entries))
+    scope.dir.join(format!("cold-{}", TIMES * scope.entries))
 }
 
 pub(crate) fn prepare(scope: Scope<'_>) -> Result<()> {
