@@ -15,6 +15,7 @@ mod exit;
 #[doc(hidden)]
 pub mod fuzzing;
 mod input;
+mod open_files;
 mod output;
 mod progress;
 mod store;
@@ -38,6 +39,7 @@ pub fn main() -> ExitCode {
             return if printed.is_ok() { exit.into() } else { Exit::Failure.into() };
         }
     };
+    open_files::raise_limit();
     match commands::run(&cli) {
         Ok(exit) => exit.into(),
         Err(error) => {

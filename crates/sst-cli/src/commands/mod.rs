@@ -44,7 +44,7 @@ impl Context {
     /// Tells people something that is no part of the result.
     fn note(self, text: impl std::fmt::Display) {
         if !self.quiet {
-            eprintln!("{text}");
+            eprintln!("{}", one_line(text));
         }
     }
 }
@@ -83,6 +83,18 @@ fn completions(shell: clap_complete::Shell) -> Result<Exit, CliError> {
     Ok(Exit::Success)
 }
 
+/// A text in one line that a terminal can show: names of files and keys may hold control characters.
+fn one_line(text: impl std::fmt::Display) -> String {
+    let mut line = String::new();
+    for character in text.to_string().chars() {
+        match character.is_control() {
+            true => line.extend(character.escape_default()),
+            false => line.push(character),
+        }
+    }
+    line
+}
+
 /// Says what stopped a command, in one line.
 pub(crate) fn report(error: &CliError) {
     use anstyle::{AnsiColor, Effects, Style};
@@ -92,5 +104,5 @@ pub(crate) fn report(error: &CliError) {
         true => Style::new(),
         false => AnsiColor::Red.on_default().effects(Effects::BOLD),
     };
-    eprintln!("{style}error:{style:#} {error}");
+    eprintln!("{style}error:{style:#} {}", one_line(error));
 }

@@ -18,6 +18,11 @@ pub(crate) struct RetentionArgs {
 }
 
 impl RetentionArgs {
+    /// Whether files of earlier generations stay.
+    pub(crate) const fn keeps_files(self) -> bool {
+        self.keep_generations > 0 || self.grace > 0
+    }
+
     pub(crate) fn options(self) -> PublisherOptions {
         PublisherOptions::default()
             .keep_generations(self.keep_generations)

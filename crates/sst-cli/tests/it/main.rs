@@ -25,6 +25,9 @@ mod load;
 mod memory;
 #[cfg(test)]
 mod merge;
+#[cfg(unix)]
+#[cfg(test)]
+mod operating;
 #[cfg(feature = "parquet")]
 #[cfg(test)]
 mod parquet;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use sst_writer::bulk::BulkMode;
 
 use crate::commands::certify_arg::CertifyArg;
 use crate::commands::inputs::DuplicatesArg;
@@ -177,6 +178,16 @@ pub(crate) struct LoadOutputArgs {
 
     #[command(flatten)]
     pub(crate) tables: TableArgs,
+}
+
+impl LoadOutputArgs {
+    /// The mode of the loader.
+    pub(crate) const fn bulk_mode(&self) -> BulkMode {
+        match (self.mode, self.increment) {
+            (Mode::Append, _) | (Mode::Replace, true) => BulkMode::Increment,
+            (Mode::Replace, false) => BulkMode::Replace,
+        }
+    }
 }
 
 /// Formats that `load` reads.

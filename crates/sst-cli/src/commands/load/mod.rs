@@ -4,17 +4,21 @@
 //! commit: it is there whole or not at all, whatever happens, Ctrl-C included.
 
 pub(crate) mod args;
+mod background_reader;
 mod report;
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Instant;
 
+use sst_format::SequenceNumber;
 use sst_writer::bulk::{BulkHandle, BulkMode, BulkSummary, InputPosition};
 use sst_writer::{BulkError, BulkLoader, BulkOptions, CancelToken, Monitor, Phase};
 
+use super::merge::entries as in_words;
+use super::retention_args::RetentionArgs;
 use super::target::Target;
 use super::{Context, interrupt};
 use crate::error::CliError;
@@ -23,8 +27,10 @@ use crate::input::{
     Input, InputEntry, InputError, check_options, decompressed, detect, is_named_compressed,
 };
 use crate::progress::{Progress, ProgressMode};
+use crate::store::read_catalog;
 pub(crate) use args::LoadArgs;
-use args::{Format, InputArgs, LoadOutputArgs, Mode};
+use args::{Format, InputArgs, LoadOutputArgs};
+use background_reader::BackgroundReader;
 use report::{Loaded, report};
 
 /// Bad lines that are shown one by one.
@@ -46,6 +52,7 @@ pub(super) fn run(args: &LoadArgs, context: Context) -> Result<Exit, CliError> {
     let options =
         options.retention.options().digest(options.certify.certify).monitor(interrupt::monitor());
     let mut target = Target::open(directory, options)?;
+    let replaced = replaced(&mut target, directory, &args.output_options)?;
     let loaded = load(&mut target, &inputs, args, &cancel, context);
     let loaded = loaded.map_err(|error| error.or_interrupted(directory));
     let (summary, skipped) = match loaded {
@@ -58,10 +65,48 @@ pub(super) fn run(args: &LoadArgs, context: Context) -> Result<Exit, CliError> {
     for file in &summary.not_removed {
         context.note(format_args!("left behind: {file}"));
     }
+    if let Some(replaced) = replaced {
+        context.note(replaced.text(directory, args.output_options.retention));
+    }
     let family = args.output_options.family;
     let loaded = Loaded::new(&summary, family, skipped, started.elapsed());
     report(directory, &loaded, context)?;
     Ok(Exit::Success)
+}
+
+/// What a load takes the place of.
+struct Replaced {
+    commit: SequenceNumber,
+    entries: u64,
+}
+
+/// The entries that a load of this kind takes the place of, if there are any.
+fn replaced(
+    target: &mut Target,
+    directory: &Path,
+    options: &LoadOutputArgs,
+) -> Result<Option<Replaced>, CliError> {
+    if options.bulk_mode() == BulkMode::Increment || target.publisher().current().is_none() {
+        return Ok(None);
+    }
+    let catalog = read_catalog(directory)?;
+    let of_family = catalog.tables.iter().filter(|table| table.family == options.family);
+    // Directories of ours state the number of entries of every table, and others are refused before.
+    let entries = of_family.filter_map(|table| table.entry_count).sum();
+    Ok((entries > 0).then_some(Replaced { commit: catalog.commit, entries }))
+}
+
+impl Replaced {
+    /// What was replaced, and how to take it back.
+    fn text(&self, directory: &Path, retention: RetentionArgs) -> String {
+        let Self { commit, entries } = self;
+        let (entries, directory) = (in_words(*entries), directory.display());
+        let replaced = format!("{directory}: {entries} of generation {commit} replaced");
+        match retention.keeps_files() {
+            true => format!("{replaced}; `sst rollback {directory} {commit}` takes them back"),
+            false => format!("{replaced} for good: --keep-generations 1 would have kept them"),
+        }
+    }
 }
 
 /// Loads all inputs, and returns the number of lines that were skipped too.
@@ -111,16 +156,11 @@ fn bulk_options(args: &LoadOutputArgs, cancel: &CancelToken, context: Context) -
             bar.set(progress.entries);
         }
     });
-    let mode = match args.mode {
-        Mode::Append => BulkMode::Increment,
-        Mode::Replace if args.increment => BulkMode::Increment,
-        Mode::Replace => BulkMode::Replace,
-    };
     let mut options = BulkOptions::default()
         // More than an address space is no limit, which the highest number says too.
         .memory_budget(args.memory.saturating_mul(1 << 20))
         .duplicates(args.duplicates.into())
-        .mode(mode)
+        .mode(args.bulk_mode())
         .family(args.family)
         .writer(args.tables.writer())
         .max_table_entries(args.tables.max_table_entries)
@@ -183,7 +223,7 @@ struct InputReader<'a> {
 
 impl InputReader<'_> {
     fn read(&mut self, path: &Path, format: Format) -> Result<(), CliError> {
-        let source = open(path)?;
+        let source = open(path, self.cancel)?;
         let progress = self.context.progress;
         let input = match source {
             #[cfg(feature = "parquet")]
@@ -224,6 +264,10 @@ impl InputReader<'_> {
     }
 
     fn error(&self, source: InputError) -> CliError {
+        // A wait for input that was cancelled ends in an error of reading.
+        if self.cancel.is_cancelled() {
+            return CliError::Bulk(BulkError::Cancelled);
+        }
         let name = self.name.clone();
         match source {
             InputError::Io(source) => CliError::Io { action: "read", what: name, source },
@@ -240,16 +284,20 @@ enum Source {
     Stream(Box<dyn Read>),
 }
 
-fn open(path: &Path) -> Result<Source, CliError> {
+fn open(path: &Path, cancel: &CancelToken) -> Result<Source, CliError> {
+    let cancel = cancel.clone();
     if path.as_os_str() == "-" {
-        return Ok(Source::Stream(Box::new(io::stdin().lock())));
+        let stdin = BackgroundReader::new(|| Ok(io::stdin()), cancel);
+        return Ok(Source::Stream(Box::new(stdin)));
+    }
+    let metadata = fs::metadata(path).map_err(|error| CliError::io("open", path, error))?;
+    if !metadata.is_file() {
+        let path = path.to_owned();
+        let stream = BackgroundReader::new(move || File::open(path), cancel);
+        return Ok(Source::Stream(Box::new(stream)));
     }
     let file = File::open(path).map_err(|error| CliError::io("open", path, error))?;
-    let metadata = file.metadata().map_err(|error| CliError::io("read", path, error))?;
-    Ok(match metadata.is_file() {
-        true => Source::File(file, metadata.len()),
-        false => Source::Stream(Box::new(file)),
-    })
+    Ok(Source::File(file, metadata.len()))
 }
 
 /// Starts to read text, compressed or not.

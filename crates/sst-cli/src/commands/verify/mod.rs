@@ -76,7 +76,8 @@ pub(super) fn run(args: &VerifyArgs, context: Context) -> Result<Exit, CliError>
     } else {
         for damage in &report.damage {
             output.line(damage)?;
-            for line in lost.of(&Part::of(damage)).into_iter().flat_map(Lost::lines) {
+            let lost = lost.of(&Part::of(damage)).filter(|_| is_damage(damage));
+            for line in lost.into_iter().flat_map(Lost::lines) {
                 output.line(line)?;
             }
         }
@@ -150,12 +151,15 @@ fn size(catalog: &Catalog) -> u64 {
     tables.chain(blobs).sum()
 }
 
-/// Damage is what tells; a report may also hold files that the operating system refused.
-fn exit(report: &VerifyReport) -> Exit {
-    let is_damage = |error: &ReadError| match error {
+/// Whether an error is damage: a file that the operating system did not let us read may be intact.
+fn is_damage(error: &ReadError) -> bool {
+    match error {
         ReadError::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
         _ => true,
-    };
+    }
+}
+
+fn exit(report: &VerifyReport) -> Exit {
     match report.is_intact() {
         true => Exit::Success,
         false if report.damage.iter().any(is_damage) => Exit::Damaged,
@@ -164,7 +168,12 @@ fn exit(report: &VerifyReport) -> Exit {
 }
 
 fn text(path: &Path, is_protected: bool, report: &VerifyReport) -> String {
-    let verdict = match (report.damage.len(), is_protected) {
+    let damaged = report.damage.iter().filter(|error| is_damage(error)).count();
+    let unread = report.damage.len() - damaged;
+    let verdict = match (damaged, is_protected) {
+        (0, _) if unread > 0 => {
+            format!("not all could be read: {}", counted(unread as u64, "error"))
+        }
         (0, true) if report.certificates > 0 => "intact, protected and certified".to_owned(),
         (0, true) => "intact and protected".to_owned(),
         (0, false) => {
@@ -196,6 +205,8 @@ struct Summary<'a> {
     bytes: u64,
     certificates: u64,
     damage: Vec<Damage<'a>>,
+    /// Files that could not be read, and may be intact.
+    unread: Vec<Damage<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     comparison: Option<Comparison>,
 }
@@ -224,6 +235,10 @@ impl<'a> Summary<'a> {
         lost: &'a LostKeys,
         comparison: Option<Comparison>,
     ) -> Self {
+        let damage = |damaged: bool| {
+            let errors = report.damage.iter().filter(|error| is_damage(error) == damaged);
+            errors.map(|error| Damage::new(error, lost)).collect()
+        };
         Self {
             path: path.display().to_string(),
             intact: report.is_intact(),
@@ -235,7 +250,8 @@ impl<'a> Summary<'a> {
             bytes: report.bytes,
             certificates: report.certificates,
             comparison,
-            damage: report.damage.iter().map(|error| Damage::new(error, lost)).collect(),
+            damage: damage(true),
+            unread: damage(false),
         }
     }
 }
@@ -257,7 +273,7 @@ impl<'a> Damage<'a> {
             flipped_bit: diagnosis
                 .and_then(|diagnosis| diagnosis.flipped)
                 .map(|flipped| FlippedBit { byte: flipped.byte, bit: flipped.bit }),
-            lost: lost.of(&Part::of(error)),
+            lost: lost.of(&Part::of(error)).filter(|_| is_damage(error)),
         }
     }
 }

@@ -1,0 +1,114 @@
+//! Commands between processes and under limits: signals, open files, files that may not be read.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use sst_writer::{Publisher, PublisherOptions, WriterOptions};
+
+use crate::harness::{Scratch, sst, sst_with_input, tables};
+
+/// How long a test waits for a process that hangs if the test fails.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+#[test]
+fn the_first_signal_ends_a_load_that_waits_for_input() {
+    let scratch = Scratch::new();
+    let db = scratch.path("db");
+    let mut load = Command::new(env!("CARGO_BIN_EXE_sst"));
+    load.args(["load", "-", "--format", "tsv"]).arg(&db);
+    let mut load = load.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let waiting = load.stdin.take();
+    let deadline = Instant::now() + DEADLINE;
+    // The lock is taken after the handler of signals is set.
+    while !db.join("LOCK").exists() {
+        assert!(Instant::now() < deadline);
+        std::thread::yield_now();
+    }
+    let pid = load.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    let status = loop {
+        if let Some(status) = load.try_wait().unwrap() {
+            break status;
+        }
+        if Instant::now() > deadline {
+            load.kill().unwrap();
+            panic!("the load still waits");
+        }
+        std::thread::yield_now();
+    };
+    drop(waiting);
+    assert_eq!(status.code(), Some(3));
+    assert!(!db.exists(), "a directory made for the load goes again");
+}
+
+#[test]
+fn more_overlapping_tables_than_the_soft_limit_of_open_files_are_walked() {
+    let scratch = Scratch::new();
+    let db = scratch.path("db");
+    let mut publisher = Publisher::open(&db, PublisherOptions::default()).unwrap();
+    let mut commit = publisher.begin();
+    for i in 0..100u8 {
+        let mut table = commit.create_table(WriterOptions::default()).unwrap();
+        let mut keys = [[i], [200]];
+        keys.sort_by_key(|key| sst_writer::hash_key(key));
+        keys.iter().for_each(|key| table.add((key, "value")).unwrap());
+        commit.add_table(table.finish().unwrap()).unwrap();
+    }
+    commit.publish().unwrap();
+    drop(publisher);
+    for command in ["scan", "certificate", "verify"] {
+        let run = Command::new("sh")
+            .args(["-c", "ulimit -Sn 64; exec \"$0\" \"$1\" \"$2\""])
+            .args([env!("CARGO_BIN_EXE_sst"), command])
+            .arg(&db)
+            .output()
+            .unwrap();
+        assert_eq!(run.status.code(), Some(0), "{command}: {run:?}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_not_called_damaged() {
+    let scratch = Scratch::new();
+    let db = scratch.database("db", "a\t1\nb\t2\n");
+    let table = tables(&db).remove(0);
+    fs::remove_file(&table).unwrap();
+    // The system refuses to open it, whoever asks: a link to itself.
+    symlink(table.file_name().unwrap(), &table).unwrap();
+    let report = sst(&[&"verify", &db, &"--json"]).expect(3).json();
+    assert_eq!(report["damage"].as_array().unwrap().len(), 0);
+    assert_eq!(report["unread"].as_array().unwrap().len(), 1);
+    assert!(report["unread"][0]["lost"].is_null());
+    let text = sst(&[&"verify", &db]).expect(3).text().to_owned();
+    assert!(!text.contains("damaged") && !text.contains("lost"), "{text}");
+}
+
+#[test]
+fn an_error_is_one_line_whatever_the_name_of_the_file() {
+    let scratch = Scratch::new();
+    let missing = scratch.path("two\nlines\u{1b}[2J");
+    let run = sst(&[&"scan", &missing]).expect(3);
+    assert_eq!(run.stderr.lines().count(), 1, "{:?}", run.stderr);
+    assert!(!run.stderr.contains('\u{1b}'));
+}
+
+#[test]
+fn a_load_says_what_it_replaced_and_how_to_take_it_back() {
+    let scratch = Scratch::new();
+    let db = scratch.database("db", "a\t1\nb\t2\n");
+    let load = |more: &[&str]| {
+        let args = crate::harness::join(&[&"load", &"-", &db, &"--format", &"tsv"], more);
+        sst_with_input(&args, b"c\t3\n").expect(0)
+    };
+    let kept = load(&["--keep-generations", "1"]);
+    let line = kept.stderr.lines().find(|line| line.contains("2 entries")).unwrap();
+    let command = line.split('`').nth(1).unwrap();
+    let args: Vec<&str> = command.split(' ').collect();
+    assert_eq!(args[..2], ["sst", "rollback"]);
+    sst(&[&"rollback", &args[2], &args[3]]).expect(0);
+    assert_eq!(sst(&[&"get", &db, &"b"]).expect(0).text(), "2\n");
+    assert!(load(&[]).stderr.contains("--keep-generations"));
+    assert!(!load(&["--mode", "append"]).stderr.contains("replaced"));
+}
