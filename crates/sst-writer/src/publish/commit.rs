@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use sst_format::content_digest::{FamilyCertificate, ValueDigest};
 use sst_format::file_name::{FileKind, FileName};
+use sst_format::meta_head::CommitKind;
 use sst_format::protection::BlobRecord;
 use sst_format::{BlobNumber, SequenceNumber, SstMeta, planted};
 
@@ -40,6 +41,7 @@ pub struct Commit<'p> {
     /// The blobs that the tables refer to, each with a table that does.
     blobs: BTreeMap<BlobNumber, SequenceNumber>,
     obsolete: BTreeSet<SequenceNumber>,
+    kind: CommitKind,
     /// The earlier commit that this one goes back to; `None` if it continues the newest one.
     rollback_to: Option<DirectoryState>,
     outcome: Outcome,
@@ -80,9 +82,17 @@ impl<'p> Commit<'p> {
             digests: BTreeMap::new(),
             blobs: BTreeMap::new(),
             obsolete: BTreeSet::new(),
+            kind: CommitKind::Append,
             rollback_to: None,
             outcome: Outcome::Open,
         }
+    }
+
+    /// Says why the commit is made, which nothing depends on but the list of generations: a commit
+    /// of kind [`CommitKind::Merge`] is none. Unless said, it is [`CommitKind::Load`] after
+    /// [`Commit::replace_all`], and [`CommitKind::Append`] otherwise.
+    pub const fn kind(&mut self, kind: CommitKind) {
+        self.kind = kind;
     }
 
     /// Makes the commit continue an earlier one instead of the newest.
@@ -254,8 +264,9 @@ impl<'p> Commit<'p> {
     }
 
     /// Makes all tables of earlier commits of this family obsolete: the tables of this commit
-    /// replace them.
+    /// replace them. That makes it a commit of kind [`CommitKind::Load`].
     pub fn replace_all(&mut self) {
+        self.kind = CommitKind::Load;
         let live = self.publisher.live_tables().filter(|(family, _)| *family == self.family);
         let tables: Vec<_> = live.map(|(_, table)| table.sequence).collect();
         self.obsolete.extend(tables);

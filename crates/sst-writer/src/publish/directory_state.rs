@@ -1,44 +1,21 @@
 //! The state of a directory as of a commit, read from its meta files.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sst_format::content_digest::FamilyCertificate;
 use sst_format::current::Current;
 use sst_format::del_file::DelFile;
 use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
-use sst_format::live::{DescribesTables, live_tables};
-use sst_format::meta_file::{MetaFile, TableRecord};
-use sst_format::protection::{BlobRecord, LiveMeta};
+use sst_format::live::live_tables;
+use sst_format::meta_file::TableRecord;
+use sst_format::meta_head::{CommitKind, HashRange, ListedMeta};
+use sst_format::protection::BlobRecord;
 use sst_format::{BlobNumber, SequenceNumber};
 
+use crate::publish::meta_state::{MetaState, meta_path};
 use crate::{FileError, FileOperation, FileSystem, PublishError};
-
-/// A meta file of a commit. It is the commit's newest, or describes at least one live table.
-#[derive(Clone, Debug)]
-pub(crate) struct MetaState {
-    pub(crate) sequence: SequenceNumber,
-    /// The checksum in its trailer.
-    pub(crate) checksum: u32,
-    pub(crate) family: u32,
-    /// All tables that it describes, live or not, the oldest first.
-    pub(crate) tables: Vec<TableState>,
-    pub(crate) blobs: Vec<BlobRecord>,
-    pub(crate) obsolete: Vec<SequenceNumber>,
-    certificates: Vec<FamilyCertificate>,
-    /// The meta files that were live as of its commit.
-    pub(crate) live_metas: Vec<LiveMeta>,
-}
-
-/// A table as one meta file describes it.
-#[derive(Clone, Debug)]
-pub(crate) struct TableState {
-    record: TableRecord,
-    entry_count: u64,
-    /// Whether this description is live in the [`DirectoryState`] that holds the meta file.
-    is_live: bool,
-}
 
 /// The meta files of a commit. The default is the state of a directory before its first commit.
 #[derive(Clone, Debug, Default)]
@@ -69,19 +46,23 @@ impl DirectoryState {
         Ok(state)
     }
 
-    /// Reads the commit whose meta file is `sequence`, the newest or an earlier one.
+    /// Reads the commit whose newest meta file is `sequence`: the newest commit or an earlier one.
     pub(crate) fn load_commit(
         file_system: &dyn FileSystem,
         directory: &Path,
         sequence: SequenceNumber,
     ) -> Result<Self, PublishError> {
         let newest = MetaState::load(file_system, directory, sequence)?;
+        if newest.commit != sequence {
+            let path = meta_path(directory, sequence);
+            return Err(PublishError::PartOfCommit { path, commit: newest.commit });
+        }
         let mut metas = Vec::new();
         for listed in &newest.live_metas {
             if listed.sequence == newest.sequence {
                 continue;
             }
-            let meta = MetaState::load(file_system, directory, listed.sequence)?;
+            let mut meta = MetaState::load(file_system, directory, listed.sequence)?;
             if meta.checksum != listed.checksum {
                 return Err(PublishError::BrokenChain {
                     path: meta_path(directory, listed.sequence),
@@ -89,6 +70,7 @@ impl DirectoryState {
                     found: meta.checksum,
                 });
             }
+            meta.hashes = listed.hashes;
             metas.push(meta);
         }
         metas.push(newest);
@@ -141,36 +123,37 @@ impl DirectoryState {
         self.blobs().find(|blob| blob.number == number).copied()
     }
 
-    /// This state without the `obsolete` tables, for the next commit to build on, and the tables
-    /// that the next meta file must name obsolete: every table described so far that has no live
-    /// description. Meta files without a live description are left out, since no commit needs them
-    /// again.
-    ///
-    /// A table is not named if one of its descriptions is live, even if older meta files describe
-    /// it too: its number would hide all of them.
-    pub(crate) fn without(
-        &self,
-        obsolete: &BTreeSet<SequenceNumber>,
-    ) -> (Self, Vec<SequenceNumber>) {
-        let mut metas = self.metas.clone();
-        for meta in &mut metas {
-            for table in &mut meta.tables {
-                table.is_live &= !obsolete.contains(&table.record.sequence);
-            }
+    /// Why the commit was made; `None` before the first commit, and for commits of older builds,
+    /// which do not say it.
+    pub(crate) fn kind(&self) -> Option<CommitKind> {
+        self.metas.last()?.kind
+    }
+
+    /// This state without the `obsolete` tables of a family, for the next commit of that family to
+    /// build on.
+    pub(crate) fn without(&self, family: u32, obsolete: &BTreeSet<SequenceNumber>) -> Continued {
+        let mut state = self.clone();
+        for table in state.metas.iter_mut().flat_map(|meta| &mut meta.tables) {
+            table.is_live &= !obsolete.contains(&table.record.sequence);
         }
-        let live = metas.iter().flat_map(MetaState::live_tables);
-        let live: BTreeSet<_> = live.map(|table| table.record.sequence).collect();
-        let described = self.metas.iter().flat_map(|meta| &meta.tables);
-        let described: BTreeSet<_> = described.map(|table| table.record.sequence).collect();
-        let named = described.difference(&live).copied().collect();
-        metas.retain(|meta| meta.live_tables().next().is_some());
-        let rolled_back = self.rolled_back.clone();
-        (Self { current: self.current, metas, rolled_back }, named)
+        let live: BTreeSet<_> = state.live_tables().map(|(_, table)| table.sequence).collect();
+        let of_family = self.metas.iter().filter(|meta| meta.family == family);
+        let dead = of_family.flat_map(|meta| &meta.tables);
+        let dead = dead.map(|table| &table.record).filter(|table| !live.contains(&table.sequence));
+        let hashes = HashRange::EMPTY;
+        let mut continued = Continued { state, obsolete: BTreeSet::new(), hashes };
+        for table in dead {
+            continued.obsolete.insert(table.sequence);
+            let hashes = HashRange { min: table.min_hash, max: table.max_hash };
+            continued.hashes = continued.hashes.with(hashes);
+        }
+        continued.drop_unneeded_metas();
+        continued
     }
 
     /// The live meta files, as the next meta file lists them.
-    pub(crate) fn live_metas(&self) -> impl Iterator<Item = LiveMeta> {
-        self.metas.iter().map(|meta| LiveMeta { sequence: meta.sequence, checksum: meta.checksum })
+    pub(crate) fn listed_metas(&self) -> impl Iterator<Item = ListedMeta> {
+        self.metas.iter().map(MetaState::listed)
     }
 
     /// Adds the newest meta file.
@@ -192,74 +175,45 @@ impl DirectoryState {
     }
 }
 
-impl DescribesTables for MetaState {
-    type Description<'a> = &'a TableRecord;
-
-    fn sequence(&self) -> SequenceNumber {
-        self.sequence
-    }
-
-    fn obsolete(&self) -> impl Iterator<Item = SequenceNumber> {
-        self.obsolete.iter().copied()
-    }
-
-    fn described(&self) -> impl Iterator<Item = (SequenceNumber, &TableRecord)> {
-        self.tables.iter().map(|table| (table.record.sequence, &table.record))
-    }
+/// The state of a directory as the next commit continues it.
+#[derive(Debug)]
+pub(crate) struct Continued {
+    /// The commit before, without the tables that the next one makes obsolete, and without the meta
+    /// files that no commit needs again.
+    pub(crate) state: DirectoryState,
+    /// The tables that the next meta file must name obsolete: every table of its family that was
+    /// described and has no live description.
+    ///
+    /// A table is not named if one of its descriptions is live, even if older meta files describe
+    /// it too: its number would hide all of them.
+    pub(crate) obsolete: BTreeSet<SequenceNumber>,
+    /// The hashes of these tables.
+    pub(crate) hashes: HashRange,
 }
 
-impl MetaState {
-    /// The tables whose description here is live.
-    fn live_tables(&self) -> impl Iterator<Item = &TableState> {
-        self.tables.iter().filter(|table| table.is_live)
-    }
-
-    fn load(
-        file_system: &dyn FileSystem,
-        directory: &Path,
-        sequence: SequenceNumber,
-    ) -> Result<Self, PublishError> {
-        let path = meta_path(directory, sequence);
-        let bytes = file_system.read(&path).map_err(FileError::at(&path, FileOperation::Read))?;
-        Self::parse(&bytes, sequence, &path)
-    }
-
-    /// Reads a protected meta file, which the original's are not.
-    pub(crate) fn parse(
-        bytes: &[u8],
-        sequence: SequenceNumber,
-        path: &Path,
-    ) -> Result<Self, PublishError> {
-        let meta = MetaFile::parse(bytes, crc32fast::hash)
-            .map_err(|source| PublishError::Format { path: path.to_owned(), source })?;
-        let Some(protection) = meta.protection() else {
-            return Err(PublishError::Unprotected { path: path.to_owned() });
-        };
-        // A protected meta file has one entry count for each table.
-        let tables = meta.tables().zip(meta.protected_tables());
-        let tables = tables.map(|(record, (entry_count, _))| TableState {
-            record,
-            entry_count,
-            // Until the meta file is part of a directory's state.
-            is_live: true,
+impl Continued {
+    /// Drops the meta files that the next commit does not need: those without a live description,
+    /// unless they hide a dead description that the next meta file cannot name. The next meta file
+    /// names dead tables of its own family only.
+    ///
+    /// For example, meta file 4 of family 7 makes table 1 obsolete, and meta file 2 of that family
+    /// describes tables 1 and 3. The next commit of family 0 still lists both.
+    fn drop_unneeded_metas(&mut self) {
+        let named = &self.obsolete;
+        let has_live = |meta: &MetaState| meta.live_tables().next().is_some();
+        // The oldest meta file that stays and describes a table, for each table.
+        let mut described = BTreeMap::new();
+        for meta in self.state.metas.iter().filter(|meta| has_live(meta)) {
+            for table in &meta.tables {
+                described.entry(table.record.sequence).or_insert(meta.sequence);
+            }
+        }
+        self.state.metas.retain(|meta| {
+            let mut hidden = meta.obsolete.iter().filter(|table| !named.contains(table));
+            let is_older = |older: &SequenceNumber| *older < meta.sequence;
+            has_live(meta) || hidden.any(|table| described.get(table).is_some_and(is_older))
         });
-        let tables = tables.collect();
-        Ok(Self {
-            sequence,
-            checksum: protection.checksum(),
-            family: meta.family(),
-            tables,
-            blobs: protection.blobs().collect(),
-            obsolete: meta.obsolete().collect(),
-            certificates: protection.certificates().collect(),
-            live_metas: protection.live_metas().collect(),
-        })
     }
-}
-
-/// Path of a meta file.
-pub(crate) fn meta_path(directory: &Path, sequence: SequenceNumber) -> PathBuf {
-    directory.join(FileName { sequence, kind: FileKind::Meta }.to_string())
 }
 
 /// The meta files that the `.del` file of a commit names; none if there is no such file.

@@ -6,8 +6,10 @@ use std::time::SystemTime;
 
 use sst_format::SequenceNumber;
 use sst_format::file_name::{FileKind, FileName};
+use sst_format::meta_head::CommitKind;
 
-use crate::publish::directory_state::{DirectoryState, meta_path, read_current};
+use crate::publish::directory_state::{DirectoryState, read_current};
+use crate::publish::meta_state::meta_path;
 use crate::{FileError, FileOperation, FileSystem, OsFileSystem, PublishError};
 
 /// A commit whose meta file is still in its directory.
@@ -18,6 +20,10 @@ pub struct Generation {
     pub sequence: SequenceNumber,
     /// The date of its meta file; `None` if the system does not tell.
     pub time: Option<SystemTime>,
+    /// Why it was made; `None` for commits of older builds, which do not say it. A merge is no
+    /// generation: [`Publisher::rollback`](crate::Publisher::rollback) without a target takes it
+    /// and the commit before it for one.
+    pub kind: Option<CommitKind>,
     /// Whether it is the commit that readers see.
     pub is_current: bool,
     /// Whether all its files are there, so that it can be rolled back to. A meta file may stay
@@ -34,8 +40,8 @@ pub struct Generation {
 
 impl Generation {
     /// The commits of a directory, newest first. The directory is not locked and not changed; a
-    /// commit that another process makes meanwhile may or may not be in the list. O(bytes of all
-    /// meta files).
+    /// commit that another process makes meanwhile may or may not be in the list. O(bytes of the
+    /// heads of all meta files).
     ///
     /// # Errors
     ///
@@ -85,6 +91,7 @@ impl Generation {
             // The date is for people. A commit without one can be listed and rolled back to as
             // well.
             time: file_system.modified(&meta_path(directory, sequence)).ok(),
+            kind: state.kind(),
             is_current: false,
             is_complete: state.files().is_subset(files),
             tables: state.live_tables().count() as u64,

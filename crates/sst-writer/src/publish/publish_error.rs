@@ -61,6 +61,14 @@ pub enum PublishError {
         /// The checksum of the file.
         found: u32,
     },
+    /// A meta file is one of several of a commit, and not the newest of them: no commit by itself.
+    #[error("{} is a part of commit {commit}", path.display())]
+    PartOfCommit {
+        /// The meta file.
+        path: PathBuf,
+        /// The commit.
+        commit: SequenceNumber,
+    },
     /// A table of the commit refers to a blob that neither this commit nor an earlier one has made.
     #[error("table {table} refers to blob {blob}, which is not there")]
     UnknownBlob {

@@ -13,8 +13,9 @@ use sst_format::{SequenceNumber, planted};
 use crate::file::atomic_file::directory_of;
 use crate::file::file_system::is_temporary;
 use crate::file::sync_watch::SyncWatch;
-use crate::publish::directory_state::{DirectoryState, MetaState, meta_path};
+use crate::publish::directory_state::DirectoryState;
 use crate::publish::generation::numbered_files;
+use crate::publish::meta_state::{MetaState, meta_path};
 use crate::publish::retention::Retention;
 use crate::{
     Commit, FileError, FileOperation, FileSystem, Lock, LockHolder, PublishError, PublisherOptions,

@@ -7,8 +7,9 @@ use std::time::{Duration, SystemTime};
 use sst_format::SequenceNumber;
 use sst_format::file_name::{FileKind, FileName};
 
-use crate::publish::directory_state::{DirectoryState, meta_path};
+use crate::publish::directory_state::DirectoryState;
 use crate::publish::generation::older_metas;
+use crate::publish::meta_state::meta_path;
 use crate::{FileError, FileSystem, PublisherOptions};
 
 /// A commit that was replaced by a newer one and keeps its files.

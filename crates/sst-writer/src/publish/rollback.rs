@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use sst_format::SequenceNumber;
 use sst_format::file_name::FileKind;
+use sst_format::meta_head::CommitKind;
 
 use crate::publish::directory_state::DirectoryState;
 use crate::publish::generation::{numbered_files, older_metas};
@@ -28,6 +29,7 @@ impl Publisher {
         self.check_usable()?;
         let state = self.earlier_commit(to)?;
         let mut commit = self.begin();
+        commit.kind(CommitKind::Rollback);
         commit.roll_back_to(state);
         commit.publish()
     }

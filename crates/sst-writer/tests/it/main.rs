@@ -9,6 +9,8 @@ mod filter;
 #[cfg(test)]
 mod generations;
 #[cfg(test)]
+mod meta_files;
+#[cfg(test)]
 mod publisher;
 #[cfg(test)]
 mod round_trip;

@@ -7,12 +7,13 @@ use sst_format::content_digest::{ContentDigest, FamilyCertificate, ValueDigest};
 use sst_format::current::Current;
 use sst_format::del_file::DelFile;
 use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
-use sst_format::meta_file::MetaFileParts;
-use sst_format::protection::{BlobRecord, LiveMeta};
+use sst_format::meta_head::{DescribedTable, HashRange, HeadedMetaFile, ListedMeta};
+use sst_format::protection::BlobRecord;
 use sst_format::{BlobNumber, SequenceNumber, SstMeta, planted};
 
 use super::{Commit, Outcome};
-use crate::publish::directory_state::{DirectoryState, MetaState};
+use crate::publish::directory_state::{Continued, DirectoryState};
+use crate::publish::meta_state::MetaState;
 use crate::{AtomicFile, CommitInfo, Monitor, PublishError, TableDigest};
 
 /// A commit whose tables and blobs are durable and whose description is in memory. It is not
@@ -46,6 +47,8 @@ pub struct PreparedCommit<'p> {
     state: DirectoryState,
     /// The tables that the meta file names as obsolete.
     obsolete: Vec<SequenceNumber>,
+    /// The hashes of these tables.
+    obsolete_hashes: HashRange,
     /// Records of the blobs that the tables refer to.
     blobs: Vec<BlobRecord>,
     /// Certificates of families, ascending.
@@ -58,12 +61,13 @@ impl<'p> PreparedCommit<'p> {
         let blobs = commit.blob_records()?;
         commit.files.end();
         let base = commit.base();
-        let (state, obsolete) = base.without(&commit.obsolete);
+        let Continued { state, obsolete, hashes } = base.without(commit.family, &commit.obsolete);
+        let obsolete = obsolete.into_iter().collect();
         let is_unchanged = commit.tables.is_empty() && commit.obsolete.is_empty();
         let mut certificates = base.certificates().to_vec();
         // A certificate holds as long as nothing of its family changes.
         certificates.retain(|known| is_unchanged || known.family != commit.family);
-        Ok(Self { commit, state, obsolete, blobs, certificates })
+        Ok(Self { commit, state, obsolete, obsolete_hashes: hashes, blobs, certificates })
     }
 
     /// The directory that the commit is made in.
@@ -97,7 +101,7 @@ impl<'p> PreparedCommit<'p> {
         self.commit.digests.get(&table)
     }
 
-    /// Tables of earlier commits that are not live in this one.
+    /// Tables of earlier commits and of this family that are not live in this one.
     #[must_use]
     pub fn obsolete(&self) -> &[SequenceNumber] {
         &self.obsolete
@@ -202,19 +206,29 @@ impl<'p> PreparedCommit<'p> {
     }
 
     fn encode_meta(&self, name: FileName) -> Result<Vec<u8>, PublishError> {
-        let this = LiveMeta { sequence: name.sequence, checksum: 0 };
-        let live_metas: Vec<_> = self.state.live_metas().chain([this]).collect();
-        let parts = MetaFileParts {
-            family: self.commit.family,
+        let described = self.commit.tables.iter();
+        let described = described.map(|(table, meta)| DescribedTable::new(*table, meta));
+        let (sequence, family) = (name.sequence, self.commit.family);
+        let path = || self.commit.files.path(name);
+        let damage = |source| PublishError::Format { path: path(), source };
+        let tables = described.collect::<Result<Vec<_>, _>>().map_err(damage)?;
+        let hashes = tables.iter().fold(self.obsolete_hashes, |hashes, table| {
+            hashes.with(HashRange { min: table.record.min_hash, max: table.record.max_hash })
+        });
+        let this = ListedMeta { sequence, checksum: 0, family, hashes };
+        let live_metas: Vec<_> = self.state.listed_metas().chain([this]).collect();
+        let parts = HeadedMetaFile {
+            family,
             obsolete: &self.obsolete,
-            tables: &self.commit.tables,
+            tables: &tables,
+            kind: self.commit.kind,
+            commit: sequence,
             live_metas: &live_metas,
             blobs: &self.blobs,
             certificates: &self.certificates,
+            extension: &[],
         };
-        let encoded = parts.encode(crc32fast::hash);
-        let path = || self.commit.files.path(name);
-        let (bytes, _) = encoded.map_err(|source| PublishError::Format { path: path(), source })?;
+        let (bytes, _) = parts.encode(crc32fast::hash).map_err(damage)?;
         Ok(bytes)
     }
 

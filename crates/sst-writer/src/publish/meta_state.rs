@@ -1,0 +1,236 @@
+//! A meta file of a commit, as far as the publisher needs it: without filters and block headers.
+
+use std::collections::TryReserveError;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use sst_format::content_digest::FamilyCertificate;
+use sst_format::file_name::{FileKind, FileName};
+use sst_format::live::DescribesTables;
+use sst_format::meta_file::{MetaFile, TableRecord};
+use sst_format::meta_head::{
+    Area, CommitKind, HEAD_PLACE_LEN, HashRange, HeadPlace, ListedMeta, MetaHead,
+};
+use sst_format::protection::{BlobRecord, LiveMeta};
+use sst_format::{FormatError, SequenceNumber};
+
+use crate::{FileError, FileOperation, FileSystem, PublishError, StoredFile};
+
+/// A meta file of a commit. It is the commit's newest, describes at least one live table, or hides
+/// a description in an older meta file.
+#[derive(Clone, Debug)]
+pub(crate) struct MetaState {
+    pub(crate) sequence: SequenceNumber,
+    /// The checksum in its trailer.
+    pub(crate) checksum: u32,
+    pub(crate) family: u32,
+    /// Why its commit was made; `None` before version 3, which does not say it.
+    pub(crate) kind: Option<CommitKind>,
+    /// The newest meta file of its commit. It is this one, unless this one is a part.
+    pub(crate) commit: SequenceNumber,
+    /// A range that holds the hashes of all tables that it describes or names obsolete.
+    pub(crate) hashes: HashRange,
+    /// All tables that it describes, live or not, the oldest first.
+    pub(crate) tables: Vec<TableState>,
+    pub(crate) blobs: Vec<BlobRecord>,
+    pub(crate) obsolete: Vec<SequenceNumber>,
+    pub(crate) certificates: Vec<FamilyCertificate>,
+    /// The meta files that were live as of its commit. Empty in a part.
+    pub(crate) live_metas: Vec<ListedMeta>,
+}
+
+/// A table as one meta file describes it.
+#[derive(Clone, Debug)]
+pub(crate) struct TableState {
+    pub(crate) record: TableRecord,
+    pub(crate) entry_count: u64,
+    /// Whether this description is live in the [`DirectoryState`] that holds the meta file.
+    ///
+    /// [`DirectoryState`]: crate::publish::directory_state::DirectoryState
+    pub(crate) is_live: bool,
+}
+
+impl DescribesTables for MetaState {
+    type Description<'a> = &'a TableRecord;
+
+    fn sequence(&self) -> SequenceNumber {
+        self.sequence
+    }
+
+    fn obsolete(&self) -> impl Iterator<Item = SequenceNumber> {
+        self.obsolete.iter().copied()
+    }
+
+    fn described(&self) -> impl Iterator<Item = (SequenceNumber, &TableRecord)> {
+        self.tables.iter().map(|table| (table.record.sequence, &table.record))
+    }
+}
+
+impl MetaState {
+    /// The tables whose description here is live.
+    pub(crate) fn live_tables(&self) -> impl Iterator<Item = &TableState> {
+        self.tables.iter().filter(|table| table.is_live)
+    }
+
+    /// This meta file as newer ones list it.
+    pub(crate) const fn listed(&self) -> ListedMeta {
+        let Self { sequence, checksum, family, hashes, .. } = *self;
+        ListedMeta { sequence, checksum, family, hashes }
+    }
+
+    /// Reads a protected meta file, which the original's are not: of version 3 its head and its
+    /// lists, which are verified, of older versions the whole file.
+    pub(crate) fn load(
+        file_system: &dyn FileSystem,
+        directory: &Path,
+        sequence: SequenceNumber,
+    ) -> Result<Self, PublishError> {
+        let path = meta_path(directory, sequence);
+        let file = OpenMeta::open(file_system, &path)?;
+        match file.head(sequence)? {
+            Some(state) => Ok(state),
+            None => Self::parse(&file.read(0..file.len)?, sequence, &path),
+        }
+    }
+
+    /// Reads a whole protected meta file, which is verified.
+    pub(crate) fn parse(
+        bytes: &[u8],
+        sequence: SequenceNumber,
+        path: &Path,
+    ) -> Result<Self, PublishError> {
+        let meta = MetaFile::parse(bytes, crc32fast::hash)
+            .map_err(|source| PublishError::Format { path: path.to_owned(), source })?;
+        let Some(protection) = meta.protection() else {
+            return Err(PublishError::Unprotected { path: path.to_owned() });
+        };
+        // A protected meta file has one entry count for each table.
+        let tables = meta.tables().zip(meta.protected_tables());
+        let tables = tables.map(|(record, (entry_count, _))| TableState::new(record, entry_count));
+        let family = meta.family();
+        let live_metas = match protection.listed_metas() {
+            Some(listed) => listed.collect(),
+            // The family is that of this meta file, as far as anyone knows before the others are
+            // read, and no reader of a list before version 3 may rely on it.
+            None => protection.live_metas().map(|live| listed_before(live, family)).collect(),
+        };
+        let head = protection.head();
+        let state = Self {
+            sequence,
+            checksum: protection.checksum(),
+            family,
+            kind: head.map(MetaHead::kind),
+            commit: head.map_or(sequence, MetaHead::commit),
+            hashes: HashRange::FULL,
+            tables: tables.collect(),
+            blobs: protection.blobs().collect(),
+            obsolete: meta.obsolete().collect(),
+            certificates: protection.certificates().collect(),
+            live_metas,
+        };
+        Ok(state.with_own_hashes())
+    }
+
+    /// Takes its range of hashes from its own list, which a part does not have.
+    fn with_own_hashes(mut self) -> Self {
+        let own = self.live_metas.iter().find(|listed| listed.sequence == self.sequence);
+        self.hashes = own.map_or(HashRange::FULL, |own| own.hashes);
+        self
+    }
+}
+
+/// A meta file in a list of version 1 or 2.
+const fn listed_before(live: LiveMeta, family: u32) -> ListedMeta {
+    let LiveMeta { sequence, checksum } = live;
+    ListedMeta { sequence, checksum, family, hashes: HashRange::FULL }
+}
+
+impl TableState {
+    const fn new(record: TableRecord, entry_count: u64) -> Self {
+        // Live, until the meta file is part of a directory's state.
+        Self { record, entry_count, is_live: true }
+    }
+}
+
+/// A meta file that is open for reading.
+pub(crate) struct OpenMeta<'a> {
+    file: Box<dyn StoredFile>,
+    len: u64,
+    path: &'a Path,
+}
+
+impl<'a> OpenMeta<'a> {
+    pub(crate) fn open(file_system: &dyn FileSystem, path: &'a Path) -> Result<Self, FileError> {
+        let error = |error| FileError::at(path, FileOperation::Read)(error);
+        let file = file_system.open(path).map_err(error)?;
+        let len = file.file_size().map_err(error)?;
+        Ok(Self { file, len, path })
+    }
+
+    /// Reads bytes of the file.
+    pub(crate) fn read(&self, range: Range<u64>) -> Result<Vec<u8>, FileError> {
+        let error = |error| FileError::at(self.path, FileOperation::Read)(error);
+        let mut bytes = room_for(range.end - range.start).map_err(error)?;
+        self.file.read_exact_at(&mut bytes, range.start).map_err(error)?;
+        Ok(bytes)
+    }
+
+    /// Reads an area, and verifies it.
+    fn area(&self, area: &Area) -> Result<Vec<u8>, PublishError> {
+        let bytes = self.read(area.range())?;
+        area.verify(&bytes, crc32fast::hash).map_err(|source| self.damage(source))?;
+        Ok(bytes)
+    }
+
+    fn damage(&self, source: FormatError) -> PublishError {
+        PublishError::Format { path: self.path.to_owned(), source }
+    }
+
+    /// Reads the head and the two lists; `None` if the file has no valid head, and must be read
+    /// whole.
+    fn head(&self, sequence: SequenceNumber) -> Result<Option<MetaState>, PublishError> {
+        let last_bytes = self.len.saturating_sub(HEAD_PLACE_LEN as u64)..self.len;
+        let Some(place) = HeadPlace::parse(&self.read(last_bytes)?, self.len) else {
+            return Ok(None);
+        };
+        let (start, end) = (self.read(place.start_range())?, self.read(place.end_range())?);
+        let Ok(head) = MetaHead::parse(&start, &end, self.len, crc32fast::hash) else {
+            return Ok(None);
+        };
+        let blobs = self.area(&head.blobs())?;
+        let blobs = BlobRecord::parse_list(&blobs).map_err(|source| self.damage(source))?;
+        let listed = self.area(&head.live_metas())?;
+        let live_metas = ListedMeta::parse_list(&listed).map_err(|source| self.damage(source))?;
+        let tables = head.tables().map(|table| TableState::new(table.record, table.entry_count));
+        let state = MetaState {
+            sequence,
+            checksum: head.checksum(),
+            family: head.family(),
+            kind: Some(head.kind()),
+            commit: head.commit(),
+            hashes: HashRange::FULL,
+            tables: tables.collect(),
+            blobs: blobs.collect(),
+            obsolete: head.obsolete().collect(),
+            certificates: head.certificates().collect(),
+            live_metas,
+        };
+        Ok(Some(state.with_own_hashes()))
+    }
+}
+
+/// Room for so many bytes, which may be more than there is memory for.
+fn room_for(len: u64) -> io::Result<Vec<u8>> {
+    let out_of_memory = |_: TryReserveError| io::Error::from(io::ErrorKind::OutOfMemory);
+    let len = usize::try_from(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(len).map_err(out_of_memory)?;
+    bytes.resize(len, 0);
+    Ok(bytes)
+}
+
+/// Path of a meta file.
+pub(crate) fn meta_path(directory: &Path, sequence: SequenceNumber) -> PathBuf {
+    directory.join(FileName { sequence, kind: FileKind::Meta }.to_string())
+}
