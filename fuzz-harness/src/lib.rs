@@ -7,7 +7,7 @@
 mod drive;
 mod edit;
 mod input;
-mod repair;
+pub mod repair;
 mod seeds;
 mod target;
 mod targets;

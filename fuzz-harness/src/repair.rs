@@ -28,9 +28,10 @@ pub(crate) fn filters_end(bytes: &[u8]) -> Option<usize> {
     (used_keys_at + 4).checked_add(word(bytes, used_keys_at)? as usize)
 }
 
-/// Gives a meta file a trailer that fits: length of the section, checksum, magic. `None` if the
-/// bytes have no room for one, which leaves them as they are.
-pub(crate) fn meta_file(bytes: &mut [u8]) -> Option<()> {
+/// Gives a meta file a trailer that fits: length of the section, checksum, magic. Of version 3, the
+/// checksums of head and areas are made right too, where the numbers leave room for them. `None` if
+/// the bytes have no room for a trailer, which leaves them as they are.
+pub fn meta_file(bytes: &mut [u8]) -> Option<()> {
     let trailer_at = bytes.len().checked_sub(TRAILER_LEN)?;
     let section_len = trailer_at.checked_sub(filters_end(bytes)?)?;
     put(bytes, trailer_at, u32::try_from(section_len).ok()?)?;
@@ -42,7 +43,7 @@ pub(crate) fn meta_file(bytes: &mut [u8]) -> Option<()> {
 }
 
 /// Makes the checksums in the head of a meta file of version 3 right: those of its areas, then its
-/// own two. `None` if it has no head, or one whose numbers do not fit.
+/// own two. `None` if it has no head.
 fn head(bytes: &mut [u8]) -> Option<()> {
     let filters_end = filters_end(bytes)?;
     let place = HeadPlace::parse(bytes, bytes.len() as u64)?;
@@ -53,7 +54,25 @@ fn head(bytes: &mut [u8]) -> Option<()> {
     let tables_at = 12 + word(bytes, 8)? as usize * 4;
     let tables = word(bytes, tables_at)? as usize;
     let start_len = tables_at + 8 + tables * 38;
-    let crc = |bytes: &[u8], from: usize, to: usize| Some(crc32fast::hash(bytes.get(from..to)?));
+    // Areas that are not within the file have no checksum: the numbers lie, which the head's own
+    // checksums must not give away.
+    _ = areas(bytes, [tables_at, start_len, filters_end, core]);
+    let tail = bytes.len().checked_sub(HEAD_PLACE_LEN)?;
+    if let (Ok(len), Some(start)) = (u32::try_from(start_len), crc(bytes, 0, start_len)) {
+        put(bytes, tail, len)?;
+        put(bytes, tail + 4, start)?;
+    }
+    let core = crc(bytes, core, tail + 12)?;
+    put(bytes, tail + 12, core)
+}
+
+fn crc(bytes: &[u8], from: usize, to: usize) -> Option<u32> {
+    bytes.get(from..to).map(crc32fast::hash)
+}
+
+/// Makes the checksums of the areas right. `None` if one of them is not within the file.
+fn areas(bytes: &mut [u8], [tables_at, start_len, filters_end, core]: [usize; 4]) -> Option<()> {
+    let tables = word(bytes, tables_at)? as usize;
     let mut headers = filters_end + 4;
     let mut filter = start_len;
     for table in 0..tables {
@@ -73,14 +92,7 @@ fn head(bytes: &mut [u8]) -> Option<()> {
     let used_keys = crc(bytes, filter, filters_end)?;
     put(bytes, core + 24, blobs)?;
     put(bytes, core + 16, metas)?;
-    put(bytes, core + 28, used_keys)?;
-    let tail = bytes.len().checked_sub(HEAD_PLACE_LEN)?;
-    put(bytes, tail, u32::try_from(start_len).ok()?)?;
-    let start = crc(bytes, 0, start_len)?;
-    put(bytes, tail + 4, start)?;
-    let core = crc(bytes, core, tail + 12)?;
-    put(bytes, tail + 12, core)?;
-    Some(())
+    put(bytes, core + 28, used_keys)
 }
 
 /// Gives a table an offset table of blocks that follow each other, and every block its checksum.

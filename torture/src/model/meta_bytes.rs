@@ -3,9 +3,13 @@
 use std::ops::Range;
 
 use byteorder::{BigEndian, ByteOrder};
+use sst_format::meta_file::MetaFile;
 
 /// Bytes behind the section of a meta file: its length, the checksum, the magic number.
 pub const TRAILER_LEN: usize = 12;
+
+/// Bytes of an entry in the list of live meta files of version 3.
+pub const LISTED_META_LEN: usize = 28;
 
 /// Where the parts of a meta file lie, according to its counts, be they true or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,8 +33,11 @@ impl MetaLayout {
     }
 }
 
-/// Puts the right length and checksum into the trailer of a meta file. Returns the checksum.
+/// Puts the right length and checksum into the trailer of a meta file, and the right checksums into
+/// its head if it has one. Returns the checksum in the trailer.
 pub fn repair(meta: &mut [u8]) -> u32 {
+    // A meta file whose counts lie has no room for a section, and gets a length all the same.
+    _ = sst_fuzz_harness::repair::meta_file(meta);
     let section_start = MetaLayout::of(meta).filters.end;
     let trailer = meta.len() - TRAILER_LEN;
     let section_len = u32::try_from(trailer - section_start.min(trailer)).unwrap();
@@ -42,9 +49,11 @@ pub fn repair(meta: &mut [u8]) -> u32 {
 
 /// Replaces the checksum of another meta file in the list of the newest one, and repairs it.
 pub fn relist(newest: &mut [u8], sequence: u32, checksum: u32) {
-    let start = MetaLayout::of(newest).filters.end + 8;
-    let listed = newest[start..].chunks_exact_mut(8);
-    for record in listed.take_while(|record| record[..2] == [0, 0]) {
+    let parsed = MetaFile::parse(newest, crc32fast::hash).unwrap();
+    let head = parsed.protection().unwrap().head().unwrap();
+    let list = head.live_metas().range();
+    let (start, end) = (usize::try_from(list.start).unwrap(), usize::try_from(list.end).unwrap());
+    for record in newest[start..end].chunks_exact_mut(LISTED_META_LEN) {
         if BigEndian::read_u32(record) == sequence {
             BigEndian::write_u32(&mut record[4..], checksum);
         }

@@ -50,7 +50,7 @@ fn generations(directory: &Path) -> Vec<(u32, bool)> {
 }
 
 fn is_read_of_4(operation: &Operation<'_>) -> bool {
-    matches!(operation, Operation::Read { path } if path.ends_with("00000004.meta"))
+    matches!(operation, Operation::Open { path } if path.ends_with("00000004.meta"))
 }
 
 /// A meta file that could not be read once was taken for an unused one, and its commit was removed.

@@ -13,7 +13,7 @@ use sst_reader::{Catalog, Corruption, ReadError, ReaderOptions, SstSet, verify_d
 
 use sst_torture::allocations::{peak_of, read_limit};
 use sst_torture::model::database::{Changes, Database, Expected};
-use sst_torture::model::meta_bytes::{MetaLayout, TRAILER_LEN, repair};
+use sst_torture::model::meta_bytes::{LISTED_META_LEN, MetaLayout, repair};
 use sst_torture::model::outcome::Outcome;
 use sst_torture::model::{corpus, files, inline, numbered, reader_options, sorted, without_panic};
 
@@ -65,11 +65,16 @@ fn a_meta_file_that_lists_another_over_and_over() {
     let (dir, expected, options) = (database.dir(), database.expected(), reader_options());
     let path = dir.join("00000004.meta");
     let mut meta = fs::read(&path).unwrap();
-    let at = filters_end(&meta) + 4;
-    assert_eq!(meta[at..at + 8], [0, 0, 0, 2, 0, 0, 0, 2]);
-    BigEndian::write_u32(&mut meta[at..], 1001);
-    let record: Vec<u8> = meta[at + 4..at + 12].repeat(999);
-    meta.splice(at + 4..at + 4, record);
+    let (list, core) = {
+        let parsed = MetaFile::parse(&meta, crc32fast::hash).unwrap();
+        let list = parsed.protection().unwrap().head().unwrap().live_metas().range();
+        (usize::try_from(list.start).unwrap(), usize::try_from(list.end).unwrap())
+    };
+    let count = core + 12;
+    assert_eq!(meta[count..count + 4], [0, 0, 0, 2]);
+    BigEndian::write_u32(&mut meta[count..], 1001);
+    let record: Vec<u8> = meta[list..list + LISTED_META_LEN].repeat(999);
+    meta.splice(list..list, record);
     repair(&mut meta);
     fs::write(&path, &meta).unwrap();
     let error = ask(dir, &expected, &options, "listed over and over").0.unwrap_err();
@@ -205,10 +210,12 @@ fn counts_of_meta_files_that_lie() {
     let path = dir.join("00000002.meta");
     let original = fs::read(&path).unwrap();
     assert!(MetaFile::parse(&original, crc32fast::hash).unwrap().protection().is_some());
-    let section = filters_end(&original);
-    // Where there are counts: obsolete tables, tables, blocks, end of a filter, meta files, blobs.
-    let blobs_at = original.len() - TRAILER_LEN - 4;
-    for at in [8, 12, 18, 50, 54, section + 4, blobs_at] {
+    let head = MetaFile::parse(&original, crc32fast::hash).unwrap();
+    let core = head.protection().unwrap().head().unwrap().live_metas().range().end;
+    let core = usize::try_from(core).unwrap();
+    // Where there are counts: obsolete tables, tables, blocks, end of a filter; in the core meta
+    // files, blobs, certificates behind one table, bytes of the extension.
+    for at in [8, 12, 18, 50, 54, core + 12, core + 20, core + 48, core + 52] {
         for count in [0x7f_u32, 0xffff, 0x7fff_ffff, u32::MAX] {
             let mut meta = original.clone();
             BigEndian::write_u32(&mut meta[at..], count);
