@@ -168,11 +168,11 @@ fn commits_say_why_they_were_made() {
 
 #[test]
 fn opening_reads_heads_only() {
-    const FILTER: u64 = 1 << 20;
+    const FILTER: usize = 1 << 20;
     let directory = tempfile::tempdir().unwrap();
     let mut publisher = Publisher::open(directory.path(), options()).unwrap();
     for key in ["a", "b", "c"] {
-        append(&mut publisher, key, FILTER as usize);
+        append(&mut publisher, key, FILTER);
     }
     let before: Vec<_> = publisher.live_tables().map(|(_, table)| table.sequence).collect();
     drop(publisher);
