@@ -5,9 +5,11 @@
 //! `tests/` use the same parts.
 
 pub mod chains;
+pub mod comments;
 pub mod dependencies;
 pub mod digest;
 pub mod directories;
+pub mod folders;
 mod random_files;
 pub mod reader_vectors;
 mod report;
@@ -56,7 +58,7 @@ pub fn run(root: &Path, mut on_row: impl FnMut(&Row)) -> Report {
         rows.iter().for_each(&mut on_row);
         report.rows.extend(rows);
     };
-    add(vec![dependencies::check(root)]);
+    add(vec![dependencies::check(root), folders::check(root), comments::check(root)]);
     add(reference_vectors(&vectors_dir.join("reference")));
     add(directories::check_all(&vectors_dir));
     add(vec![second_decoder::check(root)]);

@@ -1,7 +1,8 @@
 //! `cargo xtask conditions`: the conditions that users have, beside an older commit.
 //!
-//! `--against COMMIT` checks the commit out under `target/against` and builds the same program with its
-//! libraries. Rounds of both take turns, so the ratio hardly depends on the rest of the machine.
+//! `--against COMMIT` checks the commit out under `target/against` and builds the same program with
+//! its libraries. Rounds of both take turns, so the ratio hardly depends on the rest of the
+//! machine.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,5 +1,5 @@
-//! Measures the conditions that users have: data colder than memory (g), many tables (h), walking and
-//! merging (j), and writing files that are kept (w).
+//! Measures the conditions that users have: data colder than memory (g), many tables (h), walking
+//! and merging (j), and writing files that are kept (w).
 //!
 //! `cargo xtask conditions` builds this program and runs its rounds in turn with those of an older
 //! commit. `prepare` writes the stores of a condition, `round` measures it once and prints one JSON

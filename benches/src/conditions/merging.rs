@@ -19,7 +19,7 @@ pub(crate) fn round(scope: Scope<'_>, figures: &mut Figures) -> Result<()> {
         let mut publisher = Publisher::open(out.path(), PublisherOptions::default())?;
         let mut commit = publisher.begin();
         commit.replace_all();
-        // Commits from before the shared monitor take a closure; `cargo xtask conditions` sets this.
+        // Commits before the shared monitor take a closure; `cargo xtask conditions` sets this.
         #[cfg(sst_before_monitor)]
         merge_into_commit(&inputs, &mut commit, &merge_options, &mut |_| {
             std::ops::ControlFlow::Continue(())

@@ -1,4 +1,5 @@
-//! (h) Many tables, with everything in memory: disjoint ranges of hashes, or all over the same range.
+//! (h) Many tables, with everything in memory: disjoint ranges of hashes, or all over the same
+//! range.
 
 use std::path::PathBuf;
 

@@ -1,5 +1,6 @@
-//! (w) Writing tables whose files are kept, so that the page cache grows, and tables whose files are
-//! removed, so that the next one finds memory that was just freed. Nothing warms memory beforehand.
+//! (w) Writing tables whose files are kept, so that the page cache grows, and tables whose files
+//! are removed, so that the next one finds memory that was just freed. Nothing warms memory
+//! beforehand.
 
 use std::fs::{self, File};
 

@@ -75,8 +75,9 @@ pub(crate) fn is_digest(text: &str) -> bool {
 }
 
 impl Certificate {
-    /// What a directory amounts to: what its commit says where it says something, else what reading it gives. Only `family`,
-    /// if one is given. `bar` starts the bar of a family that is read, of so many bytes.
+    /// What a directory amounts to: what its commit says where it says something, else what reading
+    /// it gives. Only `family`, if one is given. `bar` starts the bar of a family that is read, of
+    /// so many bytes.
     pub(crate) fn of_catalog(
         catalog: &Catalog,
         family: Option<u32>,
@@ -102,7 +103,8 @@ impl Certificate {
         Ok(Self { families: lines.collect::<Result<_, ReadError>>()? })
     }
 
-    /// The certificate that a text holds: what `sst certificate` prints, as text or as JSON. `None` if it is none.
+    /// The certificate that a text holds: what `sst certificate` prints, as text or as JSON. `None`
+    /// if it is none.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let certificate = match serde_json::from_str::<Self>(text) {
             Ok(certificate) => certificate,

@@ -1,20 +1,14 @@
 //! The command line: commands, arguments, help.
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::commands::certificate::CertificateArgs;
-use crate::commands::diff::DiffArgs;
-use crate::commands::gather::GatherArgs;
-use crate::commands::get::GetArgs;
-use crate::commands::inspect::InspectArgs;
-use crate::commands::load::LoadArgs;
-use crate::commands::log::LogArgs;
-use crate::commands::merge::MergeArgs;
-use crate::commands::rollback::RollbackArgs;
-use crate::commands::sample::SampleArgs;
-use crate::commands::scan::ScanArgs;
-use crate::commands::split::SplitArgs;
-use crate::commands::verify::VerifyArgs;
+use crate::commands::{
+    Context, certificate, diff, gather, get, inspect, load, log, merge, rollback, sample, scan,
+    split, verify,
+};
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::output::Output;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -43,36 +37,68 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Load entries from text into a directory
-    Load(LoadArgs),
+    Load(load::LoadArgs),
     /// Print the values of keys
-    Get(GetArgs),
+    Get(get::GetArgs),
     /// Print all entries, in the order of their hashes
-    Scan(ScanArgs),
+    Scan(scan::ScanArgs),
     /// Show what files consist of
-    Inspect(InspectArgs),
+    Inspect(inspect::InspectArgs),
     /// Check every byte, and list all damage
-    Verify(VerifyArgs),
+    Verify(verify::VerifyArgs),
     /// Print what a directory amounts to, for other machines to compare theirs with
-    Certificate(CertificateArgs),
+    Certificate(certificate::CertificateArgs),
     /// Publish directories that were written elsewhere as one commit
-    Gather(GatherArgs),
+    Gather(gather::GatherArgs),
     /// Merge directories and tables into one, or the tables of a directory in place
-    Merge(MergeArgs),
+    Merge(merge::MergeArgs),
     /// Show what has changed from one directory or table to another
-    Diff(DiffArgs),
+    Diff(diff::DiffArgs),
     /// Split directories and tables into shards
-    Split(SplitArgs),
+    Split(split::SplitArgs),
     /// Write a uniform sample of directories and tables
-    Sample(SampleArgs),
+    Sample(sample::SampleArgs),
     /// List the generations of a directory
-    Log(LogArgs),
+    Log(log::LogArgs),
     /// Make a directory show an earlier generation again
-    Rollback(RollbackArgs),
+    Rollback(rollback::RollbackArgs),
     /// Print a completion script for a shell
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
+}
+
+impl Cli {
+    /// Runs the command that was asked for.
+    pub(crate) fn run(&self) -> Result<Exit, CliError> {
+        let context = Context::new(self.json, self.quiet);
+        match &self.command {
+            Command::Load(args) => load::run(args, context),
+            Command::Get(args) => get::run(args, context),
+            Command::Scan(args) => scan::run(args, context),
+            Command::Inspect(args) => inspect::run(args, context),
+            Command::Verify(args) => verify::run(args, context),
+            Command::Certificate(args) => certificate::run(args, context),
+            Command::Gather(args) => gather::run(args, context),
+            Command::Merge(args) => merge::run(args, context),
+            Command::Diff(args) => diff::run(args, context),
+            Command::Split(args) => split::run(args, context),
+            Command::Sample(args) => sample::run(args, context),
+            Command::Log(args) => log::run(args, context),
+            Command::Rollback(args) => rollback::run(args, context),
+            Command::Completions { shell } => completions(*shell),
+        }
+    }
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<Exit, CliError> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "sst", &mut script);
+    let mut output = Output::stdout();
+    output.bytes(&script)?;
+    output.finish()?;
+    Ok(Exit::Success)
 }
 
 #[cfg(test)]

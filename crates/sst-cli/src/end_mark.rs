@@ -1,15 +1,15 @@
 //! The mark that ends a complete output of `sst scan --end-mark`.
 //!
-//! A producer that fails in a pipe leaves an input that looks complete to its reader. The mark is the
-//! last line of an output that is whole, with the number of entries before it and their digest:
+//! A producer that fails in a pipe leaves an input that looks complete to its reader. The mark is
+//! the last line of an output that is whole, with the number of entries before it and their digest:
 //!
 //! ```text
 //! \end(2,8d3f1f0a52c4e7b9)
 //! {"sst_end":{"entries":2,"digest":"8d3f1f0a52c4e7b9"}}
 //! ```
 //!
-//! Neither is an entry in its format. Outputs can be put behind one another: a mark covers the entries
-//! since the mark before.
+//! Neither is an entry in its format. Outputs can be put behind one another: a mark covers the
+//! entries since the mark before.
 
 use std::fmt;
 

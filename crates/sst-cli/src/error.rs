@@ -162,7 +162,8 @@ impl CliError {
         Self::Io { action, what: path.display().to_string(), source }
     }
 
-    /// The exit code that tells of the error; none for a reader of our output that has gone away, which is no error.
+    /// The exit code that tells of the error; none for a reader of our output that has gone away,
+    /// which is no error.
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Read(error) if error.is_corruption() => Exit::Damaged,

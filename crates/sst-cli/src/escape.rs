@@ -1,7 +1,7 @@
 //! Bytes as one line of text, and back.
 //!
-//! The output of `sst scan` and `sst get` and the TSV that `sst load` reads follow the same rules, so
-//! the output of one is the input of the other:
+//! The output of `sst scan` and `sst get` and the TSV that `sst load` reads follow the same rules,
+//! so the output of one is the input of the other:
 //!
 //! | in text | stands for |
 //! |---|---|
@@ -10,11 +10,11 @@
 //! | `\N` alone, as a value | no value: a deletion |
 //! | anything else | itself |
 //!
-//! Printing escapes tabs, backslashes, control and invisible characters and bytes that are not UTF-8,
-//! so no key or value can steer the terminal it is shown on, and a printed line never looks like a
-//! deletion or an end mark (`\end(…)`, see [`EndMark`](crate::end_mark::EndMark)) unless it is one.
-//! Reading needs less: of the raw bytes only a line feed, a carriage return before it, a tab in a
-//! key and a zero byte cannot stand for themselves.
+//! Printing escapes tabs, backslashes, control and invisible characters and bytes that are not
+//! UTF-8, so no key or value can steer the terminal it is shown on, and a printed line never looks
+//! like a deletion or an end mark (`\end(…)`, see [`EndMark`](crate::end_mark::EndMark)) unless it
+//! is one. Reading needs less: of the raw bytes only a line feed, a carriage return before it, a
+//! tab in a key and a zero byte cannot stand for themselves.
 
 use std::fmt::{self, Write as _};
 

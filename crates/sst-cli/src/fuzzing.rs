@@ -6,16 +6,16 @@ use std::sync::OnceLock;
 use clap::Parser;
 
 use crate::cli::{Cli, Command};
-use crate::commands::load::args::{Format, InputArgs};
 use crate::end_mark::EndMark;
+use crate::input::{Format, InputArgs};
 use crate::input::{Input, InputEntry, InputError, decompressed};
 use crate::output::{EntryLine, Shown};
 
 /// Longest value while fuzzing, so that a short input can exceed it.
 const MAX_VALUE: &str = "200";
 
-/// The result of reading an input: entries and bad lines in their order, and whether it could be read
-/// to its end.
+/// The result of reading an input: entries and bad lines in their order, and whether it could be
+/// read to its end.
 #[derive(Debug, PartialEq, Eq)]
 struct Outcome {
     entries: Vec<(u64, Vec<u8>, Option<Vec<u8>>)>,
@@ -24,8 +24,8 @@ struct Outcome {
 }
 
 impl Outcome {
-    /// Whether both are the same, as far as they go: a decompressor may give more or fewer of the bytes
-    /// before damage. Nothing is loaded of an input that ends in an error.
+    /// Whether both are the same, as far as they go: a decompressor may give more or fewer of the
+    /// bytes before damage. Nothing is loaded of an input that ends in an error.
     fn agrees(&self, other: &Self) -> bool {
         let entries = self.entries.iter().zip(&other.entries).all(|(a, b)| a == b);
         let bad = self.bad.iter().zip(&other.bad).all(|(a, b)| a == b);
@@ -33,8 +33,9 @@ impl Outcome {
     }
 }
 
-/// Reads an input whose first byte chooses format and options. Panics if what it gives depends on how
-/// the input is cut, exceeds a limit, or does not come back from the text that `scan` prints of it.
+/// Reads an input whose first byte chooses format and options. Panics if what it gives depends on
+/// how the input is cut, exceeds a limit, or does not come back from the text that `scan` prints of
+/// it.
 pub fn input(data: &[u8]) {
     let Some((choice, data)) = data.split_first() else { return };
     let Some((format, options)) = choices().get(usize::from(choice & 7)) else { return };
@@ -108,7 +109,8 @@ fn read(mut input: Input<'_>) -> Outcome {
     }
 }
 
-/// Entries that are printed as `scan` prints them, with an end mark, are the same when they are read.
+/// Entries that are printed as `scan` prints them, with an end mark, are the same when they are
+/// read.
 fn comes_back(outcome: &Outcome) {
     let (mut text, mut json, mut mark) = (String::new(), String::new(), EndMark::default());
     for (_, key, value) in &outcome.entries {

@@ -40,7 +40,7 @@ pub fn main() -> ExitCode {
         }
     };
     open_files::raise_limit();
-    match commands::run(&cli) {
+    match cli.run() {
         Ok(exit) => exit.into(),
         Err(error) => {
             if !error.is_silent() {

@@ -159,6 +159,12 @@ pub(crate) fn counted(number: u64, noun: &str) -> String {
     format!("{} {noun}{}", HumanCount(number), if number == 1 { "" } else { "s" })
 }
 
+/// A number of entries: `1 entry`, `2 entries`.
+pub(crate) fn entries(number: u64) -> String {
+    let noun = if number == 1 { "entry" } else { "entries" };
+    format!("{} {noun}", HumanCount(number))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,8 +15,8 @@ use sst_reader::{
 
 use crate::error::CliError;
 
-/// How all commands open files: by positioned reads, so that a file which shrinks under us gives an error and not a
-/// signal, and with the filters of the format.
+/// How all commands open files: by positioned reads, so that a file which shrinks under us gives an
+/// error and not a signal, and with the filters of the format.
 pub(crate) fn reader_options() -> ReaderOptions {
     let cache: Arc<BlockCache> = Arc::default();
     ReaderOptions::default().access(Access::Read).cache(cache).filter(QuotientFilter::default())
@@ -31,8 +31,8 @@ pub(crate) enum Store {
 }
 
 impl Store {
-    /// Opens what is at `path`. `family` is for directories only; without it the lowest one is opened, and `note` is
-    /// told if there are others.
+    /// Opens what is at `path`. `family` is for directories only; without it the lowest one is
+    /// opened, and `note` is told if there are others.
     pub(crate) fn open(
         path: &Path,
         family: Option<u32>,
@@ -111,7 +111,8 @@ pub(crate) struct OpenTable {
     pub(crate) described: Option<CatalogTable>,
 }
 
-/// Opens the table at `path`: with its description if it lies in a directory that has one, else on its own.
+/// Opens the table at `path`: with its description if it lies in a directory that has one, else on
+/// its own.
 pub(crate) fn open_table(path: &Path, options: &ReaderOptions) -> Result<OpenTable, CliError> {
     // Nothing that is wrong with the files around it may keep a table from being looked at.
     if let Some(described) = description_of(path) {

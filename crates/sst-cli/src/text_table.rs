@@ -19,7 +19,8 @@ pub(crate) struct TextTable {
 }
 
 impl TextTable {
-    /// A table with these column heads, which may be empty. Columns of the same alignment as their heads.
+    /// A table with these column heads, which may be empty. Columns of the same alignment as their
+    /// heads.
     pub(crate) fn new(columns: &[(&str, Align)]) -> Self {
         let aligns = columns.iter().map(|(_, align)| *align).collect();
         let heads: Vec<String> = columns.iter().map(|(head, _)| (*head).to_owned()).collect();

@@ -13,7 +13,7 @@
 //! | [`meta_file`] | descriptions of tables, and their filters | section 9 |
 //! | [`identity`] | identities of commits and of tables | section 9 |
 //! | [`live`] | the rule of which tables are live | section 9 |
-//! | [`meta_head`] | version 3 of the protection section: heads that are read without their filters | section 9 |
+//! | [`meta_head`] | protection version 3: heads are read without filters | section 9 |
 //! | [`protection`] | the section that makes a commit one chain of checksums | section 9 |
 //! | [`content_digest`] | an order-independent digest of a set of entries | section 12 |
 //! | [`current`] | the commit point of a directory | section 1 |

@@ -4,10 +4,12 @@
 //! | constant | limits | set by |
 //! |---|---|---|
 //! | [`MAX_BLOCK_COUNT`], [`MAX_BLOCKS_END`] | a table | width of block index and offset |
-//! | [`MAX_POSITION`], [`MAX_KEY_BLOCK_ENTRIES`], [`MAX_EMPTY_ENTRIES`], [`MAX_KEY_LEN`] | a key block | width of position and count |
-//! | [`MAX_INLINE_LEN`], [`MAX_SMALL_LEN`] | a value reference | width of its fields, and what readers expect |
-//! | [`MAX_INLINE_VALUE_LEN`] … [`MAX_MEDIUM_VALUE_LEN`] | the class a value falls into | convention |
-//! | [`KEY_BLOCK_SIZE`], [`KEY_BLOCK_ENTRIES`], [`VALUE_BLOCK_SIZE`] | when a writer closes a block | convention |
+//! | [`MAX_POSITION`], [`MAX_KEY_LEN`] | a key block | width of a position |
+//! | [`MAX_KEY_BLOCK_ENTRIES`], [`MAX_EMPTY_ENTRIES`] | a key block | width of its count |
+//! | [`MAX_INLINE_LEN`], [`MAX_SMALL_LEN`] | a value reference | width of its fields; readers |
+//! | [`MAX_INLINE_VALUE_LEN`] … [`MAX_MEDIUM_VALUE_LEN`] | the class of a value | convention |
+//! | [`KEY_BLOCK_SIZE`], [`KEY_BLOCK_ENTRIES`] | when a writer closes a key block | convention |
+//! | [`VALUE_BLOCK_SIZE`] | when a writer closes a value block | convention |
 
 /// Highest number of blocks of one table, the index block included.
 pub const MAX_BLOCK_COUNT: u16 = u16::MAX;

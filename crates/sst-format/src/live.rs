@@ -10,7 +10,8 @@
 //! ```text
 //! meta file   obsolete   describes
 //!         2              1, 2          2/1 is dead: 4 names table 1 obsolete. 2/2 is live.
-//!         4   1          1, 3          4/1 is live: the obsolete numbers of 4 mean older meta files. 4/3 is dead.
+//!         4   1          1, 3          4/1 is live: obsolete numbers mean older meta files.
+//!                                 4/3 is dead: 5 names table 3 obsolete.
 //!         5   3
 //! ```
 //!
@@ -78,7 +79,8 @@ struct Statement<'a, M: DescribesTables + 'a> {
 ///     MetaTables { sequence: two, obsolete: vec![], described: vec![one] },
 ///     MetaTables { sequence: four, obsolete: vec![one], described: vec![one] },
 /// ];
-/// let live: Vec<_> = live_tables(&metas).iter().map(|live| (live.meta.sequence, live.sequence)).collect();
+/// let live = live_tables(&metas);
+/// let live: Vec<_> = live.iter().map(|live| (live.meta.sequence, live.sequence)).collect();
 /// assert_eq!(live, [(four, one)]);
 /// ```
 #[must_use]

@@ -8,8 +8,8 @@
 //!    4     number of obsolete tables
 //!  × 4     their sequence numbers
 //!    4     number n of described tables
-//! n × 38   u32 sequence number, u16 block count, u64 min hash, u64 max hash, u64 file size, u32 flags,
-//!          u32 END of its filter in the filter area
+//! n × 38   u32 sequence number, u16 block count, u64 min hash, u64 max hash, u64 file size,
+//!          u32 flags, u32 END of its filter in the filter area
 //!    4     END of the used-keys filter in the filter area
 //!    …     the filter area
 //!    …     the protection section, in ours: `protection` and `meta_head`

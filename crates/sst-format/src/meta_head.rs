@@ -6,9 +6,9 @@
 //!      …   the start of the meta file: family, obsolete tables, described tables
 //!      …   the filter area
 //!      4   version: 3
-//!  Σ 8N    the block headers of each table                 ┐
-//! k × 20   the blobs                                       │ areas, each with a checksum in the core
-//! m × 28   the live meta files                             ┘
+//!  Σ 8N    the block headers of each table                ┐
+//! k × 20   the blobs                                      │ areas; their checksums are in the core
+//! m × 28   the live meta files                            ┘
 //!          the core:
 //!      4     version again
 //!      4     kind of commit
@@ -16,7 +16,8 @@
 //!      4     number m of live meta files,   4   CRC-32 of their list
 //!      4     number k of blobs,             4   CRC-32 of their list
 //!      4     CRC-32 of the used-keys filter
-//! n × 16     per table: u64 number of entries, u32 CRC-32 of its filter, u32 CRC-32 of its block headers
+//! n × 16     per table: u64 number of entries, u32 CRC-32 of its filter,
+//!            u32 CRC-32 of its block headers
 //!      4     number c of certificates
 //! c × 52     u32 family, 48 bytes of content digest
 //!      4     length x of the extension

@@ -1,9 +1,10 @@
 //! Progress and cancellation of long operations.
 //!
-//! Every operation of the workspace that may take long (a load, a merge, a verification, a certified commit, a
-//! comparison) takes a [`Monitor`], which has two parts: a [`CancelToken`], the switch that stops the operation, and
-//! optionally a function that is told how far the operation is. This module has nothing to do with bytes on disk; it is
-//! in this crate because all others depend on it.
+//! Every operation of the workspace that may take long (a load, a merge, a verification, a
+//! certified commit, a comparison) takes a [`Monitor`], which has two parts: a [`CancelToken`], the
+//! switch that stops the operation, and optionally a function that is told how far the operation
+//! is. This module has nothing to do with bytes on disk; it is in this crate because all others
+//! depend on it.
 //!
 //! # Examples
 //!
@@ -35,15 +36,16 @@ use core::sync::atomic::{AtomicBool, Ordering};
 /// Entries between two looks of a [`Meter`] at its monitor.
 const ENTRIES_PER_STEP: u64 = 1 << 12;
 
-/// A switch that cancels operations, from another thread or a signal handler. Clones share the switch.
+/// A switch that cancels operations, from another thread or a signal handler. Clones share the
+/// switch.
 #[derive(Clone, Debug, Default)]
 pub struct CancelToken {
     switch: Arc<AtomicBool>,
 }
 
 impl CancelToken {
-    /// Cancels every operation that has this token. Each stops at its next check, usually within milliseconds, with the
-    /// `Cancelled` error of its crate.
+    /// Cancels every operation that has this token. Each stops at its next check, usually within
+    /// milliseconds, with the `Cancelled` error of its crate.
     pub fn cancel(&self) {
         self.switch.store(true, Ordering::Release);
     }
@@ -154,8 +156,8 @@ impl Progress {
 
 type Callback = Arc<dyn Fn(Progress) + Send + Sync>;
 
-/// Observes and cancels a long operation. The default observes nothing and never cancels. Clones share the token and the
-/// callback.
+/// Observes and cancels a long operation. The default observes nothing and never cancels. Clones
+/// share the token and the callback.
 #[derive(Clone, Default)]
 pub struct Monitor {
     token: CancelToken,
@@ -170,8 +172,8 @@ impl Monitor {
         self
     }
 
-    /// Sets the function that is told of progress. Operations with several threads call it from all of them; each thread
-    /// calls it at most once per few thousand entries or per block of a table.
+    /// Sets the function that is told of progress. Operations with several threads call it from all
+    /// of them; each thread calls it at most once per few thousand entries or per block of a table.
     #[must_use]
     pub fn progress(mut self, callback: impl Fn(Progress) + Send + Sync + 'static) -> Self {
         self.callback = Some(Arc::new(callback));
@@ -220,7 +222,8 @@ impl fmt::Debug for Monitor {
     }
 }
 
-/// Consults a [`Monitor`] from a loop over entries: once per few thousand entries, else it only compares two numbers.
+/// Consults a [`Monitor`] from a loop over entries: once per few thousand entries, else it only
+/// compares two numbers.
 #[derive(Debug)]
 pub struct Meter {
     monitor: Monitor,
@@ -246,7 +249,8 @@ impl Meter {
         if entries < self.next {
             return Ok(());
         }
-        // Counts of entries stay far below 2^64: a meter that began there would only ask more often.
+        // Counts of entries stay far below 2^64: a meter that began there would only ask more
+        // often.
         self.next = entries.saturating_add(ENTRIES_PER_STEP);
         self.monitor.step(self.progress.entries(entries).bytes(bytes))
     }

@@ -1,8 +1,9 @@
-//! How long the writer takes per entry: `cargo run --release -p sst-writer --example measure [directory]`.
+//! How long the writer takes per entry: `cargo run --release -p sst-writer --example measure
+//! [directory]`.
 //!
-//! A million entries are prepared beforehand and written several times, without a filter, into a sink that drops everything
-//! and, if a directory is given, into a file there. Of each window of entries the fastest time counts, so that a busy
-//! machine disturbs little.
+//! A million entries are prepared beforehand and written several times, without a filter, into a
+//! sink that drops everything and, if a directory is given, into a file there. Of each window of
+//! entries the fastest time counts, so that a busy machine disturbs little.
 
 #![expect(clippy::print_stdout, reason = "printing is what it is for")]
 
@@ -70,7 +71,8 @@ fn rows(value_len: usize) -> Vec<Row> {
         })
         .collect();
     rows.sort_unstable_by_key(|row| (row.hash, row.key));
-    // In the order in which they will be read, so that what is measured is not the caller's cache misses.
+    // In the order in which they will be read, so that what is measured is not the caller's cache
+    // misses.
     for row in &mut rows {
         row.value = vec![0; value_len];
         random.fill(&mut row.value);

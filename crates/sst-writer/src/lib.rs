@@ -31,10 +31,10 @@
 //!
 //! | module | to |
 //! |---|---|
-//! | [`table`] | write one table: to a file ([`StreamingSstWriter::create`]) or to any output ([`StreamingSstWriter::new`]) |
+//! | [`table`] | write one table, to a file or to any output: [`StreamingSstWriter`] |
 //! | [`blob`] | write values over 64 MiB to files of their own |
 //! | [`bulk`] | load entries in any order, more than fit into memory |
-//! | [`publish`] | make tables and blobs visible in one step, or replace the content of a directory |
+//! | [`publish`] | make tables and blobs visible in one step, or go back a step |
 //! | [`file`](mod@file) | see and change how files are written: [`file::FileSystem`] |
 //!
 //! The types that most programs start with are at the root of the crate too.

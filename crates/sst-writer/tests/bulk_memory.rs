@@ -15,7 +15,8 @@ use counting::{HIGHEST, IN_USE};
 
 const MIB: usize = 1 << 20;
 
-/// What is loaded: for each stream so many records with keys of 16 bytes, some of them with values of another length.
+/// What is loaded: for each stream so many records with keys of 16 bytes, some of them with values
+/// of another length.
 #[derive(Clone, Copy)]
 struct Input {
     streams: u64,
@@ -69,7 +70,8 @@ fn load(input: Input, options: BulkOptions) -> Result<(BulkSummary, usize), Box<
 
 /// Loads, and checks the highest use against the documented table, line by line.
 fn check(budget: usize, threads: usize, input: Input) -> Result<usize, Box<dyn Error>> {
-    // Compression takes most of the time and no memory that is not counted as a buffer of its table.
+    // Compression takes most of the time and no memory that is not counted as a buffer of its
+    // table.
     let writer = WriterOptions::default().compression(Compression::None);
     let options = BulkOptions::default().memory_budget(budget).threads(threads).writer(writer);
     let (summary, used) = load(input, options)?;

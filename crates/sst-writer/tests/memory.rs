@@ -61,8 +61,8 @@ impl Entry for Colliding {
     }
 }
 
-/// Writes entries and checks the highest use against the documented table; `extra` is what it says for blobs, medium values
-/// and runs of equal hashes. Returns the highest use.
+/// Writes entries and checks the highest use against the documented table; `extra` is what it says
+/// for blobs, medium values and runs of equal hashes. Returns the highest use.
 fn check(entries: impl Iterator<Item = impl Entry>, extra: usize) -> Result<usize, WriteError> {
     check_with(WriterOptions::default(), entries, 6 * MIB + extra)
 }

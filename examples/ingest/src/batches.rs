@@ -12,7 +12,8 @@ impl<R: BufRead> Batches<R> {
         Self { input }
     }
 
-    /// The lines up to the next empty one; `None` at the end. Empty lines one after the other make no batch.
+    /// The lines up to the next empty one; `None` at the end. Empty lines one after the other make
+    /// no batch.
     pub(crate) fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
         let mut batch = Vec::new();
         loop {

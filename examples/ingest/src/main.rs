@@ -1,8 +1,8 @@
-//! The ingest side of a service: reads CSV or TSV and publishes it. It depends on the writer and the filter, not on the
-//! reader. README.md says how to use it.
+//! The ingest side of a service: reads CSV or TSV and publishes it. It depends on the writer and
+//! the filter, not on the reader. README.md says how to use it.
 //!
-//! It may be killed at any moment: a commit is there whole or not at all, and the next run removes what is left of one
-//! that was not finished.
+//! It may be killed at any moment: a commit is there whole or not at all, and the next run removes
+//! what is left of one that was not finished.
 
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "each commit is reported on standard output")]
@@ -41,7 +41,8 @@ struct Arguments {
     #[arg(long, value_enum, default_value_t = Mode::Replace)]
     mode: Mode,
 
-    /// Go on until the input ends, and publish at each empty line: rows that a pipe brings bit by bit
+    /// Go on until the input ends, and publish at each empty line: rows that a pipe brings bit by
+    /// bit
     #[arg(long)]
     batches: bool,
 
@@ -119,7 +120,8 @@ fn run(arguments: &Arguments) -> Result<(), IngestError> {
 /// Publishes all rows of `input` as one commit.
 fn publish(input: impl BufRead, layout: &Layout, arguments: &Arguments) -> Result<(), IngestError> {
     let started = Instant::now();
-    // Opened anew for each commit, so that others who publish get their turn in between: a merge, say.
+    // Opened anew for each commit, so that others who publish get their turn in between: a merge,
+    // say.
     let mut publisher = Publisher::open(&arguments.directory, PublisherOptions::default())?;
     let mode = match arguments.mode {
         Mode::Replace => BulkMode::Replace,

@@ -1,5 +1,5 @@
-//! The rule of what is live, on any chain of meta files: of each table at most one description is live, and it is the
-//! one that no later word takes back.
+//! The rule of what is live, on any chain of meta files: of each table at most one description is
+//! live, and it is the one that no later word takes back.
 
 use sst_format::SequenceNumber;
 use sst_format::live::{MetaTables, live_tables};

@@ -35,7 +35,8 @@ fn check(data: &[u8]) {
     }
 }
 
-/// A meta file of version 3: its head alone says the same, and an encoder makes the file of what it says.
+/// A meta file of version 3: its head alone says the same, and an encoder makes the file of what it
+/// says.
 fn check_headed(
     data: &[u8],
     meta: &MetaFile<'_>,

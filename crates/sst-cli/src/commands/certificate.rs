@@ -45,7 +45,7 @@ struct OfDirectory<'a> {
     families: &'a [FamilyLine],
 }
 
-pub(super) fn run(args: &CertificateArgs, context: Context) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &CertificateArgs, context: Context) -> Result<Exit, CliError> {
     let mut catalog = read_catalog(&args.dir)?;
     if args.compute {
         catalog.certificates.clear();

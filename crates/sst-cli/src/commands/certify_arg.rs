@@ -5,8 +5,8 @@ use clap::Args;
 /// Whether the commit is certified.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct CertifyArg {
-    /// Read everything back from disk before it is published, compare it with what was written, and put into the commit
-    /// what it amounts to, for `sst certificate` and `sst verify`
+    /// Read everything back from disk before it is published, compare it with what was written, and
+    /// put into the commit what it amounts to, for `sst certificate` and `sst verify`
     #[arg(long)]
     pub(crate) certify: bool,
 }

@@ -53,7 +53,7 @@ pub(crate) struct DiffArgs {
     family: Option<u32>,
 }
 
-pub(super) fn run(args: &DiffArgs, context: Context) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &DiffArgs, context: Context) -> Result<Exit, CliError> {
     let open = |path: &PathBuf| open_inputs(std::slice::from_ref(path), args.family, context);
     let (old, new) = (open(&args.old)?.inputs, open(&args.new)?.inputs);
     let total = old.entry_count().zip(new.entry_count()).map(|(old, new)| old + new);

@@ -12,14 +12,14 @@ use sst_writer::Publisher;
 use sst_writer::publish::CommitInfo;
 
 use super::certify_arg::CertifyArg;
-use super::load::args::Mode;
-use super::merge::{entries, note_not_removed};
+use super::merge::note_not_removed;
+use super::mode_arg::Mode;
 use super::retention_args::RetentionArgs;
 use super::target::Target;
 use super::{Context, interrupt};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::output::{Output, counted};
+use crate::output::{Output, counted, entries};
 use crate::store::{is_directory, read_catalog};
 
 const AFTER_HELP: &str = "\
@@ -110,7 +110,7 @@ struct GatheredFragment {
     bytes: u64,
 }
 
-pub(super) fn run(args: &GatherArgs, context: Context) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &GatherArgs, context: Context) -> Result<Exit, CliError> {
     let started = Instant::now();
     for path in &args.fragments {
         check_fragment(path)?;

@@ -41,7 +41,7 @@ pub(crate) struct GetArgs {
     pub(crate) family: Option<u32>,
 }
 
-pub(super) fn run(args: &GetArgs, context: Context) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &GetArgs, context: Context) -> Result<Exit, CliError> {
     let keys =
         args.keys.iter().map(|key| key_bytes(key, args.hex)).collect::<Result<Vec<_>, _>>()?;
     let store = Store::open(&args.path, args.family, |text| context.note(text))?;

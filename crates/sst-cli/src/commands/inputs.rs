@@ -17,7 +17,8 @@ pub(crate) enum DuplicatesArg {
     #[default]
     #[value(alias = "last")]
     Newest,
-    /// All, which `get --all` finds: in the order of a load's input, the newest input of a merge first
+    /// All, which `get --all` finds: in the order of a load's input, the newest input of a merge
+    /// first
     #[value(alias = "all")]
     Keep,
     /// None: a key that comes more than once is an error
@@ -41,8 +42,8 @@ pub(crate) struct OpenInputs {
     pub(crate) family: u32,
 }
 
-/// Finds what is at these paths, the oldest first: directories and `.sst` files. Without `family` a directory's lowest
-/// one counts.
+/// Finds what is at these paths, the oldest first: directories and `.sst` files. Without `family` a
+/// directory's lowest one counts.
 pub(crate) fn open_inputs(
     paths: &[PathBuf],
     family: Option<u32>,

@@ -11,9 +11,9 @@ const INTERRUPTED: i32 = 130;
 
 static TOKEN: OnceLock<CancelToken> = OnceLock::new();
 
-/// The token that the first Ctrl-C (or termination signal) switches: the command stops and leaves the directory as it was.
-/// The second ends the process at once; what it leaves is removed by the next one that writes there. Until a command asks
-/// for it Ctrl-C ends the process.
+/// The token that the first Ctrl-C (or termination signal) switches: the command stops and leaves
+/// the directory as it was. The second ends the process at once; what it leaves is removed by the
+/// next one that writes there. Until a command asks for it Ctrl-C ends the process.
 pub(super) fn token() -> CancelToken {
     TOKEN.get_or_init(set_handler).clone()
 }

@@ -75,7 +75,7 @@ impl Line {
     }
 }
 
-pub(super) fn run(args: &LogArgs, context: Context) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &LogArgs, context: Context) -> Result<Exit, CliError> {
     // Says what is wrong with a directory that is none of ours.
     let catalog = read_catalog(&args.dir)?;
     if !catalog.is_protected {

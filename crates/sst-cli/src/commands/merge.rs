@@ -15,13 +15,13 @@ use super::Context;
 use super::certify_arg::CertifyArg;
 use super::inputs::{DuplicatesArg, OpenInputs, open_inputs};
 use super::interrupt::{self, entries_monitor};
-use super::load::args::Mode;
+use super::mode_arg::Mode;
 use super::retention_args::RetentionArgs;
 use super::table_args::TableArgs;
 use super::target::{Target, check_directory};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::output::{Output, counted};
+use crate::output::{Output, counted, entries};
 use crate::store::{read_catalog, reader_options};
 
 const AFTER_HELP: &str = "\
@@ -46,8 +46,8 @@ pub(crate) struct MergeArgs {
     #[arg(long, short, value_name = "DIR|FILE")]
     output: Option<PathBuf>,
 
-    /// Replace the tables of the one directory that is given by fewer: its whole content, all families, each in a commit of its
-    /// own: if it is stopped, each is merged or as it was
+    /// Replace the tables of the one directory that is given by fewer: its whole content, all
+    /// families, each in a commit of its own: if it is stopped, each is merged or as it was
     #[arg(long)]
     in_place: bool,
 
@@ -82,7 +82,7 @@ pub(crate) struct MergeArgs {
     tables: TableArgs,
 }
 
-pub(super) fn run(args: &MergeArgs, context: Context) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &MergeArgs, context: Context) -> Result<Exit, CliError> {
     match &args.output {
         None => compact_directory(args, context),
         Some(path) if path.extension().is_some_and(|extension| extension == "sst") => {
@@ -97,7 +97,8 @@ pub(super) fn run(args: &MergeArgs, context: Context) -> Result<Exit, CliError> 
 fn merge_to_directory(args: &MergeArgs, path: &Path, context: Context) -> Result<Exit, CliError> {
     let started = Instant::now();
     let open_target = || Target::open(path, publisher_options(args));
-    // Locked before the inputs are looked at, the output may be among them. None is made for inputs that are not there.
+    // Locked before the inputs are looked at, the output may be among them. None is made for inputs
+    // that are not there.
     let early = if path.is_dir() { Some(open_target()?) } else { None };
     let OpenInputs { inputs, family } = open_inputs(&args.inputs, args.family, context)?;
     let target = early.map_or_else(open_target, Ok)?;
@@ -169,7 +170,8 @@ fn compact_directory(args: &MergeArgs, context: Context) -> Result<Exit, CliErro
     let [directory] = args.inputs.as_slice() else {
         return Err(CliError::Usage("--in-place needs exactly one directory".to_owned()));
     };
-    // Before a publisher takes its files for leftovers: it must be a directory of ours, and have a commit.
+    // Before a publisher takes its files for leftovers: it must be a directory of ours, and have a
+    // commit.
     let all = read_catalog(directory)?.families();
     let families = args.family.map_or(all, |family| [family].into());
     check_directory(directory)?;
@@ -314,10 +316,4 @@ impl Merged {
         }
         output.finish()
     }
-}
-
-/// A number of entries.
-pub(super) fn entries(number: u64) -> String {
-    let noun = if number == 1 { "entry" } else { "entries" };
-    format!("{} {noun}", indicatif::HumanCount(number))
 }

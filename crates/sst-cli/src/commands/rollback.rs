@@ -33,7 +33,8 @@ pub(crate) struct RollbackArgs {
     /// The directory
     dir: PathBuf,
 
-    /// Generation to go back to, as `sst log` lists them [default: the newest earlier one that is complete]
+    /// Generation to go back to, as `sst log` lists them [default: the newest earlier one that is
+    /// complete]
     generation: Option<u32>,
 
     #[command(flatten)]
@@ -48,10 +49,11 @@ struct RolledBack {
     tables: usize,
 }
 
-pub(super) fn run(args: &RollbackArgs, context: Context) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &RollbackArgs, context: Context) -> Result<Exit, CliError> {
     let from = read_catalog(&args.dir)?.commit.0;
     check_directory(&args.dir)?;
-    // What is to be gone back to must not be removed on the way: the retention asked for comes after.
+    // What is to be gone back to must not be removed on the way: the retention asked for comes
+    // after.
     let everything = args.retention.options().keep_obsolete_files(true);
     let mut publisher = Publisher::open(&args.dir, everything)?;
     let commit = publisher.rollback(args.generation.map(SequenceNumber))?;

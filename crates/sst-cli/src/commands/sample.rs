@@ -13,12 +13,12 @@ use sst_writer::PublisherOptions;
 use super::Context;
 use super::inputs::{DuplicatesArg, OpenInputs, open_inputs};
 use super::interrupt::entries_monitor;
-use super::merge::{entries, note_not_removed};
+use super::merge::note_not_removed;
 use super::table_args::TableArgs;
 use super::target::Target;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::output::{Output, counted};
+use crate::output::{Output, counted, entries};
 
 const AFTER_HELP: &str = "\
 The sample is a window of the hashes of keys, which are uniform. A key is in the sample with
@@ -72,7 +72,7 @@ fn fraction(text: &str) -> Result<f64, &'static str> {
     }
 }
 
-pub(super) fn run(args: &SampleArgs, context: Context) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &SampleArgs, context: Context) -> Result<Exit, CliError> {
     let size = match (args.fraction, args.keys) {
         (Some(fraction), _) => SampleSize::Fraction(fraction),
         (None, keys) => SampleSize::Keys(keys.unwrap_or_default()),

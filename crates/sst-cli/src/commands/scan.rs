@@ -59,7 +59,7 @@ fn hash(text: &str) -> Result<u64, &'static str> {
     }
 }
 
-pub(super) fn run(args: &ScanArgs, context: Context) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &ScanArgs, context: Context) -> Result<Exit, CliError> {
     let store = Store::open(&args.path, args.family, |text| context.note(text))?;
     let mark = args.end_mark.then(EndMark::default);
     let mut printer =
@@ -98,7 +98,8 @@ impl Printer<'_> {
     fn print(&mut self, hash: u64, key: &[u8], value: Shown<'_>) -> Result<(), CliError> {
         self.printed += 1;
         if let Some(mark) = &mut self.mark {
-            // Of a blob only the number is printed, which `load` refuses; it has no place in a mark.
+            // Of a blob only the number is printed, which `load` refuses; it has no place in a
+            // mark.
             mark.add(key, if let Shown::Value(value) = value { Some(value) } else { None });
         }
         let line = EntryLine { hash: Some(hash), key, value, hex: self.args.hex };

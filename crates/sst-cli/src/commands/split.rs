@@ -12,11 +12,11 @@ use sst_writer::file::AtomicFile;
 use super::Context;
 use super::inputs::{DuplicatesArg, OpenInputs, open_inputs};
 use super::interrupt::entries_monitor;
-use super::merge::{entries, note_not_removed};
+use super::merge::note_not_removed;
 use super::table_args::TableArgs;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::output::{Bytes, Output, counted};
+use crate::output::{Bytes, Output, counted, entries};
 
 /// Name of the file that tells which shard has which hashes.
 const MAP_FILE_NAME: &str = "shards.json";
@@ -75,7 +75,7 @@ pub(crate) enum By {
     Hashes,
 }
 
-pub(super) fn run(args: &SplitArgs, context: Context) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &SplitArgs, context: Context) -> Result<Exit, CliError> {
     match (&args.output, args.count) {
         (Some(output), Some(count)) => {
             split_into(args, output, count, context).map_err(|error| match error {

@@ -30,7 +30,8 @@ impl Target {
         &mut self.publisher
     }
 
-    /// Does something with it. If that fails the directory is removed again, if it was made for this.
+    /// Does something with it. If that fails the directory is removed again, if it was made for
+    /// this.
     pub(super) fn write<T>(
         mut self,
         action: impl FnOnce(&mut Publisher) -> Result<T, CliError>,
@@ -58,8 +59,9 @@ impl Target {
     }
 }
 
-/// Refuses a directory that is not ours to write to, before anything in it is touched: one of the original's, and one with
-/// SST files but no `CURRENT`, which a publisher would take for leftovers and remove.
+/// Refuses a directory that is not ours to write to, before anything in it is touched: one of the
+/// original's, and one with SST files but no `CURRENT`, which a publisher would take for leftovers
+/// and remove.
 pub(super) fn check_directory(directory: &Path) -> Result<(), CliError> {
     match read_catalog(directory) {
         Ok(catalog) if catalog.is_protected => Ok(()),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::commands::load::args::Column;
+use super::input_args::Column;
 use crate::escape::Escaped;
 
 /// More names than this are not listed in an error.

@@ -13,8 +13,8 @@ use sst_format::limits::MAX_KEY_LEN;
 
 use super::bounded::{Bounded, Refused};
 use super::csv_rows::{CsvRows, RowSink};
+use super::input_args::{Column, InputArgs};
 use super::{EntryReader, InputEntry, InputError, LineError, Step, columns};
-use crate::commands::load::args::{Column, InputArgs};
 
 /// Longest first row, in bytes.
 const MAX_HEADER_LEN: usize = 16 << 20;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::compression::is_named_compressed;
-use crate::commands::load::args::{Format, InputArgs};
+use super::input_args::{Format, InputArgs};
 
 /// An input that this program cannot read, or not with these options.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,9 +1,9 @@
 //! JSON lines: one object per line.
 //!
-//! A string stands for its characters in UTF-8, any other value for its JSON text as it was written,
-//! and a value of `null` deletes the key. Bytes that are no UTF-8 come in fields of another name:
-//! `key_hex`, `key_base64`, `value_hex`, `value_base64`. Other fields are passed over, and so are
-//! empty lines.
+//! A string stands for its characters in UTF-8, any other value for its JSON text as it was
+//! written, and a value of `null` deletes the key. Bytes that are no UTF-8 come in fields of
+//! another name: `key_hex`, `key_base64`, `value_hex`, `value_base64`. Other fields are passed
+//! over, and so are empty lines.
 //!
 //! The lines are those that Python's `json` takes, but for three things that have no one meaning as
 //! bytes: `NaN` and `Infinity`, which are not JSON; a lone surrogate in a key or value, which is no
@@ -19,9 +19,9 @@ use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use sst_format::limits::MAX_KEY_LEN;
 
+use super::input_args::InputArgs;
 use super::lines::{Line, Lines};
 use super::{EntryReader, InputEntry, InputError, LineError, Step};
-use crate::commands::load::args::InputArgs;
 use crate::end_mark::EndMark;
 
 /// Room in a line for what is neither key nor value.

@@ -1,11 +1,11 @@
 //! The inputs of `sst load`: entries as text, or as rows of Parquet.
 //!
 //! Each format has a module that turns an input into entries, one by one, and knows the line or row
-//! of each. An entry that cannot be read is a [`LineError`] and does not end the input: the next one
-//! may be read.
+//! of each. An entry that cannot be read is a [`LineError`] and does not end the input: the next
+//! one may be read.
 //!
-//! No format holds more of an input than one entry and the buffers of its decoder. A key, a value or
-//! a line beyond its limit is an error of its line, and the rest of it is passed over.
+//! No format holds more of an input than one entry and the buffers of its decoder. A key, a value
+//! or a line beyond its limit is an error of its line, and the rest of it is passed over.
 
 mod bounded;
 mod columns;
@@ -14,6 +14,7 @@ mod csv;
 mod csv_rows;
 mod format;
 mod guard;
+mod input_args;
 mod json_lines;
 mod lines;
 #[cfg(feature = "parquet")]
@@ -24,7 +25,6 @@ mod tsv;
 use std::fs::File;
 use std::io::{self, BufRead};
 
-use crate::commands::load::args::{Format, InputArgs};
 use crate::end_mark::EndMark;
 use crate::escape::BadEscape;
 #[cfg(feature = "parquet")]
@@ -34,6 +34,7 @@ use bounded::{Bounded, Refused};
 pub(crate) use columns::ColumnFault;
 pub(crate) use compression::{CompressionFault, NotText, decompressed, is_named_compressed};
 pub(crate) use format::{FormatError, check_options, detect};
+pub(crate) use input_args::{Column, Format, InputArgs};
 
 use sst_format::limits::MAX_KEY_LEN;
 

@@ -12,9 +12,9 @@ use std::io::BufRead;
 
 use sst_format::limits::MAX_KEY_LEN;
 
+use super::input_args::InputArgs;
 use super::lines::Lines;
 use super::{EntryReader, InputEntry, InputError, LineError, Step};
-use crate::commands::load::args::InputArgs;
 use crate::end_mark::{EndMark, MAX_MARK_LEN};
 use crate::escape::{DELETED, Unescaper};
 

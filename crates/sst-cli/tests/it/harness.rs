@@ -41,8 +41,8 @@ impl Run {
         self
     }
 
-    /// The run, if it failed with this exit code, one line that starts with `error: ` and has these words in it, and no
-    /// panic.
+    /// The run, if it failed with this exit code, one line that starts with `error: ` and has these
+    /// words in it, and no panic.
     #[track_caller]
     pub(crate) fn expect_error(self, code: i32, words: &[&str]) -> Self {
         let run = self.expect(code);

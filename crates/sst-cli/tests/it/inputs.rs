@@ -1,5 +1,5 @@
-//! `sst load` of inputs that are not what they seem: nothing of them is loaded, and one line says why.
-//! The parsers' own tests are in `src/input/tests` and `src/input/compression/tests.rs`.
+//! `sst load` of inputs that are not what they seem: nothing of them is loaded, and one line says
+//! why. The parsers' own tests are in `src/input/tests` and `src/input/compression/tests.rs`.
 
 use std::fs;
 

@@ -1,5 +1,5 @@
-//! `sst load` of Parquet files: those of pyarrow, written by `tests/data/parquet/generate.py`, and those
-//! of the crate's own writer.
+//! `sst load` of Parquet files: those of pyarrow, written by `tests/data/parquet/generate.py`, and
+//! those of the crate's own writer.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

@@ -117,7 +117,8 @@ fn a_reader_that_has_seen_enough_is_no_error() {
     assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
 }
 
-/// Runs the console sessions of the README: what they show is what comes, `…` standing for anything.
+/// Runs the console sessions of the README: what they show is what comes, `…` standing for
+/// anything.
 #[cfg(unix)]
 #[test]
 fn the_readme_shows_what_happens() {

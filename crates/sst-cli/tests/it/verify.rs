@@ -123,7 +123,8 @@ fn all_damage_is_listed_not_only_the_first() {
     }
     flip(&db.join(&tables[1]), 10, 2);
     let damaged = report(&db, false);
-    // The index of the first is damaged, so it cannot be opened; the second is checked all the same.
+    // The index of the first is damaged, so it cannot be opened; the second is checked all the
+    // same.
     for table in &tables {
         assert!(files(&damaged).iter().any(|file| file.ends_with(table)), "{damaged}");
     }

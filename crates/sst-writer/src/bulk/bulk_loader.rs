@@ -42,8 +42,8 @@ use crate::{Commit, Phase, Publisher};
 /// |---|---|
 /// | 8 MiB | the rest |
 /// | 6 MiB per thread | buffers of a table being written, where the budget has no room for them |
-/// | 4 × the longest key or value per thread | a value passing through; twice its length when a blob is put |
-/// | 5 per entry of the load | its filters, until the commit is durable, where they exceed the budget |
+/// | 4 × the longest key or value per thread | a value passing through; 2 × when a blob is put |
+/// | 5 per entry | filters until the commit is durable, where they exceed the budget |
 /// | 1 chunk (1/2048 of the budget) per handle | if handles beyond the sixth find no room |
 ///
 /// # Disk

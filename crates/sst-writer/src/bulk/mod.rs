@@ -6,10 +6,11 @@
 //!     │
 //! ChunkStore   keeps full chunks in memory as long as the budget allows, and spills them beyond it
 //!     │
-//! WritePhase   threads take ranges of hashes; each bucket is sorted (SortedBucket, or RunMerge if it is too large),
-//!     │        duplicates are resolved (KeyGroup), tables are cut (TableSequence)
+//! WritePhase   threads take ranges of hashes; each bucket is sorted (SortedBucket, or RunMerge if
+//!     │        it is too large), KeyGroup resolves duplicates, TableSequence cuts tables
 //!     │
-//! Commit       tables and blobs get their numbers in the order of their hashes and places, and go live together
+//! Commit       tables and blobs get their numbers in the order of their hashes and positions, and
+//!              go live together
 //! ```
 //!
 //! Where a table ends follows from all records put and the options alone, so the files are the same

@@ -28,7 +28,7 @@ use crate::{Entry, WriteError, WriterOptions};
 ///
 /// | bytes | for |
 /// |---|---|
-/// | 52 per block | where it ends, its header, its place in the index block, and as much again for room to grow |
+/// | 52 per block | its end, header and index entry, and as much again for room to grow |
 /// | 8 per reference to a blob | its number, likewise |
 /// | 2 MiB | entries that wait, and one key block |
 /// | 4 MiB | buffers |
@@ -40,7 +40,7 @@ use crate::{Entry, WriteError, WriterOptions};
 /// ```
 /// use sst_writer::{StreamingSstWriter, WriterOptions, hash_key};
 ///
-/// let mut rows = vec![("apple", "red"), ("pear", "green"), ("plum", "a rather dark kind of blue")];
+/// let mut rows = vec![("apple", "red"), ("pear", "green"), ("plum", "a dark kind of blue")];
 /// rows.sort_by_key(|(key, _)| (hash_key(key.as_bytes()), *key));
 /// let mut writer = StreamingSstWriter::new(Vec::new(), WriterOptions::default());
 /// for row in &rows {

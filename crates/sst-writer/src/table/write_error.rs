@@ -17,11 +17,13 @@ use crate::table::ShortKey;
 
 /// Why an entry could not be added, or a table not be finished.
 ///
-/// | what | variants | and then |
+/// | kind | variants | consequence |
 /// |---|---|---|
-/// | misuse | [`OutOfOrder`](Self::OutOfOrder) … [`NoEntries`](Self::NoEntries) | nothing was changed: go on with other entries |
-/// | capacity | [`TooManyBlocks`](Self::TooManyBlocks), [`FileTooLarge`](Self::FileTooLarge) | nothing was changed: finish, and add the entry to the next table |
-/// | failure | [`Exists`](Self::Exists), [`Io`](Self::Io), [`Filter`](Self::Filter), [`Poisoned`](Self::Poisoned) | the table is lost |
+/// | misuse | [`OutOfOrder`](Self::OutOfOrder) … [`NoEntries`](Self::NoEntries) | nothing: go on |
+/// | capacity | [`TooManyBlocks`](Self::TooManyBlocks) | finish, and start a new table |
+/// | | [`FileTooLarge`](Self::FileTooLarge) | the same |
+/// | failure | [`Exists`](Self::Exists), [`Io`](Self::Io) | the table is lost |
+/// | | [`Filter`](Self::Filter), [`Poisoned`](Self::Poisoned) | the same |
 ///
 /// `entry` is always the number of the entry that was refused, counted from 0.
 #[derive(Debug, thiserror::Error)]

@@ -1,10 +1,12 @@
-//! The order of blocks in a file, which is the reference implementation's, and where the bounded queue departs from it.
+//! The order of blocks in a file, which is the reference implementation's, and where the bounded
+//! queue departs from it.
 
 use sst_writer::WriterOptions;
 
 use crate::support::{Row, Value, order, read, write};
 
-/// Rows in the order given, whatever their keys: keys long enough for stored hashes, hashes counted up.
+/// Rows in the order given, whatever their keys: keys long enough for stored hashes, hashes counted
+/// up.
 fn check(values: &[(usize, Value)], expected: &str) {
     let row = |(hash, (key_len, value)): (u64, &(usize, Value))| {
         Row::with_hash(hash, vec![7; *key_len], value.clone())

@@ -1,5 +1,5 @@
-//! One test per known defect of the reference implementation that a writer can have: each would have failed there. The
-//! numbers are those of its list of defects.
+//! One test per known defect of the reference implementation that a writer can have: each would
+//! have failed there. The numbers are those of its list of defects.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,7 +23,8 @@ fn inline(byte: u8) -> Value {
     Value::Inline(vec![byte])
 }
 
-/// Adds rows of which all but those at `refused` are accepted, and checks that the others can be read back.
+/// Adds rows of which all but those at `refused` are accepted, and checks that the others can be
+/// read back.
 fn check_refused(options: WriterOptions, rows: &[Row], refused: &[usize]) -> Vec<WriteError> {
     let mut writer = StreamingSstWriter::new(Vec::new(), options);
     let mut errors = Vec::new();
@@ -46,7 +47,8 @@ fn check_refused(options: WriterOptions, rows: &[Row], refused: &[usize]) -> Vec
 
 #[test]
 fn defect_1_run_of_equal_hashes_past_24_bit_positions() {
-    // Keys of several lengths, so that the block is variable. The 17th would start at 16 MiB + 17 × 8 or so.
+    // Keys of several lengths, so that the block is variable. The 17th would start at 16 MiB + 17 ×
+    // 8 or so.
     let row = |i: usize| {
         let mut key = vec![0; (1 << 20) + i];
         key[..8].copy_from_slice(&(i as u64).to_be_bytes());
@@ -84,7 +86,8 @@ fn defect_5_hash_that_no_reader_would_compute() {
     assert!(matches!(errors[..], [WriteError::KeyHashMismatch { entry: 0, stated: 0, .. }]));
     check_refused(WriterOptions::default(), &rows(33), &[]);
 
-    // What counts is the key block: it stores hashes from its first long key on, and the next one starts anew.
+    // What counts is the key block: it stores hashes from its first long key on, and the next one
+    // starts anew.
     let long_key_first = [
         Row::with_hash(1, vec![1; 33], inline(1)),
         Row::with_hash(2, "short", inline(2)),
@@ -457,7 +460,8 @@ fn defect_23_target_that_exists_and_errors_halfway() {
     drop(writer);
     assert_eq!(names(), 0);
 
-    // A file that is there is not touched, whether it is there from the beginning or appears meanwhile.
+    // A file that is there is not touched, whether it is there from the beginning or appears
+    // meanwhile.
     let mut writer = StreamingSstWriter::create(&path, WriterOptions::default()).unwrap();
     rows.iter().for_each(|row| writer.add(row).unwrap());
     std::fs::write(&path, "precious").unwrap();

@@ -63,7 +63,8 @@ fn accepted(rows: &[Row], options: WriterOptions) -> Option<(Vec<Row>, Vec<u8>, 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 
-    /// What is accepted is read back as it was, in both modes and with both compressions; what is refused leaves no trace.
+    /// What is accepted is read back as it was, in both modes and with both compressions; what is
+    /// refused leaves no trace.
     #[test]
     fn accepted_entries_are_read_back(
         rows in prop::collection::vec(row(), 1..400),

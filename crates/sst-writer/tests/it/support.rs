@@ -119,8 +119,8 @@ pub(crate) fn blocks(file: &[u8], block_count: u16) -> Vec<Block> {
     (0..block_count).map(block).collect()
 }
 
-/// What a table says of each entry, in order: hash, key, and the value with the class it is stored in. Everything in the
-/// table is checked on the way.
+/// What a table says of each entry, in order: hash, key, and the value with the class it is stored
+/// in. Everything in the table is checked on the way.
 pub(crate) fn read(file: &[u8], meta: &SstMeta) -> Vec<Row> {
     assert_eq!(meta.file_size, file.len() as u64);
     let blocks = blocks(file, meta.block_count);
@@ -159,8 +159,8 @@ pub(crate) fn read(file: &[u8], meta: &SstMeta) -> Vec<Row> {
     rows
 }
 
-/// What kinds the blocks of a table are, in order: `s` for a value block, `m` for the block of a medium value, `k` for a
-/// key block with its number of entries, `i` for the index block.
+/// What kinds the blocks of a table are, in order: `s` for a value block, `m` for the block of a
+/// medium value, `k` for a key block with its number of entries, `i` for the index block.
 pub(crate) fn order(file: &[u8], meta: &SstMeta) -> String {
     let blocks = blocks(file, meta.block_count);
     let mut kinds = vec!["s".to_owned(); blocks.len()];

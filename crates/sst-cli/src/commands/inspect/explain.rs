@@ -1,7 +1,7 @@
 //! `sst inspect --explain`: a part of a file, byte by byte.
 //!
-//! Damaged files are what this is for, so it needs no more of a file than the part itself and the offset table. What
-//! else it uses, it does without where it is damaged.
+//! Damaged files are what this is for, so it needs no more of a file than the part itself and the
+//! offset table. What else it uses, it does without where it is damaged.
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
@@ -169,7 +169,8 @@ impl<'a> TableFile<'a> {
         Ok((start, self.read(start, end)?))
     }
 
-    /// Whether the index block knows a block as one of keys; `None` if the index block itself cannot be read.
+    /// Whether the index block knows a block as one of keys; `None` if the index block itself
+    /// cannot be read.
     fn is_key_block(&mut self, index: BlockIndex) -> Option<bool> {
         let (_, stored) = self.block(BlockIndex(self.block_count.saturating_sub(1))).ok()?;
         let (_, payload) = BlockHeader::parse(&stored).ok()?;

@@ -63,7 +63,7 @@ impl std::str::FromStr for Part {
     }
 }
 
-pub(super) fn run(args: &InspectArgs, context: Context) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &InspectArgs, context: Context) -> Result<Exit, CliError> {
     let path = &args.path;
     let is_directory = is_directory(path)?;
     if let Some(subject) = whole_file_subject(path).filter(|_| !is_directory) {

@@ -2,14 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use sst_writer::bulk::BulkMode;
 
 use crate::commands::certify_arg::CertifyArg;
 use crate::commands::inputs::DuplicatesArg;
+use crate::commands::mode_arg::Mode;
 use crate::commands::retention_args::RetentionArgs;
 use crate::commands::table_args::TableArgs;
 use crate::error::CliError;
+use crate::input::InputArgs;
 
 const AFTER_HELP: &str = r"Input formats:
   tsv    key, tab, value: the rest of the line. \t \n \r \\ and \x00 stand for bytes,
@@ -57,80 +59,6 @@ impl LoadArgs {
                 "an input and the directory to load it into are needed".to_owned(),
             )),
         }
-    }
-}
-
-/// How the input is read.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Input")]
-pub(crate) struct InputArgs {
-    /// Format of the input [default: by extension]
-    #[arg(long, value_enum)]
-    pub(crate) format: Option<Format>,
-
-    /// Count lines and rows that cannot be read instead of stopping at the first
-    #[arg(long)]
-    pub(crate) skip_bad: bool,
-
-    /// TSV: backslashes stand for themselves, nothing deletes
-    #[arg(long)]
-    pub(crate) no_escapes: bool,
-
-    /// CSV, and Parquet where the value is several columns: the byte between columns [default: ,]
-    #[arg(long, value_name = "CHAR", value_parser = delimiter)]
-    pub(crate) delimiter: Option<u8>,
-
-    /// CSV: the first row is an entry, not the names of the columns
-    #[arg(long)]
-    pub(crate) no_header: bool,
-
-    /// CSV and Parquet: column of the key, by name or else by number from 1 [default: 1]
-    #[arg(long, value_name = "COLUMN")]
-    pub(crate) key_column: Option<Column>,
-
-    /// CSV and Parquet: column of the value [default: all but the key's]
-    #[arg(long, value_name = "COLUMN")]
-    pub(crate) value_column: Option<Column>,
-
-    /// CSV and Parquet: rows with this value delete their key
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) delete_marker: Option<String>,
-
-    /// JSON lines: name of the key's field [default: key]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) key_field: Option<String>,
-
-    /// JSON lines: name of the value's field [default: value]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) value_field: Option<String>,
-
-    /// Longest value, in bytes or with a unit as 1GiB; a longer one is an error of its line
-    #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = byte_count)]
-    pub(crate) max_value: usize,
-
-    /// The input must end in the mark of `sst scan --end-mark`: one that breaks off is not loaded
-    #[arg(long, conflicts_with = "no_escapes")]
-    pub(crate) expect_end_mark: bool,
-}
-
-impl InputArgs {
-    /// Name of the key's field in JSON lines.
-    pub(crate) fn key_field(&self) -> &str {
-        self.key_field.as_deref().unwrap_or("key")
-    }
-
-    /// Name of the value's field in JSON lines.
-    pub(crate) fn value_field(&self) -> &str {
-        self.value_field.as_deref().unwrap_or("value")
-    }
-
-    /// Whether an option is given that only CSV has.
-    pub(crate) const fn says_csv(&self) -> bool {
-        self.delimiter.is_some()
-            || self.no_header
-            || self.key_column.is_some()
-            || self.value_column.is_some()
-            || self.delete_marker.is_some()
     }
 }
 
@@ -190,101 +118,6 @@ impl LoadOutputArgs {
     }
 }
 
-/// Formats that `load` reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// Key, tab, value
-    Tsv,
-    /// Comma-separated values, or values separated by something else
-    Csv,
-    /// One JSON object per line
-    Jsonl,
-    /// Rows of an Apache Parquet file
-    Parquet,
-}
-
-impl Format {
-    /// The name that `--format` takes.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Tsv => "tsv",
-            Self::Csv => "csv",
-            Self::Jsonl => "jsonl",
-            Self::Parquet => "parquet",
-        }
-    }
-
-    /// Where an entry is: its line or its row, counted from 1.
-    pub(crate) fn place(self, number: u64) -> String {
-        match self {
-            Self::Parquet => format!("row {number}"),
-            Self::Tsv | Self::Csv | Self::Jsonl => format!("line {number}"),
-        }
-    }
-}
-
-/// Whether entries that are in the directory already go or stay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Mode {
-    /// They go: afterwards the key space holds what was loaded and nothing else
-    Replace,
-    /// They stay, hidden where a loaded entry has the same key
-    #[value(alias = "increment")]
-    Append,
-}
-
-/// A column of a CSV or Parquet file: a name, or a number if no column has that name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Column(String);
-
-impl Column {
-    /// The name or number as it was given.
-    pub(crate) fn text(&self) -> &str {
-        &self.0
-    }
-
-    /// The position, counted from 0, if it is a number from 1.
-    pub(crate) fn index(&self) -> Option<usize> {
-        // Neither signs nor leading zeros: those are names.
-        let is_number = !self.0.starts_with(['0', '+']);
-        self.0.parse::<usize>().ok().filter(|_| is_number)?.checked_sub(1)
-    }
-}
-
-impl std::str::FromStr for Column {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "" => Err("a column has a number or a name"),
-            text => Ok(Self(text.to_owned())),
-        }
-    }
-}
-
-/// A number of bytes, with or without a unit: `100000`, `64MiB`.
-fn byte_count(text: &str) -> Result<usize, &'static str> {
-    let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("", 0)];
-    let parsed = units.iter().find_map(|(unit, shift)| {
-        let number: usize = text.strip_suffix(unit)?.trim_end().parse().ok()?;
-        number.checked_mul(1 << shift)
-    });
-    match parsed {
-        Some(count) if u32::try_from(count).is_ok() => Ok(count),
-        Some(_) => Err("a value has less than 4 GiB"),
-        None => Err("expected a number of bytes, as 100000 or 64MiB"),
-    }
-}
-
-fn delimiter(text: &str) -> Result<u8, &'static str> {
-    match text.as_bytes() {
-        br"\t" => Ok(b'\t'),
-        [b'"' | b'\n' | b'\r'] => Err("quotes and line ends cannot separate columns"),
-        [byte] => Ok(*byte),
-        _ => Err("expected one byte"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -313,38 +146,5 @@ mod tests {
         assert_eq!(args.output_options.mode, Mode::Replace);
         assert_eq!(args.output_options.duplicates, DuplicatesArg::Newest);
         assert_eq!(args.output_options.family, 0);
-    }
-
-    #[test]
-    fn columns_have_a_number_or_a_name() {
-        let options = load(&["--key-column", "2", "--value-column", "name"]).input_options;
-        assert_eq!(options.key_column.as_ref().and_then(Column::index), Some(1));
-        assert_eq!(options.value_column.as_ref().map(Column::text), Some("name"));
-        assert!(options.says_csv());
-        assert!(parse(&["load", "a", "b", "--key-column", ""]).is_err());
-        for name in ["0", "+1", "01", "-1", "name", "99999999999999999999999"] {
-            assert_eq!(Column(name.to_owned()).index(), None, "{name}");
-        }
-    }
-
-    #[test]
-    fn lengths_have_units() {
-        let max_value = |text: &str| load(&["--max-value", text]).input_options.max_value;
-        assert_eq!(max_value("1000"), 1000);
-        assert_eq!(max_value("2KiB"), 2048);
-        assert_eq!(max_value("3 GiB"), 3 << 30);
-        for text in ["", "MiB", "-1", "4GiB", "1MB", "1.5MiB"] {
-            assert!(parse(&["load", "a", "b", "--max-value", text]).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn delimiters_are_single_bytes() {
-        for (text, byte) in [(";", b';'), (r"\t", b'\t'), ("\t", b'\t'), ("|", b'|')] {
-            assert_eq!(load(&["--delimiter", text]).input_options.delimiter, Some(byte));
-        }
-        for text in ["", ";;", "€", "\"", "\n"] {
-            assert!(parse(&["load", "a", "b", "--delimiter", text]).is_err(), "{text:?}");
-        }
     }
 }

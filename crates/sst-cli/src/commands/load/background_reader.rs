@@ -14,8 +14,9 @@ const CHUNKS: usize = 2;
 /// Time between two looks at whether the load was cancelled.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// A pipe or terminal, read by a thread of its own: while that waits for input, a cancellation still ends
-/// [`BackgroundReader::read`]. The thread is left waiting then, and ends with the process.
+/// A pipe or terminal, read by a thread of its own: while that waits for input, a cancellation
+/// still ends [`BackgroundReader::read`]. The thread is left waiting then, and ends with the
+/// process.
 pub(super) struct BackgroundReader {
     chunks: Receiver<io::Result<Vec<u8>>>,
     chunk: io::Cursor<Vec<u8>>,

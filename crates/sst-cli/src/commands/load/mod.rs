@@ -17,19 +17,20 @@ use sst_format::SequenceNumber;
 use sst_writer::bulk::{BulkHandle, BulkMode, BulkSummary, InputPosition};
 use sst_writer::{BulkError, BulkLoader, BulkOptions, CancelToken, Monitor, Phase};
 
-use super::merge::entries as in_words;
 use super::retention_args::RetentionArgs;
 use super::target::Target;
 use super::{Context, interrupt};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::input::{
-    Input, InputEntry, InputError, check_options, decompressed, detect, is_named_compressed,
+    Format, Input, InputArgs, InputEntry, InputError, check_options, decompressed, detect,
+    is_named_compressed,
 };
+use crate::output;
 use crate::progress::{Progress, ProgressMode};
 use crate::store::read_catalog;
 pub(crate) use args::LoadArgs;
-use args::{Format, InputArgs, LoadOutputArgs};
+use args::LoadOutputArgs;
 use background_reader::BackgroundReader;
 use report::{Loaded, report};
 
@@ -38,7 +39,7 @@ const MAX_SHOWN_BAD_LINES: u64 = 10;
 /// Entries between two checks for Ctrl-C.
 const ENTRIES_BETWEEN_CHECKS: u64 = 1024;
 
-pub(super) fn run(args: &LoadArgs, context: Context) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &LoadArgs, context: Context) -> Result<Exit, CliError> {
     let started = Instant::now();
     let (inputs, directory) = args.inputs_and_directory()?;
     let inputs = inputs
@@ -91,7 +92,8 @@ fn replaced(
     }
     let catalog = read_catalog(directory)?;
     let of_family = catalog.tables.iter().filter(|table| table.family == options.family);
-    // Directories of ours state the number of entries of every table, and others are refused before.
+    // Directories of ours state the number of entries of every table, and others are refused
+    // before.
     let entries = of_family.filter_map(|table| table.entry_count).sum();
     Ok((entries > 0).then_some(Replaced { commit: catalog.commit, entries }))
 }
@@ -100,7 +102,7 @@ impl Replaced {
     /// What was replaced, and how to take it back.
     fn text(&self, directory: &Path, retention: RetentionArgs) -> String {
         let Self { commit, entries } = self;
-        let (entries, directory) = (in_words(*entries), directory.display());
+        let (entries, directory) = (output::entries(*entries), directory.display());
         let replaced = format!("{directory}: {entries} of generation {commit} replaced");
         match retention.keeps_files() {
             true => format!("{replaced}; `sst rollback {directory} {commit}` takes them back"),

@@ -34,7 +34,8 @@ enum Expected {
 }
 
 impl Comparison {
-    /// Compares a directory that is intact with `against`: a digest, a file with a certificate, or another directory.
+    /// Compares a directory that is intact with `against`: a digest, a file with a certificate, or
+    /// another directory.
     pub(super) fn new(
         catalog: &Catalog,
         against: &str,

@@ -29,8 +29,8 @@ pub(crate) struct VerifyArgs {
     /// A directory or an .sst file
     pub(crate) path: PathBuf,
 
-    /// Accept it only if it holds the same entries as this: a digest, a file with the output of `sst certificate`, or
-    /// another directory, whose own certificate is believed if it has one
+    /// Accept it only if it holds the same entries as this: a digest, a file with the output of
+    /// `sst certificate`, or another directory, whose own certificate is believed if it has one
     #[arg(long, value_name = "DIGEST|FILE|DIR")]
     pub(crate) against: Option<String>,
 
@@ -59,7 +59,7 @@ struct Findings {
     comparison: Option<Comparison>,
 }
 
-pub(super) fn run(args: &VerifyArgs, context: Context) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &VerifyArgs, context: Context) -> Result<Exit, CliError> {
     let started = Instant::now();
     let path = &args.path;
     let Findings { is_protected, report, lost, comparison } = match is_directory(path)? {

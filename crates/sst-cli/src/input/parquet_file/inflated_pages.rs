@@ -1,7 +1,7 @@
 //! Pages compressed with zstd or gzip, decompressed here.
 //!
-//! The `parquet` crate could decompress zstd only with a library in C, and it decompresses gzip past
-//! the length that the header of a page states.
+//! The `parquet` crate could decompress zstd only with a library in C, and it decompresses gzip
+//! past the length that the header of a page states.
 
 use std::collections::VecDeque;
 use std::fs::File;

@@ -1,9 +1,9 @@
 //! Parquet: one entry per row, in the columns that CSV would have.
 //!
-//! The columns of the file are its leaves: `address.city` is the name of one within a group. Key and
-//! value are chosen as for CSV, and read as the text that CSV would have (see [`cell_text`]), byte
-//! arrays as their bytes. A value of null deletes its key, as in JSON lines; where the value is
-//! several columns, null is an empty cell.
+//! The columns of the file are its leaves: `address.city` is the name of one within a group. Key
+//! and value are chosen as for CSV, and read as the text that CSV would have (see [`cell_text`]),
+//! byte arrays as their bytes. A value of null deletes its key, as in JSON lines; where the value
+//! is several columns, null is an empty cell.
 //!
 //! The file is read from its end, so a stream is not enough. A row group is read a page of each
 //! column at a time: memory is bounded by pages, whatever the size of the file or of a row group.
@@ -27,7 +27,7 @@ use sst_format::limits::MAX_KEY_LEN;
 use super::bounded::Bounded;
 use super::csv::append_cell;
 use super::{EntryReader, InputEntry, InputError, LineError, Step, columns, guard};
-use crate::commands::load::args::{Column, InputArgs};
+use crate::input::{Column, InputArgs};
 use crate::progress::Progress;
 use column::{CellFault, ColumnCells};
 pub(crate) use parquet_fault::ParquetFault;

@@ -232,7 +232,8 @@ mod tests {
 
     #[test]
     fn hostile_headers_are_refused() {
-        // Structs without end, a list of more elements than there are bytes, a type that there is not.
+        // Structs without end, a list of more elements than there are bytes, a type that there is
+        // not.
         assert!(header(&[0x1c; 100]).is_err());
         assert!(header(&[0x19, 0xf5, 0xff, 0xff, 0xff, 0xff, 0x0f]).is_err());
         assert!(header(&[0x1d, 0]).is_err());

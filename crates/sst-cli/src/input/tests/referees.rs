@@ -1,5 +1,5 @@
-//! Python as the referee of CSV and JSON: what its strict parsers take is taken, with the same cells
-//! and strings, and what they refuse is refused.
+//! Python as the referee of CSV and JSON: what its strict parsers take is taken, with the same
+//! cells and strings, and what they refuse is refused.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
