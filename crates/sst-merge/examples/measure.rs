@@ -1,7 +1,8 @@
 //! Measures merging next to its floor, copying and checksumming the same bytes once:
 //! `cargo run --release -p sst-merge --example measure [ROUNDS [WORKLOAD]]`.
 //!
-//! All figures are CPU time of this process, the least of several rounds in which merge and floor take turns.
+//! All figures are CPU time of this process, the least of several rounds in which merge and floor
+//! take turns.
 
 #![expect(
     clippy::print_stdout,

@@ -12,7 +12,8 @@ use crate::{Duplicates, MergeError};
 /// A merging iterator: a position in the merged entries that moves forward. See
 /// [`Inputs::cursor`](crate::Inputs::cursor).
 ///
-/// It starts before the first entry. Memory: one key block and one value block for each run of tables.
+/// It starts before the first entry. Memory: one key block and one value block for each run of
+/// tables.
 ///
 /// # Examples
 ///
@@ -32,7 +33,8 @@ pub struct MergeCursor {
     heap: RunHeap,
     duplicates: Duplicates,
     older: OlderTables,
-    /// The key of the entry on top of the heap, once the cursor has looked at that entry; `None` before the first.
+    /// The key of the entry on top of the heap, once the cursor has looked at that entry; `None`
+    /// before the first.
     key: Option<KeyState>,
     /// The key of the entry before that on top of the heap.
     last_key: Vec<u8>,
@@ -84,7 +86,8 @@ impl MergeCursor {
 
     /// Moves to the next entry and lends it. `None` behind the last one.
     ///
-    /// The value is read only when [`MergedEntry::into_stored`] or [`MergedEntry::into_value`] asks for it.
+    /// The value is read only when [`MergedEntry::into_stored`] or [`MergedEntry::into_value`] asks
+    /// for it.
     ///
     /// O(log runs) for each entry of the inputs on the way.
     ///
@@ -135,7 +138,8 @@ impl MergeCursor {
         }
     }
 
-    /// The entry that the last [`MergeCursor::next`] gave, once more; `None` before the first and behind the last one.
+    /// The entry that the last [`MergeCursor::next`] gave, once more; `None` before the first and
+    /// behind the last one.
     #[inline]
     pub(crate) fn current(&mut self) -> Option<MergedEntry<'_>> {
         let KeyState { hash, lent, .. } = self.key?;
@@ -164,7 +168,8 @@ impl KeyState {
         Self { hash: top.run.hash(), oldest, tombstone: None, lent: 0 }
     }
 
-    /// The state after the entry of `top`, which has the same hash. `last_key` is the key of this state.
+    /// The state after the entry of `top`, which has the same hash. `last_key` is the key of this
+    /// state.
     fn followed_by(
         self,
         last_key: &[u8],

@@ -12,7 +12,8 @@ use super::ValueBytes;
 use crate::MergeError;
 use crate::runs::OpenRun;
 
-/// An entry of the merged sequence, lent by a [`MergeCursor`](crate::MergeCursor) until it moves on.
+/// An entry of the merged sequence, lent by a [`MergeCursor`](crate::MergeCursor) until it moves
+/// on.
 pub struct MergedEntry<'c> {
     /// The hash, stored or computed.
     pub hash: u64,
@@ -27,8 +28,8 @@ pub struct MergedEntry<'c> {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum StoredValue<'c> {
-    /// A value in the table, in its class, or a tombstone. A medium value is [`EntryValue::MediumRaw`]: verified, and not
-    /// decompressed.
+    /// A value in the table, in its class, or a tombstone. A medium value is
+    /// [`EntryValue::MediumRaw`]: verified, and not decompressed.
     InTable(EntryValue<'c>),
     /// A value in a blob file.
     InBlob {
@@ -40,7 +41,8 @@ pub enum StoredValue<'c> {
 }
 
 impl StoredValue<'_> {
-    /// Bytes of the value in the table, uncompressed: 0 for a tombstone, and for a value in a blob file.
+    /// Bytes of the value in the table, uncompressed: 0 for a tombstone, and for a value in a blob
+    /// file.
     #[must_use]
     pub const fn table_len(&self) -> u64 {
         match self {
@@ -63,7 +65,8 @@ impl<'c> MergedEntry<'c> {
     ///
     /// # Errors
     ///
-    /// [`MergeError::Read`] if the value's block cannot be read or is damaged; [`MergeError::BlobWithoutDirectory`].
+    /// [`MergeError::Read`] if the value's block cannot be read or is damaged;
+    /// [`MergeError::BlobWithoutDirectory`].
     pub fn into_stored(self) -> Result<StoredValue<'c>, MergeError> {
         let current = self.run.current()?;
         let value = match current.entry.value_ref()? {
@@ -89,7 +92,8 @@ impl<'c> MergedEntry<'c> {
     ///
     /// # Errors
     ///
-    /// As [`MergedEntry::into_stored`], and [`MergeError::Read`] if a blob cannot be read or is damaged.
+    /// As [`MergedEntry::into_stored`], and [`MergeError::Read`] if a blob cannot be read or is
+    /// damaged.
     pub fn into_value(self) -> Result<Option<ValueBytes<'c>>, MergeError> {
         let current = self.run.current()?;
         if let ValueRef::Blob(number) = current.entry.value_ref()? {

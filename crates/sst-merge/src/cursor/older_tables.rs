@@ -2,9 +2,11 @@
 
 use std::ops::RangeInclusive;
 
-/// The hashes that tables which take no part in a merge may hold, where those are older than the output.
+/// The hashes that tables which take no part in a merge may hold, where those are older than the
+/// output.
 ///
-/// A tombstone whose hash is among them must stay: it may hide an entry. Every other one has nothing left to hide.
+/// A tombstone whose hash is among them must stay: it may hide an entry. Every other one has
+/// nothing left to hide.
 ///
 /// # Examples
 ///

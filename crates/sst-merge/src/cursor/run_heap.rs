@@ -8,7 +8,8 @@ use crate::runs::RunCursor;
 
 /// A run that takes part in a merge.
 pub(super) struct Head {
-    /// Hash of the current entry: it decides nearly always, so it lies here and not behind the pointer.
+    /// Hash of the current entry: it decides nearly always, so it lies here and not behind the
+    /// pointer.
     hash: u64,
     /// How many runs are newer: 0 is the newest.
     pub(super) age: usize,
@@ -44,7 +45,8 @@ impl Eq for Head {}
 
 /// Runs in the order of (hash, key, age) of their current entries.
 ///
-/// The first run lies beside the heap of the others: while its entries come first, the heap is not touched.
+/// The first run lies beside the heap of the others: while its entries come first, the heap is not
+/// touched.
 #[derive(Default)]
 pub(super) struct RunHeap {
     top: Option<Head>,

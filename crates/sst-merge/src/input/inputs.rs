@@ -10,15 +10,15 @@ use sst_reader::{BlockCache, Catalog, CatalogTable, ReaderOptions, StaticSortedF
 use crate::runs::{Run, RunCursor, TableInput};
 use crate::{Duplicates, MergeCursor, MergeError, OlderTables};
 
-/// Room for blocks, in bytes, where the caller brings no cache: walks leave the cache alone, opening a table does not
-/// quite.
+/// Room for blocks, in bytes, where the caller brings no cache: walks leave the cache alone,
+/// opening a table does not quite.
 const CACHE_CAPACITY: u64 = 1 << 20;
 
 /// Tables and directories to be merged, in the order of their age.
 ///
-/// What is added later is newer: where two inputs know a key, the later one wins. Nothing is held open but one table for
-/// each run of tables with disjoint ranges of hashes, so a directory of ten thousand tables needs as many files open as
-/// it has levels, and one block of memory for each.
+/// What is added later is newer: where two inputs know a key, the later one wins. Nothing is held
+/// open but one table for each run of tables with disjoint ranges of hashes, so a directory of ten
+/// thousand tables needs as many files open as it has levels, and one block of memory for each.
 ///
 /// # Examples
 ///
@@ -51,7 +51,8 @@ impl Inputs {
         Self { options, tables: Vec::new() }
     }
 
-    /// Adds the tables of one family of a directory, as of its current commit. A family without tables adds none.
+    /// Adds the tables of one family of a directory, as of its current commit. A family without
+    /// tables adds none.
     ///
     /// # Errors
     ///
@@ -67,7 +68,8 @@ impl Inputs {
         _ = self.add_newest(catalog, family, usize::MAX);
     }
 
-    /// Adds the `count` newest tables of one family of a directory. Returns the others, which are older.
+    /// Adds the `count` newest tables of one family of a directory. Returns the others, which are
+    /// older.
     #[must_use = "without it tombstones that still hide something would be dropped"]
     pub fn add_newest(&mut self, catalog: &Arc<Catalog>, family: u32, count: usize) -> OlderTables {
         let of_family = |table: &&CatalogTable| table.family == family;
@@ -113,7 +115,8 @@ impl Inputs {
         self.tables.iter().map(TableInput::file_size).sum()
     }
 
-    /// The merged entries with hashes in `hashes`, in order. Tables are opened as the walk gets to them.
+    /// The merged entries with hashes in `hashes`, in order. Tables are opened as the walk gets to
+    /// them.
     ///
     /// `older` tells which tombstones stay: see [`OlderTables`].
     ///
@@ -144,11 +147,13 @@ impl Inputs {
         self.cursor(hashes, duplicates, OlderTables::none())
     }
 
-    /// The tables in runs, the newest first. Where two tables may hold the same hash, the newer is in a newer run.
+    /// The tables in runs, the newest first. Where two tables may hold the same hash, the newer is
+    /// in a newer run.
     fn runs(&self) -> Vec<Run> {
         let mut runs: Vec<Run> = Vec::new();
         for table in self.tables.iter().rev() {
-            // A table may join the oldest run only: any newer one comes before tables that overlap it.
+            // A table may join the oldest run only: any newer one comes before tables that overlap
+            // it.
             if !runs.last_mut().is_some_and(|run| run.insert(table)) {
                 runs.push(Run::of(table.clone()));
             }
@@ -157,7 +162,8 @@ impl Inputs {
     }
 }
 
-/// The table at `path` as the directory around it lists it; `None` if there is no directory that can be read and lists it.
+/// The table at `path` as the directory around it lists it; `None` if there is no directory that
+/// can be read and lists it.
 fn listed(path: &Path) -> Option<TableInput> {
     let name = FileName::parse(path.file_name()?.to_str()?)?;
     if name.kind != FileKind::Sst {

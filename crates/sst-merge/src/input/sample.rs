@@ -18,11 +18,12 @@ pub enum SampleSize {
 
 /// A uniform sample of keys, which costs no more than reading the sample.
 ///
-/// Hashes are uniform, so the keys in any window of hashes are a uniform sample. The window begins at a place that
-/// depends on the seed, and goes on with the lowest hashes behind the highest. It is deterministic: a key is in the
-/// sample of any data or not in it, whatever else there is (with a fraction), and a larger sample of the same seed holds
-/// the smaller one. Different seeds have windows that begin at places that have nothing to do with each other. Keys whose
-/// hashes somebody has chosen are no uniform sample of anything.
+/// Hashes are uniform, so the keys in any window of hashes are a uniform sample. The window begins
+/// at a place that depends on the seed, and goes on with the lowest hashes behind the highest. It
+/// is deterministic: a key is in the sample of any data or not in it, whatever else there is (with
+/// a fraction), and a larger sample of the same seed holds the smaller one. Different seeds have
+/// windows that begin at places that have nothing to do with each other. Keys whose hashes somebody
+/// has chosen are no uniform sample of anything.
 ///
 /// All live entries of a key come with it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -55,8 +56,8 @@ impl Sample {
         self
     }
 
-    /// Whether a sample by fraction holds the keys with this hash. `None` for a sample by number: that depends on the
-    /// other keys.
+    /// Whether a sample by fraction holds the keys with this hash. `None` for a sample by number:
+    /// that depends on the other keys.
     #[must_use]
     pub fn holds(&self, hash: u64) -> Option<bool> {
         match self.size {
@@ -73,7 +74,8 @@ impl Sample {
         if self.seed == 0 { 0 } else { hash_key(&self.seed.to_be_bytes()) }
     }
 
-    /// What the sample consists of, in ascending order. A sample by number walks over as many keys as it has.
+    /// What the sample consists of, in ascending order. A sample by number walks over as many keys
+    /// as it has.
     pub(crate) fn parts(
         &self,
         inputs: &Inputs,
@@ -94,7 +96,8 @@ impl Sample {
     }
 }
 
-/// How far the last hash of a window of this fraction is from its first; `None` if it holds no hash.
+/// How far the last hash of a window of this fraction is from its first; `None` if it holds no
+/// hash.
 fn last_distance(fraction: f64) -> Option<u64> {
     const HASHES: f64 = 18_446_744_073_709_551_616.0;
     if fraction >= 1.0 {
@@ -109,7 +112,8 @@ fn last_distance(fraction: f64) -> Option<u64> {
     len.checked_sub(1)
 }
 
-/// The hashes from `start` to the one that is `last` further on, with those behind the highest at the beginning.
+/// The hashes from `start` to the one that is `last` further on, with those behind the highest at
+/// the beginning.
 fn window(start: u64, last: u64) -> Vec<Part> {
     let part = |hashes| Part { hashes, max_keys: u64::MAX };
     match start.checked_add(last) {

@@ -21,15 +21,17 @@ use crate::{Duplicates, OlderTables};
 pub struct MergeOptions {
     /// What becomes of keys that come more than once. Default: [`Duplicates::Newest`].
     pub duplicates: Duplicates,
-    /// Tables that stay below the output: tombstones that may hide something in them are kept, all others are dropped.
-    /// Default: [`OlderTables::none`].
+    /// Tables that stay below the output: tombstones that may hide something in them are kept, all
+    /// others are dropped. Default: [`OlderTables::none`].
     pub older: OlderTables,
     /// The hashes of the keys that are merged; all others are left out, and not read. Default: all.
     pub hashes: RangeInclusive<u64>,
-    /// A table gets at most this many entries, except that entries with equal hashes stay together. Default: 2²².
+    /// A table gets at most this many entries, except that entries with equal hashes stay together.
+    /// Default: 2²².
     pub max_table_entries: u64,
-    /// A table gets at most this many bytes of keys and values, uncompressed and without those in blob files, except that
-    /// it has at least one entry and that entries with equal hashes stay together. Default: 256 MiB.
+    /// A table gets at most this many bytes of keys and values, uncompressed and without those in
+    /// blob files, except that it has at least one entry and that entries with equal hashes stay
+    /// together. Default: 256 MiB.
     pub max_table_bytes: u64,
     /// How tables are written. That a key may come more than once is always allowed, so
     /// [`WriterOptions::multi_value`] is ignored. Default: that of the writer, without filters.

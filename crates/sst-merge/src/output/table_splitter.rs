@@ -19,8 +19,8 @@ pub(crate) struct Written {
     pub(crate) table_bytes: u64,
 }
 
-/// Writes entries, in ascending order, into one table after the other. Entries with equal hashes never part: which table
-/// holds a hash must be clear.
+/// Writes entries, in ascending order, into one table after the other. Entries with equal hashes
+/// never part: which table holds a hash must be clear.
 pub(crate) struct TableSplitter<T: Target> {
     target: T,
     max_entries: u64,

@@ -60,8 +60,8 @@ pub(crate) struct CurrentEntry<'r> {
 }
 
 impl RunCursor {
-    /// Opens the first table of a run that has an entry with a hash in `hashes`, and stands on that entry. `None` if
-    /// there is no such table.
+    /// Opens the first table of a run that has an entry with a hash in `hashes`, and stands on that
+    /// entry. `None` if there is no such table.
     pub(crate) fn open(
         run: Run,
         hashes: RangeInclusive<u64>,
@@ -77,7 +77,8 @@ impl RunCursor {
         Ok(cursor.advance()?.then_some(cursor))
     }
 
-    /// Moves to the next entry. `false` behind the last one: the cursor is then used up, and must be dropped.
+    /// Moves to the next entry. `false` behind the last one: the cursor is then used up, and must
+    /// be dropped.
     #[inline]
     pub(crate) fn advance(&mut self) -> Result<bool, MergeError> {
         loop {
@@ -111,8 +112,8 @@ impl RunCursor {
         &self.key
     }
 
-    /// Hands out the key of the current entry before the cursor moves on, in exchange for a buffer of which the content
-    /// does not matter.
+    /// Hands out the key of the current entry before the cursor moves on, in exchange for a buffer
+    /// of which the content does not matter.
     #[inline]
     pub(crate) const fn swap_key(&mut self, key: &mut Vec<u8>) {
         std::mem::swap(&mut self.key, key);

@@ -10,10 +10,11 @@ use crate::{Duplicates, Inputs, MergeError, Monitor};
 /// How many places of the first walk are remembered, so that the second can begin nearby.
 const MAX_MARKS: usize = 1 << 14;
 
-/// Divides all hashes into shards: consecutive ranges, of which each shard has one. It is the router too.
+/// Divides all hashes into shards: consecutive ranges, of which each shard has one. It is the
+/// router too.
 ///
-/// A shard is told by the first hash of each: a hash belongs to the last shard whose first hash is not above it. Shards
-/// may be empty; they then share the first hash of the next one.
+/// A shard is told by the first hash of each: a hash belongs to the last shard whose first hash is
+/// not above it. Shards may be empty; they then share the first hash of the next one.
 ///
 /// # Examples
 ///
@@ -40,10 +41,11 @@ impl ShardMap {
         Self { bounds: (1..count).map(bound).collect() }
     }
 
-    /// `count` shards with equal numbers of live entries; one if `count` is 0. Their sizes differ by one at most, unless
-    /// entries share a hash: those stay together.
+    /// `count` shards with equal numbers of live entries; one if `count` is 0. Their sizes differ
+    /// by one at most, unless entries share a hash: those stay together.
     ///
-    /// Reads all keys once, and few of them again. O(entries); 256 KiB of memory beside the cursor's.
+    /// Reads all keys once, and few of them again. O(entries); 256 KiB of memory beside the
+    /// cursor's.
     ///
     /// # Errors
     ///
@@ -64,7 +66,8 @@ impl ShardMap {
         Ok(Self { bounds: bounds.collect::<Result<_, _>>()? })
     }
 
-    /// The shards with these first hashes, as [`ShardMap::first_hashes`] gives them. `None` unless they ascend from 0.
+    /// The shards with these first hashes, as [`ShardMap::first_hashes`] gives them. `None` unless
+    /// they ascend from 0.
     #[must_use]
     pub fn from_first_hashes(first_hashes: &[u64]) -> Option<Self> {
         let (first, bounds) = first_hashes.split_first()?;
@@ -146,8 +149,8 @@ impl Ranks {
         Ok(ranks)
     }
 
-    /// The lowest hash that has at least `rank` entries below it; one above all hashes, if there is any, where there are
-    /// not so many.
+    /// The lowest hash that has at least `rank` entries below it; one above all hashes, if there is
+    /// any, where there are not so many.
     fn first_hash_at(
         &self,
         rank: u64,

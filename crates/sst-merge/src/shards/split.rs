@@ -23,13 +23,13 @@ pub struct Shard {
     pub not_removed: Vec<FileError>,
 }
 
-/// Writes the live entries of each shard into a directory of its own, which then holds them and nothing else in this
-/// family. `directory` names the directory of a shard by its number; it is made if it does not exist. A shard without
-/// entries is an empty directory with a commit.
+/// Writes the live entries of each shard into a directory of its own, which then holds them and
+/// nothing else in this family. `directory` names the directory of a shard by its number; it is
+/// made if it does not exist. A shard without entries is an empty directory with a commit.
 ///
-/// Shards are published one after the other. Each is there whole or not at all; after an error or a crash some may be
-/// published and others not, and the same call again completes them. [`MergeOptions::hashes`] and
-/// [`MergeOptions::older`] are ignored.
+/// Shards are published one after the other. Each is there whole or not at all; after an error or a
+/// crash some may be published and others not, and the same call again completes them.
+/// [`MergeOptions::hashes`] and [`MergeOptions::older`] are ignored.
 ///
 /// # Errors
 ///

@@ -56,7 +56,8 @@ fn value() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// The entries of one key: mostly one value or a tombstone, sometimes several values, with or without a tombstone.
+/// The entries of one key: mostly one value or a tombstone, sometimes several values, with or
+/// without a tombstone.
 fn values() -> impl Strategy<Value = Vec<Value>> {
     prop_oneof![
         6 => value().prop_map(|value| vec![value]),
@@ -173,7 +174,8 @@ pub(crate) fn entries_of(
     entries
 }
 
-/// What the tables of a directory hold, which must have disjoint ranges of hashes; and how many tables there are.
+/// What the tables of a directory hold, which must have disjoint ranges of hashes; and how many
+/// tables there are.
 pub(crate) fn content(dir: &Path) -> (Layer, usize) {
     let catalog = Catalog::read(dir).unwrap();
     let mut layer = Layer::new();
