@@ -27,7 +27,7 @@ use sst_format::limits::MAX_KEY_LEN;
 use super::bounded::Bounded;
 use super::csv::append_cell;
 use super::{EntryReader, InputEntry, InputError, LineError, Step, columns, guard};
-use crate::input::{Column, InputArgs};
+use crate::input::input_args::{Column, InputArgs};
 use crate::progress::Progress;
 use column::{CellFault, ColumnCells};
 pub(crate) use parquet_fault::ParquetFault;
