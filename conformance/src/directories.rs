@@ -135,7 +135,7 @@ fn failed(error: ReadError) -> CheckError {
 fn check_table(dir: &Path, table: &CatalogTable, expected: &Expected) -> Result<(), CheckError> {
     let wanted = expected.ssts.iter().find(|wanted| wanted.sequence == table.sequence.0);
     let Some(wanted) = wanted else { return fail("is not in expected.json") };
-    let meta = &table.meta();
+    let meta = &table.meta().map_err(failed)?;
     let described = (table.family, meta.block_count, meta.file_size, meta.flags.0);
     let hashes = (format!("{:016x}", meta.min_hash), format!("{:016x}", meta.max_hash));
     if described != (wanted.family, wanted.block_count, wanted.size, wanted.flags)

@@ -105,7 +105,8 @@ pub(crate) fn content(directory: &Path) -> Content {
     for table in tables {
         let options = ReaderOptions::default();
         let opened =
-            StaticSortedFile::open(table.path(directory), &table.meta(), &options).unwrap();
+            StaticSortedFile::open(table.path(directory), &table.meta().unwrap(), &options)
+                .unwrap();
         let mut first_hash = None;
         for entry in opened.iter() {
             let entry = entry.unwrap();

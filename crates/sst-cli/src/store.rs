@@ -116,7 +116,7 @@ pub(crate) struct OpenTable {
 pub(crate) fn open_table(path: &Path, options: &ReaderOptions) -> Result<OpenTable, CliError> {
     // Nothing that is wrong with the files around it may keep a table from being looked at.
     if let Some(described) = description_of(path) {
-        let file = StaticSortedFile::open(path, &described.meta(), options)?;
+        let file = StaticSortedFile::open(path, &described.meta()?, options)?;
         return Ok(OpenTable { file, described: Some(described) });
     }
     match StaticSortedFile::open_standalone(path, options) {

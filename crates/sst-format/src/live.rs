@@ -40,6 +40,25 @@ pub trait DescribesTables {
     fn described(&self) -> impl Iterator<Item = (SequenceNumber, Self::Description<'_>)>;
 }
 
+impl<M: DescribesTables> DescribesTables for &M {
+    type Description<'a>
+        = M::Description<'a>
+    where
+        Self: 'a;
+
+    fn sequence(&self) -> SequenceNumber {
+        (**self).sequence()
+    }
+
+    fn obsolete(&self) -> impl Iterator<Item = SequenceNumber> {
+        (**self).obsolete()
+    }
+
+    fn described(&self) -> impl Iterator<Item = (SequenceNumber, Self::Description<'_>)> {
+        (**self).described()
+    }
+}
+
 /// A live description of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LiveTable<'a, M: DescribesTables + 'a> {

@@ -211,6 +211,12 @@ impl<'a> MetaFile<'a> {
         self.tables().map(|table| table.block_count)
     }
 
+    /// Length of the file up to its filter area, in bytes.
+    #[must_use]
+    pub const fn start_len(&self) -> usize {
+        self.start.len()
+    }
+
     /// Where the filter of each table lies in the meta file, in the order of [`MetaFile::tables`].
     /// An empty range means no filter.
     pub fn filter_ranges(&self) -> impl ExactSizeIterator<Item = Range<usize>> + 'a {

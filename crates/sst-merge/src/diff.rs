@@ -261,7 +261,8 @@ fn blobs_tell(
     if old == new && old_catalog.is_protected && old_catalog.dir == new_catalog.dir {
         return Some(true);
     }
-    let (old, new) = (old_catalog.blobs.get(&old)?, new_catalog.blobs.get(&new)?);
+    // A list that cannot be read tells nothing; reading the blobs then says why.
+    let (old, new) = (old_catalog.blobs().ok()?.get(&old)?, new_catalog.blobs().ok()?.get(&new)?);
     let is_raw = old.header.encoding == Encoding::Raw && new.header.encoding == Encoding::Raw;
     let differs = old.file_size != new.file_size || old.header != new.header;
     (is_raw && differs).then_some(false)

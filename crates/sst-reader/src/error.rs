@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use sst_format::content_digest::ContentDigest;
 use sst_format::filter::FilterError;
-use sst_format::{BlobNumber, BlockIndex, FormatError, SequenceNumber};
+use sst_format::{BlobNumber, BlockIndex, FormatError, SequenceNumber, Structure};
 
 use crate::Diagnosis;
 
@@ -65,9 +65,9 @@ pub enum ReadError {
         /// The file or directory that was being read.
         file: FileLabel,
     },
-    /// A file of the commit that a set shows was removed, because a newer commit does without it:
-    /// the set is too old for the directory. [`SstSet::refresh`](crate::SstSet::refresh) gives one
-    /// that is not.
+    /// A file of the commit that a set shows was removed or replaced, because the directory has
+    /// another commit: a newer one, or one of a directory that was put in its place, whose number
+    /// may be any. [`SstSet::refresh`](crate::SstSet::refresh) gives the set of that commit.
     #[error("{file} is gone: commit {commit} was replaced by {current}, refresh to read that")]
     Outdated {
         /// The file that was needed.
@@ -133,11 +133,6 @@ impl ReadError {
         matches!(self, Self::Corrupt { .. })
     }
 
-    /// Whether a file is not there that should be.
-    pub(crate) const fn is_missing_file(&self) -> bool {
-        matches!(self, Self::Corrupt { cause: Corruption::Missing, .. })
-    }
-
     /// The file at fault.
     #[must_use]
     pub const fn file(&self) -> &FileLabel {
@@ -164,6 +159,18 @@ pub enum Corruption {
     /// A stored payload does not match its checksum, or a meta file or `CURRENT` its own.
     #[error("checksum is {computed:08x}, stored is {stored:08x}{diagnosis}")]
     Checksum {
+        /// The checksum that is stored.
+        stored: u32,
+        /// The checksum of the bytes.
+        computed: u32,
+        /// Where the damage is, as far as it can be told.
+        diagnosis: Diagnosis,
+    },
+    /// An area of a meta file does not match its checksum in the head.
+    #[error("checksum of its {structure} is {computed:08x}, stored is {stored:08x}{diagnosis}")]
+    Area {
+        /// The area.
+        structure: Structure,
         /// The checksum that is stored.
         stored: u32,
         /// The checksum of the bytes.
@@ -251,6 +258,32 @@ pub enum Corruption {
     ProtectionMismatch {
         /// The newest meta file.
         meta: SequenceNumber,
+    },
+    /// The list has another family for a meta file than it has itself.
+    #[error("is of family {found}, for which meta file {by} lists family {expected}")]
+    ListedFamily {
+        /// Meta file with the list.
+        by: SequenceNumber,
+        /// Family in the list.
+        expected: u32,
+        /// Family of the file.
+        found: u32,
+    },
+    /// A meta file names a table whose hashes are outside of those that the list has for it.
+    #[error("names a table of hashes {min:016x} to {max:016x}, which meta file {by} does not list")]
+    ListedHashes {
+        /// Meta file with the list.
+        by: SequenceNumber,
+        /// Lowest hash of the table.
+        min: u64,
+        /// Highest hash of the table.
+        max: u64,
+    },
+    /// A meta file that is taken for a commit is a part of another one.
+    #[error("is a part of commit {commit}, not a commit of its own")]
+    PartOfCommit {
+        /// The newest meta file of that commit.
+        commit: SequenceNumber,
     },
     /// The newest meta file does not list itself.
     #[error("does not list itself among the live meta files")]

@@ -1,5 +1,6 @@
 //! Checking every byte and every reference of a table, or of a whole directory.
 
+mod metas;
 mod survey;
 
 use std::collections::BTreeSet;
@@ -10,6 +11,7 @@ use sst_format::key_block::KeyBlock;
 use sst_format::value_ref::{ValueRef, small_value_range};
 use sst_format::{BlobNumber, BlockIndex, FormatError};
 
+use self::metas::verify_metas;
 use self::survey::Survey;
 use crate::block::blocks::Fill;
 use crate::block::codec;
@@ -358,7 +360,12 @@ pub fn verify_directory(
         }
         Err(error) => return Err(error),
     };
-    let mut blobs: BTreeSet<BlobNumber> = catalog.blobs.keys().copied().collect();
+    report.damage.extend(verify_metas(&catalog, checked)?);
+    let mut blobs: BTreeSet<BlobNumber> = match catalog.blobs() {
+        Ok(blobs) => blobs.keys().copied().collect(),
+        // The list is part of a meta file, whose damage is in the report.
+        Err(_) => BTreeSet::new(),
+    };
     for table in &catalog.tables {
         match catalog.open_table(table, options) {
             Ok(file) => {

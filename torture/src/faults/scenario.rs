@@ -319,7 +319,11 @@ pub fn check_no_leftovers(directory: &Path) -> Result<(), String> {
         let name = |sequence, kind| FileName { sequence, kind }.to_string();
         let tables = catalog.tables.iter().map(|table| name(table.sequence, FileKind::Sst));
         let metas = catalog.meta_files.iter().map(|&meta| name(meta, FileKind::Meta));
-        let blobs = catalog.blobs.keys().map(|blob| name(SequenceNumber(blob.0), FileKind::Blob));
+        let blobs = catalog
+            .blobs()
+            .map_err(|error| error.to_string())?
+            .keys()
+            .map(|blob| name(SequenceNumber(blob.0), FileKind::Blob));
         expected.extend(tables.chain(metas).chain(blobs));
         // After a rollback, for the original's readers.
         expected.insert(name(catalog.commit, FileKind::Del));

@@ -145,7 +145,10 @@ pub struct Finding {
 fn diagnosis(error: &ReadError) -> Option<Diagnosis> {
     match error {
         ReadError::Corrupt {
-            cause: Corruption::Checksum { diagnosis, .. } | Corruption::HeaderMismatch { diagnosis },
+            cause:
+                Corruption::Checksum { diagnosis, .. }
+                | Corruption::Area { diagnosis, .. }
+                | Corruption::HeaderMismatch { diagnosis },
             ..
         } => Some(*diagnosis),
         _ => None,

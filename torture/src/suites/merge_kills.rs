@@ -205,7 +205,13 @@ fn leftovers(directory: &Path) -> Result<Vec<String>, String> {
     let mut known: BTreeSet<String> = ["CURRENT", "LOCK"].map(str::to_owned).into();
     known.extend(catalog.tables.iter().map(|table| format!("{:08}.sst", table.sequence.0)));
     known.extend(catalog.meta_files.iter().map(|meta| format!("{:08}.meta", meta.0)));
-    known.extend(catalog.blobs.keys().map(|blob| format!("{:08}.blob", blob.0)));
+    known.extend(
+        catalog
+            .blobs()
+            .map_err(|error| error.to_string())?
+            .keys()
+            .map(|blob| format!("{:08}.blob", blob.0)),
+    );
     let files = fs::read_dir(directory).map_err(|error| error.to_string())?;
     let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
     Ok(names.filter(|name| !known.contains(name)).collect())

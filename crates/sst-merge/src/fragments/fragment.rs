@@ -58,11 +58,12 @@ impl Fragment {
     }
 
     /// Descriptions of its tables, the oldest first.
-    pub(super) fn descriptions(&self) -> Vec<SstMeta> {
+    pub(super) fn descriptions(&self) -> Result<Vec<SstMeta>, MergeError> {
         let newest_first = self.catalog.tables.iter().filter(|table| table.family == self.family);
-        let mut descriptions: Vec<_> = newest_first.map(CatalogTable::meta).collect();
+        let mut descriptions =
+            newest_first.map(CatalogTable::meta).collect::<Result<Vec<_>, _>>()?;
         descriptions.reverse();
-        descriptions
+        Ok(descriptions)
     }
 
     /// Records of the blobs that were copied into a commit.
@@ -89,7 +90,7 @@ impl Fragment {
             self.rewrite(&table, commit)?;
             return Ok(true);
         }
-        commit.copy_table(&table.path(&self.catalog.dir), table.meta())?;
+        commit.copy_table(&table.path(&self.catalog.dir), table.meta()?)?;
         Ok(false)
     }
 
@@ -98,7 +99,7 @@ impl Fragment {
         table: &CatalogTable,
         commit: &Commit<'_>,
     ) -> Result<bool, MergeError> {
-        if self.catalog.blobs.is_empty() {
+        if self.catalog.blobs()?.is_empty() {
             return Ok(false);
         }
         let file = self.catalog.open_table(table, &self.options)?;
@@ -122,7 +123,8 @@ impl Fragment {
         // Every entry is kept, tombstones too: it may hide entries of other tables.
         let mut cursor = MergeCursor::new(vec![run], Duplicates::Keep, OlderTables::unknown());
         let mut meter = Meter::new(commit.monitor(), Progress::new(Phase::Adopt));
-        let target = RewrittenTable { commit, description: table.meta(), copied: &mut self.copied };
+        let target =
+            RewrittenTable { commit, description: table.meta()?, copied: &mut self.copied };
         let options = MergeOptions::default().max_table_entries(u64::MAX).max_table_bytes(u64::MAX);
         let mut splitter = TableSplitter::new(target, &options);
         let mut entries = 0;

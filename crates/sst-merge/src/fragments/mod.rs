@@ -116,7 +116,7 @@ impl<'c, 'p> Gatherer<'c, 'p> {
     pub fn add(&mut self, fragment: impl AsRef<Path>) -> Result<FragmentInfo, MergeError> {
         let path = fragment.as_ref();
         let mut fragment = Fragment::open(path, self.commit.family())?;
-        let tables = fragment.descriptions();
+        let tables = fragment.descriptions()?;
         self.check(path, &tables)?;
         let before = self.commit.tables().len();
         let mut info = FragmentInfo::default();

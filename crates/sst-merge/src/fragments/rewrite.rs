@@ -46,7 +46,7 @@ impl Target for RewrittenTable<'_, '_, '_> {
             return Ok(*copy);
         }
         let path = catalog.blob_path(number);
-        let listed = catalog.blobs.get(&number).ok_or_else(|| ReadError::Corrupt {
+        let listed = catalog.blobs()?.get(&number).ok_or_else(|| ReadError::Corrupt {
             file: FileLabel::new(&path),
             block: None,
             cause: Corruption::UnlistedBlob { blob: number },

@@ -134,7 +134,8 @@ impl Target for CommitTarget<'_, '_> {
         if let Some(copy) = self.copied.get(&(origin, number)) {
             return Ok(*copy);
         }
-        let copy = self.commit.copy_blob(&catalog.blob_path(number), catalog.blobs.get(&number))?;
+        let copy =
+            self.commit.copy_blob(&catalog.blob_path(number), catalog.blobs()?.get(&number))?;
         self.copied.insert((origin, number), copy);
         Ok(copy)
     }

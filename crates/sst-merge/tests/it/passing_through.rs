@@ -149,6 +149,6 @@ fn blobs_of_the_own_directory_stay_where_they_are() {
     assert_eq!(after.keys().collect::<Vec<_>>(), [b"stays"]);
     assert_eq!(after[&b"stays"[..]], before[&b"stays"[..]]);
     let catalog = Catalog::read(scratch.path()).unwrap();
-    assert_eq!(catalog.blobs.keys().collect::<Vec<_>>().len(), 1);
-    assert_ne!(catalog.blobs.keys().next(), Some(&BlobNumber(0)));
+    assert_eq!(catalog.blobs().unwrap().keys().collect::<Vec<_>>().len(), 1);
+    assert_ne!(catalog.blobs().unwrap().keys().next(), Some(&BlobNumber(0)));
 }

@@ -80,7 +80,8 @@ fn a_damaged_or_swapped_blob_is_found_while_it_is_copied() {
     ];
     publish(scratch.path(), &[Layer::from(blobs)]);
     let catalog = Catalog::read(scratch.path()).unwrap();
-    let paths: Vec<_> = catalog.blobs.keys().map(|number| catalog.blob_path(*number)).collect();
+    let paths: Vec<_> =
+        catalog.blobs().unwrap().keys().map(|number| catalog.blob_path(*number)).collect();
     let intact: Vec<_> = paths.iter().map(|path| std::fs::read(path).unwrap()).collect();
     let defect = || match merge(scratch.path(), &MergeOptions::default()) {
         Err(MergeError::Publish(PublishError::BadBlob { reason, .. })) => reason,

@@ -1,16 +1,17 @@
 //! Where the bytes of a file come from: a memory map, positioned reads, or memory.
 
 mod positioned;
+mod regular;
 pub(crate) mod uncached;
 
-use std::fs::File;
 use std::io;
 use std::ops::Range;
 
 use crate::block::memory::Mapping;
 use crate::{FileLabel, ReadError};
 
-use positioned::PositionedFile;
+pub(crate) use positioned::PositionedFile;
+pub(crate) use regular::open_regular;
 
 /// How the bytes of a file are reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,11 +38,8 @@ pub(crate) enum Source {
 impl Source {
     /// Opens the file at `label`.
     pub(crate) fn open(label: &FileLabel, access: Access) -> Result<Self, ReadError> {
-        let file = File::open(label.path()).map_err(|e| ReadError::io(label, "open", e))?;
-        let metadata = file.metadata().map_err(|e| ReadError::io(label, "read", e))?;
-        if metadata.is_dir() {
-            return Err(ReadError::io(label, "open", io::ErrorKind::IsADirectory.into()));
-        }
+        let (file, metadata) =
+            open_regular(label.path()).map_err(|e| ReadError::io(label, "open", e))?;
         match access {
             Access::Map => {
                 Mapping::new(&file).map(Self::Mapped).map_err(|e| ReadError::io(label, "map", e))

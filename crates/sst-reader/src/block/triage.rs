@@ -61,6 +61,26 @@ pub(crate) fn wrong_file(
     Corruption::Checksum { stored, computed, diagnosis: Diagnosis { origin, flipped } }
 }
 
+/// An area of a meta file that does not match its checksum, which is in the head and right. `seen` is
+/// what the file has from byte `start` on.
+#[cold]
+pub(crate) fn wrong_area(
+    label: &FileLabel,
+    start: u64,
+    seen: &[u8],
+    error: FormatError,
+) -> Corruption {
+    let FormatError::ChecksumMismatch { structure, stored, computed } = error else {
+        return error.into();
+    };
+    let flipped = flipped_bit(stored ^ computed, seen.len() as u64)
+        .map(|(byte, bit)| FlippedBit { byte: start + byte, bit });
+    let is_right = |again: &[u8]| stored == crc32fast::hash(again);
+    // Bytes that cannot be read again have an unknown origin.
+    let origin = origin(&FilePart { label, start }, seen, is_right).unwrap_or_default();
+    Corruption::Area { structure, stored, computed, diagnosis: Diagnosis { origin, flipped } }
+}
+
 /// The one bit that explains the difference between a stored checksum of the `len` bytes before it
 /// and the computed one.
 fn flipped_before(difference: u32, len: u64) -> Option<FlippedBit> {

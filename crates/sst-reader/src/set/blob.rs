@@ -7,7 +7,7 @@ use sst_format::file_name::FileKind;
 use sst_format::{BlobNumber, SequenceNumber};
 
 use super::Catalog;
-use super::catalog::{missing_since, path_of};
+use super::catalog::path_of;
 use crate::block::cached_block::shared_block;
 use crate::block::codec::{self, Decoded};
 use crate::block::source::Source;
@@ -33,17 +33,19 @@ impl Catalog {
         access: Access,
     ) -> Result<Slice<'static>, ReadError> {
         let label = FileLabel::new(self.blob_path(number));
-        let listed = self.blobs.get(&number);
+        let listed = self.blobs()?.get(&number);
         if listed.is_none() && self.is_protected {
             return Err(ReadError::corrupt(&label, Corruption::UnlistedBlob { blob: number }));
         }
-        let source = Source::open(&label, access)
-            .map_err(|error| missing_since(&self.dir, self.commit, error))?;
+        let source = self.opened(Source::open(&label, access))?;
         let (expected, found) = (listed.map(|record| record.file_size), source.len());
-        if let Some(expected) = expected.filter(|&expected| expected != found) {
-            return Err(ReadError::corrupt(&label, Corruption::FileSize { expected, found }));
-        }
-        decode(&label, source, listed.map(|record| record.header))
+        let value = match expected.filter(|&expected| expected != found) {
+            Some(expected) => {
+                Err(ReadError::corrupt(&label, Corruption::FileSize { expected, found }))
+            }
+            None => decode(&label, source, listed.map(|record| record.header)),
+        };
+        value.map_err(|error| self.outdated_or(error))
     }
 }
 

@@ -1,52 +1,65 @@
 //! The tables and blobs of a directory as of its commit: reads `CURRENT` and the meta files, and
 //! checks that they belong together (FORMAT.md sections 1 and 9).
 
+mod blob_records;
 mod described;
+mod scope;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::fmt;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use sst_format::SequenceNumber;
 use sst_format::content_digest::FamilyCertificate;
-use sst_format::current::{CURRENT_CHECKSUM_AT, Current};
+use sst_format::current::Current;
 use sst_format::del_file::DelFile;
-use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
-use sst_format::filter::FilterBytes;
-use sst_format::live::{DescribesTables, live_tables};
-use sst_format::meta_file::MetaFile;
-use sst_format::protection::{BlobRecord, CHECKSUM_FROM_END, LiveMeta};
-use sst_format::{BlobNumber, SequenceNumber};
+use sst_format::file_name::{FileKind, FileName};
+use sst_format::identity::CommitIdentity;
+use sst_format::live::live_tables;
+use sst_format::meta_head::CommitKind;
+#[cfg(sst_planted)]
+use sst_format::meta_head::ListedMeta;
 
 use super::CatalogTable;
-use super::meta_bytes::MetaBytes;
-use crate::block::memory::HeldBytes;
-use crate::block::triage::wrong_file;
+use super::identity::Glance;
+use super::loaded_meta::LoadedMeta;
+use crate::block::source::open_regular;
 use crate::{Access, Corruption, FileLabel, ReadError, ReaderOptions, StaticSortedFile};
+use blob_records::BlobRecords;
+
+pub(super) use scope::Scope;
 
 /// How many commits may overtake one attempt to read a directory before it is given up.
 const MAX_OVERTAKEN: u32 = 100;
 
 /// The tables of a directory as of one commit, with everything their meta files say, before any of
 /// them is opened.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Catalog {
     /// The directory.
     pub dir: PathBuf,
-    /// The commit: the highest committed sequence number.
+    /// The commit: the sequence number in `CURRENT`.
     pub commit: SequenceNumber,
     /// Whether the commit is one chain of checksums. Directories of the original are not.
     pub is_protected: bool,
+    /// Why the commit was made, if its newest meta file tells.
+    pub kind: Option<CommitKind>,
     /// The live tables of all families, newest first.
     pub tables: Vec<CatalogTable>,
-    /// The records of the blob files; empty without protection.
-    pub blobs: BTreeMap<BlobNumber, BlobRecord>,
     /// The certificates of families, ascending; families without one are left out.
     pub certificates: Vec<FamilyCertificate>,
     /// The live meta files, newest first.
     pub meta_files: Vec<SequenceNumber>,
+    /// What a refresh compares.
+    glance: Glance,
+    scope: Scope,
+    /// Newest first.
+    metas: Vec<Arc<LoadedMeta>>,
+    blobs: Arc<BlobRecords>,
 }
 
 /// Where a numbered file is in the directory `dir`.
@@ -55,10 +68,11 @@ pub(crate) fn path_of(dir: &Path, sequence: SequenceNumber, kind: FileKind) -> P
 }
 
 impl Catalog {
-    /// Reads `CURRENT` and the live meta files of the directory `dir` into memory. No table is
+    /// Reads `CURRENT` and the heads of the live meta files of the directory `dir`. No table is
     /// touched.
     ///
-    /// Commits that happen meanwhile are no error: the newest one that can be read whole counts.
+    /// Commits that happen meanwhile are no error: the newest one that can be read whole counts. Nor
+    /// is another directory that takes the place of this one.
     ///
     /// # Errors
     ///
@@ -71,66 +85,122 @@ impl Catalog {
     /// [`Catalog::read`] with large meta files mapped, if `access` is [`Access::Map`]: their
     /// filters are then used where they lie.
     ///
-    /// O(bytes of the meta files), all of which are checksummed in a protected directory.
+    /// Reads at most 64 bytes for each described table, a few KiB for each meta file of version 3,
+    /// and meta files of versions 1 and 2 and of the original's whole.
     ///
     /// # Errors
     ///
     /// As [`Catalog::read`].
     pub fn read_with(dir: impl AsRef<Path>, access: Access) -> Result<Self, ReadError> {
-        let dir = dir.as_ref();
-        Self::read_from(dir, read_current(dir)?, access)
+        Self::read_scope(dir.as_ref(), access, Scope::ALL)
     }
 
-    /// [`Catalog::read_with`] of the directory of `known`, unless that is its newest commit.
-    pub(super) fn read_if_newer(known: &Self, access: Access) -> Result<Option<Self>, ReadError> {
-        let current = read_current(&known.dir)?;
-        if current.sequence == known.commit && current.is_protected == known.is_protected {
+    /// [`Catalog::read_with`] of the meta files that a scope needs.
+    pub(super) fn read_scope(dir: &Path, access: Access, scope: Scope) -> Result<Self, ReadError> {
+        let seen = Glance::at(dir, 0)?;
+        Self::read_from(dir, seen, access, scope, &[])
+    }
+
+    /// Reads the directory of `known` again, unless it has the same commit. Meta files that `known`
+    /// holds are not read again.
+    pub(super) fn read_if_changed(known: &Self, access: Access) -> Result<Option<Self>, ReadError> {
+        if Glance::at(&known.dir, known.start_len())? == known.glance {
             return Ok(None);
         }
-        Self::read_from(&known.dir, current, access).map(Some)
+        let seen = Glance::at(&known.dir, 0)?;
+        Self::read_from(&known.dir, seen, access, known.scope, &known.metas).map(Some)
     }
 
-    /// Reads the commit that `CURRENT` names, or a newer one that overtakes it.
-    fn read_from(dir: &Path, mut current: Current, access: Access) -> Result<Self, ReadError> {
+    /// How many bytes of the newest meta file a glance compares, without protection.
+    fn start_len(&self) -> usize {
+        // Without a meta file there is nothing to compare.
+        self.metas.first().map_or(0, |newest| newest.start_len)
+    }
+
+    /// Reads the commit that was `seen`, or another one that takes its place meanwhile.
+    fn read_from(
+        dir: &Path,
+        mut seen: Glance,
+        access: Access,
+        scope: Scope,
+        known: &[Arc<LoadedMeta>],
+    ) -> Result<Self, ReadError> {
         for _ in 0..MAX_OVERTAKEN {
-            match Self::read_commit(dir, current, access) {
-                Err(error) if error.is_missing_file() => {
-                    // A newer commit may have removed files that this one needs.
-                    let newest = read_current(dir)?;
-                    if newest == current {
-                        return Err(error);
-                    }
-                    current = newest;
-                }
-                catalog => return catalog,
+            let read = Self::read_commit(dir, seen.current, access, scope, known);
+            let is_doubtful = match &read {
+                // A newer commit may have removed files that this one needs, and files of two
+                // directories don't belong together.
+                Err(error) => error.is_corruption(),
+                // Without checksums, a mixture looks as good.
+                Ok(catalog) => !catalog.is_protected,
+            };
+            if !is_doubtful {
+                return read;
             }
+            let now = Glance::at(dir, 0)?;
+            if now == seen {
+                return read;
+            }
+            seen = now;
         }
-        Self::read_commit(dir, current, access)
+        Self::read_commit(dir, seen.current, access, scope, known)
     }
 
-    fn read_commit(dir: &Path, current: Current, access: Access) -> Result<Self, ReadError> {
-        let loaded = if current.is_protected {
-            read_listed(dir, current.sequence, access)?
+    fn read_commit(
+        dir: &Path,
+        current: Current,
+        access: Access,
+        scope: Scope,
+        known: &[Arc<LoadedMeta>],
+    ) -> Result<Self, ReadError> {
+        let metas = if current.is_protected {
+            read_listed(dir, current.sequence, access, scope, known)?
         } else {
             read_present(dir, current.sequence, access)?
         };
-        let mut catalog = Self {
+        let newest = metas.first();
+        let glance = match newest.and_then(|newest| newest.checksum) {
+            Some(checksum) if current.is_protected => Glance::protected(current, checksum),
+            _ => glance_at_loaded(dir, current, newest)?,
+        };
+        let kind = newest.filter(|newest| newest.sequence == current.sequence);
+        let described: Vec<&LoadedMeta> = metas.iter().map(|meta| &**meta).collect();
+        let live = live_tables(&described).into_iter().rev();
+        let is_wanted = |table: &&CatalogTable| scope.needs_table(table);
+        let tables = live.map(|live| live.description).filter(is_wanted).cloned().collect();
+        Ok(Self {
             dir: dir.to_owned(),
             commit: current.sequence,
             is_protected: current.is_protected,
-            tables: Vec::new(),
-            blobs: BTreeMap::new(),
-            certificates: Vec::new(),
-            meta_files: loaded.iter().map(|meta| meta.sequence).collect(),
-        };
-        if let Some(newest) = loaded.first() {
-            catalog.certificates.clone_from(&newest.certificates);
-        }
-        let live = live_tables(&loaded).into_iter().rev();
-        catalog.tables = live.map(|live| live.description.clone()).collect();
-        let blobs = loaded.into_iter().flat_map(|meta| meta.blobs);
-        catalog.blobs = blobs.map(|blob| (blob.number, blob)).collect();
-        Ok(catalog)
+            kind: kind.and_then(|newest| newest.kind),
+            tables,
+            certificates: newest.map_or_else(Vec::new, |newest| newest.certificates.clone()),
+            meta_files: metas.iter().map(|meta| meta.sequence).collect(),
+            glance,
+            scope,
+            blobs: Arc::new(BlobRecords::new(metas.clone(), Vec::new())),
+            metas,
+        })
+    }
+
+    /// The identity of the commit, which tells it from one of the same number in a directory that
+    /// was put in the place of this one. `None` if there is no meta file of the commit's number.
+    #[must_use]
+    pub const fn identity(&self) -> Option<CommitIdentity> {
+        self.glance.commit()
+    }
+
+    /// How many bytes of meta files have been read so far: those that opening took, and the filters,
+    /// block headers and lists of blobs that were needed since. Of a mapped file, those that were
+    /// looked at.
+    #[must_use]
+    pub fn bytes_read(&self) -> u64 {
+        self.metas.iter().map(|meta| meta.source.bytes_read()).sum()
+    }
+
+    /// The hashes that it is about.
+    pub(super) const fn scope(&self) -> Scope {
+        self.scope
     }
 
     /// Opens one of its tables.
@@ -144,8 +214,46 @@ impl Catalog {
         table: &CatalogTable,
         options: &ReaderOptions,
     ) -> Result<StaticSortedFile, ReadError> {
-        StaticSortedFile::open(table.path(&self.dir), &table.meta(), options)
-            .map_err(|error| missing_since(&self.dir, self.commit, error))
+        let file = StaticSortedFile::open(table.path(&self.dir), &table.meta()?, options);
+        self.opened(file)
+    }
+
+    /// Looks whether a file that was opened by its name can be trusted to be of this commit.
+    /// Checksums tell in a protected directory, when its blocks are read.
+    pub(super) fn opened<T>(&self, file: Result<T, ReadError>) -> Result<T, ReadError> {
+        let file = file.map_err(|error| self.outdated_or(error))?;
+        if self.is_protected || Glance::at(&self.dir, self.start_len())? == self.glance {
+            return Ok(file);
+        }
+        let label = FileLabel::new(&self.dir);
+        Err(self.outdated_or(ReadError::corrupt(&label, Corruption::Missing)))
+    }
+
+    /// The error for a file of this commit that could not be opened, or is not as the commit says:
+    /// it is [`ReadError::Outdated`] if the directory has another commit by now, or another one has
+    /// taken its place. Else a file that is not there is damage.
+    #[cold]
+    pub(crate) fn outdated_or(&self, error: ReadError) -> ReadError {
+        sst_format::planted!("missing-file-blamed-on-system" => return error);
+        let is_missing = match &error {
+            ReadError::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
+            ReadError::Corrupt { .. } => false,
+            _ => return error,
+        };
+        if !is_missing && !error.is_corruption() {
+            return error;
+        }
+        let file = error.file().clone();
+        match Glance::at(&self.dir, self.start_len()) {
+            Ok(now) if now != self.glance => {
+                let (commit, current) = (self.commit, now.current.sequence);
+                crate::telemetry::outdated(file.path(), commit, current);
+                ReadError::Outdated { file, commit, current }
+            }
+            // The directory is the same, or cannot be read at all, which is no better.
+            _ if is_missing => ReadError::corrupt(&file, Corruption::Missing),
+            _ => error,
+        }
     }
 
     /// Families that have tables, ascending.
@@ -155,64 +263,75 @@ impl Catalog {
     }
 }
 
-/// Reads `CURRENT`.
-fn read_current(dir: &Path) -> Result<Current, ReadError> {
-    let label = FileLabel::new(dir.join(CURRENT_FILE_NAME));
-    let bytes = fs::read(label.path()).map_err(|e| ReadError::io(&label, "read", e))?;
-    Current::parse(&bytes, crc32fast::hash).map_err(|error| {
-        ReadError::corrupt(&label, wrong_file(&label, &bytes, CURRENT_CHECKSUM_AT, error))
-    })
-}
-
-/// The error for a file of commit `commit` that could not be opened: if it is not there, either a
-/// newer commit has removed it, or the directory is damaged.
-pub(super) fn missing_since(dir: &Path, commit: SequenceNumber, error: ReadError) -> ReadError {
-    sst_format::planted!("missing-file-blamed-on-system" => return error);
-    match error {
-        ReadError::Io { file, source, .. } if source.kind() == io::ErrorKind::NotFound => {
-            match read_current(dir) {
-                Ok(now) if now.sequence != commit => {
-                    crate::telemetry::outdated(file.path(), commit, now.sequence);
-                    ReadError::Outdated { file, commit, current: now.sequence }
-                }
-                _ => ReadError::corrupt(&file, Corruption::Missing),
-            }
+/// A glance at a directory without protection whose newest meta file has been read.
+fn glance_at_loaded(
+    dir: &Path,
+    current: Current,
+    newest: Option<&Arc<LoadedMeta>>,
+) -> Result<Glance, ReadError> {
+    match newest {
+        Some(newest) if newest.sequence == current.sequence => {
+            let start = (*newest.source).as_ref().get(..newest.start_len).ok_or_else(|| {
+                ReadError::internal(&newest.source.label, "a bare meta file is held whole")
+            })?;
+            Ok(Glance::bare(current, start, newest.source.identity.clone()))
         }
-        error => error,
+        _ => Glance::at(dir, newest.map_or(0, |newest| newest.start_len)),
     }
 }
 
-/// The meta files of a protected commit, newest first: exactly those that the newest one lists.
+/// The meta files of a protected commit, newest first: exactly those that the newest one lists, as
+/// far as the scope needs them. Those that are `known` are not read again.
 fn read_listed(
     dir: &Path,
     newest: SequenceNumber,
     access: Access,
-) -> Result<Vec<LoadedMeta>, ReadError> {
+    scope: Scope,
+    known: &[Arc<LoadedMeta>],
+) -> Result<Vec<Arc<LoadedMeta>>, ReadError> {
     let newest = LoadedMeta::read(dir, newest, access)?;
+    let label = &newest.source.label;
+    if newest.checksum.is_none() {
+        let cause = Corruption::ProtectionMismatch { meta: newest.sequence };
+        return Err(ReadError::corrupt(label, cause));
+    }
+    if newest.is_part() {
+        let cause = Corruption::PartOfCommit { commit: newest.commit };
+        return Err(ReadError::corrupt(label, cause));
+    }
     // Parsing has made sure that they ascend.
-    let mut listed = newest.live_metas.clone().ok_or_else(|| {
-        ReadError::corrupt(&newest.label, Corruption::ProtectionMismatch { meta: newest.sequence })
-    })?;
+    let mut listed = newest.listed()?;
     listed.reverse();
     if listed.first().is_none_or(|first| first.sequence != newest.sequence) {
-        return Err(ReadError::corrupt(&newest.label, Corruption::NotListed));
+        return Err(ReadError::corrupt(label, Corruption::NotListed));
     }
-    let by = newest.sequence;
+    let (by, lists_hashes) = (newest.sequence, newest.lists_hashes());
     let mut metas = Vec::with_capacity(listed.len());
-    metas.push(newest);
+    metas.push(Arc::new(newest));
     for live in listed.into_iter().skip(1) {
+        if lists_hashes && !scope.needs_meta(&live) {
+            continue;
+        }
+        let is_it = |meta: &&Arc<LoadedMeta>| {
+            meta.sequence == live.sequence && meta.checksum == Some(live.checksum)
+        };
+        if let Some(held) = known.iter().find(is_it) {
+            metas.push(Arc::clone(held));
+            continue;
+        }
         let meta = LoadedMeta::read(dir, live.sequence, access)?;
         let live = sst_format::planted!(
             "chain-unchecked",
             live,
-            LiveMeta { checksum: meta.checksum, ..live }
+            ListedMeta { checksum: meta.checksum.unwrap_or(0), ..live }
         );
-        if meta.checksum != live.checksum {
-            let (expected, found) = (live.checksum, meta.checksum);
+        if meta.checksum != Some(live.checksum) {
+            // A file without protection has no checksum, and the message says 0.
+            let (expected, found) = (live.checksum, meta.checksum.unwrap_or(0));
             let cause = Corruption::NotTheListedFile { by, expected, found };
-            return Err(ReadError::corrupt(&meta.label, cause));
+            return Err(ReadError::corrupt(&meta.source.label, cause));
         }
-        metas.push(meta);
+        metas.push(Arc::new(meta));
     }
     Ok(metas)
 }
@@ -223,7 +342,7 @@ fn read_present(
     dir: &Path,
     newest: SequenceNumber,
     access: Access,
-) -> Result<Vec<LoadedMeta>, ReadError> {
+) -> Result<Vec<Arc<LoadedMeta>>, ReadError> {
     let label = FileLabel::new(dir);
     let list_error = |error| ReadError::io(&label, "list", error);
     let mut present = BTreeSet::new();
@@ -244,95 +363,40 @@ fn read_present(
     for &sequence in present.iter().rev().filter(|meta| !deleted.contains(meta)) {
         let meta = LoadedMeta::read(dir, sequence, access)?;
         // Ours wrote this very commit, so `CURRENT` had a checksum that is lost now.
-        if sequence == newest && meta.live_metas.is_some() {
+        if sequence == newest && meta.checksum.is_some() {
             let cause = Corruption::ProtectionMismatch { meta: sequence };
-            return Err(ReadError::corrupt(&meta.label, cause));
+            return Err(ReadError::corrupt(&meta.source.label, cause));
         }
-        metas.push(meta);
+        metas.push(Arc::new(meta));
     }
     Ok(metas)
+}
+
+/// All bytes of a regular file.
+pub(crate) fn read_whole(label: &FileLabel) -> Result<Vec<u8>, ReadError> {
+    let (mut file, _) = open_regular(label.path()).map_err(|e| ReadError::io(label, "open", e))?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(|e| ReadError::io(label, "read", e))?;
+    Ok(bytes)
 }
 
 /// The sequence numbers in a `.del` file.
 fn read_del(dir: &Path, sequence: SequenceNumber) -> Result<Vec<SequenceNumber>, ReadError> {
     let label = FileLabel::new(path_of(dir, sequence, FileKind::Del));
-    let bytes = fs::read(label.path()).map_err(|e| ReadError::io(&label, "read", e))?;
+    let bytes = read_whole(&label)?;
     let del = DelFile::parse(&bytes).map_err(|error| ReadError::corrupt(&label, error))?;
     Ok(del.sequences().collect())
 }
 
-/// The contents of a meta file.
-struct LoadedMeta {
-    sequence: SequenceNumber,
-    label: FileLabel,
-    /// The checksum in its trailer; 0 without protection.
-    checksum: u32,
-    /// The live meta files as of its commit; `None` without protection.
-    live_metas: Option<Vec<LiveMeta>>,
-    obsolete: Vec<SequenceNumber>,
-    /// Oldest first.
-    tables: Vec<CatalogTable>,
-    blobs: Vec<BlobRecord>,
-    certificates: Vec<FamilyCertificate>,
-}
-
-impl LoadedMeta {
-    fn read(dir: &Path, sequence: SequenceNumber, access: Access) -> Result<Self, ReadError> {
-        let label = FileLabel::new(path_of(dir, sequence, FileKind::Meta));
-        let bytes = Arc::new(MetaBytes::open(&label, access)?);
-        let seen = (*bytes).as_ref();
-        let meta = MetaFile::parse(seen, crc32fast::hash).map_err(|error| {
-            // A file that is shorter has no checksum, and the error is another one.
-            let checksum_at = seen.len().saturating_sub(CHECKSUM_FROM_END);
-            ReadError::corrupt(&label, wrong_file(&label, seen, checksum_at, error))
-        })?;
-        let section = meta.protection();
-        let mut protected = meta.protected_tables();
-        let not_within = || ReadError::internal(&label, "parsed ranges lie within the meta file");
-        let tables = meta.tables().zip(meta.filter_ranges()).map(|(record, filter)| {
-            let owner = Arc::<MetaBytes>::clone(&bytes);
-            let filter = FilterBytes::slice_of(owner, filter).ok_or_else(not_within)?;
-            let (entry_count, headers) = protected.next().unzip();
-            let headers = headers.map(|range| {
-                HeldBytes::of_file(Arc::clone(&bytes), |bytes| bytes.as_ref().get(range))
-                    .ok_or_else(not_within)
-            });
-            Ok(CatalogTable {
-                sequence: record.sequence,
-                meta_file: sequence,
-                family: meta.family(),
-                record,
-                entry_count,
-                filter,
-                headers: headers.transpose()?,
-            })
-        });
-        let tables = tables.collect::<Result<_, ReadError>>()?;
-        Ok(Self {
-            sequence,
-            tables,
-            label,
-            checksum: section.map_or(0, |section| section.checksum()),
-            live_metas: section.map(|section| section.live_metas().collect()),
-            obsolete: meta.obsolete().collect(),
-            blobs: section.map_or_else(Vec::new, |section| section.blobs().collect()),
-            certificates: section.map_or_else(Vec::new, |section| section.certificates().collect()),
-        })
-    }
-}
-
-impl DescribesTables for LoadedMeta {
-    type Description<'a> = &'a CatalogTable;
-
-    fn sequence(&self) -> SequenceNumber {
-        self.sequence
-    }
-
-    fn obsolete(&self) -> impl Iterator<Item = SequenceNumber> {
-        self.obsolete.iter().copied()
-    }
-
-    fn described(&self) -> impl Iterator<Item = (SequenceNumber, &CatalogTable)> {
-        self.tables.iter().map(|table| (table.sequence, table))
+impl fmt::Debug for Catalog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Catalog")
+            .field("dir", &self.dir)
+            .field("commit", &self.glance.commit())
+            .field("kind", &self.kind)
+            .field("tables", &self.tables)
+            .field("certificates", &self.certificates)
+            .field("meta_files", &self.meta_files)
+            .finish_non_exhaustive()
     }
 }

@@ -2,20 +2,22 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sst_format::block::BlockHeader;
 use sst_format::file_name::FileKind;
 use sst_format::filter::FilterBytes;
+use sst_format::identity::TableIdentity;
 use sst_format::meta_file::TableRecord;
 use sst_format::{SequenceNumber, SstMeta, TableProtection};
 
 use super::catalog::path_of;
-use super::meta_bytes::MetaBytes;
-use crate::block::memory::HeldBytes;
+use super::meta_source::{MetaSource, Part};
+use crate::ReadError;
 
 /// A live table of a directory. Its filter and the copies of its block headers stay in the meta
-/// file's bytes until they are asked for, so that a directory of 10,000 tables is read in
-/// milliseconds.
+/// file until they are asked for, and are verified then: a directory of 10,000 tables is opened by
+/// reading 64 bytes for each.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct CatalogTable {
@@ -29,10 +31,16 @@ pub struct CatalogTable {
     pub record: TableRecord,
     /// Number of entries; `None` if the directory is not protected.
     pub entry_count: Option<u64>,
+    /// Tells whether the table of another commit is this one.
+    pub(super) identity: TableIdentity,
+    /// The checksum of the start of the meta file; `None` with protection.
+    pub(super) bare_start: Option<u32>,
+    /// The meta file.
+    pub(super) source: Arc<MetaSource>,
     /// Empty if it has none.
-    pub(super) filter: FilterBytes,
+    pub(super) filter: Part,
     /// The copies of its block headers; `None` without protection.
-    pub(super) headers: Option<HeldBytes<'static, MetaBytes>>,
+    pub(super) headers: Option<Part>,
 }
 
 impl CatalogTable {
@@ -48,36 +56,60 @@ impl CatalogTable {
         self.entry_count.is_some()
     }
 
-    /// The bytes of its filter, not copied; empty if it has none.
+    /// The bytes of its filter; empty if it has none. O(their number): they are read, where the
+    /// meta file is not mapped, and verified.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] that names the meta file if they cannot be read or are damaged.
+    pub fn filter(&self) -> Result<FilterBytes, ReadError> {
+        self.source.part(&self.filter)
+    }
+
+    /// Length of its filter in bytes; 0 if it has none.
     #[must_use]
-    pub fn filter(&self) -> FilterBytes {
-        self.filter.clone()
+    pub fn filter_len(&self) -> u64 {
+        self.filter.len()
     }
 
     /// Its description, as [`StaticSortedFile::open`](crate::StaticSortedFile::open) takes it.
-    /// O(number of blocks).
-    #[must_use]
-    pub fn meta(&self) -> SstMeta {
-        let TableRecord { block_count, min_hash, max_hash, file_size, flags, .. } = self.record;
-        let filter = self.filter();
-        let protection = self.protection();
-        SstMeta { block_count, min_hash, max_hash, file_size, flags, filter, protection }
+    /// O(number of blocks, bytes of the filter).
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] that names the meta file if the filter or the copies of the block headers
+    /// cannot be read or are damaged.
+    pub fn meta(&self) -> Result<SstMeta, ReadError> {
+        Ok(SstMeta { filter: self.filter()?, ..self.meta_without_filter()? })
     }
 
-    fn protection(&self) -> Option<TableProtection> {
-        let entry_count = self.entry_count?;
+    /// Its description, as if it had no filter.
+    pub(super) fn meta_without_filter(&self) -> Result<SstMeta, ReadError> {
+        let TableRecord { block_count, min_hash, max_hash, file_size, flags, .. } = self.record;
+        let (filter, protection) = (FilterBytes::new([]), self.protection()?);
+        Ok(SstMeta { block_count, min_hash, max_hash, file_size, flags, filter, protection })
+    }
+
+    fn protection(&self) -> Result<Option<TableProtection>, ReadError> {
+        let Some((entry_count, headers)) = self.entry_count.zip(self.headers.as_ref()) else {
+            return Ok(None);
+        };
+        let headers = self.source.part(headers)?;
         // Parsing has made sure that there are whole headers only, and opening a table that there
         // is one for each block.
-        let headers = self.headers.as_ref()?.as_slice().as_chunks().0;
+        let headers = headers.as_slice().as_chunks().0;
         let block_headers = headers.iter().copied().map(BlockHeader::from_bytes).collect();
-        Some(TableProtection { entry_count, block_headers })
+        Ok(Some(TableProtection { entry_count, block_headers }))
     }
 
-    /// Whether both describe the same file, though perhaps in different meta files.
+    /// Whether both describe the same file, though perhaps in different meta files. Without
+    /// protection nothing but the meta file tells tables of two directories apart, so it must be the
+    /// same one too.
     pub(super) fn is_same_file(&self, other: &Self) -> bool {
-        let place = |table: &Self| (table.sequence, table.family, table.entry_count);
-        let shape = |table: &Self| TableRecord { filter_end: 0, ..table.record };
-        place(self) == place(other) && shape(self) == shape(other)
+        self.identity == other.identity
+            && self.family == other.family
+            && self.bare_start == other.bare_start
+            && (self.bare_start.is_none() || self.source.identity == other.source.identity)
     }
 }
 
@@ -89,7 +121,7 @@ impl fmt::Debug for CatalogTable {
             .field("family", &self.family)
             .field("record", &self.record)
             .field("entry_count", &self.entry_count)
-            .field("filter_len", &self.filter.as_slice().len())
+            .field("filter_len", &self.filter_len())
             .finish_non_exhaustive()
     }
 }
@@ -99,21 +131,26 @@ impl CatalogTable {
     /// A table without files.
     pub(super) fn stub(sequence: u32, min_hash: u64, max_hash: u64) -> Self {
         let sequence = SequenceNumber(sequence);
+        let record = TableRecord {
+            sequence,
+            block_count: 2,
+            min_hash,
+            max_hash,
+            file_size: 0,
+            flags: sst_format::TableFlags(0),
+            filter_end: 0,
+        };
+        let label = crate::FileLabel::new("none");
         Self {
             sequence,
             meta_file: SequenceNumber(0),
             family: 0,
-            record: TableRecord {
-                sequence,
-                block_count: 2,
-                min_hash,
-                max_hash,
-                file_size: 0,
-                flags: sst_format::TableFlags(0),
-                filter_end: 0,
-            },
+            record,
             entry_count: None,
-            filter: FilterBytes::new([]),
+            identity: TableIdentity::new(&record, None),
+            bare_start: Some(0),
+            source: Arc::new(MetaSource::of_bytes(label, Vec::new())),
+            filter: Part::Held(0..0),
             headers: None,
         }
     }

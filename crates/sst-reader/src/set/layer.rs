@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use sst_format::meta_head::HashRange;
+
 use super::set_table::SetTable;
 use crate::table::search::{HashBounds, lower_bound};
 
@@ -20,12 +22,13 @@ pub(super) struct Layer {
 }
 
 impl Layer {
-    /// Takes over tables whose ranges are disjoint.
-    fn new(mut tables: Vec<Arc<SetTable>>) -> Self {
+    /// Takes over tables whose ranges are disjoint and meet `hashes`, outside of which they are not
+    /// to be asked.
+    fn new(mut tables: Vec<Arc<SetTable>>, hashes: HashRange) -> Self {
         tables.sort_unstable_by_key(|table| table.hashes().0);
         Self {
-            lowest: tables.iter().map(|table| table.hashes().0).collect(),
-            highest: tables.iter().map(|table| table.hashes().1).collect(),
+            lowest: tables.iter().map(|table| table.hashes().0.max(hashes.min)).collect(),
+            highest: tables.iter().map(|table| table.hashes().1.min(hashes.max)).collect(),
             tables: tables.into_boxed_slice(),
         }
     }
@@ -39,9 +42,15 @@ impl Layer {
     /// O(log n).
     #[inline]
     pub(super) fn table_of(&self, hash: u64) -> Option<&Arc<SetTable>> {
+        self.table_up_to(hash).map(|(table, _)| table)
+    }
+
+    /// [`Layer::table_of`], and the highest hash for which it is that table.
+    #[inline]
+    pub(super) fn table_up_to(&self, hash: u64) -> Option<(&Arc<SetTable>, u64)> {
         let i = self.tables_up_to(hash).checked_sub(1)?;
         let highest = *self.highest.get(i)?;
-        if hash > highest { None } else { self.tables.get(i) }
+        if hash > highest { None } else { Some((self.tables.get(i)?, highest)) }
     }
 
     /// The tables whose ranges meet `hashes`.
@@ -80,9 +89,9 @@ impl Layer {
 
 /// Puts tables, newest first, into the fewest layers in which every table comes behind all newer
 /// ones that it overlaps. O(n log n).
-pub(super) fn layers_of(tables: Vec<Arc<SetTable>>) -> Vec<Layer> {
+pub(super) fn layers_of(tables: Vec<Arc<SetTable>>, hashes: HashRange) -> Vec<Layer> {
     if are_disjoint(&tables) {
-        return if tables.is_empty() { Vec::new() } else { vec![Layer::new(tables)] };
+        return if tables.is_empty() { Vec::new() } else { vec![Layer::new(tables, hashes)] };
     }
     let mut skyline = Skyline::default();
     let mut layers: Vec<Vec<Arc<SetTable>>> = Vec::new();
@@ -95,7 +104,7 @@ pub(super) fn layers_of(tables: Vec<Arc<SetTable>>) -> Vec<Layer> {
             layer.push(table);
         }
     }
-    layers.into_iter().map(Layer::new).collect()
+    layers.into_iter().map(|tables| Layer::new(tables, hashes)).collect()
 }
 
 /// Whether no two tables overlap: the common case, told by sorting.
@@ -145,9 +154,8 @@ mod tests {
     /// Ranges of tables, newest first, and a number that tells them apart.
     fn layers(ranges: &[(u64, u64)]) -> Vec<Layer> {
         let tables = ranges.iter().zip(0..);
-        layers_of(
-            tables.map(|(&range, sequence)| Arc::new(SetTable::stub(sequence, range))).collect(),
-        )
+        let tables = tables.map(|(&range, sequence)| Arc::new(SetTable::stub(sequence, range)));
+        layers_of(tables.collect(), HashRange::FULL)
     }
 
     fn check(ranges: &[(u64, u64)], hashes: impl Iterator<Item = u64>) -> usize {

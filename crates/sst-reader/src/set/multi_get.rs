@@ -29,12 +29,13 @@ impl SstSet {
             }
         }
         self.count(&tally);
+        let answers = answers.map_err(|error| self.catalog().outdated_or(error))?;
         let value = |answer| match answer {
             Lookup::NotFound | Lookup::Deleted => Ok(None),
             Lookup::Value(value) => Ok(Some(value)),
             Lookup::Blob(number) => self.read_blob(number).map(Some),
         };
-        answers?.into_iter().map(value).collect()
+        answers.into_iter().map(value).collect()
     }
 
     fn multi_lookup<K: AsRef<[u8]>>(
@@ -50,13 +51,13 @@ impl SstSet {
         for layer in self.layers() {
             let mut rest = open.as_mut_slice();
             while let Some((first, _)) = rest.first() {
-                let table = layer.table_of(first.hash);
+                let table = layer.table_up_to(first.hash);
                 // Keys are in order, so those of one table are neighbours.
-                let highest = table.map_or(first.hash, |table| table.hashes().1);
+                let highest = table.map_or(first.hash, |(_, highest)| highest);
                 let of_table = rest.partition_point(|(key, _)| key.hash <= highest);
                 let (of_table, behind) = rest.split_at_mut(of_table);
                 rest = behind;
-                let Some(table) = table else { continue };
+                let Some((table, _)) = table else { continue };
                 let mut answered = Ok(());
                 table.lookup_each(
                     of_table,

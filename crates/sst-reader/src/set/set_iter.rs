@@ -95,6 +95,8 @@ impl<'a> Current<'a> {
 
 impl<'a> SetIter<'a> {
     pub(super) fn new(set: &'a SstSet, hashes: RangeInclusive<u64>, values: Values) -> Self {
+        let shown = set.catalog().scope().hashes;
+        let hashes = *hashes.start().max(&shown.min)..=*hashes.end().min(&shown.max);
         Self { set, hashes, values, started: false, heap: BinaryHeap::new(), current: None }
     }
 
@@ -141,6 +143,6 @@ impl<'a> Iterator for SetIter<'a> {
             self.heap.clear();
             self.started = true;
         }
-        entry.transpose()
+        entry.map_err(|error| self.set.catalog().outdated_or(error)).transpose()
     }
 }

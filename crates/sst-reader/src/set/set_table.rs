@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwapOption, Guard};
 use sst_format::SequenceNumber;
-use sst_format::filter::{Filter, FilterBytes, FilterPolicy};
+use sst_format::filter::{Filter, FilterPolicy};
 
 use super::open_files::OpenFiles;
 use super::statistics::Tally;
@@ -111,17 +111,21 @@ impl SetTable {
         &self,
         opening: Opening<'_>,
     ) -> Result<&Option<Box<dyn Filter>>, ReadError> {
-        let bytes = self.described.filter();
-        let policy = opening.options.filter.as_ref().filter(|_| !bytes.as_slice().is_empty());
-        let open = |policy: &Arc<dyn FilterPolicy>| match self.described.is_protected() {
-            // The meta file has a checksum, and it was right.
-            true => policy.open_verified(bytes),
-            false => policy.open(bytes),
+        let has_filter = self.described.filter_len() > 0;
+        let policy = opening.options.filter.as_ref().filter(|_| has_filter);
+        let open = |policy: &Arc<dyn FilterPolicy>| {
+            let bytes = self.described.filter()?;
+            let opened = match self.described.is_protected() {
+                // The filter has a checksum, or its meta file has, and it was right.
+                true => policy.open_verified(bytes),
+                false => policy.open(bytes),
+            };
+            opened.map_err(|error| {
+                let label = crate::FileLabel::new(self.described.path(&opening.catalog.dir));
+                ReadError::corrupt(&label, error)
+            })
         };
-        let filter = policy.map(open).transpose().map_err(|error| {
-            let label = crate::FileLabel::new(self.described.path(&opening.catalog.dir));
-            ReadError::corrupt(&label, error)
-        })?;
+        let filter = policy.map(open).transpose()?;
         Ok(self.filter.get_or_init(|| filter))
     }
 
@@ -246,11 +250,10 @@ impl SetTable {
     fn open_file(&self, opening: Opening<'_>) -> Result<StaticSortedFile, ReadError> {
         let Opening { catalog, options, .. } = opening;
         // The filter is opened, and asked, by itself.
-        let mut meta = self.described.meta();
-        meta.filter = FilterBytes::new([]);
+        let meta = self.described.meta_without_filter()?;
         crate::telemetry::opening_table(&catalog.dir, self.sequence());
-        StaticSortedFile::open(self.described.path(&catalog.dir), &meta, options)
-            .map_err(|error| super::catalog::missing_since(&catalog.dir, catalog.commit, error))
+        let path = self.described.path(&catalog.dir);
+        catalog.opened(StaticSortedFile::open(path, &meta, options))
     }
 
     /// Whether it was used since the last call.

@@ -6,8 +6,10 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 
+use sst_format::meta_head::HashRange;
 use sst_format::{BlobNumber, SequenceNumber};
 
+use super::catalog::Scope;
 use super::layer::{Layer, layers_of};
 use super::open_files::OpenFiles;
 use super::set_iter::Values;
@@ -78,6 +80,28 @@ impl SstSet {
         Ok(Self::from_catalog(catalog, family, options))
     }
 
+    /// Opens the keys of one family of the directory `dir` whose hashes are in `hashes`: the set
+    /// shows no others. Of a commit that is several meta files, each of one range of hashes, only
+    /// those are read that the range needs.
+    ///
+    /// # Errors
+    ///
+    /// As [`Catalog::read`].
+    pub fn open_range(
+        dir: impl AsRef<Path>,
+        family: u32,
+        hashes: RangeInclusive<u64>,
+        options: &ReaderOptions,
+    ) -> Result<Self, ReadError> {
+        let range = match (*hashes.start(), *hashes.end()) {
+            (min, max) if min <= max => HashRange { min, max },
+            _ => HashRange::EMPTY,
+        };
+        let scope = Scope::of(family, range);
+        let catalog = Catalog::read_scope(dir.as_ref(), options.access, scope)?;
+        Ok(Self::from_catalog(catalog, family, options))
+    }
+
     /// Opens one family of a directory whose meta files have been read. No table is opened before
     /// it is needed.
     #[must_use]
@@ -114,19 +138,27 @@ impl SstSet {
             }
             _ => table,
         });
-        let layers = layers_of(tables.collect());
+        let layers = layers_of(tables.collect(), catalog.scope().hashes);
         Self { catalog, family, options, layers, shared }
     }
 
     /// The set of the directory's current commit, if that is another one than this set's. Tables
-    /// that both have stay open and keep their cached blocks; statistics go on.
+    /// that both have stay open and keep their filters and cached blocks; statistics go on. Meta
+    /// files that this set holds are not read again.
+    ///
+    /// Commits are told apart by their checksums, not their numbers: a directory that was swapped
+    /// for another one, restored from a copy or rebuilt is noticed, and its number may be lower. A
+    /// few bytes are read to see that nothing has changed. Without protection they are the start of
+    /// the newest meta file, and the system's data of it.
     ///
     /// # Errors
     ///
     /// As [`SstSet::open`]; this set goes on as before.
     pub fn refresh(&self) -> Result<Option<Self>, ReadError> {
         let access = self.options.access;
-        let Some(catalog) = Catalog::read_if_newer(&self.catalog, access)? else { return Ok(None) };
+        let Some(catalog) = Catalog::read_if_changed(&self.catalog, access)? else {
+            return Ok(None);
+        };
         crate::telemetry::refreshed(&catalog.dir, self.catalog.commit, catalog.commit);
         let shared = self.shared.clone();
         Ok(Some(Self::build(catalog, self.family, self.options.clone(), shared, &self.layers)))
@@ -237,7 +269,7 @@ impl SstSet {
             tally.outcome(&found);
             counters.add(&tally);
         }
-        found
+        found.map_err(|error| self.catalog.outdated_or(error))
     }
 
     #[inline]
@@ -283,7 +315,7 @@ impl SstSet {
             Err(_) => tally.errors += 1,
         }
         self.count(&tally);
-        values
+        values.map_err(|error| self.catalog.outdated_or(error))
     }
 
     fn values_of(&self, key: &[u8], tally: &mut Tally) -> Result<Vec<Slice<'_>>, ReadError> {

@@ -6,8 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use sst_format::current::Current;
-use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
+use sst_format::file_name::{FileKind, FileName};
 use sst_format::filter::FilterBytes;
 use sst_format::live::{DescribesTables, live_tables};
 use sst_format::meta_file::MetaFile;
@@ -15,7 +14,7 @@ use sst_format::{SequenceNumber, SstMeta, TableProtection};
 
 use super::{Checked, VerifyReport};
 use crate::block::source::Source;
-use crate::set::decode_blob;
+use crate::set::{decode_blob, read_current, read_whole};
 use crate::{Corruption, FileLabel, ReadError, ReaderOptions, StaticSortedFile};
 
 /// A directory that is looked at file by file.
@@ -94,10 +93,8 @@ impl<'a> Survey<'a> {
         let label = FileLabel::new(self.dir);
         let list_error = |error| ReadError::io(&label, "list", error);
         // Without a readable `CURRENT`, which is reported already, every file counts.
-        let current = fs::read(self.dir.join(CURRENT_FILE_NAME)).ok();
-        let commit = current
-            .and_then(|bytes| Current::parse(&bytes, crc32fast::hash).ok())
-            .map_or(SequenceNumber(u32::MAX), |current| current.sequence);
+        let current = read_current(self.dir).ok();
+        let commit = current.map_or(SequenceNumber(u32::MAX), |current| current.sequence);
         let mut files = Vec::new();
         for entry in fs::read_dir(self.dir).map_err(list_error)? {
             let name = entry.map_err(list_error)?.file_name();
@@ -115,7 +112,7 @@ impl<'a> Survey<'a> {
     /// Reads a meta file, and checks that the meta files that it lists are there.
     fn meta(&mut self, sequence: SequenceNumber) -> Result<SurveyedMeta, ReadError> {
         let label = FileLabel::new(self.path(FileName { sequence, kind: FileKind::Meta }));
-        let bytes = fs::read(label.path()).map_err(|error| ReadError::io(&label, "read", error))?;
+        let bytes = read_whole(&label)?;
         let bytes = Arc::new(bytes);
         let meta = MetaFile::parse(&bytes, crc32fast::hash)
             .map_err(|error| ReadError::corrupt(&label, error))?;

@@ -33,7 +33,7 @@ fn a_catalog_tells_of_a_commit_without_its_tables() {
         assert_eq!(catalog.meta_files.iter().map(|meta| meta.0).collect::<Vec<_>>(), [7, 5, 3]);
         let tables: Vec<_> = catalog.tables.iter().map(|t| (t.sequence.0, t.entry_count)).collect();
         assert_eq!(tables, [(6, Some(10)), (4, Some(200)), (2, Some(200))]);
-        assert_eq!(catalog.blobs.len(), 1);
+        assert_eq!(catalog.blobs().unwrap().len(), 1);
         assert_eq!(catalog.certificate(0), None);
     }
 }

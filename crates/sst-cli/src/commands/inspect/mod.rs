@@ -111,7 +111,7 @@ fn whole_file_subject(path: &Path) -> Option<Subject<'static>> {
 
 fn directory(args: &InspectArgs, context: Context) -> Result<Report, CliError> {
     let catalog = read_catalog(&args.path)?;
-    let (options, mut report) = (reader_options(), Report::of_directory(&catalog));
+    let (options, mut report) = (reader_options(), Report::of_directory(&catalog)?);
     let is_asked_for = |family: u32| args.family.is_none_or(|asked_for| asked_for == family);
     let mut tables: Vec<_> =
         catalog.tables.iter().filter(|table| is_asked_for(table.family)).collect();
@@ -120,7 +120,9 @@ fn directory(args: &InspectArgs, context: Context) -> Result<Report, CliError> {
     let progress = context.progress.bytes(Some(bytes), "inspect");
     for table in tables {
         let path = table.path(&catalog.dir);
-        let file = sst_reader::StaticSortedFile::open(&path, &table.meta(), &options);
+        let file = table
+            .meta()
+            .and_then(|meta| sst_reader::StaticSortedFile::open(&path, &meta, &options));
         match file.and_then(|file| Ok((file.inspect()?, file))) {
             Ok((info, file)) => report.add_table(&path, &file, &info, Some(table)),
             Err(error) if error.is_corruption() => report.damage.push(error.to_string()),

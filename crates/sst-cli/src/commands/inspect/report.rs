@@ -6,7 +6,9 @@ use std::path::Path;
 use serde::Serialize;
 use sst_amqf::QuotientFilter;
 use sst_format::block::Encoding;
-use sst_reader::{BlockInfo, BlockRole, Catalog, CatalogTable, StaticSortedFile, TableInfo};
+use sst_reader::{
+    BlockInfo, BlockRole, Catalog, CatalogTable, ReadError, StaticSortedFile, TableInfo,
+};
 
 /// What a directory, or a table on its own, consists of.
 #[derive(Debug, Serialize)]
@@ -109,7 +111,7 @@ pub(super) struct Block {
 }
 
 impl Report {
-    pub(super) fn of_directory(catalog: &Catalog) -> Self {
+    pub(super) fn of_directory(catalog: &Catalog) -> Result<Self, ReadError> {
         let blob = |record: &sst_format::protection::BlobRecord| Blob {
             number: record.number.0,
             file_size: record.file_size,
@@ -123,9 +125,9 @@ impl Report {
             protected: catalog.is_protected,
             families: catalog.families().into_iter().collect(),
             meta_files: catalog.meta_files.iter().map(|meta| meta.0).collect(),
-            blobs: catalog.blobs.values().map(blob).collect(),
+            blobs: catalog.blobs()?.values().map(blob).collect(),
         };
-        Self { directory: Some(directory), ..Self::of_table(&catalog.dir) }
+        Ok(Self { directory: Some(directory), ..Self::of_table(&catalog.dir) })
     }
 
     pub(super) fn of_table(path: &Path) -> Self {
@@ -177,7 +179,7 @@ impl Description {
 impl Filter {
     /// The filter in a meta file, which was checked when the table was opened.
     fn of(table: &CatalogTable, entries: u64) -> Option<Self> {
-        let filter = table.filter();
+        let filter = table.filter().ok()?;
         let bytes = filter.as_slice();
         let info = QuotientFilter::info(bytes).ok()?;
         Some(Self {

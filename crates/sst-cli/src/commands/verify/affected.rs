@@ -114,8 +114,10 @@ impl LostKeys {
         let mut lost = Self::default();
         let parts: BTreeSet<Part> = report.damage.iter().map(Part::of).collect();
         let blobs: BTreeMap<BlobNumber, PathBuf> = catalog
-            .blobs
-            .keys()
+            .blobs()
+            // A damaged list is part of the damage; which blobs there are is unknown then.
+            .into_iter()
+            .flat_map(|blobs| blobs.keys())
             .map(|&blob| (blob, catalog.blob_path(blob)))
             .filter(|(_, path)| parts.contains(&Part::File(path.clone())))
             .collect();

@@ -147,7 +147,9 @@ fn table(args: &VerifyArgs, context: Context) -> Result<Findings, CliError> {
 /// Bytes of all tables and blob files.
 fn size(catalog: &Catalog) -> u64 {
     let tables = catalog.tables.iter().map(|table| table.record.file_size);
-    let blobs = catalog.blobs.values().map(|blob| blob.file_size);
+    // It measures the progress only. A list that cannot be read is reported by the check.
+    let blobs = catalog.blobs().ok().into_iter().flat_map(|blobs| blobs.values());
+    let blobs = blobs.map(|blob| blob.file_size);
     tables.chain(blobs).sum()
 }
 
@@ -282,7 +284,10 @@ impl<'a> Damage<'a> {
 fn diagnosis(error: &ReadError) -> Option<Diagnosis> {
     match error {
         ReadError::Corrupt {
-            cause: Corruption::Checksum { diagnosis, .. } | Corruption::HeaderMismatch { diagnosis },
+            cause:
+                Corruption::Checksum { diagnosis, .. }
+                | Corruption::Area { diagnosis, .. }
+                | Corruption::HeaderMismatch { diagnosis },
             ..
         } => Some(*diagnosis),
         _ => None,

@@ -14,6 +14,11 @@ impl PositionedFile {
         Self { file, len }
     }
 
+    /// The file itself.
+    pub(crate) const fn file(&self) -> &File {
+        &self.file
+    }
+
     /// Length in bytes when the file was opened.
     pub(crate) const fn len(&self) -> u64 {
         self.len

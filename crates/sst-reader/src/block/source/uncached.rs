@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::positioned::PositionedFile;
+use super::regular::open_regular;
 
 /// Bytes read once more.
 pub(crate) struct Reread {
@@ -20,8 +21,8 @@ pub(crate) fn reread(path: &Path, range: Range<u64>) -> io::Result<Reread> {
     if let Ok(bytes) = from_device(path, range.clone()) {
         return Ok(Reread { bytes, is_from_device: true });
     }
-    let file = File::open(path)?;
-    let file_len = file.metadata()?.len();
+    let (file, metadata) = open_regular(path)?;
+    let file_len = metadata.len();
     if range.end > file_len {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }

@@ -1,21 +1,23 @@
 //! Catalogs of commits that are not the current one of their directory: an earlier one, or one that
 //! is about to be published.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use sst_format::current::Current;
-use sst_format::filter::FilterBytes;
+use sst_format::file_name::FileKind;
+use sst_format::identity::TableIdentity;
 use sst_format::meta_file::TableRecord;
 use sst_format::protection::BlobRecord;
 use sst_format::{SequenceNumber, SstMeta};
 
 use super::super::CatalogTable;
-use super::super::meta_bytes::MetaBytes;
-use super::Catalog;
-use crate::block::memory::HeldBytes;
-use crate::{Access, ReadError};
+use super::super::identity::Glance;
+use super::super::meta_source::{MetaSource, Part};
+use super::blob_records::BlobRecords;
+use super::{Catalog, Scope, path_of};
+use crate::{Access, FileLabel, ReadError};
 
 impl Catalog {
     /// Reads a commit of the directory `dir` that need not be the current one: that of the meta
@@ -23,25 +25,34 @@ impl Catalog {
     ///
     /// # Errors
     ///
-    /// As [`Catalog::read`]; [`ReadError::Corrupt`] if the meta file has no protection section.
+    /// As [`Catalog::read`]; [`ReadError::Corrupt`] if the meta file has no protection section, or is
+    /// a part of a commit, not the newest meta file of one:
+    /// [`Corruption::PartOfCommit`](crate::Corruption::PartOfCommit).
     pub fn read_commit_of(
         dir: impl AsRef<Path>,
         sequence: SequenceNumber,
     ) -> Result<Self, ReadError> {
-        Self::read_commit(dir.as_ref(), Current { sequence, is_protected: true }, Access::Read)
+        let current = Current { sequence, is_protected: true };
+        Self::read_commit(dir.as_ref(), current, Access::Read, Scope::ALL, &[])
     }
 
     /// A catalog without tables, for a directory that has no commit yet.
     #[must_use]
     pub fn empty(dir: impl AsRef<Path>) -> Self {
+        let sequence = SequenceNumber::default();
+        let current = Current { sequence, is_protected: true };
         Self {
             dir: dir.as_ref().to_owned(),
-            commit: SequenceNumber::default(),
+            commit: sequence,
             is_protected: true,
+            kind: None,
             tables: Vec::new(),
-            blobs: BTreeMap::new(),
             certificates: Vec::new(),
             meta_files: Vec::new(),
+            glance: Glance::protected(current, 0),
+            scope: Scope::ALL,
+            metas: Vec::new(),
+            blobs: Arc::default(),
         }
     }
 
@@ -63,38 +74,37 @@ impl Catalog {
         let obsolete: HashSet<_> = obsolete.iter().collect();
         self.tables.retain(|table| !obsolete.contains(&table.sequence));
         let newest_first = tables.iter().rev();
-        let described = newest_first.map(|(table, meta)| describe(*table, family, meta));
-        self.tables = described.chain(self.tables).collect();
-        self.blobs.extend(blobs.iter().map(|blob| (blob.number, *blob)));
+        let described = newest_first.map(|(table, meta)| describe(&self.dir, *table, family, meta));
+        self.tables = described.chain(std::mem::take(&mut self.tables)).collect();
+        self.blobs = Arc::new(BlobRecords::new(self.metas.clone(), blobs.to_vec()));
         self.certificates.clear();
         self
     }
 }
 
-fn describe(sequence: SequenceNumber, family: u32, meta: &SstMeta) -> CatalogTable {
+fn describe(dir: &Path, sequence: SequenceNumber, family: u32, meta: &SstMeta) -> CatalogTable {
     let SstMeta { block_count, min_hash, max_hash, file_size, flags, ref protection, .. } = *meta;
     let mut headers = Vec::new();
     for header in protection.iter().flat_map(|known| &known.block_headers) {
         header.encode(&mut headers);
     }
+    let record =
+        TableRecord { sequence, block_count, min_hash, max_hash, file_size, flags, filter_end: 0 };
+    let entry_count = protection.as_ref().map(|known| known.entry_count);
+    let checksum = crc32fast::hash(&headers);
+    let part = Part::Held(0..headers.len());
+    // It will be described by a meta file that is not there yet.
+    let label = FileLabel::new(path_of(dir, sequence, FileKind::Sst));
     CatalogTable {
         sequence,
-        // It will be described by a meta file that is not there yet.
         meta_file: SequenceNumber::default(),
         family,
-        record: TableRecord {
-            sequence,
-            block_count,
-            min_hash,
-            max_hash,
-            file_size,
-            flags,
-            filter_end: 0,
-        },
-        entry_count: protection.as_ref().map(|known| known.entry_count),
-        filter: FilterBytes::new([]),
-        headers: protection.as_ref().and_then(|_| {
-            HeldBytes::of_file(Arc::new(MetaBytes::of(headers)), |all| Some(all.as_ref()))
-        }),
+        record,
+        entry_count,
+        identity: TableIdentity::new(&record, entry_count.map(|entries| (entries, checksum))),
+        bare_start: None,
+        source: Arc::new(MetaSource::of_bytes(label, headers)),
+        filter: Part::Held(0..0),
+        headers: entry_count.map(|_| part),
     }
 }

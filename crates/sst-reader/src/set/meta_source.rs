@@ -1,0 +1,197 @@
+//! The bytes of a meta file, of which those are read that are used.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sst_format::filter::FilterBytes;
+use sst_format::meta_head::{Area, HEAD_PLACE_LEN, HeadPlace};
+
+use super::identity::FileIdentity;
+use crate::block::memory::Mapping;
+use crate::block::source::{PositionedFile, Source, open_regular};
+use crate::block::triage::wrong_area;
+use crate::{Access, Corruption, FileLabel, ReadError};
+
+/// Meta files without a head below this many bytes are read rather than mapped: a map costs a few
+/// pages and system calls.
+const MIN_MAPPED_LEN: u64 = 64 << 10;
+
+/// How many bytes at the end of a meta file are read first. They hold the place of the head, and
+/// of a small meta file all of it.
+const FIRST_READ_LEN: u64 = 2 << 10;
+
+const _: () = assert!(FIRST_READ_LEN > HEAD_PLACE_LEN as u64, "the first read tells the place");
+
+/// An open meta file. It stays open as long as a table may need its filter or its block headers.
+pub(super) struct MetaSource {
+    pub(super) label: FileLabel,
+    pub(super) identity: FileIdentity,
+    source: Source,
+    /// How many bytes have been asked for.
+    bytes_read: AtomicU64,
+}
+
+/// A part of a meta file, found but perhaps not read yet.
+#[derive(Clone, Debug)]
+pub(super) enum Part {
+    /// In memory, and covered by a checksum that was right, if the file has one.
+    Held(Range<usize>),
+    /// Verified when it is read.
+    Area(Area),
+}
+
+impl Part {
+    /// Its length in bytes.
+    pub(super) fn len(&self) -> u64 {
+        match self {
+            Self::Held(range) => range.len() as u64,
+            Self::Area(area) => area.len(),
+        }
+    }
+}
+
+/// The two ends of a meta file that make its head.
+pub(super) struct HeadBytes {
+    pub(super) start: Vec<u8>,
+    pub(super) end: Vec<u8>,
+}
+
+impl MetaSource {
+    /// Opens a meta file and reads its head; `None` in place of the head if it seems to have none.
+    pub(super) fn open(
+        label: &FileLabel,
+        access: Access,
+    ) -> Result<(Self, Option<HeadBytes>), ReadError> {
+        let (file, metadata) = open_regular(label.path()).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => ReadError::corrupt(label, Corruption::Missing),
+            _ => ReadError::io(label, "open", error),
+        })?;
+        let read_error = |error| ReadError::io(label, "read", error);
+        let len = metadata.len();
+        let file = PositionedFile::new(file, len);
+        let last_start = len.saturating_sub(FIRST_READ_LEN);
+        let last = read(&file, last_start..len).map_err(read_error)?;
+        let mut opened = Self::of(label, &metadata, Source::Memory(Box::new([])));
+        opened.bytes_read = AtomicU64::new(last.len() as u64);
+        let place = HeadPlace::parse(&last, len);
+        opened.source = match place {
+            _ if last_start == 0 => Source::Memory(Box::new(last.clone())),
+            Some(_) => match access {
+                Access::Map => Source::Mapped(map(label, file.file())?),
+                Access::Read => Source::Positioned(file),
+            },
+            None => opened.whole(&file, access)?,
+        };
+        let Some(place) = place else { return Ok((opened, None)) };
+        let end = place.end_range();
+        // The part of the end that the first read has not brought.
+        let mut before = opened.bytes(end.start.min(last_start)..last_start)?;
+        let known = end.start.saturating_sub(last_start);
+        let known = usize::try_from(known).ok().and_then(|at| last.get(at..));
+        let known = known.ok_or_else(|| ReadError::internal(label, "a head ends with its file"))?;
+        before.extend_from_slice(known);
+        let start = opened.bytes(place.start_range())?;
+        Ok((opened, Some(HeadBytes { start, end: before })))
+    }
+
+    /// A meta file that is in no file yet.
+    pub(super) fn of_bytes(label: FileLabel, bytes: Vec<u8>) -> Self {
+        let identity = FileIdentity::default();
+        let source = Source::Memory(Box::new(bytes));
+        Self { label, identity, source, bytes_read: AtomicU64::new(0) }
+    }
+
+    fn of(label: &FileLabel, metadata: &Metadata, source: Source) -> Self {
+        let identity = FileIdentity::of(metadata);
+        Self { label: label.clone(), identity, source, bytes_read: AtomicU64::new(0) }
+    }
+
+    /// All bytes of a file.
+    fn whole(&self, file: &PositionedFile, access: Access) -> Result<Source, ReadError> {
+        let len = file.len();
+        self.bytes_read.fetch_add(len, Ordering::Relaxed);
+        if access == Access::Map && len >= MIN_MAPPED_LEN {
+            return map(&self.label, file.file()).map(Source::Mapped);
+        }
+        let bytes = read(file, 0..len).map_err(|e| ReadError::io(&self.label, "read", e))?;
+        Ok(Source::Memory(Box::new(bytes)))
+    }
+
+    /// The same file with all of it in memory or mapped.
+    pub(super) fn into_whole(mut self, access: Access) -> Result<Self, ReadError> {
+        if let Source::Positioned(file) = &self.source {
+            self.source = self.whole(file, access)?;
+        }
+        Ok(self)
+    }
+
+    /// How many of its bytes have been asked for so far.
+    pub(super) fn bytes_read(&self) -> u64 {
+        self.bytes_read.load(Ordering::Relaxed)
+    }
+
+    /// Some bytes of the file.
+    fn bytes(&self, range: Range<u64>) -> Result<Vec<u8>, ReadError> {
+        self.bytes_read.fetch_add(range.end.saturating_sub(range.start), Ordering::Relaxed);
+        let bytes = match &self.source {
+            Source::Positioned(file) => read(file, range),
+            source => source.bytes(range, &mut Vec::new()).map(<[u8]>::to_vec),
+        };
+        bytes.map_err(|error| ReadError::io(&self.label, "read", error))
+    }
+
+    /// The bytes of a part, verified. Not copied if the file is in memory.
+    pub(super) fn part(self: &Arc<Self>, part: &Part) -> Result<FilterBytes, ReadError> {
+        let not_within = || ReadError::internal(&self.label, "parsed ranges lie within their file");
+        let area = match part {
+            Part::Held(range) => {
+                let owner = Arc::<Self>::clone(self);
+                return FilterBytes::slice_of(owner, range.clone()).ok_or_else(not_within);
+            }
+            Part::Area(area) => area,
+        };
+        let bytes = if self.source.as_slice().is_some() {
+            self.bytes_read.fetch_add(area.len(), Ordering::Relaxed);
+            let (start, end) = (area.range().start, area.range().end);
+            let (start, end) = (usize::try_from(start), usize::try_from(end));
+            let range = start.ok().zip(end.ok()).map(|(start, end)| start..end);
+            let owner = Arc::<Self>::clone(self);
+            range.and_then(|range| FilterBytes::slice_of(owner, range)).ok_or_else(not_within)?
+        } else {
+            FilterBytes::new(self.bytes(area.range())?)
+        };
+        area.verify(bytes.as_slice(), crc32fast::hash).map_err(|error| {
+            let cause = wrong_area(&self.label, area.range().start, bytes.as_slice(), error);
+            ReadError::corrupt(&self.label, cause)
+        })?;
+        Ok(bytes)
+    }
+}
+
+impl AsRef<[u8]> for MetaSource {
+    fn as_ref(&self) -> &[u8] {
+        // A file that is read at positions has no bytes in memory, and no part that is held.
+        self.source.as_slice().unwrap_or_default()
+    }
+}
+
+fn map(label: &FileLabel, file: &File) -> Result<Mapping, ReadError> {
+    Mapping::new(file).map_err(|error| ReadError::io(label, "map", error))
+}
+
+fn read(file: &PositionedFile, range: Range<u64>) -> io::Result<Vec<u8>> {
+    // Checked before anything is allocated: a file cannot ask for more memory than it has bytes.
+    if range.end > file.len() {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    let len = range.end.saturating_sub(range.start);
+    let len = usize::try_from(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(len)?;
+    bytes.resize(len, 0);
+    file.read_exact_at(&mut bytes, range.start)?;
+    Ok(bytes)
+}

@@ -1,0 +1,144 @@
+//! Checks the live meta files of a directory, each as a whole.
+
+use std::collections::BTreeMap;
+
+use sst_format::SequenceNumber;
+use sst_format::file_name::FileKind;
+use sst_format::meta_file::MetaFile;
+use sst_format::meta_head::{HashRange, ListedMeta};
+use sst_format::protection::CHECKSUM_FROM_END;
+
+use super::Checked;
+use crate::block::triage::wrong_file;
+use crate::set::{path_of, read_whole};
+use crate::{Catalog, Corruption, FileLabel, ReadError};
+
+/// Checks every live meta file of a protected directory: the checksum over all of it, those of its
+/// areas, and that it is the one that the newest lists, with the family and the hashes that the
+/// list has for it. Opening a set reads the heads only. O(bytes of the meta files).
+///
+/// # Errors
+///
+/// [`ReadError::Cancelled`], and [`ReadError::Outdated`] if the directory has another commit by now.
+/// Damage is returned.
+pub(super) fn verify_metas(
+    catalog: &Catalog,
+    checked: &mut Checked<'_>,
+) -> Result<Vec<ReadError>, ReadError> {
+    let mut damage = Vec::new();
+    if !catalog.is_protected {
+        return Ok(damage);
+    }
+    let mut metas = Metas { catalog, listed: BTreeMap::new(), hashes: BTreeMap::new() };
+    // The newest comes first, and brings the list.
+    for &sequence in &catalog.meta_files {
+        let label = FileLabel::new(path_of(&catalog.dir, sequence, FileKind::Meta));
+        match metas.read(sequence, &label, checked) {
+            Ok(()) => {}
+            Err(error @ (ReadError::Cancelled { .. } | ReadError::Outdated { .. })) => {
+                return Err(error);
+            }
+            Err(error) => damage.push(error),
+        }
+    }
+    damage.extend(metas.outside_of_listed_hashes());
+    Ok(damage)
+}
+
+/// What is known of the meta files so far.
+struct Metas<'a> {
+    catalog: &'a Catalog,
+    /// The list of the newest, if it is of version 3.
+    listed: BTreeMap<SequenceNumber, ListedMeta>,
+    /// The hashes of the tables that each meta file describes, and the numbers of those that it
+    /// names obsolete.
+    hashes: BTreeMap<SequenceNumber, Named>,
+}
+
+/// The tables that a meta file names.
+struct Named {
+    label: FileLabel,
+    described: Vec<(SequenceNumber, HashRange)>,
+    obsolete: Vec<SequenceNumber>,
+}
+
+impl Metas<'_> {
+    fn read(
+        &mut self,
+        sequence: SequenceNumber,
+        label: &FileLabel,
+        checked: &mut Checked<'_>,
+    ) -> Result<(), ReadError> {
+        let outdated_or = |error| self.catalog.outdated_or(error);
+        let bytes = read_whole(label).map_err(outdated_or)?;
+        // Progress is counted in bytes of tables and blobs; this asks whether to go on.
+        checked.add(label, 0)?;
+        let meta = MetaFile::parse(&bytes, crc32fast::hash).map_err(|error| {
+            let checksum_at = bytes.len().saturating_sub(CHECKSUM_FROM_END);
+            outdated_or(ReadError::corrupt(label, wrong_file(label, &bytes, checksum_at, error)))
+        })?;
+        let commit = self.catalog.commit;
+        let Some(section) = meta.protection() else {
+            let cause = Corruption::ProtectionMismatch { meta: commit };
+            return Err(outdated_or(ReadError::corrupt(label, cause)));
+        };
+        if sequence == commit {
+            let listed = section.listed_metas().into_iter().flatten();
+            self.listed = listed.map(|listed| (listed.sequence, listed)).collect();
+        }
+        let described = meta
+            .tables()
+            .map(|table| (table.sequence, HashRange { min: table.min_hash, max: table.max_hash }));
+        let named = Named {
+            label: label.clone(),
+            described: described.collect(),
+            obsolete: meta.obsolete().collect(),
+        };
+        self.hashes.insert(sequence, named);
+        let mut wrong = None;
+        if let Some(listed) = self.listed.get(&sequence) {
+            if listed.family != meta.family() {
+                wrong = Some(Corruption::ListedFamily {
+                    by: commit,
+                    expected: listed.family,
+                    found: meta.family(),
+                });
+            }
+            if sequence != commit && listed.checksum != section.checksum() {
+                let (expected, found) = (listed.checksum, section.checksum());
+                wrong = Some(Corruption::NotTheListedFile { by: commit, expected, found });
+            }
+        }
+        // A part belongs to a newer commit, lists nothing and certifies nothing.
+        if let Some(head) = section.head()
+            && head.commit() != sequence
+            && (head.commit() < sequence
+                || head.commit() > commit
+                || section.live_metas().next().is_some()
+                || section.certificates().len() > 0)
+        {
+            wrong = Some(Corruption::PartOfCommit { commit: head.commit() });
+        }
+        wrong.map_or(Ok(()), |cause| Err(outdated_or(ReadError::corrupt(label, cause))))
+    }
+
+    /// Meta files that name a table whose hashes are not in what the list has for it: a reader of
+    /// one range of hashes would miss what they say.
+    fn outside_of_listed_hashes(&self) -> impl Iterator<Item = ReadError> {
+        let all = self.hashes.values().flat_map(|named| &named.described);
+        let mut known: BTreeMap<SequenceNumber, HashRange> = BTreeMap::new();
+        for (table, hashes) in all {
+            known.entry(*table).and_modify(|known| *known = known.with(*hashes)).or_insert(*hashes);
+        }
+        let by = self.catalog.commit;
+        self.hashes.iter().filter_map(move |(sequence, named)| {
+            let listed = self.listed.get(sequence)?.hashes;
+            let obsolete = named.obsolete.iter().filter_map(|table| known.get(table));
+            let mut hashes = named.described.iter().map(|(_, hashes)| hashes).chain(obsolete);
+            let is_within = |hashes: &HashRange| listed.with(*hashes) == listed;
+            let outside = hashes.find(|hashes| !is_within(hashes))?;
+            let cause = Corruption::ListedHashes { by, min: outside.min, max: outside.max };
+            Some(ReadError::corrupt(&named.label, cause))
+        })
+    }
+}
