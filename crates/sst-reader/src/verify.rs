@@ -15,6 +15,7 @@ use self::metas::verify_metas;
 use self::survey::Survey;
 use crate::block::blocks::Fill;
 use crate::block::codec;
+use crate::block::residency::ReadAhead;
 use crate::table::static_sorted_file::entry_hash;
 use crate::{
     BlockRole, Cancelled, Catalog, Corruption, FileLabel, Monitor, Phase, Progress, ReadError,
@@ -156,7 +157,9 @@ impl Pass<'_> {
     /// Checksums and decompression of every block.
     fn check_blocks(&mut self, checked: &mut Checked<'_>) -> Result<(), ReadError> {
         let mut buffer = Vec::new();
+        let mut ahead = ReadAhead::behind(self.table.blocks(), None);
         for block in (0..self.table.block_count()).map(BlockIndex) {
+            self.table.blocks().read_ahead(block, &mut ahead);
             self.report.blocks += 1;
             match self.payload_len(block, &mut buffer) {
                 Ok((payload_len, stored_len)) => {

@@ -11,7 +11,7 @@ use crate::block::block_cache::{BlockCache, TableId};
 use crate::block::block_directory::{BlockDirectory, Stored};
 use crate::block::cached_block::{BlockSlots, shared_block};
 use crate::block::codec::{self, Decoded};
-use crate::block::memory::prefetch_around;
+use crate::block::memory::{Mapping, prefetch_around};
 use crate::block::slice::Slice;
 use crate::block::source::Source;
 use crate::block::triage::{FilePart, wrong_checksum, wrong_header};
@@ -25,6 +25,9 @@ pub(crate) enum Fill {
     /// It does not: a scan would push everything else out.
     Bypass,
 }
+
+/// Bytes in front of the offset table that are asked for together with it, at least.
+const MIN_TAIL_LEN: u64 = 4 << 10;
 
 /// The blocks of one open table.
 pub(crate) struct Blocks {
@@ -41,7 +44,7 @@ impl Blocks {
     /// Reads the offset table of `source`.
     pub(crate) fn open(
         label: FileLabel,
-        source: Source,
+        mut source: Source,
         block_count: u16,
         protection: Option<&TableProtection>,
         cache: Arc<BlockCache>,
@@ -51,6 +54,10 @@ impl Blocks {
         let mut buffer = Vec::new();
         // A file that is shorter than its offset table gives an error when that is parsed.
         let start = len.saturating_sub(table_len);
+        source.expect_random_reads();
+        // The index block is in front of the offset table, and seldom longer.
+        let tail_start = start.saturating_sub(table_len.max(MIN_TAIL_LEN));
+        source.will_need(tail_start..len);
         let bytes = source
             .bytes(start..len, &mut buffer)
             .map_err(|error| ReadError::io(&label, "read", error))?;
@@ -58,6 +65,12 @@ impl Blocks {
         let directory = OffsetTable::parse(bytes, block_count, len)
             .and_then(|offsets| BlockDirectory::new(&offsets, headers))
             .map_err(|error| ReadError::corrupt(&label, error))?;
+        let index_block = BlockIndex(block_count.saturating_sub(1));
+        let index_start =
+            directory.range(index_block).map_or(tail_start, |range| range.start.into());
+        if index_start < tail_start {
+            source.will_need(index_start..tail_start);
+        }
         Ok(Self {
             label,
             source: Arc::new(source),
@@ -233,6 +246,23 @@ impl Blocks {
         Ok((BlockHeader::from_bytes(bytes), range))
     }
 
+    /// Where a block lies in the file; `None` if there is no such block.
+    pub(super) fn place(&self, block: BlockIndex) -> Option<Range<usize>> {
+        self.directory.range(block).map(|range| range.start as usize..range.end as usize)
+    }
+
+    /// Whether the checksum of a block was found to be right before.
+    #[inline]
+    pub(super) fn is_verified(&self, block: BlockIndex) -> bool {
+        self.directory.verified(block).is_some()
+    }
+
+    /// The map of the file, if its pages are read only when they are touched or asked for.
+    #[inline]
+    pub(super) fn random_map(&self) -> Option<&Mapping> {
+        self.source.random_map()
+    }
+
     fn range(&self, block: BlockIndex) -> Result<Range<u32>, ReadError> {
         let block_count = self.block_count();
         let no_such_block = FormatError::NoSuchBlock { block: block.0, block_count };
@@ -241,6 +271,11 @@ impl Blocks {
 
     #[cold]
     fn load(&self, block: BlockIndex, fill: Fill) -> Result<Slice<'_>, ReadError> {
+        match fill {
+            Fill::Cache => self.bring_in(block),
+            // Scans ask for more than one block at once.
+            Fill::Bypass => {}
+        }
         let mut buffer = Vec::new();
         let (header, stored) = self.stored(block, &mut buffer)?;
         let decoded = codec::decode(header, stored).map_err(|cause| self.corrupt(block, cause))?;

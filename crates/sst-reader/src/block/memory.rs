@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -15,7 +16,15 @@ use triomphe::ThinArc;
 /// No process may shorten or overwrite the file while it is mapped; the docs of
 /// [`Access::Map`](crate::Access::Map) pass that on to the user. Files of this format are immutable
 /// once they have their name.
-pub(crate) struct Mapping(Mmap);
+pub(crate) struct Mapping {
+    map: Mmap,
+    /// Whether the kernel was told to read only the pages that are touched or asked for.
+    is_random: bool,
+}
+
+/// Shortest file, in bytes, for which the kernel is told that it is read at random: shorter ones it
+/// may as well read whole.
+const MIN_RANDOM_LEN: usize = 64 << 10;
 
 impl Mapping {
     /// Maps `file`.
@@ -27,12 +36,40 @@ impl Mapping {
         // `Access::Read` is there for files that may change all the same. Every byte is checked as
         // untrusted input after it was loaded.
         let map = unsafe { Mmap::map(file) }?;
-        Ok(Self(map))
+        Ok(Self { map, is_random: false })
     }
 
     #[inline]
     pub(crate) fn as_slice(&self) -> &[u8] {
-        &self.0
+        &self.map
+    }
+
+    /// Tells the kernel not to read around the pages that are touched. [`Mapping::will_need`] asks
+    /// for pages from then on.
+    pub(crate) fn expect_random_reads(&mut self) {
+        #[cfg(unix)]
+        if self.map.len() > MIN_RANDOM_LEN {
+            // Where the kernel does not take the advice, it reads ahead as before.
+            self.is_random = self.map.advise(memmap2::Advice::Random).is_ok();
+        }
+    }
+
+    /// Whether only those pages are read that are touched or asked for.
+    #[inline]
+    pub(crate) const fn is_random(&self) -> bool {
+        self.is_random
+    }
+
+    /// Starts to read the pages of a range that are not in memory, and does not wait for them.
+    pub(crate) fn will_need(&self, range: Range<usize>) {
+        #[cfg(unix)]
+        if self.is_random {
+            // Advice: without it, each page is read when it is touched.
+            let len = range.end.saturating_sub(range.start);
+            _ = self.map.advise_range(memmap2::Advice::WillNeed, range.start, len);
+        }
+        #[cfg(not(unix))]
+        let _: Range<usize> = range;
     }
 }
 

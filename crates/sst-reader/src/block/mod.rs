@@ -10,6 +10,7 @@ mod huge_pages;
 pub(crate) mod memory;
 #[cfg(all(test, loom))]
 mod model;
+pub(crate) mod residency;
 pub(crate) mod slice;
 pub(crate) mod source;
 pub(crate) mod sync;

@@ -67,6 +67,33 @@ impl Source {
         }
     }
 
+    /// Tells the system that parts of the file will be read in no order.
+    pub(crate) fn expect_random_reads(&mut self) {
+        match self {
+            Self::Mapped(mapping) => mapping.expect_random_reads(),
+            // A read asks for the bytes of a whole block, and of no others, as it is.
+            Self::Positioned(_) | Self::Memory(_) => {}
+        }
+    }
+
+    /// Starts to read a range that will be touched soon, where touching it would read it page by page.
+    pub(crate) fn will_need(&self, range: Range<u64>) {
+        if let Some(map) = self.random_map()
+            && let (Ok(start), Ok(end)) = (range.start.try_into(), range.end.try_into())
+        {
+            map.will_need(start..end);
+        }
+    }
+
+    /// The map, if it is one whose pages are read only when they are touched or asked for.
+    #[inline]
+    pub(crate) const fn random_map(&self) -> Option<&Mapping> {
+        match self {
+            Self::Mapped(mapping) if mapping.is_random() => Some(mapping),
+            Self::Mapped(_) | Self::Positioned(_) | Self::Memory(_) => None,
+        }
+    }
+
     /// The bytes of `range`, read into `buffer` if they are not in memory.
     pub(crate) fn bytes<'a>(
         &'a self,

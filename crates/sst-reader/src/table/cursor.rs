@@ -9,6 +9,7 @@ use sst_format::value_ref::{ValueRef, small_value};
 
 use crate::block::blocks::Fill;
 use crate::block::cached_block::shared_block;
+use crate::block::residency::ReadAhead;
 use crate::block::slice::Slice;
 use crate::error::ReadError;
 use crate::table::answer::EntryValue;
@@ -52,6 +53,7 @@ pub struct Cursor<'a> {
     next_key_block: usize,
     last_hash: u64,
     position: Option<Position<'a>>,
+    ahead: ReadAhead,
     values: ValueBlock,
     /// Set by `skip_below`: the next step stays where it is.
     on_first: bool,
@@ -118,11 +120,14 @@ impl<'a> IntoIterator for &'a StaticSortedFile {
 
 impl<'a> Cursor<'a> {
     fn new(table: &'a StaticSortedFile, first_key_block: usize, last_hash: u64) -> Self {
+        // Values lie in front of their key block.
+        let before = first_key_block.checked_sub(1).and_then(|i| table.key_index().block(i));
         Self {
             table,
             next_key_block: first_key_block,
             last_hash,
             position: None,
+            ahead: ReadAhead::behind(table.blocks(), before),
             values: ValueBlock { block: None, payload: Slice::of_block(shared_block(&[])) },
             on_first: false,
             is_over: false,
@@ -190,7 +195,7 @@ impl<'a> Cursor<'a> {
             _ if self.is_over => return Ok(false),
             Some(position) if position.entry + 1 < position.entry_count => position.entry += 1,
             position if self.next_key_block < self.table.key_block_count() => {
-                let entered = enter_key_block(self.table, self.next_key_block)
+                let entered = enter_key_block(self.table, self.next_key_block, &mut self.ahead)
                     .inspect_err(|_| self.is_over = true)?;
                 *position = Some(entered);
                 self.next_key_block += 1;
@@ -261,7 +266,14 @@ impl<'a> Cursor<'a> {
     }
 }
 
-fn enter_key_block(table: &StaticSortedFile, number: usize) -> Result<Position<'_>, ReadError> {
+fn enter_key_block<'a>(
+    table: &'a StaticSortedFile,
+    number: usize,
+    ahead: &mut ReadAhead,
+) -> Result<Position<'a>, ReadError> {
+    if let Some(block) = table.key_index().block(number) {
+        table.blocks().read_ahead(block, ahead);
+    }
     let (block, payload) = table.key_block_payload(number, Fill::Bypass)?;
     let entry_count = table.parse_key_block(block, &payload)?.entry_count();
     let payload = payload.unguarded();

@@ -8,6 +8,7 @@ use sst_format::value_ref::{EntryType, ValueRef};
 use sst_format::{BlockIndex, FormatError};
 
 use crate::block::blocks::Fill;
+use crate::block::residency::ReadAhead;
 use crate::block::slice::Slice;
 use crate::error::ReadError;
 use crate::table::static_sorted_file::StaticSortedFile;
@@ -108,7 +109,11 @@ impl StaticSortedFile {
         let mut info = TableInfo { blocks: self.block_infos()?, ..TableInfo::default() };
         let index = self.blocks().index_block();
         self.assign(&mut info, index, BlockRole::Index)?;
+        let mut ahead = ReadAhead::behind(self.blocks(), None);
         for i in 0..self.key_block_count() {
+            if let Some(block) = self.key_index().block(i) {
+                self.blocks().read_ahead(block, &mut ahead);
+            }
             let (block, payload) = self.key_block_payload(i, Fill::Bypass)?;
             let key_block = self.parse_key_block(block, &payload)?;
             let known = self.assign(&mut info, block, BlockRole::Keys)?;

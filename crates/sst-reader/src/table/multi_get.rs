@@ -76,7 +76,9 @@ impl StaticSortedFile {
             let mut estimates = [const { None }; GROUP];
             for ((key, _), estimate) in group.iter().zip(&mut estimates) {
                 if filter.is_none_or(|filter| filter.may_contain(key.hash)) {
-                    *estimate = Some(self.fetched_estimate(key.hash));
+                    let found = self.fetched_estimate(key.hash);
+                    self.blocks().ask_for_new(found.block);
+                    *estimate = Some(found);
                 }
             }
             let mut found = [const { None }; GROUP];
@@ -108,10 +110,12 @@ impl StaticSortedFile {
         let entry = key_block.entry(first).map_err(|error| self.corrupt(block, error))?;
         match entry.value_ref().map_err(|error| self.corrupt(block, error))? {
             ValueRef::Medium(values) => {
+                self.blocks().ask_for_new(values);
                 self.blocks().prefetch(values, 0);
                 Ok(Found::InBlock(values))
             }
             ValueRef::Small { block: values, len, offset } => {
+                self.blocks().ask_for_new(values);
                 self.blocks().prefetch(values, offset as usize);
                 Ok(Found::InPart { key_block: block, values, len, offset })
             }

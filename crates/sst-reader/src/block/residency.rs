@@ -1,0 +1,174 @@
+//! Brings the blocks of a map into memory: each in one piece, and before its bytes are touched.
+//!
+//! The kernel is told not to read ahead (docs/DECISIONS.md, 76), so a page that is touched before it
+//! was asked for is read by itself, with a wait for each. Only a system call tells which pages are in
+//! memory, and a lookup that finds everything there makes none. So this is what is known:
+//!
+//! - A block that was not verified yet was probably not read yet: it is asked for.
+//! - A block that was verified was in memory once. If it is stored compressed, its first byte is
+//!   touched, and the clock tells whether that waited for a disk. Blocks are evicted together, so the
+//!   next block is then asked for before it is touched.
+//! - A raw block that was verified is used where it lies, without a look at the clock. If it was
+//!   evicted, those of its pages are read that a lookup touches, one after the other.
+
+use std::cell::Cell;
+use std::hint::black_box;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use sst_format::BlockIndex;
+
+use crate::block::blocks::Blocks;
+use crate::block::memory::Mapping;
+
+/// A page that takes longer to touch was read from a disk: a fault without one takes below 2 µs, a
+/// read from a fast disk above 20 µs. Mistakes cost a system call or a wait.
+const DISK_WAIT: Duration = Duration::from_micros(15);
+
+thread_local! {
+    /// Whether the last verified block that this thread touched had been evicted.
+    static EVICTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// How many bytes a scan asks for beyond the block that it reads, at first and at most: as much as
+/// keeps a disk busy meanwhile, and not so much that a merge of a thousand tables fills memory.
+const FIRST_WINDOW: usize = 64 << 10;
+const LARGEST_WINDOW: usize = 512 << 10;
+
+/// How far a scan of a table has asked for bytes.
+#[derive(Debug)]
+pub(crate) struct ReadAhead {
+    /// The bytes before this were asked for, are in memory, or lie before the scan.
+    done: usize,
+    window: usize,
+    /// Set by the first block that was not in memory. From then on all are asked for.
+    is_cold: bool,
+}
+
+impl ReadAhead {
+    /// Of a scan that starts behind block `before`, or with the first block.
+    pub(crate) fn behind(blocks: &Blocks, before: Option<BlockIndex>) -> Self {
+        Self::from(before.and_then(|before| blocks.place(before)).map_or(0, |range| range.end))
+    }
+
+    const fn from(start: usize) -> Self {
+        Self { done: start, window: FIRST_WINDOW, is_cold: false }
+    }
+
+    /// The bytes to ask for before a block that ends at `end` is read. `is_missing` tells whether
+    /// it seems not to be in memory.
+    fn step(
+        &mut self,
+        end: usize,
+        file_len: usize,
+        is_missing: impl FnOnce() -> bool,
+    ) -> Option<Range<usize>> {
+        if self.is_cold && (end + self.window / 2).min(file_len) <= self.done {
+            return None;
+        }
+        self.is_cold = self.is_cold || is_missing();
+        if !self.is_cold {
+            self.done = end;
+            return None;
+        }
+        let start = self.done;
+        self.done = (end + self.window).min(file_len).max(start);
+        self.window = (self.window * 2).min(LARGEST_WINDOW);
+        Some(start..self.done)
+    }
+}
+
+impl Blocks {
+    /// Brings `block`, which a scan is about to read, and the blocks in front of it into memory, and
+    /// asks for those behind it.
+    pub(crate) fn read_ahead(&self, block: BlockIndex, ahead: &mut ReadAhead) {
+        // The read that follows reports a block that is not there.
+        let (Some(map), Some(range)) = (self.random_map(), self.place(block)) else { return };
+        let is_missing = || !self.is_verified(block) || touch_waits(map, range.start);
+        if let Some(range) = ahead.step(range.end, map.as_slice().len(), is_missing) {
+            map.will_need(range);
+        }
+    }
+
+    /// Brings a block that a lookup is about to read into memory, or starts to.
+    pub(super) fn bring_in(&self, block: BlockIndex) {
+        let (Some(map), Some(range)) = (self.random_map(), self.place(block)) else { return };
+        if !self.is_verified(block) {
+            return map.will_need(range);
+        }
+        let start = range.start;
+        if EVICTED.get() {
+            map.will_need(range);
+            EVICTED.set(touch_waits(map, start));
+        } else if touch_waits(map, start) {
+            map.will_need(range);
+            EVICTED.set(true);
+        }
+    }
+
+    /// Starts to read a block that will be looked up soon, if it was never read.
+    #[inline]
+    pub(crate) fn ask_for_new(&self, block: BlockIndex) {
+        if !self.is_verified(block)
+            && let (Some(map), Some(range)) = (self.random_map(), self.place(block))
+        {
+            map.will_need(range);
+        }
+    }
+}
+
+/// Touches a byte, and tells whether that seems to have waited for a disk.
+fn touch_waits(map: &Mapping, at: usize) -> bool {
+    let start = Instant::now();
+    black_box(map.as_slice().get(at).copied());
+    start.elapsed() > DISK_WAIT
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    const BLOCK: usize = 8 << 10;
+    const LEN: usize = 4 << 20;
+
+    /// Reads a file block by block, and gives the ranges that were asked for with the ends of the
+    /// blocks before which that was. `is_missing` tells of each end whether its block is.
+    fn scanned(start: usize, is_missing: impl Fn(usize) -> bool) -> Vec<(usize, Range<usize>)> {
+        let mut ahead = ReadAhead::from(start);
+        let ends = (start..LEN).step_by(BLOCK).map(|start| start + BLOCK);
+        ends.filter_map(|end| Some((end, ahead.step(end, LEN, || is_missing(end))?))).collect()
+    }
+
+    #[test]
+    fn a_cold_scan_asks_for_every_byte_once_and_before_it_is_read() {
+        for start in [0, 5 * BLOCK, LEN - BLOCK] {
+            let asked = scanned(start, |_| true);
+            let mut done = start;
+            for (end, range) in &asked {
+                assert_eq!(range.start, done);
+                assert!(*end <= done + BLOCK, "a block before {end} was read unasked");
+                done = range.end;
+            }
+            assert_eq!(done, LEN);
+            assert!(asked.iter().all(|(end, range)| range.end - end <= LARGEST_WINDOW));
+        }
+        let asked = scanned(0, |_| true);
+        assert_eq!(asked[0], (BLOCK, 0..BLOCK + FIRST_WINDOW));
+        assert!(asked.len() < LEN / LARGEST_WINDOW * 3, "{asked:?}");
+    }
+
+    #[test]
+    fn a_scan_of_bytes_in_memory_asks_for_nothing_until_one_is_missing() {
+        assert_eq!(scanned(0, |_| false), []);
+        let asked = scanned(0, |end| end == 100 * BLOCK);
+        assert_eq!(asked[0], (100 * BLOCK, 99 * BLOCK..100 * BLOCK + FIRST_WINDOW));
+        assert_eq!(asked.last().unwrap().1.end, LEN);
+    }
+
+    #[test]
+    fn the_last_block_is_asked_for_once() {
+        let mut ahead = ReadAhead::from(0);
+        assert_eq!(ahead.step(LEN, LEN, || true), Some(0..LEN));
+        assert_eq!(ahead.step(LEN, LEN, || true), None);
+    }
+}
