@@ -1,6 +1,6 @@
 //! Brings the blocks of a map into memory: each in one piece, and before its bytes are touched.
 //!
-//! The kernel is told not to read ahead (docs/DECISIONS.md, 76), so a page that is touched before it
+//! The kernel is told not to read ahead (docs/DECISIONS.md, 66), so a page that is touched before it
 //! was asked for is read by itself, with a wait for each. Only a system call tells which pages are in
 //! memory, and a lookup that finds everything there makes none. So this is what is known:
 //!
