@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn work_is_done_at_the_same_time_and_comes_back_in_order() {
-        // Each waits for the other, so one after the other they would not come to an end.
+        // Each waits for the other, so one after the other they would not end.
         let meeting = std::sync::Barrier::new(2);
         let meet = |number: i32| {
             meeting.wait();

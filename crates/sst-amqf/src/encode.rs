@@ -1,7 +1,7 @@
 //! Writes the buffer of a filter from ascending fingerprints, in one pass and linear time.
 //!
 //! Each fingerprint goes to the slot of its quotient, or, if that is taken, to the slot behind the
-//! fingerprint before it. Fingerprints that would come to lie behind the last slot wrap around to
+//! fingerprint before it. Fingerprints that would lie behind the last slot wrap around to
 //! slot 0. The caller counts them beforehand, and this encoder keeps as many slots free. So the
 //! number of slots that earlier runs take in a block is known when the pass gets to the block, and
 //! its offset is written once. (`qfilter`'s builder adds each fingerprint to the offsets of all

@@ -1,4 +1,4 @@
-//! Certificates as text: what the families of a directory amount to.
+//! Certificates as text: number of entries, bytes and digest of each family of a directory.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,7 +15,7 @@ use crate::store::{is_directory, read_catalog, reader_options};
 /// Number of hex digits of a digest.
 pub(crate) const DIGEST_DIGITS: usize = 2 * (CONTENT_DIGEST_LEN - 16);
 
-/// What the live entries of one family amount to.
+/// The certificate of one family: how many live entries it has, and their digest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FamilyLine {
     pub(crate) family: u32,
@@ -29,7 +29,7 @@ pub(crate) struct FamilyLine {
     pub(crate) certified: bool,
 }
 
-/// What the families of a directory amount to.
+/// The certificates of the families of a directory.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Certificate {
     pub(crate) families: Vec<FamilyLine>,
@@ -41,7 +41,7 @@ impl FamilyLine {
         Self { family, entries: content.entries(), bytes: content.bytes(), digest, certified }
     }
 
-    /// What a family without entries amounts to.
+    /// The certificate of a family without entries.
     pub(crate) fn empty(family: u32) -> Self {
         Self::new(family, &ContentDigest::default(), false)
     }
@@ -136,7 +136,7 @@ impl Certificate {
         })
     }
 
-    /// What it says of a family: that it is empty if it does not know it.
+    /// The certificate of a family; that of an empty one if the family is not listed.
     pub(crate) fn of(&self, family: u32) -> FamilyLine {
         let mut lines = self.families.iter();
         let line = lines.find(|line| line.family == family);

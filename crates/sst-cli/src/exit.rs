@@ -1,4 +1,4 @@
-//! What a process of `sst` says when it ends, in one number.
+//! Exit codes of `sst`.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! What commands print: lines of text, or JSON.
+//! The output of commands: lines of text, or JSON.
 
 use std::fmt;
 use std::io::{self, BufWriter, StdoutLock, Write};
@@ -55,7 +55,7 @@ impl<W: Write> Output<W> {
     }
 }
 
-/// What stands behind a key, as far as it can be shown.
+/// The value of a key, as far as it can be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shown<'a> {
     /// The value.

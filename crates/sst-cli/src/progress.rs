@@ -1,4 +1,4 @@
-//! Progress bars: on standard error, if that is a terminal and nobody asked for quiet.
+//! Progress bars: on standard error, if that is a terminal and `--quiet` is not given.
 
 use std::io::{self, IsTerminal, Read, stderr};
 use std::time::Duration;
@@ -41,7 +41,7 @@ impl ProgressMode {
         Progress { bar }
     }
 
-    /// A bar that counts bytes; a spinner if nobody knows how many there will be.
+    /// A bar that counts bytes; a spinner if their number is not known.
     pub(crate) fn bytes(self, len: Option<u64>, message: &'static str) -> Progress {
         self.bar(
             len,
@@ -61,7 +61,7 @@ impl ProgressMode {
         self.bar(Some(len), template, message)
     }
 
-    /// A bar that counts entries; a spinner that does if nobody knows how many there will be.
+    /// A bar that counts entries; a spinner that does if their number is not known.
     pub(crate) fn entries_if_known(self, len: Option<u64>, message: &'static str) -> Progress {
         match len {
             Some(len) => self.entries(len, message),
@@ -99,7 +99,7 @@ impl Progress {
         Monitor::default().progress(move |progress| bar.set_position(progress.bytes))
     }
 
-    /// What is read through this moves the bar on, which disappears with it.
+    /// A reader that moves the bar on, which disappears with it.
     pub(crate) const fn into_reader<R: Read>(self, source: R) -> ProgressReader<R> {
         ProgressReader { progress: self, source }
     }

@@ -1,4 +1,4 @@
-//! What a path names: a directory of tables, or one table.
+//! A path on the command line names a directory of tables, or one table.
 
 use std::fs;
 use std::io;
@@ -107,7 +107,7 @@ pub(crate) fn choose_family(
 pub(crate) struct OpenTable {
     /// The table.
     pub(crate) file: StaticSortedFile,
-    /// What the directory around it says of it, if it says anything.
+    /// Its description in the directory around it, if there is one.
     pub(crate) described: Option<CatalogTable>,
 }
 

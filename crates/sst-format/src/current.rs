@@ -12,7 +12,7 @@ use crate::{Crc32, FormatError, SequenceNumber, Structure};
 /// Where in our `CURRENT` its checksum starts, in bytes.
 pub const CURRENT_CHECKSUM_AT: usize = 4;
 
-/// What `CURRENT` says.
+/// The content of `CURRENT`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Current {
     /// The highest committed sequence number.

@@ -30,7 +30,7 @@ mod meta_file;
 
 use dump::{Dump, Stop};
 
-/// What some bytes are to be read as.
+/// The structure that some bytes are read as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Subject<'a> {

@@ -10,7 +10,7 @@ pub const CURRENT_FILE_NAME: &str = "CURRENT";
 /// Number of digits of a sequence number in a file name, at least.
 const DIGITS: usize = 8;
 
-/// What a numbered file holds.
+/// The kind of a numbered file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FileKind {
     /// A table.

@@ -72,7 +72,7 @@ pub struct LiveTable<'a, M: DescribesTables + 'a> {
     pub description: M::Description<'a>,
 }
 
-/// What a meta file says of a table.
+/// The statement of a meta file about a table.
 struct Statement<'a, M: DescribesTables + 'a> {
     about: SequenceNumber,
     /// When it was said: the meta file's sequence number; within it, obsolete numbers come before

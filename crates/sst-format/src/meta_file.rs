@@ -36,7 +36,7 @@ pub const META_MAGIC: u32 = 0xfe4a_da4a;
 const STRUCTURE: Structure = Structure::MetaFile;
 const TABLE_LEN: usize = 38;
 
-/// What a meta file says of one table.
+/// The description of one table in a meta file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TableRecord {
     /// Sequence number: the table's file is `NNNNNNNN.sst`.

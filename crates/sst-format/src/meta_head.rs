@@ -161,7 +161,7 @@ pub struct MetaHead<'a> {
     trailer: Trailer,
 }
 
-/// What the head of a meta file says of one table.
+/// The description of one table in the head of a meta file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeadTable {
     /// Its line in the meta file.

@@ -275,7 +275,7 @@ enum Tables<'a> {
     Apart { checks: &'a [[u8; TABLE_CHECKS_LEN]], headers: &'a [u8] },
 }
 
-/// What the section says of one table.
+/// The part of the section about one table.
 #[derive(Clone, Copy, Debug)]
 pub struct ProtectedTable<'a> {
     /// Number of entries.

@@ -1,4 +1,4 @@
-//! What a reader must know about one table.
+//! The description of one table, which a reader needs to open it.
 
 use alloc::vec::Vec;
 
@@ -46,7 +46,7 @@ pub(crate) const fn validate_hashes(min_hash: u64, max_hash: u64) -> Result<(), 
     Ok(())
 }
 
-/// What the protection section adds to the description of a table (FORMAT.md section 9).
+/// The part of a table's description that the protection section adds (FORMAT.md section 9).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TableProtection {
     /// Number of entries.

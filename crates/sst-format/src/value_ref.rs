@@ -26,7 +26,8 @@ const DELETED: u8 = 2;
 const MEDIUM: u8 = 3;
 const INLINE: u8 = 8;
 
-const SMALL_LEN: usize = 8;
+/// The bytes of a reference to a small value: block index, length and offset.
+pub const SMALL_LEN: usize = 8;
 
 /// A type byte that the format defines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +107,7 @@ impl EntryType {
     }
 }
 
-/// What stands behind a key.
+/// The value of an entry, or the place where it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ValueRef<'a> {
     /// The value is a slice of the uncompressed payload of a shared value block.
@@ -194,14 +195,11 @@ impl<'a> ValueRef<'a> {
 /// Sets the block index of an encoded reference to a small value, whose other fields were known
 /// before.
 ///
-/// `reference` must be one. Bytes too short for it stay as they are: the entry then refers to block
-/// 0, and the table's checks find it.
+/// The caller knows by the entry type that `reference` is one.
 #[inline]
-pub fn set_small_block(reference: &mut [u8], block: BlockIndex) {
-    debug_assert_eq!(reference.len(), SMALL_LEN, "a reference to a small value has its length");
-    if let Some(bytes) = reference.first_chunk_mut() {
-        *bytes = block.0.to_be_bytes();
-    }
+pub const fn set_small_block(reference: &mut [u8; SMALL_LEN], block: BlockIndex) {
+    let [high, low, ..] = reference;
+    [*high, *low] = block.0.to_be_bytes();
 }
 
 /// Where a small value lies in the uncompressed payload of its value block (FORMAT.md section 5).
@@ -274,7 +272,7 @@ mod tests {
         let (mut early, mut late) = (Vec::new(), Vec::new());
         small(0).encode(&mut early);
         small(0x0102).encode(&mut late);
-        set_small_block(&mut early, BlockIndex(0x0102));
+        set_small_block(early.first_chunk_mut().unwrap(), BlockIndex(0x0102));
         assert_eq!(early, late);
     }
 

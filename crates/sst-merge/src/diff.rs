@@ -1,4 +1,4 @@
-//! What has changed between two sets of tables.
+//! The differences between two sets of tables.
 
 use std::cmp::Ordering;
 use std::ops::RangeInclusive;

@@ -37,7 +37,7 @@ struct Arguments {
     /// Directory to publish in; it is made if it does not exist
     directory: PathBuf,
 
-    /// What becomes of earlier rows
+    /// Whether earlier rows stay
     #[arg(long, value_enum, default_value_t = Mode::Replace)]
     mode: Mode,
 

@@ -156,7 +156,7 @@ impl Tap for LyingDisk {
     }
 }
 
-/// What became of a commit one write of which was changed.
+/// The outcome of a commit one write of which was changed.
 #[derive(Debug, PartialEq, Eq)]
 enum Lied {
     /// It was refused, and the directory is as before.

@@ -1,4 +1,4 @@
-//! `sst certificate`: what a directory amounts to.
+//! `sst certificate`: the certificate of a directory.
 
 use std::path::PathBuf;
 

@@ -48,11 +48,11 @@ pub(crate) struct GatherArgs {
     #[arg(long, short, value_name = "DIR")]
     output: PathBuf,
 
-    /// What becomes of entries that are already in the output directory
+    /// Whether entries that are already in the output directory go or stay
     #[arg(long, value_enum, default_value_t = Mode::Replace)]
     mode: Mode,
 
-    /// What becomes of fragments that may have keys in common
+    /// Whether fragments that may have keys in common are refused
     #[arg(long, value_enum, default_value_t = OverlapArg::Refuse)]
     overlap: OverlapArg,
 
@@ -67,7 +67,7 @@ pub(crate) struct GatherArgs {
     certify: CertifyArg,
 }
 
-/// What becomes of fragments whose ranges of hashes overlap.
+/// Whether fragments whose ranges of hashes overlap are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum OverlapArg {
     /// Stop with an error: the hashes were to be shared out among the writers

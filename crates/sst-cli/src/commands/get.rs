@@ -77,7 +77,7 @@ fn key_bytes(key: &str, hex: bool) -> Result<Vec<u8>, CliError> {
         .map_err(|error| CliError::Usage(format!("the key `{key}` is not hex: {error}")))
 }
 
-/// What is known of a key.
+/// The answer for a key.
 enum Answer<'a> {
     Found(Vec<Found<'a>>),
     Deleted,

@@ -60,16 +60,17 @@ pub(crate) fn open_inputs(
         let of_this = choose_family(&catalog, family, |text| {
             context.note(format_args!("{}: {text}", path.display()));
         })?;
-        if *chosen.get_or_insert(of_this) != of_this && !catalog.tables.is_empty() {
+        let of_all = *chosen.get_or_insert(of_this);
+        if of_all != of_this && !catalog.tables.is_empty() {
             return Err(CliError::Usage(format!(
-                "{} has family {of_this} where the others have {}: choose one with --family",
+                "{} has family {of_this} where the others have {of_all}: choose one with --family",
                 path.display(),
-                chosen.unwrap_or_default(),
             )));
         }
         inputs.add_catalog(&Arc::new(catalog), of_this);
     }
-    Ok(OpenInputs { inputs, family: chosen.unwrap_or_default() })
+    // Tables on their own belong to no family, so their output gets the first one, 0.
+    Ok(OpenInputs { inputs, family: chosen.unwrap_or(0) })
 }
 
 fn lone_table_error(path: &Path, error: MergeError) -> CliError {

@@ -106,6 +106,7 @@ fn table(lines: &[Line]) -> TextTable {
     for line in lines {
         table.row([
             line.sequence.to_string(),
+            // A blank cell: the file system does not tell the time.
             line.time.clone().unwrap_or_default(),
             HumanCount(line.tables).to_string(),
             HumanCount(line.entries).to_string(),

@@ -56,7 +56,7 @@ pub(crate) struct MergeArgs {
         value_parser = clap::value_parser!(u32).range(1..))]
     newest: Option<u32>,
 
-    /// What becomes of entries that are already in the output directory
+    /// Whether entries that are already in the output directory go or stay
     #[arg(long, value_enum, default_value_t = Mode::Replace, conflicts_with = "in_place")]
     mode: Mode,
 
@@ -135,7 +135,7 @@ fn merge_into(
         let bar = context.progress.entries_if_known(inputs.entry_count(), "merge");
         merge_into_commit(&inputs, &mut commit, &options, &entries_monitor(&bar))?
     };
-    // Its tables may be among those that nobody needs any more.
+    // Its tables may be among those that no generation needs any more.
     drop(inputs);
     Ok((report, sst_merge::publish(commit)?))
 }

@@ -1,4 +1,4 @@
-//! What commands that write to a directory have in common.
+//! Arguments of all commands that write to a directory.
 
 use std::time::Duration;
 

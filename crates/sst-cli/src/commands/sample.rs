@@ -75,7 +75,10 @@ fn fraction(text: &str) -> Result<f64, &'static str> {
 pub(crate) fn run(args: &SampleArgs, context: Context) -> Result<Exit, CliError> {
     let size = match (args.fraction, args.keys) {
         (Some(fraction), _) => SampleSize::Fraction(fraction),
-        (None, keys) => SampleSize::Keys(keys.unwrap_or_default()),
+        (None, Some(keys)) => SampleSize::Keys(keys),
+        (None, None) => {
+            return Err(CliError::Usage("a size is needed: --fraction or --keys".to_owned()));
+        }
     };
     let sample = Sample::new(size).seed(args.seed);
     let OpenInputs { inputs, family } = open_inputs(&args.inputs, args.family, context)?;

@@ -49,7 +49,7 @@ impl Target {
         if made.is_empty() || publisher.current().is_some() {
             return;
         }
-        // While the lock is held, so that nobody else is robbed of theirs.
+        // While the lock is held, so that no other publisher loses its lock file.
         _ = fs::remove_file(publisher.directory().join("LOCK"));
         drop(publisher);
         for directory in made {

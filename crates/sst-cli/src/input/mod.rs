@@ -216,7 +216,7 @@ impl LineError {
     }
 }
 
-/// What an [`EntryReader`] has read.
+/// The outcome of one call of an [`EntryReader`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     Entry,

@@ -75,7 +75,7 @@ fn a_file_that_cannot_be_read_is_not_called_damaged() {
     let db = scratch.database("db", "a\t1\nb\t2\n");
     let table = tables(&db).remove(0);
     fs::remove_file(&table).unwrap();
-    // The system refuses to open it, whoever asks: a link to itself.
+    // The system refuses to open it for every user: a link to itself.
     symlink(table.file_name().unwrap(), &table).unwrap();
     let report = sst(&[&"verify", &db, &"--json"]).expect(3).json();
     assert_eq!(report["damage"].as_array().unwrap().len(), 0);

@@ -41,7 +41,7 @@ pub struct MergeCursor {
     counts: Counts,
 }
 
-/// What the cursor knows of the key that it stands on.
+/// The state of the key that the cursor stands on.
 #[derive(Clone, Copy)]
 struct KeyState {
     hash: u64,

@@ -1,4 +1,4 @@
-//! What a tombstone may still hide.
+//! The hashes for which a tombstone must stay, since an older table may have an entry.
 
 use std::ops::RangeInclusive;
 

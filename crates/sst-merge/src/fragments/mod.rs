@@ -124,8 +124,9 @@ impl<'c, 'p> Gatherer<'c, 'p> {
             info.rewritten += u64::from(fragment.take_next_table(self.commit)?);
             info.tables += 1;
             let protection = meta.protection.as_ref();
-            let protection = protection
-                .ok_or(MergeError::Internal("a protected catalog has an unprotected table"))?;
+            let protection = protection.ok_or_else(|| {
+                MergeError::internal("the tables of a protected catalog are protected")
+            })?;
             info.entries += protection.entry_count;
         }
         let taken = self.commit.tables().get(before..);

@@ -1,4 +1,4 @@
-//! What is merged: tables, from the oldest to the newest.
+//! The inputs of a merge: tables, from the oldest to the newest.
 
 use std::ops::RangeInclusive;
 use std::path::Path;

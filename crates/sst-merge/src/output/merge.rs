@@ -15,7 +15,7 @@ use super::target::{CommitTarget, FileTarget, Target};
 use crate::input::Part;
 use crate::{Counts, Inputs, MergeError, MergeOptions, Monitor, OlderTables, Sample, publish};
 
-/// What a merge did.
+/// The figures of a finished merge.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MergeReport {

@@ -19,7 +19,7 @@ use crate::{Duplicates, OlderTables};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct MergeOptions {
-    /// What becomes of keys that come more than once. Default: [`Duplicates::Newest`].
+    /// Which entries are kept of a key that comes more than once. Default: [`Duplicates::Newest`].
     pub duplicates: Duplicates,
     /// Tables that stay below the output: tombstones that may hide something in them are kept, all
     /// others are dropped. Default: [`OlderTables::none`].
@@ -52,7 +52,7 @@ impl Default for MergeOptions {
 }
 
 impl MergeOptions {
-    /// Sets what becomes of keys that come more than once.
+    /// Sets which entries are kept of a key that comes more than once.
     #[must_use]
     pub fn duplicates(mut self, duplicates: Duplicates) -> Self {
         self.duplicates = duplicates;

@@ -1,4 +1,4 @@
-//! What a merge writes: tables of a commit, or one file.
+//! The output of a merge: tables of a commit, or one file.
 
 mod merge;
 mod merge_options;

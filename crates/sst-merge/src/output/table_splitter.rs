@@ -8,7 +8,7 @@ use super::MergeOptions;
 use super::target::{Table, Target};
 use crate::{MergeError, MergedEntry, StoredValue};
 
-/// What was written.
+/// The tables and bytes that were written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Written {
     pub(crate) entries: u64,

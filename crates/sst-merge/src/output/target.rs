@@ -33,7 +33,7 @@ pub(crate) trait Target {
     ) -> Result<BlobNumber, MergeError>;
 }
 
-/// What a merge needs of the writer of a table.
+/// The operations of a table's writer that a merge uses.
 pub(crate) trait Table {
     fn add(&mut self, entry: impl Entry) -> Result<(), WriteError>;
     fn is_full(&self, max_entries: u64, max_data_size: u64) -> bool;
@@ -103,6 +103,8 @@ impl<'c, 'p> CommitTarget<'c, 'p> {
     }
 }
 
+/// The directory without symbolic links. One that cannot be resolved keeps its name: then it counts as
+/// another directory than the commit's own, and its blob files are copied instead of referred to.
 fn resolved(directory: &Path) -> PathBuf {
     directory.canonicalize().unwrap_or_else(|_| directory.to_owned())
 }

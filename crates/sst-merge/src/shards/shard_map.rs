@@ -37,6 +37,7 @@ impl ShardMap {
     #[must_use]
     pub fn by_hash(count: u32) -> Self {
         let count = u128::from(count.max(1));
+        // Below 2^64, as `i` is below `count`.
         let bound = |i: u128| u64::try_from((i << 64).div_ceil(count)).unwrap_or(u64::MAX);
         Self { bounds: (1..count).map(bound).collect() }
     }
@@ -60,6 +61,7 @@ impl ShardMap {
         let total = u128::from(ranks.total);
         let count = u128::from(count.max(1));
         let bounds = (1..count).map(|i| {
+            // Below `total`, which is a `u64`.
             let rank = u64::try_from(i * total / count).unwrap_or(u64::MAX);
             ranks.first_hash_at(rank, inputs, duplicates)
         });

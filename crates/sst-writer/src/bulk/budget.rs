@@ -47,7 +47,7 @@ impl Budget {
     }
 }
 
-/// What all records put amount to.
+/// The sum of all records put.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Totals {
     pub(crate) records: u64,

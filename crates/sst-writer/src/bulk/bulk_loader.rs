@@ -85,7 +85,7 @@ pub struct BulkLoader<'p> {
     shared: Arc<Shared>,
 }
 
-/// What a load has done.
+/// The figures of a finished load.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct BulkSummary {

@@ -8,7 +8,7 @@ use sst_format::limits::MAX_MEDIUM_VALUE_LEN;
 use super::duplicates::Duplicates;
 use crate::{Monitor, WriterOptions};
 
-/// What becomes of the tables of earlier commits.
+/// Whether the tables of earlier commits stay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BulkMode {
@@ -34,7 +34,7 @@ pub struct BulkOptions {
     pub temp_dir: Option<PathBuf>,
     /// Which records of a key are kept. Default: [`Duplicates::Newest`].
     pub duplicates: Duplicates,
-    /// What becomes of the tables of earlier commits. Default: [`BulkMode::Replace`].
+    /// Whether the tables of earlier commits stay. Default: [`BulkMode::Replace`].
     pub mode: BulkMode,
     /// The key space to load into. Default: 0.
     pub family: u32,
@@ -94,14 +94,14 @@ impl BulkOptions {
         self
     }
 
-    /// Sets what becomes of records with the same key.
+    /// Sets which records are kept of those with the same key.
     #[must_use]
     pub fn duplicates(mut self, policy: Duplicates) -> Self {
         self.duplicates = policy;
         self
     }
 
-    /// Sets what becomes of the tables of earlier commits.
+    /// Sets whether the tables of earlier commits stay.
     #[must_use]
     pub fn mode(mut self, mode: BulkMode) -> Self {
         self.mode = mode;

@@ -3,7 +3,8 @@
 use super::duplicates::Duplicates;
 use super::input_position::InputPosition;
 
-/// Takes the records of one key in their order, deletions first, and says what becomes of each.
+/// Takes the records of one key in their order, deletions first, and decides for each whether it is
+/// kept.
 #[derive(Debug)]
 pub(super) struct KeyGroup {
     policy: Duplicates,
@@ -17,7 +18,7 @@ pub(super) struct KeyGroup {
     lowest: (Option<InputPosition>, Option<InputPosition>),
 }
 
-/// What to do with a record.
+/// The decision about a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// Write it.
@@ -28,7 +29,7 @@ pub(super) enum Verdict {
     Skip,
 }
 
-/// What to write at the end of a group.
+/// The entry to write at the end of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tail {
     /// Nothing more.

@@ -1,4 +1,4 @@
-//! A load whose tables are durable and which nobody sees yet.
+//! A load whose tables are durable and which no reader sees yet.
 
 use super::bulk_error::BulkError;
 use super::bulk_loader::BulkSummary;

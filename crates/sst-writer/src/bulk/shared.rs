@@ -1,4 +1,4 @@
-//! What the handles of a load share.
+//! The state that the handles of a load share.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,7 +21,7 @@ use crate::file::staged_file::StagingFile;
 use crate::file::{FileError, FileSystem};
 use crate::table::entry_digester::sha256;
 
-/// What the handles of a load share with its loader.
+/// The state that the handles of a load share with its loader.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) options: BulkOptions,

@@ -27,13 +27,13 @@ pub(super) struct WritePhase<'a> {
     numbers: &'a BlobNumbers,
     sort_len: usize,
     next_part: AtomicUsize,
-    /// Something failed, so nobody needs go on.
+    /// Something failed: the other threads stop.
     is_over: AtomicBool,
     done_records: AtomicU64,
     done_bytes: AtomicU64,
 }
 
-/// What came of one part, or of all.
+/// The outcome of one part, or of all.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
     pub(super) written: WrittenTables,
@@ -41,7 +41,7 @@ pub(super) struct Outcome {
     pub(super) duplicate: Option<DuplicateKey>,
 }
 
-/// What came of one part.
+/// The outcome of one part.
 type PartOutcome = (usize, Result<Outcome, BulkError>);
 
 impl<'a> WritePhase<'a> {

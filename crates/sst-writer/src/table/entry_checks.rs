@@ -18,7 +18,7 @@ pub(crate) struct StatedKey<'a> {
     pub(crate) is_proven: bool,
 }
 
-/// What must hold for the next entry, given those that were accepted.
+/// The rules for the next entry, given those that were accepted.
 #[derive(Debug)]
 pub(crate) struct EntryChecks {
     multi_value: bool,

@@ -3,11 +3,11 @@
 use sst_format::BlockIndex;
 use sst_format::key_block::{KeyBlockEncoder, KeyBlockShape};
 use sst_format::limits::{PENDING_BUDGET, PENDING_ENTRY_OVERHEAD};
-use sst_format::value_ref::{EntryType, ValueRef, set_small_block};
+use sst_format::value_ref::{EntryType, SMALL_LEN, ValueRef, set_small_block};
 
 use crate::invariant::{BrokenInvariant, OrBroken};
 
-/// What the bytes of an entry consist of.
+/// The parts of an entry's bytes.
 #[derive(Clone, Copy, Debug)]
 struct Outline {
     key_len: u32,
@@ -120,6 +120,8 @@ impl PendingEntries {
                 let (_, reference) = entry
                     .split_at_mut_checked(outline.key_len as usize)
                     .or_broken("an entry starts with its key")?;
+                let reference = <&mut [u8; SMALL_LEN]>::try_from(reference)
+                    .or_broken("a reference to a small value has its length")?;
                 set_small_block(reference, block);
             }
         }

@@ -1,4 +1,4 @@
-//! What a filter is given, and what becomes of its bytes.
+//! A filter is given the hashes of all entries, and its bytes go into the meta file.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -139,7 +139,7 @@ fn twenty_commits_go_by_and_no_answer_fails_or_is_mixed() {
                 scope.spawn(move || hammer(address, client, stop, answers))
             })
             .collect();
-        // Whatever happens here, the clients come to an end.
+        // Whatever happens here, the clients end.
         let drive = || {
             let agent = agent();
             for version in 1..=COMMITS / 2 {

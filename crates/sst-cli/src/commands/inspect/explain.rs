@@ -92,6 +92,7 @@ fn block(table: &mut TableFile<'_>, index: BlockIndex, dump: &mut Dump) -> Resul
     } else if is_key_block {
         Subject::KeyBlock
     } else {
+        // Of a damaged table it may not be known which bytes are values: then none is marked.
         values = open.ok().and_then(|open| values_of(&open, index).ok()).unwrap_or_default();
         Subject::ValueBlock { values: &values }
     };

@@ -1,4 +1,4 @@
-//! What `sst inspect` found, as it is printed in JSON.
+//! The report of `sst inspect`, as it is printed in JSON.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,7 +10,7 @@ use sst_reader::{
     BlockInfo, BlockRole, Catalog, CatalogTable, ReadError, StaticSortedFile, TableInfo,
 };
 
-/// What a directory, or a table on its own, consists of.
+/// The parts of a directory, or of a table on its own.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     pub(super) path: String,
@@ -45,7 +45,7 @@ pub(super) struct Blob {
 #[derive(Debug, Serialize)]
 pub(super) struct Table {
     pub(super) file: String,
-    /// What the meta file says; `None` for a table that nothing describes.
+    /// The description in the meta file; `None` for a table on its own.
     pub(super) description: Option<Description>,
     pub(super) file_size: u64,
     pub(super) entries: u64,
@@ -78,7 +78,7 @@ pub(super) struct Filter {
     pub(super) remainder_bits: u8,
 }
 
-/// What one or more tables are made of.
+/// The blocks of one or more tables.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Parts {
     /// Blocks by kind.

@@ -1,4 +1,4 @@
-//! What `sst inspect` found, as tables and bars.
+//! The report of `sst inspect`, as tables and bars.
 
 use std::collections::BTreeMap;
 

@@ -36,7 +36,7 @@ impl BackgroundReader {
                 Ok(source) => send_all(source, &sender),
                 Err(error) => Err(error),
             };
-            // An empty chunk is the end. Where nobody receives it the load has ended before.
+            // An empty chunk is the end. If the receiver is gone, the load has ended before.
             _ = sender.send(end.map(|()| Vec::new()));
         });
         Self { chunks, chunk: io::Cursor::default(), is_at_end: false, token }
@@ -62,7 +62,7 @@ impl BackgroundReader {
     }
 }
 
-/// Sends all chunks of a source, until its end or until nobody receives them.
+/// Sends all chunks of a source, until its end or until the receiver is gone.
 fn send_all(mut source: impl Read, sender: &SyncSender<io::Result<Vec<u8>>>) -> io::Result<()> {
     loop {
         let mut chunk = vec![0; CHUNK_LEN];

@@ -75,7 +75,7 @@ pub(crate) fn run(args: &LoadArgs, context: Context) -> Result<Exit, CliError> {
     Ok(Exit::Success)
 }
 
-/// What a load takes the place of.
+/// The commit that a load replaces.
 struct Replaced {
     commit: SequenceNumber,
     entries: u64,

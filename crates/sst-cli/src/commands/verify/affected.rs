@@ -29,7 +29,7 @@ impl Part {
     }
 }
 
-/// What is lost with one part.
+/// The keys that are lost with one part.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Lost {
     /// Keys whose values are lost, up to the limit.
@@ -99,7 +99,7 @@ impl Serialize for Keys<'_> {
     }
 }
 
-/// What is lost with each damaged part.
+/// The keys that are lost with each damaged part.
 #[derive(Debug, Default)]
 pub(super) struct LostKeys(BTreeMap<Part, Lost>);
 

@@ -9,7 +9,7 @@ use super::super::Context;
 use crate::certificate::{Certificate, FamilyLine, is_digest};
 use crate::error::CliError;
 
-/// What came of a comparison.
+/// The outcome of a comparison.
 #[derive(Debug, Serialize)]
 pub(super) struct Comparison {
     /// What was compared with.

@@ -50,7 +50,7 @@ impl VerifyArgs {
     }
 }
 
-/// What a verification found.
+/// The findings of a verification.
 struct Findings {
     is_protected: bool,
     report: VerifyReport,
@@ -280,7 +280,7 @@ impl<'a> Damage<'a> {
     }
 }
 
-/// What is known of a failed checksum.
+/// A failed checksum, as far as it could be diagnosed.
 fn diagnosis(error: &ReadError) -> Option<Diagnosis> {
     match error {
         ReadError::Corrupt {

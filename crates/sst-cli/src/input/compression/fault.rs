@@ -1,4 +1,4 @@
-//! What can be wrong with a compressed input.
+//! Errors of compressed inputs.
 
 use std::io;
 

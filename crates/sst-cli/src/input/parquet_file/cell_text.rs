@@ -18,6 +18,7 @@ use parquet::basic::{ConvertedType, LogicalType, TimeUnit};
 use parquet::data_type::{ByteArray, FixedLenByteArray, Int96};
 use parquet::schema::types::ColumnDescriptor;
 
+use super::column::CellFault;
 use crate::input::LineError;
 
 /// Digits that a decimal can have: what fits the integers that it is computed with.
@@ -35,7 +36,7 @@ pub(super) enum Meaning {
     /// Integers without a sign.
     Unsigned,
     /// Integers with so many digits behind the point.
-    Decimal { scale: usize },
+    Decimal { scale: i32 },
     /// Days since 1970-01-01.
     Date,
     /// Units since midnight, so many digits each.
@@ -51,8 +52,7 @@ pub(super) enum Meaning {
 impl Meaning {
     /// What a column says of itself, in the words of today or of old.
     pub(super) fn of(column: &ColumnDescriptor) -> Self {
-        // The parser of the file's outline refuses scales below zero.
-        let decimal = |scale: i32| Self::Decimal { scale: usize::try_from(scale).unwrap_or(0) };
+        let decimal = |scale: i32| Self::Decimal { scale };
         match column.logical_type_ref() {
             Some(LogicalType::Integer(it)) if !it.is_signed => return Self::Unsigned,
             Some(LogicalType::Decimal(it)) => return decimal(it.scale),
@@ -94,7 +94,7 @@ const fn digits_of(unit: &TimeUnit) -> usize {
 /// A value that has a text.
 pub(super) trait Cell {
     /// Appends the text.
-    fn append_to(&self, meaning: Meaning, out: &mut Vec<u8>) -> Result<(), LineError>;
+    fn append_to(&self, meaning: Meaning, out: &mut Vec<u8>) -> Result<(), CellFault>;
 }
 
 /// Appends a text, which cannot fail in memory.
@@ -103,41 +103,41 @@ macro_rules! append {
 }
 
 impl Cell for bool {
-    fn append_to(&self, _: Meaning, out: &mut Vec<u8>) -> Result<(), LineError> {
+    fn append_to(&self, _: Meaning, out: &mut Vec<u8>) -> Result<(), CellFault> {
         append!(out, "{self}");
         Ok(())
     }
 }
 
 impl Cell for i32 {
-    fn append_to(&self, meaning: Meaning, out: &mut Vec<u8>) -> Result<(), LineError> {
+    fn append_to(&self, meaning: Meaning, out: &mut Vec<u8>) -> Result<(), CellFault> {
         if meaning == Meaning::Unsigned {
             append!(out, "{}", self.cast_unsigned());
             return Ok(());
         }
-        append_integer(i128::from(*self), meaning, out)
+        Ok(append_integer(i128::from(*self), meaning, out)?)
     }
 }
 
 impl Cell for i64 {
-    fn append_to(&self, meaning: Meaning, out: &mut Vec<u8>) -> Result<(), LineError> {
+    fn append_to(&self, meaning: Meaning, out: &mut Vec<u8>) -> Result<(), CellFault> {
         if meaning == Meaning::Unsigned {
             append!(out, "{}", self.cast_unsigned());
             return Ok(());
         }
-        append_integer(i128::from(*self), meaning, out)
+        Ok(append_integer(i128::from(*self), meaning, out)?)
     }
 }
 
 impl Cell for f32 {
-    fn append_to(&self, _: Meaning, out: &mut Vec<u8>) -> Result<(), LineError> {
+    fn append_to(&self, _: Meaning, out: &mut Vec<u8>) -> Result<(), CellFault> {
         append!(out, "{self:?}");
         Ok(())
     }
 }
 
 impl Cell for f64 {
-    fn append_to(&self, _: Meaning, out: &mut Vec<u8>) -> Result<(), LineError> {
+    fn append_to(&self, _: Meaning, out: &mut Vec<u8>) -> Result<(), CellFault> {
         append!(out, "{self:?}");
         Ok(())
     }
@@ -145,26 +145,26 @@ impl Cell for f64 {
 
 /// Timestamps of old: nanoseconds of a day, the lower half first, and the day.
 impl Cell for Int96 {
-    fn append_to(&self, _: Meaning, out: &mut Vec<u8>) -> Result<(), LineError> {
-        if let [low, high, day] = *self.data() {
-            let nanos = i128::from(high) << 32 | i128::from(low);
-            let day = i128::from(day.cast_signed()) - EPOCH_AS_JULIAN_DAY;
-            let nanos = day * SECONDS_PER_DAY * NANOS_PER_SECOND + nanos;
-            append_integer(nanos, Meaning::Timestamp { digits: 9, is_utc: false }, out)?;
-        }
-        Ok(())
+    fn append_to(&self, _: Meaning, out: &mut Vec<u8>) -> Result<(), CellFault> {
+        let &[low, high, day] = self.data() else {
+            return Err(CellFault::Internal("a timestamp of old has three words"));
+        };
+        let nanos = i128::from(high) << 32 | i128::from(low);
+        let day = i128::from(day.cast_signed()) - EPOCH_AS_JULIAN_DAY;
+        let nanos = day * SECONDS_PER_DAY * NANOS_PER_SECOND + nanos;
+        Ok(append_integer(nanos, Meaning::Timestamp { digits: 9, is_utc: false }, out)?)
     }
 }
 
 impl Cell for ByteArray {
-    fn append_to(&self, meaning: Meaning, out: &mut Vec<u8>) -> Result<(), LineError> {
-        append_bytes(self.data(), meaning, out)
+    fn append_to(&self, meaning: Meaning, out: &mut Vec<u8>) -> Result<(), CellFault> {
+        Ok(append_bytes(self.data(), meaning, out)?)
     }
 }
 
 impl Cell for FixedLenByteArray {
-    fn append_to(&self, meaning: Meaning, out: &mut Vec<u8>) -> Result<(), LineError> {
-        append_bytes(self.data(), meaning, out)
+    fn append_to(&self, meaning: Meaning, out: &mut Vec<u8>) -> Result<(), CellFault> {
+        Ok(append_bytes(self.data(), meaning, out)?)
     }
 }
 
@@ -199,16 +199,18 @@ fn integer_of(bytes: &[u8]) -> Result<i128, LineError> {
 
 fn append_integer(integer: i128, meaning: Meaning, out: &mut Vec<u8>) -> Result<(), LineError> {
     match meaning {
-        // A file may state any scale: that many digits would be written.
-        Meaning::Decimal { scale } if scale > MAX_DECIMAL_DIGITS => {
-            return Err(LineError::DecimalTooLarge);
-        }
-        Meaning::Decimal { scale: scale @ 1.. } => {
-            let sign = if integer < 0 { "-" } else { "" };
-            let digits = format!("{:0width$}", integer.unsigned_abs(), width = scale + 1);
-            let (whole, fraction) = digits.split_at(digits.len().saturating_sub(scale));
-            append!(out, "{sign}{whole}.{fraction}");
-        }
+        Meaning::Decimal { scale } => match usize::try_from(scale) {
+            Ok(0) => append!(out, "{integer}"),
+            Ok(scale) if scale <= MAX_DECIMAL_DIGITS => {
+                let sign = if integer < 0 { "-" } else { "" };
+                let digits = format!("{:0width$}", integer.unsigned_abs(), width = scale + 1);
+                // There are more digits than `scale`: zeros are put before those of the number.
+                let (whole, fraction) = digits.split_at(digits.len() - scale);
+                append!(out, "{sign}{whole}.{fraction}");
+            }
+            // A file may state any scale: that many digits would be written.
+            _ => return Err(LineError::DecimalTooLarge),
+        },
         Meaning::Date => append_date(integer, out),
         Meaning::Time { digits } => append_time(integer, digits, out),
         Meaning::Timestamp { digits, is_utc } => {
@@ -308,7 +310,10 @@ mod tests {
         let mut text = Vec::new();
         for (bytes, scale) in [(17, scale(0)), (1, scale(39)), (1, scale(70_000))] {
             let result = ByteArray::from(vec![1; bytes]).append_to(scale, &mut text);
-            assert!(matches!(result, Err(LineError::DecimalTooLarge)), "{bytes}, {scale:?}");
+            assert!(
+                matches!(result, Err(CellFault::Line(LineError::DecimalTooLarge))),
+                "{bytes}, {scale:?}"
+            );
         }
     }
 

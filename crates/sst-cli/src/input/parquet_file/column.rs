@@ -35,9 +35,12 @@ pub(super) trait ColumnCells {
 }
 
 /// Why a cell could not be appended.
+#[derive(Debug)]
 pub(super) enum CellFault {
     Refused(Refused),
     Line(LineError),
+    /// An invariant of ours is broken: no fault of the file.
+    Internal(&'static str),
 }
 
 impl From<Refused> for CellFault {
@@ -173,9 +176,9 @@ where
         match value {
             // Its page is in memory, so this is bounded before it is checked.
             Some(value) => {
-                out.append_with(max, |out| Ok(value.append_to(self.meaning, out)?)).map(|()| true)
+                out.append_with(max, |out| value.append_to(self.meaning, out)).map(|()| true)
             }
-            None => Ok(false),
+            None => Err(CellFault::Internal("a cell that is not null has a value")),
         }
     }
 }

@@ -59,7 +59,7 @@ pub(super) struct ParquetReader {
     max_value: usize,
 }
 
-/// What is left of a row group.
+/// The rest of a row group.
 #[derive(Default)]
 struct RowGroup {
     /// Its number, from 1; 0 before the first.
@@ -139,7 +139,8 @@ impl ParquetReader {
 
     fn next_batch(&mut self) -> Result<(), ParquetFault> {
         let group = self.metadata.row_groups().get(self.group.number.wrapping_sub(1));
-        let group = group.ok_or(ParquetFault::Internal("a batch belongs to a row group"))?;
+        let group =
+            group.ok_or_else(|| ParquetFault::internal("a batch belongs to a row group"))?;
         let rows = self.group.rows.min(self.group.batch);
         let count = usize::try_from(rows).map_err(|error| ParquetFault::Outline(error.into()))?;
         for (cells, &index) in self.group.cells.iter_mut().zip(&self.columns) {
@@ -167,16 +168,16 @@ impl ParquetReader {
         Ok(())
     }
 
-    fn take_row(&mut self, entry: &mut InputEntry) -> Result<(), LineError> {
-        let max = self.max_value;
-        let of_value = |fault| fault_of(fault, |refused| LineError::of_value(refused, max));
-        // The key's column is always read, so there is a first one.
+    fn take_row(&mut self, entry: &mut InputEntry) -> Result<(), InputError> {
+        let (row, max) = (self.row, self.max_value);
+        let in_row = |cause| InputError::Row { row, cause };
+        let of_value = |fault| fault_of(row, fault, |refused| LineError::of_value(refused, max));
         let Some((key, values)) = self.group.cells.split_first() else {
-            return Err(LineError::NullKey);
+            return Err(ParquetFault::internal("the column of the key is always read").into());
         };
         let key = key.append_to(&mut entry.key, MAX_KEY_LEN);
-        if !key.map_err(|fault| fault_of(fault, LineError::of_key))? {
-            return Err(LineError::NullKey);
+        if !key.map_err(|fault| fault_of(row, fault, LineError::of_key))? {
+            return Err(in_row(LineError::NullKey));
         }
         if let [value] = values {
             entry.is_deletion = !value.append_to(&mut entry.value, max).map_err(of_value)?;
@@ -184,12 +185,12 @@ impl ParquetReader {
             for (i, value) in values.iter().enumerate() {
                 if i > 0 {
                     let delimited = entry.value.append(&[self.delimiter], max);
-                    delimited.map_err(|refused| LineError::of_value(refused, max))?;
+                    delimited.map_err(|refused| in_row(LineError::of_value(refused, max)))?;
                 }
                 self.cell.clear();
                 value.append_to(&mut self.cell, max).map_err(of_value)?;
                 append_cell(&self.cell, self.delimiter, &mut entry.value, max)
-                    .map_err(|refused| LineError::of_value(refused, max))?;
+                    .map_err(|refused| in_row(LineError::of_value(refused, max)))?;
             }
         }
         entry.delete_if(self.delete_marker.as_deref());
@@ -198,12 +199,14 @@ impl ParquetReader {
 }
 
 fn fault_of(
+    row: u64,
     fault: CellFault,
     refused: impl FnOnce(super::bounded::Refused) -> LineError,
-) -> LineError {
+) -> InputError {
     match fault {
-        CellFault::Refused(cause) => refused(cause),
-        CellFault::Line(error) => error,
+        CellFault::Refused(cause) => InputError::Row { row, cause: refused(cause) },
+        CellFault::Line(cause) => InputError::Row { row, cause },
+        CellFault::Internal(invariant) => ParquetFault::internal(invariant).into(),
     }
 }
 
@@ -221,7 +224,7 @@ impl EntryReader for ParquetReader {
             return Ok(Step::End);
         }
         entry.clear(self.row);
-        self.take_row(entry).map_err(|cause| InputError::Row { row: self.row, cause })?;
+        self.take_row(entry)?;
         Ok(Step::Entry)
     }
 }

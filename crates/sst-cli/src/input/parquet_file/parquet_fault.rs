@@ -1,4 +1,4 @@
-//! What can be wrong with a Parquet file.
+//! Errors of Parquet files.
 
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ColumnChunkMetaData;
@@ -36,6 +36,13 @@ pub(crate) enum ParquetFault {
 }
 
 impl ParquetFault {
+    /// The error of an invariant that is broken. Debug builds stop at once.
+    #[cold]
+    pub(super) fn internal(invariant: &'static str) -> Self {
+        debug_assert!(false, "does not hold: {invariant}");
+        Self::Internal(invariant)
+    }
+
     /// A column cannot be read any further behind so many rows of the file.
     pub(super) fn at(
         row_group: usize,

@@ -1,4 +1,4 @@
-//! A commit whose files are durable and which nobody sees yet.
+//! A commit whose files are durable and which no reader sees yet.
 
 use std::path::Path;
 use std::sync::Arc;
