@@ -279,6 +279,12 @@ pub enum Corruption {
         /// Highest hash of the table.
         max: u64,
     },
+    /// A description beside a table is not of one table.
+    #[error("describes {found} tables where it is to describe one")]
+    NotOfOneTable {
+        /// Number of tables.
+        found: usize,
+    },
     /// A meta file that is taken for a commit is a part of another one.
     #[error("is a part of commit {commit}, not a commit of its own")]
     PartOfCommit {

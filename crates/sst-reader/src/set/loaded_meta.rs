@@ -57,8 +57,16 @@ impl LoadedMeta {
         sequence: SequenceNumber,
         access: Access,
     ) -> Result<Self, ReadError> {
-        let label = FileLabel::new(path_of(dir, sequence, FileKind::Meta));
-        let (source, head) = MetaSource::open(&label, access)?;
+        Self::read_file(&FileLabel::new(path_of(dir, sequence, FileKind::Meta)), sequence, access)
+    }
+
+    /// [`LoadedMeta::read`] of a file of any name.
+    pub(super) fn read_file(
+        label: &FileLabel,
+        sequence: SequenceNumber,
+        access: Access,
+    ) -> Result<Self, ReadError> {
+        let (source, head) = MetaSource::open(label, access)?;
         if let Some(HeadBytes { start, end }) = head
             && let Ok(head) = MetaHead::parse(&start, &end, source.identity.len, crc32fast::hash)
         {
@@ -161,6 +169,11 @@ impl LoadedMeta {
             certificates: section.into_iter().flat_map(|section| section.certificates()).collect(),
             source: Arc::clone(&source),
         })
+    }
+
+    /// The tables that it describes, oldest first.
+    pub(super) fn tables(&self) -> &[CatalogTable] {
+        &self.tables
     }
 
     /// Whether it is one of several of its commit, and not the newest of them.

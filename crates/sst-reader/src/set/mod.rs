@@ -1,5 +1,6 @@
 //! A directory of tables, seen as of one commit.
 
+mod beside;
 mod blob;
 mod catalog;
 mod catalog_table;

@@ -48,15 +48,9 @@ impl StaticSortedFile {
         Self::from_source(label, source, Some(meta), options)
     }
 
-    /// Opens the table at `path` without a description: the necessary parts of it are recovered
-    /// from the file itself (FORMAT.md section 3). Without the description there is no filter and
-    /// no protection.
-    ///
-    /// # Errors
-    ///
-    /// As [`StaticSortedFile::open`].
-    pub fn open_standalone(
-        path: impl AsRef<Path>,
+    /// Opens the table at `path` with what the file itself tells: no filter, no protection.
+    pub(crate) fn open_undescribed(
+        path: &Path,
         options: &ReaderOptions,
     ) -> Result<Self, ReadError> {
         let label = FileLabel::new(path);

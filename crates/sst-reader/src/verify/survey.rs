@@ -77,7 +77,7 @@ impl<'a> Survey<'a> {
         let known: BTreeSet<_> = described.chain(metas.iter().flat_map(|m| m.obsolete())).collect();
         for file in of_kind(FileKind::Sst) {
             if !known.contains(&file.sequence) {
-                let table = StaticSortedFile::open_standalone(self.path(*file), self.options);
+                let table = StaticSortedFile::open_undescribed(&self.path(*file), self.options);
                 self.table(table, checked)?;
             }
         }

@@ -6,5 +6,6 @@
 mod damage;
 mod directories;
 mod sets;
+mod special_files;
 mod support;
 mod tables;

@@ -1,6 +1,7 @@
 //! One table: entries in, blocks out.
 
 pub(crate) mod block_writer;
+pub(crate) mod description;
 pub(crate) mod entry;
 pub(crate) mod entry_checks;
 pub(crate) mod entry_digester;
@@ -16,6 +17,7 @@ pub(crate) mod table_builder;
 pub(crate) mod write_error;
 pub(crate) mod writer_options;
 
+pub use description::write_description;
 pub use entry::{Entry, EntryValue, HashedEntry, HashedKey, ValueTooLarge, hash_key};
 pub use entry_digester::TableDigest;
 pub use finished::Finished;

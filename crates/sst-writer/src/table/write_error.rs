@@ -178,6 +178,9 @@ pub enum WriteError {
     /// The filter could not be built.
     #[error("{0}")]
     Filter(#[from] FilterError),
+    /// What was given is not the description of a finished table.
+    #[error("not the description of a finished table: {0}")]
+    Description(#[source] FormatError),
     /// An earlier failure left the output in an unknown state.
     #[error("the table cannot be written: an earlier operation on it failed")]
     Poisoned,

@@ -1,0 +1,220 @@
+//! Sets of directories of version 3: opening reads heads only, damaged areas are met when they are
+//! used, a refresh reads what is new, parts are no commits, and a set of a range of hashes reads
+//! the meta files of that range.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use sst_amqf::QuotientFilter;
+use sst_conformance::version_3;
+use sst_format::SequenceNumber;
+use sst_format::file_name::{FileKind, FileName};
+use sst_format::meta_head::{Area, HeadPlace, MetaHead};
+use sst_reader::{
+    Access, Catalog, Corruption, Monitor, ReadError, ReaderOptions, SstSet, StaticSortedFile,
+    hash_key, verify_directory,
+};
+use sst_writer::table::{write_description, write_static_sorted_file};
+use sst_writer::{EntryValue, Publisher, PublisherOptions, WriterOptions};
+
+fn reader_options(access: Access) -> ReaderOptions {
+    ReaderOptions::default().filter(QuotientFilter::default()).access(access)
+}
+
+fn key(i: u32) -> String {
+    format!("key {i}")
+}
+
+/// A commit of the keys `keys` in `table_count` tables, each of one range of hashes.
+fn publish(dir: &Path, keys: Range<u32>, table_count: u64, value: &str) {
+    let mut publisher = Publisher::open(dir, PublisherOptions::default()).unwrap();
+    let mut commit = publisher.begin();
+    let mut sorted: Vec<(u64, String)> =
+        keys.map(|i| (hash_key(key(i).as_bytes()), key(i))).collect();
+    sorted.sort();
+    let table_of = |hash: u64| (u128::from(hash) * u128::from(table_count)) >> 64;
+    for entries in sorted.chunk_by(|a, b| table_of(a.0) == table_of(b.0)) {
+        let options = WriterOptions::default().filter(QuotientFilter::default());
+        let mut table = commit.create_table(options).unwrap();
+        for (_, key) in entries {
+            table.add((key.as_str(), EntryValue::Small(value.as_bytes()))).unwrap();
+        }
+        let table = table.finish().unwrap();
+        commit.add_table(table).unwrap();
+    }
+    commit.prepare().unwrap().publish().unwrap();
+}
+
+fn meta_path(dir: &Path, sequence: SequenceNumber) -> PathBuf {
+    dir.join(FileName { sequence, kind: FileKind::Meta }.to_string())
+}
+
+/// Two commits: 20,000 keys in 8 tables, then some of them again. Version 3, but for the last.
+fn directory() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    publish(dir.path(), 0..20_000, 8, "old");
+    publish(dir.path(), 0..2000, 4, "new");
+    version_3::rewrite(dir.path()).unwrap();
+    dir
+}
+
+#[test]
+fn opening_reads_the_heads_only() {
+    for access in [Access::Map, Access::Read] {
+        let dir = tempfile::tempdir().unwrap();
+        publish(dir.path(), 0..200_000, 12, "value");
+        version_3::rewrite(dir.path()).unwrap();
+        let set = SstSet::open(dir.path(), &reader_options(access)).unwrap();
+        let metas = &set.catalog().meta_files;
+        let all: u64 = metas
+            .iter()
+            .map(|meta| fs::metadata(meta_path(dir.path(), *meta)).unwrap().len())
+            .sum();
+        let opened = set.catalog().bytes_read();
+        let tables = set.tables().count() as u64;
+        assert!(all > 200_000, "the filters are large: {all}");
+        assert!(opened <= 64 * tables + (64 << 10), "{opened} bytes for {tables} tables");
+        assert_eq!(set.get(key(77)).unwrap().as_deref(), Some(&b"value"[..]));
+        let of_one_table = set.catalog().bytes_read() - opened;
+        assert!((1..all / 6).contains(&of_one_table), "{of_one_table} of {all}");
+        assert_eq!(set.get(key(77)).unwrap().as_deref(), Some(&b"value"[..]));
+        assert_eq!(set.catalog().bytes_read() - opened, of_one_table, "it was read before");
+    }
+}
+
+/// The live meta files, newest first.
+fn metas(dir: &Path) -> Vec<SequenceNumber> {
+    Catalog::read(dir).unwrap().meta_files
+}
+
+/// Places of the filter of the first table of a meta file, and of its block headers.
+fn areas(bytes: &[u8]) -> (Area, Area) {
+    let len = bytes.len() as u64;
+    let place = HeadPlace::parse(bytes, len).unwrap();
+    let start = &bytes[..place.start_range().end.try_into().unwrap()];
+    let end = &bytes[place.end_range().start.try_into().unwrap()..];
+    let head = MetaHead::parse(start, end, len, crc32fast::hash).unwrap();
+    let table = head.tables().next().unwrap();
+    (table.filter, table.headers)
+}
+
+#[test]
+fn a_damaged_area_is_named_when_it_is_used_and_found_by_verification() {
+    for access in [Access::Map, Access::Read] {
+        for choose in [|(filter, _)| filter, |(_, headers)| headers] {
+            let dir = directory();
+            let path = meta_path(dir.path(), metas(dir.path())[0]);
+            let mut bytes = fs::read(&path).unwrap();
+            let area: Area = choose(areas(&bytes));
+            let at: usize = area.range().start.try_into().unwrap();
+            bytes[at + 5] ^= 16;
+            fs::write(&path, bytes).unwrap();
+            let options = reader_options(access);
+            let set = SstSet::open(dir.path(), &options).unwrap();
+            let names_it = |error: &ReadError| match error {
+                ReadError::Corrupt { file, cause: Corruption::Area { diagnosis, .. }, .. } => {
+                    let bit = diagnosis.flipped.unwrap();
+                    (file.path(), bit.byte, bit.bit) == (path.as_path(), at as u64 + 5, 4)
+                }
+                _ => false,
+            };
+            let error = set.open_all().unwrap_err();
+            assert!(names_it(&error), "{error}");
+            let report = verify_directory(dir.path(), &options, &Monitor::default()).unwrap();
+            assert!(report.damage.iter().any(|error| error.file().path() == path), "{report:?}");
+        }
+    }
+}
+
+#[test]
+fn a_refresh_reads_meta_files_that_it_does_not_hold() {
+    let dir = directory();
+    let set = SstSet::open(dir.path(), &reader_options(Access::Read)).unwrap();
+    set.open_all().unwrap();
+    let held = set.catalog().meta_files.clone();
+    assert!(set.refresh().unwrap().is_none());
+    publish(dir.path(), 0..10, 1, "newest");
+    // The reader holds the others, so that it does not miss them.
+    for &meta in &held {
+        if meta != *held.first().unwrap() {
+            fs::remove_file(meta_path(dir.path(), meta)).unwrap();
+        }
+    }
+    let refreshed = set.refresh().unwrap().unwrap();
+    assert_eq!(refreshed.get(key(5)).unwrap().as_deref(), Some(&b"newest"[..]));
+    assert_eq!(refreshed.get(key(1999)).unwrap().as_deref(), Some(&b"new"[..]));
+    assert_eq!(refreshed.get(key(19_999)).unwrap().as_deref(), Some(&b"old"[..]));
+    assert_eq!(refreshed.open_table_count(), set.tables().count() + 1);
+}
+
+#[test]
+fn a_part_is_no_commit() {
+    let dir = directory();
+    let metas = metas(dir.path());
+    let newest = Catalog::read(dir.path()).unwrap();
+    assert_eq!(newest.commit, metas[0]);
+    for part in &metas[1..4] {
+        let error = Catalog::read_commit_of(dir.path(), *part).unwrap_err();
+        let ReadError::Corrupt { cause: Corruption::PartOfCommit { commit }, .. } = error else {
+            unreachable!("{error}");
+        };
+        assert_eq!(commit, metas[0]);
+    }
+    let report =
+        verify_directory(dir.path(), &ReaderOptions::default(), &Monitor::default()).unwrap();
+    assert!(report.is_intact(), "{report:?}");
+}
+
+#[test]
+fn a_set_of_a_range_shows_the_keys_of_that_range() {
+    let dir = directory();
+    let options = reader_options(Access::Map);
+    let all = SstSet::open(dir.path(), &options).unwrap();
+    let entries: Vec<_> = all.iter().map(Result::unwrap).collect();
+    for hashes in [0..=u64::MAX / 3, u64::MAX / 3..=u64::MAX / 2, u64::MAX..=u64::MAX] {
+        let set = SstSet::open_range(dir.path(), 0, hashes.clone(), &options).unwrap();
+        let is_shown = |hash: u64| hashes.contains(&hash);
+        let expected = entries.iter().filter(|entry| is_shown(hash_key(&entry.key)));
+        let expected: Vec<_> = expected.map(|entry| &entry.key).collect();
+        let found: Vec<_> = set.iter().map(|entry| entry.unwrap().key).collect();
+        assert_eq!(found.iter().collect::<Vec<_>>(), expected);
+        let keys: Vec<String> = (0..20_000).step_by(97).map(key).collect();
+        let many = set.multi_get(&keys).unwrap();
+        for (key, of_many) in keys.iter().zip(many) {
+            let expected = all.get(key).unwrap().filter(|_| is_shown(hash_key(key.as_bytes())));
+            assert_eq!(set.get(key).unwrap(), expected, "{key}");
+            assert_eq!(of_many, expected, "{key}");
+        }
+    }
+}
+
+#[test]
+fn a_bare_table_has_what_the_description_beside_it_tells() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("fruit.sst");
+    let mut entries: Vec<_> = (0..3000).map(|i| (key(i), "value")).collect();
+    entries.sort_by_key(|(key, _)| (hash_key(key.as_bytes()), key.clone()));
+    let options = WriterOptions::default().filter(QuotientFilter::default());
+    let finished = write_static_sorted_file(&entries, &path, options).unwrap();
+    for access in [Access::Map, Access::Read] {
+        let open = || StaticSortedFile::open_standalone(&path, &reader_options(access));
+        let bare = open().unwrap();
+        assert!(bare.filter().is_none());
+        write_description(&path, &finished.meta).unwrap();
+        let described = open().unwrap();
+        assert!(described.filter().is_some());
+        assert_eq!(described.entry_count(), Some(3000));
+        assert!(described.verify(&Monitor::default()).unwrap().is_intact());
+        let beside = dir.path().join("fruit.sst.meta");
+        let intact = fs::read(&beside).unwrap();
+        let mut damaged = intact.clone();
+        let at: usize = areas(&intact).0.range().start.try_into().unwrap();
+        damaged[at + 1] ^= 1;
+        fs::write(&beside, damaged).unwrap();
+        assert!(open().unwrap_err().is_corruption());
+        fs::remove_file(&beside).unwrap();
+    }
+}
