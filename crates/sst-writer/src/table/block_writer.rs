@@ -12,10 +12,10 @@ use crate::file::{FileOperation, Sink};
 use crate::invariant::OrBroken;
 use crate::table::{WriteError, WriterOptions};
 
-/// The sink gets output in pieces that end at multiples of this length, which is that of a huge
-/// page. A file system that keeps each write in one piece of memory can then map the file with huge
-/// pages, which makes readers faster.
-const PIECE_LEN: usize = 2 << 20;
+/// The sink gets output in pieces that end at multiples of this length: large enough that calls cost
+/// nothing, and that a file system which keeps each write in one piece of memory needs few pieces;
+/// small enough to fit into memory that was used before (docs/DECISIONS.md, 48).
+const PIECE_LEN: usize = 256 << 10;
 
 /// Raw blocks of at least this many bytes go to the sink without a copy.
 const LARGE_LEN: usize = 256 << 10;
@@ -210,7 +210,7 @@ impl<S: Sink> BlockOutput<S> {
     }
 
     /// Makes room for `len` bytes more. Small tables need little; others get the most that is ever
-    /// needed at once, since a buffer that doubles could take 4 MiB.
+    /// needed at once, since a buffer that doubles could take twice as much.
     fn make_room(&mut self, len: usize) {
         let needed = self.buffer.len() + len;
         if needed > self.buffer.capacity() && needed > PIECE_LEN / 4 {
@@ -221,7 +221,7 @@ impl<S: Sink> BlockOutput<S> {
     /// Gives the sink all whole pieces in the buffer.
     fn flush_pieces(&mut self) -> Result<(), WriteError> {
         loop {
-            #[expect(clippy::cast_possible_truncation, reason = "the rest is below 2 MiB")]
+            #[expect(clippy::cast_possible_truncation, reason = "the rest is below 256 KiB")]
             let beyond = (self.written % PIECE_LEN as u64) as usize;
             let len = PIECE_LEN - beyond;
             if self.buffer.len() < len {

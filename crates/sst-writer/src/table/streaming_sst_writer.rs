@@ -31,7 +31,7 @@ use crate::{Entry, WriteError, WriterOptions};
 /// | 52 per block | its end, header and index entry, and as much again for room to grow |
 /// | 8 per reference to a blob | its number, likewise |
 /// | 2 MiB | entries that wait, and one key block |
-/// | 4 MiB | buffers |
+/// | 1 MiB | buffers |
 /// | 2 × the longest medium value | its compressed form |
 /// | 6 × the longest run of equal hashes | keys and 40 bytes per entry; it makes one key block |
 ///

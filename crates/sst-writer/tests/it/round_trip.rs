@@ -134,8 +134,8 @@ impl Sink for Pieces {
 }
 
 #[test]
-fn output_comes_in_pieces_as_large_as_huge_pages() {
-    const PIECE: usize = 2 << 20;
+fn output_comes_in_pieces_of_one_length() {
+    const PIECE: usize = 256 << 10;
     let options = || WriterOptions::default().compression(Compression::None);
     let pieces_of = |rows: Vec<Row>| {
         let mut writer = StreamingSstWriter::new(Pieces::default(), options());
@@ -150,10 +150,10 @@ fn output_comes_in_pieces_as_large_as_huge_pages() {
 
     // A large value goes straight through; what comes after it ends where it would have without it.
     let pieces = pieces_of(numbered(20_000, |i| match i {
-        9000 => Value::Medium(vec![7; PIECE / 2 + 1]),
+        9000 => Value::Medium(vec![7; PIECE + 1]),
         _ => small(i),
     }));
-    let large = pieces.iter().position(|&len| len == PIECE / 2 + 1).unwrap();
+    let large = pieces.iter().position(|&len| len == PIECE + 1).unwrap();
     let mut end = 0;
     let ends: Vec<usize> = pieces
         .iter()
