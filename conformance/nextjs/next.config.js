@@ -1,0 +1,1 @@
+module.exports = { experimental: { turbopackFileSystemCacheForBuild: true, turbopackFileSystemCacheForDev: true } };

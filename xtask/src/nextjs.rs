@@ -1,0 +1,178 @@
+//! Next.js itself as a client: it builds on a cache directory that we published, reuses it, extends it, and we read what
+//! it made.
+//!
+//! The application is `conformance/nextjs`. The steps:
+//!
+//! 1. Next.js builds the application, which makes a cache directory.
+//! 2. `sst merge` publishes the entries of every family in a new directory, and `sst verify` accepts it.
+//! 3. The published directory takes the place of the cache, as it is: no file is added or left out.
+//! 4. A page changes, and Next.js builds again.
+//!
+//! A cache that Next.js cannot read it throws away, and starts again with commit 1. So the cache was read if its newest
+//! commit comes after ours, our meta files are still there, and the entries we published are still found.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// The families of a Turbopack cache, each with what `--duplicates` must say: in the last one a key may have several
+/// values, and all of them count.
+const FAMILIES: [(&str, &str); 4] =
+    [("0", "newest"), ("1", "newest"), ("2", "newest"), ("3", "keep")];
+
+/// The files of the application that are copied.
+const APPLICATION: [&str; 4] = ["package.json", "next.config.js", "app/layout.js", "app/page.js"];
+
+/// Runs all steps in a temporary folder. Prints NOT RUN, and succeeds, where there is no npm.
+pub(crate) fn run(root: &Path) -> bool {
+    let has_npm = Command::new("npm").arg("--version").output().is_ok_and(|o| o.status.success());
+    if !has_npm {
+        println!("NOT RUN: there is no npm on this machine, so Next.js cannot be installed");
+        return true;
+    }
+    match steps(root) {
+        Ok(()) => true,
+        Err(error) => {
+            println!("FAILED: {error}");
+            false
+        }
+    }
+}
+
+fn steps(root: &Path) -> Result<(), String> {
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let application = folder.path().join("app");
+    let from = root.join("conformance/nextjs");
+    for file in APPLICATION {
+        copy(&from.join(file), &application.join(file)).map_err(at(file))?;
+    }
+    let sst = Sst::build(root)?;
+
+    println!("installing Next.js …");
+    let mut npm = Command::new("npm");
+    npm.args(["install", "--no-audit", "--no-fund", "--silent"]);
+    succeed(npm.current_dir(&application), "npm install")?;
+    println!("first build …");
+    build(&application)?;
+    let cache = cache_directory(&application)?;
+
+    println!("publishing the cache anew …");
+    let published = folder.path().join("published");
+    for (family, duplicates) in FAMILIES {
+        let paths = ["merge", text(&cache)?, "--output", text(&published)?];
+        let options = ["--family", family, "--duplicates", duplicates];
+        sst.run(&[&paths[..], &options[..]].concat())?;
+    }
+    sst.run(&["verify", text(&published)?])?;
+    let ours = files(&published)?;
+    let entries = sst.run(&["scan", text(&published)?, "--family", "3"])?.stdout;
+    fs::remove_dir_all(&cache).map_err(at(text(&cache)?))?;
+    for name in &ours {
+        copy(&published.join(name), &cache.join(name)).map_err(at(name))?;
+    }
+
+    println!("second build, on what we published …");
+    let page = application.join("app/page.js");
+    let source = fs::read_to_string(&page).map_err(at("page.js"))?;
+    fs::write(&page, source.replace("first", "second")).map_err(at("page.js"))?;
+    build(&application)?;
+    let theirs = files(&cache)?;
+    let newest = |names: &BTreeSet<String>| names.iter().rfind(|n| n.ends_with(".meta")).cloned();
+    let gone: Vec<_> =
+        ours.iter().filter(|n| n.ends_with(".meta") && !theirs.contains(*n)).collect();
+    if !gone.is_empty() || newest(&theirs) <= newest(&ours) {
+        return Err(format!("Next.js did not go on with our files: ours {ours:?}, now {theirs:?}"));
+    }
+    sst.run(&["verify", text(&cache)?])?;
+    let later = sst.run(&["scan", text(&cache)?, "--family", "3"])?.stdout;
+    let keys = |output: &[u8]| -> BTreeSet<Vec<u8>> {
+        let lines = output.split(|byte| *byte == b'\n');
+        lines
+            .filter_map(|line| line.split(|byte| *byte == b'\t').next())
+            .map(<[u8]>::to_vec)
+            .collect()
+    };
+    let (before, after) = (keys(&entries), keys(&later));
+    if before.len() < 2 || !before.is_subset(&after) {
+        let lost = before.difference(&after).count();
+        return Err(format!("{lost} of {} keys are gone after the second build", before.len()));
+    }
+    println!(
+        "ok: Next.js read {} files of ours, added {}, and all {} keys of family 3 are found",
+        ours.len(),
+        theirs.difference(&ours).count(),
+        before.len()
+    );
+    Ok(())
+}
+
+/// The `sst` command of this workspace.
+struct Sst(PathBuf);
+
+impl Sst {
+    fn build(root: &Path) -> Result<Self, String> {
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.args(["build", "--quiet", "--release", "--package", "sst-cli"]).current_dir(root);
+        succeed(&mut cargo, "cargo build")?;
+        let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+        Ok(Self(target.unwrap_or_else(|| root.join("target")).join("release/sst")))
+    }
+
+    fn run(&self, arguments: &[&str]) -> Result<Output, String> {
+        succeed(
+            Command::new(&self.0).arg("--quiet").args(arguments),
+            arguments.first().unwrap_or(&""),
+        )
+    }
+}
+
+fn build(application: &Path) -> Result<(), String> {
+    let mut next = Command::new("npx");
+    next.args(["next", "build"]).env("NEXT_TELEMETRY_DISABLED", "1").current_dir(application);
+    succeed(&mut next, "next build").map(|_| ())
+}
+
+/// Runs a command to its end; what it printed is part of the error if it fails.
+fn succeed(command: &mut Command, name: &str) -> Result<Output, String> {
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| format!("{name} cannot be started: {error}"))?;
+    if output.status.success() {
+        return Ok(output);
+    }
+    let printed = [output.stdout, output.stderr].concat();
+    Err(format!("{name}: {}\n{}", output.status, String::from_utf8_lossy(&printed)))
+}
+
+/// The one folder of `.next/cache/turbopack`, which has the name of the revision.
+fn cache_directory(application: &Path) -> Result<PathBuf, String> {
+    let parent = application.join(".next/cache/turbopack");
+    let mut folders = fs::read_dir(&parent).map_err(at(text(&parent)?))?;
+    let folder = folders.next().ok_or("the first build made no cache")?;
+    Ok(folder.map_err(at(text(&parent)?))?.path())
+}
+
+fn files(directory: &Path) -> Result<BTreeSet<String>, String> {
+    let entries = fs::read_dir(directory).map_err(at(text(directory)?))?;
+    entries
+        .map(|entry| Ok(entry.map_err(at("folder"))?.file_name().to_string_lossy().into_owned()))
+        .collect()
+}
+
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    if let Some(parent) = to.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    fs::copy(from, to).map(|_| ())
+}
+
+fn text(path: &Path) -> Result<&str, String> {
+    path.to_str().ok_or_else(|| format!("{} is no text", path.display()))
+}
+
+fn at(what: &str) -> impl Fn(io::Error) -> String + '_ {
+    move |error| format!("{what}: {error}")
+}
