@@ -57,7 +57,7 @@ pub(crate) fn checksums(directory: &Path) -> io::Result<BTreeMap<String, String>
     for file in fs::read_dir(directory)? {
         let file = file?;
         let name = file.file_name().to_string_lossy().into_owned();
-        if name == "LOCK" {
+        if name == sst_writer::publish::LOCK_FILE_NAME {
             continue;
         }
         let mut hasher = Sha256::new();

@@ -69,7 +69,7 @@ fn build_base() -> Result<Base, Box<dyn std::error::Error>> {
     for file in dir.read_dir()? {
         let file = file?;
         let name = file.file_name().to_string_lossy().into_owned();
-        if name != "LOCK" {
+        if name != sst_writer::publish::LOCK_FILE_NAME {
             files.push((name, std::fs::read(file.path())?));
         }
     }

@@ -83,6 +83,8 @@ impl Record {
             | Operation::DropCache { .. }
             | Operation::Exists { .. }
             | Operation::IsDirectory { .. }
+            | Operation::IsFile { .. }
+            | Operation::LockInPlace { .. }
             | Operation::Canonicalize { .. }
             | Operation::Modified { .. }
             | Operation::ReadBack { .. }

@@ -9,7 +9,7 @@ use sst_format::file_name::{FileKind, FileName};
 use sst_reader::Catalog;
 use sst_writer::bulk::BulkMode;
 use sst_writer::file::FileSystem;
-use sst_writer::publish::Generation;
+use sst_writer::publish::{Generation, LOCK_FILE_NAME};
 use sst_writer::{PublishError, Publisher, PublisherOptions};
 
 use super::gathering::Gathering;
@@ -312,7 +312,7 @@ pub fn is_temporary(name: &str) -> bool {
 ///
 /// Their names.
 pub fn check_no_leftovers(directory: &Path) -> Result<(), String> {
-    let mut expected = BTreeSet::from(["LOCK".to_owned()]);
+    let mut expected = BTreeSet::from([LOCK_FILE_NAME.to_owned()]);
     if directory.join("CURRENT").exists() {
         let catalog = Catalog::read(directory).map_err(|error| error.to_string())?;
         expected.insert("CURRENT".to_owned());

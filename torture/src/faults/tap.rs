@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
-use sst_writer::file::{FileSystem, Lock, NewFile, OsFileSystem, StoredFile};
+use sst_writer::file::{FileSystem, HeldLock, Lock, NewFile, OsFileSystem, StoredFile};
 
 /// An operation that is about to be done. `file` numbers the new files of one [`Tapped`] file
 /// system.
@@ -96,6 +96,11 @@ pub enum Operation<'a> {
         /// The path.
         path: &'a Path,
     },
+    /// Asks whether there is a regular file.
+    IsFile {
+        /// The path.
+        path: &'a Path,
+    },
     /// Asks for the path of a file without symbolic links.
     Canonicalize {
         /// The path.
@@ -131,6 +136,11 @@ pub enum Operation<'a> {
         /// The path.
         path: &'a Path,
     },
+    /// Asks whether a locked file is still in its place.
+    LockInPlace {
+        /// The path.
+        path: &'a Path,
+    },
 }
 
 impl Operation<'_> {
@@ -153,6 +163,7 @@ impl Operation<'_> {
             Self::DropCache { .. } => "drop cache",
             Self::Exists { .. } => "exists",
             Self::IsDirectory { .. } => "is directory",
+            Self::IsFile { .. } => "is file",
             Self::Canonicalize { .. } => "canonicalize",
             Self::Modified { .. } => "modified",
             Self::CreateDirectory { .. } => "create directory",
@@ -160,6 +171,7 @@ impl Operation<'_> {
             Self::Remove { .. } => "remove",
             Self::RemoveDirectory { .. } => "remove directory",
             Self::Lock { .. } => "lock",
+            Self::LockInPlace { .. } => "lock in place",
         }
     }
 }
@@ -313,6 +325,10 @@ impl<T: Tap> FileSystem for Tapped<T> {
         self.perform(&Operation::IsDirectory { path }, || OsFileSystem.is_directory(path))
     }
 
+    fn is_file(&self, path: &Path) -> io::Result<bool> {
+        self.perform(&Operation::IsFile { path }, || OsFileSystem.is_file(path))
+    }
+
     fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
         self.perform(&Operation::Canonicalize { path }, || OsFileSystem.canonicalize(path))
     }
@@ -322,7 +338,24 @@ impl<T: Tap> FileSystem for Tapped<T> {
     }
 
     fn lock(&self, path: &Path, holder: &str) -> io::Result<Lock> {
-        self.perform(&Operation::Lock { path }, || OsFileSystem.lock(path, holder))
+        let lock = || OsFileSystem.lock(path, holder);
+        let inner = self.perform(&Operation::Lock { path }, lock)?;
+        Ok(Box::new(TappedLock { inner, path: path.to_owned(), file_system: self.clone() }))
+    }
+}
+
+/// A lock with a tap on it.
+#[derive(Debug)]
+struct TappedLock<T> {
+    inner: Lock,
+    path: PathBuf,
+    file_system: Tapped<T>,
+}
+
+impl<T: Tap> HeldLock for TappedLock<T> {
+    fn is_in_place(&self) -> io::Result<bool> {
+        let operation = Operation::LockInPlace { path: &self.path };
+        self.file_system.perform(&operation, || self.inner.is_in_place())
     }
 }
 

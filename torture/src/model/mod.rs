@@ -69,7 +69,8 @@ pub fn scratch() -> TempDir {
 /// The files of a directory, the lock aside, in the order of their names.
 pub fn files(dir: &Path) -> Vec<PathBuf> {
     let entries = dir.read_dir().unwrap().map(|entry| entry.unwrap().path());
-    let mut files: Vec<_> = entries.filter(|path| !path.ends_with("LOCK")).collect();
+    let mut files: Vec<_> =
+        entries.filter(|path| !path.ends_with(sst_writer::publish::LOCK_FILE_NAME)).collect();
     files.sort();
     files
 }

@@ -318,7 +318,7 @@ fn check_commit(
 /// The names in a directory, and that of the lock, which a publisher makes.
 fn files_and_lock(directory: &Path) -> BTreeSet<String> {
     let mut files = names(directory);
-    files.insert("LOCK".to_owned());
+    files.insert(sst_writer::publish::LOCK_FILE_NAME.to_owned());
     files
 }
 

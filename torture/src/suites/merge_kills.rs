@@ -202,7 +202,8 @@ fn seen(directory: &Path) -> Result<Content, String> {
 /// Files that belong to no commit, except those that the publisher keeps for readers for a while.
 fn leftovers(directory: &Path) -> Result<Vec<String>, String> {
     let catalog = Catalog::read(directory).map_err(|error| error.to_string())?;
-    let mut known: BTreeSet<String> = ["CURRENT", "LOCK"].map(str::to_owned).into();
+    let mut known: BTreeSet<String> =
+        ["CURRENT", sst_writer::publish::LOCK_FILE_NAME].map(str::to_owned).into();
     known.extend(catalog.tables.iter().map(|table| format!("{:08}.sst", table.sequence.0)));
     known.extend(catalog.meta_files.iter().map(|meta| format!("{:08}.meta", meta.0)));
     known.extend(

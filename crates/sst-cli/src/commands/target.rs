@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use sst_writer::publish::LOCK_FILE_NAME;
 use sst_writer::{Publisher, PublisherOptions};
 
 use crate::error::CliError;
@@ -50,7 +51,7 @@ impl Target {
             return;
         }
         // While the lock is held, so that no other publisher loses its lock file.
-        _ = fs::remove_file(publisher.directory().join("LOCK"));
+        _ = fs::remove_file(publisher.directory().join(LOCK_FILE_NAME));
         drop(publisher);
         for directory in made {
             // Fails if somebody else has put something there.
@@ -67,7 +68,9 @@ pub(super) fn check_directory(directory: &Path) -> Result<(), CliError> {
         Ok(catalog) if catalog.is_protected => Ok(()),
         Ok(_) => Err(CliError::Original(directory.to_owned())),
         // Where there is a lock, a publisher of ours has left the files.
-        Err(CliError::NoCurrent { has_files: true, .. }) if !directory.join("LOCK").exists() => {
+        Err(CliError::NoCurrent { has_files: true, .. })
+            if !directory.join(LOCK_FILE_NAME).exists() =>
+        {
             Err(CliError::NotOurs(directory.to_owned()))
         }
         Err(CliError::NoCurrent { .. }) => Ok(()),

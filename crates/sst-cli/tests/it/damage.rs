@@ -7,7 +7,7 @@ use crate::harness::{Scratch, join, names, repository, sst, tables};
 
 /// Files of a directory that count, with their content.
 fn files(db: &Path) -> Vec<(String, Vec<u8>)> {
-    let names = names(db).into_iter().filter(|name| name != "LOCK");
+    let names = names(db).into_iter().filter(|name| name != ".lock");
     names.map(|name| (name.clone(), fs::read(db.join(&name)).unwrap())).collect()
 }
 

@@ -84,7 +84,7 @@ fn a_directory_that_is_not_ours_is_told() {
     assert_eq!(names(&parts), ["00000001.sst"]);
     load(&empty).expect(0);
     // The leftovers of a load that was cut short are known by the lock file.
-    fs::write(parts.join("LOCK"), b"").unwrap();
+    fs::write(parts.join(".lock"), b"").unwrap();
     load(&parts).expect(0);
     sst(&[&"verify", &parts]).expect(0);
 }

@@ -170,7 +170,7 @@ fn the_same_input_makes_the_same_files() {
     load(&b, &["--format", "tsv"], backwards).expect(0);
     assert_eq!(names(&a), names(&b));
     // The lock file tells of the process that wrote.
-    for name in names(&a).into_iter().filter(|name| name != "LOCK") {
+    for name in names(&a).into_iter().filter(|name| name != ".lock") {
         assert!(fs::read(a.join(&name)).unwrap() == fs::read(b.join(&name)).unwrap(), "{name}");
     }
 }
@@ -273,7 +273,7 @@ fn a_long_run_of_one_key_is_refused_with_its_line() {
 fn one_writer_at_a_time() {
     let scratch = Scratch::new();
     let db = scratch.database("db", "a\tbefore\n");
-    let lock = fs::File::options().write(true).open(db.join("LOCK")).unwrap();
+    let lock = fs::File::options().write(true).open(db.join(".lock")).unwrap();
     lock.lock().unwrap();
     load(&db, &["--format", "tsv"], "b\t1\n").expect_error(3, &["is being written to"]);
     assert_eq!(scan(&db), "a\tbefore\n");
@@ -406,7 +406,7 @@ fn memory_and_threads_change_nothing_in_the_files() {
         let summary = sst(&args).expect(0).json();
         assert_eq!(summary["spilled_bytes"].as_u64().unwrap() > 0, spills);
         assert_eq!(names(&temp), [""; 0]);
-        let files = names(&db).into_iter().filter(|name| name != "LOCK");
+        let files = names(&db).into_iter().filter(|name| name != ".lock");
         let files: Vec<_> = files.map(|name| (fs::read(db.join(&name)).unwrap(), name)).collect();
         assert!(files.len() > 8);
         assert!(*first.get_or_insert_with(|| files.clone()) == files);

@@ -187,7 +187,7 @@ fn damage_stops_a_merge_and_the_directory_is_as_before() {
 fn another_writer_keeps_a_directory_locked() {
     let scratch = Scratch::new();
     let directory = scratch.database("db", "one\t1\n");
-    let lock = fs::File::options().write(true).open(directory.join("LOCK")).unwrap();
+    let lock = fs::File::options().write(true).open(directory.join(".lock")).unwrap();
     lock.lock().unwrap();
     sst(&[&"merge", &directory, &"--in-place"]).expect_error(3, &["is being written to"]);
 }

@@ -22,7 +22,7 @@ fn the_first_signal_ends_a_load_that_waits_for_input() {
     let waiting = load.stdin.take();
     let deadline = Instant::now() + DEADLINE;
     // The lock is taken after the handler of signals is set.
-    while !db.join("LOCK").exists() {
+    while !db.join(".lock").exists() {
         assert!(Instant::now() < deadline);
         std::thread::yield_now();
     }

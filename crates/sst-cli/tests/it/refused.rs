@@ -20,7 +20,7 @@ fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
             if path.is_dir() {
                 files.push((path.clone(), Vec::new()));
                 folders.push(path);
-            } else if path.file_name().unwrap() != "LOCK" {
+            } else if path.file_name().unwrap() != ".lock" {
                 let content = fs::read(&path).unwrap();
                 files.push((path, content));
             }

@@ -60,6 +60,9 @@ pub(crate) fn is_temporary(name: &str) -> bool {
 ///     fn is_directory(&self, path: &Path) -> io::Result<bool> {
 ///         OsFileSystem.is_directory(path)
 ///     }
+///     fn is_file(&self, path: &Path) -> io::Result<bool> {
+///         OsFileSystem.is_file(path)
+///     }
 ///     fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
 ///         OsFileSystem.canonicalize(path)
 ///     }
@@ -133,6 +136,14 @@ pub trait FileSystem: Debug + Send + Sync {
     /// The error of the system, if it cannot tell.
     fn is_directory(&self, path: &Path) -> io::Result<bool>;
 
+    /// Whether there is a regular file at `path` itself: a symbolic link, a directory and a pipe are
+    /// none.
+    ///
+    /// # Errors
+    ///
+    /// The error of the system, if it cannot tell.
+    fn is_file(&self, path: &Path) -> io::Result<bool>;
+
     /// The absolute path of an existing file or directory, with all symbolic links resolved.
     ///
     /// # Errors
@@ -147,18 +158,20 @@ pub trait FileSystem: Debug + Send + Sync {
     /// [`io::ErrorKind::NotFound`] if there is no such directory, or another error of the system.
     fn list(&self, directory: &Path) -> io::Result<Vec<OsString>>;
 
-    /// Reads a whole file.
+    /// Reads a whole file. It must be a regular one: a pipe could keep the caller waiting for ever.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::NotFound`] if there is none, or another error of the system.
+    /// [`io::ErrorKind::NotFound`] if there is none, [`io::ErrorKind::InvalidInput`] if it is no
+    /// regular file, or another error of the system.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
 
-    /// Opens a complete file, to read it in pieces from its first byte to its last.
+    /// Opens a complete file, to read it in pieces from its first byte to its last. It must be a
+    /// regular one.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::NotFound`] if there is none, or another error of the system.
+    /// As for [`FileSystem::read`].
     fn open(&self, path: &Path) -> io::Result<Box<dyn StoredFile>>;
 
     /// Asks the system to drop the pages of a durable file from its cache, so that the next read
@@ -192,11 +205,13 @@ pub trait FileSystem: Debug + Send + Sync {
 
     /// Locks the file at `path` against all other holders until the returned lock is dropped, and
     /// writes `holder` into the file. The file is created if it is missing. The text is for people
-    /// only: the lock holds even if the text cannot be written.
+    /// only: the lock holds even if the text cannot be written. A symbolic link is not followed, so
+    /// that no other file is overwritten.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::WouldBlock`] if the file is locked already, or another error of the system.
+    /// [`io::ErrorKind::WouldBlock`] if the file is locked already, [`io::ErrorKind::InvalidInput`]
+    /// if it is no regular file, or another error of the system.
     fn lock(&self, path: &Path, holder: &str) -> io::Result<Lock>;
 }
 
@@ -218,7 +233,18 @@ pub trait StoredFile: Debug + Send {
 }
 
 /// A lock that is held until this is dropped.
-pub type Lock = Box<dyn Debug + Send + Sync>;
+pub type Lock = Box<dyn HeldLock>;
+
+/// A locked file.
+pub trait HeldLock: Debug + Send + Sync {
+    /// Whether the file at the path is still the one that is locked. If it was removed or replaced,
+    /// the lock keeps nobody out any more.
+    ///
+    /// # Errors
+    ///
+    /// The error of the system, if it cannot tell.
+    fn is_in_place(&self) -> io::Result<bool>;
+}
 
 /// A file under a temporary name. Bytes are appended to it through [`io::Write`], without a buffer.
 pub trait NewFile: Write + Debug + Send + Sync {

@@ -10,6 +10,6 @@ pub(crate) mod sync_watch;
 
 pub use atomic_file::AtomicFile;
 pub use file_error::{FileError, FileOperation};
-pub use file_system::{FileSystem, Lock, NewFile, StoredFile};
+pub use file_system::{FileSystem, HeldLock, Lock, NewFile, StoredFile};
 pub use os_file_system::OsFileSystem;
 pub use sink::Sink;

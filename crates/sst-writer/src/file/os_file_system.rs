@@ -1,15 +1,15 @@
 //! The file system of the operating system.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use tempfile::TempPath;
 
 use super::file_system::{
-    FileSystem, Lock, NewFile, StoredFile, TEMPORARY_PREFIX, TEMPORARY_SUFFIX,
+    FileSystem, HeldLock, Lock, NewFile, StoredFile, TEMPORARY_PREFIX, TEMPORARY_SUFFIX,
 };
 
 /// The file system of the operating system.
@@ -53,6 +53,10 @@ impl FileSystem for OsFileSystem {
         is_found(fs::metadata(path)).map(|found| found.is_some_and(|found| found.is_dir()))
     }
 
+    fn is_file(&self, path: &Path) -> io::Result<bool> {
+        is_found(fs::symlink_metadata(path)).map(|found| found.is_some_and(|found| found.is_file()))
+    }
+
     fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
         fs::canonicalize(path)
     }
@@ -62,17 +66,20 @@ impl FileSystem for OsFileSystem {
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        fs::read(path)
+        let mut file = open_to_read(path)?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(bytes)
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn StoredFile>> {
-        let file = File::open(path)?;
+        let file = open_to_read(path)?;
         advise(&file, Advice::Sequential);
         Ok(Box::new(file))
     }
 
     fn drop_cache(&self, path: &Path) -> io::Result<()> {
-        advise(&File::open(path)?, Advice::DontNeed);
+        advise(&open_to_read(path)?, Advice::DontNeed);
         Ok(())
     }
 
@@ -89,9 +96,10 @@ impl FileSystem for OsFileSystem {
     }
 
     fn lock(&self, path: &Path, holder: &str) -> io::Result<Lock> {
-        let file = File::options().create(true).truncate(false).write(true).open(path)?;
-        let lock = OsLock::take(file)?;
-        let file = &lock.0;
+        let mut options = File::options();
+        options.create(true).truncate(false).write(true);
+        let lock = OsLock::take(open_regular(&mut options, path, LastLink::Refuse)?, path)?;
+        let file = &lock.file;
         // The text only names the holder in messages of others. Without it the lock holds as well,
         // so a full disk must not keep anybody from taking it.
         _ = file.set_len(0).and_then(|()| (&*file).write_all(holder.as_bytes()));
@@ -107,6 +115,47 @@ impl StoredFile for File {
     fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
         read_exact_at(self, bytes, offset)
     }
+}
+
+/// What becomes of a symbolic link at the end of a path.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LastLink {
+    /// The file that it leads to is opened.
+    Follow,
+    /// It is an error: the file that it leads to may be anyone's, and it is going to be written.
+    Refuse,
+}
+
+fn open_to_read(path: &Path) -> io::Result<File> {
+    open_regular(File::options().read(true), path, LastLink::Follow)
+}
+
+/// Opens a regular file, and no other. To open a pipe would wait until another process opens its
+/// other end, and to read a device may never end.
+fn open_regular(options: &mut OpenOptions, path: &Path, link: LastLink) -> io::Result<File> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+
+        use rustix::fs::OFlags;
+        // Not to wait has no effect on regular files.
+        let flags = match link {
+            LastLink::Follow => OFlags::NONBLOCK,
+            LastLink::Refuse => OFlags::NONBLOCK | OFlags::NOFOLLOW,
+        };
+        options.custom_flags(flags.bits().cast_signed());
+    }
+    #[cfg(not(unix))]
+    if link == LastLink::Refuse && fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink())
+    {
+        return Err(not_regular());
+    }
+    let file = options.open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(not_regular()) }
+}
+
+fn not_regular() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")
 }
 
 /// The metadata of a file; `None` if there is no such file.
@@ -147,12 +196,31 @@ fn advise(_: &File, _: Advice) {}
 
 /// A locked file of the operating system.
 #[derive(Debug)]
-struct OsLock(File);
+struct OsLock {
+    file: File,
+    path: PathBuf,
+}
 
 impl OsLock {
-    fn take(file: File) -> io::Result<Self> {
+    fn take(file: File, path: &Path) -> io::Result<Self> {
         file.try_lock()?;
-        Ok(Self(file))
+        Ok(Self { file, path: path.to_owned() })
+    }
+}
+
+impl HeldLock for OsLock {
+    #[cfg(unix)]
+    fn is_in_place(&self) -> io::Result<bool> {
+        use std::os::unix::fs::MetadataExt;
+        let held = self.file.metadata()?;
+        let found = is_found(fs::symlink_metadata(&self.path))?;
+        Ok(found.is_some_and(|found| (found.dev(), found.ino()) == (held.dev(), held.ino())))
+    }
+
+    /// Only Unix lets an open file be removed or replaced.
+    #[cfg(not(unix))]
+    fn is_in_place(&self) -> io::Result<bool> {
+        self.path.try_exists()
     }
 }
 
@@ -161,7 +229,7 @@ impl Drop for OsLock {
         // Closing the file alone would not unlock it: a child process that another thread is just
         // starting has the file open too, until it executes its program. If unlocking fails,
         // closing is all that is left to do.
-        _ = self.0.unlock();
+        _ = self.file.unlock();
     }
 }
 
@@ -252,10 +320,10 @@ mod tests {
         let file = open();
         // As a process has it between its start and its program.
         let inherited = file.try_clone().unwrap();
-        let lock = OsLock::take(file).unwrap();
-        assert_eq!(OsLock::take(open()).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        let lock = OsLock::take(file, &path).unwrap();
+        assert_eq!(OsLock::take(open(), &path).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         drop(lock);
-        drop(OsLock::take(open()).unwrap());
+        drop(OsLock::take(open(), &path).unwrap());
         drop(inherited);
     }
 }

@@ -94,6 +94,10 @@ impl FileSystem for SyncWatch {
         self.inner.is_directory(path)
     }
 
+    fn is_file(&self, path: &Path) -> io::Result<bool> {
+        self.inner.is_file(path)
+    }
+
     fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
         self.inner.canonicalize(path)
     }

@@ -134,10 +134,10 @@ impl<'p> Commit<'p> {
     pub fn create_table(&self, mut options: WriterOptions) -> Result<TableWriter, PublishError> {
         self.publisher.check_usable()?;
         options.digest |= self.publisher.options().digest;
-        let (sequence, path) = self.files.allocate(FileKind::Sst)?;
+        let (name, path) = self.files.allocate(FileKind::Sst)?;
         let file = AtomicFile::create_in(Arc::clone(&self.files.file_system), &path)?;
         let writer = StreamingSstWriter::in_file(file, options);
-        Ok(TableWriter::new(writer, sequence, Arc::clone(&self.files)))
+        Ok(TableWriter::new(writer, name, Arc::clone(&self.files)))
     }
 
     /// Writes a blob, to be referred to by a table of this commit. A blob that no table refers to
@@ -149,12 +149,13 @@ impl<'p> Commit<'p> {
     /// publisher.
     pub fn create_blob(&self, value: &[u8]) -> Result<BlobNumber, PublishError> {
         self.publisher.check_usable()?;
-        let (sequence, path) = self.files.allocate(FileKind::Blob)?;
+        let (name, path) = self.files.allocate(FileKind::Blob)?;
         let file_system = Arc::clone(&self.files.file_system);
         let compression = self.publisher.options().blob_compression;
-        let blob = write_blob_file_in(file_system, &path, value, compression)?;
+        let written = write_blob_file_in(file_system, &path, value, compression);
+        let blob = self.files.note_created(name, written)?;
         let digest = self.publisher.options().digest.then(|| ValueDigest::of(value, sha256));
-        let number = BlobNumber(sequence.0);
+        let number = BlobNumber(name.sequence.0);
         self.files.add_blob(number, blob, digest);
         Ok(number)
     }
@@ -174,9 +175,9 @@ impl<'p> Commit<'p> {
         listed: Option<&BlobRecord>,
     ) -> Result<BlobNumber, PublishError> {
         self.publisher.check_usable()?;
-        let (sequence, to) = self.files.allocate(FileKind::Blob)?;
-        let blob = self.copy(from, &to).run_for_blob(listed)?;
-        let number = BlobNumber(sequence.0);
+        let (name, to) = self.files.allocate(FileKind::Blob)?;
+        let blob = self.files.note_created(name, self.copy(from, &to).run_for_blob(listed))?;
+        let number = BlobNumber(name.sequence.0);
         self.files.add_blob(number, blob, None);
         Ok(number)
     }
@@ -196,12 +197,13 @@ impl<'p> Commit<'p> {
         meta: SstMeta,
     ) -> Result<SequenceNumber, PublishError> {
         self.publisher.check_usable()?;
-        let (sequence, to) = self.files.allocate(FileKind::Sst)?;
+        let (name, to) = self.files.allocate(FileKind::Sst)?;
         let (file, _) = self.copy(from, &to).run(|_| {})?;
+        let persisted = planted!("gathered-sync-skipped", file.persist(), file.persist_unsynced());
+        self.files.note_created(name, persisted)?;
         planted!("gathered-copies-stay" => self.files.forget_last());
-        planted!("gathered-sync-skipped", file.persist(), file.persist_unsynced())?;
-        self.tables.push((sequence, meta));
-        Ok(sequence)
+        self.tables.push((name.sequence, meta));
+        Ok(name.sequence)
     }
 
     fn copy<'a>(&'a self, from: &'a Path, to: &'a Path) -> FileCopy<'a> {
@@ -299,6 +301,27 @@ impl<'p> Commit<'p> {
         self.rollback_to.as_ref().unwrap_or_else(|| self.publisher.state())
     }
 
+    /// Removes the files of a commit that did not happen. If the directory is no longer the one
+    /// that the publisher has opened and locked, they stay: files of their names may be another's
+    /// now. The next publisher removes them.
+    fn take_back(&self) {
+        if !self.files.has_files() {
+            self.files.forget_first();
+            return;
+        }
+        // An error of the system leaves it open whether the directory has changed, and is likely
+        // the reason why the commit failed.
+        let is_of_another = matches!(
+            self.publisher.check_unchanged(),
+            Err(PublishError::Changed { .. } | PublishError::LockLost { .. })
+        );
+        if !is_of_another && self.files.remove_all_but(&BTreeSet::new()) {
+            self.files.forget_first();
+        } else {
+            self.files.pin_first();
+        }
+    }
+
     /// Records of all blobs that the tables refer to.
     fn blob_records(&self) -> Result<Vec<BlobRecord>, PublishError> {
         let find = |(&blob, &table): (&BlobNumber, &SequenceNumber)| {
@@ -314,9 +337,11 @@ impl Drop for Commit<'_> {
     fn drop(&mut self) {
         self.files.end();
         match self.outcome {
-            Outcome::Open => self.files.remove_all_but(&BTreeSet::new()),
-            Outcome::Unknown => {}
-            Outcome::Published => self.files.remove_all_but(&self.publisher.state().files()),
+            Outcome::Open => self.take_back(),
+            Outcome::Unknown => self.files.pin_first(),
+            Outcome::Published => {
+                self.files.remove_all_but(&self.publisher.state().files());
+            }
         }
     }
 }

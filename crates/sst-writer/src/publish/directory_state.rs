@@ -11,10 +11,10 @@ use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
 use sst_format::live::live_tables;
 use sst_format::meta_file::TableRecord;
 use sst_format::meta_head::{CommitKind, HashRange, ListedMeta};
-use sst_format::protection::BlobRecord;
-use sst_format::{BlobNumber, SequenceNumber};
+use sst_format::protection::{BlobRecord, TRAILER_LEN, Trailer};
+use sst_format::{BlobNumber, FormatError, SequenceNumber};
 
-use crate::publish::meta_state::{MetaState, meta_path};
+use crate::publish::meta_state::{MetaState, OpenFile, meta_path};
 use crate::{FileError, FileOperation, FileSystem, PublishError};
 
 /// The meta files of a commit. The default is the state of a directory before its first commit.
@@ -78,6 +78,30 @@ impl DirectoryState {
         let mut state = Self { current: Some(sequence), metas, rolled_back: BTreeSet::new() };
         state.mark_live();
         Ok(state)
+    }
+
+    /// Fails if a directory is no longer at this commit: if its `CURRENT` has another number, or
+    /// the newest meta file another checksum. A directory that was swapped, restored or rebuilt may
+    /// have the same numbers.
+    pub(crate) fn check_unchanged(
+        &self,
+        file_system: &dyn FileSystem,
+        directory: &Path,
+    ) -> Result<(), PublishError> {
+        let found = read_current(file_system, directory)?.map(|current| current.sequence);
+        if found != self.current {
+            return Err(PublishError::Changed { path: directory.join(CURRENT_FILE_NAME) });
+        }
+        let Some(newest) = self.metas.last() else { return Ok(()) };
+        let path = meta_path(directory, newest.sequence);
+        let changed = || PublishError::Changed { path: path.clone() };
+        let file = match OpenFile::open(file_system, &path) {
+            Err(error) if error.source.kind() == io::ErrorKind::NotFound => return Err(changed()),
+            file => file?,
+        };
+        let trailer = file.last_bytes(TRAILER_LEN)?;
+        let is_same = Trailer::parse(&trailer).is_ok_and(|found| found.checksum == newest.checksum);
+        if is_same { Ok(()) } else { Err(changed()) }
     }
 
     /// Live tables with their families, those of older meta files first.
@@ -233,18 +257,27 @@ fn read_del(
     }
 }
 
+/// How much of `CURRENT` is read at most, in bytes.
+const LONGEST_CURRENT: u64 = 64;
+
 /// The commit point of a directory; `None` if there is no `CURRENT`.
 pub(crate) fn read_current(
     file_system: &dyn FileSystem,
     directory: &Path,
 ) -> Result<Option<Current>, PublishError> {
     let path = directory.join(CURRENT_FILE_NAME);
-    let bytes = match file_system.read(&path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(FileError::at(&path, FileOperation::Read)(error).into()),
+    let file = match OpenFile::open(file_system, &path) {
+        Ok(file) => file,
+        Err(error) if error.source.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.into()),
     };
+    // No revision has so long a `CURRENT` that its start would not tell which it is.
+    let bytes = file.read(0..file.len.min(LONGEST_CURRENT))?;
     match Current::parse(&bytes, crc32fast::hash) {
+        Err(FormatError::UnknownRevision { looks_like_json, .. }) => {
+            let source = FormatError::UnknownRevision { len: file.len, looks_like_json };
+            Err(PublishError::Format { path, source })
+        }
         Ok(current) if current.is_protected => Ok(Some(current)),
         Ok(_) => Err(PublishError::Unprotected { path }),
         Err(source) => Err(PublishError::Format { path, source }),

@@ -6,14 +6,14 @@
 //! name, and stays until `CURRENT` is durable, or until none of these files is left.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::file::atomic_file::directory_of;
 use crate::publish::publisher::remove;
 use crate::{AtomicFile, FileError, FileOperation, FileSystem};
 
-/// Name of the marker. It is that of a temporary file, which a publisher removes when it opens a
-/// directory with a commit.
-pub(crate) const MARKER_FILE_NAME: &str = ".sst-first.tmp";
+/// Name of the marker.
+pub(crate) const MARKER_FILE_NAME: &str = ".first-commit";
 
 /// Content of the marker, for people.
 const TEXT: &[u8] = b"the files here are of a first commit that has not happened yet\n";
@@ -22,40 +22,71 @@ const TEXT: &[u8] = b"the files here are of a first commit that has not happened
 #[derive(Debug)]
 pub(crate) struct FirstCommit {
     path: PathBuf,
-    /// Whether the marker is durable.
-    is_marked: Mutex<bool>,
+    marker: Mutex<Marker>,
+}
+
+/// The state of the marker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Marker {
+    Missing,
+    /// It is durable.
+    Set,
+    /// It is durable, and files of a commit stay whose outcome is unknown, or that could not be
+    /// removed. Only a commit, or the next publisher, ends that.
+    Pinned,
 }
 
 impl FirstCommit {
     /// For a directory without a commit and without files of commits.
     pub(crate) fn new(directory: &Path) -> Self {
-        Self { path: directory.join(MARKER_FILE_NAME), is_marked: Mutex::new(false) }
+        Self { path: directory.join(MARKER_FILE_NAME), marker: Mutex::new(Marker::Missing) }
+    }
+
+    /// The lock guards one plain value, so a panic under it breaks nothing.
+    fn marker(&self) -> MutexGuard<'_, Marker> {
+        self.marker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes the marker durable, once.
     pub(crate) fn mark(&self, file_system: &Arc<dyn FileSystem>) -> Result<(), FileError> {
-        // The lock guards one plain value, so a panic under it breaks nothing.
-        let mut is_marked = self.is_marked.lock().unwrap_or_else(PoisonError::into_inner);
-        if !*is_marked {
+        let mut marker = self.marker();
+        if *marker == Marker::Missing {
             let mut file = AtomicFile::create_in(Arc::clone(file_system), &self.path)?;
             file.write(TEXT)?;
             file.persist()?;
-            *is_marked = true;
+            *marker = Marker::Set;
         }
         Ok(())
     }
 
-    /// Removes the marker after all files of the commit were removed: their removal is durable
-    /// first.
-    pub(crate) fn unmark(&self, file_system: &dyn FileSystem) -> Result<(), FileError> {
-        let mut is_marked = self.is_marked.lock().unwrap_or_else(PoisonError::into_inner);
-        if *is_marked {
-            let directory = crate::file::atomic_file::directory_of(&self.path);
+    /// Files of a commit stay: so does the marker.
+    pub(crate) fn pin(&self) {
+        let mut marker = self.marker();
+        if *marker == Marker::Set {
+            *marker = Marker::Pinned;
+        }
+    }
+
+    /// Removes the marker after all files of a commit were removed: their removal is durable first.
+    pub(crate) fn take_back(&self, file_system: &dyn FileSystem) -> Result<(), FileError> {
+        let mut marker = self.marker();
+        if *marker == Marker::Set {
+            let directory = directory_of(&self.path);
             file_system
                 .sync_directory(directory)
                 .map_err(FileError::at(directory, FileOperation::SyncDirectory))?;
             remove(file_system, &self.path)?;
-            *is_marked = false;
+            *marker = Marker::Missing;
+        }
+        Ok(())
+    }
+
+    /// Removes the marker, since there is a commit.
+    pub(crate) fn end(&self, file_system: &dyn FileSystem) -> Result<(), FileError> {
+        let mut marker = self.marker();
+        if *marker != Marker::Missing {
+            remove(file_system, &self.path)?;
+            *marker = Marker::Missing;
         }
         Ok(())
     }

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The process that has a directory open for publishing, by the text that it wrote into `LOCK`.
+/// The process that has a directory open for publishing, by the text that it wrote into
+/// the lock file.
 ///
 /// The text tells people which process to look for. Only the lock itself has an effect, and the
 /// operating system releases it when the process ends, however it ends. Text that a dead process
@@ -25,14 +26,14 @@ impl LockHolder {
         Self { process: std::process::id(), host: host(), since: SystemTime::now() }
     }
 
-    /// The content of `LOCK`.
+    /// The content of the lock file.
     pub(crate) fn to_text(&self) -> String {
         // A clock before 1970 is not set. The text is for people, who see from 0 that it is not.
         let since = self.since.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         format!("process {}\nhost {}\nsince {since}\n", self.process, self.host)
     }
 
-    /// Reads the content of `LOCK`; `None` if it is in another form, or not complete.
+    /// Reads the content of the lock file; `None` if it is in another form, or not complete.
     pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(bytes).ok()?;
         let field =

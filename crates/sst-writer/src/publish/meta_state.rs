@@ -87,7 +87,7 @@ impl MetaState {
         sequence: SequenceNumber,
     ) -> Result<Self, PublishError> {
         let path = meta_path(directory, sequence);
-        let file = OpenMeta::open(file_system, &path)?;
+        let file = OpenFile::open(file_system, &path)?;
         match file.head(sequence)? {
             Some(state) => Ok(state),
             None => Self::parse(&file.read(0..file.len)?, sequence, &path),
@@ -153,14 +153,15 @@ impl TableState {
     }
 }
 
-/// A meta file that is open for reading.
-pub(crate) struct OpenMeta<'a> {
+/// A file that is open for reading.
+pub(crate) struct OpenFile<'a> {
     file: Box<dyn StoredFile>,
-    len: u64,
+    /// Its length in bytes.
+    pub(crate) len: u64,
     path: &'a Path,
 }
 
-impl<'a> OpenMeta<'a> {
+impl<'a> OpenFile<'a> {
     pub(crate) fn open(file_system: &dyn FileSystem, path: &'a Path) -> Result<Self, FileError> {
         let error = |error| FileError::at(path, FileOperation::Read)(error);
         let file = file_system.open(path).map_err(error)?;
@@ -174,6 +175,12 @@ impl<'a> OpenMeta<'a> {
         let mut bytes = room_for(range.end - range.start).map_err(error)?;
         self.file.read_exact_at(&mut bytes, range.start).map_err(error)?;
         Ok(bytes)
+    }
+
+    /// Reads so many bytes at the end of the file, or all if it is shorter.
+    pub(crate) fn last_bytes(&self, len: usize) -> Result<Vec<u8>, FileError> {
+        // A shorter file starts at 0.
+        self.read(self.len.saturating_sub(len as u64)..self.len)
     }
 
     /// Reads an area, and verifies it.
@@ -190,8 +197,8 @@ impl<'a> OpenMeta<'a> {
     /// Reads the head and the two lists; `None` if the file has no valid head, and must be read
     /// whole.
     fn head(&self, sequence: SequenceNumber) -> Result<Option<MetaState>, PublishError> {
-        let last_bytes = self.len.saturating_sub(HEAD_PLACE_LEN as u64)..self.len;
-        let Some(place) = HeadPlace::parse(&self.read(last_bytes)?, self.len) else {
+        let last_bytes = self.last_bytes(HEAD_PLACE_LEN)?;
+        let Some(place) = HeadPlace::parse(&last_bytes, self.len) else {
             return Ok(None);
         };
         let (start, end) = (self.read(place.start_range())?, self.read(place.end_range())?);

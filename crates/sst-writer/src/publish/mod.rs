@@ -1,7 +1,9 @@
 //! Commits: tables and blobs of a directory become visible in one step, and can be rolled back.
 
 pub(crate) mod commit;
+pub(crate) mod directory_lock;
 pub(crate) mod directory_state;
+pub(crate) mod first_commit;
 pub(crate) mod generation;
 pub(crate) mod lock_holder;
 pub(crate) mod meta_state;
@@ -14,6 +16,7 @@ pub(crate) mod table_writer;
 
 pub use commit::prepared_commit::PreparedCommit;
 pub use commit::{Commit, CommitInfo};
+pub use directory_lock::LOCK_FILE_NAME;
 pub use generation::Generation;
 pub use lock_holder::LockHolder;
 pub use publish_error::PublishError;

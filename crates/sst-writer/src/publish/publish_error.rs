@@ -19,8 +19,22 @@ pub enum PublishError {
     Locked {
         /// The directory.
         directory: PathBuf,
-        /// The process that has it open, if `LOCK` tells.
+        /// The process that has it open, if the lock file tells.
         holder: Option<LockHolder>,
+    },
+    /// The lock file was removed or replaced since the publisher locked it, or another build has
+    /// locked the directory: another publisher may write there. Open the directory again.
+    #[error("{} is no longer the file that was locked: another process may be writing there; open the directory again", path.display())]
+    LockLost {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// The directory is not at the commit that the publisher remembers: it was swapped, restored,
+    /// rebuilt or written to by another. Open it again.
+    #[error("{} was changed by another since the directory was opened: open it again", path.display())]
+    Changed {
+        /// `CURRENT`, or the newest meta file.
+        path: PathBuf,
     },
     /// There is no such commit to roll back to, or its files are gone.
     #[error("{}: {}", directory.display(), NoGeneration(*generation))]
@@ -37,7 +51,7 @@ pub enum PublishError {
         /// The file that says so.
         path: PathBuf,
     },
-    /// There is no `CURRENT`, and some of the files cannot be leftovers of a first commit.
+    /// There is no `CURRENT`, and nothing says that the files are leftovers of a first commit.
     #[error("{} has files of earlier commits but no CURRENT", directory.display())]
     MissingCurrent {
         /// The directory.
@@ -143,10 +157,12 @@ impl From<Cancelled> for PublishError {
 
 impl PublishError {
     /// The error of an existing file that could not be read or written now, but perhaps later. Any
-    /// other error is returned as it is.
+    /// other error is returned as it is, also that of a directory or a pipe in a file's place.
     pub(crate) fn into_io(self) -> Result<FileError, Self> {
+        let is_lasting =
+            |kind| matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::InvalidInput);
         match self {
-            Self::File(error) if error.source.kind() != io::ErrorKind::NotFound => Ok(error),
+            Self::File(error) if !is_lasting(error.source.kind()) => Ok(error),
             error => Err(error),
         }
     }

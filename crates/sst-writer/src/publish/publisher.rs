@@ -13,16 +13,12 @@ use sst_format::{SequenceNumber, planted};
 use crate::file::atomic_file::directory_of;
 use crate::file::file_system::is_temporary;
 use crate::file::sync_watch::SyncWatch;
+use crate::publish::directory_lock::DirectoryLock;
 use crate::publish::directory_state::DirectoryState;
+use crate::publish::first_commit::{FirstCommit, MARKER_FILE_NAME};
 use crate::publish::generation::numbered_files;
-use crate::publish::meta_state::{MetaState, meta_path};
 use crate::publish::retention::Retention;
-use crate::{
-    Commit, FileError, FileOperation, FileSystem, Lock, LockHolder, PublishError, PublisherOptions,
-};
-
-/// Name of the file whose lock the publisher holds.
-const LOCK_FILE_NAME: &str = "LOCK";
+use crate::{Commit, FileError, FileOperation, FileSystem, PublishError, PublisherOptions};
 
 /// Publishes tables in a directory, one commit at a time.
 ///
@@ -30,8 +26,13 @@ const LOCK_FILE_NAME: &str = "LOCK";
 /// commit point, is replaced in one step. Readers of the directory see the commit before or the
 /// commit after, nothing between, also after a crash.
 ///
-/// A publisher holds the lock of the file `LOCK`, so a directory has one publisher at a time. The
+/// A publisher holds the lock of the file `.lock`, so a directory has one publisher at a time. The
 /// operating system releases the lock when the process ends, however it ends.
+///
+/// A publisher remembers the commit that it has opened or made. If it then finds another one, since
+/// the directory was swapped, restored, rebuilt or written to without the lock, it refuses to
+/// publish, with [`PublishError::Changed`] or [`PublishError::LockLost`], and removes nothing. It
+/// looks just before it replaces `CURRENT`.
 ///
 /// # Examples
 ///
@@ -61,26 +62,34 @@ pub struct Publisher {
     present: BTreeSet<FileName>,
     not_removed: Vec<FileError>,
     numbers: Arc<Numbers>,
+    /// Before the first commit.
+    first: Option<Arc<FirstCommit>>,
     /// Released when the publisher is dropped.
-    _lock: Lock,
+    lock: DirectoryLock,
 }
 
 /// Hands out sequence numbers. Files of all kinds share one sequence.
 #[derive(Debug)]
 pub(crate) struct Numbers {
     last: AtomicU32,
+    /// Numbers passed over: a directory, a link or a pipe has a name with them, which is not ours to
+    /// remove.
+    taken: BTreeSet<SequenceNumber>,
 }
 
 impl Numbers {
-    fn after(last: SequenceNumber) -> Self {
-        Self { last: AtomicU32::new(last.0) }
+    const fn after(last: SequenceNumber, taken: BTreeSet<SequenceNumber>) -> Self {
+        Self { last: AtomicU32::new(last.0), taken }
     }
 
     /// The next number; `None` when there are no more.
     pub(crate) fn next(&self) -> Option<SequenceNumber> {
-        let update = |last: u32| last.checked_add(1);
-        let last = self.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, update).ok()?;
-        Some(SequenceNumber(last + 1))
+        let next = |last: u32| {
+            let mut rest = (last.checked_add(1)?..=u32::MAX).map(SequenceNumber);
+            rest.find(|number| !self.taken.contains(number))
+        };
+        let update = |last| next(last).map(|number| number.0);
+        next(self.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, update).ok()?)
     }
 }
 
@@ -103,12 +112,11 @@ impl Publisher {
         if options.create_directory {
             create_directory(&*file_system, directory)?;
         }
-        let lock = lock(&*file_system, directory)?;
+        let lock = DirectoryLock::take(Arc::clone(&file_system) as _, directory)?;
         let state = DirectoryState::load(&*file_system, directory)?;
         let files = list(&*file_system, directory)?;
-        if state.current.is_none() {
-            check_first_commit(&*file_system, directory, &files)?;
-        }
+        let taken = remove_leftovers(&*file_system, directory, state.current, &files)?;
+        let first = state.current.is_none().then(|| Arc::new(FirstCommit::new(directory)));
         // Sequence numbers start at 1, so before the first commit the last one is 0.
         let last = state.current.unwrap_or_default();
         let present = files.iter().filter_map(|name| FileName::parse(name));
@@ -123,10 +131,10 @@ impl Publisher {
             retention,
             present,
             not_removed: Vec::new(),
-            numbers: Arc::new(Numbers::after(last)),
-            _lock: lock,
+            numbers: Arc::new(Numbers::after(last, taken)),
+            first,
+            lock,
         };
-        publisher.remove_leftovers(&files)?;
         // The next commit tries again to remove these files.
         publisher.not_removed = publisher.remove_unneeded();
         publisher.not_removed.extend(unread);
@@ -191,6 +199,17 @@ impl Publisher {
         &self.state
     }
 
+    /// Fails if the directory is no longer the one that is locked, at the commit that is remembered.
+    pub(crate) fn check_unchanged(&self) -> Result<(), PublishError> {
+        self.lock.check()?;
+        self.state.check_unchanged(&*self.file_system, &self.directory)
+    }
+
+    /// The marker of the time before the first commit.
+    pub(crate) fn first(&self) -> Option<Arc<FirstCommit>> {
+        self.first.clone()
+    }
+
     /// Fails if an earlier operation has failed after which the state of the disk is unknown.
     pub(crate) fn check_usable(&self) -> Result<(), PublishError> {
         if self.file_system.has_failed() {
@@ -205,7 +224,14 @@ impl Publisher {
         let replaced = std::mem::replace(&mut self.state, state);
         self.retention.push(&replaced, &self.options);
         self.present.extend(self.state.files());
-        self.remove_unneeded()
+        let first = self.first.as_ref();
+        let unmarked = first.map_or(Ok(()), |first| first.end(&*self.file_system));
+        let mut not_removed = self.remove_unneeded();
+        match unmarked {
+            Ok(()) => self.first = None,
+            Err(error) => not_removed.push(error),
+        }
+        not_removed
     }
 
     /// Refuses further commits, since it is unknown which commit is on disk.
@@ -242,30 +268,12 @@ impl Publisher {
             self.present.iter().copied().filter(|file| !is_needed(file)).collect();
         let mut not_removed = Vec::new();
         for file in unneeded {
-            match self.remove(&file.to_string()) {
+            match remove_file(&*self.file_system, &self.directory.join(file.to_string())) {
                 Ok(()) => _ = self.present.remove(&file),
                 Err(error) => not_removed.push(error),
             }
         }
         not_removed
-    }
-
-    /// Removes temporary files, and the files of commits that did not happen, whose sequence
-    /// numbers will be used again.
-    fn remove_leftovers(&self, files: &[String]) -> Result<(), PublishError> {
-        let is_leftover = |name: &str| match FileName::parse(name) {
-            Some(file) => self.state.current.is_none_or(|current| file.sequence > current),
-            None => is_temporary(name),
-        };
-        for name in files.iter().filter(|name| is_leftover(name)) {
-            planted!("temporaries-stay" => if is_temporary(name) { continue; });
-            self.remove(name)?;
-        }
-        Ok(())
-    }
-
-    fn remove(&self, name: &str) -> Result<(), FileError> {
-        remove(&*self.file_system, &self.directory.join(name))
     }
 }
 
@@ -306,20 +314,6 @@ fn create_directory(file_system: &dyn FileSystem, directory: &Path) -> Result<()
     Ok(())
 }
 
-/// Takes the lock of a directory.
-fn lock(file_system: &dyn FileSystem, directory: &Path) -> Result<Lock, PublishError> {
-    let path = directory.join(LOCK_FILE_NAME);
-    let holder = LockHolder::this_process().to_text();
-    file_system.lock(&path, &holder).map_err(|error| match error.kind() {
-        io::ErrorKind::WouldBlock => PublishError::Locked {
-            directory: directory.to_owned(),
-            // The message does without a name where the text cannot be read.
-            holder: file_system.read(&path).ok().and_then(|bytes| LockHolder::parse(&bytes)),
-        },
-        _ => FileError::at(&path, FileOperation::Lock)(error).into(),
-    })
-}
-
 /// Names of the files of a directory, sorted. Names that are not UTF-8 are not of the format and
 /// are left out.
 fn list(file_system: &dyn FileSystem, directory: &Path) -> Result<Vec<String>, FileError> {
@@ -330,24 +324,53 @@ fn list(file_system: &dyn FileSystem, directory: &Path) -> Result<Vec<String>, F
     Ok(names)
 }
 
-/// Checks that all files of a directory without `CURRENT` can be leftovers of a first commit that
-/// did not happen: there is at most one meta file, and it lists no other and no obsolete table.
-fn check_first_commit(
+/// Removes temporary files, and the files of commits that did not happen, whose sequence numbers
+/// will be used again. Returns the numbers that something else than a file has, which stays.
+///
+/// Fails if there is no commit and nothing says that the files are those of a first commit that did
+/// not happen: then `CURRENT` may be lost, and they are all there is.
+fn remove_leftovers(
     file_system: &dyn FileSystem,
     directory: &Path,
-    files: &[String],
-) -> Result<(), PublishError> {
-    let missing = || PublishError::MissingCurrent { directory: directory.to_owned() };
-    let files: BTreeSet<FileName> = files.iter().filter_map(|name| FileName::parse(name)).collect();
-    let mut metas = files.iter().filter(|file| file.kind == FileKind::Meta);
-    let Some(meta) = metas.next() else { return Ok(()) };
-    if metas.next().is_some() {
-        return Err(missing());
+    current: Option<SequenceNumber>,
+    names: &[String],
+) -> Result<BTreeSet<SequenceNumber>, PublishError> {
+    let numbered = names.iter().filter_map(|name| FileName::parse(name));
+    let numbered = numbered.filter(|file| current.is_none_or(|current| file.sequence > current));
+    let is_marked = names.iter().any(|name| name == MARKER_FILE_NAME);
+    let mut taken = BTreeSet::new();
+    let mut has_removed = false;
+    for file in numbered {
+        let path = directory.join(file.to_string());
+        if !is_file(file_system, &path)? {
+            taken.insert(file.sequence);
+            continue;
+        }
+        if current.is_none() && !is_marked {
+            return Err(PublishError::MissingCurrent { directory: directory.to_owned() });
+        }
+        remove(file_system, &path)?;
+        has_removed = true;
     }
-    let path = meta_path(directory, meta.sequence);
-    let bytes = file_system.read(&path).map_err(FileError::at(&path, FileOperation::Read))?;
-    match MetaState::parse(&bytes, meta.sequence, &path) {
-        Ok(meta) if meta.live_metas.len() == 1 && meta.obsolete.is_empty() => Ok(()),
-        _ => Err(missing()),
+    if current.is_none() && has_removed {
+        // Before the marker goes.
+        file_system
+            .sync_directory(directory)
+            .map_err(FileError::at(directory, FileOperation::SyncDirectory))?;
     }
+    for name in names.iter().filter(|name| is_temporary(name) || *name == MARKER_FILE_NAME) {
+        planted!("temporaries-stay" => continue);
+        remove_file(file_system, &directory.join(name))?;
+    }
+    Ok(taken)
+}
+
+/// Whether there is a regular file at `path`.
+fn is_file(file_system: &dyn FileSystem, path: &Path) -> Result<bool, FileError> {
+    file_system.is_file(path).map_err(FileError::at(path, FileOperation::Inspect))
+}
+
+/// Removes a regular file. Anything else of its name is not ours and stays, which is no error.
+fn remove_file(file_system: &dyn FileSystem, path: &Path) -> Result<(), FileError> {
+    if is_file(file_system, path)? { remove(file_system, path) } else { Ok(()) }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sst_format::file_name::FileName;
 use sst_format::filter::FilterBytes;
 use sst_format::{BlobNumber, SequenceNumber, SstMeta};
 
@@ -17,7 +18,7 @@ use crate::{AtomicFile, Entry, Finished, PublishError, StreamingSstWriter, Write
 #[derive(Debug)]
 pub struct TableWriter {
     writer: StreamingSstWriter<AtomicFile>,
-    sequence: SequenceNumber,
+    name: FileName,
     files: Arc<CommitFiles>,
 }
 
@@ -61,16 +62,16 @@ impl FinishedTable {
 impl TableWriter {
     pub(crate) const fn new(
         writer: StreamingSstWriter<AtomicFile>,
-        sequence: SequenceNumber,
+        name: FileName,
         files: Arc<CommitFiles>,
     ) -> Self {
-        Self { writer, sequence, files }
+        Self { writer, name, files }
     }
 
     /// The table's sequence number.
     #[must_use]
     pub const fn sequence(&self) -> SequenceNumber {
-        self.sequence
+        self.name.sequence
     }
 
     /// See [`StreamingSstWriter::add`].
@@ -108,10 +109,15 @@ impl TableWriter {
     /// [`PublishError::CommitEnded`] if the commit was prepared, published or dropped meanwhile; as
     /// [`StreamingSstWriter::finish`].
     pub fn finish(self) -> Result<FinishedTable, PublishError> {
-        let Self { writer, sequence, files } = self;
+        let Self { writer, name, files } = self;
+        let sequence = name.sequence;
         if files.has_ended() {
             return Err(PublishError::CommitEnded { table: sequence });
         }
-        Ok(FinishedTable { sequence, finished: writer.finish()?, files })
+        let finished = files.note_created(name, writer.finish())?;
+        if files.are_removed() {
+            return Err(PublishError::CommitEnded { table: sequence });
+        }
+        Ok(FinishedTable { sequence, finished, files })
     }
 }

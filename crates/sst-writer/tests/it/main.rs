@@ -11,6 +11,8 @@ mod generations;
 #[cfg(test)]
 mod meta_files;
 #[cfg(test)]
+mod ownership;
+#[cfg(test)]
 mod publisher;
 #[cfg(test)]
 mod round_trip;

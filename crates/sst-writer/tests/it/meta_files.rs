@@ -61,6 +61,9 @@ impl FileSystem for Counting {
     fn is_directory(&self, path: &Path) -> io::Result<bool> {
         OsFileSystem.is_directory(path)
     }
+    fn is_file(&self, path: &Path) -> io::Result<bool> {
+        OsFileSystem.is_file(path)
+    }
     fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
         OsFileSystem.canonicalize(path)
     }

@@ -11,7 +11,7 @@ use sst_format::filter::FilterBytes;
 use sst_format::meta_file::{MetaFile, MetaFileParts, TableRecord};
 use sst_format::protection::{BlobRecord, LiveMeta};
 use sst_format::{BlobNumber, FormatError, SequenceNumber, SstMeta, TableProtection};
-use sst_writer::publish::FinishedTable;
+use sst_writer::publish::{FinishedTable, LOCK_FILE_NAME};
 use sst_writer::{Commit, EntryValue, PublishError, Publisher, PublisherOptions, WriterOptions};
 
 fn open(directory: &Path) -> Publisher {
@@ -21,15 +21,17 @@ fn open(directory: &Path) -> Publisher {
 fn refused(directory: &Path) -> PublishError {
     let before = names(directory);
     let error = Publisher::open(directory, PublisherOptions::default()).unwrap_err();
-    let locked = [before, vec!["LOCK".to_owned()]].concat();
+    let locked = [before, vec![LOCK_FILE_NAME.to_owned()]].concat();
     assert!(locked.iter().all(|name| directory.join(name).exists()));
     error
 }
 
+/// Names of the files of a directory, the lock aside.
 fn names(directory: &Path) -> Vec<String> {
     let mut names: Vec<_> = fs::read_dir(directory)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name != LOCK_FILE_NAME)
         .collect();
     names.sort();
     names
@@ -131,7 +133,7 @@ fn commits_follow_each_other() {
     commit(&mut publisher, 1, false);
     let expected =
         ["00000001.sst", "00000002.sst", "00000003.meta", "00000004.sst", "00000005.meta"];
-    assert_eq!(names(path), [&expected[..], &["CURRENT", "LOCK"]].concat());
+    assert_eq!(names(path), [&expected[..], &["CURRENT"]].concat());
     let found = find(path);
     assert_eq!(found.metas, [3, 5]);
     assert_eq!(live(&publisher), [1, 2, 4].map(SequenceNumber));
@@ -153,7 +155,7 @@ fn commits_follow_each_other() {
 
     commit(&mut publisher, 1, true);
     assert_eq!(find(path).metas, [10]);
-    assert_eq!(names(path), ["00000009.sst", "00000010.meta", "CURRENT", "LOCK"]);
+    assert_eq!(names(path), ["00000009.sst", "00000010.meta", "CURRENT"]);
     commit(&mut publisher, 1, false);
     assert_eq!(find(path).obsolete_in_newest, [0; 0]);
     assert_eq!(live(&publisher), [9, 11].map(SequenceNumber));
@@ -199,7 +201,7 @@ fn tables_that_are_not_added_and_blobs_without_a_table_go() {
     assert!(matches!(error, PublishError::ForeignTable { .. }));
     commit.publish().unwrap();
     late.finish().unwrap_err();
-    let expected = ["00000001.blob", "00000004.sst", "00000006.meta", "CURRENT", "LOCK"];
+    let expected = ["00000001.blob", "00000004.sst", "00000006.meta", "CURRENT"];
     assert_eq!(names(directory.path()), expected);
     assert_eq!(find(directory.path()).blobs.len(), 1);
 }
@@ -336,10 +338,10 @@ fn obsolete_files_are_kept_if_told_so() {
     assert_eq!(find(path).metas, [4]);
     drop(publisher);
     drop(Publisher::open(path, options()).unwrap());
-    assert_eq!(names(path).len(), 6);
+    assert_eq!(names(path).len(), 5);
     // They are removed by a publisher without that option.
     drop(open(path));
-    assert_eq!(names(path), ["00000003.sst", "00000004.meta", "CURRENT", "LOCK"]);
+    assert_eq!(names(path), ["00000003.sst", "00000004.meta", "CURRENT"]);
 }
 
 #[test]
@@ -480,24 +482,6 @@ fn open_again(publisher: Publisher, path: &Path) -> Publisher {
     open(path)
 }
 
-#[test]
-fn first_commit_that_did_not_happen_is_cleaned_up() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path();
-    commit(&mut open(path), 2, false);
-    fs::remove_file(path.join("CURRENT")).unwrap();
-    let mut publisher = open(path);
-    assert_eq!(names(path), ["LOCK"]);
-    // After a second commit, a missing `CURRENT` cannot be that of a first commit that failed.
-    commit(&mut publisher, 1, false);
-    commit(&mut publisher, 1, false);
-    drop(publisher);
-    fs::remove_file(path.join("CURRENT")).unwrap();
-    assert!(matches!(refused(path), PublishError::MissingCurrent { .. }));
-    fs::remove_file(path.join("00000002.meta")).unwrap();
-    assert!(matches!(refused(path), PublishError::MissingCurrent { .. }));
-}
-
 /// One commit: its number of tables, the live ones that it makes obsolete (by position), and
 /// whether the directory is opened again before it.
 fn step() -> impl Strategy<Value = (usize, Vec<prop::sample::Index>, bool)> {
@@ -539,7 +523,7 @@ proptest! {
             let tables: Vec<_> = found.tables.iter().map(|(_, table)| table.sequence).collect();
             prop_assert_eq!(&tables, &expected);
             prop_assert_eq!(live(&publisher), tables.clone());
-            let count = tables.len() + found.metas.len() + found.blobs.len() + 2;
+            let count = tables.len() + found.metas.len() + found.blobs.len() + 1;
             prop_assert_eq!(names(path).len(), count);
         }
     }

@@ -12,8 +12,8 @@ impl Commit<'_> {
     /// Reserves the next number for a blob.
     pub(crate) fn reserve_blob(&self) -> Result<BlobNumber, PublishError> {
         self.publisher.check_usable()?;
-        let (sequence, _) = self.files.allocate(FileKind::Blob)?;
-        Ok(BlobNumber(sequence.0))
+        let (name, _) = self.files.allocate(FileKind::Blob)?;
+        Ok(BlobNumber(name.sequence.0))
     }
 
     /// Makes a durable file the blob of a reserved number. Its name is durable only after
@@ -26,7 +26,8 @@ impl Commit<'_> {
         digest: Option<ValueDigest>,
     ) -> Result<(), PublishError> {
         let name = FileName { sequence: SequenceNumber(number.0), kind: FileKind::Blob };
-        file.persist_as(&self.files.path(name))?;
+        let persisted = file.persist_as(&self.files.path(name));
+        self.files.note_created(name, persisted)?;
         self.files.add_blob(number, blob, digest);
         Ok(())
     }
@@ -35,10 +36,10 @@ impl Commit<'_> {
     /// is durable only after [`Commit::sync_names`].
     pub(crate) fn adopt_table(&mut self, table: Finished<StagedFile>) -> Result<(), PublishError> {
         self.publisher.check_usable()?;
-        let (sequence, path) = self.files.allocate(FileKind::Sst)?;
+        let (name, path) = self.files.allocate(FileKind::Sst)?;
         let Finished { meta, blobs, digest, output } = table;
-        output.persist_as(&path)?;
-        self.push_table(sequence, Finished { meta, blobs, digest, output: () });
+        self.files.note_created(name, output.persist_as(&path))?;
+        self.push_table(name.sequence, Finished { meta, blobs, digest, output: () });
         Ok(())
     }
 

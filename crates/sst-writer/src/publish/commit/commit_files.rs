@@ -1,17 +1,21 @@
 //! The files of one commit.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use sst_format::BlobNumber;
 use sst_format::content_digest::ValueDigest;
 use sst_format::file_name::{FileKind, FileName};
 use sst_format::protection::BlobRecord;
-use sst_format::{BlobNumber, SequenceNumber};
 
+use crate::publish::first_commit::FirstCommit;
 use crate::publish::publisher::{Numbers, Publisher, remove};
-use crate::{AtomicFile, BlobFile, FileError, FileOperation, FileSystem, Monitor, PublishError};
+use crate::{
+    AtomicFile, BlobFile, FileError, FileOperation, FileSystem, Monitor, PublishError, WriteError,
+};
 
 /// The files that a commit makes, shared by the commit and the writers of its tables.
 #[derive(Debug)]
@@ -20,6 +24,8 @@ pub(crate) struct CommitFiles {
     pub(super) file_system: Arc<dyn FileSystem>,
     pub(super) monitor: Monitor,
     numbers: Arc<Numbers>,
+    /// Before the first commit of the directory.
+    first: Option<Arc<FirstCommit>>,
     has_ended: AtomicBool,
     made: Mutex<Made>,
 }
@@ -27,9 +33,40 @@ pub(crate) struct CommitFiles {
 /// What was made so far.
 #[derive(Debug, Default)]
 struct Made {
-    /// Every name given to a file of the commit.
+    /// Every file that the commit has created. A name alone, reserved for a file that was not
+    /// created yet, may be that of another's file.
     names: Vec<FileName>,
     blobs: BTreeMap<BlobNumber, MadeBlob>,
+    /// Whether the files were removed, since the commit was dropped.
+    are_removed: bool,
+}
+
+/// An error of creating a file.
+pub(crate) trait CreateError {
+    /// Whether another file has the name.
+    fn is_taken(&self) -> bool;
+}
+
+impl CreateError for FileError {
+    fn is_taken(&self) -> bool {
+        self.source.kind() == io::ErrorKind::AlreadyExists
+    }
+}
+
+impl CreateError for WriteError {
+    fn is_taken(&self) -> bool {
+        matches!(self, Self::Exists { .. })
+    }
+}
+
+impl CreateError for PublishError {
+    fn is_taken(&self) -> bool {
+        match self {
+            Self::File(error) => error.is_taken(),
+            Self::Write(error) => error.is_taken(),
+            _ => false,
+        }
+    }
 }
 
 /// A blob of a commit.
@@ -48,6 +85,7 @@ impl CommitFiles {
             file_system: publisher.file_system(),
             monitor: publisher.options().monitor.clone(),
             numbers: publisher.numbers(),
+            first: publisher.first(),
             has_ended: AtomicBool::new(false),
             made: Mutex::default(),
         }
@@ -68,22 +106,68 @@ impl CommitFiles {
         self.has_ended.store(true, Ordering::Release);
     }
 
-    /// Gives a new file its number. Returns that and the path of the file.
-    pub(super) fn allocate(
-        &self,
-        kind: FileKind,
-    ) -> Result<(SequenceNumber, PathBuf), PublishError> {
+    /// Gives a new file its number. Returns its name and path.
+    pub(super) fn allocate(&self, kind: FileKind) -> Result<(FileName, PathBuf), PublishError> {
+        if let Some(first) = &self.first {
+            first.mark(&self.file_system)?;
+        }
         let exhausted =
             || PublishError::NumbersExhausted { directory: self.directory.to_path_buf() };
         let sequence = self.numbers.next().ok_or_else(exhausted)?;
         let name = FileName { sequence, kind };
-        self.note(name);
-        Ok((sequence, self.path(name)))
+        Ok((name, self.path(name)))
     }
 
-    /// Notes a file that goes when the commit fails.
-    pub(super) fn note(&self, name: FileName) {
-        self.made().names.push(name);
+    /// Notes a file, if it was created. An error of creating it may have come after it got its
+    /// name, so it is noted unless the error says that the name was taken.
+    pub(crate) fn note_created<T, E: CreateError>(
+        &self,
+        name: FileName,
+        created: Result<T, E>,
+    ) -> Result<T, E> {
+        if !created.as_ref().is_err_and(CreateError::is_taken) {
+            self.note(name);
+        }
+        created
+    }
+
+    /// No file of the commit is left: before the first commit, nothing needs the marker.
+    pub(super) fn forget_first(&self) {
+        if let Some(first) = &self.first {
+            // Called when a commit is dropped, where no error can be returned. The next publisher
+            // removes the marker if it stays.
+            _ = first.take_back(&*self.file_system);
+        }
+    }
+
+    /// Files of the commit stay, and so does the marker of the time before the first commit.
+    pub(super) fn pin_first(&self) {
+        if let Some(first) = &self.first {
+            first.pin();
+        }
+    }
+
+    /// Whether the commit has created a file.
+    pub(super) fn has_files(&self) -> bool {
+        !self.made().names.is_empty()
+    }
+
+    /// Notes a file that the commit has created: it goes when the commit fails. If the files of the
+    /// commit were removed meanwhile, it is removed at once.
+    fn note(&self, name: FileName) {
+        let mut made = self.made();
+        if made.are_removed {
+            // The caller reports that the commit has ended. The next publisher removes the file if
+            // it stays.
+            _ = remove(&*self.file_system, &self.path(name));
+        } else {
+            made.names.push(name);
+        }
+    }
+
+    /// Whether the files of the commit were removed, since it was dropped.
+    pub(crate) fn are_removed(&self) -> bool {
+        self.made().are_removed
     }
 
     /// A planted bug: the file noted last stays when the commit fails.
@@ -119,7 +203,7 @@ impl CommitFiles {
         let path = self.path(name);
         let mut file = AtomicFile::create_in(Arc::clone(&self.file_system), &path)?;
         file.write(bytes)?;
-        file.persist()?;
+        self.note_created(name, file.persist())?;
         self.check_written(&path, bytes)
     }
 
@@ -135,12 +219,17 @@ impl CommitFiles {
         Ok(())
     }
 
-    /// Removes the files of the commit that `keep` does not name.
-    pub(super) fn remove_all_but(&self, keep: &BTreeSet<FileName>) {
-        for name in self.made().names.iter().filter(|name| !keep.contains(name)) {
-            // Called when a commit is dropped, where no error can be returned. The next publisher
-            // removes what stays.
-            _ = remove(&*self.file_system, &self.path(*name));
-        }
+    /// Removes the files of the commit that `keep` does not name. Returns whether none of them is
+    /// left.
+    ///
+    /// Called when a commit is dropped, where no error can be returned. The next publisher removes
+    /// the files that stay.
+    pub(super) fn remove_all_but(&self, keep: &BTreeSet<FileName>) -> bool {
+        let mut made = self.made();
+        made.are_removed = true;
+        let Made { names, .. } = &mut *made;
+        let is_left = |name: &FileName| remove(&*self.file_system, &self.path(*name)).is_err();
+        names.retain(|name| !keep.contains(name) && is_left(name));
+        names.is_empty()
     }
 }

@@ -58,6 +58,7 @@ pub struct PreparedCommit<'p> {
 impl<'p> PreparedCommit<'p> {
     pub(super) fn new(commit: Commit<'p>) -> Result<Self, PublishError> {
         commit.publisher.check_usable()?;
+        commit.publisher.check_unchanged()?;
         let blobs = commit.blob_records()?;
         commit.files.end();
         let base = commit.base();
@@ -175,8 +176,8 @@ impl<'p> PreparedCommit<'p> {
     pub fn publish(mut self) -> Result<CommitInfo, PublishError> {
         self.commit.publisher.check_usable()?;
         self.monitor().check()?;
-        let (sequence, _) = self.commit.files.allocate(FileKind::Meta)?;
-        let name = FileName { sequence, kind: FileKind::Meta };
+        let (name, _) = self.commit.files.allocate(FileKind::Meta)?;
+        let sequence = name.sequence;
         let bytes = self.encode_meta(name)?;
         let mut state = std::mem::take(&mut self.state);
         state.push(MetaState::parse(&bytes, sequence, &self.commit.files.path(name))?);
@@ -184,12 +185,12 @@ impl<'p> PreparedCommit<'p> {
         if !state.rolled_back.is_empty() {
             // Tells the original's readers which meta files not to read.
             let name = FileName { sequence, kind: FileKind::Del };
-            self.commit.files.note(name);
             let bytes = DelFile::encode(state.rolled_back.iter().copied());
             self.commit.files.write(name, &bytes)?;
         }
         planted!("inputs-removed-early" => self.remove_obsolete());
         self.commit.files.write(name, &bytes)?;
+        self.commit.publisher.check_unchanged()?;
         self.replace_current(sequence)?;
         let not_removed = self.commit.publisher.advance(state);
         let certificates = std::mem::take(&mut self.certificates);
