@@ -134,7 +134,7 @@ pub(crate) fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
         .unwrap()
         .map(|file| file.unwrap())
         .map(|file| (file.file_name().into_string().unwrap(), fs::read(file.path()).unwrap()))
-        .filter(|(name, _)| name != "LOCK")
+        .filter(|(name, _)| name != sst_writer::publish::LOCK_FILE_NAME)
         .collect()
 }
 
