@@ -75,9 +75,9 @@ pub(crate) fn is_digest(text: &str) -> bool {
 }
 
 impl Certificate {
-    /// What a directory amounts to: what its commit says where it says something, else what reading
-    /// it gives. Only `family`, if one is given. `bar` starts the bar of a family that is read, of
-    /// so many bytes.
+    /// The certificates of a directory: those of its commit, and of families without one those that
+    /// reading them gives. Only `family`, if one is given. `bar` starts the bar of a family that is
+    /// read, of so many bytes.
     pub(crate) fn of_catalog(
         catalog: &Catalog,
         family: Option<u32>,

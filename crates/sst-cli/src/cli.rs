@@ -46,7 +46,7 @@ pub(crate) enum Command {
     Inspect(inspect::InspectArgs),
     /// Check every byte, and list all damage
     Verify(verify::VerifyArgs),
-    /// Print what a directory amounts to, for other machines to compare theirs with
+    /// Print a digest of all entries of each family, for other machines to compare theirs with
     Certificate(certificate::CertificateArgs),
     /// Publish directories that were written elsewhere as one commit
     Gather(gather::GatherArgs),

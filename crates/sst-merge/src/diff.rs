@@ -39,10 +39,12 @@ pub struct DiffCounts {
     pub decoded: u64,
 }
 
-/// Walks two sets of tables side by side and stops at every key that differs, in the order of (hash, key).
+/// Walks two sets of tables side by side and stops at every key that differs, in the order of
+/// (hash, key).
 ///
-/// Live entries count: those that `get` finds, or all entries of each key with [`Duplicates::Keep`]. Values are compared
-/// in stored form first, and decompressed only where that leaves it open. Memory: one block for each run of tables.
+/// Live entries count: those that `get` finds, or all entries of each key with
+/// [`Duplicates::Keep`]. Values are compared in stored form first, and decompressed only where that
+/// leaves it open. Memory: one block for each run of tables.
 ///
 /// # Examples
 ///
@@ -80,14 +82,17 @@ pub struct KeyDiff<'d> {
     pub hash: u64,
     /// The key.
     pub key: &'d [u8],
-    /// The first of the old entries that differs; `None` if the old side has no other entries of the key.
+    /// The first of the old entries that differs; `None` if the old side has no other entries of
+    /// the key.
     pub old: Option<MergedEntry<'d>>,
-    /// The first of the new entries that differs; `None` if the new side has no other entries of the key.
+    /// The first of the new entries that differs; `None` if the new side has no other entries of
+    /// the key.
     pub new: Option<MergedEntry<'d>>,
 }
 
 impl Diff {
-    /// Compares the keys with hashes in `hashes`. `monitor` is told of the entries read, hidden ones included.
+    /// Compares the keys with hashes in `hashes`. `monitor` is told of the entries read, hidden
+    /// ones included.
     ///
     /// # Errors
     ///
@@ -158,8 +163,8 @@ impl Diff {
         self.old.counts().read + self.new.counts().read
     }
 
-    /// Puts the next key of either side into `key`. Returns how the old side's key compares to the new side's, and the
-    /// hash; `None` if neither side has another key.
+    /// Puts the next key of either side into `key`. Returns how the old side's key compares to the
+    /// new side's, and the hash; `None` if neither side has another key.
     fn next_key(&self, key: &mut Vec<u8>) -> Option<(Ordering, u64)> {
         let (old, new) = (self.old.current_key(), self.new.current_key());
         let (order, (hash, next)) = match (old, new) {
@@ -173,7 +178,8 @@ impl Diff {
         Some((order, hash))
     }
 
-    /// Passes the entries of a key on both sides as long as they are equal. Returns whether all are.
+    /// Passes the entries of a key on both sides as long as they are equal. Returns whether all
+    /// are.
     fn pass_equal(&mut self, hash: u64, key: &[u8]) -> Result<bool, MergeError> {
         loop {
             if !self.are_equal()? {

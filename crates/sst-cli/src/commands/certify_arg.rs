@@ -6,7 +6,7 @@ use clap::Args;
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct CertifyArg {
     /// Read everything back from disk before it is published, compare it with what was written, and
-    /// put into the commit what it amounts to, for `sst certificate` and `sst verify`
+    /// put a digest of all entries into the commit, for `sst certificate` and `sst verify`
     #[arg(long)]
     pub(crate) certify: bool,
 }

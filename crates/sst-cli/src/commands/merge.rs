@@ -294,6 +294,7 @@ impl Merged {
             let raw = counted(self.raw_blocks, "block");
             let lines = [
                 (
+                    // Lines about none are left out.
                     self.replaced_tables.unwrap_or(0),
                     "replaces",
                     counted(self.replaced_tables.unwrap_or(0), "table"),

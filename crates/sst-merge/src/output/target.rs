@@ -103,8 +103,9 @@ impl<'c, 'p> CommitTarget<'c, 'p> {
     }
 }
 
-/// The directory without symbolic links. One that cannot be resolved keeps its name: then it counts as
-/// another directory than the commit's own, and its blob files are copied instead of referred to.
+/// The directory without symbolic links. One that cannot be resolved keeps its name: then it counts
+/// as another directory than the commit's own, and its blob files are copied instead of referred
+/// to.
 fn resolved(directory: &Path) -> PathBuf {
     directory.canonicalize().unwrap_or_else(|_| directory.to_owned())
 }

@@ -36,7 +36,8 @@ fn stored(dir: &Path) -> (ByKey, ByKey) {
     (media, blobs)
 }
 
-/// A value that compresses, in a way that no other compressor of ours would choose: as literals only.
+/// A value that compresses, in a way that no other compressor of ours would choose: as literals
+/// only.
 fn unusual_lz4(value: &[u8]) -> Vec<u8> {
     let mut block = vec![0xf0];
     let mut rest = value.len() - 15;

@@ -1,13 +1,13 @@
 //! Brings the blocks of a map into memory: each in one piece, and before its bytes are touched.
 //!
-//! The kernel is told not to read ahead (docs/DECISIONS.md, 66), so a page that is touched before it
-//! was asked for is read by itself, with a wait for each. Only a system call tells which pages are in
-//! memory, and a lookup that finds everything there makes none. So this is what is known:
+//! The kernel is told not to read ahead (docs/DECISIONS.md, 66), so a page that is touched before
+//! it was asked for is read by itself, with a wait for each. Only a system call tells which pages
+//! are in memory, and a lookup that finds everything there makes none. So this is what is known:
 //!
 //! - A block that was not verified yet was probably not read yet: it is asked for.
 //! - A block that was verified was in memory once. If it is stored compressed, its first byte is
-//!   touched, and the clock tells whether that waited for a disk. Blocks are evicted together, so the
-//!   next block is then asked for before it is touched.
+//!   touched, and the clock tells whether that waited for a disk. Blocks are evicted together, so
+//!   the next block is then asked for before it is touched.
 //! - A raw block that was verified is used where it lies, without a look at the clock. If it was
 //!   evicted, those of its pages are read that a lookup touches, one after the other.
 
@@ -79,8 +79,8 @@ impl ReadAhead {
 }
 
 impl Blocks {
-    /// Brings `block`, which a scan is about to read, and the blocks in front of it into memory, and
-    /// asks for those behind it.
+    /// Brings `block`, which a scan is about to read, and the blocks in front of it into memory,
+    /// and asks for those behind it.
     pub(crate) fn read_ahead(&self, block: BlockIndex, ahead: &mut ReadAhead) {
         // The read that follows reports a block that is not there.
         let (Some(map), Some(range)) = (self.random_map(), self.place(block)) else { return };

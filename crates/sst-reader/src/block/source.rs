@@ -76,7 +76,8 @@ impl Source {
         }
     }
 
-    /// Starts to read a range that will be touched soon, where touching it would read it page by page.
+    /// Starts to read a range that will be touched soon, where touching it would read it page by
+    /// page.
     pub(crate) fn will_need(&self, range: Range<u64>) {
         if let Some(map) = self.random_map()
             && let (Ok(start), Ok(end)) = (range.start.try_into(), range.end.try_into())

@@ -61,8 +61,8 @@ pub(crate) fn wrong_file(
     Corruption::Checksum { stored, computed, diagnosis: Diagnosis { origin, flipped } }
 }
 
-/// An area of a meta file that does not match its checksum, which is in the head and right. `seen` is
-/// what the file has from byte `start` on.
+/// An area of a meta file that does not match its checksum, which is in the head and right. `seen`
+/// is what the file has from byte `start` on.
 #[cold]
 pub(crate) fn wrong_area(
     label: &FileLabel,

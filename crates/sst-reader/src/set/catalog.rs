@@ -71,8 +71,8 @@ impl Catalog {
     /// Reads `CURRENT` and the heads of the live meta files of the directory `dir`. No table is
     /// touched.
     ///
-    /// Commits that happen meanwhile are no error: the newest one that can be read whole counts. Nor
-    /// is another directory that takes the place of this one.
+    /// Commits that happen meanwhile are no error: the newest one that can be read whole counts.
+    /// Nor is another directory that takes the place of this one.
     ///
     /// # Errors
     ///
@@ -190,9 +190,9 @@ impl Catalog {
         self.glance.commit()
     }
 
-    /// How many bytes of meta files have been read so far: those that opening took, and the filters,
-    /// block headers and lists of blobs that were needed since. Of a mapped file, those that were
-    /// looked at.
+    /// How many bytes of meta files have been read so far: those that opening took, and the
+    /// filters, block headers and lists of blobs that were needed since. Of a mapped file, those
+    /// that were looked at.
     #[must_use]
     pub fn bytes_read(&self) -> u64 {
         self.metas.iter().map(|meta| meta.source.bytes_read()).sum()

@@ -103,8 +103,8 @@ impl CatalogTable {
     }
 
     /// Whether both describe the same file, though perhaps in different meta files. Without
-    /// protection nothing but the meta file tells tables of two directories apart, so it must be the
-    /// same one too.
+    /// protection nothing but the meta file tells tables of two directories apart, so it must be
+    /// the same one too.
     pub(super) fn is_same_file(&self, other: &Self) -> bool {
         self.identity == other.identity
             && self.family == other.family

@@ -103,6 +103,7 @@ impl KeyIndex {
     /// Number of the last key block.
     #[inline]
     const fn last(&self) -> usize {
+        // An index block has at least one key block, which parsing it checks.
         self.key_block_count().saturating_sub(1)
     }
 

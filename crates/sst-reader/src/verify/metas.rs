@@ -19,8 +19,8 @@ use crate::{Catalog, Corruption, FileLabel, ReadError};
 ///
 /// # Errors
 ///
-/// [`ReadError::Cancelled`], and [`ReadError::Outdated`] if the directory has another commit by now.
-/// Damage is returned.
+/// [`ReadError::Cancelled`], and [`ReadError::Outdated`] if the directory has another commit by
+/// now. Damage is returned.
 pub(super) fn verify_metas(
     catalog: &Catalog,
     checked: &mut Checked<'_>,

@@ -141,6 +141,7 @@ impl<'a> TableSequence<'a> {
     ) -> Result<(), BulkError> {
         let mut bytes = std::mem::take(&mut self.detached);
         self.shared.store.file(value.file)?.read(value.place, &mut bytes)?;
+        // As above, the writer refuses one that is too long.
         let value = EntryValue::for_bytes(&bytes).unwrap_or(EntryValue::Medium(&bytes));
         let result = self.add_entry(&HashedEntry { hash, key: record.key, value }, record);
         self.detached = bytes;

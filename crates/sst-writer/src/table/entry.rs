@@ -257,6 +257,7 @@ impl<K: AsRef<[u8]>, V: AsRef<[u8]>> Entry for (K, V) {
     #[inline]
     fn value(&self) -> EntryValue<'_> {
         let bytes = self.1.as_ref();
+        // The writer refuses a value that is too long for a table.
         EntryValue::for_bytes(bytes).unwrap_or(EntryValue::Medium(bytes))
     }
 

@@ -200,6 +200,7 @@ impl Parts {
             let group = blocks.entry(kind(block)).or_default();
             group.count += 1;
             group.compressed += u64::from(block.header.encoding != Encoding::Raw);
+            // Only key blocks have entries.
             group.entries += u64::from(block.entry_count.unwrap_or(0));
             group.stored_bytes += block.stored_len;
             group.uncompressed_bytes += block.payload_len;

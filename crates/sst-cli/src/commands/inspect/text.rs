@@ -81,6 +81,7 @@ fn tables(tables: &[Table]) -> TextTable {
             HumanBytes(table.file_size).to_string(),
             filter.map_or_else(|| "none".to_owned(), |filter| HumanBytes(filter.bytes).to_string()),
             filter.map_or_else(String::new, |filter| format!("{:.1}", filter.bits_per_key)),
+            // A blank cell where there is no filter.
             expected.unwrap_or_default(),
             format!("{} to {}", table.min_hash, table.max_hash),
         ]);

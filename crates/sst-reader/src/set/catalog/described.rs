@@ -25,8 +25,8 @@ impl Catalog {
     ///
     /// # Errors
     ///
-    /// As [`Catalog::read`]; [`ReadError::Corrupt`] if the meta file has no protection section, or is
-    /// a part of a commit, not the newest meta file of one:
+    /// As [`Catalog::read`]; [`ReadError::Corrupt`] if the meta file has no protection section, or
+    /// is a part of a commit, not the newest meta file of one:
     /// [`Corruption::PartOfCommit`](crate::Corruption::PartOfCommit).
     pub fn read_commit_of(
         dir: impl AsRef<Path>,
