@@ -2,8 +2,8 @@
 //! read, and time, to open a set, to refresh it after a small commit, and to publish that commit;
 //! and the bytes of all meta files.
 //!
-//! `cargo run --release -p sst-benches --example commits [-- 10000]`: up to that many commits. Bytes
-//! are those that the system counts for the process (Linux only).
+//! `cargo run --release -p sst-benches --example commits [-- 10000]`: up to that many commits.
+//! Bytes are those that the system counts for the process (Linux only).
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "an example that measures")]
 
