@@ -59,6 +59,30 @@ pub enum ReadError {
         /// The damage.
         cause: Corruption,
     },
+    /// The system has no memory for a block or a value. The file may be intact.
+    #[error("no memory for {bytes} bytes of {file}{}", OfBlock(*block))]
+    OutOfMemory {
+        /// The file.
+        file: FileLabel,
+        /// The block of a table, if it is one.
+        block: Option<BlockIndex>,
+        /// How many bytes were asked for.
+        bytes: u64,
+    },
+    /// A block or a value is longer than
+    /// [`ReaderOptions::max_payload_len`](crate::ReaderOptions::max_payload_len). The file may be
+    /// intact.
+    #[error("{file}{}: {bytes} bytes are over the limit of {limit}", OfBlock(*block))]
+    OverLimit {
+        /// The file.
+        file: FileLabel,
+        /// The block of a table, if it is one.
+        block: Option<BlockIndex>,
+        /// Its length after decompression, in bytes.
+        bytes: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
     /// The operation was cancelled through its [`Monitor`](crate::Monitor).
     #[error("cancelled while reading {file}")]
     Cancelled {
@@ -139,6 +163,8 @@ impl ReadError {
         match self {
             Self::Io { file, .. }
             | Self::Corrupt { file, .. }
+            | Self::OutOfMemory { file, .. }
+            | Self::OverLimit { file, .. }
             | Self::Cancelled { file }
             | Self::Outdated { file, .. }
             | Self::Internal { file, .. } => file,

@@ -33,6 +33,17 @@ pub struct ReaderOptions {
     /// [`Access::Map`] and [`ReaderOptions::DEFAULT_OPEN_READ_FILES`] for [`Access::Read`], where
     /// each takes a descriptor.
     pub max_open_files: Option<usize>,
+    /// Longest value or block that memory is taken for, in bytes, as it is after decompression; a
+    /// longer one is [`ReadError::OverLimit`](crate::ReadError::OverLimit). It does not hold for
+    /// what is used where it lies in a memory map.
+    ///
+    /// A block states its length in 32 bits and can decompress to 255 times its stored length: a
+    /// file of 16 MiB may ask for 4 GiB with one value. A service that opens files of others sets a
+    /// limit of what its own values may have; [`BulkLoader`] and `sst load` write none over 64 MiB
+    /// into tables. Default: `None`, which is what the format can state, 4 GiB.
+    ///
+    /// [`BulkLoader`]: https://docs.rs/sst-writer
+    pub max_payload_len: Option<u64>,
     /// Whether sets count the outcomes of their lookups, for
     /// [`SstSet::statistics`](crate::SstSet::statistics). Default: `false`.
     pub statistics: bool,
@@ -71,6 +82,13 @@ impl ReaderOptions {
         self
     }
 
+    /// Bounds the length of what memory is taken for at once.
+    #[must_use]
+    pub fn max_payload_len(mut self, bytes: u64) -> Self {
+        self.max_payload_len = Some(bytes);
+        self
+    }
+
     /// Makes sets count the outcomes of their lookups.
     #[must_use]
     pub fn statistics(mut self, statistics: bool) -> Self {
@@ -85,6 +103,12 @@ impl ReaderOptions {
             Access::Read => Some(Self::DEFAULT_OPEN_READ_FILES),
         };
         self.max_open_files.or(default)
+    }
+
+    /// Longest payload that memory is taken for, in bytes.
+    pub(crate) fn payload_limit(&self) -> u64 {
+        // Documented: no limit but that of the format, whose lengths have 32 bits.
+        self.max_payload_len.unwrap_or(u64::MAX)
     }
 
     /// The cache to be used: the shared one or a new one.

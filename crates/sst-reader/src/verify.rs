@@ -14,7 +14,6 @@ use sst_format::{BlobNumber, BlockIndex, FormatError};
 use self::metas::verify_metas;
 use self::survey::Survey;
 use crate::block::blocks::Fill;
-use crate::block::codec;
 use crate::block::residency::ReadAhead;
 use crate::table::static_sorted_file::entry_hash;
 use crate::{
@@ -181,8 +180,7 @@ impl Pass<'_> {
         buffer: &mut Vec<u8>,
     ) -> Result<(u64, u64), ReadError> {
         let (header, stored) = self.table.blocks().reverified(block, buffer)?;
-        let decoded = codec::decode(header, stored);
-        let decoded = decoded.map_err(|cause| self.table.corrupt(block, cause))?;
+        let decoded = self.table.blocks().decoder(block).decode(header, stored)?;
         Ok((decoded.len_from(stored), stored.len() as u64))
     }
 
@@ -381,7 +379,7 @@ pub fn verify_directory(
     }
     for number in blobs {
         report.blobs += 1;
-        match catalog.read_blob(number, options.access) {
+        match catalog.read_blob_within(number, options.access, options.payload_limit()) {
             Ok(blob) => {
                 report.bytes += blob.len() as u64;
                 checked.add(&FileLabel::new(&catalog.dir), blob.len() as u64)?;

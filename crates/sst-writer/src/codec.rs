@@ -30,6 +30,22 @@ const MAX_LZ4_INPUT_LEN: usize = 0x7e00_0000;
 /// Room for compressed forms up to this length is kept from one payload to the next.
 const KEPT_ROOM_LEN: usize = 128 << 10;
 
+/// Why a payload has no stored form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CompressError {
+    Broken(BrokenInvariant),
+    /// The system has no memory for the compressed form.
+    NoMemory {
+        bytes: usize,
+    },
+}
+
+impl From<BrokenInvariant> for CompressError {
+    fn from(broken: BrokenInvariant) -> Self {
+        Self::Broken(broken)
+    }
+}
+
 /// Finds the stored forms of payloads. A stored form depends on its payload alone.
 pub(crate) struct Compressor {
     /// Where LZ4 has seen which bytes, cleared for each payload; `None` if payloads are stored raw.
@@ -52,7 +68,7 @@ impl Compressor {
     pub(crate) fn stored_form<'a>(
         &'a mut self,
         payload: &'a [u8],
-    ) -> Result<(BlockHeader, &'a [u8]), BrokenInvariant> {
+    ) -> Result<(BlockHeader, &'a [u8]), CompressError> {
         match self.compress(payload)? {
             Some(compressed) => Ok(compressed),
             None => Ok((raw_header(payload), payload)),
@@ -60,10 +76,7 @@ impl Compressor {
     }
 
     /// The compressed form of a payload with its header, if it pays.
-    fn compress(
-        &mut self,
-        payload: &[u8],
-    ) -> Result<Option<(BlockHeader, &[u8])>, BrokenInvariant> {
+    fn compress(&mut self, payload: &[u8]) -> Result<Option<(BlockHeader, &[u8])>, CompressError> {
         let Some(table) = &mut self.table else { return Ok(None) };
         let uncompressed_len = match u32::try_from(payload.len()) {
             Ok(len) if payload.len() <= MAX_LZ4_INPUT_LEN => len,
@@ -73,7 +86,9 @@ impl Compressor {
         if self.room.len() < longest {
             // Not resized: the old room is released first, and need not be copied.
             self.room = Vec::new();
-            self.room = vec![0; longest];
+            let refused = |_| CompressError::NoMemory { bytes: longest };
+            self.room.try_reserve_exact(longest).map_err(refused)?;
+            self.room.resize(longest, 0);
         } else if self.room.len() > KEPT_ROOM_LEN && longest <= KEPT_ROOM_LEN {
             self.room.truncate(KEPT_ROOM_LEN);
             self.room.shrink_to_fit();
@@ -131,6 +146,22 @@ pub enum RawBlockDefect {
     EmptyLz4,
 }
 
+/// Why a block in stored form was not taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CheckError {
+    Defect(RawBlockDefect),
+    /// The system has no memory for its payload.
+    NoMemory {
+        bytes: usize,
+    },
+}
+
+impl From<RawBlockDefect> for CheckError {
+    fn from(defect: RawBlockDefect) -> Self {
+        Self::Defect(defect)
+    }
+}
+
 /// Checks that a block in stored form can be read back: its checksum, and that it decompresses to
 /// the length that its header states. Returns its payload, which lies in `buffer` if it had to be
 /// decompressed.
@@ -138,23 +169,28 @@ pub(crate) fn check_stored<'a>(
     header: BlockHeader,
     stored: &'a [u8],
     buffer: &'a mut Vec<u8>,
-) -> Result<&'a [u8], RawBlockDefect> {
+) -> Result<&'a [u8], CheckError> {
     let computed = crc32fast::hash(stored);
     if computed != header.checksum {
-        return Err(RawBlockDefect::Checksum { stated: header.checksum, computed });
+        return Err(RawBlockDefect::Checksum { stated: header.checksum, computed }.into());
     }
     let uncompressed_len = match header.encoding {
         Encoding::Raw => return Ok(stored),
-        Encoding::Lz4 { uncompressed_len: 0 } => return Err(RawBlockDefect::EmptyLz4),
+        Encoding::Lz4 { uncompressed_len: 0 } => return Err(RawBlockDefect::EmptyLz4.into()),
         Encoding::Lz4 { uncompressed_len } => uncompressed_len,
     };
     // Before memory is allocated for it.
     header.payload_len(stored.len() as u64).map_err(RawBlockDefect::Ratio)?;
-    buffer.resize(uncompressed_len as usize, 0);
+    let len = uncompressed_len as usize;
+    if let Some(more) = len.checked_sub(buffer.len()) {
+        let refused = |_| CheckError::NoMemory { bytes: len };
+        buffer.try_reserve_exact(more).map_err(refused)?;
+    }
+    buffer.resize(len, 0);
     let found = lz4_flex::block::decompress_into(stored, buffer)
         .map_err(|_| RawBlockDefect::Corrupt { uncompressed_size: uncompressed_len })?;
     if found != buffer.len() {
-        return Err(RawBlockDefect::Len { stated: uncompressed_len, found });
+        return Err(RawBlockDefect::Len { stated: uncompressed_len, found }.into());
     }
     Ok(buffer)
 }
@@ -184,7 +220,11 @@ mod tests {
         let uncompressed_size = u32::try_from(text.len()).unwrap();
         let check = |header, stored: &[u8]| {
             let mut buffer = Vec::new();
-            check_stored(header, stored, &mut buffer).map(drop)
+            match check_stored(header, stored, &mut buffer) {
+                Ok(_) => Ok(()),
+                Err(CheckError::Defect(defect)) => Err(defect),
+                Err(CheckError::NoMemory { bytes }) => panic!("no memory for {bytes} bytes"),
+            }
         };
         let resized = |uncompressed_len| BlockHeader {
             encoding: Encoding::Lz4 { uncompressed_len },

@@ -137,7 +137,7 @@ fn check_set(
         let values: Vec<&[u8]> =
             tables.flatten().map_while(Option::as_ref).map(Vec::as_slice).collect();
         all.extend(values.iter().map(|value| (*hash, bytes.as_slice(), *value)));
-        let found = set.get_all(bytes)?;
+        let found = set.get_all(bytes).collect::<Result<Vec<_>, _>>()?;
         assert!(found.iter().map(|value| &**value).eq(values));
         let absent = [bytes, &b"?"[..]].concat();
         if !live.iter().any(|(_, table)| table.keys().any(|(_, key)| *key == absent)) {

@@ -204,7 +204,7 @@ impl Expected {
             if let Some(found) = outcome.ok(set.get(key)) {
                 outcome.judge(key, &found.as_deref(), &first.as_deref());
             }
-            if let Some(found) = outcome.ok(set.get_all(key)) {
+            if let Some(found) = outcome.ok(set.get_all(key).collect::<Result<Vec<_>, _>>()) {
                 let found: Vec<&[u8]> = found.iter().map(AsRef::as_ref).collect();
                 let expected: Vec<&[u8]> = all.iter().map(Vec::as_slice).collect();
                 outcome.judge(key, &found, &expected);

@@ -111,9 +111,10 @@ impl Found<'_> {
 
 fn ask_directory<'a>(set: &'a SstSet, key: &[u8], all: bool) -> Result<Answer<'a>, ReadError> {
     if all {
-        let values = set.get_all(key)?;
+        let values = set.get_all(key).map(|value| value.map(Found::Value));
+        let values = values.collect::<Result<Vec<_>, _>>()?;
         if !values.is_empty() {
-            return Ok(Answer::Found(values.into_iter().map(Found::Value).collect()));
+            return Ok(Answer::Found(values));
         }
     }
     Ok(match set.lookup(hash_key(key), key)? {

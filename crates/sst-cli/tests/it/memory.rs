@@ -139,3 +139,68 @@ fn compressed_inputs_expand_in_bounded_memory() {
     let run = load(&scratch, kib, "tsv", gzip.finish().unwrap().as_slice());
     run.expect_error(3, &["standard input"]);
 }
+
+/// Runs `sst` under a limit of the address space. Returns how it ended; `None` if by a signal.
+fn within(kib: u64, args: &[&std::ffi::OsStr]) -> (Option<i32>, String) {
+    let script = format!("ulimit -v {kib}; exec \"$@\"");
+    let mut command = Command::new("sh");
+    command.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_sst")]).args(args);
+    let output = command.stdout(Stdio::null()).output().unwrap();
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn a_large_value_is_written_and_read_or_refused_in_any_address_space() {
+    // It compresses by a third, so it passes through the buffers of LZ4 and is stored compressed.
+    let value: Vec<u8> = (0..LARGE_LEN).map(|i| b'a' + (i * i / 7 % 23) as u8).collect();
+    let scratch = Scratch::new();
+    let input = scratch.file("large.tsv", [b"k\t", value.as_slice(), b"\n"].concat());
+    let smallest = smallest(&scratch);
+    let memory = MEMORY.to_string();
+    for blob_threshold in ["1048576", "67108864"] {
+        let (mut loads, mut gets, mut ends) = (0, 0, 0);
+        let db = scratch.path(&format!("large-{blob_threshold}.db"));
+        for room in (8..=256).step_by(8) {
+            let kib = smallest + (room << 10);
+            let load: [&std::ffi::OsStr; 10] = [
+                "load".as_ref(),
+                input.as_ref(),
+                db.as_ref(),
+                "--memory".as_ref(),
+                memory.as_ref(),
+                "--threads".as_ref(),
+                "1".as_ref(),
+                "--blob-threshold".as_ref(),
+                blob_threshold.as_ref(),
+                "--no-filter".as_ref(),
+            ];
+            let (code, stderr) = within(kib, &load);
+            match code {
+                Some(0) => {
+                    ends += 1;
+                    break;
+                }
+                Some(1..=9) => loads += 1,
+                other => panic!("load with {room} MiB more: {other:?} {stderr}"),
+            }
+        }
+        assert!(loads > 0, "no load was refused");
+        for room in (0..=128).step_by(8) {
+            let get = ["get".as_ref(), db.as_ref(), "k".as_ref(), "--raw".as_ref()];
+            let (code, stderr) = within(smallest + (room << 10), &get);
+            match code {
+                Some(0) => {
+                    ends += 1;
+                    break;
+                }
+                Some(1..=9) => gets += 1,
+                other => panic!("get with {room} MiB more: {other:?} {stderr}"),
+            }
+        }
+        assert!(gets > 0, "no get was refused");
+        assert_eq!(ends, 2, "with enough memory both succeed");
+    }
+}
+
+/// Length of the large value: less than [`MAX_VALUE`] is by default.
+const LARGE_LEN: u64 = 12 << 20;

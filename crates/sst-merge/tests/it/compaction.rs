@@ -20,7 +20,7 @@ fn answers(dir: &Path) -> Answers {
         .map(|i| {
             let key = key(i);
             let one = set.get(&key).unwrap().map(|value| value.to_vec());
-            let all = set.get_all(&key).unwrap().iter().map(|value| value.to_vec()).collect();
+            let all = set.get_all(&key).map(|value| value.unwrap().to_vec()).collect();
             (key, (one, all))
         })
         .collect()

@@ -9,13 +9,13 @@ use sst_format::{BlockIndex, FormatError, TableProtection};
 
 use crate::block::block_cache::{BlockCache, TableId};
 use crate::block::block_directory::{BlockDirectory, Stored};
-use crate::block::cached_block::{BlockSlots, shared_block};
-use crate::block::codec::{self, Decoded};
+use crate::block::cached_block::BlockSlots;
+use crate::block::codec::{self, Decoded, Decoder};
 use crate::block::memory::{Mapping, prefetch_around};
 use crate::block::slice::Slice;
 use crate::block::source::Source;
 use crate::block::triage::{FilePart, wrong_checksum, wrong_header};
-use crate::{Corruption, FileLabel, ReadError};
+use crate::{Corruption, FileLabel, ReadError, ReaderOptions};
 
 /// Whether a block that had to be decompressed or read goes into the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub(crate) struct Blocks {
     directory: BlockDirectory,
     cache: Arc<BlockCache>,
     id: TableId,
+    /// Longest payload that memory is taken for, in bytes.
+    max_payload_len: u64,
     /// Made when the first block is cached: a mapped table without compressed blocks needs none.
     slots: OnceLock<Arc<BlockSlots>>,
 }
@@ -47,7 +49,7 @@ impl Blocks {
         mut source: Source,
         block_count: u16,
         protection: Option<&TableProtection>,
-        cache: Arc<BlockCache>,
+        options: &ReaderOptions,
     ) -> Result<Self, ReadError> {
         let len = source.len();
         let table_len = OffsetTable::len_of(block_count) as u64;
@@ -58,9 +60,7 @@ impl Blocks {
         // The index block is in front of the offset table, and seldom longer.
         let tail_start = start.saturating_sub(table_len.max(MIN_TAIL_LEN));
         source.will_need(tail_start..len);
-        let bytes = source
-            .bytes(start..len, &mut buffer)
-            .map_err(|error| ReadError::io(&label, "read", error))?;
+        let bytes = source.read(&label, None, start..len, &mut buffer)?;
         let headers = protection.map(|protection| protection.block_headers.as_slice());
         let directory = OffsetTable::parse(bytes, block_count, len)
             .and_then(|offsets| BlockDirectory::new(&offsets, headers))
@@ -75,8 +75,9 @@ impl Blocks {
             label,
             source: Arc::new(source),
             directory,
-            cache,
+            cache: options.cache_or_default(),
             id: TableId::unique(),
+            max_payload_len: options.payload_limit(),
             slots: OnceLock::new(),
         })
     }
@@ -123,8 +124,20 @@ impl Blocks {
         }
     }
 
+    /// [`Blocks::payload`], if nothing has to be read or decompressed for it.
     #[inline]
-    fn verified_in_place(&self, block: BlockIndex) -> Option<Slice<'_>> {
+    pub(crate) fn ready_or_cached(&self, block: BlockIndex) -> Option<Slice<'_>> {
+        self.verified_in_place(block).or_else(|| self.cached(block))
+    }
+
+    #[inline]
+    fn cached(&self, block: BlockIndex) -> Option<Slice<'_>> {
+        self.slots.get().and_then(|slots| slots.get(block)).and_then(Slice::of_guard)
+    }
+
+    /// The payload of a block that was verified, if it lies in memory with its file.
+    #[inline]
+    pub(crate) fn verified_in_place(&self, block: BlockIndex) -> Option<Slice<'_>> {
         match self.directory.verified(block) {
             Some(Stored::Raw) => self.in_place(block),
             Some(Stored::Compressed) | None => None,
@@ -133,8 +146,7 @@ impl Blocks {
 
     #[inline]
     fn cached_or_loaded(&self, block: BlockIndex, fill: Fill) -> Result<Slice<'_>, ReadError> {
-        let cached = self.slots.get().and_then(|slots| slots.get(block));
-        match cached.and_then(Slice::of_guard) {
+        match self.cached(block) {
             Some(cached) => Ok(cached),
             None => self.load(block, fill),
         }
@@ -210,10 +222,8 @@ impl Blocks {
         buffer: &'a mut Vec<u8>,
     ) -> Result<(BlockHeader, &'a [u8]), ReadError> {
         let range = self.range(block)?;
-        let bytes = self
-            .source
-            .bytes(u64::from(range.start)..u64::from(range.end), buffer)
-            .map_err(|error| ReadError::io(&self.label, "read", error))?;
+        let whole = u64::from(range.start)..u64::from(range.end);
+        let bytes = self.source.read(&self.label, Some(block), whole, buffer)?;
         let part = FilePart { label: &self.label, start: range.start.into() };
         let copy = self.directory.protected_header(block);
         let copy = sst_format::planted!("copy-unchecked", copy, None);
@@ -278,15 +288,15 @@ impl Blocks {
         }
         let mut buffer = Vec::new();
         let (header, stored) = self.stored(block, &mut buffer)?;
-        let decoded = codec::decode(header, stored).map_err(|cause| self.corrupt(block, cause))?;
-        let payload = match decoded {
+        let decoder = self.decoder(block);
+        let payload = match decoder.decode(header, stored)? {
             Decoded::Decompressed(payload) => payload,
             Decoded::AsStored => match self.in_place(block) {
                 Some(in_place) => {
                     self.cache.count_load(stored.len(), stored.len());
                     return Ok(in_place);
                 }
-                None => shared_block(stored),
+                None => decoder.copy(stored)?,
             },
         };
         self.cache.count_load(stored.len(), payload.slice.len());
@@ -294,6 +304,11 @@ impl Blocks {
             self.cache.insert(self.id, block, &payload, self.slots());
         }
         Ok(Slice::of_block(payload))
+    }
+
+    /// Decodes the payload of a block.
+    pub(crate) const fn decoder(&self, block: BlockIndex) -> Decoder<'_> {
+        Decoder { label: &self.label, block: Some(block), max_len: self.max_payload_len }
     }
 
     fn slots(&self) -> &Arc<BlockSlots> {

@@ -21,19 +21,30 @@ pub(crate) type SharedBlock = ThinArc<(), u8>;
 const FIRST_BYTE: usize = 16;
 
 /// A new block of these bytes.
+#[cfg(test)]
 pub(crate) fn shared_block(bytes: &[u8]) -> SharedBlock {
     ThinArc::from_header_and_slice((), bytes)
+}
+
+/// The system refuses memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NoMemory;
+
+/// A new block of these bytes, if there is memory for it.
+pub(crate) fn try_shared_block(bytes: &[u8]) -> Result<SharedBlock, NoMemory> {
+    ThinArc::try_from_header_and_slice((), bytes).map_err(|_| NoMemory)
 }
 
 /// A new block of `len` bytes that `fill` has filled, without a copy; `None` if it could not.
 pub(crate) fn filled_block(
     len: usize,
     fill: impl FnOnce(&mut [u8]) -> bool,
-) -> Option<SharedBlock> {
-    let mut block = ThinArc::from_header_and_iter((), std::iter::repeat_n(0, len));
+) -> Result<Option<SharedBlock>, NoMemory> {
+    let zeros = std::iter::repeat_n(0, len);
+    let mut block = ThinArc::try_from_header_and_iter((), zeros).map_err(|_| NoMemory)?;
     let is_filled = block
         .with_arc_mut(|block| Arc::get_mut(block).is_some_and(|block| fill(block.slice_mut())));
-    is_filled.then_some(block)
+    Ok(is_filled.then_some(block))
 }
 
 /// A cached block that is in use, without a counter that processors would take from each other.

@@ -3,10 +3,11 @@
 
 use std::cell::Cell;
 
+use sst_format::BlockIndex;
 use sst_format::block::{BlockHeader, Encoding};
 
-use crate::Corruption;
-use crate::block::cached_block::{SharedBlock, filled_block, shared_block};
+use crate::block::cached_block::{NoMemory, SharedBlock, filled_block, try_shared_block};
+use crate::{Corruption, FileLabel, ReadError};
 
 /// The payload of a block.
 pub(crate) enum Decoded {
@@ -34,19 +35,58 @@ pub(crate) const fn is_stored_raw(header: BlockHeader) -> bool {
     }
 }
 
-/// The payload of a block whose header has been parsed with `stored`, so that the length is one
-/// that the codec can reach.
-///
-/// # Errors
-///
-/// [`Corruption::Decompression`] if the bytes are not a compressed block of exactly the stated
-/// length.
-pub(crate) fn decode(header: BlockHeader, stored: &[u8]) -> Result<Decoded, Corruption> {
-    match header.encoding {
-        Encoding::Raw => Ok(Decoded::AsStored),
-        Encoding::Lz4 { uncompressed_len } => decompress(stored, uncompressed_len)
-            .map(Decoded::Decompressed)
-            .ok_or(Corruption::Decompression { stated: u64::from(uncompressed_len) }),
+/// Whose payloads are decoded, for errors, and how long they may be.
+#[derive(Clone, Copy)]
+pub(crate) struct Decoder<'a> {
+    pub(crate) label: &'a FileLabel,
+    /// The block of a table; `None` for a blob.
+    pub(crate) block: Option<BlockIndex>,
+    /// Longest payload that memory is taken for, in bytes.
+    pub(crate) max_len: u64,
+}
+
+impl Decoder<'_> {
+    /// The payload of a block whose header has been parsed with `stored`, so that the length is one
+    /// that the codec can reach.
+    ///
+    /// # Errors
+    ///
+    /// [`Corruption::Decompression`] if the bytes are not a compressed block of exactly the stated
+    /// length; [`ReadError::OverLimit`]; [`ReadError::OutOfMemory`].
+    pub(crate) fn decode(&self, header: BlockHeader, stored: &[u8]) -> Result<Decoded, ReadError> {
+        let Encoding::Lz4 { uncompressed_len } = header.encoding else {
+            return Ok(Decoded::AsStored);
+        };
+        let stated = u64::from(uncompressed_len);
+        self.check_len(stated)?;
+        match decompress(stored, uncompressed_len) {
+            Ok(Some(payload)) => Ok(Decoded::Decompressed(payload)),
+            Ok(None) => Err(ReadError::Corrupt {
+                file: self.label.clone(),
+                block: self.block,
+                cause: Corruption::Decompression { stated },
+            }),
+            Err(NoMemory) => Err(self.out_of_memory(stated)),
+        }
+    }
+
+    /// A copy of a payload that is stored as it is, in memory of its own.
+    pub(crate) fn copy(&self, stored: &[u8]) -> Result<SharedBlock, ReadError> {
+        let len = stored.len() as u64;
+        self.check_len(len)?;
+        try_shared_block(stored).map_err(|NoMemory| self.out_of_memory(len))
+    }
+
+    fn check_len(&self, bytes: u64) -> Result<(), ReadError> {
+        if bytes <= self.max_len {
+            return Ok(());
+        }
+        let (file, block) = (self.label.clone(), self.block);
+        Err(ReadError::OverLimit { file, block, bytes, limit: self.max_len })
+    }
+
+    fn out_of_memory(&self, bytes: u64) -> ReadError {
+        ReadError::OutOfMemory { file: self.label.clone(), block: self.block, bytes }
     }
 }
 
@@ -58,10 +98,10 @@ thread_local! {
     static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// `None` if the bytes are not an LZ4 block of exactly that length, or there is no memory of that
-/// length.
-fn decompress(stored: &[u8], uncompressed_len: u32) -> Option<SharedBlock> {
-    let len = usize::try_from(uncompressed_len).ok()?;
+/// `None` if the bytes are not an LZ4 block of exactly that length.
+fn decompress(stored: &[u8], uncompressed_len: u32) -> Result<Option<SharedBlock>, NoMemory> {
+    // A machine whose addresses do not reach so far has no memory of that length.
+    let len = usize::try_from(uncompressed_len).map_err(|_| NoMemory)?;
     let fill = |out: &mut [u8]| {
         lz4_flex::block::decompress_into(stored, out).is_ok_and(|written| written == len)
     };
@@ -69,10 +109,12 @@ fn decompress(stored: &[u8], uncompressed_len: u32) -> Option<SharedBlock> {
         return filled_block(len, fill);
     }
     let mut buffer = BUFFER.take();
-    if buffer.len() < len {
+    if let Some(more) = len.checked_sub(buffer.len()) {
+        buffer.try_reserve_exact(more).map_err(|_| NoMemory)?;
         buffer.resize(len, 0);
     }
-    let payload = buffer.get_mut(..len).and_then(|out| fill(out).then(|| shared_block(out)));
+    let filled = buffer.get_mut(..len).and_then(|out| fill(out).then_some(&*out));
+    let payload = filled.map(try_shared_block).transpose();
     BUFFER.set(buffer);
     payload
 }

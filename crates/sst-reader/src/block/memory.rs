@@ -168,6 +168,15 @@ impl<'a, F: 'static> HeldBytes<'a, F> {
         Ok(Self { bytes, ..self })
     }
 
+    /// Whether something else holds the same block too. A file is no memory of anyone's.
+    pub(crate) fn is_shared(&self) -> bool {
+        match &self.holder {
+            Holder::Block(block) => Block::strong_count(block) > 1,
+            Holder::Guard(_) => true,
+            Holder::Lender(_) | Holder::File(_) => false,
+        }
+    }
+
     /// The same bytes, held by a count instead of a guard: a thread has guards for a few blocks
     /// only, and finds other blocks more slowly while they are taken.
     #[inline]

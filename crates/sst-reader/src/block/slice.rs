@@ -61,6 +61,11 @@ impl<'a> Slice<'a> {
         (end <= self.as_slice().len()).then_some(start..end)
     }
 
+    /// Whether something else holds the memory of the bytes too, and it is not that of a file.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.0.is_shared()
+    }
+
     /// The same bytes, held by a count instead of a guard: a thread has guards for a few blocks
     /// only, and finds other blocks more slowly while they are taken.
     #[inline]

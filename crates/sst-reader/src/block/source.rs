@@ -7,6 +7,8 @@ pub(crate) mod uncached;
 use std::io;
 use std::ops::Range;
 
+use sst_format::BlockIndex;
+
 use crate::block::memory::Mapping;
 use crate::{FileLabel, ReadError};
 
@@ -109,13 +111,34 @@ impl Source {
                 if range.end > file.len() {
                     return Err(past_the_end());
                 }
-                buffer.resize(usize::try_from(len).map_err(|_| past_the_end())?, 0);
+                let len = usize::try_from(len).map_err(|_| past_the_end())?;
+                if let Some(more) = len.checked_sub(buffer.len()) {
+                    buffer.try_reserve_exact(more).map_err(|_| io::ErrorKind::OutOfMemory)?;
+                }
+                buffer.resize(len, 0);
                 file.read_exact_at(buffer, range.start)?;
                 Ok(buffer)
             }
             Self::Mapped(mapping) => within(mapping.as_slice(), range),
             Self::Memory(bytes) => within((**bytes).as_ref(), range),
         }
+    }
+
+    /// As [`Source::bytes`]. Errors name the file, and the block that the bytes are of.
+    pub(crate) fn read<'a>(
+        &'a self,
+        label: &FileLabel,
+        block: Option<BlockIndex>,
+        range: Range<u64>,
+        buffer: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8], ReadError> {
+        let bytes = range.end.saturating_sub(range.start);
+        self.bytes(range, buffer).map_err(|error| match error.kind() {
+            io::ErrorKind::OutOfMemory => {
+                ReadError::OutOfMemory { file: label.clone(), block, bytes }
+            }
+            _ => ReadError::io(label, "read", error),
+        })
     }
 
     /// The `N` bytes from byte `start` on.

@@ -8,8 +8,7 @@ use sst_format::{BlobNumber, SequenceNumber};
 
 use super::Catalog;
 use super::catalog::path_of;
-use crate::block::cached_block::shared_block;
-use crate::block::codec::{self, Decoded};
+use crate::block::codec::{Decoded, Decoder};
 use crate::block::source::Source;
 use crate::block::triage::{FilePart, wrong_checksum, wrong_header};
 use crate::{Access, Corruption, FileLabel, ReadError, Slice};
@@ -26,11 +25,21 @@ impl Catalog {
     /// # Errors
     ///
     /// [`ReadError`] if it is missing, damaged, or not the one that the commit lists;
-    /// [`ReadError::Outdated`] if a newer commit has removed it.
+    /// [`ReadError::Outdated`] if a newer commit has removed it; [`ReadError::OutOfMemory`].
     pub fn read_blob(
         &self,
         number: BlobNumber,
         access: Access,
+    ) -> Result<Slice<'static>, ReadError> {
+        self.read_blob_within(number, access, u64::MAX)
+    }
+
+    /// As [`Catalog::read_blob`], of a value of at most `max_len` bytes if it needs memory.
+    pub(crate) fn read_blob_within(
+        &self,
+        number: BlobNumber,
+        access: Access,
+        max_len: u64,
     ) -> Result<Slice<'static>, ReadError> {
         let label = FileLabel::new(self.blob_path(number));
         let listed = self.blobs()?.get(&number);
@@ -43,7 +52,7 @@ impl Catalog {
             Some(expected) => {
                 Err(ReadError::corrupt(&label, Corruption::FileSize { expected, found }))
             }
-            None => decode(&label, source, listed.map(|record| record.header)),
+            None => decode(&label, source, listed.map(|record| record.header), max_len),
         };
         value.map_err(|error| self.outdated_or(error))
     }
@@ -54,11 +63,10 @@ pub(crate) fn decode(
     label: &FileLabel,
     source: Source,
     listed: Option<BlockHeader>,
+    max_payload_len: u64,
 ) -> Result<Slice<'static>, ReadError> {
     let mut buffer = Vec::new();
-    let bytes = source
-        .bytes(0..source.len(), &mut buffer)
-        .map_err(|error| ReadError::io(label, "read", error))?;
+    let bytes = source.read(label, None, 0..source.len(), &mut buffer)?;
     let part = FilePart { label, start: 0 };
     if let Some(copy) = listed.filter(|header| !header.matches(bytes, 0)) {
         return Err(ReadError::corrupt(label, wrong_header(&source, &part, bytes, copy)));
@@ -69,7 +77,8 @@ pub(crate) fn decode(
         let cause = wrong_checksum(&source, &part, bytes, header, computed);
         return Err(ReadError::corrupt(label, cause));
     }
-    match codec::decode(header, stored).map_err(|cause| ReadError::corrupt(label, cause))? {
+    let decoder = Decoder { label, block: None, max_len: max_payload_len };
+    match decoder.decode(header, stored)? {
         Decoded::Decompressed(payload) => Ok(Slice::of_block(payload)),
         Decoded::AsStored if source.as_slice().is_some() => {
             Slice::of_source(source, |source| source.as_slice()?.get(BLOCK_HEADER_LEN..))
@@ -77,6 +86,6 @@ pub(crate) fn decode(
                     ReadError::internal(label, "a file in memory has the bytes that were parsed")
                 })
         }
-        Decoded::AsStored => Ok(Slice::of_block(shared_block(stored))),
+        Decoded::AsStored => decoder.copy(stored).map(Slice::of_block),
     }
 }

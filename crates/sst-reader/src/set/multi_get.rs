@@ -1,5 +1,8 @@
 //! Many keys at once.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use super::SstSet;
 use super::statistics::Tally;
 use crate::table::multi_get::HashedKey;
@@ -8,7 +11,7 @@ use crate::{Lookup, ReadError, Slice, hash_key};
 impl SstSet {
     /// The values of many keys, in their order, blobs included: as [`SstSet::get`] of each.
     ///
-    /// Keys are looked up in the order of their hashes, so each table, and each of its blocks, is
+    /// Values in one block or blob file share it. Keys are looked up in the order of their hashes, so each table, and each of its blocks, is
     /// visited once per call rather than once per key. O(keys × log(keys)) and the time of the
     /// lookups.
     ///
@@ -30,10 +33,18 @@ impl SstSet {
         }
         self.count(&tally);
         let answers = answers.map_err(|error| self.catalog().outdated_or(error))?;
+        // Each blob once: its value is shared by all keys that have it.
+        let mut blobs = HashMap::new();
+        let mut blob = |number| match blobs.entry(number) {
+            Entry::Occupied(known) => Ok(Slice::clone(known.get())),
+            Entry::Vacant(unread) => {
+                self.read_blob(number).map(|value| unread.insert(value).clone())
+            }
+        };
         let value = |answer| match answer {
             Lookup::NotFound | Lookup::Deleted => Ok(None),
             Lookup::Value(value) => Ok(Some(value)),
-            Lookup::Blob(number) => self.read_blob(number).map(Some),
+            Lookup::Blob(number) => blob(number).map(Some),
         };
         answers.into_iter().map(value).collect()
     }

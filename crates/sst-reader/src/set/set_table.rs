@@ -172,23 +172,25 @@ impl SetTable {
         tally: &mut Tally,
         mut answer: impl FnMut(&mut T, Result<Lookup<'s>, ReadError>),
     ) -> Result<(), ReadError> {
-        if let Some(file) = self.kept() {
-            let mut asked = 0;
-            file.lookup_each(self.filter(opening)?, keys, |tag, found| {
-                asked += 1;
-                answer(tag, found);
-            });
-            tally.tables_asked += asked;
-            // Every key without an answer was ruled out by the filter.
-            tally.filter_skips += keys.len() as u64 - asked;
+        let filter = self.filter(opening)?;
+        if !keys.iter().any(|(key, _)| filter.is_none_or(|filter| filter.may_contain(key.hash))) {
+            tally.filter_skips += keys.len() as u64;
             return Ok(());
         }
-        for (key, tag) in keys {
-            match self.lookup(key.hash, key.key, opening, tally) {
-                Ok(Lookup::NotFound) => {}
-                found => answer(tag, found),
-            }
+        let file = self.open(opening, tally)?;
+        let mut asked = 0;
+        match file {
+            OpenTable::Kept(file) => file.lookup_each(filter, keys, |tag, found| {
+                asked += 1;
+                answer(tag, found);
+            }),
+            OpenTable::Shared(file) => file.lookup_each(filter, keys, |tag, found| {
+                asked += 1;
+                answer(tag, found.map(Lookup::into_owned));
+            }),
         }
+        tally.tables_asked += asked;
+        tally.filter_skips += keys.len() as u64 - asked;
         Ok(())
     }
 

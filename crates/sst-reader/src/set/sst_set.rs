@@ -13,12 +13,10 @@ use super::catalog::Scope;
 use super::layer::{Layer, layers_of};
 use super::open_files::OpenFiles;
 use super::set_iter::Values;
-use super::set_table::{OpenTable, Opening, SetTable};
+use super::set_table::{Opening, SetTable};
 use super::statistics::{Counters, Tally};
 use super::{Catalog, SetIter, SetStatistics};
-use crate::{
-    BlockCache, CatalogTable, EntryValue, Lookup, ReadError, ReaderOptions, Slice, hash_key,
-};
+use crate::{BlockCache, CatalogTable, Lookup, ReadError, ReaderOptions, Slice, hash_key};
 
 /// One key space of a directory as of one commit: newest wins, tombstones hide, blobs are read.
 ///
@@ -300,68 +298,6 @@ impl SstSet {
         table.lookup(hash, key, opening, tally)
     }
 
-    /// All values of a key of a multi-value table: those of the newest table first, each table's in
-    /// the order in which they were written. A tombstone hides the values of older tables, not
-    /// those of its own.
-    ///
-    /// # Errors
-    ///
-    /// As [`SstSet::get`].
-    pub fn get_all(&self, key: impl AsRef<[u8]>) -> Result<Vec<Slice<'_>>, ReadError> {
-        let mut tally = Tally { lookups: 1, ..Tally::default() };
-        let values = self.values_of(key.as_ref(), &mut tally);
-        match &values {
-            Ok(values) => tally.values += u64::from(!values.is_empty()),
-            Err(_) => tally.errors += 1,
-        }
-        self.count(&tally);
-        values.map_err(|error| self.catalog.outdated_or(error))
-    }
-
-    fn values_of(&self, key: &[u8], tally: &mut Tally) -> Result<Vec<Slice<'_>>, ReadError> {
-        let hash = hash_key(key);
-        let mut values = Vec::new();
-        for table in self.layers.iter().filter_map(|layer| layer.table_of(hash)) {
-            if !table.may_contain(hash, self.opening())? {
-                tally.filter_skips += 1;
-                continue;
-            }
-            tally.tables_asked += 1;
-            let table = table.open(self.opening(), tally)?;
-            let is_hidden = match &table {
-                OpenTable::Kept(table) => {
-                    self.collect(table.lookup_all(hash, key)?, &mut values)?
-                }
-                OpenTable::Shared(table) => {
-                    let owned = table
-                        .lookup_all(hash, key)?
-                        .map(|entry| entry.map(|value| value.map(Slice::into_owned)));
-                    self.collect(owned, &mut values)?
-                }
-            };
-            if is_hidden {
-                break;
-            }
-        }
-        Ok(values)
-    }
-
-    /// Adds the values of entries up to a tombstone. Returns whether there was one.
-    fn collect<'s>(
-        &self,
-        entries: impl Iterator<Item = Result<EntryValue<Slice<'s>>, ReadError>>,
-        values: &mut Vec<Slice<'s>>,
-    ) -> Result<bool, ReadError> {
-        for entry in entries {
-            match entry? {
-                EntryValue::Deleted => return Ok(true),
-                EntryValue::Value(value) => values.push(value),
-                EntryValue::Blob(number) => values.push(self.read_blob(number)?),
-            }
-        }
-        Ok(false)
-    }
-
     /// All live entries in (hash, key) order, each key as its newest table has it: those that
     /// [`SstSet::get`] finds.
     #[must_use]
@@ -395,7 +331,8 @@ impl SstSet {
     ///
     /// [`ReadError`] if it is missing, damaged, or not the one that the commit lists.
     pub fn read_blob(&self, number: BlobNumber) -> Result<Slice<'static>, ReadError> {
-        self.catalog.read_blob(number, self.options.access)
+        let limit = self.options.payload_limit();
+        self.catalog.read_blob_within(number, self.options.access, limit)
     }
 }
 

@@ -8,11 +8,11 @@ use sst_format::key_block::KeyEntry;
 use sst_format::value_ref::{ValueRef, small_value};
 
 use crate::block::blocks::Fill;
-use crate::block::cached_block::shared_block;
 use crate::block::residency::ReadAhead;
 use crate::block::slice::Slice;
 use crate::error::ReadError;
 use crate::table::answer::EntryValue;
+use crate::table::entered_blocks::{EnteredBlocks, ValueKind};
 use crate::table::static_sorted_file::{StaticSortedFile, entry_hash};
 
 /// A key block on which a cursor stands.
@@ -32,7 +32,12 @@ impl Position<'_> {
     }
 }
 
-/// A position in a table that moves forward: one key block and one value block in memory at a time.
+/// A position in a table that moves forward. One key block, the last block of small values and the
+/// last medium value are in memory at a time.
+///
+/// A file whose entries come back to a value block that they have left, which no writer makes, has
+/// such blocks kept until the cursor is dropped: each block is decompressed at most twice, and
+/// memory stays below 255 times what is stored.
 ///
 /// It starts before the first entry. [`Cursor::next`] moves it to the next one and lends that.
 /// Blocks that a scan decompresses stay out of the cache.
@@ -54,33 +59,11 @@ pub struct Cursor<'a> {
     last_hash: u64,
     position: Option<Position<'a>>,
     ahead: ReadAhead,
-    values: ValueBlock,
+    values: EnteredBlocks,
     /// Set by `skip_below`: the next step stays where it is.
     on_first: bool,
     /// Set behind the last entry, and by errors.
     is_over: bool,
-}
-
-/// The value block last entered. Small values come in the order of their entries, so the block of
-/// one entry is nearly always that of the next.
-struct ValueBlock {
-    block: Option<BlockIndex>,
-    payload: Slice<'static>,
-}
-
-impl ValueBlock {
-    #[inline]
-    fn enter(
-        &mut self,
-        table: &StaticSortedFile,
-        block: BlockIndex,
-    ) -> Result<&Slice<'static>, ReadError> {
-        if self.block != Some(block) {
-            self.payload = table.blocks().payload(block, Fill::Bypass)?.into_owned();
-            self.block = Some(block);
-        }
-        Ok(&self.payload)
-    }
 }
 
 impl StaticSortedFile {
@@ -128,7 +111,7 @@ impl<'a> Cursor<'a> {
             last_hash,
             position: None,
             ahead: ReadAhead::behind(table.blocks(), before),
-            values: ValueBlock { block: None, payload: Slice::of_block(shared_block(&[])) },
+            values: EnteredBlocks::default(),
             on_first: false,
             is_over: false,
         }
@@ -246,21 +229,9 @@ impl<'a> Cursor<'a> {
             return Ok(None);
         }
         let corrupt = |error| self.table.corrupt(position.block, error);
-        let value = match entry.value_ref().map_err(corrupt)? {
-            ValueRef::Deleted => EntryValue::Deleted,
-            ValueRef::Blob(number) => EntryValue::Blob(number),
-            ValueRef::Inline(value) => {
-                EntryValue::Value(self.table.slice_of(&position.payload, value)?)
-            }
-            ValueRef::Medium(block) => {
-                EntryValue::Value(self.table.blocks().payload(block, Fill::Bypass)?.unguarded())
-            }
-            ValueRef::Small { block, len, offset } => {
-                let values = self.values.enter(self.table, block)?.clone();
-                let value = values.narrow(|values| small_value(values, len, offset));
-                EntryValue::Value(value.map_err(corrupt)?)
-            }
-        };
+        let value = entry.value_ref().map_err(corrupt)?;
+        let (block, payload, entered) = (position.block, &position.payload, &mut self.values);
+        let value = self.table.kept_value(block, payload, value, Fill::Bypass, entered)?;
         let key = self.table.slice_of(&position.payload, entry.key)?;
         Ok(Some(IterEntry { hash, key, value }))
     }
@@ -291,7 +262,7 @@ pub struct EntryRef<'c> {
     /// The key block.
     block: BlockIndex,
     table: &'c StaticSortedFile,
-    values: &'c mut ValueBlock,
+    values: &'c mut EnteredBlocks,
 }
 
 impl<'c> EntryRef<'c> {
@@ -320,10 +291,11 @@ impl<'c> EntryRef<'c> {
             ValueRef::Inline(value) => EntryValue::Value(value),
             ValueRef::Medium(block) => EntryValue::Value(match table.blocks().ready_bytes(block) {
                 Some(value) => value,
-                None => values.enter(table, block)?,
+                None => values.enter(table.blocks(), block, ValueKind::Medium, Fill::Bypass)?,
             }),
             ValueRef::Small { block, len, offset } => {
-                let values = values.enter(table, block)?;
+                let blocks = table.blocks();
+                let values = values.enter(blocks, block, ValueKind::Small, Fill::Bypass)?;
                 EntryValue::Value(small_value(values, len, offset).map_err(corrupt)?)
             }
         })

@@ -1,6 +1,7 @@
 //! Which key block can hold a hash.
 
 use std::cmp::Ordering;
+use std::collections::TryReserveError;
 use std::convert::Infallible;
 
 use sst_format::BlockIndex;
@@ -51,27 +52,36 @@ pub(crate) struct KeyIndex {
 }
 
 impl KeyIndex {
+    /// Bytes of the index of so many key blocks.
+    pub(crate) const fn len_of(key_blocks: usize) -> usize {
+        (key_blocks + 1 + LARGE_WINDOW) * size_of::<u64>()
+            + (key_blocks + 1) * size_of::<BlockIndex>()
+    }
+
     /// Copies a valid index block. `None` if it gives another number of hashes or blocks than it
     /// says. O(number of key blocks).
-    pub(crate) fn new(index: &IndexBlock<'_>) -> Option<Self> {
+    pub(crate) fn new(index: &IndexBlock<'_>) -> Result<Option<Self>, TryReserveError> {
         let count = index.key_block_count();
-        let mut lows = Vec::with_capacity(count + 1 + LARGE_WINDOW);
+        let mut lows = Vec::new();
+        lows.try_reserve_exact(count + 1 + LARGE_WINDOW)?;
         lows.push(0);
         lows.extend((1..count).map_while(|i| index.first_hash(i)));
         if lows.len() != count {
-            return None;
+            return Ok(None);
         }
         lows.extend([u64::MAX; 1 + LARGE_WINDOW]);
-        let mut blocks = Vec::with_capacity(1 + count);
+        let mut blocks = Vec::new();
+        blocks.try_reserve_exact(1 + count)?;
         blocks.push(BlockIndex::default());
         blocks.extend(index.blocks());
         if blocks.len() != 1 + count {
-            return None;
+            return Ok(None);
         }
         let bounds = HashBounds { low: 0, high: u64::MAX };
         let precision = Precision::for_width(bounds.width());
         let density = Density::new(count, bounds);
-        Some(Self { bounds, density, precision, lows: lows.into(), blocks: blocks.into() })
+        let (lows, blocks) = (lows.into(), blocks.into());
+        Ok(Some(Self { bounds, density, precision, lows, blocks }))
     }
 
     /// Sets the hashes of the first and the last entry. Wrong ones cost time, never a wrong answer.
@@ -230,7 +240,8 @@ mod tests {
             encoder.push(first, BlockIndex(u16::try_from(2 * i + 1).unwrap()));
         }
         let payload = encoder.finish().unwrap();
-        let index = KeyIndex::new(&IndexBlock::parse(&payload).unwrap()).unwrap().within(bounds);
+        let index =
+            KeyIndex::new(&IndexBlock::parse(&payload).unwrap()).unwrap().unwrap().within(bounds);
         assert_eq!(index.key_block_count(), firsts.len() + 1);
         let around = firsts.iter().flat_map(|&h| [h.saturating_sub(1), h, h.saturating_add(1)]);
         for hash in around.chain([0, u64::MAX]) {

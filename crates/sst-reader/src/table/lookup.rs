@@ -22,6 +22,7 @@ use crate::block::slice::Slice;
 use crate::error::ReadError;
 use crate::hash::hash_key;
 use crate::table::answer::{EntryValue, Lookup};
+use crate::table::entered_blocks::{EnteredBlocks, ValueKind};
 use crate::table::hit_predictor::HitPredictor;
 use crate::table::key_index::{Estimate, KeyIndex};
 use crate::table::search::{HashBounds, lower_bound};
@@ -177,24 +178,30 @@ impl StaticSortedFile {
             .map_err(|error| self.corrupt(key_block, error))
     }
 
-    /// Step 4 for an entry that is not the only one of interest in its block, which has this
-    /// payload.
-    #[inline]
-    pub(crate) fn value_of<'a>(
+    /// Step 4 for an entry of a walk, which has this payload: the value, to be kept. Values in one
+    /// block share it.
+    pub(crate) fn kept_value<'a>(
         &'a self,
         key_block: BlockIndex,
         payload: &Slice<'a>,
         value: ValueRef<'_>,
+        fill: Fill,
+        entered: &mut EnteredBlocks,
     ) -> Result<EntryValue<Slice<'a>>, ReadError> {
+        let mut enter = |block, kind| match self.blocks().verified_in_place(block) {
+            Some(payload) => Ok(payload),
+            None => entered.enter(self.blocks(), block, kind, fill).cloned(),
+        };
         Ok(match value {
             ValueRef::Deleted => EntryValue::Deleted,
             ValueRef::Blob(number) => EntryValue::Blob(number),
             ValueRef::Inline(value) => EntryValue::Value(self.slice_of(payload, value)?),
-            ValueRef::Medium(values) => {
-                EntryValue::Value(self.blocks().payload(values, Fill::Cache)?)
-            }
-            ValueRef::Small { block: values, len, offset } => {
-                EntryValue::Value(self.small_value(key_block, values, len, offset)?)
+            ValueRef::Medium(block) => EntryValue::Value(enter(block, ValueKind::Medium)?),
+            ValueRef::Small { block, len, offset } => {
+                let value = enter(block, ValueKind::Small)?
+                    .narrow(|values| small_value(values, len, offset))
+                    .map_err(|error| self.corrupt(key_block, error))?;
+                EntryValue::Value(value)
             }
         })
     }

@@ -7,10 +7,13 @@ use crate::block::slice::Slice;
 use crate::error::ReadError;
 use crate::hash::hash_key;
 use crate::table::answer::EntryValue;
+use crate::table::entered_blocks::EnteredBlocks;
 use crate::table::static_sorted_file::StaticSortedFile;
 
 /// Iterator over the entries of one key, in the order in which they were written. It ends after the
 /// first error.
+///
+/// Values in one block share it. The iterator holds what a [`Cursor`](crate::Cursor) holds.
 pub struct Matches<'a, 'k> {
     table: &'a StaticSortedFile,
     /// `None` at the end.
@@ -20,10 +23,45 @@ pub struct Matches<'a, 'k> {
 }
 
 /// The entry to look at next. All entries of a key are in one key block.
-struct NextMatch<'a> {
+pub(crate) struct NextMatch<'a> {
     block: BlockIndex,
     payload: Slice<'a>,
     entry: u32,
+    entered: EnteredBlocks,
+}
+
+impl NextMatch<'_> {
+    /// The same place, free of the borrow.
+    pub(crate) fn into_owned(self) -> NextMatch<'static> {
+        let Self { block, payload, entry, entered } = self;
+        NextMatch { block, payload: payload.into_owned(), entry, entered }
+    }
+
+    /// The next entry in `table`, which it is a place of. `None` behind the last one of the key.
+    pub(crate) fn step<'x>(
+        &mut self,
+        table: &'x StaticSortedFile,
+        hash: u64,
+        key: &[u8],
+    ) -> Result<Option<EntryValue<Slice<'x>>>, ReadError>
+    where
+        Self: 'x,
+    {
+        let block = self.block;
+        let key_block = table.parse_key_block(block, &self.payload)?;
+        if self.entry >= key_block.entry_count() {
+            return Ok(None);
+        }
+        let corrupt = |error| table.corrupt(block, error);
+        let entry = key_block.entry(self.entry).map_err(corrupt)?;
+        if entry.key != key || entry.stored_hash.is_some_and(|stored| stored != hash) {
+            return Ok(None);
+        }
+        self.entry += 1;
+        let value = entry.value_ref().map_err(corrupt)?;
+        let payload: &Slice<'x> = &self.payload;
+        table.kept_value(block, payload, value, Fill::Cache, &mut self.entered).map(Some)
+    }
 }
 
 impl StaticSortedFile {
@@ -58,31 +96,19 @@ impl StaticSortedFile {
         Ok(Matches { table: self, next, hash, key })
     }
 
-    fn first_match(&self, hash: u64, key: &[u8]) -> Result<Option<NextMatch<'_>>, ReadError> {
+    /// Where the first entry of a key is; `None` if there is none.
+    pub(crate) fn first_match(
+        &self,
+        hash: u64,
+        key: &[u8],
+    ) -> Result<Option<NextMatch<'_>>, ReadError> {
         let Some(estimate) = self.filtered_estimate(self.filter(), hash) else { return Ok(None) };
         let block = estimate.block;
         let payload = self.blocks().payload(block, Fill::Cache)?;
         let key_block = self.parse_key_block(block, &payload)?;
         let first = self.first_entry(&key_block, &estimate, hash, key)?;
-        Ok(first.map(|entry| NextMatch { block, payload: payload.unguarded(), entry }))
-    }
-}
-
-impl<'a> Matches<'a, '_> {
-    fn entry(&mut self) -> Result<Option<EntryValue<Slice<'a>>>, ReadError> {
-        let Some(next) = &mut self.next else { return Ok(None) };
-        let key_block = self.table.parse_key_block(next.block, &next.payload)?;
-        if next.entry >= key_block.entry_count() {
-            return Ok(None);
-        }
-        let corrupt = |error| self.table.corrupt(next.block, error);
-        let entry = key_block.entry(next.entry).map_err(corrupt)?;
-        if entry.key != self.key || entry.stored_hash.is_some_and(|stored| stored != self.hash) {
-            return Ok(None);
-        }
-        next.entry += 1;
-        let value = entry.value_ref().map_err(|error| self.table.corrupt(next.block, error))?;
-        self.table.value_of(next.block, &next.payload, value).map(Some)
+        let entered = EnteredBlocks::default();
+        Ok(first.map(|entry| NextMatch { block, payload: payload.unguarded(), entry, entered }))
     }
 }
 
@@ -90,7 +116,8 @@ impl<'a> Iterator for Matches<'a, '_> {
     type Item = Result<EntryValue<Slice<'a>>, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let entry = self.entry();
+        let (table, hash, key) = (self.table, self.hash, self.key);
+        let entry = self.next.as_mut()?.step(table, hash, key);
         if !matches!(entry, Ok(Some(_))) {
             self.next = None;
         }

@@ -3,6 +3,7 @@
 pub(crate) mod affected;
 pub(crate) mod answer;
 pub(crate) mod cursor;
+pub(crate) mod entered_blocks;
 pub(crate) mod hit_predictor;
 pub(crate) mod inspect;
 pub(crate) mod key_index;

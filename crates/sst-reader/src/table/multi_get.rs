@@ -7,12 +7,12 @@
 
 use sst_format::BlockIndex;
 use sst_format::filter::Filter;
-use sst_format::value_ref::ValueRef;
+use sst_format::value_ref::{ValueRef, small_value};
 
-use crate::block::blocks::Fill;
 use crate::error::ReadError;
 use crate::hash::hash_key;
 use crate::table::answer::Lookup;
+use crate::table::entered_blocks::LoadedBlocks;
 use crate::table::key_index::Estimate;
 use crate::table::static_sorted_file::StaticSortedFile;
 
@@ -34,7 +34,8 @@ impl StaticSortedFile {
     ///
     /// A damaged block costs the keys in it, not the others.
     ///
-    /// O(n log n) for n keys, and memory for n answers.
+    /// O(n log n) for n keys, and memory for n answers. Answers in one block share it: a block is
+    /// decompressed at most once per call, whether the cache has room for it or not.
     ///
     /// ```
     /// # fn show(table: &sst_reader::StaticSortedFile) -> Result<(), sst_reader::ReadError> {
@@ -69,6 +70,7 @@ impl StaticSortedFile {
         keys: &mut [(HashedKey<'_>, T)],
         mut answer: impl FnMut(&mut T, Result<Lookup<'a>, ReadError>),
     ) {
+        let mut loaded = LoadedBlocks::default();
         for group in keys.chunks_mut(GROUP) {
             if let Some(filter) = filter {
                 group.iter().for_each(|(key, _)| filter.prefetch(key.hash));
@@ -83,11 +85,11 @@ impl StaticSortedFile {
             }
             let mut found = [const { None }; GROUP];
             for (((key, _), estimate), found) in group.iter().zip(estimates).zip(&mut found) {
-                *found = estimate.map(|at| self.fetched_value(&at, key.hash, key.key));
+                *found = estimate.map(|at| self.fetched_value(&at, *key, &mut loaded));
             }
             for ((_, tag), found) in group.iter_mut().zip(found) {
                 if let Some(found) = found {
-                    answer(tag, found.and_then(|found| self.resolved(found)));
+                    answer(tag, found.and_then(|found| self.resolved(found, &mut loaded)));
                 }
             }
         }
@@ -98,11 +100,11 @@ impl StaticSortedFile {
     fn fetched_value(
         &self,
         estimate: &Estimate,
-        hash: u64,
-        key: &[u8],
+        HashedKey { hash, key }: HashedKey<'_>,
+        loaded: &mut LoadedBlocks,
     ) -> Result<Found<'_>, ReadError> {
         let block = estimate.block;
-        let payload = self.blocks().payload(block, Fill::Cache)?;
+        let payload = loaded.key_block(self.blocks(), block)?;
         let key_block = self.parse_key_block(block, &payload)?;
         let Some(first) = self.first_entry(&key_block, estimate, hash, key)? else {
             return Ok(Found::Answer(Lookup::NotFound));
@@ -119,18 +121,28 @@ impl StaticSortedFile {
                 self.blocks().prefetch(values, offset as usize);
                 Ok(Found::InPart { key_block: block, values, len, offset })
             }
-            here => self.value_of(block, &payload, here).map(|value| Found::Answer(value.into())),
+            ValueRef::Inline(value) => {
+                let value = self.slice_of(&payload, value)?;
+                Ok(Found::Answer(Lookup::Value(value)))
+            }
+            ValueRef::Blob(number) => Ok(Found::Answer(Lookup::Blob(number))),
+            ValueRef::Deleted => Ok(Found::Answer(Lookup::Deleted)),
         }
     }
 
     #[inline]
-    fn resolved<'a>(&'a self, found: Found<'a>) -> Result<Lookup<'a>, ReadError> {
+    fn resolved<'a>(
+        &'a self,
+        found: Found<'a>,
+        loaded: &mut LoadedBlocks,
+    ) -> Result<Lookup<'a>, ReadError> {
         let value = match found {
             Found::Answer(answer) => return Ok(answer),
-            Found::InBlock(values) => self.blocks().payload(values, Fill::Cache)?,
-            Found::InPart { key_block, values, len, offset } => {
-                self.small_value(key_block, values, len, offset)?
-            }
+            Found::InBlock(values) => loaded.value_block(self.blocks(), values)?,
+            Found::InPart { key_block, values, len, offset } => loaded
+                .value_block(self.blocks(), values)?
+                .narrow(|values| small_value(values, len, offset))
+                .map_err(|error| self.corrupt(key_block, error))?,
         };
         // Guards are for a few blocks at a time.
         Ok(Lookup::Value(value.unguarded()))

@@ -91,8 +91,7 @@ impl StaticSortedFile {
             None => Self::recovered_block_count(&label, &source)?,
         };
         let protection = meta.and_then(|meta| meta.protection.as_ref());
-        let blocks =
-            Blocks::open(label, source, block_count, protection, options.cache_or_default())?;
+        let blocks = Blocks::open(label, source, block_count, protection, options)?;
         let filter = meta
             .filter(|meta| !meta.filter.as_slice().is_empty())
             .zip(options.filter.as_ref())
@@ -123,7 +122,12 @@ impl StaticSortedFile {
         // Every key block is in the index once, so that no walk is longer than the file has
         // entries.
         index_block.validate(blocks.block_count()).map_err(corrupt)?;
-        KeyIndex::new(&index_block).ok_or_else(|| {
+        let key_index = KeyIndex::new(&index_block).map_err(|_| ReadError::OutOfMemory {
+            file: blocks.label().clone(),
+            block: Some(index),
+            bytes: KeyIndex::len_of(index_block.key_block_count()) as u64,
+        })?;
+        key_index.ok_or_else(|| {
             ReadError::internal(blocks.label(), "a valid index gives what it counts")
         })
     }

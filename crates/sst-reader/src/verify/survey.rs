@@ -163,7 +163,7 @@ impl<'a> Survey<'a> {
     fn blob(&mut self, file: FileName, checked: &mut Checked<'_>) -> Result<(), ReadError> {
         let label = FileLabel::new(self.path(file));
         let source = Source::open(&label, self.options.access);
-        match source.and_then(|source| decode_blob(&label, source, None)) {
+        match source.and_then(|source| decode_blob(&label, source, None, u64::MAX)) {
             Ok(blob) => {
                 self.report.blobs += 1;
                 self.report.bytes += blob.len() as u64;

@@ -245,7 +245,7 @@ impl BulkHandle {
         store.spill(used, self.file)?;
         match store.buffer(needed, self.file)? {
             Some(buffer) => Ok(buffer),
-            None => Ok(store.buffer_beyond_budget(needed)),
+            None => store.buffer_beyond_budget(needed),
         }
     }
 }

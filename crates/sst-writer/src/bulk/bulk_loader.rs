@@ -12,10 +12,12 @@ use super::bulk_error::BulkError;
 use super::bulk_handle::BulkHandle;
 use super::bulk_options::{BulkMode, BulkOptions};
 use super::prepared_load::PreparedLoad;
+use super::refused::RefusedRecord;
 use super::resolver::DuplicateKey;
 use super::shared::Shared;
 use super::write_phase::{Outcome, WritePhase};
 use crate::file::FileError;
+use crate::invariant::OrBroken;
 use crate::{Commit, Phase, Publisher};
 
 /// Loads records in any order, from several threads, into tables of disjoint ranges of hashes, and
@@ -104,6 +106,10 @@ pub struct BulkSummary {
     pub deletions: u64,
     /// Records that were left out for others of their key.
     pub duplicates: u64,
+    /// Records that no table could hold, with [`BulkOptions::skip_refused`].
+    pub refused: u64,
+    /// Those of them with the lowest places, ascending, 10 at most.
+    pub first_refused: Vec<RefusedRecord>,
     /// Tables.
     pub tables: u64,
     /// Values in files of their own.
@@ -165,9 +171,15 @@ impl<'p> BulkLoader<'p> {
         let blobs = number_blobs(&commit, &shared)?;
         let numbers = blobs.iter().map(|(ticket, reserved, _)| (*ticket, *reserved));
         let numbers: BlobNumbers = numbers.collect();
-        let outcome = WritePhase::new(&shared, totals, &numbers)?.run()?;
+        let mut outcome = WritePhase::new(&shared, totals, &numbers)?.run()?;
         if let Some(DuplicateKey { key, first, second }) = outcome.duplicate {
             return Err(BulkError::Duplicate { key, first, second });
+        }
+        if !shared.options.skip_refused && outcome.refused.count > 0 {
+            let first = outcome.refused.first.drain(..).next();
+            let RefusedRecord { place, source } =
+                first.or_broken("of the records that were refused the first is kept")?;
+            return Err(BulkError::Entry { place, source });
         }
         shared.check()?;
         shared.report(Phase::Publish, totals, Some(totals));
@@ -193,7 +205,7 @@ fn adopt_files(
     blobs: Vec<NumberedBlob>,
     totals: Totals,
 ) -> Result<BulkSummary, BulkError> {
-    let Outcome { written, left_out, .. } = outcome;
+    let Outcome { written, left_out, refused, .. } = outcome;
     let tables = &written.tables;
     let used: BTreeSet<BlobNumber> =
         tables.iter().flat_map(|table| &table.blobs).copied().collect();
@@ -205,6 +217,8 @@ fn adopt_files(
         entries: written.entries,
         deletions: written.deletions,
         duplicates: left_out,
+        refused: refused.count,
+        first_refused: refused.first,
         tables: tables.len() as u64,
         blobs: used.len() as u64,
         file_bytes: tables.iter().map(|table| table.meta.file_size).sum(),

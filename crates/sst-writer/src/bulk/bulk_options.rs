@@ -50,6 +50,14 @@ pub struct BulkOptions {
     pub max_table_bytes: u64,
     /// Values longer than this many bytes become blobs. At most 64 MiB are used. Default: 64 MiB.
     pub blob_threshold: usize,
+    /// Whether the load goes on without records that no table can hold: keys with one hash share a
+    /// key block, which holds 2²⁴ bytes or entries of them. [`BulkSummary::refused`] counts them.
+    /// They are the same for any budget and any number of threads. Default: false, and the load
+    /// fails with [`BulkError::Entry`] for the first of them.
+    ///
+    /// [`BulkSummary::refused`]: crate::bulk::BulkSummary::refused
+    /// [`BulkError::Entry`]: crate::bulk::BulkError::Entry
+    pub skip_refused: bool,
     /// Observes and cancels the load. Default: neither.
     pub monitor: Monitor,
 }
@@ -67,6 +75,7 @@ impl Default for BulkOptions {
             max_table_entries: 1 << 22,
             max_table_bytes: 256 << 20,
             blob_threshold: MAX_MEDIUM_VALUE_LEN,
+            skip_refused: false,
             monitor: Monitor::default(),
         }
     }
@@ -140,6 +149,13 @@ impl BulkOptions {
     #[must_use]
     pub fn blob_threshold(mut self, bytes: usize) -> Self {
         self.blob_threshold = bytes;
+        self
+    }
+
+    /// Sets whether the load goes on without records that no table can hold.
+    #[must_use]
+    pub fn skip_refused(mut self, skip: bool) -> Self {
+        self.skip_refused = skip;
         self
     }
 

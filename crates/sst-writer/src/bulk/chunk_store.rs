@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::budget::{BUCKETS, Budget, SORT_LEN_PER_RECORD};
 use super::bulk_error::BulkError;
 use super::spill_file::{SpillFile, SpillPlace};
+use crate::WriteError;
 use crate::invariant::OrBroken;
 
 /// The invariant of the list of buckets.
@@ -132,7 +133,13 @@ impl ChunkStore {
             }
             if state.in_use + needed <= self.budget.len {
                 state.in_use += needed;
-                return Ok(Some(Vec::with_capacity(needed)));
+                return match empty_buffer(needed) {
+                    Ok(buffer) => Ok(Some(buffer)),
+                    Err(error) => {
+                        state.in_use -= needed;
+                        Err(error)
+                    }
+                };
             }
             if !state.free.is_empty() {
                 // What is needed is longer than they are.
@@ -150,10 +157,11 @@ impl ChunkStore {
     }
 
     /// A buffer beyond the budget, for a handle that could not get another.
-    pub(super) fn buffer_beyond_budget(&self, len: usize) -> Vec<u8> {
+    pub(super) fn buffer_beyond_budget(&self, len: usize) -> Result<Vec<u8>, BulkError> {
         let needed = len.max(self.budget.chunk_len);
+        let buffer = empty_buffer(needed)?;
         self.lock().in_use += needed;
-        Vec::with_capacity(needed)
+        Ok(buffer)
     }
 
     /// Writes chunks to a spill file and takes their buffers back.
@@ -228,6 +236,12 @@ impl ChunkStore {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn empty_buffer(len: usize) -> Result<Vec<u8>, BulkError> {
+    let mut buffer = Vec::new();
+    buffer.try_reserve_exact(len).map_err(|_| WriteError::out_of_memory(len))?;
+    Ok(buffer)
 }
 
 impl State {

@@ -7,6 +7,7 @@ use super::key_group::{KeyGroup, Tail, Verdict};
 use super::record::{Record, RecordValue};
 use super::record_sink::{RecordSink, SortedRecord};
 use super::table_sequence::TableSequence;
+use crate::WriteError;
 use crate::invariant::BrokenInvariant;
 use crate::table::ShortKey;
 
@@ -107,10 +108,11 @@ impl<'a> Resolver<'a> {
         self.tables.stop_writing();
     }
 
-    fn hold(&mut self, record: &Record<'_>) {
+    fn hold(&mut self, record: &Record<'_>) -> Result<(), BulkError> {
         let value = match record.value {
             RecordValue::Bytes(bytes) => {
                 self.buffers.value.clear();
+                WriteError::try_reserve(&mut self.buffers.value, bytes.len())?;
                 self.buffers.value.extend_from_slice(bytes);
                 HeldValue::Bytes
             }
@@ -119,6 +121,7 @@ impl<'a> Resolver<'a> {
             RecordValue::Detached(value) => HeldValue::Other(RecordValue::Detached(value)),
         };
         self.buffers.held = Some(HeldRecord { place: record.place, value });
+        Ok(())
     }
 }
 
@@ -143,10 +146,7 @@ impl RecordSink for Resolver<'_> {
         };
         match group.state.accept(record.place, record.is_deletion()) {
             Verdict::Emit => self.tables.add(hash, &record),
-            Verdict::Hold => {
-                self.hold(&record);
-                Ok(())
-            }
+            Verdict::Hold => self.hold(&record),
             Verdict::Skip => Ok(()),
         }
     }

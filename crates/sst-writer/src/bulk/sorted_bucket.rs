@@ -6,7 +6,7 @@ use super::bulk_error::BulkError;
 use super::chunk_store::{Chunk, ChunkStore, SpilledChunk};
 use super::record::Record;
 use super::record_sink::{RecordSink, SortedRecord};
-use crate::hash_key;
+use crate::{WriteError, hash_key};
 
 /// How many records are fetched from memory at once, before the first of them is needed.
 const FETCHED_RECORDS: usize = 16;
@@ -46,7 +46,7 @@ impl SortedBucket {
     pub(super) fn add(&mut self, chunk: Chunk) -> Result<(), BulkError> {
         let number = (self.chunks.len() as u128) << 32;
         let mut rest = chunk.bytes.as_slice();
-        self.index.reserve(chunk.records as usize);
+        WriteError::try_reserve(&mut self.index, chunk.records as usize)?;
         while !rest.is_empty() {
             let at = chunk.bytes.len() - rest.len();
             let (record, after) = Record::decode(rest).ok_or_else(bad_chunk)?;

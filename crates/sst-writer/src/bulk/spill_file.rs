@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::bulk_error::BulkError;
+use crate::WriteError;
 use crate::file::{FileError, FileOperation, FileSystem, NewFile};
 
 /// A piece of a spill file.
@@ -66,7 +67,8 @@ impl SpillFile {
         let len = place.len as usize;
         // What is there already is overwritten, so it need not be cleared first.
         out.truncate(len);
-        out.reserve_exact(len - out.len());
+        let more = len - out.len();
+        out.try_reserve_exact(more).map_err(|_| WriteError::out_of_memory(len))?;
         out.resize(len, 0);
         file.read_exact_at(out, place.offset)
             .map_err(FileError::at(&self.directory, FileOperation::ReadSpill))?;

@@ -8,6 +8,7 @@ use super::bulk_error::BulkError;
 use super::bulk_options::BulkOptions;
 use super::duplicates::Duplicates;
 use super::record::{DetachedValue, Record, RecordValue};
+use super::refused::{RefusedRecord, RefusedRecords};
 use super::shared::Shared;
 use crate::file::staged_file::{StagedFile, StagingFile};
 use crate::invariant::OrBroken;
@@ -73,6 +74,7 @@ pub(super) struct TableSequence<'a> {
     is_stopped: bool,
     detached: Vec<u8>,
     pub(super) written: WrittenTables,
+    pub(super) refused: RefusedRecords,
 }
 
 /// The table being written.
@@ -104,6 +106,7 @@ impl<'a> TableSequence<'a> {
             is_stopped: false,
             detached: Vec::new(),
             written: WrittenTables::default(),
+            refused: RefusedRecords::default(),
         }
     }
 
@@ -167,6 +170,11 @@ impl<'a> TableSequence<'a> {
         if error.is_capacity() && !is_run && self.open_entries() > 0 {
             self.finish_table()?;
             return self.add_to_open(entry, len);
+        }
+        if is_run && error.is_capacity() || matches!(error, WriteError::RunTooLong { .. }) {
+            // The run goes on: a shorter key or a deletion may fit.
+            self.refused.add(RefusedRecord { place: record.place, source: error });
+            return Ok(());
         }
         Err(at_record(error, record))
     }

@@ -8,6 +8,7 @@ use super::blob_shelf::BlobNumbers;
 use super::budget::{BUCKETS, Totals, WriteBudget};
 use super::bulk_error::BulkError;
 use super::record_sink::{RecordSink, SortedRecord};
+use super::refused::RefusedRecords;
 use super::resolver::{DuplicateKey, Resolver};
 use super::run_merge::RunMerge;
 use super::shared::Shared;
@@ -39,6 +40,7 @@ pub(super) struct Outcome {
     pub(super) written: WrittenTables,
     pub(super) left_out: u64,
     pub(super) duplicate: Option<DuplicateKey>,
+    pub(super) refused: RefusedRecords,
 }
 
 /// The outcome of one part.
@@ -142,8 +144,9 @@ impl<'a> WritePhase<'a> {
         let tables = resolver.finish()?;
         tables.finish_table()?;
         let written = std::mem::take(&mut tables.written);
+        let refused = std::mem::take(&mut tables.refused);
         let Resolver { left_out, duplicate, .. } = resolver;
-        Ok(Outcome { written, left_out, duplicate })
+        Ok(Outcome { written, left_out, duplicate, refused })
     }
 
     fn count(&self, done: Totals) {
@@ -159,6 +162,7 @@ impl Outcome {
         self.written.entries += other.written.entries;
         self.written.deletions += other.written.deletions;
         self.left_out += other.left_out;
+        self.refused.join(other.refused);
         if let Some(duplicate) = other.duplicate
             && self.duplicate.as_ref().is_none_or(|known| duplicate.second < known.second)
         {

@@ -182,7 +182,7 @@ impl<S: Sink> BlockOutput<S> {
         self.end += (BLOCK_HEADER_LEN + stored.len()) as u64;
         self.ends.push(u32::try_from(self.end).or_broken("blocks end below 4 GiB")?);
         self.headers.push(header);
-        self.make_room(BLOCK_HEADER_LEN + stored.len().min(LARGE_LEN));
+        self.make_room(BLOCK_HEADER_LEN + stored.len().min(LARGE_LEN))?;
         self.buffer.extend_from_slice(&header.to_bytes());
         if stored.len() < LARGE_LEN {
             self.buffer.extend_from_slice(stored);
@@ -211,11 +211,14 @@ impl<S: Sink> BlockOutput<S> {
 
     /// Makes room for `len` bytes more. Small tables need little; others get the most that is ever
     /// needed at once, since a buffer that doubles could take twice as much.
-    fn make_room(&mut self, len: usize) {
+    fn make_room(&mut self, len: usize) -> Result<(), WriteError> {
         let needed = self.buffer.len() + len;
         if needed > self.buffer.capacity() && needed > PIECE_LEN / 4 {
-            self.buffer.reserve_exact(PIECE_LEN + LARGE_LEN + BLOCK_HEADER_LEN - self.buffer.len());
+            let most = PIECE_LEN + LARGE_LEN + BLOCK_HEADER_LEN - self.buffer.len();
+            let refused = |_| WriteError::out_of_memory(most);
+            self.buffer.try_reserve_exact(most).map_err(refused)?;
         }
+        WriteError::try_reserve(&mut self.buffer, len)
     }
 
     /// Gives the sink all whole pieces in the buffer.

@@ -56,6 +56,8 @@ impl KeyBlockBuilder {
             self.filter.add(hashes);
             let is_worth_trying = shape.max_key_len() >= MIN_KEY_LEN_TO_COMPRESS;
             let block = blocks.write_key_block(is_worth_trying, |out| {
+                let len = usize::try_from(shape.encoded_len()).or_broken("a key block fits")?;
+                WriteError::try_reserve(out, len)?;
                 Ok(self.pending.encode_first(&shape, out)?)
             })?;
             self.index.push(first_hash, block);

@@ -2,10 +2,11 @@
 
 use sst_format::BlockIndex;
 use sst_format::key_block::{KeyBlockEncoder, KeyBlockShape};
-use sst_format::limits::{PENDING_BUDGET, PENDING_ENTRY_OVERHEAD};
+use sst_format::limits::{MAX_INLINE_LEN, PENDING_BUDGET, PENDING_ENTRY_OVERHEAD};
 use sst_format::value_ref::{EntryType, SMALL_LEN, ValueRef, set_small_block};
 
 use crate::invariant::{BrokenInvariant, OrBroken};
+use crate::table::WriteError;
 
 /// The parts of an entry's bytes.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +57,14 @@ pub(crate) struct PendingEntries {
 }
 
 impl PendingEntries {
+    /// Makes room for an entry with a key of this length, if there is memory for it.
+    #[inline]
+    pub(crate) fn reserve(&mut self, key_len: usize) -> Result<(), WriteError> {
+        WriteError::try_reserve(&mut self.hashes, 1)?;
+        WriteError::try_reserve(&mut self.outlines, 1)?;
+        WriteError::try_reserve(&mut self.bytes, key_len + MAX_INLINE_LEN)
+    }
+
     /// Appends an entry with a reference of the given type. The block index in a reference to a
     /// small value is set by [`PendingEntries::resolve`].
     #[inline(always)]

@@ -177,6 +177,7 @@ fn written_key<'b>(
         return Err(WriteError::KeyTooLong { entry: number, len: stated });
     }
     buffer.clear();
+    WriteError::try_reserve(buffer, stated)?;
     entry.write_key_to(buffer);
     match buffer.len() {
         written if written == stated => Ok(buffer),

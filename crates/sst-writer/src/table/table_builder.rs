@@ -7,7 +7,7 @@ use sst_format::limits::{BLOCK_HEADROOM, HASH_THRESHOLD};
 use sst_format::value_ref::{EntryType, ValueRef};
 use sst_format::{BlobNumber, BlockIndex, SstMeta, TableFlags, TableProtection};
 
-use crate::codec::check_stored;
+use crate::codec::{CheckError, check_stored};
 use crate::file::Sink;
 use crate::invariant::OrBroken;
 use crate::table::block_writer::BlockWriter;
@@ -197,6 +197,7 @@ impl<S: Sink> TableBuilder<S> {
         if placement.shape.max_key_len() <= HASH_THRESHOLD {
             self.checks.hash(key)?;
         }
+        self.key_blocks.pending.reserve(key_bytes.len())?;
         let value_ref = self.take_value(value, &placement)?;
         // The entry is accepted: from here on only the output can fail.
         self.key_blocks.boundaries.commit(placement);
@@ -296,7 +297,10 @@ impl<S: Sink> TableBuilder<S> {
             EntryValue::MediumRaw { header, block } => {
                 let checked = check_stored(header, block, &mut self.decompressed);
                 let entry = self.checks.entry_count();
-                checked.map_err(|reason| WriteError::BadRawBlock { entry, reason })?;
+                checked.map_err(|error| match error {
+                    CheckError::Defect(reason) => WriteError::BadRawBlock { entry, reason },
+                    CheckError::NoMemory { bytes } => WriteError::out_of_memory(bytes),
+                })?;
                 self.reserve(placement, room)?;
                 ValueRef::Medium(self.guarded(|table| table.blocks.write_stored(header, block))?)
             }

@@ -10,6 +10,7 @@ use sst_format::limits::{
     MAX_SMALL_LEN,
 };
 
+use crate::codec::CompressError;
 pub use crate::codec::RawBlockDefect;
 use crate::file::{FileError, FileOperation};
 use crate::invariant::BrokenInvariant;
@@ -24,6 +25,7 @@ use crate::table::ShortKey;
 /// | | [`FileTooLarge`](Self::FileTooLarge) | the same |
 /// | failure | [`Exists`](Self::Exists), [`Io`](Self::Io) | the table is lost |
 /// | | [`Filter`](Self::Filter), [`Poisoned`](Self::Poisoned) | the same |
+/// | | [`OutOfMemory`](Self::OutOfMemory) | the same |
 ///
 /// `entry` is always the number of the entry that was refused, counted from 0.
 #[derive(Debug, thiserror::Error)]
@@ -181,6 +183,12 @@ pub enum WriteError {
     /// What was given is not the description of a finished table.
     #[error("not the description of a finished table: {0}")]
     Description(#[source] FormatError),
+    /// The system has no memory for a buffer.
+    #[error("no memory for {bytes} bytes")]
+    OutOfMemory {
+        /// How many bytes were asked for.
+        bytes: u64,
+    },
     /// An earlier failure left the output in an unknown state.
     #[error("the table cannot be written: an earlier operation on it failed")]
     Poisoned,
@@ -196,6 +204,17 @@ impl WriteError {
         matches!(self, Self::TooManyBlocks { .. } | Self::FileTooLarge { .. })
     }
 
+    /// Makes room in a buffer for `more` elements, if there is memory for them.
+    #[inline]
+    pub(crate) fn try_reserve<T>(buffer: &mut Vec<T>, more: usize) -> Result<(), Self> {
+        buffer.try_reserve(more).map_err(|_| Self::out_of_memory(more * size_of::<T>()))
+    }
+
+    #[cold]
+    pub(crate) const fn out_of_memory(bytes: usize) -> Self {
+        Self::OutOfMemory { bytes: bytes as u64 }
+    }
+
     /// The error for an operation on the output, of which the path is known if it is a file.
     pub(crate) fn io(path: Option<&Path>, operation: FileOperation, source: io::Error) -> Self {
         match FileError::from_io(source) {
@@ -208,6 +227,15 @@ impl WriteError {
 impl From<BrokenInvariant> for WriteError {
     fn from(BrokenInvariant(rule): BrokenInvariant) -> Self {
         Self::Internal(rule)
+    }
+}
+
+impl From<CompressError> for WriteError {
+    fn from(error: CompressError) -> Self {
+        match error {
+            CompressError::Broken(broken) => broken.into(),
+            CompressError::NoMemory { bytes } => Self::out_of_memory(bytes),
+        }
     }
 }
 

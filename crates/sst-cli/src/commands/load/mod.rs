@@ -14,7 +14,7 @@ use std::sync::OnceLock;
 use std::time::Instant;
 
 use sst_format::SequenceNumber;
-use sst_writer::bulk::{BulkHandle, BulkMode, BulkSummary, InputPosition};
+use sst_writer::bulk::{BulkHandle, BulkMode, BulkSummary, InputPosition, RefusedRecord};
 use sst_writer::{BulkError, BulkLoader, BulkOptions, CancelToken, Monitor, Phase};
 
 use super::retention_args::RetentionArgs;
@@ -120,6 +120,7 @@ fn load(
     context: Context,
 ) -> Result<(BulkSummary, u64), CliError> {
     let options = bulk_options(&args.output_options, cancel, context);
+    let options = options.skip_refused(args.input_options.skip_bad);
     let mut skipped = 0;
     let mut entries = 0;
     let loader = BulkLoader::new(target.publisher(), options).map_err(CliError::Bulk)?;
@@ -146,7 +147,12 @@ fn load(
     if args.output_options.certify.certify {
         sst_merge::certify(load.commit())?;
     }
-    let summary = load.publish().map_err(|error| named(error, inputs))?;
+    let mut summary = load.publish().map_err(|error| named(error, inputs))?;
+    for RefusedRecord { place, source, .. } in summary.first_refused.drain(..) {
+        let refused = named(BulkError::Entry { place, source }, inputs);
+        context.note(format_args!("skipped {refused}"));
+    }
+    let skipped = skipped + summary.refused;
     Ok((summary, skipped))
 }
 

@@ -153,9 +153,11 @@ fn size(catalog: &Catalog) -> u64 {
     tables.chain(blobs).sum()
 }
 
-/// Whether an error is damage: a file that the operating system did not let us read may be intact.
+/// Whether an error is damage: a file that the operating system did not let us read, or had no
+/// memory for, may be intact.
 fn is_damage(error: &ReadError) -> bool {
     match error {
+        ReadError::OutOfMemory { .. } | ReadError::OverLimit { .. } => false,
         ReadError::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
         _ => true,
     }

@@ -1,0 +1,179 @@
+//! All values of one key of a set.
+
+use std::collections::{HashMap, HashSet};
+use std::slice;
+
+use sst_format::BlobNumber;
+
+use super::SstSet;
+use super::layer::Layer;
+use super::set_table::OpenTable;
+use super::statistics::Tally;
+use crate::table::matches::NextMatch;
+use crate::{EntryValue, ReadError, Slice, hash_key};
+
+/// Iterator over the values of one key: those of the newest table first, each table's in the order
+/// in which they were written. It ends after the first error. See [`SstSet::get_all`].
+///
+/// Values in one block or one blob file share it. The iterator holds what a
+/// [`Cursor`](crate::Cursor) holds, and the blobs that entries name again.
+pub struct SetMatches<'s, 'k> {
+    set: &'s SstSet,
+    hash: u64,
+    key: &'k [u8],
+    /// Those behind the current one.
+    layers: slice::Iter<'s, Layer>,
+    current: Option<TableMatches<'s>>,
+    blobs: EnteredBlobs,
+    /// Counted when the iterator is dropped.
+    tally: Tally,
+}
+
+/// The place in a table.
+struct TableMatches<'s> {
+    table: OpenTable<'s>,
+    next: NextMatch<'s>,
+}
+
+/// The blobs that were read. Writers give each large value a file of its own; a blob that is named
+/// a second time is kept, so that each is read at most twice, and one that the caller holds is
+/// shared.
+#[derive(Default)]
+struct EnteredBlobs {
+    seen: HashSet<BlobNumber>,
+    kept: HashMap<BlobNumber, KeptBlob>,
+    /// How many blobs may be kept before those are dropped that the caller has let go.
+    room: usize,
+}
+
+struct KeptBlob {
+    value: Slice<'static>,
+    /// Whether it was named a second time.
+    was_revisited: bool,
+}
+
+impl SstSet {
+    /// All values of a key of a multi-value table: those of the newest table first, each table's in
+    /// the order in which they were written. A tombstone hides the values of older tables, not
+    /// those of its own.
+    ///
+    /// They are read one after the other. The iterator may fail as [`SstSet::get`] does.
+    #[must_use]
+    pub fn get_all<'s, 'k, K>(&'s self, key: &'k K) -> SetMatches<'s, 'k>
+    where
+        K: AsRef<[u8]> + ?Sized,
+    {
+        let key = key.as_ref();
+        SetMatches {
+            set: self,
+            hash: hash_key(key),
+            key,
+            layers: self.layers().iter(),
+            current: None,
+            blobs: EnteredBlobs::default(),
+            tally: Tally { lookups: 1, ..Tally::default() },
+        }
+    }
+}
+
+impl<'s> SetMatches<'s, '_> {
+    fn step(&mut self) -> Result<Option<Slice<'s>>, ReadError> {
+        loop {
+            let Some(current) = &mut self.current else {
+                match self.layers.next() {
+                    Some(layer) => self.enter(layer)?,
+                    None => return Ok(None),
+                }
+                continue;
+            };
+            match current.step(self.hash, self.key)? {
+                None => self.current = None,
+                Some(EntryValue::Value(value)) => return Ok(Some(value)),
+                Some(EntryValue::Blob(number)) => {
+                    return self.blobs.read(self.set, number).map(Some);
+                }
+                Some(EntryValue::Deleted) => {
+                    self.end();
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    /// Looks the key up in the table of a layer that can hold it.
+    fn enter(&mut self, layer: &'s Layer) -> Result<(), ReadError> {
+        let Some(table) = layer.table_of(self.hash) else { return Ok(()) };
+        let opening = self.set.opening();
+        if !table.may_contain(self.hash, opening)? {
+            self.tally.filter_skips += 1;
+            return Ok(());
+        }
+        self.tally.tables_asked += 1;
+        let table = table.open(opening, &mut self.tally)?;
+        let next = match &table {
+            OpenTable::Kept(table) => table.first_match(self.hash, self.key)?,
+            OpenTable::Shared(table) => {
+                table.first_match(self.hash, self.key)?.map(NextMatch::into_owned)
+            }
+        };
+        self.current = next.map(|next| TableMatches { table, next });
+        Ok(())
+    }
+
+    fn end(&mut self) {
+        self.layers = [].iter();
+        self.current = None;
+    }
+}
+
+impl<'s> TableMatches<'s> {
+    fn step(&mut self, hash: u64, key: &[u8]) -> Result<Option<EntryValue<Slice<'s>>>, ReadError> {
+        match &self.table {
+            OpenTable::Kept(table) => self.next.step(table, hash, key),
+            OpenTable::Shared(table) => {
+                let value = self.next.step(table, hash, key)?;
+                Ok(value.map(|value| value.map(Slice::into_owned)))
+            }
+        }
+    }
+}
+
+impl EnteredBlobs {
+    fn read(&mut self, set: &SstSet, number: BlobNumber) -> Result<Slice<'static>, ReadError> {
+        if let Some(known) = self.kept.get_mut(&number) {
+            known.was_revisited = true;
+            return Ok(known.value.clone());
+        }
+        if self.kept.len() >= self.room {
+            self.kept.retain(|_, kept| kept.was_revisited || kept.value.is_shared());
+            self.room = (2 * self.kept.len()).max(1);
+        }
+        let value = set.read_blob(number)?;
+        let was_revisited = !self.seen.insert(number);
+        self.kept.insert(number, KeptBlob { value: value.clone(), was_revisited });
+        Ok(value)
+    }
+}
+
+impl<'s> Iterator for SetMatches<'s, '_> {
+    type Item = Result<Slice<'s>, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let value = self.step().map_err(|error| self.set.catalog().outdated_or(error));
+        match &value {
+            Ok(Some(_)) => self.tally.values = 1,
+            Ok(None) => {}
+            Err(_) => {
+                self.tally.errors = 1;
+                self.end();
+            }
+        }
+        value.transpose()
+    }
+}
+
+impl Drop for SetMatches<'_, '_> {
+    fn drop(&mut self) {
+        self.set.count(&self.tally);
+    }
+}

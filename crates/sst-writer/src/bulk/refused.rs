@@ -1,0 +1,69 @@
+//! Records that no table can hold.
+
+use super::input_position::InputPosition;
+use crate::WriteError;
+
+/// How many refused records are told with their places.
+const MOST_TOLD: usize = 10;
+
+/// A record that was refused when its table was written.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct RefusedRecord {
+    /// Where the record comes from.
+    pub place: InputPosition,
+    /// What is wrong with it.
+    pub source: WriteError,
+}
+
+/// Records that were refused because their hash has more entries than a key block can hold.
+///
+/// Records are written in the order of hash, key and place, whatever the budget and the number of
+/// threads, so the same ones are refused.
+#[derive(Debug, Default)]
+pub(super) struct RefusedRecords {
+    pub(super) count: u64,
+    /// Those with the lowest places, ascending.
+    pub(super) first: Vec<RefusedRecord>,
+}
+
+impl RefusedRecords {
+    pub(super) fn add(&mut self, record: RefusedRecord) {
+        self.count += 1;
+        self.keep(record);
+    }
+
+    pub(super) fn join(&mut self, other: Self) {
+        self.count += other.count;
+        other.first.into_iter().for_each(|record| self.keep(record));
+    }
+
+    fn keep(&mut self, record: RefusedRecord) {
+        let at = self.first.partition_point(|known| known.place < record.place);
+        if at < MOST_TOLD {
+            self.first.truncate(MOST_TOLD - 1);
+            self.first.insert(at.min(self.first.len()), record);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lowest_places_are_told_in_any_order_of_arrival() {
+        let record = |position| RefusedRecord {
+            place: InputPosition { stream: 0, position },
+            source: WriteError::NoEntries,
+        };
+        let mut parts = [RefusedRecords::default(), RefusedRecords::default()];
+        for position in (0..100).rev().chain(200..300) {
+            parts[usize::from(position % 3 == 0)].add(record(position));
+        }
+        let [mut all, other] = parts;
+        all.join(other);
+        let told: Vec<_> = all.first.iter().map(|record| record.place.position).collect();
+        assert_eq!((all.count, told), (200, (0..10).collect()));
+    }
+}
