@@ -18,6 +18,10 @@ self_cell!(
 );
 
 /// A [`Cursor`] that borrows its table from the set, or holds its own share of it.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a cursor that borrows is found without one more pointer; the other kind is rare"
+)]
 pub(super) enum TableCursor<'s> {
     Borrowing(Cursor<'s>),
     Owning(OwningCursor),
