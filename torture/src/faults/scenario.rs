@@ -9,7 +9,7 @@ use sst_format::file_name::{FileKind, FileName};
 use sst_reader::Catalog;
 use sst_writer::bulk::BulkMode;
 use sst_writer::file::FileSystem;
-use sst_writer::publish::{Generation, LOCK_FILE_NAME};
+use sst_writer::publish::{Generation, LOCK_FILE_NAME, MetaLimits};
 use sst_writer::{PublishError, Publisher, PublisherOptions};
 
 use super::gathering::Gathering;
@@ -49,13 +49,20 @@ pub struct Scenario {
     pub action: Action,
     /// Whether obsolete files stay.
     pub keep: bool,
+    /// Whether the commit is several meta files, one for each of its tables.
+    pub has_parts: bool,
 }
 
 const HISTORY: [Step; 4] = [Step::Increment, Step::Blobs, Step::Tombstones, Step::OtherFamily];
 
+/// Limits that a table of a step keeps to, and two together exceed.
+fn one_table() -> MetaLimits {
+    MetaLimits::default().filter_bytes(100)
+}
+
 /// A commit on top of these.
 fn on_top_of(before: &[Step], action: Action) -> Scenario {
-    Scenario { before: before.to_vec(), has_directory: true, action, keep: false }
+    Scenario { before: before.to_vec(), has_directory: true, action, keep: false, has_parts: false }
 }
 
 /// Every kind of commit: the first, with and without a directory, and one on top of commits of all
@@ -67,6 +74,7 @@ pub fn publishing() -> Vec<Scenario> {
         Scenario { has_directory: false, ..scenario(&[], Step::Blobs) },
         scenario(&[], Step::Increment),
         Scenario { keep: true, ..scenario(&HISTORY, Step::ReplaceAll) },
+        Scenario { has_parts: true, ..scenario(&HISTORY[..2], Step::TwoTables) },
     ];
     scenarios.extend(STEPS.map(|step| scenario(&HISTORY, step)));
     scenarios
@@ -90,6 +98,10 @@ pub fn rolling_back() -> Vec<Scenario> {
     let [a, b, c, d] = HISTORY;
     vec![
         on_top_of(&[a, b, Step::ReplaceAll], Action::Rollback { commits: 1 }),
+        Scenario {
+            has_parts: true,
+            ..on_top_of(&[a, Step::TwoTables, Step::ReplaceAll], Action::Rollback { commits: 1 })
+        },
         on_top_of(&[a, b, c, d, Step::Obsolete, Step::Clear], Action::Rollback { commits: 4 }),
     ]
 }
@@ -116,7 +128,11 @@ impl Scenario {
     /// A name for messages.
     #[must_use]
     pub fn name(&self) -> String {
-        let keep = if self.keep { ", files kept" } else { "" };
+        let keep = match (self.keep, self.has_parts) {
+            (true, _) => ", files kept",
+            (_, true) => ", in several meta files",
+            _ => "",
+        };
         let action = match self.action {
             Action::Publish(step) => format!("{step:?}"),
             Action::Certify(step) => format!("{step:?}, certified"),
@@ -145,6 +161,7 @@ impl Scenario {
             .digest(certify)
             .keep_generations(if is_rollback { self.before.len() } else { 0 })
             .keep_obsolete_files(self.keep)
+            .meta_limits(if self.has_parts { one_table() } else { MetaLimits::default() })
             .file_system(file_system)
     }
 

@@ -284,6 +284,7 @@ impl Cases for RandomKills<'_> {
             has_directory: true,
             action: Action::Publish(Step::ReplaceAll),
             keep: false,
+            has_parts: false,
         };
         match publishing_here(|| scenario.check_next_writer(&directory, &seen)) {
             Ok(()) => Verdict::Harmless,

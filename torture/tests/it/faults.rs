@@ -126,6 +126,7 @@ fn a_load_leaves_no_folder_if_it_cannot_be_listed() {
         has_directory: true,
         action: Action::Load(load),
         keep: false,
+        has_parts: false,
     };
     scenario.prepare(&directory);
     let picked = |operation: &Operation<'_>| matches!(operation, Operation::List { directory } if !directory.ends_with("db"));

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use sst_writer::publish::LOCK_FILE_NAME;
+use sst_writer::publish::{FIRST_COMMIT_FILE_NAME, LOCK_FILE_NAME};
 use sst_writer::{Publisher, PublisherOptions};
 
 use crate::error::CliError;
@@ -67,9 +67,9 @@ pub(super) fn check_directory(directory: &Path) -> Result<(), CliError> {
     match read_catalog(directory) {
         Ok(catalog) if catalog.is_protected => Ok(()),
         Ok(_) => Err(CliError::Original(directory.to_owned())),
-        // Where there is a lock, a publisher of ours has left the files.
+        // Where there is this marker, a publisher of ours has left the files.
         Err(CliError::NoCurrent { has_files: true, .. })
-            if !directory.join(LOCK_FILE_NAME).exists() =>
+            if !directory.join(FIRST_COMMIT_FILE_NAME).exists() =>
         {
             Err(CliError::NotOurs(directory.to_owned()))
         }

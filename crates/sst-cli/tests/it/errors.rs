@@ -83,8 +83,10 @@ fn a_directory_that_is_not_ours_is_told() {
     load(&parts).expect_error(3, &["parts"]);
     assert_eq!(names(&parts), ["00000001.sst"]);
     load(&empty).expect(0);
-    // The leftovers of a load that was cut short are known by the lock file.
+    // The leftovers of a load that was cut short are known by a marker, which a lock file is not.
     fs::write(parts.join(".lock"), b"").unwrap();
+    load(&parts).expect_error(3, &["parts"]);
+    fs::write(parts.join(".first-commit"), b"").unwrap();
     load(&parts).expect(0);
     sst(&[&"verify", &parts]).expect(0);
 }

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use crate::harness::{Arg, Run, Scratch, scan, sst};
 
-/// Every file below a folder, with its content; `LOCK` says who came last, which is no change.
+/// Every file below a folder, with its content; `.lock` says who came last, which is no change.
 fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut files = Vec::new();
     let mut folders = vec![folder.to_owned()];

@@ -3,6 +3,7 @@
 pub(crate) mod adopt;
 pub(crate) mod commit_files;
 mod file_copy;
+mod meta_files;
 pub(crate) mod prepared_commit;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,8 +39,8 @@ pub struct Commit<'p> {
     tables: Vec<(SequenceNumber, SstMeta)>,
     /// Digests of the entries that were put into the tables, if they are taken.
     digests: BTreeMap<SequenceNumber, TableDigest>,
-    /// The blobs that the tables refer to, each with a table that does.
-    blobs: BTreeMap<BlobNumber, SequenceNumber>,
+    /// The blobs that each table refers to.
+    blobs: BTreeMap<SequenceNumber, Vec<BlobNumber>>,
     obsolete: BTreeSet<SequenceNumber>,
     kind: CommitKind,
     /// The earlier commit that this one goes back to; `None` if it continues the newest one.
@@ -245,7 +246,7 @@ impl<'p> Commit<'p> {
 
     fn push_table<T>(&mut self, sequence: SequenceNumber, table: Finished<T>) {
         let Finished { meta, blobs, digest, .. } = table;
-        self.blobs.extend(blobs.into_iter().map(|blob| (blob, sequence)));
+        self.blobs.insert(sequence, blobs);
         self.digests.extend(digest.map(|digest| (sequence, digest)));
         self.tables.push((sequence, meta));
     }
@@ -322,14 +323,18 @@ impl<'p> Commit<'p> {
         }
     }
 
-    /// Records of all blobs that the tables refer to.
+    /// Records of all blobs that the tables refer to, in the order of their numbers.
     fn blob_records(&self) -> Result<Vec<BlobRecord>, PublishError> {
-        let find = |(&blob, &table): (&BlobNumber, &SequenceNumber)| {
+        let pairs = self.blobs.iter();
+        let pairs = pairs.flat_map(|(table, blobs)| blobs.iter().map(|blob| (*blob, *table)));
+        // Each blob once, with a table that refers to it.
+        let pairs: BTreeMap<BlobNumber, SequenceNumber> = pairs.collect();
+        let find = |(blob, table)| {
             self.blob(blob)
                 .or_else(|| self.publisher.state().blob(blob))
                 .ok_or(PublishError::UnknownBlob { table, blob })
         };
-        self.blobs.iter().map(find).collect()
+        pairs.into_iter().map(find).collect()
     }
 }
 

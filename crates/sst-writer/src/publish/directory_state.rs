@@ -10,11 +10,11 @@ use sst_format::del_file::DelFile;
 use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
 use sst_format::live::live_tables;
 use sst_format::meta_file::TableRecord;
-use sst_format::meta_head::{CommitKind, HashRange, ListedMeta};
+use sst_format::meta_head::{CommitKind, HashRange, ListedMeta, MetaLimits};
 use sst_format::protection::{BlobRecord, TRAILER_LEN, Trailer};
 use sst_format::{BlobNumber, FormatError, SequenceNumber};
 
-use crate::publish::meta_state::{MetaState, OpenFile, meta_path};
+use crate::publish::meta_state::{DescriptionSize, MetaState, OpenFile, meta_path};
 use crate::{FileError, FileOperation, FileSystem, PublishError};
 
 /// The meta files of a commit. The default is the state of a directory before its first commit.
@@ -153,6 +153,11 @@ impl DirectoryState {
         self.metas.last()?.kind
     }
 
+    /// Whether the commit only merged, which makes it and the commit before one generation.
+    pub(crate) fn is_merge(&self) -> bool {
+        self.kind() == Some(CommitKind::Merge)
+    }
+
     /// This state without the `obsolete` tables of a family, for the next commit of that family to
     /// build on.
     pub(crate) fn without(&self, family: u32, obsolete: &BTreeSet<SequenceNumber>) -> Continued {
@@ -164,13 +169,14 @@ impl DirectoryState {
         let of_family = self.metas.iter().filter(|meta| meta.family == family);
         let dead = of_family.flat_map(|meta| &meta.tables);
         let dead = dead.map(|table| &table.record).filter(|table| !live.contains(&table.sequence));
-        let hashes = HashRange::EMPTY;
-        let mut continued = Continued { state, obsolete: BTreeSet::new(), hashes };
+        let mut hashes = HashRange::EMPTY;
+        let mut obsolete = BTreeSet::new();
         for table in dead {
-            continued.obsolete.insert(table.sequence);
-            let hashes = HashRange { min: table.min_hash, max: table.max_hash };
-            continued.hashes = continued.hashes.with(hashes);
+            obsolete.insert(table.sequence);
+            hashes = hashes.with(HashRange { min: table.min_hash, max: table.max_hash });
         }
+        let obsolete = obsolete.into_iter().collect();
+        let mut continued = Continued { state, obsolete, hashes };
         continued.drop_unneeded_metas();
         continued
     }
@@ -200,7 +206,7 @@ impl DirectoryState {
 }
 
 /// The state of a directory as the next commit continues it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Continued {
     /// The commit before, without the tables that the next one makes obsolete, and without the meta
     /// files that no commit needs again.
@@ -210,12 +216,54 @@ pub(crate) struct Continued {
     ///
     /// A table is not named if one of its descriptions is live, even if older meta files describe
     /// it too: its number would hide all of them.
-    pub(crate) obsolete: BTreeSet<SequenceNumber>,
+    pub(crate) obsolete: Vec<SequenceNumber>,
     /// The hashes of these tables.
     pub(crate) hashes: HashRange,
 }
 
 impl Continued {
+    /// Takes out the meta files whose live tables the next commit describes again, oldest first;
+    /// `own` is what its own tables take.
+    ///
+    /// None, if there are few. Else of the meta files of its family those from the first on that is at most twice as large as
+    /// all newer ones together. So each meta file that is left is more than twice as large as all
+    /// newer ones together: there are O(log N) of them after N commits. And each time a table is
+    /// described again, its meta file is at least half as large again as before: O(log N) times.
+    pub(crate) fn take_over(
+        &mut self,
+        family: u32,
+        own: DescriptionSize,
+        limits: &MetaLimits,
+    ) -> Vec<MetaState> {
+        let has_live = |meta: &&MetaState| meta.live_tables().next().is_some();
+        let of_family = self.state.metas.iter().rev().filter(|meta| meta.family == family);
+        if of_family.clone().count() < FEW_META_FILES {
+            return Vec::new();
+        }
+        let mut newer = own;
+        let mut oldest = None;
+        for meta in of_family.filter(has_live) {
+            let size = meta.live_size();
+            let is_small = size.file_len() <= 2 * newer.file_len();
+            newer = newer.with(size);
+            if !newer.fits(limits) {
+                break;
+            }
+            if is_small {
+                oldest = Some(meta.sequence);
+            }
+        }
+        let Some(oldest) = oldest else { return Vec::new() };
+        let is_taken = |meta: &MetaState| meta.family == family && meta.sequence >= oldest;
+        let taken = self.state.metas.iter().filter(|meta| is_taken(meta) && has_live(meta));
+        let taken = taken.cloned().collect();
+        for meta in self.state.metas.iter_mut().filter(|meta| is_taken(meta)) {
+            meta.tables.iter_mut().for_each(|table| table.is_live = false);
+        }
+        self.drop_unneeded_metas();
+        taken
+    }
+
     /// Drops the meta files that the next commit does not need: those without a live description,
     /// unless they hide a dead description that the next meta file cannot name. The next meta file
     /// names dead tables of its own family only.
@@ -233,7 +281,8 @@ impl Continued {
             }
         }
         self.state.metas.retain(|meta| {
-            let mut hidden = meta.obsolete.iter().filter(|table| !named.contains(table));
+            let hidden = meta.obsolete.iter();
+            let mut hidden = hidden.filter(|table| named.binary_search(table).is_err());
             let is_older = |older: &SequenceNumber| *older < meta.sequence;
             has_live(meta) || hidden.any(|table| described.get(table).is_some_and(is_older))
         });
@@ -256,6 +305,9 @@ fn read_del(
         Err(error) => Err(FileError::at(&path, FileOperation::Read)(error).into()),
     }
 }
+
+/// With fewer live meta files of a family, describing tables again would gain nothing.
+const FEW_META_FILES: usize = 8;
 
 /// How much of `CURRENT` is read at most, in bytes.
 const LONGEST_CURRENT: u64 = 64;

@@ -12,8 +12,8 @@ use crate::file::atomic_file::directory_of;
 use crate::publish::publisher::remove;
 use crate::{AtomicFile, FileError, FileOperation, FileSystem};
 
-/// Name of the marker.
-pub(crate) const MARKER_FILE_NAME: &str = ".first-commit";
+/// Name of the marker of a first commit that has not happened yet.
+pub const MARKER_FILE_NAME: &str = ".first-commit";
 
 /// Content of the marker, for people.
 const TEXT: &[u8] = b"the files here are of a first commit that has not happened yet\n";

@@ -5,12 +5,13 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use sst_format::block::BLOCK_HEADER_LEN;
 use sst_format::content_digest::FamilyCertificate;
 use sst_format::file_name::{FileKind, FileName};
 use sst_format::live::DescribesTables;
 use sst_format::meta_file::{MetaFile, TableRecord};
 use sst_format::meta_head::{
-    Area, CommitKind, HEAD_PLACE_LEN, HashRange, HeadPlace, ListedMeta, MetaHead,
+    Area, CommitKind, HEAD_PLACE_LEN, HashRange, HeadPlace, ListedMeta, MetaHead, MetaLimits,
 };
 use sst_format::protection::{BlobRecord, LiveMeta};
 use sst_format::{FormatError, SequenceNumber};
@@ -45,6 +46,8 @@ pub(crate) struct MetaState {
 pub(crate) struct TableState {
     pub(crate) record: TableRecord,
     pub(crate) entry_count: u64,
+    /// Bytes of its filter.
+    pub(crate) filter_len: u64,
     /// Whether this description is live in the [`DirectoryState`] that holds the meta file.
     ///
     /// [`DirectoryState`]: crate::publish::directory_state::DirectoryState
@@ -71,6 +74,12 @@ impl MetaState {
     /// The tables whose description here is live.
     pub(crate) fn live_tables(&self) -> impl Iterator<Item = &TableState> {
         self.tables.iter().filter(|table| table.is_live)
+    }
+
+    /// What it would take to describe its live tables again.
+    pub(crate) fn live_size(&self) -> DescriptionSize {
+        let sizes = self.live_tables().map(|table| (table.filter_len, table.record.block_count));
+        DescriptionSize::of(sizes)
     }
 
     /// This meta file as newer ones list it.
@@ -106,8 +115,10 @@ impl MetaState {
             return Err(PublishError::Unprotected { path: path.to_owned() });
         };
         // A protected meta file has one entry count for each table.
-        let tables = meta.tables().zip(meta.protected_tables());
-        let tables = tables.map(|(record, (entry_count, _))| TableState::new(record, entry_count));
+        let tables = meta.tables().zip(meta.filter_ranges()).zip(meta.protected_tables());
+        let tables = tables.map(|((record, filter), (entry_count, _))| {
+            TableState::new(record, entry_count, filter.len() as u64)
+        });
         let family = meta.family();
         let live_metas = match protection.listed_metas() {
             Some(listed) => listed.collect(),
@@ -146,10 +157,52 @@ const fn listed_before(live: LiveMeta, family: u32) -> ListedMeta {
     ListedMeta { sequence, checksum, family, hashes: HashRange::FULL }
 }
 
+/// How much descriptions of tables take in a meta file, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct DescriptionSize {
+    filters: u64,
+    headers: u64,
+    records: u64,
+}
+
+impl DescriptionSize {
+    /// What a meta file takes without any table, roughly.
+    const META_FILE: u64 = 128;
+    /// What a table takes without filter and block headers.
+    const TABLE: u64 = 54;
+
+    /// That of tables, by the lengths of their filters and their block counts.
+    pub(crate) fn of(tables: impl Iterator<Item = (u64, u16)>) -> Self {
+        tables.fold(Self::default(), |sum, (filter_len, block_count)| Self {
+            filters: sum.filters + filter_len,
+            headers: sum.headers + u64::from(block_count) * BLOCK_HEADER_LEN as u64,
+            records: sum.records + Self::TABLE,
+        })
+    }
+
+    pub(crate) const fn with(self, other: Self) -> Self {
+        Self {
+            filters: self.filters + other.filters,
+            headers: self.headers + other.headers,
+            records: self.records + other.records,
+        }
+    }
+
+    /// The length of a meta file with these descriptions, roughly.
+    pub(crate) const fn file_len(self) -> u64 {
+        Self::META_FILE + self.filters + self.headers + self.records
+    }
+
+    /// Whether one meta file may hold them.
+    pub(crate) const fn fits(self, limits: &MetaLimits) -> bool {
+        self.filters <= limits.filter_bytes && self.headers <= limits.header_bytes
+    }
+}
+
 impl TableState {
-    const fn new(record: TableRecord, entry_count: u64) -> Self {
+    const fn new(record: TableRecord, entry_count: u64, filter_len: u64) -> Self {
         // Live, until the meta file is part of a directory's state.
-        Self { record, entry_count, is_live: true }
+        Self { record, entry_count, filter_len, is_live: true }
     }
 }
 
@@ -209,7 +262,9 @@ impl<'a> OpenFile<'a> {
         let blobs = BlobRecord::parse_list(&blobs).map_err(|source| self.damage(source))?;
         let listed = self.area(&head.live_metas())?;
         let live_metas = ListedMeta::parse_list(&listed).map_err(|source| self.damage(source))?;
-        let tables = head.tables().map(|table| TableState::new(table.record, table.entry_count));
+        let tables = head
+            .tables()
+            .map(|table| TableState::new(table.record, table.entry_count, table.filter.len()));
         let state = MetaState {
             sequence,
             checksum: head.checksum(),

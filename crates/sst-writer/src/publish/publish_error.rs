@@ -6,6 +6,7 @@ use std::{fmt, io};
 use sst_format::monitor::Cancelled;
 use sst_format::{BlobNumber, FormatError, SequenceNumber};
 
+use crate::invariant::BrokenInvariant;
 use crate::{FileError, LockHolder, RawBlockDefect, WriteError};
 
 /// Why a directory could not be opened for publishing, or why a commit failed.
@@ -140,6 +141,9 @@ pub enum PublishError {
     /// The commit was cancelled through [`PublisherOptions::monitor`](crate::PublisherOptions).
     #[error("the commit was cancelled")]
     Cancelled,
+    /// A rule of this crate does not hold: a bug of it. The commit is not published.
+    #[error("internal error, please report it: {0}")]
+    Internal(&'static str),
     /// An earlier operation failed after which the state of the disk is unknown. Open the directory
     /// again.
     #[error("{} must be opened again: an earlier operation on it failed", directory.display())]
@@ -147,6 +151,12 @@ pub enum PublishError {
         /// The directory.
         directory: PathBuf,
     },
+}
+
+impl From<BrokenInvariant> for PublishError {
+    fn from(BrokenInvariant(rule): BrokenInvariant) -> Self {
+        Self::Internal(rule)
+    }
 }
 
 impl From<Cancelled> for PublishError {

@@ -122,7 +122,7 @@ impl Publisher {
         let present = files.iter().filter_map(|name| FileName::parse(name));
         let present: BTreeSet<_> = present.filter(|file| file.sequence <= last).collect();
         let (retention, unread) =
-            Retention::load(&*file_system, directory, last, &present, &options);
+            Retention::load(&*file_system, directory, &state, &present, &options);
         let mut publisher = Self {
             directory: directory.into(),
             options,
@@ -222,7 +222,7 @@ impl Publisher {
     /// Returns the files that could not be removed.
     pub(crate) fn advance(&mut self, state: DirectoryState) -> Vec<FileError> {
         let replaced = std::mem::replace(&mut self.state, state);
-        self.retention.push(&replaced, &self.options);
+        self.retention.push(&replaced, &self.state, &self.options);
         self.present.extend(self.state.files());
         let first = self.first.as_ref();
         let unmarked = first.map_or(Ok(()), |first| first.end(&*self.file_system));

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sst_format::meta_head::MetaLimits;
+
 use crate::{Compression, FileSystem, Monitor, OsFileSystem};
 
 /// How a [`Publisher`](crate::Publisher) treats its directory. Start from the default and change
@@ -41,6 +43,9 @@ pub struct PublisherOptions {
     /// end with [`PublishError::Cancelled`](crate::PublishError::Cancelled) within milliseconds.
     /// Drop the commit then: the directory is as before. Default: nothing cancels.
     pub monitor: Monitor,
+    /// How much one meta file may hold. A commit whose tables need more has several. Default: what
+    /// the format allows; tests make it small.
+    pub meta_limits: MetaLimits,
     /// The file system that all operations on files go through. Default: [`OsFileSystem`].
     pub file_system: Arc<dyn FileSystem>,
 }
@@ -55,6 +60,7 @@ impl Default for PublisherOptions {
             blob_compression: Compression::default(),
             digest: false,
             monitor: Monitor::default(),
+            meta_limits: MetaLimits::default(),
             file_system: Arc::new(OsFileSystem),
         }
     }
@@ -65,6 +71,13 @@ impl PublisherOptions {
     #[must_use]
     pub fn digest(mut self, digest: bool) -> Self {
         self.digest = digest;
+        self
+    }
+
+    /// Sets how much one meta file may hold.
+    #[must_use]
+    pub const fn meta_limits(mut self, meta_limits: MetaLimits) -> Self {
+        self.meta_limits = meta_limits;
         self
     }
 

@@ -4,20 +4,22 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use sst_format::SequenceNumber;
 use sst_format::file_name::{FileKind, FileName};
 
 use crate::publish::directory_state::DirectoryState;
 use crate::publish::generation::older_metas;
 use crate::publish::meta_state::meta_path;
-use crate::{FileError, FileSystem, PublisherOptions};
+use crate::{FileError, FileSystem, PublishError, PublisherOptions};
 
-/// A commit that was replaced by a newer one and keeps its files.
+/// A commit that was replaced by a newer one.
 #[derive(Clone, Debug)]
-struct Kept {
+struct Replaced {
     /// Time of the commit that replaced it.
-    replaced: SystemTime,
-    /// Its files.
+    at: SystemTime,
+    /// How many generations are between it and the newest commit; `None` if a merge replaced it,
+    /// which holds what it held: the two are one generation.
+    rank: Option<usize>,
+    /// Its files, or those of them that are kept.
     files: BTreeSet<FileName>,
 }
 
@@ -25,8 +27,8 @@ struct Kept {
 /// after they were replaced, or to be rolled back to.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Retention {
-    /// Newest first.
-    kept: Vec<Kept>,
+    /// Newest first. The last one is kept.
+    replaced: Vec<Replaced>,
     /// A commit must keep its files, and its meta file could not be read: no file may be removed.
     is_incomplete: bool,
 }
@@ -38,30 +40,53 @@ impl Retention {
     pub(crate) fn load(
         file_system: &dyn FileSystem,
         directory: &Path,
-        current: SequenceNumber,
+        newest: &DirectoryState,
         files: &BTreeSet<FileName>,
         options: &PublisherOptions,
     ) -> (Self, Option<FileError>) {
         let mut retention = Self::default();
         let mut unread = None;
-        let mut successor = current;
-        for sequence in older_metas(files, current) {
+        let Some(mut successor) = newest.current else { return (retention, unread) };
+        let mut is_merged = newest.is_merge();
+        let mut generations = 0;
+        for sequence in older_metas(files, successor) {
             // Without a date the commit counts as replaced just now: files that stay too long do
             // less harm than files removed too early.
-            let replaced = file_system
+            let at = file_system
                 .modified(&meta_path(directory, successor))
                 .unwrap_or_else(|_| SystemTime::now());
-            if !is_kept(retention.kept.len(), replaced, options) {
+            if !is_kept(Some(generations), at, options) {
                 break;
             }
             match DirectoryState::load_commit(file_system, directory, sequence) {
-                Ok(state) => retention.kept.push(Kept { replaced, files: state.files() }),
+                Ok(state) => {
+                    let rank = (!is_merged).then_some(generations);
+                    generations += usize::from(!is_merged);
+                    is_merged = state.is_merge();
+                    retention.replaced.push(Replaced { at, rank, files: state.files() });
+                }
+                // The files of this commit go with those of the newest meta file of it.
+                Err(PublishError::PartOfCommit { .. }) => continue,
                 Err(error) => unread = error.into_io().ok().or(unread),
             }
             successor = sequence;
         }
         retention.is_incomplete = unread.is_some();
+        retention.settle(options);
         (retention, unread)
+    }
+
+    /// Drops the files of commits whose time is over.
+    ///
+    /// Between commits that are kept, the meta files of the others stay: they tell the original's
+    /// readers, which know no list, what is obsolete in older ones.
+    fn settle(&mut self, options: &PublisherOptions) {
+        let is_kept = |replaced: &Replaced| is_kept(replaced.rank, replaced.at, options);
+        let count = self.replaced.iter().rposition(is_kept).map_or(0, |last| last + 1);
+        self.replaced.truncate(count);
+        for replaced in self.replaced.iter_mut().filter(|replaced| !is_kept(replaced)) {
+            replaced.files.retain(|file| file.kind == FileKind::Meta);
+        }
     }
 
     /// Whether a commit must keep its files and could not be read.
@@ -69,31 +94,39 @@ impl Retention {
         self.is_incomplete
     }
 
-    /// Adds the commit that has just been replaced, and drops those whose time is over.
-    pub(crate) fn push(&mut self, replaced: &DirectoryState, options: &PublisherOptions) {
+    /// Adds the commit that has just been replaced by `newest`, and drops those whose time is over.
+    pub(crate) fn push(
+        &mut self,
+        replaced: &DirectoryState,
+        newest: &DirectoryState,
+        options: &PublisherOptions,
+    ) {
         if replaced.current.is_some() {
             let mut files = replaced.files();
             // A `.del` file is about its own commit only.
             files.retain(|file| file.kind != FileKind::Del);
-            self.kept.insert(0, Kept { replaced: SystemTime::now(), files });
+            let is_merged = newest.is_merge();
+            if !is_merged {
+                let ranks = self.replaced.iter_mut().filter_map(|older| older.rank.as_mut());
+                ranks.for_each(|rank| *rank += 1);
+            }
+            let rank = (!is_merged).then_some(0);
+            self.replaced.insert(0, Replaced { at: SystemTime::now(), rank, files });
         }
-        // Older commits were replaced earlier, so behind the first whose time is over all are.
-        let kept = self.kept.iter().enumerate();
-        let count = kept.take_while(|(i, kept)| is_kept(*i, kept.replaced, options)).count();
-        self.kept.truncate(count);
+        self.settle(options);
     }
 
     /// The files of all commits that are kept.
     pub(crate) fn files(&self) -> BTreeSet<FileName> {
-        self.kept.iter().flat_map(|kept| &kept.files).copied().collect()
+        self.replaced.iter().flat_map(|replaced| &replaced.files).copied().collect()
     }
 }
 
-/// Whether a commit keeps its files that was replaced at `replaced`, with `index` commits between
-/// it and the newest.
-fn is_kept(index: usize, replaced: SystemTime, options: &PublisherOptions) -> bool {
+/// Whether a commit keeps its files that was replaced at `at`, with `rank` generations between it
+/// and the newest.
+fn is_kept(rank: Option<usize>, at: SystemTime, options: &PublisherOptions) -> bool {
     // A date in the future means that the clock was set back. The age is then unknown, and 0 keeps
     // the files longest.
-    let age = replaced.elapsed().unwrap_or(Duration::ZERO);
-    index < options.keep_generations || age < options.grace
+    let age = at.elapsed().unwrap_or(Duration::ZERO);
+    rank.is_some_and(|rank| rank < options.keep_generations) || age < options.grace
 }

@@ -12,7 +12,8 @@ use crate::{CommitInfo, PublishError, Publisher};
 
 impl Publisher {
     /// Makes readers see the state of an earlier commit again, all families: of commit `to`, or of
-    /// the newest earlier one that is complete.
+    /// the newest earlier generation that is complete. A merge is no generation: its commit and the
+    /// one before it are the same.
     ///
     /// A rollback is a commit of its own, with its own sequence number, whose list of live meta
     /// files is that of the earlier commit (FORMAT.md section 9); no file is changed. Readers see
@@ -45,8 +46,14 @@ impl Publisher {
         let files = numbered_files(&*file_system, self.directory())?;
         let mut earlier =
             older_metas(&files, current).filter(|sequence| to.is_none_or(|to| to == *sequence));
+        // The commits that a merge has replaced are of the newest generation too.
+        let mut is_newest = to.is_none() && self.state().is_merge();
         let found = earlier.find_map(|sequence| {
             match DirectoryState::load_commit(&*file_system, self.directory(), sequence) {
+                Ok(state) if is_newest => {
+                    is_newest = state.is_merge();
+                    None
+                }
                 Ok(state) => state.files().is_subset(&files).then_some(Ok((sequence, state))),
                 // A commit that cannot be read for now may be complete, so the search must not go
                 // on to an older one. A damaged commit is passed over.

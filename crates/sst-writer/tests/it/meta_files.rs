@@ -11,8 +11,8 @@ use std::time::SystemTime;
 use sst_format::filter::{Filter, FilterBuilder, FilterBytes, FilterError, FilterPolicy};
 use sst_format::meta_file::MetaFile;
 use sst_writer::file::{FileSystem, Lock, NewFile, OsFileSystem, StoredFile};
-use sst_writer::publish::{CommitKind, Generation};
-use sst_writer::{Commit, Publisher, PublisherOptions, WriterOptions};
+use sst_writer::publish::{CommitKind, Generation, MetaLimits};
+use sst_writer::{Commit, PublishError, Publisher, PublisherOptions, WriterOptions};
 
 /// The file system, which counts the bytes of meta files that are read.
 #[derive(Clone, Debug, Default)]
@@ -186,4 +186,129 @@ fn opening_reads_heads_only() {
     assert_eq!(after, before);
     let read = counting.read.load(Ordering::Relaxed);
     assert!(read > 0 && read < 3 * 1000, "{read} bytes of meta files");
+}
+
+/// Sequence numbers of the live meta files, by the newest one.
+fn live_metas(directory: &Path) -> Vec<u32> {
+    let current = fs::read(directory.join("CURRENT")).unwrap();
+    let current = u32::from_be_bytes(current[..4].try_into().unwrap());
+    let bytes = fs::read(directory.join(format!("{current:08}.meta"))).unwrap();
+    let meta = MetaFile::parse(&bytes, crc32fast::hash).unwrap();
+    meta.protection().unwrap().live_metas().map(|live| live.sequence.0).collect()
+}
+
+fn meta_bytes(directory: &Path) -> u64 {
+    let files = fs::read_dir(directory).unwrap().map(|file| file.unwrap());
+    let metas = files.filter(|file| file.file_name().to_str().unwrap().ends_with(".meta"));
+    metas.map(|meta| meta.metadata().unwrap().len()).sum()
+}
+
+#[test]
+fn a_thousand_commits_leave_few_meta_files() {
+    const COMMITS: u64 = 1000;
+    const FILTER: u64 = 100;
+    // In memory where the system has such a file system: thousands of files are synced.
+    let directory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+    let path = directory.path();
+    let mut publisher = Publisher::open(path, options()).unwrap();
+    let mut written = 0;
+    let mut most = 0;
+    for i in 0..COMMITS {
+        append(&mut publisher, &i.to_string(), usize::try_from(FILTER).unwrap());
+        let newest = path.join(format!("{:08}.meta", publisher.current().unwrap().0));
+        written += fs::metadata(newest).unwrap().len();
+        most = most.max(live_metas(path).len());
+    }
+    // The tables keep their order, and are all there.
+    let live: Vec<_> = publisher.live_tables().map(|(_, table)| table.sequence.0).collect();
+    assert_eq!(live.len() as u64, COMMITS);
+    assert!(live.is_sorted());
+    drop(publisher);
+    let publisher = Publisher::open(path, options()).unwrap();
+    assert!(publisher.live_tables().map(|(_, table)| table.sequence.0).eq(live));
+    // Ten levels, and the few below which nothing is described again.
+    assert!(most <= 18, "{most} live meta files");
+    // A table takes its filter, its block headers and 54 bytes. It is described once a level.
+    let once = COMMITS * (FILTER + 54 + 3 * 8);
+    assert!(meta_bytes(path) < once * 2, "{} bytes of meta files", meta_bytes(path));
+    assert!(written < once * 10, "{written} bytes were written, {once} would be needed");
+}
+
+#[test]
+fn a_commit_of_several_meta_files() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let limits = MetaLimits::default().filter_bytes(250);
+    let options = || options().meta_limits(limits).keep_generations(1);
+    let mut publisher = Publisher::open(path, options()).unwrap();
+    let mut commit = publisher.begin();
+    for key in ["a", "b", "c", "d", "e"] {
+        let blob = commit.create_blob(key.as_bytes()).unwrap();
+        let options = WriterOptions::default().filter(Bytes(100));
+        let mut table = commit.create_table(options).unwrap();
+        table.add((key, sst_writer::EntryValue::Large { blob })).unwrap();
+        commit.add_table(table.finish().unwrap()).unwrap();
+    }
+    let first = commit.publish().unwrap().sequence.0;
+    // Two tables in each part, and the rest in the newest, which alone is a commit.
+    assert_eq!(live_metas(path), [first - 2, first - 1, first]);
+    let tables: Vec<_> = publisher.live_tables().map(|(_, table)| table.sequence.0).collect();
+    assert_eq!(tables, [2, 4, 6, 8, 10]);
+    let generations = |path: &Path| -> Vec<(u32, bool, u64)> {
+        let list = Generation::list(path).unwrap();
+        let state = |one: &Generation| (one.sequence.0, one.is_complete, one.tables);
+        list.iter().map(state).collect()
+    };
+    assert_eq!(generations(path), [(first, true, 5)]);
+    drop(publisher);
+    let mut publisher = Publisher::open(path, options()).unwrap();
+    assert!(publisher.live_tables().map(|(_, table)| table.sequence.0).eq(tables.clone()));
+    let mut load = publisher.begin();
+    load.replace_all();
+    add_table(&mut load, "z", 100);
+    let second = load.publish().unwrap().sequence.0;
+    assert_eq!(generations(path), [(second, true, 1), (first, true, 5)]);
+    drop(publisher);
+    // The parts are kept with their commit, count as one generation, and come back.
+    let mut publisher = Publisher::open(path, options()).unwrap();
+    assert_eq!(publisher.not_removed().len(), 0);
+    publisher.rollback(None).unwrap();
+    assert!(publisher.live_tables().map(|(_, table)| table.sequence.0).eq(tables));
+    // A table above the limit by itself is refused.
+    let mut too_large = publisher.begin();
+    add_table(&mut too_large, "y", 251);
+    assert!(matches!(too_large.publish().unwrap_err(), PublishError::Format { .. }));
+}
+
+#[test]
+fn a_merge_is_no_generation() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let options = || options().keep_generations(1);
+    let mut publisher = Publisher::open(path, options()).unwrap();
+    let replace = |publisher: &mut Publisher, key: &str, kind: Option<CommitKind>| {
+        let mut commit = publisher.begin();
+        commit.replace_all();
+        kind.into_iter().for_each(|kind| commit.kind(kind));
+        add_table(&mut commit, key, 10);
+        commit.publish().unwrap().sequence.0
+    };
+    let first = replace(&mut publisher, "a", None);
+    let second = replace(&mut publisher, "b", None);
+    let merged = replace(&mut publisher, "b", Some(CommitKind::Merge));
+    let complete = || -> Vec<u32> {
+        let list = Generation::list(path).unwrap();
+        list.iter().filter(|one| one.is_complete).map(|one| one.sequence.0).collect()
+    };
+    // The commit before the merge is the same generation, so the one before that is kept.
+    assert_eq!(complete(), [merged, first]);
+    // Its meta file stays: the original's readers learn from it that the first one's table is dead.
+    assert!(path.join(format!("{second:08}.meta")).exists());
+    drop(publisher);
+    let mut publisher = Publisher::open(path, options()).unwrap();
+    assert_eq!(complete(), [merged, first]);
+    let before: Vec<_> = publisher.live_tables().map(|(_, table)| table.sequence).collect();
+    publisher.rollback(None).unwrap();
+    let after: Vec<_> = publisher.live_tables().map(|(_, table)| table.sequence).collect();
+    assert_eq!((before[0].0, after[0].0), (5, 1));
 }

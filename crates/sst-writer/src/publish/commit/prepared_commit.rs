@@ -5,15 +5,12 @@ use std::sync::Arc;
 
 use sst_format::content_digest::{ContentDigest, FamilyCertificate, ValueDigest};
 use sst_format::current::Current;
-use sst_format::del_file::DelFile;
-use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
-use sst_format::meta_head::{DescribedTable, HashRange, HeadedMetaFile, ListedMeta};
+use sst_format::file_name::{CURRENT_FILE_NAME, FileName};
 use sst_format::protection::BlobRecord;
 use sst_format::{BlobNumber, SequenceNumber, SstMeta, planted};
 
 use super::{Commit, Outcome};
-use crate::publish::directory_state::{Continued, DirectoryState};
-use crate::publish::meta_state::MetaState;
+use crate::publish::directory_state::Continued;
 use crate::{AtomicFile, CommitInfo, Monitor, PublishError, TableDigest};
 
 /// A commit whose tables and blobs are durable and whose description is in memory. It is not
@@ -42,17 +39,13 @@ use crate::{AtomicFile, CommitInfo, Monitor, PublishError, TableDigest};
 /// ```
 #[derive(Debug)]
 pub struct PreparedCommit<'p> {
-    commit: Commit<'p>,
+    pub(super) commit: Commit<'p>,
     /// The commit before, without the tables that this one makes obsolete.
-    state: DirectoryState,
-    /// The tables that the meta file names as obsolete.
-    obsolete: Vec<SequenceNumber>,
-    /// The hashes of these tables.
-    obsolete_hashes: HashRange,
+    pub(super) continued: Continued,
     /// Records of the blobs that the tables refer to.
-    blobs: Vec<BlobRecord>,
+    pub(super) blobs: Vec<BlobRecord>,
     /// Certificates of families, ascending.
-    certificates: Vec<FamilyCertificate>,
+    pub(super) certificates: Vec<FamilyCertificate>,
 }
 
 impl<'p> PreparedCommit<'p> {
@@ -62,13 +55,12 @@ impl<'p> PreparedCommit<'p> {
         let blobs = commit.blob_records()?;
         commit.files.end();
         let base = commit.base();
-        let Continued { state, obsolete, hashes } = base.without(commit.family, &commit.obsolete);
-        let obsolete = obsolete.into_iter().collect();
+        let continued = base.without(commit.family, &commit.obsolete);
         let is_unchanged = commit.tables.is_empty() && commit.obsolete.is_empty();
         let mut certificates = base.certificates().to_vec();
         // A certificate holds as long as nothing of its family changes.
         certificates.retain(|known| is_unchanged || known.family != commit.family);
-        Ok(Self { commit, state, obsolete, obsolete_hashes: hashes, blobs, certificates })
+        Ok(Self { commit, continued, blobs, certificates })
     }
 
     /// The directory that the commit is made in.
@@ -105,7 +97,7 @@ impl<'p> PreparedCommit<'p> {
     /// Tables of earlier commits and of this family that are not live in this one.
     #[must_use]
     pub fn obsolete(&self) -> &[SequenceNumber] {
-        &self.obsolete
+        &self.continued.obsolete
     }
 
     /// Records of the blobs that the tables of the commit refer to.
@@ -176,20 +168,8 @@ impl<'p> PreparedCommit<'p> {
     pub fn publish(mut self) -> Result<CommitInfo, PublishError> {
         self.commit.publisher.check_usable()?;
         self.monitor().check()?;
-        let (name, _) = self.commit.files.allocate(FileKind::Meta)?;
-        let sequence = name.sequence;
-        let bytes = self.encode_meta(name)?;
-        let mut state = std::mem::take(&mut self.state);
-        state.push(MetaState::parse(&bytes, sequence, &self.commit.files.path(name))?);
-        state.rolled_back = self.commit.publisher.still_rolled_back(&state)?;
-        if !state.rolled_back.is_empty() {
-            // Tells the original's readers which meta files not to read.
-            let name = FileName { sequence, kind: FileKind::Del };
-            let bytes = DelFile::encode(state.rolled_back.iter().copied());
-            self.commit.files.write(name, &bytes)?;
-        }
         planted!("inputs-removed-early" => self.remove_obsolete());
-        self.commit.files.write(name, &bytes)?;
+        let (state, sequence) = self.write_meta_files()?;
         self.commit.publisher.check_unchanged()?;
         self.replace_current(sequence)?;
         let not_removed = self.commit.publisher.advance(state);
@@ -201,36 +181,12 @@ impl<'p> PreparedCommit<'p> {
     #[cfg(sst_planted)]
     fn remove_obsolete(&self) {
         for &sequence in &self.commit.obsolete {
-            let path = self.commit.files.path(FileName { sequence, kind: FileKind::Sst });
+            let path = self
+                .commit
+                .files
+                .path(FileName { sequence, kind: sst_format::file_name::FileKind::Sst });
             _ = self.commit.files.file_system.remove(&path);
         }
-    }
-
-    fn encode_meta(&self, name: FileName) -> Result<Vec<u8>, PublishError> {
-        let described = self.commit.tables.iter();
-        let described = described.map(|(table, meta)| DescribedTable::new(*table, meta));
-        let (sequence, family) = (name.sequence, self.commit.family);
-        let path = || self.commit.files.path(name);
-        let damage = |source| PublishError::Format { path: path(), source };
-        let tables = described.collect::<Result<Vec<_>, _>>().map_err(damage)?;
-        let hashes = tables.iter().fold(self.obsolete_hashes, |hashes, table| {
-            hashes.with(HashRange { min: table.record.min_hash, max: table.record.max_hash })
-        });
-        let this = ListedMeta { sequence, checksum: 0, family, hashes };
-        let live_metas: Vec<_> = self.state.listed_metas().chain([this]).collect();
-        let parts = HeadedMetaFile {
-            family,
-            obsolete: &self.obsolete,
-            tables: &tables,
-            kind: self.commit.kind,
-            commit: sequence,
-            live_metas: &live_metas,
-            blobs: &self.blobs,
-            certificates: &self.certificates,
-            extension: &[],
-        };
-        let (bytes, _) = parts.encode(crc32fast::hash).map_err(damage)?;
-        Ok(bytes)
     }
 
     /// Replaces `CURRENT`, the commit point, and reads it back.
