@@ -126,6 +126,23 @@ pub(crate) enum CliError {
     Output(io::Error),
 }
 
+/// An error and its causes, in one text: `cannot open a.sst: Permission denied (os error 13)`.
+///
+/// The errors of the libraries leave their cause to `source()`. An error that repeats its cause, as one
+/// that only passes it on does, is not followed by it once more.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let own = error.to_string();
+        if !text.ends_with(&own) {
+            text = format!("{text}: {own}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
 impl From<MergeError> for CliError {
     fn from(error: MergeError) -> Self {
         match error {

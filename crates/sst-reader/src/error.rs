@@ -40,7 +40,7 @@ impl fmt::Display for FileLabel {
 #[non_exhaustive]
 pub enum ReadError {
     /// The operating system refused.
-    #[error("cannot {operation} {file}: {source}")]
+    #[error("cannot {operation} {file}")]
     Io {
         /// The file or directory.
         file: FileLabel,

@@ -10,6 +10,7 @@
 mod batches;
 mod rows;
 
+use std::error::Error;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor};
 use std::path::{Path, PathBuf};
@@ -65,15 +66,15 @@ enum Mode {
 /// Why nothing, or nothing more, was published.
 #[derive(Debug, thiserror::Error)]
 enum IngestError {
-    #[error("{}: {source}", path.display())]
+    #[error("cannot read {}", path.display())]
     Input { path: PathBuf, source: io::Error },
-    #[error("{}: {source}", path.display())]
+    #[error("{}", path.display())]
     Row { path: PathBuf, source: RowError },
     #[error(transparent)]
     Bulk(#[from] BulkError),
     #[error(transparent)]
     Publish(#[from] PublishError),
-    #[error("cannot report: {0}")]
+    #[error("cannot report")]
     Report(#[from] serde_json::Error),
 }
 
@@ -93,7 +94,10 @@ fn main() -> ExitCode {
     match run(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            eprint!("error: {error}");
+            let causes = std::iter::successors(error.source(), |&cause| cause.source());
+            causes.for_each(|cause| eprint!(": {cause}"));
+            eprintln!();
             ExitCode::FAILURE
         }
     }

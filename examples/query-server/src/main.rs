@@ -11,6 +11,7 @@ mod routes;
 mod service;
 mod shutdown;
 
+use std::error::Error;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,7 +53,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            error!(%error, "failed");
+            error!(error = &error as &dyn Error, "failed");
             ExitCode::FAILURE
         }
     }

@@ -1,5 +1,6 @@
 //! Looks for new commits.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ fn look(service: &Service, seen: Option<Vec<u8>>) -> Option<Vec<u8>> {
         Ok(current) => current,
         Err(error) => {
             service.metrics.reload_failures.inc();
-            error!(%error, "cannot read CURRENT");
+            error!(error = &error as &dyn Error, "cannot read CURRENT");
             return seen;
         }
     };
@@ -51,7 +52,10 @@ fn look(service: &Service, seen: Option<Vec<u8>>) -> Option<Vec<u8>> {
         Ok(false) => {}
         Err(error) => {
             service.metrics.reload_failures.inc();
-            error!(%error, "cannot open the new commit, staying with the old one");
+            error!(
+                error = &error as &dyn Error,
+                "cannot open the new commit, staying with the old one"
+            );
             return seen;
         }
     }

@@ -1,5 +1,6 @@
 //! The HTTP interface.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -60,7 +61,7 @@ impl IntoResponse for Failure {
         match self {
             // The name of the damaged file is for the log, not for clients.
             Self::Read(error) => {
-                error!(%error, "lookup failed");
+                error!(error = &error as &dyn Error, "lookup failed");
                 (StatusCode::INTERNAL_SERVER_ERROR, "lookup failed").into_response()
             }
             Self::TooManyKeys => {

@@ -23,7 +23,7 @@ pub(crate) mod verify;
 
 use std::io;
 
-use crate::error::CliError;
+use crate::error::{CliError, with_causes};
 use crate::progress::ProgressMode;
 
 /// The flags that all commands have.
@@ -72,5 +72,5 @@ pub(crate) fn report(error: &CliError) {
         true => Style::new(),
         false => AnsiColor::Red.on_default().effects(Effects::BOLD),
     };
-    eprintln!("{style}error:{style:#} {}", one_line(error));
+    eprintln!("{style}error:{style:#} {}", one_line(with_causes(error)));
 }

@@ -20,7 +20,7 @@ use crate::{PublishError, WriteError};
 pub enum BulkError {
     /// A record that the format cannot hold. If a put returned this, nothing of the record was
     /// taken.
-    #[error("{place}: {source}")]
+    #[error("{place}: the entry cannot be written")]
     Entry {
         /// Where the record comes from.
         place: InputPosition,

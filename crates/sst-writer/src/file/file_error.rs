@@ -5,7 +5,7 @@ use std::{fmt, io};
 
 /// An operation on a file that failed.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {operation} {}: {source}", path.display())]
+#[error("cannot {operation} {}", path.display())]
 pub struct FileError {
     /// The file or directory, by the name that it has or was to get.
     pub path: PathBuf,

@@ -59,7 +59,7 @@ pub enum PublishError {
         directory: PathBuf,
     },
     /// A file is damaged or of another revision of the format.
-    #[error("{}: {source}", path.display())]
+    #[error("{} is damaged, or of another revision of the format", path.display())]
     Format {
         /// The file.
         path: PathBuf,

@@ -122,7 +122,7 @@ pub enum WriteError {
         len: usize,
     },
     /// Entries with equal hashes share a key block, and this one does not fit into it any more.
-    #[error("entry {entry} with key {key} makes a run of equal hashes too long: {source}")]
+    #[error("entry {entry} with key {key} makes a run of equal hashes too long")]
     RunTooLong {
         /// Number of the entry.
         entry: u64,
@@ -168,7 +168,7 @@ pub enum WriteError {
         path: PathBuf,
     },
     /// An operation on the output failed.
-    #[error("cannot {operation} {}: {source}", display_path(path.as_deref()))]
+    #[error("cannot {operation} {}", display_path(path.as_deref()))]
     Io {
         /// The file, if the output is one.
         path: Option<PathBuf>,

@@ -17,7 +17,7 @@ use sst_reader::{
 use self::affected::{Lost, LostKeys, Part};
 use self::against::Comparison;
 use super::Context;
-use crate::error::CliError;
+use crate::error::{CliError, with_causes};
 use crate::exit::Exit;
 use crate::output::{Output, counted};
 use crate::progress::Progress;
@@ -266,7 +266,7 @@ impl<'a> Damage<'a> {
             ReadError::Corrupt { block, cause, .. } => {
                 (block.map(|block| block.0), cause.to_string())
             }
-            other => (None, other.to_string()),
+            other => (None, with_causes(other)),
         };
         let diagnosis = diagnosis(error);
         Self {
