@@ -261,6 +261,15 @@ impl Blocks {
         self.directory.range(block).map(|range| range.start as usize..range.end as usize)
     }
 
+    /// Starts to read a block, and does not wait for it.
+    #[cold]
+    pub(super) fn ask_early(&self, block: BlockIndex) {
+        // The read that follows reports a block that is not there.
+        if let Some(range) = self.directory.range(block) {
+            self.source.ask_early(range.start.into()..range.end.into());
+        }
+    }
+
     /// Whether the checksum of a block was found to be right before.
     #[inline]
     pub(super) fn is_verified(&self, block: BlockIndex) -> bool {

@@ -109,10 +109,8 @@ impl Blocks {
     /// Starts to read a block that will be looked up soon, if it was never read.
     #[inline]
     pub(crate) fn ask_for_new(&self, block: BlockIndex) {
-        if !self.is_verified(block)
-            && let (Some(map), Some(range)) = (self.random_map(), self.place(block))
-        {
-            map.will_need(range);
+        if !self.is_verified(block) {
+            self.ask_early(block);
         }
     }
 }

@@ -88,6 +88,14 @@ impl Source {
         }
     }
 
+    /// Starts to read a range that will be read soon, while other blocks are asked for, too.
+    pub(crate) fn ask_early(&self, range: Range<u64>) {
+        match self {
+            Self::Positioned(file) => file.will_need(range),
+            Self::Mapped(_) | Self::Memory(_) => self.will_need(range),
+        }
+    }
+
     /// The map, if it is one whose pages are read only when they are touched or asked for.
     #[inline]
     pub(crate) const fn random_map(&self) -> Option<&Mapping> {

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 
 /// A file that is read at given positions, from any number of threads.
 pub(crate) struct PositionedFile {
@@ -23,6 +24,22 @@ impl PositionedFile {
     pub(crate) const fn len(&self) -> u64 {
         self.len
     }
+
+    /// Starts to read a range into the system's cache, and does not wait for it. (Miri has no such
+    /// call.)
+    #[cfg(all(target_os = "linux", not(miri)))]
+    pub(crate) fn will_need(&self, range: Range<u64>) {
+        // Without a length the advice would be for the rest of the file.
+        if let Some(len) = std::num::NonZeroU64::new(range.end.saturating_sub(range.start)) {
+            // Advice: without it, the read that follows waits for the disk.
+            let advice = rustix::fs::Advice::WillNeed;
+            _ = rustix::fs::fadvise(&self.file, range.start, Some(len), advice);
+        }
+    }
+
+    /// Elsewhere the standard library has no such call.
+    #[cfg(any(not(target_os = "linux"), miri))]
+    pub(crate) fn will_need(&self, _: Range<u64>) {}
 
     /// Fills `buffer` from byte `offset` on.
     #[cfg(unix)]
