@@ -34,6 +34,7 @@
 
 mod builder;
 mod cpu;
+mod earlier;
 mod encode;
 mod envelope;
 mod layout;
@@ -47,6 +48,7 @@ mod stats;
 mod validate;
 mod view;
 
+pub use earlier::EarlierEncoding;
 pub use policy::QuotientFilter;
 pub use stats::{FilterInfo, measure_false_positive_rate};
 pub use view::QuotientFilterView;

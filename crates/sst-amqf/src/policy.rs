@@ -1,8 +1,8 @@
 //! The filter as a writer and a reader plug it in.
 
 use crate::{
-    builder::Builder, layout::MAX_REMAINDER_BITS, open::OpenFilter, stats::FilterInfo,
-    view::QuotientFilterView,
+    EarlierEncoding, builder::Builder, earlier::UnreadFilter, layout::MAX_REMAINDER_BITS,
+    open::OpenFilter, stats::FilterInfo, view::QuotientFilterView,
 };
 use sst_format::filter::{Filter, FilterBuilder, FilterBytes, FilterError, FilterPolicy};
 
@@ -11,7 +11,8 @@ const DEFAULT_REMAINDER_BITS: u8 = 7;
 
 /// The quotient filter of the format: makes filters for a writer and opens them for a reader.
 ///
-/// The rate matters to a writer only; a reader opens filters of any rate.
+/// The rate matters to a writer only; a reader opens filters of any rate. Filters of an
+/// [`EarlierEncoding`] are opened too, and deny nothing.
 ///
 /// ```
 /// use sst_amqf::QuotientFilter;
@@ -85,6 +86,9 @@ impl FilterPolicy for QuotientFilter {
     }
 
     fn open(&self, bytes: FilterBytes) -> Result<Box<dyn Filter>, FilterError> {
+        if EarlierEncoding::of(bytes.as_slice()).is_some() {
+            return Ok(Box::new(UnreadFilter));
+        }
         let filter = OpenFilter::open(bytes)?;
         if self.check_on_open {
             filter.view().check_structure()?;
@@ -93,6 +97,9 @@ impl FilterPolicy for QuotientFilter {
     }
 
     fn open_verified(&self, bytes: FilterBytes) -> Result<Box<dyn Filter>, FilterError> {
-        Ok(Box::new(OpenFilter::open(bytes)?))
+        match EarlierEncoding::of(bytes.as_slice()) {
+            Some(_) => Ok(Box::new(UnreadFilter)),
+            None => Ok(Box::new(OpenFilter::open(bytes)?)),
+        }
     }
 }

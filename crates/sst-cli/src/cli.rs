@@ -15,7 +15,8 @@ Exit codes:
   0  all is well: loaded, found, intact
   1  a key that was asked for is not there; or `diff` has found differences
   2  a file is damaged, or no SST file at all
-  3  wrong usage, unreadable input, or the operating system said no";
+  3  wrong usage, unreadable input, or the operating system said no
+  4  the commit is live, and something after it failed: do not repeat the command";
 
 /// Looks into static table (SST) files and directories, and writes them.
 #[derive(Debug, Parser)]

@@ -121,6 +121,16 @@ pub(crate) enum CliError {
     /// A directory that the original implementation wrote.
     #[error("{}: written without checksums by another implementation: it can only be read", _0.display())]
     Original(PathBuf),
+    /// A commit was made, and something after it failed.
+    #[error("{}: commit {commit} is live, but after it: {cause}", directory.display())]
+    Live {
+        /// The directory.
+        directory: PathBuf,
+        /// The commit that readers see now.
+        commit: u32,
+        /// What failed.
+        cause: Box<CliError>,
+    },
     /// Standard output takes no more: a full disk, or a reader that has seen enough.
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
@@ -175,6 +185,15 @@ impl CliError {
         }
     }
 
+    /// Says of what failed after a commit that the commit is live. A reader of our output that has
+    /// seen enough is no failure.
+    pub(crate) fn after_commit(self, directory: &Path, commit: u32) -> Self {
+        if self.is_silent() {
+            return self;
+        }
+        Self::Live { directory: directory.to_owned(), commit, cause: Box::new(self) }
+    }
+
     pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         Self::Io { action, what: path.display().to_string(), source }
     }
@@ -195,6 +214,7 @@ impl CliError {
             Self::NotAnSst(_) | Self::Damaged { .. } | Self::NoCurrent { has_files: true, .. } => {
                 Exit::Damaged
             }
+            Self::Live { .. } => Exit::Live,
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Success,
             _ => Exit::Failure,
         }
@@ -213,6 +233,13 @@ fn of_other(name: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_failure_after_a_commit_has_an_exit_code_of_its_own() {
+        let refused = |kind| CliError::Output(io::Error::from(kind)).after_commit("db".as_ref(), 7);
+        assert_eq!(refused(io::ErrorKind::StorageFull).exit(), Exit::Live);
+        assert_eq!(refused(io::ErrorKind::BrokenPipe).exit(), Exit::Success);
+    }
 
     #[test]
     fn a_merge_in_place_is_said_to_have_changed_nothing_only_if_it_has_not() {

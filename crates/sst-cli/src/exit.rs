@@ -14,6 +14,8 @@ pub(crate) enum Exit {
     Damaged = 2,
     /// Wrong usage, unreadable input, or the operating system said no.
     Failure = 3,
+    /// A commit is live, and something after it failed: it must not be made again.
+    Live = 4,
 }
 
 impl From<Exit> for ExitCode {

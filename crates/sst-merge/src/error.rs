@@ -61,6 +61,17 @@ pub enum MergeError {
         /// Digest of the entries that are there.
         found: Box<ContentDigest>,
     },
+    /// A merge in place of a certified directory was read back, and does not have the newest entries
+    /// of the tables that it was to replace.
+    #[error(
+        "the merge was read back and holds {found}, but what it was to replace holds {expected}"
+    )]
+    NotAsMerged {
+        /// Digest of the newest entries of the tables that were merged.
+        expected: Box<ContentDigest>,
+        /// Digest of the newest entries of the output.
+        found: Box<ContentDigest>,
+    },
     /// A commit cannot be certified, since its publisher took no digests of what was put in: open it
     /// with [`PublisherOptions::digest`](sst_writer::PublisherOptions::digest).
     #[error("the commit cannot be certified: no digests were taken of what was put in")]
@@ -134,7 +145,7 @@ impl MergeError {
     pub const fn is_corruption(&self) -> bool {
         match self {
             Self::Read(error) => error.is_corruption(),
-            Self::Unordered { .. } | Self::Content { .. } => true,
+            Self::Unordered { .. } | Self::Content { .. } | Self::NotAsMerged { .. } => true,
             _ => false,
         }
     }

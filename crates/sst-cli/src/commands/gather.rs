@@ -6,6 +6,7 @@ use std::time::Instant;
 use clap::{Args, ValueEnum};
 use indicatif::HumanBytes;
 use serde::Serialize;
+use sst_amqf::QuotientFilter;
 use sst_format::file_name::{FileKind, FileName};
 use sst_merge::{FragmentInfo, FragmentOverlap, Gatherer};
 use sst_writer::Publisher;
@@ -59,6 +60,11 @@ pub(crate) struct GatherArgs {
     /// Key space to gather
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     family: u32,
+
+    /// Give no filter to tables that come without one: a lookup of a key that is not there then reads
+    /// a block of each of them instead of none, and Next.js refuses the directory
+    #[arg(long)]
+    no_filter: bool,
 
     #[command(flatten)]
     retention: RetentionArgs,
@@ -118,12 +124,10 @@ pub(crate) fn run(args: &GatherArgs, context: Context) -> Result<Exit, CliError>
     let options = args.retention.options().digest(args.certify.certify);
     let options = options.monitor(interrupt::monitor());
     let mut target = Target::open(&args.output, options)?;
+    let before = target.publisher().current();
     let (fragments, info) = match gather(target.publisher(), args, context) {
         Ok(gathered) => gathered,
-        Err(error) => {
-            target.undo();
-            return Err(error.or_interrupted(&args.output));
-        }
+        Err(error) => return Err(target.failed(before, error.or_interrupted(&args.output))),
     };
     note_not_removed(&info.not_removed, context);
     let mut certificates = info.certificates.iter();
@@ -140,7 +144,8 @@ pub(crate) fn run(args: &GatherArgs, context: Context) -> Result<Exit, CliError>
         seconds: started.elapsed().as_secs_f64(),
         fragments,
     };
-    gathered.print(context)?;
+    let printed = gathered.print(context);
+    printed.map_err(|error| error.after_commit(&args.output, info.sequence.0))?;
     Ok(Exit::Success)
 }
 
@@ -154,6 +159,9 @@ fn gather(
     let bar = context.progress.entries(args.fragments.len() as u64, "gather");
     let mut fragments = Vec::new();
     let mut gatherer = Gatherer::new(&mut commit, args.overlap.into());
+    if !args.no_filter {
+        gatherer = gatherer.filter(QuotientFilter::default());
+    }
     for path in &args.fragments {
         let info = gatherer.add(path)?;
         fragments.push(GatheredFragment::new(path.display().to_string(), &info));

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::Args;
 use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
-use sst_writer::publish::Generation;
+use sst_writer::publish::{CommitKind, Generation};
 
 use super::Context;
 use crate::error::CliError;
@@ -16,9 +16,10 @@ use crate::store::read_catalog;
 use crate::text_table::{Align, TextTable};
 
 const AFTER_HELP: &str = "\
-A generation is a commit whose meta file is still there. `sst rollback` can go back to those
-that are complete; of the others some files were removed since. Each command that writes says
-how many are kept, with --keep-generations and --grace.
+Lists the commits whose meta file is still there. `sst rollback` can go back to those that are
+complete; of the others some files were removed since. Each command that writes says how many
+generations are kept, with --keep-generations and --grace. A merge makes no generation: it takes
+the place of the commit before.
 
 Examples:
   sst log unicode.db
@@ -45,6 +46,8 @@ struct Log {
 struct Line {
     sequence: u32,
     time: Option<String>,
+    /// Why it was made; none if its meta file does not tell.
+    kind: Option<&'static str>,
     current: bool,
     complete: bool,
     tables: u64,
@@ -57,6 +60,7 @@ impl Line {
         Self {
             sequence: generation.sequence.0,
             time: generation.time.and_then(utc),
+            kind: generation.kind.map(name_of),
             current: generation.is_current,
             complete: generation.is_complete,
             tables: generation.tables,
@@ -94,10 +98,23 @@ pub(crate) fn run(args: &LogArgs, context: Context) -> Result<Exit, CliError> {
     Ok(Exit::Success)
 }
 
+/// A kind of commit in words.
+const fn name_of(kind: CommitKind) -> &'static str {
+    match kind {
+        CommitKind::Load => "load",
+        CommitKind::Append => "append",
+        CommitKind::Merge => "merge",
+        CommitKind::Rollback => "rollback",
+        // Of a later build.
+        _ => "other",
+    }
+}
+
 fn table(lines: &[Line]) -> TextTable {
     let mut table = TextTable::new(&[
         ("generation", Align::Right),
         ("time", Align::Left),
+        ("kind", Align::Left),
         ("tables", Align::Right),
         ("entries", Align::Right),
         ("bytes", Align::Right),
@@ -108,6 +125,7 @@ fn table(lines: &[Line]) -> TextTable {
             line.sequence.to_string(),
             // A blank cell: the file system does not tell the time.
             line.time.clone().unwrap_or_default(),
+            line.kind.map_or_else(String::new, str::to_owned),
             HumanCount(line.tables).to_string(),
             HumanCount(line.entries).to_string(),
             HumanBytes(line.bytes).to_string(),

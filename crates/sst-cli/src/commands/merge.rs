@@ -18,7 +18,7 @@ use super::interrupt::{self, entries_monitor};
 use super::mode_arg::Mode;
 use super::retention_args::RetentionArgs;
 use super::table_args::TableArgs;
-use super::target::{Target, check_directory};
+use super::target::{Target, check_directory, error_after};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::{Output, counted, entries};
@@ -105,8 +105,9 @@ fn merge_to_directory(args: &MergeArgs, path: &Path, context: Context) -> Result
     let merged = target.write(|publisher| merge_into(publisher, inputs, family, args, context));
     let (report, info) = merged?;
     note_not_removed(&info.not_removed, context);
-    let commit = Some(info.sequence.0);
-    Merged::new(path, Some(family), commit, None, &report, started).print(context)?;
+    let commit = info.sequence.0;
+    let merged = Merged::new(path, Some(family), Some(commit), None, &report, started);
+    merged.print(context).map_err(|error| error.after_commit(path, commit))?;
     Ok(Exit::Success)
 }
 
@@ -185,6 +186,7 @@ fn compact_directory(args: &MergeArgs, context: Context) -> Result<Exit, CliErro
         let started = Instant::now();
         let entries = entry_count(directory, family)?;
         let bar = context.progress.entries_if_known(entries, "merge");
+        let before = publisher.current();
         let compaction = compact(
             &mut publisher,
             family,
@@ -193,14 +195,18 @@ fn compact_directory(args: &MergeArgs, context: Context) -> Result<Exit, CliErro
             reader_options(),
             &entries_monitor(&bar),
         )
-        .map_err(|error| CliError::from(error).or_interrupted_at(directory, done, count))?;
+        .map_err(|error| {
+            let error = CliError::from(error).or_interrupted_at(directory, done, count);
+            error_after(directory, before, error)
+        })?;
         drop(bar);
         let Some(compaction) = compaction else { continue };
         note_not_removed(&compaction.not_removed, context);
-        let commit = Some(compaction.commit.0);
+        let commit = compaction.commit.0;
         let replaced = Some(compaction.replaced_tables);
-        Merged::new(directory, Some(family), commit, replaced, &compaction.report, started)
-            .print(context)?;
+        Merged::new(directory, Some(family), Some(commit), replaced, &compaction.report, started)
+            .print(context)
+            .map_err(|error| error.after_commit(directory, commit))?;
         done += 1;
     }
     if done == 0 {

@@ -8,8 +8,9 @@ use sst_writer::PublisherOptions;
 /// How long earlier generations keep their files.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct RetentionArgs {
-    /// Number of earlier generations that keep their files, for `sst rollback`
-    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    /// Number of earlier generations that keep their files, for `sst rollback`. A commit that only
+    /// merged is none
+    #[arg(long, value_name = "COUNT", default_value_t = 1)]
     keep_generations: usize,
 
     /// Seconds for which replaced files stay, for readers that opened the directory before

@@ -10,7 +10,7 @@ use sst_writer::Publisher;
 use super::Context;
 use super::merge::note_not_removed;
 use super::retention_args::RetentionArgs;
-use super::target::check_directory;
+use super::target::{check_directory, error_after};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::{Output, counted};
@@ -18,9 +18,8 @@ use crate::store::read_catalog;
 
 const AFTER_HELP: &str = "\
 A rollback is a new commit with the tables of an earlier one: readers see it as any other, it
-happens whole or not at all, and it can be rolled back as well. Files that no generation needs
-that is to be kept are removed afterwards: without --keep-generations those of the generation
-that is left behind too.
+happens whole or not at all, and it can be rolled back as well: the generation that is left
+behind keeps its files. Files that no generation needs that is to be kept are removed afterwards.
 
 Examples:
   sst log unicode.db
@@ -34,7 +33,7 @@ pub(crate) struct RollbackArgs {
     dir: PathBuf,
 
     /// Generation to go back to, as `sst log` lists them [default: the newest earlier one that is
-    /// complete]
+    /// complete; a commit that was merged is passed over for the one before]
     generation: Option<u32>,
 
     #[command(flatten)]
@@ -56,27 +55,44 @@ pub(crate) fn run(args: &RollbackArgs, context: Context) -> Result<Exit, CliErro
     // after.
     let everything = args.retention.options().keep_obsolete_files(true);
     let mut publisher = Publisher::open(&args.dir, everything)?;
-    let commit = publisher.rollback(args.generation.map(SequenceNumber))?;
+    let before = publisher.current();
+    let commit = publisher
+        .rollback(args.generation.map(SequenceNumber))
+        .map_err(|error| error_after(&args.dir, before, error.into()))?
+        .sequence
+        .0;
     let tables = publisher.live_tables().count();
     drop(publisher);
+    let rolled_back =
+        RolledBack { dir: args.dir.display().to_string(), from, sequence: commit, tables };
+    let tidied = tidy(args, context);
+    let printed = rolled_back.print(context);
+    // The rollback is there, whatever happened after it.
+    tidied.and(printed).map_err(|error| error.after_commit(&args.dir, commit))?;
+    Ok(Exit::Success)
+}
+
+/// Removes the files of generations that are not to be kept.
+fn tidy(args: &RollbackArgs, context: Context) -> Result<(), CliError> {
     let publisher = Publisher::open(&args.dir, args.retention.options())?;
     note_not_removed(publisher.not_removed(), context);
-    let mut output = Output::stdout();
-    if context.json {
-        output.json(&RolledBack {
-            dir: args.dir.display().to_string(),
-            from,
-            sequence: commit.sequence.0,
-            tables,
-        })?;
-    } else if !context.quiet {
-        output.line(format_args!(
-            "{}: generation {} took the place of {from}, with {}",
-            args.dir.display(),
-            commit.sequence.0,
-            counted(tables as u64, "table"),
-        ))?;
+    Ok(())
+}
+
+impl RolledBack {
+    fn print(&self, context: Context) -> Result<(), CliError> {
+        let mut output = Output::stdout();
+        if context.json {
+            output.json(self)?;
+        } else if !context.quiet {
+            output.line(format_args!(
+                "{}: generation {} took the place of {}, with {}",
+                self.dir,
+                self.sequence,
+                self.from,
+                counted(self.tables as u64, "table"),
+            ))?;
+        }
+        output.finish()
     }
-    output.finish()?;
-    Ok(Exit::Success)
 }

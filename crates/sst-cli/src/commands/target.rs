@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use sst_format::SequenceNumber;
 use sst_writer::publish::{FIRST_COMMIT_FILE_NAME, LOCK_FILE_NAME};
 use sst_writer::{Publisher, PublisherOptions};
 
@@ -37,11 +38,19 @@ impl Target {
         mut self,
         action: impl FnOnce(&mut Publisher) -> Result<T, CliError>,
     ) -> Result<T, CliError> {
-        let result = action(&mut self.publisher);
-        if result.is_err() {
+        let before = self.publisher.current();
+        action(&mut self.publisher).map_err(|error| self.failed(before, error))
+    }
+
+    /// The error of a command that was to make a commit after `before`: it says so if the commit is
+    /// live all the same. Otherwise the directory is removed again, if it was made for this.
+    pub(super) fn failed(self, before: Option<SequenceNumber>, error: CliError) -> CliError {
+        let directory = self.publisher.directory().to_owned();
+        let error = error_after(&directory, before, error);
+        if !matches!(error, CliError::Live { .. }) {
             self.undo();
         }
-        result
+        error
     }
 
     /// Removes the directory if it was made for this. What cannot be removed is no harm.
@@ -57,6 +66,23 @@ impl Target {
             // Fails if somebody else has put something there.
             _ = fs::remove_dir(directory);
         }
+    }
+}
+
+/// The error of a command that was to make a commit after `before` in a directory that it has
+/// locked: it says so if the directory has another commit by now. For example, the directory could
+/// not be synced after `CURRENT` was replaced.
+pub(super) fn error_after(
+    directory: &Path,
+    before: Option<SequenceNumber>,
+    error: CliError,
+) -> CliError {
+    match read_catalog(directory) {
+        Ok(catalog) if before != Some(catalog.commit) => {
+            error.after_commit(directory, catalog.commit.0)
+        }
+        // Where `CURRENT` cannot be read either, nobody knows of a commit that is live.
+        _ => error,
     }
 }
 

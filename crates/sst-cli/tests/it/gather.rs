@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::harness::{Scratch, names, scan, sst, sst_with_input, tables};
+use crate::harness::{Scratch, join, names, scan, sst, sst_with_input, tables};
 
 #[test]
 fn fragments_become_one_commit() {
@@ -71,4 +71,22 @@ fn what_is_wrong_with_a_fragment_is_said_and_nothing_changes() {
     assert_eq!(names(&all), before);
     gather(&bad).expect(0);
     assert_eq!(scan(&all).lines().count(), 2);
+}
+
+#[test]
+fn tables_without_a_filter_get_one() {
+    let scratch = Scratch::new();
+    let part = scratch.path("part");
+    let lines: String = (0..3000).map(|i| format!("key {i}\tvalue\n")).collect();
+    let args = ["--format", "tsv", "--no-filter", "--certify"];
+    sst_with_input(&join(&[&"load", &"-", &part], &args), lines.as_bytes()).expect(0);
+    let filters = |db: &str, args: &[&str]| {
+        let db = scratch.path(db);
+        sst(&join(&[&"gather", &part, &"-o", &db], args)).expect(0);
+        sst(&[&"verify", &db]).expect(0);
+        let report = sst(&[&"inspect", &db, &"--json"]).expect(0).json();
+        report["tables"][0]["filter"]["fingerprints"].as_u64()
+    };
+    assert!(filters("with", &[]).unwrap() > 2900);
+    assert_eq!(filters("without", &["--no-filter"]), None);
 }

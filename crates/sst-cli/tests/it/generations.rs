@@ -5,7 +5,7 @@ use std::path::Path;
 
 use sst_writer::{Publisher, PublisherOptions, WriterOptions};
 
-use crate::harness::{names, sst};
+use crate::harness::{Scratch, join, names, scan, sst, sst_with_input};
 
 /// Replaces what a directory holds by one entry, and keeps what was there before.
 fn load(dir: &Path, key: &str, value: &str) {
@@ -43,7 +43,9 @@ fn what_was_loaded_comes_back() {
 
     sst(&[&"rollback", &dir, &"--keep-generations", &"5"]).expect(0);
     assert_eq!(sst(&[&"get", &dir, &"a"]).expect(0).text(), "two\n");
-    let report = sst(&[&"rollback", &dir, &before[2].to_string(), &"--json"]).expect(0).json();
+    let report =
+        sst(&[&"rollback", &dir, &before[2].to_string(), &"--keep-generations", &"0", &"--json"]);
+    let report = report.expect(0).json();
     assert_eq!(sst(&[&"get", &dir, &"a"]).expect(0).text(), "one\n");
     assert_eq!(report["tables"], 1);
     // Nothing was to be kept.
@@ -68,4 +70,34 @@ fn there_is_an_error_for_everything_else() {
     assert_eq!(names(&dir), before);
     fs::write(dir.join("CURRENT"), b"12345678").unwrap();
     sst(&[&"log", &dir]).expect_error(2, &["CURRENT"]);
+}
+
+#[test]
+fn one_generation_is_kept_unless_told_otherwise_and_a_merge_is_none() {
+    let scratch = Scratch::new();
+    let db = scratch.database("db", "a\t1\n");
+    let load = |tsv: &str, args: &[&str]| {
+        let args = join(&[&"load", &"-", &db, &"--format", &"tsv"], args);
+        sst_with_input(&args, tsv.as_bytes()).expect(0)
+    };
+    load("a\t2\n", &[]);
+    assert_eq!(generations(&db).len(), 2);
+    load("b\t3\n", &["--increment"]);
+    assert_eq!(scan(&db).lines().count(), 2);
+    sst(&[&"merge", &db, &"--in-place"]).expect(0);
+    let log = sst(&[&"log", &db, &"--json"]).expect(0).json();
+    assert_eq!(log["generations"][0]["kind"], "merge");
+    sst(&[&"rollback", &db]).expect(0);
+    assert_eq!(scan(&db), "a\t2\n");
+    let log = sst(&[&"log", &db]).expect(0).text().to_owned();
+    assert!(log.contains("rollback"), "{log}");
+    load("c\t4\n", &["--keep-generations", "0"]);
+    assert_eq!(generations(&db).len(), 1);
+    let part = scratch.database("part", "d\t5\n");
+    sst(&[&"gather", &part, &"-o", &db]).expect(0);
+    sst(&[&"rollback", &db]).expect(0);
+    assert_eq!(scan(&db), "c\t4\n");
+    // And back again: what a rollback leaves behind is kept too.
+    sst(&[&"rollback", &db]).expect(0);
+    assert_eq!(scan(&db), "d\t5\n");
 }

@@ -103,7 +103,7 @@ fn entries_are_replaced_or_joined() {
     assert_eq!(scan(&db).lines().count(), 3);
     assert_eq!(tables(&db).len(), 2);
 
-    load(&db, &["--format", "tsv"], "e\tonly\n").expect(0);
+    load(&db, &["--format", "tsv", "--keep-generations", "0"], "e\tonly\n").expect(0);
     assert_eq!(scan(&db), "e\tonly\n");
     assert_eq!(tables(&db).len(), 1);
     assert_eq!(sst(&[&"verify", &db, &"--json"]).expect(0).json()["intact"], true);

@@ -33,11 +33,16 @@ mod operating;
 mod parquet;
 #[cfg(test)]
 mod parts;
+#[cfg(target_os = "linux")]
+#[cfg(test)]
+mod published;
 #[cfg(test)]
 mod reference;
 #[cfg(unix)]
 #[cfg(test)]
 mod refused;
+#[cfg(test)]
+mod turbopack;
 #[cfg(test)]
 mod usage;
 #[cfg(test)]

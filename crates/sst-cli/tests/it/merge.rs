@@ -45,7 +45,7 @@ fn an_output_may_be_among_the_inputs() {
     let scratch = Scratch::new();
     let a = scratch.database("a", "one\ta\ntwo\ta\n");
     let b = scratch.database("b", "two\tb\n");
-    sst(&[&"merge", &a, &b, &"-o", &a]).expect(0);
+    sst(&[&"merge", &a, &b, &"-o", &a, &"--keep-generations", &"0"]).expect(0);
     assert_eq!(map(&a), pairs(&[("one", "a"), ("two", "b")]));
     assert_eq!(tables(&a).len(), 1);
 }
@@ -82,14 +82,17 @@ fn in_place_makes_few_tables_of_many() {
     append(&directory, "four\t4\n");
     assert_eq!(tables(&directory).len(), 4);
     let before = map(&directory);
-    let report =
-        sst(&[&"merge", &directory, &"--in-place", &"--newest", &"2", &"--json"]).expect(0).json();
+    let merge = |more: &[&str]| {
+        let args = ["--in-place", "--keep-generations", "0"];
+        sst(&join(&join(&[&"merge", &directory], &args), more)).expect(0)
+    };
+    let report = merge(&["--newest", "2", "--json"]).json();
     assert_eq!(report["replaced_tables"], 2);
     assert_eq!((tables(&directory).len(), map(&directory)), (3, before.clone()));
-    let text = sst(&[&"merge", &directory, &"--in-place"]).expect(0);
+    let text = merge(&[]);
     assert!(text.text().contains("replaces 3 tables"), "{}", text.text());
     assert_eq!((tables(&directory).len(), map(&directory)), (1, before));
-    let quiet = sst(&[&"merge", &directory, &"--in-place", &"--quiet"]).expect(0);
+    let quiet = merge(&["--quiet"]);
     assert_eq!((quiet.text(), quiet.stderr.as_str()), ("", ""));
 }
 
@@ -208,7 +211,7 @@ fn a_merge_in_place_that_fails_leaves_each_family_merged_or_as_it_was() {
     let mut damaged = intact.clone();
     damaged[12] ^= 1;
     fs::write(&d, damaged).unwrap();
-    sst(&[&"merge", &db, &"--in-place"])
+    sst(&[&"merge", &db, &"--in-place", &"--keep-generations", &"0"])
         .expect_error(2, &[d.file_name().unwrap().to_str().unwrap()]);
     // The first family is merged, the tables of the second are untouched, and nothing else is left.
     let [left_c, left_d, merged] = <[_; 3]>::try_from(tables(&db)).unwrap();
@@ -217,7 +220,7 @@ fn a_merge_in_place_that_fails_leaves_each_family_merged_or_as_it_was() {
     assert_eq!(map(&db), pairs(&[("a", "1"), ("b", "2")]));
     fs::write(&d, intact).unwrap();
     // The same command goes on.
-    sst(&[&"merge", &db, &"--in-place"]).expect(0);
+    sst(&[&"merge", &db, &"--in-place", &"--keep-generations", &"0"]).expect(0);
     assert_eq!(tables(&db).len(), 2);
     let second = sst(&[&"scan", &db, &"--family", &"1"]).expect(0);
     assert_eq!(second.text().lines().count(), 2);

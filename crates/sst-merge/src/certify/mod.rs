@@ -3,6 +3,7 @@
 
 mod ordinals;
 pub(crate) mod read_back;
+pub(crate) mod survival;
 
 use sst_format::content_digest::ContentDigest;
 use sst_reader::Catalog;

@@ -15,7 +15,7 @@ use sst_writer::publish::PreparedCommit;
 use sst_writer::{Commit, PublishError};
 
 use super::ordinals::Ordinals;
-use crate::MergeError;
+use crate::{MergeError, OlderTables};
 
 /// Room for blocks, in bytes. Walks do not use the cache, only the opening of a table does.
 const CACHE_CAPACITY: u64 = 1 << 20;
@@ -96,8 +96,9 @@ impl<'c> ReadBack<'c> {
         Self { catalog, family, commit, drops_cache: true, options, walked, blobs }
     }
 
-    /// Reads tables that are in another directory than the commit, whose cached pages stay.
-    pub(crate) fn elsewhere(catalog: Catalog, family: u32, commit: &'c dyn Unpublished) -> Self {
+    /// Reads tables whose bytes may come from the system's cache: those of another directory than
+    /// the commit, and those that readers use.
+    pub(crate) fn cached(catalog: Catalog, family: u32, commit: &'c dyn Unpublished) -> Self {
         Self { drops_cache: false, ..Self::new(catalog, family, commit) }
     }
 
@@ -131,7 +132,7 @@ impl<'c> ReadBack<'c> {
             }
         }
         // Entries of overlapping tables hide each other, so these tables are walked side by side.
-        content.live.combine(&self.live(layered)?);
+        content.live.combine(&self.newest_of(layered, &OlderTables::none())?);
         Ok(content)
     }
 
@@ -191,25 +192,44 @@ impl<'c> ReadBack<'c> {
         Ok(TableContent { path, all, values })
     }
 
-    /// The digest of the live entries of tables that may have keys in common.
-    fn live(&mut self, catalog: Catalog) -> Result<ContentDigest, MergeError> {
+    /// The digest of the newest entries of all tables: of each key those of the newest table that
+    /// knows it, with the tombstones that may hide something in `older` tables. Every block is
+    /// verified before its first use.
+    pub(crate) fn newest_entries(
+        &mut self,
+        older: &OlderTables,
+    ) -> Result<ContentDigest, MergeError> {
+        self.newest_of(self.catalog.clone(), older)
+    }
+
+    /// [`ReadBack::newest_entries`] of some of the tables.
+    fn newest_of(
+        &mut self,
+        catalog: Catalog,
+        older: &OlderTables,
+    ) -> Result<ContentDigest, MergeError> {
         let set = SstSet::from_catalog(catalog, self.family, &self.options);
-        let mut live = ContentDigest::default();
+        let mut newest = ContentDigest::default();
         let mut ordinals = Ordinals::default();
         let mut meter = self.meter();
-        for entry in set.iter() {
+        for entry in set.iter_with_tombstones() {
             self.walked.entries += 1;
             meter.at(self.walked.entries, self.walked.bytes)?;
             let entry = entry?;
             let value = match &entry.value {
-                EntryValue::Deleted => continue,
+                EntryValue::Deleted => {
+                    if older.may_hold(entry.hash) {
+                        newest.add_tombstone(&entry.key, sha256);
+                    }
+                    continue;
+                }
                 EntryValue::Value(value) => ValueDigest::of(value, sha256),
                 EntryValue::Blob(number) => self.read_blob(*number)?,
             };
             self.walked.bytes += entry.key.len() as u64 + value.len;
-            live.add_value(&entry.key, ordinals.next(&entry.key)?, &value, sha256);
+            newest.add_value(&entry.key, ordinals.next(&entry.key)?, &value, sha256);
         }
-        Ok(live)
+        Ok(newest)
     }
 
     /// The digest of a blob, which is read from the device the first time.

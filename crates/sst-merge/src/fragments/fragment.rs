@@ -7,12 +7,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
+use sst_format::filter::{FilterBytes, FilterPolicy};
 use sst_format::monitor::{Meter, Phase, Progress};
 use sst_format::protection::BlobRecord;
 use sst_format::value_ref::ValueRef;
 use sst_format::{BlobNumber, SstMeta};
 use sst_reader::{BlockCache, Catalog, CatalogTable, ReadError, ReaderOptions};
-use sst_writer::{Commit, PublishError};
+use sst_writer::{Commit, PublishError, WriteError};
 
 use super::rewrite::RewrittenTable;
 use crate::certify::read_back::ReadBack;
@@ -24,6 +25,8 @@ use crate::{Duplicates, MergeCursor, MergeError, MergeOptions, OlderTables};
 const ALL: RangeInclusive<u64> = 0..=u64::MAX;
 /// Room for blocks, in bytes. Walks do not use the cache, only the opening of a table does.
 const CACHE_CAPACITY: u64 = 1 << 20;
+/// Hashes that a filter is given at a time.
+const HASHES_AT_ONCE: usize = 1 << 10;
 
 /// A fragment that is being added.
 pub(super) struct Fragment {
@@ -80,18 +83,53 @@ impl Fragment {
     }
 
     /// Copies the oldest table that has not been taken into a commit, or writes it anew if it
-    /// refers to blobs, whose numbers are part of it. Returns whether it was written anew.
-    pub(super) fn take_next_table(&mut self, commit: &mut Commit<'_>) -> Result<bool, MergeError> {
+    /// refers to blobs, whose numbers are part of it. Returns whether it was written anew. A table
+    /// without a filter gets one of this kind.
+    pub(super) fn take_next_table(
+        &mut self,
+        commit: &mut Commit<'_>,
+        filter: Option<&dyn FilterPolicy>,
+    ) -> Result<bool, MergeError> {
         let table = self
             .rest
             .pop()
             .ok_or_else(|| MergeError::internal("a fragment has as many tables as descriptions"))?;
+        let mut description = table.meta()?;
+        if let Some(policy) = filter.filter(|_| description.filter.as_slice().is_empty()) {
+            description.filter = self.build_filter(&table, policy, commit)?;
+        }
         if self.refers_to_blobs(&table, commit)? {
-            self.rewrite(&table, commit)?;
+            self.rewrite(&table, description, commit)?;
             return Ok(true);
         }
-        commit.copy_table(&table.path(&self.catalog.dir), table.meta()?)?;
+        commit.copy_table(&table.path(&self.catalog.dir), description)?;
         Ok(false)
+    }
+
+    /// Builds the filter of a table that has none.
+    fn build_filter(
+        &self,
+        table: &CatalogTable,
+        policy: &dyn FilterPolicy,
+        commit: &Commit<'_>,
+    ) -> Result<FilterBytes, MergeError> {
+        let file = self.catalog.open_table(table, &self.options)?;
+        let mut builder = policy.builder();
+        let mut hashes = Vec::with_capacity(HASHES_AT_ONCE);
+        let mut meter = Meter::new(commit.monitor(), Progress::new(Phase::Adopt));
+        let mut entries = 0;
+        let mut cursor = file.cursor();
+        while let Some(entry) = cursor.next()? {
+            entries += 1;
+            meter.at(entries, 0)?;
+            hashes.push(entry.hash);
+            if hashes.len() == HASHES_AT_ONCE {
+                builder.add_hashes(&hashes);
+                hashes.clear();
+            }
+        }
+        builder.add_hashes(&hashes);
+        Ok(FilterBytes::new(builder.finish().map_err(WriteError::from)?))
     }
 
     fn refers_to_blobs(
@@ -117,14 +155,18 @@ impl Fragment {
     }
 
     /// Writes a table anew, with the numbers that copies of its blobs have in the commit.
-    fn rewrite(&mut self, table: &CatalogTable, commit: &mut Commit<'_>) -> Result<(), MergeError> {
+    fn rewrite(
+        &mut self,
+        table: &CatalogTable,
+        description: SstMeta,
+        commit: &mut Commit<'_>,
+    ) -> Result<(), MergeError> {
         let run = Run::of(TableInput::listed(Arc::clone(&self.catalog), table));
         let run = RunCursor::open(run, ALL, self.options.clone())?;
         // Every entry is kept, tombstones too: it may hide entries of other tables.
         let mut cursor = MergeCursor::new(vec![run], Duplicates::Keep, OlderTables::unknown());
         let mut meter = Meter::new(commit.monitor(), Progress::new(Phase::Adopt));
-        let target =
-            RewrittenTable { commit, description: table.meta()?, copied: &mut self.copied };
+        let target = RewrittenTable { commit, description, copied: &mut self.copied };
         let options = MergeOptions::default().max_table_entries(u64::MAX).max_table_bytes(u64::MAX);
         let mut splitter = TableSplitter::new(target, &options);
         let mut entries = 0;
@@ -140,7 +182,7 @@ impl Fragment {
     /// The first damage in the fragment's own tables, if there is any.
     pub(super) fn damage(&self, commit: &Commit<'_>) -> Option<MergeError> {
         let catalog = (*self.catalog).clone();
-        ReadBack::elsewhere(catalog, self.family, commit).verify().err()
+        ReadBack::cached(catalog, self.family, commit).verify().err()
     }
 }
 

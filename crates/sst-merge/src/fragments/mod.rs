@@ -4,8 +4,10 @@ mod fragment;
 mod rewrite;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sst_format::file_name::{FileKind, FileName};
+use sst_format::filter::FilterPolicy;
 use sst_format::{SequenceNumber, SstMeta};
 use sst_reader::{Catalog, Corruption, FileLabel, ReadError};
 use sst_writer::Commit;
@@ -86,6 +88,7 @@ pub struct FragmentInfo {
 pub struct Gatherer<'c, 'p> {
     commit: &'c mut Commit<'p>,
     overlap: FragmentOverlap,
+    filter: Option<Arc<dyn FilterPolicy>>,
     added: Vec<Added>,
 }
 
@@ -99,7 +102,15 @@ struct Added {
 impl<'c, 'p> Gatherer<'c, 'p> {
     /// Gathers into `commit`.
     pub const fn new(commit: &'c mut Commit<'p>, overlap: FragmentOverlap) -> Self {
-        Self { commit, overlap, added: Vec::new() }
+        Self { commit, overlap, filter: None, added: Vec::new() }
+    }
+
+    /// Gives a filter to tables that come without one, for which their keys are read once more.
+    /// Without this they get none.
+    #[must_use]
+    pub fn filter(mut self, policy: impl FilterPolicy + 'static) -> Self {
+        self.filter = Some(Arc::new(policy));
+        self
     }
 
     /// Adds the live tables of a fragment: a directory, or the path of a meta file in it, for a
@@ -121,7 +132,8 @@ impl<'c, 'p> Gatherer<'c, 'p> {
         let before = self.commit.tables().len();
         let mut info = FragmentInfo::default();
         for meta in &tables {
-            info.rewritten += u64::from(fragment.take_next_table(self.commit)?);
+            info.rewritten +=
+                u64::from(fragment.take_next_table(self.commit, self.filter.as_deref())?);
             info.tables += 1;
             let protection = meta.protection.as_ref();
             let protection = protection.ok_or_else(|| {

@@ -7,13 +7,14 @@ use sst_format::monitor::{Meter, Phase, Progress};
 use sst_format::{SequenceNumber, SstMeta};
 use sst_reader::{Catalog, ReaderOptions};
 use sst_writer::file::FileError;
-use sst_writer::publish::CommitInfo;
+use sst_writer::publish::{CommitInfo, CommitKind};
 use sst_writer::{Commit, Publisher, WriterOptions};
 
 use super::table_splitter::{TableSplitter, Written};
 use super::target::{CommitTarget, FileTarget, Target};
+use crate::certify::survival::MergedInPlace;
 use crate::input::Part;
-use crate::{Counts, Inputs, MergeError, MergeOptions, Monitor, OlderTables, Sample, publish};
+use crate::{Counts, Inputs, MergeError, MergeOptions, Monitor, OlderTables, Sample, certify};
 
 /// The figures of a finished merge.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -189,7 +190,10 @@ pub struct Compaction {
 }
 
 /// Merges the `newest` newest tables of a family in place, or all of them (`usize::MAX`): the result is published as a
-/// commit that replaces them, certified if the publisher takes digests. Readers see the tables before or the tables after; a crash leaves the one or the other.
+/// commit that replaces them. Readers see the tables before or the tables after; a crash leaves the one or the other.
+///
+/// The commit is certified if the publisher takes digests. If it does not and the family has a certificate, the merge
+/// keeps it: the output is read back from the device and compared with what it replaces (FORMAT.md section 12).
 ///
 /// Tombstones go where no older table that stays may hold their hash: all of them if all tables take part. `None` if
 /// there is nothing to do: no table takes part. [`MergeOptions::older`] and [`MergeOptions::hashes`] are ignored.
@@ -218,6 +222,7 @@ pub fn compact(
         return Ok(None);
     }
     let mut commit = publisher.begin_family(family);
+    commit.kind(CommitKind::Merge);
     let report = merge_into_commit(&inputs, &mut commit, &options, monitor)?;
     let of_family = catalog.tables.iter().filter(|table| table.family == family);
     for table in of_family.take(replaced) {
@@ -225,7 +230,18 @@ pub fn compact(
     }
     // Some systems remove no file that is open.
     drop(inputs);
-    let CommitInfo { sequence, not_removed, .. } = publish(commit)?;
+    let merged = MergedInPlace {
+        base: &catalog,
+        replaced,
+        older: &options.older,
+        duplicates: options.duplicates,
+    };
+    let mut prepared = commit.prepare()?;
+    match prepared.has_digests() {
+        true => merged.check(family, certify(&mut prepared)?)?,
+        false => merged.keep_certificate(&mut prepared)?,
+    }
+    let CommitInfo { sequence, not_removed, .. } = prepared.publish()?;
     let replaced_tables = replaced as u64;
     Ok(Some(Compaction { report, commit: sequence, replaced_tables, not_removed }))
 }

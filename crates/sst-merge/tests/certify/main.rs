@@ -6,3 +6,5 @@ mod certificate;
 mod fragments;
 #[cfg(test)]
 mod rows;
+#[cfg(test)]
+mod survival;

@@ -54,6 +54,8 @@ pub struct SetIter<'a> {
     set: &'a SstSet,
     hashes: RangeInclusive<u64>,
     values: Values,
+    /// Whether tombstones are entries too.
+    with_tombstones: bool,
     started: bool,
     heap: BinaryHeap<Reverse<LayerHead<'a>>>,
     current: Option<Current<'a>>,
@@ -97,7 +99,21 @@ impl<'a> SetIter<'a> {
     pub(super) fn new(set: &'a SstSet, hashes: RangeInclusive<u64>, values: Values) -> Self {
         let shown = set.catalog().scope().hashes;
         let hashes = *hashes.start().max(&shown.min)..=*hashes.end().min(&shown.max);
-        Self { set, hashes, values, started: false, heap: BinaryHeap::new(), current: None }
+        Self {
+            set,
+            hashes,
+            values,
+            with_tombstones: false,
+            started: false,
+            heap: BinaryHeap::new(),
+            current: None,
+        }
+    }
+
+    /// Gives tombstones too, as entries with the value [`EntryValue::Deleted`].
+    pub(super) fn with_tombstones(mut self) -> Self {
+        self.with_tombstones = true;
+        self
     }
 
     fn start(&mut self) -> Result<(), ReadError> {
@@ -126,7 +142,9 @@ impl<'a> SetIter<'a> {
                 current.oldest = age;
             }
             self.push(age, cursor)?;
-            if let Some(entry) = entry.filter(|entry| entry.value != EntryValue::Deleted) {
+            let is_given =
+                |entry: &IterEntry<'_>| self.with_tombstones || entry.value != EntryValue::Deleted;
+            if let Some(entry) = entry.filter(is_given) {
                 return Ok(Some(entry));
             }
         }

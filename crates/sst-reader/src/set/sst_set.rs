@@ -312,6 +312,14 @@ impl SstSet {
         SetIter::new(self, hashes, Values::Newest)
     }
 
+    /// [`SstSet::iter`] with tombstones: the entries of each key in the newest table that knows it.
+    /// A part of the tables of a directory is more than its live entries, since tombstones in it
+    /// hide entries of older tables.
+    #[must_use]
+    pub fn iter_with_tombstones(&self) -> SetIter<'_> {
+        self.iter().with_tombstones()
+    }
+
     /// All live entries in (hash, key) order, each key with its entries in all tables: those that
     /// [`SstSet::get_all`] finds.
     #[must_use]

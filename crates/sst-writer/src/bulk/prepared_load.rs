@@ -19,6 +19,13 @@ impl<'p> PreparedLoad<'p> {
         &mut self.commit
     }
 
+    /// Gives the load up, and says what it would have done. Nothing of it stays; the summary has no
+    /// sequence number.
+    #[must_use]
+    pub fn into_summary(self) -> BulkSummary {
+        self.summary
+    }
+
     /// Makes the load visible, in one step.
     ///
     /// # Errors

@@ -20,8 +20,9 @@ pub struct PublisherOptions {
     /// when it needs them must refresh when it finds them gone. Leftovers of commits that never
     /// happened are always removed. Default: `false`.
     pub keep_obsolete_files: bool,
-    /// How many commits before the newest keep their files, so that
-    /// [`Publisher::rollback`](crate::Publisher::rollback) can go back to them. Default: 0.
+    /// How many generations before the newest keep their files, so that
+    /// [`Publisher::rollback`](crate::Publisher::rollback) can go back to them. A commit that only
+    /// merged makes no generation of its own: it takes the place of the one before. Default: 0.
     pub keep_generations: usize,
     /// How long a commit keeps its files after it was replaced, for readers that opened it before.
     /// The files are removed by the first commit after that, or when a publisher opens the

@@ -5,7 +5,8 @@ use std::fs::File;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use sst_writer::publish::Generation;
+use sst_format::SequenceNumber;
+use sst_writer::publish::{CommitKind, Generation};
 use sst_writer::{EntryValue, PublishError, Publisher, PublisherOptions, WriterOptions};
 
 /// The files of a directory, sorted.
@@ -119,8 +120,8 @@ fn rollback_brings_back_what_was_and_can_be_rolled_back() {
     assert!([first, second, third, back, increment].iter().all(|number| numbers.contains(number)));
 }
 
-fn sequence(number: u32) -> sst_format::SequenceNumber {
-    sst_format::SequenceNumber(number)
+fn sequence(number: u32) -> SequenceNumber {
+    SequenceNumber(number)
 }
 
 #[test]
@@ -254,4 +255,54 @@ fn the_original_is_told_what_not_to_read_after_a_rollback() {
     let last = commit(&mut publisher, 4, true);
     assert_eq!(del(last), None);
     assert_eq!(names(directory.path()).len(), 3);
+}
+
+/// Replaces all tables by one with the same entries, as a merge does.
+fn merge(publisher: &mut Publisher, entries: u8) -> u32 {
+    let mut commit = publisher.begin();
+    let mut table = commit.create_table(WriterOptions::default()).unwrap();
+    let mut keys: Vec<_> = (0..entries).map(|i| [i]).collect();
+    keys.sort_unstable_by_key(|key| sst_writer::hash_key(key));
+    keys.iter().for_each(|key| table.add((key, EntryValue::Inline(&[entries]))).unwrap());
+    commit.add_table(table.finish().unwrap()).unwrap();
+    commit.replace_all();
+    commit.kind(CommitKind::Merge);
+    commit.publish().unwrap().sequence.0
+}
+
+#[test]
+fn a_commit_that_only_merged_is_no_generation() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = || PublisherOptions::default().keep_generations(1);
+    let mut publisher = open(directory.path(), options());
+    let first = commit(&mut publisher, 1, true);
+    commit(&mut publisher, 2, true);
+    merge(&mut publisher, 2);
+    let merged = merge(&mut publisher, 2);
+    // The two commits that were merged keep nothing; the first one is the generation before.
+    assert_eq!(complete(directory.path()), [(merged, 2), (first, 1)]);
+    drop(publisher);
+    let mut publisher = open(directory.path(), options());
+    assert_eq!(complete(directory.path()), [(merged, 2), (first, 1)]);
+    publisher.rollback(None).unwrap();
+    assert_eq!(publisher.live_tables().count(), 1);
+    let newest = Generation::list(directory.path()).unwrap().remove(0);
+    assert_eq!((newest.entries, newest.kind), (1, Some(CommitKind::Rollback)));
+}
+
+#[test]
+fn a_rollback_goes_to_the_merged_form_of_the_generation_before() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = PublisherOptions::default().keep_generations(5).keep_obsolete_files(true);
+    let mut publisher = open(directory.path(), options);
+    commit(&mut publisher, 1, false);
+    let unmerged = commit(&mut publisher, 2, false);
+    let merged = merge(&mut publisher, 3);
+    commit(&mut publisher, 4, true);
+    publisher.rollback(None).unwrap();
+    let rolled_back: Vec<_> = live(&publisher).into_iter().collect();
+    assert_eq!(rolled_back, [merged - 1]);
+    // One that is asked for by number is found, whatever took its place.
+    publisher.rollback(Some(SequenceNumber(unmerged))).unwrap();
+    assert_eq!(publisher.live_tables().count(), 2);
 }

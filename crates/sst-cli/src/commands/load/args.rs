@@ -74,6 +74,10 @@ pub(crate) struct LoadOutputArgs {
     #[arg(long, conflicts_with = "mode")]
     pub(crate) increment: bool,
 
+    /// Read, sort and write everything, say what would be replaced, and publish nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
     /// Memory for entries and for sorting them, in MiB; the rest goes through temporary files
     #[arg(long, value_name = "MIB", default_value_t = 256)]
     pub(crate) memory: usize,

@@ -54,24 +54,31 @@ pub(crate) fn run(args: &LoadArgs, context: Context) -> Result<Exit, CliError> {
         options.retention.options().digest(options.certify.certify).monitor(interrupt::monitor());
     let mut target = Target::open(directory, options)?;
     let replaced = replaced(&mut target, directory, &args.output_options)?;
+    let before = target.publisher().current();
     let loaded = load(&mut target, &inputs, args, &cancel, context);
-    let loaded = loaded.map_err(|error| error.or_interrupted(directory));
     let (summary, skipped) = match loaded {
         Ok(loaded) => loaded,
-        Err(error) => {
-            target.undo();
-            return Err(error);
-        }
+        Err(error) => return Err(target.failed(before, error.or_interrupted(directory))),
     };
     for file in &summary.not_removed {
         context.note(format_args!("left behind: {file}"));
     }
+    let is_live = !args.output_options.dry_run;
     if let Some(replaced) = replaced {
-        context.note(replaced.text(directory, args.output_options.retention));
+        context.note(match is_live {
+            true => replaced.text(directory, args.output_options.retention),
+            false => replaced.would_be(directory),
+        });
     }
     let family = args.output_options.family;
-    let loaded = Loaded::new(&summary, family, skipped, started.elapsed());
-    report(directory, &loaded, context)?;
+    let loaded = Loaded::new(&summary, family, is_live, skipped, started.elapsed());
+    let reported = report(directory, &loaded, context);
+    if is_live {
+        reported.map_err(|error| error.after_commit(directory, summary.sequence.0))?;
+    } else {
+        target.undo();
+        reported?;
+    }
     Ok(Exit::Success)
 }
 
@@ -99,6 +106,13 @@ fn replaced(
 }
 
 impl Replaced {
+    /// What a load would replace.
+    fn would_be(&self, directory: &Path) -> String {
+        let Self { commit, entries } = self;
+        let (entries, directory) = (output::entries(*entries), directory.display());
+        format!("{directory}: {entries} of generation {commit} would be replaced")
+    }
+
     /// What was replaced, and how to take it back.
     fn text(&self, directory: &Path, retention: RetentionArgs) -> String {
         let Self { commit, entries } = self;
@@ -106,7 +120,7 @@ impl Replaced {
         let replaced = format!("{directory}: {entries} of generation {commit} replaced");
         match retention.keeps_files() {
             true => format!("{replaced}; `sst rollback {directory} {commit}` takes them back"),
-            false => format!("{replaced} for good: --keep-generations 1 would have kept them"),
+            false => format!("{replaced} for good: --keep-generations 0 keeps none of them"),
         }
     }
 }
@@ -147,7 +161,10 @@ fn load(
     if args.output_options.certify.certify {
         sst_merge::certify(load.commit())?;
     }
-    let mut summary = load.publish().map_err(|error| named(error, inputs))?;
+    let mut summary = match args.output_options.dry_run {
+        true => load.into_summary(),
+        false => load.publish().map_err(|error| named(error, inputs))?,
+    };
     for RefusedRecord { place, source, .. } in summary.first_refused.drain(..) {
         let refused = named(BulkError::Entry { place, source }, inputs);
         context.note(format_args!("skipped {refused}"));

@@ -15,7 +15,8 @@ use crate::output::Output;
 /// The figures of the summary.
 #[derive(Debug, Serialize)]
 pub(super) struct Loaded {
-    commit: u32,
+    /// The commit; none of a dry run.
+    commit: Option<u32>,
     entries: u64,
     deletions: u64,
     duplicates: u64,
@@ -42,6 +43,7 @@ impl Loaded {
     pub(super) fn new(
         summary: &BulkSummary,
         family: u32,
+        is_live: bool,
         skipped_lines: u64,
         elapsed: Duration,
     ) -> Self {
@@ -49,7 +51,7 @@ impl Loaded {
         let certificate = certificates.find(|certificate| certificate.family == family);
         let seconds = elapsed.as_secs_f64();
         Self {
-            commit: summary.sequence.0,
+            commit: is_live.then_some(summary.sequence.0),
             entries: summary.entries,
             deletions: summary.deletions,
             duplicates: summary.duplicates,
@@ -99,6 +101,9 @@ pub(super) fn report(directory: &Path, it: &Loaded, context: Context) -> Result<
             if number > 0 {
                 output.line(format_args!("  {}", number_of(number, one, many)))?;
             }
+        }
+        if it.commit.is_none() {
+            output.line("  a dry run: nothing was published")?;
         }
         if let Some(digest) = &it.digest {
             output.line(format_args!("  read back and certified: {digest}"))?;

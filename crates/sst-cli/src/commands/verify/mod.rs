@@ -2,6 +2,9 @@
 
 mod affected;
 mod against;
+mod notes;
+mod present_files;
+mod turbopack;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,7 +19,7 @@ use sst_reader::{
 
 use self::affected::{Lost, LostKeys, Part};
 use self::against::Comparison;
-use super::Context;
+use super::{Context, one_line};
 use crate::error::{CliError, with_causes};
 use crate::exit::Exit;
 use crate::output::{Output, counted};
@@ -38,6 +41,11 @@ pub(crate) struct VerifyArgs {
     #[arg(long, value_name = "NUMBER", requires = "against")]
     pub(crate) family: Option<u32>,
 
+    /// Check too what Turbopack of Next.js 16.3.0 needs in order to read the directory: filters, one
+    /// value per key in its families 0 to 2, no files that it does not know
+    #[arg(long)]
+    pub(crate) for_turbopack: bool,
+
     /// Name every key that is lost, not only the first ten of each damaged block
     #[arg(long)]
     pub(crate) all: bool,
@@ -57,22 +65,48 @@ struct Findings {
     lost: LostKeys,
     /// How it compares, if it is intact and something was given to compare it with.
     comparison: Option<Comparison>,
+    /// What is odd, and no damage.
+    notes: Vec<String>,
+    /// Why Turbopack would not read it, if that was asked and it is intact.
+    objections: Option<Vec<String>>,
+}
+
+impl Findings {
+    /// What a report says, if nothing else was looked at.
+    fn of(report: VerifyReport) -> Self {
+        Self {
+            is_protected: false,
+            report,
+            lost: LostKeys::default(),
+            comparison: None,
+            notes: Vec::new(),
+            objections: None,
+        }
+    }
+
+    /// Whether it is intact and what was asked of it beyond that does not hold.
+    fn is_refused(&self) -> bool {
+        let objects = self.objections.as_ref().is_some_and(|objections| !objections.is_empty());
+        objects || self.comparison.as_ref().is_some_and(|comparison| !comparison.agrees())
+    }
 }
 
 pub(crate) fn run(args: &VerifyArgs, context: Context) -> Result<Exit, CliError> {
     let started = Instant::now();
     let path = &args.path;
-    let Findings { is_protected, report, lost, comparison } = match is_directory(path)? {
+    let findings = match is_directory(path)? {
         true => directory(args, context)?,
         false => table(args, context)?,
     };
-    let exit = match &comparison {
-        Some(comparison) if !comparison.agrees() => Exit::Damaged,
-        _ => exit(&report),
+    let exit = match findings.is_refused() {
+        true => Exit::Damaged,
+        false => exit(&findings.report),
     };
+    let Findings { is_protected, report, lost, comparison, notes, objections } = findings;
     let mut output = Output::stdout();
     if context.json {
-        output.json(&Summary::new(path, is_protected, &report, &lost, comparison))?;
+        let summary = Summary::new(path, is_protected, &report, &lost);
+        output.json(&Summary { comparison, notes, objections, ..summary })?;
     } else {
         for damage in &report.damage {
             output.line(damage)?;
@@ -88,6 +122,15 @@ pub(crate) fn run(args: &VerifyArgs, context: Context) -> Result<Exit, CliError>
         for line in comparison.iter().flat_map(Comparison::lines) {
             output.line(line)?;
         }
+        for note in notes.iter().filter(|_| !context.quiet) {
+            output.line(format_args!("note: {}", one_line(note)))?;
+        }
+        for objection in objections.iter().flatten() {
+            output.line(format_args!("not for Turbopack: {}", one_line(objection)))?;
+        }
+        if objections.is_some_and(|objections| objections.is_empty()) && !context.quiet {
+            output.line("Turbopack of Next.js 16.3.0 can read it")?;
+        }
     }
     output.finish()?;
     Ok(exit)
@@ -100,12 +143,7 @@ fn directory(args: &VerifyArgs, context: Context) -> Result<Findings, CliError> 
         // The report has the damage again, with all that could still be checked.
         Err(CliError::Read(error)) if error.is_corruption() => {
             let report = verify_directory(path, &reader_options(), &Monitor::default())?;
-            return Ok(Findings {
-                is_protected: false,
-                report,
-                lost: LostKeys::default(),
-                comparison: None,
-            });
+            return Ok(Findings::of(report));
         }
         Err(error) => return Err(error),
     };
@@ -116,24 +154,28 @@ fn directory(args: &VerifyArgs, context: Context) -> Result<Findings, CliError> 
     let comparison = against
         .map(|against| Comparison::new(&catalog, against, args.family, context))
         .transpose()?;
-    Ok(Findings { is_protected: catalog.is_protected, report, lost, comparison })
+    let asks_turbopack = args.for_turbopack && report.is_intact();
+    let objections = asks_turbopack
+        .then(|| turbopack::objections(&catalog, &progress.bytes_monitor()))
+        .transpose()?;
+    let notes = notes::notes(&catalog)?;
+    let is_protected = catalog.is_protected;
+    Ok(Findings { is_protected, report, lost, comparison, notes, objections })
 }
 
 fn table(args: &VerifyArgs, context: Context) -> Result<Findings, CliError> {
     if args.against.is_some() {
         return Err(CliError::Usage("--against is for directories".to_owned()));
     }
+    if args.for_turbopack {
+        return Err(CliError::Usage("--for-turbopack is for directories".to_owned()));
+    }
     let table = match open_table(&args.path, &reader_options()) {
         Ok(table) => table,
         Err(CliError::Read(error)) if error.is_corruption() => {
             let mut report = VerifyReport::default();
             report.damage.push(error);
-            return Ok(Findings {
-                is_protected: false,
-                report,
-                lost: LostKeys::default(),
-                comparison: None,
-            });
+            return Ok(Findings::of(report));
         }
         Err(error) => return Err(error),
     };
@@ -141,7 +183,7 @@ fn table(args: &VerifyArgs, context: Context) -> Result<Findings, CliError> {
     let report = table.file.verify(&progress.bytes_monitor())?;
     let is_protected = table.described.is_some_and(|described| described.is_protected());
     let lost = LostKeys::in_table(&table.file, &report, args.limit());
-    Ok(Findings { is_protected, report, lost, comparison: None })
+    Ok(Findings { is_protected, lost, ..Findings::of(report) })
 }
 
 /// Bytes of all tables and blob files.
@@ -213,6 +255,10 @@ struct Summary<'a> {
     unread: Vec<Damage<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     comparison: Option<Comparison>,
+    notes: Vec<String>,
+    /// Why Turbopack would not read it; left out if nobody asked.
+    #[serde(rename = "not_for_turbopack", skip_serializing_if = "Option::is_none")]
+    objections: Option<Vec<String>>,
 }
 
 #[derive(Serialize)]
@@ -232,13 +278,7 @@ struct FlippedBit {
 }
 
 impl<'a> Summary<'a> {
-    fn new(
-        path: &Path,
-        is_protected: bool,
-        report: &VerifyReport,
-        lost: &'a LostKeys,
-        comparison: Option<Comparison>,
-    ) -> Self {
+    fn new(path: &Path, is_protected: bool, report: &VerifyReport, lost: &'a LostKeys) -> Self {
         let damage = |damaged: bool| {
             let errors = report.damage.iter().filter(|error| is_damage(error) == damaged);
             errors.map(|error| Damage::new(error, lost)).collect()
@@ -253,7 +293,9 @@ impl<'a> Summary<'a> {
             blobs: report.blobs,
             bytes: report.bytes,
             certificates: report.certificates,
-            comparison,
+            comparison: None,
+            notes: Vec::new(),
+            objections: None,
             damage: damage(true),
             unread: damage(false),
         }

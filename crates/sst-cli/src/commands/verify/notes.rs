@@ -1,0 +1,73 @@
+//! What is odd about a directory, and no damage.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sst_amqf::EarlierEncoding;
+use sst_format::SequenceNumber;
+use sst_format::file_name::{FileKind, FileName};
+use sst_reader::Catalog;
+
+use super::present_files::PresentFiles;
+use crate::error::CliError;
+use crate::output::counted;
+
+/// What is odd about a directory: lines for people. Of a protected directory its chain of checksums
+/// says all that there is to say of tables.
+pub(super) fn notes(catalog: &Catalog) -> Result<Vec<String>, CliError> {
+    let mut notes = filters(catalog);
+    if !catalog.is_protected {
+        let present = PresentFiles::list(&catalog.dir, catalog.commit)?;
+        notes.extend(described_twice(&present));
+        notes.extend(described_nowhere(&present, catalog.commit));
+    }
+    Ok(notes)
+}
+
+/// Filters that are not read.
+fn filters(catalog: &Catalog) -> Vec<String> {
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    for table in &catalog.tables {
+        // A filter that cannot be read is damage, and part of the report.
+        let Ok(filter) = table.filter() else { continue };
+        if let Some(encoding) = EarlierEncoding::of(filter.as_slice()) {
+            *counts.entry(encoding.releases()).or_default() += 1;
+        }
+    }
+    let line = |(releases, count): (&str, u64)| {
+        let tables = counted(count, "table");
+        format!("{tables} with filters of {releases}: they are not used, and lookups read more")
+    };
+    counts.into_iter().map(line).collect()
+}
+
+/// Tables that several meta files describe: the newest description counts.
+fn described_twice(present: &PresentFiles) -> Vec<String> {
+    let mut by_table: BTreeMap<SequenceNumber, BTreeSet<SequenceNumber>> = BTreeMap::new();
+    for meta in present.metas.iter().filter(|meta| !present.deleted.contains(&meta.sequence)) {
+        for table in &meta.described {
+            by_table.entry(*table).or_default().insert(meta.sequence);
+        }
+    }
+    let several = by_table.into_iter().filter(|(_, metas)| metas.len() > 1);
+    let line = |(table, metas): (SequenceNumber, BTreeSet<SequenceNumber>)| {
+        let metas = metas.into_iter().map(|meta| name(meta, FileKind::Meta).to_string());
+        let metas = metas.collect::<Vec<_>>().join(" and ");
+        format!("{}: {metas} describe it; the newest counts", name(table, FileKind::Sst))
+    };
+    several.map(line).collect()
+}
+
+/// Tables up to `CURRENT` that no meta file names.
+fn described_nowhere(present: &PresentFiles, commit: SequenceNumber) -> Vec<String> {
+    let mut named: BTreeSet<SequenceNumber> = BTreeSet::new();
+    for meta in &present.metas {
+        named.extend(meta.described.iter().chain(&meta.obsolete));
+    }
+    let tables = present.numbered().filter(|file| file.kind == FileKind::Sst);
+    let unnamed = tables.filter(|file| file.sequence <= commit && !named.contains(&file.sequence));
+    unnamed.map(|file| format!("{file}: no meta file names it")).collect()
+}
+
+fn name(sequence: SequenceNumber, kind: FileKind) -> FileName {
+    FileName { sequence, kind }
+}
