@@ -1,15 +1,17 @@
-//! Next.js itself as a client: it builds on a cache directory that we published, reuses it, extends it, and we read what
-//! it made.
+//! Next.js itself as a client: it builds on a cache directory that we published, reuses it, extends
+//! it, and we read what it made.
 //!
 //! The application is `conformance/nextjs`. The steps:
 //!
 //! 1. Next.js builds the application, which makes a cache directory.
-//! 2. `sst merge` publishes the entries of every family in a new directory, and `sst verify` accepts it.
+//! 2. `sst merge` publishes the entries of every family in a new directory, and `sst verify`
+//!    accepts it.
 //! 3. The published directory takes the place of the cache, as it is: no file is added or left out.
 //! 4. A page changes, and Next.js builds again.
 //!
-//! A cache that Next.js cannot read it throws away, and starts again with commit 1. So the cache was read if its newest
-//! commit comes after ours, our meta files are still there, and the entries we published are still found.
+//! A cache that Next.js cannot read it throws away, and starts again with commit 1. So the cache
+//! was read if its newest commit comes after ours, our meta files are still there, and the entries
+//! we published are still found.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,8 +19,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-/// The families of a Turbopack cache, each with what `--duplicates` must say: in the last one a key may have several
-/// values, and all of them count.
+/// The families of a Turbopack cache, each with what `--duplicates` must say: in the last one a key
+/// may have several values, and all of them count.
 const FAMILIES: [(&str, &str); 4] =
     [("0", "newest"), ("1", "newest"), ("2", "newest"), ("3", "keep")];
 

@@ -138,8 +138,8 @@ pub(crate) enum CliError {
 
 /// An error and its causes, in one text: `cannot open a.sst: Permission denied (os error 13)`.
 ///
-/// The errors of the libraries leave their cause to `source()`. An error that repeats its cause, as one
-/// that only passes it on does, is not followed by it once more.
+/// The errors of the libraries leave their cause to `source()`. An error that repeats its cause, as
+/// one that only passes it on does, is not followed by it once more.
 pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -24,7 +24,8 @@ pub enum MergeError {
         /// Hash of the entry that should have come earlier.
         hash: u64,
     },
-    /// A key comes more than once, and [`Duplicates::Error`](crate::Duplicates::Error) says that it must not.
+    /// A key comes more than once, and [`Duplicates::Error`](crate::Duplicates::Error) says that it
+    /// must not.
     #[error("{file}: the key {key} comes more than once in the inputs")]
     DuplicateKey {
         /// The table with the older of two entries.
@@ -32,7 +33,8 @@ pub enum MergeError {
         /// The key.
         key: ShortKey,
     },
-    /// A table that lies in no directory refers to a blob file: only a directory knows the numbers of its blob files.
+    /// A table that lies in no directory refers to a blob file: only a directory knows the numbers
+    /// of its blob files.
     #[error(
         "{file}: refers to blob {blob}, but the table is not listed in the directory around it"
     )]
@@ -61,8 +63,8 @@ pub enum MergeError {
         /// Digest of the entries that are there.
         found: Box<ContentDigest>,
     },
-    /// A merge in place of a certified directory was read back, and does not have the newest entries
-    /// of the tables that it was to replace.
+    /// A merge in place of a certified directory was read back, and does not have the newest
+    /// entries of the tables that it was to replace.
     #[error(
         "the merge was read back and holds {found}, but what it was to replace holds {expected}"
     )]
@@ -72,8 +74,8 @@ pub enum MergeError {
         /// Digest of the newest entries of the output.
         found: Box<ContentDigest>,
     },
-    /// A commit cannot be certified, since its publisher took no digests of what was put in: open it
-    /// with [`PublisherOptions::digest`](sst_writer::PublisherOptions::digest).
+    /// A commit cannot be certified, since its publisher took no digests of what was put in: open
+    /// it with [`PublisherOptions::digest`](sst_writer::PublisherOptions::digest).
     #[error("the commit cannot be certified: no digests were taken of what was put in")]
     NoDigests,
     /// There is no commit to be gathered, or it has no table of the family, though of others.
@@ -101,7 +103,8 @@ pub enum MergeError {
     /// The output could not be written.
     #[error(transparent)]
     Publish(#[from] PublishError),
-    /// An invariant of this crate is broken: a bug, found before anything was published. No input is at fault.
+    /// An invariant of this crate is broken: a bug, found before anything was published. No input
+    /// is at fault.
     #[error("a bug in merging was caught: this did not hold: {0}")]
     Internal(&'static str),
     /// The operation was cancelled through its [`Monitor`](crate::Monitor).
@@ -122,7 +125,8 @@ impl From<WriteError> for MergeError {
 }
 
 impl MergeError {
-    /// Whether the operation was cancelled through its [`Monitor`](crate::Monitor), in whichever crate.
+    /// Whether the operation was cancelled through its [`Monitor`](crate::Monitor), in whichever
+    /// crate.
     #[must_use]
     pub const fn is_cancelled(&self) -> bool {
         matches!(

@@ -1,4 +1,5 @@
-//! Errors that are no damage of a file: usage, missing files, full disks, directories of somebody else.
+//! Errors that are no damage of a file: usage, missing files, full disks, directories of somebody
+//! else.
 
 use std::fs;
 

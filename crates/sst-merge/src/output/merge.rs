@@ -34,7 +34,8 @@ pub struct MergeReport {
     pub raw_blocks: u64,
     /// Entries with a value in a blob file.
     pub blobs: u64,
-    /// Blob files that were copied from another directory; the others are referred to where they are.
+    /// Blob files that were copied from another directory; the others are referred to where they
+    /// are.
     pub copied_blobs: u64,
     /// Tables that were written.
     pub tables: u64,
@@ -59,12 +60,12 @@ impl MergeReport {
     }
 }
 
-/// Merges inputs into tables of a commit. The commit is not published, nor is anything made obsolete: that is up to the
-/// caller.
+/// Merges inputs into tables of a commit. The commit is not published, nor is anything made
+/// obsolete: that is up to the caller.
 ///
-/// Medium values are copied as they are stored, blobs of other directories too; blobs of the commit's own directory are
-/// referred to. O(entries × log(runs)); memory: one block for each run of tables, what the writer needs, and 16 bytes for
-/// each copied blob.
+/// Medium values are copied as they are stored, blobs of other directories too; blobs of the
+/// commit's own directory are referred to. O(entries × log(runs)); memory: one block for each run
+/// of tables, what the writer needs, and 16 bytes for each copied blob.
 ///
 /// # Errors
 ///
@@ -98,8 +99,9 @@ pub fn merge_into_commit(
     parts_into_commit(inputs, &parts, commit, options, monitor)
 }
 
-/// Writes a sample of the live entries of the inputs into tables of a commit, like [`merge_into_commit`].
-/// [`MergeOptions::hashes`] and [`MergeOptions::older`] are ignored. O(size of the sample).
+/// Writes a sample of the live entries of the inputs into tables of a commit, like
+/// [`merge_into_commit`]. [`MergeOptions::hashes`] and [`MergeOptions::older`] are ignored. O(size
+/// of the sample).
 ///
 /// # Errors
 ///
@@ -128,13 +130,13 @@ fn parts_into_commit(
     Ok(MergeReport::new(counts, written, target.copied_blobs()))
 }
 
-/// Merges inputs into one table in a file of its own. `None` if there is no entry: a table needs one, so there is no
-/// file.
+/// Merges inputs into one table in a file of its own. `None` if there is no entry: a table needs
+/// one, so there is no file.
 ///
 /// # Errors
 ///
-/// [`MergeError`]; there is no file then. [`MergeError::BlobInLoneTable`] if a value is in a blob file,
-/// [`MergeError::TooLargeForOneTable`] if a table cannot hold all of it.
+/// [`MergeError`]; there is no file then. [`MergeError::BlobInLoneTable`] if a value is in a blob
+/// file, [`MergeError::TooLargeForOneTable`] if a table cannot hold all of it.
 pub fn merge_into_file(
     inputs: &Inputs,
     path: impl AsRef<Path>,
@@ -144,8 +146,9 @@ pub fn merge_into_file(
     parts_into_file(inputs, &all_keys(options), path.as_ref(), options, monitor)
 }
 
-/// Writes a sample of the live entries of the inputs into one table in a file of its own, like [`merge_into_file`].
-/// [`MergeOptions::hashes`] and [`MergeOptions::older`] are ignored. O(size of the sample).
+/// Writes a sample of the live entries of the inputs into one table in a file of its own, like
+/// [`merge_into_file`]. [`MergeOptions::hashes`] and [`MergeOptions::older`] are ignored. O(size of
+/// the sample).
 ///
 /// # Errors
 ///
@@ -185,18 +188,22 @@ pub struct Compaction {
     pub commit: SequenceNumber,
     /// Tables that the new ones replace.
     pub replaced_tables: u64,
-    /// Files that belong to no commit any more and could not be removed. The next publisher tries again.
+    /// Files that belong to no commit any more and could not be removed. The next publisher tries
+    /// again.
     pub not_removed: Vec<FileError>,
 }
 
-/// Merges the `newest` newest tables of a family in place, or all of them (`usize::MAX`): the result is published as a
-/// commit that replaces them. Readers see the tables before or the tables after; a crash leaves the one or the other.
+/// Merges the `newest` newest tables of a family in place, or all of them (`usize::MAX`): the
+/// result is published as a commit that replaces them. Readers see the tables before or the tables
+/// after; a crash leaves the one or the other.
 ///
-/// The commit is certified if the publisher takes digests. If it does not and the family has a certificate, the merge
-/// keeps it: the output is read back from the device and compared with what it replaces (FORMAT.md section 12).
+/// The commit is certified if the publisher takes digests. If it does not and the family has a
+/// certificate, the merge keeps it: the output is read back from the device and compared with what
+/// it replaces (FORMAT.md section 12).
 ///
-/// Tombstones go where no older table that stays may hold their hash: all of them if all tables take part. `None` if
-/// there is nothing to do: no table takes part. [`MergeOptions::older`] and [`MergeOptions::hashes`] are ignored.
+/// Tombstones go where no older table that stays may hold their hash: all of them if all tables
+/// take part. `None` if there is nothing to do: no table takes part. [`MergeOptions::older`] and
+/// [`MergeOptions::hashes`] are ignored.
 ///
 /// # Errors
 ///
@@ -246,7 +253,8 @@ pub fn compact(
     Ok(Some(Compaction { report, commit: sequence, replaced_tables, not_removed }))
 }
 
-/// All tables of a merge may hold a key more than once: the cursor has seen to what may be repeated.
+/// All tables of a merge may hold a key more than once: the cursor has seen to what may be
+/// repeated.
 fn writer_options(options: &MergeOptions) -> WriterOptions {
     options.writer.clone().multi_value(true)
 }

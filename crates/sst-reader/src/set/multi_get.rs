@@ -11,9 +11,9 @@ use crate::{Lookup, ReadError, Slice, hash_key};
 impl SstSet {
     /// The values of many keys, in their order, blobs included: as [`SstSet::get`] of each.
     ///
-    /// Values in one block or blob file share it. Keys are looked up in the order of their hashes, so each table, and each of its blocks, is
-    /// visited once per call rather than once per key. O(keys × log(keys)) and the time of the
-    /// lookups.
+    /// Values in one block or blob file share it. Keys are looked up in the order of their hashes,
+    /// so each table, and each of its blocks, is visited once per call rather than once per key.
+    /// O(keys × log(keys)) and the time of the lookups.
     ///
     /// # Errors
     ///

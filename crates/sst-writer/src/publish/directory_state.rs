@@ -225,10 +225,11 @@ impl Continued {
     /// Takes out the meta files whose live tables the next commit describes again, oldest first;
     /// `own` is what its own tables take.
     ///
-    /// None, if there are few. Else of the meta files of its family those from the first on that is at most twice as large as
-    /// all newer ones together. So each meta file that is left is more than twice as large as all
-    /// newer ones together: there are O(log N) of them after N commits. And each time a table is
-    /// described again, its meta file is at least half as large again as before: O(log N) times.
+    /// None, if there are few. Else of the meta files of its family those from the first on that is
+    /// at most twice as large as all newer ones together. So each meta file that is left is more
+    /// than twice as large as all newer ones together: there are O(log N) of them after N commits.
+    /// And each time a table is described again, its meta file is at least half as large again as
+    /// before: O(log N) times.
     pub(crate) fn take_over(
         &mut self,
         family: u32,

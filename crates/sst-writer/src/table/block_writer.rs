@@ -12,9 +12,9 @@ use crate::file::{FileOperation, Sink};
 use crate::invariant::OrBroken;
 use crate::table::{WriteError, WriterOptions};
 
-/// The sink gets output in pieces that end at multiples of this length: large enough that calls cost
-/// nothing, and that a file system which keeps each write in one piece of memory needs few pieces;
-/// small enough to fit into memory that was used before (docs/DECISIONS.md, 48).
+/// The sink gets output in pieces that end at multiples of this length: large enough that calls
+/// cost nothing, and that a file system which keeps each write in one piece of memory needs few
+/// pieces; small enough to fit into memory that was used before (docs/DECISIONS.md, 48).
 const PIECE_LEN: usize = 256 << 10;
 
 /// Raw blocks of at least this many bytes go to the sink without a copy.
