@@ -88,7 +88,8 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Lets Next.js 16.3.0 build on a directory that we published; says NOT RUN where there is no npm.
+    /// Lets Next.js 16.3.0 build on a directory that we published; says NOT RUN where there is no
+    /// npm.
     Nextjs,
     /// Runs what `.ci/run` runs: every gate, cheap ones first.
     Ci {

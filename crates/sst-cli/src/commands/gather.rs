@@ -61,8 +61,8 @@ pub(crate) struct GatherArgs {
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     family: u32,
 
-    /// Give no filter to tables that come without one: a lookup of a key that is not there then reads
-    /// a block of each of them instead of none, and Next.js refuses the directory
+    /// Give no filter to tables that come without one: a lookup of a key that is not there then
+    /// reads a block of each of them instead of none, and Next.js refuses the directory
     #[arg(long)]
     no_filter: bool,
 

@@ -9,8 +9,8 @@ use sst_writer::WriterOptions;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Tables")]
 pub(crate) struct TableArgs {
-    /// Write no filters: files are some per cent smaller, a lookup of a key that is not there reads a
-    /// block of every table instead of none, and Next.js refuses the directory
+    /// Write no filters: files are some per cent smaller, a lookup of a key that is not there reads
+    /// a block of every table instead of none, and Next.js refuses the directory
     #[arg(long)]
     no_filter: bool,
 

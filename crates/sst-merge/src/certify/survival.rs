@@ -143,8 +143,8 @@ mod tests {
         }
     }
 
-    /// What becomes of a merge of the `replaced` newest tables that wrote `rows`: whether the commit
-    /// has the certificate of the one before. `damage` happens to the table on disk.
+    /// What becomes of a merge of the `replaced` newest tables that wrote `rows`: whether the
+    /// commit has the certificate of the one before. `damage` happens to the table on disk.
     fn merged(
         directory: &Path,
         replaced: usize,

@@ -15,7 +15,7 @@ use crate::block::memory::{Mapping, prefetch_around};
 use crate::block::slice::Slice;
 use crate::block::source::Source;
 use crate::block::triage::{FilePart, wrong_checksum, wrong_header};
-use crate::{Corruption, FileLabel, ReadError, ReaderOptions};
+use crate::{Corruption, FileLabel, ReadError};
 
 /// Whether a block that had to be decompressed or read goes into the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,8 @@ impl Blocks {
         mut source: Source,
         block_count: u16,
         protection: Option<&TableProtection>,
-        options: &ReaderOptions,
+        cache: Arc<BlockCache>,
+        max_payload_len: u64,
     ) -> Result<Self, ReadError> {
         let len = source.len();
         let table_len = OffsetTable::len_of(block_count) as u64;
@@ -75,9 +76,9 @@ impl Blocks {
             label,
             source: Arc::new(source),
             directory,
-            cache: options.cache_or_default(),
+            cache,
             id: TableId::unique(),
-            max_payload_len: options.payload_limit(),
+            max_payload_len,
             slots: OnceLock::new(),
         })
     }

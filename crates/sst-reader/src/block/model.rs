@@ -93,8 +93,15 @@ fn table(number: u8) -> Vec<u8> {
 
 fn open(number: u8, cache: &Arc<BlockCache>) -> Blocks {
     let label = FileLabel::new("table");
-    Blocks::open(label, Source::Memory(Box::new(table(number))), 3, None, Arc::clone(cache))
-        .unwrap()
+    Blocks::open(
+        label,
+        Source::Memory(Box::new(table(number))),
+        3,
+        None,
+        Arc::clone(cache),
+        u64::MAX,
+    )
+    .unwrap()
 }
 
 fn check(blocks: &Blocks, number: u8, block: u16) {

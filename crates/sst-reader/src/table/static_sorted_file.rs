@@ -91,7 +91,8 @@ impl StaticSortedFile {
             None => Self::recovered_block_count(&label, &source)?,
         };
         let protection = meta.and_then(|meta| meta.protection.as_ref());
-        let blocks = Blocks::open(label, source, block_count, protection, options)?;
+        let (cache, limit) = (options.cache_or_default(), options.payload_limit());
+        let blocks = Blocks::open(label, source, block_count, protection, cache, limit)?;
         let filter = meta
             .filter(|meta| !meta.filter.as_slice().is_empty())
             .zip(options.filter.as_ref())

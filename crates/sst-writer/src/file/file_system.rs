@@ -136,8 +136,8 @@ pub trait FileSystem: Debug + Send + Sync {
     /// The error of the system, if it cannot tell.
     fn is_directory(&self, path: &Path) -> io::Result<bool>;
 
-    /// Whether there is a regular file at `path` itself: a symbolic link, a directory and a pipe are
-    /// none.
+    /// Whether there is a regular file at `path` itself: a symbolic link, a directory and a pipe
+    /// are none.
     ///
     /// # Errors
     ///

@@ -270,23 +270,35 @@ impl Continued {
     /// names dead tables of its own family only.
     ///
     /// For example, meta file 4 of family 7 makes table 1 obsolete, and meta file 2 of that family
-    /// describes tables 1 and 3. The next commit of family 0 still lists both.
+    /// describes tables 1 and 3. The next commit of family 0 still lists both. A meta file that
+    /// stays only because it hides something may itself have dead descriptions, so the search for
+    /// meta files that hide them goes on until none is added.
     fn drop_unneeded_metas(&mut self) {
         let named = &self.obsolete;
-        let has_live = |meta: &MetaState| meta.live_tables().next().is_some();
-        // The oldest meta file that stays and describes a table, for each table.
-        let mut described = BTreeMap::new();
-        for meta in self.state.metas.iter().filter(|meta| has_live(meta)) {
-            for table in &meta.tables {
-                described.entry(table.record.sequence).or_insert(meta.sequence);
+        let metas = &self.state.metas;
+        let has_live = |meta: &&MetaState| meta.live_tables().next().is_some();
+        let mut stays: BTreeSet<_> = metas.iter().filter(has_live).map(|m| m.sequence).collect();
+        loop {
+            // The oldest meta file that stays and describes a table, for each table.
+            let mut described = BTreeMap::new();
+            for meta in metas.iter().filter(|meta| stays.contains(&meta.sequence)) {
+                for table in &meta.tables {
+                    described.entry(table.record.sequence).or_insert(meta.sequence);
+                }
+            }
+            let hides = |meta: &&MetaState| {
+                let hidden = meta.obsolete.iter();
+                let mut hidden = hidden.filter(|table| named.binary_search(table).is_err());
+                let is_older = |older: &SequenceNumber| *older < meta.sequence;
+                hidden.any(|table| described.get(table).is_some_and(is_older))
+            };
+            let before = stays.len();
+            stays.extend(metas.iter().filter(hides).map(|meta| meta.sequence));
+            if stays.len() == before {
+                break;
             }
         }
-        self.state.metas.retain(|meta| {
-            let hidden = meta.obsolete.iter();
-            let mut hidden = hidden.filter(|table| named.binary_search(table).is_err());
-            let is_older = |older: &SequenceNumber| *older < meta.sequence;
-            has_live(meta) || hidden.any(|table| described.get(table).is_some_and(is_older))
-        });
+        self.state.metas.retain(|meta| stays.contains(&meta.sequence));
     }
 }
 

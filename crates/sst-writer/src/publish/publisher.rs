@@ -72,8 +72,8 @@ pub struct Publisher {
 #[derive(Debug)]
 pub(crate) struct Numbers {
     last: AtomicU32,
-    /// Numbers passed over: a directory, a link or a pipe has a name with them, which is not ours to
-    /// remove.
+    /// Numbers passed over: a directory, a link or a pipe has a name with them, which is not ours
+    /// to remove.
     taken: BTreeSet<SequenceNumber>,
 }
 
@@ -199,7 +199,8 @@ impl Publisher {
         &self.state
     }
 
-    /// Fails if the directory is no longer the one that is locked, at the commit that is remembered.
+    /// Fails if the directory is no longer the one that is locked, at the commit that is
+    /// remembered.
     pub(crate) fn check_unchanged(&self) -> Result<(), PublishError> {
         self.lock.check()?;
         self.state.check_unchanged(&*self.file_system, &self.directory)

@@ -41,8 +41,8 @@ pub(crate) struct VerifyArgs {
     #[arg(long, value_name = "NUMBER", requires = "against")]
     pub(crate) family: Option<u32>,
 
-    /// Check too what Turbopack of Next.js 16.3.0 needs in order to read the directory: filters, one
-    /// value per key in its families 0 to 2, no files that it does not know
+    /// Check too what Turbopack of Next.js 16.3.0 needs in order to read the directory: filters,
+    /// one value per key in its families 0 to 2, no files that it does not know
     #[arg(long)]
     pub(crate) for_turbopack: bool,
 

@@ -16,8 +16,8 @@ use crate::error::CliError;
 pub(super) struct PresentFiles {
     /// All names, sorted. A name that is not UTF-8 is shown as well as it can be.
     pub(super) names: BTreeSet<String>,
-    /// What the meta files up to `CURRENT` say, the oldest first. Those that cannot be read are left
-    /// out: if they are live, that is damage and part of the report.
+    /// What the meta files up to `CURRENT` say, the oldest first. Those that cannot be read are
+    /// left out: if they are live, that is damage and part of the report.
     pub(super) metas: Vec<MetaTables>,
     /// The meta files that `.del` files up to `CURRENT` name.
     pub(super) deleted: BTreeSet<SequenceNumber>,
