@@ -20,8 +20,9 @@ impl Ordinals {
         }
         let ordinal = self.count;
         // A table holds fewer than 2^32 entries of one hash, and only one table counts for a key.
-        self.count =
-            ordinal.checked_add(1).ok_or(MergeError::Internal("2^32 entries of one key"))?;
+        self.count = ordinal
+            .checked_add(1)
+            .ok_or_else(|| MergeError::internal("2^32 entries of one key"))?;
         Ok(ordinal)
     }
 }

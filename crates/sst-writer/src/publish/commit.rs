@@ -148,7 +148,8 @@ impl<'p> Commit<'p> {
     ///
     /// [`PublishError`] if the file cannot be written, or an earlier failure has poisoned the
     /// publisher.
-    pub fn create_blob(&self, value: &[u8]) -> Result<BlobNumber, PublishError> {
+    pub fn create_blob(&self, value: impl AsRef<[u8]>) -> Result<BlobNumber, PublishError> {
+        let value = value.as_ref();
         self.publisher.check_usable()?;
         let (name, path) = self.files.allocate(FileKind::Blob)?;
         let file_system = Arc::clone(&self.files.file_system);

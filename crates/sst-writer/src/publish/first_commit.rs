@@ -53,8 +53,10 @@ impl FirstCommit {
         if *marker == Marker::Missing {
             let mut file = AtomicFile::create_in(Arc::clone(file_system), &self.path)?;
             file.write(TEXT)?;
-            file.persist()?;
+            let persisted = file.persist();
+            // An error does not tell whether the name is there, so it is to be removed.
             *marker = Marker::Set;
+            persisted?;
         }
         Ok(())
     }

@@ -211,12 +211,18 @@ fn name_of(input: &Path) -> String {
 }
 
 /// An error of loading, with the names and lines of the inputs it is about.
+///
+/// Each input is a stream of the loader, with its index as number. A stream without an input would be
+/// a bug of this command, and is named by its number.
 fn named(error: BulkError, inputs: &[(&Path, Format)]) -> CliError {
     let input = |place: InputPosition| inputs.get(usize::try_from(place.stream).ok()?);
-    let name =
-        |place: InputPosition| input(place).map_or_else(String::new, |(path, _)| name_of(path));
-    let in_input = |place: InputPosition| {
-        input(place).map_or_else(String::new, |(_, format)| format.place(place.position))
+    let name = |place: InputPosition| match input(place) {
+        Some((path, _)) => name_of(path),
+        None => format!("input {}", place.stream),
+    };
+    let in_input = |place: InputPosition| match input(place) {
+        Some((_, format)) => format.place(place.position),
+        None => format!("entry {}", place.position),
     };
     match error {
         BulkError::Duplicate { key, first, second } => CliError::Duplicate {
