@@ -46,7 +46,7 @@ pub(crate) fn publish_random(dir: &Path, seed: u64) -> Result<(), AnyError> {
             for entry in shape.entries(&mut random) {
                 let blob = match &entry.value {
                     // The number in the entry is not that of a file yet.
-                    TestValue::Blob(_) => Some(commit.create_blob(&random.half_random(3000))?),
+                    TestValue::Blob(_) => Some(commit.create_blob(random.half_random(3000))?),
                     _ => None,
                 };
                 let value = blob.map_or(entry.value, |number| TestValue::Blob(number.0));

@@ -37,7 +37,7 @@ fn copy(version: u32) -> tempfile::TempDir {
 
 /// A table of keys and values; one key is above all others, for the blob.
 fn add_table(commit: &mut Commit<'_>, keys: &[&str], value: &str, with_blob: bool) {
-    let blob = with_blob.then(|| commit.create_blob(&[7; 5000]).unwrap());
+    let blob = with_blob.then(|| commit.create_blob([7; 5000]).unwrap());
     let options = WriterOptions::default().filter(QuotientFilter::default());
     let mut table = commit.create_table(options).unwrap();
     let mut entries: Vec<(&str, EntryValue<'_>)> =

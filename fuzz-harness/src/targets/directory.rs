@@ -38,7 +38,7 @@ fn build_base() -> Result<Base, Box<dyn std::error::Error>> {
     let mut publisher = Publisher::open(&dir, PublisherOptions::default())?;
     for generation in 0..2_u8 {
         let mut commit = publisher.begin();
-        let blob = commit.create_blob(&[generation; 100])?;
+        let blob = commit.create_blob([generation; 100])?;
         let value = |i: u8| match i % 5 {
             0 => TestValue::Inline(vec![i, generation]),
             1 => TestValue::Small(vec![i ^ generation; 20]),

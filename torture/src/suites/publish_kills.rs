@@ -86,7 +86,7 @@ fn publish(
     replace: bool,
 ) -> Result<sst_format::SequenceNumber, Box<dyn std::error::Error>> {
     let mut commit = publisher.begin();
-    let blob = commit.create_blob(&number.to_be_bytes())?;
+    let blob = commit.create_blob(number.to_be_bytes())?;
     let mut keys: Vec<[u8; 4]> = (0..ENTRIES).map(u32::to_be_bytes).collect();
     keys.sort_unstable_by_key(|key| sst_writer::hash_key(key));
     let parts = if replace { 2 } else { 1 };

@@ -13,7 +13,7 @@ fn directory(directory: &Path) {
     let mut publisher = open(directory);
     for layer in 0..3_u32 {
         let mut commit = publisher.begin();
-        let blob = commit.create_blob(&[b'x'; 5000]).unwrap();
+        let blob = commit.create_blob([b'x'; 5000]).unwrap();
         let rows = (layer * 200..layer * 200 + 400).map(|i| {
             let value = match i % 7 {
                 0 => Value::Deleted,

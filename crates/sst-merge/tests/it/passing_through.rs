@@ -100,7 +100,7 @@ fn blobs_are_copied_as_they_are_stored_once_each() {
     let (dir, out) = (scratch.path().join("dir"), scratch.path().join("out"));
     let mut source = publisher(&dir);
     let mut commit = source.begin();
-    let blob = commit.create_blob(&[7; 100_000]).unwrap();
+    let blob = commit.create_blob([7; 100_000]).unwrap();
     let mut table = commit.create_table(WriterOptions::default()).unwrap();
     let mut keys = ["one", "two"];
     keys.sort_by_key(|key| hash_key(key.as_bytes()));

@@ -211,7 +211,7 @@ fn blobs_must_be_known() {
     let directory = tempfile::tempdir().unwrap();
     let mut publisher = open(directory.path());
     let mut first = publisher.begin();
-    let blob = first.create_blob(&[1; 10_000]).unwrap();
+    let blob = first.create_blob([1; 10_000]).unwrap();
     let with_blob = table(&first, EntryValue::Large { blob });
     assert_eq!(with_blob.blobs(), [blob]);
     first.add_table(with_blob).unwrap();
