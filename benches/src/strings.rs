@@ -121,13 +121,19 @@ mod tests {
         let fixed = Strings::fixed(b"abcdef".to_vec(), 2);
         let collected = Strings::collect([&b"ab"[..], b"cd", b"ef"].into_iter());
         assert!(fixed.iter().eq(collected.iter()));
-        assert_eq!((fixed.count(), fixed.get(1), fixed.get(3)), (3, &b"cd"[..], &b""[..]));
+        assert_eq!((fixed.count(), fixed.get(1), collected.get(1)), (3, &b"cd"[..], &b"cd"[..]));
     }
 
     #[test]
     fn strings_of_any_length() {
         let strings = Strings::collect([&b"a"[..], b"", b"bcd"].into_iter());
         assert_eq!(strings.iter().collect::<Vec<_>>(), [&b"a"[..], b"", b"bcd"]);
-        assert_eq!((strings.get(3), strings.byte_len()), (&b""[..], 4));
+        assert_eq!((strings.get(2), strings.byte_len()), (&b"bcd"[..], 4));
+    }
+
+    #[test]
+    #[should_panic(expected = "index out of bounds")]
+    fn a_string_that_is_not_there_is_not_an_empty_one() {
+        _ = Strings::collect([&b"a"[..]].into_iter()).get(1);
     }
 }

@@ -138,9 +138,7 @@ fn write_commit(commit: &mut Commit<'_>, number: u64) -> ChildResult {
         let blob = [i.to_be_bytes()[7]; 30_000];
         let bytes = value(number, i);
         let value = match &bytes {
-            _ if i >= 2 * KEYS => {
-                sst_writer::EntryValue::Large { blob: commit.create_blob(blob)? }
-            }
+            _ if i >= 2 * KEYS => sst_writer::EntryValue::Large { blob: commit.create_blob(blob)? },
             None => sst_writer::EntryValue::Deleted,
             Some(value) => sst_writer::EntryValue::for_bytes(value)?,
         };
