@@ -135,13 +135,14 @@ fn a_meta_file_that_belongs_elsewhere() {
     let database = corpus::history();
     let (dir, expected, options) = (database.dir(), database.expected(), reader_options());
     let sequence = Catalog::read(dir).unwrap().commit.0;
-    // The newest under the next number, which it does not list.
+    // The newest under the next number: it says itself that it is of another commit.
     let (this, next) = (format!("{sequence:08}.meta"), format!("{:08}.meta", sequence + 1));
     fs::copy(dir.join(this), dir.join(next)).unwrap();
     let current = Current::encode(SequenceNumber(sequence + 1), crc32fast::hash);
     fs::write(dir.join("CURRENT"), current).unwrap();
     let error = ask(dir, &expected, &options, "renamed").0.unwrap_err();
-    assert_eq!(*cause(&error), Corruption::NotListed);
+    let commit = SequenceNumber(sequence);
+    assert_eq!(*cause(&error), Corruption::PartOfCommit { commit });
 }
 
 #[test]

@@ -212,8 +212,8 @@ fn name_of(input: &Path) -> String {
 
 /// An error of loading, with the names and lines of the inputs it is about.
 ///
-/// Each input is a stream of the loader, with its index as number. A stream without an input would be
-/// a bug of this command, and is named by its number.
+/// Each input is a stream of the loader, with its index as number. A stream without an input would
+/// be a bug of this command, and is named by its number.
 fn named(error: BulkError, inputs: &[(&Path, Format)]) -> CliError {
     let input = |place: InputPosition| inputs.get(usize::try_from(place.stream).ok()?);
     let name = |place: InputPosition| match input(place) {
