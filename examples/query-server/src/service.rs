@@ -1,6 +1,5 @@
 //! The set that the server answers from.
 
-use std::io;
 use std::sync::Arc;
 use std::{fs, path::PathBuf};
 
@@ -51,11 +50,6 @@ impl Service {
     /// The commit that is served.
     pub(crate) fn commit(&self) -> u32 {
         self.set.load().catalog().commit.0
-    }
-
-    /// The bytes of `CURRENT`, which differ after each commit.
-    pub(crate) fn current(&self) -> io::Result<Vec<u8>> {
-        fs::read(&self.current)
     }
 
     /// Goes over to the newest commit. Returns whether it is another than before.
