@@ -1,10 +1,10 @@
-//! Times our filter builder beside that of `qfilter`, on the same hashes and with the same bytes.
+//! Compares the speed of our filter builder with that of `qfilter`, on the same hashes.
 //!
 //! `cargo run --release -p sst-amqf --example beside_qfilter [rounds]`
 //!
-//! docs/DECISIONS.md decides by these figures which builder ships. Both builders collect and sort
-//! alike; they differ in how the sorted fingerprints become blocks. All ratios are medians over
-//! rounds in which the two take turns.
+//! docs/DECISIONS.md decides by these figures which builder ships. Both builders make the same
+//! bytes, and collect and sort alike; they differ in how the sorted fingerprints become blocks. All
+//! ratios are medians over rounds in which the two take turns.
 
 #![expect(
     clippy::print_stdout,
@@ -21,11 +21,11 @@ use std::{error::Error, hint::black_box, time::Instant};
 
 /// Remainder bits of the default policy.
 const REMAINDER_BITS: u8 = 7;
-/// Fingerprints of the largest filter of each shape.
+/// Number of fingerprints of the largest filter.
 const MOST: u64 = 1_000_000;
-/// A shape is given up once one filter took longer than this many seconds.
+/// In seconds. The measurement of a shape ends once one filter took longer.
 const PATIENCE: f64 = 5.0;
-/// The fraction of the quotients that clustered fingerprints share: one in so many.
+/// Clustered fingerprints all have quotients in one part of so many equal parts.
 const CLUSTER: u64 = 8;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Writes workload (a), 10^6 entries of 16 + 8 bytes, with either policy in turn.
+/// Writes workload (a), 10^6 entries of 16 + 8 bytes, with the two policies in turn.
 fn write_tables(rounds: usize) -> Result<(), Box<dyn Error>> {
     let mut keys: Vec<[u8; 16]> = (0..MOST)
         .map(|n| (u128::from(spread(n)) << 64 | u128::from(spread(!n))).to_be_bytes())
@@ -101,7 +101,8 @@ fn build_filters(name: &str, first: Option<u64>, rounds: usize) -> Result<(), Bo
     Ok(())
 }
 
-/// Random hashes whose quotients are anywhere, or all in one of the [`CLUSTER`] parts.
+/// Random hashes. Their quotients are anywhere or, if `part` is given, all in that one of the
+/// [`CLUSTER`] parts.
 fn hashes(count: u64, part: Option<u64>) -> Result<Vec<u64>, qfilter::Error> {
     let fingerprint_bits = fingerprint_bits(count)?;
     let part_bits = u32::from(fingerprint_bits) - CLUSTER.ilog2();
@@ -120,7 +121,7 @@ fn timed(policy: &dyn FilterPolicy, hashes: &[u64]) -> Result<(f64, Vec<u8>), Fi
     Ok((start.elapsed().as_secs_f64(), bytes))
 }
 
-/// The same filter, made by `qfilter` and `postcard`.
+/// A policy that builds the same filter with `qfilter` and `postcard`.
 #[derive(Debug)]
 struct WithQfilter;
 

@@ -1,5 +1,6 @@
-//! Writes and publishes a table with a filter, then asks it for a key that is not there: one more
-//! line on either side.
+//! Writes and publishes a table with a filter, then looks up a key that is not there.
+//!
+//! The filter takes one more line in the options of the writer, and one in those of the reader.
 //!
 //! `cargo run -p sst-amqf --example ingest_with_filter -- fruit.db`
 

@@ -1,4 +1,4 @@
-//! Builds filters, and prints how large and how good they are.
+//! Builds filters, and prints their size and their false-positive rate.
 //!
 //! `cargo run --release -p sst-amqf --example measure [keys]`
 
@@ -7,7 +7,7 @@
 use sst_amqf::{QuotientFilter, measure_false_positive_rate};
 use sst_format::filter::{FilterBytes, FilterError, FilterPolicy};
 
-/// Questions to measure the false-positive rate with.
+/// Number of queries that measure the false-positive rate.
 const QUESTIONS: u64 = 1_000_000;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -11,13 +11,13 @@ use sst_format::filter::{FilterBuilder, FilterError};
 
 /// Quotient bits of the largest filter that is made.
 const MAX_QUOTIENT_BITS: u8 = 26;
-/// The most fingerprints that are kept, and the most entries that a filter is sized for: the
-/// capacity of the largest filter. A table has fewer distinct hashes: at most 65,534 key blocks of
-/// at most 819.
+/// The capacity of the largest filter: a builder keeps at most this many fingerprints, and sizes no
+/// filter for more entries. A table always has fewer distinct hashes: at most 65,534 key blocks of
+/// at most 819 each.
 const MAX_FINGERPRINTS: u64 = (19_u64 << MAX_QUOTIENT_BITS).div_ceil(20);
 const _: () = assert!(65_534 * 819 <= MAX_FINGERPRINTS);
 
-/// Bits of a hash that are kept in a pile. The bits above follow from the number of the pile.
+/// Low bits of a hash that a pile stores. The number of the pile gives the bits above.
 const PILE_BITS: u8 = 32;
 
 const TOO_LARGE: FilterError = FilterError::new("more distinct hashes than a table holds");
@@ -26,7 +26,7 @@ const NO_PILE: FilterError = FilterError::new("internal: a hash has no pile");
 /// Collects the low bits of the distinct hashes.
 ///
 /// The length of a fingerprint follows from the number of entries, which is known only at the end.
-/// So as many bits are kept as a fingerprint of the largest filter has.
+/// Until then a builder keeps as many bits as a fingerprint of the largest filter has.
 #[derive(Debug)]
 pub(crate) struct Builder {
     remainder_bits: u8,
@@ -34,7 +34,7 @@ pub(crate) struct Builder {
     last: Option<u64>,
     entries: u64,
     kept: u64,
-    /// Why there will be no filter.
+    /// The reason why `finish` will return an error.
     failure: Option<FilterError>,
 }
 
@@ -51,7 +51,7 @@ impl Builder {
         }
     }
 
-    /// Gives up: `finish` reports the failure, and the piles are needed no more.
+    /// Records a failure, which `finish` reports, and frees the piles.
     #[cold]
     fn fail(&mut self, failure: FilterError) {
         self.failure = Some(failure);
@@ -60,7 +60,7 @@ impl Builder {
 
     /// Turns the collected hashes into sorted, distinct fingerprints of `layout`.
     fn sort(self, layout: Layout) -> Result<Sorted, FilterError> {
-        // No bits above those of a pile in a small filter.
+        // A small filter has no fingerprint bits above those of a pile, so it has one group.
         let extra_bits = layout.fingerprint_bits().saturating_sub(PILE_BITS);
         let mut groups = Vec::new();
         groups.resize_with(1 << extra_bits, Vec::new);
@@ -96,15 +96,16 @@ impl Builder {
 /// Distinct fingerprints in ascending order.
 #[derive(Debug)]
 struct Sorted {
-    /// The bits from [`PILE_BITS`] on, and the low bits of all fingerprints that share them.
+    /// For each group the fingerprint bits from [`PILE_BITS`] on, and the low bits of all
+    /// fingerprints that share them.
     groups: Vec<(u64, Pile)>,
-    /// How many of them don't fit before the last slot of the filter.
+    /// Number of fingerprints that do not fit before the end of the table, and so wrap around.
     overflow: u64,
 }
 
 impl FilterBuilder for Builder {
     fn add_hashes(&mut self, hashes: &[u64]) {
-        // Above the largest filter only the fact that there are more entries matters.
+        // Saturates: above the capacity of the largest filter the exact number does not matter.
         self.entries = self.entries.saturating_add(hashes.len() as u64);
         if self.failure.is_some() {
             return;

@@ -1,10 +1,10 @@
-//! Two forms of a question: portable, and with the bit instructions that x86-64 processors have had
-//! since 2013.
+//! Runs a filter query with bit instructions where the processor has them, else with portable code.
 //!
-//! The instructions make a hit a third faster. A build for all processors may not assume them, so
-//! they are detected at run time. This is the one file of the crate that needs `unsafe`: it calls a
-//! function that is compiled for instructions that the rest of the crate does not use. (On AMD's
-//! processors before Zen 3, `pdep` is slower than the portable code, by tens of nanoseconds.)
+//! x86-64 processors have had the instructions (`popcnt`, BMI1, BMI2) since 2013, and they make a
+//! hit a third faster. A build for all processors may not assume them, so they are detected at run
+//! time. This is the one file of the crate that needs `unsafe`: it calls a function that is
+//! compiled for instructions that the rest of the crate does not use. (On AMD's processors before
+//! Zen 3, `pdep` is slower than the portable code, by tens of nanoseconds.)
 
 use crate::{select::select, view::QuotientFilterView};
 
@@ -26,7 +26,7 @@ impl BitInstructions {
         None
     }
 
-    /// Answers with the instructions.
+    /// Answers a query with the instructions.
     #[cfg(target_arch = "x86_64")]
     #[inline]
     #[expect(unsafe_code, reason = "the compiler cannot see that the features were checked")]
@@ -36,14 +36,14 @@ impl BitInstructions {
         unsafe { may_contain_with_bit_instructions(view, hash) }
     }
 
-    /// Never called: no other architecture makes a proof.
+    /// Never called: [`BitInstructions::detect`] returns `None` on other architectures.
     #[cfg(not(target_arch = "x86_64"))]
     fn may_contain(self, view: &QuotientFilterView<'_>, hash: u64) -> bool {
         view.answer(hash, select)
     }
 }
 
-/// Answers in the form that suits this processor.
+/// Answers a query, with the bit instructions if this processor has them.
 #[inline]
 pub(crate) fn may_contain(view: &QuotientFilterView<'_>, hash: u64) -> bool {
     match view.bit_instructions() {
@@ -61,8 +61,8 @@ fn may_contain_with_bit_instructions(view: &QuotientFilterView<'_>, hash: u64) -
     })
 }
 
-/// Asks the processor to fetch the first two cache lines of `bytes`, which hold a block of the
-/// default filter.
+/// Asks the processor to fetch two cache lines from the start of `bytes`: a block of the default
+/// filter has 73 bytes.
 #[cfg(target_arch = "x86_64")]
 #[inline]
 pub(crate) fn prefetch(bytes: &[u8]) {

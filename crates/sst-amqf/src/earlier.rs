@@ -2,8 +2,10 @@
 
 use sst_format::filter::Filter;
 
-/// How an earlier revision of the original encoded its filters. The fields are those of today's
-/// filters; this crate recognizes the encodings and does not decode them.
+/// The encoding of a filter by an earlier revision of the original.
+///
+/// The fields are those of today's filters. This crate recognizes the encodings and does not decode
+/// them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EarlierEncoding {
@@ -14,11 +16,11 @@ pub enum EarlierEncoding {
 }
 
 impl EarlierEncoding {
-    /// The encoding of some filter bytes, if it is an earlier one.
+    /// The encoding of these filter bytes, if it is an earlier one.
     ///
-    /// Today's filters start with the length of their buffer. None has one of 80 bytes, which the
-    /// `P` of the one encoding would mean, nor one of 30, which the other starts with: the smallest
-    /// has 25 + 8 × remainder bits.
+    /// Today's filters start with the length of their buffer. Read that way, the `P` of the one
+    /// encoding would be a length of 80 bytes, and the first byte of the other one of 30. No buffer
+    /// has either length: the smallest has 25 + 8 × remainder bits.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Option<Self> {
         match bytes {
@@ -29,7 +31,7 @@ impl EarlierEncoding {
         }
     }
 
-    /// The releases that wrote it, for people.
+    /// Names the releases that wrote this encoding, for messages.
     #[must_use]
     pub const fn releases(self) -> &'static str {
         match self {
@@ -39,7 +41,8 @@ impl EarlierEncoding {
     }
 }
 
-/// A filter that is not decoded: every key may be there, so lookups answer right, only slower.
+/// A filter that is not decoded. It answers "maybe" to every query, so lookups are right, only
+/// slower.
 #[derive(Debug)]
 pub(crate) struct UnreadFilter;
 
@@ -85,7 +88,7 @@ mod tests {
             builder.add_hashes(&(0..count).collect::<Vec<_>>());
             assert_eq!(EarlierEncoding::of(&builder.finish().unwrap()), None);
         }
-        // Damage is still found.
+        // Other bytes that resemble an earlier encoding are still refused.
         for bytes in [b"pot\0....", b"Pot\x01....", b"\x1e\x06\x01b\x0f..."] {
             assert!(QuotientFilter::default().open(FilterBytes::new(bytes)).is_err());
         }

@@ -1,12 +1,12 @@
 //! Writes the buffer of a filter from ascending fingerprints, in one pass and linear time.
 //!
-//! Each fingerprint goes to the slot of its quotient, or, if that is taken, to the slot behind the
-//! fingerprint before it. Fingerprints that would lie behind the last slot wrap around to
-//! slot 0. The caller counts them beforehand, and this encoder keeps as many slots free. So the
-//! number of slots that earlier runs take in a block is known when the pass gets to the block, and
-//! its offset is written once. (`qfilter`'s builder adds each fingerprint to the offsets of all
-//! blocks that it is pushed across: with hashes that share their low bits that takes quadratic
-//! time. The example `beside_qfilter` measures it.)
+//! Each fingerprint goes to the slot of its quotient or, if that is taken, to the slot behind the
+//! fingerprint before it. Fingerprints that would lie behind the last slot wrap around to slot 0.
+//! The caller counts them beforehand ([`SlotCursor::overflow`]), and the encoder leaves as many
+//! slots free at the start. So the number of slots that earlier runs take in a block is known when
+//! the pass reaches the block, and its offset is written once. (`qfilter`'s builder adds each
+//! fingerprint to the offsets of all blocks that it is pushed across: with hashes that share their
+//! low bits that takes quadratic time. The example `beside_qfilter` measures it.)
 
 use crate::layout::{
     HEADER_LEN, Layout, MAX_REMAINDER_BITS, OCCUPIEDS_AT, RUNENDS_AT, SATURATED_OFFSET,
@@ -21,7 +21,7 @@ pub(crate) struct SlotCursor {
 }
 
 impl SlotCursor {
-    /// The slot of the next fingerprint, counted on past the end of the table.
+    /// The slot of the next fingerprint. Slots behind the end of the table are counted on.
     #[inline]
     pub(crate) fn place(&mut self, quotient: u64) -> u64 {
         let slot = quotient.max(self.next);
@@ -29,7 +29,7 @@ impl SlotCursor {
         slot
     }
 
-    /// How many fingerprints came to lie behind the last slot. None did while slots are left.
+    /// Number of fingerprints that were placed behind the last slot of the table.
     pub(crate) fn overflow(self, layout: Layout) -> u64 {
         self.next.saturating_sub(layout.slots())
     }
@@ -42,21 +42,22 @@ pub(crate) struct Encoder<'a> {
     layout: Layout,
     cursor: SlotCursor,
     count: u64,
-    /// Quotient and slot of the last fingerprint. The next one may belong to the same run.
+    /// Quotient and slot of the last fingerprint. The next fingerprint may belong to the same run.
     last: Option<(u64, u64)>,
-    /// The block of the last quotient. Its offset is written, and those of all blocks before.
+    /// The block of the last quotient. The offsets of this block and of all earlier ones are
+    /// written.
     home: u64,
     /// The occupieds of `home` so far.
     occupieds: u64,
-    /// The block of the last slot, counted on past the end of the table.
+    /// The block of the last slot. Blocks behind the end of the table are counted on.
     place: u64,
-    /// The run ends of `place` so far; one is set when the next fingerprint starts another run.
+    /// The run ends of `place` so far. The end of a run is set when the next one starts.
     runends: u64,
     /// The remainders of `place` so far.
     remainders: [u16; SLOTS],
-    /// Whether some part lay outside the buffer, and is missing: then there is no filter.
+    /// Whether a write lay outside the buffer. `finish` then returns an error.
     is_broken: bool,
-    /// How often a part of a block was written: the measure of work for tests.
+    /// Number of writes of an offset or of the slots of a block: tests measure the work by it.
     #[cfg(test)]
     writes: u64,
 }
@@ -67,8 +68,8 @@ const _: () = assert!(SLOTS as u64 == SLOTS_PER_BLOCK);
 
 impl<'a> Encoder<'a> {
     /// Starts on an all-zero buffer of the size of `layout`, with remainders of at most
-    /// [`MAX_REMAINDER_BITS`]. `wrapped` is the number of fingerprints that will go on at slot 0,
-    /// see [`SlotCursor::overflow`].
+    /// [`MAX_REMAINDER_BITS`]. `wrapped` is the number of fingerprints that will wrap around to
+    /// slot 0, see [`SlotCursor::overflow`].
     pub(crate) fn new(buffer: &'a mut [u8], layout: Layout, wrapped: u64) -> Self {
         debug_assert_eq!(buffer.len() as u64, layout.buffer_len());
         debug_assert!(layout.remainder_bits() <= MAX_REMAINDER_BITS);
@@ -137,8 +138,8 @@ impl<'a> Encoder<'a> {
         Ok(self.count)
     }
 
-    /// Goes on to the block of a higher quotient. All runs before it have been placed, so its
-    /// offset and those of the blocks between are known.
+    /// Moves on to the block of a higher quotient. All earlier runs have been placed, so the
+    /// offsets of this block and of those between are known.
     #[cold]
     fn go_home(&mut self, block: u64) {
         self.write_occupieds();
@@ -153,7 +154,7 @@ impl<'a> Encoder<'a> {
         {
             self.writes += 1;
         }
-        // No slot if the runs end before this block.
+        // 0 if the earlier runs end before this block.
         let taken = self.cursor.next.saturating_sub(self.home * SLOTS_PER_BLOCK);
         let at = self.block_at(self.home);
         match at.and_then(|at| self.buffer.get_mut(at)) {
@@ -170,8 +171,8 @@ impl<'a> Encoder<'a> {
         self.is_broken |= written.is_none();
     }
 
-    /// Writes run ends and remainders of a block. The first blocks may get them twice: fingerprints
-    /// that wrap around go into the slots that were kept free.
+    /// Writes the run ends and remainders of `place`. The first blocks may be written twice: the
+    /// fingerprints that wrap around go into the slots that were left free.
     fn write_place(&mut self) {
         #[cfg(test)]
         {
@@ -204,7 +205,7 @@ impl<'a> Encoder<'a> {
         Some(())
     }
 
-    /// Where a block starts in the buffer.
+    /// The byte at which a block starts in the buffer.
     fn block_at(&self, block: u64) -> Option<usize> {
         usize::try_from(block).ok()?.checked_mul(self.layout.block_len())
     }
@@ -241,7 +242,7 @@ mod tests {
             for fingerprint in start..start + 400_000 {
                 encoder.push(fingerprint);
             }
-            // One for the offset of each block, and one for its slots.
+            // One write for the offset of each block, and one for its slots.
             assert!(encoder.writes <= 2 * layout.blocks(), "{} writes", encoder.writes);
             assert!(encoder.writes >= 400_000 / 64);
             assert_eq!(encoder.finish(), Ok(400_000));

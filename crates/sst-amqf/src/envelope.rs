@@ -11,7 +11,7 @@
 //! the low ones first, and its top bit says that another byte follows. Only the shortest form is
 //! accepted, and nothing may follow the last byte, so a filter has exactly one form in bytes.
 //!
-//! Filters that were made to grow store `max q`. A reader checks it and needs it for nothing else.
+//! Filters that were made to grow store `max q`. A reader checks it and does not use it otherwise.
 
 use crate::layout::Layout;
 use postcard::ser_flavors::Size;
@@ -36,7 +36,7 @@ struct Stored<'a> {
     max_quotient_bits: Option<u8>,
 }
 
-/// Without this, serde would write the buffer byte by byte.
+/// Serializes the buffer as one string of bytes; serde's default for slices is byte by byte.
 fn as_bytes<S: Serializer>(buffer: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_bytes(buffer)
 }
@@ -52,7 +52,7 @@ pub(crate) struct Envelope<'a> {
 }
 
 impl<'a> Envelope<'a> {
-    /// Takes the bytes of a filter apart. O(1): the buffer is measured, not read.
+    /// Parses the bytes of a filter. O(1): the length of the buffer is checked, not its content.
     pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, FilterError> {
         let stored: Stored<'_> = postcard::from_bytes(bytes).map_err(reason)?;
         let canonical_len = postcard::serialize_with_flavor(&stored, Size::default());
@@ -87,7 +87,7 @@ fn reason(error: postcard::Error) -> FilterError {
     })
 }
 
-/// A filter being written: the bytes up to the end of an empty buffer, and room for the rest.
+/// A filter being written: the bytes up to the end of an all-zero buffer, and room for the rest.
 #[derive(Debug)]
 pub(crate) struct EnvelopeWriter {
     bytes: Vec<u8>,
@@ -112,7 +112,7 @@ impl EnvelopeWriter {
         Ok(Self { bytes, buffer_at: head.len(), layout })
     }
 
-    /// The buffer, to be filled.
+    /// The buffer, for the encoder to fill.
     pub(crate) fn buffer_mut(&mut self) -> Result<&mut [u8], FilterError> {
         self.bytes.get_mut(self.buffer_at..).ok_or(BROKEN)
     }
@@ -135,7 +135,7 @@ mod tests {
         EnvelopeWriter::new(Layout::new(6, 7).unwrap()).unwrap().finish(0).unwrap()
     }
 
-    /// The reason why an empty filter with other bytes behind its buffer is not accepted.
+    /// The reason for which an empty filter with these bytes behind its buffer is refused.
     #[track_caller]
     fn refusal(tail: &[u8]) -> &'static str {
         let mut bytes = empty_filter();

@@ -1,4 +1,4 @@
-//! The shape of a filter: how a fingerprint splits, and where in the buffer its parts are.
+//! The layout of a filter: how a fingerprint splits, and where the parts of the buffer are.
 //!
 //! The buffer is `2^q / 64` blocks of 64 slots, then 8 zero bytes:
 //!
@@ -9,12 +9,13 @@
 //! └────────┴───────────┴─────────┴─────────────────────────────┘
 //! ```
 //!
-//! Words are little-endian, the only such place in the format. A quotient has a bit in `occupieds`
-//! at its own position when fingerprints with it are stored; their remainders, ascending, are a
-//! *run*, which ends where `runends` has a bit. Runs follow each other in the order of their
-//! quotients, none before its own position, around the end of the table back to slot 0. `offset`
-//! says how many slots of a block, from its first on, belong to runs of earlier blocks; 255 stands
-//! for 255 or more.
+//! Words are little-endian, which no other part of the format is. Bit `i` of `occupieds` says that
+//! fingerprints are stored whose quotient is slot `i` of the block. Their remainders, in ascending
+//! order, are a *run*; `runends` has a bit for the last slot of each run. Runs lie in the order of
+//! their quotients, none before the slot of its quotient, and they wrap around the end of the table
+//! to slot 0. For example, two fingerprints of quotient 3 and one of quotient 4 take slots 3, 4 and
+//! 5: `occupieds` has bits 3 and 4, `runends` has bits 4 and 5. `offset` is the number of slots at
+//! the start of a block that belong to runs of earlier blocks; 255 stands for 255 or more.
 //!
 //! The padding makes an 8-byte read at any remainder legal (9 bytes where a remainder needs them).
 //!
@@ -31,16 +32,16 @@ pub(crate) const OCCUPIEDS_AT: usize = 1;
 pub(crate) const RUNENDS_AT: usize = 1 + 8;
 /// Zero bytes behind the last block.
 pub(crate) const PADDING: usize = 8;
-/// The stored offset that stands for itself and everything above.
+/// The stored offset that stands for 255 and all larger numbers.
 pub(crate) const SATURATED_OFFSET: u8 = u8::MAX;
 
-/// The largest remainder that is written; a reader takes any.
+/// Bits of the largest remainder that a builder writes. A reader accepts any.
 pub(crate) const MAX_REMAINDER_BITS: u8 = 16;
 
 const MIN_QUOTIENT_BITS: u8 = 6;
 const MAX_QUOTIENT_BITS: u8 = 59;
 const MAX_FINGERPRINT_BITS: u8 = 64;
-/// A filter takes 19 fingerprints per 20 slots.
+/// The fill limit: 19 fingerprints in 20 slots.
 const CAPACITY: (u64, u64) = (19, 20);
 
 const _: () = {
@@ -59,7 +60,7 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// `None` outside the limits.
+    /// A layout of these sizes, or `None` outside the limits.
     pub(crate) fn new(quotient_bits: u8, remainder_bits: u8) -> Option<Self> {
         let total = quotient_bits.checked_add(remainder_bits)?;
         ((MIN_QUOTIENT_BITS..=MAX_QUOTIENT_BITS).contains(&quotient_bits)
@@ -68,10 +69,10 @@ impl Layout {
             .then_some(Self { quotient_bits, remainder_bits })
     }
 
-    /// The smallest layout with room for `entries` fingerprints, or `None` if there is none with
-    /// such remainders. `qfilter` sizes it, so that a filter is as large as the original's.
+    /// The smallest layout with room for `entries` fingerprints, or `None` if no layout with such
+    /// remainders has it. `qfilter` computes the size, so a filter is as large as the original's.
     pub(crate) fn for_entries(entries: u64, remainder_bits: u8) -> Option<Self> {
-        // The rate decides the remainder, which is given: any will do here.
+        // The rate only decides the size of the remainder, which is given, so any rate will do.
         let capacity = qfilter::filter_specs(entries, 0.5).ok()?.max_capacity;
         // A capacity is 95 % of the slots, whose number is the next power of two.
         let quotient_bits = capacity.checked_next_power_of_two()?.ilog2();
@@ -143,7 +144,7 @@ pub(crate) fn read_word(bytes: &[u8]) -> Option<u64> {
     Some(u64::from_le_bytes(*bytes.first_chunk()?))
 }
 
-/// Sets the bits of `word` in the 8 bytes at `at`. `None` if they are not all there.
+/// Sets the bits of `word` in the 8 bytes at `at`. `None` if the slice ends before them.
 #[inline]
 #[expect(
     clippy::little_endian_bytes,

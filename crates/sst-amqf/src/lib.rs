@@ -2,8 +2,9 @@
 //!
 //! # The bytes
 //!
-//! FORMAT.md, section 10. A fingerprint is the low `q + r` bits of a hash: the quotient, `q` bits,
-//! says where it belongs, the remainder, `r` bits, is stored there.
+//! FORMAT.md, section 10, describes them. A fingerprint is the low `q + r` bits of a hash. Its
+//! upper `q` bits are the quotient, the number of the slot where it belongs; its lower `r` bits are
+//! the remainder, which is stored there.
 //!
 //! ```text
 //!  ┌─────────────────────────────────────┐
@@ -21,16 +22,18 @@
 //!  └─────────────────────────────────────┘
 //! ```
 //!
-//! `q` is the smallest from 6 on with 2^q × 19/20, rounded up, not below the number of entries,
-//! duplicates included; from 63,753,421 entries on, which is more than a table can have distinct
-//! hashes, it is 26. `r` is the smallest from 1 on with 2^-r not above the false-positive rate.
+//! `q` is the smallest number from 6 on for which 2^q × 19/20, rounded up, is at least the number
+//! of entries, duplicates included. It is at most 26: that is enough for 63,753,421 distinct
+//! hashes, which is more than a table can have. `r` is the smallest number from 1 on for which 2^-r
+//! is not above the false-positive rate.
 //!
 //! # Modules
 //!
 //! `policy` holds the type that users name. A `builder` collects fingerprints in a `pile`, sorts
 //! them (`radix`) and writes the blocks (`encode`) into an `envelope`. A `view` reads them in
-//! place, answers (`query`, with `cpu` and `select`) and checks for damage (`validate`); `open`
-//! keeps it together with its bytes. Both sides share `layout`.
+//! place, answers queries (`query`, with `cpu` and `select`) and checks for damage (`validate`);
+//! `open` keeps a view together with its bytes. `layout` serves both sides. `earlier` recognizes
+//! the filters of earlier revisions, and `stats` measures filters.
 
 mod builder;
 mod cpu;

@@ -6,7 +6,8 @@ use self_cell::self_cell;
 use sst_format::filter::{Filter, FilterBytes, FilterError};
 
 self_cell!(
-    /// The bytes, and the view into them: made once, so that a question need not parse again.
+    /// The filter bytes and the view into them. The view is made once, so that queries do not
+    /// parse.
     struct Cell {
         owner: FilterBytes,
         #[covariant]

@@ -1,13 +1,13 @@
 //! A growing collection of `u32`s that never moves its elements, and frees its memory block by
 //! block.
 //!
-//! A `Vec` that doubles takes up to twice the memory it needs, and three times while it grows.
-//! Millions of fingerprints are kept in blocks of 4 KiB instead. While they are sorted, each block
-//! that has been read is reused for writing, so sorting takes no second copy.
+//! A `Vec` that doubles takes up to twice the memory that its elements need, and three times while
+//! it grows. A pile keeps millions of fingerprints in blocks of 4 KiB instead. While they are
+//! sorted, each block that has been read is reused for writing, so sorting needs no second copy.
 
 /// Numbers per block.
 const BLOCK: usize = 1024;
-/// Numbers that the first block of a pile has room for at first, so that a small pile stays small.
+/// Capacity of the first block of a pile at first, so that a small pile stays small.
 const FIRST: usize = 16;
 
 /// Empty blocks, to be filled again.

@@ -1,4 +1,4 @@
-//! The filter as a writer and a reader plug it in.
+//! The filter policy, which a writer and a reader plug in.
 
 use crate::{
     EarlierEncoding, builder::Builder, earlier::UnreadFilter, layout::MAX_REMAINDER_BITS,
@@ -11,8 +11,8 @@ const DEFAULT_REMAINDER_BITS: u8 = 7;
 
 /// The quotient filter of the format: makes filters for a writer and opens them for a reader.
 ///
-/// The rate matters to a writer only; a reader opens filters of any rate. Filters of an
-/// [`EarlierEncoding`] are opened too, and deny nothing.
+/// The false-positive rate matters to a writer only; a reader opens filters of any rate. It also
+/// opens filters of an [`EarlierEncoding`], which answer "maybe" to every query.
 ///
 /// ```
 /// use sst_amqf::QuotientFilter;
@@ -42,11 +42,11 @@ impl Default for QuotientFilter {
 }
 
 impl QuotientFilter {
-    /// A filter that answers "maybe" to at most this share of the keys that are not there.
+    /// A policy whose filters answer "maybe" to at most this share of the keys that are not there.
     ///
-    /// The rate is rounded down to a power of two: one bit per key halves it. It is taken as 1/2 if
-    /// it is higher, and as 2^-16, which is 0.0015 %, if it is lower, negative or not a number:
-    /// below that a filter only grows, while the lookups that it saves are no longer noticed.
+    /// The rate is rounded down to a power of two: one bit per key halves it. A rate above 1/2
+    /// counts as 1/2. A rate below 2^-16 (0.0015 %), a negative one or NaN counts as 2^-16: below
+    /// that a filter would grow, but save too few lookups to notice.
     #[must_use]
     pub fn with_false_positive_rate(rate: f64) -> Self {
         let remainder_bits = (1..MAX_REMAINDER_BITS)
@@ -55,10 +55,12 @@ impl QuotientFilter {
         Self { remainder_bits, ..Self::default() }
     }
 
-    /// Whether [`open`](FilterPolicy::open) reads through a filter once to see that its parts fit
-    /// each other, which finds every single flipped bit outside the remainders. Without it, opening
-    /// takes constant time and touches only the ends, as
-    /// [`open_verified`](FilterPolicy::open_verified) always does. Default: yes.
+    /// Sets whether [`open`](FilterPolicy::open) checks the structure of a filter.
+    ///
+    /// The check reads the filter once, as [`QuotientFilterView::check_structure`] does, and finds
+    /// every single flipped bit outside the remainders. Without it, opening takes constant time and
+    /// reads only the first and the last bytes, as [`open_verified`](FilterPolicy::open_verified)
+    /// always does. Default: yes.
     #[must_use]
     pub fn check_on_open(self, check: bool) -> Self {
         Self { check_on_open: check, ..self }

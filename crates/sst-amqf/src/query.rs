@@ -1,14 +1,14 @@
-//! The question, answered from the bytes in bounded time, whatever they are.
+//! Queries, answered from the bytes in place and in bounded time, even if the bytes are damaged.
 //!
 //! The answer is "no" in two cases only: no fingerprint has this quotient, or the run of the
-//! quotient was found and read to its end without meeting the remainder. Everything else is
+//! quotient was found and read to its end without a match of the remainder. Every other case is
 //! "maybe". That includes blocks that contradict each other, and runs that reach further than
-//! [`MAX_BLOCKS`] from home.
+//! [`MAX_BLOCKS`] from home, the block of their quotient.
 //!
-//! Hashes that are spread at all evenly have runs of a few slots, near their home. Hashes that were
-//! chosen to share their low bits can push runs away by any number of blocks, through blocks whose
-//! offset is only known to be 255 or more; finding a run among them would take longer than the
-//! lookup that a "no" saves, so the answer is "maybe" there, at once.
+//! Evenly spread hashes have runs of a few slots, near their home. Hashes that were chosen to share
+//! their low bits can push runs away by any number of blocks, through blocks whose offset is only
+//! known to be 255 or more. To find a run among them would take longer than the lookup that a "no"
+//! saves, so the query answers "maybe" at once.
 
 use crate::{
     cpu,
@@ -17,7 +17,7 @@ use crate::{
     view::QuotientFilterView,
 };
 
-/// A run is followed for so many blocks behind that of its quotient.
+/// A query follows a run for at most this many blocks behind the block of its quotient.
 const MAX_BLOCKS: u64 = 64;
 
 impl QuotientFilterView<'_> {
@@ -30,7 +30,7 @@ impl QuotientFilterView<'_> {
         cpu::may_contain(self, hash)
     }
 
-    /// Asks the processor to fetch the block that the answer for this hash starts from.
+    /// Asks the processor to fetch the block at which the query for this hash starts.
     #[inline]
     pub(crate) fn prefetch(&self, hash: u64) {
         let (number, _, _) = self.split(hash);
@@ -39,7 +39,7 @@ impl QuotientFilterView<'_> {
         }
     }
 
-    /// The answer, given a way to find the n-th set bit of a word; `n` is below 63.
+    /// Answers a query. `select` finds the n-th set bit of a word; `n` is below 63.
     #[inline(always)]
     pub(crate) fn answer(&self, hash: u64, select: impl Fn(u64, u32) -> Option<u32>) -> bool {
         let (number, home, remainder) = self.split(hash);
@@ -62,19 +62,19 @@ impl QuotientFilterView<'_> {
                 None => return self.may_contain_far(hash),
             }
         }
-        // A shift by all 64 bits leaves none.
+        // A shift by all 64 bits leaves no run end.
         let ahead = runends.checked_shr(free_from).unwrap_or(0);
         if ahead == 0 {
             return self.may_contain_far(hash);
         }
-        // And here slots are those of the block again.
+        // From here on, slots are counted from the start of the block again.
         let free_from = u64::from(offset + free_from);
         let end = free_from + u64::from(ahead.trailing_zeros());
-        // A run that ends before it may begin is damage.
+        // A run that ends before its quotient's slot is damage: "maybe".
         end < home || self.has(block.remainders, free_from.max(home), end, remainder)
     }
 
-    /// The answer where the run is not all in the block of its quotient.
+    /// Answers a query whose run does not lie wholly in the block of its quotient.
     #[cold]
     #[inline(never)]
     fn may_contain_far(&self, hash: u64) -> bool {
@@ -88,14 +88,14 @@ impl QuotientFilterView<'_> {
         }
         let earlier_runs = (block.occupieds & !(u64::MAX << home)).count_ones();
         self.free_from(number, u64::from(block.offset), earlier_runs)
-            // A run that ends before it may begin is damage.
+            // A run that ends before its quotient's slot is damage: "maybe".
             .filter(|&free_from| block.runends & bits_from(free_from) & !bits_from(home) == 0)
             .and_then(|free_from| self.run_has(number, free_from.max(home), remainder))
             .unwrap_or(true)
     }
 
-    /// The slot behind `runs` runs that follow each other from slot `from` on. Slots are counted
-    /// from the first of block `number`. `None` if it is too far away.
+    /// The slot behind `runs` consecutive runs that start at slot `from`. Slots are counted from
+    /// the first of block `number`. `None` if the slot is too far away.
     fn free_from(&self, number: u64, from: u64, runs: u32) -> Option<u64> {
         let Some(mut last) = runs.checked_sub(1) else {
             return Some(from);
@@ -118,7 +118,7 @@ impl QuotientFilterView<'_> {
         let mut from = start % SLOTS_PER_BLOCK;
         for ahead in start / SLOTS_PER_BLOCK..=self.reach() {
             let block = self.block_ahead(number + ahead)?;
-            // 64 where the run goes on in the next block.
+            // 64 if the run goes on in the next block.
             let end = u64::from((block.runends & bits_from(from)).trailing_zeros());
             let last = end.min(SLOTS_PER_BLOCK - 1);
             if self.has(block.remainders, from, last, remainder) {
@@ -132,12 +132,13 @@ impl QuotientFilterView<'_> {
         None
     }
 
-    /// How many blocks behind its own a run may end. Going around the table ends at home.
+    /// The number of blocks behind that of its quotient within which a run must end. In a small
+    /// table that is once around.
     fn reach(&self) -> u64 {
         self.layout().blocks().min(MAX_BLOCKS)
     }
 
-    /// Block, place in the block, and remainder of a hash.
+    /// The block of a hash, its slot in the block, and its remainder.
     #[inline]
     fn split(&self, hash: u64) -> (u64, u64, u64) {
         let (quotient, remainder) = self.split_hash(hash);
@@ -156,8 +157,9 @@ impl QuotientFilterView<'_> {
         if let Some(word) = word
             && used + bit % 8 <= 64
         {
-            // All slots at once: an equal remainder becomes zero, bits outside the run become ones,
-            // and taking 1 from each slot borrows from its top bit only if the slot was zero.
+            // Compares all slots at once: an equal remainder becomes zero, bits outside the run
+            // become ones, and subtracting 1 from each slot borrows from its top bit only if the
+            // slot was zero.
             let lows = self.remainder_lows();
             let tops = lows << (width - 1);
             let unequal = ((word >> (bit % 8)) ^ (remainder * lows)) | bits_from(used);

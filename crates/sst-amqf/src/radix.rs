@@ -14,16 +14,16 @@ use sst_format::filter::FilterError;
 
 /// The most numbers that are sorted as a leaf. Both arrays of it stay in a second-level cache.
 const LEAF: usize = 1 << 16;
-/// Below this a comparison sort beats clearing the counters of a radix sort.
+/// Up to this many numbers a comparison sort is faster than clearing the counters of a radix sort.
 const SMALL_LEAF: usize = 96;
-/// How many numbers a pile should have after a spread.
+/// The number of numbers that a pile should have after a spread.
 const AIM: usize = 1 << 13;
 /// The most bits of one spread: with more piles, each push would miss the cache.
 const SPREAD_BITS: u32 = 8;
 /// The most bits of one pass over a leaf.
 const PASS_BITS: u32 = 11;
 
-/// The fewest bits of one spread, but for the last bits.
+/// The fewest bits of one spread, unless fewer are left.
 const MIN_SPREAD_BITS: u32 = (LEAF / AIM + 1).next_power_of_two().ilog2();
 const _: () = assert!(u32::BITS.div_ceil(MIN_SPREAD_BITS) <= 8);
 
@@ -33,7 +33,7 @@ pub(crate) struct Sorter {
     pool: Pool,
     leaf: Vec<u32>,
     scratch: Vec<u32>,
-    /// How often a number was moved to another pile or to a leaf: tests measure the work by it.
+    /// Number of moves of a number to another pile or to a leaf: tests measure the work by it.
     #[cfg(test)]
     pub(crate) moves: usize,
 }
@@ -44,7 +44,7 @@ impl Sorter {
     ///
     /// # Errors
     ///
-    /// Only if this sort has a bug.
+    /// [`FilterError`] only if this sort has a bug.
     pub(crate) fn sort(
         &mut self,
         piles: Vec<Pile>,
@@ -57,8 +57,8 @@ impl Sorter {
         self.sort_blocks(blocks, count, mask, bits, sink)
     }
 
-    /// `mask` selects the bits that are compared. In all but the low `bits` of them the numbers
-    /// agree.
+    /// `mask` selects the bits that are compared. The numbers agree in all of these but the low
+    /// `bits`.
     fn sort_blocks(
         &mut self,
         blocks: impl Iterator<Item = Vec<u32>>,

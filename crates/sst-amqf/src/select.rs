@@ -3,7 +3,7 @@
 const LOW_BITS: u64 = 0x0101_0101_0101_0101;
 const HIGH_BITS: u64 = LOW_BITS << 7;
 
-/// Where in a byte its n-th set bit is: entry `byte * 8 + n`.
+/// The position of the n-th set bit of a byte, at index `byte * 8 + n`.
 static IN_BYTE: [u8; 256 * 8] = positions_in_bytes();
 
 #[expect(
@@ -33,7 +33,7 @@ const fn positions_in_bytes() -> [u8; 256 * 8] {
 /// `n`.
 #[inline]
 pub(crate) fn select(word: u64, n: u32) -> Option<u32> {
-    // Bits in each byte, then in each byte and all below it.
+    // First the set bits of each byte, then those of each byte and all bytes below it.
     let mut counts = word - (word >> 1 & 0x5555_5555_5555_5555);
     counts = (counts & 0x3333_3333_3333_3333) + (counts >> 2 & 0x3333_3333_3333_3333);
     counts = (counts + (counts >> 4)) & 0x0F0F_0F0F_0F0F_0F0F;
@@ -50,7 +50,7 @@ pub(crate) fn select(word: u64, n: u32) -> Option<u32> {
     Some(low_half(byte_at) + u32::from(*in_byte))
 }
 
-/// Where [`IN_BYTE`] has the answer for the n-th bit of a byte.
+/// The index in [`IN_BYTE`] for the n-th set bit of a byte.
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "eleven bits")]
 fn entry(byte: u64, n: u64) -> usize {

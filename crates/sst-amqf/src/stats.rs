@@ -1,4 +1,4 @@
-//! How large a filter is, and how good.
+//! The size of a filter, and its false-positive rate.
 
 use crate::layout::Layout;
 use sst_format::filter::Filter;
@@ -30,7 +30,7 @@ impl FilterInfo {
         }
     }
 
-    /// Share of the slots that are taken: 0 to 0.95 and a little.
+    /// Share of the slots that are taken: from 0 to slightly above 0.95.
     #[must_use]
     pub fn load(&self) -> f64 {
         self.fingerprint_count as f64 / power_of_two(self.quotient_bits)
@@ -50,11 +50,12 @@ impl FilterInfo {
     }
 }
 
-/// The share of `questions` random hashes that get a "maybe": measured, where
-/// [`FilterInfo::expected_false_positive_rate`] is calculated.
+/// Measures the share of `questions` random hashes that get a "maybe".
+///
+/// [`FilterInfo::expected_false_positive_rate`] is the calculated share.
 ///
 /// The hashes are always the same ones. A table holds one of them by chance with a probability of
-/// one in 2^64 for each entry, far below the error of the measurement. Returns 0 for no questions.
+/// one in 2^64 for each entry, far below the error of the measurement. Returns 0 for 0 questions.
 #[must_use]
 pub fn measure_false_positive_rate(filter: &dyn Filter, questions: u64) -> f64 {
     if questions == 0 {

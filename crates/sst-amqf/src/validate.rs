@@ -2,10 +2,10 @@
 //!
 //! There are two depths. [`check_structure`](QuotientFilterView::check_structure) reads the head of
 //! every block and follows the runs from block to block. It finds every single flipped bit among
-//! offsets, occupieds and runends: all that decides where the run of a hash is.
+//! offsets, occupieds and runends, which decide where the run of a hash is.
 //! [`validate`](QuotientFilterView::validate) also reads every slot, and accepts only blocks that a
-//! builder makes. Neither notices a remainder that damage turned into another one that fits its
-//! place: only a checksum over the bytes does.
+//! builder makes. Neither notices damage that turns a remainder into another one that is valid in
+//! its slot: only a checksum over the bytes does.
 
 use crate::{
     layout::{PADDING, SATURATED_OFFSET, SLOTS_PER_BLOCK, bits_from},
@@ -19,34 +19,39 @@ const SHORT: FilterError = FilterError::new("buffer shorter than its blocks");
 const RUNENDS: FilterError = FilterError::new("run ends do not match the quotients");
 
 impl QuotientFilterView<'_> {
-    /// Checks that offsets, occupieds and runends of all blocks agree. O(n): some ten nanoseconds
-    /// per block of 64 slots, once the bytes are in memory.
+    /// Checks that offsets, occupieds and runends of all blocks agree.
+    ///
+    /// O(n): some ten nanoseconds per block of 64 slots, once the bytes are in memory.
     ///
     /// # Errors
     ///
-    /// [`FilterError`] if they don't.
+    /// [`FilterError`] if they do not agree.
     pub fn check_structure(&self) -> Result<(), FilterError> {
         if self.layout().blocks() == 1 {
-            // The only offset refers to itself, so only the contents of the runs show a wrong one.
+            // The only offset counts slots of its own block, so only the contents of the runs show
+            // whether it is wrong.
             self.check_runs()
         } else {
             self.check_blocks()
         }
     }
 
-    /// Checks everything: [`check_structure`](Self::check_structure), that the remainders of a run
-    /// ascend, that unused slots are zero, and that the number of fingerprints is right.
-    /// O(n): some nanoseconds per slot.
+    /// Checks the whole filter.
+    ///
+    /// Besides [`check_structure`](Self::check_structure), it checks that the remainders of each
+    /// run ascend, that unused slots are zero, and that the number of fingerprints is right. O(n):
+    /// some nanoseconds per slot.
     ///
     /// # Errors
     ///
-    /// [`FilterError`] unless a builder makes exactly these blocks of the fingerprints in them.
+    /// [`FilterError`] unless a builder makes exactly these blocks from the fingerprints in them.
     pub fn validate(&self) -> Result<(), FilterError> {
         self.check_blocks()?;
         self.check_runs()
     }
 
-    /// Follows the runs from block to block, and compares what reaches into each with its offset.
+    /// Follows the runs from block to block, and compares the slots that they take in each with its
+    /// offset.
     fn check_blocks(&self) -> Result<(), FilterError> {
         let blocks = self.layout().blocks();
         let (first, start) = self.exact_block()?;
@@ -94,7 +99,7 @@ impl QuotientFilterView<'_> {
         Ok(())
     }
 
-    /// Checks the run that starts where `slots` does, and returns the slot behind it.
+    /// Checks the run that starts at the first of `slots`, and returns the slot behind it.
     fn validate_run(&self, slots: Range<u64>) -> Result<u64, FilterError> {
         let mut last = None;
         for slot in slots {
@@ -125,8 +130,8 @@ impl QuotientFilterView<'_> {
         Ok((remainder, block.runends >> place & 1 == 1))
     }
 
-    /// The first block whose offset is exact, and that offset: the checks go around the table from
-    /// there.
+    /// The first block whose offset is exact, and that offset. The checks start there and go once
+    /// around the table.
     fn exact_block(&self) -> Result<(u64, u64), FilterError> {
         for number in 0..self.layout().blocks() {
             let offset = self.block_ahead(number).ok_or(SHORT)?.offset;
@@ -138,25 +143,25 @@ impl QuotientFilterView<'_> {
     }
 }
 
-/// A position among the run ends that moves forward only. Slots and blocks are counted on past the
-/// end of the table.
+/// A position among the run ends that only moves forward. Slots and blocks behind the end of the
+/// table are counted on.
 struct RunendCursor<'v, 'a> {
     view: &'v QuotientFilterView<'a>,
     /// The block of the position.
     block: u64,
-    /// The first block that is too far: to reach it, the cursor must have gone around the table.
+    /// The first block that is too far: a cursor that reaches it has gone around the table.
     limit: u64,
-    /// The run ends of this block that are still ahead.
+    /// The run ends of this block that are still to come.
     ahead: u64,
     /// The slot behind the last run.
     next_slot: u64,
 }
 
 impl<'v, 'a> RunendCursor<'v, 'a> {
-    /// A cursor at the first slot of block `first` that belongs to its own runs.
+    /// A cursor at the first slot that does not belong to runs of blocks before block `first`.
     fn new(view: &'v QuotientFilterView<'a>, first: u64, offset: u64) -> Result<Self, FilterError> {
         let next_slot = first * SLOTS_PER_BLOCK + offset;
-        // Once around, and as far into the first blocks as the start lies.
+        // Once around the table, and on to the block of the start.
         let limit = view.layout().blocks() + next_slot / SLOTS_PER_BLOCK + 1;
         let mut cursor = Self { view, block: 0, limit, ahead: 0, next_slot };
         cursor.enter(next_slot / SLOTS_PER_BLOCK)?;
@@ -173,7 +178,7 @@ impl<'v, 'a> RunendCursor<'v, 'a> {
         Ok(())
     }
 
-    /// Goes past `runs` run ends.
+    /// Moves past `runs` run ends.
     fn skip(&mut self, mut runs: u32) -> Result<(), FilterError> {
         loop {
             let here = self.ahead.count_ones();
@@ -198,8 +203,8 @@ impl<'v, 'a> RunendCursor<'v, 'a> {
         }
     }
 
-    /// Leaves block `number`, whose runs have been skipped, and returns how many slots behind the
-    /// block they take: none if they end within it.
+    /// Leaves block `number`, whose runs have been skipped. Returns the number of slots that these
+    /// runs take behind the block: 0 if they end within it.
     fn leave(&mut self, number: u64) -> Result<u64, FilterError> {
         if self.block == number {
             if self.ahead != 0 {

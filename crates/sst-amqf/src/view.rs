@@ -1,4 +1,4 @@
-//! A filter read in place, from bytes that need not be trusted.
+//! A view of a filter, read in place from bytes that need not be trusted.
 
 use crate::{
     cpu::BitInstructions,
@@ -8,7 +8,7 @@ use crate::{
 };
 use sst_format::filter::FilterError;
 
-/// A filter in its bytes, which are borrowed and never copied.
+/// A filter in borrowed bytes, which are never copied.
 ///
 /// ```
 /// use sst_amqf::{QuotientFilter, QuotientFilterView};
@@ -29,7 +29,7 @@ pub struct QuotientFilterView<'a> {
     buffer: &'a [u8],
     layout: Layout,
     fingerprint_count: u64,
-    // Computed from the layout once, because every question needs them.
+    // Computed from the layout once, because every query needs them.
     block_len: usize,
     remainder_bits: u64,
     remainder_mask: u64,
@@ -42,7 +42,8 @@ pub struct QuotientFilterView<'a> {
 /// One block of 64 slots.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Block<'a> {
-    /// Slots from the first on that belong to runs of earlier blocks; 255 stands for that or more.
+    /// Number of slots at the start that belong to runs of earlier blocks; 255 stands for 255 or
+    /// more.
     pub(crate) offset: u8,
     /// A bit for each quotient of this block that has a run.
     pub(crate) occupieds: u64,
@@ -53,17 +54,17 @@ pub(crate) struct Block<'a> {
 }
 
 impl<'a> QuotientFilterView<'a> {
-    /// Takes the bytes of a filter apart.
+    /// Parses the bytes of a filter.
     ///
-    /// O(1): the length of the buffer is checked, not its contents. A view of damaged bytes is safe
-    /// to ask: an answer takes bounded time, and where blocks are seen to contradict each other it
-    /// is "maybe". To look into the buffer, use [`check_structure`](Self::check_structure) or
+    /// O(1): the length of the buffer is checked, not its contents. Queries of a view of damaged
+    /// bytes are safe: they take bounded time and answer "maybe" where blocks visibly contradict
+    /// each other. To check the contents, use [`check_structure`](Self::check_structure) or
     /// [`validate`](Self::validate).
     ///
     /// # Errors
     ///
-    /// [`FilterError`] unless sizes, count and length are within the limits of the format, fit each
-    /// other, and are all there is.
+    /// [`FilterError`] if sizes, count or length are outside the limits of the format or contradict
+    /// each other, or if bytes follow the last field.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, FilterError> {
         let Envelope { buffer, fingerprint_count, layout } = Envelope::parse(bytes)?;
         let width = layout.remainder_bits();
@@ -106,7 +107,8 @@ impl<'a> QuotientFilterView<'a> {
         self.remainder_lows
     }
 
-    /// The bit instructions, if this processor has them: detected once, when the view was made.
+    /// The bit instructions, if this processor has them. They are detected once, when the view is
+    /// made.
     #[inline]
     pub(crate) fn bit_instructions(&self) -> Option<BitInstructions> {
         self.bit_instructions
@@ -120,7 +122,7 @@ impl<'a> QuotientFilterView<'a> {
         self.buffer
     }
 
-    /// The block with this number. `None` if there is none; a question then answers "maybe".
+    /// The block with this number. `None` if there is no such block: a query then answers "maybe".
     #[inline]
     pub(crate) fn block(&self, number: u64) -> Option<Block<'a>> {
         let (header, remainders) = self.block_bytes(number)?.split_first_chunk::<HEADER_LEN>()?;
@@ -136,12 +138,12 @@ impl<'a> QuotientFilterView<'a> {
         self.buffer.get(usize::try_from(number).ok()? * self.block_len..)
     }
 
-    /// As [`block`](Self::block), with block 0 behind the last one.
+    /// As [`block`](Self::block), but numbers behind the last block start again at block 0.
     pub(crate) fn block_ahead(&self, number: u64) -> Option<Block<'a>> {
         self.block(number & (self.layout.blocks() - 1))
     }
 
-    /// The remainder in slot `slot` of a block. `None` if the bytes end before it; a question then
+    /// The remainder in slot `slot` of a block. `None` if the bytes end before it: a query then
     /// answers "maybe".
     pub(crate) fn remainder_at(&self, remainders: &[u8], slot: u64) -> Option<u64> {
         let width = self.remainder_bits;
@@ -149,7 +151,7 @@ impl<'a> QuotientFilterView<'a> {
         let tail = remainders.get(usize::try_from(bit / 8).ok()?..)?;
         let shift = bit % 8;
         let low = read_word(tail)? >> shift;
-        // A wide remainder goes on in a ninth byte.
+        // A remainder that does not end within 8 bytes goes on in a ninth.
         let high = if shift + width > 64 { u64::from(*tail.get(8)?) << (64 - shift) } else { 0 };
         Some((low | high) & self.remainder_mask)
     }

@@ -67,7 +67,7 @@ fn sized_for_all_entries_but_stores_each_fingerprint_once() {
 }
 
 /// Every hash pushes the next one further from home. A builder that updates offsets one by one
-/// takes quadratic time here, and so does a question that follows a run without a limit.
+/// takes quadratic time here, and so does a query that follows a run without a limit.
 #[test]
 fn clustered_hashes() {
     let hashes: Vec<u64> = (0..400_000).collect();

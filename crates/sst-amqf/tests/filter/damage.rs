@@ -1,12 +1,12 @@
-//! Damaged bytes give an error, or at worst a "maybe" too many: no panic, no endless loop, no
-//! memory, and no wrong "no" that could have been noticed.
+//! Damaged bytes give an error or, at worst, some more "maybe"s. They cause no panic, no endless
+//! loop and no large allocation, and no wrong "no" that a check could have noticed.
 
 use crate::helpers::{any_hashes, build, spread, spread_hashes};
 use proptest::prelude::*;
 use sst_amqf::{QuotientFilter, QuotientFilterView};
 use sst_format::filter::{FilterBytes, FilterPolicy};
 
-/// Fails if asking about damaged bytes does anything but answer.
+/// Queries damaged bytes in every way. Only a panic or an endless loop fails.
 fn ask_all_there_is(bytes: &[u8]) {
     let unchecked = QuotientFilter::default().check_on_open(false);
     let _ = unchecked
@@ -80,9 +80,9 @@ fn every_single_flipped_bit() {
     }
 }
 
-/// A flipped bit is an error at once, on opening, or on validating, depending on where it is. In a
-/// remainder it may pass for a sound one, but then it can only change the answer to the fingerprint
-/// that stood there.
+/// A flipped bit is an error on parsing, on opening or on validating, depending on where it is.
+/// Only a flipped remainder may go unnoticed, and then it changes the answer for the one
+/// fingerprint that was stored there.
 #[track_caller]
 fn check_flipped_bit(damaged: &[u8], part: Part, hashes: &[u64]) {
     let opened = QuotientFilter::default().open(FilterBytes::new(damaged.to_vec()));
@@ -104,7 +104,7 @@ fn check_flipped_bit(damaged: &[u8], part: Part, hashes: &[u64]) {
     }
 }
 
-/// Only buffers that a builder makes of some fingerprints are accepted as sound.
+/// Only the blocks that a builder makes from some fingerprints pass validation.
 #[test]
 fn a_valid_filter_can_be_built() {
     for (bytes, _) in samples() {
@@ -129,7 +129,7 @@ fn assert_rebuilt(bytes: &[u8]) {
     for fingerprint in view.fingerprints() {
         again.insert_fingerprint(false, fingerprint).unwrap();
     }
-    // They differ in the size that they may grow to.
+    // The two differ only in the last field, the size that a filter may grow to.
     let mut again = postcard::to_allocvec(&again).unwrap();
     again.truncate(bytes.len());
     *again.last_mut().unwrap() = 0;
@@ -155,7 +155,7 @@ proptest! {
         ask_all_there_is(&bytes);
     }
 
-    /// A sound envelope around anything.
+    /// Random blocks in a sound envelope.
     #[test]
     fn random_blocks(
         blocks in 0_u8..4,
@@ -186,7 +186,7 @@ proptest! {
     }
 }
 
-/// Blocks that would send a reader around in circles: no run ends, or offsets that all refer to the
+/// Blocks that could send a reader around in circles: no run ends, or offsets that all refer to the
 /// block before.
 #[test]
 fn runs_without_an_end() {
@@ -208,7 +208,7 @@ fn runs_without_an_end() {
             bytes.extend([10, quotient_bits, 7, 0]);
             let view = QuotientFilterView::parse(&bytes).unwrap();
             assert!(view.check_structure().is_err(), "{offset} {occupieds} {runends}");
-            // A remainder that stands nowhere, in a quotient that is occupied.
+            // The quotient is occupied, but no run holds this remainder.
             for block in 0..blocks as u64 {
                 assert!(view.may_contain((block * 64 + 7) << 7 | 0x55) || occupieds == 1);
             }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use sst_amqf::{QuotientFilter, QuotientFilterView};
 use sst_format::filter::{FilterBytes, FilterPolicy};
 
-/// The filter bytes of these hashes, given in batches of changing size.
+/// The filter bytes of these hashes, added in batches of changing size.
 #[track_caller]
 pub(crate) fn build(policy: QuotientFilter, hashes: &[u64]) -> Vec<u8> {
     let mut builder = policy.builder();
@@ -17,7 +17,7 @@ pub(crate) fn build(policy: QuotientFilter, hashes: &[u64]) -> Vec<u8> {
     builder.finish().unwrap()
 }
 
-/// Fails unless the bytes are a sound filter that knows all these hashes.
+/// Fails unless the bytes are a sound filter that answers "maybe" to all these hashes.
 #[track_caller]
 pub(crate) fn check_sound(bytes: &[u8], hashes: &[u64]) {
     let view = QuotientFilterView::parse(bytes).unwrap();
@@ -37,7 +37,7 @@ pub(crate) fn spread(n: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// So many evenly spread hashes, ascending.
+/// The first `count` numbers of [`spread`], ascending.
 pub(crate) fn spread_hashes(count: u64) -> Vec<u64> {
     let mut hashes: Vec<u64> = (0..count).map(spread).collect();
     hashes.sort_unstable();
@@ -65,7 +65,7 @@ pub(crate) fn any_hashes() -> impl Strategy<Value = Vec<u64>> {
     )
 }
 
-/// Rates on all sides of the limits.
+/// False-positive rates on all sides of the limits.
 pub(crate) fn any_rate() -> impl Strategy<Value = f64> {
     prop_oneof![
         4 => Just(0.01),

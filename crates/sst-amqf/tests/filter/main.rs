@@ -1,4 +1,4 @@
-//! What a user of the crate can rely on, tested from outside.
+//! Tests of the crate's guarantees, through its public interface.
 
 #[cfg(test)]
 mod answers;

@@ -1,4 +1,4 @@
-//! The filter is as small and as good as it says.
+//! Size and false-positive rate are as [`sst_amqf::FilterInfo`] states them.
 
 use crate::helpers::{build, spread_hashes};
 use sst_amqf::{QuotientFilter, measure_false_positive_rate};
@@ -6,7 +6,7 @@ use sst_format::filter::{Filter, FilterBytes, FilterPolicy};
 
 #[test]
 fn measured_rate_is_the_expected_one() {
-    // 38,912 fingerprints fit 40,960 slots, so one table is full and the other half empty.
+    // 65,536 slots take 62,260 fingerprints, so the first filter is full and the second half full.
     for (count, rate) in [(62_259, 0.01), (33_000, 0.01), (62_259, 0.1), (62_259, 0.001)] {
         let policy = QuotientFilter::with_false_positive_rate(rate);
         let bytes = build(policy, &spread_hashes(count));
@@ -23,7 +23,7 @@ fn size() {
     let bytes = build(QuotientFilter::default(), &spread_hashes(62_259));
     let info = QuotientFilter::info(&bytes).unwrap();
     assert!(info.load() > 0.94, "{}", info.load());
-    // 7 bits and 2.125 more per slot.
+    // A slot takes 7 bits of remainder and 2.125 bits of block header.
     let bits = info.bits_per_fingerprint();
     assert!((9.5..9.8).contains(&bits), "{bits}");
     assert!(bytes.len() <= info.buffer_len + 24);

@@ -5,7 +5,7 @@ use crate::helpers::{any_hashes, any_rate, build, spread, spread_hashes};
 use proptest::prelude::*;
 use sst_amqf::{QuotientFilter, QuotientFilterView};
 
-/// A filter as FORMAT.md defines it: sized for all entries, every hash inserted.
+/// A filter as FORMAT.md defines it: sized for all entries, with every hash inserted.
 fn reference(hashes: &[u64], rate: f64) -> qfilter::Filter {
     let mut filter = qfilter::Filter::new(hashes.len() as u64, rate).unwrap();
     for &hash in hashes {
@@ -21,13 +21,13 @@ fn to_bytes(filter: &qfilter::Filter) -> Vec<u8> {
 proptest! {
     #[test]
     fn same_bytes(hashes in any_hashes(), rate in any_rate()) {
-        // Ours clamps below 2^-16.
+        // Our policy raises lower rates to 2^-16.
         let rate = rate.max(1.0 / 65_536.0);
         let bytes = build(QuotientFilter::with_false_positive_rate(rate), &hashes);
         prop_assert!(bytes == to_bytes(&reference(&hashes, rate)));
     }
 
-    /// Where hashes are clustered, ours may say "maybe" to more.
+    /// For clustered hashes our filter may answer "maybe" where the reference answers "no".
     #[test]
     fn same_answers(hashes in any_hashes(), others in any_hashes(), rate in any_rate()) {
         let theirs = reference(&hashes, rate);
@@ -52,7 +52,8 @@ fn same_answers_for_spread_hashes() {
     }
 }
 
-/// The used-keys filter of a meta file, empty and not: whole hashes as fingerprints, made to grow.
+/// The used-keys filter of a meta file, empty and not: its fingerprints are whole hashes, and it
+/// may grow.
 #[test]
 fn whole_hashes() {
     for count in [0, 1, 40, 60, 100, 1000] {

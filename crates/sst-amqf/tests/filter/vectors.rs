@@ -60,7 +60,8 @@ fn five() {
     );
 }
 
-/// Three remainders of quotient 63: two of them go around to slots 0 and 1 and push quotient 0 on.
+/// Three remainders of quotient 63: two of them wrap around to slots 0 and 1 and push quotient 0
+/// on.
 #[test]
 fn around_the_end() {
     check(
