@@ -1,4 +1,4 @@
-//! Certificates as text: number of entries, bytes and digest of each family of a directory.
+//! Certificates as text: for each family of a directory, its number of entries, bytes and digest.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -24,7 +24,7 @@ pub(crate) struct FamilyLine {
     pub(crate) bytes: u64,
     /// The digest in hex.
     pub(crate) digest: String,
-    /// Whether the commit says so; otherwise it was found by reading.
+    /// Whether the commit itself states this certificate; otherwise it was computed by reading.
     #[serde(default)]
     pub(crate) certified: bool,
 }
@@ -46,13 +46,13 @@ impl FamilyLine {
         Self::new(family, &ContentDigest::default(), false)
     }
 
-    /// Whether both are about the same entries.
+    /// Whether two certificates are of the same entries: equal counts and equal digests.
     pub(crate) fn agrees(&self, other: &Self) -> bool {
         let content = |line: &Self| (line.entries, line.bytes, line.digest.to_ascii_lowercase());
         content(self) == content(other)
     }
 
-    /// The line as `sst certificate` prints it, and [`Certificate::parse`] reads it.
+    /// The line that `sst certificate` prints and [`Certificate::parse`] reads.
     pub(crate) fn text(&self) -> String {
         let Self { family, entries, bytes, digest, .. } = self;
         format!("{digest}  family {family}, {entries} entries, {bytes} bytes")
@@ -75,9 +75,9 @@ pub(crate) fn is_digest(text: &str) -> bool {
 }
 
 impl Certificate {
-    /// The certificates of a directory: those of its commit, and of families without one those that
-    /// reading them gives. Only `family`, if one is given. `bar` starts the bar of a family that is
-    /// read, of so many bytes.
+    /// The certificates of a directory. A family that the commit certifies is not read; any other
+    /// family is read whole, O(bytes of its tables). With `family`, only that family is included.
+    /// `bar` creates the progress bar of a family that must be read, given its bytes.
     pub(crate) fn of_catalog(
         catalog: &Catalog,
         family: Option<u32>,
@@ -103,8 +103,7 @@ impl Certificate {
         Ok(Self { families: lines.collect::<Result<_, ReadError>>()? })
     }
 
-    /// The certificate that a text holds: what `sst certificate` prints, as text or as JSON. `None`
-    /// if it is none.
+    /// Parses the output of `sst certificate`, as text or as JSON. `None` if `text` is neither.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let certificate = match serde_json::from_str::<Self>(text) {
             Ok(certificate) => certificate,
@@ -119,7 +118,7 @@ impl Certificate {
         (is_sound && certificate.families.iter().all(is_one)).then_some(certificate)
     }
 
-    /// The certificate at `path`: of a directory, or in a file.
+    /// The certificate at `path`: that of the directory, or the one that the file contains.
     pub(crate) fn at(
         path: &Path,
         family: Option<u32>,
@@ -136,7 +135,7 @@ impl Certificate {
         })
     }
 
-    /// The certificate of a family; that of an empty one if the family is not listed.
+    /// The certificate of a family. A family that is not listed has no entries.
     pub(crate) fn of(&self, family: u32) -> FamilyLine {
         let mut lines = self.families.iter();
         let line = lines.find(|line| line.family == family);

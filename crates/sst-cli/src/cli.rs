@@ -18,7 +18,7 @@ Exit codes:
   3  wrong usage, unreadable input, or the operating system said no
   4  the commit is live, and something after it failed: do not repeat the command";
 
-/// Looks into static table (SST) files and directories, and writes them.
+/// Reads, checks and writes static tables: SST files and directories of them.
 #[derive(Debug, Parser)]
 #[command(name = "sst", version, about, long_about = None, after_help = EXIT_CODES)]
 #[command(propagate_version = true, subcommand_required = true, arg_required_else_help = true)]
@@ -37,23 +37,23 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Load entries from text into a directory
+    /// Load entries from text or Parquet files into a directory
     Load(load::LoadArgs),
     /// Print the values of keys
     Get(get::GetArgs),
     /// Print all entries, in the order of their hashes
     Scan(scan::ScanArgs),
-    /// Show what files consist of
+    /// Show the parts of a directory or of one of its files
     Inspect(inspect::InspectArgs),
-    /// Check every byte, and list all damage
+    /// Check every byte and list all damage
     Verify(verify::VerifyArgs),
-    /// Print a digest of all entries of each family, for other machines to compare theirs with
+    /// Print the digest of each family's entries, to compare with copies on other machines
     Certificate(certificate::CertificateArgs),
     /// Publish directories that were written elsewhere as one commit
     Gather(gather::GatherArgs),
     /// Merge directories and tables into one, or the tables of a directory in place
     Merge(merge::MergeArgs),
-    /// Show what has changed from one directory or table to another
+    /// Show the differences between two directories or tables
     Diff(diff::DiffArgs),
     /// Split directories and tables into shards
     Split(split::SplitArgs),
@@ -61,17 +61,17 @@ pub(crate) enum Command {
     Sample(sample::SampleArgs),
     /// List the generations of a directory
     Log(log::LogArgs),
-    /// Make a directory show an earlier generation again
+    /// Return a directory to an earlier generation
     Rollback(rollback::RollbackArgs),
     /// Print a completion script for a shell
     Completions {
-        /// The shell
+        /// Shell to write the script for
         shell: clap_complete::Shell,
     },
 }
 
 impl Cli {
-    /// Runs the command that was asked for.
+    /// Runs the chosen command.
     pub(crate) fn run(&self) -> Result<Exit, CliError> {
         let context = Context::new(self.json, self.quiet);
         match &self.command {

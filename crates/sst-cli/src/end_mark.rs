@@ -1,28 +1,29 @@
 //! The mark that ends a complete output of `sst scan --end-mark`.
 //!
-//! A producer that fails in a pipe leaves an input that looks complete to its reader. The mark is
-//! the last line of an output that is whole, with the number of entries before it and their digest:
+//! If the producer of a pipe fails, its output looks complete to the reader of the pipe. With a
+//! mark it does not: the mark is the last line of a complete output, and states the number of
+//! entries before it and their digest:
 //!
 //! ```text
 //! \end(2,8d3f1f0a52c4e7b9)
 //! {"sst_end":{"entries":2,"digest":"8d3f1f0a52c4e7b9"}}
 //! ```
 //!
-//! Neither is an entry in its format. Outputs can be put behind one another: a mark covers the
-//! entries since the mark before.
+//! Neither line is an entry in its format. Outputs may be concatenated: a mark covers the entries
+//! since the mark before it.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use sst_reader::hash_key;
 
-/// Longest mark as text, with room for every number.
+/// Length of the longest mark as text, with the longest numbers.
 pub(crate) const MAX_MARK_LEN: usize = 64;
 
-/// How a mark starts in JSON lines.
+/// The start of a mark in JSON lines.
 pub(crate) const JSON_START: &[u8] = br#"{"sst_end":"#;
 
-/// The number of entries of an output and their digest, in their order.
+/// The number of entries of an output and the digest of their sequence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct EndMark {
     entries: u64,
@@ -47,16 +48,16 @@ impl EndMark {
         self.entries += 1;
     }
 
-    /// The mark that a line of TSV is.
+    /// Parses a mark in its TSV form. `None` if the line is not a mark.
     pub(crate) fn parse_text(line: &[u8]) -> Option<Self> {
         let text = str::from_utf8(line).ok()?;
         let (entries, digest) = text.strip_prefix(r"\end(")?.strip_suffix(')')?.split_once(',')?;
         let mark = Self { entries: entries.parse().ok()?, digest: parse_digest(digest)? };
-        // There is one way to write a mark: no signs, no capitals, no leading zeros.
+        // Only the canonical form is a mark: no signs, no capitals, no leading zeros.
         (mark.to_string().as_bytes() == line).then_some(mark)
     }
 
-    /// The mark that a line of JSON lines is.
+    /// Parses a mark in its JSON form. `None` if the line is not a mark.
     pub(crate) fn parse_json(line: &[u8]) -> Option<Self> {
         if !line.starts_with(JSON_START) {
             return None;
@@ -65,7 +66,7 @@ impl EndMark {
         Some(Self { entries: sst_end.entries, digest: parse_digest(&sst_end.digest)? })
     }
 
-    /// The mark as a line of JSON lines.
+    /// The mark in its JSON form.
     pub(crate) fn json(&self) -> impl Serialize + use<> {
         let digest = format!("{:016x}", self.digest);
         MarkLine { sst_end: Fields { entries: self.entries, digest } }

@@ -1,4 +1,4 @@
-//! Why a command stopped: one line for people, one number for scripts.
+//! The errors that stop a command: a line of text for people, an exit code for scripts.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,10 +12,10 @@ use sst_writer::{BulkError, PublishError, WriteError};
 use crate::exit::Exit;
 use crate::input::{FormatError as InputFormatError, InputError};
 
-/// Why a command stopped.
+/// The reason why a command stopped.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CliError {
-    /// Arguments that don't fit each other, or what they refer to.
+    /// The arguments do not fit each other, or do not fit the files that they name.
     #[error("{0}")]
     Usage(String),
     #[error(transparent)]
@@ -23,15 +23,15 @@ pub(crate) enum CliError {
     /// A file or directory of ours could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// A file that nothing describes does not even have the outline of a table.
+    /// A file without a description in a meta file does not end like a table.
     #[error("{}: not an SST file, or one that is cut short: its last bytes are no offset table", _0.display())]
     NotAnSst(PathBuf),
-    /// A part of a file is not what it should be.
+    /// A part of a file is damaged.
     #[error("{}: {cause}", file.display())]
     Damaged {
         /// The file.
         file: PathBuf,
-        /// What is wrong.
+        /// The damage.
         cause: FormatError,
     },
     /// A directory without `CURRENT`.
@@ -42,31 +42,31 @@ pub(crate) enum CliError {
         /// Whether it has other files of the format.
         has_files: bool,
     },
-    /// The operating system refused.
+    /// An operation of the operating system failed.
     #[error("cannot {action} {what}: {source}")]
     Io {
-        /// What was tried: `open`, `read`, `write to`.
+        /// The operation: `open`, `read`, `write to`.
         action: &'static str,
         /// The file.
         what: String,
-        /// The operating system's answer.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The input of `load` is wrong.
+    /// The input of `load` cannot be read.
     #[error("{name}: {source}")]
     Input {
         /// Name of the input.
         name: String,
-        /// What is wrong with it.
+        /// The reason.
         source: InputError,
     },
-    /// The input of `load` has nothing to load.
+    /// The input of `load` has no entries.
     #[error("{name}: there are no entries")]
     NoEntries {
         /// Name of the input.
         name: String,
     },
-    /// A key comes twice, and `--duplicates error` says that it must not.
+    /// A key occurs twice, and `--duplicates error` forbids that.
     #[error("{name}: {place}: the key {key} is in {first}{} too", of_other(first_name.as_deref()))]
     Duplicate {
         /// Name of the input.
@@ -74,11 +74,11 @@ pub(crate) enum CliError {
         /// Its line or row.
         place: String,
         key: ShortKey,
-        /// Name of the other input, if it is another.
+        /// Name of the first input with the key, if it is another input.
         first_name: Option<String>,
         first: String,
     },
-    /// An entry that the format cannot hold.
+    /// The format cannot hold an entry.
     #[error("{name}: {place}: {source}")]
     Entry {
         /// Name of the input.
@@ -90,13 +90,13 @@ pub(crate) enum CliError {
     /// Entries could not be loaded.
     #[error(transparent)]
     Bulk(BulkError),
-    /// Somebody pressed Ctrl-C.
+    /// Ctrl-C stopped the command.
     #[error("interrupted: {} is as it was before", _0.display())]
     Interrupted(PathBuf),
-    /// Somebody pressed Ctrl-C in a split, which makes one directory after the other.
+    /// Ctrl-C stopped a split, which makes one shard after the other.
     #[error("interrupted: the shards in {} are incomplete; the same command makes all of them", _0.display())]
     SplitInterrupted(PathBuf),
-    /// Somebody pressed Ctrl-C in a merge in place, which makes one commit for each family.
+    /// Ctrl-C stopped a merge in place, which makes one commit for each family.
     #[error(
         "interrupted: {} of {} families of {} are merged, the others are as they were before; the same command goes on",
         done, families, directory.display(),
@@ -106,7 +106,7 @@ pub(crate) enum CliError {
         directory: PathBuf,
         /// Families that were to be merged.
         families: usize,
-        /// Those that are.
+        /// Families that are merged already.
         done: usize,
     },
     /// A directory could not be written to.
@@ -115,31 +115,32 @@ pub(crate) enum CliError {
     /// Tables could not be merged.
     #[error(transparent)]
     Merge(MergeError),
-    /// A directory with files of the format that no publisher of ours left there.
+    /// A directory has files of the format, but no publisher of ours left them there.
     #[error("{}: there are SST files but no CURRENT: load into another directory, or move them away", _0.display())]
     NotOurs(PathBuf),
-    /// A directory that the original implementation wrote.
+    /// The original implementation wrote the directory.
     #[error("{}: written without checksums by another implementation: it can only be read", _0.display())]
     Original(PathBuf),
-    /// A commit was made, and something after it failed.
+    /// A commit is live, but a later step of the command failed.
     #[error("{}: commit {commit} is live, but after it: {cause}", directory.display())]
     Live {
         /// The directory.
         directory: PathBuf,
         /// The commit that readers see now.
         commit: u32,
-        /// What failed.
+        /// The failure.
         cause: Box<CliError>,
     },
-    /// Standard output takes no more: a full disk, or a reader that has seen enough.
+    /// Standard output cannot be written: the disk is full, or the reader of the pipe has gone.
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
 }
 
-/// An error and its causes, in one text: `cannot open a.sst: Permission denied (os error 13)`.
+/// The text of an error followed by its causes: `cannot open a.sst: Permission denied (os error
+/// 13)`.
 ///
-/// The errors of the libraries leave their cause to `source()`. An error that repeats its cause, as
-/// one that only passes it on does, is not followed by it once more.
+/// The libraries' errors do not print their cause; `source()` returns it. A cause that the text
+/// ends with already, because an error passes it on or includes it, is not appended again.
 pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -164,7 +165,8 @@ impl From<MergeError> for CliError {
 }
 
 impl CliError {
-    /// Says of what somebody called off what is as it was before.
+    /// Turns a cancellation into [`CliError::Interrupted`], which states that `unchanged` is as it
+    /// was before.
     pub(crate) fn or_interrupted(self, unchanged: &Path) -> Self {
         match self {
             Self::Merge(MergeError::Cancelled)
@@ -175,7 +177,8 @@ impl CliError {
         }
     }
 
-    /// Says of a merge in place that somebody called off after so many of so many families.
+    /// Turns the cancellation of a merge in place after `done` of `families` families into its
+    /// error.
     pub(crate) fn or_interrupted_at(self, directory: &Path, done: usize, families: usize) -> Self {
         match self.or_interrupted(directory) {
             Self::Interrupted(directory) if done > 0 => {
@@ -185,8 +188,8 @@ impl CliError {
         }
     }
 
-    /// Says of what failed after a commit that the commit is live. A reader of our output that has
-    /// seen enough is no failure.
+    /// Wraps an error that happened after a commit: the commit is live. A closed output pipe stays
+    /// as it is, since it is not a failure.
     pub(crate) fn after_commit(self, directory: &Path, commit: u32) -> Self {
         if self.is_silent() {
             return self;
@@ -198,8 +201,7 @@ impl CliError {
         Self::Io { action, what: path.display().to_string(), source }
     }
 
-    /// The exit code that tells of the error; none for a reader of our output that has gone away,
-    /// which is no error.
+    /// The exit code of the error. A closed output pipe is not a failure: its code is `Success`.
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Read(error) if error.is_corruption() => Exit::Damaged,
@@ -220,7 +222,7 @@ impl CliError {
         }
     }
 
-    /// Whether there is nothing to say.
+    /// Whether no message is printed: the reader of our output has gone away.
     pub(crate) fn is_silent(&self) -> bool {
         self.exit() == Exit::Success
     }

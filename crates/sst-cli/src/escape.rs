@@ -1,4 +1,4 @@
-//! Bytes as one line of text, and back.
+//! Bytes as one line of text, and text back to bytes.
 //!
 //! The output of `sst scan` and `sst get` and the TSV that `sst load` reads follow the same rules,
 //! so the output of one is the input of the other:
@@ -10,18 +10,18 @@
 //! | `\N` alone, as a value | no value: a deletion |
 //! | anything else | itself |
 //!
-//! Printing escapes tabs, backslashes, control and invisible characters and bytes that are not
-//! UTF-8, so no key or value can steer the terminal it is shown on, and a printed line never looks
-//! like a deletion or an end mark (`\end(…)`, see [`EndMark`](crate::end_mark::EndMark)) unless it
-//! is one. Reading needs less: of the raw bytes only a line feed, a carriage return before it, a
-//! tab in a key and a zero byte cannot stand for themselves.
+//! Printing escapes tabs, backslashes, control characters, invisible characters and bytes that are
+//! not UTF-8. So no key or value can control the terminal that shows it. A printed line looks like
+//! a deletion or an end mark (`\end(…)`, see [`EndMark`](crate::end_mark::EndMark)) only if it is
+//! one. Reading is less strict. Only these raw bytes must be escaped: a line feed, a carriage
+//! return before a line feed, a tab in a key, a zero byte.
 
 use std::fmt::{self, Write as _};
 
-/// Stands for a deletion where a value is expected.
+/// The text of a deletion in place of a value.
 pub(crate) const DELETED: &str = r"\N";
 
-/// Shows bytes as text by the rules above.
+/// Displays bytes as escaped text.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Escaped<'a>(pub(crate) &'a [u8]);
 
@@ -47,8 +47,8 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// Whether a character is invisible, or changes how those around it are shown: byte order marks,
-/// which `load` would take for the start of a file, joiners, line separators, writing directions.
+/// Whether a character is invisible or changes how its neighbours are shown: byte order marks
+/// (which `load` would take for the start of a file), joiners, line separators, direction marks.
 const fn is_invisible(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
@@ -57,7 +57,7 @@ fn hex(f: &mut fmt::Formatter<'_>, byte: u8) -> fmt::Result {
     write!(f, r"\x{byte:02x}")
 }
 
-/// An escape that the rules don't know.
+/// An unknown escape.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown escape {escape} at byte {at}: use \\t \\n \\r \\\\ or \\x and two hex digits")]
 pub(crate) struct BadEscape {
@@ -70,26 +70,26 @@ pub(crate) struct BadEscape {
 /// The longest escape: `\x00`.
 const MAX_ESCAPE_LEN: usize = 4;
 
-/// Turns escaped text back into bytes, part by part: an escape may lie in two parts.
+/// Turns escaped text back into bytes, part by part. An escape may be split over two parts.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Unescaper {
-    /// The start of an escape that the last part ended in.
+    /// An incomplete escape at the end of the last part.
     held: Vec<u8>,
-    /// Bytes of text taken, those held among them.
+    /// Bytes of text consumed so far, including those in `held`.
     taken: usize,
 }
 
-/// An escape by its first bytes.
+/// The result of parsing the start of an escape.
 enum Escape {
-    /// This byte, from an escape of so many.
+    /// An escape of this byte, and the length of the escape.
     Byte(u8, usize),
-    /// More bytes are needed to tell.
+    /// The escape is cut off; more bytes are needed.
     Incomplete,
     Unknown,
 }
 
 impl Unescaper {
-    /// Hands the bytes that a part of the text stands for to `out`.
+    /// Decodes a part of the text and passes the bytes to `out`.
     pub(crate) fn take<E: From<BadEscape>>(
         &mut self,
         text: &[u8],
@@ -102,7 +102,7 @@ impl Unescaper {
             self.held.push(*first);
             self.taken += 1;
             match Escape::parse(&self.held) {
-                // It needed the byte just taken, so it ends with it.
+                // The escape was incomplete without the byte just added, so it ends with it.
                 Escape::Byte(byte, _) => {
                     self.held.clear();
                     out(&[byte])?;
@@ -112,7 +112,7 @@ impl Unescaper {
             }
         }
         while let Some(backslash) = rest.iter().position(|&byte| byte == b'\\') {
-            // A position within the text always splits it.
+            // `backslash` is a position within `rest`, so the split always succeeds.
             let (before, escape) = rest.split_at_checked(backslash).unwrap_or((rest, &[]));
             out(before)?;
             self.taken += before.len();
@@ -120,7 +120,7 @@ impl Unescaper {
                 Escape::Byte(byte, len) => {
                     out(&[byte])?;
                     self.taken += len;
-                    // The escape was parsed from these bytes, so `rest` has them.
+                    // The escape was parsed from these bytes, so they contain it.
                     rest = escape.get(len..).unwrap_or(&[]);
                 }
                 Escape::Incomplete => {
@@ -139,12 +139,12 @@ impl Unescaper {
         out(rest)
     }
 
-    /// Ends the text.
+    /// Ends the text. An incomplete escape is an error.
     pub(crate) fn finish(self) -> Result<(), BadEscape> {
         if self.held.is_empty() { Ok(()) } else { Err(self.bad(&self.held)) }
     }
 
-    /// The error for an escape whose first bytes, as many as are held, were taken.
+    /// The error for the escape `escape`, of which the bytes in `held` are consumed.
     fn bad(&self, escape: &[u8]) -> BadEscape {
         let shown = if escape.get(1) == Some(&b'x') { MAX_ESCAPE_LEN } else { 2 };
         let escape = escape.get(..shown).unwrap_or(escape);
@@ -183,7 +183,7 @@ fn digit(byte: u8) -> u8 {
 mod tests {
     use super::*;
 
-    /// The bytes that a text stands for, however it is cut in parts.
+    /// The bytes of an escaped text. Checks that the result does not depend on how it is split.
     fn unescaped(text: &str) -> Result<Vec<u8>, BadEscape> {
         let text = text.as_bytes();
         let in_parts = |len: usize| {
@@ -199,7 +199,8 @@ mod tests {
         let whole = in_parts(text.len().max(1));
         for len in 1..=5 {
             let parts = in_parts(len);
-            // Of an escape that the end of a part cuts only the start is shown.
+            // If an escape is split, the error shows only its start, so the errors are compared by
+            // position.
             let place = |error: &BadEscape| error.at;
             assert_eq!(parts.as_ref().map_err(place), whole.as_ref().map_err(place), "{len}");
         }

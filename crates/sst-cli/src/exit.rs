@@ -6,15 +6,15 @@ use std::process::ExitCode;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(crate) enum Exit {
-    /// All is well: loaded, found, intact.
+    /// Success: entries loaded, keys found, files intact.
     Success = 0,
-    /// A key that was asked for is not there.
+    /// A key was not found.
     NotFound = 1,
-    /// A file is damaged, or no SST file at all.
+    /// A file is damaged or not an SST file.
     Damaged = 2,
-    /// Wrong usage, unreadable input, or the operating system said no.
+    /// Wrong usage, unreadable input, or an error of the operating system.
     Failure = 3,
-    /// A commit is live, and something after it failed: it must not be made again.
+    /// A commit is live, but a later step failed. The command must not be repeated.
     Live = 4,
 }
 

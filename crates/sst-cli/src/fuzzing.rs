@@ -1,4 +1,4 @@
-//! The inputs of `load` for fuzzing: any bytes, in any format, compressed or not.
+//! The fuzz target for inputs of `load`: any bytes, in any format, compressed or not.
 
 use std::io::{BufReader, Cursor, Read};
 use std::sync::OnceLock;
@@ -11,11 +11,11 @@ use crate::input::{Format, InputArgs};
 use crate::input::{Input, InputEntry, InputError, decompressed};
 use crate::output::{EntryLine, Shown};
 
-/// Longest value while fuzzing, so that a short input can exceed it.
+/// Longest value while fuzzing: small, so that a short input can exceed it.
 const MAX_VALUE: &str = "200";
 
-/// The result of reading an input: entries and bad lines in their order, and whether it could be
-/// read to its end.
+/// The result of reading an input: its entries and the lines of its bad lines, in order, and
+/// whether the input could be read to its end.
 #[derive(Debug, PartialEq, Eq)]
 struct Outcome {
     entries: Vec<(u64, Vec<u8>, Option<Vec<u8>>)>,
@@ -24,8 +24,9 @@ struct Outcome {
 }
 
 impl Outcome {
-    /// Whether both are the same, as far as they go: a decompressor may give more or fewer of the
-    /// bytes before damage. Nothing is loaded of an input that ends in an error.
+    /// Whether two results agree as far as both go. Before damaged compressed data, a decompressor
+    /// may return more or fewer bytes, so a result that ends in an error may be longer than the
+    /// other. Such an input is not loaded.
     fn agrees(&self, other: &Self) -> bool {
         let entries = self.entries.iter().zip(&other.entries).all(|(a, b)| a == b);
         let bad = self.bad.iter().zip(&other.bad).all(|(a, b)| a == b);
@@ -33,9 +34,9 @@ impl Outcome {
     }
 }
 
-/// Reads an input whose first byte chooses format and options. Panics if what it gives depends on
-/// how the input is cut, exceeds a limit, or does not come back from the text that `scan` prints of
-/// it.
+/// Reads an input. Its first byte chooses format and options. Panics in three cases: the result
+/// depends on how the input is split into reads; a value exceeds the limit; or the entries change
+/// when `scan` prints them and `load` reads them again.
 pub fn input(data: &[u8]) {
     let Some((choice, data)) = data.split_first() else { return };
     let Some((format, options)) = choices().get(usize::from(choice & 7)) else { return };
@@ -45,7 +46,7 @@ pub fn input(data: &[u8]) {
     let Ok(whole) = whole else { return };
     let cut = BufReader::with_capacity(1 + usize::from(choice >> 4), OneByOne(data));
     let cut = decompressed(cut, false).and_then(|text| {
-        // The first buffer holds enough to tell a byte order mark.
+        // The first buffer must be large enough for a byte order mark.
         let text = BufReader::with_capacity(3 + usize::from(choice >> 4), text);
         Ok(read(Input::new(text, format, options)?))
     });
@@ -59,7 +60,7 @@ pub fn input(data: &[u8]) {
     comes_back(&whole);
 }
 
-/// Formats with options; the last two read what `scan --end-mark` prints.
+/// The formats with their options. The last two read the output of `scan --end-mark`.
 fn choices() -> &'static [(Format, InputArgs)] {
     static CHOICES: OnceLock<Vec<(Format, InputArgs)>> = OnceLock::new();
     let csv: &[&str] = &["--no-header", "--delimiter", ";", "--delete-marker", "-"];
@@ -75,12 +76,12 @@ fn choices() -> &'static [(Format, InputArgs)] {
     ];
     CHOICES.get_or_init(|| {
         let parsed = flags.iter().map(|(format, flags)| Some((*format, options(flags)?)));
-        // No choice at all would make every input pass: a test counts them.
+        // Without choices, every input would pass; a test checks that there are eight.
         parsed.collect::<Option<_>>().unwrap_or_default()
     })
 }
 
-/// The options of a load with these arguments.
+/// The input options of a `load` command line.
 fn options(flags: &[&str]) -> Option<InputArgs> {
     let args = ["sst", "load", "-", "out", "--max-value", MAX_VALUE];
     let cli = Cli::try_parse_from(args.iter().chain(flags)).ok()?;
@@ -109,8 +110,8 @@ fn read(mut input: Input<'_>) -> Outcome {
     }
 }
 
-/// Entries that are printed as `scan` prints them, with an end mark, are the same when they are
-/// read.
+/// Checks that entries which `scan` prints, followed by an end mark, are equal when `load` reads
+/// them.
 fn comes_back(outcome: &Outcome) {
     let (mut text, mut json, mut mark) = (String::new(), String::new(), EndMark::default());
     for (_, key, value) in &outcome.entries {
@@ -138,7 +139,7 @@ fn comes_back(outcome: &Outcome) {
     }
 }
 
-/// Gives a byte at a time, as a pipe may.
+/// Returns one byte per read, as a pipe may.
 struct OneByOne<'a>(&'a [u8]);
 
 impl Read for OneByOne<'_> {
@@ -157,8 +158,8 @@ mod tests {
         assert_eq!(choices().len(), 8);
     }
 
-    /// Short inputs of the bytes that mean something, in every format: more come from `cargo xtask
-    /// fuzz`.
+    /// Tries short inputs of bytes that have a meaning in some format. `cargo xtask fuzz` tries
+    /// more.
     #[test]
     fn inputs_of_special_bytes_keep_the_promises() {
         let bytes = b"\t\n\r\\\"',;:{}[]Nntrxu0a1-k\xef\xbb\xbf\xff\0 \x1f\x8b(end)ABCZhPK";

@@ -1,7 +1,8 @@
-//! `sst`: looks into static table (SST) files and directories, and writes them. The README says how
-//! to use it.
+//! The command `sst`, which reads and writes static table (SST) files and directories. See the
+//! README for its use.
 //!
-//! This library is the command, so that fuzz targets can reach its parsers. It is no API.
+//! This library contains the whole command, so that fuzz targets can reach its parsers. It is not a
+//! public API.
 
 #![forbid(unsafe_code)]
 
@@ -33,7 +34,7 @@ pub fn main() -> ExitCode {
     let cli = match cli::Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version come this way too; they are no failure.
+            // Help and version are reported as errors too, but are not failures.
             let exit = if error.use_stderr() { Exit::Failure } else { Exit::Success };
             let printed = error.print();
             return if printed.is_ok() { exit.into() } else { Exit::Failure.into() };

@@ -1,4 +1,4 @@
-//! The `sst` command; see the library.
+//! The `sst` command. The library contains its code.
 
 #![forbid(unsafe_code)]
 

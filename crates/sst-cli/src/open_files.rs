@@ -1,19 +1,18 @@
-//! The limit of open files.
+//! The limit on open files.
 
-/// Raises the soft limit of open files to the hard one: a walk holds one file open for each layer
-/// of overlapping tables, and the usual soft limit of 1,024 is there for programs that use
-/// `select`.
+/// Raises the soft limit on open files to the hard limit. A scan holds one file open for each layer
+/// of overlapping tables. The usual soft limit of 1,024 exists for programs that use `select`.
 ///
-/// Where the limit cannot be raised the command works with the one that there is.
+/// If the limit cannot be raised, the command works with the current limit.
 #[cfg(unix)]
 pub(crate) fn raise_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    // Fails where a system has a lower limit than it says. The command then fails where it needs
-    // more files, and says so.
+    // Fails if the system's real limit is lower than the hard limit that it reports. Then the
+    // command fails later, with an error, if it needs more files.
     _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
-/// There is no limit to raise.
+/// Systems other than Unix have no such limit.
 #[cfg(not(unix))]
 pub(crate) const fn raise_limit() {}

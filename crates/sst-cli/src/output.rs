@@ -11,7 +11,7 @@ use sst_format::BlobNumber;
 use crate::error::CliError;
 use crate::escape::{DELETED, Escaped};
 
-/// Standard output, buffered. [`Output::finish`] tells whether everything arrived.
+/// Buffered standard output. [`Output::finish`] reports errors of writing the last bytes.
 pub(crate) struct Output<W: Write = StdoutLock<'static>> {
     sink: BufWriter<W>,
 }
@@ -44,38 +44,38 @@ impl<W: Write> Output<W> {
         self.sink.write_all(bytes).map_err(CliError::Output)
     }
 
-    /// Prints what is still in the buffer.
+    /// Writes the buffered bytes.
     pub(crate) fn flush(&mut self) -> Result<(), CliError> {
         self.sink.flush().map_err(CliError::Output)
     }
 
-    /// Prints what is still in the buffer, and no more after it.
+    /// Writes the buffered bytes and closes the output.
     pub(crate) fn finish(mut self) -> Result<(), CliError> {
         self.flush()
     }
 }
 
-/// The value of a key, as far as it can be shown.
+/// A value to be printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shown<'a> {
     /// The value.
     Value(&'a [u8]),
     /// A deletion.
     Deleted,
-    /// A value in a blob file, when a table is looked at without its directory.
+    /// A value in a blob file, which is not read: the table is shown without its directory.
     Blob(BlobNumber),
-    /// Nobody asked.
+    /// No value: only keys are printed.
     Omitted,
 }
 
-/// One entry to be printed: a line of TSV or of JSON lines that `sst load` takes.
+/// One entry to be printed: a line of TSV or JSON lines that `sst load` can read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EntryLine<'a> {
-    /// The hash; in JSON only.
+    /// The hash, for JSON only.
     pub(crate) hash: Option<u64>,
     pub(crate) key: &'a [u8],
     pub(crate) value: Shown<'a>,
-    /// Whether everything is printed in hex.
+    /// Whether key and value are printed in hex.
     pub(crate) hex: bool,
 }
 
@@ -100,7 +100,7 @@ impl fmt::Display for ValueText<'_> {
         match self.value {
             Shown::Value(bytes) => write!(f, "{}", Bytes { bytes, hex: self.hex }),
             Shown::Deleted => f.write_str(DELETED),
-            // An escape that `load` refuses, so that it is never taken for the value.
+            // An unknown escape on purpose: `load` refuses it, so it is never loaded as the value.
             Shown::Blob(number) => write!(f, r"\blob({number})"),
             Shown::Omitted => Ok(()),
         }
@@ -141,7 +141,8 @@ impl Serialize for EntryLine<'_> {
     }
 }
 
-/// Bytes under one name if they are text, else in hex under the other.
+/// Serializes bytes as text under `name`, or in hex under `hex_name` if they are not UTF-8 or `hex`
+/// is set.
 pub(crate) fn serialize_bytes<M: SerializeMap>(
     map: &mut M,
     (name, hex_name): (&str, &str),

@@ -1,4 +1,4 @@
-//! Progress bars: on standard error, if that is a terminal and `--quiet` is not given.
+//! Progress bars on standard error. Shown only on a terminal, without `--quiet` and `--json`.
 
 use std::io::{self, IsTerminal, Read, stderr};
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sst_format::monitor::Monitor;
 
-/// Who may draw bars.
+/// Whether progress bars are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ProgressMode {
     /// Draw them.
@@ -16,7 +16,7 @@ pub(crate) enum ProgressMode {
 }
 
 impl ProgressMode {
-    /// The mode that these flags call for.
+    /// The mode for these flags.
     pub(crate) fn of(json: bool, quiet: bool) -> Self {
         Self::choose(json, quiet, stderr().is_terminal())
     }
@@ -41,7 +41,7 @@ impl ProgressMode {
         Progress { bar }
     }
 
-    /// A bar that counts bytes; a spinner if their number is not known.
+    /// A bar that counts bytes. It is a spinner if `len` is not known.
     pub(crate) fn bytes(self, len: Option<u64>, message: &'static str) -> Progress {
         self.bar(
             len,
@@ -61,7 +61,7 @@ impl ProgressMode {
         self.bar(Some(len), template, message)
     }
 
-    /// A bar that counts entries; a spinner that does if their number is not known.
+    /// A bar that counts entries. It is a spinner with a counter if `len` is not known.
     pub(crate) fn entries_if_known(self, len: Option<u64>, message: &'static str) -> Progress {
         match len {
             Some(len) => self.entries(len, message),
@@ -77,35 +77,35 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Moves the bar on.
+    /// Advances the bar.
     pub(crate) fn advance(&self, by: u64) {
         self.bar.inc(by);
     }
 
-    /// Puts the bar where it belongs.
+    /// Sets the position of the bar.
     pub(crate) fn set(&self, position: u64) {
         self.bar.set_position(position);
     }
 
-    /// A monitor that moves the bar to the entries that an operation has dealt with.
+    /// A monitor that sets the bar to the number of entries that an operation has processed.
     pub(crate) fn entries_monitor(&self) -> Monitor {
         let bar = self.bar.clone();
         Monitor::default().progress(move |progress| bar.set_position(progress.entries))
     }
 
-    /// A monitor that moves the bar to the bytes that an operation has dealt with.
+    /// A monitor that sets the bar to the number of bytes that an operation has processed.
     pub(crate) fn bytes_monitor(&self) -> Monitor {
         let bar = self.bar.clone();
         Monitor::default().progress(move |progress| bar.set_position(progress.bytes))
     }
 
-    /// A reader that moves the bar on, which disappears with it.
+    /// A reader that advances the bar. The bar disappears when the reader is dropped.
     pub(crate) const fn into_reader<R: Read>(self, source: R) -> ProgressReader<R> {
         ProgressReader { progress: self, source }
     }
 }
 
-/// A reader that moves a bar on.
+/// A reader that advances a bar.
 #[derive(Debug)]
 pub(crate) struct ProgressReader<R> {
     progress: Progress,

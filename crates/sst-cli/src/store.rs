@@ -1,4 +1,4 @@
-//! A path on the command line names a directory of tables, or one table.
+//! Opens the directory or table that a path on the command line names.
 
 use std::fs;
 use std::io;
@@ -15,24 +15,24 @@ use sst_reader::{
 
 use crate::error::CliError;
 
-/// How all commands open files: by positioned reads, so that a file which shrinks under us gives an
-/// error and not a signal, and with the filters of the format.
+/// The options with which all commands open files: positioned reads, so that a file truncated by
+/// another process gives an error and not a signal, and the filters of the format.
 pub(crate) fn reader_options() -> ReaderOptions {
     let cache: Arc<BlockCache> = Arc::default();
     ReaderOptions::default().access(Access::Read).cache(cache).filter(QuotientFilter::default())
 }
 
-/// Something that can be asked for keys and scanned.
+/// A directory or table in which keys can be looked up.
 pub(crate) enum Store {
     /// One key space of a directory.
     Directory(SstSet),
-    /// One table, with nothing around it.
+    /// One table without its directory.
     Table(StaticSortedFile),
 }
 
 impl Store {
-    /// Opens what is at `path`. `family` is for directories only; without it the lowest one is
-    /// opened, and `note` is told if there are others.
+    /// Opens the directory or table at `path`. `family` is valid for directories only. Without it,
+    /// the lowest family is opened, and `note` gets a message if there are others.
     pub(crate) fn open(
         path: &Path,
         family: Option<u32>,
@@ -51,7 +51,7 @@ impl Store {
     }
 }
 
-/// Whether `path` is a directory. Fails if there is nothing.
+/// Whether `path` is a directory. Fails if `path` does not exist.
 pub(crate) fn is_directory(path: &Path) -> Result<bool, CliError> {
     match fs::metadata(path) {
         Ok(metadata) => Ok(metadata.is_dir()),
@@ -59,7 +59,7 @@ pub(crate) fn is_directory(path: &Path) -> Result<bool, CliError> {
     }
 }
 
-/// Reads what the meta files of a directory say.
+/// Reads the meta files of a directory.
 pub(crate) fn read_catalog(dir: &Path) -> Result<Catalog, CliError> {
     match Catalog::read(dir) {
         Err(ReadError::Io { file, source, .. })
@@ -76,7 +76,7 @@ pub(crate) fn read_catalog(dir: &Path) -> Result<Catalog, CliError> {
     }
 }
 
-/// The family to show: the one asked for if it exists, else the lowest.
+/// The family to open: `family` if it exists, or without `family` the lowest one.
 pub(crate) fn choose_family(
     catalog: &Catalog,
     family: Option<u32>,
@@ -103,18 +103,17 @@ pub(crate) fn choose_family(
     }
 }
 
-/// A table that was opened by its path.
+/// A table opened by its path.
 pub(crate) struct OpenTable {
     /// The table.
     pub(crate) file: StaticSortedFile,
-    /// Its description in the directory around it, if there is one.
+    /// The table's description in its directory; `None` if there is none.
     pub(crate) described: Option<CatalogTable>,
 }
 
-/// Opens the table at `path`: with its description if it lies in a directory that has one, else on
-/// its own.
+/// Opens the table at `path`: with its description if its directory has one, otherwise standalone.
 pub(crate) fn open_table(path: &Path, options: &ReaderOptions) -> Result<OpenTable, CliError> {
-    // Nothing that is wrong with the files around it may keep a table from being looked at.
+    // Damage in the other files of the directory must not prevent opening the table.
     if let Some(described) = description_of(path) {
         let file = StaticSortedFile::open(path, &described.meta()?, options)?;
         return Ok(OpenTable { file, described: Some(described) });
@@ -125,7 +124,7 @@ pub(crate) fn open_table(path: &Path, options: &ReaderOptions) -> Result<OpenTab
     }
 }
 
-/// The error of a table that nothing describes: perhaps it is none.
+/// The error for a table without a description. The file may not be a table at all.
 pub(crate) fn not_an_sst(path: &Path, error: ReadError) -> CliError {
     match error {
         ReadError::Corrupt { cause: Corruption::Format(error), .. } if is_no_outline(error) => {
@@ -135,7 +134,7 @@ pub(crate) fn not_an_sst(path: &Path, error: ReadError) -> CliError {
     }
 }
 
-/// Whether nothing in a file looks like the end of a table.
+/// Whether the end of the file does not look like an offset table.
 fn is_no_outline(error: FormatError) -> bool {
     matches!(error, FormatError::WrongLen { structure: Structure::OffsetTable, .. })
 }

@@ -1,8 +1,8 @@
-//! Columns and bars: tables for people.
+//! Tables and bars of text for people.
 
 use std::fmt;
 
-/// On which side of its column a cell stands.
+/// The alignment of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Align {
     /// For words.
@@ -11,7 +11,7 @@ pub(crate) enum Align {
     Right,
 }
 
-/// Rows of cells in columns as wide as their widest cell.
+/// A table of text. Each column is as wide as its widest cell.
 #[derive(Debug)]
 pub(crate) struct TextTable {
     aligns: Vec<Align>,
@@ -19,8 +19,8 @@ pub(crate) struct TextTable {
 }
 
 impl TextTable {
-    /// A table with these column heads, which may be empty. Columns of the same alignment as their
-    /// heads.
+    /// Creates a table with these column heads. If all heads are empty, there is no head row. Each
+    /// column has the alignment given with its head.
     pub(crate) fn new(columns: &[(&str, Align)]) -> Self {
         let aligns = columns.iter().map(|(_, align)| *align).collect();
         let heads: Vec<String> = columns.iter().map(|(head, _)| (*head).to_owned()).collect();
@@ -28,7 +28,7 @@ impl TextTable {
         Self { aligns, rows: if has_heads { vec![heads] } else { Vec::new() } }
     }
 
-    /// Adds a row. Cells past the last column are not shown.
+    /// Adds a row. Cells beyond the last column are not shown.
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
         self.rows.push(cells.into_iter().collect());
     }
@@ -58,10 +58,11 @@ impl fmt::Display for TextTable {
     }
 }
 
-/// Characters of a full bar.
+/// Width of a full bar, in characters.
 const BAR_WIDTH: usize = 24;
 
-/// A bar for a share of 0 to 1, in eighths of a character. What is not nothing can be seen.
+/// A bar for a share from 0 to 1, in eighths of a character. A share above 0 has at least one
+/// eighth.
 pub(crate) fn bar(share: f64) -> String {
     const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
     let share = if share > 0.0 { share.min(1.0) } else { return String::new() };
@@ -83,7 +84,7 @@ pub(crate) fn percent(part: u64, whole: u64) -> String {
     }
 }
 
-/// How many times smaller something was made.
+/// The factor by which `after` is smaller than `before`.
 pub(crate) fn ratio(before: u64, after: u64) -> String {
     match after {
         0 => String::new(),

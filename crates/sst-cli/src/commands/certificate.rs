@@ -26,14 +26,14 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct CertificateArgs {
-    /// The directory
+    /// Directory to certify
     dir: PathBuf,
 
-    /// Only this key space [default: all]
+    /// Certify only this key space [default: all]
     #[arg(long, value_name = "NUMBER")]
     family: Option<u32>,
 
-    /// Read all entries, whatever the commit says of them
+    /// Read all entries, even if the commit has a certificate
     #[arg(long)]
     compute: bool,
 }

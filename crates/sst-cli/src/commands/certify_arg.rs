@@ -1,12 +1,13 @@
-//! Whether a command that writes to a directory certifies what it has written.
+//! The flag `--certify` of commands that write to a directory.
 
 use clap::Args;
 
 /// Whether the commit is certified.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct CertifyArg {
-    /// Read everything back from disk before it is published, compare it with what was written, and
-    /// put a digest of all entries into the commit, for `sst certificate` and `sst verify`
+    /// Read all files back from disk before the commit is published, compare them with the data
+    /// that was written, and store a digest of all entries in the commit, for `sst certificate` and
+    /// `sst verify`
     #[arg(long)]
     pub(crate) certify: bool,
 }

@@ -1,4 +1,4 @@
-//! `sst diff`: what has changed from one directory or file to another.
+//! `sst diff`: the differences between two directories or tables.
 
 use std::path::PathBuf;
 
@@ -26,17 +26,17 @@ Exit code 0: no difference; 1: there are some.";
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct DiffArgs {
-    /// A directory or an .sst file
+    /// Older directory or .sst file
     old: PathBuf,
 
-    /// Another one
+    /// Newer directory or .sst file
     new: PathBuf,
 
-    /// Print nothing but how many keys differ
+    /// Print only the numbers of keys that differ
     #[arg(long)]
     summary: bool,
 
-    /// Print keys only
+    /// Print only keys, no values
     #[arg(long)]
     keys_only: bool,
 
@@ -44,7 +44,7 @@ pub(crate) struct DiffArgs {
     #[arg(long)]
     hex: bool,
 
-    /// Compare all entries of each key, not only those that `get` finds
+    /// Compare all entries of each key, not only the one that `get` finds
     #[arg(long)]
     all: bool,
 
@@ -86,7 +86,7 @@ pub(crate) fn run(args: &DiffArgs, context: Context) -> Result<Exit, CliError> {
     Ok(if is_same { Exit::Success } else { Exit::NotFound })
 }
 
-/// A key that differs.
+/// One key whose entries differ, to be printed.
 struct Line<'d> {
     change: Change,
     key: &'d [u8],
@@ -95,7 +95,7 @@ struct Line<'d> {
     hex: bool,
 }
 
-/// The value of an entry that is live, if there is an entry.
+/// The value of an entry. `None` if there is no entry, or if it is a tombstone.
 fn value_of(entry: Option<MergedEntry<'_>>) -> Result<Option<ValueBytes<'_>>, MergeError> {
     Ok(entry.map(MergedEntry::into_value).transpose()?.flatten())
 }
@@ -137,7 +137,7 @@ impl Serialize for Line<'_> {
     }
 }
 
-/// The counts, in JSON.
+/// The counts, as JSON.
 #[derive(Serialize)]
 struct Summary {
     added: u64,

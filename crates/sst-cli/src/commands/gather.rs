@@ -1,4 +1,4 @@
-//! `sst gather`: directories that were written elsewhere become one commit.
+//! `sst gather`: publishes directories that were written elsewhere as one commit.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -41,19 +41,19 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct GatherArgs {
-    /// Directories, or meta files of commits in them
+    /// Directories to gather, or meta files of their commits
     #[arg(required = true, value_name = "FRAGMENT")]
     fragments: Vec<PathBuf>,
 
-    /// Directory to publish in; it is made if it does not exist
+    /// Directory to publish in; it is created if it does not exist
     #[arg(long, short, value_name = "DIR")]
     output: PathBuf,
 
-    /// Whether entries that are already in the output directory go or stay
+    /// Replace the entries of the output directory, or add to them
     #[arg(long, value_enum, default_value_t = Mode::Replace)]
     mode: Mode,
 
-    /// Whether fragments that may have keys in common are refused
+    /// Refuse fragments whose ranges of hashes overlap, or let the later fragment win
     #[arg(long, value_enum, default_value_t = OverlapArg::Refuse)]
     overlap: OverlapArg,
 
@@ -61,8 +61,8 @@ pub(crate) struct GatherArgs {
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     family: u32,
 
-    /// Give no filter to tables that come without one: a lookup of a key that is not there then
-    /// reads a block of each of them instead of none, and Next.js refuses the directory
+    /// Write no filters for tables that have none. A lookup of an absent key then reads a block of
+    /// each such table instead of none, and Next.js refuses the directory
     #[arg(long)]
     no_filter: bool,
 
@@ -73,12 +73,12 @@ pub(crate) struct GatherArgs {
     certify: CertifyArg,
 }
 
-/// Whether fragments whose ranges of hashes overlap are refused.
+/// How to treat fragments whose ranges of hashes overlap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum OverlapArg {
-    /// Stop with an error: the hashes were to be shared out among the writers
+    /// Stop with an error: each writer was meant to have hashes of its own
     Refuse,
-    /// The fragment given later counts
+    /// The fragment that comes later on the command line wins
     LaterWins,
 }
 
@@ -149,7 +149,7 @@ pub(crate) fn run(args: &GatherArgs, context: Context) -> Result<Exit, CliError>
     Ok(Exit::Success)
 }
 
-/// Publishes the fragments.
+/// Publishes the fragments as one commit.
 fn gather(
     publisher: &mut Publisher,
     args: &GatherArgs,
@@ -174,7 +174,7 @@ fn gather(
     Ok((fragments, info))
 }
 
-/// Says what is wrong with a fragment that is none, before anything is made for it.
+/// Fails if `path` is not a fragment, before anything is created for it.
 fn check_fragment(path: &Path) -> Result<(), CliError> {
     if is_directory(path)? {
         return match read_catalog(path)? {

@@ -1,4 +1,4 @@
-//! `sst get`: the values of keys.
+//! `sst get`: prints the values of keys.
 
 use std::path::PathBuf;
 
@@ -17,22 +17,22 @@ use crate::store::Store;
 /// Arguments of `sst get`.
 #[derive(Debug, Args)]
 pub(crate) struct GetArgs {
-    /// A directory or an .sst file
+    /// Directory or .sst file
     pub(crate) path: PathBuf,
 
     /// Keys to look up
     #[arg(required = true, value_name = "KEY")]
     pub(crate) keys: Vec<String>,
 
-    /// Keys are given in hex, and everything is printed in hex
+    /// Keys are given in hex, and all output is in hex
     #[arg(long)]
     pub(crate) hex: bool,
 
-    /// Print every value of a key, not only one
+    /// Print all values of a key, not only one of them
     #[arg(long)]
     pub(crate) all: bool,
 
-    /// Print nothing but the bytes of the values, as they are
+    /// Print only the bytes of the values, unescaped and without line ends
     #[arg(long, conflicts_with = "json")]
     pub(crate) raw: bool,
 
@@ -55,7 +55,8 @@ pub(crate) fn run(args: &GetArgs, context: Context) -> Result<Exit, CliError> {
         if !matches!(answer, Answer::Found(_)) {
             exit = Exit::NotFound;
             if !context.json {
-                // On a terminal the answers come in the order of the keys.
+                // Flush first, so that answers and notes appear in the order of the keys on a
+                // terminal.
                 output.flush()?;
                 let key = Bytes { bytes: key, hex: args.hex };
                 context.note(format_args!("{}: {key}", answer.status()));
@@ -67,7 +68,7 @@ pub(crate) fn run(args: &GetArgs, context: Context) -> Result<Exit, CliError> {
     Ok(exit)
 }
 
-/// The bytes of a key as it was given.
+/// The bytes of a key as the user typed it: text, or hex digits.
 fn key_bytes(key: &str, hex: bool) -> Result<Vec<u8>, CliError> {
     if !hex {
         return Ok(key.as_bytes().to_vec());
@@ -86,7 +87,7 @@ enum Answer<'a> {
 
 enum Found<'a> {
     Value(Slice<'a>),
-    /// A value that only the directory has.
+    /// A value in a blob file. Without its directory, a table knows only the number of the blob.
     Blob(BlobNumber),
 }
 
@@ -177,7 +178,7 @@ fn print(
     Ok(())
 }
 
-/// One answer as JSON.
+/// One answer, as JSON.
 struct Line<'a> {
     key: &'a [u8],
     status: &'static str,

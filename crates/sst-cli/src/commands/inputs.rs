@@ -1,4 +1,4 @@
-//! The tables and directories that a command is given to merge.
+//! The tables and directories that a command merges, and `--duplicates`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,15 +13,16 @@ use crate::store::{choose_family, is_directory, not_an_sst, read_catalog, reader
 /// Which entries of a key are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DuplicatesArg {
-    /// The newest, which `get` finds: the last one of a load, those of the newest input of a merge
+    /// The newest entry, which `get` finds: the last one of a load, or the one of the newest input
+    /// of a merge
     #[default]
     #[value(alias = "last")]
     Newest,
-    /// All, which `get --all` finds: in the order of a load's input, the newest input of a merge
-    /// first
+    /// All entries, which `get --all` finds: in the order of a load's input, or with the newest
+    /// input of a merge first
     #[value(alias = "all")]
     Keep,
-    /// None: a key that comes more than once is an error
+    /// Exactly one: a second entry of a key is an error
     Error,
 }
 
@@ -35,15 +36,15 @@ impl From<DuplicatesArg> for Duplicates {
     }
 }
 
-/// Inputs that were found.
+/// The inputs of a merge, opened.
 pub(crate) struct OpenInputs {
     pub(crate) inputs: Inputs,
     /// The family of all directories among them; 0 if there are none.
     pub(crate) family: u32,
 }
 
-/// Finds what is at these paths, the oldest first: directories and `.sst` files. Without `family` a
-/// directory's lowest one counts.
+/// Opens directories and `.sst` files, the oldest first. Without `family`, each directory's lowest
+/// family is taken, and directories in which these differ are an error.
 pub(crate) fn open_inputs(
     paths: &[PathBuf],
     family: Option<u32>,

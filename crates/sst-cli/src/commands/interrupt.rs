@@ -1,4 +1,4 @@
-//! Ctrl-C.
+//! Cancellation by Ctrl-C (SIGINT) or SIGTERM.
 
 use std::sync::OnceLock;
 
@@ -6,24 +6,25 @@ use sst_writer::{CancelToken, Monitor};
 
 use crate::progress::Progress;
 
-/// The exit code of a process that ends by the second Ctrl-C, as shells have it.
+/// Exit code of a process that the second Ctrl-C ends: 128 + SIGINT, as shells report it.
 const INTERRUPTED: i32 = 130;
 
 static TOKEN: OnceLock<CancelToken> = OnceLock::new();
 
-/// The token that the first Ctrl-C (or termination signal) switches: the command stops and leaves
-/// the directory as it was. The second ends the process at once; what it leaves is removed by the
-/// next one that writes there. Until a command asks for it Ctrl-C ends the process.
+/// The token that the first Ctrl-C (or termination signal) cancels. The command then stops and
+/// leaves the directory as it was before. The second Ctrl-C ends the process at once; the next
+/// writer of the directory removes its leftovers. Before the first call of this function, Ctrl-C
+/// ends the process at once.
 pub(super) fn token() -> CancelToken {
     TOKEN.get_or_init(set_handler).clone()
 }
 
-/// A monitor that observes nothing and cancels at Ctrl-C.
+/// A monitor that ignores progress and cancels at Ctrl-C.
 pub(super) fn monitor() -> Monitor {
     Monitor::default().cancel(token())
 }
 
-/// A monitor that moves a bar that counts entries, until Ctrl-C.
+/// A monitor that moves a bar of entries and cancels at Ctrl-C.
 pub(super) fn entries_monitor(bar: &Progress) -> Monitor {
     bar.entries_monitor().cancel(token())
 }
@@ -31,7 +32,8 @@ pub(super) fn entries_monitor(bar: &Progress) -> Monitor {
 fn set_handler() -> CancelToken {
     let token = CancelToken::default();
     let switch = token.clone();
-    // Where no handler can be set, Ctrl-C does what it always does, which harms nothing.
+    // If no handler can be set, Ctrl-C ends the process at once, which is safe too: the commit is
+    // not made.
     _ = ctrlc::set_handler(move || {
         if switch.is_cancelled() {
             std::process::exit(INTERRUPTED);

@@ -1,4 +1,4 @@
-//! `sst log`: the generations of a directory.
+//! `sst log`: lists the generations of a directory.
 
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -28,10 +28,10 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct LogArgs {
-    /// The directory
+    /// Directory to list
     dir: PathBuf,
 
-    /// List only those that can be rolled back to, and the current one
+    /// List only the current generation and those that `sst rollback` can return to
     #[arg(long)]
     complete: bool,
 }
@@ -46,7 +46,7 @@ struct Log {
 struct Line {
     sequence: u32,
     time: Option<String>,
-    /// Why it was made; none if its meta file does not tell.
+    /// The kind of the commit; `None` if its meta file does not state it.
     kind: Option<&'static str>,
     current: bool,
     complete: bool,
@@ -80,7 +80,7 @@ impl Line {
 }
 
 pub(crate) fn run(args: &LogArgs, context: Context) -> Result<Exit, CliError> {
-    // Says what is wrong with a directory that is none of ours.
+    // Gives a better error for a directory that is not ours than `Generation::list` would.
     let catalog = read_catalog(&args.dir)?;
     if !catalog.is_protected {
         return Err(CliError::Original(args.dir.clone()));
@@ -98,14 +98,14 @@ pub(crate) fn run(args: &LogArgs, context: Context) -> Result<Exit, CliError> {
     Ok(Exit::Success)
 }
 
-/// A kind of commit in words.
+/// The name of a kind of commit.
 const fn name_of(kind: CommitKind) -> &'static str {
     match kind {
         CommitKind::Load => "load",
         CommitKind::Append => "append",
         CommitKind::Merge => "merge",
         CommitKind::Rollback => "rollback",
-        // Of a later build.
+        // A kind that a later version of this program introduced.
         _ => "other",
     }
 }
@@ -123,7 +123,7 @@ fn table(lines: &[Line]) -> TextTable {
     for line in lines {
         table.row([
             line.sequence.to_string(),
-            // A blank cell: the file system does not tell the time.
+            // A blank cell if the file system does not state the time.
             line.time.clone().unwrap_or_default(),
             line.kind.map_or_else(String::new, str::to_owned),
             HumanCount(line.tables).to_string(),
@@ -135,7 +135,7 @@ fn table(lines: &[Line]) -> TextTable {
     table
 }
 
-/// A time as RFC 3339 has it, in UTC and whole seconds; `None` before 1970.
+/// A time in the format of RFC 3339, in UTC and whole seconds; `None` before 1970.
 fn utc(time: SystemTime) -> Option<String> {
     let seconds = time.duration_since(UNIX_EPOCH).ok()?.as_secs();
     let (mut days, second) = (seconds / 86_400, seconds % 86_400);

@@ -1,4 +1,4 @@
-//! `sst merge`: many tables become one sequence, in another directory, in one file, or in place.
+//! `sst merge`: merges tables into a directory, into one file, or in place.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -42,25 +42,27 @@ pub(crate) struct MergeArgs {
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
 
-    /// Directory to merge into, made if it does not exist; or one file, if the name ends with .sst
+    /// Directory to merge into, created if it does not exist; or one file, if the name ends in .sst
     #[arg(long, short, value_name = "DIR|FILE")]
     output: Option<PathBuf>,
 
-    /// Replace the tables of the one directory that is given by fewer: its whole content, all
-    /// families, each in a commit of its own: if it is stopped, each is merged or as it was
+    /// Replace the tables of the one given directory by fewer, merged tables
+    ///
+    /// All families are merged, each in a commit of its own. If the command is stopped, each family
+    /// is either merged or unchanged.
     #[arg(long)]
     in_place: bool,
 
-    /// With --in-place: take only this many of the newest tables of each family
+    /// With --in-place: merge only this many of the newest tables of each family
     #[arg(long, value_name = "COUNT", requires = "in_place",
         value_parser = clap::value_parser!(u32).range(1..))]
     newest: Option<u32>,
 
-    /// Whether entries that are already in the output directory go or stay
+    /// Replace the entries of the output directory, or add to them
     #[arg(long, value_enum, default_value_t = Mode::Replace, conflicts_with = "in_place")]
     mode: Mode,
 
-    /// Which entries are kept of a key that comes more than once
+    /// Which entries to keep of a key that occurs more than once
     #[arg(long, value_enum, default_value_t = DuplicatesArg::Newest)]
     duplicates: DuplicatesArg,
 
@@ -70,7 +72,7 @@ pub(crate) struct MergeArgs {
     #[command(flatten)]
     certify: CertifyArg,
 
-    /// Keep all tombstones
+    /// Keep all tombstones, even those that hide nothing in the output
     #[arg(long, conflicts_with = "in_place")]
     keep_tombstones: bool,
 
@@ -97,8 +99,8 @@ pub(crate) fn run(args: &MergeArgs, context: Context) -> Result<Exit, CliError> 
 fn merge_to_directory(args: &MergeArgs, path: &Path, context: Context) -> Result<Exit, CliError> {
     let started = Instant::now();
     let open_target = || Target::open(path, publisher_options(args));
-    // Locked before the inputs are looked at, the output may be among them. None is made for inputs
-    // that are not there.
+    // Lock an existing output before reading the inputs, since the output may be one of them. A new
+    // directory is created only after the inputs were found.
     let early = if path.is_dir() { Some(open_target()?) } else { None };
     let OpenInputs { inputs, family } = open_inputs(&args.inputs, args.family, context)?;
     let target = early.map_or_else(open_target, Ok)?;
@@ -111,7 +113,7 @@ fn merge_to_directory(args: &MergeArgs, path: &Path, context: Context) -> Result
     Ok(Exit::Success)
 }
 
-/// Merges the inputs into a directory, as one commit.
+/// Merges the inputs into a directory as one commit.
 fn merge_into(
     publisher: &mut Publisher,
     inputs: Inputs,
@@ -136,7 +138,7 @@ fn merge_into(
         let bar = context.progress.entries_if_known(inputs.entry_count(), "merge");
         merge_into_commit(&inputs, &mut commit, &options, &entries_monitor(&bar))?
     };
-    // Its tables may be among those that no generation needs any more.
+    // Close the input tables. They may be among the files that the commit makes obsolete.
     drop(inputs);
     Ok((report, sst_merge::publish(commit)?))
 }
@@ -171,8 +173,8 @@ fn compact_directory(args: &MergeArgs, context: Context) -> Result<Exit, CliErro
     let [directory] = args.inputs.as_slice() else {
         return Err(CliError::Usage("--in-place needs exactly one directory".to_owned()));
     };
-    // Before a publisher takes its files for leftovers: it must be a directory of ours, and have a
-    // commit.
+    // `Publisher::open` removes the leftovers of failed commits. So first check that this is a
+    // directory of ours with a commit.
     let all = read_catalog(directory)?.families();
     let families = args.family.map_or(all, |family| [family].into());
     check_directory(directory)?;
@@ -215,7 +217,7 @@ fn compact_directory(args: &MergeArgs, context: Context) -> Result<Exit, CliErro
     Ok(Exit::Success)
 }
 
-/// Entries of all tables of a family, if the directory tells.
+/// The number of entries of all tables of a family; `None` if a table's description lacks it.
 fn entry_count(directory: &Path, family: u32) -> Result<Option<u64>, CliError> {
     let catalog = read_catalog(directory)?;
     let tables = catalog.tables.iter().filter(|table| table.family == family);
@@ -228,7 +230,7 @@ pub(super) fn note_not_removed(not_removed: &[FileError], context: Context) {
     }
 }
 
-/// What was done, in JSON.
+/// The outcome of a merge, as JSON.
 #[derive(Serialize)]
 struct Merged {
     output: String,
@@ -300,7 +302,7 @@ impl Merged {
             let raw = counted(self.raw_blocks, "block");
             let lines = [
                 (
-                    // Lines about none are left out.
+                    // A line whose count is 0 is not printed.
                     self.replaced_tables.unwrap_or(0),
                     "replaces",
                     counted(self.replaced_tables.unwrap_or(0), "table"),

@@ -26,12 +26,12 @@ use std::io;
 use crate::error::{CliError, with_causes};
 use crate::progress::ProgressMode;
 
-/// The flags that all commands have.
+/// The flags that all commands share.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Context {
     /// Whether to print JSON.
     json: bool,
-    /// Whether to print nothing but the result.
+    /// Whether to print only the result: no progress, no notes.
     quiet: bool,
     progress: ProgressMode,
 }
@@ -42,7 +42,7 @@ impl Context {
         Self { json, quiet, progress: ProgressMode::of(json, quiet) }
     }
 
-    /// Tells people something that is no part of the result.
+    /// Prints a note to standard error, unless `--quiet` is given.
     fn note(self, text: impl std::fmt::Display) {
         if !self.quiet {
             eprintln!("{}", one_line(text));
@@ -50,8 +50,8 @@ impl Context {
     }
 }
 
-/// A text in one line that a terminal can show: names of files and keys may hold control
-/// characters.
+/// Escapes control characters, which names of files and keys may contain, so that the text fits in
+/// one line and cannot control a terminal.
 fn one_line(text: impl std::fmt::Display) -> String {
     let mut line = String::new();
     for character in text.to_string().chars() {
@@ -63,7 +63,7 @@ fn one_line(text: impl std::fmt::Display) -> String {
     line
 }
 
-/// Says what stopped a command, in one line.
+/// Prints the error that stopped a command, in one line.
 pub(crate) fn report(error: &CliError) {
     use anstyle::{AnsiColor, Effects, Style};
     let is_plain = !io::IsTerminal::is_terminal(&io::stderr())

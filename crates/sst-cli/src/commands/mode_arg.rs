@@ -2,12 +2,12 @@
 
 use clap::ValueEnum;
 
-/// Whether entries that are in the directory already go or stay.
+/// Whether a commit replaces the entries of the directory or adds to them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Mode {
-    /// They go: afterwards the key space holds what was loaded and nothing else
+    /// Replace: afterwards the key space holds only the new entries
     Replace,
-    /// They stay, hidden where a loaded entry has the same key
+    /// Append: old entries stay, except where a new entry has the same key
     #[value(alias = "increment")]
     Append,
 }

@@ -1,25 +1,25 @@
-//! Arguments of all commands that write to a directory.
+//! Arguments for the retention of earlier generations, shared by all commands that write.
 
 use std::time::Duration;
 
 use clap::Args;
 use sst_writer::PublisherOptions;
 
-/// How long earlier generations keep their files.
+/// How long the files of earlier generations are kept.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct RetentionArgs {
-    /// Number of earlier generations that keep their files, for `sst rollback`. A commit that only
-    /// merged is none
+    /// Number of earlier generations to keep, for `sst rollback`; commits that only merged do not
+    /// count
     #[arg(long, value_name = "COUNT", default_value_t = 1)]
     keep_generations: usize,
 
-    /// Seconds for which replaced files stay, for readers that opened the directory before
+    /// Seconds to keep replaced files, for readers that still have an older generation open
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     grace: u64,
 }
 
 impl RetentionArgs {
-    /// Whether files of earlier generations stay.
+    /// Whether files of earlier generations are kept at all.
     pub(crate) const fn keeps_files(self) -> bool {
         self.keep_generations > 0 || self.grace > 0
     }

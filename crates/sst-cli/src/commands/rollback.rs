@@ -1,4 +1,4 @@
-//! `sst rollback`: a directory shows an earlier generation again.
+//! `sst rollback`: returns a directory to an earlier generation.
 
 use std::path::PathBuf;
 
@@ -29,11 +29,11 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct RollbackArgs {
-    /// The directory
+    /// Directory to change
     dir: PathBuf,
 
-    /// Generation to go back to, as `sst log` lists them [default: the newest earlier one that is
-    /// complete; a commit that was merged is passed over for the one before]
+    /// Generation to return to, as listed by `sst log` [default: the newest earlier complete one,
+    /// skipping merges]
     generation: Option<u32>,
 
     #[command(flatten)]
@@ -51,8 +51,8 @@ struct RolledBack {
 pub(crate) fn run(args: &RollbackArgs, context: Context) -> Result<Exit, CliError> {
     let from = read_catalog(&args.dir)?.commit.0;
     check_directory(&args.dir)?;
-    // What is to be gone back to must not be removed on the way: the retention asked for comes
-    // after.
+    // Opening a publisher removes obsolete files. Keep all files until the rollback is done, so
+    // that the target generation is not removed; `tidy` applies the requested retention later.
     let everything = args.retention.options().keep_obsolete_files(true);
     let mut publisher = Publisher::open(&args.dir, everything)?;
     let before = publisher.current();
@@ -67,7 +67,7 @@ pub(crate) fn run(args: &RollbackArgs, context: Context) -> Result<Exit, CliErro
         RolledBack { dir: args.dir.display().to_string(), from, sequence: commit, tables };
     let tidied = tidy(args, context);
     let printed = rolled_back.print(context);
-    // The rollback is there, whatever happened after it.
+    // The rollback is live even if one of the steps after it failed.
     tidied.and(printed).map_err(|error| error.after_commit(&args.dir, commit))?;
     Ok(Exit::Success)
 }

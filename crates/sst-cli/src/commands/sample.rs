@@ -1,4 +1,4 @@
-//! `sst sample`: a uniform sample, for the price of reading the sample.
+//! `sst sample`: writes a uniform sample. Only the sampled part of the input is read.
 
 use std::path::{Path, PathBuf};
 
@@ -37,7 +37,7 @@ pub(crate) struct SampleArgs {
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
 
-    /// Directory whose content becomes the sample; or one file, if the name ends with .sst
+    /// Directory to replace by the sample; or one file, if the name ends in .sst
     #[arg(long, short, value_name = "DIR|FILE")]
     output: PathBuf,
 
@@ -49,11 +49,11 @@ pub(crate) struct SampleArgs {
     #[arg(long, value_name = "COUNT")]
     keys: Option<u64>,
 
-    /// Which of the possible samples
+    /// Seed; the same seed and input give the same sample
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     seed: u64,
 
-    /// Which entries are kept of a key that comes more than once
+    /// Which entries to keep of a key that occurs more than once
     #[arg(long, value_enum, default_value_t = DuplicatesArg::Newest)]
     duplicates: DuplicatesArg,
 

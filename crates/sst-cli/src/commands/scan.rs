@@ -1,4 +1,4 @@
-//! `sst scan`: all entries, in the order of their hashes.
+//! `sst scan`: prints all entries, in the order of their hashes.
 
 use std::path::PathBuf;
 
@@ -15,18 +15,18 @@ use crate::store::Store;
 /// Arguments of `sst scan`.
 #[derive(Debug, Args)]
 pub(crate) struct ScanArgs {
-    /// A directory or an .sst file
+    /// Directory or .sst file
     pub(crate) path: PathBuf,
 
     /// Stop after this many entries
     #[arg(long, value_name = "COUNT")]
     pub(crate) limit: Option<u64>,
 
-    /// Print all entries of each key, those of older loads too: what `get --all` finds
+    /// Print all entries that `get --all` finds for each key, those of older loads too
     #[arg(long)]
     pub(crate) all: bool,
 
-    /// Print keys only
+    /// Print only keys, no values
     #[arg(long)]
     pub(crate) keys_only: bool,
 
@@ -42,7 +42,7 @@ pub(crate) struct ScanArgs {
     #[arg(long, value_name = "HASH", value_parser = hash)]
     pub(crate) to_hash: Option<u64>,
 
-    /// End with a mark of the number of entries and their digest, for `load --expect-end-mark`
+    /// End the output with a mark (number of entries and their digest) for `load --expect-end-mark`
     #[arg(long, conflicts_with_all = ["keys_only", "hex"])]
     pub(crate) end_mark: bool,
 
@@ -77,7 +77,7 @@ struct Printer<'a> {
     args: &'a ScanArgs,
     json: bool,
     printed: u64,
-    /// The mark of the entries printed so far, if it is to be printed.
+    /// The end mark of the entries printed so far; `None` without `--end-mark`.
     mark: Option<EndMark>,
 }
 
@@ -98,8 +98,8 @@ impl Printer<'_> {
     fn print(&mut self, hash: u64, key: &[u8], value: Shown<'_>) -> Result<(), CliError> {
         self.printed += 1;
         if let Some(mark) = &mut self.mark {
-            // Of a blob only the number is printed, which `load` refuses; it has no place in a
-            // mark.
+            // For a blob only its number is printed. `load` refuses that, so it is added without a
+            // value.
             mark.add(key, if let Shown::Value(value) = value { Some(value) } else { None });
         }
         let line = EntryLine { hash: Some(hash), key, value, hex: self.args.hex };
@@ -107,7 +107,8 @@ impl Printer<'_> {
     }
 }
 
-/// The live entries of a directory: what `get` finds, or with `--all` what `get --all` finds.
+/// Prints the entries of a directory that `get` finds, or with `--all` those that `get --all`
+/// finds.
 fn scan_directory(set: &SstSet, printer: &mut Printer<'_>) -> Result<(), CliError> {
     let args = printer.args;
     let (low, high) = (args.from_hash.unwrap_or(0), args.to_hash.unwrap_or(u64::MAX));
@@ -129,7 +130,8 @@ fn scan_directory(set: &SstSet, printer: &mut Printer<'_>) -> Result<(), CliErro
     Ok(())
 }
 
-/// All entries of one table, deletions included; values in blob files are named, not read.
+/// Prints all entries of one table, tombstones included. For a value in a blob file only the blob's
+/// number is printed.
 fn scan_table(table: &StaticSortedFile, printer: &mut Printer<'_>) -> Result<(), CliError> {
     let args = printer.args;
     let (low, high) = (args.from_hash.unwrap_or(0), args.to_hash.unwrap_or(u64::MAX));

@@ -1,4 +1,4 @@
-//! `sst split`: one set of tables becomes several shards, each a directory.
+//! `sst split`: splits tables into shards, each a directory.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::{Bytes, Output, counted, entries};
 
-/// Name of the file that tells which shard has which hashes.
+/// Name of the file with the ranges of hashes of all shards.
 const MAP_FILE_NAME: &str = "shards.json";
 
 const AFTER_HELP: &str = "\
@@ -33,11 +33,11 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct SplitArgs {
-    /// Directories and .sst files, the oldest first; with --which the output of a split
+    /// Directories and .sst files, the oldest first; with --which, the output directory of a split
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
 
-    /// Directory that gets the shards; it is made if it does not exist
+    /// Directory to create the shards in; it is created if it does not exist
     #[arg(long, short, value_name = "DIR", required_unless_present = "which")]
     output: Option<PathBuf>,
 
@@ -46,15 +46,15 @@ pub(crate) struct SplitArgs {
         value_parser = clap::value_parser!(u32).range(1..=9999))]
     count: Option<u32>,
 
-    /// What the shards have equal shares of
+    /// Give all shards equal numbers of entries, or equal ranges of hashes
     #[arg(long, value_enum, default_value_t = By::Entries)]
     by: By,
 
-    /// Print which shard has this key, and split nothing
+    /// Print which shard holds this key, and split nothing
     #[arg(long, value_name = "KEY", conflicts_with_all = ["output", "count"])]
     which: Vec<String>,
 
-    /// Which entries are kept of a key that comes more than once
+    /// Which entries to keep of a key that occurs more than once
     #[arg(long, value_enum, default_value_t = DuplicatesArg::Newest)]
     duplicates: DuplicatesArg,
 
@@ -66,12 +66,12 @@ pub(crate) struct SplitArgs {
     tables: TableArgs,
 }
 
-/// What the shards have equal shares of.
+/// How the range of hashes is divided among the shards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum By {
-    /// Entries: sizes differ by one at most
+    /// Equal numbers of entries: the shards differ by one entry at most
     Entries,
-    /// Hashes: which shard has a key does not depend on the data
+    /// Equal ranges of hashes: the shard of a key does not depend on the data
     Hashes,
 }
 
@@ -141,7 +141,7 @@ fn shard_name(shard: usize) -> String {
     format!("shard-{shard:04}")
 }
 
-/// Prints which shards have the keys that are asked for.
+/// Prints the shard of each given key.
 fn which(args: &SplitArgs, context: Context) -> Result<Exit, CliError> {
     let [out] = args.inputs.as_slice() else {
         return Err(CliError::Usage("--which needs exactly one output of a split".to_owned()));
@@ -174,7 +174,7 @@ struct Found<'a> {
     directory: String,
 }
 
-/// What `shards.json` holds.
+/// The content of `shards.json`.
 #[derive(Serialize, Deserialize)]
 struct Manifest {
     version: u32,
@@ -186,7 +186,7 @@ struct Manifest {
 #[derive(Serialize, Deserialize)]
 struct ManifestShard {
     directory: String,
-    /// 16 hex digits: numbers of JSON do not hold 64 bits everywhere.
+    /// 16 hex digits, since many JSON parsers lose the low bits of 64-bit numbers.
     first_hash: String,
     entries: u64,
     tables: u64,

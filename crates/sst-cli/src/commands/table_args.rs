@@ -1,38 +1,40 @@
-//! How commands that write tables write them.
+//! Arguments for the tables that a command writes.
 
 use clap::Args;
 use sst_amqf::QuotientFilter;
 use sst_merge::MergeOptions;
 use sst_writer::WriterOptions;
 
-/// The tables of an output.
+/// Limits and filters of the output tables.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Tables")]
 pub(crate) struct TableArgs {
-    /// Write no filters: files are some per cent smaller, a lookup of a key that is not there reads
-    /// a block of every table instead of none, and Next.js refuses the directory
+    /// Write no filters
+    ///
+    /// Files are a few per cent smaller. A lookup of an absent key reads a block of every table
+    /// instead of none, and Next.js refuses the directory.
     #[arg(long)]
     no_filter: bool,
 
-    /// Most entries of a table
+    /// Highest number of entries of a table
     #[arg(long, value_name = "COUNT", default_value_t = MergeOptions::default().max_table_entries,
         value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) max_table_entries: u64,
 
-    /// Most bytes of keys and values of a table, before compression
+    /// Highest number of bytes of keys and values of a table, before compression
     #[arg(long, value_name = "BYTES", default_value_t = MergeOptions::default().max_table_bytes,
         value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) max_table_bytes: u64,
 }
 
 impl TableArgs {
-    /// How each table is written.
+    /// The options for writing one table.
     pub(crate) fn writer(&self) -> WriterOptions {
         let writer = WriterOptions::default();
         if self.no_filter { writer } else { writer.filter(QuotientFilter::default()) }
     }
 
-    /// How tables are merged.
+    /// The options for a merge.
     pub(crate) fn merge_options(&self) -> MergeOptions {
         MergeOptions::default()
             .writer(self.writer())

@@ -1,4 +1,4 @@
-//! The directory that is written to.
+//! The output directory of a command.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,10 @@ use sst_writer::{Publisher, PublisherOptions};
 use crate::error::CliError;
 use crate::store::read_catalog;
 
-/// A directory to write to, which is removed again if it was made for something that failed.
+/// An output directory. If the command fails, a directory that was created for it is removed.
 pub(super) struct Target {
     publisher: Publisher,
-    /// Directories that were made, the innermost first.
+    /// Directories that were created for this command, the innermost first.
     made: Vec<PathBuf>,
 }
 
@@ -32,8 +32,8 @@ impl Target {
         &mut self.publisher
     }
 
-    /// Does something with it. If that fails the directory is removed again, if it was made for
-    /// this.
+    /// Runs `action` with the publisher. If it fails, a directory that was created for this command
+    /// is removed.
     pub(super) fn write<T>(
         mut self,
         action: impl FnOnce(&mut Publisher) -> Result<T, CliError>,
@@ -42,8 +42,9 @@ impl Target {
         action(&mut self.publisher).map_err(|error| self.failed(before, error))
     }
 
-    /// The error of a command that was to make a commit after `before`: it says so if the commit is
-    /// live all the same. Otherwise the directory is removed again, if it was made for this.
+    /// Converts the error of a command that was to make a commit after `before`. If the commit is
+    /// live all the same, the error says so. Otherwise a directory that was created for this
+    /// command is removed.
     pub(super) fn failed(self, before: Option<SequenceNumber>, error: CliError) -> CliError {
         let directory = self.publisher.directory().to_owned();
         let error = error_after(&directory, before, error);
@@ -53,25 +54,26 @@ impl Target {
         error
     }
 
-    /// Removes the directory if it was made for this. What cannot be removed is no harm.
+    /// Removes the directories that were created for this command. If a removal fails, an empty
+    /// directory stays, which harms nothing.
     pub(super) fn undo(self) {
         let Self { publisher, made } = self;
         if made.is_empty() || publisher.current().is_some() {
             return;
         }
-        // While the lock is held, so that no other publisher loses its lock file.
+        // Removed while the lock is held, so that no other publisher loses its lock file.
         _ = fs::remove_file(publisher.directory().join(LOCK_FILE_NAME));
         drop(publisher);
         for directory in made {
-            // Fails if somebody else has put something there.
+            // Fails if another process has put a file there.
             _ = fs::remove_dir(directory);
         }
     }
 }
 
-/// The error of a command that was to make a commit after `before` in a directory that it has
-/// locked: it says so if the directory has another commit by now. For example, the directory could
-/// not be synced after `CURRENT` was replaced.
+/// Converts the error of a command that was to make a commit after `before` in a directory that it
+/// has locked. If the directory shows another commit now, the error says so. For example, syncing
+/// the directory may fail after `CURRENT` was replaced.
 pub(super) fn error_after(
     directory: &Path,
     before: Option<SequenceNumber>,
@@ -81,19 +83,19 @@ pub(super) fn error_after(
         Ok(catalog) if before != Some(catalog.commit) => {
             error.after_commit(directory, catalog.commit.0)
         }
-        // Where `CURRENT` cannot be read either, nobody knows of a commit that is live.
+        // If `CURRENT` cannot be read either, no commit is known to be live.
         _ => error,
     }
 }
 
-/// Refuses a directory that is not ours to write to, before anything in it is touched: one of the
-/// original's, and one with SST files but no `CURRENT`, which a publisher would take for leftovers
-/// and remove.
+/// Refuses a directory that we must not write to, before anything in it is changed. That is a
+/// directory of the original implementation, or one with SST files and no `CURRENT`: a publisher
+/// would take those files for leftovers and remove them.
 pub(super) fn check_directory(directory: &Path) -> Result<(), CliError> {
     match read_catalog(directory) {
         Ok(catalog) if catalog.is_protected => Ok(()),
         Ok(_) => Err(CliError::Original(directory.to_owned())),
-        // Where there is this marker, a publisher of ours has left the files.
+        // This marker shows that a publisher of ours left the files.
         Err(CliError::NoCurrent { has_files: true, .. })
             if !directory.join(FIRST_COMMIT_FILE_NAME).exists() =>
         {

@@ -1,16 +1,16 @@
-//! A buffer with a limit, whose memory is asked for and not taken.
+//! A byte buffer with a length limit and fallible allocation.
 
-/// Bytes of one key, value or line. Appending is refused beyond a limit, and when the system has no
-/// memory for it, so that no input can end the process.
+/// The bytes of one key, value or line. Appending fails beyond a limit, and when the system has no
+/// memory, so that no input can abort the process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Bounded(Vec<u8>);
 
-/// Why bytes could not be appended.
+/// The reason why bytes could not be appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
     /// The limit is exceeded.
     TooLong,
-    /// The system has no memory for so many bytes.
+    /// The system has no memory for a buffer of this many bytes.
     NoMemory(usize),
 }
 
@@ -27,10 +27,10 @@ impl Bounded {
         self.0.clear();
     }
 
-    /// Appends bytes, if there are at most `max` then.
+    /// Appends bytes if the buffer then has at most `max` bytes.
     #[inline]
     pub(crate) fn append(&mut self, bytes: &[u8], max: usize) -> Result<(), Refused> {
-        // A buffer that is over a lower limit already has no room.
+        // The buffer may already be longer than `max`, if an earlier call had a higher limit.
         if bytes.len() > max.saturating_sub(self.0.len()) {
             return Err(Refused::TooLong);
         }
@@ -41,9 +41,9 @@ impl Bounded {
         Ok(())
     }
 
-    /// Appends what `write` writes, under the same conditions.
+    /// Appends the output of `write`, if the buffer then has at most `max` bytes.
     ///
-    /// It must write a bounded number of bytes, since they are checked afterwards.
+    /// The length is checked after `write`, so `write` must produce a bounded number of bytes.
     #[cfg(feature = "parquet")]
     pub(crate) fn append_with<E: From<Refused>>(
         &mut self,
@@ -54,14 +54,14 @@ impl Bounded {
         if self.0.len() > max { Err(Refused::TooLong.into()) } else { Ok(()) }
     }
 
-    /// Makes room for `needed` more bytes: twice the capacity, but not more than the limit.
+    /// Reserves memory for `needed` more bytes: doubles the capacity, up to the limit.
     #[cold]
     fn grow(&mut self, needed: usize, max: usize) -> Result<(), Refused> {
         let len = self.0.len() + needed;
         let wanted = (self.0.capacity() * 2).clamp(len, max.max(len));
         let more = wanted - self.0.len();
         let reserved = self.0.try_reserve_exact(more);
-        // Where memory is short, the exact need may still fit.
+        // If memory is short, `needed` bytes may still fit.
         let reserved = reserved.or_else(|_| self.0.try_reserve_exact(needed));
         reserved.map_err(|_| Refused::NoMemory(len))
     }

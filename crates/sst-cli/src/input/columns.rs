@@ -1,14 +1,14 @@
-//! Which column an option names.
+//! Finds the column that an option names.
 
 use std::fmt;
 
 use super::input_args::Column;
 use crate::escape::Escaped;
 
-/// More names than this are not listed in an error.
+/// Highest number of column names that an error lists.
 const MAX_LISTED: usize = 20;
 
-/// Why an option names no column, or no single one.
+/// The reason why an option does not choose exactly one column.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ColumnFault {
     #[error("there is no column {column}: {columns}")]
@@ -29,7 +29,7 @@ pub(crate) enum ColumnFault {
     OnlyAmbiguous { column: String, count: usize, first: usize },
 }
 
-/// The columns that there are, as an error shows them.
+/// The names of all columns, for an error.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ColumnNames(Vec<String>);
 
@@ -66,7 +66,7 @@ pub(super) fn find(column: &Column, names: &[impl AsRef<[u8]>]) -> Result<usize,
     })
 }
 
-/// The positions of the columns with a name.
+/// The positions of the columns with this name.
 fn positions<'n>(names: &'n [impl AsRef<[u8]>], text: &'n str) -> impl Iterator<Item = usize> + 'n {
     let is_named = move |name: &[u8]| name == text.as_bytes();
     names

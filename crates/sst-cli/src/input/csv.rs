@@ -1,11 +1,11 @@
 //! Comma-separated values, or values separated by another byte: one entry per row.
 //!
-//! The first row names the columns unless `--no-header` says that it is an entry. The key is in the
-//! first column or `--key-column`, the value in `--value-column`. Without that, the value is all
-//! columns but the key's: the cell itself if there is one, else a line of CSV with the same
-//! delimiter. Every row has as many columns as the first.
+//! The first row names the columns, unless `--no-header` is given. The key is in the first column
+//! or in `--key-column`, the value in `--value-column`. Without `--value-column`, the value is made
+//! of all columns except the key's. One such column: the value is the cell itself. Several: the
+//! value is a line of CSV with the same delimiter. All rows must have as many columns as the first.
 //!
-//! A row with a quoted line end takes several lines; errors name the first one.
+//! A row with a quoted line end covers several lines; errors name the first one.
 
 use std::io::BufRead;
 
@@ -16,24 +16,24 @@ use super::csv_rows::{CsvRows, RowSink};
 use super::input_args::{Column, InputArgs};
 use super::{EntryReader, InputEntry, InputError, LineError, Step, columns};
 
-/// Longest first row, in bytes.
+/// Length of the longest first row, in bytes.
 const MAX_HEADER_LEN: usize = 16 << 20;
 
 pub(super) struct CsvReader<R> {
     rows: CsvRows<R>,
     layout: Layout,
     delete_marker: Option<Vec<u8>>,
-    /// Number of columns, once a row has told.
+    /// Number of columns; `None` until the first row was read.
     columns: Option<u64>,
-    /// A cell on its way into a value of several.
+    /// The cell being read, if the value has several columns.
     cell: Bounded,
 }
 
-/// Where key and value are in a row.
+/// The columns of the key and the value.
 #[derive(Clone, Copy)]
 struct Layout {
     key: u64,
-    /// None: all columns but the key's.
+    /// `None`: the value is made of all columns except the key's.
     value: Option<u64>,
     delimiter: u8,
     max_value: usize,
@@ -68,7 +68,7 @@ impl<R: BufRead> CsvReader<R> {
 impl<R: BufRead> EntryReader for CsvReader<R> {
     fn read(&mut self, entry: &mut InputEntry) -> Result<Step, InputError> {
         entry.clear(0);
-        // A row that was refused may have left the start of a cell.
+        // A refused row may have left a part of a cell.
         self.cell.clear();
         let mut sink =
             EntrySink { layout: self.layout, entry, cell: &mut self.cell, others: 0, error: None };
@@ -96,12 +96,12 @@ impl<R: BufRead> EntryReader for CsvReader<R> {
     }
 }
 
-/// Puts the cells of a row where they belong.
+/// Collects the cells of a row into an entry.
 struct EntrySink<'a> {
     layout: Layout,
     entry: &'a mut InputEntry,
     cell: &'a mut Bounded,
-    /// Cells of a value of several columns that have ended.
+    /// Number of finished cells of the value, if it is made of all columns except the key's.
     others: u64,
     error: Option<LineError>,
 }
@@ -125,12 +125,12 @@ impl EntrySink<'_> {
         Ok(())
     }
 
-    /// Ends a cell of a value of several columns.
+    /// Ends a cell of a value that may have several columns.
     fn end_other(&mut self) -> Result<(), Refused> {
         let Layout { delimiter, max_value, .. } = self.layout;
         let value = &mut self.entry.value;
         if self.others == 1 {
-            // The first cell was taken as it is, in case that it is the only one.
+            // The first cell was appended unquoted, since it could have been the only one.
             let first = std::mem::take(value);
             append_cell(&first, delimiter, value, max_value)?;
         }
@@ -159,7 +159,7 @@ impl RowSink for EntrySink<'_> {
     }
 }
 
-/// Appends a cell of a line of CSV, in quotes if it needs them.
+/// Appends a cell to a line of CSV, in quotes if necessary.
 pub(super) fn append_cell(
     cell: &[u8],
     delimiter: u8,
@@ -170,7 +170,8 @@ pub(super) fn append_cell(
         return line.append(cell, max);
     }
     for part in cell.split_inclusive(|&byte| byte == b'"') {
-        // Each quote is doubled: by the one that opens the cell or the rest of it.
+        // The quote before the first part opens the cell. The quote before each further part
+        // doubles the quote that the part before it ends with.
         line.append(b"\"", max)?;
         line.append(part, max)?;
     }
@@ -180,7 +181,7 @@ pub(super) fn append_cell(
     line.append(b"\"", max)
 }
 
-/// The names of the columns; none if there is no row.
+/// The names of the columns. Empty if the input has no rows.
 fn read_header<R: BufRead>(rows: &mut CsvRows<R>) -> Result<Option<Vec<Vec<u8>>>, InputError> {
     let mut header =
         Header { names: Vec::new(), name: Bounded::new(), room: MAX_HEADER_LEN, error: None };
@@ -191,11 +192,11 @@ fn read_header<R: BufRead>(rows: &mut CsvRows<R>) -> Result<Option<Vec<Vec<u8>>>
     }
 }
 
-/// Collects the names of columns.
+/// Collects the names of the columns.
 struct Header {
     names: Vec<Vec<u8>>,
     name: Bounded,
-    /// Bytes that are left for names; each takes one more than it has.
+    /// Bytes left for names. Each name takes its length and the size of a `Vec`.
     room: usize,
     error: Option<LineError>,
 }
@@ -208,7 +209,7 @@ impl RowSink for Header {
     }
 
     fn end(&mut self, _: u64) {
-        // An empty name takes a `Vec`, so it counts as that many bytes.
+        // Even an empty name takes a `Vec`, so the size of one is counted.
         let taken = self.name.len() + size_of::<Vec<u8>>();
         match self.room.checked_sub(taken) {
             Some(room) if self.error.is_none() => {

@@ -1,16 +1,16 @@
-//! Rows of comma-separated values, cell by cell, in bounded memory.
+//! Reads rows of comma-separated values, cell by cell, in bounded memory.
 //!
-//! Quotes work as in RFC 4180, strictly: a cell that starts with a quote ends at the quote that
-//! closes it, `""` within is a quote, and nothing but a delimiter or a line end may follow. A quote
-//! elsewhere stands for itself. Rows end in a line feed, a carriage return or both. Empty lines are
-//! no rows. That is what Python's `csv` module does in strict mode.
+//! Quotes follow RFC 4180 strictly. A cell that starts with a quote ends at its closing quote; `""`
+//! within it is a quote; after the closing quote only a delimiter or a line end may follow. A quote
+//! elsewhere stands for itself. A row ends in a line feed, a carriage return or both. Empty lines
+//! are not rows. Python's `csv` module accepts the same in strict mode.
 
 use std::io::{self, BufRead};
 
 use super::lines::skip_byte_order_mark;
 use super::{InputError, LineError};
 
-/// Takes the cells of one row, each in parts.
+/// Receives the cells of one row. Each cell may come in several parts.
 pub(super) trait RowSink {
     /// A part of a cell, without its quotes.
     fn bytes(&mut self, cell: u64, bytes: &[u8]);
@@ -19,14 +19,14 @@ pub(super) trait RowSink {
     fn end(&mut self, cell: u64);
 }
 
-/// A row that was read to its end.
+/// A row that was read completely.
 #[derive(Debug)]
 pub(super) struct Row {
-    /// Number of its first line, from 1.
+    /// Number of the row's first line, from 1.
     pub(super) line: u64,
-    /// Number of its cells.
+    /// Number of the row's cells.
     pub(super) cells: u64,
-    /// The first thing that is wrong with it.
+    /// The first error in the row.
     pub(super) fault: Option<LineError>,
 }
 
@@ -38,12 +38,13 @@ pub(super) struct CsvRows<R> {
     is_started: bool,
 }
 
-/// Counts lines, whichever way they end.
+/// Counts lines that end in a line feed, a carriage return, or both.
 #[derive(Default)]
 struct LineCounter {
     /// Number of lines that have ended.
     ended: u64,
-    /// Whether the last byte was a carriage return: a line feed behind it ends no other line.
+    /// Whether the last byte was a carriage return. A line feed right after it ends no further
+    /// line.
     after_return: bool,
 }
 
@@ -62,14 +63,14 @@ enum State {
     /// In a cell without quotes.
     Plain,
     Quoted,
-    /// Behind a quote that closes a cell, if no other quote follows.
+    /// After a quote inside a quoted cell. If another quote follows, both mean one quote.
     QuoteInQuoted,
-    /// Behind an error: the rest of the line is passed over.
+    /// After an error: the rest of the line is ignored.
     Skip,
     RowEnd,
 }
 
-/// The row at hand.
+/// The row being read.
 struct RowState {
     state: State,
     row: Row,
@@ -110,7 +111,7 @@ impl<R: BufRead> CsvRows<R> {
 }
 
 impl RowState {
-    /// Goes on to the end of the row or of the buffer, and returns the number of bytes passed.
+    /// Reads on to the end of the row or of the buffer. Returns the number of bytes consumed.
     fn advance(
         &mut self,
         buffer: &[u8],
@@ -172,7 +173,7 @@ impl RowState {
         buffer.len() - rest.len()
     }
 
-    /// Takes bytes up to the next that may mean something, and returns the rest.
+    /// Consumes bytes up to the next special byte. Returns the rest of the buffer.
     fn take_run<'b>(
         &mut self,
         buffer: &'b [u8],
@@ -185,7 +186,7 @@ impl RowState {
             State::Skip => buffer.iter().position(|byte| matches!(byte, b'\n' | b'\r')),
             _ => buffer.iter().position(ends),
         };
-        // A position within the buffer always splits it.
+        // `len` is at most the length of the buffer, so the split always succeeds.
         let (run, rest) =
             buffer.split_at_checked(len.unwrap_or(buffer.len())).unwrap_or((buffer, &[]));
         if self.state != State::Skip {

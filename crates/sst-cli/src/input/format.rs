@@ -1,37 +1,37 @@
-//! The format of an input that comes without `--format`, and options that do not fit the format.
+//! Chooses the format of an input, and refuses options that do not fit the format.
 
 use std::path::Path;
 
 use super::compression::is_named_compressed;
 use super::input_args::{Format, InputArgs};
 
-/// An input that this program cannot read, or not with these options.
+/// The reason why this program cannot read an input, or not with these options.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum FormatError {
-    /// The input gives no hint.
+    /// No hint tells the format of the input.
     #[error(
         "cannot tell the format of the input by its name: add --format tsv, csv, jsonl or parquet"
     )]
     Unknown,
-    /// The program was built without.
+    /// The program was built without support for Parquet.
     #[error(
         "{0}: this sst was built without Parquet: \
          build it with `cargo install --path crates/sst-cli --features parquet`"
     )]
     NoParquet(String),
-    /// An option would be ignored.
+    /// An option would have no effect.
     #[error("{option} says nothing of an input in the format {format}: {instead}")]
     Option {
         /// The option.
         option: &'static str,
         /// The format of the input.
         format: &'static str,
-        /// What to write instead.
+        /// The advice, what to write instead.
         instead: &'static str,
     },
 }
 
-/// Refuses options that no input has a use for.
+/// Refuses options that would have no effect on any input.
 pub(crate) fn check_options(formats: &[Format], options: &InputArgs) -> Result<(), FormatError> {
     use Format::{Csv, Jsonl, Parquet, Tsv};
     let given: [(&'static str, bool, &[Format]); 9] = [
@@ -45,7 +45,7 @@ pub(crate) fn check_options(formats: &[Format], options: &InputArgs) -> Result<(
         ("--value-field", options.value_field.is_some(), &[Jsonl]),
         ("--expect-end-mark", options.expect_end_mark, &[Tsv, Jsonl]),
     ];
-    // An input on its own must have a use for every option; of several, one must.
+    // With one input, every option must have an effect on it; with several, on at least one.
     let unused = given
         .into_iter()
         .find(|(_, is_given, uses)| *is_given && !formats.iter().any(|f| uses.contains(f)));
@@ -58,7 +58,7 @@ pub(crate) fn check_options(formats: &[Format], options: &InputArgs) -> Result<(
     }
 }
 
-/// What to write instead of an option in a format that has no use for it.
+/// The advice for an option that has no effect in this format.
 fn instead_of(option: &str, format: Format) -> &'static str {
     match (option, format) {
         ("--key-column" | "--value-column", Format::Jsonl) => {
@@ -81,12 +81,13 @@ fn instead_of(option: &str, format: Format) -> &'static str {
         ("--no-header", _) => "its first line is always an entry",
         ("--no-escapes", Format::Csv) => "it has quotes and no escapes, and backslashes are text",
         ("--no-escapes", _) => "it is for TSV",
-        // `--expect-end-mark`: the others are above.
+        // `--expect-end-mark`: all other options are matched above.
         _ => "only `sst scan --end-mark` ends in a mark, with or without --json",
     }
 }
 
-/// The format by `--format`, else by extension, else by options that only one format has.
+/// Chooses the format: by `--format`, else by the extension, else by an option that only one format
+/// has.
 pub(crate) fn detect(input: &Path, options: &InputArgs) -> Result<Format, FormatError> {
     match by_hints(input, options).ok_or(FormatError::Unknown)? {
         Format::Parquet if cfg!(not(feature = "parquet")) => {

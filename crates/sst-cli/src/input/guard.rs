@@ -1,4 +1,5 @@
-//! A fence around decoders that panic at some damaged bytes where they should return an error.
+//! Turns panics of third-party decoders into errors. Some panic on damaged input instead of
+//! returning an error.
 
 use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
@@ -9,13 +10,13 @@ thread_local! {
 }
 static SILENCE: Once = Once::new();
 
-/// A decoder has panicked: the data is damaged in a way that it does not check.
+/// A decoder panicked: the data is damaged in a way that the decoder does not check for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the decoder cannot make sense of it")]
 pub(super) struct Panicked;
 
-/// Runs a decoder. A panic becomes an error and prints nothing. The decoder is broken after a
-/// panic and must not be used again; callers drop it together with the input.
+/// Runs a decoder. A panic becomes an error and prints nothing. A decoder that panicked may be in
+/// an invalid state and must not be used again; callers drop it together with the input.
 pub(super) fn guarded<T>(decode: impl FnOnce() -> T) -> Result<T, Panicked> {
     SILENCE.call_once(|| {
         let report = panic::take_hook();
@@ -28,7 +29,7 @@ pub(super) fn guarded<T>(decode: impl FnOnce() -> T) -> Result<T, Panicked> {
     IS_GUARDED.set(true);
     let result = panic::catch_unwind(AssertUnwindSafe(decode));
     IS_GUARDED.set(false);
-    // The payload of the panic says nothing to a user; the error names the place instead.
+    // The panic's message would not help a user; the error names the position instead.
     result.map_err(|_| Panicked)
 }
 

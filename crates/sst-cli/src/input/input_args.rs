@@ -1,24 +1,24 @@
-//! Arguments that say how an input is read.
+//! Arguments for reading inputs.
 
 use clap::{Args, ValueEnum};
 
-/// How the input is read.
+/// The format of the input and the limits for reading it.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Input")]
 pub(crate) struct InputArgs {
-    /// Format of the input [default: by extension]
+    /// Format of the input [default: by file name extension]
     #[arg(long, value_enum)]
     pub(crate) format: Option<Format>,
 
-    /// Count lines and rows that cannot be read instead of stopping at the first
+    /// Skip and count lines and rows that cannot be read, instead of stopping at the first
     #[arg(long)]
     pub(crate) skip_bad: bool,
 
-    /// TSV: backslashes stand for themselves, nothing deletes
+    /// TSV: a backslash is an ordinary byte, and `\N` does not delete
     #[arg(long)]
     pub(crate) no_escapes: bool,
 
-    /// CSV, and Parquet where the value is several columns: the byte between columns [default: ,]
+    /// CSV, and Parquet values of several columns: the byte between columns [default: ,]
     #[arg(long, value_name = "CHAR", value_parser = delimiter)]
     pub(crate) delimiter: Option<u8>,
 
@@ -26,15 +26,15 @@ pub(crate) struct InputArgs {
     #[arg(long)]
     pub(crate) no_header: bool,
 
-    /// CSV and Parquet: column of the key, by name or else by number from 1 [default: 1]
+    /// CSV and Parquet: column of the key, by name or by number from 1 [default: 1]
     #[arg(long, value_name = "COLUMN")]
     pub(crate) key_column: Option<Column>,
 
-    /// CSV and Parquet: column of the value [default: all but the key's]
+    /// CSV and Parquet: column of the value [default: all columns except the key's]
     #[arg(long, value_name = "COLUMN")]
     pub(crate) value_column: Option<Column>,
 
-    /// CSV and Parquet: rows with this value delete their key
+    /// CSV and Parquet: a row with this value deletes its key
     #[arg(long, value_name = "TEXT")]
     pub(crate) delete_marker: Option<String>,
 
@@ -46,27 +46,28 @@ pub(crate) struct InputArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) value_field: Option<String>,
 
-    /// Longest value, in bytes or with a unit as 1GiB; a longer one is an error of its line
+    /// Longest value, in bytes or with a unit, such as 1GiB; a longer value is an error of its line
     #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = byte_count)]
     pub(crate) max_value: usize,
 
-    /// The input must end in the mark of `sst scan --end-mark`: one that breaks off is not loaded
+    /// Refuse an input that does not end in the mark of `sst scan --end-mark`, since it is
+    /// incomplete
     #[arg(long, conflicts_with = "no_escapes")]
     pub(crate) expect_end_mark: bool,
 }
 
 impl InputArgs {
-    /// Name of the key's field in JSON lines.
+    /// Name of the field with the key in JSON lines.
     pub(crate) fn key_field(&self) -> &str {
         self.key_field.as_deref().unwrap_or("key")
     }
 
-    /// Name of the value's field in JSON lines.
+    /// Name of the field with the value in JSON lines.
     pub(crate) fn value_field(&self) -> &str {
         self.value_field.as_deref().unwrap_or("value")
     }
 
-    /// Whether an option is given that only CSV has.
+    /// Whether an option is given that only CSV (or Parquet) has.
     pub(crate) const fn says_csv(&self) -> bool {
         self.delimiter.is_some()
             || self.no_header
@@ -76,12 +77,12 @@ impl InputArgs {
     }
 }
 
-/// Formats that `load` reads.
+/// The formats that `load` reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// Key, tab, value
     Tsv,
-    /// Comma-separated values, or values separated by something else
+    /// Values separated by commas or by another byte
     Csv,
     /// One JSON object per line
     Jsonl,
@@ -90,7 +91,7 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    /// The name that `--format` takes.
+    /// The format's name in `--format`.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Tsv => "tsv",
@@ -100,7 +101,7 @@ impl Format {
         }
     }
 
-    /// Where an entry is: its line or its row, counted from 1.
+    /// The position of an entry for messages: its line or row, counted from 1.
     pub(crate) fn place(self, number: u64) -> String {
         match self {
             Self::Parquet => format!("row {number}"),
@@ -109,19 +110,19 @@ impl Format {
     }
 }
 
-/// A column of a CSV or Parquet file: a name, or a number if no column has that name.
+/// The argument of a column option: the name of a column, or its number if no column has that name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Column(String);
 
 impl Column {
-    /// The name or number as it was given.
+    /// The argument as given.
     pub(crate) fn text(&self) -> &str {
         &self.0
     }
 
-    /// The position, counted from 0, if it is a number from 1.
+    /// The position, counted from 0, if the argument is a number from 1.
     pub(crate) fn index(&self) -> Option<usize> {
-        // Neither signs nor leading zeros: those are names.
+        // A number with a sign or leading zeros is a name.
         let is_number = !self.0.starts_with(['0', '+']);
         self.0.parse::<usize>().ok().filter(|_| is_number)?.checked_sub(1)
     }

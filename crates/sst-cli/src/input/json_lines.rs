@@ -1,13 +1,13 @@
 //! JSON lines: one object per line.
 //!
-//! A string stands for its characters in UTF-8, any other value for its JSON text as it was
-//! written, and a value of `null` deletes the key. Bytes that are no UTF-8 come in fields of
-//! another name: `key_hex`, `key_base64`, `value_hex`, `value_base64`. Other fields are passed
-//! over, and so are empty lines.
+//! A string stands for its characters in UTF-8. Any other value stands for its JSON text as
+//! written, except that `null` as the value deletes the key. Bytes that are not UTF-8 come in
+//! fields with other names: `key_hex`, `key_base64`, `value_hex`, `value_base64`. Other fields and
+//! empty lines are ignored.
 //!
-//! The lines are those that Python's `json` takes, but for three things that have no one meaning as
-//! bytes: `NaN` and `Infinity`, which are not JSON; a lone surrogate in a key or value, which is no
-//! UTF-8; a key or value that comes twice.
+//! A line is accepted if Python's `json` accepts it, with three exceptions, which have no
+//! unambiguous meaning as bytes: `NaN` and `Infinity`, which are not JSON; a lone surrogate in a
+//! key or value, which is not UTF-8; a key or value that occurs twice.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -24,9 +24,9 @@ use super::lines::{Line, Lines};
 use super::{EntryReader, InputEntry, InputError, LineError, Step};
 use crate::end_mark::EndMark;
 
-/// Room in a line for what is neither key nor value.
+/// Highest number of bytes in a line besides key and value.
 const MAX_REST_LEN: usize = 1 << 20;
-/// JSON has no bytes; in hex, each takes so many.
+/// Bytes of JSON text for one byte in hex, the longest encoding without escapes.
 const LEN_OF_BYTE: usize = 2;
 /// Length of the longest escape of one byte: `\u0001`.
 const LEN_OF_ESCAPE: usize = 6;
@@ -62,7 +62,7 @@ impl<R: BufRead> EntryReader for JsonLinesReader<R> {
         if let Some(mark) = EndMark::parse_json(line) {
             return Ok(Step::Mark(mark));
         }
-        // Fields that are passed over are not looked at closely, so the line is checked first.
+        // serde does not check ignored fields for UTF-8, so check the whole line first.
         let line = str::from_utf8(line)
             .map_err(|error| at_line(LineError::NotUtf8 { at: error.valid_up_to() + 1 }))?;
         let mut json = serde_json::Deserializer::from_str(line);
@@ -75,10 +75,10 @@ impl<R: BufRead> EntryReader for JsonLinesReader<R> {
     }
 }
 
-/// The weight of a line: its length with each escape of a code point counted as one byte.
+/// The weight of a line: its length, where each `\u` escape counts as one byte.
 ///
-/// It bounds a line so that every key and value within their limits fit, however they are written,
-/// and a line without escapes takes little more memory than they do.
+/// The limit on the weight has two effects. Every key and value within their limits fits, however
+/// it is written. And a line without escapes takes little more memory than its key and value.
 struct Weight {
     len: usize,
     escapes: usize,
@@ -90,28 +90,30 @@ struct Weight {
 impl Weight {
     fn new(max_value: usize) -> Self {
         let max = (MAX_KEY_LEN.saturating_add(max_value)).saturating_mul(LEN_OF_BYTE);
-        // Saturated limits refuse nothing that an address space can hold.
+        // If the product saturates, the limit is larger than the address space.
         let max = max.saturating_add(MAX_REST_LEN);
         Self { len: 0, escapes: 0, after_backslash: false, max }
     }
 
-    /// Adds a part of the line; `false` if the line weighs too much.
+    /// Adds a part of the line. `false` if the line is too heavy.
     fn add(&mut self, part: &[u8]) -> bool {
         if self.len + part.len() > self.max / 2 {
-            // Far from the limit the escapes need not be counted: not counting only adds weight.
+            // Far below the limit, skip the count of escapes; that can only overestimate the
+            // weight.
             for &byte in part {
                 self.escapes += usize::from(self.after_backslash && byte == b'u');
                 self.after_backslash = byte == b'\\';
             }
         }
         self.len += part.len();
-        // A literal backslash before `u` counts as an escape too, so the difference may fall below.
+        // An escaped backslash before `u` counts as an escape too, so the difference may be too
+        // small.
         let weight = self.len.saturating_sub(self.escapes * (LEN_OF_ESCAPE - 1));
         weight.max(self.len / LEN_OF_ESCAPE) <= self.max
     }
 }
 
-/// The names under which a key or a value may come.
+/// The names of the fields that may hold a key or a value.
 struct FieldNames {
     plain: String,
     hex: String,
@@ -137,7 +139,7 @@ impl FieldNames {
     }
 }
 
-/// How a field's text stands for bytes.
+/// The encoding of a field's text.
 #[derive(Clone, Copy)]
 enum Encoding {
     Text,
@@ -145,7 +147,7 @@ enum Encoding {
     Base64,
 }
 
-/// The fields of an object that matter, as they were written.
+/// The key and value fields of an object, as written.
 #[derive(Default)]
 struct Found<'a> {
     key: Vec<(Encoding, &'a RawValue)>,
@@ -201,7 +203,7 @@ impl Found<'_> {
     }
 }
 
-/// Hands the bytes that a field stands for to `put`; `false` if it is null.
+/// Decodes a field and passes the bytes to `put`. `false` if the field is null.
 fn take(
     found: &[(Encoding, &RawValue)],
     names: &FieldNames,
@@ -236,7 +238,7 @@ fn take(
     Ok(true)
 }
 
-/// Either alphabet, with or without padding.
+/// Accepts both alphabets (standard and URL-safe), with or without padding.
 fn decode_base64(text: &str) -> Result<Vec<u8>, data_encoding::DecodeError> {
     let digits = text.trim_end_matches('=').as_bytes();
     match digits.iter().any(|byte| matches!(byte, b'-' | b'_')) {

@@ -1,33 +1,34 @@
-//! Lines of an input, counted, in bounded memory.
+//! Numbered lines of an input, read in bounded memory.
 
 use std::io::{self, BufRead};
 
 use super::bounded::Bounded;
 
-/// Some editors put this in front of UTF-8.
+/// The mark that some editors write before UTF-8 text.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Passes over a byte order mark. To be called once, before anything else is read.
+/// Skips a byte order mark. Must be called once, before anything else is read.
 pub(super) fn skip_byte_order_mark(source: &mut impl BufRead) -> io::Result<()> {
-    // The first buffer holds at least the longest signature, see `compression::decompressed`.
+    // The first buffer is at least as long as the longest signature, see
+    // `compression::decompressed`.
     if source.fill_buf()?.starts_with(BYTE_ORDER_MARK) {
         source.consume(BYTE_ORDER_MARK.len());
     }
     Ok(())
 }
 
-/// Lines that end in a line feed, in carriage return and line feed, or where the input ends.
+/// Lines that end in a line feed, a carriage return and line feed, or the end of the input.
 pub(super) struct Lines<R> {
     source: R,
     number: u64,
     buffer: Bounded,
 }
 
-/// A line as a whole.
+/// A whole line.
 pub(super) struct Line<'a> {
-    /// Its number, from 1.
+    /// The line's number, from 1.
     pub(super) number: u64,
-    /// Its bytes without the line end, unless it is too long.
+    /// The line's bytes without its end. `None` if the line is too long.
     pub(super) text: Option<&'a [u8]>,
 }
 
@@ -36,10 +37,11 @@ impl<R: BufRead> Lines<R> {
         Self { source, number: 0, buffer: Bounded::new() }
     }
 
-    /// Hands the next line that is not empty to `take`, without its end, and returns its number
-    /// from 1; `None` at the end of the input.
+    /// Passes the next line that is not empty to `take`, without its end. Returns the line's
+    /// number, from 1, or `None` at the end of the input.
     ///
-    /// A line comes in one part if it lies within one buffer of the source, else in several.
+    /// `take` is called once if the line lies within one buffer of the source, otherwise several
+    /// times.
     pub(super) fn next_filled(&mut self, mut take: impl FnMut(&[u8])) -> io::Result<Option<u64>> {
         if self.number == 0 {
             skip_byte_order_mark(&mut self.source)?;
@@ -53,8 +55,8 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
-    /// The next line that is not empty, as a whole. A line that `limit` refuses has no text; the
-    /// rest of it is passed over.
+    /// Returns the next line that is not empty. The text of a line that `limit` refuses is `None`;
+    /// the rest of such a line is skipped.
     pub(super) fn next_whole(
         &mut self,
         mut limit: impl FnMut(&[u8]) -> bool,
@@ -70,10 +72,11 @@ impl<R: BufRead> Lines<R> {
         Ok(number.map(|number| Line { number, text }))
     }
 
-    /// Hands out one line, and returns whether it has bytes; `None` at the end of the input.
+    /// Passes one line to `take`. Returns whether the line has bytes, or `None` at the end of the
+    /// input.
     fn next_line(&mut self, take: &mut impl FnMut(&[u8])) -> io::Result<Option<bool>> {
         let (mut is_filled, mut is_started) = (false, false);
-        // A carriage return at the end of a buffer may belong to the line end.
+        // A carriage return at the end of a buffer may be a part of the line end.
         let mut held_return = false;
         loop {
             let buffer = match self.source.fill_buf() {

@@ -1,11 +1,11 @@
 //! The inputs of `sst load`: entries as text, or as rows of Parquet.
 //!
-//! Each format has a module that turns an input into entries, one by one, and knows the line or row
-//! of each. An entry that cannot be read is a [`LineError`] and does not end the input: the next
-//! one may be read.
+//! Each format has a module that reads an input as a sequence of entries, each with its line or
+//! row. An entry that cannot be read is a [`LineError`]. It does not end the input: the next entry
+//! may be read.
 //!
-//! No format holds more of an input than one entry and the buffers of its decoder. A key, a value
-//! or a line beyond its limit is an error of its line, and the rest of it is passed over.
+//! A reader holds at most one entry and the buffers of its decoder in memory. A key, value or line
+//! beyond its limit is an error of its line, and the rest of the line is skipped.
 
 mod bounded;
 mod columns;
@@ -38,10 +38,10 @@ pub(crate) use input_args::{Format, InputArgs};
 
 use sst_format::limits::MAX_KEY_LEN;
 
-/// One entry of the input. Its buffers are used again for the next one.
+/// One entry of the input. Its buffers are reused for the next entry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct InputEntry {
-    /// Its line or row, counted from 1; the first line of it if it takes several.
+    /// The entry's line or row, counted from 1; if it covers several lines, the first.
     pub(crate) line: u64,
     /// The key.
     pub(crate) key: Bounded,
@@ -59,7 +59,7 @@ impl InputEntry {
         self.is_deletion = false;
     }
 
-    /// Makes a deletion of an entry whose value is the marker of deletions.
+    /// Turns an entry whose value equals the marker of deletions into a deletion.
     fn delete_if(&mut self, marker: Option<&[u8]>) {
         if marker.is_some_and(|marker| *marker == *self.value) {
             self.value.clear();
@@ -68,41 +68,41 @@ impl InputEntry {
     }
 }
 
-/// Why an entry could not be read.
+/// The reason why an input or one of its entries cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InputError {
     /// The input as a whole cannot be read any further.
     #[error(transparent)]
     Io(io::Error),
-    /// The compressed data is damaged, or followed by something else.
+    /// The compressed data is damaged, or other data follows it.
     #[error(transparent)]
     Compression(#[from] CompressionFault),
-    /// The input is no text.
+    /// The input is not text.
     #[error(transparent)]
     NotText(#[from] NotText),
     /// The options don't fit the columns of the input.
     #[error(transparent)]
     Column(ColumnFault),
-    /// Without a first row of names, columns have numbers.
+    /// An option names a column, but with `--no-header` columns have only numbers.
     #[error("there is no column named `{0}`: with --no-header columns have numbers only")]
     NoHeader(String),
-    /// The names of the columns cannot be read.
+    /// The row with the names of the columns cannot be read.
     #[error("line {line}, the names of the columns: {cause}")]
     Header {
-        /// Its number, counted from 1.
+        /// The line's number, counted from 1.
         line: u64,
-        /// What is wrong with it.
+        /// The error in the row.
         cause: LineError,
     },
-    /// The rest of the input is in one cell: it is cut short, or a quote is one too many.
+    /// The rest of the input is one cell: the input is cut short, or has a surplus quote.
     #[error(
         "line {line}: a quote is opened in this row and not closed before the end of the input"
     )]
     UnclosedQuote {
-        /// The line of the row, counted from 1.
+        /// The first line of the row, counted from 1.
         line: u64,
     },
-    /// A stream of bytes is not enough.
+    /// A Parquet input must be a file, not a stream.
     #[error("Parquet is read from its end: it has to be a file")]
     NeedsFile,
     /// The input ends without the mark that was expected.
@@ -111,26 +111,26 @@ pub(crate) enum InputError {
         /// Number of entries since the last mark.
         entries: u64,
     },
-    /// The mark is not that of the entries before it.
+    /// The mark does not match the entries before it.
     #[error(
         "the end mark is {stated}, and the entries before it have {actual}: some are missing or changed"
     )]
     WrongEndMark { stated: EndMark, actual: EndMark },
-    /// One line is wrong. The next one may be read.
+    /// One line cannot be read. The next one may be read.
     #[error("line {line}: {cause}")]
     Line {
-        /// Its number, counted from 1.
+        /// The line's number, counted from 1.
         line: u64,
-        /// What is wrong with it.
+        /// The error in the line.
         cause: LineError,
     },
-    /// One row is wrong. The next one may be read.
+    /// One row cannot be read. The next one may be read.
     #[cfg(feature = "parquet")]
     #[error("row {row}: {cause}")]
     Row {
-        /// Its number, counted from 1.
+        /// The row's number, counted from 1.
         row: u64,
-        /// What is wrong with it.
+        /// The error in the row.
         cause: LineError,
     },
     /// A Parquet file cannot be read, or cannot be read any further.
@@ -140,14 +140,14 @@ pub(crate) enum InputError {
 }
 
 impl From<io::Error> for InputError {
-    /// Errors of the decompressor come through [`io::Read`], and are taken out again.
+    /// An error of the decompressor comes wrapped in an [`io::Error`] and is unwrapped here.
     fn from(error: io::Error) -> Self {
         error.downcast::<CompressionFault>().map_or_else(Self::Io, Self::Compression)
     }
 }
 
 impl InputError {
-    /// Whether it is about one entry, and the next one may be read.
+    /// Whether the error concerns one entry only, so that the next one may be read.
     pub(crate) const fn may_be_skipped(&self) -> bool {
         match self {
             Self::Line { .. } => true,
@@ -158,7 +158,7 @@ impl InputError {
     }
 }
 
-/// What is wrong with a line or a row.
+/// The error in a line or a row.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LineError {
     #[error("there is no tab between key and value")]
@@ -199,7 +199,7 @@ pub(crate) enum LineError {
 }
 
 impl LineError {
-    /// A key could not be extended.
+    /// The error for a key to which bytes could not be appended.
     const fn of_key(refused: Refused) -> Self {
         match refused {
             Refused::TooLong => Self::TooLong { what: "key", max: MAX_KEY_LEN },
@@ -207,7 +207,7 @@ impl LineError {
         }
     }
 
-    /// A value could not be extended.
+    /// The error for a value to which bytes could not be appended.
     const fn of_value(refused: Refused, max: usize) -> Self {
         match refused {
             Refused::TooLong => Self::ValueTooLong { max },
@@ -216,33 +216,33 @@ impl LineError {
     }
 }
 
-/// The outcome of one call of an [`EntryReader`].
+/// The result of one call of [`EntryReader::read`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     Entry,
-    /// The mark of a complete output.
+    /// An end mark.
     Mark(EndMark),
     /// The end of the input.
     End,
 }
 
-/// Gives entries one by one.
+/// Reads an input as a sequence of entries.
 trait EntryReader {
-    /// Reads the next entry.
+    /// Reads the next entry into `entry`.
     fn read(&mut self, entry: &mut InputEntry) -> Result<Step, InputError>;
 }
 
 /// An input in one of the formats.
 pub(crate) struct Input<'a> {
     reader: Box<dyn EntryReader + 'a>,
-    /// The mark of the entries since the last mark, if one is expected.
+    /// The mark of the entries since the last mark; `None` without `--expect-end-mark`.
     expected: Option<EndMark>,
-    /// Whether the last thing read was a mark.
+    /// Whether the last line was a mark.
     is_marked: bool,
 }
 
 impl<'a> Input<'a> {
-    /// Starts to read text. Only the first row of a CSV file is read at once.
+    /// Starts to read text. Only a CSV input is read already here: its first row.
     pub(crate) fn new(
         source: impl BufRead + 'a,
         format: Format,
@@ -258,8 +258,8 @@ impl<'a> Input<'a> {
         Ok(Self { reader, expected, is_marked: false })
     }
 
-    /// Starts to read a Parquet file. `progress` is told the number of rows and advanced by those
-    /// that are read.
+    /// Starts to read a Parquet file. `progress` creates the progress bar, given the number of
+    /// rows.
     #[cfg(feature = "parquet")]
     pub(crate) fn parquet(
         file: File,

@@ -9,7 +9,7 @@ mod limits;
 mod referees;
 mod strictness;
 
-/// The options that `sst load` has with these arguments.
+/// The input options of an `sst load` command line with these arguments.
 fn options(args: &[&str]) -> InputArgs {
     let args = ["sst", "load", "-", "out"].iter().chain(args);
     match Cli::try_parse_from(args).unwrap().command {
@@ -18,7 +18,7 @@ fn options(args: &[&str]) -> InputArgs {
     }
 }
 
-/// What became of one line of input.
+/// The result of reading one line.
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {
     Entry(u64, Vec<u8>, Option<Vec<u8>>),
@@ -145,7 +145,7 @@ fn csv_without_a_value_column_takes_the_rest_of_the_row() {
         &[put(2, "1", "one,10"), put(3, "2", "\"two, or\n\"\"so\"\"\",20"), put(5, "3", "x,")],
     );
     check(Format::Csv, &["--key-column", "2"], "a,k,b\n1,2,3\n", &[put(2, "2", "1,3")]);
-    // With one other column the value is its cell, without quotes.
+    // With one other column, the value is the cell itself, without quotes.
     check(Format::Csv, &[], "k,v\na,\"x, \"\"y\"\"\"\n", &[put(2, "a", "x, \"y\"")]);
     check(Format::Csv, &["--no-header"], "a\nb\n", &[put(1, "a", ""), put(2, "b", "")]);
 }

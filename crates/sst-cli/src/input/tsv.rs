@@ -1,12 +1,12 @@
-//! Key, tab, value: one entry per line.
+//! Tab-separated key and value: one entry per line.
 //!
-//! The key ends at the first tab; the value is the rest of the line, further tabs included. Both
-//! follow the rules of [`escape`](crate::escape), and a value of `\N` deletes its key; with
+//! The key ends at the first tab. The value is the rest of the line, further tabs included. Both
+//! follow the rules of [`escape`](crate::escape), and a value of `\N` deletes its key. With
 //! `--no-escapes` every byte stands for itself. Lines end in a line feed, with or without a
-//! carriage return before it. Empty lines are passed over.
+//! carriage return before it. Empty lines are skipped.
 //!
-//! A line is parsed as it comes in, so that a long one takes no more memory than its key and value
-//! may have.
+//! A line is parsed while it is read, so that a long line takes no more memory than the limits of
+//! its key and value.
 
 use std::io::BufRead;
 
@@ -46,19 +46,19 @@ impl<R: BufRead> EntryReader for TsvReader<R> {
     }
 }
 
-/// A line that is being parsed, part by part.
+/// The state of parsing a line part by part.
 struct TsvLine<'a> {
     entry: &'a mut InputEntry,
     escapes: bool,
     max_value: usize,
-    /// Whether the tab has come.
+    /// Whether the tab was found.
     has_tab: bool,
     unescaper: Unescaper,
-    /// The first bytes of a line that starts with a backslash: it may be an end mark.
+    /// The first bytes of a line that starts with a backslash, since it may be an end mark.
     start: Vec<u8>,
-    /// The first bytes of the value as they stand in the line, as many as [`DELETED`] has.
+    /// The first raw bytes of the value, as many as [`DELETED`] has.
     value_start: Vec<u8>,
-    /// The first error; what follows in the line is passed over.
+    /// The first error in the line; the rest of the line is ignored.
     error: Option<LineError>,
 }
 
@@ -95,7 +95,7 @@ impl<'a> TsvLine<'a> {
             return self.take_value(part);
         }
         let mut halves = part.splitn(2, |&byte| byte == b'\t');
-        // `splitn` gives at least one part, even of an empty slice.
+        // `splitn` returns at least one part, even for an empty slice.
         self.take_key(halves.next().unwrap_or(part))?;
         let Some(value) = halves.next() else { return Ok(()) };
         if self.escapes {
@@ -118,9 +118,10 @@ impl<'a> TsvLine<'a> {
         if !self.escapes || self.value_start.len() > DELETED.len() {
             return self.append_value(part);
         }
-        // Only a value that is nothing but `\N` deletes, so its start is held until more comes.
+        // A value deletes only if it is exactly `\N`, so its start is held back until more bytes
+        // come.
         let missing = (DELETED.len() - self.value_start.len()).min(part.len());
-        // At most the length of the part, so it always splits.
+        // `missing` is at most the length of the part, so the split always succeeds.
         let (start, rest) = part.split_at_checked(missing).unwrap_or((part, &[]));
         self.value_start.extend_from_slice(start);
         if rest.is_empty() {
@@ -130,10 +131,10 @@ impl<'a> TsvLine<'a> {
         self.append_value(rest)
     }
 
-    /// Takes the start of a value that is more than `\N`.
+    /// Appends the held start of a value that is longer than `\N`.
     fn release_value_start(&mut self) -> Result<(), LineError> {
         let start = std::mem::take(&mut self.value_start);
-        // Longer than what is held: no more is held in this line.
+        // A length above that of `DELETED` marks that no more is held back in this line.
         self.value_start.resize(DELETED.len() + 1, 0);
         self.append_value(&start)
     }
@@ -170,7 +171,7 @@ impl<'a> TsvLine<'a> {
     }
 }
 
-/// Appends a part of a field.
+/// Appends a part of a key or value.
 fn take_text(
     part: &[u8],
     escapes: bool,

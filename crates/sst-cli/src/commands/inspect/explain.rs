@@ -1,7 +1,7 @@
-//! `sst inspect --explain`: a part of a file, byte by byte.
+//! `sst inspect --explain`: dumps a part of a file byte by byte.
 //!
-//! Damaged files are what this is for, so it needs no more of a file than the part itself and the
-//! offset table. What else it uses, it does without where it is damaged.
+//! The dump is meant for damaged files. It needs only the part itself and the offset table; other
+//! structures (index block, entries) improve the dump where they can be read.
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
@@ -23,7 +23,7 @@ use crate::exit::Exit;
 use crate::output::Output;
 use crate::store::{open_table, reader_options};
 
-/// Dumps a whole file that is no table.
+/// Dumps a whole file that is not a table.
 pub(super) fn file(
     path: &Path,
     subject: Subject<'_>,
@@ -92,7 +92,7 @@ fn block(table: &mut TableFile<'_>, index: BlockIndex, dump: &mut Dump) -> Resul
     } else if is_key_block {
         Subject::KeyBlock
     } else {
-        // Of a damaged table it may not be known which bytes are values: then none is marked.
+        // In a damaged table the ranges of the values may be unknown. Then no value is marked.
         values = open.ok().and_then(|open| values_of(&open, index).ok()).unwrap_or_default();
         Subject::ValueBlock { values: &values }
     };
@@ -117,7 +117,7 @@ fn values_of(table: &StaticSortedFile, index: BlockIndex) -> Result<Vec<ValueSli
     Ok(values)
 }
 
-/// A table of which as little as possible is taken for granted.
+/// An `.sst` file of which only the end (block count and offset table) is read and trusted.
 struct TableFile<'a> {
     path: &'a Path,
     file: File,
@@ -154,7 +154,7 @@ impl<'a> TableFile<'a> {
         self.read(self.offsets_start, self.len)
     }
 
-    /// Where a block starts, and its bytes.
+    /// The offset and the stored bytes of a block.
     fn block(&mut self, index: BlockIndex) -> Result<(u64, Vec<u8>), CliError> {
         let offsets = self.offsets()?;
         let out_of_order =
@@ -170,7 +170,7 @@ impl<'a> TableFile<'a> {
         Ok((start, self.read(start, end)?))
     }
 
-    /// Whether the index block knows a block as one of keys; `None` if the index block itself
+    /// Whether the index block lists the block as a key block. `None` if the index block itself
     /// cannot be read.
     fn is_key_block(&mut self, index: BlockIndex) -> Option<bool> {
         let (_, stored) = self.block(BlockIndex(self.block_count.saturating_sub(1))).ok()?;
@@ -180,7 +180,7 @@ impl<'a> TableFile<'a> {
     }
 }
 
-/// The text of a dump, and whether it told of damage.
+/// The text of a dump, and whether it reports damage.
 struct Dump {
     options: ExplainOptions,
     text: String,
@@ -195,12 +195,12 @@ impl Dump {
     }
 
     fn part(&mut self, subject: Subject<'_>, bytes: &[u8], base: u64) {
-        // Text goes into memory, which takes all there is.
+        // Appending to a `String` cannot fail, so an error here is damage that `explain` found.
         let damage = explain(subject, bytes, &self.options.base(base), &mut self.text);
         self.is_damaged |= !matches!(damage, Ok(None));
     }
 
-    /// Says why there is no more.
+    /// Appends the error that ends the dump early.
     fn note(&mut self, error: &str) {
         self.text.push_str("error: ");
         self.text.push_str(error);

@@ -1,4 +1,4 @@
-//! `sst inspect`: what files consist of.
+//! `sst inspect`: shows the parts of a directory or of one of its files.
 
 mod explain;
 mod report;
@@ -20,22 +20,22 @@ use report::Report;
 /// Arguments of `sst inspect`.
 #[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
-    /// A directory, or one of its files: .sst, .meta, .blob, CURRENT
+    /// Directory, or one of its files: .sst, .meta, .blob, CURRENT
     pub(crate) path: PathBuf,
 
-    /// Dump a block of an .sst file byte by byte: its number, or `offsets` for the offset table
+    /// Dump one block of an .sst file byte by byte: its number, or `offsets` for the offset table
     #[arg(long, value_name = "BLOCK", conflicts_with = "json")]
     pub(crate) explain: Option<Part>,
 
-    /// Shorten nothing in a dump
+    /// Show all bytes and entries of a dump, with nothing left out
     #[arg(long)]
     pub(crate) full: bool,
 
-    /// List every block
+    /// List all blocks of each table
     #[arg(long)]
     pub(crate) blocks: bool,
 
-    /// Look at this key space only
+    /// Show only this key space
     #[arg(long, value_name = "NUMBER")]
     pub(crate) family: Option<u32>,
 }
@@ -43,7 +43,7 @@ pub(crate) struct InspectArgs {
 /// A part of an `.sst` file that can be dumped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
-    /// A block, by its number.
+    /// A block, by its index.
     Block(u16),
     /// The offset table.
     Offsets,
@@ -96,7 +96,7 @@ pub(crate) fn run(args: &InspectArgs, context: Context) -> Result<Exit, CliError
     Ok(if report.damage.is_empty() { Exit::Success } else { Exit::Damaged })
 }
 
-/// What to dump of a file that is no table, by its name.
+/// The structure to dump for a file that is not a table, chosen by the file's name.
 fn whole_file_subject(path: &Path) -> Option<Subject<'static>> {
     let name = path.file_name()?.to_str()?;
     if name == CURRENT_FILE_NAME {

@@ -1,4 +1,4 @@
-//! The report of `sst inspect`, as it is printed in JSON.
+//! The report of `sst inspect`. Its fields are the fields of the JSON output.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,16 +10,16 @@ use sst_reader::{
     BlockInfo, BlockRole, Catalog, CatalogTable, ReadError, StaticSortedFile, TableInfo,
 };
 
-/// The parts of a directory, or of a table on its own.
+/// A directory and its tables, or one table without its directory.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     pub(super) path: String,
-    /// `None` for a table on its own.
+    /// `None` for a table without its directory.
     pub(super) directory: Option<Directory>,
     pub(super) tables: Vec<Table>,
-    /// All tables together.
+    /// The sums over all tables.
     pub(super) total: Parts,
-    /// Tables that could not be looked at.
+    /// Errors of tables that could not be read.
     pub(super) damage: Vec<String>,
 }
 
@@ -38,14 +38,14 @@ pub(super) struct Directory {
 pub(super) struct Blob {
     pub(super) number: u32,
     pub(super) file_size: u64,
-    /// Uncompressed length if it is compressed.
+    /// Uncompressed length of the value; `None` if the blob is stored uncompressed.
     pub(super) uncompressed_bytes: Option<u32>,
 }
 
 #[derive(Debug, Serialize)]
 pub(super) struct Table {
     pub(super) file: String,
-    /// The description in the meta file; `None` for a table on its own.
+    /// The table's description in the meta file; `None` for a table without its directory.
     pub(super) description: Option<Description>,
     pub(super) file_size: u64,
     pub(super) entries: u64,
@@ -55,7 +55,7 @@ pub(super) struct Table {
     pub(super) filter: Option<Filter>,
     #[serde(flatten)]
     pub(super) parts: Parts,
-    /// Every block, if they were asked for.
+    /// All blocks, if `--blocks` is given.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) block_list: Vec<Block>,
 }
@@ -177,7 +177,7 @@ impl Description {
 }
 
 impl Filter {
-    /// The filter in a meta file, which was checked when the table was opened.
+    /// The filter in the meta file. Its checksum was verified when the table was opened.
     fn of(table: &CatalogTable, entries: u64) -> Option<Self> {
         let filter = table.filter().ok()?;
         let bytes = filter.as_slice();
@@ -242,7 +242,7 @@ impl Block {
     }
 }
 
-/// What a block is, in words: its role, and for key blocks their kind.
+/// The kind of a block in words: its role, and for a key block its entry format too.
 fn kind(block: &BlockInfo) -> String {
     match (block.role, block.key_block_kind) {
         (BlockRole::Keys, Some(kind)) => format!("keys, {}", kind.name()),

@@ -11,7 +11,7 @@ use crate::text_table::{Align, TextTable, bar, percent, ratio};
 
 use Align::{Left, Right};
 
-/// Rows of a histogram, at most.
+/// Highest number of rows of a histogram.
 const MAX_ROWS: usize = 16;
 
 pub(super) fn print(report: &Report, output: &mut Output) -> Result<(), CliError> {
@@ -81,7 +81,7 @@ fn tables(tables: &[Table]) -> TextTable {
             HumanBytes(table.file_size).to_string(),
             filter.map_or_else(|| "none".to_owned(), |filter| HumanBytes(filter.bytes).to_string()),
             filter.map_or_else(String::new, |filter| format!("{:.1}", filter.bits_per_key)),
-            // A blank cell where there is no filter.
+            // A table without a filter has a blank cell.
             expected.unwrap_or_default(),
             format!("{} to {}", table.min_hash, table.max_hash),
         ]);
@@ -163,7 +163,8 @@ fn count(number: u64) -> String {
     HumanCount(number).to_string()
 }
 
-/// Lengths with their counts; where there are many, ranges up to powers of two.
+/// The rows of a histogram of lengths: one row for each length, or, if there are more than
+/// [`MAX_ROWS`] lengths, one row for each range up to a power of two, such as `513 to 1024`.
 fn buckets(lengths: &BTreeMap<usize, u64>) -> Vec<(String, u64)> {
     if lengths.len() <= MAX_ROWS {
         return lengths.iter().map(|(len, count)| (len.to_string(), *count)).collect();
@@ -191,7 +192,7 @@ mod tests {
         let rows = buckets(&many);
         let all: u64 = rows.iter().map(|(_, count)| count).sum();
         assert_eq!(all, 2002);
-        // Lengths 0 and 1 share the row of 1: two entries each.
+        // Lengths 0 and 1 both belong to the row of 1, with two entries each.
         assert_eq!(rows[0], ("1".to_owned(), 4));
         assert_eq!(rows[1], ("2".to_owned(), 2));
         assert_eq!(rows[2], ("3 to 4".to_owned(), 4));

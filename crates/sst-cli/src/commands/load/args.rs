@@ -36,10 +36,12 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP, override_usage = "sst load [OPTIONS] <INPUT>... <DIR>")]
 pub(crate) struct LoadArgs {
-    /// Files with the entries, in any order, as they are or compressed with gzip or zstd; `-` is
-    /// standard input. Of entries with the same key that of the later file is the later one. Last
-    /// comes the directory to load into; it is made if it does not exist
-    // One argument, not two: options may stand between the paths.
+    /// Input files, and last the directory to load into
+    ///
+    /// Inputs may be in any order, and may be compressed with gzip or zstd; `-` is standard input.
+    /// If two inputs have the same key, the entry of the later input is the newer one. The
+    /// directory is created if it does not exist.
+    // One positional argument and not two, so that options may stand between the paths.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
 
@@ -51,7 +53,7 @@ pub(crate) struct LoadArgs {
 }
 
 impl LoadArgs {
-    /// The inputs, and the directory to load into.
+    /// Splits the paths into the inputs and the directory to load into.
     pub(crate) fn inputs_and_directory(&self) -> Result<(&[PathBuf], &Path), CliError> {
         match self.paths.split_last() {
             Some((directory, inputs @ [_, ..])) => Ok((inputs, directory)),
@@ -66,7 +68,7 @@ impl LoadArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct LoadOutputArgs {
-    /// Whether entries that are in the directory already go or stay
+    /// Replace the entries of the directory, or add to them
     #[arg(long, value_enum, default_value_t = Mode::Replace)]
     pub(crate) mode: Mode,
 
@@ -74,27 +76,28 @@ pub(crate) struct LoadOutputArgs {
     #[arg(long, conflicts_with = "mode")]
     pub(crate) increment: bool,
 
-    /// Read, sort and write everything, say what would be replaced, and publish nothing
+    /// Read, sort and write all entries, report what would be replaced, and publish nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
 
-    /// Memory for entries and for sorting them, in MiB; the rest goes through temporary files
+    /// Memory for entries and for sorting them, in MiB; more entries go to temporary files
     #[arg(long, value_name = "MIB", default_value_t = 256)]
     pub(crate) memory: usize,
 
-    /// Threads that sort and write [default: as many as the machine runs at once]
+    /// Threads that sort and write [default: the number of CPUs]
     #[arg(long, value_name = "COUNT")]
     pub(crate) threads: Option<usize>,
 
-    /// Where temporary files go [default: the directory]
+    /// Directory for temporary files [default: the output directory]
     #[arg(long, value_name = "DIR")]
     pub(crate) temp_dir: Option<PathBuf>,
 
-    /// Values longer than this many bytes get files of their own [default and highest: 64 MiB]
+    /// Store each value longer than this many bytes in a file of its own [default and highest: 64
+    /// MiB]
     #[arg(long, value_name = "BYTES")]
     pub(crate) blob_threshold: Option<usize>,
 
-    /// Which entries are kept of a key that comes more than once in the input
+    /// Which entries to keep of a key that occurs more than once in the input
     #[arg(long, value_enum, default_value_t = DuplicatesArg::Newest)]
     pub(crate) duplicates: DuplicatesArg,
 

@@ -1,4 +1,4 @@
-//! Reads an input that may make its reader wait.
+//! Reads inputs whose reads can block: pipes and terminals.
 
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use sst_writer::CancelToken;
 
-/// Bytes that are read at once.
+/// Bytes of one read.
 const CHUNK_LEN: usize = 1 << 18;
-/// Chunks that may wait for the reader.
+/// Chunks that the thread may read ahead of the parser.
 const CHUNKS: usize = 2;
-/// Time between two looks at whether the load was cancelled.
+/// Time between two checks for cancellation.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// A pipe or terminal, read by a thread of its own: while that waits for input, a cancellation
-/// still ends [`BackgroundReader::read`]. The thread is left waiting then, and ends with the
-/// process.
+/// A pipe or terminal that a thread of its own reads. While the thread waits for input, a
+/// cancellation still ends [`BackgroundReader::read`]. A thread that waits when the load is
+/// cancelled is left alone; it ends with the process.
 pub(super) struct BackgroundReader {
     chunks: Receiver<io::Result<Vec<u8>>>,
     chunk: io::Cursor<Vec<u8>>,
@@ -25,7 +25,8 @@ pub(super) struct BackgroundReader {
 }
 
 impl BackgroundReader {
-    /// Reads what `open` opens, on the thread, since opening a named pipe waits for its writer.
+    /// Opens and reads a source on the new thread. Opening happens there too, since opening a named
+    /// pipe blocks until another process opens it for writing.
     pub(super) fn new<R: Read>(
         open: impl FnOnce() -> io::Result<R> + Send + 'static,
         token: CancelToken,
@@ -36,7 +37,8 @@ impl BackgroundReader {
                 Ok(source) => send_all(source, &sender),
                 Err(error) => Err(error),
             };
-            // An empty chunk is the end. If the receiver is gone, the load has ended before.
+            // An empty chunk marks the end. Sending fails if the load has ended and dropped the
+            // receiver.
             _ = sender.send(end.map(|()| Vec::new()));
         });
         Self { chunks, chunk: io::Cursor::default(), is_at_end: false, token }
@@ -51,7 +53,7 @@ impl BackgroundReader {
                     return Err(io::Error::other("cancelled"));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
-                // Without the mark of the end the input must not be taken for complete.
+                // The thread has ended without the mark of the end, so the input is incomplete.
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(io::Error::other(
                         "the thread that reads the input has ended early",
@@ -62,7 +64,7 @@ impl BackgroundReader {
     }
 }
 
-/// Sends all chunks of a source, until its end or until the receiver is gone.
+/// Sends all chunks of a source, until the source ends or the receiver is dropped.
 fn send_all(mut source: impl Read, sender: &SyncSender<io::Result<Vec<u8>>>) -> io::Result<()> {
     loop {
         let mut chunk = vec![0; CHUNK_LEN];
@@ -118,7 +120,7 @@ mod tests {
     fn a_cancellation_ends_the_wait() {
         let (_sender, never) = std::sync::mpsc::channel::<()>();
         let (mut reader, token) = reader(move || {
-            // The sender outlives the test.
+            // Blocks for as long as the test runs, since the sender lives that long.
             _ = never.recv();
             Ok(io::empty())
         });

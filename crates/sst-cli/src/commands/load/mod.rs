@@ -1,7 +1,7 @@
-//! `sst load`: entries from text or Parquet into a directory.
+//! `sst load`: loads entries from text or Parquet files into a directory.
 //!
-//! The input may be larger than memory and in any order: a [`BulkLoader`] sorts it. A load is one
-//! commit: it is there whole or not at all, whatever happens, Ctrl-C included.
+//! A [`BulkLoader`] sorts the input, which may be larger than memory and in any order. A load is
+//! one commit: it is published whole or not at all, even if it fails or Ctrl-C interrupts it.
 
 pub(crate) mod args;
 mod background_reader;
@@ -34,7 +34,7 @@ use args::LoadOutputArgs;
 use background_reader::BackgroundReader;
 use report::{Loaded, report};
 
-/// Bad lines that are shown one by one.
+/// Highest number of bad lines that are shown one by one.
 const MAX_SHOWN_BAD_LINES: u64 = 10;
 /// Entries between two checks for Ctrl-C.
 const ENTRIES_BETWEEN_CHECKS: u64 = 1024;
@@ -82,13 +82,13 @@ pub(crate) fn run(args: &LoadArgs, context: Context) -> Result<Exit, CliError> {
     Ok(Exit::Success)
 }
 
-/// The commit that a load replaces.
+/// The live entries that a load replaces.
 struct Replaced {
     commit: SequenceNumber,
     entries: u64,
 }
 
-/// The entries that a load of this kind takes the place of, if there are any.
+/// The live entries that this load replaces. `None` if it appends or if there are none.
 fn replaced(
     target: &mut Target,
     directory: &Path,
@@ -99,21 +99,21 @@ fn replaced(
     }
     let catalog = read_catalog(directory)?;
     let of_family = catalog.tables.iter().filter(|table| table.family == options.family);
-    // Directories of ours state the number of entries of every table, and others are refused
-    // before.
+    // A directory that we wrote states the entry count of every table. Directories of the original
+    // implementation were refused when the target was opened.
     let entries = of_family.filter_map(|table| table.entry_count).sum();
     Ok((entries > 0).then_some(Replaced { commit: catalog.commit, entries }))
 }
 
 impl Replaced {
-    /// What a load would replace.
+    /// The note of `--dry-run`: what this load would replace.
     fn would_be(&self, directory: &Path) -> String {
         let Self { commit, entries } = self;
         let (entries, directory) = (output::entries(*entries), directory.display());
         format!("{directory}: {entries} of generation {commit} would be replaced")
     }
 
-    /// What was replaced, and how to take it back.
+    /// The note of a load: what it replaced, and the command that undoes it.
     fn text(&self, directory: &Path, retention: RetentionArgs) -> String {
         let Self { commit, entries } = self;
         let (entries, directory) = (output::entries(*entries), directory.display());
@@ -125,7 +125,7 @@ impl Replaced {
     }
 }
 
-/// Loads all inputs, and returns the number of lines that were skipped too.
+/// Loads all inputs. Returns the summary and the number of lines that were skipped.
 fn load(
     target: &mut Target,
     inputs: &[(&Path, Format)],
@@ -182,7 +182,7 @@ fn bulk_options(args: &LoadOutputArgs, cancel: &CancelToken, context: Context) -
         }
     });
     let mut options = BulkOptions::default()
-        // More than an address space is no limit, which the highest number says too.
+        // If the product overflows, the highest number means the same: more than the address space.
         .memory_budget(args.memory.saturating_mul(1 << 20))
         .duplicates(args.duplicates.into())
         .mode(args.bulk_mode())
@@ -210,10 +210,10 @@ fn name_of(input: &Path) -> String {
     }
 }
 
-/// An error of loading, with the names and lines of the inputs it is about.
+/// Adds to an error of the loader the names of the inputs and the numbers of their lines.
 ///
-/// Each input is a stream of the loader, with its index as number. A stream without an input would
-/// be a bug of this command, and is named by its number.
+/// Each input is a stream of the loader; the stream's number is the input's index. A stream number
+/// without an input would be a bug of this command; such a stream is shown by its number.
 fn named(error: BulkError, inputs: &[(&Path, Format)]) -> CliError {
     let input = |place: InputPosition| inputs.get(usize::try_from(place.stream).ok()?);
     let name = |place: InputPosition| match input(place) {
@@ -240,7 +240,7 @@ fn named(error: BulkError, inputs: &[(&Path, Format)]) -> CliError {
     }
 }
 
-/// Puts the entries of one input.
+/// Feeds the entries of one input to the loader.
 struct InputReader<'a> {
     name: String,
     options: &'a InputArgs,
@@ -248,7 +248,7 @@ struct InputReader<'a> {
     context: Context,
     handle: BulkHandle,
     entries: u64,
-    /// Number of bad lines.
+    /// Number of bad lines skipped.
     skipped: u64,
 }
 
@@ -295,7 +295,7 @@ impl InputReader<'_> {
     }
 
     fn error(&self, source: InputError) -> CliError {
-        // A wait for input that was cancelled ends in an error of reading.
+        // A cancelled wait for input comes back as an I/O error of the input.
         if self.cancel.is_cancelled() {
             return CliError::Bulk(BulkError::Cancelled);
         }
@@ -307,11 +307,11 @@ impl InputReader<'_> {
     }
 }
 
-/// Where an input comes from.
+/// The bytes of an input.
 enum Source {
     /// A file, and its length in bytes.
     File(File, u64),
-    /// Standard input or a pipe, which can be read once.
+    /// Standard input or a pipe, which can be read only once.
     Stream(Box<dyn Read>),
 }
 
@@ -331,7 +331,7 @@ fn open(path: &Path, cancel: &CancelToken) -> Result<Source, CliError> {
     Ok(Source::File(file, metadata.len()))
 }
 
-/// Starts to read text, compressed or not.
+/// Starts to read a text input, compressed or not.
 fn text(
     source: Source,
     named_compressed: bool,
@@ -343,7 +343,7 @@ fn text(
         Source::File(file, len) => (Box::new(file), Some(len)),
         Source::Stream(stream) => (stream, None),
     };
-    // The progress bar lives as long as the input.
+    // The progress bar disappears when the input is dropped.
     let source = progress.bytes(len, "read").into_reader(source);
     Input::new(decompressed(source, named_compressed)?, format, options)
 }

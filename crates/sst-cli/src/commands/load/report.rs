@@ -15,24 +15,24 @@ use crate::output::Output;
 /// The figures of the summary.
 #[derive(Debug, Serialize)]
 pub(super) struct Loaded {
-    /// The commit; none of a dry run.
+    /// The commit's sequence number; `None` for a dry run.
     commit: Option<u32>,
     entries: u64,
     deletions: u64,
     duplicates: u64,
     tables: u64,
     blobs: u64,
-    /// The digest of what is live now, if the commit is certified.
+    /// The digest of all live entries, if the commit is certified.
     #[serde(skip_serializing_if = "Option::is_none")]
     digest: Option<String>,
     /// Bytes of all tables and blob files.
     bytes: u64,
     skipped_lines: u64,
-    /// Bytes of the keys and values read.
+    /// Bytes of the keys and values in the input.
     input_bytes: u64,
-    /// Bytes that went through temporary files.
+    /// Bytes written to temporary files.
     spilled_bytes: u64,
-    /// Highest memory of the process in bytes, where the system tells.
+    /// Peak memory of the process in bytes; `None` if the system does not report it.
     #[serde(skip_serializing_if = "Option::is_none")]
     peak_memory: Option<u64>,
     seconds: f64,
@@ -69,7 +69,7 @@ impl Loaded {
     }
 }
 
-/// The summary in JSON.
+/// The summary, as JSON.
 #[derive(Serialize)]
 struct InDirectory<'a> {
     directory: String,
@@ -120,7 +120,8 @@ fn number_of(number: u64, one: &str, many: &str) -> String {
     format!("{} {}", HumanCount(number), if number == 1 { one } else { many })
 }
 
-/// The highest memory of the process, on Linux. None elsewhere: the field is left out.
+/// The peak resident memory of the process in bytes. Linux only; elsewhere `None`, and the field is
+/// left out.
 fn peak_memory() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

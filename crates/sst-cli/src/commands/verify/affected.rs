@@ -1,4 +1,4 @@
-//! Which keys damage takes with it, collected for a report.
+//! The keys that are lost with each damaged part, for the report.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -11,7 +11,7 @@ use sst_reader::{Affected, Catalog, ReadError, StaticSortedFile, VerifyReport};
 use crate::output::{Bytes, counted, serialize_bytes};
 use crate::store::reader_options;
 
-/// The damaged part of a file that keys are lost with.
+/// A damaged part of a directory: one block of a table, or a whole file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Part {
     Block(PathBuf, BlockIndex),
@@ -19,7 +19,7 @@ pub(super) enum Part {
 }
 
 impl Part {
-    /// The part that an error is about.
+    /// The damaged part that an error names.
     pub(super) fn of(error: &ReadError) -> Self {
         let path = error.file().path().to_owned();
         match error {
@@ -32,11 +32,11 @@ impl Part {
 /// The keys that are lost with one part.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Lost {
-    /// Keys whose values are lost, up to the limit.
+    /// Keys whose values are lost, at most as many as the limit.
     keys: Vec<Vec<u8>>,
-    /// How many more.
+    /// Number of further keys beyond the limit.
     more: u64,
-    /// All keys with hashes in these ranges.
+    /// Ranges of hashes, first and last, of which all keys are lost.
     hashes: Vec<(u64, u64)>,
 }
 
@@ -52,7 +52,7 @@ impl Lost {
         self.keys.is_empty() && self.more == 0 && self.hashes.is_empty()
     }
 
-    /// Lines of text for a report.
+    /// Lines of text for the report.
     pub(super) fn lines(&self) -> impl Iterator<Item = String> {
         let hashes = self.hashes.iter().map(|(low, high)| {
             format!("  lost: all keys with hashes from {low:016x} to {high:016x}")
@@ -78,7 +78,7 @@ impl Serialize for Lost {
     }
 }
 
-/// Keys as a list of objects, as `sst scan --json` shows keys.
+/// Keys as a list of objects, in the form in which `sst scan --json` prints keys.
 struct Keys<'a>(&'a [Vec<u8>]);
 
 impl Serialize for Keys<'_> {
@@ -104,18 +104,19 @@ impl Serialize for Keys<'_> {
 pub(super) struct LostKeys(BTreeMap<Part, Lost>);
 
 impl LostKeys {
-    /// What is lost with a part; `None` if that is nothing, or cannot be told.
+    /// The keys lost with a part; `None` if there are none or they cannot be determined.
     pub(super) fn of(&self, part: &Part) -> Option<&Lost> {
         self.0.get(part).filter(|lost| !lost.is_empty())
     }
 
-    /// For a directory. Keeps at most `limit` keys for each part.
+    /// Collects the lost keys of a directory, at most `limit` for each part.
     pub(super) fn in_directory(catalog: &Catalog, report: &VerifyReport, limit: usize) -> Self {
         let mut lost = Self::default();
         let parts: BTreeSet<Part> = report.damage.iter().map(Part::of).collect();
         let blobs: BTreeMap<BlobNumber, PathBuf> = catalog
             .blobs()
-            // A damaged list is part of the damage; which blobs there are is unknown then.
+            // If the list of blobs is damaged, that is in the report already; no blob is known
+            // then.
             .into_iter()
             .flat_map(|blobs| blobs.keys())
             .map(|&blob| (blob, catalog.blob_path(blob)))
@@ -130,7 +131,8 @@ impl LostKeys {
             }
             match catalog.open_table(table, &reader_options()) {
                 Ok(file) => lost.collect(&file, &path, &blocks, &blobs, limit),
-                // All of it, whichever part keeps it from being opened.
+                // The table cannot be opened, so all its keys are lost with the part that is
+                // damaged.
                 Err(error) => {
                     let all = (table.record.min_hash, table.record.max_hash);
                     lost.0.entry(Part::of(&error)).or_default().hashes.push(all);
@@ -140,7 +142,7 @@ impl LostKeys {
         lost
     }
 
-    /// For a table.
+    /// Collects the lost keys of one table.
     pub(super) fn in_table(file: &StaticSortedFile, report: &VerifyReport, limit: usize) -> Self {
         let mut lost = Self::default();
         let parts: BTreeSet<Part> = report.damage.iter().map(Part::of).collect();

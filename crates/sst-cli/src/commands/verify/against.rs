@@ -1,4 +1,4 @@
-//! Whether a directory holds what something else says that it should.
+//! `sst verify --against`: compares the entries of a directory with a certificate.
 
 use std::path::{Path, PathBuf};
 
@@ -9,10 +9,10 @@ use super::super::Context;
 use crate::certificate::{Certificate, FamilyLine, is_digest};
 use crate::error::CliError;
 
-/// The outcome of a comparison.
+/// The result of comparing a directory with a certificate.
 #[derive(Debug, Serialize)]
 pub(super) struct Comparison {
-    /// What was compared with.
+    /// The argument of `--against`.
     against: String,
     agrees: bool,
     families: Vec<ComparedFamily>,
@@ -22,7 +22,7 @@ pub(super) struct Comparison {
 struct ComparedFamily {
     agrees: bool,
     found: FamilyLine,
-    /// What there should be; the digest alone if nothing else is known.
+    /// The expected certificate, or only a digest if that was given.
     expected: Expected,
 }
 
@@ -34,8 +34,8 @@ enum Expected {
 }
 
 impl Comparison {
-    /// Compares a directory that is intact with `against`: a digest, a file with a certificate, or
-    /// another directory.
+    /// Compares an intact directory with `against`: a digest, a file with a certificate, or another
+    /// directory.
     pub(super) fn new(
         catalog: &Catalog,
         against: &str,
@@ -69,7 +69,7 @@ impl Comparison {
         self.agrees
     }
 
-    /// What there is to say, a line for each family that differs, or one that says that none does.
+    /// The comparison in text: a line for each family that differs, or one line if all agree.
     pub(super) fn lines(&self) -> Vec<String> {
         let against = &self.against;
         if self.agrees {
@@ -90,7 +90,7 @@ impl Comparison {
     }
 }
 
-/// All families that either side knows.
+/// Compares all families that occur in at least one of the two certificates.
 fn compare(
     found: &Certificate,
     expected: &Certificate,

@@ -1,4 +1,4 @@
-//! `sst verify`: every byte of a directory or a table, and all that is wrong with it.
+//! `sst verify`: checks every byte of a directory or a table and reports all damage.
 
 mod affected;
 mod against;
@@ -29,11 +29,13 @@ use crate::store::{is_directory, open_table, read_catalog, reader_options};
 /// Arguments of `sst verify`.
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// A directory or an .sst file
+    /// Directory or .sst file
     pub(crate) path: PathBuf,
 
-    /// Accept it only if it holds the same entries as this: a digest, a file with the output of
-    /// `sst certificate`, or another directory, whose own certificate is believed if it has one
+    /// Accept the directory only if it holds the same entries as this digest, file or directory
+    ///
+    /// A file holds the output of `sst certificate`. The certificate of another directory is
+    /// trusted if it has one; otherwise all its entries are read.
     #[arg(long, value_name = "DIGEST|FILE|DIR")]
     pub(crate) against: Option<String>,
 
@@ -41,18 +43,20 @@ pub(crate) struct VerifyArgs {
     #[arg(long, value_name = "NUMBER", requires = "against")]
     pub(crate) family: Option<u32>,
 
-    /// Check too what Turbopack of Next.js 16.3.0 needs in order to read the directory: filters,
-    /// one value per key in its families 0 to 2, no files that it does not know
+    /// Also check the requirements of Turbopack in Next.js 16.3.0
+    ///
+    /// Every table needs a filter, keys in families 0 to 2 have one value each, and the directory
+    /// holds no files that Turbopack does not know.
     #[arg(long)]
     pub(crate) for_turbopack: bool,
 
-    /// Name every key that is lost, not only the first ten of each damaged block
+    /// List every lost key, not only the first ten of each damaged block
     #[arg(long)]
     pub(crate) all: bool,
 }
 
 impl VerifyArgs {
-    /// How many keys to name for each damaged part.
+    /// Highest number of keys to list for each damaged part.
     const fn limit(&self) -> usize {
         if self.all { usize::MAX } else { 10 }
     }
@@ -63,16 +67,17 @@ struct Findings {
     is_protected: bool,
     report: VerifyReport,
     lost: LostKeys,
-    /// How it compares, if it is intact and something was given to compare it with.
+    /// The comparison with `--against`, if the directory is intact.
     comparison: Option<Comparison>,
-    /// What is odd, and no damage.
+    /// Oddities that are not damage.
     notes: Vec<String>,
-    /// Why Turbopack would not read it, if that was asked and it is intact.
+    /// Reasons why Turbopack would not read the directory, if `--for-turbopack` is given and the
+    /// directory is intact.
     objections: Option<Vec<String>>,
 }
 
 impl Findings {
-    /// What a report says, if nothing else was looked at.
+    /// The findings of a directory of which only this report is known.
     fn of(report: VerifyReport) -> Self {
         Self {
             is_protected: false,
@@ -84,7 +89,7 @@ impl Findings {
         }
     }
 
-    /// Whether it is intact and what was asked of it beyond that does not hold.
+    /// Whether the files are intact, but `--against` or `--for-turbopack` refuses them.
     fn is_refused(&self) -> bool {
         let objects = self.objections.as_ref().is_some_and(|objections| !objections.is_empty());
         objects || self.comparison.as_ref().is_some_and(|comparison| !comparison.agrees())
@@ -140,7 +145,7 @@ fn directory(args: &VerifyArgs, context: Context) -> Result<Findings, CliError> 
     let path = &args.path;
     let catalog = match read_catalog(path) {
         Ok(catalog) => catalog,
-        // The report has the damage again, with all that could still be checked.
+        // The report contains this damage too, and all that can be checked in spite of it.
         Err(CliError::Read(error)) if error.is_corruption() => {
             let report = verify_directory(path, &reader_options(), &Monitor::default())?;
             return Ok(Findings::of(report));
@@ -189,14 +194,14 @@ fn table(args: &VerifyArgs, context: Context) -> Result<Findings, CliError> {
 /// Bytes of all tables and blob files.
 fn size(catalog: &Catalog) -> u64 {
     let tables = catalog.tables.iter().map(|table| table.record.file_size);
-    // It measures the progress only. A list that cannot be read is reported by the check.
+    // The size is for the progress bar only. A damaged list of blobs is reported by the check.
     let blobs = catalog.blobs().ok().into_iter().flat_map(|blobs| blobs.values());
     let blobs = blobs.map(|blob| blob.file_size);
     tables.chain(blobs).sum()
 }
 
-/// Whether an error is damage: a file that the operating system did not let us read, or had no
-/// memory for, may be intact.
+/// Whether an error means damage. A file that the operating system refused to read, or that did not
+/// fit into memory, may be intact.
 fn is_damage(error: &ReadError) -> bool {
     match error {
         ReadError::OutOfMemory { .. } | ReadError::OverLimit { .. } => false,
@@ -238,7 +243,7 @@ fn text(path: &Path, is_protected: bool, report: &VerifyReport) -> String {
     text + &format!(", {entries} entries, {bytes}")
 }
 
-/// The report as JSON.
+/// The report, as JSON.
 #[derive(Serialize)]
 struct Summary<'a> {
     path: String,
@@ -251,12 +256,12 @@ struct Summary<'a> {
     bytes: u64,
     certificates: u64,
     damage: Vec<Damage<'a>>,
-    /// Files that could not be read, and may be intact.
+    /// Files that could not be read. They may be intact.
     unread: Vec<Damage<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     comparison: Option<Comparison>,
     notes: Vec<String>,
-    /// Why Turbopack would not read it; left out if nobody asked.
+    /// Reasons why Turbopack would not read the directory; left out without `--for-turbopack`.
     #[serde(rename = "not_for_turbopack", skip_serializing_if = "Option::is_none")]
     objections: Option<Vec<String>>,
 }
@@ -324,7 +329,7 @@ impl<'a> Damage<'a> {
     }
 }
 
-/// A failed checksum, as far as it could be diagnosed.
+/// The diagnosis of a failed checksum, if the error has one.
 fn diagnosis(error: &ReadError) -> Option<Diagnosis> {
     match error {
         ReadError::Corrupt {

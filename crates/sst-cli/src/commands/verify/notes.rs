@@ -1,4 +1,4 @@
-//! What is odd about a directory, and no damage.
+//! Oddities of a directory that are not damage.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,8 +11,8 @@ use super::present_files::PresentFiles;
 use crate::error::CliError;
 use crate::output::counted;
 
-/// What is odd about a directory: lines for people. Of a protected directory its chain of checksums
-/// says all that there is to say of tables.
+/// Oddities of a directory, one line each. A protected directory needs only the check of its
+/// filters: its chain of checksums covers everything else.
 pub(super) fn notes(catalog: &Catalog) -> Result<Vec<String>, CliError> {
     let mut notes = filters(catalog);
     if !catalog.is_protected {
@@ -23,11 +23,11 @@ pub(super) fn notes(catalog: &Catalog) -> Result<Vec<String>, CliError> {
     Ok(notes)
 }
 
-/// Filters that are not read.
+/// Filters in an earlier encoding, which lookups do not use.
 fn filters(catalog: &Catalog) -> Vec<String> {
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
     for table in &catalog.tables {
-        // A filter that cannot be read is damage, and part of the report.
+        // A filter that cannot be read is damage, and is part of the report.
         let Ok(filter) = table.filter() else { continue };
         if let Some(encoding) = EarlierEncoding::of(filter.as_slice()) {
             *counts.entry(encoding.releases()).or_default() += 1;
@@ -40,7 +40,7 @@ fn filters(catalog: &Catalog) -> Vec<String> {
     counts.into_iter().map(line).collect()
 }
 
-/// Tables that several meta files describe: the newest description counts.
+/// Tables that several live meta files describe. The newest description counts.
 fn described_twice(present: &PresentFiles) -> Vec<String> {
     let mut by_table: BTreeMap<SequenceNumber, BTreeSet<SequenceNumber>> = BTreeMap::new();
     for meta in present.metas.iter().filter(|meta| !present.deleted.contains(&meta.sequence)) {
@@ -57,7 +57,7 @@ fn described_twice(present: &PresentFiles) -> Vec<String> {
     several.map(line).collect()
 }
 
-/// Tables up to `CURRENT` that no meta file names.
+/// Tables with a number up to that of `CURRENT` that no meta file names.
 fn described_nowhere(present: &PresentFiles, commit: SequenceNumber) -> Vec<String> {
     let mut named: BTreeSet<SequenceNumber> = BTreeSet::new();
     for meta in &present.metas {

@@ -1,4 +1,4 @@
-//! The files of a directory, and what all meta files among them say.
+//! The files that exist in a directory, and the contents of its meta files.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,14 +12,14 @@ use sst_format::meta_file::MetaFile;
 
 use crate::error::CliError;
 
-/// The files of a directory by their names, whether they are live or not.
+/// All files of a directory, live or not.
 pub(super) struct PresentFiles {
-    /// All names, sorted. A name that is not UTF-8 is shown as well as it can be.
+    /// All names, sorted. Invalid UTF-8 in a name is replaced.
     pub(super) names: BTreeSet<String>,
-    /// What the meta files up to `CURRENT` say, the oldest first. Those that cannot be read are
-    /// left out: if they are live, that is damage and part of the report.
+    /// The tables that each meta file up to `CURRENT` describes or makes obsolete, the oldest meta
+    /// file first. Unreadable meta files are left out: a live one is damage and part of the report.
     pub(super) metas: Vec<MetaTables>,
-    /// The meta files that `.del` files up to `CURRENT` name.
+    /// The meta files that `.del` files up to `CURRENT` list.
     pub(super) deleted: BTreeSet<SequenceNumber>,
 }
 
@@ -48,18 +48,18 @@ impl PresentFiles {
         Ok(present)
     }
 
-    /// The files that have a sequence number.
+    /// The files with a sequence number in their names.
     pub(super) fn numbered(&self) -> impl Iterator<Item = FileName> {
         self.names.iter().filter_map(|name| FileName::parse(name))
     }
 }
 
-/// The meta files that a `.del` file names; none if it is damaged.
+/// The meta files that a `.del` file lists. A damaged file lists none.
 fn named(bytes: &[u8]) -> Vec<SequenceNumber> {
     DelFile::parse(bytes).map_or_else(|_| Vec::new(), |del| del.sequences().collect())
 }
 
-/// What a meta file says of tables.
+/// The tables that a meta file describes or makes obsolete; `None` if it is damaged.
 fn said(bytes: &[u8], sequence: SequenceNumber) -> Option<MetaTables> {
     let meta = MetaFile::parse(bytes, crc32fast::hash).ok()?;
     let (obsolete, described) = (meta.obsolete(), meta.tables().map(|table| table.sequence));

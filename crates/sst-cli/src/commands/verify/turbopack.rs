@@ -1,4 +1,4 @@
-//! What the original's readers need, beyond files that are intact (FORMAT.md, "What the original's
+//! The requirements of the original's readers, beyond intact files (FORMAT.md, "What the original's
 //! readers need").
 
 use std::collections::BTreeSet;
@@ -14,17 +14,17 @@ use crate::error::CliError;
 use crate::output::Bytes;
 use crate::store::reader_options;
 
-/// Number of families of the original.
+/// Number of families that Turbopack uses.
 const FAMILIES: u32 = 4;
-/// The one in which a key may have several values.
+/// The family in which a key may have several values.
 const MULTI_VALUE_FAMILY: u32 = 3;
-/// The file in which it notes what it did.
+/// The log file that Turbopack writes.
 const LOG_FILE_NAME: &str = "LOG";
-/// How many bytes of a key are shown.
+/// Bytes of a key that are shown.
 const SHOWN_KEY_LEN: usize = 32;
 
-/// Why Turbopack of Next.js 16.3.0 would not read a directory right: lines for people, none if it
-/// would. O(bytes of all key blocks).
+/// Reasons why Turbopack of Next.js 16.3.0 would not read a directory correctly, one line each;
+/// empty if it would. Time: O(bytes of all key blocks).
 pub(super) fn objections(catalog: &Catalog, monitor: &Monitor) -> Result<Vec<String>, CliError> {
     let present = PresentFiles::list(&catalog.dir, catalog.commit)?;
     let mut objections = unknown_files(&present);
@@ -38,8 +38,8 @@ pub(super) fn objections(catalog: &Catalog, monitor: &Monitor) -> Result<Vec<Str
     Ok(objections)
 }
 
-/// It refuses a directory with a file that it does not know. Names that start with a dot are
-/// passed over.
+/// Turbopack refuses a directory with a file whose name it does not know. It ignores names that
+/// start with a dot.
 fn unknown_files(present: &PresentFiles) -> Vec<String> {
     let is_known = |name: &str| {
         [CURRENT_FILE_NAME, LOG_FILE_NAME].contains(&name)
@@ -52,7 +52,8 @@ fn unknown_files(present: &PresentFiles) -> Vec<String> {
         .collect()
 }
 
-/// It knows no list of live meta files: all up to `CURRENT` count that no `.del` file names.
+/// Turbopack does not know our list of live meta files. For it, all meta files up to `CURRENT` are
+/// live except those that a `.del` file lists.
 fn other_live_tables(catalog: &Catalog, present: &PresentFiles) -> Vec<String> {
     let mut metas = present.metas.clone();
     metas.retain(|meta| !present.deleted.contains(&meta.sequence));
@@ -74,7 +75,7 @@ fn family(table: &CatalogTable) -> Option<String> {
         .then(|| format!("of family {family}, and it has families 0 to {}", FAMILIES - 1))
 }
 
-/// It cannot open a table without a filter.
+/// Turbopack cannot open a table without a filter.
 fn filter(table: &CatalogTable) -> Result<Option<String>, CliError> {
     let filter = table.filter()?;
     Ok(match (filter.as_slice(), EarlierEncoding::of(filter.as_slice())) {
@@ -86,7 +87,7 @@ fn filter(table: &CatalogTable) -> Result<Option<String>, CliError> {
     })
 }
 
-/// It does not end if a key has several values where it expects one.
+/// Turbopack loops forever if a key has several values in a family where it expects one.
 fn several_values(
     catalog: &Catalog,
     table: &CatalogTable,

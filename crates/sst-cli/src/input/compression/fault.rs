@@ -2,7 +2,7 @@
 
 use std::io;
 
-/// Why a compressed input cannot be read any further.
+/// The reason why a compressed input cannot be read further.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CompressionFault {
     #[error(
@@ -14,26 +14,26 @@ pub(crate) enum CompressionFault {
     Gzip {
         /// Compressed bytes read so far.
         offset: u64,
-        /// What the decoder says.
+        /// The error of the decoder.
         cause: io::Error,
     },
     #[error("damaged zstd data before byte {offset}: {cause}")]
     Zstd {
         /// Compressed bytes read so far.
         offset: u64,
-        /// What is wrong.
+        /// The damage.
         cause: ZstdCause,
     },
     #[error("bytes that are no {format} follow the compressed data at byte {offset}")]
     Trailing {
         /// `gzip` or `zstd`.
         format: &'static str,
-        /// Offset of the first of them.
+        /// Offset of the first of these bytes.
         offset: u64,
     },
 }
 
-/// What is wrong with zstd data.
+/// The kind of damage of zstd data.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ZstdCause {
     #[error("the input ends within a frame")]

@@ -1,4 +1,4 @@
-//! gzip (RFC 1952): one member after the other, as `cat a.gz b.gz` makes them.
+//! gzip (RFC 1952): any number of members, as `cat a.gz b.gz` produces.
 
 use std::io::{self, BufRead, Read};
 
@@ -7,7 +7,7 @@ use flate2::bufread::GzDecoder;
 use super::fault::CompressionFault;
 use super::position::Positioned;
 
-/// The content of all members. Zeros behind the last member are padding, as for `gzip`.
+/// The content of all members. Zeros after the last member are padding, as for the `gzip` tool.
 pub(super) struct GzipMembers<R> {
     state: State<R>,
 }
@@ -52,7 +52,7 @@ impl<R: BufRead> Read for GzipMembers<R> {
     }
 }
 
-/// Whether another member starts here; `false` at the end, which zeros may precede.
+/// Whether another member starts here. `false` at the end of the input, which zeros may precede.
 fn is_at_member<R: BufRead>(source: &mut Positioned<R>) -> io::Result<bool> {
     let start = source.offset();
     loop {

@@ -1,8 +1,8 @@
 //! Compressed inputs, recognized by their first bytes and not by their names.
 //!
-//! gzip and zstd are decompressed as a stream: gzip with several members and zeros behind the
-//! last, zstd with several frames and skippable frames. The standard tools are the measure of
-//! which files are intact: a file that `gzip -t` or `zstd -t` refuses is a [`CompressionFault`].
+//! gzip and zstd are decompressed as a stream. gzip may have several members, and zeros after the
+//! last; zstd may have several frames and skippable frames. The standard tools define which files
+//! are intact: a file that `gzip -t` or `zstd -t` refuses is a [`CompressionFault`].
 
 mod fault;
 mod gzip;
@@ -20,9 +20,9 @@ use position::Positioned;
 pub(crate) use signature::NotText;
 use zstd::ZstdFrames;
 
-/// Size of the buffers in front of and behind the decompressor.
+/// Size of the buffers before and after the decompressor.
 const BUFFER_LEN: usize = 1 << 18;
-/// Longest signature that is looked for.
+/// Length of the longest signature.
 const SIGNATURE_LEN: usize = 16;
 
 /// The compression of a stream.
@@ -33,11 +33,11 @@ pub(super) enum Compression {
 }
 
 impl Compression {
-    /// The compression by the first bytes; no text starts like that.
+    /// Recognizes the compression by the first bytes. No text starts with these bytes.
     pub(super) fn of(start: &[u8]) -> Option<Self> {
         match start {
             [0x1f, 0x8b, ..] => Some(Self::Gzip),
-            // A frame, or one that decompressors skip.
+            // A frame, or a skippable frame.
             [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Some(Self::Zstd),
             _ => None,
         }
@@ -52,10 +52,10 @@ pub(crate) fn is_named_compressed(path: &Path) -> bool {
     })
 }
 
-/// The text of an input: decompressed if it starts as gzip or zstd, else as it is.
+/// The text of an input: decompressed if it starts like gzip or zstd, otherwise unchanged.
 ///
-/// The text must start like one: another compression or encoding is an error. With
-/// `named_compressed` (see [`is_named_compressed`]) uncompressed content is one too.
+/// Fails if the text starts like another compression or encoding. With `named_compressed` (see
+/// [`is_named_compressed`]), uncompressed content is an error too.
 pub(crate) fn decompressed<'a>(
     source: impl Read + 'a,
     named_compressed: bool,
@@ -79,7 +79,7 @@ fn boxed<'a>((start, text): (Vec<u8>, impl BufRead + 'a)) -> (Vec<u8>, Box<dyn B
     (start, Box::new(text))
 }
 
-/// The decompressed content of a slice that holds nothing else.
+/// Decompresses a slice that holds compressed data and nothing else.
 #[cfg(feature = "parquet")]
 pub(super) fn inflate(compression: Compression, bytes: &[u8]) -> Box<dyn Read + '_> {
     let source = Positioned::new(bytes);
@@ -89,7 +89,7 @@ pub(super) fn inflate(compression: Compression, bytes: &[u8]) -> Box<dyn Read + 
     }
 }
 
-/// A source with its first bytes. A pipe may come byte by byte, so one read is not enough.
+/// Reads the first bytes of a source. Loops, since a pipe may deliver byte by byte.
 fn with_start<R: Read>(mut source: R) -> io::Result<(Vec<u8>, impl BufRead + use<R>)> {
     let mut start = Vec::new();
     source.by_ref().take(SIGNATURE_LEN as u64).read_to_end(&mut start)?;

@@ -1,8 +1,8 @@
-//! A stream that knows how many of its bytes were consumed.
+//! A stream that counts the bytes consumed from it.
 
 use std::io::{self, BufRead, Read};
 
-/// Counts the bytes that are taken out of a buffered stream.
+/// A buffered stream that counts the bytes consumed from it.
 pub(super) struct Positioned<R> {
     source: R,
     offset: u64,

@@ -1,8 +1,8 @@
-//! Inputs that are plainly not text, by their first bytes.
+//! Recognizes inputs that are not text by their first bytes.
 
 use super::Compression;
 
-/// An input that is no text in UTF-8 or another encoding that extends ASCII.
+/// The input is not text in UTF-8 or in another encoding that extends ASCII.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotText {
     #[error("compressed with {0}: only gzip and zstd are decompressed; decompress it first")]
@@ -15,7 +15,7 @@ pub(crate) enum NotText {
     OtherFormat(&'static str),
 }
 
-/// How files of other compressions start. Bytes that text could start with need a longer match.
+/// Signatures of other compressions. A signature that text could start with must be longer.
 const COMPRESSIONS: &[(&[u8], &str)] = &[
     (b"\xfd7zXZ\0", "xz"),
     (b"\x04\x22\x4d\x18", "lz4"),
@@ -33,7 +33,7 @@ const COMPRESSIONS: &[(&[u8], &str)] = &[
     (b"Rar!\x1a\x07", "rar"),
 ];
 
-/// How files of other formats start.
+/// Signatures of other file formats.
 const FORMATS: &[(&[u8], &str)] = &[
     (b"ARROW1\0\0", "Arrow"),
     (b"Obj\x01", "Avro"),
@@ -41,7 +41,7 @@ const FORMATS: &[(&[u8], &str)] = &[
     (b"SQLite format 3\0", "SQLite"),
 ];
 
-/// How text in other encodings starts: with their byte order marks, the longer ones first.
+/// Byte order marks of other encodings. A longer one stands before its own prefix.
 const ENCODINGS: &[(&[u8], &str)] = &[
     (b"\xff\xfe\0\0", "UTF-32"),
     (b"\0\0\xfe\xff", "UTF-32"),
@@ -49,9 +49,9 @@ const ENCODINGS: &[(&[u8], &str)] = &[
     (b"\xfe\xff", "UTF-16"),
 ];
 
-/// Refuses a text whose first bytes belong to something else.
+/// Refuses a text that starts with the signature of another format.
 ///
-/// zstd of versions before 0.8 counts as another compression: its frames differ.
+/// zstd before version 0.8 counts as another compression, since its frames differ.
 pub(super) fn check_text(start: &[u8], was_compressed: bool) -> Result<(), NotText> {
     let find = |table: &[(&[u8], &'static str)]| {
         table.iter().find(|(magic, _)| start.starts_with(magic)).map(|&(_, name)| name)
@@ -62,9 +62,10 @@ pub(super) fn check_text(start: &[u8], was_compressed: bool) -> Result<(), NotTe
     if was_compressed && Compression::of(start).is_some() {
         return Err(NotText::CompressedTwice);
     }
-    // bzip2: the block size, then the first six digits of pi or, for no block, of its root.
+    // bzip2: the block size, then the first six digits of pi, or for an empty file those of its
+    // root.
     if let [b'B', b'Z', b'h', b'1'..=b'9', magic @ ..] = start
-        // A key may have that name, and is followed by text and not by a checksum.
+        // A key may start like this, but then text follows and not a checksum.
         && !is_text(start)
         && (magic.starts_with(b"1AY&SY") || magic.starts_with(b"\x17rE8P\x90"))
     {
@@ -79,7 +80,7 @@ pub(super) fn check_text(start: &[u8], was_compressed: bool) -> Result<(), NotTe
     find(ENCODINGS).map_or(Ok(()), |name| Err(NotText::OtherEncoding(name)))
 }
 
-/// Whether the first bytes of an input could be text, the last character of which may be cut.
+/// Whether the first bytes of an input could be text. The last character may be incomplete.
 fn is_text(start: &[u8]) -> bool {
     let is_utf8 = str::from_utf8(start).map_or_else(|error| error.error_len().is_none(), |_| true);
     is_utf8 && !start.iter().any(|byte| byte.is_ascii_control() && !b"\t\n\r".contains(byte))

@@ -10,7 +10,7 @@ fn gzip(text: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// Frames with a content checksum.
+/// Compresses into a frame with a content checksum.
 fn zstd(text: &[u8]) -> Vec<u8> {
     ruzstd::encoding::compress_to_vec(text, ruzstd::encoding::CompressionLevel::Fastest)
 }
@@ -66,7 +66,7 @@ fn what_follows_compressed_data_is_refused() {
             assert!(matches!(read(&bytes), Err(InputError::Compression(_))), "{more:?}");
         }
     }
-    // Zeros are padding for gzip and nothing for zstd.
+    // Zeros after the end are padding for gzip and damage for zstd.
     assert!(read(&[gzip(TEXT), vec![0; 3]].concat()).is_ok());
     assert!(read(&[zstd(TEXT), vec![0; 3]].concat()).is_err());
 }
@@ -74,11 +74,11 @@ fn what_follows_compressed_data_is_refused() {
 #[test]
 fn compressed_data_that_is_cut_anywhere_is_refused() {
     for bytes in [gzip(TEXT), zstd(TEXT), [skippable(9), zstd(TEXT)].concat()] {
-        // Fewer bytes are no signature, and the text of a few control characters.
+        // Fewer than 4 bytes are not a signature; they are text with a few control characters.
         for end in 4..bytes.len() {
             match read(&bytes[..end]) {
                 Err(InputError::Compression(_)) => {}
-                // Between two frames there is nothing wrong.
+                // A cut between two frames leaves an intact file.
                 Ok(text) => assert!(text.is_empty() && end == 17, "cut at {end}"),
                 Err(error) => panic!("{error}"),
             }
@@ -86,7 +86,7 @@ fn compressed_data_that_is_cut_anywhere_is_refused() {
     }
 }
 
-/// A frame header with this descriptor and what follows it.
+/// A frame header: magic, descriptor, and the rest.
 fn header(descriptor: u8, rest: &[u8]) -> Vec<u8> {
     [&[0x28, 0xb5, 0x2f, 0xfd, descriptor], rest].concat()
 }
@@ -97,14 +97,14 @@ fn zstd_frames_that_need_too_much_are_refused_by_their_headers() {
         Err(InputError::Compression(CompressionFault::Zstd { cause, .. })) => cause,
         other => panic!("{other:?}"),
     };
-    // Window descriptor: exponent 17 is 128 MiB, a mantissa of 1 an eighth more.
+    // Window descriptor: exponent 17 is 128 MiB; a mantissa of 1 adds an eighth.
     let empty_block = [1, 0, 0];
     assert_eq!(read(&header(0, &[&[17 << 3][..], &empty_block].concat())).unwrap(), b"");
     for descriptor in [17 << 3 | 1, 21 << 3, 31 << 3 | 7] {
         let bytes = header(0, &[&[descriptor][..], &empty_block].concat());
         assert!(matches!(cause(&bytes), ZstdCause::Window { .. }));
     }
-    // A single segment of 4 GiB, a dictionary, a reserved bit, a size that is not true.
+    // A single segment of 4 GiB, a dictionary, a reserved bit, a wrong content size.
     let single = header(0xe0, &[0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0]);
     assert!(matches!(cause(&single), ZstdCause::Window { len, .. } if len == 1 << 32));
     let dictionary = header(0x21, &[7, 0, 1, 0, 0]);
@@ -137,7 +137,7 @@ fn other_compressions_encodings_and_formats_are_named() {
     for twice in [gzip(&zstd(TEXT)), zstd(&gzip(TEXT)), gzip(&gzip(TEXT))] {
         assert!(matches!(read(&twice), Err(InputError::NotText(NotText::CompressedTwice))));
     }
-    // Text that starts a little like one of them.
+    // Texts that start almost like one of the signatures.
     for text in [
         &b"BZh91AY&SYkeys\t\xe2\x82\xac\n"[..],
         b"BZh91AY&SY\tv\n",
@@ -160,7 +160,7 @@ fn a_name_that_promises_compression_is_held_to_it() {
     assert!(decompressed(&*gzip(TEXT), true).is_ok());
 }
 
-/// What a tool makes of an input: its output if it ends with success.
+/// Runs a tool on an input. Returns its output if it succeeds; `None` if there is no such tool.
 fn tool(command: &[&str], input: &[u8]) -> Option<Result<Vec<u8>, ()>> {
     let mut child = Command::new(command[0])
         .args(&command[1..])
@@ -170,14 +170,15 @@ fn tool(command: &[&str], input: &[u8]) -> Option<Result<Vec<u8>, ()>> {
         .spawn()
         .ok()?;
     let (mut stdin, input) = (child.stdin.take().unwrap(), input.to_owned());
-    // A tool that stops early closes its input.
+    // A tool that stops early closes its input, so the write may fail.
     let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
     let output = child.wait_with_output().unwrap();
     writer.join().unwrap();
     Some(if output.status.success() { Ok(output.stdout) } else { Err(()) })
 }
 
-/// Compressed data with a byte changed, cut, repeated or added, a different one for each number.
+/// Compressed data with one change (a byte or bit changed, added or removed, or the end cut off),
+/// chosen by `number`.
 fn mutated(bytes: &[u8], number: u64) -> Vec<u8> {
     let random = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let at = usize::try_from(random >> 20).unwrap() % bytes.len();
@@ -192,7 +193,7 @@ fn mutated(bytes: &[u8], number: u64) -> Vec<u8> {
     bytes
 }
 
-/// The standard tools are the referees: both refuse, or both give the same bytes.
+/// The standard tools are the reference: both refuse the data, or both return the same bytes.
 #[test]
 fn damaged_data_is_refused_where_the_standard_tools_refuse_it() {
     let text: Vec<u8> =
@@ -207,7 +208,8 @@ fn damaged_data_is_refused_where_the_standard_tools_refuse_it() {
         assert_eq!(read(&compressed).unwrap(), text);
         let (mut refused, mut differences) = (0, Vec::new());
         for number in 0..CASES {
-            // Without its magic the data is a text, and the tool would refuse it.
+            // The magic is not mutated: without it, we read the data as text and the tool refuses
+            // it.
             let mut bytes = mutated(&compressed[magic_len..], number);
             bytes.splice(..0, compressed[..magic_len].iter().copied());
             let tools = tool(&command, &bytes).unwrap();
@@ -222,5 +224,5 @@ fn damaged_data_is_refused_where_the_standard_tools_refuse_it() {
     }
 }
 
-/// Tools are started this often, each.
+/// Number of cases for each tool; each case starts the tool once.
 const CASES: u64 = 150;

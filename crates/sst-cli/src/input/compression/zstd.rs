@@ -1,7 +1,7 @@
-//! zstd (RFC 8878): frames and skippable frames, one after the other.
+//! zstd (RFC 8878): any number of frames and skippable frames.
 //!
-//! The frames' blocks are decoded by `ruzstd`. Everything around the blocks is checked here: the
-//! frame header, the window, the size of the content and its checksum.
+//! `ruzstd` decodes the blocks of a frame. This file checks everything around the blocks: the frame
+//! header, the window, the length of the content and its checksum.
 
 use std::io::{self, BufRead, ErrorKind, Read};
 
@@ -12,13 +12,13 @@ use super::fault::{CompressionFault, ZstdCause};
 use super::position::Positioned;
 use crate::input::guard::guarded;
 
-/// The largest window that is decoded: what the standard tool takes without `--memory`.
+/// The largest window that is accepted: the limit of the `zstd` tool without `--memory`.
 const MAX_WINDOW_LEN: u64 = 128 << 20;
-/// The smallest window that a header can ask for.
+/// The smallest window that a header can state.
 const MIN_WINDOW_LEN: u64 = 1 << 10;
 const FRAME_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
-/// The content of all frames.
+/// The decompressed content of all frames.
 pub(super) struct ZstdFrames<R> {
     source: Positioned<R>,
     frame: Option<Frame>,
@@ -29,13 +29,13 @@ pub(super) struct ZstdFrames<R> {
 struct Frame {
     decoder: FrameDecoder,
     header: FrameHeader,
-    /// Bytes handed out so far.
+    /// Bytes returned to the reader so far.
     produced: u64,
 }
 
-/// The parts of a frame header that are needed here.
+/// The parts of a frame header that matter here.
 struct FrameHeader {
-    /// The bytes of the header, for the decoder: magic (4), descriptor, and at most 13 more.
+    /// The header as stored, for the decoder: magic (4), descriptor (1), and at most 13 more bytes.
     bytes: Vec<u8>,
     content_len: Option<u64>,
 }
@@ -69,7 +69,8 @@ impl<R: BufRead> ZstdFrames<R> {
         }
     }
 
-    /// Reads the header of the next frame, past those to be skipped; `false` at the end.
+    /// Reads the header of the next frame and skips skippable frames. `false` at the end of the
+    /// input.
     fn next_frame(&mut self) -> Result<bool, ReadFault> {
         loop {
             let start = self.source.offset();
@@ -100,7 +101,8 @@ impl<R: BufRead> ZstdFrames<R> {
 }
 
 impl Frame {
-    /// Compares the content with the header and the checksum, once all of it was handed out.
+    /// Compares the content with the header and the checksum. Called after all content was
+    /// returned.
     fn check_end(&self) -> Result<(), ZstdCause> {
         if let Some(stated) = self.header.content_len
             && stated != self.produced
@@ -118,7 +120,7 @@ impl Frame {
 }
 
 impl FrameHeader {
-    /// Reads what follows the magic of a frame.
+    /// Reads a frame header after its magic.
     fn read(source: &mut impl Read) -> Result<Self, ReadFault> {
         let mut bytes = FRAME_MAGIC.to_vec();
         let descriptor = read_number(source, 1, &mut bytes)?;
@@ -137,11 +139,12 @@ impl FrameHeader {
         let content_len = match (descriptor >> 6, is_single_segment) {
             (0, false) => None,
             (0, true) => Some(read_number(source, 1, &mut bytes)?),
-            // Two bytes count from 256.
+            // A length of two bytes is stored minus 256.
             (1, _) => Some(read_number(source, 2, &mut bytes)? + 256),
             (flag, _) => Some(read_number(source, 1 << flag, &mut bytes)?),
         };
-        // A single segment is its own window: it always states its length.
+        // A single segment has no window descriptor; its content length, always stated, is its
+        // window.
         let window_len = window.map(window_len).or(content_len).unwrap_or(MIN_WINDOW_LEN);
         if window_len > MAX_WINDOW_LEN {
             return Err(ZstdCause::Window { len: window_len, max: MAX_WINDOW_LEN }.into());
@@ -153,13 +156,13 @@ impl FrameHeader {
     }
 }
 
-/// The length of the window that a window descriptor asks for (RFC 8878, 3.1.1.1.2).
+/// The window length that a window descriptor states (RFC 8878, 3.1.1.1.2).
 const fn window_len(descriptor: u64) -> u64 {
     let base = MIN_WINDOW_LEN << (descriptor >> 3);
     base + base / 8 * (descriptor & 7)
 }
 
-/// Reads a little-endian number of 1 to 8 bytes, and appends the bytes to `copy`.
+/// Reads a little-endian number of 1 to 8 bytes. Also appends the bytes to `copy`.
 fn read_number(source: &mut impl Read, len: usize, copy: &mut Vec<u8>) -> Result<u64, ReadFault> {
     let start = copy.len();
     source.take(len as u64).read_to_end(copy)?;
@@ -167,7 +170,7 @@ fn read_number(source: &mut impl Read, len: usize, copy: &mut Vec<u8>) -> Result
     Ok(bytes.iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte)))
 }
 
-/// Why a read failed: the source, the data, or bytes behind the last frame.
+/// The reason why a read failed: the source, damaged data, or bytes after the last frame.
 enum ReadFault {
     Io(io::Error),
     Cause(ZstdCause),

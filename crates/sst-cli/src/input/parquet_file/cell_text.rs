@@ -1,4 +1,4 @@
-//! The text of a cell: what CSV or JSON lines would have in its place.
+//! The text of a Parquet cell, equal to the text that CSV or JSON lines would have for it.
 //!
 //! | type | text |
 //! |---|---|
@@ -21,36 +21,36 @@ use parquet::schema::types::ColumnDescriptor;
 use super::column::CellFault;
 use crate::input::LineError;
 
-/// Digits that a decimal can have: what fits the integers that it is computed with.
+/// Highest number of digits of a decimal, so that it fits into `i128`.
 const MAX_DECIMAL_DIGITS: usize = 38;
 const SECONDS_PER_DAY: i128 = 86_400;
 const NANOS_PER_SECOND: i128 = 1_000_000_000;
-/// The day that legacy timestamps call 2,440,588 is 1970-01-01.
+/// The Julian day of 1970-01-01; legacy timestamps count Julian days.
 const EPOCH_AS_JULIAN_DAY: i128 = 2_440_588;
 
-/// What the values of a column stand for, where that changes their text.
+/// The interpretation of a column's values, as far as it changes their text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
-    /// What they are: numbers, bytes.
+    /// The value itself: a number, or bytes.
     Plain,
-    /// Integers without a sign.
+    /// Unsigned integers.
     Unsigned,
-    /// Integers with so many digits behind the point.
+    /// Integers whose last `scale` digits are behind the decimal point.
     Decimal { scale: i32 },
     /// Days since 1970-01-01.
     Date,
-    /// Units since midnight, so many digits each.
+    /// Time units since midnight. A unit is 10 to the power of minus `digits` seconds.
     Time { digits: usize },
-    /// Units since 1970-01-01T00:00:00, so many digits each.
+    /// Time units since 1970-01-01T00:00:00. A unit is 10 to the power of minus `digits` seconds.
     Timestamp { digits: usize, is_utc: bool },
-    /// 16 bytes.
+    /// UUIDs of 16 bytes.
     Uuid,
-    /// Two bytes, the lower one first.
+    /// Half-precision floats: two bytes, little-endian.
     Float16,
 }
 
 impl Meaning {
-    /// What a column says of itself, in the words of today or of old.
+    /// The meaning that a column's logical type states, or in older files its converted type.
     pub(super) fn of(column: &ColumnDescriptor) -> Self {
         let decimal = |scale: i32| Self::Decimal { scale };
         match column.logical_type_ref() {
@@ -91,13 +91,13 @@ const fn digits_of(unit: &TimeUnit) -> usize {
     }
 }
 
-/// A value that has a text.
+/// A cell whose value can be written as text.
 pub(super) trait Cell {
     /// Appends the text.
     fn append_to(&self, meaning: Meaning, out: &mut Vec<u8>) -> Result<(), CellFault>;
 }
 
-/// Appends a text, which cannot fail in memory.
+/// Appends text to a vector, which cannot fail.
 macro_rules! append {
     ($out:expr, $($text:tt)*) => { _ = write!($out, $($text)*) };
 }
@@ -143,7 +143,7 @@ impl Cell for f64 {
     }
 }
 
-/// Timestamps of old: nanoseconds of a day, the lower half first, and the day.
+/// Legacy timestamps: the nanoseconds of a day, low word first, and the Julian day.
 impl Cell for Int96 {
     fn append_to(&self, _: Meaning, out: &mut Vec<u8>) -> Result<(), CellFault> {
         let &[low, high, day] = self.data() else {
@@ -186,7 +186,7 @@ fn append_bytes(bytes: &[u8], meaning: Meaning, out: &mut Vec<u8>) -> Result<(),
     Ok(())
 }
 
-/// A big-endian integer with a sign, of any length.
+/// Parses a big-endian signed integer of any length.
 fn integer_of(bytes: &[u8]) -> Result<i128, LineError> {
     let is_negative = bytes.first().is_some_and(|byte| *byte >= 0x80);
     let mut integer: i128 = if is_negative { -1 } else { 0 };
@@ -204,11 +204,11 @@ fn append_integer(integer: i128, meaning: Meaning, out: &mut Vec<u8>) -> Result<
             Ok(scale) if scale <= MAX_DECIMAL_DIGITS => {
                 let sign = if integer < 0 { "-" } else { "" };
                 let digits = format!("{:0width$}", integer.unsigned_abs(), width = scale + 1);
-                // There are more digits than `scale`: zeros are put before those of the number.
+                // There are more digits than `scale`, since the number was padded with zeros.
                 let (whole, fraction) = digits.split_at(digits.len() - scale);
                 append!(out, "{sign}{whole}.{fraction}");
             }
-            // A file may state any scale: that many digits would be written.
+            // A file may state any scale, and as many digits would be written.
             _ => return Err(LineError::DecimalTooLarge),
         },
         Meaning::Date => append_date(integer, out),
@@ -235,15 +235,15 @@ fn append_time(units: i128, digits: usize, out: &mut Vec<u8>) {
     append!(out, "{hours:02}:{minutes:02}:{seconds:02}.{fraction:0digits$}");
 }
 
-/// A date of the Gregorian calendar, so many days after 1970-01-01.
+/// Appends the Gregorian date that is `days` days after 1970-01-01.
 fn append_date(days: i128, out: &mut Vec<u8>) {
-    // Years from March to February, so that a leap day is the last day of one, in cycles of 400
-    // years from 0000-03-01.
+    // Count years from March to February, so that a leap day is the last day of a year, and cycles
+    // of 400 years from 0000-03-01.
     let days = days + 719_468;
     let (cycle, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
     let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
     let day = day - (365 * year + year / 4 - year / 100);
-    // From March on, months have 31, 30, 31, 30, 31 days, again and again: 153 in all.
+    // From March on, every five months have 31, 30, 31, 30 and 31 days: 153 in all.
     let month = (5 * day + 2) / 153;
     let day = day - (153 * month + 2) / 5 + 1;
     let (month, years) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
@@ -254,7 +254,7 @@ fn append_date(days: i128, out: &mut Vec<u8>) {
     }
 }
 
-/// A number of 16 bits: a sign, five bits of exponent, ten of fraction.
+/// Converts a half-precision float: a sign bit, five bits of exponent, ten of fraction.
 fn widened(bits: u16) -> f32 {
     let sign = if bits >> 15 == 0 { 1.0 } else { -1.0 };
     let (exponent, fraction) = (i32::from(bits >> 10 & 0x1f), f32::from(bits & 0x3ff));

@@ -1,4 +1,4 @@
-//! The cells of one column of a row group, some rows at a time.
+//! Reads the cells of one column of a row group, some rows at a time.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -18,28 +18,29 @@ use super::page_headers::page_lens;
 use crate::input::LineError;
 use crate::input::bounded::{Bounded, Refused};
 
-/// The cells of a column, whatever their type.
+/// The cells of a column of any type.
 pub(super) trait ColumnCells {
-    /// Holds the next so many rows instead of those before, all of which have been passed.
+    /// Reads the cells of the next `rows` rows. All rows read before must have been passed by
+    /// [`advance`](Self::advance).
     fn fill(&mut self, rows: usize) -> Result<(), ParquetError>;
 
-    /// Sees that no row follows those that were held.
+    /// Checks that no further row follows.
     fn end(&mut self) -> Result<(), ParquetError>;
 
-    /// Goes on to the next row of those that are held.
+    /// Moves to the next row of those read.
     fn advance(&mut self);
 
-    /// Appends the cell of the row at hand as text, if there are at most `max` bytes then; `false`
-    /// if it is null.
+    /// Appends the text of the current row's cell, if `out` then has at most `max` bytes. `false`
+    /// if the cell is null.
     fn append_to(&self, out: &mut Bounded, max: usize) -> Result<bool, CellFault>;
 }
 
-/// Why a cell could not be appended.
+/// The reason why a cell could not be appended.
 #[derive(Debug)]
 pub(super) enum CellFault {
     Refused(Refused),
     Line(LineError),
-    /// An invariant of ours is broken: no fault of the file.
+    /// A broken invariant of this program, not an error in the file.
     Internal(&'static str),
 }
 
@@ -55,8 +56,8 @@ impl From<LineError> for CellFault {
     }
 }
 
-/// Starts to read a column of a row group. None of its pages may have more than `max_page_len`
-/// bytes.
+/// Starts to read a column of a row group. A page longer than `max_page_len` bytes, uncompressed,
+/// is an error.
 pub(super) fn open(
     file: &Arc<File>,
     group: &RowGroupMetaData,
@@ -79,7 +80,7 @@ pub(super) fn open(
     })
 }
 
-/// The pages of a column, decompressed.
+/// The decompressed pages of a column.
 fn pages(
     file: &Arc<File>,
     group: &RowGroupMetaData,
@@ -100,19 +101,19 @@ fn pages(
     }
 }
 
-/// The cells of a column of one type.
+/// The cells of a column of type `T`.
 struct TypedCells<T: types::DataType> {
     reader: ColumnReaderImpl<T>,
     meaning: Meaning,
-    /// The level of a cell that is not null.
+    /// The definition level of a cell that is not null.
     level: i16,
-    /// The cells that are held, without nulls.
+    /// The values of the rows read, without nulls.
     values: Vec<T::T>,
-    /// A level for each row that is held, if there may be nulls.
+    /// The definition level of each row read; empty if the column cannot have nulls.
     levels: Vec<i16>,
-    /// Rows that have been passed, that at hand among them.
+    /// Rows passed so far, including the current one.
     passed: usize,
-    /// Values that have been passed, that at hand among them.
+    /// Values passed so far, including that of the current row.
     passed_values: usize,
     is_null: bool,
 }
@@ -174,7 +175,8 @@ where
         }
         let value = self.passed_values.checked_sub(1).and_then(|index| self.values.get(index));
         match value {
-            // Its page is in memory, so this is bounded before it is checked.
+            // The value's page is in memory already, so the text is bounded before its length is
+            // checked.
             Some(value) => {
                 out.append_with(max, |out| value.append_to(self.meaning, out)).map(|()| true)
             }

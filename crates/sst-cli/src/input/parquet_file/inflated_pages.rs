@@ -1,7 +1,7 @@
-//! Pages compressed with zstd or gzip, decompressed here.
+//! Decompresses pages that are compressed with zstd or gzip.
 //!
-//! The `parquet` crate could decompress zstd only with a library in C, and it decompresses gzip
-//! past the length that the header of a page states.
+//! The `parquet` crate needs a C library for zstd. For gzip it decompresses beyond the length that
+//! the header of a page states.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -14,15 +14,15 @@ use parquet::file::serialized_reader::SerializedPageReader;
 
 use crate::input::compression::{Compression, inflate};
 
-/// Decompresses pages that are read as if they were not compressed.
+/// Decompresses pages. The `parquet` crate reads them as if they were uncompressed.
 pub(super) struct InflatedPages {
     as_stored: SerializedPageReader<File>,
     compression: Compression,
-    /// Uncompressed lengths of the pages to come, as their headers state them.
+    /// Uncompressed lengths of the remaining pages, from their headers.
     lens: VecDeque<u64>,
 }
 
-/// The compressions that are decompressed here.
+/// Whether this file decompresses a compression, and which one it is.
 pub(super) const fn inflated(compression: ParquetCompression) -> Option<Compression> {
     match compression {
         ParquetCompression::ZSTD(_) => Some(Compression::Zstd),
@@ -42,7 +42,7 @@ impl InflatedPages {
 
     fn next_len(&mut self) -> Result<usize, ParquetError> {
         let len = self.lens.pop_front().ok_or_else(|| {
-            // The same headers were read when the column was opened.
+            // `page_lens` has read as many headers when the column was opened.
             ParquetError::General("the file has changed while it was read".to_owned())
         })?;
         Ok(usize::try_from(len)?)
@@ -64,7 +64,7 @@ impl PageReader for InflatedPages {
         let (Page::DataPage { buf, .. }
         | Page::DataPageV2 { buf, .. }
         | Page::DictionaryPage { buf, .. }) = &page;
-        // The levels of such a page come first, as they are.
+        // A data page of version 2 starts with its levels, which are never compressed.
         let (levels_len, is_compressed) = match &page {
             Page::DataPageV2 {
                 def_levels_byte_len, rep_levels_byte_len, is_compressed, ..
@@ -97,7 +97,7 @@ impl PageReader for InflatedPages {
     }
 }
 
-/// A page of `len` bytes: its levels, and what is decompressed behind them.
+/// Builds an uncompressed page of `len` bytes: its levels, then the decompressed values.
 fn inflated_page(
     compression: Compression,
     levels: &[u8],
@@ -107,9 +107,9 @@ fn inflated_page(
     let mut page = Vec::new();
     page.try_reserve_exact(len).map_err(|error| ParquetError::External(Box::new(error)))?;
     page.extend_from_slice(levels);
-    // A page of nothing but nulls has no values to compress.
+    // A page with only nulls has no values to decompress.
     if !compressed.is_empty() {
-        // One byte more than there may be tells a page that is too long.
+        // Read one byte more than stated, to detect a page that is too long.
         let left = (len as u64 + 1).saturating_sub(page.len() as u64);
         inflate(compression, compressed).take(left).read_to_end(&mut page)?;
     }

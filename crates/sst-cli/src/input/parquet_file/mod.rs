@@ -1,12 +1,13 @@
-//! Parquet: one entry per row, in the columns that CSV would have.
+//! Reads Parquet: one entry per row, from the same columns as CSV.
 //!
-//! The columns of the file are its leaves: `address.city` is the name of one within a group. Key
-//! and value are chosen as for CSV, and read as the text that CSV would have (see [`cell_text`]),
-//! byte arrays as their bytes. A value of null deletes its key, as in JSON lines; where the value
-//! is several columns, null is an empty cell.
+//! The columns are the leaves of the file's schema; a leaf within a group has a name such as
+//! `address.city`. Key and value are chosen as for CSV. A cell is read as the text that it would
+//! have in CSV (see [`cell_text`]), a byte array as its bytes. A null value deletes its key, as in
+//! JSON lines; if the value is made of several columns, null is an empty cell.
 //!
-//! The file is read from its end, so a stream is not enough. A row group is read a page of each
-//! column at a time: memory is bounded by pages, whatever the size of the file or of a row group.
+//! A Parquet file is read from its end, so a stream is not enough. Of a row group, one page of each
+//! column is read at a time. So memory is bounded by the size of pages, not of the file or of a row
+//! group.
 
 mod cell_text;
 mod column;
@@ -32,49 +33,49 @@ use crate::progress::Progress;
 use column::{CellFault, ColumnCells};
 pub(crate) use parquet_fault::ParquetFault;
 
-/// The highest number of rows that are held at a time.
+/// Highest number of rows in a batch.
 const MAX_BATCH_ROWS: u64 = 4096;
-/// About so many bytes of the columns that are read are held at a time, if rows are short enough.
+/// Bytes that a batch of rows should have in all columns; a batch has at least one row.
 const BATCH_BYTES: u64 = 8 << 20;
-/// Longest page in bytes beyond the longest value: a page holds whole values.
+/// Highest length of a page beyond the longest value, in bytes: a page contains whole values.
 const MAX_PAGE_LEN_BEYOND_VALUE: u64 = 64 << 20;
-/// How a Parquet file starts.
+/// The first bytes of a Parquet file.
 const MAGIC: &[u8] = b"PAR1";
 
-/// The rows of a file, one after the other.
+/// The rows of a file, in order.
 pub(super) struct ParquetReader {
     file: Arc<File>,
     metadata: ParquetMetaData,
-    /// The columns that are read, as positions among all: the key's first.
+    /// The indexes of the columns that are read. The key's column is first.
     columns: Vec<usize>,
     delimiter: u8,
     delete_marker: Option<Vec<u8>>,
     progress: Progress,
-    /// The row group at hand.
+    /// The current row group.
     group: RowGroup,
-    /// Number of the row that was read last.
+    /// Number of the current row, from 1; 0 before the first.
     row: u64,
-    /// A cell on its way into a value of several.
+    /// The text of one cell of a value that is made of several columns.
     cell: Bounded,
     max_value: usize,
 }
 
-/// The rest of a row group.
+/// The current row group and its position in it.
 #[derive(Default)]
 struct RowGroup {
-    /// Its number, from 1; 0 before the first.
+    /// The row group's number, from 1; 0 before the first.
     number: usize,
-    /// Rows that are neither read nor held.
+    /// Rows that are neither passed nor in the batch.
     rows: u64,
-    /// Rows that are held.
+    /// Rows of the batch that were not passed yet.
     held: u64,
-    /// Rows that are held at a time.
+    /// Rows in a batch.
     batch: u64,
     cells: Vec<Box<dyn ColumnCells>>,
 }
 
 impl ParquetReader {
-    /// Reads the outline of a file, and finds the columns.
+    /// Reads the metadata of a file, and finds the columns.
     pub(super) fn new(
         mut file: File,
         options: &InputArgs,
@@ -98,7 +99,7 @@ impl ParquetReader {
         })
     }
 
-    /// Goes on to the next row; `false` at the end of the file.
+    /// Moves to the next row. `false` at the end of the file.
     fn advance(&mut self) -> Result<bool, ParquetFault> {
         while self.group.held == 0 {
             if self.group.rows == 0 && !self.next_group()? {
@@ -125,12 +126,12 @@ impl ParquetReader {
             let column =
                 guarded(|| column::open(&self.file, group, index, max_page_len)).map_err(fault)?;
             cells.push(column);
-            // A size below zero is a lie that costs nothing: rows are held as if they were short.
+            // A negative size is an error in the file but harmless: the rows are treated as short.
             bytes += group.column(index).uncompressed_size().max(0).cast_unsigned();
         }
         let rows = rows_of(group)?;
-        // Where rows are long, few are held: each may keep a page in memory.
-        // A product that does not fit stands for very short rows, and is clamped like theirs.
+        // Long rows make small batches, since each row may keep a page in memory. If the product
+        // saturates, rows are very short, and the batch is clamped to its highest size anyway.
         let batch = BATCH_BYTES.saturating_mul(rows) / bytes;
         let batch = batch.clamp(1, MAX_BATCH_ROWS);
         self.group = RowGroup { number, rows, held: 0, batch, cells };
@@ -154,10 +155,10 @@ impl ParquetReader {
         Ok(())
     }
 
-    /// Sees that the columns of the row group at hand have no more rows than it states.
+    /// Checks that the columns of the current row group have no more rows than its metadata states.
     fn end_group(&mut self) -> Result<(), ParquetFault> {
         let Some(group) = self.metadata.row_groups().get(self.group.number.wrapping_sub(1)) else {
-            // There is none before the first.
+            // Before the first row group there is nothing to check.
             return Ok(());
         };
         for (cells, &index) in self.group.cells.iter_mut().zip(&self.columns) {
@@ -210,7 +211,7 @@ fn fault_of(
     }
 }
 
-/// Calls the decoder, see [`guard::guarded`].
+/// Calls the decoder; see [`guard::guarded`].
 fn guarded<T>(decode: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
     match guard::guarded(decode) {
         Ok(result) => result,
@@ -229,7 +230,7 @@ impl EntryReader for ParquetReader {
     }
 }
 
-/// Tells a file that is none by how it starts, which says more than its end.
+/// Checks the first bytes. Their error says more than that of the metadata at the file's end.
 fn check_start(file: &mut File) -> Result<(), InputError> {
     let mut start = Vec::new();
     file.by_ref().take(MAGIC.len() as u64).read_to_end(&mut start)?;
@@ -241,7 +242,7 @@ fn check_start(file: &mut File) -> Result<(), InputError> {
     }
 }
 
-/// The columns to read, the key's first.
+/// The indexes of the columns to read. The key's column is first.
 fn chosen_columns(
     schema: &SchemaDescriptor,
     options: &InputArgs,

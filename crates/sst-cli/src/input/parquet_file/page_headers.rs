@@ -1,8 +1,9 @@
-//! The headers of the pages of a column, read before any page is decompressed.
+//! Reads the headers of a column's pages before any page is decompressed.
 //!
-//! The decoder allocates what a header states and some codecs decompress past it. So a column is
-//! checked when it is opened: no page may be larger than a limit, and no dictionary may state more
-//! values than it has bytes. A header is a `PageHeader` in Thrift's compact protocol:
+//! The decoder allocates as much memory as a header states, and some codecs decompress more than
+//! stated. So all headers are checked when a column is opened: no page may be longer than a limit,
+//! and no dictionary may state more values than it has bytes. A header is a `PageHeader` in
+//! Thrift's compact protocol:
 //!
 //! ```text
 //! field  type    name
@@ -28,10 +29,10 @@ struct PageHeader {
 }
 
 const INDEX_PAGE: i64 = 1;
-/// Structs within structs: a header has three levels.
+/// Highest nesting of structs that is accepted; a valid header has three levels.
 const MAX_DEPTH: u32 = 8;
 
-/// The uncompressed lengths of all pages of a column but its index pages, in their order.
+/// The uncompressed lengths of all pages of a column except index pages, in order.
 pub(super) fn page_lens(
     file: &File,
     column: &ColumnChunkMetaData,
@@ -46,7 +47,7 @@ pub(super) fn page_lens(
         let header = source.page_header()?;
         offset = end - source.source.limit();
         let len = checked_len(&header, end - offset, max_len)?;
-        // `checked_len` has compared it with what is left of the column.
+        // `checked_len` has checked that the page ends within the column.
         offset = offset.saturating_add_signed(header.compressed_len);
         if header.kind != INDEX_PAGE {
             lens.push(len);
@@ -71,7 +72,7 @@ fn checked_len(header: &PageHeader, left: u64, max_len: u64) -> Result<u64, Parq
     Ok(len)
 }
 
-/// Reads Thrift's compact protocol.
+/// A reader of Thrift's compact protocol.
 struct Thrift<R> {
     source: R,
 }
@@ -98,7 +99,7 @@ impl<R: Read> Thrift<R> {
         Ok(header)
     }
 
-    /// Reads the fields of a struct: their numbers and types; `take` reads the values.
+    /// Reads the fields of a struct. `take` gets each field's number and type, and reads its value.
     fn fields(
         &mut self,
         take: &mut dyn FnMut(&mut Self, i64, u8) -> Result<(), ParquetError>,
@@ -109,7 +110,7 @@ impl<R: Read> Thrift<R> {
             if byte == 0 {
                 return Ok(());
             }
-            // The high half is the distance from the field before, or 0 if the number follows.
+            // The high four bits are the increment of the field number, or 0 if the number follows.
             id = match byte >> 4 {
                 0 => self.integer()?,
                 distance => id.saturating_add(i64::from(distance)),
@@ -123,7 +124,7 @@ impl<R: Read> Thrift<R> {
             return Err(broken());
         }
         match kind {
-            // A boolean field is its own value.
+            // The value of a boolean field is part of its type.
             1 | 2 => {}
             3 => drop(self.byte()?),
             4..=6 => drop(self.varint()?),
@@ -153,12 +154,12 @@ impl<R: Read> Thrift<R> {
         Ok(())
     }
 
-    /// Skips an element of a list, where a boolean takes a byte.
+    /// Skips an element of a list. Unlike a boolean field, a boolean element is one byte.
     fn skip_element(&mut self, kind: u8, depth: u32) -> Result<(), ParquetError> {
         if matches!(kind, 1 | 2) { self.byte().map(drop) } else { self.skip(kind, depth) }
     }
 
-    /// A signed number: zigzag.
+    /// Reads a signed number in zigzag encoding.
     fn integer(&mut self) -> Result<i64, ParquetError> {
         let number = self.varint()?;
         Ok((number >> 1).cast_signed() ^ -(number & 1).cast_signed())
@@ -217,7 +218,7 @@ mod tests {
             dictionary_values: 7,
         };
         assert_eq!(header(&DICTIONARY).unwrap(), expected);
-        // A header of a data page: a struct with two numbers, statistics of bytes, a list, a map.
+        // A header of a data page: a struct with two numbers, statistics with bytes, a list, a map.
         let data = [
             0x15, 0, 0x15, 20, 0x15, 20, 0x2c, 0x15, 2, 0x3c, 0x18, 3, 1, 2, 3, 0x17, 0, 0, 0, 0,
             0, 0, 0, 0, 0, 0x19, 0x25, 2, 4, 0x1b, 1, 0x51, 6, 1, 0, 0,
@@ -232,8 +233,7 @@ mod tests {
 
     #[test]
     fn hostile_headers_are_refused() {
-        // Structs without end, a list of more elements than there are bytes, a type that there is
-        // not.
+        // Endless nested structs, a list with more elements than there are bytes, an unknown type.
         assert!(header(&[0x1c; 100]).is_err());
         assert!(header(&[0x19, 0xf5, 0xff, 0xff, 0xff, 0xff, 0x0f]).is_err());
         assert!(header(&[0x1d, 0]).is_err());

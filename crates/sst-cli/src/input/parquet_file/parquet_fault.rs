@@ -3,7 +3,7 @@
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ColumnChunkMetaData;
 
-/// Why a Parquet file cannot be read any further.
+/// The reason why a Parquet file cannot be read further.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ParquetFault {
     #[error("not a Parquet file: it does not start like one")]
@@ -16,34 +16,34 @@ pub(crate) enum ParquetFault {
         "column {column} holds lists or maps: choose others by --key-column and --value-column"
     )]
     Repeated {
-        /// Its name.
+        /// Name of the column.
         column: String,
     },
-    /// An invariant of ours is broken: no fault of the file.
+    /// A broken invariant of this program, not an error in the file.
     #[error("internal error: {0}")]
     Internal(&'static str),
     #[error("row group {row_group}, column {column}, row {row} or one of the next: {cause}")]
     Damaged {
-        /// Counted from 1.
+        /// Number of the row group, counted from 1.
         row_group: usize,
         /// Name of the column.
         column: String,
         /// The first row that cannot be read, counted from 1 in the file.
         row: u64,
-        /// What the decoder says.
+        /// The error of the decoder.
         cause: ParquetError,
     },
 }
 
 impl ParquetFault {
-    /// The error of an invariant that is broken. Debug builds stop at once.
+    /// The error for a broken invariant. Debug builds panic at once.
     #[cold]
     pub(super) fn internal(invariant: &'static str) -> Self {
         debug_assert!(false, "does not hold: {invariant}");
         Self::Internal(invariant)
     }
 
-    /// A column cannot be read any further behind so many rows of the file.
+    /// The error for a column that cannot be read after the first `rows` rows of the file.
     pub(super) fn at(
         row_group: usize,
         column: &ColumnChunkMetaData,

@@ -12,7 +12,7 @@ fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/parquet").join(name)
 }
 
-/// What reading a file to its end gives: the number of entries, or the error.
+/// Reads a file to its end: the number of entries, or the error.
 fn read(file: &Path) -> Result<u64, InputError> {
     let Command::Load(load) = Cli::try_parse_from(["sst", "load", "-", "out"]).unwrap().command
     else {
@@ -28,7 +28,7 @@ fn read(file: &Path) -> Result<u64, InputError> {
     Ok(entries)
 }
 
-/// The distance of the bytes that are damaged. All were tried once, with every bit: that takes
+/// The distance between damaged bytes. All bytes were tried once, with every bit; that takes
 /// minutes.
 const STEP: usize = 101;
 

@@ -1,10 +1,10 @@
-//! Keys, values and lines at their limits and beyond, and parts of lines that are cut anywhere.
+//! Keys, values and lines at and beyond their limits, and lines that are split between buffers.
 
 use std::io::{BufRead, BufReader, Read};
 
 use super::*;
 
-/// A text in buffers of a few bytes.
+/// A text that is read through a buffer of `len` bytes.
 fn in_parts(text: &[u8], len: usize) -> impl BufRead {
     BufReader::with_capacity(len, text)
 }
@@ -38,7 +38,7 @@ fn an_input_is_the_same_however_it_is_cut() {
         let whole = shown(Input::new(text.as_bytes(), format, &options).unwrap());
         assert!(whole.len() > 2);
         for len in 1..=text.len() {
-            // The first buffer holds what tells a byte order mark, as in `compression`.
+            // The first buffer must be large enough for a byte order mark, as in `compression`.
             let source = in_parts(text.as_bytes(), len);
             assert_eq!(shown(Input::new(source, format, &options).unwrap()), whole, "{len}");
         }
@@ -66,7 +66,7 @@ fn values_have_a_highest_length_in_every_format() {
         "k,v\na,abc\nb,\"ab\n\"\"d\"\nc,\"a\"\"b\"\n",
         &[put(2, "a", "abc"), bad(3, "ValueTooLong"), put(5, "c", "a\"b")],
     );
-    // The columns that are no part of key or value may be as long as they like.
+    // Columns that are not part of key or value may have any length.
     let args = ["--max-value", "3", "--value-column", "v"];
     let text = format!("k,o,v\na,{},abc\nb,{},abcd\n", "x".repeat(1000), "x".repeat(1000));
     check(Format::Csv, &args, text, &[put(2, "a", "abc"), bad(3, "ValueTooLong")]);
@@ -95,14 +95,14 @@ fn values_have_a_highest_length_in_every_format() {
 
 #[test]
 fn json_escapes_do_not_make_a_line_too_long() {
-    // A value at its limit, written as long as it can be.
+    // A value at its limit, in the longest encoding.
     let escaped = "\\u0001".repeat(1 << 16);
     let args = ["--max-value", "64KiB", "--key-field", "k"];
     let line = format!("{{\"k\":\"a\",\"value\":\"{escaped}\"}}\n{{\"k\":\"b\",\"value\":1}}");
     check(Format::Jsonl, &args, line, &[put(1, "a", "\x01".repeat(1 << 16)), put(2, "b", "1")]);
 }
 
-/// Endless lines: an entry, then a line of so many bytes, then another entry.
+/// An entry, then a line of `len` bytes, then another entry.
 fn with_long_line(start: &str, byte: u8, len: u64) -> impl BufRead {
     let long = io::repeat(byte).take(len);
     BufReader::new(io::Cursor::new(start.to_owned()).chain(long).chain(&b"\nz\t9\n"[..]))

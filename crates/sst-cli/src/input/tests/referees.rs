@@ -1,5 +1,5 @@
-//! Python as the referee of CSV and JSON: what its strict parsers take is taken, with the same
-//! cells and strings, and what they refuse is refused.
+//! Python as the reference for CSV and JSON. We must accept the same texts as its strict parsers,
+//! with the same cells and strings, and refuse the same texts.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -10,7 +10,7 @@ use data_encoding::{BASE64, HEXLOWER};
 use super::super::csv_rows::{CsvRows, RowSink};
 use super::*;
 
-/// Reads lines of base64, and prints the rows of each as JSON, or `null`.
+/// A script that reads lines of base64 and prints the rows of each as JSON, or `null`.
 const CSV: &str = r#"
 import base64, csv, io, json, sys
 csv.field_size_limit(1 << 30)
@@ -24,8 +24,8 @@ for line in sys.stdin:
     print(json.dumps(rows))
 "#;
 
-/// Reads lines of base64, and prints key and value of each in hex, or `null`. A value that is no
-/// string is printed as `-`, a deletion as null.
+/// A script that reads lines of base64 and prints key and value of each in hex, or `null`. It
+/// prints a value that is not a string as `-`, and a deletion as null.
 const JSON: &str = r#"
 import base64, json, sys
 def refuse(name):
@@ -50,7 +50,7 @@ for line in sys.stdin:
     print(json.dumps(result))
 "#;
 
-/// What a script prints for each case; nothing without Python.
+/// Runs a script on all cases and returns its output for each; `None` without Python.
 fn ask(script: &str, cases: &[Vec<u8>]) -> Option<Vec<serde_json::Value>> {
     let child = Command::new("python3")
         .args(["-c", script])
@@ -102,7 +102,7 @@ impl RowSink for Cells {
     }
 }
 
-/// All rows, unless one is wrong.
+/// All rows of a text; `None` if one of them is invalid.
 fn rows(text: &[u8]) -> Option<Vec<Vec<String>>> {
     let (mut rows, mut all) = (CsvRows::new(text, b','), Vec::new());
     loop {
@@ -121,7 +121,7 @@ fn rows(text: &[u8]) -> Option<Vec<Vec<String>>> {
 #[test]
 fn csv_is_what_python_takes_in_strict_mode() {
     let bytes = b"a,\"\n\r";
-    // All texts of up to 6 of these bytes, then longer ones with others at random.
+    // All texts of up to 6 of these bytes, then longer random texts with more kinds of bytes.
     let mut cases = vec![Vec::new()];
     let mut start = 0;
     for _ in 0..6 {
@@ -184,7 +184,7 @@ fn json_is_what_python_takes() {
         let shown = match ours.as_slice() {
             [Outcome::Entry(_, key, value)] => Some((key, value)),
             [Outcome::Bad(..)] => None,
-            // A line of nothing but line ends is passed over.
+            // A line that contains only line ends is skipped.
             [] => continue,
             more => panic!("{more:?}"),
         };

@@ -1,8 +1,8 @@
-//! Inputs that only look like one of the formats, and those that look wrong and are right.
+//! Invalid inputs that look like one of the formats, and valid inputs that look invalid.
 
 use super::*;
 
-/// The error that ends an input after so many entries.
+/// The error that ends an input, and the number of entries before it.
 fn fatal(format: Format, args: &[&str], text: impl AsRef<[u8]>) -> (usize, InputError) {
     let mut input = match Input::new(text.as_ref(), format, &options(args)) {
         Ok(input) => input,
@@ -48,7 +48,7 @@ fn nothing_stands_behind_a_closing_csv_quote() {
             put(6, "e\"5", "\""),
         ],
     );
-    // The row of an error may have started lines before; the next row is behind its last line.
+    // The refused row covers two lines; the next row starts after its last line.
     check(
         Format::Csv,
         &[],
@@ -156,10 +156,11 @@ fn a_mark_ends_a_complete_input_and_is_checked() {
         check(format, &args, text, &expected);
         check(format, &args, text.trim_end(), &expected);
         assert_eq!(read_all(format, &args, text.repeat(2).as_bytes()).len(), 4);
-        // Without the option the mark is no entry.
+        // Without `--expect-end-mark`, the mark is a bad line.
         let (first, last) = (text.lines().next().unwrap(), text.lines().next_back().unwrap());
         check(format, &[], last, &[bad(1, "EndMark")]);
-        // Cut at every byte, with a line missing, changed, or put behind the mark.
+        // The text cut at every byte, with a line missing or changed, or with a line after the
+        // mark.
         for end in 0..text.len() - 1 {
             fatal(format, &args, &text[..end]);
         }
@@ -199,7 +200,7 @@ fn an_option_of_another_format_is_an_error() {
     ] {
         assert!(check(&[format], &[flag]).is_err(), "{flag}");
     }
-    // Of several inputs one has a use for it.
+    // With several inputs, an option must have an effect on one of them.
     assert_eq!(check(&[Tsv, Csv], &["--key-column", "1"]), Ok(()));
     assert_eq!(check(&[Tsv], &["--no-escapes", "--max-value", "1"]), Ok(()));
 }
