@@ -8,8 +8,8 @@
 //!      8     …  the payload: raw bytes, or one LZ4 block
 //! ```
 //!
-//! Writers keep the compressed form only where [`compression_pays`]; readers verify the checksum
-//! before they decompress. Nothing else in the code base knows that a size of 0 stands for "raw".
+//! A writer keeps the compressed form only if [`compression_pays`]; a reader verifies the checksum
+//! before it decompresses. No other module knows that a size of 0 stands for "raw".
 
 use alloc::vec::Vec;
 
@@ -51,7 +51,7 @@ impl BlockHeader {
         ((u64::from(size) << 32) | u64::from(self.checksum)).to_be_bytes()
     }
 
-    /// The header whose bytes these are. Every 8 bytes are a header.
+    /// The header in these bytes. Any 8 bytes are a header.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; BLOCK_HEADER_LEN]) -> Self {
         let [a, b, c, d, e, f, g, h] = bytes;
@@ -87,14 +87,15 @@ impl BlockHeader {
 
     /// Length of the payload after decompression, given its stored length, both in bytes.
     ///
-    /// The result is at most [`MAX_LZ4_RATIO`] × `stored_len`, so it is safe to allocate.
+    /// The result is at most [`MAX_LZ4_RATIO`] × `stored_len`, so a caller may allocate it.
     ///
     /// # Errors
     ///
-    /// [`FormatError::ImpossibleRatio`] if LZ4 could not have made that little of that much.
+    /// [`FormatError::ImpossibleRatio`] if no LZ4 block of `stored_len` bytes decompresses to that
+    /// many.
     pub fn payload_len(self, stored_len: u64) -> Result<u64, FormatError> {
-        // Below 16 MiB only: clearing the 4 GiB that a header can state would take the tests too
-        // long.
+        // Only below 16 MiB: the header can state 4 GiB, and clearing so much memory would take the
+        // tests too long.
         planted!("ratio-unchecked" => if let Encoding::Lz4 { uncompressed_len: len @ ..0x0100_0000 } =
             self.encoding { return Ok(u64::from(len)); });
         match self.encoding {
@@ -111,16 +112,16 @@ impl BlockHeader {
         }
     }
 
-    /// Whether the header stands at byte `at` of `bytes`: how a copy from a protection section is
-    /// compared.
+    /// Whether `bytes` has this header at byte `at`. A reader compares a copy of the header in a
+    /// protection section this way.
     #[must_use]
     pub fn matches(self, bytes: &[u8], at: usize) -> bool {
         bytes.get(at..).and_then(<[u8]>::first_chunk) == Some(&self.to_bytes())
     }
 }
 
-/// Whether a payload of `len` bytes is to be stored compressed when that takes `compressed_len`
-/// bytes: only if it saves more than an eighth.
+/// Whether a payload of `len` bytes is stored compressed if that takes `compressed_len` bytes: only
+/// if it saves more than an eighth.
 #[must_use]
 pub const fn compression_pays(len: usize, compressed_len: usize) -> bool {
     compressed_len < len - len / 8

@@ -18,8 +18,7 @@ pub(crate) fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
-/// The `u16` at byte `AT` of a record. That it lies within the record is checked when this is
-/// compiled.
+/// The `u16` at byte `AT` of a record. The compiler checks that it lies within the record.
 #[inline]
 pub(crate) const fn u16_in<const AT: usize, const LEN: usize>(record: &[u8; LEN]) -> u16 {
     u16::from_be_bytes(field::<AT, 2, LEN>(record))
@@ -56,14 +55,13 @@ pub(crate) const fn field<const AT: usize, const N: usize, const LEN: usize>(
     bytes
 }
 
-/// Splits a word into its top byte and its low 24 bits: how the format packs a `u8` before a `u24`.
+/// Splits a word into its top byte and its low 24 bits, as the format packs a `u8` and a `u24`.
 #[inline]
 pub(crate) const fn split_u8_u24(word: u32) -> (u8, u32) {
     ((word >> 24) as u8, word & 0x00ff_ffff)
 }
 
-/// The reverse of [`split_u8_u24`]. Bits of `low` above 24 are an error of the caller and are cut
-/// off.
+/// The reverse of [`split_u8_u24`]. Bits of `low` above 24 are a bug of the caller and are cut off.
 #[inline]
 pub(crate) const fn join_u8_u24(top: u8, low: u32) -> u32 {
     ((top as u32) << 24) | (low & 0x00ff_ffff)

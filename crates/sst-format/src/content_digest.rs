@@ -1,5 +1,4 @@
-//! Content digests: order-independent digests of sets of entries, however they are stored
-//! (FORMAT.md section 12).
+//! Content digests: order-independent digests of sets of entries (FORMAT.md section 12).
 //!
 //! ```text
 //! size  field
@@ -16,12 +15,12 @@
 //! value number n > 0     u8 2, u32 n, key, SHA-256 of the value
 //! ```
 //!
-//! with values as they were put: uncompressed, wherever they are stored. A sum does not depend on
-//! the order of its terms, and that of two disjoint sets is the sum of both, so a digest can be
-//! taken by anyone who sees every entry once.
+//! The values are uncompressed, wherever they are stored. A sum does not depend on the order of its
+//! terms, and the sum over two disjoint sets is the sum of their sums. So every part of a merge or
+//! of a split can compute the digest of its own entries, and the digests are then added.
 //!
-//! Two sets that differ by accident have different digests but for a chance of 2^-256 or so. It is
-//! no signature: an attacker who chooses thousands of entries can make two sets with one sum
+//! Two different sets have equal digests by accident with a chance of about 2^-256. A digest is no
+//! signature: an attacker who chooses thousands of entries can make two sets with one sum
 //! (generalized birthday), with far less work than it takes to break SHA-256.
 
 use core::fmt;
@@ -30,7 +29,8 @@ use crate::bytes::u64_in;
 
 /// A function that computes the SHA-256 of the concatenation of some pieces.
 ///
-/// This crate has no dependencies, so it is handed one, as with [`Crc32`](crate::Crc32).
+/// This crate has no dependencies, so its callers pass the function in, as with
+/// [`Crc32`](crate::Crc32).
 pub type Sha256 = fn(&[&[u8]]) -> [u8; 32];
 
 /// Length of a digest in a file, in bytes.
@@ -40,7 +40,7 @@ const TOMBSTONE: u8 = 0;
 const FIRST_VALUE: u8 = 1;
 const FURTHER_VALUE: u8 = 2;
 
-/// What enters a digest of a value: its length and its SHA-256.
+/// The part of a value that enters a digest: its length and its SHA-256.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ValueDigest {
     /// Length in bytes, uncompressed.
@@ -107,7 +107,7 @@ impl ContentDigest {
         self.combine(&Self { entries: 1, bytes, sum: words(hash) });
     }
 
-    /// Adds all entries of another set, none of which may be in this one too.
+    /// Adds the digest of another set of entries. No entry may be in both sets.
     pub fn combine(&mut self, other: &Self) {
         self.entries = self.entries.wrapping_add(other.entries);
         self.bytes = self.bytes.wrapping_add(other.bytes);
@@ -131,7 +131,7 @@ impl ContentDigest {
         out
     }
 
-    /// The digest whose bytes these are. Any bytes of the right length are one.
+    /// The digest in these bytes. Any bytes of this length are a digest.
     #[must_use]
     pub const fn from_bytes(bytes: &[u8; CONTENT_DIGEST_LEN]) -> Self {
         let sum = [
@@ -161,12 +161,13 @@ impl fmt::Display for ContentDigest {
     }
 }
 
-/// What a commit says of the live entries of one family: what its lookups answer from.
+/// The content of one family as of a commit: the digest of its live entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FamilyCertificate {
     /// The family.
     pub family: u32,
-    /// Its live entries: of each key those of the newest table that knows it, tombstones left out.
+    /// The digest of its live entries. For each key these are the entries of the newest table that
+    /// has the key; tombstones are left out.
     pub content: ContentDigest,
 }
 
@@ -176,7 +177,7 @@ mod tests {
 
     use super::*;
 
-    /// Not SHA-256: a function whose results are easy to tell.
+    /// A stand-in for SHA-256 whose results are easy to predict.
     fn lengths(pieces: &[&[u8]]) -> [u8; 32] {
         let mut out = [0xff; 32];
         out[31] = u8::try_from(pieces.concat().len()).unwrap();

@@ -9,7 +9,7 @@
 use crate::bytes::u32_at;
 use crate::{Crc32, FormatError, SequenceNumber, Structure};
 
-/// Where in our `CURRENT` its checksum starts, in bytes.
+/// The byte of our `CURRENT` at which its checksum starts.
 pub const CURRENT_CHECKSUM_AT: usize = 4;
 
 /// The content of `CURRENT`.
@@ -22,14 +22,14 @@ pub struct Current {
 }
 
 impl Current {
-    /// The content of our `CURRENT`, which carries its checksum.
+    /// Encodes our `CURRENT`, which carries its checksum.
     #[must_use]
     pub fn encode(sequence: SequenceNumber, crc32: Crc32) -> [u8; 8] {
         let number = sequence.0.to_be_bytes();
         ((u64::from(sequence.0) << 32) | u64::from(crc32(&number))).to_be_bytes()
     }
 
-    /// Reads `CURRENT`, ours or the original's.
+    /// Parses `CURRENT`, ours or the original's.
     ///
     /// # Errors
     ///

@@ -1,15 +1,15 @@
-//! `.del` files: sequence numbers of files that are not to be read any more (FORMAT.md section 1).
+//! `.del` files: sequence numbers of obsolete files (FORMAT.md section 1).
 //!
 //! ```text
 //! size   field
 //!    4   a sequence number, as often as the file is long
 //! ```
 //!
-//! The original writes one with each commit that makes files obsolete: it names tables, blobs and
-//! meta files. Ours writes one only after a rollback. It names the meta files that the rollback
-//! left out, because the original's readers know no list of live meta files. The format has no
-//! header, no count and no checksum, so the only damage that shows is a length that is not a
-//! multiple of 4.
+//! The original writes a `.del` file with each commit that makes files obsolete: it names tables,
+//! blobs and meta files. Ours writes one only with a rollback. It names the meta files that the
+//! rollback leaves out, because the original's readers know no list of live meta files. The format
+//! has no header, no count and no checksum, so the only damage that can be noticed is a length that
+//! is not a multiple of 4.
 
 use alloc::vec::Vec;
 
@@ -33,7 +33,7 @@ impl<'a> DelFile<'a> {
         sequences.into_iter().flat_map(|sequence| sequence.0.to_be_bytes()).collect()
     }
 
-    /// Reads a `.del` file, ours or the original's. O(1).
+    /// Parses a `.del` file, ours or the original's. O(1).
     ///
     /// # Errors
     ///
@@ -48,7 +48,7 @@ impl<'a> DelFile<'a> {
         Ok(Self { numbers })
     }
 
-    /// The sequence numbers in the file, in its order. A number may come twice.
+    /// The sequence numbers in the file, in its order. A number may be repeated.
     pub fn sequences(&self) -> impl ExactSizeIterator<Item = SequenceNumber> + 'a {
         self.numbers.iter().map(|number| SequenceNumber(u32::from_be_bytes(*number)))
     }

@@ -1,14 +1,14 @@
-//! Why bytes are not what they should be.
+//! Errors of parsing and of encoding.
 
 use core::fmt;
 
-/// A structure of the format, for messages.
+/// A structure of the format, named in errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Structure {
     /// The 8 bytes before a block's payload, or before a blob's.
     BlockHeader,
-    /// The ends of all blocks at the end of a table.
+    /// The end offsets of all blocks, the last bytes of a table.
     OffsetTable,
     /// A block of keys with value references.
     KeyBlock,
@@ -16,13 +16,13 @@ pub enum Structure {
     IndexBlock,
     /// The reference to a value in a key block.
     ValueRef,
-    /// A file that describes tables.
+    /// A file that describes the tables of a commit.
     MetaFile,
-    /// The checksums behind a meta file.
+    /// The checksums at the end of a meta file.
     ProtectionSection,
     /// The commit point of a directory.
     Current,
-    /// What a meta file of version 3 says without its areas.
+    /// The head of a meta file of version 3: everything but its areas.
     MetaHead,
     /// The filter of a table.
     Filter,
@@ -32,7 +32,7 @@ pub enum Structure {
     BlobList,
     /// The live meta files of a commit.
     MetaList,
-    /// Sequence numbers of files that are not to be read any more.
+    /// A file with the sequence numbers of obsolete files.
     DelFile,
 }
 
@@ -57,14 +57,16 @@ impl fmt::Display for Structure {
     }
 }
 
-/// Why bytes could not be parsed, or values not be encoded: what is wrong and where, but not in
-/// which file or block, which only the caller knows.
+/// An error of parsing or encoding.
+///
+/// It says what is wrong and at which position. The caller adds the file and the block, which this
+/// crate does not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FormatError {
     /// The structure needs more bytes than there are.
     TooShort {
-        /// What was parsed.
+        /// The structure that was parsed.
         structure: Structure,
         /// Bytes it needs.
         needed: u64,
@@ -73,30 +75,30 @@ pub enum FormatError {
     },
     /// The structure ends before the bytes do, or its parts don't add up to its length.
     WrongLen {
-        /// What was parsed.
+        /// The structure that was parsed.
         structure: Structure,
         /// Bytes that its own numbers add up to.
         expected: u64,
         /// Bytes there are.
         found: u64,
     },
-    /// The first byte of a block is not the kind it should be.
+    /// The first byte of a block does not name the expected kind.
     WrongKind {
-        /// What was expected.
+        /// The expected structure.
         structure: Structure,
         /// The byte that was found.
         found: u8,
     },
-    /// A table, block or run without an entry.
+    /// A table, block or run has no entry.
     Empty {
-        /// What was parsed or encoded.
+        /// The structure that was parsed or encoded.
         structure: Structure,
     },
-    /// An entry was asked for that is not there.
+    /// The index of a requested entry is not below the number of entries.
     NoSuchEntry {
-        /// Its index.
+        /// The index.
         index: u64,
-        /// How many entries there are.
+        /// Number of entries.
         count: u64,
     },
     /// An entry does not lie within its block, or overlaps its neighbour.
@@ -106,9 +108,9 @@ pub enum FormatError {
     },
     /// Entries, hashes or offsets are not in ascending order.
     OutOfOrder {
-        /// What was parsed.
+        /// The structure that was parsed.
         structure: Structure,
-        /// Index of the first element that comes too late.
+        /// Index of the first element that is out of order.
         index: u32,
     },
     /// The lowest hash of a table is above its highest.
@@ -118,9 +120,9 @@ pub enum FormatError {
         /// Its highest hash.
         max_hash: u64,
     },
-    /// An entry type that the format does not define.
+    /// A type byte that the format does not define.
     UnknownEntryType {
-        /// The type byte.
+        /// The byte.
         found: u8,
     },
     /// A block index that is not below the number of blocks.
@@ -132,35 +134,35 @@ pub enum FormatError {
     },
     /// A small value does not lie within its value block.
     ValueOutOfBounds {
-        /// Where it starts in the uncompressed payload.
+        /// Byte of the uncompressed payload at which it starts.
         offset: u32,
         /// Its length in bytes.
         len: u16,
         /// Length of the payload in bytes.
         payload_len: u64,
     },
-    /// A block claims to decompress to more bytes than LZ4 can make of it.
+    /// A block header states an uncompressed length that LZ4 cannot reach from the stored length.
     ImpossibleRatio {
-        /// Uncompressed length that its header states.
+        /// The stated uncompressed length in bytes.
         uncompressed_len: u32,
         /// Stored length in bytes.
         stored_len: u64,
     },
-    /// The first bytes of a meta file are not its magic number.
+    /// A meta file does not start with the magic number.
     WrongMagic {
-        /// What was found.
+        /// The first four bytes.
         found: u32,
     },
-    /// The protection section has a version that this crate does not know.
+    /// A protection section has a version that this crate does not know.
     UnknownVersion {
-        /// What was found.
+        /// The version.
         found: u32,
     },
-    /// A structure that carries its own checksum does not match it.
+    /// The checksum of a structure does not match its bytes.
     ChecksumMismatch {
-        /// What was parsed.
+        /// The structure that was parsed.
         structure: Structure,
-        /// The checksum that is stored.
+        /// The stored checksum.
         stored: u32,
         /// The checksum of the bytes.
         computed: u32,
@@ -172,13 +174,13 @@ pub enum FormatError {
         /// Whether its content looks like the JSON of later releases.
         looks_like_json: bool,
     },
-    /// Something is too large for the encoding.
+    /// A number is too large for its field.
     TooLarge {
-        /// What was encoded.
+        /// The structure that was encoded.
         structure: Structure,
         /// The number that is too large.
         value: u64,
-        /// The highest it could be.
+        /// The highest number that fits.
         max: u64,
     },
 }

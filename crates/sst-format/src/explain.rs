@@ -1,4 +1,4 @@
-//! An annotated dump of any structure: offset, bytes in hex, what they mean (feature `explain`).
+//! An annotated dump of any structure: offset, bytes in hex, meaning (feature `explain`).
 //!
 //! ```text
 //! key block, 24 bytes
@@ -12,12 +12,12 @@
 //! ```
 //!
 //! `sst inspect --explain` prints these dumps, and they are the golden text of this crate's tests.
-//! Fields come in the order of the bytes, none is left out: the hex columns of an unshortened dump,
-//! strung together, are the input.
+//! Fields come in the order of the bytes, and none is left out: the hex columns of an unshortened
+//! dump, one after the other, are the input.
 //!
-//! No sequence of bytes makes [`explain`] panic. It goes as far as it can, then states the error
-//! and lists what is left as it is. Long fields and long runs of records are shortened, see
-//! [`ExplainOptions`].
+//! No sequence of bytes makes [`explain`] panic. At the first error it states the error, and then
+//! lists the remaining bytes without an explanation. Long fields and long runs of records are
+//! shortened, see [`ExplainOptions`].
 
 use core::fmt;
 
@@ -30,11 +30,11 @@ mod meta_file;
 
 use dump::{Dump, Stop};
 
-/// The structure that some bytes are read as.
+/// The structure that [`explain`] reads the bytes as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Subject<'a> {
-    /// A block of a table as it is stored, header included. The payload is not taken apart.
+    /// A block of a table as stored, header included. The payload is shown as plain bytes.
     Block,
     /// The uncompressed payload of a key block of any kind.
     KeyBlock,
@@ -45,23 +45,23 @@ pub enum Subject<'a> {
     },
     /// The uncompressed payload of a value block.
     ValueBlock {
-        /// The values in it as far as they are known, in the order of their offsets.
+        /// The known values in it, in the order of their offsets.
         values: &'a [ValueSlice],
     },
-    /// The offset table of a table. [`ExplainOptions::base`] must be where it starts in the file.
+    /// The offset table of a table. [`ExplainOptions::base`] must be its offset in the file.
     OffsetTable,
     /// A whole meta file, with or without protection section.
     MetaFile,
     /// The whole file `CURRENT`.
     Current,
-    /// A whole blob file. The payload is not taken apart.
+    /// A whole blob file. The payload is shown as plain bytes.
     Blob,
 }
 
 /// Where a value lies in the uncompressed payload of its value block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ValueSlice {
-    /// Where it starts, in bytes.
+    /// Offset of its first byte.
     pub offset: u32,
     /// Its length in bytes.
     pub len: u32,
@@ -71,17 +71,18 @@ pub struct ValueSlice {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct ExplainOptions {
-    /// Offset of the first byte in its file: where the offset column starts. Default 0.
+    /// Offset in the file of the first byte that is explained: the offset column counts from here.
+    /// Default 0.
     pub base: u64,
     /// Bytes shown of one field; the rest is only counted. Default 64.
     pub max_bytes: usize,
-    /// Records shown of one run, at least 2: the first ones and the last one. The rest is only
+    /// Records shown of one run: the first ones and the last one, at least 2. The rest is only
     /// counted. Default 16.
     pub max_records: usize,
-    /// CRC-32, to tell whether checksums match. Default: none, and they are shown without comment.
+    /// CRC-32, to check stored checksums. Default: none, and checksums are shown unchecked.
     pub crc32: Option<Crc32>,
-    /// XXH3-64, to show the hashes of keys in blocks that don't store them, and to check their
-    /// order. Default: none.
+    /// XXH3-64, to show the hashes of keys in blocks that store none, and to check the order of
+    /// those keys. Default: none.
     pub hash_key: Option<fn(&[u8]) -> u64>,
 }
 
@@ -130,14 +131,13 @@ impl ExplainOptions {
     }
 }
 
-/// Writes an annotated dump of `bytes` to `out`, and returns what is wrong with them, if anything
-/// is.
+/// Writes an annotated dump of `bytes` to `out`. Returns the first error in them, if there is one.
 ///
-/// The error is part of the dump too, as its line `error: …`.
+/// The dump states the error too, in its line `error: …`.
 ///
 /// # Errors
 ///
-/// Only those of `out`.
+/// Only the errors of `out`.
 ///
 /// # Example
 ///

@@ -17,9 +17,9 @@ pub enum FileKind {
     Sst,
     /// One large value.
     Blob,
-    /// Sequence numbers of files that may be deleted: the original's, and ours after a rollback.
+    /// Sequence numbers of obsolete files: written by the original, and by ours with a rollback.
     Del,
-    /// The description of tables.
+    /// The description of the tables of a commit.
     Meta,
 }
 
@@ -47,13 +47,13 @@ impl FileKind {
 pub struct FileName {
     /// The sequence number.
     pub sequence: SequenceNumber,
-    /// What the file holds.
+    /// The kind of the file.
     pub kind: FileKind,
 }
 
 impl FileName {
-    /// Reads a file name; `None` if it is not one of the format's: `CURRENT`, a lock, a temporary
-    /// file.
+    /// Parses the name of a numbered file. `None` for any other name: `CURRENT`, a lock, a
+    /// temporary file.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         let (digits, extension) = name.split_once('.')?;

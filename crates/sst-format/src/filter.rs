@@ -1,14 +1,13 @@
-//! Filters: how a writer gets filter bytes and how a reader asks them, without either knowing the
-//! filter.
+//! The traits through which a filter plugs into a writer and a reader.
 //!
-//! A filter answers "may this table hold a key with this hash?" with *no* (certain) or *maybe*.
-//! FORMAT.md section 10 describes the one filter of the format, a quotient filter; it lives in a
-//! crate of its own (`sst-amqf`) and plugs in here. Filter bytes are opaque to this crate: a writer
-//! without a filter stores none, and a reader without a [`FilterPolicy`] ignores them and still
-//! answers right, only slower on a miss.
+//! A filter answers the query "may this table hold a key with this hash?" with *no* (certain) or
+//! *maybe*. FORMAT.md section 10 describes the one filter of the format, a quotient filter; it
+//! lives in a crate of its own (`sst-amqf`) and plugs in here. Filter bytes are opaque to this
+//! crate: a writer without a filter stores none, and a reader without a [`FilterPolicy`] ignores
+//! them. Its lookups are right too, only slower on a miss.
 //!
-//! The three traits are RocksDB's: a policy names the filter and makes the other two, a builder
-//! gathers the hashes of one table, an opened filter answers. All are object-safe.
+//! The traits are those of RocksDB: a policy makes builders and opens filters, a builder gathers
+//! the hashes of one table, a filter answers queries. All are object-safe.
 
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::{fmt, ops::Range};
@@ -20,18 +19,20 @@ pub trait FilterPolicy: fmt::Debug + Send + Sync {
     /// Starts the filter of one table.
     fn builder(&self) -> Box<dyn FilterBuilder>;
 
-    /// Opens the filter bytes of one table, which must then be answered in place, without copying
-    /// them.
+    /// Opens the filter bytes of one table. The filter must answer from these bytes in place,
+    /// without copying them.
     ///
     /// # Errors
     ///
-    /// [`FilterError`] if the bytes are not a filter of this kind, or one that could answer
-    /// wrongly. Damaged bytes must never become a wrong "no".
+    /// [`FilterError`] if the bytes are not a filter of this kind, or one that could give a wrong
+    /// "no": damaged bytes must never become one.
     fn open(&self, bytes: FilterBytes) -> Result<Box<dyn Filter>, FilterError>;
 
-    /// As [`FilterPolicy::open`], for bytes that are what a builder made: a checksum over them was
-    /// right. Damage need not be looked for then, so this should take O(1). Does the same as `open`
-    /// unless a policy knows better.
+    /// As [`FilterPolicy::open`], for bytes whose checksum was verified, so that they are the bytes
+    /// that a builder made.
+    ///
+    /// The policy need not look for damage, so this should take O(1). By default it does the same
+    /// as `open`.
     ///
     /// # Errors
     ///
@@ -43,11 +44,11 @@ pub trait FilterPolicy: fmt::Debug + Send + Sync {
 
 /// Gathers the hashes of one table and turns them into filter bytes.
 pub trait FilterBuilder: fmt::Debug + Send {
-    /// Adds the hashes of the next entries of the table, in their order: ascending, equal ones next
-    /// to each other.
+    /// Adds the hashes of the next entries of the table, in the order of the entries: ascending,
+    /// with equal ones next to each other.
     ///
-    /// Every entry is given once, so the number of hashes is the number of entries. A writer hands
-    /// them over in batches, which keeps the dynamic call off the path of the single entry.
+    /// The writer gives each entry once, so the number of hashes is the number of entries. It gives
+    /// them in batches, so that the dynamic call is not made for every entry.
     fn add_hashes(&mut self, hashes: &[u64]);
 
     /// Builds the filter over all hashes added, and returns its bytes.
@@ -58,15 +59,15 @@ pub trait FilterBuilder: fmt::Debug + Send {
     fn finish(self: Box<Self>) -> Result<Vec<u8>, FilterError>;
 }
 
-/// The filter of one table, opened for questions.
+/// An opened filter of one table, which answers queries.
 pub trait Filter: fmt::Debug + Send + Sync {
     /// Whether the table may hold an entry with this hash. `false` is certain, `true` is not.
     fn may_contain(&self, hash: u64) -> bool;
 
-    /// Asks the processor to fetch what [`Filter::may_contain`] will look at for this hash, while
-    /// the caller does something else. A hint: doing nothing, which is the default, is right too.
+    /// Asks the processor to fetch the bytes that [`Filter::may_contain`] will read for this hash,
+    /// while the caller does something else. This is a hint: by default it does nothing.
     fn prefetch(&self, hash: u64) {
-        // A hint that is not taken.
+        // By default the hint is ignored.
         _ = hash;
     }
 
@@ -74,14 +75,14 @@ pub trait Filter: fmt::Debug + Send + Sync {
     fn fingerprint_count(&self) -> u64;
 }
 
-/// Why filter bytes could not be built or opened.
+/// The reason why filter bytes could not be built or opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FilterError {
     reason: &'static str,
 }
 
 impl FilterError {
-    /// An error with a short text that says what is wrong, without the words "filter" or "error".
+    /// An error with a short text that states the reason, without the words "filter" or "error".
     #[must_use]
     pub const fn new(reason: &'static str) -> Self {
         Self { reason }
@@ -102,10 +103,9 @@ impl fmt::Display for FilterError {
 
 impl core::error::Error for FilterError {}
 
-/// A slice of bytes together with whatever keeps them alive: a memory map, a meta file read into
-/// memory.
+/// A slice of bytes together with its owner, for example a memory map or a meta file in memory.
 ///
-/// Cloning is cheap and copies no bytes. It lets an opened [`Filter`] answer straight from a mapped
+/// A clone is cheap and copies no bytes, so an opened [`Filter`] can answer straight from a mapped
 /// file.
 #[derive(Clone)]
 pub struct FilterBytes {
@@ -121,7 +121,7 @@ impl FilterBytes {
         Self { owner: Arc::new(owner), range }
     }
 
-    /// The bytes of `owner` in `range`, or `None` if it does not lie within them.
+    /// The bytes of `owner` in `range`, or `None` if the owner has fewer bytes.
     #[must_use]
     pub fn slice_of(
         owner: Arc<dyn AsRef<[u8]> + Send + Sync>,
@@ -131,12 +131,12 @@ impl FilterBytes {
         Some(Self { owner, range })
     }
 
-    /// The bytes. An owner must always give the bytes that it gave first.
+    /// The bytes. An owner must always return the same bytes.
     #[must_use]
     pub fn as_slice(&self) -> &[u8] {
         let bytes = (*self.owner).as_ref().get(self.range.clone());
         debug_assert!(bytes.is_some(), "the owner of a filter has shrunk");
-        // No bytes are no filter: a table without one answers right, only slower.
+        // With no bytes, the table has no filter: its lookups are right, only slower.
         bytes.unwrap_or_default()
     }
 }

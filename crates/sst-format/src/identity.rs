@@ -1,16 +1,16 @@
-//! Identities: when two commits are the same, and when two tables are.
+//! Identities of commits and of tables.
 //!
-//! A sequence number is no identity: a directory may be swapped for another one, restored from a
-//! copy, or rebuilt, and then the same number stands for other content, or the number goes down.
+//! A sequence number is no identity. A directory may be swapped for another one, restored from a
+//! copy, or rebuilt: then the same number stands for other content, or the number goes down.
 
 use crate::SequenceNumber;
 use crate::meta_file::TableRecord;
 
-/// A commit of a directory. Two that are equal have the same meta files.
+/// A commit of a directory. Two equal identities mean the same meta files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CommitIdentity {
-    /// Of a directory that is one chain of checksums.
+    /// A commit of a directory with protection: one chain of checksums.
     Protected {
         /// The number in `CURRENT`.
         sequence: SequenceNumber,
@@ -18,8 +18,8 @@ pub enum CommitIdentity {
         /// [`Trailer`](crate::protection::Trailer) reads it from the last 12 bytes.
         checksum: u32,
     },
-    /// Of a directory without protection. A caller that can should compare device and inode of the
-    /// meta file too.
+    /// A commit of a directory without protection. A caller that can should also compare device and
+    /// inode of the meta file.
     Bare {
         /// The number in `CURRENT`.
         sequence: SequenceNumber,
@@ -40,8 +40,10 @@ impl CommitIdentity {
     }
 }
 
-/// A table as its description has it. Two tables that are equal have the same blocks, so open
-/// files, filters and cached blocks of the one serve the other, whichever meta file describes it.
+/// A table, identified by its description.
+///
+/// Two equal identities mean the same blocks. So open files, filters and cached blocks of one table
+/// serve the other, even if another meta file describes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TableIdentity {
     /// Sequence number.
@@ -54,15 +56,14 @@ pub struct TableIdentity {
     pub max_hash: u64,
     /// Length of the file in bytes.
     pub file_size: u64,
-    /// Number of entries, and the CRC-32 of the copies of its block headers, which hold the
-    /// checksums of all blocks. `None` without protection: then only the commit's identity tells
-    /// whether the file is the same.
+    /// Number of entries, and the CRC-32 of the copies of the block headers, which hold the
+    /// checksums of all blocks. `None` without protection: then only the identity of the commit
+    /// tells whether the file is the same.
     pub content: Option<(u64, u32)>,
 }
 
 impl TableIdentity {
-    /// The identity of a described table. Flags have no part in it, nor has the place of its
-    /// filter.
+    /// The identity of a described table. It leaves out the flags and the position of the filter.
     #[must_use]
     pub const fn new(record: &TableRecord, content: Option<(u64, u32)>) -> Self {
         let TableRecord { sequence, block_count, min_hash, max_hash, file_size, .. } = *record;

@@ -1,4 +1,4 @@
-//! The index block: which key block can hold a hash (FORMAT.md section 6).
+//! The index block: the first hash of each key block (FORMAT.md section 6).
 //!
 //! ```text
 //! offset    size  field
@@ -8,9 +8,10 @@
 //! 11+10·i      2  index of key block i+1
 //! ```
 //!
-//! It is the last block of a table and never compressed. The first key block has no hash here: it
-//! takes every hash below that of the second. First hashes ascend strictly, because equal hashes
-//! are never split across key blocks.
+//! It is the last block of a table and never compressed. A key block holds the hashes from its own
+//! first hash up to that of the next key block. The first hash of the first key block is not
+//! stored: that block also takes all lower hashes. First hashes ascend strictly, because equal
+//! hashes are never split across key blocks.
 
 use alloc::vec::Vec;
 
@@ -36,7 +37,7 @@ impl IndexBlockEncoder {
         Self { bytes: alloc::vec![INDEX_BLOCK_KIND] }
     }
 
-    /// Adds the next key block. The first one's hash is not stored.
+    /// Adds the next key block. The hash of the first one is not stored.
     pub fn push(&mut self, first_hash: u64, block: BlockIndex) {
         if self.bytes.len() > 1 {
             self.bytes.extend_from_slice(&first_hash.to_be_bytes());
@@ -47,12 +48,12 @@ impl IndexBlockEncoder {
     /// Length in bytes of the index block of `key_blocks` key blocks.
     #[must_use]
     pub const fn len_of(key_blocks: usize) -> usize {
-        // The first key block takes no entry. An index of none cannot be finished, so its length
-        // does not matter.
+        // The first key block takes no entry. An index of 0 key blocks cannot be finished, so its
+        // length does not matter.
         FIRST_LEN + key_blocks.saturating_sub(1) * ENTRY_LEN
     }
 
-    /// The payload of the index block.
+    /// Ends the index, and returns the payload of the index block.
     ///
     /// # Errors
     ///
@@ -112,8 +113,8 @@ impl<'a> IndexBlock<'a> {
         1 + self.entries.len() / ENTRY_LEN
     }
 
-    /// First hash of key block number `i` in index order, or `None` for the first one, whose hash
-    /// is not stored, and past the last one.
+    /// First hash of key block number `i` in index order. `None` for the first key block, whose
+    /// hash is not stored, and for numbers past the last one.
     #[must_use]
     #[inline]
     pub fn first_hash(&self, i: usize) -> Option<u64> {
@@ -146,13 +147,12 @@ impl<'a> IndexBlock<'a> {
             .chain(rest.filter_map(|entry| u16_at(entry, 8).map(BlockIndex)))
     }
 
-    /// Checks that hashes ascend strictly, and block indices too, below that of the index block
-    /// itself. O(n).
+    /// Checks that hashes and block indices ascend strictly, and that no block index reaches that
+    /// of the index block. O(n).
     ///
     /// # Errors
     ///
-    /// [`FormatError::OutOfOrder`] or [`FormatError::NoSuchBlock`], for the first key block that is
-    /// wrong.
+    /// [`FormatError::OutOfOrder`] or [`FormatError::NoSuchBlock`], for the first wrong key block.
     pub fn validate(&self, block_count: u16) -> Result<(), FormatError> {
         let mut previous: Option<(Option<u64>, BlockIndex)> = None;
         for (index, i) in (0..).zip(0..self.key_block_count()) {

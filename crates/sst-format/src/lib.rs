@@ -1,24 +1,23 @@
 //! The on-disk format of immutable, hash-sorted static table (SST) files, as code.
 //!
-//! Each structure of the format has one module, in which its encoder and its checked view stand
-//! side by side:
+//! Each structure of the format has one module, with its encoder and its checked view side by side:
 //!
 //! | module | structure | FORMAT.md |
 //! |---|---|---|
 //! | [`block`] | block header, encoding, when compression pays | section 3 |
-//! | [`offset_table`] | the ends of all blocks, last thing in a `.sst` file | section 3 |
+//! | [`offset_table`] | the ends of all blocks, the last part of a `.sst` file | section 3 |
 //! | [`key_block`] | keys with value references, in four kinds | section 4 |
 //! | [`value_ref`] | entry type and value reference of one entry | section 4 |
-//! | [`index_block`] | which key block holds a hash | section 6 |
+//! | [`index_block`] | the first hash of each key block | section 6 |
 //! | [`meta_file`] | descriptions of tables, and their filters | section 9 |
 //! | [`identity`] | identities of commits and of tables | section 9 |
-//! | [`live`] | the rule of which tables are live | section 9 |
-//! | [`meta_head`] | protection version 3: heads are read without filters | section 9 |
+//! | [`live`] | the rule for which tables are live | section 9 |
+//! | [`meta_head`] | protection version 3: a head that is read without the filters | section 9 |
 //! | [`protection`] | the section that makes a commit one chain of checksums | section 9 |
 //! | [`content_digest`] | an order-independent digest of a set of entries | section 12 |
 //! | [`current`] | the commit point of a directory | section 1 |
-//! | [`del_file`] | numbers of files that are not to be read any more | section 1 |
-//! | [`file_name`] | `NNNNNNNN.sst` and its family | section 1 |
+//! | [`del_file`] | sequence numbers of obsolete files | section 1 |
+//! | [`file_name`] | names of numbered files: `NNNNNNNN.sst` and others | section 1 |
 //! | [`filter`] | the traits through which filters plug in | section 10 |
 //!
 //! [`limits`] holds every number of the format in one table; [`types`] the newtypes; [`monitor`]
@@ -26,12 +25,12 @@
 //! [`block::BlockHeader`] followed by one payload; value blocks (section 5) have no structure of
 //! their own.
 //!
-//! # What this crate promises
+//! # Guarantees
 //!
 //! - No dependencies, `no_std` (with `alloc` for the encoders), no `unsafe`.
-//! - Views borrow and allocate nothing. `parse` looks at sizes and fixed fields only, in O(1)
-//!   unless it says otherwise; `validate` checks everything, in O(n). Access to an entry is checked
-//!   and returns a `Result`.
+//! - Views borrow and allocate nothing. `parse` checks sizes and fixed fields only, in O(1) unless
+//!   its documentation says otherwise; `validate` checks everything, in O(n). Access to an entry is
+//!   checked and returns a `Result`.
 //! - No sequence of bytes makes anything here panic. Errors are small [`FormatError`] values.
 //!
 //! # Example
@@ -100,6 +99,7 @@ pub use types::{BlobNumber, BlockIndex, SequenceNumber, TableFlags};
 
 /// A function that computes the CRC-32 (IEEE, as in zlib) of some bytes.
 ///
-/// This crate has no dependencies, so the few structures that carry a checksum of their own
-/// ([`current`], [`protection`]) are handed one; writer and reader pass `crc32fast::hash`.
+/// This crate has no dependencies, so callers pass the function to the few structures that carry a
+/// checksum of their own ([`current`], [`protection`], [`meta_head`]); writer and reader pass
+/// `crc32fast::hash`.
 pub type Crc32 = fn(&[u8]) -> u32;

@@ -1,5 +1,6 @@
-//! Every number of the format, in one place, tied together by assertions at compile time (FORMAT.md
-//! sections 3 to 7).
+//! Every number of the format, in one place (FORMAT.md sections 3 to 7).
+//!
+//! Assertions at compile time check how the numbers depend on each other.
 //!
 //! | constant | limits | set by |
 //! |---|---|---|
@@ -17,18 +18,19 @@ pub const MAX_BLOCK_COUNT: u16 = u16::MAX;
 /// Highest end of a block, in bytes from the start of the file: offsets are `u32`.
 pub const MAX_BLOCKS_END: u64 = u32::MAX as u64;
 
-/// Highest start of an entry in a variable key block, in bytes from the end of the position table:
-/// 24 bits.
+/// Highest position of an entry in a variable-size key block, in bytes from the end of the position
+/// table: 24 bits.
 pub const MAX_POSITION: u32 = (1 << 24) - 1;
 
 /// Highest number of entries of one key block: 24 bits.
 pub const MAX_KEY_BLOCK_ENTRIES: u32 = (1 << 24) - 1;
 
 /// Highest number of entries of one key block that take no byte: empty inline values of the empty
-/// key. A block of six bytes could else claim millions of them.
+/// key. Without this limit, a block of six bytes could state millions of entries.
 pub const MAX_EMPTY_ENTRIES: u32 = u16::MAX as u32;
 
-/// Longest key in bytes: one byte more would push any neighbour past [`MAX_POSITION`].
+/// Longest key in bytes: a key one byte longer would push any entry behind it past
+/// [`MAX_POSITION`].
 pub const MAX_KEY_LEN: usize = MAX_POSITION as usize;
 
 /// Longest key of a fixed-size key block, in bytes: its length is stored in one byte.
@@ -37,7 +39,7 @@ pub const MAX_FIXED_KEY_LEN: usize = u8::MAX as usize;
 /// Longest inline value a writer may write, in bytes.
 pub const MAX_INLINE_LEN: usize = 8;
 
-/// Longest inline value a reader accepts, in bytes: what the type byte can say.
+/// Longest inline value a reader accepts, in bytes: the longest that the type byte can express.
 pub const MAX_READABLE_INLINE_LEN: usize = (u8::MAX - 8) as usize;
 
 /// Longest small value that a reference can express, in bytes.
@@ -56,7 +58,7 @@ pub const MAX_MEDIUM_VALUE_LEN: usize = 64 << 20;
 /// exceed this many bytes.
 pub const KEY_BLOCK_SIZE: usize = 16 << 10;
 
-/// What each entry counts beyond its key when a key block's size is reckoned, in bytes.
+/// Bytes that each entry adds to its key length when the size of a key block is computed.
 pub const KEY_BLOCK_ENTRY_OVERHEAD: usize = 20;
 
 /// A key block is closed when it holds this many entries.
@@ -72,13 +74,13 @@ pub const MIN_KEY_LEN_TO_COMPRESS: usize = 16;
 /// Key blocks whose longest key is longer than this many bytes store hashes.
 pub const HASH_THRESHOLD: usize = 32;
 
-/// A writer calls itself full this many blocks before [`MAX_BLOCK_COUNT`].
+/// A writer reports that a table is full this many blocks before [`MAX_BLOCK_COUNT`].
 pub const BLOCK_HEADROOM: u16 = 16;
 
-/// Entries that wait for a value block may hold this many bytes before that block is written early.
+/// Bytes that pending entries may take. At this size their value block is written early.
 pub const PENDING_BUDGET: usize = 1 << 20;
 
-/// What each waiting entry counts beyond its key against [`PENDING_BUDGET`], in bytes.
+/// Bytes that each pending entry adds to its key length, counted against [`PENDING_BUDGET`].
 pub const PENDING_ENTRY_OVERHEAD: usize = 40;
 
 /// Highest ratio of decompressed to stored length that an LZ4 block can reach.
@@ -88,13 +90,14 @@ const _: () = {
     assert!(KEY_BLOCK_ENTRIES as usize == KEY_BLOCK_SIZE / KEY_BLOCK_ENTRY_OVERHEAD);
     assert!(KEY_BLOCK_ENTRIES <= MAX_KEY_BLOCK_ENTRIES);
     assert!(MAX_EMPTY_ENTRIES < MAX_KEY_BLOCK_ENTRIES);
-    // An ordinary variable block cannot reach the 24-bit positions: only a run of equal hashes can.
+    // An ordinary variable-size block cannot reach the 24-bit positions; only a run of equal hashes
+    // can.
     assert!(KEY_BLOCK_SIZE + KEY_BLOCK_ENTRIES as usize * (8 + 8) < MAX_POSITION as usize);
     assert!(MAX_INLINE_LEN <= MAX_READABLE_INLINE_LEN);
     assert!(MAX_SMALL_VALUE_LEN <= MAX_SMALL_LEN);
     assert!(MAX_INLINE_VALUE_LEN < MAX_SMALL_VALUE_LEN);
     assert!(MAX_SMALL_VALUE_LEN < MAX_MEDIUM_VALUE_LEN);
-    // No value that is small by class fills a value block by itself.
+    // No small value fills a value block by itself.
     assert!(MAX_SMALL_VALUE_LEN < VALUE_BLOCK_SIZE);
     assert!(MAX_MEDIUM_VALUE_LEN as u64 <= MAX_BLOCKS_END);
     assert!(BLOCK_HEADROOM < MAX_BLOCK_COUNT);

@@ -1,11 +1,11 @@
-//! The rule of what is live: which descriptions of tables count, among all that the meta files of a
-//! commit hold (FORMAT.md section 9).
+//! The rule for which tables of a commit are live (FORMAT.md section 9).
 //!
-//! A description is a pair: a meta file, and a table that it describes. One table may have several:
-//! a later meta file may describe it again. Take the meta files from the oldest to the newest; each
-//! of them first names its obsolete tables, then describes its own. **What was said of a table last
-//! counts**: if that is a description, this description is live; if that is "obsolete", no
-//! description of the table is.
+//! The unit of the rule is a description: a pair of a meta file and a table that it describes. One
+//! table may have several descriptions, because a later meta file may describe it again. Each meta
+//! file makes statements about tables: it first names its obsolete tables, then describes its own
+//! tables. Take the meta files from the oldest to the newest. **The last statement about a table
+//! counts**: if it is a description, this description is live; if it is "obsolete", no description
+//! of the table is live.
 //!
 //! ```text
 //! meta file   obsolete   describes
@@ -15,15 +15,17 @@
 //!         5   3
 //! ```
 //!
-//! The number alone does not tell whether a table is live: table 1 is dead as 2 describes it, and
-//! live as 4 does. The family of a meta file has no part in the rule, as it has none in the
-//! original's: sequence numbers are those of files, and a file belongs to one family.
+//! The sequence number alone does not tell whether a table is live: in the example, table 1 is dead
+//! as meta file 2 describes it, and live as meta file 4 does. The family of a meta file plays no
+//! part in the rule, as in the original: sequence numbers are those of files, and a file belongs to
+//! one family.
 
 use alloc::vec::Vec;
 
 use crate::SequenceNumber;
 
-/// A meta file, as far as the rule needs it: parsed from any version, or held in memory.
+/// A meta file, reduced to the parts that the rule needs: parsed from any version, or held in
+/// memory.
 pub trait DescribesTables {
     /// A description of a table, as the caller wants it back.
     type Description<'a>

@@ -12,11 +12,11 @@
 //!          u32 flags, u32 END of its filter in the filter area
 //!    4     END of the used-keys filter in the filter area
 //!    …     the filter area
-//!    …     the protection section, in ours: `protection` and `meta_head`
+//!    …     the protection section, only in ours: see `protection` and `meta_head`
 //! ```
 //!
-//! Ends count from the start of the filter area, like the offsets of a table: filter `i` starts
-//! where `i-1` ends. Sequence numbers of obsolete tables refer to tables of older meta files.
+//! Ends count from the start of the filter area, like the ends of blocks in an offset table: filter
+//! `i` starts where filter `i-1` ends. Obsolete tables are tables of older meta files.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -51,13 +51,12 @@ pub struct TableRecord {
     pub file_size: u64,
     /// Flags.
     pub flags: TableFlags,
-    /// END of its filter in the filter area, in bytes.
+    /// END of the filter in the filter area, in bytes.
     pub filter_end: u32,
 }
 
 impl TableRecord {
-    /// The line of a table that was just written. [`TableRecord::filter_end`] is for the encoder to
-    /// set.
+    /// The record of a table that was just written. The encoder sets [`TableRecord::filter_end`].
     #[must_use]
     pub const fn new(sequence: SequenceNumber, meta: &SstMeta) -> Self {
         let SstMeta { block_count, min_hash, max_hash, file_size, flags, .. } = *meta;
@@ -87,10 +86,10 @@ impl TableRecord {
     }
 }
 
-/// The parts of a meta file of ours.
+/// The parts of a meta file of ours, in version 1 or 2.
 #[derive(Clone, Copy, Debug)]
 pub struct MetaFileParts<'a> {
-    /// The key space the tables belong to; 0 where there is only one.
+    /// The family (key space) of the tables; 0 if there is only one.
     pub family: u32,
     /// Tables of older meta files that this commit makes obsolete.
     pub obsolete: &'a [SequenceNumber],
@@ -100,17 +99,18 @@ pub struct MetaFileParts<'a> {
     pub live_metas: &'a [LiveMeta],
     /// Every blob file that the tables refer to.
     pub blobs: &'a [BlobRecord],
-    /// What the commit says of the content of families, ascending; empty if it says nothing.
+    /// Certificates of the content of families, in ascending order of families; may be empty.
     pub certificates: &'a [FamilyCertificate],
 }
 
 impl MetaFileParts<'_> {
-    /// The bytes of the meta file, protection section included, and the checksum in its trailer.
+    /// Encodes the meta file, protection section included. Also returns the checksum in its
+    /// trailer.
     ///
     /// # Errors
     ///
     /// [`FormatError::TooLarge`] if a count or the filters exceed 32 bits,
-    /// [`FormatError::WrongLen`] if a table comes without the header of every block,
+    /// [`FormatError::WrongLen`] if a table comes without the headers of all its blocks,
     /// [`FormatError::EmptyHashRange`] if its lowest hash is above its highest.
     pub fn encode(&self, crc32: Crc32) -> Result<(Vec<u8>, u32), FormatError> {
         self.tables.iter().try_for_each(|(_, meta)| meta.validate())?;
@@ -130,7 +130,7 @@ impl MetaFileParts<'_> {
     }
 }
 
-/// Appends everything before the filter area; `tables` come with the lengths of their filters in
+/// Appends everything before the filter area. Each table comes with the length of its filter in
 /// bytes.
 pub(crate) fn encode_start(
     out: &mut Vec<u8>,
@@ -150,7 +150,7 @@ pub(crate) fn encode_start(
         filter_end = count(filter_end as usize + filter_len)?;
         TableRecord { filter_end, ..record }.encode(out);
     }
-    // The used-keys filter, which we don't write, ends where the last filter does.
+    // We write no used-keys filter, so it ends where the last filter does.
     out.extend_from_slice(&filter_end.to_be_bytes());
     Ok(())
 }
@@ -169,13 +169,14 @@ pub struct MetaFile<'a> {
 }
 
 impl<'a> MetaFile<'a> {
-    /// Reads a whole meta file. Checks its structure and, where it is protected, all its checksums:
-    /// bytes behind the filter area that are not a valid protection section are damage. O(length of
-    /// the file).
+    /// Parses a whole meta file. O(length of the file).
+    ///
+    /// Checks its structure and, if it is protected, all its checksums. Bytes behind the filter
+    /// area that are not a valid protection section are damage.
     ///
     /// # Errors
     ///
-    /// [`FormatError`] if the file is damaged or no meta file at all.
+    /// [`FormatError`] if the file is damaged or is not a meta file.
     pub fn parse(file: &'a [u8], crc32: Crc32) -> Result<Self, FormatError> {
         let available = file.len() as u64;
         let start = MetaStart::parse(file)?;
@@ -190,7 +191,7 @@ impl<'a> MetaFile<'a> {
         Ok(Self { start, protection })
     }
 
-    /// The key space the tables belong to.
+    /// The family (key space) of the tables.
     #[must_use]
     pub const fn family(&self) -> u32 {
         self.start.family
@@ -217,8 +218,8 @@ impl<'a> MetaFile<'a> {
         self.start.len()
     }
 
-    /// Where the filter of each table lies in the meta file, in the order of [`MetaFile::tables`].
-    /// An empty range means no filter.
+    /// The range of the meta file that each table's filter takes, in the order of
+    /// [`MetaFile::tables`]. An empty range means no filter.
     pub fn filter_ranges(&self) -> impl ExactSizeIterator<Item = Range<usize>> + 'a {
         let base = self.start.len();
         let mut start = base;
@@ -228,16 +229,17 @@ impl<'a> MetaFile<'a> {
         })
     }
 
-    /// Where the used-keys filter lies in the meta file. Empty if there is none.
+    /// The range of the meta file that the used-keys filter takes. Empty if there is none.
     #[must_use]
     pub fn used_keys_range(&self) -> Range<usize> {
         let (base, start) = (self.start.len(), self.start.used_keys_start() as usize);
         base + start..base + self.start.used_keys_end as usize
     }
 
-    /// What the protection section says of each table, in the order of [`MetaFile::tables`]: its
-    /// number of entries, and where in the meta file the copies of its block headers lie. Nothing
-    /// in a meta file of the original's.
+    /// The part of the protection section about each table, in the order of [`MetaFile::tables`].
+    ///
+    /// These are its number of entries, and the range of the meta file with the copies of its block
+    /// headers. Empty in a meta file of the original's.
     pub fn protected_tables(&self) -> impl Iterator<Item = (u64, Range<usize>)> + 'a {
         let section_start = self.used_keys_range().end;
         let block_counts = self.block_counts();

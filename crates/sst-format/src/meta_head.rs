@@ -1,5 +1,5 @@
-//! Version 3 of the protection section: a meta file whose head is read without its filters
-//! (FORMAT.md section 9).
+//! Version 3 of the protection section: its head can be read without the filters (FORMAT.md section
+//! 9).
 //!
 //! ```text
 //!   size   field
@@ -21,7 +21,7 @@
 //!      4     number c of certificates
 //! c × 52     u32 family, 48 bytes of content digest
 //!      4     length x of the extension
-//!      x     the extension: room for what later builds add; this one ignores it
+//!      x     the extension: fields of later builds, which this one ignores
 //!      4   length of the start of the file                 ┐
 //!      4   CRC-32 of the start of the file                 │ the tail
 //!      4   length of the core                              │
@@ -29,13 +29,14 @@
 //!     12   the trailer, as in versions 1 and 2
 //! ```
 //!
-//! The **head** is the start and everything from the core on. It tells where all areas lie, and has
-//! the checksum of each: so a set is opened with two reads per meta file, whatever the size of its
-//! filters, and each area is verified when it is first used. The trailer's checksum still covers
-//! the whole file, for those who read all of it.
+//! The **head** is the start of the file and everything from the core on. It states where all areas
+//! lie, and holds the checksum of each. So a reader opens a set by reading the two ends of each
+//! meta file, however large the filters are, and verifies each area at its first use. The checksum
+//! in the trailer still covers the whole file, for readers that read all of it.
 //!
-//! A commit may be several meta files, each of one range of hashes. The newest lists them all. The
-//! others are parts: their core names the newest one, and they list nothing.
+//! A commit may consist of several meta files, each for one range of hashes. The newest of them
+//! lists all live meta files. The others are parts: their core names the newest one, and their own
+//! list is empty.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -62,29 +63,29 @@ pub(crate) use listed_meta::LISTED_META_LEN;
 /// The version of a section with a head.
 pub const PROTECTION_VERSION_HEADED: u32 = 3;
 
-/// How many bytes at the end of a meta file tell where its head is: [`HeadPlace::parse`] needs no
-/// more.
+/// Length of the end of a meta file that tells where its head is, in bytes. [`HeadPlace::parse`]
+/// needs no more.
 pub const HEAD_PLACE_LEN: usize = 16 + TRAILER_LEN;
 
 const STRUCTURE: Structure = Structure::MetaHead;
 
-/// Length of what the core says of one table, in bytes.
+/// Length of the record of one table in the core, in bytes.
 pub(crate) const TABLE_CHECKS_LEN: usize = 16;
 
 /// Why a commit was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum CommitKind {
-    /// Its tables replace all earlier ones of its family.
+    /// Its tables replace all earlier tables of the family.
     Load,
-    /// Its tables come on top of the earlier ones.
+    /// Its tables are added to the earlier ones.
     Append,
-    /// Its tables hold what earlier ones held; lookups answer as before. No generation to go back
-    /// to.
+    /// Its tables hold the entries of earlier tables; lookups answer as before. It is no generation
+    /// to which a rollback can return.
     Merge,
-    /// It goes back to an earlier commit.
+    /// It makes an earlier commit live again.
     Rollback,
-    /// A kind of later builds.
+    /// A kind that a later build defines.
     Other(u32),
 }
 
@@ -114,9 +115,10 @@ impl CommitKind {
     }
 }
 
-/// Where the head of a meta file is, which its last bytes tell.
+/// The position of the head of a meta file, as the last bytes of the file state it.
 ///
-/// Nothing of it is verified: it tells what to read, and [`MetaHead::parse`] checks what was read.
+/// Nothing of it is verified. It only tells which bytes to read; [`MetaHead::parse`] then verifies
+/// them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeadPlace {
     start_len: u32,
@@ -125,10 +127,12 @@ pub struct HeadPlace {
 }
 
 impl HeadPlace {
-    /// Reads where the head is from the last bytes of a meta file of `file_len` bytes:
-    /// [`HEAD_PLACE_LEN`] of them or more. `None` if it has none: a meta file of version 1 or 2 or
-    /// of the original's, or a damaged one. It must then be read whole, and
-    /// [`MetaFile::parse`](crate::meta_file::MetaFile::parse) tells which. O(1).
+    /// Parses the last bytes of a meta file of `file_len` bytes, at least [`HEAD_PLACE_LEN`] of
+    /// them. O(1).
+    ///
+    /// `None` if they state no head: the meta file is of version 1 or 2, of the original's, or
+    /// damaged. A reader must then read the whole file, and
+    /// [`MetaFile::parse`](crate::meta_file::MetaFile::parse) tells these cases apart.
     #[must_use]
     pub fn parse(last_bytes: &[u8], file_len: u64) -> Option<Self> {
         let place = last_bytes.last_chunk::<HEAD_PLACE_LEN>()?;
@@ -140,13 +144,13 @@ impl HeadPlace {
         has_room.then_some(Self { start_len, core_start, file_len })
     }
 
-    /// The first bytes of the file that are part of the head.
+    /// The range at the start of the file that is part of the head.
     #[must_use]
     pub const fn start_range(&self) -> Range<u64> {
         0..self.start_len as u64
     }
 
-    /// The last bytes of the file that are part of the head.
+    /// The range at the end of the file that is part of the head.
     #[must_use]
     pub const fn end_range(&self) -> Range<u64> {
         self.core_start..self.file_len
@@ -164,25 +168,27 @@ pub struct MetaHead<'a> {
 /// The description of one table in the head of a meta file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeadTable {
-    /// Its line in the meta file.
+    /// Its record in the meta file.
     pub record: TableRecord,
     /// Number of entries.
     pub entry_count: u64,
-    /// Where its filter is in the meta file. Empty if it has none.
+    /// The filter's area in the meta file. Empty if the table has no filter.
     pub filter: Area,
-    /// Where the copies of its block headers are in the meta file, 8 bytes each.
+    /// The area of the copies of its block headers in the meta file, 8 bytes each.
     pub headers: Area,
 }
 
 impl<'a> MetaHead<'a> {
-    /// Reads a head: `start` is what the file has in [`HeadPlace::start_range`], `end` what it has
-    /// in [`HeadPlace::end_range`]. Verifies both checksums of the head and that its numbers add up
-    /// to the file's length; the areas are not looked at. O(length of the head).
+    /// Parses a head. O(length of the head).
+    ///
+    /// `start` holds the bytes of [`HeadPlace::start_range`], `end` those of
+    /// [`HeadPlace::end_range`]. Verifies both checksums of the head, and that its lengths add up
+    /// to the length of the file. Areas are not read.
     ///
     /// # Errors
     ///
-    /// [`FormatError`] if the head is damaged, or the file has none: it should then be read whole,
-    /// and [`MetaFile::parse`](crate::meta_file::MetaFile::parse) tells what is wrong.
+    /// [`FormatError`] if the head is damaged or missing. A reader should then read the whole file,
+    /// and [`MetaFile::parse`](crate::meta_file::MetaFile::parse) returns the error to report.
     pub fn parse(
         start: &'a [u8],
         end: &'a [u8],
@@ -214,7 +220,7 @@ impl<'a> MetaHead<'a> {
         Ok(head)
     }
 
-    /// The key space that the tables belong to.
+    /// The family (key space) of the tables.
     #[must_use]
     pub const fn family(&self) -> u32 {
         self.start.family
@@ -226,14 +232,14 @@ impl<'a> MetaHead<'a> {
         self.core.kind
     }
 
-    /// Sequence number of the newest meta file of the commit that this one belongs to. If that is
-    /// another one, this meta file is a part: no generation of its own.
+    /// Sequence number of the newest meta file of the same commit. If this is another file, this
+    /// meta file is a part, and no generation of its own.
     #[must_use]
     pub const fn commit(&self) -> SequenceNumber {
         self.core.commit
     }
 
-    /// The CRC-32 in the trailer, by which later commits know this meta file.
+    /// The CRC-32 in the trailer, which the lists of later commits state for this meta file.
     #[must_use]
     pub const fn checksum(&self) -> u32 {
         self.trailer.checksum
@@ -265,7 +271,7 @@ impl<'a> MetaHead<'a> {
         })
     }
 
-    /// The used-keys filter. Empty in ours.
+    /// The used-keys filter. Ours is empty.
     #[must_use]
     pub fn used_keys(&self) -> Area {
         let start = self.start.len() as u64 + u64::from(self.start.used_keys_start());
@@ -285,7 +291,7 @@ impl<'a> MetaHead<'a> {
         self.live_metas_start() + u64::from(self.core.live_count) * LISTED_META_LEN as u64
     }
 
-    /// Where the list of blobs is, for
+    /// The area of the list of blobs, for
     /// [`BlobRecord::parse_list`](crate::protection::BlobRecord::parse_list). O(number of tables).
     #[must_use]
     pub fn blobs(&self) -> Area {
@@ -293,7 +299,7 @@ impl<'a> MetaHead<'a> {
         Area::new(Structure::BlobList, range, self.core.blobs)
     }
 
-    /// Where the list of live meta files is, for [`ListedMeta::parse_list`]. Empty in a part.
+    /// The area of the list of live meta files, for [`ListedMeta::parse_list`]. Empty in a part.
     /// O(number of tables).
     #[must_use]
     pub fn live_metas(&self) -> Area {
@@ -301,24 +307,23 @@ impl<'a> MetaHead<'a> {
         Area::new(Structure::MetaList, range, self.core.live_metas)
     }
 
-    /// What the commit says of the content of its families, ascending; those that are not certified
-    /// are left out.
+    /// The certificates of the commit, in ascending order of families. A family may have none.
     pub fn certificates(&self) -> impl ExactSizeIterator<Item = FamilyCertificate> + use<'a> {
         self.core.certificates.iter().map(FamilyCertificate::from_bytes)
     }
 
-    /// What later builds added to the head, as it is.
+    /// The fields that a later build added to the head, as bytes.
     #[must_use]
     pub const fn extension(&self) -> &'a [u8] {
         self.core.extension
     }
 
-    /// The core's records of tables, for the section of the whole file.
+    /// The records of tables in the core, for the section of a whole file.
     pub(crate) const fn table_checks(&self) -> &'a [[u8; TABLE_CHECKS_LEN]] {
         self.core.tables
     }
 
-    /// The certificates as they are.
+    /// The stored records of the certificates.
     pub(crate) const fn certificate_records(&self) -> &'a [[u8; CERTIFICATE_LEN]] {
         self.core.certificates
     }
@@ -349,7 +354,7 @@ const fn same_len(expected: u64, found: u64) -> Result<(), FormatError> {
     Ok(())
 }
 
-/// What the core says of one table.
+/// The record of one table in the core.
 pub(crate) struct TableChecks {
     pub(crate) entry_count: u64,
     filter: u32,
@@ -373,7 +378,7 @@ impl TableChecks {
     }
 }
 
-/// The core, taken apart.
+/// The parsed core.
 #[derive(Clone, Copy, Debug)]
 struct Core<'a> {
     kind: CommitKind,
@@ -423,7 +428,7 @@ impl<'a> Core<'a> {
     }
 }
 
-/// What is left of the core while it is taken apart.
+/// The bytes of the core that are not parsed yet.
 struct Rest<'a> {
     rest: &'a [u8],
     available: u64,
@@ -432,7 +437,7 @@ struct Rest<'a> {
 impl<'a> Rest<'a> {
     fn too_short(&self, len: u64) -> FormatError {
         let taken = self.available - self.rest.len() as u64;
-        // Only the message is concerned: more than there can be is needed.
+        // Saturates only in the text of an error, about a length that no file has.
         let needed = taken.saturating_add(len);
         FormatError::TooShort { structure: STRUCTURE, needed, available: self.available }
     }
@@ -452,7 +457,8 @@ impl<'a> Rest<'a> {
     }
 
     fn records<const LEN: usize>(&mut self, count: u64) -> Result<&'a [[u8; LEN]], FormatError> {
-        // Counts of records are 32 bits wide, or those of a slice: the product fits.
+        // A count is at most a `u32` or the length of a slice, so a saturated product is still too
+        // long.
         self.take(count.saturating_mul(LEN as u64)).map(|bytes| bytes.as_chunks().0)
     }
 }

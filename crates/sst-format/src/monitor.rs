@@ -1,10 +1,9 @@
 //! Progress and cancellation of long operations.
 //!
 //! Every operation of the workspace that may take long (a load, a merge, a verification, a
-//! certified commit, a comparison) takes a [`Monitor`], which has two parts: a [`CancelToken`], the
-//! switch that stops the operation, and optionally a function that is told how far the operation
-//! is. This module has nothing to do with bytes on disk; it is in this crate because all others
-//! depend on it.
+//! certified commit, a comparison) takes a [`Monitor`]. It has two parts: a [`CancelToken`], which
+//! stops the operation, and optionally a callback, which receives the progress. This module has
+//! nothing to do with bytes on disk; it is in this crate because all others depend on it.
 //!
 //! # Examples
 //!
@@ -33,7 +32,7 @@ use alloc::sync::Arc;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-/// Entries between two looks of a [`Meter`] at its monitor.
+/// Number of entries after which a [`Meter`] consults its monitor again.
 const ENTRIES_PER_STEP: u64 = 1 << 12;
 
 /// A switch that cancels operations, from another thread or a signal handler. Clones share the
@@ -44,8 +43,10 @@ pub struct CancelToken {
 }
 
 impl CancelToken {
-    /// Cancels every operation that has this token. Each stops at its next check, usually within
-    /// milliseconds, with the `Cancelled` error of its crate.
+    /// Cancels all operations that have this token.
+    ///
+    /// Each stops at its next check, usually within milliseconds, with the `Cancelled` error of its
+    /// crate.
     pub fn cancel(&self) {
         self.switch.store(true, Ordering::Release);
     }
@@ -82,11 +83,11 @@ impl core::error::Error for Cancelled {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Phase {
-    /// A load takes entries in.
+    /// A load reads entries.
     Read,
     /// A load sorts its entries and writes tables.
     Write,
-    /// Entries of tables are counted, to find the bounds of shards.
+    /// Entries of tables are counted, to choose the ranges of shards.
     Count,
     /// Tables are merged.
     Merge,
@@ -96,57 +97,57 @@ pub enum Phase {
     Verify,
     /// Live entries are read to compute their content digest.
     Certify,
-    /// Tables and blob files that were written elsewhere are taken over.
+    /// Tables and blob files that were written elsewhere are adopted.
     Adopt,
     /// A commit becomes durable and visible.
     Publish,
 }
 
-/// How far an operation is. Within a phase `entries` and `bytes` never decrease.
+/// The progress of an operation. Within a phase, `entries` and `bytes` never decrease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
     /// The part of the operation that is running.
     pub phase: Phase,
-    /// Entries that this phase has dealt with; 0 if it does not count entries.
+    /// Entries processed in this phase; 0 if the phase does not count entries.
     pub entries: u64,
-    /// Bytes that this phase has dealt with; 0 if it does not count bytes.
+    /// Bytes processed in this phase; 0 if the phase does not count bytes.
     pub bytes: u64,
-    /// Entries that there are in all, if that is known.
+    /// Total number of entries, if it is known.
     pub total_entries: Option<u64>,
-    /// Bytes that there are in all, if that is known.
+    /// Total number of bytes, if it is known.
     pub total_bytes: Option<u64>,
 }
 
 impl Progress {
-    /// The beginning of a phase: nothing done, totals unknown.
+    /// The start of a phase: nothing processed, totals unknown.
     #[must_use]
     pub const fn new(phase: Phase) -> Self {
         Self { phase, entries: 0, bytes: 0, total_entries: None, total_bytes: None }
     }
 
-    /// Sets the entries that have been dealt with.
+    /// Sets the number of processed entries.
     #[must_use]
     pub const fn entries(mut self, entries: u64) -> Self {
         self.entries = entries;
         self
     }
 
-    /// Sets the bytes that have been dealt with.
+    /// Sets the number of processed bytes.
     #[must_use]
     pub const fn bytes(mut self, bytes: u64) -> Self {
         self.bytes = bytes;
         self
     }
 
-    /// Sets the entries that there are in all.
+    /// Sets the total number of entries.
     #[must_use]
     pub const fn total_entries(mut self, total_entries: Option<u64>) -> Self {
         self.total_entries = total_entries;
         self
     }
 
-    /// Sets the bytes that there are in all.
+    /// Sets the total number of bytes.
     #[must_use]
     pub const fn total_bytes(mut self, total_bytes: Option<u64>) -> Self {
         self.total_bytes = total_bytes;
@@ -156,8 +157,8 @@ impl Progress {
 
 type Callback = Arc<dyn Fn(Progress) + Send + Sync>;
 
-/// Observes and cancels a long operation. The default observes nothing and never cancels. Clones
-/// share the token and the callback.
+/// Observes and cancels a long operation. The default does neither. Clones share the token and the
+/// callback.
 #[derive(Clone, Default)]
 pub struct Monitor {
     token: CancelToken,
@@ -172,8 +173,9 @@ impl Monitor {
         self
     }
 
-    /// Sets the function that is told of progress. Operations with several threads call it from all
-    /// of them; each thread calls it at most once per few thousand entries or per block of a table.
+    /// Sets the callback that receives the progress. An operation with several threads calls it
+    /// from all of them. Each thread calls it at most once per few thousand entries or per block of
+    /// a table.
     #[must_use]
     pub fn progress(mut self, callback: impl Fn(Progress) + Send + Sync + 'static) -> Self {
         self.callback = Some(Arc::new(callback));
@@ -186,7 +188,7 @@ impl Monitor {
         &self.token
     }
 
-    /// Tells the callback, if there is one.
+    /// Calls the callback, if there is one.
     pub fn report(&self, progress: Progress) {
         if let Some(callback) = &self.callback {
             callback(progress);
@@ -202,7 +204,7 @@ impl Monitor {
         self.token.check()
     }
 
-    /// [`Monitor::report`], then [`Monitor::check`].
+    /// [`Monitor::report`] followed by [`Monitor::check`].
     ///
     /// # Errors
     ///
@@ -222,24 +224,25 @@ impl fmt::Debug for Monitor {
     }
 }
 
-/// Consults a [`Monitor`] from a loop over entries: once per few thousand entries, else it only
-/// compares two numbers.
+/// Consults a [`Monitor`] from a loop over entries. It does so once per few thousand entries; in
+/// between it only compares two numbers.
 #[derive(Debug)]
 pub struct Meter {
     monitor: Monitor,
     progress: Progress,
-    /// The monitor is consulted when so many entries have been dealt with.
+    /// Number of processed entries at which the monitor is consulted next.
     next: u64,
 }
 
 impl Meter {
-    /// Starts at `progress`, whose phase and totals every report has.
+    /// Starts at `progress`. Every report has its phase and its totals.
     #[must_use]
     pub fn new(monitor: &Monitor, progress: Progress) -> Self {
         Self { monitor: monitor.clone(), progress, next: progress.entries }
     }
 
-    /// Notes how many entries and bytes have been dealt with so far, in all.
+    /// Sets the numbers of entries and bytes processed so far, and consults the monitor if it is
+    /// due.
     ///
     /// # Errors
     ///
@@ -249,8 +252,8 @@ impl Meter {
         if entries < self.next {
             return Ok(());
         }
-        // Counts of entries stay far below 2^64: a meter that began there would only ask more
-        // often.
+        // Counts of entries stay far below 2^64. Near it, the meter would only consult the monitor
+        // more often.
         self.next = entries.saturating_add(ENTRIES_PER_STEP);
         self.monitor.step(self.progress.entries(entries).bytes(bytes))
     }

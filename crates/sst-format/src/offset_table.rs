@@ -1,4 +1,4 @@
-//! The offset table: where each block of a table ends (FORMAT.md section 3).
+//! The offset table: the end of each block of a table (FORMAT.md section 3).
 //!
 //! ```text
 //! offset  size  field
@@ -7,8 +7,8 @@
 //!  4·N-4     4  END of block N-1, which is where this table starts
 //! ```
 //!
-//! It is the last thing in a `.sst` file. Block 0 starts at byte 0, every other block where the one
-//! before ends. Each block has at least its header, so ends ascend by at least
+//! It is the last part of a `.sst` file. Block 0 starts at byte 0, every other block where the
+//! block before it ends. Each block has at least its header, so ends ascend by at least
 //! [`BLOCK_HEADER_LEN`].
 
 use alloc::vec::Vec;
@@ -21,17 +21,18 @@ use crate::{BlockIndex, FormatError, Structure};
 /// Length of one entry of the table in bytes.
 pub const OFFSET_LEN: usize = 4;
 
-/// Appends the table of blocks that end at `ends` to `out`.
+/// Appends the offset table of blocks with these `ends` to `out`.
 pub fn encode_offset_table(ends: impl IntoIterator<Item = u32>, out: &mut Vec<u8>) {
     out.extend(ends.into_iter().flat_map(u32::to_be_bytes));
 }
 
-/// Number of blocks of a file without meta data, from its length and its last four bytes.
+/// Computes the number of blocks of a file without a meta file, from its length and its last four
+/// bytes.
 ///
 /// # Errors
 ///
-/// [`FormatError::WrongLen`] if no table of 1 to 65535 blocks can have that length with that last
-/// word.
+/// [`FormatError::WrongLen`] if no offset table of 1 to 65,535 blocks has that last word in a file
+/// of that length.
 pub fn recover_block_count(file_len: u64, last_word: u32) -> Result<u16, FormatError> {
     let wrong = FormatError::WrongLen {
         structure: Structure::OffsetTable,
@@ -57,7 +58,7 @@ pub struct OffsetTable<'a> {
 }
 
 impl<'a> OffsetTable<'a> {
-    /// Length in bytes of the table of a file of `block_count` blocks.
+    /// Length in bytes of the offset table of `block_count` blocks.
     #[must_use]
     pub const fn len_of(block_count: u16) -> usize {
         block_count as usize * OFFSET_LEN
@@ -68,8 +69,8 @@ impl<'a> OffsetTable<'a> {
     ///
     /// # Errors
     ///
-    /// [`FormatError::WrongLen`] if the bytes are not that many, or the last block does not end
-    /// where the table starts; [`FormatError::Empty`] for no blocks.
+    /// [`FormatError::WrongLen`] if there are more or fewer bytes, or the last block does not end
+    /// where the offset table starts; [`FormatError::Empty`] for 0 blocks.
     pub fn parse(bytes: &'a [u8], block_count: u16, file_len: u64) -> Result<Self, FormatError> {
         let structure = Structure::OffsetTable;
         if block_count == 0 {
@@ -94,14 +95,14 @@ impl<'a> OffsetTable<'a> {
         self.block_count
     }
 
-    /// Where each block ends, in bytes from the start of the file, first block first: not checked,
-    /// see [`OffsetTable::validate`].
+    /// The end of each block, in bytes from the start of the file, in the order of the blocks. The
+    /// ends are not checked, see [`OffsetTable::validate`].
     pub fn ends(&self) -> impl ExactSizeIterator<Item = u32> + 'a {
         let (ends, _) = self.bytes.as_chunks();
         ends.iter().map(|end| u32::from_be_bytes(*end))
     }
 
-    /// Where a block ends, in bytes from the start of the file.
+    /// The end of a block, in bytes from the start of the file.
     ///
     /// # Errors
     ///
@@ -112,11 +113,11 @@ impl<'a> OffsetTable<'a> {
             .ok_or(FormatError::NoSuchBlock { block: block.0, block_count: self.block_count })
     }
 
-    /// Where a block lies in the file, its header included, in bytes.
+    /// The range of a block in the file, header included, in bytes.
     ///
     /// # Errors
     ///
-    /// [`FormatError::NoSuchBlock`], or [`FormatError::OutOfOrder`] if there is no room for a
+    /// [`FormatError::NoSuchBlock`], or [`FormatError::OutOfOrder`] if the range is too short for a
     /// header.
     #[inline]
     pub fn range(&self, block: BlockIndex) -> Result<Range<u32>, FormatError> {
@@ -136,10 +137,10 @@ impl<'a> OffsetTable<'a> {
     ///
     /// # Errors
     ///
-    /// As [`OffsetTable::range`], for the first block that is wrong.
+    /// As [`OffsetTable::range`], for the first wrong block.
     pub fn validate(&self) -> Result<(), FormatError> {
         let mut start = 0;
-        // Without a way out, so that several are compared at once.
+        // The loop has no early exit, so the compiler can compare several blocks at once.
         let is_valid = self.ends().fold(true, |is_valid, end| {
             let has_room = u64::from(start) + BLOCK_HEADER_LEN as u64 <= u64::from(end);
             start = end;

@@ -1,13 +1,16 @@
-//! Bugs planted on purpose, to see that the tests catch them. They exist only in builds with
-//! `--cfg sst_planted`, which `cargo xtask planted` makes; ordinary builds have no trace of them.
+//! Bugs planted on purpose, to check that the tests catch them.
+//!
+//! They exist only in builds with `--cfg sst_planted`, which `cargo xtask planted` makes. Ordinary
+//! builds have no trace of them.
 
-/// A place where a bug can be planted. One line, in one of two forms:
+/// A place where a bug can be planted: one line, in one of two forms.
 ///
-/// - `let sum = planted!("sum-unchecked", sum, stated);` is `sum`, and `stated` if the bug is
-///   planted;
-/// - `planted!("sync-skipped" => return Ok(()));` is nothing, and these statements if it is.
+/// - `let sum = planted!("sum-unchecked", sum, stated);` evaluates to `sum`, or to `stated` if the
+///   bug is planted.
+/// - `planted!("sync-skipped" => return Ok(()));` does nothing, or runs these statements if the bug
+///   is planted.
 ///
-/// The name of the bug is listed in the suite of planted bugs of the test programme.
+/// The test programme lists the names of the bugs in its suite of planted bugs.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! planted {
@@ -29,8 +32,7 @@ macro_rules! planted {
     };
 }
 
-/// Whether the bug of this name is planted: the one that the environment variable `SST_PLANTED`
-/// names.
+/// Whether the bug of this name is planted: the environment variable `SST_PLANTED` names it.
 #[cfg(sst_planted)]
 #[must_use]
 pub fn is_planted(bug: &str) -> bool {

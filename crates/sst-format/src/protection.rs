@@ -1,4 +1,4 @@
-//! The protection section behind a meta file: what makes a commit one chain of checksums (FORMAT.md
+//! The protection section of a meta file, which makes a commit one chain of checksums (FORMAT.md
 //! section 9).
 //!
 //! ```text
@@ -18,9 +18,9 @@
 //!    4      "SSTP"                                    ┘
 //! ```
 //!
-//! Written by our publisher, last thing in a meta file; the original's readers don't look there.
-//! The checksum covers the whole meta file, so a reader that has checked it can trust every number
-//! in it to be what was written.
+//! Our publisher writes it at the end of a meta file; the original's readers do not read so far.
+//! Its checksum covers the whole meta file, so a reader that has verified it knows that every
+//! number is the one that was written.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -38,8 +38,8 @@ use crate::{BlobNumber, Crc32, FormatError, SequenceNumber, SstMeta, Structure};
 /// The version of a section without certificates.
 pub const PROTECTION_VERSION: u32 = 1;
 
-/// The version of a section with certificates. This crate reads both, and writes the lower one that
-/// will do.
+/// The version of a section with certificates. This crate reads both versions, and writes version 2
+/// only if there are certificates.
 pub const PROTECTION_VERSION_CERTIFIED: u32 = 2;
 
 /// The last four bytes of a protected meta file.
@@ -50,19 +50,19 @@ const STRUCTURE: Structure = Structure::ProtectionSection;
 /// Length of the trailer in bytes: [`Trailer::parse`] needs no more.
 pub const TRAILER_LEN: usize = 12;
 
-/// How far before the end of a protected meta file its checksum starts, in bytes: the magic comes
-/// behind it.
+/// Distance from the start of the checksum to the end of a protected meta file, in bytes. The magic
+/// number follows the checksum.
 pub const CHECKSUM_FROM_END: usize = 4 + PROTECTION_MAGIC.len();
 const LIVE_META_LEN: usize = 8;
 pub(crate) const BLOB_LEN: usize = 4 + 8 + BLOCK_HEADER_LEN;
 pub(crate) const CERTIFICATE_LEN: usize = 4 + CONTENT_DIGEST_LEN;
 
-/// A meta file that is live as of a commit.
+/// A live meta file as of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LiveMeta {
     /// Its sequence number.
     pub sequence: SequenceNumber,
-    /// The CRC-32 from its trailer; 0 in the entry of the file that holds the list.
+    /// The CRC-32 from its trailer; 0 in the record of the file that holds the list.
     pub checksum: u32,
 }
 
@@ -73,14 +73,14 @@ impl LiveMeta {
     }
 }
 
-/// A blob file that a commit's tables refer to.
+/// A blob file to which tables of a commit refer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlobRecord {
     /// Its number.
     pub number: BlobNumber,
     /// Length of its file in bytes.
     pub file_size: u64,
-    /// Its header.
+    /// The header of its payload.
     pub header: BlockHeader,
 }
 
@@ -99,12 +99,12 @@ impl BlobRecord {
         }
     }
 
-    /// Reads a list of blobs: the verified bytes of
+    /// Parses a list of blobs: the verified bytes of
     /// [`MetaHead::blobs`](crate::meta_head::MetaHead::blobs). O(1).
     ///
     /// # Errors
     ///
-    /// [`FormatError::WrongLen`] if the bytes are no whole number of records.
+    /// [`FormatError::WrongLen`] if the length is not a multiple of a record's.
     pub fn parse_list(
         bytes: &[u8],
     ) -> Result<impl ExactSizeIterator<Item = Self> + '_, FormatError> {
@@ -130,17 +130,18 @@ impl FamilyCertificate {
 pub struct Trailer {
     /// Length of the section before the trailer, in bytes.
     pub len: u32,
-    /// The CRC-32 of every byte of the file before it: what later commits know the file by.
+    /// The CRC-32 of every byte of the file before it. Lists of later commits state it for this
+    /// file.
     pub checksum: u32,
 }
 
 impl Trailer {
-    /// Reads the trailer from the last bytes of a meta file: [`TRAILER_LEN`] of them or more. Its
-    /// checksum is not verified. O(1).
+    /// Parses the last bytes of a meta file, at least [`TRAILER_LEN`] of them. The checksum in the
+    /// trailer is not verified. O(1).
     ///
     /// # Errors
     ///
-    /// [`FormatError::TooShort`], or [`FormatError::WrongLen`] if they don't end with
+    /// [`FormatError::TooShort`], or [`FormatError::WrongLen`] if the bytes do not end with
     /// [`PROTECTION_MAGIC`].
     pub fn parse(last_bytes: &[u8]) -> Result<Self, FormatError> {
         let available = last_bytes.len() as u64;
@@ -157,8 +158,8 @@ impl Trailer {
     }
 }
 
-/// Appends the trailer to `out`, whose section starts at byte `section_start`. Returns the checksum
-/// in it.
+/// Appends the trailer of the section that starts at byte `section_start` of `out`. Returns the
+/// checksum in it.
 pub(crate) fn encode_trailer(
     out: &mut Vec<u8>,
     section_start: usize,
@@ -184,7 +185,7 @@ pub(crate) fn encode_certificates(
     Ok(())
 }
 
-/// Each family is certified once, in ascending order.
+/// Checks that each family is certified once, in ascending order.
 pub(crate) fn validate_families(
     certificates: impl Iterator<Item = FamilyCertificate>,
 ) -> Result<(), FormatError> {
@@ -198,7 +199,7 @@ pub(crate) fn validate_families(
     Ok(())
 }
 
-/// Appends the section to `out`, which holds the meta file so far. Returns the checksum in its
+/// Appends the section to `out`, which holds the rest of the meta file. Returns the checksum in its
 /// trailer.
 pub(crate) fn encode<'a>(
     out: &mut Vec<u8>,
@@ -265,17 +266,18 @@ enum LiveMetas<'a> {
     Listed(&'a [[u8; LISTED_META_LEN]]),
 }
 
-/// What is said of tables.
+/// The records of tables.
 #[derive(Clone, Copy, Debug)]
 enum Tables<'a> {
-    /// In versions 1 and 2: number of entries and block headers, table by table. The list of live
-    /// meta files comes before, so they start `offset` bytes behind the start of the section.
+    /// In versions 1 and 2: for each table its number of entries and its block headers. They start
+    /// `offset` bytes behind the start of the section, because the list of live meta files comes
+    /// first.
     Mixed { bytes: &'a [u8], offset: usize },
-    /// In version 3.
+    /// In version 3: the records and the block headers apart from each other.
     Apart { checks: &'a [[u8; TABLE_CHECKS_LEN]], headers: &'a [u8] },
 }
 
-/// The part of the section about one table.
+/// The record of one table.
 #[derive(Clone, Copy, Debug)]
 pub struct ProtectedTable<'a> {
     /// Number of entries.
@@ -291,9 +293,11 @@ impl<'a> ProtectedTable<'a> {
 }
 
 impl<'a> ProtectionSection<'a> {
-    /// Reads the section that takes all of `file` from byte `section_start` on; `start` is the
-    /// start of the file. Verifies the checksum of the whole file, and all others that the section
-    /// has. O(length of the file).
+    /// Parses the section, which takes all of `file` from byte `section_start` on. O(length of the
+    /// file).
+    ///
+    /// `start` is the parsed start of the file. Verifies the checksum of the whole file, and all
+    /// other checksums of the section.
     pub(crate) fn parse(
         file: &'a [u8],
         start: &MetaStart<'_>,
@@ -329,7 +333,7 @@ impl<'a> ProtectionSection<'a> {
         }
     }
 
-    /// Reads a section of version 1 or 2 behind its version.
+    /// Parses a section of version 1 or 2 from the field behind its version.
     fn parse_unheaded(
         mut parts: Parts<'a>,
         version: u32,
@@ -366,7 +370,7 @@ impl<'a> ProtectionSection<'a> {
         Ok(section)
     }
 
-    /// Reads a section of version 3, and verifies all areas of the file.
+    /// Parses a section of version 3, and verifies all areas of the file.
     fn parse_headed(
         file: &'a [u8],
         start: &MetaStart<'_>,
@@ -404,7 +408,7 @@ impl<'a> ProtectionSection<'a> {
         })
     }
 
-    /// Each live meta file is listed once, in ascending order.
+    /// Checks that each live meta file is listed once, in ascending order.
     fn validate_live_metas(&self) -> Result<(), FormatError> {
         let mut previous = None;
         for (index, meta) in (0..).zip(self.live_metas()) {
@@ -416,20 +420,20 @@ impl<'a> ProtectionSection<'a> {
         Ok(())
     }
 
-    /// The CRC-32 in the trailer: what later commits know this meta file by.
+    /// The CRC-32 in the trailer, which the lists of later commits state for this meta file.
     #[must_use]
     pub const fn checksum(&self) -> u32 {
         self.checksum
     }
 
-    /// The head; `None` before version 3.
+    /// The head; `None` in versions 1 and 2.
     #[must_use]
     pub const fn head(&self) -> Option<&MetaHead<'a>> {
         self.head.as_ref()
     }
 
-    /// Every meta file that is live as of this commit, in ascending order, this one last. Nothing
-    /// in a part of a commit.
+    /// Every live meta file as of this commit, in ascending order, with this file last. Empty in a
+    /// part of a commit.
     pub fn live_metas(&self) -> impl Iterator<Item = LiveMeta> + use<'a> {
         let (numbers, listed) = match self.live_metas {
             LiveMetas::Numbers(numbers) => (numbers, &[][..]),
@@ -439,8 +443,8 @@ impl<'a> ProtectionSection<'a> {
         numbers.iter().map(LiveMeta::from_bytes).chain(listed)
     }
 
-    /// The live meta files with their families and ranges of hashes. Those of a list of version 1
-    /// or 2, which has none, are `None`.
+    /// The live meta files with their families and ranges of hashes. `None` in versions 1 and 2,
+    /// which store neither.
     #[must_use]
     pub fn listed_metas(&self) -> Option<impl ExactSizeIterator<Item = ListedMeta> + use<'a>> {
         match self.live_metas {
@@ -449,8 +453,8 @@ impl<'a> ProtectionSection<'a> {
         }
     }
 
-    /// What the section says of each table, in the order of the meta file; `block_counts` are those
-    /// of its tables.
+    /// The record of each table, in the order of the meta file. `block_counts` are the numbers of
+    /// blocks of these tables.
     pub fn tables<I: Iterator<Item = u16>>(
         &self,
         block_counts: I,
@@ -459,16 +463,16 @@ impl<'a> ProtectionSection<'a> {
             Tables::Mixed { bytes, offset } => (bytes, offset),
             Tables::Apart { headers, .. } => (headers, 4),
         };
-        // Parsing has made sure that there is room for the tables of the meta file. With other
-        // block counts it ends early.
+        // Parsing has checked that the section has room for all tables of the meta file. With other
+        // block counts the iteration ends early.
         self.table_ranges(block_counts).map_while(move |(entry_count, range)| {
             let headers = bytes.get(range.start - offset..range.end - offset)?.as_chunks().0;
             Some(ProtectedTable { entry_count, headers })
         })
     }
 
-    /// Number of entries of each table, and where the copies of its block headers are, counted from
-    /// the start of the section.
+    /// For each table its number of entries, and the range of the copies of its block headers,
+    /// counted from the start of the section.
     pub(crate) fn table_ranges<I: Iterator<Item = u16>>(
         &self,
         block_counts: I,
@@ -495,19 +499,18 @@ impl<'a> ProtectionSection<'a> {
         })
     }
 
-    /// Every blob file that the tables of this meta file refer to.
+    /// Every blob file to which tables of this meta file refer.
     pub fn blobs(&self) -> impl ExactSizeIterator<Item = BlobRecord> + use<'a> {
         self.blobs.iter().map(BlobRecord::from_bytes)
     }
 
-    /// What the commit says of the content of its families, ascending; those that are not certified
-    /// are left out.
+    /// The certificates of the commit, in ascending order of families. A family may have none.
     pub fn certificates(&self) -> impl ExactSizeIterator<Item = FamilyCertificate> + use<'a> {
         self.certificates.iter().map(FamilyCertificate::from_bytes)
     }
 }
 
-/// What is left of a section while it is taken apart.
+/// The bytes of a section that are not parsed yet.
 struct Parts<'a> {
     rest: &'a [u8],
     available: usize,
@@ -528,7 +531,7 @@ impl<'a> Parts<'a> {
         Ok(u32::from_be_bytes(*word))
     }
 
-    /// A count, then that many records.
+    /// Reads a count, then that many records.
     fn counted<const LEN: usize>(&mut self) -> Result<&'a [[u8; LEN]], FormatError> {
         let count = self.u32()?;
         self.take(u64::from(count) * LEN as u64).map(|bytes| bytes.as_chunks().0)
@@ -536,7 +539,7 @@ impl<'a> Parts<'a> {
 
     fn too_short(&self, len: u64) -> FormatError {
         let available = self.available as u64;
-        // Only the message is concerned: more than there can be is needed.
+        // Saturates only in the text of an error, about a length that no file has.
         let needed = available.saturating_add(len) - self.rest.len() as u64;
         FormatError::TooShort { structure: STRUCTURE, needed, available }
     }

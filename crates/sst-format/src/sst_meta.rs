@@ -1,4 +1,4 @@
-//! The description of one table, which a reader needs to open it.
+//! The description of one table, with which a reader opens it.
 
 use alloc::vec::Vec;
 
@@ -6,8 +6,9 @@ use crate::block::BlockHeader;
 use crate::filter::FilterBytes;
 use crate::{FormatError, TableFlags};
 
-/// Description of one table: what a writer returns, a meta file keeps and a reader opens the table
-/// with.
+/// The description of one table.
+///
+/// A writer returns it, a meta file stores it, and a reader opens the table with it.
 #[derive(Clone, Debug)]
 pub struct SstMeta {
     /// Number of blocks, the index block included.
@@ -20,25 +21,25 @@ pub struct SstMeta {
     pub file_size: u64,
     /// Flags.
     pub flags: TableFlags,
-    /// The filter, opaque; empty if there is none.
+    /// The bytes of the filter; empty if there is none.
     pub filter: FilterBytes,
-    /// What only our own meta files tell; `None` for a table of the original's.
+    /// The part that only our own meta files store; `None` for a table of the original's.
     pub protection: Option<TableProtection>,
 }
 
 impl SstMeta {
-    /// Checks what the description can be checked for without the table.
+    /// Checks those properties of the description that need no access to the table.
     ///
     /// # Errors
     ///
-    /// [`FormatError::EmptyHashRange`] if no hash lies between its lowest and its highest: such a
-    /// table would answer every question with "not there".
+    /// [`FormatError::EmptyHashRange`] if the lowest hash is above the highest: every lookup in
+    /// such a table would answer "not there".
     pub const fn validate(&self) -> Result<(), FormatError> {
         validate_hashes(self.min_hash, self.max_hash)
     }
 }
 
-/// The lowest hash of a table is not above its highest.
+/// Checks that the lowest hash of a table is not above its highest.
 pub(crate) const fn validate_hashes(min_hash: u64, max_hash: u64) -> Result<(), FormatError> {
     if min_hash > max_hash {
         return Err(FormatError::EmptyHashRange { min_hash, max_hash });

@@ -1,4 +1,4 @@
-//! Newtypes for the numbers that must not be mixed up.
+//! Newtypes for numbers that must not be mixed up.
 
 use core::fmt;
 
@@ -6,7 +6,7 @@ use core::fmt;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BlockIndex(pub u16);
 
-/// Number of a blob file: its file is `NNNNNNNN.blob` (FORMAT.md section 8).
+/// Number of a blob: its file is `NNNNNNNN.blob` (FORMAT.md section 8).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BlobNumber(pub u32);
 
@@ -14,15 +14,15 @@ pub struct BlobNumber(pub u32);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SequenceNumber(pub u32);
 
-/// What the meta file says of a table beside its numbers (FORMAT.md section 9).
+/// The flags of a table in its meta file (FORMAT.md section 9).
 ///
-/// The original's databases use the flags to decide what to compact; lookups don't depend on them.
+/// The original's databases use them to choose tables to compact; lookups do not depend on them.
 /// Unknown bits are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TableFlags(pub u32);
 
 impl TableFlags {
-    /// The table holds entries that have not been used for a while.
+    /// The table holds entries that have not been used for some time.
     pub const COLD: Self = Self(1);
     /// The table holds entries written by the latest run.
     pub const FRESH: Self = Self(2);

@@ -1,4 +1,4 @@
-//! Entry types and value references: what stands behind each key of a key block (FORMAT.md section
+//! Entry types and value references: the fields behind each key of a key block (FORMAT.md section
 //! 4).
 //!
 //! ```text
@@ -10,8 +10,8 @@
 //! 8 + s  inline         the s bytes themselves
 //! ```
 //!
-//! The length of a reference follows from the type alone; [`EntryType::value_ref_len`] is the one
-//! place that says so.
+//! The length of a reference follows from the type alone; only [`EntryType::value_ref_len`] states
+//! it.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -60,7 +60,7 @@ impl EntryType {
         }
     }
 
-    /// The type a byte stands for.
+    /// The type with this byte.
     ///
     /// # Errors
     ///
@@ -73,7 +73,7 @@ impl EntryType {
         }
     }
 
-    /// The byte that stands for the type.
+    /// The byte of the type.
     #[must_use]
     #[inline]
     pub const fn to_byte(self) -> u8 {
@@ -107,7 +107,7 @@ impl EntryType {
     }
 }
 
-/// The value of an entry, or the place where it is stored.
+/// The value of an entry, or its location.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ValueRef<'a> {
     /// The value is a slice of the uncompressed payload of a shared value block.
@@ -116,7 +116,7 @@ pub enum ValueRef<'a> {
         block: BlockIndex,
         /// Length of the value in bytes.
         len: u16,
-        /// Where the value starts, in bytes.
+        /// Byte of the payload at which the value starts.
         offset: u32,
     },
     /// The value is in a blob file.
@@ -145,7 +145,7 @@ impl<'a> ValueRef<'a> {
         })
     }
 
-    /// Appends the reference to `out`: as many bytes as [`EntryType::value_ref_len`] says.
+    /// Appends the reference to `out`, which takes [`EntryType::value_ref_len`] bytes.
     #[inline]
     pub fn encode(&self, out: &mut Vec<u8>) {
         match *self {
@@ -160,11 +160,11 @@ impl<'a> ValueRef<'a> {
         }
     }
 
-    /// The reference of an entry of type `entry_type`.
+    /// Parses the reference of an entry of type `entry_type`.
     ///
     /// # Errors
     ///
-    /// [`FormatError::WrongLen`] if the bytes are not exactly as many as the type needs.
+    /// [`FormatError::WrongLen`] if `bytes` do not have the length that the type requires.
     #[inline]
     pub fn parse(entry_type: EntryType, bytes: &'a [u8]) -> Result<Self, FormatError> {
         let wrong_len = FormatError::WrongLen {
@@ -192,17 +192,17 @@ impl<'a> ValueRef<'a> {
     }
 }
 
-/// Sets the block index of an encoded reference to a small value, whose other fields were known
-/// before.
+/// Sets the block index in an encoded reference to a small value.
 ///
-/// The caller knows by the entry type that `reference` is one.
+/// The writer learns the index last. The caller must know from the entry type that `reference`
+/// refers to a small value.
 #[inline]
 pub const fn set_small_block(reference: &mut [u8; SMALL_LEN], block: BlockIndex) {
     let [high, low, ..] = reference;
     [*high, *low] = block.0.to_be_bytes();
 }
 
-/// Where a small value lies in the uncompressed payload of its value block (FORMAT.md section 5).
+/// The range of a small value in the uncompressed payload of its value block (FORMAT.md section 5).
 ///
 /// # Errors
 ///

@@ -1,5 +1,4 @@
-//! Dumps of the structures that are short or simple: block and blob, index block, value block,
-//! offset table, `CURRENT`.
+//! Dumps of the short structures: block, blob, index block, value block, offset table, `CURRENT`.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -13,7 +12,7 @@ use crate::index_block::{INDEX_BLOCK_KIND, IndexBlock};
 use crate::offset_table::OFFSET_LEN;
 use crate::{FormatError, Structure};
 
-/// Length of what an index block says of each key block but the first, in bytes.
+/// Length of an entry of an index block, in bytes. The first key block has a shorter one.
 const INDEX_ENTRY_LEN: usize = 10;
 
 /// A block or a blob file: header, then the payload as stored.
@@ -45,7 +44,7 @@ impl fmt::Display for PayloadSize {
     }
 }
 
-/// Shows a checksum, and whether it is that of `covered` if that can be computed.
+/// Shows a checksum and, if it can be computed, whether it matches `covered`.
 pub(super) fn checksum(
     dump: &mut Dump<'_, '_>,
     stored: u32,
@@ -107,8 +106,8 @@ fn value(dump: &mut Dump<'_, '_>, i: u64, slice: ValueSlice) -> Result<(), Stop>
     let ValueSlice { offset, len } = slice;
     let (start, payload_len) = (offset as usize, dump.all().len());
     if start.checked_add(len as usize).is_none_or(|end| end > payload_len) {
-        // The message has room for the length of a small value; a longer one ends outside all the
-        // more.
+        // The error has room for the length of a small value only. A longer one lies outside all
+        // the more, so 65535 states enough.
         let len = u16::try_from(len).unwrap_or(u16::MAX);
         let payload_len = payload_len as u64;
         return Err(FormatError::ValueOutOfBounds { offset, len, payload_len }.into());
@@ -170,7 +169,7 @@ pub(super) fn offset_table(dump: &mut Dump<'_, '_>) -> Result<(), Stop> {
 
 pub(super) fn current(dump: &mut Dump<'_, '_>) -> Result<(), Stop> {
     dump.title("CURRENT", Structure::Current)?;
-    // Another revision's file is not taken apart at all.
+    // A file of an unknown revision is not explained.
     if !matches!(dump.all().len(), 4 | 8) {
         Current::parse(dump.all(), |_| 0)?;
     }

@@ -1,4 +1,4 @@
-//! The lines of a dump, and how far in the bytes it has come.
+//! The lines of a dump, and the position in its bytes.
 
 use core::fmt;
 use core::ops::Range;
@@ -9,7 +9,7 @@ use crate::{FormatError, Structure};
 
 /// Bytes on one line of a field.
 const FIELD_LINE: usize = 8;
-/// Bytes on one line of content that has no structure, which is shown as text too.
+/// Bytes on one line of content without structure, which is shown as text too.
 const CONTENT_LINE: usize = 16;
 /// Width of the hex column, in characters.
 const HEX_WIDTH: usize = FIELD_LINE * 3 - 1;
@@ -18,9 +18,9 @@ const CONTENT_WIDTH: usize = CONTENT_LINE * 3 - 1;
 
 /// Why a dump ends early.
 pub(super) enum Stop {
-    /// The bytes make no more sense.
+    /// The bytes are damaged; the rest cannot be explained.
     Format(FormatError),
-    /// The sink takes no more text.
+    /// The sink refused the text.
     Write(fmt::Error),
 }
 
@@ -36,7 +36,7 @@ impl From<fmt::Error> for Stop {
     }
 }
 
-/// A dump in the making.
+/// A dump that is being written.
 pub(super) struct Dump<'a, 'o> {
     bytes: &'a [u8],
     /// Number of bytes that have been shown.
@@ -59,13 +59,14 @@ impl<'a, 'o> Dump<'a, 'o> {
         Self { bytes, at: 0, structure: Structure::BlockHeader, options, digits, out }
     }
 
-    /// Starts a structure: its title with the number of bytes it was given, and its name in errors.
+    /// Starts a structure: writes its title and the number of its bytes. Later errors name the
+    /// structure.
     pub(super) fn title(&mut self, title: &str, structure: Structure) -> fmt::Result {
         self.structure = structure;
         writeln!(self.out, "{title}, {}", count(self.rest().len() as u64, "byte"))
     }
 
-    /// Starts another part.
+    /// Starts another part with a line of its own.
     pub(super) fn heading(&mut self, text: fmt::Arguments<'_>) -> fmt::Result {
         self.out.write_fmt(text)?;
         self.out.write_char('\n')
@@ -84,7 +85,7 @@ impl<'a, 'o> Dump<'a, 'o> {
         self.bytes
     }
 
-    /// Some of all bytes, shown or not.
+    /// The bytes in `range`, shown or not.
     pub(super) fn slice(&self, range: Range<usize>) -> Result<&'a [u8], FormatError> {
         let (structure, available) = (self.structure, self.bytes.len() as u64);
         let needed = range.end as u64;
@@ -94,7 +95,7 @@ impl<'a, 'o> Dump<'a, 'o> {
 
     /// The bytes not shown yet.
     pub(super) fn rest(&self) -> &'a [u8] {
-        // `at` only moves over bytes that are there. Behind the last one there are none.
+        // `at` only moves over existing bytes. Behind the last one there are none.
         self.bytes.get(self.at..).unwrap_or_default()
     }
 
@@ -103,7 +104,7 @@ impl<'a, 'o> Dump<'a, 'o> {
         self.at
     }
 
-    /// What the offset column says for byte `at`.
+    /// The text of the offset column for byte `at`.
     pub(super) fn offset(&self, at: usize) -> Offset {
         Offset { value: self.options.base.saturating_add(at as u64), digits: self.digits }
     }
@@ -114,7 +115,7 @@ impl<'a, 'o> Dump<'a, 'o> {
         FormatError::TooShort { structure: self.structure, needed, available }
     }
 
-    /// The next `len` bytes, which stay unshown.
+    /// The next `len` bytes. They are not shown yet.
     pub(super) fn peek(&self, len: usize) -> Result<&'a [u8], FormatError> {
         self.rest().get(..len).ok_or(self.too_short(len as u64))
     }
@@ -169,8 +170,9 @@ impl<'a, 'o> Dump<'a, 'o> {
         Ok(())
     }
 
-    /// Shows a run of records through `each`, but only counts those in the middle of a long one.
-    /// `len` gives the bytes that a range of records takes, of which the first comes next.
+    /// Shows a run of records by calling `each`, but only counts those in the middle of a long run.
+    /// `len` gives the length in bytes of a range of records; the first of them starts at the
+    /// current position.
     pub(super) fn records(
         &mut self,
         count: u64,
@@ -198,7 +200,7 @@ impl<'a, 'o> Dump<'a, 'o> {
         Ok(())
     }
 
-    /// [`Dump::records`] of `len` bytes each.
+    /// As [`Dump::records`], for records of `len` bytes each.
     pub(super) fn fixed_records(
         &mut self,
         count: u64,
@@ -211,7 +213,7 @@ impl<'a, 'o> Dump<'a, 'o> {
         self.records(count, noun, len, each)
     }
 
-    /// States the error that ends the dump, and lists the bytes that are left.
+    /// States the error that ends the dump, and lists the remaining bytes.
     pub(super) fn error(&mut self, error: FormatError) -> fmt::Result {
         writeln!(self.out, "error: {error}")?;
         let left = self.rest().len();
@@ -225,7 +227,7 @@ impl<'a, 'o> Dump<'a, 'o> {
         }
     }
 
-    /// What is shown of a long field, and the number of bytes that are not.
+    /// The part of a long field that is shown, and the number of hidden bytes.
     fn shorten(&self, bytes: &'a [u8]) -> (&'a [u8], usize) {
         // A short field is shown whole.
         let shown = bytes.get(..self.options.max_bytes).unwrap_or(bytes);
@@ -240,7 +242,7 @@ impl<'a, 'o> Dump<'a, 'o> {
     }
 }
 
-/// An offset as the first column has it.
+/// An offset in the form of the first column.
 pub(super) struct Offset {
     value: u64,
     digits: usize,
@@ -252,7 +254,7 @@ impl fmt::Display for Offset {
     }
 }
 
-/// What stands in the first column where bytes are left out.
+/// Dots, which stand in the first column where bytes are left out.
 struct Dots(usize);
 
 impl fmt::Display for Dots {
@@ -278,7 +280,7 @@ impl fmt::Display for Hex<'_> {
     }
 }
 
-/// Bytes as text, one character each; a dot for what is not printable ASCII.
+/// Bytes as text, one character each; bytes that are not printable ASCII become dots.
 struct Ascii<'a>(&'a [u8]);
 
 impl fmt::Display for Ascii<'_> {
@@ -290,7 +292,7 @@ impl fmt::Display for Ascii<'_> {
     }
 }
 
-/// `3 bytes: "abc"`: the length of a key or value, and its text if it is some.
+/// The length of a key or value and, if it is text, the text: `3 bytes: "abc"`.
 pub(super) struct Text<'a> {
     bytes: &'a [u8],
     max: usize,
@@ -323,7 +325,7 @@ pub(super) const fn count(number: u64, noun: &'static str) -> Count {
     Count { number, noun }
 }
 
-/// See [`count`].
+/// The result of [`count`].
 pub(super) struct Count {
     number: u64,
     noun: &'static str,

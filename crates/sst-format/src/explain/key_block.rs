@@ -33,13 +33,13 @@ pub(super) fn key_block(dump: &mut Dump<'_, '_>) -> Result<(), Stop> {
     Ok(validate(dump, kind.hashes())?)
 }
 
-/// The checks that look at more than one field: all has been shown by now.
+/// The checks that need more than one field. All fields have been shown by now.
 fn validate(dump: &Dump<'_, '_>, hashes: Hashes) -> Result<(), FormatError> {
     let block = KeyBlock::parse(dump.all())?;
     match (hashes, dump.options().hash_key) {
         (_, Some(hash_key)) => block.validate(hash_key),
         (Hashes::Stored, None) => block.validate(|_| 0),
-        // Without the hashes the order cannot be known.
+        // Without hashes the order cannot be checked.
         (Hashes::Computed, None) => {
             (0..block.entry_count()).try_for_each(|i| block.value_ref(i).map(drop))
         }
@@ -49,7 +49,7 @@ fn validate(dump: &Dump<'_, '_>, hashes: Hashes) -> Result<(), FormatError> {
 /// The position table of a variable-size block.
 struct Positions<'a> {
     table: &'a [u8],
-    /// Where positions count from, in bytes from the start of the block.
+    /// The byte of the block from which positions count.
     base: usize,
     block_len: usize,
 }
@@ -60,7 +60,8 @@ impl Positions<'_> {
         u32_at(self.table, at).map(split_u8_u24)
     }
 
-    /// Where entry `i` starts in the block; the end of the block behind the last one.
+    /// The byte of the block at which entry `i` starts; behind the last entry, the length of the
+    /// block.
     fn start(&self, i: u64) -> usize {
         self.word(i).map_or(self.block_len, |(_, position)| self.base + position as usize)
     }
@@ -114,7 +115,7 @@ fn fixed(dump: &mut Dump<'_, '_>, hashes: Hashes, entry_count: u32) -> Result<()
     })
 }
 
-/// One entry: hash if it is stored, key, value reference.
+/// Shows one entry: its hash if it is stored, its key and its value reference.
 fn entry(
     dump: &mut Dump<'_, '_>,
     i: u64,
@@ -163,12 +164,12 @@ fn entry(
     }
 }
 
-/// An index of an entry for an error. Counts of entries have 24 bits, so none is cut off.
+/// The index of an entry, for an error. Counts of entries have 24 bits, so no index is cut off.
 fn index(i: u64) -> u32 {
     u32::try_from(i).unwrap_or(u32::MAX)
 }
 
-/// What a type byte stands for.
+/// The name of a type byte.
 struct TypeName(u8);
 
 impl fmt::Display for TypeName {

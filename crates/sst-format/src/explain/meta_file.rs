@@ -1,4 +1,4 @@
-//! Dumps of meta files, with their protection section.
+//! Dumps of meta files, protection section included.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -16,10 +16,10 @@ use crate::{FormatError, SequenceNumber, Structure, TableFlags};
 
 mod headed;
 
-/// Length of what a meta file says of one table, in bytes.
+/// Length of the description of one table, in bytes.
 const TABLE_LEN: usize = 38;
 
-/// A described table, as far as later parts of the dump need it.
+/// The fields of a described table that later parts of the dump need.
 struct Table {
     name: FileName,
     block_count: u16,
@@ -80,7 +80,7 @@ fn file_name(sequence: u32, kind: FileKind) -> FileName {
 
 fn tables(dump: &mut Dump<'_, '_>, table_count: u32) -> Result<Vec<Table>, Stop> {
     let len = u64::from(table_count) * TABLE_LEN as u64;
-    // A length that does not fit is more than there are bytes.
+    // A length that does not fit `usize` is more than the bytes that there are.
     let list = dump.peek(usize::try_from(len).unwrap_or(usize::MAX))?;
     let tables = list.chunks_exact(TABLE_LEN).filter_map(|record| {
         Some(Table {
@@ -113,7 +113,8 @@ fn filters(dump: &mut Dump<'_, '_>, tables: &[Table], used_keys_end: u32) -> Res
         before.map_or(0, |table| table.filter_end)
     };
     let len_of = |start: u32, end: u32, index: u64| {
-        // Indices of tables have 32 bits, as their count has.
+        // The index of a table, for an error. Counts of tables have 32 bits, so no index is cut
+        // off.
         let index = u32::try_from(index).unwrap_or(u32::MAX);
         let out_of_order = FormatError::OutOfOrder { structure: Structure::MetaFile, index };
         end.checked_sub(start).ok_or(out_of_order)

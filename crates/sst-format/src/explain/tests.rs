@@ -21,14 +21,14 @@ use crate::protection::{BlobRecord, LiveMeta};
 use crate::value_ref::ValueRef;
 use crate::{BlobNumber, BlockIndex, SequenceNumber, SstMeta, TableFlags, TableProtection};
 
-/// A stand-in for CRC-32 that every bit of the input changes (FNV-1a).
+/// A stand-in for CRC-32 that changes with every bit of the input (FNV-1a).
 fn crc32(bytes: &[u8]) -> u32 {
     bytes
         .iter()
         .fold(0x811c_9dc5, |sum: u32, &byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
-/// A stand-in for the hash of a key that keeps the order of keys: their first eight bytes.
+/// A stand-in for the hash of a key: its first eight bytes, so hashes have the order of the keys.
 fn hash_key(key: &[u8]) -> u64 {
     let bytes = key.iter().copied().chain(core::iter::repeat(0));
     bytes.take(8).fold(0, |hash, byte| (hash << 8) | u64::from(byte))
@@ -38,7 +38,7 @@ fn options() -> ExplainOptions {
     ExplainOptions::default().crc32(crc32).hash_key(hash_key)
 }
 
-/// Bytes to explain, and whether the codecs take them for what they should be.
+/// Bytes to explain, and a check of whether the codecs accept them.
 struct Case {
     name: &'static str,
     subject: Subject<'static>,
@@ -124,7 +124,7 @@ fn meta_file() -> Vec<u8> {
     parts.encode(crc32).unwrap().0
 }
 
-/// The same in version 3, with an extension of a later build.
+/// The same meta file in version 3, with an extension of a later build.
 fn headed_meta_file() -> Vec<u8> {
     let meta = meta_file();
     let meta = MetaFile::parse(&meta, crc32).unwrap();
@@ -204,8 +204,8 @@ fn current_case(name: &'static str, bytes: &[u8]) -> Case {
     Case { name, subject: Subject::Current, base: 0, bytes: bytes.to_vec(), is_valid }
 }
 
-/// Two values with a gap between them, one that lies within the second, and a rest that no value
-/// takes.
+/// Two values with a gap between them, a third one that lies within the second, and unused bytes at
+/// the end.
 const VALUES: [ValueSlice; 3] = [
     ValueSlice { offset: 0, len: 5 },
     ValueSlice { offset: 8, len: 17 },
@@ -257,7 +257,7 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-/// Compares `text` with a golden file; with `UPDATE_GOLDEN` set it writes the file instead.
+/// Compares `text` with a golden file. If `UPDATE_GOLDEN` is set, it writes the file first.
 fn check_golden(name: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("testdata/explain")

@@ -1,4 +1,4 @@
-//! Encoding of key blocks of all kinds.
+//! The encoder of key blocks of all kinds.
 
 use alloc::vec::Vec;
 
@@ -7,15 +7,16 @@ use crate::limits::MAX_POSITION;
 use crate::value_ref::{EntryType, ValueRef};
 use crate::{FormatError, Structure};
 
-/// Encodes one key block into a buffer: entries are pushed in their order, the shape being known.
+/// Encodes one key block into a buffer, whose entries are pushed in order. Its shape is known
+/// before.
 #[derive(Debug)]
 pub struct KeyBlockEncoder<'out> {
     out: &'out mut Vec<u8>,
     start: usize,
     expected_len: u64,
     hashes: Hashes,
-    /// Where the next word of the position table goes, and where positions count from; only in
-    /// variable blocks.
+    /// Where the next word of the position table goes, and the byte from which positions count.
+    /// `None` in fixed-size blocks.
     positions: Option<(usize, usize)>,
     /// The first entry that could not be encoded. [`KeyBlockEncoder::finish`] reports it.
     failure: Option<FormatError>,
@@ -26,7 +27,7 @@ impl<'out> KeyBlockEncoder<'out> {
     #[must_use]
     pub fn new(shape: &KeyBlockShape, out: &'out mut Vec<u8>) -> Self {
         let (start, expected_len) = (out.len(), shape.encoded_len());
-        // Only a hint: a length that does not fit into memory fails when entries are pushed.
+        // Only a hint: if the length does not fit into memory, pushing the entries fails.
         out.reserve(usize::try_from(expected_len).unwrap_or(0));
         let hashes = shape.kind().hashes();
         let positions = match shape.fixed() {
@@ -56,16 +57,16 @@ impl<'out> KeyBlockEncoder<'out> {
         value_ref.encode(self.out);
     }
 
-    /// Appends the next entry, of which key and encoded value reference lie back to back.
+    /// Appends the next entry, given as its key and its encoded value reference back to back.
     #[inline]
     pub fn push_encoded(&mut self, hash: u64, entry_type: EntryType, key_and_value_ref: &[u8]) {
         self.start_entry(hash, entry_type);
         self.out.extend_from_slice(key_and_value_ref);
     }
 
-    /// Appends all entries of the block at once, given their keys and encoded value references back
-    /// to back, if that is what a block of this kind consists of. Returns whether it is; if not,
-    /// nothing is appended.
+    /// Appends all entries of the block at once, given as keys and encoded value references back to
+    /// back. This works only for a fixed-size block without hashes, whose encoded entries are just
+    /// that. Returns `false`, and appends nothing, for a block of another kind.
     pub fn push_all_encoded(&mut self, keys_and_value_refs: &[u8]) -> bool {
         let is_plain = self.positions.is_none() && self.hashes == Hashes::Computed;
         if is_plain {
@@ -74,7 +75,7 @@ impl<'out> KeyBlockEncoder<'out> {
         is_plain
     }
 
-    /// What stands before the key of an entry, and its place in the position table.
+    /// Encodes the fields before the key of an entry: its word in the position table, and its hash.
     #[inline]
     fn start_entry(&mut self, hash: u64, entry_type: EntryType) {
         if self.positions.is_some() {
@@ -86,7 +87,7 @@ impl<'out> KeyBlockEncoder<'out> {
     }
 
     fn push_position(&mut self, entry_type: EntryType) {
-        // A fixed block has no position table.
+        // Fixed-size blocks have no position table.
         let Some((next_word, base)) = self.positions else { return };
         let structure = Structure::KeyBlock;
         let position = (self.out.len() - base) as u64;
@@ -95,7 +96,7 @@ impl<'out> KeyBlockEncoder<'out> {
             let max = MAX_POSITION.into();
             return self.fail(FormatError::TooLarge { structure, value: position, max });
         };
-        // One entry more than the shape has would overwrite the first one.
+        // One entry more than the shape has would overwrite the first entry.
         let slot = self.out.get_mut(next_word..base).and_then(<[u8]>::first_chunk_mut);
         let Some(slot) = slot else {
             let (index, count) = (self.position_count(), self.position_count());
@@ -111,7 +112,7 @@ impl<'out> KeyBlockEncoder<'out> {
         self.positions.map_or(0, |positions| (table_len(positions) / variable::POSITION_LEN) as u64)
     }
 
-    /// Remembers the first error: the caller learns of it at the end, as of all others.
+    /// Stores the first error, for [`KeyBlockEncoder::finish`] to return.
     const fn fail(&mut self, error: FormatError) {
         if self.failure.is_none() {
             self.failure = Some(error);
@@ -122,9 +123,9 @@ impl<'out> KeyBlockEncoder<'out> {
     ///
     /// # Errors
     ///
-    /// [`FormatError::WrongLen`] if the entries pushed are not those the shape was made from,
-    /// [`FormatError::NoSuchEntry`] if they are more, [`FormatError::TooLarge`] if one cannot be
-    /// encoded. The buffer then holds no valid block.
+    /// [`FormatError::WrongLen`] if the pushed entries are not those of the shape,
+    /// [`FormatError::NoSuchEntry`] if there are more of them, [`FormatError::TooLarge`] if one
+    /// cannot be encoded. The buffer then holds no valid block.
     pub fn finish(self) -> Result<KeyBlockKind, FormatError> {
         if let Some(error) = self.failure {
             return Err(error);

@@ -11,7 +11,7 @@
 //!          …     …  value reference, its length from the type
 //! ```
 //!
-//! Entry `i` is found by multiplication, which is why lookups like these blocks best.
+//! Entry `i` is found by one multiplication, so lookups are fastest in these blocks.
 
 use alloc::vec::Vec;
 
@@ -21,10 +21,10 @@ use crate::limits::MAX_EMPTY_ENTRIES;
 use crate::value_ref::EntryType;
 use crate::{FormatError, Structure};
 
-/// Length of what stands before the entries, in bytes.
+/// Length of the header before the entries, in bytes.
 pub(super) const HEADER_LEN: usize = 6;
 
-/// Bytes that are compared at once.
+/// Number of key bytes that are compared at once.
 const WORD: usize = 8;
 
 /// Appends the header of a fixed-size key block.
@@ -40,8 +40,9 @@ pub(super) fn encode_header(
     out.extend_from_slice(&[key_len, entry_type.to_byte()]);
 }
 
-/// Checks how many entries of no bytes at all a block has. They have the empty key: tombstones, of
-/// which a key has one, or empty inline values, of which there is a limit.
+/// Checks the number of entries in a block whose entries take no bytes. All of them have the empty
+/// key: either as a tombstone, of which a key has at most one, or with an empty inline value, of
+/// which [`MAX_EMPTY_ENTRIES`] are allowed.
 pub(crate) const fn check_empty_entries(
     entry_count: u32,
     entry_type: EntryType,
@@ -69,8 +70,8 @@ pub struct FixedKeyBlock<'a> {
 }
 
 impl<'a> FixedKeyBlock<'a> {
-    /// A view of a payload whose first byte says fixed, with or without hashes. Checks that the
-    /// entries fill the block exactly, so that each of them is in bounds. O(1).
+    /// A view of a payload whose first byte means "fixed size", with or without hashes. Checks that
+    /// the entries fill the block exactly, so every entry is in bounds. O(1).
     #[inline]
     pub(super) fn parse(payload: &'a [u8], hashes: Hashes) -> Result<Self, FormatError> {
         let structure = Structure::KeyBlock;
@@ -137,7 +138,7 @@ impl<'a> FixedKeyBlock<'a> {
         })
     }
 
-    /// The stored hash of entry number `i`: `None` if the block stores none, and past the last
+    /// The stored hash of entry number `i`. `None` if the block stores no hashes, and past the last
     /// entry.
     #[must_use]
     #[inline]
@@ -148,19 +149,22 @@ impl<'a> FixedKeyBlock<'a> {
         }
     }
 
-    /// Index of the first entry with this key, if it is one of the `reach` entries before entry
-    /// number `middle`, or one of the `reach` from it on. O(`reach`).
+    /// Index of the first entry with this key, if it is near `middle`.
     ///
-    /// For searches that know about where a key must be. `None` says nothing: keys of less than 8
-    /// bytes are not looked for, nor are entries whose neighbour before them might have the same
-    /// key.
+    /// Compares the `reach` entries from number `middle` on and the `reach` entries before it.
+    /// O(`reach`).
+    ///
+    /// This is for searches that have an estimate of the position. `None` does not mean that the
+    /// key is missing: keys of less than 8 bytes are not searched, nor is an entry returned if the
+    /// entry before it might have the same key.
     #[must_use]
     #[inline]
     pub fn find_near(&self, key: &[u8], middle: u32, reach: u32) -> Option<u32> {
         if key.len() != usize::from(self.key_len) {
             return None;
         }
-        // The last bytes of keys differ more often than the first, and tell nearly all keys apart.
+        // The last bytes of keys differ more often than the first, so they tell nearly all keys
+        // apart.
         let tail = key.last_chunk::<WORD>()?;
         let key_at = self.hashes.stored_len();
         let tails = self.entries.get(key_at + key.len() - WORD..)?;
@@ -171,7 +175,7 @@ impl<'a> FixedKeyBlock<'a> {
             let at = if has_tail(after) {
                 after
             } else {
-                // Wraps around where there is no entry before: that is past every end.
+                // Before the first entry this wraps around to a position past every end.
                 before = before.wrapping_sub(self.stride);
                 if !has_tail(before) {
                     after += self.stride;

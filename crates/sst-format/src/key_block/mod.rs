@@ -7,11 +7,11 @@
 //! | 3 | fixed size | yes | [`fixed`] |
 //! | 4 | fixed size | no | [`fixed`] |
 //!
-//! A writer learns the kind from a [`KeyBlockShape`], to which it adds the outline of every entry,
-//! and encodes with a [`KeyBlockEncoder`]. A reader parses a [`KeyBlock`].
+//! A writer adds the key length and type of every entry to a [`KeyBlockShape`], which tells the
+//! kind, and encodes the block with a [`KeyBlockEncoder`]. A reader parses a [`KeyBlock`].
 //!
-//! Entries are in ascending (hash, key) order. Where hashes are not stored they are those of the
-//! keys, and only the reader can compute them: this crate has no hash function.
+//! Entries are in ascending (hash, key) order. If a block stores no hashes, its order is by the
+//! hashes of its keys, which only the caller can compute: this crate has no hash function.
 
 mod encoder;
 pub mod fixed;
@@ -36,10 +36,10 @@ const HASH_LEN: usize = 8;
 /// Whether a key block stores the hash of each entry before its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hashes {
-    /// It does: a key of the block is longer than
+    /// It stores them: a key of the block is longer than
     /// [`HASH_THRESHOLD`](crate::limits::HASH_THRESHOLD).
     Stored,
-    /// It does not: they are computed from the keys.
+    /// It stores none: a reader computes them from the keys.
     Computed,
 }
 
@@ -55,7 +55,7 @@ impl Hashes {
     }
 }
 
-/// The kind of a key block, told by its first byte.
+/// The kind of a key block, stored as its first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyBlockKind {
     /// Entries of different key lengths or types.
@@ -132,7 +132,7 @@ impl<'a> KeyEntry<'a> {
     ///
     /// # Errors
     ///
-    /// As [`ValueRef::parse`]; none for an entry that a [`KeyBlock`] gave.
+    /// As [`ValueRef::parse`]. An entry from a [`KeyBlock`] gives no error.
     #[inline]
     pub fn value_ref(&self) -> Result<ValueRef<'a>, FormatError> {
         ValueRef::parse(self.entry_type, self.value_ref)
@@ -222,13 +222,14 @@ impl<'a> KeyBlock<'a> {
         self.entry(i)?.value_ref()
     }
 
-    /// Checks every entry: bounds, types, and that (hash, key) ascends, equal ones allowed. O(n).
+    /// Checks every entry: its bounds, its type, and that (hash, key) ascends. Equal ones may
+    /// follow each other. O(n).
     ///
-    /// `hash_key` gives the hash of a key where the block does not store it.
+    /// `hash_key` computes the hash of a key if the block does not store it.
     ///
     /// # Errors
     ///
-    /// [`FormatError::OutOfOrder`] or as [`KeyBlock::entry`], for the first entry that is wrong.
+    /// [`FormatError::OutOfOrder`] or as [`KeyBlock::entry`], for the first wrong entry.
     pub fn validate(&self, hash_key: impl Fn(&[u8]) -> u64) -> Result<(), FormatError> {
         if matches!(self, Self::Variable(block) if !block.starts_without_gap()) {
             return Err(FormatError::EntryOutOfBounds { index: 0 });

@@ -1,4 +1,4 @@
-//! Which kind a key block takes, and whether its entries fit the encoding.
+//! The shape of a key block: its kind, and whether its entries fit the encoding.
 
 use super::fixed::HEADER_LEN as FIXED_HEADER_LEN;
 use super::variable::{HEADER_LEN as VARIABLE_HEADER_LEN, POSITION_LEN};
@@ -10,11 +10,12 @@ use crate::limits::{
 use crate::value_ref::EntryType;
 use crate::{FormatError, Structure};
 
-/// Outline of a key block to be written: what its kind and its size follow from, without the
-/// entries themselves.
+/// Counts and lengths of the entries of a key block to be written.
 ///
-/// Every decision of FORMAT.md sections 4 and 7 about key blocks is taken here: the kind, when the
-/// block is full, and what it cannot hold.
+/// The kind and the size of the block follow from them, without the entries themselves.
+///
+/// All rules of FORMAT.md sections 4 and 7 about key blocks are applied here: which kind a block
+/// has, when it is full, and which entries it cannot hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KeyBlockShape {
     entry_count: u32,
@@ -34,10 +35,10 @@ impl KeyBlockShape {
     ///
     /// # Errors
     ///
-    /// [`FormatError::TooLarge`] if the encoding cannot hold it: a key over [`MAX_KEY_LEN`], a
-    /// position over [`MAX_POSITION`], a count over [`MAX_KEY_BLOCK_ENTRIES`], or one over
-    /// [`MAX_EMPTY_ENTRIES`] of entries that take no byte. The last three need a run of equal
-    /// hashes.
+    /// [`FormatError::TooLarge`] if the encoding cannot hold the entry: a key over [`MAX_KEY_LEN`],
+    /// a position over [`MAX_POSITION`], more than [`MAX_KEY_BLOCK_ENTRIES`] entries, or more than
+    /// [`MAX_EMPTY_ENTRIES`] entries that take no byte. Only a run of equal hashes can reach the
+    /// last three.
     #[inline]
     pub fn with_entry(&self, key_len: usize, entry_type: EntryType) -> Result<Self, FormatError> {
         let structure = Structure::KeyBlock;
@@ -72,9 +73,11 @@ impl KeyBlockShape {
         Ok(shape)
     }
 
-    /// Whether the block must be closed before an entry with a key of `key_len` bytes, given that
-    /// the entry's hash differs from that of the last one: entries with equal hashes are never
-    /// split.
+    /// Whether the block is full for an entry with a key of `key_len` bytes, so that the entry
+    /// starts another block.
+    ///
+    /// Only for an entry whose hash differs from the last one's: entries with equal hashes are
+    /// never split.
     #[must_use]
     #[inline]
     pub const fn is_full_for(&self, key_len: usize) -> bool {
@@ -85,11 +88,12 @@ impl KeyBlockShape {
                 > KEY_BLOCK_SIZE as u64
     }
 
-    /// By how many bytes an entry lengthens the encoded block, if it is like all entries of the
-    /// block and these take the fixed form and leave room for it: then it changes nothing but sums,
-    /// and [`KeyBlockShape::push_alike`] takes it.
+    /// Number of bytes by which an entry lengthens the encoded block, if the short way is possible.
     ///
-    /// Not to be asked for an entry whose hash equals the last one's.
+    /// The short way is for an entry of the same key length and type as all others in a fixed-size
+    /// block that is not full. Such an entry only changes counts and sums, and
+    /// [`KeyBlockShape::push_alike`] adds it. Only for an entry whose hash differs from the last
+    /// one's.
     #[must_use]
     #[inline]
     pub fn growth_if_alike(&self, key_len: usize, entry_type: EntryType) -> Option<u64> {
@@ -101,12 +105,12 @@ impl KeyBlockShape {
         Some((hashes.stored_len() + key_len + entry_type.value_ref_len()) as u64)
     }
 
-    /// Adds an entry that [`KeyBlockShape::growth_if_alike`] found to be like the last.
+    /// Adds an entry for which [`KeyBlockShape::growth_if_alike`] returned a number.
     #[inline]
     pub fn push_alike(&mut self) {
         debug_assert!(self.last.is_some(), "an entry can only be like one that is there");
-        // Without one the shape stays as it is, and the encoder finds that there are more entries
-        // than it has.
+        // Without a last entry the shape stays empty, and the encoder then reports one entry too
+        // many.
         if let Some((key_len, entry_type)) = self.last {
             self.entry_count += 1;
             self.keys_len += key_len as u64;
@@ -114,7 +118,7 @@ impl KeyBlockShape {
         }
     }
 
-    /// The kind of the block. Variable if it is empty.
+    /// The kind of the block. An empty one is variable.
     #[must_use]
     #[inline]
     pub fn kind(&self) -> KeyBlockKind {
@@ -130,7 +134,7 @@ impl KeyBlockShape {
     #[inline]
     pub(super) fn fixed(&self) -> Option<(u8, EntryType)> {
         let (key_len, entry_type) = self.last.filter(|_| !self.mixed)?;
-        // Keys too long for the fixed form have none.
+        // Keys that are too long for the fixed form have no such length.
         Some((u8::try_from(key_len).ok()?, entry_type))
     }
 

@@ -26,8 +26,8 @@ fn encode(entries: &[(&[u8], ValueRef<'_>)]) -> Vec<u8> {
     out
 }
 
-/// Encodes from keys and references that are encoded already: at once where that works, else one by
-/// one.
+/// Encodes entries given as encoded bytes: all at once if the kind of the block allows it, else one
+/// by one.
 fn encode_encoded(entries: &[(&[u8], ValueRef<'_>)]) -> Vec<u8> {
     let encoded = entries.iter().map(|(key, value_ref)| {
         let mut bytes = key.to_vec();
@@ -50,7 +50,7 @@ fn encode_encoded(entries: &[(&[u8], ValueRef<'_>)]) -> Vec<u8> {
     out
 }
 
-/// Encodes entries and checks kind, length and every entry that is read back.
+/// Encodes entries, and checks the kind, the length and every entry read back.
 fn check(entries: &[(&[u8], ValueRef<'_>)], kind: KeyBlockKind) -> Vec<u8> {
     let bytes = encode(entries);
     let shape = shape_of(entries);
@@ -80,7 +80,8 @@ fn check(entries: &[(&[u8], ValueRef<'_>)], kind: KeyBlockKind) -> Vec<u8> {
     bytes
 }
 
-/// A shape of `first`, and then of as many tombstones of the empty key as make `count` entries.
+/// The shape of an entry with a key of `first` bytes and of tombstones of the empty key, `count`
+/// entries in all.
 fn with_tombstones_of_the_empty_key(
     first: usize,
     count: u32,
@@ -126,7 +127,7 @@ fn damage_is_reported() {
     // More tombstones of the empty key than there can be, in a block of six bytes.
     assert!(KeyBlock::parse(&[4, 0xff, 0xff, 0xff, 0, 2]).is_err());
     assert!(KeyBlock::parse(&[4, 0, 0, 2, 0, 2]).is_err());
-    // Empty inline values of it have a limit.
+    // Empty inline values of the empty key have a limit.
     assert_eq!(KeyBlock::parse(&[4, 0, 0xff, 0xff, 0, 8]).unwrap().entry_count(), 65_535);
     assert!(KeyBlock::parse(&[4, 1, 0, 0, 0, 8]).is_err());
     let fixed = encode(&[(b"a", SMALL), (b"b", SMALL)]);
@@ -191,8 +192,7 @@ fn a_block_is_full_at_its_limits() {
     assert!(shape(0, 0).is_full_for(KEY_BLOCK_SIZE - 19));
 }
 
-/// Wherever the short way is open, it leads where the long one does; and it is open for all entries
-/// alike.
+/// The short way gives the same shape as the long one, and it is possible for every entry alike.
 #[test]
 fn entries_alike_take_the_short_way() {
     let types = [EntryType::SMALL, EntryType::DELETED, EntryType::inline(3).unwrap()];
@@ -241,7 +241,7 @@ fn a_key_is_found_near_its_place_only() {
     let bytes = encode(&entries);
     let KeyBlock::Fixed(block) = KeyBlock::parse(&bytes).unwrap() else { panic!("not fixed") };
     let near = |i: usize, middle, reach| block.find_near(&keys[i], middle, reach);
-    // Keys stand there in pairs: the first one counts, and the second is never taken for it.
+    // Keys come in pairs of equal ones: the first of a pair is found, never the second.
     assert_eq!(near(10, 10, 1), Some(10));
     assert_eq!(near(10, 7, 4), Some(10));
     assert_eq!(near(10, 7, 3), None);

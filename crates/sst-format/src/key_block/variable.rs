@@ -9,7 +9,7 @@
 //!  4+4·n     …  the entries back to back: [8-byte hash, kind 1 only], key, value reference
 //! ```
 //!
-//! An entry ends where the next begins, the last one at the end of the block. The key is what lies
+//! An entry ends where the next one begins, the last one at the end of the block. The key lies
 //! between the hash and the value reference, whose length follows from the type.
 
 use alloc::vec::Vec;
@@ -19,7 +19,7 @@ use crate::bytes::{join_u8_u24, split_u8_u24, u32_at, u64_at};
 use crate::value_ref::EntryType;
 use crate::{FormatError, Structure};
 
-/// Length of what stands before the position table, in bytes.
+/// Length of the header before the position table, in bytes.
 pub(super) const HEADER_LEN: usize = 4;
 
 /// Length of one word of the position table, in bytes.
@@ -46,8 +46,8 @@ pub struct VariableKeyBlock<'a> {
 }
 
 impl<'a> VariableKeyBlock<'a> {
-    /// A view of a payload whose first byte says variable, with or without hashes. O(1): positions
-    /// and types are checked when their entry is asked for.
+    /// A view of a payload whose first byte means "variable size", with or without hashes. O(1):
+    /// positions and types are checked when an entry is read.
     #[inline]
     pub(super) fn parse(payload: &'a [u8], hashes: Hashes) -> Result<Self, FormatError> {
         let structure = Structure::KeyBlock;
@@ -101,7 +101,7 @@ impl<'a> VariableKeyBlock<'a> {
         self.split(start, end, entry_type).ok_or(FormatError::EntryOutOfBounds { index: i })
     }
 
-    /// Type byte and position of entry `i`, or `None` past the last one.
+    /// Type byte and position of entry `i`, or `None` past the last entry.
     #[inline]
     fn position(&self, i: u32) -> Option<(u8, usize)> {
         let word = u32_at(self.positions, (i as usize).checked_mul(POSITION_LEN)?)?;
@@ -118,8 +118,8 @@ impl<'a> VariableKeyBlock<'a> {
         Some(KeyEntry { stored_hash: u64_at(hash, 0), key, entry_type, value_ref })
     }
 
-    /// Whether the first entry starts right behind the position table, as every writer has it.
-    /// Anything between would belong to no entry.
+    /// Whether the first entry starts right behind the position table, as every writer places it.
+    /// Bytes between them would belong to no entry.
     pub(crate) fn starts_without_gap(&self) -> bool {
         self.position(0).is_some_and(|(_, position)| position == 0)
     }

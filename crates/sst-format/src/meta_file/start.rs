@@ -16,7 +16,7 @@ pub(crate) struct MetaStart<'a> {
 }
 
 impl<'a> MetaStart<'a> {
-    /// Reads the start of a meta file. `bytes` may go on behind it.
+    /// Parses the start of a meta file. `bytes` may go on behind it.
     pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, FormatError> {
         let mut rest = Rest { bytes, at: 0 };
         match rest.word()? {
@@ -45,12 +45,12 @@ impl<'a> MetaStart<'a> {
         Ok(())
     }
 
-    /// Its length in bytes: where the filter area starts.
+    /// Its length in bytes: the filter area starts there.
     pub(crate) const fn len(&self) -> usize {
         self.obsolete.as_flattened().len() + self.tables.as_flattened().len() + 20
     }
 
-    /// Where the filter area ends, in bytes from the start of the file.
+    /// The byte of the file at which the filter area ends.
     pub(crate) const fn filters_end(&self) -> u64 {
         self.len() as u64 + self.used_keys_end as u64
     }
@@ -67,14 +67,15 @@ impl<'a> MetaStart<'a> {
         self.tables.iter().map(TableRecord::from_bytes)
     }
 
-    /// Where the used-keys filter starts in the filter area: where the last table's filter ends.
+    /// The byte of the filter area at which the used-keys filter starts: the end of the last
+    /// filter.
     pub(crate) fn used_keys_start(&self) -> u32 {
-        // Without a table the filter area starts with it.
+        // Without tables the used-keys filter is the first one.
         self.tables.last().map_or(0, |table| TableRecord::from_bytes(table).filter_end)
     }
 }
 
-/// What is left of a meta file while its start is taken apart.
+/// The bytes of a start that are not parsed yet.
 struct Rest<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -92,7 +93,7 @@ impl<'a> Rest<'a> {
         Ok(word)
     }
 
-    /// A count, then that many records.
+    /// Reads a count, then that many records.
     fn records<const LEN: usize>(&mut self) -> Result<&'a [[u8; LEN]], FormatError> {
         let len = u64::from(self.word()?) * LEN as u64;
         let behind = self.bytes.get(self.at..);

@@ -5,8 +5,8 @@ use core::ops::Range;
 use super::verify;
 use crate::{Crc32, FormatError, Structure};
 
-/// Where a part of a meta file is, and the checksum that its bytes must have. It is read and
-/// verified when it is first used, which may be never.
+/// A range of a meta file, and the checksum of its bytes. It is read and verified at its first use,
+/// which may never come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Area {
     structure: Structure,
@@ -19,7 +19,7 @@ impl Area {
         Self { structure, range, checksum }
     }
 
-    /// Which bytes of the meta file it takes.
+    /// Its range of the meta file, in bytes.
     #[must_use]
     pub const fn range(&self) -> Range<u64> {
         self.range.start..self.range.end
@@ -43,11 +43,11 @@ impl Area {
         self.checksum
     }
 
-    /// Checks the bytes that were read for it. O(their length).
+    /// Checks bytes that were read from its range. O(their length).
     ///
     /// # Errors
     ///
-    /// [`FormatError::WrongLen`] if they are not as many as it takes,
+    /// [`FormatError::WrongLen`] if there are more or fewer bytes than in the range,
     /// [`FormatError::ChecksumMismatch`] if they are damaged.
     pub fn verify(&self, bytes: &[u8], crc32: Crc32) -> Result<(), FormatError> {
         let (structure, expected, found) = (self.structure, self.len(), bytes.len() as u64);
@@ -57,7 +57,7 @@ impl Area {
         verify(structure, bytes, self.checksum, crc32)
     }
 
-    /// Its bytes in the whole meta file `file`, verified.
+    /// Its bytes in the meta file `file`, verified.
     pub(crate) fn verified_in<'a>(
         &self,
         file: &'a [u8],

@@ -1,4 +1,4 @@
-//! Writes meta files of version 3.
+//! The encoder of meta files of version 3.
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
@@ -16,14 +16,14 @@ use crate::{Crc32, FormatError, SequenceNumber, SstMeta, Structure};
 /// The headers of all blocks of a table, in order.
 #[derive(Clone, Copy, Debug)]
 pub enum BlockHeaders<'a> {
-    /// As a writer has them.
+    /// As values.
     Parsed(&'a [BlockHeader]),
-    /// As another meta file has them, 8 bytes each.
+    /// As bytes copied from another meta file, 8 for each header.
     Stored(&'a [u8]),
 }
 
 impl BlockHeaders<'_> {
-    /// How many bytes they take.
+    /// Their length in bytes.
     const fn len(&self) -> u64 {
         match self {
             Self::Parsed(headers) => headers.len() as u64 * 8,
@@ -39,11 +39,11 @@ impl BlockHeaders<'_> {
     }
 }
 
-/// A table as a meta file describes it. All bytes are borrowed, so that a table is described again
-/// without a copy.
+/// A table to be described in a meta file. All bytes are borrowed, so describing a table again
+/// copies none.
 #[derive(Clone, Copy, Debug)]
 pub struct DescribedTable<'a> {
-    /// Its line in the meta file. [`TableRecord::filter_end`] is set anew.
+    /// Its record. The encoder sets [`TableRecord::filter_end`].
     pub record: TableRecord,
     /// Number of entries.
     pub entry_count: u64,
@@ -51,19 +51,19 @@ pub struct DescribedTable<'a> {
     pub filter: &'a [u8],
     /// The headers of its blocks.
     pub headers: BlockHeaders<'a>,
-    /// The CRC-32 that an older meta file has of the filter, if the bytes come from there: they are
-    /// compared.
+    /// The CRC-32 that an older meta file states for the filter, if the bytes come from there. The
+    /// encoder compares it.
     pub filter_checksum: Option<u32>,
-    /// The CRC-32 that an older meta file has of the block headers, likewise.
+    /// The CRC-32 that an older meta file states for the block headers, compared likewise.
     pub headers_checksum: Option<u32>,
 }
 
 impl<'a> DescribedTable<'a> {
-    /// A table that was just written.
+    /// Describes a table that was just written.
     ///
     /// # Errors
     ///
-    /// [`FormatError::WrongLen`] if the description comes without the headers of its blocks.
+    /// [`FormatError::WrongLen`] if `meta` comes without the headers of its blocks.
     pub fn new(sequence: SequenceNumber, meta: &'a SstMeta) -> Result<Self, FormatError> {
         let protection = meta.protection.as_ref().ok_or(FormatError::WrongLen {
             structure: Structure::BlockHeaders,
@@ -94,7 +94,7 @@ impl<'a> DescribedTable<'a> {
 /// The parts of a meta file of version 3.
 #[derive(Clone, Copy, Debug)]
 pub struct HeadedMetaFile<'a> {
-    /// The key space the tables belong to; 0 where there is only one.
+    /// The family (key space) of the tables; 0 if there is only one.
     pub family: u32,
     /// Tables of older meta files that this commit makes obsolete.
     pub obsolete: &'a [SequenceNumber],
@@ -102,32 +102,32 @@ pub struct HeadedMetaFile<'a> {
     pub tables: &'a [DescribedTable<'a>],
     /// Why the commit is made.
     pub kind: CommitKind,
-    /// Sequence number of the newest meta file of the commit: this one's own, unless this one is a
-    /// part.
+    /// Sequence number of the newest meta file of the commit. It is this file's own unless this
+    /// file is a part.
     pub commit: SequenceNumber,
-    /// Every live meta file as of this commit in ascending order, parts of this commit included,
-    /// and this one last with checksum 0. Empty in a part.
+    /// Every live meta file as of this commit, in ascending order. Parts of this commit are among
+    /// them, and this file comes last, with checksum 0. Empty in a part.
     pub live_metas: &'a [ListedMeta],
     /// Every blob file that the tables refer to.
     pub blobs: &'a [BlobRecord],
-    /// What the commit says of the content of families, ascending; empty if it says nothing, and in
-    /// a part.
+    /// Certificates of the content of families, in ascending order of families; may be empty. Empty
+    /// in a part.
     pub certificates: &'a [FamilyCertificate],
-    /// Bytes of later versions of this crate; empty in this one.
+    /// Fields of later builds, as bytes; this build writes none.
     pub extension: &'a [u8],
 }
 
 impl HeadedMetaFile<'_> {
-    /// The bytes of the meta file, and the checksum in its trailer.
+    /// Encodes the meta file. Also returns the checksum in its trailer.
     ///
     /// # Errors
     ///
     /// [`FormatError::TooLarge`] if a count, the filters or the section exceed 32 bits:
-    /// [`MetaLimits::split`](super::MetaLimits::split) tells how many meta files the commit needs.
-    /// [`FormatError::WrongLen`] if a table comes without the header of every block,
-    /// [`FormatError::EmptyHashRange`] if its lowest hash is above its highest,
+    /// [`MetaLimits::split`](super::MetaLimits::split) divides the tables of a commit among several
+    /// meta files. [`FormatError::WrongLen`] if a table comes without the headers of all its
+    /// blocks, [`FormatError::EmptyHashRange`] if its lowest hash is above its highest,
     /// [`FormatError::OutOfOrder`] if a table is described twice, [`FormatError::ChecksumMismatch`]
-    /// if borrowed bytes are not those that they were.
+    /// if borrowed bytes do not match their checksum.
     pub fn encode(&self, crc32: Crc32) -> Result<(Vec<u8>, u32), FormatError> {
         self.validate()?;
         let mut out = Vec::new();
@@ -165,7 +165,7 @@ impl HeadedMetaFile<'_> {
         Ok((out, checksum))
     }
 
-    /// Everything that parsing would refuse, or that is said twice.
+    /// Refuses tables that parsing would refuse, and a table that is described twice.
     fn validate(&self) -> Result<(), FormatError> {
         let mut described = BTreeSet::new();
         for (index, table) in (0..).zip(self.tables) {
@@ -211,7 +211,7 @@ fn append(out: &mut Vec<u8>, crc32: Crc32, write: impl FnOnce(&mut Vec<u8>)) -> 
     crc32(area)
 }
 
-/// Bytes that were taken over are those that they were.
+/// Compares the checksum of borrowed bytes with the one that their meta file states.
 const fn same(structure: Structure, stored: Option<u32>, computed: u32) -> Result<(), FormatError> {
     match stored {
         Some(stored) if stored != computed => {

@@ -1,4 +1,4 @@
-//! An entry in the list of live meta files.
+//! A record in the list of live meta files.
 
 use alloc::vec::Vec;
 
@@ -6,7 +6,7 @@ use crate::bytes::{u32_in, u64_in};
 use crate::protection::LiveMeta;
 use crate::{FormatError, SequenceNumber, Structure};
 
-/// Length of an entry, in bytes.
+/// Length of a record, in bytes.
 pub(crate) const LISTED_META_LEN: usize = 28;
 
 /// A range of hashes, both ends included.
@@ -22,10 +22,10 @@ impl HashRange {
     /// All hashes.
     pub const FULL: Self = Self { min: 0, max: u64::MAX };
 
-    /// No hash. The only range whose lowest hash is above its highest.
+    /// No hash. It is the only range whose lowest hash is above its highest.
     pub const EMPTY: Self = Self { min: u64::MAX, max: 0 };
 
-    /// Whether the ranges have a hash in common. [`HashRange::EMPTY`] has none in common with any.
+    /// Whether the ranges share a hash. [`HashRange::EMPTY`] shares none with any range.
     #[must_use]
     pub const fn meets(self, other: Self) -> bool {
         let (a, b) = (self, other);
@@ -39,17 +39,17 @@ impl HashRange {
     }
 }
 
-/// A meta file that is live as of a commit, as a list of version 3 has it.
+/// A live meta file, as a list of version 3 records it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListedMeta {
     /// Its sequence number.
     pub sequence: SequenceNumber,
-    /// The CRC-32 from its trailer; 0 in the entry of the file that holds the list.
+    /// The CRC-32 from its trailer; 0 in the record of the file that holds the list.
     pub checksum: u32,
     /// The family of its tables.
     pub family: u32,
-    /// A range that holds the hashes of all tables that it describes and of all that it names
-    /// obsolete. A reader of hashes that it does not meet needs nothing of this meta file.
+    /// A range that covers the hashes of all tables that the meta file describes or names obsolete.
+    /// A reader of hashes outside this range needs nothing from this meta file.
     pub hashes: HashRange,
 }
 
@@ -71,14 +71,15 @@ impl ListedMeta {
         }
     }
 
-    /// Reads a list of live meta files: the verified bytes of
-    /// [`MetaHead::live_metas`](super::MetaHead::live_metas). Each is listed once, in ascending
-    /// order. O(length of the list).
+    /// Parses a list of live meta files. O(length of the list).
+    ///
+    /// `bytes` are the verified bytes of [`MetaHead::live_metas`](super::MetaHead::live_metas).
+    /// Each meta file is listed once, in ascending order.
     ///
     /// # Errors
     ///
     /// [`FormatError::OutOfOrder`], [`FormatError::EmptyHashRange`], or [`FormatError::WrongLen`]
-    /// if the bytes are no whole number of entries.
+    /// if the length is not a multiple of a record's.
     pub fn parse_list(bytes: &[u8]) -> Result<Vec<Self>, FormatError> {
         let structure = Structure::MetaList;
         let (records, rest) = bytes.as_chunks();

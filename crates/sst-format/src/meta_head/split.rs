@@ -1,4 +1,4 @@
-//! How many meta files a commit needs.
+//! The division of a commit's tables among meta files.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -6,15 +6,17 @@ use core::ops::Range;
 use super::headers_len;
 use crate::{FormatError, Structure};
 
-/// How much one meta file may hold. A filter's end is a `u32`, and so is the length of the
-/// protection section: at 1 % of false positives one meta file ends at about 3 × 10^9 keys.
+/// How much one meta file may hold.
+///
+/// The end of a filter is a `u32`, and so is the length of the protection section. At 1 % false
+/// positives, one meta file has room for the filters of about 3 × 10^9 keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MetaLimits {
-    /// Most bytes of filters. Default: 2^32 - 1.
+    /// Highest number of bytes of filters. Default: 2^32 - 1.
     pub filter_bytes: u64,
-    /// Most bytes of copied block headers. Default: 2^31, which leaves as much for the rest of the
-    /// section.
+    /// Highest number of bytes of copied block headers. Default: 2^31, which leaves as much for the
+    /// rest of the section.
     pub header_bytes: u64,
 }
 
@@ -25,25 +27,27 @@ impl Default for MetaLimits {
 }
 
 impl MetaLimits {
-    /// The same limits with another one for filters, which tests make small.
+    /// Replaces the limit of filters; tests make it small.
     #[must_use]
     pub const fn filter_bytes(mut self, filter_bytes: u64) -> Self {
         self.filter_bytes = filter_bytes;
         self
     }
 
-    /// The same limits with another one for copied block headers.
+    /// Replaces the limit of copied block headers.
     #[must_use]
     pub const fn header_bytes(mut self, header_bytes: u64) -> Self {
         self.header_bytes = header_bytes;
         self
     }
 
-    /// Which tables go into which meta file of a commit: ranges of their indices, one range per
-    /// meta file. `tables` are the lengths of their filters in bytes and their block counts, in the
-    /// order of the commit, which stays; the last range is that of the newest meta file, and empty
-    /// only if there is no table. Tables in ascending order of hashes give meta files of one range
-    /// of hashes each. O(number of tables).
+    /// Divides the tables of a commit among meta files. O(number of tables).
+    ///
+    /// Each table is given as the length of its filter in bytes and its number of blocks, in the
+    /// order of the commit, which stays. The result has one range of table indices for each meta
+    /// file. The last range is that of the newest meta file, and is empty only if there are no
+    /// tables. If the tables come in ascending order of hashes, each meta file has one range of
+    /// hashes.
     ///
     /// # Errors
     ///

@@ -8,7 +8,7 @@ use crate::meta_file::MetaFile;
 use crate::protection::{BlobRecord, LiveMeta};
 use crate::{BlobNumber, TableFlags};
 
-/// A stand-in for CRC-32 that every bit of the input changes (FNV-1a).
+/// A stand-in for CRC-32 that changes with every bit of the input (FNV-1a).
 fn crc32(bytes: &[u8]) -> u32 {
     bytes
         .iter()
@@ -64,7 +64,7 @@ fn certificate(family: u32) -> FamilyCertificate {
     FamilyCertificate { family, content: ContentDigest::from_bytes(&[8; 48]) }
 }
 
-/// A meta file with a bit of everything.
+/// A meta file with every kind of field.
 fn encoded() -> Vec<u8> {
     let tables = [
         table(4, &HEADERS[..2], b"first"),
@@ -87,7 +87,7 @@ fn encoded() -> Vec<u8> {
     bytes
 }
 
-/// The two ends of a meta file that are its head, found as a reader finds them.
+/// The two ranges of a meta file that are its head, found as a reader finds them.
 fn ends(bytes: &[u8]) -> (&[u8], &[u8]) {
     let file_len = bytes.len() as u64;
     let place = HeadPlace::parse(&bytes[bytes.len() - HEAD_PLACE_LEN..], file_len).unwrap();
@@ -153,8 +153,8 @@ fn a_whole_file_says_the_same_as_in_any_other_version() {
     assert_eq!(tables.iter().map(|table| table.entry_count).collect::<Vec<_>>(), [40, 50, 60]);
 }
 
-/// Reading the part that a flipped bit is in finds it, and a whole file has none that
-/// is not found.
+/// Each flipped bit is found by reading the part that it is in; reading the whole file finds every
+/// one.
 #[test]
 fn every_flipped_bit_is_found_where_it_is_read() {
     let bytes = encoded();
@@ -181,7 +181,7 @@ fn every_flipped_bit_is_found_where_it_is_read() {
         if at < start_len || (at >= core_start && !checksum.contains(&at)) {
             assert!(head.is_err(), "bit {bit}");
         } else if checksum.contains(&at) {
-            // The list of a newer commit, or the identity, tells.
+            // A newer commit's list of meta files, or the commit's identity, finds this one.
             assert_ne!(head.unwrap().checksum(), intact.checksum());
         } else {
             let is_found = |area: &Area| area.verified_in(&damaged, crc32).is_err();
@@ -208,7 +208,7 @@ fn every_other_length_is_found() {
     }
 }
 
-/// Makes all checksums of a meta file right, wherever its own numbers say that they are.
+/// Makes all checksums of a meta file right again, given where its head is.
 fn repair(bytes: &mut [u8], core_start: usize, start_len: usize) {
     let put = |bytes: &mut [u8], at: usize, word: u32| {
         bytes[at..at + 4].copy_from_slice(&word.to_be_bytes());
@@ -313,7 +313,7 @@ fn a_table_without_its_block_headers_cannot_be_described() {
     assert_eq!(parts.encode(crc32).unwrap_err(), error);
 }
 
-/// What opening a set costs: 64 bytes for each table, whatever its filter and its blocks.
+/// A head takes 64 bytes for each table, however large its filter and however many its blocks.
 #[test]
 fn a_head_is_small() {
     let headers: Vec<BlockHeader> = (0..100).map(header).collect();

@@ -13,11 +13,11 @@ use crate::meta_head::{
 use crate::protection::BLOB_LEN;
 use crate::{FormatError, Structure};
 
-/// Where the core says how many blobs and how many meta files there are, in bytes from its start.
+/// The bytes of the core at which it states the number of blobs and of live meta files.
 const BLOB_COUNT_AT: usize = 20;
 const META_COUNT_AT: usize = 12;
 
-/// Dumps a section that starts at byte `start` of the file, and the trailer.
+/// Dumps the section that starts at byte `start` of the file, and the trailer.
 pub(super) fn protection(
     dump: &mut Dump<'_, '_>,
     tables: &[Table],
@@ -53,7 +53,7 @@ pub(super) fn protection(
     trailer(dump, start)
 }
 
-/// How many blobs and how many meta files the core says there are: it comes behind them.
+/// The numbers of blobs and of live meta files. The core states them, and comes after both lists.
 fn counts(dump: &Dump<'_, '_>, tables: &[Table]) -> Result<(u32, u32), Stop> {
     let structure = Structure::MetaHead;
     let rest = dump.rest();
