@@ -1,17 +1,17 @@
-//! An allocator that counts the bytes that the current thread holds, to measure the memory of a
-//! read.
+//! An allocator that counts the bytes that the current thread has allocated, to measure the memory
+//! of a read.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use sst_format::limits::MAX_LZ4_RATIO;
 
-/// Bytes that a read may take however small a file is: open tables, sets and reports, and the small
-/// cache of [`reader_options`](crate::model::reader_options) while it grows.
+/// Bytes that a read may allocate for even the smallest file: open tables, sets, reports, and the
+/// growing small cache of [`reader_options`](crate::model::reader_options).
 pub const FIXED_COST: u64 = 64 << 10;
 
-/// Bytes of memory that reading `stored` bytes may take: 255 times as much (FORMAT.md section 11),
-/// and [`FIXED_COST`].
+/// The memory limit of reading `stored` bytes: 255 times as much (FORMAT.md section 11) plus
+/// [`FIXED_COST`].
 #[must_use]
 pub const fn read_limit(stored: u64) -> u64 {
     stored.saturating_mul(MAX_LZ4_RATIO).saturating_add(FIXED_COST)
@@ -23,17 +23,17 @@ thread_local! {
     static EXCESS: Cell<Option<Excess>> = const { Cell::new(None) };
 }
 
-/// More memory than a read may take.
+/// A read exceeded its memory limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Excess {
-    /// Bytes that it held at most.
+    /// Peak of the bytes allocated at the same time.
     pub peak: u64,
-    /// Bytes that it may hold.
+    /// Highest number of bytes allowed.
     pub limit: u64,
 }
 
-/// Runs an action; returns its result and the most bytes that this thread held beyond those it held
-/// before.
+/// Runs an action. Returns its result, and the peak of the bytes that this thread allocated during
+/// the action.
 pub fn peak_of<T>(action: impl FnOnce() -> T) -> (T, u64) {
     let before = LIVE.get();
     PEAK.set(before);
@@ -41,8 +41,8 @@ pub fn peak_of<T>(action: impl FnOnce() -> T) -> (T, u64) {
     (result, (PEAK.get() - before).unsigned_abs() as u64)
 }
 
-/// Runs an action that may hold at most `limit` bytes at a time. If it holds more, the case that
-/// runs counts as an over-allocation.
+/// Runs an action with a limit on its peak memory, in bytes. If it allocates more, the runner
+/// counts the current case as an over-allocation.
 pub fn within<T>(limit: u64, action: impl FnOnce() -> T) -> T {
     let (result, peak) = peak_of(action);
     if peak > limit {
@@ -51,7 +51,7 @@ pub fn within<T>(limit: u64, action: impl FnOnce() -> T) -> T {
     result
 }
 
-/// The largest excess over a limit on this thread since the last call.
+/// The last excess over a limit on this thread since the last call of this function.
 pub fn take_excess() -> Option<Excess> {
     EXCESS.take()
 }
@@ -61,8 +61,8 @@ struct Counting;
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-// SAFETY: every call is passed on to the system's allocator as it is; counting touches only two
-// cells of the thread, which need no allocation and no destructor.
+// SAFETY: every call is passed on unchanged to the system's allocator. Counting uses only two
+// thread-local cells, which need neither allocation nor destructor.
 #[expect(unsafe_code, reason = "an allocator is unsafe to implement")]
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -92,7 +92,7 @@ unsafe impl GlobalAlloc for Counting {
 
 fn count(more: usize, less: usize) {
     let change = more.cast_signed().wrapping_sub(less.cast_signed());
-    // A thread that ends may have no cells any more; it is not measured then.
+    // While a thread ends, its cells may be gone already. Such a thread is not measured.
     let live = LIVE.try_with(|live| {
         live.set(live.get().wrapping_add(change));
         live.get()

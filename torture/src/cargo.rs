@@ -1,15 +1,15 @@
-//! Cargo, run in this workspace: for checks that need a build of another kind.
+//! Runs cargo in this workspace, for checks that need a special build.
 
 use std::io;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
-/// The variable that makes this program stand in for the compiler; it holds the argument of
+/// Environment variable that makes this program act as a compiler wrapper. It holds the argument of
 /// `--cfg`.
 const COMPILER_CFG: &str = "SST_TORTURE_COMPILER_CFG";
 
-/// Stands in for the compiler, if a cargo of [`Cargo::with_cfg`] started this program: calls the
-/// real one, which the first argument names, with one `--cfg` more.
+/// Acts as the compiler wrapper if the cargo of [`Cargo::with_cfg`] started this program: calls the
+/// real compiler, which the first argument names, with an additional `--cfg`.
 #[must_use]
 pub fn compiler() -> Option<ExitCode> {
     let cfg = std::env::var_os(COMPILER_CFG)?;
@@ -23,38 +23,38 @@ pub fn compiler() -> Option<ExitCode> {
 #[derive(Debug)]
 pub struct Cargo(Command);
 
-/// The result of a run.
+/// The result of one run of cargo.
 #[derive(Clone, Debug)]
 pub struct Ended {
     /// Whether it succeeded.
     pub success: bool,
-    /// Its output, errors last.
+    /// Standard output followed by standard error.
     pub output: String,
 }
 
 impl Cargo {
-    /// Cargo of the toolchain that built this program, with files of its own in `target/NAME`, and
+    /// The cargo of the toolchain that built this program. It builds in `target/NAME`, with these
     /// flags for every crate.
     #[must_use]
     pub fn new(target: &str, flags: &str) -> Self {
         Self::of(own_cargo()).target(target).env("RUSTFLAGS", flags)
     }
 
-    /// Cargo of the toolchain that built this program, which compiles the packages of this
-    /// workspace with `--cfg` and nothing else: other packages are shared with ordinary builds,
-    /// whose target folder it uses.
+    /// The cargo of the toolchain that built this program. Only the packages of this workspace are
+    /// compiled with the additional `--cfg`. Other packages are shared with ordinary builds, whose
+    /// target folder is used.
     ///
     /// # Errors
     ///
     /// The path of this program is unknown.
     pub fn with_cfg(cfg: &str) -> io::Result<Self> {
         let mut cargo = Self::of(own_cargo()).env(COMPILER_CFG, cfg);
-        // Cargo keeps the output of such a wrapper apart from the rest.
+        // Cargo keeps the output of a workspace wrapper apart from that of ordinary builds.
         cargo.0.env("RUSTC_WORKSPACE_WRAPPER", std::env::current_exe()?);
         Ok(cargo)
     }
 
-    /// Cargo of another toolchain, which rustup has.
+    /// The cargo of another toolchain, run through rustup.
     #[must_use]
     pub fn of_toolchain(toolchain: &str, target: &str) -> Self {
         let mut rustup = Command::new("rustup");
@@ -66,7 +66,7 @@ impl Cargo {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         let root = here.parent().unwrap_or(here);
         command.current_dir(root).stdin(Stdio::null());
-        // Cargo set these variables for this program only.
+        // Remove the variables that cargo set for this program only.
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
             if text.starts_with("CARGO_PKG_") || text == "CARGO_MANIFEST_DIR" || text == "RUSTFLAGS"
@@ -95,7 +95,7 @@ impl Cargo {
         self
     }
 
-    /// Runs it to its end.
+    /// Runs cargo and waits for its end.
     #[must_use]
     pub fn run(mut self) -> Ended {
         Ended::of(&mut self.0)
@@ -107,7 +107,7 @@ fn own_cargo() -> Command {
 }
 
 impl Ended {
-    /// Runs a command to its end.
+    /// Runs a command and waits for its end.
     #[must_use]
     pub fn of(command: &mut Command) -> Self {
         match command.output() {
@@ -120,7 +120,7 @@ impl Ended {
         }
     }
 
-    /// Tests that passed and tests that failed, over all test programs that came to an end.
+    /// Numbers of tests that passed and failed, summed over all test programs that finished.
     #[must_use]
     pub fn tests(&self) -> (u64, u64) {
         let results = self.output.lines().filter_map(|line| line.strip_prefix("test result: "));
@@ -140,8 +140,7 @@ impl Ended {
         })
     }
 
-    /// The tests that failed, or in which a test program was ended, and the first error: for
-    /// messages.
+    /// For messages: the tests that failed or did not finish, and the first compiler error.
     #[must_use]
     pub fn complaint(&self) -> String {
         let is_good = |line: &&str| line.contains(" ... ok") || line.contains(" ... ignored");
@@ -152,7 +151,7 @@ impl Ended {
         tests.chain(error).collect::<Vec<_>>().join(" | ")
     }
 
-    /// The last lines, for messages.
+    /// For messages: the last lines of the output.
     #[must_use]
     pub fn tail(&self) -> String {
         let lines: Vec<&str> = self.output.lines().filter(|line| !line.trim().is_empty()).collect();

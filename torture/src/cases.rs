@@ -4,38 +4,39 @@ use std::time::Duration;
 
 use crate::Verdict;
 
-/// A numbered list of cases, each of which can be run on any thread, in any order, with the same
+/// A numbered list of cases. Each case can run on any thread and in any order, with the same
 /// outcome.
 pub trait Cases: Sync {
-    /// State that a thread keeps from case to case: a buffer to mutate, a directory of its own.
+    /// State that a thread keeps from case to case, for example a buffer or a directory.
     type Worker;
 
     /// Number of cases.
     fn count(&self) -> usize;
 
-    /// A new worker, for the thread that asks. One that saw a panic is replaced.
+    /// Creates the worker of a thread. After a panic in a case, its worker is replaced by a new
+    /// one.
     fn worker(&self) -> Self::Worker;
 
-    /// The index of the row in which a case counts. Default: the first.
+    /// The index of the row that counts the case. Default: 0.
     fn row(&self, case: usize) -> usize {
         _ = case;
         0
     }
 
-    /// Which case it is, for messages.
+    /// The name of a case, for messages.
     fn name(&self, case: usize) -> String;
 
     /// Runs a case. Its reads go through [`allocations::within`](crate::allocations::within).
     fn run(&self, worker: &mut Self::Worker, case: usize) -> Verdict;
 
-    /// A case that runs longer counts as an endless loop, and the run is given up. Default: two
-    /// minutes, far more than a busy machine needs for any case.
+    /// The time limit of a case. A longer case counts as an endless loop and ends the run. Default:
+    /// two minutes, far more than any case needs even on a busy machine.
     fn deadline(&self) -> Duration {
         Duration::from_secs(120)
     }
 }
 
-/// Cases that need no worker: a count, a name and an action.
+/// Cases without a worker: a count, a name and an action.
 pub struct Simple<N, R> {
     /// Number of cases.
     pub count: usize,

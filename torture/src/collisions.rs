@@ -1,23 +1,23 @@
-//! Any number of keys with one XXH3-64 hash.
+//! Makes any number of keys with equal XXH3-64 hashes.
 //!
-//! For keys of 17 to 128 bytes XXH3-64 with seed 0 adds up products, one for each 16 bytes of the
-//! key: the low 8 bytes combined with 8 bytes of a public constant, times the high 8 bytes combined
-//! with 8 others. Where the low bytes are the constant itself the combination is 0 and so is the
-//! product, whatever the high ones are: 8 bytes to choose freely. The windows of other products
-//! must not overlap these 16 bytes, which leaves lengths of 32 and of 48 to 128.
+//! For keys of 17 to 128 bytes, XXH3-64 with seed 0 adds up products, one for each 16 bytes of the
+//! key. The factors are the low and the high 8 bytes, each combined with 8 bytes of a public
+//! constant. If the low bytes equal the constant, the first factor is 0 and so is the product,
+//! whatever the high 8 bytes are: they can be chosen freely. The windows of other products must not
+//! overlap these 16 bytes, which leaves key lengths of 32 and of 48 to 128.
 
-/// The first 8 bytes of the constant, which cancel themselves.
+/// The first 8 bytes of the constant. As low bytes of a key they make the factor 0.
 const CANCELLING: [u8; 8] = [0xb8, 0xfe, 0x6c, 0x39, 0x23, 0xa4, 0x4b, 0xbe];
 
-/// Length of the part of a key that decides nothing.
+/// Length of the part of a key that does not change its hash.
 const FREE_LEN: usize = 16;
 
-/// Key number `n` of those of `len` bytes whose hash is that of all others with this length and
-/// `tail`, which fills the rest. Keys ascend with `n`.
+/// Key number `n` of `len` bytes. All keys with the same `len` and `tail` have the same hash. The
+/// rest of the key is filled with `tail`. Keys ascend with `n`.
 ///
 /// # Panics
 ///
-/// If `len` is neither 32 nor 48 to 128: not every key would have the hash.
+/// If `len` is neither 32 nor 48 to 128, since the keys would have different hashes.
 #[must_use]
 pub fn colliding_key(len: usize, tail: u8, n: u64) -> Vec<u8> {
     assert!(len == 32 || (48..=128).contains(&len), "no construction for {len} bytes");
@@ -29,7 +29,7 @@ pub fn colliding_key(len: usize, tail: u8, n: u64) -> Vec<u8> {
     key
 }
 
-/// The first `count` of them, in ascending order.
+/// The first `count` colliding keys, in ascending order.
 pub fn colliding_keys(len: usize, tail: u8, count: u64) -> impl Iterator<Item = Vec<u8>> {
     (0..count).map(move |n| colliding_key(len, tail, n))
 }
@@ -40,7 +40,7 @@ mod tests {
 
     use super::*;
 
-    /// Both sides' hash functions, which are implemented independently of the construction.
+    /// The hash by both crates' functions, which were written independently of this construction.
     fn hash(key: &[u8]) -> u64 {
         let hash = sst_writer::hash_key(key);
         assert_eq!(hash, sst_reader::hash_key(key));

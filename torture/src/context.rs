@@ -12,18 +12,18 @@ use sst_conformance::SplitMix;
 use crate::watchdog::Watchdog;
 use crate::{Cases, Row, Verdict, allocations};
 
-/// How many cases are tried.
+/// The number of cases of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// A few cases of each row of a quick run: seconds. The suite of planted bugs uses it.
+    /// A few cases of each row of a quick run; takes seconds. The suite of planted bugs uses it.
     Brief,
-    /// A sample of each kind, the same every time: minutes.
+    /// A sample of each kind, the same in each run; takes minutes.
     Quick,
-    /// Everything.
+    /// All cases.
     Full,
 }
 
-/// The parameters that a suite is run with.
+/// The parameters of a suite's run.
 #[derive(Debug)]
 pub struct Context {
     mode: Mode,
@@ -47,7 +47,7 @@ impl Context {
         Self { mode, seed, threads, progress, stops_at_failure: false, has_failed }
     }
 
-    /// The context, in which no further case is begun once one has failed.
+    /// The same context, but no further case starts after one has failed.
     #[must_use]
     pub fn stopping_at_failure(mut self, stops: bool) -> Self {
         self.stops_at_failure = stops;
@@ -58,19 +58,19 @@ impl Context {
         self.stops_at_failure && self.has_failed.load(Ordering::Relaxed)
     }
 
-    /// Whether everything is to be tried.
+    /// Whether all cases run.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.mode == Mode::Full
     }
 
-    /// Whether only a few cases of each row are to be tried.
+    /// Whether only a few cases of each row run.
     #[must_use]
     pub fn is_brief(&self) -> bool {
         self.mode == Mode::Brief
     }
 
-    /// The first value in a quick run, the second in a full one.
+    /// Returns `quick` in a brief or quick run, `full` in a full run.
     pub fn pick<T>(&self, quick: T, full: T) -> T {
         match self.mode {
             Mode::Brief | Mode::Quick => quick,
@@ -90,8 +90,7 @@ impl Context {
         self.threads
     }
 
-    /// Random numbers for a case: the same for the same seed, purpose and case, whatever ran
-    /// before.
+    /// Random numbers for a case. They depend only on seed, purpose and case, not on other cases.
     #[must_use]
     pub fn random(&self, purpose: &str, case: usize) -> SplitMix {
         let purpose = sst_reader::hash_key(purpose.as_bytes());
@@ -99,8 +98,8 @@ impl Context {
         SplitMix::new(mixed.word() ^ (case as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15))
     }
 
-    /// Runs all cases, in parallel, and counts them in the rows. A case that panics is counted and
-    /// the run goes on; one that doesn't end is named, and the process ends.
+    /// Runs all cases in parallel and counts them in the rows. A case that panics is counted, and
+    /// the run goes on. A case that does not end is named, and the process exits.
     #[must_use]
     pub fn run<C: Cases>(&self, rows: Vec<Row>, cases: &C) -> Vec<Row> {
         let chosen = self.is_brief().then(|| a_few_of_each_row(rows.len(), cases));
@@ -139,10 +138,10 @@ impl Context {
     }
 }
 
-/// Cases of each row that a brief run tries, about.
+/// About how many cases of each row a brief run tries.
 const BRIEF_CASES: usize = 48;
 
-/// The cases of a brief run: some of each row, spread over all its cases.
+/// The cases of a brief run: a few of each row, spread evenly over the row's cases.
 fn a_few_of_each_row<C: Cases>(rows: usize, cases: &C) -> Vec<usize> {
     let mut of_row = vec![Vec::new(); rows];
     for case in 0..cases.count() {
@@ -155,7 +154,7 @@ fn a_few_of_each_row<C: Cases>(rows: usize, cases: &C) -> Vec<usize> {
     of_row.into_iter().flat_map(few).collect()
 }
 
-/// Names the case that does not end, and ends the process: its thread cannot be stopped.
+/// Prints the case that does not end and exits the process, since its thread cannot be stopped.
 #[expect(clippy::print_stderr, reason = "the run ends here, and this says why")]
 fn give_up<C: Cases>(cases: &C, case: usize) {
     let (name, seconds) = (cases.name(case), cases.deadline().as_secs());
@@ -163,12 +162,12 @@ fn give_up<C: Cases>(cases: &C, case: usize) {
     std::process::exit(1);
 }
 
-/// Cases being run.
+/// The state of a run, shared by its threads.
 struct Run<'a, C> {
     cases: &'a C,
-    /// The cases to run, if not all are.
+    /// The cases to run; `None` for all.
     chosen: Option<Vec<usize>>,
-    /// How many cases are run.
+    /// Number of cases to run.
     count: usize,
     empty: &'a [Row],
     next: AtomicUsize,
@@ -200,8 +199,8 @@ impl<C: Cases> Run<'_, C> {
                 if outcome.is_err() {
                     worker = self.cases.worker();
                 }
-                // A case whose row is missing ends the suite: it must not be run without being
-                // counted.
+                // If a row is missing, this panics and ends the suite, so that no case runs
+                // uncounted.
                 self.note(&mut rows[self.cases.row(case)], case, outcome);
             }
             self.context.progress.inc((end - first) as u64);
@@ -230,8 +229,8 @@ thread_local! {
     static LAST_PANIC: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Makes panics within cases keep their message for the table instead of printing it. Others are
-/// printed as ever.
+/// Installs a panic hook. It keeps the message of a panic within a case for the table instead of
+/// printing it; other panics are printed as usual.
 pub fn keep_panic_messages() {
     let default = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
@@ -243,11 +242,11 @@ pub fn keep_panic_messages() {
     }));
 }
 
-/// The result of an action, or the message of its panic.
+/// The result of an action, or its panic message.
 ///
 /// # Errors
 ///
-/// The message, if it panicked.
+/// The panic message, if the action panicked.
 pub fn caught<T>(action: impl FnOnce() -> T) -> Result<T, String> {
     let outer = IS_CAUGHT.replace(true);
     let result = catch_unwind(AssertUnwindSafe(action));

@@ -1,12 +1,12 @@
-//! The test programme for damage, faults and hostile input; `cargo xtask torture` runs it.
+//! The test program for damage, faults and hostile input. `cargo xtask torture` runs it.
 //!
-//! A [`Suite`] tries [`Cases`] by the thousand or million and counts them in [`Row`]s; the
-//! [`Context`] runs them in parallel, catches panics, notices reads that take more memory than
-//! FORMAT.md section 11 allows, and names a case that doesn't end. [`suites::ALL`] lists the
-//! suites, one file each. `tests/` holds single cases with names: those that once failed, and those
-//! quick enough for `cargo test`.
+//! A [`Suite`] runs [`Cases`] by the thousand or million and counts them in [`Row`]s. The
+//! [`Context`] runs cases in parallel, catches panics, detects reads that allocate more memory than
+//! FORMAT.md section 11 allows, and names cases that do not end. [`suites::ALL`] lists the suites,
+//! one file each. `tests/` holds single named cases: those that once failed, and those quick enough
+//! for `cargo test`.
 //!
-//! To add a suite, write `suites/yours.rs` with a `pub const SUITE: Suite` and put it into
+//! To add a suite, write `suites/yours.rs` with a `pub const SUITE: Suite` and add it to
 //! [`suites::ALL`].
 
 #![expect(
@@ -33,19 +33,19 @@ pub use context::{Context, Mode, caught, keep_panic_messages};
 pub use report::Report;
 pub use row::{Failure, Protection, Row, Verdict};
 
-/// A part of the programme.
+/// A suite of tests.
 #[derive(Clone, Copy, Debug)]
 pub struct Suite {
-    /// Its name in the table; `--only` looks for a part of it.
+    /// The suite's name in the table. `--only` selects suites by a part of it.
     pub name: &'static str,
-    /// Its purpose, in one line.
+    /// The suite's purpose, in one line.
     pub about: &'static str,
-    /// Runs it.
+    /// Runs the suite.
     pub run: fn(&Context) -> Vec<Row>,
 }
 
 impl Suite {
-    /// Runs the suite; a panic outside of any case becomes a failed row.
+    /// Runs the suite. A panic outside of any case becomes a failed row.
     #[must_use]
     pub fn rows(&self, context: &Context) -> Vec<Row> {
         let mut rows = caught(|| (self.run)(context)).unwrap_or_else(|panic| {

@@ -1,4 +1,4 @@
-//! Runs the suites and prints their table. `cargo xtask torture` starts it.
+//! Runs the suites and prints the table of results. `cargo xtask torture` starts it.
 
 #![expect(clippy::print_stdout, reason = "the table goes to standard output")]
 
@@ -10,33 +10,33 @@ use clap::Parser;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sst_torture::{Context, Mode, Report, Suite, keep_panic_messages, suites};
 
-/// The test programme for damage, faults and hostile input. Quick by default; a run ends with one
-/// table, and with exit code 1 if a promise was broken.
+/// The test program for damage, faults and hostile input. By default a quick run. A run ends with a
+/// table; the exit code is 1 if a promise was broken.
 #[derive(Parser)]
 #[command(name = "cargo xtask torture", version)]
 struct Arguments {
-    /// Try everything, not only a sample of each kind.
+    /// Run all cases, not only a sample of each kind.
     #[arg(long)]
     full: bool,
-    /// Try only a few cases of each row, which takes seconds.
+    /// Run only a few cases of each row, which takes seconds.
     #[arg(long, conflicts_with = "full")]
     brief: bool,
     /// Run only the suites whose name contains this.
     #[arg(long, value_name = "SUBSTRING")]
     only: Option<String>,
-    /// List the suites, and run none.
+    /// List the suites and exit.
     #[arg(long)]
     list: bool,
     /// Print the table as JSON.
     #[arg(long, conflicts_with = "markdown")]
     json: bool,
-    /// Print the table as docs/RELIABILITY.md has it.
+    /// Print the table in the form used in docs/RELIABILITY.md.
     #[arg(long)]
     markdown: bool,
     /// Seed of the random cases. The same seed gives the same cases.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Begin no further case once one has failed.
+    /// Stop after the first failed case.
     #[arg(long)]
     first_failure: bool,
     /// Threads that run cases [default: one per core].
@@ -90,7 +90,7 @@ fn run(arguments: &Arguments, asked: &[&Suite]) -> ExitCode {
         let new = suite.rows(&context);
         progress.finish_and_clear();
         if is_text {
-            // The table comes at the end; until then a line shows progress.
+            // The table is printed at the end; until then, print one line after each suite.
             let cases: u64 = new.iter().map(|row| row.cases).sum();
             let seconds = suite_start.elapsed().as_secs_f64();
             println!("{} … {cases} cases, {seconds:.1} s", suite.name);
@@ -111,7 +111,7 @@ fn run(arguments: &Arguments, asked: &[&Suite]) -> ExitCode {
     if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// A bar on standard error, if that is a terminal.
+/// A progress bar on standard error; hidden if that is not a terminal.
 fn bar(name: &'static str) -> ProgressBar {
     let target = match stderr().is_terminal() {
         true => ProgressDrawTarget::stderr(),

@@ -1,10 +1,10 @@
-//! A disk that loses power: each effect that was not synced may be there or not, independently of
-//! the others.
+//! A model of a disk that loses power. Each effect that was not synced may be kept or lost,
+//! independently of all others.
 //!
-//! The model is harsher than any file system: the bytes of each write may be missing, cut in half
-//! or zeros; each name may be there without the content of its file, and the new name of a file may
-//! be there with or without the old one. Only that one name refers to one file, old or new, is
-//! taken for granted.
+//! The model is harsher than real file systems. The bytes of each write may be missing, cut in half
+//! or zeros. Each name may exist without the content of its file, and the new name of a file may
+//! exist with or without the old name. Only one guarantee is assumed: a name refers to one file,
+//! the old or the new one.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -14,14 +14,14 @@ use sst_conformance::SplitMix;
 
 use super::recorder::Record;
 
-/// The fate of a write that was not synced.
+/// The effect of a loss of power on a write that was not synced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Fate {
     Whole,
     Lost,
-    /// Its first half is there.
+    /// Only the first half of the write is kept.
     Torn,
-    /// Its length is there, its bytes are zeros.
+    /// The length is kept, but the bytes are zeros.
     Zeros,
 }
 
@@ -34,7 +34,7 @@ struct File {
     pending: Vec<Vec<u8>>,
 }
 
-/// A change of the names of the directory.
+/// A change of the directory's names.
 #[derive(Clone, Debug)]
 enum Change {
     Add { name: OsString, file: usize },
@@ -46,13 +46,13 @@ enum Change {
 pub struct Disk {
     path: PathBuf,
     files: Vec<File>,
-    /// Files that were created since, by the recorder's number.
+    /// Indexes of the files created since, by the number that the recorder gave them.
     numbered: BTreeMap<u64, usize>,
     /// Durable names.
     names: BTreeMap<OsString, usize>,
-    /// Changes of names that are not durable.
+    /// Changes of names that are not durable yet.
     changes: Vec<Change>,
-    /// Whether there is the directory: durably, or perhaps.
+    /// Whether the directory exists: not, perhaps, or durably.
     is_there: Presence,
 }
 
@@ -63,19 +63,19 @@ enum Presence {
     Yes,
 }
 
-/// One of the states that a loss of power can leave.
+/// Chooses one of the states that a loss of power can leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// That of a number below [`Disk::outcomes`]; 0 keeps everything.
+    /// The state with this number, below [`Disk::outcomes`]. State 0 keeps all effects.
     Number(u64),
-    /// The worst outcome of each effect.
+    /// The state in which each effect has its worst fate.
     Worst,
-    /// Each effect by chance, from this seed: where there are more outcomes than can be numbered.
+    /// A random state from this seed, for disks with more states than can be numbered.
     Drawn(u64),
 }
 
 impl Outcome {
-    /// Chooses one of so many ways, effect by effect.
+    /// Returns a function that chooses one of `ways` fates, effect by effect.
     fn chooser(self) -> impl FnMut(u64) -> u64 {
         let (mut rest, mut random) = match self {
             Self::Number(number) => (number, None),
@@ -94,11 +94,11 @@ impl Outcome {
     }
 }
 
-/// The files of a directory; `None` if it is not there.
+/// The files of a directory; `None` if the directory does not exist.
 pub type Image = Option<BTreeMap<OsString, Vec<u8>>>;
 
 impl Disk {
-    /// A disk on which the directory `path` is as it is now, and durable.
+    /// A disk with the directory `path` as it is now, all of it durable.
     #[must_use]
     pub fn of(path: &Path) -> Self {
         let mut disk = Self {
@@ -164,20 +164,20 @@ impl Disk {
         }
     }
 
-    /// The number of possible outcomes of each effect that is not durable.
+    /// For each effect that is not durable, the number of its possible fates.
     fn choices(&self) -> Vec<usize> {
         let writes = self.files.iter().flat_map(|file| &file.pending).map(|_| FATES.len());
         let presence = (self.is_there == Presence::Perhaps).then_some(2);
         writes.chain(self.changes.iter().map(|_| 2)).chain(presence).collect()
     }
 
-    /// Number of states that a loss of power can leave, as far as it fits.
+    /// Number of states that a loss of power can leave, at most `u64::MAX`.
     #[must_use]
     pub fn outcomes(&self) -> u64 {
         self.choices().iter().fold(1, |product: u64, &ways| product.saturating_mul(ways as u64))
     }
 
-    /// One of the states that a loss of power can leave.
+    /// The files after a loss of power with this outcome.
     #[must_use]
     pub fn after_power_loss(&self, outcome: Outcome) -> Image {
         let mut choose = outcome.chooser();
@@ -211,7 +211,7 @@ impl File {
                 Fate::Lost | Fate::Zeros => &[],
             };
             if fate != Fate::Lost {
-                // Where an earlier write was lost there is a hole.
+                // If an earlier write was lost, it leaves a hole of zeros.
                 content.resize(end, 0);
                 content.extend_from_slice(kept);
             }
@@ -233,12 +233,12 @@ impl Change {
     }
 }
 
-/// The name of a file that has none yet. The real one is as random.
+/// The name of a file that has no final name yet. Real temporary names are random too.
 fn temporary_name(file: u64) -> OsString {
     format!(".sst-{file}.tmp").into()
 }
 
-/// Writes an image to a directory that is not there.
+/// Writes an image to a directory that does not exist yet.
 pub fn materialize(image: &Image, directory: &Path) {
     let Some(files) = image else { return };
     std::fs::create_dir(directory).unwrap();
@@ -293,7 +293,7 @@ mod tests {
         for expected in [&b"abcdef"[..], b"", b"ab", b"\0\0\0\0ef", b"ab\0\0\0\0", b"abcde"] {
             assert!(contents.iter().any(|content| content == expected), "{expected:?}");
         }
-        // A name without content, as a rename before a sync can leave it.
+        // A name without content, which a rename before a sync can leave.
         disk.apply(&Record::Name { file: 0, path: path.join("n") });
         assert!(
             images(&disk)

@@ -1,6 +1,6 @@
-//! Commits gathered from directories of other writers. The first fragment has two commits; the
-//! second has blobs, so its table is written anew. They have keys in common, and the second
-//! fragment counts.
+//! Commits gathered from directories of other writers. The first fragment has two commits. The
+//! second has blobs, so its table is written anew. The fragments have keys in common, for which the
+//! second fragment wins.
 
 use std::path::{Path, PathBuf};
 
@@ -10,12 +10,12 @@ use sst_writer::{Publisher, PublisherOptions};
 use super::steps::Step;
 use super::tap::{Tapped, WithoutSync};
 
-/// One commit of two fragments, of family 0.
+/// One commit of family 0, gathered from two fragments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gathering {
-    /// Whether the fragments take the place of everything before.
+    /// Whether the fragments replace all earlier entries.
     pub replace: bool,
-    /// Whether fragments and commit are certified.
+    /// Whether the fragments and the commit are certified.
     pub certify: bool,
 }
 
@@ -23,19 +23,19 @@ pub struct Gathering {
 const FRAGMENTS: [&[Step]; 2] = [&[Step::Increment, Step::Tombstones], &[Step::Blobs]];
 
 impl Gathering {
-    /// The directories beside one that is gathered into.
+    /// The fragments' directories, beside the directory that they are gathered into.
     fn fragments(directory: &Path) -> [PathBuf; 2] {
         [1, 2].map(|number| directory.with_file_name(format!("fragment-{number}")))
     }
 
-    /// The single commits that together have the same effect as this one.
+    /// The steps that together have the same effect as this commit.
     #[must_use]
     pub fn steps(self) -> Vec<Step> {
         let replaced = self.replace.then_some(Step::Clear);
         replaced.into_iter().chain(FRAGMENTS.concat()).collect()
     }
 
-    /// Writes the fragments. `number` is that of the commit that is to be made.
+    /// Writes the fragments. `number` is the number of the commit under test.
     pub fn prepare(self, directory: &Path, number: u64) {
         let mut number = number + u64::from(self.replace);
         for (path, steps) in Self::fragments(directory).iter().zip(FRAGMENTS) {
@@ -53,7 +53,7 @@ impl Gathering {
     ///
     /// # Errors
     ///
-    /// That of the publisher.
+    /// The error of gathering or publishing.
     pub fn apply(self, publisher: &mut Publisher) -> Result<(), MergeError> {
         let fragments = Self::fragments(publisher.directory());
         let mut commit = publisher.begin();

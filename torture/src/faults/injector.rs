@@ -1,4 +1,4 @@
-//! Makes chosen operations fail, and notes the failures and the replacement of `CURRENT`.
+//! Makes chosen operations fail. Records failures and the replacement of `CURRENT`.
 
 use std::io;
 use std::path::Path;
@@ -9,24 +9,24 @@ use super::tap::{Operation, Order, Tap};
 /// How an operation fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// It is not done and reports an I/O error; everything after it works. A sync that is tried
-    /// again reports success.
+    /// The operation is not done and reports an I/O error. All later operations work; a repeated
+    /// sync reports success.
     Once,
-    /// So do all operations after it: the disk is gone.
+    /// Like `Once`, but all later operations fail too: the disk is gone.
     ForGood,
-    /// The disk is full: of a write half is done.
+    /// The disk is full. Half of a write is done.
     NoSpace,
-    /// It is done, and reports an error all the same.
+    /// The operation is done, but reports an error.
     Afterwards,
-    /// A write takes half of its bytes, and says so.
+    /// A write writes half of its bytes and reports that.
     Short,
-    /// A write is interrupted before it did anything.
+    /// A write is interrupted before it wrote any bytes.
     Interrupted,
-    /// A write takes nothing, and reports no error.
+    /// A write writes no bytes and reports no error.
     Zero,
 }
 
-/// All of them.
+/// All faults.
 pub const FAULTS: [Fault; 7] = [
     Fault::Once,
     Fault::ForGood,
@@ -38,7 +38,7 @@ pub const FAULTS: [Fault; 7] = [
 ];
 
 impl Fault {
-    /// Whether it is one that an operation like this can have.
+    /// Whether this fault can happen to this operation.
     #[must_use]
     pub const fn applies_to(self, operation: &Operation<'_>) -> bool {
         match self {
@@ -59,37 +59,37 @@ impl Fault {
         }
     }
 
-    /// Whether the caller must not notice it.
+    /// Whether the caller must hide this fault by trying again.
     #[must_use]
     pub const fn is_benign(self) -> bool {
         matches!(self, Self::Short | Self::Interrupted)
     }
 }
 
-/// Lets operations through but for one, or for all from one on.
+/// Lets all operations pass except one, or except all from one on.
 #[derive(Debug)]
 pub struct Injector {
     fault: Fault,
-    /// Number of the operation that fails.
+    /// Number of the operation that fails, counted from 0.
     failing: u64,
     operations: AtomicU64,
-    /// The work is done: no further operation fails.
+    /// The work has ended: no further operation fails.
     is_over: AtomicBool,
     has_fired: AtomicBool,
     /// A sync failed, of a file or of a directory.
     sync_failed: AtomicBool,
-    /// `CURRENT` was to be replaced, whatever came of it.
+    /// A replacement of `CURRENT` was tried, successfully or not.
     is_switch_tried: AtomicBool,
     /// `CURRENT` was replaced, or may have been.
     is_switched: AtomicBool,
-    /// `CURRENT` was to be replaced after a sync had failed.
+    /// A replacement of `CURRENT` was tried after a sync had failed.
     broke_promise: AtomicBool,
-    /// Some removal was not done.
+    /// A removal failed.
     removal_failed: AtomicBool,
 }
 
 impl Injector {
-    /// Fails operation number `failing`, counted from 0, if the fault applies to it.
+    /// Fails the operation with number `failing`, counted from 0, if the fault applies to it.
     #[must_use]
     pub fn new(fault: Fault, failing: u64) -> Self {
         Self {
@@ -106,13 +106,13 @@ impl Injector {
         }
     }
 
-    /// Operations so far.
+    /// Number of operations so far.
     #[must_use]
     pub fn operations(&self) -> u64 {
         self.operations.load(Ordering::SeqCst)
     }
 
-    /// Ends the work: if the fault has not happened it does not happen any more.
+    /// Ends the work. A fault that has not happened by now will not happen.
     pub fn end(&self) {
         self.is_over.store(true, Ordering::SeqCst);
     }
@@ -129,51 +129,51 @@ impl Injector {
         self.sync_failed.load(Ordering::SeqCst)
     }
 
-    /// Whether the replacement of `CURRENT` was tried: from then on it is unknown which files are
+    /// Whether the replacement of `CURRENT` was tried. From then on it is unknown which files are
     /// needed.
     #[must_use]
     pub fn is_switch_tried(&self) -> bool {
         self.is_switch_tried.load(Ordering::SeqCst)
     }
 
-    /// Whether `CURRENT` may be the new one.
+    /// Whether `CURRENT` may have the new content.
     #[must_use]
     pub fn is_switched(&self) -> bool {
         self.is_switched.load(Ordering::SeqCst)
     }
 
-    /// Whether `CURRENT` was to be replaced although a sync had failed.
+    /// Whether a replacement of `CURRENT` was tried after a sync had failed.
     #[must_use]
     pub fn broke_promise(&self) -> bool {
         self.broke_promise.load(Ordering::SeqCst)
     }
 
-    /// Whether something that should have gone was not removed.
+    /// Whether a file or directory that should have been removed is still there.
     #[must_use]
     pub fn removal_failed(&self) -> bool {
         self.removal_failed.load(Ordering::SeqCst)
     }
 
-    /// Whether the caller must not notice the fault.
+    /// Whether the caller must hide the fault by trying again.
     #[must_use]
     pub const fn is_benign(&self) -> bool {
         self.fault.is_benign()
     }
 
-    /// Whether everything fails from the fault on.
+    /// Whether all operations fail since the fault.
     #[must_use]
     pub fn is_for_good(&self) -> bool {
         self.fault == Fault::ForGood && self.has_fired()
     }
 
-    /// Whether a file may have its name although an error was reported: giving it was done and said
-    /// to have failed, or taking it back failed.
+    /// Whether a file may have its name although an error was reported: the renaming was done but
+    /// reported an error, or undoing it failed.
     #[must_use]
     pub fn may_leave_name(&self) -> bool {
         self.removal_failed() || self.fault == Fault::Afterwards
     }
 
-    /// Whether this operation is to fail.
+    /// Whether this operation must fail.
     fn fails(&self, operation: &Operation<'_>) -> bool {
         let number = self.operations.fetch_add(1, Ordering::SeqCst);
         let is_next = number == self.failing && !self.is_over.load(Ordering::SeqCst);
@@ -238,7 +238,7 @@ impl Tap for Injector {
         let order = self.order_of(operation);
         self.note(operation, &order);
         match (&order, operation) {
-            // Without a crash, reads see written bytes whether they were synced or not.
+            // Syncs are skipped, since without a crash reads see all written bytes.
             (Order::Proceed, Operation::Sync { .. } | Operation::SyncDirectory { .. }) => {
                 Order::Pretend
             }
@@ -247,21 +247,21 @@ impl Tap for Injector {
     }
 }
 
-/// Lists the operations of a run, in order: each of them can be made to fail.
+/// Lists the operations of a run, in order. Each of them can then be made to fail.
 #[derive(Debug, Default)]
 pub struct Listing(std::sync::Mutex<Vec<Listed>>);
 
 /// An operation, without its arguments.
 #[derive(Clone, Copy, Debug)]
 pub struct Listed {
-    /// Its name.
+    /// The operation's name.
     pub name: &'static str,
-    /// Which faults it can have.
+    /// For each fault of [`FAULTS`], whether it can happen to the operation.
     pub faults: [bool; FAULTS.len()],
 }
 
 impl Listing {
-    /// The operations so far.
+    /// The operations listed so far.
     #[must_use]
     pub fn operations(&self) -> Vec<Listed> {
         self.0.lock().unwrap().clone()
@@ -276,7 +276,7 @@ impl Tap for Listing {
     }
 }
 
-/// Whether there is a file, whatever else may be wrong.
+/// Whether a file exists, readable or not.
 #[must_use]
 pub fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()

@@ -1,6 +1,6 @@
-//! Bulk loads that use every part of the loader: records in any order spill, one bucket is too
-//! large and is sorted in runs, keys are repeated, values go into files of their own, and there are
-//! several tables.
+//! Bulk loads that use every part of the loader. Unordered records spill to disk. One bucket is too
+//! large and is sorted in runs. Keys are repeated. Values go into blob files. There are several
+//! tables.
 
 use std::path::{Path, PathBuf};
 
@@ -10,29 +10,29 @@ use sst_writer::{BulkError, BulkLoader, BulkOptions, Publisher, WriterOptions};
 
 use super::steps::{self, Content, key};
 
-/// Times that the long key comes.
+/// Number of records with the long key.
 const LONG_KEY_RECORDS: u64 = 4;
-/// Its length in bytes: so many of it are more than a thread sorts in memory at the least budget, 1
-/// MiB.
+/// Length of the long key in bytes. Its records are larger than the memory in which a thread sorts
+/// with the lowest budget, 1 MiB.
 const LONG_KEY_LEN: usize = 300_000;
 
-/// One bulk load, of family 0. All values carry its number.
+/// One bulk load of family 0. All values contain its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Load {
-    /// Whether the tables of earlier commits stay.
+    /// Whether the tables of earlier commits are kept.
     pub mode: BulkMode,
-    /// How many keys there are; a load sets some of them and deletes others.
+    /// Number of keys. A load sets some of them and deletes others.
     pub keys: u64,
-    /// Most entries of a table.
+    /// Highest number of entries of a table.
     pub table_entries: u64,
-    /// Threads that sort and write. With one of them a load does the same operations in the same
+    /// Threads that sort and write. With one thread, a load does the same operations in the same
     /// order each time.
     pub threads: usize,
     /// Whether temporary files go to a folder beside the directory.
     pub spills_elsewhere: bool,
 }
 
-/// Only the first so many keys have values in files of their own, each of which is synced.
+/// Number of keys that may have values in blob files. Each blob file costs a sync.
 const KEYS_WITH_BLOBS: u64 = 40;
 
 /// The record of a key in a load.
@@ -52,8 +52,8 @@ fn record(number: u64, index: u64) -> Record {
     }
 }
 
-/// The value of a key: most are of the kind that waits in memory for its turn, a few are inline or
-/// so long that they are kept apart from their records.
+/// The value of a key. Most values wait in memory for their block; a few are inline, and a few are
+/// so long that they are stored apart from their records.
 fn value(number: u64, index: u64) -> Vec<u8> {
     match index % 8 {
         0..=3 => steps::value(number, index),
@@ -66,20 +66,21 @@ fn long_key() -> Vec<u8> {
 }
 
 impl Load {
-    /// A load of a few records, on one thread: with any of its operations a run takes milliseconds.
+    /// A load of a few records on one thread. It takes milliseconds, so that a run for each of its
+    /// operations is affordable.
     #[must_use]
     pub const fn small(mode: BulkMode) -> Self {
         Self { mode, keys: 24, table_entries: 6, threads: 1, spills_elsewhere: false }
     }
 
-    /// The folder beside a directory where temporary files go, if they are to.
+    /// The folder for temporary files beside a directory.
     #[must_use]
     pub fn spilled(directory: &Path) -> PathBuf {
         directory.with_file_name("spilled")
     }
 
-    /// The options of a load into a directory: the smallest budget, so that all records are spilled
-    /// before they are written.
+    /// The options of a load into a directory. The budget is the smallest, so that all records are
+    /// spilled before they are written.
     #[must_use]
     pub fn options(&self, directory: &Path) -> BulkOptions {
         let writer = WriterOptions::default().filter(QuotientFilter::default());
@@ -92,11 +93,11 @@ impl Load {
         if self.spills_elsewhere { options.temp_dir(Self::spilled(directory)) } else { options }
     }
 
-    /// Loads.
+    /// Runs the load.
     ///
     /// # Errors
     ///
-    /// That of the loader.
+    /// The error of the loader.
     pub fn apply(
         &self,
         publisher: &mut Publisher,
@@ -108,8 +109,8 @@ impl Load {
         for times in 1..=LONG_KEY_RECORDS {
             handle.put(long_key(), value(number, times))?;
         }
-        // Downwards, so that nothing comes in order; and each key twice, of which the second
-        // counts.
+        // Keys come in descending order, so that nothing is sorted already. Each key comes twice,
+        // and the second record counts.
         for index in (0..self.keys).rev() {
             let (key, value) = (key(index), value(number, index));
             match record(number, index) {

@@ -1,5 +1,5 @@
-//! The common part of the suites of faults, crashes and lost power: a file system with a tap on
-//! every operation, the commits under test, and a disk that forgets writes that were not synced.
+//! The shared part of the suites of faults, crashes and lost power: a file system with a tap on
+//! every operation, the commits under test, and a disk that loses writes that were not synced.
 
 pub mod disk;
 pub mod gathering;

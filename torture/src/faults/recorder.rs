@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use super::tap::{Operation, Order, Tap, WithoutSync};
 
-/// An operation that changed something, or made it durable.
+/// A recorded operation: one that changes a file or directory, or makes a change durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
     /// A file was created under a temporary name.
@@ -15,26 +15,26 @@ pub enum Record {
         /// The number of the file.
         file: u64,
     },
-    /// Bytes were appended to it.
+    /// Bytes were appended to a file.
     Write {
         /// The number of the file.
         file: u64,
         /// The bytes.
         bytes: Vec<u8>,
     },
-    /// Its content was made durable.
+    /// The content of a file was made durable.
     Sync {
         /// The number of the file.
         file: u64,
     },
-    /// It got its name.
+    /// A file got its final name.
     Name {
         /// The number of the file.
         file: u64,
         /// The path.
         path: PathBuf,
     },
-    /// It was removed, unnamed.
+    /// A file was removed before it got its name.
     Discard {
         /// The number of the file.
         file: u64,
@@ -89,7 +89,7 @@ impl Record {
             | Operation::Modified { .. }
             | Operation::ReadBack { .. }
             | Operation::List { .. }
-            // Only one of temporary files has that name, which is not recorded.
+            // Only a folder of temporary files is removed, and its creation is not recorded either.
             | Operation::RemoveDirectory { .. }
             | Operation::Lock { .. } => {
                 return None;
@@ -98,12 +98,12 @@ impl Record {
     }
 }
 
-/// A tap that lets everything through and records it. Nothing may fail.
+/// A tap that lets all operations pass and records them. None of them may fail.
 #[derive(Debug, Default)]
 pub struct Recorder(Mutex<Vec<Record>>);
 
 impl Recorder {
-    /// The operations so far.
+    /// The operations recorded so far.
     #[must_use]
     pub fn records(&self) -> Vec<Record> {
         self.0.lock().unwrap().clone()

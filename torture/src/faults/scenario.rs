@@ -1,5 +1,5 @@
-//! One commit of any kind (published, certified, gathered, loaded in bulk or rolled back), with or
-//! without a directory and commits before it.
+//! One commit of any kind (published, certified, gathered, bulk-loaded or rolled back), with or
+//! without an existing directory and earlier commits.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -20,53 +20,53 @@ use super::tap::{Tapped, WithoutSync};
 /// The way in which a commit is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Tables that are written and added.
+    /// Writes tables and adds them to the commit.
     Publish(Step),
-    /// The same, and everything is read back and certified.
+    /// The same, and the commit is read back and certified.
     Certify(Step),
-    /// Directories of other writers become one commit.
+    /// Gathers directories of other writers into one commit.
     Gather(Gathering),
-    /// A bulk load.
+    /// Runs a bulk load.
     Load(Load),
-    /// The directory goes back over so many commits.
+    /// Rolls the directory back.
     Rollback {
-        /// How many.
+        /// Number of commits to go back.
         commits: usize,
     },
 }
 
-/// Why a commit was not made.
+/// The reason why a commit was not made.
 pub type Failure = Box<dyn std::error::Error>;
 
 /// A commit under test, and the commits before it.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    /// The commits before it, the oldest first.
+    /// The commits before the tested one, the oldest first.
     pub before: Vec<Step>,
-    /// Whether there is a directory before the first commit.
+    /// Whether the directory exists before the first commit.
     pub has_directory: bool,
-    /// The way in which the commit is made.
+    /// The way in which the tested commit is made.
     pub action: Action,
-    /// Whether obsolete files stay.
+    /// Whether obsolete files are kept.
     pub keep: bool,
-    /// Whether the commit is several meta files, one for each of its tables.
+    /// Whether the commit has several meta files, one for each of its tables.
     pub has_parts: bool,
 }
 
 const HISTORY: [Step; 4] = [Step::Increment, Step::Blobs, Step::Tombstones, Step::OtherFamily];
 
-/// Limits that a table of a step keeps to, and two together exceed.
+/// Limits of a meta file that one table of a step meets and two tables exceed.
 fn one_table() -> MetaLimits {
     MetaLimits::default().filter_bytes(100)
 }
 
-/// A commit on top of these.
+/// A scenario: a commit made after the steps `before`.
 fn on_top_of(before: &[Step], action: Action) -> Scenario {
     Scenario { before: before.to_vec(), has_directory: true, action, keep: false, has_parts: false }
 }
 
-/// Every kind of commit: the first, with and without a directory, and one on top of commits of all
-/// kinds.
+/// Published commits of every kind: the first commit, with and without a directory, and each step
+/// after commits of all kinds.
 #[must_use]
 pub fn publishing() -> Vec<Scenario> {
     let scenario = |before, step| on_top_of(before, Action::Publish(step));
@@ -80,7 +80,7 @@ pub fn publishing() -> Vec<Scenario> {
     scenarios
 }
 
-/// Bulk loads: the first, on top of other commits, and in their place.
+/// Bulk loads: the first commit, one after other commits, and one that replaces them.
 #[must_use]
 pub fn loading() -> Vec<Scenario> {
     let (increment, replace) = (Load::small(BulkMode::Increment), Load::small(BulkMode::Replace));
@@ -92,7 +92,7 @@ pub fn loading() -> Vec<Scenario> {
     ]
 }
 
-/// Rollbacks: to the commit before, and over commits of all kinds.
+/// Rollbacks: to the previous commit, and over commits of all kinds.
 #[must_use]
 pub fn rolling_back() -> Vec<Scenario> {
     let [a, b, c, d] = HISTORY;
@@ -106,8 +106,7 @@ pub fn rolling_back() -> Vec<Scenario> {
     ]
 }
 
-/// Commits that are gathered from fragments, the first and in the place of others, and certified
-/// ones.
+/// Commits gathered from fragments, with and without earlier commits, and certified commits.
 #[must_use]
 pub fn gathering() -> Vec<Scenario> {
     let gather = |replace, certify| Action::Gather(Gathering { replace, certify });
@@ -118,7 +117,7 @@ pub fn gathering() -> Vec<Scenario> {
     ]
 }
 
-/// All of these.
+/// All scenarios.
 #[must_use]
 pub fn all() -> Vec<Scenario> {
     [publishing(), loading(), rolling_back(), gathering()].concat()
@@ -165,7 +164,7 @@ impl Scenario {
             .file_system(file_system)
     }
 
-    /// Makes the commits before the one that is tested.
+    /// Makes the commits before the tested one.
     pub fn prepare(&self, directory: &Path) {
         if self.has_directory {
             std::fs::create_dir(directory).unwrap();
@@ -184,7 +183,7 @@ impl Scenario {
         }
     }
 
-    /// The folder beside a directory where temporary files go, if they do.
+    /// The folder for temporary files beside a directory, if the scenario uses one.
     #[must_use]
     pub fn spilled(&self, directory: &Path) -> Option<PathBuf> {
         match self.action {
@@ -197,7 +196,7 @@ impl Scenario {
     ///
     /// # Errors
     ///
-    /// That of the publisher.
+    /// The error of the publisher.
     pub fn open(
         &self,
         directory: &Path,
@@ -206,11 +205,11 @@ impl Scenario {
         Publisher::open(directory, self.options(file_system))
     }
 
-    /// Makes the commit that is tested.
+    /// Makes the tested commit.
     ///
     /// # Errors
     ///
-    /// That of the publisher, or of the load.
+    /// The error of the publisher or of the load.
     pub fn commit(&self, publisher: &mut Publisher) -> Result<(), Failure> {
         match self.action {
             Action::Publish(step) | Action::Certify(step) => {
@@ -229,7 +228,7 @@ impl Scenario {
         Ok(())
     }
 
-    /// Number of the commit that is tested.
+    /// Number of the tested commit, from 1.
     #[must_use]
     pub fn number(&self) -> u64 {
         self.before.len() as u64 + 1
@@ -241,7 +240,7 @@ impl Scenario {
         Seen::after(&self.before)
     }
 
-    /// The content that a reader sees after it.
+    /// The content that a reader sees after the commit.
     #[must_use]
     pub fn seen_after(&self) -> Seen {
         match self.action {
@@ -258,15 +257,15 @@ impl Scenario {
         }
     }
 
-    /// The next writer: it opens the directory, which changes nothing that is seen and leaves no
-    /// file behind that belongs to no commit; it makes a load of its own, if this is about loads,
-    /// and a commit, and each is then seen.
+    /// Acts as the next writer. It opens the directory, which must not change the content or leave
+    /// files that belong to no commit. Then it makes a load, if the scenario is a load, and a
+    /// commit. Each of them must be visible to readers.
     ///
     /// # Errors
     ///
-    /// The step that failed, which is a broken promise.
+    /// The step that failed: a broken promise.
     pub fn check_next_writer(&self, directory: &Path, seen: &Seen) -> Result<(), String> {
-        // It keeps no earlier commits, so all files must belong to the newest.
+        // This writer keeps no earlier commits, so all files must belong to the newest commit.
         let options = self.options(Tapped::new(WithoutSync)).keep_generations(0);
         let mut publisher = Publisher::open(directory, options)
             .map_err(|error| format!("the next writer cannot open the directory: {error}"))?;
@@ -299,25 +298,25 @@ impl Scenario {
         if is_right { Ok(()) } else { Err("the next writer's commit is another".to_owned()) }
     }
 
-    /// Fails if anything is in the folder beside the directory where temporary files go.
+    /// Fails if the folder for temporary files is not empty.
     ///
     /// # Errors
     ///
-    /// The names that are there.
+    /// The names of the files in it.
     pub fn check_nothing_is_spilled(&self, directory: &Path) -> Result<(), String> {
         let left = self.spilled(directory).map(|spilled| names(&spilled)).unwrap_or_default();
         if left.is_empty() { Ok(()) } else { Err(format!("left where it spills: {left:?}")) }
     }
 }
 
-/// Names of the files of a directory that is there.
+/// Names of the files of a directory; empty if it does not exist.
 #[must_use]
 pub fn names(directory: &Path) -> BTreeSet<String> {
     let entries = directory.read_dir().into_iter().flatten();
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
-/// Whether a name is that of a temporary file.
+/// Whether a name is the name of a temporary file.
 #[must_use]
 pub fn is_temporary(name: &str) -> bool {
     name.starts_with(".sst-")
@@ -327,7 +326,7 @@ pub fn is_temporary(name: &str) -> bool {
 ///
 /// # Errors
 ///
-/// Their names.
+/// The names of these files.
 pub fn check_no_leftovers(directory: &Path) -> Result<(), String> {
     let mut expected = BTreeSet::from([LOCK_FILE_NAME.to_owned()]);
     if directory.join("CURRENT").exists() {
@@ -342,7 +341,7 @@ pub fn check_no_leftovers(directory: &Path) -> Result<(), String> {
             .keys()
             .map(|blob| name(SequenceNumber(blob.0), FileKind::Blob));
         expected.extend(tables.chain(metas).chain(blobs));
-        // After a rollback, for the original's readers.
+        // A rollback leaves a `.del` file for the original's readers.
         expected.insert(name(catalog.commit, FileKind::Del));
     }
     let found = names(directory);

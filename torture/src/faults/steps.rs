@@ -12,33 +12,33 @@ use sst_writer::{Commit, EntryValue, PublishError, Publisher, WriterOptions, has
 use super::load::Load;
 use crate::model::reader_options;
 
-/// Live keys and their values, of one family after the other.
+/// The live entries of all families: values by family and key.
 pub type Content = BTreeMap<(u32, Vec<u8>), Vec<u8>>;
 
-/// One commit. All values carry its number.
+/// One commit. All its values contain its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// A table with some keys, old and new.
     Increment,
-    /// A table with all keys instead of everything before.
+    /// A table with all keys, which replaces all earlier tables.
     ReplaceAll,
     /// A table with some keys that have blobs.
     Blobs,
     /// A table that deletes some keys and sets others.
     Tombstones,
-    /// The oldest table dies, and one with some keys takes its place.
+    /// A table with some keys; the oldest table becomes obsolete.
     Obsolete,
-    /// Two tables, the second of which overrides some of the first.
+    /// Two tables. The second one overrides some keys of the first.
     TwoTables,
-    /// A table of another key space.
+    /// A table of another family.
     OtherFamily,
-    /// A table, and a blob and another table that are not used.
+    /// A table, and a blob and another table that are not added to the commit.
     Unused,
-    /// Everything dies, and nothing takes its place.
+    /// All tables become obsolete; none is added.
     Clear,
 }
 
-/// All of them.
+/// All steps.
 pub const STEPS: [Step; 9] = [
     Step::Increment,
     Step::ReplaceAll,
@@ -57,8 +57,8 @@ pub(super) fn key(index: u64) -> Vec<u8> {
     format!("key number {index:02}").into_bytes()
 }
 
-/// The value of a key as of a commit: in size an inline, a small or a medium one, and at last one
-/// that does not compress.
+/// The value that a commit gives a key: by its length an inline, small or medium value, or a medium
+/// value that does not compress.
 pub(super) fn value(commit: u64, index: u64) -> Vec<u8> {
     let stamp = commit * 1000 + index;
     match index % 4 {
@@ -85,7 +85,7 @@ const fn none(_: u64) -> bool {
     false
 }
 
-/// Writes a table of the commit.
+/// Writes a table and adds it to the commit.
 fn add_table(commit: &mut Commit<'_>, rows: &Rows, with_blobs: bool) -> Result<(), PublishError> {
     let options = WriterOptions::default().filter(QuotientFilter::default());
     let mut table = commit.create_table(options)?;
@@ -130,11 +130,11 @@ impl Step {
         }
     }
 
-    /// Makes the commit, certified if the publisher takes digests.
+    /// Makes the commit. It is certified if the publisher computes digests.
     ///
     /// # Errors
     ///
-    /// That of the publisher.
+    /// The error of the publisher.
     pub fn apply(self, publisher: &mut Publisher, number: u64) -> Result<(), MergeError> {
         let family = self.family();
         let oldest = publisher.live_tables().find(|(of, _)| *of == family);
@@ -161,7 +161,7 @@ impl Step {
 /// The content of a directory after some commits, numbered from 1.
 #[must_use]
 pub fn content_after(steps: &[Step]) -> Content {
-    // Live tables of all families, older ones first.
+    // The live tables of all families, the oldest first.
     let mut tables: Vec<(u32, Rows)> = Vec::new();
     for (number, &step) in (1..).zip(steps) {
         let family = step.family();
@@ -188,12 +188,12 @@ pub fn content_after(steps: &[Step]) -> Content {
     content
 }
 
-/// The view of a reader of a directory.
+/// The content of a directory as a reader sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Seen {
-    /// There is no commit.
+    /// The directory has no commit.
     Nothing,
-    /// There is one, with this content.
+    /// The directory has a commit with this content.
     Commit(Content),
 }
 
@@ -215,11 +215,12 @@ impl Seen {
         Self::Commit(content)
     }
 
-    /// The view of a reader, who reads everything, by iteration and key by key, and verifies it.
+    /// The content that a reader sees. Reads everything by iteration and key by key, and verifies
+    /// the directory.
     ///
     /// # Errors
     ///
-    /// The contradiction that the reader finds, which is a broken promise.
+    /// The contradiction that the reader finds: a broken promise.
     pub fn of(directory: &Path) -> Result<Self, String> {
         match Self::read(directory) {
             Ok(seen) => seen,

@@ -1,4 +1,4 @@
-//! A file system that asks a tap before every operation whether to do it, alter it or fail.
+//! A file system that asks a tap before every operation whether to perform, alter or fail it.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -9,8 +9,8 @@ use std::time::SystemTime;
 
 use sst_writer::file::{FileSystem, HeldLock, Lock, NewFile, OsFileSystem, StoredFile};
 
-/// An operation that is about to be done. `file` numbers the new files of one [`Tapped`] file
-/// system.
+/// An operation that is about to be performed. `file` is the number of a new file, unique within
+/// one [`Tapped`] file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation<'a> {
     /// Creates a file under a temporary name.
@@ -20,38 +20,38 @@ pub enum Operation<'a> {
         /// The number of the file.
         file: u64,
     },
-    /// Appends bytes to it.
+    /// Appends bytes to a new file.
     Write {
         /// The number of the file.
         file: u64,
         /// The bytes.
         bytes: &'a [u8],
     },
-    /// Reads bytes of it back.
+    /// Reads back bytes of a new file.
     ReadBack {
         /// The number of the file.
         file: u64,
     },
-    /// Makes its content durable.
+    /// Makes the content of a new file durable.
     Sync {
         /// The number of the file.
         file: u64,
     },
-    /// Gives it a name that must be free.
+    /// Gives a new file a name that must not exist yet.
     PersistNew {
         /// The number of the file.
         file: u64,
         /// The path.
         path: &'a Path,
     },
-    /// Gives it a name that another file may have.
+    /// Gives a new file a name, replacing a file with that name.
     Replace {
         /// The number of the file.
         file: u64,
         /// The path.
         path: &'a Path,
     },
-    /// Removes it, unnamed.
+    /// Removes a new file that has no name yet.
     Discard {
         /// The number of the file.
         file: u64,
@@ -66,17 +66,17 @@ pub enum Operation<'a> {
         /// The path.
         path: &'a Path,
     },
-    /// Opens a complete file to read parts of it.
+    /// Opens an existing file to read parts of it.
     Open {
         /// The path.
         path: &'a Path,
     },
-    /// Asks for the length of a file that is open.
+    /// Gets the length of an open file.
     Size {
         /// The path.
         path: &'a Path,
     },
-    /// Reads a part of a file that is open.
+    /// Reads a part of an open file.
     ReadPart {
         /// The path.
         path: &'a Path,
@@ -86,32 +86,32 @@ pub enum Operation<'a> {
         /// The path.
         path: &'a Path,
     },
-    /// Asks whether there is a file or directory.
+    /// Checks whether a file or directory exists.
     Exists {
         /// The path.
         path: &'a Path,
     },
-    /// Asks whether there is a directory.
+    /// Checks whether a directory exists.
     IsDirectory {
         /// The path.
         path: &'a Path,
     },
-    /// Asks whether there is a regular file.
+    /// Checks whether a regular file exists.
     IsFile {
         /// The path.
         path: &'a Path,
     },
-    /// Asks for the path of a file without symbolic links.
+    /// Resolves symbolic links in a path.
     Canonicalize {
         /// The path.
         path: &'a Path,
     },
-    /// Asks when a file was last written to.
+    /// Gets the time when a file was last modified.
     Modified {
         /// The path.
         path: &'a Path,
     },
-    /// Creates a directory and those above it.
+    /// Creates a directory and its ancestors.
     CreateDirectory {
         /// The directory.
         directory: &'a Path,
@@ -136,7 +136,7 @@ pub enum Operation<'a> {
         /// The path.
         path: &'a Path,
     },
-    /// Asks whether a locked file is still in its place.
+    /// Checks whether a locked file still has its path.
     LockInPlace {
         /// The path.
         path: &'a Path,
@@ -144,7 +144,7 @@ pub enum Operation<'a> {
 }
 
 impl Operation<'_> {
-    /// Its name, for messages.
+    /// The operation's name, for messages.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -179,33 +179,33 @@ impl Operation<'_> {
 /// The tap's decision about an operation.
 #[derive(Debug)]
 pub enum Order {
-    /// It is done.
+    /// Perform the operation.
     Proceed,
-    /// It is not done, and fails.
+    /// Fail without performing the operation.
     Fail(io::Error),
-    /// It is done, and fails all the same.
+    /// Perform the operation, then fail.
     FailAfterwards(io::Error),
-    /// Of a write, only the first `len` bytes are done; it then succeeds with that count, or fails.
+    /// Perform only the first `len` bytes of a write; then report that count, or fail.
     Partial {
-        /// Bytes done.
+        /// Number of bytes written.
         len: usize,
-        /// The failure, if it fails.
+        /// The error; `None` to report success.
         error: Option<io::Error>,
     },
-    /// Of a sync: it is not done, and succeeds.
+    /// Report success of a sync without performing it.
     Pretend,
-    /// Of a write: other bytes, as many, are written, and it succeeds.
+    /// Write these bytes instead, as many as given, and report success.
     Alter(Vec<u8>),
 }
 
-/// Decides about operations.
+/// Decides what to do with operations.
 pub trait Tap: std::fmt::Debug + Send + Sync + 'static {
-    /// Called before each operation, by the thread that does it.
+    /// Called before each operation, by the thread that performs it.
     fn order(&self, operation: &Operation<'_>) -> Order;
 }
 
-/// A tap that lets everything through but syncs, which cost most and mean nothing in a test that
-/// outlives them.
+/// A tap that lets all operations pass except syncs. Syncs are slow, and have no effect in a test
+/// during which the system keeps running.
 #[derive(Clone, Copy, Debug)]
 pub struct WithoutSync;
 
@@ -218,7 +218,7 @@ impl Tap for WithoutSync {
     }
 }
 
-/// The file system of the operating system, with a tap on it. Clones share the tap.
+/// The file system of the operating system, with a tap. Clones share the tap.
 #[derive(Debug)]
 pub struct Tapped<T> {
     tap: Arc<T>,
@@ -344,7 +344,7 @@ impl<T: Tap> FileSystem for Tapped<T> {
     }
 }
 
-/// A lock with a tap on it.
+/// A lock, with a tap.
 #[derive(Debug)]
 struct TappedLock<T> {
     inner: Lock,
@@ -359,7 +359,7 @@ impl<T: Tap> HeldLock for TappedLock<T> {
     }
 }
 
-/// A complete file with a tap on it.
+/// An existing file, with a tap.
 #[derive(Debug)]
 struct TappedStored<T> {
     inner: Box<dyn StoredFile>,
@@ -379,10 +379,10 @@ impl<T: Tap> StoredFile for TappedStored<T> {
     }
 }
 
-/// A new file with a tap on it.
+/// A new file, with a tap.
 #[derive(Debug)]
 struct TappedFile<T: Tap> {
-    /// `None` once it has its name.
+    /// `None` after the file got its name.
     inner: Option<Box<dyn NewFile>>,
     file: u64,
     file_system: Tapped<T>,
@@ -466,7 +466,7 @@ impl<T: Tap> Drop for TappedFile<T> {
         let Some(inner) = self.inner.take() else { return };
         if let Order::Fail(_) = self.file_system.tap.order(&Operation::Discard { file: self.file })
         {
-            // The temporary file stays, as it does where its removal fails.
+            // The temporary file stays, as after a failed removal.
             std::mem::forget(inner);
         }
     }
