@@ -1,8 +1,8 @@
-//! What commits cost, by how many there were before and by how many tables they describe: bytes
-//! read, and time, to open a set, to refresh it after a small commit, and to publish that commit;
-//! and the bytes of all meta files.
+//! Measures the cost of commits by the number of earlier commits and of the tables that they
+//! describe. Prints bytes read and time for opening a set, refreshing it after a small commit, and
+//! publishing that commit, and the bytes of all meta files.
 //!
-//! `cargo run --release -p sst-benches --example commits [-- 10000]`: up to that many commits.
+//! `cargo run --release -p sst-benches --example commits [-- 10000]`: up to this many commits.
 //! Bytes are those that the system counts for the process (Linux only).
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "an example that measures")]
@@ -15,7 +15,7 @@ use sst_amqf::QuotientFilter;
 use sst_reader::{Access, ReaderOptions, SstSet, hash_key};
 use sst_writer::{Commit, EntryValue, Publisher, PublisherOptions, WriterOptions};
 
-/// Tables of the commits whose number is measured.
+/// Number of keys of each table.
 const KEYS_OF_SMALL_TABLE: u32 = 10;
 
 fn main() {
@@ -34,7 +34,7 @@ fn main() {
     }
 }
 
-/// Adds tables of ten keys each, with filters.
+/// Makes a commit of `tables` tables of ten keys each, with filters.
 fn commit(publisher: &mut Publisher, tables: u32, number: u32) {
     let mut commit = publisher.begin();
     let count = tables * KEYS_OF_SMALL_TABLE;
@@ -72,7 +72,7 @@ fn measure(name: &str, fill: impl FnOnce(&mut Publisher)) {
     println!("| {name} | {meta_files} | {bytes} | {opened} | {refreshed} | {published} |");
 }
 
-/// Number and bytes of all meta files of a directory.
+/// Number of meta files of a directory, and their bytes.
 fn meta_files(dir: &Path) -> (usize, u64) {
     let files = fs::read_dir(dir).unwrap().map(|file| file.unwrap());
     let metas = files.filter(|file| file.path().extension().is_some_and(|name| name == "meta"));
@@ -80,14 +80,15 @@ fn meta_files(dir: &Path) -> (usize, u64) {
     (sizes.len(), sizes.iter().sum())
 }
 
-/// The shortest time of a few is no use where each run changes the directory: one run it is.
+/// The time and bytes of one run. Taking the best of several runs is not possible, since each run
+/// changes the directory.
 fn cost<T>(work: impl FnOnce() -> T) -> (String, T) {
     let (read_before, written_before) = counted();
     let start = Instant::now();
     let done = work();
     let time = start.elapsed();
     let (read, written) = counted();
-    // The counters are read through files too.
+    // Reading the counters is counted too, so subtract it.
     let own = read_own();
     let read = (read - read_before).saturating_sub(own);
     (format!("{} ({read} B read, {} B written)", shown(time), written - written_before), done)
@@ -107,7 +108,7 @@ fn counted() -> (u64, u64) {
     (field("rchar:"), field("wchar:"))
 }
 
-/// What one look at the counters adds to them.
+/// Number of bytes that one reading of the counters adds to them.
 fn read_own() -> u64 {
     let (before, _) = counted();
     counted().0 - before

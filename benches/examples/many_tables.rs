@@ -1,9 +1,9 @@
 //! Measures a set of many tables: `cargo run --release -p sst-benches --example many_tables`.
 //!
-//! Writes many tables of disjoint ranges of hashes as one commit, then opens the directory over and
-//! over, asks for keys that are not there and keys that are, and prints what that takes, beside the
-//! same entries in one table. Times are processor time, medians over rounds, and files are in the
-//! page cache.
+//! Writes many tables with disjoint ranges of hashes as one commit. Then opens the directory again
+//! and again and looks up absent and present keys. Prints the cost, and for comparison that of the
+//! same entries in one table. Times are processor time, medians over rounds, and all files are in
+//! the page cache.
 
 #![expect(clippy::print_stdout, reason = "printing is what it is for")]
 
@@ -25,20 +25,20 @@ struct Arguments {
     /// Number of tables.
     #[arg(long, default_value_t = 10_000)]
     tables: usize,
-    /// Entries of each.
+    /// Entries of each table.
     #[arg(long, default_value_t = 100)]
     entries: usize,
-    /// Rounds; figures are medians over them.
+    /// Number of rounds; figures are medians over them.
     #[arg(long, default_value_t = 7)]
     rounds: usize,
-    /// Open tables that the bounded set may have.
+    /// Highest number of open tables of the bounded set.
     #[arg(long, default_value_t = 256)]
     max_open_files: usize,
 }
 
-/// Lookups in the bounded set, of which nearly each opens a table and closes another.
+/// Number of lookups in the bounded set. Nearly each of them opens a table and closes another.
 const BOUNDED_LOOKUPS: usize = 20_000;
-/// Threads that write tables: most of their time they wait for the disk.
+/// Number of threads that write tables. They mostly wait for the disk.
 const WRITERS: usize = 16;
 
 type Key = [u8; 8];
@@ -53,7 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     write(&many, &keys, arguments.entries)?;
     write(&one, &keys, count)?;
     let absent: Vec<Key> = (count as u64..2 * count as u64).map(u64::to_be_bytes).collect();
-    // In an order that has nothing to do with that of hashes.
+    // An order that is unrelated to the order of the hashes.
     keys.sort_unstable_by_key(|key| key.map(u8::reverse_bits));
     let options = ReaderOptions::default().filter(QuotientFilter::default()).statistics(true);
     let bounded = options.clone().max_open_files(arguments.max_open_files);
@@ -69,7 +69,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Writes keys, in the order of their hashes, into tables of `entries` entries each.
+/// Writes keys, which are sorted by hash, into tables of `entries` entries each.
 fn write(directory: &Path, keys: &[Key], entries: usize) -> Result<(), PublishError> {
     let mut publisher = Publisher::open(directory, PublisherOptions::default())?;
     let mut commit = publisher.begin();

@@ -1,7 +1,8 @@
-//! The driver for any machine: every input of the corpus, then random edits of them.
+//! A driver that runs on any machine: feeds a target with every input of the corpus, then with
+//! random edits of them.
 //!
-//! It does not see what a target covers; that is libFuzzer's part. Where an edited input makes a
-//! target panic, `proptest` drops the edits that do not matter.
+//! It does not measure coverage; libFuzzer does that. If an edited input makes a target panic,
+//! `proptest` removes the edits that are not needed for the panic.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,33 +14,33 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, Test
 use crate::Target;
 use crate::edit::{apply, edits};
 
-/// Inputs between two looks at the clock.
+/// Inputs between two checks of the time.
 const ROUND: u64 = 64;
 
-/// When to stop.
+/// The limits of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
-    /// The most inputs to try. The corpus is tried whole, whatever this says.
+    /// Highest number of inputs. The whole corpus is tried even if it has more.
     pub executions: u64,
-    /// The most time to take, after the corpus.
+    /// Time limit for the edits, after the corpus.
     pub time: Duration,
 }
 
 /// The result of driving a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DriveReport {
-    /// Inputs tried, those that made a failing input simpler included.
+    /// Number of inputs tried, including those tried to simplify a failing input.
     pub executions: u64,
-    /// The input that made the target panic, if one did.
+    /// The input that made the target panic; `None` if there is none.
     pub failure: Option<Vec<u8>>,
 }
 
-/// Feeds a target with every input of its corpus, then with edits of them until the budget is used
+/// Feeds a target with every input of its corpus, then with edits of them, until the budget is used
 /// up or the target panics. The same corpus, seed and number of executions give the same inputs.
 ///
 /// # Errors
 ///
-/// `proptest` rejects its own edits, which never happened.
+/// `proptest` rejected its own edits. That has never happened.
 pub fn drive(
     target: &Target,
     corpus: &[Vec<u8>],
@@ -77,7 +78,7 @@ pub fn drive(
     }
 }
 
-/// A runner whose random numbers follow from the seed.
+/// A test runner whose random numbers depend only on the seed.
 fn runner(seed: u64) -> TestRunner {
     let config = Config { failure_persistence: None, ..Config::default() };
     let mut bytes = [0; 32];

@@ -1,8 +1,8 @@
-//! Takes bytes apart: how a target makes numbers and entries of its input.
+//! Splits the bytes of an input into numbers and strings for a target.
 
 use byteorder::{BigEndian, ByteOrder};
 
-/// The rest of an input. Past its end every number is zero and every string empty.
+/// The rest of an input. After its end, all numbers are 0 and all strings are empty.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Input<'a>(&'a [u8]);
 
@@ -20,7 +20,7 @@ impl<'a> Input<'a> {
         self.0
     }
 
-    /// The next `len` bytes, or as many as there are.
+    /// Takes the next `len` bytes, or the rest if there are fewer.
     pub(crate) fn bytes(&mut self, len: usize) -> &'a [u8] {
         let (taken, rest) = self.0.split_at(len.min(self.0.len()));
         self.0 = rest;
@@ -53,7 +53,7 @@ impl<'a> Input<'a> {
         BigEndian::read_u64(&self.array::<8>())
     }
 
-    /// A number below `bound`, which is at least 1 and at most 256.
+    /// Takes a number below `bound`, which must be from 1 to 256.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         usize::from(self.u8()) % bound
     }

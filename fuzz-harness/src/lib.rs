@@ -1,8 +1,8 @@
-//! The fuzz targets: each takes any bytes and panics when a promise is broken.
+//! The fuzz targets. Each takes any bytes and panics if a promise is broken.
 //!
-//! Two drivers feed them. libFuzzer is guided by coverage; its binaries are in the workspace
+//! There are two drivers. libFuzzer is guided by coverage; its binaries are in the workspace
 //! `fuzz/`, and it needs a nightly compiler and cargo-fuzz. [`drive`] runs on any machine: it tries
-//! the corpus, then random edits of it. `cargo xtask fuzz` runs both; docs/FUZZING.md says more.
+//! the corpus, then random edits of it. `cargo xtask fuzz` runs both. See docs/FUZZING.md.
 
 mod drive;
 mod edit;
@@ -16,7 +16,7 @@ pub use drive::{Budget, DriveReport, drive};
 pub use seeds::{committed, corpus, from_vectors};
 pub use target::{TARGETS, Target};
 
-// By name, so that the compiler sees that every binary in `fuzz/` has its target.
+// Listed by name, so that the compiler checks that every binary in `fuzz/` has its target.
 pub use targets::block::run as block;
 pub use targets::current::run as current;
 pub use targets::del_file::run as del_file;

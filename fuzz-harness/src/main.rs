@@ -11,33 +11,33 @@ use clap::Parser;
 use serde_json::json;
 use sst_fuzz_harness::{Budget, TARGETS, Target, corpus, drive, from_vectors};
 
-/// Drives fuzz targets with their corpora and random edits of them; prints one JSON object for
-/// each.
+/// Drives fuzz targets with their corpora and random edits of them. Prints one JSON object for each
+/// target.
 #[derive(Parser)]
 struct Arguments {
-    /// The folder of the workspace.
+    /// Root folder of the workspace.
     #[arg(long, default_value = ".")]
     root: PathBuf,
     /// Drive only this target.
     #[arg(long)]
     target: Option<String>,
-    /// The most inputs for each target.
+    /// Highest number of inputs for each target.
     #[arg(long, default_value_t = 20_000)]
     executions: u64,
-    /// The most seconds for each target.
+    /// Highest number of seconds for each target.
     #[arg(long, default_value_t = 3600)]
     seconds: u64,
     /// Seed of the random edits.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Only list the targets, with the longest input of each.
+    /// Only list the targets with their highest input lengths.
     #[arg(long)]
     list: bool,
-    /// Only write the inputs made of the vectors, into a subfolder for each target, for another
+    /// Only write the inputs made from the vectors, one subfolder for each target, for another
     /// driver.
     #[arg(long, value_name = "FOLDER")]
     write_seeds: Option<PathBuf>,
-    /// Only feed the target with this file.
+    /// Only run the target on this file.
     #[arg(long, value_name = "FILE", requires = "target")]
     replay: Option<PathBuf>,
 }
@@ -81,7 +81,7 @@ fn run(arguments: &Arguments) -> Result<bool, AnyError> {
     Ok(is_ok)
 }
 
-/// Simplifying an input makes its target panic over and over, always with much the same message.
+/// Prints only the first panic: simplifying an input repeats the panic with similar messages.
 fn print_first_panic_only() {
     let default = std::panic::take_hook();
     let has_printed = AtomicBool::new(false);

@@ -1,4 +1,4 @@
-//! Makes checksums and lengths right after a mutation, so that the parsers behind them are tested.
+//! Corrects checksums and lengths after a mutation, so that the parsers behind them are reached.
 
 use byteorder::{BigEndian, ByteOrder};
 use sst_format::block::BLOCK_HEADER_LEN;
@@ -13,13 +13,13 @@ fn word(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..at.checked_add(4)?).map(BigEndian::read_u32)
 }
 
-/// Writes a word. `None` if there is no room for it.
+/// Writes a word at an offset. `None` if it does not fit.
 fn put(bytes: &mut [u8], at: usize, value: u32) -> Option<()> {
     BigEndian::write_u32(bytes.get_mut(at..at.checked_add(4)?)?, value);
     Some(())
 }
 
-/// The end of the filter area of a meta file, according to its counts.
+/// The end of the filter area of a meta file according to its counts.
 pub(crate) fn filters_end(bytes: &[u8]) -> Option<usize> {
     let obsolete = word(bytes, 8)? as usize;
     let tables_at = 12 + obsolete.checked_mul(4)?;
@@ -28,22 +28,22 @@ pub(crate) fn filters_end(bytes: &[u8]) -> Option<usize> {
     (used_keys_at + 4).checked_add(word(bytes, used_keys_at)? as usize)
 }
 
-/// Gives a meta file a trailer that fits: length of the section, checksum, magic. Of version 3, the
-/// checksums of head and areas are made right too, where the numbers leave room for them. `None` if
-/// the bytes have no room for a trailer, which leaves them as they are.
+/// Gives a meta file a valid trailer: length of the protection section, checksum, magic number. In
+/// format version 3, also corrects the checksums of head and areas as far as the counts leave room
+/// for them. Returns `None`, and leaves the bytes unchanged, if there is no room for a trailer.
 pub fn meta_file(bytes: &mut [u8]) -> Option<()> {
     let trailer_at = bytes.len().checked_sub(TRAILER_LEN)?;
     let section_len = trailer_at.checked_sub(filters_end(bytes)?)?;
     put(bytes, trailer_at, u32::try_from(section_len).ok()?)?;
     put(bytes, trailer_at + 8, BigEndian::read_u32(&PROTECTION_MAGIC))?;
-    // Versions before 3 have no head.
+    // Meta files before version 3 have no head.
     _ = head(bytes);
     let checksum = crc32fast::hash(bytes.get(..trailer_at + 4)?);
     put(bytes, trailer_at + 4, checksum)
 }
 
-/// Makes the checksums in the head of a meta file of version 3 right: those of its areas, then its
-/// own two. `None` if it has no head.
+/// Corrects the checksums in the head of a meta file of version 3: first those of its areas, then
+/// its own two. `None` if the file has no head.
 fn head(bytes: &mut [u8]) -> Option<()> {
     let filters_end = filters_end(bytes)?;
     let place = HeadPlace::parse(bytes, bytes.len() as u64)?;
@@ -54,8 +54,8 @@ fn head(bytes: &mut [u8]) -> Option<()> {
     let tables_at = 12 + word(bytes, 8)? as usize * 4;
     let tables = word(bytes, tables_at)? as usize;
     let start_len = tables_at + 8 + tables * 38;
-    // Areas that are not within the file have no checksum: the numbers lie, which the head's own
-    // checksums must not give away.
+    // If an area is not within the file, the counts are false and the areas have no checksums. The
+    // head's checksums are corrected all the same, so that the false counts reach the parser.
     _ = areas(bytes, [tables_at, start_len, filters_end, core]);
     let tail = bytes.len().checked_sub(HEAD_PLACE_LEN)?;
     if let (Ok(len), Some(start)) = (u32::try_from(start_len), crc(bytes, 0, start_len)) {
@@ -70,7 +70,7 @@ fn crc(bytes: &[u8], from: usize, to: usize) -> Option<u32> {
     bytes.get(from..to).map(crc32fast::hash)
 }
 
-/// Makes the checksums of the areas right. `None` if one of them is not within the file.
+/// Corrects the checksums of the areas. `None` if an area is not within the file.
 fn areas(bytes: &mut [u8], [tables_at, start_len, filters_end, core]: [usize; 4]) -> Option<()> {
     let tables = word(bytes, tables_at)? as usize;
     let mut headers = filters_end + 4;
@@ -95,15 +95,15 @@ fn areas(bytes: &mut [u8], [tables_at, start_len, filters_end, core]: [usize; 4]
     put(bytes, core + 28, used_keys)
 }
 
-/// Gives a table an offset table of blocks that follow each other, and every block its checksum.
-/// Returns the number of blocks, or `None` if there is no room for one.
+/// Gives a table an offset table of consecutive blocks, and every block its checksum. Returns the
+/// number of blocks, or `None` if there is no room for a block.
 pub(crate) fn table(bytes: &mut [u8]) -> Option<u16> {
     let len = bytes.len();
     let last_word = word(bytes, len.checked_sub(OFFSET_LEN)?)?;
     let count = match recover_block_count(len as u64, last_word) {
         Ok(count) => count,
         Err(_) => {
-            // As many as the last byte says, 1 to 8, as far as there is room.
+            // Choose 1 to 8 blocks by the last byte, as far as there is room.
             let room = len / (OFFSET_LEN + BLOCK_HEADER_LEN);
             let wanted = 1 + usize::from(bytes.last()? % 8);
             u16::try_from(wanted.min(room)).ok()?
@@ -116,7 +116,7 @@ pub(crate) fn table(bytes: &mut [u8]) -> Option<u16> {
     let mut start = 0;
     for block in 0..usize::from(count) {
         let at = blocks_end + block * OFFSET_LEN;
-        // Leaves room for the headers of the blocks behind.
+        // Leaves room for the headers of the following blocks.
         let behind = (usize::from(count) - 1 - block) * BLOCK_HEADER_LEN;
         let most = blocks_end.checked_sub(behind)?;
         let stated = if behind == 0 { blocks_end } else { word(bytes, at)? as usize };
@@ -156,7 +156,7 @@ mod tests {
         let mut repaired = intact.clone();
         assert_eq!(table(&mut repaired), Some(3));
         assert_eq!(repaired, intact);
-        // A byte of the first block, which holds the value.
+        // A byte of the first block's value.
         let at = BLOCK_HEADER_LEN;
         repaired[at] ^= 1;
         assert!(!is_intact(&repaired));
@@ -203,7 +203,7 @@ mod tests {
             extension: b"more",
         };
         let (intact, _) = parts.encode(crc32fast::hash).unwrap();
-        // The family, the filter, a block header, the kind, the extension.
+        // A byte of the family, the filter, a block header, the kind, the extension.
         let core = intact.len() - HEAD_PLACE_LEN - (32 + 16 + 4 + 4 + 4);
         for at in [7, core - 16 - 4 - 1, core - 1, core + 7, intact.len() - HEAD_PLACE_LEN - 1] {
             let mut damaged = intact.clone();

@@ -1,5 +1,4 @@
-//! The inputs that a driver starts from: the reference vectors taken apart, and the committed
-//! corpus.
+//! The inputs that a driver starts with: the committed corpus, and parts of the reference vectors.
 
 use std::io;
 use std::path::Path;
@@ -19,22 +18,22 @@ use sst_writer::{StreamingSstWriter, WriterOptions};
 
 use crate::Target;
 
-/// All inputs that a target starts from: [`committed`] ones, then [`from_vectors`].
+/// All inputs that a target starts with: those of [`committed`], then those of [`from_vectors`].
 ///
 /// # Errors
 ///
-/// If they cannot be read.
+/// A file cannot be read.
 pub fn corpus(root: &Path, target: &Target) -> io::Result<Vec<Vec<u8>>> {
     let mut inputs = committed(root, target)?;
     inputs.extend(from_vectors(root, target)?);
     Ok(inputs)
 }
 
-/// The inputs in `fuzz/corpus/<target>`, in the order of their names.
+/// The inputs in `fuzz/corpus/<target>`, sorted by file name. A target without a folder has none.
 ///
 /// # Errors
 ///
-/// If they cannot be read. A target without a folder has none.
+/// A file cannot be read.
 pub fn committed(root: &Path, target: &Target) -> io::Result<Vec<Vec<u8>>> {
     let dir = root.join("fuzz/corpus").join(target.name);
     if !dir.is_dir() {
@@ -48,12 +47,12 @@ pub fn committed(root: &Path, target: &Target) -> io::Result<Vec<Vec<u8>>> {
     paths.iter().map(std::fs::read).collect()
 }
 
-/// Inputs made of `conformance/vectors/reference` and of a fixed stream, none longer than the
-/// target takes.
+/// Inputs made from `conformance/vectors/reference` and from a fixed random stream. None is longer
+/// than the target's limit.
 ///
 /// # Errors
 ///
-/// If the vectors cannot be read.
+/// A vector cannot be read.
 pub fn from_vectors(root: &Path, target: &Target) -> io::Result<Vec<Vec<u8>>> {
     let mut inputs = match target.name {
         "block" => blocks(root)?,
@@ -69,7 +68,7 @@ pub fn from_vectors(root: &Path, target: &Target) -> io::Result<Vec<Vec<u8>>> {
         "file_name" => vec![b"00000042.sst".to_vec(), b"123456789.meta".to_vec()],
         _ => Vec::new(),
     };
-    // Other targets build tables or commits from any bytes, so they start from random ones.
+    // Other targets build tables or commits from any bytes, so random bytes suffice.
     let mut random = SplitMix::new(target.name.len() as u64);
     for len in [4, 16, 64, 256, target.max_len] {
         inputs.push(random.bytes(len));
@@ -78,7 +77,7 @@ pub fn from_vectors(root: &Path, target: &Target) -> io::Result<Vec<Vec<u8>>> {
     Ok(inputs)
 }
 
-/// The tables of the vectors, in the order of their names.
+/// The tables of the vectors, sorted by file name.
 fn tables(root: &Path) -> io::Result<Vec<Vec<u8>>> {
     let mut paths = root
         .join("conformance/vectors/reference")
@@ -90,7 +89,7 @@ fn tables(root: &Path) -> io::Result<Vec<Vec<u8>>> {
     paths.iter().map(std::fs::read).collect()
 }
 
-/// A vector, or an input made of it, that is not as it should be: no driver may start without it.
+/// The error for an invalid vector or input. No driver may start without one of them.
 fn unsound(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, cause)
 }
@@ -100,8 +99,8 @@ fn last_word(bytes: &[u8]) -> io::Result<u32> {
     Ok(BigEndian::read_u32(word))
 }
 
-/// Uncompressed payloads of the blocks of one kind. Those of an index block follow the number of
-/// blocks of their table.
+/// The uncompressed payloads of all blocks of one kind. The payload of an index block is preceded
+/// by the number of blocks of its table.
 fn payloads(root: &Path, role: BlockRole) -> io::Result<Vec<Vec<u8>>> {
     let mut inputs = Vec::new();
     for bytes in tables(root)? {
@@ -122,7 +121,7 @@ fn payloads(root: &Path, role: BlockRole) -> io::Result<Vec<Vec<u8>>> {
     Ok(inputs)
 }
 
-/// Blocks as they are stored.
+/// Blocks as stored.
 fn blocks(root: &Path) -> io::Result<Vec<Vec<u8>>> {
     let mut inputs = Vec::new();
     for bytes in tables(root)? {
@@ -147,7 +146,7 @@ fn offset_tables(root: &Path) -> io::Result<Vec<Vec<u8>>> {
     tables(root)?.iter().map(of_table).collect()
 }
 
-/// The structures above, behind two bytes that name the structure.
+/// Inputs of the other targets, preceded by two bytes that select the structure.
 fn explained(root: &Path) -> io::Result<Vec<Vec<u8>>> {
     let mut inputs = Vec::new();
     let mut add = |structure: u8, bodies: Vec<Vec<u8>>| {
@@ -157,7 +156,7 @@ fn explained(root: &Path) -> io::Result<Vec<Vec<u8>>> {
         .iter()
         .map(|table| Ok(last_word(table)?.to_be_bytes().to_vec()))
         .collect::<io::Result<Vec<_>>>()?;
-    // The dump of an index block takes no number of blocks before it.
+    // For a dump, an index block is not preceded by the number of blocks.
     let index_blocks = payloads(root, BlockRole::Index)?;
     let index_blocks = index_blocks.iter().map(|input| input.split_at(2).1.to_vec()).collect();
     add(0, blocks(root)?);
@@ -171,7 +170,7 @@ fn explained(root: &Path) -> io::Result<Vec<Vec<u8>>> {
     Ok(inputs)
 }
 
-/// Meta files of no, one and two tables, protected, of all versions.
+/// Protected meta files of all versions, with zero, one and two tables.
 fn meta_files() -> io::Result<Vec<Vec<u8>>> {
     let table = |key: &str| -> io::Result<SstMeta> {
         let options = WriterOptions::default().filter(QuotientFilter::default());
@@ -201,7 +200,7 @@ fn meta_files() -> io::Result<Vec<Vec<u8>>> {
     Ok(files)
 }
 
-/// A meta file of version 3.
+/// A meta file of format version 3.
 fn headed_meta_file(
     tables: &[(SequenceNumber, SstMeta)],
     live_metas: &[LiveMeta],
@@ -228,7 +227,7 @@ fn headed_meta_file(
     Ok(parts.encode(crc32fast::hash).map_err(unsound)?.0)
 }
 
-/// Filters of few and of many hashes, behind hashes to be asked.
+/// Filters of few and of many hashes, preceded by the hashes to query.
 fn filters() -> io::Result<Vec<Vec<u8>>> {
     let mut random = SplitMix::new(1);
     [0, 1, 50, 200, 600]

@@ -1,19 +1,19 @@
-//! The list of targets.
+//! The list of fuzz targets.
 
 use crate::targets;
 
 /// A fuzz target.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    /// Name of its binary in `fuzz/`, and of its folder in `fuzz/corpus`.
+    /// The name of the target's binary in `fuzz/` and of its folder in `fuzz/corpus`.
     pub name: &'static str,
-    /// Longest input that is worth trying, in bytes.
+    /// Highest useful length of an input, in bytes.
     pub max_len: usize,
-    /// Takes any bytes; panics when a promise is broken.
+    /// Runs the target on any bytes. Panics if a promise is broken.
     pub run: fn(&[u8]),
 }
 
-/// All targets: the parsers of `sst-format`, then filters, then whole tables and directories.
+/// All targets: first the parsers of `sst-format`, then filters, then whole tables and directories.
 pub const TARGETS: [Target; 18] = [
     Target { name: "block", max_len: 64, run: targets::block::run },
     Target { name: "current", max_len: 16, run: targets::current::run },
@@ -36,7 +36,7 @@ pub const TARGETS: [Target; 18] = [
 ];
 
 impl Target {
-    /// The target of this name.
+    /// The target with this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         TARGETS.into_iter().find(|target| target.name == name)

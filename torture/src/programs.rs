@@ -1,4 +1,4 @@
-//! Programs that cargo built: run by themselves, as often as is needed, without asking cargo again.
+//! Programs built by cargo once and then run directly, as often as necessary.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,18 +12,19 @@ use crate::cargo::Cargo;
 #[derive(Clone, Debug)]
 pub struct Programs(Vec<Program>);
 
-/// One of them.
+/// One program.
 #[derive(Clone, Debug)]
 struct Program {
     /// The folder of its package.
     folder: PathBuf,
-    /// The name of its target: that of the crate for unit tests, of the file for others.
+    /// The name of the program's target: the crate's name for unit tests, the file's name for
+    /// others.
     target: String,
     is_test: bool,
     executable: PathBuf,
 }
 
-/// A line of cargo's output with `--message-format=json`: the fields that are used here.
+/// The fields used here of one line of cargo's output with `--message-format=json`.
 #[derive(Deserialize)]
 struct Message {
     manifest_path: PathBuf,
@@ -58,7 +59,8 @@ impl Programs {
 
     fn of(messages: &str) -> Self {
         let messages = messages.lines().filter(|line| line.starts_with('{'));
-        // Lines of other kinds, and of targets that are no programs, lack some of the parts.
+        // Lines of other kinds, and those of targets that are not programs, lack some of the
+        // fields.
         let messages = messages.filter_map(|line| serde_json::from_str::<Message>(line).ok());
         let program = |message: Message| Program {
             folder: message.manifest_path.parent().unwrap().to_owned(),
@@ -69,17 +71,17 @@ impl Programs {
         Self(messages.map(program).collect())
     }
 
-    /// Adds those of another run.
+    /// Adds the programs of another build.
     pub fn extend(&mut self, others: Self) {
         self.0.extend(others.0);
     }
 
-    /// Copies ordinary programs to a folder, and takes them from there: another build would put its
-    /// own in their place. (Test programs have names that no other build gives.)
+    /// Copies ordinary programs to a folder and runs the copies from now on, since another build
+    /// would overwrite the originals. (Test programs have names that no other build uses.)
     ///
     /// # Errors
     ///
-    /// A copy fails.
+    /// An error of a copy.
     pub fn keep_binaries(&mut self, folder: &Path) -> io::Result<()> {
         for program in self.0.iter_mut().filter(|program| !program.is_test) {
             let name = program.executable.file_name().unwrap();
@@ -90,13 +92,13 @@ impl Programs {
         Ok(())
     }
 
-    /// A test program of the package whose folder has this name.
+    /// The test program with this target name, of the package in the folder with this name.
     #[must_use]
     pub fn test(&self, package: &str, target: &str) -> Option<Command> {
         self.find(package, target, true)
     }
 
-    /// An ordinary program of the package whose folder has this name.
+    /// The ordinary program with this target name, of the package in the folder with this name.
     #[must_use]
     pub fn binary(&self, package: &str, target: &str) -> Option<Command> {
         self.find(package, target, false)
@@ -109,7 +111,7 @@ impl Programs {
                 && program.is_test == is_test
         })?;
         let mut command = Command::new(&program.executable);
-        // As cargo runs them.
+        // Cargo runs programs in this folder too.
         command.current_dir(&program.folder).stdin(Stdio::null());
         Some(command)
     }

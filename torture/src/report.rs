@@ -1,4 +1,4 @@
-//! The table that a run ends with: as text, as JSON, and as the block that docs/RELIABILITY.md has.
+//! The table of results of a run: as text, as JSON, and as the block in docs/RELIABILITY.md.
 
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -7,10 +7,10 @@ use serde::Serialize;
 
 use crate::Row;
 
-/// A whole run.
+/// The results of a whole run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// Version of this workspace.
+    /// Version of the workspace.
     pub version: &'static str,
     /// `quick` or `full`.
     pub mode: &'static str,
@@ -18,11 +18,11 @@ pub struct Report {
     pub seed: u64,
     /// Day of the run, as year, month and day, in UTC.
     pub date: String,
-    /// Cores, processor and system.
+    /// Number of cores, architecture and operating system.
     pub machine: String,
     /// Duration of the run in seconds.
     pub seconds: u64,
-    /// Whether every row kept its promise.
+    /// Whether all rows are ok.
     pub ok: bool,
     /// The table.
     pub rows: Vec<Row>,
@@ -41,11 +41,11 @@ const HEADINGS: [&str; 10] = [
     "verdict",
 ];
 
-/// Columns that are words; the others are numbers.
+/// Columns that contain words; all others contain numbers.
 const WORDS: [usize; 4] = [0, 1, 2, 9];
 
 impl Report {
-    /// A report of these rows, made now.
+    /// The report of these rows, dated now.
     #[must_use]
     pub fn new(rows: Vec<Row>, mode: &'static str, seed: u64, took: Duration) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -62,7 +62,7 @@ impl Report {
         }
     }
 
-    /// The table for a terminal.
+    /// The table as text for a terminal.
     #[must_use]
     pub fn text(&self) -> String {
         let mut lines = vec![HEADINGS.map(str::to_owned)];
@@ -107,7 +107,7 @@ impl Report {
         text
     }
 
-    /// The table as the block that docs/RELIABILITY.md has.
+    /// The table as the block in docs/RELIABILITY.md.
     #[must_use]
     pub fn markdown(&self) -> String {
         let full = if self.mode == "full" { " --full" } else { "" };
@@ -138,7 +138,7 @@ impl Report {
         text
     }
 
-    /// Remarks that explain the numbers.
+    /// The remarks below the table.
     fn remarks(&self) -> impl Iterator<Item = (&Row, String)> {
         self.rows.iter().flat_map(|row| {
             let skipped = row.skipped.iter().map(|reason| format!("not run, {reason}"));
@@ -188,7 +188,7 @@ fn grouped(number: &u64) -> String {
     indicatif::HumanCount(*number).to_string()
 }
 
-/// The day that many days after the first of 1970, as year-month-day.
+/// The date that is `days` days after 1970-01-01, as year-month-day.
 fn date(mut days: u64) -> String {
     let is_leap = |year: u64| {
         year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))

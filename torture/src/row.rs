@@ -1,4 +1,4 @@
-//! One line of the table: a kind of case, and the counts of its outcomes.
+//! One row of the table of results: a kind of case and the counts of its outcomes.
 
 use serde::Serialize;
 
@@ -6,11 +6,11 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Protection {
-    /// They have: no damage may go unnoticed.
+    /// The files have it: no damage may go unnoticed.
     Protected,
-    /// They are as the original writes them.
+    /// The files are as the original writes them.
     Bare,
-    /// It makes no difference.
+    /// The distinction does not apply.
     #[serde(rename = "n.a.")]
     NotApplicable,
 }
@@ -30,14 +30,14 @@ impl Protection {
 /// The outcome of one case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It gave an error, and no wrong answer.
+    /// An error, and no wrong answer.
     Detected,
-    /// Every answer was exactly right.
+    /// All answers were exactly right.
     Harmless,
     /// A wrong answer, or a broken promise.
     Wrong(String),
-    /// A wrong answer that the row's [`note`](Row::note) explains: nothing in the files shows the
-    /// damage.
+    /// A wrong answer that the row's [`note`](Row::note) explains: the files contain nothing that
+    /// shows the damage.
     Explained,
 }
 
@@ -46,21 +46,21 @@ pub enum Verdict {
 pub struct Failure {
     /// Its number within its suite's run.
     pub case: usize,
-    /// The case, and what happened in it.
+    /// The name of the case, and what happened in it.
     pub what: String,
 }
 
-/// Failures of a row that are kept: those with the lowest case numbers.
+/// Highest number of failures that a row keeps: those with the lowest case numbers.
 const MAX_FAILURES: usize = 20;
 
-/// One line of the table.
+/// One row of the table of results.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Row {
     /// The suite.
     pub suite: &'static str,
     /// The kind of case.
     pub test: String,
-    /// Whether the files are protected.
+    /// Whether the files have the protection section.
     pub protection: Protection,
     /// Cases run.
     pub cases: u64,
@@ -68,24 +68,24 @@ pub struct Row {
     pub detected: u64,
     /// Cases in which every answer was exactly right.
     pub harmless: u64,
-    /// Cases with a wrong answer, explained or not.
+    /// Cases with a wrong answer, explained ones included.
     pub wrong: u64,
-    /// Wrong ones that the note explains.
+    /// Cases with a wrong answer that the note explains.
     pub explained: u64,
     /// Cases that panicked.
     pub panics: u64,
-    /// Cases in which a read took more memory than it may.
+    /// Cases in which a read exceeded its memory limit.
     pub over_allocations: u64,
-    /// Why it could not run on this machine, if it could not.
+    /// The reason why the row could not run on this machine; `None` if it ran.
     pub skipped: Option<String>,
-    /// A remark for readers of the table; it explains the cases that [`Verdict::Explained`] counts.
+    /// A remark for readers of the table. It explains the cases of [`Verdict::Explained`].
     pub note: Option<String>,
     /// The first cases that failed.
     pub failures: Vec<Failure>,
 }
 
 impl Row {
-    /// A row without cases so far. The runner fills the suite in.
+    /// A row without cases. The runner sets the suite.
     #[must_use]
     pub fn new(test: impl Into<String>, protection: Protection) -> Self {
         Self {
@@ -105,7 +105,7 @@ impl Row {
         }
     }
 
-    /// A row that could not run on this machine. Nothing is skipped without one.
+    /// A row that could not run on this machine. Each skipped test must have such a row.
     #[must_use]
     pub fn skipped(
         test: impl Into<String>,
@@ -122,7 +122,7 @@ impl Row {
         self
     }
 
-    /// Counts a case. `name` is asked only if it failed.
+    /// Counts a case. `name` is called only if the case failed.
     pub fn count(&mut self, case: usize, verdict: Verdict, name: impl FnOnce() -> String) {
         self.cases += 1;
         match verdict {
@@ -146,7 +146,7 @@ impl Row {
         self.fail(case, what);
     }
 
-    /// Counts a read that took too much memory; the case itself is counted apart.
+    /// Counts a read that exceeded its memory limit. The case itself is counted separately.
     pub fn count_over_allocation(&mut self, case: usize, what: String) {
         self.over_allocations += 1;
         self.fail(case, what);
@@ -158,7 +158,7 @@ impl Row {
         self.failures.truncate(MAX_FAILURES);
     }
 
-    /// Adds the counts of another thread for the same row.
+    /// Adds the counts of another thread for this row.
     pub fn absorb(&mut self, other: Self) {
         self.cases += other.cases;
         self.detected += other.detected;
@@ -183,8 +183,8 @@ impl Row {
         }
     }
 
-    /// Whether it kept its promise: no unexplained wrong answer, no panic, no over-allocation, and
-    /// there were cases or a reason for none.
+    /// Whether the row kept its promise: no unexplained wrong answer, no panic, no over-allocation.
+    /// A row without cases needs a reason.
     #[must_use]
     pub fn is_ok(&self) -> bool {
         self.verdict() != "FAILED"

@@ -1,13 +1,13 @@
-//! Ends a run in which a case does not end, and names the case.
+//! Ends a run in which a case takes too long, and names the case.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-/// No case runs.
+/// The value of `Slot::case` while the thread runs no case.
 const IDLE: usize = usize::MAX;
 
-/// The case that each thread runs.
+/// Tracks the case that each thread runs.
 pub(crate) struct Watchdog {
     start: Instant,
     slots: Vec<Slot>,
@@ -15,12 +15,12 @@ pub(crate) struct Watchdog {
 
 struct Slot {
     case: AtomicUsize,
-    /// When the case began, in milliseconds since the start.
+    /// The start of the case, in milliseconds since the start of the run.
     since: AtomicU64,
 }
 
 impl Watchdog {
-    /// For this many threads.
+    /// A watchdog for this many threads.
     pub(crate) fn new(threads: usize) -> Self {
         let slot = || Slot { case: AtomicUsize::new(IDLE), since: AtomicU64::new(0) };
         let slots = std::iter::repeat_with(slot).take(threads).collect();
@@ -28,26 +28,27 @@ impl Watchdog {
     }
 
     fn now(&self) -> u64 {
-        // Longer than any machine runs.
+        // The saturated value is longer than any machine runs.
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Notes that a thread begins a case.
     pub(crate) fn begin(&self, thread: usize, case: usize) {
         let slot = &self.slots[thread];
-        // The time comes first: a case is never seen with the time of the one before.
+        // Store the time first, so that a case is never seen with the start time of the case before
+        // it.
         slot.since.store(self.now(), Ordering::SeqCst);
         slot.case.store(case, Ordering::SeqCst);
     }
 
-    /// Notes that a thread has no case.
+    /// Notes that a thread runs no case.
     pub(crate) fn end(&self, thread: usize) {
         self.slots[thread].case.store(IDLE, Ordering::SeqCst);
     }
 
-    /// A case that runs for longer than `deadline`.
+    /// A case that has run for longer than `deadline`.
     pub(crate) fn late(&self, deadline: Duration) -> Option<usize> {
-        // A deadline of more milliseconds than that is none.
+        // A deadline that saturates never passes.
         let limit = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
         let late = |slot: &Slot| {
             let case = slot.case.load(Ordering::SeqCst);
@@ -57,7 +58,7 @@ impl Watchdog {
         self.slots.iter().find_map(late)
     }
 
-    /// Watches until the other end of `done` is dropped; gives a case that is late to `give_up`.
+    /// Watches until the sender of `done` is dropped. Calls `give_up` with a case that is late.
     pub(crate) fn watch(
         &self,
         done: &Receiver<()>,

@@ -1,8 +1,8 @@
-//! Lines that an empty line ends.
+//! Batches of lines, separated by empty lines.
 
 use std::io::{self, BufRead};
 
-/// Cuts an input into batches at its empty lines.
+/// Splits an input into batches at its empty lines.
 pub(crate) struct Batches<R> {
     input: R,
 }
@@ -12,8 +12,8 @@ impl<R: BufRead> Batches<R> {
         Self { input }
     }
 
-    /// The lines up to the next empty one; `None` at the end. Empty lines one after the other make
-    /// no batch.
+    /// The lines up to the next empty line; `None` at the end of the input. Consecutive empty lines
+    /// count as one.
     pub(crate) fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
         let mut batch = Vec::new();
         loop {

@@ -1,8 +1,8 @@
 //! The ingest side of a service: reads CSV or TSV and publishes it. It depends on the writer and
-//! the filter, not on the reader. README.md says how to use it.
+//! the filter, not on the reader. README.md describes its use.
 //!
-//! It may be killed at any moment: a commit is there whole or not at all, and the next run removes
-//! what is left of one that was not finished.
+//! The process may be killed at any moment. A commit is made whole or not at all, and the next run
+//! removes the files of an unfinished commit.
 
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "each commit is reported on standard output")]
@@ -35,15 +35,14 @@ struct Arguments {
     /// File with the rows, in any order; `-` is standard input
     input: PathBuf,
 
-    /// Directory to publish in; it is made if it does not exist
+    /// Directory to publish in; it is created if it does not exist
     directory: PathBuf,
 
-    /// Whether earlier rows stay
+    /// Replace earlier rows, or add to them
     #[arg(long, value_enum, default_value_t = Mode::Replace)]
     mode: Mode,
 
-    /// Go on until the input ends, and publish at each empty line: rows that a pipe brings bit by
-    /// bit
+    /// Publish the rows so far at each empty line and continue until the input ends, for pipes
     #[arg(long)]
     batches: bool,
 
@@ -57,13 +56,13 @@ struct Arguments {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Mode {
-    /// They go
+    /// Replace: earlier rows are removed
     Replace,
-    /// They stay, hidden where a new row has the same key
+    /// Add: earlier rows stay, except where a new row has the same key
     Increment,
 }
 
-/// Why nothing, or nothing more, was published.
+/// The reason why a commit was not published.
 #[derive(Debug, thiserror::Error)]
 enum IngestError {
     #[error("cannot read {}", path.display())]
@@ -78,7 +77,7 @@ enum IngestError {
     Report(#[from] serde_json::Error),
 }
 
-/// One line for each commit.
+/// The report of one commit, printed as a line of JSON.
 #[derive(Serialize)]
 struct Report {
     commit: u32,
@@ -124,8 +123,8 @@ fn run(arguments: &Arguments) -> Result<(), IngestError> {
 /// Publishes all rows of `input` as one commit.
 fn publish(input: impl BufRead, layout: &Layout, arguments: &Arguments) -> Result<(), IngestError> {
     let started = Instant::now();
-    // Opened anew for each commit, so that others who publish get their turn in between: a merge,
-    // say.
+    // The directory is opened anew for each commit, so that other publishers, such as a merge, can
+    // get the lock in between.
     let mut publisher = Publisher::open(&arguments.directory, PublisherOptions::default())?;
     let mode = match arguments.mode {
         Mode::Replace => BulkMode::Replace,

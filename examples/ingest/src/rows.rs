@@ -1,4 +1,4 @@
-//! Rows of CSV and TSV.
+//! Reads rows of CSV and TSV.
 
 use std::io::BufRead;
 use std::path::Path;
@@ -7,14 +7,14 @@ use clap::Args;
 use sst_writer::BulkError;
 use sst_writer::bulk::BulkHandle;
 
-/// How the input is laid out.
+/// The layout of the input.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Layout {
-    /// Columns are separated by tabs, and nothing is quoted [default: if the file ends with .tsv]
+    /// Columns are separated by tabs and not quoted [default: if the name of the file ends in .tsv]
     #[arg(long)]
     pub(crate) tsv: bool,
 
-    /// The first row is no row of column names
+    /// The first row is an entry, not the names of the columns
     #[arg(long)]
     pub(crate) no_header: bool,
 
@@ -26,7 +26,7 @@ pub(crate) struct Layout {
     #[arg(long, value_name = "NUMBER", default_value_t = 2, value_parser = column)]
     pub(crate) value_column: usize,
 
-    /// Rows with this value delete their key
+    /// A row with this value deletes its key
     #[arg(long, value_name = "TEXT")]
     pub(crate) delete_marker: Option<String>,
 }
@@ -39,14 +39,14 @@ fn column(text: &str) -> Result<usize, &'static str> {
 }
 
 impl Layout {
-    /// The layout of this file, as far as its name tells.
+    /// The layout of a file, with `tsv` set if the file's name ends in `.tsv`.
     pub(crate) fn for_file(&self, path: &Path) -> Self {
         let is_tsv = path.extension().is_some_and(|extension| extension == "tsv");
         Self { tsv: self.tsv || is_tsv, ..self.clone() }
     }
 }
 
-/// Why rows could not be put.
+/// The reason why rows could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RowError {
     #[error(transparent)]
@@ -57,7 +57,7 @@ pub(crate) enum RowError {
     Bulk(#[from] BulkError),
 }
 
-/// Puts all rows of `input`.
+/// Feeds all rows of `input` to the loader.
 pub(crate) fn put_rows(
     input: impl BufRead,
     layout: &Layout,

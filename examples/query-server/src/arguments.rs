@@ -9,10 +9,10 @@ use clap::{Parser, ValueEnum};
 #[derive(Debug, Parser)]
 #[command(version, about)]
 pub(crate) struct Arguments {
-    /// The directory
+    /// Directory to serve
     pub(crate) directory: PathBuf,
 
-    /// Where to listen; port 0 takes any that is free
+    /// Address to listen on; port 0 chooses a free port
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
 
@@ -20,29 +20,29 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     pub(crate) family: u32,
 
-    /// Room for uncompressed blocks, in MiB
+    /// Size of the cache of uncompressed blocks, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 256)]
     pub(crate) cache: u64,
 
-    /// How often to look for a new commit, in milliseconds: it takes reading a file of 8 bytes
+    /// Interval of checks for a new commit, in milliseconds; a check reads a few bytes
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 250,
         value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) poll_millis: u64,
 
-    /// How long requests under way may take when the server is told to stop, in seconds
+    /// Time for requests in progress when the server is told to stop, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     pub(crate) drain_seconds: u64,
 
-    /// How to write the log
+    /// Format of the log
     #[arg(long, value_enum, default_value_t = LogFormat::Json)]
     pub(crate) log: LogFormat,
 }
 
-/// How the log is written.
+/// The format of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
-    /// One object per line
+    /// One JSON object per line
     Json,
-    /// For people
+    /// Text for people
     Text,
 }

@@ -1,6 +1,6 @@
-//! The query side of a service: serves a directory over HTTP, reloads on new commits, exposes
-//! metrics, shuts down cleanly. It depends on the reader and the filter, not on the writer.
-//! README.md says how to use it.
+//! The query side of a service: serves a directory over HTTP, reloads it after new commits, exposes
+//! metrics, and shuts down cleanly. It depends on the reader and the filter, not on the writer.
+//! README.md describes its use.
 
 #![forbid(unsafe_code)]
 
@@ -25,7 +25,7 @@ use tracing::{error, info, warn};
 use crate::arguments::{Arguments, LogFormat};
 use crate::service::Service;
 
-/// Why the server could not start, or stopped.
+/// The reason why the server could not start, or stopped.
 #[derive(Debug, thiserror::Error)]
 enum ServerError {
     #[error(transparent)]
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
         }
     };
     let result = runtime.block_on(run(&arguments));
-    // A lookup that outlived its time must not keep the process.
+    // Do not wait for a lookup that takes longer than the time for draining.
     runtime.shutdown_timeout(Duration::from_secs(1));
     match result {
         Ok(()) => {

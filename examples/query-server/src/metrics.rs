@@ -1,4 +1,4 @@
-//! Counters in the text format of Prometheus.
+//! The server's metrics in the text format of Prometheus.
 
 use std::sync::atomic::AtomicU64;
 
@@ -11,7 +11,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use sst_reader::SstSet;
 
-/// The outcome of a request for a key.
+/// The outcome of the lookup of one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub(crate) enum Outcome {
     Found,
@@ -30,9 +30,9 @@ pub(crate) struct Metrics {
     keys: Family<KeyLabels, Counter>,
     /// Seconds from a request's arrival to its answer.
     pub(crate) request_seconds: Histogram,
-    /// Commits that were taken over.
+    /// Number of reloads that switched to a new commit.
     pub(crate) reloads: Counter,
-    /// Looks at the directory that failed: the server goes on with the set it has.
+    /// Number of failed reloads. After a failure the server continues with its current set.
     pub(crate) reload_failures: Counter,
     commit: Gauge<i64>,
     tables: Gauge<i64>,
@@ -45,7 +45,7 @@ impl Metrics {
         let mut registry = Registry::with_prefix("sst");
         let keys = Family::default();
         registry.register("keys", "Keys that were asked for", keys.clone());
-        // From 10 µs to 5 s.
+        // Buckets from 10 µs to about 5 s.
         let request_seconds = Histogram::new(exponential_buckets(1e-5, 2.0, 20));
         registry.register_with_unit(
             "request",
@@ -92,12 +92,12 @@ impl Metrics {
         }
     }
 
-    /// Counts a key that was asked for.
+    /// Counts the lookup of a key.
     pub(crate) fn count(&self, outcome: Outcome) {
         self.keys.get_or_create(&KeyLabels { outcome }).inc();
     }
 
-    /// Shows the set that is served from now on.
+    /// Updates the gauges for the set that is served from now on.
     pub(crate) fn show(&self, set: &SstSet) {
         let catalog = set.catalog();
         let tables = || catalog.tables.iter().filter(|table| table.family == set.family());

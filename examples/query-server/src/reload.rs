@@ -1,4 +1,4 @@
-//! Looks for new commits.
+//! Checks for new commits.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -9,24 +9,25 @@ use tracing::{error, info};
 
 use crate::service::Service;
 
-/// Follows the commits of the directory, for ever. A failure leaves the server with the set it has,
-/// and is tried again.
+/// Follows the commits of the directory forever. After a failure the server keeps its set, and the
+/// next tick tries again.
 pub(crate) async fn follow(service: Arc<Service>, poll: Duration) {
     let mut ticks = interval(poll);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         let here = Arc::clone(&service);
-        // Files are read, which may take a while: not on a thread that answers.
+        // Reloading reads files and may take a while, so it does not run on a thread that answers
+        // requests.
         if let Err(error) = tokio::task::spawn_blocking(move || look(&here)).await {
             error!(%error, "reloading failed");
         }
     }
 }
 
-/// Goes over to the newest commit if it is another one. The set tells by the identity of the
-/// commit: a directory that was swapped or restored may have a `CURRENT` of the same bytes. A look
-/// at the same commit reads a few bytes.
+/// Switches to the newest commit if it differs from the served one. The set compares the commits'
+/// identities: a directory that was swapped or restored may have a `CURRENT` with the same bytes.
+/// If the commit is the same, only a few bytes are read.
 fn look(service: &Service) {
     match service.reload() {
         Ok(true) => {

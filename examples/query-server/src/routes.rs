@@ -19,9 +19,9 @@ use tracing::error;
 use crate::metrics::Outcome;
 use crate::service::Service;
 
-/// Header that tells from which commit an answer is.
+/// Response header with the number of the commit that the answer comes from.
 const COMMIT_HEADER: &str = "x-sst-commit";
-/// Most keys of one request.
+/// Highest number of keys in one request.
 const MAX_KEYS: usize = 10_000;
 
 /// All routes.
@@ -43,7 +43,7 @@ async fn time(State(service): State<Arc<Service>>, request: Request, next: Next)
     response
 }
 
-/// Why a request has no answer.
+/// The reason why a request has no answer.
 enum Failure {
     Read(ReadError),
     TooManyKeys,
@@ -59,7 +59,7 @@ impl From<ReadError> for Failure {
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         match self {
-            // The name of the damaged file is for the log, not for clients.
+            // The name of the damaged file is logged, but not sent to clients.
             Self::Read(error) => {
                 error!(error = &error as &dyn Error, "lookup failed");
                 (StatusCode::INTERNAL_SERVER_ERROR, "lookup failed").into_response()
@@ -75,7 +75,7 @@ impl IntoResponse for Failure {
     }
 }
 
-/// Answers from the set of this moment, on a thread that may wait for a disk.
+/// Answers from the current set, on a thread that may block on a disk.
 async fn ask<T: Send + 'static>(
     service: &Arc<Service>,
     question: impl FnOnce(&Service, &SstSet) -> Result<T, ReadError> + Send + 'static,
@@ -85,7 +85,7 @@ async fn ask<T: Send + 'static>(
     Ok(answer.await.map_err(|_| Failure::Internal("lookup ended early"))??)
 }
 
-/// Looks one key up, and counts it.
+/// Looks up one key and counts the outcome.
 fn look_up(
     service: &Service,
     set: &SstSet,
@@ -96,7 +96,7 @@ fn look_up(
         Ok(value) => outcome_of(value.as_ref()),
         Err(_) => Outcome::Failed,
     });
-    // The bytes keep the file or the block they are in: nothing is copied.
+    // The bytes share the memory of their file or block: nothing is copied.
     Ok(found?.map(sst_reader::Slice::into_bytes))
 }
 
@@ -133,7 +133,7 @@ struct Answer {
     results: Vec<KeyResult>,
 }
 
-/// A key with its value: as text if it is text, else in Base64; neither if there is none.
+/// A key with its value: as text if it is UTF-8, otherwise in Base64. An absent key has neither.
 #[derive(Serialize)]
 struct KeyResult {
     key: String,
@@ -162,7 +162,7 @@ async fn get_many(
         return Err(Failure::TooManyKeys);
     }
     let answer = ask(&service, move |service, set| {
-        // All at once: each table, and each of its blocks, is visited once.
+        // One call for all keys, so that each table and each of its blocks is visited only once.
         let values =
             set.multi_get(&keys).inspect_err(|_| service.metrics.count(Outcome::Failed))?;
         let results = keys.into_iter().zip(values).map(|(key, value)| {

@@ -10,15 +10,15 @@ use sst_reader::{BlockCache, ReadError, ReaderOptions, SstSet};
 use crate::arguments::Arguments;
 use crate::metrics::Metrics;
 
-/// Attempts at a commit while newer ones appear.
+/// Highest number of attempts to open a commit while newer commits appear.
 const MAX_ATTEMPTS: u32 = 10;
 
-/// The set of the newest commit, and how it is kept so.
+/// The set of the newest commit, with everything needed to reload it.
 ///
-/// A request takes the set once and answers from it alone, so that no answer mixes two commits.
+/// A request takes the set once and uses only that, so that no answer mixes two commits.
 pub(crate) struct Service {
     set: ArcSwap<SstSet>,
-    /// The file that a commit replaces last.
+    /// The path of `CURRENT`, which a commit replaces last.
     current: PathBuf,
     cache: Arc<BlockCache>,
     pub(crate) metrics: Metrics,
@@ -37,7 +37,7 @@ impl Service {
         Ok(Self { set: ArcSwap::from_pointee(set), current, cache, metrics })
     }
 
-    /// The set as of now. Later commits do not change it.
+    /// The current set. Later commits do not change it.
     pub(crate) fn set(&self) -> Arc<SstSet> {
         self.set.load_full()
     }
@@ -47,12 +47,12 @@ impl Service {
         self.metrics.text(self.cache.used())
     }
 
-    /// The commit that is served.
+    /// The number of the served commit.
     pub(crate) fn commit(&self) -> u32 {
         self.set.load().catalog().commit.0
     }
 
-    /// Goes over to the newest commit. Returns whether it is another than before.
+    /// Switches to the newest commit. Returns whether it differs from the served one.
     pub(crate) fn reload(&self) -> Result<bool, ReadError> {
         let set = self.set();
         let Some(newer) = with_retries(&self.current, || set.refresh())? else {
@@ -64,8 +64,8 @@ impl Service {
     }
 }
 
-/// Opens a commit; again if it fails while the next one is published, which may have removed files
-/// of the first.
+/// Opens a commit. Tries again if opening fails while a newer commit is published, since that may
+/// have removed files of the first.
 fn with_retries<T>(
     current: &PathBuf,
     open: impl Fn() -> Result<T, ReadError>,

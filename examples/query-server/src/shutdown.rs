@@ -1,10 +1,10 @@
-//! When to stop.
+//! The signals that stop the server.
 
 use std::io;
 
-/// Waits for ctrl-c, or on Unix for the signal that asks a process to end. Returns its name.
+/// Waits for Ctrl-C, or on Unix for SIGTERM or SIGINT. Returns the signal's name.
 ///
-/// The signals are caught as soon as this returns, before the future is first polled.
+/// The handlers are installed when this function returns, before the future is first polled.
 #[cfg(unix)]
 pub(crate) fn signals() -> io::Result<impl Future<Output = &'static str>> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -18,11 +18,11 @@ pub(crate) fn signals() -> io::Result<impl Future<Output = &'static str>> {
     })
 }
 
-/// Waits for ctrl-c.
+/// Waits for Ctrl-C.
 #[cfg(not(unix))]
 pub(crate) fn signals() -> io::Result<impl Future<Output = &'static str>> {
     Ok(async {
-        // If it cannot be waited for, the process is ended from outside.
+        // If waiting for Ctrl-C fails, wait forever; the process can still be ended from outside.
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }

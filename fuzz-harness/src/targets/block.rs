@@ -1,5 +1,5 @@
-//! The frame of a block or a blob file: any eight bytes are a header, and the length that it
-//! promises is bounded.
+//! The frame of a block or a blob file: any eight bytes are a valid header, and the payload length
+//! that the header states is bounded.
 
 use sst_format::FormatError;
 use sst_format::block::{BLOCK_HEADER_LEN, BlockHeader, Encoding};

@@ -1,4 +1,4 @@
-//! `CURRENT`: the parser accepts exactly the bytes that an encoder writes.
+//! `CURRENT`: the parser accepts exactly the bytes that the encoder writes.
 
 use sst_format::FormatError;
 use sst_format::current::Current;
@@ -6,7 +6,7 @@ use sst_format::current::Current;
 /// See the module.
 pub fn run(data: &[u8]) {
     check(data);
-    // With a checksum that fits, so that what stands behind it is reached.
+    // Parse again with a correct checksum, so that the checks after it are reached.
     if let Some((number, _)) = data.split_first_chunk::<4>() {
         let mut repaired = number.to_vec();
         repaired.extend(crc32fast::hash(number).to_be_bytes());

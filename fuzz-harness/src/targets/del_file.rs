@@ -1,4 +1,4 @@
-//! `.del` files: whatever is accepted is exactly what an encoder writes.
+//! `.del` files: accepted bytes are exactly what the encoder writes for them.
 
 use sst_format::del_file::DelFile;
 

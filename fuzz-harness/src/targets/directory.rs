@@ -1,6 +1,6 @@
-//! Edited directories. As long as a directory is protected, every answer is right or an error,
-//! whatever the edits. With the chain of checksums made right again, or without protection, every
-//! question is at least safe.
+//! Edited directories. As long as a directory is protected, every answer must be right or an error,
+//! whatever was edited. If the chain of checksums is repaired or the protection removed, reading
+//! must at least be safe.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -18,20 +18,20 @@ use crate::repair;
 use crate::targets::model::reader_options;
 use crate::targets::publish::scratch;
 
-/// Edits made of one input at most.
+/// Highest number of edits made from one input.
 const MAX_EDITS: usize = 8;
 
-/// A directory, and what a reader must say of it.
+/// A directory and the answers that a reader must give.
 struct Base {
     files: Vec<(String, Vec<u8>)>,
-    /// Key and value, in the order of a walk.
+    /// Keys and values of the live entries, in order of iteration.
     live: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Keys that are not there, or not any more.
+    /// Absent keys: never written, or deleted.
     dead: Vec<Vec<u8>>,
 }
 
-/// Two commits: the second replaces some entries and deletes one; there are values of all kinds,
-/// and a blob.
+/// Two commits with values of all kinds and a blob. The second one replaces some entries and
+/// deletes one.
 fn build_base() -> Result<Base, Box<dyn std::error::Error>> {
     let parent = scratch()?;
     let dir = parent.path().join("db");
@@ -118,7 +118,7 @@ pub fn run(data: &[u8]) {
     assert!(asked.is_ok() || files != base.files, "intact, and {:?}", asked.err());
 }
 
-/// Changes one file: bytes, length, name or existence.
+/// Edits one file: its bytes, its length, its name, or removes it.
 fn edit(files: &mut Vec<(String, Vec<u8>)>, input: &mut Input<'_>) {
     if files.is_empty() {
         return;
@@ -168,12 +168,12 @@ fn edit(files: &mut Vec<(String, Vec<u8>)>, input: &mut Input<'_>) {
     }
 }
 
-/// Makes `CURRENT`, the trailers of all meta files and the list of the newest one right.
+/// Corrects `CURRENT`, the trailers of all meta files, and the list in the newest meta file.
 fn repair_chain(files: &mut [(String, Vec<u8>)]) {
     let is_meta = |name: &str| name.rsplit_once('.').is_some_and(|(_, kind)| kind == "meta");
     let mut checksums = Vec::new();
     for (name, bytes) in files.iter_mut().filter(|(name, _)| is_meta(name)) {
-        // A file that edits have cut too short for a trailer has no checksum to be listed.
+        // A file that edits have made too short for a trailer has no checksum to be listed.
         if repair::meta_file(bytes).is_some()
             && let Some(checksum) = bytes.len().checked_sub(8).and_then(|at| bytes.get(at..at + 4))
         {
@@ -184,7 +184,8 @@ fn repair_chain(files: &mut [(String, Vec<u8>)]) {
         for (name, checksum) in &checksums {
             let sequence = name.split_once('.').and_then(|(digits, _)| digits.parse::<u32>().ok());
             let Some(sequence) = sequence else { continue };
-            // Wherever the list has the number, in fact or by chance, its checksum goes behind it.
+            // Put the checksum behind the last occurrence of the number: usually the list, rarely a
+            // coincidence.
             let wanted = sequence.to_be_bytes();
             let section = MetaFile::parse(bytes, crc32fast::hash).is_ok();
             let at = bytes.windows(4).rposition(|window| window == wanted);
@@ -205,7 +206,7 @@ fn repair_chain(files: &mut [(String, Vec<u8>)]) {
     }
 }
 
-/// Makes the directory one of the original's: no protection, and tables whose checksums are right.
+/// Turns the directory into one of the original: no protection, and tables with correct checksums.
 fn strip_protection(files: &mut [(String, Vec<u8>)]) {
     for (name, bytes) in files {
         match name.rsplit_once('.').map_or(name.as_str(), |(_, kind)| kind) {
@@ -228,7 +229,7 @@ fn ask(dir: &Path, access: Access, base: &Base, is_damaged: bool) -> Result<(), 
     let set = match opened {
         Ok(set) => set,
         Err(error) => {
-            // A directory that cannot be opened is not intact.
+            // Verification must find damage in a directory that cannot be opened.
             assert!(!is_intact, "verified, and {error}");
             return Err(error);
         }

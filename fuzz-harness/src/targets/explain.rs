@@ -1,5 +1,5 @@
-//! The annotated dump of any structure: it always ends, and it finds damage exactly where the
-//! parsers do.
+//! The annotated dump of any structure: it must end, and must report damage exactly if the parsers
+//! do.
 
 use sst_format::explain::{ExplainOptions, Subject, ValueSlice, explain};
 use sst_format::key_block::KeyBlock;
@@ -15,7 +15,7 @@ pub fn run(data: &[u8]) {
     let (what, how) = (input.u8(), input.u8());
     let mut bytes = input.rest().to_vec();
     if what & 0x80 != 0 {
-        // Bytes without room for a trailer are dumped as they are.
+        // Bytes without room for a trailer are dumped unchanged.
         _ = repair::meta_file(&mut bytes);
     }
     let values = [

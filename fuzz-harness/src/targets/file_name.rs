@@ -1,4 +1,4 @@
-//! Names of files: the parser accepts exactly the spelling that is written.
+//! File names: the parser accepts exactly the spelling that is written.
 
 use sst_format::file_name::FileName;
 

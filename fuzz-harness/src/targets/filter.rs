@@ -1,11 +1,11 @@
-//! Filters of any bytes: opening them is safe, and so is asking them.
+//! Filters of any bytes: opening and querying them must be safe.
 
 use sst_amqf::{QuotientFilter, QuotientFilterView};
 use sst_format::filter::{FilterBytes, FilterPolicy};
 
 use crate::input::Input;
 
-/// Hashes asked beyond those of the input.
+/// Hashes queried in addition to those of the input.
 const ASKED: [u64; 5] = [0, 1, u64::MAX, u64::MAX / 3, 0x8000_0000_0000_0000];
 
 /// See the module.
@@ -31,7 +31,7 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// A valid filter never says "no" where the reference says "maybe".
+/// A valid filter never answers "no" where the reference answers "maybe".
 fn check_against_reference(bytes: &[u8], view: &QuotientFilterView<'_>, hashes: &[u64]) {
     let theirs = postcard::from_bytes::<qfilter::Filter>(bytes);
     assert!(theirs.is_ok(), "the reference refuses a valid filter");

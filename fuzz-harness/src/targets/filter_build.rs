@@ -1,4 +1,4 @@
-//! Filters built from any hashes: no false negatives, and exactly the bytes that `qfilter` makes.
+//! Filters built from any hashes: no false negatives, and exactly the bytes that `qfilter` writes.
 
 use sst_amqf::{QuotientFilter, QuotientFilterView};
 use sst_format::filter::{FilterBytes, FilterPolicy};
@@ -9,7 +9,7 @@ use crate::input::Input;
 pub fn run(data: &[u8]) {
     let mut input = Input::new(data);
     let (shape, rate, batch) = (input.u8(), input.u8(), usize::from(input.u8()).max(1));
-    // From one half to 2^-15.
+    // A rate from one half to 2^-15.
     let rate = (-f64::from(rate % 15 + 1)).exp2();
     let mut hashes = Vec::new();
     while !input.is_empty() {
@@ -33,7 +33,7 @@ pub fn run(data: &[u8]) {
     assert!(reference(&hashes, rate).is_some_and(|theirs| theirs == bytes), "other bytes");
 }
 
-/// A hash of the input: whole, or with bits cut off, so that fingerprints cluster or collide.
+/// A hash from the input, unchanged or with bits cut off, so that fingerprints cluster or collide.
 fn hash(input: &mut Input<'_>, shape: u8) -> u64 {
     match shape % 5 {
         0 => input.u64(),
@@ -44,7 +44,7 @@ fn hash(input: &mut Input<'_>, shape: u8) -> u64 {
     }
 }
 
-/// The filter of `qfilter`. `None` if it cannot be built, which is a failure like other bytes.
+/// The filter that `qfilter` builds. If it fails, `None`, which counts as a difference.
 fn reference(hashes: &[u64], rate: f64) -> Option<Vec<u8>> {
     let mut filter = qfilter::Filter::new(hashes.len() as u64, rate).ok()?;
     for &hash in hashes {

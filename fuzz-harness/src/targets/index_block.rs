@@ -1,4 +1,4 @@
-//! The index block: a valid one is exactly what an encoder makes of its key blocks.
+//! The index block: a valid one equals the encoder's output for the same key blocks.
 
 use sst_format::index_block::{IndexBlock, IndexBlockEncoder};
 
@@ -25,7 +25,7 @@ pub fn run(data: &[u8]) {
     let mut encoder = IndexBlockEncoder::new();
     for (i, block) in index.blocks().enumerate() {
         assert!(block.0 + 1 < block_count);
-        // The first key block has no stored hash, and the encoder stores none for it.
+        // The first key block has no stored hash, and the encoder ignores the hash given for it.
         encoder.push(index.first_hash(i).unwrap_or(0), block);
     }
     assert_eq!(encoder.finish().as_deref(), Ok(payload));

@@ -1,5 +1,5 @@
-//! Inputs of `sst load`: what is read does not depend on how the input is cut, and what `scan`
-//! prints of it is read back.
+//! Inputs of `sst load`: the result does not depend on how the input is split into reads, and
+//! output of `scan` is read back unchanged.
 
 /// See the module.
 pub fn run(data: &[u8]) {

@@ -1,10 +1,10 @@
-//! Key blocks of all kinds: access is safe for any bytes, and a valid block is exactly what an
-//! encoder makes of its entries, where it would choose the same kind.
+//! Key blocks of all kinds: access is safe for any bytes. A valid block equals the encoder's output
+//! for the same entries, if the encoder would choose the same kind.
 
 use sst_format::key_block::{KeyBlock, KeyBlockEncoder, KeyBlockShape, KeyEntry};
 use sst_reader::hash_key;
 
-/// Entries asked of a block that is not valid: some at the front, some at the end.
+/// Number of entries read at each end of a block that is not valid.
 const ASKED: u32 = 64;
 
 /// See the module.

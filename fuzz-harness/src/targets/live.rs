@@ -1,12 +1,12 @@
-//! The rule of what is live, on any chain of meta files: of each table at most one description is
-//! live, and it is the one that no later word takes back.
+//! The rule of liveness on any chain of meta files. At most one description of each table is live:
+//! the one that no later meta file repeats or makes obsolete.
 
 use sst_format::SequenceNumber;
 use sst_format::live::{MetaTables, live_tables};
 
 use crate::input::Input;
 
-/// Most meta files of one chain.
+/// Highest number of meta files in one chain.
 const MAX_METAS: u8 = 16;
 
 /// See the module.
@@ -31,7 +31,7 @@ pub fn run(data: &[u8]) {
     assert!(found.next().is_none());
 }
 
-/// Meta files with numbers of their own, in any order.
+/// Meta files with distinct numbers, in any order.
 fn chain(input: &mut Input<'_>) -> Vec<MetaTables> {
     let mut metas: Vec<MetaTables> = Vec::new();
     for sequence in 0..MAX_METAS {

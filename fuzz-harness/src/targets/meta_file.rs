@@ -1,5 +1,5 @@
-//! Meta files, with and without a protection section, first as they are and then with a trailer
-//! that fits: a protected one is exactly what an encoder makes of its parts.
+//! Meta files, with and without a protection section, first unchanged and then with a valid
+//! trailer. A protected one equals the encoder's output for its parts.
 
 use std::ops::Range;
 
@@ -35,8 +35,8 @@ fn check(data: &[u8]) {
     }
 }
 
-/// A meta file of version 3: its head alone says the same, and an encoder makes the file of what it
-/// says.
+/// Checks a meta file of version 3: its head alone gives the same information, and the encoder's
+/// output for that information equals the file.
 fn check_headed(
     data: &[u8],
     meta: &MetaFile<'_>,
@@ -80,7 +80,7 @@ fn check_headed(
         certificates: &head.certificates().collect::<Vec<_>>(),
         extension: head.extension(),
     };
-    // Ours writes no used-keys filter, and describes each table once.
+    // Our encoder writes no used-keys filter, and describes each table only once.
     match parts.encode(crc32fast::hash) {
         Ok((bytes, _)) => assert!(bytes == data || !meta.used_keys_range().is_empty()),
         Err(error) => assert!(matches!(error, FormatError::OutOfOrder { .. })),
@@ -120,7 +120,7 @@ fn check_protected(data: &[u8], meta: &MetaFile<'_>, section: &ProtectionSection
         certificates: &section.certificates().collect::<Vec<_>>(),
     };
     let encoded = parts.encode(crc32fast::hash);
-    // Ours writes no used-keys filter.
+    // Our encoder writes no used-keys filter.
     if meta.used_keys_range().is_empty() {
         assert_eq!(encoded.as_ref().map(|(bytes, _)| bytes.as_slice()), Ok(data));
         assert!(encoded.is_ok_and(|(_, checksum)| checksum == section.checksum()));

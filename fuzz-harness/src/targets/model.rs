@@ -1,4 +1,4 @@
-//! Entries of any kind made of an input, and what readers must then say of them.
+//! Makes entries of any kind from an input, and the answers that readers must give for them.
 
 use std::sync::{Arc, OnceLock};
 
@@ -9,7 +9,7 @@ use sst_writer::{Compression, WriterOptions};
 
 use crate::input::Input;
 
-/// Options of a reader, with a cache that all inputs share: making one takes longer than most
+/// Options of a reader. All inputs share one cache, since creating a cache takes longer than most
 /// inputs.
 pub(crate) fn reader_options() -> ReaderOptions {
     static CACHE: OnceLock<Arc<BlockCache>> = OnceLock::new();
@@ -29,7 +29,7 @@ pub(crate) fn options(input: &mut Input<'_>) -> WriterOptions {
     }
 }
 
-/// Bytes of a length: random ones, or a few over and over, so that they compress.
+/// `len` bytes: random ones, or a short pattern repeated, so that they compress.
 fn content(input: &mut Input<'_>, len: usize) -> Vec<u8> {
     let seed = input.u8();
     if seed & 1 == 0 {
@@ -39,7 +39,7 @@ fn content(input: &mut Input<'_>, len: usize) -> Vec<u8> {
     pattern.iter().copied().cycle().take(len).collect()
 }
 
-/// A key: mostly short, so that keys repeat; its first bytes come from the input.
+/// A key. Most are short, so that keys repeat. The first bytes come from the input.
 fn key(input: &mut Input<'_>) -> Vec<u8> {
     let class = input.u8();
     let len = match class {
@@ -54,7 +54,7 @@ fn key(input: &mut Input<'_>) -> Vec<u8> {
     key
 }
 
-/// The class and the content of a value. Blob numbers are small.
+/// A value of any class. Blob numbers are small.
 pub(crate) fn value(input: &mut Input<'_>) -> TestValue {
     match input.below(8) {
         0 | 1 => {
@@ -82,7 +82,7 @@ pub(crate) fn value(input: &mut Input<'_>) -> TestValue {
     }
 }
 
-/// A medium value in stored form, compressed or not.
+/// A medium value in its stored form, compressed or not.
 fn raw(input: &mut Input<'_>, len: usize) -> TestValue {
     let is_plain = input.u8() & 1 == 0;
     let value = content(input, len);
@@ -100,13 +100,14 @@ fn len_as_u32(value: &[u8]) -> u32 {
     len.unwrap_or(u32::MAX)
 }
 
-/// Entries until the input ends. Where `any_hash`, some have a hash that is not that of their key.
+/// Reads entries until the input ends. With `any_hash`, some have a hash that does not match their
+/// key.
 pub(crate) fn entries(input: &mut Input<'_>, any_hash: bool) -> Vec<TestEntry> {
     let mut entries: Vec<TestEntry> = Vec::new();
     while !input.is_empty() {
         let bits = input.u8();
         let key = match entries.last() {
-            // The key of the entry before once more.
+            // Repeat the key of the last entry.
             Some(last) if bits & 0x30 == 0x30 => last.key.clone(),
             _ => key(input),
         };
@@ -119,10 +120,10 @@ pub(crate) fn entries(input: &mut Input<'_>, any_hash: bool) -> Vec<TestEntry> {
     entries
 }
 
-/// Tombstone, blob number or bytes, comparable.
+/// A tombstone, a blob number or bytes, in a form that can be compared.
 pub(crate) type Answer<'a> = (Option<u32>, Option<&'a [u8]>);
 
-/// The answer that a value must give.
+/// The answer that a reader must give for a value.
 pub(crate) fn of_value(value: &TestValue) -> Answer<'_> {
     match value {
         TestValue::Blob(number) => (Some(*number), None),
@@ -130,7 +131,7 @@ pub(crate) fn of_value(value: &TestValue) -> Answer<'_> {
     }
 }
 
-/// The answer that an entry of a reader is.
+/// The answer that an entry from a reader stands for.
 pub(crate) fn of_entry<'a>(value: &'a EntryValue<Slice<'_>>) -> Answer<'a> {
     match value {
         EntryValue::Deleted => (None, None),
@@ -139,7 +140,7 @@ pub(crate) fn of_entry<'a>(value: &'a EntryValue<Slice<'_>>) -> Answer<'a> {
     }
 }
 
-/// The answer that a lookup is; `None` for a key that is not there.
+/// The answer that a lookup stands for; `None` for an absent key.
 pub(crate) fn of_lookup<'a>(lookup: &'a Lookup<'_>) -> Option<Answer<'a>> {
     match lookup {
         Lookup::NotFound => None,

@@ -1,4 +1,4 @@
-//! The offset table: a valid one gives blocks that follow each other and fill the file.
+//! The offset table: a valid one gives consecutive blocks that fill the file.
 
 use byteorder::{BigEndian, ByteOrder};
 use sst_format::BlockIndex;
@@ -9,12 +9,14 @@ use crate::input::Input;
 /// See the module.
 pub fn run(data: &[u8]) {
     let mut input = Input::new(data);
-    // Count and file length mostly fit; two values of the first byte make them wrong.
+    // Count and file length usually match the bytes. Two values of the first byte make one of them
+    // wrong.
     let lie = input.u8();
     let bytes = input.rest();
-    // Fewer than four bytes are no offset table.
+    // Fewer than four bytes are not an offset table.
     let last_word = bytes.last_chunk::<4>().map_or(0, |word| BigEndian::read_u32(word));
-    // Parsing refuses a count that does not fit the bytes, this largest one included.
+    // Parsing refuses a count that does not match the number of bytes, including the maximum used
+    // here.
     let mut count = u16::try_from(bytes.len() / OFFSET_LEN).unwrap_or(u16::MAX);
     let mut file_len = u64::from(last_word) + bytes.len() as u64;
     match lie {

@@ -1,5 +1,5 @@
-//! Several commits of several tables, against a model: a set answers from the newest table that
-//! knows a key, and so does one that is refreshed.
+//! Several commits of several tables, compared with a model: a set, opened or refreshed, must
+//! answer from the newest table that has the key.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,14 +12,14 @@ use sst_writer::{Compression, Publisher, PublisherOptions};
 use crate::input::Input;
 use crate::targets::model;
 
-/// Commits and tables made of one input at most.
+/// Highest numbers of commits and of tables per commit made from one input.
 const MAX_COMMITS: usize = 4;
 const MAX_TABLES: usize = 3;
 
 /// The value bytes of one entry, `None` for a tombstone.
 type Value = Option<Vec<u8>>;
 
-/// One table: (hash, key) → its values in order.
+/// The content of one table: values in order by hash and key.
 type Table = BTreeMap<(u64, Vec<u8>), Vec<Value>>;
 
 /// See the module.
@@ -31,7 +31,7 @@ pub fn run(data: &[u8]) {
     assert!(result.is_ok(), "{:?}", result.err());
 }
 
-/// A temporary directory, in memory where the system has such a file system.
+/// A temporary directory, in memory if the system has such a file system.
 pub(crate) fn scratch() -> std::io::Result<tempfile::TempDir> {
     let in_memory = Path::new("/dev/shm");
     if in_memory.is_dir() { tempfile::tempdir_in(in_memory) } else { tempfile::tempdir() }
@@ -44,7 +44,7 @@ fn check(dir: &Path, input: &mut Input<'_>) -> Result<(), Box<dyn std::error::Er
         .keep_obsolete_files(bits & 2 != 0)
         .blob_compression(blob_compression);
     let mut publisher = Publisher::open(dir, options.clone())?;
-    // Oldest first.
+    // The oldest table first.
     let mut live: Vec<(SequenceNumber, Table)> = Vec::new();
     let mut before: Option<SstSet> = None;
     for _ in 0..1 + input.below(MAX_COMMITS) {
@@ -67,7 +67,7 @@ fn check(dir: &Path, input: &mut Input<'_>) -> Result<(), Box<dyn std::error::Er
     Ok(())
 }
 
-/// Publishes a commit, and changes the model likewise.
+/// Publishes a commit and updates the model.
 fn commit(
     publisher: &mut Publisher,
     input: &mut Input<'_>,
@@ -101,7 +101,7 @@ fn commit(
                 entry.value = TestValue::Blob(commit.create_blob(&bytes)?.0);
                 value = Some(bytes);
             }
-            // Another target checks whether an entry is rightly refused.
+            // Another target checks that the writer refuses the right entries.
             if writer.add(&entry).is_ok() {
                 table.entry((entry.hash, entry.key)).or_default().push(value);
             }

@@ -1,5 +1,5 @@
-//! Whole tables of any bytes, with offsets and checksums made right: every question to a reader is
-//! safe, and a table that verification finds intact answers right.
+//! Whole tables of any bytes with corrected offsets and checksums: every read must be safe, and a
+//! table that verification finds intact must answer right.
 
 use byteorder::{BigEndian, ByteOrder};
 use sst_format::block::BlockHeader;
@@ -10,10 +10,10 @@ use sst_reader::{EntryValue, Lookup, Slice, StaticSortedFile, hash_key};
 use crate::repair;
 use crate::targets::model::reader_options;
 
-/// Entries that are remembered, and asked for again.
+/// Number of entries that are remembered and looked up again.
 const REMEMBERED: usize = 48;
 
-/// Entries after which a walk ends: a few hostile bytes can decompress to millions.
+/// Number of entries after which iteration stops: a few hostile bytes can decompress to millions.
 const WALKED: usize = 4096;
 
 /// See the module.
@@ -25,11 +25,10 @@ pub fn run(data: &[u8]) {
     ask_all(&repaired, Some(&describe(&repaired, block_count)));
 }
 
-/// A description that nearly fits: its hashes, its number of entries and its filter come from the
-/// bytes.
+/// A description that nearly matches: its hashes, entry count and filter come from the bytes.
 fn describe(bytes: &[u8], block_count: u16) -> SstMeta {
     let word = |at: usize| {
-        // A description may be wrong, so 0 stands for a word behind the end.
+        // A description may be wrong, so 0 stands for a word beyond the end.
         bytes
             .get(at..)
             .and_then(<[u8]>::first_chunk::<8>)
@@ -60,7 +59,7 @@ fn describe(bytes: &[u8], block_count: u16) -> SstMeta {
 
 type Value = Option<Result<u32, Vec<u8>>>;
 
-/// Tombstone, blob number or value, comparable.
+/// A tombstone, a blob number or a value, in a form that can be compared.
 fn comparable(value: &EntryValue<Slice<'_>>) -> Value {
     match value {
         EntryValue::Deleted => None,
@@ -118,7 +117,7 @@ fn ask_all(bytes: &[u8], meta: Option<&SstMeta>) {
     ask_more(&table, &seen, report.is_intact());
 }
 
-/// Every entry of a verified table is found, among those of its key.
+/// Checks that every entry of a verified table is found among the entries of its key.
 fn check_answers(table: &StaticSortedFile, seen: &[(u64, Vec<u8>, Value)]) {
     let keys = seen.iter().map(|(hash, key, _)| (*hash, key));
     assert!(keys.is_sorted());
@@ -134,7 +133,7 @@ fn check_answers(table: &StaticSortedFile, seen: &[(u64, Vec<u8>, Value)]) {
     }
 }
 
-/// Questions whose answers are not known beforehand.
+/// Runs reads whose answers are not known in advance.
 fn ask_more(table: &StaticSortedFile, seen: &[(u64, Vec<u8>, Value)], is_intact: bool) {
     for (hash, key, _) in seen.iter().take(8) {
         _ = table.lookup(*hash, key).map(|found| of_lookup(&found));

@@ -1,4 +1,4 @@
-//! Value references: parsing and encoding are inverse, and small values stay within their block.
+//! Value references: parsing and encoding are inverse, and small values lie within their block.
 
 use sst_format::value_ref::{EntryType, ValueRef, small_value};
 

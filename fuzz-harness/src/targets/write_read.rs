@@ -1,5 +1,5 @@
-//! Any entries with any options: the writer takes exactly those it must, and a reader gives them
-//! back.
+//! Any entries with any options: the writer accepts exactly the valid ones, and a reader returns
+//! them.
 
 use sst_conformance::{TestEntry, TestValue};
 use sst_format::SstMeta;
@@ -10,7 +10,7 @@ use sst_writer::{StreamingSstWriter, WriteError};
 use crate::input::Input;
 use crate::targets::model::{self, of_entry, of_lookup, of_value};
 
-/// Groups of entries that are looked up; all are walked over.
+/// Highest number of groups of entries that are looked up; iteration covers all.
 const LOOKED_UP: usize = 200;
 
 /// See the module.
@@ -46,7 +46,7 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// Whether the writer was right to take the entry after `last`, or to refuse it.
+/// Checks that the writer was right to accept or refuse the entry after `last`.
 fn check_verdict(
     last: Option<&TestEntry>,
     entry: &TestEntry,
@@ -88,7 +88,7 @@ fn check_verdict(
     }
 }
 
-/// A reader gives back exactly these entries.
+/// Checks that a reader returns exactly these entries.
 fn check_table(bytes: &[u8], meta: Option<&SstMeta>, entries: &[TestEntry]) {
     let options = model::reader_options();
     let opened = StaticSortedFile::from_bytes("table", bytes.to_vec(), meta, &options);
@@ -115,13 +115,13 @@ fn check_table(bytes: &[u8], meta: Option<&SstMeta>, entries: &[TestEntry]) {
         let all = table.lookup_all(*hash, key).and_then(Iterator::collect::<Result<Vec<_>, _>>);
         let found: Option<Vec<_>> = all.as_ref().ok().map(|all| all.iter().map(of_entry).collect());
         assert_eq!(found, Some(group.iter().map(|entry| of_value(&entry.value)).collect()));
-        // The same hash with another key, and the same key with another hash.
+        // Look up the same hash with another key, and the same key with another hash.
         for (hash, key) in [(*hash, [key, &b"?"[..]].concat()), (hash ^ 1, key.clone())] {
             let is_there = entries.iter().any(|entry| entry.hash == hash && entry.key == key);
             let found = table.lookup(hash, &key);
             assert!(found.is_ok());
-            // A reader may find a key under another hash only where hashes are not stored, which no
-            // caller asks for.
+            // A reader may find a key under a wrong hash only if hashes are not stored. No caller
+            // passes a wrong hash.
             let is_found = found.is_ok_and(|found| of_lookup(&found).is_some());
             assert!(is_found == is_there || hash != hash_key(&key));
         }

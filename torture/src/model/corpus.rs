@@ -1,4 +1,4 @@
-//! Small tables and directories that have one of everything.
+//! Small tables and directories that together contain one of every structure of the format.
 
 use sst_conformance::{SplitMix, TestEntry, TestValue, version_3};
 use sst_format::key_block::{Hashes, KeyBlockKind};
@@ -16,7 +16,7 @@ pub const KINDS: [KeyBlockKind; 4] = [
     KeyBlockKind::Fixed(Hashes::Computed),
 ];
 
-/// Entries whose key block is of the given kind, and compresses.
+/// Entries that make a key block of the given kind, which compresses.
 pub fn entries_for(kind: KeyBlockKind) -> Vec<TestEntry> {
     let value = |i: u8| match (kind, i % 5) {
         (KeyBlockKind::Fixed(_), _) | (_, 0) => TestValue::Inline(vec![i, i + 1]),
@@ -35,8 +35,8 @@ pub fn entries_for(kind: KeyBlockKind) -> Vec<TestEntry> {
     sorted((0..7).map(entry).collect())
 }
 
-/// Values in every kind of block: compressed ones of exactly 8 KiB, a power of two, and raw ones of
-/// equal lengths.
+/// Values in every kind of block: compressed blocks of exactly 8 KiB, a power of two, and raw
+/// blocks of equal lengths.
 pub fn values() -> Vec<TestEntry> {
     let mut entries: Vec<_> =
         (0..4).map(|i| TestEntry::new([b's', i], TestValue::Small(vec![i; 2048]))).collect();
@@ -49,7 +49,7 @@ pub fn values() -> Vec<TestEntry> {
     sorted(entries)
 }
 
-/// Three key blocks, so that the index has entries.
+/// Three key blocks, so that the index block has entries.
 pub fn long_keys() -> Vec<TestEntry> {
     let entry = |i: u8| TestEntry::new([&[b'l'; 8999][..], &[i]].concat(), inline(i));
     sorted((0..3).map(entry).collect())
@@ -63,8 +63,8 @@ pub fn multi_value() -> Vec<TestEntry> {
     sorted(entries)
 }
 
-/// Values whose compressed blocks have lengths of exactly a power of two: one flipped bit makes
-/// each size word 0.
+/// Values whose compressed blocks have lengths of exactly a power of two. One flipped bit turns the
+/// size word of such a block into 0.
 #[must_use]
 pub fn powers_of_two() -> Vec<TestEntry> {
     let value = |log: u8| SplitMix::new(log.into()).half_random(1 << log);
@@ -72,7 +72,7 @@ pub fn powers_of_two() -> Vec<TestEntry> {
     sorted((5..14).map(entry).collect())
 }
 
-/// Values and keys of no bytes at all.
+/// Keys and values of length 0.
 #[must_use]
 pub fn empties() -> Vec<TestEntry> {
     let empty = [
@@ -83,8 +83,8 @@ pub fn empties() -> Vec<TestEntry> {
     sorted(empty.into())
 }
 
-/// Up to 50 random entries of all kinds of values, with keys for one kind of key block or for
-/// several: some 16 KiB.
+/// Up to 50 random entries with values of all kinds, about 16 KiB. The seed chooses keys for one
+/// kind of key block or for several kinds.
 #[must_use]
 pub fn mixed(seed: u32) -> Vec<TestEntry> {
     let mut random = SplitMix::new(seed.into());
@@ -117,7 +117,7 @@ pub fn mixed(seed: u32) -> Vec<TestEntry> {
     sorted(entries)
 }
 
-/// The sources of [`small_tables`], each with a name.
+/// The entries of [`small_tables`], each with a name.
 fn sources() -> Vec<(String, Vec<TestEntry>)> {
     let one = |value| vec![TestEntry::new("k", value)];
     let mut sources = vec![
@@ -144,14 +144,14 @@ fn written(sources: Vec<(String, Vec<TestEntry>)>) -> impl Iterator<Item = (Stri
     })
 }
 
-/// Every kind of table, each with a name and below 1 KiB, so that every bit can be tried in a
-/// moment.
+/// Tables of every kind below 1 KiB, each with a name. They are small, so that flipping every bit
+/// is quick.
 #[must_use]
 pub fn small_tables() -> Vec<(String, Written)> {
     written(sources()).filter(|(_, table)| table.bytes.len() < 1024).collect()
 }
 
-/// Every kind of table, in some sizes: 1 MiB together.
+/// Tables of every kind, in several sizes: 1 MiB together.
 #[must_use]
 pub fn large_tables() -> Vec<(String, Written)> {
     let mut sources = sources();
@@ -160,7 +160,7 @@ pub fn large_tables() -> Vec<(String, Written)> {
     written(sources).collect()
 }
 
-/// Directories with one of everything, each with a name.
+/// Directories that together contain one of every structure, each with a name.
 #[must_use]
 pub fn directories() -> Vec<(String, Database)> {
     let mut families = Database::new();
@@ -205,8 +205,8 @@ pub fn directories() -> Vec<(String, Database)> {
     ]
 }
 
-/// A directory of three commits, each replacing the table and the blob of the one before by others
-/// of the same lengths; the old files are still there.
+/// A directory of three commits. Each commit replaces the table and the blob of the one before by a
+/// table and a blob of the same lengths. The old files are kept.
 #[must_use]
 pub fn replaced() -> Database {
     let options = PublisherOptions::default().keep_obsolete_files(true);
@@ -222,8 +222,7 @@ pub fn replaced() -> Database {
     database
 }
 
-/// A directory with the history of three commits: values replaced, deleted and made obsolete, and
-/// blobs.
+/// A directory of three commits, with values replaced, deleted and made obsolete, and with blobs.
 pub fn history() -> Database {
     let mut database = Database::new();
     let blob = |i: u8| TestEntry::new([b'b', i], TestValue::Blob(i.into()));

@@ -1,4 +1,4 @@
-//! Ways to damage a file: each kind is a numbered list of ways.
+//! Kinds of damage to a file. Each kind is a numbered list of single damages.
 
 use sst_conformance::SplitMix;
 use sst_format::block::{BlockHeader, Encoding};
@@ -6,45 +6,45 @@ use sst_format::block::{BlockHeader, Encoding};
 use super::subject::SubjectFile;
 use super::table::table_of;
 
-/// Longest run of bytes that is appended.
+/// Highest number of bytes that are appended.
 const MAX_APPENDED: usize = 64;
 
 /// A kind of damage to one file.
 #[derive(Clone, Debug)]
 pub enum Damage {
-    /// One flipped bit: bit `offset`, and every `step`-th from there on.
+    /// One flipped bit: bit `offset` or every `step`-th bit after it.
     Bits {
-        /// 1 for every bit.
+        /// The step; 1 for every bit.
         step: usize,
         /// The first bit, below `step`.
         offset: usize,
     },
-    /// Every length below that of the file.
+    /// The file cut to every shorter length.
     Truncations,
-    /// 1 to 64 bytes more: zeros, ones, or the last bytes of the file once more.
+    /// 1 to 64 bytes appended: zeros, ones, or the last bytes of the file repeated.
     Appended,
-    /// Every sector of this many bytes filled with zeros.
+    /// Each sector of this many bytes filled with zeros.
     Sectors(usize),
-    /// Random bursts: the first and the last of 2 to 32 neighbouring bits are flipped, those
-    /// between at random.
+    /// Random bursts: the first and the last of 2 to 32 neighbouring bits are flipped, each bit
+    /// between them with probability 1/2.
     Bursts {
         /// Number of bursts.
         count: usize,
         /// Seed of the random numbers.
         seed: u64,
     },
-    /// Any two blocks of a table swapped, with the offset table made right.
+    /// Each pair of blocks of a table swapped, with a corrected offset table.
     Swaps,
-    /// Any block of a table replaced by one of these, with the offset table made right.
+    /// Each block of a table replaced by each of these, with a corrected offset table.
     Foreign(Vec<Vec<u8>>),
-    /// The whole file replaced by one of these.
+    /// The whole file replaced by each of these.
     Stale(Vec<Vec<u8>>),
-    /// The file is gone.
+    /// The file removed.
     Missing,
 }
 
 impl Damage {
-    /// Number of ways to do it to a file.
+    /// Number of single damages of this kind to a file.
     #[must_use]
     pub fn count(&self, file: &SubjectFile) -> usize {
         let (len, blocks) = (file.bytes.len(), file.blocks.len());
@@ -96,7 +96,7 @@ impl Damage {
         Some(bytes)
     }
 
-    /// Way `i`, for messages.
+    /// A description of damage number `i`, for messages.
     #[must_use]
     pub fn describe(&self, file: &SubjectFile, i: usize) -> String {
         match self {
@@ -117,8 +117,8 @@ impl Damage {
         }
     }
 
-    /// Whether the result consists of whole blocks or files with checksums of their own: only the
-    /// protection section tells where they belong.
+    /// Whether the damaged file still consists of whole blocks or files with valid checksums. Then
+    /// only the protection section shows that they are in the wrong place.
     #[must_use]
     pub const fn moves_whole_parts(&self) -> bool {
         matches!(self, Self::Swaps | Self::Foreign(_) | Self::Stale(_))
@@ -131,7 +131,7 @@ pub fn blocks(file: &SubjectFile) -> Vec<&[u8]> {
     file.blocks.iter().map(|block| &file.bytes[block.clone()]).collect()
 }
 
-/// The two blocks of swap `i`, the lower one first.
+/// The two blocks of swap number `i`, the one with the lower index first.
 fn pair(file: &SubjectFile, i: usize) -> (usize, usize) {
     let mut rest = i;
     let high = (1..file.blocks.len()).find(|&high| {
@@ -156,15 +156,15 @@ fn burst(bytes: &mut [u8], seed: u64, i: usize) {
     let bits = bytes.len() * 8;
     let len = (2 + super::below(&mut random, 31)).min(bits);
     let start = super::below(&mut random, bits - len + 1);
-    // The first and the last bit are flipped, so that the burst has exactly this length.
+    // The first and the last bit are always flipped, so that the burst has exactly this length.
     let pattern = random.word() | 1 | 1 << (len - 1);
     for bit in (0..len).filter(|bit| pattern >> bit & 1 == 1) {
         bytes[(start + bit) / 8] ^= 1 << ((start + bit) % 8);
     }
 }
 
-/// Whether a block of a table, or a blob, that was compressed passes for a raw one: its size word
-/// has become 0, and nothing else of it has changed. The original format cannot detect this.
+/// Whether a compressed block or blob is taken for a raw one: its size word became 0, and its other
+/// bytes are unchanged. The original format cannot detect this.
 #[must_use]
 pub fn passes_for_raw(file: &SubjectFile, damaged: &[u8]) -> bool {
     let whole = 0..file.bytes.len();

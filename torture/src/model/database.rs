@@ -1,4 +1,4 @@
-//! Directories made with the publisher, and a model of their right answers.
+//! Directories made with the publisher, and a model of the right answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -13,17 +13,17 @@ use tempfile::TempDir;
 use super::outcome::Outcome;
 use super::{absent, same_key, scratch};
 
-/// One commit to be made. [`TestValue::Blob`] counts all blobs of the database, from its first
-/// commit on.
+/// One commit to be made. The number in [`TestValue::Blob`] is the index among all blobs of the
+/// database since its first commit.
 #[derive(Default)]
 pub struct Changes {
-    /// The key space.
+    /// The family.
     pub family: u32,
-    /// Sorted entries of each table; a later table wins.
+    /// The sorted entries of each table. A later table wins.
     pub tables: Vec<Vec<TestEntry>>,
     /// New blobs.
     pub blobs: Vec<Vec<u8>>,
-    /// Tables that go.
+    /// Tables to be made obsolete.
     pub obsolete: Vec<SequenceNumber>,
     /// Compression of tables and blobs.
     pub compression: Compression,
@@ -36,21 +36,21 @@ impl Changes {
     }
 }
 
-/// A table as it was written.
+/// A table as written.
 struct ModelTable {
     family: u32,
     sequence: SequenceNumber,
     entries: Vec<TestEntry>,
 }
 
-/// A directory, and everything that was published in it.
+/// A directory and a model of its content.
 pub struct Database {
     root: TempDir,
     dir: PathBuf,
     options: PublisherOptions,
     /// Live tables, oldest first.
     tables: Vec<ModelTable>,
-    /// Number and value of each blob.
+    /// The number and the value of each blob.
     blobs: Vec<(u32, Vec<u8>)>,
 }
 
@@ -67,7 +67,7 @@ impl Database {
         Self::with_options(PublisherOptions::default())
     }
 
-    /// A directory without a commit, to be published in with these options.
+    /// A directory without a commit, in which commits are made with these options.
     pub fn with_options(options: PublisherOptions) -> Self {
         let root = scratch();
         let dir = root.path().join("db");
@@ -86,14 +86,14 @@ impl Database {
         &self.dir
     }
 
-    /// Another directory beside it, removed with it.
+    /// Creates a directory beside this one, removed together with it.
     pub fn beside(&self, name: &str) -> PathBuf {
         let dir = self.root.path().join(name);
         std::fs::create_dir(&dir).unwrap();
         dir
     }
 
-    /// Publishes. Returns the numbers of the new tables.
+    /// Makes a commit. Returns the sequence numbers of the new tables.
     pub fn commit(&mut self, changes: Changes) -> Vec<SequenceNumber> {
         let options = self.options.clone().blob_compression(changes.compression);
         let mut publisher = Publisher::open(&self.dir, options).unwrap();
@@ -128,12 +128,12 @@ impl Database {
         new
     }
 
-    /// The right answers of family 0.
+    /// The right answers for family 0.
     pub fn expected(&self) -> Expected {
         self.expected_of(0)
     }
 
-    /// The right answers of a family.
+    /// The right answers for a family.
     pub fn expected_of(&self, family: u32) -> Expected {
         let tables = self.tables.iter().rev().filter(|table| table.family == family);
         let groups = tables.flat_map(|table| table.entries.chunk_by(same_key));
@@ -151,7 +151,7 @@ impl Database {
         Expected { keys: keys.collect() }
     }
 
-    /// Sequence numbers of the live tables, all families.
+    /// Sequence numbers of the live tables of all families.
     pub fn live_tables(&self) -> BTreeSet<SequenceNumber> {
         self.tables.iter().map(|table| table.sequence).collect()
     }
@@ -161,7 +161,7 @@ impl Database {
         entries.map_while(|entry| self.value(&entry.value)).collect()
     }
 
-    /// The bytes behind a value; `None` for a tombstone.
+    /// The bytes of a value; `None` for a tombstone.
     fn value(&self, value: &TestValue) -> Option<Vec<u8>> {
         match value {
             TestValue::Blob(number) => {
@@ -172,10 +172,10 @@ impl Database {
     }
 }
 
-/// The right answers of a family of a directory.
+/// The right answers for one family of a directory.
 #[derive(Clone, Debug)]
 pub struct Expected {
-    /// In (hash, key) order.
+    /// The keys, ordered by hash and key.
     keys: Vec<ExpectedKey>,
 }
 
@@ -183,21 +183,21 @@ pub struct Expected {
 struct ExpectedKey {
     hash: u64,
     key: Vec<u8>,
-    /// What the first entry of the newest table says.
+    /// The value of the first entry in the newest table; `None` for a tombstone.
     first: Option<Vec<u8>>,
-    /// The values of the newest table.
+    /// The values in the newest table.
     newest: Vec<Vec<u8>>,
-    /// Values of all tables, newest first, up to the first tombstone.
+    /// The values in all tables, the newest first, up to the first tombstone.
     all: Vec<Vec<u8>>,
 }
 
 impl Expected {
-    /// Every key with the value that a lookup gives.
+    /// Each key with the value that a lookup returns.
     pub fn values(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
         self.keys.iter().map(|expected| (&*expected.key, expected.first.as_deref()))
     }
 
-    /// Asks a set for every key in every way, and for some absent keys.
+    /// Looks up every key in every way, and some absent keys, and judges the answers.
     pub fn judge(&self, set: &SstSet) -> Outcome {
         let mut outcome = Outcome::default();
         for ExpectedKey { key, first, all, .. } in &self.keys {

@@ -1,25 +1,25 @@
-//! Meta files as bytes: where their parts lie, and how a forged file gets the right checksums.
+//! Meta files as bytes: the positions of their parts, and the repair of checksums in a forged file.
 
 use std::ops::Range;
 
 use byteorder::{BigEndian, ByteOrder};
 use sst_format::meta_file::MetaFile;
 
-/// Bytes behind the section of a meta file: its length, the checksum, the magic number.
+/// Bytes after the protection section of a meta file: its length, the checksum, the magic number.
 pub const TRAILER_LEN: usize = 12;
 
-/// Bytes of an entry in the list of live meta files of version 3.
+/// Bytes of one entry in the list of live meta files (format version 3).
 pub const LISTED_META_LEN: usize = 28;
 
-/// Where the parts of a meta file lie, according to its counts, be they true or not.
+/// The positions of the parts of a meta file according to its counts, which may be false.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MetaLayout {
-    /// The filter area. Before it are the fields, behind it the protection section.
+    /// The filter area. The fields come before it, the protection section after it.
     pub filters: Range<usize>,
 }
 
 impl MetaLayout {
-    /// The layout that the counts of a meta file give. A count behind its end is taken as 0.
+    /// Computes the layout from the counts of a meta file. A count beyond the end is taken as 0.
     #[must_use]
     pub fn of(meta: &[u8]) -> Self {
         let word = |at: usize| {
@@ -33,10 +33,10 @@ impl MetaLayout {
     }
 }
 
-/// Puts the right length and checksum into the trailer of a meta file, and the right checksums into
-/// its head if it has one. Returns the checksum in the trailer.
+/// Corrects the length and the checksum in the trailer of a meta file, and the checksums in its
+/// head if it has one. Returns the checksum in the trailer.
 pub fn repair(meta: &mut [u8]) -> u32 {
-    // A meta file whose counts lie has no room for a section, and gets a length all the same.
+    // If the counts are false there may be no room for a section. The length is written even then.
     _ = sst_fuzz_harness::repair::meta_file(meta);
     let section_start = MetaLayout::of(meta).filters.end;
     let trailer = meta.len() - TRAILER_LEN;
@@ -47,7 +47,8 @@ pub fn repair(meta: &mut [u8]) -> u32 {
     checksum
 }
 
-/// Replaces the checksum of another meta file in the list of the newest one, and repairs it.
+/// Replaces the checksum of another meta file in the newest meta file's list, then repairs the
+/// newest meta file.
 pub fn relist(newest: &mut [u8], sequence: u32, checksum: u32) {
     let parsed = MetaFile::parse(newest, crc32fast::hash).unwrap();
     let head = parsed.protection().unwrap().head().unwrap();

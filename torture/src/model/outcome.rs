@@ -1,5 +1,5 @@
-//! Answers of a reader, judged: right, an error, or wrong. Damage may turn a right answer into an
-//! error, never into a wrong one.
+//! Judges the answers of a reader: right, wrong, or an error. Damage may turn a right answer into
+//! an error, but never into a wrong answer.
 
 use std::fmt::Debug;
 
@@ -8,7 +8,7 @@ use sst_reader::{EntryValue, Lookup, ReadError, Slice, StaticSortedFile};
 
 use super::same_key;
 
-/// The outcome of asking a table or a directory everything.
+/// The outcome of all reads of a table or a directory.
 #[derive(Debug, Default)]
 pub struct Outcome {
     /// The first answer that is neither right nor an error.
@@ -25,7 +25,7 @@ impl Outcome {
         self.wrong.is_none() && self.error.is_none() && self.right > 0
     }
 
-    /// The value of a result; an error is noted.
+    /// The value of a result. An error is recorded.
     pub fn ok<T>(&mut self, result: Result<T, ReadError>) -> Option<T> {
         match result {
             Ok(value) => Some(value),
@@ -36,7 +36,7 @@ impl Outcome {
         }
     }
 
-    /// Judges an answer.
+    /// Compares an answer with the expected one.
     pub fn judge<T: PartialEq + Debug>(&mut self, what: &[u8], found: &T, expected: &T) {
         if found == expected {
             self.right += 1;
@@ -46,7 +46,7 @@ impl Outcome {
         }
     }
 
-    /// Asks a table for all its entries in every way, and for absent keys.
+    /// Reads all entries of a table in every way, and looks up absent keys.
     pub fn of_table(
         table: &StaticSortedFile,
         entries: &[TestEntry],
@@ -74,7 +74,7 @@ impl Outcome {
         outcome
     }
 
-    /// Walks a table from end to end.
+    /// Iterates over a table and compares its entries.
     fn scan(&mut self, table: &StaticSortedFile, entries: &[TestEntry]) {
         let mut expected = entries.iter();
         for entry in table.iter() {
@@ -92,7 +92,7 @@ impl Outcome {
     }
 }
 
-/// Tombstone, blob number or value, comparable.
+/// A tombstone, a blob number or a value, in a form that can be compared.
 type Answer<'a> = (Option<u32>, Option<&'a [u8]>);
 
 fn of_value(value: &TestValue) -> Answer<'_> {

@@ -1,4 +1,4 @@
-//! Takes tables apart, puts them together again with the right checksums, and asks them questions.
+//! Splits tables into parts, builds tables from parts with correct checksums, and reads them.
 
 use lz4_flex::block::{compress, decompress};
 use sst_format::SstMeta;
@@ -16,23 +16,23 @@ use crate::allocations::{read_limit, within};
 pub struct Parts {
     /// The blocks, the index block last.
     pub blocks: Vec<Part>,
-    /// False ends of blocks in the offset table, by block.
+    /// False ends of blocks for the offset table: index of the block, and its false end.
     pub false_ends: Vec<(usize, u32)>,
 }
 
-/// A block before it is stored.
+/// A block before it is compressed and stored.
 #[derive(Clone, Debug)]
 pub struct Part {
-    /// Its payload, not compressed.
+    /// The uncompressed payload.
     pub payload: Vec<u8>,
-    /// Whether it is stored compressed.
+    /// Whether the block is stored compressed.
     pub is_compressed: bool,
-    /// A false size in the header, if it is to have one.
+    /// A false size for the header; `None` for the true size.
     pub false_size: Option<u32>,
 }
 
 impl Part {
-    /// A block that is stored as it is.
+    /// A block that is stored raw.
     pub fn raw(payload: impl Into<Vec<u8>>) -> Self {
         Self { payload: payload.into(), is_compressed: false, false_size: None }
     }
@@ -58,12 +58,12 @@ impl Part {
 }
 
 impl Parts {
-    /// A table of these blocks.
+    /// A table with these blocks.
     pub fn new(blocks: impl Into<Vec<Part>>) -> Self {
         Self { blocks: blocks.into(), false_ends: Vec::new() }
     }
 
-    /// Takes a table apart.
+    /// Splits a table into its parts.
     pub fn of(file: &[u8]) -> Self {
         let parts = blocks_of(file).into_iter().map(|range| {
             let (header, stored) = BlockHeader::parse(&file[range]).unwrap();
@@ -77,7 +77,7 @@ impl Parts {
         Self::new(parts.collect::<Vec<_>>())
     }
 
-    /// Puts the table together.
+    /// Builds the table.
     pub fn to_bytes(&self) -> Vec<u8> {
         let (mut file, mut ends) = (Vec::new(), Vec::new());
         for block in &self.blocks {
@@ -92,25 +92,25 @@ impl Parts {
     }
 }
 
-/// The outcome of asking a table everything.
+/// The outcome of all reads of a table.
 #[derive(Debug, Default)]
 pub struct Asked {
-    /// The first error of a lookup or a walk; the one of opening, if that failed.
+    /// The first error of a lookup or iteration, or the error of opening the table.
     pub error: Option<ReadError>,
     /// The report of verification; `None` if the table could not be opened.
     pub report: Option<VerifyReport>,
-    /// Whether the walk gave more entries than the bytes can hold.
+    /// Whether iteration returned more entries than the bytes can hold.
     pub is_endless: bool,
 }
 
 impl Asked {
-    /// Whether something is wrong with the table, by opening or by verification.
+    /// Whether opening or verification found damage.
     #[must_use]
     pub fn is_damaged(&self) -> bool {
         self.report.as_ref().is_none_or(|report| !report.is_intact())
     }
 
-    /// Whether every error blames the bytes, and the walk came to an end. The runner counts panics
+    /// Checks that every error is corruption and that iteration ended. The runner checks for panics
     /// and memory.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
@@ -127,7 +127,7 @@ impl Asked {
     }
 }
 
-/// Opens a table and asks it everything, within the memory that it may take.
+/// Opens a table and runs every kind of read on it, within its memory limit.
 pub fn ask(
     bytes: Vec<u8>,
     meta: Option<&SstMeta>,
@@ -148,7 +148,7 @@ pub fn ask(
 }
 
 impl Asked {
-    /// Every way to ask a table; returns the first error, after trying all.
+    /// Runs every kind of read on a table. Returns the first error after trying all.
     fn question(
         &mut self,
         table: &StaticSortedFile,
@@ -179,7 +179,7 @@ impl Asked {
                 self.is_endless = true;
                 return Ok(());
             }
-            // The walk goes on behind an entry whose value cannot be read.
+            // Iteration continues after an entry whose value cannot be read.
             _ = entry.stored_medium(&mut buffer);
             _ = entry.into_value();
         }

@@ -34,7 +34,7 @@ pub enum Region {
 }
 
 impl Region {
-    /// All of them, in the order of the table.
+    /// All regions, in the order of the table of results.
     pub const ALL: [Self; 11] = [
         Self::SizeWord,
         Self::Checksum,
@@ -49,7 +49,7 @@ impl Region {
         Self::BlobPayload,
     ];
 
-    /// Its name in the table.
+    /// The region's name in the table of results.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -67,7 +67,7 @@ impl Region {
         }
     }
 
-    /// The region of byte `at` of the file called `name`; `blocks` are those of a table.
+    /// The region of byte `at` of the file `name`. `blocks` are the ranges of a table's blocks.
     #[must_use]
     pub fn of(name: &str, blocks: &[Range<usize>], at: usize) -> Self {
         match name.rsplit_once('.').map_or(name, |(_, extension)| extension) {

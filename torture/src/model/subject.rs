@@ -1,5 +1,5 @@
-//! The subjects of damage (a table in memory, or a directory, each with its right answers), and
-//! their examination.
+//! The subjects of damage and their examination. A subject is a table in memory or a directory,
+//! with its right answers.
 
 use std::collections::HashMap;
 use std::fs;
@@ -24,14 +24,14 @@ use super::{absent, files, reader_options, scratch};
 use crate::Protection;
 use crate::allocations::{read_limit, within};
 
-/// One file of a subject, as it was written.
+/// One file of a subject, as written.
 #[derive(Clone, Debug)]
 pub struct SubjectFile {
-    /// Its name.
+    /// The file's name.
     pub name: String,
-    /// Its content.
+    /// The file's content.
     pub bytes: Vec<u8>,
-    /// Where the blocks of a table lie, headers included; empty for other files.
+    /// The ranges of a table's blocks, headers included; empty for other files.
     pub blocks: Vec<Range<usize>>,
     meta: Option<MetaLayout>,
 }
@@ -54,14 +54,14 @@ impl SubjectFile {
     }
 }
 
-/// An intact table or directory, and its right answers.
+/// An intact table or directory with its right answers.
 #[derive(Debug)]
 pub struct Subject {
-    /// For messages.
+    /// The name, for messages.
     pub name: String,
-    /// Whether it has the protection section.
+    /// Whether the subject has the protection section.
     pub protection: Protection,
-    /// Its files.
+    /// The subject's files.
     pub files: Vec<SubjectFile>,
     kind: Kind,
 }
@@ -73,8 +73,8 @@ enum Kind {
 }
 
 impl Subject {
-    /// A table in memory, opened by its description: with the protection section, or as the
-    /// original describes it.
+    /// A table in memory. It is opened with a description that has the protection section, or that
+    /// is as the original writes it.
     #[must_use]
     pub fn of_table(name: &str, table: &Written, protection: Protection) -> Self {
         let mut meta = Box::new(table.meta.clone());
@@ -89,7 +89,7 @@ impl Subject {
         }
     }
 
-    /// A directory as it was published, or as the original would have written it.
+    /// A directory as published, or changed to what the original would have written.
     #[must_use]
     pub fn of_directory(name: &str, database: &Database, protection: Protection) -> Self {
         let file = |path: PathBuf| {
@@ -114,13 +114,13 @@ impl Subject {
         }
     }
 
-    /// Bytes of all its files.
+    /// Number of bytes in all files.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.files.iter().map(|file| file.bytes.len() as u64).sum()
     }
 
-    /// Whether it is read from a file system.
+    /// Whether the subject is read from a file system.
     #[must_use]
     pub const fn is_directory(&self) -> bool {
         matches!(self.kind, Kind::Directory { .. })
@@ -134,11 +134,11 @@ pub struct Finding {
     pub wrong: Option<String>,
     /// The first error that is not corruption.
     pub misfiled: Option<String>,
-    /// Whether opening, a lookup or the walk gave an error.
+    /// Whether opening, a lookup or iteration returned an error.
     pub asked: bool,
     /// Whether verification found damage.
     pub verified: bool,
-    /// The diagnosis of the first checksum that doesn't match.
+    /// The diagnosis of the first checksum mismatch.
     pub diagnosis: Option<Diagnosis>,
 }
 
@@ -169,25 +169,25 @@ impl Finding {
     }
 }
 
-/// The place where one thread examines subjects: it has options of its own, and directories for the
+/// The environment in which one thread examines subjects: its own options, and directories for the
 /// subjects that need them.
 pub struct Stage {
     options: ReaderOptions,
     absent: Vec<(u64, Vec<u8>)>,
     root: Option<TempDir>,
-    /// By the address of the subject.
+    /// The directories of the subjects, by the address of the subject.
     dirs: HashMap<usize, PathBuf>,
 }
 
 impl Stage {
-    /// A stage without directories so far.
+    /// A stage without directories.
     #[must_use]
     pub fn new() -> Self {
         Self { options: reader_options(), absent: absent(), root: None, dirs: HashMap::new() }
     }
 
-    /// Asks a subject everything and verifies it, with other content in one of its files, or
-    /// without that file.
+    /// Runs every kind of read on a subject and verifies it, after replacing the content of one
+    /// file. The file is removed if `content` is `None`.
     pub fn examine(
         &mut self,
         subject: &Subject,
@@ -235,7 +235,7 @@ impl Stage {
         access: Access,
     ) -> Finding {
         let options = self.options.clone().access(access);
-        // Damaged files may be a little longer than intact ones.
+        // A damaged file may be a little longer than the intact one.
         within(read_limit(size + 4096), || {
             let asked = match SstSet::open(dir, &options) {
                 Ok(set) => expected.judge(&set),
@@ -254,7 +254,7 @@ impl Stage {
         })
     }
 
-    /// The directory with the intact files of a subject.
+    /// The directory with the intact files of a subject, created at its first use.
     fn dir(&mut self, subject: &Subject) -> PathBuf {
         let root = self.root.get_or_insert_with(scratch);
         let key = std::ptr::from_ref(subject).addr();
@@ -277,7 +277,7 @@ impl Default for Stage {
 }
 
 impl Finding {
-    /// A table that cannot be opened: both asking and verification say so.
+    /// The finding for a table that cannot be opened: both reading and verification detect that.
     fn refused(mut self) -> Self {
         self.asked = true;
         self

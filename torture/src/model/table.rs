@@ -1,4 +1,4 @@
-//! Single tables in memory, and the ranges of their blocks.
+//! Tables in memory, and the ranges of their blocks.
 
 use std::ops::Range;
 
@@ -10,23 +10,23 @@ use sst_format::{BlockIndex, SstMeta};
 use sst_reader::{ReaderOptions, StaticSortedFile};
 use sst_writer::{StreamingSstWriter, WriterOptions};
 
-/// A table in memory with its entries.
+/// A table in memory and its entries.
 #[derive(Clone, Debug)]
 pub struct Written {
     /// The entries.
     pub entries: Vec<TestEntry>,
-    /// Its description, protection included.
+    /// The table's description, including its protection.
     pub meta: SstMeta,
     /// The file.
     pub bytes: Vec<u8>,
 }
 
-/// Writes a table of sorted entries, with a filter.
+/// Writes a table of sorted entries, with a filter and several values per key allowed.
 pub fn write(entries: &[TestEntry]) -> Written {
     write_with(entries, WriterOptions::default().multi_value(true))
 }
 
-/// Writes a table of sorted entries, with a filter.
+/// Writes a table of sorted entries with these options and a filter.
 pub fn write_with(entries: &[TestEntry], options: WriterOptions) -> Written {
     let options = options.filter(QuotientFilter::default());
     let mut writer = StreamingSstWriter::new(Vec::new(), options);
@@ -38,7 +38,7 @@ pub fn write_with(entries: &[TestEntry], options: WriterOptions) -> Written {
 }
 
 impl Written {
-    /// Opens the table by its description.
+    /// Opens the table with its description.
     pub fn open(&self, options: &ReaderOptions) -> StaticSortedFile {
         let bytes = self.bytes.clone();
         StaticSortedFile::from_bytes("table", bytes, Some(&self.meta), options).unwrap()
@@ -55,7 +55,7 @@ pub fn blocks_of(file: &[u8]) -> Vec<Range<usize>> {
     (0..count).map(range).map(|range| range.start as usize..range.end as usize).collect()
 }
 
-/// The bytes of a table of these blocks, headers included.
+/// Builds a table of these blocks, whose headers are included.
 pub fn table_of(blocks: &[&[u8]]) -> Vec<u8> {
     let ends = blocks.iter().scan(0, |end, block| {
         *end += u32::try_from(block.len()).unwrap();

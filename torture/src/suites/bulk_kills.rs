@@ -1,7 +1,7 @@
-//! Bulk loads that are killed: a child process loads more than fits into its budget, on top of what
-//! is there or in its place, and is killed (`SIGKILL` on Unix) at a random moment of a phase. A
-//! reader then sees the load before or this one, whole and undamaged; the next load works, and
-//! leaves nothing behind but what belongs to it.
+//! Bulk loads that are killed. A child process loads more than fits into its memory budget,
+//! appending to the directory or replacing its content, and is killed (`SIGKILL` on Unix) at a
+//! random moment of a phase. A reader must then see the content before or after this load, whole
+//! and undamaged. The next load must succeed and leave only its own files.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write};
@@ -28,20 +28,21 @@ pub const SUITE: Suite = Suite {
     run,
 };
 
-/// First argument of a child process.
+/// First argument of a child process of this suite.
 const CHILD: &str = "bulk-child";
-/// Keys of a load. Their values do not fit into the budget.
+/// Number of keys of a load. Their values do not fit into the budget.
 const KEYS: u64 = 10_000;
 
-/// The phases in which a child is killed, and the byte that it prints when each begins.
+/// The phases in which a child is killed: the byte that it prints at the start of each, and a name.
 const PHASES: [(u8, Phase, &str); 3] = [
     (b'G', Phase::Read, "while records are put"),
     (b'W', Phase::Write, "while tables are written"),
     (b'P', Phase::Publish, "while they are published"),
 ];
 
-/// The load of a number: one in four replaces everything; temporary files go to either place, two
-/// at a time, so that the next load after a kill is to find those of the one before.
+/// The load with this number. Every fourth load replaces all entries. Two consecutive loads put
+/// their temporary files into the same place, so that the load after a kill finds those of the
+/// killed one.
 fn load(number: u64) -> Load {
     Load {
         mode: if number.is_multiple_of(4) { BulkMode::Replace } else { BulkMode::Increment },
@@ -87,10 +88,10 @@ fn load_into(
     Ok(())
 }
 
-/// A directory that one load after the other goes into.
+/// A directory into which one load after the other goes.
 struct Target {
     parent: TempDir,
-    /// Number of the load that comes next.
+    /// Number of the next load.
     next: u64,
     content: Option<Content>,
 }
@@ -112,21 +113,21 @@ impl Target {
         self.content.clone().map_or(Seen::Nothing, Seen::Commit)
     }
 
-    /// The content after it.
+    /// The content after the next load.
     fn after(&self) -> Content {
         let mut content = self.content.clone().unwrap_or_default();
         load(self.next).change(&mut content, self.next);
         content
     }
 
-    /// Starts it in a process of its own.
+    /// Starts the next load in a child process.
     fn start(&self) -> Child {
         let number = self.next.to_string();
         start(CHILD, &[self.directory().as_os_str(), OsStr::new(&number)])
     }
 
     /// Starts a child, kills it at a moment of a phase, and reads the directory. Returns whether
-    /// that has the new state.
+    /// the load took effect.
     fn kill(&mut self, phase: u8, moment: Duration) -> Result<bool, String> {
         let mut child = self.start();
         let mut out = child.stdout.take().unwrap();
@@ -149,7 +150,7 @@ impl Target {
         Ok(is_new)
     }
 
-    /// Loads without a kill: the load succeeds, and leaves only its own files.
+    /// Runs the next load without a kill. It must succeed and leave only its own files.
     fn load(&mut self) -> Result<(), String> {
         let (directory, after) = (self.directory(), self.after());
         publishing_here(|| load_into(&directory, self.next, |_| {}))
@@ -167,9 +168,9 @@ impl Target {
 struct Kills<'a> {
     context: &'a Context,
     count: usize,
-    /// How long each phase takes undisturbed.
+    /// The duration of each phase of a load that is not killed.
     longest: [Duration; PHASES.len()],
-    /// Kills that left the new state, by phase.
+    /// Number of kills after which the load had taken effect, by phase.
     new: [AtomicU64; PHASES.len()],
 }
 
@@ -189,7 +190,7 @@ fn run(context: &Context) -> Vec<Row> {
     .collect()
 }
 
-/// The durations of the phases of a load that is not killed.
+/// Measures the durations of the phases of a load that is not killed.
 fn time() -> [Duration; PHASES.len()] {
     let mut target = Target::new();
     target.load().unwrap();
@@ -217,8 +218,7 @@ impl Cases for Kills<'_> {
         Target::new()
     }
 
-    /// Loads of a build that is not optimized, on a machine that has much else to do, take their
-    /// time.
+    /// A debug build on a busy machine loads slowly.
     fn deadline(&self) -> Duration {
         Duration::from_secs(900)
     }
@@ -234,7 +234,7 @@ impl Cases for Kills<'_> {
     fn run(&self, target: &mut Target, case: usize) -> Verdict {
         let phase = self.row(case);
         let mut random = self.context.random("bulk kills", case);
-        // Any moment of the phase, or just after: chance is the point here.
+        // A random moment of the phase, or shortly after it.
         let longest = usize::try_from(self.longest[phase].as_micros()).unwrap_or(usize::MAX / 2);
         let moment = Duration::from_micros(below(&mut random, longest + longest / 8 + 1) as u64);
         match kill_and_go_on(target, PHASES[phase].0, moment, &mut random) {
@@ -256,11 +256,11 @@ fn kill_and_go_on(
     moment: Duration,
     random: &mut SplitMix,
 ) -> Result<bool, String> {
-    // Now and then from the start: the first load of a directory that is not there.
+    // In one case of six, start with a directory that does not exist yet.
     if below(random, 6) == 0 {
         *target = Target::new();
     }
-    // The load after it uses the same folder for what it spills.
+    // The next two loads use the same folder for temporary files.
     target.next += target.next % 2;
     let is_new = target.kill(phase, moment)?;
     target.load()?;

@@ -1,6 +1,6 @@
-//! Concurrency: threads read while commits are published and old files removed. Each commit writes
-//! its number into every value; no snapshot shows two numbers, none goes back in time, and the only
-//! error is that a snapshot is outdated.
+//! Concurrency: threads read while commits are published and old files are removed. Each commit
+//! writes its number into all values. No snapshot may contain two numbers, no reader may go back to
+//! an older number, and the only allowed error is that a snapshot is outdated.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -46,7 +46,8 @@ fn run(context: &Context) -> Vec<Row> {
         .into()
 }
 
-/// The value of a key as of a commit: its number, in an inline, a small or a medium value.
+/// The value that a commit gives a key: the commit's number, repeated to make an inline, a small or
+/// a medium value.
 fn value(commit: u64, index: u64) -> Vec<u8> {
     let stamp = commit.to_be_bytes();
     stamp.repeat([1, 20, 800][usize::try_from(index % 3).unwrap()])
@@ -56,7 +57,7 @@ fn key(index: u64) -> [u8; 8] {
     index.to_be_bytes()
 }
 
-/// Every commit replaces everything: by two tables, and blobs if asked for.
+/// Makes a commit that replaces all tables by two tables, with blobs if `has_blobs`.
 fn publish(publisher: &mut Publisher, number: u64, has_blobs: bool) -> Result<(), PublishError> {
     let mut commit = publisher.begin();
     for half in 0..2 {
@@ -79,7 +80,7 @@ fn publish(publisher: &mut Publisher, number: u64, has_blobs: bool) -> Result<()
     commit.publish().map(drop)
 }
 
-/// Lets readers race with a writer; returns the outcome of every snapshot.
+/// Lets readers race with a writer. Returns the outcome of every snapshot.
 fn race(options: &ReaderOptions, has_blobs: bool, commits: u64) -> Vec<Verdict> {
     let parent = tempfile::tempdir().unwrap();
     let directory = parent.path().join("db");
@@ -105,8 +106,8 @@ fn race(options: &ReaderOptions, has_blobs: bool, commits: u64) -> Vec<Verdict> 
     })
 }
 
-/// Takes one snapshot after the other until the writer is done, and one more: half of the readers
-/// open the directory again each time, the others refresh.
+/// Takes one snapshot after the other until the writer is done, then one more. Half of the readers
+/// open the directory anew each time, the others refresh their set.
 fn read(
     directory: &Path,
     options: &ReaderOptions,
@@ -127,7 +128,8 @@ fn read(
                     set = Some(next);
                     verdict
                 }
-                // The commit that it began with was gone before it was read; the error says so.
+                // The files of the commit were removed before they were read, and the error says
+                // so.
                 Err(ReadError::Outdated { .. }) => Verdict::Detected,
                 Err(error) => Verdict::Wrong(format!("cannot take a snapshot: {error}")),
             };
@@ -149,15 +151,16 @@ fn next(
     }
 }
 
-/// Whether all values of a snapshot are of one commit, not older than one that was there before.
+/// Whether all values of a snapshot belong to one commit, which is not older than `at_least` and
+/// `last`.
 fn check(set: &SstSet, at_least: u64, last: &mut u64) -> Verdict {
     let mut stamp = None;
     for i in 0..KEYS {
         let found = match set.get(key(i)) {
             Ok(Some(found)) => found,
             Ok(None) => return Verdict::Wrong(format!("key {i} is not there")),
-            // Files are opened on first use; those of an old commit may be gone by then, and the
-            // error says so.
+            // Files are opened at their first use. Those of an old commit may be removed by then,
+            // and the error says so.
             Err(ReadError::Outdated { .. }) => return Verdict::Detected,
             Err(error) => return Verdict::Wrong(format!("key {i}: {error}")),
         };

@@ -1,8 +1,7 @@
-//! Crashes: a child process publishes, gathers, loads in bulk or rolls back, and is killed
-//! (`SIGKILL` on Unix): before each operation that it does to a file, in the middle of each write,
-//! and at random moments of one commit after the other. A reader then sees the commit before or the
-//! commit after, whole, and never less than what the child has reported as done; the next writer
-//! goes on from there.
+//! Crashes: a child process publishes, gathers, bulk-loads or rolls back, and is killed (`SIGKILL`
+//! on Unix) before each of its operations on files, in the middle of each write, and at random
+//! moments of a sequence of commits. A reader must then see the commit before or after, whole, and
+//! never an older one than the child has reported. The next writer must be able to continue.
 
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -27,9 +26,9 @@ pub const SUITE: Suite = Suite {
     run,
 };
 
-/// First argument of a child process.
+/// First argument of a child process of this suite.
 const CHILD: &str = "crash-child";
-/// The line that a child prints at the point where it is to be killed.
+/// The byte that a child prints at the point where it must be killed.
 const HERE: u8 = b'!';
 
 /// The work of a child process of this suite; `None` if this process is not one.
@@ -58,11 +57,11 @@ pub fn child() -> Option<ExitCode> {
 
 type ChildResult = Result<(), Box<dyn std::error::Error>>;
 
-/// Stops the process for good at an operation, to be killed there.
+/// A tap that stops the process at an operation, so that it is killed there.
 #[derive(Debug)]
 struct Halt {
     operation: u64,
-    /// Whether half of the operation, a write, is done before.
+    /// Whether the first half of the operation, a write, is done before.
     is_torn: bool,
     operations: AtomicU64,
 }
@@ -72,7 +71,7 @@ impl Tap for Halt {
         let number = self.operations.fetch_add(1, Ordering::SeqCst);
         match operation {
             Operation::Write { bytes, .. } if number == self.operation && self.is_torn => {
-                // The rest of the write comes next.
+                // The next operation is the rest of this write.
                 Order::Partial { len: bytes.len() / 2, error: None }
             }
             _ if number == self.operation + u64::from(self.is_torn) => halt(),
@@ -81,7 +80,7 @@ impl Tap for Halt {
     }
 }
 
-/// Says that the process is where it is to be killed, and waits for it.
+/// Reports that the process has reached its point, and waits to be killed.
 fn halt() -> ! {
     let mut out = io::stdout();
     _ = out.write_all(&[HERE]).and_then(|()| out.flush());
@@ -98,7 +97,7 @@ fn publish_until(directory: &Path, scenario: u64, operation: u64, is_torn: bool)
     Ok(())
 }
 
-/// The commits of a child that publishes until it is killed, over and over.
+/// The step with this number of a child that publishes until it is killed.
 fn endless_step(number: u64) -> Step {
     STEPS[usize::try_from(number % STEPS.len() as u64).unwrap()]
 }
@@ -114,12 +113,12 @@ fn publish_on_and_on(directory: &Path) -> ChildResult {
     Ok(())
 }
 
-/// Held for writing while a child is started. In between it has a copy of every open file of this
-/// process: also of a lock that a publisher has, held for reading meanwhile, which would then
-/// outlive that publisher.
+/// Locked for writing while a child is started. A new child process has copies of all open files of
+/// this process until it runs its own program. If one of them were a publisher's lock file, the
+/// lock would outlive that publisher. So publishers hold this lock for reading.
 static STARTING: RwLock<()> = RwLock::new(());
 
-/// Does something with publishers in this process.
+/// Runs an action with publishers of this process.
 pub(super) fn publishing_here<T>(action: impl FnOnce() -> T) -> T {
     let _not_starting = STARTING.read().unwrap_or_else(PoisonError::into_inner);
     action()
@@ -152,11 +151,12 @@ fn run(context: &Context) -> Vec<Row> {
         scenario.prepare(&directory);
         let file_system = Tapped::new(Listing::default());
         scenario.commit(&mut scenario.open(&directory, file_system.clone()).unwrap()).unwrap();
-        // A load takes long, and most of its operations are on temporary files.
+        // A load takes long, and most of its operations are on temporary files, so a quick run
+        // samples.
         let is_load = matches!(scenario.action, Action::Load(_));
         let step = if is_load { context.pick(17, 1) } else { 1 };
         for (number, listed) in (0..).zip(file_system.tap().operations()).step_by(step) {
-            // Before one part is read nothing has changed since the part before.
+            // Between two reads of parts nothing changes, so a kill there shows nothing new.
             if listed.name == "read part" {
                 continue;
             }
@@ -177,7 +177,7 @@ fn run(context: &Context) -> Vec<Row> {
     rows
 }
 
-/// Where a child is killed.
+/// The point at which a child is killed.
 #[derive(Clone, Copy)]
 struct Kill {
     scenario: usize,
@@ -265,10 +265,10 @@ impl Cases for RandomKills<'_> {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let commits = below(&mut random, 2 * STEPS.len());
         let mut reported = lines.by_ref().take(commits).map(|line| line.unwrap()).last();
-        // Any moment of the next commit: chance is the point here.
+        // A random moment of the next commit.
         std::thread::sleep(Duration::from_micros(random.word() % 20_000));
         kill(child);
-        // A line may have been cut off.
+        // The last line may be incomplete.
         reported = lines.map_while(Result::ok).last().or(reported);
         let reported = reported.map_or(0, |line| line.parse().unwrap_or(0));
         let steps = |count| (1..=count).map(endless_step).collect::<Vec<_>>();

@@ -1,4 +1,4 @@
-//! Damage to subjects as cases: shared by the suites [`every_bit`](super::every_bit) and
+//! Damages to subjects as cases, shared by the suites [`every_bit`](super::every_bit) and
 //! [`other_damage`](super::other_damage).
 
 use sst_reader::{Access, Diagnosis, FlippedBit, Origin};
@@ -15,33 +15,33 @@ struct Group {
     access: Access,
     damage: Damage,
     row: RowOf,
-    /// Number of the case after its last one.
+    /// Number of the first case after this group.
     end: usize,
 }
 
-/// The row in which a case counts.
+/// The row that counts a case.
 enum RowOf {
     /// The row of this index.
     One(usize),
-    /// The row of the region that the flipped bit belongs to.
+    /// The row of the region that contains the flipped bit.
     Region,
 }
 
-/// All cases of a suite of damage.
+/// All cases of a suite of damages.
 pub(super) struct DamageCases<'a> {
     subjects: &'a [Subject],
     groups: Vec<Group>,
-    /// Test and protection of each row.
+    /// Name and protection of each row.
     rows: Vec<(&'static str, Protection)>,
 }
 
 impl<'a> DamageCases<'a> {
-    /// No cases so far.
+    /// A suite without cases.
     pub(super) const fn new(subjects: &'a [Subject]) -> Self {
         Self { subjects, groups: Vec::new(), rows: Vec::new() }
     }
 
-    /// Adds all ways to do this damage to a file, counted in the row of this name.
+    /// Adds all damages of a kind to a file. The row with this name counts them.
     pub(super) fn add(
         &mut self,
         test: &'static str,
@@ -53,7 +53,7 @@ impl<'a> DamageCases<'a> {
         self.push(subject, file, access, damage, row);
     }
 
-    /// Adds all ways to do this damage to a file, counted by region.
+    /// Adds all damages of a kind to a file. The rows of their regions count them.
     pub(super) fn add_by_region(
         &mut self,
         (subject, file): (usize, usize),
@@ -76,7 +76,7 @@ impl<'a> DamageCases<'a> {
         self.groups.push(Group { subject, file, access, damage, row, end });
     }
 
-    /// Index of a row, which is made if it is new.
+    /// The index of a row. The row is added if it does not exist.
     fn row_of(&mut self, test: &'static str, protection: Protection) -> usize {
         let wanted = (test, protection);
         self.rows.iter().position(|row| *row == wanted).unwrap_or_else(|| {
@@ -85,7 +85,7 @@ impl<'a> DamageCases<'a> {
         })
     }
 
-    /// The rows, empty, with notes where something is explained.
+    /// The rows without counts, with notes for explained cases.
     pub(super) fn rows(&self, note: impl Fn(&str, Protection) -> Option<String>) -> Vec<Row> {
         let row = |&(test, protection): &(&'static str, Protection)| {
             let mut row = Row::new(test, protection);
@@ -95,7 +95,7 @@ impl<'a> DamageCases<'a> {
         self.rows.iter().map(row).collect()
     }
 
-    /// The group of a case, and its number in there.
+    /// The group of a case, and the number of the case within the group.
     fn group(&self, case: usize) -> (&Group, usize) {
         let i = self.groups.partition_point(|group| group.end <= case);
         let start = i.checked_sub(1).map_or(0, |before| self.groups[before].end);
@@ -158,7 +158,8 @@ impl Cases for DamageCases<'_> {
     }
 }
 
-/// The fault in the diagnosis of a flipped bit, where a checksum must identify exactly that bit.
+/// Checks the diagnosis of a flipped bit. Returns the error if the checksum identifies a bit
+/// exactly but the diagnosis does not name it.
 fn misnamed(
     subject: &Subject,
     file: &SubjectFile,
@@ -171,7 +172,7 @@ fn misnamed(
         Region::SizeWord | Region::BlobSizeWord | Region::Current => {
             subject.protection == Protection::Protected
         }
-        // Bytes that are read before a meta file's checksum may be refused for another reason.
+        // Fields read before a meta file's checksum was verified may be refused for another reason.
         Region::Meta | Region::Filter | Region::ProtectionSection => {
             subject.protection == Protection::Protected && finding.diagnosis.is_some()
         }

@@ -1,6 +1,6 @@
-//! Every bit of every byte of a corpus of small files, flipped one at a time: tables in memory, and
-//! whole directories through maps and positioned reads. Each mutant is asked for every key, walked
-//! and verified.
+//! Flips every bit of a corpus of small files, one at a time: of tables in memory, and of whole
+//! directories read through maps and positioned reads. Each mutant is read in every way and
+//! verified.
 
 use sst_reader::Access;
 
@@ -18,7 +18,7 @@ pub const SUITE: Suite = Suite {
     run,
 };
 
-/// About how many mutants a quick run tries, of each protection.
+/// About how many mutants a quick run tries for each protection.
 const QUICK_MUTANTS: usize = 100_000;
 
 fn run(context: &Context) -> Vec<Row> {
@@ -32,7 +32,7 @@ fn run(context: &Context) -> Vec<Row> {
     }
     let bits = |subject: &Subject| usize::try_from(subject.size() * 8).unwrap();
     let total = subjects.iter().map(bits).sum::<usize>() / 2;
-    // An odd step meets all bits of a byte in turn.
+    // With an odd step, each bit position within a byte has its turn.
     let step = context.pick((total / QUICK_MUTANTS).max(1) | 1, 1);
     let mut cases = DamageCases::new(&subjects);
     for (i, subject) in subjects.iter().enumerate() {
@@ -42,7 +42,7 @@ fn run(context: &Context) -> Vec<Row> {
         };
         for (j, &access) in accesses.iter().enumerate() {
             for file in 0..subject.files.len() {
-                // Small files are worth a closer look.
+                // All bits of small files are flipped.
                 let step = if subject.files[file].bytes.len() < 64 { 1 } else { step };
                 let offset = (i + file + j + usize::try_from(context.seed() % 64).unwrap()) % step;
                 cases.add_by_region((i, file), access, Damage::Bits { step, offset });
@@ -61,7 +61,7 @@ fn run(context: &Context) -> Vec<Row> {
     order(context.run(rows, &cases))
 }
 
-/// The effects of flips in bare files that may go unnoticed.
+/// The reason why flips in a bare file may go unnoticed; `None` if they must not.
 fn unnoticed(test: &str, protection: Protection) -> Option<String> {
     if protection == Protection::Protected {
         return None;
@@ -81,7 +81,7 @@ fn unnoticed(test: &str, protection: Protection) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// Protected rows first, each in the order of the regions.
+/// Sorts the rows: protected rows first, each kind in the order of the regions.
 fn order(mut rows: Vec<Row>) -> Vec<Row> {
     let place = |row: &Row| Region::ALL.iter().position(|region| region.name() == row.test);
     rows.sort_by_key(|row| (row.protection == Protection::Bare, place(row)));

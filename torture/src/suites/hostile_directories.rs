@@ -1,5 +1,5 @@
-//! Hostile directories: meta files, lists of meta files and `CURRENT` that lie, with the right
-//! checksums over the lies.
+//! Hostile directories: meta files, lists of meta files and `CURRENT` with false fields and correct
+//! checksums.
 
 use std::fs;
 use std::path::PathBuf;
@@ -22,14 +22,14 @@ pub const SUITE: Suite = Suite {
     run,
 };
 
-/// Numbers that are likely to hurt.
+/// Numbers that are likely to cause overflows.
 const LIMITS: [u32; 8] = [0, 1, 0x7f, 0xff, 0xffff, 0xff_ffff, 0x7fff_ffff, u32::MAX];
 
-/// Lies at one byte: each limit in 1, 2 and 4 bytes, one more and one less, a byte too many and one
-/// too few.
+/// Lies at one byte: each limit written in 1, 2 and 4 bytes, the byte plus and minus one, a byte
+/// inserted and one removed.
 const LIES_PER_BYTE: usize = 3 * LIMITS.len() + 4;
 
-/// The directory under attack: two meta files, the newer of which lists the older.
+/// The directory under test: two meta files. The newer one lists the older one.
 struct Subject {
     database: Database,
     expected: Expected,
@@ -63,8 +63,8 @@ impl Subject {
         }
     }
 
-    /// Bytes of a meta file that get lies: not the magic number, and not the trailer, which is
-    /// repaired.
+    /// Number of bytes of a meta file that get lies: all except the magic number and the trailer,
+    /// which is repaired.
     fn room(&self, is_newest: bool) -> usize {
         let len = if is_newest { self.newest.len() } else { self.older.len() };
         len - TRAILER_LEN - 8
@@ -98,7 +98,7 @@ fn run(context: &Context) -> Vec<Row> {
 }
 
 impl Lies<'_> {
-    /// Row and lie of a case.
+    /// The row and the number of the lie of a case.
     fn lie(&self, case: usize) -> (usize, usize) {
         let step = self.context.pick(5, 1);
         let told = |is_newest| (self.subject.room(is_newest) * LIES_PER_BYTE).div_ceil(step);
@@ -160,7 +160,7 @@ impl Cases for Lies<'_> {
     }
 }
 
-/// A meta file with one lie, not yet repaired.
+/// A meta file with one lie, before its checksums are repaired.
 fn told(meta: &[u8], lie: usize) -> Vec<u8> {
     let mut meta = meta.to_vec();
     let (at, lie) = (4 + lie / LIES_PER_BYTE, lie % LIES_PER_BYTE);
@@ -180,7 +180,8 @@ fn told(meta: &[u8], lie: usize) -> Vec<u8> {
 }
 
 impl Lies<'_> {
-    /// Puts a meta file into the directory, with all checksums over it made right, and asks.
+    /// Writes a meta file into the directory, repairs all checksums over it, and reads the
+    /// directory.
     fn with_meta(&self, copy: &Copy, is_newest: bool, mut meta: Vec<u8>) -> Verdict {
         let Subject { newest, newest_name, older, older_name, older_sequence, .. } = &self.subject;
         let (newest_path, older_path) =
@@ -200,7 +201,7 @@ impl Lies<'_> {
         verdict
     }
 
-    /// `CURRENT` with another number, with a checksum that fits and with none.
+    /// Writes another number into `CURRENT`, with a correct checksum or without one.
     fn with_current(&self, copy: &Copy, lie: usize) -> Verdict {
         let path = copy.dir.path().join("CURRENT");
         let intact = fs::read(&path).unwrap();
@@ -215,7 +216,8 @@ impl Lies<'_> {
         verdict
     }
 
-    /// Asks everything. A lie with the right checksums may change answers; it may do nothing else.
+    /// Reads everything. A lie with correct checksums may change answers, but must have no other
+    /// effect.
     fn ask(&self, copy: &Copy) -> Verdict {
         within(read_limit(self.subject.size), || {
             let set = SstSet::open(copy.dir.path(), &copy.options);

@@ -1,6 +1,6 @@
-//! Hostile input to the writer: a million keys with one hash, and every limit of the format from
-//! both sides. An accepted entry reads back right; a refused one is a typed error, and the writer
-//! goes on as before.
+//! Hostile input to the writer: a million keys with the same hash, and every limit of the format,
+//! just below and just above. An accepted entry must read back right. A refused entry must give a
+//! typed error, after which the writer continues as before.
 
 mod limits;
 mod one_hash;
@@ -23,21 +23,21 @@ pub const SUITE: Suite = Suite {
     run,
 };
 
-/// The numbers of cases that were rightly accepted and refused; or the first fault.
+/// The counts of correctly accepted and refused cases, or the first failure.
 type Outcome = Result<Counts, String>;
 
-/// A name, and the action; its argument is true for a full run.
+/// A test: its name and its action, whose argument is true in a full run.
 type Test = (&'static str, fn(bool) -> Outcome);
 
 /// The tests of a brief run.
 const BRIEF: [&str; 2] = ["runs of one hash in two lengths of key", "a run of 2^24 bytes"];
 
-/// Cases of a test.
+/// Counts of the cases of a test.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Counts {
-    /// Refused, with the right error.
+    /// Cases refused with the right error.
     refused: u64,
-    /// Accepted, and read back right.
+    /// Cases accepted and read back right.
     accepted: u64,
 }
 
@@ -87,7 +87,7 @@ fn in_memory(options: WriterOptions) -> StreamingSstWriter<Vec<u8>> {
     StreamingSstWriter::new(Vec::new(), options)
 }
 
-/// An error with this text unless `is_right`.
+/// Fails with this text unless `is_right`.
 fn expect(is_right: bool, what: impl FnOnce() -> String) -> Result<(), String> {
     if is_right { Ok(()) } else { Err(what()) }
 }
@@ -109,7 +109,7 @@ fn open(finished: Finished<Vec<u8>>) -> Result<(StaticSortedFile, SstMeta), Stri
     }
 }
 
-/// The value of a key is this one.
+/// Checks the value of a key.
 fn expect_value(table: &StaticSortedFile, key: &[u8], value: &[u8]) -> Result<(), String> {
     expect_hashed(table, hash_key(key), key, value)
 }

@@ -1,6 +1,6 @@
-//! Hostile filters: absurd parameters, lengths and counts, flipped bits, and contents that
-//! contradict themselves. Opening refuses whatever could hide a run of hashes; a question never
-//! panics, checked or not.
+//! Hostile filters: absurd parameters, lengths and counts, flipped bits, and contradictory
+//! contents. Opening must refuse a filter that could hide a run of hashes. A query must never
+//! panic, whether the filter was checked or not.
 
 use sst_amqf::QuotientFilter;
 use sst_conformance::SplitMix;
@@ -17,7 +17,7 @@ pub const SUITE: Suite = Suite {
     run,
 };
 
-/// A filter and its hashes.
+/// A filter and the hashes that it contains.
 struct Intact {
     hashes: Vec<u64>,
     bytes: Vec<u8>,
@@ -34,22 +34,22 @@ impl Intact {
         Self { hashes, bytes }
     }
 
-    /// Whether byte `at` holds remainders: blocks of 1 + 8 + 8 bytes and 64 remainders of 7 bits,
-    /// behind the length of them all. They cannot be checked against anything but a checksum.
+    /// Whether byte `at` holds remainders. After the length come blocks of 1 + 8 + 8 bytes and 64
+    /// remainders of 7 bits. Only a checksum could detect a changed remainder.
     fn is_remainder(&self, at: usize) -> bool {
         let head_len = self.bytes.iter().take_while(|byte| **byte >= 0x80).count() + 1;
         at >= head_len && at < self.bytes.len() - 12 && (at - head_len) % 73 >= 17
     }
 }
 
-/// One lie.
+/// One changed filter.
 struct Lie {
     row: usize,
     filter: usize,
     bytes: Vec<u8>,
-    /// Whether opening has to refuse it.
+    /// Whether opening must refuse it.
     is_refused: bool,
-    /// Whether the filter may deny a hash without any check noticing.
+    /// Whether it may deny one of its hashes without any check noticing.
     may_deny: bool,
 }
 
@@ -82,7 +82,7 @@ impl Cases for Lies<'_> {
     fn run(&self, (): &mut (), case: usize) -> Verdict {
         let lie = &self.lies[case];
         let hashes = &self.filters[lie.filter].hashes;
-        // Without the check on opening, any answer is allowed, but it must come.
+        // Without the check on opening any answer is allowed, but there must be one.
         _ = denied(&lie.bytes, hashes, false);
         match denied(&lie.bytes, hashes, true) {
             None => Verdict::Detected,
@@ -94,7 +94,7 @@ impl Cases for Lies<'_> {
     }
 }
 
-/// How many of the hashes a filter denies; `None` if it cannot be opened.
+/// Number of the hashes that a filter denies; `None` if it cannot be opened.
 fn denied(bytes: &[u8], hashes: &[u64], is_checked: bool) -> Option<usize> {
     let policy = QuotientFilter::default().check_on_open(is_checked);
     let bytes = FilterBytes::new(bytes.to_vec());
@@ -123,8 +123,8 @@ fn run(context: &Context) -> Vec<Row> {
 }
 
 fn absurd_parameters(filters: &[Intact], lies: &mut Vec<Lie>) {
-    // The last bytes are: number of fingerprints, quotient bits, remainder bits, no largest
-    // quotient bits.
+    // The last bytes are: number of fingerprints, quotient bits, remainder bits, and 0 for no
+    // maximum of quotient bits.
     let intact = &filters[2].bytes;
     let (head, tail) = intact.split_at(intact.len() - 4);
     assert_eq!(*tail, [50, 6, 7, 0]);

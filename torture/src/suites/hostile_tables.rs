@@ -1,6 +1,6 @@
-//! Hostile tables: every checksum is right, over contents that lie. Numbers in key, index and value
-//! blocks, size words, ends of blocks, descriptions; one at a time everywhere, and several at
-//! random.
+//! Hostile tables: false contents with correct checksums. The lies are numbers in key, index and
+//! value blocks, size words, ends of blocks, and descriptions: one lie at a time at every place,
+//! and several lies at random places.
 
 use byteorder::{BigEndian, ByteOrder};
 use sst_conformance::SplitMix;
@@ -20,7 +20,7 @@ pub const SUITE: Suite = Suite {
     run,
 };
 
-/// Numbers at the limits of fields: where off-by-one errors and overflows show.
+/// Numbers at the limits of fields, where off-by-one errors and overflows show.
 const LIMITS: [u64; 14] = [
     0,
     1,
@@ -41,14 +41,14 @@ const LIMITS: [u64; 14] = [
 /// Widths of the fields of the format, in bytes.
 const WIDTHS: [usize; 5] = [1, 2, 3, 4, 8];
 
-/// How many lies each byte of a payload gets: every width with every limit, one more and one less
-/// than the truth, and a byte too many and one too few.
+/// Lies at each byte of a payload: each limit in each width, the true number plus and minus one in
+/// each width, a byte inserted and one removed.
 const LIES_PER_BYTE: usize = WIDTHS.len() * (LIMITS.len() + 2) + 2;
 
-/// Bytes of each payload that get lies: the bytes behind them are more entries of the same kind.
+/// Number of bytes of each payload that get lies. Later bytes are further entries of the same kind.
 const MAX_PAYLOAD: usize = 160;
 
-/// A table taken apart.
+/// A table split into its parts.
 struct Subject {
     name: String,
     table: Written,
@@ -66,7 +66,7 @@ impl Subject {
     }
 }
 
-/// The parts of a table that get lies.
+/// The place of a lie in a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     Payload {
@@ -84,7 +84,7 @@ enum Place {
     Description {
         subject: usize,
     },
-    /// Anywhere, several.
+    /// Several lies at random places.
     Random,
 }
 
@@ -123,9 +123,9 @@ impl Place {
 struct Lies<'a> {
     context: &'a Context,
     subjects: &'a [Subject],
-    /// Each with the number of the case after its last one.
+    /// The places, each with the number of the first case after its own cases.
     places: Vec<(Place, usize)>,
-    /// Every `step`-th of the lies at fixed places is tried.
+    /// Of the lies in payloads, every `step`-th is tried.
     step: usize,
 }
 
@@ -135,7 +135,7 @@ fn run(context: &Context) -> Vec<Row> {
         context,
         subjects: &subjects,
         places: Vec::new(),
-        // Coprime to the number of lies per byte, so that all kinds have their turn.
+        // The step is coprime to the number of lies per byte, so that all kinds of lies are tried.
         step: context.pick(17, 1),
     };
     for (subject, Subject { parts, .. }) in subjects.iter().enumerate() {
@@ -161,7 +161,7 @@ impl Lies<'_> {
         self.places.push((place, self.count() + told));
     }
 
-    /// The place of a case's lie, and its number there.
+    /// The place of a case's lie, and the number of the lie at that place.
     fn place(&self, case: usize) -> (Place, usize) {
         let i = self.places.partition_point(|(_, end)| *end <= case);
         let start = i.checked_sub(1).map_or(0, |before| self.places[before].1);
@@ -234,7 +234,7 @@ impl Cases for Lies<'_> {
     }
 }
 
-/// Asks a table everything, with and without a description that fits it.
+/// Reads a table in every way, with a matching description and without one.
 fn told(subject: &Subject, parts: &Parts, options: &ReaderOptions) -> Verdict {
     let bytes = parts.to_bytes();
     let meta = describe(&subject.table.meta, parts, bytes.len());
@@ -246,7 +246,7 @@ fn told(subject: &Subject, parts: &Parts, options: &ReaderOptions) -> Verdict {
     }
 }
 
-/// A description without protection that fits a table.
+/// A description without protection that matches a table.
 fn describe(meta: &SstMeta, parts: &Parts, len: usize) -> SstMeta {
     let mut meta = meta.clone();
     meta.block_count = u16::try_from(parts.blocks.len()).unwrap();
@@ -259,7 +259,7 @@ fn low_word(number: u64) -> u32 {
     u32::try_from(number & 0xffff_ffff).unwrap()
 }
 
-/// A limit, a number close to the truth, close to its half or double, or close to 255 times it.
+/// A limit, a number close to the true one, close to its half or double, or close to 255 times it.
 fn number_near(truth: u64, lie: usize) -> u64 {
     let near = |number: u64, lie: usize| number.wrapping_add(lie as u64 % 16).wrapping_sub(8);
     match lie {
@@ -272,7 +272,7 @@ fn number_near(truth: u64, lie: usize) -> u64 {
     }
 }
 
-/// Lie number `lie` at byte `lie / LIES_PER_BYTE`.
+/// Changes a payload by lie number `lie`, at byte `lie / LIES_PER_BYTE`.
 fn lie_in_payload(block: &mut Part, lie: usize) {
     let (at, lie) = (lie / LIES_PER_BYTE, lie % LIES_PER_BYTE);
     let payload = &mut block.payload;
@@ -315,7 +315,7 @@ fn lie_in_description(meta: &SstMeta, lie: usize) -> SstMeta {
 }
 
 impl Lies<'_> {
-    /// One to four lies of any kind at once.
+    /// Tells one to four lies of any kind at once.
     fn random(&self, options: &ReaderOptions, lie: usize) -> Verdict {
         let mut random = self.context.random("tables", lie);
         let subject = &self.subjects[below(&mut random, self.subjects.len())];
@@ -348,7 +348,7 @@ impl Lies<'_> {
     }
 }
 
-/// A limit, or a number close to some true number.
+/// A random number: a limit, a number close to a true one, or any number.
 fn number(random: &mut SplitMix, truths: &[usize]) -> u64 {
     match below(random, 3) {
         0 => LIMITS[below(random, LIMITS.len())],
@@ -359,21 +359,21 @@ fn number(random: &mut SplitMix, truths: &[usize]) -> u64 {
     }
 }
 
-/// Writes the low bytes of a number somewhere.
+/// Writes the low bytes of a number to a random position.
 fn overwrite(random: &mut SplitMix, bytes: &mut [u8], value: u64) {
     let width = WIDTHS[below(random, WIDTHS.len())].min(bytes.len());
-    // The head of a block says most.
+    // Half of the lies go to the first 24 bytes, which determine most of a block.
     let room = bytes.len() - width + 1;
     let at = if below(random, 2) == 0 { below(random, room.min(24)) } else { below(random, room) };
     BigEndian::write_uint(&mut bytes[at..], low_bytes(value, width), width);
 }
 
-/// A number cut to its low `width` bytes, of 1 to 8.
+/// The low `width` bytes (1 to 8) of a number.
 fn low_bytes(value: u64, width: usize) -> u64 {
     value & u64::MAX >> (64 - 8 * width)
 }
 
-/// Tells one lie.
+/// Changes the parts by one random lie.
 fn mutate(random: &mut SplitMix, parts: &mut Parts) {
     let count = parts.blocks.len();
     let (chosen, other) = (below(random, count), below(random, count));

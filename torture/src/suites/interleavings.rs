@@ -1,5 +1,5 @@
-//! Interleavings: a model checker (loom) tries every order in which a few threads can look blocks
-//! up, verify them and share the cache, relaxed memory order included. The models are in
+//! Interleavings: the model checker loom tries every order in which a few threads can look up
+//! blocks, verify them and share the cache, including relaxed memory orders. The models are in
 //! `sst-reader/src/block/model.rs`.
 
 use crate::cargo::Cargo;
@@ -12,8 +12,8 @@ pub const SUITE: Suite = Suite {
     run,
 };
 
-/// Runs the test program of the models, or builds it. The planted bugs are in the same build,
-/// asleep.
+/// The cargo that runs or builds the tests of the models. The build contains the planted bugs,
+/// disabled.
 pub(super) fn cargo() -> Cargo {
     Cargo::new("loom", "--cfg loom --cfg sst_planted")
         .env("CARGO_INCREMENTAL", "0")

@@ -1,8 +1,8 @@
-//! I/O faults: every operation that creating a file, publishing a commit, gathering it from
-//! fragments and certifying it, loading in bulk or rolling back takes is made to fail, one after
-//! the other, in every way it can. Files are then complete or absent, readers see the commit before
-//! or the commit after, and the directory has the same files as before: the next writer removes
-//! what could not be removed.
+//! I/O faults: every operation of creating a file, publishing a commit, gathering and certifying
+//! it, bulk-loading or rolling back is made to fail, one after the other, in every possible way.
+//! After that, files must be complete or absent, readers must see the commit before or after, and
+//! the directory must have the same files as before; the next writer removes files whose removal
+//! failed.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -30,21 +30,21 @@ pub const SUITE: Suite = Suite {
     run,
 };
 
-/// The work during which an operation fails.
+/// The work in which an operation fails.
 enum Work {
     Table,
     Blob(Compression),
     Commit(Scenario),
 }
 
-/// Kinds of work, which have rows of their own.
+/// Kinds of work. Each has its own rows.
 const KINDS: [&str; 5] = ["file", "publish", "load", "rollback", "gather or certify"];
 
-/// Of how many faults of each kind a quick run tries one: the operations of a bulk load are many
-/// and take long, those of a gathered commit are many.
+/// A quick run tries one of so many faults of each kind of work. Bulk loads have many slow
+/// operations, gathered commits have many operations.
 const SAMPLES: [usize; 5] = [1, 1, 16, 1, 4];
 
-/// A fault: in which work, at which operation, of which kind.
+/// A fault: in which work, at which operation, and its kind.
 struct Case {
     work: usize,
     operation: u64,
@@ -55,7 +55,7 @@ struct Case {
 struct FaultCases {
     works: Vec<Work>,
     cases: Vec<Case>,
-    /// The bytes of tables and blobs when nothing fails, by work.
+    /// The bytes of a finished table or blob if nothing fails, for each work.
     complete: Vec<Vec<u8>>,
 }
 
@@ -68,7 +68,7 @@ impl Work {
         }
     }
 
-    /// Does it, in `directory`.
+    /// Does the work in `directory`.
     fn run(
         &self,
         directory: &Path,
@@ -88,7 +88,7 @@ impl Work {
         Ok(())
     }
 
-    /// Which of [`KINDS`] it is.
+    /// The kind of the work, as an index into [`KINDS`].
     const fn kind(&self) -> usize {
         match self {
             Self::Table | Self::Blob(_) => 0,
@@ -111,7 +111,7 @@ impl Work {
     }
 }
 
-/// A table that takes several writes.
+/// Writes a table in several writes.
 fn write_table(file_system: Arc<dyn FileSystem>, path: &Path) -> Result<(), WriteError> {
     let file = AtomicFile::create_in(file_system, path)?;
     let options = WriterOptions::default().compression(Compression::None);
@@ -152,7 +152,7 @@ fn run(context: &Context) -> Vec<Row> {
                 all.cases.push(Case { work, operation, name, fault });
             }
         }
-        // One more, that must never fire: then nothing was left to fail.
+        // One more fault that must never happen, which shows that no operation was left out.
         let operation = operations.len() as u64;
         all.cases.push(Case { work, operation, name: "none", fault: Fault::ForGood });
     }
@@ -217,7 +217,7 @@ impl Cases for FaultCases {
     }
 }
 
-/// Whether the caller was told of the fault.
+/// Whether the caller got an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Told {
     Yes,
@@ -230,7 +230,7 @@ impl Told {
     }
 }
 
-/// Checks what every kind of work promises.
+/// Checks the promises that hold for every kind of work.
 fn check_told(told: Told, injector: &Injector, fault_is_benign: bool) -> Result<(), String> {
     if told == Told::Yes && fault_is_benign {
         return Err("an error where there is no fault".to_owned());
@@ -316,15 +316,16 @@ fn check_commit(
     Ok(told)
 }
 
-/// The names in a directory, and that of the lock, which a publisher makes.
+/// The names in a directory, and the name of the lock file, which every publisher creates.
 fn files_and_lock(directory: &Path) -> BTreeSet<String> {
     let mut files = names(directory);
     files.insert(sst_writer::publish::LOCK_FILE_NAME.to_owned());
     files
 }
 
-/// After a failure the directory has the files of before, and temporary ones are gone. The marker
-/// of a first commit stays where a sync failed: files that were removed may come back with a crash.
+/// Checks that after a failure the directory has the files of before and no temporary files. The
+/// marker of a first commit stays if a sync failed, since removed files may come back after a
+/// crash.
 fn check_as_before(
     scenario: &Scenario,
     directory: &Path,
@@ -341,8 +342,8 @@ fn check_as_before(
     scenario.check_nothing_is_spilled(directory)
 }
 
-/// The same publisher goes on: it refuses to if a sync has failed, and if it goes on it does so
-/// rightly.
+/// Continues with the same publisher. It must refuse further commits if a sync has failed;
+/// otherwise its next commit must be right.
 fn check_going_on(
     scenario: &Scenario,
     mut publisher: sst_writer::Publisher,

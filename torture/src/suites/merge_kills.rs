@@ -1,7 +1,7 @@
-//! Merges that are killed: a child process compacts a directory, or merges another one into it, and
-//! is killed (`SIGKILL` on Unix) at a random moment. A reader then sees the state before or the
-//! state after, whole and undamaged; the next merge succeeds and leaves no file behind that does
-//! not belong to it.
+//! Merges that are killed. A child process compacts a directory, or merges another directory into
+//! it, and is killed (`SIGKILL` on Unix) at a random moment. A reader must then see the state
+//! before or after, whole and undamaged. The next merge must succeed and leave only files that
+//! belong to it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -22,13 +22,13 @@ use crate::{Cases, Context, Protection, Row, Suite, Verdict};
 pub const SUITE: Suite =
     Suite { name: "merge kills", about: "a process is killed at a random moment of a merge", run };
 
-/// First argument of a child process.
+/// First argument of a child process of this suite.
 const CHILD: &str = "merge-child";
-/// The line that a child prints when it begins.
+/// The byte that a child prints when its merge starts.
 const BEGUN: u8 = b'!';
 /// Commits of the directory before the merge.
 const COMMITS: u64 = 6;
-/// Keys of each commit, out of twice as many.
+/// Number of keys of each commit, out of twice as many.
 const KEYS: u64 = 400;
 
 /// The work of a child.
@@ -78,12 +78,12 @@ pub fn child() -> Option<ExitCode> {
     Some(if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Does the work on the directories of `parent`.
+/// Does the work on the directories in `parent`.
 fn merge(work: Work, parent: &Path) -> ChildResult {
     let directory = parent.join("db");
     let mut publisher = Publisher::open(&directory, PublisherOptions::default())?;
     let reader = ReaderOptions::default().access(Access::Read);
-    // Many small tables: more operations on files, each of which may be the last.
+    // Many small tables make more operations on files at which the kill can happen.
     let options = MergeOptions::default().max_table_entries(100);
     let go_on = &Monitor::default();
     match work {
@@ -102,14 +102,14 @@ fn merge(work: Work, parent: &Path) -> ChildResult {
     Ok(())
 }
 
-/// Keys and values.
+/// Values by key.
 type Content = BTreeMap<Vec<u8>, Vec<u8>>;
 
 fn key(number: u64) -> Vec<u8> {
     format!("key number {number}").into_bytes()
 }
 
-/// The value that a commit gives a key; `None` if it deletes it.
+/// The value that a commit gives a key; `None` if the commit deletes the key.
 fn value(commit: u64, number: u64) -> Option<Vec<u8>> {
     let text = format!("value {number} of commit {commit}, ");
     match (number + commit) % 8 {
@@ -120,12 +120,12 @@ fn value(commit: u64, number: u64) -> Option<Vec<u8>> {
     }
 }
 
-/// Number of a key whose value is in a blob file, in each commit.
+/// The number of the key whose value this commit puts into a blob file.
 const fn blob_number(commit: u64) -> u64 {
     2 * KEYS + commit
 }
 
-/// The keys of a commit: overlapping windows, so that newer ones hide older ones.
+/// The keys of a commit: overlapping windows, so that newer commits hide keys of older ones.
 fn numbers(commit: u64) -> impl Iterator<Item = u64> {
     (0..KEYS).map(move |i| (i + commit * 97) % (2 * KEYS))
 }
@@ -148,7 +148,7 @@ fn write_commit(commit: &mut Commit<'_>, number: u64) -> ChildResult {
     Ok(())
 }
 
-/// Publishes commits.
+/// Publishes the commits with these numbers.
 fn publish(directory: &Path, commits: std::ops::Range<u64>) -> ChildResult {
     let mut publisher = Publisher::open(directory, PublisherOptions::default())?;
     for number in commits {
@@ -159,7 +159,7 @@ fn publish(directory: &Path, commits: std::ops::Range<u64>) -> ChildResult {
     Ok(())
 }
 
-/// The content after these commits, one on top of the other.
+/// The content after these commits.
 fn after(commits: std::ops::Range<u64>) -> Content {
     let mut content = Content::new();
     for commit in commits {
@@ -175,7 +175,7 @@ fn after(commits: std::ops::Range<u64>) -> Content {
     content
 }
 
-/// The content that a reader sees.
+/// The content that a reader sees. Verifies the directory too.
 fn seen(directory: &Path) -> Result<Content, String> {
     let options = ReaderOptions::default().access(Access::Read);
     let verified =
@@ -197,7 +197,7 @@ fn seen(directory: &Path) -> Result<Content, String> {
     Ok(content)
 }
 
-/// Files that belong to no commit, except those that the publisher keeps for readers for a while.
+/// Files that belong to no commit, except those that the publisher keeps for a while for readers.
 fn leftovers(directory: &Path) -> Result<Vec<String>, String> {
     let catalog = Catalog::read(directory).map_err(|error| error.to_string())?;
     let mut known: BTreeSet<String> =
@@ -245,7 +245,7 @@ fn run(context: &Context) -> Vec<Row> {
     context.run(rows.into(), &kills)
 }
 
-/// The time that a child takes if it is not killed.
+/// Measures the duration of a child that is not killed.
 fn time(work: Work, model: &Path) -> Duration {
     let parent = tempfile::tempdir().unwrap();
     copy(&model.join("db"), &parent.path().join("db"));
@@ -260,9 +260,9 @@ fn time(work: Work, model: &Path) -> Duration {
 
 struct Kills<'a> {
     context: &'a Context,
-    /// Directories to start from: one to be merged in place, and one to be merged into it.
+    /// Directories to start from: one that is merged in place, and one that is merged into it.
     model: PathBuf,
-    /// How long each work takes undisturbed.
+    /// The duration of each work if it is not killed.
     longest: [Duration; WORKS.len()],
     before: Content,
     merged: Content,
@@ -270,7 +270,7 @@ struct Kills<'a> {
 }
 
 impl Kills<'_> {
-    /// Kills a child at its work, then checks the directory.
+    /// Kills a child during its work, then checks the directory.
     fn kill_and_check(&self, case: usize) -> Result<(), String> {
         let parent = tempfile::tempdir().unwrap();
         let directory = parent.path().join("db");
@@ -280,7 +280,7 @@ impl Kills<'_> {
         let mut child = start(CHILD, &[work.name().as_ref(), parent.path().as_os_str()]);
         let mut byte = [0];
         let begun = child.stdout.take().unwrap().read_exact(&mut byte);
-        // Any moment of its work, or just after: chance is the point here.
+        // A random moment of the work, or shortly after it.
         let longest = u64::try_from(self.longest[self.row(case)].as_micros()).unwrap_or(u64::MAX);
         let moment = self.context.random("merge kills", case).word() % (longest + longest / 8 + 1);
         std::thread::sleep(Duration::from_micros(moment));
@@ -295,7 +295,7 @@ impl Kills<'_> {
         if !is_before && !is_after {
             return Err("neither the old state nor the new one is seen".to_owned());
         }
-        // The next one goes through, and cleans up.
+        // The next merge must succeed and remove leftovers.
         publishing_here(|| merge(work, parent.path())).map_err(|error| error.to_string())?;
         let expected = if work == Work::MergeOther { &self.merged } else { &self.before };
         if seen(&directory)? != *expected {

@@ -20,7 +20,7 @@ pub mod undefined_behaviour;
 
 use crate::Suite;
 
-/// Every suite, in the order in which they run and stand in the table.
+/// All suites, in the order of the table of results.
 pub const ALL: &[&Suite] = &[
     // Damage.
     &every_bit::SUITE,
@@ -38,7 +38,7 @@ pub const ALL: &[&Suite] = &[
     &merge_kills::SUITE,
     &bulk_kills::SUITE,
     &concurrency::SUITE,
-    // Builds of another kind.
+    // Special builds.
     &interleavings::SUITE,
     &undefined_behaviour::SUITE,
     &planted_bugs::SUITE,

@@ -1,5 +1,5 @@
 //! Damage beyond single bits: truncation to every length, appended bytes, zeroed sectors, bursts,
-//! blocks and files that are in the wrong place, and files that are gone.
+//! blocks and files in the wrong place, and missing files.
 
 use sst_reader::Access;
 
@@ -21,7 +21,7 @@ const FOREIGN: &str = "a block from another file";
 const STALE: &str = "a stale file under a new name";
 const MISSING: &str = "a missing file";
 
-/// The directory with files that no commit refers to any more: for stale files, and nothing else.
+/// The name of the directory with files that no commit refers to. It is used only for stale files.
 const REPLACED: &str = "replaced";
 
 fn run(context: &Context) -> Vec<Row> {
@@ -60,7 +60,7 @@ fn run(context: &Context) -> Vec<Row> {
     rows
 }
 
-/// Damage to the bytes of one file.
+/// Adds damages to the bytes of one file.
 fn add_sizes(
     cases: &mut DamageCases<'_>,
     context: &Context,
@@ -81,7 +81,7 @@ fn add_sizes(
     }
 }
 
-/// Blocks and files that are not where they belong.
+/// Adds blocks and files in the wrong place.
 fn add_places(cases: &mut DamageCases<'_>, context: &Context, subjects: &[Subject]) {
     let tables = subjects.iter().flat_map(|subject| &subject.files);
     let mut all: Vec<Vec<u8>> = tables.flat_map(blocks).map(<[u8]>::to_vec).collect();
@@ -93,8 +93,8 @@ fn add_places(cases: &mut DamageCases<'_>, context: &Context, subjects: &[Subjec
         for (j, file) in subject.files.iter().enumerate() {
             let access = Access::Map;
             if !file.blocks.is_empty() && subject.name != REPLACED {
-                // Those of the same length keep the file's length: nothing but the protection
-                // tells.
+                // Blocks of the same length as an own one do not change the length of the file:
+                // only the protection section detects them.
                 let is_alike =
                     |block: &&Vec<u8>| file.blocks.iter().any(|b| b.len() == block.len());
                 let mut foreign: Vec<_> = all.iter().filter(is_alike).take(100).cloned().collect();

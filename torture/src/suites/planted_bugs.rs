@@ -1,10 +1,10 @@
-//! Tests of the tests: bugs planted on purpose, one at a time, each of which some test or suite
-//! must catch. Every suite of this program has a bug of its own to catch.
+//! Tests of the tests: bugs are planted on purpose, one at a time, and some test or suite must
+//! catch each of them. Every suite of this program has at least one bug to catch.
 //!
-//! Two builds with `--cfg sst_planted` have all of them asleep; the environment variable
-//! `SST_PLANTED` wakes one. Without it, everything must pass in these builds too. One build is that
-//! of the model checker; the other takes all packages of others from the ordinary builds of tests,
-//! and compiles those of this workspace only.
+//! Two builds with `--cfg sst_planted` contain all bugs, disabled. The environment variable
+//! `SST_PLANTED` enables one. Without it, all tests must pass in these builds too. One build is
+//! that of the model checker. The other one compiles only the packages of this workspace, and takes
+//! other packages from the ordinary builds of tests.
 
 use std::process::Command;
 
@@ -25,20 +25,20 @@ pub const SUITE: Suite = Suite {
 /// The test or suite that must catch a bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Catcher {
-    /// All tests whose names begin so: package, test program, test.
+    /// All tests whose names start like this: package, test program, start of the name.
     Test(&'static str, &'static str, &'static str),
-    /// A suite of this program, in brief.
+    /// A brief run of a suite of this program.
     Suite(&'static str),
-    /// A suite that kills at random moments, in brief: it may take a few runs until one is the
-    /// moment that matters.
+    /// A brief run of a suite that kills at random moments. It may need several runs until a kill
+    /// hits the critical moment.
     Kills(&'static str),
-    /// A test under the model checker.
+    /// A test that the model checker runs.
     Model(&'static str),
 }
 
 use Catcher::{Kills, Model, Suite as BySuite, Test};
 
-/// The bugs: crate, name, and catcher.
+/// The bugs: crate, name, and the test or suite that must catch the bug.
 const BUGS: [(&str, &str, Catcher); 30] = [
     ("sst-format", "ratio-unchecked", Test("sst-format", "sst_format", "block::")),
     ("sst-format", "ratio-unchecked", BySuite("hostile tables")),
@@ -48,7 +48,7 @@ const BUGS: [(&str, &str, Catcher); 30] = [
     ("sst-writer", "file-sync-skipped", BySuite("power loss")),
     ("sst-writer", "directory-sync-skipped", BySuite("power loss")),
     ("sst-writer", "failed-sync-forgotten", BySuite("i/o faults")),
-    // Only gathered commits have these two.
+    // Only gathered commits contain these two.
     ("sst-writer", "gathered-sync-skipped", BySuite("power loss")),
     ("sst-writer", "gathered-copies-stay", BySuite("i/o faults")),
     ("sst-writer", "temporaries-stay", BySuite("crashes")),
@@ -73,13 +73,13 @@ const BUGS: [(&str, &str, Catcher); 30] = [
     ("sst-amqf", "far-run-denied", BySuite("hostile filters")),
 ];
 
-/// Runs that a suite of kills at random moments has to catch a bug.
+/// Highest number of runs in which a suite with random kills must catch a bug.
 const TRIES: usize = 20;
 
-/// Programs with all bugs asleep.
+/// Programs that contain all bugs, disabled.
 struct Planted {
     usual: Programs,
-    /// The folder of the programs of `usual` that another build would replace.
+    /// The folder with copies of those programs of `usual` that another build would overwrite.
     _kept: TempDir,
     modelled: Programs,
 }
@@ -96,8 +96,8 @@ impl Planted {
                     .args(&["test", "--no-run"]),
             )
         };
-        // Not all packages in one go: that would build tests that are not run here. The program
-        // comes with its tests.
+        // Two builds, since one build of all packages would build tests that are not run here. The
+        // second one builds this program too, together with its tests.
         let units = cargo()?.args(&["--lib", "--package", "sst-format", "--package", "sst-reader"]);
         let others = cargo()?
             .args(&["--test", "it", "--test", "filter", "--package", "sst-writer"])
@@ -126,15 +126,15 @@ impl Planted {
         Some(command)
     }
 
-    /// Runs a catcher, with a bug or without. Returns whether it passed, or why it did not run.
+    /// Runs a catcher with a bug or without. Returns whether it passed, or why it did not run.
     fn passes(&self, catcher: Catcher, bug: Option<&str>) -> Result<bool, String> {
         let mut command = self.command(catcher).ok_or("there is no such program")?;
         command.env_remove("SST_PLANTED").envs(bug.map(|bug| ("SST_PLANTED", bug)));
-        // A failure that a planted bug causes is no regression to be kept.
+        // Do not save failing cases of proptest: a failure by a planted bug is not a regression.
         command.env("PROPTEST_DISABLE_FAILURE_PERSISTENCE", "true");
         let ended = Ended::of(&mut command);
-        // A filter that matches no test catches nothing, nor does a suite that does not come to its
-        // table.
+        // Check that something ran. A filter that matches no test, or a suite that ends before its
+        // table, would pass or fail for the wrong reason.
         let ran = match catcher {
             BySuite(_) | Kills(_) => ended.output.contains(" run, seed "),
             Test(..) | Model(_) => ended.tests() != (0, 0),
@@ -144,7 +144,7 @@ impl Planted {
 }
 
 impl Planted {
-    /// Whether a catcher finds nothing wrong with a bug awake, however often it may try.
+    /// Whether a catcher misses an enabled bug in all of its runs.
     fn misses(&self, catcher: Catcher, bug: &str) -> Result<bool, String> {
         let tries = if matches!(catcher, Kills(_)) { TRIES } else { 1 };
         for _ in 0..tries {
@@ -210,7 +210,7 @@ fn run(context: &Context) -> Vec<Row> {
 mod tests {
     use super::*;
 
-    /// Suites that catch nothing here: they run tests of others, under Miri and with bugs.
+    /// Suites without a bug to catch, since they run other tests: under Miri and with planted bugs.
     const OTHERS: [&str; 2] = ["undefined behaviour", "planted bugs"];
 
     #[test]

@@ -1,8 +1,7 @@
-//! Lost power: the operations of publishing, gathering, loading in bulk and rolling back are
-//! recorded; after each of them, everything that was not synced may be lost, whole or in part, each
-//! effect on its own. A reader then sees the commit before or the commit after, whole, and from the
-//! moment that the commit was reported as durable only the one after. The next writer goes on from
-//! there.
+//! Lost power: the operations of publishing, gathering, bulk-loading and rolling back are recorded.
+//! After each operation, everything that was not synced may be lost, whole or in part, each effect
+//! independently. A reader must then see the commit before or after, whole; after the commit was
+//! reported as durable, only the commit after. The next writer must be able to continue.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -21,7 +20,7 @@ pub const SUITE: Suite = Suite {
     run,
 };
 
-/// Which commits may be seen.
+/// The commits that a reader may see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Allowed {
     Old,
@@ -29,10 +28,10 @@ enum Allowed {
     New,
 }
 
-/// A moment of a publish.
+/// A moment of a commit.
 struct Moment {
     scenario: usize,
-    /// Operations done.
+    /// Number of operations done.
     done: usize,
     disk: Disk,
     allowed: Allowed,
@@ -41,12 +40,12 @@ struct Moment {
 struct PowerLosses {
     scenarios: Vec<Scenario>,
     moments: Vec<Moment>,
-    /// Moments, and which outcome there.
+    /// The cases: index of the moment, and the outcome of the loss.
     cases: Vec<(usize, Outcome)>,
 }
 
 fn run(context: &Context) -> Vec<Row> {
-    // Of a disk only the one directory is modelled, so temporary files must be there too.
+    // The disk models only one directory, so temporary files must be in that directory.
     let (is_modelled, nowhere) = (Scenario::spilled, std::path::Path::new("db"));
     let scenarios = scenario::all();
     let scenarios =
@@ -57,7 +56,7 @@ fn run(context: &Context) -> Vec<Row> {
     }
     let mut sampled = 0;
     for (index, moment) in all.moments.iter().enumerate() {
-        // Most of the unsynced writes of a load go to temporary files, which no reader looks at.
+        // Most unsynced writes of a load go to temporary files, which readers ignore.
         let is_load = matches!(all.scenarios[moment.scenario].action, Action::Load(_));
         let is_early = moment.allowed == Allowed::Old && !moment.done.is_multiple_of(10);
         if is_load && is_early && !context.is_full() {
@@ -69,14 +68,14 @@ fn run(context: &Context) -> Vec<Row> {
         let mut seen = HashSet::new();
         for outcome in 0..outcomes.min(limit) {
             let outcome = match outcome {
-                // All kept, all lost; then some of each.
+                // All effects kept, all lost, then mixtures.
                 0 => Outcome::Number(0),
                 1 => Outcome::Worst,
                 _ if outcomes <= limit => Outcome::Number(outcome - 1),
                 _ => Outcome::Drawn(context.random("power loss", all.cases.len()).word()),
             };
-            // Many outcomes leave the same files: if a name is lost, the fate of its content does
-            // not show.
+            // Many outcomes leave the same files. For example, if a name is lost, the fate of its
+            // content makes no difference.
             let mut hasher = DefaultHasher::new();
             moment.disk.after_power_loss(outcome).hash(&mut hasher);
             if seen.insert(hasher.finish()) {
@@ -98,7 +97,7 @@ fn run(context: &Context) -> Vec<Row> {
     context.run(rows, &all)
 }
 
-/// All moments of a publish, the first before anything is done.
+/// All moments of a commit, the first one before any operation.
 fn moments(scenario_index: usize, scenario: &Scenario) -> Vec<Moment> {
     let parent = tempfile::tempdir().unwrap();
     let directory = parent.path().join("db");

@@ -1,7 +1,7 @@
-//! Kills at random moments of a process that publishes, gathers and rolls back, over and over, with
-//! generations kept: the next reader sees one generation, whole, not older than what the process
-//! has reported as done; the next writer goes on from there, leaves nothing behind, and every
-//! generation that the log calls complete can be gone back to.
+//! Kills a process at random moments while it publishes, gathers and rolls back, over and over, and
+//! keeps generations. The next reader must see one whole generation, not older than the last one
+//! that the process has reported. The next writer must continue from there and leave no other
+//! files. Every generation that the log calls complete must be a valid target of a rollback.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
@@ -27,11 +27,11 @@ pub const SUITE: Suite = Suite {
     run,
 };
 
-/// First argument of a child process.
+/// First argument of a child process of this suite.
 const CHILD: &str = "publish-kills-child";
-/// Entries of every generation.
+/// Number of entries of every generation.
 const ENTRIES: u32 = 40;
-/// Earlier generations that are kept.
+/// Number of earlier generations that are kept.
 const KEPT: usize = 3;
 
 fn options() -> PublisherOptions {
@@ -78,8 +78,8 @@ fn publish_on_and_on(directory: &Path, seed: u64) -> Result<(), Box<dyn std::err
     }
 }
 
-/// A generation in which all entries have the same value: in two tables that replace everything, or
-/// in one on top.
+/// Publishes a generation in which all entries have the same value: in two tables that replace all
+/// tables, or in one table that is added.
 fn publish(
     publisher: &mut Publisher,
     number: u32,
@@ -108,7 +108,7 @@ fn publish(
     Ok(commit.publish()?.sequence)
 }
 
-/// The same two tables, written in a directory beside and gathered from there.
+/// Publishes two such tables in a directory beside, and gathers that directory.
 fn gather(
     publisher: &mut Publisher,
     number: u32,
@@ -121,8 +121,8 @@ fn gather(
     Ok(commit.publish()?.sequence)
 }
 
-/// The one value of all entries that a reader finds, and how many there are; an error if they are
-/// of several generations.
+/// The value that all entries have; `None` if there is no commit. Fails if entries have different
+/// values, or if their number is wrong.
 fn generation_seen(directory: &Path) -> Result<Option<u32>, String> {
     if !directory.join("CURRENT").exists() {
         return Ok(None);
@@ -146,7 +146,7 @@ struct Kills<'a> {
 }
 
 impl Cases for Kills<'_> {
-    /// A directory that goes on from kill to kill.
+    /// A directory that is used again after each kill.
     type Worker = tempfile::TempDir;
 
     fn count(&self) -> usize {
@@ -184,7 +184,7 @@ fn check_next_writer(directory: &Path, seen: Option<u32>) -> Result<(), String> 
     }
     drop(publisher);
     no_leftovers(directory, seen.unwrap_or_default())?;
-    // Each generation that is said to be complete is.
+    // Check that each generation said to be complete is complete.
     let log = Generation::list(directory).map_err(|e| e.to_string())?;
     for generation in log.into_iter().filter(|generation| generation.is_complete) {
         let copy = tempfile::tempdir().unwrap();
@@ -199,14 +199,14 @@ fn check_next_writer(directory: &Path, seen: Option<u32>) -> Result<(), String> 
     Ok(())
 }
 
-/// Lets a child work until a random moment. Returns the last generation that it reported.
+/// Lets a child work until a random moment. Returns the last generation that the child reported.
 fn run_and_kill(directory: &Path, random: &mut SplitMix) -> Option<u32> {
     let seed = random.word().to_string();
     let mut child = start(CHILD, &[directory.as_os_str(), seed.as_ref()]);
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut reported = None;
-    // Counted in generations, so that a busy machine kills as late as an idle one; then somewhere
-    // within the next.
+    // Wait for a number of generations and not for a time, so that a busy machine kills as late as
+    // an idle one. Then kill at a random moment of the next generation.
     for _ in 0..below(random, 6) {
         match lines.next() {
             Some(Ok(line)) => reported = line.parse().ok(),
@@ -218,7 +218,7 @@ fn run_and_kill(directory: &Path, random: &mut SplitMix) -> Option<u32> {
     lines.map_while(Result::ok).filter_map(|line| line.parse().ok()).last().or(reported)
 }
 
-/// Checks that all files belong to the newest generation or to one that is kept.
+/// Checks that all files belong to the newest generation or to an older one.
 fn no_leftovers(directory: &Path, newest: u32) -> Result<(), String> {
     let names = files(directory).into_iter();
     let names: Vec<_> =

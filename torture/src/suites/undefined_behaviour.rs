@@ -1,8 +1,8 @@
-//! Undefined behaviour: tests run under Miri, which interprets them and reports every use of memory
-//! that Rust does not allow; for this machine's kind, for one of 32 bits and for a big-endian one.
-//! Fixed tables are written and read on all of them (`conformance/tests/portable.rs`): uncompressed
-//! ones must have the same bytes everywhere. Tests that need minutes and have no `unsafe` of their
-//! own run natively only.
+//! Undefined behaviour: tests run under Miri, which interprets them and reports every invalid use
+//! of memory. Targets are this machine's architecture, a 32-bit one and a big-endian one. Fixed
+//! tables are written and read on all of them (`conformance/tests/portable.rs`); uncompressed
+//! tables must have the same bytes everywhere. Tests that take minutes and contain no `unsafe` run
+//! only natively.
 
 use crate::cargo::Cargo;
 use crate::{Context, Protection, Row, Suite, Verdict};
@@ -14,15 +14,15 @@ pub const SUITE: Suite = Suite {
     run,
 };
 
-/// Kinds of machines: a name, and the target of rustc.
+/// The targets: a name and rustc's target triple.
 const TARGETS: [(&str, &str); 3] = [
     ("64 bits, little-endian", "x86_64-unknown-linux-gnu"),
     ("32 bits, little-endian", "i686-unknown-linux-gnu"),
     ("64 bits, big-endian", "s390x-unknown-linux-gnu"),
 ];
 
-/// The runs: a name, and the arguments of `cargo miri test`. All packages but two forbid `unsafe`;
-/// of these two, the tests beside the `unsafe` code run.
+/// The runs: a name and the arguments of `cargo miri test`. Only two packages contain `unsafe`; of
+/// these, the tests beside the `unsafe` code run.
 const RUNS: [(&str, &[&str]); 3] = [
     ("tables written and read back", &["--package", "sst-conformance", "--test", "portable"]),
     ("blocks and cache of the reader", &["--package", "sst-reader", "--lib", "block::"]),

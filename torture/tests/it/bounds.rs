@@ -1,5 +1,5 @@
-//! Bounds of memory and work that hold for every call: hostile tables whose entries name the same
-//! compressed blocks over and over.
+//! Bounds on memory and work that hold for every call, tested with hostile tables whose entries
+//! refer to the same compressed blocks over and over.
 
 use std::fs;
 use std::path::Path;
@@ -28,7 +28,7 @@ use tempfile::TempDir;
 
 /// Length of each value block after decompression.
 const BLOCK_LEN: usize = 1 << 20;
-/// Entries of the hostile tables. All their values, each by itself, would take 500 MB.
+/// Number of entries of the hostile tables. If each value were copied, they would take 500 MB.
 const ENTRIES: u32 = 500;
 
 /// A table and its description.
@@ -38,8 +38,8 @@ struct Hostile {
 }
 
 impl Hostile {
-    /// A table of value blocks of zeros, which compress to a 255th, and of entries with the same
-    /// key or with keys of their own.
+    /// A table of value blocks of zeros, which compress by a factor of 255. Its entries have the
+    /// same key or different keys.
     fn new(value_blocks: u16, has_one_key: bool, value: impl Fn(u32) -> ValueRef<'static>) -> Self {
         let mut parts: Vec<_> = (0..value_blocks).map(|_| Part::lz4(vec![0; BLOCK_LEN])).collect();
         let key = |i: u32| if has_one_key { b"same".to_vec() } else { i.to_be_bytes().to_vec() };
@@ -74,7 +74,7 @@ impl Hostile {
         Self { bytes, meta }
     }
 
-    /// Entries that name the value blocks in turn.
+    /// A table whose entries refer to the value blocks in turn.
     fn in_turn(value_blocks: u16, has_one_key: bool) -> Self {
         let block = move |i: u32| BlockIndex(u16::try_from(i % u32::from(value_blocks)).unwrap());
         Self::new(value_blocks, has_one_key, move |i| ValueRef::Medium(block(i)))
@@ -85,12 +85,12 @@ impl Hostile {
         StaticSortedFile::from_bytes("hostile", bytes, Some(&self.meta), options).unwrap()
     }
 
-    /// Most that a call may hold: 255 times what is stored.
+    /// The memory limit of a call: 255 times the stored bytes, and a fixed cost.
     fn limit(&self) -> u64 {
         read_limit(self.bytes.len() as u64)
     }
 
-    /// A directory with the table, and with blobs of these bytes as they are stored.
+    /// A directory with the table and with blobs of these stored bytes.
     fn publish(&self, blobs: &[Vec<u8>]) -> TempDir {
         let dir = scratch();
         let file = |number, kind| {
@@ -122,7 +122,7 @@ impl Hostile {
     }
 }
 
-/// A blob of zeros, as it is stored.
+/// The stored bytes of a blob of zeros.
 fn blob(len: usize) -> Vec<u8> {
     let stored = lz4_flex::block::compress(&vec![0; len]);
     let encoding = Encoding::Lz4 { uncompressed_len: u32::try_from(len).unwrap() };
@@ -130,7 +130,7 @@ fn blob(len: usize) -> Vec<u8> {
     [&header.to_bytes()[..], &stored].concat()
 }
 
-/// A cache with no room for any value block.
+/// Options with a cache too small for any value block.
 fn without_room() -> ReaderOptions {
     ReaderOptions::default().cache(BlockCache::new(1 << 16))
 }
@@ -209,7 +209,7 @@ fn a_walk_decompresses_no_block_more_than_twice() {
     for value_blocks in [1_u16, 2, 5] {
         let hostile = Hostile::in_turn(value_blocks, false);
         let dir = hostile.publish(&[]);
-        // Two for each value block, the key block and the index.
+        // Two loads for each value block, one for the key block and one for the index block.
         let most = 2 * u64::from(value_blocks) + 2;
         for access in [Access::Map, Access::Read] {
             let options = || without_room().access(access);
@@ -269,7 +269,7 @@ fn a_block_that_fits_into_the_cache_is_cached() {
     for _ in 0..10 {
         assert!(matches!(table.get("same"), Ok(Lookup::Value(_))));
     }
-    // One value block, one key block; the index block was loaded when the table was opened.
+    // Loaded: one value block and one key block, and the index block when the table was opened.
     assert_eq!(blocks_loaded(&cache), 3);
     assert!(cache.used() >= BLOCK_LEN as u64 && cache.used() <= cache.capacity());
 }
@@ -278,7 +278,8 @@ fn forget<T>(result: T) {
     std::hint::black_box(result);
 }
 
-/// The peak of every read call, as a multiple of what is stored: the table of docs/RELIABILITY.md.
+/// The peak memory of every read call as a multiple of the stored bytes: the table in
+/// docs/RELIABILITY.md.
 #[test]
 fn the_memory_of_every_read_call() {
     type Call<'a> = (&'a str, u64, Box<dyn Fn() + 'a>);
@@ -360,7 +361,7 @@ fn the_memory_of_every_read_call() {
     }
 }
 
-/// Loads records with one hash that are more than a key block can hold. Returns the summary and the
+/// Loads more records with the same hash than a key block can hold. Returns the summary and the
 /// bytes of the tables.
 fn load_a_long_run(memory: usize, threads: usize, skip: bool) -> Result<Loaded, BulkError> {
     let dir = scratch();
@@ -370,8 +371,8 @@ fn load_a_long_run(memory: usize, threads: usize, skip: bool) -> Result<Loaded, 
     let loader = BulkLoader::new(&mut publisher, options)?;
     let mut handle = loader.handle(0);
     for n in 0..RUN {
-        // In an order that is not that of the keys; values of several lengths make a block whose
-        // positions count bytes.
+        // The order is not that of the keys. Values of several lengths make a block whose positions
+        // are byte offsets.
         let key = colliding_key(128, 7, n * 7919 % RUN);
         handle.put_at(n, key, &[1; 8][..usize::try_from(n % 9).unwrap()])?;
     }
@@ -391,7 +392,8 @@ fn load_a_long_run(memory: usize, threads: usize, skip: bool) -> Result<Loaded, 
     Ok(Loaded { count: summary.refused, refused, tables })
 }
 
-/// Records with one hash: 128 bytes each and a value, so some 120,000 are 2^24 bytes.
+/// Number of records with the same hash. Each has a key of 128 bytes and a value, so about 120,000
+/// take 2^24 bytes.
 const RUN: u64 = 130_000;
 
 #[derive(Debug, PartialEq, Eq)]

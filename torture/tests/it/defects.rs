@@ -1,6 +1,6 @@
-//! Defects of the reference implementation's reader that ours must not have: rows of the list of
-//! its known defects that need a reader. Those of the writer are in crates/sst-writer/tests, that
-//! of the filter in crates/sst-amqf/tests.
+//! Defects of the reference implementation's reader that ours must not have: the rows of the list
+//! of its known defects that need a reader. The writer's defects are in crates/sst-writer/tests,
+//! the filter's in crates/sst-amqf/tests.
 
 use std::fs;
 use std::sync::Arc;
@@ -17,13 +17,13 @@ use sst_torture::model::database::{Changes, Database};
 use sst_torture::model::table::{Written, blocks_of, write};
 use sst_torture::model::{inline, numbered, reader_options, sorted, without_panic};
 
-/// The cause of an error that is corruption.
+/// The cause of an error, which must be corruption.
 fn cause(error: ReadError) -> Corruption {
     let ReadError::Corrupt { cause, .. } = error else { unreachable!("{error}") };
     cause
 }
 
-/// A directory with one table, whose only medium value compresses from 8192 bytes.
+/// A directory with one table whose only medium value has 8192 bytes and compresses.
 fn power_of_two() -> Database {
     let value = SplitMix::new(3).half_random(8192);
     Database::of_table(sorted(vec![
@@ -113,7 +113,7 @@ fn defect_18_every_bit_of_the_offset_table() {
     assert_eq!(found, (written.bytes.len() - start) * 8);
 }
 
-/// Whether a table of these bytes gives the value of every entry of another.
+/// Whether a table of these bytes has the value of every entry of `written`.
 fn ask(written: &Written, bytes: Vec<u8>) -> Result<bool, ReadError> {
     let meta = Some(&written.meta);
     let table = StaticSortedFile::from_bytes("table", bytes, meta, &reader_options())?;
@@ -158,8 +158,7 @@ fn defect_20_an_index_block_that_refers_to_itself() {
 
 #[test]
 fn defect_22_a_filter_over_hashes_with_clustered_low_bits() {
-    // Four hundred thousand neighbours: work that grows with their square would not come to an end
-    // here.
+    // 400,000 neighbouring hashes. Quadratic work would not finish here.
     let hashes: Vec<u64> = (0..400_000).collect();
     let mut builder = QuotientFilter::default().builder();
     builder.add_hashes(&hashes);
@@ -183,8 +182,8 @@ fn directories_stay_right_while_tables_hide_each_other() {
     assert!(report.is_intact());
     assert_eq!((report.tables, report.entries), (3, 80));
 
-    // A set stays as it is while a later commit replaces what it shows; the refreshed one shows
-    // that.
+    // A set does not change while a later commit replaces its tables; the refreshed set shows the
+    // new commit.
     let before = database.expected();
     database.commit(Changes::table(numbered(5, |_| inline(9))));
     assert!(before.judge(&set).is_right());

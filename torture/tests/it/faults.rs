@@ -1,4 +1,4 @@
-//! What the suites of faults found, each with a name.
+//! Single faults, each with a name, that the suites of faults have found.
 
 use std::io;
 use std::path::Path;
@@ -12,7 +12,7 @@ use sst_writer::bulk::BulkMode;
 use sst_writer::publish::Generation;
 use sst_writer::{Compression, PublishError, Publisher, PublisherOptions};
 
-/// Fails every operation that a function picks.
+/// Fails every operation that the function selects.
 struct FailWhere(fn(&Operation<'_>) -> bool);
 
 impl std::fmt::Debug for FailWhere {
@@ -35,7 +35,7 @@ fn failing(picked: fn(&Operation<'_>) -> bool) -> PublisherOptions {
     PublisherOptions::default().keep_generations(9).file_system(Tapped::new(FailWhere(picked)))
 }
 
-/// A directory with three commits, all of them kept: their meta files are 2, 4 and 6.
+/// A directory with three commits, all kept. Their meta files have the numbers 2, 4 and 6.
 fn three_generations(parent: &Path) -> std::path::PathBuf {
     let directory = parent.join("db");
     let options = PublisherOptions::default().keep_generations(9);
@@ -53,7 +53,8 @@ fn is_read_of_4(operation: &Operation<'_>) -> bool {
     matches!(operation, Operation::Open { path } if path.ends_with("00000004.meta"))
 }
 
-/// A meta file that could not be read once was taken for an unused one, and its commit was removed.
+/// Regression: a meta file that could not be read once was taken for unused, and its commit was
+/// removed.
 #[test]
 fn a_commit_that_cannot_be_read_for_now_is_kept() {
     let parent = tempfile::tempdir().unwrap();
@@ -66,12 +67,12 @@ fn a_commit_that_cannot_be_read_for_now_is_kept() {
     Step::ReplaceAll.apply(&mut publisher, 4).unwrap();
     drop(publisher);
     assert_eq!(generations(&directory), [&[(8, true)], &all[..]].concat());
-    // The next publisher knows again which files are needed.
+    // The next publisher can read all meta files, and removes what is not kept.
     drop(Publisher::open(&directory, PublisherOptions::default().keep_generations(1)).unwrap());
     assert_eq!(generations(&directory), [(8, true), (6, true)]);
 }
 
-/// A rollback went to the commit before the one that could not be read.
+/// Regression: a rollback went to the commit before the one that could not be read.
 #[test]
 fn a_rollback_passes_no_commit_over_that_cannot_be_read_for_now() {
     let parent = tempfile::tempdir().unwrap();
@@ -85,14 +86,14 @@ fn a_rollback_passes_no_commit_over_that_cannot_be_read_for_now() {
     assert_eq!(Seen::of(&directory).unwrap(), before);
 }
 
-/// The files of a commit stayed where its `CURRENT` could not be made durable, before anything was
-/// replaced.
+/// Regression: if `CURRENT` could not be made durable before it was replaced, the files of the
+/// commit stayed.
 #[test]
 fn a_commit_leaves_nothing_if_current_cannot_be_synced() {
     let parent = tempfile::tempdir().unwrap();
     let directory = three_generations(parent.path());
     let before = names(&directory);
-    // The third sync is that of `CURRENT`, behind those of the table and of the meta file.
+    // The third sync is that of `CURRENT`, after those of the table and the meta file.
     #[derive(Debug, Default)]
     struct ThirdSync(std::sync::atomic::AtomicU32);
     impl Tap for ThirdSync {
@@ -110,12 +111,12 @@ fn a_commit_leaves_nothing_if_current_cannot_be_synced() {
     let mut publisher = Publisher::open(&directory, options).unwrap();
     assert!(Step::ReplaceAll.apply(&mut publisher, 4).is_err());
     assert_eq!(names(&directory), before);
-    // It remains unknown which files are durable.
+    // It is still unknown which files are durable.
     let next = Step::ReplaceAll.apply(&mut publisher, 5);
     assert!(matches!(next, Err(MergeError::Publish(PublishError::Poisoned { .. }))));
 }
 
-/// The folder of a load's temporary files stayed where it could not be listed.
+/// Regression: the folder of a load's temporary files stayed if it could not be listed.
 #[test]
 fn a_load_leaves_no_folder_if_it_cannot_be_listed() {
     let parent = tempfile::tempdir().unwrap();
@@ -135,7 +136,7 @@ fn a_load_leaves_no_folder_if_it_cannot_be_listed() {
     scenario.check_nothing_is_spilled(&directory).unwrap();
 }
 
-/// A device that changes a bit of one write, and reports no error.
+/// A device that changes a bit of one write and reports no error.
 #[derive(Debug)]
 struct LyingDisk {
     /// Number of the write that is changed, counted from 0.
@@ -157,18 +158,19 @@ impl Tap for LyingDisk {
     }
 }
 
-/// The outcome of a commit one write of which was changed.
+/// The outcome of a commit with one changed write.
 #[derive(Debug, PartialEq, Eq)]
 enum Lied {
-    /// It was refused, and the directory is as before.
+    /// The commit was refused, and the directory is as before.
     Refused,
-    /// It was refused, and `CURRENT` is damaged. All files of the commit before are there.
+    /// The commit was refused, and `CURRENT` is damaged. All files of the commit before still
+    /// exist.
     CurrentDamaged,
-    /// It was made: nothing had read the changed bytes.
+    /// The commit was made: no part of it had read the changed bytes.
     Unnoticed,
 }
 
-/// Makes a commit with every write of it changed in turn.
+/// Makes a commit again and again, each time with another write changed.
 fn lies(step: Step, digest: bool) -> Vec<Lied> {
     let mut outcomes = Vec::new();
     loop {
@@ -206,8 +208,8 @@ fn lies(step: Step, digest: bool) -> Vec<Lied> {
     }
 }
 
-/// A meta file that the device had changed was published, and the files of the commit before were
-/// removed.
+/// Regression: a meta file that the device had changed was published, and the files of the commit
+/// before were removed.
 #[test]
 fn a_device_that_changes_a_meta_file_or_current_is_found_in_every_commit() {
     let outcomes = lies(Step::ReplaceAll, false);
@@ -243,8 +245,8 @@ fn a_device_that_changes_anything_is_found_by_a_certified_commit() {
     }
 }
 
-/// Runs `attempt` with every operation failing in turn, alone or with all that follow, until none
-/// is left to fail.
+/// Runs `attempt` once for each operation, with that operation failing, alone or with all later
+/// ones, until no operation is left to fail.
 fn for_every_failure(mut attempt: impl FnMut(Tapped<Injector>)) {
     for fault in [Fault::Once, Fault::ForGood, Fault::NoSpace] {
         for failing in 0.. {
@@ -259,7 +261,7 @@ fn for_every_failure(mut attempt: impl FnMut(Tapped<Injector>)) {
     }
 }
 
-/// Files were left behind half written.
+/// Regression: half-written files were left behind.
 #[test]
 fn defect_23_files_are_complete_or_absent_whatever_fails() {
     let directory = tempfile::tempdir().unwrap();
@@ -269,7 +271,7 @@ fn defect_23_files_are_complete_or_absent_whatever_fails() {
         let written = write_blob_file_in(Arc::new(disk.clone()), &path, &value, Compression::None);
         assert_eq!(written.is_err(), disk.tap().has_fired());
         if path.exists() {
-            // Only a removal that fails too leaves the file there, and then it is complete.
+            // The file stays only if its removal fails too, and then it is complete.
             assert!(written.is_ok() || disk.tap().removal_failed());
             assert_eq!(std::fs::metadata(&path).unwrap().len(), 100_008);
             std::fs::remove_file(&path).unwrap();

@@ -1,4 +1,4 @@
-//! Which keys damage takes with it: exactly those that a lookup then fails for, whichever block is
+//! The keys reported as lost to damage are exactly the keys whose lookups fail, whichever block is
 //! damaged.
 
 use std::collections::BTreeSet;
@@ -11,8 +11,8 @@ use sst_reader::{Affected, BlockRole, Lookup, ReaderOptions, StaticSortedFile};
 use sst_torture::model::sorted;
 use sst_torture::model::table::{Written, blocks_of, write};
 
-/// Keys of three lengths with values of every kind: several blocks of keys, of small values and of
-/// one value each.
+/// Keys of three lengths with values of every kind: several key blocks, several blocks of small
+/// values and several of one medium value each.
 fn table() -> Written {
     let value = |i: u32| match i % 5 {
         0 => TestValue::Inline(vec![1]),
@@ -87,16 +87,17 @@ fn exactly_the_keys_are_lost_that_a_lookup_fails_for() {
             let fails = damaged.get(&entry.key).is_err();
             assert_eq!(lost.has(entry), fails, "{block:?}, {role:?}, {:?}", entry.key);
         }
-        // Keys are reported by name unless the names themselves are damaged.
+        // Keys are reported by name unless their key block is damaged.
         let of_block = |(known, _): &(BlockIndex, Vec<u8>)| *known == block;
         assert!(lost.in_blocks.iter().all(of_block) && lost.in_blobs.is_empty(), "{lost:?}");
         match role {
             BlockRole::Keys => assert!(lost.in_blocks.is_empty() && lost.hashes.len() == 1),
             _ => assert!(!lost.in_blocks.is_empty() && lost.hashes.is_empty()),
         }
-        // The same is reported for an intact file if the caller names a block as damaged.
+        // For an intact file, the report is the same if the caller names the block as damaged.
         assert_eq!(Lost::of(&open(&written, None), &[block], &[]), lost);
-        // A damaged block of keys is noticed on the way; others are not looked at.
+        // A damaged key block is noticed while the table is read; damaged blocks of other kinds are
+        // not read.
         let noticed = Lost::of(&damaged, &[], &[]);
         let expected = if role == BlockRole::Keys { lost } else { Lost::default() };
         assert_eq!(noticed, expected);
@@ -118,7 +119,7 @@ fn ranges_of_lost_hashes_lie_side_by_side() {
     for pair in lost.hashes.windows(2) {
         assert_eq!(pair[0].1.end() + 1, *pair[1].1.start());
     }
-    // The index takes all of them with it, even where blocks of keys are damaged too.
+    // A lost index block takes all keys with it, even if key blocks are damaged too.
     let (index, _) = *roles.last().unwrap();
     let expected = Lost { hashes: vec![(index, all)], ..Lost::default() };
     assert_eq!(Lost::of(&file, &[index], &[]), expected);

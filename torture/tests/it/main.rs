@@ -1,5 +1,5 @@
 //! Single cases with names: those that once failed, and those quick enough for `cargo test`. The
-//! suites of the library try the same by the million.
+//! suites of the library run similar cases by the million.
 
 #![expect(
     clippy::unwrap_used,

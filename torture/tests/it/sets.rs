@@ -1,5 +1,5 @@
-//! Sets of many tables: lazily opened, bounded, refreshed while lookups go on, and outrun by the
-//! writer.
+//! Sets of many tables: opened lazily, bounded in open files, refreshed during lookups, and
+//! outdated by the writer.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,8 +19,8 @@ fn small(text: &str) -> TestValue {
     TestValue::Small(text.as_bytes().to_vec())
 }
 
-/// 100 tables side by side, and three increments on top: one of a few keys, one of tombstones, one
-/// side by side again.
+/// 100 tables with disjoint ranges, and three increments above them: a table of a few keys, a table
+/// of tombstones, and again several tables with disjoint ranges.
 fn layered() -> Database {
     let mut database = Database::new();
     let base = numbered(5_000, |i| small(&format!("base {i}")));
@@ -65,7 +65,7 @@ fn statistics_add_up() {
         *if set.get(key).unwrap().is_some() { &mut hits } else { &mut misses } += 1;
     }
     let found = set.statistics();
-    // Tombstones of 20 keys, 10 of which were written again.
+    // Of the tombstones' 20 keys, 10 were written again later.
     assert_eq!((found.lookups, found.hits, found.misses), (6_000, hits, misses));
     assert_eq!((found.tombstones, found.errors), (0, 0));
     assert!(found.filter_skips > 6_000, "{found:?}");
@@ -74,7 +74,7 @@ fn statistics_add_up() {
     let twice = set.statistics();
     assert_eq!((twice.lookups, twice.hits), (12_000, 2 * hits));
     assert_eq!(twice.filter_skips, 2 * found.filter_skips);
-    // Blocks are verified once.
+    // Each block is verified only once.
     assert!(found.cache.blocks_loaded > 0);
     assert_eq!(twice.cache.blocks_loaded, found.cache.blocks_loaded);
 
@@ -95,14 +95,14 @@ fn tombstones_are_counted_apart() {
     assert_eq!((found.lookups, found.hits, found.tombstones, found.misses), (20, 6, 4, 10));
 }
 
-/// Replaces everything by `count` entries with the value `text`, in 8 tables.
+/// Replaces all entries by `count` entries with the value `text`, in 8 tables.
 fn replace(database: &mut Database, count: u32, text: &str) {
     let obsolete = database.live_tables().into_iter().collect();
     let entries = numbered(count, |_| small(text));
     database.commit(Changes { tables: split(&entries, 8), obsolete, ..Changes::default() });
 }
 
-/// The one value that all entries of a set have.
+/// The number of entries of a set, and the value that all of them have.
 fn the_value(set: &SstSet) -> Result<(usize, Vec<u8>), ReadError> {
     let mut values = BTreeMap::new();
     for entry in set.iter() {
@@ -130,7 +130,7 @@ fn readers_beside_a_writer_never_mix_commits_and_never_fail() {
                     let (count, value) = if through_live {
                         live.with(the_value).unwrap()
                     } else {
-                        // Opened anew each time, in the middle of whatever the writer does.
+                        // Opened anew each time, at any moment of the writer's work.
                         fresh(&dir, &options)
                     };
                     let number: u32 = String::from_utf8(value).unwrap().parse().unwrap();

@@ -1,5 +1,5 @@
-//! The findings of verification in a directory whose head is damaged: everything else that is
-//! wrong, each thing once.
+//! Verification of a directory whose head is damaged: it must find all other damage, and report
+//! each damage once.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +9,7 @@ use sst_reader::{Corruption, ReadError, ReaderOptions, verify_directory};
 use sst_torture::model::database::{Changes, Database};
 use sst_torture::model::{files, numbered, sorted};
 
-/// Two commits: a table with two blobs, and a table.
+/// A directory of two commits: a table with two blobs, then a table.
 fn database() -> Database {
     let entries = (0..2_u32).map(|i| TestEntry::new(i.to_be_bytes(), TestValue::Blob(i))).collect();
     let mut database = Database::new();
@@ -19,7 +19,7 @@ fn database() -> Database {
     database
 }
 
-/// How often each file is reported, and how many of these reports say that it is missing.
+/// For each file, how often it is reported, and how many of these reports say that it is missing.
 fn reported(database: &Database) -> BTreeMap<String, (usize, usize)> {
     let report = verify_directory(
         database.dir(),
@@ -64,13 +64,13 @@ fn all_other_damage_is_found_behind_a_damaged_head() {
     flip(&blobs[1], 10);
     expected.insert(name(&blobs[1]), (1, 0));
     assert_eq!(reported(&database), expected);
-    // Without the meta file that describes it, a missing table is unknown; one that is listed is
-    // missed.
+    // A missing table whose meta file is missing too is unknown; a meta file that is listed is
+    // reported as missing.
     fs::remove_file(&metas[0]).unwrap();
     expected.remove(&name(&tables[0]));
     expected.insert(name(&metas[0]), (1, 1));
     assert_eq!(reported(&database), expected);
-    // The error that opening ends with is not told twice.
+    // The error with which opening ends is not reported twice.
     flip(&current, 0);
     flip(&metas[1], 10);
     expected.remove("CURRENT");

@@ -1,5 +1,5 @@
-//! Both sides of the service together: real processes, real sockets, on the loopback interface
-//! only. Unix only: the server is told to stop by a signal.
+//! Tests both sides of the service together: real processes and real sockets, on the loopback
+//! interface only. Unix only, since a signal stops the server.
 
 #![cfg(unix)]
 

@@ -1,4 +1,4 @@
-//! The commands of docs/OPERATIONS.md do what the page shows.
+//! Checks that the commands in docs/OPERATIONS.md have the results shown there.
 
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -10,21 +10,21 @@ use ureq::Agent;
 use crate::processes::{DEADLINE, Process, build};
 use crate::service::agent;
 
-/// The address that the page uses.
+/// The address used in the page.
 const ADDRESS: &str = "127.0.0.1:8080";
 
-/// Runs the sessions of the page.
+/// Runs the console sessions of the page.
 struct Sessions {
     directory: PathBuf,
     path: std::ffi::OsString,
-    /// The address used instead of the page's, which may be taken.
+    /// The address used instead of the page's address, which may be in use.
     address: String,
     agent: Agent,
     server: Option<Process>,
 }
 
 impl Sessions {
-    /// Runs a command of the page, which shows what should come.
+    /// Runs a command of the page and compares its output with the output shown.
     fn run(&mut self, line: &str, shown: &str) {
         let line = line.replace(ADDRESS, &self.address);
         if let Some(server) = line.strip_suffix(" &") {
@@ -43,7 +43,7 @@ impl Sessions {
             if matches(shown.trim_end(), came.trim_end()) {
                 return;
             }
-            // The server takes a moment to reload; nothing else does.
+            // Only the server may need several tries: it takes a moment to reload.
             assert!(line.starts_with("curl ") && Instant::now() < deadline, "$ {line}\n{came}");
             std::thread::yield_now();
         }
@@ -59,7 +59,7 @@ impl Sessions {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// What `curl -s` would print: it need not be installed.
+    /// Does what `curl -s` would do, so that curl need not be installed.
     fn curl(&self, request: &str) -> String {
         let response = match request.split_once(" -d ") {
             Some((url, body)) => {
@@ -70,7 +70,7 @@ impl Sessions {
         };
         match response {
             Ok(mut response) => response.body_mut().read_to_string().unwrap(),
-            // A key that is not there before the server has reloaded.
+            // An error status, for example for a key that is absent until the server reloads.
             Err(error) => error.to_string(),
         }
     }
@@ -105,12 +105,12 @@ fn the_page_shows_what_happens() {
     assert!(server.end().success());
 }
 
-/// An address that is free at the moment.
+/// An address that is free at this moment.
 fn free_address() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
 
-/// Whether `text` is `pattern`, in which `…` stands for anything.
+/// Whether `text` matches `pattern`, in which `…` stands for any text.
 fn matches(pattern: &str, text: &str) -> bool {
     let Some((first, others)) = pattern.split_once('…') else { return pattern == text };
     let Some(mut rest) = text.strip_prefix(first) else { return false };

@@ -1,4 +1,4 @@
-//! The two programs.
+//! Runs the two programs of the service.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// How long anything may take that does not fail at once.
+/// Highest time for anything that may take a while.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 
-/// A program of the workspace, built in the profile of this test. They are no dependencies: they
-/// have the writer, which this side must not have.
+/// Builds a program of the workspace in the profile of this test. The programs are not dependencies
+/// of this package, since they depend on the writer, which this side must not.
 pub(crate) fn build(package: &str) -> PathBuf {
     let mut build = Command::new(env!("CARGO"));
     build.args(["build", "--quiet", "--package", package, "--bins", "--message-format", "json"]);
@@ -36,7 +36,7 @@ fn ingest_program() -> &'static Path {
     PROGRAM.get_or_init(|| build("sst-ingest"))
 }
 
-/// A process whose standard output is lines of JSON.
+/// A process that prints lines of JSON to its standard output.
 pub(crate) struct Process {
     child: Child,
     stdin: Option<ChildStdin>,
@@ -58,33 +58,33 @@ impl Process {
         Self { stdin: child.stdin.take(), child, lines }
     }
 
-    /// The ingest side, which takes batches from this process.
+    /// Starts the ingest side, which reads batches from this process.
     pub(crate) fn ingest(directory: &Path, mode: &str) -> Self {
         let mut command = Command::new(ingest_program());
         command.args(["-", "--batches", "--no-header", "--mode", mode]).arg(directory);
         Self::start(&mut command)
     }
 
-    /// The query side, on a port of its choice.
+    /// Starts the query side on a free port.
     pub(crate) fn server(directory: &Path) -> Self {
         let directory = directory.to_str().unwrap();
         let arguments = [directory, "--listen", "127.0.0.1:0", "--poll-millis", "5"];
         Self::server_with(directory.as_ref(), &arguments)
     }
 
-    /// The query side with these arguments, started in a directory.
+    /// Starts the query side with these arguments in the directory `here`.
     pub(crate) fn server_with(here: &Path, arguments: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sst-query-server"));
         command.args(arguments).current_dir(here);
         Self::start(&mut command)
     }
 
-    /// Writes to its standard input.
+    /// Writes to the standard input of the process.
     pub(crate) fn write(&mut self, text: &str) {
         self.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
     }
 
-    /// The next line for which `pick` gives something.
+    /// Waits for the next line for which `pick` returns a value.
     pub(crate) fn wait_for<T>(&self, pick: impl Fn(&Value) -> Option<T>) -> T {
         let deadline = Instant::now() + DEADLINE;
         loop {
@@ -99,13 +99,13 @@ impl Process {
         }
     }
 
-    /// Asks it to end.
+    /// Asks the process to end (SIGTERM).
     pub(crate) fn terminate(&self) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     }
 
-    /// Ends its input, and waits until it ends.
+    /// Closes the standard input of the process and waits for its end.
     pub(crate) fn end(mut self) -> ExitStatus {
         drop(self.stdin.take());
         self.child.wait().unwrap()
@@ -114,7 +114,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // After a failed test only: a process that has ended cannot be killed.
+        // Has an effect only after a failed test: a process that has ended cannot be killed.
         _ = self.child.kill();
         _ = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! Answers while commits go by, and a clean end.
+//! Answers while commits are made, and a clean shutdown.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -17,10 +17,10 @@ use crate::processes::{DEADLINE, Process};
 const KEYS: usize = 300;
 const COMMITS: u64 = 20;
 const CLIENTS: u64 = 3;
-/// Keys of one request.
+/// Number of keys in one request.
 const ASKED: usize = 40;
 
-/// All keys with one value: the version.
+/// All keys with the same value, the version.
 fn batch(version: u64) -> String {
     (0..KEYS).map(|key| format!("key {key},{version}\n")).chain(["\n".to_owned()]).collect()
 }
@@ -33,13 +33,13 @@ fn address(server: &Process) -> String {
     server.wait_for(|line| line["address"].as_str().map(str::to_owned))
 }
 
-/// Publishes the next version. Returns the commit.
+/// Publishes a version. Returns the number of the commit.
 fn publish(ingest: &mut Process, version: u64) -> u64 {
     ingest.write(&batch(version));
     ingest.wait_for(|line| line["commit"].as_u64())
 }
 
-/// Asks until the server is at least at this commit.
+/// Waits until the server serves at least this commit.
 fn wait_for_commit(agent: &Agent, address: &str, commit: u64) {
     let deadline = Instant::now() + DEADLINE;
     let url = format!("http://{address}/healthz");
@@ -53,8 +53,8 @@ fn wait_for_commit(agent: &Agent, address: &str, commit: u64) {
     }
 }
 
-/// Asks for many keys at once, over and over. Every answer must be whole, of one version, and not
-/// older than the last.
+/// Requests many keys at once, over and over. Every answer must be complete, of one version, and
+/// not older than the answer before.
 fn hammer(address: &str, client: u64, stop: &AtomicBool, answers: &AtomicU64) {
     let agent = agent();
     let (mut last_commit, mut last_version) = (0, 0);
@@ -89,7 +89,7 @@ fn hammer(address: &str, client: u64, stop: &AtomicBool, answers: &AtomicU64) {
 /// Merges all tables into one, as `sst merge --in-place` does.
 fn merge(directory: &Path) -> u64 {
     let deadline = Instant::now() + DEADLINE;
-    // The ingest side may not have given the lock back yet.
+    // The ingest side may still hold the lock.
     let mut publisher = loop {
         match Publisher::open(directory, PublisherOptions::default()) {
             Err(PublishError::Locked { .. }) if Instant::now() < deadline => {
@@ -105,7 +105,7 @@ fn merge(directory: &Path) -> u64 {
     u64::from(done.commit.0)
 }
 
-/// Sends all of a request but its body, and waits until the server asks for that.
+/// Sends a request without its body, and waits until the server asks for the body.
 fn begin_request(address: &str, body: &str) -> BufReader<TcpStream> {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
@@ -139,7 +139,7 @@ fn twenty_commits_go_by_and_no_answer_fails_or_is_mixed() {
                 scope.spawn(move || hammer(address, client, stop, answers))
             })
             .collect();
-        // Whatever happens here, the clients end.
+        // A panic in here must still end the clients.
         let drive = || {
             let agent = agent();
             for version in 1..=COMMITS / 2 {
@@ -153,7 +153,8 @@ fn twenty_commits_go_by_and_no_answer_fails_or_is_mixed() {
             for version in COMMITS / 2 + 1..=COMMITS {
                 let before = answers.load(Ordering::Relaxed);
                 commit = publish(&mut ingest, version);
-                // Some come one upon the other, for others everybody waits.
+                // Some versions follow each other at once; for every third one, wait until the
+                // clients have seen it.
                 if version % 3 == 0 {
                     wait_for_commit(&agent, &address, commit);
                     while answers.load(Ordering::Relaxed) == before
@@ -175,8 +176,8 @@ fn twenty_commits_go_by_and_no_answer_fails_or_is_mixed() {
     assert!(answers.load(Ordering::Relaxed) >= 20);
     check_metrics(&address, answers.load(Ordering::Relaxed));
 
-    // A request is under way when the server is told to stop: it gets its answer, then the process
-    // ends.
+    // A request is in progress when the server is told to stop. The request must get its answer,
+    // then the process must end.
     let body = json!({ "keys": ["key 7", "no key"] }).to_string();
     let mut request = begin_request(&address, &body);
     server.terminate();
@@ -194,7 +195,7 @@ fn twenty_commits_go_by_and_no_answer_fails_or_is_mixed() {
     assert!(TcpStream::connect(&address).is_err());
 }
 
-/// The metrics must agree with what the clients have counted.
+/// Checks that the metrics agree with the counts of the clients.
 fn check_metrics(address: &str, answers: u64) {
     let text = agent().get(format!("http://{address}/metrics")).call().unwrap();
     let text = text.into_body().read_to_string().unwrap();
@@ -202,7 +203,7 @@ fn check_metrics(address: &str, answers: u64) {
         let line = text.lines().find(|line| line.starts_with(&format!("{name} "))).unwrap();
         line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()
     };
-    // Half of the answers are for many keys.
+    // Half of the requests are for many keys.
     let keys = answers / 2 * (ASKED as u64 + 1);
     assert_eq!(value("sst_keys_total{outcome=\"Found\"}"), keys as f64);
     assert_eq!(value("sst_request_seconds_count"), answers as f64);

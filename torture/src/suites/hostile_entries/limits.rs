@@ -1,4 +1,4 @@
-//! Limits of keys, of values and of a file, from both sides.
+//! Limits of keys, values and files, tested just below and just above.
 
 use std::io;
 
@@ -14,7 +14,7 @@ use sst_writer::{EntryValue, StreamingSstWriter, WriteError, WriterOptions, hash
 use super::sparse_file::SparseFile;
 use super::{Counts, Outcome, counts, entry, expect, expect_value, in_memory, open, options, told};
 
-/// Keys around the limits, each in a table of its own together with an ordinary one.
+/// Keys of lengths around the limits, each in a table together with an ordinary key.
 pub(super) fn key_lens(_: bool) -> Outcome {
     let mut counts = Counts::default();
     for len in [0, 1, MAX_KEY_LEN - 1, MAX_KEY_LEN, MAX_KEY_LEN + 1, 2 * MAX_KEY_LEN] {
@@ -41,7 +41,7 @@ pub(super) fn key_lens(_: bool) -> Outcome {
     Ok(counts)
 }
 
-/// A class of values, and the longest of it.
+/// A class of values and its maximal length.
 type Class = (fn(&[u8]) -> EntryValue<'_>, usize);
 
 pub(super) fn value_lens(_: bool) -> Outcome {
@@ -70,8 +70,8 @@ pub(super) fn value_lens(_: bool) -> Outcome {
     Ok(counts)
 }
 
-/// Medium values until no block is left; tables of one entry less, of all, and of all with the
-/// entry that was refused.
+/// Adds medium values until no block is left. Then writes tables with one entry less, with all
+/// accepted entries, and with the refused entry added.
 pub(super) fn block_count(_: bool) -> Outcome {
     let mut keys: Vec<[u8; 4]> = (0..u32::from(MAX_BLOCK_COUNT)).map(u32::to_be_bytes).collect();
     keys.sort_by_key(|key| hash_key(key));
@@ -99,7 +99,7 @@ pub(super) fn block_count(_: bool) -> Outcome {
     Ok(counts(most, 1))
 }
 
-/// Length of the longest part from the start on that fits.
+/// Length of the longest prefix of `bytes` that fits, found by bisection.
 fn longest(bytes: &[u8], fits: impl Fn(&[u8]) -> bool) -> usize {
     let (mut fitting, mut too_long) = (0, bytes.len());
     while fitting + 1 < too_long {
@@ -109,7 +109,7 @@ fn longest(bytes: &[u8], fits: impl Fn(&[u8]) -> bool) -> usize {
     fitting
 }
 
-/// Medium values of zeros until 4 GiB are full to the last byte, in a file with holes.
+/// Medium values of zeros that fill 4 GiB to the last byte, in a sparse file.
 pub(super) fn blocks_end(_: bool) -> Outcome {
     let mut keys: Vec<[u8; 2]> = (0..80_u16).map(u16::to_be_bytes).collect();
     keys.sort_by_key(|key| hash_key(key));
@@ -153,8 +153,8 @@ pub(super) fn blocks_end(_: bool) -> Outcome {
     Ok(counts)
 }
 
-/// More entries than the reference's filter can hold (row 15 of the list of its defects): any
-/// hashes, and no filter.
+/// More entries than the reference's filter can hold (row 15 of the list of its defects), with
+/// arbitrary hashes and without a filter.
 pub(super) fn many_entries(_: bool) -> Outcome {
     const COUNT: u64 = 16_000_000;
     let mut writer = StreamingSstWriter::new(io::sink(), WriterOptions::default());

@@ -1,5 +1,5 @@
-//! Keys with one hash: a million of them, runs of all lengths, and the longest run that a key block
-//! can hold.
+//! Keys with the same hash: a million of them, runs of many lengths, and the longest run that a key
+//! block can hold.
 
 use sst_format::key_block::KeyBlockShape;
 use sst_format::limits::{MAX_KEY_BLOCK_ENTRIES, MAX_POSITION};
@@ -14,7 +14,8 @@ use super::{
 };
 use crate::collisions::colliding_key;
 
-/// 32-byte keys, whose hashes are not stored: each is found, those beside them are not.
+/// Keys of 32 bytes, whose hashes are not stored. Each must be found; the keys between them must
+/// not.
 pub(super) fn a_million_collisions(_: bool) -> Outcome {
     const COUNT: u64 = 1_000_000;
     let mut writer = in_memory(options());
@@ -33,7 +34,8 @@ pub(super) fn a_million_collisions(_: bool) -> Outcome {
     Ok(counts(COUNT, 0))
 }
 
-/// Hundreds of runs of 1 to 2,000 entries, of keys that need stored hashes and of keys that don't.
+/// Hundreds of runs of 1 to 2,000 entries, with keys long enough for stored hashes and with shorter
+/// ones.
 pub(super) fn mixed_collisions(is_full: bool) -> Outcome {
     let mut entries: Vec<(u64, Vec<u8>)> = Vec::new();
     for tail in 0..if is_full { 250 } else { 60 } {
@@ -55,10 +57,10 @@ pub(super) fn mixed_collisions(is_full: bool) -> Outcome {
     Ok(counts(entries.len() as u64, 0))
 }
 
-/// Two entries with one hash, the second of which starts just below, at and above the highest
+/// Two entries with the same hash. The second one starts just below, at and just above the highest
 /// position.
 pub(super) fn run_of_bytes(_: bool) -> Outcome {
-    // The bytes before the second entry besides the first key: its hash and its value.
+    // The bytes before the second entry, without the first key: the first entry's hash and value.
     const OVERHEAD: usize = 8 + 1;
     let mut counts = Counts::default();
     for position in [MAX_POSITION - 1, MAX_POSITION, MAX_POSITION + 1] {
@@ -88,8 +90,8 @@ pub(super) fn run_of_bytes(_: bool) -> Outcome {
     Ok(counts)
 }
 
-/// As many values of one key as a block can count, and one more. The block itself is written in a
-/// full run only: it takes a gigabyte of memory.
+/// As many values of one key as a block can count, and one more. Only a full run writes the block,
+/// since that takes a gigabyte of memory.
 pub(super) fn run_of_entries(is_full: bool) -> Outcome {
     let mut shape = KeyBlockShape::default();
     for _ in 0..MAX_KEY_BLOCK_ENTRIES {

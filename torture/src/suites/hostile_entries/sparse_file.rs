@@ -1,16 +1,16 @@
-//! A sink of gigabytes that takes no room.
+//! A sink for gigabytes of zeros that takes little disk space.
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 
-/// A file that keeps no zeros: they are left out, and read back as zeros.
+/// A file in which pages of zeros are left out as holes.
 pub(super) struct SparseFile {
     file: File,
     len: u64,
 }
 
 impl SparseFile {
-    /// Writes to an empty file.
+    /// A sink that writes to this empty file.
     pub(super) const fn new(file: File) -> Self {
         Self { file, len: 0 }
     }

@@ -1,4 +1,4 @@
-//! Hostile directories: `CURRENT`, meta files and blobs that lie, with the right checksums.
+//! Hostile directories: `CURRENT`, meta files and blobs with false contents and correct checksums.
 
 use std::fs;
 use std::path::Path;
@@ -17,13 +17,13 @@ use sst_torture::model::meta_bytes::{LISTED_META_LEN, MetaLayout, repair};
 use sst_torture::model::outcome::Outcome;
 use sst_torture::model::{corpus, files, inline, numbered, reader_options, sorted, without_panic};
 
-/// The end of the filters according to a meta file's own counts.
+/// The end of the filter area according to a meta file's own counts.
 fn filters_end(meta: &[u8]) -> usize {
     MetaLayout::of(meta).filters.end
 }
 
-/// Asks a directory everything, verifies it, and checks that this does not panic and takes no more
-/// memory than allowed. Returns what opening and asking gives, and whether verification finds it
+/// Reads a directory in every way and verifies it. Checks that this does not panic and stays within
+/// the memory limit. Returns the outcome of opening and reading, and whether verification finds it
 /// intact.
 fn ask(
     dir: &Path,
@@ -58,7 +58,7 @@ fn cause(error: &ReadError) -> &Corruption {
 
 #[test]
 fn a_meta_file_that_lists_another_over_and_over() {
-    // The older meta file has filters of some KB; listed 1000 times it would take MB to keep.
+    // The older meta file has filters of some KB. Listed 1,000 times, it would take MB to keep.
     let mut database = Database::new();
     database.commit(Changes::table(numbered(3000, |_| inline(1))));
     database.commit(Changes::table(numbered(1, |_| inline(2))));
@@ -81,7 +81,7 @@ fn a_meta_file_that_lists_another_over_and_over() {
     assert!(matches!(cause(&error), Corruption::Format(FormatError::OutOfOrder { .. })), "{error}");
 }
 
-/// Turns a directory of one commit into one as the original writes it: without protection.
+/// Turns a directory of one commit into the form that the original writes: without protection.
 fn unprotect(dir: &Path, meta: &str, change: impl FnOnce(&mut Vec<u8>)) {
     let mut bytes = fs::read(dir.join(meta)).unwrap();
     bytes.truncate(filters_end(&bytes));
@@ -93,13 +93,13 @@ fn unprotect(dir: &Path, meta: &str, change: impl FnOnce(&mut Vec<u8>)) {
 
 #[test]
 fn a_table_that_is_described_over_and_over() {
-    // A table of many small blocks: 4 bytes each for its offset, kept for every time it is opened.
+    // A table of many small blocks. Each opened copy keeps 4 bytes per block for the offset.
     let database = Database::of_table(numbered(2000, |_| TestValue::Medium(vec![])));
     let (dir, expected, options) = (database.dir(), database.expected(), reader_options());
     unprotect(dir, "00000002.meta", |meta| {
         assert_eq!(meta[8..16], [0, 0, 0, 0, 0, 0, 0, 1]);
         BigEndian::write_u32(&mut meta[12..], 3000);
-        // Without the filters, so that all records are alike.
+        // Remove the filters, so that all records are equal.
         let mut record = meta[16..54].to_vec();
         record[34..].fill(0);
         meta.truncate(16);
@@ -121,7 +121,7 @@ fn a_current_that_lies() {
         fs::write(dir.join("CURRENT"), bytes).unwrap();
         let error = ask(dir, &expected, &options, "CURRENT").0.unwrap_err();
         assert_eq!(*cause(&error), Corruption::Missing, "{lie}");
-        // Without a checksum it may only name a commit of the original's.
+        // Without a checksum, `CURRENT` may only name a commit of the original.
         fs::write(dir.join("CURRENT"), &bytes[..4]).unwrap();
         ask(dir, &expected, &options, "short CURRENT").0.ok();
     }
@@ -135,7 +135,8 @@ fn a_meta_file_that_belongs_elsewhere() {
     let database = corpus::history();
     let (dir, expected, options) = (database.dir(), database.expected(), reader_options());
     let sequence = Catalog::read(dir).unwrap().commit.0;
-    // The newest under the next number: it says itself that it is of another commit.
+    // The newest meta file under the next number. The file itself states that it belongs to another
+    // commit.
     let (this, next) = (format!("{sequence:08}.meta"), format!("{:08}.meta", sequence + 1));
     fs::copy(dir.join(this), dir.join(next)).unwrap();
     let current = Current::encode(SequenceNumber(sequence + 1), crc32fast::hash);
@@ -196,10 +197,10 @@ fn lists_of_deleted_files_that_lie() {
         let is_cut = matches!(cause(&error), Corruption::Format(FormatError::WrongLen { .. }));
         assert!(is_cut, "{error}");
     }
-    // Naming files that are not there, however often, changes nothing.
+    // A `.del` file that names files which do not exist changes nothing.
     fs::write(&path, 99_u32.to_be_bytes().repeat(1000)).unwrap();
     assert!(ask(dir, &expected, &options, "other files").0.unwrap().is_right());
-    // Naming the meta file does.
+    // A `.del` file that names the meta file makes its tables obsolete.
     fs::write(&path, 2_u32.to_be_bytes()).unwrap();
     assert!(Catalog::read(dir).unwrap().tables.is_empty());
 }
@@ -214,8 +215,8 @@ fn counts_of_meta_files_that_lie() {
     let head = MetaFile::parse(&original, crc32fast::hash).unwrap();
     let core = head.protection().unwrap().head().unwrap().live_metas().range().end;
     let core = usize::try_from(core).unwrap();
-    // Where there are counts: obsolete tables, tables, blocks, end of a filter; in the core meta
-    // files, blobs, certificates behind one table, bytes of the extension.
+    // Positions of counts: obsolete tables, tables, blocks, end of a filter; in the core: meta
+    // files, blobs; after the core's one table record: certificates, bytes of the extension.
     for at in [8, 12, 18, 50, 54, core + 12, core + 20, core + 48, core + 52] {
         for count in [0x7f_u32, 0xffff, 0x7fff_ffff, u32::MAX] {
             let mut meta = original.clone();

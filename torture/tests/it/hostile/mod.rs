@@ -1,6 +1,6 @@
-//! Hostile files: everything that carries a checksum has the right one, and nothing else is true. A
-//! reader answers or gives an error; it never panics, never goes on without end, and never takes
-//! more memory than 255 times what is stored.
+//! Hostile files: all checksums are correct, but the contents are false. A reader must answer or
+//! return an error. It must never panic, loop forever, or take more memory than 255 times the
+//! stored bytes.
 
 mod directories;
 mod tables;

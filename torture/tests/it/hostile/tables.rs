@@ -19,8 +19,8 @@ fn keys_of(entries: &[TestEntry]) -> Keys {
     entries.iter().map(|entry| (entry.hash, entry.key.clone())).collect()
 }
 
-/// Asks a table everything; that must not panic, must end, and must take no more memory than
-/// allowed.
+/// Reads a table in every way. That must not panic, must end, and must stay within the memory
+/// limit.
 fn ask(bytes: &[u8], meta: Option<&SstMeta>, keys: &[(u64, Vec<u8>)], what: &str) -> Asked {
     let asked = sst_torture::model::parts::ask(bytes.to_vec(), meta, keys, &reader_options());
     assert_eq!(allocations::take_excess(), None, "{what}");
@@ -28,14 +28,14 @@ fn ask(bytes: &[u8], meta: Option<&SstMeta>, keys: &[(u64, Vec<u8>)], what: &str
     asked
 }
 
-/// Asks a table everything; something must be found wrong with it.
+/// Reads a table in every way. Some read or verification must find damage.
 fn damaged(parts: &Parts, keys: &Keys, what: &str) -> Asked {
     let asked = ask(&parts.to_bytes(), None, keys, what);
     assert!(asked.is_damaged(), "{what}: nothing found");
     asked
 }
 
-/// The cause of the error of a table that cannot be opened, or of which every lookup fails.
+/// The cause of the error, for a table that cannot be opened or whose lookups all fail.
 fn cause(asked: &Asked) -> &Corruption {
     match asked.error.as_ref() {
         Some(ReadError::Corrupt { cause, .. }) => cause,
@@ -43,7 +43,7 @@ fn cause(asked: &Asked) -> &Corruption {
     }
 }
 
-/// A table of one key block, of which `lie` changes the payload: first key block, then index.
+/// A table of one key block whose payload `lie` changes: first key block, then index.
 fn with_key_block(entries: &[TestEntry], lie: impl FnOnce(&mut Vec<u8>)) -> Parts {
     let mut parts = Parts::of(&write(entries).bytes);
     let index = parts.blocks.len() - 2;
@@ -53,7 +53,7 @@ fn with_key_block(entries: &[TestEntry], lie: impl FnOnce(&mut Vec<u8>)) -> Part
     parts
 }
 
-/// Five entries with fixed-size keys: a key block of 6 + 5 × 5 bytes, and the index.
+/// Five entries with keys of a fixed size: a key block of 6 + 5 × 5 bytes, and the index.
 fn five() -> Vec<TestEntry> {
     numbered(5, |i| inline(i.to_be_bytes()[3]))
 }
@@ -67,7 +67,7 @@ fn index(key_blocks: impl IntoIterator<Item = (u64, u16)>) -> Part {
     Part::raw(index.finish().unwrap())
 }
 
-/// Three key blocks of two entries each without an index, their first hashes, and their keys.
+/// Three key blocks of two entries each, without an index block; their first hashes; their keys.
 fn three_key_blocks() -> (Parts, Vec<u64>, Keys) {
     let entries = numbered(6, |i| inline(i.to_be_bytes()[3]));
     let blocks = entries.chunks(2).map(|entries| Parts::of(&write(entries).bytes).blocks.remove(0));
@@ -111,8 +111,8 @@ fn positions_that_lie() {
             let what = format!("entry {entry} at {position} in {}", kind.name());
             errors += u64::from(damaged(&parts, &keys, &what).error.is_some());
         }
-        // A wrong start of the first entry may only lengthen or shorten a key; the others leave
-        // their block.
+        // A wrong start of the first entry may only make a key longer or shorter. The other wrong
+        // starts lie outside of their block.
         assert!(errors >= 6, "{errors}");
     }
 }
@@ -156,8 +156,8 @@ fn empty_blocks() {
 fn references_to_where_no_value_is() {
     let small = vec![TestEntry::new("k", TestValue::Small(vec![1; 30]))];
     let keys = keys_of(&small);
-    // Block, length and offset of the value: block 0 is that of the values, 1 has the keys, 2 is
-    // the index.
+    // Block, length and offset of the value. Block 0 has the values, block 1 the keys, block 2 is
+    // the index block.
     for (block, len, offset, is_readable) in [
         (0_u16, 31_u16, 0_u32, false),
         (0, 1, 30, false),
@@ -196,7 +196,7 @@ fn keys_out_of_order() {
     let parts = with_key_block(&entries, |block| block[6..].rotate_left(5));
     damaged(&parts, &keys_of(&entries), "keys rotated");
     let parts = with_key_block(&entries, |block| block.copy_within(6..11, 11));
-    // Two entries of one key are no lie by themselves, but the last one's hash is in the
+    // Two entries of one key are allowed. But the last entry's hash must be that of the
     // description.
     ask(&parts.to_bytes(), None, &keys_of(&entries), "a key twice");
     let long = corpus::entries_for(corpus::KINDS[2]);
@@ -241,7 +241,8 @@ fn indexes_that_lie() {
 
 #[test]
 fn an_index_that_names_one_block_over_and_over() {
-    // 500,000 entries in a key block of 2 KB, named 2000 times: 10^9 entries to walk, of 22 KB.
+    // A key block of 500,000 entries in 2 KB, listed 2,000 times: 10^9 entries to iterate over, in
+    // a file of 22 KB.
     let count = 500_000_u32;
     let mut keys = vec![4];
     keys.extend_from_slice(&count.to_be_bytes()[1..]);
@@ -254,7 +255,7 @@ fn an_index_that_names_one_block_over_and_over() {
 
 #[test]
 fn more_wrong_entries_than_a_report_can_hold() {
-    // Each of 500,000 medium values is in a block that is not there.
+    // Each of 500,000 medium values refers to a block that does not exist.
     let count = 500_000_u32;
     let mut keys = vec![4];
     keys.extend_from_slice(&count.to_be_bytes()[1..]);
@@ -293,7 +294,7 @@ fn sizes_that_lie() {
             }
         }
     }
-    // As much as LZ4 could reach is tried, and found not to be there.
+    // The highest size that LZ4 could produce is decompressed, and found to be false.
     let mut parts = intact;
     let stored = blocks_len(&parts, 0);
     parts.blocks[0].false_size = Some(stored * 255);
@@ -307,7 +308,7 @@ fn sizes_that_lie() {
     assert!(ratio(cause(&asked)));
 }
 
-/// Stored length of a block, without its header.
+/// Stored length of a block without its header.
 fn blocks_len(parts: &Parts, block: usize) -> u32 {
     let range = &sst_torture::model::table::blocks_of(&parts.to_bytes())[block];
     u32::try_from(range.len() - 8).unwrap()
