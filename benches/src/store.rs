@@ -1,7 +1,7 @@
 //! The interface of contenders, so that all are measured alike.
 
 use crate::strings::Strings;
-use crate::workload::Data;
+use crate::workload::{Data, Row};
 
 /// Why something could not be measured: for people only, so any error will do.
 pub type BenchError = Box<dyn std::error::Error + Send + Sync>;
@@ -100,6 +100,31 @@ pub trait Contender {
         _writers: Writers,
     ) -> Result<std::time::Duration, BenchError> {
         Err("not written by two threads".into())
+    }
+
+    /// Writes tables that stay apart, each newer than those before it, into the empty directory
+    /// `dir`. The rows of a table come in the order of their keys. False, with nothing written, if
+    /// the store keeps no tables apart.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the store reports.
+    fn build_tables(
+        &self,
+        _tables: &[Vec<Row<'_>>],
+        _dir: &std::path::Path,
+    ) -> Result<bool, BenchError> {
+        Ok(false)
+    }
+
+    /// Merges the tables that [`build_tables`](Self::build_tables) has written into one. False if
+    /// the store keeps no tables apart.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the store reports.
+    fn merge_tables(&self, _dir: &std::path::Path) -> Result<bool, BenchError> {
+        Ok(false)
     }
 
     /// Work between building and opening that belongs to neither figure.

@@ -55,14 +55,26 @@ pub(crate) fn run(root: &Path, peers: Peers, arguments: &[String]) -> bool {
     status.is_ok_and(|status| status.success())
 }
 
-/// Builds what loads the same records into RocksDB; the path of the program.
+/// Builds the program that loads the same records into RocksDB; its path.
 pub(crate) fn bulk_rival(root: &Path) -> Option<PathBuf> {
+    build_rival(root, Peers::All, "sst-bulk-rocksdb")
+}
+
+/// Builds the program that puts other stores in the conditions that users have; its path.
+pub(crate) fn conditions_rivals(root: &Path, peers: Peers) -> Option<PathBuf> {
+    build_rival(root, peers, "sst-conditions-rivals")
+}
+
+/// Builds a program of the rivals' workspace.
+fn build_rival(root: &Path, peers: Peers, program: &str) -> Option<PathBuf> {
+    let features: &[&str] = if peers == Peers::All { &["--features", "rocksdb"] } else { &[] };
     let status = crate::cargo()
         .args(["build", "--quiet", "--release", "--manifest-path", RIVALS])
-        .args(["--features", "rocksdb", "--bin", "sst-bulk-rocksdb"])
+        .args(features)
+        .args(["--bin", program])
         .current_dir(root)
         .status();
     let target = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| root.join("benches/rivals/target"), |dir| root.join(dir));
-    status.is_ok_and(|status| status.success()).then(|| target.join("release/sst-bulk-rocksdb"))
+    status.is_ok_and(|status| status.success()).then(|| target.join("release").join(program))
 }

@@ -1,15 +1,19 @@
-//! `cargo xtask conditions`: the conditions that users have, beside an older commit.
+//! `cargo xtask conditions`: the conditions that users have, beside an older commit and beside
+//! other stores.
 //!
 //! `--against COMMIT` checks the commit out under `target/against` and builds the same program with
-//! its libraries. Rounds of both take turns, so the ratio hardly depends on the rest of the
-//! machine.
+//! its libraries. `--peers` builds the program of the other stores. Rounds of all sides take turns,
+//! so ratios hardly depend on the rest of the machine.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use clap::Args;
+use serde_json::json;
+
+use crate::bench::{Peers, conditions_rivals};
 
 /// The folder of the measuring program, from the root of a workspace.
 const PROGRAM: &str = "benches/src/conditions";
@@ -27,6 +31,12 @@ pub(crate) struct ConditionArguments {
     /// Build this commit aside, and run its rounds in turn with ours.
     #[arg(long, value_name = "COMMIT")]
     against: Option<String>,
+    /// Other stores whose rounds take turns with ours.
+    #[arg(long, value_enum, default_value_t)]
+    peers: Peers,
+    /// Write the samples of all sides to this file as JSON, for `cargo xtask bench --conditions`.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
     /// Rounds; figures are medians over them.
     #[arg(long, default_value_t = 5)]
     rounds: u64,
@@ -41,9 +51,12 @@ pub(crate) struct ConditionArguments {
     dir: PathBuf,
 }
 
-/// A built program and the folder of its stores.
+/// A built program, what it measures, and the folder of its stores.
 struct Side {
+    name: String,
     program: PathBuf,
+    /// The name of the store, where the program measures several.
+    store: Option<String>,
     dir: PathBuf,
     /// The samples of each figure, round by round.
     samples: BTreeMap<String, Vec<f64>>,
@@ -68,10 +81,14 @@ fn measure(root: &Path, arguments: &ConditionArguments) -> Result<String, String
         return Err("nothing is measured without a round".to_owned());
     }
     let dir = root.join(&arguments.dir);
-    let mut sides = vec![Side::new(build(root, &root.join("target"), "")?, dir.join("ours"))];
+    let program = build(root, &root.join("target"), "")?;
+    let mut sides = vec![Side::new("ours", program, dir.join("ours"))];
     if let Some(commit) = &arguments.against {
         let program = build_commit(root, commit)?;
-        sides.push(Side::new(program, dir.join(format!("against-{commit}"))));
+        sides.push(Side::new(commit, program, dir.join(format!("against-{commit}"))));
+    }
+    if arguments.peers != Peers::None {
+        sides.extend(peers(root, arguments.peers, &dir)?);
     }
     for side in &sides {
         side.call(arguments, &["prepare"])?;
@@ -81,7 +98,27 @@ fn measure(root: &Path, arguments: &ConditionArguments) -> Result<String, String
             side.round(arguments, number)?;
         }
     }
+    if let Some(path) = &arguments.json {
+        let samples: Vec<_> = sides.iter().map(Side::to_json).collect();
+        let text = serde_json::to_string(&samples).map_err(|error| error.to_string())?;
+        fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
     Ok(table(&sides))
+}
+
+/// Builds the program of the other stores: a side for each store.
+fn peers(root: &Path, peers: Peers, dir: &Path) -> Result<Vec<Side>, String> {
+    let program = conditions_rivals(root, peers).ok_or("the other stores could not be built")?;
+    let mut command = Command::new(&program);
+    let output = command.arg("stores").output().map_err(|error| format!("{command:?}: {error}"))?;
+    let names: Vec<String> =
+        serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())?;
+    let side = |name: String| {
+        let mut side = Side::new(&name, program.clone(), dir.join(name.replace(' ', "-")));
+        side.store = Some(name);
+        side
+    };
+    Ok(names.into_iter().map(side).collect())
 }
 
 /// Builds the program of a workspace, and returns its path.
@@ -109,14 +146,17 @@ fn build_commit(root: &Path, commit: &str) -> Result<PathBuf, String> {
         git.args(["worktree", "add", "--detach"]).arg(&tree).arg(commit).current_dir(root);
         succeed(&mut git)?;
     }
-    if !tree.join(PROGRAM).exists() {
+    let own = format!("{commit}:{PROGRAM}/main.rs");
+    let mut git = Command::new("git");
+    git.args(["cat-file", "-e", &own]).stderr(Stdio::null()).current_dir(root);
+    if !git.status().is_ok_and(|status| status.success()) {
         lend_program(root, &tree).map_err(|error| format!("{}: {error}", tree.display()))?;
     }
     let has_monitor = tree.join("crates/sst-format/src/monitor.rs").exists();
     build(&tree, &aside.join("build"), if has_monitor { "" } else { "--cfg sst_before_monitor" })
 }
 
-/// Copies our program into an older tree.
+/// Copies our program into an older tree, once more at each run: it may have changed.
 fn lend_program(root: &Path, tree: &Path) -> std::io::Result<()> {
     let to = tree.join(PROGRAM);
     fs::create_dir_all(&to)?;
@@ -126,6 +166,9 @@ fn lend_program(root: &Path, tree: &Path) -> std::io::Result<()> {
     }
     let path = tree.join("benches/Cargo.toml");
     let manifest = fs::read_to_string(&path)?;
+    if manifest.contains(MANIFEST) {
+        return Ok(());
+    }
     let dependencies = "[dependencies]\nsst-merge.workspace = true\n";
     let manifest = manifest.replacen("[dependencies]\n", dependencies, 1);
     fs::write(path, format!("{manifest}{MANIFEST}"))
@@ -138,8 +181,19 @@ fn succeed(command: &mut Command) -> Result<(), String> {
 }
 
 impl Side {
-    fn new(program: PathBuf, dir: PathBuf) -> Self {
-        Self { program, dir, samples: BTreeMap::new() }
+    fn new(name: &str, program: PathBuf, dir: PathBuf) -> Self {
+        Self { name: name.to_owned(), program, store: None, dir, samples: BTreeMap::new() }
+    }
+
+    fn to_json(&self) -> serde_json::Value {
+        json!({ "name": self.name, "samples": self.samples })
+    }
+
+    /// The samples of a figure. Other stores have one way to read files, so theirs serve for both
+    /// of ours.
+    fn samples_of(&self, figure: &str) -> Option<&Vec<f64>> {
+        let any_way = || figure.replacen(" map ", " ", 1).replacen(" read ", " ", 1);
+        self.samples.get(figure).or_else(|| self.samples.get(&any_way()))
     }
 
     /// Runs a step of the program, and returns its output.
@@ -148,6 +202,9 @@ impl Side {
         command.args(step).arg("--dir").arg(&self.dir).args(["--only", &arguments.only]);
         if arguments.quick {
             command.arg("--quick");
+        }
+        if let Some(store) = &self.store {
+            command.args(["--store", store]);
         }
         let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
         if output.status.success() {
@@ -167,23 +224,26 @@ impl Side {
     }
 }
 
-/// One line for each figure: ours, and the older commit's with the median ratio of the rounds.
+/// One line for each figure: ours, and for each other side its figure over ours, as the median of
+/// the rounds' ratios. Above 1 ours is less.
 fn table(sides: &[Side]) -> String {
     let [ours, others @ ..] = sides else { return "nothing was measured".to_owned() };
-    let mut text = format!("{:44} {:>12}", "figure", "ours");
-    for _ in others {
-        text += &format!(" {:>12} {:>12}", "against", "against/ours");
+    let mut text = format!("| figure | {} |", ours.name);
+    for other in others {
+        text += &format!(" {} | {}/ours |", other.name, other.name);
     }
+    text += "\n|---|--:|";
+    text += &"--:|--:|".repeat(others.len());
     for (name, samples) in &ours.samples {
-        text += &format!("\n{name:44} {:>12}", number(median(samples.clone())));
+        text += &format!("\n| {name} | {} |", number(median(samples.clone())));
         for other in others {
-            let Some(theirs) = other.samples.get(name) else {
-                text += &format!(" {:>12} {:>12}", "-", "-");
+            let Some(theirs) = other.samples_of(name) else {
+                text += " - | - |";
                 continue;
             };
             let ratios = theirs.iter().zip(samples).map(|(theirs, ours)| theirs / ours).collect();
             let [theirs, ratio] = [median(theirs.clone()), median(ratios)];
-            text += &format!(" {:>12} {:>12}", number(theirs), number(ratio));
+            text += &format!(" {} | {} |", number(theirs), number(ratio));
         }
     }
     text
@@ -204,7 +264,7 @@ mod tests {
     use super::*;
 
     fn side(figures: &[(&str, &[f64])]) -> Side {
-        let mut side = Side::new(PathBuf::new(), PathBuf::new());
+        let mut side = Side::new("side", PathBuf::new(), PathBuf::new());
         side.samples.extend(figures.iter().map(|(name, s)| ((*name).to_owned(), s.to_vec())));
         side
     }
@@ -212,12 +272,20 @@ mod tests {
     #[test]
     fn ratios_are_medians_over_rounds() {
         let sides = [side(&[("get", &[1.0, 2.0, 4.0])]), side(&[("get", &[3.0, 4.0, 4.0])])];
-        assert!(table(&sides).ends_with("2.00         4.00         2.00"));
+        assert!(table(&sides).ends_with("| get | 2.00 | 4.00 | 2.00 |"));
     }
 
     #[test]
     fn a_figure_that_the_older_commit_lacks_is_a_dash() {
-        assert!(table(&[side(&[("get", &[1.0])]), side(&[])]).ends_with('-'));
+        assert!(table(&[side(&[("get", &[1.0])]), side(&[])]).ends_with("| - | - |"));
         assert_eq!(median(vec![f64::NAN]), None);
+    }
+
+    #[test]
+    fn stores_with_one_way_to_read_are_compared_with_both_of_ours() {
+        let peer = side(&[("g get, waits", &[1.0])]);
+        assert_eq!(peer.samples_of("g map get, waits"), Some(&vec![1.0]));
+        assert_eq!(peer.samples_of("g read get, waits"), Some(&vec![1.0]));
+        assert_eq!(peer.samples_of("g map miss, waits"), None);
     }
 }

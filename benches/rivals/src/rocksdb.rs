@@ -10,7 +10,7 @@ use ::rocksdb::{
     IteratorMode, Options, ReadOptions, SstFileWriter,
 };
 use sst_benches::store::{BenchError, Contender, OpenStore, Session, Store};
-use sst_benches::workload::Data;
+use sst_benches::workload::{Data, Row};
 
 /// Blocks with a hash index, LZ4, a bloom filter and a cache.
 pub struct RocksDb;
@@ -29,6 +29,8 @@ fn options(cache: u64) -> Result<Options, BenchError> {
     options.create_if_missing(true);
     options.set_block_based_table_factory(&table);
     options.set_compression_type(DBCompressionType::Lz4);
+    // Files stay as they were ingested, until a merge is asked for.
+    options.set_disable_auto_compactions(true);
     Ok(options)
 }
 
@@ -62,6 +64,30 @@ impl Contender for RocksDb {
         ingest.set_move_files(true);
         db.ingest_external_file_opts(&ingest, vec![dir.join(FILE)])?;
         Ok(())
+    }
+
+    fn build_tables(&self, tables: &[Vec<Row<'_>>], dir: &Path) -> Result<bool, BenchError> {
+        let options = options(8 << 20)?;
+        let db = DB::open(&options, dir.join("db"))?;
+        let mut ingest = IngestExternalFileOptions::default();
+        ingest.set_move_files(true);
+        for rows in tables {
+            let mut writer = SstFileWriter::create(&options);
+            writer.open(dir.join(FILE))?;
+            for row in rows {
+                writer.put(row.key, row.value)?;
+            }
+            writer.finish()?;
+            // One by one, so that a file that overlaps with an earlier one lies above it.
+            db.ingest_external_file_opts(&ingest, vec![dir.join(FILE)])?;
+        }
+        Ok(true)
+    }
+
+    fn merge_tables(&self, dir: &Path) -> Result<bool, BenchError> {
+        let db = DB::open(&options(8 << 20)?, dir.join("db"))?;
+        db.compact_range::<&[u8], &[u8]>(None, None);
+        Ok(true)
     }
 
     fn open<'d>(

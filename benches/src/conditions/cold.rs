@@ -6,9 +6,10 @@ use sst_amqf::QuotientFilter;
 use sst_benches::random::Random;
 use sst_reader::{Access, ReaderOptions, SstSet};
 
-use crate::counters::{Counters, Taken};
+use crate::counters::{Counters, Sums};
 use crate::figures::Figures;
-use crate::stores::{self, drop_pages, key};
+use crate::pages::drop_pages;
+use crate::stores::{self, key};
 use crate::{Result, Scope};
 
 /// Bytes of a value.
@@ -35,11 +36,11 @@ pub(crate) fn round(scope: Scope<'_>, figures: &mut Figures) -> Result<()> {
     let (entries, first) = (TIMES * scope.entries, &key(0));
     for (access, name) in [(Access::Map, "map"), (Access::Read, "read")] {
         let options = ReaderOptions::default().filter(QuotientFilter::default()).access(access);
-        let mut sums: Vec<(&str, usize, Sum)> = vec![
-            ("open", 1, Sum::default()),
-            ("get", LOOKUPS, Sum::default()),
-            ("miss", LOOKUPS, Sum::default()),
-            ("multi_get", GROUP, Sum::default()),
+        let mut sums: Vec<(&str, usize, Sums)> = vec![
+            ("open", 1, Sums::default()),
+            ("get", LOOKUPS, Sums::default()),
+            ("miss", LOOKUPS, Sums::default()),
+            ("multi_get", GROUP, Sums::default()),
         ];
         for _ in 0..SAMPLES {
             for (operation, count, sum) in &mut sums {
@@ -81,35 +82,4 @@ pub(crate) fn round(scope: Scope<'_>, figures: &mut Figures) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Sums over samples.
-#[derive(Default)]
-struct Sum {
-    wall_us: f64,
-    read_kib: f64,
-    major_faults: f64,
-    waits: f64,
-}
-
-impl Sum {
-    fn add(&mut self, taken: Taken) {
-        self.wall_us += taken.wall_ns / 1e3;
-        self.read_kib += taken.read_bytes / 1024.0;
-        self.major_faults += taken.major_faults;
-        self.waits += taken.waits;
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "a count of operations")]
-    fn report(&self, name: &str, operations: usize, figures: &mut Figures) -> Result<()> {
-        for (unit, sum) in [
-            ("µs wall", self.wall_us),
-            ("KiB read", self.read_kib),
-            ("major faults", self.major_faults),
-            ("waits", self.waits),
-        ] {
-            figures.add(format!("{name}, {unit}"), sum / operations as f64)?;
-        }
-        Ok(())
-    }
 }

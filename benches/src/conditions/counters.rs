@@ -6,6 +6,7 @@ use std::time::Instant;
 use cpu_time::ProcessTime;
 
 use crate::Result;
+use crate::figures::Figures;
 
 /// The counters of the process at one moment.
 pub(crate) struct Counters {
@@ -48,6 +49,44 @@ impl Counters {
             major_faults,
             waits,
         })
+    }
+}
+
+/// Sums over samples of a cold operation.
+#[derive(Default)]
+pub(crate) struct Sums {
+    wall_us: f64,
+    read_kib: f64,
+    major_faults: f64,
+    waits: f64,
+}
+
+impl Sums {
+    /// Adds a sample.
+    pub(crate) fn add(&mut self, taken: Taken) {
+        self.wall_us += taken.wall_ns / 1e3;
+        self.read_kib += taken.read_bytes / 1024.0;
+        self.major_faults += taken.major_faults;
+        self.waits += taken.waits;
+    }
+
+    /// Adds the figures of one operation, of which there were so many in all samples.
+    #[expect(clippy::cast_precision_loss, reason = "a count of operations")]
+    pub(crate) fn report(
+        &self,
+        name: &str,
+        operations: usize,
+        figures: &mut Figures,
+    ) -> Result<()> {
+        for (unit, sum) in [
+            ("µs wall", self.wall_us),
+            ("KiB read", self.read_kib),
+            ("major faults", self.major_faults),
+            ("waits", self.waits),
+        ] {
+            figures.add(format!("{name}, {unit}"), sum / operations as f64)?;
+        }
+        Ok(())
     }
 }
 

@@ -11,6 +11,7 @@ mod cold;
 mod counters;
 mod figures;
 mod merging;
+mod pages;
 mod stores;
 mod tables;
 mod walking;

@@ -1,6 +1,5 @@
 //! The stores that are measured: directories of one commit, with keys and values by number.
 
-use std::fs::{self, File};
 use std::path::Path;
 
 use sst_amqf::QuotientFilter;
@@ -62,17 +61,5 @@ pub(crate) fn write(dir: &Path, tables: &[Vec<usize>], value_len: usize) -> Resu
         commit.add_table(table)?;
     }
     commit.publish()?;
-    Ok(())
-}
-
-/// Drops all files of a store from the page cache. Nothing may have them mapped.
-pub(crate) fn drop_pages(dir: &Path) -> Result<()> {
-    for entry in fs::read_dir(dir)? {
-        let file = File::open(entry?.path())?;
-        // Pages that are not on disk yet cannot be dropped.
-        file.sync_all()?;
-        #[cfg(target_os = "linux")]
-        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
-    }
     Ok(())
 }

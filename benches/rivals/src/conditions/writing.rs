@@ -1,0 +1,40 @@
+//! (w) Writing files that are kept, so that the page cache grows, and files that are removed.
+
+use std::fs;
+
+use sst_benches::workload::{Data, WORKLOADS};
+
+use crate::counters::Counters;
+use crate::figures::Figures;
+use crate::{Result, Scope};
+
+/// Files of one sample, as with ours.
+const FILES: usize = 4;
+
+pub(crate) fn round(scope: Scope<'_>, figures: &mut Figures) -> Result<()> {
+    for workload in WORKLOADS.into_iter().filter(|workload| ["b", "d"].contains(&workload.name)) {
+        // A tenth of the entries in each file, and a hundredth in a quick run.
+        let workload = if scope.entries < 1_000_000 { workload.quick() } else { workload };
+        let data = Data::new(workload.quick());
+        // Stores that sort by key get their entries sorted.
+        data.sort_by_key();
+        for (name, is_kept) in [("kept", true), ("removed", false)] {
+            let dir = tempfile::tempdir_in(scope.dir)?;
+            let start = Counters::now()?;
+            for number in 0..FILES {
+                let path = dir.path().join(number.to_string());
+                fs::create_dir(&path)?;
+                scope.store.build(&data, &path)?;
+                if !is_kept {
+                    fs::remove_dir_all(&path)?;
+                }
+            }
+            let taken = start.taken()?;
+            let entries = (FILES * data.entries()) as f64;
+            let label = format!("w {} {name}", workload.name);
+            figures.add(format!("{label}, ns"), taken.processor_ns / entries)?;
+            figures.add(format!("{label}, ns wall"), taken.wall_ns / entries)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,28 @@
+//! Other stores behind the traits of `sst-benches`: each in a file of its own.
+
+mod cdb;
+mod fjall;
+mod lmdb;
+mod redb;
+#[cfg(feature = "rocksdb")]
+mod rocksdb;
+
+use sst_benches::store::Contender;
+
+/// All stores of this build.
+#[must_use]
+pub fn contenders() -> Vec<Box<dyn Contender>> {
+    vec![
+        Box::new(lmdb::Lmdb),
+        Box::new(redb::Redb),
+        Box::new(fjall::Fjall),
+        Box::new(cdb::Cdb64),
+        #[cfg(feature = "rocksdb")]
+        Box::new(rocksdb::RocksDb),
+    ]
+}
+
+/// Workloads that every rival can build five times in a minute.
+fn is_moderate(entries: usize) -> bool {
+    entries <= 2_000_000
+}
