@@ -29,7 +29,7 @@ fn a_certificate_goes_from_load_to_copies_and_merged_directories() {
     let verified = sst(&[&"verify", &dir, &"--json"]).expect(0).json();
     assert_eq!(verified["certificates"], 1);
 
-    // The same entries in layers, with others deleted: nothing is certified, so it is read.
+    // The same live entries in several layers, uncertified: the certificate is computed by reading.
     let layers = scratch.path("layers");
     load(&layers, "a\tanother\nc\tthree\n", &[]);
     load(&layers, "a\tone\nb\ttwo\nc\t\\N\n", &["--increment"]);
@@ -60,13 +60,13 @@ fn what_differs_is_refused() {
         let text = sst(&[&"verify", &bad, &"--against", against]).expect(2);
         assert!(text.text().contains("refused"), "{}", text.text());
     }
-    // A family more is a difference, unless it is left out.
+    // An additional family is a difference, unless `--family` excludes it.
     load(&good, "x\tmore\n", &["--family", "7"]);
     sst(&[&"verify", &good, &"--against", &certificate]).expect(2);
     sst(&[&"verify", &good, &"--against", &certificate, &"--family", &"0"]).expect(0);
     sst(&[&"verify", &good, &"--against", &digest]).expect_error(3, &["--family"]);
     sst(&[&"verify", &good, &"--against", &digest, &"--family", &"0"]).expect(0);
-    // Damage is refused before anything is compared.
+    // Damage is refused before any comparison.
     let table = &tables(&good)[0];
     let mut bytes = fs::read(table).unwrap();
     bytes[9] ^= 1;

@@ -1,11 +1,11 @@
-//! Damaged files: found by `verify`, never a panic, never a wrong answer.
+//! Damaged files: `verify` must find the damage, and no command may panic or give a wrong answer.
 
 use std::fs;
 use std::path::Path;
 
 use crate::harness::{Scratch, join, names, repository, sst, tables};
 
-/// Files of a directory that count, with their content.
+/// The files of a directory except the lock file, with their content.
 fn files(db: &Path) -> Vec<(String, Vec<u8>)> {
     let names = names(db).into_iter().filter(|name| name != ".lock");
     names.map(|name| (name.clone(), fs::read(db.join(&name)).unwrap())).collect()
@@ -109,7 +109,7 @@ fn all_damage_is_listed_with_file_and_block() {
         let block = &of_file.unwrap()["block"];
         assert_eq!(block.as_u64(), (table != &tables[2]).then_some(0), "{report}");
     }
-    // What is lost stands indented below each.
+    // The lost keys are printed as indented lines below each damage.
     let lines = |text: &str| text.lines().filter(|line| !line.starts_with(' ')).count();
     let text = sst(&[&"verify", &db]).expect(2);
     assert_eq!(lines(text.text()), damage.len() + 1, "{}", text.text());
@@ -139,7 +139,7 @@ fn a_stale_directory_is_found() {
     let old = scratch.copy_of(&db, "old");
     let input = scratch.file("in.tsv", "a\tnew\n");
     sst(&[&"load", &input, &db, &"--mode", &"append"]).expect(0);
-    // The commit point of today over the files of yesterday.
+    // Today's `CURRENT` with yesterday's files.
     fs::write(old.join("CURRENT"), fs::read(db.join("CURRENT")).unwrap()).unwrap();
     sst(&[&"verify", &old]).expect(2);
     sst(&[&"get", &old, &"a"]).expect_error(2, &["00000004.meta"]);

@@ -1,4 +1,4 @@
-//! Cache directories that Next.js 16.3.0 wrote, opened as they are.
+//! Cache directories that Next.js 16.3.0 wrote, opened unchanged.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::harness::{Arg, join, names, repository, sst};
 
-/// The directories, and what `expected.json` says of each.
+/// The directories, each with the content of its `expected.json`.
 fn directories() -> Vec<(PathBuf, Value)> {
     let vectors = repository("conformance/vectors");
     let names = names(&vectors).into_iter().filter(|name| name.starts_with("turbopack-"));
@@ -35,7 +35,7 @@ fn they_are_intact_and_unprotected() {
         assert_eq!(report["blocks"], sum("block_count"));
         assert_eq!(report["bytes"], sum("size"));
         sst(&[&"verify", &path]).expect(0);
-        // Looking leaves no trace.
+        // Reading commands leave no files behind.
         assert_eq!(names(&path), before);
     }
 }

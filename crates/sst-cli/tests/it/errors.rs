@@ -1,5 +1,4 @@
-//! Errors that are no damage of a file: usage, missing files, full disks, directories of somebody
-//! else.
+//! Errors other than damage: wrong usage, missing files, full disks, directories of other programs.
 
 use std::fs;
 
@@ -79,12 +78,13 @@ fn a_directory_that_is_not_ours_is_told() {
         sst(&[&command, &empty]).expect_error(3, &["empty", "CURRENT"]);
         sst(&[&command, &parts]).expect_error(2, &["parts", "CURRENT"]);
     }
-    // Loading must not take the file for a leftover.
+    // `load` must not take the table for a leftover and remove it.
     let load = |to| sst_with_input(&[&"load", &"-", to, &"--format", &"tsv"], b"a\t1\n");
     load(&parts).expect_error(3, &["parts"]);
     assert_eq!(names(&parts), ["00000001.sst"]);
     load(&empty).expect(0);
-    // The leftovers of a load that was cut short are known by a marker, which a lock file is not.
+    // Only this marker shows that the files are leftovers of an interrupted load; a lock file does
+    // not.
     fs::write(parts.join(".lock"), b"").unwrap();
     load(&parts).expect_error(3, &["parts"]);
     fs::write(parts.join(".first-commit"), b"").unwrap();
@@ -163,7 +163,7 @@ fn a_full_disk_under_standard_output_is_an_error() {
     }
 }
 
-/// Nobody may make a directory there, not even the superuser.
+/// No user can create a directory in `/proc`, not even the superuser.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_directory_that_cannot_be_made_is_named() {

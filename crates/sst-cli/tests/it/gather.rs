@@ -1,4 +1,4 @@
-//! `sst gather`: directories that were written elsewhere become one commit.
+//! `sst gather`: publishes directories that were written elsewhere as one commit.
 
 use std::fs;
 
@@ -17,7 +17,7 @@ fn fragments_become_one_commit() {
     load(&second, "a\tnewer\ne\tfive\n");
     let whole = scratch.database("whole", "a\tnewer\nb\ttwo\nc\tthree\nd\tfour\ne\tfive\n");
     let all = scratch.path("all");
-    // They may have keys in common, and do.
+    // The fragments have keys in common, which is refused by default.
     sst(&[&"gather", &first, &second, &"-o", &all]).expect_error(3, &["first", "second"]);
     let later_wins = "--overlap=later-wins";
     let report =
@@ -28,7 +28,7 @@ fn fragments_become_one_commit() {
     assert_eq!(scan(&all), scan(&whole));
     sst(&[&"verify", &all, &"--against", &whole]).expect(0);
     sst(&[&"verify", &whole, &"--against", &report["digest"].as_str().unwrap()]).expect(0);
-    // On top of what is there.
+    // Gathered in addition to the existing entries.
     let third = scratch.database("third", "b\t\\N\n");
     sst(&[&"gather", &third, &"-o", &all, &"--mode", &"append"]).expect(0);
     assert_eq!(scan(&all).lines().count(), 4);
@@ -47,7 +47,7 @@ fn what_is_wrong_with_a_fragment_is_said_and_nothing_changes() {
     let gather = |fragment: &dyn AsRef<std::ffi::OsStr>| {
         sst(&[&"gather", &good, fragment, &"-o", &all, &"--overlap", &"later-wins"])
     };
-    // A directory that was made for it goes again.
+    // A directory that was created for a failed command is removed.
     let new = scratch.path("new");
     sst(&[&"gather", &good, &good, &"-o", &new]).expect_error(3, &["good"]);
     assert!(!new.exists());

@@ -7,7 +7,7 @@ use sst_writer::{Publisher, PublisherOptions, WriterOptions};
 
 use crate::harness::{Scratch, join, names, scan, sst, sst_with_input};
 
-/// Replaces what a directory holds by one entry, and keeps what was there before.
+/// Replaces the content of a directory by one entry, and keeps earlier generations.
 fn load(dir: &Path, key: &str, value: &str) {
     let options = PublisherOptions::default().keep_generations(5);
     let mut publisher = Publisher::open(dir, options).unwrap();
@@ -48,7 +48,7 @@ fn what_was_loaded_comes_back() {
     let report = report.expect(0).json();
     assert_eq!(sst(&[&"get", &dir, &"a"]).expect(0).text(), "one\n");
     assert_eq!(report["tables"], 1);
-    // Nothing was to be kept.
+    // `--keep-generations 0` keeps no generation but the two that share this table.
     assert_eq!(generations(&dir).len(), 2);
     let complete = sst(&[&"log", &dir, &"--complete", &"--json"]).expect(0).json();
     assert_eq!(complete["generations"].as_array().unwrap().len(), 2);
@@ -97,7 +97,7 @@ fn one_generation_is_kept_unless_told_otherwise_and_a_merge_is_none() {
     sst(&[&"gather", &part, &"-o", &db]).expect(0);
     sst(&[&"rollback", &db]).expect(0);
     assert_eq!(scan(&db), "c\t4\n");
-    // And back again: what a rollback leaves behind is kept too.
+    // A rollback keeps the generation that it leaves, so it can be undone.
     sst(&[&"rollback", &db]).expect(0);
     assert_eq!(scan(&db), "d\t5\n");
 }

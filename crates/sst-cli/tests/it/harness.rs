@@ -1,4 +1,4 @@
-//! Running the program.
+//! Runs the program.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -14,7 +14,7 @@ pub(crate) fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
 }
 
-/// What a run of the program left.
+/// The exit code and the output of a run of the program.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) code: Option<i32>,
@@ -33,7 +33,7 @@ impl From<Output> for Run {
 }
 
 impl Run {
-    /// The run, if it ended with this exit code.
+    /// Checks that the run ended with this exit code.
     #[track_caller]
     pub(crate) fn expect(self, code: i32) -> Self {
         let stdout = String::from_utf8_lossy(&self.stdout);
@@ -41,8 +41,8 @@ impl Run {
         self
     }
 
-    /// The run, if it failed with this exit code, one line that starts with `error: ` and has these
-    /// words in it, and no panic.
+    /// Checks that the run failed with this exit code, did not panic, and printed exactly one line
+    /// that starts with `error: `, which contains these words.
     #[track_caller]
     pub(crate) fn expect_error(self, code: i32, words: &[&str]) -> Self {
         let run = self.expect(code);
@@ -57,21 +57,21 @@ impl Run {
         str::from_utf8(&self.stdout).unwrap()
     }
 
-    /// Standard output as one JSON value.
+    /// Parses standard output as one JSON value.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.stdout).unwrap()
     }
 
-    /// Standard output as JSON lines.
+    /// Parses standard output as JSON lines.
     pub(crate) fn json_lines(&self) -> Vec<Value> {
         self.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 }
 
-/// An argument: a text or a path.
+/// An argument of the program: a text or a path.
 pub(crate) type Arg<'a> = &'a dyn AsRef<OsStr>;
 
-/// These arguments, then those.
+/// The arguments `args` followed by `more`.
 pub(crate) fn join<'a>(args: &[Arg<'a>], more: &'a [&'a str]) -> Vec<Arg<'a>> {
     args.iter().copied().chain(more.iter().map(|arg| arg as Arg<'a>)).collect()
 }
@@ -94,7 +94,7 @@ pub(crate) fn sst_with_input(args: &[Arg<'_>], input: &[u8]) -> Run {
     let mut child = pipes.unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_owned();
-    // A program that stops early closes its input, which is no failure of the test.
+    // A program that stops early closes its input; that is not a failure of the test.
     let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
     let output = child.wait_with_output().unwrap();
     writer.join().unwrap();
@@ -113,14 +113,14 @@ impl Scratch {
         self.0.path().join(name)
     }
 
-    /// A file with this content.
+    /// Creates a file with this content.
     pub(crate) fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
         fs::write(&path, content).unwrap();
         path
     }
 
-    /// A copy of a directory without subdirectories.
+    /// Copies a directory that has no subdirectories.
     pub(crate) fn copy_of(&self, from: &Path, name: &str) -> PathBuf {
         let to = self.path(name);
         fs::create_dir(&to).unwrap();
@@ -130,7 +130,7 @@ impl Scratch {
         to
     }
 
-    /// A directory of ours with these lines of TSV in it.
+    /// Creates a directory and loads these lines of TSV into it.
     pub(crate) fn database(&self, name: &str, tsv: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
         let args: [Arg<'_>; 7] =
@@ -155,7 +155,7 @@ pub(crate) fn tables(directory: &Path) -> Vec<PathBuf> {
     names.map(|name| directory.join(name)).collect()
 }
 
-/// What `sst scan` prints of a directory or file.
+/// The output of `sst scan` for a directory or table.
 #[track_caller]
 pub(crate) fn scan(path: &Path) -> String {
     sst(&[&"scan", &path]).expect(0).text().to_owned()

@@ -1,5 +1,5 @@
-//! `sst load` of inputs that are not what they seem: nothing of them is loaded, and one line says
-//! why. The parsers' own tests are in `src/input/tests` and `src/input/compression/tests.rs`.
+//! `sst load` of misleading inputs: it must load no entry of them, and print the reason in one
+//! line. The tests of the parsers are in `src/input/tests` and `src/input/compression/tests.rs`.
 
 use std::fs;
 
@@ -15,8 +15,8 @@ fn gzip(text: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// Loads a file over a directory with one entry, and sees that the load is refused and has changed
-/// nothing, with `--skip-bad` too.
+/// Loads a file into a directory with one entry. Checks that the load is refused and has changed
+/// nothing, also with `--skip-bad`.
 #[track_caller]
 fn refused(name: &str, content: &[u8], args: &[&str], words: &[&str]) {
     let scratch = Scratch::new();
@@ -63,7 +63,7 @@ fn what_is_no_text_is_named() {
             refused(file, start, &[], &[name]);
         }
     }
-    // Without a byte order mark it is the zero bytes that tell, line by line.
+    // UTF-16 without a byte order mark is detected by its zero bytes, line by line.
     let scratch = Scratch::new();
     let input = scratch.file("in.tsv", b"a\0\t\x001\0\n\0b\0\t\x002\0\n\0");
     sst(&[&"load", &input, &scratch.path("db")]).expect_error(3, &["in.tsv", "line 1"]);
@@ -115,7 +115,7 @@ fn an_option_of_another_format_is_said_and_not_ignored() {
         ("in.jsonl", &["--key-column", "id"], &["--key-column", "--key-field"]),
         ("in.csv", &["--expect-end-mark"], &["--expect-end-mark", "sst scan"]),
     ] {
-        // It is not even opened.
+        // The command fails before it opens the input.
         let input = scratch.path(name);
         sst(&join(&[&"load", &input, &db], args)).expect_error(3, words);
     }
@@ -132,7 +132,8 @@ fn scan_into_load_is_the_identity_whatever_the_bytes() {
         random ^= random << 17;
         usize::try_from(random >> 33).unwrap() % end
     };
-    // Parts that mean something to one of the formats, or to the eye, and any bytes at all.
+    // Parts that have a meaning in one of the formats or that look like something else, and
+    // arbitrary bytes.
     let parts: [&[u8]; 22] = [
         b"\\",
         b"\\N",
@@ -170,7 +171,7 @@ fn scan_into_load_is_the_identity_whatever_the_bytes() {
         let (key, value) = (text(&mut next), text(&mut next));
         format!("{}\t{}\n", hex(&key), hex(&value))
     });
-    // One entry alone comes first in its output.
+    // Also load each part as the only entry, so that it comes first in the output.
     let lone = parts.map(|part| format!("{0}\t{0}\n", hex(part)));
     for tsv in lone.into_iter().chain([lines.collect()]) {
         let db = scratch.database("db", &tsv);
@@ -207,7 +208,7 @@ fn an_output_that_breaks_off_is_not_loaded_where_its_mark_is_expected() {
     assert!(!copy.exists());
     load(printed.text(), &expect).expect(0);
     assert_eq!(scan(&copy), scan(&db));
-    // The mark of nothing, and none where no whole entries are printed.
+    // The end mark of an empty output; no end mark is printed if values are missing.
     let none = sst(&[&"scan", &db, &"--limit", &"0", &"--end-mark"]).expect(0);
     assert_eq!(none.text(), "\\end(0,0000000000000000)\n");
     sst(&[&"scan", &db, &"--keys-only", &"--end-mark"]).expect(3);

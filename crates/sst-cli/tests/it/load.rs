@@ -1,4 +1,4 @@
-//! `sst load`: formats, duplicates, modes, tables, and what is left when it fails.
+//! `sst load`: formats, duplicates, modes, tables, and the files left after a failure.
 
 use std::fs;
 use std::path::Path;
@@ -131,7 +131,7 @@ fn many_entries_make_several_tables_with_filters_or_without() {
     let db = scratch.path("db");
     let tsv: String = (0..5000).map(|i| format!("key{i}\tvalue number {i}\n")).collect();
     let args = ["--format", "tsv", "--max-table-entries", "1000"];
-    // Tables hold equal ranges of hashes, of which there is a power of two.
+    // The tables have equal ranges of hashes, so their number is a power of two.
     assert_eq!(load(&db, &args, &tsv).expect(0).json()["tables"], 8);
     let with = sst(&[&"inspect", &db, &"--json"]).expect(0).json();
     let filters = with["tables"].as_array().unwrap().iter().map(|table| &table["filter"]);
@@ -169,7 +169,7 @@ fn the_same_input_makes_the_same_files() {
     let backwards: String = lines.iter().rev().map(String::as_str).collect();
     load(&b, &["--format", "tsv"], backwards).expect(0);
     assert_eq!(names(&a), names(&b));
-    // The lock file tells of the process that wrote.
+    // The content of the lock file depends on the process.
     for name in names(&a).into_iter().filter(|name| name != ".lock") {
         assert!(fs::read(a.join(&name)).unwrap() == fs::read(b.join(&name)).unwrap(), "{name}");
     }
@@ -199,7 +199,7 @@ fn values_of_every_class_come_back() {
     let expected = serde_json::json!({"blob": 1, "inline": 2, "medium": 2, "small": 2});
     assert_eq!(kinds, &expected);
     assert_eq!(sst(&[&"verify", &db, &"--json"]).expect(0).json()["blobs"], 1);
-    // A table alone has no more than the blob's number.
+    // Without its directory, a table has only the number of the blob.
     let table = tables(&db).remove(0);
     let key = lens[6].to_string();
     let blob = sst(&[&"get", &table, &key, &"--json"]).expect(0).json()["blob"].clone();
@@ -281,7 +281,7 @@ fn one_writer_at_a_time() {
     load(&db, &["--format", "tsv"], "b\t1\n").expect(0);
 }
 
-/// Runs `sst` where no file may grow past some KiB: what a full disk is like.
+/// Loads with a limit on the size of files, which acts like a full disk.
 #[cfg(unix)]
 fn load_on_a_full_disk(db: &Path, input: &Path) -> Run {
     let script = "trap '' XFSZ; ulimit -f 16; exec \"$@\"";
@@ -309,7 +309,7 @@ fn a_full_disk_leaves_nothing_under_a_final_name() {
     let before = names(&db);
     load_on_a_full_disk(&db, &input).expect_error(3, &["old"]);
     assert_eq!((names(&db), scan(&db).as_str()), (before, "a\tbefore\n"));
-    // Where there is room the same command works.
+    // With enough room, the same command succeeds.
     sst(&[&"load", &input, &db]).expect(0);
     assert_eq!(scan(&db).lines().count(), 9000);
 }
@@ -431,7 +431,7 @@ fn an_interrupted_load_leaves_everything_as_it_was() {
             .spawn()
             .unwrap();
         let mut stdin = child.stdin.take().unwrap();
-        // Endless: only the signal can end it.
+        // The input is endless, so only the signal can end the load.
         let mut lines = (0..).map(|i| format!("key{i}\tvalue {i}\n"));
         for _ in 0..100_000 {
             stdin.write_all(lines.next().unwrap().as_bytes()).unwrap();

@@ -1,4 +1,4 @@
-//! The `sst` command from the outside: the built program, real files, exit codes.
+//! Tests of the `sst` command from outside: the built program, real files, exit codes.
 
 #[cfg(test)]
 mod certificate;

@@ -1,5 +1,5 @@
-//! The memory of `sst load`, with inputs made to take more: under a limit of the address space the
-//! load ends with an entry or with an error, and is never aborted.
+//! The memory of `sst load` for inputs that are made to need a lot. Under a limit on the address
+//! space, a load must succeed or end with an error; it must never be aborted.
 
 use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
@@ -10,22 +10,22 @@ use crate::harness::{Run, Scratch, sst};
 const MEMORY: u64 = 8;
 /// `--max-value` of the loads here.
 const MAX_VALUE: &str = "4MiB";
-/// Address space beyond that of the smallest load, in MiB: four times a key at its limit, 16 MiB.
+/// Additional address space over the smallest load, in MiB: four times the longest key of 16 MiB.
 const ROOM: u64 = 64;
 
-/// An input: its format, what it starts with, and a byte that is repeated.
+/// An input: its format, its start, a byte that is repeated, and its end.
 struct Endless {
     format: &'static str,
     start: &'static [u8],
     byte: u8,
     end: &'static [u8],
-    /// How often the byte is repeated.
+    /// Number of times that the byte is repeated.
     len: u64,
 }
 
-/// Longer than the memory that a load may take.
+/// More than the memory that a load may use.
 const LEN: u64 = 80 << 20;
-/// Cells of as many commas would take more.
+/// Fewer repetitions, for inputs in which each repeated byte may take more than a byte of memory.
 const CELLS: u64 = 20 << 20;
 
 const INPUTS: [Endless; 10] = [
@@ -65,7 +65,7 @@ const INPUTS: [Endless; 10] = [
     },
 ];
 
-/// The address space that a load of one short line takes, in KiB.
+/// The address space that a load of one short line needs, in KiB.
 fn smallest(scratch: &Scratch) -> u64 {
     let input = scratch.file("one.tsv", "a\t1\n");
     let db = scratch.path("one.db");
@@ -80,7 +80,7 @@ fn smallest(scratch: &Scratch) -> u64 {
     steps.into_iter().find(|kib| fits(*kib)).unwrap()
 }
 
-/// Loads an input under a limit of the address space.
+/// Loads an input under a limit on the address space.
 fn load(scratch: &Scratch, kib: u64, format: &str, input: impl std::io::Read + Send) -> Run {
     let script = format!("ulimit -v {kib}; exec \"$@\"");
     let mut command = Command::new("sh");
@@ -106,7 +106,8 @@ fn no_input_makes_a_load_take_more_memory_than_there_is() {
     for (i, Endless { format, start, byte, end, len }) in INPUTS.iter().enumerate() {
         let input = start.chain(std::io::repeat(*byte).take(*len)).chain(*end);
         let run = load(&scratch, kib, format, input);
-        // The entries before and behind are there, if the input is read to its end at all.
+        // If the input can be read to its end, the entries before and after the long one are
+        // loaded.
         match run.code {
             Some(0) => {
                 let scanned = sst(&[&"scan", &scratch.path("db")]).expect(0);
@@ -122,7 +123,7 @@ fn no_input_makes_a_load_take_more_memory_than_there_is() {
 fn compressed_inputs_expand_in_bounded_memory() {
     let scratch = Scratch::new();
     let kib = smallest(&scratch) + (ROOM << 10);
-    // A frame of blocks that repeat one byte, 128 KiB each; headers that ask for large windows.
+    // A frame of blocks that each repeat one byte 128 Ki times, and headers with large windows.
     let block = [0x02, 0, 0x10, b'k'];
     let frame = |window: u8| {
         let mut bytes = vec![0x28, 0xb5, 0x2f, 0xfd, 0, window];
@@ -140,7 +141,8 @@ fn compressed_inputs_expand_in_bounded_memory() {
     run.expect_error(3, &["standard input"]);
 }
 
-/// Runs `sst` under a limit of the address space. Returns how it ended; `None` if by a signal.
+/// Runs `sst` under a limit on the address space. Returns its exit code (`None` if a signal ended
+/// it) and its error output.
 fn within(kib: u64, args: &[&std::ffi::OsStr]) -> (Option<i32>, String) {
     let script = format!("ulimit -v {kib}; exec \"$@\"");
     let mut command = Command::new("sh");
@@ -151,7 +153,7 @@ fn within(kib: u64, args: &[&std::ffi::OsStr]) -> (Option<i32>, String) {
 
 #[test]
 fn a_large_value_is_written_and_read_or_refused_in_any_address_space() {
-    // It compresses by a third, so it passes through the buffers of LZ4 and is stored compressed.
+    // The value compresses by a third, so it passes through LZ4's buffers and is stored compressed.
     let value: Vec<u8> = (0..LARGE_LEN).map(|i| b'a' + (i * i / 7 % 23) as u8).collect();
     let scratch = Scratch::new();
     let input = scratch.file("large.tsv", [b"k\t", value.as_slice(), b"\n"].concat());
@@ -202,5 +204,5 @@ fn a_large_value_is_written_and_read_or_refused_in_any_address_space() {
     }
 }
 
-/// Length of the large value: less than [`MAX_VALUE`] is by default.
+/// Length of the large value, below the default of `--max-value`.
 const LARGE_LEN: u64 = 12 << 20;

@@ -1,4 +1,4 @@
-//! `sst merge`: into a directory, into a file, in place.
+//! `sst merge`: into a directory, into a file, and in place.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::harness::{Scratch, join, names, repository, scan, sst, sst_with_input, tables};
 
-/// What `sst scan` prints, as a map.
+/// The output of `sst scan` as a map.
 fn map(path: &Path) -> BTreeMap<String, String> {
     let lines = scan(path);
     let pairs = lines.lines().map(|line| line.split_once('\t').unwrap());
@@ -17,7 +17,7 @@ fn pairs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 
-/// Loads more into a directory.
+/// Loads further entries into a directory.
 fn append(directory: &Path, tsv: &str) {
     let args = join(&[&"load", &"-", &directory], &["--format", "tsv", "--mode", "append"]);
     sst_with_input(&args, tsv.as_bytes()).expect(0);
@@ -35,7 +35,7 @@ fn later_inputs_win_and_what_they_delete_is_gone() {
     assert_eq!((&report["dropped_tombstones"], &report["entries"]), (&1.into(), &3.into()));
     assert_eq!((&report["tables"], &report["family"]), (&1.into(), &0.into()));
     assert!(sst(&[&"verify", &out]).expect(0).text().contains("intact and protected"));
-    // The other way round, in place of what is there.
+    // Merged in the other order, replacing the earlier output.
     sst(&[&"merge", &b, &a, &"-o", &out]).expect(0);
     assert_eq!(map(&out), pairs(&[("one", "a"), ("two", "a"), ("three", "a"), ("four", "b")]));
 }
@@ -63,7 +63,7 @@ fn appended_tombstones_stay_as_long_as_they_hide_something() {
     assert_eq!(left.len(), 60);
     assert!(!left.contains_key("key 20") && left.contains_key("key 60"));
     assert_eq!(tables(&out).len(), 2);
-    // Where nothing is below them, none stays, unless that is asked for.
+    // Without older tables below, no tombstone is kept unless `--keep-tombstones` is given.
     let other = scratch.path("other");
     let merge = |args: &[&str]| {
         let all = join(&[&"merge", &deletions, &"-o", &other, &"--json"], args);
@@ -195,7 +195,7 @@ fn another_writer_keeps_a_directory_locked() {
     sst(&[&"merge", &directory, &"--in-place"]).expect_error(3, &["is being written to"]);
 }
 
-/// Each family is a commit of its own.
+/// Each family is merged in its own commit.
 #[test]
 fn a_merge_in_place_that_fails_leaves_each_family_merged_or_as_it_was() {
     let scratch = Scratch::new();
@@ -219,7 +219,7 @@ fn a_merge_in_place_that_fails_leaves_each_family_merged_or_as_it_was() {
     assert_eq!(scan(&merged).lines().count(), 2);
     assert_eq!(map(&db), pairs(&[("a", "1"), ("b", "2")]));
     fs::write(&d, intact).unwrap();
-    // The same command goes on.
+    // The same command continues with the other family.
     sst(&[&"merge", &db, &"--in-place", &"--keep-generations", &"0"]).expect(0);
     assert_eq!(tables(&db).len(), 2);
     let second = sst(&[&"scan", &db, &"--family", &"1"]).expect(0);

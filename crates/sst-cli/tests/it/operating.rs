@@ -1,4 +1,4 @@
-//! Commands between processes and under limits: signals, open files, files that may not be read.
+//! Commands and the operating system: signals, limits on open files, unreadable files.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -9,7 +9,7 @@ use sst_writer::{Publisher, PublisherOptions, WriterOptions};
 
 use crate::harness::{Scratch, sst, sst_with_input, tables};
 
-/// How long a test waits for a process that hangs if the test fails.
+/// The longest time that a test waits for a process that hangs.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 #[test]
@@ -21,7 +21,7 @@ fn the_first_signal_ends_a_load_that_waits_for_input() {
     let mut load = load.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let waiting = load.stdin.take();
     let deadline = Instant::now() + DEADLINE;
-    // The lock is taken after the handler of signals is set.
+    // The lock is taken after the signal handler was installed.
     while !db.join(".lock").exists() {
         assert!(Instant::now() < deadline);
         std::thread::yield_now();
@@ -75,7 +75,7 @@ fn a_file_that_cannot_be_read_is_not_called_damaged() {
     let db = scratch.database("db", "a\t1\nb\t2\n");
     let table = tables(&db).remove(0);
     fs::remove_file(&table).unwrap();
-    // The system refuses to open it for every user: a link to itself.
+    // A symbolic link to itself: the system refuses to open it for every user.
     symlink(table.file_name().unwrap(), &table).unwrap();
     let report = sst(&[&"verify", &db, &"--json"]).expect(3).json();
     assert_eq!(report["damage"].as_array().unwrap().len(), 0);

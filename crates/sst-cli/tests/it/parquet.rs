@@ -1,5 +1,5 @@
-//! `sst load` of Parquet files: those of pyarrow, written by `tests/data/parquet/generate.py`, and
-//! those of the crate's own writer.
+//! `sst load` of Parquet files. Some are written by pyarrow (`tests/data/parquet/generate.py`),
+//! others by the writer of the `parquet` crate.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -16,14 +16,15 @@ fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/parquet").join(name)
 }
 
-/// What `sst scan` prints, sorted.
+/// The lines of `sst scan`, sorted.
 fn sorted(db: &Path) -> Vec<String> {
     let mut lines: Vec<String> = scan(db).lines().map(str::to_owned).collect();
     lines.sort();
     lines
 }
 
-/// A file with these row groups of keys, none where it is null, and values.
+/// Writes a file with these row groups. Each row has a key and a value, either of which may be
+/// null.
 fn write(path: &Path, groups: &[Vec<(Option<&str>, Option<i64>)>]) {
     let schema = "message rows { optional binary name (STRING); optional int64 number; }";
     let schema = Arc::new(parse_message_type(schema).unwrap());
@@ -58,7 +59,7 @@ fn files_of_another_writer_hold_what_it_says() {
         sst(&[&"load", &fixture(&format!("{name}.parquet")), &db]).expect(0);
         assert_eq!(sorted(&db), expected, "{name}");
     }
-    // Timestamps of old have a type of their own, and no other text.
+    // Legacy timestamps have another type, but the same text.
     let (db, local) = (scratch.path("int96"), |line: &str| {
         let (key, value) = line.split_once('\t').unwrap();
         format!("{key}\t{}", value.split(',').nth(8).unwrap())
@@ -73,7 +74,7 @@ fn columns_are_chosen_as_those_of_csv() {
     let (db, file) = (scratch.path("db"), fixture("snappy-1.parquet"));
     let load = |args: &[&str]| sst(&join(&[&"load", &file, &db], args));
     load(&["--key-column", "small", "--value-column", "group.city"]).expect(0);
-    // In every fifth row there is no city, which deletes.
+    // In every fifth row the city is null, which deletes the key.
     assert_eq!(scan(&db).lines().count(), 40);
     let get = |key: &str| sst(&[&"get", &db, &"--", &key]);
     get("-25").expect(1);
@@ -114,7 +115,7 @@ fn rows_are_counted_through_the_file_and_bad_ones_skipped() {
     assert_eq!(sorted(&db), ["b\t-9223372036854775808", "c\t3", "d\t5"]);
     let args: [Arg<'_>; 6] = [&"load", &file, &db, &"--skip-bad", &"--duplicates", &"error"];
     sst(&args).expect_error(3, &["in.pq", "row 5", "row 1"]);
-    // A file and a text are one load; the later one counts.
+    // A Parquet file and a text file in one load: the later input wins.
     let text = scratch.file("in.csv", "k,v\nb,2\n");
     sst(&[&"load", &file, &text, &db, &"--skip-bad"]).expect(0);
     assert_eq!(sorted(&db), ["b\t2", "c\t3", "d\t5"]);
@@ -136,7 +137,7 @@ fn what_is_no_parquet_file_is_said() {
     load("cut.parquet", &intact[..intact.len() / 2]).expect_error(3, &["cut.parquet"]);
     let gzip = [0x1f, 0x8b, 8, 0];
     load("in.parquet.gz", &gzip).expect_error(3, &["in.parquet.gz", "compressed"]);
-    // The checksum of a page tells, and where; no option passes over it.
+    // A page's checksum detects the damage and its place; `--skip-bad` does not skip it.
     let mut damaged = fs::read(fixture("none-1.parquet")).unwrap();
     let key = damaged.windows(7).position(|bytes| bytes == b"key-025").unwrap();
     damaged[key + 6] ^= 1;

@@ -89,7 +89,7 @@ fn a_split_that_was_cut_short_can_be_repeated_and_a_complete_one_is_kept() {
     sst(args).expect_error(3, &["earlier split"]);
     fs::remove_file(out.join("shards.json")).unwrap();
     fs::remove_file(out.join("shard-0001/CURRENT")).unwrap();
-    // Without this marker the shard would be one that has lost its `CURRENT`, which is refused.
+    // Without this marker, `split` would refuse the shard, since its `CURRENT` seems to be lost.
     fs::write(out.join("shard-0001/.first-commit"), b"").unwrap();
     let text = sst(args).expect(0);
     assert_eq!(text.text().lines().count(), 2);

@@ -1,5 +1,5 @@
-//! What is told of commits: that they are live though something after them failed, and what they
-//! would be.
+//! Messages about commits: that a commit is live although a later step failed, and what a dry run
+//! would replace.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use crate::harness::{Arg, Run, Scratch, names, scan, sst_with_input};
 
-/// Runs `sst` with a standard output that takes nothing.
+/// Runs `sst` with a standard output that accepts no bytes.
 fn with_full_output(args: &[Arg<'_>]) -> Run {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sst"));
     command.args(args.iter().map(|arg| arg.as_ref())).stdin(Stdio::null());
@@ -33,14 +33,14 @@ fn a_commit_whose_report_cannot_be_printed_is_said_to_be_live() {
         .expect_error(4, &words);
     assert_eq!(scan(&scratch.path("new")), "a\t3\n");
     let before = names(&db);
-    // Nothing was made where nothing was to be.
+    // Commands that make no commit exit with code 3 and change no files.
     with_full_output(&[&"load", &input, &db, &"--dry-run"]).expect_error(3, &["standard output"]);
     with_full_output(&[&"scan", &db]).expect_error(3, &["standard output"]);
     assert_eq!(names(&db), before);
 }
 
-/// Runs a command once for each sync that it makes, which fails. Returns the exit codes, and what
-/// the directory holds after each.
+/// Runs a command once for each of its syncs, with that sync failing. Returns the exit codes, and
+/// the content of the directory after each run.
 fn with_failing_syncs(db: &Path, reset: &dyn Fn(), args: &[&str]) -> Option<Vec<(i32, String)>> {
     let mut seen = Vec::new();
     for number in 1.. {
@@ -65,7 +65,7 @@ fn with_failing_syncs(db: &Path, reset: &dyn Fn(), args: &[&str]) -> Option<Vec<
     None
 }
 
-/// Every sync fails in turn: the exit code says whether the commit is live.
+/// The exit code must tell whether the commit is live, for each sync that fails.
 #[cfg(target_os = "linux")]
 #[test]
 fn the_exit_code_tells_whether_a_commit_is_live_whichever_sync_fails() {
@@ -110,7 +110,7 @@ fn a_dry_run_says_what_would_be_and_changes_nothing() {
     assert_eq!((&report["entries"], &report["commit"]), (&1.into(), &serde_json::Value::Null));
     assert_eq!(names(&db), before);
     assert_eq!(scan(&db).lines().count(), 2);
-    // Nor is a directory made.
+    // A dry run does not create a directory either.
     load(&scratch.path("new"), &["--dry-run"]);
     assert!(!scratch.path("new").exists());
 }

@@ -1,4 +1,4 @@
-//! The 44 reference tables, each on its own: no directory, no description.
+//! The 44 reference tables, each opened without a directory or description.
 
 use std::fs;
 

@@ -1,5 +1,5 @@
-//! Commands that the system refuses room, permission or time. Each says so with exit code 3 and one
-//! line, and the files are as they were before.
+//! Commands to which the system refuses disk space or permission, or which a signal interrupts.
+//! Each must print one line of error and exit with code 3, and the files must be unchanged.
 
 use std::ffi::OsString;
 use std::fs;
@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use crate::harness::{Arg, Run, Scratch, scan, sst};
 
-/// Every file below a folder, with its content; `.lock` says who came last, which is no change.
+/// All files below a folder with their content, except `.lock`, which names its last holder.
 fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut files = Vec::new();
     let mut folders = vec![folder.to_owned()];
@@ -30,7 +30,7 @@ fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     files
 }
 
-/// Two directories with so many keys, the second with two generations.
+/// Two directories with this many keys. The second one has two generations.
 fn directories(scratch: &Scratch, keys: u64) -> (PathBuf, PathBuf) {
     let line = |i: u64| format!("key{i}\tvalue {:x}\n", i.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let tsv: String = (0..keys).map(line).collect();
@@ -40,7 +40,8 @@ fn directories(scratch: &Scratch, keys: u64) -> (PathBuf, PathBuf) {
     (a, b)
 }
 
-/// Every command that writes, with where it writes to; whether it may leave that, to go on from.
+/// All commands that write, with their arguments, and whether each may leave a partial output that
+/// the same command continues.
 fn writing(scratch: &Scratch) -> Vec<(Vec<OsString>, bool)> {
     let path = |name: &str| scratch.path(name).into_os_string();
     let words = |words: &[&str]| -> Vec<OsString> {
@@ -67,7 +68,7 @@ fn with_sh(script: &str, args: &[OsString]) -> Run {
     command.stdin(Stdio::null()).output().unwrap().into()
 }
 
-/// No file may grow past some KiB: what a full disk is like, and there is one on every machine.
+/// A limit on the size of files acts like a full disk, and exists on every machine.
 #[test]
 fn on_a_full_disk_every_command_that_writes_says_so_and_changes_nothing() {
     let scratch = Scratch::new();
@@ -76,14 +77,14 @@ fn on_a_full_disk_every_command_that_writes_says_so_and_changes_nothing() {
         let before = contents(&scratch.path("."));
         with_sh("trap '' XFSZ; ulimit -f 16; exec \"$@\"", &args).expect_error(3, &["cannot"]);
         if may_leave {
-            // The same command, with room, goes on from there.
+            // With enough room, the same command continues.
             let args: Vec<Arg<'_>> = args.iter().map(|arg| arg as Arg<'_>).collect();
             sst(&args).expect(0);
         } else {
             assert!(contents(&scratch.path(".")) == before, "{args:?}");
         }
     }
-    // A rollback writes little: it finds room for less.
+    // A rollback writes so little that it needs a lower limit to fail.
     let before = contents(&scratch.path("."));
     let db = scratch.path("b.db").into_os_string();
     let rollback = [OsString::from("rollback"), db, "--keep-generations".into(), "3".into()];
@@ -93,7 +94,7 @@ fn on_a_full_disk_every_command_that_writes_says_so_and_changes_nothing() {
     assert_eq!(scan(&scratch.path("b.db")), "key1\tearlier\n");
 }
 
-/// The superuser may do everything, so where the tests are his the program runs as nobody.
+/// The superuser may do everything. If the superuser runs the tests, `sst` runs as user `nobody`.
 #[test]
 fn without_permission_every_command_names_the_file() {
     let scratch = Scratch::new();
@@ -112,7 +113,7 @@ fn without_permission_every_command_names_the_file() {
     let mode = |path: &str, mode: u32| {
         fs::set_permissions(scratch.path(path), fs::Permissions::from_mode(mode)).unwrap();
     };
-    // Everything may be read, and only one folder written to.
+    // All files may be read, and one folder may be written to.
     fs::create_dir(scratch.path("open")).unwrap();
     mode("open", 0o777);
     mode(".", 0o555);
@@ -126,7 +127,7 @@ fn without_permission_every_command_names_the_file() {
     let db = scratch.path("a.db").into_os_string();
     run(&["get".into(), db.clone(), "key1".into()]).expect(0);
     assert_eq!(fs::read_dir(scratch.path("open")).unwrap().count(), 0);
-    // Nothing may be read.
+    // Now these files may not be read either.
     mode("a.db/CURRENT", 0o000);
     mode("in.tsv", 0o000);
     let (other, new) = (scratch.path("b.db").into_os_string(), scratch.path("open/new.db"));
@@ -145,12 +146,13 @@ fn without_permission_every_command_names_the_file() {
         run(args).expect_error(3, &["CURRENT"]);
     }
     run(&["load".into(), scratch.path("in.tsv").into(), new]).expect_error(3, &["in.tsv"]);
-    // `verify` lists it among what is wrong.
+    // `verify` reports an unreadable file in its list of damage.
     assert_eq!(run(&["verify".into(), db]).code, Some(3));
     ["a.db", "b.db", "."].iter().for_each(|folder| mode(folder, 0o755));
 }
 
-/// Starts a command and interrupts it as soon as it listens, which the system tells.
+/// Starts a command and interrupts it as soon as its signal handler is installed, which `/proc`
+/// shows.
 #[cfg(target_os = "linux")]
 fn interrupted(args: &[OsString]) -> Run {
     const SIGINT: u64 = 1 << 1;
@@ -160,7 +162,7 @@ fn interrupted(args: &[OsString]) -> Run {
     let status = format!("/proc/{}/status", child.id());
     let listens = || {
         let status = fs::read_to_string(&status).unwrap_or_default();
-        // A process that has ended has no such line any more, or catches nothing.
+        // A process that has ended has no such line, or is a zombie.
         let state = status.lines().find_map(|line| line.strip_prefix("State:\t"));
         let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:\t"));
         let caught = caught.and_then(|mask| u64::from_str_radix(mask, 16).ok()).unwrap_or_default();
@@ -180,7 +182,7 @@ fn an_interrupted_command_says_so_and_changes_nothing() {
     directories(&scratch, 30_000);
     for (args, may_leave) in writing(&scratch) {
         let before = contents(&scratch.path("."));
-        // On a busy machine a command may be done before the signal; then it is tried again.
+        // On a busy machine a command may end before the signal; then try again.
         for attempt in 0.. {
             let run = interrupted(&args);
             if run.code == Some(0) {
@@ -192,7 +194,7 @@ fn an_interrupted_command_says_so_and_changes_nothing() {
                 continue;
             }
             run.expect_error(3, &["interrupted"]);
-            // What an attempt before has done stays, where it was to replace something.
+            // A former attempt that succeeded has changed the files that it was to replace.
             assert!(may_leave || attempt > 0 || contents(&scratch.path(".")) == before, "{args:?}");
             break;
         }

@@ -1,5 +1,5 @@
-//! `sst verify --for-turbopack`, directories of other revisions of the original, and what is odd in
-//! bare directories.
+//! `sst verify --for-turbopack`, directories of other revisions of the original, and oddities of
+//! unprotected directories.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use sst_format::meta_file::MetaFile;
 
 use crate::harness::{Scratch, join, names, repository, sst, sst_with_input, tables};
 
-/// Loads into a directory, and removes what a lock of an older build leaves there.
+/// Loads into a directory, and removes the lock file `LOCK` of older builds.
 fn load(db: &Path, tsv: &str, args: &[&str]) {
     let args = join(&[&"load", &"-", &db, &"--format", &"tsv", &"--increment"], args);
     sst_with_input(&args, tsv.as_bytes()).expect(0);
@@ -17,7 +17,7 @@ fn load(db: &Path, tsv: &str, args: &[&str]) {
     }
 }
 
-/// What `sst verify --for-turbopack` objects to.
+/// The objections that `sst verify --for-turbopack` reports.
 fn objections(db: &Path, code: i32) -> Vec<String> {
     let report = sst(&[&"verify", &db, &"--for-turbopack", &"--json"]).expect(code).json();
     assert_eq!(report["intact"], true);
@@ -32,7 +32,7 @@ fn assert_refused(db: &Path, words: &[&str]) {
     assert!(words.iter().all(|word| objections[0].contains(word)), "{objections:?}");
 }
 
-/// A cache directory that Next.js wrote, as it was in a project.
+/// A cache directory that Next.js wrote, without the file that the vectors add.
 fn cache(scratch: &Scratch) -> PathBuf {
     let copy = scratch.copy_of(&repository("conformance/vectors/turbopack-tiny"), "cache");
     fs::remove_file(copy.join("expected.json")).unwrap();
@@ -104,13 +104,14 @@ fn a_rollback_is_for_turbopack() {
     sst(&[&"rollback", &db]).expect(0);
     load(&db, "b\t2\n", &["--keep-generations", "5"]);
     assert_eq!(objections(&db, 0), [""; 0]);
-    // Without the `.del` file the meta file that was rolled back counts for its readers.
+    // Without the `.del` file, the meta file that was rolled back counts as live for the original's
+    // readers.
     let del = names(&db).into_iter().rfind(|name| name.ends_with(".del")).unwrap();
     fs::remove_file(db.join(del)).unwrap();
     assert_refused(&db, &["live for it"]);
 }
 
-/// Gives every filter of a bare directory the first bytes that Next.js 16.2 gave them.
+/// Gives every filter of an unprotected directory the first bytes that Next.js 16.2 wrote.
 fn as_of_16_2(dir: &Path) {
     for name in names(dir).into_iter().filter(|name| name.ends_with(".meta")) {
         let mut bytes = fs::read(dir.join(&name)).unwrap();

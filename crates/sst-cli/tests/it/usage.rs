@@ -1,4 +1,4 @@
-//! The README's console session, help, and what is no error although it looks like one.
+//! The README's console sessions, help and version, and results that look like errors but are not.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -117,8 +117,8 @@ fn a_reader_that_has_seen_enough_is_no_error() {
     assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
 }
 
-/// Runs the console sessions of the README: what they show is what comes, `…` standing for
-/// anything.
+/// Runs the console sessions of the README. The output must match the output shown, where `…`
+/// stands for any text.
 #[cfg(unix)]
 #[test]
 fn the_readme_shows_what_happens() {
@@ -155,7 +155,7 @@ fn the_readme_shows_what_happens() {
     assert!(commands >= 8, "{commands}");
 }
 
-/// Whether `text` is `pattern`, in which `…` stands for anything.
+/// Whether `text` matches `pattern`, in which `…` stands for any text.
 #[cfg(unix)]
 fn matches(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('…');

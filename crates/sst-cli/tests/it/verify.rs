@@ -1,4 +1,4 @@
-//! What `verify` says of damage: all of it, where it is, and which keys are lost.
+//! The report of `verify` about damage: all of it, its place, and the keys that are lost.
 
 use std::fs;
 use std::ops::Range;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::harness::{Scratch, names, sst};
 
-/// Where the blocks of a table lie, headers included.
+/// The ranges of the blocks of a table, headers included.
 fn blocks(table: &[u8]) -> Vec<Range<usize>> {
     let word = |at: usize| u32::from_be_bytes(table[at..at + 4].try_into().unwrap()) as usize;
     let offsets = word(table.len() - 4);
@@ -34,7 +34,7 @@ fn report(db: &Path, all: bool) -> Value {
     sst(args).expect(2).json()
 }
 
-/// 30 keys with small values in one block; key 3 is not text.
+/// A directory with 30 keys and small values in one value block. Key 3 is not UTF-8.
 fn database(scratch: &Scratch) -> PathBuf {
     let key = |i: u32| if i == 3 { r"key\xff\t3".to_owned() } else { format!("key {i}") };
     let lines = (0..30).map(|i| format!("{}\ta value of some length, {i}\n", key(i)));
@@ -90,7 +90,7 @@ fn a_damaged_key_block_is_told_by_its_hashes_and_so_is_a_damaged_index() {
 #[test]
 fn keys_of_a_lost_blob_are_named() {
     let scratch = Scratch::new();
-    // Only values above 64 MiB become blobs.
+    // Only values longer than 64 MiB become blobs.
     let value = "x".repeat((64 << 20) + 1);
     let db = scratch.database("db", format!("small\tvalue\nlarge\t{value}\n"));
     let blob = only(&db, ".blob");
@@ -123,12 +123,12 @@ fn all_damage_is_listed_not_only_the_first() {
     }
     flip(&db.join(&tables[1]), 10, 2);
     let damaged = report(&db, false);
-    // The index of the first is damaged, so it cannot be opened; the second is checked all the
-    // same.
+    // The index block of the first table is damaged, so it cannot be opened. The second table must
+    // be checked all the same.
     for table in &tables {
         assert!(files(&damaged).iter().any(|file| file.ends_with(table)), "{damaged}");
     }
-    // With the head of the chain gone too, whatever is there is still checked.
+    // If the head of the chain is damaged too, all existing files must still be checked.
     flip(&db.join("CURRENT"), 1, 1);
     let headless = report(&db, false);
     for name in [&tables[0], &tables[1], "CURRENT"] {
