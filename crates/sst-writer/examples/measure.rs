@@ -1,9 +1,10 @@
-//! How long the writer takes per entry: `cargo run --release -p sst-writer --example measure
-//! [directory]`.
+//! Measures the time that the writer takes per entry.
+//!
+//! `cargo run --release -p sst-writer --example measure [directory]`
 //!
 //! A million entries are prepared beforehand and written several times, without a filter, into a
-//! sink that drops everything and, if a directory is given, into a file there. Of each window of
-//! entries the fastest time counts, so that a busy machine disturbs little.
+//! sink that drops everything and, if a directory is given, into a file there. For each window of
+//! entries the fastest time counts, so that other load on the machine has little influence.
 
 #![expect(clippy::print_stdout, reason = "printing is what it is for")]
 
@@ -17,7 +18,7 @@ use sst_writer::{
 };
 
 const ENTRIES: usize = 1_000_000;
-/// Entries between two looks at the clock.
+/// Number of entries between two readings of the clock.
 const WINDOW: usize = 10_000;
 const RUNS: usize = 15;
 
@@ -45,7 +46,7 @@ impl Entry for Row {
     }
 }
 
-/// Bytes that don't compress, the same in every run.
+/// Random bytes, which do not compress. They are the same in every run.
 struct Random(u64);
 
 impl Random {
@@ -71,8 +72,8 @@ fn rows(value_len: usize) -> Vec<Row> {
         })
         .collect();
     rows.sort_unstable_by_key(|row| (row.hash, row.key));
-    // In the order in which they will be read, so that what is measured is not the caller's cache
-    // misses.
+    // Allocated in the order of reading, so that the times do not include cache misses of the
+    // caller.
     for row in &mut rows {
         row.value = vec![0; value_len];
         random.fill(&mut row.value);
@@ -80,7 +81,7 @@ fn rows(value_len: usize) -> Vec<Row> {
     rows
 }
 
-/// Times of one run: adding each window of entries, then finishing.
+/// Times of one run: for each window of entries, then for finishing.
 fn write<S: Sink>(
     rows: &[Row],
     mut writer: StreamingSstWriter<S>,

@@ -1,11 +1,11 @@
-//! The codec: how a payload becomes the stored form of a block, and back (FORMAT.md section 3).
+//! The codec: from a payload to the stored form of a block, and back (FORMAT.md section 3).
 //!
-//! No other file of this crate compresses or decompresses. A further codec needs a variant of
-//! [`Compression`] and of [`Encoding`] in sst-format.
+//! No other file of this crate compresses or decompresses. A new codec needs a variant of
+//! [`Compression`], and one of [`Encoding`] in sst-format.
 //!
-//! lz4_flex looks for repetitions by a hash of as many bytes as a machine word has, in the
-//! machine's order. So all 64-bit little-endian machines compress to the same bytes. Others
-//! compress to other bytes, which any machine reads.
+//! lz4_flex finds repetitions by hashing as many bytes as a machine word has, in the byte order of
+//! the machine. So all 64-bit little-endian machines compress to the same bytes. Other machines
+//! compress to other bytes, which every machine can read.
 
 use lz4_flex::block::{CompressTable, compress_into_with_table, get_maximum_output_size};
 use sst_format::FormatError;
@@ -17,20 +17,20 @@ use crate::invariant::{BrokenInvariant, OrBroken};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Compression {
-    /// As LZ4 where that saves more than an eighth.
+    /// As LZ4 if that saves more than an eighth, else as they are.
     #[default]
     Lz4,
-    /// As they are: a larger file, whose values a reader gets straight from its memory map.
+    /// As they are. The file is larger, but a reader returns values straight from its memory map.
     None,
 }
 
 /// The longest input that the LZ4 block format allows, in bytes. Longer payloads are stored raw.
 const MAX_LZ4_INPUT_LEN: usize = 0x7e00_0000;
 
-/// Room for compressed forms up to this length is kept from one payload to the next.
+/// Highest capacity in bytes of the output buffer that is kept from one payload to the next.
 const KEPT_ROOM_LEN: usize = 128 << 10;
 
-/// Why a payload has no stored form.
+/// The reason why a payload has no stored form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CompressError {
     Broken(BrokenInvariant),
@@ -46,11 +46,11 @@ impl From<BrokenInvariant> for CompressError {
     }
 }
 
-/// Finds the stored forms of payloads. A stored form depends on its payload alone.
+/// Computes the stored forms of payloads. A stored form depends on its payload alone.
 pub(crate) struct Compressor {
-    /// Where LZ4 has seen which bytes, cleared for each payload; `None` if payloads are stored raw.
+    /// The match table of LZ4, cleared for each payload; `None` if payloads are stored raw.
     table: Option<CompressTable>,
-    /// The compressed form of the last payload. Bytes behind it are left over from payloads before.
+    /// The compressed form of the last payload. The bytes behind it are left from earlier payloads.
     room: Vec<u8>,
 }
 
@@ -84,7 +84,7 @@ impl Compressor {
         };
         let longest = get_maximum_output_size(payload.len());
         if self.room.len() < longest {
-            // Not resized: the old room is released first, and need not be copied.
+            // The old buffer is freed first, because its content need not be copied.
             self.room = Vec::new();
             let refused = |_| CompressError::NoMemory { bytes: longest };
             self.room.try_reserve_exact(longest).map_err(refused)?;
@@ -109,11 +109,11 @@ pub(crate) fn raw_header(payload: &[u8]) -> BlockHeader {
     BlockHeader { encoding: Encoding::Raw, checksum: crc32fast::hash(payload) }
 }
 
-/// Why a block in stored form cannot be taken over.
+/// The reason why a block in stored form is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RawBlockDefect {
-    /// The checksum is not that of the block.
+    /// The checksum does not match the bytes.
     #[error("its checksum is {computed:08x}, its header states {stated:08x}")]
     Checksum {
         /// The checksum in its header.
@@ -121,24 +121,24 @@ pub enum RawBlockDefect {
         /// The checksum of its bytes.
         computed: u32,
     },
-    /// A blob file has another length or another header than its commit lists.
+    /// A blob file does not have the length or the header that its commit lists.
     #[error("it is not the file that its commit lists")]
     NotTheListed,
-    /// LZ4 cannot compress so many bytes to so few.
+    /// LZ4 cannot compress that many bytes to so few.
     #[error("{0}")]
     Ratio(FormatError),
     /// The block is no valid LZ4 block.
     #[error("it is no valid LZ4 block of {uncompressed_size} bytes")]
     Corrupt {
-        /// The length it should have had.
+        /// The length that its header states.
         uncompressed_size: u32,
     },
     /// The block decompresses to another length than its header states.
     #[error("it decompresses to {found} bytes, its header states {stated}")]
     Len {
-        /// The length it should have had.
+        /// The length that its header states.
         stated: u32,
-        /// The length it has.
+        /// The length that it decompresses to.
         found: usize,
     },
     /// The header states LZ4 and a length of 0, which readers would take for a raw block.
@@ -146,7 +146,7 @@ pub enum RawBlockDefect {
     EmptyLz4,
 }
 
-/// Why a block in stored form was not taken over.
+/// The reason why a block in stored form was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CheckError {
     Defect(RawBlockDefect),
@@ -162,9 +162,8 @@ impl From<RawBlockDefect> for CheckError {
     }
 }
 
-/// Checks that a block in stored form can be read back: its checksum, and that it decompresses to
-/// the length that its header states. Returns its payload, which lies in `buffer` if it had to be
-/// decompressed.
+/// Checks a block in stored form: its checksum, and that it decompresses to the length that its
+/// header states. Returns the payload, which lies in `buffer` if it had to be decompressed.
 pub(crate) fn check_stored<'a>(
     header: BlockHeader,
     stored: &'a [u8],
@@ -179,7 +178,7 @@ pub(crate) fn check_stored<'a>(
         Encoding::Lz4 { uncompressed_len: 0 } => return Err(RawBlockDefect::EmptyLz4.into()),
         Encoding::Lz4 { uncompressed_len } => uncompressed_len,
     };
-    // Before memory is allocated for it.
+    // Checked before memory is allocated for the payload.
     header.payload_len(stored.len() as u64).map_err(RawBlockDefect::Ratio)?;
     let len = uncompressed_len as usize;
     if let Some(more) = len.checked_sub(buffer.len()) {

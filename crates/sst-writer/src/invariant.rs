@@ -1,13 +1,13 @@
-//! Invariants of this crate: rules that neither a caller nor a file can break.
+//! Invariants of this crate: rules that only a bug of this crate can break.
 
-/// A rule that does not hold: a bug of this crate.
+/// A broken invariant, which is a bug of this crate.
 ///
-/// Each error enum has a variant `Internal` for it. Builds with debug assertions stop at once.
+/// Each error enum has a variant `Internal` for it. Builds with debug assertions panic at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BrokenInvariant(pub(crate) &'static str);
 
 impl BrokenInvariant {
-    /// `rule` says what should hold.
+    /// `rule` states the invariant.
     #[cold]
     pub(crate) fn new(rule: &'static str) -> Self {
         debug_assert!(false, "does not hold: {rule}");
@@ -15,9 +15,9 @@ impl BrokenInvariant {
     }
 }
 
-/// The value of an option that is never empty.
+/// Turns a missing value into an error where an invariant says that there is one.
 pub(crate) trait OrBroken<T> {
-    /// The value, or the error that `rule` does not hold.
+    /// The value, or the error that the invariant `rule` is broken.
     fn or_broken(self, rule: &'static str) -> Result<T, BrokenInvariant>;
 }
 

@@ -27,30 +27,30 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # What is where
+//! # Modules
 //!
 //! | module | to |
 //! |---|---|
 //! | [`table`] | write one table, to a file or to any output: [`StreamingSstWriter`] |
 //! | [`blob`] | write values over 64 MiB to files of their own |
 //! | [`bulk`] | load entries in any order, more than fit into memory |
-//! | [`publish`] | make tables and blobs visible in one step, or go back a step |
-//! | [`file`](mod@file) | see and change how files are written: [`file::FileSystem`] |
+//! | [`publish`] | make tables and blobs visible in one step, or roll back to an earlier commit |
+//! | [`file`](mod@file) | observe and change how files are written: [`file::FileSystem`] |
 //!
-//! The types that most programs start with are at the root of the crate too.
+//! The types that most programs start with are also at the root of the crate.
 //!
-//! # What this crate promises
+//! # Guarantees
 //!
 //! - The same entries and options give the same bytes on every 64-bit little-endian machine. Other
 //!   machines may compress to other bytes. Every machine reads the files of any other.
-//! - What cannot be read back is never written: entries out of order, values too long, hashes that
-//!   no reader would compute and tables past the limits of the format are refused before anything
-//!   changes, in every build.
-//! - A file is there whole and durable, or not at all. A commit is seen whole or not at all. No
-//!   file is ever overwritten but `CURRENT`, which is replaced in one step.
-//! - After a failure of the output the writer says so and does nothing more; a sync that failed is
-//!   never taken as done.
-//! - Memory is bounded, whatever the number of entries: see [`StreamingSstWriter`].
+//! - The writer never writes entries that cannot be read back. It refuses entries out of order,
+//!   values that are too long, hashes that no reader would compute, and tables past the limits of
+//!   the format. It does so before anything changes, in every build.
+//! - A file is there whole and durable, or not at all. A commit is visible whole or not at all. No
+//!   file is ever overwritten except `CURRENT`, which is replaced in one step.
+//! - After a failed write the writer returns an error and does nothing more. A failed sync never
+//!   counts as done.
+//! - Memory is bounded for any number of entries: see [`StreamingSstWriter`].
 
 #![forbid(unsafe_code)]
 
@@ -72,7 +72,7 @@ pub use table::{
     Compression, Entry, EntryValue, StreamingSstWriter, WriteError, WriterOptions, hash_key,
 };
 
-// Short paths for `publish` and `file`.
+// Short paths for the modules `publish` and `file`.
 pub(crate) use blob::BlobFile;
 pub(crate) use file::{
     AtomicFile, FileError, FileOperation, FileSystem, Lock, NewFile, OsFileSystem, Sink, StoredFile,

@@ -1,4 +1,4 @@
-//! How much memory a bulk load takes, against what the documentation of `BulkLoader` says.
+//! The memory of a bulk load, compared with the documentation of `BulkLoader`.
 
 mod counting;
 
@@ -15,8 +15,8 @@ use counting::{HIGHEST, IN_USE};
 
 const MIB: usize = 1 << 20;
 
-/// What is loaded: for each stream so many records with keys of 16 bytes, some of them with values
-/// of another length.
+/// The input of a load: each stream has `records` records with keys of 16 bytes. Some values have
+/// another length.
 #[derive(Clone, Copy)]
 struct Input {
     streams: u64,
@@ -39,7 +39,7 @@ impl Input {
     }
 }
 
-/// A load, and the highest use of memory in it.
+/// Runs a load. Returns its summary and its highest use of memory.
 fn load(input: Input, options: BulkOptions) -> Result<(BulkSummary, usize), Box<dyn Error>> {
     let parent = tempfile::tempdir()?;
     let mut publisher = Publisher::open(parent.path().join("db"), PublisherOptions::default())?;
@@ -68,10 +68,9 @@ fn load(input: Input, options: BulkOptions) -> Result<(BulkSummary, usize), Box<
     Ok((summary, HIGHEST.load(Ordering::Relaxed) - before))
 }
 
-/// Loads, and checks the highest use against the documented table, line by line.
+/// Runs a load, and checks its highest use of memory against the documented table, line by line.
 fn check(budget: usize, threads: usize, input: Input) -> Result<usize, Box<dyn Error>> {
-    // Compression takes most of the time and no memory that is not counted as a buffer of its
-    // table.
+    // Without compression, which takes most of the time, and memory only in a buffer of each table.
     let writer = WriterOptions::default().compression(Compression::None);
     let options = BulkOptions::default().memory_budget(budget).threads(threads).writer(writer);
     let (summary, used) = load(input, options)?;
@@ -90,7 +89,7 @@ fn check(budget: usize, threads: usize, input: Input) -> Result<usize, Box<dyn E
     Ok(used)
 }
 
-// One test, because other tests in the same process would be counted too.
+// One test only, because other tests in the same process would be counted too.
 #[test]
 fn memory_is_the_budget_and_what_the_documentation_says() -> Result<(), Box<dyn Error>> {
     let many = Input {
@@ -100,18 +99,18 @@ fn memory_is_the_budget_and_what_the_documentation_says() -> Result<(), Box<dyn 
         long_value_len: 900,
         is_one_key: false,
     };
-    // More records each time than there may be memory in use.
+    // The records take more memory than each load may use.
     for (budget, threads) in [(4, 1), (4, 2), (4, 4), (8, 1), (8, 2), (16, 2)] {
         check(budget * MIB, threads, many)?;
     }
-    // What fits is not spilled: then the budget is used.
+    // Records that fit into the budget are not spilled, so the budget is used.
     let all = check(64 * MIB, 1, many)?;
     assert!(all > 36 * MIB, "{all}");
-    // More handles than the budget has room for.
+    // More handles than the budget has chunks for.
     check(4 * MIB, 2, Input { streams: 12, records: many.records / 6, ..many })?;
-    // One bucket that no thread can sort in memory.
+    // One bucket, which no thread can sort in memory.
     check(4 * MIB, 2, Input { is_one_key: true, ..many })?;
-    // Values that go by on their own.
+    // Values so long that they are stored apart from their records.
     check(4 * MIB, 2, Input { value_len: 100, long_value_len: 3 * MIB, records: 10_000, ..many })?;
     Ok(())
 }

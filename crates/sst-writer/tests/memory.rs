@@ -1,4 +1,4 @@
-//! How much memory the writer takes, against what its documentation says.
+//! The memory of the writer, compared with its documentation.
 
 mod counting;
 
@@ -12,7 +12,7 @@ use counting::{HIGHEST, IN_USE};
 
 const MIB: usize = 1 << 20;
 
-/// An entry with a key of any length, its hash counted up.
+/// An entry with a key of any length. Hashes increase.
 struct Numbered<'a> {
     number: u64,
     key_len: usize,
@@ -61,8 +61,9 @@ impl Entry for Colliding {
     }
 }
 
-/// Writes entries and checks the highest use against the documented table; `extra` is what it says
-/// for blobs, medium values and runs of equal hashes. Returns the highest use.
+/// Writes entries, and checks the highest use of memory against the documented table. `extra` is
+/// the documented memory for blobs, medium values and runs of equal hashes. Returns the highest
+/// use.
 fn check(entries: impl Iterator<Item = impl Entry>, extra: usize) -> Result<usize, WriteError> {
     check_with(WriterOptions::default(), entries, 6 * MIB + extra)
 }
@@ -86,7 +87,7 @@ fn check_with(
     Ok(used)
 }
 
-// One test, because other tests in the same process would be counted too.
+// One test only, because other tests in the same process would be counted too.
 #[test]
 fn memory_is_what_the_documentation_says() -> Result<(), WriteError> {
     let count: u32 = if cfg!(debug_assertions) { 400_000 } else { 4_000_000 };
@@ -118,7 +119,7 @@ fn memory_is_what_the_documentation_says() -> Result<(), WriteError> {
     let raw = WriterOptions::default().compression(Compression::None);
     check_with(raw, mixed, 6 * MIB)?;
 
-    // One run: keys of their own, all with one hash.
+    // One run: distinct keys, all with one hash.
     let run = (0..200_000).map(|number| Colliding { number });
     check(run, 6 * 200_000 * (50 + 40))?;
     Ok(())

@@ -9,19 +9,20 @@ use sst_format::block::{BLOCK_HEADER_LEN, BlockHeader};
 use crate::codec::Compressor;
 use crate::{AtomicFile, Compression, FileOperation, FileSystem, OsFileSystem, Sink, WriteError};
 
-/// What a reader must know of a blob file.
+/// A description of a blob file, with which a reader opens it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BlobFile {
     /// Length of the file in bytes.
     pub file_size: u64,
-    /// The header the file starts with.
+    /// The header at the start of the file.
     pub header: BlockHeader,
 }
 
-/// Writes one value to a new file of its own, which appears under its name whole or not at all.
+/// Writes one value to a new file of its own.
 ///
-/// Needs as much memory again as the value is long, if it is to be compressed.
+/// The file appears under its name whole or not at all. If the value is to be compressed, this
+/// needs as much memory again as the value is long.
 ///
 /// # Errors
 ///
@@ -47,25 +48,25 @@ pub fn write_blob_file(
     write_blob_file_in(Arc::new(OsFileSystem), path, value, compression)
 }
 
-/// [`write_blob_file`] in a file system of one's own.
+/// As [`write_blob_file`], with the caller's file system.
 ///
 /// # Errors
 ///
-/// As there.
+/// As [`write_blob_file`].
 pub fn write_blob_file_in(
     file_system: Arc<dyn FileSystem>,
     path: impl AsRef<Path>,
     value: &[u8],
     compression: Compression,
 ) -> Result<BlobFile, WriteError> {
-    // Before the work of compressing: most errors show here.
+    // The file is created before the value is compressed: most errors occur here.
     let path = path.as_ref();
     let file = AtomicFile::create_in(file_system, path)?;
     let (blob, ()) = write_blob(file, path, value, compression)?;
     Ok(blob)
 }
 
-/// Writes the bytes of a blob file and ends the output. `path` is for errors.
+/// Writes the bytes of a blob file and ends the output. Errors name `path`.
 pub(crate) fn write_blob<S: Sink>(
     mut sink: S,
     path: &Path,

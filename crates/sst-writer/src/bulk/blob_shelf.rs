@@ -1,4 +1,4 @@
-//! Blobs that are written and have no number yet.
+//! Blobs that are written but have no number yet.
 
 use std::collections::HashMap;
 use std::mem;
@@ -17,26 +17,26 @@ pub(crate) struct ShelvedBlob {
     pub(crate) place: InputPosition,
     pub(crate) file: StagedFile,
     pub(crate) blob: BlobFile,
-    /// The digest of the value, if that is taken.
+    /// The digest of the value, if the load computes digests.
     pub(crate) digest: Option<ValueDigest>,
 }
 
-/// Keeps blobs under tickets until all are there. Only then can they be numbered in an order that
-/// no thread has a say in.
+/// Keeps blobs under tickets until all blobs of the load are written. Then they are numbered in the
+/// order of their input positions, so that the numbers do not depend on the threads.
 #[derive(Debug, Default)]
 pub(crate) struct BlobShelf {
     blobs: Mutex<Vec<ShelvedBlob>>,
 }
 
 impl BlobShelf {
-    /// Keeps a blob and returns its ticket.
+    /// Adds a blob and returns its ticket.
     pub(crate) fn add(&self, blob: ShelvedBlob) -> u64 {
         let mut blobs = self.blobs.lock().unwrap_or_else(PoisonError::into_inner);
         blobs.push(blob);
         blobs.len() as u64 - 1
     }
 
-    /// Takes all blobs in the order of their places, each with its ticket.
+    /// Takes out all blobs in the order of their input positions, each with its ticket.
     pub(crate) fn take(&self) -> Vec<(u64, ShelvedBlob)> {
         let mut blobs = self.blobs.lock().unwrap_or_else(PoisonError::into_inner);
         let mut blobs: Vec<_> = (0..).zip(mem::take(&mut *blobs)).collect();
@@ -45,5 +45,5 @@ impl BlobShelf {
     }
 }
 
-/// Which number the blob of a ticket got.
+/// The blob number for each ticket.
 pub(crate) type BlobNumbers = HashMap<u64, BlobNumber>;

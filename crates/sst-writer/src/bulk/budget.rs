@@ -1,23 +1,23 @@
-//! How the memory of a load is shared out.
+//! The division of a load's memory.
 
 /// Number of buckets: one for each value of the first bits of a hash.
 pub(crate) const BUCKETS: usize = 1 << BUCKET_BITS;
-/// How many bits tell the bucket.
+/// Number of first bits of a hash that give its bucket.
 pub(crate) const BUCKET_BITS: u32 = 8;
 
-/// Least budget in bytes.
+/// Smallest budget, in bytes.
 const MIN_BUDGET: usize = 4 << 20;
-/// What a table being written takes beside its filter, in bytes: see
+/// Memory of a table being written without its filter, in bytes: see
 /// [`StreamingSstWriter`](crate::StreamingSstWriter).
 const WRITER_LEN: u64 = 6 << 20;
-/// What a filter takes for each entry of the table being written, in bytes: what it gathers, and
-/// its bytes while they are made.
+/// Memory of a filter for each entry of the table being written, in bytes: the hashes that it
+/// collects, and its bytes while they are built.
 const FILTER_LEN_PER_ENTRY: u64 = 8;
-/// What the filters of finished tables take for each entry, in bytes.
+/// Memory of the filters of finished tables for each entry, in eighths of a byte.
 const FINISHED_FILTER_EIGHTHS_PER_ENTRY: u64 = 20;
-/// Least memory in bytes that a thread gets to sort with.
+/// Smallest memory that a thread gets for sorting, in bytes.
 const MIN_SORT_LEN: usize = 1 << 20;
-/// What sorting takes for each record beside its bytes.
+/// Memory that sorting takes for each record besides the record itself, in bytes.
 pub(crate) const SORT_LEN_PER_RECORD: u64 = 16;
 
 /// The bucket of a hash.
@@ -26,20 +26,20 @@ pub(crate) const fn bucket_of(hash: u64) -> usize {
     (hash >> (u64::BITS - BUCKET_BITS)) as usize
 }
 
-/// The memory of a load while records are put.
+/// The memory of a load while records are put into it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Budget {
-    /// Bytes in all.
+    /// The whole budget in bytes.
     pub(crate) len: usize,
     /// Length of a chunk of records in bytes.
     pub(crate) chunk_len: usize,
-    /// Values from this length on are kept apart from their records, in bytes.
+    /// Length in bytes from which on a value is stored apart from its record.
     pub(crate) detached_len: usize,
 }
 
 impl Budget {
-    /// Shares out `len` bytes. Each handle keeps a chunk open for each bucket: an eighth of the
-    /// budget.
+    /// Divides `len` bytes. Each handle keeps one chunk open for each bucket, which makes an eighth
+    /// of the budget.
     pub(crate) fn new(len: usize) -> Self {
         let len = len.max(MIN_BUDGET);
         let chunk_len = (len / (8 * BUCKETS)).clamp(2 << 10, 256 << 10);
@@ -47,7 +47,7 @@ impl Budget {
     }
 }
 
-/// The sum of all records put.
+/// The sums over all records that were put.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Totals {
     pub(crate) records: u64,
@@ -58,15 +58,16 @@ pub(crate) struct Totals {
 /// The memory of a load while tables are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WriteBudget {
-    /// How many bytes of records may stay in memory when writing starts.
+    /// Bytes of records that may stay in memory when writing starts.
     pub(crate) resident_len: usize,
-    /// How many bytes each thread may sort with. A larger bucket is sorted in runs.
+    /// Bytes that each thread may use for sorting. A bucket that needs more is sorted in runs.
     pub(crate) sort_len: usize,
 }
 
 impl WriteBudget {
-    /// Shares out the budget among `threads` that write tables of `table_entries`. `resident_len`
-    /// is what is in memory now, `largest_bucket` what it takes to sort the largest bucket.
+    /// Divides the budget among `threads` threads, each of which writes tables of `table_entries`
+    /// entries, with or without a filter. `largest_bucket` is the memory that sorting the largest
+    /// bucket takes, in bytes.
     pub(crate) fn new(
         budget: Budget,
         threads: usize,
@@ -85,7 +86,7 @@ impl WriteBudget {
 }
 
 fn to_len(bytes: u64) -> usize {
-    // More than a machine can address is more than any budget.
+    // A length that does not fit `usize` is larger than any budget.
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 

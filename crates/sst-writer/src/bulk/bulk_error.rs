@@ -1,4 +1,4 @@
-//! Why a load failed.
+//! The error of a load.
 
 use std::path::PathBuf;
 
@@ -10,25 +10,26 @@ use crate::invariant::BrokenInvariant;
 use crate::table::ShortKey;
 use crate::{PublishError, WriteError};
 
-/// Why records could not be loaded.
+/// The reason why records could not be loaded.
 ///
-/// Whatever it is, the directory stays as it was: temporary files are removed, and readers go on
-/// with the commit before. After [`BulkError::Entry`] the loader goes on with other records; any
-/// other error has ended the load.
+/// The directory always stays unchanged: temporary files are removed, and readers still see the
+/// last commit. After [`BulkError::Entry`] the load can go on with other records; any other error
+/// has ended it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BulkError {
-    /// A record that the format cannot hold. If a put returned this, nothing of the record was
-    /// taken.
+    /// A record that the format cannot hold. If a put returns this, the load has taken nothing of
+    /// the record.
     #[error("{place}: the entry cannot be written")]
     Entry {
-        /// Where the record comes from.
+        /// The input position of the record.
         place: InputPosition,
-        /// What is wrong with it. Numbers of entries in it are those of its table.
+        /// The reason. An entry number in it counts the entries of the record's table.
         source: WriteError,
     },
-    /// A key comes twice, and the policy is [`Duplicates::Error`](crate::bulk::Duplicates::Error).
-    /// Of all such keys it is the one whose second record comes first.
+    /// A key occurs twice, and the policy is [`Duplicates::Error`](crate::bulk::Duplicates::Error).
+    /// If there are several such keys, this is the one whose second record has the lowest input
+    /// position.
     #[error("key {key} comes twice: {first} and {second}")]
     Duplicate {
         /// The key.
@@ -38,20 +39,20 @@ pub enum BulkError {
         /// Its second record.
         second: InputPosition,
     },
-    /// What was spilled did not come back as it was written.
+    /// Bytes read back from a spill file are not the bytes that were written.
     #[error("what was spilled to {} is damaged: {len} bytes from byte {offset}", path.display())]
     SpillDamaged {
         /// The folder of the temporary file.
         path: PathBuf,
-        /// Where the damaged piece starts in the file, in bytes.
+        /// The byte of the file at which the damaged piece starts.
         offset: u64,
         /// Its length in bytes.
         len: u64,
     },
-    /// The load was called off through [`BulkOptions::monitor`](crate::BulkOptions).
+    /// The load was cancelled through [`BulkOptions::monitor`](crate::BulkOptions).
     #[error("the load was cancelled")]
     Cancelled,
-    /// A handle was dropped without [`BulkHandle::finish`](crate::bulk::BulkHandle::finish), so its
+    /// A handle was dropped before [`BulkHandle::finish`](crate::bulk::BulkHandle::finish), so its
     /// records may be incomplete.
     #[error("the handle of stream {stream} was dropped before it was finished")]
     HandleLost {
@@ -61,7 +62,7 @@ pub enum BulkError {
     /// Handles are still in use.
     #[error("{handles} handles are not finished")]
     HandlesOpen {
-        /// How many.
+        /// Their number.
         handles: usize,
     },
     /// An earlier failure has ended the load.

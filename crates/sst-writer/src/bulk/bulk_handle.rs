@@ -1,4 +1,4 @@
-//! How one thread puts records.
+//! The handle through which one thread puts records into a load.
 
 use std::mem;
 use std::sync::Arc;
@@ -20,26 +20,26 @@ const CHUNK_PER_BUCKET: &str = "a handle has a chunk for each bucket";
 /// Puts records into a [`BulkLoader`](crate::BulkLoader), in any order, without waiting for other
 /// handles.
 ///
-/// A handle belongs to one stream of the input, and each record has a position in it. Which of two
-/// records of a key is the later one is told by stream and position alone, so the result is the
-/// same however threads take turns. Several handles may share a stream, if each is given the
-/// positions of its records with the `_at` methods.
+/// A handle belongs to one stream of the input, and each record has a position in this stream.
+/// Stream and position alone decide which of two records of a key is the later one, so the result
+/// does not depend on how threads take turns. Several handles may share a stream if the caller
+/// passes the positions of their records to the `_at` methods.
 ///
-/// A put takes O(length of key and value): it hashes the key and appends to a buffer. When the
-/// budget is used up, it writes a part of what was put to disk.
+/// A put takes O(length of key and value): it hashes the key and appends the record to a buffer.
+/// When the budget is used up, it writes some of the records to disk.
 ///
-/// Call [`BulkHandle::finish`] in the end: a handle that is dropped without makes the load fail,
-/// since what it was to put may be incomplete.
+/// Call [`BulkHandle::finish`] at the end. If a handle is dropped without it, the load fails,
+/// because the records of the handle may be incomplete.
 #[derive(Debug)]
 pub struct BulkHandle {
     shared: Arc<Shared>,
     stream: u64,
     next_position: u64,
-    /// Number of the spill file.
+    /// Number of the spill file that this handle writes to.
     file: u32,
-    /// A chunk for each bucket; those without a buffer have no capacity.
+    /// One chunk for each bucket. A chunk without a buffer has no capacity.
     open: Vec<Chunk>,
-    /// What was put and not yet counted.
+    /// Sums over the records that are not yet counted in the totals of the load.
     put: Totals,
     is_finished: bool,
 }
@@ -58,25 +58,25 @@ impl BulkHandle {
         }
     }
 
-    /// The stream.
+    /// The stream of the input that this handle belongs to.
     #[must_use]
     pub const fn stream(&self) -> u64 {
         self.stream
     }
 
-    /// Puts a record at the position after that of the last one, starting with 0. A value longer
-    /// than [`BulkOptions::blob_threshold`](crate::BulkOptions::blob_threshold) becomes a blob.
+    /// Puts a record at the position after the last record's, starting with 0. A value longer than
+    /// [`BulkOptions::blob_threshold`](crate::BulkOptions::blob_threshold) becomes a blob.
     ///
     /// # Errors
     ///
-    /// [`BulkError`]: after [`BulkError::Entry`] go on with other records, after any other the load
-    /// has failed.
+    /// [`BulkError`]. After [`BulkError::Entry`] the caller may go on with other records; after any
+    /// other error the load has failed.
     #[inline]
     pub fn put(&mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), BulkError> {
         self.put_at(self.next_position, key, value)
     }
 
-    /// Puts a record at a position of the caller's choice: a line number, an offset.
+    /// Puts a record at a position that the caller chooses, for example a line number or an offset.
     ///
     /// # Errors
     ///
@@ -98,7 +98,7 @@ impl BulkHandle {
         self.add(Record { place, key, value: record_value }, value.len())
     }
 
-    /// Puts a record whose value becomes a blob, whatever its length.
+    /// Puts a record whose value becomes a blob, however short it is.
     ///
     /// # Errors
     ///
@@ -111,7 +111,7 @@ impl BulkHandle {
         self.put_blob_at(self.next_position, key, value)
     }
 
-    /// Puts a record whose value becomes a blob, at a position of the caller's choice.
+    /// Puts a record whose value becomes a blob, at a position that the caller chooses.
     ///
     /// # Errors
     ///
@@ -137,7 +137,7 @@ impl BulkHandle {
         self.delete_at(self.next_position, key)
     }
 
-    /// Puts a record that deletes its key, at a position of the caller's choice.
+    /// Puts a record that deletes its key, at a position that the caller chooses.
     ///
     /// # Errors
     ///
@@ -148,11 +148,11 @@ impl BulkHandle {
         self.add(Record { place, key, value: RecordValue::Deleted }, 0)
     }
 
-    /// Hands over what is still here. Everything that was put will be part of the load.
+    /// Ends the handle, and adds its last records to the load.
     ///
     /// # Errors
     ///
-    /// [`BulkError`] if the load has failed or was called off.
+    /// [`BulkError`] if the load has failed or was cancelled.
     pub fn finish(mut self) -> Result<(), BulkError> {
         self.shared.check()?;
         for (bucket, chunk) in mem::take(&mut self.open).into_iter().enumerate() {
@@ -167,7 +167,7 @@ impl BulkHandle {
         Ok(())
     }
 
-    /// The place of the next record, whose key is checked.
+    /// The input position of the next record. Checks the length of its key.
     #[inline]
     fn take_place(&mut self, position: u64, key: &[u8]) -> Result<InputPosition, BulkError> {
         let place = InputPosition { stream: self.stream, position };
@@ -179,7 +179,7 @@ impl BulkHandle {
         Ok(place)
     }
 
-    /// Writes a long value where it can stay until its table is written.
+    /// Writes a long value to a blob file or a spill file, so that its record does not hold it.
     #[cold]
     fn put_aside<'v>(
         &self,
@@ -215,7 +215,7 @@ impl BulkHandle {
         Ok(())
     }
 
-    /// Gives a bucket a chunk that has room for `needed` bytes.
+    /// Gives a bucket a new chunk with room for `needed` bytes.
     #[cold]
     fn renew(&mut self, bucket: usize, needed: usize) -> Result<(), BulkError> {
         self.shared.check()?;
@@ -237,8 +237,8 @@ impl BulkHandle {
         if let Some(buffer) = store.buffer(needed, self.file)? {
             return Ok(buffer);
         }
-        // All chunks are open ones: of this handle, which can help it, and of others, which can't
-        // be.
+        // The budget is taken up by open chunks. Those of this handle can be spilled here, those of
+        // other handles cannot.
         let open = self.open.iter_mut().map(mem::take).enumerate();
         let (used, unused): (Vec<_>, Vec<_>) = open.partition(|(_, chunk)| chunk.records > 0);
         unused.into_iter().for_each(|(_, chunk)| store.give_back(chunk.bytes));

@@ -1,4 +1,4 @@
-//! Loads records in any order into a directory.
+//! Bulk loading of records in any order into a directory.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,39 +20,41 @@ use crate::file::FileError;
 use crate::invariant::OrBroken;
 use crate::{Commit, Phase, Publisher};
 
-/// Loads records in any order, from several threads, into tables of disjoint ranges of hashes, and
-/// publishes them as one commit. The input may be far larger than memory.
+/// Loads records in any order into a directory, from several threads.
 ///
-/// Records are put through [`BulkLoader::handle`]s; [`BulkLoader::finish`] sorts them, resolves
-/// duplicates, writes tables, several at a time, and publishes. Nothing is seen before that. On any
-/// failure, a panic or a cancellation included, and when the loader is dropped, the directory is as
-/// before; what a killed process leaves is removed by the next [`Publisher`] of the directory, or
-/// the next load with the same [`BulkOptions::temp_dir`].
+/// The records are written to tables with disjoint ranges of hashes, which are published as one
+/// commit. The input may be far larger than memory.
+///
+/// Records are put in through handles ([`BulkLoader::handle`]). [`BulkLoader::finish`] sorts them,
+/// resolves duplicates, writes tables, several at a time, and publishes the commit. Readers see
+/// nothing of it before. The directory stays unchanged if the load fails, panics or is cancelled,
+/// or if the loader is dropped. Files that a killed process leaves are removed by the next
+/// [`Publisher`] of the directory, or by the next load with the same [`BulkOptions::temp_dir`].
 ///
 /// # The same input, the same files
 ///
 /// The files depend on the records, their [`InputPosition`](crate::bulk::InputPosition)s and the
-/// options that say what to write. They don't depend on the budget, on the number of threads, or on
-/// which thread put what when. Which records are in the input is up to the caller: give each input
-/// stream a number, and put its records in their order, or with their positions.
+/// options about the content of tables. They do not depend on the budget, the number of threads, or
+/// the order in which threads put their records. The caller must keep input positions the same:
+/// give each input stream a number, and put its records in order or with their positions.
 ///
 /// # Memory
 ///
-/// At most the budget, and beyond it:
+/// A load takes at most its budget, and in addition:
 ///
 /// | bytes | for |
 /// |---|---|
-/// | 8 MiB | the rest |
-/// | 6 MiB per thread | buffers of a table being written, where the budget has no room for them |
-/// | 4 × the longest key or value per thread | a value passing through; 2 × when a blob is put |
-/// | 5 per entry | filters until the commit is durable, where they exceed the budget |
+/// | 8 MiB | fixed costs |
+/// | 6 MiB per thread | buffers of a table being written, if the budget has no room for them |
+/// | 4 × the longest key or value per thread | a value being written; 2 × when a blob is put |
+/// | 5 per entry | filters until the commit is durable, if they exceed the budget |
 /// | 1 chunk (1/2048 of the budget) per handle | if handles beyond the sixth find no room |
 ///
 /// # Disk
 ///
-/// Beside the tables: the records that don't fit into the budget, once, and 8 bytes for each; a
-/// bucket that does not fit into the memory of a thread (with evenly spread hashes: an input of
-/// more than some hundred times the budget) once more.
+/// Besides the tables: the records that do not fit into the budget, once, and 8 bytes for each of
+/// them. A bucket that does not fit into the memory of a thread is written once more; with evenly
+/// spread hashes that happens from an input of some hundred times the budget on.
 ///
 /// # Examples
 ///
@@ -77,7 +79,7 @@ use crate::{Commit, Phase, Publisher};
 ///     threads.into_iter().try_for_each(|thread| thread.join().unwrap())
 /// })?;
 /// let summary = loader.finish()?;
-/// // Of each key the record of the later stream counts.
+/// // For each key, the record of the higher stream is kept.
 /// assert_eq!((summary.records, summary.entries, summary.duplicates), (2000, 1000, 1000));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -96,29 +98,29 @@ pub struct BulkSummary {
     /// Certificates of families, ascending: see
     /// [`PreparedCommit::certify`](crate::publish::PreparedCommit::certify).
     pub certificates: Vec<FamilyCertificate>,
-    /// Records that were put.
+    /// Number of records that were put.
     pub records: u64,
-    /// Bytes of their keys and values.
+    /// Bytes of the keys and values of these records.
     pub record_bytes: u64,
-    /// Entries of all tables.
+    /// Number of entries of all tables.
     pub entries: u64,
-    /// Entries that are deletions.
+    /// Number of these entries that are deletions.
     pub deletions: u64,
-    /// Records that were left out for others of their key.
+    /// Number of records that were left out in favour of another record of their key.
     pub duplicates: u64,
-    /// Records that no table could hold, with [`BulkOptions::skip_refused`].
+    /// Number of records that no table could hold, if [`BulkOptions::skip_refused`] is set.
     pub refused: u64,
-    /// Those of them with the lowest places, ascending, 10 at most.
+    /// The refused records with the lowest input positions, ascending, at most 10.
     pub first_refused: Vec<RefusedRecord>,
-    /// Tables.
+    /// Number of tables.
     pub tables: u64,
-    /// Values in files of their own.
+    /// Number of blob files.
     pub blobs: u64,
     /// Bytes of all tables and blob files.
     pub file_bytes: u64,
     /// Bytes that did not fit into the budget and were written to temporary files.
     pub spilled_bytes: u64,
-    /// Files that belong to no commit any more and could not be removed. The next publisher tries
+    /// Files that belong to no commit any more but could not be removed. The next publisher tries
     /// again.
     pub not_removed: Vec<FileError>,
 }
@@ -139,30 +141,36 @@ impl<'p> BulkLoader<'p> {
         Ok(Self { publisher, shared })
     }
 
-    /// A handle to put records with. Of two records of a key that of the higher stream is the later
-    /// one; within a stream their positions tell.
+    /// A handle through which a thread puts records.
+    ///
+    /// If two records have the same key, the one of the higher stream is the later one; within a
+    /// stream, their positions decide.
     #[must_use]
     pub fn handle(&self, stream: u64) -> BulkHandle {
         BulkHandle::new(Arc::clone(&self.shared), stream)
     }
 
-    /// Sorts the records, writes them to tables and publishes these: [`BulkLoader::prepare`] and
-    /// [`PreparedLoad::publish`]. A load without records publishes a commit without tables.
+    /// Sorts the records, writes them to tables and publishes the commit.
+    ///
+    /// This is [`BulkLoader::prepare`] followed by [`PreparedLoad::publish`]. A load without
+    /// records publishes a commit without tables.
     ///
     /// # Errors
     ///
-    /// [`BulkError`]; readers go on with the commit before. See
-    /// [`PreparedCommit::publish`](crate::publish::PreparedCommit::publish) for the one exception.
+    /// [`BulkError`]; readers still see the commit before.
+    /// [`PreparedCommit::publish`](crate::publish::PreparedCommit::publish) documents the one
+    /// exception.
     pub fn finish(self) -> Result<BulkSummary, BulkError> {
         self.prepare()?.publish()
     }
 
-    /// Sorts the records and writes them to tables of a commit that is not visible yet: to be read
-    /// back and certified before it is published.
+    /// Sorts the records and writes them to tables of a commit that is not visible yet.
+    ///
+    /// The caller can have the commit read back and certified before publishing it.
     ///
     /// # Errors
     ///
-    /// [`BulkError`]; readers go on with the commit before.
+    /// [`BulkError`]; readers still see the commit before.
     pub fn prepare(self) -> Result<PreparedLoad<'p>, BulkError> {
         let Self { publisher, shared } = self;
         let totals = shared.totals()?;
@@ -188,16 +196,16 @@ impl<'p> BulkLoader<'p> {
     }
 }
 
-/// A blob of a load: its ticket, its number, its file.
+/// A blob of a load: its ticket, its number and its file.
 type NumberedBlob = (u64, BlobNumber, ShelvedBlob);
 
-/// Numbers blobs in the order of their places.
+/// Numbers blobs in the order of their input positions.
 fn number_blobs(commit: &Commit<'_>, shared: &Shared) -> Result<Vec<NumberedBlob>, BulkError> {
     let blobs = shared.blobs.take().into_iter();
     blobs.map(|(ticket, blob)| Ok((ticket, commit.reserve_blob()?, blob))).collect()
 }
 
-/// Gives all files their names, and adds them to the commit.
+/// Renames all files to their final names, and adds them to the commit.
 fn adopt_files(
     commit: &mut Commit<'_>,
     shared: &Shared,

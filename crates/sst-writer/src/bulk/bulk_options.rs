@@ -1,4 +1,4 @@
-//! How records are loaded.
+//! Options of a bulk load.
 
 use std::path::PathBuf;
 use std::thread;
@@ -8,52 +8,55 @@ use sst_format::limits::MAX_MEDIUM_VALUE_LEN;
 use super::duplicates::Duplicates;
 use crate::{Monitor, WriterOptions};
 
-/// Whether the tables of earlier commits stay.
+/// Whether a load keeps the tables of earlier commits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BulkMode {
-    /// They are replaced: afterwards the key space holds what was loaded and nothing else.
+    /// It replaces them: afterwards the family (key space) holds only the entries of this load.
     #[default]
     Replace,
-    /// They stay below the new ones: an entry that was loaded hides those of its key, a deletion
-    /// too.
+    /// It keeps them below the new tables: a loaded entry, or a loaded deletion, hides the earlier
+    /// entries of its key.
     Increment,
 }
 
-/// How a [`BulkLoader`](crate::BulkLoader) works. Start from the default and change what you need.
+/// Options of a [`BulkLoader`](crate::BulkLoader). Start from the default and change single fields.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct BulkOptions {
-    /// Memory in bytes for records, sorting and writing; [`BulkLoader`](crate::BulkLoader) says
-    /// what comes on top. At least 4 MiB are used. Default: 256 MiB.
+    /// Memory in bytes for records, sorting and writing; [`BulkLoader`](crate::BulkLoader) lists
+    /// the memory that comes on top. At least 4 MiB are used. Default: 256 MiB.
     pub memory_budget: usize,
-    /// Threads that sort and write. At least 1. Default: as many as the machine runs at once.
+    /// Number of threads that sort and write. At least 1. Default: the number of threads that the
+    /// machine runs at once.
     pub threads: usize,
-    /// Where to spill what does not fit into the budget. Default: `None`, the directory loaded
-    /// into.
+    /// Parent folder of the spill files, which hold records beyond the budget. Default: `None`,
+    /// which means the directory of the load itself.
     pub temp_dir: Option<PathBuf>,
     /// Which records of a key are kept. Default: [`Duplicates::Newest`].
     pub duplicates: Duplicates,
-    /// Whether the tables of earlier commits stay. Default: [`BulkMode::Replace`].
+    /// Whether the load keeps the tables of earlier commits. Default: [`BulkMode::Replace`].
     pub mode: BulkMode,
-    /// The key space to load into. Default: 0.
+    /// The family (key space) of the load. Default: 0.
     pub family: u32,
-    /// How tables are written. Whether they hold several values per key follows from the duplicate
-    /// policy. Default: [`WriterOptions::default`].
+    /// Options of the tables. Whether a table may hold several values per key follows from the
+    /// duplicate policy. Default: [`WriterOptions::default`].
     pub writer: WriterOptions,
-    /// A table gets at most this many entries, except that entries with equal hashes stay together.
-    /// Default: 2²².
+    /// Highest number of entries of a table. Entries with equal hashes stay together, which may
+    /// exceed it. Default: 2²².
     pub max_table_entries: u64,
-    /// A table gets at most this many bytes of keys and values, uncompressed and without those in
-    /// blob files, except that it has at least one entry and that entries with equal hashes stay
-    /// together. Default: 256 MiB.
+    /// Highest number of bytes of keys and values of a table, uncompressed and without blobs. A
+    /// table has at least one entry, and entries with equal hashes stay together, which may exceed
+    /// it. Default: 256 MiB.
     pub max_table_bytes: u64,
-    /// Values longer than this many bytes become blobs. At most 64 MiB are used. Default: 64 MiB.
+    /// Length in bytes above which a value becomes a blob. At most 64 MiB are used. Default: 64
+    /// MiB.
     pub blob_threshold: usize,
-    /// Whether the load goes on without records that no table can hold: keys with one hash share a
-    /// key block, which holds 2²⁴ bytes or entries of them. [`BulkSummary::refused`] counts them.
-    /// They are the same for any budget and any number of threads. Default: false, and the load
-    /// fails with [`BulkError::Entry`] for the first of them.
+    /// Whether the load leaves out records that no table can hold, and goes on. Keys with one hash
+    /// share a key block, which holds at most 2²⁴ bytes or entries of them.
+    /// [`BulkSummary::refused`] counts the records left out; they are the same for any budget and
+    /// any number of threads. Default: false, and the load fails with [`BulkError::Entry`] for the
+    /// first such record.
     ///
     /// [`BulkSummary::refused`]: crate::bulk::BulkSummary::refused
     /// [`BulkError::Entry`]: crate::bulk::BulkError::Entry
@@ -96,70 +99,70 @@ impl BulkOptions {
         self
     }
 
-    /// Sets where to spill.
+    /// Sets the parent folder of the spill files.
     #[must_use]
     pub fn temp_dir(mut self, directory: impl Into<PathBuf>) -> Self {
         self.temp_dir = Some(directory.into());
         self
     }
 
-    /// Sets which records are kept of those with the same key.
+    /// Sets which records of a key are kept.
     #[must_use]
     pub fn duplicates(mut self, policy: Duplicates) -> Self {
         self.duplicates = policy;
         self
     }
 
-    /// Sets whether the tables of earlier commits stay.
+    /// Sets whether the load keeps the tables of earlier commits.
     #[must_use]
     pub fn mode(mut self, mode: BulkMode) -> Self {
         self.mode = mode;
         self
     }
 
-    /// Sets the key space to load into.
+    /// Sets the family (key space) of the load.
     #[must_use]
     pub fn family(mut self, family: u32) -> Self {
         self.family = family;
         self
     }
 
-    /// Sets how tables are written.
+    /// Sets the options of the tables.
     #[must_use]
     pub fn writer(mut self, options: WriterOptions) -> Self {
         self.writer = options;
         self
     }
 
-    /// Sets how many entries a table gets at most.
+    /// Sets the highest number of entries of a table.
     #[must_use]
     pub fn max_table_entries(mut self, entries: u64) -> Self {
         self.max_table_entries = entries;
         self
     }
 
-    /// Sets how many bytes of keys and values a table gets at most.
+    /// Sets the highest number of bytes of keys and values of a table.
     #[must_use]
     pub fn max_table_bytes(mut self, bytes: u64) -> Self {
         self.max_table_bytes = bytes;
         self
     }
 
-    /// Sets from which length on values become blobs.
+    /// Sets the length above which a value becomes a blob.
     #[must_use]
     pub fn blob_threshold(mut self, bytes: usize) -> Self {
         self.blob_threshold = bytes;
         self
     }
 
-    /// Sets whether the load goes on without records that no table can hold.
+    /// Sets whether the load leaves out records that no table can hold.
     #[must_use]
     pub fn skip_refused(mut self, skip: bool) -> Self {
         self.skip_refused = skip;
         self
     }
 
-    /// Sets what observes and cancels the load.
+    /// Sets the monitor, which observes and cancels the load.
     #[must_use]
     pub fn monitor(mut self, monitor: Monitor) -> Self {
         self.monitor = monitor;

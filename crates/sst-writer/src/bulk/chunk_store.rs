@@ -12,10 +12,10 @@ use crate::invariant::OrBroken;
 /// The invariant of the list of buckets.
 const ALL_BUCKETS: &str = "there is a bucket for each value of the first bits";
 
-/// How much is spilled at once: this part of the budget.
+/// A spill frees at least the budget divided by this number.
 const SPILL_PART: usize = 16;
-/// What the record of a spilled chunk takes in memory, in bytes, with as much again for its list to
-/// grow.
+/// Memory of the entry of a spilled chunk in its list, in bytes. It counts double, because the list
+/// grows by doubling.
 const SPILLED_LEN: usize = 2 * size_of::<SpilledChunk>();
 
 /// Records back to back.
@@ -45,12 +45,12 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    /// What it takes to sort the bucket in memory, in bytes.
+    /// Memory that sorting the whole bucket takes, in bytes.
     pub(super) const fn sort_len(&self) -> u64 {
         self.len + self.records * SORT_LEN_PER_RECORD
     }
 
-    /// What sorting takes beside the chunks that are in memory already, in bytes.
+    /// Memory that sorting the bucket takes besides its chunks that are in memory, in bytes.
     pub(super) fn load_len(&self) -> u64 {
         let spilled: u64 = self.spilled.iter().map(|chunk| u64::from(chunk.place.len)).sum();
         spilled + self.records * SORT_LEN_PER_RECORD
@@ -63,11 +63,11 @@ impl Bucket {
     }
 }
 
-/// Keeps the chunks of all buckets, and the budget of the records.
+/// The chunks of all buckets, kept within the budget for records.
 #[derive(Debug)]
 pub(super) struct ChunkStore {
     budget: Budget,
-    /// Each thread that puts records spills to one of them.
+    /// Spill files. Each handle writes to one of them.
     files: Vec<SpillFile>,
     state: Mutex<State>,
 }
@@ -75,12 +75,12 @@ pub(super) struct ChunkStore {
 #[derive(Debug)]
 struct State {
     buckets: Vec<Bucket>,
-    /// Buffers of `chunk_len` bytes that are not in use.
+    /// Unused buffers of `chunk_len` bytes.
     free: Vec<Vec<u8>>,
-    /// Bytes of all buffers that were given out and not returned, the free ones included, and of
+    /// Bytes of all buffers that were handed out and not returned, of the unused buffers, and of
     /// the lists of spilled chunks.
     in_use: usize,
-    /// No bucket from here on has a chunk in memory.
+    /// The buckets from this number on have no chunk in memory.
     resident_end: usize,
     spilled_len: u64,
 }
@@ -101,18 +101,18 @@ impl ChunkStore {
         self.budget
     }
 
-    /// The spill file of a number.
+    /// The spill file with this number.
     pub(super) fn file(&self, number: u32) -> Result<&SpillFile, BulkError> {
         Ok(self.files.get(number as usize).or_broken("records name spill files that exist")?)
     }
 
     /// Number of spill files.
     pub(super) fn file_count(&self) -> u32 {
-        // There are at most 64. A lower count would only leave some of them unused.
+        // There are at most 64 files. A lower count would only leave some of them unused.
         u32::try_from(self.files.len()).unwrap_or(u32::MAX)
     }
 
-    /// Keeps a chunk.
+    /// Adds a full chunk.
     pub(super) fn add(&self, bucket: usize, chunk: Chunk) -> Result<(), BulkError> {
         let mut state = self.lock();
         state.buckets.get_mut(bucket).or_broken(ALL_BUCKETS)?.add(chunk);
@@ -120,8 +120,8 @@ impl ChunkStore {
         Ok(())
     }
 
-    /// An empty buffer for at least `len` bytes of records. `None` if the budget is used up by
-    /// chunks that are still open: then [`ChunkStore::spill`] some of them.
+    /// An empty buffer for at least `len` bytes of records. `None` if open chunks take up the whole
+    /// budget: the caller must then [`ChunkStore::spill`] some of them.
     pub(super) fn buffer(&self, len: usize, file: u32) -> Result<Option<Vec<u8>>, BulkError> {
         let needed = len.max(self.budget.chunk_len);
         let mut state = self.lock();
@@ -142,7 +142,7 @@ impl ChunkStore {
                 };
             }
             if !state.free.is_empty() {
-                // What is needed is longer than they are.
+                // The request is longer than an unused buffer.
                 state.drop_free();
                 continue;
             }
@@ -156,7 +156,7 @@ impl ChunkStore {
         }
     }
 
-    /// A buffer beyond the budget, for a handle that could not get another.
+    /// A buffer beyond the budget, for a handle that could not get one within it.
     pub(super) fn buffer_beyond_budget(&self, len: usize) -> Result<Vec<u8>, BulkError> {
         let needed = len.max(self.budget.chunk_len);
         let buffer = empty_buffer(needed)?;
@@ -164,7 +164,7 @@ impl ChunkStore {
         Ok(buffer)
     }
 
-    /// Writes chunks to a spill file and takes their buffers back.
+    /// Writes chunks to a spill file, and takes their buffers back.
     pub(super) fn spill(&self, chunks: Vec<(usize, Chunk)>, file: u32) -> Result<(), BulkError> {
         let spill_file = self.file(file)?;
         let mut spilled = Vec::with_capacity(chunks.len());
@@ -185,7 +185,7 @@ impl ChunkStore {
         Ok(())
     }
 
-    /// Writes a value that is kept apart from its record.
+    /// Writes a value that is stored apart from its record.
     pub(super) fn append(&self, value: &[u8], file: u32) -> Result<SpillPlace, BulkError> {
         let place = self.file(file)?.append(value)?;
         self.lock().spilled_len += u64::from(place.len);
@@ -199,17 +199,18 @@ impl ChunkStore {
         }
     }
 
-    /// Bytes that were spilled.
+    /// Number of bytes that were spilled.
     pub(super) fn spilled_len(&self) -> u64 {
         self.lock().spilled_len
     }
 
-    /// What it takes to sort the largest bucket, in bytes.
+    /// Memory that sorting the largest bucket takes, in bytes.
     pub(super) fn largest_sort_len(&self) -> u64 {
         self.lock().buckets.iter().map(Bucket::sort_len).max().unwrap_or(0)
     }
 
-    /// Leaves at most `resident_len` bytes of chunks in memory, when no more records are put.
+    /// Spills chunks until at most `resident_len` bytes of them are in memory. Only when no more
+    /// records are put.
     pub(super) fn shrink_to(&self, resident_len: usize) -> Result<(), BulkError> {
         loop {
             let victims = {
@@ -228,7 +229,7 @@ impl ChunkStore {
         }
     }
 
-    /// Takes a bucket out, when no more records are put.
+    /// Takes a bucket out. Only when no more records are put.
     pub(super) fn take(&self, bucket: usize) -> Result<Bucket, BulkError> {
         Ok(mem::take(self.lock().buckets.get_mut(bucket).or_broken(ALL_BUCKETS)?))
     }
@@ -245,8 +246,8 @@ fn empty_buffer(len: usize) -> Result<Vec<u8>, BulkError> {
 }
 
 impl State {
-    /// Takes chunks out of memory, of the last buckets first: those are written last, so the first
-    /// ones need never be read back.
+    /// Takes chunks out of memory, from the last buckets first. Those are written last, so the
+    /// first buckets may never have to be read back.
     fn take_resident(&mut self, len: usize) -> Result<Vec<(usize, Chunk)>, BulkError> {
         let (mut taken, mut taken_len) = (Vec::new(), 0);
         while taken_len < len && self.resident_end > 0 {
@@ -273,7 +274,7 @@ impl State {
             buffer.clear();
             self.free.push(buffer);
         } else {
-            // The allocator may have given more than was counted.
+            // The allocator may have given more than the requested length, which was counted.
             self.in_use = self.in_use.saturating_sub(buffer.capacity());
         }
     }

@@ -1,18 +1,19 @@
-//! Which entries of a key are kept.
+//! The policy for several entries of one key.
 
-/// Which entries of a key are kept where a load or a merge finds several.
+/// Which entries of a key a load or a merge keeps if there are several.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Duplicates {
-    /// The newest, which `get` finds. In a load: the record with the highest
-    /// [`InputPosition`](crate::bulk::InputPosition). In a merge: the newest table that knows the
-    /// key, with all its entries of the key.
+    /// Only the newest, which `get` finds. In a load that is the record with the highest
+    /// [`InputPosition`](crate::bulk::InputPosition). In a merge these are all entries of the key
+    /// in the newest table that has it.
     #[default]
     Newest,
-    /// All, which `get_all` finds. In a load: in the order of their places; a deletion takes those
-    /// before it. In a merge: those of newer tables first, down to a tombstone.
+    /// All of them, which `get_all` finds. In a load they are in the order of their input
+    /// positions, and a deletion removes the records before it. In a merge, those of newer tables
+    /// come first, down to a tombstone.
     Keep,
-    /// None: a key that comes more than once, as a deletion too, is an error, and nothing is
-    /// published.
+    /// None: a key with more than one record or entry, deletions included, is an error, and nothing
+    /// is published.
     Error,
 }

@@ -1,18 +1,17 @@
-//! Where in the input a record stands.
+//! The position of a record in the input.
 
 use std::fmt;
 
-/// Where in the input a record stands. Of two records of a key, the one with the higher position is
-/// the later one.
+/// The position of a record in the input.
 ///
-/// Positions are compared by stream first, then by position, and by nothing else: not by time, and
-/// not by thread.
+/// Of two records of a key, the one with the higher position is the later one. Positions are
+/// compared by stream first, then by the position in the stream. Time and threads play no part.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InputPosition {
-    /// Which input stream: a file, a partition, a producer.
+    /// Number of the input stream, for example a file, a partition or a producer.
     pub stream: u64,
-    /// Where in that stream: counted up by the handle, or given by the caller (a line number, an
-    /// offset).
+    /// Position in this stream: counted by the handle, or given by the caller (for example a line
+    /// number or an offset).
     pub position: u64,
 }
 

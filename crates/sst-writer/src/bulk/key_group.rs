@@ -3,18 +3,18 @@
 use super::duplicates::Duplicates;
 use super::input_position::InputPosition;
 
-/// Takes the records of one key in their order, deletions first, and decides for each whether it is
-/// kept.
+/// Decides for each record of one key whether it is kept. The records come deletions first, then in
+/// the order of their input positions.
 #[derive(Debug)]
 pub(super) struct KeyGroup {
     policy: Duplicates,
-    /// InputPosition of the last deletion.
+    /// Input position of the last deletion.
     deletion: Option<InputPosition>,
-    /// InputPosition of the value that waits for being the last.
+    /// Input position of the value that is kept if no later one follows.
     held: Option<InputPosition>,
     records: u64,
     entries: u64,
-    /// The lowest two places.
+    /// The two lowest input positions.
     lowest: (Option<InputPosition>, Option<InputPosition>),
 }
 
@@ -23,20 +23,20 @@ pub(super) struct KeyGroup {
 pub(super) enum Verdict {
     /// Write it.
     Emit,
-    /// Keep it at hand, in place of the one kept before: it may be the one that counts.
+    /// Hold it in place of the record held before: it is kept if no later one follows.
     Hold,
     /// Leave it out.
     Skip,
 }
 
-/// The entry to write at the end of a group.
+/// The entry that is written at the end of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tail {
-    /// Nothing more.
+    /// No further entry.
     Nothing,
-    /// The record that was held.
+    /// The held record.
     Held,
-    /// A deletion: that of this place.
+    /// A deletion with this input position.
     Deletion(InputPosition),
 }
 
@@ -45,7 +45,7 @@ impl KeyGroup {
         Self { policy, deletion: None, held: None, records: 0, entries: 0, lowest: (None, None) }
     }
 
-    /// Judges the next record.
+    /// Decides about the next record.
     pub(super) fn accept(&mut self, place: InputPosition, is_deletion: bool) -> Verdict {
         self.records += 1;
         self.note_place(place);
@@ -79,12 +79,12 @@ impl KeyGroup {
         tail
     }
 
-    /// How many records were left out for others, once the group has ended.
+    /// Number of records that were left out in favour of others, once the group has ended.
     pub(super) const fn left_out(&self) -> u64 {
         self.records - self.entries
     }
 
-    /// The first two places, if there must not be two.
+    /// The two lowest input positions, if the policy forbids two records of a key.
     pub(super) const fn duplicate(&self) -> Option<(InputPosition, InputPosition)> {
         match (self.policy, self.lowest) {
             (Duplicates::Error, (Some(first), Some(second))) => Some((first, second)),
@@ -106,7 +106,8 @@ impl KeyGroup {
 mod tests {
     use super::*;
 
-    /// Positions of the values written, and whether a deletion comes last.
+    /// Returns the positions of the values written, whether a deletion comes last, and the number
+    /// of records left out.
     fn resolve(policy: Duplicates, records: &[(u64, bool)]) -> (Vec<u64>, bool, u64) {
         let mut sorted = records.to_vec();
         sorted.sort_by_key(|&(position, is_deletion)| (!is_deletion, position));

@@ -1,5 +1,6 @@
-//! Entries in any order become tables of disjoint ranges of hashes, whatever their number and the
-//! memory at hand.
+//! Bulk loading: records in any order become tables with disjoint ranges of hashes.
+//!
+//! Their number may exceed the memory.
 //!
 //! ```text
 //! BulkHandle   puts records into open chunks, one for each bucket (the first 8 bits of the hash)
@@ -13,8 +14,8 @@
 //!              go live together
 //! ```
 //!
-//! Where a table ends follows from all records put and the options alone, so the files are the same
-//! whatever the budget, the number of threads and the way they took turns.
+//! The end of each table follows from all records put and the options alone. So the files are the
+//! same for any budget, any number of threads and any way in which they took turns.
 
 pub(crate) mod blob_shelf;
 pub(crate) mod budget;

@@ -1,11 +1,11 @@
-//! A load whose tables are durable and which no reader sees yet.
+//! A load whose tables are durable but not visible to readers yet.
 
 use super::bulk_error::BulkError;
 use super::bulk_loader::BulkSummary;
 use crate::PreparedCommit;
 
-/// A load that is written and not visible yet. See
-/// [`BulkLoader::prepare`](crate::BulkLoader::prepare). Dropped, it leaves nothing behind.
+/// A load that is written but not visible yet. See
+/// [`BulkLoader::prepare`](crate::BulkLoader::prepare). If it is dropped, nothing of it stays.
 #[derive(Debug)]
 pub struct PreparedLoad<'p> {
     pub(super) commit: PreparedCommit<'p>,
@@ -13,13 +13,13 @@ pub struct PreparedLoad<'p> {
 }
 
 impl<'p> PreparedLoad<'p> {
-    /// The commit of the load, to be certified.
+    /// The commit of the load, for reading it back and certifying it.
     #[must_use]
     pub const fn commit(&mut self) -> &mut PreparedCommit<'p> {
         &mut self.commit
     }
 
-    /// Gives the load up, and says what it would have done. Nothing of it stays; the summary has no
+    /// Abandons the load, and returns its figures. Nothing of it stays, and the summary has no
     /// sequence number.
     #[must_use]
     pub fn into_summary(self) -> BulkSummary {

@@ -1,15 +1,15 @@
-//! One record, as chunks hold it in memory and on disk.
+//! One record, as stored in a chunk in memory or on disk.
 //!
-//! | bytes | what |
+//! | bytes | content |
 //! |---|---|
 //! | varint | stream |
 //! | varint | position |
 //! | varint | length of the key |
 //! | varint | 0 deletion, 1 blob, 2 detached value, otherwise 3 + length of the value |
 //! | … | the key |
-//! | … | the value; 8 bytes of a blob's ticket; 20 bytes of where a detached value lies |
+//! | … | the value; the 8 bytes of a blob's ticket; the 20 bytes of a detached value's location |
 //!
-//! Varints are LEB128. The hash is not stored: computing it takes less time than reading it back.
+//! Varints are LEB128. The hash is not stored: computing it takes less time than reading it.
 
 use std::cmp::Ordering;
 
@@ -18,25 +18,25 @@ use super::spill_file::SpillPlace;
 
 /// Longest varint in bytes.
 const MAX_VARINT_LEN: usize = 10;
-/// Most bytes of a record beside its key and its value.
+/// Longest record in bytes, without its key and its value.
 pub(super) const MAX_OVERHEAD: usize = 4 * MAX_VARINT_LEN + DETACHED_LEN;
-/// Bytes that say where a detached value lies.
+/// Length of the location of a detached value, in bytes.
 const DETACHED_LEN: usize = 20;
 
 /// A value in a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RecordValue<'a> {
-    /// None: the record deletes its key.
+    /// No value: the record deletes its key.
     Deleted,
-    /// The bytes.
+    /// The value itself.
     Bytes(&'a [u8]),
-    /// Too long to be moved around while sorting: it lies in a spill file.
+    /// The location of the value in a spill file: it is too long to be copied while sorting.
     Detached(DetachedValue),
-    /// In a blob file: the ticket under which it is known until it has a number.
+    /// The ticket of a blob file, under which the load finds it until it has a number.
     Blob(u64),
 }
 
-/// Where a value lies that is kept apart from its record.
+/// The location of a value that is stored apart from its record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct DetachedValue {
     /// Number of the spill file.
@@ -57,7 +57,7 @@ impl<'a> Record<'a> {
         matches!(self.value, RecordValue::Deleted)
     }
 
-    /// Bytes of the key and the value; those of a blob are not known any more.
+    /// Length of the key and the value in bytes. The value of a blob counts as 0.
     pub(super) const fn len(&self) -> u64 {
         let value_len = match &self.value {
             RecordValue::Detached(value) => value.place.len as usize,
@@ -66,9 +66,9 @@ impl<'a> Record<'a> {
         (self.key.len() + value_len) as u64
     }
 
-    /// Order of records with one hash: by key; of one key the deletions first, then by place.
-    /// Records that claim the same place are told apart by their values, so that no order is left
-    /// to chance.
+    /// The order of records with one hash: by key, then deletions first, then by input position.
+    /// Records with the same input position are ordered by their values, so that the order is
+    /// always defined.
     pub(super) fn order(&self, other: &Self) -> Ordering {
         let by_place = |record: &Self| (!record.is_deletion(), record.place);
         self.key
@@ -77,7 +77,7 @@ impl<'a> Record<'a> {
             .then_with(|| self.value.tie_order().cmp(&other.value.tie_order()))
     }
 
-    /// Appends the record.
+    /// Appends the record to `out`.
     #[inline]
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         put_varint(out, self.place.stream);
@@ -109,8 +109,8 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// Reads the record that `bytes` start with, and returns what follows it. `None` if there is
-    /// none, which the checksum of its chunk rules out.
+    /// Parses the record at the start of `bytes`, and returns it with the bytes behind it. `None`
+    /// if there is no whole record, which would be a bug: spilled chunks have a checksum.
     #[inline]
     pub(super) fn decode(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
         let (stream, rest) = take_varint(bytes)?;
@@ -138,7 +138,7 @@ impl<'a> Record<'a> {
 }
 
 impl RecordValue<'_> {
-    /// How many bytes of it are in the record, but for a fixed number.
+    /// Length in bytes of the part of a record that depends on its value's length.
     pub(super) const fn inline_len(&self) -> usize {
         match self {
             Self::Bytes(bytes) => bytes.len(),
@@ -228,7 +228,7 @@ mod tests {
         for record in &records {
             let (decoded, after) = Record::decode(rest).unwrap();
             assert_eq!(decoded, *record);
-            // Nothing cut short is read as a record.
+            // No shortened record is decoded.
             for len in 0..rest.len() - after.len() {
                 assert_eq!(Record::decode(&rest[..len]), None);
             }

@@ -3,27 +3,27 @@
 use super::input_position::InputPosition;
 use crate::WriteError;
 
-/// How many refused records are told with their places.
+/// Number of refused records that are kept with their input positions.
 const MOST_TOLD: usize = 10;
 
 /// A record that was refused when its table was written.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct RefusedRecord {
-    /// Where the record comes from.
+    /// The input position of the record.
     pub place: InputPosition,
-    /// What is wrong with it.
+    /// The reason.
     pub source: WriteError,
 }
 
 /// Records that were refused because their hash has more entries than a key block can hold.
 ///
-/// Records are written in the order of hash, key and place, whatever the budget and the number of
-/// threads, so the same ones are refused.
+/// Records are written in the order of hash, key and input position. So the same records are
+/// refused for any budget and any number of threads.
 #[derive(Debug, Default)]
 pub(super) struct RefusedRecords {
     pub(super) count: u64,
-    /// Those with the lowest places, ascending.
+    /// Those with the lowest input positions, ascending.
     pub(super) first: Vec<RefusedRecord>,
 }
 

@@ -1,4 +1,4 @@
-//! From sorted records to the entries of tables.
+//! The step from sorted records to the entries of tables.
 
 use super::bulk_error::BulkError;
 use super::duplicates::Duplicates;
@@ -11,7 +11,7 @@ use crate::WriteError;
 use crate::invariant::BrokenInvariant;
 use crate::table::ShortKey;
 
-/// A key that comes twice.
+/// A key with more than one record, and the input positions of the first two.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct DuplicateKey {
     pub(super) key: ShortKey,
@@ -19,25 +19,25 @@ pub(super) struct DuplicateKey {
     pub(super) second: InputPosition,
 }
 
-/// Takes the records of each key together, and adds those that count to tables.
+/// Groups the records of each key, and adds those that are kept to tables.
 pub(super) struct Resolver<'a> {
     tables: TableSequence<'a>,
     policy: Duplicates,
     group: Option<Group>,
-    /// Used for every group with more than one record.
+    /// Reused for every group with more than one record.
     buffers: Buffers,
     pub(super) left_out: u64,
-    /// Of all keys that come twice, the one whose second record comes first.
+    /// Of all keys with two records, the one whose second record has the lowest input position.
     pub(super) duplicate: Option<DuplicateKey>,
 }
 
-/// The records of a key so far.
+/// The records of the current key so far.
 struct Group {
     hash: u64,
     state: KeyGroup,
 }
 
-/// Copies of what is needed after its record is gone.
+/// Copies of the parts of a group that are needed after their records are gone.
 #[derive(Default)]
 struct Buffers {
     key: Vec<u8>,
@@ -45,7 +45,7 @@ struct Buffers {
     value: Vec<u8>,
 }
 
-/// A value that is held, its bytes aside.
+/// A held record. Its value bytes are in [`Buffers::value`].
 #[derive(Clone, Copy)]
 struct HeldRecord {
     place: InputPosition,
@@ -70,7 +70,7 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// The tables, once the last group has ended.
+    /// Ends the last group, and returns the tables.
     pub(super) fn finish(&mut self) -> Result<&mut TableSequence<'a>, BulkError> {
         self.end_group()?;
         Ok(&mut self.tables)

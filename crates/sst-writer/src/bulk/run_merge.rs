@@ -1,5 +1,5 @@
-//! Sorts a bucket that is larger than the memory to sort it with: in sorted runs on disk, which are
-//! then merged.
+//! External sorting: a bucket larger than the memory for sorting becomes sorted runs on disk, which
+//! are then merged.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -17,24 +17,24 @@ use super::sorted_bucket::SortedBucket;
 use super::spill_file::{SpillFile, SpillPlace};
 use crate::hash_key;
 
-/// The error of a run that does not consist of records.
+/// The error of a run whose bytes are not records.
 #[cold]
 fn bad_run() -> BulkError {
     BulkError::Internal("a run is not made of records")
 }
 
-/// Fewest runs that are merged at once.
+/// Smallest number of runs that are merged at once.
 const MIN_FAN_IN: usize = 4;
 
-/// A bucket as sorted runs.
+/// A bucket in the form of sorted runs.
 pub(super) struct RunMerge<'a> {
     shared: &'a Shared,
     runs: Vec<Run>,
-    /// Most runs that are merged at once.
+    /// Highest number of runs that are merged at once.
     fan_in: usize,
 }
 
-/// Sorted records in a spill file, in pieces.
+/// A sorted run: records in a spill file, in pieces.
 #[derive(Debug)]
 struct Run {
     file: Arc<SpillFile>,
@@ -42,7 +42,8 @@ struct Run {
 }
 
 impl<'a> RunMerge<'a> {
-    /// Sorts parts of the bucket that take no more than `sort_len` bytes, and writes each to disk.
+    /// Sorts the bucket in parts of at most `sort_len` bytes, and writes each part to disk as a
+    /// run.
     pub(super) fn new(
         shared: &'a Shared,
         bucket: Bucket,
@@ -52,7 +53,7 @@ impl<'a> RunMerge<'a> {
         let mut merge = Self { shared, runs: Vec::new(), fan_in: 0 };
         let file = Arc::new(shared.spill_file());
         let store = &shared.store;
-        // A buffer of a chunk for each run that is read.
+        // Each run that is read needs a buffer of the length of a chunk.
         merge.fan_in = (sort_len / store.budget().chunk_len.max(1)).max(MIN_FAN_IN);
         let (mut len, sort_len) = (0, sort_len as u64);
         for spilled in bucket.spilled {
@@ -60,11 +61,12 @@ impl<'a> RunMerge<'a> {
             merge.make_room(&mut len, needed, sort_len, &file, sorted)?;
             sorted.read(store, spilled)?;
         }
-        // Reading and lending are told apart by their order, so a part has one kind of chunks.
+        // `SortedBucket` tells chunks that it read from chunks in memory by their order, so a part
+        // has only one kind.
         merge.end_part(&file, sorted)?;
         len = 0;
         for chunk in bucket.resident {
-            // Its bytes are in memory anyway, and counted where they are.
+            // The bytes of the chunk are in memory already, and the chunk store counts them.
             let needed = part_len(0, chunk.records);
             merge.make_room(&mut len, needed, sort_len, &file, sorted)?;
             sorted.add(chunk)?;
@@ -90,7 +92,7 @@ impl<'a> RunMerge<'a> {
         Ok(())
     }
 
-    /// Sorts what was gathered and writes it as a run.
+    /// Sorts the gathered part and writes it as a run.
     fn end_part(
         &mut self,
         file: &Arc<SpillFile>,
@@ -105,7 +107,7 @@ impl<'a> RunMerge<'a> {
         Ok(())
     }
 
-    /// Merges the runs and hands on all records in their order.
+    /// Merges the runs, and passes all records to `sink` in order.
     pub(super) fn hand_on(mut self, sink: &mut impl RecordSink) -> Result<(), BulkError> {
         while self.runs.len() > self.fan_in {
             let file = Arc::new(self.shared.spill_file());
@@ -124,7 +126,7 @@ impl<'a> RunMerge<'a> {
     }
 }
 
-/// What records take to be sorted, in bytes.
+/// Memory that sorting takes for these records, in bytes.
 fn part_len(len: u64, records: u32) -> u64 {
     len + u64::from(records) * SORT_LEN_PER_RECORD
 }
@@ -151,7 +153,7 @@ impl RunWriter {
         Ok(())
     }
 
-    /// The run, if it has records.
+    /// Ends the run, and returns it if it has records.
     fn finish(mut self) -> Result<Option<Run>, BulkError> {
         self.end_piece()?;
         let Self { file, pieces, .. } = self;
@@ -177,13 +179,13 @@ struct RunReader {
     file: Arc<SpillFile>,
     pieces: std::vec::IntoIter<SpillPlace>,
     piece: Vec<u8>,
-    /// Where the record at hand starts in the piece, and where it ends.
+    /// The bytes of the piece at which the current record starts and ends.
     at: (usize, usize),
     hash: u64,
 }
 
 impl RunReader {
-    /// Starts with the first record. There is one.
+    /// Starts at the first record. A run has at least one.
     fn new(run: Run) -> Result<Self, BulkError> {
         let pieces = run.pieces.into_iter();
         let mut reader = Self { file: run.file, pieces, piece: Vec::new(), at: (0, 0), hash: 0 };
@@ -193,7 +195,7 @@ impl RunReader {
         }
     }
 
-    /// Goes to the next record. `false` at the end.
+    /// Moves to the next record. Returns `false` at the end of the run.
     fn advance(&mut self) -> Result<bool, BulkError> {
         let mut start = self.at.1;
         if start >= self.piece.len() {
@@ -208,19 +210,19 @@ impl RunReader {
         Ok(true)
     }
 
-    /// The record at hand.
+    /// The current record.
     fn record(&self) -> Option<Record<'_>> {
         Record::decode(self.piece.get(self.at.0..)?).map(|(record, _)| record)
     }
 }
 
-/// Readers are compared for a heap that gives the greatest first: the greatest is the one with the
-/// lowest record.
+/// The order of readers in a max-heap: the reader with the lowest record is the greatest.
 impl Ord for RunReader {
     fn cmp(&self, other: &Self) -> Ordering {
         let by_record = || match (self.record(), other.record()) {
             (Some(a), Some(b)) => b.order(&a),
-            // Every record was decoded before. If one were not, `Merge::hand_on` reports it.
+            // Each current record was decoded before. If one cannot be, `Merge::hand_on` reports
+            // it.
             _ => Ordering::Equal,
         };
         other.hash.cmp(&self.hash).then_with(by_record)
@@ -241,7 +243,7 @@ impl PartialEq for RunReader {
 
 impl Eq for RunReader {}
 
-/// Merges runs: the reader with the lowest record is the first of the heap.
+/// A merge of runs. The reader with the lowest record is at the top of the heap.
 struct Merge {
     heap: BinaryHeap<RunReader>,
 }
@@ -254,7 +256,7 @@ impl Merge {
 
     fn hand_on(mut self, shared: &Shared, sink: &mut impl RecordSink) -> Result<(), BulkError> {
         let mut handed = 0_u32;
-        // Changing the first in place, the heap is put in order once for each record.
+        // The top of the heap is changed in place, so the heap is reordered once for each record.
         while let Some(mut first) = self.heap.peek_mut() {
             let record = first.record().ok_or_else(bad_run)?;
             sink.accept(SortedRecord { hash: first.hash, record, is_alone: false })?;

@@ -1,4 +1,4 @@
-//! The state that the handles of a load share.
+//! The state that the handles of a load share with its loader.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,10 +25,10 @@ use crate::table::entry_digester::sha256;
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) options: BulkOptions,
-    /// Values from this length on don't go into chunks, in bytes.
+    /// Length in bytes from which on a value is not stored in a chunk.
     pub(super) aside_len: usize,
     pub(super) store: ChunkStore,
-    // Behind the store, whose files lie in it.
+    // Dropped after the store, whose files are in this folder.
     space: SpillSpace,
     pub(super) blobs: BlobShelf,
     directory: Arc<Path>,
@@ -38,12 +38,12 @@ pub(super) struct Shared {
     handles: Mutex<Handles>,
 }
 
-/// The handles of a load, and what they have put.
+/// The handles of a load, and the sums over their records.
 #[derive(Debug, Default)]
 struct Handles {
     started: u32,
     open: usize,
-    /// Stream of a handle that was dropped before it was finished.
+    /// Stream of a handle that was dropped before its `finish`.
     lost: Option<u64>,
     totals: Totals,
 }
@@ -75,22 +75,22 @@ impl Shared {
         })
     }
 
-    /// Values longer than this many bytes become blobs.
+    /// Length in bytes above which a value becomes a blob.
     pub(super) fn blob_threshold(&self) -> usize {
         blob_threshold(&self.options)
     }
 
-    /// A spill file beside those of the store.
+    /// Another spill file, besides those of the store.
     pub(super) fn spill_file(&self) -> SpillFile {
         self.space.file()
     }
 
-    /// A file for a table or a blob that has no number yet.
+    /// A temporary file for a table or a blob that has no number yet.
     pub(super) fn staging_file(&self) -> Result<StagingFile, FileError> {
         StagingFile::create(&*self.file_system, Arc::clone(&self.directory))
     }
 
-    /// Writes a blob and returns the ticket it is known by.
+    /// Writes a blob file, and returns the ticket of the blob.
     pub(super) fn write_blob(&self, place: InputPosition, value: &[u8]) -> Result<u64, BulkError> {
         let file = self.staging_file()?;
         let (blob, file) = write_blob(file, &self.directory, value, self.blob_compression)?;
@@ -98,7 +98,7 @@ impl Shared {
         Ok(self.blobs.add(ShelvedBlob { place, file, blob, digest }))
     }
 
-    /// Fails if the load has failed or was called off.
+    /// Fails if the load has failed or was cancelled.
     pub(super) fn check(&self) -> Result<(), BulkError> {
         if self.has_failed.load(Ordering::Acquire) {
             return Err(BulkError::Failed);
@@ -106,12 +106,13 @@ impl Shared {
         Ok(self.options.monitor.check()?)
     }
 
-    /// Remembers a failure, after which nothing that was put can be relied on.
+    /// Marks the load as failed if `result` is an error, because the records may then be
+    /// incomplete.
     pub(super) fn guard<T>(&self, result: Result<T, BulkError>) -> Result<T, BulkError> {
         result.inspect_err(|_| self.has_failed.store(true, Ordering::Release))
     }
 
-    /// Starts a handle, and tells the spill file it is to use.
+    /// Starts a handle, and returns the number of its spill file.
     pub(super) fn start_handle(&self) -> u32 {
         let mut handles = self.lock();
         handles.open += 1;
@@ -119,14 +120,14 @@ impl Shared {
         handles.started % self.store.file_count().max(1)
     }
 
-    /// Ends a handle. `lost` is its stream if it was not finished.
+    /// Ends a handle. `lost` is its stream if `finish` was not called.
     pub(super) fn end_handle(&self, lost: Option<u64>) {
         let mut handles = self.lock();
         handles.open -= 1;
         handles.lost = handles.lost.or(lost);
     }
 
-    /// Counts what was put, and tells of it.
+    /// Adds to the totals, and reports the progress.
     pub(super) fn count(&self, put: Totals) {
         let totals = {
             let mut handles = self.lock();
@@ -137,11 +138,11 @@ impl Shared {
         self.report(Phase::Read, totals, None);
     }
 
-    /// What was put in all.
+    /// The totals over all records.
     ///
     /// # Errors
     ///
-    /// If it is not known, because handles are open or were lost.
+    /// [`BulkError`] if they are not known yet, because handles are open or were lost.
     pub(super) fn totals(&self) -> Result<Totals, BulkError> {
         let handles = self.lock();
         match (handles.lost, handles.open) {

@@ -1,4 +1,4 @@
-//! Sorts records in memory.
+//! In-memory sorting of records.
 
 use std::hint::black_box;
 
@@ -8,41 +8,42 @@ use super::record::Record;
 use super::record_sink::{RecordSink, SortedRecord};
 use crate::{WriteError, hash_key};
 
-/// How many records are fetched from memory at once, before the first of them is needed.
+/// Number of records whose memory is read together, before the first of them is used.
 const FETCHED_RECORDS: usize = 16;
 
-/// The error of a chunk that does not consist of records. Its checksum was right, so it was written
-/// like that.
+/// The error of a chunk whose bytes are not records. Its checksum matches, so it was written like
+/// that.
 #[cold]
 fn bad_chunk() -> BulkError {
     BulkError::Internal("a chunk is not made of records")
 }
 
-/// Sorts the records of some chunks where they lie: what is moved is 16 bytes for each.
+/// Sorts the records of some chunks without moving them: only an index of 16 bytes per record is
+/// sorted.
 ///
-/// An index entry holds, from the top: 64 bits hash, 32 bits number of the chunk, 32 bits position
-/// in it.
+/// An index entry holds, from the top bit on: the hash (64 bits), the number of the chunk (32
+/// bits), the position in the chunk (32 bits).
 #[derive(Debug, Default)]
 pub(super) struct SortedBucket {
     chunks: Vec<Chunk>,
     index: Vec<u128>,
-    /// Buffers to read spilled chunks into.
+    /// Buffers for reading spilled chunks.
     buffers: Vec<Vec<u8>>,
-    /// How many of the chunks, counted from the first, were read into such buffers.
+    /// Number of chunks, counted from the first, that were read into such buffers.
     read_chunks: usize,
 }
 
 impl SortedBucket {
-    /// Adds a chunk that was spilled. Chunks in memory come after those that were spilled.
+    /// Reads a spilled chunk and adds it. Spilled chunks must be added before chunks in memory.
     pub(super) fn read(&mut self, store: &ChunkStore, from: SpilledChunk) -> Result<(), BulkError> {
-        // Without a used buffer it takes a new one.
+        // If no used buffer is left, this takes a new one.
         let mut bytes = self.buffers.pop().unwrap_or_default();
         store.file(from.file)?.read(from.place, &mut bytes)?;
         self.read_chunks += 1;
         self.add(Chunk { bytes, records: from.records })
     }
 
-    /// Adds a chunk.
+    /// Adds a chunk that is in memory.
     pub(super) fn add(&mut self, chunk: Chunk) -> Result<(), BulkError> {
         let number = (self.chunks.len() as u128) << 32;
         let mut rest = chunk.bytes.as_slice();
@@ -57,13 +58,13 @@ impl SortedBucket {
         Ok(())
     }
 
-    /// Brings the records into order. O(n log n) in their number.
+    /// Sorts the index. O(n log n) for n records.
     pub(super) fn sort(&mut self) {
         let Self { chunks, index, .. } = self;
         index.sort_unstable();
         for run in index.chunk_by_mut(|a, b| hash_of(*a) == hash_of(*b)) {
             if run.len() > 1 {
-                // A record that cannot be read is reported when it is handed on.
+                // A record that cannot be decoded is reported when it is passed on.
                 run.sort_unstable_by(|a, b| match (record_at(chunks, *a), record_at(chunks, *b)) {
                     (Some(a), Some(b)) => a.order(&b),
                     (a, b) => a.is_some().cmp(&b.is_some()),
@@ -72,8 +73,8 @@ impl SortedBucket {
         }
     }
 
-    /// Hands on all records in their order. `is_whole` says whether all records of each hash are
-    /// here.
+    /// Passes all records to `sink` in order. `is_whole` tells that no other record of the load has
+    /// one of their hashes.
     pub(super) fn hand_on(
         &self,
         is_whole: bool,
@@ -99,13 +100,13 @@ impl SortedBucket {
         Ok(())
     }
 
-    /// Looks at all of these records, so that their cache lines are waited for together and not one
-    /// after the other: sorted records lie anywhere.
+    /// Reads a byte of each of these records. Sorted records lie anywhere in memory, and this way
+    /// the processor waits for their cache lines together instead of one after the other.
     fn fetch(&self, entries: &[u128]) {
         let mut sum = 0;
         for &entry in entries {
             let (chunk, at) = place_of(entry);
-            // Only a hint: what is not there is reported when the record is read.
+            // Only a hint: a record that is missing is reported when it is passed on.
             let Some(chunk) = self.chunks.get(chunk) else { continue };
             for line in [at, at + 64, at + 128] {
                 sum ^= chunk.bytes.get(line).copied().unwrap_or(0);
@@ -114,8 +115,8 @@ impl SortedBucket {
         black_box(sum);
     }
 
-    /// Forgets all records. Buffers that chunks were read into are kept for the next ones, those of
-    /// chunks that were in memory are not: their memory was lent.
+    /// Removes all records. Keeps the buffers into which chunks were read, for further chunks. The
+    /// memory of other chunks belongs to the store's budget, and is freed.
     pub(super) fn clear(&mut self) {
         self.index.clear();
         let read = self.chunks.drain(..).take(self.read_chunks);
@@ -123,7 +124,7 @@ impl SortedBucket {
         self.read_chunks = 0;
     }
 
-    /// Gives back all memory.
+    /// Frees all memory.
     pub(super) fn release(&mut self) {
         *self = Self::default();
     }
@@ -133,7 +134,7 @@ const fn hash_of(entry: u128) -> u64 {
     (entry >> 64) as u64
 }
 
-/// Number of the chunk, and position in it.
+/// Number of the chunk, and the position in it.
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "32 bits are cut out")]
 const fn place_of(entry: u128) -> (usize, usize) {

@@ -1,4 +1,4 @@
-//! Temporary files that hold what does not fit into memory.
+//! Temporary files for records that do not fit into memory.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -8,10 +8,10 @@ use super::bulk_error::BulkError;
 use crate::WriteError;
 use crate::file::{FileError, FileOperation, FileSystem, NewFile};
 
-/// A piece of a spill file.
+/// The location of a piece in a spill file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SpillPlace {
-    /// Where it starts, in bytes.
+    /// The byte at which it starts.
     pub(super) offset: u64,
     /// Its length in bytes.
     pub(super) len: u32,
@@ -19,7 +19,7 @@ pub(super) struct SpillPlace {
     pub(super) checksum: u32,
 }
 
-/// A temporary file that only grows, and whose pieces are read back by their places. It is created
+/// A temporary file that only grows. Its pieces are read back by their locations. It is created
 /// with the first piece, and removed when it is dropped.
 #[derive(Debug)]
 pub(super) struct SpillFile {
@@ -35,7 +35,7 @@ struct State {
 }
 
 impl SpillFile {
-    /// A file in `directory`, which is there.
+    /// A file in `directory`, which must exist.
     pub(super) fn new(file_system: Arc<dyn FileSystem>, directory: Arc<Path>) -> Self {
         Self { file_system, directory, state: RwLock::default() }
     }
@@ -59,13 +59,12 @@ impl SpillFile {
         Ok(SpillPlace { offset, len, checksum })
     }
 
-    /// Reads a piece into `out`, in place of what is there, and makes sure that it is what was
-    /// written.
+    /// Reads a piece into `out`, replacing its content, and verifies the checksum.
     pub(super) fn read(&self, place: SpillPlace, out: &mut Vec<u8>) -> Result<(), BulkError> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         let file = state.file.as_ref().ok_or(BulkError::Internal("empty spill file"))?;
         let len = place.len as usize;
-        // What is there already is overwritten, so it need not be cleared first.
+        // The old content is overwritten, so it is not cleared first.
         out.truncate(len);
         let more = len - out.len();
         out.try_reserve_exact(more).map_err(|_| WriteError::out_of_memory(len))?;
@@ -83,25 +82,25 @@ impl SpillFile {
     }
 }
 
-/// Where the spill files of a load lie.
+/// The folder for the spill files of a load.
 #[derive(Debug)]
 pub(super) struct SpillSpace {
     file_system: Arc<dyn FileSystem>,
     directory: Arc<Path>,
-    /// Whether the folder is removed with the load.
+    /// Whether the folder is removed at the end of the load.
     is_own: bool,
 }
 
 impl SpillSpace {
-    /// Spills into `directory` itself, whose publisher removes temporary files of a load that was
-    /// killed.
+    /// Spills into `directory` itself, the directory of the load. Its next publisher removes the
+    /// temporary files of a load that was killed.
     pub(super) fn within(file_system: Arc<dyn FileSystem>, directory: Arc<Path>) -> Self {
         Self { file_system, directory, is_own: false }
     }
 
-    /// Spills into a folder of `parent` that belongs to loads into `target`, and first removes what
-    /// a load that was killed has left there. There is one load into a directory at a time, so
-    /// nothing in that folder is in use.
+    /// Spills into a folder of `parent` that belongs to loads into `target`. First removes the
+    /// files that a killed load left there: only one load into a directory runs at a time, so no
+    /// file in the folder is in use.
     pub(super) fn below(
         file_system: Arc<dyn FileSystem>,
         parent: &Path,
@@ -112,7 +111,7 @@ impl SpillSpace {
             .map_err(FileError::at(target, FileOperation::Inspect))?;
         let name = crate::hash_key(target.as_os_str().as_encoded_bytes());
         let directory = parent.join(format!(".sst-bulk-{name:016x}"));
-        // From here on the folder goes when this does, whatever fails.
+        // From here on the folder is removed with `space`, whichever step fails.
         let space = Self { file_system, directory: directory.into(), is_own: true };
         let Self { file_system, directory, .. } = &space;
         let error = |operation| FileError::at(directory, operation);
@@ -125,7 +124,7 @@ impl SpillSpace {
         Ok(space)
     }
 
-    /// Another file in it.
+    /// Another spill file in the folder.
     pub(super) fn file(&self) -> SpillFile {
         SpillFile::new(Arc::clone(&self.file_system), Arc::clone(&self.directory))
     }
@@ -134,7 +133,7 @@ impl SpillSpace {
 impl Drop for SpillSpace {
     fn drop(&mut self) {
         if self.is_own {
-            // If that fails an empty folder is left, which the next load uses.
+            // If this fails, an empty folder stays, which the next load uses.
             _ = self.file_system.remove_directory(&self.directory);
         }
     }

@@ -1,4 +1,4 @@
-//! Cuts sorted entries into tables.
+//! The division of sorted entries into tables.
 
 use sst_format::BlobNumber;
 
@@ -15,17 +15,19 @@ use crate::invariant::OrBroken;
 use crate::table::{Finished, HashedEntry};
 use crate::{EntryValue, StreamingSstWriter, WriteError, WriterOptions};
 
-/// Most medium values of a table, each of which takes a block. Half of what a table can hold, so
-/// that a run of equal hashes, which cannot be cut, still finds room.
+/// Highest number of medium values of a table, each of which takes a block. This is half of the
+/// blocks that a table can have, so that there is room for a run of equal hashes, which cannot be
+/// cut.
 const MAX_MEDIUM_VALUES: u64 = 1 << 15;
-/// Most bits of the hash that tell the range.
+/// Highest number of first bits of the hash that give the range.
 const MAX_RANGE_BITS: u32 = 24;
 
-/// Where tables end. It follows from what was put and the options alone.
+/// The plan of where tables end. It follows from the totals of the records and the options alone.
 ///
-/// The space of hashes is divided into 2ⁿ ranges of equal length, as few as leave each with at most
-/// seven eighths of what a table may hold, if hashes are spread evenly. Each range starts a table;
-/// one that holds more after all is cut further.
+/// The space of hashes is divided into 2ⁿ ranges of equal length. The plan takes the smallest n for
+/// which, with evenly spread hashes, each range has at most seven eighths of the entries and bytes
+/// that a table may hold. Each range starts a table; a range that has more than a table may hold is
+/// cut further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TablePlan {
     range_bits: u32,
@@ -46,24 +48,25 @@ impl TablePlan {
         Self { range_bits, max_entries, max_bytes }
     }
 
-    /// How many parts can be written side by side: each is a whole number of tables and of buckets.
+    /// Number of parts that can be written in parallel. Each part is a whole number of tables and
+    /// of buckets.
     pub(super) const fn parts(&self) -> usize {
         let bits = if self.range_bits < BUCKET_BITS { self.range_bits } else { BUCKET_BITS };
         1 << bits
     }
 
-    /// How many entries a table will have, if hashes are spread evenly.
+    /// Expected number of entries of a table, if hashes are spread evenly.
     pub(super) fn table_entries(&self, totals: Totals) -> u64 {
         (totals.records >> self.range_bits).min(self.max_entries)
     }
 
     fn range_of(&self, hash: u64) -> u64 {
-        // Without bits there is one range, number 0.
+        // With 0 bits there is one range, number 0.
         hash.checked_shr(u64::BITS - self.range_bits).unwrap_or(0)
     }
 }
 
-/// Writes the entries of one part to one table after the other.
+/// Writes the entries of one part into one table after the other.
 pub(super) struct TableSequence<'a> {
     shared: &'a Shared,
     plan: TablePlan,
@@ -85,7 +88,7 @@ struct OpenTable {
     medium_values: u64,
 }
 
-/// Tables that are written and durable, in the order of their hashes, and what they hold.
+/// Tables that are written and durable, in the order of their hashes, and their figures.
 #[derive(Debug, Default)]
 pub(super) struct WrittenTables {
     pub(super) tables: Vec<Finished<StagedFile>>,
@@ -110,14 +113,13 @@ impl<'a> TableSequence<'a> {
         }
     }
 
-    /// Writes nothing from here on: the load has failed, and records are only looked at to tell
-    /// which error is the first.
+    /// Stops writing: the load has failed, and further records only serve to find the first error.
     pub(super) fn stop_writing(&mut self) {
         self.is_stopped = true;
         self.open = None;
     }
 
-    /// Adds the entry of a record, in ascending order.
+    /// Adds the entry of a record. Entries must be added in ascending order.
     #[inline]
     pub(super) fn add(&mut self, hash: u64, record: &Record<'_>) -> Result<(), BulkError> {
         if self.is_stopped {
@@ -144,7 +146,7 @@ impl<'a> TableSequence<'a> {
     ) -> Result<(), BulkError> {
         let mut bytes = std::mem::take(&mut self.detached);
         self.shared.store.file(value.file)?.read(value.place, &mut bytes)?;
-        // As above, the writer refuses one that is too long.
+        // As above, the writer refuses a value that is too long.
         let value = EntryValue::for_bytes(&bytes).unwrap_or(EntryValue::Medium(&bytes));
         let result = self.add_entry(&HashedEntry { hash, key: record.key, value }, record);
         self.detached = bytes;
@@ -172,7 +174,7 @@ impl<'a> TableSequence<'a> {
             return self.add_to_open(entry, len);
         }
         if is_run && error.is_capacity() || matches!(error, WriteError::RunTooLong { .. }) {
-            // The run goes on: a shorter key or a deletion may fit.
+            // The run goes on, because a shorter key or a deletion may still fit.
             self.refused.add(RefusedRecord { place: record.place, source: error });
             return Ok(());
         }
@@ -225,7 +227,7 @@ impl<'a> TableSequence<'a> {
     }
 }
 
-/// An error of writing, with the place of the record if it is about one.
+/// Adds the input position of the record to an error of writing, if the error is about the record.
 fn at_record(error: WriteError, record: &Record<'_>) -> BulkError {
     match error {
         WriteError::Io { .. }
@@ -237,7 +239,7 @@ fn at_record(error: WriteError, record: &Record<'_>) -> BulkError {
     }
 }
 
-/// Bytes of an entry's key and value.
+/// Length of an entry's key and value in bytes. A blob counts as 0.
 fn entry_len(entry: &HashedEntry<'_>) -> u64 {
     let value_len = match entry.value {
         EntryValue::Inline(bytes) | EntryValue::Small(bytes) | EntryValue::Medium(bytes) => {

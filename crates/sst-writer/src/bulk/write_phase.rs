@@ -1,4 +1,4 @@
-//! Threads that sort and write.
+//! The phase of a load in which threads sort records and write tables.
 
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -16,10 +16,10 @@ use super::sorted_bucket::SortedBucket;
 use super::table_sequence::{TablePlan, TableSequence, WrittenTables};
 use crate::Phase;
 
-/// How many records are taken between two looks at whether to go on.
+/// Number of records after which a thread checks whether to go on.
 const RECORDS_BETWEEN_CHECKS: u64 = 4096;
 
-/// Sorts all buckets and writes them to tables, part by part: a part is a whole number of tables
+/// Sorts all buckets and writes them to tables, part by part. A part is a whole number of tables
 /// and of buckets.
 pub(super) struct WritePhase<'a> {
     shared: &'a Shared,
@@ -28,13 +28,13 @@ pub(super) struct WritePhase<'a> {
     numbers: &'a BlobNumbers,
     sort_len: usize,
     next_part: AtomicUsize,
-    /// Something failed: the other threads stop.
+    /// A thread has failed, so the other threads stop.
     is_over: AtomicBool,
     done_records: AtomicU64,
     done_bytes: AtomicU64,
 }
 
-/// The outcome of one part, or of all.
+/// The result of one part, or of all parts.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
     pub(super) written: WrittenTables,
@@ -43,11 +43,11 @@ pub(super) struct Outcome {
     pub(super) refused: RefusedRecords,
 }
 
-/// The outcome of one part.
+/// The number of a part, and its result.
 type PartOutcome = (usize, Result<Outcome, BulkError>);
 
 impl<'a> WritePhase<'a> {
-    /// Leaves in memory what there is room for while writing.
+    /// Keeps in memory only as many chunks as there is room for while writing.
     pub(super) fn new(
         shared: &'a Shared,
         totals: Totals,
@@ -77,7 +77,7 @@ impl<'a> WritePhase<'a> {
         })
     }
 
-    /// Writes everything.
+    /// Writes all parts.
     pub(super) fn run(self) -> Result<Outcome, BulkError> {
         let threads = self.shared.options.threads.clamp(1, self.plan.parts());
         let mut parts: Vec<PartOutcome> = thread::scope(|scope| {
@@ -85,12 +85,14 @@ impl<'a> WritePhase<'a> {
                 (1..threads).map(|_| scope.spawn(|| self.write_parts())).collect();
             let mut parts = self.write_parts();
             for worker in workers {
-                // A panic of the caller's code, in a filter or a callback, is the caller's again.
+                // A panic comes from the caller's code, in a filter or a callback, so it is passed
+                // on to the caller.
                 parts.extend(worker.join().unwrap_or_else(|panic| resume_unwind(panic)));
             }
             parts
         });
-        // Parts that were given up because of another one say no more than that.
+        // A part that was abandoned because of another part's error comes last: its own error tells
+        // nothing.
         let is_given_up = |outcome: &Result<_, _>| matches!(outcome, Err(BulkError::Failed));
         parts.sort_by_key(|(part, outcome)| (is_given_up(outcome), *part));
         let mut all = Outcome::default();
@@ -171,7 +173,8 @@ impl Outcome {
     }
 }
 
-/// Counts what passes through to the resolver, and stops when the load is over.
+/// Counts the records on their way to the resolver, and stops when the load has failed or is
+/// cancelled.
 struct Watched<'a> {
     phase: &'a WritePhase<'a>,
     resolver: Resolver<'a>,
@@ -200,7 +203,7 @@ impl RecordSink for Watched<'_> {
     }
 }
 
-/// Ends the phase for all threads if one panics.
+/// Ends the phase for all threads if one of them panics.
 struct OverOnPanic<'a> {
     is_over: &'a AtomicBool,
     is_armed: bool,

@@ -47,17 +47,17 @@ impl AtomicFile {
         Self::create_in(Arc::new(OsFileSystem), path)
     }
 
-    /// [`AtomicFile::create`] in a file system of one's own.
+    /// As [`AtomicFile::create`], with the caller's file system.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`AtomicFile::create`].
     pub fn create_in(
         file_system: Arc<dyn FileSystem>,
         path: impl AsRef<Path>,
     ) -> Result<Self, FileError> {
         let path = path.as_ref();
-        // Found early, before any work is done. `persist` makes sure that no file is replaced.
+        // Reported early, before any work is done. `persist` checks again when it renames.
         if file_system.exists(path).map_err(FileError::at(path, FileOperation::Inspect))? {
             let exists = io::ErrorKind::AlreadyExists.into();
             return Err(FileError::at(path, FileOperation::Rename)(exists));
@@ -65,7 +65,7 @@ impl AtomicFile {
         Self::replacing(file_system, path)
     }
 
-    /// Starts a file that may replace another one: see [`AtomicFile::replace`].
+    /// Starts a file that may replace another one. [`AtomicFile::replace`] ends it.
     pub(crate) fn replacing(
         file_system: Arc<dyn FileSystem>,
         path: &Path,
@@ -88,7 +88,7 @@ impl AtomicFile {
     ///
     /// [`FileError`]. The file must then be dropped.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), FileError> {
-        // Short writes and interruptions are not failures: `write_all` goes on.
+        // `write_all` goes on after short writes and interruptions.
         Write::write_all(&mut self.file, bytes)
             .map_err(FileError::at(&self.path, FileOperation::Write))
     }
@@ -103,8 +103,8 @@ impl AtomicFile {
         let (path, file_system) = (self.path.clone(), Arc::clone(&self.file_system));
         self.persist_with(|file, path| file.persist_new(path)).inspect_err(|error| {
             if error.operation == FileOperation::SyncDirectory {
-                // The name exists but may vanish in a crash, so it is taken back. If that fails
-                // too, a complete file stays, and the caller has the first error.
+                // The name exists but may vanish in a crash, so the file is removed. If that fails
+                // too, a complete file stays; the caller gets the first error.
                 _ = file_system.remove(&path);
             }
         })
@@ -120,8 +120,9 @@ impl AtomicFile {
             .map_err(FileError::at(&path, FileOperation::SyncDirectory))
     }
 
-    /// Like [`AtomicFile::persist`], but replaces the file of that name. `switches` is called when
-    /// the content is durable. From there on it is unknown which of the two files an error leaves.
+    /// As [`AtomicFile::persist`], but replaces the file of that name. `switches` is called once
+    /// the content is durable, just before the file is renamed. An error after that leaves it
+    /// unknown which of the two files has the name.
     pub(crate) fn replace(self, switches: impl FnOnce()) -> Result<(), FileError> {
         self.persist_with(|file, path| {
             switches();
@@ -154,7 +155,7 @@ impl Sink for AtomicFile {
     }
 }
 
-/// The directory of a file.
+/// The directory that holds a file.
 pub(crate) fn directory_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent,

@@ -7,7 +7,7 @@ use std::{fmt, io};
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {operation} {}", path.display())]
 pub struct FileError {
-    /// The file or directory, by the name that it has or was to get.
+    /// The file or directory, by its present or its intended name.
     pub path: PathBuf,
     /// The operation that failed.
     pub operation: FileOperation,
@@ -16,7 +16,7 @@ pub struct FileError {
 }
 
 impl FileError {
-    /// For `map_err`: the error of an operation on `path`.
+    /// The error of an operation on `path`, for `map_err`.
     pub(crate) fn at(path: &Path, operation: FileOperation) -> impl FnOnce(io::Error) -> Self {
         move |source| Self { path: path.to_owned(), operation, source }
     }
@@ -37,7 +37,7 @@ impl From<FileError> for io::Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FileOperation {
-    /// Look whether there is a file or directory, and where.
+    /// Check whether a file or directory exists, and resolve its path.
     Inspect,
     /// Create a directory.
     CreateDirectory,
@@ -61,9 +61,9 @@ pub enum FileOperation {
     Finish,
     /// Lock a directory.
     Lock,
-    /// Write to a temporary file what does not fit into memory.
+    /// Write records that do not fit into memory to a spill file.
     Spill,
-    /// Read such a temporary file back.
+    /// Read a spill file.
     ReadSpill,
 }
 

@@ -1,7 +1,7 @@
-//! The operations on files that everything durable in this crate is made of.
+//! The interface to the file system.
 //!
-//! All of them go through one trait, so that a test can make any of them fail, record them, or end
-//! the process between two of them.
+//! Every operation of this crate on files goes through one trait. So a test can make any of them
+//! fail, record them, or end the process between two of them.
 
 use std::ffi::OsString;
 use std::fmt::Debug;
@@ -19,19 +19,19 @@ pub(crate) fn is_temporary(name: &str) -> bool {
     name.starts_with(TEMPORARY_PREFIX) && name.ends_with(TEMPORARY_SUFFIX)
 }
 
-/// Every operation that this crate does to files: [`OsFileSystem`](crate::file::OsFileSystem) does
-/// them for real.
+/// Every operation of this crate on files. [`OsFileSystem`](crate::file::OsFileSystem) passes them
+/// to the operating system.
 ///
-/// Put another implementation underneath, with
+/// Tests of a service can put another implementation underneath, with
 /// [`PublisherOptions::file_system`](crate::PublisherOptions::file_system) or
-/// [`AtomicFile::create_in`](crate::file::AtomicFile::create_in), to see how a service of yours
-/// bears a full disk, a failing sync or a crash between two operations. An implementation passes on
-/// to [`OsFileSystem`](crate::file::OsFileSystem) the operations that it does not fail. No method
-/// has a default, so an operation that is added here cannot reach the disk past an implementation.
+/// [`AtomicFile::create_in`](crate::file::AtomicFile::create_in): for example one with a full disk,
+/// with failing syncs, or with a crash between two operations. It passes the other operations on to
+/// [`OsFileSystem`](crate::file::OsFileSystem). No method has a default implementation, so an
+/// operation that is added to the trait cannot reach the disk past an existing implementation.
 ///
 /// # Examples
 ///
-/// A disk that is full:
+/// A full disk:
 ///
 /// ```
 /// use std::ffi::OsString;
@@ -99,15 +99,15 @@ pub(crate) fn is_temporary(name: &str) -> bool {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait FileSystem: Debug + Send + Sync {
-    /// Creates an empty file in `directory` under a temporary name, which no reader looks at. The
-    /// file is removed if it is dropped before it gets its final name.
+    /// Creates an empty file in `directory` under a temporary name, which readers ignore. The file
+    /// is removed if it is dropped before it gets its final name.
     ///
     /// # Errors
     ///
     /// The error of the system.
     fn create_temporary(&self, directory: &Path) -> io::Result<Box<dyn NewFile>>;
 
-    /// Creates a directory and the missing ones above it. It is no error if the directory exists.
+    /// Creates a directory and its missing parents. An existing directory is no error.
     ///
     /// # Errors
     ///
@@ -136,8 +136,8 @@ pub trait FileSystem: Debug + Send + Sync {
     /// The error of the system, if it cannot tell.
     fn is_directory(&self, path: &Path) -> io::Result<bool>;
 
-    /// Whether there is a regular file at `path` itself: a symbolic link, a directory and a pipe
-    /// are none.
+    /// Whether there is a regular file at `path` itself. A symbolic link, a directory or a pipe
+    /// does not count.
     ///
     /// # Errors
     ///
@@ -151,14 +151,14 @@ pub trait FileSystem: Debug + Send + Sync {
     /// [`io::ErrorKind::NotFound`] if there is none, or another error of the system.
     fn canonicalize(&self, path: &Path) -> io::Result<PathBuf>;
 
-    /// Names of the files of a directory, in any order.
+    /// The names of the files in a directory, in any order.
     ///
     /// # Errors
     ///
     /// [`io::ErrorKind::NotFound`] if there is no such directory, or another error of the system.
     fn list(&self, directory: &Path) -> io::Result<Vec<OsString>>;
 
-    /// Reads a whole file. It must be a regular one: a pipe could keep the caller waiting for ever.
+    /// Reads a whole file. It must be a regular file: a pipe could block the caller forever.
     ///
     /// # Errors
     ///
@@ -166,8 +166,8 @@ pub trait FileSystem: Debug + Send + Sync {
     /// regular file, or another error of the system.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
 
-    /// Opens a complete file, to read it in pieces from its first byte to its last. It must be a
-    /// regular one.
+    /// Opens a complete file, to be read in pieces from its first byte to its last. It must be a
+    /// regular file.
     ///
     /// # Errors
     ///
@@ -175,14 +175,14 @@ pub trait FileSystem: Debug + Send + Sync {
     fn open(&self, path: &Path) -> io::Result<Box<dyn StoredFile>>;
 
     /// Asks the system to drop the pages of a durable file from its cache, so that the next read
-    /// is answered by the device. A system that has no such call, or that declines, is no error.
+    /// comes from the device. It is no error if the system has no such call, or declines.
     ///
     /// # Errors
     ///
     /// [`io::ErrorKind::NotFound`] if there is no such file, or another error of opening it.
     fn drop_cache(&self, path: &Path) -> io::Result<()>;
 
-    /// Time of the last write to a file.
+    /// The time of the last write to a file.
     ///
     /// # Errors
     ///
@@ -203,10 +203,11 @@ pub trait FileSystem: Debug + Send + Sync {
     /// The error of the system.
     fn remove_directory(&self, directory: &Path) -> io::Result<()>;
 
-    /// Locks the file at `path` against all other holders until the returned lock is dropped, and
-    /// writes `holder` into the file. The file is created if it is missing. The text is for people
-    /// only: the lock holds even if the text cannot be written. A symbolic link is not followed, so
-    /// that no other file is overwritten.
+    /// Locks the file at `path` until the returned lock is dropped, and writes `holder` into the
+    /// file.
+    ///
+    /// A missing file is created. The text is only for messages: the lock holds even if the text
+    /// cannot be written. A symbolic link is not followed, so that no other file is overwritten.
     ///
     /// # Errors
     ///
@@ -232,13 +233,13 @@ pub trait StoredFile: Debug + Send {
     fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()>;
 }
 
-/// A lock that is held until this is dropped.
+/// A held lock, which is released when it is dropped.
 pub type Lock = Box<dyn HeldLock>;
 
 /// A locked file.
 pub trait HeldLock: Debug + Send + Sync {
-    /// Whether the file at the path is still the one that is locked. If it was removed or replaced,
-    /// the lock keeps nobody out any more.
+    /// Whether the file at the path is still the locked file. If it was removed or replaced, other
+    /// processes can lock its successor.
     ///
     /// # Errors
     ///
@@ -246,7 +247,7 @@ pub trait HeldLock: Debug + Send + Sync {
     fn is_in_place(&self) -> io::Result<bool>;
 }
 
-/// A file under a temporary name. Bytes are appended to it through [`io::Write`], without a buffer.
+/// A file under a temporary name. [`io::Write`] appends to it without a buffer.
 pub trait NewFile: Write + Debug + Send + Sync {
     /// Makes the content durable.
     ///
@@ -256,8 +257,8 @@ pub trait NewFile: Write + Debug + Send + Sync {
     /// if a later call succeeds.
     fn sync(&mut self) -> io::Result<()>;
 
-    /// Fills `bytes` with the bytes written from `offset` on. The position of the next append
-    /// stays.
+    /// Fills `bytes` with the bytes written from `offset` on. Does not change the position of the
+    /// next append.
     ///
     /// # Errors
     ///
@@ -276,7 +277,7 @@ pub trait NewFile: Write + Debug + Send + Sync {
     /// temporary file is then removed.
     fn persist_new(self: Box<Self>, path: &Path) -> io::Result<()>;
 
-    /// Gives the file its final name, atomically in place of the file that has that name, if any.
+    /// Gives the file its final name, atomically in place of an existing file of that name.
     ///
     /// # Errors
     ///

@@ -22,8 +22,8 @@ impl FileSystem for OsFileSystem {
         builder.prefix(TEMPORARY_PREFIX).suffix(TEMPORARY_SUFFIX);
         #[cfg(unix)]
         {
-            // The usual permissions of a new file, less the umask. Those of a temporary file would
-            // be private to its owner.
+            // The usual permissions of a new file, less the umask. By default, a temporary file
+            // would be private to its owner.
             use std::os::unix::fs::PermissionsExt;
             builder.permissions(fs::Permissions::from_mode(0o666));
         }
@@ -37,8 +37,8 @@ impl FileSystem for OsFileSystem {
     }
 
     fn sync_directory(&self, directory: &Path) -> io::Result<()> {
-        // Only Unix lets a directory be opened and synced. Elsewhere the system alone decides when
-        // names become durable.
+        // Only Unix can open and sync a directory. Elsewhere only the system decides when names
+        // become durable.
         if cfg!(unix) {
             File::open(directory)?.sync_all()?;
         }
@@ -100,8 +100,8 @@ impl FileSystem for OsFileSystem {
         options.create(true).truncate(false).write(true);
         let lock = OsLock::take(open_regular(&mut options, path, LastLink::Refuse)?, path)?;
         let file = &lock.file;
-        // The text only names the holder in messages of others. Without it the lock holds as well,
-        // so a full disk must not keep anybody from taking it.
+        // The text only names the holder in messages of other processes. The lock holds without it,
+        // so a full disk must not prevent locking.
         _ = file.set_len(0).and_then(|()| (&*file).write_all(holder.as_bytes()));
         Ok(Box::new(lock))
     }
@@ -117,12 +117,12 @@ impl StoredFile for File {
     }
 }
 
-/// What becomes of a symbolic link at the end of a path.
+/// The treatment of a symbolic link at the end of a path.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum LastLink {
-    /// The file that it leads to is opened.
+    /// Opens the file that it points to.
     Follow,
-    /// It is an error: the file that it leads to may be anyone's, and it is going to be written.
+    /// Fails: the file is going to be written, and the link may point to any file.
     Refuse,
 }
 
@@ -130,15 +130,15 @@ fn open_to_read(path: &Path) -> io::Result<File> {
     open_regular(File::options().read(true), path, LastLink::Follow)
 }
 
-/// Opens a regular file, and no other. To open a pipe would wait until another process opens its
-/// other end, and to read a device may never end.
+/// Opens a regular file, and no other kind. Opening a pipe would wait until another process opens
+/// its other end, and reading a device may never end.
 fn open_regular(options: &mut OpenOptions, path: &Path, link: LastLink) -> io::Result<File> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt;
 
         use rustix::fs::OFlags;
-        // Not to wait has no effect on regular files.
+        // The flag has no effect on regular files.
         let flags = match link {
             LastLink::Follow => OFlags::NONBLOCK,
             LastLink::Refuse => OFlags::NONBLOCK | OFlags::NOFOLLOW,
@@ -162,7 +162,7 @@ fn not_regular() -> io::Error {
 fn is_found(metadata: io::Result<fs::Metadata>) -> io::Result<Option<fs::Metadata>> {
     match metadata {
         Ok(metadata) => Ok(Some(metadata)),
-        // A path below a file that is no directory: there is nothing either.
+        // `NotADirectory`: a parent in the path is a file, so there is no file at the path either.
         Err(error) => match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(None),
             _ => Err(error),
@@ -170,17 +170,17 @@ fn is_found(metadata: io::Result<fs::Metadata>) -> io::Result<Option<fs::Metadat
     }
 }
 
-/// How a file will be read.
+/// The way in which a file will be read.
 #[derive(Clone, Copy)]
 enum Advice {
     /// From its first byte to its last.
     Sequential,
-    /// Not from the cache.
+    /// From the device, not from the cache.
     DontNeed,
 }
 
-/// Advises the system how a file will be read. It may decline, and bytes that are not durable yet
-/// always stay in its cache; neither is an error, so the answer is ignored.
+/// Advises the system how a file will be read. The result is ignored: the system may decline, and
+/// bytes that are not durable yet always stay in its cache. Neither is an error.
 #[cfg(target_os = "linux")]
 fn advise(file: &File, advice: Advice) {
     use rustix::fs::Advice as Linux;
@@ -217,7 +217,7 @@ impl HeldLock for OsLock {
         Ok(found.is_some_and(|found| (found.dev(), found.ino()) == (held.dev(), held.ino())))
     }
 
-    /// Only Unix lets an open file be removed or replaced.
+    /// Only Unix can remove or replace an open file.
     #[cfg(not(unix))]
     fn is_in_place(&self) -> io::Result<bool> {
         self.path.try_exists()
@@ -226,9 +226,9 @@ impl HeldLock for OsLock {
 
 impl Drop for OsLock {
     fn drop(&mut self) {
-        // Closing the file alone would not unlock it: a child process that another thread is just
-        // starting has the file open too, until it executes its program. If unlocking fails,
-        // closing is all that is left to do.
+        // Closing the file alone might not unlock it: if another thread is just starting a child
+        // process, the child has the file open too until it executes its program. If unlocking
+        // fails, closing is all that is left to do.
         _ = self.file.unlock();
     }
 }
@@ -236,7 +236,7 @@ impl Drop for OsLock {
 /// A file of the operating system under a temporary name.
 #[derive(Debug)]
 struct OsFile {
-    // Closed before the temporary file is removed: some systems remove no open file.
+    // Closed before the temporary file is removed: some systems cannot remove an open file.
     file: Option<File>,
     path: TempPath,
 }
@@ -292,8 +292,8 @@ fn read_exact_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
 fn read_exact_at(mut file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
     use std::io::{Read, Seek, SeekFrom};
     use std::sync::{Mutex, PoisonError};
-    // The file has one position for reads and writes, which must be back at the end of the file
-    // before another thread uses it.
+    // The file has one position for reads and writes. It must be back at the end of the file before
+    // another thread uses it.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     file.seek(SeekFrom::Start(offset))?;
@@ -302,8 +302,7 @@ fn read_exact_at(mut file: &File, bytes: &mut [u8], offset: u64) -> io::Result<(
     result
 }
 
-/// The cause of an error, without the name of the temporary file, which would mean nothing to a
-/// user.
+/// The error without the name of the temporary file, which means nothing to a user.
 fn without_temporary_path(error: io::Error) -> io::Error {
     error.raw_os_error().map_or_else(|| io::Error::from(error.kind()), io::Error::from_raw_os_error)
 }
@@ -318,7 +317,7 @@ mod tests {
         let path = directory.path().join("LOCK");
         let open = || File::options().create(true).truncate(false).write(true).open(&path).unwrap();
         let file = open();
-        // As a process has it between its start and its program.
+        // As a child process has the file between its start and the execution of its program.
         let inherited = file.try_clone().unwrap();
         let lock = OsLock::take(file, &path).unwrap();
         assert_eq!(OsLock::take(open(), &path).unwrap_err().kind(), io::ErrorKind::WouldBlock);

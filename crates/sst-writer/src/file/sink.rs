@@ -1,14 +1,16 @@
-//! The output that a table is written to.
+//! The output of a table writer.
 
 use std::io;
 
-/// The output that a table is written to. It gets the bytes in pieces that end at multiples of 2
-/// MiB. The last piece may end elsewhere, and each value of 256 KiB or more is a piece of its own.
+/// The output to which a table is written.
+///
+/// A sink gets the bytes in pieces that end at multiples of 256 KiB. The last piece may end
+/// elsewhere, and each value of 256 KiB or more is a piece of its own.
 ///
 /// Every [`io::Write`] is a sink. [`AtomicFile`](crate::file::AtomicFile) is a sink that appears
 /// under its name only when it is finished.
 pub trait Sink {
-    /// What the finished sink returns: for example a buffer with the bytes of the table.
+    /// The result of a finished sink, for example a buffer with the bytes of the table.
     type Output;
 
     /// Appends all of `bytes`.
@@ -18,7 +20,7 @@ pub trait Sink {
     /// The error of the output. The writer does not use the sink after that.
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()>;
 
-    /// Ends the output: nothing more will be written.
+    /// Ends the output. No more bytes follow.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Files that are complete and durable before their final names are known.
+//! Files that become complete and durable before their final names are known.
 
 use std::io;
 use std::path::Path;
@@ -6,15 +6,16 @@ use std::sync::Arc;
 
 use crate::{FileError, FileOperation, FileSystem, NewFile, Sink};
 
-/// A file that is being written under a temporary name. [`Sink::finish`] makes its content durable.
-/// A file that is dropped before that is removed.
+/// A file that is being written under a temporary name.
+///
+/// [`Sink::finish`] makes its content durable. If it is dropped before, it is removed.
 #[derive(Debug)]
 pub(crate) struct StagingFile {
     file: Box<dyn NewFile>,
     directory: Arc<Path>,
 }
 
-/// A durable file under a temporary name. It is removed if it is dropped without a final name.
+/// A durable file under a temporary name. If it is dropped without a final name, it is removed.
 #[derive(Debug)]
 pub(crate) struct StagedFile {
     file: Box<dyn NewFile>,
@@ -44,14 +45,14 @@ impl Sink for StagingFile {
         let Self { mut file, directory } = self;
         let error = FileError::at(&directory, FileOperation::Sync);
         file.sync().map_err(|cause| io::Error::from(error(cause)))?;
-        // A load may have more of them than the system lets a process have open.
+        // Closed because a load may have more of these files than a process may have open.
         file.close();
         Ok(StagedFile { file })
     }
 }
 
 impl StagedFile {
-    /// Gives the file its final name, in its directory. The name is durable only after
+    /// Gives the file its final name in its directory. The name is durable only after
     /// [`FileSystem::sync_directory`].
     pub(crate) fn persist_as(self, path: &Path) -> Result<(), FileError> {
         self.file.persist_new(path).map_err(FileError::at(path, FileOperation::Rename))

@@ -1,4 +1,4 @@
-//! Remembers failed syncs.
+//! A file system that remembers failed syncs.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -21,7 +21,7 @@ pub(crate) struct SyncWatch {
     failure: Failure,
 }
 
-/// Whether a sync has failed.
+/// Set once a sync has failed. Clones share it.
 #[derive(Clone, Debug, Default)]
 struct Failure(Arc<AtomicBool>);
 
@@ -37,7 +37,8 @@ impl SyncWatch {
         Self { inner, failure: Failure::default() }
     }
 
-    /// Notes that the device does not hold what was written, which counts as a failed sync.
+    /// Records that the device does not hold the bytes that were written. This counts as a failed
+    /// sync.
     pub(crate) fn note_failure(&self) {
         self.failure.0.store(true, Ordering::Release);
     }

@@ -1,4 +1,4 @@
-//! One commit to a directory.
+//! A commit to a directory.
 
 pub(crate) mod adopt;
 pub(crate) mod commit_files;
@@ -27,35 +27,35 @@ use crate::{
     StreamingSstWriter, TableDigest, TableWriter, WriterOptions,
 };
 
-/// A commit in the making. See [`Publisher::begin`].
+/// A commit that is being made. See [`Publisher::begin`].
 ///
-/// Tables and blobs may be made by several threads at once, through a shared reference.
+/// Several threads may write tables and blobs at once, through a shared reference.
 #[derive(Debug)]
 pub struct Commit<'p> {
     publisher: &'p mut Publisher,
     family: u32,
     files: Arc<CommitFiles>,
-    /// Tables of the commit, the oldest first.
+    /// Tables of the commit, in the order in which they were added.
     tables: Vec<(SequenceNumber, SstMeta)>,
-    /// Digests of the entries that were put into the tables, if they are taken.
+    /// Digests of the entries that were put into the tables, if the publisher computes digests.
     digests: BTreeMap<SequenceNumber, TableDigest>,
     /// The blobs that each table refers to.
     blobs: BTreeMap<SequenceNumber, Vec<BlobNumber>>,
     obsolete: BTreeSet<SequenceNumber>,
     kind: CommitKind,
-    /// The earlier commit that this one goes back to; `None` if it continues the newest one.
+    /// The earlier commit that this one makes live again; `None` if it continues the newest one.
     rollback_to: Option<DirectoryState>,
     outcome: Outcome,
 }
 
-/// How far a commit has come, which decides about its files when it is dropped.
+/// The state of a commit, which decides about its files when it is dropped.
 #[derive(Clone, Copy, Debug)]
 enum Outcome {
-    /// It is not visible: its files go.
+    /// It is not visible: its files are removed.
     Open,
-    /// `CURRENT` may name it or not: its files may be needed and stay.
+    /// `CURRENT` may or may not name it: its files may be needed, and stay.
     Unknown,
-    /// It is the newest commit: the files that belong to it stay.
+    /// It is the newest commit: its files stay.
     Published,
 }
 
@@ -67,7 +67,7 @@ pub struct CommitInfo {
     pub sequence: SequenceNumber,
     /// Certificates of families, ascending: see [`PreparedCommit::certify`].
     pub certificates: Vec<FamilyCertificate>,
-    /// Files that no commit needs any more and that could not be removed. The next commit, or the
+    /// Files that no commit needs any more but that could not be removed. The next commit, or the
     /// next publisher, tries again.
     pub not_removed: Vec<FileError>,
 }
@@ -89,19 +89,21 @@ impl<'p> Commit<'p> {
         }
     }
 
-    /// Says why the commit is made, which nothing depends on but the list of generations: a commit
-    /// of kind [`CommitKind::Merge`] is none. Unless said, it is [`CommitKind::Load`] after
-    /// [`Commit::replace_all`], and [`CommitKind::Append`] otherwise.
+    /// Sets the kind of the commit, which only affects the list of generations: a
+    /// [`CommitKind::Merge`] is no generation.
+    ///
+    /// By default the kind is [`CommitKind::Append`]. [`Commit::replace_all`] sets it to
+    /// [`CommitKind::Load`], so call this afterwards.
     pub const fn kind(&mut self, kind: CommitKind) {
         self.kind = kind;
     }
 
-    /// Makes the commit continue an earlier one instead of the newest.
+    /// Makes the commit continue an earlier commit instead of the newest.
     pub(crate) fn roll_back_to(&mut self, earlier: DirectoryState) {
         self.rollback_to = Some(earlier);
     }
 
-    /// The directory that the commit is made in.
+    /// The directory of the commit.
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.files.directory
@@ -113,14 +115,14 @@ impl<'p> Commit<'p> {
         self.family
     }
 
-    /// Observes and cancels the commit:
+    /// The monitor that observes and cancels the commit:
     /// [`PublisherOptions::monitor`](crate::PublisherOptions::monitor).
     #[must_use]
     pub fn monitor(&self) -> &Monitor {
         &self.files.monitor
     }
 
-    /// The tables added so far with their descriptions, the oldest first.
+    /// The tables added so far, with their descriptions, in the order in which they were added.
     #[must_use]
     pub fn tables(&self) -> &[(SequenceNumber, SstMeta)] {
         &self.tables
@@ -141,8 +143,8 @@ impl<'p> Commit<'p> {
         Ok(TableWriter::new(writer, name, Arc::clone(&self.files)))
     }
 
-    /// Writes a blob, to be referred to by a table of this commit. A blob that no table refers to
-    /// is removed in the end.
+    /// Writes a blob, to which a table of this commit can refer. A blob to which no table refers is
+    /// removed after the commit.
     ///
     /// # Errors
     ///
@@ -162,15 +164,16 @@ impl<'p> Commit<'p> {
         Ok(number)
     }
 
-    /// Copies a blob file of another directory as it is stored, without decompressing it, to be
-    /// referred to by a table of this commit. The copy is verified on the way: against the checksum
-    /// in its header, and against `listed`, its record in the commit that it comes from. O(length
-    /// of the file), with 2 MiB of it in memory.
+    /// Copies a blob file of another directory, to which a table of this commit can refer.
+    ///
+    /// The file is copied as stored, without decompressing it. While copying, it is verified
+    /// against the checksum in its header and against `listed`, its record in the commit that it
+    /// comes from. O(length of the file), with 2 MiB of it in memory.
     ///
     /// # Errors
     ///
     /// [`PublishError::BadBlob`] or [`PublishError::Format`] if the file is damaged or is not the
-    /// one listed; [`PublishError::Cancelled`]; [`PublishError`] as for [`Commit::create_blob`].
+    /// listed one; [`PublishError::Cancelled`]; [`PublishError`] as for [`Commit::create_blob`].
     pub fn copy_blob(
         &self,
         from: &Path,
@@ -184,10 +187,12 @@ impl<'p> Commit<'p> {
         Ok(number)
     }
 
-    /// Copies a table file of another directory byte for byte, and adds it as a table with the
-    /// description `meta`. It must refer to no blob, since blobs have other numbers here. The bytes
-    /// are not looked at: verify the copy before the commit is published, as `sst_merge` does.
-    /// O(length of the file), with 2 MiB of it in memory.
+    /// Copies a table file of another directory byte for byte, and adds it with the description
+    /// `meta`.
+    ///
+    /// The table must refer to no blob, because blobs have other numbers here. The bytes are not
+    /// checked: verify the copy before the commit is published, as `sst_merge` does. O(length of
+    /// the file), with 2 MiB of it in memory.
     ///
     /// # Errors
     ///
@@ -213,14 +218,14 @@ impl<'p> Commit<'p> {
         FileCopy { file_system, from, to, monitor: &self.files.monitor }
     }
 
-    /// The record of a blob that this commit made.
+    /// The record of a blob that this commit has made.
     #[must_use]
     pub fn blob(&self, number: BlobNumber) -> Option<BlobRecord> {
         self.files.blob(number).map(|blob| blob.record)
     }
 
-    /// Asks the system to answer the next read of a file of the directory from the device, not from
-    /// its cache: so that a file that is verified is the one on the device.
+    /// Asks the system to read a file of the directory from the device the next time, not from its
+    /// cache. So verifying the file verifies what the device holds.
     ///
     /// # Errors
     ///
@@ -229,12 +234,12 @@ impl<'p> Commit<'p> {
         Ok(self.files.drop_cache(file)?)
     }
 
-    /// Adds a finished table. Where tables of a commit have a key in common, the one added later
-    /// wins.
+    /// Adds a finished table. If tables of a commit share a key, the table added last wins.
     ///
     /// # Errors
     ///
-    /// [`PublishError::ForeignTable`] if the table was made for another commit or added before.
+    /// [`PublishError::ForeignTable`] if the table was made for another commit, or was added
+    /// before.
     pub fn add_table(&mut self, table: FinishedTable) -> Result<(), PublishError> {
         let FinishedTable { sequence, finished, files } = table;
         let is_known = self.tables.iter().any(|(known, _)| *known == sequence);
@@ -276,9 +281,11 @@ impl<'p> Commit<'p> {
         self.obsolete.extend(tables);
     }
 
-    /// Ends the making of tables and blobs, all of which are durable, and describes the commit that
-    /// they make. Nothing is visible yet: the commit can be read back and certified before
-    /// [`PreparedCommit::publish`]. Dropped, it leaves nothing behind.
+    /// Ends the writing of tables and blobs, which are all durable, and describes the commit in
+    /// memory.
+    ///
+    /// Nothing is visible yet: the commit can be read back and certified before
+    /// [`PreparedCommit::publish`]. If it is dropped, nothing of it stays.
     ///
     /// # Errors
     ///
@@ -288,12 +295,13 @@ impl<'p> Commit<'p> {
         PreparedCommit::new(self)
     }
 
-    /// Makes the commit visible in one step, without a certificate of its own: [`Commit::prepare`]
-    /// and [`PreparedCommit::publish`].
+    /// Makes the commit visible in one step, without a new certificate.
+    ///
+    /// This is [`Commit::prepare`] followed by [`PreparedCommit::publish`].
     ///
     /// # Errors
     ///
-    /// As those.
+    /// As [`Commit::prepare`] and [`PreparedCommit::publish`].
     pub fn publish(self) -> Result<CommitInfo, PublishError> {
         self.prepare()?.publish()
     }
@@ -304,15 +312,15 @@ impl<'p> Commit<'p> {
     }
 
     /// Removes the files of a commit that did not happen. If the directory is no longer the one
-    /// that the publisher has opened and locked, they stay: files of their names may be another's
-    /// now. The next publisher removes them.
+    /// that the publisher has opened and locked, they stay: files of these names may belong to
+    /// another publisher now. The next publisher removes them.
     fn take_back(&self) {
         if !self.files.has_files() {
             self.files.forget_first();
             return;
         }
-        // An error of the system leaves it open whether the directory has changed, and is likely
-        // the reason why the commit failed.
+        // An error of the system does not tell whether the directory has changed, and is likely the
+        // reason why the commit failed.
         let is_of_another = matches!(
             self.publisher.check_unchanged(),
             Err(PublishError::Changed { .. } | PublishError::LockLost { .. })
@@ -324,11 +332,11 @@ impl<'p> Commit<'p> {
         }
     }
 
-    /// Records of all blobs that the tables refer to, in the order of their numbers.
+    /// The records of all blobs to which the tables refer, in the order of their numbers.
     fn blob_records(&self) -> Result<Vec<BlobRecord>, PublishError> {
         let pairs = self.blobs.iter();
         let pairs = pairs.flat_map(|(table, blobs)| blobs.iter().map(|blob| (*blob, *table)));
-        // Each blob once, with a table that refers to it.
+        // Each blob once, with one table that refers to it.
         let pairs: BTreeMap<BlobNumber, SequenceNumber> = pairs.collect();
         let find = |(blob, table)| {
             self.blob(blob)

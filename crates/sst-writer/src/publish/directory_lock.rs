@@ -7,17 +7,17 @@ use std::sync::Arc;
 use crate::publish::publisher::remove;
 use crate::{FileError, FileOperation, FileSystem, Lock, LockHolder, PublishError};
 
-/// Name of the file whose lock the publisher of a directory holds. It begins with a dot, since the
-/// original's reader refuses a directory with a file that it does not know, unless its name does.
+/// Name of the lock file of a directory, which its publisher holds locked. It begins with a dot
+/// because the original's reader refuses a directory that has any other unknown file.
 pub const LOCK_FILE_NAME: &str = ".lock";
 
-/// Name of the file that older builds lock.
+/// Name of the lock file of older builds.
 const OLDER_LOCK_FILE_NAME: &str = "LOCK";
 
-/// How often a lock file is locked that was removed before it was locked.
+/// Number of attempts to lock a file that is removed between being opened and being locked.
 const ATTEMPTS: usize = 16;
 
-/// The lock of a directory, which is released when this is dropped.
+/// The lock of a directory. It is released when it is dropped.
 #[derive(Debug)]
 pub(crate) struct DirectoryLock {
     file_system: Arc<dyn FileSystem>,
@@ -26,8 +26,8 @@ pub(crate) struct DirectoryLock {
 }
 
 impl DirectoryLock {
-    /// Locks a directory: its lock file, and that of older builds if there is one. The latter is
-    /// removed while it is held.
+    /// Locks a directory: its lock file, and also that of older builds if there is one. The latter
+    /// is removed while it is locked.
     ///
     /// # Errors
     ///
@@ -47,9 +47,9 @@ impl DirectoryLock {
         Ok(Self { file_system, lock, path })
     }
 
-    /// Fails if the lock no longer keeps others out: if the lock file was removed or replaced, as a
-    /// copy of another directory over this one does, or if an older build has locked the directory
-    /// in its own way since.
+    /// Fails if the lock no longer keeps other publishers out. Either the lock file was removed or
+    /// replaced, as by a copy of another directory over this one, or an older build has locked the
+    /// directory in its own way since.
     pub(crate) fn check(&self) -> Result<(), PublishError> {
         let error = FileError::at(&self.path, FileOperation::Inspect);
         let is_held = self.lock.is_in_place().map_err(error)?;
@@ -65,8 +65,8 @@ fn exists(file_system: &dyn FileSystem, path: &Path) -> Result<bool, FileError> 
     file_system.exists(path).map_err(FileError::at(path, FileOperation::Inspect))
 }
 
-/// Locks the file at `path`, and makes sure that it is still there then: another process may remove
-/// it between the moments when it is opened and locked.
+/// Locks the file at `path`, and checks that it is still there: another process may remove it
+/// between its being opened and locked.
 fn lock_in_place(
     file_system: &dyn FileSystem,
     directory: &Path,
@@ -77,7 +77,7 @@ fn lock_in_place(
         let lock = file_system.lock(path, &holder).map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock => PublishError::Locked {
                 directory: directory.to_owned(),
-                // The message does without a name where the text cannot be read.
+                // If the text cannot be read, the message names no holder.
                 holder: file_system.read(path).ok().and_then(|bytes| LockHolder::parse(&bytes)),
             },
             _ => FileError::at(path, FileOperation::Lock)(error).into(),

@@ -24,16 +24,17 @@ pub(crate) struct DirectoryState {
     pub(crate) current: Option<SequenceNumber>,
     /// Live meta files, the oldest first.
     metas: Vec<MetaState>,
-    /// Meta files rolled back: a rollback has left them behind, so they are not live, but they are
-    /// still there. The original's readers know no list of live meta files, so the `.del` file of
-    /// the commit tells them not to read these.
+    /// Meta files rolled back: a rollback has made them no longer live, but they are still there.
+    /// The original's readers know no list of live meta files, so the `.del` file of the commit
+    /// names these files.
     ///
-    /// For example, after commits 2, 4 and 6 and a rollback to 2, which is commit 7: 4 and 6.
+    /// For example, after commits 2, 4 and 6, a rollback to 2 makes commit 7. Then 4 and 6 are
+    /// rolled back.
     pub(crate) rolled_back: BTreeSet<SequenceNumber>,
 }
 
 impl DirectoryState {
-    /// Reads `CURRENT` and all live meta files, and checks that they are those of one commit.
+    /// Reads `CURRENT` and all live meta files, and checks that they belong to one commit.
     pub(crate) fn load(
         file_system: &dyn FileSystem,
         directory: &Path,
@@ -80,9 +81,9 @@ impl DirectoryState {
         Ok(state)
     }
 
-    /// Fails if a directory is no longer at this commit: if its `CURRENT` has another number, or
-    /// the newest meta file another checksum. A directory that was swapped, restored or rebuilt may
-    /// have the same numbers.
+    /// Fails if a directory is no longer at this commit: if its `CURRENT` states another number, or
+    /// its newest meta file another checksum. The number alone is not enough: a directory that was
+    /// swapped, restored or rebuilt may have the same numbers.
     pub(crate) fn check_unchanged(
         &self,
         file_system: &dyn FileSystem,
@@ -111,7 +112,7 @@ impl DirectoryState {
             .flat_map(|meta| meta.live_tables().map(|table| (meta.family, &table.record)))
     }
 
-    /// Works out which descriptions are live, by the rule of FORMAT.md section 9.
+    /// Sets which descriptions are live, by the rule of FORMAT.md section 9.
     fn mark_live(&mut self) {
         let live = live_tables(&self.metas);
         let live: BTreeSet<_> = live.iter().map(|live| (live.meta.sequence, live.index)).collect();
@@ -122,7 +123,7 @@ impl DirectoryState {
         }
     }
 
-    /// Certificates of families, ascending: those of the newest meta file.
+    /// Certificates in ascending order of families: those of the newest meta file.
     pub(crate) fn certificates(&self) -> &[FamilyCertificate] {
         self.metas.last().map_or(&[], |newest| &newest.certificates)
     }
@@ -147,19 +148,19 @@ impl DirectoryState {
         self.blobs().find(|blob| blob.number == number).copied()
     }
 
-    /// Why the commit was made; `None` before the first commit, and for commits of older builds,
-    /// which do not say it.
+    /// The kind of the commit. `None` before the first commit, and for commits of older builds,
+    /// which do not store it.
     pub(crate) fn kind(&self) -> Option<CommitKind> {
         self.metas.last()?.kind
     }
 
-    /// Whether the commit only merged, which makes it and the commit before one generation.
+    /// Whether the commit is a merge, so that it and the commit before are one generation.
     pub(crate) fn is_merge(&self) -> bool {
         self.kind() == Some(CommitKind::Merge)
     }
 
-    /// This state without the `obsolete` tables of a family, for the next commit of that family to
-    /// build on.
+    /// This state without the `obsolete` tables of a family, as the base of the next commit of that
+    /// family.
     pub(crate) fn without(&self, family: u32, obsolete: &BTreeSet<SequenceNumber>) -> Continued {
         let mut state = self.clone();
         for table in state.metas.iter_mut().flat_map(|meta| &mut meta.tables) {
@@ -181,12 +182,12 @@ impl DirectoryState {
         continued
     }
 
-    /// The live meta files, as the next meta file lists them.
+    /// The live meta files, as the next meta file will list them.
     pub(crate) fn listed_metas(&self) -> impl Iterator<Item = ListedMeta> {
         self.metas.iter().map(MetaState::listed)
     }
 
-    /// Adds the newest meta file.
+    /// Adds a meta file, which is then the newest.
     pub(crate) fn push(&mut self, meta: MetaState) {
         self.current = Some(meta.sequence);
         self.metas.push(meta);
@@ -205,31 +206,32 @@ impl DirectoryState {
     }
 }
 
-/// The state of a directory as the next commit continues it.
+/// The state of a directory that the next commit continues.
 #[derive(Clone, Debug)]
 pub(crate) struct Continued {
     /// The commit before, without the tables that the next one makes obsolete, and without the meta
-    /// files that no commit needs again.
+    /// files that no commit needs any more.
     pub(crate) state: DirectoryState,
-    /// The tables that the next meta file must name obsolete: every table of its family that was
-    /// described and has no live description.
+    /// The tables that the next meta file must name obsolete: every table of its family that has a
+    /// description but no live one.
     ///
-    /// A table is not named if one of its descriptions is live, even if older meta files describe
-    /// it too: its number would hide all of them.
+    /// A table with a live description is not named, even if older meta files describe it too: an
+    /// obsolete number hides all descriptions of the table.
     pub(crate) obsolete: Vec<SequenceNumber>,
-    /// The hashes of these tables.
+    /// The range of hashes of these tables.
     pub(crate) hashes: HashRange,
 }
 
 impl Continued {
-    /// Takes out the meta files whose live tables the next commit describes again, oldest first;
-    /// `own` is what its own tables take.
+    /// Takes out the meta files whose live tables the next commit describes again, oldest first.
+    /// `own` is the size of the descriptions of the commit's own tables.
     ///
-    /// None, if there are few. Else of the meta files of its family those from the first on that is
-    /// at most twice as large as all newer ones together. So each meta file that is left is more
-    /// than twice as large as all newer ones together: there are O(log N) of them after N commits.
-    /// And each time a table is described again, its meta file is at least half as large again as
-    /// before: O(log N) times.
+    /// It takes out none if the family has few meta files. Else it goes through the meta files of
+    /// the family, as far as their tables fit `limits`, and finds the oldest that is at most twice
+    /// as large as all newer ones together; it takes out this one and all newer ones. So each
+    /// remaining meta file is more than twice as large as all newer ones together, and there are
+    /// O(log N) of them after N commits. Each time a table is described again, its meta file grows
+    /// by at least half, so that happens O(log N) times.
     pub(crate) fn take_over(
         &mut self,
         family: u32,
@@ -267,12 +269,12 @@ impl Continued {
 
     /// Drops the meta files that the next commit does not need: those without a live description,
     /// unless they hide a dead description that the next meta file cannot name. The next meta file
-    /// names dead tables of its own family only.
+    /// names only dead tables of its own family.
     ///
     /// For example, meta file 4 of family 7 makes table 1 obsolete, and meta file 2 of that family
     /// describes tables 1 and 3. The next commit of family 0 still lists both. A meta file that
     /// stays only because it hides something may itself have dead descriptions, so the search for
-    /// meta files that hide them goes on until none is added.
+    /// meta files that hide them is repeated until none is added.
     fn drop_unneeded_metas(&mut self) {
         let named = &self.obsolete;
         let metas = &self.state.metas;
@@ -302,7 +304,7 @@ impl Continued {
     }
 }
 
-/// The meta files that the `.del` file of a commit names; none if there is no such file.
+/// The meta files that the `.del` file of a commit names. Empty if there is no such file.
 fn read_del(
     file_system: &dyn FileSystem,
     directory: &Path,
@@ -319,10 +321,10 @@ fn read_del(
     }
 }
 
-/// With fewer live meta files of a family, describing tables again would gain nothing.
+/// With fewer live meta files of a family than this, describing tables again would gain nothing.
 const FEW_META_FILES: usize = 8;
 
-/// How much of `CURRENT` is read at most, in bytes.
+/// Number of bytes of `CURRENT` that are read at most.
 const LONGEST_CURRENT: u64 = 64;
 
 /// The commit point of a directory; `None` if there is no `CURRENT`.
@@ -336,7 +338,8 @@ pub(crate) fn read_current(
         Err(error) if error.source.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    // No revision has so long a `CURRENT` that its start would not tell which it is.
+    // In every revision, the first bytes of a `CURRENT` tell the revision, so the rest need not be
+    // read.
     let bytes = file.read(0..file.len.min(LONGEST_CURRENT))?;
     match Current::parse(&bytes, crc32fast::hash) {
         Err(FormatError::UnknownRevision { looks_like_json, .. }) => {

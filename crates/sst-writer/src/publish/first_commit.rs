@@ -1,9 +1,10 @@
-//! The time before the first commit of a directory, when its files are no commit's.
+//! The marker of a first commit that has not happened yet.
 //!
-//! A directory with files and without `CURRENT` is in one of two states: its first commit did not
-//! happen, and its files are leftovers; or it has lost its `CURRENT`, and its files are all there
-//! is. A marker tells them apart. It is durable before the first file of the first commit has a
-//! name, and stays until `CURRENT` is durable, or until none of these files is left.
+//! A directory with files but without `CURRENT` is in one of two states. Either its first commit
+//! did not happen, and its files are leftovers. Or it has lost its `CURRENT`, and its files are the
+//! only copy of the data. The marker tells these states apart. It is made durable before the first
+//! file of the first commit gets its name. It stays until `CURRENT` is durable, or until none of
+//! these files is left.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,13 +13,13 @@ use crate::file::atomic_file::directory_of;
 use crate::publish::publisher::remove;
 use crate::{AtomicFile, FileError, FileOperation, FileSystem};
 
-/// Name of the marker of a first commit that has not happened yet.
+/// Name of the marker file of a first commit that has not happened yet.
 pub const MARKER_FILE_NAME: &str = ".first-commit";
 
-/// Content of the marker, for people.
+/// Content of the marker file, for people.
 const TEXT: &[u8] = b"the files here are of a first commit that has not happened yet\n";
 
-/// Sets the marker when the first file of a commit is to get its name.
+/// Sets the marker before the first file of a commit gets its name.
 #[derive(Debug)]
 pub(crate) struct FirstCommit {
     path: PathBuf,
@@ -31,8 +32,8 @@ enum Marker {
     Missing,
     /// It is durable.
     Set,
-    /// It is durable, and files of a commit stay whose outcome is unknown, or that could not be
-    /// removed. Only a commit, or the next publisher, ends that.
+    /// It is durable, and files of a commit stay, because the outcome of the commit is unknown or
+    /// they could not be removed. Only a commit or the next publisher removes such a marker.
     Pinned,
 }
 
@@ -47,21 +48,22 @@ impl FirstCommit {
         self.marker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes the marker durable, once.
+    /// Makes the marker durable, if it is missing.
     pub(crate) fn mark(&self, file_system: &Arc<dyn FileSystem>) -> Result<(), FileError> {
         let mut marker = self.marker();
         if *marker == Marker::Missing {
             let mut file = AtomicFile::create_in(Arc::clone(file_system), &self.path)?;
             file.write(TEXT)?;
             let persisted = file.persist();
-            // An error does not tell whether the name is there, so it is to be removed.
+            // An error does not tell whether the name exists, so the marker counts as set, to be
+            // removed.
             *marker = Marker::Set;
             persisted?;
         }
         Ok(())
     }
 
-    /// Files of a commit stay: so does the marker.
+    /// Keeps the marker, because files of a commit stay.
     pub(crate) fn pin(&self) {
         let mut marker = self.marker();
         if *marker == Marker::Set {
@@ -69,7 +71,8 @@ impl FirstCommit {
         }
     }
 
-    /// Removes the marker after all files of a commit were removed: their removal is durable first.
+    /// Removes the marker after all files of a commit were removed. First makes their removal
+    /// durable.
     pub(crate) fn take_back(&self, file_system: &dyn FileSystem) -> Result<(), FileError> {
         let mut marker = self.marker();
         if *marker == Marker::Set {
@@ -83,7 +86,7 @@ impl FirstCommit {
         Ok(())
     }
 
-    /// Removes the marker, since there is a commit.
+    /// Removes the marker, because the first commit has happened.
     pub(crate) fn end(&self, file_system: &dyn FileSystem) -> Result<(), FileError> {
         let mut marker = self.marker();
         if *marker != Marker::Missing {

@@ -1,4 +1,4 @@
-//! The commits of a directory whose files are still there.
+//! The commits of a directory whose meta files are still there.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -18,15 +18,15 @@ use crate::{FileError, FileOperation, FileSystem, OsFileSystem, PublishError};
 pub struct Generation {
     /// The sequence number of its meta file.
     pub sequence: SequenceNumber,
-    /// The date of its meta file; `None` if the system does not tell.
+    /// The time of the last write to its meta file; `None` if the system does not tell.
     pub time: Option<SystemTime>,
-    /// Why it was made; `None` for commits of older builds, which do not say it. A merge is no
-    /// generation: [`Publisher::rollback`](crate::Publisher::rollback) without a target takes it
-    /// and the commit before it for one.
+    /// The kind of the commit; `None` for commits of older builds, which do not store it. A merge
+    /// is no generation of its own: [`Publisher::rollback`](crate::Publisher::rollback) without a
+    /// target treats it and the commit before as one.
     pub kind: Option<CommitKind>,
     /// Whether it is the commit that readers see.
     pub is_current: bool,
-    /// Whether all its files are there, so that it can be rolled back to. A meta file may stay
+    /// Whether all its files are there, so that a rollback to it is possible. A meta file may stay
     /// longer than the other files of its commit, as long as a newer commit uses some of its
     /// tables.
     pub is_complete: bool,
@@ -39,9 +39,10 @@ pub struct Generation {
 }
 
 impl Generation {
-    /// The commits of a directory, newest first. The directory is not locked and not changed; a
-    /// commit that another process makes meanwhile may or may not be in the list. O(bytes of the
-    /// heads of all meta files).
+    /// Lists the commits of a directory, newest first. O(bytes of the heads of all meta files).
+    ///
+    /// The directory is neither locked nor changed. A commit that another process makes meanwhile
+    /// may or may not be in the list.
     ///
     /// # Errors
     ///
@@ -51,11 +52,11 @@ impl Generation {
         Self::list_in(&OsFileSystem, directory)
     }
 
-    /// [`Generation::list`] in a file system of one's own.
+    /// As [`Generation::list`], with the caller's file system.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`Generation::list`].
     pub fn list_in(
         file_system: &dyn FileSystem,
         directory: impl AsRef<Path>,
@@ -88,8 +89,7 @@ impl Generation {
         let tables: u64 = state.live_tables().map(|(_, table)| table.file_size).sum();
         Self {
             sequence,
-            // The date is for people. A commit without one can be listed and rolled back to as
-            // well.
+            // The time is for people. A commit without it can still be listed and rolled back to.
             time: file_system.modified(&meta_path(directory, sequence)).ok(),
             kind: state.kind(),
             is_current: false,
@@ -101,7 +101,7 @@ impl Generation {
     }
 }
 
-/// Sequence numbers of the meta files before commit `current`, newest first.
+/// Sequence numbers of the meta files that are older than commit `current`, newest first.
 pub(crate) fn older_metas(
     files: &BTreeSet<FileName>,
     current: SequenceNumber,
@@ -110,8 +110,8 @@ pub(crate) fn older_metas(
     metas.map(|file| file.sequence).filter(move |sequence| *sequence < current)
 }
 
-/// The files of a directory that have a sequence number. Names in another form, or not in UTF-8,
-/// are not of the format and are passed over.
+/// The files of a directory that have a sequence number. Names that are not of the format, or not
+/// UTF-8, are left out.
 pub(crate) fn numbered_files(
     file_system: &dyn FileSystem,
     directory: &Path,

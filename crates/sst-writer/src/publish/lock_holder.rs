@@ -3,12 +3,11 @@
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The process that has a directory open for publishing, by the text that it wrote into
-/// the lock file.
+/// The process that has a directory open for publishing, read from the text in the lock file.
 ///
-/// The text tells people which process to look for. Only the lock itself has an effect, and the
-/// operating system releases it when the process ends, however it ends. Text that a dead process
-/// left behind locks nothing.
+/// The text tells people which process holds the lock. Only the lock itself has an effect: the
+/// operating system releases it when the process ends, in whatever way. The text that a dead
+/// process leaves locks nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LockHolder {
@@ -26,14 +25,14 @@ impl LockHolder {
         Self { process: std::process::id(), host: host(), since: SystemTime::now() }
     }
 
-    /// The content of the lock file.
+    /// Encodes the content of the lock file.
     pub(crate) fn to_text(&self) -> String {
-        // A clock before 1970 is not set. The text is for people, who see from 0 that it is not.
+        // A clock before 1970 is not set. People see that from a time of 0.
         let since = self.since.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         format!("process {}\nhost {}\nsince {since}\n", self.process, self.host)
     }
 
-    /// Reads the content of the lock file; `None` if it is in another form, or not complete.
+    /// Parses the content of the lock file; `None` if it is incomplete or in another form.
     pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(bytes).ok()?;
         let field =
@@ -54,15 +53,15 @@ impl fmt::Display for LockHolder {
         }
         match self.since.elapsed() {
             Ok(elapsed) => write!(f, " for {} s", elapsed.as_secs()),
-            // A time in the future: the clock was set back, so the duration is unknown.
+            // The time is in the future because the clock was set back, so the duration is unknown.
             Err(_) => Ok(()),
         }
     }
 }
 
-/// The name of this machine, which is for messages only; empty if the system does not tell it.
+/// The name of this machine, for messages only; empty if the system does not tell it.
 fn host() -> String {
-    // Any failure means that this place does not tell the name, and the next one is asked.
+    // Any failure means that this source does not tell the name, so the next one is tried.
     let of_kernel = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
     let of_environment =
         || ["HOSTNAME", "COMPUTERNAME"].iter().find_map(|name| std::env::var(name).ok());

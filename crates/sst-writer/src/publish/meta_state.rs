@@ -1,4 +1,4 @@
-//! A meta file of a commit, as far as the publisher needs it: without filters and block headers.
+//! The part of a meta file that the publisher needs: all but filters and block headers.
 
 use std::collections::TryReserveError;
 use std::io;
@@ -18,19 +18,21 @@ use sst_format::{FormatError, SequenceNumber};
 
 use crate::{FileError, FileOperation, FileSystem, PublishError, StoredFile};
 
-/// A meta file of a commit. It is the commit's newest, describes at least one live table, or hides
-/// a description in an older meta file.
+/// A live meta file of a commit.
+///
+/// It is the newest of the commit, describes at least one live table, or hides a description in an
+/// older meta file.
 #[derive(Clone, Debug)]
 pub(crate) struct MetaState {
     pub(crate) sequence: SequenceNumber,
     /// The checksum in its trailer.
     pub(crate) checksum: u32,
     pub(crate) family: u32,
-    /// Why its commit was made; `None` before version 3, which does not say it.
+    /// The kind of its commit; `None` before version 3, which does not store it.
     pub(crate) kind: Option<CommitKind>,
-    /// The newest meta file of its commit. It is this one, unless this one is a part.
+    /// The newest meta file of its commit: this one, unless this one is a part.
     pub(crate) commit: SequenceNumber,
-    /// A range that holds the hashes of all tables that it describes or names obsolete.
+    /// A range that covers the hashes of all tables that it describes or names obsolete.
     pub(crate) hashes: HashRange,
     /// All tables that it describes, live or not, the oldest first.
     pub(crate) tables: Vec<TableState>,
@@ -46,7 +48,7 @@ pub(crate) struct MetaState {
 pub(crate) struct TableState {
     pub(crate) record: TableRecord,
     pub(crate) entry_count: u64,
-    /// Bytes of its filter.
+    /// Length of its filter in bytes.
     pub(crate) filter_len: u64,
     /// Whether this description is live in the [`DirectoryState`] that holds the meta file.
     ///
@@ -71,25 +73,27 @@ impl DescribesTables for MetaState {
 }
 
 impl MetaState {
-    /// The tables whose description here is live.
+    /// The tables whose description in this meta file is live.
     pub(crate) fn live_tables(&self) -> impl Iterator<Item = &TableState> {
         self.tables.iter().filter(|table| table.is_live)
     }
 
-    /// What it would take to describe its live tables again.
+    /// The size of the descriptions of its live tables.
     pub(crate) fn live_size(&self) -> DescriptionSize {
         let sizes = self.live_tables().map(|table| (table.filter_len, table.record.block_count));
         DescriptionSize::of(sizes)
     }
 
-    /// This meta file as newer ones list it.
+    /// Its record in the list of a newer meta file.
     pub(crate) const fn listed(&self) -> ListedMeta {
         let Self { sequence, checksum, family, hashes, .. } = *self;
         ListedMeta { sequence, checksum, family, hashes }
     }
 
-    /// Reads a protected meta file, which the original's are not: of version 3 its head and its
-    /// lists, which are verified, of older versions the whole file.
+    /// Reads a protected meta file; one of the original's is an error.
+    ///
+    /// Of version 3 it reads and verifies the head and the two lists, of older versions the whole
+    /// file.
     pub(crate) fn load(
         file_system: &dyn FileSystem,
         directory: &Path,
@@ -103,7 +107,7 @@ impl MetaState {
         }
     }
 
-    /// Reads a whole protected meta file, which is verified.
+    /// Parses and verifies a whole protected meta file.
     pub(crate) fn parse(
         bytes: &[u8],
         sequence: SequenceNumber,
@@ -114,7 +118,7 @@ impl MetaState {
         let Some(protection) = meta.protection() else {
             return Err(PublishError::Unprotected { path: path.to_owned() });
         };
-        // A protected meta file has one entry count for each table.
+        // A protected meta file states the number of entries of each table.
         let tables = meta.tables().zip(meta.filter_ranges()).zip(meta.protected_tables());
         let tables = tables.map(|((record, filter), (entry_count, _))| {
             TableState::new(record, entry_count, filter.len() as u64)
@@ -122,8 +126,8 @@ impl MetaState {
         let family = meta.family();
         let live_metas = match protection.listed_metas() {
             Some(listed) => listed.collect(),
-            // The family is that of this meta file, as far as anyone knows before the others are
-            // read, and no reader of a list before version 3 may rely on it.
+            // Lists before version 3 store no family. The family of this meta file stands in for it
+            // until the others are read; no reader of such a list may rely on it.
             None => protection.live_metas().map(|live| listed_before(live, family)).collect(),
         };
         let head = protection.head();
@@ -143,7 +147,7 @@ impl MetaState {
         Ok(state.with_own_hashes())
     }
 
-    /// Takes its range of hashes from its own list, which a part does not have.
+    /// Sets its range of hashes from its own list. A part has no list, so its range is full.
     fn with_own_hashes(mut self) -> Self {
         let own = self.live_metas.iter().find(|listed| listed.sequence == self.sequence);
         self.hashes = own.map_or(HashRange::FULL, |own| own.hashes);
@@ -151,13 +155,13 @@ impl MetaState {
     }
 }
 
-/// A meta file in a list of version 1 or 2.
+/// The record of a meta file in a list of version 1 or 2.
 const fn listed_before(live: LiveMeta, family: u32) -> ListedMeta {
     let LiveMeta { sequence, checksum } = live;
     ListedMeta { sequence, checksum, family, hashes: HashRange::FULL }
 }
 
-/// How much descriptions of tables take in a meta file, in bytes.
+/// The size of descriptions of tables in a meta file, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct DescriptionSize {
     filters: u64,
@@ -166,12 +170,12 @@ pub(crate) struct DescriptionSize {
 }
 
 impl DescriptionSize {
-    /// What a meta file takes without any table, roughly.
+    /// Approximate length of a meta file without tables.
     const META_FILE: u64 = 128;
-    /// What a table takes without filter and block headers.
+    /// Length of the description of a table without filter and block headers.
     const TABLE: u64 = 54;
 
-    /// That of tables, by the lengths of their filters and their block counts.
+    /// The size for tables with these lengths of filters and numbers of blocks.
     pub(crate) fn of(tables: impl Iterator<Item = (u64, u16)>) -> Self {
         tables.fold(Self::default(), |sum, (filter_len, block_count)| Self {
             filters: sum.filters + filter_len,
@@ -188,12 +192,12 @@ impl DescriptionSize {
         }
     }
 
-    /// The length of a meta file with these descriptions, roughly.
+    /// The approximate length of a meta file with these descriptions.
     pub(crate) const fn file_len(self) -> u64 {
         Self::META_FILE + self.filters + self.headers + self.records
     }
 
-    /// Whether one meta file may hold them.
+    /// Whether one meta file has room for them.
     pub(crate) const fn fits(self, limits: &MetaLimits) -> bool {
         self.filters <= limits.filter_bytes && self.headers <= limits.header_bytes
     }
@@ -201,7 +205,7 @@ impl DescriptionSize {
 
 impl TableState {
     const fn new(record: TableRecord, entry_count: u64, filter_len: u64) -> Self {
-        // Live, until the meta file is part of a directory's state.
+        // Counts as live until the meta file becomes part of a directory's state.
         Self { record, entry_count, filter_len, is_live: true }
     }
 }
@@ -222,7 +226,7 @@ impl<'a> OpenFile<'a> {
         Ok(Self { file, len, path })
     }
 
-    /// Reads bytes of the file.
+    /// Reads a range of the file.
     pub(crate) fn read(&self, range: Range<u64>) -> Result<Vec<u8>, FileError> {
         let error = |error| FileError::at(self.path, FileOperation::Read)(error);
         let mut bytes = room_for(range.end - range.start).map_err(error)?;
@@ -230,9 +234,9 @@ impl<'a> OpenFile<'a> {
         Ok(bytes)
     }
 
-    /// Reads so many bytes at the end of the file, or all if it is shorter.
+    /// Reads the last `len` bytes of the file, or all of a shorter file.
     pub(crate) fn last_bytes(&self, len: usize) -> Result<Vec<u8>, FileError> {
-        // A shorter file starts at 0.
+        // A shorter file is read from byte 0.
         self.read(self.len.saturating_sub(len as u64)..self.len)
     }
 
@@ -247,7 +251,7 @@ impl<'a> OpenFile<'a> {
         PublishError::Format { path: self.path.to_owned(), source }
     }
 
-    /// Reads the head and the two lists; `None` if the file has no valid head, and must be read
+    /// Reads the head and the two lists. `None` if the file has no valid head, and so must be read
     /// whole.
     fn head(&self, sequence: SequenceNumber) -> Result<Option<MetaState>, PublishError> {
         let last_bytes = self.last_bytes(HEAD_PLACE_LEN)?;
@@ -282,7 +286,7 @@ impl<'a> OpenFile<'a> {
     }
 }
 
-/// Room for so many bytes, which may be more than there is memory for.
+/// A buffer of `len` bytes, which may be more than the system has.
 fn room_for(len: u64) -> io::Result<Vec<u8>> {
     let out_of_memory = |_: TryReserveError| io::Error::from(io::ErrorKind::OutOfMemory);
     let len = usize::try_from(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
@@ -292,7 +296,7 @@ fn room_for(len: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Path of a meta file.
+/// The path of a meta file.
 pub(crate) fn meta_path(directory: &Path, sequence: SequenceNumber) -> PathBuf {
     directory.join(FileName { sequence, kind: FileKind::Meta }.to_string())
 }

@@ -1,4 +1,4 @@
-//! Commits: tables and blobs of a directory become visible in one step, and can be rolled back.
+//! Commits, which make tables and blobs of a directory visible in one step, and rollbacks.
 
 pub(crate) mod commit;
 pub(crate) mod directory_lock;

@@ -9,9 +9,9 @@ use sst_format::{BlobNumber, FormatError, SequenceNumber};
 use crate::invariant::BrokenInvariant;
 use crate::{FileError, LockHolder, RawBlockDefect, WriteError};
 
-/// Why a directory could not be opened for publishing, or why a commit failed.
+/// The reason why a directory could not be opened for publishing, or why a commit failed.
 ///
-/// In all cases the commit before is intact.
+/// The commit before is intact in all cases.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublishError {
@@ -20,39 +20,39 @@ pub enum PublishError {
     Locked {
         /// The directory.
         directory: PathBuf,
-        /// The process that has it open, if the lock file tells.
+        /// The process that has it open, if the lock file states it.
         holder: Option<LockHolder>,
     },
-    /// The lock file was removed or replaced since the publisher locked it, or another build has
-    /// locked the directory: another publisher may write there. Open the directory again.
+    /// The lock file was removed or replaced since the publisher locked it, or an older build has
+    /// locked the directory. Another publisher may be writing there. Open the directory again.
     #[error("{} is no longer the file that was locked: another process may be writing there; open the directory again", path.display())]
     LockLost {
         /// The lock file.
         path: PathBuf,
     },
-    /// The directory is not at the commit that the publisher remembers: it was swapped, restored,
-    /// rebuilt or written to by another. Open it again.
+    /// The directory is not at the commit that the publisher has read: it was swapped, restored,
+    /// rebuilt, or written to by another process. Open it again.
     #[error("{} was changed by another since the directory was opened: open it again", path.display())]
     Changed {
         /// `CURRENT`, or the newest meta file.
         path: PathBuf,
     },
-    /// There is no such commit to roll back to, or its files are gone.
+    /// There is no such commit for a rollback, or its files are gone.
     #[error("{}: {}", directory.display(), NoGeneration(*generation))]
     NoSuchGeneration {
         /// The directory.
         directory: PathBuf,
-        /// The commit asked for; `None` for any earlier one.
+        /// The requested commit; `None` for any earlier one.
         generation: Option<SequenceNumber>,
     },
-    /// The newest commit was written by the original implementation. Its directories can be read,
-    /// but not written to.
+    /// The newest commit was written by the original implementation. Its directories can only be
+    /// read.
     #[error("{} was written without checksums by another implementation: it can only be read", path.display())]
     Unprotected {
-        /// The file that says so.
+        /// The file without protection.
         path: PathBuf,
     },
-    /// There is no `CURRENT`, and nothing says that the files are leftovers of a first commit.
+    /// There is no `CURRENT`, and no marker says that the files are leftovers of a first commit.
     #[error("{} has files of earlier commits but no CURRENT", directory.display())]
     MissingCurrent {
         /// The directory.
@@ -63,7 +63,7 @@ pub enum PublishError {
     Format {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The cause.
         source: FormatError,
     },
     /// A meta file is not the one that the newest commit lists.
@@ -76,12 +76,12 @@ pub enum PublishError {
         /// The checksum of the file.
         found: u32,
     },
-    /// A meta file is one of several of a commit, and not the newest of them: no commit by itself.
+    /// A meta file is a part of a commit that has several: it is no commit by itself.
     #[error("{} is a part of commit {commit}", path.display())]
     PartOfCommit {
         /// The meta file.
         path: PathBuf,
-        /// The commit.
+        /// The commit it belongs to.
         commit: SequenceNumber,
     },
     /// A table of the commit refers to a blob that neither this commit nor an earlier one has made.
@@ -97,16 +97,16 @@ pub enum PublishError {
     BadBlob {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The defect.
         reason: RawBlockDefect,
     },
-    /// A file was written and made durable without an error, and the device then holds other bytes.
+    /// A file was written and made durable without an error, but the device holds other bytes.
     #[error("{} does not hold what was written to it: the device is not to be trusted", path.display())]
     NotAsWritten {
         /// The file.
         path: PathBuf,
     },
-    /// A table was to be made obsolete that is not live, or is of another family.
+    /// A table cannot be made obsolete, because it is not live or is of another family.
     #[error("table {table} is not a live table of family {family}")]
     NotLive {
         /// The table.
@@ -141,11 +141,10 @@ pub enum PublishError {
     /// The commit was cancelled through [`PublisherOptions::monitor`](crate::PublisherOptions).
     #[error("the commit was cancelled")]
     Cancelled,
-    /// A rule of this crate does not hold: a bug of it. The commit is not published.
+    /// An invariant of this crate is broken, which is a bug. The commit is not published.
     #[error("internal error, please report it: {0}")]
     Internal(&'static str),
-    /// An earlier operation failed after which the state of the disk is unknown. Open the directory
-    /// again.
+    /// After an earlier error the state of the disk is unknown. Open the directory again.
     #[error("{} must be opened again: an earlier operation on it failed", directory.display())]
     Poisoned {
         /// The directory.
@@ -167,7 +166,7 @@ impl From<Cancelled> for PublishError {
 
 impl PublishError {
     /// The error of an existing file that could not be read or written now, but perhaps later. Any
-    /// other error is returned as it is, also that of a directory or a pipe in a file's place.
+    /// other error is returned unchanged, also that of a directory or a pipe in place of a file.
     pub(crate) fn into_io(self) -> Result<FileError, Self> {
         let is_lasting =
             |kind| matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::InvalidInput);

@@ -1,4 +1,4 @@
-//! The one writer of a directory.
+//! The publisher of a directory.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -24,15 +24,15 @@ use crate::{Commit, FileError, FileOperation, FileSystem, PublishError, Publishe
 ///
 /// A commit happens whole or not at all: its files are made durable first, then `CURRENT`, the
 /// commit point, is replaced in one step. Readers of the directory see the commit before or the
-/// commit after, nothing between, also after a crash.
+/// commit after, and nothing in between, even after a crash.
 ///
 /// A publisher holds the lock of the file `.lock`, so a directory has one publisher at a time. The
-/// operating system releases the lock when the process ends, however it ends.
+/// operating system releases the lock when the process ends, in whatever way.
 ///
-/// A publisher remembers the commit that it has opened or made. If it then finds another one, since
-/// the directory was swapped, restored, rebuilt or written to without the lock, it refuses to
-/// publish, with [`PublishError::Changed`] or [`PublishError::LockLost`], and removes nothing. It
-/// looks just before it replaces `CURRENT`.
+/// A publisher knows the commit that it has opened or made. If the directory is then at another
+/// one, because it was swapped, restored, rebuilt or written to without the lock, the publisher
+/// refuses to publish, with [`PublishError::Changed`] or [`PublishError::LockLost`], and removes
+/// nothing. It checks this just before it replaces `CURRENT`.
 ///
 /// # Examples
 ///
@@ -62,18 +62,18 @@ pub struct Publisher {
     present: BTreeSet<FileName>,
     not_removed: Vec<FileError>,
     numbers: Arc<Numbers>,
-    /// Before the first commit.
+    /// Only before the first commit.
     first: Option<Arc<FirstCommit>>,
     /// Released when the publisher is dropped.
     lock: DirectoryLock,
 }
 
-/// Hands out sequence numbers. Files of all kinds share one sequence.
+/// Allocates sequence numbers. Files of all kinds share one sequence.
 #[derive(Debug)]
 pub(crate) struct Numbers {
     last: AtomicU32,
-    /// Numbers passed over: a directory, a link or a pipe has a name with them, which is not ours
-    /// to remove.
+    /// Numbers that are left out, because the name of a directory, a link or a pipe has them. The
+    /// publisher must not remove those.
     taken: BTreeSet<SequenceNumber>,
 }
 
@@ -82,7 +82,7 @@ impl Numbers {
         Self { last: AtomicU32::new(last.0), taken }
     }
 
-    /// The next number; `None` when there are no more.
+    /// The next number; `None` if all are used up.
     pub(crate) fn next(&self) -> Option<SequenceNumber> {
         let next = |last: u32| {
             let mut rest = (last.checked_add(1)?..=u32::MAX).map(SequenceNumber);
@@ -94,15 +94,16 @@ impl Numbers {
 }
 
 impl Publisher {
-    /// Opens a directory to publish in it: locks it, reads its newest commit, and removes the files
-    /// that belong to no commit.
+    /// Opens a directory for publishing.
+    ///
+    /// Locks it, reads its newest commit, and removes the files that belong to no commit.
     ///
     /// # Errors
     ///
-    /// [`PublishError::Locked`] if there is another publisher. [`PublishError::Unprotected`] for a
-    /// directory that the original implementation wrote last. [`PublishError::Format`] or
-    /// [`PublishError::BrokenChain`] if the newest commit is damaged; nothing is then removed.
-    /// [`PublishError::File`] if the system fails.
+    /// [`PublishError::Locked`] if another publisher has it open. [`PublishError::Unprotected`] if
+    /// the original implementation wrote its newest commit. [`PublishError::Format`] or
+    /// [`PublishError::BrokenChain`] if the newest commit is damaged; then nothing is removed.
+    /// [`PublishError::File`] for an error of the system.
     pub fn open(
         directory: impl AsRef<Path>,
         options: PublisherOptions,
@@ -147,33 +148,36 @@ impl Publisher {
         &self.directory
     }
 
-    /// The newest commit: the sequence number of its meta file. `None` before the first.
+    /// The newest commit, by the sequence number of its meta file. `None` before the first commit.
     #[must_use]
     pub const fn current(&self) -> Option<SequenceNumber> {
         self.state.current
     }
 
-    /// The live tables of the newest commit with their families, those added by older commits
-    /// first. O(number of tables).
+    /// The live tables of the newest commit with their families, those of older meta files first.
+    /// O(number of tables).
     pub fn live_tables(&self) -> impl Iterator<Item = (u32, &TableRecord)> {
         self.state.live_tables()
     }
 
-    /// Starts a commit of family 0. Readers see nothing of it before [`Commit::publish`]. A commit
-    /// that is dropped before that leaves nothing behind.
+    /// Starts a commit of family 0.
+    ///
+    /// Readers see nothing of it before [`Commit::publish`]. If it is dropped before, nothing of it
+    /// stays.
     pub fn begin(&mut self) -> Commit<'_> {
         self.begin_family(0)
     }
 
-    /// Starts a commit of a family: a key space of its own, with tables of its own.
+    /// Starts a commit of a family: a key space with its own tables.
     pub fn begin_family(&mut self, family: u32) -> Commit<'_> {
         Commit::new(self, family)
     }
 
-    /// Files that no commit needs and that could not be removed when the directory was opened. The
-    /// next commit tries again. If the system could not read the meta file of an earlier commit,
-    /// that file is listed too. The files that this commit needs are then unknown, so none are
-    /// removed before the directory is opened again.
+    /// Files that no commit needs but that could not be removed when the directory was opened.
+    ///
+    /// The next commit tries again. If the system could not read the meta file of an earlier
+    /// commit, that file is listed too. The files that this commit needs are then unknown, so none
+    /// are removed before the directory is opened again.
     #[must_use]
     pub fn not_removed(&self) -> &[FileError] {
         &self.not_removed
@@ -199,19 +203,18 @@ impl Publisher {
         &self.state
     }
 
-    /// Fails if the directory is no longer the one that is locked, at the commit that is
-    /// remembered.
+    /// Fails if the directory is no longer the locked one, or no longer at the known commit.
     pub(crate) fn check_unchanged(&self) -> Result<(), PublishError> {
         self.lock.check()?;
         self.state.check_unchanged(&*self.file_system, &self.directory)
     }
 
-    /// The marker of the time before the first commit.
+    /// The marker of the first commit, which has not happened yet.
     pub(crate) fn first(&self) -> Option<Arc<FirstCommit>> {
         self.first.clone()
     }
 
-    /// Fails if an earlier operation has failed after which the state of the disk is unknown.
+    /// Fails if the state of the disk is unknown after an earlier error.
     pub(crate) fn check_usable(&self) -> Result<(), PublishError> {
         if self.file_system.has_failed() {
             return Err(PublishError::Poisoned { directory: self.directory.to_path_buf() });
@@ -235,13 +238,13 @@ impl Publisher {
         not_removed
     }
 
-    /// Refuses further commits, since it is unknown which commit is on disk.
+    /// Refuses further commits, because it is unknown which commit is on disk.
     pub(crate) fn poison(&self) {
         self.file_system.note_failure();
     }
 
-    /// The meta files that a commit with this state must name in its `.del` file: of those that a
-    /// rollback left behind, the ones that are still there and not live.
+    /// The meta files that a commit with this state must name in its `.del` file: those rolled back
+    /// that are still there and not live.
     pub(crate) fn still_rolled_back(
         &self,
         state: &DirectoryState,
@@ -257,7 +260,7 @@ impl Publisher {
         Ok(rolled_back.collect())
     }
 
-    /// Removes the files that neither the newest commit nor a kept one needs. Returns the files
+    /// Removes the files that neither the newest commit nor a retained one needs. Returns the files
     /// that could not be removed.
     fn remove_unneeded(&mut self) -> Vec<FileError> {
         if self.options.keep_obsolete_files || self.retention.is_incomplete() {
@@ -278,7 +281,7 @@ impl Publisher {
     }
 }
 
-/// Removes a file. It is no error if the file does not exist.
+/// Removes a file. A missing file is no error.
 pub(crate) fn remove(file_system: &dyn FileSystem, path: &Path) -> Result<(), FileError> {
     match file_system.remove(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -288,12 +291,12 @@ pub(crate) fn remove(file_system: &dyn FileSystem, path: &Path) -> Result<(), Fi
     }
 }
 
-/// Creates a directory and the missing ones above it, and makes their names durable.
+/// Creates a directory and its missing parents, and makes their names durable.
 fn create_directory(file_system: &dyn FileSystem, directory: &Path) -> Result<(), FileError> {
     let mut missing = Vec::new();
     for path in directory.ancestors() {
-        // The last of the ancestors of a relative path is empty, and stands for a directory that is
-        // there.
+        // The last ancestor of a relative path is empty, and means the current directory, which
+        // exists.
         let is_root = path.as_os_str().is_empty();
         let inspect_error = FileError::at(path, FileOperation::Inspect);
         if is_root || file_system.is_directory(path).map_err(inspect_error)? {
@@ -315,7 +318,7 @@ fn create_directory(file_system: &dyn FileSystem, directory: &Path) -> Result<()
     Ok(())
 }
 
-/// Names of the files of a directory, sorted. Names that are not UTF-8 are not of the format and
+/// Names of the files in a directory, sorted. Names that are not UTF-8 are not of the format, and
 /// are left out.
 fn list(file_system: &dyn FileSystem, directory: &Path) -> Result<Vec<String>, FileError> {
     let names =
@@ -325,11 +328,12 @@ fn list(file_system: &dyn FileSystem, directory: &Path) -> Result<Vec<String>, F
     Ok(names)
 }
 
-/// Removes temporary files, and the files of commits that did not happen, whose sequence numbers
-/// will be used again. Returns the numbers that something else than a file has, which stays.
+/// Removes temporary files and the files of commits that did not happen, whose sequence numbers
+/// will be used again. Returns the numbers in the names of directories, links and pipes, which
+/// stay.
 ///
-/// Fails if there is no commit and nothing says that the files are those of a first commit that did
-/// not happen: then `CURRENT` may be lost, and they are all there is.
+/// Fails if there is no commit, and no marker says that the files are leftovers of a first commit.
+/// Then `CURRENT` may be lost, and the files may be the only copy of the data.
 fn remove_leftovers(
     file_system: &dyn FileSystem,
     directory: &Path,
@@ -354,7 +358,7 @@ fn remove_leftovers(
         has_removed = true;
     }
     if current.is_none() && has_removed {
-        // Before the marker goes.
+        // Before the marker is removed.
         file_system
             .sync_directory(directory)
             .map_err(FileError::at(directory, FileOperation::SyncDirectory))?;
@@ -371,7 +375,7 @@ fn is_file(file_system: &dyn FileSystem, path: &Path) -> Result<bool, FileError>
     file_system.is_file(path).map_err(FileError::at(path, FileOperation::Inspect))
 }
 
-/// Removes a regular file. Anything else of its name is not ours and stays, which is no error.
+/// Removes a regular file. Anything else of that name is not ours and stays, which is no error.
 fn remove_file(file_system: &dyn FileSystem, path: &Path) -> Result<(), FileError> {
     if is_file(file_system, path)? { remove(file_system, path) } else { Ok(()) }
 }

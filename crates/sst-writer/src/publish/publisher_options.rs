@@ -1,4 +1,4 @@
-//! How a directory is written to.
+//! Options of a publisher.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,45 +7,45 @@ use sst_format::meta_head::MetaLimits;
 
 use crate::{Compression, FileSystem, Monitor, OsFileSystem};
 
-/// How a [`Publisher`](crate::Publisher) treats its directory. Start from the default and change
-/// what you need.
+/// Options of a [`Publisher`](crate::Publisher). Start from the default and change single fields.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PublisherOptions {
-    /// Whether a missing directory is created, with the missing ones above it. Default: `true`.
+    /// Whether a missing directory is created, with its missing parents. Default: `true`.
     pub create_directory: bool,
-    /// Whether files stay that no commit needs any more. Otherwise they are removed as soon as the
-    /// next commit is durable, and when the directory is opened. On Unix, files that a reader has
-    /// mapped or opened stay readable for it. A reader that opens files of an older commit only
-    /// when it needs them must refresh when it finds them gone. Leftovers of commits that never
-    /// happened are always removed. Default: `false`.
+    /// Whether files that no commit needs any more are kept. Otherwise they are removed as soon as
+    /// the next commit is durable, and when the directory is opened. On Unix, a reader that has
+    /// mapped or opened a removed file can still read it. A reader that opens files of an older
+    /// commit only when it needs them must refresh if a file is gone. Leftovers of commits that did
+    /// not happen are always removed. Default: `false`.
     pub keep_obsolete_files: bool,
-    /// How many generations before the newest keep their files, so that
-    /// [`Publisher::rollback`](crate::Publisher::rollback) can go back to them. A commit that only
-    /// merged makes no generation of its own: it takes the place of the one before. Default: 0.
+    /// Number of generations before the newest that keep their files, so that
+    /// [`Publisher::rollback`](crate::Publisher::rollback) can return to them. A merge is no
+    /// generation of its own: it takes the place of the commit before. Default: 0.
     pub keep_generations: usize,
-    /// How long a commit keeps its files after it was replaced, for readers that opened it before.
-    /// The files are removed by the first commit after that, or when a publisher opens the
-    /// directory.
+    /// Time for which a commit keeps its files after it was replaced, for readers that opened it
+    /// before. The files are removed by the first commit after that time, or when a publisher opens
+    /// the directory.
     ///
     /// A reader that opens every file that it needs within this time, or refreshes at least that
     /// often, never misses a file. A reader that does miss one gets an error that says so, and
     /// refreshes. On Unix, open files stay readable after they were removed; on Windows they cannot
     /// be removed, and the next commit tries again. Default: 0.
     pub grace: Duration,
-    /// How blobs are stored. Default: [`Compression::Lz4`].
+    /// Compression of blobs. Default: [`Compression::Lz4`].
     pub blob_compression: Compression,
-    /// Whether digests are taken of all entries and blobs that are put into commits, so that they
-    /// can be certified: `sst_merge::certify` reads a
+    /// Whether digests are computed of all entries and blobs that are put into commits, so that the
+    /// commits can be certified: `sst_merge::certify` reads a
     /// [`PreparedCommit`](crate::publish::PreparedCommit) back from the device and compares it with
-    /// them (FORMAT.md section 12). Two SHA-256 for each entry. Default: `false`.
+    /// the digests (FORMAT.md section 12). Costs two SHA-256 for each entry. Default: `false`.
     pub digest: bool,
     /// Cancels commits: copying files, certifying, and publishing a commit that is not visible yet
-    /// end with [`PublishError::Cancelled`](crate::PublishError::Cancelled) within milliseconds.
-    /// Drop the commit then: the directory is as before. Default: nothing cancels.
+    /// then fail with [`PublishError::Cancelled`](crate::PublishError::Cancelled) within
+    /// milliseconds. Drop the commit after that: the directory is unchanged. Default: never
+    /// cancels.
     pub monitor: Monitor,
-    /// How much one meta file may hold. A commit whose tables need more has several. Default: what
-    /// the format allows; tests make it small.
+    /// Limits of one meta file. A commit whose tables need more has several meta files. Default:
+    /// the limits of the format; tests make them smaller.
     pub meta_limits: MetaLimits,
     /// The file system that all operations on files go through. Default: [`OsFileSystem`].
     pub file_system: Arc<dyn FileSystem>,
@@ -68,21 +68,21 @@ impl Default for PublisherOptions {
 }
 
 impl PublisherOptions {
-    /// Sets whether digests are taken of all entries and blobs.
+    /// Sets whether digests are computed of all entries and blobs.
     #[must_use]
     pub fn digest(mut self, digest: bool) -> Self {
         self.digest = digest;
         self
     }
 
-    /// Sets how much one meta file may hold.
+    /// Sets the limits of one meta file.
     #[must_use]
     pub const fn meta_limits(mut self, meta_limits: MetaLimits) -> Self {
         self.meta_limits = meta_limits;
         self
     }
 
-    /// Sets what cancels commits.
+    /// Sets the monitor, which cancels commits.
     #[must_use]
     pub fn monitor(mut self, monitor: Monitor) -> Self {
         self.monitor = monitor;
@@ -96,28 +96,28 @@ impl PublisherOptions {
         self
     }
 
-    /// Sets whether files stay that no commit needs any more.
+    /// Sets whether files that no commit needs any more are kept.
     #[must_use]
     pub fn keep_obsolete_files(mut self, keep_obsolete_files: bool) -> Self {
         self.keep_obsolete_files = keep_obsolete_files;
         self
     }
 
-    /// Sets how many commits before the newest keep their files.
+    /// Sets the number of generations before the newest that keep their files.
     #[must_use]
     pub fn keep_generations(mut self, keep_generations: usize) -> Self {
         self.keep_generations = keep_generations;
         self
     }
 
-    /// Sets how long a commit keeps its files after it was replaced.
+    /// Sets the time for which a commit keeps its files after it was replaced.
     #[must_use]
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
     }
 
-    /// Sets how blobs are stored.
+    /// Sets the compression of blobs.
     #[must_use]
     pub fn blob_compression(mut self, blob_compression: Compression) -> Self {
         self.blob_compression = blob_compression;

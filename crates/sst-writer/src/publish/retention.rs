@@ -1,4 +1,4 @@
-//! Earlier commits that keep their files, and for how long.
+//! The earlier commits that keep their files, and for how long.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -16,27 +16,28 @@ use crate::{FileError, FileSystem, PublishError, PublisherOptions};
 struct Replaced {
     /// Time of the commit that replaced it.
     at: SystemTime,
-    /// How many generations are between it and the newest commit; `None` if a merge replaced it,
-    /// which holds what it held: the two are one generation.
+    /// Number of generations between it and the newest commit; `None` if a merge replaced it. A
+    /// merge has the same entries, so the two are one generation.
     rank: Option<usize>,
-    /// Its files, or those of them that are kept.
+    /// Its files, or only those of them that are kept.
     files: BTreeSet<FileName>,
 }
 
-/// The commits before the newest whose files are still needed: by readers, for the grace period
-/// after they were replaced, or to be rolled back to.
+/// The commits before the newest whose files are still needed: for readers, during the grace period
+/// after the commit was replaced, or for a rollback.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Retention {
-    /// Newest first. The last one is kept.
+    /// Newest first. The last of them keeps all its files.
     replaced: Vec<Replaced>,
-    /// A commit must keep its files, and its meta file could not be read: no file may be removed.
+    /// The meta file of a commit that must keep its files could not be read, so no file may be
+    /// removed.
     is_incomplete: bool,
 }
 
 impl Retention {
-    /// Applies the options to the commits that a directory has files of. Damaged commits keep
-    /// nothing. If the system failed to read one, its error is returned too, and no file may be
-    /// removed.
+    /// Applies the options to the commits of which a directory has files. Damaged commits keep
+    /// nothing. If the system failed to read a meta file, its error is returned too, and no file
+    /// may be removed.
     pub(crate) fn load(
         file_system: &dyn FileSystem,
         directory: &Path,
@@ -50,7 +51,7 @@ impl Retention {
         let mut is_merged = newest.is_merge();
         let mut generations = 0;
         for sequence in older_metas(files, successor) {
-            // Without a date the commit counts as replaced just now: files that stay too long do
+            // Without a time, the commit counts as replaced just now: files that stay too long do
             // less harm than files removed too early.
             let at = file_system
                 .modified(&meta_path(directory, successor))
@@ -65,7 +66,7 @@ impl Retention {
                     is_merged = state.is_merge();
                     retention.replaced.push(Replaced { at, rank, files: state.files() });
                 }
-                // The files of this commit go with those of the newest meta file of it.
+                // A part belongs to a newer meta file, which lists its files.
                 Err(PublishError::PartOfCommit { .. }) => continue,
                 Err(error) => unread = error.into_io().ok().or(unread),
             }
@@ -76,10 +77,10 @@ impl Retention {
         (retention, unread)
     }
 
-    /// Drops the files of commits whose time is over.
+    /// Drops the files of commits that need not be kept any longer.
     ///
-    /// Between commits that are kept, the meta files of the others stay: they tell the original's
-    /// readers, which know no list, what is obsolete in older ones.
+    /// Between kept commits, the meta files of the others stay: the original's readers know no list
+    /// of live meta files, and learn from them which tables of older ones are obsolete.
     fn settle(&mut self, options: &PublisherOptions) {
         let is_kept = |replaced: &Replaced| is_kept(replaced.rank, replaced.at, options);
         let count = self.replaced.iter().rposition(is_kept).map_or(0, |last| last + 1);
@@ -89,12 +90,13 @@ impl Retention {
         }
     }
 
-    /// Whether a commit must keep its files and could not be read.
+    /// Whether the meta file of a commit that must keep its files could not be read.
     pub(crate) const fn is_incomplete(&self) -> bool {
         self.is_incomplete
     }
 
-    /// Adds the commit that has just been replaced by `newest`, and drops those whose time is over.
+    /// Adds the commit that was just replaced by `newest`, and drops those that need not be kept
+    /// any longer.
     pub(crate) fn push(
         &mut self,
         replaced: &DirectoryState,
@@ -103,7 +105,7 @@ impl Retention {
     ) {
         if replaced.current.is_some() {
             let mut files = replaced.files();
-            // A `.del` file is about its own commit only.
+            // A `.del` file concerns only its own commit.
             files.retain(|file| file.kind != FileKind::Del);
             let is_merged = newest.is_merge();
             if !is_merged {
@@ -116,16 +118,16 @@ impl Retention {
         self.settle(options);
     }
 
-    /// The files of all commits that are kept.
+    /// The files of all kept commits.
     pub(crate) fn files(&self) -> BTreeSet<FileName> {
         self.replaced.iter().flat_map(|replaced| &replaced.files).copied().collect()
     }
 }
 
-/// Whether a commit keeps its files that was replaced at `at`, with `rank` generations between it
+/// Whether a commit keeps its files. It was replaced at `at`, and `rank` generations are between it
 /// and the newest.
 fn is_kept(rank: Option<usize>, at: SystemTime, options: &PublisherOptions) -> bool {
-    // A date in the future means that the clock was set back. The age is then unknown, and 0 keeps
+    // A time in the future means that the clock was set back. The age is then unknown, and 0 keeps
     // the files longest.
     let age = at.elapsed().unwrap_or(Duration::ZERO);
     rank.is_some_and(|rank| rank < options.keep_generations) || age < options.grace

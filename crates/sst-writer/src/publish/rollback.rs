@@ -1,4 +1,4 @@
-//! Rolling a directory back to an earlier commit.
+//! Rollback of a directory to an earlier commit.
 
 use std::collections::BTreeSet;
 
@@ -11,21 +11,21 @@ use crate::publish::generation::{numbered_files, older_metas};
 use crate::{CommitInfo, PublishError, Publisher};
 
 impl Publisher {
-    /// Makes readers see the state of an earlier commit again, all families: of commit `to`, or of
-    /// the newest earlier generation that is complete. A merge is no generation: its commit and the
-    /// one before it are the same.
+    /// Makes the state of an earlier commit visible again, for all families.
+    ///
+    /// That is commit `to` or, without it, the newest earlier generation that is complete. A merge
+    /// is no generation of its own: it and the commit before are the same generation.
     ///
     /// A rollback is a commit of its own, with its own sequence number, whose list of live meta
-    /// files is that of the earlier commit (FORMAT.md section 9); no file is changed. Readers see
-    /// it as any other commit. It happens whole or not at all, and can itself be rolled back, as
-    /// long as the commits that it left behind keep their files. O(bytes of the meta files).
-    ///
+    /// files is that of the earlier commit (FORMAT.md section 9). It changes no existing file.
+    /// Readers see it as any other commit. It happens whole or not at all, and can itself be rolled
+    /// back, as long as the later commits keep their files. O(bytes of the meta files).
     /// # Errors
     ///
-    /// [`PublishError::NoSuchGeneration`] if there is no such earlier commit, or a file of it is
-    /// gone: [`PublisherOptions::keep_generations`](crate::PublisherOptions::keep_generations) and
-    /// [`PublisherOptions::grace`](crate::PublisherOptions::grace) keep files. [`PublishError`] as
-    /// for [`Commit::publish`](crate::Commit::publish).
+    /// [`PublishError::NoSuchGeneration`] if there is no such earlier commit, or one of its files
+    /// is gone: [`PublisherOptions::keep_generations`](crate::PublisherOptions::keep_generations)
+    /// and [`PublisherOptions::grace`](crate::PublisherOptions::grace) keep files. [`PublishError`]
+    /// as for [`Commit::publish`](crate::Commit::publish).
     pub fn rollback(&mut self, to: Option<SequenceNumber>) -> Result<CommitInfo, PublishError> {
         self.check_usable()?;
         let state = self.earlier_commit(to)?;
@@ -35,7 +35,7 @@ impl Publisher {
         commit.publish()
     }
 
-    /// The state of an earlier commit. Its list of meta files rolled back names those since then.
+    /// The state of an earlier commit, with all later meta files marked as rolled back.
     fn earlier_commit(&self, to: Option<SequenceNumber>) -> Result<DirectoryState, PublishError> {
         let no_such_generation = || PublishError::NoSuchGeneration {
             directory: self.directory().to_owned(),
@@ -46,7 +46,7 @@ impl Publisher {
         let files = numbered_files(&*file_system, self.directory())?;
         let mut earlier =
             older_metas(&files, current).filter(|sequence| to.is_none_or(|to| to == *sequence));
-        // The commits that a merge has replaced are of the newest generation too.
+        // The commits that a merge has replaced belong to the newest generation too.
         let mut is_newest = to.is_none() && self.state().is_merge();
         let found = earlier.find_map(|sequence| {
             match DirectoryState::load_commit(&*file_system, self.directory(), sequence) {
@@ -55,8 +55,8 @@ impl Publisher {
                     None
                 }
                 Ok(state) => state.files().is_subset(&files).then_some(Ok((sequence, state))),
-                // A commit that cannot be read for now may be complete, so the search must not go
-                // on to an older one. A damaged commit is passed over.
+                // A commit that cannot be read now may be complete, so the search must not go on to
+                // an older one. A damaged commit is left out.
                 Err(error) => error.into_io().ok().map(Err),
             }
         });
@@ -64,7 +64,7 @@ impl Publisher {
         let metas = files.iter().filter(|file| file.kind == FileKind::Meta);
         let since = metas.map(|file| file.sequence);
         let since = since.filter(|sequence| *sequence > target && *sequence <= current);
-        // Meta files that an earlier rollback has left behind must stay unread too.
+        // Meta files that an earlier rollback has left out must stay unread too.
         let before: BTreeSet<_> = self.state().rolled_back.clone();
         state.rolled_back = since.chain(before).collect();
         Ok(state)

@@ -9,8 +9,7 @@ use sst_format::{BlobNumber, SequenceNumber, SstMeta};
 use crate::publish::commit::commit_files::CommitFiles;
 use crate::{AtomicFile, Entry, Finished, PublishError, StreamingSstWriter, WriteError};
 
-/// A [`StreamingSstWriter`] for one table of a [`Commit`](crate::Commit), whose number it
-/// remembers.
+/// A [`StreamingSstWriter`] for one table of a [`Commit`](crate::Commit).
 ///
 /// It borrows nothing, so several threads can write tables of one commit at once. The table becomes
 /// part of the commit when it is finished and given to
@@ -38,8 +37,8 @@ impl FinishedTable {
         self.sequence
     }
 
-    /// Replaces the filter of the table's description: for a table over the same hashes as another
-    /// one, whose filter then need not be built again.
+    /// Replaces the filter in the table's description, for a table with the same hashes as another
+    /// one: its filter need not be built again.
     #[must_use = "the table is not changed but returned"]
     pub fn with_filter(mut self, filter: FilterBytes) -> Self {
         self.finished.meta.filter = filter;
@@ -74,40 +73,40 @@ impl TableWriter {
         self.name.sequence
     }
 
-    /// See [`StreamingSstWriter::add`].
+    /// As [`StreamingSstWriter::add`].
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`StreamingSstWriter::add`].
     #[inline]
     pub fn add(&mut self, entry: impl Entry) -> Result<(), WriteError> {
         self.writer.add(entry)
     }
 
-    /// See [`StreamingSstWriter::entry_count`].
+    /// As [`StreamingSstWriter::entry_count`].
     #[must_use]
     pub const fn entry_count(&self) -> u64 {
         self.writer.entry_count()
     }
 
-    /// See [`StreamingSstWriter::is_full`].
+    /// As [`StreamingSstWriter::is_full`].
     #[must_use]
     pub fn is_full(&self, max_entries: u64, max_data_size: u64) -> bool {
         self.writer.is_full(max_entries, max_data_size)
     }
 
-    /// See [`StreamingSstWriter::has_room_for`].
+    /// As [`StreamingSstWriter::has_room_for`].
     #[must_use]
     pub fn has_room_for(&self, entry: &impl Entry) -> bool {
         self.writer.has_room_for(entry)
     }
 
-    /// Finishes the table, whose file is then complete and durable.
+    /// Finishes the table and makes its file durable.
     ///
     /// # Errors
     ///
-    /// [`PublishError::CommitEnded`] if the commit was prepared, published or dropped meanwhile; as
-    /// [`StreamingSstWriter::finish`].
+    /// [`PublishError::CommitEnded`] if the commit was prepared, published or dropped meanwhile;
+    /// otherwise as [`StreamingSstWriter::finish`].
     pub fn finish(self) -> Result<FinishedTable, PublishError> {
         let Self { writer, name, files } = self;
         let sequence = name.sequence;

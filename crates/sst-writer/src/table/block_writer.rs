@@ -1,4 +1,4 @@
-//! Writes blocks: compresses, checksums and frames them, and knows how many more there can be.
+//! The block writer: compresses, checksums and frames blocks, and knows how many more fit.
 
 use std::path::{Path, PathBuf};
 
@@ -12,18 +12,18 @@ use crate::file::{FileOperation, Sink};
 use crate::invariant::OrBroken;
 use crate::table::{WriteError, WriterOptions};
 
-/// The sink gets output in pieces that end at multiples of this length: large enough that calls
-/// cost nothing, and that a file system which keeps each write in one piece of memory needs few
-/// pieces; small enough to fit into memory that was used before (docs/DECISIONS.md, 48).
+/// The sink gets the output in pieces that end at multiples of this length. It is large enough that
+/// calls cost nothing, and that a file system that keeps each write in one piece of memory needs
+/// few pieces. It is small enough to fit into memory that was used before (docs/DECISIONS.md, 48).
 const PIECE_LEN: usize = 256 << 10;
 
 /// Raw blocks of at least this many bytes go to the sink without a copy.
 const LARGE_LEN: usize = 256 << 10;
 
-/// How many blocks and bytes a table can have.
+/// The highest number of blocks and bytes of a table.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Capacity {
-    /// Blocks.
+    /// Highest number of blocks.
     pub(crate) blocks: u64,
     /// Highest end of a block in bytes.
     pub(crate) end: u64,
@@ -42,32 +42,32 @@ pub(crate) struct BlockWriter<S> {
     capacity: Capacity,
 }
 
-/// Blocks on their way to the sink, and those that are there.
+/// The blocks written so far, and the buffer between them and the sink.
 struct BlockOutput<S> {
     sink: S,
-    /// The file behind the sink, for errors.
+    /// The path of the file behind the sink, for errors.
     path: Option<PathBuf>,
-    /// Bytes that the sink does not have yet.
+    /// Bytes that the sink has not received yet.
     buffer: Vec<u8>,
-    /// Number of bytes that the sink has.
+    /// Number of bytes that the sink has received.
     written: u64,
-    /// Header of each block.
+    /// The header of each block.
     headers: Vec<BlockHeader>,
-    /// Where each block ends, in bytes.
+    /// The end of each block in bytes.
     ends: Vec<u32>,
-    /// Where the last block ends, in bytes.
+    /// The end of the last block in bytes.
     end: u64,
 }
 
-/// A table after its last byte is written.
+/// A table whose last byte is written.
 pub(crate) struct WrittenBlocks<T> {
     /// Number of blocks.
     pub(crate) block_count: u16,
-    /// Headers of all blocks.
+    /// The headers of all blocks.
     pub(crate) headers: Vec<BlockHeader>,
     /// Length of the table in bytes.
     pub(crate) file_size: u64,
-    /// What the sink left.
+    /// The result of the sink.
     pub(crate) output: T,
 }
 
@@ -91,12 +91,12 @@ impl<S: Sink> BlockWriter<S> {
         Self { compressor, output, key_block: Vec::new(), capacity }
     }
 
-    /// The file behind the sink, if it is one.
+    /// The path of the file behind the sink, if there is one.
     pub(crate) fn path(&self) -> Option<&Path> {
         self.output.path.as_deref()
     }
 
-    /// How many blocks and bytes there can be.
+    /// The highest number of blocks and bytes.
     pub(crate) const fn capacity(&self) -> Capacity {
         self.capacity
     }
@@ -106,13 +106,13 @@ impl<S: Sink> BlockWriter<S> {
         self.output.headers.len() as u64
     }
 
-    /// Where the last block ends, in bytes.
+    /// The end of the last block in bytes.
     pub(crate) const fn end(&self) -> u64 {
         self.output.end
     }
 
-    /// Checks that `blocks` more blocks with `len` bytes in all will fit. Returns how many bytes
-    /// stay free. `entry` is the number of the entry that needs them.
+    /// Checks that `blocks` more blocks with `len` bytes in all fit. Returns the number of bytes
+    /// that stay free. `entry` is the number of the entry that needs them, for errors.
     pub(crate) fn check_room(&self, blocks: u64, len: u64, entry: u64) -> Result<u64, WriteError> {
         let blocks = self.block_count() + blocks;
         if blocks > self.capacity.blocks {
@@ -122,7 +122,7 @@ impl<S: Sink> BlockWriter<S> {
         self.capacity.end.checked_sub(end).ok_or(WriteError::FileTooLarge { entry, end })
     }
 
-    /// Length of the block that [`BlockWriter::write`] would write, in bytes. O(length of the
+    /// Length in bytes of the block that [`BlockWriter::write`] would write. O(length of the
     /// payload).
     pub(crate) fn block_len(&mut self, payload: &[u8]) -> Result<u64, WriteError> {
         let (_, stored) = self.compressor.stored_form(payload)?;
@@ -135,7 +135,7 @@ impl<S: Sink> BlockWriter<S> {
         self.output.put(header, stored)
     }
 
-    /// Writes a block that is in its stored form already.
+    /// Writes a block that is already in stored form.
     pub(crate) fn write_stored(
         &mut self,
         header: BlockHeader,
@@ -144,8 +144,8 @@ impl<S: Sink> BlockWriter<S> {
         self.output.put(header, stored)
     }
 
-    /// Writes a key block. `encode` appends its payload to the buffer that it is given. Compression
-    /// is tried only if `is_worth_trying`.
+    /// Writes a key block. `encode` appends its payload to the given buffer. The writer tries
+    /// compression only if `is_worth_trying`.
     pub(crate) fn write_key_block(
         &mut self,
         is_worth_trying: bool,
@@ -160,7 +160,7 @@ impl<S: Sink> BlockWriter<S> {
             (raw_header(payload), payload.as_slice())
         };
         let block = self.output.put(header, stored)?;
-        // A long run of equal hashes makes a large key block, whose memory is released at once.
+        // Release the memory of an oversized key block now: a long run of equal hashes makes one.
         self.key_block.truncate(LARGE_LEN);
         self.key_block.shrink_to(LARGE_LEN);
         Ok(block)
@@ -209,8 +209,8 @@ impl<S: Sink> BlockOutput<S> {
         Ok(WrittenBlocks { block_count, headers, file_size: end + offsets.len() as u64, output })
     }
 
-    /// Makes room for `len` bytes more. Small tables need little; others get the most that is ever
-    /// needed at once, since a buffer that doubles could take twice as much.
+    /// Reserves `len` more bytes in the buffer. A small table needs little. Any other gets at once
+    /// the most that is ever needed, because a buffer that doubles could take twice as much.
     fn make_room(&mut self, len: usize) -> Result<(), WriteError> {
         let needed = self.buffer.len() + len;
         if needed > self.buffer.capacity() && needed > PIECE_LEN / 4 {
@@ -221,7 +221,7 @@ impl<S: Sink> BlockOutput<S> {
         WriteError::try_reserve(&mut self.buffer, len)
     }
 
-    /// Gives the sink all whole pieces in the buffer.
+    /// Passes all whole pieces of the buffer to the sink.
     fn flush_pieces(&mut self) -> Result<(), WriteError> {
         loop {
             #[expect(clippy::cast_possible_truncation, reason = "the rest is below 256 KiB")]
@@ -236,7 +236,7 @@ impl<S: Sink> BlockOutput<S> {
         }
     }
 
-    /// Gives the sink everything in the buffer.
+    /// Passes the whole buffer to the sink.
     fn flush(&mut self) -> Result<(), WriteError> {
         if !self.buffer.is_empty() {
             let mut bytes = std::mem::take(&mut self.buffer);

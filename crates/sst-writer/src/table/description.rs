@@ -1,4 +1,4 @@
-//! The description of a bare table, in a file beside it (FORMAT.md section 9).
+//! The description of a single table in a file beside it (FORMAT.md section 9).
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -9,14 +9,16 @@ use sst_format::{SequenceNumber, SstMeta};
 use crate::WriteError;
 use crate::file::AtomicFile;
 
-/// Writes the description of the table at `path` beside it, as `NAME.sst.meta` for `NAME.sst`:
-/// readers of the table alone then have its filter, and a checksum for every byte of it. In a
-/// directory with a `CURRENT` the meta files of its commits say the same.
+/// Writes the description of the table at `path` to a file beside it: `NAME.sst.meta` for
+/// `NAME.sst`.
+///
+/// A reader of the table alone then has its filter, and a checksum for every byte of it. In a
+/// directory with a `CURRENT`, the meta files of its commits hold the same.
 ///
 /// # Errors
 ///
 /// [`WriteError::Exists`] if there is a description already, [`WriteError::Io`], or
-/// [`WriteError::Description`] if `meta` is not that of a finished table.
+/// [`WriteError::Description`] if `meta` does not describe a finished table.
 ///
 /// # Examples
 ///
@@ -32,7 +34,7 @@ use crate::file::AtomicFile;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn write_description(path: impl AsRef<Path>, meta: &SstMeta) -> Result<(), WriteError> {
-    // A table on its own has no number. Neither has its description.
+    // A table outside of a directory has no sequence number, and neither has its description.
     let none = SequenceNumber::default();
     let hashes = HashRange { min: meta.min_hash, max: meta.max_hash };
     let table = DescribedTable::new(none, meta).map_err(WriteError::Description)?;

@@ -5,7 +5,7 @@ use sst_format::block::BlockHeader;
 use sst_format::limits::{MAX_INLINE_VALUE_LEN, MAX_MEDIUM_VALUE_LEN, MAX_SMALL_VALUE_LEN};
 use twox_hash::XxHash3_64;
 
-/// Hash of a key: XXH3-64 with seed 0 over its bytes.
+/// The hash of a key: XXH3-64 with seed 0 over its bytes.
 ///
 /// # Examples
 ///
@@ -18,11 +18,11 @@ pub fn hash_key(key: &[u8]) -> u64 {
     XxHash3_64::oneshot(key)
 }
 
-/// One entry of a table, as a writer takes it.
+/// One entry of a table, as a writer accepts it.
 ///
-/// A pair of key and value is an entry, with the hash of its key and the class of value that its
-/// length calls for; so is a pair of key and [`EntryValue`]. Implement the trait to avoid building
-/// pairs, or to keep a hash that was computed before.
+/// A pair of key and value is an entry. Its hash is that of the key, and the class of its value
+/// follows from the length. A pair of key and [`EntryValue`] is an entry too. Implement the trait
+/// to avoid building pairs, or to reuse a hash that was computed before.
 ///
 /// # Examples
 ///
@@ -50,32 +50,34 @@ pub fn hash_key(key: &[u8]) -> u64 {
 /// }
 /// ```
 pub trait Entry {
-    /// Hash of the key: [`hash_key`] of its bytes.
+    /// The hash of the key: [`hash_key`] of its bytes.
     ///
-    /// Any other hash is legal only where the table stores hashes, that is in a key block with a
-    /// key over 32 bytes; elsewhere the writer refuses it, because no reader would find the entry.
+    /// Any other hash is allowed only if the table stores it, that is in a key block with a key
+    /// over 32 bytes. Elsewhere the writer refuses it, because no reader would find the entry.
     fn key_hash(&self) -> u64;
 
-    /// Length of the key in bytes: exactly what [`Entry::write_key_to`] appends.
+    /// Length of the key in bytes: exactly the number that [`Entry::write_key_to`] appends.
     fn key_len(&self) -> usize;
 
-    /// Appends the key to `out`, which the writer hands over empty.
+    /// Appends the key to `out`, which is empty.
     fn write_key_to(&self, out: &mut Vec<u8>);
 
     /// The value.
     fn value(&self) -> EntryValue<'_>;
 
-    /// The key with its hash, for entries whose key lies in memory in one piece: this spares the
-    /// writer a copy of the key and a second look at its hash, and it asks for neither of the three
-    /// above. Default: `None`.
+    /// The key with its hash, if the key lies in memory in one piece. Default: `None`.
+    ///
+    /// This saves the writer a copy of the key and a check of its hash. It then calls none of the
+    /// three methods above.
     #[inline]
     fn hashed_key(&self) -> Option<HashedKey<'_>> {
         None
     }
 }
 
-/// A key and the hash of it, which cannot be any other. Ordered as entries are in a table: by hash,
-/// then by key.
+/// A key with its hash. The hash is always [`hash_key`] of the key.
+///
+/// Ordered as entries are in a table: by hash, then by key.
 ///
 /// # Examples
 ///
@@ -88,7 +90,7 @@ pub trait Entry {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HashedKey<'a> {
-    // In the order of entries in a table, so that the derived order is theirs.
+    // The order of the fields makes the derived order that of entries in a table.
     hash: u64,
     key: &'a [u8],
 }
@@ -116,20 +118,20 @@ impl<'a> HashedKey<'a> {
     }
 }
 
-/// The value of an entry, with the way it is to be stored.
+/// The value of an entry, in the form in which it is to be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EntryValue<'a> {
     /// At most 8 bytes, stored beside the key.
     Inline(&'a [u8]),
-    /// At most 65535 bytes (by convention at most 4096), stored in a value block shared with its
-    /// neighbours.
+    /// At most 65,535 bytes (by convention at most 4096), stored in a value block that it shares
+    /// with its neighbours.
     Small(&'a [u8]),
     /// At most 64 MiB, stored in a block of its own.
     Medium(&'a [u8]),
-    /// A block in its stored form, taken over unchanged: for merging tables without recompressing.
+    /// A block in stored form, written unchanged: a merge of tables need not compress it again.
     MediumRaw {
-        /// The block header: how the value is stored, and the CRC-32 of `block`. The writer
-        /// verifies both.
+        /// The block header, with the form in which the value is stored and the CRC-32 of `block`.
+        /// The writer verifies both.
         header: BlockHeader,
         /// The stored bytes, without the block header.
         block: &'a [u8],
@@ -144,13 +146,13 @@ pub enum EntryValue<'a> {
 }
 
 impl<'a> EntryValue<'a> {
-    /// The value with the class its length calls for: inline up to 8 bytes, small up to 4096,
-    /// medium up to 64 MiB.
+    /// The value in the class for its length: inline up to 8 bytes, small up to 4096, medium up to
+    /// 64 MiB.
     ///
     /// # Errors
     ///
-    /// [`ValueTooLarge`] above that: such a value goes to a blob file, and the entry is
-    /// [`EntryValue::Large`].
+    /// [`ValueTooLarge`] above 64 MiB: such a value must go to a blob file, with
+    /// [`EntryValue::Large`] as its entry.
     pub const fn for_bytes(bytes: &'a [u8]) -> Result<Self, ValueTooLarge> {
         let len = bytes.len();
         if len <= MAX_INLINE_VALUE_LEN {
@@ -175,11 +177,11 @@ pub struct ValueTooLarge {
     pub len: usize,
 }
 
-/// An entry whose hash is known, or chosen: what a program has that takes entries over from
-/// elsewhere.
+/// An entry with a hash that the caller knows or chooses, for example one that is copied from
+/// another table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HashedEntry<'a> {
-    /// The hash: [`hash_key`] of the key, unless the reader is to look it up by another.
+    /// The hash: [`hash_key`] of the key, unless readers look the key up by another hash.
     pub hash: u64,
     /// The key.
     pub key: &'a [u8],
@@ -236,8 +238,7 @@ impl<E: Entry + ?Sized> Entry for &E {
     }
 }
 
-/// Key and value bytes. A value over 64 MiB is refused by the writer: see
-/// [`EntryValue::for_bytes`].
+/// Key and value bytes. The writer refuses a value over 64 MiB: see [`EntryValue::for_bytes`].
 impl<K: AsRef<[u8]>, V: AsRef<[u8]>> Entry for (K, V) {
     #[inline]
     fn key_hash(&self) -> u64 {

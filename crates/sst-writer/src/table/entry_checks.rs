@@ -1,4 +1,4 @@
-//! Checks of entries before anything changes: their order, the class of their value, their hash.
+//! The checks of an entry before anything changes: its order, the class of its value, its hash.
 
 use std::cmp::Ordering;
 
@@ -9,7 +9,7 @@ use sst_format::value_ref::EntryType;
 use crate::table::pending_entries::PendingEntries;
 use crate::table::{EntryValue, ShortKey, WriteError, hash_key};
 
-/// A key with the hash that its entry states.
+/// A key, and the hash that its entry states.
 #[derive(Clone, Copy)]
 pub(crate) struct StatedKey<'a> {
     pub(crate) hash: u64,
@@ -18,11 +18,11 @@ pub(crate) struct StatedKey<'a> {
     pub(crate) is_proven: bool,
 }
 
-/// The rules for the next entry, given those that were accepted.
+/// The rules for the next entry, given the accepted entries.
 #[derive(Debug)]
 pub(crate) struct EntryChecks {
     multi_value: bool,
-    /// Number of entries accepted. It is also the number of the next entry in errors.
+    /// Number of accepted entries. Errors use it as the number of the next entry.
     entry_count: u64,
     /// Hash of the first entry; 0 before there is one.
     min_hash: u64,
@@ -35,19 +35,19 @@ impl EntryChecks {
         Self { multi_value, entry_count: 0, min_hash: 0, max_hash: 0 }
     }
 
-    /// Number of entries accepted.
+    /// Number of accepted entries.
     #[inline]
     pub(crate) const fn entry_count(&self) -> u64 {
         self.entry_count
     }
 
-    /// Lowest and highest hash; `None` if there is no entry.
+    /// The lowest and the highest hash; `None` if there is no entry.
     pub(crate) fn hash_range(&self) -> Option<(u64, u64)> {
         (self.entry_count > 0).then_some((self.min_hash, self.max_hash))
     }
 
-    /// Whether the hash is higher than that of every entry. After at least one entry, this is all
-    /// there is to check of the order.
+    /// Whether the hash is higher than that of every accepted entry. If so, and there is an
+    /// accepted entry, the order is right.
     #[inline]
     pub(crate) const fn is_above_all(&self, hash: u64) -> bool {
         hash > self.max_hash
@@ -58,7 +58,7 @@ impl EntryChecks {
         self.entry_count > 0 && hash == self.max_hash
     }
 
-    /// Counts an entry that was accepted.
+    /// Counts an accepted entry.
     #[inline]
     pub(crate) const fn accepted(&mut self, hash: u64) {
         if self.entry_count == 0 {
@@ -67,7 +67,7 @@ impl EntryChecks {
         self.accepted_another(hash);
     }
 
-    /// Counts an entry that was accepted and is not the first.
+    /// Counts an accepted entry that is not the first.
     #[inline]
     pub(crate) const fn accepted_another(&mut self, hash: u64) {
         self.max_hash = hash;
@@ -83,7 +83,7 @@ impl EntryChecks {
         Ok(())
     }
 
-    /// Checks that an entry comes after the last one, which is the last in `pending`. Returns
+    /// Checks that an entry comes after the last one, which is also the last in `pending`. Returns
     /// whether their hashes are equal.
     #[inline]
     pub(crate) fn order(
@@ -116,13 +116,13 @@ impl EntryChecks {
         }
     }
 
-    /// The error of an entry whose run of equal hashes a key block cannot hold.
+    /// The error of an entry that makes a run of equal hashes too long for a key block.
     #[cold]
     pub(crate) fn run_too_long(&self, key: &[u8], source: FormatError) -> WriteError {
         WriteError::RunTooLong { entry: self.entry_count, key: ShortKey::new(key), source }
     }
 
-    /// Checks the length of a value against its class. Returns the type its entry will have.
+    /// Checks the length of a value against its class. Returns the type of its entry.
     #[inline]
     pub(crate) fn value_class(&self, value: EntryValue<'_>) -> Result<EntryType, WriteError> {
         let entry = self.entry_count;
@@ -144,8 +144,8 @@ impl EntryChecks {
         }
     }
 
-    /// Checks that readers will look for the entry under its hash. They compute the hash where it
-    /// is not stored.
+    /// Checks that readers will search the entry under its hash: they compute the hash from the key
+    /// if it is not stored.
     #[inline(always)]
     pub(crate) fn hash(&self, key: StatedKey<'_>) -> Result<(), WriteError> {
         if key.is_proven { Ok(()) } else { self.compare_hash(key.hash, key.key) }

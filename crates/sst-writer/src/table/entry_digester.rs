@@ -1,4 +1,4 @@
-//! Takes the content digest of a table from its entries as they are added (FORMAT.md section 12).
+//! The content digest of a table, computed while its entries are added (FORMAT.md section 12).
 
 use sha2::{Digest, Sha256};
 use sst_format::BlobNumber;
@@ -15,10 +15,9 @@ pub(crate) fn sha256(pieces: &[&[u8]]) -> [u8; 32] {
     hasher.finalize().into()
 }
 
-/// The content digest of a table: of all its entries, tombstones included.
+/// The content digest of a table, over all its entries, tombstones included.
 ///
-/// What is in the blobs that it refers to is not known to its writer. [`TableDigest::with_blobs`]
-/// adds them.
+/// The writer of a table does not know the values in blobs. [`TableDigest::with_blobs`] adds them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TableDigest {
     inner: ContentDigest,
@@ -34,12 +33,13 @@ struct BlobEntry {
 }
 
 impl TableDigest {
-    /// The digest with the values of blobs, of which `value` knows the digests; the number of the
-    /// first blob that it does not know otherwise. O(references to blobs).
+    /// The digest including the values in blobs. O(references to blobs).
+    ///
+    /// `value` returns the digest of the value of a blob.
     ///
     /// # Errors
     ///
-    /// The number of a blob that `value` does not know.
+    /// The number of the first blob for which `value` returns `None`.
     pub fn with_blobs(
         &self,
         value: impl Fn(BlobNumber) -> Option<ValueDigest>,
@@ -61,8 +61,8 @@ pub(crate) struct EntryDigester {
 }
 
 impl EntryDigester {
-    /// Adds the next entry. `decompressed` is the payload of its block if the block came in
-    /// compressed form.
+    /// Adds the next entry. `decompressed` is the payload of a value block in compressed stored
+    /// form.
     pub(crate) fn add(
         &mut self,
         key: &[u8],
@@ -97,16 +97,16 @@ impl EntryDigester {
     }
 }
 
-/// Counts the entries of each key, which are neighbours.
+/// Counts the entries of each key. Entries of one key follow each other.
 #[derive(Debug, Default)]
 pub(crate) struct Ordinals {
     key: Vec<u8>,
-    /// Entries of this key so far; 0 before the first.
+    /// Number of entries of this key so far; 0 before the first.
     count: u32,
 }
 
 impl Ordinals {
-    /// Which of the entries of its key the next one is, counted from 0.
+    /// The ordinal of the next entry among the entries of its key, counted from 0.
     pub(crate) fn next(&mut self, key: &[u8]) -> Result<u32, BrokenInvariant> {
         let ordinal = if self.key == key { self.count } else { 0 };
         if ordinal == 0 {

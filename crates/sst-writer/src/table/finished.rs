@@ -1,4 +1,4 @@
-//! A table after it is written.
+//! The result of writing a table.
 
 use sst_format::{BlobNumber, SstMeta};
 
@@ -8,13 +8,13 @@ use crate::table::TableDigest;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Finished<T> {
-    /// What a reader must know of the table.
+    /// The description of the table, with which a reader opens it.
     pub meta: SstMeta,
     /// Numbers of the blob files that the table refers to, in ascending order, each once.
     pub blobs: Vec<BlobNumber>,
     /// The content digest of its entries, if
-    /// [`WriterOptions::digest`](crate::WriterOptions::digest) asks for it.
+    /// [`WriterOptions::digest`](crate::WriterOptions::digest) is set.
     pub digest: Option<TableDigest>,
-    /// What is left of the sink: nothing for a file, the bytes for a `Vec<u8>`.
+    /// The result of the sink: nothing for a file, the bytes for a `Vec<u8>`.
     pub output: T,
 }

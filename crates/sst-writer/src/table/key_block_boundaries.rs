@@ -1,4 +1,4 @@
-//! Decides where key blocks end. No other file does.
+//! The boundaries of key blocks. No other file decides where a key block ends.
 
 use std::collections::VecDeque;
 
@@ -8,33 +8,34 @@ use sst_format::index_block::IndexBlockEncoder;
 use sst_format::key_block::KeyBlockShape;
 use sst_format::value_ref::EntryType;
 
-/// Cuts the sequence of entries into key blocks.
+/// Divides the sequence of entries into key blocks.
 ///
-/// Boundaries depend on nothing but the hashes, key lengths and types of the entries, so they are
-/// known as soon as an entry is added, long before its key block can be written.
+/// The boundaries depend only on the hashes, key lengths and types of the entries. So the key block
+/// of an entry is known when the entry is added, long before that block can be written.
 #[derive(Debug, Default)]
 pub(crate) struct KeyBlockBoundaries {
-    /// Blocks that will get no more entries and are not written yet, oldest first.
+    /// Key blocks that get no more entries but are not written yet, oldest first.
     closed: VecDeque<KeyBlockShape>,
-    /// The block that the last entry went to. Empty only before the first entry and after the last.
+    /// The key block of the last entry. Empty only before the first entry, and after the table was
+    /// closed.
     open: KeyBlockShape,
-    /// Upper bound on the bytes of the closed blocks, headers included.
+    /// Upper bound on the bytes of the closed key blocks, headers included.
     closed_len: u64,
-    /// Key blocks started, written or not.
+    /// Number of key blocks started, written or not.
     started: usize,
 }
 
-/// Where an entry will go.
+/// The key block for an entry.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Placement {
-    /// Its block, the entry included.
+    /// The shape of that block, the entry included.
     pub(crate) shape: KeyBlockShape,
     /// Whether it is the first entry of that block.
     pub(crate) starts_block: bool,
 }
 
 impl KeyBlockBoundaries {
-    /// Where an entry will go. `repeats_hash`: whether its hash equals that of the last entry.
+    /// The key block for an entry. `repeats_hash`: whether its hash equals that of the last entry.
     ///
     /// # Errors
     ///
@@ -56,14 +57,14 @@ impl KeyBlockBoundaries {
         Ok(Placement { shape, starts_block })
     }
 
-    /// By how many bytes an entry lengthens the open block, if it goes there and is like all its
-    /// entries. Its hash must differ from that of the last entry.
+    /// Number of bytes by which an entry lengthens the open block, if it belongs there and is like
+    /// all its entries. Its hash must differ from that of the last entry.
     #[inline]
     pub(crate) fn growth_if_alike(&self, key_len: usize, entry_type: EntryType) -> Option<u64> {
         self.open.growth_if_alike(key_len, entry_type)
     }
 
-    /// Adds an entry for which [`KeyBlockBoundaries::growth_if_alike`] gave a length.
+    /// Adds an entry for which [`KeyBlockBoundaries::growth_if_alike`] returned a length.
     #[inline]
     pub(crate) fn commit_alike(&mut self) {
         self.open.push_alike();
@@ -79,7 +80,7 @@ impl KeyBlockBoundaries {
         self.open = placement.shape;
     }
 
-    /// Closes the open block: at the end of the table, no entry will follow.
+    /// Closes the open block at the end of the table.
     pub(crate) fn close(&mut self) {
         if self.open.entry_count() > 0 {
             self.closed_len += block_len(&self.open);
@@ -87,9 +88,8 @@ impl KeyBlockBoundaries {
         }
     }
 
-    /// Takes the oldest block that is closed, if its entries and the first entry of the next block
-    /// are among the first `resolved` entries that are not written. The last block of the table has
-    /// no next one.
+    /// Takes out the oldest closed block, if its entries and the first entry of the next block are
+    /// among the first `resolved` unwritten entries. The last block of the table has no next one.
     pub(crate) fn take_ready(&mut self, resolved: usize) -> Option<KeyBlockShape> {
         let shape = *self.closed.front()?;
         let is_last = self.closed.len() == 1 && self.open.entry_count() == 0;
@@ -100,8 +100,8 @@ impl KeyBlockBoundaries {
         self.closed.pop_front()
     }
 
-    /// Upper bound on the blocks and bytes of all key blocks that are not written, the entry at
-    /// `placement` included. Counts headers and the index block.
+    /// Upper bound on the blocks and bytes of all unwritten key blocks, the entry at `placement`
+    /// included. Headers and the index block are included.
     #[inline]
     pub(crate) fn reserved(&self, placement: &Placement) -> (u64, u64) {
         let (mut blocks, mut len) = self.reserved_for(self.started);
@@ -115,8 +115,8 @@ impl KeyBlockBoundaries {
         (blocks + 1, len + block_len(&placement.shape))
     }
 
-    /// Upper bound on the blocks and bytes of all key blocks that are not written. Counts headers
-    /// and the index block.
+    /// Upper bound on the blocks and bytes of all unwritten key blocks. Headers and the index block
+    /// are included.
     pub(crate) fn reserved_now(&self) -> (u64, u64) {
         let (blocks, len) = self.reserved_for(self.started);
         match self.open.entry_count() {
@@ -125,7 +125,7 @@ impl KeyBlockBoundaries {
         }
     }
 
-    /// For the closed blocks, and an index block over `key_blocks`.
+    /// The bound for the closed blocks and an index block over `key_blocks` key blocks.
     #[inline]
     fn reserved_for(&self, key_blocks: usize) -> (u64, u64) {
         let index_len = BLOCK_HEADER_LEN + IndexBlockEncoder::len_of(key_blocks);
@@ -133,7 +133,7 @@ impl KeyBlockBoundaries {
     }
 }
 
-/// Length of a block that is stored raw. Compressed it is shorter.
+/// Length of a key block that is stored raw. In compressed form it is shorter.
 #[inline]
 fn block_len(shape: &KeyBlockShape) -> u64 {
     BLOCK_HEADER_LEN as u64 + shape.encoded_len()

@@ -1,4 +1,4 @@
-//! From entries to key blocks, their index and the filter.
+//! The builder of key blocks, their index and the filter.
 
 use sst_format::index_block::IndexBlockEncoder;
 use sst_format::limits::MIN_KEY_LEN_TO_COMPRESS;
@@ -12,12 +12,12 @@ use crate::table::key_block_boundaries::KeyBlockBoundaries;
 use crate::table::pending_entries::PendingEntries;
 use crate::table::{WriteError, WriterOptions};
 
-/// Keeps entries until their key block can be written. The index and the filter learn of entries
-/// when it is.
+/// Keeps entries until their key block can be written. The index and the filter receive the entries
+/// at that time.
 pub(crate) struct KeyBlockBuilder {
-    /// The entries.
+    /// The entries that are not written yet.
     pub(crate) pending: PendingEntries,
-    /// Where the key blocks end among them.
+    /// The boundaries of key blocks among them.
     pub(crate) boundaries: KeyBlockBoundaries,
     index: IndexBlockEncoder,
     filter: FilterFeed,
@@ -33,8 +33,8 @@ impl KeyBlockBuilder {
         }
     }
 
-    /// Sets the index of the value block that entries have waited for, and writes the key blocks
-    /// that this completes.
+    /// Sets the index of the value block for which entries have waited, and writes the key blocks
+    /// that are then complete.
     pub(crate) fn resolve(
         &mut self,
         value_block: BlockIndex,
@@ -44,8 +44,8 @@ impl KeyBlockBuilder {
         self.write_ready(blocks)
     }
 
-    /// Writes every key block that is closed and whose entries are resolved. The first entry of the
-    /// next block must be resolved too: that is the order in which the original writes blocks.
+    /// Writes every closed key block whose entries are resolved. The first entry of the next block
+    /// must be resolved too: the original writes blocks in that order.
     pub(crate) fn write_ready(
         &mut self,
         blocks: &mut BlockWriter<impl Sink>,
@@ -66,7 +66,7 @@ impl KeyBlockBuilder {
         Ok(())
     }
 
-    /// The payload of the index block, and the filter, after the last key block was written.
+    /// Returns the payload of the index block, and the filter. All key blocks must be written.
     pub(crate) fn finish(self) -> Result<(Vec<u8>, FilterBytes), WriteError> {
         let filter = self.filter.finish()?;
         let index = self.index.finish().or_broken("the index block has the room it needs")?;

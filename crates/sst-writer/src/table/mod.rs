@@ -1,4 +1,4 @@
-//! One table: entries in, blocks out.
+//! The writer of one table.
 
 pub(crate) mod block_writer;
 pub(crate) mod description;

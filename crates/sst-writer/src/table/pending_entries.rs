@@ -1,4 +1,4 @@
-//! The queue of entries that are added and not yet written.
+//! The queue of entries that are accepted but not written yet.
 
 use sst_format::BlockIndex;
 use sst_format::key_block::{KeyBlockEncoder, KeyBlockShape};
@@ -8,7 +8,7 @@ use sst_format::value_ref::{EntryType, SMALL_LEN, ValueRef, set_small_block};
 use crate::invariant::{BrokenInvariant, OrBroken};
 use crate::table::WriteError;
 
-/// The parts of an entry's bytes.
+/// The lengths of the parts of an entry's bytes.
 #[derive(Clone, Copy, Debug)]
 struct Outline {
     key_len: u32,
@@ -16,14 +16,14 @@ struct Outline {
 }
 
 impl Outline {
-    /// Length of key and value reference.
+    /// Length of the key and the value reference in bytes.
     #[inline]
     const fn len(self) -> usize {
         self.key_len as usize + self.entry_type.value_ref_len()
     }
 }
 
-/// An entry that was added and is still in memory.
+/// An entry that is still in memory.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PendingEntry<'a> {
     pub(crate) hash: u64,
@@ -31,33 +31,34 @@ pub(crate) struct PendingEntry<'a> {
     pub(crate) entry_type: EntryType,
 }
 
-/// Entries in their order: their hashes, and in one buffer their keys and value references in the
-/// form that a key block has.
+/// Pending entries in order: their hashes, and in one buffer their keys and value references in the
+/// form of a key block.
 ///
-/// The reference to a small value needs the index of its value block, which has none before it is
-/// written. Entries up to the first such one are *resolved*, the others wait. Example: of entries
-/// with values inline, small, inline, small, the first is resolved and three wait. When their value
-/// block is written as block 7, all four are resolved.
+/// A reference to a small value needs the index of the value block, which is known only when that
+/// block is written. The entries before the first such reference are *resolved*; this entry and all
+/// later ones wait. Example: of entries with values inline, small, inline, small, the first is
+/// resolved and three wait. When their value block is written as block 7, all four are resolved.
 ///
-/// The last entry of the table is always here, since the order of the next one is checked against
-/// it.
+/// The last entry of the table always stays here, because the order of the next entry is checked
+/// against it.
 #[derive(Debug, Default)]
 pub(crate) struct PendingEntries {
     hashes: Vec<u64>,
     outlines: Vec<Outline>,
     /// Key and value reference of each entry, back to back.
     bytes: Vec<u8>,
-    /// Entries and their bytes at the front that are written and not yet removed.
+    /// Number of entries at the front that are written but not removed yet, and the length of their
+    /// bytes.
     written: usize,
     written_len: usize,
-    /// First entry that waits for its value block, and where its bytes start.
+    /// The first entry that waits for its value block, and the position of its bytes.
     first_waiting: Option<(usize, usize)>,
-    /// Bytes that the entries from there on count against the budget.
+    /// Bytes of the waiting entries that count against the budget.
     waiting_cost: usize,
 }
 
 impl PendingEntries {
-    /// Makes room for an entry with a key of this length, if there is memory for it.
+    /// Reserves memory for an entry with a key of this length.
     #[inline]
     pub(crate) fn reserve(&mut self, key_len: usize) -> Result<(), WriteError> {
         WriteError::try_reserve(&mut self.hashes, 1)?;
@@ -65,8 +66,8 @@ impl PendingEntries {
         WriteError::try_reserve(&mut self.bytes, key_len + MAX_INLINE_LEN)
     }
 
-    /// Appends an entry with a reference of the given type. The block index in a reference to a
-    /// small value is set by [`PendingEntries::resolve`].
+    /// Appends an entry with a reference of the given type. [`PendingEntries::resolve`] later sets
+    /// the block index in a reference to a small value.
     #[inline(always)]
     pub(crate) fn push(
         &mut self,
@@ -92,7 +93,7 @@ impl PendingEntries {
         Ok(())
     }
 
-    /// The last entry, after the first one was added.
+    /// The last entry. There must be one.
     pub(crate) fn last(&self) -> Result<PendingEntry<'_>, BrokenInvariant> {
         let last = || {
             let (hash, outline) = (*self.hashes.last()?, *self.outlines.last()?);
@@ -103,18 +104,18 @@ impl PendingEntries {
         last().or_broken("the last entry stays in memory")
     }
 
-    /// Whether the entries that wait exceed the budget, so that their value block must be written.
+    /// Whether the waiting entries exceed the budget, so that their value block must be written.
     #[inline]
     pub(crate) fn is_over_budget(&self) -> bool {
         self.waiting_cost > PENDING_BUDGET
     }
 
-    /// Number of entries at the front whose references are known.
+    /// Number of unwritten entries at the front whose references are complete.
     pub(crate) fn resolved_count(&self) -> usize {
         self.first_waiting.map_or(self.hashes.len(), |(first, _)| first) - self.written
     }
 
-    /// Resolves all waiting entries: their value block got this index.
+    /// Sets the index of the value block in all waiting entries, which resolves them.
     pub(crate) fn resolve(&mut self, block: BlockIndex) -> Result<(), BrokenInvariant> {
         const RULE: &str = "a value block has an entry that waits for it";
         let (first, start) = self.first_waiting.take().or_broken(RULE)?;
@@ -137,14 +138,14 @@ impl PendingEntries {
         Ok(())
     }
 
-    /// Hashes of the first entries that are not written, as many as `shape` has.
+    /// The hashes of the first unwritten entries, as many as `shape` has.
     pub(crate) fn first_hashes(&self, shape: &KeyBlockShape) -> Result<&[u64], BrokenInvariant> {
         let hashes = self.hashes.get(self.written..).and_then(|it| it.get(..count_of(shape)));
         hashes.or_broken("the entries of a closed key block are in memory")
     }
 
-    /// Appends the key block of the first entries to `out`, as many as `shape` has, and marks them
-    /// as written. They must be resolved.
+    /// Appends the key block of the first unwritten entries to `out`, as many as `shape` has, and
+    /// marks them as written. They must be resolved.
     pub(crate) fn encode_first(
         &mut self,
         shape: &KeyBlockShape,
@@ -170,7 +171,7 @@ impl PendingEntries {
         Ok(())
     }
 
-    /// Removes the entries that are written.
+    /// Removes the written entries.
     pub(crate) fn remove_written(&mut self) {
         self.hashes.drain(..self.written);
         self.outlines.drain(..self.written);
@@ -187,7 +188,7 @@ fn count_of(shape: &KeyBlockShape) -> usize {
     shape.entry_count() as usize
 }
 
-/// Appends bytes, those of the commonest lengths without a call.
+/// Appends bytes. The most frequent lengths need no call of `memcpy`.
 #[inline]
 fn append(out: &mut Vec<u8>, bytes: &[u8]) {
     if let Ok(bytes) = <&[u8; 8]>::try_from(bytes) {

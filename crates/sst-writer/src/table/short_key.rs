@@ -2,10 +2,10 @@
 
 use std::fmt::{self, Write};
 
-/// How many bytes of a key a message shows.
+/// Number of bytes of a key that a message shows.
 const SHOWN_LEN: usize = 24;
 
-/// A key as an error message shows it: at most its first 24 bytes, escaped if they are text, else
+/// A key in an error message: at most its first 24 bytes, quoted if they are printable ASCII, else
 /// in hex.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShortKey(Box<str>);

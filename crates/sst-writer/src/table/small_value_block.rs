@@ -7,11 +7,11 @@ use sst_format::value_ref::ValueRef;
 
 use crate::invariant::{BrokenInvariant, OrBroken};
 
-/// A value that a reference to a value block can express.
+/// A value whose length fits a reference to a value block.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SmallValue<'a> {
     bytes: &'a [u8],
-    /// Its length.
+    /// The length of `bytes`.
     len: u16,
 }
 
@@ -29,9 +29,9 @@ impl<'a> SmallValue<'a> {
     }
 }
 
-/// Small values of the entries that wait for their value block, back to back.
+/// The small values of the entries that wait for their value block, back to back.
 ///
-/// The block is open from its first value on, even if that has no bytes, until it is taken.
+/// The block is open from its first value on, even an empty one, until it is written.
 #[derive(Debug, Default)]
 pub(crate) struct SmallValueBlock {
     bytes: Vec<u8>,
@@ -39,7 +39,7 @@ pub(crate) struct SmallValueBlock {
 }
 
 impl SmallValueBlock {
-    /// Appends a value. Returns the reference to it, with 0 in place of the block's index.
+    /// Appends a value. Returns its reference, with 0 for the index of the block.
     #[inline]
     pub(crate) fn push(
         &mut self,
@@ -52,31 +52,31 @@ impl SmallValueBlock {
         Ok(ValueRef::Small { block: BlockIndex(0), len: value.len, offset })
     }
 
-    /// Whether there is a block, to which a value can be added.
+    /// Whether there is an open block.
     #[inline]
     pub(crate) const fn is_open(&self) -> bool {
         self.is_open
     }
 
-    /// Whether it is time to write the block.
+    /// Whether the block has reached the size at which it is written.
     #[inline]
     pub(crate) fn is_full(&self) -> bool {
         self.bytes.len() >= VALUE_BLOCK_SIZE
     }
 
-    /// The payload, if there is a block to be written.
+    /// The payload, if a block is open.
     pub(crate) fn payload(&self) -> Option<&[u8]> {
         self.is_open.then_some(&self.bytes)
     }
 
-    /// Starts over, after the block was written.
+    /// Starts again without a block, after the block was written.
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.is_open = false;
     }
 
-    /// Blocks and bytes, headers included, that the block will take at most, with `more` bytes of a
-    /// further value.
+    /// Upper bound on the blocks and bytes of the value block, header included, with `more` bytes
+    /// of another value.
     #[inline]
     pub(crate) fn reserved(&self, more: Option<usize>) -> (u64, u64) {
         if self.is_open || more.is_some() {

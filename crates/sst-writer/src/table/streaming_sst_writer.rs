@@ -12,28 +12,28 @@ use crate::table::entry_checks::StatedKey;
 use crate::table::table_builder::TableBuilder;
 use crate::{Entry, WriteError, WriterOptions};
 
-/// Writes one table from entries in ascending (hash, key) order, without ever holding all of them.
+/// Writes one table from entries in ascending (hash, key) order, without holding all of them.
 ///
-/// Five parts share the work: the writer checks and routes entries; a queue keeps those whose value
-/// block has no index yet; one part decides where key blocks end; one is the small value block
-/// being filled; one compresses, frames and writes blocks and knows how many more there can be.
+/// An entry passes the checks of order, value class and hash first. Its value then goes to the open
+/// value block or to a block of its own. Its key waits in a queue until the index of its value
+/// block is known; then its key block is encoded, compressed and written.
 ///
-/// Every check is made before anything changes, so after a refused entry the writer is as it was.
-/// After a failed operation on the output it is poisoned. Dropped without
-/// [`StreamingSstWriter::finish`], a file leaves nothing behind.
+/// All checks are made before anything changes, so a refused entry leaves the writer unchanged.
+/// After an error of the output the writer is poisoned. If a writer of a file is dropped before
+/// [`StreamingSstWriter::finish`], no file stays.
 ///
 /// # Memory
 ///
-/// Highest use, in bytes, beside what the filter keeps (4 per entry for a quotient filter):
+/// Highest use in bytes, besides the memory of the filter (4 per entry for a quotient filter):
 ///
 /// | bytes | for |
 /// |---|---|
-/// | 52 per block | its end, header and index entry, and as much again for room to grow |
-/// | 8 per reference to a blob | its number, likewise |
-/// | 2 MiB | entries that wait, and one key block |
+/// | 52 per block | its end, header and index entry, and spare capacity of vectors |
+/// | 8 per reference to a blob | its number, and spare capacity |
+/// | 2 MiB | pending entries, and one key block |
 /// | 1 MiB | buffers |
 /// | 2 × the longest medium value | its compressed form |
-/// | 6 × the longest run of equal hashes | keys and 40 bytes per entry; it makes one key block |
+/// | 6 × the longest run of equal hashes | keys and 40 bytes per entry, which make one key block |
 ///
 /// # Examples
 ///
@@ -51,7 +51,7 @@ use crate::{Entry, WriteError, WriterOptions};
 /// # Ok::<(), sst_writer::WriteError>(())
 /// ```
 pub struct StreamingSstWriter<S: Sink> {
-    /// The key of the entry at hand. Written here first, where an entry that misbehaves can do no
+    /// The key of the current entry. It is written here first, so that a misbehaving entry does no
     /// harm.
     key: Vec<u8>,
     table: TableBuilder<S>,
@@ -63,13 +63,13 @@ impl StreamingSstWriter<AtomicFile> {
     /// # Errors
     ///
     /// [`WriteError::Exists`] if there is such a file already, [`WriteError::Io`] if the directory
-    /// is not there or cannot be written to.
+    /// is missing or not writable.
     pub fn create(path: impl AsRef<Path>, options: WriterOptions) -> Result<Self, WriteError> {
         let file = AtomicFile::create(path)?;
         Ok(Self::in_file(file, options))
     }
 
-    /// Starts a table in a file that was just created, say with [`AtomicFile::create_in`].
+    /// Starts a table in a file that was just created, for example with [`AtomicFile::create_in`].
     #[must_use]
     pub fn in_file(file: AtomicFile, options: WriterOptions) -> Self {
         let path = file.path().to_owned();
@@ -99,13 +99,13 @@ impl<S: Sink> StreamingSstWriter<S> {
     ///
     /// # Errors
     ///
-    /// [`WriteError`]: its groups say whether the writer can go on. All of them but a failure of
-    /// the output are found before anything is changed.
+    /// [`WriteError`], whose groups say whether the writer can go on. Every error but one of the
+    /// output is found before anything changes.
     pub fn add(&mut self, entry: impl Entry) -> Result<(), WriteError> {
         if self.table.is_poisoned() {
             return Err(WriteError::Poisoned);
         }
-        // All code of the caller's runs here, before anything changes: it may panic.
+        // All code of the caller runs here, before anything changes, because it may panic.
         let value = entry.value();
         let key = match entry.hashed_key() {
             Some(key) => StatedKey { hash: key.hash(), key: key.key(), is_proven: true },
@@ -124,18 +124,18 @@ impl<S: Sink> StreamingSstWriter<S> {
         self.table.entry_count()
     }
 
-    /// Whether it is time to finish this table and start the next: it has that many entries, could
-    /// take that many bytes, or comes close to the number of blocks a table can have.
+    /// Whether it is time to finish this table and start the next one. O(1).
     ///
-    /// The size reckoned is what the table would take if nothing that still waits compressed at
-    /// all. `u64::MAX` means no limit of one's own. O(1).
+    /// That is so if it has `max_entries` entries, if it could take `max_data_size` bytes, or if it
+    /// is close to the highest number of blocks of a table. The estimate of the bytes assumes that
+    /// pending data does not compress. `u64::MAX` means no limit.
     #[must_use]
     pub fn is_full(&self, max_entries: u64, max_data_size: u64) -> bool {
         self.table.is_full(max_entries, max_data_size)
     }
 
     /// Whether the table has blocks and bytes left for the entry, even if its value does not
-    /// compress. Says nothing of its order. O(1).
+    /// compress. Does not check the order. O(1).
     #[must_use]
     pub fn has_room_for(&self, entry: &impl Entry) -> bool {
         let (hash, key_len) = match entry.hashed_key() {
@@ -145,12 +145,11 @@ impl<S: Sink> StreamingSstWriter<S> {
         self.table.has_room_for(hash, key_len, entry.value())
     }
 
-    /// Writes what waits, the index block and the offset table, and ends the output.
+    /// Writes all pending blocks, the index block and the offset table, and ends the output.
     ///
     /// # Errors
     ///
-    /// [`WriteError::NoEntries`], or a failure of the output or the filter. A file is then not
-    /// there.
+    /// [`WriteError::NoEntries`], or an error of the output or the filter. No file stays then.
     pub fn finish(self) -> Result<Finished<S::Output>, WriteError> {
         self.table.finish()
     }
@@ -166,7 +165,7 @@ impl<S: Sink> fmt::Debug for StreamingSstWriter<S> {
     }
 }
 
-/// The key of an entry, number `number`, written to `buffer`.
+/// Writes the key of entry `number` to `buffer`, and checks its length.
 fn written_key<'b>(
     buffer: &'b mut Vec<u8>,
     entry: &impl Entry,
@@ -185,11 +184,11 @@ fn written_key<'b>(
     }
 }
 
-/// Writes a table of entries that are all in memory, in ascending (hash, key) order, to a new file.
+/// Writes a table from entries in memory, in ascending (hash, key) order, to a new file.
 ///
 /// # Errors
 ///
-/// As [`StreamingSstWriter`]; there is then no file.
+/// As [`StreamingSstWriter`]. No file stays then.
 pub fn write_static_sorted_file<E: Entry>(
     entries: &[E],
     path: impl AsRef<Path>,

@@ -1,4 +1,4 @@
-//! The parts of a table, kept in step.
+//! The table builder, which connects the parts of a table.
 
 use std::path::Path;
 
@@ -18,54 +18,54 @@ use crate::table::key_block_builder::KeyBlockBuilder;
 use crate::table::small_value_block::{SmallValue, SmallValueBlock};
 use crate::table::{EntryValue, Finished, WriteError, WriterOptions};
 
-/// Takes entries whose keys are written out: lets them pass the checks, makes sure that there is
-/// room for them, and gives their keys and values to the parts that write them.
+/// Accepts entries: checks each one, makes sure that there is room for it, and passes its key and
+/// value to the parts that write them.
 ///
-/// Its parts keep one invariant each: [`EntryChecks`] which entry may come next,
-/// [`KeyBlockBuilder`] that an entry is written with a reference that is known, [`SmallValueBlock`]
-/// where in its block a small value lies, [`BlockWriter`] what is written and how much still fits.
+/// Each part keeps one invariant: [`EntryChecks`] the order of entries, [`KeyBlockBuilder`] that
+/// only entries with a complete value reference are written, [`SmallValueBlock`] the positions of
+/// small values in their block, [`BlockWriter`] the number of blocks and bytes that still fit.
 pub(crate) struct TableBuilder<S> {
-    /// An operation on the output has failed or panicked.
+    /// Whether an operation on the output has failed or panicked.
     is_poisoned: bool,
     flags: TableFlags,
     checks: EntryChecks,
-    /// Lower bound on the bytes that are free beside everything that waits to be written. Computed
-    /// exactly by [`TableBuilder::check_room`]; until the next time, what entries add is
-    /// subtracted. Bytes that compression saves in between are not in it.
+    /// Lower bound on the free bytes, after everything that is pending.
+    /// [`TableBuilder::check_room`] computes it exactly; after that, the bytes of added entries are
+    /// subtracted. Bytes that compression saves are not added before the next exact computation.
     guaranteed_free: u64,
     key_blocks: KeyBlockBuilder,
     small_values: SmallValueBlock,
     blocks: BlockWriter<S>,
-    /// Blobs that entries refer to.
+    /// The blobs to which entries refer.
     blobs: Vec<BlobNumber>,
     digester: Option<EntryDigester>,
-    /// The payload of the last block that came in stored form, if it had to be decompressed.
+    /// The payload of the last block in stored form, if it had to be decompressed.
     decompressed: Vec<u8>,
 }
 
-/// Room that a value takes beside its entry.
+/// The room that a value takes, besides its entry in a key block.
 #[derive(Clone, Copy)]
 struct ValueRoom {
-    /// Length of a small value.
+    /// Length of a small value in bytes.
     small: Option<usize>,
-    /// Length of a block of the value's own, header included.
+    /// Length of a block for this value alone in bytes, header included.
     block: Option<u64>,
 }
 
 impl ValueRoom {
-    /// The value lies in the key block or in another file.
+    /// The value lies in the key block or in a blob file.
     const NONE: Self = Self { small: None, block: None };
 
     const fn small(len: usize) -> Self {
         Self { small: Some(len), block: None }
     }
 
-    /// The value has a block whose stored form takes `stored_len` bytes.
+    /// The value has a block, whose stored form has `stored_len` bytes.
     const fn block(stored_len: usize) -> Self {
         Self { small: None, block: Some((BLOCK_HEADER_LEN + stored_len) as u64) }
     }
 
-    /// The most room that the value takes.
+    /// Upper bound on the room that the value takes.
     const fn most(value: EntryValue<'_>) -> Self {
         match value {
             EntryValue::Small(value) => Self::small(value.len()),
@@ -93,7 +93,7 @@ impl<S: Sink> TableBuilder<S> {
         }
     }
 
-    /// Number of entries accepted.
+    /// Number of accepted entries.
     #[inline]
     pub(crate) const fn entry_count(&self) -> u64 {
         self.checks.entry_count()
@@ -105,12 +105,12 @@ impl<S: Sink> TableBuilder<S> {
         self.is_poisoned
     }
 
-    /// The file behind the sink, if it is one.
+    /// The path of the file behind the sink, if there is one.
     pub(crate) fn path(&self) -> Option<&Path> {
         self.blocks.path()
     }
 
-    /// Takes an entry, or refuses it and changes nothing.
+    /// Adds an entry, or refuses it and changes nothing.
     #[inline(always)]
     pub(crate) fn add(
         &mut self,
@@ -129,7 +129,7 @@ impl<S: Sink> TableBuilder<S> {
         Ok(())
     }
 
-    /// Adds an entry that was just taken to the digest. Cold, so that tables without a digest don't
+    /// Adds an accepted entry to the digest. Marked cold, so that tables without a digest do not
     /// pay for it.
     #[cold]
     fn digest(&mut self, key: &[u8], value: EntryValue<'_>) -> Result<(), WriteError> {
@@ -139,16 +139,17 @@ impl<S: Sink> TableBuilder<S> {
         })
     }
 
-    /// The short way for an entry like those before it: the same key length and type, a hash of its
-    /// own, an inline value or a small one for the open value block, and more than enough room.
-    /// Returns whether it took the entry.
+    /// Adds an entry that is like those before it, the short way. Returns whether it was added.
+    ///
+    /// Such an entry has the same key length and type, a hash of its own, and an inline value or a
+    /// small one for the open value block. There must be more than enough room for it.
     #[inline]
     fn add_alike(&mut self, key: StatedKey<'_>, value: EntryValue<'_>) -> Result<bool, WriteError> {
         let StatedKey { hash, key: key_bytes, .. } = key;
         let (entry_type, value) = match value {
             EntryValue::Inline(value) => match EntryType::inline(value.len()) {
                 Ok(entry_type) => (entry_type, AlikeValue::Inline(value)),
-                // Too long: the long way refuses it.
+                // Too long: `add_any` refuses it.
                 Err(_) => return Ok(false),
             },
             EntryValue::Small(value) => match SmallValue::new(value) {
@@ -159,7 +160,7 @@ impl<S: Sink> TableBuilder<S> {
             },
             _ => return Ok(false),
         };
-        // An inline value of a type that is in the block already is short enough.
+        // The block already has inline values of this type, so the length is allowed.
         let boundaries = &mut self.key_blocks.boundaries;
         let Some(growth) = boundaries.growth_if_alike(key_bytes.len(), entry_type) else {
             return Ok(false);
@@ -182,7 +183,7 @@ impl<S: Sink> TableBuilder<S> {
         Ok(true)
     }
 
-    /// The long way: every check.
+    /// Adds any entry, with all checks.
     fn add_any(&mut self, key: StatedKey<'_>, value: EntryValue<'_>) -> Result<(), WriteError> {
         let StatedKey { hash, key: key_bytes, .. } = key;
         self.checks.key_len(key_bytes.len())?;
@@ -193,13 +194,14 @@ impl<S: Sink> TableBuilder<S> {
             Ok(placement) => placement,
             Err(source) => return Err(self.checks.run_too_long(key_bytes, source)),
         };
-        // Keys of the block only get longer, so a block that stores hashes now will.
+        // The longest key of a block never gets shorter, so a block that stores hashes now will
+        // store them.
         if placement.shape.max_key_len() <= HASH_THRESHOLD {
             self.checks.hash(key)?;
         }
         self.key_blocks.pending.reserve(key_bytes.len())?;
         let value_ref = self.take_value(value, &placement)?;
-        // The entry is accepted: from here on only the output can fail.
+        // The entry is accepted. From here on only the output can fail.
         self.key_blocks.boundaries.commit(placement);
         self.key_blocks.pending.push(hash, key_bytes, entry_type, value_ref)?;
         self.checks.accepted(hash);
@@ -259,8 +261,8 @@ impl<S: Sink> TableBuilder<S> {
         Ok(Finished { meta, blobs: self.blobs, digest, output: written.output })
     }
 
-    /// Checks that the table can still hold everything that waits, the entry, its value and the
-    /// index block. Returns how many bytes are left at least.
+    /// Checks that the table has room for all pending data, the entry, its value and the index
+    /// block. Returns a lower bound on the bytes that stay free.
     fn check_room(&self, placement: &Placement, value: ValueRoom) -> Result<u64, WriteError> {
         let (value_blocks, values_len) = self.small_values.reserved(value.small);
         let (key_blocks, keys_len) = self.key_blocks.boundaries.reserved(placement);
@@ -269,14 +271,14 @@ impl<S: Sink> TableBuilder<S> {
         self.blocks.check_room(blocks, values_len + keys_len + own_len, self.entry_count())
     }
 
-    /// As [`TableBuilder::check_room`], for an entry that is taken if there is room.
+    /// As [`TableBuilder::check_room`], for an entry that is added if there is room.
     fn reserve(&mut self, placement: &Placement, value: ValueRoom) -> Result<(), WriteError> {
         self.guaranteed_free = self.check_room(placement, value)?;
         Ok(())
     }
 
-    /// Makes sure that there is room for an entry, and takes its value. The reference lacks the
-    /// block index of a small value.
+    /// Makes sure that there is room for an entry, and stores its value. In the reference to a
+    /// small value the block index is missing.
     fn take_value<'a>(
         &mut self,
         value: EntryValue<'a>,
@@ -325,14 +327,15 @@ impl<S: Sink> TableBuilder<S> {
         placement: &Placement,
     ) -> Result<BlockIndex, WriteError> {
         if self.reserve(placement, ValueRoom::block(value.len())).is_err() {
-            // It may fit compressed. Only near the end of a full table is a value compressed twice.
+            // The value may fit in compressed form. It is compressed twice, but only near the end
+            // of a full table.
             let len = self.blocks.block_len(value)?;
             self.reserve(placement, ValueRoom { small: None, block: Some(len) })?;
         }
         self.guarded(|table| table.blocks.write(value))
     }
 
-    /// Writes the small value block, if there is one, and all key blocks that are complete then.
+    /// Writes the open value block, if there is one, and all key blocks that are then complete.
     fn write_small_values(&mut self) -> Result<(), WriteError> {
         let Some(payload) = self.small_values.payload() else {
             return self.key_blocks.write_ready(&mut self.blocks);
@@ -342,7 +345,7 @@ impl<S: Sink> TableBuilder<S> {
         self.key_blocks.resolve(block, &mut self.blocks)
     }
 
-    /// Runs an action that can fail or panic halfway. If it does, the table stays poisoned.
+    /// Runs an action that may fail or panic halfway. If it does, the table stays poisoned.
     fn guarded<T>(
         &mut self,
         action: impl FnOnce(&mut Self) -> Result<T, WriteError>,
@@ -354,7 +357,7 @@ impl<S: Sink> TableBuilder<S> {
     }
 }
 
-/// A value that the short way takes.
+/// A value that the short way can add.
 #[derive(Clone, Copy)]
 enum AlikeValue<'a> {
     Inline(&'a [u8]),
@@ -362,7 +365,7 @@ enum AlikeValue<'a> {
 }
 
 impl AlikeValue<'_> {
-    /// Bytes that it adds to the value block.
+    /// Number of bytes that it adds to the value block.
     #[inline]
     const fn small_len(&self) -> usize {
         match self {

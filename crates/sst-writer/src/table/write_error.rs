@@ -1,4 +1,4 @@
-//! Why a table could not be written.
+//! The error of writing a table.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,18 +16,21 @@ use crate::file::{FileError, FileOperation};
 use crate::invariant::BrokenInvariant;
 use crate::table::ShortKey;
 
-/// Why an entry could not be added, or a table not be finished.
+/// The reason why an entry could not be added, or a table could not be finished.
 ///
 /// | kind | variants | consequence |
 /// |---|---|---|
-/// | misuse | [`OutOfOrder`](Self::OutOfOrder) … [`NoEntries`](Self::NoEntries) | nothing: go on |
+/// | misuse | [`OutOfOrder`](Self::OutOfOrder) … [`NoEntries`](Self::NoEntries) | none: go on |
 /// | capacity | [`TooManyBlocks`](Self::TooManyBlocks) | finish, and start a new table |
 /// | | [`FileTooLarge`](Self::FileTooLarge) | the same |
 /// | failure | [`Exists`](Self::Exists), [`Io`](Self::Io) | the table is lost |
 /// | | [`Filter`](Self::Filter), [`Poisoned`](Self::Poisoned) | the same |
-/// | | [`OutOfMemory`](Self::OutOfMemory) | the same |
+/// | | [`OutOfMemory`](Self::OutOfMemory), [`Internal`](Self::Internal) | the same |
 ///
-/// `entry` is always the number of the entry that was refused, counted from 0.
+/// [`Description`](Self::Description) comes only from
+/// [`write_description`](crate::table::write_description).
+///
+/// `entry` is always the number of the refused entry, counted from 0.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WriteError {
@@ -63,28 +66,28 @@ pub enum WriteError {
         /// Its key.
         key: ShortKey,
     },
-    /// The hash is not that of the key, and the key block does not store hashes: the entry would
-    /// never be found.
+    /// The hash is not that of the key, and the key block stores no hashes, so no reader would find
+    /// the entry.
     #[error("entry {entry} has hash {stated:016x} where that of its key {key} is {computed:016x}")]
     KeyHashMismatch {
         /// Number of the entry.
         entry: u64,
         /// Its key.
         key: ShortKey,
-        /// The hash it came with.
+        /// The hash that the entry states.
         stated: u64,
-        /// The hash of its key.
+        /// The hash of the key.
         computed: u64,
     },
-    /// [`Entry::key_len`](crate::Entry::key_len) is not what
+    /// [`Entry::key_len`](crate::Entry::key_len) differs from the length that
     /// [`Entry::write_key_to`](crate::Entry::write_key_to) wrote.
     #[error("entry {entry} states a key of {stated} bytes and writes one of {written}")]
     KeyLenMismatch {
         /// Number of the entry.
         entry: u64,
-        /// What `key_len` said.
+        /// The length that `key_len` returned.
         stated: usize,
-        /// What `write_key_to` wrote.
+        /// The length that `write_key_to` wrote.
         written: usize,
     },
     /// The key is too long for the encoding.
@@ -103,7 +106,7 @@ pub enum WriteError {
         /// Length of its value in bytes.
         len: usize,
     },
-    /// A small value over 65535 bytes.
+    /// A small value over 65,535 bytes.
     #[error("entry {entry} has a small value of {len} bytes: the highest is {MAX_SMALL_LEN}")]
     SmallTooLong {
         /// Number of the entry.
@@ -111,7 +114,7 @@ pub enum WriteError {
         /// Length of its value in bytes.
         len: usize,
     },
-    /// A medium value over 64 MiB, which belongs into a blob file.
+    /// A medium value over 64 MiB, which belongs in a blob file.
     #[error(
         "entry {entry} has a value of {len} bytes: the highest is {MAX_MEDIUM_VALUE_LEN}, above is for blob files"
     )]
@@ -121,47 +124,47 @@ pub enum WriteError {
         /// Length of its value in bytes.
         len: usize,
     },
-    /// Entries with equal hashes share a key block, and this one does not fit into it any more.
+    /// Entries with equal hashes share a key block, and the block has no room for this one.
     #[error("entry {entry} with key {key} makes a run of equal hashes too long")]
     RunTooLong {
         /// Number of the entry.
         entry: u64,
         /// Its key.
         key: ShortKey,
-        /// What the block cannot hold.
+        /// The limit of the key block.
         source: FormatError,
     },
-    /// A block in stored form is not what it claims to be.
+    /// A block in stored form does not match its header.
     #[error("entry {entry} has a bad raw block: {reason}")]
     BadRawBlock {
         /// Number of the entry.
         entry: u64,
-        /// What is wrong with the block.
+        /// The defect.
         reason: RawBlockDefect,
     },
     /// A table needs at least one entry.
     #[error("a table without entries cannot be written")]
     NoEntries,
-    /// The table has as many blocks as it can have.
+    /// The table has as many blocks as a table may have.
     #[error(
         "entry {entry} does not fit: the table would have {blocks} blocks of {MAX_BLOCK_COUNT}"
     )]
     TooManyBlocks {
         /// Number of the entry.
         entry: u64,
-        /// How many blocks the table would have.
+        /// Number of blocks that the table would have.
         blocks: u64,
     },
-    /// The table is as large as it can be, what still waits to be written being reckoned as if it
-    /// did not compress.
+    /// The table has as many bytes as a table may have. Pending data counts as if it did not
+    /// compress.
     #[error("entry {entry} does not fit: the blocks would end at byte {end} of {MAX_BLOCKS_END}")]
     FileTooLarge {
         /// Number of the entry.
         entry: u64,
-        /// Where the last block could end, in bytes.
+        /// The end of the last block that the table could have, in bytes.
         end: u64,
     },
-    /// The file to be written is already there. It was not touched.
+    /// The file to be written exists already. It was not changed.
     #[error("{} exists already", path.display())]
     Exists {
         /// The file.
@@ -170,41 +173,41 @@ pub enum WriteError {
     /// An operation on the output failed.
     #[error("cannot {operation} {}", display_path(path.as_deref()))]
     Io {
-        /// The file, if the output is one.
+        /// The path of the file, if the output is one.
         path: Option<PathBuf>,
-        /// What was tried.
+        /// The operation.
         operation: FileOperation,
-        /// Why it failed.
+        /// The error of the system.
         source: io::Error,
     },
     /// The filter could not be built.
     #[error("{0}")]
     Filter(#[from] FilterError),
-    /// What was given is not the description of a finished table.
+    /// The given description is not that of a finished table.
     #[error("not the description of a finished table: {0}")]
     Description(#[source] FormatError),
     /// The system has no memory for a buffer.
     #[error("no memory for {bytes} bytes")]
     OutOfMemory {
-        /// How many bytes were asked for.
+        /// Number of bytes that were requested.
         bytes: u64,
     },
     /// An earlier failure left the output in an unknown state.
     #[error("the table cannot be written: an earlier operation on it failed")]
     Poisoned,
-    /// An invariant of this crate does not hold: a bug, found before the table was finished.
+    /// An invariant of this crate is broken, which is a bug. The table is not finished.
     #[error("a bug of the writer was caught: this does not hold: {0}")]
     Internal(&'static str),
 }
 
 impl WriteError {
-    /// Whether the entry did not fit into this table and belongs into the next one.
+    /// Whether the entry did not fit into this table and belongs in the next one.
     #[must_use]
     pub const fn is_capacity(&self) -> bool {
         matches!(self, Self::TooManyBlocks { .. } | Self::FileTooLarge { .. })
     }
 
-    /// Makes room in a buffer for `more` elements, if there is memory for them.
+    /// Reserves memory in a buffer for `more` elements.
     #[inline]
     pub(crate) fn try_reserve<T>(buffer: &mut Vec<T>, more: usize) -> Result<(), Self> {
         buffer.try_reserve(more).map_err(|_| Self::out_of_memory(more * size_of::<T>()))
@@ -215,7 +218,7 @@ impl WriteError {
         Self::OutOfMemory { bytes: bytes as u64 }
     }
 
-    /// The error for an operation on the output, of which the path is known if it is a file.
+    /// The error of an operation on the output. `path` is known if the output is a file.
     pub(crate) fn io(path: Option<&Path>, operation: FileOperation, source: io::Error) -> Self {
         match FileError::from_io(source) {
             Ok(error) => error.into(),

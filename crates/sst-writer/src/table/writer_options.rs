@@ -1,4 +1,4 @@
-//! How tables are written.
+//! Options of a table.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use sst_format::filter::FilterPolicy;
 
 pub use crate::codec::Compression;
 
-/// How a table is written. Start from the default and change what you need.
+/// Options of a table. Start from the default and change single fields.
 ///
 /// # Examples
 ///
@@ -22,17 +22,17 @@ pub use crate::codec::Compression;
 pub struct WriterOptions {
     /// The filter to build over the entries. Default: none, and the table has no filter bytes.
     pub filter: Option<Arc<dyn FilterPolicy>>,
-    /// Whether a key may occur more than once; a tombstone is then the last of its key's entries.
-    /// Otherwise a second entry of a key is an error. Default: `false`.
+    /// Whether a key may have several entries; a tombstone is then the last of them. Otherwise a
+    /// second entry of a key is an error. Default: `false`.
     pub multi_value: bool,
-    /// Flags of the table, for its meta data. Default: no flags.
+    /// Flags of the table in its description. Default: no flags.
     pub flags: TableFlags,
-    /// How blocks are stored. Default: [`Compression::Lz4`].
+    /// Compression of blocks. Default: [`Compression::Lz4`].
     pub compression: Compression,
-    /// Whether the content digest of the entries is taken (FORMAT.md section 12). It costs two
-    /// SHA-256 for each entry, and a copy of the key of each that refers to a blob. Default:
-    /// `false`, and whatever [`PublisherOptions::digest`](crate::PublisherOptions::digest) says in
-    /// a commit.
+    /// Whether the content digest of the entries is computed (FORMAT.md section 12). It costs two
+    /// SHA-256 for each entry, and a copy of the key of each entry that refers to a blob. Default:
+    /// `false`; in a commit [`PublisherOptions::digest`](crate::PublisherOptions::digest) turns it
+    /// on too.
     pub digest: bool,
 }
 
@@ -44,7 +44,7 @@ impl WriterOptions {
         self
     }
 
-    /// Sets whether a key may occur more than once.
+    /// Sets whether a key may have several entries.
     #[must_use]
     pub fn multi_value(mut self, multi_value: bool) -> Self {
         self.multi_value = multi_value;
@@ -58,14 +58,14 @@ impl WriterOptions {
         self
     }
 
-    /// Sets how blocks are stored.
+    /// Sets the compression of blocks.
     #[must_use]
     pub fn compression(mut self, compression: Compression) -> Self {
         self.compression = compression;
         self
     }
 
-    /// Sets whether the content digest of the entries is taken.
+    /// Sets whether the content digest of the entries is computed.
     #[must_use]
     pub fn digest(mut self, digest: bool) -> Self {
         self.digest = digest;

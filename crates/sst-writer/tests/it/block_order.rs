@@ -1,12 +1,12 @@
-//! The order of blocks in a file, which is the reference implementation's, and where the bounded
-//! queue departs from it.
+//! The order of blocks in a file. It is that of the reference implementation, except where the
+//! bounded queue departs from it.
 
 use sst_writer::WriterOptions;
 
 use crate::support::{Row, Value, order, read, write};
 
-/// Rows in the order given, whatever their keys: keys long enough for stored hashes, hashes counted
-/// up.
+/// Checks the order of blocks for rows in the given order, whatever their keys: the keys are long
+/// enough for stored hashes, and the hashes increase.
 fn check(values: &[(usize, Value)], expected: &str) {
     let row = |(hash, (key_len, value)): (u64, &(usize, Value))| {
         Row::with_hash(hash, vec![7; *key_len], value.clone())
@@ -17,7 +17,7 @@ fn check(values: &[(usize, Value)], expected: &str) {
     assert_eq!(read(&finished.output, &finished.meta).len(), rows.len());
 }
 
-/// A key so long that two of them don't share a key block.
+/// A key length with which two keys do not fit into one key block.
 const LONG: usize = 10_000;
 
 fn small(len: usize) -> (usize, Value) {
@@ -36,7 +36,7 @@ fn inline() -> (usize, Value) {
 fn key_block_is_written_once_the_first_entry_of_the_next_is_resolved() {
     check(&[inline()], "k1 i");
     check(&[inline(), inline(), inline()], "k1 k1 k1 i");
-    // The entry that closes the first block waits for its value, so the first block waits too.
+    // The entry that starts the second block waits for its value, so the first block waits too.
     check(&[inline(), small(1), inline()], "s k1 k1 k1 i");
     check(&[inline(), inline(), small(1), inline()], "k1 s k1 k1 k1 i");
 }
@@ -44,7 +44,7 @@ fn key_block_is_written_once_the_first_entry_of_the_next_is_resolved() {
 #[test]
 fn medium_values_come_before_the_key_block_that_they_close() {
     check(&[inline(), medium(), inline()], "m k1 k1 k1 i");
-    // Nothing waits for a medium value, but it waits for what is before it.
+    // No entry waits for a medium value, but its entry waits for those before it.
     check(&[small(1), medium(), medium()], "m m s k1 k1 k1 i");
 }
 
@@ -59,18 +59,18 @@ fn value_block_is_written_as_soon_as_it_is_full() {
 
 #[test]
 fn waiting_entries_beyond_the_budget_force_the_value_block() {
-    // Keys of 10000 bytes and 40 each: the 105th waiting entry goes beyond 1 MiB.
+    // Each entry counts 10,000 bytes of key and 40 more: the 105th waiting entry exceeds 1 MiB.
     let mut values = vec![inline(), small(1)];
     values.resize_with(105, inline);
     check(&values, &format!("s {}i", "k1 ".repeat(105)));
     values.resize_with(106, inline);
     check(&values, &format!("s {}i", "k1 ".repeat(106)));
-    // After that everything streams, and the next small value starts a new block.
+    // After that, all entries stream, and the next small value starts a new block.
     values.resize_with(150, inline);
     values.push(small(1));
     let streamed = "k1 ".repeat(149);
     check(&values, &format!("s {streamed}s k1 k1 i"));
-    // One waiting entry less, and the block is written at the end.
+    // With one waiting entry less, the block is written at the end.
     let mut values = vec![small(1)];
     values.resize_with(104, medium);
     check(&values, &format!("{}s {}i", "m ".repeat(103), "k1 ".repeat(104)));
@@ -82,7 +82,7 @@ fn waiting_entries_beyond_the_budget_force_the_value_block() {
 
 #[test]
 fn key_blocks_end_at_16_kib_or_819_entries() {
-    // 16384 / (20 + 4) entries of 4-byte keys; an equal hash is never cut off.
+    // 16384 / (20 + 4) entries of 4-byte keys. Entries with equal hashes are never split.
     let mut rows: Vec<_> = (0..683).map(|hash| (hash, 33)).collect();
     let blocks = |rows: &[(u64, usize)]| {
         let row = |(i, &(hash, len)): (u32, &(u64, usize))| {

@@ -1,5 +1,6 @@
-//! One test per known defect of the reference implementation that a writer can have: each would
-//! have failed there. The numbers are those of its list of defects.
+//! One test for each known defect of the reference implementation that a writer can have.
+//!
+//! Each test would have failed there. The numbers are those of its list of defects.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,7 +24,7 @@ fn inline(byte: u8) -> Value {
     Value::Inline(vec![byte])
 }
 
-/// Adds rows of which all but those at `refused` are accepted, and checks that the others can be
+/// Adds rows, of which exactly those at `refused` must be refused. Checks that the others can be
 /// read back.
 fn check_refused(options: WriterOptions, rows: &[Row], refused: &[usize]) -> Vec<WriteError> {
     let mut writer = StreamingSstWriter::new(Vec::new(), options);
@@ -47,8 +48,8 @@ fn check_refused(options: WriterOptions, rows: &[Row], refused: &[usize]) -> Vec
 
 #[test]
 fn defect_1_run_of_equal_hashes_past_24_bit_positions() {
-    // Keys of several lengths, so that the block is variable. The 17th would start at 16 MiB + 17 ×
-    // 8 or so.
+    // Keys of several lengths, so that the block is of variable size. The 17th key would start at
+    // about 16 MiB + 17 × 8.
     let row = |i: usize| {
         let mut key = vec![0; (1 << 20) + i];
         key[..8].copy_from_slice(&(i as u64).to_be_bytes());
@@ -86,8 +87,8 @@ fn defect_5_hash_that_no_reader_would_compute() {
     assert!(matches!(errors[..], [WriteError::KeyHashMismatch { entry: 0, stated: 0, .. }]));
     check_refused(WriterOptions::default(), &rows(33), &[]);
 
-    // What counts is the key block: it stores hashes from its first long key on, and the next one
-    // starts anew.
+    // Each key block counts for itself: it stores hashes from its first long key on, and the next
+    // block starts without.
     let long_key_first = [
         Row::with_hash(1, vec![1; 33], inline(1)),
         Row::with_hash(2, "short", inline(2)),
@@ -98,7 +99,7 @@ fn defect_5_hash_that_no_reader_would_compute() {
     check_refused(WriterOptions::default(), &long_key_first, &[4]);
 }
 
-/// An entry that misbehaves in one of its methods.
+/// An entry with a method that misbehaves.
 struct Odd {
     row: Row,
     key_len: usize,
@@ -157,7 +158,7 @@ fn defect_6_key_len_that_is_not_that_of_the_key() {
             error => panic!("{error}"),
         }
     }
-    // Not even asked for: it could not be written.
+    // `write_key_to` is not called for a key that could not be written.
     let mut odd = Odd::new(&rows[1]);
     odd.panics_in = Some("write_key_to");
     for too_long in [1 << 24, usize::MAX] {
@@ -165,7 +166,7 @@ fn defect_6_key_len_that_is_not_that_of_the_key() {
         let error = writer.add(&odd).unwrap_err();
         assert!(matches!(error, WriteError::KeyTooLong { entry: 1, len } if len == too_long));
     }
-    // Nor is one that lies in memory with its hash.
+    // A key that lies in memory with its hash is refused likewise.
     let too_long = vec![0; 1 << 24];
     let error = writer.add(InMemory(&too_long)).unwrap_err();
     assert!(matches!(error, WriteError::KeyTooLong { entry: 1, len } if len == 1 << 24));
@@ -182,7 +183,7 @@ fn defect_7_duplicates_and_tombstones() {
     let twice = [Row::new("k", inline(1)), Row::new("k", inline(2)), Row::new("k", Value::Deleted)];
     let errors = check_refused(WriterOptions::default(), &twice, &[1, 2]);
     assert!(errors.iter().all(|error| matches!(error, WriteError::DuplicateKey { .. })));
-    // Insertion order is kept, equal values included.
+    // Insertion order is kept, also for equal values.
     check_refused(multi_value(), &twice, &[]);
     let many: Vec<_> = (0..200).map(|i| Row::new("k", inline(200 - i))).collect();
     check_refused(multi_value(), &many, &[]);
@@ -196,7 +197,7 @@ fn defect_7_duplicates_and_tombstones() {
     let errors = check_refused(multi_value(), &tombstone_first, &[2, 3]);
     assert!(errors.iter().all(|error| matches!(error, WriteError::TombstoneNotLast { .. })));
 
-    // The tombstone of one key says nothing of the next with the same hash.
+    // The tombstone of one key does not affect the next key with the same hash.
     let other_key =
         [Row::with_hash(1, vec![1; 40], Value::Deleted), Row::with_hash(1, vec![2; 40], inline(1))];
     check_refused(multi_value(), &other_key, &[]);
@@ -262,7 +263,7 @@ fn defect_11_values_too_long_for_their_class() {
         let rows = [Row::new("a", value(vec![1; len])), Row::new("b", value(vec![2; len + 1]))];
         check_refused(WriterOptions::default(), &sorted(rows.to_vec()), &[refused(&rows)]).remove(0)
     };
-    /// Where the second row comes in the order of a table.
+    /// Position of the second row in the order of a table.
     fn refused(rows: &[Row; 2]) -> usize {
         usize::from(rows[1].hash > rows[0].hash)
     }
@@ -311,7 +312,7 @@ fn defect_13_as_many_blocks_as_there_can_be() {
     }
     let (full, count) = (full.unwrap(), writer.entry_count());
     assert!((14..=17).contains(&(count - full)), "{full} of {count}");
-    // 682 entries to a key block: 97 of them, the index block and the values make 65535.
+    // 682 entries per key block: 97 key blocks, the index block and the value blocks make 65,535.
     let finished = writer.finish().unwrap();
     assert_eq!(finished.meta.block_count, 65_535);
     assert_eq!(read(&finished.output, &finished.meta).len() as u64, count);
@@ -319,7 +320,7 @@ fn defect_13_as_many_blocks_as_there_can_be() {
 
 #[test]
 fn defect_15_file_past_4_gib() {
-    // Blocks in stored form are handed through, so that this needs no 4 GiB of memory.
+    // Blocks in stored form are passed through, so this needs no 4 GiB of memory.
     let block = vec![0; 64 << 20];
     let header = BlockHeader { encoding: Encoding::Raw, checksum: crc32fast::hash(&block) };
     let mut writer = StreamingSstWriter::new(io::sink(), WriterOptions::default());
@@ -344,7 +345,7 @@ fn defect_15_file_past_4_gib() {
     assert!(finished.meta.file_size > 63 << 26);
 }
 
-/// An entry with a key that makes its block store hashes.
+/// An entry whose key is so long that its block stores hashes.
 struct Hashed<'a> {
     hash: u64,
     value: EntryValue<'a>,
@@ -368,7 +369,7 @@ impl Entry for Hashed<'_> {
     }
 }
 
-/// A sink that takes so many bytes and then fails, or panics.
+/// A sink that accepts `left` bytes and then fails or panics.
 #[derive(Debug)]
 struct Limited {
     left: usize,
@@ -450,7 +451,7 @@ fn defect_23_target_that_exists_and_errors_halfway() {
     let path = directory.path().join("table");
     let rows = numbered(20_000, |_| inline(1));
 
-    // An error halfway, and a writer that is dropped: nothing is left.
+    // After an error halfway, or if a writer is dropped, no file stays.
     let unsorted: Vec<_> = rows.iter().rev().collect();
     let result = write_static_sorted_file(&unsorted, &path, WriterOptions::default());
     assert!(matches!(result.unwrap_err(), WriteError::OutOfOrder { .. }));
@@ -460,8 +461,7 @@ fn defect_23_target_that_exists_and_errors_halfway() {
     drop(writer);
     assert_eq!(names(), 0);
 
-    // A file that is there is not touched, whether it is there from the beginning or appears
-    // meanwhile.
+    // An existing file is not changed, whether it exists from the start or appears meanwhile.
     let mut writer = StreamingSstWriter::create(&path, WriterOptions::default()).unwrap();
     rows.iter().for_each(|row| writer.add(row).unwrap());
     std::fs::write(&path, "precious").unwrap();

@@ -1,4 +1,4 @@
-//! A filter is given the hashes of all entries, and its bytes go into the meta file.
+//! A filter receives the hashes of all entries, and its bytes are in the table's description.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -7,7 +7,7 @@ use sst_writer::{StreamingSstWriter, WriteError, WriterOptions};
 
 use crate::support::{Value, numbered, write};
 
-/// A filter whose bytes are the hashes themselves. Panics or fails when told to.
+/// A filter whose bytes are the hashes themselves. It can be told to panic or to fail.
 #[derive(Clone, Copy, Debug, Default)]
 struct AllHashes {
     panics: bool,

@@ -1,4 +1,4 @@
-//! Generations: which are kept, for how long, and rolling back.
+//! Generations: which commits are kept, for how long, and rollbacks.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -9,7 +9,7 @@ use sst_format::SequenceNumber;
 use sst_writer::publish::{CommitKind, Generation};
 use sst_writer::{EntryValue, PublishError, Publisher, PublisherOptions, WriterOptions};
 
-/// The files of a directory, sorted.
+/// The names of the files in a directory, sorted.
 fn names(directory: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(directory).unwrap();
     let mut names: Vec<_> =
@@ -23,7 +23,8 @@ fn open(directory: &Path, options: PublisherOptions) -> Publisher {
     Publisher::open(directory, options).unwrap()
 }
 
-/// Publishes a table of `entries` entries, in place of all others or on top. Returns the commit.
+/// Publishes a table of `entries` entries, which replaces all others or is added to them. Returns
+/// the commit.
 fn commit(publisher: &mut Publisher, entries: u8, replace: bool) -> u32 {
     let mut commit = publisher.begin();
     let mut table = commit.create_table(WriterOptions::default()).unwrap();
@@ -39,7 +40,7 @@ fn commit(publisher: &mut Publisher, entries: u8, replace: bool) -> u32 {
     commit.publish().unwrap().sequence.0
 }
 
-/// Number and entries of the generations that can be rolled back to, newest first.
+/// Number and entries of the generations to which a rollback is possible, newest first.
 fn complete(directory: &Path) -> Vec<(u32, u64)> {
     let generations = Generation::list(directory).unwrap();
     assert_eq!(generations.iter().filter(|generation| generation.is_current).count(), 1);
@@ -47,7 +48,7 @@ fn complete(directory: &Path) -> Vec<(u32, u64)> {
     complete.map(|generation| (generation.sequence.0, generation.entries)).collect()
 }
 
-/// Live tables by number.
+/// Sequence numbers of the live tables.
 fn live(publisher: &Publisher) -> BTreeSet<u32> {
     publisher.live_tables().map(|(_, table)| table.sequence.0).collect()
 }
@@ -64,7 +65,7 @@ fn as_many_generations_stay_as_asked_for() {
     // Three tables, three meta files and CURRENT.
     assert_eq!(names(directory.path()).len(), 7);
     drop(publisher);
-    // Opening changes nothing, unless fewer generations are to be kept.
+    // Opening the directory changes nothing, unless fewer generations are to be kept.
     drop(open(directory.path(), options()));
     assert_eq!(complete(directory.path()), [(10, 5), (8, 4), (6, 3)]);
     drop(open(directory.path(), options().keep_generations(1)));
@@ -81,7 +82,7 @@ fn increments_are_generations_too() {
     commit(&mut publisher, 1, false);
     commit(&mut publisher, 2, false);
     commit(&mut publisher, 3, false);
-    // No table is obsolete, so all generations are complete, however few are kept.
+    // No table is obsolete, so all generations are complete, even with few kept.
     assert_eq!(complete(directory.path()), [(6, 6), (4, 3), (2, 1)]);
     commit(&mut publisher, 4, true);
     assert_eq!(complete(directory.path()), [(8, 4), (6, 6), (4, 3), (2, 1)]);
@@ -102,7 +103,7 @@ fn rollback_brings_back_what_was_and_can_be_rolled_back() {
     let back = publisher.rollback(None).unwrap().sequence.0;
     assert!(back > third);
     assert_eq!(live(&publisher), with_two);
-    // A new publisher finds the same state and continues it.
+    // A new publisher reads the same state, and continues it.
     drop(publisher);
     let mut publisher = open(directory.path(), PublisherOptions::default().keep_generations(9));
     assert_eq!(live(&publisher), with_two);
@@ -185,7 +186,7 @@ fn reopen(publisher: Publisher, options: PublisherOptions) -> Publisher {
     open(&directory, options)
 }
 
-/// Sets the date of a meta file back by a duration.
+/// Sets the time of a meta file back by a duration.
 fn age(directory: &Path, meta: u32, by: Duration) {
     let file = File::options().write(true).open(directory.join(format!("{meta:08}.meta"))).unwrap();
     file.set_modified(SystemTime::now() - by).unwrap();
@@ -216,7 +217,7 @@ fn readers_are_given_time() {
     assert_eq!(complete(directory.path()), [(third, 3), (second, 2)]);
     publisher = reopen(publisher, options());
     assert_eq!(complete(directory.path()), [(third, 3)]);
-    // A date in the future removes no generation.
+    // A time in the future removes no generation.
     let fourth = commit(&mut publisher, 4, true);
     let meta = directory.path().join(format!("{fourth:08}.meta"));
     let file = File::options().write(true).open(meta).unwrap();
@@ -240,8 +241,8 @@ fn the_original_is_told_what_not_to_read_after_a_rollback() {
     assert_eq!(del(second), None);
     let back = publisher.rollback(None).unwrap().sequence.0;
     assert_eq!(del(back), Some(vec![second]));
-    // As long as the meta file exists, each commit has a `.del` file that names it. The earlier one
-    // goes.
+    // As long as the meta file exists, each commit has a `.del` file that names it. The earlier
+    // `.del` file is removed.
     let mut publisher = reopen(publisher, options());
     let next = commit(&mut publisher, 3, false);
     assert_eq!((del(back), del(next)), (None, Some(vec![second])));
@@ -250,14 +251,14 @@ fn the_original_is_told_what_not_to_read_after_a_rollback() {
     let named = del(forth).unwrap();
     assert!(named.contains(&back) && named.contains(&next));
     assert!(!named.contains(&first) && !named.contains(&second));
-    // Once the other meta files are gone, no `.del` file is needed.
+    // Once the other meta files are removed, no `.del` file is needed.
     let mut publisher = reopen(publisher, PublisherOptions::default());
     let last = commit(&mut publisher, 4, true);
     assert_eq!(del(last), None);
     assert_eq!(names(directory.path()).len(), 3);
 }
 
-/// Replaces all tables by one with the same entries, as a merge does.
+/// Replaces all tables by one table with the same entries, as a merge does.
 fn merge(publisher: &mut Publisher, entries: u8) -> u32 {
     let mut commit = publisher.begin();
     let mut table = commit.create_table(WriterOptions::default()).unwrap();
@@ -279,7 +280,7 @@ fn a_commit_that_only_merged_is_no_generation() {
     commit(&mut publisher, 2, true);
     merge(&mut publisher, 2);
     let merged = merge(&mut publisher, 2);
-    // The two commits that were merged keep nothing; the first one is the generation before.
+    // The two merged commits keep nothing; the first commit is the generation before.
     assert_eq!(complete(directory.path()), [(merged, 2), (first, 1)]);
     drop(publisher);
     let mut publisher = open(directory.path(), options());
@@ -302,7 +303,7 @@ fn a_rollback_goes_to_the_merged_form_of_the_generation_before() {
     publisher.rollback(None).unwrap();
     let rolled_back: Vec<_> = live(&publisher).into_iter().collect();
     assert_eq!(rolled_back, [merged - 1]);
-    // One that is asked for by number is found, whatever took its place.
+    // A commit that is requested by its number is found, even if a merge took its place.
     publisher.rollback(Some(SequenceNumber(unmerged))).unwrap();
     assert_eq!(publisher.live_tables().count(), 2);
 }

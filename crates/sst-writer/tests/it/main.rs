@@ -1,4 +1,4 @@
-//! Tests at the boundary of the crate.
+//! Tests of the crate through its public interface.
 
 #[cfg(test)]
 mod block_order;

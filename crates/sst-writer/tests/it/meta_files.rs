@@ -1,4 +1,4 @@
-//! The meta files that commits leave: their version, their kind, and how much of them is read.
+//! The meta files of commits: their version, their kind, and how much of them is read.
 
 use std::ffi::OsString;
 use std::fs;
@@ -14,7 +14,7 @@ use sst_writer::file::{FileSystem, Lock, NewFile, OsFileSystem, StoredFile};
 use sst_writer::publish::{CommitKind, Generation, MetaLimits};
 use sst_writer::{Commit, PublishError, Publisher, PublisherOptions, WriterOptions};
 
-/// The file system, which counts the bytes of meta files that are read.
+/// The file system of the operating system, which also counts the bytes read from meta files.
 #[derive(Clone, Debug, Default)]
 struct Counting {
     read: Arc<AtomicU64>,
@@ -98,7 +98,7 @@ impl FileSystem for Counting {
     }
 }
 
-/// A filter of so many bytes, whatever is in it.
+/// A filter of this many bytes.
 #[derive(Clone, Copy, Debug)]
 struct Bytes(usize);
 
@@ -124,7 +124,7 @@ fn options() -> PublisherOptions {
     PublisherOptions::default().file_system(Counting::default())
 }
 
-/// A table with one entry and a filter of so many bytes.
+/// Adds a table with one entry and a filter of `filter` bytes.
 fn add_table(commit: &mut Commit<'_>, key: &str, filter: usize) {
     let options = WriterOptions::default().filter(Bytes(filter));
     let mut table = commit.create_table(options).unwrap();
@@ -139,7 +139,7 @@ fn append(publisher: &mut Publisher, key: &str, filter: usize) {
     commit.publish().unwrap();
 }
 
-/// The kind of the commit of a meta file, by itself.
+/// The kind of a commit, as its meta file states it.
 fn kind_in(directory: &Path, sequence: u32) -> CommitKind {
     let bytes = fs::read(directory.join(format!("{sequence:08}.meta"))).unwrap();
     let meta = MetaFile::parse(&bytes, crc32fast::hash).unwrap();
@@ -150,7 +150,7 @@ fn kind_in(directory: &Path, sequence: u32) -> CommitKind {
 fn commits_say_why_they_were_made() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
-    // A commit that was merged is no generation, and would not keep its meta file.
+    // A merged commit is no generation, so without this option its meta file would be removed.
     let mut publisher = Publisher::open(path, options().keep_obsolete_files(true)).unwrap();
     append(&mut publisher, "a", 10);
     let mut load = publisher.begin();
@@ -189,7 +189,7 @@ fn opening_reads_heads_only() {
     assert!(read > 0 && read < 3 * 1000, "{read} bytes of meta files");
 }
 
-/// Sequence numbers of the live meta files, by the newest one.
+/// Sequence numbers of the live meta files, as the newest meta file lists them.
 fn live_metas(directory: &Path) -> Vec<u32> {
     let current = fs::read(directory.join("CURRENT")).unwrap();
     let current = u32::from_be_bytes(current[..4].try_into().unwrap());
@@ -208,7 +208,7 @@ fn meta_bytes(directory: &Path) -> u64 {
 fn a_thousand_commits_leave_few_meta_files() {
     const COMMITS: u64 = 1000;
     const FILTER: u64 = 100;
-    // In memory where the system has such a file system: thousands of files are synced.
+    // In memory if the system has such a file system, because thousands of files are synced.
     let directory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     let path = directory.path();
     let mut publisher = Publisher::open(path, options()).unwrap();
@@ -220,16 +220,16 @@ fn a_thousand_commits_leave_few_meta_files() {
         written += fs::metadata(newest).unwrap().len();
         most = most.max(live_metas(path).len());
     }
-    // The tables keep their order, and are all there.
+    // The tables keep their order, and none is missing.
     let live: Vec<_> = publisher.live_tables().map(|(_, table)| table.sequence.0).collect();
     assert_eq!(live.len() as u64, COMMITS);
     assert!(live.is_sorted());
     drop(publisher);
     let publisher = Publisher::open(path, options()).unwrap();
     assert!(publisher.live_tables().map(|(_, table)| table.sequence.0).eq(live));
-    // Ten levels, and the few below which nothing is described again.
+    // Ten levels, and the few meta files below which no table is described again.
     assert!(most <= 18, "{most} live meta files");
-    // A table takes its filter, its block headers and 54 bytes. It is described once a level.
+    // A table takes its filter, its block headers and 54 bytes. It is described once per level.
     let once = COMMITS * (FILTER + 54 + 3 * 8);
     assert!(meta_bytes(path) < once * 2, "{} bytes of meta files", meta_bytes(path));
     assert!(written < once * 10, "{written} bytes were written, {once} would be needed");
@@ -251,7 +251,7 @@ fn a_commit_of_several_meta_files() {
         commit.add_table(table.finish().unwrap()).unwrap();
     }
     let first = commit.publish().unwrap().sequence.0;
-    // Two tables in each part, and the rest in the newest, which alone is a commit.
+    // Each part has two tables, and the newest meta file the rest. Only the newest is a commit.
     assert_eq!(live_metas(path), [first - 2, first - 1, first]);
     let tables: Vec<_> = publisher.live_tables().map(|(_, table)| table.sequence.0).collect();
     assert_eq!(tables, [2, 4, 6, 8, 10]);
@@ -270,12 +270,13 @@ fn a_commit_of_several_meta_files() {
     let second = load.publish().unwrap().sequence.0;
     assert_eq!(generations(path), [(second, true, 1), (first, true, 5)]);
     drop(publisher);
-    // The parts are kept with their commit, count as one generation, and come back.
+    // The parts are kept with their commit, count as one generation, and are live again after a
+    // rollback.
     let mut publisher = Publisher::open(path, options()).unwrap();
     assert_eq!(publisher.not_removed().len(), 0);
     publisher.rollback(None).unwrap();
     assert!(publisher.live_tables().map(|(_, table)| table.sequence.0).eq(tables));
-    // A table above the limit by itself is refused.
+    // A table that exceeds the limit by itself is refused.
     let mut too_large = publisher.begin();
     add_table(&mut too_large, "y", 251);
     assert!(matches!(too_large.publish().unwrap_err(), PublishError::Format { .. }));
@@ -301,9 +302,10 @@ fn a_merge_is_no_generation() {
         let list = Generation::list(path).unwrap();
         list.iter().filter(|one| one.is_complete).map(|one| one.sequence.0).collect()
     };
-    // The commit before the merge is the same generation, so the one before that is kept.
+    // The commit before the merge is the same generation, so the commit before that is kept.
     assert_eq!(complete(), [merged, first]);
-    // Its meta file stays: the original's readers learn from it that the first one's table is dead.
+    // Its meta file stays, because the original's readers learn from it that the table of the first
+    // commit is dead.
     assert!(path.join(format!("{second:08}.meta")).exists());
     drop(publisher);
     let mut publisher = Publisher::open(path, options()).unwrap();

@@ -1,5 +1,5 @@
-//! A directory is what it contains: publishers refuse one that is no longer theirs, and remove only
-//! files of their own.
+//! Ownership of directories: a publisher refuses a directory that was changed by another, and
+//! removes only files of its own.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ fn append(publisher: &mut Publisher, value: &str) -> Result<u32, PublishError> {
     Ok(commit.publish()?.sequence.0)
 }
 
-/// Every file of a directory with its content, the lock aside.
+/// Every file of a directory with its content, except the lock.
 fn content(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let files = fs::read_dir(directory).unwrap().map(|file| file.unwrap().path());
     let files = files.filter(|path| path.is_file() && !path.ends_with(LOCK_FILE_NAME));
@@ -41,7 +41,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// A directory with one commit, in a directory of its own.
+/// A directory with one commit, in a parent directory of its own.
 fn published(value: &str) -> (tempfile::TempDir, PathBuf) {
     let parent = tempfile::tempdir().unwrap();
     let path = parent.path().join("db");
@@ -57,7 +57,7 @@ fn current_lost_from_a_directory_with_one_commit_is_refused() {
     assert_eq!(before.len(), 2);
     assert!(matches!(open(&path).unwrap_err(), PublishError::MissingCurrent { .. }));
     assert_eq!(content(&path), before);
-    // Nor does a directory of tables alone become one of ours.
+    // A directory that only has tables is not accepted either.
     fs::remove_file(path.join("00000002.meta")).unwrap();
     assert!(matches!(open(&path).unwrap_err(), PublishError::MissingCurrent { .. }));
     assert!(path.join("00000001.sst").exists());
@@ -71,14 +71,14 @@ fn first_commit_that_did_not_happen_is_removed() {
     let mut commit = publisher.begin();
     add_table(&mut commit, "value");
     commit.create_blob(b"blob").unwrap();
-    // What a crash would leave now.
+    // The files that a crash would leave now.
     copy(&path, &crashed);
     drop(commit);
     assert_eq!(content(&path), []);
     assert_eq!(content(&crashed).len(), 3);
     let mut publisher = open(&crashed).unwrap();
     assert_eq!(content(&crashed), []);
-    // The numbers are used again.
+    // The sequence numbers are used again.
     assert_eq!(append(&mut publisher, "value").unwrap(), 2);
     assert_eq!(content(&crashed).len(), 3);
 }
@@ -109,7 +109,7 @@ fn a_directory_that_was_restored_is_refused() {
     let mut publisher = open(&path).unwrap();
     let mut commit = publisher.begin();
     add_table(&mut commit, "later");
-    // The same commit number, another commit.
+    // A different commit with the same number.
     copy(&other, &path);
     let before = content(&path);
     assert!(matches!(commit.publish().unwrap_err(), PublishError::Changed { .. }));
@@ -134,7 +134,7 @@ fn a_directory_that_was_rebuilt_is_refused() {
     assert!(matches!(error, PublishError::Changed { .. }), "{error}");
 }
 
-/// Only Unix lets a locked file be removed.
+/// Only Unix can remove a locked file.
 #[cfg(unix)]
 #[test]
 fn a_commit_after_the_lock_was_removed_removes_nothing_of_another() {
@@ -187,7 +187,7 @@ fn special_files_of_our_names_block_nothing() {
     let options = || PublisherOptions::default().keep_generations(3);
     let mut publisher = Publisher::open(&path, options()).unwrap();
     assert_eq!(publisher.not_removed().len(), 0);
-    // Numbers 3, 5 and 6 are passed over.
+    // Numbers 3, 5 and 6 are left out.
     assert_eq!(append(&mut publisher, "later").unwrap(), 7);
     drop(publisher);
     let mut publisher = Publisher::open(&path, options()).unwrap();
@@ -256,7 +256,7 @@ fn the_lock_of_older_builds_is_locked_too_and_goes() {
     held.unlock().unwrap();
     let mut publisher = open(&path).unwrap();
     assert!(!older.exists());
-    // An older build has come meanwhile.
+    // An older build has opened the directory meanwhile.
     fs::write(&older, "").unwrap();
     assert!(matches!(append(&mut publisher, "x").unwrap_err(), PublishError::LockLost { .. }));
 }

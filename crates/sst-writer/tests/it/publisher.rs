@@ -26,7 +26,7 @@ fn refused(directory: &Path) -> PublishError {
     error
 }
 
-/// Names of the files of a directory, the lock aside.
+/// The names of the files in a directory, except the lock.
 fn names(directory: &Path) -> Vec<String> {
     let mut names: Vec<_> = fs::read_dir(directory)
         .unwrap()
@@ -37,14 +37,14 @@ fn names(directory: &Path) -> Vec<String> {
     names
 }
 
-/// A table with one entry.
+/// Writes a table with one entry.
 fn table(commit: &Commit<'_>, value: EntryValue<'_>) -> FinishedTable {
     let mut table = commit.create_table(WriterOptions::default()).unwrap();
     table.add(("key", value)).unwrap();
     table.finish().unwrap()
 }
 
-/// Commits so many tables; with `replace` they replace all earlier ones.
+/// Publishes a commit of `tables` tables. With `replace` they replace all earlier ones.
 fn commit(publisher: &mut Publisher, tables: usize, replace: bool) -> Vec<SequenceNumber> {
     let mut commit = publisher.begin();
     if replace {
@@ -64,8 +64,8 @@ fn live(publisher: &Publisher) -> Vec<SequenceNumber> {
     publisher.live_tables().map(|(_, table)| table.sequence).collect()
 }
 
-/// The state of a directory as a reader finds it: through `CURRENT` and the list of live meta files
-/// only.
+/// The state of a directory as a reader finds it: only through `CURRENT` and the list of live meta
+/// files.
 #[derive(Debug)]
 struct Found {
     metas: Vec<u32>,
@@ -138,15 +138,16 @@ fn commits_follow_each_other() {
     assert_eq!(found.metas, [3, 5]);
     assert_eq!(live(&publisher), [1, 2, 4].map(SequenceNumber));
 
-    // The tables of the first commit die one after the other. Its meta file goes with the last.
+    // The tables of the first commit become dead one after the other. Its meta file is removed with
+    // the last.
     let mut third = publisher.begin();
     third.obsolete(SequenceNumber(1)).unwrap();
     assert_eq!(third.publish().unwrap().sequence, SequenceNumber(6));
     assert_eq!((find(path).metas, find(path).obsolete_in_newest), (vec![3, 5, 6], vec![1]));
     assert!(!path.join("00000001.sst").exists());
 
-    // The list also names tables that died earlier: the meta file that named them first is no
-    // longer live.
+    // The list of obsolete tables also names tables that became dead earlier, because the meta file
+    // that named them first is no longer live.
     drop(publisher);
     let mut publisher = open(path);
     commit(&mut publisher, 1, false);
@@ -217,7 +218,7 @@ fn blobs_must_be_known() {
     first.add_table(with_blob).unwrap();
     first.publish().unwrap();
 
-    // A later table may refer to the blob, which then stays when the earlier table goes.
+    // A later table may refer to the blob, which then stays when the earlier table is removed.
     let mut second = publisher.begin();
     second.replace_all();
     second.add_table(table(&second, EntryValue::Large { blob })).unwrap();
@@ -272,7 +273,7 @@ fn tables_are_written_by_several_threads() {
     let order: Vec<_> = tables.iter().rev().map(FinishedTable::sequence).collect();
     tables.into_iter().rev().for_each(|table| commit.add_table(table).unwrap());
     commit.publish().unwrap();
-    // In the order in which they were added, whatever their numbers.
+    // In the order in which they were added, which is not that of their numbers.
     let found: Vec<_> = find(directory.path()).tables.iter().map(|(_, t)| t.sequence).collect();
     assert_eq!(found, order);
 }
@@ -339,7 +340,7 @@ fn obsolete_files_are_kept_if_told_so() {
     drop(publisher);
     drop(Publisher::open(path, options()).unwrap());
     assert_eq!(names(path).len(), 5);
-    // They are removed by a publisher without that option.
+    // A publisher without that option removes them.
     drop(open(path));
     assert_eq!(names(path), ["00000003.sst", "00000004.meta", "CURRENT"]);
 }
@@ -398,7 +399,7 @@ fn damaged_commits_are_refused() {
         ));
         fs::write(&file, &intact).unwrap();
     }
-    // A meta file that is intact, but not the one listed.
+    // A meta file that is intact, but is not the listed one.
     let stale = MetaFileParts {
         family: 0,
         obsolete: &[],
@@ -413,7 +414,7 @@ fn damaged_commits_are_refused() {
     open(path);
 }
 
-/// The descriptions in a protected meta file.
+/// The descriptions of tables in a protected meta file.
 fn descriptions(bytes: &[u8]) -> Vec<(SequenceNumber, SstMeta)> {
     let meta = MetaFile::parse(bytes, crc32fast::hash).unwrap();
     let protected = meta.protection().unwrap().tables(meta.block_counts());
@@ -433,8 +434,8 @@ fn descriptions(bytes: &[u8]) -> Vec<(SequenceNumber, SstMeta)> {
         .collect()
 }
 
-/// A meta file may name a table obsolete and describe it again: its older description is dead, the
-/// new one live.
+/// A meta file may name a table obsolete and describe it again: then its older description is dead,
+/// and the new one live.
 #[test]
 fn a_table_described_again_stays_live_at_the_next_append() {
     let directory = tempfile::tempdir().unwrap();
@@ -467,7 +468,7 @@ fn a_table_described_again_stays_live_at_the_next_append() {
     assert_eq!(live(&open_again(publisher, path)), [2, 1, 5].map(SequenceNumber));
     assert!(path.join("00000001.sst").exists());
 
-    // When it dies, it dies in all meta files.
+    // When it becomes dead, all its descriptions do.
     let mut publisher = open(path);
     let mut next = publisher.begin();
     next.obsolete(SequenceNumber(1)).unwrap();
@@ -482,7 +483,7 @@ fn open_again(publisher: Publisher, path: &Path) -> Publisher {
     open(path)
 }
 
-/// One commit: its number of tables, the live ones that it makes obsolete (by position), and
+/// One commit: its number of tables, the live tables that it makes obsolete (by position), and
 /// whether the directory is opened again before it.
 fn step() -> impl Strategy<Value = (usize, Vec<prop::sample::Index>, bool)> {
     (0..3_usize, prop::collection::vec(any::<prop::sample::Index>(), 0..4), any::<bool>())
@@ -491,7 +492,7 @@ fn step() -> impl Strategy<Value = (usize, Vec<prop::sample::Index>, bool)> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
-    /// After any sequence of commits the directory has the committed tables, and no other file.
+    /// After any sequence of commits the directory has the committed tables and no other files.
     #[test]
     fn directory_says_what_was_committed(steps in prop::collection::vec(step(), 1..10)) {
         let directory = tempfile::tempdir().unwrap();

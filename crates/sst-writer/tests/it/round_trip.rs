@@ -1,4 +1,4 @@
-//! Any entries, written and read back.
+//! Random entries, written and read back.
 
 use proptest::prelude::*;
 use sst_writer::file::{AtomicFile, Sink};
@@ -28,7 +28,7 @@ fn row() -> impl Strategy<Value = Row> {
     let short = prop::collection::vec(any::<u8>(), 0..=32);
     let long = prop::collection::vec(any::<u8>(), 33..=300);
     let huge = (33_usize..20_000, any::<u8>()).prop_map(|(len, byte)| vec![byte; len]);
-    // Few distinct hashes, so that there are runs of equal ones.
+    // Few distinct hashes, so that there are runs of equal hashes.
     let colliding = (0..20_u64, long.clone(), value());
     prop_oneof![
         6 => (short, value()).prop_map(|(key, value)| Row::new(key, value)),
@@ -38,7 +38,8 @@ fn row() -> impl Strategy<Value = Row> {
     ]
 }
 
-/// Writes what the writer accepts, in order, and returns it with the table.
+/// Writes the rows that the writer accepts, in order. Returns them, the table, and its rows read
+/// back.
 fn accepted(rows: &[Row], options: WriterOptions) -> Option<(Vec<Row>, Vec<u8>, Vec<Row>)> {
     let mut writer = StreamingSstWriter::new(Vec::new(), options);
     let mut accepted = Vec::new();
@@ -63,8 +64,8 @@ fn accepted(rows: &[Row], options: WriterOptions) -> Option<(Vec<Row>, Vec<u8>, 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 
-    /// What is accepted is read back as it was, in both modes and with both compressions; what is
-    /// refused leaves no trace.
+    /// Accepted entries are read back unchanged, in both modes and with both compressions; refused
+    /// entries have no effect.
     #[test]
     fn accepted_entries_are_read_back(
         rows in prop::collection::vec(row(), 1..400),
@@ -116,7 +117,7 @@ fn pairs_are_entries() {
     assert_eq!(rows, expected);
 }
 
-/// Counts the pieces a writer hands over.
+/// Records the lengths of the pieces that a writer passes to its sink.
 #[derive(Debug, Default)]
 struct Pieces(Vec<usize>);
 
@@ -148,7 +149,7 @@ fn output_comes_in_pieces_of_one_length() {
     assert!(all_but_last.len() > 2);
     assert!(all_but_last.iter().all(|&len| len == PIECE));
 
-    // A large value goes straight through; what comes after it ends where it would have without it.
+    // A large value is a piece of its own; later pieces end where they would end without it.
     let pieces = pieces_of(numbered(20_000, |i| match i {
         9000 => Value::Medium(vec![7; PIECE + 1]),
         _ => small(i),

@@ -1,4 +1,4 @@
-//! What several tests share: entries to write, and a reader that is as simple as can be.
+//! Shared parts of the tests: entries to write, and a very simple reader.
 
 use sst_format::block::{BlockHeader, Encoding};
 use sst_format::index_block::IndexBlock;
@@ -9,7 +9,7 @@ use sst_format::{BlobNumber, BlockIndex, SstMeta};
 use sst_writer::table::{Finished, HashedKey};
 use sst_writer::{Entry, EntryValue, StreamingSstWriter, WriterOptions, hash_key};
 
-/// An entry with a hash of its own choice.
+/// An entry whose hash may be chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Row {
     pub(crate) hash: u64,
@@ -17,7 +17,7 @@ pub(crate) struct Row {
     pub(crate) value: Value,
 }
 
-/// A value, owned.
+/// An owned value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Value {
     Inline(Vec<u8>),
@@ -35,7 +35,7 @@ impl Row {
         Self { hash: hash_key(&key), key, value }
     }
 
-    /// A row with another hash.
+    /// A row with the given hash.
     pub(crate) fn with_hash(hash: u64, key: impl Into<Vec<u8>>, value: Value) -> Self {
         Self { hash, key: key.into(), value }
     }
@@ -72,13 +72,13 @@ impl Entry for Row {
     }
 }
 
-/// Sorts rows as a table wants them. Rows of one key keep their order.
+/// Sorts rows in the order of a table. Rows of one key keep their order.
 pub(crate) fn sorted(mut rows: Vec<Row>) -> Vec<Row> {
     rows.sort_by(|a, b| (a.hash, &a.key).cmp(&(b.hash, &b.key)));
     rows
 }
 
-/// `count` rows with short keys of their own, sorted.
+/// `count` rows with distinct short keys, sorted.
 pub(crate) fn numbered(count: u32, value: impl Fn(u32) -> Value) -> Vec<Row> {
     sorted((0..count).map(|i| Row::new(i.to_be_bytes(), value(i))).collect())
 }
@@ -98,7 +98,7 @@ pub(crate) struct Block {
     pub(crate) payload: Vec<u8>,
 }
 
-/// All blocks of a table, checked.
+/// All blocks of a table. Checks the offset table, the headers and the checksums.
 pub(crate) fn blocks(file: &[u8], block_count: u16) -> Vec<Block> {
     let table = &file[file.len() - OffsetTable::len_of(block_count)..];
     let table = OffsetTable::parse(table, block_count, file.len() as u64).unwrap();
@@ -119,8 +119,8 @@ pub(crate) fn blocks(file: &[u8], block_count: u16) -> Vec<Block> {
     (0..block_count).map(block).collect()
 }
 
-/// What a table says of each entry, in order: hash, key, and the value with the class it is stored
-/// in. Everything in the table is checked on the way.
+/// The entries of a table in order: hash, key, and the value with the class in which it is stored.
+/// Checks everything else in the table.
 pub(crate) fn read(file: &[u8], meta: &SstMeta) -> Vec<Row> {
     assert_eq!(meta.file_size, file.len() as u64);
     let blocks = blocks(file, meta.block_count);
@@ -159,7 +159,7 @@ pub(crate) fn read(file: &[u8], meta: &SstMeta) -> Vec<Row> {
     rows
 }
 
-/// What kinds the blocks of a table are, in order: `s` for a value block, `m` for the block of a
+/// The kinds of the blocks of a table in order: `s` for a value block, `m` for the block of a
 /// medium value, `k` for a key block with its number of entries, `i` for the index block.
 pub(crate) fn order(file: &[u8], meta: &SstMeta) -> String {
     let blocks = blocks(file, meta.block_count);
@@ -179,7 +179,7 @@ pub(crate) fn order(file: &[u8], meta: &SstMeta) -> String {
     kinds.join(" ")
 }
 
-/// A tombstone whose key and hash are asked for at once.
+/// A tombstone that gives its key and hash at once.
 pub(crate) struct InMemory<'a>(pub(crate) &'a [u8]);
 
 impl Entry for InMemory<'_> {

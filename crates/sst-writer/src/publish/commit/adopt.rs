@@ -1,4 +1,4 @@
-//! Files that were written before they had a name become part of a commit.
+//! Adoption: files that were written before they had a name become part of a commit.
 
 use sst_format::content_digest::ValueDigest;
 use sst_format::file_name::{FileKind, FileName};
@@ -16,7 +16,7 @@ impl Commit<'_> {
         Ok(BlobNumber(name.sequence.0))
     }
 
-    /// Makes a durable file the blob of a reserved number. Its name is durable only after
+    /// Makes a durable file the blob with a reserved number. The name is durable only after
     /// [`Commit::sync_names`].
     pub(crate) fn adopt_blob(
         &self,
@@ -32,7 +32,7 @@ impl Commit<'_> {
         Ok(())
     }
 
-    /// Gives a durable table the next number and adds it, as [`Commit::add_table`] does. Its name
+    /// Gives a durable table the next number, and adds it as [`Commit::add_table`] does. The name
     /// is durable only after [`Commit::sync_names`].
     pub(crate) fn adopt_table(&mut self, table: Finished<StagedFile>) -> Result<(), PublishError> {
         self.publisher.check_usable()?;

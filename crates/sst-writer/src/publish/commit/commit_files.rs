@@ -17,33 +17,33 @@ use crate::{
     AtomicFile, BlobFile, FileError, FileOperation, FileSystem, Monitor, PublishError, WriteError,
 };
 
-/// The files that a commit makes, shared by the commit and the writers of its tables.
+/// The files of a commit, shared by the commit and the writers of its tables.
 #[derive(Debug)]
 pub(crate) struct CommitFiles {
     pub(super) directory: Arc<Path>,
     pub(super) file_system: Arc<dyn FileSystem>,
     pub(super) monitor: Monitor,
     numbers: Arc<Numbers>,
-    /// Before the first commit of the directory.
+    /// Only before the first commit of the directory.
     first: Option<Arc<FirstCommit>>,
     has_ended: AtomicBool,
     made: Mutex<Made>,
 }
 
-/// What was made so far.
+/// The files and blobs made so far.
 #[derive(Debug, Default)]
 struct Made {
-    /// Every file that the commit has created. A name alone, reserved for a file that was not
-    /// created yet, may be that of another's file.
+    /// Every file that the commit has created. A name that is only reserved is not here: a file of
+    /// that name may be another publisher's.
     names: Vec<FileName>,
     blobs: BTreeMap<BlobNumber, MadeBlob>,
-    /// Whether the files were removed, since the commit was dropped.
+    /// Whether the files were removed because the commit was dropped.
     are_removed: bool,
 }
 
 /// An error of creating a file.
 pub(crate) trait CreateError {
-    /// Whether another file has the name.
+    /// Whether the error says that a file of that name exists.
     fn is_taken(&self) -> bool;
 }
 
@@ -73,12 +73,12 @@ impl CreateError for PublishError {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct MadeBlob {
     pub(super) record: BlobRecord,
-    /// Digest of the value that was put in; `None` for a copy, or if digests are not taken.
+    /// Digest of the value that was put in; `None` for a copy, or without digests.
     pub(super) digest: Option<ValueDigest>,
 }
 
 impl CommitFiles {
-    /// No files yet.
+    /// Starts without files.
     pub(super) fn new(publisher: &Publisher) -> Self {
         Self {
             directory: publisher.shared_directory(),
@@ -91,22 +91,22 @@ impl CommitFiles {
         }
     }
 
-    /// The lock guards plain values that are whole at any time, so a panic under it breaks nothing.
+    /// The lock guards plain values that are always consistent, so a panic under it breaks nothing.
     fn made(&self) -> MutexGuard<'_, Made> {
         self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether tables can no longer be added to the commit.
+    /// Whether the commit takes no more tables.
     pub(crate) fn has_ended(&self) -> bool {
         self.has_ended.load(Ordering::Acquire)
     }
 
-    /// From now on no writer may finish a table of the commit.
+    /// Ends the writing of tables: no writer may finish one after this.
     pub(super) fn end(&self) {
         self.has_ended.store(true, Ordering::Release);
     }
 
-    /// Gives a new file its number. Returns its name and path.
+    /// Reserves the next number for a file. Returns the file's name and path.
     pub(super) fn allocate(&self, kind: FileKind) -> Result<(FileName, PathBuf), PublishError> {
         if let Some(first) = &self.first {
             first.mark(&self.file_system)?;
@@ -118,8 +118,8 @@ impl CommitFiles {
         Ok((name, self.path(name)))
     }
 
-    /// Notes a file, if it was created. An error of creating it may have come after it got its
-    /// name, so it is noted unless the error says that the name was taken.
+    /// Registers a file if it was created. An error may also have come after the file got its name,
+    /// so the file is registered unless the error says that the name was taken.
     pub(crate) fn note_created<T, E: CreateError>(
         &self,
         name: FileName,
@@ -131,16 +131,16 @@ impl CommitFiles {
         created
     }
 
-    /// No file of the commit is left: before the first commit, nothing needs the marker.
+    /// Removes the marker of the first commit, because no file of the commit is left.
     pub(super) fn forget_first(&self) {
         if let Some(first) = &self.first {
-            // Called when a commit is dropped, where no error can be returned. The next publisher
+            // Called when a commit is dropped, which can return no error. The next publisher
             // removes the marker if it stays.
             _ = first.take_back(&*self.file_system);
         }
     }
 
-    /// Files of the commit stay, and so does the marker of the time before the first commit.
+    /// Keeps the marker of the first commit, because files of the commit stay.
     pub(super) fn pin_first(&self) {
         if let Some(first) = &self.first {
             first.pin();
@@ -152,42 +152,42 @@ impl CommitFiles {
         !self.made().names.is_empty()
     }
 
-    /// Notes a file that the commit has created: it goes when the commit fails. If the files of the
-    /// commit were removed meanwhile, it is removed at once.
+    /// Registers a file that the commit has created, to be removed if the commit fails. If the
+    /// commit was dropped meanwhile, the file is removed at once.
     fn note(&self, name: FileName) {
         let mut made = self.made();
         if made.are_removed {
-            // The caller reports that the commit has ended. The next publisher removes the file if
-            // it stays.
+            // The caller reports that the commit has ended. If the file stays, the next publisher
+            // removes it.
             _ = remove(&*self.file_system, &self.path(name));
         } else {
             made.names.push(name);
         }
     }
 
-    /// Whether the files of the commit were removed, since it was dropped.
+    /// Whether the files of the commit were removed because it was dropped.
     pub(crate) fn are_removed(&self) -> bool {
         self.made().are_removed
     }
 
-    /// A planted bug: the file noted last stays when the commit fails.
+    /// A planted bug: the file registered last stays when the commit fails.
     #[cfg(sst_planted)]
     pub(super) fn forget_last(&self) {
         self.made().names.pop();
     }
 
-    /// The path of a file of the directory.
+    /// The path of a file in the directory.
     pub(super) fn path(&self, name: FileName) -> PathBuf {
         self.directory.join(name.to_string())
     }
 
-    /// Adds a durable blob file.
+    /// Adds a durable blob file to the blobs of the commit.
     pub(super) fn add_blob(&self, number: BlobNumber, blob: BlobFile, digest: Option<ValueDigest>) {
         let record = BlobRecord { number, file_size: blob.file_size, header: blob.header };
         self.made().blobs.insert(number, MadeBlob { record, digest });
     }
 
-    /// A blob of the commit; `None` if it is not one of its own.
+    /// A blob of this commit; `None` for any other blob.
     pub(super) fn blob(&self, number: BlobNumber) -> Option<MadeBlob> {
         self.made().blobs.get(&number).copied()
     }
@@ -207,8 +207,8 @@ impl CommitFiles {
         self.check_written(&path, bytes)
     }
 
-    /// Compares a durable file on the device with what was written. A device that loses or changes
-    /// bytes without an error is found here.
+    /// Compares a durable file on the device with the bytes that were written. This finds a device
+    /// that loses or changes bytes without an error.
     pub(super) fn check_written(&self, path: &Path, bytes: &[u8]) -> Result<(), PublishError> {
         let error = |error| FileError::at(path, FileOperation::Read)(error);
         self.file_system.drop_cache(path).map_err(error)?;
@@ -219,11 +219,11 @@ impl CommitFiles {
         Ok(())
     }
 
-    /// Removes the files of the commit that `keep` does not name. Returns whether none of them is
+    /// Removes the files of the commit except those in `keep`. Returns whether none of them is
     /// left.
     ///
-    /// Called when a commit is dropped, where no error can be returned. The next publisher removes
-    /// the files that stay.
+    /// Called when a commit is dropped, which can return no error. The next publisher removes the
+    /// files that stay.
     pub(super) fn remove_all_but(&self, keep: &BTreeSet<FileName>) -> bool {
         let mut made = self.made();
         made.are_removed = true;

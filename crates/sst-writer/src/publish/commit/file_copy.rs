@@ -10,7 +10,7 @@ use sst_format::{FormatError, Structure};
 use crate::table::write_error::RawBlockDefect;
 use crate::{AtomicFile, BlobFile, FileError, FileOperation, FileSystem, Monitor, PublishError};
 
-/// How many bytes are copied at a time.
+/// Number of bytes that are copied at a time.
 const BUFFER_LEN: usize = 2 << 20;
 
 /// A file to be copied.
@@ -18,13 +18,13 @@ pub(super) struct FileCopy<'a> {
     pub(super) file_system: Arc<dyn FileSystem>,
     pub(super) from: &'a Path,
     pub(super) to: &'a Path,
-    /// Ends the copy early.
+    /// Cancels the copy.
     pub(super) monitor: &'a Monitor,
 }
 
 impl FileCopy<'_> {
-    /// Copies all bytes, and shows each piece to `inspect` on the way. Only the last piece is
-    /// shorter than [`BUFFER_LEN`]. Returns the copy, which has no name yet, and its length.
+    /// Copies all bytes, and shows each piece to `inspect`. Only the last piece is shorter than
+    /// [`BUFFER_LEN`]. Returns the copy, which does not have its final name yet, and its length.
     /// O(length).
     pub(super) fn run(
         self,
@@ -39,7 +39,7 @@ impl FileCopy<'_> {
         let mut at = 0;
         while at < file_size {
             monitor.check()?;
-            // A rest that is no address is longer than the buffer.
+            // A rest that does not fit `usize` is longer than the buffer.
             let rest = usize::try_from(file_size - at).unwrap_or(BUFFER_LEN);
             buffer.resize(rest.min(BUFFER_LEN), 0);
             source.read_exact_at(&mut buffer, at).map_err(read_error)?;
@@ -50,8 +50,9 @@ impl FileCopy<'_> {
         Ok((copy, file_size))
     }
 
-    /// Copies a blob file, and verifies it on the way: against the checksum in its header, and
-    /// against `listed`, its record in the commit that it comes from. The copy is then durable.
+    /// Copies a blob file and makes the copy durable. While copying, it verifies the file against
+    /// the checksum in its header and against `listed`, its record in the commit that it comes
+    /// from.
     pub(super) fn run_for_blob(
         self,
         listed: Option<&BlobRecord>,

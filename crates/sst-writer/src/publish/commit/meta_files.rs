@@ -1,11 +1,12 @@
-//! The meta files of a commit: which tables each of them describes, and their bytes.
+//! The meta files of a commit: the tables that each of them describes, and their bytes.
 //!
-//! A commit has one meta file, unless its filters are more than one can hold. Then it has several,
-//! each of a range of its tables. The newest is written last and lists the others, the parts.
+//! A commit has one meta file, unless one meta file has no room for all its filters. Then it has
+//! several, each for a range of its tables. The newest is written last, and lists the others, which
+//! are called parts.
 //!
-//! A commit describes the tables of small earlier meta files again, so that the live meta files
-//! stay few. They are like the levels of a log-structured merge tree: each is more than twice as
-//! large as all newer ones together.
+//! A commit also describes the tables of small earlier meta files again, so that the live meta
+//! files stay few. They are like the levels of a log-structured merge tree: each is more than twice
+//! as large as all newer ones together.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -26,10 +27,10 @@ use crate::invariant::OrBroken;
 use crate::publish::directory_state::{Continued, DirectoryState};
 use crate::publish::meta_state::{DescriptionSize, MetaState, OpenFile, meta_path};
 
-/// The rule that a commit is split by.
+/// The invariant of dividing a commit among meta files.
 const RANGE: &str = "meta files describe ranges of the tables of their commit";
 
-/// An earlier meta file whose live tables are described again.
+/// An earlier meta file, whose live tables the commit describes again.
 struct TakenOver {
     meta: MetaState,
     path: PathBuf,
@@ -58,12 +59,12 @@ impl TakenOver {
                 headers_checksum: None,
             })
         };
-        // Parsing has made sure that all ranges lie within the file.
+        // Parsing has checked that all ranges lie within the file.
         Ok(live.filter_map(describe).collect())
     }
 }
 
-/// A meta file of the commit, as it is to be written.
+/// A meta file of the commit that is to be written.
 struct NewMeta<'a> {
     name: FileName,
     /// Number of the newest meta file of the commit.
@@ -73,7 +74,7 @@ struct NewMeta<'a> {
 }
 
 impl NewMeta<'_> {
-    /// The hashes of its tables.
+    /// The range of hashes of its tables.
     fn hashes(&self) -> HashRange {
         let ranges = self.tables.iter().map(|table| &table.record);
         let ranges = ranges.map(|table| HashRange { min: table.min_hash, max: table.max_hash });
@@ -82,8 +83,8 @@ impl NewMeta<'_> {
 }
 
 impl PreparedCommit<'_> {
-    /// Writes all meta files of the commit, the newest last. Returns the state of the directory
-    /// that they make, and the number of the newest.
+    /// Writes all meta files of the commit, the newest last. Returns the resulting state of the
+    /// directory, and the number of the newest meta file.
     pub(super) fn write_meta_files(
         &self,
     ) -> Result<(DirectoryState, SequenceNumber), PublishError> {
@@ -133,7 +134,7 @@ impl PreparedCommit<'_> {
         limits: &MetaLimits,
     ) -> Result<Vec<TakenOver>, PublishError> {
         if self.commit.rollback_to.is_some() {
-            // It describes no table: its list is that of the earlier commit.
+            // A rollback describes no tables: its list of meta files is that of the earlier commit.
             return Ok(Vec::new());
         }
         let own = DescriptionSize::of(own.iter().map(size));
@@ -148,7 +149,7 @@ impl PreparedCommit<'_> {
         metas.into_iter().map(read).collect()
     }
 
-    /// Records of the blobs that some tables of the commit refer to.
+    /// Records of the blobs to which these tables of the commit refer.
     fn blobs_of(
         &self,
         tables: Range<usize>,
@@ -156,7 +157,7 @@ impl PreparedCommit<'_> {
         let tables = self.tables().get(tables).or_broken(RANGE)?;
         let numbers = tables.iter().filter_map(|(table, _)| self.commit.blobs.get(table)).flatten();
         let find = |number| self.blobs.binary_search_by_key(number, |blob| blob.number).ok();
-        // Preparing has found a record of each.
+        // Preparing the commit has found a record of each blob.
         let found = numbers.filter_map(|number| self.blobs.get(find(number)?));
         Ok(found.map(|blob| (blob.number, *blob)).collect())
     }
@@ -174,7 +175,7 @@ impl PreparedCommit<'_> {
         Ok(())
     }
 
-    /// Writes the newest meta file of the commit, behind all others.
+    /// Writes the newest meta file of the commit, after all others.
     fn write_newest(
         &self,
         continued: &mut Continued,
@@ -189,7 +190,7 @@ impl PreparedCommit<'_> {
         state.push(newest);
         state.rolled_back = self.commit.publisher.still_rolled_back(state)?;
         if !state.rolled_back.is_empty() {
-            // Tells the original's readers which meta files not to read.
+            // Tells the original's readers which meta files they must not read.
             let name = FileName { sequence, kind: FileKind::Del };
             let bytes = DelFile::encode(state.rolled_back.iter().copied());
             self.commit.files.write(name, &bytes)?;
@@ -197,7 +198,7 @@ impl PreparedCommit<'_> {
         self.commit.files.write(meta.name, &bytes)
     }
 
-    /// The bytes of a meta file, and what reading them gives.
+    /// Encodes a meta file. Returns its bytes, and the state that reading them gives.
     fn encode(
         &self,
         meta: &NewMeta<'_>,
@@ -226,7 +227,7 @@ impl PreparedCommit<'_> {
     }
 }
 
-/// Length of its filter, and its block count.
+/// The length of a table's filter, and its number of blocks.
 fn size(table: &DescribedTable<'_>) -> (u64, u16) {
     (table.filter.len() as u64, table.record.block_count)
 }

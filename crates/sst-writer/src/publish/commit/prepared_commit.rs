@@ -1,4 +1,4 @@
-//! A commit whose files are durable and which no reader sees yet.
+//! A commit whose files are durable but not visible to readers yet.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use super::{Commit, Outcome};
 use crate::publish::directory_state::Continued;
 use crate::{AtomicFile, CommitInfo, Monitor, PublishError, TableDigest};
 
-/// A commit whose tables and blobs are durable and whose description is in memory. It is not
+/// A commit whose tables and blobs are durable, and whose description is in memory. It is not
 /// visible yet. See [`Commit::prepare`].
 ///
-/// This is the place to read back what the device has stored: `sst_merge::certify` compares it with
-/// the digests of what was put in, and hands over a certificate. Dropped, the commit leaves nothing
-/// behind.
+/// At this point the commit can be read back from the device: `sst_merge::certify` compares it with
+/// the digests of the entries that were put in, and sets a certificate. If it is dropped, nothing
+/// of it stays.
 ///
 /// # Examples
 ///
@@ -42,9 +42,9 @@ pub struct PreparedCommit<'p> {
     pub(super) commit: Commit<'p>,
     /// The commit before, without the tables that this one makes obsolete.
     pub(super) continued: Continued,
-    /// Records of the blobs that the tables refer to.
+    /// Records of the blobs to which the tables refer.
     pub(super) blobs: Vec<BlobRecord>,
-    /// Certificates of families, ascending.
+    /// Certificates of families, in ascending order of families.
     pub(super) certificates: Vec<FamilyCertificate>,
 }
 
@@ -58,12 +58,12 @@ impl<'p> PreparedCommit<'p> {
         let continued = base.without(commit.family, &commit.obsolete);
         let is_unchanged = commit.tables.is_empty() && commit.obsolete.is_empty();
         let mut certificates = base.certificates().to_vec();
-        // A certificate holds as long as nothing of its family changes.
+        // A certificate stays valid as long as nothing of its family changes.
         certificates.retain(|known| is_unchanged || known.family != commit.family);
         Ok(Self { commit, continued, blobs, certificates })
     }
 
-    /// The directory that the commit is made in.
+    /// The directory of the commit.
     #[must_use]
     pub fn directory(&self) -> &Path {
         self.commit.directory()
@@ -75,38 +75,38 @@ impl<'p> PreparedCommit<'p> {
         self.commit.family()
     }
 
-    /// The commit that is visible now and that this one continues; `None` before the first.
+    /// The commit that is visible now, and that this one continues; `None` before the first commit.
     #[must_use]
     pub const fn base(&self) -> Option<SequenceNumber> {
         self.commit.publisher.current()
     }
 
-    /// The tables of the commit with their descriptions, the oldest first.
+    /// The tables of the commit with their descriptions, in the order in which they were added.
     #[must_use]
     pub fn tables(&self) -> &[(SequenceNumber, SstMeta)] {
         self.commit.tables()
     }
 
-    /// Digest of the entries that were put into a table of this commit; `None` for a copied table,
+    /// Digest of the entries that were put into a table of this commit. `None` for a copied table,
     /// or if [`PublisherOptions::digest`](crate::PublisherOptions::digest) is off.
     #[must_use]
     pub fn table_digest(&self, table: SequenceNumber) -> Option<&TableDigest> {
         self.commit.digests.get(&table)
     }
 
-    /// Tables of earlier commits and of this family that are not live in this one.
+    /// Tables of earlier commits of this family that are not live in this one.
     #[must_use]
     pub fn obsolete(&self) -> &[SequenceNumber] {
         &self.continued.obsolete
     }
 
-    /// Records of the blobs that the tables of the commit refer to.
+    /// Records of the blobs to which the tables of the commit refer.
     #[must_use]
     pub fn blobs(&self) -> &[BlobRecord] {
         &self.blobs
     }
 
-    /// Digest of the value that was put into a blob of this commit; `None` for a copied blob, for a
+    /// Digest of the value that was put into a blob of this commit. `None` for a copied blob, for a
     /// blob of an earlier commit, or if
     /// [`PublisherOptions::digest`](crate::PublisherOptions::digest) is off.
     #[must_use]
@@ -114,40 +114,41 @@ impl<'p> PreparedCommit<'p> {
         self.commit.files.blob(blob)?.digest
     }
 
-    /// Whether digests were taken of everything that was put in:
+    /// Whether the publisher computes digests of all entries:
     /// [`PublisherOptions::digest`](crate::PublisherOptions::digest).
     #[must_use]
     pub const fn has_digests(&self) -> bool {
         self.commit.publisher.options().digest
     }
 
-    /// Observes and cancels the commit:
+    /// The monitor that observes and cancels the commit:
     /// [`PublisherOptions::monitor`](crate::PublisherOptions::monitor).
     #[must_use]
     pub fn monitor(&self) -> &Monitor {
         self.commit.monitor()
     }
 
-    /// See [`Commit::drop_cache`].
+    /// As [`Commit::drop_cache`].
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`Commit::drop_cache`].
     pub fn drop_cache(&self, file: FileName) -> Result<(), PublishError> {
         self.commit.drop_cache(file)
     }
 
-    /// Certificates of families that the commit will have, ascending: those of the commit before,
-    /// of families that have not changed, and the one of [`PreparedCommit::certify`].
+    /// Certificates that the commit will have, in ascending order of families: those of the commit
+    /// before for families that have not changed, and the one set by [`PreparedCommit::certify`].
     #[must_use]
     pub fn certificates(&self) -> &[FamilyCertificate] {
         &self.certificates
     }
 
-    /// Certifies the family of the commit: `content` is the digest of its live entries, tables of
-    /// earlier commits included (FORMAT.md section 12). The caller has read them from the device
-    /// and has compared the tables of this commit with [`PreparedCommit::table_digest`];
-    /// `sst_merge::certify` does both.
+    /// Sets the certificate of the commit's family.
+    ///
+    /// `content` is the digest of its live entries, tables of earlier commits included (FORMAT.md
+    /// section 12). The caller must have read them from the device, and must have compared the
+    /// tables of this commit with [`PreparedCommit::table_digest`]; `sst_merge::certify` does both.
     pub fn certify(&mut self, content: ContentDigest) {
         let family = self.commit.family;
         self.certificates.retain(|known| known.family != family);
@@ -155,16 +156,17 @@ impl<'p> PreparedCommit<'p> {
         self.certificates.sort_by_key(|certificate| certificate.family);
     }
 
-    /// Makes the commit visible, in one step: writes the meta file, reads it back from the device,
-    /// and replaces `CURRENT`.
+    /// Makes the commit visible in one step.
+    ///
+    /// Writes the meta file, reads it back from the device, and replaces `CURRENT`.
     ///
     /// # Errors
     ///
-    /// [`PublishError`]; readers go on with the commit before. [`PublishError::NotAsWritten`] if
-    /// the device does not hold the bytes that were written. In one case it is unknown which of the
-    /// two commits is on disk: if `CURRENT` could not be replaced, or not be synced or read after
+    /// [`PublishError`]; readers still see the commit before. [`PublishError::NotAsWritten`] if the
+    /// device does not hold the bytes that were written. In one case it is unknown which of the two
+    /// commits is on disk: if `CURRENT` could not be replaced, or could not be synced or read after
     /// that. The publisher is then poisoned, and [`Publisher::open`](crate::Publisher::open) finds
-    /// out.
+    /// out which commit it is.
     pub fn publish(mut self) -> Result<CommitInfo, PublishError> {
         self.commit.publisher.check_usable()?;
         self.monitor().check()?;
@@ -197,8 +199,8 @@ impl<'p> PreparedCommit<'p> {
         let mut file = AtomicFile::replacing(Arc::clone(&files.file_system), &path)?;
         file.write(&bytes)?;
         file.replace(|| self.commit.outcome = Outcome::Unknown)?;
-        // The files of the commit before are still there. They stay if `CURRENT` is not what it
-        // should be.
+        // The files of the commit before are still there. They stay if `CURRENT` does not hold the
+        // right bytes.
         files.check_written(&path, &bytes).inspect_err(|_| self.commit.publisher.poison())?;
         self.commit.outcome = Outcome::Published;
         Ok(())

@@ -1,4 +1,4 @@
-//! The limits of a table, tried with small ones.
+//! Tests of the limits of a table, with small limits.
 
 use sst_format::BlobNumber;
 use sst_format::offset_table::OffsetTable;
@@ -6,7 +6,7 @@ use sst_format::offset_table::OffsetTable;
 use super::*;
 use crate::{Compression, EntryValue, hash_key};
 
-/// Entries with hashes counted up and keys that make their blocks store hashes.
+/// Entries with increasing hashes, and with keys so long that their blocks store hashes.
 struct Numbered<'a>(u64, EntryValue<'a>);
 
 impl Entry for Numbered<'_> {
@@ -27,7 +27,8 @@ impl Entry for Numbered<'_> {
     }
 }
 
-/// What became of some values: how many were taken, and number of blocks and end of the last one.
+/// The result of writing some values: how many were accepted, the number of blocks, and the end of
+/// the last one.
 #[derive(Debug, PartialEq)]
 struct Written {
     taken: usize,
@@ -35,8 +36,8 @@ struct Written {
     end: u64,
 }
 
-/// Writes as many of the values as the capacity allows, the others being refused for `is_expected`
-/// reasons.
+/// Writes as many of the values as the capacity allows. Checks that the others are refused for
+/// their capacity.
 fn fill(values: &[EntryValue<'_>], compression: Compression, capacity: Capacity) -> Written {
     let options = WriterOptions::default().compression(compression);
     let mut writer = StreamingSstWriter::with_capacity(Vec::new(), options, capacity);
@@ -64,7 +65,7 @@ fn fill(values: &[EntryValue<'_>], compression: Compression, capacity: Capacity)
     written
 }
 
-/// Mixes in which every way for blocks to be waiting occurs.
+/// Mixes of values in which blocks wait to be written in every way.
 fn mixes() -> Vec<Vec<EntryValue<'static>>> {
     use EntryValue::{Deleted, Inline, Large, Medium, Small};
     let noise: &[u8] =
@@ -139,7 +140,7 @@ fn defect_15_capacity_in_bytes_holds_where_blocks_compress() {
             assert!(less.taken < all.taken);
         }
     }
-    // What a medium value compresses to is known, so it counts as that.
+    // The compressed length of a medium value is known, so that length counts.
     let zeros = vec![0; 1 << 20];
     let medium = [EntryValue::Medium(&zeros); 4];
     let all = fill(&medium, Compression::Lz4, ENCODABLE);
