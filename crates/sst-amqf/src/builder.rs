@@ -75,16 +75,11 @@ impl Builder {
         for (prefix, group) in (0_u64..).zip(groups) {
             let prefix = prefix << PILE_BITS;
             let mut distinct = Pile::new();
-            let mut last = None;
             let mut sink = |values: &[u32], pool: &mut Pool| {
                 for &value in values {
-                    if last != Some(value) {
-                        last = Some(value);
-                        let (quotient, _) = layout.split(prefix | u64::from(value));
-                        cursor.place(quotient);
-                        distinct.push(value, pool);
-                    }
+                    cursor.place(layout.split(prefix | u64::from(value)).0);
                 }
+                distinct.extend(values, pool);
             };
             sorter.sort(group, bits, &mut sink)?;
             sorted.push((prefix, distinct));
@@ -113,22 +108,23 @@ impl FilterBuilder for Builder {
         if self.kept > MAX_FINGERPRINTS {
             return self.fail(TOO_LARGE);
         }
-        let piles_mask = self.piles.len().wrapping_sub(1);
+        let piles = self.piles.as_mut_slice();
+        let piles_mask = piles.len().wrapping_sub(1);
         let mut no_pool = Pool::default();
-        let mut last = self.last;
+        let (mut last, mut kept) = (self.last, self.kept);
         for &hash in hashes {
             if last == Some(hash) {
                 continue;
             }
             last = Some(hash);
-            self.kept += 1;
+            kept += 1;
             let (high, low) = halves(hash);
-            match self.piles.get_mut(high as usize & piles_mask) {
-                Some(pile) => pile.push(low, &mut no_pool),
-                None => return self.fail(NO_PILE),
-            }
+            let Some(pile) = piles.get_mut(high as usize & piles_mask) else {
+                return self.fail(NO_PILE);
+            };
+            pile.push(low, &mut no_pool);
         }
-        self.last = last;
+        (self.last, self.kept) = (last, kept);
     }
 
     fn finish(self: Box<Self>) -> Result<Vec<u8>, FilterError> {

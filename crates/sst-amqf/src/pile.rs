@@ -47,6 +47,20 @@ impl Pile {
         self.open.push(value);
     }
 
+    /// Adds numbers. Blocks come from `pool` as long as it has any.
+    pub(crate) fn extend(&mut self, mut values: &[u32], pool: &mut Pool) {
+        while !values.is_empty() {
+            if self.open.len() == self.open.capacity() {
+                self.make_room(pool);
+            }
+            let room = self.open.capacity() - self.open.len();
+            // Fewer numbers than there is room for: all of them.
+            let (now, later) = values.split_at_checked(room).unwrap_or((values, &[]));
+            self.open.extend_from_slice(now);
+            values = later;
+        }
+    }
+
     /// Grows the first block, or starts another one.
     #[cold]
     #[inline(never)]
@@ -90,7 +104,9 @@ mod tests {
                 let mut pile = Pile::new();
                 (0..count).for_each(|n| pile.push(n, &mut pool));
                 assert_eq!(pile.len(), usize::try_from(count).unwrap());
-                assert!(pile.into_blocks().flatten().eq(0..count), "{count}");
+                let more: Vec<u32> = (count..count + 3000).collect();
+                more.chunks(700).for_each(|values| pile.extend(values, &mut pool));
+                assert!(pile.into_blocks().flatten().eq(0..count + 3000), "{count}");
             }
         }
     }

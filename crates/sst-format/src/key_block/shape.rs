@@ -30,6 +30,23 @@ pub struct KeyBlockShape {
     mixed: bool,
 }
 
+/// An entry that has the key length and the type of all entries of its key block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AlikeEntry {
+    key_len: usize,
+    value_ref_len: usize,
+}
+
+impl AlikeEntry {
+    /// By how many bytes the entry lengthens the encoded block.
+    #[must_use]
+    #[inline]
+    pub const fn growth(self) -> u64 {
+        let hashes = if self.key_len > HASH_THRESHOLD { Hashes::Stored } else { Hashes::Computed };
+        (hashes.stored_len() + self.key_len + self.value_ref_len) as u64
+    }
+}
+
 impl KeyBlockShape {
     /// The shape with one more entry.
     ///
@@ -88,7 +105,7 @@ impl KeyBlockShape {
                 > KEY_BLOCK_SIZE as u64
     }
 
-    /// Number of bytes by which an entry lengthens the encoded block, if the short way is possible.
+    /// The entry, if the short way is possible.
     ///
     /// The short way is for an entry of the same key length and type as all others in a fixed-size
     /// block that is not full. Such an entry only changes counts and sums, and
@@ -96,26 +113,20 @@ impl KeyBlockShape {
     /// one's.
     #[must_use]
     #[inline]
-    pub fn growth_if_alike(&self, key_len: usize, entry_type: EntryType) -> Option<u64> {
+    pub fn alike(&self, key_len: usize, entry_type: EntryType) -> Option<AlikeEntry> {
         let is_alike = self.last == Some((key_len, entry_type)) && !self.mixed;
         if !is_alike || key_len > MAX_FIXED_KEY_LEN || self.is_full_for(key_len) {
             return None;
         }
-        let hashes = if key_len > HASH_THRESHOLD { Hashes::Stored } else { Hashes::Computed };
-        Some((hashes.stored_len() + key_len + entry_type.value_ref_len()) as u64)
+        Some(AlikeEntry { key_len, value_ref_len: entry_type.value_ref_len() })
     }
 
-    /// Adds an entry for which [`KeyBlockShape::growth_if_alike`] returned a number.
+    /// Adds an entry that [`KeyBlockShape::alike`] found to be like the others.
     #[inline]
-    pub fn push_alike(&mut self) {
-        debug_assert!(self.last.is_some(), "an entry can only be like one that is there");
-        // Without a last entry the shape stays empty, and the encoder then reports one entry too
-        // many.
-        if let Some((key_len, entry_type)) = self.last {
-            self.entry_count += 1;
-            self.keys_len += key_len as u64;
-            self.value_refs_len += entry_type.value_ref_len() as u64;
-        }
+    pub const fn push_alike(&mut self, entry: AlikeEntry) {
+        self.entry_count += 1;
+        self.keys_len += entry.key_len as u64;
+        self.value_refs_len += entry.value_ref_len as u64;
     }
 
     /// The kind of the block. An empty one is variable.

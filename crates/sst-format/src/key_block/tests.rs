@@ -199,25 +199,25 @@ fn entries_alike_take_the_short_way() {
     for key_len in [0, 1, 16, 32, 33, 40, 255, 256] {
         for entry_type in types {
             let mut shape = KeyBlockShape::default();
-            assert_eq!(shape.growth_if_alike(key_len, entry_type), None);
+            assert_eq!(shape.alike(key_len, entry_type), None);
             while !shape.is_full_for(key_len) {
                 let longer = shape.with_entry(key_len, entry_type).unwrap();
-                let growth = shape.growth_if_alike(key_len, entry_type);
-                assert_eq!(growth.is_some(), key_len <= 255 && shape.entry_count() > 0);
-                if let Some(growth) = growth {
-                    assert_eq!(shape.encoded_len() + growth, longer.encoded_len());
-                    shape.push_alike();
+                let alike = shape.alike(key_len, entry_type);
+                assert_eq!(alike.is_some(), key_len <= 255 && shape.entry_count() > 0);
+                if let Some(alike) = alike {
+                    assert_eq!(shape.encoded_len() + alike.growth(), longer.encoded_len());
+                    shape.push_alike(alike);
                     assert_eq!(shape, longer);
                 }
                 shape = longer;
-                assert_eq!(shape.growth_if_alike(key_len + 1, entry_type), None);
-                assert_eq!(shape.growth_if_alike(key_len, EntryType::BLOB), None);
+                assert_eq!(shape.alike(key_len + 1, entry_type), None);
+                assert_eq!(shape.alike(key_len, EntryType::BLOB), None);
             }
-            assert_eq!(shape.growth_if_alike(key_len, entry_type), None);
+            assert_eq!(shape.alike(key_len, entry_type), None);
         }
     }
     let mixed = shape_of(&[(b"a", SMALL), (b"bc", SMALL)]);
-    assert_eq!(mixed.growth_if_alike(2, EntryType::SMALL), None);
+    assert_eq!(mixed.alike(2, EntryType::SMALL), None);
 }
 
 #[test]

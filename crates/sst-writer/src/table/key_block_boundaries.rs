@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use sst_format::FormatError;
 use sst_format::block::BLOCK_HEADER_LEN;
 use sst_format::index_block::IndexBlockEncoder;
-use sst_format::key_block::KeyBlockShape;
+use sst_format::key_block::{AlikeEntry, KeyBlockShape};
 use sst_format::value_ref::EntryType;
 
 /// Divides the sequence of entries into key blocks.
@@ -57,17 +57,17 @@ impl KeyBlockBoundaries {
         Ok(Placement { shape, starts_block })
     }
 
-    /// Number of bytes by which an entry lengthens the open block, if it belongs there and is like
-    /// all its entries. Its hash must differ from that of the last entry.
+    /// The entry, if it goes to the open block and is like all entries there. Its hash must differ
+    /// from that of the last entry.
     #[inline]
-    pub(crate) fn growth_if_alike(&self, key_len: usize, entry_type: EntryType) -> Option<u64> {
-        self.open.growth_if_alike(key_len, entry_type)
+    pub(crate) fn alike(&self, key_len: usize, entry_type: EntryType) -> Option<AlikeEntry> {
+        self.open.alike(key_len, entry_type)
     }
 
-    /// Adds an entry for which [`KeyBlockBoundaries::growth_if_alike`] returned a length.
+    /// Adds an entry that [`KeyBlockBoundaries::alike`] found to be like the others.
     #[inline]
-    pub(crate) fn commit_alike(&mut self) {
-        self.open.push_alike();
+    pub(crate) const fn commit_alike(&mut self, entry: AlikeEntry) {
+        self.open.push_alike(entry);
     }
 
     /// Adds an entry at its placement.

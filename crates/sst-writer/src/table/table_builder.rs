@@ -162,10 +162,10 @@ impl<S: Sink> TableBuilder<S> {
         };
         // The block already has inline values of this type, so the length is allowed.
         let boundaries = &mut self.key_blocks.boundaries;
-        let Some(growth) = boundaries.growth_if_alike(key_bytes.len(), entry_type) else {
+        let Some(alike) = boundaries.alike(key_bytes.len(), entry_type) else {
             return Ok(false);
         };
-        let needed = growth + value.small_len() as u64;
+        let needed = alike.growth() + value.small_len() as u64;
         if !self.checks.is_above_all(hash) || needed > self.guaranteed_free {
             return Ok(false);
         }
@@ -173,7 +173,7 @@ impl<S: Sink> TableBuilder<S> {
             self.checks.hash(key)?;
         }
         self.guaranteed_free -= needed;
-        boundaries.commit_alike();
+        boundaries.commit_alike(alike);
         let value_ref = match value {
             AlikeValue::Inline(value) => ValueRef::Inline(value),
             AlikeValue::Small(value) => self.small_values.push(value)?,
