@@ -1,6 +1,6 @@
-//! The rule of what is live, on random chains of meta files: the function itself, the reader, the
-//! writer and the second decoder answer as a model that asks FORMAT.md's question of each
-//! description by itself.
+//! Checks the rule of liveness on random chains of meta files. The function of `sst-format`, the
+//! reader, the writer and the second decoder must agree with a model, which applies FORMAT.md's
+//! rule to each description separately.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,30 +19,30 @@ use sst_writer::{Publisher, PublisherOptions, StreamingSstWriter, WriterOptions}
 use crate::random_files::{AnyError, scratch};
 use crate::{CheckError, Row, SplitMix, fail};
 
-/// Chains that the function is asked about.
+/// Number of chains on which the function is checked.
 const CHAINS: u64 = 1_000_000;
 
-/// Chains of which directories are made, of each kind.
+/// Number of chains from which directories are made, for each kind of directory.
 const DIRECTORIES: u64 = 2_000;
 
-/// Tables of a chain that meta files describe again and name obsolete.
+/// Number of tables of a chain that its meta files may describe and make obsolete.
 const TABLES: u32 = 6;
 
 /// A table that the first meta file of each chain describes and that stays live, so that no
 /// directory is empty.
 const ALWAYS_LIVE: SequenceNumber = SequenceNumber(TABLES + 1);
 
-/// The sequence number of the first meta file of a chain: behind those of all tables.
+/// The sequence number of the first meta file of a chain, above those of all tables.
 const FIRST_META: u32 = 20;
 
-/// Checks the function on a million chains, and the reader and the writer on directories made of
-/// some.
+/// Checks the function on a million chains, and the reader and the writer on directories made from
+/// some of them.
 #[must_use]
 pub fn check() -> Vec<Row> {
     check_some(CHAINS, DIRECTORIES)
 }
 
-/// [`check`] with other numbers of chains, and of directories of each kind.
+/// Like [`check`], with these numbers of chains, and of directories of each kind.
 #[must_use]
 pub fn check_some(chains: u64, directories: u64) -> Vec<Row> {
     let mut function = Row::new("what is live: the rule");
@@ -61,7 +61,7 @@ pub fn check_some(chains: u64, directories: u64) -> Vec<Row> {
     vec![function, sides]
 }
 
-/// A chain of meta files, oldest first, each of a family.
+/// A chain of meta files, the oldest first, each with a family.
 struct Chain {
     metas: Vec<MetaTables>,
     families: Vec<u32>,
@@ -69,7 +69,8 @@ struct Chain {
 }
 
 impl Chain {
-    /// Up to 6 meta files; most chains name tables obsolete that are described again.
+    /// A chain of up to 6 meta files. Most chains make tables obsolete that are described again
+    /// later.
     fn random(seed: u64) -> Self {
         let mut random = SplitMix::new(seed);
         let mut metas = Vec::new();
@@ -88,7 +89,8 @@ impl Chain {
         Self { metas, families, random }
     }
 
-    /// Sequence number of the meta file and index in there of each live description, oldest first.
+    /// The live descriptions, the oldest first: the sequence number of the meta file, and the index
+    /// of the description in it.
     fn live(&self) -> Vec<(SequenceNumber, usize)> {
         let described = self.metas.iter().enumerate().flat_map(|(place, meta)| {
             (0..meta.described.len()).map(move |index| (place, meta, index))
@@ -105,7 +107,7 @@ impl Chain {
 }
 
 fn below(random: &mut SplitMix, bound: u32) -> u32 {
-    // The remainder is below a bound of 32 bits.
+    // The remainder is below `bound`, so it fits into 32 bits.
     u32::try_from(random.word() % u64::from(bound)).unwrap_or(0)
 }
 
@@ -119,13 +121,13 @@ fn check_function(chain: &Chain) -> Result<(), CheckError> {
     Ok(())
 }
 
-/// A description's mark: its meta file and its place in there, in the flags, which every side hands
-/// on as they are.
+/// Marks a description with its meta file and its index in it. The mark is stored in the table's
+/// flags, which all sides pass on unchanged.
 fn mark(meta: SequenceNumber, index: usize) -> Result<TableFlags, AnyError> {
     Ok(TableFlags(meta.0 << 8 | u32::try_from(index)?))
 }
 
-/// Makes the directory of a chain. Tables are there, and each has other content.
+/// Writes the directory of a chain. All tables exist, and each has different content.
 pub(crate) fn write(dir: &Path, seed: u64, is_protected: bool) -> Result<(), AnyError> {
     fs::create_dir_all(dir)?;
     let mut chain = Chain::random(seed);
@@ -206,7 +208,7 @@ fn encode_headed(
     Ok(Some(parts.encode(crc32fast::hash)?))
 }
 
-/// The reader, and where there is protection the writer, before and after a commit.
+/// Checks the reader, and for protected directories the writer, before and after a commit.
 fn check_directory(seed: u64, is_protected: bool) -> Result<Result<(), CheckError>, AnyError> {
     let scratch = scratch()?;
     let dir = scratch.path();

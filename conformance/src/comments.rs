@@ -1,5 +1,5 @@
-//! Comment lines keep to 100 columns, like the code, which rustfmt keeps there. It leaves comments
-//! alone, so this check does.
+//! Checks that lines of comments have at most 100 columns, as rustfmt ensures for code. rustfmt
+//! does not change comments.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::{CheckError, Row, fail};
 
 const MAX_COLUMNS: usize = 100;
 
-/// Checks every Rust file of the workspace at `root` that Git knows.
+/// Checks every Rust file that Git lists in the workspace at `root`.
 #[must_use]
 pub fn check(root: &Path) -> Row {
     let mut row = Row::new("comments within 100 columns");

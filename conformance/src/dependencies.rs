@@ -1,5 +1,5 @@
-//! The one-way rule: `sst-format` depends on nothing, writer, reader and filter on it alone, and
-//! only `sst-merge` joins the two sides (ARCHITECTURE.md).
+//! Checks the dependency rule: `sst-format` depends on no crate; writer, reader and filter depend
+//! only on `sst-format`; only `sst-merge` joins the two sides (ARCHITECTURE.md).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -9,8 +9,8 @@ use serde::Deserialize;
 
 use crate::{CheckError, Row, fail};
 
-/// The crates of the workspace that each library, and each side of the example service, may depend
-/// on outside of its tests.
+/// The crates of the workspace on which each library, and each side of the example service, may
+/// depend outside of its tests.
 const ALLOWED: [(&str, &[&str]); 7] = [
     ("sst-format", &[]),
     ("sst-writer", &["sst-format"]),
@@ -35,11 +35,11 @@ struct Package {
 #[derive(Deserialize)]
 struct Dependency {
     name: String,
-    /// `null` for a normal dependency, else `build` or `dev`.
+    /// `None` for a normal dependency, otherwise `build` or `dev`.
     kind: Option<String>,
 }
 
-/// Checks the arrows of the workspace at `root`.
+/// Checks the dependencies in the workspace at `root`.
 #[must_use]
 pub fn check(root: &Path) -> Row {
     let mut row = Row::new("dependency arrows");
@@ -77,8 +77,8 @@ fn check_crate(metadata: &Metadata, name: &str, allowed: &[&str]) -> Result<(), 
         .filter(|dependency| dependency.kind.as_deref() != Some("dev"))
         .map(|dependency| dependency.name.as_str())
         .collect();
-    // The format crate has no dependencies at all; the others only the listed ones of the
-    // workspace.
+    // The format crate has no dependencies at all. Other crates may depend only on the listed
+    // crates of the workspace, and on crates from outside.
     let forbidden: Vec<&str> = shipped
         .into_iter()
         .filter(|dependency| allowed.is_empty() || by_name.contains_key(dependency))

@@ -1,11 +1,11 @@
-//! The digest of the entries of a table that `expected.json` of the real directories states.
+//! The digest of the entries of a table, as stated in `expected.json` of the real directories.
 
 use sha2::{Digest, Sha256};
 use sst_reader::{EntryRef, EntryValue, ReadError};
 
-/// SHA-256 over entries in order: for each the u64 hash, the u32 key length, the key, then one
-/// letter and its operand: `v` u32 length and bytes of the value, `b` u32 blob number, `d` none.
-/// Numbers are big-endian.
+/// SHA-256 over the entries in order. For each entry: the u64 hash, the u32 key length, the key,
+/// then a letter and its operand: `v` with the u32 length and the bytes of the value, `b` with the
+/// u32 blob number, `d` with none. Numbers are big-endian.
 #[derive(Clone, Debug, Default)]
 pub struct EntryDigest(Sha256);
 
@@ -14,7 +14,7 @@ impl EntryDigest {
     ///
     /// # Errors
     ///
-    /// [`ReadError`] if its value cannot be read or is damaged.
+    /// [`ReadError`] if the entry's value cannot be read or is damaged.
     pub fn add(&mut self, entry: EntryRef<'_>) -> Result<(), ReadError> {
         self.0.update(entry.hash.to_be_bytes());
         self.add_counted(entry.key);
@@ -33,7 +33,7 @@ impl EntryDigest {
     }
 
     fn add_counted(&mut self, bytes: &[u8]) {
-        // No key or value of the format is longer (`sst_format::limits`).
+        // All keys and values of the format are shorter than 4 GiB (`sst_format::limits`).
         self.0.update(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
         self.0.update(bytes);
     }

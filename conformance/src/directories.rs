@@ -1,4 +1,4 @@
-//! Cache directories that Next.js 16.3.0 wrote, read as they are.
+//! Cache directories that Next.js 16.3.0 wrote, read unchanged.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,7 +18,7 @@ use crate::{CheckError, Row, fail};
 #[derive(Debug, Deserialize)]
 struct Expected {
     current: u32,
-    /// Name → length and SHA-256.
+    /// Length and SHA-256 by file name.
     files: BTreeMap<String, (u64, String)>,
     ssts: Vec<ExpectedTable>,
 }
@@ -40,8 +40,8 @@ struct ExpectedTable {
     sha256: String,
 }
 
-/// Checks every `turbopack-*` directory in the folder `dir`: one row each, one case for each file
-/// and each table.
+/// Checks every `turbopack-*` directory in the folder `dir`. Each directory has a row, with one
+/// case for each file and each table.
 #[must_use]
 pub fn check_all(dir: &Path) -> Vec<Row> {
     match names(dir) {
@@ -54,7 +54,7 @@ pub fn check_all(dir: &Path) -> Vec<Row> {
     }
 }
 
-/// Names of the directories of the original in a folder: at least one.
+/// Names of the original's directories in a folder, at least one.
 pub(crate) fn names(dir: &Path) -> Result<Vec<String>, CheckError> {
     let failed = |error| CheckError::new(format!("{}: {error}", dir.display()));
     let mut names = Vec::new();
@@ -177,7 +177,7 @@ fn check_entries(file: &StaticSortedFile, wanted: &ExpectedTable) -> Result<(), 
     Ok(())
 }
 
-/// The name that `expected.json` has for a type byte.
+/// The name of a type byte in `expected.json`.
 fn type_name(byte: u8) -> String {
     match byte {
         0 => "small".to_owned(),
@@ -189,7 +189,7 @@ fn type_name(byte: u8) -> String {
     }
 }
 
-/// A set answers for every entry that it iterates, and in order.
+/// Checks that a set finds every entry that it iterates over, and that iteration is in order.
 fn check_family(dir: &Path, family: u32) -> Result<(), CheckError> {
     let options = ReaderOptions::default().filter(QuotientFilter::default());
     let set = SstSet::open_family(dir, family, &options).map_err(failed)?;

@@ -1,11 +1,12 @@
-//! Folders without circles: a folder of a crate may use its neighbours, but none of them may use it
-//! in turn, neither directly nor through others. So a folder can be read after those that it uses.
+//! Checks that the folders of a crate have no circular dependencies. A folder may use its
+//! neighbours, but none of them may use it in turn, directly or through others. So a folder can be
+//! read after those that it uses.
 //!
-//! The check reads the paths that begin with `crate`, `super` or `self`, in `use` declarations and
-//! elsewhere, and follows re-exports to the module that has the item. A folder and the files beside
-//! it are neighbours, so `block/` and `options.rs` must not use each other either. Two files of one
-//! folder may, and a file that is cut into parts (`commit.rs` beside `commit/`) is still one file.
-//! Tests are left out: they are free to use everything.
+//! The check reads the paths that start with `crate`, `super` or `self`, in `use` declarations and
+//! elsewhere, and follows re-exports to the module that defines the item. The neighbours of a
+//! folder are the folders and files beside it, so `block/` and `options.rs` must not use each other
+//! either. Two files of one folder may use each other, and a file with parts (`commit.rs` beside
+//! `commit/`) counts as one file. Tests are ignored: they may use everything.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -13,10 +14,10 @@ use std::path::{Path, PathBuf};
 
 use crate::{CheckError, Row, fail};
 
-/// The longest chain of re-exports that is followed.
+/// Highest length of a chain of re-exports that is followed.
 const MAX_REEXPORTS: usize = 8;
 
-/// The names from the root of the crate to a module or an item: `["block", "codec"]`.
+/// The path of a module or an item from the root of the crate: `["block", "codec"]`.
 type Names = Vec<String>;
 
 /// Checks every crate in the folder `crates` of the workspace at `root`.
@@ -51,7 +52,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> CheckError {
     CheckError::new(format!("cannot read {}: {error}", path.display()))
 }
 
-/// The file of a module.
+/// The source of a module.
 #[derive(Default)]
 struct Source {
     text: String,
@@ -89,14 +90,14 @@ fn read(src: &Path) -> Result<BTreeMap<Names, Source>, CheckError> {
     Ok(modules)
 }
 
-/// A path in the text of a module, from the root of the crate on.
+/// A path in the text of a module, resolved from the root of the crate.
 struct Reference {
     path: Names,
-    /// The name that a `use` declaration gives to it.
+    /// The name that a `use` declaration gives to the path.
     name: Option<String>,
 }
 
-/// The modules of a crate and the paths in them.
+/// The modules of a crate and the paths that they contain.
 struct Modules {
     references: BTreeMap<Names, Vec<Reference>>,
     folders: BTreeSet<Names>,
@@ -120,14 +121,14 @@ impl Modules {
         Self { references, folders }
     }
 
-    /// Refuses circles that a folder is part of.
+    /// Fails if a folder is part of a circle.
     fn check(&self) -> Result<(), CheckError> {
         for (parent, edges) in self.edges() {
             let uses = |from: &str, to: &str| edges.contains_key(&(from.into(), to.into()));
             let names: BTreeSet<&str> =
                 edges.keys().flat_map(|(from, to)| [from.as_str(), to.as_str()]).collect();
             for &name in names.iter().filter(|name| self.is_folder(&parent, name)) {
-                // Every neighbour that the folder uses, with others in between or without.
+                // Collect every neighbour that the folder uses, directly or indirectly.
                 let (mut reached, mut pending) = (BTreeSet::new(), vec![name]);
                 while let Some(at) = pending.pop() {
                     pending.extend(names.iter().filter(|to| uses(at, to) && reached.insert(**to)));
@@ -154,7 +155,8 @@ impl Modules {
         self.folders.contains(&module)
     }
 
-    /// Which neighbour uses which, per folder they are in, each with a module that shows it.
+    /// For each parent folder, the pairs of neighbours of which the first uses the second, each
+    /// with a module that does so.
     fn edges(&self) -> BTreeMap<Names, BTreeMap<(String, String), Names>> {
         let mut edges: BTreeMap<Names, BTreeMap<_, _>> = BTreeMap::new();
         for (module, references) in &self.references {
@@ -173,7 +175,7 @@ impl Modules {
         edges
     }
 
-    /// The module that has the item that a path names.
+    /// The module that defines the item at a path.
     fn module_of(&self, path: &[String], reexports: usize) -> Names {
         let mut module = Names::new();
         for (i, name) in path.iter().enumerate() {
@@ -239,7 +241,7 @@ impl References<'_> {
         self.modules.contains(&child).then_some(child)
     }
 
-    /// Reads what follows `path::`: a name, or a list in braces.
+    /// Parses the text after `path::`: a name, or a list in braces.
     fn tree(&self, tokens: &[&str], at: &mut usize, mut path: Names, found: &mut Vec<Reference>) {
         loop {
             match tokens.get(*at).copied() {
@@ -247,7 +249,7 @@ impl References<'_> {
                     *at += 1;
                     while !matches!(tokens.get(*at), None | Some(&"}")) {
                         self.tree(tokens, at, path.clone(), found);
-                        // Past the comma, or past a token that no list of paths has.
+                        // Skip the comma, or a token that lists of paths do not contain.
                         if tokens.get(*at) != Some(&"}") {
                             *at += 1;
                         }
@@ -281,7 +283,8 @@ fn is_name(token: &str) -> bool {
     token.starts_with(|first: char| first.is_alphabetic() || first == '_')
 }
 
-/// Names, `::` and single characters, without comments and without the tests at a file's end.
+/// The tokens of a text: names, `::` and single characters, without comments and without the tests
+/// at the end of the file.
 fn tokens(text: &str) -> Vec<&str> {
     let shipped = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or(text);
     let mut tokens = Vec::new();
@@ -328,7 +331,7 @@ mod tests {
         let options = (&["options"][..], "use super::table::cursor::Cursor as C;");
         assert!(checked(&[table, blocks, shared]).is_ok());
         assert!(checked(&[table, blocks, shared, options]).is_err());
-        // The item's module counts, not the one that hands it on.
+        // The module that defines the item counts, not the one that re-exports it.
         let root = (&[][..], "pub use table::cursor::Cursor;\npub use block::Blocks;");
         let user = (&["block", "user"][..], "// crate::block\nuse crate::Blocks;");
         assert!(checked(&[table, blocks, shared, root, user]).is_ok());

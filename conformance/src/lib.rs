@@ -1,8 +1,8 @@
-//! The checks that hold writer and reader to the format: the reference vectors in both directions,
-//! real directories, a matrix of round trips, and the rule which crate may depend on which.
+//! The checks that writer and reader follow the format: the reference vectors in both directions,
+//! real directories, a matrix of round trips, and the rule of dependencies between crates.
 //!
-//! `cargo xtask conformance` runs [`run`] and prints its [`Report`]. The integration tests in
-//! `tests/` use the same parts.
+//! `cargo xtask conformance` calls [`run`] and prints its [`Report`]. The integration tests in
+//! `tests/` use the same functions.
 
 pub mod chains;
 pub mod comments;
@@ -27,13 +27,13 @@ pub use test_entry::{TestEntry, TestValue};
 
 use std::path::Path;
 
-/// Why a check failed: one line that names the case.
+/// The reason why a check failed: one line that names the case.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct CheckError(String);
 
 impl CheckError {
-    /// A failure described by `message`.
+    /// A failure with this message.
     #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
         Self(message.into())
@@ -49,8 +49,8 @@ pub fn fail<T>(message: impl Into<String>) -> Result<T, CheckError> {
     Err(CheckError::new(message))
 }
 
-/// Runs every check on the workspace at `root`, and gives each row to `on_row` as soon as it is
-/// done.
+/// Runs every check on the workspace at `root`. Passes each row to `on_row` as soon as it is
+/// complete.
 pub fn run(root: &Path, mut on_row: impl FnMut(&Row)) -> Report {
     let vectors_dir = root.join("conformance/vectors");
     let mut report = Report::default();
@@ -69,7 +69,7 @@ pub fn run(root: &Path, mut on_row: impl FnMut(&Row)) -> Report {
     report
 }
 
-/// The reference vectors in both directions.
+/// Checks the reference vectors in both directions.
 fn reference_vectors(dir: &Path) -> Vec<Row> {
     let mut reader = Row::new("reference vectors, our reader");
     let mut writer = Row::new("reference vectors, our writer");

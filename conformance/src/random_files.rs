@@ -1,5 +1,5 @@
 //! Tables and directories of random shape: all kinds of values, keys and blocks, filters, several
-//! values of a key, blobs, several commits.
+//! values per key, blobs, several commits.
 
 use std::path::Path;
 
@@ -10,14 +10,14 @@ use crate::{SplitMix, TestEntry, TestValue};
 
 pub(crate) type AnyError = Box<dyn std::error::Error>;
 
-/// A temporary folder, in memory where the system has such a file system.
+/// A temporary folder, in memory if the system has such a file system.
 pub(crate) fn scratch() -> std::io::Result<tempfile::TempDir> {
     let in_memory = Path::new("/dev/shm");
     if in_memory.is_dir() { tempfile::tempdir_in(in_memory) } else { tempfile::tempdir() }
 }
 
-/// Writes one table to a file of its own, without a description. Its blobs are numbers of files
-/// that are not there.
+/// Writes one table to a file, without a description. Its blob numbers refer to files that do not
+/// exist.
 pub(crate) fn write_random_table(path: &Path, seed: u64) -> Result<(), AnyError> {
     let mut random = SplitMix::new(seed);
     let shape = Shape::random(&mut random);
@@ -29,8 +29,8 @@ pub(crate) fn write_random_table(path: &Path, seed: u64) -> Result<(), AnyError>
     Ok(())
 }
 
-/// Publishes up to four commits of up to three tables, some of which replace those before; half of
-/// the directories are certified, which the decoder checks.
+/// Publishes up to four commits of up to three tables. Some commits replace the earlier ones. Half
+/// of the directories are certified, which the second decoder checks.
 pub(crate) fn publish_random(dir: &Path, seed: u64) -> Result<(), AnyError> {
     let mut random = SplitMix::new(seed);
     let options = PublisherOptions::default().digest(seed.is_multiple_of(2));
@@ -45,7 +45,7 @@ pub(crate) fn publish_random(dir: &Path, seed: u64) -> Result<(), AnyError> {
             let mut table = commit.create_table(shape.options())?;
             for entry in shape.entries(&mut random) {
                 let blob = match &entry.value {
-                    // The number in the entry is not that of a file yet.
+                    // The number in the entry is replaced by that of a blob file.
                     TestValue::Blob(_) => Some(commit.create_blob(random.half_random(3000))?),
                     _ => None,
                 };
@@ -64,12 +64,12 @@ struct Shape {
     entries: usize,
     key_len: usize,
     key_spread: usize,
-    /// Kinds of values that occur, one bit each.
+    /// The kinds of values that occur, one bit for each.
     kinds: u64,
     multi_value: bool,
     compression: Compression,
     has_filter: bool,
-    /// Whether hashes are chosen, which keys over 32 bytes allow.
+    /// Whether hashes are arbitrary, which is possible for keys longer than 32 bytes.
     any_hash: bool,
 }
 
@@ -77,7 +77,7 @@ const KINDS: usize = 8;
 
 impl Shape {
     fn random(random: &mut SplitMix) -> Self {
-        // Mostly small tables, some of several key blocks.
+        // Most tables are small, some have several key blocks.
         let most = if random.word().is_multiple_of(25) { 1500 } else { 60 };
         let any_hash = random.word().is_multiple_of(6);
         let key_lens = [0, 3, 8, 14, 16, 30, 33, 60, 250];
@@ -101,7 +101,7 @@ impl Shape {
         if self.has_filter { options.filter(QuotientFilter::default()) } else { options }
     }
 
-    /// Entries in order. Keys are distinct unless the table is a multi-value one.
+    /// The entries in order. Keys are distinct unless the table may have several values per key.
     fn entries(&self, random: &mut SplitMix) -> Vec<TestEntry> {
         let mut entries: Vec<TestEntry> = (0..self.entries)
             .map(|_| {
@@ -125,7 +125,7 @@ impl Shape {
         let multi_value = self.multi_value;
         entries.dedup_by(|entry, before| {
             let is_repeated = (entry.hash, &entry.key) == (before.hash, &before.key);
-            // Behind a tombstone its key must not come again.
+            // After a tombstone its key must not occur again.
             is_repeated && (!multi_value || before.value == TestValue::Deleted)
         });
         entries
@@ -133,7 +133,7 @@ impl Shape {
 
     fn value(&self, random: &mut SplitMix) -> TestValue {
         let wanted = random.below(KINDS);
-        // The wanted kind or the next one that occurs; a table without any takes the wanted one.
+        // The wanted kind, or the next one that occurs. If none occurs, the wanted one.
         let kind = (0..KINDS)
             .map(|step| (wanted + step) % KINDS)
             .find(|kind| self.kinds >> kind & 1 != 0)
@@ -153,12 +153,12 @@ impl Shape {
     }
 }
 
-/// A length of this file, which is far below the limit.
+/// A length in this file, which is far below the limit.
 fn as_u32(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
 }
 
-/// A medium value in stored form, compressed or not.
+/// A medium value in its stored form, compressed or not.
 fn raw(random: &mut SplitMix, len: usize) -> TestValue {
     let value = random.half_random(1 + len);
     if random.word().is_multiple_of(2) {

@@ -1,5 +1,5 @@
-//! Our reader on the reference's tables: every entry, every value, none of the absent keys,
-//! everything in order.
+//! Our reader on the reference's tables: it must find every entry with its value and none of the
+//! absent keys, and iterate in order.
 
 use sst_amqf::QuotientFilter;
 use sst_format::filter::FilterBytes;
@@ -12,11 +12,11 @@ use sst_reader::{
 use crate::vectors::Case;
 use crate::{CheckError, TestEntry, TestValue, fail};
 
-/// Checks one vector through every way there is to open it.
+/// Checks one vector, opened in every possible way.
 ///
 /// # Errors
 ///
-/// [`CheckError`] for the first thing that is not as it should be.
+/// [`CheckError`] for the first difference.
 pub fn check(case: &Case) -> Result<(), CheckError> {
     let meta = SstMeta {
         block_count: case.block_count,
@@ -53,12 +53,12 @@ fn check_table(case: &Case, table: &StaticSortedFile) -> Result<(), CheckError> 
     check_contents(&case.entries, &case.absent, table)
 }
 
-/// Checks that a table gives exactly these entries by lookup and by iteration, none of the absent
+/// Checks that a table has exactly these entries by lookup and by iteration, has none of the absent
 /// keys, and verifies.
 ///
 /// # Errors
 ///
-/// [`CheckError`] for the first thing that is not as it should be.
+/// [`CheckError`] for the first difference.
 pub fn check_contents(
     entries: &[TestEntry],
     absent: &[(u64, Vec<u8>)],
@@ -123,8 +123,8 @@ fn check_lookups(
     Ok(())
 }
 
-/// All keys at once, present ones and absent ones, in the reverse of their order, and then each
-/// once more.
+/// Looks up all keys in one call, present and absent ones, in reverse order, and each of them
+/// twice.
 fn check_multi_get(
     entries: &[TestEntry],
     absent: &[(u64, Vec<u8>)],

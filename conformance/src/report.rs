@@ -1,4 +1,4 @@
-//! The table that a conformance run ends with.
+//! The table of results of a conformance run.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::CheckError;
 
-/// One kind of check and how its cases went.
+/// One kind of check with its results.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Row {
     /// The name of the check.
@@ -15,18 +15,18 @@ pub struct Row {
     pub cases: u64,
     /// The cases that failed, one line each.
     pub failures: Vec<String>,
-    /// Why the check could not run here, if it could not. Never silently empty.
+    /// The reason why the check could not run here; `None` if it ran.
     pub skipped: Option<String>,
 }
 
 impl Row {
-    /// A check without cases so far.
+    /// A row without cases.
     #[must_use]
     pub fn new(check: impl Into<String>) -> Self {
         Self { check: check.into(), cases: 0, failures: Vec::new(), skipped: None }
     }
 
-    /// Counts a case, named in case it failed.
+    /// Counts a case. If it failed, the failure is prefixed with the case's name.
     pub fn count(&mut self, case: &str, result: Result<(), CheckError>) {
         self.cases += 1;
         if let Err(error) = result {
@@ -36,7 +36,7 @@ impl Row {
         }
     }
 
-    /// Counts many cases of one kind, each with its name.
+    /// Counts many cases of one kind.
     pub fn count_all(
         &mut self,
         kind: &str,
@@ -55,7 +55,7 @@ impl Row {
         }
     }
 
-    /// Whether no case failed, and there were some or a reason for none.
+    /// Whether no case failed, and there are cases or a reason for having none.
     #[must_use]
     pub fn is_ok(&self) -> bool {
         self.verdict() != "FAILED"
@@ -65,12 +65,12 @@ impl Row {
 /// All checks of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// The checks, in the order run.
+    /// The checks, in the order in which they ran.
     pub rows: Vec<Row>,
 }
 
 impl Report {
-    /// Whether no case failed, and every check ran at least one or says why it could not run here.
+    /// Whether no case failed, and every check has cases or a reason for having none.
     #[must_use]
     pub fn is_ok(&self) -> bool {
         !self.rows.is_empty() && self.rows.iter().all(Row::is_ok)

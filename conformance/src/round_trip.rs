@@ -1,5 +1,5 @@
-//! The round-trip matrix: our reader returns the entries that our writer took, for every value kind
-//! in every kind of key block, at sizes and counts around every limit.
+//! The round-trip matrix: our reader must return the entries that our writer accepted, for every
+//! kind of value in every kind of key block, at sizes and counts around every limit.
 
 use sst_amqf::QuotientFilter;
 use sst_format::key_block::{Hashes, KeyBlockKind};
@@ -13,7 +13,7 @@ use sst_writer::{Compression, StreamingSstWriter, WriteError, WriterOptions};
 use crate::reader_vectors::check_contents;
 use crate::{CheckError, Row, SplitMix, TestEntry, TestValue, fail};
 
-/// The parts of the matrix, one row each.
+/// The parts of the matrix. Each makes one row.
 pub const PARTS: [fn() -> Row; 5] = [kinds, value_lens, key_lens, counts, duplicates];
 
 const KEY_BLOCK_KINDS: [KeyBlockKind; 4] = [
@@ -23,7 +23,7 @@ const KEY_BLOCK_KINDS: [KeyBlockKind; 4] = [
     KeyBlockKind::Fixed(Hashes::Computed),
 ];
 
-/// A name and a value for each kind; `len` bytes where the kind leaves the choice.
+/// A value of the named kind. It has `len` bytes if its kind does not fix the length.
 fn value_of(kind: &str, len: usize, random: &mut SplitMix) -> TestValue {
     match kind {
         "inline" => TestValue::Inline(random.bytes(len.min(MAX_INLINE_LEN))),
@@ -50,7 +50,8 @@ fn value_of(kind: &str, len: usize, random: &mut SplitMix) -> TestValue {
 const VALUE_KINDS: [&str; 7] =
     ["inline", "small", "medium", "raw, plain", "raw, lz4", "blob", "deleted"];
 
-/// Every value kind in every kind of key block, with and without compression, few and many entries.
+/// Every kind of value in every kind of key block, with and without compression, few and many
+/// entries.
 fn kinds() -> Row {
     let mut row = Row::new("round trip: value kinds × key block kinds");
     for value_kind in VALUE_KINDS {
@@ -78,9 +79,9 @@ fn kinds() -> Row {
     row
 }
 
-/// A key that makes its block of the kind wanted, if the block has more than one entry.
+/// A key that makes its block of the given kind, if the block has more than one entry.
 fn key_for(kind: KeyBlockKind, i: u64, random: &mut SplitMix) -> Vec<u8> {
-    // Even numbers and odd ones get different lengths where the block is to be variable.
+    // For a variable block, keys with even and with odd numbers have different lengths.
     let len = match (kind, i % 2) {
         (KeyBlockKind::Fixed(Hashes::Computed), _) => 16,
         (KeyBlockKind::Fixed(Hashes::Stored), _) => 40,
@@ -94,7 +95,8 @@ fn key_for(kind: KeyBlockKind, i: u64, random: &mut SplitMix) -> Vec<u8> {
     key
 }
 
-/// One value of every length around every limit, alone and among others; too long ones are refused.
+/// A value of every length around every limit, alone and among others. Longer values must be
+/// refused.
 fn value_lens() -> Row {
     let mut row = Row::new("round trip: value lengths around limits");
     let around = |limit: usize| [limit - 1, limit, limit + 1];
@@ -120,7 +122,7 @@ fn value_lens() -> Row {
     ];
     for (kind, lens, longest) in cases {
         for len in lens {
-            // The longest values are slow, so they are tried with one number of neighbours only.
+            // The longest values are slow, so they are tried with only one number of neighbours.
             for &others in if len < MAX_MEDIUM_VALUE_LEN - 1 { &[0, 3][..] } else { &[3] } {
                 let mut random = SplitMix::new(len as u64);
                 let bytes = random.half_random(len);
@@ -170,7 +172,7 @@ fn key_lens() -> Row {
     row
 }
 
-/// Counts around where key blocks and value blocks end.
+/// Numbers of entries around the ends of key blocks and value blocks.
 fn counts() -> Row {
     let mut row = Row::new("round trip: entry counts around limits");
     let most = KEY_BLOCK_ENTRIES as usize;
@@ -183,7 +185,7 @@ fn counts() -> Row {
             }
         }
     }
-    // Value blocks: values whose sum is one byte around the limit.
+    // Value blocks: values whose total length is close to the limit.
     for value_len in [VALUE_BLOCK_SIZE / 2 - 1, VALUE_BLOCK_SIZE / 2, 1023, 1024, 1025, 4096] {
         for count in [1, 2, 3, 7, 8, 9, 17] {
             let name = format!("{count} small values of {value_len} bytes");
@@ -197,7 +199,7 @@ fn counts() -> Row {
             row.count(&name, round_trip(&mut entries, WriterOptions::default(), None));
         }
     }
-    // Equal hashes are never split, whatever the limits of a block.
+    // Entries with equal hashes are never split between blocks, even beyond the limits of a block.
     for count in [most - 1, most, most + 1, 3 * most] {
         let mut entries = numbered(count, 40, &TestValue::Inline(vec![1]));
         for entry in &mut entries {
@@ -211,7 +213,7 @@ fn counts() -> Row {
     row
 }
 
-/// A count or a length of this file, which is far below the limit.
+/// A count or a length in this file, which is far below the limit.
 fn as_u32(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
@@ -226,8 +228,8 @@ fn numbered(count: usize, key_len: usize, value: &TestValue) -> Vec<TestEntry> {
         .collect()
 }
 
-/// Several entries of one key: in the order given, a tombstone last, and only where the option says
-/// so.
+/// Several entries of one key: in the given order with a tombstone last, accepted only if the
+/// option allows them.
 fn duplicates() -> Row {
     let mut row = Row::new("round trip: duplicates");
     for per_key in [1, 2, 900] {
@@ -252,7 +254,7 @@ fn duplicates() -> Row {
     row
 }
 
-/// Turns a refusal into success where the writer must refuse.
+/// Turns an error into success if the writer was right to refuse.
 fn expect(result: Result<(), CheckError>, accepted: bool) -> Result<(), CheckError> {
     match (result, accepted) {
         (Err(error), false) if error.to_string().starts_with(REFUSED) => Ok(()),
@@ -263,8 +265,8 @@ fn expect(result: Result<(), CheckError>, accepted: bool) -> Result<(), CheckErr
 
 const REFUSED: &str = "refused: ";
 
-/// Writes the entries and reads them back in every way. `key_blocks` is the kind all key blocks
-/// must have.
+/// Writes the entries and reads them back in every way. `key_blocks` is the kind that all key
+/// blocks must have.
 fn round_trip(
     entries: &mut [TestEntry],
     options: WriterOptions,
@@ -302,7 +304,7 @@ fn round_trip(
 }
 
 fn check_kind(table: &StaticSortedFile, expected: Option<KeyBlockKind>) -> Result<(), CheckError> {
-    // Most parts of the matrix leave the kind open.
+    // Most parts of the matrix do not fix the kind.
     let Some(expected) = expected else { return Ok(()) };
     let info = table.inspect().map_err(|error| CheckError::new(error.to_string()))?;
     let mut kinds = info.blocks.iter().filter_map(|block| block.key_block_kind).peekable();

@@ -1,5 +1,5 @@
-//! The second decoder: plain Python that shares no code with ours (conformance/decoder/). Both must
-//! agree.
+//! Compares our reader with the second decoder: plain Python that shares no code with ours
+//! (conformance/decoder/).
 
 use std::ffi::OsString;
 use std::ops::Range;
@@ -12,8 +12,8 @@ use crate::{CheckError, Row, chains, directories, fail, vectors, version_3};
 use sst_amqf::QuotientFilter;
 use sst_reader::{Catalog, ReadError, ReaderOptions, StaticSortedFile};
 
-/// Checks that both decoders give the same digests for every vector, every real directory, and
-/// tables of random shape.
+/// Checks that both decoders compute the same digests for every vector, every real directory, and
+/// tables and directories of random shape.
 #[must_use]
 pub fn check(root: &Path) -> Row {
     let mut row = Row::new("second decoder agrees");
@@ -61,18 +61,18 @@ pub fn check(root: &Path) -> Row {
     row
 }
 
-/// Makes a file or a directory of a seed.
+/// Writes a file or a directory from a seed.
 type Write = fn(&Path, u64) -> Result<(), AnyError>;
 
 const RANDOM_CHAINS: u64 = 500;
 const RANDOM_TABLES: u64 = 3000;
 const RANDOM_DIRECTORIES: u64 = 250;
 
-/// Files given to one run of the second decoder: starting it takes longer than reading a small
-/// file.
+/// Number of files for one run of the second decoder, since starting it takes longer than reading a
+/// small file.
 const BATCH: usize = 125;
 
-/// The name of a Python that can run the decoder.
+/// The name of a Python interpreter that can run the decoder; `None` if there is none.
 fn python() -> Option<OsString> {
     ["python3", "python"].into_iter().map(OsString::from).find(|name| {
         Command::new(name)
@@ -87,14 +87,15 @@ struct Decoder {
     script: PathBuf,
 }
 
-/// A case by its name, and its result.
+/// The name of a case and its result.
 type Named = (String, Result<(), CheckError>);
 
 /// Number of entries and digest of one table.
 type TableDigest = (u64, String);
 
 impl Decoder {
-    /// The digests that the second decoder computes for a file or a directory: one a table, sorted.
+    /// The digests that the second decoder computes for the tables of a file or a directory,
+    /// sorted.
     fn digests(&self, path: &Path) -> Result<Vec<TableDigest>, CheckError> {
         let (text, complaints) = self.run(&[path.to_owned()])?;
         match complaints.trim() {
@@ -103,7 +104,7 @@ impl Decoder {
         }
     }
 
-    /// Runs the second decoder on some paths; returns its standard output and its standard error.
+    /// Runs the second decoder on some paths. Returns its standard output and its standard error.
     fn run(&self, paths: &[PathBuf]) -> Result<(String, String), CheckError> {
         let output = Command::new(&self.python)
             .arg("-B")
@@ -120,7 +121,7 @@ impl Decoder {
         Ok((said, complaints))
     }
 
-    /// Makes files, one for each seed, and compares the digests of both decoders.
+    /// Writes a file for each seed, and compares the digests of both decoders.
     fn compare_many(&self, count: u64, write: Write) -> Vec<Named> {
         let mut results = Vec::new();
         for first in (0..count).step_by(BATCH) {
@@ -167,7 +168,7 @@ impl Decoder {
     }
 }
 
-/// The digests in a text of the second decoder's.
+/// Parses the digests in the output of the second decoder.
 fn parse(text: &str) -> Result<Vec<TableDigest>, CheckError> {
     let mut digests = text
         .lines()

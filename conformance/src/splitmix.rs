@@ -1,11 +1,11 @@
-//! The random bytes of the vectors (conformance/vectors/reference/README.md).
+//! The random bytes of the vectors, defined in conformance/vectors/reference/README.md.
 
 /// splitmix64: a stream of 64-bit words from a seed.
 #[derive(Clone, Debug)]
 pub struct SplitMix(u64);
 
 impl SplitMix {
-    /// The stream that starts at `seed`.
+    /// A stream with this seed.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
         Self(seed)
@@ -20,7 +20,7 @@ impl SplitMix {
         z ^ (z >> 31)
     }
 
-    /// A number below `bound`; 0 if that is 0.
+    /// A number below `bound`; 0 if `bound` is 0.
     #[expect(clippy::cast_possible_truncation, reason = "it is below a number of the same type")]
     pub const fn below(&mut self, bound: usize) -> usize {
         match bound {
@@ -32,14 +32,14 @@ impl SplitMix {
         }
     }
 
-    /// One of several things.
+    /// Chooses one of several values.
     #[expect(clippy::indexing_slicing, reason = "the index is below the length, which is not 0")]
     pub fn pick<T: Copy, const N: usize>(&mut self, things: &[T; N]) -> T {
         const { assert!(N > 0) };
         things[self.below(N)]
     }
 
-    /// The next `len` bytes; the last word gives its leading ones.
+    /// The next `len` bytes. Of the last word only the leading bytes are used.
     pub fn bytes(&mut self, len: usize) -> Vec<u8> {
         let words = std::iter::repeat_with(|| self.word().to_be_bytes());
         let mut bytes: Vec<u8> = words.take(len.div_ceil(8)).flatten().collect();
@@ -47,7 +47,7 @@ impl SplitMix {
         bytes
     }
 
-    /// `len / 2` random bytes, then the next word over and over: a value of which LZ4 saves about
+    /// `len / 2` random bytes, then the next word repeated: a value that LZ4 compresses to about
     /// half.
     pub fn half_random(&mut self, len: usize) -> Vec<u8> {
         let mut bytes = self.bytes(len / 2);

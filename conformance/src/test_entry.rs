@@ -1,4 +1,4 @@
-//! Entries of the checks: they are given to a writer, and a reader must return them.
+//! Entries of the checks: a writer gets them, and a reader must return them.
 
 use sst_format::BlobNumber;
 use sst_format::block::{BlockHeader, Encoding};
@@ -13,11 +13,11 @@ pub enum TestValue {
     Small(Vec<u8>),
     /// A medium value.
     Medium(Vec<u8>),
-    /// A medium value in stored form.
+    /// A medium value in its stored form.
     Raw {
         /// The value.
         value: Vec<u8>,
-        /// The size word.
+        /// The size word of the block header.
         uncompressed_size: u32,
         /// The stored block.
         block: Vec<u8>,
@@ -29,7 +29,7 @@ pub enum TestValue {
 }
 
 impl TestValue {
-    /// The bytes that a lookup gives, if it gives any.
+    /// The bytes that a lookup returns; `None` for a blob or a tombstone.
     #[must_use]
     pub fn bytes(&self) -> Option<&[u8]> {
         match self {
@@ -45,7 +45,7 @@ impl TestValue {
 /// One entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TestEntry {
-    /// The hash; that of the key unless chosen by hand.
+    /// The hash of the key, unless it was chosen by hand.
     pub hash: u64,
     /// The key.
     pub key: Vec<u8>,
@@ -54,14 +54,14 @@ pub struct TestEntry {
 }
 
 impl TestEntry {
-    /// An entry whose hash is that of its key.
+    /// An entry with the hash of its key.
     #[must_use]
     pub fn new(key: impl Into<Vec<u8>>, value: TestValue) -> Self {
         let key = key.into();
         Self { hash: hash_key(&key), key, value }
     }
 
-    /// Sorts entries as a writer wants them; entries of one key stay in their order.
+    /// Sorts entries in the order that a writer requires. Entries of the same key keep their order.
     pub fn sort(entries: &mut [Self]) {
         entries.sort_by(|a, b| (a.hash, &a.key).cmp(&(b.hash, &b.key)));
     }

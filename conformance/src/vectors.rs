@@ -1,4 +1,4 @@
-//! The reference vectors, parsed as their README.md describes them.
+//! The reference vectors, parsed as described in their README.md.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ struct Manifest {
     cases: Vec<CaseRecord>,
 }
 
-/// One case as the manifest has it.
+/// One case in the manifest.
 #[derive(Clone, Debug, Deserialize)]
 struct CaseRecord {
     name: String,
@@ -40,32 +40,32 @@ pub struct BlockRecord {
     /// Kind: `small`, `medium`, `key-var-hash`, `key-var-nohash`, `key-fixed-hash`,
     /// `key-fixed-nohash`, `index`.
     pub kind: String,
-    /// Where it starts, in bytes.
+    /// Offset of the block, in bytes.
     pub start: u64,
-    /// Length without the header, in bytes.
+    /// Length of the block without the header, in bytes.
     pub stored_len: u64,
-    /// The size word of its header.
+    /// The size word of the block's header.
     pub uncompressed_size: u64,
-    /// The checksum of its header.
+    /// The checksum in the block's header.
     pub checksum: String,
-    /// Entries of a key block, key blocks of an index.
+    /// Number of entries of a key block, or of key blocks of an index block.
     pub count: Option<u64>,
 }
 
 /// One vector.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// Its name.
+    /// The vector's name.
     pub name: String,
-    /// The table's file.
+    /// The path of the table's file.
     pub path: PathBuf,
     /// The table's bytes.
     pub bytes: Vec<u8>,
     /// The entries, in file order.
     pub entries: Vec<TestEntry>,
-    /// Number of distinct (hash, key).
+    /// Number of distinct pairs of hash and key.
     pub distinct_keys: u64,
-    /// Whether a key has several entries.
+    /// Whether some key has several entries.
     pub multi_value: bool,
     /// Flags of the table.
     pub flags: u32,
@@ -77,7 +77,7 @@ pub struct Case {
     pub block_count: u16,
     /// Filter bytes.
     pub filter: Vec<u8>,
-    /// Hashes and keys that are not in the table.
+    /// Hashes and keys that the table does not have.
     pub absent: Vec<(u64, Vec<u8>)>,
     /// The blocks.
     pub blocks: Vec<BlockRecord>,
@@ -87,7 +87,7 @@ pub struct Case {
 ///
 /// # Errors
 ///
-/// [`CheckError`] if a file is missing, is not as the manifest says, or does not parse.
+/// [`CheckError`] if a file is missing, does not match the manifest, or does not parse.
 pub fn load(dir: &Path) -> Result<Vec<Case>, CheckError> {
     let text = read(&dir.join("manifest.json"))?;
     let manifest: Manifest = serde_json::from_slice(&text)
@@ -182,7 +182,8 @@ fn parse_entry(line: &str) -> Option<TestEntry> {
     Some(TestEntry { hash, key, value })
 }
 
-/// A value spec: `x:<hex>`, `f:<byte>:<len>`, `r:<seed>:<len>`, `s:<seed>:<len>`.
+/// Parses the specification of a value: `x:<hex>`, `f:<byte>:<len>`, `r:<seed>:<len>`,
+/// `s:<seed>:<len>`.
 fn parse_value(spec: &str) -> Option<Vec<u8>> {
     let (form, rest) = spec.split_once(':')?;
     if form == "x" {

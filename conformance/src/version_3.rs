@@ -1,4 +1,5 @@
-//! Directories of version 3, made of directories that were published in an earlier one.
+//! Makes directories of format version 3 from directories that were published in an earlier
+//! version.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,13 +15,13 @@ use sst_format::meta_head::{
 
 use crate::random_files::AnyError;
 
-/// Rewrites every live meta file of a protected directory in version 3. The newest commit becomes
-/// several meta files, one for each of its tables, if it has several; the last of them gets the
-/// next number.
+/// Rewrites every live meta file of a protected directory in version 3. If the newest commit has
+/// several tables, it becomes several meta files, one for each table; the last of them gets the
+/// next sequence number.
 ///
 /// # Errors
 ///
-/// If the directory cannot be read, or is not what [`sst_writer::Publisher`] leaves.
+/// If the directory cannot be read, or was not written by [`sst_writer::Publisher`].
 pub fn rewrite(dir: &Path) -> Result<(), AnyError> {
     let current_path = dir.join(CURRENT_FILE_NAME);
     let current = Current::parse(&fs::read(&current_path)?, crc32fast::hash)?.sequence;
@@ -51,15 +52,15 @@ fn path_of(dir: &Path, sequence: SequenceNumber) -> std::path::PathBuf {
     dir.join(FileName { sequence, kind: FileKind::Meta }.to_string())
 }
 
-/// A meta file that is to be written anew.
+/// A meta file to be rewritten.
 struct Rewritten<'a> {
     bytes: &'a [u8],
     meta: MetaFile<'a>,
 }
 
 impl Rewritten<'_> {
-    /// Writes the meta file `sequence` of the commit `commit`, with some of the tables, and adds it
-    /// to the list.
+    /// Writes some of the tables as the meta file `sequence` of the commit `commit`, and adds that
+    /// file to `listed`.
     fn write(
         &self,
         dir: &Path,
@@ -88,7 +89,7 @@ impl Rewritten<'_> {
             .ok_or("a range lies within the file")?;
         let described = described.get(tables).ok_or("there are as many tables")?;
         let is_part = sequence != commit;
-        // Nothing tells the hashes of tables that are obsolete, so the range holds them all.
+        // The hashes of obsolete tables are unknown, so the range covers all hashes.
         let this = ListedMeta {
             sequence,
             checksum: 0,
@@ -115,7 +116,8 @@ impl Rewritten<'_> {
         Ok(())
     }
 
-    /// The blobs that some of its tables refer to: all there are, unless the tables are not all.
+    /// The blobs to which these tables refer. If they are all tables of the meta file, all of its
+    /// blobs.
     fn blobs(
         &self,
         dir: &Path,

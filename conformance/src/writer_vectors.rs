@@ -1,5 +1,5 @@
-//! Our writer on the reference's entries: the same blocks in the same order, the same index, the
-//! same description.
+//! Our writer on the reference's entries: it must write the same blocks in the same order, the same
+//! index block, and the same description.
 
 use sst_amqf::QuotientFilter;
 use sst_format::block::Encoding;
@@ -15,7 +15,7 @@ use crate::{CheckError, fail};
 ///
 /// # Errors
 ///
-/// [`CheckError`] for the first thing that is not as it should be.
+/// [`CheckError`] for the first difference.
 pub fn check(case: &Case) -> Result<(), CheckError> {
     compare(case).map_err(|error| CheckError::new(format!("{}: {error}", case.name)))
 }
@@ -64,8 +64,8 @@ fn compare_blocks(ours: &StaticSortedFile, theirs: &StaticSortedFile) -> Result<
         if (a.role, a.key_block_kind, a.entry_count) != (b.role, b.key_block_kind, b.entry_count) {
             return fail(format!("block {i} is {:?}, reference has {:?}", a.role, b.role));
         }
-        // Decoded bytes of the same kind. The very bytes of LZ4 depend on the encoder; those of raw
-        // blocks don't.
+        // Compare the uncompressed payloads. The bytes of compressed blocks depend on the LZ4
+        // encoder; those of raw blocks don't.
         if ours.block(a.index).map_err(read)? != theirs.block(b.index).map_err(read)? {
             return fail(format!("block {i} ({}) has other content", a.role.name()));
         }

@@ -1,6 +1,6 @@
-//! Bulk loads against a model in memory: every policy, budgets too small for the input, several
-//! threads, hostile keys. A reader finds the entries of the model, and the files are the same
-//! whatever the budget and the threads.
+//! Bulk loads compared with a model in memory: every policy, budgets too small for the input,
+//! several threads, hostile keys. A reader must find the entries of the model, and the files must
+//! not depend on the budget and the threads.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! A reader finds exactly the content that a publisher certified, and reports any difference.
+//! A reader must find exactly the content that a publisher certified, and report any difference.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -17,8 +17,8 @@ use sst_reader::{
 use sst_writer::bulk::{BulkMode, Duplicates};
 use sst_writer::{BulkLoader, BulkOptions, Publisher, PublisherOptions};
 
-/// Publishes several loads on top of each other: values of all classes and in blobs, overwritten
-/// and deleted.
+/// Publishes several loads, each adding to the ones before: values of all classes and blobs, with
+/// keys overwritten and deleted.
 fn publish(path: &Path, seed: u64) -> ContentDigest {
     let options = PublisherOptions::default().digest(true);
     let mut publisher = Publisher::open(path, options).unwrap();
@@ -112,7 +112,7 @@ fn a_wrong_certificate_is_found() {
             (record.sequence, meta)
         })
         .collect();
-    // The same meta file, but for one bit of the digest; every checksum is right.
+    // The same meta file with one changed bit of the digest and correct checksums.
     for bit in [0, 64, 128, 383] {
         let mut wrong = content.to_bytes();
         wrong[bit / 8] ^= 1 << (bit % 8);

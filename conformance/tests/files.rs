@@ -1,6 +1,6 @@
-//! Files that another process changes against the rules while they are read: they shrink, or their
-//! bytes change. Positioned reads give a typed error then, and never a wrong value. (A map cannot:
-//! see the docs of `Access::Map`.)
+//! Files that another process changes while they are read, against the rules: they shrink, or their
+//! bytes change. Positioned reads must then give a typed error, and never a wrong value. (A memory
+//! map cannot do that; see the documentation of `Access::Map`.)
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by failing")]
 
@@ -13,7 +13,7 @@ use sst_format::SstMeta;
 use sst_reader::{Access, BlockCache, Lookup, ReadError, ReaderOptions, StaticSortedFile};
 use sst_writer::{StreamingSstWriter, WriterOptions};
 
-/// A table in a file: a dozen blocks, each value of its own.
+/// A table in a file: a dozen blocks, and each value in its own block.
 struct Fixture {
     _directory: tempfile::TempDir,
     path: PathBuf,
@@ -46,7 +46,7 @@ impl Fixture {
         StaticSortedFile::open(&self.path, &self.meta, &options).unwrap()
     }
 
-    /// Looks everything up; gives the errors. No answer may be wrong.
+    /// Looks up all keys and returns the errors. No answer may be wrong.
     fn errors(&self, table: &StaticSortedFile) -> Vec<ReadError> {
         let mut errors = Vec::new();
         for entry in &self.entries {
@@ -84,7 +84,7 @@ fn a_file_that_shrinks_under_positioned_reads_gives_an_io_error() {
     let fixture = Fixture::new();
     let table = fixture.open(Access::Read);
     let (file, mut failed) = (File::options().write(true).open(&fixture.path).unwrap(), 0);
-    // Miri takes its time.
+    // Miri is slow.
     let step = if cfg!(miri) { 10_007 } else { 1001 };
     for len in (0..fixture.meta.file_size).rev().step_by(step) {
         file.set_len(len).unwrap();

@@ -1,11 +1,11 @@
-//! The findings of fuzzing, one test each: the input in words, and the right result.
+//! The findings of fuzzing, one test each: a description of the input, and the right result.
 
 use sst_conformance::{TestEntry, TestValue};
 use sst_reader::{Lookup, ReaderOptions, StaticSortedFile};
 use sst_writer::{StreamingSstWriter, WriteError, WriterOptions};
 
-/// Found by target `write_read`: a multi-value table with two empty values of the empty key. Its
-/// key block has entries of no bytes, which the reader took for damage.
+/// Found by the target `write_read`: a table with two empty values of the empty key. The entries of
+/// its key block have no bytes, which the reader took for damage.
 #[test]
 fn several_empty_values_of_the_empty_key() {
     for (count, ends_with_tombstone) in [(2, false), (2, true), (65_535, false)] {
@@ -15,7 +15,8 @@ fn several_empty_values_of_the_empty_key() {
             writer.add(TestEntry::new("", TestValue::Inline(Vec::new()))).unwrap();
         }
         if count == 65_535 {
-            // One more than a block may claim; the writer goes on with what does take bytes.
+            // One entry more than a key block may have. The writer continues with entries that have
+            // bytes.
             let error = writer.add(TestEntry::new("", TestValue::Inline(Vec::new()))).unwrap_err();
             assert!(matches!(error, WriteError::RunTooLong { entry: 65_535, .. }));
         }

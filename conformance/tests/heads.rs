@@ -1,6 +1,6 @@
-//! Sets of directories of version 3: opening reads heads only, damaged areas are met when they are
-//! used, a refresh reads what is new, parts are no commits, and a set of a range of hashes reads
-//! the meta files of that range.
+//! Sets of directories of version 3. Opening reads only heads. Damaged areas are detected when they
+//! are used. A refresh reads only new meta files. A part of a commit is not a commit. A set of a
+//! range of hashes reads only the meta files of that range.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -28,7 +28,7 @@ fn key(i: u32) -> String {
     format!("key {i}")
 }
 
-/// A commit of the keys `keys` in `table_count` tables, each of one range of hashes.
+/// Publishes a commit of the keys `keys` in `table_count` tables with disjoint ranges of hashes.
 fn publish(dir: &Path, keys: Range<u32>, table_count: u64, value: &str) {
     let mut publisher = Publisher::open(dir, PublisherOptions::default()).unwrap();
     let mut commit = publisher.begin();
@@ -52,7 +52,7 @@ fn meta_path(dir: &Path, sequence: SequenceNumber) -> PathBuf {
     dir.join(FileName { sequence, kind: FileKind::Meta }.to_string())
 }
 
-/// Two commits: 20,000 keys in 8 tables, then some of them again. Version 3, but for the last.
+/// A directory of version 3 with two commits: 20,000 keys in 8 tables, then some of the keys again.
 fn directory() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     publish(dir.path(), 0..20_000, 8, "old");
@@ -85,12 +85,12 @@ fn opening_reads_the_heads_only() {
     }
 }
 
-/// The live meta files, newest first.
+/// The live meta files, the newest first.
 fn metas(dir: &Path) -> Vec<SequenceNumber> {
     Catalog::read(dir).unwrap().meta_files
 }
 
-/// Places of the filter of the first table of a meta file, and of its block headers.
+/// The areas of the first table of a meta file: its filter and its block headers.
 fn areas(bytes: &[u8]) -> (Area, Area) {
     let len = bytes.len() as u64;
     let place = HeadPlace::parse(bytes, len).unwrap();
@@ -137,7 +137,7 @@ fn a_refresh_reads_meta_files_that_it_does_not_hold() {
     let held = set.catalog().meta_files.clone();
     assert!(set.refresh().unwrap().is_none());
     publish(dir.path(), 0..10, 1, "newest");
-    // The reader holds the others, so that it does not miss them.
+    // The set holds the older meta files in memory, so their files are not needed.
     for &meta in &held {
         if meta != *held.first().unwrap() {
             fs::remove_file(meta_path(dir.path(), meta)).unwrap();

@@ -1,5 +1,6 @@
-//! A directory is what it contains, not its number: one that is swapped for another, restored from
-//! a copy or rebuilt heals a running reader within one refresh, and no set mixes two of them.
+//! A directory is identified by its content, not by a number. If it is swapped for another,
+//! restored from a copy or rebuilt, one refresh repairs a running reader, and no set mixes two
+//! directories.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -15,7 +16,7 @@ use sst_reader::{
 };
 use sst_writer::{EntryValue, Publisher, PublisherOptions, WriterOptions};
 
-/// Keys that lie in two tables.
+/// Keys that are divided between two tables.
 const KEYS: [&str; 4] = ["apple", "pear", "plum", "quince"];
 
 const ACCESS: [Access; 2] = [Access::Map, Access::Read];
@@ -24,7 +25,7 @@ fn options(access: Access) -> ReaderOptions {
     ReaderOptions::default().filter(QuotientFilter::default()).access(access)
 }
 
-/// A commit of two tables in which every key has `value`.
+/// Publishes a commit of two tables in which every key has the value `value`.
 fn publish(dir: &Path, value: &str) {
     let mut publisher = Publisher::open(dir, PublisherOptions::default()).unwrap();
     let mut commit = publisher.begin();
@@ -50,7 +51,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Makes of a directory what the original would have written.
+/// Turns a directory into the form that the original would have written.
 fn strip_protection(dir: &Path) {
     let current = Current::parse(&fs::read(dir.join(CURRENT_FILE_NAME)).unwrap(), crc32fast::hash);
     let sequence = current.unwrap().sequence;
@@ -68,8 +69,8 @@ fn assert_all(live: &LiveSet, value: &str) {
     }
 }
 
-/// What a snapshot answers after another directory has taken the place of its own: what it would
-/// have, or that it is outdated.
+/// Checks the answers of a snapshot after its directory was replaced by another: each is the old
+/// value, or the error that the snapshot is outdated.
 fn assert_outdated_or(set: &SstSet, value: &str) {
     let is_outdated = |error: &ReadError| matches!(error, ReadError::Outdated { .. });
     for key in KEYS {
@@ -90,8 +91,8 @@ fn assert_outdated_or(set: &SstSet, value: &str) {
     }
 }
 
-/// Opens `live`, looks some keys up, has `replace` put a directory with the value "new" in its
-/// place, and looks all up.
+/// Opens `live` and looks up some keys. Then `replace` puts a directory with the value "new" in its
+/// place, and all keys are looked up.
 fn heals(live: &Path, replace: impl Fn(), access: Access, first_keys: &[&str]) {
     let set = LiveSet::open(live, &options(access)).unwrap();
     for key in first_keys {
@@ -107,8 +108,8 @@ fn heals(live: &Path, replace: impl Fn(), access: Access, first_keys: &[&str]) {
     assert!(report.is_intact(), "{report:?}");
 }
 
-/// Every kind of access, with none, one and all tables open when the directory changes; protected
-/// and bare.
+/// Runs a test for every kind of access; with no, one and all tables open when the directory
+/// changes; for protected and unprotected directories.
 fn in_all_ways(test: impl Fn(Access, &[&str], &dyn Fn(&Path))) {
     for access in ACCESS {
         for count in [0, 1, KEYS.len()] {

@@ -1,11 +1,14 @@
-//! Directories of every version of the protection section, as builds of their time wrote them: they
-//! are read, verified and added to.
+//! Directories of every version of the protection section, written by builds of their time: they
+//! must be readable, verify, and accept further commits.
 //!
-//! `conformance/vectors/versions/N` holds one of each version: two commits of two tables each with
-//! a blob, the second of which replaces a key; version 2 with a certificate; version 3 with a
-//! commit of two meta files. `cargo test -p sst-conformance --test meta_versions -- --ignored`
-//! makes the one of version 3. Those of versions 1 and 2 come from builds that wrote them, and
-//! cannot be made again.
+//! `conformance/vectors/versions/N` contains one directory of each version. Each has two commits of
+//! two tables with a blob; the second commit replaces a key. Version 2 has a certificate, version 3
+//! has a commit of two meta files. The directories of versions 1 and 2 were written by old builds
+//! and cannot be written again. The directory of version 3 is written by
+//!
+//! ```text
+//! cargo test -p sst-conformance --test meta_versions -- --ignored
+//! ```
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -24,8 +27,7 @@ fn vector(version: u32) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors/versions").join(version.to_string())
 }
 
-/// A copy of the directory of a version, since reading leaves it as it is and adding to it does
-/// not.
+/// A copy of the directory of a version, since publishing changes it.
 fn copy(version: u32) -> tempfile::TempDir {
     let copy = tempfile::tempdir().unwrap();
     for file in fs::read_dir(vector(version)).unwrap() {
@@ -35,7 +37,7 @@ fn copy(version: u32) -> tempfile::TempDir {
     copy
 }
 
-/// A table of keys and values; one key is above all others, for the blob.
+/// Adds a table of keys with the same value, and with a blob for an additional key.
 fn add_table(commit: &mut Commit<'_>, keys: &[&str], value: &str, with_blob: bool) {
     let blob = with_blob.then(|| commit.create_blob([7; 5000]).unwrap());
     let options = WriterOptions::default().filter(QuotientFilter::default());
@@ -59,7 +61,7 @@ fn publish(dir: &Path) {
     }
 }
 
-/// What each version has, and more that was added to it.
+/// Checks the content that each version has, and the key `added`.
 fn check_content(dir: &Path, added: Option<&str>) {
     let options = ReaderOptions::default().filter(QuotientFilter::default());
     let report = verify_directory(dir, &options, &Monitor::default()).unwrap();
@@ -99,7 +101,7 @@ fn every_version_is_read_verified_and_added_to() {
         commit.publish().unwrap();
         drop(publisher);
         check_content(dir, Some("later"));
-        // The list of the new commit has meta files of both versions in it.
+        // The new commit lists meta files of both versions.
         assert_eq!(version_of(dir, current(dir)), 3);
         assert_eq!(version_of(dir, 4), version);
     }
@@ -138,7 +140,7 @@ fn make_vector() {
     publish(&dir);
     version_3::rewrite(&dir).unwrap();
     for name in ["LOCK", ".lock"] {
-        // The publisher's lock is no part of the vector.
+        // The publisher's lock files are not part of the vector.
         if dir.join(name).exists() {
             fs::remove_file(dir.join(name)).unwrap();
         }

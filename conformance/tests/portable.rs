@@ -1,9 +1,9 @@
 //! Fixed tables, written and read back on machines of 32 and 64 bits, little- and big-endian.
 //!
-//! Compressed tables have the same bytes on all 64-bit little-endian machines. Everything that is
-//! not compressed has the same bytes everywhere, and every machine reads what any other wrote.
+//! Compressed tables have the same bytes on all 64-bit little-endian machines. Uncompressed tables
+//! have the same bytes on all machines, and every machine reads tables from any other.
 //!
-//! Needs no file system, so that it runs under Miri for any target: `cargo xtask miri`.
+//! The test uses no file system, so that it runs under Miri for any target: `cargo xtask miri`.
 
 #![expect(
     clippy::unwrap_used,
@@ -24,18 +24,18 @@ use sst_format::{BlobNumber, SequenceNumber, SstMeta};
 use sst_reader::{BlockCache, EntryValue, Lookup, ReaderOptions, Slice, StaticSortedFile};
 use sst_writer::{Compression, StreamingSstWriter, WriterOptions};
 
-/// Entries of each of the [`tables`].
+/// Number of entries of each of the [`tables`].
 type Counts = [u32; 6];
 
 const MANY: Counts = [1, 300, 260, 42, 21, 3];
-/// The same structures with fewer entries: what Miri has time for. Every kind of value is there.
+/// The same structures with fewer entries, for Miri. Every kind of value occurs.
 const FEW: Counts = [1, 24, 12, 7, 7, 2];
 
 /// Digests of the written tables, and of those with [`FEW`] entries.
 const DIGESTS: &str = include_str!("../vectors/portable.txt");
 const DIGESTS_OF_FEW: &str = include_str!("../vectors/portable_few.txt");
 
-/// A value of about `len` bytes, of which LZ4 saves some.
+/// A value of about `len` bytes that LZ4 compresses.
 fn text(i: u32, len: usize) -> Vec<u8> {
     let mut random = SplitMix::new(i.into());
     let mut text = Vec::new();
@@ -56,7 +56,7 @@ fn inline(i: u32, len: usize) -> TestValue {
     TestValue::Inline(text(i, len))
 }
 
-/// The value of entry `i`, of every kind in turn.
+/// A value for entry `i`, of each kind in turn.
 fn any(i: u32) -> TestValue {
     match i % 7 {
         0 => TestValue::Small(text(i, 300)),
@@ -69,7 +69,7 @@ fn any(i: u32) -> TestValue {
     }
 }
 
-/// Tables of every kind of key block, with values of every kind.
+/// Tables with every kind of key block and every kind of value.
 fn tables(
     [one, fixed, fixed_hashed, variable, variable_hashed, long_keys]: Counts,
 ) -> Vec<(&'static str, Vec<TestEntry>)> {
@@ -114,16 +114,15 @@ fn write(entries: &[TestEntry], compression: Compression) -> (Vec<u8>, SstMeta) 
     (finished.output, finished.meta)
 }
 
-/// Whether LZ4 compresses to the bytes that files are defined by. Elsewhere it finds other
-/// repetitions.
+/// Whether LZ4 compresses to the reference bytes. On other machines it finds other repetitions.
 const IS_REFERENCE_MACHINE: bool = cfg!(all(target_pointer_width = "64", target_endian = "little"));
 
-/// The lines of `digests` that must be the same on this machine.
+/// The lines of `digests` that must be equal on this machine.
 fn comparable(digests: &str) -> impl Iterator<Item = &str> {
     digests.lines().filter(|line| IS_REFERENCE_MACHINE || !line.contains(", Lz4: "))
 }
 
-/// Everything that is written, with its digest.
+/// The digests of all written tables and meta files.
 fn digests(counts: Counts) -> String {
     let mut lines = String::new();
     let mut described = Vec::new();
@@ -198,7 +197,7 @@ fn tables_in_memory_return_the_written_entries() {
                 check(&lookup_of(entry.value), &expected.value);
             }
             assert_eq!(table.lookup(1, b"absent").unwrap(), Lookup::NotFound);
-            // Many at once: this way fetches memory beforehand.
+            // Many keys in one call, which prefetches memory.
             let keys: Vec<_> = entries.iter().map(|entry| &entry.key).collect();
             let found = table.multi_get(&keys);
             assert_eq!(found.len(), keys.len());
@@ -241,7 +240,7 @@ fn lookup_of(value: EntryValue<Slice<'_>>) -> Lookup<'_> {
     }
 }
 
-/// A value is right, also once it is free of the table's borrow.
+/// Checks a value, also after it was detached from the table.
 fn check(found: &Lookup<'_>, expected: &TestValue) {
     match (found, expected) {
         (Lookup::Blob(number), TestValue::Blob(expected)) => assert_eq!(number.0, *expected),

@@ -1,4 +1,4 @@
-//! The checks of the source text, on their own.
+//! The checks of the source text, as separate tests.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! The reference vectors, as `cargo test` runs them.
+//! The reference vectors, as tests for `cargo test`.
 
 use std::path::Path;
 

@@ -1,6 +1,6 @@
-//! `cargo xtask bench`: starts the program that measures.
+//! `cargo xtask bench`: starts the benchmark program.
 //!
-//! The rivals have a workspace of their own, so that chores that measure nothing build fast.
+//! The rivals have a separate workspace, so that other chores build fast.
 
 use std::path::{Path, PathBuf};
 
@@ -9,23 +9,23 @@ use clap::ValueEnum;
 /// The workspace of the other stores.
 const RIVALS: &str = "benches/rivals/Cargo.toml";
 
-/// The program there that measures them beside ours.
+/// The program in that workspace that measures the other stores and ours.
 const BESIDE_RIVALS: &str = "sst-bench-rivals";
 
-/// Which other stores take part.
+/// The set of other stores.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Peers {
-    /// None: ours, a hash map and the floor.
+    /// No other store: only ours, a hash map and the floor.
     #[default]
     None,
     /// The stores that build in a minute or two: LMDB, redb, fjall, cdb.
     Light,
-    /// RocksDB as well.
+    /// The light ones and RocksDB.
     All,
 }
 
 impl Peers {
-    /// The arguments of `cargo run`, from the root of the workspace.
+    /// The arguments of `cargo run`, started in the root of the workspace.
     fn build(self) -> &'static [&'static str] {
         match self {
             Self::None => &["--profile", "bench", "--package", "sst-benches", "--bin", "sst-bench"],
@@ -43,7 +43,7 @@ impl Peers {
     }
 }
 
-/// Builds and runs the program; true if it succeeded.
+/// Builds and runs the program. True if it succeeded.
 pub(crate) fn run(root: &Path, peers: Peers, arguments: &[String]) -> bool {
     let status = crate::cargo()
         .args(["run", "--quiet"])
@@ -55,12 +55,12 @@ pub(crate) fn run(root: &Path, peers: Peers, arguments: &[String]) -> bool {
     status.is_ok_and(|status| status.success())
 }
 
-/// Builds the program that loads the same records into RocksDB; its path.
+/// Builds the program that loads the same records into RocksDB. Returns its path.
 pub(crate) fn bulk_rival(root: &Path) -> Option<PathBuf> {
     build_rival(root, Peers::All, "sst-bulk-rocksdb")
 }
 
-/// Builds the program that puts other stores in the conditions that users have; its path.
+/// Builds the program that measures other stores under the conditions of users. Returns its path.
 pub(crate) fn conditions_rivals(root: &Path, peers: Peers) -> Option<PathBuf> {
     build_rival(root, peers, "sst-conditions-rivals")
 }

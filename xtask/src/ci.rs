@@ -1,4 +1,4 @@
-//! The gates of continuous integration, cheap ones first. `.ci/run` runs exactly these.
+//! The gates of continuous integration, the cheap ones first. `.ci/run` runs exactly these.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -23,17 +23,17 @@ fn gates(root: &Path) -> Result<Vec<Gate>, String> {
         gate("torture", "cargo run --quiet --release -p xtask -- torture"),
         Gate { name: "README: main job", command: main_job },
         Gate { name: "README: tests", command: tests },
-        // Optimized code is what conformance, torture and fuzzing run.
+        // Conformance, torture and fuzzing run optimized code.
         gate(
             "tests, all features",
             "cargo test -p sst-format -p sst-reader --all-features --lib --tests",
         ),
-        // The feature is off by default, for the time that its dependencies take to build.
+        // The feature is off by default, since its dependencies take long to build.
         gate("tests, Parquet", "cargo test -p sst-cli --features parquet parquet"),
         gate("model checker", "cargo run --quiet --release -p xtask -- model"),
         gate("planted bugs", "cargo run --quiet --release -p xtask -- planted"),
         gate("instructions", "cargo run --quiet --release -p xtask -- instructions"),
-        // Each target for a short time, in every driver that this machine has.
+        // Each target runs for a short time, in every driver that this machine has.
         gate("fuzz", "cargo run --quiet --release -p xtask -- fuzz --executions 20000 --seconds 2"),
         gate("docs", "RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --all-features"),
         gate("no_std", "cargo check -p sst-format --no-default-features --all-features"),
@@ -41,7 +41,7 @@ fn gates(root: &Path) -> Result<Vec<Gate>, String> {
     ])
 }
 
-/// Runs all gates, or those whose name contains `only`; stops at the first that fails.
+/// Runs all gates, or those whose name contains `only`. Stops at the first failure.
 pub(crate) fn run(root: &Path, only: Option<&str>, list: bool) -> bool {
     let gates = match gates(root) {
         Ok(gates) => gates,

@@ -1,9 +1,9 @@
-//! `cargo xtask conditions`: the conditions that users have, beside an older commit and beside
-//! other stores.
+//! `cargo xtask conditions`: measures the conditions of real use, compared with an older commit and
+//! with other stores.
 //!
-//! `--against COMMIT` checks the commit out under `target/against` and builds the same program with
-//! its libraries. `--peers` builds the program of the other stores. Rounds of all sides take turns,
-//! so ratios hardly depend on the rest of the machine.
+//! `--against COMMIT` checks out the commit under `target/against` and builds the same program with
+//! its libraries. `--peers` builds the program of the other stores. The rounds of all sides take
+//! turns, so that ratios hardly depend on other load of the machine.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,10 +15,10 @@ use serde_json::json;
 
 use crate::bench::{Peers, conditions_rivals};
 
-/// The folder of the measuring program, from the root of a workspace.
+/// The folder of the measuring program, relative to the root of a workspace.
 const PROGRAM: &str = "benches/src/conditions";
 
-/// The part of `benches/Cargo.toml` that older commits lack.
+/// The section of `benches/Cargo.toml` that older commits lack.
 const MANIFEST: &str = "
 [[bin]]
 name = \"sst-conditions\"
@@ -28,7 +28,7 @@ path = \"src/conditions/main.rs\"
 /// The arguments of `cargo xtask conditions`.
 #[derive(Args)]
 pub(crate) struct ConditionArguments {
-    /// Build this commit aside, and run its rounds in turn with ours.
+    /// Build this commit too, and let its rounds take turns with ours.
     #[arg(long, value_name = "COMMIT")]
     against: Option<String>,
     /// Other stores whose rounds take turns with ours.
@@ -37,25 +37,25 @@ pub(crate) struct ConditionArguments {
     /// Write the samples of all sides to this file as JSON, for `cargo xtask bench --conditions`.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Rounds; figures are medians over them.
+    /// Number of rounds; figures are medians over them.
     #[arg(long, default_value_t = 5)]
     rounds: u64,
     /// Only these conditions: g (cold), h (many tables), j (walking and merging), w (writing).
     #[arg(long, default_value = "g,h,j,w")]
     only: String,
-    /// A tenth of the entries: to see whether everything works.
+    /// Use a tenth of the entries, to check that everything works.
     #[arg(long)]
     quick: bool,
-    /// The folder of the stores, on a real disk.
+    /// Folder for the stores, on a real disk.
     #[arg(long, default_value = "target/conditions")]
     dir: PathBuf,
 }
 
-/// A built program, what it measures, and the folder of its stores.
+/// One side of the comparison: a built program, its samples, and the folder of its stores.
 struct Side {
     name: String,
     program: PathBuf,
-    /// The name of the store, where the program measures several.
+    /// The name of the store, if the program measures several.
     store: Option<String>,
     dir: PathBuf,
     /// The samples of each figure, round by round.
@@ -106,7 +106,7 @@ fn measure(root: &Path, arguments: &ConditionArguments) -> Result<String, String
     Ok(table(&sides))
 }
 
-/// Builds the program of the other stores: a side for each store.
+/// Builds the program of the other stores. Returns a side for each store.
 fn peers(root: &Path, peers: Peers, dir: &Path) -> Result<Vec<Side>, String> {
     let program = conditions_rivals(root, peers).ok_or("the other stores could not be built")?;
     let mut command = Command::new(&program);
@@ -121,7 +121,7 @@ fn peers(root: &Path, peers: Peers, dir: &Path) -> Result<Vec<Side>, String> {
     Ok(names.into_iter().map(side).collect())
 }
 
-/// Builds the program of a workspace, and returns its path.
+/// Builds the program in a workspace. Returns its path.
 fn build(root: &Path, target: &Path, flags: &str) -> Result<PathBuf, String> {
     let mut command = crate::cargo();
     command
@@ -136,7 +136,7 @@ fn build(root: &Path, target: &Path, flags: &str) -> Result<PathBuf, String> {
     Ok(target.join("release/sst-conditions"))
 }
 
-/// Checks a commit out aside, gives it the program if it has none, and builds it.
+/// Checks out a commit, adds the program if the commit lacks it, and builds it.
 fn build_commit(root: &Path, commit: &str) -> Result<PathBuf, String> {
     let aside = root.join("target/against");
     let tree = aside.join(commit);
@@ -156,7 +156,7 @@ fn build_commit(root: &Path, commit: &str) -> Result<PathBuf, String> {
     build(&tree, &aside.join("build"), if has_monitor { "" } else { "--cfg sst_before_monitor" })
 }
 
-/// Copies our program into an older tree, once more at each run: it may have changed.
+/// Copies our program into an older tree. Repeated in each run, since the program may have changed.
 fn lend_program(root: &Path, tree: &Path) -> std::io::Result<()> {
     let to = tree.join(PROGRAM);
     fs::create_dir_all(&to)?;
@@ -174,7 +174,7 @@ fn lend_program(root: &Path, tree: &Path) -> std::io::Result<()> {
     fs::write(path, format!("{manifest}{MANIFEST}"))
 }
 
-/// Runs a command to its end.
+/// Runs a command and waits for its end.
 fn succeed(command: &mut Command) -> Result<(), String> {
     let status = command.status().map_err(|error| format!("{command:?}: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("{command:?}: {status}")) }
@@ -189,14 +189,14 @@ impl Side {
         json!({ "name": self.name, "samples": self.samples })
     }
 
-    /// The samples of a figure. Other stores have one way to read files, so theirs serve for both
-    /// of ours.
+    /// The samples of a figure. Other stores have only one way to read files, so their samples are
+    /// compared with both of ours.
     fn samples_of(&self, figure: &str) -> Option<&Vec<f64>> {
         let any_way = || figure.replacen(" map ", " ", 1).replacen(" read ", " ", 1);
         self.samples.get(figure).or_else(|| self.samples.get(&any_way()))
     }
 
-    /// Runs a step of the program, and returns its output.
+    /// Runs a step of the program and returns its output.
     fn call(&self, arguments: &ConditionArguments, step: &[&str]) -> Result<Vec<u8>, String> {
         let mut command = Command::new(&self.program);
         command.args(step).arg("--dir").arg(&self.dir).args(["--only", &arguments.only]);
@@ -224,8 +224,8 @@ impl Side {
     }
 }
 
-/// One line for each figure: ours, and for each other side its figure over ours, as the median of
-/// the rounds' ratios. Above 1 ours is less.
+/// One line for each figure: our figure, and for each other side its figure and the median of the
+/// rounds' ratios of its figure to ours. A ratio above 1 means that ours is lower.
 fn table(sides: &[Side]) -> String {
     let [ours, others @ ..] = sides else { return "nothing was measured".to_owned() };
     let mut text = format!("| figure | {} |", ours.name);
@@ -249,7 +249,7 @@ fn table(sides: &[Side]) -> String {
     text
 }
 
-/// The median; `None` without samples, or where it is no number, such as nothing over nothing.
+/// The median. `None` without samples, or if the median is not finite, such as 0 divided by 0.
 fn median(mut samples: Vec<f64>) -> Option<f64> {
     samples.sort_by(f64::total_cmp);
     samples.get(samples.len() / 2).copied().filter(|median| median.is_finite())

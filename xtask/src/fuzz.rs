@@ -1,8 +1,8 @@
-//! `cargo xtask fuzz`: feeds every target through two drivers, and counts.
+//! `cargo xtask fuzz`: runs every target in two drivers and counts the inputs.
 //!
-//! The driver of `fuzz-harness` runs on any machine: the corpus and random edits of it. libFuzzer
-//! is guided by coverage and needs a nightly compiler and cargo-fuzz; where they are missing, the
-//! table says so.
+//! The driver of `fuzz-harness` runs on any machine: it tries the corpus and random edits of it.
+//! libFuzzer is guided by coverage and needs a nightly compiler and cargo-fuzz. If they are
+//! missing, the table says so.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -14,27 +14,27 @@ use serde::de::DeserializeOwned;
 /// The arguments of `cargo xtask fuzz`.
 #[derive(Args)]
 pub(crate) struct FuzzArguments {
-    /// Only this target.
+    /// Run only this target.
     #[arg(long)]
     target: Option<String>,
-    /// The most inputs for each target and driver.
+    /// Highest number of inputs for each target and driver.
     #[arg(long, default_value_t = 20_000)]
     executions: u64,
-    /// The most seconds for each target and driver.
+    /// Highest number of seconds for each target and driver.
     #[arg(long, default_value_t = 60)]
     seconds: u64,
     /// Seed of the random edits.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// The sanitizer of libFuzzer's targets: `none` is fastest, `address` finds misuse of memory.
+    /// The sanitizer of libFuzzer's targets: `none` is fastest, `address` detects memory errors.
     #[arg(long, default_value = "none")]
     sanitizer: String,
-    /// Leave libFuzzer out.
+    /// Do not run libFuzzer.
     #[arg(long)]
     stable_only: bool,
 }
 
-/// A line that the driver for any machine prints.
+/// A line of output of the driver in `fuzz-harness`.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Line<T> {
@@ -42,7 +42,7 @@ enum Line<T> {
     Failed { error: String },
 }
 
-/// A target, as the driver lists it.
+/// A target in the driver's list.
 #[derive(Debug, Deserialize)]
 struct Listed {
     target: String,
@@ -61,7 +61,7 @@ struct Driven {
 struct Row {
     target: String,
     driver: &'static str,
-    /// Inputs tried, or why none were.
+    /// Number of inputs tried, or the reason why none were.
     outcome: Result<u64, String>,
     crash: Option<String>,
 }
@@ -103,7 +103,7 @@ fn rows(root: &Path, arguments: &FuzzArguments) -> Result<Vec<Row>, String> {
         false => match missing_tool() {
             Some(reason) => rows.push(not_run(reason)),
             None => {
-                // Prints nothing unless it fails.
+                // This command prints only errors.
                 let _: Vec<Listed> =
                     harness(root, arguments, &["--write-seeds", "fuzz/target/seeds"])?;
                 for target in targets {
@@ -124,7 +124,7 @@ fn not_run(reason: &str) -> Row {
     }
 }
 
-/// Why libFuzzer cannot run here.
+/// The reason why libFuzzer cannot run here; `None` if it can.
 fn missing_tool() -> Option<&'static str> {
     let works = |arguments: &[&str]| {
         Command::new("cargo")
@@ -141,7 +141,7 @@ fn missing_tool() -> Option<&'static str> {
     (!has_cargo_fuzz).then_some("needs a nightly compiler and cargo-fuzz")
 }
 
-/// Runs the driver for any machine, and returns the lines that it prints.
+/// Runs the driver in `fuzz-harness`. Returns the lines that it prints.
 fn harness<T: DeserializeOwned>(
     root: &Path,
     arguments: &FuzzArguments,
@@ -166,15 +166,15 @@ fn harness<T: DeserializeOwned>(
             Err(error) => Err(format!("{error}: {line}")),
         })
         .collect::<Result<_, _>>()?;
-    // It ends with 1 where a target panicked, which its line says.
+    // The exit code 1 means that a target panicked, which its line reports.
     match output.status.code() {
         Some(0 | 1) => Ok(told),
         _ => Err(format!("the driver ended with {}", output.status)),
     }
 }
 
-/// Runs one target under libFuzzer, from the committed corpus, the seeds, and what earlier runs on
-/// this machine found.
+/// Runs one target in libFuzzer. It starts with the committed corpus, the seeds, and the inputs
+/// that earlier runs on this machine have found.
 fn libfuzzer(root: &Path, arguments: &FuzzArguments, listed: &Listed) -> Result<Row, String> {
     let target = listed.target.clone();
     let folder = |parent: &str| root.join("fuzz").join(parent).join(&target);

@@ -1,10 +1,10 @@
 //! `cargo xtask instructions`: counts the instructions of fixed operations and compares them with
 //! `benches/instructions.json`.
 //!
-//! Times move with the machine and its neighbours; instructions hardly do. They do depend on the
-//! compiler and on the processor's features, so the counts are compared only where both are those
-//! of the record. Anywhere else, and where valgrind is missing, the check says that it did not
-//! happen, and why.
+//! Times depend on the machine and on other load; instruction counts hardly do. They do depend on
+//! the compiler and on the processor's features. So the counts are compared only if both are the
+//! same as in the record. Otherwise, and if valgrind is missing, the command reports that it did
+//! not check, and the reason.
 
 mod callgrind;
 mod record;
@@ -14,17 +14,18 @@ use std::path::Path;
 use self::callgrind::Run;
 use self::record::{Operation, Record};
 
-/// The record, from the root of the workspace.
+/// The record of counts, relative to the root of the workspace.
 const RECORD: &str = "benches/instructions.json";
 
-/// The most that a count may lie above the record, in per cent.
+/// Highest increase of a count over the record, in per cent.
 ///
-/// Runs of one build differ by less than 0.2 %, whatever the environment and the directory; a count
-/// above the tolerance is taken once more. Unrelated changes move inlining decisions by up to 1 %.
+/// Runs of one build differ by less than 0.2 %, independent of the environment and the directory. A
+/// count above the tolerance is measured a second time. Unrelated changes can change inlining and
+/// move counts by up to 1 %.
 const TOLERANCE_PERCENT: f64 = 2.0;
 
-/// Counts, and compares with the record, or replaces it with `bless`. True unless a count is too
-/// high or the comparison failed for another reason than the machine.
+/// Counts and compares with the record, or replaces the record with `bless`. False if a count is
+/// too high, or if the comparison failed for a reason other than a different machine.
 pub(crate) fn run(root: &Path, bless: bool) -> bool {
     match check(root, bless) {
         Ok(verdict) => {
@@ -38,7 +39,7 @@ pub(crate) fn run(root: &Path, bless: bool) -> bool {
     }
 }
 
-/// The result as text, and whether it is good.
+/// The result as text, and whether it is ok.
 struct Verdict {
     text: String,
     is_ok: bool,
@@ -95,7 +96,7 @@ fn check(root: &Path, bless: bool) -> Result<Verdict, String> {
     })
 }
 
-/// Whether `now` is above its record, or has none.
+/// Whether `now` is too far above its record, or has no record.
 fn is_worse(now: &Operation, recorded: &Record) -> bool {
     recorded
         .operation(&now.name)

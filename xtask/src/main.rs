@@ -1,5 +1,5 @@
-//! Chores of the workspace: `cargo xtask conformance`, `bench`, `torture`, `fuzz`, `miri`, `model`,
-//! `planted`, `mutants`, `instructions`, `nextjs`, `ci`.
+//! Chores of the workspace: `cargo xtask conformance`, `bench`, `conditions`, `torture`, `fuzz`,
+//! `instructions`, `bulk`, `miri`, `model`, `planted`, `mutants`, `nextjs`, `ci`.
 
 #![expect(clippy::print_stdout, reason = "chores report on standard output")]
 
@@ -33,27 +33,28 @@ enum Chore {
         #[arg(long)]
         json: bool,
     },
-    /// Measures ours, other stores and the physical floor with the same data, and writes a report.
+    /// Measures our store, other stores and the physical floor with the same data, and writes a
+    /// report.
     Bench {
-        /// Which other stores take part; `all` builds RocksDB (benches/rivals/README.md).
+        /// Other stores to include; `all` builds RocksDB (benches/rivals/README.md).
         #[arg(long, value_enum, default_value_t)]
         peers: bench::Peers,
-        /// Passed on to the program: `--workload a,b`, `--rounds N`, `--quick`, `--json`,
-        /// `--out DIR`, `--document FILE`; `--help` lists all.
+        /// Arguments for the program: `--workload a,b`, `--rounds N`, `--quick`, `--json`, `--out
+        /// DIR`, `--document FILE`; `--help` lists all.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Measures cold data, many tables, walking, merging and kept files, beside an older commit if
-    /// asked.
+    /// Measures cold data, many tables, walking, merging and kept files, optionally compared with
+    /// an older commit.
     Conditions(conditions::ConditionArguments),
-    /// Runs the test programme for damage, faults and hostile input, and prints a table.
+    /// Runs the test program for damage, faults and hostile input, and prints a table.
     Torture {
-        /// Passed on to the program: `--full`, `--only SUBSTRING`, `--list`, `--json`,
+        /// Arguments for the program: `--full`, `--only SUBSTRING`, `--list`, `--json`,
         /// `--markdown`, `--seed N`, `--threads N`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Feeds the fuzz targets through every driver that runs on this machine, and prints a table.
+    /// Runs the fuzz targets in every driver that works on this machine, and prints a table.
     Fuzz(fuzz::FuzzArguments),
     /// Counts the instructions of fixed operations under callgrind, and compares them with
     /// `benches/instructions.json`.
@@ -62,41 +63,41 @@ enum Chore {
         #[arg(long)]
         bless: bool,
     },
-    /// Loads unsorted records under a memory budget: time next to the physical floor, peak memory,
-    /// checksums of the files.
+    /// Loads unsorted records under a memory budget. Compares the time with the physical floor,
+    /// measures peak memory, and prints checksums of the files.
     Bulk {
-        /// Other stores that load the same records, with `compare`: `all` is RocksDB.
+        /// Other stores that load the same records in `compare`: `all` is RocksDB.
         #[arg(long, value_enum, default_value_t)]
         peers: bench::Peers,
-        /// Passed on to the program: `compare --records N --budget MIB`, `identical`, `--help`.
+        /// Arguments for the program: `compare --records N --budget MIB`, `identical`, `--help`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Runs tests under Miri, for 64 bits, 32 bits and big-endian; says so where there is no Miri.
+    /// Runs tests under Miri, for 64 bits, 32 bits and big-endian, or reports that Miri is missing.
     Miri,
     /// Tries every interleaving of a few threads under a model checker.
     Model,
-    /// Plants bugs, one at a time, and sees that each is caught.
+    /// Plants bugs, one at a time, and checks that each is caught.
     Planted,
-    /// Mutates sst-format and sst-reader, and counts the mutants that no test notices. Takes hours;
+    /// Mutates sst-format and sst-reader, and counts the mutants that no test catches. Takes hours;
     /// needs cargo-mutants.
     Mutants {
         /// Mutate only this package.
         #[arg(long)]
         only: Option<String>,
-        /// Passed on to cargo-mutants: `--shard 0/20`, `--file PATH`, `--list`.
+        /// Arguments for cargo-mutants: `--shard 0/20`, `--file PATH`, `--list`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Lets Next.js 16.3.0 build on a directory that we published; says NOT RUN where there is no
-    /// npm.
+    /// Lets Next.js 16.3.0 build on a directory that we published. Prints NOT RUN if npm is
+    /// missing.
     Nextjs,
-    /// Runs what `.ci/run` runs: every gate, cheap ones first.
+    /// Runs the gates of `.ci/run`, the cheap ones first.
     Ci {
         /// Run only the gates whose name contains this.
         #[arg(long)]
         only: Option<String>,
-        /// List the gates and their commands, and run none.
+        /// List the gates and their commands, and exit.
         #[arg(long)]
         list: bool,
     },
@@ -124,7 +125,7 @@ fn main() -> ExitCode {
     if is_ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The folder of the workspace, wherever the chore was started.
+/// The root folder of the workspace. It does not depend on the current directory.
 fn workspace_root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent().unwrap_or(here).to_owned()
@@ -132,7 +133,7 @@ fn workspace_root() -> PathBuf {
 
 fn conformance(root: &Path, json: bool) -> bool {
     let report = sst_conformance::run(root, |row| {
-        // The table comes at the end; until then lines show progress.
+        // The table is printed at the end; until then, print one line after each check.
         if !json {
             println!("{} … {} cases", row.check, row.cases);
         }
@@ -148,12 +149,13 @@ fn conformance(root: &Path, json: bool) -> bool {
     report.is_ok()
 }
 
-/// Cargo, as it started this program.
+/// The cargo that started this program.
 fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-/// Benches and torture are programs of their own, so that chores that need neither build fast.
+/// Runs a program of another package. Benches and torture are separate programs, so that other
+/// chores build fast.
 fn program(root: &Path, profile: &str, package: &str, binary: &str, arguments: &[String]) -> bool {
     let status = cargo()
         .args(["run", "--quiet", "--profile", profile, "--package", package, "--bin", binary, "--"])
@@ -175,7 +177,7 @@ fn bulk(root: &Path, peers: bench::Peers, mut arguments: Vec<String>) -> bool {
     program(root, "bench", "sst-benches", "sst-bulk", &arguments)
 }
 
-/// One suite of the torture programme, in full.
+/// Runs one suite of the torture program, in full.
 fn suite(root: &Path, name: &str) -> bool {
     program(
         root,

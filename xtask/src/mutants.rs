@@ -1,22 +1,22 @@
-//! Mutation testing: cargo-mutants changes one expression at a time, and some test should notice.
+//! Mutation testing: cargo-mutants changes one expression at a time, and some test should fail.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 use std::process::Command;
 
-/// A package to mutate, and the tests that should notice.
+/// A package to mutate, and the tests that should catch the mutants.
 struct Mutated {
     package: &'static str,
     /// Arguments of cargo-mutants.
     arguments: &'static [&'static str],
-    /// Arguments of `cargo test`, for building too. No doc tests: they take longer to build than
-    /// all others to run.
+    /// Arguments of `cargo test`, also used for building. They exclude doc tests, which take longer
+    /// to build than all other tests take to run.
     tests: &'static [&'static str],
 }
 
-/// The packages that are mutated. All tests of one mutant, built anew, take some 20 s of one
-/// processor.
+/// The packages that are mutated. Building and running all tests of one mutant takes about 20 s of
+/// one processor.
 const MUTATED: [Mutated; 2] = [
     Mutated {
         package: "sst-format",
@@ -27,33 +27,33 @@ const MUTATED: [Mutated; 2] = [
     Mutated {
         package: "sst-reader",
         arguments: &[],
-        // A reader needs files to read, so most of its tests are in packages that have a writer.
+        // Tests of a reader need files, so most of them are in packages that also use a writer.
         tests: &[
             "--package=sst-conformance",
             "--package=sst-torture",
-            // Beside the code: blocks, cache, search, triage; and the parts of the torture
-            // programme, which judge by it.
+            // Tests beside the code (blocks, cache, search, triage), and those of the parts of
+            // torture that depend on the reader's judgement.
             "--lib",
-            // Fixed tables, by every way of asking.
+            // Fixed tables, read in every way.
             "--test=portable",
             // Every way of opening files.
             "--test=files",
-            // Certificates: the live entries, compared with the commit's statement.
+            // Certificates: the live entries, compared with the statement of the commit.
             "--test=certificate",
-            // Of the torture programme: sets, refreshed and outrun; which keys are lost; hostile
-            // tables and directories; the defects of the original.
+            // From torture: sets that are refreshed or outdated, lost keys, hostile tables and
+            // directories, the original's defects.
             "--test=it",
-            // Not reference vectors and random files, which take minutes, nor the tests of the
-            // command line.
+            // Not included: reference vectors and random files, which take minutes, and the tests
+            // of the command line.
         ],
     },
 ];
 
-/// The most seconds that the tests of one mutant may take: many times their need, for other work
-/// beside them.
+/// Highest number of seconds for the tests of one mutant: many times their need, since other
+/// programs may be running.
 const TIMEOUT: &str = "120";
 
-/// Mutates each package in turn, or the one that `only` names. The reports are left in
+/// Mutates each package in turn, or only the one named by `only`. The reports are written to
 /// `target/mutants/PACKAGE`.
 pub(crate) fn run(root: &Path, only: Option<&str>, arguments: &[String]) -> bool {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
@@ -83,12 +83,12 @@ pub(crate) fn run(root: &Path, only: Option<&str>, arguments: &[String]) -> bool
             .args(tests.iter().map(|test| format!("--cargo-arg={test}")))
             .args(arguments)
             .env("CARGO_TARGET_DIR", mutants.join("build"))
-            // Backtraces are not looked at.
+            // Debug information is not needed.
             .env("CARGO_PROFILE_DEV_DEBUG", "0")
             .env("CARGO_PROFILE_TEST_DEBUG", "0")
             .current_dir(&tree)
             .status();
-        // Its exit code 2 says that mutants were missed, 3 that tests of some did not end.
+        // Exit code 2 means missed mutants, 3 means that the tests of some mutants did not end.
         is_ok &= status.is_ok_and(|status| matches!(status.code(), Some(0 | 2 | 3)));
     }
     if count == 0 {
@@ -97,9 +97,9 @@ pub(crate) fn run(root: &Path, only: Option<&str>, arguments: &[String]) -> bool
     is_ok && count > 0
 }
 
-/// Makes `tree` a copy of all files of the workspace that git knows or would add. It is always in
-/// the same place, and files keep their times, so that cargo compiles only the changed packages
-/// again.
+/// Makes `tree` a copy of all files of the workspace that git tracks or would add. The copy is
+/// always at the same path and keeps the times of the files, so that cargo rebuilds only changed
+/// packages.
 fn copy(root: &Path, tree: &Path) -> io::Result<()> {
     let list = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
     let listed = Command::new("git").args(list).current_dir(root).output()?;
@@ -111,7 +111,7 @@ fn copy(root: &Path, tree: &Path) -> io::Result<()> {
     }
     for name in String::from_utf8_lossy(&listed.stdout).split_terminator('\0') {
         let (from, to) = (root.join(name), tree.join(name));
-        // One that is listed may have been removed since.
+        // A listed file may have been removed since.
         if from.is_file() {
             fs::create_dir_all(to.parent().unwrap_or(tree))?;
             fs::copy(&from, &to)?;

@@ -1,17 +1,17 @@
-//! Next.js itself as a client: it builds on a cache directory that we published, reuses it, extends
-//! it, and we read what it made.
+//! Next.js as a client: it builds on a cache directory that we published, reuses and extends it,
+//! and we read the result.
 //!
 //! The application is `conformance/nextjs`. The steps:
 //!
-//! 1. Next.js builds the application, which makes a cache directory.
+//! 1. Next.js builds the application, which creates a cache directory.
 //! 2. `sst merge` publishes the entries of every family in a new directory, and `sst verify`
 //!    accepts it.
-//! 3. The published directory takes the place of the cache, as it is: no file is added or left out.
+//! 3. The published directory replaces the cache unchanged: no file is added or left out.
 //! 4. A page changes, and Next.js builds again.
 //!
-//! A cache that Next.js cannot read it throws away, and starts again with commit 1. So the cache
-//! was read if its newest commit comes after ours, our meta files are still there, and the entries
-//! we published are still found.
+//! Next.js discards a cache that it cannot read, and starts again with commit 1. So the cache was
+//! read if its newest commit comes after ours, our meta files still exist, and the entries that we
+//! published are still found.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,15 +19,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-/// The families of a Turbopack cache, each with what `--duplicates` must say: in the last one a key
-/// may have several values, and all of them count.
+/// The families of a Turbopack cache, each with its value of `--duplicates`. In the last family a
+/// key may have several values, all of which count.
 const FAMILIES: [(&str, &str); 4] =
     [("0", "newest"), ("1", "newest"), ("2", "newest"), ("3", "keep")];
 
 /// The files of the application that are copied.
 const APPLICATION: [&str; 4] = ["package.json", "next.config.js", "app/layout.js", "app/page.js"];
 
-/// Runs all steps in a temporary folder. Prints NOT RUN, and succeeds, where there is no npm.
+/// Runs all steps in a temporary folder. If npm is missing, prints NOT RUN and succeeds.
 pub(crate) fn run(root: &Path) -> bool {
     let has_npm = Command::new("npm").arg("--version").output().is_ok_and(|o| o.status.success());
     if !has_npm {
@@ -136,7 +136,7 @@ fn build(application: &Path) -> Result<(), String> {
     succeed(&mut next, "next build").map(|_| ())
 }
 
-/// Runs a command to its end; what it printed is part of the error if it fails.
+/// Runs a command and waits for its end. If it fails, its output is part of the error.
 fn succeed(command: &mut Command, name: &str) -> Result<Output, String> {
     let output = command
         .stdin(Stdio::null())
@@ -149,7 +149,7 @@ fn succeed(command: &mut Command, name: &str) -> Result<Output, String> {
     Err(format!("{name}: {}\n{}", output.status, String::from_utf8_lossy(&printed)))
 }
 
-/// The one folder of `.next/cache/turbopack`, which has the name of the revision.
+/// The only folder in `.next/cache/turbopack`, which is named after the revision.
 fn cache_directory(application: &Path) -> Result<PathBuf, String> {
     let parent = application.join(".next/cache/turbopack");
     let mut folders = fs::read_dir(&parent).map_err(at(text(&parent)?))?;

@@ -1,8 +1,8 @@
-//! The two commands of README.md, taken from it word for word.
+//! The two commands of README.md, read from it verbatim.
 
 use std::path::Path;
 
-/// The first two lines of shell code blocks in README.md: the main job, and the tests.
+/// The first two shell code blocks in README.md: the main job, and the tests.
 pub(crate) fn commands(root: &Path) -> Result<[String; 2], String> {
     let text = std::fs::read_to_string(root.join("README.md"))
         .map_err(|error| format!("README.md: {error}"))?;

@@ -1,4 +1,4 @@
-//! A load that fails leaves the directory as it was.
+//! A load that fails must leave the directory unchanged.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,7 +26,7 @@ fn database(parent: &Path) -> (std::path::PathBuf, BTreeMap<String, Vec<u8>>) {
     (directory, before)
 }
 
-/// Loads what does not fit into the budget, and checks that it fails and leaves no trace.
+/// Loads records that do not fit into the budget. Checks that the load fails and leaves no trace.
 #[track_caller]
 fn check_failure(streams: &[Vec<TestRecord>], options: BulkOptions) -> BulkError {
     let parent = tempfile::tempdir().unwrap();
@@ -51,7 +51,7 @@ fn of_all_keys_that_come_twice_the_first_is_named() {
     for (from, to) in [((0, 7), 19_000), ((1, 3), 18_999), ((0, 9), 18_500), ((1, 1), 18_500)] {
         streams[1][to] = copy(from, &streams);
     }
-    // The last copy has taken the place of the one before.
+    // The last copy has overwritten the one before it.
     let error = check_failure(&streams, options().duplicates(Duplicates::Error));
     let BulkError::Duplicate { first, second, .. } = error else { panic!("{error}") };
     let place = |stream, position| InputPosition { stream, position };
@@ -69,7 +69,7 @@ fn a_load_can_be_called_off_at_any_time() {
         });
         let options = options().monitor(monitor);
         if phase == Phase::Publish {
-            // It is too late: the load ends as it would have.
+            // In this phase it is too late for a cancellation: the load ends normally.
             let parent = tempfile::tempdir().unwrap();
             let (directory, _) = database(parent.path());
             load(&directory, &[records(2, 10)], options).unwrap();

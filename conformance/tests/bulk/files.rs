@@ -1,4 +1,4 @@
-//! A load writes the same files whatever the memory and the threads.
+//! A load must write the same files for every memory budget and number of threads.
 
 use sst_conformance::SplitMix;
 use sst_writer::bulk::{BulkMode, Duplicates};
@@ -6,7 +6,7 @@ use sst_writer::hash_key;
 
 use super::model::{Action, TestRecord, check, content, expected, files, load, options};
 
-/// Records of every kind, with keys that come again within a stream and in others.
+/// Records of every kind. Keys are repeated within a stream and between streams.
 fn mixed(streams: u64, records: usize) -> Vec<Vec<TestRecord>> {
     let one = |stream: u64| {
         let mut random = SplitMix::new(stream);
@@ -33,8 +33,8 @@ fn mixed(streams: u64, records: usize) -> Vec<Vec<TestRecord>> {
     (0..streams).map(one).collect()
 }
 
-/// Keys of 32 bytes with one hash: where the first eight bytes are those of the secret, XXH3
-/// multiplies what the next eight say by nothing.
+/// Keys of 32 bytes with the same hash: if the first eight bytes equal those of XXH3's secret, XXH3
+/// multiplies the next eight bytes by zero.
 fn colliding(number: u64) -> Vec<u8> {
     let secret = [0xb8, 0xfe, 0x6c, 0x39, 0x23, 0xa4, 0x4b, 0xbe];
     [secret, number.to_be_bytes(), [1; 8], [2; 8]].concat()
@@ -82,7 +82,7 @@ fn floods_of_one_hash_and_of_one_key_are_sorted_on_disk() {
     for policy in [Duplicates::Newest, Duplicates::Keep] {
         let streams = [one_hash.clone(), one_key.clone(), one_hash[..30_000].to_vec()];
         let summary = check(&streams, &options().duplicates(policy));
-        // One run cannot be cut.
+        // A run of equal hashes cannot be split.
         assert!(summary.tables <= 5, "{}", summary.tables);
     }
 }
@@ -102,7 +102,7 @@ fn increments_stay_on_top_and_replacements_replace() {
     load(&directory, &second, options()).unwrap();
     assert!(content(&directory) == expected(&second, Duplicates::Newest));
     assert!(kept.clone().all(|(name, _)| !files(&directory).contains_key(name)));
-    // Nothing replaces everything by nothing.
+    // An empty replacement removes all entries.
     load(&directory, &[], options()).unwrap();
     assert_eq!(content(&directory).len(), 0);
 }

@@ -1,4 +1,4 @@
-//! The right result of a load, computed in the simplest way.
+//! A simple model of loads that computes their right result.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,7 +19,7 @@ pub(crate) enum Action {
     Delete,
 }
 
-/// One record of an input stream; its place there is its position.
+/// One record of an input stream. Its index in the stream is its position.
 #[derive(Clone, Debug)]
 pub(crate) struct TestRecord {
     pub(crate) key: Vec<u8>,
@@ -32,10 +32,10 @@ impl TestRecord {
     }
 }
 
-/// Keys with their entries, in the order of a table; `None` is a deletion.
+/// Entries by hash and key, in the order of a table; `None` is a deletion.
 pub(crate) type Content = BTreeMap<(u64, Vec<u8>), Vec<Option<Vec<u8>>>>;
 
-/// The entries that the policy keeps of the streams.
+/// The entries of the streams that the policy keeps.
 pub(crate) fn expected(streams: &[Vec<TestRecord>], policy: Duplicates) -> Content {
     let mut content = Content::new();
     for record in streams.iter().flatten() {
@@ -50,7 +50,7 @@ pub(crate) fn expected(streams: &[Vec<TestRecord>], policy: Duplicates) -> Conte
         entries.push(value);
     }
     for entries in content.values_mut() {
-        // The deletion comes last in its table.
+        // A deletion comes last in its table.
         if entries[0].is_none() {
             entries.rotate_left(1);
         }
@@ -58,13 +58,13 @@ pub(crate) fn expected(streams: &[Vec<TestRecord>], policy: Duplicates) -> Conte
     content
 }
 
-/// Options with a filter, and tables so small that there are several.
+/// Options with a filter, and with limits so low that a load has several tables.
 pub(crate) fn options() -> BulkOptions {
     let writer = WriterOptions::default().filter(QuotientFilter::default());
     BulkOptions::default().writer(writer).max_table_entries(5000).max_table_bytes(4 << 20)
 }
 
-/// Loads the streams, each on a thread of its own.
+/// Loads each stream on its own thread.
 pub(crate) fn load(
     directory: &Path,
     streams: &[Vec<TestRecord>],
@@ -94,8 +94,8 @@ pub(crate) fn load(
     loader.finish()
 }
 
-/// Everything in the tables of a directory, table by table. Checks that ranges of hashes are
-/// disjoint and ascend with the numbers of the tables, and that every entry is found by its key.
+/// All entries of the tables of a directory, table by table. Checks that the ranges of hashes are
+/// disjoint and ascend with the tables' numbers, and that every entry is found by its key.
 pub(crate) fn content(directory: &Path) -> Content {
     let set = SstSet::open(directory, &ReaderOptions::default()).unwrap();
     let mut tables: Vec<_> = set.tables().collect();
@@ -128,7 +128,7 @@ pub(crate) fn content(directory: &Path) -> Content {
     content
 }
 
-/// Names and bytes of the files of a directory, the lock aside.
+/// Names and bytes of the files of a directory, without the lock file.
 pub(crate) fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
     fs::read_dir(directory)
         .unwrap()
@@ -138,8 +138,8 @@ pub(crate) fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
-/// Loads with every budget and thread count; checks content, counts and that all files are the
-/// same.
+/// Loads with several budgets and numbers of threads. Checks that content and counts are right, and
+/// that all files are the same.
 pub(crate) fn check(streams: &[Vec<TestRecord>], base: &BulkOptions) -> BulkSummary {
     let expected = expected(streams, base.duplicates);
     let mut first: Option<BTreeMap<String, Vec<u8>>> = None;

@@ -5,19 +5,19 @@ use std::process::Command;
 
 use super::record::Operation;
 
-/// Settings of the C library under which a count says something about our code, and is the same on
-/// every machine. Without them copying and clearing are instructions that repeat themselves, of
-/// which valgrind counts every repetition, and how many there are follows from how source and
-/// destination lie; and whether a growing buffer is copied follows from what happens to lie behind
-/// it. Another C library passes over them.
+/// Settings of the C library that make counts meaningful and equal on all machines. There are two
+/// reasons. Without them, copying and clearing use repeated instructions; valgrind counts every
+/// repetition, and their number depends on the alignment of source and destination. And whether a
+/// growing buffer is copied depends on the memory after it. C libraries other than glibc ignore the
+/// settings.
 const C_LIBRARY: &str = "glibc.cpu.x86_rep_movsb_threshold=0x40000000:glibc.cpu.x86_rep_stosb_threshold=0x40000000:\
                          glibc.cpu.x86_non_temporal_threshold=0x40000000:glibc.malloc.mmap_threshold=0x20000";
 
 /// The counts of a run.
 pub(crate) struct Run {
-    /// The processor's features as valgrind shows them to the program.
+    /// The processor's features that valgrind presents to the program.
     pub(crate) features: String,
-    /// The operations, in order.
+    /// The operations and their counts, in order.
     pub(crate) operations: Vec<Operation>,
 }
 
@@ -60,8 +60,8 @@ impl Run {
         })
     }
 
-    /// `names` is the output of the program; `part` returns callgrind's output for the n-th
-    /// operation, from 1.
+    /// Parses the counts. `names` is the output of the program; `part` returns callgrind's output
+    /// for the n-th operation, counted from 1.
     fn parse(names: &str, part: impl Fn(usize) -> Option<String>) -> Result<Self, String> {
         let mut lines = names.lines().filter_map(|line| line.split_once('\t'));
         let features = lines.next().ok_or("sst-instructions printed nothing")?.1.to_owned();
@@ -81,12 +81,12 @@ impl Run {
     }
 }
 
-/// The line `summary: N` of a file that callgrind wrote.
+/// The number in the line `summary: N` of callgrind's output.
 fn summary(part: &str) -> Option<u64> {
     part.lines().find_map(|line| line.strip_prefix("summary: "))?.trim().parse().ok()
 }
 
-/// The version of valgrind, if it is there.
+/// The version of valgrind; `None` if it is not installed.
 pub(crate) fn version() -> Option<String> {
     let output = Command::new("valgrind").arg("--version").output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())

@@ -1,4 +1,4 @@
-//! Counts as they are kept in the repository.
+//! The record of counts in the repository.
 
 use std::path::Path;
 
@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use super::callgrind::Run;
 
-/// Counts, and the tools that they depend on.
+/// Counts, and the tools on which they depend.
 #[derive(Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub(crate) struct Record {
     /// The output of `rustc --version`.
     pub(crate) rustc: String,
     /// The output of `valgrind --version`.
     pub(crate) valgrind: String,
-    /// The processor's features as the counted program sees them.
+    /// The processor's features that the counted program sees.
     pub(crate) features: String,
     /// One count for each operation.
     pub(crate) operations: Vec<Operation>,
@@ -24,20 +24,20 @@ pub(crate) struct Record {
 pub(crate) struct Operation {
     /// Name of the operation.
     pub(crate) name: String,
-    /// How many times it is done.
+    /// Number of times that the operation runs.
     pub(crate) times: u64,
-    /// Instructions for all of them.
+    /// Instructions of all runs together.
     pub(crate) instructions: u64,
 }
 
 impl Operation {
-    /// Instructions for doing it once.
+    /// Instructions of one run of the operation.
     #[expect(clippy::cast_precision_loss, reason = "for display")]
     pub(crate) fn each(&self) -> f64 {
         self.instructions as f64 / self.times.max(1) as f64
     }
 
-    /// How far this count lies above `before`, in per cent.
+    /// The increase over `before`, in per cent.
     pub(crate) fn change_percent(&self, before: &Self) -> f64 {
         (self.each() - before.each()) / before.each() * 100.0
     }
@@ -48,7 +48,7 @@ impl Record {
         Self { rustc, valgrind, features: run.features, operations: run.operations }
     }
 
-    /// Takes over the lower counts of another run.
+    /// Keeps the lower count of each operation of this run and another one.
     pub(crate) fn keep_least(&mut self, again: &[Operation]) {
         for (now, again) in self.operations.iter_mut().zip(again) {
             if now.name == again.name {
@@ -69,7 +69,8 @@ impl Record {
         std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
     }
 
-    /// Why counts made with these tools say nothing about the record, if so.
+    /// The reason why counts made with these tools cannot be compared with the record; `None` if
+    /// they can.
     pub(crate) fn other_tools(&self, rustc: &str, valgrind: &str) -> Option<String> {
         [(&self.rustc, rustc), (&self.valgrind, valgrind)]
             .into_iter()
