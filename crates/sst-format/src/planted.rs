@@ -10,7 +10,7 @@
 /// - `planted!("sync-skipped" => return Ok(()));` does nothing, or runs these statements if the bug
 ///   is planted.
 ///
-/// The test programme lists the names of the bugs in its suite of planted bugs.
+/// The test program lists the names of the bugs in its suite of planted bugs.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! planted {

@@ -313,7 +313,8 @@ fn a_table_without_its_block_headers_cannot_be_described() {
     assert_eq!(parts.encode(crc32).unwrap_err(), error);
 }
 
-/// A head takes 64 bytes for each table, however large its filter and however many its blocks.
+/// A head takes at most 64 bytes for each table, however large its filter and however many its
+/// blocks.
 #[test]
 fn a_head_is_small() {
     let headers: Vec<BlockHeader> = (0..100).map(header).collect();
