@@ -1,5 +1,5 @@
-//! The requirements of the original's readers, beyond intact files (FORMAT.md, "What the original's
-//! readers need").
+//! The requirements of the original's readers, beyond intact files (FORMAT.md, "Requirements of
+//! the original's readers").
 
 use std::collections::BTreeSet;
 
