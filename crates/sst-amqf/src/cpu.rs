@@ -70,8 +70,8 @@ pub(crate) fn prefetch(bytes: &[u8]) {
     let first = bytes.as_ptr();
     for at in [0, 64] {
         #[expect(unsafe_code, reason = "the instruction has no safe form")]
-        // SAFETY: a prefetch changes no memory that a program can see and cannot fault, whatever
-        // the address.
+        // SAFETY: a prefetch changes no memory that a program can see, and cannot fault at any
+        // address.
         unsafe {
             _mm_prefetch::<_MM_HINT_T0>(first.wrapping_add(at).cast());
         }

@@ -123,7 +123,7 @@ impl<'a> Encoder<'a> {
     ///
     /// # Errors
     ///
-    /// The buffer is shorter than the layout says.
+    /// [`FilterError`] if the buffer is shorter than the layout says.
     pub(crate) fn finish(mut self) -> Result<u64, FilterError> {
         if let Some((_, slot)) = self.last {
             self.runends |= 1 << (slot % SLOTS_PER_BLOCK);

@@ -98,7 +98,7 @@ pub(crate) struct EnvelopeWriter {
 impl EnvelopeWriter {
     /// # Errors
     ///
-    /// The filter doesn't fit the address space.
+    /// [`FilterError`] if the filter does not fit the address space.
     pub(crate) fn new(layout: Layout) -> Result<Self, FilterError> {
         const TOO_LARGE: FilterError = FilterError::new("larger than the address space");
         let buffer_len = usize::try_from(layout.buffer_len()).map_err(|_| TOO_LARGE)?;

@@ -26,9 +26,9 @@
 pub(crate) const SLOTS_PER_BLOCK: u64 = 64;
 /// Bytes of a block before its remainders.
 pub(crate) const HEADER_LEN: usize = 1 + 8 + 8;
-/// Where `occupieds` stands in a block.
+/// The byte of a block at which `occupieds` starts.
 pub(crate) const OCCUPIEDS_AT: usize = 1;
-/// Where `runends` stands in a block.
+/// The byte of a block at which `runends` starts.
 pub(crate) const RUNENDS_AT: usize = 1 + 8;
 /// Zero bytes behind the last block.
 pub(crate) const PADDING: usize = 8;

@@ -1,4 +1,4 @@
-//! A radix sort of numbers in the memory that they already take.
+//! A radix sort of numbers in the memory that they already use.
 //!
 //! It works from the top bits down (MSD): numbers are spread over up to 256 piles by their highest
 //! bits, then each pile by the next bits, until a pile (a leaf) fits the cache. A leaf is sorted

@@ -22,7 +22,7 @@ pub const BLOCK_HEADER_LEN: usize = 8;
 /// How a payload is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
-    /// As it is.
+    /// As raw bytes.
     Raw,
     /// As one raw LZ4 block.
     Lz4 {
@@ -41,7 +41,7 @@ pub struct BlockHeader {
 }
 
 impl BlockHeader {
-    /// The header as it is on disk.
+    /// The bytes of the header.
     #[must_use]
     pub fn to_bytes(self) -> [u8; BLOCK_HEADER_LEN] {
         let size = match self.encoding {

@@ -119,7 +119,7 @@ impl ContentDigest {
         }
     }
 
-    /// The digest as it is in a file.
+    /// The bytes of the digest, as a file stores them.
     #[must_use]
     pub fn to_bytes(&self) -> [u8; CONTENT_DIGEST_LEN] {
         let mut out = [0; CONTENT_DIGEST_LEN];

@@ -27,7 +27,7 @@ pub struct DelFile<'a> {
 }
 
 impl<'a> DelFile<'a> {
-    /// The content of a `.del` file that names `sequences`, in their order.
+    /// Encodes a `.del` file that names `sequences`, in their order.
     #[must_use]
     pub fn encode(sequences: impl IntoIterator<Item = SequenceNumber>) -> Vec<u8> {
         sequences.into_iter().flat_map(|sequence| sequence.0.to_be_bytes()).collect()

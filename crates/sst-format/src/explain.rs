@@ -58,7 +58,7 @@ pub enum Subject<'a> {
     Blob,
 }
 
-/// Where a value lies in the uncompressed payload of its value block.
+/// The position of a value in the uncompressed payload of its value block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ValueSlice {
     /// Offset of its first byte.
@@ -67,7 +67,7 @@ pub struct ValueSlice {
     pub len: u32,
 }
 
-/// How much [`explain`] prints, and what it may compute.
+/// Options of [`explain`]: how much it prints, and the functions that it may call.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct ExplainOptions {

@@ -27,7 +27,7 @@ use crate::SequenceNumber;
 /// A meta file, reduced to the parts that the rule needs: parsed from any version, or held in
 /// memory.
 pub trait DescribesTables {
-    /// A description of a table, as the caller wants it back.
+    /// A description of a table, in the form that the caller chooses.
     type Description<'a>
     where
         Self: 'a;
@@ -77,8 +77,8 @@ pub struct LiveTable<'a, M: DescribesTables + 'a> {
 /// The statement of a meta file about a table.
 struct Statement<'a, M: DescribesTables + 'a> {
     about: SequenceNumber,
-    /// When it was said: the meta file's sequence number; within it, obsolete numbers come before
-    /// descriptions.
+    /// The order of statements: by the sequence number of the meta file; within it, obsolete
+    /// numbers come before descriptions.
     at: (SequenceNumber, usize),
     live: Option<LiveTable<'a, M>>,
 }
@@ -129,7 +129,7 @@ pub fn live_tables<M: DescribesTables>(metas: &[M]) -> Vec<LiveTable<'_, M>> {
     live.into_iter().map(|(_, table)| table).collect()
 }
 
-/// The simplest thing that [`DescribesTables`].
+/// A meta file reduced to sequence numbers: the simplest implementation of [`DescribesTables`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MetaTables {
     /// The meta file's own sequence number.
@@ -195,7 +195,7 @@ mod tests {
         assert_eq!(pairs(&[meta(3, &[5], &[]), meta(6, &[], &[5])]), [(6, 5)]);
     }
 
-    /// The rule as a question about one description, word for word as FORMAT.md has it.
+    /// The rule as a question about one description: does a newer meta file name its table?
     fn is_live(metas: &[MetaTables], meta: &MetaTables, index: usize) -> bool {
         let table = meta.described[index];
         let newer = || metas.iter().filter(|other| other.sequence > meta.sequence);

@@ -72,7 +72,7 @@ const STRUCTURE: Structure = Structure::MetaHead;
 /// Length of the record of one table in the core, in bytes.
 pub(crate) const TABLE_CHECKS_LEN: usize = 16;
 
-/// Why a commit was made.
+/// The kind of a commit: the operation that made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum CommitKind {
@@ -226,7 +226,7 @@ impl<'a> MetaHead<'a> {
         self.start.family
     }
 
-    /// Why the commit was made.
+    /// The kind of the commit.
     #[must_use]
     pub const fn kind(&self) -> CommitKind {
         self.core.kind

@@ -130,7 +130,7 @@ pub enum ValueRef<'a> {
 }
 
 impl<'a> ValueRef<'a> {
-    /// The type byte that goes with the reference.
+    /// The entry type of the reference.
     ///
     /// # Errors
     ///

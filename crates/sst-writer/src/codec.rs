@@ -13,7 +13,7 @@ use sst_format::block::{BlockHeader, Encoding, compression_pays};
 
 use crate::invariant::{BrokenInvariant, OrBroken};
 
-/// How the payloads of blocks are stored.
+/// The compression of the payloads of blocks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Compression {

@@ -32,7 +32,7 @@
 //! | module | to |
 //! |---|---|
 //! | [`table`] | write one table, to a file or to any output: [`StreamingSstWriter`] |
-//! | [`blob`] | write values over 64 MiB to files of their own |
+//! | [`blob`] | write large values to files of their own |
 //! | [`bulk`] | load entries in any order, more than fit into memory |
 //! | [`publish`] | make tables and blobs visible in one step, or roll back to an earlier commit |
 //! | [`file`](mod@file) | observe and change how files are written: [`file::FileSystem`] |

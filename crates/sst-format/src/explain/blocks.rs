@@ -101,7 +101,7 @@ pub(super) fn value_block(dump: &mut Dump<'_, '_>, values: &[ValueSlice]) -> Res
     dump.content(left)
 }
 
-/// Value number `i` of a value block, and what lies before it.
+/// Shows value number `i` of a value block, and the bytes before it.
 fn value(dump: &mut Dump<'_, '_>, i: u64, slice: ValueSlice) -> Result<(), Stop> {
     let ValueSlice { offset, len } = slice;
     let (start, payload_len) = (offset as usize, dump.all().len());

@@ -16,7 +16,7 @@ const HEX_WIDTH: usize = FIELD_LINE * 3 - 1;
 /// Width of the hex column of content, in characters.
 const CONTENT_WIDTH: usize = CONTENT_LINE * 3 - 1;
 
-/// Why a dump ends early.
+/// The reason why a dump ends early.
 pub(super) enum Stop {
     /// The bytes are damaged; the rest cannot be explained.
     Format(FormatError),

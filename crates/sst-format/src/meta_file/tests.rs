@@ -7,7 +7,7 @@ use crate::content_digest::ContentDigest;
 use crate::filter::FilterBytes;
 use crate::{BlobNumber, TableProtection};
 
-/// A stand-in for CRC-32 that every bit of the input changes (FNV-1a).
+/// A stand-in for CRC-32 that changes with every bit of the input (FNV-1a).
 fn crc32(bytes: &[u8]) -> u32 {
     bytes
         .iter()
@@ -120,8 +120,8 @@ fn every_flipped_bit_and_every_other_length_is_found() {
     for len in 0..bytes.len() {
         let parsed = MetaFile::parse(&bytes[..len], crc32);
         match parsed {
-            // What is left is a meta file of the original's; `CURRENT` and the list of live files
-            // tell that it is not.
+            // The remaining bytes are a meta file of the original's. `CURRENT` and the list of live
+            // meta files tell that this one is not.
             Ok(meta) => assert!(len == filters_end && meta.protection().is_none()),
             Err(_) => assert_ne!(len, filters_end),
         }

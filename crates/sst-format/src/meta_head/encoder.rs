@@ -100,7 +100,7 @@ pub struct HeadedMetaFile<'a> {
     pub obsolete: &'a [SequenceNumber],
     /// The tables described, oldest first, each once.
     pub tables: &'a [DescribedTable<'a>],
-    /// Why the commit is made.
+    /// The kind of the commit.
     pub kind: CommitKind,
     /// Sequence number of the newest meta file of the commit. It is this file's own unless this
     /// file is a part.

@@ -1,4 +1,4 @@
-//! Blob files: values over 64 MiB, one in each file.
+//! Blob files: large values, one in each file. Every value over 64 MiB needs one.
 
 pub(crate) mod blob_file;
 

@@ -68,7 +68,7 @@ pub enum BulkError {
     /// An earlier failure has ended the load.
     #[error("the load has failed before")]
     Failed,
-    /// An invariant of this crate does not hold: a bug, found before anything was published.
+    /// An invariant of this crate is broken, which is a bug. Nothing was published.
     #[error("a bug of the loader was caught: this does not hold: {0}")]
     Internal(&'static str),
     /// A file could not be written or read.

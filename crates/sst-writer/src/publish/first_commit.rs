@@ -38,7 +38,7 @@ enum Marker {
 }
 
 impl FirstCommit {
-    /// For a directory without a commit and without files of commits.
+    /// The missing marker of a directory without a commit and without files of commits.
     pub(crate) fn new(directory: &Path) -> Self {
         Self { path: directory.join(MARKER_FILE_NAME), marker: Mutex::new(Marker::Missing) }
     }
