@@ -91,7 +91,7 @@ fn key_blocks(criterion: &mut Criterion) {
         _ => None,
     };
     let block = fixed.expect("keys of one length");
-    // Two entries are what the second estimate of a lookup is off by on average.
+    // On average, the second estimate of a lookup is wrong by two entries.
     group.bench_function("find every key, from two entries off", |bencher| {
         bencher.iter(|| {
             let found = |(key, i): &(&[u8; 16], u32)| {

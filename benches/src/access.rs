@@ -2,17 +2,17 @@
 
 use crate::random::Random;
 
-/// How lookups are distributed over the entries.
+/// Distribution of the lookups over the entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// All alike.
+    /// All entries are looked up equally often.
     Uniform,
     /// Skewed: the k-th most popular entry is looked up in proportion to k^-0.99.
     Zipf,
 }
 
 impl Access {
-    /// `count` numbers of entries below `entries`, which must not be 0.
+    /// Picks `count` entry numbers below `entries`, which must not be 0.
     #[must_use]
     pub fn pick(self, entries: usize, count: usize, seed: u64) -> Vec<usize> {
         let mut random = Random::new(seed);
@@ -26,28 +26,28 @@ impl Access {
     }
 }
 
-/// Spreads ranks over the table, so that the most popular entries do not lie in one block.
+/// Spreads ranks over the table, so that the most popular entries are not all in one block.
 fn scatter(rank: usize, entries: usize) -> usize {
     Random::new(rank as u64).below(entries)
 }
 
-/// Ranks in a Zipf distribution, after Gray and others, "Quickly generating billion-record
-/// synthetic databases".
+/// Draws ranks from a Zipf distribution, with the method of Gray et al., "Quickly generating
+/// billion-record synthetic databases".
 struct Zipf {
     entries: f64,
     zeta: f64,
     eta: f64,
 }
 
-/// The exponent.
+/// Exponent of the distribution.
 const THETA: f64 = 0.99;
 
 impl Zipf {
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
     fn new(entries: usize) -> Self {
         let zeta = |n: usize| (1..=n).map(|k| (k as f64).powf(-THETA)).sum::<f64>();
-        // The sum over many is its first part and an integral for the rest: exact enough, and takes
-        // no time.
+        // The sum over many terms is approximated: the first terms are added up, and an integral
+        // stands for the rest. That is exact enough and fast.
         let exact = entries.min(100_000);
         let tail =
             ((entries as f64).powf(1.0 - THETA) - (exact as f64).powf(1.0 - THETA)) / (1.0 - THETA);
@@ -57,7 +57,7 @@ impl Zipf {
         Self { entries, zeta: zeta_all, eta }
     }
 
-    /// A rank from 0: 0 most often.
+    /// Draws a rank, counted from 0. Rank 0 is the most frequent one.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_precision_loss,
@@ -92,8 +92,8 @@ mod tests {
 
     #[test]
     fn zipf_prefers_a_few() {
-        // 1 % of the entries: H(100) / H(10000) of the accesses with exponent 0.99, and 1 % when
-        // uniform.
+        // The most popular 1 % of the entries get H(100) / H(10000) of the lookups with exponent
+        // 0.99, and 1 % of them if the distribution is uniform.
         assert!((share_of_most_wanted(Access::Zipf) - 0.53).abs() < 0.03);
         assert!(share_of_most_wanted(Access::Uniform) < 0.03);
     }

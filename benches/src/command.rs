@@ -1,4 +1,4 @@
-//! The command that both programs share: `sst-bench` here, and the one with the rivals.
+//! The command line that both programs share: `sst-bench` here, and the program with the rivals.
 
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -11,57 +11,57 @@ use crate::run::{Run, RunOptions, measure_here, run_workload};
 use crate::store::{BenchError, Contender};
 use crate::workload::{Data, WORKLOADS};
 
-/// Measures ours, other stores and the physical floor with the same data, in turn within each
+/// Measures our store, other stores and the physical floor with the same data, in turn within each
 /// round.
 #[derive(Debug, Parser)]
 pub struct Arguments {
     /// Workloads to run, of a, b, c, d, e, f.
     #[arg(long, default_value = "a,b,c,d,f", value_delimiter = ',')]
     workload: Vec<String>,
-    /// Contenders to run, by name; all if none is given.
+    /// Names of the contenders to run; all if none is given.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
-    /// Rounds; figures are medians over them.
+    /// Number of rounds; figures are medians over them.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// A tenth of the entries and no memory: to see whether everything works, not to measure.
+    /// Use a tenth of the entries and don't measure memory, to check that everything works.
     #[arg(long)]
     quick: bool,
-    /// Leave memory out, which needs a process for each contender.
+    /// Don't measure memory, which needs one process per contender.
     #[arg(long)]
     no_memory: bool,
     /// Print JSON instead of Markdown.
     #[arg(long)]
     json: bool,
-    /// Write report.md, report.html, report.json and the plots into this directory as well.
+    /// Also write report.md, report.html, report.json and the plots to this directory.
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Put the tables between the marks of this Markdown file as well.
+    /// Also write the tables to this Markdown file, between its marks.
     #[arg(long, requires = "out")]
     document: Option<PathBuf>,
-    /// Render this report.json once more instead of measuring.
+    /// Render this report.json again instead of measuring.
     #[arg(long)]
     from: Option<PathBuf>,
-    /// Measure the memory of one contender with one workload, print it as JSON, and end.
+    /// Measure the memory of one contender with one workload, print it as JSON, and exit.
     #[arg(long, hide = true)]
     memory_of: Option<String>,
 }
 
-/// Other stores, and those that are not available, with the reason.
+/// The other stores, and the reasons why some of them are not available.
 #[derive(Default)]
 pub struct Rivals {
     /// The stores that take part.
     pub contenders: Vec<Box<dyn Contender>>,
-    /// The stores that do not, and why.
+    /// The stores that cannot take part, each with the reason.
     pub absent: Vec<String>,
 }
 
-/// Does what the arguments say. `rivals` take part beside ours.
+/// Runs the command that the arguments describe. `rivals` take part in addition to our store.
 ///
 /// # Errors
 ///
-/// If files cannot be written or the machine refuses; a contender that fails has that in the report
-/// instead.
+/// An error if a file cannot be written or the floor cannot be measured. The failure of a contender
+/// is no error: the report shows it.
 #[expect(clippy::print_stdout, reason = "the report goes to standard output")]
 pub fn main(rivals: Rivals) -> Result<(), BenchError> {
     let arguments = Arguments::parse();
@@ -118,8 +118,8 @@ fn measure(
     Ok(run)
 }
 
-/// Makes the entries of one workload, when their turn comes: not all of them need to be in memory
-/// at once.
+/// A function that creates the entries of one workload. It is called when their turn comes, so that
+/// the entries of all workloads need not be in memory at once.
 type Maker = Box<dyn FnOnce() -> Data>;
 
 fn makers(arguments: &Arguments) -> Result<Vec<Maker>, BenchError> {
@@ -151,7 +151,8 @@ fn memory_of(
     measure_here(&data, contender.ok_or("no such contender")?.as_ref())
 }
 
-/// The machine in words: cores and kind, no name of its own.
+/// Describes the machine: number of cores, architecture and operating system. The host name is not
+/// part of it.
 fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     format!("{cores}-core {}, {}", std::env::consts::ARCH, std::env::consts::OS)

@@ -1,7 +1,7 @@
-//! The features of the processor that the libraries in use detect at run time.
+//! The processor features that the libraries in use detect at run time.
 
-/// The features that change which code runs, separated by commas; the architecture alone where none
-/// is asked for.
+/// Returns the processor features that select other code paths, separated by commas. Where no
+/// library checks for features, only the architecture is returned.
 #[must_use]
 pub fn detected() -> String {
     let mut names = vec![std::env::consts::ARCH];

@@ -1,18 +1,18 @@
-//! One figure: nanoseconds of processor time per operation, over several rounds.
+//! One figure: nanoseconds of processor time per operation, measured in several rounds.
 
 use std::time::Instant;
 
 use cpu_time::{ProcessTime, ThreadTime};
 
-/// Samples of one measurement.
+/// The samples of one figure.
 #[derive(Clone, Debug, Default)]
 pub struct Figure {
     samples: Vec<f64>,
 }
 
 impl Figure {
-    /// Runs `work`, which does `operations` operations on this thread, and keeps the processor time
-    /// of one of them.
+    /// Runs `work`, which does `operations` operations on this thread, and records the processor
+    /// time of one operation.
     #[expect(clippy::cast_precision_loss, reason = "a measurement, not a count")]
     pub fn sample<T>(&mut self, operations: usize, work: impl FnOnce() -> T) -> T {
         let start = ThreadTime::now();
@@ -21,7 +21,8 @@ impl Figure {
         result
     }
 
-    /// The same for work that may use threads of its own: their time counts too.
+    /// Like `sample`, but the time of all threads of the process counts, for work that starts
+    /// threads.
     #[expect(clippy::cast_precision_loss, reason = "a measurement, not a count")]
     pub fn sample_process<T>(&mut self, operations: usize, work: impl FnOnce() -> T) -> T {
         let start = ProcessTime::now();
@@ -30,7 +31,7 @@ impl Figure {
         result
     }
 
-    /// The same in time on the wall.
+    /// Like `sample`, but records wall-clock time.
     #[expect(clippy::cast_precision_loss, reason = "a measurement, not a count")]
     pub fn sample_wall<T>(&mut self, operations: usize, work: impl FnOnce() -> T) -> T {
         let start = Instant::now();
@@ -39,24 +40,24 @@ impl Figure {
         result
     }
 
-    /// Adds a sample that was taken elsewhere.
+    /// Adds a sample that was measured elsewhere.
     pub fn push(&mut self, nanoseconds: f64) {
         self.samples.push(nanoseconds);
     }
 
-    /// Takes over the samples of another figure.
+    /// Moves the samples of another figure to this one.
     pub fn append(&mut self, mut other: Self) {
         self.samples.append(&mut other.samples);
     }
 
-    /// Multiplies the last sample: for work whose extent is known only afterwards.
+    /// Multiplies the last sample, for work whose number of operations is known only afterwards.
     pub fn scale_last(&mut self, factor: f64) {
         if let Some(last) = self.samples.last_mut() {
             *last *= factor;
         }
     }
 
-    /// The median sample; `None` without samples.
+    /// Returns the median sample. `None` if there are no samples.
     #[must_use]
     pub fn median(&self) -> Option<f64> {
         let mut sorted = self.samples.clone();

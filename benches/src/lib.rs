@@ -1,11 +1,11 @@
-//! The parts that benches share: data, contenders, the physical floor, figures, and the report.
+//! The parts that the benches share: data, contenders, the physical floor, figures, and the report.
 //!
-//! Machines are noisy, so every figure is the median of several rounds, the things compared are
-//! measured in turn within each round, and what counts is their ratio. Everything that can be is
-//! processor time.
+//! Machines are noisy. Therefore every figure is the median of several rounds, the contenders are
+//! measured in turn within each round, and their ratios are compared, not their times. Times are
+//! processor time wherever that is possible.
 //!
-//! A contender implements [`store::Contender`], [`store::OpenStore`] and [`store::Session`] in a
-//! file of its own; the rest is the same for all.
+//! A contender implements [`store::Contender`], [`store::OpenStore`] and [`store::Session`] in its
+//! own file; all other code is shared.
 
 pub mod access;
 pub mod bulk;

@@ -1,4 +1,5 @@
-//! Measures our tables against the physical floor: what `cargo xtask bench --peers none` runs.
+//! Measures our tables against the physical floor. `cargo xtask bench --peers none` runs this
+//! program.
 
 use sst_benches::command::{self, Rivals};
 use sst_benches::store::BenchError;

@@ -1,29 +1,29 @@
-//! Work on several processors at once, timed from when all of them run.
+//! Work on several processors at once, timed from the moment when all threads are running.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::store::BenchError;
 
-/// All threads must have run for so long without a pause before their work starts.
+/// All threads must have run without a pause for this long before their work starts.
 const CALM: Duration = Duration::from_millis(2);
-/// A pause: longer than it takes two processors to see what the other has written, or to enter the
-/// kernel and come back.
+/// The shortest time that counts as a pause. It is longer than two processors need to see each
+/// other's writes, and longer than a system call.
 const PAUSE: Duration = Duration::from_micros(100);
-/// On a busy machine the work starts after this long, even if not all threads are running.
+/// After this time the work starts even if not all threads are running, as on a busy machine.
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
 
-/// Runs each piece of work in a thread of its own, several on a processor of their own each where
-/// there are enough (Linux). Returns their results, in order, and the time on the wall from when
-/// all threads were running to when the last was done.
+/// Runs each piece of work in its own thread, and on its own processor if there are enough of them
+/// (Linux). Returns the results in order, and the wall-clock time from the moment when all threads
+/// were running until the last one was done.
 ///
-/// Linux leaves a thread that was just started or woken on the processor of the one that did it,
-/// for up to 16 ms where the others are virtual and halted. That time is no part of the work, so it
-/// must not be counted.
+/// Linux leaves a new or woken thread on the processor of the thread that started or woke it. If
+/// the other processors are virtual and halted, that lasts up to 16 ms. This time is not part of
+/// the work, so it must not be counted.
 ///
 /// # Errors
 ///
-/// The first error of the work, or that a thread panicked.
+/// The first error of the work, or an error if a thread panics.
 pub(crate) fn side_by_side<T: Send>(
     works: &[&(dyn Fn() -> Result<T, BenchError> + Sync)],
 ) -> Result<(Vec<T>, Duration), BenchError> {
@@ -57,8 +57,8 @@ pub(crate) fn side_by_side<T: Send>(
 
 /// A start line where threads wait until all of them run.
 ///
-/// The first asks and the others answer, over and over. While none takes a pause, all are running
-/// at the same time.
+/// The first thread increments a counter, and the others copy it, over and over. As long as no
+/// thread pauses, all are running at the same time.
 struct StartLine {
     asked: AtomicU64,
     answered: Vec<AtomicU64>,
@@ -67,13 +67,13 @@ struct StartLine {
 }
 
 impl StartLine {
-    /// A line for `count` threads, none of which waits for longer than `patience`.
+    /// Creates a line for `count` threads. No thread waits longer than `patience`.
     fn new(count: usize, patience: Duration) -> Self {
         let answered = (1..count).map(|_| AtomicU64::new(0)).collect();
         Self { asked: AtomicU64::new(0), answered, is_open: AtomicBool::new(false), patience }
     }
 
-    /// Waits, as the thread with this index.
+    /// Waits as the thread with this index.
     fn wait(&self, index: usize) {
         let called = Instant::now();
         match index.checked_sub(1).and_then(|index| self.answered.get(index)) {
@@ -81,7 +81,7 @@ impl StartLine {
             Some(answer) => {
                 while !self.is_open.load(Ordering::SeqCst) && called.elapsed() < self.patience {
                     answer.store(self.asked.load(Ordering::SeqCst), Ordering::SeqCst);
-                    // Gives way only where the others have no processor of their own.
+                    // This yields the processor only if another thread needs it.
                     std::thread::yield_now();
                 }
             }
@@ -107,8 +107,8 @@ impl StartLine {
     }
 }
 
-/// The processors that this process may use, as its first thread may; none where that cannot be
-/// told.
+/// Returns the processors that the first thread of this process may use. Empty where the system
+/// does not tell.
 #[cfg(target_os = "linux")]
 fn processors() -> Vec<usize> {
     let first_thread =
@@ -116,7 +116,7 @@ fn processors() -> Vec<usize> {
     processors_of(first_thread)
 }
 
-/// The processors that a thread may use; `None` is the calling thread.
+/// Returns the processors that a thread may use; `None` is the calling thread.
 #[cfg(target_os = "linux")]
 fn processors_of(thread: Option<rustix::thread::Pid>) -> Vec<usize> {
     use rustix::thread::{CpuSet, sched_getaffinity};
@@ -124,14 +124,14 @@ fn processors_of(thread: Option<rustix::thread::Pid>) -> Vec<usize> {
     (0..CpuSet::MAX_CPU).filter(|processor| set.is_set(*processor)).collect()
 }
 
-/// Keeps the calling thread, and those it starts, on a processor.
+/// Binds the calling thread, and the threads it will start, to a processor.
 #[cfg(target_os = "linux")]
 fn stay_on(processor: Option<usize>) {
     use rustix::thread::{CpuSet, sched_setaffinity};
     if let Some(processor) = processor.filter(|processor| *processor < CpuSet::MAX_CPU) {
         let mut set = CpuSet::new();
         set.set(processor);
-        // Where that is forbidden the kernel decides, as always.
+        // Where that is forbidden, the scheduler chooses the processor.
         _ = sched_setaffinity(None, &set);
     }
 }
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn work_is_done_at_the_same_time_and_comes_back_in_order() {
-        // Each waits for the other, so one after the other they would not end.
+        // Each thread waits for the other, so the test would hang if they ran one after the other.
         let meeting = std::sync::Barrier::new(2);
         let meet = |number: i32| {
             meeting.wait();
@@ -175,7 +175,7 @@ mod tests {
             line.wait(1);
             assert!(first.join().unwrap());
         });
-        // A thread that waits for one that does not come gives up after a while.
+        // A thread stops waiting after the limit if another thread never arrives.
         let line = StartLine::new(2, Duration::ZERO);
         line.wait(0);
         line.wait(1);

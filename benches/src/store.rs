@@ -1,20 +1,20 @@
-//! The interface of contenders, so that all are measured alike.
+//! The interface of contenders, so that all are measured in the same way.
 
 use crate::strings::Strings;
 use crate::workload::{Data, Row};
 
-/// Why something could not be measured: for people only, so any error will do.
+/// The reason why something could not be measured. Only people read it, so it may be any error.
 pub type BenchError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Values that were found: their number, and the sum of the first and the last byte of each.
+/// The values that were found: their number, and the sum of the first and the last byte of each.
 ///
-/// Every contender must look at both bytes of every value it finds, so that none can answer without
-/// having fetched it; and since the sum is known beforehand, no wrong answer goes unseen.
+/// Every contender must read both bytes of every value that it finds, so no contender can answer
+/// without fetching the value. The sum is known beforehand, so no wrong answer goes unnoticed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Values.
+    /// Number of values.
     pub found: u64,
-    /// Sum of the first and the last byte of each.
+    /// Sum of the first and the last byte of each value.
     pub sum: u64,
 }
 
@@ -35,64 +35,66 @@ impl Tally {
     }
 }
 
-/// Number of threads that build, and of files.
+/// Number of threads that build, each with its own file.
 #[derive(Clone, Copy, Debug)]
 pub enum Writers {
     /// One thread, one file.
     Alone,
-    /// Two files, one for each half of the hashes, each written by a thread.
+    /// Two threads that write one file each, one for each half of the hashes.
     TwoFiles,
 }
 
-/// A store that can be built from entries and opened: one for each way to configure it.
+/// A store that can be built from entries and opened. There is one contender per configuration of a
+/// store.
 pub trait Contender {
-    /// Its name, unique within a run.
+    /// Returns the name, which is unique within a run.
     fn name(&self) -> &'static str;
 
-    /// Its configuration in words.
+    /// Returns a description of the configuration.
     fn setup(&self) -> &'static str;
 
-    /// Whether it has a cache whose size can be given. Without one it is not asked with a small
-    /// cache.
+    /// Returns whether the store has a cache with a configurable size. Otherwise it is not measured
+    /// with the small cache.
     fn is_cached(&self) -> bool {
         true
     }
 
-    /// Whether there are files to build and open; otherwise opening builds it in memory.
+    /// Returns whether there are files to build and open. Otherwise `open` builds the store in
+    /// memory.
     fn has_files(&self) -> bool {
         true
     }
 
-    /// Whether it writes its files itself, so that building can be measured.
+    /// Returns whether the store writes its files itself, so that building can be measured.
     fn is_built(&self) -> bool {
         true
     }
 
-    /// Whether it takes part in a workload.
+    /// Returns whether the contender takes part in a workload.
     fn takes(&self, _data: &Data) -> bool {
         true
     }
 
-    /// Writes all entries into the empty directory `dir` and closes it, without waiting for the
-    /// disk.
+    /// Writes all entries to the empty directory `dir` and closes the store, without waiting for
+    /// the disk.
     ///
     /// # Errors
     ///
-    /// Whatever the store reports.
+    /// The error of the store.
     fn build(&self, data: &Data, dir: &std::path::Path) -> Result<(), BenchError>;
 
-    /// Whether it can be written by two threads at once.
+    /// Returns whether two threads can write the store at once.
     fn has_two_writers(&self) -> bool {
         false
     }
 
-    /// Writes all entries into the empty directory `dir` in one of these ways, and returns how long
-    /// that took on the wall from when all threads were running. Asked only if it
-    /// [can](Self::has_two_writers).
+    /// Writes all entries to the empty directory `dir` in one of these ways. Returns the wall-clock
+    /// time from the moment when all threads were running. It is called only if
+    /// [`has_two_writers`](Self::has_two_writers) returns `true`.
     ///
     /// # Errors
     ///
-    /// Whatever the store reports.
+    /// The error of the store.
     fn time_writers(
         &self,
         _data: &Data,
@@ -102,13 +104,13 @@ pub trait Contender {
         Err("not written by two threads".into())
     }
 
-    /// Writes tables that stay apart, each newer than those before it, into the empty directory
-    /// `dir`. The rows of a table come in the order of their keys. False, with nothing written, if
-    /// the store keeps no tables apart.
+    /// Writes separate tables, each newer than those before it, to the empty directory `dir`. The
+    /// rows of a table are in the order of their keys. Returns `false`, and writes nothing, if the
+    /// store cannot keep tables apart.
     ///
     /// # Errors
     ///
-    /// Whatever the store reports.
+    /// The error of the store.
     fn build_tables(
         &self,
         _tables: &[Vec<Row<'_>>],
@@ -117,30 +119,30 @@ pub trait Contender {
         Ok(false)
     }
 
-    /// Merges the tables that [`build_tables`](Self::build_tables) has written into one. False if
-    /// the store keeps no tables apart.
+    /// Merges the tables that [`build_tables`](Self::build_tables) has written into one. Returns
+    /// `false` if the store cannot keep tables apart.
     ///
     /// # Errors
     ///
-    /// Whatever the store reports.
+    /// The error of the store.
     fn merge_tables(&self, _dir: &std::path::Path) -> Result<bool, BenchError> {
         Ok(false)
     }
 
-    /// Work between building and opening that belongs to neither figure.
+    /// Does the work between building and opening that belongs to neither figure.
     ///
     /// # Errors
     ///
-    /// Whatever the store reports.
+    /// The error of the store.
     fn publish(&self, _data: &Data, _dir: &std::path::Path) -> Result<(), BenchError> {
         Ok(())
     }
 
-    /// Opens what [`build`](Self::build) has written, with a cache of `cache` bytes.
+    /// Opens the store that [`build`](Self::build) has written, with a cache of `cache` bytes.
     ///
     /// # Errors
     ///
-    /// Whatever the store reports.
+    /// The error of the store.
     fn open<'d>(
         &self,
         data: &'d Data,
@@ -149,14 +151,16 @@ pub trait Contender {
     ) -> Result<Box<dyn Store + 'd>, BenchError>;
 }
 
-/// An open store, for one thread at a time through [`Session`]s. Implement this; [`Store`] follows.
+/// An open store. Each thread uses it through its own [`Session`]. Contenders implement this trait;
+/// [`Store`] is implemented for all types that have it.
 pub trait OpenStore: Sync {
-    /// The state of a thread that looks things up, such as a read transaction.
+    /// The state of a thread that does lookups, such as a read transaction.
     type Session<'a>: Session
     where
         Self: 'a;
 
-    /// The number of blocks that were not in its cache so far; `None` if it does not count them.
+    /// Returns the number of blocks so far that were not in the cache. `None` if the store does not
+    /// count them.
     fn blocks_loaded(&self) -> Option<u64> {
         None
     }
@@ -165,24 +169,25 @@ pub trait OpenStore: Sync {
     ///
     /// # Errors
     ///
-    /// Whatever the store reports.
+    /// The error of the store.
     fn session(&self) -> Result<Self::Session<'_>, BenchError>;
 }
 
-/// Lookups by one thread.
+/// The lookups of one thread.
 pub trait Session {
-    /// Looks `key` up and shows its value to `visit`, without copying it if the store allows that.
+    /// Looks up `key` and passes its value to `visit`, without a copy if the store allows that.
     ///
     /// # Errors
     ///
-    /// Whatever the store reports.
+    /// The error of the store.
     fn find(&mut self, key: &[u8], visit: impl FnMut(&[u8])) -> Result<(), BenchError>;
 
-    /// Looks many keys up at once, in whatever order, and shows the values of those that are there.
+    /// Looks up many keys at once, in any order, and passes the values of the present ones to
+    /// `visit`.
     ///
     /// # Errors
     ///
-    /// Whatever the store reports.
+    /// The error of the store.
     fn find_many(
         &mut self,
         keys: &[&[u8]],
@@ -191,47 +196,48 @@ pub trait Session {
         keys.iter().try_for_each(|key| self.find(key, &mut visit))
     }
 
-    /// Shows keys and values of all entries, in the store's order. False if the store cannot do
-    /// that.
+    /// Passes the keys and values of all entries to `visit`, in the store's order. Returns `false`
+    /// if the store cannot scan.
     ///
     /// # Errors
     ///
-    /// Whatever the store reports.
+    /// The error of the store.
     fn scan(&mut self, visit: impl FnMut(&[u8], &[u8])) -> Result<bool, BenchError>;
 }
 
-/// An open store, measured in whole batches, so that one indirect call serves thousands of lookups.
+/// An open store that is measured in whole batches, so that one indirect call serves thousands of
+/// lookups.
 pub trait Store: Sync {
     /// See [`OpenStore::blocks_loaded`].
     fn blocks_loaded(&self) -> Option<u64>;
 
-    /// Looks keys up one by one.
+    /// Looks up keys one by one.
     ///
     /// # Errors
     ///
-    /// Whatever the store reports.
+    /// The error of the store.
     fn get(&self, keys: &Strings) -> Result<Tally, BenchError>;
 
-    /// Looks keys up in groups of `group`.
+    /// Looks up keys in groups of `group`.
     ///
     /// # Errors
     ///
-    /// Whatever the store reports.
+    /// The error of the store.
     fn multi_get(&self, keys: &Strings, group: usize) -> Result<Tally, BenchError>;
 
-    /// Walks all entries; values only are counted. `None` if the store cannot do that.
+    /// Scans all entries and counts their values. `None` if the store cannot scan.
     ///
     /// # Errors
     ///
-    /// Whatever the store reports.
+    /// The error of the store.
     fn scan(&self) -> Result<Option<Tally>, BenchError>;
 
-    /// Looks up every key of `data` and compares the whole value; walks all entries and compares
-    /// their number.
+    /// Looks up every key of `data` and compares the whole value. Then scans all entries, if the store
+    /// can, and compares their number and their length.
     ///
     /// # Errors
     ///
-    /// Whatever the store reports, and every difference.
+    /// The error of the store, or an error that describes the first difference.
     fn verify(&self, data: &Data) -> Result<(), BenchError>;
 }
 

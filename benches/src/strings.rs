@@ -1,6 +1,6 @@
 //! Many byte strings in one buffer.
 
-/// Byte strings back to back: all of one length, or each with its own end.
+/// Byte strings stored back to back: all of one length, or each with its own end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Strings {
     bytes: Vec<u8>,
@@ -14,15 +14,15 @@ enum Shape {
 }
 
 impl Strings {
-    /// `bytes` cut into strings of `len` bytes. A rest shorter than that is not reached.
+    /// Divides `bytes` into strings of `len` bytes. A shorter rest at the end is ignored.
     #[must_use]
     pub fn fixed(bytes: Vec<u8>, len: usize) -> Self {
-        // Strings without a length are no strings.
+        // A `len` of 0 gives no strings.
         let count = bytes.len().checked_div(len).unwrap_or(0);
         Self { bytes, shape: Shape::Fixed { len, count } }
     }
 
-    /// Strings of any length.
+    /// Copies strings of any length into one buffer.
     #[must_use]
     pub fn collect<'a>(strings: impl Iterator<Item = &'a [u8]>) -> Self {
         let mut bytes = Vec::new();
@@ -34,7 +34,8 @@ impl Strings {
         Self { bytes, shape: Shape::Ends(ends) }
     }
 
-    /// String `i`, which must be there: a bench ends rather than measure something else.
+    /// Returns string `i`. The index must be in range: otherwise this panics, so that a bench stops
+    /// rather than measures something else.
     #[must_use]
     #[inline]
     #[expect(clippy::indexing_slicing, reason = "a wrong index must not look like an empty string")]
@@ -49,13 +50,13 @@ impl Strings {
         &self.bytes[range]
     }
 
-    /// All strings, in order.
+    /// Returns all strings in order.
     #[must_use]
     pub fn iter(&self) -> Iter<'_> {
         Iter { rest: &self.bytes, shape: &self.shape, i: 0, at: 0 }
     }
 
-    /// Number of strings.
+    /// Returns the number of strings.
     #[must_use]
     pub fn count(&self) -> usize {
         match &self.shape {
@@ -64,29 +65,30 @@ impl Strings {
         }
     }
 
-    /// All strings back to back.
+    /// Returns the bytes of all strings, back to back.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Number of bytes of all strings.
+    /// Returns the number of bytes of all strings.
     #[must_use]
     pub fn byte_len(&self) -> usize {
         self.bytes.len()
     }
 }
 
-/// Strings in order.
+/// An iterator over the strings in order.
 ///
-/// A loop over lookups runs this between an answer and the next question. Its branches always go
-/// the same way, and it computes nothing from conditions: the byte that such a result is put into
-/// is part of a register whose other bytes may still wait for the answer.
+/// A loop over lookups runs this code between one lookup and the next. Its branches always go the
+/// same way, and it computes no value from a condition. Such a value would be written to one byte
+/// of a register, and the other bytes of this register may still depend on the result of the
+/// lookup.
 #[derive(Clone, Debug)]
 pub struct Iter<'a> {
     rest: &'a [u8],
     shape: &'a Shape,
-    /// Of strings that have ends: number of the next one, and where it starts.
+    /// Number of the next string and start of it, if strings have ends.
     i: usize,
     at: usize,
 }

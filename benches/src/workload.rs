@@ -1,4 +1,4 @@
-//! Data to measure with.
+//! The data of the benches.
 
 use std::cmp::Ordering;
 use std::sync::OnceLock;
@@ -10,10 +10,11 @@ use crate::random::Random;
 use crate::store::Tally;
 use crate::strings::Strings;
 
-/// A number of entries of one shape: random keys, values of which half is random and half repeats.
+/// Entries of one shape: random keys, and values of which half is random and half is repeated
+/// bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Workload {
-    /// Its letter.
+    /// Letter of the workload.
     pub name: &'static str,
     /// Number of entries.
     pub entries: usize,
@@ -23,7 +24,7 @@ pub struct Workload {
     pub value_len: usize,
 }
 
-/// The workloads with made-up data, as docs/PERFORMANCE.md names them.
+/// The workloads with synthetic data, named as in docs/PERFORMANCE.md.
 pub const WORKLOADS: [Workload; 5] = [
     Workload { name: "a", entries: 1_000_000, key_len: 16, value_len: 8 },
     Workload { name: "b", entries: 1_000_000, key_len: 16, value_len: 100 },
@@ -33,24 +34,24 @@ pub const WORKLOADS: [Workload; 5] = [
 ];
 
 impl Workload {
-    /// The same shape with a tenth of the entries, to see quickly whether everything works.
+    /// Returns the same shape with a tenth of the entries, to check quickly that everything works.
     #[must_use]
     pub const fn quick(self) -> Self {
         Self { entries: self.entries / 10, ..self }
     }
 
-    /// The shape in words.
+    /// Returns a description of the shape.
     #[must_use]
     pub fn about(&self) -> String {
         format!("{} × {} + {} bytes", self.entries, self.key_len, self.value_len)
     }
 }
 
-/// Entries in memory, sorted by (hash, key): keys and values back to back.
+/// Entries in memory, sorted by (hash, key). Keys and values are stored back to back.
 pub struct Data {
-    /// The workload's name.
+    /// Name of the workload.
     pub name: String,
-    /// Its shape in words.
+    /// Description of its shape.
     pub about: String,
     hashes: Vec<u64>,
     keys: Strings,
@@ -59,7 +60,7 @@ pub struct Data {
 }
 
 impl Data {
-    /// Makes the entries of a workload: always the same.
+    /// Creates the entries of a workload. They are the same on every call.
     #[must_use]
     pub fn new(workload: Workload) -> Self {
         let Workload { name, entries, key_len, value_len } = workload;
@@ -88,7 +89,7 @@ impl Data {
         }
     }
 
-    /// Real entries, in any order; of several with one key the last counts.
+    /// Takes real entries in any order. If several have the same key, the last one counts.
     #[must_use]
     pub fn from_entries(name: &str, about: &str, mut entries: Vec<(Vec<u8>, Vec<u8>)>) -> Self {
         entries.reverse();
@@ -104,26 +105,27 @@ impl Data {
         }
     }
 
-    /// Number of entries.
+    /// Returns the number of entries.
     #[must_use]
     pub fn entries(&self) -> usize {
         self.hashes.len()
     }
 
-    /// Entry `i` in the order of hashes, which must be there.
+    /// Returns entry `i` in the order of hashes. The index must be in range.
     #[must_use]
     #[expect(clippy::indexing_slicing, reason = "a wrong index must not look like an entry")]
     pub fn row(&self, i: usize) -> Row<'_> {
         Row { hash: self.hashes[i], key: self.keys.get(i), value: self.values.get(i) }
     }
 
-    /// Hash, key and value of each entry, in the order of hashes.
+    /// Returns hash, key and value of each entry, in the order of hashes.
     pub fn iter(&self) -> impl Iterator<Item = Row<'_>> {
         let entries = self.hashes.iter().zip(self.keys.iter()).zip(self.values.iter());
         entries.map(|((&hash, key), value)| Row { hash, key, value })
     }
 
-    /// Sorts by key, once, so that the first store that needs it does not pay for it.
+    /// Sorts by key, and keeps the result, so that the first store that needs it does not pay for
+    /// it.
     pub fn sort_by_key(&self) -> &[usize] {
         self.by_key.get_or_init(|| {
             let mut order: Vec<usize> = (0..self.entries()).collect();
@@ -132,25 +134,25 @@ impl Data {
         })
     }
 
-    /// All entries in the order of their keys, for stores that sort so.
+    /// Returns all entries in the order of their keys, for stores that sort by key.
     pub fn iter_by_key(&self) -> impl Iterator<Item = Row<'_>> {
         self.sort_by_key().iter().map(|&i| self.row(i))
     }
 
-    /// Keys of all entries, in the order of hashes.
+    /// Returns the keys of all entries, in the order of hashes.
     #[must_use]
     pub fn keys(&self) -> &Strings {
         &self.keys
     }
 
-    /// Bytes of all keys and values.
+    /// Returns the number of bytes of all keys and values.
     #[must_use]
     pub fn byte_len(&self) -> usize {
         self.keys.byte_len() + self.values.byte_len()
     }
 
-    /// `count` keys of entries, in a buffer of their own: a caller has its key at hand, so fetching
-    /// it is no part of a lookup.
+    /// Picks `count` keys of entries and copies them to their own buffer. A caller has its key at
+    /// hand, so fetching the key is not part of a lookup.
     #[must_use]
     pub fn present(&self, access: Access, count: usize, seed: u64) -> Batch {
         let picked = access.pick(self.entries(), count, seed);
@@ -159,14 +161,15 @@ impl Data {
         Batch { keys: Strings::collect(picked.iter().map(|&i| self.keys.get(i))), expected }
     }
 
-    /// Keys of the lengths that keys here have, none of which is in the workload.
+    /// Creates `count` keys that are not in the workload. Their lengths are picked from its keys,
+    /// but are at least 12 bytes.
     #[must_use]
     pub fn absent(&self, count: usize, seed: u64) -> Batch {
         let mut random = Random::new(seed ^ 0x5eed);
         let mut key = Vec::new();
         let mut keys = Vec::with_capacity(count);
         for _ in 0..count {
-            // At least 12 bytes: random keys of that length don't repeat.
+            // Random keys of at least 12 bytes don't repeat in practice.
             key.resize(self.keys.get(random.below(self.entries())).len().max(12), 0);
             random.fill(&mut key);
             keys.push(key.clone());
@@ -176,18 +179,18 @@ impl Data {
     }
 }
 
-/// Keys to look up, and the tally that they must give.
+/// Keys to look up, and the tally that the lookups must give.
 pub struct Batch {
     /// The keys.
     pub keys: Strings,
-    /// The number of keys that are there, and the sum over their values.
+    /// The number of present keys, and the sum over their values.
     pub expected: Tally,
 }
 
-/// One entry, ready to be added to a writer.
+/// One entry that can be added to a writer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row<'a> {
-    /// Hash of the key, computed beforehand: an ingest service has it from sorting.
+    /// Hash of the key, computed beforehand: a service that ingests data has it from sorting.
     pub hash: u64,
     /// The key.
     pub key: &'a [u8],
@@ -196,7 +199,7 @@ pub struct Row<'a> {
 }
 
 impl Row<'_> {
-    /// Order of entries in a table.
+    /// Returns the order of two entries in a table.
     #[must_use]
     pub fn order(&self, other: &Self) -> Ordering {
         (self.hash, self.key).cmp(&(other.hash, other.key))
@@ -216,7 +219,7 @@ impl sst_writer::Entry for Row<'_> {
         out.extend_from_slice(self.key);
     }
 
-    /// The hash is computed once more, as the writer would.
+    /// Computes the hash again, as the writer would do.
     #[inline]
     fn hashed_key(&self) -> Option<sst_writer::table::HashedKey<'_>> {
         Some(sst_writer::table::HashedKey::new(self.key))
@@ -224,7 +227,7 @@ impl sst_writer::Entry for Row<'_> {
 
     #[inline]
     fn value(&self) -> sst_writer::EntryValue<'_> {
-        // A value too long for any kind is refused by the writer as a medium one.
+        // `Medium` makes the writer refuse a value that is too long for any kind.
         sst_writer::EntryValue::for_bytes(self.value)
             .unwrap_or(sst_writer::EntryValue::Medium(self.value))
     }

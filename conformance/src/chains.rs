@@ -179,7 +179,8 @@ pub(crate) fn write(dir: &Path, seed: u64, is_protected: bool) -> Result<(), Any
     Ok(())
 }
 
-/// The meta file in version 3; `None` if it describes a table twice, which the encoder refuses.
+/// Encodes a meta file in version 3. `None` if it describes a table twice, which the encoder
+/// refuses.
 fn encode_headed(
     meta: &MetaTables,
     family: u32,

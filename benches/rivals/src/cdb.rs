@@ -11,7 +11,7 @@ use sst_benches::workload::Data;
 /// A hash table on disk: no compression, no checksums, no filter.
 pub struct Cdb64;
 
-/// The file that is built.
+/// Name of the file that `build` writes.
 const FILE: &str = "table.cdb";
 
 impl Contender for Cdb64 {

@@ -1,4 +1,4 @@
-//! Other stores behind the traits of `sst-benches`: each in a file of its own.
+//! Other stores behind the traits of `sst-benches`, each in its own file.
 
 mod cdb;
 mod fjall;
@@ -9,7 +9,7 @@ mod rocksdb;
 
 use sst_benches::store::Contender;
 
-/// All stores of this build.
+/// Returns all stores that this build contains.
 #[must_use]
 pub fn contenders() -> Vec<Box<dyn Contender>> {
     vec![
@@ -22,7 +22,7 @@ pub fn contenders() -> Vec<Box<dyn Contender>> {
     ]
 }
 
-/// Workloads that every rival can build five times in a minute.
+/// Returns whether every rival can build a workload of this size five times in a minute.
 fn is_moderate(entries: usize) -> bool {
     entries <= 2_000_000
 }

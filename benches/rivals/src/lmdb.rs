@@ -1,4 +1,4 @@
-//! LMDB through heed.
+//! LMDB through the crate `heed`.
 
 use std::path::Path;
 
@@ -7,16 +7,17 @@ use heed::{Database, Env, EnvFlags, EnvOpenOptions, PutFlags, RoTxn, WithTls};
 use sst_benches::store::{BenchError, Contender, OpenStore, Session, Store};
 use sst_benches::workload::Data;
 
-/// One database, appended to in the order of its keys.
+/// One database. Entries are appended in the order of their keys.
 pub struct Lmdb;
 
 fn open(dir: &Path) -> Result<Env<WithTls>, BenchError> {
     let mut options = EnvOpenOptions::new().read_txn_with_tls();
     options.map_size(8 << 30);
-    // SAFETY: the directory is a temporary one of this process, opened once at a time; without
-    // syncs a crash of the machine may lose it, which a bench can afford.
+    // SAFETY: the directory is a temporary directory of this process, and it is opened only once at
+    // a time. Without syncs a crash of the machine may lose the data, which is acceptable in a
+    // bench.
     unsafe {
-        // Lookups are at random places: reading ahead of them would fetch megabytes in vain.
+        // Lookups read at random places, so read-ahead would fetch megabytes for nothing.
         options.flags(EnvFlags::NO_SYNC | EnvFlags::NO_READ_AHEAD);
         Ok(options.open(dir)?)
     }

@@ -1,5 +1,5 @@
-//! Measures our tables against other stores and the physical floor: what
-//! `cargo xtask bench --peers light|all` runs.
+//! Measures our tables against other stores and the physical floor. `cargo xtask bench --peers
+//! light|all` runs this program.
 
 use sst_bench_rivals::contenders;
 use sst_benches::command::{self, Rivals};

@@ -13,7 +13,7 @@ pub struct Redb;
 
 const TABLE: TableDefinition<&[u8], &[u8]> = TableDefinition::new("entries");
 
-/// The file that is built.
+/// Name of the file that `build` writes.
 const FILE: &str = "table.redb";
 
 impl Contender for Redb {
@@ -64,7 +64,7 @@ impl OpenStore for Open {
     }
 }
 
-/// The table as of one transaction.
+/// The table as one read transaction sees it.
 struct Reading(ReadOnlyTable<&'static [u8], &'static [u8]>);
 
 impl Session for Reading {

@@ -1,7 +1,7 @@
-//! RocksDB: a file written by `SstFileWriter` and ingested, set up for point lookups.
+//! RocksDB, set up for point lookups. Its file is written by `SstFileWriter` and ingested.
 //!
-//! PlainTable cannot take part: ingesting a file asks its iterator for the last key, which it
-//! answers by ending the process.
+//! RocksDB's PlainTable format cannot take part: ingestion asks the iterator of the file for the
+//! last key, and the iterator of PlainTable aborts the process then.
 
 use std::path::Path;
 
@@ -12,10 +12,10 @@ use ::rocksdb::{
 use sst_benches::store::{BenchError, Contender, OpenStore, Session, Store};
 use sst_benches::workload::{Data, Row};
 
-/// Blocks with a hash index, LZ4, a bloom filter and a cache.
+/// Blocks with a hash index, LZ4, a Bloom filter and a cache.
 pub struct RocksDb;
 
-/// The file that is built.
+/// Name of the file that `SstFileWriter` writes.
 const FILE: &str = "built.sst";
 
 fn options(cache: u64) -> Result<Options, BenchError> {
@@ -29,7 +29,7 @@ fn options(cache: u64) -> Result<Options, BenchError> {
     options.create_if_missing(true);
     options.set_block_based_table_factory(&table);
     options.set_compression_type(DBCompressionType::Lz4);
-    // Files stay as they were ingested, until a merge is asked for.
+    // Files stay as they were ingested until `merge_tables` compacts them.
     options.set_disable_auto_compactions(true);
     Ok(options)
 }
@@ -78,7 +78,8 @@ impl Contender for RocksDb {
                 writer.put(row.key, row.value)?;
             }
             writer.finish()?;
-            // One by one, so that a file that overlaps with an earlier one lies above it.
+            // Files are ingested one by one, so that a file that overlaps an earlier file is placed
+            // above it.
             db.ingest_external_file_opts(&ingest, vec![dir.join(FILE)])?;
         }
         Ok(true)
@@ -97,7 +98,7 @@ impl Contender for RocksDb {
         cache: u64,
     ) -> Result<Box<dyn Store + 'd>, BenchError> {
         let options = options(cache)?;
-        // Named, so that it has a handle.
+        // The column family is named, so that `DB` keeps a handle to it.
         let db = DB::open_cf_with_opts(&options, dir.join("db"), [("default", options.clone())])?;
         Ok(Box::new(Open(db)))
     }
@@ -105,7 +106,7 @@ impl Contender for RocksDb {
 
 struct Open(DB);
 
-/// The options of a thread's lookups.
+/// A thread's session: the store, and the options of the lookups.
 struct Reading<'a> {
     open: &'a Open,
     options: ReadOptions,

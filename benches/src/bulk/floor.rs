@@ -1,5 +1,5 @@
-//! The work that no load can do without: reading the input, sorting its hashes, compressing the
-//! bytes and writing them once.
+//! The work that every load must do: read the input, sort its hashes, compress the bytes and write
+//! them once.
 
 use std::fs::File;
 use std::hint::black_box;
@@ -12,12 +12,12 @@ use sst_writer::hash_key;
 
 use sst_benches::bulk::Input;
 
-/// Values are compressed in blocks of this many bytes, as a table does.
+/// Number of bytes of values per compressed block, as in a table.
 const BLOCK_LEN: usize = 8 << 10;
 /// Output is written in pieces of this many bytes.
 const PIECE_LEN: usize = 256 << 10;
 
-/// Does all that, each thread with its part of the input, and makes it durable.
+/// Does this work, with one part of the input per thread, and syncs the output to disk.
 pub(crate) fn run(input: &Input, threads: u64, directory: &Path) -> io::Result<()> {
     thread::scope(|scope| {
         let threads: Vec<_> = (0..threads)
@@ -61,7 +61,7 @@ fn one(input: &Input, part: u64, parts: u64, directory: &Path) -> io::Result<()>
     file.sync_all()
 }
 
-/// Appends the compressed form.
+/// Appends the compressed form of `block`.
 fn compress(block: &[u8], table: &mut CompressTable, out: &mut Vec<u8>) -> io::Result<()> {
     let at = out.len();
     out.resize(at + get_maximum_output_size(block.len()), 0);

@@ -1,5 +1,5 @@
-//! Unsorted records in a file: keys of 16 random bytes, values of 100 of which half repeat, back to
-//! back.
+//! A file of unsorted records, stored back to back: keys of 16 random bytes, and values of 100
+//! bytes, of which the second half is compressible.
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
@@ -24,11 +24,11 @@ pub struct Input {
 }
 
 impl Input {
-    /// Writes a file of records, always the same.
+    /// Writes a file of records. The same number of records always gives the same bytes.
     ///
     /// # Errors
     ///
-    /// Whatever the file system reports.
+    /// The error of the file system.
     pub fn generate(path: &Path, records: u64) -> io::Result<Self> {
         let mut out = BufWriter::with_capacity(1 << 20, File::create(path)?);
         let mut random = Random::new(1);
@@ -44,11 +44,11 @@ impl Input {
         Ok(Self { path: path.to_owned(), records })
     }
 
-    /// Hands on the records of one of `parts` equal parts, each with its number.
+    /// Passes the records of one of `parts` equal parts to `take`, each with its number.
     ///
     /// # Errors
     ///
-    /// Whatever the file system reports, and the first error of `take`.
+    /// The error of the file system, or the first error of `take`.
     pub fn read_part<E: From<io::Error>>(
         &self,
         part: u64,

@@ -13,10 +13,10 @@ use sst_writer::{BulkError, BulkLoader, BulkOptions, Publisher, PublisherOptions
 
 use sst_benches::bulk::Input;
 
-/// Why a load failed.
+/// The error of a failed load.
 pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// Loads the input, each thread putting its part of it.
+/// Loads the input. Each thread adds its part of the records.
 pub(crate) fn run(
     input: &Input,
     budget: usize,
@@ -33,8 +33,8 @@ pub(crate) fn run(
         let parts = threads as u64;
         let threads: Vec<_> = (0..parts)
             .map(|part| {
-                // One stream, whatever the number of threads: the number of a record is its
-                // position.
+                // All threads put records into one stream, and the position of a record is its
+                // number in the input. So the result doesn't depend on the number of threads.
                 let mut handle = loader.handle(0);
                 scope.spawn(move || {
                     input.read_part(part, parts, |number, key, value| {
@@ -51,7 +51,7 @@ pub(crate) fn run(
     Ok(loader.finish()?)
 }
 
-/// SHA-256 of each file of a directory, the lock aside, in hex.
+/// Returns the SHA-256 of each file of a directory in hex. The lock file is left out.
 pub(crate) fn checksums(directory: &Path) -> io::Result<BTreeMap<String, String>> {
     let mut sums = BTreeMap::new();
     for file in fs::read_dir(directory)? {

@@ -1,4 +1,4 @@
-//! Loads unsorted records under a memory budget: what `cargo xtask bulk` runs.
+//! Loads unsorted records within a memory budget. `cargo xtask bulk` runs this program.
 
 #![expect(clippy::print_stdout, reason = "the report goes to standard output")]
 
@@ -16,7 +16,7 @@ use sst_benches::bulk::{Input, RECORD_LEN, Taken};
 
 use crate::load::Error;
 
-/// Loads unsorted records under a memory budget.
+/// Loads unsorted records within a memory budget.
 #[derive(Parser)]
 struct Arguments {
     #[command(subcommand)]
@@ -25,24 +25,24 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Chore {
-    /// Loads next to the physical floor, each in a process of its own, in turn; prints times, their
-    /// ratio and peak memory.
+    /// Compare a load with the physical floor. Each runs in its own process, in turn; prints times,
+    /// their ratio and the peak memory.
     Compare {
         #[command(flatten)]
         load: LoadArgs,
-        /// Rounds; figures are medians over them.
+        /// Number of rounds; figures are medians over them.
         #[arg(long, default_value_t = 3)]
         rounds: usize,
         /// A program that loads the same records into another store; `cargo xtask bulk --peers all`
-        /// gives one.
+        /// passes one.
         #[arg(long)]
         rival: Option<PathBuf>,
         /// Print JSON instead of a table.
         #[arg(long)]
         json: bool,
     },
-    /// Loads with several budgets and numbers of threads, lists the checksums of the files, and
-    /// fails if they differ.
+    /// Load with several budgets and numbers of threads, list the checksums of the files, and fail
+    /// if they differ.
     Identical {
         /// Number of records.
         #[arg(long, default_value_t = 10_000_000)]
@@ -53,7 +53,7 @@ enum Chore {
         /// Numbers of threads.
         #[arg(long, default_value = "1,2", value_delimiter = ',')]
         threads: Vec<usize>,
-        /// Folder for temporary files; they are removed afterwards.
+        /// Folder for temporary files, which are removed afterwards.
         #[arg(long)]
         dir: Option<PathBuf>,
     },
@@ -64,7 +64,7 @@ enum Chore {
         load: LoadArgs,
         #[arg(long)]
         input: PathBuf,
-        /// The floor instead of a load.
+        /// Run the floor instead of a load.
         #[arg(long)]
         floor: bool,
     },
@@ -72,16 +72,16 @@ enum Chore {
 
 #[derive(Args, Clone)]
 struct LoadArgs {
-    /// Number of records, of 116 bytes each.
+    /// Number of records of 116 bytes each.
     #[arg(long, default_value_t = 10_000_000)]
     records: u64,
     /// Memory budget in MiB.
     #[arg(long, default_value_t = 256)]
     budget: usize,
-    /// Threads.
+    /// Number of threads.
     #[arg(long, default_value_t = 2)]
     threads: usize,
-    /// Folder for temporary files; they are removed afterwards.
+    /// Folder for temporary files, which are removed afterwards.
     #[arg(long)]
     dir: Option<PathBuf>,
 }
@@ -114,7 +114,7 @@ fn work_dir(dir: Option<&Path>) -> Result<tempfile::TempDir, Error> {
     })
 }
 
-/// Runs once, in this process.
+/// Runs one load or the floor in this process.
 fn once(load: &LoadArgs, input: PathBuf, floor: bool) -> Result<(), Error> {
     let input = Input { path: input, records: load.records };
     let directory = load.dir.clone().ok_or("--dir says where to load to")?;
@@ -134,7 +134,7 @@ fn once(load: &LoadArgs, input: PathBuf, floor: bool) -> Result<(), Error> {
     Ok(())
 }
 
-/// The work of one process.
+/// The kind of work of one process.
 #[derive(Clone, Copy)]
 enum Work<'a> {
     Floor,
@@ -143,7 +143,7 @@ enum Work<'a> {
     Rival(&'a Path),
 }
 
-/// Runs once, in another process.
+/// Runs one load or the floor in another process.
 fn run_once(load: &LoadArgs, input: &Path, dir: &Path, work: Work<'_>) -> Result<Taken, Error> {
     let mut command = match work {
         Work::Rival(program) => Command::new(program),
@@ -174,16 +174,16 @@ struct Comparison {
     threads: usize,
     floor: Median,
     load: Median,
-    /// Our time as a multiple of the floor's.
+    /// Time of our load as a multiple of the floor's.
     ratio: f64,
     cpu_ratio: f64,
     rival: Option<Median>,
-    /// The other store's time as a multiple of ours.
+    /// Time of the other store as a multiple of ours.
     rival_ratio: Option<f64>,
     rival_cpu_ratio: Option<f64>,
 }
 
-/// Time and memory of one contender.
+/// Median time and peak memory of one contender.
 #[derive(Serialize)]
 struct Median {
     seconds: f64,
@@ -192,7 +192,7 @@ struct Median {
     last: Last,
 }
 
-/// Highest memory of all rounds, and what the last one wrote.
+/// Highest memory of all rounds, and the output of the last round.
 #[derive(Default, Serialize)]
 struct Last {
     peak_memory_bytes: Option<u64>,
@@ -201,7 +201,7 @@ struct Last {
     spilled_bytes: u64,
 }
 
-/// Time and memory of one contender, round by round.
+/// Time and memory of one contender, collected round by round.
 #[derive(Default)]
 struct Rounds {
     seconds: Figure,

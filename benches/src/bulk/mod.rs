@@ -1,4 +1,4 @@
-//! Bulk loads: their input, and what one run takes.
+//! Bulk loads: their input, and the time and memory of one run.
 
 mod input;
 mod taken;

@@ -8,29 +8,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::store::BenchError;
 
-/// Time and memory of a bulk load, from the start of its process on.
+/// Time and memory of a bulk load, counted from the start of its process.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Taken {
-    /// Seconds on the wall.
+    /// Seconds of wall-clock time.
     pub seconds: f64,
     /// Seconds of processor time of all threads.
     pub cpu_seconds: f64,
-    /// Highest resident memory of the process in bytes, on systems that count it.
+    /// Highest resident memory of the process in bytes. `None` where the system does not report it.
     pub peak_memory: Option<u64>,
-    /// Tables written.
+    /// Number of tables written.
     pub tables: u64,
-    /// Their bytes.
+    /// Total size of these tables in bytes.
     pub file_bytes: u64,
-    /// Bytes that went through temporary files.
+    /// Number of bytes that were written to temporary files.
     pub spilled_bytes: u64,
 }
 
 impl Taken {
-    /// Measures `work`, which fills in the numbers of tables and bytes.
+    /// Runs `work` and measures it. `work` sets the numbers of tables and bytes.
     ///
     /// # Errors
     ///
-    /// Those of `work`.
+    /// The error of `work`.
     pub fn measure(
         work: impl FnOnce(&mut Self) -> Result<(), BenchError>,
     ) -> Result<Self, BenchError> {
@@ -43,17 +43,17 @@ impl Taken {
         Ok(taken)
     }
 
-    /// One line of JSON, for the process that started this one.
+    /// Returns one line of JSON for the parent process.
     ///
     /// # Errors
     ///
-    /// None that is known of.
+    /// The error of the JSON encoder. No input is known that causes one.
     pub fn to_json(&self) -> Result<String, BenchError> {
         Ok(serde_json::to_string(self)?)
     }
 }
 
-/// A field of Linux's status of the process.
+/// Returns the highest resident memory that Linux reports for this process, in bytes.
 fn peak_memory() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

@@ -1,4 +1,5 @@
-//! (g) Colder than memory: every sample starts without a page of the store in memory.
+//! Condition (g), data colder than memory: at the start of every sample no page of the store is in
+//! memory.
 
 use std::path::PathBuf;
 
@@ -12,15 +13,17 @@ use crate::pages::drop_pages;
 use crate::stores::{self, key};
 use crate::{Result, Scope};
 
-/// Bytes of a value.
+/// Length of a value in bytes.
 const VALUE_LEN: usize = 100;
-/// The store has so many times the entries of others: reading ahead must not bring in all of it.
+/// Number of entries as a multiple of the entries in the other conditions. The store must be so
+/// large that read-ahead cannot fetch all of it.
 const TIMES: usize = 3;
-/// Lookups after each drop: few, so that they hardly meet a page that another one has read.
+/// Number of lookups after each drop of the page cache. There are only a few, so that a lookup
+/// rarely needs a page that an earlier one has read.
 const LOOKUPS: usize = 4;
-/// Keys of one `multi_get`.
+/// Number of keys of one `multi_get`.
 const GROUP: usize = 256;
-/// Samples of one round.
+/// Number of samples per round.
 const SAMPLES: usize = 8;
 
 fn dir(scope: Scope<'_>) -> PathBuf {
@@ -56,7 +59,7 @@ pub(crate) fn round(scope: Scope<'_>, figures: &mut Figures) -> Result<()> {
                 if *operation == "open" {
                     set.open_all()?;
                 } else {
-                    // One lookup opens the table, whose tail and filter are then in memory.
+                    // One lookup opens the table and brings its tail and its filter into memory.
                     set.get(first)?;
                     start = Counters::now()?;
                 }

@@ -1,4 +1,4 @@
-//! Time, reads from the disk, faults and waits of this process.
+//! Counters of this process: time, reads from the disk, page faults and waits.
 
 use std::fs;
 use std::time::Instant;
@@ -8,24 +8,24 @@ use cpu_time::ProcessTime;
 use crate::Result;
 use crate::figures::Figures;
 
-/// The counters of the process at one moment.
+/// The values of the counters at one moment.
 pub(crate) struct Counters {
     wall: Instant,
     processor: ProcessTime,
     kernel: [u64; 3],
 }
 
-/// The difference between two moments.
+/// The differences of the counters between two moments.
 pub(crate) struct Taken {
-    /// Nanoseconds on the wall.
+    /// Nanoseconds of wall-clock time.
     pub(crate) wall_ns: f64,
-    /// Nanoseconds of processor time, of all threads, in the system too.
+    /// Nanoseconds of processor time of all threads, including time in the kernel.
     pub(crate) processor_ns: f64,
-    /// Bytes read from the disk, those that the kernel read ahead included.
+    /// Number of bytes read from the disk, including read-ahead by the kernel.
     pub(crate) read_bytes: f64,
-    /// Page faults that waited for the disk.
+    /// Number of page faults that waited for the disk.
     pub(crate) major_faults: f64,
-    /// Times that a thread gave up its processor to wait.
+    /// Number of times that a thread gave up its processor to wait.
     pub(crate) waits: f64,
 }
 
@@ -52,7 +52,7 @@ impl Counters {
     }
 }
 
-/// Sums over samples of a cold operation.
+/// Sums over the samples of one cold operation.
 #[derive(Default)]
 pub(crate) struct Sums {
     wall_us: f64,
@@ -70,7 +70,8 @@ impl Sums {
         self.waits += taken.waits;
     }
 
-    /// Adds the figures of one operation, of which there were so many in all samples.
+    /// Adds the figures of one operation: the sums divided by `operations`, the number of
+    /// operations in all samples.
     #[expect(clippy::cast_precision_loss, reason = "a count of operations")]
     pub(crate) fn report(
         &self,
@@ -90,7 +91,8 @@ impl Sums {
     }
 }
 
-/// Bytes read from the disk, major faults, and voluntary context switches: Linux counts them.
+/// Returns the number of bytes read from the disk, of major faults, and of voluntary context
+/// switches, as Linux counts them.
 fn kernel() -> Result<[u64; 3]> {
     let field = |path: &str, name: &str| -> Result<u64> {
         let text = fs::read_to_string(path)?;
@@ -98,7 +100,8 @@ fn kernel() -> Result<[u64; 3]> {
         Ok(value.ok_or_else(|| format!("{path} has no {name}"))?.trim().parse()?)
     };
     let stat = fs::read_to_string("/proc/self/stat")?;
-    // The name of the program, in brackets, may have blanks in it; major faults are ten fields on.
+    // The name of the program, in parentheses, may contain spaces. The number of major faults is
+    // the tenth field after it.
     let (_, fields) = stat.rsplit_once(") ").ok_or("/proc/self/stat has no name")?;
     let faults = fields.split(' ').nth(9).ok_or("/proc/self/stat is short")?.parse()?;
     Ok([

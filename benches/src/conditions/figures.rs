@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use crate::Result;
 
-/// The figures of one round: `condition store operation, unit`, and a number.
+/// The figures of one round. A name has the form `condition store operation, unit`.
 #[derive(Default)]
 pub(crate) struct Figures(BTreeMap<String, f64>);
 
 impl Figures {
-    /// Adds a figure, whose name must be new.
+    /// Adds a figure. Two figures with one name are an error.
     pub(crate) fn add(&mut self, name: String, value: f64) -> Result<()> {
         match self.0.insert(name.clone(), value) {
             None => Ok(()),

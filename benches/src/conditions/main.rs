@@ -1,9 +1,10 @@
-//! Measures the conditions that users have: data colder than memory (g), many tables (h), walking
-//! and merging (j), and writing files that are kept (w).
+//! Measures our store under the conditions of users: data colder than memory (g), many tables (h),
+//! scans and merges (j), and writing files that are kept (w).
 //!
-//! `cargo xtask conditions` builds this program and runs its rounds in turn with those of an older
-//! commit. `prepare` writes the stores of a condition, `round` measures it once and prints one JSON
-//! object of figures. It uses only those parts of the libraries that older commits have, too.
+//! `cargo xtask conditions` builds this program, and runs its rounds in turn with the rounds of a
+//! build of an older commit. `prepare` writes the stores of a condition; `round` measures the
+//! condition once and prints one JSON object of figures. The program uses only those parts of the
+//! libraries that the older commits also have.
 
 #![expect(clippy::print_stdout, reason = "a command line program")]
 
@@ -25,7 +26,7 @@ use figures::Figures;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// Measures the conditions that users have.
+/// Measures our store under the conditions of users.
 #[derive(Parser)]
 struct Arguments {
     #[command(subcommand)]
@@ -33,10 +34,10 @@ struct Arguments {
     /// The folder of the stores, on a real disk.
     #[arg(long, global = true, default_value = "target/conditions")]
     dir: PathBuf,
-    /// Only these conditions, by their letters.
+    /// Measure only these conditions, given by their letters.
     #[arg(long, global = true, value_delimiter = ',', default_value = "g,h,j,w")]
     only: Vec<String>,
-    /// A tenth of the entries: to see whether everything works.
+    /// Use a tenth of the entries, to check that everything works.
     #[arg(long, global = true)]
     quick: bool,
 }
@@ -47,13 +48,13 @@ enum Step {
     Prepare,
     /// Measure once, and print the figures as JSON.
     Round {
-        /// Number of the round, which decides which keys are looked up.
+        /// Number of the round. It selects the keys that are looked up.
         #[arg(long, default_value_t = 0)]
         number: u64,
     },
 }
 
-/// Entries of a store, and the folder that it is in.
+/// Number of entries of a store, and its folder.
 #[derive(Clone, Copy)]
 struct Scope<'a> {
     dir: &'a Path,
@@ -76,7 +77,7 @@ fn main() -> Result<()> {
         match (name.as_str(), arguments.step) {
             ("g", Step::Prepare) => cold::prepare(scope)?,
             ("g", Step::Round { .. }) => cold::round(scope, &mut figures)?,
-            // Both use the same stores.
+            // The conditions h and j use the same stores.
             ("h" | "j", Step::Prepare) => tables::prepare(scope)?,
             ("h", Step::Round { .. }) => tables::round(scope, &mut figures)?,
             ("j", Step::Round { .. }) => {

@@ -1,4 +1,4 @@
-//! (j) Merging overlapping tables into one.
+//! Condition (j): merging overlapping tables into one.
 
 use sst_merge::{Inputs, MergeOptions, merge_into_commit};
 use sst_writer::{Publisher, PublisherOptions};
@@ -19,7 +19,8 @@ pub(crate) fn round(scope: Scope<'_>, figures: &mut Figures) -> Result<()> {
         let mut publisher = Publisher::open(out.path(), PublisherOptions::default())?;
         let mut commit = publisher.begin();
         commit.replace_all();
-        // Commits before the shared monitor take a closure; `cargo xtask conditions` sets this.
+        // Commits older than `Monitor` take a closure here. `cargo xtask conditions` sets this
+        // `cfg` when it builds one of them.
         #[cfg(sst_before_monitor)]
         merge_into_commit(&inputs, &mut commit, &merge_options, &mut |_| {
             std::ops::ControlFlow::Continue(())

@@ -1,4 +1,5 @@
-//! The stores that are measured: directories of one commit, with keys and values by number.
+//! The stores that are measured: directories with one commit. Keys and values are computed from the
+//! number of an entry.
 
 use std::path::Path;
 
@@ -8,12 +9,12 @@ use sst_writer::{Publisher, PublisherOptions, WriterOptions, hash_key};
 
 use crate::Result;
 
-/// Keys have this length.
+/// Length of a key in bytes.
 const KEY_LEN: usize = 16;
 
 pub(crate) type Key = [u8; KEY_LEN];
 
-/// The key of an entry; keys from the number of entries on are absent.
+/// Returns the key of an entry. Numbers from the number of entries on give absent keys.
 pub(crate) fn key(number: usize) -> Key {
     let mut random = Random::new(number as u64);
     let mut key = [0; KEY_LEN];
@@ -21,7 +22,7 @@ pub(crate) fn key(number: usize) -> Key {
     key
 }
 
-/// Half of a value is random, the other half repeats.
+/// Returns the value of an entry: half of it is random, the other half is one repeated byte.
 fn value(number: usize, len: usize) -> Vec<u8> {
     let mut random = Random::new(!(number as u64));
     let mut value = vec![7; len];
@@ -30,19 +31,20 @@ fn value(number: usize, len: usize) -> Vec<u8> {
     value
 }
 
-/// The numbers of `entries` entries, cut into tables.
+/// Divides the numbers of `entries` entries into tables. The hashes of every table cover the full
+/// range.
 pub(crate) fn overlapping(entries: usize, tables: usize) -> Vec<Vec<usize>> {
     (0..tables).map(|table| (table..entries).step_by(tables).collect()).collect()
 }
 
-/// The same with a range of hashes for each table.
+/// Divides the numbers of `entries` entries into tables with disjoint ranges of hashes.
 pub(crate) fn disjoint(entries: usize, tables: usize) -> Vec<Vec<usize>> {
     let mut numbers: Vec<usize> = (0..entries).collect();
     numbers.sort_by_cached_key(|number| hash_key(&key(*number)));
     numbers.chunks(entries.div_ceil(tables)).map(<[usize]>::to_vec).collect()
 }
 
-/// Writes a store of these tables in one commit, unless it is there.
+/// Writes a store of these tables in one commit. Does nothing if the store exists.
 pub(crate) fn write(dir: &Path, tables: &[Vec<usize>], value_len: usize) -> Result<()> {
     if dir.join("CURRENT").exists() {
         return Ok(());

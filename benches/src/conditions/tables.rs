@@ -1,5 +1,5 @@
-//! (h) Many tables, with everything in memory: disjoint ranges of hashes, or all over the same
-//! range.
+//! Condition (h), many tables with everything in memory. The ranges of hashes of the tables are
+//! either disjoint, or all tables cover the full range.
 
 use std::path::PathBuf;
 
@@ -12,16 +12,16 @@ use crate::figures::Figures;
 use crate::stores::{self, Key, key};
 use crate::{Result, Scope};
 
-/// Bytes of a value.
+/// Length of a value in bytes.
 const VALUE_LEN: usize = 8;
-/// Numbers of tables of a store.
+/// Number of tables of each store.
 pub(crate) const TABLES: [usize; 4] = [1, 10, 100, 1000];
-/// Keys that are looked up in each way.
+/// Number of keys that are looked up in each way.
 const LOOKUPS: usize = 20_000;
-/// Keys of one `multi_get`.
+/// Number of keys of one `multi_get`.
 const GROUP: usize = 1000;
 
-/// The store of so many tables.
+/// Returns the directory of the store with this shape and number of tables.
 pub(crate) fn dir(scope: Scope<'_>, shape: &str, tables: usize) -> PathBuf {
     scope.dir.join(format!("{shape}-{tables}-{}", scope.entries))
 }

@@ -1,4 +1,4 @@
-//! (j) Walking all entries of a set of overlapping tables.
+//! Condition (j): scanning all entries of a set of overlapping tables.
 
 use std::hint::black_box;
 

@@ -1,6 +1,6 @@
-//! (w) Writing tables whose files are kept, so that the page cache grows, and tables whose files
-//! are removed, so that the next one finds memory that was just freed. Nothing warms memory
-//! beforehand.
+//! Condition (w): writing tables whose files are kept, so that the page cache grows, and tables
+//! whose files are removed, so that the next table reuses memory that was just freed. Nothing warms
+//! the memory beforehand.
 
 use std::fs::{self, File};
 
@@ -12,13 +12,13 @@ use crate::counters::Counters;
 use crate::figures::Figures;
 use crate::{Result, Scope};
 
-/// Files of one sample.
+/// Number of files of one sample.
 const FILES: usize = 4;
 
 #[expect(clippy::cast_precision_loss, reason = "a count of entries")]
 pub(crate) fn round(scope: Scope<'_>, figures: &mut Figures) -> Result<()> {
     for workload in WORKLOADS.into_iter().filter(|workload| ["b", "d"].contains(&workload.name)) {
-        // A tenth of the entries in each file, and a hundredth in a quick run.
+        // Each file has a tenth of the entries of the workload, in a quick run a hundredth.
         let workload = if scope.entries < 1_000_000 { workload.quick() } else { workload };
         let data = Data::new(workload.quick());
         for (name, is_kept) in [("kept", true), ("removed", false)] {

@@ -1,4 +1,4 @@
-//! A hash map in memory: the upper reference.
+//! A hash map in memory: the reference for the fastest possible lookups.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher};
@@ -9,7 +9,7 @@ use sst_writer::hash_key;
 use crate::store::{BenchError, Contender, OpenStore, Session, Store};
 use crate::workload::Data;
 
-/// Keys and values where the workload has them, found through a hash map.
+/// Keys and values stay in the buffers of the workload, and a hash map finds them.
 pub struct InMemory;
 
 impl Contender for InMemory {
@@ -80,7 +80,7 @@ impl Session for &Map<'_> {
     }
 }
 
-/// Hashes a key in one call, as our reader does.
+/// Hashes a key in one call, like our reader.
 #[derive(Clone, Copy, Default)]
 struct Xxh3;
 
@@ -100,7 +100,7 @@ impl Hasher for OneShot {
         self.0 ^= hash_key(bytes);
     }
 
-    /// A length in front of the bytes would add nothing to their hash.
+    /// The length of the key is not hashed: it would add nothing to the hash of the bytes.
     fn write_usize(&mut self, _: usize) {}
 
     fn finish(&self) -> u64 {

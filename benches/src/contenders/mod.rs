@@ -1,4 +1,5 @@
-//! The stores that need no other database to be built: ours, and a hash map as the upper reference.
+//! The contenders that need no other database: our store, and a hash map as the reference for the
+//! fastest lookups.
 
 mod hash_map;
 mod real_directory;
@@ -14,7 +15,7 @@ pub use sst_table::{SstTable, fits_one_table, reader_options, writer_options};
 
 use crate::store::Contender;
 
-/// Ours with LZ4 and with values stored raw, and the hash map.
+/// Returns our store with LZ4 and with raw values, and the hash map.
 #[must_use]
 pub fn ours() -> Vec<Box<dyn Contender>> {
     let mut contenders: Vec<Box<dyn Contender>> = Vec::new();
@@ -27,7 +28,7 @@ pub fn ours() -> Vec<Box<dyn Contender>> {
     contenders
 }
 
-/// The names of our own contenders.
+/// Returns the name of our store with this compression.
 fn name_of(compression: Compression) -> &'static str {
     match compression {
         Compression::None => "sst raw",

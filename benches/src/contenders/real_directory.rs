@@ -1,4 +1,4 @@
-//! Data of workload (f): what Turbopack and Unicode wrote.
+//! Data of workload (f): a directory that Turbopack wrote, and the character database of Unicode.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,10 @@ use super::sst_table::reader_options;
 use crate::store::{BenchError, Contender, Store};
 use crate::workload::Data;
 
-/// The name of the workload that has a directory of Turbopack's.
+/// The name of the workload that has a directory written by Turbopack.
 const TURBOPACK: &str = "f: Turbopack";
 
-/// The folder of the workspace.
+/// Returns the folder of the workspace.
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
@@ -21,11 +21,12 @@ fn turbopack() -> PathBuf {
     workspace().join("conformance/vectors/turbopack-session")
 }
 
-/// A cache directory of Turbopack and the character database of Unicode.
+/// Reads the entries of a cache directory of Turbopack, and those of the character database of
+/// Unicode.
 ///
 /// # Errors
 ///
-/// If the files are not there or damaged.
+/// An error if the files are missing or damaged.
 pub fn real_data() -> Result<Vec<Data>, BenchError> {
     let (_, entries) = largest_family()?;
     let turbopack = Data::from_entries(TURBOPACK, "largest family of a cache directory", entries);
@@ -37,10 +38,11 @@ pub fn real_data() -> Result<Vec<Data>, BenchError> {
     Ok(vec![turbopack, unicode])
 }
 
-/// Keys and values.
+/// Pairs of a key and a value.
 type Entries = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// Number and entries of the family with the most bytes among those that have one value per key.
+/// Returns the number and the entries of the largest family in bytes. Only families with one value
+/// per key are considered.
 fn largest_family() -> Result<(u32, Entries), BenchError> {
     let catalog = Catalog::read(turbopack())?;
     let mut best = (0, Vec::new(), 0);
@@ -63,7 +65,7 @@ fn largest_family() -> Result<(u32, Entries), BenchError> {
     Ok((best.0, best.1))
 }
 
-/// The directory as Turbopack wrote it.
+/// The directory as Turbopack wrote it, without a build step.
 pub struct RealDirectory;
 
 impl Contender for RealDirectory {

@@ -1,4 +1,4 @@
-//! A directory of ours.
+//! A directory of our store.
 
 use std::path::Path;
 
@@ -10,20 +10,20 @@ use super::sst_table::{fits_one_table, reader_options, writer_options};
 use crate::store::{BenchError, Contender, OpenStore, Session, Store};
 use crate::workload::Data;
 
-/// Ours, for data that needs several files.
+/// Our store, for data that needs several files.
 pub struct SstDirectory {
     compression: Compression,
 }
 
 impl SstDirectory {
-    /// Directories whose tables are stored so.
+    /// Directories whose tables use this compression.
     #[must_use]
     pub const fn new(compression: Compression) -> Self {
         Self { compression }
     }
 }
 
-/// Entries of one file: far enough from every limit, whatever the values.
+/// Number of entries per file. It is far below every limit, whatever the length of the values.
 const ENTRIES_PER_TABLE: usize = 2_500_000;
 
 impl Contender for SstDirectory {

@@ -1,4 +1,4 @@
-//! One table of ours.
+//! One table of our store.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -18,35 +18,35 @@ use crate::side_by_side::side_by_side;
 use crate::store::{BenchError, Contender, OpenStore, Session, Store, Writers};
 use crate::workload::{Data, Row};
 
-/// Ours, for data that fits one file.
+/// Our store, for data that fits into one file.
 pub struct SstTable {
     compression: Compression,
-    /// The description of the table in each directory, which a meta file would hold.
+    /// The metadata of the table in each directory. In a commit, the meta file holds it.
     metas: Mutex<HashMap<PathBuf, SstMeta>>,
 }
 
 impl SstTable {
-    /// Tables whose blocks are stored so.
+    /// Tables whose blocks use this compression.
     #[must_use]
     pub fn new(compression: Compression) -> Self {
         Self { compression, metas: Mutex::default() }
     }
 }
 
-/// Whether the entries fit one file: it has at most 65,535 blocks. An estimate that errs to the
-/// safe side.
+/// Returns whether the entries fit into one file, which has at most 65,535 blocks. The number of
+/// blocks is estimated, and the estimate is too high rather than too low.
 #[must_use]
 pub fn fits_one_table(data: &Data) -> bool {
     data.byte_len() / (8 << 10) + data.entries() / 400 < usize::from(MAX_BLOCK_COUNT) * 9 / 10
 }
 
-/// Options of our writer: a filter of 1 %.
+/// Options of our writer: a filter with a false-positive rate of 1 %.
 #[must_use]
 pub fn writer_options(compression: Compression) -> WriterOptions {
     WriterOptions::default().filter(QuotientFilter::default()).compression(compression)
 }
 
-/// Options of our reader: memory map, filter, and a cache of `cache` bytes.
+/// Options of our reader: a memory map, the filter, and a cache of `cache` bytes.
 #[must_use]
 pub fn reader_options(cache: u64) -> ReaderOptions {
     reader_options_with(Arc::new(BlockCache::new(cache)))
@@ -77,7 +77,8 @@ impl Contender for SstTable {
     fn build(&self, data: &Data, dir: &Path) -> Result<(), BenchError> {
         let path = dir.join("table.sst");
         let meta = write_file(&path, writer_options(self.compression), data.iter())?;
-        // In a directory the filter lies in the meta file.
+        // In a commit, the filter is part of the meta file. The file is written so that its bytes
+        // count too.
         std::fs::write(dir.join("table.filter"), meta.filter.as_slice())?;
         self.metas.lock().unwrap_or_else(PoisonError::into_inner).insert(dir.to_owned(), meta);
         Ok(())
@@ -95,7 +96,8 @@ impl Contender for SstTable {
     ) -> Result<Duration, BenchError> {
         let options = || writer_options(self.compression);
         let half = data.entries() / 2;
-        // All walk the rows in one way, that of which a half can be taken.
+        // One thread and two threads read the rows in the same way, by index, because only an index
+        // can start in the middle.
         let rows = |rows: Range<usize>| rows.map(|i| data.row(i));
         let write = |name: &str, range: Range<usize>| {
             write_file(&dir.join(name), options(), rows(range)).map(drop)
@@ -124,7 +126,7 @@ impl Contender for SstTable {
     }
 }
 
-/// Writes rows, in the order of their hashes, to a new file.
+/// Writes rows, which are in the order of their hashes, to a new file.
 fn write_file<'d>(
     path: &Path,
     options: WriterOptions,
@@ -135,7 +137,7 @@ fn write_file<'d>(
     Ok(writer.finish()?.meta)
 }
 
-/// A table and the cache that it alone uses.
+/// A table, and a cache that no other table uses.
 struct OpenTable {
     table: StaticSortedFile,
     cache: Arc<BlockCache>,

@@ -1,20 +1,22 @@
-//! The physical floor of lookups: how long the machine takes for the least that any lookup does.
+//! The physical floor of lookups: the time that the machine needs for the minimum work of any
+//! lookup.
 
 use std::hint::black_box;
 
 use crate::random::Random;
 
-/// One cache miss at a time: each read gives the address of the next one.
+/// A chain of reads where each read gives the address of the next one, so the cache misses cannot
+/// overlap.
 ///
-/// No lookup in data of this size can be faster than one of these reads: it must at least fetch the
-/// value, whose address depends on the key.
+/// No lookup in data of this size can be faster than one such read: a lookup must at least fetch
+/// the value, whose address depends on the key.
 pub struct DependentReads {
-    /// Cache lines; the first word of each is the index of the next one.
+    /// One array per cache line. Its first word is the index of the next line.
     next: Vec<[usize; 8]>,
 }
 
 impl DependentReads {
-    /// A buffer of `len` bytes, linked into one random cycle.
+    /// Creates a buffer of `len` bytes, whose cache lines form one random cycle.
     #[must_use]
     #[expect(clippy::indexing_slicing, reason = "a permutation of the indexes")]
     pub fn new(len: usize) -> Self {

@@ -1,4 +1,5 @@
-//! The physical floor: what the machine needs at least, measured on the same data in the same run.
+//! The physical floor: the minimum time that the machine needs, measured with the same data in the
+//! same run.
 
 mod dependent_reads;
 mod table_blocks;

@@ -1,5 +1,5 @@
-//! The floor of writing: the work on the bytes of a table, without the work of deciding what to
-//! write.
+//! The floor of writing: the work on the bytes of a table, without the decisions about their
+//! layout.
 
 use std::fs::File;
 use std::hint::black_box;
@@ -19,11 +19,11 @@ use sst_writer::{Compression, StreamingSstWriter, WriterOptions};
 use crate::store::BenchError;
 use crate::workload::Data;
 
-/// Output is handed to the file in pieces of about this many bytes.
+/// Output is written in pieces of about this many bytes.
 const PIECE: usize = 256 << 10;
 
-/// The payloads of all blocks of a table, uncompressed: the same data in the block sizes of the
-/// format.
+/// The uncompressed payloads of all blocks of a table: the entries, divided into blocks of the
+/// sizes that the format has.
 pub struct TableBlocks {
     payloads: Vec<Vec<u8>>,
     stored: Vec<Stored>,
@@ -31,10 +31,10 @@ pub struct TableBlocks {
     buffers: Buffers,
 }
 
-/// A block as it is stored: the uncompressed length if LZ4 pays, and the bytes.
+/// A stored block: its bytes, and the uncompressed length if LZ4 pays.
 type Stored = (Option<usize>, Vec<u8>);
 
-/// Memory that is reused from block to block.
+/// Buffers that are reused from block to block.
 struct Buffers {
     table: CompressTable,
     scratch: Vec<u8>,
@@ -42,11 +42,12 @@ struct Buffers {
 }
 
 impl TableBlocks {
-    /// The blocks of the table that `data` makes; `dir` is for a temporary file.
+    /// Reads the blocks of a table that is written from `data`. The table is a temporary file in
+    /// `dir`.
     ///
     /// # Errors
     ///
-    /// Whatever writer and reader report.
+    /// The error of the writer or the reader.
     pub fn new(data: &Data, dir: &Path) -> Result<Self, BenchError> {
         let path = dir.join("blocks.sst");
         let options = WriterOptions::default().compression(Compression::None);
@@ -66,19 +67,20 @@ impl TableBlocks {
         Ok(blocks)
     }
 
-    /// Bytes of all payloads.
+    /// Returns the number of bytes of all payloads.
     #[must_use]
     pub fn byte_len(&self) -> usize {
         self.payloads.iter().map(Vec::len).sum()
     }
 
-    /// Bytes that LZ4 blocks decompress to: those a cache holds.
+    /// Returns the uncompressed length of all LZ4 blocks together. Only these blocks are held by a
+    /// cache.
     #[must_use]
     pub fn compressible_len(&self) -> usize {
         self.stored.iter().filter_map(|(uncompressed, _)| *uncompressed).sum()
     }
 
-    /// How many blocks are stored as LZ4.
+    /// Returns the number of blocks that are stored with LZ4.
     #[must_use]
     pub fn compressible_count(&self) -> usize {
         self.stored.iter().filter(|(uncompressed, _)| uncompressed.is_some()).count()
@@ -108,7 +110,7 @@ impl TableBlocks {
         }
     }
 
-    /// CRC-32 of every payload.
+    /// Computes the CRC-32 of every payload.
     pub fn checksum(&self) {
         for payload in &self.payloads {
             black_box(crc32fast::hash(payload));
@@ -119,7 +121,7 @@ impl TableBlocks {
     ///
     /// # Errors
     ///
-    /// A payload cannot be compressed: then there is no figure.
+    /// An error if a payload cannot be compressed: then there is no figure.
     pub fn compress(&mut self) -> Result<(), BenchError> {
         for payload in &self.payloads {
             self.buffers.scratch.resize(get_maximum_output_size(payload.len()), 0);
@@ -136,7 +138,7 @@ impl TableBlocks {
     ///
     /// # Errors
     ///
-    /// A block cannot be decompressed: then there is no figure.
+    /// An error if a block cannot be decompressed: then there is no figure.
     pub fn decompress(&mut self) -> Result<(), BenchError> {
         for (uncompressed, stored) in &self.stored {
             if let Some(len) = *uncompressed {
@@ -147,11 +149,11 @@ impl TableBlocks {
         Ok(())
     }
 
-    /// Writes as many bytes as the table stores to a new file, in large pieces, without fsync.
+    /// Writes as many bytes as the table has to a new file, in large pieces, without fsync.
     ///
     /// # Errors
     ///
-    /// Whatever the file system reports.
+    /// The error of the file system.
     pub fn write(&mut self, path: &Path) -> Result<(), BenchError> {
         let mut file = File::create(path)?;
         let len =
@@ -167,13 +169,13 @@ impl TableBlocks {
         Ok(())
     }
 
-    /// Everything that writing these entries takes, and no more: one copy of all bytes into blocks,
-    /// compression with `compression` (every block is tried, as the format demands), checksums,
-    /// filter, and a plain write without fsync.
+    /// Does all work that writing these entries needs, and no more: copies all bytes into blocks
+    /// once, compresses them with `compression` (every block is tried, as the format demands),
+    /// computes the checksums, builds the filter, and writes the file without fsync.
     ///
     /// # Errors
     ///
-    /// Whatever the file system reports.
+    /// The error of the file system, or an error if a block cannot be compressed.
     pub fn write_all(&mut self, path: &Path, compression: Compression) -> Result<(), BenchError> {
         let mut file = File::create(path)?;
         let Buffers { table, scratch, staging } = &mut self.buffers;
@@ -188,7 +190,7 @@ impl TableBlocks {
                 let (_, out) = staging.split_at_mut(start);
                 let len = compress_into_with_table(scratch, out, table)?;
                 stored = compression_pays(payload.len(), len).then_some(len);
-                // Nothing of the compressed form stays where it does not pay.
+                // Compressed bytes are dropped if compression doesn't pay.
                 staging.truncate(start + stored.unwrap_or(0));
             } else {
                 staging.resize(start, 0);

@@ -1,9 +1,9 @@
 //! The fixed operations whose instructions `cargo xtask instructions` counts.
 //!
-//! Run under callgrind, only what happens inside [`counted`] enters a count. Each operation prints
-//! its name and how many times it was done, in the order of the calls, so that the counter knows
-//! which count is whose. Data is small: instructions don't depend on what the processor's caches
-//! hold.
+//! Under callgrind, only the work inside [`counted`] is counted. Each operation prints its name and
+//! the number of times that it ran. The order of these lines is the order of the counts, so that
+//! the parent process can match them. The data is small: the number of instructions doesn't depend
+//! on the contents of the processor's caches.
 
 #![expect(
     clippy::print_stdout,
@@ -24,14 +24,13 @@ use sst_format::filter::FilterPolicy;
 use sst_reader::{BlockCache, ReaderOptions, StaticSortedFile};
 use sst_writer::{Compression, StreamingSstWriter};
 
-/// Lookups in one operation.
+/// Number of lookups in one operation.
 const LOOKUPS: usize = 10_000;
 
-/// Keys in one `multi_get`.
+/// Number of keys in one `multi_get`.
 const GROUP: usize = 1000;
 
-/// Does `work` and says so. Counting starts and ends with this function: `--toggle-collect` names
-/// it.
+/// Runs `work` through [`counted`], and prints its name and the number of times that it ran.
 #[inline(never)]
 fn measured<T>(name: &str, times: usize, work: impl FnOnce() -> T) -> T {
     let result = counted(work);
@@ -39,8 +38,10 @@ fn measured<T>(name: &str, times: usize, work: impl FnOnce() -> T) -> T {
     result
 }
 
-/// Callgrind writes its counts down whenever this function returns: `--dump-after` names it. It is
-/// a function of its own because callgrind writes down only calls that began while it was counting.
+/// The function that callgrind is told to watch. `--toggle-collect` names `measured`, so counting
+/// starts and ends with that function; `--dump-after` names this one, so callgrind writes its
+/// counts whenever this function returns. The two are separate because callgrind dumps only after
+/// calls that began while it was counting.
 #[inline(never)]
 fn counted<T>(work: impl FnOnce() -> T) -> T {
     black_box(work())
@@ -83,7 +84,7 @@ fn write(data: &Data, path: &Path, compression: Compression) -> Result<SstMeta, 
     Ok(writer.finish()?.meta)
 }
 
-/// Hits and a scan, after a first pass that verifies and caches every block.
+/// Measures hits, `multi_get` and a scan, after a first pass that verifies and caches every block.
 fn reading(data: &Data, opened: &StaticSortedFile, how: &str) -> Result<(), BenchError> {
     let name = &data.name;
     Store::get(opened, data.keys())?;
@@ -112,7 +113,7 @@ fn opening(path: &Path, meta: &SstMeta) -> Result<(), BenchError> {
     Ok(())
 }
 
-/// Writing with a filter into memory, on this thread alone.
+/// Measures writing a table with a filter into memory, on this thread only.
 fn writing(data: &Data, compression: Compression, how: &str) -> Result<(), BenchError> {
     let out = Vec::with_capacity(data.byte_len() * 2);
     measured(&format!("write {}, {how}", data.name), data.entries(), || {
@@ -123,7 +124,7 @@ fn writing(data: &Data, compression: Compression, how: &str) -> Result<(), Bench
     Ok(())
 }
 
-/// A filter from sorted hashes, without a table around it.
+/// Measures building a filter from sorted hashes, without a table.
 fn filter_build() {
     let data = Data::new(Workload { name: "filter", entries: 100_000, key_len: 16, value_len: 1 });
     let hashes: Vec<u64> = data.iter().map(|row| row.hash).collect();

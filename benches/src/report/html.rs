@@ -1,4 +1,4 @@
-//! The report as one HTML page that needs nothing else.
+//! The report as one self-contained HTML page.
 
 use super::plots::Plot;
 use super::summary;
@@ -74,7 +74,7 @@ fn render_table(table: &Table) -> String {
     html + "</tbody></table></div>\n"
 }
 
-/// Words stand left and figures right; verdicts have colours.
+/// Returns the CSS class of a cell: verdicts have colours, and long text is aligned to the left.
 fn class(cell: &str) -> &'static str {
     match cell {
         "met" => " class=\"met\"",

@@ -4,7 +4,7 @@ use super::plots::Plot;
 use super::tables::Table;
 use crate::run::Run;
 
-/// Between these lines a document has the report.
+/// The lines that enclose the report in a document.
 const MARKS: [&str; 2] = ["<!-- report: begin -->", "<!-- report: end -->"];
 
 pub(super) fn render(run: &Run, tables: &[Table], plots: &[Plot], plots_in: &str) -> String {
@@ -30,7 +30,7 @@ fn line(cells: &[String]) -> String {
     )
 }
 
-/// `text` with `report` between its marks, or `None` if it has none.
+/// Returns `text` with `report` between its marks. `None` if the text has no marks.
 pub(super) fn between_marks(text: &str, report: &str) -> Option<String> {
     let [begin, end] = MARKS;
     let (before, rest) = text.split_once(begin)?;

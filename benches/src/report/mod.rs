@@ -14,7 +14,7 @@ use self::tables::Table;
 use crate::run::Run;
 use crate::store::BenchError;
 
-/// Everything that is said about a run.
+/// The report of one run: its tables and its plots.
 pub(crate) struct Report {
     run: Run,
     tables: Vec<Table>,
@@ -33,13 +33,14 @@ impl Report {
         Ok(serde_json::to_string_pretty(&self.run)?)
     }
 
-    /// Tables and, if they were written to files, plots below `plots`.
+    /// Renders the tables as Markdown. If `plots` is not empty, the text also shows the plots from
+    /// this folder.
     pub(crate) fn markdown(&self, plots: &str) -> String {
         let named = if plots.is_empty() { &[] } else { self.plots.as_slice() };
         markdown::render(&self.run, &self.tables, named, plots)
     }
 
-    /// Writes all forms of the report into `dir`.
+    /// Writes the report in all formats to `dir`.
     pub(crate) fn write(&self, dir: &Path) -> Result<(), BenchError> {
         std::fs::create_dir_all(dir)?;
         for plot in &self.plots {
@@ -57,7 +58,7 @@ impl Report {
         Ok(())
     }
 
-    /// Replaces the text between the marks in `document`; plots are those in `dir`.
+    /// Replaces the text between the marks in `document`. The text shows the plots in `dir`.
     pub(crate) fn write_into(&self, document: &Path, dir: &Path) -> Result<(), BenchError> {
         let text = std::fs::read_to_string(document)?;
         let base = document.parent().unwrap_or(document);

@@ -1,4 +1,4 @@
-//! The plots: bars, one panel for each workload, the shorter the better.
+//! The plots: bar charts with one panel per workload; shorter bars are better.
 
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -6,7 +6,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use super::tables::number;
 use crate::run::{Outcome, Run, WorkloadOutcome};
 
-/// A plot and the name of its file.
+/// A plot, its title, and the name of its file.
 pub(crate) struct Plot {
     pub(crate) name: &'static str,
     pub(crate) title: String,
@@ -19,10 +19,10 @@ struct Bar<'r> {
     value: f64,
 }
 
-/// The figure that is drawn for each contender of a workload.
+/// Returns the figure that is drawn for a contender of a workload.
 type Value = fn(&WorkloadOutcome, &Outcome) -> Option<f64>;
 
-/// The plots of a run; those without any bar are left out.
+/// Draws the plots of a run. A plot without bars is left out.
 pub(super) fn all(run: &Run) -> Vec<Plot> {
     let kinds: [(&str, &str, Value); 7] = [
         ("hit", "Hit, everything cached: multiples of one dependent random read", |w, o| {
@@ -71,7 +71,7 @@ const BAR: i32 = 20;
 const GAP: i32 = 18;
 /// Distance of the bars from the left edge of a panel.
 const NAMES: i32 = 124;
-/// Room for the figure behind a bar.
+/// Space for the figure to the right of a bar.
 const FIGURES: i32 = 76;
 
 const INK: &RGBColor = &RGBColor(31, 41, 55);
@@ -88,7 +88,7 @@ fn colour(name: &str) -> RGBColor {
     }
 }
 
-/// A drawing error cannot happen with a string behind it.
+/// The error cannot occur: the drawing is written to a string.
 type Drawn = Result<(), Box<dyn std::error::Error>>;
 
 fn draw_panels(svg: &mut String, title: &str, titles: &[String], panels: &[Vec<Bar<'_>>]) -> Drawn {
@@ -144,8 +144,7 @@ fn draw_bar(
     Ok(())
 }
 
-/// The value at which bars end: one that is far longer than the others must not make them all
-/// short.
+/// Returns the value at which bars are cut off: one very long bar must not make all others short.
 fn limit(bars: &[Bar<'_>]) -> f64 {
     let longest = bars.last().map_or(1.0, |bar| bar.value);
     let middle = bars.get(bars.len() / 2).map_or(1.0, |bar| bar.value);

@@ -2,15 +2,16 @@
 
 use crate::run::Run;
 
-/// A machine is quiet as long as wall and processor time of one thread differ by less than this.
+/// A machine is quiet if the wall-clock time of one thread divided by its processor time is less
+/// than this.
 const QUIET: f64 = 1.1;
 
-/// Whether times on the wall are reliable.
+/// Returns whether wall-clock times are reliable.
 pub(super) fn is_quiet(run: &Run) -> bool {
     run.busyness < QUIET
 }
 
-/// Paragraphs in plain text.
+/// Returns the paragraphs of the summary in plain text.
 pub(super) fn lines(run: &Run) -> Vec<String> {
     let busy = if is_quiet(run) {
         "The machine was quiet.".to_owned()

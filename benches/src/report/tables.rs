@@ -1,20 +1,20 @@
-//! The tables of a report, before anyone decides how they look.
+//! The tables of a report, independent of the output format.
 
 use crate::run::{Outcome, Run, WorkloadOutcome};
 
-/// A table: everything is text already.
+/// A table, with all cells already formatted as text.
 pub(crate) struct Table {
     pub(crate) title: String,
-    /// The explanation of the tables.
+    /// The explanation of the table.
     pub(crate) note: String,
     pub(crate) head: Vec<String>,
     pub(crate) rows: Vec<Vec<String>>,
 }
 
-/// The sign for a figure that does not apply.
+/// The text of a figure that does not apply.
 pub(crate) const NOTHING: &str = "–";
 
-/// One table for the floor, and two for each workload.
+/// Returns one table for the floor, and two or three tables for each workload.
 pub(super) fn all(run: &Run) -> Vec<Table> {
     let mut tables = vec![floor(run)];
     for workload in &run.workloads {
@@ -29,7 +29,7 @@ fn strings<const N: usize>(texts: [&str; N]) -> Vec<String> {
     texts.into_iter().map(str::to_owned).collect()
 }
 
-/// A figure with as many digits as mean something.
+/// Formats a figure with about three significant digits.
 pub(super) fn number(value: Option<f64>) -> String {
     match value {
         None => NOTHING.to_owned(),
@@ -120,7 +120,8 @@ fn lookups(workload: &WorkloadOutcome) -> Table {
     }
 }
 
-/// The parts of a hit with the small cache, for stores that count the blocks they load.
+/// Returns the parts of the time of a hit with the small cache, for stores that count the blocks
+/// they load.
 fn small_cache(workload: &WorkloadOutcome) -> Option<Table> {
     let rows: Vec<_> =
         workload.outcomes.iter().filter_map(|outcome| shares(workload, outcome)).collect();
@@ -143,7 +144,7 @@ fn small_cache(workload: &WorkloadOutcome) -> Option<Table> {
     })
 }
 
-/// The row of one store in the table of the small cache.
+/// Returns the row of one store in the table of the small cache.
 fn shares(workload: &WorkloadOutcome, outcome: &Outcome) -> Option<Vec<String>> {
     let (total, loads) = (outcome.small_cache_hit_ns?, outcome.small_cache_loads?);
     if loads == 0.0 {
@@ -162,7 +163,7 @@ fn shares(workload: &WorkloadOutcome, outcome: &Outcome) -> Option<Vec<String>> 
     ])
 }
 
-/// Gigabytes of keys and values per second.
+/// Returns the gigabytes of keys and values that a scan reads per second.
 #[expect(clippy::cast_precision_loss, reason = "for display")]
 pub(super) fn scan_rate(workload: &WorkloadOutcome, outcome: &Outcome) -> Option<f64> {
     outcome.scan_ns.map(|scan| workload.bytes as f64 / workload.entries as f64 / scan)

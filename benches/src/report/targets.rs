@@ -1,4 +1,4 @@
-//! Every target with its result: met, missed, or not measured and why.
+//! Every target with its result: met, missed, or not measured with the reason.
 
 use super::summary::is_quiet;
 use super::tables::{NOTHING, Table, number, scan_rate};
@@ -9,11 +9,11 @@ const RAW: &str = "sst raw";
 const ROCKS: &str = "RocksDB LZ4";
 const LMDB: &str = "LMDB";
 
-/// A ratio, time or rate, and its goal.
+/// A goal for a ratio, a time or a rate, and the measured value.
 struct Target {
     what: String,
     bound: Bound,
-    /// `None` if this run did not measure its parts.
+    /// `None` if this run did not measure the contenders that it compares.
     measured: Option<f64>,
     unit: &'static str,
 }
@@ -45,14 +45,13 @@ impl Target {
     }
 }
 
-/// Collects targets; every one that a run could say something about is in the list, measured or
-/// not.
+/// Collects the targets. A target that this run did not measure is in the list too.
 struct Targets<'r> {
     run: &'r Run,
     list: Vec<Target>,
 }
 
-/// A figure of one contender.
+/// Returns a figure of one contender.
 type Value = fn(&WorkloadOutcome, &Outcome) -> Option<f64>;
 
 const HIT: Value = |_, o| o.hit_ns;
@@ -75,7 +74,7 @@ impl Targets<'_> {
         value(workload, workload.of(store)?)
     }
 
-    /// The `value` of `other` as a multiple of that of `ours`.
+    /// Returns the `value` of `other` as a multiple of that of `ours`.
     fn times(&self, workload: &str, ours: &str, other: &str, value: Value) -> Option<f64> {
         Some(self.value(workload, other, value)? / self.value(workload, ours, value)?)
     }
@@ -144,8 +143,8 @@ impl Targets<'_> {
     }
 
     fn writing(&mut self) {
-        // Entries per second of processor time that the reference implementation reaches on this
-        // kind of machine, in millions.
+        // Millions of entries per second of processor time that the reference implementation
+        // reaches on this kind of machine.
         let reference = [("a", 16.2, 2.0), ("b", 5.4, 1.7), ("c", 1.18, 1.7), ("d", 0.118, 1.9)];
         for (workload, millions, limit) in reference {
             let measured = self.value(workload, LZ4, BUILD).map(|build| 1000.0 / build / millions);
@@ -248,8 +247,9 @@ impl Targets<'_> {
         }
     }
 
-    /// The reader's bound: cache, 12 bytes per block, filter. Building's depends on the writer's
-    /// formula, and is checked by its tests.
+    /// Adds the targets for the reader's memory. The bound is the sum of the cache, 12 bytes per
+    /// block, and the filter. The memory for building is bounded by the writer's formula, which its
+    /// own tests check.
     fn memory(&mut self) {
         #[expect(clippy::cast_precision_loss, reason = "a ratio")]
         let of_bound: Value = |w, o| {
@@ -271,7 +271,7 @@ impl Targets<'_> {
     }
 }
 
-/// The table of targets.
+/// Returns the table of targets.
 pub(super) fn table(run: &Run) -> Table {
     let mut targets = Targets { run, list: Vec::new() };
     targets.hits();

@@ -1,4 +1,4 @@
-//! Building, sizes on disk, opening; every store is verified once.
+//! Building, sizes on disk, and opening. Every store is verified once.
 
 use std::path::Path;
 
@@ -13,14 +13,15 @@ use crate::floor::TableBlocks;
 use crate::store::{BenchError, Writers};
 use crate::workload::Data;
 
-/// Builds all stores `rounds` times, each time anew, and leaves the last ones where they are.
+/// Builds all stores `rounds` times, each time from an empty directory. The stores of the last
+/// round remain.
 pub(super) fn measure(
     data: &Data,
     entrants: &mut [Entrant<'_>],
     options: RunOptions,
     dir: &Path,
 ) -> Result<Floor, BenchError> {
-    // Stores that sort by key get their order before anything is timed.
+    // Sorts before the measurement, for stores that need the order of the keys.
     data.sort_by_key();
     let mut blocks = fits_one_table(data).then(|| TableBlocks::new(data, dir)).transpose()?;
     let mut write_floor = WriteFloor::default();
@@ -62,12 +63,13 @@ pub(super) fn measure(
     Ok(write_floor.finish(blocks.as_ref()))
 }
 
-/// The speed of two threads that write a file each as a multiple of one thread's, on the wall.
+/// The speed of two threads that write one file each, as a multiple of the speed of one thread, in
+/// wall-clock time.
 #[derive(Clone, Default)]
 struct ByTwo(Figure);
 
 impl ByTwo {
-    /// Builds with one thread, then with two; removes the files.
+    /// Builds with one thread, then with two, and removes the files.
     fn sample(&mut self, data: &Data, entrant: &Entrant<'_>) -> Result<(), BenchError> {
         let time = |writers| {
             let dir = tempfile::tempdir_in(&entrant.dir)?;
@@ -76,8 +78,8 @@ impl ByTwo {
             let wall = entrant.contender.time_writers(data, dir.path(), writers)?;
             Ok::<_, BenchError>(wall.as_secs_f64())
         };
-        // The first one after the builds of others takes up to three times as long, in warmed
-        // memory too.
+        // The first build after the builds of other contenders takes up to three times as long,
+        // even in warmed memory, so it is not measured.
         time(Writers::Alone)?;
         self.0.push(time(Writers::Alone)? / time(Writers::TwoFiles)?);
         Ok(())
@@ -107,7 +109,7 @@ fn open_and_verify(
     Ok(())
 }
 
-/// Bytes of all files in a directory and those below it.
+/// Returns the number of bytes of all files in a directory and its subdirectories.
 fn bytes_below(dir: &Path) -> Result<u64, BenchError> {
     let mut sum = 0;
     for entry in std::fs::read_dir(dir)? {

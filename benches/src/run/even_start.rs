@@ -1,4 +1,4 @@
-//! Makes every build start in the same state of the machine, whatever ran before it.
+//! Makes every build start with the machine in the same state, whatever ran before.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -6,19 +6,19 @@ use std::path::Path;
 
 use crate::store::BenchError;
 
-/// Bytes of one write: as many as our writer's, so that Linux keeps them in pieces of memory of
-/// that size.
+/// Number of bytes of one write: large, so that Linux allocates the page cache of the file in large
+/// pieces of memory.
 const PIECE: usize = 2 << 20;
 
-/// Bytes that files and buffers take beyond the data itself.
+/// Number of bytes that files and buffers need in addition to the data.
 const BESIDE: usize = 16 << 20;
 
-/// Makes memory ready for files with `len` bytes of data: writes as many and some more to a file in
+/// Prepares memory for files with `len` bytes of data: writes a file of a somewhat larger size to
 /// `dir`, and removes it.
 ///
-/// A virtual machine returns freed memory to its host, and the next process that touches it waits
-/// until the host gives it back, for up to ten times as long as writing takes. Memory that was
-/// freed just now has not been returned yet.
+/// A virtual machine returns freed memory to its host. The next process that touches this memory
+/// waits until the host provides it again, for up to ten times as long as the write itself takes.
+/// Memory that was freed only a moment ago has not been returned yet.
 pub(super) fn warm_memory(dir: &Path, len: usize) -> Result<(), BenchError> {
     let path = dir.join("warm");
     let mut file = File::create(&path)?;
@@ -34,8 +34,8 @@ pub(super) fn warm_memory(dir: &Path, len: usize) -> Result<(), BenchError> {
     Ok(())
 }
 
-/// Waits until everything written before is on disk. While too much of it is not, Linux makes
-/// writers wait, and one contender's time on the wall would contain the bytes of another.
+/// Waits until everything that was written before is on disk. If too much is not, Linux makes
+/// writers wait, and the wall-clock time of one contender would include the writes of another.
 pub(super) fn write_back() {
     #[cfg(target_os = "linux")]
     rustix::fs::sync();

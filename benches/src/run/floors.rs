@@ -1,4 +1,4 @@
-//! Samples of the floor of writing.
+//! The figures of the floor of writing.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::floor::TableBlocks;
 use crate::store::BenchError;
 use crate::workload::Data;
 
-/// Samples over the rounds, in nanoseconds per byte, per key, or per entry.
+/// Samples from all rounds, in nanoseconds per byte, per key, or per entry.
 #[derive(Default)]
 pub(super) struct WriteFloor {
     hash: Figure,
@@ -26,7 +26,7 @@ pub(super) struct WriteFloor {
 }
 
 impl WriteFloor {
-    /// One round.
+    /// Adds the samples of one round.
     pub(super) fn sample(
         &mut self,
         blocks: &mut TableBlocks,
@@ -60,7 +60,7 @@ impl WriteFloor {
         Ok(())
     }
 
-    /// The medians. `blocks` are those that were measured, if any.
+    /// Computes the medians. `blocks` are the blocks that were measured, if any.
     pub(super) fn finish(&self, blocks: Option<&TableBlocks>) -> Floor {
         let rate = |figure: &Figure| figure.median().map(f64::recip);
         let [build, build_raw] = &self.build;

@@ -1,4 +1,5 @@
-//! Lookups, scans and two threads, with a cache that holds everything and one that holds a tenth.
+//! Lookups, scans and two threads at once, with a cache that holds everything and with one that
+//! holds a tenth.
 
 use std::hint::black_box;
 
@@ -13,17 +14,18 @@ use crate::store::{BenchError, Store, Tally};
 use crate::strings::Strings;
 use crate::workload::{Batch, Data};
 
-/// Bytes of a cache that holds everything: twice the entries, for what blocks have beyond them.
+/// Returns the size in bytes of a cache that holds everything: twice the entries and 64 MiB,
+/// because a block is larger than its entries.
 fn large_cache(data: &Data) -> u64 {
     data.byte_len() as u64 * 2 + (64 << 20)
 }
 
-/// Bytes of a cache that holds a tenth of the entries.
+/// Returns the size in bytes of a cache that holds a tenth of the entries.
 pub(super) fn small_cache(data: &Data) -> u64 {
     data.byte_len() as u64 / 10
 }
 
-/// Figures of one contender with the large cache.
+/// The figures of one contender with the large cache.
 #[derive(Clone, Default)]
 struct Figures {
     hit: Figure,
@@ -36,7 +38,7 @@ struct Figures {
     two_hit_cpu: Figure,
 }
 
-/// The same keys for every contender of a round.
+/// The keys of one round, which are the same for every contender.
 struct Batches {
     hit: Batch,
     other_hit: Batch,
@@ -58,8 +60,8 @@ impl Batches {
     }
 }
 
-/// Measures with everything cached; returns how busy the machine was: time on the wall over
-/// processor time of the floor.
+/// Measures lookups and scans with everything cached. Returns how busy the machine was: the
+/// wall-clock time of the floor divided by its processor time.
 pub(super) fn measure(
     data: &Data,
     entrants: &mut [Entrant<'_>],
@@ -98,12 +100,12 @@ pub(super) fn measure(
     Ok(read_wall.median().ok_or(NO_ROUNDS)? / floor.read_ns)
 }
 
-/// Figures of one contender with the small cache.
+/// The figures of one contender with the small cache.
 #[derive(Clone, Default)]
 struct SmallCache {
     uniform: Figure,
     zipf: Figure,
-    /// Blocks that were not in the cache, per uniform hit.
+    /// Number of blocks that were not in the cache, per uniform hit.
     loads: Figure,
 }
 
@@ -124,10 +126,10 @@ impl SmallCache {
     }
 }
 
-/// Measures with a cache that holds a tenth, where a contender has one.
+/// Measures lookups with a cache that holds a tenth, for contenders that have a cache.
 ///
-/// With fewer lookups than otherwise: there are stores that load a block in a tenth of a
-/// millisecond.
+/// There are fewer lookups than with the large cache, because some stores need a tenth of a
+/// millisecond to load a block.
 pub(super) fn measure_small_cache(data: &Data, entrants: &mut [Entrant<'_>], options: RunOptions) {
     let lookups = lookups(data.entries());
     let warm_up = data.present(Access::Uniform, lookups, 99);
@@ -168,8 +170,8 @@ fn open_all<'d>(
     entrants.iter_mut().map(open_one).collect()
 }
 
-/// Opens a store and looks enough keys up that its blocks are then verified, and cached if there is
-/// room.
+/// Opens a store and looks up the keys of `warm_up`. Afterwards the blocks of these keys are
+/// verified, and cached if there is room.
 fn open<'d>(
     data: &'d Data,
     entrant: &mut Entrant<'_>,
@@ -202,7 +204,8 @@ fn one_round(
         }
         figures.scan.append(scan);
     }
-    // No contender may find its keys in the processor's caches more often than the others.
+    // A first lookup of both batches makes the start equal for all contenders: otherwise some would
+    // find more of their keys in the processor's caches than others.
     let (both_hit, both_miss) =
         ([&batches.hit, &batches.other_hit], [&batches.miss, &batches.other_miss]);
     at_once(store, &both_hit)?;
@@ -222,7 +225,7 @@ fn get(store: &dyn Store, batch: &Batch, figure: &mut Figure) -> Result<(), Benc
     same(found, batch.expected)
 }
 
-/// No wrong answer goes unseen, in no round.
+/// Compares a tally with the expected one, so that no wrong answer goes unnoticed in any round.
 fn same(found: Tally, expected: Tally) -> Result<(), BenchError> {
     if found == expected {
         Ok(())
@@ -231,7 +234,8 @@ fn same(found: Tally, expected: Tally) -> Result<(), BenchError> {
     }
 }
 
-/// Lookups per second on the wall, and processor time of one, with a thread for each batch.
+/// Runs one thread per batch. Returns the lookups per second of wall-clock time, and the processor
+/// time of one lookup.
 #[expect(clippy::cast_precision_loss, reason = "a measurement, not a count")]
 fn at_once(store: &dyn Store, batches: &[&Batch]) -> Result<(f64, f64), BenchError> {
     let look_up = |batch: &Batch| {

@@ -1,5 +1,5 @@
-//! Memory, measured in a process of its own for each contender: what one leaves behind must not
-//! hide what the next needs.
+//! Memory of each contender, measured in its own process: memory that one contender has freed must
+//! not hide the allocations of the next.
 
 use std::io::Read;
 use std::process::{Command, Stdio};
@@ -12,24 +12,24 @@ use super::{Entrant, RunOptions};
 use crate::store::{BenchError, Contender};
 use crate::workload::Data;
 
-/// The output of such a process.
+/// The output of such a process: the memory for building and for reading, in bytes.
 #[derive(Debug, Default, Deserialize, Serialize)]
 struct Memory {
     build: Option<u64>,
     read: Option<u64>,
 }
 
-/// The argument that makes this program measure one contender's memory and end.
+/// The argument that makes this program measure the memory of one contender and exit.
 pub(crate) const ARGUMENT: &str = "--memory-of";
 
-/// Starts a process for each contender. Where memory cannot be measured nothing is set.
+/// Starts one process per contender. Where memory cannot be measured, no figure is set.
 pub(super) fn measure(data: &Data, entrants: &mut [Entrant<'_>], options: RunOptions) {
     let Ok(program) = std::env::current_exe() else { return };
     for entrant in entrants.iter_mut().filter(|entrant| entrant.is_fine()) {
         let mut command = Command::new(&program);
         command.args([ARGUMENT, entrant.contender.name(), "--workload", &data.name]);
-        // glibc then gives freed memory back at once, so that what building freed is not reused
-        // unseen.
+        // With these settings glibc returns freed memory to the system at once. Otherwise the
+        // reader would reuse memory that building has freed, and its own need would not be visible.
         command.envs([
             ("MALLOC_TRIM_THRESHOLD_", "0"),
             ("MALLOC_MMAP_THRESHOLD_", "65536"),
@@ -46,11 +46,11 @@ pub(super) fn measure(data: &Data, entrants: &mut [Entrant<'_>], options: RunOpt
     }
 }
 
-/// A store that takes longer than this has no figure for its memory.
+/// Time limit for one contender; beyond it there is no figure for its memory.
 const LIMIT: Duration = Duration::from_secs(180);
 
-/// The output of a program, at most a line, if it succeeds within the limit; otherwise the program
-/// is ended.
+/// Returns the output of a program, at most one line, if the program succeeds within the limit.
+/// After the limit the program is killed.
 fn output_in_time(command: &mut Command) -> Option<Vec<u8>> {
     let mut child = command.stdout(Stdio::piped()).spawn().ok()?;
     let start = Instant::now();
@@ -69,11 +69,11 @@ fn output_in_time(command: &mut Command) -> Option<Vec<u8>> {
     status.success().then_some(output)
 }
 
-/// Builds, looks every key up, and returns as JSON what memory that took.
+/// Builds the store, looks up every key, and returns the memory that both needed as JSON.
 ///
 /// # Errors
 ///
-/// Whatever the contender reports.
+/// The error of the contender.
 pub(crate) fn measure_here(data: &Data, contender: &dyn Contender) -> Result<String, BenchError> {
     let dir = tempfile::tempdir()?;
     data.sort_by_key();
@@ -91,14 +91,14 @@ pub(crate) fn measure_here(data: &Data, contender: &dyn Contender) -> Result<Str
     Ok(serde_json::to_string(&Memory { build, read })?)
 }
 
-/// Makes Linux forget the highest memory so far.
+/// Resets the peak of resident memory that Linux records for this process.
 fn reset_peak() {
-    // Where that is not possible the peak is that of making the data, and building shows as
-    // nothing.
+    // If that is not possible, the peak is the one from creating the data, and the memory for
+    // building may be reported as zero.
     drop(std::fs::write("/proc/self/clear_refs", "5"));
 }
 
-/// A line of Linux's account of this process, in bytes.
+/// Returns a field of `/proc/self/status` in bytes.
 fn status(name: &str) -> Option<u64> {
     let text = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;

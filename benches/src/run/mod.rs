@@ -1,4 +1,4 @@
-//! One workload, all contenders, in turn within each round.
+//! Runs one workload with all contenders, in turn within each round.
 
 mod builds;
 mod even_start;
@@ -25,7 +25,8 @@ struct Entrant<'c> {
 }
 
 impl Entrant<'_> {
-    /// Keeps the value, or the reason why there are no more of them.
+    /// Returns the value. An error is recorded as the reason why the contender has no further
+    /// figures.
     fn settle<T>(&mut self, result: Result<T, BenchError>) -> Option<T> {
         match result {
             Ok(value) => Some(value),
@@ -41,12 +42,12 @@ impl Entrant<'_> {
     }
 }
 
-/// Measures all contenders that take the workload. `say` receives progress in words.
+/// Measures all contenders that support the workload. Progress messages are passed to `say`.
 ///
 /// # Errors
 ///
-/// If files cannot be written, or the floor cannot be measured. A contender that fails has that in
-/// its outcome.
+/// An error if files cannot be written, or if the floor cannot be measured. The failure of a
+/// contender is recorded in its outcome.
 pub(crate) fn run_workload(
     data: &Data,
     contenders: &[Box<dyn Contender>],

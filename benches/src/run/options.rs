@@ -1,20 +1,20 @@
 //! Options of a run.
 
-/// Rounds and sizes of a run.
+/// Number of rounds and size of a run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RunOptions {
-    /// Rounds; every figure is the median over them.
+    /// Number of rounds; every figure is the median over them.
     pub(crate) rounds: usize,
-    /// A tenth of the entries, to see quickly whether everything works.
+    /// Use a tenth of the entries, to check quickly that everything works.
     pub(crate) quick: bool,
-    /// Whether memory is measured, in a process of its own for each contender.
+    /// Whether memory is measured, with one process per contender.
     pub(crate) memory: bool,
 }
 
-/// Keys in one group of `multi_get`.
+/// Number of keys in one group of `multi_get`.
 pub(crate) const GROUP: usize = 1000;
 
-/// Lookups of one round.
+/// Returns the number of lookups in one round.
 #[must_use]
 pub(crate) fn lookups(entries: usize) -> usize {
     entries.clamp(50_000, 200_000)

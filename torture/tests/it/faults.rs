@@ -139,7 +139,7 @@ fn a_load_leaves_no_folder_if_it_cannot_be_listed() {
 /// A device that changes a bit of one write and reports no error.
 #[derive(Debug)]
 struct LyingDisk {
-    /// Number of the write that is changed, counted from 0.
+    /// The number of the write that is changed, counted from 0.
     lie: u64,
     writes: std::sync::atomic::AtomicU64,
 }

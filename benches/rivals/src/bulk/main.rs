@@ -1,9 +1,9 @@
-//! RocksDB's bulk load of the records that `cargo xtask bulk` generates: what
-//! `cargo xtask bulk --peers all compare` starts.
+//! RocksDB's bulk load of the records that `cargo xtask bulk` generates. `cargo xtask bulk --peers
+//! all compare` starts this program.
 //!
-//! As RocksDB's own guide has it: the options made for it, no write-ahead log, no compaction until
-//! everything is in, one at the end. Afterwards lookups find everything in one level, as they do in
-//! our directory.
+//! The load follows RocksDB's guide: the options for bulk loading, no write-ahead log, no
+//! compaction while entries are added, and one full compaction at the end. Afterwards a lookup
+//! finds every entry in one level, as in our directory.
 
 use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read};
@@ -17,7 +17,7 @@ use rocksdb::{
 use sst_benches::bulk::{KEY_LEN, RECORD_LEN, Taken};
 use sst_benches::store::BenchError;
 
-/// Loads unsorted records into RocksDB, and prints time and memory as JSON.
+/// Loads unsorted records into RocksDB, and prints the time and the memory of the load as JSON.
 #[derive(Parser)]
 struct Arguments {
     /// The file of records.
@@ -26,18 +26,18 @@ struct Arguments {
     /// Directory of the database.
     #[arg(long)]
     dir: PathBuf,
-    /// Memory for entries that are not in files yet, in MiB.
+    /// Memory for entries that are not yet in files, in MiB.
     #[arg(long)]
     budget: usize,
-    /// Threads for flushing and compacting.
+    /// Number of threads that flush and compact.
     #[arg(long)]
     threads: i32,
 }
 
-/// Buffers that the budget is divided into.
+/// Number of write buffers that share the budget.
 const BUFFERS: usize = 4;
 
-/// Records in one batch.
+/// Number of records in one batch.
 const BATCH: usize = 1000;
 
 fn main() -> Result<(), BenchError> {

@@ -1,4 +1,5 @@
-//! (g) Colder than memory: every sample starts without a page of the store in memory.
+//! Condition (g), data colder than memory: at the start of every sample no page of the store is in
+//! memory.
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,13 +13,15 @@ use crate::figures::Figures;
 use crate::pages::drop_pages;
 use crate::{Result, Scope};
 
-/// The store has so many times the entries of others, as ours has.
+/// Number of entries as a multiple of the entries in the other conditions, equal to the one for our
+/// store.
 const TIMES: usize = 3;
-/// Lookups after each drop, keys of one `multi_get`, and samples of a round: as with ours.
+/// Number of lookups after each drop of the page cache, number of keys of one `multi_get`, and
+/// number of samples per round. All are equal to those for our store.
 const LOOKUPS: usize = 4;
 const GROUP: usize = 256;
 const SAMPLES: u64 = 8;
-/// Bytes of the cache, which is empty at the start of a sample.
+/// Size of the cache in bytes. The cache is empty at the start of a sample.
 const CACHE: u64 = 64 << 20;
 
 fn data(scope: Scope<'_>) -> Data {
@@ -51,7 +54,7 @@ pub(crate) fn round(scope: Scope<'_>, figures: &mut Figures) -> Result<()> {
                 "miss" => data.absent(*count, seed),
                 _ => data.present(Access::Uniform, *count, seed),
             };
-            // One lookup opens files and fetches what is kept in memory, as with ours.
+            // One lookup opens the files and reads the parts that stay in memory, as for our store.
             let warm = data.present(Access::Uniform, 1, !seed);
             drop_pages(&dir)?;
             let start = Counters::now()?;

@@ -1,9 +1,9 @@
-//! The conditions of `cargo xtask conditions`, with other stores: data colder than memory (g), many
-//! tables (h), walking and merging (j), and writing files that are kept (w).
+//! Measures other stores under the conditions of `cargo xtask conditions`: data colder than memory
+//! (g), many tables (h), scans and merges (j), and writing files that are kept (w).
 //!
-//! The steps, the folder and the names of figures are those of `sst-conditions`, whose counters
-//! this program shares. A store takes part in the conditions that it can be put in: only RocksDB
-//! keeps tables apart, so only it takes part with more than one.
+//! The steps, the folder and the names of the figures are those of `sst-conditions`, and this
+//! program shares its counters. A store takes part in the conditions that it supports: only RocksDB
+//! can keep several tables apart, so only RocksDB takes part with more than one table.
 
 #![expect(clippy::print_stdout, reason = "a command line program")]
 
@@ -28,21 +28,21 @@ use figures::Figures;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// Measures other stores in the conditions that users have.
+/// Measures other stores under the conditions of users.
 #[derive(Parser)]
 struct Arguments {
     #[command(subcommand)]
     step: Step,
-    /// The store, by its name.
+    /// Name of the store.
     #[arg(long, global = true)]
     store: Option<String>,
     /// The folder of the stores, on a real disk.
     #[arg(long, global = true, default_value = "target/conditions")]
     dir: PathBuf,
-    /// Only these conditions, by their letters.
+    /// Measure only these conditions, given by their letters.
     #[arg(long, global = true, value_delimiter = ',', default_value = "g,h,j,w")]
     only: Vec<String>,
-    /// A tenth of the entries: to see whether everything works.
+    /// Use a tenth of the entries, to check that everything works.
     #[arg(long, global = true)]
     quick: bool,
 }
@@ -55,13 +55,13 @@ enum Step {
     Prepare,
     /// Measure once, and print the figures as JSON.
     Round {
-        /// Number of the round, which decides which keys are looked up.
+        /// Number of the round. It selects the keys that are looked up.
         #[arg(long, default_value_t = 0)]
         number: u64,
     },
 }
 
-/// The store, its entries, and the folder that it is in.
+/// The store that is measured, its entries, and its folder.
 #[derive(Clone, Copy)]
 struct Scope<'a> {
     store: &'a dyn Contender,
@@ -113,13 +113,14 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Allows as many open files as the system does: a store of 1,000 tables may open all of them.
+/// Raises the limit on open files to the hard limit: a store of 1,000 tables may open all of them
+/// at once.
 fn raise_open_file_limit() {
     #[cfg(target_os = "linux")]
     {
         use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
         let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-        // A refusal shows when a store cannot open its files.
+        // A failure here shows later, when a store cannot open its files.
         let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     }
 }

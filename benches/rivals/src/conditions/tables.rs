@@ -1,5 +1,5 @@
-//! (h) Many tables, with everything in memory, and (j) walking and merging them. A store that keeps
-//! no tables apart takes part with all entries in one.
+//! Condition (h), many tables with everything in memory, and condition (j), scans and merges of
+//! these tables. A store that cannot keep tables apart takes part with all entries in one table.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,12 +13,12 @@ use crate::counters::Counters;
 use crate::figures::Figures;
 use crate::{Result, Scope};
 
-/// Numbers of tables, keys that are looked up in each way, and keys of one `multi_get`: as with
-/// ours.
+/// Numbers of tables, number of keys that are looked up in each way, and number of keys of one
+/// `multi_get`. All are equal to those for our store.
 const TABLES: [usize; 4] = [1, 10, 100, 1000];
 const LOOKUPS: usize = 20_000;
 const GROUP: usize = 1000;
-/// Bytes of the cache: all blocks stay.
+/// Size of the cache in bytes. All blocks fit.
 const CACHE: u64 = 1 << 30;
 
 fn data(scope: Scope<'_>) -> Data {
@@ -29,7 +29,7 @@ fn dir(scope: Scope<'_>, shape: &str, tables: usize) -> PathBuf {
     scope.dir.join(format!("{shape}-{tables}-{}", scope.entries))
 }
 
-/// The rows of each table, in the order of their keys.
+/// Divides the rows into tables. The rows of each table are in the order of their keys.
 fn cut<'d>(data: &'d Data, shape: &str, tables: usize) -> Vec<Vec<Row<'d>>> {
     let rows: Vec<_> = data.iter_by_key().collect();
     if shape == "disjoint" {
@@ -48,7 +48,7 @@ pub(crate) fn prepare(scope: Scope<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Writes the tables, unless they are there or the store cannot have so many.
+/// Writes the tables. Does nothing if they exist, or if the store cannot keep so many tables apart.
 fn build(scope: Scope<'_>, data: &Data, shape: &str, tables: usize, dir: &Path) -> Result<()> {
     if dir.exists() {
         return Ok(());
@@ -87,7 +87,8 @@ fn measure(
     let start = Counters::now()?;
     let store = scope.store.open(data, dir, CACHE)?;
     figures.add(format!("{name} open, µs"), start.taken()?.processor_ns / 1e3)?;
-    // Everything is read once, so that nothing waits for a disk or a cache.
+    // One lookup of every key reads all data, so that no later lookup waits for the disk or fills
+    // the cache.
     store.get(data.keys())?;
     let (present, absent) =
         (data.present(Access::Uniform, LOOKUPS, scope.round), data.absent(LOOKUPS, scope.round));
@@ -100,7 +101,7 @@ fn measure(
     Ok(())
 }
 
-/// Processor time for one key.
+/// Returns the processor time per key in nanoseconds.
 #[expect(clippy::cast_precision_loss, reason = "a count of lookups")]
 fn time(
     store: &dyn Store,
@@ -121,7 +122,7 @@ pub(crate) fn walk(scope: Scope<'_>, figures: &mut Figures) -> Result<()> {
             continue;
         }
         let store = scope.store.open(&data, &dir, CACHE)?;
-        // The first walk brings everything into memory.
+        // The first scan brings everything into memory.
         store.scan()?;
         let start = Counters::now()?;
         let Some(found) = store.scan()? else { continue };
@@ -136,7 +137,7 @@ pub(crate) fn walk(scope: Scope<'_>, figures: &mut Figures) -> Result<()> {
 
 pub(crate) fn merge(scope: Scope<'_>, figures: &mut Figures) -> Result<()> {
     let data = data(scope);
-    // Of one table there is nothing to merge: RocksDB would only move it.
+    // A merge of one table is not measured: RocksDB would only move the file.
     for tables in TABLES.into_iter().filter(|tables| *tables > 1) {
         let out = tempfile::tempdir_in(scope.dir)?;
         if !scope.store.build_tables(&cut(&data, "overlapping", tables), out.path())? {

@@ -1,4 +1,5 @@
-//! (w) Writing files that are kept, so that the page cache grows, and files that are removed.
+//! Condition (w): writing files that are kept, so that the page cache grows, and files that are
+//! removed.
 
 use std::fs;
 
@@ -8,15 +9,16 @@ use crate::counters::Counters;
 use crate::figures::Figures;
 use crate::{Result, Scope};
 
-/// Files of one sample, as with ours.
+/// Number of files of one sample, equal to that for our store.
 const FILES: usize = 4;
 
 pub(crate) fn round(scope: Scope<'_>, figures: &mut Figures) -> Result<()> {
     for workload in WORKLOADS.into_iter().filter(|workload| ["b", "d"].contains(&workload.name)) {
-        // A tenth of the entries in each file, and a hundredth in a quick run.
+        // Each file has a tenth of the entries of the workload, in a quick run a hundredth.
         let workload = if scope.entries < 1_000_000 { workload.quick() } else { workload };
         let data = Data::new(workload.quick());
-        // Stores that sort by key get their entries sorted.
+        // Sorts before the measurement, for stores that need their entries in the order of the
+        // keys.
         data.sort_by_key();
         for (name, is_kept) in [("kept", true), ("removed", false)] {
             let dir = tempfile::tempdir_in(scope.dir)?;
