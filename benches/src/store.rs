@@ -232,8 +232,8 @@ pub trait Store: Sync {
     /// The error of the store.
     fn scan(&self) -> Result<Option<Tally>, BenchError>;
 
-    /// Looks up every key of `data` and compares the whole value. Then scans all entries, if the store
-    /// can, and compares their number and their length.
+    /// Looks up every key of `data` and compares the whole value. Then scans all entries, if the
+    /// store can, and compares their number and their length.
     ///
     /// # Errors
     ///
