@@ -173,9 +173,10 @@ impl Monitor {
         self
     }
 
-    /// Sets the callback that receives the progress. An operation with several threads calls it
-    /// from all of them. Each thread calls it at most once per few thousand entries or per block of
-    /// a table.
+    /// Sets the callback that receives the progress.
+    ///
+    /// An operation with several threads calls it from all of them. Each thread calls it at most
+    /// once per few thousand entries or per block of a table.
     #[must_use]
     pub fn progress(mut self, callback: impl Fn(Progress) + Send + Sync + 'static) -> Self {
         self.callback = Some(Arc::new(callback));

@@ -64,9 +64,11 @@ impl<'out> KeyBlockEncoder<'out> {
         self.out.extend_from_slice(key_and_value_ref);
     }
 
-    /// Appends all entries of the block at once, given as keys and encoded value references back to
-    /// back. This works only for a fixed-size block without hashes, whose encoded entries are just
-    /// that. Returns `false`, and appends nothing, for a block of another kind.
+    /// Appends all entries of the block at once, if its kind allows it.
+    ///
+    /// They are given as keys and encoded value references back to back. This works only for a
+    /// fixed-size block without hashes, whose encoded entries are just that. Returns `false`, and
+    /// appends nothing, for a block of another kind.
     pub fn push_all_encoded(&mut self, keys_and_value_refs: &[u8]) -> bool {
         let is_plain = self.positions.is_none() && self.hashes == Hashes::Computed;
         if is_plain {

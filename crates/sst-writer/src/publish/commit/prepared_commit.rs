@@ -106,8 +106,9 @@ impl<'p> PreparedCommit<'p> {
         &self.blobs
     }
 
-    /// Digest of the value that was put into a blob of this commit. `None` for a copied blob, for a
-    /// blob of an earlier commit, or if
+    /// Digest of the value that was put into a blob of this commit.
+    ///
+    /// `None` for a copied blob, for a blob of an earlier commit, or if
     /// [`PublisherOptions::digest`](crate::PublisherOptions::digest) is off.
     #[must_use]
     pub fn blob_digest(&self, blob: BlobNumber) -> Option<ValueDigest> {
