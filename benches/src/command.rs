@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use clap::Parser;
 
 use crate::contenders::{ours, real_data};
-use crate::report::Report;
+use crate::report::{Conditions, Report};
 use crate::run::{Run, RunOptions, measure_here, run_workload};
 use crate::store::{BenchError, Contender};
 use crate::workload::{Data, WORKLOADS};
@@ -42,6 +42,9 @@ pub struct Arguments {
     /// Render this report.json again instead of measuring.
     #[arg(long)]
     from: Option<PathBuf>,
+    /// Open the report with the pictures of this file, which `cargo xtask conditions --json` wrote.
+    #[arg(long, value_name = "FILE")]
+    conditions: Option<PathBuf>,
     /// Measure the memory of one contender with one workload, print it as JSON, and exit.
     #[arg(long, hide = true)]
     memory_of: Option<String>,
@@ -78,7 +81,8 @@ pub fn main(rivals: Rivals) -> Result<(), BenchError> {
         Some(path) => serde_json::from_slice(&std::fs::read(path)?)?,
         None => measure(&arguments, &contenders, rivals.absent)?,
     };
-    let report = Report::new(run);
+    let conditions = arguments.conditions.as_deref().map(Conditions::read).transpose()?;
+    let report = Report::new(run, conditions.as_ref());
     if let Some(out) = &arguments.out {
         report.write(out)?;
         if let Some(document) = &arguments.document {

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use serde_json::json;
@@ -99,11 +100,22 @@ fn measure(root: &Path, arguments: &ConditionArguments) -> Result<String, String
         }
     }
     if let Some(path) = &arguments.json {
-        let samples: Vec<_> = sides.iter().map(Side::to_json).collect();
-        let text = serde_json::to_string(&samples).map_err(|error| error.to_string())?;
-        fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))?;
+        fs::write(path, to_json(arguments, &sides)?)
+            .map_err(|error| format!("{}: {error}", path.display()))?;
     }
     Ok(table(&sides))
+}
+
+/// The samples of all sides, with the time of the run, for the report.
+fn to_json(arguments: &ConditionArguments, sides: &[Side]) -> Result<String, String> {
+    let time = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|error| error.to_string())?;
+    let run = json!({
+        "seconds_since_1970": time.as_secs(),
+        "rounds": arguments.rounds,
+        "quick": arguments.quick,
+        "sides": sides.iter().map(Side::to_json).collect::<Vec<_>>(),
+    });
+    serde_json::to_string_pretty(&run).map_err(|error| error.to_string())
 }
 
 /// Builds the program of the other stores. Returns a side for each store.

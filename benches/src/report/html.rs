@@ -1,9 +1,7 @@
 //! The report as one self-contained HTML page.
 
 use super::plots::Plot;
-use super::summary;
 use super::tables::Table;
-use crate::run::Run;
 
 const STYLE: &str = "
 :root { color-scheme: light dark; --ink: #1f2937; --pale: #6b7280; --line: #e5e7eb; --ground: #f8fafc; --card: #ffffff; --ours: #d95f0e; }
@@ -32,15 +30,18 @@ td.met { color: #15803d; font-weight: 600; } td.missed { color: #dc2626; font-we
 @media (prefers-color-scheme: dark) { td.met { color: #4ade80; } td.missed { color: #f87171; } }
 ";
 
-pub(super) fn render(run: &Run, tables: &[Table], plots: &[Plot]) -> String {
+pub(super) fn render(summary: &[String], tables: &[Table], plots: &[Plot]) -> String {
     let mut body = "<h1>SST benchmark report</h1>\n".to_owned();
-    summary::lines(run).iter().for_each(|line| body += &format!("<p>{}</p>\n", escape(line)));
+    summary.iter().for_each(|line| body += &format!("<p>{}</p>\n", escape(line)));
     body += "<nav>";
     tables
         .iter()
         .enumerate()
         .for_each(|(i, table)| body += &format!("<a href=\"#t{i}\">{}</a>", escape(&table.title)));
     body += "</nav>\n";
+    for plot in plots {
+        body += &format!("<div class=\"card plot\">{}</div>\n", plot.svg);
+    }
     for (i, table) in tables.iter().enumerate() {
         body += &format!(
             "<h2 id=\"t{i}\">{}</h2>\n<p>{}</p>\n",
@@ -48,11 +49,6 @@ pub(super) fn render(run: &Run, tables: &[Table], plots: &[Plot]) -> String {
             escape(&table.note)
         );
         body += &render_table(table);
-        if i == 0 {
-            plots
-                .iter()
-                .for_each(|plot| body += &format!("<div class=\"card plot\">{}</div>\n", plot.svg));
-        }
     }
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \

@@ -2,23 +2,25 @@
 
 use super::plots::Plot;
 use super::tables::Table;
-use crate::run::Run;
 
 /// The lines that enclose the report in a document.
 const MARKS: [&str; 2] = ["<!-- report: begin -->", "<!-- report: end -->"];
 
-pub(super) fn render(run: &Run, tables: &[Table], plots: &[Plot], plots_in: &str) -> String {
-    let mut text = super::summary::lines(run).join("\n\n") + "\n";
-    for (i, table) in tables.iter().enumerate() {
+pub(super) fn render(
+    summary: &[String],
+    tables: &[Table],
+    plots: &[Plot],
+    plots_in: &str,
+) -> String {
+    let mut text = summary.join("\n\n") + "\n";
+    for plot in plots {
+        text += &format!("\n![{}]({plots_in}/{}.svg)\n", plot.title, plot.name);
+    }
+    for table in tables {
         text += &format!("\n### {}\n\n{}\n\n", table.title, table.note);
         text += &line(&table.head);
         text += &line(&vec!["---".to_owned(); table.head.len()]);
         table.rows.iter().for_each(|row| text += &line(row));
-        if i == 0 {
-            plots.iter().for_each(|plot| {
-                text += &format!("\n![{}]({plots_in}/{}.svg)\n", plot.title, plot.name);
-            });
-        }
     }
     text
 }

@@ -1,5 +1,7 @@
-//! The report: tables in Markdown and HTML, plots, and every target with its result.
+//! The report: pictures against other stores in each condition, then tables in Markdown and HTML,
+//! and last every target with its result.
 
+mod conditions;
 mod html;
 mod markdown;
 mod plots;
@@ -9,6 +11,7 @@ mod targets;
 
 use std::path::Path;
 
+pub(crate) use self::conditions::Conditions;
 use self::plots::Plot;
 use self::tables::Table;
 use crate::run::Run;
@@ -17,16 +20,22 @@ use crate::store::BenchError;
 /// The report of one run: its tables and its plots.
 pub(crate) struct Report {
     run: Run,
-    tables: Vec<Table>,
+    /// The paragraphs above everything else.
+    summary: Vec<String>,
     plots: Vec<Plot>,
+    tables: Vec<Table>,
 }
 
 impl Report {
-    pub(crate) fn new(run: Run) -> Self {
-        let mut tables = vec![targets::table(&run)];
-        tables.extend(tables::all(&run));
-        let plots = plots::all(&run);
-        Self { run, tables, plots }
+    /// The report of a run, which opens with the pictures of the conditions that users have.
+    pub(crate) fn new(run: Run, conditions: Option<&Conditions>) -> Self {
+        let mut summary: Vec<_> = conditions.iter().map(|it| it.summary()).collect();
+        summary.extend(summary::lines(&run));
+        let mut plots = conditions.map_or_else(Vec::new, Conditions::plots);
+        plots.extend(plots::all(&run));
+        let mut tables = tables::all(&run);
+        tables.push(targets::table(&run));
+        Self { run, summary, plots, tables }
     }
 
     pub(crate) fn json(&self) -> Result<String, BenchError> {
@@ -37,7 +46,7 @@ impl Report {
     /// this folder.
     pub(crate) fn markdown(&self, plots: &str) -> String {
         let named = if plots.is_empty() { &[] } else { self.plots.as_slice() };
-        markdown::render(&self.run, &self.tables, named, plots)
+        markdown::render(&self.summary, &self.tables, named, plots)
     }
 
     /// Writes the report in all formats to `dir`.
@@ -53,7 +62,7 @@ impl Report {
         )?;
         std::fs::write(
             dir.join("report.html"),
-            html::render(&self.run, &self.tables, &self.plots),
+            html::render(&self.summary, &self.tables, &self.plots),
         )?;
         Ok(())
     }

@@ -14,9 +14,27 @@ pub(crate) struct Plot {
 }
 
 /// One bar of a panel.
-struct Bar<'r> {
-    name: &'r str,
-    value: f64,
+pub(super) struct Bar<'r> {
+    pub(super) name: &'r str,
+    pub(super) value: f64,
+}
+
+/// Bars that are compared with each other, the shortest first.
+pub(super) struct Panel<'r> {
+    pub(super) title: String,
+    pub(super) bars: Vec<Bar<'r>>,
+}
+
+impl Plot {
+    /// Draws panels, each with bars of its own scale. `None` if no panel has a bar.
+    pub(super) fn draw(name: &'static str, title: &str, panels: &[Panel<'_>]) -> Option<Self> {
+        if panels.iter().all(|panel| panel.bars.is_empty()) {
+            return None;
+        }
+        let mut svg = String::new();
+        draw_panels(&mut svg, title, panels).ok()?;
+        Some(Self { name, title: title.to_owned(), svg })
+    }
 }
 
 /// Returns the figure that is drawn for a contender of a workload.
@@ -36,15 +54,8 @@ pub(super) fn all(run: &Run) -> Vec<Plot> {
         ("disk", "Bytes on disk: megabytes", |_, o| o.disk_bytes.map(megabytes)),
     ];
     let draw = |(name, title, value): (&'static str, &str, Value)| {
-        let panels: Vec<_> = run.workloads.iter().map(|workload| bars(workload, value)).collect();
-        if panels.iter().all(Vec::is_empty) {
-            return None;
-        }
-        let titles: Vec<_> =
-            run.workloads.iter().map(|w| format!("({}) {}", w.name, w.about)).collect();
-        let mut svg = String::new();
-        draw_panels(&mut svg, title, &titles, &panels).ok()?;
-        Some(Plot { name, title: title.to_owned(), svg })
+        let panel = |workload| panel(workload, value);
+        Plot::draw(name, title, &run.workloads.iter().map(panel).collect::<Vec<_>>())
     };
     kinds.into_iter().filter_map(draw).collect()
 }
@@ -54,14 +65,17 @@ fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }
 
-fn bars(workload: &WorkloadOutcome, value: Value) -> Vec<Bar<'_>> {
-    let mut bars: Vec<_> = workload
-        .outcomes
-        .iter()
-        .filter_map(|outcome| Some(Bar { name: &outcome.name, value: value(workload, outcome)? }))
-        .collect();
+fn panel<'r>(workload: &'r WorkloadOutcome, value: Value) -> Panel<'r> {
+    let bar =
+        |outcome: &'r Outcome| Some(Bar { name: &outcome.name, value: value(workload, outcome)? });
+    let mut bars: Vec<_> = workload.outcomes.iter().filter_map(bar).collect();
+    sort(&mut bars);
+    Panel { title: format!("({}) {}", workload.name, workload.about), bars }
+}
+
+/// The shortest bar first.
+pub(super) fn sort(bars: &mut [Bar<'_>]) {
     bars.sort_by(|a, b| a.value.total_cmp(&b.value));
-    bars
 }
 
 const WIDTH: i32 = 960;
@@ -83,7 +97,7 @@ const REFERENCE: RGBColor = RGBColor(203, 213, 225);
 fn colour(name: &str) -> RGBColor {
     match name {
         "HashMap" => REFERENCE,
-        name if name.starts_with("sst ") => OURS,
+        name if name.starts_with("sst ") || name.starts_with("sst,") => OURS,
         _ => OTHERS,
     }
 }
@@ -91,13 +105,13 @@ fn colour(name: &str) -> RGBColor {
 /// The error cannot occur: the drawing is written to a string.
 type Drawn = Result<(), Box<dyn std::error::Error>>;
 
-fn draw_panels(svg: &mut String, title: &str, titles: &[String], panels: &[Vec<Bar<'_>>]) -> Drawn {
+fn draw_panels(svg: &mut String, title: &str, panels: &[Panel<'_>]) -> Drawn {
     let columns = if panels.len() > 1 { 2 } else { 1 };
     let width = WIDTH / columns;
     let rows: Vec<i32> = panels
         .chunks(usize::try_from(columns)?)
         .map(|row| {
-            let tallest = row.iter().map(Vec::len).max().unwrap_or(0);
+            let tallest = row.iter().map(|panel| panel.bars.len()).max().unwrap_or(0);
             i32::try_from(tallest).map(|bars| PANEL_HEADING + bars * BAR + GAP)
         })
         .collect::<Result<_, _>>()?;
@@ -107,7 +121,7 @@ fn draw_panels(svg: &mut String, title: &str, titles: &[String], panels: &[Vec<B
     root.fill(&WHITE)?;
     root.draw(&text(title, (16, 26), 17.0, INK, HPos::Left))?;
     let mut at = (0, HEADING);
-    for (i, (title, bars)) in titles.iter().zip(panels).enumerate() {
+    for (i, Panel { title, bars }) in panels.iter().enumerate() {
         let column = i32::try_from(i)? % columns;
         at.0 = column * width;
         root.draw(&text(title, (at.0 + 16, at.1 + 12), 13.0, PALE_INK, HPos::Left))?;
@@ -180,7 +194,8 @@ mod tests {
     fn names_and_figures_are_in_the_plot() {
         let mut svg = String::new();
         let bars = vec![Bar { name: "sst LZ4", value: 2.5 }, Bar { name: "other <x>", value: 4.0 }];
-        draw_panels(&mut svg, "Title", &["(a)".to_owned()], &[bars]).unwrap();
+        let panel = Panel { title: "(a)".to_owned(), bars };
+        draw_panels(&mut svg, "Title", &[panel]).unwrap();
         for part in ["Title", "(a)", "sst LZ4", "2.50", "other &lt;x&gt;", "4.00"] {
             assert!(svg.contains(part), "{part}");
         }

@@ -143,18 +143,6 @@ impl Targets<'_> {
     }
 
     fn writing(&mut self) {
-        // Millions of entries per second of processor time that the reference implementation
-        // reaches on this kind of machine.
-        let reference = [("a", 16.2, 2.0), ("b", 5.4, 1.7), ("c", 1.18, 1.7), ("d", 0.118, 1.9)];
-        for (workload, millions, limit) in reference {
-            let measured = self.value(workload, LZ4, BUILD).map(|build| 1000.0 / build / millions);
-            self.add(
-                format!("write ({workload}), speed against the reference's recorded figure"),
-                Bound::AtLeast(limit),
-                measured,
-                " ×",
-            );
-        }
         for (workload, limit) in [("a", 4.0), ("b", 1.8), ("c", 1.6), ("d", 1.25)] {
             let measured = self.times(workload, LZ4, ROCKS, BUILD);
             self.add(
