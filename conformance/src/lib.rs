@@ -44,7 +44,7 @@ impl CheckError {
 ///
 /// # Errors
 ///
-/// Always.
+/// Always returns an error.
 pub fn fail<T>(message: impl Into<String>) -> Result<T, CheckError> {
     Err(CheckError::new(message))
 }

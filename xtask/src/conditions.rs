@@ -41,7 +41,8 @@ pub(crate) struct ConditionArguments {
     /// Number of rounds; figures are medians over them.
     #[arg(long, default_value_t = 5)]
     rounds: u64,
-    /// Only these conditions: g (cold), h (many tables), j (walking and merging), w (writing).
+    /// Measure only these conditions: g (cold data), h (many tables), j (scans and merges), w
+    /// (writing).
     #[arg(long, default_value = "g,h,j,w")]
     only: String,
     /// Use a tenth of the entries, to check that everything works.

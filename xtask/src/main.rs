@@ -44,8 +44,8 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Measures cold data, many tables, walking, merging and kept files, optionally compared with
-    /// an older commit.
+    /// Measures cold data, many tables, scans, merges and kept files, optionally compared with an
+    /// older commit.
     Conditions(conditions::ConditionArguments),
     /// Runs the test program for damage, faults and hostile input, and prints a table.
     Torture {
@@ -63,7 +63,7 @@ enum Chore {
         #[arg(long)]
         bless: bool,
     },
-    /// Loads unsorted records under a memory budget. Compares the time with the physical floor,
+    /// Loads unsorted records within a memory budget. Compares the time with the physical floor,
     /// measures peak memory, and prints checksums of the files.
     Bulk {
         /// Other stores that load the same records in `compare`: `all` is RocksDB.

@@ -20,7 +20,7 @@ pub(crate) const DIGEST_DIGITS: usize = 2 * (CONTENT_DIGEST_LEN - 16);
 pub(crate) struct FamilyLine {
     pub(crate) family: u32,
     pub(crate) entries: u64,
-    /// Bytes of keys and values.
+    /// Number of bytes of keys and values.
     pub(crate) bytes: u64,
     /// The digest in hex.
     pub(crate) digest: String,

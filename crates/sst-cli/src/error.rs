@@ -188,8 +188,8 @@ impl CliError {
         }
     }
 
-    /// Wraps an error that happened after a commit: the commit is live. A closed output pipe stays
-    /// as it is, since it is not a failure.
+    /// Wraps an error that happened after a commit: the commit is live. The error of a closed
+    /// output pipe is returned unchanged, since it is not a failure.
     pub(crate) fn after_commit(self, directory: &Path, commit: u32) -> Self {
         if self.is_silent() {
             return self;

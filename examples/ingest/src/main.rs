@@ -123,7 +123,7 @@ fn run(arguments: &Arguments) -> Result<(), IngestError> {
 /// Publishes all rows of `input` as one commit.
 fn publish(input: impl BufRead, layout: &Layout, arguments: &Arguments) -> Result<(), IngestError> {
     let started = Instant::now();
-    // The directory is opened anew for each commit, so that other publishers, such as a merge, can
+    // The directory is opened again for each commit, so that other publishers, such as a merge, can
     // get the lock in between.
     let mut publisher = Publisher::open(&arguments.directory, PublisherOptions::default())?;
     let mode = match arguments.mode {

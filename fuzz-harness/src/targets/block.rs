@@ -5,7 +5,7 @@ use sst_format::FormatError;
 use sst_format::block::{BLOCK_HEADER_LEN, BlockHeader, Encoding};
 use sst_format::limits::MAX_LZ4_RATIO;
 
-/// See the module.
+/// Runs the target on one input.
 pub fn run(data: &[u8]) {
     match BlockHeader::parse(data) {
         Ok((header, stored)) => {

@@ -3,7 +3,7 @@
 use sst_format::FormatError;
 use sst_format::current::Current;
 
-/// See the module.
+/// Runs the target on one input.
 pub fn run(data: &[u8]) {
     check(data);
     // Parse again with a correct checksum, so that the checks after it are reached.

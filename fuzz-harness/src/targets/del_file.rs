@@ -2,7 +2,7 @@
 
 use sst_format::del_file::DelFile;
 
-/// See the module.
+/// Runs the target on one input.
 pub fn run(data: &[u8]) {
     match DelFile::parse(data) {
         Ok(read) => {

@@ -89,7 +89,7 @@ fn base() -> Option<&'static Base> {
     base
 }
 
-/// See the module.
+/// Runs the target on one input.
 pub fn run(data: &[u8]) {
     let Some(base) = base() else { return };
     let mut input = Input::new(data);

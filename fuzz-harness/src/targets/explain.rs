@@ -9,7 +9,7 @@ use sst_reader::hash_key;
 use crate::input::Input;
 use crate::repair;
 
-/// See the module.
+/// Runs the target on one input.
 pub fn run(data: &[u8]) {
     let mut input = Input::new(data);
     let (what, how) = (input.u8(), input.u8());

@@ -2,7 +2,7 @@
 
 use sst_format::file_name::FileName;
 
-/// See the module.
+/// Runs the target on one input.
 pub fn run(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     if let Some(name) = FileName::parse(&text) {

@@ -8,7 +8,7 @@ use crate::input::Input;
 /// Hashes queried in addition to those of the input.
 const ASKED: [u64; 5] = [0, 1, u64::MAX, u64::MAX / 3, 0x8000_0000_0000_0000];
 
-/// See the module.
+/// Runs the target on one input.
 pub fn run(data: &[u8]) {
     let mut input = Input::new(data);
     let hashes: Vec<u64> = (0..4).map(|_| input.u64()).chain(ASKED).collect();

@@ -5,7 +5,7 @@ use sst_format::filter::{FilterBytes, FilterPolicy};
 
 use crate::input::Input;
 
-/// See the module.
+/// Runs the target on one input.
 pub fn run(data: &[u8]) {
     let mut input = Input::new(data);
     let (shape, rate, batch) = (input.u8(), input.u8(), usize::from(input.u8()).max(1));

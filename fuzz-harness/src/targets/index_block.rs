@@ -4,7 +4,7 @@ use sst_format::index_block::{IndexBlock, IndexBlockEncoder};
 
 use crate::input::Input;
 
-/// See the module.
+/// Runs the target on one input.
 pub fn run(data: &[u8]) {
     let mut input = Input::new(data);
     let block_count = input.u16();

@@ -7,7 +7,7 @@ use sst_reader::hash_key;
 /// Number of entries read at each end of a block that is not valid.
 const ASKED: u32 = 64;
 
-/// See the module.
+/// Runs the target on one input.
 pub fn run(data: &[u8]) {
     let Ok(block) = KeyBlock::parse(data) else { return };
     let count = block.entry_count();

@@ -9,7 +9,7 @@ use crate::input::Input;
 /// Highest number of meta files in one chain.
 const MAX_METAS: u8 = 16;
 
-/// See the module.
+/// Runs the target on one input.
 pub fn run(data: &[u8]) {
     let metas = chain(&mut Input::new(data));
     let live = live_tables(&metas);

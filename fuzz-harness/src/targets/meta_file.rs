@@ -11,7 +11,7 @@ use sst_format::{FormatError, SequenceNumber, SstMeta, TableProtection};
 
 use crate::repair;
 
-/// See the module.
+/// Runs the target on one input.
 pub fn run(data: &[u8]) {
     check(data);
     let mut repaired = data.to_vec();

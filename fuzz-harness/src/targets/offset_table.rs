@@ -6,7 +6,7 @@ use sst_format::offset_table::{OFFSET_LEN, OffsetTable, encode_offset_table, rec
 
 use crate::input::Input;
 
-/// See the module.
+/// Runs the target on one input.
 pub fn run(data: &[u8]) {
     let mut input = Input::new(data);
     // Count and file length usually match the bytes. Two values of the first byte make one of them

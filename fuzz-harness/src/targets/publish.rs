@@ -22,7 +22,7 @@ type Value = Option<Vec<u8>>;
 /// The content of one table: values in order by hash and key.
 type Table = BTreeMap<(u64, Vec<u8>), Vec<Value>>;
 
-/// See the module.
+/// Runs the target on one input.
 pub fn run(data: &[u8]) {
     let parent = scratch();
     assert!(parent.is_ok(), "no scratch directory, so nothing is tried: {:?}", parent.err());

@@ -16,7 +16,7 @@ const REMEMBERED: usize = 48;
 /// Number of entries after which iteration stops: a few hostile bytes can decompress to millions.
 const WALKED: usize = 4096;
 
-/// See the module.
+/// Runs the target on one input.
 pub fn run(data: &[u8]) {
     ask_all(data, None);
     let mut repaired = data.to_vec();

@@ -4,7 +4,7 @@ use sst_format::value_ref::{EntryType, ValueRef, small_value};
 
 use crate::input::Input;
 
-/// See the module.
+/// Runs the target on one input.
 pub fn run(data: &[u8]) {
     let mut input = Input::new(data);
     let byte = input.u8();

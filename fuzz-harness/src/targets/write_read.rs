@@ -13,7 +13,7 @@ use crate::targets::model::{self, of_entry, of_lookup, of_value};
 /// Highest number of groups of entries that are looked up; iteration covers all.
 const LOOKED_UP: usize = 200;
 
-/// See the module.
+/// Runs the target on one input.
 pub fn run(data: &[u8]) {
     let mut input = Input::new(data);
     let options = model::options(&mut input);

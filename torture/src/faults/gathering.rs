@@ -1,6 +1,6 @@
 //! Commits gathered from directories of other writers. The first fragment has two commits. The
-//! second has blobs, so its table is written anew. The fragments have keys in common, for which the
-//! second fragment wins.
+//! second has blobs, so its table is not copied but rewritten. The fragments have keys in common,
+//! for which the second fragment wins.
 
 use std::path::{Path, PathBuf};
 

@@ -107,7 +107,7 @@ fn race(options: &ReaderOptions, has_blobs: bool, commits: u64) -> Vec<Verdict> 
 }
 
 /// Takes one snapshot after the other until the writer is done, then one more. Half of the readers
-/// open the directory anew each time, the others refresh their set.
+/// open the directory again each time, the others refresh their set.
 fn read(
     directory: &Path,
     options: &ReaderOptions,

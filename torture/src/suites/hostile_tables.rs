@@ -125,7 +125,7 @@ struct Lies<'a> {
     subjects: &'a [Subject],
     /// The places, each with the number of the first case after its own cases.
     places: Vec<(Place, usize)>,
-    /// Of the lies in payloads, every `step`-th is tried.
+    /// Every `step`-th of the lies in payloads is tried.
     step: usize,
 }
 
@@ -315,7 +315,7 @@ fn lie_in_description(meta: &SstMeta, lie: usize) -> SstMeta {
 }
 
 impl Lies<'_> {
-    /// Tells one to four lies of any kind at once.
+    /// Applies one to four lies of any kind at once.
     fn random(&self, options: &ReaderOptions, lie: usize) -> Verdict {
         let mut random = self.context.random("tables", lie);
         let subject = &self.subjects[below(&mut random, self.subjects.len())];

@@ -40,8 +40,8 @@ enum Work {
 /// Kinds of work. Each has its own rows.
 const KINDS: [&str; 5] = ["file", "publish", "load", "rollback", "gather or certify"];
 
-/// A quick run tries one of so many faults of each kind of work. Bulk loads have many slow
-/// operations, gathered commits have many operations.
+/// A quick run tries one of this many faults of each kind of work. Bulk loads have many slow
+/// operations, and gathered commits have many operations.
 const SAMPLES: [usize; 5] = [1, 1, 16, 1, 4];
 
 /// A fault: in which work, at which operation, and its kind.

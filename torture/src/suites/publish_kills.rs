@@ -108,7 +108,7 @@ fn publish(
     Ok(commit.publish()?.sequence)
 }
 
-/// Publishes two such tables in a directory beside, and gathers that directory.
+/// Publishes two such tables in a second directory, and gathers that directory.
 fn gather(
     publisher: &mut Publisher,
     number: u32,

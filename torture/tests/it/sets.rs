@@ -130,7 +130,8 @@ fn readers_beside_a_writer_never_mix_commits_and_never_fail() {
                     let (count, value) = if through_live {
                         live.with(the_value).unwrap()
                     } else {
-                        // Opened anew each time, at any moment of the writer's work.
+                        // The set is opened again for each snapshot, at any moment of the writer's
+                        // work.
                         fresh(&dir, &options)
                     };
                     let number: u32 = String::from_utf8(value).unwrap().parse().unwrap();

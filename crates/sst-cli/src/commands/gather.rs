@@ -76,7 +76,7 @@ pub(crate) struct GatherArgs {
 /// How to treat fragments whose ranges of hashes overlap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum OverlapArg {
-    /// Stop with an error: each writer was meant to have hashes of its own
+    /// Stop with an error: each writer should have written its own range of hashes
     Refuse,
     /// The fragment that comes later on the command line wins
     LaterWins,

@@ -48,8 +48,8 @@ pub(crate) struct MergeArgs {
 
     /// Replace the tables of the one given directory by fewer, merged tables
     ///
-    /// All families are merged, each in a commit of its own. If the command is stopped, each family
-    /// is either merged or unchanged.
+    /// All families are merged, each in its own commit. If the command is stopped, each family is
+    /// either merged or unchanged.
     #[arg(long)]
     in_place: bool,
 

@@ -8,7 +8,7 @@ use super::input_args::{Format, InputArgs};
 /// The reason why this program cannot read an input, or not with these options.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum FormatError {
-    /// No hint tells the format of the input.
+    /// Neither an option nor the extension of the file name determines the format of the input.
     #[error(
         "cannot tell the format of the input by its name: add --format tsv, csv, jsonl or parquet"
     )]

@@ -176,8 +176,8 @@ fn twenty_commits_go_by_and_no_answer_fails_or_is_mixed() {
     assert!(answers.load(Ordering::Relaxed) >= 20);
     check_metrics(&address, answers.load(Ordering::Relaxed));
 
-    // A request is in progress when the server is told to stop. The request must get its answer,
-    // then the process must end.
+    // A request is in progress when the server gets the signal to stop. The request must get its
+    // answer, then the process must end.
     let body = json!({ "keys": ["key 7", "no key"] }).to_string();
     let mut request = begin_request(&address, &body);
     server.terminate();

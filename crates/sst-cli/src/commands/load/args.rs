@@ -92,8 +92,7 @@ pub(crate) struct LoadOutputArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) temp_dir: Option<PathBuf>,
 
-    /// Store each value longer than this many bytes in a file of its own [default and highest: 64
-    /// MiB]
+    /// Store each value longer than this many bytes in its own file [default and highest: 64 MiB]
     #[arg(long, value_name = "BYTES")]
     pub(crate) blob_threshold: Option<usize>,
 

@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use sst_writer::CancelToken;
 
-/// Bytes of one read.
+/// Number of bytes of one read.
 const CHUNK_LEN: usize = 1 << 18;
-/// Chunks that the thread may read ahead of the parser.
+/// Number of chunks that the thread may read ahead of the parser.
 const CHUNKS: usize = 2;
 /// Time between two checks for cancellation.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// A pipe or terminal that a thread of its own reads. While the thread waits for input, a
-/// cancellation still ends [`BackgroundReader::read`]. A thread that waits when the load is
-/// cancelled is left alone; it ends with the process.
+/// A pipe or terminal that is read by a separate thread. While the thread waits for input, a
+/// cancellation still ends [`BackgroundReader::read`]. If the load is cancelled, the waiting thread
+/// is not stopped; it ends with the process.
 pub(super) struct BackgroundReader {
     chunks: Receiver<io::Result<Vec<u8>>>,
     chunk: io::Cursor<Vec<u8>>,

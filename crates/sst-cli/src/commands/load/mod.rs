@@ -36,7 +36,7 @@ use report::{Loaded, report};
 
 /// Highest number of bad lines that are shown one by one.
 const MAX_SHOWN_BAD_LINES: u64 = 10;
-/// Entries between two checks for Ctrl-C.
+/// Number of entries between two checks for Ctrl-C.
 const ENTRIES_BETWEEN_CHECKS: u64 = 1024;
 
 pub(crate) fn run(args: &LoadArgs, context: Context) -> Result<Exit, CliError> {

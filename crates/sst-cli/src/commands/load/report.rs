@@ -25,12 +25,12 @@ pub(super) struct Loaded {
     /// The digest of all live entries, if the commit is certified.
     #[serde(skip_serializing_if = "Option::is_none")]
     digest: Option<String>,
-    /// Bytes of all tables and blob files.
+    /// Number of bytes of all tables and blob files.
     bytes: u64,
     skipped_lines: u64,
-    /// Bytes of the keys and values in the input.
+    /// Number of bytes of the keys and values in the input.
     input_bytes: u64,
-    /// Bytes written to temporary files.
+    /// Number of bytes written to temporary files.
     spilled_bytes: u64,
     /// Peak memory of the process in bytes; `None` if the system does not report it.
     #[serde(skip_serializing_if = "Option::is_none")]

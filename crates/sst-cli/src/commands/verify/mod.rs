@@ -191,7 +191,7 @@ fn table(args: &VerifyArgs, context: Context) -> Result<Findings, CliError> {
     Ok(Findings { is_protected, lost, ..Findings::of(report) })
 }
 
-/// Bytes of all tables and blob files.
+/// Number of bytes of all tables and blob files.
 fn size(catalog: &Catalog) -> u64 {
     let tables = catalog.tables.iter().map(|table| table.record.file_size);
     // The size is for the progress bar only. A damaged list of blobs is reported by the check.

@@ -20,7 +20,7 @@ const FAMILIES: u32 = 4;
 const MULTI_VALUE_FAMILY: u32 = 3;
 /// The log file that Turbopack writes.
 const LOG_FILE_NAME: &str = "LOG";
-/// Bytes of a key that are shown.
+/// Number of bytes of a key that are shown.
 const SHOWN_KEY_LEN: usize = 32;
 
 /// Reasons why Turbopack of Next.js 16.3.0 would not read a directory correctly, one line each;
