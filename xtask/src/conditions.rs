@@ -107,7 +107,8 @@ fn measure(root: &Path, arguments: &ConditionArguments) -> Result<String, String
     Ok(table(&sides))
 }
 
-/// The samples of all sides, with the time of the run, for the report.
+/// Returns the parameters and the time of the run, and the samples of all sides, as JSON for the
+/// report.
 fn to_json(arguments: &ConditionArguments, sides: &[Side]) -> Result<String, String> {
     let time = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|error| error.to_string())?;
     let run = json!({

@@ -1,4 +1,5 @@
-//! The pictures of `cargo xtask conditions`: ours against other stores where users are.
+//! The pictures of `cargo xtask conditions`: our store against other stores under the conditions of
+//! users.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,7 +10,7 @@ use serde::Deserialize;
 use super::plots::{Bar, Panel, Plot, sort};
 use crate::store::BenchError;
 
-/// A run of `cargo xtask conditions`, from the file that it wrote.
+/// The results of `cargo xtask conditions`, as in the file that it has written.
 #[derive(Deserialize)]
 pub(crate) struct Conditions {
     seconds_since_1970: u64,
@@ -18,7 +19,7 @@ pub(crate) struct Conditions {
     sides: Vec<Side>,
 }
 
-/// One store, or an older commit of ours.
+/// One side of the run: our store, a build of an older commit, or another store.
 #[derive(Deserialize)]
 struct Side {
     name: String,
@@ -26,8 +27,8 @@ struct Side {
     samples: BTreeMap<String, Vec<f64>>,
 }
 
-/// A picture: the name of its file, its title, and for each panel the title and the figure. `*` in
-/// a figure stands for the ways of ours to read files.
+/// A picture: the name of its file, its title, and for each panel its title and its figure. `*` in
+/// the name of a figure stands for each way in which our store reads files.
 type Picture = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
 
 const PICTURES: [Picture; 4] = [
@@ -87,7 +88,7 @@ impl Conditions {
         Ok(serde_json::from_slice(&std::fs::read(path)?)?)
     }
 
-    /// When and how it was measured, in words.
+    /// Describes the time and the parameters of the run.
     pub(super) fn summary(&self) -> String {
         let time = UNIX_EPOCH + Duration::from_secs(self.seconds_since_1970);
         let date = humantime::format_rfc3339_seconds(time).to_string();
@@ -100,7 +101,7 @@ impl Conditions {
         )
     }
 
-    /// A plot for each condition; those without any bar are left out.
+    /// Draws a plot for each condition. A plot without bars is left out.
     pub(super) fn plots(&self) -> Vec<Plot> {
         let draw = |(name, title, panels): Picture| {
             let panels: Vec<_> =
@@ -118,7 +119,7 @@ impl Conditions {
 }
 
 impl Side {
-    /// The bars of one figure: for ours one for each way to read files.
+    /// Returns the bars of one figure. Our store has one bar for each way to read files.
     fn bars<'r>(&'r self, figure: &str) -> Vec<Bar<'r>> {
         let ways: &[(&str, &str)] = match (self.name.as_str(), figure.contains('*')) {
             ("ours", true) => &[(" map", "sst, map"), (" read", "sst, reads")],
@@ -134,7 +135,7 @@ impl Side {
     }
 }
 
-/// The median sample; `None` without samples.
+/// Returns the median sample. `None` if there are no samples.
 fn median(samples: &[f64]) -> Option<f64> {
     let mut sorted = samples.to_vec();
     sorted.sort_by(f64::total_cmp);

@@ -1,5 +1,5 @@
-//! The report: pictures against other stores in each condition, then tables in Markdown and HTML,
-//! and last every target with its result.
+//! The report: first pictures that compare the stores under each condition, then tables in Markdown
+//! and HTML, and last every target with its result.
 
 mod conditions;
 mod html;
@@ -17,17 +17,17 @@ use self::tables::Table;
 use crate::run::Run;
 use crate::store::BenchError;
 
-/// The report of one run: its tables and its plots.
+/// The report of one run: its introduction, its plots and its tables.
 pub(crate) struct Report {
     run: Run,
-    /// The paragraphs above everything else.
+    /// The paragraphs at the start of the report.
     summary: Vec<String>,
     plots: Vec<Plot>,
     tables: Vec<Table>,
 }
 
 impl Report {
-    /// The report of a run, which opens with the pictures of the conditions that users have.
+    /// Creates the report of a run, which opens with the pictures of the conditions of users.
     pub(crate) fn new(run: Run, conditions: Option<&Conditions>) -> Self {
         let mut summary: Vec<_> = conditions.iter().map(|it| it.summary()).collect();
         summary.extend(summary::lines(&run));

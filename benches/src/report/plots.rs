@@ -19,14 +19,14 @@ pub(super) struct Bar<'r> {
     pub(super) value: f64,
 }
 
-/// Bars that are compared with each other, the shortest first.
+/// Bars that are compared with each other, the shortest one first.
 pub(super) struct Panel<'r> {
     pub(super) title: String,
     pub(super) bars: Vec<Bar<'r>>,
 }
 
 impl Plot {
-    /// Draws panels, each with bars of its own scale. `None` if no panel has a bar.
+    /// Draws panels, each with its own scale. `None` if no panel has a bar.
     pub(super) fn draw(name: &'static str, title: &str, panels: &[Panel<'_>]) -> Option<Self> {
         if panels.iter().all(|panel| panel.bars.is_empty()) {
             return None;
@@ -73,7 +73,7 @@ fn panel<'r>(workload: &'r WorkloadOutcome, value: Value) -> Panel<'r> {
     Panel { title: format!("({}) {}", workload.name, workload.about), bars }
 }
 
-/// The shortest bar first.
+/// Sorts the bars, the shortest one first.
 pub(super) fn sort(bars: &mut [Bar<'_>]) {
     bars.sort_by(|a, b| a.value.total_cmp(&b.value));
 }
