@@ -68,7 +68,7 @@ fn measure(name: &str, fill: impl FnOnce(&mut Publisher)) {
     let (opened, set) = cost(|| SstSet::open(dir.path(), &options).unwrap());
     let (published, ()) = cost(|| commit(&mut publisher, 1, u32::MAX));
     let (refreshed, set) = cost(|| set.refresh().unwrap().unwrap());
-    assert!(set.get(format!("key {} 0", u32::MAX)).unwrap().is_some());
+    assert!(set.get(format!("key {} 0", u32::MAX).as_bytes()).unwrap().is_some());
     println!("| {name} | {meta_files} | {bytes} | {opened} | {refreshed} | {published} |");
 }
 

@@ -17,6 +17,7 @@ use sst_reader::{
     Access, Catalog, Corruption, Monitor, ReadError, ReaderOptions, SstSet, StaticSortedFile,
     hash_key, verify_directory,
 };
+use sst_writer::publish::MetaLimits;
 use sst_writer::table::{write_description, write_static_sorted_file};
 use sst_writer::{EntryValue, Publisher, PublisherOptions, WriterOptions};
 
@@ -31,7 +32,18 @@ fn key(i: u32) -> String {
 /// Publishes a commit of the keys `keys` in `table_count` tables with disjoint ranges of hashes.
 fn publish(dir: &Path, keys: Range<u32>, table_count: u64, value: &str) {
     let mut publisher = Publisher::open(dir, PublisherOptions::default()).unwrap();
-    let mut commit = publisher.begin();
+    publish_by(&mut publisher, 0, keys, table_count, value);
+}
+
+/// [`publish`] by an open publisher, in a family.
+fn publish_by(
+    publisher: &mut Publisher,
+    family: u32,
+    keys: Range<u32>,
+    table_count: u64,
+    value: &str,
+) {
+    let mut commit = publisher.begin_family(family);
     let mut sorted: Vec<(u64, String)> =
         keys.map(|i| (hash_key(key(i).as_bytes()), key(i))).collect();
     sorted.sort();
@@ -82,6 +94,111 @@ fn opening_reads_the_heads_only() {
         assert!((1..all / 6).contains(&of_one_table), "{of_one_table} of {all}");
         assert_eq!(set.get(key(77)).unwrap().as_deref(), Some(&b"value"[..]));
         assert_eq!(set.catalog().bytes_read() - opened, of_one_table, "it was read before");
+    }
+}
+
+/// How many bytes this thread has read through the system so far.
+#[cfg(target_os = "linux")]
+fn read_by_this_thread() -> u64 {
+    let text = fs::read_to_string("/proc/thread-self/io").unwrap();
+    text.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap().parse().unwrap()
+}
+
+/// How many bytes this thread reads through the system during `work`.
+#[cfg(target_os = "linux")]
+fn read_during<T>(work: impl FnOnce() -> T) -> (u64, T) {
+    // To look at the counter is counted, too.
+    let before = read_by_this_thread();
+    let look = read_by_this_thread() - before;
+    let start = read_by_this_thread();
+    let done = work();
+    (read_by_this_thread() - start - look, done)
+}
+
+/// The promise of FORMAT.md section 9, as the system counts: whatever filters and blocks there are,
+/// in few meta files of many tables and in many of few, in many families.
+#[cfg(target_os = "linux")]
+#[test]
+fn opening_reads_at_most_64_bytes_a_table_and_64_kib() {
+    // `CURRENT`, a trailer, and what the counter itself takes.
+    const SLACK: u64 = 64;
+    for (families, commits, tables_each) in [(1, 1, 1), (1, 1, 300), (1, 40, 2), (12, 8, 3)] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut publisher = Publisher::open(dir.path(), PublisherOptions::default()).unwrap();
+        for commit in 0..commits {
+            for family in 0..families {
+                let keys = commit * tables_each * 50..(commit + 1) * tables_each * 50;
+                publish_by(&mut publisher, family, keys, u64::from(tables_each), "value");
+            }
+        }
+        let catalog = Catalog::read(dir.path()).unwrap();
+        let bytes_of = |meta: &SequenceNumber| fs::metadata(meta_path(dir.path(), *meta)).unwrap();
+        let all: u64 = catalog.meta_files.iter().map(|meta| bytes_of(meta).len()).sum();
+        let (tables, metas) = (catalog.tables.len() as u64, catalog.meta_files.len() as u64);
+        assert_eq!(tables, u64::from(families * commits * tables_each));
+        for access in [Access::Map, Access::Read] {
+            let (read, opened) = read_during(|| Catalog::read_with(dir.path(), access).unwrap());
+            assert_eq!(opened.tables.len() as u64, tables);
+            let case = format!("{read} bytes for {tables} tables, {metas} meta files of {all}");
+            assert!(read <= 64 * tables + (64 << 10), "{case}");
+            // What the documentation of `Catalog::read_with` says of each meta file.
+            assert!(read <= 64 * tables + 640 * metas + SLACK, "{case}");
+            // The list of meta files, 28 bytes each, may be in a map, which is no read.
+            let said = opened.bytes_read();
+            assert!(said.abs_diff(read) <= 28 * metas + SLACK, "{case}, said {said}");
+        }
+    }
+}
+
+/// Commits of several meta files each, every one of them of one range of hashes.
+fn split_directory() -> (tempfile::TempDir, PublisherOptions) {
+    let dir = tempfile::tempdir().unwrap();
+    let options =
+        || PublisherOptions::default().meta_limits(MetaLimits::default().filter_bytes(900));
+    let mut publisher = Publisher::open(dir.path(), options()).unwrap();
+    publish_by(&mut publisher, 0, 0..4000, 16, "old");
+    publish_by(&mut publisher, 0, 1000..3000, 8, "new");
+    (dir, options())
+}
+
+/// All entries of a set, as text.
+fn entries(set: &SstSet) -> Vec<(Vec<u8>, String)> {
+    let entries = set.iter().map(Result::unwrap);
+    entries.map(|entry| (entry.key.to_vec(), format!("{:?}", entry.value))).collect()
+}
+
+/// The meta files that a set of a range of hashes has opened are those that it needs: it opens, and
+/// refreshes, where all others are gone.
+#[test]
+fn a_set_of_a_range_opens_the_meta_files_of_that_range_only() {
+    for access in [Access::Map, Access::Read] {
+        let (dir, options) = split_directory();
+        let open = |hashes| SstSet::open_range(dir.path(), 0, hashes, &reader_options(access));
+        let range = 0..=u64::MAX / 8;
+        let all = SstSet::open(dir.path(), &reader_options(access)).unwrap();
+        let part = open(range.clone()).unwrap();
+        let needed = part.catalog().meta_files.clone();
+        let count = all.catalog().meta_files.len();
+        assert!(needed.len() * 3 < count, "{} of {count}", needed.len());
+        assert!(part.catalog().bytes_read() * 2 < all.catalog().bytes_read());
+        let expected: Vec<_> = all.range(range.clone()).map(Result::unwrap).collect();
+        assert!(expected.len() > 100);
+        assert_eq!(entries(&part).len(), expected.len());
+
+        let mut publisher = Publisher::open(dir.path(), options).unwrap();
+        publish_by(&mut publisher, 0, 0..2000, 16, "newest");
+        drop(publisher);
+        let after = open(range.clone()).unwrap().catalog().meta_files.clone();
+        let everything = Catalog::read(dir.path()).unwrap().meta_files;
+        assert!(after.len() * 3 < everything.len(), "{after:?} of {everything:?}");
+        for gone in everything.iter().filter(|meta| !after.contains(meta)) {
+            fs::remove_file(meta_path(dir.path(), *gone)).unwrap();
+        }
+        assert!(SstSet::open(dir.path(), &reader_options(access)).is_err());
+        let refreshed = part.refresh().unwrap().unwrap();
+        assert_eq!(refreshed.catalog().meta_files, after);
+        assert_eq!(entries(&refreshed).len(), expected.len());
+        assert_eq!(entries(&refreshed), entries(&open(range).unwrap()));
     }
 }
 

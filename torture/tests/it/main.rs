@@ -15,3 +15,4 @@ mod hostile;
 mod lost_keys;
 mod sets;
 mod survey;
+mod syncs;

@@ -19,9 +19,10 @@ use crate::{Access, Corruption, FileLabel, ReadError};
 /// pages and system calls.
 const MIN_MAPPED_LEN: u64 = 64 << 10;
 
-/// How many bytes at the end of a meta file are read first. They hold the place of the head, and
-/// of a small meta file all of it.
-const FIRST_READ_LEN: u64 = 2 << 10;
+/// How many bytes at the end of a meta file are read first. They hold the place of the head, of a
+/// small meta file all of it, and of a larger one bytes that need not be used: so few that opening a
+/// set of a hundred meta files reads less than 64 KiB of them.
+const FIRST_READ_LEN: u64 = 512;
 
 const _: () = assert!(FIRST_READ_LEN > HEAD_PLACE_LEN as u64, "the first read tells the place");
 
@@ -77,24 +78,32 @@ impl MetaSource {
         let mut opened = Self::of(label, &metadata, Source::Memory(Box::new([])));
         opened.bytes_read = AtomicU64::new(last.len() as u64);
         let place = HeadPlace::parse(&last, len);
-        opened.source = match place {
-            _ if last_start == 0 => Source::Memory(Box::new(last.clone())),
-            Some(_) => match access {
-                Access::Map => Source::Mapped(map(label, file.file())?),
-                Access::Read => Source::Positioned(file),
-            },
-            None => opened.whole(&file, access)?,
+        let Some(place) = place else {
+            opened.source = match last_start {
+                0 => Source::Memory(Box::new(last)),
+                _ => opened.whole(&file, access)?,
+            };
+            return Ok((opened, None));
         };
-        let Some(place) = place else { return Ok((opened, None)) };
         let end = place.end_range();
         // The part of the end that the first read has not brought.
-        let mut before = opened.bytes(end.start.min(last_start)..last_start)?;
+        let before = end.start.min(last_start)..last_start;
         let known = end.start.saturating_sub(last_start);
         let known = usize::try_from(known).ok().and_then(|at| last.get(at..));
         let known = known.ok_or_else(|| ReadError::internal(label, "a head ends with its file"))?;
-        before.extend_from_slice(known);
+        if last_start == 0 {
+            opened.source = Source::Memory(Box::new(last.clone()));
+        } else {
+            opened.source = Source::Positioned(file);
+        }
+        let mut end = opened.bytes(before)?;
+        end.extend_from_slice(known);
         let start = opened.bytes(place.start_range())?;
-        Ok((opened, Some(HeadBytes { start, end: before })))
+        // The head was read, not touched in a map: a fault would read the pages around it, too.
+        if let (Access::Map, Source::Positioned(file)) = (access, &opened.source) {
+            opened.source = Source::Mapped(map(label, file.file())?);
+        }
+        Ok((opened, Some(HeadBytes { start, end })))
     }
 
     /// A meta file that is in no file yet.
@@ -133,9 +142,16 @@ impl MetaSource {
         self.bytes_read.load(Ordering::Relaxed)
     }
 
+    /// Counts bytes that are asked for. Those of a small file were counted when it was read.
+    fn count(&self, range: &Range<u64>) {
+        if !matches!(self.source, Source::Memory(_)) {
+            self.bytes_read.fetch_add(range.end.saturating_sub(range.start), Ordering::Relaxed);
+        }
+    }
+
     /// Some bytes of the file.
     fn bytes(&self, range: Range<u64>) -> Result<Vec<u8>, ReadError> {
-        self.bytes_read.fetch_add(range.end.saturating_sub(range.start), Ordering::Relaxed);
+        self.count(&range);
         let bytes = match &self.source {
             Source::Positioned(file) => read(file, range),
             source => source.bytes(range, &mut Vec::new()).map(<[u8]>::to_vec),
@@ -154,7 +170,7 @@ impl MetaSource {
             Part::Area(area) => area,
         };
         let bytes = if self.source.as_slice().is_some() {
-            self.bytes_read.fetch_add(area.len(), Ordering::Relaxed);
+            self.count(&area.range());
             let (start, end) = (area.range().start, area.range().end);
             let (start, end) = (usize::try_from(start), usize::try_from(end));
             let range = start.ok().zip(end.ok()).map(|(start, end)| start..end);

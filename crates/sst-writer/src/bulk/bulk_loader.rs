@@ -242,7 +242,6 @@ fn adopt_files(
     for table in written.tables {
         commit.adopt_table(table)?;
     }
-    commit.sync_names()?;
     if shared.options.mode == BulkMode::Replace {
         commit.replace_all();
     }

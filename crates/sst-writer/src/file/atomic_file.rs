@@ -22,7 +22,7 @@ use crate::{FileError, FileOperation, FileSystem, NewFile, OsFileSystem, Sink};
 /// let directory = tempfile::tempdir()?;
 /// let path = directory.path().join("greeting");
 /// let mut file = AtomicFile::create(&path)?;
-/// file.write(b"hello")?;
+/// file.write("hello")?;
 /// assert!(!path.exists());
 /// file.persist()?;
 /// assert_eq!(std::fs::read(&path)?, b"hello");
@@ -33,6 +33,8 @@ pub struct AtomicFile {
     file: Box<dyn NewFile>,
     path: PathBuf,
     file_system: Arc<dyn FileSystem>,
+    /// Whether somebody else makes the name durable.
+    is_name_synced_later: bool,
 }
 
 impl AtomicFile {
@@ -73,7 +75,14 @@ impl AtomicFile {
         let file = file_system
             .create_temporary(directory_of(path))
             .map_err(FileError::at(path, FileOperation::Create))?;
-        Ok(Self { file, path: path.to_owned(), file_system })
+        Ok(Self { file, path: path.to_owned(), file_system, is_name_synced_later: false })
+    }
+
+    /// Leaves it to the caller to make the name durable: one sync of the directory does for all
+    /// files that got their names before it.
+    pub(crate) const fn name_synced_later(mut self) -> Self {
+        self.is_name_synced_later = true;
+        self
     }
 
     /// The final name of the file.
@@ -87,9 +96,9 @@ impl AtomicFile {
     /// # Errors
     ///
     /// [`FileError`]. The file must then be dropped.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<(), FileError> {
+    pub fn write(&mut self, bytes: impl AsRef<[u8]>) -> Result<(), FileError> {
         // `write_all` goes on after short writes and interruptions.
-        Write::write_all(&mut self.file, bytes)
+        Write::write_all(&mut self.file, bytes.as_ref())
             .map_err(FileError::at(&self.path, FileOperation::Write))
     }
 
@@ -113,7 +122,7 @@ impl AtomicFile {
     /// A planted bug: [`AtomicFile::persist`] without the sync of the content.
     #[cfg(sst_planted)]
     pub(crate) fn persist_unsynced(self) -> Result<(), FileError> {
-        let Self { file, path, file_system } = self;
+        let Self { file, path, file_system, .. } = self;
         file.persist_new(&path).map_err(FileError::at(&path, FileOperation::Rename))?;
         file_system
             .sync_directory(directory_of(&path))
@@ -134,10 +143,13 @@ impl AtomicFile {
         self,
         rename: impl FnOnce(Box<dyn NewFile>, &Path) -> io::Result<()>,
     ) -> Result<(), FileError> {
-        let Self { mut file, path, file_system } = self;
+        let Self { mut file, path, file_system, is_name_synced_later } = self;
         let error = |operation| FileError::at(&path, operation);
         planted!("file-sync-skipped", file.sync(), Ok(())).map_err(error(FileOperation::Sync))?;
         rename(file, &path).map_err(error(FileOperation::Rename))?;
+        if is_name_synced_later {
+            return Ok(());
+        }
         planted!("directory-sync-skipped" => return Ok(()));
         file_system.sync_directory(directory_of(&path)).map_err(error(FileOperation::SyncDirectory))
     }

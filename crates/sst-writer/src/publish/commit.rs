@@ -19,12 +19,12 @@ use sst_format::{BlobNumber, SequenceNumber, SstMeta, planted};
 use self::commit_files::CommitFiles;
 use self::file_copy::FileCopy;
 use self::prepared_commit::PreparedCommit;
-use crate::blob::write_blob_file_in;
+use crate::blob::blob_file::write_blob;
 use crate::publish::directory_state::DirectoryState;
 use crate::table::entry_digester::sha256;
 use crate::{
-    AtomicFile, FileError, Finished, FinishedTable, Monitor, PublishError, Publisher,
-    StreamingSstWriter, TableDigest, TableWriter, WriterOptions,
+    FileError, Finished, FinishedTable, Monitor, PublishError, Publisher, StreamingSstWriter,
+    TableDigest, TableWriter, WriteError, WriterOptions,
 };
 
 /// A commit that is being made. See [`Publisher::begin`].
@@ -138,7 +138,7 @@ impl<'p> Commit<'p> {
         self.publisher.check_usable()?;
         options.digest |= self.publisher.options().digest;
         let (name, path) = self.files.allocate(FileKind::Sst)?;
-        let file = AtomicFile::create_in(Arc::clone(&self.files.file_system), &path)?;
+        let file = self.files.create(&path)?;
         let writer = StreamingSstWriter::in_file(file, options);
         Ok(TableWriter::new(writer, name, Arc::clone(&self.files)))
     }
@@ -154,10 +154,11 @@ impl<'p> Commit<'p> {
         let value = value.as_ref();
         self.publisher.check_usable()?;
         let (name, path) = self.files.allocate(FileKind::Blob)?;
-        let file_system = Arc::clone(&self.files.file_system);
         let compression = self.publisher.options().blob_compression;
-        let written = write_blob_file_in(file_system, &path, value, compression);
-        let blob = self.files.note_created(name, written)?;
+        // Before the work of compressing: most errors show when the file is created.
+        let file = self.files.create(&path).map_err(WriteError::from);
+        let written = file.and_then(|file| write_blob(file, &path, value, compression));
+        let (blob, ()) = self.files.note_created(name, written)?;
         let digest = self.publisher.options().digest.then(|| ValueDigest::of(value, sha256));
         let number = BlobNumber(name.sequence.0);
         self.files.add_blob(number, blob, digest);
@@ -214,8 +215,7 @@ impl<'p> Commit<'p> {
     }
 
     fn copy<'a>(&'a self, from: &'a Path, to: &'a Path) -> FileCopy<'a> {
-        let file_system = Arc::clone(&self.files.file_system);
-        FileCopy { file_system, from, to, monitor: &self.files.monitor }
+        FileCopy { files: &self.files, from, to }
     }
 
     /// The record of a blob that this commit has made.
@@ -281,8 +281,8 @@ impl<'p> Commit<'p> {
         self.obsolete.extend(tables);
     }
 
-    /// Ends the writing of tables and blobs, which are all durable, and describes the commit in
-    /// memory.
+    /// Ends the writing of tables and blobs, whose contents are all durable, and describes the commit
+    /// in memory. The names of the files become durable in [`PreparedCommit::publish`].
     ///
     /// Nothing is visible yet: the commit can be read back and certified before
     /// [`PreparedCommit::publish`]. If it is dropped, nothing of it stays.
@@ -354,7 +354,7 @@ impl Drop for Commit<'_> {
             Outcome::Open => self.take_back(),
             Outcome::Unknown => self.files.pin_first(),
             Outcome::Published => {
-                self.files.remove_all_but(&self.publisher.state().files());
+                self.files.remove_all_but(self.publisher.present());
             }
         }
     }

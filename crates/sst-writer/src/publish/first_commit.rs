@@ -17,7 +17,7 @@ use crate::{AtomicFile, FileError, FileOperation, FileSystem};
 pub const MARKER_FILE_NAME: &str = ".first-commit";
 
 /// Content of the marker file, for people.
-const TEXT: &[u8] = b"the files here are of a first commit that has not happened yet\n";
+const TEXT: &str = "the files here are of a first commit that has not happened yet\n";
 
 /// Sets the marker before the first file of a commit gets its name.
 #[derive(Debug)]

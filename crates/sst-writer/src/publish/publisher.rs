@@ -137,7 +137,7 @@ impl Publisher {
             lock,
         };
         // The next commit tries again to remove these files.
-        publisher.not_removed = publisher.remove_unneeded();
+        publisher.not_removed = publisher.remove_unneeded(&publisher.state.files());
         publisher.not_removed.extend(unread);
         Ok(publisher)
     }
@@ -199,6 +199,11 @@ impl Publisher {
         &self.options
     }
 
+    /// All files of the directory with a sequence number, those of commits under way left out.
+    pub(crate) const fn present(&self) -> &BTreeSet<FileName> {
+        &self.present
+    }
+
     pub(crate) const fn state(&self) -> &DirectoryState {
         &self.state
     }
@@ -227,10 +232,11 @@ impl Publisher {
     pub(crate) fn advance(&mut self, state: DirectoryState) -> Vec<FileError> {
         let replaced = std::mem::replace(&mut self.state, state);
         self.retention.push(&replaced, &self.state, &self.options);
-        self.present.extend(self.state.files());
+        let live = self.state.files();
+        self.present.extend(&live);
         let first = self.first.as_ref();
         let unmarked = first.map_or(Ok(()), |first| first.end(&*self.file_system));
-        let mut not_removed = self.remove_unneeded();
+        let mut not_removed = self.remove_unneeded(&live);
         match unmarked {
             Ok(()) => self.first = None,
             Err(error) => not_removed.push(error),
@@ -260,13 +266,13 @@ impl Publisher {
         Ok(rolled_back.collect())
     }
 
-    /// Removes the files that neither the newest commit nor a retained one needs. Returns the files
-    /// that could not be removed.
-    fn remove_unneeded(&mut self) -> Vec<FileError> {
+    /// Removes the files that neither the newest commit nor a retained one needs. The newest commit
+    /// has the files `live`. Returns the files that could not be removed.
+    fn remove_unneeded(&mut self, live: &BTreeSet<FileName>) -> Vec<FileError> {
         if self.options.keep_obsolete_files || self.retention.is_incomplete() {
             return Vec::new();
         }
-        let (live, kept) = (self.state.files(), self.retention.files());
+        let kept = self.retention.files();
         let is_needed = |file: &FileName| live.contains(file) || kept.contains(file);
         let unneeded: Vec<_> =
             self.present.iter().copied().filter(|file| !is_needed(file)).collect();

@@ -103,6 +103,10 @@ impl Retention {
         newest: &DirectoryState,
         options: &PublisherOptions,
     ) {
+        if options.keep_generations == 0 && options.grace.is_zero() {
+            self.replaced.clear();
+            return;
+        }
         if replaced.current.is_some() {
             let mut files = replaced.files();
             // A `.del` file concerns only its own commit.

@@ -21,7 +21,7 @@ pub struct TableWriter {
     files: Arc<CommitFiles>,
 }
 
-/// A table that is durable, but not yet part of its commit.
+/// A table whose content is durable, but which is not yet part of its commit.
 #[derive(Clone, Debug)]
 #[must_use = "a table that is not added to its commit is removed with it"]
 pub struct FinishedTable {
@@ -101,7 +101,8 @@ impl TableWriter {
         self.writer.has_room_for(entry)
     }
 
-    /// Finishes the table and makes its file durable.
+    /// Finishes the table, whose file is then complete. Its content is durable; its name becomes
+    /// durable with the commit.
     ///
     /// # Errors
     ///

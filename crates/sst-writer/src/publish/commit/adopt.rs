@@ -1,4 +1,5 @@
-//! Adoption: files that were written before they had a name become part of a commit.
+//! Adoption: files that were written before they had a name become part of a commit. Their contents
+//! are durable; their names become durable with the commit.
 
 use sst_format::content_digest::ValueDigest;
 use sst_format::file_name::{FileKind, FileName};
@@ -6,7 +7,7 @@ use sst_format::{BlobNumber, SequenceNumber};
 
 use super::Commit;
 use crate::file::staged_file::StagedFile;
-use crate::{BlobFile, FileError, FileOperation, Finished, PublishError};
+use crate::{BlobFile, Finished, PublishError};
 
 impl Commit<'_> {
     /// Reserves the next number for a blob.
@@ -16,8 +17,7 @@ impl Commit<'_> {
         Ok(BlobNumber(name.sequence.0))
     }
 
-    /// Makes a durable file the blob with a reserved number. The name is durable only after
-    /// [`Commit::sync_names`].
+    /// Makes a durable file the blob with a reserved number.
     pub(crate) fn adopt_blob(
         &self,
         number: BlobNumber,
@@ -32,8 +32,7 @@ impl Commit<'_> {
         Ok(())
     }
 
-    /// Gives a durable table the next number, and adds it as [`Commit::add_table`] does. The name
-    /// is durable only after [`Commit::sync_names`].
+    /// Gives a durable table the next number, and adds it as [`Commit::add_table`] does.
     pub(crate) fn adopt_table(&mut self, table: Finished<StagedFile>) -> Result<(), PublishError> {
         self.publisher.check_usable()?;
         let (name, path) = self.files.allocate(FileKind::Sst)?;
@@ -41,14 +40,5 @@ impl Commit<'_> {
         self.files.note_created(name, output.persist_as(&path))?;
         self.push_table(name.sequence, Finished { meta, blobs, digest, output: () });
         Ok(())
-    }
-
-    /// Makes the names of all adopted files durable.
-    pub(crate) fn sync_names(&self) -> Result<(), FileError> {
-        let directory = &*self.files.directory;
-        self.files
-            .file_system
-            .sync_directory(directory)
-            .map_err(FileError::at(directory, FileOperation::SyncDirectory))
     }
 }

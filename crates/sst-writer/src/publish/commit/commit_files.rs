@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use sst_format::BlobNumber;
 use sst_format::content_digest::ValueDigest;
 use sst_format::file_name::{FileKind, FileName};
+use sst_format::planted;
 use sst_format::protection::BlobRecord;
 
 use crate::publish::first_commit::FirstCommit;
@@ -198,10 +199,24 @@ impl CommitFiles {
         self.file_system.drop_cache(&path).map_err(FileError::at(&path, FileOperation::Read))
     }
 
-    /// Writes a file, makes it durable, and reads it back from the device.
+    /// Starts a file of the commit. Its content is durable when it is persisted, and its name after
+    /// [`CommitFiles::sync_names`]: one sync of the directory does for all files of the commit.
+    pub(super) fn create(&self, path: &Path) -> Result<AtomicFile, FileError> {
+        let file = AtomicFile::create_in(Arc::clone(&self.file_system), path)?;
+        Ok(file.name_synced_later())
+    }
+
+    /// Makes the names of all files of the commit durable.
+    pub(super) fn sync_names(&self) -> Result<(), FileError> {
+        planted!("directory-sync-skipped" => return Ok(()));
+        let error = FileError::at(&self.directory, FileOperation::SyncDirectory);
+        self.file_system.sync_directory(&self.directory).map_err(error)
+    }
+
+    /// Writes a file, makes its content durable, and reads it back from the device.
     pub(super) fn write(&self, name: FileName, bytes: &[u8]) -> Result<(), PublishError> {
         let path = self.path(name);
-        let mut file = AtomicFile::create_in(Arc::clone(&self.file_system), &path)?;
+        let mut file = self.create(&path)?;
         file.write(bytes)?;
         self.note_created(name, file.persist())?;
         self.check_written(&path, bytes)

@@ -1,25 +1,24 @@
 //! Copies files of other directories into a commit.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use sst_format::block::{BLOCK_HEADER_LEN, BlockHeader};
 use sst_format::protection::BlobRecord;
 use sst_format::{FormatError, Structure};
 
+use super::commit_files::CommitFiles;
 use crate::table::write_error::RawBlockDefect;
-use crate::{AtomicFile, BlobFile, FileError, FileOperation, FileSystem, Monitor, PublishError};
+use crate::{AtomicFile, BlobFile, FileError, FileOperation, PublishError};
 
 /// Number of bytes that are copied at a time.
 const BUFFER_LEN: usize = 2 << 20;
 
 /// A file to be copied.
 pub(super) struct FileCopy<'a> {
-    pub(super) file_system: Arc<dyn FileSystem>,
+    /// The commit that the copy is a file of, whose monitor ends the copy early.
+    pub(super) files: &'a CommitFiles,
     pub(super) from: &'a Path,
     pub(super) to: &'a Path,
-    /// Cancels the copy.
-    pub(super) monitor: &'a Monitor,
 }
 
 impl FileCopy<'_> {
@@ -30,15 +29,15 @@ impl FileCopy<'_> {
         self,
         mut inspect: impl FnMut(&[u8]),
     ) -> Result<(AtomicFile, u64), PublishError> {
-        let Self { file_system, from, to, monitor } = self;
+        let Self { files, from, to } = self;
         let read_error = |error| FileError::at(from, FileOperation::Read)(error);
-        let source = file_system.open(from).map_err(read_error)?;
+        let source = files.file_system.open(from).map_err(read_error)?;
         let file_size = source.file_size().map_err(read_error)?;
-        let mut copy = AtomicFile::create_in(file_system, to)?;
+        let mut copy = files.create(to)?;
         let mut buffer = Vec::new();
         let mut at = 0;
         while at < file_size {
-            monitor.check()?;
+            files.monitor.check()?;
             // A rest that does not fit `usize` is longer than the buffer.
             let rest = usize::try_from(file_size - at).unwrap_or(BUFFER_LEN);
             buffer.resize(rest.min(BUFFER_LEN), 0);

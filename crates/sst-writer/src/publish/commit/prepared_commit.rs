@@ -1,4 +1,4 @@
-//! A commit whose files are durable but not visible to readers yet.
+//! A commit whose files are written but not visible to readers yet.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use super::{Commit, Outcome};
 use crate::publish::directory_state::Continued;
 use crate::{AtomicFile, CommitInfo, Monitor, PublishError, TableDigest};
 
-/// A commit whose tables and blobs are durable, and whose description is in memory. It is not
-/// visible yet. See [`Commit::prepare`].
+/// A commit of tables and blobs whose contents are durable and whose description is in memory. It is
+/// not visible yet. See [`Commit::prepare`].
 ///
 /// At this point the commit can be read back from the device: `sst_merge::certify` compares it with
 /// the digests of the entries that were put in, and sets a certificate. If it is dropped, nothing
@@ -159,7 +159,8 @@ impl<'p> PreparedCommit<'p> {
 
     /// Makes the commit visible in one step.
     ///
-    /// Writes the meta file, reads it back from the device, and replaces `CURRENT`.
+    /// Writes the meta file, reads it back from the device, makes the names of all files of the
+    /// commit durable, and replaces `CURRENT`.
     ///
     /// # Errors
     ///
@@ -173,6 +174,7 @@ impl<'p> PreparedCommit<'p> {
         self.monitor().check()?;
         planted!("inputs-removed-early" => self.remove_obsolete());
         let (state, sequence) = self.write_meta_files()?;
+        self.commit.files.sync_names()?;
         self.commit.publisher.check_unchanged()?;
         self.replace_current(sequence)?;
         let not_removed = self.commit.publisher.advance(state);
@@ -198,7 +200,7 @@ impl<'p> PreparedCommit<'p> {
         let path = files.directory.join(CURRENT_FILE_NAME);
         let bytes = Current::encode(sequence, crc32fast::hash);
         let mut file = AtomicFile::replacing(Arc::clone(&files.file_system), &path)?;
-        file.write(&bytes)?;
+        file.write(bytes)?;
         file.replace(|| self.commit.outcome = Outcome::Unknown)?;
         // The files of the commit before are still there. They stay if `CURRENT` does not hold the
         // right bytes.
