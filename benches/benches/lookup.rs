@@ -1,6 +1,6 @@
 //! Lookups, iteration and the cache: `cargo bench -p sst-benches --bench lookup`.
 
-#![expect(clippy::expect_used, reason = "a bench has nobody to report an error to")]
+#![expect(clippy::expect_used, reason = "a bench may panic")]
 
 use std::hint::black_box;
 

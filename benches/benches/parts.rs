@@ -1,10 +1,6 @@
 //! The parts that lookups and writers are made of: `cargo bench -p sst-benches --bench parts`.
 
-#![expect(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "a bench has nobody to report an error to"
-)]
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a bench may panic")]
 
 use std::hint::black_box;
 

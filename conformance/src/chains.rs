@@ -45,12 +45,12 @@ pub fn check() -> Vec<Row> {
 /// Like [`check`], with these numbers of chains, and of directories of each kind.
 #[must_use]
 pub fn check_some(chains: u64, directories: u64) -> Vec<Row> {
-    let mut function = Row::new("what is live: the rule");
+    let mut function = Row::new("live tables: the rule");
     for seed in 0..chains {
         let result = check_function(&Chain::random(seed));
         function.count(&format!("chain {seed}"), result);
     }
-    let mut sides = Row::new("what is live: reader and writer");
+    let mut sides = Row::new("live tables: reader and writer");
     for seed in 0..directories {
         for is_protected in [false, true] {
             let result = check_directory(seed, is_protected);

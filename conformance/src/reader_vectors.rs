@@ -78,7 +78,7 @@ pub fn check_contents(
         }
     }
     if iter.next().is_some() {
-        return fail("iteration goes on behind the last entry");
+        return fail("iteration continues after the last entry");
     }
     let report = match table.verify(&sst_reader::Monitor::default()) {
         Ok(report) => report,

@@ -12,7 +12,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "a test programme says what it expects by failing; a panic in a case is counted"
+    reason = "a test program states its expectations with panics; a panic in a case is counted"
 )]
 
 pub mod allocations;

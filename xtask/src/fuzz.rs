@@ -99,7 +99,7 @@ fn rows(root: &Path, arguments: &FuzzArguments) -> Result<Vec<Row>, String> {
         })
         .collect();
     match arguments.stable_only {
-        true => rows.push(not_run("left out with --stable-only")),
+        true => rows.push(not_run("skipped: --stable-only")),
         false => match missing_tool() {
             Some(reason) => rows.push(not_run(reason)),
             None => {

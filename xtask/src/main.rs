@@ -167,7 +167,7 @@ fn program(root: &Path, profile: &str, package: &str, binary: &str, arguments: &
 
 fn bulk(root: &Path, peers: bench::Peers, mut arguments: Vec<String>) -> bool {
     if peers == bench::Peers::Light {
-        println!("none of the light ones has a bulk load of its own; `--peers all` is RocksDB");
+        println!("no light store has a bulk load; `--peers all` is RocksDB");
         return false;
     }
     if peers == bench::Peers::All {

@@ -5,10 +5,7 @@
 //! the parent process can match them. The data is small: the number of instructions doesn't depend
 //! on the contents of the processor's caches.
 
-#![expect(
-    clippy::print_stdout,
-    reason = "what runs this reads the names of operations from standard output"
-)]
+#![expect(clippy::print_stdout, reason = "its output is printed")]
 
 use std::hint::black_box;
 use std::path::Path;

@@ -36,12 +36,12 @@ const PICTURES: [Picture; 4] = [
         "cold",
         "Colder than memory: no page of the store is in memory",
         &[
-            ("get: microseconds on the wall", "g* get, µs wall"),
+            ("get: microseconds, wall-clock time", "g* get, µs wall"),
             ("get: KiB read from the disk", "g* get, KiB read"),
             ("get: times it waits", "g* get, waits"),
             ("256 keys at once: microseconds for a key", "g* multi_get, µs wall"),
-            ("key that is not there: microseconds", "g* miss, µs wall"),
-            ("open: microseconds on the wall", "g* open, µs wall"),
+            ("absent key: microseconds", "g* miss, µs wall"),
+            ("open: microseconds, wall-clock time", "g* open, µs wall"),
         ],
     ),
     (

@@ -46,7 +46,7 @@ pub(super) fn all(run: &Run) -> Vec<Plot> {
         ("hit", "Hit, everything cached: multiples of one dependent random read", |w, o| {
             o.hit_ns.map(|hit| hit / w.floor.read_ns)
         }),
-        ("miss", "Key that is not there: nanoseconds", |_, o| o.miss_ns),
+        ("miss", "Absent key: nanoseconds", |_, o| o.miss_ns),
         ("small-cache", "Hit, cache that holds a tenth: nanoseconds", |_, o| o.small_cache_hit_ns),
         ("multi-get", "multi_get of 1,000 keys: nanoseconds per key", |_, o| o.multi_get_ns),
         ("scan", "Full scan: nanoseconds per entry", |_, o| o.scan_ns),

@@ -17,8 +17,8 @@ pub(super) fn lines(run: &Run) -> Vec<String> {
         "The machine was quiet.".to_owned()
     } else {
         format!(
-            "The machine was busy with other things: one thread took {:.1} times as long on the wall as on the processor. Figures \
-             with two threads mean little then.",
+            "The machine was busy with other things: one thread took {:.1} times as long in wall-clock time as in processor \
+             time. Figures with two threads are unreliable then.",
             run.busyness
         )
     };

@@ -63,7 +63,7 @@ fn floor(run: &Run) -> Table {
     });
     Table {
         title: "The floor".to_owned(),
-        note: "What the machine needs at least. \"read\": one dependent random read in a buffer as long as all entries, in ns. \
+        note: "Minimum times of the machine. \"read\": one dependent random read in a buffer as long as all entries, in ns. \
                \"hash\": XXH3 of a key, ns. Rates in GB/s over the blocks that the table has: memcpy, CRC-32, LZ4 both ways \
                (uncompressed bytes), plain write without fsync. \"build\": copy + LZ4 of every block + checksums + filter + plain \
                write of the same bytes, ns per entry; \"raw\": without LZ4."
@@ -97,7 +97,7 @@ fn lookups(workload: &WorkloadOutcome) -> Table {
         title: format!("({}) {}: lookups", workload.name, workload.about),
         note: format!(
             "Nanoseconds of processor time per operation on one thread, warm, everything cached. \"floors\": hit divided by one \
-             dependent random read ({} ns). \"two threads\": lookups per second on the wall as a multiple of one thread's. \"small \
+             dependent random read ({} ns). \"two threads\": lookups per second of wall-clock time as a multiple of one thread's. \"small \
              cache\": a block cache of {} MB, a tenth of the entries.",
             number(Some(workload.floor.read_ns)),
             megabytes(Some(workload.small_cache)),

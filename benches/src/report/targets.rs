@@ -212,7 +212,7 @@ impl Targets<'_> {
         let two_files: Value = |_, o| o.two_files_build;
         for workload in ["a", "b", "c", "d"] {
             let (value, how) = if is_quiet(self.run) {
-                (hit, "on the wall")
+                (hit, "wall-clock time")
             } else {
                 (hit_cpu, "by processor time")
             };
@@ -227,7 +227,7 @@ impl Targets<'_> {
         for workload in ["a", "b", "c", "d"] {
             let measured = self.value(workload, LZ4, two_files);
             self.add(
-                format!("two threads write ({workload}), a file each, on the wall"),
+                format!("two threads write ({workload}), a file each, wall-clock time"),
                 Bound::AtLeast(1.6),
                 measured,
                 " ×",

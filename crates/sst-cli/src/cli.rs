@@ -16,7 +16,7 @@ Exit codes:
   1  a key that was asked for is not there; or `diff` has found differences
   2  a file is damaged, or no SST file at all
   3  wrong usage, unreadable input, or the operating system said no
-  4  the commit is live, and something after it failed: do not repeat the command";
+  4  the commit is live, but a later step failed: do not repeat the command";
 
 /// Reads, checks and writes static tables: SST files and directories of them.
 #[derive(Debug, Parser)]

@@ -24,7 +24,7 @@ pub(crate) enum CliError {
     #[error(transparent)]
     Read(#[from] ReadError),
     /// A file without a description in a meta file does not end like a table.
-    #[error("{}: not an SST file, or one that is cut short: its last bytes are no offset table", _0.display())]
+    #[error("{}: not an SST file, or a truncated one: it does not end with an offset table", _0.display())]
     NotAnSst(PathBuf),
     /// A part of a file is damaged.
     #[error("{}: {cause}", file.display())]
@@ -91,14 +91,14 @@ pub(crate) enum CliError {
     #[error(transparent)]
     Bulk(BulkError),
     /// Ctrl-C stopped the command.
-    #[error("interrupted: {} is as it was before", _0.display())]
+    #[error("interrupted: {} is unchanged", _0.display())]
     Interrupted(PathBuf),
     /// Ctrl-C stopped a split, which makes one shard after the other.
-    #[error("interrupted: the shards in {} are incomplete; the same command makes all of them", _0.display())]
+    #[error("interrupted: the shards in {} are incomplete; run the same command again to create all of them", _0.display())]
     SplitInterrupted(PathBuf),
     /// Ctrl-C stopped a merge in place, which makes one commit for each family.
     #[error(
-        "interrupted: {} of {} families of {} are merged, the others are as they were before; the same command goes on",
+        "interrupted: {} of {} families of {} are merged, the others are unchanged; run the same command again to continue",
         done, families, directory.display(),
     )]
     MergeInterrupted {
@@ -116,13 +116,13 @@ pub(crate) enum CliError {
     #[error(transparent)]
     Merge(MergeError),
     /// A directory has files of the format, but no publisher of ours left them there.
-    #[error("{}: there are SST files but no CURRENT: load into another directory, or move them away", _0.display())]
+    #[error("{}: there are SST files but no CURRENT: load into another directory, or move these files away", _0.display())]
     NotOurs(PathBuf),
     /// The original implementation wrote the directory.
     #[error("{}: written without checksums by another implementation: it can only be read", _0.display())]
     Original(PathBuf),
     /// A commit is live, but a later step of the command failed.
-    #[error("{}: commit {commit} is live, but after it: {cause}", directory.display())]
+    #[error("{}: commit {commit} is live, but a later step failed: {cause}", directory.display())]
     Live {
         /// The directory.
         directory: PathBuf,

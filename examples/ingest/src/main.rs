@@ -160,7 +160,7 @@ fn report(summary: &BulkSummary, started: Instant) -> Result<(), IngestError> {
     };
     println!("{}", serde_json::to_string(&report)?);
     for file in &summary.not_removed {
-        eprintln!("left behind: {file}");
+        eprintln!("{file}");
     }
     Ok(())
 }

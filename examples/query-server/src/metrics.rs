@@ -44,7 +44,7 @@ impl Metrics {
     pub(crate) fn new() -> Self {
         let mut registry = Registry::with_prefix("sst");
         let keys = Family::default();
-        registry.register("keys", "Keys that were asked for", keys.clone());
+        registry.register("keys", "Keys looked up", keys.clone());
         // Buckets from 10 µs to about 5 s.
         let request_seconds = Histogram::new(exponential_buckets(1e-5, 2.0, 20));
         registry.register_with_unit(
@@ -54,13 +54,9 @@ impl Metrics {
             request_seconds.clone(),
         );
         let reloads = Counter::default();
-        registry.register("reloads", "Commits that were taken over", reloads.clone());
+        registry.register("reloads", "Reloads to a new commit", reloads.clone());
         let reload_failures = Counter::default();
-        registry.register(
-            "reload_failures",
-            "Looks at the directory that failed",
-            reload_failures.clone(),
-        );
+        registry.register("reload_failures", "Reloads that failed", reload_failures.clone());
         let commit = Gauge::default();
         registry.register("commit", "The commit that is served", commit.clone());
         let tables = Gauge::default();

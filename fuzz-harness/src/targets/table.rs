@@ -98,7 +98,7 @@ fn ask_all(bytes: &[u8], meta: Option<&SstMeta>) {
                 break;
             }
             Some(Err(_)) => {
-                assert!(entries.next().is_none(), "a walk goes on behind an error");
+                assert!(entries.next().is_none(), "iteration continues after an error");
                 break;
             }
             Some(Ok(entry)) if seen.len() < REMEMBERED => {

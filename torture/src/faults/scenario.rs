@@ -270,7 +270,7 @@ impl Scenario {
         let mut publisher = Publisher::open(directory, options)
             .map_err(|error| format!("the next writer cannot open the directory: {error}"))?;
         if Seen::of(directory)? != *seen {
-            return Err("opening it for writing changed what is seen".to_owned());
+            return Err("opening it for writing changed the visible content".to_owned());
         }
         if !self.keep {
             check_no_leftovers(directory)?;

@@ -141,7 +141,7 @@ impl Step {
         let oldest = oldest.map(|(_, table)| table.sequence);
         let mut commit = publisher.begin_family(family);
         if self == Self::Unused {
-            commit.create_blob(b"nobody refers to this")?;
+            commit.create_blob(b"unreferenced")?;
             let mut table = commit.create_table(WriterOptions::default())?;
             table.add((&b"key"[..], &b"in a table that is not added"[..]))?;
             drop(table.finish()?);

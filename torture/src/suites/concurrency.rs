@@ -158,7 +158,7 @@ fn check(set: &SstSet, at_least: u64, last: &mut u64) -> Verdict {
     for i in 0..KEYS {
         let found = match set.get(key(i)) {
             Ok(Some(found)) => found,
-            Ok(None) => return Verdict::Wrong(format!("key {i} is not there")),
+            Ok(None) => return Verdict::Wrong(format!("key {i} is missing")),
             // Files are opened at their first use. Those of an old commit may be removed by then,
             // and the error says so.
             Err(ReadError::Outdated { .. }) => return Verdict::Detected,

@@ -18,7 +18,7 @@ use crate::{Cases, Context, Protection, Row, Suite, Verdict};
 /// The suite.
 pub const SUITE: Suite = Suite {
     name: "hostile directories",
-    about: "meta files and CURRENT with lies in them, and right checksums over the lies",
+    about: "meta files and CURRENT with false contents and correct checksums",
     run,
 };
 

@@ -16,7 +16,7 @@ use crate::{Cases, Context, Protection, Row, Suite, Verdict};
 /// The suite.
 pub const SUITE: Suite = Suite {
     name: "hostile tables",
-    about: "tables with lies in them, and right checksums over the lies",
+    about: "tables with false contents and correct checksums",
     run,
 };
 

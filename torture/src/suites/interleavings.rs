@@ -25,7 +25,7 @@ pub(super) fn cargo() -> Cargo {
 fn run(context: &Context) -> Vec<Row> {
     let row = Row::new("every interleaving", Protection::NotApplicable);
     if !context.is_full() {
-        let reason = "takes a build of its own; a full run and `cargo xtask model` do it";
+        let reason = "needs a separate build; a full run and `cargo xtask model` do it";
         return vec![Row::skipped(row.test, row.protection, reason)];
     }
     let ended = cargo().args(&["--", "--nocapture", "model::"]).run();

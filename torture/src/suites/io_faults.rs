@@ -164,10 +164,10 @@ fn row(what: &str, fault: Fault) -> Row {
         Fault::Once => "one error",
         Fault::ForGood => "errors for good",
         Fault::NoSpace => "disk full",
-        Fault::Afterwards => "done, yet an error",
+        Fault::Afterwards => "done, but reports an error",
         Fault::Short => "short write",
         Fault::Interrupted => "interrupted write",
-        Fault::Zero => "write of nothing",
+        Fault::Zero => "write of 0 bytes",
     };
     Row::new(format!("{what}: {fault}"), Protection::Protected)
 }
@@ -256,7 +256,7 @@ fn check_file(
     check_told(told, injector, injector.is_benign())?;
     let path = directory.join("file");
     if exists(&path) && std::fs::read(&path).unwrap() != complete {
-        return Err("the file is there, and not complete".to_owned());
+        return Err("the file exists but is incomplete".to_owned());
     }
     if exists(&path) != (told == Told::No) && !injector.may_leave_name() {
         return Err(format!(
@@ -307,7 +307,7 @@ fn check_commit(
     } else {
         check_told(told, injector, injector.is_benign())?;
         if Seen::of(directory)? != old {
-            return Err("opening for writing changed what is seen".to_owned());
+            return Err("opening for writing changed the visible content".to_owned());
         }
     }
     check_no_temporaries(directory, injector)?;
@@ -360,9 +360,9 @@ fn check_going_on(
             Ok(())
         }
         Err(_) if injector.is_for_good() && seen == before => Ok(()),
-        Err(error) => Err(format!("the publisher does not go on: {error}")),
+        Err(error) => Err(format!("the publisher does not continue: {error}")),
         Ok(()) if injector.sync_failed() => {
-            Err("the publisher goes on after a failed sync".to_owned())
+            Err("the publisher continues after a failed sync".to_owned())
         }
         Ok(()) if seen == before => Err("the next commit is not seen".to_owned()),
         Ok(()) => Ok(()),

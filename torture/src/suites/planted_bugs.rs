@@ -54,7 +54,7 @@ const BUGS: [(&str, &str, Catcher); 30] = [
     ("sst-writer", "temporaries-stay", BySuite("crashes")),
     ("sst-writer", "inputs-removed-early", BySuite("crashes")),
     ("sst-writer", "inputs-removed-early", Kills("merge kills")),
-    ("sst-writer", "temporaries-stay", Kills("publish-kills")),
+    ("sst-writer", "temporaries-stay", Kills("publish kills")),
     ("sst-writer", "temporaries-stay", Kills("bulk kills")),
     ("sst-reader", "checksum-unchecked", BySuite("every bit")),
     ("sst-reader", "copy-unchecked", BySuite("every bit")),
@@ -169,7 +169,7 @@ impl Catcher {
 fn run(context: &Context) -> Vec<Row> {
     let row = |name: &str| Row::new(name, Protection::NotApplicable);
     if !context.is_full() {
-        let reason = "takes builds of its own; a full run and `cargo xtask planted` do it";
+        let reason = "needs separate builds; a full run and `cargo xtask planted` do it";
         return vec![Row::skipped("all of them", Protection::NotApplicable, reason)];
     }
     let planted = match Planted::build() {

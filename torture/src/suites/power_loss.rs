@@ -16,7 +16,7 @@ use crate::{Cases, Context, Protection, Row, Suite, Verdict};
 /// The suite.
 pub const SUITE: Suite = Suite {
     name: "power loss",
-    about: "after each operation of a publish, gathering, load or rollback, any part of what was not synced is lost",
+    about: "after each operation of a publish, gathering, load or rollback, any unsynced part is lost",
     run,
 };
 
@@ -160,7 +160,7 @@ impl Cases for PowerLosses {
             Allowed::New => seen == scenario.seen_after(),
         };
         if !is_allowed {
-            return Verdict::Wrong(format!("what is seen is not {:?}", moment.allowed));
+            return Verdict::Wrong(format!("the visible content is not {:?}", moment.allowed));
         }
         match scenario.check_next_writer(&directory, &seen) {
             Ok(()) => Verdict::Harmless,

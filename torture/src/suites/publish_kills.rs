@@ -22,7 +22,7 @@ use crate::{Cases, Context, Protection, Row, Suite, Verdict};
 
 /// The suite.
 pub const SUITE: Suite = Suite {
-    name: "publish-kills",
+    name: "publish kills",
     about: "a process that publishes, gathers and rolls back is killed at random moments",
     run,
 };
@@ -162,7 +162,7 @@ impl Cases for Kills<'_> {
     }
 
     fn run(&self, directory: &mut Self::Worker, case: usize) -> Verdict {
-        let mut random = self.context.random("publish-kills", case);
+        let mut random = self.context.random("publish kills", case);
         let done = kill_once(&directory.path().join("db"), &mut random);
         done.map_or_else(Verdict::Wrong, |()| Verdict::Harmless)
     }
@@ -172,7 +172,7 @@ fn kill_once(directory: &Path, random: &mut SplitMix) -> Result<(), String> {
     let reported = run_and_kill(directory, random);
     let seen = generation_seen(directory)?;
     if seen < reported {
-        return Err(format!("generation {reported:?} was reported, {seen:?} is there"));
+        return Err(format!("generation {reported:?} was reported, found {seen:?}"));
     }
     publishing_here(|| check_next_writer(directory, seen))
 }

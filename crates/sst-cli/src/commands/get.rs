@@ -164,7 +164,8 @@ fn print(
     for value in found.iter().map(Found::shown) {
         match value {
             Shown::Blob(number) if args.raw => {
-                let text = format!("the value is in blob file {number}: ask the directory for it");
+                let text =
+                    format!("the value is in blob file {number}: look the key up in its directory");
                 return Err(CliError::Usage(text));
             }
             Shown::Value(value) if args.raw => output.bytes(value)?,

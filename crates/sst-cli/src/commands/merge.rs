@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::{ArgGroup, Args};
-use indicatif::HumanBytes;
+use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
 use sst_merge::{Inputs, MergeReport, OlderTables, compact, merge_into_commit, merge_into_file};
 use sst_writer::file::FileError;
@@ -19,7 +19,7 @@ use super::mode_arg::Mode;
 use super::retention_args::RetentionArgs;
 use super::table_args::TableArgs;
 use super::target::{Target, check_directory, error_after};
-use crate::error::CliError;
+use crate::error::{CliError, with_causes};
 use crate::exit::Exit;
 use crate::output::{Output, counted, entries};
 use crate::store::{read_catalog, reader_options};
@@ -226,7 +226,7 @@ fn entry_count(directory: &Path, family: u32) -> Result<Option<u64>, CliError> {
 
 pub(super) fn note_not_removed(not_removed: &[FileError], context: Context) {
     for file in not_removed {
-        context.note(format_args!("left behind: {file}"));
+        context.note(with_causes(file));
     }
 }
 
@@ -298,28 +298,17 @@ impl Merged {
                 HumanBytes(self.bytes),
                 self.seconds,
             ))?;
-            let dropped = counted(self.dropped_tombstones, "tombstone");
-            let raw = counted(self.raw_blocks, "block");
-            let lines = [
-                (
-                    // A line whose count is 0 is not printed.
-                    self.replaced_tables.unwrap_or(0),
-                    "replaces",
-                    counted(self.replaced_tables.unwrap_or(0), "table"),
-                ),
-                (self.hidden, "left out, for newer ones of their keys:", entries(self.hidden)),
-                (self.dropped_tombstones, "left out, with nothing to hide:", dropped),
-                (
-                    self.tombstones,
-                    "kept, for what they may hide:",
-                    counted(self.tombstones, "tombstone"),
-                ),
-                (self.raw_blocks, "taken over as stored:", raw),
-                (self.copied_blobs, "copied as stored:", counted(self.copied_blobs, "blob file")),
-            ];
-            for (number, text, what) in lines {
+            for (label, number) in [
+                // A line whose count is 0 is not printed.
+                ("tables replaced", self.replaced_tables.unwrap_or(0)),
+                ("entries hidden by newer ones", self.hidden),
+                ("tombstones dropped", self.dropped_tombstones),
+                ("tombstones kept", self.tombstones),
+                ("blocks copied unchanged", self.raw_blocks),
+                ("blob files copied unchanged", self.copied_blobs),
+            ] {
                 if number > 0 {
-                    output.line(format_args!("  {text} {what}"))?;
+                    output.line(format_args!("  {label}: {}", HumanCount(number)))?;
                 }
             }
         }

@@ -86,7 +86,7 @@ impl RolledBack {
             output.json(self)?;
         } else if !context.quiet {
             output.line(format_args!(
-                "{}: generation {} took the place of {}, with {}",
+                "{}: generation {} replaced {}, with {}",
                 self.dir,
                 self.sequence,
                 self.from,

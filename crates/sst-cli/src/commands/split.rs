@@ -22,8 +22,8 @@ use crate::output::{Bytes, Output, counted, entries};
 const MAP_FILE_NAME: &str = "shards.json";
 
 const AFTER_HELP: &str = "\
-Shard 0 goes to OUT/shard-0000, and so on; OUT/shards.json, written last, tells which hashes
-each has. A key belongs to the last shard whose first hash is not above the XXH3-64 of the key:
+Shard 0 goes to OUT/shard-0000, and so on; OUT/shards.json, written last, lists the range of hashes
+of each shard. A key belongs to the last shard whose first hash is not above the XXH3-64 of the key:
 `sst split --which KEY OUT` tells.
 
 Examples:

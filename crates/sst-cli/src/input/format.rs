@@ -20,7 +20,7 @@ pub(crate) enum FormatError {
     )]
     NoParquet(String),
     /// An option would have no effect.
-    #[error("{option} says nothing of an input in the format {format}: {instead}")]
+    #[error("{option} has no effect on input in the format {format}: {instead}")]
     Option {
         /// The option.
         option: &'static str,

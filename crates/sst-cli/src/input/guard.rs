@@ -12,7 +12,7 @@ static SILENCE: Once = Once::new();
 
 /// A decoder panicked: the data is damaged in a way that the decoder does not check for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the decoder cannot make sense of it")]
+#[error("the decoder failed on it")]
 pub(super) struct Panicked;
 
 /// Runs a decoder. A panic becomes an error and prints nothing. A decoder that panicked may be in

@@ -103,7 +103,7 @@ pub(crate) enum InputError {
         line: u64,
     },
     /// A Parquet input must be a file, not a stream.
-    #[error("Parquet is read from its end: it has to be a file")]
+    #[error("a Parquet input must be a file, because it is read from its end")]
     NeedsFile,
     /// The input ends without the mark that was expected.
     #[error("the end mark is missing after {entries} entries: the input is incomplete")]

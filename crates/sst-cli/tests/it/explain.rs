@@ -67,7 +67,7 @@ fn other_files_are_explained_by_their_names() {
     let meta = db.join("00000002.meta");
     for (path, words) in [(db.join("CURRENT"), "sequence number 2"), (meta.clone(), "SSTP")] {
         assert!(sst(&[&"inspect", &path]).expect(0).text().contains(words), "{words}");
-        sst(&[&"inspect", &path, &"--json"]).expect_error(3, &["JSON"]);
+        sst(&[&"inspect", &path, &"--json"]).expect_error(3, &["--json"]);
         sst(&[&"inspect", &path, &"--explain", &"0"]).expect_error(3, &["--explain"]);
     }
     let original = repository("conformance/vectors/turbopack-tiny/00000005.meta");

@@ -90,7 +90,7 @@ fn in_place_makes_few_tables_of_many() {
     assert_eq!(report["replaced_tables"], 2);
     assert_eq!((tables(&directory).len(), map(&directory)), (3, before.clone()));
     let text = merge(&[]);
-    assert!(text.text().contains("replaces 3 tables"), "{}", text.text());
+    assert!(text.text().contains("tables replaced: 3\n"), "{}", text.text());
     assert_eq!((tables(&directory).len(), map(&directory)), (1, before));
     let quiet = merge(&["--quiet"]);
     assert_eq!((quiet.text(), quiet.stderr.as_str()), ("", ""));

@@ -108,7 +108,7 @@ fn a_rollback_is_for_turbopack() {
     // readers.
     let del = names(&db).into_iter().rfind(|name| name.ends_with(".del")).unwrap();
     fs::remove_file(db.join(del)).unwrap();
-    assert_refused(&db, &["live for it"]);
+    assert_refused(&db, &["live for Turbopack"]);
 }
 
 /// Gives every filter of an unprotected directory the first bytes that Next.js 16.2 wrote.

@@ -40,7 +40,7 @@ pub enum BulkError {
         second: InputPosition,
     },
     /// Bytes read back from a spill file are not the bytes that were written.
-    #[error("what was spilled to {} is damaged: {len} bytes from byte {offset}", path.display())]
+    #[error("the spill file {} is damaged: {len} bytes from byte {offset}", path.display())]
     SpillDamaged {
         /// The folder of the temporary file.
         path: PathBuf,
@@ -69,7 +69,7 @@ pub enum BulkError {
     #[error("the load has failed before")]
     Failed,
     /// An invariant of this crate is broken, which is a bug. Nothing was published.
-    #[error("a bug of the loader was caught: this does not hold: {0}")]
+    #[error("a bug in the loader: broken invariant: {0}")]
     Internal(&'static str),
     /// A file could not be written or read.
     #[error(transparent)]

@@ -75,7 +75,7 @@ impl fmt::Display for FileOperation {
             Self::Create => "create",
             Self::Write => "write",
             Self::Sync => "sync",
-            Self::Rename => "give its name to",
+            Self::Rename => "rename",
             Self::SyncDirectory => "sync the directory",
             Self::Read => "read",
             Self::List => "list",
@@ -83,7 +83,7 @@ impl fmt::Display for FileOperation {
             Self::Finish => "finish",
             Self::Lock => "lock",
             Self::Spill => "spill to a temporary file in",
-            Self::ReadSpill => "read back what was spilled to",
+            Self::ReadSpill => "read the spill file",
         })
     }
 }

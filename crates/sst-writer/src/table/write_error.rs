@@ -196,7 +196,7 @@ pub enum WriteError {
     #[error("the table cannot be written: an earlier operation on it failed")]
     Poisoned,
     /// An invariant of this crate is broken, which is a bug. The table is not finished.
-    #[error("a bug of the writer was caught: this does not hold: {0}")]
+    #[error("a bug in the writer: broken invariant: {0}")]
     Internal(&'static str),
 }
 

@@ -31,7 +31,7 @@ pub(super) fn file(
     context: Context,
 ) -> Result<Exit, CliError> {
     if context.json {
-        return Err(CliError::Usage("a dump is text: there is no JSON of it".to_owned()));
+        return Err(CliError::Usage("a dump is text only: --json is not supported".to_owned()));
     }
     if args.explain.is_some() {
         return Err(CliError::Usage("--explain is for .sst files".to_owned()));

@@ -17,6 +17,7 @@ use sst_format::SequenceNumber;
 use sst_writer::bulk::{BulkHandle, BulkMode, BulkSummary, InputPosition, RefusedRecord};
 use sst_writer::{BulkError, BulkLoader, BulkOptions, CancelToken, Monitor, Phase};
 
+use super::merge::note_not_removed;
 use super::retention_args::RetentionArgs;
 use super::target::Target;
 use super::{Context, interrupt};
@@ -60,9 +61,7 @@ pub(crate) fn run(args: &LoadArgs, context: Context) -> Result<Exit, CliError> {
         Ok(loaded) => loaded,
         Err(error) => return Err(target.failed(before, error.or_interrupted(directory))),
     };
-    for file in &summary.not_removed {
-        context.note(format_args!("left behind: {file}"));
-    }
+    note_not_removed(&summary.not_removed, context);
     let is_live = !args.output_options.dry_run;
     if let Some(replaced) = replaced {
         context.note(match is_live {
@@ -119,7 +118,7 @@ impl Replaced {
         let (entries, directory) = (output::entries(*entries), directory.display());
         let replaced = format!("{directory}: {entries} of generation {commit} replaced");
         match retention.keeps_files() {
-            true => format!("{replaced}; `sst rollback {directory} {commit}` takes them back"),
+            true => format!("{replaced}; `sst rollback {directory} {commit}` undoes this"),
             false => format!("{replaced} for good: --keep-generations 0 keeps none of them"),
         }
     }

@@ -94,8 +94,8 @@ pub(super) fn report(directory: &Path, it: &Loaded, context: Context) -> Result<
         ))?;
         for (number, one, many) in [
             (it.deletions, "of them is a deletion", "of them are deletions"),
-            (it.blobs, "value has a file of its own", "values have a file of their own"),
-            (it.duplicates, "duplicate was left out", "duplicates were left out"),
+            (it.blobs, "value is in its own blob file", "values are in their own blob files"),
+            (it.duplicates, "duplicate was dropped", "duplicates were dropped"),
             (it.skipped_lines, "bad line was skipped", "bad lines were skipped"),
         ] {
             if number > 0 {

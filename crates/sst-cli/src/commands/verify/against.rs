@@ -47,7 +47,7 @@ impl Comparison {
         let families = match is_digest(against) && !Path::new(against).exists() {
             true => {
                 let [line] = found.families.as_slice() else {
-                    let text = "a digest is of one key space: choose it with --family";
+                    let text = "a digest covers one key space: choose it with --family";
                     return Err(CliError::Usage(text.to_owned()));
                 };
                 vec![ComparedFamily {

@@ -48,7 +48,7 @@ fn unknown_files(present: &PresentFiles) -> Vec<String> {
     };
     let unknown = present.names.iter().filter(|name| !is_known(name));
     unknown
-        .map(|name| format!("{name}: a file that it does not know; it opens none then"))
+        .map(|name| format!("{name}: unknown file: Turbopack then opens nothing in the directory"))
         .collect()
 }
 
@@ -64,15 +64,15 @@ fn other_live_tables(catalog: &Catalog, present: &PresentFiles) -> Vec<String> {
     let line = |(table, what): (&SequenceNumber, &str)| {
         format!("{}: {what}", FileName { sequence: *table, kind: FileKind::Sst })
     };
-    let more = for_it.difference(&for_us).map(|table| (table, "live for it, and for nobody else"));
-    let less = for_us.difference(&for_it).map(|table| (table, "live, and not for it"));
+    let more = for_it.difference(&for_us).map(|table| (table, "live for Turbopack only"));
+    let less = for_us.difference(&for_it).map(|table| (table, "live, but not for Turbopack"));
     more.chain(less).map(line).collect()
 }
 
 fn family(table: &CatalogTable) -> Option<String> {
     let family = table.family;
     (family >= FAMILIES)
-        .then(|| format!("of family {family}, and it has families 0 to {}", FAMILIES - 1))
+        .then(|| format!("in family {family}; Turbopack has families 0 to {}", FAMILIES - 1))
 }
 
 /// Turbopack cannot open a table without a filter.
@@ -108,7 +108,7 @@ fn several_values(
                 let shown = entry.key.get(..SHOWN_KEY_LEN).unwrap_or(entry.key);
                 let shown = Bytes { bytes: shown, hex: false };
                 return Ok(Some(format!(
-                    "several values of one key, `{shown}`, in family {}, where it expects one",
+                    "several values of one key, `{shown}`, in family {}, where Turbopack expects one",
                     table.family
                 )));
             }

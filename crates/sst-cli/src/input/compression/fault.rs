@@ -24,7 +24,7 @@ pub(crate) enum CompressionFault {
         /// The damage.
         cause: ZstdCause,
     },
-    #[error("bytes that are no {format} follow the compressed data at byte {offset}")]
+    #[error("bytes that are not {format} data follow the compressed data at byte {offset}")]
     Trailing {
         /// `gzip` or `zstd`.
         format: &'static str,

@@ -6,11 +6,11 @@ use parquet::file::metadata::ColumnChunkMetaData;
 /// The reason why a Parquet file cannot be read further.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ParquetFault {
-    #[error("not a Parquet file: it does not start like one")]
+    #[error("not a Parquet file: its first bytes are wrong")]
     NotParquet,
-    #[error("compressed as a whole, and Parquet is read from its end: decompress it first")]
+    #[error("the file is compressed as a whole: decompress it first")]
     Compressed,
-    #[error("damaged or cut short, its end does not describe it: {0}")]
+    #[error("damaged or truncated: no valid metadata at its end: {0}")]
     Outline(ParquetError),
     #[error(
         "column {column} holds lists or maps: choose others by --key-column and --value-column"

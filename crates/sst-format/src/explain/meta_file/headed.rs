@@ -46,7 +46,7 @@ pub(super) fn protection(
         }
         let family = dump.peek_u32()?;
         dump.field(4, format_args!("family {family}"))?;
-        dump.field(8, format_args!("lowest hash that it has to do with"))?;
+        dump.field(8, format_args!("lowest hash it covers"))?;
         dump.field(8, format_args!("highest hash that it has to do with"))
     })?;
     core(dump, tables)?;
