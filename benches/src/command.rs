@@ -112,10 +112,10 @@ fn measure(
         absent,
         workloads: Vec::new(),
     };
-    for make in makers(arguments)? {
+    for make in lazy_data(arguments)? {
         let data = make();
-        let mut say = |what: &str| eprintln!("({}) {}: {what}", data.name, data.about);
-        let (outcome, busyness) = run_workload(&data, contenders, options, &mut say)?;
+        let mut report_progress = |what: &str| eprintln!("({}) {}: {what}", data.name, data.about);
+        let (outcome, busyness) = run_workload(&data, contenders, options, &mut report_progress)?;
         run.busyness = run.busyness.max(busyness);
         run.workloads.push(outcome);
     }
@@ -124,24 +124,24 @@ fn measure(
 
 /// A function that creates the entries of one workload. It is called when their turn comes, so that
 /// the entries of all workloads need not be in memory at once.
-type Maker = Box<dyn FnOnce() -> Data>;
+type LazyData = Box<dyn FnOnce() -> Data>;
 
-fn makers(arguments: &Arguments) -> Result<Vec<Maker>, BenchError> {
+fn lazy_data(arguments: &Arguments) -> Result<Vec<LazyData>, BenchError> {
     let is_wanted = |name: &str| {
         arguments
             .workload
             .iter()
             .any(|wanted| name == wanted || name.starts_with(&format!("{wanted}:")))
     };
-    let mut makers: Vec<Maker> = Vec::new();
+    let mut lazy_data: Vec<LazyData> = Vec::new();
     for workload in WORKLOADS.into_iter().filter(|workload| is_wanted(workload.name)) {
         let workload = if arguments.quick { workload.quick() } else { workload };
-        makers.push(Box::new(move || Data::new(workload)));
+        lazy_data.push(Box::new(move || Data::new(workload)));
     }
     for data in real_data()?.into_iter().filter(|data| is_wanted(&data.name)) {
-        makers.push(Box::new(move || data));
+        lazy_data.push(Box::new(move || data));
     }
-    Ok(makers)
+    Ok(lazy_data)
 }
 
 fn memory_of(
@@ -149,9 +149,9 @@ fn memory_of(
     contenders: &[Box<dyn Contender>],
     name: &str,
 ) -> Result<String, BenchError> {
-    let data = makers(arguments)?.pop().ok_or("no such workload")?();
+    let data = lazy_data(arguments)?.pop().ok_or("no such workload")?();
     let contender =
-        contenders.iter().find(|contender| contender.name() == name && contender.takes(&data));
+        contenders.iter().find(|contender| contender.name() == name && contender.supports(&data));
     measure_here(&data, contender.ok_or("no such contender")?.as_ref())
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::store::BenchError;
 
 /// All threads must have run without a pause for this long before their work starts.
-const CALM: Duration = Duration::from_millis(2);
+const SETTLE_TIME: Duration = Duration::from_millis(2);
 /// The shortest time that counts as a pause. It is longer than two processors need to see each
 /// other's writes, and longer than a system call.
 const PAUSE: Duration = Duration::from_micros(100);
@@ -60,27 +60,27 @@ pub(crate) fn side_by_side<T: Send>(
 /// The first thread increments a counter, and the others copy it, over and over. As long as no
 /// thread pauses, all are running at the same time.
 struct StartLine {
-    asked: AtomicU64,
-    answered: Vec<AtomicU64>,
+    ping: AtomicU64,
+    pongs: Vec<AtomicU64>,
     is_open: AtomicBool,
-    patience: Duration,
+    timeout: Duration,
 }
 
 impl StartLine {
-    /// Creates a line for `count` threads. No thread waits longer than `patience`.
-    fn new(count: usize, patience: Duration) -> Self {
-        let answered = (1..count).map(|_| AtomicU64::new(0)).collect();
-        Self { asked: AtomicU64::new(0), answered, is_open: AtomicBool::new(false), patience }
+    /// Creates a line for `count` threads. No thread waits longer than `timeout`.
+    fn new(count: usize, timeout: Duration) -> Self {
+        let pongs = (1..count).map(|_| AtomicU64::new(0)).collect();
+        Self { ping: AtomicU64::new(0), pongs, is_open: AtomicBool::new(false), timeout }
     }
 
     /// Waits as the thread with this index.
     fn wait(&self, index: usize) {
-        let called = Instant::now();
-        match index.checked_sub(1).and_then(|index| self.answered.get(index)) {
-            None => self.ask(called),
-            Some(answer) => {
-                while !self.is_open.load(Ordering::SeqCst) && called.elapsed() < self.patience {
-                    answer.store(self.asked.load(Ordering::SeqCst), Ordering::SeqCst);
+        let started = Instant::now();
+        match index.checked_sub(1).and_then(|index| self.pongs.get(index)) {
+            None => self.open_when_settled(started),
+            Some(pong) => {
+                while !self.is_open.load(Ordering::SeqCst) && started.elapsed() < self.timeout {
+                    pong.store(self.ping.load(Ordering::SeqCst), Ordering::SeqCst);
                     // This yields the processor only if another thread needs it.
                     std::thread::yield_now();
                 }
@@ -88,13 +88,14 @@ impl StartLine {
         }
     }
 
-    fn ask(&self, called: Instant) {
-        let (mut calm_since, mut last) = (called, called);
-        while last - calm_since < CALM && last - called < self.patience {
-            let question = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
-            let is_answered =
-                || self.answered.iter().all(|answer| answer.load(Ordering::SeqCst) >= question);
-            while !is_answered() && called.elapsed() < self.patience {
+    /// Opens the line when all threads have run for [`SETTLE_TIME`] without a pause.
+    fn open_when_settled(&self, started: Instant) {
+        let (mut calm_since, mut last) = (started, started);
+        while last - calm_since < SETTLE_TIME && last - started < self.timeout {
+            let round = self.ping.fetch_add(1, Ordering::SeqCst) + 1;
+            let is_seen_by_all =
+                || self.pongs.iter().all(|pong| pong.load(Ordering::SeqCst) >= round);
+            while !is_seen_by_all() && started.elapsed() < self.timeout {
                 std::thread::yield_now();
             }
             let now = Instant::now();

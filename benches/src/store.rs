@@ -71,7 +71,7 @@ pub trait Contender {
     }
 
     /// Returns whether the contender takes part in a workload.
-    fn takes(&self, _data: &Data) -> bool {
+    fn supports(&self, _data: &Data) -> bool {
         true
     }
 

@@ -164,14 +164,14 @@ fn build_commit(root: &Path, commit: &str) -> Result<PathBuf, String> {
     let mut git = Command::new("git");
     git.args(["cat-file", "-e", &own]).stderr(Stdio::null()).current_dir(root);
     if !git.status().is_ok_and(|status| status.success()) {
-        lend_program(root, &tree).map_err(|error| format!("{}: {error}", tree.display()))?;
+        copy_program(root, &tree).map_err(|error| format!("{}: {error}", tree.display()))?;
     }
     let has_monitor = tree.join("crates/sst-format/src/monitor.rs").exists();
     build(&tree, &aside.join("build"), if has_monitor { "" } else { "--cfg sst_before_monitor" })
 }
 
 /// Copies our program into an older tree. Repeated in each run, since the program may have changed.
-fn lend_program(root: &Path, tree: &Path) -> std::io::Result<()> {
+fn copy_program(root: &Path, tree: &Path) -> std::io::Result<()> {
     let to = tree.join(PROGRAM);
     fs::create_dir_all(&to)?;
     for entry in fs::read_dir(root.join(PROGRAM))? {

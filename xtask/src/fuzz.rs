@@ -38,7 +38,7 @@ pub(crate) struct FuzzArguments {
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Line<T> {
-    Told(T),
+    Reported(T),
     Failed { error: String },
 }
 
@@ -158,17 +158,17 @@ fn harness<T: DeserializeOwned>(
         .output()
         .map_err(|error| format!("cannot run cargo: {error}"))?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let told = text
+    let reported = text
         .lines()
         .map(|line| match serde_json::from_str(line) {
-            Ok(Line::Told(told)) => Ok(told),
+            Ok(Line::Reported(reported)) => Ok(reported),
             Ok(Line::Failed { error }) => Err(error),
             Err(error) => Err(format!("{error}: {line}")),
         })
         .collect::<Result<_, _>>()?;
     // The exit code 1 means that a target panicked, which its line reports.
     match output.status.code() {
-        Some(0 | 1) => Ok(told),
+        Some(0 | 1) => Ok(reported),
         _ => Err(format!("the driver ended with {}", output.status)),
     }
 }

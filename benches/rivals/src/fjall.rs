@@ -30,7 +30,7 @@ impl Contender for Fjall {
         "fjall 3.1, bulk ingestion, LZ4, bloom filter, hash index in blocks, block cache"
     }
 
-    fn takes(&self, data: &Data) -> bool {
+    fn supports(&self, data: &Data) -> bool {
         is_moderate(data.entries())
     }
 

@@ -25,7 +25,7 @@ impl Contender for Redb {
         "redb 4.6, one transaction in key order, committed with fsync; page cache; checksums; no compression or filter"
     }
 
-    fn takes(&self, data: &Data) -> bool {
+    fn supports(&self, data: &Data) -> bool {
         is_moderate(data.entries())
     }
 

@@ -21,7 +21,7 @@ const PIECE_LEN: usize = 256 << 10;
 pub(crate) fn run(input: &Input, threads: u64, directory: &Path) -> io::Result<()> {
     thread::scope(|scope| {
         let threads: Vec<_> = (0..threads)
-            .map(|part| scope.spawn(move || one(input, part, threads, directory)))
+            .map(|part| scope.spawn(move || load_part(input, part, threads, directory)))
             .collect();
         threads.into_iter().try_for_each(|thread| {
             thread.join().unwrap_or_else(|_| Err(io::Error::other("a thread has panicked")))
@@ -29,7 +29,7 @@ pub(crate) fn run(input: &Input, threads: u64, directory: &Path) -> io::Result<(
     })
 }
 
-fn one(input: &Input, part: u64, parts: u64, directory: &Path) -> io::Result<()> {
+fn load_part(input: &Input, part: u64, parts: u64, directory: &Path) -> io::Result<()> {
     let mut file = File::create(directory.join(part.to_string()))?;
     let mut hashes: Vec<(u64, u64)> = Vec::new();
     let (mut keys, mut values) = (Vec::new(), Vec::new());

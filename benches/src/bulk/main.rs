@@ -12,7 +12,7 @@ use std::process::{Command, ExitCode};
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 use sst_benches::Figure;
-use sst_benches::bulk::{Input, RECORD_LEN, Taken};
+use sst_benches::bulk::{Cost, Input, RECORD_LEN};
 
 use crate::load::Error;
 
@@ -118,19 +118,19 @@ fn work_dir(dir: Option<&Path>) -> Result<tempfile::TempDir, Error> {
 fn once(load: &LoadArgs, input: PathBuf, floor: bool) -> Result<(), Error> {
     let input = Input { path: input, records: load.records };
     let directory = load.dir.clone().ok_or("--dir says where to load to")?;
-    let taken = Taken::measure(|taken| {
+    let cost = Cost::measure(|cost| {
         if floor {
             fs::create_dir_all(&directory)?;
             floor::run(&input, load.threads as u64, &directory)?;
         } else {
             let summary = load::run(&input, load.budget << 20, load.threads, &directory)?;
-            taken.tables = summary.tables;
-            taken.file_bytes = summary.file_bytes;
-            taken.spilled_bytes = summary.spilled_bytes;
+            cost.tables = summary.tables;
+            cost.file_bytes = summary.file_bytes;
+            cost.spilled_bytes = summary.spilled_bytes;
         }
         Ok(())
     })?;
-    println!("{}", taken.to_json()?);
+    println!("{}", cost.to_json()?);
     Ok(())
 }
 
@@ -144,7 +144,7 @@ enum Work<'a> {
 }
 
 /// Runs one load or the floor in another process.
-fn run_once(load: &LoadArgs, input: &Path, dir: &Path, work: Work<'_>) -> Result<Taken, Error> {
+fn run_once(load: &LoadArgs, input: &Path, dir: &Path, work: Work<'_>) -> Result<Cost, Error> {
     let mut command = match work {
         Work::Rival(program) => Command::new(program),
         Work::Floor | Work::Load => Command::new(std::env::current_exe()?),
@@ -210,14 +210,14 @@ struct Rounds {
 }
 
 impl Rounds {
-    fn push(&mut self, taken: &Taken) {
-        self.seconds.push(taken.seconds);
-        self.cpu_seconds.push(taken.cpu_seconds);
+    fn push(&mut self, cost: &Cost) {
+        self.seconds.push(cost.seconds);
+        self.cpu_seconds.push(cost.cpu_seconds);
         self.last = Last {
-            peak_memory_bytes: self.last.peak_memory_bytes.max(taken.peak_memory),
-            tables: taken.tables,
-            file_bytes: taken.file_bytes,
-            spilled_bytes: taken.spilled_bytes,
+            peak_memory_bytes: self.last.peak_memory_bytes.max(cost.peak_memory),
+            tables: cost.tables,
+            file_bytes: cost.file_bytes,
+            spilled_bytes: cost.spilled_bytes,
         };
     }
 
@@ -235,8 +235,8 @@ fn compare(load: &LoadArgs, rounds: usize, rival: Option<&Path>, json: bool) -> 
     let input = Input::generate(&work_dir.path().join("input"), load.records)?;
     let run = |work| {
         let dir = work_dir.path().join("out");
-        let taken = run_once(load, &input.path, &dir, work);
-        fs::remove_dir_all(&dir).map_err(Error::from).and(taken)
+        let cost = run_once(load, &input.path, &dir, work);
+        fs::remove_dir_all(&dir).map_err(Error::from).and(cost)
     };
     let (mut floor, mut ours, mut theirs) = (Rounds::default(), Rounds::default(), None);
     let mut ratios: [Figure; 4] = Default::default();
@@ -246,10 +246,10 @@ fn compare(load: &LoadArgs, rounds: usize, rival: Option<&Path>, json: bool) -> 
         ratio.push(loaded.seconds / least.seconds);
         cpu_ratio.push(loaded.cpu_seconds / least.cpu_seconds);
         if let Some(rival) = rival {
-            let taken = run(Work::Rival(rival))?;
-            rival_ratio.push(taken.seconds / loaded.seconds);
-            rival_cpu_ratio.push(taken.cpu_seconds / loaded.cpu_seconds);
-            theirs.get_or_insert_with(Rounds::default).push(&taken);
+            let cost = run(Work::Rival(rival))?;
+            rival_ratio.push(cost.seconds / loaded.seconds);
+            rival_cpu_ratio.push(cost.cpu_seconds / loaded.cpu_seconds);
+            theirs.get_or_insert_with(Rounds::default).push(&cost);
         }
         floor.push(&least);
         ours.push(&loaded);
@@ -322,13 +322,13 @@ fn identical(
         for &threads in threads {
             let dir = work.path().join("out");
             let load = LoadArgs { records, budget, threads, dir: None };
-            let taken = run_once(&load, &input.path, &dir, Work::Load)?;
+            let cost = run_once(&load, &input.path, &dir, Work::Load)?;
             let sums = load::checksums(&dir)?;
             fs::remove_dir_all(&dir)?;
             println!(
                 "budget {budget} MiB, threads {threads}: peak memory {:.0} MiB, spilled {:.0} MB",
-                taken.peak_memory.map_or(f64::NAN, mebibytes),
-                megabytes(taken.spilled_bytes)
+                cost.peak_memory.map_or(f64::NAN, mebibytes),
+                megabytes(cost.spilled_bytes)
             );
             for (name, sum) in &sums {
                 println!("  {sum}  {name}");

@@ -1,7 +1,7 @@
 //! Bulk loads: their input, and the time and memory of one run.
 
+mod cost;
 mod input;
-mod taken;
 
+pub use cost::Cost;
 pub use input::{Input, KEY_LEN, RECORD_LEN};
-pub use taken::Taken;

@@ -81,7 +81,7 @@ impl Contender for RealDirectory {
         false
     }
 
-    fn takes(&self, data: &Data) -> bool {
+    fn supports(&self, data: &Data) -> bool {
         data.name == TURBOPACK
     }
 

@@ -40,7 +40,7 @@ impl Contender for SstDirectory {
         }
     }
 
-    fn takes(&self, data: &Data) -> bool {
+    fn supports(&self, data: &Data) -> bool {
         !fits_one_table(data)
     }
 

@@ -70,7 +70,7 @@ impl Contender for SstTable {
         }
     }
 
-    fn takes(&self, data: &Data) -> bool {
+    fn supports(&self, data: &Data) -> bool {
         fits_one_table(data)
     }
 

@@ -12,7 +12,7 @@ pub(crate) struct Table {
 }
 
 /// The text of a figure that does not apply.
-pub(crate) const NOTHING: &str = "–";
+pub(crate) const NOT_APPLICABLE: &str = "–";
 
 /// Returns one table for the floor, and two or three tables for each workload.
 pub(super) fn all(run: &Run) -> Vec<Table> {
@@ -32,7 +32,7 @@ fn strings<const N: usize>(texts: [&str; N]) -> Vec<String> {
 /// Formats a figure with about three significant digits.
 pub(super) fn number(value: Option<f64>) -> String {
     match value {
-        None => NOTHING.to_owned(),
+        None => NOT_APPLICABLE.to_owned(),
         Some(value) if value >= 100.0 => format!("{value:.0}"),
         Some(value) if value >= 10.0 => format!("{value:.1}"),
         Some(value) => format!("{value:.2}"),

@@ -1,7 +1,7 @@
 //! Every target with its result: met, missed, or not measured with the reason.
 
 use super::summary::is_quiet;
-use super::tables::{NOTHING, Table, number, scan_rate};
+use super::tables::{NOT_APPLICABLE, Table, number, scan_rate};
 use crate::run::{Outcome, Run, WorkloadOutcome};
 
 const LZ4: &str = "sst LZ4";
@@ -11,7 +11,7 @@ const LMDB: &str = "LMDB";
 
 /// A goal for a ratio, a time or a rate, and the measured value.
 struct Target {
-    what: String,
+    label: String,
     bound: Bound,
     /// `None` if this run did not measure the contenders that it compares.
     measured: Option<f64>,
@@ -39,9 +39,9 @@ impl Target {
         let unit = self.unit;
         let measured = match self.measured {
             Some(_) => format!("{}{unit}", number(self.measured)),
-            None => NOTHING.to_owned(),
+            None => NOT_APPLICABLE.to_owned(),
         };
-        vec![self.what.clone(), format!("{bound} {limit}{unit}"), measured, verdict.to_owned()]
+        vec![self.label.clone(), format!("{bound} {limit}{unit}"), measured, verdict.to_owned()]
     }
 }
 
@@ -61,8 +61,8 @@ const BUILD: Value = |_, o| o.build_ns;
 const DISK: Value = |_, o| o.disk_bytes.map(|bytes| bytes as f64);
 
 impl Targets<'_> {
-    fn add(&mut self, what: String, bound: Bound, measured: Option<f64>, unit: &'static str) {
-        self.list.push(Target { what, bound, measured, unit });
+    fn add(&mut self, label: String, bound: Bound, measured: Option<f64>, unit: &'static str) {
+        self.list.push(Target { label, bound, measured, unit });
     }
 
     fn workload(&self, name: &str) -> Option<&WorkloadOutcome> {
@@ -296,7 +296,7 @@ mod tests {
     #[test]
     fn a_target_is_met_missed_or_not_measured() {
         let verdict = |bound, measured| {
-            Target { what: String::new(), bound, measured, unit: "" }.row().pop().unwrap()
+            Target { label: String::new(), bound, measured, unit: "" }.row().pop().unwrap()
         };
         assert_eq!(verdict(Bound::AtMost(2.0), Some(2.0)), "met");
         assert_eq!(verdict(Bound::AtMost(2.0), Some(2.1)), "missed");

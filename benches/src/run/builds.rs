@@ -6,7 +6,7 @@ use sst_writer::Compression;
 
 use super::even_start::{warm_memory, write_back};
 use super::floors::WriteFloor;
-use super::{Entrant, Floor, RunOptions};
+use super::{ContenderRun, Floor, RunOptions};
 use crate::Figure;
 use crate::contenders::fits_one_table;
 use crate::floor::TableBlocks;
@@ -17,7 +17,7 @@ use crate::workload::Data;
 /// round remain.
 pub(super) fn measure(
     data: &Data,
-    entrants: &mut [Entrant<'_>],
+    runs: &mut [ContenderRun<'_>],
     options: RunOptions,
     dir: &Path,
 ) -> Result<Floor, BenchError> {
@@ -25,39 +25,39 @@ pub(super) fn measure(
     data.sort_by_key();
     let mut blocks = fits_one_table(data).then(|| TableBlocks::new(data, dir)).transpose()?;
     let mut write_floor = WriteFloor::default();
-    let mut figures = vec![Figure::default(); entrants.len()];
-    let mut by_two = vec![ByTwo::default(); entrants.len()];
+    let mut figures = vec![Figure::default(); runs.len()];
+    let mut by_two = vec![ByTwo::default(); runs.len()];
     for _ in 0..options.rounds {
         if let Some(blocks) = &mut blocks {
             write_floor.sample(blocks, data, dir)?;
         }
-        for (entrant, figure) in entrants.iter_mut().zip(&mut figures) {
-            if entrant.is_fine() && entrant.contender.is_built() {
-                std::fs::remove_dir_all(&entrant.dir)?;
-                std::fs::create_dir(&entrant.dir)?;
+        for (run, figure) in runs.iter_mut().zip(&mut figures) {
+            if run.is_ok() && run.contender.is_built() {
+                std::fs::remove_dir_all(&run.dir)?;
+                std::fs::create_dir(&run.dir)?;
                 warm_memory(dir, data.byte_len())?;
-                let (contender, dir) = (entrant.contender, entrant.dir.as_path());
+                let (contender, dir) = (run.contender, run.dir.as_path());
                 let built = figure.sample_process(data.entries(), || contender.build(data, dir));
-                entrant.settle(built);
+                run.record(built);
             }
         }
-        for (entrant, ratios) in entrants.iter_mut().zip(&mut by_two) {
-            if entrant.is_fine() && entrant.contender.has_two_writers() {
-                let built = ratios.sample(data, entrant);
-                entrant.settle(built);
+        for (run, ratios) in runs.iter_mut().zip(&mut by_two) {
+            if run.is_ok() && run.contender.has_two_writers() {
+                let built = ratios.sample(data, run);
+                run.record(built);
             }
         }
     }
-    for ((entrant, figure), by_two) in entrants.iter_mut().zip(&figures).zip(&by_two) {
-        entrant.outcome.build_ns = figure.median();
-        entrant.outcome.two_files_build = by_two.0.median();
-        if !entrant.contender.is_built() {
-            let copied = entrant.contender.build(data, &entrant.dir);
-            entrant.settle(copied);
+    for ((run, figure), by_two) in runs.iter_mut().zip(&figures).zip(&by_two) {
+        run.outcome.build_ns = figure.median();
+        run.outcome.two_files_build = by_two.0.median();
+        if !run.contender.is_built() {
+            let copied = run.contender.build(data, &run.dir);
+            run.record(copied);
         }
-        if entrant.is_fine() {
-            let opened = open_and_verify(data, entrant, options);
-            entrant.settle(opened);
+        if run.is_ok() {
+            let opened = open_and_verify(data, run, options);
+            run.record(opened);
         }
     }
     Ok(write_floor.finish(blocks.as_ref()))
@@ -70,12 +70,12 @@ struct ByTwo(Figure);
 
 impl ByTwo {
     /// Builds with one thread, then with two, and removes the files.
-    fn sample(&mut self, data: &Data, entrant: &Entrant<'_>) -> Result<(), BenchError> {
+    fn sample(&mut self, data: &Data, run: &ContenderRun<'_>) -> Result<(), BenchError> {
         let time = |writers| {
-            let dir = tempfile::tempdir_in(&entrant.dir)?;
+            let dir = tempfile::tempdir_in(&run.dir)?;
             write_back();
             warm_memory(dir.path(), data.byte_len())?;
-            let wall = entrant.contender.time_writers(data, dir.path(), writers)?;
+            let wall = run.contender.time_writers(data, dir.path(), writers)?;
             Ok::<_, BenchError>(wall.as_secs_f64())
         };
         // The first build after the builds of other contenders takes up to three times as long,
@@ -88,23 +88,23 @@ impl ByTwo {
 
 fn open_and_verify(
     data: &Data,
-    entrant: &mut Entrant<'_>,
+    run: &mut ContenderRun<'_>,
     options: RunOptions,
 ) -> Result<(), BenchError> {
-    let contender = entrant.contender;
+    let contender = run.contender;
     let cache = data.byte_len() as u64;
     if contender.has_files() {
-        entrant.outcome.disk_bytes = Some(bytes_below(&entrant.dir)?);
+        run.outcome.disk_bytes = Some(bytes_below(&run.dir)?);
     }
-    contender.publish(data, &entrant.dir)?;
-    contender.open(data, &entrant.dir, cache)?.verify(data)?;
+    contender.publish(data, &run.dir)?;
+    contender.open(data, &run.dir, cache)?.verify(data)?;
     if contender.has_files() {
         let mut open = Figure::default();
         for _ in 0..options.rounds * 3 {
-            let store = open.sample_process(1, || contender.open(data, &entrant.dir, cache))?;
+            let store = open.sample_process(1, || contender.open(data, &run.dir, cache))?;
             drop(store);
         }
-        entrant.outcome.open_us = open.median().map(|nanoseconds| nanoseconds / 1000.0);
+        run.outcome.open_us = open.median().map(|nanoseconds| nanoseconds / 1000.0);
     }
     Ok(())
 }

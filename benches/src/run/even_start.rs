@@ -8,10 +8,10 @@ use crate::store::BenchError;
 
 /// Number of bytes of one write: large, so that Linux allocates the page cache of the file in large
 /// pieces of memory.
-const PIECE: usize = 2 << 20;
+const WRITE_LEN: usize = 2 << 20;
 
 /// Number of bytes that files and buffers need in addition to the data.
-const BESIDE: usize = 16 << 20;
+const OVERHEAD: usize = 16 << 20;
 
 /// Prepares memory for files with `len` bytes of data: writes a file of a somewhat larger size to
 /// `dir`, and removes it.
@@ -22,10 +22,10 @@ const BESIDE: usize = 16 << 20;
 pub(super) fn warm_memory(dir: &Path, len: usize) -> Result<(), BenchError> {
     let path = dir.join("warm");
     let mut file = File::create(&path)?;
-    let piece = vec![7; PIECE];
-    let mut left = len + len / 4 + BESIDE;
+    let piece = vec![7; WRITE_LEN];
+    let mut left = len + len / 4 + OVERHEAD;
     while left > 0 {
-        let (piece, _) = piece.split_at(left.min(PIECE));
+        let (piece, _) = piece.split_at(left.min(WRITE_LEN));
         file.write_all(piece)?;
         left -= piece.len();
     }
@@ -48,7 +48,7 @@ mod tests {
     #[test]
     fn warming_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        for len in [0, 1, PIECE, 2 * PIECE + 1] {
+        for len in [0, 1, WRITE_LEN, 2 * WRITE_LEN + 1] {
             warm_memory(dir.path(), len).unwrap();
             assert_eq!(dir.path().read_dir().unwrap().count(), 0);
         }

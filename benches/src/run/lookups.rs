@@ -5,7 +5,7 @@ use std::hint::black_box;
 
 use cpu_time::ThreadTime;
 
-use super::{Entrant, Floor, GROUP, RunOptions, lookups};
+use super::{ContenderRun, Floor, GROUP, RunOptions, lookups};
 use crate::Figure;
 use crate::access::Access;
 use crate::floor::DependentReads;
@@ -64,29 +64,29 @@ impl Batches {
 /// wall-clock time of the floor divided by its processor time.
 pub(super) fn measure(
     data: &Data,
-    entrants: &mut [Entrant<'_>],
+    runs: &mut [ContenderRun<'_>],
     options: RunOptions,
     floor: &mut Floor,
 ) -> Result<f64, BenchError> {
     const NO_ROUNDS: &str = "nothing was measured without a round";
-    let mut stores = open_all(data, entrants, large_cache(data));
+    let mut stores = open_all(data, runs, large_cache(data));
     let reads = DependentReads::new(data.byte_len());
     let (mut read, mut read_wall) = (Figure::default(), Figure::default());
-    let mut figures = vec![Figures::default(); entrants.len()];
+    let mut figures = vec![Figures::default(); runs.len()];
     for round in 0..options.rounds as u64 {
         let batches = Batches::new(data, round);
         let steps = batches.hit.keys.count();
         read_wall.sample_wall(steps, || read.sample(steps, || reads.run(steps)));
-        for ((entrant, store), figures) in entrants.iter_mut().zip(&mut stores).zip(&mut figures) {
+        for ((run, store), figures) in runs.iter_mut().zip(&mut stores).zip(&mut figures) {
             let Some(opened) = store else { continue };
             let measured = one_round(opened.as_ref(), data, &batches, figures);
-            if entrant.settle(measured).is_none() {
+            if run.record(measured).is_none() {
                 *store = None;
             }
         }
     }
-    for (entrant, figures) in entrants.iter_mut().zip(&figures) {
-        let outcome = &mut entrant.outcome;
+    for (run, figures) in runs.iter_mut().zip(&figures) {
+        let outcome = &mut run.outcome;
         outcome.hit_ns = figures.hit.median();
         outcome.hit_zipf_ns = figures.zipf.median();
         outcome.miss_ns = figures.miss.median();
@@ -130,59 +130,59 @@ impl SmallCache {
 ///
 /// There are fewer lookups than with the large cache, because some stores need a tenth of a
 /// millisecond to load a block.
-pub(super) fn measure_small_cache(data: &Data, entrants: &mut [Entrant<'_>], options: RunOptions) {
+pub(super) fn measure_small_cache(data: &Data, runs: &mut [ContenderRun<'_>], options: RunOptions) {
     let lookups = lookups(data.entries());
     let warm_up = data.present(Access::Uniform, lookups, 99);
-    let mut stores: Vec<_> = entrants
+    let mut stores: Vec<_> = runs
         .iter_mut()
-        .map(|entrant| {
-            let is_asked = entrant.is_fine() && entrant.contender.is_cached();
-            is_asked.then(|| open(data, entrant, small_cache(data), &warm_up.keys)).flatten()
+        .map(|run| {
+            let is_measured = run.is_ok() && run.contender.is_cached();
+            is_measured.then(|| open(data, run, small_cache(data), &warm_up.keys)).flatten()
         })
         .collect();
-    let mut figures = vec![SmallCache::default(); entrants.len()];
+    let mut figures = vec![SmallCache::default(); runs.len()];
     for round in 0..options.rounds as u64 {
         let uniform = data.present(Access::Uniform, lookups / 4, round + 100);
         let zipf = data.present(Access::Zipf, lookups / 4, round + 2100);
-        for ((entrant, store), figures) in entrants.iter_mut().zip(&mut stores).zip(&mut figures) {
+        for ((run, store), figures) in runs.iter_mut().zip(&mut stores).zip(&mut figures) {
             let Some(opened) = store else { continue };
             let measured = figures.one_round(opened.as_ref(), &uniform, &zipf);
-            if entrant.settle(measured).is_none() {
+            if run.record(measured).is_none() {
                 *store = None;
             }
         }
     }
-    for (entrant, figures) in entrants.iter_mut().zip(&figures) {
-        entrant.outcome.small_cache_hit_ns = figures.uniform.median();
-        entrant.outcome.small_cache_hit_zipf_ns = figures.zipf.median();
-        entrant.outcome.small_cache_loads = figures.loads.median();
+    for (run, figures) in runs.iter_mut().zip(&figures) {
+        run.outcome.small_cache_hit_ns = figures.uniform.median();
+        run.outcome.small_cache_hit_zipf_ns = figures.zipf.median();
+        run.outcome.small_cache_loads = figures.loads.median();
     }
 }
 
 fn open_all<'d>(
     data: &'d Data,
-    entrants: &mut [Entrant<'_>],
+    runs: &mut [ContenderRun<'_>],
     cache: u64,
 ) -> Vec<Option<Box<dyn Store + 'd>>> {
-    let open_one = |entrant: &mut Entrant<'_>| {
-        if entrant.is_fine() { open(data, entrant, cache, data.keys()) } else { None }
+    let open_one = |run: &mut ContenderRun<'_>| {
+        if run.is_ok() { open(data, run, cache, data.keys()) } else { None }
     };
-    entrants.iter_mut().map(open_one).collect()
+    runs.iter_mut().map(open_one).collect()
 }
 
 /// Opens a store and looks up the keys of `warm_up`. Afterwards the blocks of these keys are
 /// verified, and cached if there is room.
 fn open<'d>(
     data: &'d Data,
-    entrant: &mut Entrant<'_>,
+    run: &mut ContenderRun<'_>,
     cache: u64,
     warm_up: &Strings,
 ) -> Option<Box<dyn Store + 'd>> {
-    let opened = entrant.contender.open(data, &entrant.dir, cache).and_then(|store| {
+    let opened = run.contender.open(data, &run.dir, cache).and_then(|store| {
         black_box(store.get(warm_up)?);
         Ok(store)
     });
-    entrant.settle(opened)
+    run.record(opened)
 }
 
 fn one_round(
@@ -196,7 +196,7 @@ fn one_round(
     get(store, &batches.miss, &mut figures.miss)?;
     let Batch { keys, expected } = &batches.hit;
     let found = figures.multi_get.sample(keys.count(), || store.multi_get(keys, GROUP))?;
-    same(found, *expected)?;
+    check_tally(found, *expected)?;
     let mut scan = Figure::default();
     if let Some(walked) = scan.sample(data.entries(), || store.scan())? {
         if walked.found != data.entries() as u64 {
@@ -222,11 +222,11 @@ fn one_round(
 
 fn get(store: &dyn Store, batch: &Batch, figure: &mut Figure) -> Result<(), BenchError> {
     let found = figure.sample(batch.keys.count(), || store.get(&batch.keys))?;
-    same(found, batch.expected)
+    check_tally(found, batch.expected)
 }
 
 /// Compares a tally with the expected one, so that no wrong answer goes unnoticed in any round.
-fn same(found: Tally, expected: Tally) -> Result<(), BenchError> {
+fn check_tally(found: Tally, expected: Tally) -> Result<(), BenchError> {
     if found == expected {
         Ok(())
     } else {
@@ -241,7 +241,7 @@ fn at_once(store: &dyn Store, batches: &[&Batch]) -> Result<(f64, f64), BenchErr
     let look_up = |batch: &Batch| {
         let start = ThreadTime::now();
         let found = store.get(&batch.keys)?;
-        same(found, batch.expected)?;
+        check_tally(found, batch.expected)?;
         Ok(start.elapsed())
     };
     let works: Vec<_> = batches.iter().map(|batch| move || look_up(batch)).collect();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::lookups::small_cache;
-use super::{Entrant, RunOptions};
+use super::{ContenderRun, RunOptions};
 use crate::store::{BenchError, Contender};
 use crate::workload::Data;
 
@@ -23,11 +23,11 @@ struct Memory {
 pub(crate) const ARGUMENT: &str = "--memory-of";
 
 /// Starts one process per contender. Where memory cannot be measured, no figure is set.
-pub(super) fn measure(data: &Data, entrants: &mut [Entrant<'_>], options: RunOptions) {
+pub(super) fn measure(data: &Data, runs: &mut [ContenderRun<'_>], options: RunOptions) {
     let Ok(program) = std::env::current_exe() else { return };
-    for entrant in entrants.iter_mut().filter(|entrant| entrant.is_fine()) {
+    for run in runs.iter_mut().filter(|run| run.is_ok()) {
         let mut command = Command::new(&program);
-        command.args([ARGUMENT, entrant.contender.name(), "--workload", &data.name]);
+        command.args([ARGUMENT, run.contender.name(), "--workload", &data.name]);
         // With these settings glibc returns freed memory to the system at once. Otherwise the
         // reader would reuse memory that building has freed, and its own need would not be visible.
         command.envs([
@@ -41,8 +41,8 @@ pub(super) fn measure(data: &Data, entrants: &mut [Entrant<'_>], options: RunOpt
         let memory = output_in_time(&mut command);
         let memory = memory.and_then(|output| serde_json::from_slice(&output).ok());
         let Memory { build, read } = memory.unwrap_or_default();
-        entrant.outcome.build_memory = build.filter(|_| entrant.contender.is_built());
-        entrant.outcome.read_memory = read;
+        run.outcome.build_memory = build.filter(|_| run.contender.is_built());
+        run.outcome.read_memory = read;
     }
 }
 

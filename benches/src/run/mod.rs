@@ -18,16 +18,16 @@ pub(crate) use options::{GROUP, RunOptions, lookups};
 pub(crate) use outcome::{Floor, Outcome, Run, WorkloadOutcome};
 
 /// A contender in a run: its directory, and its figures so far.
-struct Entrant<'c> {
+struct ContenderRun<'c> {
     contender: &'c dyn Contender,
     dir: std::path::PathBuf,
     outcome: Outcome,
 }
 
-impl Entrant<'_> {
+impl ContenderRun<'_> {
     /// Returns the value. An error is recorded as the reason why the contender has no further
     /// figures.
-    fn settle<T>(&mut self, result: Result<T, BenchError>) -> Option<T> {
+    fn record<T>(&mut self, result: Result<T, BenchError>) -> Option<T> {
         match result {
             Ok(value) => Some(value),
             Err(error) => {
@@ -37,12 +37,13 @@ impl Entrant<'_> {
         }
     }
 
-    fn is_fine(&self) -> bool {
+    fn is_ok(&self) -> bool {
         self.outcome.failure.is_none()
     }
 }
 
-/// Measures all contenders that support the workload. Progress messages are passed to `say`.
+/// Measures all contenders that support the workload. `report_progress` receives a message before
+/// each step.
 ///
 /// # Errors
 ///
@@ -52,20 +53,20 @@ pub(crate) fn run_workload(
     data: &Data,
     contenders: &[Box<dyn Contender>],
     options: RunOptions,
-    say: &mut dyn FnMut(&str),
+    report_progress: &mut dyn FnMut(&str),
 ) -> Result<(WorkloadOutcome, f64), BenchError> {
     let dir = tempfile::tempdir()?;
-    let mut entrants = entrants(data, contenders, dir.path())?;
-    say("building");
-    let mut floor = builds::measure(data, &mut entrants, options, dir.path())?;
-    say("looking up");
-    let busyness = lookups::measure(data, &mut entrants, options, &mut floor)?;
-    say("looking up with a small cache");
-    lookups::measure_small_cache(data, &mut entrants, options);
+    let mut runs = runs(data, contenders, dir.path())?;
+    report_progress("building");
+    let mut floor = builds::measure(data, &mut runs, options, dir.path())?;
+    report_progress("looking up");
+    let busyness = lookups::measure(data, &mut runs, options, &mut floor)?;
+    report_progress("looking up with a small cache");
+    lookups::measure_small_cache(data, &mut runs, options);
     drop(dir);
     if options.memory {
-        say("measuring memory");
-        memory::measure(data, &mut entrants, options);
+        report_progress("measuring memory");
+        memory::measure(data, &mut runs, options);
     }
     let outcome = WorkloadOutcome {
         name: data.name.clone(),
@@ -74,18 +75,18 @@ pub(crate) fn run_workload(
         bytes: data.byte_len(),
         small_cache: lookups::small_cache(data),
         floor,
-        outcomes: entrants.into_iter().map(|entrant| entrant.outcome).collect(),
+        outcomes: runs.into_iter().map(|run| run.outcome).collect(),
     };
     Ok((outcome, busyness))
 }
 
-fn entrants<'c>(
+fn runs<'c>(
     data: &Data,
     contenders: &'c [Box<dyn Contender>],
     dir: &Path,
-) -> Result<Vec<Entrant<'c>>, BenchError> {
-    let taking = contenders.iter().filter(|contender| contender.takes(data));
-    taking
+) -> Result<Vec<ContenderRun<'c>>, BenchError> {
+    let supporting = contenders.iter().filter(|contender| contender.supports(data));
+    supporting
         .map(|contender| {
             let outcome = Outcome {
                 name: contender.name().to_owned(),
@@ -94,7 +95,7 @@ fn entrants<'c>(
             };
             let dir = dir.join(contender.name().replace([' ', ','], "-"));
             std::fs::create_dir(&dir)?;
-            Ok(Entrant { contender: contender.as_ref(), dir, outcome })
+            Ok(ContenderRun { contender: contender.as_ref(), dir, outcome })
         })
         .collect()
 }

@@ -14,7 +14,7 @@ use rocksdb::{
     BlockBasedOptions, BottommostLevelCompaction, CompactOptions, DB, DBCompressionType, Options,
     WriteBatch, WriteOptions,
 };
-use sst_benches::bulk::{KEY_LEN, RECORD_LEN, Taken};
+use sst_benches::bulk::{KEY_LEN, RECORD_LEN, Cost};
 use sst_benches::store::BenchError;
 
 /// Loads unsorted records into RocksDB, and prints the time and the memory of the load as JSON.
@@ -42,18 +42,18 @@ const BATCH: usize = 1000;
 
 fn main() -> Result<(), BenchError> {
     let arguments = Arguments::parse();
-    let taken = Taken::measure(|taken| {
+    let cost = Cost::measure(|cost| {
         load(&arguments)?;
         for entry in std::fs::read_dir(&arguments.dir)? {
             let entry = entry?;
             if entry.path().extension().is_some_and(|extension| extension == "sst") {
-                taken.tables += 1;
-                taken.file_bytes += entry.metadata()?.len();
+                cost.tables += 1;
+                cost.file_bytes += entry.metadata()?.len();
             }
         }
         Ok(())
     })?;
-    println!("{}", taken.to_json()?);
+    println!("{}", cost.to_json()?);
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use crate::store::BenchError;
 
 /// Time and memory of a bulk load, counted from the start of its process.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
-pub struct Taken {
+pub struct Cost {
     /// Seconds of wall-clock time.
     pub seconds: f64,
     /// Seconds of processor time of all threads.
@@ -25,7 +25,7 @@ pub struct Taken {
     pub spilled_bytes: u64,
 }
 
-impl Taken {
+impl Cost {
     /// Runs `work` and measures it. `work` sets the numbers of tables and bytes.
     ///
     /// # Errors
@@ -35,12 +35,12 @@ impl Taken {
         work: impl FnOnce(&mut Self) -> Result<(), BenchError>,
     ) -> Result<Self, BenchError> {
         let (start, cpu) = (Instant::now(), ProcessTime::now());
-        let mut taken = Self::default();
-        work(&mut taken)?;
-        taken.seconds = start.elapsed().as_secs_f64();
-        taken.cpu_seconds = cpu.elapsed().as_secs_f64();
-        taken.peak_memory = peak_memory();
-        Ok(taken)
+        let mut cost = Self::default();
+        work(&mut cost)?;
+        cost.seconds = start.elapsed().as_secs_f64();
+        cost.cpu_seconds = cpu.elapsed().as_secs_f64();
+        cost.peak_memory = peak_memory();
+        Ok(cost)
     }
 
     /// Returns one line of JSON for the parent process.
