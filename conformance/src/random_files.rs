@@ -68,6 +68,8 @@ struct Shape {
     kinds: u64,
     multi_value: bool,
     compression: Compression,
+    /// Sizes of value blocks and key blocks.
+    block_sizes: [usize; 2],
     has_filter: bool,
     /// Whether hashes are arbitrary, which is possible for keys longer than 32 bytes.
     any_hash: bool,
@@ -90,6 +92,8 @@ impl Shape {
             kinds: random.word() & random.word(),
             multi_value: random.word().is_multiple_of(3),
             compression: random.pick(&[Compression::Lz4, Compression::None]),
+            block_sizes: [8 << 10, 16 << 10]
+                .map(|default| random.pick(&[default, default, 1, 300, 4 << 10, 1 << 20])),
             has_filter: !random.word().is_multiple_of(4),
             any_hash,
         }
@@ -98,6 +102,8 @@ impl Shape {
     fn options(&self) -> WriterOptions {
         let options =
             WriterOptions::default().multi_value(self.multi_value).compression(self.compression);
+        let [value_block_size, key_block_size] = self.block_sizes;
+        let options = options.value_block_size(value_block_size).key_block_size(key_block_size);
         if self.has_filter { options.filter(QuotientFilter::default()) } else { options }
     }
 

@@ -59,25 +59,36 @@ fn kinds() -> Row {
             for count in [1, 2, 3, 100, 2000] {
                 for compression in [Compression::Lz4, Compression::None] {
                     let mut random = SplitMix::new(count);
-                    let mut entries: Vec<TestEntry> = (0..count)
+                    let entries: Vec<TestEntry> = (0..count)
                         .map(|i| {
                             let key = key_for(key_block_kind, i, &mut random);
                             TestEntry::new(key, value_of(value_kind, 40, &mut random))
                         })
                         .collect();
-                    let options = WriterOptions::default().compression(compression);
-                    let name = format!(
-                        "{count} × {value_kind} in {}, {compression:?}",
-                        key_block_kind.name()
-                    );
-                    let expected = (count > 1).then_some(key_block_kind);
-                    row.count(&name, round_trip(&mut entries, options, expected));
+                    for block_size in BLOCK_SIZES {
+                        let options = WriterOptions::default().compression(compression);
+                        let options = match block_size {
+                            None => options,
+                            Some(size) => options.value_block_size(size).key_block_size(size),
+                        };
+                        let name = format!(
+                            "{count} × {value_kind} in {}, {compression:?}, blocks of {block_size:?}",
+                            key_block_kind.name()
+                        );
+                        // A block of one entry is always fixed.
+                        let has_company = count > 1 && block_size != Some(1);
+                        let expected = has_company.then_some(key_block_kind);
+                        row.count(&name, round_trip(&mut entries.clone(), options, expected));
+                    }
                 }
             }
         }
     }
     row
 }
+
+/// Sizes of key blocks and value blocks: the default, a block for each entry, and others.
+const BLOCK_SIZES: [Option<usize>; 4] = [None, Some(1), Some(4 << 10), Some(1 << 20)];
 
 /// A key that makes its block of the given kind, if the block has more than one entry.
 fn key_for(kind: KeyBlockKind, i: u64, random: &mut SplitMix) -> Vec<u8> {

@@ -11,6 +11,7 @@
 //! | [`MAX_INLINE_VALUE_LEN`] … [`MAX_MEDIUM_VALUE_LEN`] | the class of a value | convention |
 //! | [`KEY_BLOCK_SIZE`], [`KEY_BLOCK_ENTRIES`] | when a writer closes a key block | convention |
 //! | [`VALUE_BLOCK_SIZE`] | when a writer closes a value block | convention |
+//! | [`MAX_TARGET_BLOCK_SIZE`] | other sizes that a caller may choose for both | convention |
 
 /// Highest number of blocks of one table, the index block included.
 pub const MAX_BLOCK_COUNT: u16 = u16::MAX;
@@ -67,6 +68,10 @@ pub const KEY_BLOCK_ENTRIES: u32 = 819;
 /// A small value block is written as soon as it holds this many bytes.
 pub const VALUE_BLOCK_SIZE: usize = 8 << 10;
 
+/// Largest size in bytes that a caller of a writer may choose instead of [`KEY_BLOCK_SIZE`] and
+/// [`VALUE_BLOCK_SIZE`].
+pub const MAX_TARGET_BLOCK_SIZE: usize = 1 << 20;
+
 /// Key blocks whose longest key is shorter than this many bytes are stored raw, with no attempt to
 /// compress.
 pub const MIN_KEY_LEN_TO_COMPRESS: usize = 16;
@@ -92,7 +97,9 @@ const _: () = {
     assert!(MAX_EMPTY_ENTRIES < MAX_KEY_BLOCK_ENTRIES);
     // An ordinary variable-size block cannot reach the 24-bit positions; only a run of equal hashes
     // can.
-    assert!(KEY_BLOCK_SIZE + KEY_BLOCK_ENTRIES as usize * (8 + 8) < MAX_POSITION as usize);
+    let max_entries = MAX_TARGET_BLOCK_SIZE / KEY_BLOCK_ENTRY_OVERHEAD;
+    assert!(KEY_BLOCK_SIZE <= MAX_TARGET_BLOCK_SIZE && VALUE_BLOCK_SIZE <= MAX_TARGET_BLOCK_SIZE);
+    assert!(MAX_TARGET_BLOCK_SIZE + max_entries * (8 + 8) < MAX_POSITION as usize);
     assert!(MAX_INLINE_LEN <= MAX_READABLE_INLINE_LEN);
     assert!(MAX_SMALL_VALUE_LEN <= MAX_SMALL_LEN);
     assert!(MAX_INLINE_VALUE_LEN < MAX_SMALL_VALUE_LEN);

@@ -22,6 +22,12 @@ pub(crate) fn options(input: &mut Input<'_>) -> WriterOptions {
     let bits = input.u8();
     let compression = if bits & 1 == 0 { Compression::Lz4 } else { Compression::None };
     let options = WriterOptions::default().compression(compression).multi_value(bits & 2 != 0);
+    let options = match bits & 48 {
+        0 => options,
+        16 => options.value_block_size(1).key_block_size(300),
+        32 => options.value_block_size(300).key_block_size(1),
+        _ => options.value_block_size(1 << 20).key_block_size(1 << 20),
+    };
     match bits & 12 {
         0 => options,
         4 => options.filter(QuotientFilter::with_false_positive_rate(0.3)),

@@ -2,8 +2,11 @@
 
 use clap::Args;
 use sst_amqf::QuotientFilter;
+use sst_format::limits::MAX_TARGET_BLOCK_SIZE;
 use sst_merge::MergeOptions;
 use sst_writer::WriterOptions;
+
+use crate::input::byte_count;
 
 /// Limits and filters of the output tables.
 #[derive(Debug, Args)]
@@ -25,12 +28,35 @@ pub(crate) struct TableArgs {
     #[arg(long, value_name = "BYTES", default_value_t = MergeOptions::default().max_table_bytes,
         value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) max_table_bytes: u64,
+
+    /// Size at which a block of small values is written, before compression, such as 4KiB
+    ///
+    /// Smaller blocks make a lookup of a value that is not in memory faster, and files a little
+    /// larger. A table has at most 65,535 blocks: with blocks of 4 KiB, some 256 MiB of values.
+    #[arg(long, value_name = "BYTES", default_value = "8KiB", value_parser = block_size)]
+    value_block_size: usize,
+
+    /// Size at which a block of keys is closed, before compression
+    #[arg(long, value_name = "BYTES", default_value = "16KiB", value_parser = block_size)]
+    key_block_size: usize,
+}
+
+/// A size that a block may have.
+fn block_size(text: &str) -> Result<usize, &'static str> {
+    let size = byte_count(text)?;
+    if (1..=MAX_TARGET_BLOCK_SIZE).contains(&size) {
+        Ok(size)
+    } else {
+        Err("a block has 1 byte to 1 MiB")
+    }
 }
 
 impl TableArgs {
     /// The options for writing one table.
     pub(crate) fn writer(&self) -> WriterOptions {
-        let writer = WriterOptions::default();
+        let writer = WriterOptions::default()
+            .value_block_size(self.value_block_size)
+            .key_block_size(self.key_block_size);
         if self.no_filter { writer } else { writer.filter(QuotientFilter::default()) }
     }
 

@@ -140,7 +140,7 @@ impl std::str::FromStr for Column {
 }
 
 /// A number of bytes, with or without a unit: `100000`, `64MiB`.
-fn byte_count(text: &str) -> Result<usize, &'static str> {
+pub(crate) fn byte_count(text: &str) -> Result<usize, &'static str> {
     let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("", 0)];
     let parsed = units.iter().find_map(|(unit, shift)| {
         let number: usize = text.strip_suffix(unit)?.trim_end().parse().ok()?;

@@ -34,7 +34,7 @@ use bounded::{Bounded, Refused};
 pub(crate) use columns::ColumnFault;
 pub(crate) use compression::{CompressionFault, NotText, decompressed, is_named_compressed};
 pub(crate) use format::{FormatError, check_options, detect};
-pub(crate) use input_args::{Format, InputArgs};
+pub(crate) use input_args::{Format, InputArgs, byte_count};
 
 use sst_format::limits::MAX_KEY_LEN;
 

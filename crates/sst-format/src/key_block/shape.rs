@@ -4,11 +4,53 @@ use super::fixed::HEADER_LEN as FIXED_HEADER_LEN;
 use super::variable::{HEADER_LEN as VARIABLE_HEADER_LEN, POSITION_LEN};
 use super::{Hashes, KeyBlockKind};
 use crate::limits::{
-    HASH_THRESHOLD, KEY_BLOCK_ENTRIES, KEY_BLOCK_ENTRY_OVERHEAD, KEY_BLOCK_SIZE, MAX_EMPTY_ENTRIES,
-    MAX_FIXED_KEY_LEN, MAX_KEY_BLOCK_ENTRIES, MAX_KEY_LEN, MAX_POSITION,
+    HASH_THRESHOLD, KEY_BLOCK_ENTRY_OVERHEAD, KEY_BLOCK_SIZE, MAX_EMPTY_ENTRIES, MAX_FIXED_KEY_LEN,
+    MAX_KEY_BLOCK_ENTRIES, MAX_KEY_LEN, MAX_POSITION, MAX_TARGET_BLOCK_SIZE,
 };
 use crate::value_ref::EntryType;
 use crate::{FormatError, Structure};
+
+/// The size at which a writer closes a key block. Any size is a valid file; the default is that of
+/// the original (FORMAT.md section 7).
+///
+/// # Examples
+///
+/// ```
+/// use sst_format::key_block::{KeyBlockLimit, KeyBlockShape};
+/// use sst_format::value_ref::EntryType;
+///
+/// // A key counts with 20 bytes more than it has, so two keys of 5 bytes fill a block of 50.
+/// let limit = KeyBlockLimit::of_bytes(50);
+/// let one = KeyBlockShape::default().with_entry(5, EntryType::DELETED)?;
+/// let two = one.with_entry(5, EntryType::DELETED)?;
+/// assert!(!one.is_full_for(5, limit) && two.is_full_for(5, limit));
+/// # Ok::<(), sst_format::FormatError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyBlockLimit {
+    /// Highest Σ(key length + [`KEY_BLOCK_ENTRY_OVERHEAD`]).
+    bytes: u64,
+    /// Highest number of entries.
+    entries: u32,
+}
+
+impl KeyBlockLimit {
+    /// A block is closed before an entry would make Σ(key length + 20) exceed `bytes`, and after at
+    /// least one entry. More than [`MAX_TARGET_BLOCK_SIZE`] counts as that.
+    #[must_use]
+    pub const fn of_bytes(bytes: usize) -> Self {
+        let bytes = if bytes > MAX_TARGET_BLOCK_SIZE { MAX_TARGET_BLOCK_SIZE } else { bytes };
+        #[expect(clippy::cast_possible_truncation, reason = "at most 1 MiB")]
+        let entries = (bytes / KEY_BLOCK_ENTRY_OVERHEAD) as u32;
+        Self { bytes: bytes as u64, entries: if entries == 0 { 1 } else { entries } }
+    }
+}
+
+impl Default for KeyBlockLimit {
+    fn default() -> Self {
+        Self::of_bytes(KEY_BLOCK_SIZE)
+    }
+}
 
 /// Counts and lengths of the entries of a key block to be written.
 ///
@@ -97,12 +139,12 @@ impl KeyBlockShape {
     /// never split.
     #[must_use]
     #[inline]
-    pub const fn is_full_for(&self, key_len: usize) -> bool {
-        self.entry_count >= KEY_BLOCK_ENTRIES
+    pub const fn is_full_for(&self, key_len: usize, limit: KeyBlockLimit) -> bool {
+        self.entry_count >= limit.entries
             || self.keys_len
                 + key_len as u64
                 + (self.entry_count as u64 + 1) * KEY_BLOCK_ENTRY_OVERHEAD as u64
-                > KEY_BLOCK_SIZE as u64
+                > limit.bytes
     }
 
     /// The entry, if the short way is possible.
@@ -113,9 +155,14 @@ impl KeyBlockShape {
     /// one's.
     #[must_use]
     #[inline]
-    pub fn alike(&self, key_len: usize, entry_type: EntryType) -> Option<AlikeEntry> {
+    pub fn alike(
+        &self,
+        key_len: usize,
+        entry_type: EntryType,
+        limit: KeyBlockLimit,
+    ) -> Option<AlikeEntry> {
         let is_alike = self.last == Some((key_len, entry_type)) && !self.mixed;
-        if !is_alike || key_len > MAX_FIXED_KEY_LEN || self.is_full_for(key_len) {
+        if !is_alike || key_len > MAX_FIXED_KEY_LEN || self.is_full_for(key_len, limit) {
             return None;
         }
         Some(AlikeEntry { key_len, value_ref_len: entry_type.value_ref_len() })

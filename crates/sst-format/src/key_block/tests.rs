@@ -183,13 +183,13 @@ fn a_block_is_full_at_its_limits() {
             shape.with_entry(key_len, EntryType::DELETED).unwrap()
         })
     };
-    assert!(!shape(0, KEY_BLOCK_ENTRIES - 1).is_full_for(0));
-    assert!(shape(0, KEY_BLOCK_ENTRIES).is_full_for(0));
+    assert!(!shape(0, KEY_BLOCK_ENTRIES - 1).is_full_for(0, KeyBlockLimit::default()));
+    assert!(shape(0, KEY_BLOCK_ENTRIES).is_full_for(0, KeyBlockLimit::default()));
     // 455 × (16 + 20) = 16380.
-    assert!(!shape(16, 454).is_full_for(16));
-    assert!(shape(16, 455).is_full_for(0));
-    assert!(!shape(0, 0).is_full_for(KEY_BLOCK_SIZE - 20));
-    assert!(shape(0, 0).is_full_for(KEY_BLOCK_SIZE - 19));
+    assert!(!shape(16, 454).is_full_for(16, KeyBlockLimit::default()));
+    assert!(shape(16, 455).is_full_for(0, KeyBlockLimit::default()));
+    assert!(!shape(0, 0).is_full_for(KEY_BLOCK_SIZE - 20, KeyBlockLimit::default()));
+    assert!(shape(0, 0).is_full_for(KEY_BLOCK_SIZE - 19, KeyBlockLimit::default()));
 }
 
 /// The short way gives the same shape as the long one, and it is possible for every entry alike.
@@ -199,10 +199,10 @@ fn entries_alike_take_the_short_way() {
     for key_len in [0, 1, 16, 32, 33, 40, 255, 256] {
         for entry_type in types {
             let mut shape = KeyBlockShape::default();
-            assert_eq!(shape.alike(key_len, entry_type), None);
-            while !shape.is_full_for(key_len) {
+            assert_eq!(shape.alike(key_len, entry_type, KeyBlockLimit::default()), None);
+            while !shape.is_full_for(key_len, KeyBlockLimit::default()) {
                 let longer = shape.with_entry(key_len, entry_type).unwrap();
-                let alike = shape.alike(key_len, entry_type);
+                let alike = shape.alike(key_len, entry_type, KeyBlockLimit::default());
                 assert_eq!(alike.is_some(), key_len <= 255 && shape.entry_count() > 0);
                 if let Some(alike) = alike {
                     assert_eq!(shape.encoded_len() + alike.growth(), longer.encoded_len());
@@ -210,14 +210,14 @@ fn entries_alike_take_the_short_way() {
                     assert_eq!(shape, longer);
                 }
                 shape = longer;
-                assert_eq!(shape.alike(key_len + 1, entry_type), None);
-                assert_eq!(shape.alike(key_len, EntryType::BLOB), None);
+                assert_eq!(shape.alike(key_len + 1, entry_type, KeyBlockLimit::default()), None);
+                assert_eq!(shape.alike(key_len, EntryType::BLOB, KeyBlockLimit::default()), None);
             }
-            assert_eq!(shape.alike(key_len, entry_type), None);
+            assert_eq!(shape.alike(key_len, entry_type, KeyBlockLimit::default()), None);
         }
     }
     let mixed = shape_of(&[(b"a", SMALL), (b"bc", SMALL)]);
-    assert_eq!(mixed.alike(2, EntryType::SMALL), None);
+    assert_eq!(mixed.alike(2, EntryType::SMALL, KeyBlockLimit::default()), None);
 }
 
 #[test]

@@ -5,15 +5,17 @@ use std::collections::VecDeque;
 use sst_format::FormatError;
 use sst_format::block::BLOCK_HEADER_LEN;
 use sst_format::index_block::IndexBlockEncoder;
-use sst_format::key_block::{AlikeEntry, KeyBlockShape};
+use sst_format::key_block::{AlikeEntry, KeyBlockLimit, KeyBlockShape};
 use sst_format::value_ref::EntryType;
 
 /// Divides the sequence of entries into key blocks.
 ///
-/// The boundaries depend only on the hashes, key lengths and types of the entries. So the key block
-/// of an entry is known when the entry is added, long before that block can be written.
+/// The boundaries depend only on the limit and on the hashes, key lengths and types of the entries.
+/// So the key block of an entry is known when the entry is added, long before that block can be
+/// written.
 #[derive(Debug, Default)]
 pub(crate) struct KeyBlockBoundaries {
+    limit: KeyBlockLimit,
     /// Key blocks that get no more entries but are not written yet, oldest first.
     closed: VecDeque<KeyBlockShape>,
     /// The key block of the last entry. Empty only before the first entry, and after the table was
@@ -35,6 +37,11 @@ pub(crate) struct Placement {
 }
 
 impl KeyBlockBoundaries {
+    /// The boundaries of a table whose key blocks are closed at this limit.
+    pub(crate) fn new(limit: KeyBlockLimit) -> Self {
+        Self { limit, ..Self::default() }
+    }
+
     /// The key block for an entry. `repeats_hash`: whether its hash equals that of the last entry.
     ///
     /// # Errors
@@ -48,7 +55,8 @@ impl KeyBlockBoundaries {
         entry_type: EntryType,
     ) -> Result<Placement, FormatError> {
         let repeats_hash = sst_format::planted!("hash-run-split", repeats_hash, false);
-        let starts_block = self.started == 0 || (!repeats_hash && self.open.is_full_for(key_len));
+        let starts_block =
+            self.started == 0 || (!repeats_hash && self.open.is_full_for(key_len, self.limit));
         let shape = if starts_block {
             KeyBlockShape::default().with_entry(key_len, entry_type)?
         } else {
@@ -61,7 +69,7 @@ impl KeyBlockBoundaries {
     /// from that of the last entry.
     #[inline]
     pub(crate) fn alike(&self, key_len: usize, entry_type: EntryType) -> Option<AlikeEntry> {
-        self.open.alike(key_len, entry_type)
+        self.open.alike(key_len, entry_type, self.limit)
     }
 
     /// Adds an entry that [`KeyBlockBoundaries::alike`] found to be like the others.

@@ -1,6 +1,7 @@
 //! The builder of key blocks, their index and the filter.
 
 use sst_format::index_block::IndexBlockEncoder;
+use sst_format::key_block::KeyBlockLimit;
 use sst_format::limits::MIN_KEY_LEN_TO_COMPRESS;
 use sst_format::{BlockIndex, filter::FilterBytes};
 
@@ -27,7 +28,7 @@ impl KeyBlockBuilder {
     pub(crate) fn new(options: &WriterOptions) -> Self {
         Self {
             pending: PendingEntries::default(),
-            boundaries: KeyBlockBoundaries::default(),
+            boundaries: KeyBlockBoundaries::new(KeyBlockLimit::of_bytes(options.key_block_size)),
             index: IndexBlockEncoder::new(),
             filter: FilterFeed::new(options.filter.as_deref()),
         }

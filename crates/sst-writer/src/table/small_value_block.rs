@@ -2,7 +2,6 @@
 
 use sst_format::BlockIndex;
 use sst_format::block::BLOCK_HEADER_LEN;
-use sst_format::limits::VALUE_BLOCK_SIZE;
 use sst_format::value_ref::ValueRef;
 
 use crate::invariant::{BrokenInvariant, OrBroken};
@@ -32,13 +31,20 @@ impl<'a> SmallValue<'a> {
 /// The small values of the entries that wait for their value block, back to back.
 ///
 /// The block is open from its first value on, even an empty one, until it is written.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct SmallValueBlock {
+    /// The length in bytes at which the block is written.
+    full_len: usize,
     bytes: Vec<u8>,
     is_open: bool,
 }
 
 impl SmallValueBlock {
+    /// No block yet. A block is written when its values reach `full_len` bytes.
+    pub(crate) const fn new(full_len: usize) -> Self {
+        Self { full_len, bytes: Vec::new(), is_open: false }
+    }
+
     /// Appends a value. Returns its reference, with 0 for the index of the block.
     #[inline]
     pub(crate) fn push(
@@ -61,7 +67,7 @@ impl SmallValueBlock {
     /// Whether the block has reached the size at which it is written.
     #[inline]
     pub(crate) fn is_full(&self) -> bool {
-        self.bytes.len() >= VALUE_BLOCK_SIZE
+        self.bytes.len() >= self.full_len
     }
 
     /// The payload, if a block is open.
@@ -89,11 +95,13 @@ impl SmallValueBlock {
 
 #[cfg(test)]
 mod tests {
+    use sst_format::limits::VALUE_BLOCK_SIZE;
+
     use super::*;
 
     #[test]
     fn a_value_of_no_bytes_opens_the_block() {
-        let mut block = SmallValueBlock::default();
+        let mut block = SmallValueBlock::new(VALUE_BLOCK_SIZE);
         assert_eq!(block.payload(), None);
         assert_eq!(block.reserved(None), (0, 0));
         assert_eq!(block.reserved(Some(5)), (1, 13));

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use sst_format::block::BLOCK_HEADER_LEN;
-use sst_format::limits::{BLOCK_HEADROOM, HASH_THRESHOLD};
+use sst_format::limits::{BLOCK_HEADROOM, HASH_THRESHOLD, MAX_TARGET_BLOCK_SIZE};
 use sst_format::value_ref::{EntryType, ValueRef};
 use sst_format::{BlobNumber, BlockIndex, SstMeta, TableFlags, TableProtection};
 
@@ -85,7 +85,9 @@ impl<S: Sink> TableBuilder<S> {
             checks: EntryChecks::new(options.multi_value),
             guaranteed_free: 0,
             key_blocks: KeyBlockBuilder::new(options),
-            small_values: SmallValueBlock::default(),
+            small_values: SmallValueBlock::new(
+                options.value_block_size.clamp(1, MAX_TARGET_BLOCK_SIZE),
+            ),
             blocks,
             blobs: Vec::new(),
             digester: options.digest.then(EntryDigester::default),

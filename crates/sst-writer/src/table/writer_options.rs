@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use sst_format::TableFlags;
 use sst_format::filter::FilterPolicy;
+use sst_format::limits::{KEY_BLOCK_SIZE, VALUE_BLOCK_SIZE};
 
 pub use crate::codec::Compression;
 
@@ -17,7 +18,7 @@ pub use crate::codec::Compression;
 /// let options = WriterOptions::default().multi_value(true).compression(Compression::None);
 /// assert!(options.multi_value);
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct WriterOptions {
     /// The filter to build over the entries. Default: none, and the table has no filter bytes.
@@ -34,6 +35,30 @@ pub struct WriterOptions {
     /// `false`; in a commit [`PublisherOptions::digest`](crate::PublisherOptions::digest) turns it
     /// on too.
     pub digest: bool,
+    /// The size in bytes at which a block of small values is written, before compression. A smaller
+    /// block is read and decompressed faster for one value that is not in memory; a larger one
+    /// compresses better and needs less memory for the list of blocks. A table has at most 65,535
+    /// blocks, so with blocks of 4 KiB it is full at some 256 MiB of values. More than 1 MiB counts
+    /// as 1 MiB. Default: 8 KiB, as the original does.
+    pub value_block_size: usize,
+    /// The size in bytes at which a key block is closed: Σ(key length + 20), before compression.
+    /// A block has at least one entry, and entries with equal hashes stay together. More than 1 MiB
+    /// counts as 1 MiB. Default: 16 KiB, as the original does.
+    pub key_block_size: usize,
+}
+
+impl Default for WriterOptions {
+    fn default() -> Self {
+        Self {
+            filter: None,
+            multi_value: false,
+            flags: TableFlags::default(),
+            compression: Compression::default(),
+            digest: false,
+            value_block_size: VALUE_BLOCK_SIZE,
+            key_block_size: KEY_BLOCK_SIZE,
+        }
+    }
 }
 
 impl WriterOptions {
@@ -69,6 +94,20 @@ impl WriterOptions {
     #[must_use]
     pub fn digest(mut self, digest: bool) -> Self {
         self.digest = digest;
+        self
+    }
+
+    /// Sets the size in bytes at which a block of small values is written.
+    #[must_use]
+    pub fn value_block_size(mut self, bytes: usize) -> Self {
+        self.value_block_size = bytes;
+        self
+    }
+
+    /// Sets the size in bytes at which a key block is closed.
+    #[must_use]
+    pub fn key_block_size(mut self, bytes: usize) -> Self {
+        self.key_block_size = bytes;
         self
     }
 }

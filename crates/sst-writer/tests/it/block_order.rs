@@ -99,3 +99,21 @@ fn key_blocks_end_at_16_kib_or_819_entries() {
     rows[309].0 = 308;
     assert_eq!(blocks(&rows[..311]), "k310 k1 i");
 }
+
+#[test]
+fn blocks_end_at_the_sizes_that_options_give() {
+    let rows: Vec<_> =
+        (0..6).map(|hash| Row::with_hash(hash, vec![7; 40], Value::Small(vec![1; 100]))).collect();
+    let order_with = |options| {
+        let finished = write(&rows, options);
+        assert_eq!(read(&finished.output, &finished.meta).len(), rows.len());
+        order(&finished.output, &finished.meta)
+    };
+    assert_eq!(order_with(WriterOptions::default()), "s k6 i");
+    assert_eq!(order_with(WriterOptions::default().value_block_size(200)), "s s s k6 i");
+    // Two keys of 40 bytes count as 120.
+    assert_eq!(order_with(WriterOptions::default().key_block_size(120)), "s k2 k2 k2 i");
+    assert_eq!(order_with(WriterOptions::default().key_block_size(119)), "s k1 k1 k1 k1 k1 k1 i");
+    let tiny = WriterOptions::default().value_block_size(0).key_block_size(0);
+    assert_eq!(order_with(tiny), "s s k1 s k1 s k1 s k1 s k1 k1 i");
+}
