@@ -16,7 +16,6 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use crate::bytes::{u16_at, u32_at};
 use crate::limits::MAX_READABLE_INLINE_LEN;
 use crate::{BlobNumber, BlockIndex, FormatError, Structure};
 
@@ -167,28 +166,31 @@ impl<'a> ValueRef<'a> {
     /// [`FormatError::WrongLen`] if `bytes` do not have the length that the type requires.
     #[inline]
     pub fn parse(entry_type: EntryType, bytes: &'a [u8]) -> Result<Self, FormatError> {
-        let wrong_len = FormatError::WrongLen {
+        Self::of_exact_len(entry_type, bytes).ok_or_else(|| FormatError::WrongLen {
             structure: Structure::ValueRef,
             expected: entry_type.value_ref_len() as u64,
             found: bytes.len() as u64,
-        };
-        if bytes.len() != entry_type.value_ref_len() {
-            return Err(wrong_len);
-        }
-        let value_ref = match entry_type.0 {
-            SMALL => (|| {
-                Some(Self::Small {
-                    block: BlockIndex(u16_at(bytes, 0)?),
-                    len: u16_at(bytes, 2)?,
-                    offset: u32_at(bytes, 4)?,
-                })
-            })(),
-            BLOB => u32_at(bytes, 0).map(|number| Self::Blob(BlobNumber(number))),
-            MEDIUM => u16_at(bytes, 0).map(|block| Self::Medium(BlockIndex(block))),
-            INLINE.. => Some(Self::Inline(bytes)),
-            _ => Some(Self::Deleted),
-        };
-        value_ref.ok_or(wrong_len)
+        })
+    }
+
+    /// As [`ValueRef::parse`]; `None` if the bytes are not as many as the type needs.
+    #[inline(always)]
+    fn of_exact_len(entry_type: EntryType, bytes: &'a [u8]) -> Option<Self> {
+        Some(match entry_type.0 {
+            SMALL => {
+                let &[b0, b1, l0, l1, offset @ ..] = <&[u8; SMALL_LEN]>::try_from(bytes).ok()?;
+                Self::Small {
+                    block: BlockIndex(u16::from_be_bytes([b0, b1])),
+                    len: u16::from_be_bytes([l0, l1]),
+                    offset: u32::from_be_bytes(offset),
+                }
+            }
+            BLOB => Self::Blob(BlobNumber(u32::from_be_bytes(bytes.try_into().ok()?))),
+            MEDIUM => Self::Medium(BlockIndex(u16::from_be_bytes(bytes.try_into().ok()?))),
+            INLINE.. if bytes.len() == entry_type.value_ref_len() => Self::Inline(bytes),
+            DELETED if bytes.is_empty() => Self::Deleted,
+            _ => return None,
+        })
     }
 }
 

@@ -16,7 +16,7 @@
 use alloc::vec::Vec;
 
 use super::{Hashes, KeyBlockKind, KeyEntry};
-use crate::bytes::{join_u8_u24, split_u8_u24, u32_at, u64_at};
+use crate::bytes::{join_u8_u24, split_u8_u24, u64_at};
 use crate::limits::MAX_EMPTY_ENTRIES;
 use crate::value_ref::EntryType;
 use crate::{FormatError, Structure};
@@ -72,16 +72,17 @@ pub struct FixedKeyBlock<'a> {
 impl<'a> FixedKeyBlock<'a> {
     /// A view of a payload whose first byte means "fixed size", with or without hashes. Checks that
     /// the entries fill the block exactly, so every entry is in bounds. O(1).
-    #[inline]
+    #[inline(always)]
     pub(super) fn parse(payload: &'a [u8], hashes: Hashes) -> Result<Self, FormatError> {
         let structure = Structure::KeyBlock;
         let found = payload.len() as u64;
-        let too_short =
-            FormatError::TooShort { structure, needed: HEADER_LEN as u64, available: found };
-        let (_, entry_count) = split_u8_u24(u32_at(payload, 0).ok_or(too_short)?);
-        let &key_len = payload.get(4).ok_or(too_short)?;
-        let entry_type = EntryType::from_byte(*payload.get(5).ok_or(too_short)?)?;
-        let entries = payload.get(HEADER_LEN..).ok_or(too_short)?;
+        let Some((header, entries)) = payload.split_first_chunk::<HEADER_LEN>() else {
+            let needed = HEADER_LEN as u64;
+            return Err(FormatError::TooShort { structure, needed, available: found });
+        };
+        let &[kind, high, middle, low, key_len, entry_type] = header;
+        let (_, entry_count) = split_u8_u24(u32::from_be_bytes([kind, high, middle, low]));
+        let entry_type = EntryType::from_byte(entry_type)?;
         let stride = hashes.stored_len() + usize::from(key_len) + entry_type.value_ref_len();
         let expected = HEADER_LEN as u64 + u64::from(entry_count) * stride as u64;
         let block = || Self { hashes, entry_count, key_len, entry_type, stride, entries };
@@ -91,6 +92,25 @@ impl<'a> FixedKeyBlock<'a> {
             2.. if stride == 0 => check_empty_entries(entry_count, entry_type).map(|()| block()),
             _ => Ok(block()),
         }
+    }
+
+    /// A view of a payload, if it is a fixed-size key block and [`KeyBlock::parse`] would take it:
+    /// for a path on which nothing else is likely. `None` for everything else.
+    ///
+    /// [`KeyBlock::parse`]: super::KeyBlock::parse
+    #[must_use]
+    #[inline(always)]
+    pub fn peek(payload: &'a [u8]) -> Option<Self> {
+        let (&[kind, high, middle, low, key_len, entry_type], entries) =
+            payload.split_first_chunk::<HEADER_LEN>()?;
+        let KeyBlockKind::Fixed(hashes) = KeyBlockKind::from_byte(kind).ok()? else { return None };
+        let entry_count = u32::from_be_bytes([0, high, middle, low]);
+        let entry_type = EntryType::from_byte(entry_type).ok()?;
+        let stride = hashes.stored_len() + usize::from(key_len) + entry_type.value_ref_len();
+        let is_whole = entry_count > 0
+            && stride > 0
+            && u64::from(entry_count) * stride as u64 == entries.len() as u64;
+        is_whole.then_some(Self { hashes, entry_count, key_len, entry_type, stride, entries })
     }
 
     /// Whether hashes are stored.
@@ -149,7 +169,7 @@ impl<'a> FixedKeyBlock<'a> {
         }
     }
 
-    /// Index of the first entry with this key, if it is near `middle`.
+    /// The first entry with this key, if it is near `middle`.
     ///
     /// Compares the `reach` entries from number `middle` on and the `reach` entries before it.
     /// O(`reach`).
@@ -158,8 +178,20 @@ impl<'a> FixedKeyBlock<'a> {
     /// key is missing: keys of less than 8 bytes are not searched, nor is an entry returned if the
     /// entry before it might have the same key.
     #[must_use]
-    #[inline]
-    pub fn find_near(&self, key: &[u8], middle: u32, reach: u32) -> Option<u32> {
+    #[inline(always)]
+    pub fn find_near(&self, key: &[u8], middle: u32, reach: u32) -> Option<KeyEntry<'a>> {
+        self.entry_at(self.near(key, middle, reach)?)
+    }
+
+    /// The index of [`FixedKeyBlock::find_near`].
+    #[must_use]
+    pub fn index_near(&self, key: &[u8], middle: u32, reach: u32) -> Option<u32> {
+        u32::try_from(self.near(key, middle, reach)?.checked_div(self.stride)?).ok()
+    }
+
+    /// Where the entry of [`FixedKeyBlock::find_near`] starts.
+    #[inline(always)]
+    fn near(&self, key: &[u8], middle: u32, reach: u32) -> Option<usize> {
         if key.len() != usize::from(self.key_len) {
             return None;
         }
@@ -167,29 +199,13 @@ impl<'a> FixedKeyBlock<'a> {
         // apart.
         let tail = key.last_chunk::<WORD>()?;
         let key_at = self.hashes.stored_len();
-        let tails = self.entries.get(key_at + key.len() - WORD..)?;
-        let has_tail = |at: usize| tails.get(at..).and_then(<[u8]>::first_chunk) == Some(tail);
-        let mut after = (middle as usize).checked_mul(self.stride)?;
-        let mut before = after;
-        for _ in 0..reach {
-            let at = if has_tail(after) {
-                after
-            } else {
-                // Before the first entry this wraps around to a position past every end.
-                before = before.wrapping_sub(self.stride);
-                if !has_tail(before) {
-                    after += self.stride;
-                    continue;
-                }
-                before
-            };
-            let found = self.entries.get(at + key_at..)?.get(..key.len())?;
-            let is_first = !has_tail(at.wrapping_sub(self.stride));
-            return (found == key && is_first)
-                .then(|| u32::try_from(at / self.stride).ok())
-                .flatten();
-        }
-        None
+        let tail_at = key_at + key.len() - WORD;
+        let middle = self.start_of(middle)?;
+        let start = entry_with(tail, self.entries, middle, self.stride, tail_at, reach)?;
+        let found = self.entries.get(start + key_at..)?.get(..key.len())?;
+        let before = start.wrapping_sub(self.stride).wrapping_add(tail_at);
+        let is_first = self.entries.get(before..).and_then(<[u8]>::first_chunk) != Some(tail);
+        (is_first && is_equal(found, key)).then_some(start)
     }
 
     #[inline]
@@ -197,10 +213,74 @@ impl<'a> FixedKeyBlock<'a> {
         if i >= self.entry_count {
             return None;
         }
-        let start = (i as usize).checked_mul(self.stride)?;
+        self.entry_at(self.start_of(i)?)
+    }
+
+    /// Where entry number `i` starts.
+    #[inline(always)]
+    const fn start_of(&self, i: u32) -> Option<usize> {
+        (i as usize).checked_mul(self.stride)
+    }
+
+    /// The entry that starts at byte `start` of the entries.
+    #[inline(always)]
+    fn entry_at(&self, start: usize) -> Option<KeyEntry<'a>> {
         let entry = self.entries.get(start..)?.get(..self.stride)?;
         let (hash, rest) = entry.split_at_checked(self.hashes.stored_len())?;
         let (key, value_ref) = rest.split_at_checked(usize::from(self.key_len))?;
         Some(KeyEntry { stored_hash: u64_at(hash, 0), key, entry_type: self.entry_type, value_ref })
+    }
+}
+
+/// Where the entry starts that has the bytes `tail` at its byte `tail_at` and is the nearest to byte
+/// `middle` among the `reach` entries before it and the `reach` from it on.
+///
+/// A function of its own, so that its loop has the registers to itself.
+#[inline(never)]
+fn entry_with(
+    tail: &[u8; WORD],
+    entries: &[u8],
+    middle: usize,
+    stride: usize,
+    tail_at: usize,
+    reach: u32,
+) -> Option<usize> {
+    let (mut before, mut after) = entries.split_at_checked(middle)?;
+    let tail_end = tail_at.checked_add(WORD).filter(|end| *end <= stride)?;
+    let tail = u64::from_be_bytes(*tail);
+    let has_tail = |entry: &[u8]| {
+        let bytes = entry.get(tail_at..tail_end).and_then(<[u8]>::first_chunk);
+        bytes.map(|bytes| u64::from_be_bytes(*bytes)) == Some(tail)
+    };
+    for _ in 0..reach {
+        if let Some((entry, rest)) = after.split_at_checked(stride) {
+            if has_tail(entry) {
+                return entries.len().checked_sub(after.len());
+            }
+            after = rest;
+        }
+        if let Some(len) = before.len().checked_sub(stride) {
+            let (rest, entry) = before.split_at_checked(len)?;
+            if has_tail(entry) {
+                return Some(len);
+            }
+            before = rest;
+        }
+    }
+    None
+}
+
+/// Whether two keys are equal. Keys of 8 to 16 bytes, which are the most common, are two words that
+/// may overlap, and no call of a function.
+#[inline(always)]
+fn is_equal(one: &[u8], other: &[u8]) -> bool {
+    if one.len() > 2 * WORD || one.len() != other.len() {
+        return one == other;
+    }
+    match (one.first_chunk::<WORD>(), one.last_chunk::<WORD>()) {
+        (Some(head), Some(tail)) => {
+            other.first_chunk() == Some(head) && other.last_chunk() == Some(tail)
+        }
+        _ => one == other,
     }
 }

@@ -156,12 +156,11 @@ impl<'a> KeyBlock<'a> {
     /// [`FormatError`] if the bytes cannot be a key block.
     #[inline(always)]
     pub fn parse(payload: &'a [u8]) -> Result<Self, FormatError> {
-        let structure = Structure::KeyBlock;
-        let kind = payload
-            .first()
-            .ok_or(FormatError::TooShort { structure, needed: 1, available: 0 })
-            .and_then(|&byte| KeyBlockKind::from_byte(byte))?;
-        match kind {
+        let Some(&kind) = payload.first() else {
+            let structure = Structure::KeyBlock;
+            return Err(FormatError::TooShort { structure, needed: 1, available: 0 });
+        };
+        match KeyBlockKind::from_byte(kind)? {
             KeyBlockKind::Variable(hashes) => {
                 VariableKeyBlock::parse(payload, hashes).map(Self::Variable)
             }

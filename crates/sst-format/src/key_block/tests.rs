@@ -240,7 +240,12 @@ fn a_key_is_found_near_its_place_only() {
         keys.iter().map(|key| (key.as_slice(), SMALL)).collect();
     let bytes = encode(&entries);
     let KeyBlock::Fixed(block) = KeyBlock::parse(&bytes).unwrap() else { panic!("not fixed") };
-    let near = |i: usize, middle, reach| block.find_near(&keys[i], middle, reach);
+    let near = |i: usize, middle, reach| {
+        let found = block.index_near(&keys[i], middle, reach);
+        let entry = block.find_near(&keys[i], middle, reach);
+        assert_eq!(entry, found.and_then(|i| block.entry(i).ok()));
+        found
+    };
     // Keys come in pairs of equal ones: the first of a pair is found, never the second.
     assert_eq!(near(10, 10, 1), Some(10));
     assert_eq!(near(10, 7, 4), Some(10));
@@ -253,7 +258,7 @@ fn a_key_is_found_near_its_place_only() {
     let other = |change: fn(&mut [u8; 12])| {
         let mut key = keys[10];
         change(&mut key);
-        block.find_near(&key, 10, 8)
+        block.index_near(&key, 10, 8)
     };
     assert_eq!(other(|_| {}), Some(10));
     assert_eq!(other(|key| key[11] = 77), None);

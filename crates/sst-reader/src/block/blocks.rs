@@ -12,7 +12,7 @@ use crate::block::block_directory::{BlockDirectory, Stored};
 use crate::block::cached_block::BlockSlots;
 use crate::block::codec::{self, Decoded, Decoder};
 use crate::block::memory::{Mapping, prefetch_around};
-use crate::block::slice::Slice;
+use crate::block::slice::{Slice, range_in};
 use crate::block::source::Source;
 use crate::block::triage::{FilePart, wrong_checksum, wrong_header};
 use crate::{Corruption, FileLabel, ReadError};
@@ -33,6 +33,8 @@ const MIN_TAIL_LEN: u64 = 4 << 10;
 pub(crate) struct Blocks {
     label: FileLabel,
     source: Arc<Source>,
+    /// All bytes of the file, if they are in memory.
+    file: Option<Slice<'static>>,
     directory: BlockDirectory,
     cache: Arc<BlockCache>,
     id: TableId,
@@ -72,9 +74,12 @@ impl Blocks {
         if index_start < tail_start {
             source.will_need(index_start..tail_start);
         }
+        let source = Arc::new(source);
+        let file = Slice::of_source(Arc::clone(&source), Source::as_slice);
         Ok(Self {
             label,
-            source: Arc::new(source),
+            source,
+            file,
             directory,
             cache,
             id: TableId::unique(),
@@ -157,15 +162,52 @@ impl Blocks {
     #[inline]
     fn in_place(&self, block: BlockIndex) -> Option<Slice<'_>> {
         let range = self.directory.range(block)?;
-        Slice::of_open_source(&self.source, |source| payload_of(source.as_slice()?, range))
+        self.file.as_ref()?.part(|file| payload_of(file, range).ok_or(())).ok()
+    }
+
+    /// The part of the payload of a block that `choose` finds, if [`Blocks::ready_bytes`] has the
+    /// block.
+    #[inline(always)]
+    pub(crate) fn ready_part<E>(
+        &self,
+        block: BlockIndex,
+        choose: impl for<'x> FnOnce(&'x [u8]) -> Result<&'x [u8], E>,
+    ) -> Option<Result<Slice<'_>, E>> {
+        if self.directory.verified(block) != Some(Stored::Raw) {
+            return None;
+        }
+        let range = self.directory.range(block)?;
+        let part = self.file.as_ref()?.part(
+            #[inline(always)]
+            |file| match payload_of(file, range) {
+                Some(payload) => choose(payload).map_err(Some),
+                None => Err(None),
+            },
+        );
+        match part {
+            Ok(part) => Some(Ok(part)),
+            Err(error) => error.map(Err),
+        }
+    }
+
+    /// `part`, a part of what [`Blocks::ready_bytes`] gave, to be kept.
+    #[inline(always)]
+    pub(crate) fn kept_part(&self, part: &[u8]) -> Option<Slice<'_>> {
+        let again = self.file.as_ref()?.part(
+            #[inline(always)]
+            |file| range_in(file, part).and_then(|range| file.get(range)).ok_or(()),
+        );
+        again.ok()
     }
 
     /// The bytes of [`Blocks::payload`], if nothing has to be done for them: the file is in memory,
     /// the block is stored raw and was verified.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn ready_bytes(&self, block: BlockIndex) -> Option<&[u8]> {
         match self.directory.verified(block) {
-            Some(Stored::Raw) => payload_of(self.source.as_slice()?, self.directory.range(block)?),
+            Some(Stored::Raw) => {
+                payload_of(self.file.as_ref()?.as_slice(), self.directory.range(block)?)
+            }
             Some(Stored::Compressed) | None => None,
         }
     }
@@ -202,8 +244,7 @@ impl Blocks {
     ) -> Result<(BlockHeader, &'a [u8]), ReadError> {
         // Bytes in memory that were verified once are still there. Bytes from disk are new each
         // time.
-        let in_memory = self.source.as_slice().is_some();
-        let is_verified = in_memory && self.directory.verified(block).is_some();
+        let is_verified = self.file.is_some() && self.directory.verified(block).is_some();
         self.stored_unless(is_verified, block, buffer)
     }
 

@@ -111,21 +111,25 @@ unsafe impl<'a, F> Send for HeldBytes<'a, F> where Holder<'a, F>: Send {}
 unsafe impl<'a, F> Sync for HeldBytes<'a, F> where Holder<'a, F>: Sync {}
 
 impl<'a, F: 'static> HeldBytes<'a, F> {
-    /// A part of an open file, if `choose` finds it.
-    #[inline]
-    pub(crate) fn of_open_file(
-        file: &'a Arc<F>,
-        choose: impl for<'x> FnOnce(&'x F) -> Option<&'x [u8]>,
-    ) -> Option<Self> {
-        Some(Self { bytes: choose(file)?.into(), holder: Holder::Lender(file) })
-    }
-
     /// A part of a file, if `choose` finds it, which keeps the file open.
     pub(crate) fn of_file(
         file: Arc<F>,
         choose: impl for<'x> FnOnce(&'x F) -> Option<&'x [u8]>,
     ) -> Option<Self> {
         Some(Self { bytes: choose(&file)?.into(), holder: Holder::File(file) })
+    }
+
+    /// The part of the bytes that `choose` finds, borrowed from these.
+    #[inline(always)]
+    pub(crate) fn part<E>(
+        &'a self,
+        choose: impl for<'x> FnOnce(&'x [u8]) -> Result<&'x [u8], E>,
+    ) -> Result<Self, E> {
+        let bytes = NonNull::from(choose(self.as_slice())?);
+        match &self.holder {
+            Holder::File(file) => Ok(Self { bytes, holder: Holder::Lender(file) }),
+            _ => Ok(Self { bytes, ..self.clone() }),
+        }
     }
 
     /// All bytes of a cached block; `None` if the slot was empty.
@@ -159,7 +163,7 @@ impl<'a, F: 'static> HeldBytes<'a, F> {
     }
 
     /// The part of the bytes that `choose` finds.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn narrow<E>(
         self,
         choose: impl for<'x> FnOnce(&'x [u8]) -> Result<&'x [u8], E>,

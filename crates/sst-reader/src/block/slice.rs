@@ -15,13 +15,13 @@ use crate::block::source::Source;
 pub struct Slice<'a>(HeldBytes<'a, Source>);
 
 impl<'a> Slice<'a> {
-    /// A part of an open file, if `choose` finds it.
-    #[inline]
-    pub(crate) fn of_open_source(
-        source: &'a Arc<Source>,
-        choose: impl for<'x> FnOnce(&'x Source) -> Option<&'x [u8]>,
-    ) -> Option<Self> {
-        HeldBytes::of_open_file(source, choose).map(Self)
+    /// The part of the bytes that `choose` finds, borrowed from these.
+    #[inline(always)]
+    pub(crate) fn part<E>(
+        &'a self,
+        choose: impl for<'x> FnOnce(&'x [u8]) -> Result<&'x [u8], E>,
+    ) -> Result<Self, E> {
+        self.0.part(choose).map(Self)
     }
 
     /// All bytes of a cached block; `None` if its slot was empty.
@@ -44,7 +44,7 @@ impl<'a> Slice<'a> {
     }
 
     /// The part of the bytes that `choose` finds.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn narrow<E>(
         self,
         choose: impl for<'x> FnOnce(&'x [u8]) -> Result<&'x [u8], E>,
@@ -56,9 +56,7 @@ impl<'a> Slice<'a> {
     /// bytes.
     #[inline]
     pub(crate) fn range_of(&self, part: &[u8]) -> Option<Range<usize>> {
-        let start = part.as_ptr().addr().checked_sub(self.as_slice().as_ptr().addr())?;
-        let end = start.checked_add(part.len())?;
-        (end <= self.as_slice().len()).then_some(start..end)
+        range_in(self.as_slice(), part)
     }
 
     /// Whether something else holds the memory of the bytes too, and it is not that of a file.
@@ -88,13 +86,21 @@ impl<'a> Slice<'a> {
     }
 }
 
+/// The range that `part`, a slice of `whole`, has in it. `None` if it is a slice of other bytes.
+#[inline(always)]
+pub(crate) fn range_in(whole: &[u8], part: &[u8]) -> Option<Range<usize>> {
+    let start = part.as_ptr().addr().checked_sub(whole.as_ptr().addr())?;
+    let end = start.checked_add(part.len())?;
+    (end <= whole.len()).then_some(start..end)
+}
+
 impl Slice<'static> {
     /// A part of a file, if `choose` finds it, which keeps the file open.
     pub(crate) fn of_source(
-        source: Source,
+        source: impl Into<Arc<Source>>,
         choose: impl for<'x> FnOnce(&'x Source) -> Option<&'x [u8]>,
     ) -> Option<Self> {
-        HeldBytes::of_file(Arc::new(source), choose).map(Self)
+        HeldBytes::of_file(source.into(), choose).map(Self)
     }
 }
 

@@ -23,13 +23,22 @@ pub(crate) enum ValueKind {
 /// Writers put small values in the order of their entries, and give each medium value a block of
 /// its own, so a walk leaves each block once and for all. A hostile file may name two blocks in
 /// turn, a million times. So a block that is entered a second time is kept: it is decompressed at
-/// most twice. A block that the caller holds too is shared with the next value in it. Together they
-/// are at most each block of the table once, 255 times what is stored.
+/// most twice. A block that the caller holds too is shared with the next value in it. A block that
+/// the cache has is found there again. Together they are at most each block of the table once, 255
+/// times what is stored.
 #[derive(Default)]
 pub(crate) struct EnteredBlocks {
-    small: Option<(BlockIndex, Slice<'static>)>,
-    medium: Option<(BlockIndex, Slice<'static>)>,
+    small: Option<EnteredBlock>,
+    medium: Option<EnteredBlock>,
     earlier: Box<EarlierBlocks>,
+}
+
+/// The value block in which a walk is.
+struct EnteredBlock {
+    block: BlockIndex,
+    payload: Slice<'static>,
+    /// Whether the cache had it: then it is found there again, and need not be kept here.
+    was_cached: bool,
 }
 
 /// The value blocks that a walk has left.
@@ -62,23 +71,24 @@ impl EnteredBlocks {
             ValueKind::Small => &mut self.small,
             ValueKind::Medium => &mut self.medium,
         };
-        let payload = match last.take() {
-            Some((entered, payload)) if entered == block => payload,
+        let entered = match last.take() {
+            Some(entered) if entered.block == block => entered,
             left => {
-                if let Some((left, payload)) = left {
-                    self.earlier.leave(left, payload);
+                if let Some(left) = left {
+                    self.earlier.leave(left);
                 }
                 self.earlier.enter(blocks, block, fill)?
             }
         };
-        Ok(&last.insert((block, payload)).1)
+        Ok(&last.insert(entered).payload)
     }
 }
 
 impl EarlierBlocks {
     /// Keeps a block that is left if the caller holds it.
-    fn leave(&mut self, block: BlockIndex, payload: Slice<'static>) {
-        if !payload.is_shared() || self.kept.contains_key(&block) {
+    fn leave(&mut self, left: EnteredBlock) {
+        let EnteredBlock { block, payload, was_cached } = left;
+        if was_cached || !payload.is_shared() || self.kept.contains_key(&block) {
             return;
         }
         if self.kept.len() >= self.room {
@@ -94,17 +104,21 @@ impl EarlierBlocks {
         blocks: &Blocks,
         block: BlockIndex,
         fill: Fill,
-    ) -> Result<Slice<'static>, ReadError> {
+    ) -> Result<EnteredBlock, ReadError> {
+        let entered = |payload, was_cached| EnteredBlock { block, payload, was_cached };
         if let Some(kept) = self.kept.get_mut(&block) {
             kept.was_revisited = true;
-            return Ok(kept.payload.clone());
+            return Ok(entered(kept.payload.clone(), false));
+        }
+        if let Some(payload) = blocks.ready_or_cached(block) {
+            return Ok(entered(payload.into_owned(), true));
         }
         let payload = blocks.payload(block, fill)?.into_owned();
         if is_seen(&mut self.seen, block) {
             let kept = KeptBlock { payload: payload.clone(), was_revisited: true };
             self.kept.insert(block, kept);
         }
-        Ok(payload)
+        Ok(entered(payload, false))
     }
 }
 
@@ -126,63 +140,59 @@ fn is_seen(seen: &mut Vec<u64>, block: BlockIndex) -> bool {
 #[derive(Default)]
 pub(crate) struct LoadedBlocks {
     /// The last key block: keys are looked up in the order of key blocks.
-    keys: Option<(BlockIndex, Slice<'static>)>,
+    last_keys: Option<(BlockIndex, Slice<'static>)>,
     /// All value blocks. The answers keep them in any case.
     values: HashMap<BlockIndex, Slice<'static>>,
 }
 
+/// How long a call for many keys needs a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BlockUse {
+    /// A key block: until a key of another one is looked up.
+    Keys,
+    /// A value block: to the end, because the order of value blocks is not that of the keys.
+    Values,
+}
+
 impl LoadedBlocks {
-    /// The payload of a key block.
+    /// The payload of a block.
     #[inline]
-    pub(crate) fn key_block<'a>(
+    pub(crate) fn payload<'a>(
         &mut self,
         blocks: &'a Blocks,
         block: BlockIndex,
+        block_use: BlockUse,
     ) -> Result<Slice<'a>, ReadError> {
         match blocks.ready_or_cached(block) {
             Some(payload) => Ok(payload),
-            None => self.load_key_block(blocks, block),
+            None => self.load(blocks, block, block_use),
         }
     }
 
     #[cold]
-    fn load_key_block<'a>(
+    fn load<'a>(
         &mut self,
         blocks: &'a Blocks,
         block: BlockIndex,
+        block_use: BlockUse,
     ) -> Result<Slice<'a>, ReadError> {
-        if let Some((_, payload)) = self.keys.as_ref().filter(|(known, _)| *known == block) {
+        let known = match block_use {
+            BlockUse::Keys => {
+                self.last_keys.as_ref().filter(|(last, _)| *last == block).map(|(_, keys)| keys)
+            }
+            BlockUse::Values => self.values.get(&block),
+        };
+        if let Some(payload) = known {
             return Ok(payload.clone());
         }
         let payload = blocks.payload(block, Fill::Cache)?.unguarded();
-        self.keys = Some((block, payload.clone().into_owned()));
-        Ok(payload)
-    }
-
-    /// The payload of a value block.
-    #[inline]
-    pub(crate) fn value_block<'a>(
-        &mut self,
-        blocks: &'a Blocks,
-        block: BlockIndex,
-    ) -> Result<Slice<'a>, ReadError> {
-        match blocks.ready_or_cached(block) {
-            Some(payload) => Ok(payload),
-            None => self.load_value_block(blocks, block),
+        let kept = payload.clone().into_owned();
+        match block_use {
+            BlockUse::Keys => self.last_keys = Some((block, kept)),
+            BlockUse::Values => {
+                self.values.insert(block, kept);
+            }
         }
-    }
-
-    #[cold]
-    fn load_value_block<'a>(
-        &mut self,
-        blocks: &'a Blocks,
-        block: BlockIndex,
-    ) -> Result<Slice<'a>, ReadError> {
-        if let Some(payload) = self.values.get(&block) {
-            return Ok(payload.clone());
-        }
-        let payload = blocks.payload(block, Fill::Cache)?.unguarded();
-        self.values.insert(block, payload.clone().into_owned());
         Ok(payload)
     }
 }

@@ -4,9 +4,12 @@ use std::cmp::Ordering;
 use std::collections::TryReserveError;
 use std::convert::Infallible;
 
-use sst_format::BlockIndex;
 use sst_format::index_block::IndexBlock;
+use sst_format::key_block::KeyBlock;
+use sst_format::{BlockIndex, FormatError};
 
+use crate::table::corrections::Corrections;
+use crate::table::static_sorted_file::entry_hash;
 use crate::table::search::{Density, Fraction, HashBounds, Precision, lower_bound};
 
 /// Key blocks around the estimated one among which that of a hash is looked for first. Of a table
@@ -29,12 +32,15 @@ pub(crate) struct Estimate {
     pub(crate) block: BlockIndex,
     /// About where in the block.
     pub(crate) position: Fraction,
+    /// Whether the position was corrected by where the entries of the block were found to be.
+    pub(crate) is_corrected: bool,
     /// A block near the one with its value, if that is not with the key: writers put values in
     /// front of their key block.
     pub(crate) value_block: BlockIndex,
 }
 
-/// The index block in memory, in the machine's own byte order: 10 bytes per key block.
+/// The index block in memory, in the machine's own byte order: 10 bytes per key block, and 8 more
+/// for the corrections of estimates.
 ///
 /// While a processor waits for the memory of one key it goes on with the next lookup, as far as a
 /// few hundred instructions reach. So an estimate is made of few instructions.
@@ -49,6 +55,7 @@ pub(crate) struct KeyIndex {
     lows: Box<[u64]>,
     /// Zero, then each key block.
     blocks: Box<[BlockIndex]>,
+    corrections: Corrections,
 }
 
 impl KeyIndex {
@@ -56,6 +63,7 @@ impl KeyIndex {
     pub(crate) const fn len_of(key_blocks: usize) -> usize {
         (key_blocks + 1 + LARGE_WINDOW) * size_of::<u64>()
             + (key_blocks + 1) * size_of::<BlockIndex>()
+            + Corrections::len_of(key_blocks)
     }
 
     /// Copies a valid index block. `None` if it gives another number of hashes or blocks than it
@@ -81,7 +89,8 @@ impl KeyIndex {
         let precision = Precision::for_width(bounds.width());
         let density = Density::new(count, bounds);
         let (lows, blocks) = (lows.into(), blocks.into());
-        Ok(Some(Self { bounds, density, precision, lows, blocks }))
+        let corrections = Corrections::new(count)?;
+        Ok(Some(Self { bounds, density, precision, lows, blocks, corrections }))
     }
 
     /// Sets the hashes of the first and the last entry. Wrong ones cost time, never a wrong answer.
@@ -147,13 +156,32 @@ impl KeyIndex {
     #[inline(always)]
     pub(crate) fn estimate(&self, hash: u64) -> Estimate {
         let number = self.key_block_of(hash);
-        let position = self.precision.fraction(self.bounds_of(number), hash);
+        let even = self.precision.fraction(self.bounds_of(number), hash);
+        let (position, is_corrected) = self.corrections.corrected(number, even);
         let handles = two_of(&self.blocks, number);
         debug_assert!(handles.is_some(), "the index has a block for each of its numbers");
         let [before, block] = handles.unwrap_or([NO_BLOCK; 2]);
         let between = position.of(block.0.wrapping_sub(before.0).into());
         let value_block = BlockIndex(before.0.wrapping_add(low_half(between)));
-        Estimate { number, block, position, value_block }
+        Estimate { number, block, position, is_corrected, value_block }
+    }
+
+    /// Learns where the entries of key block number `number` are from the block itself, when its
+    /// estimates are asked for the second time.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn learn(&self, number: usize, key_block: &KeyBlock<'_>) {
+        let bounds = self.bounds_of(number);
+        self.corrections.learn(number, |place| {
+            let count = key_block.entry_count();
+            let hash = self.precision.hash_at(bounds, place);
+            let rank = lower_bound(count, bounds, hash, |i| {
+                let found = entry_hash(&key_block.entry(i)?);
+                Ok::<_, FormatError>((found, found.cmp(&hash)))
+            });
+            // The lookup that follows reports damage. Without a rank the estimate stays as it is.
+            Some(Fraction::of_entry(rank.ok()?, count))
+        });
     }
 
     /// The only key block that can hold `hash`: the last whose first hash is not above it, or the

@@ -12,7 +12,8 @@
 //! 50).
 
 use sst_format::filter::Filter;
-use sst_format::key_block::KeyBlock;
+use sst_format::key_block::fixed::FixedKeyBlock;
+use sst_format::key_block::{KeyBlock, KeyEntry};
 use sst_format::value_ref::{ValueRef, small_value};
 use sst_format::{BlockIndex, FormatError};
 
@@ -127,18 +128,32 @@ impl StaticSortedFile {
         key: &[u8],
     ) -> Result<Lookup<'_>, ReadError> {
         let block = estimate.block;
-        let payload = self.blocks().payload(block, Fill::Cache)?;
-        let key_block = self.parse_key_block(block, &payload)?;
-        let Some(first) = self.first_entry(&key_block, estimate, hash, key)? else {
-            return Ok(Lookup::NotFound);
+        let loaded;
+        let (payload, held) = match self.blocks().ready_bytes(block) {
+            Some(payload) => (payload, None),
+            None => {
+                loaded = self.blocks().payload(block, Fill::Cache)?;
+                (loaded.as_slice(), Some(&loaded))
+            }
         };
-        let entry = key_block.entry(first).map_err(|error| self.corrupt(block, error))?;
+        let entry = match near_entry(payload, estimate, hash, key) {
+            Some(near) => near,
+            None => match self.first_entry(payload, estimate, hash, key)? {
+                Some((_, entry)) => entry,
+                None => return Ok(Lookup::NotFound),
+            },
+        };
         match entry.value_ref().map_err(|error| self.corrupt(block, error))? {
             ValueRef::Deleted => Ok(Lookup::Deleted),
             ValueRef::Blob(number) => Ok(Lookup::Blob(number)),
             ValueRef::Inline(value) => {
-                let range = self.range_of(&payload, value)?;
-                self.part_at(payload, range).map(Lookup::Value)
+                let value = match held {
+                    Some(payload) => self.slice_of(payload, value)?,
+                    None => {
+                        self.blocks().kept_part(value).ok_or_else(|| self.not_in_its_block())?
+                    }
+                };
+                Ok(Lookup::Value(value))
             }
             ValueRef::Medium(values) => {
                 self.blocks().payload(values, Fill::Cache).map(Lookup::Value)
@@ -149,16 +164,18 @@ impl StaticSortedFile {
         }
     }
 
-    /// Index of the first entry with this hash and key in the key block that can hold it.
-    #[inline(always)]
-    pub(crate) fn first_entry(
+    /// The first entry with this hash and key in the key block that can hold it, which has this
+    /// payload, and its index; or `None`.
+    #[inline(never)]
+    pub(crate) fn first_entry<'p>(
         &self,
-        key_block: &KeyBlock<'_>,
+        payload: &'p [u8],
         estimate: &Estimate,
         hash: u64,
         key: &[u8],
-    ) -> Result<Option<u32>, ReadError> {
-        first_entry(key_block, self.key_index(), estimate, hash, key)
+    ) -> Result<Option<(u32, KeyEntry<'p>)>, ReadError> {
+        let key_block = self.parse_key_block(estimate.block, payload)?;
+        first_entry(&key_block, self.key_index(), estimate, hash, key)
             .map_err(|error| self.corrupt(estimate.block, error))
     }
 
@@ -172,10 +189,14 @@ impl StaticSortedFile {
         len: u16,
         offset: u32,
     ) -> Result<Slice<'_>, ReadError> {
-        self.blocks()
-            .payload(values, Fill::Cache)?
-            .narrow(|values| small_value(values, len, offset))
-            .map_err(|error| self.corrupt(key_block, error))
+        let value = match self.blocks().ready_part(values, |it| small_value(it, len, offset)) {
+            Some(value) => value,
+            None => {
+                let payload = self.blocks().payload(values, Fill::Cache)?;
+                payload.narrow(|values| small_value(values, len, offset))
+            }
+        };
+        value.map_err(|error| self.corrupt(key_block, error))
     }
 
     /// Step 4 for an entry of a walk, which has this payload: the value, to be kept. Values in one
@@ -207,49 +228,82 @@ impl StaticSortedFile {
     }
 }
 
-/// Index of the first entry with this hash and key, or `None`. Wrong estimates cost time, never a
-/// wrong answer.
+/// The first entry with this hash and key, if it is near a place that was corrected by what was
+/// measured in its block. `None` says nothing.
 ///
-/// The position of a hash among the others is estimated from its value, and once more from the hash
-/// found there. Then the key is compared with those around, which needs no further hashes and
-/// hardly a branch that goes two ways. A key that is not there, or further away, is searched by
-/// hash.
+/// The key is compared with those around, which needs no further hashes and hardly a branch that
+/// goes two ways.
 #[inline(always)]
-fn first_entry(
-    key_block: &KeyBlock<'_>,
+pub(crate) fn near_entry<'p>(
+    payload: &'p [u8],
+    estimate: &Estimate,
+    hash: u64,
+    key: &[u8],
+) -> Option<KeyEntry<'p>> {
+    if !estimate.is_corrected {
+        return None;
+    }
+    let block = FixedKeyBlock::peek(payload)?;
+    let middle = estimate.position.of(block.entry_count());
+    let entry = block.find_near(key, middle, COMPARE_REACH)?;
+    entry.stored_hash.is_none_or(|stored| stored == hash).then_some(entry)
+}
+
+/// The first entry with this hash and key, and its index; or `None`. Wrong estimates cost time,
+/// never a wrong answer.
+///
+/// In a block that was not measured yet the place is estimated once more, from the hash of the
+/// entry that was estimated first, and the key is compared with those around that. A key that is
+/// not there, or further away, is searched by hash.
+fn first_entry<'p>(
+    key_block: &KeyBlock<'p>,
     index: &KeyIndex,
     estimate: &Estimate,
     hash: u64,
     key: &[u8],
-) -> Result<Option<u32>, FormatError> {
-    if let KeyBlock::Fixed(block) = key_block {
-        let count = block.entry_count();
-        let middle = estimate.position.of(count);
-        let found = entry_hash(&block.entry(middle)?);
-        let off_by = index.density().between(hash, found).of(count);
-        // The estimate may be off the block, in which case its nearest entry is meant.
-        let middle = if hash < found {
-            middle.saturating_sub(off_by)
-        } else {
-            middle.saturating_add(off_by).min(count - 1)
-        };
-        if let Some(i) = block.find_near(key, middle, COMPARE_REACH)
-            && block.stored_hash(i).is_none_or(|stored| stored == hash)
-        {
-            return Ok(Some(i));
+) -> Result<Option<(u32, KeyEntry<'p>)>, FormatError> {
+    if let KeyBlock::Fixed(block) = key_block
+        && !estimate.is_corrected
+    {
+        index.learn(estimate.number, key_block);
+        let middle = second_estimate(block, index, estimate, hash)?;
+        if let Some(i) = block.index_near(key, middle, COMPARE_REACH) {
+            let entry = block.entry(i)?;
+            if entry.stored_hash.is_none_or(|stored| stored == hash) {
+                return Ok(Some((i, entry)));
+            }
         }
     }
     search_by_hash(key_block, index.bounds_of(estimate.number), hash, key)
 }
 
+/// The entry that is estimated from the hash of the one that was estimated first.
+fn second_estimate(
+    block: &FixedKeyBlock<'_>,
+    index: &KeyIndex,
+    estimate: &Estimate,
+    hash: u64,
+) -> Result<u32, FormatError> {
+    let count = block.entry_count();
+    let middle = estimate.position.of(count);
+    let found = entry_hash(&block.entry(middle)?);
+    let off_by = index.density().between(hash, found).of(count);
+    // The estimate may be off the block, in which case its nearest entry is meant.
+    Ok(if hash < found {
+        middle.saturating_sub(off_by)
+    } else {
+        middle.saturating_add(off_by).min(count - 1)
+    })
+}
+
 /// As [`first_entry`], in O(log n) for any hashes.
 #[inline(never)]
-fn search_by_hash(
-    key_block: &KeyBlock<'_>,
+fn search_by_hash<'p>(
+    key_block: &KeyBlock<'p>,
     bounds: HashBounds,
     hash: u64,
     key: &[u8],
-) -> Result<Option<u32>, FormatError> {
+) -> Result<Option<(u32, KeyEntry<'p>)>, FormatError> {
     let count = key_block.entry_count();
     let i = lower_bound(count, bounds, hash, |i| {
         let entry = key_block.entry(i)?;
@@ -261,5 +315,5 @@ fn search_by_hash(
     }
     let entry = key_block.entry(i)?;
     let is_match = entry.key == key && entry.stored_hash.is_none_or(|stored| stored == hash);
-    Ok(is_match.then_some(i))
+    Ok(is_match.then_some((i, entry)))
 }

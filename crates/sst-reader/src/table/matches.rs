@@ -105,8 +105,7 @@ impl StaticSortedFile {
         let Some(estimate) = self.filtered_estimate(self.filter(), hash) else { return Ok(None) };
         let block = estimate.block;
         let payload = self.blocks().payload(block, Fill::Cache)?;
-        let key_block = self.parse_key_block(block, &payload)?;
-        let first = self.first_entry(&key_block, &estimate, hash, key)?;
+        let first = self.first_entry(&payload, &estimate, hash, key)?.map(|(first, _)| first);
         let entered = EnteredBlocks::default();
         Ok(first.map(|entry| NextMatch { block, payload: payload.unguarded(), entry, entered }))
     }

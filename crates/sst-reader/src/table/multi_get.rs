@@ -12,8 +12,9 @@ use sst_format::value_ref::{ValueRef, small_value};
 use crate::error::ReadError;
 use crate::hash::hash_key;
 use crate::table::answer::Lookup;
-use crate::table::entered_blocks::LoadedBlocks;
+use crate::table::entered_blocks::{BlockUse, LoadedBlocks};
 use crate::table::key_index::Estimate;
+use crate::table::lookup::near_entry;
 use crate::table::static_sorted_file::StaticSortedFile;
 
 /// Keys that are on their way at the same time: about as many requests as a processor core has
@@ -104,12 +105,14 @@ impl StaticSortedFile {
         loaded: &mut LoadedBlocks,
     ) -> Result<Found<'_>, ReadError> {
         let block = estimate.block;
-        let payload = loaded.key_block(self.blocks(), block)?;
-        let key_block = self.parse_key_block(block, &payload)?;
-        let Some(first) = self.first_entry(&key_block, estimate, hash, key)? else {
-            return Ok(Found::Answer(Lookup::NotFound));
+        let payload = loaded.payload(self.blocks(), block, BlockUse::Keys)?;
+        let entry = match near_entry(&payload, estimate, hash, key) {
+            Some(near) => near,
+            None => match self.first_entry(&payload, estimate, hash, key)? {
+                Some((_, entry)) => entry,
+                None => return Ok(Found::Answer(Lookup::NotFound)),
+            },
         };
-        let entry = key_block.entry(first).map_err(|error| self.corrupt(block, error))?;
         match entry.value_ref().map_err(|error| self.corrupt(block, error))? {
             ValueRef::Medium(values) => {
                 self.blocks().ask_for_new(values);
@@ -138,9 +141,9 @@ impl StaticSortedFile {
     ) -> Result<Lookup<'a>, ReadError> {
         let value = match found {
             Found::Answer(answer) => return Ok(answer),
-            Found::InBlock(values) => loaded.value_block(self.blocks(), values)?,
+            Found::InBlock(values) => loaded.payload(self.blocks(), values, BlockUse::Values)?,
             Found::InPart { key_block, values, len, offset } => loaded
-                .value_block(self.blocks(), values)?
+                .payload(self.blocks(), values, BlockUse::Values)?
                 .narrow(|values| small_value(values, len, offset))
                 .map_err(|error| self.corrupt(key_block, error))?,
         };

@@ -57,6 +57,13 @@ impl Precision {
         // An odd width is as good, and is not zero.
         Fraction::saturated((scale(hash) << Fraction::BITS) / (scale(bounds.high) | 1))
     }
+
+    /// A hash whose [`Precision::fraction`] is about `place`.
+    pub(crate) fn hash_at(self, bounds: HashBounds, place: Fraction) -> u64 {
+        let width = (bounds.width() >> self.left_out) | 1;
+        let scaled = (u64::from(place.0).wrapping_mul(width)) >> Fraction::BITS;
+        bounds.low.saturating_add(scaled << self.left_out)
+    }
 }
 
 /// A place on a scale from its start to its end.
@@ -65,7 +72,27 @@ pub(crate) struct Fraction(u32);
 
 impl Fraction {
     /// In units of 2⁻³².
-    const BITS: u32 = 32;
+    pub(crate) const BITS: u32 = 32;
+
+    /// The middle of entry number `i` of `count`; the end of the scale if there is no such entry.
+    pub(crate) fn of_entry(i: u32, count: u32) -> Self {
+        let halves = (u64::from(i) * 2 + 1) << (Self::BITS - 1);
+        Self::saturated(halves / u64::from(count.max(1)))
+    }
+
+    /// The place that lies further on by so much, or at the end of the scale.
+    #[inline(always)]
+    pub(crate) const fn moved_by(self, by: i32) -> Self {
+        Self(self.0.saturating_add_signed(by))
+    }
+
+    /// How far behind `other` it lies, in units of that many bits, rounded.
+    pub(crate) fn units_from(self, other: Self, unit_bits: u32) -> i32 {
+        let half = 1 << unit_bits >> 1;
+        let units = (i64::from(self.0) - i64::from(other.0) + half) >> unit_bits;
+        // Both are of 32 bits, so their difference is, but for its sign.
+        i32::try_from(units).unwrap_or(i32::MAX)
+    }
 
     #[inline]
     fn saturated(parts: impl TryInto<u32>) -> Self {

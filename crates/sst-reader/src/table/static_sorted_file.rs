@@ -223,6 +223,8 @@ impl StaticSortedFile {
         &self.blocks
     }
 
+    #[cold]
+    #[inline(never)]
     pub(crate) fn corrupt(&self, block: BlockIndex, cause: impl Into<Corruption>) -> ReadError {
         ReadError::corrupt_block(self.blocks.label(), block, cause)
     }
@@ -244,9 +246,9 @@ impl StaticSortedFile {
     pub(crate) fn parse_key_block<'p>(
         &self,
         block: BlockIndex,
-        payload: &'p Slice<'_>,
+        payload: &'p [u8],
     ) -> Result<KeyBlock<'p>, ReadError> {
-        KeyBlock::parse(payload.as_slice()).map_err(|e| self.corrupt(block, e))
+        KeyBlock::parse(payload).map_err(|e| self.corrupt(block, e))
     }
 
     /// `part`, a slice of `payload`, to be kept.
@@ -280,7 +282,8 @@ impl StaticSortedFile {
     }
 
     #[cold]
-    fn not_in_its_block(&self) -> ReadError {
+    #[inline(never)]
+    pub(crate) fn not_in_its_block(&self) -> ReadError {
         ReadError::internal(self.label(), "keys and inline values lie in their key block")
     }
 }
