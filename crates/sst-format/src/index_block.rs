@@ -15,14 +15,16 @@
 
 use alloc::vec::Vec;
 
-use crate::bytes::{u16_at, u64_at};
+use crate::bytes::{u16_at, u16_in, u64_at, u64_in};
 use crate::{BlockIndex, FormatError, Structure};
 
 /// First byte of an index block.
 pub const INDEX_BLOCK_KIND: u8 = 0;
 
 const FIRST_LEN: usize = 3;
-const ENTRY_LEN: usize = 10;
+const ENTRY_LEN: usize = HASH_LEN + 2;
+/// Length of a first hash in bytes.
+const HASH_LEN: usize = 8;
 
 /// Collects the key blocks of a table and writes its index block.
 #[derive(Clone, Debug)]
@@ -142,9 +144,24 @@ impl<'a> IndexBlock<'a> {
 
     /// Block indices of all key blocks in order.
     pub fn blocks(&self) -> impl Iterator<Item = BlockIndex> + 'a {
-        let rest = self.entries.chunks_exact(ENTRY_LEN);
-        core::iter::once(self.first_block)
-            .chain(rest.filter_map(|entry| u16_at(entry, 8).map(BlockIndex)))
+        core::iter::once(self.first_block).chain(self.pairs().map(|(_, block)| block))
+    }
+
+    /// Block index of the first key block, whose hash is not stored.
+    #[must_use]
+    #[inline]
+    pub const fn first_block(&self) -> BlockIndex {
+        self.first_block
+    }
+
+    /// First hash and block index of each key block but the first, in order.
+    #[inline]
+    pub fn pairs(&self) -> impl ExactSizeIterator<Item = (u64, BlockIndex)> + 'a {
+        // `parse` has seen that nothing remains.
+        let (pairs, _) = self.entries.as_chunks::<ENTRY_LEN>();
+        pairs.iter().map(|pair| {
+            (u64_in::<0, ENTRY_LEN>(pair), BlockIndex(u16_in::<HASH_LEN, ENTRY_LEN>(pair)))
+        })
     }
 
     /// Checks that hashes and block indices ascend strictly, and that no block index reaches that
@@ -154,16 +171,23 @@ impl<'a> IndexBlock<'a> {
     ///
     /// [`FormatError::OutOfOrder`] or [`FormatError::NoSuchBlock`], for the first wrong key block.
     pub fn validate(&self, block_count: u16) -> Result<(), FormatError> {
-        let mut previous: Option<(Option<u64>, BlockIndex)> = None;
-        for (index, i) in (0..).zip(0..self.key_block_count()) {
-            let (hash, block) = (self.first_hash(i), self.block(i)?);
-            if block.0.checked_add(1).is_none_or(|next| next >= block_count) {
-                return Err(FormatError::NoSuchBlock { block: block.0, block_count });
+        // The index block is the last one.
+        let end = block_count.saturating_sub(1);
+        let no_such_block =
+            |block: BlockIndex| Err(FormatError::NoSuchBlock { block: block.0, block_count });
+        if self.first_block.0 >= end {
+            return no_such_block(self.first_block);
+        }
+        let mut previous = (None, self.first_block);
+        for (index, (hash, block)) in (1..).zip(self.pairs()) {
+            if block.0 >= end {
+                return no_such_block(block);
             }
-            if previous.is_some_and(|(h, b)| b >= block || (h.is_some() && h >= hash)) {
+            let (last_hash, last_block) = previous;
+            if last_block >= block || last_hash.is_some_and(|last| last >= hash) {
                 return Err(FormatError::OutOfOrder { structure: Structure::IndexBlock, index });
             }
-            previous = Some((hash, block));
+            previous = (Some(hash), block);
         }
         Ok(())
     }

@@ -141,10 +141,10 @@ impl SetTable {
     ) -> Result<Lookup<'_>, ReadError> {
         let filter = self.filter(opening)?;
         if let Some(file) = self.kept() {
-            return match file.filtered_estimate(filter, hash) {
-                Some(estimate) => {
+            return match file.filtered(filter, hash) {
+                Some(located) => {
                     tally.tables_asked += 1;
-                    file.lookup_at(&estimate, hash, key)
+                    file.lookup_at(&located, hash, key)
                 }
                 None => {
                     tally.filter_skips += 1;

@@ -1,4 +1,4 @@
-//! Which key block can hold a hash.
+//! Which key block can hold a hash, and about where in the block.
 
 use std::cmp::Ordering;
 use std::collections::TryReserveError;
@@ -8,9 +8,9 @@ use sst_format::index_block::IndexBlock;
 use sst_format::key_block::KeyBlock;
 use sst_format::{BlockIndex, FormatError};
 
-use crate::table::corrections::Corrections;
-use crate::table::static_sorted_file::entry_hash;
+use crate::table::correction::Correction;
 use crate::table::search::{Density, Fraction, HashBounds, Precision, lower_bound};
+use crate::table::static_sorted_file::entry_hash;
 
 /// Key blocks around the estimated one among which that of a hash is looked for first. Of a table
 /// of a million entries, 2,200 key blocks, estimates are off by one key block, of one of ten
@@ -39,8 +39,8 @@ pub(crate) struct Estimate {
     pub(crate) value_block: BlockIndex,
 }
 
-/// The index block in memory, in the machine's own byte order: 10 bytes per key block, and 8 more
-/// for the corrections of estimates.
+/// The index block in memory, in the machine's own byte order, and what was learned of each key
+/// block: 32 bytes per key block.
 ///
 /// While a processor waits for the memory of one key it goes on with the next lookup, as far as a
 /// few hundred instructions reach. So an estimate is made of few instructions.
@@ -50,80 +50,88 @@ pub(crate) struct KeyIndex {
     density: Density,
     /// For the bounds of every key block.
     precision: Precision,
-    /// Lowest hash of each key block, ascending; then the highest of the last one; then as many
-    /// that nothing is above as a window may reach past the end.
-    lows: Box<[u64]>,
-    /// Zero, then each key block.
-    blocks: Box<[BlockIndex]>,
-    corrections: Corrections,
+    /// Number of the last key block.
+    last: usize,
+    /// The key blocks, ascending by hash; then as many that hold nothing as a window may reach past
+    /// the end. The first of those starts at the highest hash of the table, and nothing is above
+    /// the start of the others.
+    key_blocks: Box<[IndexedBlock]>,
+}
+
+/// One key block of a [`KeyIndex`].
+#[derive(Debug)]
+struct IndexedBlock {
+    /// Lowest hash.
+    low: u64,
+    correction: Correction,
+    block: BlockIndex,
+    /// The key block before it; zero if it is the first.
+    before: BlockIndex,
+}
+
+impl IndexedBlock {
+    const fn new(low: u64, block: BlockIndex, before: BlockIndex) -> Self {
+        Self { low, correction: Correction::none(), block, before }
+    }
+
+    /// The estimate that goes with a position in the block.
+    #[inline(always)]
+    fn estimate(&self, number: usize, position: Fraction, is_corrected: bool) -> Estimate {
+        let between = position.of(self.block.0.wrapping_sub(self.before.0).into());
+        let value_block = BlockIndex(self.before.0.wrapping_add(low_half(between)));
+        Estimate { number, block: self.block, position, is_corrected, value_block }
+    }
 }
 
 impl KeyIndex {
     /// Bytes of the index of so many key blocks.
     pub(crate) const fn len_of(key_blocks: usize) -> usize {
-        (key_blocks + 1 + LARGE_WINDOW) * size_of::<u64>()
-            + (key_blocks + 1) * size_of::<BlockIndex>()
-            + Corrections::len_of(key_blocks)
+        (key_blocks + 1 + LARGE_WINDOW) * size_of::<IndexedBlock>()
     }
 
-    /// Copies a valid index block. `None` if it gives another number of hashes or blocks than it
-    /// says. O(number of key blocks).
-    pub(crate) fn new(index: &IndexBlock<'_>) -> Result<Option<Self>, TryReserveError> {
-        let count = index.key_block_count();
-        let mut lows = Vec::new();
-        lows.try_reserve_exact(count + 1 + LARGE_WINDOW)?;
-        lows.push(0);
-        lows.extend((1..count).map_while(|i| index.first_hash(i)));
-        if lows.len() != count {
-            return Ok(None);
-        }
-        lows.extend([u64::MAX; 1 + LARGE_WINDOW]);
-        let mut blocks = Vec::new();
-        blocks.try_reserve_exact(1 + count)?;
-        blocks.push(BlockIndex::default());
-        blocks.extend(index.blocks());
-        if blocks.len() != 1 + count {
-            return Ok(None);
-        }
+    /// Copies a valid index block. O(number of key blocks).
+    pub(crate) fn new(index: &IndexBlock<'_>) -> Result<Self, TryReserveError> {
+        let mut key_blocks = Vec::new();
+        key_blocks.try_reserve_exact(index.key_block_count() + 1 + LARGE_WINDOW)?;
+        let mut before = index.first_block();
+        key_blocks.push(IndexedBlock::new(0, before, BlockIndex::default()));
+        key_blocks.extend(index.pairs().map(|(low, block)| {
+            IndexedBlock::new(low, block, std::mem::replace(&mut before, block))
+        }));
+        let last = index.pairs().len();
+        let behind = || IndexedBlock::new(u64::MAX, NO_BLOCK, NO_BLOCK);
+        key_blocks.extend(std::iter::repeat_with(behind).take(1 + LARGE_WINDOW));
         let bounds = HashBounds { low: 0, high: u64::MAX };
         let precision = Precision::for_width(bounds.width());
-        let density = Density::new(count, bounds);
-        let (lows, blocks) = (lows.into(), blocks.into());
-        let corrections = Corrections::new(count)?;
-        Ok(Some(Self { bounds, density, precision, lows, blocks, corrections }))
+        let density = Density::new(last + 1, bounds);
+        Ok(Self { bounds, density, precision, last, key_blocks: key_blocks.into() })
     }
 
     /// Sets the hashes of the first and the last entry. Wrong ones cost time, never a wrong answer.
     pub(crate) fn within(mut self, bounds: HashBounds) -> Self {
-        let last = self.last();
+        let last = self.last;
         // The order of the others, which are known to be right, is kept.
         let next = if last > 0 { self.bounds_of(0).high } else { bounds.low };
-        if let Some(low) = self.lows.first_mut() {
-            *low = bounds.low.min(next);
+        if let Some(first) = self.key_blocks.first_mut() {
+            first.low = bounds.low.min(next);
         }
         let lowest = self.bounds_of(last).low;
-        if let Some(high) = self.lows.get_mut(last + 1) {
-            *high = bounds.high.max(lowest);
+        if let Some(behind) = self.key_blocks.get_mut(last + 1) {
+            behind.low = bounds.high.max(lowest);
         }
-        // The precision decides about time only.
-        let lows = self.lows.get(..last + 2).unwrap_or_default();
-        let widths =
-            lows.iter().zip(lows.iter().skip(1)).map(|(low, high)| high.wrapping_sub(*low));
-        let precision = Precision::for_width(widths.fold(0, u64::max));
+        let neighbours = self.key_blocks.windows(2).take(last + 1);
+        let widest = neighbours.fold(0, |widest, pair| match pair {
+            [one, next] => widest.max(next.low.wrapping_sub(one.low)),
+            _ => widest,
+        });
+        let precision = Precision::for_width(widest);
         Self { bounds, density: Density::new(last + 1, bounds), precision, ..self }
     }
 
     /// Number of key blocks, at least 1.
     #[inline]
     pub(crate) const fn key_block_count(&self) -> usize {
-        self.blocks.len().saturating_sub(1)
-    }
-
-    /// Number of the last key block.
-    #[inline]
-    const fn last(&self) -> usize {
-        // An index block has at least one key block, which parsing it checks.
-        self.key_block_count().saturating_sub(1)
+        self.last + 1
     }
 
     /// Hashes of the first and the last entry, as far as they are known.
@@ -141,29 +149,44 @@ impl KeyIndex {
     /// Key block number `i`.
     #[inline]
     pub(crate) fn block(&self, i: usize) -> Option<BlockIndex> {
-        self.blocks.get(1..)?.get(i).copied()
+        self.key_blocks.get(i).filter(|_| i <= self.last).map(|key_block| key_block.block)
     }
 
     /// Between which hashes those of key block number `i` are.
     #[inline]
     pub(crate) fn bounds_of(&self, i: usize) -> HashBounds {
+        let low = |i: usize| self.key_blocks.get(i).map(|key_block| key_block.low);
         // Too wide bounds cost time, never a wrong answer.
-        let [low, high] = two_of(&self.lows, i).unwrap_or([0, u64::MAX]);
-        HashBounds { low, high }
+        HashBounds { low: low(i).unwrap_or(0), high: low(i.saturating_add(1)).unwrap_or(u64::MAX) }
     }
 
     /// Where an entry is likely to be.
     #[inline(always)]
     pub(crate) fn estimate(&self, hash: u64) -> Estimate {
+        if let Some((number, key_block)) = self.near(hash)
+            && number <= self.last
+        {
+            let above = hash.wrapping_sub(key_block.low);
+            if let Some(position) = key_block.correction.position(self.precision, above) {
+                return key_block.estimate(number, position, true);
+            }
+        }
+        self.estimate_evenly(hash)
+    }
+
+    /// As [`KeyIndex::estimate`], in a key block that was not measured, as if its hashes were
+    /// spread evenly.
+    #[cold]
+    #[inline(never)]
+    fn estimate_evenly(&self, hash: u64) -> Estimate {
         let number = self.key_block_of(hash);
-        let even = self.precision.fraction(self.bounds_of(number), hash);
-        let (position, is_corrected) = self.corrections.corrected(number, even);
-        let handles = two_of(&self.blocks, number);
-        debug_assert!(handles.is_some(), "the index has a block for each of its numbers");
-        let [before, block] = handles.unwrap_or([NO_BLOCK; 2]);
-        let between = position.of(block.0.wrapping_sub(before.0).into());
-        let value_block = BlockIndex(before.0.wrapping_add(low_half(between)));
-        Estimate { number, block, position, is_corrected, value_block }
+        let position = self.precision.fraction(self.bounds_of(number), hash);
+        let key_block = self.key_blocks.get(number);
+        debug_assert!(key_block.is_some(), "the index has a block for each of its numbers");
+        match key_block {
+            Some(key_block) => key_block.estimate(number, position, false),
+            None => IndexedBlock::new(0, NO_BLOCK, NO_BLOCK).estimate(number, position, false),
+        }
     }
 
     /// Learns where the entries of key block number `number` are from the block itself, when its
@@ -171,8 +194,10 @@ impl KeyIndex {
     #[cold]
     #[inline(never)]
     pub(crate) fn learn(&self, number: usize, key_block: &KeyBlock<'_>) {
+        // A number that the index has not given: there is nothing to learn of it.
+        let Some(known) = self.key_blocks.get(number) else { return };
         let bounds = self.bounds_of(number);
-        self.corrections.learn(number, |place| {
+        known.correction.learn(self.precision, bounds.width(), |place| {
             let count = key_block.entry_count();
             let hash = self.precision.hash_at(bounds, place);
             let rank = lower_bound(count, bounds, hash, |i| {
@@ -186,41 +211,46 @@ impl KeyIndex {
 
     /// The only key block that can hold `hash`: the last whose first hash is not above it, or the
     /// first one. A number below [`KeyIndex::key_block_count`].
-    #[inline(always)]
     pub(crate) fn key_block_of(&self, hash: u64) -> usize {
-        let estimate = self.density.blocks_below(hash, self.bounds.low);
-        let last = self.last();
-        let estimate = usize::try_from(estimate).map_or(last, |estimate| estimate.min(last));
-        let found = if last < LARGE {
-            self.search_around::<WINDOW, { WINDOW + 1 }>(estimate, hash)
-        } else {
-            self.search_around::<LARGE_WINDOW, { LARGE_WINDOW + 1 }>(estimate, hash)
-        };
-        match found {
+        match self.near(hash) {
             // The bound behind the last block starts no block.
-            Some(found) => found.min(last),
+            Some((found, _)) => found.min(self.last),
             None => self.search(hash),
         }
     }
 
-    /// As [`KeyIndex::key_block_of`], if it is one of `N` around the estimate. Halves without a
-    /// branch that depends on a hash.
+    /// The last element that starts at or below `hash`, if it is near the estimated one. It may be
+    /// one behind the last key block.
+    #[inline(always)]
+    fn near(&self, hash: u64) -> Option<(usize, &IndexedBlock)> {
+        let estimate = self.density.blocks_below(hash, self.bounds.low);
+        let estimate = usize::try_from(estimate).map_or(self.last, |it| it.min(self.last));
+        if self.last < LARGE {
+            self.search_around::<WINDOW, { WINDOW + 1 }>(estimate, hash)
+        } else {
+            self.search_around::<LARGE_WINDOW, { LARGE_WINDOW + 1 }>(estimate, hash)
+        }
+    }
+
+    /// As [`KeyIndex::near`], if it is one of `N` around the estimate. Halves without a branch that
+    /// depends on a hash.
     #[inline(always)]
     fn search_around<const N: usize, const BOUNDS: usize>(
         &self,
         estimate: usize,
         hash: u64,
-    ) -> Option<usize> {
+    ) -> Option<(usize, &IndexedBlock)> {
         let start = estimate.saturating_sub(N / 2);
-        let lows: &[u64; BOUNDS] = self.lows.get(start..)?.first_chunk()?;
-        let is_from = |i: usize| lows.get(i).is_some_and(|&low| low <= hash);
+        let window: &[IndexedBlock; BOUNDS] = self.key_blocks.get(start..)?.first_chunk()?;
+        let is_from = |i: usize| window.get(i).is_some_and(|it| it.low <= hash);
         let mut i = 0;
         let mut step = N / 2;
         while step > 0 {
             i += step * usize::from(is_from(i + step));
             step /= 2;
         }
-        (is_from(i) && !is_from(i + 1)).then_some(start + i)
+        let is_found = is_from(i) && !is_from(i + 1);
+        window.get(i).filter(|_| is_found).map(|found| (start + i, found))
     }
 
     /// As [`KeyIndex::key_block_of`], where hashes are not as evenly spread as they should be.
@@ -228,7 +258,7 @@ impl KeyIndex {
     #[inline(never)]
     fn search(&self, hash: u64) -> usize {
         // There are fewer key blocks than a u16 counts.
-        let count = u32::try_from(self.last()).unwrap_or(u32::MAX);
+        let count = u32::try_from(self.last).unwrap_or(u32::MAX);
         let found = lower_bound(count, self.bounds, hash, |i| {
             let first = self.bounds_of(i as usize).high;
             // Those up to `hash`, itself included, count as below it.
@@ -239,13 +269,6 @@ impl KeyIndex {
             Ok(found) => found as usize,
         }
     }
-}
-
-/// Element `i` and the next.
-#[inline]
-fn two_of<T: Copy>(elements: &[T], i: usize) -> Option<[T; 2]> {
-    let next = elements.get(i.wrapping_add(1))?;
-    Some([*elements.get(i)?, *next])
 }
 
 #[inline]
@@ -268,8 +291,7 @@ mod tests {
             encoder.push(first, BlockIndex(u16::try_from(2 * i + 1).unwrap()));
         }
         let payload = encoder.finish().unwrap();
-        let index =
-            KeyIndex::new(&IndexBlock::parse(&payload).unwrap()).unwrap().unwrap().within(bounds);
+        let index = KeyIndex::new(&IndexBlock::parse(&payload).unwrap()).unwrap().within(bounds);
         assert_eq!(index.key_block_count(), firsts.len() + 1);
         let around = firsts.iter().flat_map(|&h| [h.saturating_sub(1), h, h.saturating_add(1)]);
         for hash in around.chain([0, u64::MAX]) {

@@ -102,10 +102,11 @@ impl StaticSortedFile {
         hash: u64,
         key: &[u8],
     ) -> Result<Option<NextMatch<'_>>, ReadError> {
-        let Some(estimate) = self.filtered_estimate(self.filter(), hash) else { return Ok(None) };
+        let Some(located) = self.filtered(self.filter(), hash) else { return Ok(None) };
+        let estimate = &located.estimate;
         let block = estimate.block;
         let payload = self.blocks().payload(block, Fill::Cache)?;
-        let first = self.first_entry(&payload, &estimate, hash, key)?.map(|(first, _)| first);
+        let first = self.first_entry(&payload, estimate, hash, key)?.map(|(first, _)| first);
         let entered = EnteredBlocks::default();
         Ok(first.map(|entry| NextMatch { block, payload: payload.unguarded(), entry, entered }))
     }

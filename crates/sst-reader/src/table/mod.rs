@@ -2,7 +2,7 @@
 
 pub(crate) mod affected;
 pub(crate) mod answer;
-mod corrections;
+mod correction;
 pub(crate) mod cursor;
 pub(crate) mod entered_blocks;
 pub(crate) mod hit_predictor;

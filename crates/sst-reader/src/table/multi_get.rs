@@ -13,8 +13,7 @@ use crate::error::ReadError;
 use crate::hash::hash_key;
 use crate::table::answer::Lookup;
 use crate::table::entered_blocks::{BlockUse, LoadedBlocks};
-use crate::table::key_index::Estimate;
-use crate::table::lookup::near_entry;
+use crate::table::lookup::{Located, near_entry};
 use crate::table::static_sorted_file::StaticSortedFile;
 
 /// Keys that are on their way at the same time: about as many requests as a processor core has
@@ -79,8 +78,8 @@ impl StaticSortedFile {
             let mut estimates = [const { None }; GROUP];
             for ((key, _), estimate) in group.iter().zip(&mut estimates) {
                 if filter.is_none_or(|filter| filter.may_contain(key.hash)) {
-                    let found = self.fetched_estimate(key.hash);
-                    self.blocks().ask_for_new(found.block);
+                    let found = self.located(key.hash);
+                    self.blocks().ask_for_new(found.estimate.block);
                     *estimate = Some(found);
                 }
             }
@@ -100,7 +99,7 @@ impl StaticSortedFile {
     #[inline]
     fn fetched_value(
         &self,
-        estimate: &Estimate,
+        Located { estimate, .. }: &Located<'_>,
         HashedKey { hash, key }: HashedKey<'_>,
         loaded: &mut LoadedBlocks,
     ) -> Result<Found<'_>, ReadError> {

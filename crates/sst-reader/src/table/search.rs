@@ -58,6 +58,12 @@ impl Precision {
         Fraction::saturated((scale(hash) << Fraction::BITS) / (scale(bounds.high) | 1))
     }
 
+    /// A difference of hashes without the bits that are left out, and `more` of them.
+    #[inline(always)]
+    pub(crate) const fn cut(self, difference: u64, more: u32) -> u64 {
+        difference >> (self.left_out + more)
+    }
+
     /// A hash whose [`Precision::fraction`] is about `place`.
     pub(crate) fn hash_at(self, bounds: HashBounds, place: Fraction) -> u64 {
         let width = (bounds.width() >> self.left_out) | 1;
@@ -80,8 +86,14 @@ impl Fraction {
         Self::saturated(halves / u64::from(count.max(1)))
     }
 
-    /// The place that lies further on by so much, or at the end of the scale.
+    /// The place `parts - less`, or the nearest end of the scale.
     #[inline(always)]
+    pub(crate) fn clamped(parts: u64, less: u64) -> Self {
+        Self::saturated(parts.saturating_sub(less))
+    }
+
+    /// The place that lies further on by so much, or at the end of the scale.
+    #[cfg(test)]
     pub(crate) const fn moved_by(self, by: i32) -> Self {
         Self(self.0.saturating_add_signed(by))
     }

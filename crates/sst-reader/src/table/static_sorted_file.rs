@@ -123,13 +123,10 @@ impl StaticSortedFile {
         // Every key block is in the index once, so that no walk is longer than the file has
         // entries.
         index_block.validate(blocks.block_count()).map_err(corrupt)?;
-        let key_index = KeyIndex::new(&index_block).map_err(|_| ReadError::OutOfMemory {
+        KeyIndex::new(&index_block).map_err(|_| ReadError::OutOfMemory {
             file: blocks.label().clone(),
             block: Some(index),
             bytes: KeyIndex::len_of(index_block.key_block_count()) as u64,
-        })?;
-        key_index.ok_or_else(|| {
-            ReadError::internal(blocks.label(), "a valid index gives what it counts")
         })
     }
 

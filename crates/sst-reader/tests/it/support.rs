@@ -78,7 +78,12 @@ impl Table {
     /// A table with these entries; those of one key stay in their order. Value blocks are
     /// compressed.
     pub(crate) fn new(entries: &[Entry]) -> Self {
-        let mut sorted: Vec<_> = entries.iter().map(|(key, v)| (hash_key(key), key, v)).collect();
+        Self::with_hashes(entries, hash_key)
+    }
+
+    /// As [`Table::new`], with other hashes: of keys over 32 bytes, whose hashes are stored.
+    pub(crate) fn with_hashes(entries: &[Entry], hash_of: impl Fn(&[u8]) -> u64) -> Self {
+        let mut sorted: Vec<_> = entries.iter().map(|(key, v)| (hash_of(key), key, v)).collect();
         sorted.sort_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)));
         let (mut blocks, mut index) = (Blocks::default(), IndexBlockEncoder::new());
         for group in groups(&sorted) {

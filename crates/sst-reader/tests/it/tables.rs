@@ -84,6 +84,42 @@ fn every_way_to_open_gives_all_answers() {
     }
 }
 
+/// Estimates of where entries are, and what lookups learn of them, decide about time only. Each key
+/// is asked for often enough that its block is measured in between.
+#[test]
+fn hashes_that_are_not_spread_evenly_are_found_too() {
+    const COUNT: u32 = 1500;
+    let entries: Vec<_> = (0..COUNT)
+        .map(|i| ([&i.to_be_bytes()[..], &[b'k'; 36]].concat(), Value::Inline(vec![1, 2])))
+        .collect();
+    let spread = |i: u64| i.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let uneven: [fn(u64, u64) -> u64; 7] = [
+        |_, even| even,
+        |_, _| 7,
+        |i, _| i,
+        |i, _| i * i * i << 29,
+        // Each key block has all but a few of its hashes at one end.
+        |i, even| if i % 16 == 0 { even } else { (even >> 60 << 60) + i % 8 },
+        |i, even| if i % 3 == 0 { u64::MAX } else { even },
+        |_, even| even & (even << 7) & (even << 13),
+    ];
+    for (number, hash_of) in uneven.into_iter().enumerate() {
+        let hash_of = |key: &[u8]| {
+            let i = u32::from_be_bytes(*key.first_chunk().unwrap()).into();
+            hash_of(i, spread(i))
+        };
+        let table = in_memory(&Table::with_hashes(&entries, hash_of));
+        for round in 0..3 {
+            for (key, value) in &entries {
+                let found = table.lookup(hash_of(key), key).unwrap();
+                assert_eq!(as_lookup(&found), Some(owned(answer(value))), "{number}, {round}");
+                let other = [&key[..39], b"?"].concat();
+                assert_eq!(table.lookup(hash_of(key), other).unwrap(), Lookup::NotFound);
+            }
+        }
+    }
+}
+
 #[test]
 fn values_outlive_their_table() {
     let entries = of_all_kinds(100);
