@@ -97,7 +97,7 @@ fn hashes_that_are_not_spread_evenly_are_found_too() {
         |_, even| even,
         |_, _| 7,
         |i, _| i,
-        |i, _| i * i * i << 29,
+        |i, _| (i * i * i) << 29,
         // Each key block has all but a few of its hashes at one end.
         |i, even| if i % 16 == 0 { even } else { (even >> 60 << 60) + i % 8 },
         |i, even| if i % 3 == 0 { u64::MAX } else { even },
