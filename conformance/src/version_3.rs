@@ -10,7 +10,7 @@ use sst_format::current::Current;
 use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
 use sst_format::meta_file::MetaFile;
 use sst_format::meta_head::{
-    BlockHeaders, CommitKind, DescribedTable, HashRange, HeadedMetaFile, ListedMeta,
+    BlockHeaders, CommitKind, DescribedTable, HashRange, ListedMeta, MetaFileV3,
 };
 
 use crate::random_files::AnyError;
@@ -99,7 +99,7 @@ impl Rewritten<'_> {
         let list: Vec<ListedMeta> = listed.iter().copied().chain([this]).collect();
         let obsolete: Vec<SequenceNumber> = self.meta.obsolete().collect();
         let certificates: Vec<_> = section.certificates().collect();
-        let parts = HeadedMetaFile {
+        let parts = MetaFileV3 {
             family: self.meta.family(),
             obsolete: if is_part { &[] } else { &obsolete },
             tables: described,

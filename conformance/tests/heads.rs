@@ -12,7 +12,7 @@ use sst_amqf::QuotientFilter;
 use sst_conformance::version_3;
 use sst_format::SequenceNumber;
 use sst_format::file_name::{FileKind, FileName};
-use sst_format::meta_head::{Area, HeadPlace, MetaHead};
+use sst_format::meta_head::{Area, HeadLocation, MetaHead};
 use sst_reader::{
     Access, Catalog, Corruption, Monitor, ReadError, ReaderOptions, SstSet, StaticSortedFile,
     hash_key, verify_directory,
@@ -210,9 +210,9 @@ fn metas(dir: &Path) -> Vec<SequenceNumber> {
 /// The areas of the first table of a meta file: its filter and its block headers.
 fn areas(bytes: &[u8]) -> (Area, Area) {
     let len = bytes.len() as u64;
-    let place = HeadPlace::parse(bytes, len).unwrap();
-    let start = &bytes[..place.start_range().end.try_into().unwrap()];
-    let end = &bytes[place.end_range().start.try_into().unwrap()..];
+    let location = HeadLocation::parse(bytes, len).unwrap();
+    let start = &bytes[..location.start_range().end.try_into().unwrap()];
+    let end = &bytes[location.end_range().start.try_into().unwrap()..];
     let head = MetaHead::parse(start, end, len, crc32fast::hash).unwrap();
     let table = head.tables().next().unwrap();
     (table.filter, table.headers)

@@ -2,7 +2,7 @@
 
 use byteorder::{BigEndian, ByteOrder};
 use sst_format::block::BLOCK_HEADER_LEN;
-use sst_format::meta_head::{HEAD_PLACE_LEN, HeadPlace};
+use sst_format::meta_head::{HEAD_LOCATION_LEN, HeadLocation};
 use sst_format::offset_table::{OFFSET_LEN, recover_block_count};
 use sst_format::protection::PROTECTION_MAGIC;
 
@@ -46,8 +46,8 @@ pub fn meta_file(bytes: &mut [u8]) -> Option<()> {
 /// its own two. `None` if the file has no head.
 fn head(bytes: &mut [u8]) -> Option<()> {
     let filters_end = filters_end(bytes)?;
-    let place = HeadPlace::parse(bytes, bytes.len() as u64)?;
-    let core = usize::try_from(place.end_range().start).ok()?;
+    let location = HeadLocation::parse(bytes, bytes.len() as u64)?;
+    let core = usize::try_from(location.end_range().start).ok()?;
     if word(bytes, filters_end)? != 3 || word(bytes, core)? != 3 {
         return None;
     }
@@ -57,7 +57,7 @@ fn head(bytes: &mut [u8]) -> Option<()> {
     // If an area is not within the file, the counts are false and the areas have no checksums. The
     // head's checksums are corrected all the same, so that the false counts reach the parser.
     _ = areas(bytes, [tables_at, start_len, filters_end, core]);
-    let tail = bytes.len().checked_sub(HEAD_PLACE_LEN)?;
+    let tail = bytes.len().checked_sub(HEAD_LOCATION_LEN)?;
     if let (Ok(len), Some(start)) = (u32::try_from(start_len), crc(bytes, 0, start_len)) {
         put(bytes, tail, len)?;
         put(bytes, tail + 4, start)?;
@@ -133,7 +133,7 @@ pub(crate) fn table(bytes: &mut [u8]) -> Option<u16> {
 mod tests {
     use super::*;
     use sst_format::meta_file::{MetaFile, MetaFileParts, TableRecord};
-    use sst_format::meta_head::{BlockHeaders, CommitKind, DescribedTable, HeadedMetaFile};
+    use sst_format::meta_head::{BlockHeaders, CommitKind, DescribedTable, MetaFileV3};
     use sst_format::{SequenceNumber, TableFlags};
     use sst_reader::{ReaderOptions, StaticSortedFile};
     use sst_writer::{StreamingSstWriter, WriterOptions};
@@ -191,7 +191,7 @@ mod tests {
             filter_checksum: None,
             headers_checksum: None,
         };
-        let parts = HeadedMetaFile {
+        let parts = MetaFileV3 {
             family: 7,
             obsolete: &[SequenceNumber(9)],
             tables: &[table],
@@ -204,8 +204,8 @@ mod tests {
         };
         let (intact, _) = parts.encode(crc32fast::hash).unwrap();
         // A byte of the family, the filter, a block header, the kind, the extension.
-        let core = intact.len() - HEAD_PLACE_LEN - (32 + 16 + 4 + 4 + 4);
-        for at in [7, core - 16 - 4 - 1, core - 1, core + 7, intact.len() - HEAD_PLACE_LEN - 1] {
+        let core = intact.len() - HEAD_LOCATION_LEN - (32 + 16 + 4 + 4 + 4);
+        for at in [7, core - 16 - 4 - 1, core - 1, core + 7, intact.len() - HEAD_LOCATION_LEN - 1] {
             let mut damaged = intact.clone();
             damaged[at] ^= 1;
             assert!(MetaFile::parse(&damaged, crc32fast::hash).is_err());

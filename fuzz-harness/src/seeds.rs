@@ -9,7 +9,7 @@ use sst_conformance::SplitMix;
 use sst_format::content_digest::{CONTENT_DIGEST_LEN, ContentDigest, FamilyCertificate};
 use sst_format::filter::FilterPolicy;
 use sst_format::meta_file::MetaFileParts;
-use sst_format::meta_head::{CommitKind, DescribedTable, HashRange, HeadedMetaFile, ListedMeta};
+use sst_format::meta_head::{CommitKind, DescribedTable, HashRange, ListedMeta, MetaFileV3};
 use sst_format::offset_table::{OFFSET_LEN, OffsetTable, recover_block_count};
 use sst_format::protection::LiveMeta;
 use sst_format::{BlockIndex, SequenceNumber, SstMeta};
@@ -90,12 +90,13 @@ fn tables(root: &Path) -> io::Result<Vec<Vec<u8>>> {
 }
 
 /// The error for an invalid vector or input. No driver may start without one of them.
-fn unsound(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+fn invalid_vector(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, cause)
 }
 
 fn last_word(bytes: &[u8]) -> io::Result<u32> {
-    let word = bytes.last_chunk::<OFFSET_LEN>().ok_or_else(|| unsound("shorter than an offset"))?;
+    let word =
+        bytes.last_chunk::<OFFSET_LEN>().ok_or_else(|| invalid_vector("shorter than an offset"))?;
     Ok(BigEndian::read_u32(word))
 }
 
@@ -105,11 +106,11 @@ fn payloads(root: &Path, role: BlockRole) -> io::Result<Vec<Vec<u8>>> {
     let mut inputs = Vec::new();
     for bytes in tables(root)? {
         let options = ReaderOptions::default();
-        let table =
-            StaticSortedFile::from_bytes("vector", bytes, None, &options).map_err(unsound)?;
-        let blocks = table.inspect().map_err(unsound)?.blocks;
+        let table = StaticSortedFile::from_bytes("vector", bytes, None, &options)
+            .map_err(invalid_vector)?;
+        let blocks = table.inspect().map_err(invalid_vector)?.blocks;
         for block in blocks.iter().filter(|block| block.role == role) {
-            let payload = table.block(block.index).map_err(unsound)?;
+            let payload = table.block(block.index).map_err(invalid_vector)?;
             let mut input = Vec::new();
             if role == BlockRole::Index {
                 input.extend(table.block_count().to_be_bytes());
@@ -126,13 +127,13 @@ fn blocks(root: &Path) -> io::Result<Vec<Vec<u8>>> {
     let mut inputs = Vec::new();
     for bytes in tables(root)? {
         let (file_len, last_word) = (bytes.len() as u64, last_word(&bytes)?);
-        let count = recover_block_count(file_len, last_word).map_err(unsound)?;
+        let count = recover_block_count(file_len, last_word).map_err(invalid_vector)?;
         let (_, table) = bytes.split_at(last_word as usize);
-        let table = OffsetTable::parse(table, count, file_len).map_err(unsound)?;
+        let table = OffsetTable::parse(table, count, file_len).map_err(invalid_vector)?;
         for block in (0..count).map(BlockIndex) {
-            let range = table.range(block).map_err(unsound)?;
+            let range = table.range(block).map_err(invalid_vector)?;
             let block = bytes.get(range.start as usize..range.end as usize);
-            inputs.push(block.ok_or_else(|| unsound("a block behind the end"))?.to_vec());
+            inputs.push(block.ok_or_else(|| invalid_vector("a block behind the end"))?.to_vec());
         }
     }
     Ok(inputs)
@@ -175,8 +176,8 @@ fn meta_files() -> io::Result<Vec<Vec<u8>>> {
     let table = |key: &str| -> io::Result<SstMeta> {
         let options = WriterOptions::default().filter(QuotientFilter::default());
         let mut writer = StreamingSstWriter::new(Vec::new(), options);
-        writer.add((key, "value")).map_err(unsound)?;
-        Ok(writer.finish().map_err(unsound)?.meta)
+        writer.add((key, "value")).map_err(invalid_vector)?;
+        Ok(writer.finish().map_err(invalid_vector)?.meta)
     };
     let described = [(SequenceNumber(1), table("a")?), (SequenceNumber(2), table("b")?)];
     let content = ContentDigest::from_bytes(&[5; CONTENT_DIGEST_LEN]);
@@ -194,7 +195,7 @@ fn meta_files() -> io::Result<Vec<Vec<u8>>> {
             blobs: &[],
             certificates,
         };
-        files.push(parts.encode(crc32fast::hash).map_err(unsound)?.0);
+        files.push(parts.encode(crc32fast::hash).map_err(invalid_vector)?.0);
         files.push(headed_meta_file(tables, &live_metas, certificates)?);
     }
     Ok(files)
@@ -213,10 +214,10 @@ fn headed_meta_file(
         family: 0,
         hashes: HashRange::FULL,
     });
-    let parts = HeadedMetaFile {
+    let parts = MetaFileV3 {
         family: 0,
         obsolete: &[SequenceNumber(9)],
-        tables: &tables.collect::<Result<Vec<_>, _>>().map_err(unsound)?,
+        tables: &tables.collect::<Result<Vec<_>, _>>().map_err(invalid_vector)?,
         kind: CommitKind::Append,
         commit: SequenceNumber(3),
         live_metas: &listed.collect::<Vec<_>>(),
@@ -224,7 +225,7 @@ fn headed_meta_file(
         certificates,
         extension: b"later",
     };
-    Ok(parts.encode(crc32fast::hash).map_err(unsound)?.0)
+    Ok(parts.encode(crc32fast::hash).map_err(invalid_vector)?.0)
 }
 
 /// Filters of few and of many hashes, preceded by the hashes to query.
@@ -239,7 +240,7 @@ fn filters() -> io::Result<Vec<Vec<u8>>> {
             builder.add_hashes(&hashes);
             let mut input: Vec<u8> = hashes.iter().take(4).flat_map(|h| h.to_be_bytes()).collect();
             input.resize(32, 0);
-            input.extend(builder.finish().map_err(unsound)?);
+            input.extend(builder.finish().map_err(invalid_vector)?);
             Ok(input)
         })
         .collect()

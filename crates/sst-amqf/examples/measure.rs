@@ -8,7 +8,7 @@ use sst_amqf::{QuotientFilter, measure_false_positive_rate};
 use sst_format::filter::{FilterBytes, FilterError, FilterPolicy};
 
 /// Number of queries that measure the false-positive rate.
-const QUESTIONS: u64 = 1_000_000;
+const QUERIES: u64 = 1_000_000;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let keys = std::env::args().nth(1).map_or(Ok(1_000_000), |arg| arg.parse())?;
@@ -35,7 +35,7 @@ fn measure(what: &str, hashes: &[u64]) -> Result<(), FilterError> {
     println!("  {:>10} bytes, {:.2} bits per key", bytes.len(), info.bits_per_fingerprint());
     println!(
         "  {:>10.3} % false positives measured, {:.3} % expected",
-        100.0 * measure_false_positive_rate(&*filter, QUESTIONS),
+        100.0 * measure_false_positive_rate(&*filter, QUERIES),
         100.0 * info.expected_false_positive_rate(),
     );
     Ok(())

@@ -77,7 +77,7 @@ impl Builder {
             let mut distinct = Pile::new();
             let mut sink = |values: &[u32], pool: &mut Pool| {
                 for &value in values {
-                    cursor.place(layout.split(prefix | u64::from(value)).0);
+                    cursor.next_slot(layout.split(prefix | u64::from(value)).0);
                 }
                 distinct.extend(values, pool);
             };

@@ -23,7 +23,7 @@ pub(crate) struct SlotCursor {
 impl SlotCursor {
     /// The slot of the next fingerprint. Slots behind the end of the table are counted on.
     #[inline]
-    pub(crate) fn place(&mut self, quotient: u64) -> u64 {
+    pub(crate) fn next_slot(&mut self, quotient: u64) -> u64 {
         let slot = quotient.max(self.next);
         self.next = slot + 1;
         slot
@@ -50,10 +50,10 @@ pub(crate) struct Encoder<'a> {
     /// The occupieds of `home` so far.
     occupieds: u64,
     /// The block of the last slot. Blocks behind the end of the table are counted on.
-    place: u64,
-    /// The run ends of `place` so far. The end of a run is set when the next one starts.
+    slots_block: u64,
+    /// The run ends of `slots_block` so far. The end of a run is set when the next one starts.
     runends: u64,
-    /// The remainders of `place` so far.
+    /// The remainders of `slots_block` so far.
     remainders: [u16; SLOTS],
     /// Whether a write lay outside the buffer. `finish` then returns an error.
     is_broken: bool,
@@ -81,7 +81,7 @@ impl<'a> Encoder<'a> {
             last: None,
             home: 0,
             occupieds: 0,
-            place: 0,
+            slots_block: 0,
             runends: 0,
             remainders: [0; SLOTS],
             is_broken: false,
@@ -97,17 +97,17 @@ impl<'a> Encoder<'a> {
     pub(crate) fn push(&mut self, fingerprint: u64) {
         let (quotient, remainder) = self.layout.split(fingerprint);
         if quotient / SLOTS_PER_BLOCK != self.home {
-            self.go_home(quotient / SLOTS_PER_BLOCK);
+            self.advance_home(quotient / SLOTS_PER_BLOCK);
         }
         self.occupieds |= 1 << (quotient % SLOTS_PER_BLOCK);
-        let slot = self.cursor.place(quotient);
+        let slot = self.cursor.next_slot(quotient);
         if let Some((last_quotient, last_slot)) = self.last {
             self.runends |= u64::from(quotient != last_quotient) << (last_slot % SLOTS_PER_BLOCK);
         }
         self.last = Some((quotient, slot));
-        if slot / SLOTS_PER_BLOCK != self.place {
-            self.write_place();
-            self.place = slot / SLOTS_PER_BLOCK;
+        if slot / SLOTS_PER_BLOCK != self.slots_block {
+            self.write_slots_block();
+            self.slots_block = slot / SLOTS_PER_BLOCK;
         }
         self.put_remainder(slot, low_half(remainder));
         self.count += 1;
@@ -128,8 +128,8 @@ impl<'a> Encoder<'a> {
         if let Some((_, slot)) = self.last {
             self.runends |= 1 << (slot % SLOTS_PER_BLOCK);
         }
-        self.write_place();
-        self.go_home(self.layout.blocks() - 1);
+        self.write_slots_block();
+        self.advance_home(self.layout.blocks() - 1);
         self.write_occupieds();
         debug_assert!(!self.is_broken, "the buffer has the size of its layout");
         if self.is_broken {
@@ -141,7 +141,7 @@ impl<'a> Encoder<'a> {
     /// Moves on to the block of a higher quotient. All earlier runs have been placed, so the
     /// offsets of this block and of those between are known.
     #[cold]
-    fn go_home(&mut self, block: u64) {
+    fn advance_home(&mut self, block: u64) {
         self.write_occupieds();
         while self.home < block {
             self.home += 1;
@@ -171,21 +171,21 @@ impl<'a> Encoder<'a> {
         self.is_broken |= written.is_none();
     }
 
-    /// Writes the run ends and remainders of `place`. The first blocks may be written twice: the
-    /// fingerprints that wrap around go into the slots that were left free.
-    fn write_place(&mut self) {
+    /// Writes the run ends and remainders of `slots_block`. The first blocks may be written twice:
+    /// the fingerprints that wrap around go into the slots that were left free.
+    fn write_slots_block(&mut self) {
         #[cfg(test)]
         {
             self.writes += 1;
         }
-        let at = self.block_at(self.place & (self.layout.blocks() - 1));
+        let at = self.block_at(self.slots_block & (self.layout.blocks() - 1));
         let written = at.and_then(|at| self.write_slots(at));
         self.is_broken |= written.is_none();
         self.runends = 0;
         self.remainders = [0; SLOTS];
     }
 
-    /// Adds the run ends and remainders of `place` to the block at `at`.
+    /// Adds the run ends and remainders of `slots_block` to the block at `at`.
     fn write_slots(&mut self, at: usize) -> Option<()> {
         or_word(self.buffer, at + RUNENDS_AT, self.runends)?;
         // Four remainders of at most 16 bits fit a word.
@@ -235,7 +235,7 @@ mod tests {
         for start in [0, top / 2, top - 400_000] {
             let mut cursor = SlotCursor::default();
             for fingerprint in start..start + 400_000 {
-                cursor.place(layout.split(fingerprint).0);
+                cursor.next_slot(layout.split(fingerprint).0);
             }
             let mut buffer = vec![0; usize::try_from(layout.buffer_len()).unwrap()];
             let mut encoder = Encoder::new(&mut buffer, layout, cursor.overflow(layout));

@@ -50,19 +50,19 @@ impl FilterInfo {
     }
 }
 
-/// Measures the share of `questions` random hashes that get a "maybe".
+/// Measures the share of `queries` random hashes that get a "maybe".
 ///
 /// [`FilterInfo::expected_false_positive_rate`] is the calculated share.
 ///
 /// The hashes are always the same ones. A table holds one of them by chance with a probability of
-/// one in 2^64 for each entry, far below the error of the measurement. Returns 0 for 0 questions.
+/// one in 2^64 for each entry, far below the error of the measurement. Returns 0 for 0 queries.
 #[must_use]
-pub fn measure_false_positive_rate(filter: &dyn Filter, questions: u64) -> f64 {
-    if questions == 0 {
+pub fn measure_false_positive_rate(filter: &dyn Filter, queries: u64) -> f64 {
+    if queries == 0 {
         return 0.0;
     }
-    let maybe = (0..questions).filter(|&n| filter.may_contain(sample_hash(n))).count();
-    maybe as f64 / questions as f64
+    let maybe = (0..queries).filter(|&n| filter.may_contain(sample_hash(n))).count();
+    maybe as f64 / queries as f64
 }
 
 /// The n-th number of a fixed sequence that looks random (splitmix64 from an arbitrary seed).

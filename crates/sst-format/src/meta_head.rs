@@ -54,7 +54,7 @@ mod listed_meta;
 mod split;
 
 pub use area::Area;
-pub use encoder::{BlockHeaders, DescribedTable, HeadedMetaFile};
+pub use encoder::{BlockHeaders, DescribedTable, MetaFileV3};
 pub use listed_meta::{HashRange, ListedMeta};
 pub use split::MetaLimits;
 
@@ -63,9 +63,9 @@ pub(crate) use listed_meta::LISTED_META_LEN;
 /// The version of a section with a head.
 pub const PROTECTION_VERSION_HEADED: u32 = 3;
 
-/// Length of the end of a meta file that tells where its head is, in bytes. [`HeadPlace::parse`]
+/// Length of the end of a meta file that tells where its head is, in bytes. [`HeadLocation::parse`]
 /// needs no more.
-pub const HEAD_PLACE_LEN: usize = 16 + TRAILER_LEN;
+pub const HEAD_LOCATION_LEN: usize = 16 + TRAILER_LEN;
 
 const STRUCTURE: Structure = Structure::MetaHead;
 
@@ -120,14 +120,14 @@ impl CommitKind {
 /// Nothing of it is verified. It only tells which bytes to read; [`MetaHead::parse`] then verifies
 /// them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HeadPlace {
+pub struct HeadLocation {
     start_len: u32,
     core_start: u64,
     file_len: u64,
 }
 
-impl HeadPlace {
-    /// Parses the last bytes of a meta file of `file_len` bytes, at least [`HEAD_PLACE_LEN`] of
+impl HeadLocation {
+    /// Parses the last bytes of a meta file of `file_len` bytes, at least [`HEAD_LOCATION_LEN`] of
     /// them. O(1).
     ///
     /// `None` if they state no head: the meta file is of version 1 or 2, of the original's, or
@@ -135,10 +135,10 @@ impl HeadPlace {
     /// [`MetaFile::parse`](crate::meta_file::MetaFile::parse) tells these cases apart.
     #[must_use]
     pub fn parse(last_bytes: &[u8], file_len: u64) -> Option<Self> {
-        let place = last_bytes.last_chunk::<HEAD_PLACE_LEN>()?;
+        let location = last_bytes.last_chunk::<HEAD_LOCATION_LEN>()?;
         let trailer = Trailer::parse(last_bytes).ok()?;
-        let (start_len, core_len) = (u32_at(place, 0)?, u32_at(place, 8)?);
-        let core_start = file_len.checked_sub(HEAD_PLACE_LEN as u64 + u64::from(core_len))?;
+        let (start_len, core_len) = (u32_at(location, 0)?, u32_at(location, 8)?);
+        let core_start = file_len.checked_sub(HEAD_LOCATION_LEN as u64 + u64::from(core_len))?;
         let section_start = file_len.checked_sub(TRAILER_LEN as u64 + u64::from(trailer.len))?;
         let has_room = u64::from(start_len) <= section_start && section_start + 4 <= core_start;
         has_room.then_some(Self { start_len, core_start, file_len })
@@ -181,9 +181,9 @@ pub struct HeadTable {
 impl<'a> MetaHead<'a> {
     /// Parses a head. O(length of the head).
     ///
-    /// `start` holds the bytes of [`HeadPlace::start_range`], `end` those of
-    /// [`HeadPlace::end_range`]. Verifies both checksums of the head, and that its lengths add up
-    /// to the length of the file. Areas are not read.
+    /// `start` holds the bytes of [`HeadLocation::start_range`], `end` those of
+    /// [`HeadLocation::end_range`]. Verifies both checksums of the head, and that its lengths add
+    /// up to the length of the file. Areas are not read.
     ///
     /// # Errors
     ///
@@ -198,11 +198,11 @@ impl<'a> MetaHead<'a> {
         let trailer = Trailer::parse(end)?;
         let too_short = FormatError::TooShort {
             structure: STRUCTURE,
-            needed: HEAD_PLACE_LEN as u64,
+            needed: HEAD_LOCATION_LEN as u64,
             available: end.len() as u64,
         };
-        let (core, place) = end.split_last_chunk::<HEAD_PLACE_LEN>().ok_or(too_short)?;
-        let word = |at| u32_at(place, at).ok_or(too_short);
+        let (core, location) = end.split_last_chunk::<HEAD_LOCATION_LEN>().ok_or(too_short)?;
+        let word = |at| u32_at(location, at).ok_or(too_short);
         let (start_len, start_checksum) = (word(0)?, word(4)?);
         let (core_len, core_checksum) = (word(8)?, word(12)?);
         let covered = end.get(..core.len() + 12).ok_or(too_short)?;

@@ -30,8 +30,8 @@ use crate::bytes::{field, u32_in, u64_at, u64_in};
 use crate::content_digest::{CONTENT_DIGEST_LEN, ContentDigest, FamilyCertificate};
 use crate::meta_file::MetaStart;
 use crate::meta_head::{
-    HEAD_PLACE_LEN, HeadPlace, LISTED_META_LEN, ListedMeta, MetaHead, PROTECTION_VERSION_HEADED,
-    TABLE_CHECKS_LEN, TableChecks, headers_len,
+    HEAD_LOCATION_LEN, HeadLocation, LISTED_META_LEN, ListedMeta, MetaHead,
+    PROTECTION_VERSION_HEADED, TABLE_CHECKS_LEN, TableChecks, headers_len,
 };
 use crate::{BlobNumber, Crc32, FormatError, SequenceNumber, SstMeta, Structure};
 
@@ -378,10 +378,10 @@ impl<'a> ProtectionSection<'a> {
     ) -> Result<Self, FormatError> {
         let structure = Structure::MetaHead;
         let available = file.len() as u64;
-        let needed = HEAD_PLACE_LEN as u64;
+        let needed = HEAD_LOCATION_LEN as u64;
         let too_short = FormatError::TooShort { structure, needed, available };
-        let place = HeadPlace::parse(file, available).ok_or(too_short)?;
-        let core_start = usize::try_from(place.end_range().start).map_err(|_| too_short)?;
+        let location = HeadLocation::parse(file, available).ok_or(too_short)?;
+        let core_start = usize::try_from(location.end_range().start).map_err(|_| too_short)?;
         let first = file.get(..start.len()).ok_or(too_short)?;
         let last = file.get(core_start..).ok_or(too_short)?;
         let head = MetaHead::parse(first, last, available, crc32)?;

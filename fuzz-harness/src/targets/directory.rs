@@ -114,8 +114,8 @@ pub fn run(data: &[u8]) {
         assert!(std::fs::write(dir.path().join(name), bytes).is_ok());
     }
     let is_damaged = how & 3 != 1;
-    let asked = ask(dir.path(), access, base, is_damaged);
-    assert!(asked.is_ok() || files != base.files, "intact, and {:?}", asked.err());
+    let outcome = read_all(dir.path(), access, base, is_damaged);
+    assert!(outcome.is_ok() || files != base.files, "intact, and {:?}", outcome.err());
 }
 
 /// Edits one file: its bytes, its length, its name, or removes it.
@@ -221,7 +221,7 @@ fn strip_protection(files: &mut [(String, Vec<u8>)]) {
     }
 }
 
-fn ask(dir: &Path, access: Access, base: &Base, is_damaged: bool) -> Result<(), ReadError> {
+fn read_all(dir: &Path, access: Access, base: &Base, is_damaged: bool) -> Result<(), ReadError> {
     let options = reader_options().access(access);
     let verified = verify_directory(dir, &options, &sst_reader::Monitor::default());
     let opened = SstSet::open(dir, &options);

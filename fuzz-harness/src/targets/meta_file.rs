@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use sst_format::filter::FilterBytes;
 use sst_format::meta_file::{MetaFile, MetaFileParts};
-use sst_format::meta_head::{BlockHeaders, DescribedTable, HeadPlace, HeadedMetaFile, MetaHead};
+use sst_format::meta_head::{BlockHeaders, DescribedTable, HeadLocation, MetaFileV3, MetaHead};
 use sst_format::protection::ProtectionSection;
 use sst_format::{FormatError, SequenceNumber, SstMeta, TableProtection};
 
@@ -48,8 +48,8 @@ fn check_headed(
         let (start, end) = (usize::try_from(range.start).ok()?, usize::try_from(range.end).ok()?);
         data.get(start..end)
     };
-    let place = HeadPlace::parse(data, file_len);
-    let ends = place.and_then(|p| Some((slice(p.start_range())?, slice(p.end_range())?)));
+    let location = HeadLocation::parse(data, file_len);
+    let ends = location.and_then(|p| Some((slice(p.start_range())?, slice(p.end_range())?)));
     let alone = ends.map(|(start, end)| MetaHead::parse(start, end, file_len, crc32fast::hash));
     let alone = alone.and_then(Result::ok);
     assert!(alone.is_some_and(|alone| alone.tables().eq(head.tables())));
@@ -69,7 +69,7 @@ fn check_headed(
         .collect();
     let (tables, listed) = (described.unwrap_or_default(), section.listed_metas());
     assert_eq!(tables.len(), meta.tables().len());
-    let parts = HeadedMetaFile {
+    let parts = MetaFileV3 {
         family: head.family(),
         obsolete: &head.obsolete().collect::<Vec<_>>(),
         tables: &tables,

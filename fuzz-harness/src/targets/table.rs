@@ -18,11 +18,11 @@ const WALKED: usize = 4096;
 
 /// Runs the target on one input.
 pub fn run(data: &[u8]) {
-    ask_all(data, None);
+    check_all_reads(data, None);
     let mut repaired = data.to_vec();
     let Some(block_count) = repair::table(&mut repaired) else { return };
-    ask_all(&repaired, None);
-    ask_all(&repaired, Some(&describe(&repaired, block_count)));
+    check_all_reads(&repaired, None);
+    check_all_reads(&repaired, Some(&describe(&repaired, block_count)));
 }
 
 /// A description that nearly matches: its hashes, entry count and filter come from the bytes.
@@ -77,7 +77,7 @@ fn of_lookup(lookup: &Lookup<'_>) -> Option<Value> {
     }
 }
 
-fn ask_all(bytes: &[u8], meta: Option<&SstMeta>) {
+fn check_all_reads(bytes: &[u8], meta: Option<&SstMeta>) {
     let Ok(table) = StaticSortedFile::from_bytes("table", bytes.to_vec(), meta, &reader_options())
     else {
         return;
@@ -114,7 +114,7 @@ fn ask_all(bytes: &[u8], meta: Option<&SstMeta>) {
         assert!(table.inspect().is_ok());
         check_answers(&table, &seen);
     }
-    ask_more(&table, &seen, report.is_intact());
+    run_other_reads(&table, &seen, report.is_intact());
 }
 
 /// Checks that every entry of a verified table is found among the entries of its key.
@@ -134,7 +134,7 @@ fn check_answers(table: &StaticSortedFile, seen: &[(u64, Vec<u8>, Value)]) {
 }
 
 /// Runs reads whose answers are not known in advance.
-fn ask_more(table: &StaticSortedFile, seen: &[(u64, Vec<u8>, Value)], is_intact: bool) {
+fn run_other_reads(table: &StaticSortedFile, seen: &[(u64, Vec<u8>, Value)], is_intact: bool) {
     for (hash, key, _) in seen.iter().take(8) {
         _ = table.lookup(*hash, key).map(|found| of_lookup(&found));
         _ = table.get(key).map(|found| of_lookup(&found));

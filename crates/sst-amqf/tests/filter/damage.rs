@@ -7,7 +7,7 @@ use sst_amqf::{QuotientFilter, QuotientFilterView};
 use sst_format::filter::{FilterBytes, FilterPolicy};
 
 /// Queries damaged bytes in every way. Only a panic or an endless loop fails.
-fn ask_all_there_is(bytes: &[u8]) {
+fn query_everything(bytes: &[u8]) {
     let unchecked = QuotientFilter::default().check_on_open(false);
     let _ = unchecked
         .open(FilterBytes::new(bytes.to_vec()))
@@ -73,7 +73,7 @@ fn every_single_flipped_bit() {
             for bit in 0..8 {
                 damaged[at] ^= 1 << bit;
                 check_flipped_bit(&damaged, part(&bytes, at), &hashes);
-                ask_all_there_is(&damaged);
+                query_everything(&damaged);
                 damaged[at] = bytes[at];
             }
         }
@@ -152,7 +152,7 @@ fn every_length_but_the_right_one() {
 proptest! {
     #[test]
     fn random_bytes(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
-        ask_all_there_is(&bytes);
+        query_everything(&bytes);
     }
 
     /// Random blocks in a sound envelope.
@@ -170,7 +170,7 @@ proptest! {
         bytes.extend((0..len as u64).map(|n| fill.unwrap_or_else(|| random(n))));
         bytes.extend([count, 6 + blocks, width, 0]);
         prop_assert!(QuotientFilterView::parse(&bytes).is_ok());
-        ask_all_there_is(&bytes);
+        query_everything(&bytes);
     }
 
     #[test]
@@ -182,7 +182,7 @@ proptest! {
         for (at, value) in changes {
             *at.get_mut(&mut bytes) = value;
         }
-        ask_all_there_is(&bytes);
+        query_everything(&bytes);
     }
 }
 
@@ -212,7 +212,7 @@ fn runs_without_an_end() {
             for block in 0..blocks as u64 {
                 assert!(view.may_contain((block * 64 + 7) << 7 | 0x55) || occupieds == 1);
             }
-            ask_all_there_is(&bytes);
+            query_everything(&bytes);
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::index_block::{IndexBlock, IndexBlockEncoder};
 use crate::key_block::{KeyBlock, KeyBlockEncoder, KeyBlockShape};
 use crate::meta_file::{MetaFile, MetaFileParts};
 use crate::meta_head::{
-    BlockHeaders, CommitKind, DescribedTable, HashRange, HeadedMetaFile, ListedMeta,
+    BlockHeaders, CommitKind, DescribedTable, HashRange, ListedMeta, MetaFileV3,
 };
 use crate::offset_table::{OffsetTable, encode_offset_table};
 use crate::protection::{BlobRecord, LiveMeta};
@@ -150,7 +150,7 @@ fn headed_meta_file() -> Vec<u8> {
         family: 2,
         hashes: HashRange { min: 0x10, max: 0x20 },
     };
-    let parts = HeadedMetaFile {
+    let parts = MetaFileV3 {
         family: 2,
         obsolete: &[SequenceNumber(1)],
         tables: &tables,

@@ -93,7 +93,7 @@ impl<'a> DescribedTable<'a> {
 
 /// The parts of a meta file of version 3.
 #[derive(Clone, Copy, Debug)]
-pub struct HeadedMetaFile<'a> {
+pub struct MetaFileV3<'a> {
     /// The family (key space) of the tables; 0 if there is only one.
     pub family: u32,
     /// Tables of older meta files that this commit makes obsolete.
@@ -117,7 +117,7 @@ pub struct HeadedMetaFile<'a> {
     pub extension: &'a [u8],
 }
 
-impl HeadedMetaFile<'_> {
+impl MetaFileV3<'_> {
     /// Encodes the meta file. Also returns the checksum in its trailer.
     ///
     /// # Errors

@@ -27,14 +27,14 @@ impl HashRange {
 
     /// Whether the ranges share a hash. [`HashRange::EMPTY`] shares none with any range.
     #[must_use]
-    pub const fn meets(self, other: Self) -> bool {
+    pub const fn overlaps(self, other: Self) -> bool {
         let (a, b) = (self, other);
         a.min <= a.max && b.min <= b.max && a.min <= b.max && b.min <= a.max
     }
 
-    /// The smallest range that holds both.
+    /// The smallest range that holds both ranges.
     #[must_use]
-    pub fn with(self, other: Self) -> Self {
+    pub fn union(self, other: Self) -> Self {
         Self { min: self.min.min(other.min), max: self.max.max(other.max) }
     }
 }

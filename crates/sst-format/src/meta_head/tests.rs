@@ -71,7 +71,7 @@ fn encoded() -> Vec<u8> {
         table(5, &HEADERS, b""),
         table(6, &HEADERS[..1], b"3rd"),
     ];
-    let parts = HeadedMetaFile {
+    let parts = MetaFileV3 {
         family: 2,
         obsolete: &[SequenceNumber(1)],
         tables: &tables,
@@ -90,11 +90,12 @@ fn encoded() -> Vec<u8> {
 /// The two ranges of a meta file that are its head, found as a reader finds them.
 fn ends(bytes: &[u8]) -> (&[u8], &[u8]) {
     let file_len = bytes.len() as u64;
-    let place = HeadPlace::parse(&bytes[bytes.len() - HEAD_PLACE_LEN..], file_len).unwrap();
+    let location =
+        HeadLocation::parse(&bytes[bytes.len() - HEAD_LOCATION_LEN..], file_len).unwrap();
     let slice = |range: Range<u64>| {
         &bytes[usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap()]
     };
-    (slice(place.start_range()), slice(place.end_range()))
+    (slice(location.start_range()), slice(location.end_range()))
 }
 
 fn area<'a>(bytes: &'a [u8], area: &Area) -> &'a [u8] {
@@ -200,9 +201,9 @@ fn every_other_length_is_found() {
     for len in (0..bytes.len()).filter(|len| *len != filters_end) {
         assert!(MetaFile::parse(&bytes[..len], crc32).is_err(), "{len}");
         let (cut, file_len) = (&bytes[..len], len as u64);
-        if let Some(place) = HeadPlace::parse(cut, file_len) {
-            let start = usize::try_from(place.start_range().end).unwrap();
-            let end = usize::try_from(place.end_range().start).unwrap();
+        if let Some(location) = HeadLocation::parse(cut, file_len) {
+            let start = usize::try_from(location.start_range().end).unwrap();
+            let end = usize::try_from(location.end_range().start).unwrap();
             assert!(MetaHead::parse(&cut[..start], &cut[end..], file_len, crc32).is_err(), "{len}");
         }
     }
@@ -215,7 +216,7 @@ fn repair(bytes: &mut [u8], core_start: usize, start_len: usize) {
     };
     let len = bytes.len();
     let start_checksum = crc32(&bytes[..start_len]);
-    put(bytes, len - HEAD_PLACE_LEN + 4, start_checksum);
+    put(bytes, len - HEAD_LOCATION_LEN + 4, start_checksum);
     let core_checksum = crc32(&bytes[core_start..len - TRAILER_LEN - 4]);
     put(bytes, len - TRAILER_LEN - 4, core_checksum);
     let checksum = crc32(&bytes[..len - 8]);
@@ -233,8 +234,8 @@ fn hostile_numbers_with_right_checksums_never_panic() {
             hostile[at..at + 2].copy_from_slice(&value);
             repair(&mut hostile, core_start, start_len);
             let len = hostile.len() as u64;
-            if let Some(place) = HeadPlace::parse(&hostile, len) {
-                assert!(place.start_range().end <= len && place.end_range().start <= len);
+            if let Some(location) = HeadLocation::parse(&hostile, len) {
+                assert!(location.start_range().end <= len && location.end_range().start <= len);
             }
             let head = MetaHead::parse(&hostile[..start_len], &hostile[core_start..], len, crc32);
             if let Ok(head) = head {
@@ -265,7 +266,7 @@ fn tables_are_described_again_from_borrowed_bytes() {
         headers_checksum: Some(table.headers.checksum()),
     };
     let tables: Vec<_> = head.tables().map(|table| described(&table)).collect();
-    let mut parts = HeadedMetaFile {
+    let mut parts = MetaFileV3 {
         family: 2,
         obsolete: &[SequenceNumber(1)],
         tables: &tables,
@@ -297,7 +298,7 @@ fn tables_are_described_again_from_borrowed_bytes() {
 fn a_table_without_its_block_headers_cannot_be_described() {
     let mut described = table(4, &HEADERS[..2], b"");
     described.record.block_count = 3;
-    let parts = HeadedMetaFile {
+    let parts = MetaFileV3 {
         family: 0,
         obsolete: &[],
         tables: &[described],
@@ -320,7 +321,7 @@ fn a_head_is_small() {
     let headers: Vec<BlockHeader> = (0..100).map(header).collect();
     let filter = vec![7; 10_000];
     let tables: Vec<_> = (0..100).map(|sequence| table(sequence + 1, &headers, &filter)).collect();
-    let parts = HeadedMetaFile {
+    let parts = MetaFileV3 {
         family: 0,
         obsolete: &[],
         tables: &tables,
@@ -369,8 +370,10 @@ fn lists_are_in_order_and_of_ranges_that_can_be() {
 #[test]
 fn ranges_meet_where_they_share_a_hash() {
     let range = |min, max| HashRange { min, max };
-    assert!(range(3, 5).meets(range(5, 9)) && range(5, 9).meets(range(3, 5)));
-    assert!(!range(3, 4).meets(range(5, 9)) && !range(5, 9).meets(range(3, 4)));
-    assert!(!HashRange::EMPTY.meets(HashRange::FULL) && !HashRange::FULL.meets(HashRange::EMPTY));
-    assert_eq!(HashRange::EMPTY.with(range(3, 4)).with(range(8, 9)), range(3, 9));
+    assert!(range(3, 5).overlaps(range(5, 9)) && range(5, 9).overlaps(range(3, 5)));
+    assert!(!range(3, 4).overlaps(range(5, 9)) && !range(5, 9).overlaps(range(3, 4)));
+    assert!(
+        !HashRange::EMPTY.overlaps(HashRange::FULL) && !HashRange::FULL.overlaps(HashRange::EMPTY)
+    );
+    assert_eq!(HashRange::EMPTY.union(range(3, 4)).union(range(8, 9)), range(3, 9));
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sst_format::filter::FilterBytes;
-use sst_format::meta_head::{Area, HEAD_PLACE_LEN, HeadPlace};
+use sst_format::meta_head::{Area, HEAD_LOCATION_LEN, HeadLocation};
 
 use super::identity::FileIdentity;
 use crate::block::memory::Mapping;
@@ -19,12 +19,12 @@ use crate::{Access, Corruption, FileLabel, ReadError};
 /// pages and system calls.
 const MIN_MAPPED_LEN: u64 = 64 << 10;
 
-/// How many bytes at the end of a meta file are read first. They hold the place of the head, of a
-/// small meta file all of it, and of a larger one bytes that need not be used: so few that opening a
-/// set of a hundred meta files reads less than 64 KiB of them.
+/// How many bytes at the end of a meta file are read first. They hold the location of the head, of
+/// a small meta file all of it, and of a larger one bytes that need not be used: so few that
+/// opening a set of a hundred meta files reads less than 64 KiB of them.
 const FIRST_READ_LEN: u64 = 512;
 
-const _: () = assert!(FIRST_READ_LEN > HEAD_PLACE_LEN as u64, "the first read tells the place");
+const _: () = assert!(FIRST_READ_LEN > HEAD_LOCATION_LEN as u64, "the first read has the location");
 
 /// An open meta file. It stays open as long as a table may need its filter or its block headers.
 pub(super) struct MetaSource {
@@ -77,15 +77,15 @@ impl MetaSource {
         let last = read(&file, last_start..len).map_err(read_error)?;
         let mut opened = Self::of(label, &metadata, Source::Memory(Box::new([])));
         opened.bytes_read = AtomicU64::new(last.len() as u64);
-        let place = HeadPlace::parse(&last, len);
-        let Some(place) = place else {
+        let location = HeadLocation::parse(&last, len);
+        let Some(location) = location else {
             opened.source = match last_start {
                 0 => Source::Memory(Box::new(last)),
                 _ => opened.whole(&file, access)?,
             };
             return Ok((opened, None));
         };
-        let end = place.end_range();
+        let end = location.end_range();
         // The part of the end that the first read has not brought.
         let before = end.start.min(last_start)..last_start;
         let known = end.start.saturating_sub(last_start);
@@ -98,7 +98,7 @@ impl MetaSource {
         }
         let mut end = opened.bytes(before)?;
         end.extend_from_slice(known);
-        let start = opened.bytes(place.start_range())?;
+        let start = opened.bytes(location.start_range())?;
         // The head was read, not touched in a map: a fault would read the pages around it, too.
         if let (Access::Map, Source::Positioned(file)) = (access, &opened.source) {
             opened.source = Source::Mapped(map(label, file.file())?);

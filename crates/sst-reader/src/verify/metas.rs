@@ -128,14 +128,17 @@ impl Metas<'_> {
         let all = self.hashes.values().flat_map(|named| &named.described);
         let mut known: BTreeMap<SequenceNumber, HashRange> = BTreeMap::new();
         for (table, hashes) in all {
-            known.entry(*table).and_modify(|known| *known = known.with(*hashes)).or_insert(*hashes);
+            known
+                .entry(*table)
+                .and_modify(|known| *known = known.union(*hashes))
+                .or_insert(*hashes);
         }
         let by = self.catalog.commit;
         self.hashes.iter().filter_map(move |(sequence, named)| {
             let listed = self.listed.get(sequence)?.hashes;
             let obsolete = named.obsolete.iter().filter_map(|table| known.get(table));
             let mut hashes = named.described.iter().map(|(_, hashes)| hashes).chain(obsolete);
-            let is_within = |hashes: &HashRange| listed.with(*hashes) == listed;
+            let is_within = |hashes: &HashRange| listed.union(*hashes) == listed;
             let outside = hashes.find(|hashes| !is_within(hashes))?;
             let cause = Corruption::ListedHashes { by, min: outside.min, max: outside.max };
             Some(ReadError::corrupt(&named.label, cause))

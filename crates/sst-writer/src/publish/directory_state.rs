@@ -176,7 +176,7 @@ impl DirectoryState {
         let mut obsolete = BTreeSet::new();
         for table in dead {
             obsolete.insert(table.sequence);
-            hashes = hashes.with(HashRange { min: table.min_hash, max: table.max_hash });
+            hashes = hashes.union(HashRange { min: table.min_hash, max: table.max_hash });
         }
         let obsolete = obsolete.into_iter().collect();
         let mut continued = Continued { state, obsolete, hashes };

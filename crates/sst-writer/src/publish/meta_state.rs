@@ -11,7 +11,7 @@ use sst_format::file_name::{FileKind, FileName};
 use sst_format::live::DescribesTables;
 use sst_format::meta_file::{MetaFile, TableRecord};
 use sst_format::meta_head::{
-    Area, CommitKind, HEAD_PLACE_LEN, HashRange, HeadPlace, ListedMeta, MetaHead, MetaLimits,
+    Area, CommitKind, HEAD_LOCATION_LEN, HashRange, HeadLocation, ListedMeta, MetaHead, MetaLimits,
 };
 use sst_format::protection::{BlobRecord, LiveMeta};
 use sst_format::{FormatError, SequenceNumber};
@@ -254,11 +254,11 @@ impl<'a> OpenFile<'a> {
     /// Reads the head and the two lists. `None` if the file has no valid head, and so must be read
     /// whole.
     fn head(&self, sequence: SequenceNumber) -> Result<Option<MetaState>, PublishError> {
-        let last_bytes = self.last_bytes(HEAD_PLACE_LEN)?;
-        let Some(place) = HeadPlace::parse(&last_bytes, self.len) else {
+        let last_bytes = self.last_bytes(HEAD_LOCATION_LEN)?;
+        let Some(location) = HeadLocation::parse(&last_bytes, self.len) else {
             return Ok(None);
         };
-        let (start, end) = (self.read(place.start_range())?, self.read(place.end_range())?);
+        let (start, end) = (self.read(location.start_range())?, self.read(location.end_range())?);
         let Ok(head) = MetaHead::parse(&start, &end, self.len, crc32fast::hash) else {
             return Ok(None);
         };

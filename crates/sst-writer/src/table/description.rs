@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use sst_format::meta_head::{CommitKind, DescribedTable, HashRange, HeadedMetaFile, ListedMeta};
+use sst_format::meta_head::{CommitKind, DescribedTable, HashRange, ListedMeta, MetaFileV3};
 use sst_format::{SequenceNumber, SstMeta};
 
 use crate::WriteError;
@@ -38,7 +38,7 @@ pub fn write_description(path: impl AsRef<Path>, meta: &SstMeta) -> Result<(), W
     let none = SequenceNumber::default();
     let hashes = HashRange { min: meta.min_hash, max: meta.max_hash };
     let table = DescribedTable::new(none, meta).map_err(WriteError::Description)?;
-    let (bytes, _) = HeadedMetaFile {
+    let (bytes, _) = MetaFileV3 {
         family: 0,
         obsolete: &[],
         tables: &[table],

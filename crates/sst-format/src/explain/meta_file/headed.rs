@@ -8,7 +8,7 @@ use super::{Table, blobs, block_headers, certificates, file_name, table_at, tabl
 
 use crate::file_name::FileKind;
 use crate::meta_head::{
-    CommitKind, HEAD_PLACE_LEN, LISTED_META_LEN, TABLE_CHECKS_LEN, headers_len,
+    CommitKind, HEAD_LOCATION_LEN, LISTED_META_LEN, TABLE_CHECKS_LEN, headers_len,
 };
 use crate::protection::BLOB_LEN;
 use crate::{FormatError, Structure};
@@ -57,12 +57,12 @@ pub(super) fn protection(
 fn counts(dump: &Dump<'_, '_>, tables: &[Table]) -> Result<(u32, u32), Stop> {
     let structure = Structure::MetaHead;
     let rest = dump.rest();
-    let (needed, available) = (HEAD_PLACE_LEN as u64, rest.len() as u64);
+    let (needed, available) = (HEAD_LOCATION_LEN as u64, rest.len() as u64);
     let too_short = FormatError::TooShort { structure, needed, available };
     let word = |at: usize| crate::bytes::u32_at(rest, at).ok_or(too_short);
-    let place = rest.len().checked_sub(HEAD_PLACE_LEN).ok_or(too_short)?;
-    let core_len = word(place + 8)?;
-    let core = place.checked_sub(core_len as usize).ok_or(too_short)?;
+    let location = rest.len().checked_sub(HEAD_LOCATION_LEN).ok_or(too_short)?;
+    let core_len = word(location + 8)?;
+    let core = location.checked_sub(core_len as usize).ok_or(too_short)?;
     let (metas, blobs) = (word(core + META_COUNT_AT)?, word(core + BLOB_COUNT_AT)?);
     let headers: u64 = tables.iter().map(|table| headers_len(table.block_count)).sum();
     let expected =

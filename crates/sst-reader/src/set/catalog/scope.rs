@@ -23,7 +23,7 @@ impl Scope {
 
     fn needs(self, family: u32, hashes: HashRange) -> bool {
         self.family.is_none_or(|wanted| wanted == family)
-            && (self == Self::ALL || self.hashes.meets(hashes))
+            && (self == Self::ALL || self.hashes.overlaps(hashes))
     }
 
     /// Whether a meta file may say something of the tables in the scope.

@@ -16,7 +16,7 @@ use sst_format::del_file::DelFile;
 use sst_format::file_name::{FileKind, FileName};
 use sst_format::meta_file::MetaFile;
 use sst_format::meta_head::{
-    BlockHeaders, DescribedTable, HashRange, HeadedMetaFile, ListedMeta, MetaLimits,
+    BlockHeaders, DescribedTable, HashRange, ListedMeta, MetaFileV3, MetaLimits,
 };
 use sst_format::protection::BlobRecord;
 use sst_format::{BlobNumber, FormatError, SequenceNumber};
@@ -78,7 +78,7 @@ impl NewMeta<'_> {
     fn hashes(&self) -> HashRange {
         let ranges = self.tables.iter().map(|table| &table.record);
         let ranges = ranges.map(|table| HashRange { min: table.min_hash, max: table.max_hash });
-        ranges.fold(HashRange::EMPTY, HashRange::with)
+        ranges.fold(HashRange::EMPTY, HashRange::union)
     }
 }
 
@@ -184,7 +184,7 @@ impl PreparedCommit<'_> {
         let Continued { state, obsolete, hashes } = continued;
         let (sequence, family) = (meta.commit, self.family());
         let this =
-            ListedMeta { sequence, checksum: 0, family, hashes: meta.hashes().with(*hashes) };
+            ListedMeta { sequence, checksum: 0, family, hashes: meta.hashes().union(*hashes) };
         let live_metas: Vec<_> = state.listed_metas().chain([this]).collect();
         let (bytes, newest) = self.encode(meta, obsolete, &live_metas)?;
         state.push(newest);
@@ -207,7 +207,7 @@ impl PreparedCommit<'_> {
     ) -> Result<(Vec<u8>, MetaState), PublishError> {
         let blobs: Vec<_> = meta.blobs.values().copied().collect();
         let is_part = meta.name.sequence != meta.commit;
-        let parts = HeadedMetaFile {
+        let parts = MetaFileV3 {
             family: self.family(),
             obsolete,
             tables: meta.tables,
