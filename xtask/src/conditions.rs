@@ -19,6 +19,9 @@ use crate::bench::{Peers, conditions_rivals};
 /// The folder of the measuring program, relative to the root of a workspace.
 const PROGRAM: &str = "benches/src/conditions";
 
+/// The ways of ours to store and to read cold data, as figures name them.
+const WAYS: [&str; 4] = ["map", "read", "map4k", "read4k"];
+
 /// The section of `benches/Cargo.toml` that older commits lack.
 const MANIFEST: &str = "
 [[bin]]
@@ -166,8 +169,22 @@ fn build_commit(root: &Path, commit: &str) -> Result<PathBuf, String> {
     if !git.status().is_ok_and(|status| status.success()) {
         copy_program(root, &tree).map_err(|error| format!("{}: {error}", tree.display()))?;
     }
-    let has_monitor = tree.join("crates/sst-format/src/monitor.rs").exists();
-    build(&tree, &aside.join("build"), if has_monitor { "" } else { "--cfg sst_before_monitor" })
+    // What this commit lacks: the program does without it.
+    let flags: Vec<_> = [
+        ("crates/sst-format/src/monitor.rs", "", "--cfg sst_before_monitor"),
+        (
+            "crates/sst-writer/src/table/writer_options.rs",
+            "value_block_size",
+            "--cfg sst_before_block_sizes",
+        ),
+    ]
+    .into_iter()
+    .filter(|(file, part, _)| {
+        !fs::read_to_string(tree.join(file)).is_ok_and(|text| text.contains(part))
+    })
+    .map(|(_, _, flag)| flag)
+    .collect();
+    build(&tree, &aside.join("build"), &flags.join(" "))
 }
 
 /// Copies our program into an older tree. Repeated in each run, since the program may have changed.
@@ -206,8 +223,11 @@ impl Side {
     /// The samples of a figure. Other stores have only one way to read files, so their samples are
     /// compared with both of ours.
     fn samples_of(&self, figure: &str) -> Option<&Vec<f64>> {
-        let any_way = || figure.replacen(" map ", " ", 1).replacen(" read ", " ", 1);
-        self.samples.get(figure).or_else(|| self.samples.get(&any_way()))
+        let any_way = WAYS.iter().find_map(|way| {
+            let way = format!(" {way} ");
+            figure.contains(&way).then(|| figure.replacen(&way, " ", 1))
+        });
+        self.samples.get(figure).or_else(|| self.samples.get(&any_way?))
     }
 
     /// Runs a step of the program and returns its output.

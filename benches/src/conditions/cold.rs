@@ -1,11 +1,12 @@
 //! Condition (g), data colder than memory: at the start of every sample no page of the store is in
 //! memory.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sst_amqf::QuotientFilter;
 use sst_benches::random::Random;
 use sst_reader::{Access, ReaderOptions, SstSet};
+use sst_writer::WriterOptions;
 
 use crate::counters::{Counters, Sums};
 use crate::figures::Figures;
@@ -21,68 +22,105 @@ const TIMES: usize = 3;
 /// Number of lookups after each drop of the page cache. There are only a few, so that a lookup
 /// rarely needs a page that an earlier one has read.
 const LOOKUPS: usize = 4;
-/// Number of keys of one `multi_get`.
-const GROUP: usize = 256;
+/// Number of keys of one `multi_get`, and of as many gets one after the other.
+const GROUP: usize = 1000;
 /// Number of samples per round.
-const SAMPLES: usize = 8;
+const SAMPLES: usize = 4;
 
-fn dir(scope: Scope<'_>) -> PathBuf {
-    scope.dir.join(format!("cold-{}", TIMES * scope.entries))
+/// The ways to store and to read: the name in figures, the size of blocks where it is not the
+/// default, and the access.
+const WAYS: [(&str, Option<usize>, Access); 4] = [
+    ("map", None, Access::Map),
+    ("read", None, Access::Read),
+    ("map4k", Some(4 << 10), Access::Map),
+    ("read4k", Some(4 << 10), Access::Read),
+];
+
+fn dir(scope: Scope<'_>, block_size: Option<usize>) -> PathBuf {
+    let blocks = block_size.map_or_else(String::new, |size| format!("-blocks-{size}"));
+    scope.dir.join(format!("cold-{}{blocks}", TIMES * scope.entries))
+}
+
+/// The options of a table with blocks of this size; `None` if this commit cannot choose it.
+fn options(block_size: Option<usize>) -> Option<WriterOptions> {
+    match block_size {
+        None => Some(stores::options()),
+        // Commits before the option lack it; `cargo xtask conditions` sets this.
+        #[cfg(sst_before_block_sizes)]
+        Some(_) => None,
+        #[cfg(not(sst_before_block_sizes))]
+        Some(size) => Some(stores::options().value_block_size(size).key_block_size(size)),
+    }
 }
 
 pub(crate) fn prepare(scope: Scope<'_>) -> Result<()> {
-    stores::write(&dir(scope), &stores::overlapping(TIMES * scope.entries, 1), VALUE_LEN)
+    let tables = stores::overlapping(TIMES * scope.entries, 1);
+    for (_, block_size, _) in WAYS {
+        if let Some(options) = options(block_size) {
+            stores::write(&dir(scope, block_size), &tables, VALUE_LEN, &options)?;
+        }
+    }
+    Ok(())
 }
 
 pub(crate) fn round(scope: Scope<'_>, figures: &mut Figures) -> Result<()> {
+    for (name, block_size, access) in WAYS {
+        if options(block_size).is_some() {
+            measure(scope, name, &dir(scope, block_size), access, figures)?;
+        }
+    }
+    Ok(())
+}
+
+fn measure(
+    scope: Scope<'_>,
+    name: &str,
+    dir: &Path,
+    access: Access,
+    figures: &mut Figures,
+) -> Result<()> {
     let mut random = Random::new(scope.round + 1);
-    let (entries, first) = (TIMES * scope.entries, &key(0));
-    for (access, name) in [(Access::Map, "map"), (Access::Read, "read")] {
-        let options = ReaderOptions::default().filter(QuotientFilter::default()).access(access);
-        let mut sums: Vec<(&str, usize, Sums)> = vec![
-            ("open", 1, Sums::default()),
-            ("get", LOOKUPS, Sums::default()),
-            ("miss", LOOKUPS, Sums::default()),
-            ("multi_get", GROUP, Sums::default()),
-        ];
-        for _ in 0..SAMPLES {
-            for (operation, count, sum) in &mut sums {
-                let present = *operation != "miss";
-                let keys: Vec<_> = (0..*count)
-                    .map(|_| random.below(entries))
-                    .map(|number| key(number + if present { 0 } else { entries }))
-                    .collect();
-                let dir = dir(scope);
-                drop_pages(&dir)?;
-                let mut start = Counters::now()?;
-                let set = SstSet::open(&dir, &options)?;
-                if *operation == "open" {
-                    set.open_all()?;
-                } else {
-                    // One lookup opens the table and brings its tail and its filter into memory.
-                    set.get(first)?;
-                    start = Counters::now()?;
-                }
-                let found = match *operation {
-                    "open" => 1,
-                    "multi_get" => set.multi_get(&keys)?.iter().flatten().count(),
-                    _ => {
-                        let mut found = 0;
-                        for key in &keys {
-                            found += usize::from(set.get(key)?.is_some());
-                        }
-                        found
+    let entries = TIMES * scope.entries;
+    let options = ReaderOptions::default().filter(QuotientFilter::default()).access(access);
+    let mut sums =
+        [("open", 1), ("get", LOOKUPS), ("miss", LOOKUPS), ("multi_get", GROUP), ("gets", GROUP)]
+            .map(|(operation, count)| (operation, count, Sums::default()));
+    for _ in 0..SAMPLES {
+        for (operation, count, sum) in &mut sums {
+            let present = *operation != "miss";
+            let keys: Vec<_> = (0..*count)
+                .map(|_| random.below(entries))
+                .map(|number| key(number + if present { 0 } else { entries }))
+                .collect();
+            drop_pages(dir)?;
+            let mut start = Counters::now()?;
+            let set = SstSet::open(dir, &options)?;
+            if *operation == "open" {
+                set.open_all()?;
+            } else {
+                // One lookup opens the table and brings its tail and its filter into memory.
+                set.get(key(0))?;
+                start = Counters::now()?;
+            }
+            let found = match *operation {
+                "open" => 1,
+                "multi_get" => set.multi_get(&keys)?.iter().flatten().count(),
+                _ => {
+                    let mut found = 0;
+                    for key in &keys {
+                        found += usize::from(set.get(key)?.is_some());
                     }
-                };
-                sum.add(start.taken()?);
-                if found != if present { *count } else { 0 } {
-                    return Err(format!("{operation}: {found} of {count} keys were found").into());
+                    found
                 }
+            };
+            sum.add(start.taken()?);
+            if found != if present { *count } else { 0 } {
+                return Err(format!("{operation}: {found} of {count} keys were found").into());
             }
         }
-        for (operation, count, sum) in sums {
-            sum.report(&format!("g {name} {operation}"), count * SAMPLES, figures)?;
-        }
+    }
+    for (operation, count, sum) in sums {
+        sum.report(&format!("g {name} {operation}"), count * SAMPLES, figures)?;
     }
     Ok(())
 }

@@ -44,8 +44,18 @@ pub(crate) fn disjoint(entries: usize, tables: usize) -> Vec<Vec<usize>> {
     numbers.chunks(entries.div_ceil(tables)).map(<[usize]>::to_vec).collect()
 }
 
+/// The options of a table.
+pub(crate) fn options() -> WriterOptions {
+    WriterOptions::default().filter(QuotientFilter::default())
+}
+
 /// Writes a store of these tables in one commit. Does nothing if the store exists.
-pub(crate) fn write(dir: &Path, tables: &[Vec<usize>], value_len: usize) -> Result<()> {
+pub(crate) fn write(
+    dir: &Path,
+    tables: &[Vec<usize>],
+    value_len: usize,
+    options: &WriterOptions,
+) -> Result<()> {
     if dir.join("CURRENT").exists() {
         return Ok(());
     }
@@ -54,8 +64,7 @@ pub(crate) fn write(dir: &Path, tables: &[Vec<usize>], value_len: usize) -> Resu
     for numbers in tables {
         let mut rows: Vec<_> = numbers.iter().map(|number| (key(*number), *number)).collect();
         rows.sort_by_cached_key(|(key, _)| (hash_key(key), *key));
-        let options = WriterOptions::default().filter(QuotientFilter::default());
-        let mut table = commit.create_table(options)?;
+        let mut table = commit.create_table(options.clone())?;
         for (key, number) in &rows {
             table.add((key, value(*number, value_len).as_slice()))?;
         }

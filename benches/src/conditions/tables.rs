@@ -33,9 +33,9 @@ pub(crate) fn options() -> ReaderOptions {
 pub(crate) fn prepare(scope: Scope<'_>) -> Result<()> {
     for tables in TABLES {
         let cut = stores::overlapping(scope.entries, tables);
-        stores::write(&dir(scope, "overlapping", tables), &cut, VALUE_LEN)?;
+        stores::write(&dir(scope, "overlapping", tables), &cut, VALUE_LEN, &stores::options())?;
         let cut = stores::disjoint(scope.entries, tables);
-        stores::write(&dir(scope, "disjoint", tables), &cut, VALUE_LEN)?;
+        stores::write(&dir(scope, "disjoint", tables), &cut, VALUE_LEN, &stores::options())?;
     }
     Ok(())
 }

@@ -39,7 +39,7 @@ const PICTURES: [Picture; 4] = [
             ("get: microseconds, wall-clock time", "g* get, µs wall"),
             ("get: KiB read from the disk", "g* get, KiB read"),
             ("get: times it waits", "g* get, waits"),
-            ("256 keys at once: microseconds for a key", "g* multi_get, µs wall"),
+            ("1,000 keys at once: microseconds for a key", "g* multi_get, µs wall"),
             ("absent key: microseconds", "g* miss, µs wall"),
             ("open: microseconds, wall-clock time", "g* open, µs wall"),
         ],
@@ -122,7 +122,12 @@ impl Side {
     /// Returns the bars of one figure. Our store has one bar for each way to read files.
     fn bars<'r>(&'r self, figure: &str) -> Vec<Bar<'r>> {
         let ways: &[(&str, &str)] = match (self.name.as_str(), figure.contains('*')) {
-            ("ours", true) => &[(" map", "sst, map"), (" read", "sst, reads")],
+            ("ours", true) => &[
+                (" map", "sst, map"),
+                (" read", "sst, reads"),
+                (" map4k", "sst, map, 4 KiB"),
+                (" read4k", "sst, reads, 4 KiB"),
+            ],
             ("ours", false) => &[("", "sst ")],
             (name, _) => &[("", name)],
         };

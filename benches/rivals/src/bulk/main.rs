@@ -14,7 +14,7 @@ use rocksdb::{
     BlockBasedOptions, BottommostLevelCompaction, CompactOptions, DB, DBCompressionType, Options,
     WriteBatch, WriteOptions,
 };
-use sst_benches::bulk::{KEY_LEN, RECORD_LEN, Cost};
+use sst_benches::bulk::{Cost, KEY_LEN, RECORD_LEN};
 use sst_benches::store::BenchError;
 
 /// Loads unsorted records into RocksDB, and prints the time and the memory of the load as JSON.

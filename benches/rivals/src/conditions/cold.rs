@@ -19,8 +19,8 @@ const TIMES: usize = 3;
 /// Number of lookups after each drop of the page cache, number of keys of one `multi_get`, and
 /// number of samples per round. All are equal to those for our store.
 const LOOKUPS: usize = 4;
-const GROUP: usize = 256;
-const SAMPLES: u64 = 8;
+const GROUP: usize = 1000;
+const SAMPLES: u64 = 4;
 /// Size of the cache in bytes. The cache is empty at the start of a sample.
 const CACHE: u64 = 64 << 20;
 
@@ -45,8 +45,9 @@ pub(crate) fn prepare(scope: Scope<'_>) -> Result<()> {
 
 pub(crate) fn round(scope: Scope<'_>, figures: &mut Figures) -> Result<()> {
     let (data, dir) = (data(scope), dir(scope));
-    let mut sums = [("open", 1), ("get", LOOKUPS), ("miss", LOOKUPS), ("multi_get", GROUP)]
-        .map(|(operation, count)| (operation, count, Sums::default()));
+    let mut sums =
+        [("open", 1), ("get", LOOKUPS), ("miss", LOOKUPS), ("multi_get", GROUP), ("gets", GROUP)]
+            .map(|(operation, count)| (operation, count, Sums::default()));
     for sample in 0..SAMPLES {
         let seed = scope.round * SAMPLES + sample;
         for (operation, count, sums) in &mut sums {
