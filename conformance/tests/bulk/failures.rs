@@ -130,7 +130,9 @@ fn a_key_that_is_too_long_is_refused_and_others_go_on() {
     let longer = vec![b'k'; 1 << 24];
     let refused = handle.put(&longer, b"value");
     let expected = InputPosition { stream: 7, position: 1 };
-    assert!(matches!(refused, Err(BulkError::Entry { place, .. }) if place == expected));
+    assert!(
+        matches!(refused, Err(BulkError::Entry { input_position, .. }) if input_position == expected)
+    );
     handle.put(b"short", b"value").unwrap();
     handle.finish().unwrap();
     assert_eq!(loader.finish().unwrap().entries, 2);
@@ -142,6 +144,6 @@ fn a_key_that_is_too_long_is_refused_and_others_go_on() {
 fn a_run_that_no_block_can_hold_is_an_error_with_its_place() {
     let records = (0..20).map(|i| TestRecord::put(vec![b'k'; 1_000_000], [i])).collect();
     let error = check_failure(&[records], options().duplicates(Duplicates::Keep));
-    let BulkError::Entry { place, .. } = error else { panic!("{error}") };
-    assert_eq!(place, InputPosition { stream: 0, position: 17 });
+    let BulkError::Entry { input_position, .. } = error else { panic!("{error}") };
+    assert_eq!(input_position, InputPosition { stream: 0, position: 17 });
 }

@@ -382,7 +382,8 @@ fn load_a_long_run(memory: usize, threads: usize, skip: bool) -> Result<Loaded, 
     handle.finish()?;
     let summary = loader.finish()?;
     assert_eq!(summary.records, summary.entries + summary.duplicates + summary.refused);
-    let refused = summary.first_refused.iter().map(|record| record.place.position).collect();
+    let refused =
+        summary.first_refused.iter().map(|record| record.input_position.position).collect();
     let mut tables: Vec<_> = files(&dir.path().join("db"))
         .into_iter()
         .filter(|path| path.extension().is_some_and(|extension| extension == "sst"))
@@ -410,8 +411,8 @@ fn records_beyond_the_longest_run_are_refused_alike_whatever_the_budget() {
     let second = load_a_long_run(256 << 20, 2, true).unwrap();
     assert!(first == second, "{} and {} refused", first.count, second.count);
     let error = load_a_long_run(256 << 20, 2, false).unwrap_err();
-    let BulkError::Entry { place, source: WriteError::RunTooLong { .. } } = error else {
+    let BulkError::Entry { input_position, source: WriteError::RunTooLong { .. } } = error else {
         panic!("{error}")
     };
-    assert_eq!(place.position, first.refused[0]);
+    assert_eq!(input_position.position, first.refused[0]);
 }

@@ -102,7 +102,7 @@ impl Format {
     }
 
     /// The position of an entry for messages: its line or row, counted from 1.
-    pub(crate) fn place(self, number: u64) -> String {
+    pub(crate) fn position_text(self, number: u64) -> String {
         match self {
             Self::Parquet => format!("row {number}"),
             Self::Tsv | Self::Csv | Self::Jsonl => format!("line {number}"),

@@ -13,8 +13,8 @@ const WRITER_LEN: u64 = 6 << 20;
 /// Memory of a filter for each entry of the table being written, in bytes: the hashes that it
 /// collects, and its bytes while they are built.
 const FILTER_LEN_PER_ENTRY: u64 = 8;
-/// Memory of the filters of finished tables for each entry, in eighths of a byte.
-const FINISHED_FILTER_EIGHTHS_PER_ENTRY: u64 = 20;
+/// Memory of the filters of finished tables for each entry, in bits.
+const FINISHED_FILTER_BITS_PER_ENTRY: u64 = 20;
 /// Smallest memory that a thread gets for sorting, in bytes.
 const MIN_SORT_LEN: usize = 1 << 20;
 /// Memory that sorting takes for each record besides the record itself, in bytes.
@@ -78,7 +78,7 @@ impl WriteBudget {
         let filters = u64::from(has_filter);
         let writers =
             threads as u64 * (WRITER_LEN + filters * FILTER_LEN_PER_ENTRY * table_entries);
-        let finished = filters * totals.records / 8 * FINISHED_FILTER_EIGHTHS_PER_ENTRY;
+        let finished = filters * totals.records / 8 * FINISHED_FILTER_BITS_PER_ENTRY;
         let free = budget.len.saturating_sub(to_len(writers + finished));
         let sort_len = (free / threads).min(to_len(largest_bucket)).max(MIN_SORT_LEN);
         Self { resident_len: free.saturating_sub(sort_len * threads), sort_len }

@@ -20,10 +20,10 @@ use crate::{PublishError, WriteError};
 pub enum BulkError {
     /// A record that the format cannot hold. If a put returns this, the load has taken nothing of
     /// the record.
-    #[error("{place}: the entry cannot be written")]
+    #[error("{input_position}: the entry cannot be written")]
     Entry {
         /// The input position of the record.
-        place: InputPosition,
+        input_position: InputPosition,
         /// The reason. An entry number in it counts the entries of the record's table.
         source: WriteError,
     },

@@ -89,13 +89,13 @@ impl BulkHandle {
         value: impl AsRef<[u8]>,
     ) -> Result<(), BulkError> {
         let (key, value) = (key.as_ref(), value.as_ref());
-        let place = self.take_place(position, key)?;
-        let record_value = if value.len() < self.shared.aside_len {
+        let input_position = self.next_input_position(position, key)?;
+        let record_value = if value.len() < self.shared.detached_len {
             RecordValue::Bytes(value)
         } else {
-            self.put_aside(place, value)?
+            self.write_detached(input_position, value)?
         };
-        self.add(Record { place, key, value: record_value }, value.len())
+        self.add(Record { input_position, key, value: record_value }, value.len())
     }
 
     /// Puts a record whose value becomes a blob, however short it is.
@@ -123,9 +123,10 @@ impl BulkHandle {
         value: impl AsRef<[u8]>,
     ) -> Result<(), BulkError> {
         let (key, value) = (key.as_ref(), value.as_ref());
-        let place = self.take_place(position, key)?;
-        let ticket = self.shared.guard(self.shared.write_blob(place, value))?;
-        self.add(Record { place, key, value: RecordValue::Blob(ticket) }, value.len())
+        let input_position = self.next_input_position(position, key)?;
+        let ticket =
+            self.shared.fail_load_on_error(self.shared.write_blob(input_position, value))?;
+        self.add(Record { input_position, key, value: RecordValue::Blob(ticket) }, value.len())
     }
 
     /// Puts a record that deletes its key.
@@ -144,8 +145,8 @@ impl BulkHandle {
     /// As [`BulkHandle::put`].
     pub fn delete_at(&mut self, position: u64, key: impl AsRef<[u8]>) -> Result<(), BulkError> {
         let key = key.as_ref();
-        let place = self.take_place(position, key)?;
-        self.add(Record { place, key, value: RecordValue::Deleted }, 0)
+        let input_position = self.next_input_position(position, key)?;
+        self.add(Record { input_position, key, value: RecordValue::Deleted }, 0)
     }
 
     /// Ends the handle, and adds its last records to the load.
@@ -169,30 +170,36 @@ impl BulkHandle {
 
     /// The input position of the next record. Checks the length of its key.
     #[inline]
-    fn take_place(&mut self, position: u64, key: &[u8]) -> Result<InputPosition, BulkError> {
-        let place = InputPosition { stream: self.stream, position };
+    fn next_input_position(
+        &mut self,
+        position: u64,
+        key: &[u8],
+    ) -> Result<InputPosition, BulkError> {
+        let input_position = InputPosition { stream: self.stream, position };
         self.next_position = position.wrapping_add(1);
         if key.len() > MAX_KEY_LEN {
             let source = WriteError::KeyTooLong { entry: position, len: key.len() };
-            return Err(BulkError::Entry { place, source });
+            return Err(BulkError::Entry { input_position, source });
         }
-        Ok(place)
+        Ok(input_position)
     }
 
     /// Writes a long value to a blob file or a spill file, so that its record does not hold it.
     #[cold]
-    fn put_aside<'v>(
+    fn write_detached<'v>(
         &self,
-        place: InputPosition,
+        input_position: InputPosition,
         value: &'v [u8],
     ) -> Result<RecordValue<'v>, BulkError> {
         self.shared.check()?;
         if value.len() > self.shared.blob_threshold() {
-            let ticket = self.shared.guard(self.shared.write_blob(place, value))?;
+            let ticket =
+                self.shared.fail_load_on_error(self.shared.write_blob(input_position, value))?;
             return Ok(RecordValue::Blob(ticket));
         }
-        let place = self.shared.guard(self.shared.store.append(value, self.file))?;
-        Ok(RecordValue::Detached(DetachedValue { file: self.file, place }))
+        let location =
+            self.shared.fail_load_on_error(self.shared.store.append(value, self.file))?;
+        Ok(RecordValue::Detached(DetachedValue { file: self.file, location }))
     }
 
     #[inline]
@@ -225,9 +232,9 @@ impl BulkHandle {
         let full = mem::take(open);
         match full.records {
             0 => shared.store.give_back(full.bytes),
-            _ => shared.guard(shared.store.add(bucket, full))?,
+            _ => shared.fail_load_on_error(shared.store.add(bucket, full))?,
         }
-        let buffer = shared.guard(self.buffer(needed))?;
+        let buffer = shared.fail_load_on_error(self.buffer(needed))?;
         self.open.get_mut(bucket).or_broken(CHUNK_PER_BUCKET)?.bytes = buffer;
         Ok(())
     }

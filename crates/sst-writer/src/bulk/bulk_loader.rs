@@ -6,7 +6,6 @@ use std::sync::Arc;
 use sst_format::content_digest::FamilyCertificate;
 use sst_format::{BlobNumber, SequenceNumber};
 
-use super::blob_shelf::{BlobNumbers, ShelvedBlob};
 use super::budget::Totals;
 use super::bulk_error::BulkError;
 use super::bulk_handle::BulkHandle;
@@ -15,6 +14,7 @@ use super::prepared_load::PreparedLoad;
 use super::refused::RefusedRecord;
 use super::resolver::DuplicateKey;
 use super::shared::Shared;
+use super::unnumbered_blobs::{BlobNumbers, UnnumberedBlob};
 use super::write_phase::{Outcome, WritePhase};
 use crate::file::FileError;
 use crate::invariant::OrBroken;
@@ -185,9 +185,9 @@ impl<'p> BulkLoader<'p> {
         }
         if !shared.options.skip_refused && outcome.refused.count > 0 {
             let first = outcome.refused.first.drain(..).next();
-            let RefusedRecord { place, source } =
+            let RefusedRecord { input_position, source } =
                 first.or_broken("of the records that were refused the first is kept")?;
-            return Err(BulkError::Entry { place, source });
+            return Err(BulkError::Entry { input_position, source });
         }
         shared.check()?;
         shared.report(Phase::Publish, totals, Some(totals));
@@ -197,7 +197,7 @@ impl<'p> BulkLoader<'p> {
 }
 
 /// A blob of a load: its ticket, its number and its file.
-type NumberedBlob = (u64, BlobNumber, ShelvedBlob);
+type NumberedBlob = (u64, BlobNumber, UnnumberedBlob);
 
 /// Numbers blobs in the order of their input positions.
 fn number_blobs(commit: &Commit<'_>, shared: &Shared) -> Result<Vec<NumberedBlob>, BulkError> {
@@ -233,7 +233,7 @@ fn adopt_files(
         spilled_bytes: shared.store.spilled_len(),
         not_removed: Vec::new(),
     };
-    for (_, reserved, ShelvedBlob { file, blob, digest, .. }) in blobs {
+    for (_, reserved, UnnumberedBlob { file, blob, digest, .. }) in blobs {
         if used.contains(&reserved) {
             summary.file_bytes += blob.file_size;
             commit.adopt_blob(reserved, file, blob, digest)?;

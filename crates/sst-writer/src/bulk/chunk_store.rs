@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::budget::{BUCKETS, Budget, SORT_LEN_PER_RECORD};
 use super::bulk_error::BulkError;
-use super::spill_file::{SpillFile, SpillPlace};
+use super::spill_file::{SpillFile, SpillLocation};
 use crate::WriteError;
 use crate::invariant::OrBroken;
 
@@ -30,7 +30,7 @@ pub(super) struct Chunk {
 pub(super) struct SpilledChunk {
     /// Number of the spill file.
     pub(super) file: u32,
-    pub(super) place: SpillPlace,
+    pub(super) location: SpillLocation,
     pub(super) records: u32,
 }
 
@@ -52,7 +52,7 @@ impl Bucket {
 
     /// Memory that sorting the bucket takes besides its chunks that are in memory, in bytes.
     pub(super) fn load_len(&self) -> u64 {
-        let spilled: u64 = self.spilled.iter().map(|chunk| u64::from(chunk.place.len)).sum();
+        let spilled: u64 = self.spilled.iter().map(|chunk| u64::from(chunk.location.len)).sum();
         spilled + self.records * SORT_LEN_PER_RECORD
     }
 
@@ -169,27 +169,27 @@ impl ChunkStore {
         let spill_file = self.file(file)?;
         let mut spilled = Vec::with_capacity(chunks.len());
         for (bucket, chunk) in chunks {
-            let place = spill_file.append(&chunk.bytes)?;
-            spilled.push((bucket, SpilledChunk { file, place, records: chunk.records }));
+            let location = spill_file.append(&chunk.bytes)?;
+            spilled.push((bucket, SpilledChunk { file, location, records: chunk.records }));
             self.give_back(chunk.bytes);
         }
         let mut state = self.lock();
         for (bucket, chunk) in spilled {
-            state.spilled_len += u64::from(chunk.place.len);
+            state.spilled_len += u64::from(chunk.location.len);
             state.in_use += SPILLED_LEN;
             let bucket = state.buckets.get_mut(bucket).or_broken(ALL_BUCKETS)?;
             bucket.records += u64::from(chunk.records);
-            bucket.len += u64::from(chunk.place.len);
+            bucket.len += u64::from(chunk.location.len);
             bucket.spilled.push(chunk);
         }
         Ok(())
     }
 
     /// Writes a value that is stored apart from its record.
-    pub(super) fn append(&self, value: &[u8], file: u32) -> Result<SpillPlace, BulkError> {
-        let place = self.file(file)?.append(value)?;
-        self.lock().spilled_len += u64::from(place.len);
-        Ok(place)
+    pub(super) fn append(&self, value: &[u8], file: u32) -> Result<SpillLocation, BulkError> {
+        let location = self.file(file)?.append(value)?;
+        self.lock().spilled_len += u64::from(location.len);
+        Ok(location)
     }
 
     /// Takes back the buffer of a chunk without records.

@@ -23,7 +23,7 @@ pub(super) struct KeyGroup {
 pub(super) enum Verdict {
     /// Write it.
     Emit,
-    /// Hold it in place of the record held before: it is kept if no later one follows.
+    /// Hold it instead of the record held before: it is kept if no later one follows.
     Hold,
     /// Leave it out.
     Skip,
@@ -46,14 +46,14 @@ impl KeyGroup {
     }
 
     /// Decides about the next record.
-    pub(super) fn accept(&mut self, place: InputPosition, is_deletion: bool) -> Verdict {
+    pub(super) fn accept(&mut self, position: InputPosition, is_deletion: bool) -> Verdict {
         self.records += 1;
-        self.note_place(place);
+        self.note_position(position);
         if is_deletion {
-            self.deletion = self.deletion.max(Some(place));
+            self.deletion = self.deletion.max(Some(position));
             return Verdict::Skip;
         }
-        if self.deletion > Some(place) {
+        if self.deletion > Some(position) {
             return Verdict::Skip;
         }
         match self.policy {
@@ -62,7 +62,7 @@ impl KeyGroup {
                 Verdict::Emit
             }
             Duplicates::Newest | Duplicates::Error => {
-                self.held = Some(place);
+                self.held = Some(position);
                 Verdict::Hold
             }
         }
@@ -72,7 +72,7 @@ impl KeyGroup {
     pub(super) fn end(&mut self) -> Tail {
         let tail = match (self.held, self.deletion) {
             (Some(_), _) => Tail::Held,
-            (None, Some(place)) => Tail::Deletion(place),
+            (None, Some(position)) => Tail::Deletion(position),
             (None, None) => Tail::Nothing,
         };
         self.entries += u64::from(tail != Tail::Nothing);
@@ -92,12 +92,12 @@ impl KeyGroup {
         }
     }
 
-    fn note_place(&mut self, place: InputPosition) {
+    fn note_position(&mut self, position: InputPosition) {
         let (first, second) = self.lowest;
         self.lowest = match first {
-            None => (Some(place), None),
-            Some(lowest) if place < lowest => (Some(place), first),
-            _ => (first, Some(second.map_or(place, |second| second.min(place)))),
+            None => (Some(position), None),
+            Some(lowest) if position < lowest => (Some(position), first),
+            _ => (first, Some(second.map_or(position, |second| second.min(position)))),
         };
     }
 }
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_two_places_are_told() {
+    fn the_first_two_positions_are_reported() {
         let mut group = KeyGroup::new(Duplicates::Error);
         let at = |position| InputPosition { stream: 0, position };
         for (position, expected) in

@@ -17,7 +17,6 @@
 //! The end of each table follows from all records put and the options alone. So the files are the
 //! same for any budget, any number of threads and any way in which they took turns.
 
-pub(crate) mod blob_shelf;
 pub(crate) mod budget;
 pub(crate) mod bulk_error;
 pub(crate) mod bulk_handle;
@@ -37,6 +36,7 @@ mod shared;
 mod sorted_bucket;
 mod spill_file;
 mod table_sequence;
+pub(crate) mod unnumbered_blobs;
 mod write_phase;
 
 pub use bulk_error::BulkError;

@@ -14,7 +14,7 @@
 use std::cmp::Ordering;
 
 use super::input_position::InputPosition;
-use super::spill_file::SpillPlace;
+use super::spill_file::SpillLocation;
 
 /// Longest varint in bytes.
 const MAX_VARINT_LEN: usize = 10;
@@ -41,13 +41,13 @@ pub(super) enum RecordValue<'a> {
 pub(super) struct DetachedValue {
     /// Number of the spill file.
     pub(super) file: u32,
-    pub(super) place: SpillPlace,
+    pub(super) location: SpillLocation,
 }
 
 /// A record, borrowed from its chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Record<'a> {
-    pub(super) place: InputPosition,
+    pub(super) input_position: InputPosition,
     pub(super) key: &'a [u8],
     pub(super) value: RecordValue<'a>,
 }
@@ -60,7 +60,7 @@ impl<'a> Record<'a> {
     /// Length of the key and the value in bytes. The value of a blob counts as 0.
     pub(super) const fn len(&self) -> u64 {
         let value_len = match &self.value {
-            RecordValue::Detached(value) => value.place.len as usize,
+            RecordValue::Detached(value) => value.location.len as usize,
             value => value.inline_len(),
         };
         (self.key.len() + value_len) as u64
@@ -70,18 +70,18 @@ impl<'a> Record<'a> {
     /// Records with the same input position are ordered by their values, so that the order is
     /// always defined.
     pub(super) fn order(&self, other: &Self) -> Ordering {
-        let by_place = |record: &Self| (!record.is_deletion(), record.place);
+        let by_input_position = |record: &Self| (!record.is_deletion(), record.input_position);
         self.key
             .cmp(other.key)
-            .then_with(|| by_place(self).cmp(&by_place(other)))
+            .then_with(|| by_input_position(self).cmp(&by_input_position(other)))
             .then_with(|| self.value.tie_order().cmp(&other.value.tie_order()))
     }
 
     /// Appends the record to `out`.
     #[inline]
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
-        put_varint(out, self.place.stream);
-        put_varint(out, self.place.position);
+        put_varint(out, self.input_position.stream);
+        put_varint(out, self.input_position.position);
         put_varint(out, self.key.len() as u64);
         match self.value {
             RecordValue::Bytes(bytes) => {
@@ -98,13 +98,13 @@ impl<'a> Record<'a> {
                 out.extend_from_slice(self.key);
                 out.extend_from_slice(&ticket.to_be_bytes());
             }
-            RecordValue::Detached(DetachedValue { file, place }) => {
+            RecordValue::Detached(DetachedValue { file, location }) => {
                 out.push(2);
                 out.extend_from_slice(self.key);
                 out.extend_from_slice(&file.to_be_bytes());
-                out.extend_from_slice(&place.offset.to_be_bytes());
-                out.extend_from_slice(&place.len.to_be_bytes());
-                out.extend_from_slice(&place.checksum.to_be_bytes());
+                out.extend_from_slice(&location.offset.to_be_bytes());
+                out.extend_from_slice(&location.len.to_be_bytes());
+                out.extend_from_slice(&location.checksum.to_be_bytes());
             }
         }
     }
@@ -133,7 +133,7 @@ impl<'a> Record<'a> {
                 (RecordValue::Bytes(bytes), rest)
             }
         };
-        Some((Record { place: InputPosition { stream, position }, key, value }, rest))
+        Some((Record { input_position: InputPosition { stream, position }, key, value }, rest))
     }
 }
 
@@ -150,8 +150,8 @@ impl RecordValue<'_> {
         match self {
             Self::Deleted => (0, 0, 0, &[]),
             Self::Bytes(bytes) => (1, bytes.len() as u64, 0, bytes),
-            Self::Detached(DetachedValue { place, .. }) => {
-                (1, place.len.into(), place.checksum, &[])
+            Self::Detached(DetachedValue { location, .. }) => {
+                (1, location.len.into(), location.checksum, &[])
             }
             Self::Blob(ticket) => (2, *ticket, 0, &[]),
         }
@@ -163,12 +163,12 @@ fn take_detached(bytes: &[u8]) -> Option<(DetachedValue, &[u8])> {
     let (offset, rest) = rest.split_first_chunk()?;
     let (len, rest) = rest.split_first_chunk()?;
     let (checksum, rest) = rest.split_first_chunk()?;
-    let place = SpillPlace {
+    let location = SpillLocation {
         offset: u64::from_be_bytes(*offset),
         len: u32::from_be_bytes(*len),
         checksum: u32::from_be_bytes(*checksum),
     };
-    Some((DetachedValue { file: u32::from_be_bytes(*file), place }, rest))
+    Some((DetachedValue { file: u32::from_be_bytes(*file), location }, rest))
 }
 
 #[inline]
@@ -200,19 +200,19 @@ mod tests {
     use super::*;
 
     fn record<'a>(position: u64, key: &'a [u8], value: RecordValue<'a>) -> Record<'a> {
-        Record { place: InputPosition { stream: 1, position }, key, value }
+        Record { input_position: InputPosition { stream: 1, position }, key, value }
     }
 
     #[test]
     fn records_come_back_one_after_the_other() {
-        let place = SpillPlace { offset: u64::MAX, len: 5, checksum: 0xdead_beef };
+        let location = SpillLocation { offset: u64::MAX, len: 5, checksum: 0xdead_beef };
         let long = [7; 300];
         let records = [
             record(0, b"", RecordValue::Bytes(b"")),
             record(u64::MAX, b"key", RecordValue::Deleted),
             record(127, &long, RecordValue::Bytes(&long)),
             record(128, b"k", RecordValue::Blob(u64::MAX)),
-            record(1 << 35, b"k", RecordValue::Detached(DetachedValue { file: 3, place })),
+            record(1 << 35, b"k", RecordValue::Detached(DetachedValue { file: 3, location })),
         ];
         let mut bytes = Vec::new();
         for record in &records {
@@ -248,7 +248,7 @@ mod tests {
         ];
         records.sort_by(Record::order);
         let order: Vec<_> =
-            records.iter().map(|record| (record.place.position, record.value)).collect();
+            records.iter().map(|record| (record.input_position.position, record.value)).collect();
         assert_eq!(order[0].0, 5);
         assert_eq!(order[1], (9, RecordValue::Deleted));
         assert_eq!(order[2], (1, RecordValue::Bytes(b"y")));

@@ -4,14 +4,14 @@ use super::input_position::InputPosition;
 use crate::WriteError;
 
 /// Number of refused records that are kept with their input positions.
-const MOST_TOLD: usize = 10;
+const MAX_KEPT: usize = 10;
 
 /// A record that was refused when its table was written.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct RefusedRecord {
     /// The input position of the record.
-    pub place: InputPosition,
+    pub input_position: InputPosition,
     /// The reason.
     pub source: WriteError,
 }
@@ -39,9 +39,9 @@ impl RefusedRecords {
     }
 
     fn keep(&mut self, record: RefusedRecord) {
-        let at = self.first.partition_point(|known| known.place < record.place);
-        if at < MOST_TOLD {
-            self.first.truncate(MOST_TOLD - 1);
+        let at = self.first.partition_point(|known| known.input_position < record.input_position);
+        if at < MAX_KEPT {
+            self.first.truncate(MAX_KEPT - 1);
             self.first.insert(at.min(self.first.len()), record);
         }
     }
@@ -52,9 +52,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_lowest_places_are_told_in_any_order_of_arrival() {
+    fn the_lowest_positions_are_kept_in_any_order_of_arrival() {
         let record = |position| RefusedRecord {
-            place: InputPosition { stream: 0, position },
+            input_position: InputPosition { stream: 0, position },
             source: WriteError::NoEntries,
         };
         let mut parts = [RefusedRecords::default(), RefusedRecords::default()];
@@ -63,7 +63,7 @@ mod tests {
         }
         let [mut all, other] = parts;
         all.join(other);
-        let told: Vec<_> = all.first.iter().map(|record| record.place.position).collect();
-        assert_eq!((all.count, told), (200, (0..10).collect()));
+        let kept: Vec<_> = all.first.iter().map(|record| record.input_position.position).collect();
+        assert_eq!((all.count, kept), (200, (0..10).collect()));
     }
 }

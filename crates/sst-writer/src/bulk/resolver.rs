@@ -48,7 +48,7 @@ struct Buffers {
 /// A held record. Its value bytes are in [`Buffers::value`].
 #[derive(Clone, Copy)]
 struct HeldRecord {
-    place: InputPosition,
+    input_position: InputPosition,
     value: HeldValue,
 }
 
@@ -84,20 +84,20 @@ impl<'a> Resolver<'a> {
             self.note_duplicate(first, second);
         }
         let Buffers { key, held, value } = &mut self.buffers;
-        let (place, value) = match (tail, held.take()) {
-            (Tail::Held, Some(HeldRecord { place, value: HeldValue::Bytes })) => {
-                (place, RecordValue::Bytes(value))
+        let (input_position, value) = match (tail, held.take()) {
+            (Tail::Held, Some(HeldRecord { input_position, value: HeldValue::Bytes })) => {
+                (input_position, RecordValue::Bytes(value))
             }
-            (Tail::Held, Some(HeldRecord { place, value: HeldValue::Other(value) })) => {
-                (place, value)
+            (Tail::Held, Some(HeldRecord { input_position, value: HeldValue::Other(value) })) => {
+                (input_position, value)
             }
             (Tail::Held, None) => {
                 return Err(BrokenInvariant::new("a group that holds a record has it").into());
             }
-            (Tail::Deletion(place), _) => (place, RecordValue::Deleted),
+            (Tail::Deletion(input_position), _) => (input_position, RecordValue::Deleted),
             (Tail::Nothing, _) => return Ok(()),
         };
-        self.tables.add(group.hash, &Record { place, key, value })
+        self.tables.add(group.hash, &Record { input_position, key, value })
     }
 
     fn note_duplicate(&mut self, first: InputPosition, second: InputPosition) {
@@ -120,7 +120,7 @@ impl<'a> Resolver<'a> {
             RecordValue::Blob(ticket) => HeldValue::Other(RecordValue::Blob(ticket)),
             RecordValue::Detached(value) => HeldValue::Other(RecordValue::Detached(value)),
         };
-        self.buffers.held = Some(HeldRecord { place: record.place, value });
+        self.buffers.held = Some(HeldRecord { input_position: record.input_position, value });
         Ok(())
     }
 }
@@ -144,7 +144,7 @@ impl RecordSink for Resolver<'_> {
                 self.group.insert(Group { hash, state: KeyGroup::new(self.policy) })
             }
         };
-        match group.state.accept(record.place, record.is_deletion()) {
+        match group.state.accept(record.input_position, record.is_deletion()) {
             Verdict::Emit => self.tables.add(hash, &record),
             Verdict::Hold => self.hold(&record),
             Verdict::Skip => Ok(()),

@@ -14,7 +14,7 @@ use super::record::{MAX_OVERHEAD, Record};
 use super::record_sink::{RecordSink, SortedRecord};
 use super::shared::Shared;
 use super::sorted_bucket::SortedBucket;
-use super::spill_file::{SpillFile, SpillPlace};
+use super::spill_file::{SpillFile, SpillLocation};
 use crate::hash_key;
 
 /// The error of a run whose bytes are not records.
@@ -38,7 +38,7 @@ pub(super) struct RunMerge<'a> {
 #[derive(Debug)]
 struct Run {
     file: Arc<SpillFile>,
-    pieces: Vec<SpillPlace>,
+    pieces: Vec<SpillLocation>,
 }
 
 impl<'a> RunMerge<'a> {
@@ -57,7 +57,7 @@ impl<'a> RunMerge<'a> {
         merge.fan_in = (sort_len / store.budget().chunk_len.max(1)).max(MIN_FAN_IN);
         let (mut len, sort_len) = (0, sort_len as u64);
         for spilled in bucket.spilled {
-            let needed = part_len(spilled.place.len.into(), spilled.records);
+            let needed = part_len(spilled.location.len.into(), spilled.records);
             merge.make_room(&mut len, needed, sort_len, &file, sorted)?;
             sorted.read(store, spilled)?;
         }
@@ -101,14 +101,14 @@ impl<'a> RunMerge<'a> {
         self.shared.check()?;
         sorted.sort();
         let mut writer = RunWriter::new(Arc::clone(file), &self.shared.store);
-        sorted.hand_on(false, &mut writer)?;
+        sorted.emit_to(false, &mut writer)?;
         sorted.clear();
         self.runs.extend(writer.finish()?);
         Ok(())
     }
 
     /// Merges the runs, and passes all records to `sink` in order.
-    pub(super) fn hand_on(mut self, sink: &mut impl RecordSink) -> Result<(), BulkError> {
+    pub(super) fn emit_to(mut self, sink: &mut impl RecordSink) -> Result<(), BulkError> {
         while self.runs.len() > self.fan_in {
             let file = Arc::new(self.shared.spill_file());
             let mut runs = mem::take(&mut self.runs).into_iter();
@@ -118,11 +118,11 @@ impl<'a> RunMerge<'a> {
                     break;
                 }
                 let mut writer = RunWriter::new(Arc::clone(&file), &self.shared.store);
-                Merge::new(part)?.hand_on(self.shared, &mut writer)?;
+                Merge::new(part)?.emit_to(self.shared, &mut writer)?;
                 self.runs.extend(writer.finish()?);
             }
         }
-        Merge::new(self.runs)?.hand_on(self.shared, sink)
+        Merge::new(self.runs)?.emit_to(self.shared, sink)
     }
 }
 
@@ -134,7 +134,7 @@ fn part_len(len: u64, records: u32) -> u64 {
 /// Writes a run.
 struct RunWriter {
     file: Arc<SpillFile>,
-    pieces: Vec<SpillPlace>,
+    pieces: Vec<SpillLocation>,
     open: Vec<u8>,
     piece_len: usize,
 }
@@ -177,7 +177,7 @@ impl RecordSink for RunWriter {
 #[derive(Debug)]
 struct RunReader {
     file: Arc<SpillFile>,
-    pieces: std::vec::IntoIter<SpillPlace>,
+    pieces: std::vec::IntoIter<SpillLocation>,
     piece: Vec<u8>,
     /// The bytes of the piece at which the current record starts and ends.
     at: (usize, usize),
@@ -199,8 +199,8 @@ impl RunReader {
     fn advance(&mut self) -> Result<bool, BulkError> {
         let mut start = self.at.1;
         if start >= self.piece.len() {
-            let Some(place) = self.pieces.next() else { return Ok(false) };
-            self.file.read(place, &mut self.piece)?;
+            let Some(location) = self.pieces.next() else { return Ok(false) };
+            self.file.read(location, &mut self.piece)?;
             start = 0;
         }
         let record = self.piece.get(start..).and_then(Record::decode);
@@ -221,7 +221,7 @@ impl Ord for RunReader {
     fn cmp(&self, other: &Self) -> Ordering {
         let by_record = || match (self.record(), other.record()) {
             (Some(a), Some(b)) => b.order(&a),
-            // Each current record was decoded before. If one cannot be, `Merge::hand_on` reports
+            // Each current record was decoded before. If one cannot be, `Merge::emit_to` reports
             // it.
             _ => Ordering::Equal,
         };
@@ -254,7 +254,7 @@ impl Merge {
         Ok(Self { heap })
     }
 
-    fn hand_on(mut self, shared: &Shared, sink: &mut impl RecordSink) -> Result<(), BulkError> {
+    fn emit_to(mut self, shared: &Shared, sink: &mut impl RecordSink) -> Result<(), BulkError> {
         let mut handed = 0_u32;
         // The top of the heap is changed in place, so the heap is reordered once for each record.
         while let Some(mut first) = self.heap.peek_mut() {

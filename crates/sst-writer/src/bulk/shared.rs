@@ -8,13 +8,13 @@ use sst_format::content_digest::ValueDigest;
 use sst_format::limits::MAX_MEDIUM_VALUE_LEN;
 use sst_format::monitor::{Phase, Progress};
 
-use super::blob_shelf::{BlobShelf, ShelvedBlob};
 use super::budget::{Budget, Totals};
 use super::bulk_error::BulkError;
 use super::bulk_options::BulkOptions;
 use super::chunk_store::ChunkStore;
 use super::input_position::InputPosition;
 use super::spill_file::{SpillFile, SpillSpace};
+use super::unnumbered_blobs::{UnnumberedBlob, UnnumberedBlobs};
 use crate::Compression;
 use crate::blob::blob_file::write_blob;
 use crate::file::staged_file::StagingFile;
@@ -26,11 +26,11 @@ use crate::table::entry_digester::sha256;
 pub(super) struct Shared {
     pub(super) options: BulkOptions,
     /// Length in bytes from which on a value is not stored in a chunk.
-    pub(super) aside_len: usize,
+    pub(super) detached_len: usize,
     pub(super) store: ChunkStore,
     // Dropped after the store, whose files are in this folder.
     space: SpillSpace,
-    pub(super) blobs: BlobShelf,
+    pub(super) blobs: UnnumberedBlobs,
     directory: Arc<Path>,
     file_system: Arc<dyn FileSystem>,
     blob_compression: Compression,
@@ -62,11 +62,11 @@ impl Shared {
         let files = (0..options.threads.clamp(1, 64)).map(|_| space.file()).collect();
         let budget = Budget::new(options.memory_budget);
         Ok(Self {
-            aside_len: budget.detached_len.min(blob_threshold(&options).saturating_add(1)),
+            detached_len: budget.detached_len.min(blob_threshold(&options).saturating_add(1)),
             store: ChunkStore::new(budget, files),
             options,
             space,
-            blobs: BlobShelf::default(),
+            blobs: UnnumberedBlobs::default(),
             directory,
             file_system,
             blob_compression,
@@ -91,11 +91,15 @@ impl Shared {
     }
 
     /// Writes a blob file, and returns the ticket of the blob.
-    pub(super) fn write_blob(&self, place: InputPosition, value: &[u8]) -> Result<u64, BulkError> {
+    pub(super) fn write_blob(
+        &self,
+        input_position: InputPosition,
+        value: &[u8],
+    ) -> Result<u64, BulkError> {
         let file = self.staging_file()?;
         let (blob, file) = write_blob(file, &self.directory, value, self.blob_compression)?;
         let digest = self.options.writer.digest.then(|| ValueDigest::of(value, sha256));
-        Ok(self.blobs.add(ShelvedBlob { place, file, blob, digest }))
+        Ok(self.blobs.add(UnnumberedBlob { input_position, file, blob, digest }))
     }
 
     /// Fails if the load has failed or was cancelled.
@@ -108,7 +112,10 @@ impl Shared {
 
     /// Marks the load as failed if `result` is an error, because the records may then be
     /// incomplete.
-    pub(super) fn guard<T>(&self, result: Result<T, BulkError>) -> Result<T, BulkError> {
+    pub(super) fn fail_load_on_error<T>(
+        &self,
+        result: Result<T, BulkError>,
+    ) -> Result<T, BulkError> {
         result.inspect_err(|_| self.has_failed.store(true, Ordering::Release))
     }
 

@@ -38,7 +38,7 @@ impl SortedBucket {
     pub(super) fn read(&mut self, store: &ChunkStore, from: SpilledChunk) -> Result<(), BulkError> {
         // If no used buffer is left, this takes a new one.
         let mut bytes = self.buffers.pop().unwrap_or_default();
-        store.file(from.file)?.read(from.place, &mut bytes)?;
+        store.file(from.file)?.read(from.location, &mut bytes)?;
         self.read_chunks += 1;
         self.add(Chunk { bytes, records: from.records })
     }
@@ -75,7 +75,7 @@ impl SortedBucket {
 
     /// Passes all records to `sink` in order. `is_whole` tells that no other record of the load has
     /// one of their hashes.
-    pub(super) fn hand_on(
+    pub(super) fn emit_to(
         &self,
         is_whole: bool,
         sink: &mut impl RecordSink,
@@ -105,7 +105,7 @@ impl SortedBucket {
     fn fetch(&self, entries: &[u128]) {
         let mut sum = 0;
         for &entry in entries {
-            let (chunk, at) = place_of(entry);
+            let (chunk, at) = location_of(entry);
             // Only a hint: a record that is missing is reported when it is passed on.
             let Some(chunk) = self.chunks.get(chunk) else { continue };
             for line in [at, at + 64, at + 128] {
@@ -137,13 +137,13 @@ const fn hash_of(entry: u128) -> u64 {
 /// Number of the chunk, and the position in it.
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "32 bits are cut out")]
-const fn place_of(entry: u128) -> (usize, usize) {
+const fn location_of(entry: u128) -> (usize, usize) {
     ((entry >> 32) as u32 as usize, entry as u32 as usize)
 }
 
 #[inline]
 fn record_at(chunks: &[Chunk], entry: u128) -> Option<Record<'_>> {
-    let (chunk, at) = place_of(entry);
+    let (chunk, at) = location_of(entry);
     let bytes = chunks.get(chunk)?.bytes.get(at..)?;
     Record::decode(bytes).map(|(record, _)| record)
 }

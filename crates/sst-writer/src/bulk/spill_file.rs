@@ -10,7 +10,7 @@ use crate::file::{FileError, FileOperation, FileSystem, NewFile};
 
 /// The location of a piece in a spill file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct SpillPlace {
+pub(super) struct SpillLocation {
     /// The byte at which it starts.
     pub(super) offset: u64,
     /// Its length in bytes.
@@ -41,7 +41,7 @@ impl SpillFile {
     }
 
     /// Appends a piece. After an error the file must not be used any more.
-    pub(super) fn append(&self, bytes: &[u8]) -> Result<SpillPlace, BulkError> {
+    pub(super) fn append(&self, bytes: &[u8]) -> Result<SpillLocation, BulkError> {
         let len = u32::try_from(bytes.len()).map_err(|_| BulkError::Internal("long piece"))?;
         let checksum = crc32fast::hash(bytes);
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
@@ -56,26 +56,26 @@ impl SpillFile {
         file.write_all(bytes).map_err(FileError::at(&self.directory, FileOperation::Spill))?;
         let offset = *end;
         *end += u64::from(len);
-        Ok(SpillPlace { offset, len, checksum })
+        Ok(SpillLocation { offset, len, checksum })
     }
 
     /// Reads a piece into `out`, replacing its content, and verifies the checksum.
-    pub(super) fn read(&self, place: SpillPlace, out: &mut Vec<u8>) -> Result<(), BulkError> {
+    pub(super) fn read(&self, location: SpillLocation, out: &mut Vec<u8>) -> Result<(), BulkError> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         let file = state.file.as_ref().ok_or(BulkError::Internal("empty spill file"))?;
-        let len = place.len as usize;
+        let len = location.len as usize;
         // The old content is overwritten, so it is not cleared first.
         out.truncate(len);
         let more = len - out.len();
         out.try_reserve_exact(more).map_err(|_| WriteError::out_of_memory(len))?;
         out.resize(len, 0);
-        file.read_exact_at(out, place.offset)
+        file.read_exact_at(out, location.offset)
             .map_err(FileError::at(&self.directory, FileOperation::ReadSpill))?;
-        if crc32fast::hash(out) != place.checksum {
+        if crc32fast::hash(out) != location.checksum {
             return Err(BulkError::SpillDamaged {
                 path: self.directory.to_path_buf(),
-                offset: place.offset,
-                len: place.len.into(),
+                offset: location.offset,
+                len: location.len.into(),
             });
         }
         Ok(())
@@ -149,17 +149,17 @@ mod tests {
     }
 
     #[test]
-    fn pieces_come_back_by_their_places_and_nothing_is_left() {
+    fn pieces_are_read_by_their_locations_and_nothing_is_left() {
         let directory = tempfile::tempdir().unwrap();
         let file = spill_file(directory.path());
         let count = || std::fs::read_dir(directory.path()).unwrap().count();
         assert_eq!(count(), 0);
         let pieces = [&b"first"[..], b"", b"the second one"];
-        let places = pieces.map(|piece| file.append(piece).unwrap());
+        let locations = pieces.map(|piece| file.append(piece).unwrap());
         assert_eq!(count(), 1);
         let mut out = vec![1; 9];
-        for (piece, place) in pieces.iter().zip(places).rev() {
-            file.read(place, &mut out).unwrap();
+        for (piece, location) in pieces.iter().zip(locations).rev() {
+            file.read(location, &mut out).unwrap();
             assert_eq!(out, *piece);
         }
         drop(file);
@@ -170,20 +170,20 @@ mod tests {
     fn a_flipped_bit_is_an_error() {
         let directory = tempfile::tempdir().unwrap();
         let file = spill_file(directory.path());
-        let place = file.append(b"some bytes").unwrap();
+        let location = file.append(b"some bytes").unwrap();
         let path = std::fs::read_dir(directory.path()).unwrap().next().unwrap().unwrap().path();
         let mut out = Vec::new();
         for bit in 0..80 {
             let mut bytes = b"some bytes".to_vec();
             bytes[bit / 8] ^= 1 << (bit % 8);
             std::fs::write(&path, &bytes).unwrap();
-            let read = file.read(place, &mut out);
+            let read = file.read(location, &mut out);
             assert!(matches!(read, Err(BulkError::SpillDamaged { offset: 0, len: 10, .. })));
         }
         std::fs::write(&path, b"some bytes").unwrap();
-        file.read(place, &mut out).unwrap();
+        file.read(location, &mut out).unwrap();
         std::fs::write(&path, b"some byte").unwrap();
-        assert!(matches!(file.read(place, &mut out), Err(BulkError::File(_))));
+        assert!(matches!(file.read(location, &mut out), Err(BulkError::File(_))));
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use sst_format::BlobNumber;
 
-use super::blob_shelf::BlobNumbers;
 use super::budget::{BUCKET_BITS, Totals};
 use super::bulk_error::BulkError;
 use super::bulk_options::BulkOptions;
@@ -10,6 +9,7 @@ use super::duplicates::Duplicates;
 use super::record::{DetachedValue, Record, RecordValue};
 use super::refused::{RefusedRecord, RefusedRecords};
 use super::shared::Shared;
+use super::unnumbered_blobs::BlobNumbers;
 use crate::file::staged_file::{StagedFile, StagingFile};
 use crate::invariant::OrBroken;
 use crate::table::{Finished, HashedEntry};
@@ -145,7 +145,7 @@ impl<'a> TableSequence<'a> {
         value: DetachedValue,
     ) -> Result<(), BulkError> {
         let mut bytes = std::mem::take(&mut self.detached);
-        self.shared.store.file(value.file)?.read(value.place, &mut bytes)?;
+        self.shared.store.file(value.file)?.read(value.location, &mut bytes)?;
         // As above, the writer refuses a value that is too long.
         let value = EntryValue::for_bytes(&bytes).unwrap_or(EntryValue::Medium(&bytes));
         let result = self.add_entry(&HashedEntry { hash, key: record.key, value }, record);
@@ -175,7 +175,8 @@ impl<'a> TableSequence<'a> {
         }
         if is_run && error.is_capacity() || matches!(error, WriteError::RunTooLong { .. }) {
             // The run goes on, because a shorter key or a deletion may still fit.
-            self.refused.add(RefusedRecord { place: record.place, source: error });
+            self.refused
+                .add(RefusedRecord { input_position: record.input_position, source: error });
             return Ok(());
         }
         Err(at_record(error, record))
@@ -235,7 +236,7 @@ fn at_record(error: WriteError, record: &Record<'_>) -> BulkError {
         | WriteError::Filter(_)
         | WriteError::Poisoned
         | WriteError::Internal(_) => error.into(),
-        source => BulkError::Entry { place: record.place, source },
+        source => BulkError::Entry { input_position: record.input_position, source },
     }
 }
 

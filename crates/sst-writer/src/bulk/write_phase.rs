@@ -4,7 +4,6 @@ use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 
-use super::blob_shelf::BlobNumbers;
 use super::budget::{BUCKETS, Totals, WriteBudget};
 use super::bulk_error::BulkError;
 use super::record_sink::{RecordSink, SortedRecord};
@@ -14,6 +13,7 @@ use super::run_merge::RunMerge;
 use super::shared::Shared;
 use super::sorted_bucket::SortedBucket;
 use super::table_sequence::{TablePlan, TableSequence, WrittenTables};
+use super::unnumbered_blobs::BlobNumbers;
 use crate::Phase;
 
 /// Number of records after which a thread checks whether to go on.
@@ -125,12 +125,12 @@ impl<'a> WritePhase<'a> {
     fn write_part(&self, part: usize, sorted: &mut SortedBucket) -> Result<Outcome, BulkError> {
         let tables = TableSequence::new(self.shared, self.plan, self.numbers);
         let resolver = Resolver::new(tables, self.shared.options.duplicates);
-        let mut sink = Watched { phase: self, resolver, done: Totals::default() };
+        let mut sink = CountingSink { phase: self, resolver, done: Totals::default() };
         let buckets = BUCKETS / self.plan.parts();
         for bucket in part * buckets..(part + 1) * buckets {
             let bucket = self.shared.store.take(bucket)?;
             if bucket.load_len() > self.sort_len as u64 {
-                RunMerge::new(self.shared, bucket, self.sort_len, sorted)?.hand_on(&mut sink)?;
+                RunMerge::new(self.shared, bucket, self.sort_len, sorted)?.emit_to(&mut sink)?;
                 continue;
             }
             for spilled in bucket.spilled {
@@ -138,7 +138,7 @@ impl<'a> WritePhase<'a> {
             }
             bucket.resident.into_iter().try_for_each(|chunk| sorted.add(chunk))?;
             sorted.sort();
-            sorted.hand_on(true, &mut sink)?;
+            sorted.emit_to(true, &mut sink)?;
             sorted.clear();
         }
         sink.check()?;
@@ -175,13 +175,13 @@ impl Outcome {
 
 /// Counts the records on their way to the resolver, and stops when the load has failed or is
 /// cancelled.
-struct Watched<'a> {
+struct CountingSink<'a> {
     phase: &'a WritePhase<'a>,
     resolver: Resolver<'a>,
     done: Totals,
 }
 
-impl Watched<'_> {
+impl CountingSink<'_> {
     fn check(&mut self) -> Result<(), BulkError> {
         self.phase.count(std::mem::take(&mut self.done));
         if self.phase.is_over.load(Ordering::Acquire) {
@@ -191,7 +191,7 @@ impl Watched<'_> {
     }
 }
 
-impl RecordSink for Watched<'_> {
+impl RecordSink for CountingSink<'_> {
     #[inline]
     fn accept(&mut self, sorted: SortedRecord<'_>) -> Result<(), BulkError> {
         self.done.records += 1;

@@ -156,16 +156,16 @@ fn load(
         let names: Vec<_> = inputs.iter().map(|(path, _)| name_of(path)).collect();
         return Err(CliError::NoEntries { name: names.join(", ") });
     }
-    let mut load = loader.prepare().map_err(|error| named(error, inputs))?;
+    let mut load = loader.prepare().map_err(|error| with_input_names(error, inputs))?;
     if args.output_options.certify.certify {
         sst_merge::certify(load.commit())?;
     }
     let mut summary = match args.output_options.dry_run {
         true => load.into_summary(),
-        false => load.publish().map_err(|error| named(error, inputs))?,
+        false => load.publish().map_err(|error| with_input_names(error, inputs))?,
     };
-    for RefusedRecord { place, source, .. } in summary.first_refused.drain(..) {
-        let refused = named(BulkError::Entry { place, source }, inputs);
+    for RefusedRecord { input_position, source, .. } in summary.first_refused.drain(..) {
+        let refused = with_input_names(BulkError::Entry { input_position, source }, inputs);
         context.note(format_args!("skipped {refused}"));
     }
     let skipped = skipped + summary.refused;
@@ -213,15 +213,15 @@ fn name_of(input: &Path) -> String {
 ///
 /// Each input is a stream of the loader; the stream's number is the input's index. A stream number
 /// without an input would be a bug of this command; such a stream is shown by its number.
-fn named(error: BulkError, inputs: &[(&Path, Format)]) -> CliError {
-    let input = |place: InputPosition| inputs.get(usize::try_from(place.stream).ok()?);
-    let name = |place: InputPosition| match input(place) {
+fn with_input_names(error: BulkError, inputs: &[(&Path, Format)]) -> CliError {
+    let input = |at: InputPosition| inputs.get(usize::try_from(at.stream).ok()?);
+    let name = |at: InputPosition| match input(at) {
         Some((path, _)) => name_of(path),
-        None => format!("input {}", place.stream),
+        None => format!("input {}", at.stream),
     };
-    let in_input = |place: InputPosition| match input(place) {
-        Some((_, format)) => format.place(place.position),
-        None => format!("entry {}", place.position),
+    let in_input = |at: InputPosition| match input(at) {
+        Some((_, format)) => format.position_text(at.position),
+        None => format!("entry {}", at.position),
     };
     match error {
         BulkError::Duplicate { key, first, second } => CliError::Duplicate {
@@ -231,8 +231,8 @@ fn named(error: BulkError, inputs: &[(&Path, Format)]) -> CliError {
             first_name: (first.stream != second.stream).then(|| name(first)),
             first: in_input(first),
         },
-        BulkError::Entry { place, source } => {
-            CliError::Entry { name: name(place), place: in_input(place), source }
+        BulkError::Entry { input_position, source } => {
+            CliError::Entry { name: name(input_position), place: in_input(input_position), source }
         }
         BulkError::Publish(error) => error.into(),
         error => CliError::Bulk(error),

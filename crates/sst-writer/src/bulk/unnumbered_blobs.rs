@@ -13,8 +13,8 @@ use crate::file::staged_file::StagedFile;
 
 /// A blob under a temporary name.
 #[derive(Debug)]
-pub(crate) struct ShelvedBlob {
-    pub(crate) place: InputPosition,
+pub(crate) struct UnnumberedBlob {
+    pub(crate) input_position: InputPosition,
     pub(crate) file: StagedFile,
     pub(crate) blob: BlobFile,
     /// The digest of the value, if the load computes digests.
@@ -24,23 +24,23 @@ pub(crate) struct ShelvedBlob {
 /// Keeps blobs under tickets until all blobs of the load are written. Then they are numbered in the
 /// order of their input positions, so that the numbers do not depend on the threads.
 #[derive(Debug, Default)]
-pub(crate) struct BlobShelf {
-    blobs: Mutex<Vec<ShelvedBlob>>,
+pub(crate) struct UnnumberedBlobs {
+    blobs: Mutex<Vec<UnnumberedBlob>>,
 }
 
-impl BlobShelf {
+impl UnnumberedBlobs {
     /// Adds a blob and returns its ticket.
-    pub(crate) fn add(&self, blob: ShelvedBlob) -> u64 {
+    pub(crate) fn add(&self, blob: UnnumberedBlob) -> u64 {
         let mut blobs = self.blobs.lock().unwrap_or_else(PoisonError::into_inner);
         blobs.push(blob);
         blobs.len() as u64 - 1
     }
 
     /// Takes out all blobs in the order of their input positions, each with its ticket.
-    pub(crate) fn take(&self) -> Vec<(u64, ShelvedBlob)> {
+    pub(crate) fn take(&self) -> Vec<(u64, UnnumberedBlob)> {
         let mut blobs = self.blobs.lock().unwrap_or_else(PoisonError::into_inner);
         let mut blobs: Vec<_> = (0..).zip(mem::take(&mut *blobs)).collect();
-        blobs.sort_by_key(|(_, blob)| blob.place);
+        blobs.sort_by_key(|(_, blob)| blob.input_position);
         blobs
     }
 }
