@@ -18,7 +18,10 @@ pub use diagnosis::{Diagnosis, FlippedBit, Origin};
 pub use error::{Corruption, FileLabel, ReadError};
 pub use hash::hash_key;
 pub use options::ReaderOptions;
-pub use set::{Catalog, CatalogTable, LiveSet, SetIter, SetMatches, SetStatistics, SstSet};
+pub use set::{
+    Catalog, CatalogTable, LiveSet, SetCursor, SetIter, SetMatches, SetStatistics, SstSet,
+    Tournament,
+};
 pub use sst_format::monitor::{CancelToken, Cancelled, Meter, Monitor, Phase, Progress};
 pub use table::affected::Affected;
 pub use table::answer::{EntryValue, Lookup};

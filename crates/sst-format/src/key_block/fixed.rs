@@ -113,6 +113,27 @@ impl<'a> FixedKeyBlock<'a> {
         is_whole.then_some(Self { hashes, entry_count, key_len, entry_type, stride, entries })
     }
 
+    /// The same block without its entries.
+    pub(super) const fn without_bytes(self) -> FixedKeyBlock<'static> {
+        let Self { hashes, entry_count, key_len, entry_type, stride, entries: _ } = self;
+        FixedKeyBlock { hashes, entry_count, key_len, entry_type, stride, entries: &[] }
+    }
+
+    /// The same block with the entries of `payload`.
+    #[inline(always)]
+    pub(super) fn with_bytes<'b>(
+        &self,
+        payload: &'b [u8],
+    ) -> Result<FixedKeyBlock<'b>, FormatError> {
+        let Self { hashes, entry_count, key_len, entry_type, stride, entries: _ } = *self;
+        let entries = payload.get(HEADER_LEN..).ok_or(FormatError::TooShort {
+            structure: Structure::KeyBlock,
+            needed: HEADER_LEN as u64,
+            available: payload.len() as u64,
+        })?;
+        Ok(FixedKeyBlock { hashes, entry_count, key_len, entry_type, stride, entries })
+    }
+
     /// Whether hashes are stored.
     #[must_use]
     #[inline]

@@ -168,6 +168,16 @@ impl<'a> KeyBlock<'a> {
         }
     }
 
+    /// The parsed start of the block, without its bytes.
+    #[must_use]
+    #[inline]
+    pub const fn layout(&self) -> KeyBlockLayout {
+        KeyBlockLayout(match self {
+            Self::Variable(block) => KeyBlock::Variable(block.without_bytes()),
+            Self::Fixed(block) => KeyBlock::Fixed(block.without_bytes()),
+        })
+    }
+
     /// The kind of the block.
     #[must_use]
     pub const fn kind(&self) -> KeyBlockKind {
@@ -244,6 +254,37 @@ impl<'a> KeyBlock<'a> {
             previous = Some((hash, entry.key));
         }
         Ok(())
+    }
+}
+
+/// The parsed start of a key block, for a reader that keeps the bytes elsewhere: it parses them
+/// once, and not for every entry that it looks at.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyBlockLayout(KeyBlock<'static>);
+
+impl KeyBlockLayout {
+    /// The view of the payload of which this is the layout. With another payload, its entries are
+    /// wrong or errors. O(1).
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError::TooShort`] with another payload.
+    #[inline(always)]
+    pub fn attach<'a>(&self, payload: &'a [u8]) -> Result<KeyBlock<'a>, FormatError> {
+        match &self.0 {
+            KeyBlock::Variable(block) => block.with_bytes(payload).map(KeyBlock::Variable),
+            KeyBlock::Fixed(block) => block.with_bytes(payload).map(KeyBlock::Fixed),
+        }
+    }
+
+    /// The type of all entries of a fixed-size block; `None` for a variable-size one.
+    #[must_use]
+    #[inline]
+    pub const fn common_type(&self) -> Option<EntryType> {
+        match &self.0 {
+            KeyBlock::Variable(_) => None,
+            KeyBlock::Fixed(block) => Some(block.entry_type()),
+        }
     }
 }
 

@@ -58,12 +58,33 @@ impl<'a> VariableKeyBlock<'a> {
         if entry_count == 0 {
             return Err(FormatError::Empty { structure });
         }
+        let block = VariableKeyBlock { hashes, entry_count, positions: &[], entries: &[] };
+        block.with_bytes(payload)
+    }
+
+    /// The same block without its positions and entries.
+    pub(super) const fn without_bytes(self) -> VariableKeyBlock<'static> {
+        let Self { hashes, entry_count, positions: _, entries: _ } = self;
+        VariableKeyBlock { hashes, entry_count, positions: &[], entries: &[] }
+    }
+
+    /// The same block with the positions and entries of `payload`.
+    #[inline(always)]
+    pub(super) fn with_bytes<'b>(
+        &self,
+        payload: &'b [u8],
+    ) -> Result<VariableKeyBlock<'b>, FormatError> {
+        let Self { hashes, entry_count, .. } = *self;
         let positions_len = entry_count as usize * POSITION_LEN;
         let (positions, entries) = payload
             .get(HEADER_LEN..)
             .and_then(|rest| rest.split_at_checked(positions_len))
-            .ok_or(too_short((HEADER_LEN + positions_len) as u64))?;
-        Ok(Self { hashes, entry_count, positions, entries })
+            .ok_or(FormatError::TooShort {
+                structure: Structure::KeyBlock,
+                needed: (HEADER_LEN + positions_len) as u64,
+                available: payload.len() as u64,
+            })?;
+        Ok(VariableKeyBlock { hashes, entry_count, positions, entries })
     }
 
     /// Whether hashes are stored.

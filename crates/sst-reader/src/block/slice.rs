@@ -52,11 +52,11 @@ impl<'a> Slice<'a> {
         self.0.narrow(choose).map(Self)
     }
 
-    /// The range that `part`, a slice of these bytes, has in them. `None` if it is a slice of other
+    /// `part`, a slice of these bytes, to be kept beside them. `None` if it is a slice of other
     /// bytes.
-    #[inline]
-    pub(crate) fn range_of(&self, part: &[u8]) -> Option<Range<usize>> {
-        range_in(self.as_slice(), part)
+    #[inline(always)]
+    pub(crate) fn clone_of_part(&self, part: &[u8]) -> Option<Self> {
+        self.0.clone_of_part(part).map(Self)
     }
 
     /// Whether something else holds the memory of the bytes too, and it is not that of a file.
@@ -171,13 +171,13 @@ mod tests {
     fn a_part_is_one_only_of_the_bytes_that_it_lies_in() {
         let (whole, other) = (shared_block(b"some bytes"), shared_block(b"some bytes"));
         let slice = Slice::of_block(whole);
-        assert_eq!(slice.range_of(&slice[5..]), Some(5..10));
-        assert_eq!(slice.range_of(&slice[10..]), Some(10..10));
-        assert_eq!(slice.range_of(&other.slice[1..3]), None);
+        assert_eq!(slice.clone_of_part(&slice[5..]).unwrap(), b"bytes".as_slice());
+        assert_eq!(slice.clone_of_part(&slice[10..]).unwrap(), b"".as_slice());
+        assert!(slice.clone_of_part(&other.slice[1..3]).is_none());
         let part = slice.clone().narrow(|bytes| Ok::<_, ()>(&bytes[5..])).unwrap();
         assert_eq!(part, b"bytes".as_slice());
-        assert_eq!(part.range_of(&slice[6..8]), Some(1..3));
-        assert_eq!(part.range_of(&slice[4..6]), None);
+        assert_eq!(part.clone_of_part(&slice[6..8]).unwrap(), b"yt".as_slice());
+        assert!(part.clone_of_part(&slice[4..6]).is_none());
         let narrowed = slice.narrow(|bytes| Ok::<_, ()>(&bytes[2..4])).unwrap();
         assert_eq!(narrowed.clone().into_owned(), b"me".as_slice());
         assert!(narrowed.narrow(|_| Err(7)).is_err_and(|error| error == 7));

@@ -9,51 +9,162 @@ use super::layer::Layer;
 use super::set_table::SetTable;
 use super::statistics::Tally;
 use super::table_cursor::TableCursor;
-use crate::{FileLabel, IterEntry, ReadError, Slice};
+use crate::{EntryRef, FileLabel, IterEntry, ReadError};
 
 /// A cursor over the entries of a layer in (hash, key) order.
 pub(super) struct LayerCursor<'s> {
-    set: &'s SstSet,
-    hashes: RangeInclusive<u64>,
+    current: Option<TableCursor<'s>>,
+    /// Whether the last step left a table: `left_key` is then the previous key.
+    has_left_table: bool,
+    /// The last key of the table that was left last.
+    left_key: Vec<u8>,
     /// Those behind the current one.
     tables: slice::Iter<'s, Arc<SetTable>>,
-    current: Option<TableCursor<'s>>,
+    set: &'s SstSet,
+    hashes: RangeInclusive<u64>,
 }
 
 impl<'s> LayerCursor<'s> {
     /// A cursor before the first entry whose hash is in `hashes`. Opens nothing yet.
     pub(super) fn new(set: &'s SstSet, layer: &'s Layer, hashes: RangeInclusive<u64>) -> Self {
         let tables = layer.tables_in(&hashes).iter();
-        Self { set, hashes, tables, current: None }
+        Self { current: None, has_left_table: false, left_key: Vec::new(), tables, set, hashes }
     }
 
-    /// Moves to the next entry and gives its hash and key, to be kept. `None` behind the last one.
-    pub(super) fn next_key(&mut self) -> Result<Option<(u64, Slice<'s>)>, ReadError> {
-        loop {
-            if let Some(cursor) = &mut self.current
-                && let Some(key) = cursor.next_key()?
-            {
-                return Ok(Some(key));
+    /// Moves to the next entry and gives its hash. `None` behind the last one.
+    #[inline]
+    pub(super) fn advance(&mut self) -> Result<Option<u64>, ReadError> {
+        if let Some(cursor) = &mut self.current
+            && let Some(hash) = cursor.advance()?
+        {
+            self.has_left_table = false;
+            return Ok(Some(hash));
+        }
+        self.advance_to_next_table()
+    }
+
+    /// Goes to the first entry of the next table that has one.
+    #[inline(never)]
+    fn advance_to_next_table(&mut self) -> Result<Option<u64>, ReadError> {
+        while let Some(cursor) = self.open_next()? {
+            if let Some(hash) = cursor.advance()? {
+                return Ok(Some(hash));
             }
-            let Some(table) = self.tables.next() else { return Ok(None) };
-            let mut tally = Tally::default();
-            // The table before is let go first.
-            self.current = None;
-            let table = table.open(self.set.opening(), &mut tally);
-            self.set.count(&tally);
-            self.current = Some(TableCursor::new(table?, self.hashes.clone())?);
+        }
+        Ok(None)
+    }
+
+    /// Leaves the current table, and opens the next one. `None` if there is none.
+    fn open_next(&mut self) -> Result<Option<&mut TableCursor<'s>>, ReadError> {
+        // The table is closed before the next one is opened.
+        if let Some(left) = self.current.take()
+            && let Some(key) = left.previous_key()?
+        {
+            self.has_left_table = true;
+            self.left_key.clear();
+            self.left_key.extend_from_slice(key);
+        }
+        let Some(table) = self.tables.next() else { return Ok(None) };
+        let mut tally = Tally::default();
+        let table = table.open(self.set.opening(), &mut tally);
+        self.set.count(&tally);
+        Ok(Some(self.current.insert(TableCursor::new(table?, self.hashes.clone())?)))
+    }
+
+    /// Moves by one entry, into the next table where one ends. `false` behind the last one of the
+    /// last table.
+    ///
+    /// The walk of a layer that is the only one: it needs no hashes. [`LayerCursor::lend_stepped`]
+    /// or [`LayerCursor::owned_stepped`] gives the entry.
+    #[inline]
+    pub(super) fn step(&mut self) -> Result<bool, ReadError> {
+        if let Some(cursor) = &mut self.current
+            && cursor.step()?
+        {
+            return Ok(true);
+        }
+        self.step_into_next_table()
+    }
+
+    #[inline(never)]
+    fn step_into_next_table(&mut self) -> Result<bool, ReadError> {
+        if self.current.as_ref().is_some_and(TableCursor::is_stopped) {
+            return Ok(false);
+        }
+        while let Some(cursor) = self.open_next()? {
+            if cursor.step()? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Lends the entry to which [`LayerCursor::step`] has moved. `None` behind the last hash: no
+    /// later table has a lower one.
+    #[inline]
+    pub(super) fn lend_stepped(&mut self) -> Result<Option<EntryRef<'_>>, ReadError> {
+        match &mut self.current {
+            Some(cursor) => cursor.lend_stepped(),
+            None => Err(no_entry(self.set)),
         }
     }
 
-    /// The entry whose key was given last, to be kept.
-    pub(super) fn current_entry(&mut self) -> Result<IterEntry<'s>, ReadError> {
-        let entry = match &mut self.current {
-            Some(cursor) => cursor.owned_entry()?,
+    /// The current entry, to be kept. `is_stepped`: [`LayerCursor::step`] has moved to it, so it may
+    /// be behind the last hash, where this gives `None`; else [`LayerCursor::advance`] has.
+    #[inline(always)]
+    pub(super) fn owned_entry(
+        &mut self,
+        is_stepped: bool,
+    ) -> Option<Result<IterEntry<'s>, ReadError>> {
+        match &mut self.current {
+            Some(TableCursor::Borrowing(cursor)) => cursor.owned_entry(is_stepped),
+            Some(TableCursor::Owning(cursor)) => cursor.owned_entry(is_stepped),
+            None => Some(Err(no_entry(self.set))),
+        }
+    }
+
+    /// Whether the current entry is a tombstone.
+    #[inline]
+    pub(super) fn is_tombstone(&self) -> Result<bool, ReadError> {
+        match &self.current {
+            Some(cursor) => cursor.is_tombstone(),
+            None => Err(no_entry(self.set)),
+        }
+    }
+
+    /// The key of the current entry.
+    pub(super) fn key(&self) -> Result<&[u8], ReadError> {
+        let key = match &self.current {
+            Some(cursor) => cursor.key()?,
             None => None,
         };
-        entry.ok_or_else(|| {
-            let dir = FileLabel::new(&self.set.catalog().dir);
-            ReadError::internal(&dir, "a key that was given belongs to an entry")
-        })
+        key.ok_or_else(|| no_entry(self.set))
     }
+
+    /// The key of the entry that the last [`LayerCursor::advance`] has left.
+    pub(super) fn previous_key(&self) -> Result<&[u8], ReadError> {
+        let key = match &self.current {
+            Some(cursor) if !self.has_left_table => cursor.previous_key()?,
+            _ if self.has_left_table => Some(&*self.left_key),
+            _ => None,
+        };
+        key.ok_or_else(|| no_entry(self.set))
+    }
+
+    /// Lends the current entry.
+    #[inline]
+    pub(super) fn lend(&mut self) -> Result<EntryRef<'_>, ReadError> {
+        let entry = match &mut self.current {
+            Some(cursor) => cursor.lend()?,
+            None => None,
+        };
+        entry.ok_or_else(|| no_entry(self.set))
+    }
+}
+
+/// The error of a cursor that is asked for an entry where there is none.
+#[cold]
+fn no_entry(set: &SstSet) -> ReadError {
+    let dir = FileLabel::new(&set.catalog().dir);
+    ReadError::internal(&dir, "a layer that is asked for an entry stands on one")
 }

@@ -12,10 +12,10 @@ use sst_format::{BlobNumber, SequenceNumber};
 use super::catalog::Scope;
 use super::layer::{Layer, layers_of};
 use super::open_files::OpenFiles;
-use super::set_iter::Values;
+use super::set_cursor::Values;
 use super::set_table::{Opening, SetTable};
 use super::statistics::{Counters, Tally};
-use super::{Catalog, SetIter, SetStatistics};
+use super::{Catalog, SetCursor, SetIter, SetStatistics};
 use crate::{BlockCache, CatalogTable, Lookup, ReadError, ReaderOptions, Slice, hash_key};
 
 /// One key space of a directory as of one commit: newest wins, tombstones hide, blobs are read.
@@ -305,11 +305,18 @@ impl SstSet {
         self.range(0..=u64::MAX)
     }
 
+    /// [`SstSet::iter`] with entries that are lent: nothing is copied or counted for an entry. The
+    /// other walks have one too: [`SetIter::into_cursor`].
+    #[must_use]
+    pub fn cursor(&self) -> SetCursor<'_> {
+        self.iter().into_cursor()
+    }
+
     /// [`SstSet::iter`] over the keys whose hashes are in `hashes`: the part of the tables before
     /// the range is not read.
     #[must_use]
     pub fn range(&self, hashes: RangeInclusive<u64>) -> SetIter<'_> {
-        SetIter::new(self, hashes, Values::Newest)
+        SetIter::new(SetCursor::new(self, hashes, Values::Newest))
     }
 
     /// [`SstSet::iter`] with tombstones: the entries of each key in the newest table that knows it.
@@ -317,7 +324,7 @@ impl SstSet {
     /// hide entries of older tables.
     #[must_use]
     pub fn iter_with_tombstones(&self) -> SetIter<'_> {
-        self.iter().with_tombstones()
+        SetIter::new(SetCursor::new(self, 0..=u64::MAX, Values::Newest).with_tombstones())
     }
 
     /// All live entries in (hash, key) order, each key with its entries in all tables: those that
@@ -330,7 +337,7 @@ impl SstSet {
     /// [`SstSet::iter_all`] over the keys whose hashes are in `hashes`.
     #[must_use]
     pub fn range_all(&self, hashes: RangeInclusive<u64>) -> SetIter<'_> {
-        SetIter::new(self, hashes, Values::All)
+        SetIter::new(SetCursor::new(self, hashes, Values::All))
     }
 
     /// Reads a blob file of the directory. O(length of the value).

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use self_cell::self_cell;
 
 use super::set_table::OpenTable;
-use crate::{Cursor, IterEntry, ReadError, Slice, StaticSortedFile};
+use crate::{Cursor, EntryRef, IterEntry, ReadError, StaticSortedFile};
 
 self_cell!(
     /// A cursor together with the table that it walks, which stays open for it.
@@ -27,6 +27,19 @@ pub(super) enum TableCursor<'s> {
     Owning(OwningCursor),
 }
 
+impl OwningCursor {
+    /// As [`Cursor::owned_entry`].
+    #[inline(never)]
+    pub(super) fn owned_entry(
+        &mut self,
+        is_stepped: bool,
+    ) -> Option<Result<IterEntry<'static>, ReadError>> {
+        self.with_dependent_mut(|_, cursor| {
+            Some(cursor.owned_entry(is_stepped)?.map(IterEntry::into_owned))
+        })
+    }
+}
+
 impl<'s> TableCursor<'s> {
     /// A cursor over the entries of `table` whose hashes are in `hashes`.
     pub(super) fn new(
@@ -41,24 +54,69 @@ impl<'s> TableCursor<'s> {
         }
     }
 
-    /// Moves to the next entry and gives its hash and key, to be kept. `None` behind the last one.
-    pub(super) fn next_key(&mut self) -> Result<Option<(u64, Slice<'s>)>, ReadError> {
+    /// Moves by one entry. `false` behind the last one of the last key block.
+    #[inline]
+    pub(super) fn step(&mut self) -> Result<bool, ReadError> {
         match self {
-            Self::Borrowing(cursor) => cursor.next_key(),
-            Self::Owning(cell) => cell.with_dependent_mut(|_, cursor| {
-                let key = cursor.next_key()?;
-                Ok(key.map(|(hash, key)| (hash, key.into_owned())))
-            }),
+            Self::Borrowing(cursor) => cursor.step(),
+            Self::Owning(cell) => cell.with_dependent_mut(|_, cursor| cursor.step()),
         }
     }
 
-    /// The current entry, to be kept; `None` if it stands on none.
-    pub(super) fn owned_entry(&mut self) -> Result<Option<IterEntry<'s>>, ReadError> {
+    /// As [`Cursor::is_stopped`].
+    pub(super) fn is_stopped(&self) -> bool {
+        self.cursor().is_stopped()
+    }
+
+    /// Lends the entry to which [`TableCursor::step`] has moved; `None` behind the last hash.
+    #[inline]
+    pub(super) fn lend_stepped(&mut self) -> Result<Option<EntryRef<'_>>, ReadError> {
         match self {
-            Self::Borrowing(cursor) => cursor.owned_entry(),
-            Self::Owning(cell) => cell.with_dependent_mut(|_, cursor| {
-                cursor.owned_entry().map(|entry| entry.map(IterEntry::into_owned))
-            }),
+            Self::Borrowing(cursor) => cursor.lend_stepped(),
+            Self::Owning(cell) => cell.with_dependent_mut(|_, cursor| cursor.lend_stepped()),
+        }
+    }
+
+    /// Moves to the next entry and gives its hash. `None` behind the last one.
+    #[inline]
+    pub(super) fn advance(&mut self) -> Result<Option<u64>, ReadError> {
+        match self {
+            Self::Borrowing(cursor) => cursor.advance(),
+            Self::Owning(cell) => cell.with_dependent_mut(|_, cursor| cursor.advance()),
+        }
+    }
+
+    /// Whether the current entry is a tombstone.
+    #[inline]
+    pub(super) fn is_tombstone(&self) -> Result<bool, ReadError> {
+        self.cursor().is_tombstone()
+    }
+
+    /// The key of the current entry; `None` if there is none.
+    #[inline]
+    pub(super) fn key(&self) -> Result<Option<&[u8]>, ReadError> {
+        self.cursor().current_key()
+    }
+
+    /// As [`Cursor::previous_key`].
+    pub(super) fn previous_key(&self) -> Result<Option<&[u8]>, ReadError> {
+        self.cursor().previous_key()
+    }
+
+    /// Lends the current entry; `None` if there is none.
+    #[inline]
+    pub(super) fn lend(&mut self) -> Result<Option<EntryRef<'_>>, ReadError> {
+        match self {
+            Self::Borrowing(cursor) => cursor.current(),
+            Self::Owning(cell) => cell.with_dependent_mut(|_, cursor| cursor.current()),
+        }
+    }
+
+    #[inline]
+    fn cursor(&self) -> &Cursor<'_> {
+        match self {
+            Self::Borrowing(cursor) => cursor,
+            Self::Owning(cell) => cell.borrow_dependent(),
         }
     }
 }

@@ -4,8 +4,8 @@ use std::fmt;
 
 use sst_format::BlockIndex;
 use sst_format::block::BlockHeader;
-use sst_format::key_block::KeyEntry;
-use sst_format::value_ref::{ValueRef, small_value};
+use sst_format::key_block::{KeyBlockLayout, KeyEntry};
+use sst_format::value_ref::{EntryType, ValueRef, small_value};
 
 use crate::block::blocks::Fill;
 use crate::block::residency::ReadAhead;
@@ -18,17 +18,25 @@ use crate::table::static_sorted_file::{StaticSortedFile, entry_hash};
 /// A key block on which a cursor stands.
 struct Position<'a> {
     block: BlockIndex,
-    payload: Slice<'a>,
     /// Index of the current entry.
     entry: u32,
     entry_count: u32,
+    payload: Slice<'a>,
+    /// The parsed start of the payload.
+    layout: KeyBlockLayout,
 }
 
 impl Position<'_> {
-    #[inline]
+    /// Entry number `i` of the key block.
+    #[inline(always)]
+    fn entry_at(&self, i: u32, table: &StaticSortedFile) -> Result<KeyEntry<'_>, ReadError> {
+        let entry = self.layout.attach(&self.payload).and_then(|key_block| key_block.entry(i));
+        entry.map_err(|error| table.corrupt(self.block, error))
+    }
+
+    #[inline(always)]
     fn entry(&self, table: &StaticSortedFile) -> Result<KeyEntry<'_>, ReadError> {
-        let key_block = table.parse_key_block(self.block, &self.payload)?;
-        key_block.entry(self.entry).map_err(|error| table.corrupt(self.block, error))
+        self.entry_at(self.entry, table)
     }
 }
 
@@ -54,16 +62,24 @@ impl Position<'_> {
 /// ```
 pub struct Cursor<'a> {
     table: &'a StaticSortedFile,
-    /// Number of the key block to enter next, in the order of the index.
-    next_key_block: usize,
-    last_hash: u64,
     position: Option<Position<'a>>,
-    ahead: ReadAhead,
-    values: EnteredBlocks,
+    /// Hash of the entry that was lent last.
+    hash: u64,
+    last_hash: u64,
     /// Set by `skip_below`: the next step stays where it is.
     on_first: bool,
     /// Set behind the last entry, and by errors.
     is_over: bool,
+    /// Set by errors, and behind the last hash: what ends a walk over several tables, too.
+    is_stopped: bool,
+    /// Whether the last step left a key block: `left_key` is then the previous key.
+    has_left_block: bool,
+    /// Number of the key block to enter next, in the order of the index.
+    next_key_block: usize,
+    values: EnteredBlocks,
+    ahead: ReadAhead,
+    /// The last key of the key block that was left last.
+    left_key: Vec<u8>,
 }
 
 impl StaticSortedFile {
@@ -107,13 +123,17 @@ impl<'a> Cursor<'a> {
         let before = first_key_block.checked_sub(1).and_then(|i| table.key_index().block(i));
         Self {
             table,
-            next_key_block: first_key_block,
-            last_hash,
             position: None,
-            ahead: ReadAhead::behind(table.blocks(), before),
-            values: EnteredBlocks::default(),
+            hash: 0,
+            last_hash,
             on_first: false,
             is_over: false,
+            is_stopped: false,
+            has_left_block: false,
+            next_key_block: first_key_block,
+            values: EnteredBlocks::default(),
+            ahead: ReadAhead::behind(table.blocks(), before),
+            left_key: Vec::new(),
         }
     }
 
@@ -139,7 +159,30 @@ impl<'a> Cursor<'a> {
     #[inline]
     #[expect(clippy::should_implement_trait, reason = "an iterator cannot lend from itself")]
     pub fn next(&mut self) -> Result<Option<EntryRef<'_>>, ReadError> {
-        if self.step()? { self.lend() } else { Ok(None) }
+        if self.step()? { self.lend_stepped() } else { Ok(None) }
+    }
+
+    /// Lends the entry to which [`Cursor::step`] has moved. `None` if it is behind the last hash
+    /// that is asked for.
+    #[inline]
+    pub(crate) fn lend_stepped(&mut self) -> Result<Option<EntryRef<'_>>, ReadError> {
+        let Some(position) = &self.position else { return Err(no_position(self.table)) };
+        let entry = position
+            .entry(self.table)
+            .inspect_err(|_| (self.is_over, self.is_stopped) = (true, true))?;
+        self.hash = entry_hash(&entry);
+        if self.hash > self.last_hash {
+            (self.is_over, self.is_stopped) = (true, true);
+            return Ok(None);
+        }
+        let (table, values) = (self.table, &mut self.values);
+        Ok(Some(EntryRef::new(self.hash, entry, table, position.block, values)))
+    }
+
+    /// Moves to the next entry and gives its hash. `None` behind the last one.
+    #[inline]
+    pub(crate) fn advance(&mut self) -> Result<Option<u64>, ReadError> {
+        Ok(self.next()?.map(|entry| entry.hash))
     }
 
     /// The entry that the last [`Cursor::next`] gave, once more; `None` before the first and behind
@@ -150,7 +193,14 @@ impl<'a> Cursor<'a> {
     /// As [`Cursor::next`].
     #[inline]
     pub fn current(&mut self) -> Result<Option<EntryRef<'_>>, ReadError> {
-        if self.is_over || self.on_first { Ok(None) } else { self.lend() }
+        match &self.position {
+            Some(position) if !self.is_over && !self.on_first => {
+                let entry = position.entry(self.table)?;
+                let (table, values) = (self.table, &mut self.values);
+                Ok(Some(EntryRef::new(self.hash, entry, table, position.block, values)))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// The key of [`Cursor::current`]: two cursors can be compared by it.
@@ -168,73 +218,132 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// The key of the entry before the current one or, behind the last entry, of the last one;
+    /// `None` if there is none. A merging iterator compares the key of the next entry with it, and
+    /// so need not copy every key.
+    ///
+    /// Before the first entry of a range there may be one that is not in the range.
+    ///
+    /// # Errors
+    ///
+    /// As [`Cursor::next`].
+    pub fn previous_key(&self) -> Result<Option<&[u8]>, ReadError> {
+        if self.has_left_block {
+            return Ok(Some(&self.left_key));
+        }
+        let Some(position) = &self.position else { return Ok(None) };
+        match position.entry.checked_sub(1) {
+            Some(previous) => position.entry_at(previous, self.table).map(|entry| Some(entry.key)),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether the current entry is a tombstone. To be asked only if there is one.
+    #[inline]
+    pub(crate) fn is_tombstone(&self) -> Result<bool, ReadError> {
+        let Some(position) = &self.position else { return Err(no_position(self.table)) };
+        if let Some(entry_type) = position.layout.common_type() {
+            return Ok(entry_type == EntryType::DELETED);
+        }
+        Ok(position.entry(self.table)?.entry_type == EntryType::DELETED)
+    }
+
+    /// Whether the cursor is at its end because of an error, or of an entry behind the last hash.
+    pub(crate) const fn is_stopped(&self) -> bool {
+        self.is_stopped
+    }
+
     /// Moves by one entry. `false` behind the last one of the last key block.
     #[inline]
-    fn step(&mut self) -> Result<bool, ReadError> {
+    pub(crate) fn step(&mut self) -> Result<bool, ReadError> {
+        match &mut self.position {
+            Some(position)
+                if position.entry + 1 < position.entry_count && !self.on_first && !self.is_over =>
+            {
+                position.entry += 1;
+                self.has_left_block = false;
+                Ok(true)
+            }
+            _ => self.leave_key_block(),
+        }
+    }
+
+    /// Moves to the first entry of the next key block. `false` if there is none.
+    #[inline(never)]
+    fn leave_key_block(&mut self) -> Result<bool, ReadError> {
         if std::mem::take(&mut self.on_first) {
             return Ok(true);
         }
-        match &mut self.position {
-            _ if self.is_over => return Ok(false),
-            Some(position) if position.entry + 1 < position.entry_count => position.entry += 1,
-            position if self.next_key_block < self.table.key_block_count() => {
-                let entered = enter_key_block(self.table, self.next_key_block, &mut self.ahead)
-                    .inspect_err(|_| self.is_over = true)?;
-                *position = Some(entered);
-                self.next_key_block += 1;
-            }
-            _ => {
-                self.is_over = true;
-                return Ok(false);
-            }
+        if self.is_over {
+            return Ok(false);
         }
+        self.has_left_block = self.position.is_some();
+        if let Some(position) = &self.position {
+            let key = position.entry(self.table).inspect_err(|_| self.is_over = true)?.key;
+            self.left_key.clear();
+            self.left_key.extend_from_slice(key);
+        }
+        if self.next_key_block >= self.table.key_block_count() {
+            self.is_over = true;
+            return Ok(false);
+        }
+        let entered = enter_key_block(self.table, self.next_key_block, &mut self.ahead)
+            .inspect_err(|_| self.is_over = true)?;
+        self.position = Some(entered);
+        self.next_key_block += 1;
         Ok(true)
     }
 
-    /// The entry at the position, unless it is behind the last hash that is asked for.
-    #[inline]
-    fn lend(&mut self) -> Result<Option<EntryRef<'_>>, ReadError> {
-        let Some(position) = &self.position else { return Ok(None) };
-        let entry = position.entry(self.table).inspect_err(|_| self.is_over = true)?;
-        let hash = entry_hash(&entry);
-        if hash > self.last_hash {
-            self.is_over = true;
-            return Ok(None);
+    /// The entry at the position, to be kept. `is_stepped`: [`Cursor::step`] has moved to it, so its
+    /// hash is not known yet, and it may be behind the last one, where this gives `None`.
+    ///
+    /// Inlined into the iterators, and without a `Result` around each part: an entry that is passed
+    /// on in memory takes longer to copy than to make.
+    #[inline(always)]
+    pub(crate) fn owned_entry(
+        &mut self,
+        is_stepped: bool,
+    ) -> Option<Result<IterEntry<'a>, ReadError>> {
+        let Some(position) = &self.position else { return Some(Err(no_position(self.table))) };
+        let (block, payload) = (position.block, &position.payload);
+        let entry = match position.entry(self.table) {
+            Ok(entry) => entry,
+            Err(error) => {
+                (self.is_over, self.is_stopped) = (true, true);
+                return Some(Err(error));
+            }
+        };
+        if is_stepped {
+            self.hash = entry_hash(&entry);
+            if self.hash > self.last_hash {
+                (self.is_over, self.is_stopped) = (true, true);
+                return None;
+            }
         }
-        let (table, block, values) = (self.table, position.block, &mut self.values);
-        Ok(Some(EntryRef { hash, key: entry.key, entry, block, table, values }))
-    }
-
-    /// Moves to the next entry and gives its hash and key, to be kept.
-    pub(crate) fn next_key(&mut self) -> Result<Option<(u64, Slice<'a>)>, ReadError> {
-        let Some(EntryRef { hash, .. }) = self.next()? else { return Ok(None) };
-        let position = self.position.as_ref().ok_or_else(|| {
-            ReadError::internal(self.table.label(), "a cursor with an entry has a position")
-        })?;
-        let key = position.entry(self.table)?.key;
-        Ok(Some((hash, self.table.slice_of(&position.payload, key)?)))
-    }
-
-    /// Moves to the next entry and gives it, to be kept.
-    fn next_owned(&mut self) -> Result<Option<IterEntry<'a>>, ReadError> {
-        if self.step()? { self.owned_entry() } else { Ok(None) }
-    }
-
-    /// The entry at the position, to be kept.
-    pub(crate) fn owned_entry(&mut self) -> Result<Option<IterEntry<'a>>, ReadError> {
-        let Some(position) = &self.position else { return Ok(None) };
-        let entry = position.entry(self.table)?;
-        let hash = entry_hash(&entry);
-        if hash > self.last_hash {
-            return Ok(None);
+        let value = match entry.value_ref() {
+            Ok(ValueRef::Inline(value)) => match payload.clone_of_part(value) {
+                Some(value) => EntryValue::Value(value),
+                None => return Some(Err(self.table.not_in_its_block())),
+            },
+            Ok(value) => {
+                let fill = Fill::Bypass;
+                match self.table.kept_value(block, payload, value, fill, &mut self.values) {
+                    Ok(value) => value,
+                    Err(error) => return Some(Err(error)),
+                }
+            }
+            Err(error) => return Some(Err(self.table.corrupt(block, error))),
+        };
+        match payload.clone_of_part(entry.key) {
+            Some(key) => Some(Ok(IterEntry { hash: self.hash, key, value })),
+            None => Some(Err(self.table.not_in_its_block())),
         }
-        let corrupt = |error| self.table.corrupt(position.block, error);
-        let value = entry.value_ref().map_err(corrupt)?;
-        let (block, payload, entered) = (position.block, &position.payload, &mut self.values);
-        let value = self.table.kept_value(block, payload, value, Fill::Bypass, entered)?;
-        let key = self.table.slice_of(&position.payload, entry.key)?;
-        Ok(Some(IterEntry { hash, key, value }))
     }
+}
+
+#[cold]
+fn no_position(table: &StaticSortedFile) -> ReadError {
+    ReadError::internal(table.label(), "a cursor with an entry has a position")
 }
 
 fn enter_key_block<'a>(
@@ -246,9 +355,9 @@ fn enter_key_block<'a>(
         table.blocks().read_ahead(block, ahead);
     }
     let (block, payload) = table.key_block_payload(number, Fill::Bypass)?;
-    let entry_count = table.parse_key_block(block, &payload)?.entry_count();
-    let payload = payload.unguarded();
-    Ok(Position { block, payload, entry: 0, entry_count })
+    let key_block = table.parse_key_block(block, &payload)?;
+    let (entry_count, layout) = (key_block.entry_count(), key_block.layout());
+    Ok(Position { block, entry: 0, entry_count, payload: payload.unguarded(), layout })
 }
 
 /// An entry of a table, lent by a [`Cursor`] until it moves on. Nothing is copied, and no counter
@@ -258,7 +367,8 @@ pub struct EntryRef<'c> {
     pub hash: u64,
     /// The key.
     pub key: &'c [u8],
-    entry: KeyEntry<'c>,
+    entry_type: EntryType,
+    value_ref: &'c [u8],
     /// The key block.
     block: BlockIndex,
     table: &'c StaticSortedFile,
@@ -266,14 +376,35 @@ pub struct EntryRef<'c> {
 }
 
 impl<'c> EntryRef<'c> {
+    #[inline(always)]
+    fn new(
+        hash: u64,
+        entry: KeyEntry<'c>,
+        table: &'c StaticSortedFile,
+        block: BlockIndex,
+        values: &'c mut EnteredBlocks,
+    ) -> Self {
+        let KeyEntry { key, entry_type, value_ref, .. } = entry;
+        Self { hash, key, entry_type, value_ref, block, table, values }
+    }
+
+    /// Whether the entry is a tombstone.
+    #[must_use]
+    #[inline]
+    pub fn is_tombstone(&self) -> bool {
+        self.entry_type == EntryType::DELETED
+    }
+
     /// The reference to the value in the key block: for callers that handle value blocks
     /// themselves.
     ///
     /// # Errors
     ///
     /// [`ReadError::Corrupt`] if it is damaged.
+    #[inline]
     pub fn value_ref(&self) -> Result<ValueRef<'c>, ReadError> {
-        self.entry.value_ref().map_err(|error| self.table.corrupt(self.block, error))
+        ValueRef::parse(self.entry_type, self.value_ref)
+            .map_err(|error| self.table.corrupt(self.block, error))
     }
 
     /// The value: only here is its block read.
@@ -283,9 +414,10 @@ impl<'c> EntryRef<'c> {
     /// [`ReadError`] if the value's block cannot be read or is damaged.
     #[inline]
     pub fn into_value(self) -> Result<EntryValue<&'c [u8]>, ReadError> {
-        let Self { entry, block: key_block, table, values, .. } = self;
+        let value_ref = self.value_ref()?;
+        let Self { block: key_block, table, values, .. } = self;
         let corrupt = |error| table.corrupt(key_block, error);
-        Ok(match entry.value_ref().map_err(corrupt)? {
+        Ok(match value_ref {
             ValueRef::Deleted => EntryValue::Deleted,
             ValueRef::Blob(number) => EntryValue::Blob(number),
             ValueRef::Inline(value) => EntryValue::Value(value),
@@ -366,9 +498,16 @@ impl<'a> Iterator for Iter<'a> {
     type Item = Result<IterEntry<'a>, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let entry = self.cursor.next_owned();
-        self.cursor.is_over |= !matches!(entry, Ok(Some(_)));
-        entry.transpose()
+        match self.cursor.step() {
+            Ok(true) => {}
+            Ok(false) => return None,
+            Err(error) => return Some(Err(error)),
+        }
+        let entry = self.cursor.owned_entry(true);
+        if matches!(entry, Some(Err(_))) {
+            self.cursor.is_over = true;
+        }
+        entry
     }
 }
 

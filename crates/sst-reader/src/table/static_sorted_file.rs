@@ -1,7 +1,6 @@
 //! One open table.
 
 use std::fmt;
-use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -255,27 +254,7 @@ impl StaticSortedFile {
         payload: &Slice<'a>,
         part: &[u8],
     ) -> Result<Slice<'a>, ReadError> {
-        self.part_at(payload.clone(), self.range_of(payload, part)?)
-    }
-
-    /// The range that `part`, a slice of `payload`, has in it.
-    #[inline(always)]
-    pub(crate) fn range_of(
-        &self,
-        payload: &Slice<'_>,
-        part: &[u8],
-    ) -> Result<Range<usize>, ReadError> {
-        payload.range_of(part).ok_or_else(|| self.not_in_its_block())
-    }
-
-    /// The part of `payload` at a range of it.
-    #[inline(always)]
-    pub(crate) fn part_at<'a>(
-        &self,
-        payload: Slice<'a>,
-        range: Range<usize>,
-    ) -> Result<Slice<'a>, ReadError> {
-        payload.narrow(|bytes| bytes.get(range).ok_or(())).map_err(|()| self.not_in_its_block())
+        payload.clone_of_part(part).ok_or_else(|| self.not_in_its_block())
     }
 
     #[cold]

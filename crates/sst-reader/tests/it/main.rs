@@ -9,3 +9,4 @@ mod sets;
 mod special_files;
 mod support;
 mod tables;
+mod walks;
