@@ -1,5 +1,7 @@
 //! Where the bytes of a file come from: a memory map, positioned reads, or memory.
 
+mod file_identity;
+mod file_pool;
 mod positioned;
 mod regular;
 pub(crate) mod uncached;
@@ -12,6 +14,7 @@ use sst_format::BlockIndex;
 use crate::block::memory::Mapping;
 use crate::{FileLabel, ReadError};
 
+pub(crate) use file_identity::FileIdentity;
 pub(crate) use positioned::PositionedFile;
 pub(crate) use regular::open_regular;
 
@@ -27,6 +30,9 @@ pub enum Access {
     Map,
     /// Through positioned reads: a file that shrinks gives an error, and no address space is used.
     /// Every block passes through the cache.
+    ///
+    /// Where tables are more than the process may have open files, those that were not read lately
+    /// are closed and opened again. A file that has been removed by then cannot be read any more.
     Read,
 }
 
@@ -46,7 +52,10 @@ impl Source {
             Access::Map => {
                 Mapping::new(&file).map(Self::Mapped).map_err(|e| ReadError::io(label, "map", e))
             }
-            Access::Read => Ok(Self::Positioned(PositionedFile::new(file, metadata.len()))),
+            Access::Read => {
+                let file = PositionedFile::new(file, metadata.len());
+                Ok(Self::Positioned(file.pooled(label, &metadata)))
+            }
         }
     }
 

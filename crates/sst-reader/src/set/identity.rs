@@ -1,9 +1,7 @@
 //! Which commit of which directory is read: numbers do not tell (FORMAT.md section 9, "Identity").
 
-use std::fs::Metadata;
 use std::io;
 use std::path::Path;
-use std::time::SystemTime;
 
 use sst_format::current::{CURRENT_CHECKSUM_AT, Current};
 use sst_format::file_name::{CURRENT_FILE_NAME, FileKind};
@@ -11,43 +9,13 @@ use sst_format::identity::CommitIdentity;
 use sst_format::protection::{TRAILER_LEN, Trailer};
 
 use super::catalog::path_of;
-use crate::block::source::{PositionedFile, open_regular};
+use crate::block::source::{FileIdentity, PositionedFile, open_regular};
 use crate::block::triage::wrong_file;
 use crate::{Corruption, FileLabel, ReadError};
 
 /// How much of `CURRENT` is read: more than a valid one has, and enough to tell which revision one
 /// of another length may be of.
 const MAX_CURRENT_LEN: u64 = 4 << 10;
-
-/// A file as the system knows it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct FileIdentity {
-    pub(super) len: u64,
-    /// Device and inode, where the system has them.
-    inode: Option<(u64, u64)>,
-    /// A file that is written anew in its place keeps its inode.
-    modified: Option<SystemTime>,
-}
-
-impl FileIdentity {
-    pub(super) fn of(metadata: &Metadata) -> Self {
-        // Not every system has a time of modification: then the rest must tell.
-        let modified = metadata.modified().ok();
-        Self { len: metadata.len(), inode: inode_of(metadata), modified }
-    }
-}
-
-#[cfg(unix)]
-#[expect(clippy::unnecessary_wraps, reason = "other systems have none")]
-fn inode_of(metadata: &Metadata) -> Option<(u64, u64)> {
-    use std::os::unix::fs::MetadataExt;
-    Some((metadata.dev(), metadata.ino()))
-}
-
-#[cfg(not(unix))]
-fn inode_of(_: &Metadata) -> Option<(u64, u64)> {
-    None
-}
 
 /// What a directory shows of its commit at a glance: a few bytes of `CURRENT` and of the newest
 /// meta file.

@@ -1,6 +1,6 @@
 //! The bytes of a meta file, of which those are read that are used.
 
-use std::fs::{File, Metadata};
+use std::fs::Metadata;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,9 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use sst_format::filter::FilterBytes;
 use sst_format::meta_head::{Area, HEAD_LOCATION_LEN, HeadLocation};
 
-use super::identity::FileIdentity;
 use crate::block::memory::Mapping;
-use crate::block::source::{PositionedFile, Source, open_regular};
+use crate::block::source::{FileIdentity, PositionedFile, Source, open_regular};
 use crate::block::triage::wrong_area;
 use crate::{Access, Corruption, FileLabel, ReadError};
 
@@ -100,9 +99,13 @@ impl MetaSource {
         end.extend_from_slice(known);
         let start = opened.bytes(location.start_range())?;
         // The head was read, not touched in a map: a fault would read the pages around it, too.
-        if let (Access::Map, Source::Positioned(file)) = (access, &opened.source) {
-            opened.source = Source::Mapped(map(label, file.file())?);
-        }
+        opened.source = match (access, opened.source) {
+            (Access::Map, Source::Positioned(file)) => Source::Mapped(map(label, &file)?),
+            (Access::Read, Source::Positioned(file)) => {
+                Source::Positioned(file.pooled(label, &metadata))
+            }
+            (_, source) => source,
+        };
         Ok((opened, Some(HeadBytes { start, end })))
     }
 
@@ -123,7 +126,7 @@ impl MetaSource {
         let len = file.len();
         self.bytes_read.fetch_add(len, Ordering::Relaxed);
         if access == Access::Map && len >= MIN_MAPPED_LEN {
-            return map(&self.label, file.file()).map(Source::Mapped);
+            return map(&self.label, file).map(Source::Mapped);
         }
         let bytes = read(file, 0..len).map_err(|e| ReadError::io(&self.label, "read", e))?;
         Ok(Source::Memory(Box::new(bytes)))
@@ -194,8 +197,8 @@ impl AsRef<[u8]> for MetaSource {
     }
 }
 
-fn map(label: &FileLabel, file: &File) -> Result<Mapping, ReadError> {
-    Mapping::new(file).map_err(|error| ReadError::io(label, "map", error))
+fn map(label: &FileLabel, file: &PositionedFile) -> Result<Mapping, ReadError> {
+    file.map().map_err(|error| ReadError::io(label, "map", error))
 }
 
 fn read(file: &PositionedFile, range: Range<u64>) -> io::Result<Vec<u8>> {

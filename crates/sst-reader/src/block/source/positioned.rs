@@ -1,23 +1,57 @@
 //! Positioned reads: no map, so a file that shrinks gives an error and not a signal.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::ops::Range;
+use std::sync::Arc;
+
+use super::file_identity::FileIdentity;
+use super::file_pool::PooledFile;
+use crate::FileLabel;
+use crate::block::memory::Mapping;
 
 /// A file that is read at given positions, from any number of threads.
 pub(crate) struct PositionedFile {
-    file: File,
+    handle: Handle,
     len: u64,
+}
+
+enum Handle {
+    /// Open until it is dropped: for a file that is looked at once.
+    Own(File),
+    /// Open while there is room for it.
+    Pooled(Arc<PooledFile>),
 }
 
 impl PositionedFile {
     pub(crate) const fn new(file: File, len: u64) -> Self {
-        Self { file, len }
+        Self { handle: Handle::Own(file), len }
     }
 
-    /// The file itself.
-    pub(crate) const fn file(&self) -> &File {
-        &self.file
+    /// The same file, which may be closed while it is not used.
+    pub(crate) fn pooled(self, label: &FileLabel, metadata: &Metadata) -> Self {
+        let Self { handle, len } = self;
+        let handle = match handle {
+            Handle::Own(file) => {
+                let identity = FileIdentity::of(metadata);
+                Handle::Pooled(PooledFile::new(label.clone(), file, identity))
+            }
+            pooled @ Handle::Pooled(_) => pooled,
+        };
+        Self { handle, len }
+    }
+
+    /// Maps the whole file.
+    pub(crate) fn map(&self) -> io::Result<Mapping> {
+        self.with(Mapping::new)
+    }
+
+    /// Does something with the open file.
+    fn with<T>(&self, act: impl FnOnce(&File) -> io::Result<T>) -> io::Result<T> {
+        match &self.handle {
+            Handle::Own(file) => act(file),
+            Handle::Pooled(file) => act(&*file.open()?),
+        }
     }
 
     /// Length in bytes when the file was opened.
@@ -33,7 +67,11 @@ impl PositionedFile {
         if let Some(len) = std::num::NonZeroU64::new(range.end.saturating_sub(range.start)) {
             // Advice: without it, the read that follows waits for the disk.
             let advice = rustix::fs::Advice::WillNeed;
-            _ = rustix::fs::fadvise(&self.file, range.start, Some(len), advice);
+            let advise = |file: &File| rustix::fs::fadvise(file, range.start, Some(len), advice);
+            _ = match &self.handle {
+                Handle::Own(file) => advise(file),
+                Handle::Pooled(file) => file.if_open().map_or(Ok(()), |file| advise(&file)),
+            };
         }
     }
 
@@ -44,23 +82,29 @@ impl PositionedFile {
     /// Fills `buffer` from byte `offset` on.
     #[cfg(unix)]
     pub(crate) fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        std::os::unix::fs::FileExt::read_exact_at(&self.file, buffer, offset)
+        self.with(|file| std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset))
     }
 
     /// Fills `buffer` from byte `offset` on.
     #[cfg(windows)]
-    pub(crate) fn read_exact_at(&self, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
-        while !buffer.is_empty() {
-            match std::os::windows::fs::FileExt::seek_read(&self.file, buffer, offset) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(read) => {
-                    buffer = buffer.get_mut(read..).ok_or(io::ErrorKind::InvalidData)?;
-                    offset += read as u64;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
+    pub(crate) fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.with(|file| read_exact_at(file, buffer, offset))
     }
+}
+
+/// Fills `buffer` from byte `offset` on.
+#[cfg(windows)]
+fn read_exact_at(file: &File, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
+    while !buffer.is_empty() {
+        match std::os::windows::fs::FileExt::seek_read(file, buffer, offset) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => {
+                buffer = buffer.get_mut(read..).ok_or(io::ErrorKind::InvalidData)?;
+                offset += read as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }

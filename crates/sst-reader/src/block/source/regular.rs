@@ -4,9 +4,18 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::path::Path;
 
+use super::file_pool::with_room;
+
 /// Opens a regular file for reading. Anything else is refused, and never waited for: opening a pipe
 /// would block until a writer comes.
+///
+/// Where the process has too many open files, those are closed that can be opened again.
 pub(crate) fn open_regular(path: &Path) -> io::Result<(File, Metadata)> {
+    with_room(|| open_regular_once(path))
+}
+
+/// As [`open_regular`], closing nothing.
+pub(super) fn open_regular_once(path: &Path) -> io::Result<(File, Metadata)> {
     refuse_special(&path.metadata()?)?;
     let mut options = File::options();
     options.read(true);

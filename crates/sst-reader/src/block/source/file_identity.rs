@@ -1,0 +1,35 @@
+//! A file as the system knows it.
+
+use std::fs::Metadata;
+use std::time::SystemTime;
+
+/// Tells whether the file under a name is still the one that was opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FileIdentity {
+    /// Length in bytes.
+    pub(crate) len: u64,
+    /// Device and inode, where the system has them.
+    inode: Option<(u64, u64)>,
+    /// A file that is written anew in its place keeps its inode.
+    modified: Option<SystemTime>,
+}
+
+impl FileIdentity {
+    pub(crate) fn of(metadata: &Metadata) -> Self {
+        // Not every system has a time of modification: then the rest must tell.
+        let modified = metadata.modified().ok();
+        Self { len: metadata.len(), inode: inode_of(metadata), modified }
+    }
+}
+
+#[cfg(unix)]
+#[expect(clippy::unnecessary_wraps, reason = "other systems have none")]
+fn inode_of(metadata: &Metadata) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+#[cfg(not(unix))]
+fn inode_of(_: &Metadata) -> Option<(u64, u64)> {
+    None
+}
