@@ -50,6 +50,7 @@ fn main() -> ExitCode {
         .or_else(suites::merge_kills::child)
         .or_else(suites::publish_kills::child)
         .or_else(suites::bulk_kills::child)
+        .or_else(suites::processes::child)
     {
         return code;
     }

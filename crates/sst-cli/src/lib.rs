@@ -22,6 +22,7 @@ mod progress;
 mod store;
 mod text_table;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -31,7 +32,13 @@ use crate::exit::Exit;
 /// Runs the command with the arguments of the process.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = match cli::Cli::try_parse() {
+    run(std::env::args_os())
+}
+
+/// Runs the command with these arguments, of which the first is the name of the program.
+#[must_use]
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match cli::Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are reported as errors too, but are not failures.

@@ -8,6 +8,7 @@
 #![expect(clippy::print_stdout, reason = "each commit is reported on standard output")]
 
 mod batches;
+mod cells;
 mod rows;
 
 use std::error::Error;

@@ -7,6 +7,8 @@ use clap::Args;
 use sst_writer::BulkError;
 use sst_writer::bulk::BulkHandle;
 
+use crate::cells::{CellError, Rows};
+
 /// The layout of the input.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Layout {
@@ -50,7 +52,7 @@ impl Layout {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RowError {
     #[error(transparent)]
-    Csv(#[from] csv::Error),
+    Cells(#[from] CellError),
     #[error("line {line}: there is no column {column}")]
     NoColumn { line: u64, column: usize },
     #[error(transparent)]
@@ -63,16 +65,13 @@ pub(crate) fn put_rows(
     layout: &Layout,
     handle: &mut BulkHandle,
 ) -> Result<(), RowError> {
-    let mut reader = csv::ReaderBuilder::new()
-        .delimiter(if layout.tsv { b'\t' } else { b',' })
-        .quoting(!layout.tsv)
-        .has_headers(!layout.no_header)
-        .flexible(true)
-        .from_reader(input);
-    let mut row = csv::ByteRecord::new();
-    while reader.read_byte_record(&mut row)? {
-        let line = row.position().map_or(0, csv::Position::line);
-        let cell = |column: usize| row.get(column - 1).ok_or(RowError::NoColumn { line, column });
+    let mut rows = Rows::new(input, layout.tsv).map_err(CellError::Io)?;
+    if !layout.no_header {
+        rows.advance()?;
+    }
+    while rows.advance()? {
+        let line = rows.line();
+        let cell = |column: usize| rows.cell(column - 1).ok_or(RowError::NoColumn { line, column });
         let (key, value) = (cell(layout.key_column)?, cell(layout.value_column)?);
         match &layout.delete_marker {
             Some(marker) if value == marker.as_bytes() => handle.delete(key)?,

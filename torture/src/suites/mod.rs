@@ -15,6 +15,7 @@ pub mod merge_kills;
 pub mod other_damage;
 pub mod planted_bugs;
 pub mod power_loss;
+pub mod processes;
 pub mod publish_kills;
 pub mod undefined_behaviour;
 
@@ -38,6 +39,7 @@ pub const ALL: &[&Suite] = &[
     &merge_kills::SUITE,
     &bulk_kills::SUITE,
     &concurrency::SUITE,
+    &processes::SUITE,
     // Special builds.
     &interleavings::SUITE,
     &undefined_behaviour::SUITE,

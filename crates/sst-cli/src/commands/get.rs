@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::ser::{Serialize, SerializeMap, Serializer};
-use sst_format::BlobNumber;
-use sst_reader::{EntryValue, Lookup, ReadError, Slice, SstSet, StaticSortedFile, hash_key};
+use sst_reader::{EntryValue, Lookup, SstSet, StaticSortedFile, hash_key};
 
 use super::Context;
 use crate::error::CliError;
@@ -48,21 +47,21 @@ pub(crate) fn run(args: &GetArgs, context: Context) -> Result<Exit, CliError> {
     let mut output = Output::stdout();
     let mut exit = Exit::Success;
     for key in &keys {
-        let answer = match &store {
-            Store::Directory(set) => ask_directory(set, key, args.all)?,
-            Store::Table(table) => ask_table(table, key, args.all)?,
+        let mut printer = Printer { output: &mut output, key, args, is_json: context.json };
+        let status = match &store {
+            Store::Directory(set) => ask_directory(set, &mut printer)?,
+            Store::Table(table) => ask_table(table, &mut printer)?,
         };
-        if !matches!(answer, Answer::Found(_)) {
+        if status != Status::Found {
             exit = Exit::NotFound;
             if !context.json {
                 // Flush first, so that answers and notes appear in the order of the keys on a
                 // terminal.
                 output.flush()?;
                 let key = Bytes { bytes: key, hex: args.hex };
-                context.note(format_args!("{}: {key}", answer.status()));
+                context.note(format_args!("{}: {key}", status.name()));
             }
         }
-        print(&mut output, key, &answer, args, context)?;
     }
     output.finish()?;
     Ok(exit)
@@ -79,89 +78,71 @@ fn key_bytes(key: &str, hex: bool) -> Result<Vec<u8>, CliError> {
 }
 
 /// The answer for a key.
-enum Answer<'a> {
-    Found(Vec<Found<'a>>),
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Status {
+    Found,
     Deleted,
     NotFound,
 }
 
-enum Found<'a> {
-    Value(Slice<'a>),
-    /// A value in a blob file. Without its directory, a table knows only the number of the blob.
-    Blob(BlobNumber),
-}
-
-impl Answer<'_> {
-    const fn status(&self) -> &'static str {
+impl Status {
+    const fn name(self) -> &'static str {
         match self {
-            Self::Found(_) => "found",
+            Self::Found => "found",
             Self::Deleted => "deleted",
             Self::NotFound => "not found",
         }
     }
 }
 
-impl Found<'_> {
-    fn shown(&self) -> Shown<'_> {
-        match self {
-            Self::Value(value) => Shown::Value(value),
-            Self::Blob(number) => Shown::Blob(*number),
+/// Looks a key up and prints its values one by one: there may be more than memory holds.
+fn ask_directory(set: &SstSet, printer: &mut Printer<'_>) -> Result<Status, CliError> {
+    let key = printer.key;
+    if printer.args.all {
+        let mut status = Status::NotFound;
+        for value in set.get_all(key) {
+            printer.value(Shown::Value(&value?))?;
+            status = Status::Found;
         }
+        if status == Status::Found {
+            return Ok(status);
+        }
+    }
+    match set.lookup(hash_key(key), key)? {
+        Lookup::NotFound => printer.without_value(Status::NotFound),
+        Lookup::Deleted => printer.without_value(Status::Deleted),
+        Lookup::Value(value) => printer.value(Shown::Value(&value)),
+        Lookup::Blob(number) => printer.value(Shown::Value(&set.read_blob(number)?)),
     }
 }
 
-fn ask_directory<'a>(set: &'a SstSet, key: &[u8], all: bool) -> Result<Answer<'a>, ReadError> {
-    if all {
-        let values = set.get_all(key).map(|value| value.map(Found::Value));
-        let values = values.collect::<Result<Vec<_>, _>>()?;
-        if !values.is_empty() {
-            return Ok(Answer::Found(values));
-        }
-    }
-    Ok(match set.lookup(hash_key(key), key)? {
-        Lookup::NotFound => Answer::NotFound,
-        Lookup::Deleted => Answer::Deleted,
-        Lookup::Value(value) => Answer::Found(vec![Found::Value(value)]),
-        Lookup::Blob(number) => Answer::Found(vec![Found::Value(set.read_blob(number)?)]),
-    })
-}
-
-fn ask_table<'a>(
-    table: &'a StaticSortedFile,
-    key: &[u8],
-    all: bool,
-) -> Result<Answer<'a>, ReadError> {
-    let (mut found, mut is_deleted) = (Vec::new(), false);
-    for entry in table.get_all(key)?.take(if all { usize::MAX } else { 1 }) {
+/// As [`ask_directory`]. Without its directory a table knows only the numbers of blobs.
+fn ask_table(table: &StaticSortedFile, printer: &mut Printer<'_>) -> Result<Status, CliError> {
+    let (mut status, max) = (Status::NotFound, if printer.args.all { usize::MAX } else { 1 });
+    for entry in table.get_all(printer.key)?.take(max) {
         match entry? {
-            EntryValue::Value(value) => found.push(Found::Value(value)),
-            EntryValue::Blob(number) => found.push(Found::Blob(number)),
-            EntryValue::Deleted => is_deleted = true,
+            EntryValue::Value(value) => status = printer.value(Shown::Value(&value))?,
+            EntryValue::Blob(number) => status = printer.value(Shown::Blob(number))?,
+            EntryValue::Deleted if status == Status::NotFound => status = Status::Deleted,
+            EntryValue::Deleted => {}
         }
     }
-    Ok(match (found.is_empty(), is_deleted) {
-        (false, _) => Answer::Found(found),
-        (true, true) => Answer::Deleted,
-        (true, false) => Answer::NotFound,
-    })
+    if status == Status::Found { Ok(status) } else { printer.without_value(status) }
 }
 
-fn print(
-    output: &mut Output,
-    key: &[u8],
-    answer: &Answer<'_>,
-    args: &GetArgs,
-    context: Context,
-) -> Result<(), CliError> {
-    let hex = args.hex;
-    let Answer::Found(found) = answer else {
-        let status = answer.status();
-        return match context.json {
-            true => output.json(&Line { key, status, value: Shown::Omitted, hex }),
-            false => Ok(()),
-        };
-    };
-    for value in found.iter().map(Found::shown) {
+/// Prints the answers for one key.
+struct Printer<'a> {
+    output: &'a mut Output,
+    key: &'a [u8],
+    args: &'a GetArgs,
+    is_json: bool,
+}
+
+impl Printer<'_> {
+    /// Prints one value.
+    fn value(&mut self, value: Shown<'_>) -> Result<Status, CliError> {
+        let Self { output, key, args, is_json } = self;
+        let (key, hex, status) = (*key, args.hex, Status::Found);
         match value {
             Shown::Blob(number) if args.raw => {
                 let text =
@@ -169,14 +150,21 @@ fn print(
                 return Err(CliError::Usage(text));
             }
             Shown::Value(value) if args.raw => output.bytes(value)?,
-            _ if context.json => {
-                output.json(&Line { key, status: answer.status(), value, hex })?;
-            }
+            _ if *is_json => output.json(&Line { key, status: status.name(), value, hex })?,
             _ if args.keys.len() == 1 => output.line(ValueText { value, hex })?,
             _ => output.line(EntryLine { hash: None, key, value, hex })?,
         }
+        Ok(status)
     }
-    Ok(())
+
+    /// Prints that there is none.
+    fn without_value(&mut self, status: Status) -> Result<Status, CliError> {
+        if self.is_json {
+            let (key, hex) = (self.key, self.args.hex);
+            self.output.json(&Line { key, status: status.name(), value: Shown::Omitted, hex })?;
+        }
+        Ok(status)
+    }
 }
 
 /// One answer, as JSON.

@@ -79,6 +79,10 @@ pub(super) fn error_after(
     before: Option<SequenceNumber>,
     error: CliError,
 ) -> CliError {
+    // The publisher found another writer's work in place of its own, before it changed anything.
+    if error.is_of_another_writer() {
+        return error;
+    }
     match read_catalog(directory) {
         Ok(catalog) if before != Some(catalog.commit) => {
             error.after_commit(directory, catalog.commit.0)

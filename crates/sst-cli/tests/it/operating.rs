@@ -1,13 +1,14 @@
 //! Commands and the operating system: signals, limits on open files, unreadable files.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use sst_writer::{Publisher, PublisherOptions, WriterOptions};
 
-use crate::harness::{Scratch, sst, sst_with_input, tables};
+use crate::harness::{Arg, Scratch, scan, sst, sst_with_input, tables};
 
 /// The longest time that a test waits for a process that hangs.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -43,10 +44,9 @@ fn the_first_signal_ends_a_load_that_waits_for_input() {
     assert!(!db.exists(), "a directory made for the load goes again");
 }
 
-#[test]
-fn more_overlapping_tables_than_the_soft_limit_of_open_files_are_walked() {
-    let scratch = Scratch::new();
-    let db = scratch.path("db");
+/// A directory of overlapping tables, 100 by default: each has a key of its own and one of all.
+fn overlapping(scratch: &Scratch, name: &str) -> std::path::PathBuf {
+    let db = scratch.path(name);
     let mut publisher = Publisher::open(&db, PublisherOptions::default()).unwrap();
     let mut commit = publisher.begin();
     for i in 0..100u8 {
@@ -57,15 +57,48 @@ fn more_overlapping_tables_than_the_soft_limit_of_open_files_are_walked() {
         commit.add_table(table.finish().unwrap()).unwrap();
     }
     commit.publish().unwrap();
-    drop(publisher);
-    for command in ["scan", "certificate", "verify"] {
-        let run = Command::new("sh")
-            .args(["-c", "ulimit -Sn 64; exec \"$0\" \"$1\" \"$2\""])
-            .args([env!("CARGO_BIN_EXE_sst"), command])
-            .arg(&db)
-            .output()
-            .unwrap();
-        assert_eq!(run.status.code(), Some(0), "{command}: {run:?}");
+    db
+}
+
+#[test]
+fn more_overlapping_tables_than_the_limits_of_open_files_are_walked() {
+    let scratch = Scratch::new();
+    let db = overlapping(&scratch, "db");
+    let other = overlapping(&scratch, "other");
+    let new = scratch.file("new.tsv", "new\t1\n");
+    // `ulimit -n` sets the soft limit and the hard one, which `sst` cannot raise.
+    for limit in ["ulimit -Sn 64", "ulimit -n 64", "ulimit -n 16"] {
+        let merged = scratch.path(&format!("{limit}.sst"));
+        let all = scan(&db);
+        let commands: [&[Arg<'_>]; 10] = [
+            &[&"scan", &db],
+            &[&"certificate", &db],
+            &[&"verify", &db],
+            &[&"get", &db, &"c8", &"--hex", &"--all"],
+            &[&"diff", &db, &other],
+            &[&"merge", &db, &"--output", &merged],
+            &[&"load", &new, &db, &"--increment", &"--certify"],
+            &[&"merge", &other, &"--in-place", &"--certify"],
+            &[&"gather", &db, &"--output", &scratch.path(&format!("{limit}.gathered"))],
+            &[&"split", &db, &"--output", &scratch.path(&format!("{limit}.split")), &"-n", &"2"],
+        ];
+        for command in commands {
+            let run = Command::new("sh")
+                .args(["-c", &format!("{limit}; exec \"$@\""), "sh", env!("CARGO_BIN_EXE_sst")])
+                .args(command.iter().map(|argument| argument.as_ref()))
+                .output()
+                .unwrap();
+            // Differences have a code of their own.
+            assert!(matches!(run.status.code(), Some(0 | 1)), "{limit}: {run:?}");
+            match str::from_utf8(&run.stdout).unwrap() {
+                scanned if command.len() == 2 && command[0].as_ref() == "scan" => {
+                    assert_eq!(scanned, all, "{limit}");
+                }
+                values if command[0].as_ref() == "get" => assert_eq!(values.lines().count(), 100),
+                _ => {}
+            }
+        }
+        assert_eq!(scan(&merged), all, "{limit}");
     }
 }
 
@@ -112,4 +145,24 @@ fn a_load_says_what_it_replaced_and_how_to_take_it_back() {
     assert!(load(&[]).stderr.contains("sst rollback"));
     assert!(load(&["--keep-generations", "0"]).stderr.contains("for good"));
     assert!(!load(&["--mode", "append"]).stderr.contains("replaced"));
+}
+
+#[test]
+fn a_load_that_lost_its_lock_to_another_says_that_nothing_of_it_is_live() {
+    let scratch = Scratch::new();
+    let db = scratch.database("db", "a\t1\n");
+    let mut load = Command::new(env!("CARGO_BIN_EXE_sst"));
+    load.args(["load", "-", "--format", "tsv"]).arg(&db);
+    let mut load = load.stdin(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let deadline = Instant::now() + DEADLINE;
+    // The lock is held once another load is refused.
+    let other = || sst_with_input(&[&"load", &"-", &db, &"--format", &"tsv"], b"other\t2\n").code;
+    while other() == Some(0) {
+        assert!(Instant::now() < deadline);
+    }
+    fs::remove_file(db.join(".lock")).unwrap();
+    assert_eq!(other(), Some(0));
+    load.stdin.take().unwrap().write_all(b"mine\t3\n").unwrap();
+    assert_eq!(load.wait().unwrap().code(), Some(3), "the commit that is live is the other's");
+    assert_eq!(scan(&db), "other\t2\n");
 }

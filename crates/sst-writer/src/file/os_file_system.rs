@@ -29,7 +29,7 @@ impl FileSystem for OsFileSystem {
         }
         let temporary = builder.tempfile_in(directory).map_err(without_temporary_path)?;
         let (file, path) = temporary.into_parts();
-        Ok(Box::new(OsFile { file: Some(file), path }))
+        Ok(Box::new(OsFile { file: Some(file), path, written: 0 }))
     }
 
     fn create_directory(&self, directory: &Path) -> io::Result<()> {
@@ -239,6 +239,8 @@ struct OsFile {
     // Closed before the temporary file is removed: some systems cannot remove an open file.
     file: Option<File>,
     path: TempPath,
+    /// How many bytes the system has taken.
+    written: u64,
 }
 
 impl OsFile {
@@ -249,7 +251,9 @@ impl OsFile {
 
 impl Write for OsFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.open()?.write(bytes)
+        let taken = self.open()?.write(bytes)?;
+        self.written += taken as u64;
+        Ok(taken)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -259,7 +263,15 @@ impl Write for OsFile {
 
 impl NewFile for OsFile {
     fn sync(&mut self) -> io::Result<()> {
-        self.open()?.sync_all()
+        let file = self.open()?;
+        file.sync_all()?;
+        // A system may lose bytes that it has taken.
+        let len = file.metadata()?.len();
+        if len == self.written {
+            return Ok(());
+        }
+        let lost = format!("{} bytes were written, and the file has {len}", self.written);
+        Err(io::Error::other(lost))
     }
 
     fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
@@ -271,13 +283,13 @@ impl NewFile for OsFile {
     }
 
     fn persist_new(self: Box<Self>, path: &Path) -> io::Result<()> {
-        let Self { file, path: temporary } = *self;
+        let Self { file, path: temporary, written: _ } = *self;
         drop(file);
         temporary.persist_noclobber(path).map_err(|error| error.error)
     }
 
     fn replace(self: Box<Self>, path: &Path) -> io::Result<()> {
-        let Self { file, path: temporary } = *self;
+        let Self { file, path: temporary, written: _ } = *self;
         drop(file);
         temporary.persist(path).map_err(|error| error.error)
     }
