@@ -197,19 +197,6 @@ impl CliError {
         Self::Live { directory: directory.to_owned(), commit, cause: Box::new(self) }
     }
 
-    /// Whether a publisher refused to commit since another one may write to the directory: a commit
-    /// that is live then is not ours.
-    pub(crate) const fn is_of_another_writer(&self) -> bool {
-        matches!(
-            self,
-            Self::Publish(
-                PublishError::Locked { .. }
-                    | PublishError::LockLost { .. }
-                    | PublishError::Changed { .. }
-            )
-        )
-    }
-
     pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         Self::Io { action, what: path.display().to_string(), source }
     }

@@ -189,17 +189,12 @@ fn compact_directory(args: &MergeArgs, context: Context) -> Result<Exit, CliErro
         let entries = entry_count(directory, family)?;
         let bar = context.progress.entries_if_known(entries, "merge");
         let before = publisher.current();
-        let compaction = compact(
-            &mut publisher,
-            family,
-            newest,
-            &options,
-            reader_options(),
-            &entries_monitor(&bar),
-        )
-        .map_err(|error| {
+        let monitor = entries_monitor(&bar);
+        let compacted =
+            compact(&mut publisher, family, newest, &options, reader_options(), &monitor);
+        let compaction = compacted.map_err(|error| {
             let error = CliError::from(error).or_interrupted_at(directory, done, count);
-            error_after(directory, before, error)
+            error_after(&publisher, before, error)
         })?;
         drop(bar);
         let Some(compaction) = compaction else { continue };

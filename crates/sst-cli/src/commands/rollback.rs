@@ -56,11 +56,10 @@ pub(crate) fn run(args: &RollbackArgs, context: Context) -> Result<Exit, CliErro
     let everything = args.retention.options().keep_obsolete_files(true);
     let mut publisher = Publisher::open(&args.dir, everything)?;
     let before = publisher.current();
-    let commit = publisher
-        .rollback(args.generation.map(SequenceNumber))
-        .map_err(|error| error_after(&args.dir, before, error.into()))?
-        .sequence
-        .0;
+    let commit = match publisher.rollback(args.generation.map(SequenceNumber)) {
+        Ok(commit) => commit.sequence.0,
+        Err(error) => return Err(error_after(&publisher, before, error.into())),
+    };
     let tables = publisher.live_tables().count();
     drop(publisher);
     let rolled_back =

@@ -46,8 +46,7 @@ impl Target {
     /// live all the same, the error says so. Otherwise a directory that was created for this
     /// command is removed.
     pub(super) fn failed(self, before: Option<SequenceNumber>, error: CliError) -> CliError {
-        let directory = self.publisher.directory().to_owned();
-        let error = error_after(&directory, before, error);
+        let error = error_after(&self.publisher, before, error);
         if !matches!(error, CliError::Live { .. }) {
             self.undo();
         }
@@ -71,16 +70,19 @@ impl Target {
     }
 }
 
-/// Converts the error of a command that was to make a commit after `before` in a directory that it
-/// has locked. If the directory shows another commit now, the error says so. For example, syncing
-/// the directory may fail after `CURRENT` was replaced.
+/// Converts the error of a command that was to make a commit after `before`. If the directory shows
+/// another commit now, the error says so. For example, syncing the directory may fail after
+/// `CURRENT` was replaced.
+///
+/// A publisher that is not poisoned has failed before it replaced `CURRENT`: a commit that is live
+/// then is of another process.
 pub(super) fn error_after(
-    directory: &Path,
+    publisher: &Publisher,
     before: Option<SequenceNumber>,
     error: CliError,
 ) -> CliError {
-    // The publisher found another writer's work in place of its own, before it changed anything.
-    if error.is_of_another_writer() {
+    let directory = publisher.directory();
+    if !publisher.is_poisoned() {
         return error;
     }
     match read_catalog(directory) {

@@ -110,7 +110,10 @@ impl AtomicFile {
     /// untouched, and the error is that of [`AtomicFile::create`].
     pub fn persist(self) -> Result<(), FileError> {
         let (path, file_system) = (self.path.clone(), Arc::clone(&self.file_system));
-        self.persist_with(|file, path| file.persist_new(path)).inspect_err(|error| {
+        let rename = |file: Box<dyn NewFile>, path: &Path| {
+            file.persist_new(path).map_err(FileError::at(path, FileOperation::Rename))
+        };
+        self.persist_with(rename).inspect_err(|error| {
             if error.operation == FileOperation::SyncDirectory {
                 // The name exists but may vanish in a crash, so the file is removed. If that fails
                 // too, a complete file stays; the caller gets the first error.
@@ -129,29 +132,33 @@ impl AtomicFile {
             .map_err(FileError::at(&path, FileOperation::SyncDirectory))
     }
 
-    /// As [`AtomicFile::persist`], but replaces the file of that name. `switches` is called once
-    /// the content is durable, just before the file is renamed. An error after that leaves it
-    /// unknown which of the two files has the name.
-    pub(crate) fn replace(self, switches: impl FnOnce()) -> Result<(), FileError> {
+    /// As [`AtomicFile::persist`], but replaces the file of that name. `switch` is called once the
+    /// content is durable, just before the file is renamed; its error stops the rename. An error
+    /// after that leaves it unknown which of the two files has the name.
+    pub(crate) fn replace<E: From<FileError>>(
+        self,
+        switch: impl FnOnce() -> Result<(), E>,
+    ) -> Result<(), E> {
         self.persist_with(|file, path| {
-            switches();
-            file.replace(path)
+            switch()?;
+            file.replace(path).map_err(|e| FileError::at(path, FileOperation::Rename)(e).into())
         })
     }
 
-    fn persist_with(
+    fn persist_with<E: From<FileError>>(
         self,
-        rename: impl FnOnce(Box<dyn NewFile>, &Path) -> io::Result<()>,
-    ) -> Result<(), FileError> {
+        rename: impl FnOnce(Box<dyn NewFile>, &Path) -> Result<(), E>,
+    ) -> Result<(), E> {
         let Self { mut file, path, file_system, is_name_synced_later } = self;
         let error = |operation| FileError::at(&path, operation);
         planted!("file-sync-skipped", file.sync(), Ok(())).map_err(error(FileOperation::Sync))?;
-        rename(file, &path).map_err(error(FileOperation::Rename))?;
+        rename(file, &path)?;
         if is_name_synced_later {
             return Ok(());
         }
         planted!("directory-sync-skipped" => return Ok(()));
-        file_system.sync_directory(directory_of(&path)).map_err(error(FileOperation::SyncDirectory))
+        let synced = file_system.sync_directory(directory_of(&path));
+        synced.map_err(|e| error(FileOperation::SyncDirectory)(e).into())
     }
 }
 

@@ -204,6 +204,14 @@ impl Publisher {
         &self.present
     }
 
+    /// Whether an earlier operation has failed after which the state of the disk is unknown: a sync,
+    /// or the replacement of `CURRENT`. Further commits are then refused with
+    /// [`PublishError::Poisoned`], and a commit that failed may be live all the same.
+    #[must_use]
+    pub fn is_poisoned(&self) -> bool {
+        self.file_system.has_failed()
+    }
+
     pub(crate) const fn state(&self) -> &DirectoryState {
         &self.state
     }
@@ -221,7 +229,7 @@ impl Publisher {
 
     /// Fails if the state of the disk is unknown after an earlier error.
     pub(crate) fn check_usable(&self) -> Result<(), PublishError> {
-        if self.file_system.has_failed() {
+        if self.is_poisoned() {
             return Err(PublishError::Poisoned { directory: self.directory.to_path_buf() });
         }
         Ok(())
@@ -276,6 +284,13 @@ impl Publisher {
         let is_needed = |file: &FileName| live.contains(file) || kept.contains(file);
         let unneeded: Vec<_> =
             self.present.iter().copied().filter(|file| !is_needed(file)).collect();
+        // Another publisher may have made a commit of these files since they were listed, if the
+        // lock file was removed. What cannot be looked at was listed under the lock.
+        let is_changed =
+            |error| matches!(error, PublishError::Changed { .. } | PublishError::LockLost { .. });
+        if !unneeded.is_empty() && self.check_unchanged().is_err_and(is_changed) {
+            return Vec::new();
+        }
         let mut not_removed = Vec::new();
         for file in unneeded {
             match remove_file(&*self.file_system, &self.directory.join(file.to_string())) {

@@ -98,7 +98,7 @@ pub(super) fn run(context: &Context) -> Vec<Row> {
         let name = format!("directories change under a reader ({access})");
         Row::new(name, Protection::Protected)
     };
-    let count = context.pick(16, 400);
+    let count = if context.is_brief() { 2 } else { context.pick(16, 400) };
     context.run(vec![row("reads"), row("map")], &Followed { context, count })
 }
 

@@ -37,7 +37,7 @@ pub(super) fn run(context: &Context) -> Vec<Row> {
     must(here, &[&["load", "old.tsv", "db"], &LOAD[..]].concat()).unwrap();
     let names = ["killed", "the lock file is removed", "killed, and the lock file is removed"];
     let rows = names.map(|name| Row::new(format!("racing writers: {name}"), Protection::Protected));
-    let count = context.pick(30, 1500);
+    let count = if context.is_brief() { 3 } else { context.pick(30, 1500) };
     context.run(rows.into(), &Races { context, model: here.to_owned(), count })
 }
 

@@ -175,7 +175,6 @@ impl<'p> PreparedCommit<'p> {
         planted!("inputs-removed-early" => self.remove_obsolete());
         let (state, sequence) = self.write_meta_files()?;
         self.commit.files.sync_names()?;
-        self.commit.publisher.check_unchanged()?;
         self.replace_current(sequence)?;
         let not_removed = self.commit.publisher.advance(state);
         let certificates = std::mem::take(&mut self.certificates);
@@ -201,7 +200,13 @@ impl<'p> PreparedCommit<'p> {
         let bytes = Current::encode(sequence, crc32fast::hash);
         let mut file = AtomicFile::replacing(Arc::clone(&files.file_system), &path)?;
         file.write(bytes)?;
-        file.replace(|| self.commit.outcome = Outcome::Unknown)?;
+        // Checked as late as possible: a publisher that opens the directory after that, because the
+        // lock file was removed, takes the files of this commit for leftovers.
+        file.replace(|| {
+            self.commit.publisher.check_unchanged()?;
+            self.commit.outcome = Outcome::Unknown;
+            Ok::<_, PublishError>(())
+        })?;
         // The files of the commit before are still there. They stay if `CURRENT` does not hold the
         // right bytes.
         files.check_written(&path, &bytes).inspect_err(|_| self.commit.publisher.poison())?;
