@@ -82,7 +82,8 @@ def lines(result):
     """The description as tab-separated lines: a head behind `#` for each table, then its entries or its digest."""
     for table in result["tables"]:
         if "digest" in table:
-            yield "\t".join((table["digest"], str(table["count"]), table["file"]))
+            described = (str(table["flags"]), table["meta"]) if "flags" in table else ()
+            yield "\t".join((table["digest"], str(table["count"]), table["file"], *described))
             continue
         yield "# " + " ".join(f"{name}={value}" for name, value in table.items() if name != "entries")
         for entry in table["entries"]:

@@ -17,11 +17,10 @@ use sst_reader::{Catalog, ReadError, ReaderOptions, StaticSortedFile};
 #[must_use]
 pub fn check(root: &Path) -> Row {
     let mut row = Row::new("second decoder agrees");
-    let Some(python) = python() else {
-        row.skipped = Some("there is no Python 3.10 or later on this machine".to_owned());
+    let Some(decoder) = Decoder::find(root) else {
+        row.skipped = Some(NO_PYTHON.to_owned());
         return row;
     };
-    let decoder = Decoder { python, script: root.join("conformance/decoder/decode.py") };
     let vectors_dir = root.join("conformance/vectors");
     match vectors::load(&vectors_dir.join("reference")) {
         Ok(cases) => {
@@ -51,15 +50,40 @@ pub fn check(root: &Path) -> Row {
     };
     let count = RANDOM_DIRECTORIES / 2;
     row.count_all("random directories, version 3", decoder.compare_many(count, in_version_3));
-    for is_protected in [false, true] {
-        let write: Write = match is_protected {
-            true => |dir, seed| chains::write(dir, seed, true),
-            false => |dir, seed| chains::write(dir, seed, false),
-        };
+    for (_, write) in CHAINS {
         row.count_all("chains of meta files", decoder.compare_many(RANDOM_CHAINS, write));
     }
     row
 }
+
+/// Checks that the second decoder finds the live descriptions of the chains with these seeds, with
+/// and without protection. One process reads many directories.
+#[must_use]
+pub fn check_chains(root: &Path, seeds: Range<u64>) -> Row {
+    let mut row = Row::new("live descriptions: second decoder");
+    let Some(decoder) = Decoder::find(root) else {
+        row.skipped = Some(NO_PYTHON.to_owned());
+        return row;
+    };
+    for (name, write) in CHAINS {
+        for first in seeds.clone().step_by(BATCH) {
+            let batch = first..seeds.end.min(first + BATCH as u64);
+            match decoder.compare_chains(batch.clone(), write) {
+                Ok(results) => row.count_all(name, results),
+                Err(error) => row.count(&format!("{name}, seeds {batch:?}"), Err(error)),
+            }
+        }
+    }
+    row
+}
+
+/// The kinds of directories of chains.
+const CHAINS: [(&str, Write); 2] = [
+    ("without protection", |dir, seed| chains::write(dir, seed, false)),
+    ("protected", |dir, seed| chains::write(dir, seed, true)),
+];
+
+const NO_PYTHON: &str = "there is no Python 3.10 or later on this machine";
 
 /// Writes a file or a directory from a seed.
 type Write = fn(&Path, u64) -> Result<(), AnyError>;
@@ -93,7 +117,16 @@ type Named = (String, Result<(), CheckError>);
 /// Number of entries and digest of one table.
 type TableDigest = (u64, String);
 
+fn told(error: AnyError) -> CheckError {
+    CheckError::new(error.to_string())
+}
+
 impl Decoder {
+    /// The decoder in the workspace at `root`; `None` without a Python that can run it.
+    fn find(root: &Path) -> Option<Self> {
+        Some(Self { python: python()?, script: root.join("conformance/decoder/decode.py") })
+    }
+
     /// The digests that the second decoder computes for the tables of a file or a directory,
     /// sorted.
     fn digests(&self, path: &Path) -> Result<Vec<TableDigest>, CheckError> {
@@ -135,7 +168,34 @@ impl Decoder {
     }
 
     fn compare_batch(&self, seeds: Range<u64>, write: Write) -> Result<Vec<Named>, CheckError> {
-        let told = |error: AnyError| CheckError::new(error.to_string());
+        self.decode_batch(seeds, write, |_, path, theirs| {
+            let ours = if path.is_dir() { of_directory(path) } else { of_table(path) };
+            agree(ours?, parse(theirs?)?)
+        })
+    }
+
+    /// Compares the marks of the live descriptions of the chains with these seeds, and their order.
+    fn compare_chains(&self, seeds: Range<u64>, write: Write) -> Result<Vec<Named>, CheckError> {
+        self.decode_batch(seeds, write, |seed, _, theirs| {
+            let lines = theirs?.lines();
+            let found: Option<Vec<u32>> =
+                lines.map(|line| line.split('\t').nth(3)?.parse().ok()).collect();
+            let expected = chains::expected_marks(seed).map_err(told)?;
+            if found.as_ref() != Some(&expected) {
+                return fail(format!("the second decoder finds {found:x?}, not {expected:x?}"));
+            }
+            Ok(())
+        })
+    }
+
+    /// Writes a file for each seed, lets one run of the second decoder read them all, and judges
+    /// what it says of each.
+    fn decode_batch(
+        &self,
+        seeds: Range<u64>,
+        write: Write,
+        judge: impl Fn(u64, &Path, Result<&str, CheckError>) -> Result<(), CheckError>,
+    ) -> Result<Vec<Named>, CheckError> {
         let parent = scratch().map_err(|error| told(error.into()))?;
         let paths: Vec<PathBuf> =
             seeds.clone().map(|seed| parent.path().join(format!("{seed}.sst"))).collect();
@@ -144,19 +204,15 @@ impl Decoder {
         }
         let (text, complaints) = self.run(&paths)?;
         let mut parts = text.split("## ").skip(1);
-        Ok(seeds
-            .zip(&paths)
-            .map(|(seed, path)| {
-                let part = parts.next().and_then(|part| part.split_once('\n'));
-                let theirs = match part {
-                    Some((_, text)) if !text.trim().is_empty() => parse(text),
-                    _ => fail(format!("the second decoder refuses: {}", complaints.trim())),
-                };
-                let ours = if path.is_dir() { of_directory(path) } else { of_table(path) };
-                let result = theirs.and_then(|theirs| agree(ours?, theirs));
-                (format!("seed {seed}"), result)
-            })
-            .collect())
+        let judged = seeds.zip(&paths).map(|(seed, path)| {
+            let part = parts.next().and_then(|part| part.split_once('\n'));
+            let theirs = match part {
+                Some((_, text)) if !text.trim().is_empty() => Ok(text),
+                _ => fail(format!("the second decoder refuses: {}", complaints.trim())),
+            };
+            (format!("seed {seed}"), judge(seed, path, theirs))
+        });
+        Ok(judged.collect())
     }
 
     fn compare_table(&self, path: &Path) -> Result<(), CheckError> {
