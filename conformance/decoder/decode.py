@@ -8,7 +8,8 @@ usage: decode.py FILE|DIR... [--json] [--digest]
 
 Several paths are decoded one after the other, each behind a line `## PATH`; damage in one does not end the run.
 
-Exit code: 0 if everything is as docs/FORMAT.md says, 2 for damage, 3 for wrong usage or a failed read.
+Exit code: 0 if everything is as docs/FORMAT.md says, 2 for damage, 3 for wrong usage, a failed read, or a directory of a
+later build.
 """
 
 import argparse
@@ -18,7 +19,7 @@ import pathlib
 import sys
 
 from directory import Directory
-from fields import Damage
+from fields import Damage, UnknownVersion
 from table import Table
 
 EXIT_DAMAGE = 2
@@ -105,7 +106,7 @@ def show(path, given):
     except Damage as damage:
         print(f"error: {damage}", file=sys.stderr)
         return EXIT_DAMAGE
-    except OSError as error:
+    except (OSError, UnknownVersion) as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_USAGE
     if given.json:

@@ -6,7 +6,7 @@ import zlib
 from typing import NamedTuple, Optional
 
 import quotient_filter
-from fields import Damage, Fields
+from fields import Damage, Fields, UnknownVersion
 from table import BLOCK_HEADER, Table, unframe
 
 META_MAGIC = 0xFE4ADA4A
@@ -293,7 +293,7 @@ def _parse_protection(name, data, start, sequence, tables, filters):
     fields = Fields(data[start:start + size], where)
     version = fields.u32()
     if version not in PROTECTION_VERSIONS:
-        raise Damage(f"{where}: version {version} is unknown")
+        raise UnknownVersion(f"{where}: version {version} is not known here")
     if version == 3:
         return _parse_headed(where, data, fields, sequence, tables, filters, checksum)
     live_metas = _unique(where, [(fields.u32(), fields.u32()) for _ in _count(fields, 8)])

@@ -5,6 +5,10 @@ class Damage(Exception):
     """The bytes break a rule of docs/FORMAT.md. The text names file, place and cause in one line."""
 
 
+class UnknownVersion(Exception):
+    """A later build wrote the bytes. Nothing is said about damage."""
+
+
 class Fields:
     """A cursor over `data`. Every read past the end is a `Damage` that names `where`."""
 

@@ -13,7 +13,7 @@ import zlib
 import quotient_filter
 from decode import digest
 from directory import Directory, live_descriptions, parse_meta
-from fields import Damage
+from fields import Damage, UnknownVersion
 from lz4_block import decompress
 from table import Entry, Table
 from xxh3 import xxh3_64
@@ -454,7 +454,6 @@ class DirectoryTest(unittest.TestCase):
             parts[index] = data
 
         for name, hashes, lie in (
-            ("another version", (9, 9), lambda core, areas: replace(areas, 0, be(4, 4))),
             ("another version in the core", (9, 9), lambda core, areas: replace(core, 0, be(4, 2) + core[0][4:])),
             ("unused bytes in the core", (9, 9), lambda core, areas: core.append(b"x")),
             ("unused bytes", (9, 9), lambda core, areas: areas.append(b"x")),
@@ -472,6 +471,17 @@ class DirectoryTest(unittest.TestCase):
                     Directory(self.path)
         self.commit(2, tables=[1], version=3, hashes=(9, 9))
         Directory(self.path)
+
+    def test_a_version_to_come_is_no_damage(self):
+        self.write("00000001.sst", table_file(key_block(entry(9)), index_block(0)))
+        for version, lie in (
+            (1, lambda section: be(4, 4) + section[4:]),
+            (3, lambda core, areas: areas.__setitem__(0, be(4, 4))),
+        ):
+            with self.subTest(version):
+                self.commit(2, tables=[1], version=version, hashes=(9, 9), lie=lie)
+                with self.assertRaises(UnknownVersion):
+                    Directory(self.path)
 
     def test_every_bit_of_a_meta_file_of_version_3_counts(self):
         self.fill_headed()
@@ -518,7 +528,6 @@ class DirectoryTest(unittest.TestCase):
         itself, count_at = be(4, 4, 0), 16
         for name, blobs, lie in (
             ("another version", [1], lambda section: be(4, 2) + section[4:]),
-            ("a version to come", [1], lambda section: be(4, 4) + section[4:]),
             ("does not list itself", [1], lambda section: section.replace(itself, be(4, 3, 0), 1)),
             ("gives itself a checksum", [1], lambda section: section.replace(itself, be(4, 4, 1), 1)),
             ("lists a later meta file", [1], lambda section: be(4, 1, 2) + itself + be(4, 5, 0) + section[16:]),

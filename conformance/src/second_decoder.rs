@@ -77,6 +77,14 @@ pub fn check_chains(root: &Path, seeds: Range<u64>) -> Row {
     row
 }
 
+/// The exit code of the second decoder for a file or directory: 0, 2 for damage, or 3. `None` if it
+/// cannot be run.
+#[must_use]
+pub fn exit_code(root: &Path, path: &Path) -> Option<i32> {
+    let decoder = Decoder::find(root)?;
+    decoder.command().arg(path).output().ok()?.status.code()
+}
+
 /// The kinds of directories of chains.
 const CHAINS: [(&str, Write); 2] = [
     ("without protection", |dir, seed| chains::write(dir, seed, false)),
@@ -137,12 +145,17 @@ impl Decoder {
         }
     }
 
+    /// The second decoder, without paths yet.
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.python);
+        command.arg("-B").arg(&self.script).arg("--digest");
+        command
+    }
+
     /// Runs the second decoder on some paths. Returns its standard output and its standard error.
     fn run(&self, paths: &[PathBuf]) -> Result<(String, String), CheckError> {
-        let output = Command::new(&self.python)
-            .arg("-B")
-            .arg(&self.script)
-            .arg("--digest")
+        let output = self
+            .command()
             .args(paths)
             .output()
             .map_err(|error| CheckError::new(format!("cannot run Python: {error}")))?;

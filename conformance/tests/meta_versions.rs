@@ -16,10 +16,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use sst_amqf::QuotientFilter;
-use sst_conformance::{chains, version_3};
+use sst_conformance::{chains, second_decoder, version_3};
+use sst_format::FormatError;
 use sst_format::meta_file::MetaFile;
-use sst_reader::{Monitor, ReaderOptions, SstSet, verify_directory};
-use sst_writer::{Commit, EntryValue, Publisher, PublisherOptions, WriterOptions};
+use sst_format::meta_head::HeadPlace;
+use sst_reader::{Access, Monitor, ReadError, ReaderOptions, SstSet, verify_directory};
+use sst_writer::publish::LOCK_FILE_NAME;
+use sst_writer::{Commit, EntryValue, PublishError, Publisher, PublisherOptions, WriterOptions};
 
 const VERSIONS: [u32; 3] = [1, 2, 3];
 
@@ -104,6 +107,57 @@ fn every_version_is_read_verified_and_added_to() {
         // The new commit lists meta files of both versions.
         assert_eq!(version_of(dir, current(dir)), 3);
         assert_eq!(version_of(dir, 4), version);
+    }
+}
+
+/// The newest meta file of a directory in version 4, with the right checksums, as a later build may
+/// write it.
+fn in_version_4(dir: &Path) {
+    let path = dir.join(format!("{:08}.meta", current(dir)));
+    let mut bytes = fs::read(&path).unwrap();
+    let section = MetaFile::parse(&bytes, crc32fast::hash).unwrap().used_keys_range().end;
+    let place = HeadPlace::parse(&bytes, bytes.len() as u64).unwrap();
+    let core: usize = place.end_range().start.try_into().unwrap();
+    for at in [section, core] {
+        assert_eq!(bytes[at..at + 4], 3_u32.to_be_bytes());
+        bytes[at..at + 4].copy_from_slice(&4_u32.to_be_bytes());
+    }
+    // The checksum of the core, which covers all but itself and the trailer, then that of the file.
+    for (start, end) in [(core, bytes.len() - 16), (0, bytes.len() - 8)] {
+        let checksum = crc32fast::hash(&bytes[start..end]);
+        bytes[end..end + 4].copy_from_slice(&checksum.to_be_bytes());
+    }
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn a_version_of_a_later_build_is_unknown_to_every_party_and_never_damage() {
+    let copy = copy(3);
+    let dir = copy.path();
+    in_version_4(dir);
+    let files = || {
+        let mut files: Vec<_> = fs::read_dir(dir).unwrap().map(|f| f.unwrap().path()).collect();
+        files.retain(|path| !path.ends_with(LOCK_FILE_NAME));
+        files.sort();
+        files
+    };
+    let before = files();
+    let unknown = |error: &ReadError| error.is_unknown_version() && !error.is_corruption();
+    for access in [Access::Map, Access::Read] {
+        let error = SstSet::open(dir, &ReaderOptions::default().access(access)).unwrap_err();
+        assert!(unknown(&error), "{error}");
+    }
+    let verified = verify_directory(dir, &ReaderOptions::default(), &Monitor::default());
+    let error = verified.unwrap_err();
+    assert!(unknown(&error), "{error}");
+    let error = Publisher::open(dir, PublisherOptions::default()).unwrap_err();
+    let expected = FormatError::UnknownVersion { found: 4 };
+    assert!(matches!(error, PublishError::Format { source, .. } if source == expected));
+    assert_eq!(files(), before, "the writer removes nothing that it does not understand");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    match second_decoder::exit_code(&root, dir) {
+        Some(code) => assert_eq!(code, 3, "not 2, which is damage"),
+        None => eprintln!("NOT RUN: the second decoder, since there is no Python"),
     }
 }
 

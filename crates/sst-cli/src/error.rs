@@ -206,6 +206,9 @@ impl CliError {
         match self {
             Self::Read(error) if error.is_corruption() => Exit::Damaged,
             Self::Merge(error) if error.is_corruption() => Exit::Damaged,
+            Self::Publish(PublishError::Format { source, .. }) if source.is_unknown_version() => {
+                Exit::Failure
+            }
             Self::Publish(
                 PublishError::Format { .. }
                 | PublishError::BrokenChain { .. }

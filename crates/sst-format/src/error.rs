@@ -185,6 +185,15 @@ pub enum FormatError {
     },
 }
 
+impl FormatError {
+    /// Whether a later build wrote the bytes, so that nothing is said about damage. The checksum
+    /// over the version was right.
+    #[must_use]
+    pub const fn is_unknown_version(&self) -> bool {
+        matches!(self, Self::UnknownVersion { .. })
+    }
+}
+
 impl fmt::Display for FormatError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
@@ -227,7 +236,7 @@ impl fmt::Display for FormatError {
                 write!(f, "not a meta file: it starts with {found:08x} instead of fe4ada4a")
             }
             Self::UnknownVersion { found } => {
-                write!(f, "protection section has unknown version {found}")
+                write!(f, "protection section has version {found}, which this build does not know")
             }
             Self::ChecksumMismatch { structure, stored, computed } => write!(
                 f,

@@ -151,10 +151,21 @@ impl ReadError {
         Self::Internal { file: file.clone(), invariant }
     }
 
-    /// Whether the bytes are at fault, not the operating system.
+    /// Whether the bytes are at fault, not the operating system. The bytes of a later build are not
+    /// at fault: see [`ReadError::is_unknown_version`].
     #[must_use]
     pub const fn is_corruption(&self) -> bool {
-        matches!(self, Self::Corrupt { .. })
+        matches!(self, Self::Corrupt { .. }) && !self.is_unknown_version()
+    }
+
+    /// Whether a later build wrote the file, in a version of the protection section that this build
+    /// does not know. Nothing of it is damaged: a later build reads it.
+    #[must_use]
+    pub const fn is_unknown_version(&self) -> bool {
+        match self {
+            Self::Corrupt { cause: Corruption::Format(error), .. } => error.is_unknown_version(),
+            _ => false,
+        }
     }
 
     /// The file at fault.

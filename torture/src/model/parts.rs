@@ -115,7 +115,11 @@ impl Asked {
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         let damage = self.report.iter().flat_map(|report| &report.damage);
-        let other = self.error.iter().chain(damage).find(|error| !error.is_corruption());
+        let other = self
+            .error
+            .iter()
+            .chain(damage)
+            .find(|error| !error.is_corruption() && !error.is_unknown_version());
         match other {
             _ if self.is_endless => Verdict::Wrong("a walk without end".to_owned()),
             Some(error) => {

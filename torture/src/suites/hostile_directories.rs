@@ -232,7 +232,11 @@ impl Lies<'_> {
                 Ok(outcome) => outcome.error.as_ref(),
                 Err(error) => Some(error),
             };
-            match first.into_iter().chain(damage).find(|error| !error.is_corruption()) {
+            match first
+                .into_iter()
+                .chain(damage)
+                .find(|error| !error.is_corruption() && !error.is_unknown_version())
+            {
                 Some(error) => {
                     Verdict::Wrong(format!("a lie passes for trouble of the system: {error}"))
                 }

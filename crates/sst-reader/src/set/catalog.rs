@@ -132,7 +132,7 @@ impl Catalog {
             let is_doubtful = match &read {
                 // A newer commit may have removed files that this one needs, and files of two
                 // directories don't belong together.
-                Err(error) => error.is_corruption(),
+                Err(error) => error.is_corruption() || error.is_unknown_version(),
                 // Without checksums, a mixture looks as good.
                 Ok(catalog) => !catalog.is_protected,
             };
