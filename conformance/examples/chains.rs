@@ -2,7 +2,8 @@
 //! merges and the gatherer in Rust, and the second decoder in Python.
 //!
 //! ```text
-//! cargo run --release -p sst-conformance --example chains -- [RULE [DIRECTORIES [DECODER [FIRST]]]]
+//! cargo run --release -p sst-conformance --example chains -- \
+//!     [RULE [DIRECTORIES [DECODER [FIRST]]]]
 //! ```
 //!
 //! Numbers of chains: for the function (default 1,000,000), for the other parties in Rust (default

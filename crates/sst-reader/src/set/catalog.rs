@@ -85,10 +85,10 @@ impl Catalog {
     /// [`Catalog::read`] with large meta files mapped, if `access` is [`Access::Map`]: their
     /// filters are then used where they lie.
     ///
-    /// Of meta files of version 3 it reads at most 64 bytes for each table that they describe, 4 for
-    /// each that they name obsolete, and some 600 for each meta file: together less than 64 bytes a
-    /// table and 64 KiB where there are up to a hundred meta files. Those of versions 1 and 2 and of
-    /// the original's are read whole.
+    /// Of meta files of version 3 it reads at most 64 bytes for each table that they describe, 4
+    /// for each that they name obsolete, and some 600 for each meta file: together less than 64
+    /// bytes a table and 64 KiB where there are up to a hundred meta files. Those of versions 1 and
+    /// 2 and of the original's are read whole.
     ///
     /// # Errors
     ///

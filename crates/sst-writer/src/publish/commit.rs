@@ -281,8 +281,8 @@ impl<'p> Commit<'p> {
         self.obsolete.extend(tables);
     }
 
-    /// Ends the writing of tables and blobs, whose contents are all durable, and describes the commit
-    /// in memory. The names of the files become durable in [`PreparedCommit::publish`].
+    /// Ends the writing of tables and blobs, whose contents are all durable, and describes the
+    /// commit in memory. The names of the files become durable in [`PreparedCommit::publish`].
     ///
     /// Nothing is visible yet: the commit can be read back and certified before
     /// [`PreparedCommit::publish`]. If it is dropped, nothing of it stays.

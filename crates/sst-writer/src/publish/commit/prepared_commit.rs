@@ -13,8 +13,8 @@ use super::{Commit, Outcome};
 use crate::publish::directory_state::Continued;
 use crate::{AtomicFile, CommitInfo, Monitor, PublishError, TableDigest};
 
-/// A commit of tables and blobs whose contents are durable and whose description is in memory. It is
-/// not visible yet. See [`Commit::prepare`].
+/// A commit of tables and blobs whose contents are durable and whose description is in memory. It
+/// is not visible yet. See [`Commit::prepare`].
 ///
 /// At this point the commit can be read back from the device: `sst_merge::certify` compares it with
 /// the digests of the entries that were put in, and sets a certificate. If it is dropped, nothing
