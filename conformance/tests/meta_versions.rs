@@ -19,7 +19,7 @@ use sst_amqf::QuotientFilter;
 use sst_conformance::{chains, second_decoder, version_3};
 use sst_format::FormatError;
 use sst_format::meta_file::MetaFile;
-use sst_format::meta_head::HeadPlace;
+use sst_format::meta_head::HeadLocation;
 use sst_reader::{Access, Monitor, ReadError, ReaderOptions, SstSet, verify_directory};
 use sst_writer::publish::LOCK_FILE_NAME;
 use sst_writer::{Commit, EntryValue, PublishError, Publisher, PublisherOptions, WriterOptions};
@@ -116,7 +116,7 @@ fn in_version_4(dir: &Path) {
     let path = dir.join(format!("{:08}.meta", current(dir)));
     let mut bytes = fs::read(&path).unwrap();
     let section = MetaFile::parse(&bytes, crc32fast::hash).unwrap().used_keys_range().end;
-    let place = HeadPlace::parse(&bytes, bytes.len() as u64).unwrap();
+    let place = HeadLocation::parse(&bytes, bytes.len() as u64).unwrap();
     let core: usize = place.end_range().start.try_into().unwrap();
     for at in [section, core] {
         assert_eq!(bytes[at..at + 4], 3_u32.to_be_bytes());

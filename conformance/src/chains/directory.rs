@@ -9,7 +9,7 @@ use sst_format::current::Current;
 use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
 use sst_format::live::MetaTables;
 use sst_format::meta_file::{MetaFile, MetaFileParts};
-use sst_format::meta_head::{CommitKind, DescribedTable, HashRange, HeadedMetaFile, ListedMeta};
+use sst_format::meta_head::{CommitKind, DescribedTable, HashRange, ListedMeta, MetaFileV3};
 use sst_format::protection::LiveMeta;
 use sst_format::{SequenceNumber, SstMeta, TableFlags};
 use sst_writer::{StreamingSstWriter, WriterOptions, hash_key};
@@ -111,7 +111,7 @@ fn encode_headed(
     list: &[ListedMeta],
 ) -> Result<Option<(Vec<u8>, u32)>, AnyError> {
     let tables = described.iter().map(|(table, meta)| DescribedTable::new(*table, meta));
-    let parts = HeadedMetaFile {
+    let parts = MetaFileV3 {
         family,
         obsolete: &meta.obsolete,
         tables: &tables.collect::<Result<Vec<_>, _>>()?,
