@@ -137,7 +137,7 @@ impl Blocks {
     }
 
     #[inline]
-    fn cached(&self, block: BlockIndex) -> Option<Slice<'_>> {
+    pub(super) fn cached(&self, block: BlockIndex) -> Option<Slice<'_>> {
         self.slots.get().and_then(|slots| slots.get(block)).and_then(Slice::of_guard)
     }
 

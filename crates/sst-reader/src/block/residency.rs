@@ -106,6 +106,25 @@ impl Blocks {
         }
     }
 
+    /// Whether a block was never read, or the last blocks that this thread read had been evicted.
+    #[inline]
+    pub(crate) fn may_be_cold(&self, block: BlockIndex) -> bool {
+        !self.is_verified(block) || EVICTED.get()
+    }
+
+    /// Starts to read a block that will probably be looked up soon, if it is not in memory as far
+    /// as is known.
+    pub(crate) fn ask_for_missing(&self, block: BlockIndex) {
+        if self.may_be_cold(block) && self.cached(block).is_none() {
+            self.ask_early(block);
+        }
+    }
+
+    /// Length of a block in the file in bytes; `None` if there is no such block.
+    pub(crate) fn len_of(&self, block: BlockIndex) -> Option<usize> {
+        self.place(block).map(|range| range.len())
+    }
+
     /// Starts to read a block that will be looked up soon, if it was never read.
     #[inline]
     pub(crate) fn ask_for_new(&self, block: BlockIndex) {

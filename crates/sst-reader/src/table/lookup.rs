@@ -173,6 +173,9 @@ impl StaticSortedFile {
         nearness: Nearness,
     ) -> Result<Lookup<'_>, ReadError> {
         let block = estimate.block;
+        if self.blocks().may_be_cold(block) {
+            self.ask_for_values(estimate);
+        }
         let payload = self.blocks().payload(block, Fill::Cache)?;
         let near = match nearness {
             Nearness::Unknown => near_entry(&payload, estimate, hash, key),

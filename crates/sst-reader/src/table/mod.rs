@@ -13,3 +13,4 @@ pub(crate) mod matches;
 pub(crate) mod multi_get;
 pub(crate) mod search;
 pub(crate) mod static_sorted_file;
+mod value_guess;
