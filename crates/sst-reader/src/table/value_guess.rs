@@ -9,8 +9,8 @@
 //! 0: values   1: values   2: keys   3: values   4: values   5: keys
 //! ```
 //!
-//! The first entries of block 5 have their values in block 1, the others in blocks 3 and 4. How many
-//! entries of block 5 have their values in block 1 is not known without reading it.
+//! The first entries of block 5 have their values in block 1, the others in blocks 3 and 4. How
+//! many entries of block 5 have their values in block 1 is not known without reading it.
 
 use sst_format::BlockIndex;
 
@@ -48,9 +48,9 @@ impl StaticSortedFile {
 }
 
 /// The one or two blocks that have the value of the entry at `position` of key block `keys` with a
-/// probability of at least a quarter each. `before` is the key block before it, `average` the number
-/// of value blocks between two key blocks of the table. None where the blocks between these two are
-/// too few or too many to tell.
+/// probability of at least a quarter each. `before` is the key block before it, `average` the
+/// number of value blocks between two key blocks of the table. None where the blocks between these
+/// two are too few or too many to tell.
 fn guess(
     before: BlockIndex,
     keys: BlockIndex,
