@@ -126,7 +126,7 @@ impl Diff {
             pass(&mut self.new, hash, &key)?;
             buffer = key;
         }
-        while let Some((order, hash)) = self.next_key(&mut buffer) {
+        while let Some((order, hash)) = self.next_key(&mut buffer)? {
             self.meter.at(self.read(), 0)?;
             let change = match order {
                 Ordering::Less => Change::Removed,
@@ -144,8 +144,8 @@ impl Diff {
             } += 1;
             let (hash, key) = self.last.insert((hash, buffer));
             let (hash, key) = (*hash, key.as_slice());
-            let old = self.old.current().filter(|old| (old.hash, old.key) == (hash, key));
-            let new = self.new.current().filter(|new| (new.hash, new.key) == (hash, key));
+            let old = self.old.current()?.filter(|old| (old.hash, old.key) == (hash, key));
+            let new = self.new.current()?.filter(|new| (new.hash, new.key) == (hash, key));
             return Ok(Some(KeyDiff { change, hash, key, old, new }));
         }
         Ok(None)
@@ -165,17 +165,17 @@ impl Diff {
 
     /// Puts the next key of either side into `key`. Returns how the old side's key compares to the
     /// new side's, and the hash; `None` if neither side has another key.
-    fn next_key(&self, key: &mut Vec<u8>) -> Option<(Ordering, u64)> {
-        let (old, new) = (self.old.current_key(), self.new.current_key());
+    fn next_key(&self, key: &mut Vec<u8>) -> Result<Option<(Ordering, u64)>, MergeError> {
+        let (old, new) = (self.old.current_key()?, self.new.current_key()?);
         let (order, (hash, next)) = match (old, new) {
-            (None, None) => return None,
+            (None, None) => return Ok(None),
             (Some(old), None) => (Ordering::Less, old),
             (None, Some(new)) => (Ordering::Greater, new),
             (Some(old), Some(new)) => (old.cmp(&new), old.min(new)),
         };
         key.clear();
         key.extend_from_slice(next);
-        Some((order, hash))
+        Ok(Some((order, hash)))
     }
 
     /// Passes the entries of a key on both sides as long as they are equal. Returns whether all
@@ -187,8 +187,8 @@ impl Diff {
             }
             self.old.next()?;
             self.new.next()?;
-            let old = self.old.current_key() == Some((hash, key));
-            let new = self.new.current_key() == Some((hash, key));
+            let old = self.old.current_key()? == Some((hash, key));
+            let new = self.new.current_key()? == Some((hash, key));
             if !old || !new {
                 return Ok(old == new);
             }
@@ -209,7 +209,7 @@ impl Diff {
 
 /// Passes all entries of a key.
 fn pass(cursor: &mut MergeCursor, hash: u64, key: &[u8]) -> Result<(), MergeError> {
-    while cursor.current_key() == Some((hash, key)) {
+    while cursor.current_key()? == Some((hash, key)) {
         cursor.next()?;
     }
     Ok(())
@@ -218,7 +218,7 @@ fn pass(cursor: &mut MergeCursor, hash: u64, key: &[u8]) -> Result<(), MergeErro
 /// The current entry of a side of which it is known that it has one.
 fn current(cursor: &mut MergeCursor) -> Result<MergedEntry<'_>, MergeError> {
     cursor
-        .current()
+        .current()?
         .ok_or_else(|| MergeError::internal("both sides are on the key that is compared"))
 }
 

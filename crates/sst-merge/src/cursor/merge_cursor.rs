@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use sst_writer::table::ShortKey;
 
-use super::run_heap::{Head, RunHeap};
+use super::merging_runs::MergingRuns;
 use super::{MergedEntry, OlderTables};
 use crate::runs::RunCursor;
 use crate::{Duplicates, MergeError};
@@ -30,14 +30,12 @@ use crate::{Duplicates, MergeError};
 /// # Ok::<(), sst_merge::MergeError>(())
 /// ```
 pub struct MergeCursor {
-    heap: RunHeap,
+    runs: MergingRuns,
     duplicates: Duplicates,
     older: OlderTables,
-    /// The key of the entry on top of the heap, once the cursor has looked at that entry; `None`
-    /// before the first.
+    /// The key of the entry on which the cursor stands; `None` before the first and behind the
+    /// last.
     key: Option<KeyState>,
-    /// The key of the entry before that on top of the heap.
-    last_key: Vec<u8>,
     counts: Counts,
 }
 
@@ -45,6 +43,8 @@ pub struct MergeCursor {
 #[derive(Clone, Copy)]
 struct KeyState {
     hash: u64,
+    /// Age of the run that the entry is of.
+    age: usize,
     /// Age of the oldest run whose entries of this key count.
     oldest: usize,
     /// Age of the run whose tombstone was the last entry, if it was one.
@@ -79,9 +79,9 @@ impl MergeCursor {
         runs: Vec<Option<RunCursor>>,
         duplicates: Duplicates,
         older: OlderTables,
-    ) -> Self {
-        let (heap, counts) = (RunHeap::new(runs), Counts::default());
-        Self { heap, duplicates, older, key: None, last_key: Vec::new(), counts }
+    ) -> Result<Self, MergeError> {
+        let (runs, counts) = (MergingRuns::new(runs)?, Counts::default());
+        Ok(Self { runs, duplicates, older, key: None, counts })
     }
 
     /// Moves to the next entry and lends it. `None` behind the last one.
@@ -99,10 +99,11 @@ impl MergeCursor {
     #[expect(clippy::should_implement_trait, reason = "an iterator cannot lend from itself")]
     pub fn next(&mut self) -> Result<Option<MergedEntry<'_>>, MergeError> {
         if let Err(error) = self.step() {
-            self.heap = RunHeap::default();
+            self.runs = MergingRuns::default();
+            self.key = None;
             return Err(error);
         }
-        Ok(self.current())
+        self.current()
     }
 
     /// Moves to the next entry that is to be lent, or to the end.
@@ -110,24 +111,25 @@ impl MergeCursor {
     fn step(&mut self) -> Result<(), MergeError> {
         loop {
             if self.key.is_some() {
-                self.heap.advance_top(&mut self.last_key)?;
+                self.runs.advance()?;
             }
-            let Some(top) = self.heap.top() else { return Ok(()) };
+            let Some((age, hash)) = self.runs.next() else {
+                self.key = None;
+                return Ok(());
+            };
             self.counts.read += 1;
             let key = match self.key {
-                Some(key) if key.hash == top.run.hash() => {
-                    key.followed_by(&self.last_key, top, self.duplicates)?
-                }
-                _ => KeyState::new(top, self.duplicates),
+                Some(key) if key.hash == hash => self.followed_by(key, age)?,
+                _ => KeyState::new(hash, age, self.duplicates),
             };
             let key = self.key.insert(key);
-            if top.age > key.oldest {
+            if age > key.oldest {
                 self.counts.hidden += 1;
                 continue;
             }
-            if top.run.is_tombstone() {
-                key.oldest = top.age;
-                key.tombstone = Some(top.age);
+            if self.runs.run(age)?.is_tombstone() {
+                key.oldest = age;
+                key.tombstone = Some(age);
                 if !self.older.may_hold(key.hash) {
                     self.counts.dropped_tombstones += 1;
                     continue;
@@ -138,19 +140,38 @@ impl MergeCursor {
         }
     }
 
+    /// The state after an entry of the run of this age, which has the hash of the entry before.
+    #[cold]
+    fn followed_by(&self, key: KeyState, age: usize) -> Result<KeyState, MergeError> {
+        let run = self.runs.run(age)?;
+        match run.key()?.cmp(self.runs.previous_key(key.age)?) {
+            Ordering::Greater => Ok(KeyState::new(key.hash, age, self.duplicates)),
+            Ordering::Less => Err(run.unordered()),
+            Ordering::Equal if self.duplicates == Duplicates::Error => {
+                let key = ShortKey::new(run.key()?);
+                Err(MergeError::DuplicateKey { file: run.label(), key })
+            }
+            // Among the entries of a key a tombstone is the last of its table.
+            Ordering::Equal if key.tombstone == Some(age) => Err(run.unordered()),
+            Ordering::Equal => Ok(KeyState { age, ..key }),
+        }
+    }
+
     /// The entry that the last [`MergeCursor::next`] gave, once more; `None` before the first and
     /// behind the last one.
     #[inline]
-    pub(crate) fn current(&mut self) -> Option<MergedEntry<'_>> {
-        let KeyState { hash, lent, .. } = self.key?;
-        let (key, run) = self.heap.top()?.run.parts();
-        Some(MergedEntry { hash, key, starts_key: lent == 1, run })
+    pub(crate) fn current(&mut self) -> Result<Option<MergedEntry<'_>>, MergeError> {
+        let Some(KeyState { age, lent, .. }) = self.key else { return Ok(None) };
+        let current = self.runs.run_mut(age)?.current()?;
+        Ok(Some(MergedEntry::new(current, lent == 1)))
     }
 
     /// Hash and key of [`MergeCursor::current`]: two cursors can be compared by it.
-    #[inline]
-    pub(crate) fn current_key(&self) -> Option<(u64, &[u8])> {
-        self.key.and_then(|_| self.heap.top_key())
+    pub(crate) fn current_key(&self) -> Result<Option<(u64, &[u8])>, MergeError> {
+        match self.key {
+            Some(KeyState { hash, age, .. }) => Ok(Some((hash, self.runs.run(age)?.key()?))),
+            None => Ok(None),
+        }
     }
 
     /// How many entries the walk has met so far.
@@ -161,47 +182,18 @@ impl MergeCursor {
 }
 
 impl KeyState {
-    /// The state of a key of which `top` has the first entry.
+    /// The state of a key of which the run of this age has the first entry.
     #[inline]
-    fn new(top: &Head, duplicates: Duplicates) -> Self {
-        let oldest = if duplicates == Duplicates::Keep { usize::MAX } else { top.age };
-        Self { hash: top.run.hash(), oldest, tombstone: None, lent: 0 }
-    }
-
-    /// The state after the entry of `top`, which has the same hash. `last_key` is the key of this
-    /// state.
-    fn followed_by(
-        self,
-        last_key: &[u8],
-        top: &Head,
-        duplicates: Duplicates,
-    ) -> Result<Self, MergeError> {
-        match top.run.key().cmp(last_key) {
-            Ordering::Equal => self.repeated(top, duplicates),
-            Ordering::Less => Err(top.run.unordered()),
-            Ordering::Greater => Ok(Self::new(top, duplicates)),
-        }
-    }
-
-    /// The same key with another of its entries.
-    #[cold]
-    fn repeated(self, top: &Head, duplicates: Duplicates) -> Result<Self, MergeError> {
-        if duplicates == Duplicates::Error {
-            let key = ShortKey::new(top.run.key());
-            return Err(MergeError::DuplicateKey { file: top.run.label(), key });
-        }
-        // Among the entries of a key a tombstone is the last of its table.
-        if self.tombstone == Some(top.age) {
-            return Err(top.run.unordered());
-        }
-        Ok(self)
+    fn new(hash: u64, age: usize, duplicates: Duplicates) -> Self {
+        let oldest = if duplicates == Duplicates::Keep { usize::MAX } else { age };
+        Self { hash, age, oldest, tombstone: None, lent: 0 }
     }
 }
 
 impl std::fmt::Debug for MergeCursor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("MergeCursor")
-            .field("key", &self.current_key())
+            .field("key", &self.current_key().ok().flatten())
             .field("duplicates", &self.duplicates)
             .field("counts", &self.counts)
             .finish_non_exhaustive()

@@ -10,7 +10,7 @@ use sst_writer::EntryValue;
 
 use super::ValueBytes;
 use crate::MergeError;
-use crate::runs::OpenRun;
+use crate::runs::CurrentEntry;
 
 /// An entry of the merged sequence, lent by a [`MergeCursor`](crate::MergeCursor) until it moves
 /// on.
@@ -21,7 +21,7 @@ pub struct MergedEntry<'c> {
     pub key: &'c [u8],
     /// Whether it is the first entry of its key.
     pub starts_key: bool,
-    pub(super) run: &'c mut OpenRun,
+    current: CurrentEntry<'c>,
 }
 
 /// A value as its table has it.
@@ -61,14 +61,21 @@ impl StoredValue<'_> {
 }
 
 impl<'c> MergedEntry<'c> {
+    #[inline]
+    pub(super) fn new(current: CurrentEntry<'c>, starts_key: bool) -> Self {
+        let (hash, key) = (current.entry.hash, current.entry.key);
+        Self { hash, key, starts_key, current }
+    }
+
     /// The value as it is stored: only here is its block read.
     ///
     /// # Errors
     ///
     /// [`MergeError::Read`] if the value's block cannot be read or is damaged;
     /// [`MergeError::BlobWithoutDirectory`].
+    #[inline]
     pub fn into_stored(self) -> Result<StoredValue<'c>, MergeError> {
-        let current = self.run.current()?;
+        let current = self.current;
         let value = match current.entry.value_ref()? {
             ValueRef::Deleted => EntryValue::Deleted,
             ValueRef::Inline(value) => EntryValue::Inline(value),
@@ -95,7 +102,7 @@ impl<'c> MergedEntry<'c> {
     /// As [`MergedEntry::into_stored`], and [`MergeError::Read`] if a blob cannot be read or is
     /// damaged.
     pub fn into_value(self) -> Result<Option<ValueBytes<'c>>, MergeError> {
-        let current = self.run.current()?;
+        let current = self.current;
         if let ValueRef::Blob(number) = current.entry.value_ref()? {
             let bytes = current.catalog_of(number)?.read_blob(number, Access::Read)?;
             return Ok(Some(ValueBytes::of_blob(bytes)));

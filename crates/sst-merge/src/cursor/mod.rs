@@ -2,8 +2,8 @@
 
 mod merge_cursor;
 mod merged_entry;
+mod merging_runs;
 mod older_tables;
-mod run_heap;
 mod value_bytes;
 
 pub use merge_cursor::{Counts, MergeCursor};

@@ -164,7 +164,7 @@ impl Fragment {
         let run = Run::of(TableInput::listed(Arc::clone(&self.catalog), table));
         let run = RunCursor::open(run, ALL, self.options.clone())?;
         // Every entry is kept, tombstones too: it may hide entries of other tables.
-        let mut cursor = MergeCursor::new(vec![run], Duplicates::Keep, OlderTables::unknown());
+        let mut cursor = MergeCursor::new(vec![run], Duplicates::Keep, OlderTables::unknown())?;
         let mut meter = Meter::new(commit.monitor(), Progress::new(Phase::Adopt));
         let target = RewrittenTable { commit, description, copied: &mut self.copied };
         let options = MergeOptions::default().max_table_entries(u64::MAX).max_table_bytes(u64::MAX);

@@ -131,7 +131,7 @@ impl Inputs {
     ) -> Result<MergeCursor, MergeError> {
         let open = |run| RunCursor::open(run, hashes.clone(), self.options.clone());
         let runs = self.runs().into_iter().map(open).collect::<Result<Vec<_>, _>>()?;
-        Ok(MergeCursor::new(runs, duplicates, older))
+        MergeCursor::new(runs, duplicates, older)
     }
 
     /// The live entries with hashes in `hashes`: no tombstones.

@@ -53,21 +53,27 @@ impl<T: Target> TableSplitter<T> {
         let len = key.len() as u64 + stored.table_len();
         let value = self.value(key, stored)?;
         let new = HashedEntry { hash, key, value };
-        let starts_hash = hash != self.last_hash;
-        let is_full = |table: &T::Table| {
-            table.is_full(self.max_entries, u64::MAX)
-                || self.bytes.saturating_add(len) > self.max_bytes
-                || !table.has_room_for(&new)
+        // A limit is reached at the latest where this many bytes are more than a file can have.
+        let bytes = self.bytes.saturating_add(len);
+        let (max_entries, max_bytes) = (self.max_entries, self.max_bytes);
+        let is_added = match &mut self.table {
+            // Entries of one hash stay in one table, whatever its limits.
+            Some(table) if hash == self.last_hash => {
+                table.add(new)?;
+                true
+            }
+            Some(table) if table.entry_count() < max_entries && bytes <= max_bytes => {
+                table.add_if_room(new)?
+            }
+            _ => false,
         };
-        if starts_hash && self.table.as_ref().is_some_and(is_full) {
+        if is_added {
+            self.bytes = bytes;
+        } else {
             self.finish_table()?;
+            self.table.insert(self.target.create_table()?).add(new)?;
+            self.bytes = len;
         }
-        let table = match &mut self.table {
-            Some(table) => table,
-            None => self.table.insert(self.target.create_table()?),
-        };
-        table.add(new)?;
-        self.bytes = self.bytes.saturating_add(len);
         self.last_hash = hash;
         self.written.entries += 1;
         match value {

@@ -35,36 +35,42 @@ pub(crate) trait Target {
 
 /// The operations of a table's writer that a merge uses.
 pub(crate) trait Table {
+    fn entry_count(&self) -> u64;
     fn add(&mut self, entry: impl Entry) -> Result<(), WriteError>;
-    fn is_full(&self, max_entries: u64, max_data_size: u64) -> bool;
-    fn has_room_for(&self, entry: &impl Entry) -> bool;
+    fn add_if_room(&mut self, entry: impl Entry) -> Result<bool, WriteError>;
 }
 
 impl Table for TableWriter {
+    #[inline]
+    fn entry_count(&self) -> u64 {
+        Self::entry_count(self)
+    }
+
+    #[inline]
     fn add(&mut self, entry: impl Entry) -> Result<(), WriteError> {
         Self::add(self, entry)
     }
 
-    fn is_full(&self, max_entries: u64, max_data_size: u64) -> bool {
-        Self::is_full(self, max_entries, max_data_size)
-    }
-
-    fn has_room_for(&self, entry: &impl Entry) -> bool {
-        Self::has_room_for(self, entry)
+    #[inline]
+    fn add_if_room(&mut self, entry: impl Entry) -> Result<bool, WriteError> {
+        Self::add_if_room(self, entry)
     }
 }
 
 impl Table for StreamingSstWriter<AtomicFile> {
+    #[inline]
+    fn entry_count(&self) -> u64 {
+        Self::entry_count(self)
+    }
+
+    #[inline]
     fn add(&mut self, entry: impl Entry) -> Result<(), WriteError> {
         Self::add(self, entry)
     }
 
-    fn is_full(&self, max_entries: u64, max_data_size: u64) -> bool {
-        Self::is_full(self, max_entries, max_data_size)
-    }
-
-    fn has_room_for(&self, entry: &impl Entry) -> bool {
-        Self::has_room_for(self, entry)
+    #[inline]
+    fn add_if_room(&mut self, entry: impl Entry) -> Result<bool, WriteError> {
+        Self::add_if_room(self, entry)
     }
 }
 

@@ -5,5 +5,5 @@ mod run_cursor;
 mod table_input;
 
 pub(crate) use run::Run;
-pub(crate) use run_cursor::{OpenRun, RunCursor};
+pub(crate) use run_cursor::{CurrentEntry, RunCursor};
 pub(crate) use table_input::TableInput;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use self_cell::self_cell;
 use sst_format::BlobNumber;
-use sst_format::value_ref::ValueRef;
 use sst_reader::{
     Catalog, Cursor, EntryRef, FileLabel, ReadError, ReaderOptions, StaticSortedFile,
 };
@@ -23,17 +22,18 @@ self_cell!(
 );
 
 /// A run and its current entry: a cursor always stands on one.
-///
-/// It has a copy of the entry's key, so that the order of two cursors is known without an error.
 pub(crate) struct RunCursor {
     hash: u64,
-    key: Vec<u8>,
     is_tombstone: bool,
+    /// Whether the last step left a table: `left_key` is then the previous key.
+    has_left_table: bool,
+    /// The last key of the table that was left last.
+    left_key: Vec<u8>,
     run: OpenRun,
 }
 
 /// The tables of a run: the open one and those behind it.
-pub(crate) struct OpenRun {
+struct OpenRun {
     table: OpenTable,
     origin: Origin,
     /// The stored form of a medium value is read into this.
@@ -73,31 +73,42 @@ impl RunCursor {
         let Some(first) = rest.next() else { return Ok(None) };
         let (table, origin) = open_table(&first, &hashes, &options)?;
         let run = OpenRun { table, origin, buffer: Vec::new(), rest, hashes, options };
-        let mut cursor = Self { hash: 0, key: Vec::new(), is_tombstone: false, run };
+        let mut cursor =
+            Self { hash: 0, is_tombstone: false, has_left_table: false, left_key: Vec::new(), run };
         Ok(cursor.advance()?.then_some(cursor))
     }
 
-    /// Moves to the next entry. `false` behind the last one: the cursor is then used up, and must
-    /// be dropped.
+    /// Moves to the next entry. `false` behind the last one: the cursor is then used up. It still
+    /// has the last key, for [`RunCursor::into_last_key`].
     #[inline]
     pub(crate) fn advance(&mut self) -> Result<bool, MergeError> {
+        self.has_left_table = false;
         loop {
             let next = self.run.table.with_dependent_mut(|_, cursor| cursor.next())?;
             if let Some(entry) = next {
                 let hash = entry.hash;
-                self.key.clear();
-                self.key.extend_from_slice(entry.key);
-                self.is_tombstone = entry.value_ref()? == ValueRef::Deleted;
+                self.is_tombstone = entry.is_tombstone();
                 if hash < self.hash {
                     return Err(self.run.unordered(self.hash));
                 }
                 self.hash = hash;
                 return Ok(true);
             }
-            if !self.run.open_next()? {
+            if !self.leave_table()? {
                 return Ok(false);
             }
         }
+    }
+
+    /// Opens the next table of the run. `false` if there is none.
+    #[cold]
+    fn leave_table(&mut self) -> Result<bool, MergeError> {
+        if let Some(key) = self.run.table.borrow_dependent().previous_key()? {
+            self.has_left_table = true;
+            self.left_key.clear();
+            self.left_key.extend_from_slice(key);
+        }
+        Ok(self.run.open_next()?)
     }
 
     /// Hash of the current entry.
@@ -107,16 +118,23 @@ impl RunCursor {
     }
 
     /// Key of the current entry.
-    #[inline]
-    pub(crate) fn key(&self) -> &[u8] {
-        &self.key
+    pub(crate) fn key(&self) -> Result<&[u8], MergeError> {
+        let key = self.run.table.borrow_dependent().current_key()?;
+        key.ok_or_else(|| MergeError::internal("a run stands on an entry"))
     }
 
-    /// Hands out the key of the current entry before the cursor moves on, in exchange for a buffer
-    /// of which the content does not matter.
-    #[inline]
-    pub(crate) const fn swap_key(&mut self, key: &mut Vec<u8>) {
-        std::mem::swap(&mut self.key, key);
+    /// The key that was the current one before the last [`RunCursor::advance`].
+    pub(crate) fn previous_key(&self) -> Result<&[u8], MergeError> {
+        if self.has_left_table {
+            return Ok(&self.left_key);
+        }
+        let key = self.run.table.borrow_dependent().previous_key()?;
+        key.ok_or_else(|| MergeError::internal("a run has left an entry"))
+    }
+
+    /// The last key of the run, after [`RunCursor::advance`] returned `false`. Its table is closed.
+    pub(crate) fn into_last_key(self) -> Vec<u8> {
+        self.left_key
     }
 
     /// Whether the current entry is a tombstone.
@@ -125,10 +143,10 @@ impl RunCursor {
         self.is_tombstone
     }
 
-    /// The current entry in parts: its key, and the run that its value is read from.
+    /// The current entry.
     #[inline]
-    pub(crate) fn parts(&mut self) -> (&[u8], &mut OpenRun) {
-        (&self.key, &mut self.run)
+    pub(crate) fn current(&mut self) -> Result<CurrentEntry<'_>, MergeError> {
+        self.run.current()
     }
 
     /// The open table, for messages.
@@ -152,7 +170,7 @@ impl OpenRun {
 
     /// The current entry.
     #[inline]
-    pub(crate) fn current(&mut self) -> Result<CurrentEntry<'_>, MergeError> {
+    fn current(&mut self) -> Result<CurrentEntry<'_>, MergeError> {
         let Self { table, buffer, origin, .. } = self;
         let entry = table.with_dependent_mut(|_, cursor| cursor.current())?;
         let entry = entry.ok_or_else(|| MergeError::internal("a run stands on an entry"))?;

@@ -83,6 +83,16 @@ impl TableWriter {
         self.writer.add(entry)
     }
 
+    /// As [`StreamingSstWriter::add_if_room`].
+    ///
+    /// # Errors
+    ///
+    /// As [`StreamingSstWriter::add`].
+    #[inline]
+    pub fn add_if_room(&mut self, entry: impl Entry) -> Result<bool, WriteError> {
+        self.writer.add_if_room(entry)
+    }
+
     /// As [`StreamingSstWriter::entry_count`].
     #[must_use]
     pub const fn entry_count(&self) -> u64 {

@@ -73,6 +73,13 @@ pub trait Entry {
     fn hashed_key(&self) -> Option<HashedKey<'_>> {
         None
     }
+
+    /// The key, if it lies in memory in one piece: this spares the writer a copy of it. Its hash is
+    /// that of [`Entry::key_hash`]. Default: `None`.
+    #[inline]
+    fn key_in_memory(&self) -> Option<&[u8]> {
+        None
+    }
 }
 
 /// A key with its hash. The hash is always [`hash_key`] of the key.
@@ -209,6 +216,11 @@ impl Entry for HashedEntry<'_> {
     fn value(&self) -> EntryValue<'_> {
         self.value
     }
+
+    #[inline]
+    fn key_in_memory(&self) -> Option<&[u8]> {
+        Some(self.key)
+    }
 }
 
 impl<E: Entry + ?Sized> Entry for &E {
@@ -235,6 +247,11 @@ impl<E: Entry + ?Sized> Entry for &E {
     #[inline]
     fn hashed_key(&self) -> Option<HashedKey<'_>> {
         (**self).hashed_key()
+    }
+
+    #[inline]
+    fn key_in_memory(&self) -> Option<&[u8]> {
+        (**self).key_in_memory()
     }
 }
 

@@ -123,14 +123,17 @@ impl KeyBlockBoundaries {
         (blocks + 1, len + block_len(&placement.shape))
     }
 
-    /// Upper bound on the blocks and bytes of all unwritten key blocks. Headers and the index block
-    /// are included.
-    pub(crate) fn reserved_now(&self) -> (u64, u64) {
-        let (blocks, len) = self.reserved_for(self.started);
-        match self.open.entry_count() {
-            0 => (blocks, len),
-            _ => (blocks + 1, len + block_len(&self.open)),
-        }
+    /// Upper bound on the bytes of all unwritten key blocks. Headers and the index block are
+    /// included.
+    pub(crate) fn reserved_now(&self) -> u64 {
+        let (_, len) = self.reserved_for(self.started);
+        if self.open.entry_count() == 0 { len } else { len + block_len(&self.open) }
+    }
+
+    /// Number of unwritten key blocks, and one for the index block.
+    #[inline]
+    pub(crate) fn unwritten(&self) -> u64 {
+        self.closed.len() as u64 + 1 + u64::from(self.open.entry_count() > 0)
     }
 
     /// The bound for the closed blocks and an index block over `key_blocks` key blocks.

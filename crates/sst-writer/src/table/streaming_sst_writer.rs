@@ -10,7 +10,7 @@ use crate::table::Finished;
 use crate::table::block_writer::{BlockWriter, Capacity, ENCODABLE};
 use crate::table::entry_checks::StatedKey;
 use crate::table::table_builder::TableBuilder;
-use crate::{Entry, WriteError, WriterOptions};
+use crate::{Entry, EntryValue, WriteError, WriterOptions};
 
 /// Writes one table from entries in ascending (hash, key) order, without holding all of them.
 ///
@@ -102,20 +102,23 @@ impl<S: Sink> StreamingSstWriter<S> {
     /// [`WriteError`], whose groups say whether the writer can go on. Every error but one of the
     /// output is found before anything changes.
     pub fn add(&mut self, entry: impl Entry) -> Result<(), WriteError> {
-        if self.table.is_poisoned() {
-            return Err(WriteError::Poisoned);
-        }
-        // All code of the caller runs here, before anything changes, because it may panic.
-        let value = entry.value();
-        let key = match entry.hashed_key() {
-            Some(key) => StatedKey { hash: key.hash(), key: key.key(), is_proven: true },
-            None => {
-                let hash = entry.key_hash();
-                let key = written_key(&mut self.key, &entry, self.table.entry_count())?;
-                StatedKey { hash, key, is_proven: false }
-            }
-        };
+        let (key, value) = stated(&self.table, &mut self.key, &entry)?;
         self.table.add(key, value)
+    }
+
+    /// Adds the next entry if the table has room for it: not if
+    /// [`StreamingSstWriter::has_room_for`] denies that, nor if the table is close to the highest
+    /// number of blocks. Returns whether it did. Nothing has changed if it did not.
+    ///
+    /// For writers of many tables: it takes as long as [`StreamingSstWriter::add`], which the two
+    /// questions do not.
+    ///
+    /// # Errors
+    ///
+    /// As [`StreamingSstWriter::add`].
+    pub fn add_if_room(&mut self, entry: impl Entry) -> Result<bool, WriteError> {
+        let (key, value) = stated(&self.table, &mut self.key, &entry)?;
+        self.table.add_if_room(key, value)
     }
 
     /// Number of entries added.
@@ -163,6 +166,29 @@ impl<S: Sink> fmt::Debug for StreamingSstWriter<S> {
             .field("is_poisoned", &self.table.is_poisoned())
             .finish_non_exhaustive()
     }
+}
+
+/// Key and value of an entry. All code of the caller runs here, before anything changes, because it
+/// may panic.
+#[inline(always)]
+fn stated<'e, S: Sink>(
+    table: &TableBuilder<S>,
+    buffer: &'e mut Vec<u8>,
+    entry: &'e impl Entry,
+) -> Result<(StatedKey<'e>, EntryValue<'e>), WriteError> {
+    if table.is_poisoned() {
+        return Err(WriteError::Poisoned);
+    }
+    let value = entry.value();
+    if let Some(key) = entry.hashed_key() {
+        return Ok((StatedKey { hash: key.hash(), key: key.key(), is_proven: true }, value));
+    }
+    let hash = entry.key_hash();
+    let key = match entry.key_in_memory() {
+        Some(key) => key,
+        None => written_key(buffer, entry, table.entry_count())?,
+    };
+    Ok((StatedKey { hash, key, is_proven: false }, value))
 }
 
 /// Writes the key of entry `number` to `buffer`, and checks its length.

@@ -122,6 +122,42 @@ impl<S: Sink> TableBuilder<S> {
         if !self.add_alike(key, value)? {
             self.add_any(key, value)?;
         }
+        self.added(key, value)
+    }
+
+    /// See [`StreamingSstWriter::add_if_room`](crate::StreamingSstWriter::add_if_room).
+    #[inline(always)]
+    pub(crate) fn add_if_room(
+        &mut self,
+        key: StatedKey<'_>,
+        value: EntryValue<'_>,
+    ) -> Result<bool, WriteError> {
+        if !self.has_block_headroom() {
+            return Ok(false);
+        }
+        // The short way is only open where there is room.
+        if !self.add_alike(key, value)? {
+            if !self.has_room_for(key.hash, key.key.len(), value) {
+                return Ok(false);
+            }
+            self.add_any(key, value)?;
+        }
+        self.added(key, value)?;
+        Ok(true)
+    }
+
+    /// Whether the table is not close to the highest number of blocks.
+    #[inline]
+    fn has_block_headroom(&self) -> bool {
+        let (value_blocks, _) = self.small_values.reserved(None);
+        let blocks =
+            self.blocks.block_count() + value_blocks + self.key_blocks.boundaries.unwritten();
+        blocks + u64::from(BLOCK_HEADROOM) < self.blocks.capacity().blocks
+    }
+
+    /// Writes what an entry that was just added has completed.
+    #[inline(always)]
+    fn added(&mut self, key: StatedKey<'_>, value: EntryValue<'_>) -> Result<(), WriteError> {
         if self.digester.is_some() {
             self.digest(key.key, value)?;
         }
@@ -215,12 +251,11 @@ impl<S: Sink> TableBuilder<S> {
 
     /// See [`StreamingSstWriter::is_full`](crate::StreamingSstWriter::is_full).
     pub(crate) fn is_full(&self, max_entries: u64, max_data_size: u64) -> bool {
-        let (value_blocks, values_len) = self.small_values.reserved(None);
-        let (key_blocks, keys_len) = self.key_blocks.boundaries.reserved_now();
-        let blocks = self.blocks.block_count() + value_blocks + key_blocks;
+        let (_, values_len) = self.small_values.reserved(None);
+        let keys_len = self.key_blocks.boundaries.reserved_now();
         self.entry_count() >= max_entries
             || self.blocks.end() + values_len + keys_len >= max_data_size
-            || blocks + u64::from(BLOCK_HEADROOM) >= self.blocks.capacity().blocks
+            || !self.has_block_headroom()
     }
 
     /// See [`StreamingSstWriter::has_room_for`](crate::StreamingSstWriter::has_room_for).
