@@ -3,7 +3,7 @@
 use crate::view::QuotientFilterView;
 use core::fmt;
 use self_cell::self_cell;
-use sst_format::filter::{Filter, FilterBytes, FilterError};
+use sst_format::filter::{Filter, FilterBytes, FilterError, Fingerprints};
 
 self_cell!(
     /// The filter bytes and the view into them. The view is made once, so that queries do not
@@ -41,6 +41,13 @@ impl Filter for OpenFilter {
 
     fn fingerprint_count(&self) -> u64 {
         self.view().fingerprint_count()
+    }
+
+    fn fingerprints(&self) -> Option<Fingerprints> {
+        // Of a damaged filter, what it allows is not known from its slots.
+        let values = self.view().fingerprints().ok()?;
+        let bits = self.view().layout().fingerprint_bits().into();
+        Some(Fingerprints { bits, values })
     }
 }
 

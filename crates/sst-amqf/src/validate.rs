@@ -115,6 +115,44 @@ impl QuotientFilterView<'_> {
         Err(RUNENDS)
     }
 
+    /// All fingerprints, by quotient. O(n).
+    ///
+    /// # Errors
+    ///
+    /// [`FilterError`] if the runs cannot be followed, or their fingerprints are not as many as the
+    /// filter says.
+    pub(crate) fn fingerprints(&self) -> Result<Vec<u64>, FilterError> {
+        let layout = self.layout();
+        let (first, offset) = self.exact_block()?;
+        let mut slot = first * SLOTS_PER_BLOCK + offset;
+        let stop = slot + layout.slots();
+        let mut found = Vec::new();
+        for number in first..first + layout.blocks() {
+            let mut quotients = self.block_ahead(number).ok_or(SHORT)?.occupieds;
+            while quotients != 0 {
+                let quotient = number * SLOTS_PER_BLOCK + u64::from(quotients.trailing_zeros());
+                quotients &= quotients - 1;
+                let high = (quotient & layout.slot_mask()) << self.remainder_bits();
+                slot = slot.max(quotient);
+                loop {
+                    if slot >= stop {
+                        return Err(RUNENDS);
+                    }
+                    let (remainder, ends_run) = self.slot(slot)?;
+                    found.push(high | remainder);
+                    slot += 1;
+                    if ends_run {
+                        break;
+                    }
+                }
+            }
+        }
+        if found.len() as u64 != self.fingerprint_count() {
+            return Err(FilterError::new("number of fingerprints is wrong"));
+        }
+        Ok(found)
+    }
+
     fn expect_empty(&self, mut slots: Range<u64>) -> Result<(), FilterError> {
         slots.try_for_each(|slot| match self.slot(slot)? {
             (0, false) => Ok(()),

@@ -73,6 +73,21 @@ pub trait Filter: fmt::Debug + Send + Sync {
 
     /// Number of distinct fingerprints in the filter.
     fn fingerprint_count(&self) -> u64;
+
+    /// All fingerprints in the filter, for an index over the filters of many tables. `None` if the
+    /// filter cannot list them, which is the default and costs such an index its speed only. O(n).
+    fn fingerprints(&self) -> Option<Fingerprints> {
+        None
+    }
+}
+
+/// The fingerprints of a filter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fingerprints {
+    /// How many of the lowest bits of a hash its fingerprint consists of.
+    pub bits: u32,
+    /// The fingerprints: every hash that was added to the filter ends in one of them.
+    pub values: Vec<u64>,
 }
 
 /// The reason why filter bytes could not be built or opened.

@@ -66,6 +66,7 @@ const BUGS: [(&str, &str, Catcher); 32] = [
     ("sst-reader", "refresh-mixes-commits", BySuite("concurrency")),
     ("sst-reader", "equal-passed-over", Test("sst-reader", "sst_reader", "table::search::")),
     ("sst-reader", "far-entry-missed", Test("sst-reader", "it", "tables::hashes_that_are_not")),
+    ("sst-reader", "column-half-filled", Test("sst-reader", "it", "many_layers::the_newest")),
     ("sst-reader", "state-lost", Model("no_state_is_lost")),
     ("sst-reader", "tables-share-slots", Model("tables_that_share")),
     ("sst-reader", "cache-mixes-tables", Test("torture", "it", "defects::defect_8")),

@@ -20,6 +20,21 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn all_fingerprints_are_listed_once(hashes in any_hashes(), rate in any_rate()) {
+        let policy = QuotientFilter::with_false_positive_rate(rate);
+        let filter = policy.open(FilterBytes::new(build(policy, &hashes))).unwrap();
+        let mut found = filter.fingerprints().unwrap();
+        let mask = u64::MAX >> (u64::BITS - found.bits);
+        let mut expected: Vec<u64> = hashes.iter().map(|hash| hash & mask).collect();
+        expected.sort_unstable();
+        expected.dedup();
+        found.values.sort_unstable();
+        prop_assert_eq!(found.values, expected);
+    }
+}
+
 #[test]
 fn without_hashes_always_no() {
     let filter = build(QuotientFilter::default(), &[]);

@@ -38,19 +38,25 @@ impl Layer {
         &self.tables
     }
 
+    /// The table of a layer of one table.
+    pub(super) const fn only_table(&self) -> Option<&Arc<SetTable>> {
+        match &*self.tables {
+            [only] => Some(only),
+            _ => None,
+        }
+    }
+
     /// The only table that can hold `hash`. Expected O(1) probes for tables of even ranges, at most
     /// O(log n).
     #[inline]
     pub(super) fn table_of(&self, hash: u64) -> Option<&Arc<SetTable>> {
-        self.table_up_to(hash).map(|(table, _)| table)
+        let i = self.tables_up_to(hash).checked_sub(1)?;
+        if hash > *self.highest.get(i)? { None } else { self.tables.get(i) }
     }
 
-    /// [`Layer::table_of`], and the highest hash for which it is that table.
-    #[inline]
-    pub(super) fn table_up_to(&self, hash: u64) -> Option<(&Arc<SetTable>, u64)> {
-        let i = self.tables_up_to(hash).checked_sub(1)?;
-        let highest = *self.highest.get(i)?;
-        if hash > highest { None } else { Some((self.tables.get(i)?, highest)) }
+    /// Finds tables of hashes that ascend.
+    pub(super) const fn walk(&self) -> LayerWalk<'_> {
+        LayerWalk { layer: self, up_to: 0 }
     }
 
     /// The tables whose ranges meet `hashes`.
@@ -71,6 +77,9 @@ impl Layer {
         let (Some(&low), Some(&high)) = (self.lowest.first(), self.highest.last()) else {
             return 0;
         };
+        if let [low] = *self.lowest {
+            return usize::from(low <= hash);
+        }
         let found = u32::try_from(self.lowest.len()).ok().and_then(|count| {
             let probe = |i: u32| {
                 let lowest = *self.lowest.get(i as usize).ok_or(())?;
@@ -84,6 +93,33 @@ impl Layer {
             // More tables than sequence numbers of 32 bits: halving is as right, and slower.
             None => self.lowest.partition_point(|lowest| *lowest <= hash),
         }
+    }
+}
+
+/// Finds the tables of hashes that ascend: the next one is mostly near the last one.
+pub(super) struct LayerWalk<'s> {
+    layer: &'s Layer,
+    /// Number of tables that start at or below the last hash.
+    up_to: usize,
+}
+
+/// Tables that a [`LayerWalk`] looks at one after the other before it searches.
+const STEPS: usize = 4;
+
+impl<'s> LayerWalk<'s> {
+    /// [`Layer::table_of`] a hash that is not below the one before, and the table's number in the
+    /// layer.
+    #[inline]
+    pub(super) fn table_of(&mut self, hash: u64) -> Option<(usize, &'s Arc<SetTable>)> {
+        let layer = self.layer;
+        let starts_below = |i: usize| layer.lowest.get(i).is_some_and(|low| *low <= hash);
+        let steps = (0..STEPS).take_while(|step| starts_below(self.up_to + step)).count();
+        self.up_to = match steps {
+            STEPS => layer.tables_up_to(hash),
+            _ => self.up_to + steps,
+        };
+        let i = self.up_to.checked_sub(1)?;
+        if hash > *layer.highest.get(i)? { None } else { Some((i, layer.tables.get(i)?)) }
     }
 }
 
@@ -161,6 +197,8 @@ mod tests {
     fn check(ranges: &[(u64, u64)], hashes: impl Iterator<Item = u64>) -> usize {
         let layers = layers(ranges);
         assert_eq!(layers.iter().map(|layer| layer.tables().len()).sum::<usize>(), ranges.len());
+        // Hashes ascend.
+        let mut walks: Vec<_> = layers.iter().map(Layer::walk).collect();
         for hash in hashes {
             let expected: Vec<u32> = (0..)
                 .zip(ranges)
@@ -170,6 +208,9 @@ mod tests {
             let found = layers.iter().filter_map(|layer| layer.table_of(hash));
             let found: Vec<u32> = found.map(|table| table.sequence().0).collect();
             assert_eq!(found, expected, "hash {hash} in {ranges:?}");
+            let walked = walks.iter_mut().filter_map(|walk| walk.table_of(hash));
+            let walked: Vec<u32> = walked.map(|(_, table)| table.sequence().0).collect();
+            assert_eq!(walked, expected, "walked to hash {hash} in {ranges:?}");
             for layer in &layers {
                 for end in [hash, hash.saturating_add(7), u64::MAX] {
                     let meets = |table: &&Arc<SetTable>| {
@@ -190,6 +231,8 @@ mod tests {
         assert_eq!(check(&[], 0..3), 0);
         assert_eq!(check(&[(0, u64::MAX)], [0, 1, u64::MAX].into_iter()), 1);
         assert_eq!(check(&[(5, 9), (0, 4), (10, 12)], 0..14), 1);
+        let disjoint: Vec<_> = (0..40).map(|i| (i * 10, i * 10 + 7)).collect();
+        assert_eq!(check(&disjoint, [0, 8, 9, 30, 31, 150, 157, 158, 399, 400].into_iter()), 1);
         // One increment over everything, then one that fits beside it.
         assert_eq!(check(&[(0, 20), (5, 9), (0, 4), (10, 12)], 0..22), 2);
         assert_eq!(check(&[(3, 3), (3, 3), (3, 3)], 2..5), 3);

@@ -5,6 +5,7 @@ mod blob;
 mod catalog;
 mod catalog_table;
 mod certificate;
+mod filter_matrix;
 mod identity;
 mod layer;
 mod layer_cursor;

@@ -97,6 +97,11 @@ impl SetTable {
         Ok(filter.as_deref())
     }
 
+    /// Its filter, or that it has none; `None` if it was not opened yet.
+    pub(super) fn opened_filter(&self) -> Option<Option<&dyn Filter>> {
+        self.filter.get().map(Option::as_deref)
+    }
+
     /// The table, if it is open and stays so.
     #[inline]
     fn kept(&self) -> Option<&StaticSortedFile> {
@@ -163,8 +168,17 @@ impl SetTable {
         }
     }
 
-    /// Looks up keys of its range, sorted, and hands over an answer for each that the filter does
-    /// not rule out.
+    /// Fetches what its filter, if it has one, will look at for `hash`.
+    #[inline]
+    pub(super) fn prefetch_filter(&self, hash: u64, opening: Opening<'_>) -> Result<(), ReadError> {
+        if let Some(filter) = self.filter(opening)? {
+            filter.prefetch(hash);
+        }
+        Ok(())
+    }
+
+    /// Looks up keys of its range, sorted, that passed its filter, and hands over an answer for
+    /// each.
     pub(super) fn lookup_each<'s, T>(
         self: &'s Arc<Self>,
         keys: &mut [(HashedKey<'_>, T)],
@@ -172,25 +186,13 @@ impl SetTable {
         tally: &mut Tally,
         mut answer: impl FnMut(&mut T, Result<Lookup<'s>, ReadError>),
     ) -> Result<(), ReadError> {
-        let filter = self.filter(opening)?;
-        if !keys.iter().any(|(key, _)| filter.is_none_or(|filter| filter.may_contain(key.hash))) {
-            tally.filter_skips += keys.len() as u64;
-            return Ok(());
-        }
-        let file = self.open(opening, tally)?;
-        let mut asked = 0;
-        match file {
-            OpenTable::Kept(file) => file.lookup_each(filter, keys, |tag, found| {
-                asked += 1;
-                answer(tag, found);
-            }),
-            OpenTable::Shared(file) => file.lookup_each(filter, keys, |tag, found| {
-                asked += 1;
+        tally.tables_asked += keys.len() as u64;
+        match self.open(opening, tally)? {
+            OpenTable::Kept(file) => file.lookup_each(None, keys, answer),
+            OpenTable::Shared(file) => file.lookup_each(None, keys, |tag, found| {
                 answer(tag, found.map(Lookup::into_owned));
             }),
         }
-        tally.tables_asked += asked;
-        tally.filter_skips += keys.len() as u64 - asked;
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,13 +10,16 @@ use sst_format::meta_head::HashRange;
 use sst_format::{BlobNumber, SequenceNumber};
 
 use super::catalog::Scope;
+use super::filter_matrix::FilterMatrix;
 use super::layer::{Layer, layers_of};
 use super::open_files::OpenFiles;
 use super::set_cursor::Values;
 use super::set_table::{Opening, SetTable};
 use super::statistics::{Counters, Tally};
 use super::{Catalog, SetCursor, SetIter, SetStatistics};
-use crate::{BlockCache, CatalogTable, Lookup, ReadError, ReaderOptions, Slice, hash_key};
+use crate::{
+    BlockCache, CatalogTable, FileLabel, Lookup, ReadError, ReaderOptions, Slice, hash_key,
+};
 
 /// One key space of a directory as of one commit: newest wins, tombstones hide, blobs are read.
 ///
@@ -43,6 +46,8 @@ pub struct SstSet {
     options: ReaderOptions,
     /// Newest layer first.
     layers: Vec<Layer>,
+    /// If there are many layers.
+    matrix: Option<FilterMatrix>,
     shared: Shared,
 }
 
@@ -111,7 +116,7 @@ impl SstSet {
             counters: options.statistics.then(|| Arc::new(Counters::new())),
         };
         // All tables of the set share one cache, given or not.
-        Self::build(catalog, family, options.clone().cache(cache), shared, &[])
+        Self::build(catalog, family, options.clone().cache(cache), shared, None)
     }
 
     fn build(
@@ -119,9 +124,9 @@ impl SstSet {
         family: u32,
         options: ReaderOptions,
         shared: Shared,
-        known: &[Layer],
+        earlier: Option<&Self>,
     ) -> Self {
-        let known = known.iter().flat_map(Layer::tables);
+        let known = earlier.into_iter().flat_map(|set| &set.layers).flat_map(Layer::tables);
         let known: HashMap<SequenceNumber, &Arc<SetTable>> =
             known.map(|table| (table.sequence(), table)).collect();
         let described = catalog.tables.iter().filter(|table| table.family == family);
@@ -137,7 +142,8 @@ impl SstSet {
             _ => table,
         });
         let layers = layers_of(tables.collect(), catalog.scope().hashes);
-        Self { catalog, family, options, layers, shared }
+        let matrix = FilterMatrix::new(&layers, earlier.and_then(|set| set.matrix.as_ref()));
+        Self { catalog, family, options, layers, matrix, shared }
     }
 
     /// The set of the directory's current commit, if that is another one than this set's. Tables
@@ -159,7 +165,7 @@ impl SstSet {
         };
         crate::telemetry::refreshed(&catalog.dir, self.catalog.commit, catalog.commit);
         let shared = self.shared.clone();
-        Ok(Some(Self::build(catalog, self.family, self.options.clone(), shared, &self.layers)))
+        Ok(Some(Self::build(catalog, self.family, self.options.clone(), shared, Some(self))))
     }
 
     /// Opens every table and every filter now, rather than when they are first needed: later
@@ -175,6 +181,9 @@ impl SstSet {
             table.open_filter(self.opening())?;
             table.open(self.opening(), &mut tally).map(drop)
         });
+        if let Some(matrix) = &self.matrix {
+            matrix.fill();
+        }
         self.count(&tally);
         opened
     }
@@ -219,6 +228,10 @@ impl SstSet {
 
     pub(super) fn layers(&self) -> &[Layer] {
         &self.layers
+    }
+
+    pub(super) const fn matrix(&self) -> Option<&FilterMatrix> {
+        self.matrix.as_ref()
     }
 
     /// The parts that opening a table needs.
@@ -277,6 +290,9 @@ impl SstSet {
         key: &[u8],
         tally: &mut Tally,
     ) -> Result<Lookup<'_>, ReadError> {
+        if let Some(matrix) = &self.matrix {
+            return self.lookup_in_many(matrix, hash, key, tally);
+        }
         for layer in &self.layers {
             match Self::lookup_in_layer(layer, hash, key, self.opening(), tally)? {
                 Lookup::NotFound => {}
@@ -284,6 +300,48 @@ impl SstSet {
             }
         }
         Ok(Lookup::NotFound)
+    }
+
+    /// [`SstSet::lookup_tallied`] in layers of which most need not be asked.
+    fn lookup_in_many(
+        &self,
+        matrix: &FilterMatrix,
+        hash: u64,
+        key: &[u8],
+        tally: &mut Tally,
+    ) -> Result<Lookup<'_>, ReadError> {
+        let mut next = 0;
+        let found = matrix.ask_layers(hash, |i| {
+            self.count_skipped(next..i, hash, tally);
+            next = i + 1;
+            // The matrix was made for these layers.
+            let Some(layer) = self.layers.get(i) else { return Err(self.no_such_layer()) };
+            match Self::lookup_in_layer(layer, hash, key, self.opening(), tally)? {
+                Lookup::NotFound => Ok(None),
+                found => Ok(Some(found)),
+            }
+        })?;
+        if found.is_none() {
+            self.count_skipped(next..self.layers.len(), hash, tally);
+        }
+        Ok(found.unwrap_or(Lookup::NotFound))
+    }
+
+    /// Counts the tables that a filter kept a lookup from asking without being asked itself, if
+    /// there are counters.
+    #[inline]
+    pub(super) fn count_skipped(&self, layers: Range<usize>, hash: u64, tally: &mut Tally) {
+        if self.shared.counters.is_some() {
+            let skipped = self.layers.iter().take(layers.end).skip(layers.start);
+            let skipped = skipped.filter(|layer| layer.table_of(hash).is_some());
+            tally.filter_skips += skipped.count() as u64;
+        }
+    }
+
+    #[cold]
+    pub(super) fn no_such_layer(&self) -> ReadError {
+        let label = FileLabel::new(&self.catalog.dir);
+        ReadError::internal(&label, "the columns of a matrix are the layers of its set")
     }
 
     #[inline]

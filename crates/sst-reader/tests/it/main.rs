@@ -5,6 +5,7 @@
 
 mod damage;
 mod directories;
+mod many_layers;
 mod sets;
 mod special_files;
 mod support;

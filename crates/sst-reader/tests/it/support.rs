@@ -8,7 +8,7 @@ use sst_format::block::{BlockHeader, Encoding};
 use sst_format::content_digest::{ContentDigest, FamilyCertificate, ValueDigest};
 use sst_format::current::Current;
 use sst_format::file_name::{FileKind, FileName};
-use sst_format::filter::FilterBytes;
+use sst_format::filter::{FilterBytes, FilterPolicy};
 use sst_format::index_block::IndexBlockEncoder;
 use sst_format::key_block::{KeyBlockEncoder, KeyBlockShape};
 use sst_format::meta_file::MetaFileParts;
@@ -16,7 +16,7 @@ use sst_format::offset_table::encode_offset_table;
 use sst_format::protection::{BlobRecord, LiveMeta};
 use sst_format::value_ref::ValueRef;
 use sst_format::{BlobNumber, BlockIndex, SequenceNumber, SstMeta, TableFlags, TableProtection};
-use sst_reader::hash_key;
+use sst_reader::{ReaderOptions, StaticSortedFile, hash_key};
 use tempfile::TempDir;
 
 /// Entries of one key block, but for entries of one hash, which stay together.
@@ -106,6 +106,20 @@ impl Table {
             protection: Some(TableProtection { entry_count, block_headers: headers }),
         };
         Self { bytes: file, meta }
+    }
+}
+
+impl Table {
+    /// The same table with a filter of its hashes.
+    pub(crate) fn filtered(mut self, policy: &dyn FilterPolicy) -> Self {
+        let options = ReaderOptions::default();
+        let table =
+            StaticSortedFile::from_bytes("unfiltered", self.bytes.clone(), None, &options).unwrap();
+        let hashes: Vec<u64> = table.iter().map(|entry| entry.unwrap().hash).collect();
+        let mut builder = policy.builder();
+        builder.add_hashes(&hashes);
+        self.meta.filter = FilterBytes::new(builder.finish().unwrap());
+        self
     }
 }
 
