@@ -22,7 +22,7 @@ use crate::value_ref::{EntryType, ValueRef};
 use crate::{FormatError, Structure};
 
 pub use encoder::KeyBlockEncoder;
-pub use shape::{AlikeEntry, KeyBlockLimit, KeyBlockShape};
+pub use shape::{KeyBlockLimit, KeyBlockShape, SameShapeEntry};
 
 #[cfg(feature = "explain")]
 pub(crate) use fixed::check_empty_entries;

@@ -74,12 +74,12 @@ pub struct KeyBlockShape {
 
 /// An entry that has the key length and the type of all entries of its key block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AlikeEntry {
+pub struct SameShapeEntry {
     key_len: usize,
     value_ref_len: usize,
 }
 
-impl AlikeEntry {
+impl SameShapeEntry {
     /// By how many bytes the entry lengthens the encoded block.
     #[must_use]
     #[inline]
@@ -151,26 +151,26 @@ impl KeyBlockShape {
     ///
     /// The short way is for an entry of the same key length and type as all others in a fixed-size
     /// block that is not full. Such an entry only changes counts and sums, and
-    /// [`KeyBlockShape::push_alike`] adds it. Only for an entry whose hash differs from the last
-    /// one's.
+    /// [`KeyBlockShape::push_same_shape`] adds it. Only for an entry whose hash differs from the
+    /// last one's.
     #[must_use]
     #[inline]
-    pub fn alike(
+    pub fn same_shape(
         &self,
         key_len: usize,
         entry_type: EntryType,
         limit: KeyBlockLimit,
-    ) -> Option<AlikeEntry> {
-        let is_alike = self.last == Some((key_len, entry_type)) && !self.mixed;
-        if !is_alike || key_len > MAX_FIXED_KEY_LEN || self.is_full_for(key_len, limit) {
+    ) -> Option<SameShapeEntry> {
+        let is_same_shape = self.last == Some((key_len, entry_type)) && !self.mixed;
+        if !is_same_shape || key_len > MAX_FIXED_KEY_LEN || self.is_full_for(key_len, limit) {
             return None;
         }
-        Some(AlikeEntry { key_len, value_ref_len: entry_type.value_ref_len() })
+        Some(SameShapeEntry { key_len, value_ref_len: entry_type.value_ref_len() })
     }
 
-    /// Adds an entry that [`KeyBlockShape::alike`] found to be like the others.
+    /// Adds an entry that [`KeyBlockShape::same_shape`] found to have the shape of the others.
     #[inline]
-    pub const fn push_alike(&mut self, entry: AlikeEntry) {
+    pub const fn push_same_shape(&mut self, entry: SameShapeEntry) {
         self.entry_count += 1;
         self.keys_len += entry.key_len as u64;
         self.value_refs_len += entry.value_ref_len as u64;

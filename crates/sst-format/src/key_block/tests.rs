@@ -192,32 +192,39 @@ fn a_block_is_full_at_its_limits() {
     assert!(shape(0, 0).is_full_for(KEY_BLOCK_SIZE - 19, KeyBlockLimit::default()));
 }
 
-/// The short way gives the same shape as the long one, and it is possible for every entry alike.
+/// The short way gives the same shape as the long one, and it is possible for every entry of the
+/// same shape.
 #[test]
 fn entries_alike_take_the_short_way() {
     let types = [EntryType::SMALL, EntryType::DELETED, EntryType::inline(3).unwrap()];
     for key_len in [0, 1, 16, 32, 33, 40, 255, 256] {
         for entry_type in types {
             let mut shape = KeyBlockShape::default();
-            assert_eq!(shape.alike(key_len, entry_type, KeyBlockLimit::default()), None);
+            assert_eq!(shape.same_shape(key_len, entry_type, KeyBlockLimit::default()), None);
             while !shape.is_full_for(key_len, KeyBlockLimit::default()) {
                 let longer = shape.with_entry(key_len, entry_type).unwrap();
-                let alike = shape.alike(key_len, entry_type, KeyBlockLimit::default());
-                assert_eq!(alike.is_some(), key_len <= 255 && shape.entry_count() > 0);
-                if let Some(alike) = alike {
-                    assert_eq!(shape.encoded_len() + alike.growth(), longer.encoded_len());
-                    shape.push_alike(alike);
+                let same_shape = shape.same_shape(key_len, entry_type, KeyBlockLimit::default());
+                assert_eq!(same_shape.is_some(), key_len <= 255 && shape.entry_count() > 0);
+                if let Some(same_shape) = same_shape {
+                    assert_eq!(shape.encoded_len() + same_shape.growth(), longer.encoded_len());
+                    shape.push_same_shape(same_shape);
                     assert_eq!(shape, longer);
                 }
                 shape = longer;
-                assert_eq!(shape.alike(key_len + 1, entry_type, KeyBlockLimit::default()), None);
-                assert_eq!(shape.alike(key_len, EntryType::BLOB, KeyBlockLimit::default()), None);
+                assert_eq!(
+                    shape.same_shape(key_len + 1, entry_type, KeyBlockLimit::default()),
+                    None
+                );
+                assert_eq!(
+                    shape.same_shape(key_len, EntryType::BLOB, KeyBlockLimit::default()),
+                    None
+                );
             }
-            assert_eq!(shape.alike(key_len, entry_type, KeyBlockLimit::default()), None);
+            assert_eq!(shape.same_shape(key_len, entry_type, KeyBlockLimit::default()), None);
         }
     }
     let mixed = shape_of(&[(b"a", SMALL), (b"bc", SMALL)]);
-    assert_eq!(mixed.alike(2, EntryType::SMALL, KeyBlockLimit::default()), None);
+    assert_eq!(mixed.same_shape(2, EntryType::SMALL, KeyBlockLimit::default()), None);
 }
 
 #[test]

@@ -132,15 +132,15 @@ impl AtomicFile {
             .map_err(FileError::at(&path, FileOperation::SyncDirectory))
     }
 
-    /// As [`AtomicFile::persist`], but replaces the file of that name. `switch` is called once the
-    /// content is durable, just before the file is renamed; its error stops the rename. An error
-    /// after that leaves it unknown which of the two files has the name.
+    /// As [`AtomicFile::persist`], but replaces the file of that name. `before_rename` is called
+    /// once the content is durable; its error stops the rename. An error after that leaves it
+    /// unknown which of the two files has the name.
     pub(crate) fn replace<E: From<FileError>>(
         self,
-        switch: impl FnOnce() -> Result<(), E>,
+        before_rename: impl FnOnce() -> Result<(), E>,
     ) -> Result<(), E> {
         self.persist_with(|file, path| {
-            switch()?;
+            before_rename()?;
             file.replace(path).map_err(|e| FileError::at(path, FileOperation::Rename)(e).into())
         })
     }

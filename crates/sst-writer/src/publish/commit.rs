@@ -314,9 +314,9 @@ impl<'p> Commit<'p> {
     /// Removes the files of a commit that did not happen. If the directory is no longer the one
     /// that the publisher has opened and locked, they stay: files of these names may belong to
     /// another publisher now. The next publisher removes them.
-    fn take_back(&self) {
+    fn remove_files(&self) {
         if !self.files.has_files() {
-            self.files.forget_first();
+            self.files.remove_marker();
             return;
         }
         // An error of the system does not tell whether the directory has changed, and is likely the
@@ -326,9 +326,9 @@ impl<'p> Commit<'p> {
             Err(PublishError::Changed { .. } | PublishError::LockLost { .. })
         );
         if !is_of_another && self.files.remove_all_but(&BTreeSet::new()) {
-            self.files.forget_first();
+            self.files.remove_marker();
         } else {
-            self.files.pin_first();
+            self.files.keep_marker();
         }
     }
 
@@ -351,8 +351,8 @@ impl Drop for Commit<'_> {
     fn drop(&mut self) {
         self.files.end();
         match self.outcome {
-            Outcome::Open => self.take_back(),
-            Outcome::Unknown => self.files.pin_first(),
+            Outcome::Open => self.remove_files(),
+            Outcome::Unknown => self.files.keep_marker(),
             Outcome::Published => {
                 self.files.remove_all_but(self.publisher.present());
             }

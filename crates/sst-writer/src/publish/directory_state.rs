@@ -163,7 +163,7 @@ impl DirectoryState {
 
     /// This state without the `obsolete` tables of a family, as the base of the next commit of that
     /// family.
-    pub(crate) fn without(&self, family: u32, obsolete: &BTreeSet<SequenceNumber>) -> Continued {
+    pub(crate) fn without(&self, family: u32, obsolete: &BTreeSet<SequenceNumber>) -> BaseState {
         let mut state = self.clone();
         for table in state.metas.iter_mut().flat_map(|meta| &mut meta.tables) {
             table.is_live &= !obsolete.contains(&table.record.sequence);
@@ -179,9 +179,9 @@ impl DirectoryState {
             hashes = hashes.union(HashRange { min: table.min_hash, max: table.max_hash });
         }
         let obsolete = obsolete.into_iter().collect();
-        let mut continued = Continued { state, obsolete, hashes };
-        continued.drop_unneeded_metas();
-        continued
+        let mut base = BaseState { state, obsolete, hashes };
+        base.drop_unneeded_metas();
+        base
     }
 
     /// The live meta files, as the next meta file will list them.
@@ -210,7 +210,7 @@ impl DirectoryState {
 
 /// The state of a directory that the next commit continues.
 #[derive(Clone, Debug)]
-pub(crate) struct Continued {
+pub(crate) struct BaseState {
     /// The commit before, without the tables that the next one makes obsolete, and without the meta
     /// files that no commit needs any more.
     pub(crate) state: DirectoryState,
@@ -224,7 +224,7 @@ pub(crate) struct Continued {
     pub(crate) hashes: HashRange,
 }
 
-impl Continued {
+impl BaseState {
     /// Takes out the meta files whose live tables the next commit describes again, oldest first.
     /// `own` is the size of the descriptions of the commit's own tables.
     ///
@@ -234,7 +234,7 @@ impl Continued {
     /// remaining meta file is more than twice as large as all newer ones together, and there are
     /// O(log N) of them after N commits. Each time a table is described again, its meta file grows
     /// by at least half, so that happens O(log N) times.
-    pub(crate) fn take_over(
+    pub(crate) fn take_redescribed(
         &mut self,
         family: u32,
         own: DescriptionSize,
@@ -259,14 +259,15 @@ impl Continued {
             }
         }
         let Some(oldest) = oldest else { return Vec::new() };
-        let is_taken = |meta: &MetaState| meta.family == family && meta.sequence >= oldest;
-        let taken = self.state.metas.iter().filter(|meta| is_taken(meta) && has_live(meta));
-        let taken = taken.cloned().collect();
-        for meta in self.state.metas.iter_mut().filter(|meta| is_taken(meta)) {
+        let is_redescribed = |meta: &MetaState| meta.family == family && meta.sequence >= oldest;
+        let redescribed =
+            self.state.metas.iter().filter(|meta| is_redescribed(meta) && has_live(meta));
+        let redescribed = redescribed.cloned().collect();
+        for meta in self.state.metas.iter_mut().filter(|meta| is_redescribed(meta)) {
             meta.tables.iter_mut().for_each(|table| table.is_live = false);
         }
         self.drop_unneeded_metas();
-        taken
+        redescribed
     }
 
     /// Drops the meta files that the next commit does not need: those without a live description,

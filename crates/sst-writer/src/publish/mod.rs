@@ -3,7 +3,7 @@
 pub(crate) mod commit;
 pub(crate) mod directory_lock;
 pub(crate) mod directory_state;
-pub(crate) mod first_commit;
+pub(crate) mod first_commit_marker;
 pub(crate) mod generation;
 pub(crate) mod lock_holder;
 pub(crate) mod meta_state;
@@ -17,7 +17,7 @@ pub(crate) mod table_writer;
 pub use commit::prepared_commit::PreparedCommit;
 pub use commit::{Commit, CommitInfo};
 pub use directory_lock::LOCK_FILE_NAME;
-pub use first_commit::MARKER_FILE_NAME as FIRST_COMMIT_FILE_NAME;
+pub use first_commit_marker::MARKER_FILE_NAME as FIRST_COMMIT_FILE_NAME;
 pub use generation::Generation;
 pub use lock_holder::LockHolder;
 pub use publish_error::PublishError;

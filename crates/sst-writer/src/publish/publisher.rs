@@ -15,7 +15,7 @@ use crate::file::file_system::is_temporary;
 use crate::file::sync_watch::SyncWatch;
 use crate::publish::directory_lock::DirectoryLock;
 use crate::publish::directory_state::DirectoryState;
-use crate::publish::first_commit::{FirstCommit, MARKER_FILE_NAME};
+use crate::publish::first_commit_marker::{FirstCommitMarker, MARKER_FILE_NAME};
 use crate::publish::generation::numbered_files;
 use crate::publish::retention::Retention;
 use crate::{Commit, FileError, FileOperation, FileSystem, PublishError, PublisherOptions};
@@ -63,7 +63,7 @@ pub struct Publisher {
     not_removed: Vec<FileError>,
     numbers: Arc<Numbers>,
     /// Only before the first commit.
-    first: Option<Arc<FirstCommit>>,
+    marker: Option<Arc<FirstCommitMarker>>,
     /// Released when the publisher is dropped.
     lock: DirectoryLock,
 }
@@ -117,7 +117,7 @@ impl Publisher {
         let state = DirectoryState::load(&*file_system, directory)?;
         let files = list(&*file_system, directory)?;
         let taken = remove_leftovers(&*file_system, directory, state.current, &files)?;
-        let first = state.current.is_none().then(|| Arc::new(FirstCommit::new(directory)));
+        let marker = state.current.is_none().then(|| Arc::new(FirstCommitMarker::new(directory)));
         // Sequence numbers start at 1, so before the first commit the last one is 0.
         let last = state.current.unwrap_or_default();
         let present = files.iter().filter_map(|name| FileName::parse(name));
@@ -133,7 +133,7 @@ impl Publisher {
             present,
             not_removed: Vec::new(),
             numbers: Arc::new(Numbers::after(last, taken)),
-            first,
+            marker,
             lock,
         };
         // The next commit tries again to remove these files.
@@ -223,8 +223,8 @@ impl Publisher {
     }
 
     /// The marker of the first commit, which has not happened yet.
-    pub(crate) fn first(&self) -> Option<Arc<FirstCommit>> {
-        self.first.clone()
+    pub(crate) fn marker(&self) -> Option<Arc<FirstCommitMarker>> {
+        self.marker.clone()
     }
 
     /// Fails if the state of the disk is unknown after an earlier error.
@@ -242,11 +242,11 @@ impl Publisher {
         self.retention.push(&replaced, &self.state, &self.options);
         let live = self.state.files();
         self.present.extend(&live);
-        let first = self.first.as_ref();
-        let unmarked = first.map_or(Ok(()), |first| first.end(&*self.file_system));
+        let marker = self.marker.as_ref();
+        let unmarked = marker.map_or(Ok(()), |marker| marker.end(&*self.file_system));
         let mut not_removed = self.remove_unneeded(&live);
         match unmarked {
-            Ok(()) => self.first = None,
+            Ok(()) => self.marker = None,
             Err(error) => not_removed.push(error),
         }
         not_removed

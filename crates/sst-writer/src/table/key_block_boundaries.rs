@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use sst_format::FormatError;
 use sst_format::block::BLOCK_HEADER_LEN;
 use sst_format::index_block::IndexBlockEncoder;
-use sst_format::key_block::{AlikeEntry, KeyBlockLimit, KeyBlockShape};
+use sst_format::key_block::{KeyBlockLimit, KeyBlockShape, SameShapeEntry};
 use sst_format::value_ref::EntryType;
 
 /// Divides the sequence of entries into key blocks.
@@ -65,17 +65,21 @@ impl KeyBlockBoundaries {
         Ok(Placement { shape, starts_block })
     }
 
-    /// The entry, if it goes to the open block and is like all entries there. Its hash must differ
-    /// from that of the last entry.
+    /// The entry, if it goes to the open block and has the shape of all entries there. Its hash
+    /// must differ from that of the last entry.
     #[inline]
-    pub(crate) fn alike(&self, key_len: usize, entry_type: EntryType) -> Option<AlikeEntry> {
-        self.open.alike(key_len, entry_type, self.limit)
+    pub(crate) fn same_shape(
+        &self,
+        key_len: usize,
+        entry_type: EntryType,
+    ) -> Option<SameShapeEntry> {
+        self.open.same_shape(key_len, entry_type, self.limit)
     }
 
-    /// Adds an entry that [`KeyBlockBoundaries::alike`] found to be like the others.
+    /// Adds an entry that [`KeyBlockBoundaries::same_shape`] found to have the shape of the others.
     #[inline]
-    pub(crate) const fn commit_alike(&mut self, entry: AlikeEntry) {
-        self.open.push_alike(entry);
+    pub(crate) const fn commit_same_shape(&mut self, entry: SameShapeEntry) {
+        self.open.push_same_shape(entry);
     }
 
     /// Adds an entry at its placement.

@@ -119,8 +119,8 @@ impl<S: Sink> TableBuilder<S> {
         key: StatedKey<'_>,
         value: EntryValue<'_>,
     ) -> Result<(), WriteError> {
-        if !self.add_alike(key, value)? {
-            self.add_any(key, value)?;
+        if !self.add_same_shape(key, value)? {
+            self.add_checked(key, value)?;
         }
         self.added(key, value)
     }
@@ -136,11 +136,11 @@ impl<S: Sink> TableBuilder<S> {
             return Ok(false);
         }
         // The short way is only open where there is room.
-        if !self.add_alike(key, value)? {
+        if !self.add_same_shape(key, value)? {
             if !self.has_room_for(key.hash, key.key.len(), value) {
                 return Ok(false);
             }
-            self.add_any(key, value)?;
+            self.add_checked(key, value)?;
         }
         self.added(key, value)?;
         Ok(true)
@@ -177,22 +177,27 @@ impl<S: Sink> TableBuilder<S> {
         })
     }
 
-    /// Adds an entry that is like those before it, the short way. Returns whether it was added.
+    /// Adds an entry of the same shape as those before it, the short way. Returns whether it was
+    /// added.
     ///
     /// Such an entry has the same key length and type, a hash of its own, and an inline value or a
     /// small one for the open value block. There must be more than enough room for it.
     #[inline]
-    fn add_alike(&mut self, key: StatedKey<'_>, value: EntryValue<'_>) -> Result<bool, WriteError> {
+    fn add_same_shape(
+        &mut self,
+        key: StatedKey<'_>,
+        value: EntryValue<'_>,
+    ) -> Result<bool, WriteError> {
         let StatedKey { hash, key: key_bytes, .. } = key;
         let (entry_type, value) = match value {
             EntryValue::Inline(value) => match EntryType::inline(value.len()) {
-                Ok(entry_type) => (entry_type, AlikeValue::Inline(value)),
-                // Too long: `add_any` refuses it.
+                Ok(entry_type) => (entry_type, SameShapeValue::Inline(value)),
+                // Too long: `add_checked` refuses it.
                 Err(_) => return Ok(false),
             },
             EntryValue::Small(value) => match SmallValue::new(value) {
                 Some(value) if self.small_values.is_open() => {
-                    (EntryType::SMALL, AlikeValue::Small(value))
+                    (EntryType::SMALL, SameShapeValue::Small(value))
                 }
                 _ => return Ok(false),
             },
@@ -200,10 +205,10 @@ impl<S: Sink> TableBuilder<S> {
         };
         // The block already has inline values of this type, so the length is allowed.
         let boundaries = &mut self.key_blocks.boundaries;
-        let Some(alike) = boundaries.alike(key_bytes.len(), entry_type) else {
+        let Some(same_shape) = boundaries.same_shape(key_bytes.len(), entry_type) else {
             return Ok(false);
         };
-        let needed = alike.growth() + value.small_len() as u64;
+        let needed = same_shape.growth() + value.small_len() as u64;
         if !self.checks.is_above_all(hash) || needed > self.guaranteed_free {
             return Ok(false);
         }
@@ -211,10 +216,10 @@ impl<S: Sink> TableBuilder<S> {
             self.checks.hash(key)?;
         }
         self.guaranteed_free -= needed;
-        boundaries.commit_alike(alike);
+        boundaries.commit_same_shape(same_shape);
         let value_ref = match value {
-            AlikeValue::Inline(value) => ValueRef::Inline(value),
-            AlikeValue::Small(value) => self.small_values.push(value)?,
+            SameShapeValue::Inline(value) => ValueRef::Inline(value),
+            SameShapeValue::Small(value) => self.small_values.push(value)?,
         };
         self.key_blocks.pending.push(hash, key_bytes, entry_type, value_ref)?;
         self.checks.accepted_another(hash);
@@ -222,7 +227,7 @@ impl<S: Sink> TableBuilder<S> {
     }
 
     /// Adds any entry, with all checks.
-    fn add_any(&mut self, key: StatedKey<'_>, value: EntryValue<'_>) -> Result<(), WriteError> {
+    fn add_checked(&mut self, key: StatedKey<'_>, value: EntryValue<'_>) -> Result<(), WriteError> {
         let StatedKey { hash, key: key_bytes, .. } = key;
         self.checks.key_len(key_bytes.len())?;
         let repeats_hash = self.checks.order(hash, key_bytes, &self.key_blocks.pending)?;
@@ -238,7 +243,7 @@ impl<S: Sink> TableBuilder<S> {
             self.checks.hash(key)?;
         }
         self.key_blocks.pending.reserve(key_bytes.len())?;
-        let value_ref = self.take_value(value, &placement)?;
+        let value_ref = self.store_value(value, &placement)?;
         // The entry is accepted. From here on only the output can fail.
         self.key_blocks.boundaries.commit(placement);
         self.key_blocks.pending.push(hash, key_bytes, entry_type, value_ref)?;
@@ -316,7 +321,7 @@ impl<S: Sink> TableBuilder<S> {
 
     /// Makes sure that there is room for an entry, and stores its value. In the reference to a
     /// small value the block index is missing.
-    fn take_value<'a>(
+    fn store_value<'a>(
         &mut self,
         value: EntryValue<'a>,
         placement: &Placement,
@@ -396,12 +401,12 @@ impl<S: Sink> TableBuilder<S> {
 
 /// A value that the short way can add.
 #[derive(Clone, Copy)]
-enum AlikeValue<'a> {
+enum SameShapeValue<'a> {
     Inline(&'a [u8]),
     Small(SmallValue<'a>),
 }
 
-impl AlikeValue<'_> {
+impl SameShapeValue<'_> {
     /// Number of bytes that it adds to the value block.
     #[inline]
     const fn small_len(&self) -> usize {

@@ -12,7 +12,7 @@ use sst_format::file_name::{FileKind, FileName};
 use sst_format::planted;
 use sst_format::protection::BlobRecord;
 
-use crate::publish::first_commit::FirstCommit;
+use crate::publish::first_commit_marker::FirstCommitMarker;
 use crate::publish::publisher::{Numbers, Publisher, remove};
 use crate::{
     AtomicFile, BlobFile, FileError, FileOperation, FileSystem, Monitor, PublishError, WriteError,
@@ -26,7 +26,7 @@ pub(crate) struct CommitFiles {
     pub(super) monitor: Monitor,
     numbers: Arc<Numbers>,
     /// Only before the first commit of the directory.
-    first: Option<Arc<FirstCommit>>,
+    marker: Option<Arc<FirstCommitMarker>>,
     has_ended: AtomicBool,
     made: Mutex<Made>,
 }
@@ -86,7 +86,7 @@ impl CommitFiles {
             file_system: publisher.file_system(),
             monitor: publisher.options().monitor.clone(),
             numbers: publisher.numbers(),
-            first: publisher.first(),
+            marker: publisher.marker(),
             has_ended: AtomicBool::new(false),
             made: Mutex::default(),
         }
@@ -109,8 +109,8 @@ impl CommitFiles {
 
     /// Reserves the next number for a file. Returns the file's name and path.
     pub(super) fn allocate(&self, kind: FileKind) -> Result<(FileName, PathBuf), PublishError> {
-        if let Some(first) = &self.first {
-            first.mark(&self.file_system)?;
+        if let Some(marker) = &self.marker {
+            marker.set(&self.file_system)?;
         }
         let exhausted =
             || PublishError::NumbersExhausted { directory: self.directory.to_path_buf() };
@@ -133,18 +133,18 @@ impl CommitFiles {
     }
 
     /// Removes the marker of the first commit, because no file of the commit is left.
-    pub(super) fn forget_first(&self) {
-        if let Some(first) = &self.first {
+    pub(super) fn remove_marker(&self) {
+        if let Some(marker) = &self.marker {
             // Called when a commit is dropped, which can return no error. The next publisher
             // removes the marker if it stays.
-            _ = first.take_back(&*self.file_system);
+            _ = marker.remove(&*self.file_system);
         }
     }
 
     /// Keeps the marker of the first commit, because files of the commit stay.
-    pub(super) fn pin_first(&self) {
-        if let Some(first) = &self.first {
-            first.pin();
+    pub(super) fn keep_marker(&self) {
+        if let Some(marker) = &self.marker {
+            marker.pin();
         }
     }
 

@@ -24,21 +24,21 @@ use sst_format::{BlobNumber, FormatError, SequenceNumber};
 use super::prepared_commit::PreparedCommit;
 use crate::PublishError;
 use crate::invariant::OrBroken;
-use crate::publish::directory_state::{Continued, DirectoryState};
+use crate::publish::directory_state::{BaseState, DirectoryState};
 use crate::publish::meta_state::{DescriptionSize, MetaState, OpenFile, meta_path};
 
 /// The invariant of dividing a commit among meta files.
 const RANGE: &str = "meta files describe ranges of the tables of their commit";
 
 /// An earlier meta file, whose live tables the commit describes again.
-struct TakenOver {
+struct RedescribedMeta {
     meta: MetaState,
     path: PathBuf,
     /// The whole file.
     bytes: Vec<u8>,
 }
 
-impl TakenOver {
+impl RedescribedMeta {
     /// Its live tables. Verifies the whole file.
     fn tables(&self) -> Result<Vec<DescribedTable<'_>>, PublishError> {
         let damage = |source| PublishError::Format { path: self.path.clone(), source };
@@ -94,9 +94,9 @@ impl PreparedCommit<'_> {
         let own: Vec<_> = own.collect::<Result<_, _>>().map_err(format)?;
         let mut parts = limits.split(own.iter().map(size)).map_err(format)?;
         let newest = parts.pop().or_broken("a commit has one meta file at least")?;
-        let mut continued = self.continued.clone();
-        let taken_over = match parts.as_slice() {
-            [] => self.take_over(&mut continued, &own, &limits)?,
+        let mut base_state = self.base_state.clone();
+        let redescribed = match parts.as_slice() {
+            [] => self.read_redescribed(&mut base_state, &own, &limits)?,
             _ => Vec::new(),
         };
         let allocate = || Ok(self.commit.files.allocate(FileKind::Meta)?.0);
@@ -108,18 +108,18 @@ impl PreparedCommit<'_> {
         for (part, name) in parts.into_iter().zip(part_names) {
             let blobs = self.blobs_of(part.clone())?;
             let meta = new_meta(name, own.get(part).or_broken(RANGE)?, blobs);
-            self.write_part(&mut continued.state, &meta)?;
+            self.write_part(&mut base_state.state, &meta)?;
         }
         let mut tables = Vec::new();
-        for older in &taken_over {
+        for older in &redescribed {
             tables.extend(older.tables()?);
         }
         tables.extend(own.get(newest.clone()).or_broken(RANGE)?);
         let mut blobs = self.blobs_of(newest)?;
-        let older = taken_over.iter().flat_map(|older| &older.meta.blobs);
+        let older = redescribed.iter().flat_map(|older| &older.meta.blobs);
         blobs.extend(older.map(|blob| (blob.number, *blob)));
-        self.write_newest(&mut continued, &new_meta(name, &tables, blobs))?;
-        Ok((continued.state, commit))
+        self.write_newest(&mut base_state, &new_meta(name, &tables, blobs))?;
+        Ok((base_state.state, commit))
     }
 
     fn format_error(&self, source: FormatError) -> PublishError {
@@ -127,24 +127,24 @@ impl PreparedCommit<'_> {
     }
 
     /// Reads the meta files whose tables this commit describes again.
-    fn take_over(
+    fn read_redescribed(
         &self,
-        continued: &mut Continued,
+        base_state: &mut BaseState,
         own: &[DescribedTable<'_>],
         limits: &MetaLimits,
-    ) -> Result<Vec<TakenOver>, PublishError> {
+    ) -> Result<Vec<RedescribedMeta>, PublishError> {
         if self.commit.rollback_to.is_some() {
             // A rollback describes no tables: its list of meta files is that of the earlier commit.
             return Ok(Vec::new());
         }
         let own = DescriptionSize::of(own.iter().map(size));
-        let metas = continued.take_over(self.family(), own, limits);
+        let metas = base_state.take_redescribed(self.family(), own, limits);
         let read = |meta: MetaState| {
             let path = meta_path(self.directory(), meta.sequence);
             let file = OpenFile::open(&*self.commit.files.file_system, &path)?;
             let bytes = file.read(0..file.len)?;
             drop(file);
-            Ok(TakenOver { meta, path, bytes })
+            Ok(RedescribedMeta { meta, path, bytes })
         };
         metas.into_iter().map(read).collect()
     }
@@ -178,10 +178,10 @@ impl PreparedCommit<'_> {
     /// Writes the newest meta file of the commit, after all others.
     fn write_newest(
         &self,
-        continued: &mut Continued,
+        base_state: &mut BaseState,
         meta: &NewMeta<'_>,
     ) -> Result<(), PublishError> {
-        let Continued { state, obsolete, hashes } = continued;
+        let BaseState { state, obsolete, hashes } = base_state;
         let (sequence, family) = (meta.commit, self.family());
         let this =
             ListedMeta { sequence, checksum: 0, family, hashes: meta.hashes().union(*hashes) };

@@ -10,7 +10,7 @@ use sst_format::protection::BlobRecord;
 use sst_format::{BlobNumber, SequenceNumber, SstMeta, planted};
 
 use super::{Commit, Outcome};
-use crate::publish::directory_state::Continued;
+use crate::publish::directory_state::BaseState;
 use crate::{AtomicFile, CommitInfo, Monitor, PublishError, TableDigest};
 
 /// A commit of tables and blobs whose contents are durable and whose description is in memory. It
@@ -41,7 +41,7 @@ use crate::{AtomicFile, CommitInfo, Monitor, PublishError, TableDigest};
 pub struct PreparedCommit<'p> {
     pub(super) commit: Commit<'p>,
     /// The commit before, without the tables that this one makes obsolete.
-    pub(super) continued: Continued,
+    pub(super) base_state: BaseState,
     /// Records of the blobs to which the tables refer.
     pub(super) blobs: Vec<BlobRecord>,
     /// Certificates of families, in ascending order of families.
@@ -55,12 +55,12 @@ impl<'p> PreparedCommit<'p> {
         let blobs = commit.blob_records()?;
         commit.files.end();
         let base = commit.base();
-        let continued = base.without(commit.family, &commit.obsolete);
+        let base_state = base.without(commit.family, &commit.obsolete);
         let is_unchanged = commit.tables.is_empty() && commit.obsolete.is_empty();
         let mut certificates = base.certificates().to_vec();
         // A certificate stays valid as long as nothing of its family changes.
         certificates.retain(|known| is_unchanged || known.family != commit.family);
-        Ok(Self { commit, continued, blobs, certificates })
+        Ok(Self { commit, base_state, blobs, certificates })
     }
 
     /// The directory of the commit.
@@ -97,7 +97,7 @@ impl<'p> PreparedCommit<'p> {
     /// Tables of earlier commits of this family that are not live in this one.
     #[must_use]
     pub fn obsolete(&self) -> &[SequenceNumber] {
-        &self.continued.obsolete
+        &self.base_state.obsolete
     }
 
     /// Records of the blobs to which the tables of the commit refer.

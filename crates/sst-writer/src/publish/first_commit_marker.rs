@@ -21,14 +21,14 @@ const TEXT: &str = "the files here are of a first commit that has not happened y
 
 /// Sets the marker before the first file of a commit gets its name.
 #[derive(Debug)]
-pub(crate) struct FirstCommit {
+pub(crate) struct FirstCommitMarker {
     path: PathBuf,
-    marker: Mutex<Marker>,
+    state: Mutex<MarkerState>,
 }
 
 /// The state of the marker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Marker {
+enum MarkerState {
     Missing,
     /// It is durable.
     Set,
@@ -37,27 +37,27 @@ enum Marker {
     Pinned,
 }
 
-impl FirstCommit {
+impl FirstCommitMarker {
     /// The missing marker of a directory without a commit and without files of commits.
     pub(crate) fn new(directory: &Path) -> Self {
-        Self { path: directory.join(MARKER_FILE_NAME), marker: Mutex::new(Marker::Missing) }
+        Self { path: directory.join(MARKER_FILE_NAME), state: Mutex::new(MarkerState::Missing) }
     }
 
     /// The lock guards one plain value, so a panic under it breaks nothing.
-    fn marker(&self) -> MutexGuard<'_, Marker> {
-        self.marker.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, MarkerState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes the marker durable, if it is missing.
-    pub(crate) fn mark(&self, file_system: &Arc<dyn FileSystem>) -> Result<(), FileError> {
-        let mut marker = self.marker();
-        if *marker == Marker::Missing {
+    pub(crate) fn set(&self, file_system: &Arc<dyn FileSystem>) -> Result<(), FileError> {
+        let mut state = self.state();
+        if *state == MarkerState::Missing {
             let mut file = AtomicFile::create_in(Arc::clone(file_system), &self.path)?;
             file.write(TEXT)?;
             let persisted = file.persist();
             // An error does not tell whether the name exists, so the marker counts as set, to be
             // removed.
-            *marker = Marker::Set;
+            *state = MarkerState::Set;
             persisted?;
         }
         Ok(())
@@ -65,33 +65,33 @@ impl FirstCommit {
 
     /// Keeps the marker, because files of a commit stay.
     pub(crate) fn pin(&self) {
-        let mut marker = self.marker();
-        if *marker == Marker::Set {
-            *marker = Marker::Pinned;
+        let mut state = self.state();
+        if *state == MarkerState::Set {
+            *state = MarkerState::Pinned;
         }
     }
 
     /// Removes the marker after all files of a commit were removed. First makes their removal
     /// durable.
-    pub(crate) fn take_back(&self, file_system: &dyn FileSystem) -> Result<(), FileError> {
-        let mut marker = self.marker();
-        if *marker == Marker::Set {
+    pub(crate) fn remove(&self, file_system: &dyn FileSystem) -> Result<(), FileError> {
+        let mut state = self.state();
+        if *state == MarkerState::Set {
             let directory = directory_of(&self.path);
             file_system
                 .sync_directory(directory)
                 .map_err(FileError::at(directory, FileOperation::SyncDirectory))?;
             remove(file_system, &self.path)?;
-            *marker = Marker::Missing;
+            *state = MarkerState::Missing;
         }
         Ok(())
     }
 
     /// Removes the marker, because the first commit has happened.
     pub(crate) fn end(&self, file_system: &dyn FileSystem) -> Result<(), FileError> {
-        let mut marker = self.marker();
-        if *marker != Marker::Missing {
+        let mut state = self.state();
+        if *state != MarkerState::Missing {
             remove(file_system, &self.path)?;
-            *marker = Marker::Missing;
+            *state = MarkerState::Missing;
         }
         Ok(())
     }
