@@ -55,23 +55,23 @@ fn main() -> ExitCode {
         return code;
     }
     let arguments = Arguments::parse();
-    let is_asked = |suite: &&&Suite| {
+    let is_selected = |suite: &&&Suite| {
         arguments.only.as_ref().is_none_or(|only| suite.name.contains(only.as_str()))
     };
-    let asked: Vec<&Suite> = suites::ALL.iter().filter(is_asked).copied().collect();
+    let selected: Vec<&Suite> = suites::ALL.iter().filter(is_selected).copied().collect();
     if arguments.list {
-        for suite in &asked {
+        for suite in &selected {
             println!("{}: {}", suite.name, suite.about);
         }
     }
-    if asked.is_empty() {
+    if selected.is_empty() {
         println!("no suite has this in its name; --list names them");
         return ExitCode::from(3);
     }
-    if arguments.list { ExitCode::SUCCESS } else { run(&arguments, &asked) }
+    if arguments.list { ExitCode::SUCCESS } else { run(&arguments, &selected) }
 }
 
-fn run(arguments: &Arguments, asked: &[&Suite]) -> ExitCode {
+fn run(arguments: &Arguments, selected: &[&Suite]) -> ExitCode {
     let start = Instant::now();
     keep_panic_messages();
     let (mode, mode_name) = match (arguments.full, arguments.brief) {
@@ -83,7 +83,7 @@ fn run(arguments: &Arguments, asked: &[&Suite]) -> ExitCode {
     let threads = arguments.threads.unwrap_or(cores).max(1);
     let is_text = !arguments.json && !arguments.markdown;
     let mut rows = Vec::new();
-    for suite in asked {
+    for suite in selected {
         let suite_start = Instant::now();
         let progress = bar(suite.name);
         let context = Context::new(mode, arguments.seed, threads, progress.clone())

@@ -113,7 +113,7 @@ fn measure(
                     found
                 }
             };
-            sum.add(start.taken()?);
+            sum.add(start.elapsed()?);
             if found != if present { *count } else { 0 } {
                 return Err(format!("{operation}: {found} of {count} keys were found").into());
             }

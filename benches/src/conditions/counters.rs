@@ -16,7 +16,7 @@ pub(crate) struct Counters {
 }
 
 /// The differences of the counters between two moments.
-pub(crate) struct Taken {
+pub(crate) struct Cost {
     /// Nanoseconds of wall-clock time.
     pub(crate) wall_ns: f64,
     /// Nanoseconds of processor time of all threads, including time in the kernel.
@@ -36,13 +36,13 @@ impl Counters {
     }
 
     #[expect(clippy::cast_precision_loss, reason = "measurements")]
-    pub(crate) fn taken(&self) -> Result<Taken> {
+    pub(crate) fn elapsed(&self) -> Result<Cost> {
         let (wall, processor) = (self.wall.elapsed(), self.processor.elapsed());
         let [before, now] = [self.kernel, kernel()?];
         let [read_bytes, major_faults, waits] =
             [(before[0], now[0]), (before[1], now[1]), (before[2], now[2])]
                 .map(|(before, now)| (now - before) as f64);
-        Ok(Taken {
+        Ok(Cost {
             wall_ns: wall.as_nanos() as f64,
             processor_ns: processor.as_nanos() as f64,
             read_bytes,
@@ -63,11 +63,11 @@ pub(crate) struct Sums {
 
 impl Sums {
     /// Adds a sample.
-    pub(crate) fn add(&mut self, taken: Taken) {
-        self.wall_us += taken.wall_ns / 1e3;
-        self.read_kib += taken.read_bytes / 1024.0;
-        self.major_faults += taken.major_faults;
-        self.waits += taken.waits;
+    pub(crate) fn add(&mut self, cost: Cost) {
+        self.wall_us += cost.wall_ns / 1e3;
+        self.read_kib += cost.read_bytes / 1024.0;
+        self.major_faults += cost.major_faults;
+        self.waits += cost.waits;
     }
 
     /// Adds the figures of one operation: the sums divided by `operations`, the number of
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn reads_past_the_page_cache_are_counted() {
         let start = Counters::now().unwrap();
-        let taken = start.taken().unwrap();
-        assert!(taken.wall_ns > 0.0 && taken.read_bytes >= 0.0 && taken.waits >= 0.0);
+        let cost = start.elapsed().unwrap();
+        assert!(cost.wall_ns > 0.0 && cost.read_bytes >= 0.0 && cost.waits >= 0.0);
     }
 }

@@ -28,7 +28,7 @@ pub(crate) fn round(scope: Scope<'_>, figures: &mut Figures) -> Result<()> {
         #[cfg(not(sst_before_monitor))]
         merge_into_commit(&inputs, &mut commit, &merge_options, &sst_merge::Monitor::default())?;
         commit.publish()?;
-        let ns = start.taken()?.processor_ns / scope.entries as f64;
+        let ns = start.elapsed()?.processor_ns / scope.entries as f64;
         figures.add(format!("j merge {tables}, ns"), ns)?;
     }
     Ok(())

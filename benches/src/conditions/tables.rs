@@ -59,7 +59,7 @@ fn measure(scope: Scope<'_>, shape: &str, tables: usize, figures: &mut Figures) 
     let name = format!("h {shape} {tables}");
     let start = Counters::now()?;
     let set = SstSet::open(dir(scope, shape, tables).as_path(), &options())?;
-    figures.add(format!("{name} open, µs"), start.taken()?.processor_ns / 1e3)?;
+    figures.add(format!("{name} open, µs"), start.elapsed()?.processor_ns / 1e3)?;
     set.open_all()?;
     let get = |keys: &[Key]| -> Result<(f64, usize)> {
         let start = Counters::now()?;
@@ -67,7 +67,7 @@ fn measure(scope: Scope<'_>, shape: &str, tables: usize, figures: &mut Figures) 
         for key in keys {
             found += usize::from(set.get(key)?.is_some());
         }
-        Ok((start.taken()?.processor_ns / keys.len() as f64, found))
+        Ok((start.elapsed()?.processor_ns / keys.len() as f64, found))
     };
     let multi_get = |keys: &[Key]| -> Result<(f64, usize)> {
         let start = Counters::now()?;
@@ -75,7 +75,7 @@ fn measure(scope: Scope<'_>, shape: &str, tables: usize, figures: &mut Figures) 
         for group in keys.chunks(GROUP) {
             found += set.multi_get(group)?.iter().flatten().count();
         }
-        Ok((start.taken()?.processor_ns / keys.len() as f64, found))
+        Ok((start.elapsed()?.processor_ns / keys.len() as f64, found))
     };
     get(&warm)?;
     for (operation, (ns, found), expected) in [

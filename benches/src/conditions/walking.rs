@@ -77,9 +77,9 @@ fn measure(
 ) -> Result<()> {
     let start = Counters::now()?;
     let count = walk()?;
-    let taken = start.taken()?;
+    let cost = start.elapsed()?;
     if count != scope.entries {
         return Err(format!("walked {count} of {} entries", scope.entries).into());
     }
-    figures.add(format!("{name}, ns"), taken.processor_ns / count as f64)
+    figures.add(format!("{name}, ns"), cost.processor_ns / count as f64)
 }

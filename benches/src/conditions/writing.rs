@@ -34,11 +34,11 @@ pub(crate) fn round(scope: Scope<'_>, figures: &mut Figures) -> Result<()> {
                     fs::remove_file(&path)?;
                 }
             }
-            let taken = start.taken()?;
+            let cost = start.elapsed()?;
             let entries = (FILES * data.entries()) as f64;
             let label = format!("w {} {name}", workload.name);
-            figures.add(format!("{label}, ns"), taken.processor_ns / entries)?;
-            figures.add(format!("{label}, ns wall"), taken.wall_ns / entries)?;
+            figures.add(format!("{label}, ns"), cost.processor_ns / entries)?;
+            figures.add(format!("{label}, ns wall"), cost.wall_ns / entries)?;
         }
     }
     Ok(())

@@ -166,7 +166,7 @@ fn burst(bytes: &mut [u8], seed: u64, i: usize) {
 /// Whether a compressed block or blob is taken for a raw one: its size word became 0, and its other
 /// bytes are unchanged. The original format cannot detect this.
 #[must_use]
-pub fn passes_for_raw(file: &SubjectFile, damaged: &[u8]) -> bool {
+pub fn is_taken_for_raw(file: &SubjectFile, damaged: &[u8]) -> bool {
     let whole = 0..file.bytes.len();
     let parts = if file.blocks.is_empty() { std::slice::from_ref(&whole) } else { &file.blocks };
     parts.iter().any(|part| {

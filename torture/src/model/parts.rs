@@ -94,7 +94,7 @@ impl Parts {
 
 /// The outcome of all reads of a table.
 #[derive(Debug, Default)]
-pub struct Asked {
+pub struct ReadOutcome {
     /// The first error of a lookup or iteration, or the error of opening the table.
     pub error: Option<ReadError>,
     /// The report of verification; `None` if the table could not be opened.
@@ -103,7 +103,7 @@ pub struct Asked {
     pub is_endless: bool,
 }
 
-impl Asked {
+impl ReadOutcome {
     /// Whether opening or verification found damage.
     #[must_use]
     pub fn is_damaged(&self) -> bool {
@@ -132,28 +132,28 @@ impl Asked {
 }
 
 /// Opens a table and runs every kind of read on it, within its memory limit.
-pub fn ask(
+pub fn read_all(
     bytes: Vec<u8>,
     meta: Option<&SstMeta>,
     keys: &[(u64, Vec<u8>)],
     options: &ReaderOptions,
-) -> Asked {
+) -> ReadOutcome {
     let len = bytes.len() as u64;
     within(read_limit(len), || {
         let table = match StaticSortedFile::from_bytes("hostile", bytes, meta, options) {
             Ok(table) => table,
-            Err(error) => return Asked { error: Some(error), ..Asked::default() },
+            Err(error) => return ReadOutcome { error: Some(error), ..ReadOutcome::default() },
         };
-        let mut asked = Asked::default();
-        asked.error = asked.question(&table, keys, len * MAX_LZ4_RATIO).err();
-        asked.report = table.verify(&sst_reader::Monitor::default()).ok();
-        asked
+        let mut outcome = ReadOutcome::default();
+        outcome.error = outcome.read_table(&table, keys, len * MAX_LZ4_RATIO).err();
+        outcome.report = table.verify(&sst_reader::Monitor::default()).ok();
+        outcome
     })
 }
 
-impl Asked {
+impl ReadOutcome {
     /// Runs every kind of read on a table. Returns the first error after trying all.
-    fn question(
+    fn read_table(
         &mut self,
         table: &StaticSortedFile,
         keys: &[(u64, Vec<u8>)],

@@ -135,7 +135,7 @@ pub struct Finding {
     /// The first error that is not corruption.
     pub misfiled: Option<String>,
     /// Whether opening, a lookup or iteration returned an error.
-    pub asked: bool,
+    pub reads_failed: bool,
     /// Whether verification found damage.
     pub verified: bool,
     /// The diagnosis of the first checksum mismatch.
@@ -156,13 +156,17 @@ fn diagnosis(error: &ReadError) -> Option<Diagnosis> {
 }
 
 impl Finding {
-    fn of(asked: Outcome, damage: &[ReadError], is_expected: impl Fn(&ReadError) -> bool) -> Self {
-        let mut errors = asked.error.iter().chain(damage);
+    fn of(
+        outcome: Outcome,
+        damage: &[ReadError],
+        is_expected: impl Fn(&ReadError) -> bool,
+    ) -> Self {
+        let mut errors = outcome.error.iter().chain(damage);
         let misfiled = errors.find(|error| !error.is_corruption() && !is_expected(error));
         Self {
-            wrong: asked.wrong,
+            wrong: outcome.wrong,
             misfiled: misfiled.map(ToString::to_string),
-            asked: asked.error.is_some(),
+            reads_failed: outcome.error.is_some(),
             verified: !damage.is_empty(),
             diagnosis: damage.iter().find_map(diagnosis),
         }
@@ -171,7 +175,7 @@ impl Finding {
 
 /// The environment in which one thread examines subjects: its own options, and directories for the
 /// subjects that need them.
-pub struct Stage {
+pub struct Examiner {
     options: ReaderOptions,
     absent: Vec<(u64, Vec<u8>)>,
     root: Option<TempDir>,
@@ -179,8 +183,8 @@ pub struct Stage {
     dirs: HashMap<usize, PathBuf>,
 }
 
-impl Stage {
-    /// A stage without directories.
+impl Examiner {
+    /// An examiner without directories.
     #[must_use]
     pub fn new() -> Self {
         Self { options: reader_options(), absent: absent(), root: None, dirs: HashMap::new() }
@@ -219,8 +223,8 @@ impl Stage {
             match StaticSortedFile::from_bytes("table.sst", bytes, Some(meta), &self.options) {
                 Ok(table) => {
                     let report = table.verify(&sst_reader::Monitor::default()).unwrap();
-                    let asked = Outcome::of_table(&table, entries, &self.absent);
-                    Finding::of(asked, &report.damage, |_| false)
+                    let outcome = Outcome::of_table(&table, entries, &self.absent);
+                    Finding::of(outcome, &report.damage, |_| false)
                 }
                 Err(error) => Finding::of(Outcome::default(), &[error], |_| false).refused(),
             }
@@ -237,7 +241,7 @@ impl Stage {
         let options = self.options.clone().access(access);
         // A damaged file may be a little longer than the intact one.
         within(read_limit(size + 4096), || {
-            let asked = match SstSet::open(dir, &options) {
+            let outcome = match SstSet::open(dir, &options) {
                 Ok(set) => expected.judge(&set),
                 Err(error) => Outcome { error: Some(error), ..Outcome::default() },
             };
@@ -250,7 +254,7 @@ impl Stage {
                     if source.kind() == io::ErrorKind::NotFound);
                 is_missing && error.file().path().ends_with("CURRENT")
             };
-            Finding::of(asked, &damage, no_current)
+            Finding::of(outcome, &damage, no_current)
         })
     }
 
@@ -270,7 +274,7 @@ impl Stage {
     }
 }
 
-impl Default for Stage {
+impl Default for Examiner {
     fn default() -> Self {
         Self::new()
     }
@@ -279,7 +283,7 @@ impl Default for Stage {
 impl Finding {
     /// The finding for a table that cannot be opened: both reading and verification detect that.
     fn refused(mut self) -> Self {
-        self.asked = true;
+        self.reads_failed = true;
         self
     }
 }

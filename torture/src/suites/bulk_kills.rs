@@ -62,11 +62,11 @@ pub fn child() -> Option<ExitCode> {
         return None;
     }
     let number = number.to_str()?.parse().ok()?;
-    let told = AtomicU8::new(0);
+    let reported = AtomicU8::new(0);
     let done = load_into(directory.as_ref(), number, move |phase| {
         let (index, (byte, ..)) =
             (1..).zip(PHASES).find(|(_, (_, known, _))| *known == phase).unwrap_or((0, PHASES[0]));
-        if told.fetch_max(index, Ordering::SeqCst) < index {
+        if reported.fetch_max(index, Ordering::SeqCst) < index {
             let mut out = io::stdout();
             _ = out.write_all(&[byte]).and_then(|()| out.flush());
         }

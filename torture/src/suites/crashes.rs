@@ -49,7 +49,7 @@ pub fn child() -> Option<ExitCode> {
                 is_torn == "torn",
             )
         }
-        [directory] => publish_on_and_on(directory.as_ref()),
+        [directory] => publish_forever(directory.as_ref()),
         _ => Err("arguments of another version".into()),
     };
     Some(if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -102,7 +102,7 @@ fn endless_step(number: u64) -> Step {
     STEPS[usize::try_from(number % STEPS.len() as u64).unwrap()]
 }
 
-fn publish_on_and_on(directory: &Path) -> ChildResult {
+fn publish_forever(directory: &Path) -> ChildResult {
     let mut publisher = Publisher::open(directory, PublisherOptions::default())?;
     let mut out = io::stdout();
     for number in 1.. {

@@ -3,9 +3,9 @@
 
 use sst_reader::{Access, Diagnosis, FlippedBit, Origin};
 
-use crate::model::damage::{Damage, passes_for_raw};
+use crate::model::damage::{Damage, is_taken_for_raw};
 use crate::model::region::Region;
-use crate::model::subject::{Finding, Stage, Subject, SubjectFile};
+use crate::model::subject::{Examiner, Finding, Subject, SubjectFile};
 use crate::{Cases, Protection, Row, Verdict};
 
 /// One kind of damage to one file.
@@ -104,14 +104,14 @@ impl<'a> DamageCases<'a> {
 }
 
 impl Cases for DamageCases<'_> {
-    type Worker = Stage;
+    type Worker = Examiner;
 
     fn count(&self) -> usize {
         self.groups.last().map_or(0, |group| group.end)
     }
 
-    fn worker(&self) -> Stage {
-        Stage::new()
+    fn worker(&self) -> Examiner {
+        Examiner::new()
     }
 
     fn row(&self, case: usize) -> usize {
@@ -135,7 +135,7 @@ impl Cases for DamageCases<'_> {
         format!("{}, {}, {what}, {:?}", subject.name, file.name, group.access)
     }
 
-    fn run(&self, stage: &mut Stage, case: usize) -> Verdict {
+    fn run(&self, examiner: &mut Examiner, case: usize) -> Verdict {
         let (group, i) = self.group(case);
         let subject = &self.subjects[group.subject];
         let file = &subject.files[group.file];
@@ -145,10 +145,10 @@ impl Cases for DamageCases<'_> {
             subject.protection == Protection::Bare
                 && (is_described_only
                     || group.damage.moves_whole_parts()
-                    || content.is_some_and(|content| passes_for_raw(file, content)))
+                    || content.is_some_and(|content| is_taken_for_raw(file, content)))
         };
         let kept = (subject.protection == Protection::Bare).then(|| content.clone()).flatten();
-        let finding = stage.examine(subject, group.file, content, group.access);
+        let finding = examiner.examine(subject, group.file, content, group.access);
         if let Damage::Bits { step, offset } = group.damage
             && let Some(wrong) = misnamed(subject, file, offset + i * step, &finding)
         {
@@ -197,7 +197,7 @@ fn verdict(finding: Finding, is_explained: impl FnOnce() -> bool) -> Verdict {
             true => Verdict::Explained,
             false => Verdict::Wrong(wrong),
         },
-        Finding { asked: true, verified: false, .. } => {
+        Finding { reads_failed: true, verified: false, .. } => {
             Verdict::Wrong("a lookup fails, yet verification finds nothing".to_owned())
         }
         Finding { verified: true, .. } => Verdict::Detected,

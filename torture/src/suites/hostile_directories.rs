@@ -101,8 +101,8 @@ impl Lies<'_> {
     /// The row and the number of the lie of a case.
     fn lie(&self, case: usize) -> (usize, usize) {
         let step = self.context.pick(5, 1);
-        let told = |is_newest| (self.subject.room(is_newest) * LIES_PER_BYTE).div_ceil(step);
-        let counts = [told(true), told(false), self.random, 40];
+        let tried = |is_newest| (self.subject.room(is_newest) * LIES_PER_BYTE).div_ceil(step);
+        let counts = [tried(true), tried(false), self.random, 40];
         let mut rest = case;
         for (row, count) in counts.into_iter().enumerate() {
             if rest < count {
@@ -119,8 +119,8 @@ impl Cases for Lies<'_> {
 
     fn count(&self) -> usize {
         let step = self.context.pick(5, 1);
-        let told = |is_newest| (self.subject.room(is_newest) * LIES_PER_BYTE).div_ceil(step);
-        told(true) + told(false) + self.random + 40
+        let tried = |is_newest| (self.subject.room(is_newest) * LIES_PER_BYTE).div_ceil(step);
+        tried(true) + tried(false) + self.random + 40
     }
 
     fn worker(&self) -> Copy {
@@ -142,8 +142,8 @@ impl Cases for Lies<'_> {
         let (row, lie) = self.lie(case);
         let Subject { newest, older, .. } = &self.subject;
         match row {
-            0 => self.with_meta(copy, true, told(newest, lie)),
-            1 => self.with_meta(copy, false, told(older, lie)),
+            0 => self.with_meta(copy, true, with_lie(newest, lie)),
+            1 => self.with_meta(copy, false, with_lie(older, lie)),
             2 => {
                 let mut random = self.context.random("directories", lie);
                 let is_newest = below(&mut random, 2) == 0;
@@ -151,7 +151,7 @@ impl Cases for Lies<'_> {
                 for _ in 0..=below(&mut random, 3) {
                     let room = meta.len() - TRAILER_LEN - 8;
                     let lie = below(&mut random, room * LIES_PER_BYTE);
-                    meta = told(&meta, lie);
+                    meta = with_lie(&meta, lie);
                 }
                 self.with_meta(copy, is_newest, meta)
             }
@@ -161,7 +161,7 @@ impl Cases for Lies<'_> {
 }
 
 /// A meta file with one lie, before its checksums are repaired.
-fn told(meta: &[u8], lie: usize) -> Vec<u8> {
+fn with_lie(meta: &[u8], lie: usize) -> Vec<u8> {
     let mut meta = meta.to_vec();
     let (at, lie) = (4 + lie / LIES_PER_BYTE, lie % LIES_PER_BYTE);
     let limit = LIMITS[lie % LIMITS.len()].to_be_bytes();
@@ -195,7 +195,7 @@ impl Lies<'_> {
             fs::write(&newest_path, newest).unwrap();
             fs::write(&older_path, &meta).unwrap();
         }
-        let verdict = self.ask(copy);
+        let verdict = self.read_all(copy);
         fs::write(&newest_path, newest).unwrap();
         fs::write(&older_path, older).unwrap();
         verdict
@@ -211,24 +211,24 @@ impl Lies<'_> {
         };
         let bytes = Current::encode(SequenceNumber(number), crc32fast::hash);
         fs::write(&path, if lie.is_multiple_of(2) { &bytes[..] } else { &bytes[..4] }).unwrap();
-        let verdict = self.ask(copy);
+        let verdict = self.read_all(copy);
         fs::write(&path, intact).unwrap();
         verdict
     }
 
     /// Reads everything. A lie with correct checksums may change answers, but must have no other
     /// effect.
-    fn ask(&self, copy: &Copy) -> Verdict {
+    fn read_all(&self, copy: &Copy) -> Verdict {
         within(read_limit(self.subject.size), || {
             let set = SstSet::open(copy.dir.path(), &copy.options);
-            let asked = set.map(|set| self.subject.expected.judge(&set));
+            let outcome = set.map(|set| self.subject.expected.judge(&set));
             let report =
                 verify_directory(copy.dir.path(), &copy.options, &sst_reader::Monitor::default());
             let damage = match &report {
                 Ok(report) => report.damage.as_slice(),
                 Err(error) => std::slice::from_ref(error),
             };
-            let first = match &asked {
+            let first = match &outcome {
                 Ok(outcome) => outcome.error.as_ref(),
                 Err(error) => Some(error),
             };

@@ -92,7 +92,7 @@ fn expect(is_right: bool, what: impl FnOnce() -> String) -> Result<(), String> {
     if is_right { Ok(()) } else { Err(what()) }
 }
 
-fn told(error: impl std::fmt::Display) -> String {
+fn message(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
@@ -101,11 +101,11 @@ fn open(finished: Finished<Vec<u8>>) -> Result<(StaticSortedFile, SstMeta), Stri
     let options = ReaderOptions::default().filter(QuotientFilter::default());
     let Finished { meta, output, .. } = finished;
     let table =
-        StaticSortedFile::from_bytes("table", output, Some(&meta), &options).map_err(told)?;
-    let report = table.verify(&sst_reader::Monitor::default()).map_err(told)?;
+        StaticSortedFile::from_bytes("table", output, Some(&meta), &options).map_err(message)?;
+    let report = table.verify(&sst_reader::Monitor::default()).map_err(message)?;
     match report.damage.first() {
         None => Ok((table, meta)),
-        Some(damage) => Err(told(damage)),
+        Some(damage) => Err(message(damage)),
     }
 }
 
@@ -120,7 +120,7 @@ fn expect_hashed(
     key: &[u8],
     value: &[u8],
 ) -> Result<(), String> {
-    let found = table.lookup(hash, key).map_err(told)?;
+    let found = table.lookup(hash, key).map_err(message)?;
     let is_right = matches!(&found, Lookup::Value(found) if &**found == value);
     expect(is_right, || format!("key of {} bytes with hash {hash:016x}: {found:?}", key.len()))
 }

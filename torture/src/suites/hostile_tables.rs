@@ -8,7 +8,7 @@ use sst_format::SstMeta;
 use sst_format::filter::FilterBytes;
 use sst_reader::ReaderOptions;
 
-use crate::model::parts::{Part, Parts, ask};
+use crate::model::parts::{Part, Parts, read_all};
 use crate::model::table::Written;
 use crate::model::{absent, below, corpus, reader_options};
 use crate::{Cases, Context, Protection, Row, Suite, Verdict};
@@ -66,9 +66,9 @@ impl Subject {
     }
 }
 
-/// The place of a lie in a table.
+/// The site of a lie in a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum LieSite {
     Payload {
         subject: usize,
         block: usize,
@@ -88,7 +88,7 @@ enum Place {
     Random,
 }
 
-impl Place {
+impl LieSite {
     const NAMES: [&'static str; 5] = [
         "lies in payloads",
         "lying sizes",
@@ -123,8 +123,8 @@ impl Place {
 struct Lies<'a> {
     context: &'a Context,
     subjects: &'a [Subject],
-    /// The places, each with the number of the first case after its own cases.
-    places: Vec<(Place, usize)>,
+    /// The sites, each with the number of the first case after its own cases.
+    sites: Vec<(LieSite, usize)>,
     /// Every `step`-th of the lies in payloads is tried.
     step: usize,
 }
@@ -134,41 +134,41 @@ fn run(context: &Context) -> Vec<Row> {
     let mut lies = Lies {
         context,
         subjects: &subjects,
-        places: Vec::new(),
+        sites: Vec::new(),
         // The step is coprime to the number of lies per byte, so that all kinds of lies are tried.
         step: context.pick(17, 1),
     };
     for (subject, Subject { parts, .. }) in subjects.iter().enumerate() {
         for block in 0..parts.blocks.len() {
-            lies.add(Place::Payload { subject, block });
-            lies.add(Place::SizeWord { subject, block });
-            lies.add(Place::End { subject, block });
+            lies.add(LieSite::Payload { subject, block });
+            lies.add(LieSite::SizeWord { subject, block });
+            lies.add(LieSite::End { subject, block });
         }
-        lies.add(Place::Description { subject });
+        lies.add(LieSite::Description { subject });
     }
-    lies.add(Place::Random);
-    let rows = Place::NAMES.map(|name| Row::new(name, Protection::NotApplicable));
+    lies.add(LieSite::Random);
+    let rows = LieSite::NAMES.map(|name| Row::new(name, Protection::NotApplicable));
     context.run(rows.into(), &lies)
 }
 
 impl Lies<'_> {
-    fn add(&mut self, place: Place) {
-        let count = place.count(self.subjects, self.context.pick(20_000, 2_000_000));
-        let told = match place {
-            Place::Payload { .. } => count.div_ceil(self.step),
+    fn add(&mut self, site: LieSite) {
+        let count = site.count(self.subjects, self.context.pick(20_000, 2_000_000));
+        let tried = match site {
+            LieSite::Payload { .. } => count.div_ceil(self.step),
             _ => count,
         };
-        self.places.push((place, self.count() + told));
+        self.sites.push((site, self.count() + tried));
     }
 
-    /// The place of a case's lie, and the number of the lie at that place.
-    fn place(&self, case: usize) -> (Place, usize) {
-        let i = self.places.partition_point(|(_, end)| *end <= case);
-        let start = i.checked_sub(1).map_or(0, |before| self.places[before].1);
-        let (place, told) = (self.places[i].0, case - start);
-        match place {
-            Place::Payload { .. } => (place, told * self.step),
-            _ => (place, told),
+    /// The site of a case's lie, and the number of the lie at that site.
+    fn site(&self, case: usize) -> (LieSite, usize) {
+        let i = self.sites.partition_point(|(_, end)| *end <= case);
+        let start = i.checked_sub(1).map_or(0, |before| self.sites[before].1);
+        let (site, lie) = (self.sites[i].0, case - start);
+        match site {
+            LieSite::Payload { .. } => (site, lie * self.step),
+            _ => (site, lie),
         }
     }
 }
@@ -177,7 +177,7 @@ impl Cases for Lies<'_> {
     type Worker = ReaderOptions;
 
     fn count(&self) -> usize {
-        self.places.last().map_or(0, |(_, end)| *end)
+        self.sites.last().map_or(0, |(_, end)| *end)
     }
 
     fn worker(&self) -> ReaderOptions {
@@ -185,61 +185,61 @@ impl Cases for Lies<'_> {
     }
 
     fn row(&self, case: usize) -> usize {
-        self.place(case).0.row()
+        self.site(case).0.row()
     }
 
     fn name(&self, case: usize) -> String {
-        let (place, lie) = self.place(case);
-        let subject = match place {
-            Place::Payload { subject, .. }
-            | Place::SizeWord { subject, .. }
-            | Place::End { subject, .. }
-            | Place::Description { subject } => &self.subjects[subject].name,
-            Place::Random => "any",
+        let (site, lie) = self.site(case);
+        let subject = match site {
+            LieSite::Payload { subject, .. }
+            | LieSite::SizeWord { subject, .. }
+            | LieSite::End { subject, .. }
+            | LieSite::Description { subject } => &self.subjects[subject].name,
+            LieSite::Random => "any",
         };
-        format!("{place:?}, lie {lie}, {subject}")
+        format!("{site:?}, lie {lie}, {subject}")
     }
 
     fn run(&self, options: &mut ReaderOptions, case: usize) -> Verdict {
-        let (place, lie) = self.place(case);
-        match place {
-            Place::Payload { subject, block } => {
+        let (site, lie) = self.site(case);
+        match site {
+            LieSite::Payload { subject, block } => {
                 let subject = &self.subjects[subject];
                 let mut parts = subject.parts.clone();
                 lie_in_payload(&mut parts.blocks[block], lie);
-                told(subject, &parts, options)
+                verdict_of(subject, &parts, options)
             }
-            Place::SizeWord { subject, block } => {
+            LieSite::SizeWord { subject, block } => {
                 let subject = &self.subjects[subject];
                 let mut parts = subject.parts.clone();
                 let truth = parts.blocks[block].payload.len() as u64;
                 parts.blocks[block].false_size = Some(low_word(number_near(truth, lie)));
-                told(subject, &parts, options)
+                verdict_of(subject, &parts, options)
             }
-            Place::End { subject, block } => {
+            LieSite::End { subject, block } => {
                 let subject = &self.subjects[subject];
                 let mut parts = subject.parts.clone();
                 let truth = subject.table.bytes.len() as u64;
                 parts.false_ends.push((block, low_word(number_near(truth, lie))));
-                told(subject, &parts, options)
+                verdict_of(subject, &parts, options)
             }
-            Place::Description { subject } => {
+            LieSite::Description { subject } => {
                 let subject = &self.subjects[subject];
                 let meta = lie_in_description(&subject.table.meta, lie);
                 let bytes = subject.table.bytes.clone();
-                ask(bytes, Some(&meta), &subject.keys, options).verdict()
+                read_all(bytes, Some(&meta), &subject.keys, options).verdict()
             }
-            Place::Random => self.random(options, lie),
+            LieSite::Random => self.random(options, lie),
         }
     }
 }
 
 /// Reads a table in every way, with a matching description and without one.
-fn told(subject: &Subject, parts: &Parts, options: &ReaderOptions) -> Verdict {
+fn verdict_of(subject: &Subject, parts: &Parts, options: &ReaderOptions) -> Verdict {
     let bytes = parts.to_bytes();
     let meta = describe(&subject.table.meta, parts, bytes.len());
-    let described = ask(bytes.clone(), Some(&meta), &subject.keys, options).verdict();
-    match ask(bytes, None, &subject.keys, options).verdict() {
+    let described = read_all(bytes.clone(), Some(&meta), &subject.keys, options).verdict();
+    match read_all(bytes, None, &subject.keys, options).verdict() {
         alone @ Verdict::Wrong(_) => alone,
         Verdict::Detected if described == Verdict::Harmless => Verdict::Detected,
         _ => described,
@@ -340,8 +340,8 @@ impl Lies<'_> {
             }
             _ => {}
         }
-        let alone = ask(bytes.clone(), None, &subject.keys, options).verdict();
-        match ask(bytes, Some(&meta), &subject.keys, options).verdict() {
+        let alone = read_all(bytes.clone(), None, &subject.keys, options).verdict();
+        match read_all(bytes, Some(&meta), &subject.keys, options).verdict() {
             _ if matches!(alone, Verdict::Wrong(_)) => alone,
             described => described,
         }

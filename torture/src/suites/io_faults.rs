@@ -210,8 +210,8 @@ impl Cases for FaultCases {
             return Verdict::Wrong(format!("{} operations, not as listed", injector.operations()));
         }
         match result {
-            Ok(Told::Yes) => Verdict::Detected,
-            Ok(Told::No) => Verdict::Harmless,
+            Ok(Reported::Yes) => Verdict::Detected,
+            Ok(Reported::No) => Verdict::Harmless,
             Err(what) => Verdict::Wrong(what),
         }
     }
@@ -219,23 +219,27 @@ impl Cases for FaultCases {
 
 /// Whether the caller got an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Told {
+enum Reported {
     Yes,
     No,
 }
 
-impl Told {
+impl Reported {
     fn of<T, E>(result: &Result<T, E>) -> Self {
         if result.is_err() { Self::Yes } else { Self::No }
     }
 }
 
 /// Checks the promises that hold for every kind of work.
-fn check_told(told: Told, injector: &Injector, fault_is_benign: bool) -> Result<(), String> {
-    if told == Told::Yes && fault_is_benign {
+fn check_reported(
+    reported: Reported,
+    injector: &Injector,
+    fault_is_benign: bool,
+) -> Result<(), String> {
+    if reported == Reported::Yes && fault_is_benign {
         return Err("an error where there is no fault".to_owned());
     }
-    if told == Told::No && injector.sync_failed() {
+    if reported == Reported::No && injector.sync_failed() {
         return Err("a failed sync was taken as done".to_owned());
     }
     if injector.broke_promise() {
@@ -249,23 +253,23 @@ fn check_file(
     directory: &Path,
     file_system: &Tapped<Injector>,
     complete: &[u8],
-) -> Result<Told, String> {
+) -> Result<Reported, String> {
     let injector = file_system.tap();
     let result = work.run(directory, file_system.clone());
-    let told = Told::of(&result);
-    check_told(told, injector, injector.is_benign())?;
+    let reported = Reported::of(&result);
+    check_reported(reported, injector, injector.is_benign())?;
     let path = directory.join("file");
     if exists(&path) && std::fs::read(&path).unwrap() != complete {
         return Err("the file exists but is incomplete".to_owned());
     }
-    if exists(&path) != (told == Told::No) && !injector.may_leave_name() {
+    if exists(&path) != (reported == Reported::No) && !injector.may_leave_name() {
         return Err(format!(
             "{result:?}, and the file is {}there",
             if exists(&path) { "" } else { "not " }
         ));
     }
     check_no_temporaries(directory, injector)?;
-    Ok(told)
+    Ok(reported)
 }
 
 fn check_no_temporaries(directory: &Path, injector: &Injector) -> Result<(), String> {
@@ -279,17 +283,17 @@ fn check_commit(
     scenario: &Scenario,
     directory: &Path,
     file_system: &Tapped<Injector>,
-) -> Result<Told, String> {
+) -> Result<Reported, String> {
     scenario.prepare(directory);
     let files = files_and_lock(directory);
     let injector = file_system.tap();
     let (old, new) = (scenario.seen_before(), scenario.seen_after());
     let opened = scenario.open(directory, file_system.clone());
-    let mut told = Told::of(&opened);
+    let mut reported = Reported::of(&opened);
     if let Ok(mut publisher) = opened {
         let result = scenario.commit(&mut publisher);
         injector.end();
-        told = Told::of(&result);
+        reported = Reported::of(&result);
         let seen = Seen::of(directory)?;
         match result {
             Ok(()) if seen == new => {}
@@ -299,13 +303,13 @@ fn check_commit(
                 return Err(format!("neither the old nor the new is seen after: {error}"));
             }
         }
-        check_told(told, injector, injector.is_benign())?;
-        if told == Told::Yes && !injector.is_switch_tried() && !injector.removal_failed() {
+        check_reported(reported, injector, injector.is_benign())?;
+        if reported == Reported::Yes && !injector.is_switch_tried() && !injector.removal_failed() {
             check_as_before(scenario, directory, injector, &files)?;
         }
-        check_going_on(scenario, publisher, injector, told)?;
+        check_continues(scenario, publisher, injector, reported)?;
     } else {
-        check_told(told, injector, injector.is_benign())?;
+        check_reported(reported, injector, injector.is_benign())?;
         if Seen::of(directory)? != old {
             return Err("opening for writing changed the visible content".to_owned());
         }
@@ -313,7 +317,7 @@ fn check_commit(
     check_no_temporaries(directory, injector)?;
     let seen = Seen::of(directory)?;
     scenario.check_next_writer(directory, &seen)?;
-    Ok(told)
+    Ok(reported)
 }
 
 /// The names in a directory, and the name of the lock file, which every publisher creates.
@@ -344,18 +348,18 @@ fn check_as_before(
 
 /// Continues with the same publisher. It must refuse further commits if a sync has failed;
 /// otherwise its next commit must be right.
-fn check_going_on(
+fn check_continues(
     scenario: &Scenario,
     mut publisher: sst_writer::Publisher,
     injector: &Injector,
-    told: Told,
+    reported: Reported,
 ) -> Result<(), String> {
     let before = Seen::of(publisher.directory())?;
     let next = Step::ReplaceAll.apply(&mut publisher, scenario.number() + 1);
     let seen = Seen::of(publisher.directory())?;
     match next {
         Err(MergeError::Publish(PublishError::Poisoned { .. }))
-            if told == Told::Yes && seen == before =>
+            if reported == Reported::Yes && seen == before =>
         {
             Ok(())
         }

@@ -47,11 +47,11 @@ pub fn child() -> Option<ExitCode> {
         return None;
     }
     let seed = seed.to_str()?.parse().ok()?;
-    let done = publish_on_and_on(directory.as_ref(), seed);
+    let done = publish_forever(directory.as_ref(), seed);
     Some(if done.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn publish_on_and_on(directory: &Path, seed: u64) -> Result<(), Box<dyn std::error::Error>> {
+fn publish_forever(directory: &Path, seed: u64) -> Result<(), Box<dyn std::error::Error>> {
     let mut random = SplitMix::new(seed);
     let mut publisher = Publisher::open(directory, options())?;
     let mut out = std::io::stdout();

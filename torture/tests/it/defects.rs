@@ -106,7 +106,7 @@ fn defect_18_every_bit_of_the_offset_table() {
     for bit in start * 8..written.bytes.len() * 8 {
         let mut bytes = written.bytes.clone();
         bytes[bit / 8] ^= 1 << (bit % 8);
-        let answer = without_panic(|| ask(&written, bytes)).expect("no panic");
+        let answer = without_panic(|| read_all(&written, bytes)).expect("no panic");
         found += usize::from(answer.is_err());
         assert!(answer.unwrap_or(true), "bit {bit}: a wrong answer");
     }
@@ -114,7 +114,7 @@ fn defect_18_every_bit_of_the_offset_table() {
 }
 
 /// Whether a table of these bytes has the value of every entry of `written`.
-fn ask(written: &Written, bytes: Vec<u8>) -> Result<bool, ReadError> {
+fn read_all(written: &Written, bytes: Vec<u8>) -> Result<bool, ReadError> {
     let meta = Some(&written.meta);
     let table = StaticSortedFile::from_bytes("table", bytes, meta, &reader_options())?;
     for entry in &written.entries {
@@ -133,11 +133,12 @@ fn defect_19_wrong_block_count_and_truncated_file() {
     {
         let mut described = written.clone();
         described.meta.block_count = block_count;
-        let answer = without_panic(|| ask(&described, written.bytes.clone())).expect("no panic");
+        let answer =
+            without_panic(|| read_all(&described, written.bytes.clone())).expect("no panic");
         assert!(answer.is_err(), "{block_count} blocks");
     }
     for len in 0..written.bytes.len() {
-        let answer = without_panic(|| ask(&written, written.bytes[..len].to_vec()));
+        let answer = without_panic(|| read_all(&written, written.bytes[..len].to_vec()));
         assert!(answer.expect("no panic").is_err(), "{len} bytes");
     }
 }
@@ -153,7 +154,7 @@ fn defect_20_an_index_block_that_refers_to_itself() {
     BigEndian::write_u32(&mut written.bytes[index.start + 4..], checksum);
     written.meta.protection = None;
     let bytes = written.bytes.clone();
-    assert!(without_panic(|| ask(&written, bytes)).expect("no panic").is_err());
+    assert!(without_panic(|| read_all(&written, bytes)).expect("no panic").is_err());
 }
 
 #[test]

@@ -61,7 +61,7 @@ pub(crate) fn round(scope: Scope<'_>, figures: &mut Figures) -> Result<()> {
             let start = Counters::now()?;
             let store = scope.store.open(&data, &dir, CACHE)?;
             if *operation == "open" {
-                sums.add(start.taken()?);
+                sums.add(start.elapsed()?);
                 continue;
             }
             expect(store.get(&warm.keys)?, &warm)?;
@@ -70,7 +70,7 @@ pub(crate) fn round(scope: Scope<'_>, figures: &mut Figures) -> Result<()> {
                 "multi_get" => store.multi_get(&keys.keys, GROUP)?,
                 _ => store.get(&keys.keys)?,
             };
-            sums.add(start.taken()?);
+            sums.add(start.elapsed()?);
             expect(found, &keys)?;
         }
     }

@@ -86,7 +86,7 @@ fn measure(
 ) -> Result<()> {
     let start = Counters::now()?;
     let store = scope.store.open(data, dir, CACHE)?;
-    figures.add(format!("{name} open, µs"), start.taken()?.processor_ns / 1e3)?;
+    figures.add(format!("{name} open, µs"), start.elapsed()?.processor_ns / 1e3)?;
     // One lookup of every key reads all data, so that no later lookup waits for the disk or fills
     // the cache.
     store.get(data.keys())?;
@@ -110,7 +110,7 @@ fn time(
 ) -> Result<f64> {
     let start = Counters::now()?;
     let found = look_up(store)?;
-    let ns = start.taken()?.processor_ns / LOOKUPS as f64;
+    let ns = start.elapsed()?.processor_ns / LOOKUPS as f64;
     if found == keys.expected { Ok(ns) } else { Err("a lookup gave a wrong answer".into()) }
 }
 
@@ -126,7 +126,7 @@ pub(crate) fn walk(scope: Scope<'_>, figures: &mut Figures) -> Result<()> {
         store.scan()?;
         let start = Counters::now()?;
         let Some(found) = store.scan()? else { continue };
-        let ns = start.taken()?.processor_ns / scope.entries as f64;
+        let ns = start.elapsed()?.processor_ns / scope.entries as f64;
         if found.found != scope.entries as u64 {
             return Err(format!("walked {} of {} entries", found.found, scope.entries).into());
         }
@@ -145,7 +145,7 @@ pub(crate) fn merge(scope: Scope<'_>, figures: &mut Figures) -> Result<()> {
         }
         let start = Counters::now()?;
         scope.store.merge_tables(out.path())?;
-        let ns = start.taken()?.processor_ns / scope.entries as f64;
+        let ns = start.elapsed()?.processor_ns / scope.entries as f64;
         figures.add(format!("j merge {tables}, ns"), ns)?;
     }
     Ok(())

@@ -1,6 +1,5 @@
 //! A directory of tables, seen as of one commit.
 
-mod beside;
 mod blob;
 mod catalog;
 mod catalog_table;
@@ -11,6 +10,7 @@ mod layer;
 mod layer_cursor;
 mod live_set;
 mod loaded_meta;
+mod lone_table;
 mod meta_source;
 mod multi_get;
 mod open_files;

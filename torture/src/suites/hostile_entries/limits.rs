@@ -12,7 +12,9 @@ use sst_writer::table::HashedEntry;
 use sst_writer::{EntryValue, StreamingSstWriter, WriteError, WriterOptions, hash_key};
 
 use super::sparse_file::SparseFile;
-use super::{Counts, Outcome, counts, entry, expect, expect_value, in_memory, open, options, told};
+use super::{
+    Counts, Outcome, counts, entry, expect, expect_value, in_memory, message, open, options,
+};
 
 /// Keys of lengths around the limits, each in a table together with an ordinary key.
 pub(super) fn key_lens(_: bool) -> Outcome {
@@ -27,12 +29,12 @@ pub(super) fn key_lens(_: bool) -> Outcome {
             match writer.add(entry(key, EntryValue::Inline(b"v"))) {
                 Ok(()) => taken.push(key),
                 Err(WriteError::KeyTooLong { len: stated, .. }) if stated == len => {}
-                Err(error) => return Err(told(error)),
+                Err(error) => return Err(message(error)),
             }
         }
         let is_accepted = taken.len() == 2;
         expect(is_accepted == (len <= MAX_KEY_LEN), || format!("a key of {len} bytes"))?;
-        let (table, _) = open(writer.finish().map_err(told)?)?;
+        let (table, _) = open(writer.finish().map_err(message)?)?;
         for key in taken {
             expect_value(&table, key, b"v")?;
         }
@@ -58,11 +60,11 @@ pub(super) fn value_lens(_: bool) -> Outcome {
             let result = writer.add(entry(b"", class(&value)));
             expect(result.is_ok() == (len <= max), || format!("{len} bytes: {result:?}"))?;
             if result.is_err() {
-                writer.add(entry(b"", class(&[]))).map_err(told)?;
+                writer.add(entry(b"", class(&[]))).map_err(message)?;
                 counts.refused += 1;
             }
             let expected = if result.is_ok() { value } else { Vec::new() };
-            let (table, _) = open(writer.finish().map_err(told)?)?;
+            let (table, _) = open(writer.finish().map_err(message)?)?;
             expect_value(&table, b"", &expected)?;
             counts.accepted += u64::from(result.is_ok());
         }
@@ -84,17 +86,17 @@ pub(super) fn block_count(_: bool) -> Outcome {
         return Err(format!("{refused:?}"));
     };
     let most = writer.entry_count();
-    let taken = keys.iter().take(usize::try_from(most).map_err(told)?);
-    let (table, meta) = open(writer.finish().map_err(told)?)?;
+    let taken = keys.iter().take(usize::try_from(most).map_err(message)?);
+    let (table, meta) = open(writer.finish().map_err(message)?)?;
     expect(meta.block_count == MAX_BLOCK_COUNT, || format!("{} blocks", meta.block_count))?;
     for key in taken.clone() {
         expect_value(&table, key, key)?;
     }
     let mut writer = in_memory(options());
     for key in taken.clone().take(taken.len() - 1) {
-        writer.add(entry(key, EntryValue::Medium(key))).map_err(told)?;
+        writer.add(entry(key, EntryValue::Medium(key))).map_err(message)?;
     }
-    let (_, meta) = open(writer.finish().map_err(told)?)?;
+    let (_, meta) = open(writer.finish().map_err(message)?)?;
     expect(meta.block_count == MAX_BLOCK_COUNT - 1, || format!("{} blocks", meta.block_count))?;
     Ok(counts(most, 1))
 }
@@ -116,8 +118,8 @@ pub(super) fn blocks_end(_: bool) -> Outcome {
     let zeros = vec![0; MAX_MEDIUM_VALUE_LEN];
     let mut counts = Counts::default();
     for below in [1, 0] {
-        let scratch = tempfile::NamedTempFile::new().map_err(told)?;
-        let sink = SparseFile::new(scratch.reopen().map_err(told)?);
+        let scratch = tempfile::NamedTempFile::new().map_err(message)?;
+        let sink = SparseFile::new(scratch.reopen().map_err(message)?);
         let options = options();
         let mut writer = StreamingSstWriter::new(sink, options);
         let mut keys = keys.iter();
@@ -128,7 +130,7 @@ pub(super) fn blocks_end(_: bool) -> Outcome {
                 last = Some(key);
                 break;
             }
-            writer.add(entry(key, value)).map_err(told)?;
+            writer.add(entry(key, value)).map_err(message)?;
         }
         let last = last.ok_or("4 GiB never fill")?;
         let most =
@@ -138,14 +140,14 @@ pub(super) fn blocks_end(_: bool) -> Outcome {
         let is_right = matches!(result, Err(WriteError::FileTooLarge { .. }));
         expect(is_right, || format!("one byte more: {result:?}"))?;
         let len = most - below;
-        writer.add(entry(last, EntryValue::Medium(&zeros[..len]))).map_err(told)?;
-        let finished = writer.finish().map_err(told)?;
+        writer.add(entry(last, EntryValue::Medium(&zeros[..len]))).map_err(message)?;
+        let finished = writer.finish().map_err(message)?;
         let table_len = u64::from(finished.meta.block_count) * OFFSET_LEN as u64;
         let end = finished.meta.file_size - table_len;
         expect(end == MAX_BLOCKS_END - below as u64, || format!("the blocks end at {end}"))?;
         let reader = ReaderOptions::default().access(Access::Read);
         let table =
-            StaticSortedFile::open(scratch.path(), &finished.meta, &reader).map_err(told)?;
+            StaticSortedFile::open(scratch.path(), &finished.meta, &reader).map_err(message)?;
         expect_value(&table, last, &zeros[..len])?;
         counts.accepted += 1;
         counts.refused += 1;
@@ -161,9 +163,9 @@ pub(super) fn many_entries(_: bool) -> Outcome {
     for hash in 0..COUNT {
         writer
             .add(HashedEntry { hash, key: &[0; 33], value: EntryValue::Deleted })
-            .map_err(told)?;
+            .map_err(message)?;
     }
-    let meta = writer.finish().map_err(told)?.meta;
+    let meta = writer.finish().map_err(message)?.meta;
     let found = meta.protection.map_or(0, |protection| protection.entry_count);
     expect(found == COUNT, || format!("{found} entries"))?;
     Ok(counts(1, 0))

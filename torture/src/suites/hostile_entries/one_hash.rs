@@ -9,8 +9,8 @@ use sst_writer::table::HashedEntry;
 use sst_writer::{EntryValue, WriteError, hash_key};
 
 use super::{
-    Counts, Outcome, counts, entry, expect, expect_hashed, expect_value, in_memory, open, options,
-    told,
+    Counts, Outcome, counts, entry, expect, expect_hashed, expect_value, in_memory, message, open,
+    options,
 };
 use crate::collisions::colliding_key;
 
@@ -21,14 +21,14 @@ pub(super) fn a_million_collisions(_: bool) -> Outcome {
     let mut writer = in_memory(options());
     for n in 0..COUNT {
         let (key, value) = (colliding_key(32, 0, 2 * n), n.to_be_bytes());
-        writer.add((key, EntryValue::Inline(&value))).map_err(told)?;
+        writer.add((key, EntryValue::Inline(&value))).map_err(message)?;
     }
-    let (table, meta) = open(writer.finish().map_err(told)?)?;
+    let (table, meta) = open(writer.finish().map_err(message)?)?;
     expect(meta.min_hash == meta.max_hash, || "the hashes differ".to_owned())?;
     expect(table.key_block_count() == 1, || "equal hashes were split".to_owned())?;
     for n in 0..COUNT {
         expect_value(&table, &colliding_key(32, 0, 2 * n), &n.to_be_bytes())?;
-        let absent = table.get(colliding_key(32, 0, 2 * n + 1)).map_err(told)?;
+        let absent = table.get(colliding_key(32, 0, 2 * n + 1)).map_err(message)?;
         expect(absent == Lookup::NotFound, || format!("absent key {n}: {absent:?}"))?;
     }
     Ok(counts(COUNT, 0))
@@ -48,9 +48,9 @@ pub(super) fn mixed_collisions(is_full: bool) -> Outcome {
     entries.sort();
     let mut writer = in_memory(options());
     for (_, key) in &entries {
-        writer.add((key, EntryValue::Small(key))).map_err(told)?;
+        writer.add((key, EntryValue::Small(key))).map_err(message)?;
     }
-    let (table, _) = open(writer.finish().map_err(told)?)?;
+    let (table, _) = open(writer.finish().map_err(message)?)?;
     for (_, key) in &entries {
         expect_value(&table, key, key)?;
     }
@@ -68,7 +68,7 @@ pub(super) fn run_of_bytes(_: bool) -> Outcome {
         let second = [2; 40];
         let mut writer = in_memory(options());
         let hashed = |hash, key| HashedEntry { hash, key, value: EntryValue::Inline(b"v") };
-        writer.add(hashed(5, &first)).map_err(told)?;
+        writer.add(hashed(5, &first)).map_err(message)?;
         let result = writer.add(hashed(5, &second));
         let is_right = match &result {
             Ok(()) => position <= MAX_POSITION,
@@ -76,8 +76,8 @@ pub(super) fn run_of_bytes(_: bool) -> Outcome {
             Err(_) => false,
         };
         expect(is_right, || format!("position {position}: {result:?}"))?;
-        writer.add(hashed(6, &second)).map_err(told)?;
-        let (table, _) = open(writer.finish().map_err(told)?)?;
+        writer.add(hashed(6, &second)).map_err(message)?;
+        let (table, _) = open(writer.finish().map_err(message)?)?;
         expect_hashed(&table, 5, &first, b"v")?;
         expect_hashed(&table, 6, &second, b"v")?;
         if result.is_ok() {
@@ -95,7 +95,7 @@ pub(super) fn run_of_bytes(_: bool) -> Outcome {
 pub(super) fn run_of_entries(is_full: bool) -> Outcome {
     let mut shape = KeyBlockShape::default();
     for _ in 0..MAX_KEY_BLOCK_ENTRIES {
-        shape = shape.with_entry(1, EntryType::DELETED).map_err(told)?;
+        shape = shape.with_entry(1, EntryType::DELETED).map_err(message)?;
     }
     expect(shape.with_entry(1, EntryType::DELETED).is_err(), || "one more".to_owned())?;
     let mut counts = counts(2, 1);
@@ -103,16 +103,16 @@ pub(super) fn run_of_entries(is_full: bool) -> Outcome {
         let mut writer = in_memory(options().multi_value(true));
         for n in 0..MAX_KEY_BLOCK_ENTRIES {
             let value = n.to_be_bytes();
-            writer.add(entry(b"k", EntryValue::Inline(&value[3..]))).map_err(told)?;
+            writer.add(entry(b"k", EntryValue::Inline(&value[3..]))).map_err(message)?;
         }
         let result = writer.add(entry(b"k", EntryValue::Inline(b"v")));
         let is_right = matches!(result, Err(WriteError::RunTooLong { .. }));
         expect(is_right, || format!("one more: {result:?}"))?;
-        let (table, _) = open(writer.finish().map_err(told)?)?;
+        let (table, _) = open(writer.finish().map_err(message)?)?;
         expect_value(&table, b"k", &[0])?;
-        let all = table.get_all(b"k").map_err(told)?;
+        let all = table.get_all(b"k").map_err(message)?;
         for (n, found) in (0..MAX_KEY_BLOCK_ENTRIES).zip(all) {
-            let found = found.map_err(told)?;
+            let found = found.map_err(message)?;
             let byte = n.to_be_bytes()[3];
             let is_right =
                 matches!(&found, sst_reader::EntryValue::Value(found) if **found == [byte]);

@@ -25,23 +25,23 @@ fn filters_end(meta: &[u8]) -> usize {
 /// Reads a directory in every way and verifies it. Checks that this does not panic and stays within
 /// the memory limit. Returns the outcome of opening and reading, and whether verification finds it
 /// intact.
-fn ask(
+fn read_all(
     dir: &Path,
     expected: &Expected,
     options: &ReaderOptions,
     what: &str,
 ) -> (Result<Outcome, ReadError>, bool) {
     let size: u64 = files(dir).iter().map(|path| path.metadata().unwrap().len()).sum();
-    let (asked, peak) = peak_of(|| {
+    let (reads, peak) = peak_of(|| {
         without_panic(|| {
             let outcome = SstSet::open(dir, options).map(|set| expected.judge(&set));
             (outcome, verify_directory(dir, options, &sst_reader::Monitor::default()))
         })
     });
-    let Some((outcome, report)) = asked else { panic!("{what}: panic") };
+    let Some((outcome, report)) = reads else { panic!("{what}: panic") };
     let damage = report.as_ref().map_or(&[][..], |report| &report.damage);
-    let asked = outcome.as_ref().map_or_else(Some, |outcome| outcome.error.as_ref());
-    for error in asked.into_iter().chain(damage) {
+    let read_error = outcome.as_ref().map_or_else(Some, |outcome| outcome.error.as_ref());
+    for error in read_error.into_iter().chain(damage) {
         assert!(error.is_corruption(), "{what}: {error}");
     }
     assert!(peak <= read_limit(size), "{what}: {peak} bytes for a directory of {size}");
@@ -77,7 +77,7 @@ fn a_meta_file_that_lists_another_over_and_over() {
     meta.splice(list..list, record);
     repair(&mut meta);
     fs::write(&path, &meta).unwrap();
-    let error = ask(dir, &expected, &options, "listed over and over").0.unwrap_err();
+    let error = read_all(dir, &expected, &options, "listed over and over").0.unwrap_err();
     assert!(matches!(cause(&error), Corruption::Format(FormatError::OutOfOrder { .. })), "{error}");
 }
 
@@ -106,7 +106,7 @@ fn a_table_that_is_described_over_and_over() {
         meta.extend(record.repeat(3000));
         meta.extend([0; 4]);
     });
-    let (outcome, is_intact) = ask(dir, &expected, &options, "described over and over");
+    let (outcome, is_intact) = read_all(dir, &expected, &options, "described over and over");
     assert!(outcome.unwrap().is_right() && is_intact);
     assert_eq!(Catalog::read(dir).unwrap().tables.len(), 1);
 }
@@ -119,14 +119,14 @@ fn a_current_that_lies() {
     for lie in [0, 1, sequence - 1, sequence + 1, u32::MAX] {
         let bytes = Current::encode(SequenceNumber(lie), crc32fast::hash);
         fs::write(dir.join("CURRENT"), bytes).unwrap();
-        let error = ask(dir, &expected, &options, "CURRENT").0.unwrap_err();
+        let error = read_all(dir, &expected, &options, "CURRENT").0.unwrap_err();
         assert_eq!(*cause(&error), Corruption::Missing, "{lie}");
         // Without a checksum, `CURRENT` may only name a commit of the original.
         fs::write(dir.join("CURRENT"), &bytes[..4]).unwrap();
-        ask(dir, &expected, &options, "short CURRENT").0.ok();
+        read_all(dir, &expected, &options, "short CURRENT").0.ok();
     }
     fs::write(dir.join("CURRENT"), sequence.to_be_bytes()).unwrap();
-    let error = ask(dir, &expected, &options, "CURRENT without its checksum").0.unwrap_err();
+    let error = read_all(dir, &expected, &options, "CURRENT without its checksum").0.unwrap_err();
     assert!(matches!(cause(&error), Corruption::ProtectionMismatch { .. }), "{error}");
 }
 
@@ -141,7 +141,7 @@ fn a_meta_file_that_belongs_elsewhere() {
     fs::copy(dir.join(this), dir.join(next)).unwrap();
     let current = Current::encode(SequenceNumber(sequence + 1), crc32fast::hash);
     fs::write(dir.join("CURRENT"), current).unwrap();
-    let error = ask(dir, &expected, &options, "renamed").0.unwrap_err();
+    let error = read_all(dir, &expected, &options, "renamed").0.unwrap_err();
     let commit = SequenceNumber(sequence);
     assert_eq!(*cause(&error), Corruption::PartOfCommit { commit });
 }
@@ -156,7 +156,7 @@ fn blobs_that_lie() {
     });
     let (dir, expected, options) = (database.dir(), database.expected(), reader_options());
     unprotect(dir, "00000003.meta", |_| {});
-    assert!(ask(dir, &expected, &options, "no lie").0.unwrap().is_right());
+    assert!(read_all(dir, &expected, &options, "no lie").0.unwrap().is_right());
     let path = dir.join("00000001.blob");
     let original = fs::read(&path).unwrap();
     let (header, stored) = BlockHeader::parse(&original).unwrap();
@@ -169,7 +169,7 @@ fn blobs_that_lie() {
         let lie = BlockHeader { encoding, ..header };
         fs::write(&path, [&lie.to_bytes()[..], stored].concat()).unwrap();
         let what = format!("blob of {size} bytes");
-        let (outcome, is_intact) = ask(dir, &expected, &options, &what);
+        let (outcome, is_intact) = read_all(dir, &expected, &options, &what);
         let error = outcome.unwrap().error.unwrap();
         match cause(&error) {
             Corruption::Decompression { .. } => assert!(is_possible, "{what}"),
@@ -180,7 +180,7 @@ fn blobs_that_lie() {
     }
     for len in 0..8 {
         fs::write(&path, &original[..len]).unwrap();
-        let error = ask(dir, &expected, &options, "short blob").0.unwrap().error.unwrap();
+        let error = read_all(dir, &expected, &options, "short blob").0.unwrap().error.unwrap();
         assert!(matches!(cause(&error), Corruption::Format(FormatError::TooShort { .. })));
     }
 }
@@ -193,13 +193,13 @@ fn lists_of_deleted_files_that_lie() {
     let path = dir.join("00000001.del");
     for len in [1, 2, 3, 5, 4001] {
         fs::write(&path, vec![0; len]).unwrap();
-        let error = ask(dir, &expected, &options, "odd length").0.unwrap_err();
+        let error = read_all(dir, &expected, &options, "odd length").0.unwrap_err();
         let is_cut = matches!(cause(&error), Corruption::Format(FormatError::WrongLen { .. }));
         assert!(is_cut, "{error}");
     }
     // A `.del` file that names files which do not exist changes nothing.
     fs::write(&path, 99_u32.to_be_bytes().repeat(1000)).unwrap();
-    assert!(ask(dir, &expected, &options, "other files").0.unwrap().is_right());
+    assert!(read_all(dir, &expected, &options, "other files").0.unwrap().is_right());
     // A `.del` file that names the meta file makes its tables obsolete.
     fs::write(&path, 2_u32.to_be_bytes()).unwrap();
     assert!(Catalog::read(dir).unwrap().tables.is_empty());
@@ -224,7 +224,7 @@ fn counts_of_meta_files_that_lie() {
             repair(&mut meta);
             fs::write(&path, &meta).unwrap();
             let what = format!("{count} at byte {at}");
-            let error = ask(dir, &expected, &options, &what).0.unwrap_err();
+            let error = read_all(dir, &expected, &options, &what).0.unwrap_err();
             assert!(matches!(cause(&error), Corruption::Format(_)), "{what}: {error}");
         }
     }

@@ -7,7 +7,7 @@ use sst_format::key_block::{KeyBlock, KeyBlockKind};
 use sst_format::{BlockIndex, FormatError, SstMeta, Structure};
 use sst_reader::{Corruption, ReadError, hash_key};
 
-use sst_torture::model::parts::{Asked, Part, Parts};
+use sst_torture::model::parts::{Part, Parts, ReadOutcome};
 use sst_torture::model::reader_options;
 use sst_torture::model::table::write;
 use sst_torture::model::{corpus, inline, numbered};
@@ -21,23 +21,29 @@ fn keys_of(entries: &[TestEntry]) -> Keys {
 
 /// Reads a table in every way. That must not panic, must end, and must stay within the memory
 /// limit.
-fn ask(bytes: &[u8], meta: Option<&SstMeta>, keys: &[(u64, Vec<u8>)], what: &str) -> Asked {
-    let asked = sst_torture::model::parts::ask(bytes.to_vec(), meta, keys, &reader_options());
+fn read_all(
+    bytes: &[u8],
+    meta: Option<&SstMeta>,
+    keys: &[(u64, Vec<u8>)],
+    what: &str,
+) -> ReadOutcome {
+    let outcome =
+        sst_torture::model::parts::read_all(bytes.to_vec(), meta, keys, &reader_options());
     assert_eq!(allocations::take_excess(), None, "{what}");
-    assert!(!matches!(asked.verdict(), Verdict::Wrong(_)), "{what}: {asked:?}");
-    asked
+    assert!(!matches!(outcome.verdict(), Verdict::Wrong(_)), "{what}: {outcome:?}");
+    outcome
 }
 
 /// Reads a table in every way. Some read or verification must find damage.
-fn damaged(parts: &Parts, keys: &Keys, what: &str) -> Asked {
-    let asked = ask(&parts.to_bytes(), None, keys, what);
-    assert!(asked.is_damaged(), "{what}: nothing found");
-    asked
+fn damaged(parts: &Parts, keys: &Keys, what: &str) -> ReadOutcome {
+    let outcome = read_all(&parts.to_bytes(), None, keys, what);
+    assert!(outcome.is_damaged(), "{what}: nothing found");
+    outcome
 }
 
 /// The cause of the error, for a table that cannot be opened or whose lookups all fail.
-fn cause(asked: &Asked) -> &Corruption {
-    match asked.error.as_ref() {
+fn cause(outcome: &ReadOutcome) -> &Corruption {
+    match outcome.error.as_ref() {
         Some(ReadError::Corrupt { cause, .. }) => cause,
         other => panic!("{other:?}"),
     }
@@ -127,9 +133,9 @@ fn types_that_are_not_defined() {
                 KeyBlockKind::Variable(_) => block[4] = type_byte,
             });
             let what = format!("type {type_byte} in {}", kind.name());
-            let asked = damaged(&parts, &keys_of(&entries), &what);
+            let outcome = damaged(&parts, &keys_of(&entries), &what);
             let unknown = Corruption::Format(FormatError::UnknownEntryType { found: type_byte });
-            assert_eq!(*cause(&asked), unknown, "{what}");
+            assert_eq!(*cause(&outcome), unknown, "{what}");
         }
         for kind_byte in [0, 5, 0xff] {
             let parts = with_key_block(&entries, |block| block[0] = kind_byte);
@@ -149,7 +155,7 @@ fn empty_blocks() {
         damaged(&parts, &keys_of(&entries), "short index block");
     }
     damaged(&Parts::new([Part::raw([])]), &keys_of(&entries), "one block of no bytes");
-    assert!(ask(&[], None, &keys_of(&entries), "no bytes").is_damaged());
+    assert!(read_all(&[], None, &keys_of(&entries), "no bytes").is_damaged());
 }
 
 #[test]
@@ -198,7 +204,7 @@ fn keys_out_of_order() {
     let parts = with_key_block(&entries, |block| block.copy_within(6..11, 11));
     // Two entries of one key are allowed. But the last entry's hash must be that of the
     // description.
-    ask(&parts.to_bytes(), None, &keys_of(&entries), "a key twice");
+    read_all(&parts.to_bytes(), None, &keys_of(&entries), "a key twice");
     let long = corpus::entries_for(corpus::KINDS[2]);
     let parts = with_key_block(&long, |block| block[6..14].fill(0xff));
     damaged(&parts, &keys_of(&long), "a stored hash above the next");
@@ -210,7 +216,7 @@ fn indexes_that_lie() {
     let &[a, b, c] = &firsts[..] else { panic!("three key blocks") };
     let with = |last: Part| Parts::new([&parts.blocks[..], &[last]].concat());
     let right = with(index([(a, 0), (b, 1), (c, 2)]));
-    assert!(!ask(&right.to_bytes(), None, &keys, "no lie").is_damaged());
+    assert!(!read_all(&right.to_bytes(), None, &keys, "no lie").is_damaged());
     let structure = Structure::IndexBlock;
     let no_such = |block| FormatError::NoSuchBlock { block, block_count: 4 };
     let out_of_order = |index| FormatError::OutOfOrder { structure, index };
@@ -224,9 +230,9 @@ fn indexes_that_lie() {
         ("hashes descending", index([(a, 0), (c, 1), (b, 2)]), out_of_order(2)),
         ("a hash twice", index([(a, 0), (b, 1), (b, 2)]), out_of_order(2)),
     ] {
-        let asked = damaged(&with(lie), &keys, what);
-        assert!(asked.report.is_none(), "{what}: could be opened");
-        assert_eq!(*cause(&asked), Corruption::Format(expected), "{what}");
+        let outcome = damaged(&with(lie), &keys, what);
+        assert!(outcome.report.is_none(), "{what}: could be opened");
+        assert_eq!(*cause(&outcome), Corruption::Format(expected), "{what}");
     }
     let mut longer = index([(a, 0), (b, 1), (c, 2)]);
     longer.payload.push(0);
@@ -235,8 +241,8 @@ fn indexes_that_lie() {
     damaged(&with(index([(a, 0), (b, 1), (c + 1, 2)])), &keys, "a first hash too high");
     damaged(&with(index([(a, 0), (b, 1), (c - 1, 2)])), &keys, "a first hash too low");
     let compressed = Part::lz4(index([(a, 0), (b, 1), (c, 2)]).payload);
-    let asked = damaged(&with(compressed), &keys, "compressed");
-    assert_eq!(*cause(&asked), Corruption::CompressedIndex);
+    let outcome = damaged(&with(compressed), &keys, "compressed");
+    assert_eq!(*cause(&outcome), Corruption::CompressedIndex);
 }
 
 #[test]
@@ -249,8 +255,8 @@ fn an_index_that_names_one_block_over_and_over() {
     keys.extend_from_slice(&[0, 9]);
     keys.resize(6 + count as usize, 0);
     let parts = Parts::new([Part::lz4(keys), index((0..2000).map(|i| (i, 0)))]);
-    let asked = damaged(&parts, &vec![(hash_key(b""), Vec::new())], "one block over and over");
-    assert!(asked.report.is_none());
+    let outcome = damaged(&parts, &vec![(hash_key(b""), Vec::new())], "one block over and over");
+    assert!(outcome.report.is_none());
 }
 
 #[test]
@@ -262,8 +268,8 @@ fn more_wrong_entries_than_a_report_can_hold() {
     keys.extend_from_slice(&[0, 3]);
     keys.resize(6 + 2 * count as usize, 0xee);
     let parts = Parts::new([Part::lz4(keys), index([(0, 0)])]);
-    let asked = damaged(&parts, &vec![(hash_key(b""), Vec::new())], "wrong entries");
-    let damage = asked.report.unwrap().damage;
+    let outcome = damaged(&parts, &vec![(hash_key(b""), Vec::new())], "wrong entries");
+    let damage = outcome.report.unwrap().damage;
     assert!((1..1000).contains(&damage.len()), "{}", damage.len());
 }
 
@@ -284,13 +290,13 @@ fn sizes_that_lie() {
             let mut parts = intact.clone();
             parts.blocks[block].false_size = Some(size);
             let what = format!("block {block} states {size} bytes");
-            let asked = damaged(&parts, &keys, &what);
+            let outcome = damaged(&parts, &keys, &what);
             if size >= 1 << 20 {
                 let is_ratio = matches!(
-                    cause(&asked),
+                    cause(&outcome),
                     Corruption::Format(FormatError::ImpossibleRatio { .. })
                 );
-                assert!(is_ratio, "{what}: {:?}", asked.error);
+                assert!(is_ratio, "{what}: {:?}", outcome.error);
             }
         }
     }
@@ -298,14 +304,14 @@ fn sizes_that_lie() {
     let mut parts = intact;
     let stored = blocks_len(&parts, 0);
     parts.blocks[0].false_size = Some(stored * 255);
-    let asked = damaged(&parts, &keys, "as much as could be");
-    assert!(matches!(cause(&asked), Corruption::Decompression { .. }));
+    let outcome = damaged(&parts, &keys, "as much as could be");
+    assert!(matches!(cause(&outcome), Corruption::Decompression { .. }));
     parts.blocks[0].false_size = Some(stored * 255 + 1);
-    let asked = damaged(&parts, &keys, "one byte more");
+    let outcome = damaged(&parts, &keys, "one byte more");
     let ratio = |error: &Corruption| {
         matches!(error, Corruption::Format(FormatError::ImpossibleRatio { .. }))
     };
-    assert!(ratio(cause(&asked)));
+    assert!(ratio(cause(&outcome)));
 }
 
 /// Stored length of a block without its header.
@@ -334,8 +340,8 @@ fn offsets_that_lie() {
     ] {
         let mut parts = intact.clone();
         parts.false_ends.push((block, end));
-        let asked = damaged(&parts, &keys, &format!("block {block} ends at {end}"));
-        assert!(asked.report.is_none() || asked.error.is_some());
+        let outcome = damaged(&parts, &keys, &format!("block {block} ends at {end}"));
+        assert!(outcome.report.is_none() || outcome.error.is_some());
     }
 }
 
@@ -347,16 +353,16 @@ fn descriptions_that_lie() {
     for block_count in [0, 1, 3, 8, u16::MAX] {
         let mut meta = table.meta.clone();
         meta.block_count = block_count;
-        let asked = ask(&table.bytes, Some(&meta), &keys, "block count");
-        assert!(asked.report.is_none(), "{block_count} blocks");
+        let outcome = read_all(&table.bytes, Some(&meta), &keys, "block count");
+        assert!(outcome.report.is_none(), "{block_count} blocks");
     }
     for (min_hash, max_hash) in [(0, u64::MAX), (u64::MAX, 0), (7, 7)] {
         let mut meta = table.meta.clone();
         (meta.min_hash, meta.max_hash) = (min_hash, max_hash);
-        assert!(ask(&table.bytes, Some(&meta), &keys, "hash range").is_damaged());
+        assert!(read_all(&table.bytes, Some(&meta), &keys, "hash range").is_damaged());
     }
     let mut meta = table.meta.clone();
     meta.file_size = u64::MAX;
-    let asked = ask(&table.bytes, Some(&meta), &keys, "file size");
-    assert!(matches!(cause(&asked), Corruption::FileSize { expected: u64::MAX, .. }));
+    let outcome = read_all(&table.bytes, Some(&meta), &keys, "file size");
+    assert!(matches!(cause(&outcome), Corruption::FileSize { expected: u64::MAX, .. }));
 }

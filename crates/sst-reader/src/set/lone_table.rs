@@ -17,7 +17,7 @@ fn description_path(path: &Path) -> PathBuf {
 }
 
 /// The description beside the table at `path`: a meta file of one table. `None` if there is none.
-fn described_beside(path: &Path, access: Access) -> Result<Option<SstMeta>, ReadError> {
+fn read_description(path: &Path, access: Access) -> Result<Option<SstMeta>, ReadError> {
     let label = FileLabel::new(description_path(path));
     let meta = match LoadedMeta::read_file(&label, SequenceNumber::default(), access) {
         Ok(meta) => meta,
@@ -48,7 +48,7 @@ impl StaticSortedFile {
         options: &ReaderOptions,
     ) -> Result<Self, ReadError> {
         let path = path.as_ref();
-        match described_beside(path, options.access)? {
+        match read_description(path, options.access)? {
             Some(meta) => Self::open(path, &meta, options),
             None => Self::open_undescribed(path, options),
         }
