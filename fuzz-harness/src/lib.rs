@@ -17,6 +17,7 @@ pub use seeds::{committed, corpus, from_vectors};
 pub use target::{TARGETS, Target};
 
 // Listed by name, so that the compiler checks that every binary in `fuzz/` has its target.
+pub use targets::answers::run as answers;
 pub use targets::block::run as block;
 pub use targets::current::run as current;
 pub use targets::del_file::run as del_file;

@@ -14,7 +14,7 @@ pub struct Target {
 }
 
 /// All targets: first the parsers of `sst-format`, then filters, then whole tables and directories.
-pub const TARGETS: [Target; 18] = [
+pub const TARGETS: [Target; 19] = [
     Target { name: "block", max_len: 64, run: targets::block::run },
     Target { name: "current", max_len: 16, run: targets::current::run },
     Target { name: "del_file", max_len: 32, run: targets::del_file::run },
@@ -33,6 +33,7 @@ pub const TARGETS: [Target; 18] = [
     Target { name: "directory", max_len: 80, run: targets::directory::run },
     Target { name: "input", max_len: 256, run: targets::input::run },
     Target { name: "publish", max_len: 512, run: targets::publish::run },
+    Target { name: "answers", max_len: 96, run: targets::answers::run },
 ];
 
 impl Target {

@@ -1,5 +1,6 @@
 //! The targets, one file each.
 
+pub(crate) mod answers;
 pub(crate) mod block;
 pub(crate) mod current;
 pub(crate) mod del_file;

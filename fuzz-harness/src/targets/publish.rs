@@ -17,10 +17,10 @@ const MAX_COMMITS: usize = 4;
 const MAX_TABLES: usize = 3;
 
 /// The value bytes of one entry, `None` for a tombstone.
-type Value = Option<Vec<u8>>;
+pub(crate) type Value = Option<Vec<u8>>;
 
 /// The content of one table: values in order by hash and key.
-type Table = BTreeMap<(u64, Vec<u8>), Vec<Value>>;
+pub(crate) type Table = BTreeMap<(u64, Vec<u8>), Vec<Value>>;
 
 /// Runs the target on one input.
 pub fn run(data: &[u8]) {
@@ -118,7 +118,8 @@ fn commit(
     Ok(())
 }
 
-fn check_set(
+/// Compares every answer of a set with the content of its tables, the oldest first.
+pub(crate) fn check_set(
     set: &SstSet,
     live: &[(SequenceNumber, Table)],
 ) -> Result<(), Box<dyn std::error::Error>> {

@@ -4,7 +4,7 @@
 use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
 
-use crate::harness::{Run, Scratch, sst};
+use crate::harness::{Run, Scratch, repository, sst};
 
 /// `--memory` of the loads here, in MiB.
 const MEMORY: u64 = 8;
@@ -206,3 +206,71 @@ fn a_large_value_is_written_and_read_or_refused_in_any_address_space() {
 
 /// Length of the large value, below the default of `--max-value`.
 const LARGE_LEN: u64 = 12 << 20;
+
+/// Every how many files of the corpora are tried; all of them if `SST_ALL_CORPORA` is set.
+const CORPUS_STEP: usize = 17;
+
+#[test]
+fn the_fuzz_corpora_abort_no_command_however_little_memory_there_is() {
+    let scratch = Scratch::new();
+    let smallest = smallest(&scratch);
+    let kib = smallest + (ROOM << 10);
+    let base = scratch.database("base", "a\t1\nb\t2\n");
+    let step = if std::env::var_os("SST_ALL_CORPORA").is_some() { 1 } else { CORPUS_STEP };
+    let mut files = Vec::new();
+    for folder in std::fs::read_dir(repository("fuzz/corpus")).unwrap() {
+        let folder = std::fs::read_dir(folder.unwrap().path()).unwrap();
+        files.extend(folder.map(|file| file.unwrap().path()));
+    }
+    files.sort();
+    let mut codes = std::collections::BTreeMap::<_, usize>::new();
+    for file in files.iter().step_by(step) {
+        let bytes = std::fs::read(file).unwrap();
+        let table = scratch.file("corpus.sst", &bytes);
+        let metas = scratch.path("metas");
+        drop(std::fs::remove_dir_all(&metas));
+        std::fs::create_dir(&metas).unwrap();
+        std::fs::write(metas.join("00000001.meta"), &bytes).unwrap();
+        std::fs::write(metas.join("CURRENT"), 1_u32.to_be_bytes()).unwrap();
+        std::fs::write(base.join("CURRENT"), &bytes).unwrap();
+        let input = scratch.file("corpus.txt", &bytes);
+        let loaded = scratch.path("loaded");
+        drop(std::fs::remove_dir_all(&loaded));
+        let load = |format: &'static str| {
+            let load: [&std::ffi::OsStr; 11] = [
+                "load".as_ref(),
+                input.as_ref(),
+                loaded.as_ref(),
+                "--format".as_ref(),
+                format.as_ref(),
+                "--memory".as_ref(),
+                "8".as_ref(),
+                "--threads".as_ref(),
+                "1".as_ref(),
+                "--skip-bad".as_ref(),
+                "-q".as_ref(),
+            ];
+            within(kib, &load)
+        };
+        let read = |command: &'static str, path: &std::path::Path| {
+            within(kib, &[command.as_ref(), path.as_ref()])
+        };
+        let runs = [
+            read("scan", &table),
+            read("verify", &table),
+            read("inspect", &table),
+            read("scan", &metas),
+            read("verify", &metas),
+            read("log", &metas),
+            read("scan", &base),
+            load("tsv"),
+            load("csv"),
+            load("jsonl"),
+        ];
+        for (code, stderr) in runs {
+            assert!(matches!(code, Some(0..=3)), "{}: {code:?} {stderr}", file.display());
+            *codes.entry(code).or_default() += 1;
+        }
+    }
+    println!("{} files, exit codes {codes:?}", files.len().div_ceil(step));
+}

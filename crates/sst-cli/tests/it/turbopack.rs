@@ -168,3 +168,19 @@ fn tables_that_two_meta_files_name_or_none_are_noted() {
     assert!(notes[0].contains(&meta) && notes[0].contains(&again), "{notes:?}");
     assert!(notes[1].contains(&stray), "{notes:?}");
 }
+
+/// Family 0 of a cache that Next.js 16.2.9 wrote, with a filter in its encoding.
+#[test]
+fn a_directory_that_next_16_2_wrote_is_read() {
+    let scratch = Scratch::new();
+    let vector = repository("conformance/vectors/turbopack-16.2");
+    let db = scratch.copy_of(&vector, "db");
+    fs::remove_file(db.join("README.md")).unwrap();
+    let scanned = sst(&[&"scan", &db, &"--hex"]).expect(0);
+    assert_eq!(scanned.text(), "00000000\t00\n01000000\t68770100\n");
+    let got = sst(&[&"get", &db, &"--hex", &"00000000", &"01000000"]).expect(0);
+    assert_eq!(got.text(), scanned.text());
+    let report = sst(&[&"verify", &db, &"--json"]).expect(0).json();
+    assert!(report["notes"][0].as_str().unwrap().contains("16.2"), "{report}");
+    objections(&db, 2);
+}

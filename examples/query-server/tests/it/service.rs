@@ -269,3 +269,37 @@ fn a_commit_that_cannot_be_opened_leaves_the_old_one_served() {
     server.terminate();
     assert!(server.end().success() && ingest.end().success());
 }
+
+/// A directory that was swapped for another of the same commit number is served within a refresh.
+#[cfg(unix)]
+#[test]
+fn a_directory_that_is_swapped_by_a_link_is_served_like_any_other() {
+    let scratch = tempfile::tempdir().unwrap();
+    let live = scratch.path().join("live");
+    let mut commits = Vec::new();
+    for (version, name) in [(1, "old"), (2, "new")] {
+        let mut ingest = Process::ingest(&scratch.path().join(name), "replace");
+        commits.push(publish(&mut ingest, version));
+        assert!(ingest.end().success());
+    }
+    assert_eq!(commits[0], commits[1], "the number does not tell them apart");
+    std::os::unix::fs::symlink("old", &live).unwrap();
+    let server = Process::server(&live);
+    let (address, agent) = (address(&server), agent());
+    let get = |key: &str| {
+        let url = format!("http://{address}/get/key%20{key}");
+        agent.get(url).call().unwrap().body_mut().read_to_string().unwrap()
+    };
+    assert_eq!(get("1"), "1");
+    let next = scratch.path().join("next");
+    std::os::unix::fs::symlink("new", &next).unwrap();
+    std::fs::rename(next, live).unwrap();
+    let deadline = Instant::now() + DEADLINE;
+    while get("1") != "2" {
+        assert!(Instant::now() < deadline, "the old directory is still served");
+        std::thread::yield_now();
+    }
+    assert_eq!(get("2"), "2", "no answer is of the other directory");
+    server.terminate();
+    assert!(server.end().success());
+}
