@@ -14,6 +14,7 @@ use sst_format::meta_file::MetaFileParts;
 use sst_format::protection::{BlobRecord, LiveMeta};
 use sst_format::value_ref::ValueRef;
 use sst_format::{BlobNumber, BlockIndex, SequenceNumber, SstMeta, TableFlags, TableProtection};
+use sst_merge::{Diff, Duplicates, Inputs};
 use sst_reader::{
     Access, BlockCache, EntryValue, Lookup, ReadError, ReaderOptions, SstSet, StaticSortedFile,
     hash_key,
@@ -278,6 +279,29 @@ fn forget<T>(result: T) {
     std::hint::black_box(result);
 }
 
+/// The inputs of a merge.
+fn inputs(dir: &Path) -> Inputs {
+    let mut inputs = Inputs::new(without_room());
+    inputs.add_directory(dir, 0).unwrap();
+    inputs
+}
+
+/// Walks the merged entries of a directory, and reads each value.
+fn walk_merged(dir: &Path) {
+    let mut merged = inputs(dir).live(0..=u64::MAX, Duplicates::Keep).unwrap();
+    while let Some(entry) = merged.next().unwrap() {
+        forget(entry.into_value().unwrap());
+    }
+}
+
+/// Compares a directory with itself.
+fn compare(dir: &Path) {
+    let [old, new] = [inputs(dir), inputs(dir)];
+    let monitor = sst_reader::Monitor::default();
+    let mut diff = Diff::new(&old, &new, 0..=u64::MAX, Duplicates::Newest, &monitor).unwrap();
+    assert!(diff.next().unwrap().is_none());
+}
+
 /// The peak memory of every read call as a multiple of the stored bytes: the table in
 /// docs/RELIABILITY.md.
 #[test]
@@ -346,6 +370,14 @@ fn the_memory_of_every_read_call() {
         ),
         ("`SstSet::multi_get`", many_len, Box::new(|| forget(sets[1].multi_get(&keys).unwrap()))),
         ("`SstSet::iter`", many_len, Box::new(|| forget(sets[1].iter().count()))),
+        ("`SstSet::refresh`", many_len, Box::new(|| assert!(sets[1].refresh().unwrap().is_none()))),
+        (
+            "`SstSet::content_digest` (a certificate)",
+            many_len,
+            Box::new(|| forget(sets[1].content_digest(&monitor).unwrap())),
+        ),
+        ("`Inputs::live` (a merge)", many_len, Box::new(|| walk_merged(dir(1)))),
+        ("`Diff` of a directory and itself", 2 * many_len, Box::new(|| compare(dir(1)))),
         (
             "`verify_directory`",
             many_len,
