@@ -67,24 +67,24 @@ pub(crate) enum CliError {
         name: String,
     },
     /// A key occurs twice, and `--duplicates error` forbids that.
-    #[error("{name}: {place}: the key {key} is in {first}{} too", of_other(first_name.as_deref()))]
+    #[error("{name}: {position}: the key {key} is in {first}{} too", suffix_of_other(first_name.as_deref()))]
     Duplicate {
         /// Name of the input.
         name: String,
         /// Its line or row.
-        place: String,
+        position: String,
         key: ShortKey,
         /// Name of the first input with the key, if it is another input.
         first_name: Option<String>,
         first: String,
     },
     /// The format cannot hold an entry.
-    #[error("{name}: {place}: {source}")]
+    #[error("{name}: {position}: {source}")]
     Entry {
         /// Name of the input.
         name: String,
         /// Its line or row.
-        place: String,
+        position: String,
         source: WriteError,
     },
     /// Entries could not be loaded.
@@ -167,7 +167,7 @@ impl From<MergeError> for CliError {
 impl CliError {
     /// Turns a cancellation into [`CliError::Interrupted`], which states that `unchanged` is as it
     /// was before.
-    pub(crate) fn or_interrupted(self, unchanged: &Path) -> Self {
+    pub(crate) fn into_interrupted(self, unchanged: &Path) -> Self {
         match self {
             Self::Merge(MergeError::Cancelled)
             | Self::Read(ReadError::Cancelled { .. })
@@ -179,8 +179,13 @@ impl CliError {
 
     /// Turns the cancellation of a merge in place after `done` of `families` families into its
     /// error.
-    pub(crate) fn or_interrupted_at(self, directory: &Path, done: usize, families: usize) -> Self {
-        match self.or_interrupted(directory) {
+    pub(crate) fn into_interrupted_at(
+        self,
+        directory: &Path,
+        done: usize,
+        families: usize,
+    ) -> Self {
+        match self.into_interrupted(directory) {
             Self::Interrupted(directory) if done > 0 => {
                 Self::MergeInterrupted { directory, families, done }
             }
@@ -231,7 +236,7 @@ impl CliError {
     }
 }
 
-fn of_other(name: Option<&str>) -> String {
+fn suffix_of_other(name: Option<&str>) -> String {
     name.map_or_else(String::new, |name| format!(" of {name}"))
 }
 
@@ -249,7 +254,7 @@ mod tests {
     #[test]
     fn a_merge_in_place_is_said_to_have_changed_nothing_only_if_it_has_not() {
         let interrupted = |done| {
-            CliError::Publish(PublishError::Cancelled).or_interrupted_at("db".as_ref(), done, 3)
+            CliError::Publish(PublishError::Cancelled).into_interrupted_at("db".as_ref(), done, 3)
         };
         assert!(matches!(interrupted(0), CliError::Interrupted(_)));
         assert!(matches!(interrupted(2), CliError::MergeInterrupted { families: 3, done: 2, .. }));

@@ -76,7 +76,7 @@ pub(crate) struct Unescaper {
     /// An incomplete escape at the end of the last part.
     held: Vec<u8>,
     /// Bytes of text consumed so far, including those in `held`.
-    taken: usize,
+    consumed: usize,
 }
 
 /// The result of parsing the start of an escape.
@@ -90,7 +90,7 @@ enum Escape {
 
 impl Unescaper {
     /// Decodes a part of the text and passes the bytes to `out`.
-    pub(crate) fn take<E: From<BadEscape>>(
+    pub(crate) fn push<E: From<BadEscape>>(
         &mut self,
         text: &[u8],
         mut out: impl FnMut(&[u8]) -> Result<(), E>,
@@ -100,7 +100,7 @@ impl Unescaper {
             let Some((first, others)) = rest.split_first() else { return Ok(()) };
             rest = others;
             self.held.push(*first);
-            self.taken += 1;
+            self.consumed += 1;
             match Escape::parse(&self.held) {
                 // The escape was incomplete without the byte just added, so it ends with it.
                 Escape::Byte(byte, _) => {
@@ -115,27 +115,27 @@ impl Unescaper {
             // `backslash` is a position within `rest`, so the split always succeeds.
             let (before, escape) = rest.split_at_checked(backslash).unwrap_or((rest, &[]));
             out(before)?;
-            self.taken += before.len();
+            self.consumed += before.len();
             match Escape::parse(escape) {
                 Escape::Byte(byte, len) => {
                     out(&[byte])?;
-                    self.taken += len;
+                    self.consumed += len;
                     // The escape was parsed from these bytes, so they contain it.
                     rest = escape.get(len..).unwrap_or(&[]);
                 }
                 Escape::Incomplete => {
                     self.held.extend_from_slice(escape);
-                    self.taken += escape.len();
+                    self.consumed += escape.len();
                     return Ok(());
                 }
                 Escape::Unknown => {
-                    self.taken += 1;
+                    self.consumed += 1;
                     self.held.push(b'\\');
                     return Err(self.bad(escape).into());
                 }
             }
         }
-        self.taken += rest.len();
+        self.consumed += rest.len();
         out(rest)
     }
 
@@ -149,7 +149,7 @@ impl Unescaper {
         let shown = if escape.get(1) == Some(&b'x') { MAX_ESCAPE_LEN } else { 2 };
         let escape = escape.get(..shown).unwrap_or(escape);
         let escape = String::from_utf8_lossy(escape).escape_debug().to_string();
-        BadEscape { escape: escape.replace("\\\\", "\\"), at: self.taken - self.held.len() + 1 }
+        BadEscape { escape: escape.replace("\\\\", "\\"), at: self.consumed - self.held.len() + 1 }
     }
 }
 
@@ -189,7 +189,7 @@ mod tests {
         let in_parts = |len: usize| {
             let (mut out, mut unescaper) = (Vec::new(), Unescaper::default());
             for part in text.chunks(len) {
-                unescaper.take(part, |bytes| {
+                unescaper.push(part, |bytes| {
                     out.extend_from_slice(bytes);
                     Ok::<_, BadEscape>(())
                 })?;
@@ -201,8 +201,8 @@ mod tests {
             let parts = in_parts(len);
             // If an escape is split, the error shows only its start, so the errors are compared by
             // position.
-            let place = |error: &BadEscape| error.at;
-            assert_eq!(parts.as_ref().map_err(place), whole.as_ref().map_err(place), "{len}");
+            let position = |error: &BadEscape| error.at;
+            assert_eq!(parts.as_ref().map_err(position), whole.as_ref().map_err(position), "{len}");
         }
         whole
     }
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_escapes_are_named_with_their_place() {
+    fn unknown_escapes_are_named_with_their_position() {
         for (text, escape, at) in [
             (r"ab\q", r"\q", 3),
             (r"\", r"\", 1),

@@ -9,7 +9,7 @@ use crate::cli::{Cli, Command};
 use crate::end_mark::EndMark;
 use crate::input::{Format, InputArgs};
 use crate::input::{Input, InputEntry, InputError, decompressed};
-use crate::output::{EntryLine, Shown};
+use crate::output::{EntryLine, PrintedValue};
 
 /// Longest value while fuzzing: small, so that a short input can exceed it.
 const MAX_VALUE: &str = "200";
@@ -117,7 +117,7 @@ fn comes_back(outcome: &Outcome) {
     for (_, key, value) in &outcome.entries {
         let value = value.as_deref();
         mark.add(key, value);
-        let shown = value.map_or(Shown::Deleted, Shown::Value);
+        let shown = value.map_or(PrintedValue::Deleted, PrintedValue::Value);
         let line = EntryLine { hash: None, key, value: shown, hex: false };
         text += &format!("{line}\n");
         json += &serde_json::to_string(&line).unwrap_or_else(|error| error.to_string());

@@ -57,7 +57,7 @@ impl<W: Write> Output<W> {
 
 /// A value to be printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shown<'a> {
+pub(crate) enum PrintedValue<'a> {
     /// The value.
     Value(&'a [u8]),
     /// A deletion.
@@ -74,7 +74,7 @@ pub(crate) struct EntryLine<'a> {
     /// The hash, for JSON only.
     pub(crate) hash: Option<u64>,
     pub(crate) key: &'a [u8],
-    pub(crate) value: Shown<'a>,
+    pub(crate) value: PrintedValue<'a>,
     /// Whether key and value are printed in hex.
     pub(crate) hex: bool,
 }
@@ -82,7 +82,7 @@ pub(crate) struct EntryLine<'a> {
 impl fmt::Display for EntryLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", Bytes { bytes: self.key, hex: self.hex })?;
-        if self.value != Shown::Omitted {
+        if self.value != PrintedValue::Omitted {
             write!(f, "\t{}", ValueText { value: self.value, hex: self.hex })?;
         }
         Ok(())
@@ -91,18 +91,18 @@ impl fmt::Display for EntryLine<'_> {
 
 /// A value as text.
 pub(crate) struct ValueText<'a> {
-    pub(crate) value: Shown<'a>,
+    pub(crate) value: PrintedValue<'a>,
     pub(crate) hex: bool,
 }
 
 impl fmt::Display for ValueText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.value {
-            Shown::Value(bytes) => write!(f, "{}", Bytes { bytes, hex: self.hex }),
-            Shown::Deleted => f.write_str(DELETED),
+            PrintedValue::Value(bytes) => write!(f, "{}", Bytes { bytes, hex: self.hex }),
+            PrintedValue::Deleted => f.write_str(DELETED),
             // An unknown escape on purpose: `load` refuses it, so it is never loaded as the value.
-            Shown::Blob(number) => write!(f, r"\blob({number})"),
-            Shown::Omitted => Ok(()),
+            PrintedValue::Blob(number) => write!(f, r"\blob({number})"),
+            PrintedValue::Omitted => Ok(()),
         }
     }
 }
@@ -130,12 +130,12 @@ impl Serialize for EntryLine<'_> {
         }
         serialize_bytes(&mut map, ("key", "key_hex"), self.key, self.hex)?;
         match self.value {
-            Shown::Value(value) => {
+            PrintedValue::Value(value) => {
                 serialize_bytes(&mut map, ("value", "value_hex"), value, self.hex)?;
             }
-            Shown::Deleted => map.serialize_entry("value", &())?,
-            Shown::Blob(number) => map.serialize_entry("blob", &number.0)?,
-            Shown::Omitted => {}
+            PrintedValue::Deleted => map.serialize_entry("value", &())?,
+            PrintedValue::Blob(number) => map.serialize_entry("blob", &number.0)?,
+            PrintedValue::Omitted => {}
         }
         map.end()
     }
@@ -170,7 +170,7 @@ pub(crate) fn entries(number: u64) -> String {
 mod tests {
     use super::*;
 
-    fn entry<'a>(key: &'a [u8], value: Shown<'a>) -> EntryLine<'a> {
+    fn entry<'a>(key: &'a [u8], value: PrintedValue<'a>) -> EntryLine<'a> {
         EntryLine { hash: None, key, value, hex: false }
     }
 
@@ -181,12 +181,12 @@ mod tests {
     #[test]
     fn entries_as_text() {
         for (entry, text) in [
-            (entry("ключ".as_bytes(), Shown::Value(b"a\tb")), "ключ\ta\\tb"),
-            (entry(b"\xff", Shown::Value(b"")), "\\xff\t"),
-            (entry(b"gone", Shown::Deleted), "gone\t\\N"),
-            (entry(b"large", Shown::Blob(BlobNumber(7))), "large\t\\blob(7)"),
-            (entry(b"key", Shown::Omitted), "key"),
-            (EntryLine { hex: true, ..entry(b"a", Shown::Value(b"\0b")) }, "61\t0062"),
+            (entry("ключ".as_bytes(), PrintedValue::Value(b"a\tb")), "ключ\ta\\tb"),
+            (entry(b"\xff", PrintedValue::Value(b"")), "\\xff\t"),
+            (entry(b"gone", PrintedValue::Deleted), "gone\t\\N"),
+            (entry(b"large", PrintedValue::Blob(BlobNumber(7))), "large\t\\blob(7)"),
+            (entry(b"key", PrintedValue::Omitted), "key"),
+            (EntryLine { hex: true, ..entry(b"a", PrintedValue::Value(b"\0b")) }, "61\t0062"),
         ] {
             assert_eq!(entry.to_string(), text);
         }
@@ -195,13 +195,16 @@ mod tests {
     #[test]
     fn entries_as_json() {
         for (entry, text) in [
-            (entry(b"k\t", Shown::Value("ä".as_bytes())), r#"{"key":"k\t","value":"ä"}"#),
-            (entry(b"\xff", Shown::Value(b"\0\xfe")), r#"{"key_hex":"ff","value_hex":"00fe"}"#),
-            (entry(b"gone", Shown::Deleted), r#"{"key":"gone","value":null}"#),
-            (entry(b"large", Shown::Blob(BlobNumber(7))), r#"{"key":"large","blob":7}"#),
-            (entry(b"key", Shown::Omitted), r#"{"key":"key"}"#),
+            (entry(b"k\t", PrintedValue::Value("ä".as_bytes())), r#"{"key":"k\t","value":"ä"}"#),
             (
-                EntryLine { hash: Some(255), hex: true, ..entry(b"a", Shown::Value(b"b")) },
+                entry(b"\xff", PrintedValue::Value(b"\0\xfe")),
+                r#"{"key_hex":"ff","value_hex":"00fe"}"#,
+            ),
+            (entry(b"gone", PrintedValue::Deleted), r#"{"key":"gone","value":null}"#),
+            (entry(b"large", PrintedValue::Blob(BlobNumber(7))), r#"{"key":"large","blob":7}"#),
+            (entry(b"key", PrintedValue::Omitted), r#"{"key":"key"}"#),
+            (
+                EntryLine { hash: Some(255), hex: true, ..entry(b"a", PrintedValue::Value(b"b")) },
                 r#"{"hash":"00000000000000ff","key_hex":"61","value_hex":"62"}"#,
             ),
         ] {

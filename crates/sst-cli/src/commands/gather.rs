@@ -127,7 +127,7 @@ pub(crate) fn run(args: &GatherArgs, context: Context) -> Result<Exit, CliError>
     let before = target.publisher().current();
     let (fragments, info) = match gather(target.publisher(), args, context) {
         Ok(gathered) => gathered,
-        Err(error) => return Err(target.failed(before, error.or_interrupted(&args.output))),
+        Err(error) => return Err(target.failed(before, error.into_interrupted(&args.output))),
     };
     note_not_removed(&info.not_removed, context);
     let mut certificates = info.certificates.iter();

@@ -10,7 +10,7 @@ use sst_reader::{EntryValue, Lookup, SstSet, StaticSortedFile, hash_key};
 use super::Context;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::output::{Bytes, EntryLine, Output, Shown, ValueText, serialize_bytes};
+use crate::output::{Bytes, EntryLine, Output, PrintedValue, ValueText, serialize_bytes};
 use crate::store::Store;
 
 /// Arguments of `sst get`.
@@ -49,8 +49,8 @@ pub(crate) fn run(args: &GetArgs, context: Context) -> Result<Exit, CliError> {
     for key in &keys {
         let mut printer = Printer { output: &mut output, key, args, is_json: context.json };
         let status = match &store {
-            Store::Directory(set) => ask_directory(set, &mut printer)?,
-            Store::Table(table) => ask_table(table, &mut printer)?,
+            Store::Directory(set) => look_up_in_set(set, &mut printer)?,
+            Store::Table(table) => look_up_in_table(table, &mut printer)?,
         };
         if status != Status::Found {
             exit = Exit::NotFound;
@@ -96,12 +96,12 @@ impl Status {
 }
 
 /// Looks a key up and prints its values one by one: there may be more than memory holds.
-fn ask_directory(set: &SstSet, printer: &mut Printer<'_>) -> Result<Status, CliError> {
+fn look_up_in_set(set: &SstSet, printer: &mut Printer<'_>) -> Result<Status, CliError> {
     let key = printer.key;
     if printer.args.all {
         let mut status = Status::NotFound;
         for value in set.get_all(key) {
-            printer.value(Shown::Value(&value?))?;
+            printer.value(PrintedValue::Value(&value?))?;
             status = Status::Found;
         }
         if status == Status::Found {
@@ -111,18 +111,21 @@ fn ask_directory(set: &SstSet, printer: &mut Printer<'_>) -> Result<Status, CliE
     match set.lookup(hash_key(key), key)? {
         Lookup::NotFound => printer.without_value(Status::NotFound),
         Lookup::Deleted => printer.without_value(Status::Deleted),
-        Lookup::Value(value) => printer.value(Shown::Value(&value)),
-        Lookup::Blob(number) => printer.value(Shown::Value(&set.read_blob(number)?)),
+        Lookup::Value(value) => printer.value(PrintedValue::Value(&value)),
+        Lookup::Blob(number) => printer.value(PrintedValue::Value(&set.read_blob(number)?)),
     }
 }
 
-/// As [`ask_directory`]. Without its directory a table knows only the numbers of blobs.
-fn ask_table(table: &StaticSortedFile, printer: &mut Printer<'_>) -> Result<Status, CliError> {
+/// As [`look_up_in_set`]. Without its directory a table knows only the numbers of blobs.
+fn look_up_in_table(
+    table: &StaticSortedFile,
+    printer: &mut Printer<'_>,
+) -> Result<Status, CliError> {
     let (mut status, max) = (Status::NotFound, if printer.args.all { usize::MAX } else { 1 });
     for entry in table.get_all(printer.key)?.take(max) {
         match entry? {
-            EntryValue::Value(value) => status = printer.value(Shown::Value(&value))?,
-            EntryValue::Blob(number) => status = printer.value(Shown::Blob(number))?,
+            EntryValue::Value(value) => status = printer.value(PrintedValue::Value(&value))?,
+            EntryValue::Blob(number) => status = printer.value(PrintedValue::Blob(number))?,
             EntryValue::Deleted if status == Status::NotFound => status = Status::Deleted,
             EntryValue::Deleted => {}
         }
@@ -140,16 +143,16 @@ struct Printer<'a> {
 
 impl Printer<'_> {
     /// Prints one value.
-    fn value(&mut self, value: Shown<'_>) -> Result<Status, CliError> {
+    fn value(&mut self, value: PrintedValue<'_>) -> Result<Status, CliError> {
         let Self { output, key, args, is_json } = self;
         let (key, hex, status) = (*key, args.hex, Status::Found);
         match value {
-            Shown::Blob(number) if args.raw => {
+            PrintedValue::Blob(number) if args.raw => {
                 let text =
                     format!("the value is in blob file {number}: look the key up in its directory");
                 return Err(CliError::Usage(text));
             }
-            Shown::Value(value) if args.raw => output.bytes(value)?,
+            PrintedValue::Value(value) if args.raw => output.bytes(value)?,
             _ if *is_json => output.json(&Line { key, status: status.name(), value, hex })?,
             _ if args.keys.len() == 1 => output.line(ValueText { value, hex })?,
             _ => output.line(EntryLine { hash: None, key, value, hex })?,
@@ -161,7 +164,12 @@ impl Printer<'_> {
     fn without_value(&mut self, status: Status) -> Result<Status, CliError> {
         if self.is_json {
             let (key, hex) = (self.key, self.args.hex);
-            self.output.json(&Line { key, status: status.name(), value: Shown::Omitted, hex })?;
+            self.output.json(&Line {
+                key,
+                status: status.name(),
+                value: PrintedValue::Omitted,
+                hex,
+            })?;
         }
         Ok(status)
     }
@@ -171,7 +179,7 @@ impl Printer<'_> {
 struct Line<'a> {
     key: &'a [u8],
     status: &'static str,
-    value: Shown<'a>,
+    value: PrintedValue<'a>,
     hex: bool,
 }
 
@@ -181,11 +189,11 @@ impl Serialize for Line<'_> {
         serialize_bytes(&mut map, ("key", "key_hex"), self.key, self.hex)?;
         map.serialize_entry("status", self.status)?;
         match self.value {
-            Shown::Value(value) => {
+            PrintedValue::Value(value) => {
                 serialize_bytes(&mut map, ("value", "value_hex"), value, self.hex)?;
             }
-            Shown::Blob(number) => map.serialize_entry("blob", &number.0)?,
-            Shown::Deleted | Shown::Omitted => {}
+            PrintedValue::Blob(number) => map.serialize_entry("blob", &number.0)?,
+            PrintedValue::Deleted | PrintedValue::Omitted => {}
         }
         map.end()
     }

@@ -88,10 +88,10 @@ pub(crate) fn run(args: &MergeArgs, context: Context) -> Result<Exit, CliError> 
     match &args.output {
         None => compact_directory(args, context),
         Some(path) if path.extension().is_some_and(|extension| extension == "sst") => {
-            merge_to_file(args, path, context).map_err(|error| error.or_interrupted(path))
+            merge_to_file(args, path, context).map_err(|error| error.into_interrupted(path))
         }
         Some(path) => {
-            merge_to_directory(args, path, context).map_err(|error| error.or_interrupted(path))
+            merge_to_directory(args, path, context).map_err(|error| error.into_interrupted(path))
         }
     }
 }
@@ -193,7 +193,7 @@ fn compact_directory(args: &MergeArgs, context: Context) -> Result<Exit, CliErro
         let compacted =
             compact(&mut publisher, family, newest, &options, reader_options(), &monitor);
         let compaction = compacted.map_err(|error| {
-            let error = CliError::from(error).or_interrupted_at(directory, done, count);
+            let error = CliError::from(error).into_interrupted_at(directory, done, count);
             error_after(&publisher, before, error)
         })?;
         drop(bar);

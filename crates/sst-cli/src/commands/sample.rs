@@ -88,7 +88,7 @@ pub(crate) fn run(args: &SampleArgs, context: Context) -> Result<Exit, CliError>
         true => to_file(&inputs, &sample, &args.output, &options, context),
         false => to_directory(&inputs, &sample, &args.output, family, &options, context),
     };
-    let report = report.map_err(|error| error.or_interrupted(&args.output))?;
+    let report = report.map_err(|error| error.into_interrupted(&args.output))?;
     print(&args.output, &report, context)?;
     Ok(Exit::Success)
 }

@@ -9,7 +9,7 @@ use super::Context;
 use crate::end_mark::EndMark;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::output::{EntryLine, Output, Shown};
+use crate::output::{EntryLine, Output, PrintedValue};
 use crate::store::Store;
 
 /// Arguments of `sst scan`.
@@ -95,12 +95,12 @@ impl Printer<'_> {
         self.args.limit.is_some_and(|limit| self.printed >= limit)
     }
 
-    fn print(&mut self, hash: u64, key: &[u8], value: Shown<'_>) -> Result<(), CliError> {
+    fn print(&mut self, hash: u64, key: &[u8], value: PrintedValue<'_>) -> Result<(), CliError> {
         self.printed += 1;
         if let Some(mark) = &mut self.mark {
             // For a blob only its number is printed. `load` refuses that, so it is added without a
             // value.
-            mark.add(key, if let Shown::Value(value) = value { Some(value) } else { None });
+            mark.add(key, if let PrintedValue::Value(value) = value { Some(value) } else { None });
         }
         let line = EntryLine { hash: Some(hash), key, value, hex: self.args.hex };
         if self.json { self.output.json(&line) } else { self.output.line(line) }
@@ -117,13 +117,13 @@ fn scan_directory(set: &SstSet, printer: &mut Printer<'_>) -> Result<(), CliErro
         let Some(entry) = entries.next().transpose()? else { break };
         let blob;
         let value = match &entry.value {
-            _ if args.keys_only => Shown::Omitted,
-            EntryValue::Value(value) => Shown::Value(value),
+            _ if args.keys_only => PrintedValue::Omitted,
+            EntryValue::Value(value) => PrintedValue::Value(value),
             EntryValue::Blob(number) => {
                 blob = set.read_blob(*number)?;
-                Shown::Value(&blob)
+                PrintedValue::Value(&blob)
             }
-            EntryValue::Deleted => Shown::Deleted,
+            EntryValue::Deleted => PrintedValue::Deleted,
         };
         printer.print(entry.hash, &entry.key, value)?;
     }
@@ -141,13 +141,13 @@ fn scan_table(table: &StaticSortedFile, printer: &mut Printer<'_>) -> Result<(),
     {
         let (hash, key) = (entry.hash, entry.key);
         if args.keys_only {
-            printer.print(hash, key, Shown::Omitted)?;
+            printer.print(hash, key, PrintedValue::Omitted)?;
             continue;
         }
         let value = match entry.into_value()? {
-            EntryValue::Value(value) => Shown::Value(value),
-            EntryValue::Blob(number) => Shown::Blob(number),
-            EntryValue::Deleted => Shown::Deleted,
+            EntryValue::Value(value) => PrintedValue::Value(value),
+            EntryValue::Blob(number) => PrintedValue::Blob(number),
+            EntryValue::Deleted => PrintedValue::Deleted,
         };
         printer.print(hash, key, value)?;
     }

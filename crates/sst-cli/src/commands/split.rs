@@ -155,7 +155,7 @@ fn which(args: &SplitArgs, context: Context) -> Result<Exit, CliError> {
         let shard = map.shard_of(key.as_bytes());
         let directory = out.join(shard_name(shard)).display().to_string();
         if context.json {
-            output.json(&Found { key, shard, directory })?;
+            output.json(&FoundShard { key, shard, directory })?;
         } else {
             output.line(format_args!(
                 "{}\t{directory}",
@@ -168,7 +168,7 @@ fn which(args: &SplitArgs, context: Context) -> Result<Exit, CliError> {
 }
 
 #[derive(Serialize)]
-struct Found<'a> {
+struct FoundShard<'a> {
     key: &'a str,
     shard: usize,
     directory: String,

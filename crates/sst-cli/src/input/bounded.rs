@@ -7,7 +7,7 @@ pub(crate) struct Bounded(Vec<u8>);
 
 /// The reason why bytes could not be appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refused {
+pub(crate) enum AppendError {
     /// The limit is exceeded.
     TooLong,
     /// The system has no memory for a buffer of this many bytes.
@@ -29,10 +29,10 @@ impl Bounded {
 
     /// Appends bytes if the buffer then has at most `max` bytes.
     #[inline]
-    pub(crate) fn append(&mut self, bytes: &[u8], max: usize) -> Result<(), Refused> {
+    pub(crate) fn append(&mut self, bytes: &[u8], max: usize) -> Result<(), AppendError> {
         // The buffer may already be longer than `max`, if an earlier call had a higher limit.
         if bytes.len() > max.saturating_sub(self.0.len()) {
-            return Err(Refused::TooLong);
+            return Err(AppendError::TooLong);
         }
         if bytes.len() > self.0.capacity() - self.0.len() {
             self.grow(bytes.len(), max)?;
@@ -45,25 +45,25 @@ impl Bounded {
     ///
     /// The length is checked after `write`, so `write` must produce a bounded number of bytes.
     #[cfg(feature = "parquet")]
-    pub(crate) fn append_with<E: From<Refused>>(
+    pub(crate) fn append_with<E: From<AppendError>>(
         &mut self,
         max: usize,
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
     ) -> Result<(), E> {
         write(&mut self.0)?;
-        if self.0.len() > max { Err(Refused::TooLong.into()) } else { Ok(()) }
+        if self.0.len() > max { Err(AppendError::TooLong.into()) } else { Ok(()) }
     }
 
     /// Reserves memory for `needed` more bytes: doubles the capacity, up to the limit.
     #[cold]
-    fn grow(&mut self, needed: usize, max: usize) -> Result<(), Refused> {
+    fn grow(&mut self, needed: usize, max: usize) -> Result<(), AppendError> {
         let len = self.0.len() + needed;
         let wanted = (self.0.capacity() * 2).clamp(len, max.max(len));
         let more = wanted - self.0.len();
         let reserved = self.0.try_reserve_exact(more);
         // If memory is short, `needed` bytes may still fit.
         let reserved = reserved.or_else(|_| self.0.try_reserve_exact(needed));
-        reserved.map_err(|_| Refused::NoMemory(len))
+        reserved.map_err(|_| AppendError::NoMemory(len))
     }
 }
 
@@ -83,10 +83,10 @@ mod tests {
     fn nothing_is_appended_beyond_the_limit() {
         let mut bytes = Bounded::new();
         assert_eq!(bytes.append(b"abc", 3), Ok(()));
-        assert_eq!(bytes.append(b"d", 3), Err(Refused::TooLong));
+        assert_eq!(bytes.append(b"d", 3), Err(AppendError::TooLong));
         assert_eq!(bytes.as_slice(), b"abc");
         assert_eq!(bytes.append(b"", 2), Ok(()));
-        assert_eq!(bytes.append(b"d", 2), Err(Refused::TooLong));
+        assert_eq!(bytes.append(b"d", 2), Err(AppendError::TooLong));
     }
 
     #[test]

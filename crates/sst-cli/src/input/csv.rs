@@ -11,7 +11,7 @@ use std::io::BufRead;
 
 use sst_format::limits::MAX_KEY_LEN;
 
-use super::bounded::{Bounded, Refused};
+use super::bounded::{AppendError, Bounded};
 use super::csv_rows::{CsvRows, RowSink};
 use super::input_args::{Column, InputArgs};
 use super::{EntryReader, InputEntry, InputError, LineError, Step, columns};
@@ -111,7 +111,7 @@ impl EntrySink<'_> {
         self.layout.value.is_none() && cell != self.layout.key
     }
 
-    fn take(&mut self, cell: u64, bytes: &[u8]) -> Result<(), LineError> {
+    fn append(&mut self, cell: u64, bytes: &[u8]) -> Result<(), LineError> {
         let max = self.layout.max_value;
         let of_value = |refused| LineError::of_value(refused, max);
         if cell == self.layout.key {
@@ -126,7 +126,7 @@ impl EntrySink<'_> {
     }
 
     /// Ends a cell of a value that may have several columns.
-    fn end_other(&mut self) -> Result<(), Refused> {
+    fn end_other(&mut self) -> Result<(), AppendError> {
         let Layout { delimiter, max_value, .. } = self.layout;
         let value = &mut self.entry.value;
         if self.others == 1 {
@@ -147,7 +147,7 @@ impl EntrySink<'_> {
 impl RowSink for EntrySink<'_> {
     fn bytes(&mut self, cell: u64, bytes: &[u8]) {
         if self.error.is_none() {
-            self.error = self.take(cell, bytes).err();
+            self.error = self.append(cell, bytes).err();
         }
     }
 
@@ -165,7 +165,7 @@ pub(super) fn append_cell(
     delimiter: u8,
     line: &mut Bounded,
     max: usize,
-) -> Result<(), Refused> {
+) -> Result<(), AppendError> {
     if !cell.iter().any(|byte| [delimiter, b'"', b'\n', b'\r'].contains(byte)) {
         return line.append(cell, max);
     }

@@ -49,7 +49,7 @@ struct LineCounter {
 }
 
 impl LineCounter {
-    fn pass(&mut self, byte: u8) {
+    fn count(&mut self, byte: u8) {
         self.ended += u64::from(byte == b'\r' || (byte == b'\n' && !self.after_return));
         self.after_return = byte == b'\r';
     }
@@ -125,7 +125,7 @@ impl RowState {
         {
             let is_line_end = matches!(byte, b'\n' | b'\r');
             match self.state {
-                State::RowStart if is_line_end => lines.pass(*byte),
+                State::RowStart if is_line_end => lines.count(*byte),
                 State::RowStart => {
                     self.row.line = lines.ended + 1;
                     self.state = State::CellStart;
@@ -138,7 +138,7 @@ impl RowState {
                 }
                 State::Quoted if *byte == b'"' => self.state = State::QuoteInQuoted,
                 State::Quoted if is_line_end => {
-                    lines.pass(*byte);
+                    lines.count(*byte);
                     sink.bytes(self.row.cells, &[*byte]);
                 }
                 State::QuoteInQuoted if *byte == b'"' => {
@@ -159,7 +159,7 @@ impl RowState {
                 }
                 State::Skip if is_line_end => self.end_row(*byte, lines),
                 State::Quoted | State::Plain | State::Skip => {
-                    rest = self.take_run(rest, delimiter, sink);
+                    rest = self.consume_run(rest, delimiter, sink);
                     lines.after_return = false;
                     continue;
                 }
@@ -174,7 +174,7 @@ impl RowState {
     }
 
     /// Consumes bytes up to the next special byte. Returns the rest of the buffer.
-    fn take_run<'b>(
+    fn consume_run<'b>(
         &mut self,
         buffer: &'b [u8],
         delimiter: u8,
@@ -204,7 +204,7 @@ impl RowState {
     }
 
     fn end_row(&mut self, line_end: u8, lines: &mut LineCounter) {
-        lines.pass(line_end);
+        lines.count(line_end);
         self.state = State::RowEnd;
     }
 }

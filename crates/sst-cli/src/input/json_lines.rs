@@ -70,7 +70,7 @@ impl<R: BufRead> EntryReader for JsonLinesReader<R> {
             .deserialize_map(Fields { key: &self.key, value: &self.value })
             .and_then(|fields| json.end().map(|()| fields))
             .map_err(|error| at_line(LineError::Json(error)))?;
-        fields.take(&self.key, &self.value, self.max_value, entry).map_err(at_line)?;
+        fields.write_to(&self.key, &self.value, self.max_value, entry).map_err(at_line)?;
         Ok(Step::Entry)
     }
 }
@@ -149,7 +149,7 @@ enum Encoding {
 
 /// The key and value fields of an object, as written.
 #[derive(Default)]
-struct Found<'a> {
+struct FoundFields<'a> {
     key: Vec<(Encoding, &'a RawValue)>,
     value: Vec<(Encoding, &'a RawValue)>,
 }
@@ -160,14 +160,14 @@ struct Fields<'n> {
 }
 
 impl<'de> Visitor<'de> for Fields<'_> {
-    type Value = Found<'de>;
+    type Value = FoundFields<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut found = Found::default();
+        let mut found = FoundFields::default();
         while let Some(name) = map.next_key::<String>()? {
             if let Some(encoding) = self.key.encoding(&name) {
                 found.key.push((encoding, map.next_value()?));
@@ -181,8 +181,8 @@ impl<'de> Visitor<'de> for Fields<'_> {
     }
 }
 
-impl Found<'_> {
-    fn take(
+impl FoundFields<'_> {
+    fn write_to(
         &self,
         key: &FieldNames,
         value: &FieldNames,
@@ -190,7 +190,7 @@ impl Found<'_> {
         entry: &mut InputEntry,
     ) -> Result<(), LineError> {
         let put = |bytes: &[u8]| entry.key.append(bytes, MAX_KEY_LEN).map_err(LineError::of_key);
-        if !take(&self.key, key, put)? {
+        if !decode_field(&self.key, key, put)? {
             return Err(LineError::NullKey);
         }
         let value_bytes = &mut entry.value;
@@ -198,13 +198,13 @@ impl Found<'_> {
             let appended = value_bytes.append(bytes, max_value);
             appended.map_err(|refused| LineError::of_value(refused, max_value))
         };
-        entry.is_deletion = !take(&self.value, value, put)?;
+        entry.is_deletion = !decode_field(&self.value, value, put)?;
         Ok(())
     }
 }
 
 /// Decodes a field and passes the bytes to `put`. `false` if the field is null.
-fn take(
+fn decode_field(
     found: &[(Encoding, &RawValue)],
     names: &FieldNames,
     put: impl FnOnce(&[u8]) -> Result<(), LineError>,

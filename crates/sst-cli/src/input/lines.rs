@@ -37,17 +37,20 @@ impl<R: BufRead> Lines<R> {
         Self { source, number: 0, buffer: Bounded::new() }
     }
 
-    /// Passes the next line that is not empty to `take`, without its end. Returns the line's
+    /// Passes the next line that is not empty to `consume`, without its end. Returns the line's
     /// number, from 1, or `None` at the end of the input.
     ///
-    /// `take` is called once if the line lies within one buffer of the source, otherwise several
+    /// `consume` is called once if the line lies within one buffer of the source, otherwise several
     /// times.
-    pub(super) fn next_filled(&mut self, mut take: impl FnMut(&[u8])) -> io::Result<Option<u64>> {
+    pub(super) fn next_filled(
+        &mut self,
+        mut consume: impl FnMut(&[u8]),
+    ) -> io::Result<Option<u64>> {
         if self.number == 0 {
             skip_byte_order_mark(&mut self.source)?;
         }
         loop {
-            let Some(is_filled) = self.next_line(&mut take)? else { return Ok(None) };
+            let Some(is_filled) = self.next_line(&mut consume)? else { return Ok(None) };
             self.number += 1;
             if is_filled {
                 return Ok(Some(self.number));
@@ -72,9 +75,9 @@ impl<R: BufRead> Lines<R> {
         Ok(number.map(|number| Line { number, text }))
     }
 
-    /// Passes one line to `take`. Returns whether the line has bytes, or `None` at the end of the
-    /// input.
-    fn next_line(&mut self, take: &mut impl FnMut(&[u8])) -> io::Result<Option<bool>> {
+    /// Passes one line to `consume`. Returns whether the line has bytes, or `None` at the end of
+    /// the input.
+    fn next_line(&mut self, consume: &mut impl FnMut(&[u8])) -> io::Result<Option<bool>> {
         let (mut is_filled, mut is_started) = (false, false);
         // A carriage return at the end of a buffer may be a part of the line end.
         let mut held_return = false;
@@ -94,14 +97,14 @@ impl<R: BufRead> Lines<R> {
                 None => (buffer, buffer.len()),
             };
             if held_return && !part.is_empty() {
-                take(b"\r");
+                consume(b"\r");
                 (held_return, is_filled) = (false, true);
             }
             let stripped = part.strip_suffix(b"\r");
             held_return |= stripped.is_some();
             let part = stripped.unwrap_or(part);
             if !part.is_empty() {
-                take(part);
+                consume(part);
                 is_filled = true;
             }
             self.source.consume(used);

@@ -30,7 +30,7 @@ use crate::escape::BadEscape;
 #[cfg(feature = "parquet")]
 use crate::progress::Progress;
 
-use bounded::{Bounded, Refused};
+use bounded::{AppendError, Bounded};
 pub(crate) use columns::ColumnFault;
 pub(crate) use compression::{CompressionFault, NotText, decompressed, is_named_compressed};
 pub(crate) use format::{FormatError, check_options, detect};
@@ -200,18 +200,18 @@ pub(crate) enum LineError {
 
 impl LineError {
     /// The error for a key to which bytes could not be appended.
-    const fn of_key(refused: Refused) -> Self {
+    const fn of_key(refused: AppendError) -> Self {
         match refused {
-            Refused::TooLong => Self::TooLong { what: "key", max: MAX_KEY_LEN },
-            Refused::NoMemory(len) => Self::NoMemory { len },
+            AppendError::TooLong => Self::TooLong { what: "key", max: MAX_KEY_LEN },
+            AppendError::NoMemory(len) => Self::NoMemory { len },
         }
     }
 
     /// The error for a value to which bytes could not be appended.
-    const fn of_value(refused: Refused, max: usize) -> Self {
+    const fn of_value(refused: AppendError, max: usize) -> Self {
         match refused {
-            Refused::TooLong => Self::ValueTooLong { max },
-            Refused::NoMemory(len) => Self::NoMemory { len },
+            AppendError::TooLong => Self::ValueTooLong { max },
+            AppendError::NoMemory(len) => Self::NoMemory { len },
         }
     }
 }

@@ -38,7 +38,7 @@ impl<R: BufRead> EntryReader for TsvReader<R> {
     fn read(&mut self, entry: &mut InputEntry) -> Result<Step, InputError> {
         entry.clear(0);
         let mut line = TsvLine::new(entry, self.escapes, self.max_value);
-        let number = self.lines.next_filled(|part| line.take(part))?;
+        let number = self.lines.next_filled(|part| line.push(part))?;
         let Some(number) = number else { return Ok(Step::End) };
         let read = line.finish().map_err(|cause| InputError::Line { line: number, cause })?;
         entry.line = number;
@@ -76,45 +76,45 @@ impl<'a> TsvLine<'a> {
         }
     }
 
-    fn take(&mut self, part: &[u8]) {
+    fn push(&mut self, part: &[u8]) {
         let is_start = !self.has_tab && self.entry.key.is_empty() && self.error.is_none();
         if self.escapes && (is_start && part.starts_with(b"\\") || !self.start.is_empty()) {
             let room = (MAX_MARK_LEN - self.start.len().min(MAX_MARK_LEN)).min(part.len());
             self.start.extend_from_slice(part.get(..room).unwrap_or(part));
         }
         if self.error.is_none() {
-            self.error = self.try_take(part).err();
+            self.error = self.try_push(part).err();
         }
     }
 
-    fn try_take(&mut self, part: &[u8]) -> Result<(), LineError> {
+    fn try_push(&mut self, part: &[u8]) -> Result<(), LineError> {
         if self.escapes && part.contains(&0) {
             return Err(LineError::ZeroByte);
         }
         if self.has_tab {
-            return self.take_value(part);
+            return self.push_value(part);
         }
         let mut halves = part.splitn(2, |&byte| byte == b'\t');
         // `splitn` returns at least one part, even for an empty slice.
-        self.take_key(halves.next().unwrap_or(part))?;
+        self.push_key(halves.next().unwrap_or(part))?;
         let Some(value) = halves.next() else { return Ok(()) };
         if self.escapes {
             std::mem::take(&mut self.unescaper).finish()?;
         }
         self.has_tab = true;
-        self.take_value(value)
+        self.push_value(value)
     }
 
-    fn take_key(&mut self, part: &[u8]) -> Result<(), LineError> {
+    fn push_key(&mut self, part: &[u8]) -> Result<(), LineError> {
         let key = &mut self.entry.key;
         let append = |bytes: &[u8]| {
             let appended = key.append(bytes, MAX_KEY_LEN);
             appended.map_err(LineError::of_key)
         };
-        take_text(part, self.escapes, &mut self.unescaper, append)
+        append_text(part, self.escapes, &mut self.unescaper, append)
     }
 
-    fn take_value(&mut self, part: &[u8]) -> Result<(), LineError> {
+    fn push_value(&mut self, part: &[u8]) -> Result<(), LineError> {
         if !self.escapes || self.value_start.len() > DELETED.len() {
             return self.append_value(part);
         }
@@ -144,7 +144,7 @@ impl<'a> TsvLine<'a> {
         let append = |bytes: &[u8]| {
             value.append(bytes, max).map_err(|refused| LineError::of_value(refused, max))
         };
-        take_text(part, self.escapes, &mut self.unescaper, append)
+        append_text(part, self.escapes, &mut self.unescaper, append)
     }
 
     fn finish(mut self) -> Result<Step, LineError> {
@@ -172,14 +172,14 @@ impl<'a> TsvLine<'a> {
 }
 
 /// Appends a part of a key or value.
-fn take_text(
+fn append_text(
     part: &[u8],
     escapes: bool,
     unescaper: &mut Unescaper,
     mut append: impl FnMut(&[u8]) -> Result<(), LineError>,
 ) -> Result<(), LineError> {
     match escapes {
-        true => unescaper.take(part, append),
+        true => unescaper.push(part, append),
         false => append(part),
     }
 }

@@ -12,7 +12,7 @@ const CHUNK_LEN: usize = 1 << 18;
 /// Number of chunks that the thread may read ahead of the parser.
 const CHUNKS: usize = 2;
 /// Time between two checks for cancellation.
-const PATIENCE: Duration = Duration::from_millis(100);
+const CANCEL_POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A pipe or terminal that is read by a separate thread. While the thread waits for input, a
 /// cancellation still ends [`BackgroundReader::read`]. If the load is cancelled, the waiting thread
@@ -47,7 +47,7 @@ impl BackgroundReader {
     /// Waits for the next chunk, or for a cancellation.
     fn next_chunk(&self) -> io::Result<Vec<u8>> {
         loop {
-            match self.chunks.recv_timeout(PATIENCE) {
+            match self.chunks.recv_timeout(CANCEL_POLL_INTERVAL) {
                 Ok(chunk) => return chunk,
                 Err(RecvTimeoutError::Timeout) if self.token.is_cancelled() => {
                     return Err(io::Error::other("cancelled"));

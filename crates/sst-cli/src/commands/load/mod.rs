@@ -59,7 +59,7 @@ pub(crate) fn run(args: &LoadArgs, context: Context) -> Result<Exit, CliError> {
     let loaded = load(&mut target, &inputs, args, &cancel, context);
     let (summary, skipped) = match loaded {
         Ok(loaded) => loaded,
-        Err(error) => return Err(target.failed(before, error.or_interrupted(directory))),
+        Err(error) => return Err(target.failed(before, error.into_interrupted(directory))),
     };
     note_not_removed(&summary.not_removed, context);
     let is_live = !args.output_options.dry_run;
@@ -226,14 +226,16 @@ fn with_input_names(error: BulkError, inputs: &[(&Path, Format)]) -> CliError {
     match error {
         BulkError::Duplicate { key, first, second } => CliError::Duplicate {
             name: name(second),
-            place: in_input(second),
+            position: in_input(second),
             key,
             first_name: (first.stream != second.stream).then(|| name(first)),
             first: in_input(first),
         },
-        BulkError::Entry { input_position, source } => {
-            CliError::Entry { name: name(input_position), place: in_input(input_position), source }
-        }
+        BulkError::Entry { input_position, source } => CliError::Entry {
+            name: name(input_position),
+            position: in_input(input_position),
+            source,
+        },
         BulkError::Publish(error) => error.into(),
         error => CliError::Bulk(error),
     }

@@ -37,10 +37,10 @@ impl PresentFiles {
             let bytes = || fs::read(dir.join(file.to_string())).ok();
             match file.kind {
                 FileKind::Meta => {
-                    present.metas.extend(bytes().and_then(|it| said(&it, file.sequence)));
+                    present.metas.extend(bytes().and_then(|it| tables_of(&it, file.sequence)));
                 }
                 FileKind::Del => {
-                    present.deleted.extend(bytes().into_iter().flat_map(|it| named(&it)));
+                    present.deleted.extend(bytes().into_iter().flat_map(|it| listed_in(&it)));
                 }
                 FileKind::Sst | FileKind::Blob => {}
             }
@@ -55,12 +55,12 @@ impl PresentFiles {
 }
 
 /// The meta files that a `.del` file lists. A damaged file lists none.
-fn named(bytes: &[u8]) -> Vec<SequenceNumber> {
+fn listed_in(bytes: &[u8]) -> Vec<SequenceNumber> {
     DelFile::parse(bytes).map_or_else(|_| Vec::new(), |del| del.sequences().collect())
 }
 
 /// The tables that a meta file describes or makes obsolete; `None` if it is damaged.
-fn said(bytes: &[u8], sequence: SequenceNumber) -> Option<MetaTables> {
+fn tables_of(bytes: &[u8], sequence: SequenceNumber) -> Option<MetaTables> {
     let meta = MetaFile::parse(bytes, crc32fast::hash).ok()?;
     let (obsolete, described) = (meta.obsolete(), meta.tables().map(|table| table.sequence));
     Some(MetaTables { sequence, obsolete: obsolete.collect(), described: described.collect() })

@@ -16,7 +16,7 @@ use super::cell_text::{Cell, Meaning};
 use super::inflated_pages::{InflatedPages, inflated};
 use super::page_headers::page_lens;
 use crate::input::LineError;
-use crate::input::bounded::{Bounded, Refused};
+use crate::input::bounded::{AppendError, Bounded};
 
 /// The cells of a column of any type.
 pub(super) trait ColumnCells {
@@ -38,15 +38,15 @@ pub(super) trait ColumnCells {
 /// The reason why a cell could not be appended.
 #[derive(Debug)]
 pub(super) enum CellFault {
-    Refused(Refused),
+    Append(AppendError),
     Line(LineError),
     /// A broken invariant of this program, not an error in the file.
     Internal(&'static str),
 }
 
-impl From<Refused> for CellFault {
-    fn from(refused: Refused) -> Self {
-        Self::Refused(refused)
+impl From<AppendError> for CellFault {
+    fn from(error: AppendError) -> Self {
+        Self::Append(error)
     }
 }
 

@@ -202,10 +202,10 @@ impl ParquetReader {
 fn fault_of(
     row: u64,
     fault: CellFault,
-    refused: impl FnOnce(super::bounded::Refused) -> LineError,
+    refused: impl FnOnce(super::bounded::AppendError) -> LineError,
 ) -> InputError {
     match fault {
-        CellFault::Refused(cause) => InputError::Row { row, cause: refused(cause) },
+        CellFault::Append(cause) => InputError::Row { row, cause: refused(cause) },
         CellFault::Line(cause) => InputError::Row { row, cause },
         CellFault::Internal(invariant) => ParquetFault::internal(invariant).into(),
     }

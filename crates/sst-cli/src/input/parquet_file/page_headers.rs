@@ -99,10 +99,11 @@ impl<R: Read> Thrift<R> {
         Ok(header)
     }
 
-    /// Reads the fields of a struct. `take` gets each field's number and type, and reads its value.
+    /// Reads the fields of a struct. `read_field` gets each field's number and type, and reads its
+    /// value.
     fn fields(
         &mut self,
-        take: &mut dyn FnMut(&mut Self, i64, u8) -> Result<(), ParquetError>,
+        read_field: &mut dyn FnMut(&mut Self, i64, u8) -> Result<(), ParquetError>,
     ) -> Result<(), ParquetError> {
         let mut id = 0_i64;
         loop {
@@ -115,7 +116,7 @@ impl<R: Read> Thrift<R> {
                 0 => self.integer()?,
                 distance => id.saturating_add(i64::from(distance)),
             };
-            take(self, id, byte & 15)?;
+            read_field(self, id, byte & 15)?;
         }
     }
 
