@@ -22,18 +22,34 @@
 //! Its checksum covers the whole meta file, so a reader that has verified it knows that every
 //! number is the one that was written.
 
-use alloc::vec::Vec;
+mod blob_record;
+mod certificates;
+mod encoder;
+mod live_meta;
+mod trailer;
+
 use core::ops::Range;
 
 use crate::block::{BLOCK_HEADER_LEN, BlockHeader};
-use crate::bytes::{field, u32_in, u64_at, u64_in};
-use crate::content_digest::{CONTENT_DIGEST_LEN, ContentDigest, FamilyCertificate};
+use crate::bytes::u64_at;
+use crate::content_digest::FamilyCertificate;
 use crate::meta_file::MetaStart;
 use crate::meta_head::{
     HEAD_LOCATION_LEN, HeadLocation, LISTED_META_LEN, ListedMeta, MetaHead,
     PROTECTION_VERSION_HEADED, TABLE_CHECKS_LEN, TableChecks, headers_len,
 };
-use crate::{BlobNumber, Crc32, FormatError, SequenceNumber, SstMeta, Structure};
+use crate::{Crc32, FormatError, Structure};
+
+pub use blob_record::BlobRecord;
+pub use live_meta::LiveMeta;
+pub use trailer::{CHECKSUM_FROM_END, TRAILER_LEN, Trailer};
+
+pub(crate) use blob_record::BLOB_LEN;
+pub(crate) use certificates::{CERTIFICATE_LEN, encode_certificates, validate_families};
+pub(crate) use encoder::encode;
+pub(crate) use trailer::encode_trailer;
+
+use live_meta::LIVE_META_LEN;
 
 /// The version of a section without certificates.
 pub const PROTECTION_VERSION: u32 = 1;
@@ -46,205 +62,6 @@ pub const PROTECTION_VERSION_CERTIFIED: u32 = 2;
 pub const PROTECTION_MAGIC: [u8; 4] = *b"SSTP";
 
 const STRUCTURE: Structure = Structure::ProtectionSection;
-
-/// Length of the trailer in bytes: [`Trailer::parse`] needs no more.
-pub const TRAILER_LEN: usize = 12;
-
-/// Distance from the start of the checksum to the end of a protected meta file, in bytes. The magic
-/// number follows the checksum.
-pub const CHECKSUM_FROM_END: usize = 4 + PROTECTION_MAGIC.len();
-const LIVE_META_LEN: usize = 8;
-pub(crate) const BLOB_LEN: usize = 4 + 8 + BLOCK_HEADER_LEN;
-pub(crate) const CERTIFICATE_LEN: usize = 4 + CONTENT_DIGEST_LEN;
-
-/// A live meta file as of a commit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LiveMeta {
-    /// Its sequence number.
-    pub sequence: SequenceNumber,
-    /// The CRC-32 from its trailer; 0 in the record of the file that holds the list.
-    pub checksum: u32,
-}
-
-impl LiveMeta {
-    const fn from_bytes(bytes: &[u8; LIVE_META_LEN]) -> Self {
-        let (sequence, checksum) = (u32_in::<0, _>(bytes), u32_in::<4, _>(bytes));
-        Self { sequence: SequenceNumber(sequence), checksum }
-    }
-}
-
-/// A blob file to which tables of a commit refer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BlobRecord {
-    /// Its number.
-    pub number: BlobNumber,
-    /// Length of its file in bytes.
-    pub file_size: u64,
-    /// The header of its payload.
-    pub header: BlockHeader,
-}
-
-impl BlobRecord {
-    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.number.0.to_be_bytes());
-        out.extend_from_slice(&self.file_size.to_be_bytes());
-        self.header.encode(out);
-    }
-
-    const fn from_bytes(bytes: &[u8; BLOB_LEN]) -> Self {
-        Self {
-            number: BlobNumber(u32_in::<0, _>(bytes)),
-            file_size: u64_in::<4, _>(bytes),
-            header: BlockHeader::from_bytes(field::<12, BLOCK_HEADER_LEN, _>(bytes)),
-        }
-    }
-
-    /// Parses a list of blobs: the verified bytes of
-    /// [`MetaHead::blobs`](crate::meta_head::MetaHead::blobs). O(1).
-    ///
-    /// # Errors
-    ///
-    /// [`FormatError::WrongLen`] if the length is not a multiple of a record's.
-    pub fn parse_list(
-        bytes: &[u8],
-    ) -> Result<impl ExactSizeIterator<Item = Self> + '_, FormatError> {
-        let (records, rest) = bytes.as_chunks();
-        if !rest.is_empty() {
-            let found = bytes.len() as u64;
-            let expected = found - rest.len() as u64;
-            return Err(FormatError::WrongLen { structure: Structure::BlobList, expected, found });
-        }
-        Ok(records.iter().map(Self::from_bytes))
-    }
-}
-
-impl FamilyCertificate {
-    pub(crate) const fn from_bytes(bytes: &[u8; CERTIFICATE_LEN]) -> Self {
-        let content = ContentDigest::from_bytes(&field::<4, CONTENT_DIGEST_LEN, _>(bytes));
-        Self { family: u32_in::<0, _>(bytes), content }
-    }
-}
-
-/// The last bytes of a protected meta file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Trailer {
-    /// Length of the section before the trailer, in bytes.
-    pub len: u32,
-    /// The CRC-32 of every byte of the file before it. Lists of later commits state it for this
-    /// file.
-    pub checksum: u32,
-}
-
-impl Trailer {
-    /// Parses the last bytes of a meta file, at least [`TRAILER_LEN`] of them. The checksum in the
-    /// trailer is not verified. O(1).
-    ///
-    /// # Errors
-    ///
-    /// [`FormatError::TooShort`], or [`FormatError::WrongLen`] if the bytes do not end with
-    /// [`PROTECTION_MAGIC`].
-    pub fn parse(last_bytes: &[u8]) -> Result<Self, FormatError> {
-        let available = last_bytes.len() as u64;
-        let trailer: &[u8; TRAILER_LEN] = last_bytes.last_chunk().ok_or(FormatError::TooShort {
-            structure: STRUCTURE,
-            needed: TRAILER_LEN as u64,
-            available,
-        })?;
-        if field::<8, 4, _>(trailer) != PROTECTION_MAGIC {
-            let expected = available - 4;
-            return Err(FormatError::WrongLen { structure: STRUCTURE, expected, found: available });
-        }
-        Ok(Self { len: u32_in::<0, _>(trailer), checksum: u32_in::<4, _>(trailer) })
-    }
-}
-
-/// Appends the trailer of the section that starts at byte `section_start` of `out`. Returns the
-/// checksum in it.
-pub(crate) fn encode_trailer(
-    out: &mut Vec<u8>,
-    section_start: usize,
-    crc32: Crc32,
-) -> Result<u32, FormatError> {
-    out.extend_from_slice(&count(out.len() - section_start)?.to_be_bytes());
-    let checksum = crc32(out);
-    out.extend_from_slice(&checksum.to_be_bytes());
-    out.extend_from_slice(&PROTECTION_MAGIC);
-    Ok(checksum)
-}
-
-/// Appends a count of certificates, and the certificates.
-pub(crate) fn encode_certificates(
-    out: &mut Vec<u8>,
-    certificates: &[FamilyCertificate],
-) -> Result<(), FormatError> {
-    out.extend_from_slice(&count(certificates.len())?.to_be_bytes());
-    for certificate in certificates {
-        out.extend_from_slice(&certificate.family.to_be_bytes());
-        out.extend_from_slice(&certificate.content.to_bytes());
-    }
-    Ok(())
-}
-
-/// Checks that each family is certified once, in ascending order.
-pub(crate) fn validate_families(
-    certificates: impl Iterator<Item = FamilyCertificate>,
-) -> Result<(), FormatError> {
-    let mut previous = None;
-    for (index, certificate) in (0..).zip(certificates) {
-        if previous >= Some(certificate.family) {
-            return Err(FormatError::OutOfOrder { structure: STRUCTURE, index });
-        }
-        previous = Some(certificate.family);
-    }
-    Ok(())
-}
-
-/// Appends the section to `out`, which holds the rest of the meta file. Returns the checksum in its
-/// trailer.
-pub(crate) fn encode<'a>(
-    out: &mut Vec<u8>,
-    live_metas: &[LiveMeta],
-    tables: impl Iterator<Item = &'a SstMeta>,
-    blobs: &[BlobRecord],
-    certificates: &[FamilyCertificate],
-    crc32: Crc32,
-) -> Result<u32, FormatError> {
-    let start = out.len();
-    let version = match certificates {
-        [] => PROTECTION_VERSION,
-        _ => PROTECTION_VERSION_CERTIFIED,
-    };
-    out.extend_from_slice(&version.to_be_bytes());
-    out.extend_from_slice(&count(live_metas.len())?.to_be_bytes());
-    for meta in live_metas {
-        out.extend_from_slice(&meta.sequence.0.to_be_bytes());
-        out.extend_from_slice(&meta.checksum.to_be_bytes());
-    }
-    for table in tables {
-        let (entry_count, headers) = table
-            .protection
-            .as_ref()
-            .map_or((0, &[][..]), |p| (p.entry_count, p.block_headers.as_slice()));
-        if headers.len() != usize::from(table.block_count) {
-            let (expected, found) = (u64::from(table.block_count), headers.len() as u64);
-            return Err(FormatError::WrongLen { structure: STRUCTURE, expected, found });
-        }
-        out.extend_from_slice(&entry_count.to_be_bytes());
-        headers.iter().for_each(|header| header.encode(out));
-    }
-    out.extend_from_slice(&count(blobs.len())?.to_be_bytes());
-    blobs.iter().for_each(|blob| blob.encode(out));
-    if !certificates.is_empty() {
-        encode_certificates(out, certificates)?;
-    }
-    encode_trailer(out, start, crc32)
-}
-
-fn count(len: usize) -> Result<u32, FormatError> {
-    let max = u64::from(u32::MAX);
-    let too_large = FormatError::TooLarge { structure: STRUCTURE, value: len as u64, max };
-    u32::try_from(len).map_err(|_| too_large)
-}
 
 /// A checked view of a protection section of any version.
 #[derive(Clone, Copy, Debug)]

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use byteorder::{BigEndian, ByteOrder};
 use sst_format::meta_file::MetaFile;
+use sst_format::meta_head::HeadLocation;
 
 /// Bytes after the protection section of a meta file: its length, the checksum, the magic number.
 pub const TRAILER_LEN: usize = 12;
@@ -16,6 +17,8 @@ pub const LISTED_META_LEN: usize = 28;
 pub struct MetaLayout {
     /// The filter area. The fields come before it, the protection section after it.
     pub filters: Range<usize>,
+    /// The start of the core of version 3; that of the protection section in other versions.
+    pub core: usize,
 }
 
 impl MetaLayout {
@@ -29,7 +32,10 @@ impl MetaLayout {
         let tables_at = 12 + obsolete.saturating_mul(4);
         let used_keys_at = word(tables_at).saturating_mul(38).saturating_add(tables_at + 4);
         let start = used_keys_at.saturating_add(4);
-        Self { filters: start..word(used_keys_at).saturating_add(start) }
+        let filters = start..word(used_keys_at).saturating_add(start);
+        let head = HeadLocation::parse(meta, meta.len() as u64);
+        let core = head.and_then(|head| usize::try_from(head.end_range().start).ok());
+        Self { core: core.unwrap_or(filters.end), filters }
     }
 }
 

@@ -21,8 +21,11 @@ pub enum Region {
     Meta,
     /// The filters in a meta file.
     Filter,
-    /// The protection section of a meta file.
-    ProtectionSection,
+    /// The areas of a protection section of version 3: copied block headers, lists of blobs and of
+    /// meta files.
+    SectionAreas,
+    /// The rest of a protection section: of version 3 the core, the tail and the trailer.
+    Section,
     /// `CURRENT`.
     Current,
     /// The size word of a blob file.
@@ -35,14 +38,15 @@ pub enum Region {
 
 impl Region {
     /// All regions, in the order of the table of results.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::SizeWord,
         Self::Checksum,
         Self::Payload,
         Self::Offsets,
         Self::Meta,
         Self::Filter,
-        Self::ProtectionSection,
+        Self::SectionAreas,
+        Self::Section,
         Self::Current,
         Self::BlobSizeWord,
         Self::BlobChecksum,
@@ -59,7 +63,8 @@ impl Region {
             Self::Offsets => "offset table",
             Self::Meta => "meta file",
             Self::Filter => "filter",
-            Self::ProtectionSection => "protection section",
+            Self::SectionAreas => "protection section, areas of version 3",
+            Self::Section => "protection section, core, tail and trailer",
             Self::Current => "CURRENT",
             Self::BlobSizeWord => "blob header, size",
             Self::BlobChecksum => "blob header, checksum",
@@ -97,7 +102,8 @@ impl Region {
         match at {
             _ if at < layout.filters.start => Self::Meta,
             _ if at < layout.filters.end => Self::Filter,
-            _ => Self::ProtectionSection,
+            _ if at < layout.core => Self::SectionAreas,
+            _ => Self::Section,
         }
     }
 }

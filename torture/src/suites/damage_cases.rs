@@ -173,7 +173,7 @@ fn misnamed(
             subject.protection == Protection::Protected
         }
         // Fields read before a meta file's checksum was verified may be refused for another reason.
-        Region::Meta | Region::Filter | Region::ProtectionSection => {
+        Region::Meta | Region::Filter | Region::SectionAreas | Region::Section => {
             subject.protection == Protection::Protected && finding.diagnosis.is_some()
         }
         Region::Offsets => false,

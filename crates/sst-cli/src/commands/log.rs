@@ -48,6 +48,8 @@ struct Line {
     time: Option<String>,
     /// The kind of the commit; `None` if its meta file does not state it.
     kind: Option<&'static str>,
+    /// Whether it only merged, which makes no generation.
+    merge: bool,
     current: bool,
     complete: bool,
     tables: u64,
@@ -61,6 +63,7 @@ impl Line {
             sequence: generation.sequence.0,
             time: generation.time.and_then(utc),
             kind: generation.kind.map(name_of),
+            merge: generation.is_merge(),
             current: generation.is_current,
             complete: generation.is_complete,
             tables: generation.tables,
@@ -69,13 +72,17 @@ impl Line {
         }
     }
 
-    fn state(&self) -> &'static str {
-        match (self.current, self.complete) {
+    fn state(&self) -> String {
+        let files = match (self.current, self.complete) {
             (true, true) => "current",
             (true, false) => "current, files are missing",
             (false, true) => "",
             (false, false) => "files removed",
-        }
+        };
+        // `rollback` passes over it.
+        let merge = if self.merge { "no generation of its own" } else { "" };
+        let parts = [files, merge].into_iter().filter(|part| !part.is_empty());
+        parts.collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -129,7 +136,7 @@ fn table(lines: &[Line]) -> TextTable {
             HumanCount(line.tables).to_string(),
             HumanCount(line.entries).to_string(),
             HumanBytes(line.bytes).to_string(),
-            line.state().to_owned(),
+            line.state(),
         ]);
     }
     table

@@ -99,8 +99,9 @@ fn compare(
     Ok(())
 }
 
-/// Publishes a commit: certified, if its publisher takes digests
-/// ([`PublisherOptions::digest`](sst_writer::PublisherOptions::digest)).
+/// Publishes a commit, and certifies it first if its publisher takes digests
+/// ([`PublisherOptions::digest`](sst_writer::PublisherOptions::digest)): all that is read back then
+/// takes as long as reading the commit. Without digests it does the same as [`Commit::publish`].
 ///
 /// # Errors
 ///

@@ -229,7 +229,7 @@ pub fn compact(
         return Ok(None);
     }
     let mut commit = publisher.begin_family(family);
-    commit.kind(CommitKind::Merge);
+    commit.set_kind(CommitKind::Merge);
     let report = merge_into_commit(&inputs, &mut commit, &options, monitor)?;
     let of_family = catalog.tables.iter().filter(|table| table.family == family);
     for table in of_family.take(replaced) {

@@ -29,6 +29,10 @@ pub(crate) fn is_temporary(name: &str) -> bool {
 /// [`OsFileSystem`](crate::file::OsFileSystem). No method has a default implementation, so an
 /// operation that is added to the trait cannot reach the disk past an existing implementation.
 ///
+/// One read is left out on purpose: on Linux the name of the machine, which the text of the lock
+/// file states for people, comes from `/proc/sys/kernel/hostname`. That is a question to the system
+/// and not a file of any disk. If it fails, only a message lacks the name.
+///
 /// # Examples
 ///
 /// A full disk:

@@ -42,7 +42,9 @@ pub struct Commit<'p> {
     /// The blobs that each table refers to.
     blobs: BTreeMap<SequenceNumber, Vec<BlobNumber>>,
     obsolete: BTreeSet<SequenceNumber>,
-    kind: CommitKind,
+    /// `None` unless the caller has said it.
+    kind: Option<CommitKind>,
+    replaces_all: bool,
     /// The earlier commit that this one makes live again; `None` if it continues the newest one.
     rollback_to: Option<DirectoryState>,
     outcome: Outcome,
@@ -83,7 +85,8 @@ impl<'p> Commit<'p> {
             digests: BTreeMap::new(),
             blobs: BTreeMap::new(),
             obsolete: BTreeSet::new(),
-            kind: CommitKind::Append,
+            kind: None,
+            replaces_all: false,
             rollback_to: None,
             outcome: Outcome::Open,
         }
@@ -92,10 +95,20 @@ impl<'p> Commit<'p> {
     /// Sets the kind of the commit, which only affects the list of generations: a
     /// [`CommitKind::Merge`] is no generation.
     ///
-    /// By default the kind is [`CommitKind::Append`]. [`Commit::replace_all`] sets it to
-    /// [`CommitKind::Load`], so call this afterwards.
-    pub const fn kind(&mut self, kind: CommitKind) {
-        self.kind = kind;
+    /// By default the kind is [`CommitKind::Load`] after [`Commit::replace_all`], and
+    /// [`CommitKind::Append`] otherwise. What is set here counts, before or after that call.
+    pub const fn set_kind(&mut self, kind: CommitKind) {
+        self.kind = Some(kind);
+    }
+
+    /// The kind of the commit, set or by default.
+    #[must_use]
+    pub const fn kind(&self) -> CommitKind {
+        match self.kind {
+            Some(kind) => kind,
+            None if self.replaces_all => CommitKind::Load,
+            None => CommitKind::Append,
+        }
     }
 
     /// Makes the commit continue an earlier commit instead of the newest.
@@ -273,9 +286,9 @@ impl<'p> Commit<'p> {
     }
 
     /// Makes all tables of earlier commits of this family obsolete: the tables of this commit
-    /// replace them. That makes it a commit of kind [`CommitKind::Load`].
+    /// replace them. That makes it a commit of kind [`CommitKind::Load`], unless another is set.
     pub fn replace_all(&mut self) {
-        self.kind = CommitKind::Load;
+        self.replaces_all = true;
         let live = self.publisher.live_tables().filter(|(family, _)| *family == self.family);
         let tables: Vec<_> = live.map(|(_, table)| table.sequence).collect();
         self.obsolete.extend(tables);

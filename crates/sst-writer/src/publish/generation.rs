@@ -39,6 +39,15 @@ pub struct Generation {
 }
 
 impl Generation {
+    /// Whether the commit only merged. It and the commit before it in the list are one generation:
+    /// [`Publisher::rollback`](crate::Publisher::rollback) without a target passes over both, and
+    /// [`PublisherOptions::keep_generations`](crate::PublisherOptions::keep_generations) counts
+    /// them once.
+    #[must_use]
+    pub const fn is_merge(&self) -> bool {
+        matches!(self.kind, Some(CommitKind::Merge))
+    }
+
     /// Lists the commits of a directory, newest first. O(bytes of the heads of all meta files).
     ///
     /// The directory is neither locked nor changed. A commit that another process makes meanwhile

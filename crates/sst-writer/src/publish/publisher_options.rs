@@ -37,7 +37,10 @@ pub struct PublisherOptions {
     /// Whether digests are computed of all entries and blobs that are put into commits, so that the
     /// commits can be certified: `sst_merge::certify` reads a
     /// [`PreparedCommit`](crate::publish::PreparedCommit) back from the device and compares it with
-    /// the digests (FORMAT.md section 12). Costs two SHA-256 for each entry. Default: `false`.
+    /// the digests (FORMAT.md section 12). `sst_merge::publish` does that with every commit of such
+    /// a publisher, and so do merges in place. [`Commit::publish`](crate::Commit::publish) never
+    /// certifies: the digests are then of no use. Costs two SHA-256 for each entry. Default:
+    /// `false`.
     pub digest: bool,
     /// Cancels commits: copying files, certifying, and publishing a commit that is not visible yet
     /// then fail with [`PublishError::Cancelled`](crate::PublishError::Cancelled) within

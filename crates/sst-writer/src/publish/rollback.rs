@@ -30,7 +30,7 @@ impl Publisher {
         self.check_usable()?;
         let state = self.earlier_commit(to)?;
         let mut commit = self.begin();
-        commit.kind(CommitKind::Rollback);
+        commit.set_kind(CommitKind::Rollback);
         commit.roll_back_to(state);
         commit.publish()
     }

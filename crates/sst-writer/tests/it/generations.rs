@@ -267,7 +267,7 @@ fn merge(publisher: &mut Publisher, entries: u8) -> u32 {
     keys.iter().for_each(|key| table.add((key, EntryValue::Inline(&[entries]))).unwrap());
     commit.add_table(table.finish().unwrap()).unwrap();
     commit.replace_all();
-    commit.kind(CommitKind::Merge);
+    commit.set_kind(CommitKind::Merge);
     commit.publish().unwrap().sequence.0
 }
 
@@ -282,6 +282,9 @@ fn a_commit_that_only_merged_is_no_generation() {
     let merged = merge(&mut publisher, 2);
     // The two merged commits keep nothing; the first commit is the generation before.
     assert_eq!(complete(directory.path()), [(merged, 2), (first, 1)]);
+    let list = Generation::list(directory.path()).unwrap();
+    let own: Vec<_> = list.iter().filter(|one| one.is_complete && !one.is_merge()).collect();
+    assert_eq!(own.iter().map(|one| one.sequence.0).collect::<Vec<_>>(), [first]);
     drop(publisher);
     let mut publisher = open(directory.path(), options());
     assert_eq!(complete(directory.path()), [(merged, 2), (first, 1)]);

@@ -5,6 +5,8 @@ mod block_order;
 #[cfg(test)]
 mod defects;
 #[cfg(test)]
+mod descriptions;
+#[cfg(test)]
 mod filter;
 #[cfg(test)]
 mod generations;
@@ -13,7 +15,11 @@ mod meta_files;
 #[cfg(test)]
 mod ownership;
 #[cfg(test)]
+mod published;
+#[cfg(test)]
 mod publisher;
+#[cfg(test)]
+mod refused;
 #[cfg(test)]
 mod round_trip;
 #[cfg(test)]

@@ -159,7 +159,7 @@ fn commits_say_why_they_were_made() {
     load.publish().unwrap();
     let mut merge = publisher.begin();
     merge.replace_all();
-    merge.kind(CommitKind::Merge);
+    merge.set_kind(CommitKind::Merge);
     add_table(&mut merge, "b", 10);
     merge.publish().unwrap();
     publisher.rollback(Some(sst_format::SequenceNumber(2))).unwrap();
@@ -290,8 +290,9 @@ fn a_merge_is_no_generation() {
     let mut publisher = Publisher::open(path, options()).unwrap();
     let replace = |publisher: &mut Publisher, key: &str, kind: Option<CommitKind>| {
         let mut commit = publisher.begin();
+        // What is set counts, though the replacement comes later.
+        kind.into_iter().for_each(|kind| commit.set_kind(kind));
         commit.replace_all();
-        kind.into_iter().for_each(|kind| commit.kind(kind));
         add_table(&mut commit, key, 10);
         commit.publish().unwrap().sequence.0
     };

@@ -211,7 +211,7 @@ impl PreparedCommit<'_> {
             family: self.family(),
             obsolete,
             tables: meta.tables,
-            kind: self.commit.kind,
+            kind: self.commit.kind(),
             commit: meta.commit,
             live_metas,
             blobs: &blobs,
