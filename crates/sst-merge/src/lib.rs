@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod auto;
 mod certify;
 mod cursor;
 mod diff;
@@ -11,6 +12,7 @@ mod output;
 mod runs;
 mod shards;
 
+pub use auto::{MergePlan, MergePolicy, TableSize, auto_compact, plan_compaction};
 pub use certify::{certify, publish};
 pub use cursor::{Counts, MergeCursor, MergedEntry, OlderTables, StoredValue, ValueBytes};
 pub use diff::{Change, Diff, DiffCounts, KeyDiff};

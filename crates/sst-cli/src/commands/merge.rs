@@ -6,7 +6,10 @@ use std::time::Instant;
 use clap::{ArgGroup, Args};
 use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
-use sst_merge::{Inputs, MergeReport, OlderTables, compact, merge_into_commit, merge_into_file};
+use sst_merge::{
+    Inputs, MergePlan, MergePolicy, MergeReport, OlderTables, auto_compact, compact,
+    merge_into_commit, merge_into_file, plan_compaction,
+};
 use sst_writer::file::FileError;
 use sst_writer::publish::CommitInfo;
 use sst_writer::{Publisher, PublisherOptions};
@@ -32,11 +35,12 @@ Examples:
   sst merge monday.db tuesday.db corrections.sst --output week.db
   sst merge monday.db tuesday.db --output both.sst
   sst merge week.db --in-place
-  sst merge week.db --in-place --newest 4";
+  sst merge week.db --in-place --newest 4
+  sst merge week.db --auto";
 
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
-#[command(group = ArgGroup::new("where").required(true).args(["output", "in_place"]))]
+#[command(group = ArgGroup::new("where").required(true).args(["output", "in_place", "auto"]))]
 pub(crate) struct MergeArgs {
     /// Directories and .sst files, the oldest first
     #[arg(required = true, value_name = "INPUT")]
@@ -58,8 +62,30 @@ pub(crate) struct MergeArgs {
         value_parser = clap::value_parser!(u32).range(1..))]
     newest: Option<u32>,
 
+    /// Merge as many of the newest layers of the one given directory as are worth it
+    ///
+    /// A layer is what one load adds: tables beside each other, of which a lookup asks one. For
+    /// regular runs between loads. Nothing is done as long as there are few layers. Each merge is a
+    /// commit of its own.
+    #[arg(long)]
+    auto: bool,
+
+    /// With --auto: the highest number of layers of a family [default: 8]
+    #[arg(long, value_name = "COUNT", requires = "auto",
+        value_parser = clap::value_parser!(u16).range(1..=64))]
+    max_layers: Option<u16>,
+
+    /// With --auto: the highest number of bytes of tables of a family to merge [default: no limit]
+    #[arg(long, value_name = "BYTES", requires = "auto")]
+    max_bytes: Option<u64>,
+
+    /// With --auto: print what would be merged, and change nothing
+    #[arg(long, requires = "auto")]
+    dry_run: bool,
+
     /// Replace the entries of the output directory, or add to them
-    #[arg(long, value_enum, default_value_t = Mode::Replace, conflicts_with = "in_place")]
+    #[arg(long, value_enum, default_value_t = Mode::Replace,
+        conflicts_with_all = ["in_place", "auto"])]
     mode: Mode,
 
     /// Which entries to keep of a key that occurs more than once
@@ -73,7 +99,7 @@ pub(crate) struct MergeArgs {
     certify: CertifyArg,
 
     /// Keep all tombstones, even those that hide nothing in the output
-    #[arg(long, conflicts_with = "in_place")]
+    #[arg(long, conflicts_with_all = ["in_place", "auto"])]
     keep_tombstones: bool,
 
     /// Key space to merge [default: the only one, or the lowest; with --in-place all]
@@ -86,6 +112,7 @@ pub(crate) struct MergeArgs {
 
 pub(crate) fn run(args: &MergeArgs, context: Context) -> Result<Exit, CliError> {
     match &args.output {
+        None if args.auto => compact_by_policy(args, context),
         None => compact_directory(args, context),
         Some(path) if path.extension().is_some_and(|extension| extension == "sst") => {
             merge_to_file(args, path, context).map_err(|error| error.into_interrupted(path))
@@ -209,6 +236,104 @@ fn compact_directory(args: &MergeArgs, context: Context) -> Result<Exit, CliErro
     if done == 0 {
         context.note(format_args!("{}: there are no tables to merge", directory.display()));
     }
+    Ok(Exit::Success)
+}
+
+/// Merges what a policy chooses, family by family.
+fn compact_by_policy(args: &MergeArgs, context: Context) -> Result<Exit, CliError> {
+    let [directory] = args.inputs.as_slice() else {
+        return Err(CliError::Usage("--auto needs exactly one directory".to_owned()));
+    };
+    let catalog = read_catalog(directory)?;
+    let families = args.family.map_or_else(|| catalog.families(), |family| [family].into());
+    let mut policy = MergePolicy::default();
+    if let Some(max_layers) = args.max_layers {
+        policy = policy.max_layers(max_layers.into());
+    }
+    if let Some(max_bytes) = args.max_bytes {
+        policy = policy.max_bytes(max_bytes);
+    }
+    let plans = families.iter().map(|&family| (family, plan_compaction(&catalog, family, &policy)));
+    let plans: Vec<_> = plans.filter(|(_, plans)| !plans.is_empty()).collect();
+    if plans.is_empty() {
+        context.note(format_args!("{}: there is nothing to merge", directory.display()));
+        return Ok(Exit::Success);
+    }
+    if args.dry_run {
+        return print_plans(directory, &plans, context);
+    }
+    drop(catalog);
+    check_directory(directory)?;
+    let mut publisher =
+        Publisher::open(directory, publisher_options(args).create_directory(false))?;
+    let options = args.tables.merge_options().duplicates(args.duplicates.into());
+    let count = plans.len();
+    for (done, (family, _)) in plans.into_iter().enumerate() {
+        let bar = context.progress.entries_if_known(None, "merge");
+        let mut before = publisher.current();
+        let (mut started, mut merges) = (Instant::now(), Vec::new());
+        let merged = auto_compact(
+            &mut publisher,
+            family,
+            &policy,
+            &options,
+            &reader_options(),
+            &entries_monitor(&bar),
+            |_, compaction| {
+                note_not_removed(&compaction.not_removed, context);
+                let commit = compaction.commit.0;
+                let replaced = Some(compaction.replaced_tables);
+                let report = &compaction.report;
+                let of_merge =
+                    Merged::new(directory, Some(family), Some(commit), replaced, report, started);
+                merges.push((commit, of_merge));
+                (started, before) = (Instant::now(), Some(compaction.commit));
+            },
+        );
+        drop(bar);
+        // Merges before an error are done, and said.
+        for (commit, merge) in merges {
+            merge.print(context).map_err(|error| error.after_commit(directory, commit))?;
+        }
+        merged.map_err(|error| {
+            let error = CliError::from(error).or_interrupted_at(directory, done, count);
+            error_after(&publisher, before, error)
+        })?;
+    }
+    Ok(Exit::Success)
+}
+
+/// A merge that would be done, as JSON.
+#[derive(Serialize)]
+struct Planned {
+    output: String,
+    family: u32,
+    layers: usize,
+    tables: usize,
+    bytes: u64,
+}
+
+fn print_plans(
+    directory: &Path,
+    families: &[(u32, Vec<MergePlan>)],
+    context: Context,
+) -> Result<Exit, CliError> {
+    let mut output = Output::stdout();
+    for (family, plans) in families {
+        for plan in plans {
+            let MergePlan { layers, tables, bytes, .. } = *plan;
+            let name = directory.display().to_string();
+            if context.json {
+                output.json(&Planned { output: name, family: *family, layers, tables, bytes })?;
+            } else {
+                output.line(format_args!(
+                    "{name}, family {family}: would merge the {layers} newest layers: {tables} tables, {}",
+                    HumanBytes(bytes),
+                ))?;
+            }
+        }
+    }
+    output.finish()?;
     Ok(Exit::Success)
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use proptest::prelude::*;
-use sst_merge::{Duplicates, MergeOptions, compact};
+use sst_merge::{Duplicates, MergeOptions, MergePolicy, auto_compact, compact, plan_compaction};
 use sst_reader::{Catalog, ReaderOptions, SstSet, verify_directory};
 
 use crate::support::{
@@ -130,4 +130,41 @@ fn other_families_are_left_alone() {
     assert_eq!(families.iter().filter(|family| **family == 0).count(), 2);
     let set = SstSet::open_family(scratch.path(), 3, &ReaderOptions::default()).unwrap();
     assert_eq!(&*set.get(key(1)).unwrap().unwrap(), b"family 3");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(8))]
+
+    /// Loads with a merge by policy after each: the answers stay, the layers stay few, and the merges
+    /// are those of the dry run.
+    #[test]
+    fn answers_stay_whatever_a_policy_merges(
+        layers in prop::collection::vec(layer(40), 2..9),
+        max_layers in 1..4usize,
+    ) {
+        let scratch = tempfile::tempdir().unwrap();
+        let dir = scratch.path().join("dir");
+        let policy = MergePolicy::default().max_layers(max_layers).max_space_percent(1000);
+        let options = MergeOptions::default().duplicates(Duplicates::Keep);
+        publish(&dir, &layers);
+        let before = answers(&dir);
+        let catalog = Catalog::read(&dir).unwrap();
+        let plans = plan_compaction(&catalog, 0, &policy);
+        let mut publisher = publisher(&dir);
+        let (reader, mut merges) = (ReaderOptions::default(), Vec::new());
+        auto_compact(&mut publisher, 0, &policy, &options, &reader, &go_on(), |plan, merged| {
+            assert_eq!(plan.tables as u64, merged.replaced_tables);
+            merges.push(plan.layers);
+        })
+        .unwrap();
+        drop(publisher);
+        let set = SstSet::open(&dir, &reader).unwrap();
+        prop_assert!(set.layer_count() <= max_layers);
+        prop_assert_eq!(answers(&dir), before);
+        prop_assert_eq!(merges.first(), plans.first().map(|plan| &plan.layers));
+        let report = verify_directory(&dir, &reader, &go_on()).unwrap();
+        prop_assert!(report.damage.is_empty(), "{:?}", report);
+        let nothing = plan_compaction(&Catalog::read(&dir).unwrap(), 0, &policy);
+        prop_assert!(nothing.is_empty());
+    }
 }
