@@ -296,7 +296,7 @@ fn compact_by_policy(args: &MergeArgs, context: Context) -> Result<Exit, CliErro
             merge.print(context).map_err(|error| error.after_commit(directory, commit))?;
         }
         merged.map_err(|error| {
-            let error = CliError::from(error).or_interrupted_at(directory, done, count);
+            let error = CliError::from(error).into_interrupted_at(directory, done, count);
             error_after(&publisher, before, error)
         })?;
     }
