@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bars_need_a_terminal_and_nobody_who_minds() {
+    fn bars_need_a_terminal_without_quiet_or_json() {
         assert_eq!(ProgressMode::choose(false, false, true), ProgressMode::Shown);
         for (json, quiet, is_terminal) in
             [(true, false, true), (false, true, true), (false, false, false)]

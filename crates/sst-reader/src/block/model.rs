@@ -40,7 +40,7 @@ fn directory_of(blocks: u16) -> BlockDirectory {
 }
 
 #[test]
-fn no_state_is_lost_or_made_up_whoever_sets_its_neighbour() {
+fn no_state_is_lost_or_made_up_by_writes_to_its_neighbour() {
     explore("states of one byte", || {
         let directory = Arc::new(directory_of(4));
         let set = |block, state| {

@@ -36,7 +36,8 @@ pub(crate) struct PooledFile {
 
 /// Open files in a clock: the hand closes the first one that was not used since it last came by.
 struct Clock {
-    /// The hand is at the front. Files that nobody holds any more leave when the hand meets them.
+    /// The hand is at the front. Files that no reader holds any more leave when the hand meets
+    /// them.
     files: VecDeque<Weak<PooledFile>>,
     /// How many there were after the last sweep.
     swept_len: usize,
@@ -74,7 +75,7 @@ impl PooledFile {
     fn reopen(self: &Arc<Self>) -> io::Result<()> {
         let (file, metadata) = open_regular(self.label.path())?;
         if FileIdentity::of(&metadata) != self.identity {
-            // To whoever reads the directory it is as if the file were gone.
+            // To a reader of the directory it is as if the file were gone.
             let error = "another file has taken its place";
             return Err(io::Error::new(io::ErrorKind::NotFound, error));
         }
