@@ -53,6 +53,8 @@ impl Layout {
 pub(crate) enum RowError {
     #[error(transparent)]
     Cells(#[from] CellError),
+    #[error("there are no rows: an input that broke off would replace everything by nothing")]
+    NoRows,
     #[error("line {line}: there is no column {column}")]
     NoColumn { line: u64, column: usize },
     #[error(transparent)]
@@ -69,7 +71,9 @@ pub(crate) fn put_rows(
     if !layout.no_header {
         rows.advance()?;
     }
+    let mut is_empty = true;
     while rows.advance()? {
+        is_empty = false;
         let line = rows.line();
         let cell = |column: usize| rows.cell(column - 1).ok_or(RowError::NoColumn { line, column });
         let (key, value) = (cell(layout.key_column)?, cell(layout.value_column)?);
@@ -78,5 +82,5 @@ pub(crate) fn put_rows(
             _ => handle.put(key, value)?,
         }
     }
-    Ok(())
+    if is_empty { Err(RowError::NoRows) } else { Ok(()) }
 }

@@ -57,7 +57,13 @@ impl Glance {
         if identity.len < start_len as u64 {
             return Ok(none);
         }
-        let mut start = vec![0; start_len];
+        let mut start = Vec::new();
+        start.try_reserve_exact(start_len).map_err(|_| ReadError::OutOfMemory {
+            file: label.clone(),
+            block: None,
+            bytes: start_len as u64,
+        })?;
+        start.resize(start_len, 0);
         read(&mut start, 0)?;
         Ok(Self::bare(current, &start, identity))
     }

@@ -157,7 +157,12 @@ impl MetaSource {
         self.count(&range);
         let bytes = match &self.source {
             Source::Positioned(file) => read(file, range),
-            source => source.bytes(range, &mut Vec::new()).map(<[u8]>::to_vec),
+            source => source.bytes(range, &mut Vec::new()).and_then(|bytes| {
+                let mut copy = Vec::new();
+                copy.try_reserve_exact(bytes.len())?;
+                copy.extend_from_slice(bytes);
+                Ok(copy)
+            }),
         };
         bytes.map_err(|error| ReadError::io(&self.label, "read", error))
     }

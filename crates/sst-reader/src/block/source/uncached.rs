@@ -28,9 +28,17 @@ pub(crate) fn reread(path: &Path, range: Range<u64>) -> io::Result<Reread> {
     }
     forget(&file, &range);
     let len = range.end.checked_sub(range.start).ok_or(io::ErrorKind::InvalidInput)?;
-    let mut bytes = vec![0; usize::try_from(len).map_err(io::Error::other)?];
+    let mut bytes = zeros(usize::try_from(len).map_err(io::Error::other)?)?;
     PositionedFile::new(file, file_len).read_exact_at(&mut bytes, range.start)?;
     Ok(Reread { bytes, is_from_device: false })
+}
+
+/// That many zeros, or an error if the system has no memory for them.
+fn zeros(len: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(len)?;
+    bytes.resize(len, 0);
+    Ok(bytes)
 }
 
 /// Alignment of direct reads in bytes: the largest sector size in use.
@@ -53,7 +61,7 @@ fn from_device(path: &Path, range: Range<u64>) -> io::Result<Vec<u8>> {
         usize::try_from((range.end - start).next_multiple_of(ALIGNMENT)).map_err(too_large)?;
     let alignment = usize::try_from(ALIGNMENT).map_err(too_large)?;
     // The buffer has to be aligned in memory too.
-    let mut room = vec![0_u8; len + alignment];
+    let mut room = zeros(len + alignment)?;
     let skipped = room.as_ptr().align_offset(alignment);
     let buffer = room.get_mut(skipped..).and_then(|room| room.get_mut(..len));
     let buffer = buffer.ok_or(io::ErrorKind::InvalidInput)?;
@@ -69,7 +77,10 @@ fn from_device(path: &Path, range: Range<u64>) -> io::Result<Vec<u8>> {
         }
     }
     let first = usize::try_from(range.start - start).map_err(too_large)?;
-    Ok(buffer.get(first..wanted).ok_or(io::ErrorKind::UnexpectedEof)?.to_vec())
+    // The loop has filled all of it, so the range lies within the buffer.
+    room.copy_within(skipped + first..skipped + wanted, 0);
+    room.truncate(wanted - first);
+    Ok(room)
 }
 
 /// Elsewhere the standard library has no way past the system's cache.
