@@ -1,7 +1,7 @@
 //! Certificates as text: for each family of a directory, its number of entries, bytes and digest.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::File;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +10,7 @@ use sst_reader::{Catalog, ReadError, SstSet};
 
 use crate::error::CliError;
 use crate::progress::Progress;
+use crate::regular::{MAX_TEXT_LEN, read_at_most};
 use crate::store::{is_directory, read_catalog, reader_options};
 
 /// Number of hex digits of a digest.
@@ -127,7 +128,9 @@ impl Certificate {
         if is_directory(path)? {
             return Ok(Self::of_catalog(&read_catalog(path)?, family, bar)?);
         }
-        let text = fs::read(path).map_err(|error| CliError::io("read", path, error))?;
+        // It may come through a pipe, so its length is not known before.
+        let text = File::open(path).and_then(|file| read_at_most(file, 0, MAX_TEXT_LEN));
+        let text = text.map_err(|error| CliError::io("read", path, error))?;
         let certificate = String::from_utf8(text).ok().and_then(|text| Self::parse(&text));
         certificate.ok_or_else(|| {
             let path = path.display();

@@ -19,6 +19,7 @@ mod input;
 mod open_files;
 mod output;
 mod progress;
+mod regular;
 mod store;
 mod text_table;
 

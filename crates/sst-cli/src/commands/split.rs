@@ -1,6 +1,5 @@
 //! `sst split`: splits tables into shards, each a directory.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -17,6 +16,7 @@ use super::table_args::TableArgs;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::{Bytes, Output, counted, entries};
+use crate::regular;
 
 /// Name of the file with the ranges of hashes of all shards.
 const MAP_FILE_NAME: &str = "shards.json";
@@ -233,6 +233,7 @@ fn write_manifest(path: &Path, manifest: &Manifest) -> Result<(), CliError> {
 }
 
 fn read_manifest(path: &Path) -> Result<Manifest, CliError> {
-    let text = fs::read(path).map_err(|error| CliError::io("read", path, error))?;
+    let text = regular::read(path, regular::MAX_TEXT_LEN)
+        .map_err(|error| CliError::io("read", path, error))?;
     serde_json::from_slice(&text).map_err(|error| CliError::io("read", path, error.into()))
 }

@@ -169,3 +169,24 @@ fn a_load_that_lost_its_lock_to_another_says_that_nothing_of_it_is_live() {
     assert_eq!(load.wait().unwrap().code(), Some(3), "the commit that is live is the other's");
     assert_eq!(scan(&db), "other\t2\n");
 }
+
+#[test]
+fn a_pipe_under_a_name_that_is_read_whole_is_not_waited_for() {
+    let scratch = Scratch::new();
+    let db = scratch.database("db", "a\t1\n");
+    let shards = scratch.path("shards");
+    fs::create_dir(&shards).unwrap();
+    let (meta, dump, manifest) =
+        (db.join("00000001.meta"), scratch.path("dump.meta"), shards.join("shards.json"));
+    for pipe in [&meta, &dump, &manifest] {
+        assert!(Command::new("mkfifo").arg(pipe).status().unwrap().success());
+    }
+    sst(&[&"verify", &db]).expect(0);
+    sst(&[&"inspect", &dump]).expect_error(3, &["dump.meta"]);
+    sst(&[&"split", &"--which", &"a", &shards]).expect_error(3, &["shards.json"]);
+    // A list that has no end is not read to its end.
+    fs::remove_file(&manifest).unwrap();
+    fs::File::create(&manifest).unwrap().set_len(6 << 30).unwrap();
+    sst(&[&"split", &"--which", &"a", &shards]).expect_error(3, &["shards.json"]);
+    sst(&[&"verify", &db, &"--against", &manifest]).expect_error(3, &["shards.json"]);
+}

@@ -12,12 +12,14 @@ use super::command::{LOAD, content, copy, lines, must, run as run_command, sst, 
 use crate::{Cases, Context, Protection, Row, Verdict};
 
 /// The names: of files that are there, of files that the next commits make, of locks and lists.
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 16] = [
     "CURRENT",
     "LOCK",
     ".lock",
     ".first-commit",
     "00000001.sst",
+    "00000001.meta",
+    "00000001.del",
     "00000002.meta",
     "00000003.sst",
     "00000003.meta",

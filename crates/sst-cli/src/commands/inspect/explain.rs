@@ -3,7 +3,7 @@
 //! The dump is meant for damaged files. It needs only the part itself and the offset table; other
 //! structures (index block, entries) improve the dump where they can be read.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
@@ -21,6 +21,7 @@ use crate::commands::Context;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::Output;
+use crate::regular;
 use crate::store::{open_table, reader_options};
 
 /// Dumps a whole file that is not a table.
@@ -36,7 +37,7 @@ pub(super) fn file(
     if args.explain.is_some() {
         return Err(CliError::Usage("--explain is for .sst files".to_owned()));
     }
-    let bytes = fs::read(path).map_err(|error| CliError::io("read", path, error))?;
+    let bytes = regular::read(path, u64::MAX).map_err(|error| CliError::io("read", path, error))?;
     let mut dump = Dump::new(args.full);
     dump.part(subject, &bytes, 0);
     dump.print()
@@ -129,7 +130,7 @@ struct TableFile<'a> {
 impl<'a> TableFile<'a> {
     fn open(path: &'a Path) -> Result<Self, CliError> {
         let io_error = |error| CliError::io("read", path, error);
-        let mut file = File::open(path).map_err(|error| CliError::io("open", path, error))?;
+        let mut file = regular::open(path).map_err(|error| CliError::io("open", path, error))?;
         let len = file.seek(SeekFrom::End(0)).map_err(io_error)?;
         let not_an_sst = || CliError::NotAnSst(path.to_owned());
         let last_word_at = len.checked_sub(OFFSET_LEN as u64).ok_or_else(not_an_sst)?;

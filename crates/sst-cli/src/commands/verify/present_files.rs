@@ -11,6 +11,10 @@ use sst_format::live::MetaTables;
 use sst_format::meta_file::MetaFile;
 
 use crate::error::CliError;
+use crate::regular;
+
+/// Longest meta file, in bytes, that is looked at though the commit does not list it.
+const MAX_META_LEN: u64 = 1 << 30;
 
 /// All files of a directory, live or not.
 pub(super) struct PresentFiles {
@@ -34,7 +38,7 @@ impl PresentFiles {
         let files: BTreeSet<_> =
             present.numbered().filter(|file| file.sequence <= commit).collect();
         for file in files {
-            let bytes = || fs::read(dir.join(file.to_string())).ok();
+            let bytes = || regular::read(&dir.join(file.to_string()), MAX_META_LEN).ok();
             match file.kind {
                 FileKind::Meta => {
                     present.metas.extend(bytes().and_then(|it| tables_of(&it, file.sequence)));
