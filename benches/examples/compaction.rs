@@ -4,10 +4,10 @@
 //! cargo run --release --package sst-benches --example compaction
 //! ```
 //!
-//! A base and increments of one size are simulated: half of the entries of an increment are new, half
-//! replace an entry of the base. The policy is the one of `sst merge --auto`, asked after every
-//! increment. The optimum knows beforehand how many increments will come, and is found by dynamic
-//! programming over all ways to merge layers that follow each other.
+//! A base and increments of one size are simulated: half of the entries of an increment are new,
+//! half replace an entry of the base. The policy is the one of `sst merge --auto`, asked after
+//! every increment. The optimum knows beforehand how many increments will come, and is found by
+//! dynamic programming over all ways to merge layers that follow each other.
 
 #![expect(clippy::print_stdout, reason = "its output is a table")]
 #![expect(clippy::cast_precision_loss, reason = "bytes as figures")]
@@ -114,8 +114,8 @@ fn simulate(case: &Case) -> Outcome {
     outcome
 }
 
-/// The lowest bytes that merges must write for each byte that is loaded: with the base as one of the
-/// layers, which is merged once or never, as space demands.
+/// The lowest bytes that merges must write for each byte that is loaded: with the base as one of
+/// the layers, which is merged once or never, as space demands.
 fn optimum(case: &Case) -> f64 {
     let count = case.increments;
     let on_top = stacked(count, case.max_layers - 1);
@@ -137,8 +137,8 @@ fn optimum(case: &Case) -> f64 {
     once.fold(never, f64::min) / count as f64
 }
 
-/// The lowest cost of merges after 0, 1, 2 … increments of size 1, with at most `places` layers after
-/// each of them.
+/// The lowest cost of merges after 0, 1, 2 … increments of size 1, with at most `places` layers
+/// after each of them.
 fn stacked(count: usize, places: usize) -> Vec<f64> {
     // Without a place only nothing can be stacked.
     let mut above = vec![f64::INFINITY; count + 1];

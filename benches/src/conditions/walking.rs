@@ -1,5 +1,5 @@
-//! Condition (j): scanning all entries of a set of overlapping tables, with entries that are returned
-//! and with entries that are lent.
+//! Condition (j): scanning all entries of a set of overlapping tables, with entries that are
+//! returned and with entries that are lent.
 
 use std::hint::black_box;
 

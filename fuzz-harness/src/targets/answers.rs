@@ -1,7 +1,7 @@
-//! Whole directories with right checksums, made without the writer's publisher: chains of meta files
-//! of every version and family that describe tables, make them obsolete and describe them again.
-//! Writer, reader and merge must all have the same tables and values live as a model that applies
-//! the rule of FORMAT.md section 9 to each description.
+//! Whole directories with right checksums, made without the writer's publisher: chains of meta
+//! files of every version and family that describe tables, make them obsolete and describe them
+//! again. Writer, reader and merge must all have the same tables and values live as a model that
+//! applies the rule of FORMAT.md section 9 to each description.
 
 use std::collections::BTreeMap;
 use std::fs;

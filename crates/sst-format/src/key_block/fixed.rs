@@ -253,8 +253,8 @@ impl<'a> FixedKeyBlock<'a> {
     }
 }
 
-/// Where the entry starts that has the bytes `tail` at its byte `tail_at` and is the nearest to byte
-/// `middle` among the `reach` entries before it and the `reach` from it on.
+/// Where the entry starts that has the bytes `tail` at its byte `tail_at` and is the nearest to
+/// byte `middle` among the `reach` entries before it and the `reach` from it on.
 ///
 /// A function of its own, so that its loop has the registers to itself.
 #[inline(never)]

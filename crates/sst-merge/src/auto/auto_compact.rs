@@ -14,8 +14,8 @@ pub fn plan_compaction(catalog: &Catalog, family: u32, policy: &MergePolicy) -> 
 }
 
 /// Merges the newest layers of a family in place, as often as the policy wants it. Each merge is a
-/// commit, as one of [`compact`] is: it may be cancelled, and a crash leaves the tables before or the
-/// tables after. All of them together read at most [`MergePolicy::max_bytes`].
+/// commit, as one of [`compact`] is: it may be cancelled, and a crash leaves the tables before or
+/// the tables after. All of them together read at most [`MergePolicy::max_bytes`].
 ///
 /// `each` is called after each merge.
 ///

@@ -10,12 +10,12 @@ use std::collections::BTreeMap;
 ///
 /// Only the newest layers are merged, into one: the order of the layers stays, and no entry gets
 /// below an older one. RocksDB's universal compaction does the same, by the ratio of sizes of
-/// neighbours. This policy waits until there are too many layers. Then it takes the oldest layer that
-/// has not been merged as often as layers of its size have been, and everything that is newer. Such a
-/// layer of `s` bytes, with `k` places from it on and increments of `u` bytes each, has been merged
-/// `d` times, where C(k + d, k) is the highest such number up to `s / u`, and it is merged again when
-/// C(k + d, k − 1) increments lie on it. A binomial coefficient, since that is how many increments a
-/// stack of `k` layers holds of which none has been merged more than `d` times.
+/// neighbours. This policy waits until there are too many layers. Then it takes the oldest layer
+/// that has not been merged as often as layers of its size have been, and everything that is newer.
+/// Such a layer of `s` bytes, with `k` places from it on and increments of `u` bytes each, has been
+/// merged `d` times, where C(k + d, k) is the highest such number up to `s / u`, and it is merged
+/// again when C(k + d, k − 1) increments lie on it. A binomial coefficient, since that is how many
+/// increments a stack of `k` layers holds of which none has been merged more than `d` times.
 ///
 /// Example: with 4 layers at most, a base of 100 increments, and layers of one increment each, the
 /// fifth layer starts a merge of the four newest. The base takes part once 56 increments lie on it.
@@ -39,8 +39,8 @@ pub struct MergePolicy {
     /// All layers are merged if the family is estimated to take more than this percentage of what
     /// its live entries take. Default: 130.
     pub max_space_percent: u64,
-    /// How many entries of 100 in newer layers are estimated to replace one of the oldest layer: this
-    /// cannot be known without reading. Default: 50.
+    /// How many entries of 100 in newer layers are estimated to replace one of the oldest layer:
+    /// this cannot be known without reading. Default: 50.
     pub replaced_percent: u64,
     /// A merge reads at most this many bytes of tables. A family may then have more layers.
     /// Default: no limit.
@@ -115,8 +115,8 @@ impl MergePolicy {
         self
     }
 
-    /// The merge that is to be done next, of a family with these tables, the oldest first; `None` if
-    /// there is nothing to do. O(n log n).
+    /// The merge that is to be done next, of a family with these tables, the oldest first; `None`
+    /// if there is nothing to do. O(n log n).
     #[must_use]
     pub fn choose(&self, tables: &[TableSize]) -> Option<MergePlan> {
         let layers = layers_of(tables);
@@ -143,8 +143,8 @@ impl MergePolicy {
         (layers >= 2).then_some(MergePlan { tables: sum.tables, layers, bytes: sum.bytes })
     }
 
-    /// The merges that are to be done one after the other, if each writes as many bytes as it reads.
-    /// All of them together read at most [`MergePolicy::max_bytes`].
+    /// The merges that are to be done one after the other, if each writes as many bytes as it
+    /// reads. All of them together read at most [`MergePolicy::max_bytes`].
     #[must_use]
     pub fn choose_all(&self, tables: &[TableSize]) -> Vec<MergePlan> {
         let (mut tables, mut plans, mut policy) = (tables.to_vec(), Vec::new(), self.clone());
@@ -161,8 +161,8 @@ impl MergePolicy {
         plans
     }
 
-    /// Whether the newer layers are estimated to hide so much of the oldest one that the family takes
-    /// more space than it may.
+    /// Whether the newer layers are estimated to hide so much of the oldest one that the family
+    /// takes more space than it may.
     fn takes_too_much(&self, layers: &[Layer]) -> bool {
         let Some((oldest, newer)) = layers.split_first() else { return false };
         let newer: u128 = newer.iter().map(|layer| u128::from(layer.bytes)).sum();

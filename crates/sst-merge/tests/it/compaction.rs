@@ -135,8 +135,8 @@ fn other_families_are_left_alone() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(8))]
 
-    /// Loads with a merge by policy after each: the answers stay, the layers stay few, and the merges
-    /// are those of the dry run.
+    /// Loads with a merge by policy after each: the answers stay, the layers stay few, and the
+    /// merges are those of the dry run.
     #[test]
     fn answers_stay_whatever_a_policy_merges(
         layers in prop::collection::vec(layer(40), 2..9),

@@ -109,8 +109,8 @@ impl<'s> LayerCursor<'s> {
         }
     }
 
-    /// The current entry, to be kept. `is_stepped`: [`LayerCursor::step`] has moved to it, so it may
-    /// be behind the last hash, where this gives `None`; else [`LayerCursor::advance`] has.
+    /// The current entry, to be kept. `is_stepped`: [`LayerCursor::step`] has moved to it, so it
+    /// may be behind the last hash, where this gives `None`; else [`LayerCursor::advance`] has.
     #[inline(always)]
     pub(super) fn owned_entry(
         &mut self,

@@ -5,8 +5,8 @@ use crate::{IterEntry, ReadError};
 
 /// Iterator over the live entries of a set in (hash, key) order. It ends after the first error.
 ///
-/// It has open and in memory what a [`SetCursor`] has, which lends entries and is faster. Each entry
-/// keeps its file and its blocks alive.
+/// It has open and in memory what a [`SetCursor`] has, which lends entries and is faster. Each
+/// entry keeps its file and its blocks alive.
 ///
 /// Values in blob files come as their number: [`SstSet::read_blob`](crate::SstSet::read_blob) reads
 /// them.

@@ -7,8 +7,8 @@ use std::hint::select_unpredictable;
 /// iterators.
 ///
 /// Each source is a leaf, and each inner node remembers the loser of the match between the winners
-/// of its two sides. When the winner's source moves on, only the matches on the way from its leaf to
-/// the root are played again. Example with four sources whose next hashes are 5, 2, 9 and 7:
+/// of its two sides. When the winner's source moves on, only the matches on the way from its leaf
+/// to the root are played again. Example with four sources whose next hashes are 5, 2, 9 and 7:
 ///
 /// ```text
 ///            winner: 2 (source 1)
@@ -122,8 +122,8 @@ impl Tournament {
     /// Plays all matches. `hashes` are those of the next entries of the sources; `None` stands for
     /// a source without entries. O(sources).
     ///
-    /// `tie` compares the next entries of two sources that have the same hash, by key. Where it finds
-    /// them equal, the source with the lower number comes first.
+    /// `tie` compares the next entries of two sources that have the same hash, by key. Where it
+    /// finds them equal, the source with the lower number comes first.
     ///
     /// # Errors
     ///
@@ -135,7 +135,8 @@ impl Tournament {
     ) -> Result<Self, E> {
         let over = Contender::new(0, None);
         let leaves = (0..).zip(hashes).map(|(source, hash)| Contender::new(source, *hash));
-        // The winners of all nodes: those of the inner ones are filled in from the last to the root.
+        // The winners of all nodes: those of the inner ones are filled in from the last to the
+        // root.
         let mut winners: Vec<_> = std::iter::repeat_n(over, hashes.len()).chain(leaves).collect();
         let mut losers = vec![over; hashes.len()];
         for node in (1..hashes.len()).rev() {
@@ -149,8 +150,8 @@ impl Tournament {
         Ok(Self { losers: losers.into_boxed_slice(), winner, wins_below })
     }
 
-    /// The source with the next entry of all, and the hash of that entry. `None` if no source has an
-    /// entry left.
+    /// The source with the next entry of all, and the hash of that entry. `None` if no source has
+    /// an entry left.
     #[must_use]
     #[inline]
     pub const fn winner(&self) -> Option<(usize, u64)> {
@@ -160,8 +161,9 @@ impl Tournament {
         Some((self.winner.index(), self.winner.hash))
     }
 
-    /// Takes the hash of the next entry of the winner's source; `None` if it has no entry left. There
-    /// is another winner then, or the same one. O(log sources), O(1) while the same source wins.
+    /// Takes the hash of the next entry of the winner's source; `None` if it has no entry left.
+    /// There is another winner then, or the same one. O(log sources), O(1) while the same source
+    /// wins.
     ///
     /// `tie` is as in [`Tournament::new`].
     ///

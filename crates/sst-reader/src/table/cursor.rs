@@ -294,8 +294,8 @@ impl<'a> Cursor<'a> {
         Ok(true)
     }
 
-    /// The entry at the position, to be kept. `is_stepped`: [`Cursor::step`] has moved to it, so its
-    /// hash is not known yet, and it may be behind the last one, where this gives `None`.
+    /// The entry at the position, to be kept. `is_stepped`: [`Cursor::step`] has moved to it, so
+    /// its hash is not known yet, and it may be behind the last one, where this gives `None`.
     ///
     /// Inlined into the iterators, and without a `Result` around each part: an entry that is passed
     /// on in memory takes longer to copy than to make.

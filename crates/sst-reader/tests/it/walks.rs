@@ -1,4 +1,5 @@
-//! Walks of random sets beside a model: equal hashes, tombstones, families, several values of a key.
+//! Walks of random sets beside a model: equal hashes, tombstones, families, several values of a
+//! key.
 
 use std::collections::BTreeMap;
 

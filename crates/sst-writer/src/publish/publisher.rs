@@ -204,8 +204,8 @@ impl Publisher {
         &self.present
     }
 
-    /// Whether an earlier operation has failed after which the state of the disk is unknown: a sync,
-    /// or the replacement of `CURRENT`. Further commits are then refused with
+    /// Whether an earlier operation has failed after which the state of the disk is unknown: a
+    /// sync, or the replacement of `CURRENT`. Further commits are then refused with
     /// [`PublishError::Poisoned`], and a commit that failed may be live all the same.
     #[must_use]
     pub fn is_poisoned(&self) -> bool {

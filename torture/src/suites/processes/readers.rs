@@ -1,5 +1,5 @@
-//! A running reader whose directory is swapped by a link, restored from a copy, copied over, rebuilt
-//! and written to. It never answers from two of them at once, and comes to the last one.
+//! A running reader whose directory is swapped by a link, restored from a copy, copied over,
+//! rebuilt and written to. It never answers from two of them at once, and comes to the last one.
 
 use std::ffi::OsString;
 use std::fs;
