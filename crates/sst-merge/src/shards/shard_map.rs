@@ -172,6 +172,7 @@ impl Ranks {
             last = Some(hash);
             below += 1;
         }
+        // No hash is above `u64::MAX`: a shard from there on has the entries of that hash alone.
         Ok(self.max_hash.saturating_add(1))
     }
 }

@@ -1,6 +1,7 @@
 //! The block handles of a table: where its blocks lie, and which of them have been verified.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering as CountOrdering};
 
 use sst_format::block::{BLOCK_HEADER_LEN, BlockHeader};
 use sst_format::offset_table::OffsetTable;
@@ -30,6 +31,8 @@ pub(crate) struct BlockDirectory {
     /// Copies from the protection section; empty without one.
     headers: Box<[[u8; BLOCK_HEADER_LEN]]>,
     states: Box<[AtomicU8]>,
+    /// About how many blocks were verified: two threads that verify the same block both count it.
+    verified_count: AtomicUsize,
 }
 
 impl BlockDirectory {
@@ -54,7 +57,8 @@ impl BlockDirectory {
         }
         // Without protection there are no copies.
         let headers = headers.unwrap_or_default().iter().map(|header| header.to_bytes()).collect();
-        Ok(Self { block_count, starts: starts.into(), headers, states })
+        let verified_count = AtomicUsize::new(0);
+        Ok(Self { block_count, starts: starts.into(), headers, states, verified_count })
     }
 
     /// Number of blocks.
@@ -109,6 +113,13 @@ impl BlockDirectory {
                 return states.store(known | (bits << shift), Ordering::Relaxed));
             states.fetch_or(bits << shift, Ordering::Relaxed);
         }
+        self.verified_count.fetch_add(1, CountOrdering::Relaxed);
+    }
+
+    /// Whether more than half of the blocks were probably never read.
+    pub(crate) fn is_mostly_new(&self) -> bool {
+        let verified = self.verified_count.load(CountOrdering::Relaxed);
+        verified < usize::from(self.block_count) / 2
     }
 
     /// The bits of a block: their byte among `states`, and by how much to shift it.

@@ -318,6 +318,11 @@ impl Blocks {
         self.directory.verified(block).is_some()
     }
 
+    /// Whether more than half of the blocks were probably never read.
+    pub(crate) fn is_mostly_new(&self) -> bool {
+        self.directory.is_mostly_new()
+    }
+
     /// The map of the file, if its pages are read only when they are touched or asked for.
     #[inline]
     pub(super) fn random_map(&self) -> Option<&Mapping> {

@@ -125,12 +125,15 @@ impl Blocks {
         self.place(block).map(|range| range.len())
     }
 
-    /// Starts to read a block that will be looked up soon, if it was never read.
+    /// Starts to read a block that will be looked up soon, if it was never read. Returns whether it
+    /// was not.
     #[inline]
-    pub(crate) fn ask_for_new(&self, block: BlockIndex) {
-        if !self.is_verified(block) {
+    pub(crate) fn ask_for_new(&self, block: BlockIndex) -> bool {
+        let is_new = !self.is_verified(block);
+        if is_new {
             self.ask_early(block);
         }
+        is_new
     }
 }
 

@@ -165,6 +165,7 @@ impl SstSet {
                 }
             }
         }
+        self.ask_for_blocks(layer, &passed, &numbers, tally)?;
         let mut rest = passed.as_mut_slice();
         for run in numbers.chunk_by(|one, next| one == next) {
             let (of_table, behind) = rest.split_at_mut(run.len().min(rest.len()));
@@ -172,6 +173,32 @@ impl SstSet {
             if let Some(table) = run.first().and_then(|number| layer.tables().get(*number)) {
                 self.lookup_in_table(table, of_table, keys, tally)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Starts to read the blocks of keys that passed the filters of the tables with these numbers,
+    /// where most of a table was never read: first all key blocks, then all value blocks.
+    fn ask_for_blocks(
+        &self,
+        layer: &Layer,
+        passed: &[(HashedKey<'_>, usize)],
+        numbers: &[usize],
+        tally: &mut Tally,
+    ) -> Result<(), ReadError> {
+        let mut rest = passed;
+        let mut waiting = Vec::new();
+        for run in numbers.chunk_by(|one, next| one == next) {
+            let (of_table, behind) = rest.split_at(run.len().min(rest.len()));
+            rest = behind;
+            if let Some(table) = run.first().and_then(|number| layer.tables().get(*number))
+                && let Some(file) = table.ask_for_key_blocks(of_table, self.opening(), tally)?
+            {
+                waiting.push((file, of_table));
+            }
+        }
+        for (file, of_table) in waiting {
+            file.ask_for_value_blocks(None, of_table);
         }
         Ok(())
     }

@@ -177,6 +177,20 @@ impl SetTable {
         Ok(())
     }
 
+    /// Starts to read the key blocks of keys, sorted, that passed its filter. Returns the table if
+    /// there are any to wait for. A table that may be closed meanwhile is not asked.
+    pub(super) fn ask_for_key_blocks<T>(
+        self: &Arc<Self>,
+        keys: &[(HashedKey<'_>, T)],
+        opening: Opening<'_>,
+        tally: &mut Tally,
+    ) -> Result<Option<&StaticSortedFile>, ReadError> {
+        Ok(match self.open(opening, tally)? {
+            OpenTable::Kept(file) if file.ask_for_key_blocks(None, keys) => Some(file),
+            OpenTable::Kept(_) | OpenTable::Shared(_) => None,
+        })
+    }
+
     /// Looks up keys of its range, sorted, that passed its filter, and hands over an answer for
     /// each.
     pub(super) fn lookup_each<'s, T>(

@@ -52,17 +52,16 @@ pub(crate) struct KeyIndex {
     precision: Precision,
     /// Number of the last key block.
     last: usize,
-    /// The key blocks, ascending by hash; then as many that hold nothing as a window may reach past
-    /// the end. The first of those starts at the highest hash of the table, and nothing is above
-    /// the start of the others.
+    /// Lowest hash of each key block, ascending; then the highest of the last one; then as many
+    /// that nothing is above as a window may reach past the end. Apart from the rest of the index,
+    /// so that a window is in two cache lines.
+    lows: Box<[u64]>,
     key_blocks: Box<[IndexedBlock]>,
 }
 
 /// One key block of a [`KeyIndex`].
 #[derive(Debug)]
 struct IndexedBlock {
-    /// Lowest hash.
-    low: u64,
     correction: Correction,
     block: BlockIndex,
     /// The key block before it; zero if it is the first.
@@ -70,8 +69,8 @@ struct IndexedBlock {
 }
 
 impl IndexedBlock {
-    const fn new(low: u64, block: BlockIndex, before: BlockIndex) -> Self {
-        Self { low, correction: Correction::none(), block, before }
+    const fn new(block: BlockIndex, before: BlockIndex) -> Self {
+        Self { correction: Correction::none(), block, before }
     }
 
     /// The estimate that goes with a position in the block.
@@ -86,25 +85,32 @@ impl IndexedBlock {
 impl KeyIndex {
     /// Bytes of the index of so many key blocks.
     pub(crate) const fn len_of(key_blocks: usize) -> usize {
-        (key_blocks + 1 + LARGE_WINDOW) * size_of::<IndexedBlock>()
+        (key_blocks + 1 + LARGE_WINDOW) * size_of::<u64>() + key_blocks * size_of::<IndexedBlock>()
     }
 
     /// Copies a valid index block. O(number of key blocks).
     pub(crate) fn new(index: &IndexBlock<'_>) -> Result<Self, TryReserveError> {
+        let count = index.key_block_count();
+        let mut lows = Vec::new();
+        lows.try_reserve_exact(count + 1 + LARGE_WINDOW)?;
+        lows.push(0);
+        lows.extend(index.pairs().map(|(low, _)| low));
+        lows.extend([u64::MAX; 1 + LARGE_WINDOW]);
         let mut key_blocks = Vec::new();
-        key_blocks.try_reserve_exact(index.key_block_count() + 1 + LARGE_WINDOW)?;
+        key_blocks.try_reserve_exact(count)?;
         let mut before = index.first_block();
-        key_blocks.push(IndexedBlock::new(0, before, BlockIndex::default()));
-        key_blocks.extend(index.pairs().map(|(low, block)| {
-            IndexedBlock::new(low, block, std::mem::replace(&mut before, block))
-        }));
+        key_blocks.push(IndexedBlock::new(before, BlockIndex::default()));
+        key_blocks.extend(
+            index
+                .pairs()
+                .map(|(_, block)| IndexedBlock::new(block, std::mem::replace(&mut before, block))),
+        );
         let last = index.pairs().len();
-        let behind = || IndexedBlock::new(u64::MAX, NO_BLOCK, NO_BLOCK);
-        key_blocks.extend(std::iter::repeat_with(behind).take(1 + LARGE_WINDOW));
         let bounds = HashBounds { low: 0, high: u64::MAX };
         let precision = Precision::for_width(bounds.width());
         let density = Density::new(last + 1, bounds);
-        Ok(Self { bounds, density, precision, last, key_blocks: key_blocks.into() })
+        let (lows, key_blocks) = (lows.into(), key_blocks.into());
+        Ok(Self { bounds, density, precision, last, lows, key_blocks })
     }
 
     /// Sets the hashes of the first and the last entry. Wrong ones cost time, never a wrong answer.
@@ -112,16 +118,16 @@ impl KeyIndex {
         let last = self.last;
         // The order of the others, which are known to be right, is kept.
         let next = if last > 0 { self.bounds_of(0).high } else { bounds.low };
-        if let Some(first) = self.key_blocks.first_mut() {
-            first.low = bounds.low.min(next);
+        if let Some(first) = self.lows.first_mut() {
+            *first = bounds.low.min(next);
         }
         let lowest = self.bounds_of(last).low;
-        if let Some(behind) = self.key_blocks.get_mut(last + 1) {
-            behind.low = bounds.high.max(lowest);
+        if let Some(high) = self.lows.get_mut(last + 1) {
+            *high = bounds.high.max(lowest);
         }
-        let neighbours = self.key_blocks.windows(2).take(last + 1);
+        let neighbours = self.lows.windows(2).take(last + 1);
         let widest = neighbours.fold(0, |widest, pair| match pair {
-            [one, next] => widest.max(next.low.wrapping_sub(one.low)),
+            [one, next] => widest.max(next.wrapping_sub(*one)),
             _ => widest,
         });
         let precision = Precision::for_width(widest);
@@ -149,13 +155,13 @@ impl KeyIndex {
     /// Key block number `i`.
     #[inline]
     pub(crate) fn block(&self, i: usize) -> Option<BlockIndex> {
-        self.key_blocks.get(i).filter(|_| i <= self.last).map(|key_block| key_block.block)
+        self.key_blocks.get(i).map(|key_block| key_block.block)
     }
 
     /// Between which hashes those of key block number `i` are.
     #[inline]
     pub(crate) fn bounds_of(&self, i: usize) -> HashBounds {
-        let low = |i: usize| self.key_blocks.get(i).map(|key_block| key_block.low);
+        let low = |i: usize| self.lows.get(i).copied();
         // Too wide bounds cost time, never a wrong answer.
         HashBounds { low: low(i).unwrap_or(0), high: low(i.saturating_add(1)).unwrap_or(u64::MAX) }
     }
@@ -163,10 +169,10 @@ impl KeyIndex {
     /// Where an entry is likely to be.
     #[inline(always)]
     pub(crate) fn estimate(&self, hash: u64) -> Estimate {
-        if let Some((number, key_block)) = self.near(hash)
-            && number <= self.last
+        if let Some((number, low)) = self.near(hash)
+            && let Some(key_block) = self.key_blocks.get(number)
         {
-            let above = hash.wrapping_sub(key_block.low);
+            let above = hash.wrapping_sub(low);
             if let Some(position) = key_block.correction.position(self.precision, above) {
                 return key_block.estimate(number, position, true);
             }
@@ -185,7 +191,7 @@ impl KeyIndex {
         debug_assert!(key_block.is_some(), "the index has a block for each of its numbers");
         match key_block {
             Some(key_block) => key_block.estimate(number, position, false),
-            None => IndexedBlock::new(0, NO_BLOCK, NO_BLOCK).estimate(number, position, false),
+            None => IndexedBlock::new(NO_BLOCK, NO_BLOCK).estimate(number, position, false),
         }
     }
 
@@ -219,10 +225,10 @@ impl KeyIndex {
         }
     }
 
-    /// The last element that starts at or below `hash`, if it is near the estimated one. It may be
-    /// one behind the last key block.
+    /// The number of the last key block that starts at or below `hash`, and where it starts, if it is
+    /// near the estimated one. The number may be one behind the last.
     #[inline(always)]
-    fn near(&self, hash: u64) -> Option<(usize, &IndexedBlock)> {
+    fn near(&self, hash: u64) -> Option<(usize, u64)> {
         let estimate = self.density.blocks_below(hash, self.bounds.low);
         let estimate = usize::try_from(estimate).map_or(self.last, |it| it.min(self.last));
         if self.last < LARGE {
@@ -239,10 +245,10 @@ impl KeyIndex {
         &self,
         estimate: usize,
         hash: u64,
-    ) -> Option<(usize, &IndexedBlock)> {
+    ) -> Option<(usize, u64)> {
         let start = estimate.saturating_sub(N / 2);
-        let window: &[IndexedBlock; BOUNDS] = self.key_blocks.get(start..)?.first_chunk()?;
-        let is_from = |i: usize| window.get(i).is_some_and(|it| it.low <= hash);
+        let window: &[u64; BOUNDS] = self.lows.get(start..)?.first_chunk()?;
+        let is_from = |i: usize| window.get(i).is_some_and(|low| *low <= hash);
         let mut i = 0;
         let mut step = N / 2;
         while step > 0 {
@@ -250,7 +256,7 @@ impl KeyIndex {
             step /= 2;
         }
         let is_found = is_from(i) && !is_from(i + 1);
-        window.get(i).filter(|_| is_found).map(|found| (start + i, found))
+        window.get(i).filter(|_| is_found).map(|low| (start + i, *low))
     }
 
     /// As [`KeyIndex::key_block_of`], where hashes are not as evenly spread as they should be.

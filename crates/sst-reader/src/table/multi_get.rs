@@ -57,6 +57,9 @@ impl StaticSortedFile {
             })
             .collect();
         open.sort_unstable_by_key(|(key, _)| key.hash);
+        if self.ask_for_key_blocks(self.filter(), &open) {
+            self.ask_for_value_blocks(self.filter(), &open);
+        }
         self.lookup_each(self.filter(), &mut open, |answer, found| **answer = found);
         answers
     }
@@ -91,6 +94,45 @@ impl StaticSortedFile {
                 if let Some(found) = found {
                     answer(tag, found.and_then(|found| self.resolved(found, &mut loaded)));
                 }
+            }
+        }
+    }
+
+    /// Starts to read the key blocks of all keys, if the table is one of which most was never read.
+    /// Returns whether there are any to wait for.
+    ///
+    /// A group of [`GROUP`] keys asks for its blocks anyway, but a disk answers hundreds of requests
+    /// in the time of a few.
+    pub(crate) fn ask_for_key_blocks<T>(
+        &self,
+        filter: Option<&dyn Filter>,
+        keys: &[(HashedKey<'_>, T)],
+    ) -> bool {
+        let mut last = None;
+        self.blocks().is_mostly_new()
+            && keys.iter().fold(false, |is_new, (key, _)| {
+                let number = self.key_index().key_block_of(key.hash);
+                let block = self.key_index().block(number);
+                // Keys of one block are neighbours.
+                if block == last || filter.is_some_and(|filter| !filter.may_contain(key.hash)) {
+                    return is_new;
+                }
+                last = block;
+                block.is_some_and(|block| self.blocks().ask_for_new(block)) || is_new
+            })
+    }
+
+    /// Starts to read the value blocks of all keys, whose key blocks were asked for.
+    pub(crate) fn ask_for_value_blocks<T>(
+        &self,
+        filter: Option<&dyn Filter>,
+        keys: &[(HashedKey<'_>, T)],
+    ) {
+        let mut loaded = LoadedBlocks::default();
+        for (key, _) in keys {
+            if filter.is_none_or(|filter| filter.may_contain(key.hash)) {
+                // The lookup that follows reports damage.
+                _ = self.fetched_value(&self.located(key.hash), *key, &mut loaded);
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use sst_amqf::QuotientFilter;
 use sst_format::BlobNumber;
 use sst_format::value_ref::ValueRef;
 use sst_reader::{
@@ -115,6 +116,35 @@ fn hashes_that_are_not_spread_evenly_are_found_too() {
                 assert_eq!(as_lookup(&found), Some(owned(answer(value))), "{number}, {round}");
                 let other = [&key[..39], b"?"].concat();
                 assert_eq!(table.lookup(hash_of(key), other).unwrap(), Lookup::NotFound);
+            }
+        }
+    }
+}
+
+/// The first call for many keys asks for all blocks beforehand. Its answers are those of single
+/// calls in a table of which everything was read, and a damaged block costs the keys in it only.
+#[test]
+fn the_first_call_for_many_keys_answers_as_single_calls_do() {
+    let entries = of_all_kinds(700);
+    let table = Table::new(&entries).filtered(&QuotientFilter::default());
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let mut keys: Vec<_> = entries.iter().map(|(key, _)| key.clone()).collect();
+    keys.extend((0..100_u32).map(|i| [&i.to_be_bytes()[..], b"absent"].concat()));
+    let mut damaged = table.bytes.clone();
+    damaged[table.bytes.len() / 2] ^= 1;
+    for bytes in [&table.bytes, &damaged] {
+        std::fs::write(file.path(), bytes).unwrap();
+        for access in [Access::Map, Access::Read] {
+            let options = ReaderOptions::default()
+                .access(access)
+                .filter(QuotientFilter::default())
+                .cache(BlockCache::new(0));
+            let open = || StaticSortedFile::open(file.path(), &table.meta, &options).unwrap();
+            let (first, known) = (open(), open());
+            let expected: Vec<_> = keys.iter().map(|key| known.get(key)).collect();
+            assert_eq!(expected.iter().any(Result::is_err), bytes == &damaged);
+            for (found, expected) in first.multi_get(&keys).into_iter().zip(expected) {
+                assert_eq!(found.ok(), expected.ok());
             }
         }
     }

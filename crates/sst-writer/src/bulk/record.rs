@@ -117,6 +117,7 @@ impl<'a> Record<'a> {
         let (position, rest) = take_varint(rest)?;
         let (key_len, rest) = take_varint(rest)?;
         let (code, rest) = take_varint(rest)?;
+        // A length that no address reaches is longer than the bytes.
         let (key, rest) = rest.split_at_checked(usize::try_from(key_len).ok()?)?;
         let (value, rest) = match code {
             0 => (RecordValue::Deleted, rest),

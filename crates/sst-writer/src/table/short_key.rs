@@ -14,7 +14,9 @@ impl ShortKey {
     /// Shortens a key.
     #[must_use]
     pub fn new(key: &[u8]) -> Self {
+        // A shorter key is shown whole.
         let shown = key.get(..SHOWN_LEN).unwrap_or(key);
+        // Writing to a `String` never fails.
         let mut text = String::new();
         if shown.iter().all(|byte| matches!(byte, b' '..=b'~')) {
             _ = write!(text, "\"{}\"", shown.escape_ascii());

@@ -86,6 +86,7 @@ impl SmallValueBlock {
     #[inline]
     pub(crate) fn reserved(&self, more: Option<usize>) -> (u64, u64) {
         if self.is_open || more.is_some() {
+            // Without another value there are no more bytes.
             (1, (BLOCK_HEADER_LEN + self.bytes.len() + more.unwrap_or(0)) as u64)
         } else {
             (0, 0)
