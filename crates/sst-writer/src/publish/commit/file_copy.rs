@@ -10,8 +10,9 @@ use super::commit_files::CommitFiles;
 use crate::table::write_error::RawBlockDefect;
 use crate::{AtomicFile, BlobFile, FileError, FileOperation, PublishError};
 
-/// Number of bytes that are copied at a time.
-const BUFFER_LEN: usize = 2 << 20;
+/// Number of bytes that are copied at a time: pieces of a table have the same length, and fit into
+/// memory that was used before (docs/DECISIONS.md, 48).
+const BUFFER_LEN: usize = 256 << 10;
 
 /// A file to be copied.
 pub(super) struct FileCopy<'a> {
