@@ -6,6 +6,7 @@ mod file_copy;
 mod meta_files;
 pub(crate) mod prepared_commit;
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -39,9 +40,12 @@ pub struct Commit<'p> {
     tables: Vec<(SequenceNumber, SstMeta)>,
     /// Digests of the entries that were put into the tables, if the publisher computes digests.
     digests: BTreeMap<SequenceNumber, TableDigest>,
-    /// The blobs that each table refers to.
+    /// The blobs that each table refers to. Every table but copied ones is here, even without any.
     blobs: BTreeMap<SequenceNumber, Vec<BlobNumber>>,
     obsolete: BTreeSet<SequenceNumber>,
+    /// The live tables of the family before this commit, from the first time that they are asked
+    /// for: a commit may make thousands of them obsolete one by one.
+    live: Option<BTreeSet<SequenceNumber>>,
     /// `None` unless the caller has said it.
     kind: Option<CommitKind>,
     replaces_all: bool,
@@ -85,6 +89,7 @@ impl<'p> Commit<'p> {
             digests: BTreeMap::new(),
             blobs: BTreeMap::new(),
             obsolete: BTreeSet::new(),
+            live: None,
             kind: None,
             replaces_all: false,
             rollback_to: None,
@@ -182,7 +187,7 @@ impl<'p> Commit<'p> {
     ///
     /// The file is copied as stored, without decompressing it. While copying, it is verified
     /// against the checksum in its header and against `listed`, its record in the commit that it
-    /// comes from. O(length of the file), with 2 MiB of it in memory.
+    /// comes from. O(length of the file), with 256 KiB of it in memory.
     ///
     /// # Errors
     ///
@@ -206,7 +211,7 @@ impl<'p> Commit<'p> {
     ///
     /// The table must refer to no blob, because blobs have other numbers here. The bytes are not
     /// checked: verify the copy before the commit is published, as `sst_merge` does. O(length of
-    /// the file), with 2 MiB of it in memory.
+    /// the file), with 256 KiB of it in memory.
     ///
     /// # Errors
     ///
@@ -255,7 +260,7 @@ impl<'p> Commit<'p> {
     /// before.
     pub fn add_table(&mut self, table: FinishedTable) -> Result<(), PublishError> {
         let FinishedTable { sequence, finished, files } = table;
-        let is_known = self.tables.iter().any(|(known, _)| *known == sequence);
+        let is_known = self.blobs.contains_key(&sequence);
         if is_known || !Arc::ptr_eq(&files, &self.files) {
             return Err(PublishError::ForeignTable { table: sequence });
         }
@@ -276,9 +281,12 @@ impl<'p> Commit<'p> {
     ///
     /// [`PublishError::NotLive`] if the newest commit has no such table of this family.
     pub fn obsolete(&mut self, table: SequenceNumber) -> Result<(), PublishError> {
-        let family = self.family;
-        let mut live = self.publisher.live_tables();
-        if !live.any(|(of, record)| of == family && record.sequence == table) {
+        let (family, publisher) = (self.family, &*self.publisher);
+        let live = self.live.get_or_insert_with(|| {
+            let of_family = publisher.live_tables().filter(|(of, _)| *of == family);
+            of_family.map(|(_, record)| record.sequence).collect()
+        });
+        if !live.contains(&table) {
             return Err(PublishError::NotLive { table, family });
         }
         self.obsolete.insert(table);
@@ -351,9 +359,14 @@ impl<'p> Commit<'p> {
         let pairs = pairs.flat_map(|(table, blobs)| blobs.iter().map(|blob| (*blob, *table)));
         // Each blob once, with one table that refers to it.
         let pairs: BTreeMap<BlobNumber, SequenceNumber> = pairs.collect();
+        let by_number: OnceCell<BTreeMap<BlobNumber, BlobRecord>> = OnceCell::new();
+        let earlier = |blob| {
+            let blobs = || self.publisher.state().blobs().map(|it| (it.number, *it)).collect();
+            by_number.get_or_init(blobs).get(&blob).copied()
+        };
         let find = |(blob, table)| {
             self.blob(blob)
-                .or_else(|| self.publisher.state().blob(blob))
+                .or_else(|| earlier(blob))
                 .ok_or(PublishError::UnknownBlob { table, blob })
         };
         pairs.into_iter().map(find).collect()

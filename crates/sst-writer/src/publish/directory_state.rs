@@ -12,7 +12,7 @@ use sst_format::live::live_tables;
 use sst_format::meta_file::TableRecord;
 use sst_format::meta_head::{CommitKind, HashRange, ListedMeta, MetaLimits};
 use sst_format::protection::{BlobRecord, TRAILER_LEN, Trailer};
-use sst_format::{BlobNumber, FormatError, SequenceNumber};
+use sst_format::{FormatError, SequenceNumber};
 
 use crate::publish::meta_state::{DescriptionSize, MetaState, OpenFile, meta_path};
 use crate::{FileError, FileOperation, FileSystem, PublishError};
@@ -143,11 +143,6 @@ impl DirectoryState {
     /// Whether a meta file is live.
     pub(crate) fn has_meta(&self, sequence: SequenceNumber) -> bool {
         self.metas.iter().any(|meta| meta.sequence == sequence)
-    }
-
-    /// A blob that the newest commit may refer to.
-    pub(crate) fn blob(&self, number: BlobNumber) -> Option<BlobRecord> {
-        self.blobs().find(|blob| blob.number == number).copied()
     }
 
     /// The kind of the commit. `None` before the first commit, and for commits of older builds,

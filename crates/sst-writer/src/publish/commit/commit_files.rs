@@ -222,6 +222,16 @@ impl CommitFiles {
         self.check_written(&path, bytes)
     }
 
+    /// Checks that a file has its name.
+    pub(super) fn check_present(&self, name: FileName) -> Result<(), PublishError> {
+        let path = self.path(name);
+        match self.file_system.is_file(&path) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(PublishError::NotAsWritten { path }),
+            Err(error) => Err(FileError::at(&path, FileOperation::Read)(error).into()),
+        }
+    }
+
     /// Compares a durable file on the device with the bytes that were written. This finds a device
     /// that loses or changes bytes without an error.
     pub(super) fn check_written(&self, path: &Path, bytes: &[u8]) -> Result<(), PublishError> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sst_format::content_digest::{ContentDigest, FamilyCertificate, ValueDigest};
 use sst_format::current::Current;
-use sst_format::file_name::{CURRENT_FILE_NAME, FileName};
+use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
 use sst_format::protection::BlobRecord;
 use sst_format::{BlobNumber, SequenceNumber, SstMeta, planted};
 
@@ -173,6 +173,7 @@ impl<'p> PreparedCommit<'p> {
         self.commit.publisher.check_usable()?;
         self.monitor().check()?;
         planted!("inputs-removed-early" => self.remove_obsolete());
+        self.check_names()?;
         let (state, sequence) = self.write_meta_files()?;
         self.commit.files.sync_names()?;
         self.replace_current(sequence)?;
@@ -185,12 +186,22 @@ impl<'p> PreparedCommit<'p> {
     #[cfg(sst_planted)]
     fn remove_obsolete(&self) {
         for &sequence in &self.commit.obsolete {
-            let path = self
-                .commit
-                .files
-                .path(FileName { sequence, kind: sst_format::file_name::FileKind::Sst });
+            let path = self.commit.files.path(FileName { sequence, kind: FileKind::Sst });
             _ = self.commit.files.file_system.remove(&path);
         }
+    }
+
+    /// Checks that each table and blob of the commit has its name. This finds a system that claims
+    /// to have renamed a file and has not: the commit would name a file that is not there.
+    fn check_names(&self) -> Result<(), PublishError> {
+        let files = &self.commit.files;
+        let tables = self.tables().iter().map(|(sequence, _)| (*sequence, FileKind::Sst));
+        let blobs = self.blobs.iter().filter(|blob| files.blob(blob.number).is_some());
+        let blobs = blobs.map(|blob| (SequenceNumber(blob.number.0), FileKind::Blob));
+        for (sequence, kind) in tables.chain(blobs) {
+            files.check_present(FileName { sequence, kind })?;
+        }
+        Ok(())
     }
 
     /// Replaces `CURRENT`, the commit point, and reads it back.
