@@ -173,7 +173,7 @@ fn tables_that_two_meta_files_name_or_none_are_noted() {
 #[test]
 fn a_directory_that_next_16_2_wrote_is_read() {
     let scratch = Scratch::new();
-    let vector = repository("conformance/vectors/turbopack-16.2");
+    let vector = repository("conformance/vectors/next-16.2");
     let db = scratch.copy_of(&vector, "db");
     fs::remove_file(db.join("README.md")).unwrap();
     let scanned = sst(&[&"scan", &db, &"--hex"]).expect(0);

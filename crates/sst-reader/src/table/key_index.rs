@@ -225,8 +225,8 @@ impl KeyIndex {
         }
     }
 
-    /// The number of the last key block that starts at or below `hash`, and where it starts, if it is
-    /// near the estimated one. The number may be one behind the last.
+    /// The number of the last key block that starts at or below `hash`, and where it starts, if it
+    /// is near the estimated one. The number may be one behind the last.
     #[inline(always)]
     fn near(&self, hash: u64) -> Option<(usize, u64)> {
         let estimate = self.density.blocks_below(hash, self.bounds.low);

@@ -101,8 +101,8 @@ impl StaticSortedFile {
     /// Starts to read the key blocks of all keys, if the table is one of which most was never read.
     /// Returns whether there are any to wait for.
     ///
-    /// A group of [`GROUP`] keys asks for its blocks anyway, but a disk answers hundreds of requests
-    /// in the time of a few.
+    /// A group of [`GROUP`] keys asks for its blocks anyway, but a disk answers hundreds of
+    /// requests in the time of a few.
     pub(crate) fn ask_for_key_blocks<T>(
         &self,
         filter: Option<&dyn Filter>,
