@@ -102,9 +102,10 @@ impl Planted {
         // Two builds, since one build of all packages would build tests that are not run here. The
         // second one builds this program too, together with its tests.
         let units = cargo()?.args(&["--lib", "--package", "sst-format", "--package", "sst-reader"]);
-        let others = cargo()?
-            .args(&["--test", "it", "--test", "filter", "--package", "sst-writer"])
-            .args(&["--package", "sst-amqf", "--package", "sst-torture"]);
+        let others =
+            cargo()?.args(&["--test", "it", "--test", "filter", "--package", "sst-writer"]).args(
+                &["--package", "sst-reader", "--package", "sst-amqf", "--package", "sst-torture"],
+            );
         let mut usual = Programs::build(others)?;
         usual.extend(Programs::build(units)?);
         let kept = tempfile::tempdir().map_err(|error| error.to_string())?;
