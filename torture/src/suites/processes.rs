@@ -2,7 +2,7 @@
 //! killed, that lose their lock, that meet special files, and readers whose directory is swapped,
 //! restored or rebuilt under them.
 //!
-//! The commands are those of `sst`: this program runs them when its first argument is [`COMMAND`].
+//! The commands are those of `sst`: this program runs them when its first argument is `COMMAND`.
 
 #[cfg(unix)]
 mod command;
