@@ -80,7 +80,7 @@ fn measure(
     figures: &mut Figures,
 ) -> Result<()> {
     let mut random = Random::new(scope.round + 1);
-    let entries = TIMES * scope.entries;
+    let (entries, first) = (TIMES * scope.entries, &key(0));
     let options = ReaderOptions::default().filter(QuotientFilter::default()).access(access);
     let mut sums =
         [("open", 1), ("get", LOOKUPS), ("miss", LOOKUPS), ("multi_get", GROUP), ("gets", GROUP)]
@@ -99,7 +99,7 @@ fn measure(
                 set.open_all()?;
             } else {
                 // One lookup opens the table and brings its tail and its filter into memory.
-                set.get(key(0))?;
+                set.get(first)?;
                 start = Counters::now()?;
             }
             let found = match *operation {

@@ -53,7 +53,7 @@ const BUGS: [(&str, &str, Catcher); 33] = [
     ("sst-writer", "gathered-copies-stay", BySuite("i/o faults")),
     ("sst-writer", "temporaries-stay", BySuite("crashes")),
     ("sst-writer", "inputs-removed-early", BySuite("crashes")),
-    ("sst-writer", "inputs-removed-early", BySuite("processes")),
+    ("sst-writer", "inputs-removed-early", Kills("processes")),
     ("sst-writer", "inputs-removed-early", Kills("merge kills")),
     ("sst-writer", "temporaries-stay", Kills("publish kills")),
     ("sst-writer", "temporaries-stay", Kills("bulk kills")),
