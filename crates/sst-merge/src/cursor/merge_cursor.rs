@@ -192,6 +192,7 @@ impl KeyState {
 
 impl std::fmt::Debug for MergeCursor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // An error of the key shows when the cursor is used; a picture for people does without it.
         f.debug_struct("MergeCursor")
             .field("key", &self.current_key().ok().flatten())
             .field("duplicates", &self.duplicates)

@@ -162,6 +162,7 @@ impl SetStatistics {
             errors,
             filter_skips,
             tables_asked: asked,
+            // For the same reason.
             false_positives: asked.saturating_sub(hits + tombstones + errors),
             tables_opened: opened,
             tables_closed: closed,
