@@ -45,6 +45,13 @@ pub fn child() -> Option<ExitCode> {
     }
 }
 
+/// Whether this machine has `strace`, without which the suite injects no faults into system calls.
+#[must_use]
+pub fn has_strace() -> bool {
+    let ended = std::process::Command::new("strace").arg("-V").output();
+    ended.is_ok_and(|ended| ended.status.success())
+}
+
 /// Elsewhere there are no such processes.
 #[cfg(not(unix))]
 #[must_use]

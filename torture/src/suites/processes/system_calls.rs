@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use super::command::{
     Ended, LOAD, content, copy, lines, must, run as run_command, sst, sst_arguments,
@@ -84,7 +83,7 @@ pub(super) fn run(context: &Context) -> Vec<Row> {
     };
     let rows = COMMANDS.iter().flat_map(|(name, ..)| [row(name, "fails"), row(name, "lies")]);
     let rows: Vec<Row> = rows.collect();
-    if !Command::new("strace").arg("-V").output().is_ok_and(|ended| ended.status.success()) {
+    if !super::has_strace() {
         let skipped = |row: Row| Row::skipped(row.test, row.protection, "there is no strace here");
         return rows.into_iter().map(skipped).collect();
     }
@@ -133,7 +132,8 @@ impl Faults {
             all.after.push((content(here.path(), "db").unwrap(), ended.stdout));
         }
         // A step that shares no factor with the numbers of faults of a kind.
-        let step = if context.is_brief() { 71 } else { context.pick(23, 1) };
+        // A brief run has as many as a quick one: fewer would miss a planted bug now and then.
+        let step = context.pick(23, 1);
         // A byte of the standard output that the system loses and says it has written is lost.
         all.faults.retain(|fault| {
             fault.command < READING || (fault.call, fault.injected) != ("write", "retval=1")
