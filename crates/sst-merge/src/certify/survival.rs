@@ -41,6 +41,7 @@ impl MergedInPlace<'_> {
         prepared: &mut PreparedCommit<'_>,
     ) -> Result<(), MergeError> {
         let family = prepared.family();
+        // Without a certificate there is none to keep.
         let Some(certified) = self.base.certificate(family) else { return Ok(()) };
         let newest = self.newest(family);
         let is_whole = newest.len() == self.tables(family).count();

@@ -102,6 +102,7 @@ impl<'s> SetMatches<'s, '_> {
 
     /// Looks the key up in the table of a layer that can hold it.
     fn enter(&mut self, layer: &'s Layer) -> Result<(), ReadError> {
+        // A hash in a gap between the tables of a layer: the layer has nothing of the key.
         let Some(table) = layer.table_of(self.hash) else { return Ok(()) };
         let opening = self.set.opening();
         if !table.may_contain(self.hash, opening)? {

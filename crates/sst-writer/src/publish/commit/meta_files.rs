@@ -30,6 +30,9 @@ use crate::publish::meta_state::{DescriptionSize, MetaState, OpenFile, meta_path
 /// The invariant of dividing a commit among meta files.
 const RANGE: &str = "meta files describe ranges of the tables of their commit";
 
+/// The invariant of describing the tables of a meta file again.
+const WHOLE: &str = "a meta file that was verified describes all tables that its state has";
+
 /// An earlier meta file, whose live tables the commit describes again.
 struct RedescribedMeta {
     meta: MetaState,
@@ -59,8 +62,10 @@ impl RedescribedMeta {
                 headers_checksum: None,
             })
         };
-        // Parsing has checked that all ranges lie within the file.
-        Ok(live.filter_map(describe).collect())
+        let described: Vec<_> = live.map(describe).collect::<Option<_>>().or_broken(WHOLE)?;
+        // A table that is left out here is lost: its meta file becomes obsolete.
+        let is_whole = described.len() == self.meta.live_tables().count();
+        is_whole.then_some(described).or_broken(WHOLE).map_err(Into::into)
     }
 }
 
@@ -155,11 +160,15 @@ impl PreparedCommit<'_> {
         tables: Range<usize>,
     ) -> Result<BTreeMap<BlobNumber, BlobRecord>, PublishError> {
         let tables = self.tables().get(tables).or_broken(RANGE)?;
+        // A copied table refers to no blob, and is not listed.
         let numbers = tables.iter().filter_map(|(table, _)| self.commit.blobs.get(table)).flatten();
-        let find = |number| self.blobs.binary_search_by_key(number, |blob| blob.number).ok();
-        // Preparing the commit has found a record of each blob.
-        let found = numbers.filter_map(|number| self.blobs.get(find(number)?));
-        Ok(found.map(|blob| (blob.number, *blob)).collect())
+        let record = |number: &BlobNumber| {
+            let found = self.blobs.binary_search_by_key(number, |blob| blob.number).ok();
+            let blob = found.and_then(|at| self.blobs.get(at));
+            let blob = blob.or_broken("preparing a commit has found a record of each blob")?;
+            Ok((*number, *blob))
+        };
+        numbers.map(record).collect()
     }
 
     /// Writes a meta file of the commit that is not its newest.
