@@ -38,7 +38,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Load entries from text or Parquet files into a directory
-    Load(load::LoadArgs),
+    Load(Box<load::LoadArgs>),
     /// Print the values of keys
     Get(get::GetArgs),
     /// Print all entries, in the order of their hashes

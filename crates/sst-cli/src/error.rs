@@ -11,6 +11,7 @@ use sst_writer::{BulkError, PublishError, WriteError};
 
 use crate::exit::Exit;
 use crate::input::{FormatError as InputFormatError, InputError};
+use crate::notation::{Bytes, NotationError};
 
 /// The reason why a command stopped.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +21,31 @@ pub(crate) enum CliError {
     Usage(String),
     #[error(transparent)]
     Format(#[from] InputFormatError),
+    /// A key on the command line or in a file is not in its notation.
+    #[error("{place}: {cause}")]
+    Key {
+        /// The key, or the file and line with it.
+        place: String,
+        /// The error in it.
+        cause: NotationError,
+    },
+    /// A key in a file is longer than any key of a table.
+    #[error("{place}: the key has more than 16 MiB")]
+    KeyTooLong {
+        /// The file and line.
+        place: String,
+    },
+    /// An entry cannot be printed in a format without escapes.
+    #[error(
+        "the key {} has {what}, which this format cannot hold: use --hex, or another --format",
+        Bytes::escaped(key)
+    )]
+    NotRaw {
+        /// The key of the entry.
+        key: Box<[u8]>,
+        /// The part that the format cannot hold.
+        what: &'static str,
+    },
     /// A file or directory of ours could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -206,27 +232,59 @@ impl CliError {
         Self::Io { action, what: path.display().to_string(), source }
     }
 
+    /// The kind of the error, for JSON.
+    pub(crate) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Usage(_)
+            | Self::Format(_)
+            | Self::Key { .. }
+            | Self::KeyTooLong { .. }
+            | Self::NotRaw { .. } => "usage",
+            Self::Input { .. }
+            | Self::NoEntries { .. }
+            | Self::Duplicate { .. }
+            | Self::Entry { .. } => "input",
+            Self::Interrupted(_) | Self::SplitInterrupted(_) | Self::MergeInterrupted { .. } => {
+                "interrupted"
+            }
+            Self::NotOurs(_) | Self::Original(_) | Self::NoCurrent { has_files: false, .. } => {
+                "not_a_directory_of_ours"
+            }
+            Self::Live { .. } => "live",
+            Self::Io { .. } | Self::Output(_) => "io",
+            error => match error.is_damage() {
+                true => "damaged",
+                false => "failed",
+            },
+        }
+    }
+
     /// The exit code of the error. A closed output pipe is not a failure: its code is `Success`.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Read(error) if error.is_corruption() => Exit::Damaged,
-            Self::Merge(error) if error.is_corruption() => Exit::Damaged,
-            Self::Publish(PublishError::Format { source, .. }) if source.is_unknown_version() => {
-                Exit::Failure
-            }
+            Self::Live { .. } => Exit::Live,
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Success,
+            error if error.is_damage() => Exit::Damaged,
+            _ => Exit::Failure,
+        }
+    }
+
+    /// Whether a file is damaged, or no file of ours.
+    const fn is_damage(&self) -> bool {
+        match self {
+            Self::Read(error) => error.is_corruption(),
+            Self::Merge(error) => error.is_corruption(),
+            Self::Publish(PublishError::Format { source, .. }) => !source.is_unknown_version(),
             Self::Publish(
-                PublishError::Format { .. }
-                | PublishError::BrokenChain { .. }
+                PublishError::BrokenChain { .. }
                 | PublishError::BadBlob { .. }
                 | PublishError::NotAsWritten { .. }
                 | PublishError::MissingCurrent { .. },
-            ) => Exit::Damaged,
-            Self::NotAnSst(_) | Self::Damaged { .. } | Self::NoCurrent { has_files: true, .. } => {
-                Exit::Damaged
-            }
-            Self::Live { .. } => Exit::Live,
-            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Success,
-            _ => Exit::Failure,
+            )
+            | Self::NotAnSst(_)
+            | Self::Damaged { .. }
+            | Self::NoCurrent { has_files: true, .. } => true,
+            _ => false,
         }
     }
 

@@ -17,6 +17,7 @@
 //! return before a line feed, a tab in a key, a zero byte.
 
 use std::fmt::{self, Write as _};
+use std::io;
 
 /// The text of a deletion in place of a value.
 pub(crate) const DELETED: &str = r"\N";
@@ -45,6 +46,16 @@ impl fmt::Display for Escaped<'_> {
         }
         Ok(())
     }
+}
+
+/// Writes bytes as escaped text. Plain ASCII, which needs no escapes, is copied.
+pub(crate) fn write(bytes: &[u8], out: &mut impl io::Write) -> io::Result<()> {
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && *byte != b'\\';
+    let plain = bytes.iter().take_while(|byte| is_plain(byte)).count();
+    // `plain` counts bytes of the slice, so the split always succeeds.
+    let (plain, rest) = bytes.split_at_checked(plain).unwrap_or((&[], bytes));
+    out.write_all(plain)?;
+    if rest.is_empty() { Ok(()) } else { write!(out, "{}", Escaped(rest)) }
 }
 
 /// Whether a character is invisible or changes how its neighbours are shown: byte order marks

@@ -9,6 +9,7 @@ use crate::cli::{Cli, Command};
 use crate::end_mark::EndMark;
 use crate::input::{Format, InputArgs};
 use crate::input::{Input, InputEntry, InputError, decompressed};
+use crate::notation::Notation;
 use crate::output::{EntryLine, PrintedValue};
 
 /// Longest value while fuzzing: small, so that a short input can exceed it.
@@ -113,20 +114,22 @@ fn read(mut input: Input<'_>) -> Outcome {
 /// Checks that entries which `scan` prints, followed by an end mark, are equal when `load` reads
 /// them.
 fn comes_back(outcome: &Outcome) {
-    let (mut text, mut json, mut mark) = (String::new(), String::new(), EndMark::default());
+    let (mut text, mut json, mut mark) = (Vec::new(), String::new(), EndMark::default());
     for (_, key, value) in &outcome.entries {
         let value = value.as_deref();
         mark.add(key, value);
         let shown = value.map_or(PrintedValue::Deleted, PrintedValue::Value);
-        let line = EntryLine { hash: None, key, value: shown, hex: false };
-        text += &format!("{line}\n");
+        let line = EntryLine { hash: None, key, value: shown, notation: Notation::Escaped };
+        // Writing to memory does not fail; if it did, the entry would not come back.
+        _ = line.write_to(&mut text);
+        text.push(b'\n');
         json += &serde_json::to_string(&line).unwrap_or_else(|error| error.to_string());
         json.push('\n');
     }
-    text += &format!("{mark}\n");
+    text.extend_from_slice(format!("{mark}\n").as_bytes());
     json += &serde_json::to_string(&mark.json()).unwrap_or_else(|error| error.to_string());
     let marked = choices().iter().skip(6);
-    for ((format, options), printed) in marked.zip([text, json]) {
+    for ((format, options), printed) in marked.zip([text, json.into_bytes()]) {
         let read = decompressed(Cursor::new(printed), false)
             .and_then(|text| Ok(read(Input::new(text, *format, options)?)));
         let same = read.is_ok_and(|read| {

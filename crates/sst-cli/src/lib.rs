@@ -16,10 +16,12 @@ mod exit;
 #[doc(hidden)]
 pub mod fuzzing;
 mod input;
+mod notation;
 mod open_files;
 mod output;
 mod progress;
 mod regular;
+mod size;
 mod store;
 mod text_table;
 
@@ -39,11 +41,16 @@ pub fn main() -> ExitCode {
 /// Runs the command with these arguments, of which the first is the name of the program.
 #[must_use]
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match cli::Cli::try_parse_from(arguments) {
+    let arguments: Vec<_> = arguments.into_iter().collect();
+    let cli = match cli::Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are reported as errors too, but are not failures.
             let exit = if error.use_stderr() { Exit::Failure } else { Exit::Success };
+            if exit == Exit::Failure && arguments.iter().any(|argument| argument == "--json") {
+                commands::report_json("usage", error.to_string().trim(), exit);
+                return exit.into();
+            }
             let printed = error.print();
             return if printed.is_ok() { exit.into() } else { Exit::Failure.into() };
         }
@@ -53,7 +60,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(exit) => exit.into(),
         Err(error) => {
             if !error.is_silent() {
-                commands::report(&error);
+                commands::report(&error, cli.json);
             }
             error.exit().into()
         }

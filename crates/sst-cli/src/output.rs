@@ -3,13 +3,27 @@
 use std::fmt;
 use std::io::{self, BufWriter, StdoutLock, Write};
 
-use data_encoding::HEXLOWER;
 use indicatif::HumanCount;
-use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
 use sst_format::BlobNumber;
 
 use crate::error::CliError;
-use crate::escape::{DELETED, Escaped};
+use crate::escape::DELETED;
+use crate::notation::{Bytes, KEY, Notation, VALUE, serialize_bytes};
+
+/// The version of the fields of reports, errors and notes in JSON: `json-schema.json` describes
+/// them. It becomes another when a field is renamed, removed or gets another meaning, not when one
+/// is added.
+pub(crate) const JSON_SCHEMA: u32 = 1;
+
+/// A report and the version of its fields.
+#[derive(Serialize)]
+pub(crate) struct Versioned<'a, R: Serialize> {
+    pub(crate) schema: u32,
+    #[serde(flatten)]
+    pub(crate) report: &'a R,
+}
 
 /// Buffered standard output. [`Output::finish`] reports errors of writing the last bytes.
 pub(crate) struct Output<W: Write = StdoutLock<'static>> {
@@ -37,6 +51,23 @@ impl<W: Write> Output<W> {
         serde_json::to_writer(&mut self.sink, value)
             .map_err(|error| CliError::Output(error.into()))?;
         self.bytes(b"\n")
+    }
+
+    /// Prints a report as one line of JSON, with the version of its fields.
+    pub(crate) fn report(&mut self, report: &impl Serialize) -> Result<(), CliError> {
+        self.json(&Versioned { schema: JSON_SCHEMA, report })
+    }
+
+    /// Prints an entry and its end.
+    pub(crate) fn entry(&mut self, line: &EntryLine<'_>, end: End) -> Result<(), CliError> {
+        line.write_to(&mut self.sink).map_err(CliError::Output)?;
+        self.bytes(&[end.byte()])
+    }
+
+    /// Prints a value and its end.
+    pub(crate) fn value(&mut self, value: ValueText<'_>, end: End) -> Result<(), CliError> {
+        value.write_to(&mut self.sink).map_err(CliError::Output)?;
+        self.bytes(&[end.byte()])
     }
 
     /// Prints bytes as they are.
@@ -75,49 +106,38 @@ pub(crate) struct EntryLine<'a> {
     pub(crate) hash: Option<u64>,
     pub(crate) key: &'a [u8],
     pub(crate) value: PrintedValue<'a>,
-    /// Whether key and value are printed in hex.
-    pub(crate) hex: bool,
+    /// How key and value are printed.
+    pub(crate) notation: Notation,
 }
 
-impl fmt::Display for EntryLine<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", Bytes { bytes: self.key, hex: self.hex })?;
+impl EntryLine<'_> {
+    /// Writes the line without its end.
+    pub(crate) fn write_to(&self, out: &mut impl Write) -> io::Result<()> {
+        Bytes { bytes: self.key, notation: self.notation }.write_to(out)?;
         if self.value != PrintedValue::Omitted {
-            write!(f, "\t{}", ValueText { value: self.value, hex: self.hex })?;
+            out.write_all(b"\t")?;
+            ValueText { value: self.value, notation: self.notation }.write_to(out)?;
         }
         Ok(())
     }
 }
 
 /// A value as text.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct ValueText<'a> {
     pub(crate) value: PrintedValue<'a>,
-    pub(crate) hex: bool,
+    pub(crate) notation: Notation,
 }
 
-impl fmt::Display for ValueText<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl ValueText<'_> {
+    /// Writes the value without a line end.
+    pub(crate) fn write_to(&self, out: &mut impl Write) -> io::Result<()> {
         match self.value {
-            PrintedValue::Value(bytes) => write!(f, "{}", Bytes { bytes, hex: self.hex }),
-            PrintedValue::Deleted => f.write_str(DELETED),
+            PrintedValue::Value(bytes) => Bytes { bytes, notation: self.notation }.write_to(out),
+            PrintedValue::Deleted => out.write_all(DELETED.as_bytes()),
             // An unknown escape on purpose: `load` refuses it, so it is never loaded as the value.
-            PrintedValue::Blob(number) => write!(f, r"\blob({number})"),
+            PrintedValue::Blob(number) => write!(out, r"\blob({number})"),
             PrintedValue::Omitted => Ok(()),
-        }
-    }
-}
-
-/// Bytes as text, escaped or in hex.
-pub(crate) struct Bytes<'a> {
-    pub(crate) bytes: &'a [u8],
-    pub(crate) hex: bool,
-}
-
-impl fmt::Display for Bytes<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.hex {
-            true => self.bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}")),
-            false => Escaped(self.bytes).fmt(f),
         }
     }
 }
@@ -128,10 +148,11 @@ impl Serialize for EntryLine<'_> {
         if let Some(hash) = self.hash {
             map.serialize_entry("hash", &format_args!("{hash:016x}"))?;
         }
-        serialize_bytes(&mut map, ("key", "key_hex"), self.key, self.hex)?;
+        let notation = self.notation;
+        serialize_bytes(&mut map, KEY, Bytes { bytes: self.key, notation })?;
         match self.value {
-            PrintedValue::Value(value) => {
-                serialize_bytes(&mut map, ("value", "value_hex"), value, self.hex)?;
+            PrintedValue::Value(bytes) => {
+                serialize_bytes(&mut map, VALUE, Bytes { bytes, notation })?;
             }
             PrintedValue::Deleted => map.serialize_entry("value", &())?,
             PrintedValue::Blob(number) => map.serialize_entry("blob", &number.0)?,
@@ -141,17 +162,21 @@ impl Serialize for EntryLine<'_> {
     }
 }
 
-/// Serializes bytes as text under `name`, or in hex under `hex_name` if they are not UTF-8 or `hex`
-/// is set.
-pub(crate) fn serialize_bytes<M: SerializeMap>(
-    map: &mut M,
-    (name, hex_name): (&str, &str),
-    bytes: &[u8],
-    hex: bool,
-) -> Result<(), M::Error> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) if !hex => map.serialize_entry(name, text),
-        _ => map.serialize_entry(hex_name, &HEXLOWER.encode(bytes)),
+/// The byte that ends each printed entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// A line feed.
+    Line,
+    /// A zero byte, for `xargs -0` and `sst get --null`.
+    Zero,
+}
+
+impl End {
+    pub(crate) const fn byte(self) -> u8 {
+        match self {
+            Self::Line => b'\n',
+            Self::Zero => 0,
+        }
     }
 }
 
@@ -171,7 +196,7 @@ mod tests {
     use super::*;
 
     fn entry<'a>(key: &'a [u8], value: PrintedValue<'a>) -> EntryLine<'a> {
-        EntryLine { hash: None, key, value, hex: false }
+        EntryLine { hash: None, key, value, notation: Notation::Escaped }
     }
 
     fn json(entry: &EntryLine<'_>) -> String {
@@ -186,9 +211,14 @@ mod tests {
             (entry(b"gone", PrintedValue::Deleted), "gone\t\\N"),
             (entry(b"large", PrintedValue::Blob(BlobNumber(7))), "large\t\\blob(7)"),
             (entry(b"key", PrintedValue::Omitted), "key"),
-            (EntryLine { hex: true, ..entry(b"a", PrintedValue::Value(b"\0b")) }, "61\t0062"),
+            (
+                EntryLine { notation: Notation::Hex, ..entry(b"a", PrintedValue::Value(b"\0b")) },
+                "61\t0062",
+            ),
         ] {
-            assert_eq!(entry.to_string(), text);
+            let mut line = Vec::new();
+            entry.write_to(&mut line).unwrap();
+            assert_eq!(String::from_utf8(line).unwrap(), text);
         }
     }
 
@@ -204,7 +234,11 @@ mod tests {
             (entry(b"large", PrintedValue::Blob(BlobNumber(7))), r#"{"key":"large","blob":7}"#),
             (entry(b"key", PrintedValue::Omitted), r#"{"key":"key"}"#),
             (
-                EntryLine { hash: Some(255), hex: true, ..entry(b"a", PrintedValue::Value(b"b")) },
+                EntryLine {
+                    hash: Some(255),
+                    notation: Notation::Hex,
+                    ..entry(b"a", PrintedValue::Value(b"b"))
+                },
                 r#"{"hash":"00000000000000ff","key_hex":"61","value_hex":"62"}"#,
             ),
         ] {

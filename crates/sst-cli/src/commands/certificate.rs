@@ -40,7 +40,7 @@ pub(crate) struct CertificateArgs {
 
 #[derive(Serialize)]
 struct OfDirectory<'a> {
-    dir: String,
+    path: String,
     commit: u32,
     families: &'a [FamilyLine],
 }
@@ -54,8 +54,8 @@ pub(crate) fn run(args: &CertificateArgs, context: Context) -> Result<Exit, CliE
     let certificate = Certificate::of_catalog(&catalog, args.family, bar)?;
     let mut output = Output::stdout();
     if context.json {
-        output.json(&OfDirectory {
-            dir: args.dir.display().to_string(),
+        output.report(&OfDirectory {
+            path: args.dir.display().to_string(),
             commit: catalog.commit.0,
             families: &certificate.families,
         })?;

@@ -12,7 +12,8 @@ use super::inputs::{DuplicatesArg, open_inputs};
 use super::interrupt::entries_monitor;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::output::{Bytes, Output, serialize_bytes};
+use crate::notation::{Bytes, KEY, NEW, Notation, NotationArgs, OLD, serialize_bytes};
+use crate::output::Output;
 
 const AFTER_HELP: &str = "\
 One line for each key that differs, in the order of hashes:
@@ -40,9 +41,8 @@ pub(crate) struct DiffArgs {
     #[arg(long)]
     keys_only: bool,
 
-    /// Print keys and values in hex
-    #[arg(long)]
-    hex: bool,
+    #[command(flatten)]
+    notation: NotationArgs,
 
     /// Compare all entries of each key, not only the one that `get` finds
     #[arg(long)]
@@ -68,13 +68,13 @@ pub(crate) fn run(args: &DiffArgs, context: Context) -> Result<Exit, CliError> {
         let (change, key) = (found.change, found.key);
         let entries = if args.keys_only { (None, None) } else { (found.old, found.new) };
         let (old, new) = (value_of(entries.0)?, value_of(entries.1)?);
-        let line = Line { change, key, old, new, hex: args.hex };
+        let line = Line { change, key, old, new, notation: args.notation.of_output() };
         if context.json { output.json(&line)? } else { output.line(&line)? }
     }
     drop(bar);
     let counts = diff.counts();
     match (args.summary, context.json) {
-        (true, true) => output.json(&Summary::from(counts))?,
+        (true, true) => output.report(&Summary::from(counts))?,
         (true, false) => output.line(text(counts))?,
         (false, _) => {}
     }
@@ -92,7 +92,7 @@ struct Line<'d> {
     key: &'d [u8],
     old: Option<ValueBytes<'d>>,
     new: Option<ValueBytes<'d>>,
-    hex: bool,
+    notation: Notation,
 }
 
 /// The value of an entry. `None` if there is no entry, or if it is a tombstone.
@@ -111,7 +111,7 @@ impl std::fmt::Display for Line<'_> {
         for bytes in
             [Some(self.key), self.old.as_deref(), self.new.as_deref()].into_iter().flatten()
         {
-            write!(f, "\t{}", Bytes { bytes, hex: self.hex })?;
+            write!(f, "\t{}", Bytes { bytes, notation: self.notation })?;
         }
         Ok(())
     }
@@ -126,12 +126,13 @@ impl Serialize for Line<'_> {
             Change::Changed => "changed",
         };
         map.serialize_entry("change", change)?;
-        serialize_bytes(&mut map, ("key", "key_hex"), self.key, self.hex)?;
+        let bytes = |bytes| Bytes { bytes, notation: self.notation };
+        serialize_bytes(&mut map, KEY, bytes(self.key))?;
         if let Some(old) = &self.old {
-            serialize_bytes(&mut map, ("old", "old_hex"), old, self.hex)?;
+            serialize_bytes(&mut map, OLD, bytes(old))?;
         }
         if let Some(new) = &self.new {
-            serialize_bytes(&mut map, ("new", "new_hex"), new, self.hex)?;
+            serialize_bytes(&mut map, NEW, bytes(new))?;
         }
         map.end()
     }

@@ -93,7 +93,7 @@ impl From<OverlapArg> for FragmentOverlap {
 
 #[derive(Serialize)]
 struct Gathered {
-    output: String,
+    path: String,
     family: u32,
     commit: u32,
     fragments: Vec<GatheredFragment>,
@@ -134,7 +134,7 @@ pub(crate) fn run(args: &GatherArgs, context: Context) -> Result<Exit, CliError>
     let certificate = certificates.find(|certificate| certificate.family == args.family);
     let sum = |of: fn(&GatheredFragment) -> u64| fragments.iter().map(of).sum();
     let gathered = Gathered {
-        output: args.output.display().to_string(),
+        path: args.output.display().to_string(),
         family: args.family,
         commit: info.sequence.0,
         tables: sum(|it| it.tables),
@@ -210,11 +210,11 @@ impl Gathered {
     fn print(&self, context: Context) -> Result<(), CliError> {
         let mut output = Output::stdout();
         if context.json {
-            output.json(self)?;
+            output.report(self)?;
         } else if !context.quiet {
             output.line(format_args!(
                 "{}: {} in {} of {}, {} in {:.2} s",
-                self.output,
+                self.path,
                 entries(self.entries),
                 counted(self.tables, "table"),
                 counted(self.fragments.len() as u64, "fragment"),

@@ -38,13 +38,13 @@ pub(crate) struct LogArgs {
 
 #[derive(Serialize)]
 struct Log {
-    dir: String,
+    path: String,
     generations: Vec<Line>,
 }
 
 #[derive(Serialize)]
 struct Line {
-    sequence: u32,
+    commit: u32,
     time: Option<String>,
     /// The kind of the commit; `None` if its meta file does not state it.
     kind: Option<&'static str>,
@@ -60,7 +60,7 @@ struct Line {
 impl Line {
     fn of(generation: &Generation) -> Self {
         Self {
-            sequence: generation.sequence.0,
+            commit: generation.sequence.0,
             time: generation.time.and_then(utc),
             kind: generation.kind.map(name_of),
             merge: generation.is_merge(),
@@ -97,7 +97,7 @@ pub(crate) fn run(args: &LogArgs, context: Context) -> Result<Exit, CliError> {
     let lines: Vec<_> = generations.iter().map(Line::of).filter(is_shown).collect();
     let mut output = Output::stdout();
     if context.json {
-        output.json(&Log { dir: args.dir.display().to_string(), generations: lines })?;
+        output.report(&Log { path: args.dir.display().to_string(), generations: lines })?;
     } else {
         output.line(table(&lines))?;
     }
@@ -129,7 +129,7 @@ fn table(lines: &[Line]) -> TextTable {
     ]);
     for line in lines {
         table.row([
-            line.sequence.to_string(),
+            line.commit.to_string(),
             // A blank cell if the file system does not state the time.
             line.time.clone().unwrap_or_default(),
             line.kind.map_or_else(String::new, str::to_owned),

@@ -25,6 +25,7 @@ use super::target::{Target, check_directory, error_after};
 use crate::error::{CliError, with_causes};
 use crate::exit::Exit;
 use crate::output::{Output, counted, entries};
+use crate::size;
 use crate::store::{read_catalog, reader_options};
 
 const AFTER_HELP: &str = "\
@@ -75,8 +76,8 @@ pub(crate) struct MergeArgs {
         value_parser = clap::value_parser!(u16).range(1..=64))]
     max_layers: Option<u16>,
 
-    /// With --auto: the highest number of bytes of tables of a family to merge [default: no limit]
-    #[arg(long, value_name = "BYTES", requires = "auto")]
+    /// With --auto: the highest size of the tables of a family to merge [default: no limit]
+    #[arg(long, value_name = "SIZE", requires = "auto", value_parser = size::bytes)]
     max_bytes: Option<u64>,
 
     /// With --auto: print what would be merged, and change nothing
@@ -306,7 +307,7 @@ fn compact_by_policy(args: &MergeArgs, context: Context) -> Result<Exit, CliErro
 /// A merge that would be done, as JSON.
 #[derive(Serialize)]
 struct Planned {
-    output: String,
+    path: String,
     family: u32,
     layers: usize,
     tables: usize,
@@ -324,7 +325,7 @@ fn print_plans(
             let MergePlan { layers, tables, bytes, .. } = *plan;
             let name = directory.display().to_string();
             if context.json {
-                output.json(&Planned { output: name, family: *family, layers, tables, bytes })?;
+                output.report(&Planned { path: name, family: *family, layers, tables, bytes })?;
             } else {
                 output.line(format_args!(
                     "{name}, family {family}: would merge the {layers} newest layers: {tables} tables, {}",
@@ -353,7 +354,7 @@ pub(super) fn note_not_removed(not_removed: &[FileError], context: Context) {
 /// The outcome of a merge, as JSON.
 #[derive(Serialize)]
 struct Merged {
-    output: String,
+    path: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     family: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -383,7 +384,7 @@ impl Merged {
         started: Instant,
     ) -> Self {
         Self {
-            output: output.display().to_string(),
+            path: output.display().to_string(),
             family,
             commit,
             replaced_tables,
@@ -404,7 +405,7 @@ impl Merged {
     fn print(&self, context: Context) -> Result<(), CliError> {
         let mut output = Output::stdout();
         if context.json {
-            output.json(self)?;
+            output.report(self)?;
         } else if !context.quiet {
             let family = match self.family {
                 Some(family) if family != 0 => format!(", family {family}"),
@@ -412,7 +413,7 @@ impl Merged {
             };
             output.line(format_args!(
                 "{}{family}: {} in {}, {} in {:.2} s",
-                self.output,
+                self.path,
                 entries(self.entries),
                 counted(self.tables, "table"),
                 HumanBytes(self.bytes),

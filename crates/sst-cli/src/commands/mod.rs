@@ -23,7 +23,11 @@ pub(crate) mod verify;
 
 use std::io;
 
+use serde::Serialize;
+
 use crate::error::{CliError, with_causes};
+use crate::exit::Exit;
+use crate::output::{JSON_SCHEMA, Versioned};
 use crate::progress::ProgressMode;
 
 /// The flags that all commands share.
@@ -44,10 +48,45 @@ impl Context {
 
     /// Prints a note to standard error, unless `--quiet` is given.
     fn note(self, text: impl std::fmt::Display) {
-        if !self.quiet {
-            eprintln!("{}", one_line(text));
+        match (self.quiet, self.json) {
+            (true, _) => {}
+            (false, true) => print_json(&Note { note: text.to_string() }),
+            (false, false) => eprintln!("{}", one_line(text)),
         }
     }
+}
+
+/// A note, as JSON.
+#[derive(Serialize)]
+struct Note {
+    note: String,
+}
+
+/// An error, as JSON.
+#[derive(Serialize)]
+struct Failure<'a> {
+    error: FailureFields<'a>,
+}
+
+#[derive(Serialize)]
+struct FailureFields<'a> {
+    /// What kind of error it is: see [`CliError::kind`].
+    kind: &'a str,
+    message: &'a str,
+    exit_code: u8,
+}
+
+/// Prints a line of JSON to standard error.
+fn print_json(report: &impl Serialize) {
+    let line = serde_json::to_string(&Versioned { schema: JSON_SCHEMA, report });
+    // Writing text to memory does not fail.
+    eprintln!("{}", line.unwrap_or_else(|error| error.to_string()));
+}
+
+/// Prints an error that stopped the program in JSON: its kind, its text in one line, and the exit
+/// code.
+pub(crate) fn report_json(kind: &str, message: &str, exit: Exit) {
+    print_json(&Failure { error: FailureFields { kind, message, exit_code: exit as u8 } });
 }
 
 /// Escapes control characters, which names of files and keys may contain, so that the text fits in
@@ -64,7 +103,10 @@ fn one_line(text: impl std::fmt::Display) -> String {
 }
 
 /// Prints the error that stopped a command, in one line.
-pub(crate) fn report(error: &CliError) {
+pub(crate) fn report(error: &CliError, json: bool) {
+    if json {
+        return report_json(error.kind(), &with_causes(error), error.exit());
+    }
     use anstyle::{AnsiColor, Effects, Style};
     let is_plain = !io::IsTerminal::is_terminal(&io::stderr())
         || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());

@@ -5,6 +5,8 @@ use std::time::Duration;
 use clap::Args;
 use sst_writer::PublisherOptions;
 
+use crate::size;
+
 /// How long the files of earlier generations are kept.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct RetentionArgs {
@@ -13,20 +15,19 @@ pub(crate) struct RetentionArgs {
     #[arg(long, value_name = "COUNT", default_value_t = 1)]
     keep_generations: usize,
 
-    /// Seconds to keep replaced files, for readers that still have an older generation open
-    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
-    grace: u64,
+    /// Time to keep replaced files, for readers that still have an older generation open: seconds,
+    /// or with a unit, such as 15m
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = size::time)]
+    grace: Duration,
 }
 
 impl RetentionArgs {
     /// Whether files of earlier generations are kept at all.
     pub(crate) const fn keeps_files(self) -> bool {
-        self.keep_generations > 0 || self.grace > 0
+        self.keep_generations > 0 || !self.grace.is_zero()
     }
 
     pub(crate) fn options(self) -> PublisherOptions {
-        PublisherOptions::default()
-            .keep_generations(self.keep_generations)
-            .grace(Duration::from_secs(self.grace))
+        PublisherOptions::default().keep_generations(self.keep_generations).grace(self.grace)
     }
 }

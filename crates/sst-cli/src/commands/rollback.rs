@@ -42,9 +42,10 @@ pub(crate) struct RollbackArgs {
 
 #[derive(Serialize)]
 struct RolledBack {
-    dir: String,
-    from: u32,
-    sequence: u32,
+    path: String,
+    /// The commit before.
+    replaced_commit: u32,
+    commit: u32,
     tables: usize,
 }
 
@@ -63,7 +64,7 @@ pub(crate) fn run(args: &RollbackArgs, context: Context) -> Result<Exit, CliErro
     let tables = publisher.live_tables().count();
     drop(publisher);
     let rolled_back =
-        RolledBack { dir: args.dir.display().to_string(), from, sequence: commit, tables };
+        RolledBack { path: args.dir.display().to_string(), replaced_commit: from, commit, tables };
     let tidied = tidy(args, context);
     let printed = rolled_back.print(context);
     // The rollback is live even if one of the steps after it failed.
@@ -82,13 +83,13 @@ impl RolledBack {
     fn print(&self, context: Context) -> Result<(), CliError> {
         let mut output = Output::stdout();
         if context.json {
-            output.json(self)?;
+            output.report(self)?;
         } else if !context.quiet {
             output.line(format_args!(
                 "{}: generation {} replaced {}, with {}",
-                self.dir,
-                self.sequence,
-                self.from,
+                self.path,
+                self.commit,
+                self.replaced_commit,
                 counted(self.tables as u64, "table"),
             ))?;
         }

@@ -19,6 +19,7 @@ use super::target::Target;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::{Output, counted, entries};
+use crate::size;
 
 const AFTER_HELP: &str = "\
 The sample is a window of the hashes of keys, which are uniform. A key is in the sample with
@@ -26,7 +27,7 @@ The sample is a window of the hashes of keys, which are uniform. A key is in the
 match; a larger sample of the same --seed holds the smaller one.
 
 Examples:
-  sst sample unicode.db --fraction 0.01 --output small.db
+  sst sample unicode.db --fraction 1% --output small.db
   sst sample unicode.db --keys 1000 --seed 7 --output thousand.sst";
 
 #[derive(Debug, Args)]
@@ -41,12 +42,12 @@ pub(crate) struct SampleArgs {
     #[arg(long, short, value_name = "DIR|FILE")]
     output: PathBuf,
 
-    /// Take each key with this probability, between 0 and 1
-    #[arg(long, value_name = "P", value_parser = fraction)]
+    /// Take each key with this probability, such as 0.01 or 1%
+    #[arg(long, value_name = "SHARE", value_parser = size::share)]
     fraction: Option<f64>,
 
     /// Take exactly this many keys
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = size::count)]
     keys: Option<u64>,
 
     /// Seed; the same seed and input give the same sample
@@ -63,13 +64,6 @@ pub(crate) struct SampleArgs {
 
     #[command(flatten)]
     tables: TableArgs,
-}
-
-fn fraction(text: &str) -> Result<f64, &'static str> {
-    match text.parse() {
-        Ok(fraction) if (0.0..=1.0).contains(&fraction) => Ok(fraction),
-        _ => Err("expected a number between 0 and 1"),
-    }
 }
 
 pub(crate) fn run(args: &SampleArgs, context: Context) -> Result<Exit, CliError> {
@@ -130,7 +124,7 @@ fn to_directory(
 
 #[derive(Serialize)]
 struct Sampled {
-    output: String,
+    path: String,
     entries: u64,
     tables: u64,
     bytes: u64,
@@ -139,8 +133,8 @@ struct Sampled {
 fn print(path: &Path, report: &MergeReport, context: Context) -> Result<(), CliError> {
     let mut output = Output::stdout();
     if context.json {
-        output.json(&Sampled {
-            output: path.display().to_string(),
+        output.report(&Sampled {
+            path: path.display().to_string(),
             entries: report.entries,
             tables: report.tables,
             bytes: report.table_bytes,

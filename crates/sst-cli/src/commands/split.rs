@@ -15,7 +15,8 @@ use super::merge::note_not_removed;
 use super::table_args::TableArgs;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::output::{Bytes, Output, counted, entries};
+use crate::notation::Bytes;
+use crate::output::{Output, counted, entries};
 use crate::regular;
 
 /// Name of the file with the ranges of hashes of all shards.
@@ -120,7 +121,7 @@ fn split_into(
     write_manifest(&map_path, &manifest)?;
     let mut output = Output::stdout();
     if context.json {
-        output.json(&manifest)?;
+        output.report(&manifest)?;
     } else if !context.quiet {
         for shard in &manifest.shards {
             output.line(format_args!(
@@ -155,12 +156,9 @@ fn which(args: &SplitArgs, context: Context) -> Result<Exit, CliError> {
         let shard = map.shard_of(key.as_bytes());
         let directory = out.join(shard_name(shard)).display().to_string();
         if context.json {
-            output.json(&FoundShard { key, shard, directory })?;
+            output.json(&FoundShard { key, shard, path: directory })?;
         } else {
-            output.line(format_args!(
-                "{}\t{directory}",
-                Bytes { bytes: key.as_bytes(), hex: false }
-            ))?;
+            output.line(format_args!("{}\t{directory}", Bytes::escaped(key.as_bytes())))?;
         }
     }
     output.finish()?;
@@ -171,7 +169,7 @@ fn which(args: &SplitArgs, context: Context) -> Result<Exit, CliError> {
 struct FoundShard<'a> {
     key: &'a str,
     shard: usize,
-    directory: String,
+    path: String,
 }
 
 /// The content of `shards.json`.

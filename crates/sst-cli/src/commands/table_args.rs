@@ -6,7 +6,7 @@ use sst_format::limits::MAX_TARGET_BLOCK_SIZE;
 use sst_merge::MergeOptions;
 use sst_writer::WriterOptions;
 
-use crate::input::byte_count;
+use crate::size;
 
 /// Limits and filters of the output tables.
 #[derive(Debug, Args)]
@@ -21,33 +21,31 @@ pub(crate) struct TableArgs {
 
     /// Highest number of entries of a table
     #[arg(long, value_name = "COUNT", default_value_t = MergeOptions::default().max_table_entries,
-        value_parser = clap::value_parser!(u64).range(1..))]
+        value_parser = size::count_from_one)]
     pub(crate) max_table_entries: u64,
 
-    /// Highest number of bytes of keys and values of a table, before compression
-    #[arg(long, value_name = "BYTES", default_value_t = MergeOptions::default().max_table_bytes,
-        value_parser = clap::value_parser!(u64).range(1..))]
+    /// Highest size of the keys and values of a table, before compression
+    #[arg(long, value_name = "SIZE", default_value = "256MiB",
+        value_parser = size::bytes_from_one)]
     pub(crate) max_table_bytes: u64,
 
     /// Size at which a block of small values is written, before compression, such as 4KiB
     ///
     /// Smaller blocks make a lookup of a value that is not in memory faster, and files a little
     /// larger. A table has at most 65,535 blocks: with blocks of 4 KiB, some 256 MiB of values.
-    #[arg(long, value_name = "BYTES", default_value = "8KiB", value_parser = block_size)]
+    #[arg(long, value_name = "SIZE", default_value = "8KiB", value_parser = block_size)]
     value_block_size: usize,
 
     /// Size at which a block of keys is closed, before compression
-    #[arg(long, value_name = "BYTES", default_value = "16KiB", value_parser = block_size)]
+    #[arg(long, value_name = "SIZE", default_value = "16KiB", value_parser = block_size)]
     key_block_size: usize,
 }
 
 /// A size that a block may have.
 fn block_size(text: &str) -> Result<usize, &'static str> {
-    let size = byte_count(text)?;
-    if (1..=MAX_TARGET_BLOCK_SIZE).contains(&size) {
-        Ok(size)
-    } else {
-        Err("a block has 1 byte to 1 MiB")
+    match size::bytes_in_memory(text)? {
+        size if (1..=MAX_TARGET_BLOCK_SIZE).contains(&size) => Ok(size),
+        _ => Err("a block has 1 byte to 1 MiB"),
     }
 }
 
@@ -66,5 +64,15 @@ impl TableArgs {
             .writer(self.writer())
             .max_table_entries(self.max_table_entries)
             .max_table_bytes(self.max_table_bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_those_of_the_library() {
+        assert_eq!(size::bytes("256MiB"), Ok(MergeOptions::default().max_table_bytes));
     }
 }

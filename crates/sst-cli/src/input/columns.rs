@@ -11,6 +11,8 @@ const MAX_LISTED: usize = 20;
 /// The reason why an option does not choose exactly one column.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ColumnFault {
+    #[error("there are no columns")]
+    None,
     #[error("there is no column {column}: {columns}")]
     NoSuch { column: String, columns: ColumnNames },
     #[error(

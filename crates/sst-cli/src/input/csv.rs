@@ -4,6 +4,7 @@
 //! or in `--key-column`, the value in `--value-column`. Without `--value-column`, the value is made
 //! of all columns except the key's. One such column: the value is the cell itself. Several: the
 //! value is a line of CSV with the same delimiter. All rows must have as many columns as the first.
+//! Keys of several columns, values of several named columns and JSON objects: see [`ChosenCells`].
 //!
 //! A row with a quoted line end covers several lines; errors name the first one.
 
@@ -12,8 +13,9 @@ use std::io::BufRead;
 use sst_format::limits::MAX_KEY_LEN;
 
 use super::bounded::{AppendError, Bounded};
+use super::csv_cells::ChosenCells;
 use super::csv_rows::{CsvRows, RowSink};
-use super::input_args::{Column, InputArgs};
+use super::input_args::{Column, InputArgs, ValueFormat};
 use super::{EntryReader, InputEntry, InputError, LineError, Step, columns};
 
 /// Length of the longest first row, in bytes.
@@ -21,12 +23,23 @@ const MAX_HEADER_LEN: usize = 16 << 20;
 
 pub(super) struct CsvReader<R> {
     rows: CsvRows<R>,
-    layout: Layout,
+    chosen: Chosen,
     delete_marker: Option<Vec<u8>>,
     /// Number of columns; `None` until the first row was read.
     columns: Option<u64>,
-    /// The cell being read, if the value has several columns.
-    cell: Bounded,
+}
+
+/// How key and value come out of a row.
+enum Chosen {
+    /// The key is one cell, and the value one cell or all others: they are written while the row
+    /// is read.
+    Streamed {
+        layout: Layout,
+        /// The cell being read, if the value has several columns.
+        cell: Bounded,
+    },
+    /// The cells are collected first.
+    Collected(ChosenCells),
 }
 
 /// The columns of the key and the value.
@@ -51,48 +64,76 @@ impl<R: BufRead> CsvReader<R> {
             Some(names) => columns::find(column, names).map_err(InputError::Column),
             None => column.index().ok_or_else(|| InputError::NoHeader(column.text().to_owned())),
         };
-        let key = options.key_column.as_ref().map_or(Ok(0), index)?;
-        let value = options.value_column.as_ref().map(index).transpose()?;
-        let value = value.map(|index| index as u64);
+        let indexes = |columns: &[Column]| {
+            let indexes = columns.iter().map(|column| index(column).map(|index| index as u64));
+            indexes.collect::<Result<Vec<_>, _>>()
+        };
+        let (keys, values) = (indexes(options.key_columns())?, indexes(options.value_columns())?);
         let max_value = options.max_value;
-        Ok(Self {
-            layout: Layout { key: key as u64, value, delimiter, max_value },
-            delete_marker: options.delete_marker.clone().map(String::into_bytes),
-            columns: names.map(|names| names.len() as u64),
-            cell: Bounded::new(),
-            rows,
-        })
+        let columns = names.as_ref().map(|names| names.len() as u64);
+        let chosen = match (keys.as_slice(), values.as_slice(), options.value_format) {
+            ([] | [_], [] | [_], None | Some(ValueFormat::Csv)) => Chosen::Streamed {
+                layout: Layout {
+                    // The key is in the first column, unless an option names another.
+                    key: keys.first().copied().unwrap_or(0),
+                    value: values.first().copied(),
+                    delimiter,
+                    max_value,
+                },
+                cell: Bounded::new(),
+            },
+            _ => Chosen::Collected(ChosenCells::new(keys, values, names, options)?),
+        };
+        let delete_marker = options.delete_marker.clone().map(String::into_bytes);
+        Ok(Self { rows, chosen, delete_marker, columns })
     }
 }
 
 impl<R: BufRead> EntryReader for CsvReader<R> {
     fn read(&mut self, entry: &mut InputEntry) -> Result<Step, InputError> {
         entry.clear(0);
-        // A refused row may have left a part of a cell.
-        self.cell.clear();
-        let mut sink =
-            EntrySink { layout: self.layout, entry, cell: &mut self.cell, others: 0, error: None };
-        let Some(row) = self.rows.next_row(&mut sink)? else { return Ok(Step::End) };
-        let error = row.fault.or(sink.error).or_else(|| {
-            let expected = *self.columns.get_or_insert(row.cells);
-            let is_there = |index| index < row.cells;
-            let layout = &self.layout;
-            match [Some(layout.key), layout.value].into_iter().flatten().find(|c| !is_there(*c)) {
-                _ if row.cells != expected => {
-                    Some(LineError::ColumnCount { found: row.cells, expected })
-                }
-                Some(index) => {
-                    Some(LineError::NoSuchColumn { number: index + 1, count: row.cells })
-                }
-                None => None,
+        let (line, error) = match &mut self.chosen {
+            Chosen::Streamed { layout, cell } => {
+                // A refused row may have left a part of a cell.
+                cell.clear();
+                let mut sink = EntrySink { layout: *layout, entry, cell, others: 0, error: None };
+                let Some(row) = self.rows.next_row(&mut sink)? else { return Ok(Step::End) };
+                let used = [Some(layout.key), layout.value].into_iter().flatten();
+                let (line, cells) = (row.line, row.cells);
+                let error = row.fault.or(sink.error);
+                (line, error.or_else(|| fault_of(cells, &mut self.columns, used)))
             }
-        });
+            Chosen::Collected(chosen) => {
+                chosen.clear();
+                let Some(row) = self.rows.next_row(chosen)? else { return Ok(Step::End) };
+                let (line, cells) = (row.line, row.cells);
+                let error = row.fault.or_else(|| chosen.take_error());
+                let error = error.or_else(|| fault_of(cells, &mut self.columns, chosen.used()));
+                let error = error.or_else(|| chosen.write_to(entry).err());
+                (line, error)
+            }
+        };
         if let Some(cause) = error {
-            return Err(InputError::Line { line: row.line, cause });
+            return Err(InputError::Line { line, cause });
         }
-        entry.line = row.line;
+        entry.line = line;
         entry.delete_if(self.delete_marker.as_deref());
         Ok(Step::Entry)
+    }
+}
+
+/// The error of a row with this number of cells, if it has other than the first row, or not those
+/// that are used.
+fn fault_of(
+    cells: u64,
+    columns: &mut Option<u64>,
+    mut used: impl Iterator<Item = u64>,
+) -> Option<LineError> {
+    let expected = *columns.get_or_insert(cells);
+    match used.find(|index| *index >= cells) {
+        _ if cells != expected => Some(LineError::ColumnCount { found: cells, expected }),
+        Some(index) => Some(LineError::NoSuchColumn { number: index + 1, count: cells }),
+        None => None,
     }
 }
 

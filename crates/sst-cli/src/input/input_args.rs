@@ -2,6 +2,9 @@
 
 use clap::{Args, ValueEnum};
 
+use crate::notation::Notation;
+use crate::size;
+
 /// The format of the input and the limits for reading it.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Input")]
@@ -18,8 +21,9 @@ pub(crate) struct InputArgs {
     #[arg(long)]
     pub(crate) no_escapes: bool,
 
-    /// CSV, and Parquet values of several columns: the byte between columns [default: ,]
-    #[arg(long, value_name = "CHAR", value_parser = delimiter)]
+    /// CSV, and Parquet values of several columns: the byte between columns, or its name: tab,
+    /// comma, semicolon, pipe, space [default: ,]
+    #[arg(long, short = 'd', value_name = "CHAR", value_parser = delimiter)]
     pub(crate) delimiter: Option<u8>,
 
     /// CSV: the first row is an entry, not the names of the columns
@@ -30,24 +34,59 @@ pub(crate) struct InputArgs {
     #[arg(long, value_name = "COLUMN")]
     pub(crate) key_column: Option<Column>,
 
+    /// CSV and Parquet: columns that make up the key, with --key-separator between them
+    #[arg(long, value_name = "COLUMN,…", value_delimiter = ',', conflicts_with = "key_column")]
+    pub(crate) key_columns: Vec<Column>,
+
     /// CSV and Parquet: column of the value [default: all columns except the key's]
     #[arg(long, value_name = "COLUMN")]
     pub(crate) value_column: Option<Column>,
+
+    /// CSV and Parquet: columns that make up the value, in this order
+    #[arg(long, value_name = "COLUMN,…", value_delimiter = ',', conflicts_with = "value_column")]
+    pub(crate) value_columns: Vec<Column>,
+
+    /// CSV and Parquet: how columns make up a value: a line of CSV, or a JSON object with their
+    /// names [default: a cell as it is, several as a line of CSV]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub(crate) value_format: Option<ValueFormat>,
+
+    /// The text between the parts of a key of several columns or fields, with escapes such as \t
+    /// [default: /]
+    #[arg(long, value_name = "TEXT", value_parser = separator)]
+    pub(crate) key_separator: Option<Separator>,
 
     /// CSV and Parquet: a row with this value deletes its key
     #[arg(long, value_name = "TEXT")]
     pub(crate) delete_marker: Option<String>,
 
-    /// JSON lines: name of the key's field [default: key]
-    #[arg(long, value_name = "NAME")]
+    /// JSON: the key's field, by name or by path, such as user.id or tags.0 [default: key]
+    #[arg(long, value_name = "FIELD")]
     pub(crate) key_field: Option<String>,
 
-    /// JSON lines: name of the value's field [default: value]
-    #[arg(long, value_name = "NAME")]
+    /// JSON: fields that make up the key, with --key-separator between them
+    #[arg(long, value_name = "FIELD,…", value_delimiter = ',', conflicts_with = "key_field")]
+    pub(crate) key_fields: Vec<String>,
+
+    /// JSON: the value's field, by name or by path; `.` is the whole object [default: value]
+    #[arg(long, value_name = "FIELD")]
     pub(crate) value_field: Option<String>,
 
-    /// Longest value, in bytes or with a unit, such as 1GiB; a longer value is an error of its line
-    #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = byte_count)]
+    /// JSON: fields that make up the value, as a JSON object with their names
+    #[arg(long, value_name = "FIELD,…", value_delimiter = ',', conflicts_with = "value_field")]
+    pub(crate) value_fields: Vec<String>,
+
+    /// JSON, with --value-field `.`: leave the key's fields out of the value
+    #[arg(long)]
+    pub(crate) without_key: bool,
+
+    /// JSON and Parquet: a null value deletes its key, or is a value: the text `null` from JSON, the
+    /// empty text from Parquet [default: delete]
+    #[arg(long, value_enum, value_name = "MEANING")]
+    pub(crate) nulls: Option<Nulls>,
+
+    /// Longest value; a longer value is an error of its line
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size::value_len)]
     pub(crate) max_value: usize,
 
     /// Refuse an input that does not end in the mark of `sst scan --end-mark`, since it is
@@ -57,14 +96,37 @@ pub(crate) struct InputArgs {
 }
 
 impl InputArgs {
-    /// Name of the field with the key in JSON lines.
-    pub(crate) fn key_field(&self) -> &str {
-        self.key_field.as_deref().unwrap_or("key")
+    /// The fields of the key in JSON.
+    pub(crate) fn key_fields(&self) -> Vec<&str> {
+        match self.key_fields.as_slice() {
+            [] => vec![self.key_field.as_deref().unwrap_or("key")],
+            fields => fields.iter().map(String::as_str).collect(),
+        }
     }
 
-    /// Name of the field with the value in JSON lines.
+    /// The field of the value in JSON, unless `value_fields` has several.
     pub(crate) fn value_field(&self) -> &str {
         self.value_field.as_deref().unwrap_or("value")
+    }
+
+    /// The columns of the key; empty for the first one.
+    pub(crate) fn key_columns(&self) -> &[Column] {
+        self.key_column.as_ref().map_or(&self.key_columns, std::slice::from_ref)
+    }
+
+    /// The columns of the value; empty for all except the key's.
+    pub(crate) fn value_columns(&self) -> &[Column] {
+        self.value_column.as_ref().map_or(&self.value_columns, std::slice::from_ref)
+    }
+
+    /// The bytes between the parts of a key.
+    pub(crate) fn key_separator(&self) -> &[u8] {
+        self.key_separator.as_ref().map_or(b"/", |separator| &separator.0)
+    }
+
+    /// Whether a null value deletes its key.
+    pub(crate) fn nulls_delete(&self) -> bool {
+        self.nulls != Some(Nulls::Value)
     }
 
     /// Whether an option is given that only CSV (or Parquet) has.
@@ -73,7 +135,49 @@ impl InputArgs {
             || self.no_header
             || self.key_column.is_some()
             || self.value_column.is_some()
+            || !self.key_columns.is_empty()
+            || !self.value_columns.is_empty()
+            || self.value_format.is_some()
             || self.delete_marker.is_some()
+    }
+
+    /// Whether an option is given that only JSON has.
+    pub(crate) const fn says_json(&self) -> bool {
+        self.key_field.is_some()
+            || self.value_field.is_some()
+            || !self.key_fields.is_empty()
+            || !self.value_fields.is_empty()
+            || self.without_key
+    }
+}
+
+/// How the columns of a row make up a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ValueFormat {
+    /// A line of CSV; one column is its cell as it is
+    Csv,
+    /// A JSON object with the names of the columns
+    Json,
+}
+
+/// The meaning of a null value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Nulls {
+    /// It deletes its key
+    Delete,
+    /// It is a value
+    Value,
+}
+
+/// The bytes between the parts of a key; at least one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Separator(Vec<u8>);
+
+fn separator(text: &str) -> Result<Separator, String> {
+    match Notation::Escaped.decode(text.as_bytes()) {
+        Ok(bytes) if bytes.is_empty() => Err("parts of a key must be kept apart".to_owned()),
+        Ok(bytes) => Ok(Separator(bytes.into())),
+        Err(error) => Err(error.to_string()),
     }
 }
 
@@ -85,7 +189,10 @@ pub(crate) enum Format {
     /// Values separated by commas or by another byte
     Csv,
     /// One JSON object per line
+    #[value(alias = "ndjson")]
     Jsonl,
+    /// JSON objects one after the other or in arrays, on as many lines as they take
+    Json,
     /// Rows of an Apache Parquet file
     Parquet,
 }
@@ -97,6 +204,7 @@ impl Format {
             Self::Tsv => "tsv",
             Self::Csv => "csv",
             Self::Jsonl => "jsonl",
+            Self::Json => "json",
             Self::Parquet => "parquet",
         }
     }
@@ -105,7 +213,7 @@ impl Format {
     pub(crate) fn position_text(self, number: u64) -> String {
         match self {
             Self::Parquet => format!("row {number}"),
-            Self::Tsv | Self::Csv | Self::Jsonl => format!("line {number}"),
+            Self::Tsv | Self::Csv | Self::Jsonl | Self::Json => format!("line {number}"),
         }
     }
 }
@@ -139,26 +247,16 @@ impl std::str::FromStr for Column {
     }
 }
 
-/// A number of bytes, with or without a unit: `100000`, `64MiB`.
-pub(crate) fn byte_count(text: &str) -> Result<usize, &'static str> {
-    let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("", 0)];
-    let parsed = units.iter().find_map(|(unit, shift)| {
-        let number: usize = text.strip_suffix(unit)?.trim_end().parse().ok()?;
-        number.checked_mul(1 << shift)
-    });
-    match parsed {
-        Some(count) if u32::try_from(count).is_ok() => Ok(count),
-        Some(_) => Err("a value has less than 4 GiB"),
-        None => Err("expected a number of bytes, as 100000 or 64MiB"),
-    }
-}
-
 fn delimiter(text: &str) -> Result<u8, &'static str> {
     match text.as_bytes() {
-        br"\t" => Ok(b'\t'),
+        br"\t" | b"tab" => Ok(b'\t'),
+        b"comma" => Ok(b','),
+        b"semicolon" => Ok(b';'),
+        b"pipe" => Ok(b'|'),
+        b"space" => Ok(b' '),
         [b'"' | b'\n' | b'\r'] => Err("quotes and line ends cannot separate columns"),
         [byte] => Ok(*byte),
-        _ => Err("expected one byte"),
+        _ => Err("expected one byte, or tab, comma, semicolon, pipe or space"),
     }
 }
 
@@ -190,19 +288,10 @@ mod tests {
     }
 
     #[test]
-    fn lengths_have_units() {
-        let max_value = |text: &str| load(&["--max-value", text]).unwrap().max_value;
-        assert_eq!(max_value("1000"), 1000);
-        assert_eq!(max_value("2KiB"), 2048);
-        assert_eq!(max_value("3 GiB"), 3 << 30);
-        for text in ["", "MiB", "-1", "4GiB", "1MB", "1.5MiB"] {
-            assert!(load(&["--max-value", text]).is_err(), "{text}");
-        }
-    }
-
-    #[test]
     fn delimiters_are_single_bytes() {
-        for (text, byte) in [(";", b';'), (r"\t", b'\t'), ("\t", b'\t'), ("|", b'|')] {
+        for (text, byte) in
+            [(";", b';'), (r"\t", b'\t'), ("\t", b'\t'), ("tab", b'\t'), ("pipe", b'|')]
+        {
             assert_eq!(load(&["--delimiter", text]).unwrap().delimiter, Some(byte));
         }
         for text in ["", ";;", "€", "\"", "\n"] {

@@ -24,7 +24,7 @@ pub(super) struct Lines<R> {
     buffer: Bounded,
 }
 
-/// A whole line.
+/// A whole line, or a value that starts in it.
 pub(super) struct Line<'a> {
     /// The line's number, from 1.
     pub(super) number: u64,

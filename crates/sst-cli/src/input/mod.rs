@@ -11,11 +11,16 @@ mod bounded;
 mod columns;
 mod compression;
 mod csv;
+mod csv_cells;
 mod csv_rows;
 mod format;
 mod guard;
 mod input_args;
-mod json_lines;
+mod json_object;
+mod json_reader;
+mod json_record;
+mod json_values;
+mod key_parts;
 mod lines;
 #[cfg(feature = "parquet")]
 mod parquet_file;
@@ -27,14 +32,15 @@ use std::io::{self, BufRead};
 
 use crate::end_mark::EndMark;
 use crate::escape::BadEscape;
+use crate::notation::NotationError;
 #[cfg(feature = "parquet")]
 use crate::progress::Progress;
 
 use bounded::{AppendError, Bounded};
 pub(crate) use columns::ColumnFault;
 pub(crate) use compression::{CompressionFault, NotText, decompressed, is_named_compressed};
-pub(crate) use format::{FormatError, check_options, detect};
-pub(crate) use input_args::{Format, InputArgs, byte_count};
+pub(crate) use format::{FormatError, check_options, detect, is_named_like_input, name_of};
+pub(crate) use input_args::{Format, InputArgs};
 
 use sst_format::limits::MAX_KEY_LEN;
 
@@ -101,6 +107,20 @@ pub(crate) enum InputError {
     UnclosedQuote {
         /// The first line of the row, counted from 1.
         line: u64,
+    },
+    /// JSON ends within a value or an array.
+    #[error("line {line}: the JSON ends within a value or an array: the input is cut short")]
+    JsonEnd {
+        /// The last line, counted from 1.
+        line: u64,
+    },
+    /// Something other than a value stands between JSON values.
+    #[error("line {line}: `{found}` stands where a JSON value, a comma or the end should be")]
+    JsonPlace {
+        /// The line, counted from 1.
+        line: u64,
+        /// The character.
+        found: String,
     },
     /// A Parquet input must be a file, not a stream.
     #[error("a Parquet input must be a file, because it is read from its end")]
@@ -179,20 +199,31 @@ pub(crate) enum LineError {
     NotUtf8 { at: usize },
     #[error("not JSON: {0}")]
     Json(serde_json::Error),
-    #[error("there is no field `{0}`, `{0}_hex` or `{0}_base64`")]
-    NoField(String),
+    #[error("there is no field `{field}`, `{field}_hex` or `{field}_base64`: {fields}")]
+    NoField {
+        field: String,
+        /// The fields that there are, as text.
+        fields: String,
+    },
     #[error("`{0}` is given more than once")]
     FieldTwice(String),
     #[error("the key is null")]
     NullKey,
-    #[error("`{field}` is not {encoding}: {cause}")]
-    Encoding { field: String, encoding: &'static str, cause: String },
+    #[error("`{field}`: {cause}")]
+    Encoding { field: String, cause: NotationError },
+    #[error(
+        "a part of the key contains {separator}, which separates them: use --key-separator with another"
+    )]
+    SeparatorInKey { separator: String },
     #[error("the {what} has more than {max} bytes")]
     TooLong { what: &'static str, max: usize },
     #[error("the value has more than {max} bytes: --max-value allows longer ones")]
     ValueTooLong { max: usize },
     #[error("the system has no memory for {len} bytes")]
     NoMemory { len: usize },
+    #[cfg(feature = "parquet")]
+    #[error("damaged: the levels of a nested column contradict each other")]
+    Levels,
     #[cfg(feature = "parquet")]
     #[error("a decimal has more than 38 digits")]
     DecimalTooLarge,
@@ -251,7 +282,9 @@ impl<'a> Input<'a> {
         let reader: Box<dyn EntryReader + 'a> = match format {
             Format::Tsv => Box::new(tsv::TsvReader::new(source, options)),
             Format::Csv => Box::new(csv::CsvReader::new(source, options)?),
-            Format::Jsonl => Box::new(json_lines::JsonLinesReader::new(source, options)),
+            Format::Json | Format::Jsonl => {
+                Box::new(json_reader::JsonReader::new(source, format, options))
+            }
             Format::Parquet => return Err(InputError::NeedsFile),
         };
         let expected = options.expect_end_mark.then(EndMark::default);

@@ -50,13 +50,16 @@ const fn name(cause: &LineError) -> &'static str {
         LineError::NoSuchColumn { .. } => "NoSuchColumn",
         LineError::ColumnCount { .. } => "ColumnCount",
         LineError::Json(_) => "Json",
-        LineError::NoField(_) => "NoField",
+        LineError::NoField { .. } => "NoField",
         LineError::FieldTwice(_) => "FieldTwice",
         LineError::NullKey => "NullKey",
         LineError::Encoding { .. } => "Encoding",
+        LineError::SeparatorInKey { .. } => "SeparatorInKey",
         LineError::TooLong { .. } => "TooLong",
         #[cfg(feature = "parquet")]
         LineError::DecimalTooLarge => "DecimalTooLarge",
+        #[cfg(feature = "parquet")]
+        LineError::Levels => "Levels",
     }
 }
 
@@ -263,7 +266,7 @@ fn bad_json_lines_have_numbers_and_do_not_stop_the_rest() {
             bad(2, "NoField"),
             bad(3, "NullKey"),
             bad(4, "FieldTwice"),
-            bad(5, "Json"),
+            bad(5, "NoField"),
             bad(6, "Json"),
             bad(7, "Json"),
             bad(8, "Encoding"),
@@ -305,12 +308,15 @@ fn the_format_comes_from_option_extension_or_other_options() {
         ("a.csv", Format::Csv),
         ("a.jsonl", Format::Jsonl),
         ("a.ndjson", Format::Jsonl),
+        ("a.json.gz", Format::Json),
     ] {
         assert_eq!(detect(name, &[]), Ok(format));
         assert_eq!(detect(name, &["--format", "jsonl"]), Ok(Format::Jsonl));
     }
-    for name in ["-", "a", "UnicodeData.txt", "a.json", ".csv"] {
-        assert_eq!(detect(name, &[]), Err(FormatError::Unknown), "{name}");
+    for name in ["-", "a", "UnicodeData.txt", "a.jsn", ".csv"] {
+        let shown = name_of(Path::new(name));
+        assert_eq!(detect(name, &[]), Err(FormatError::Unknown(shown)), "{name}");
+        assert_eq!(detect(name, &["--key-field", "id"]), Ok(Format::Jsonl));
         assert_eq!(detect(name, &["--delimiter", ";"]), Ok(Format::Csv));
     }
     assert_eq!(detect("a.tsv", &["--no-header"]), Ok(Format::Tsv));

@@ -61,7 +61,7 @@ fn inspect_finds_what_is_known_of_each_table() {
             for (ours, theirs) in [
                 (&table["entries"], &expected["entries"]),
                 (&table["block_count"], &expected["block_count"]),
-                (&table["file_size"], &expected["size"]),
+                (&table["bytes"], &expected["size"]),
                 (&table["min_hash"], &expected["min_hash"]),
                 (&table["max_hash"], &expected["max_hash"]),
                 (&table["key_lengths"], &expected["key_lengths"]),

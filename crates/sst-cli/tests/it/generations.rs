@@ -22,7 +22,7 @@ fn load(dir: &Path, key: &str, value: &str) {
 fn generations(dir: &Path) -> Vec<u64> {
     let log = sst(&[&"log", &dir, &"--json"]).expect(0).json();
     let generations = log["generations"].as_array().unwrap();
-    generations.iter().map(|generation| generation["sequence"].as_u64().unwrap()).collect()
+    generations.iter().map(|generation| generation["commit"].as_u64().unwrap()).collect()
 }
 
 #[test]
@@ -42,11 +42,11 @@ fn what_was_loaded_comes_back() {
     assert_eq!(sst(&[&"log", &dir]).expect(0).text().lines().count(), 4);
 
     sst(&[&"rollback", &dir, &"--keep-generations", &"5"]).expect(0);
-    assert_eq!(sst(&[&"get", &dir, &"a"]).expect(0).text(), "two\n");
+    assert_eq!(sst(&[&"get", &dir, &"a"]).expect(0).text(), "a\ttwo\n");
     let report =
         sst(&[&"rollback", &dir, &before[2].to_string(), &"--keep-generations", &"0", &"--json"]);
     let report = report.expect(0).json();
-    assert_eq!(sst(&[&"get", &dir, &"a"]).expect(0).text(), "one\n");
+    assert_eq!(sst(&[&"get", &dir, &"a"]).expect(0).text(), "a\tone\n");
     assert_eq!(report["tables"], 1);
     // `--keep-generations 0` keeps no generation but the two that share this table.
     assert_eq!(generations(&dir).len(), 2);

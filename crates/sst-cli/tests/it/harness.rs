@@ -42,11 +42,13 @@ impl Run {
     }
 
     /// Checks that the run failed with this exit code, did not panic, and printed exactly one line
-    /// that starts with `error: `, which contains these words.
+    /// that starts with `error: ` or is an error in JSON, which contains these words.
     #[track_caller]
     pub(crate) fn expect_error(self, code: i32, words: &[&str]) -> Self {
         let run = self.expect(code);
-        let errors: Vec<_> = run.stderr.lines().filter(|l| l.starts_with("error: ")).collect();
+        let starts = ["error: ", "{\"schema\":1,\"error\":"];
+        let is_error = |line: &&str| starts.iter().any(|start| line.starts_with(start));
+        let errors: Vec<_> = run.stderr.lines().filter(is_error).collect();
         assert_eq!(errors.len(), 1, "{}", run.stderr);
         assert!(words.iter().all(|word| errors[0].contains(word)), "{words:?}: {}", run.stderr);
         assert!(!run.stderr.contains("panicked"), "{}", run.stderr);

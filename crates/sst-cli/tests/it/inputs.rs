@@ -83,7 +83,7 @@ fn bytes_behind_a_closing_csv_quote_are_refused_with_their_line() {
     sst(&[&"load", &input, &db]).expect_error(3, &["in.csv", "line 2"]);
     assert!(!db.exists());
     let summary = sst(&[&"load", &input, &db, &"--skip-bad", &"--json"]).expect(0).json();
-    assert_eq!((&summary["skipped_lines"], scan(&db).as_str()), (&1.into(), "b\t2\n"));
+    assert_eq!((&summary["skipped"], scan(&db).as_str()), (&1.into(), "b\t2\n"));
 }
 
 #[test]

@@ -44,7 +44,7 @@ fn all_formats_and_extensions_load_the_same() {
             false => sst(&[&"load", &file, &db, &"--json"]),
         };
         let summary = run.expect(0).json();
-        assert_eq!((&summary["entries"], &summary["deletions"]), (&3.into(), &1.into()));
+        assert_eq!((&summary["entries"], &summary["tombstones"]), (&3.into(), &1.into()));
         assert_eq!(get(&db, &["k1", "k2"]), "k1\tone\nk2\ttwo, or \"so\"\n");
         sst(&[&"get", &db, &"k3"]).expect(1);
         fs::remove_dir_all(&db).unwrap();
@@ -78,11 +78,11 @@ fn duplicates_follow_the_policy() {
     let with = |policy| load(&db, &["--format", "tsv", "--duplicates", policy], input);
 
     assert_eq!(with("last").expect(0).json()["duplicates"], 3);
-    assert_eq!(get(&db, &["a", "--all"]), "4\n");
+    assert_eq!(get(&db, &["a", "--all"]), "a\t4\n");
     sst(&[&"get", &db, &"b"]).expect(1);
 
     assert_eq!(with("keep").expect(0).json()["duplicates"], 1);
-    assert_eq!(get(&db, &["a", "--all"]), "1\n3\n4\n");
+    assert_eq!(get(&db, &["a", "--all"]), "a\t1\na\t3\na\t4\n");
     sst(&[&"get", &db, &"b", &"--all"]).expect(1);
     assert_eq!(sst(&[&"verify", &db, &"--json"]).expect(0).json()["entries"], 4);
 
@@ -90,7 +90,7 @@ fn duplicates_follow_the_policy() {
     let refused = with("error");
     let refused = refused.expect_error(3, &["line 3", "line 1"]);
     assert_eq!(refused.text(), "");
-    assert_eq!((names(&db), get(&db, &["a", "--all"])), (before, "1\n3\n4\n".to_owned()));
+    assert_eq!((names(&db), get(&db, &["a", "--all"])), (before, "a\t1\na\t3\na\t4\n".to_owned()));
 }
 
 #[test]
@@ -114,9 +114,9 @@ fn families_are_key_spaces_of_their_own() {
     let scratch = Scratch::new();
     let db = scratch.database("db", "a\tzero\n");
     load(&db, &["--format", "tsv", "--family", "7"], "a\tseven\n").expect(0);
-    assert_eq!(get(&db, &["a", "--family", "7"]), "seven\n");
+    assert_eq!(get(&db, &["a", "--family", "7"]), "a\tseven\n");
     let lowest = sst(&[&"get", &db, &"a"]).expect(0);
-    assert_eq!(lowest.text(), "zero\n");
+    assert_eq!(lowest.text(), "a\tzero\n");
     assert!(lowest.stderr.contains("--family"), "{}", lowest.stderr);
     let quiet = sst(&[&"get", &db, &"a", &"--quiet"]).expect(0);
     assert_eq!(quiet.stderr, "");
@@ -158,7 +158,7 @@ fn entries_of_one_key_stay_in_one_table() {
     let args = ["--format", "tsv", "--duplicates", "keep", "--max-table-entries", "10"];
     assert_eq!(load(&db, &args, tsv).expect(0).json()["tables"], 3);
     let expected: String = (0..3000).filter(|i| i % 3 == 1).map(|i| format!("{i}\n")).collect();
-    assert_eq!(get(&db, &["key1", "--all"]), expected);
+    assert_eq!(get(&db, &["key1", "--all", "--values-only"]), expected);
 }
 
 #[test]
@@ -225,7 +225,7 @@ fn bad_lines_are_named_or_counted() {
         load(&db, &["--format", format], input).expect_error(3, &["standard input", line]);
         assert!(!db.exists());
         let run = load(&db, &["--format", format, "--skip-bad"], input).expect(0);
-        assert_eq!(run.json()["skipped_lines"], 1);
+        assert_eq!(run.json()["skipped"], 1);
         assert!(run.stderr.contains(line), "{}", run.stderr);
         assert_eq!(get(&db, &["a", "b", "c"]), "a\t1\nb\t2\nc\t3\n");
         fs::remove_dir_all(&db).unwrap();
@@ -254,7 +254,7 @@ fn a_key_that_is_too_long_is_refused() {
     load(&db, &["--format", "tsv"], &input).expect_error(3, &["line 2"]);
     assert!(!db.exists());
     let run = load(&db, &["--format", "tsv", "--skip-bad"], &input).expect(0);
-    assert_eq!(run.json()["skipped_lines"], 1);
+    assert_eq!(run.json()["skipped"], 1);
 }
 
 #[test]
@@ -338,9 +338,9 @@ fn scan_all_shows_what_get_all_finds_and_scan_what_get_finds() {
         lines.join(" ")
     };
     assert_eq!(sorted(sst(&[&"scan", &db]).expect(0).text()), "a\t2 a\t3 c\told");
-    assert_eq!(get(&db, &["a"]), "2\n");
+    assert_eq!(get(&db, &["a"]), "a\t2\n");
     assert_eq!(sorted(sst(&[&"scan", &db, &"--all"]).expect(0).text()), "a\t2 a\t3 a\t1 c\told");
-    assert_eq!(get(&db, &["a", "--all"]), "2\n3\n1\n");
+    assert_eq!(get(&db, &["a", "--all"]), "a\t2\na\t3\na\t1\n");
     sst(&[&"get", &db, &"b", &"--all"]).expect(1);
 }
 
@@ -352,7 +352,7 @@ fn several_inputs_are_one_load_and_the_later_one_wins() {
     assert_eq!(sst(&[&"load", &a, &b, &db, &"--json"]).expect(0).json()["duplicates"], 1);
     assert_eq!(get(&db, &["k", "l"]), "k\t2\nl\t1\n");
     sst(&[&"load", &b, &a, &db]).expect(0);
-    assert_eq!(get(&db, &["k"]), "1\n");
+    assert_eq!(get(&db, &["k"]), "k\t1\n");
     sst(&[&"load", &a, &b, &db, &"--duplicates", &"error"])
         .expect_error(3, &["b.csv", "line 2", "line 1", "a.tsv"]);
 }
@@ -397,7 +397,9 @@ fn memory_and_threads_change_nothing_in_the_files() {
         .collect();
     let input = scratch.file("in.tsv", tsv);
     let mut first = None;
-    for (memory, threads, spills) in [("4", "1", true), ("4", "3", true), ("512", "2", false)] {
+    for (memory, threads, spills) in
+        [("4MiB", "1", true), ("4M", "3", true), ("0.5GiB", "2", false)]
+    {
         let (db, temp) = (scratch.path(&format!("{memory}-{threads}")), scratch.path("temp"));
         _ = fs::create_dir(&temp);
         let args =
@@ -425,7 +427,7 @@ fn an_interrupted_load_leaves_everything_as_it_was() {
         let mut child = Command::new(env!("CARGO_BIN_EXE_sst"))
             .args(["load", "-"])
             .arg(db)
-            .args(["--format", "tsv", "--memory", "4"])
+            .args(["--format", "tsv", "--memory", "4MiB"])
             .stdin(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

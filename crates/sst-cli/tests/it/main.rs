@@ -19,6 +19,10 @@ mod harness;
 #[cfg(test)]
 mod inputs;
 #[cfg(test)]
+mod json;
+#[cfg(test)]
+mod keys_from;
+#[cfg(test)]
 mod load;
 #[cfg(target_os = "linux")]
 #[cfg(test)]
@@ -41,6 +45,10 @@ mod reference;
 #[cfg(unix)]
 #[cfg(test)]
 mod refused;
+#[cfg(test)]
+mod scans;
+#[cfg(test)]
+mod shapes;
 #[cfg(test)]
 mod turbopack;
 #[cfg(test)]

@@ -73,7 +73,7 @@ fn smallest(scratch: &Scratch) -> u64 {
         let script = format!("ulimit -v {kib}; exec \"$@\"");
         let mut command = Command::new("sh");
         command.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_sst"), "load"]);
-        command.arg(&input).arg(&db).args(["--memory", &MEMORY.to_string(), "--threads", "1"]);
+        command.arg(&input).arg(&db).args(["--memory", &format!("{MEMORY}MiB"), "--threads", "1"]);
         command.output().unwrap().status.success()
     };
     let steps = (4..1000).map(|step| step * 4096);
@@ -86,7 +86,7 @@ fn load(scratch: &Scratch, kib: u64, format: &str, input: impl std::io::Read + S
     let mut command = Command::new("sh");
     command.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_sst"), "load", "-"]);
     command.arg(scratch.path("db")).args(["--format", format, "--skip-bad", "--threads", "1"]);
-    command.args(["--memory", &MEMORY.to_string(), "--max-value", MAX_VALUE]);
+    command.args(["--memory", &format!("{MEMORY}MiB"), "--max-value", MAX_VALUE]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
@@ -158,7 +158,7 @@ fn a_large_value_is_written_and_read_or_refused_in_any_address_space() {
     let scratch = Scratch::new();
     let input = scratch.file("large.tsv", [b"k\t", value.as_slice(), b"\n"].concat());
     let smallest = smallest(&scratch);
-    let memory = MEMORY.to_string();
+    let memory = format!("{MEMORY}MiB");
     for blob_threshold in ["1048576", "67108864"] {
         let (mut loads, mut gets, mut ends) = (0, 0, 0);
         let db = scratch.path(&format!("large-{blob_threshold}.db"));
@@ -244,7 +244,7 @@ fn the_fuzz_corpora_abort_no_command_however_little_memory_there_is() {
                 "--format".as_ref(),
                 format.as_ref(),
                 "--memory".as_ref(),
-                "8".as_ref(),
+                "8MiB".as_ref(),
                 "--threads".as_ref(),
                 "1".as_ref(),
                 "--skip-bad".as_ref(),

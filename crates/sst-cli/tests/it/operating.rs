@@ -141,7 +141,7 @@ fn a_load_says_what_it_replaced_and_how_to_take_it_back() {
     let args: Vec<&str> = command.split(' ').collect();
     assert_eq!(args[..2], ["sst", "rollback"]);
     sst(&[&"rollback", &args[2], &args[3]]).expect(0);
-    assert_eq!(sst(&[&"get", &db, &"b"]).expect(0).text(), "2\n");
+    assert_eq!(sst(&[&"get", &db, &"b"]).expect(0).text(), "b\t2\n");
     assert!(load(&[]).stderr.contains("sst rollback"));
     assert!(load(&["--keep-generations", "0"]).stderr.contains("for good"));
     assert!(!load(&["--mode", "append"]).stderr.contains("replaced"));

@@ -37,7 +37,7 @@ fn inspect_lists_their_blocks() {
         assert_eq!(table["entries"], case["entries"]);
         assert_eq!(table["min_hash"], case["min_hash"]);
         assert_eq!(table["max_hash"], case["max_hash"]);
-        assert_eq!(table["file_size"], case["size"]);
+        assert_eq!(table["bytes"], case["size"]);
         assert!(table["description"].is_null() && table["filter"].is_null());
         let (found, expected) =
             (table["block_list"].as_array().unwrap(), case["blocks"].as_array().unwrap());

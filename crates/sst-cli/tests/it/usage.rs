@@ -22,7 +22,7 @@ fn the_unicode_table_is_loaded_and_every_line_comes_back() {
     assert_eq!(summary["duplicates"], 0);
 
     let face = sst(&[&"get", &db, &"1F600"]).expect(0);
-    assert_eq!((face.text(), face.stderr.as_str()), ("GRINNING FACE\n", ""));
+    assert_eq!((face.text(), face.stderr.as_str()), ("1F600\tGRINNING FACE\n", ""));
     let scanned = scan(&db);
     let scanned: BTreeMap<&str, &str> =
         scanned.lines().map(|line| line.split_once('\t').unwrap()).collect();
@@ -48,8 +48,11 @@ fn values_are_printed_as_text_hex_or_bytes() {
     let scratch = Scratch::new();
     let db = scratch.database("db", "k\\x00\ta\\nb\\xff\nplain\tvalue\n");
     let get = |args: &[&str]| sst(&join(&[&"get", &db], args)).expect(0);
-    assert_eq!(get(&["plain"]).text(), "value\n");
-    assert_eq!(get(&["--hex", "6b00"]).text(), "610a62ff\n");
+    assert_eq!(get(&["plain"]).text(), "plain\tvalue\n");
+    assert_eq!(get(&["plain", "--values-only"]).text(), "value\n");
+    assert_eq!(get(&["--hex", "6b00"]).text(), "6b00\t610a62ff\n");
+    assert_eq!(get(&["--base64", "awA"]).text(), "awA=\tYQpi/w==\n");
+    assert_eq!(get(&["--escaped", r"k\x00"]).text(), "k\\x00\ta\\nb\\xff\n");
     assert_eq!(get(&["--hex", "6B00", "--raw"]).stdout, b"a\nb\xff");
     assert_eq!(
         get(&["--hex", "6b00", "706c61696e"]).text(),

@@ -89,7 +89,7 @@ pub(crate) fn run(args: &InspectArgs, context: Context) -> Result<Exit, CliError
     }
     let mut output = Output::stdout();
     match context.json {
-        true => output.json(&report)?,
+        true => output.report(&report)?,
         false => text::print(&report, &mut output)?,
     }
     output.finish()?;

@@ -37,7 +37,7 @@ pub(super) struct Directory {
 #[derive(Debug, Serialize)]
 pub(super) struct Blob {
     pub(super) number: u32,
-    pub(super) file_size: u64,
+    pub(super) bytes: u64,
     /// Uncompressed length of the value; `None` if the blob is stored uncompressed.
     pub(super) uncompressed_bytes: Option<u32>,
 }
@@ -47,7 +47,7 @@ pub(super) struct Table {
     pub(super) file: String,
     /// The table's description in the meta file; `None` for a table without its directory.
     pub(super) description: Option<Description>,
-    pub(super) file_size: u64,
+    pub(super) bytes: u64,
     pub(super) entries: u64,
     pub(super) block_count: u16,
     pub(super) min_hash: String,
@@ -114,7 +114,7 @@ impl Report {
     pub(super) fn of_directory(catalog: &Catalog) -> Result<Self, ReadError> {
         let blob = |record: &sst_format::protection::BlobRecord| Blob {
             number: record.number.0,
-            file_size: record.file_size,
+            bytes: record.file_size,
             uncompressed_bytes: match record.header.encoding {
                 Encoding::Raw => None,
                 Encoding::Lz4 { uncompressed_len } => Some(uncompressed_len),
@@ -153,7 +153,7 @@ impl Report {
         self.tables.push(Table {
             file: name.display().to_string(),
             description: described.map(Description::of),
-            file_size: file.file_size(),
+            bytes: file.file_size(),
             entries: info.entry_count(),
             block_count: file.block_count(),
             min_hash: format!("{:016x}", file.min_hash()),

@@ -36,7 +36,7 @@ pub(super) fn print(report: &Report, output: &mut Output) -> Result<(), CliError
     {
         let mut table = TextTable::new(&[("blob", Right), ("stored", Right), ("value", Right)]);
         for blob in blobs {
-            let stored = blob.file_size.saturating_sub(8);
+            let stored = blob.bytes.saturating_sub(8);
             table.row([
                 format!("{:08}.blob", blob.number),
                 HumanBytes(stored).to_string(),
@@ -78,7 +78,7 @@ fn tables(tables: &[Table]) -> TextTable {
             description.map_or_else(String::new, |description| description.flags.clone()),
             HumanCount(table.entries).to_string(),
             HumanCount(table.block_count.into()).to_string(),
-            HumanBytes(table.file_size).to_string(),
+            HumanBytes(table.bytes).to_string(),
             filter.map_or_else(|| "none".to_owned(), |filter| HumanBytes(filter.bytes).to_string()),
             filter.map_or_else(String::new, |filter| format!("{:.1}", filter.bits_per_key)),
             // A table without a filter has a blank cell.

@@ -11,7 +11,8 @@ use crate::commands::mode_arg::Mode;
 use crate::commands::retention_args::RetentionArgs;
 use crate::commands::table_args::TableArgs;
 use crate::error::CliError;
-use crate::input::InputArgs;
+use crate::input::{InputArgs, is_named_like_input};
+use crate::size;
 
 const AFTER_HELP: &str = r"Input formats:
   tsv    key, tab, value: the rest of the line. \t \n \r \\ and \x00 stand for bytes,
@@ -21,15 +22,19 @@ const AFTER_HELP: &str = r"Input formats:
   jsonl  one object per line: a string stands for its characters, null deletes the key, any
          other value for its JSON text. Fields key_hex, key_base64, value_hex and value_base64
          carry bytes. This is what `sst scan --json` prints.
+  json   the same with objects on any number of lines, one after the other or in arrays.
   parquet  one row per entry, columns as in CSV, by number or by name (those within a group
-         as `group.column`). Byte arrays stand for their bytes, everything else for its text;
-         null deletes the key. Needs a build with the feature `parquet`.
+         as `group.column`). Byte arrays stand for their bytes, lists and maps for JSON,
+         everything else for its text; null deletes the key.
 
-Without --format the file's extension decides (.tsv .csv .jsonl .ndjson .parquet .pq), then
-whether an option is given that only CSV has.
+Without --format the file's extension decides (.tsv .csv .json .jsonl .ndjson .parquet .pq),
+then whether an option is given that only CSV or only JSON has.
 
 Examples:
   sst load data/UnicodeData.txt unicode.db --delimiter ';' --no-header --value-column 2
+  sst load cities.csv cities.db --key-columns country,name --value-format json
+  sst load events.jsonl.gz events.db --key-field user.id --value-field . --duplicates keep
+  sst load emoji.json emoji.db --key-field char --value-fields name,group
   sst scan unicode.db | sst load - copy.db --format tsv";
 
 /// Arguments of `sst load`.
@@ -55,11 +60,38 @@ pub(crate) struct LoadArgs {
 impl LoadArgs {
     /// Splits the paths into the inputs and the directory to load into.
     pub(crate) fn inputs_and_directory(&self) -> Result<(&[PathBuf], &Path), CliError> {
-        match self.paths.split_last() {
-            Some((directory, inputs @ [_, ..])) => Ok((inputs, directory)),
-            _ => Err(CliError::Usage(
-                "an input and the directory to load it into are needed".to_owned(),
+        let usage = |text: String| Err(CliError::Usage(text));
+        let (directory, inputs) = match self.paths.split_last() {
+            Some((directory, inputs @ [_, ..])) => (directory, inputs),
+            Some((input, [])) => {
+                let input = input.display();
+                return usage(format!(
+                    "the directory to load into is missing: `sst load {input} {input}.db`"
+                ));
+            }
+            None => return usage("an input and a directory are needed".to_owned()),
+        };
+        let shown = directory.display();
+        match inputs.iter().find(|input| input.is_dir()) {
+            // The directory stands first, as `cp` and `mv` never have it.
+            Some(input) if directory.is_file() || is_named_like_input(directory) => {
+                let input = input.display();
+                usage(format!(
+                    "{input} is a directory and {shown} an input: the directory comes last, as in \
+                     `sst load {shown} {input}`"
+                ))
+            }
+            Some(input) => {
+                let input = input.display();
+                usage(format!(
+                    "{input} is a directory: inputs are files; `sst merge` takes directories"
+                ))
+            }
+            None if directory.is_file() => usage(format!(
+                "{shown} is a file: the directory to load into comes last, as in \
+                 `sst load {shown} {shown}.db`"
             )),
+            None => Ok((inputs, directory)),
         }
     }
 }
@@ -80,8 +112,8 @@ pub(crate) struct LoadOutputArgs {
     #[arg(long)]
     pub(crate) dry_run: bool,
 
-    /// Memory for entries and for sorting them, in MiB; more entries go to temporary files
-    #[arg(long, value_name = "MIB", default_value_t = 256)]
+    /// Memory for entries and for sorting them; more entries go to temporary files
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = size::memory_budget)]
     pub(crate) memory: usize,
 
     /// Threads that sort and write [default: the number of CPUs]
@@ -92,8 +124,8 @@ pub(crate) struct LoadOutputArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) temp_dir: Option<PathBuf>,
 
-    /// Store each value longer than this many bytes in its own file [default and highest: 64 MiB]
-    #[arg(long, value_name = "BYTES")]
+    /// Store each longer value in its own file [default and highest: 64MiB]
+    #[arg(long, value_name = "SIZE", value_parser = size::bytes_in_memory)]
     pub(crate) blob_threshold: Option<usize>,
 
     /// Which entries to keep of a key that occurs more than once in the input
@@ -138,7 +170,7 @@ mod tests {
 
     fn load(args: &[&str]) -> LoadArgs {
         match parse(&[&["load", "in.csv", "out"], args].concat()) {
-            Ok(Command::Load(load)) => load,
+            Ok(Command::Load(load)) => *load,
             other => panic!("{other:?}"),
         }
     }
@@ -147,7 +179,7 @@ mod tests {
     fn defaults_are_as_documented() {
         let args = load(&[]);
         assert!(!args.input_options.says_csv());
-        assert_eq!(args.input_options.key_field(), "key");
+        assert_eq!(args.input_options.key_fields(), ["key"]);
         assert_eq!(args.input_options.max_value, 64 << 20);
         assert_eq!(args.output_options.mode, Mode::Replace);
         assert_eq!(args.output_options.duplicates, DuplicatesArg::Newest);

@@ -25,7 +25,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::input::{
     Format, Input, InputArgs, InputEntry, InputError, check_options, decompressed, detect,
-    is_named_compressed,
+    is_named_compressed, name_of,
 };
 use crate::output;
 use crate::progress::{Progress, ProgressMode};
@@ -181,8 +181,7 @@ fn bulk_options(args: &LoadOutputArgs, cancel: &CancelToken, context: Context) -
         }
     });
     let mut options = BulkOptions::default()
-        // If the product overflows, the highest number means the same: more than the address space.
-        .memory_budget(args.memory.saturating_mul(1 << 20))
+        .memory_budget(args.memory)
         .duplicates(args.duplicates.into())
         .mode(args.bulk_mode())
         .family(args.family)
@@ -200,13 +199,6 @@ fn bulk_options(args: &LoadOutputArgs, cancel: &CancelToken, context: Context) -
         options = options.blob_threshold(bytes);
     }
     options
-}
-
-fn name_of(input: &Path) -> String {
-    match input.as_os_str() == "-" {
-        true => "standard input".to_owned(),
-        false => input.display().to_string(),
-    }
 }
 
 /// Adds to an error of the loader the names of the inputs and the numbers of their lines.

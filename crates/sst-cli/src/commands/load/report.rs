@@ -18,7 +18,7 @@ pub(super) struct Loaded {
     /// The commit's sequence number; `None` for a dry run.
     commit: Option<u32>,
     entries: u64,
-    deletions: u64,
+    tombstones: u64,
     duplicates: u64,
     tables: u64,
     blobs: u64,
@@ -27,7 +27,8 @@ pub(super) struct Loaded {
     digest: Option<String>,
     /// Number of bytes of all tables and blob files.
     bytes: u64,
-    skipped_lines: u64,
+    /// Number of lines and rows that could not be read.
+    skipped: u64,
     /// Number of bytes of the keys and values in the input.
     input_bytes: u64,
     /// Number of bytes written to temporary files.
@@ -44,7 +45,7 @@ impl Loaded {
         summary: &BulkSummary,
         family: u32,
         is_live: bool,
-        skipped_lines: u64,
+        skipped: u64,
         elapsed: Duration,
     ) -> Self {
         let mut certificates = summary.certificates.iter();
@@ -53,13 +54,13 @@ impl Loaded {
         Self {
             commit: is_live.then_some(summary.sequence.0),
             entries: summary.entries,
-            deletions: summary.deletions,
+            tombstones: summary.deletions,
             duplicates: summary.duplicates,
             tables: summary.tables,
             blobs: summary.blobs,
             digest: certificate.map(|certificate| format!("{:x}", certificate.content)),
             bytes: summary.file_bytes,
-            skipped_lines,
+            skipped,
             input_bytes: summary.record_bytes,
             spilled_bytes: summary.spilled_bytes,
             peak_memory: peak_memory(),
@@ -72,7 +73,7 @@ impl Loaded {
 /// The summary, as JSON.
 #[derive(Serialize)]
 struct InDirectory<'a> {
-    directory: String,
+    path: String,
     #[serde(flatten)]
     loaded: &'a Loaded,
 }
@@ -82,7 +83,7 @@ pub(super) fn report(directory: &Path, it: &Loaded, context: Context) -> Result<
     let directory = directory.display();
     let mut output = Output::stdout();
     if context.json {
-        output.json(&InDirectory { directory: directory.to_string(), loaded: it })?;
+        output.report(&InDirectory { path: directory.to_string(), loaded: it })?;
     } else if !context.quiet {
         output.line(format_args!(
             "{directory}: {} in {}, {} in {:.2} s, {:.0} entries/s",
@@ -93,10 +94,10 @@ pub(super) fn report(directory: &Path, it: &Loaded, context: Context) -> Result<
             it.entries_per_second,
         ))?;
         for (number, one, many) in [
-            (it.deletions, "of them is a deletion", "of them are deletions"),
+            (it.tombstones, "of them is a deletion", "of them are deletions"),
             (it.blobs, "value is in its own blob file", "values are in their own blob files"),
             (it.duplicates, "duplicate was dropped", "duplicates were dropped"),
-            (it.skipped_lines, "bad line was skipped", "bad lines were skipped"),
+            (it.skipped, "bad line was skipped", "bad lines were skipped"),
         ] {
             if number > 0 {
                 output.line(format_args!("  {}", number_of(number, one, many)))?;

@@ -8,7 +8,8 @@ use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 use sst_format::{BlobNumber, BlockIndex};
 use sst_reader::{Affected, Catalog, ReadError, StaticSortedFile, VerifyReport};
 
-use crate::output::{Bytes, counted, serialize_bytes};
+use crate::notation::{Bytes, KEY, serialize_bytes};
+use crate::output::counted;
 use crate::store::reader_options;
 
 /// A damaged part of a directory: one block of a table, or a whole file.
@@ -59,7 +60,7 @@ impl Lost {
         });
         let count = self.keys.len() as u64 + self.more;
         let all = (count > 0).then(|| format!("  lost: the values of {}", counted(count, "key")));
-        let keys = self.keys.iter().map(|bytes| format!("    {}", Bytes { bytes, hex: false }));
+        let keys = self.keys.iter().map(|bytes| format!("    {}", Bytes::escaped(bytes)));
         let more =
             (self.more > 0).then(|| format!("    … and {} more: --all lists them", self.more));
         hashes.chain(all).chain(keys).chain(more)
@@ -87,7 +88,7 @@ impl Serialize for Keys<'_> {
         impl Serialize for Key<'_> {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 let mut map = serializer.serialize_map(Some(1))?;
-                serialize_bytes(&mut map, ("key", "key_hex"), self.0, false)?;
+                serialize_bytes(&mut map, KEY, Bytes::escaped(self.0))?;
                 map.end()
             }
         }

@@ -111,7 +111,7 @@ pub(crate) fn run(args: &VerifyArgs, context: Context) -> Result<Exit, CliError>
     let mut output = Output::stdout();
     if context.json {
         let summary = Summary::new(path, is_protected, &report, &lost);
-        output.json(&Summary { comparison, notes, objections, ..summary })?;
+        output.report(&Summary { comparison, notes, objections, ..summary })?;
     } else {
         for damage in &report.damage {
             output.line(damage)?;

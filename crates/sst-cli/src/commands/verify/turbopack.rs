@@ -11,7 +11,7 @@ use sst_reader::{Catalog, CatalogTable, Meter, Monitor, Phase, Progress};
 
 use super::present_files::PresentFiles;
 use crate::error::CliError;
-use crate::output::Bytes;
+use crate::notation::Bytes;
 use crate::store::reader_options;
 
 /// Number of families that Turbopack uses.
@@ -106,7 +106,7 @@ fn several_values(
         match &mut last {
             Some(last) if last == entry.key => {
                 let shown = entry.key.get(..SHOWN_KEY_LEN).unwrap_or(entry.key);
-                let shown = Bytes { bytes: shown, hex: false };
+                let shown = Bytes::escaped(shown);
                 return Ok(Some(format!(
                     "several values of one key, `{shown}`, in family {}, where Turbopack expects one",
                     table.family

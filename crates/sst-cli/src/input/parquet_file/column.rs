@@ -13,7 +13,8 @@ use parquet::file::serialized_reader::SerializedPageReader;
 use parquet::schema::types::ColumnDescPtr;
 
 use super::cell_text::{Cell, Meaning};
-use super::inflated_pages::{InflatedPages, inflated};
+use super::inflated_pages::{InflatedPages, PageCodec};
+use super::json_leaf::JsonCell;
 use super::page_headers::page_lens;
 use crate::input::LineError;
 use crate::input::bounded::{AppendError, Bounded};
@@ -28,11 +29,14 @@ pub(super) trait ColumnCells {
     fn end(&mut self) -> Result<(), ParquetError>;
 
     /// Moves to the next row of those read.
-    fn advance(&mut self);
+    fn advance(&mut self) -> Result<(), ParquetError>;
 
     /// Appends the text of the current row's cell, if `out` then has at most `max` bytes. `false`
     /// if the cell is null.
-    fn append_to(&self, out: &mut Bounded, max: usize) -> Result<bool, CellFault>;
+    fn append_to(&mut self, out: &mut Bounded, max: usize) -> Result<bool, CellFault>;
+
+    /// As [`append_to`](Self::append_to), in JSON.
+    fn append_json_to(&mut self, out: &mut Bounded, max: usize) -> Result<bool, CellFault>;
 }
 
 /// The reason why a cell could not be appended.
@@ -40,6 +44,8 @@ pub(super) trait ColumnCells {
 pub(super) enum CellFault {
     Append(AppendError),
     Line(LineError),
+    /// The levels of a nested column contradict each other.
+    Levels,
     /// A broken invariant of this program, not an error in the file.
     Internal(&'static str),
 }
@@ -81,7 +87,7 @@ pub(super) fn open(
 }
 
 /// The decompressed pages of a column.
-fn pages(
+pub(super) fn pages(
     file: &Arc<File>,
     group: &RowGroupMetaData,
     index: usize,
@@ -91,11 +97,11 @@ fn pages(
     let lens = page_lens(file, chunk, max_page_len)?;
     let rows = usize::try_from(group.num_rows())?;
     let reader = |chunk| SerializedPageReader::new(Arc::clone(file), chunk, rows, None);
-    match inflated(chunk.compression()) {
-        Some(compression) => {
+    match PageCodec::of(chunk.compression()) {
+        Some(codec) => {
             let as_stored = chunk.clone().into_builder();
             let as_stored = as_stored.set_compression(Compression::UNCOMPRESSED).build()?;
-            Ok(Box::new(InflatedPages::new(reader(&as_stored)?, compression, lens)))
+            Ok(Box::new(InflatedPages::new(reader(&as_stored)?, codec, lens)))
         }
         None => Ok(Box::new(reader(chunk)?)),
     }
@@ -105,6 +111,7 @@ fn pages(
 struct TypedCells<T: types::DataType> {
     reader: ColumnReaderImpl<T>,
     meaning: Meaning,
+    json: JsonCell,
     /// The definition level of a cell that is not null.
     level: i16,
     /// The values of the rows read, without nulls.
@@ -125,6 +132,7 @@ where
     fn boxed(column: ColumnDescPtr, pages: Box<dyn PageReader>) -> Box<dyn ColumnCells> {
         Box::new(Self {
             meaning: Meaning::of(&column),
+            json: JsonCell::of(&column),
             level: column.max_def_level(),
             reader: ColumnReaderImpl::new(column, pages),
             values: Vec::new(),
@@ -162,14 +170,26 @@ where
         }
     }
 
-    fn advance(&mut self) {
+    fn advance(&mut self) -> Result<(), ParquetError> {
         let level = self.levels.get(self.passed);
         self.is_null = level.is_some_and(|level| *level < self.level);
         self.passed += 1;
         self.passed_values += usize::from(!self.is_null);
+        Ok(())
     }
 
-    fn append_to(&self, out: &mut Bounded, max: usize) -> Result<bool, CellFault> {
+    fn append_json_to(&mut self, out: &mut Bounded, max: usize) -> Result<bool, CellFault> {
+        if self.is_null {
+            return Ok(false);
+        }
+        let value = self.passed_values.checked_sub(1).and_then(|index| self.values.get(index));
+        match value {
+            Some(value) => self.json.append(value, out, max).map(|()| true),
+            None => Err(CellFault::Internal("a cell that is not null has a value")),
+        }
+    }
+
+    fn append_to(&mut self, out: &mut Bounded, max: usize) -> Result<bool, CellFault> {
         if self.is_null {
             return Ok(false);
         }

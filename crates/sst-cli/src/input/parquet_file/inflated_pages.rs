@@ -1,12 +1,13 @@
-//! Decompresses pages that are compressed with zstd or gzip.
+//! Decompresses pages that are compressed with zstd, gzip or Brotli.
 //!
-//! The `parquet` crate needs a C library for zstd. For gzip it decompresses beyond the length that
-//! the header of a page states.
+//! The `parquet` crate needs a C library for zstd, and the compressor of Brotli. For gzip it
+//! decompresses beyond the length that the header of a page states.
 
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Read;
 
+use brotli_decompressor::Decompressor;
 use parquet::basic::Compression as ParquetCompression;
 use parquet::column::page::{Page, PageMetadata, PageReader};
 use parquet::errors::ParquetError;
@@ -14,30 +15,52 @@ use parquet::file::serialized_reader::SerializedPageReader;
 
 use crate::input::compression::{Compression, inflate};
 
+/// Length of the decoder's buffer in bytes.
+const BROTLI_BUFFER_LEN: usize = 4096;
+
 /// Decompresses pages. The `parquet` crate reads them as if they were uncompressed.
 pub(super) struct InflatedPages {
     as_stored: SerializedPageReader<File>,
-    compression: Compression,
+    codec: PageCodec,
     /// Uncompressed lengths of the remaining pages, from their headers.
     lens: VecDeque<u64>,
 }
 
-/// Whether this file decompresses a compression, and which one it is.
-pub(super) const fn inflated(compression: ParquetCompression) -> Option<Compression> {
-    match compression {
-        ParquetCompression::ZSTD(_) => Some(Compression::Zstd),
-        ParquetCompression::GZIP(_) => Some(Compression::Gzip),
-        _ => None,
+/// A compression that this file decompresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PageCodec {
+    Gzip,
+    Zstd,
+    Brotli,
+}
+
+impl PageCodec {
+    /// The codec of a compression, unless the `parquet` crate decompresses it.
+    pub(super) const fn of(compression: ParquetCompression) -> Option<Self> {
+        match compression {
+            ParquetCompression::ZSTD(_) => Some(Self::Zstd),
+            ParquetCompression::GZIP(_) => Some(Self::Gzip),
+            ParquetCompression::BROTLI(_) => Some(Self::Brotli),
+            _ => None,
+        }
+    }
+
+    fn reader(self, bytes: &[u8]) -> Box<dyn Read + '_> {
+        match self {
+            Self::Gzip => inflate(Compression::Gzip, bytes),
+            Self::Zstd => inflate(Compression::Zstd, bytes),
+            Self::Brotli => Box::new(Decompressor::new(bytes, BROTLI_BUFFER_LEN)),
+        }
     }
 }
 
 impl InflatedPages {
     pub(super) fn new(
         as_stored: SerializedPageReader<File>,
-        compression: Compression,
+        codec: PageCodec,
         lens: Vec<u64>,
     ) -> Self {
-        Self { as_stored, compression, lens: lens.into() }
+        Self { as_stored, codec, lens: lens.into() }
     }
 
     fn next_len(&mut self) -> Result<usize, ParquetError> {
@@ -79,7 +102,7 @@ impl PageReader for InflatedPages {
         let parts = usize::try_from(levels_len).ok().and_then(|len| buf.split_at_checked(len));
         let (levels, compressed) = parts
             .ok_or_else(|| ParquetError::EOF("the page is shorter than its levels".to_owned()))?;
-        let inflated = inflated_page(self.compression, levels, compressed, len)?;
+        let inflated = inflated_page(self.codec, levels, compressed, len)?;
         let (Page::DataPage { buf, .. }
         | Page::DataPageV2 { buf, .. }
         | Page::DictionaryPage { buf, .. }) = &mut page;
@@ -99,7 +122,7 @@ impl PageReader for InflatedPages {
 
 /// Builds an uncompressed page of `len` bytes: its levels, then the decompressed values.
 fn inflated_page(
-    compression: Compression,
+    codec: PageCodec,
     levels: &[u8],
     compressed: &[u8],
     len: usize,
@@ -111,7 +134,7 @@ fn inflated_page(
     if !compressed.is_empty() {
         // Read one byte more than stated, to detect a page that is too long.
         let left = (len as u64 + 1).saturating_sub(page.len() as u64);
-        inflate(compression, compressed).take(left).read_to_end(&mut page)?;
+        codec.reader(compressed).take(left).read_to_end(&mut page)?;
     }
     match page.len() == len {
         true => Ok(page),
@@ -133,16 +156,14 @@ mod tests {
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         std::io::Write::write_all(&mut gzip, &text).unwrap();
         let gzip = gzip.finish().unwrap();
-        for (compression, bytes) in [(Compression::Zstd, zstd), (Compression::Gzip, gzip)] {
-            let page = |len| inflated_page(compression, b"levels", &bytes, len);
+        for (codec, bytes) in [(PageCodec::Zstd, zstd), (PageCodec::Gzip, gzip)] {
+            let page = |len| inflated_page(codec, b"levels", &bytes, len);
             assert_eq!(page(text.len() + 6).unwrap().len(), text.len() + 6);
             for len in [0, 6, 7, text.len(), text.len() + 5, text.len() + 7] {
                 assert!(page(len).is_err(), "{len}");
             }
-            assert!(
-                inflated_page(compression, b"", &bytes[..bytes.len() - 1], text.len()).is_err()
-            );
+            assert!(inflated_page(codec, b"", &bytes[..bytes.len() - 1], text.len()).is_err());
         }
-        assert_eq!(inflated_page(Compression::Zstd, b"levels", b"", 6).unwrap(), b"levels");
+        assert_eq!(inflated_page(PageCodec::Zstd, b"levels", b"", 6).unwrap(), b"levels");
     }
 }

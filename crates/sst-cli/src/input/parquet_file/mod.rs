@@ -1,17 +1,23 @@
 //! Reads Parquet: one entry per row, from the same columns as CSV.
 //!
 //! The columns are the leaves of the file's schema; a leaf within a group has a name such as
-//! `address.city`. Key and value are chosen as for CSV. A cell is read as the text that it would
-//! have in CSV (see [`cell_text`]), a byte array as its bytes. A null value deletes its key, as in
-//! JSON lines; if the value is made of several columns, null is an empty cell.
+//! `address.city`. A field with lists or maps is one column, whose cells are JSON (see
+//! [`nested_schema`]); so is a group, if an option names it. Key and value are chosen as for CSV. A
+//! cell is read as the text that it would have in CSV (see [`cell_text`]), a byte array as its
+//! bytes. A null value deletes its key, as in JSON lines; if the value is made of several columns,
+//! null is an empty cell, or `null` in an object.
 //!
 //! A Parquet file is read from its end, so a stream is not enough. Of a row group, one page of each
 //! column is read at a time. So memory is bounded by the size of pages, not of the file or of a row
 //! group.
 
 mod cell_text;
+mod chosen_columns;
 mod column;
 mod inflated_pages;
+mod json_leaf;
+mod nested_cells;
+mod nested_schema;
 mod page_headers;
 mod parquet_fault;
 
@@ -21,16 +27,19 @@ use std::sync::Arc;
 
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
-use parquet::schema::types::SchemaDescriptor;
 
 use sst_format::limits::MAX_KEY_LEN;
 
 use super::bounded::Bounded;
 use super::csv::append_cell;
-use super::{EntryReader, InputEntry, InputError, LineError, Step, columns, guard};
-use crate::input::input_args::{Column, InputArgs};
+use super::input_args::{InputArgs, ValueFormat};
+use super::json_object::JsonObject;
+use super::key_parts::KeyParts;
+use super::{EntryReader, InputEntry, InputError, LineError, Step, guard};
 use crate::progress::Progress;
+use chosen_columns::{ChosenColumn, ChosenColumns};
 use column::{CellFault, ColumnCells};
+use nested_cells::NestedCells;
 pub(crate) use parquet_fault::ParquetFault;
 
 /// Highest number of rows in a batch.
@@ -46,9 +55,11 @@ const MAGIC: &[u8] = b"PAR1";
 pub(super) struct ParquetReader {
     file: Arc<File>,
     metadata: ParquetMetaData,
-    /// The indexes of the columns that are read. The key's column is first.
-    columns: Vec<usize>,
+    columns: ChosenColumns,
+    key_separator: Vec<u8>,
     delimiter: u8,
+    value_format: ValueFormat,
+    nulls_delete: bool,
     delete_marker: Option<Vec<u8>>,
     progress: Progress,
     /// The current row group.
@@ -71,6 +82,7 @@ struct RowGroup {
     held: u64,
     /// Rows in a batch.
     batch: u64,
+    /// The columns of the key, then those of the value.
     cells: Vec<Box<dyn ColumnCells>>,
 }
 
@@ -86,7 +98,10 @@ impl ParquetReader {
         let metadata = metadata.map_err(ParquetFault::Outline)?;
         let rows = metadata.row_groups().iter().map(rows_of).sum::<Result<u64, _>>()?;
         Ok(Self {
-            columns: chosen_columns(metadata.file_metadata().schema_descr(), options)?,
+            columns: ChosenColumns::new(metadata.file_metadata().schema_descr(), options)?,
+            key_separator: options.key_separator().to_owned(),
+            value_format: options.value_format.unwrap_or(ValueFormat::Csv),
+            nulls_delete: options.nulls_delete(),
             delimiter: options.delimiter.unwrap_or(b','),
             delete_marker: options.delete_marker.clone().map(String::into_bytes),
             progress: progress(rows),
@@ -109,7 +124,15 @@ impl ParquetReader {
         }
         self.group.held -= 1;
         self.row += 1;
-        self.group.cells.iter_mut().for_each(|cells| cells.advance());
+        let group = self.metadata.row_groups().get(self.group.number.wrapping_sub(1));
+        let group = group.ok_or_else(|| ParquetFault::internal("a row belongs to a row group"))?;
+        for (cells, column) in self.group.cells.iter_mut().zip(self.columns.iter()) {
+            guarded(|| cells.advance()).map_err(|cause| {
+                // The row that was just begun is the one that cannot be read.
+                let column = group.column(column.leaf);
+                ParquetFault::at(self.group.number, column, self.row - 1, cause)
+            })?;
+        }
         Ok(true)
     }
 
@@ -121,13 +144,16 @@ impl ParquetReader {
         let number = self.group.number + 1;
         let max_page_len = self.max_value as u64 + MAX_PAGE_LEN_BEYOND_VALUE;
         let (mut cells, mut bytes) = (Vec::new(), 1);
-        for &index in &self.columns {
-            let fault = |cause| ParquetFault::at(number, group.column(index), self.row, cause);
-            let column =
-                guarded(|| column::open(&self.file, group, index, max_page_len)).map_err(fault)?;
-            cells.push(column);
+        for ChosenColumn { leaf, nested, .. } in self.columns.iter() {
+            let leaf = *leaf;
+            let fault = |cause| ParquetFault::at(number, group.column(leaf), self.row, cause);
+            let column = guarded(|| match nested {
+                None => column::open(&self.file, group, leaf, max_page_len),
+                Some(schema) => NestedCells::open(&self.file, group, schema, leaf, max_page_len),
+            });
+            cells.push(column.map_err(fault)?);
             // A negative size is an error in the file but harmless: the rows are treated as short.
-            bytes += group.column(index).uncompressed_size().max(0).cast_unsigned();
+            bytes += group.column(leaf).uncompressed_size().max(0).cast_unsigned();
         }
         let rows = rows_of(group)?;
         // Long rows make small batches, since each row may keep a page in memory. If the product
@@ -144,8 +170,8 @@ impl ParquetReader {
             group.ok_or_else(|| ParquetFault::internal("a batch belongs to a row group"))?;
         let rows = self.group.rows.min(self.group.batch);
         let count = usize::try_from(rows).map_err(|error| ParquetFault::Outline(error.into()))?;
-        for (cells, &index) in self.group.cells.iter_mut().zip(&self.columns) {
-            let (number, column) = (self.group.number, group.column(index));
+        for (cells, column) in self.group.cells.iter_mut().zip(self.columns.iter()) {
+            let (number, column) = (self.group.number, group.column(column.leaf));
             let filled = guarded(|| cells.fill(count));
             filled.map_err(|cause| ParquetFault::at(number, column, self.row, cause))?;
         }
@@ -161,8 +187,8 @@ impl ParquetReader {
             // Before the first row group there is nothing to check.
             return Ok(());
         };
-        for (cells, &index) in self.group.cells.iter_mut().zip(&self.columns) {
-            let (number, column) = (self.group.number, group.column(index));
+        for (cells, column) in self.group.cells.iter_mut().zip(self.columns.iter()) {
+            let (number, column) = (self.group.number, group.column(column.leaf));
             let ended = guarded(|| cells.end());
             ended.map_err(|cause| ParquetFault::at(number, column, self.row, cause))?;
         }
@@ -170,32 +196,79 @@ impl ParquetReader {
     }
 
     fn take_row(&mut self, entry: &mut InputEntry) -> Result<(), InputError> {
-        let (row, max) = (self.row, self.max_value);
-        let in_row = |cause| InputError::Row { row, cause };
-        let of_value = |fault| fault_of(row, fault, |refused| LineError::of_value(refused, max));
-        let Some((key, values)) = self.group.cells.split_first() else {
-            return Err(ParquetFault::internal("the column of the key is always read").into());
+        let row = self.row;
+        let (keys, values) = match self.group.cells.split_at_mut_checked(self.columns.keys.len()) {
+            Some(cells) => cells,
+            None => return Err(ParquetFault::internal("the columns of the key are read").into()),
         };
-        let key = key.append_to(&mut entry.key, MAX_KEY_LEN);
-        if !key.map_err(|fault| fault_of(row, fault, LineError::of_key))? {
-            return Err(in_row(LineError::NullKey));
-        }
-        if let [value] = values {
-            entry.is_deletion = !value.append_to(&mut entry.value, max).map_err(of_value)?;
-        } else {
-            for (i, value) in values.iter().enumerate() {
-                if i > 0 {
-                    let delimited = entry.value.append(&[self.delimiter], max);
-                    delimited.map_err(|refused| in_row(LineError::of_value(refused, max)))?;
-                }
-                self.cell.clear();
-                value.append_to(&mut self.cell, max).map_err(of_value)?;
-                append_cell(&self.cell, self.delimiter, &mut entry.value, max)
-                    .map_err(|refused| in_row(LineError::of_value(refused, max)))?;
+        let mut parts = KeyParts::new(&mut entry.key, &self.key_separator, keys.len());
+        for key in keys {
+            self.cell.clear();
+            let key = key.append_to(&mut self.cell, MAX_KEY_LEN);
+            if !key.map_err(|fault| fault_of(row, fault, LineError::of_key))? {
+                return Err(InputError::Row { row, cause: LineError::NullKey });
             }
+            parts.add(&self.cell).map_err(|cause| InputError::Row { row, cause })?;
         }
+        let max = self.max_value;
+        let of_value = |fault| fault_of(row, fault, |refused| LineError::of_value(refused, max));
+        let value = RowValue {
+            format: self.value_format,
+            delimiter: self.delimiter,
+            max,
+            cell: &mut self.cell,
+        };
+        let is_null = value.write(values, &self.columns.values, &mut entry.value);
+        entry.is_deletion = is_null.map_err(of_value)? && self.nulls_delete;
         entry.delete_if(self.delete_marker.as_deref());
         Ok(())
+    }
+}
+
+/// Makes a value out of the cells of a row.
+struct RowValue<'a> {
+    format: ValueFormat,
+    delimiter: u8,
+    max: usize,
+    /// Room for one cell.
+    cell: &'a mut Bounded,
+}
+
+impl RowValue<'_> {
+    /// Appends the value. `true` if it is a single cell that is null.
+    fn write(
+        self,
+        cells: &mut [Box<dyn ColumnCells>],
+        columns: &[ChosenColumn],
+        out: &mut Bounded,
+    ) -> Result<bool, CellFault> {
+        let Self { format, delimiter, max, cell } = self;
+        match (format, cells) {
+            (ValueFormat::Csv, [only]) => Ok(!only.append_to(out, max)?),
+            (ValueFormat::Csv, cells) => {
+                for (i, value) in cells.iter_mut().enumerate() {
+                    if i > 0 {
+                        out.append(&[delimiter], max)?;
+                    }
+                    cell.clear();
+                    // Null is an empty cell.
+                    value.append_to(cell, max)?;
+                    append_cell(cell, delimiter, out, max)?;
+                }
+                Ok(false)
+            }
+            (ValueFormat::Json, cells) => {
+                let mut object = JsonObject::new(out, max);
+                for (value, column) in cells.iter_mut().zip(columns) {
+                    let out = object.name(&column.name)?;
+                    if !value.append_json_to(out, max)? {
+                        out.append(b"null", max)?;
+                    }
+                }
+                object.end()?;
+                Ok(false)
+            }
+        }
     }
 }
 
@@ -207,6 +280,7 @@ fn fault_of(
     match fault {
         CellFault::Append(cause) => InputError::Row { row, cause: refused(cause) },
         CellFault::Line(cause) => InputError::Row { row, cause },
+        CellFault::Levels => InputError::Row { row, cause: LineError::Levels },
         CellFault::Internal(invariant) => ParquetFault::internal(invariant).into(),
     }
 }
@@ -239,26 +313,6 @@ fn check_start(file: &mut File) -> Result<(), InputError> {
         Some(_) => Err(ParquetFault::Compressed.into()),
         None if start != MAGIC => Err(ParquetFault::NotParquet.into()),
         None => Ok(()),
-    }
-}
-
-/// The indexes of the columns to read. The key's column is first.
-fn chosen_columns(
-    schema: &SchemaDescriptor,
-    options: &InputArgs,
-) -> Result<Vec<usize>, InputError> {
-    let names: Vec<_> = schema.columns().iter().map(|column| column.path().string()).collect();
-    let index = |column: &Column| columns::find(column, &names).map_err(InputError::Column);
-    let key = options.key_column.as_ref().map_or(Ok(0), index)?;
-    let mut columns = vec![key];
-    match &options.value_column {
-        Some(column) => columns.push(index(column)?),
-        None => columns.extend((0..schema.num_columns()).filter(|&column| column != key)),
-    }
-    let of = |&column: &usize| schema.column(column);
-    match columns.iter().map(of).find(|column| column.max_rep_level() > 0) {
-        Some(column) => Err(ParquetFault::Repeated { column: column.path().string() }.into()),
-        None => Ok(columns),
     }
 }
 

@@ -12,11 +12,14 @@ pub(crate) enum ParquetFault {
     Compressed,
     #[error("damaged or truncated: no valid metadata at its end: {0}")]
     Outline(ParquetError),
-    #[error(
-        "column {column} holds lists or maps: choose others by --key-column and --value-column"
-    )]
-    Repeated {
-        /// Name of the column.
+    #[error("column {column} has lists and groups within each other beyond all measure")]
+    Depth {
+        /// Name of a part of the column.
+        column: String,
+    },
+    #[error("damaged: the group {column} has no columns")]
+    NoLeaves {
+        /// Name of the group.
         column: String,
     },
     /// A broken invariant of this program, not an error in the file.

@@ -7,6 +7,7 @@ Several row groups, a dictionary, nulls, both versions of data pages, all compre
 
 import datetime
 import decimal
+import json
 import uuid
 
 import pyarrow
@@ -51,6 +52,28 @@ SCHEMA = pyarrow.schema([
 ])
 
 
+LISTS = pyarrow.schema([
+    pyarrow.field("id", pyarrow.string(), nullable=False),
+    ("tags", pyarrow.list_(pyarrow.string())),
+    ("sizes", pyarrow.map_(pyarrow.int32(), pyarrow.float64())),
+    ("matrix", pyarrow.list_(pyarrow.list_(pyarrow.int64()))),
+    ("people", pyarrow.list_(pyarrow.struct([("name", pyarrow.string()), ("ages", pyarrow.list_(pyarrow.uint8()))]))),
+    ("person", pyarrow.struct([("name", pyarrow.string()), ("at", pyarrow.list_(pyarrow.string()))])),
+    ("score", pyarrow.float64()),
+])
+
+
+def lists_row(i):
+    """A row with every combination of null, empty and filled lists."""
+    tags = [None, [], ["one"], ["a \"quoted\" \\ tag", None, "Zürich"]][i % 4]
+    sizes = [None, [], [(i, i / 4)], [(1, None), (2, 0.5)]][i // 2 % 4]
+    matrix = [None, [], [[]], [[1, 2], [], None, [i]], [None]][i % 5]
+    people = [None, [], [{"name": "Ada", "ages": [1, 2]}, None, {"name": None, "ages": []}], [{"name": "Bob", "ages": None}]][i // 3 % 4]
+    person = [None, {"name": None, "at": None}, {"name": "Cy", "at": ["x", "y"]}][i % 3]
+    score = i / 8 if i % 7 else None
+    return {"id": f"row-{i:02}", "tags": tags, "sizes": sizes, "matrix": matrix, "people": people, "person": person, "score": score}
+
+
 def text(name, value):
     if value is None:
         return ""
@@ -91,6 +114,22 @@ def main():
     pyarrow.parquet.write_table(old, "int96.parquet", use_deprecated_int96_timestamps=True, store_schema=False)
     nested = pyarrow.table({"id": ["a", "b"], "list": [[1, 2], []], "value": ["one", None]})
     pyarrow.parquet.write_table(nested, "nested.parquet", store_schema=False)
+    lists = [lists_row(i) for i in range(40)]
+    table = pyarrow.Table.from_pylist(lists, LISTS)
+    for version in ["1.0", "2.0"]:
+        pyarrow.parquet.write_table(
+            table,
+            f"lists-{version[0]}.parquet",
+            compression="snappy" if version == "1.0" else "zstd",
+            data_page_version=version,
+            row_group_size=17,
+            store_schema=False,
+        )
+    with open("lists.jsonl", "w", newline="\n") as out:
+        for row_ in lists:
+            sizes = row_["sizes"]
+            row_ = dict(row_, sizes=None if sizes is None else {str(key): value for key, value in sizes})
+            print(json.dumps(row_), file=out)
     with open("expected.tsv", "w", newline="\n") as out:
         for row_ in rows:
             values = [text(name, value) for name, value in row_.items() if name != "id"]

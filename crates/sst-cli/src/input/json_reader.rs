@@ -1,0 +1,279 @@
+//! JSON: one record per line, or records one after the other and in arrays.
+//!
+//! A string stands for its characters in UTF-8. Any other value stands for its JSON text as
+//! written, except that `null` as the value deletes the key, unless `--nulls value` is given. The
+//! value may also be the whole record, or an object of several of its fields. Other fields and
+//! empty lines are ignored.
+//!
+//! A line is accepted if Python's `json` accepts it, with three exceptions, which have no
+//! unambiguous meaning as bytes: `NaN` and `Infinity`, which are not JSON; a lone surrogate in a
+//! key or value, which is not UTF-8; a key or value that occurs twice.
+
+use std::borrow::Cow;
+use std::io::BufRead;
+
+use serde_json::value::RawValue;
+use sst_format::limits::MAX_KEY_LEN;
+
+use super::input_args::{Format, InputArgs};
+use super::json_object::JsonObject;
+use super::json_record::{FieldNames, Found, Record, for_each_field, is_on_path};
+use super::json_values::JsonValues;
+use super::key_parts::KeyParts;
+use super::lines::{Line, Lines};
+use super::{EntryReader, InputEntry, InputError, LineError, Step};
+use crate::end_mark::EndMark;
+use crate::notation::{Notation, NotationError};
+
+/// Highest number of bytes in a line besides key and value.
+const MAX_REST_LEN: usize = 1 << 20;
+/// Bytes of JSON text for one byte in hex, the longest encoding without escapes.
+const LEN_OF_BYTE: usize = 2;
+/// Length of the longest escape of one byte: `\u0001`.
+const LEN_OF_ESCAPE: usize = 6;
+
+/// The records of an input.
+enum Records<R> {
+    /// One in each line.
+    Lines(Lines<R>),
+    /// One after the other, on any number of lines each.
+    Values(JsonValues<R>),
+}
+
+impl<R: BufRead> Records<R> {
+    /// The next record, without its text if `limit` refuses it.
+    fn next(&mut self, limit: impl FnMut(&[u8]) -> bool) -> Result<Option<Line<'_>>, InputError> {
+        match self {
+            Self::Lines(lines) => Ok(lines.next_whole(limit)?),
+            Self::Values(values) => values.next_value(limit),
+        }
+    }
+}
+
+/// The part of a record that is the value.
+enum Value {
+    Field(FieldNames),
+    /// The whole record.
+    Whole {
+        /// Without the fields of the key.
+        without_key: bool,
+    },
+    /// An object of these fields.
+    Fields(Vec<String>),
+}
+
+pub(super) struct JsonReader<R> {
+    records: Records<R>,
+    keys: Vec<FieldNames>,
+    key_separator: Vec<u8>,
+    value: Value,
+    nulls_delete: bool,
+    max_value: usize,
+}
+
+impl<R: BufRead> JsonReader<R> {
+    pub(super) fn new(source: R, format: Format, options: &InputArgs) -> Self {
+        let records = match format {
+            Format::Json => Records::Values(JsonValues::new(source)),
+            _ => Records::Lines(Lines::new(source)),
+        };
+        let value = match (options.value_fields.as_slice(), options.value_field()) {
+            ([], ".") => Value::Whole { without_key: options.without_key },
+            ([], name) => Value::Field(FieldNames::new(name)),
+            (names, _) => Value::Fields(names.to_owned()),
+        };
+        Self {
+            records,
+            keys: options.key_fields().into_iter().map(FieldNames::new).collect(),
+            key_separator: options.key_separator().to_owned(),
+            value,
+            nulls_delete: options.nulls_delete(),
+            max_value: options.max_value,
+        }
+    }
+}
+
+impl<R: BufRead> EntryReader for JsonReader<R> {
+    fn read(&mut self, entry: &mut InputEntry) -> Result<Step, InputError> {
+        let mut weight = Weight::new(self.max_value);
+        let Some(Line { number, text }) = self.records.next(|part| weight.add(part))? else {
+            return Ok(Step::End);
+        };
+        entry.clear(number);
+        let at_line = |cause| InputError::Line { line: number, cause };
+        let too_long = LineError::TooLong { what: "line", max: weight.max };
+        let line = text.ok_or_else(|| at_line(too_long))?;
+        if let Some(mark) = EndMark::parse_json(line) {
+            return Ok(Step::Mark(mark));
+        }
+        // serde does not check ignored fields for UTF-8, so check the whole line first.
+        let line = str::from_utf8(line)
+            .map_err(|error| at_line(LineError::NotUtf8 { at: error.valid_up_to() + 1 }))?;
+        let chosen = Chosen {
+            keys: &self.keys,
+            key_separator: &self.key_separator,
+            value: &self.value,
+            nulls_delete: self.nulls_delete,
+            max_value: self.max_value,
+        };
+        let record = Record::parse(line, |name| chosen.needs(name));
+        let record = record.map_err(|error| at_line(LineError::Json(error)))?;
+        chosen.write(&record, line, entry).map_err(at_line)?;
+        Ok(Step::Entry)
+    }
+}
+
+/// The weight of a line: its length, where each `\u` escape counts as one byte.
+///
+/// The limit on the weight has two effects. Every key and value within their limits fits, however
+/// it is written. And a line without escapes takes little more memory than its key and value.
+struct Weight {
+    len: usize,
+    escapes: usize,
+    /// Whether the last byte was a backslash.
+    after_backslash: bool,
+    max: usize,
+}
+
+impl Weight {
+    fn new(max_value: usize) -> Self {
+        let max = (MAX_KEY_LEN.saturating_add(max_value)).saturating_mul(LEN_OF_BYTE);
+        // If the product saturates, the limit is larger than the address space.
+        let max = max.saturating_add(MAX_REST_LEN);
+        Self { len: 0, escapes: 0, after_backslash: false, max }
+    }
+
+    /// Adds a part of the line. `false` if the line is too heavy.
+    fn add(&mut self, part: &[u8]) -> bool {
+        if self.len + part.len() > self.max / 2 {
+            // Far below the limit, skip the count of escapes; that can only overestimate the
+            // weight.
+            for &byte in part {
+                self.escapes += usize::from(self.after_backslash && byte == b'u');
+                self.after_backslash = byte == b'\\';
+            }
+        }
+        self.len += part.len();
+        // An escaped backslash before `u` counts as an escape too, so the difference may be too
+        // small.
+        let weight = self.len.saturating_sub(self.escapes * (LEN_OF_ESCAPE - 1));
+        weight.max(self.len / LEN_OF_ESCAPE) <= self.max
+    }
+}
+
+/// The parts of a record that are key and value.
+struct Chosen<'o> {
+    keys: &'o [FieldNames],
+    key_separator: &'o [u8],
+    value: &'o Value,
+    nulls_delete: bool,
+    max_value: usize,
+}
+
+impl Chosen<'_> {
+    /// Whether a field of this name is a part of key or value, or holds one.
+    fn needs(&self, name: &str) -> bool {
+        let of_value = match self.value {
+            Value::Field(names) => names.needs(name),
+            Value::Whole { .. } => false,
+            Value::Fields(paths) => paths.iter().any(|path| is_on_path(name, path)),
+        };
+        of_value || self.keys.iter().any(|names| names.needs(name))
+    }
+
+    /// Writes key and value of a record, which was parsed from `text`.
+    fn write(
+        &self,
+        record: &Record<'_>,
+        text: &str,
+        entry: &mut InputEntry,
+    ) -> Result<(), LineError> {
+        let mut parts = KeyParts::new(&mut entry.key, self.key_separator, self.keys.len());
+        for names in self.keys {
+            let found = record.find(names)?;
+            if found.json.get() == "null" {
+                return Err(LineError::NullKey);
+            }
+            parts.add(&decoded(found, names)?)?;
+        }
+        match self.value {
+            Value::Field(names) => {
+                let found = record.find(names)?;
+                if found.json.get() == "null" && self.nulls_delete {
+                    entry.is_deletion = true;
+                    return Ok(());
+                }
+                self.append(entry, &decoded(found, names)?)
+            }
+            Value::Whole { without_key: false } => self.append(entry, text.trim().as_bytes()),
+            Value::Whole { without_key: true } => self.append_rest(entry, text),
+            Value::Fields(names) => {
+                let mut fields = Vec::new();
+                for name in names {
+                    let json = record.at(name)?;
+                    // A record may leave out a field that others have.
+                    fields.push((name.as_str(), json.map_or("null", RawValue::get)));
+                }
+                self.append_object(entry, fields.into_iter())
+            }
+        }
+    }
+
+    fn append(&self, entry: &mut InputEntry, bytes: &[u8]) -> Result<(), LineError> {
+        let max = self.max_value;
+        let appended = entry.value.append(bytes, max);
+        appended.map_err(|refused| LineError::of_value(refused, max))
+    }
+
+    /// Appends the record without the fields of the key.
+    fn append_rest(&self, entry: &mut InputEntry, text: &str) -> Result<(), LineError> {
+        if !text.trim_start().starts_with('{') {
+            return self.append(entry, text.trim().as_bytes());
+        }
+        let mut object = JsonObject::new(&mut entry.value, self.max_value);
+        let mut appended = Ok(());
+        for_each_field(text, |name, json| {
+            let is_of_key = self.keys.iter().any(|key| key.contains(&name));
+            if !is_of_key && appended.is_ok() {
+                appended = object.field(&name, json.get());
+            }
+        })
+        .map_err(LineError::Json)?;
+        let ended = appended.and_then(|()| object.end());
+        ended.map_err(|refused| LineError::of_value(refused, self.max_value))
+    }
+
+    /// Appends an object of fields as they were written.
+    fn append_object<'f>(
+        &self,
+        entry: &mut InputEntry,
+        mut fields: impl Iterator<Item = (&'f str, &'f str)>,
+    ) -> Result<(), LineError> {
+        let mut object = JsonObject::new(&mut entry.value, self.max_value);
+        let appended = fields.try_for_each(|(name, json)| object.field(name, json));
+        let ended = appended.and_then(|()| object.end());
+        ended.map_err(|refused| LineError::of_value(refused, self.max_value))
+    }
+}
+
+/// The bytes that a field stands for.
+fn decoded<'j>(found: Found<'j>, names: &FieldNames) -> Result<Cow<'j, [u8]>, LineError> {
+    let Found { notation, json } = found;
+    let text: Cow<'j, str> = match json.get().starts_with('"') {
+        true => serde_json::from_str::<String>(json.get()).map_err(LineError::Json)?.into(),
+        false => json.get().into(),
+    };
+    if notation == Notation::Raw {
+        return Ok(match text {
+            Cow::Borrowed(text) => text.as_bytes().into(),
+            Cow::Owned(text) => text.into_bytes().into(),
+        });
+    }
+    let bytes = notation.decode(text.as_bytes()).map(Vec::from);
+    bytes.map(Cow::Owned).map_err(|cause: NotationError| {
+        let name = names.all().into_iter().find(|(_, of_name)| *of_name == notation);
+        // Every notation that a field can have has a name.
+        let field = name.map_or(names.plain.as_str(), |(name, _)| name).to_owned();
+        LineError::Encoding { field, cause }
+    })
+}
