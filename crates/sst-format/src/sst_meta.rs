@@ -1,6 +1,7 @@
 //! The description of one table, with which a reader opens it.
 
 use alloc::vec::Vec;
+use core::fmt;
 
 use crate::block::BlockHeader;
 use crate::filter::FilterBytes;
@@ -9,7 +10,7 @@ use crate::{FormatError, TableFlags};
 /// The description of one table.
 ///
 /// A writer returns it, a meta file stores it, and a reader opens the table with it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct SstMeta {
     /// Number of blocks, the index block included.
     pub block_count: u16,
@@ -39,6 +40,30 @@ impl SstMeta {
     }
 }
 
+/// In a few lines: of the filter only its length, of the blocks only their number.
+impl fmt::Debug for SstMeta {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SstMeta")
+            .field("block_count", &self.block_count)
+            .field("min_hash", &format_args!("{:016x}", self.min_hash))
+            .field("max_hash", &format_args!("{:016x}", self.max_hash))
+            .field("file_size", &self.file_size)
+            .field("flags", &self.flags)
+            .field("filter", &format_args!("{} bytes", self.filter.as_slice().len()))
+            .field("protection", &self.protection)
+            .finish()
+    }
+}
+
+impl fmt::Debug for TableProtection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TableProtection")
+            .field("entry_count", &self.entry_count)
+            .field("block_headers", &format_args!("{} of them", self.block_headers.len()))
+            .finish()
+    }
+}
+
 /// Checks that the lowest hash of a table is not above its highest.
 pub(crate) const fn validate_hashes(min_hash: u64, max_hash: u64) -> Result<(), FormatError> {
     if min_hash > max_hash {
@@ -48,7 +73,7 @@ pub(crate) const fn validate_hashes(min_hash: u64, max_hash: u64) -> Result<(), 
 }
 
 /// The part of a table's description that the protection section adds (FORMAT.md section 9).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct TableProtection {
     /// Number of entries.
     pub entry_count: u64,

@@ -1,5 +1,6 @@
 //! Why a merge stopped.
 
+use std::io;
 use std::path::PathBuf;
 
 use sst_format::BlobNumber;
@@ -152,5 +153,22 @@ impl MergeError {
             Self::Unordered { .. } | Self::Content { .. } | Self::NotAsMerged { .. } => true,
             _ => false,
         }
+    }
+}
+
+/// The error of a reader or a writer keeps its kind; the [`MergeError`] itself is inside otherwise.
+impl From<MergeError> for io::Error {
+    fn from(error: MergeError) -> Self {
+        let kind = match error {
+            MergeError::Read(error) => return error.into(),
+            MergeError::Publish(error) => return error.into(),
+            MergeError::Cancelled => io::ErrorKind::Interrupted,
+            MergeError::Unordered { .. }
+            | MergeError::Content { .. }
+            | MergeError::NotAsMerged { .. } => io::ErrorKind::InvalidData,
+            MergeError::Internal(_) => io::ErrorKind::Other,
+            _ => io::ErrorKind::InvalidInput,
+        };
+        Self::new(kind, error)
     }
 }

@@ -183,6 +183,23 @@ impl ReadError {
     }
 }
 
+/// The kind tells damage ([`InvalidData`](io::ErrorKind::InvalidData)) from errors of the system;
+/// the [`ReadError`] itself is inside.
+impl From<ReadError> for io::Error {
+    fn from(error: ReadError) -> Self {
+        let kind = match &error {
+            ReadError::Io { source, .. } => source.kind(),
+            ReadError::Corrupt { cause: Corruption::Missing, .. } => io::ErrorKind::NotFound,
+            ReadError::Corrupt { .. } if error.is_unknown_version() => io::ErrorKind::Unsupported,
+            ReadError::Corrupt { .. } | ReadError::OverLimit { .. } => io::ErrorKind::InvalidData,
+            ReadError::OutOfMemory { .. } => io::ErrorKind::OutOfMemory,
+            ReadError::Cancelled { .. } => io::ErrorKind::Interrupted,
+            ReadError::Outdated { .. } | ReadError::Internal { .. } => io::ErrorKind::Other,
+        };
+        Self::new(kind, error)
+    }
+}
+
 /// The kinds of damage to a file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -20,6 +20,7 @@ pub(crate) use regular::open_regular;
 
 /// How the bytes of a file are reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Access {
     /// Through a memory map: fastest, and raw blocks are used where they lie.
     ///

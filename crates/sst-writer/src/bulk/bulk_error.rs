@@ -1,5 +1,6 @@
 //! The error of a load.
 
+use std::io;
 use std::path::PathBuf;
 
 use sst_format::monitor::Cancelled;
@@ -91,5 +92,22 @@ impl From<Cancelled> for BulkError {
 impl From<BrokenInvariant> for BulkError {
     fn from(BrokenInvariant(rule): BrokenInvariant) -> Self {
         Self::Internal(rule)
+    }
+}
+
+/// The kind says whether the input, the data or the system is at fault; the [`BulkError`] itself is
+/// inside.
+impl From<BulkError> for io::Error {
+    fn from(error: BulkError) -> Self {
+        let kind = match &error {
+            BulkError::Entry { source, .. } | BulkError::Write(source) => source.io_kind(),
+            BulkError::Duplicate { .. } => io::ErrorKind::InvalidInput,
+            BulkError::SpillDamaged { .. } => io::ErrorKind::InvalidData,
+            BulkError::Cancelled => io::ErrorKind::Interrupted,
+            BulkError::File(error) => error.source.kind(),
+            BulkError::Publish(error) => error.io_kind(),
+            _ => io::ErrorKind::Other,
+        };
+        Self::new(kind, error)
     }
 }

@@ -12,7 +12,7 @@ use super::input_position::InputPosition;
 use super::record::{DetachedValue, MAX_OVERHEAD, Record, RecordValue};
 use super::shared::Shared;
 use crate::invariant::OrBroken;
-use crate::{WriteError, hash_key};
+use crate::{Entry, EntryValue, WriteError, hash_key};
 
 /// The invariant of a handle's open chunks.
 const CHUNK_PER_BUCKET: &str = "a handle has a chunk for each bucket";
@@ -147,6 +147,50 @@ impl BulkHandle {
         let key = key.as_ref();
         let input_position = self.next_input_position(position, key)?;
         self.add(Record { input_position, key, value: RecordValue::Deleted }, 0)
+    }
+
+    /// Puts an entry as a record, as [`BulkHandle::put`] and [`BulkHandle::delete`] do. A pair of
+    /// key and value is an entry; the class of its value does not matter here.
+    ///
+    /// # Errors
+    ///
+    /// As [`BulkHandle::put`]. [`WriteError::StoredForm`] for a value that is not there as bytes:
+    /// [`EntryValue::MediumRaw`] and [`EntryValue::Large`].
+    pub fn put_entry(&mut self, entry: &impl Entry) -> Result<(), BulkError> {
+        let in_memory = entry.hashed_key().map(|key| key.key());
+        let mut written = Vec::new();
+        let key = match in_memory.or_else(|| entry.key_in_memory()) {
+            Some(key) => key,
+            None => {
+                written.reserve(entry.key_len().min(MAX_KEY_LEN));
+                entry.write_key_to(&mut written);
+                &written
+            }
+        };
+        match entry.value() {
+            EntryValue::Inline(value) | EntryValue::Small(value) | EntryValue::Medium(value) => {
+                self.put(key, value)
+            }
+            EntryValue::Deleted => self.delete(key),
+            EntryValue::MediumRaw { .. } | EntryValue::Large { .. } => {
+                let position = self.next_position;
+                let input_position = self.next_input_position(position, key)?;
+                let source = WriteError::StoredForm { entry: position };
+                Err(BulkError::Entry { input_position, source })
+            }
+        }
+    }
+
+    /// Puts entries one after the other, as [`BulkHandle::put_entry`] does.
+    ///
+    /// # Errors
+    ///
+    /// As [`BulkHandle::put_entry`]; the entries after the failed one are not put.
+    pub fn extend<E: Entry>(
+        &mut self,
+        entries: impl IntoIterator<Item = E>,
+    ) -> Result<(), BulkError> {
+        entries.into_iter().try_for_each(|entry| self.put_entry(&entry))
     }
 
     /// Ends the handle, and adds its last records to the load.

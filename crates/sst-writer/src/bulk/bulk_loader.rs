@@ -18,7 +18,7 @@ use super::unnumbered_blobs::{BlobNumbers, UnnumberedBlob};
 use super::write_phase::{Outcome, WritePhase};
 use crate::file::FileError;
 use crate::invariant::OrBroken;
-use crate::{Commit, Phase, Publisher};
+use crate::{Commit, Entry, Phase, Publisher};
 
 /// Loads records in any order into a directory, from several threads.
 ///
@@ -83,10 +83,78 @@ use crate::{Commit, Phase, Publisher};
 /// assert_eq!((summary.records, summary.entries, summary.duplicates), (2000, 1000, 1000));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// A single thread needs no handle:
+///
+/// ```
+/// # use sst_writer::{BulkLoader, BulkOptions, Publisher, PublisherOptions};
+/// # let parent = tempfile::tempdir()?;
+/// # let mut publisher = Publisher::open(parent.path().join("db"), PublisherOptions::default())?;
+/// let mut loader = BulkLoader::new(&mut publisher, BulkOptions::default())?;
+/// loader.put("apple", "red")?;
+/// loader.extend([("pear", "green"), ("plum", "blue")])?;
+/// assert_eq!(loader.finish()?.entries, 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// A loader borrows its publisher. [`Publisher::into_loader`] gives one that owns it.
 #[derive(Debug)]
 pub struct BulkLoader<'p> {
     publisher: &'p mut Publisher,
+    load: Load,
+}
+
+/// The records of a load.
+#[derive(Debug)]
+pub(super) struct Load {
     shared: Arc<Shared>,
+    /// The handle of the loader itself, from its first record on.
+    own: Option<BulkHandle>,
+}
+
+impl Load {
+    pub(super) fn new(publisher: &Publisher, mut options: BulkOptions) -> Result<Self, BulkError> {
+        publisher.check_usable()?;
+        options.writer.digest |= publisher.options().digest;
+        let (directory, file_system) = (publisher.shared_directory(), publisher.file_system());
+        let compression = publisher.options().blob_compression;
+        let shared = Shared::new(options, directory, file_system, compression)?;
+        Ok(Self { shared: Arc::new(shared), own: None })
+    }
+
+    pub(super) fn handle(&self, stream: u64) -> BulkHandle {
+        BulkHandle::new(Arc::clone(&self.shared), stream)
+    }
+
+    pub(super) fn own_handle(&mut self) -> &mut BulkHandle {
+        self.own.get_or_insert_with(|| BulkHandle::new(Arc::clone(&self.shared), 0))
+    }
+
+    /// See [`BulkLoader::prepare`].
+    pub(super) fn prepare(self, publisher: &mut Publisher) -> Result<PreparedLoad<'_>, BulkError> {
+        let Self { shared, own } = self;
+        own.map_or(Ok(()), BulkHandle::finish)?;
+        let totals = shared.totals()?;
+        shared.check()?;
+        let mut commit = publisher.begin_family(shared.options.family);
+        let blobs = number_blobs(&commit, &shared)?;
+        let numbers = blobs.iter().map(|(ticket, reserved, _)| (*ticket, *reserved));
+        let numbers: BlobNumbers = numbers.collect();
+        let mut outcome = WritePhase::new(&shared, totals, &numbers)?.run()?;
+        if let Some(DuplicateKey { key, first, second }) = outcome.duplicate {
+            return Err(BulkError::Duplicate { key, first, second });
+        }
+        if !shared.options.skip_refused && outcome.refused.count > 0 {
+            let first = outcome.refused.first.drain(..).next();
+            let RefusedRecord { input_position, source } =
+                first.or_broken("of the records that were refused the first is kept")?;
+            return Err(BulkError::Entry { input_position, source });
+        }
+        shared.check()?;
+        shared.report(Phase::Publish, totals, Some(totals));
+        let summary = adopt_files(&mut commit, &shared, outcome, blobs, totals)?;
+        Ok(PreparedLoad { commit: commit.prepare()?, summary })
+    }
 }
 
 /// The figures of a finished load.
@@ -132,13 +200,9 @@ impl<'p> BulkLoader<'p> {
     ///
     /// [`BulkError::File`] if [`BulkOptions::temp_dir`] cannot be used; [`BulkError::Publish`] if
     /// an earlier failure has poisoned the publisher.
-    pub fn new(publisher: &'p mut Publisher, mut options: BulkOptions) -> Result<Self, BulkError> {
-        publisher.check_usable()?;
-        options.writer.digest |= publisher.options().digest;
-        let (directory, file_system) = (publisher.shared_directory(), publisher.file_system());
-        let compression = publisher.options().blob_compression;
-        let shared = Arc::new(Shared::new(options, directory, file_system, compression)?);
-        Ok(Self { publisher, shared })
+    pub fn new(publisher: &'p mut Publisher, options: BulkOptions) -> Result<Self, BulkError> {
+        let load = Load::new(publisher, options)?;
+        Ok(Self { publisher, load })
     }
 
     /// A handle through which a thread puts records.
@@ -147,7 +211,38 @@ impl<'p> BulkLoader<'p> {
     /// stream, their positions decide.
     #[must_use]
     pub fn handle(&self, stream: u64) -> BulkHandle {
-        BulkHandle::new(Arc::clone(&self.shared), stream)
+        self.load.handle(stream)
+    }
+
+    /// Puts a record, through a handle of the loader's own: that of stream 0.
+    ///
+    /// # Errors
+    ///
+    /// As [`BulkHandle::put`].
+    pub fn put(&mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), BulkError> {
+        self.load.own_handle().put(key, value)
+    }
+
+    /// Puts a record that deletes its key, as [`BulkLoader::put`] does.
+    ///
+    /// # Errors
+    ///
+    /// As [`BulkHandle::put`].
+    pub fn delete(&mut self, key: impl AsRef<[u8]>) -> Result<(), BulkError> {
+        self.load.own_handle().delete(key)
+    }
+
+    /// Puts entries, as [`BulkLoader::put`] does: pairs of key and value, or types that implement
+    /// [`Entry`].
+    ///
+    /// # Errors
+    ///
+    /// As [`BulkHandle::put_entry`].
+    pub fn extend<E: Entry>(
+        &mut self,
+        entries: impl IntoIterator<Item = E>,
+    ) -> Result<(), BulkError> {
+        self.load.own_handle().extend(entries)
     }
 
     /// Sorts the records, writes them to tables and publishes the commit.
@@ -172,27 +267,7 @@ impl<'p> BulkLoader<'p> {
     ///
     /// [`BulkError`]; readers still see the commit before.
     pub fn prepare(self) -> Result<PreparedLoad<'p>, BulkError> {
-        let Self { publisher, shared } = self;
-        let totals = shared.totals()?;
-        shared.check()?;
-        let mut commit = publisher.begin_family(shared.options.family);
-        let blobs = number_blobs(&commit, &shared)?;
-        let numbers = blobs.iter().map(|(ticket, reserved, _)| (*ticket, *reserved));
-        let numbers: BlobNumbers = numbers.collect();
-        let mut outcome = WritePhase::new(&shared, totals, &numbers)?.run()?;
-        if let Some(DuplicateKey { key, first, second }) = outcome.duplicate {
-            return Err(BulkError::Duplicate { key, first, second });
-        }
-        if !shared.options.skip_refused && outcome.refused.count > 0 {
-            let first = outcome.refused.first.drain(..).next();
-            let RefusedRecord { input_position, source } =
-                first.or_broken("of the records that were refused the first is kept")?;
-            return Err(BulkError::Entry { input_position, source });
-        }
-        shared.check()?;
-        shared.report(Phase::Publish, totals, Some(totals));
-        let summary = adopt_files(&mut commit, &shared, outcome, blobs, totals)?;
-        Ok(PreparedLoad { commit: commit.prepare()?, summary })
+        self.load.prepare(self.publisher)
     }
 }
 

@@ -198,3 +198,34 @@ impl fmt::Display for NoGeneration {
         }
     }
 }
+
+/// The kind says whether the input, the data or the system is at fault; the [`PublishError`] itself is
+/// inside.
+impl From<PublishError> for io::Error {
+    fn from(error: PublishError) -> Self {
+        Self::new(error.io_kind(), error)
+    }
+}
+
+impl PublishError {
+    /// The kind of the error among those of the system.
+    pub(crate) fn io_kind(&self) -> io::ErrorKind {
+        match self {
+            Self::File(error) => error.source.kind(),
+            Self::Write(error) => error.io_kind(),
+            Self::Locked { .. } => io::ErrorKind::ResourceBusy,
+            Self::NoSuchGeneration { .. } => io::ErrorKind::NotFound,
+            Self::Unprotected { .. } => io::ErrorKind::Unsupported,
+            Self::Format { .. }
+            | Self::MissingCurrent { .. }
+            | Self::BrokenChain { .. }
+            | Self::BadBlob { .. }
+            | Self::NotAsWritten { .. } => io::ErrorKind::InvalidData,
+            Self::Cancelled => io::ErrorKind::Interrupted,
+            Self::UnknownBlob { .. } | Self::NotLive { .. } | Self::ForeignTable { .. } => {
+                io::ErrorKind::InvalidInput
+            }
+            _ => io::ErrorKind::Other,
+        }
+    }
+}

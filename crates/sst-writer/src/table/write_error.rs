@@ -142,6 +142,12 @@ pub enum WriteError {
         /// The defect.
         reason: RawBlockDefect,
     },
+    /// A bulk load takes values as bytes, not in stored form and not as the number of a blob file.
+    #[error("entry {entry} has its value in stored form, which a bulk load does not take")]
+    StoredForm {
+        /// Number of the entry.
+        entry: u64,
+    },
     /// A table needs at least one entry.
     #[error("a table without entries cannot be written")]
     NoEntries,
@@ -207,6 +213,18 @@ impl WriteError {
         matches!(self, Self::TooManyBlocks { .. } | Self::FileTooLarge { .. })
     }
 
+    /// The kind of the error among those of the system.
+    pub(crate) fn io_kind(&self) -> io::ErrorKind {
+        match self {
+            Self::Io { source, .. } => source.kind(),
+            Self::Exists { .. } => io::ErrorKind::AlreadyExists,
+            Self::OutOfMemory { .. } => io::ErrorKind::OutOfMemory,
+            Self::TooManyBlocks { .. } | Self::FileTooLarge { .. } => io::ErrorKind::FileTooLarge,
+            Self::Poisoned | Self::Internal(_) | Self::Filter(_) => io::ErrorKind::Other,
+            _ => io::ErrorKind::InvalidInput,
+        }
+    }
+
     /// Reserves memory in a buffer for `more` elements.
     #[inline]
     pub(crate) fn try_reserve<T>(buffer: &mut Vec<T>, more: usize) -> Result<(), Self> {
@@ -224,6 +242,14 @@ impl WriteError {
             Ok(error) => error.into(),
             Err(source) => Self::Io { path: path.map(Path::to_owned), operation, source },
         }
+    }
+}
+
+/// The kind says whether the input, the data or the system is at fault; the [`WriteError`] itself is
+/// inside.
+impl From<WriteError> for io::Error {
+    fn from(error: WriteError) -> Self {
+        Self::new(error.io_kind(), error)
     }
 }
 
