@@ -15,7 +15,7 @@ use crate::{Result, Scope};
 
 /// Number of entries as a multiple of the entries in the other conditions, equal to the one for our
 /// store.
-const TIMES: usize = 3;
+const TIMES: usize = 8;
 /// Number of lookups after each drop of the page cache, number of keys of one `multi_get`, and
 /// number of samples per round. All are equal to those for our store.
 const LOOKUPS: usize = 4;
