@@ -8,7 +8,7 @@ use std::path::Path;
 use sst_format::SequenceNumber;
 use sst_format::current::Current;
 use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
-use sst_format::meta_file::MetaFile;
+use sst_format::meta_file::{MetaFile, TableParts};
 use sst_format::meta_head::{
     BlockHeaders, CommitKind, DescribedTable, HashRange, ListedMeta, MetaFileV3,
 };
@@ -72,15 +72,15 @@ impl Rewritten<'_> {
         let section = self.meta.protection().ok_or("the meta file is protected")?;
         let described: Vec<DescribedTable<'_>> = self
             .meta
-            .tables()
-            .zip(self.meta.filter_ranges())
-            .zip(self.meta.protected_tables())
-            .map(|((record, filter), (entry_count, headers))| {
+            .described()?
+            .into_iter()
+            .map(|TableParts { record, filter, protection }| {
+                let protection = protection?;
                 Some(DescribedTable {
                     record,
-                    entry_count,
+                    entry_count: protection.entry_count,
                     filter: self.bytes.get(filter)?,
-                    headers: BlockHeaders::Stored(self.bytes.get(headers)?),
+                    headers: BlockHeaders::Stored(self.bytes.get(protection.block_headers)?),
                     filter_checksum: None,
                     headers_checksum: None,
                 })

@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 
 use sst_conformance::SplitMix;
 use sst_format::content_digest::{ContentDigest, FamilyCertificate};
-use sst_format::filter::FilterBytes;
 use sst_format::meta_file::{MetaFile, MetaFileParts};
-use sst_format::{SequenceNumber, SstMeta, TableProtection};
+use sst_format::{SequenceNumber, SstMeta};
 use sst_merge::certify;
 use sst_reader::{
     Corruption, LiveSet, Monitor, ReadError, ReaderOptions, SstSet, verify_directory,
@@ -94,23 +93,11 @@ fn a_wrong_certificate_is_found() {
     let bytes = fs::read(&file).unwrap();
     let meta = MetaFile::parse(&bytes, crc32fast::hash).unwrap();
     let section = meta.protection().unwrap();
-    let filters = meta.tables().zip(meta.filter_ranges()).zip(section.tables(meta.block_counts()));
-    let tables: Vec<(SequenceNumber, SstMeta)> = filters
-        .map(|((record, filter), protected)| {
-            let meta = SstMeta {
-                block_count: record.block_count,
-                min_hash: record.min_hash,
-                max_hash: record.max_hash,
-                file_size: record.file_size,
-                flags: record.flags,
-                filter: FilterBytes::new(bytes[filter].to_vec()),
-                protection: Some(TableProtection {
-                    entry_count: protected.entry_count,
-                    block_headers: protected.block_headers().collect(),
-                }),
-            };
-            (record.sequence, meta)
-        })
+    let tables: Vec<(SequenceNumber, SstMeta)> = meta
+        .described()
+        .unwrap()
+        .iter()
+        .map(|table| (table.record.sequence, table.description(&bytes).unwrap()))
         .collect();
     // The same meta file with one changed bit of the digest and correct checksums.
     for bit in [0, 64, 128, 383] {

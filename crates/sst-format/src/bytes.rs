@@ -1,5 +1,7 @@
 //! Big-endian integers at a position of a slice: `None` past its end, never a panic.
 
+use crate::{FormatError, Structure};
+
 /// The `u16` at byte `at`.
 #[inline]
 pub(crate) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
@@ -65,4 +67,10 @@ pub(crate) const fn split_u8_u24(word: u32) -> (u8, u32) {
 #[inline]
 pub(crate) const fn join_u8_u24(top: u8, low: u32) -> u32 {
     ((top as u32) << 24) | (low & 0x00ff_ffff)
+}
+
+/// Converts a count or a length for its field of 32 bits.
+pub(crate) fn count(structure: Structure, len: usize) -> Result<u32, FormatError> {
+    let max = u64::from(u32::MAX);
+    u32::try_from(len).map_err(|_| FormatError::TooLarge { structure, value: len as u64, max })
 }

@@ -10,7 +10,7 @@
 //! the hashes of one table, a filter answers queries. All are object-safe.
 
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
-use core::{fmt, ops::Range};
+use core::fmt;
 
 /// A kind of filter: makes builders for a writer and opens filter bytes for a reader.
 ///
@@ -118,41 +118,24 @@ impl fmt::Display for FilterError {
 
 impl core::error::Error for FilterError {}
 
-/// A slice of bytes together with its owner, for example a memory map or a meta file in memory.
+/// Bytes together with their owner, for example a part of a memory map.
 ///
 /// A clone is cheap and copies no bytes, so an opened [`Filter`] can answer straight from a mapped
 /// file.
 #[derive(Clone)]
-pub struct FilterBytes {
-    owner: Arc<dyn AsRef<[u8]> + Send + Sync>,
-    range: Range<usize>,
-}
+pub struct FilterBytes(Arc<dyn AsRef<[u8]> + Send + Sync>);
 
 impl FilterBytes {
-    /// All bytes of `owner`.
+    /// All bytes of `owner`, which must always return the same ones.
     #[must_use]
     pub fn new(owner: impl AsRef<[u8]> + Send + Sync + 'static) -> Self {
-        let range = 0..owner.as_ref().len();
-        Self { owner: Arc::new(owner), range }
+        Self(Arc::new(owner))
     }
 
-    /// The bytes of `owner` in `range`, or `None` if the owner has fewer bytes.
-    #[must_use]
-    pub fn slice_of(
-        owner: Arc<dyn AsRef<[u8]> + Send + Sync>,
-        range: Range<usize>,
-    ) -> Option<Self> {
-        (*owner).as_ref().get(range.clone())?;
-        Some(Self { owner, range })
-    }
-
-    /// The bytes. An owner must always return the same bytes.
+    /// The bytes.
     #[must_use]
     pub fn as_slice(&self) -> &[u8] {
-        let bytes = (*self.owner).as_ref().get(self.range.clone());
-        debug_assert!(bytes.is_some(), "the owner of a filter has shrunk");
-        // With no bytes, the table has no filter: its lookups are right, only slower.
-        bytes.unwrap_or_default()
+        (*self.0).as_ref()
     }
 }
 
@@ -164,6 +147,6 @@ impl AsRef<[u8]> for FilterBytes {
 
 impl fmt::Debug for FilterBytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "FilterBytes({} bytes)", self.range.len())
+        write!(f, "FilterBytes({} bytes)", self.as_slice().len())
     }
 }

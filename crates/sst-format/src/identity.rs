@@ -4,7 +4,7 @@
 //! copy, or rebuilt: then the same number stands for other content, or the number goes down.
 
 use crate::SequenceNumber;
-use crate::meta_file::TableRecord;
+use crate::meta_start::TableRecord;
 
 /// A commit of a directory. Two equal identities mean the same meta files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

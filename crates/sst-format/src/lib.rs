@@ -89,6 +89,8 @@ pub mod protection;
 pub mod types;
 pub mod value_ref;
 
+mod meta_start;
+mod protection_records;
 mod sst_meta;
 
 pub use error::{FormatError, Structure};

@@ -19,72 +19,19 @@
 //! `i` starts where filter `i-1` ends. Obsolete tables are tables of older meta files.
 
 use alloc::vec::Vec;
+use core::iter;
 use core::ops::Range;
 
-use crate::bytes::{u16_in, u32_in, u64_in};
+use crate::block::BlockHeader;
 use crate::content_digest::FamilyCertificate;
+use crate::filter::FilterBytes;
+use crate::meta_start::{MetaStart, encode_start};
 use crate::protection::{self, BlobRecord, LiveMeta, ProtectionSection};
-use crate::{Crc32, FormatError, SequenceNumber, SstMeta, Structure, TableFlags};
+use crate::{Crc32, FormatError, SequenceNumber, SstMeta, Structure, TableProtection};
 
-mod start;
-
-pub(crate) use start::MetaStart;
-
-/// The first four bytes of a meta file.
-pub const META_MAGIC: u32 = 0xfe4a_da4a;
+pub use crate::meta_start::{META_MAGIC, TableRecord};
 
 const STRUCTURE: Structure = Structure::MetaFile;
-const TABLE_LEN: usize = 38;
-
-/// The description of one table in a meta file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TableRecord {
-    /// Sequence number: the table's file is `NNNNNNNN.sst`.
-    pub sequence: SequenceNumber,
-    /// Number of blocks, the index block included.
-    pub block_count: u16,
-    /// Hash of the first entry.
-    pub min_hash: u64,
-    /// Hash of the last entry.
-    pub max_hash: u64,
-    /// Length of the file in bytes.
-    pub file_size: u64,
-    /// Flags.
-    pub flags: TableFlags,
-    /// END of the filter in the filter area, in bytes.
-    pub filter_end: u32,
-}
-
-impl TableRecord {
-    /// The record of a table that was just written. The encoder sets [`TableRecord::filter_end`].
-    #[must_use]
-    pub const fn new(sequence: SequenceNumber, meta: &SstMeta) -> Self {
-        let SstMeta { block_count, min_hash, max_hash, file_size, flags, .. } = *meta;
-        Self { sequence, block_count, min_hash, max_hash, file_size, flags, filter_end: 0 }
-    }
-
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.sequence.0.to_be_bytes());
-        out.extend_from_slice(&self.block_count.to_be_bytes());
-        out.extend_from_slice(&self.min_hash.to_be_bytes());
-        out.extend_from_slice(&self.max_hash.to_be_bytes());
-        out.extend_from_slice(&self.file_size.to_be_bytes());
-        out.extend_from_slice(&self.flags.0.to_be_bytes());
-        out.extend_from_slice(&self.filter_end.to_be_bytes());
-    }
-
-    const fn from_bytes(bytes: &[u8; TABLE_LEN]) -> Self {
-        Self {
-            sequence: SequenceNumber(u32_in::<0, _>(bytes)),
-            block_count: u16_in::<4, _>(bytes),
-            min_hash: u64_in::<6, _>(bytes),
-            max_hash: u64_in::<14, _>(bytes),
-            file_size: u64_in::<22, _>(bytes),
-            flags: TableFlags(u32_in::<30, _>(bytes)),
-            filter_end: u32_in::<34, _>(bytes),
-        }
-    }
-}
 
 /// The parts of a meta file of ours, in version 1 or 2.
 #[derive(Clone, Copy, Debug)]
@@ -130,35 +77,50 @@ impl MetaFileParts<'_> {
     }
 }
 
-/// Appends everything before the filter area. Each table comes with the length of its filter in
-/// bytes.
-pub(crate) fn encode_start(
-    out: &mut Vec<u8>,
-    family: u32,
-    obsolete: &[SequenceNumber],
-    tables: impl ExactSizeIterator<Item = (TableRecord, usize)>,
-) -> Result<(), FormatError> {
-    out.extend_from_slice(&META_MAGIC.to_be_bytes());
-    out.extend_from_slice(&family.to_be_bytes());
-    out.extend_from_slice(&count(obsolete.len())?.to_be_bytes());
-    for sequence in obsolete {
-        out.extend_from_slice(&sequence.0.to_be_bytes());
-    }
-    out.extend_from_slice(&count(tables.len())?.to_be_bytes());
-    let mut filter_end = 0;
-    for (record, filter_len) in tables {
-        filter_end = count(filter_end as usize + filter_len)?;
-        TableRecord { filter_end, ..record }.encode(out);
-    }
-    // We write no used-keys filter, so it ends where the last filter does.
-    out.extend_from_slice(&filter_end.to_be_bytes());
-    Ok(())
+/// What a meta file has about one table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableParts {
+    /// Its record.
+    pub record: TableRecord,
+    /// The range of the meta file that its filter takes. Empty without a filter.
+    pub filter: Range<usize>,
+    /// Its part of the protection section; `None` in a meta file of the original's.
+    pub protection: Option<ProtectedParts>,
 }
 
-fn count(len: usize) -> Result<u32, FormatError> {
-    let max = u64::from(u32::MAX);
-    let too_large = FormatError::TooLarge { structure: STRUCTURE, value: len as u64, max };
-    u32::try_from(len).map_err(|_| too_large)
+/// What a protection section has about one table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProtectedParts {
+    /// Number of entries.
+    pub entry_count: u64,
+    /// The range of the meta file with the copies of the block headers.
+    pub block_headers: Range<usize>,
+}
+
+impl TableParts {
+    /// The description of the table, with a copy of its filter. `file` is the whole meta file.
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError::TooShort`] if it is another file, which does not reach as far.
+    pub fn description(&self, file: &[u8]) -> Result<SstMeta, FormatError> {
+        let part = |range: &Range<usize>| {
+            let (needed, available) = (range.end as u64, file.len() as u64);
+            let too_short = FormatError::TooShort { structure: STRUCTURE, needed, available };
+            file.get(range.clone()).ok_or(too_short)
+        };
+        let TableRecord { block_count, min_hash, max_hash, file_size, flags, .. } = self.record;
+        let filter = FilterBytes::new(part(&self.filter)?.to_vec());
+        let protection = match &self.protection {
+            None => None,
+            Some(ProtectedParts { entry_count, block_headers }) => {
+                let headers = part(block_headers)?.as_chunks().0;
+                let block_headers = headers.iter().copied().map(BlockHeader::from_bytes).collect();
+                Some(TableProtection { entry_count: *entry_count, block_headers })
+            }
+        };
+        Ok(SstMeta { block_count, min_hash, max_hash, file_size, flags, filter, protection })
+    }
 }
 
 /// A checked view of a meta file, ours or the original's.
@@ -236,17 +198,37 @@ impl<'a> MetaFile<'a> {
         base + start..base + self.start.used_keys_end as usize
     }
 
-    /// The part of the protection section about each table, in the order of [`MetaFile::tables`].
+    /// Every table with the places of its filter and of its part of the protection section, oldest
+    /// first. O(tables).
     ///
-    /// These are its number of entries, and the range of the meta file with the copies of its block
-    /// headers. Empty in a meta file of the original's.
-    pub fn protected_tables(&self) -> impl Iterator<Item = (u64, Range<usize>)> + 'a {
+    /// # Errors
+    ///
+    /// [`FormatError::WrongLen`] if the section is about another number of tables, which
+    /// [`MetaFile::parse`] rules out.
+    pub fn described(&self) -> Result<Vec<TableParts>, FormatError> {
         let section_start = self.used_keys_range().end;
-        let block_counts = self.block_counts();
-        let tables = self.protection.map(|section| section.table_ranges(block_counts));
-        tables.into_iter().flatten().map(move |(entry_count, headers)| {
-            (entry_count, section_start + headers.start..section_start + headers.end)
-        })
+        let parts = |(entry_count, headers): (u64, Range<usize>)| {
+            let block_headers = section_start + headers.start..section_start + headers.end;
+            ProtectedParts { entry_count, block_headers }
+        };
+        let tables = self.tables().len();
+        let protected: Vec<Option<ProtectedParts>> = match self.protection {
+            None => iter::repeat_n(None, tables).collect(),
+            Some(section) => {
+                section.table_ranges(self.block_counts()).map(parts).map(Some).collect()
+            }
+        };
+        if protected.len() != tables {
+            let (structure, expected) = (Structure::ProtectionSection, tables as u64);
+            return Err(FormatError::WrongLen {
+                structure,
+                expected,
+                found: protected.len() as u64,
+            });
+        }
+        let tables = self.tables().zip(self.filter_ranges()).zip(protected);
+        let table = |((record, filter), protection)| TableParts { record, filter, protection };
+        Ok(tables.map(table).collect())
     }
 
     /// The protection section; `None` in a meta file of the original's.

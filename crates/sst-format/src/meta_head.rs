@@ -44,8 +44,8 @@ use core::ops::Range;
 use crate::block::BLOCK_HEADER_LEN;
 use crate::bytes::u32_at;
 use crate::content_digest::FamilyCertificate;
-use crate::meta_file::{MetaStart, TableRecord};
-use crate::protection::{BLOB_LEN, CERTIFICATE_LEN, TRAILER_LEN, Trailer};
+use crate::meta_start::{MetaStart, TableRecord};
+use crate::protection_records::{BLOB_LEN, CERTIFICATE_LEN, TRAILER_LEN, Trailer};
 use crate::{Crc32, FormatError, SequenceNumber, Structure};
 
 mod area;
@@ -423,7 +423,7 @@ impl<'a> Core<'a> {
             extension,
         };
         let families = core.certificates.iter().map(FamilyCertificate::from_bytes);
-        crate::protection::validate_families(families)?;
+        crate::protection_records::validate_families(families)?;
         Ok(core)
     }
 }

@@ -22,34 +22,25 @@
 //! Its checksum covers the whole meta file, so a reader that has verified it knows that every
 //! number is the one that was written.
 
-mod blob_record;
-mod certificates;
 mod encoder;
-mod live_meta;
-mod trailer;
 
 use core::ops::Range;
 
-use crate::block::{BLOCK_HEADER_LEN, BlockHeader};
+use crate::block::BLOCK_HEADER_LEN;
 use crate::bytes::u64_at;
 use crate::content_digest::FamilyCertificate;
-use crate::meta_file::MetaStart;
 use crate::meta_head::{
     HEAD_LOCATION_LEN, HeadLocation, LISTED_META_LEN, ListedMeta, MetaHead,
     PROTECTION_VERSION_HEADED, TABLE_CHECKS_LEN, TableChecks, headers_len,
 };
+use crate::meta_start::MetaStart;
+use crate::protection_records::{BLOB_LEN, CERTIFICATE_LEN, LIVE_META_LEN, validate_families};
 use crate::{Crc32, FormatError, Structure};
 
-pub use blob_record::BlobRecord;
-pub use live_meta::LiveMeta;
-pub use trailer::{CHECKSUM_FROM_END, TRAILER_LEN, Trailer};
-
-pub(crate) use blob_record::BLOB_LEN;
-pub(crate) use certificates::{CERTIFICATE_LEN, encode_certificates, validate_families};
+pub use crate::protection_records::{
+    BlobRecord, CHECKSUM_FROM_END, LiveMeta, PROTECTION_MAGIC, TRAILER_LEN, Trailer,
+};
 pub(crate) use encoder::encode;
-pub(crate) use trailer::encode_trailer;
-
-use live_meta::LIVE_META_LEN;
 
 /// The version of a section without certificates.
 pub const PROTECTION_VERSION: u32 = 1;
@@ -57,9 +48,6 @@ pub const PROTECTION_VERSION: u32 = 1;
 /// The version of a section with certificates. This crate reads both versions, and writes version 2
 /// only if there are certificates.
 pub const PROTECTION_VERSION_CERTIFIED: u32 = 2;
-
-/// The last four bytes of a protected meta file.
-pub const PROTECTION_MAGIC: [u8; 4] = *b"SSTP";
 
 const STRUCTURE: Structure = Structure::ProtectionSection;
 
@@ -90,23 +78,8 @@ enum Tables<'a> {
     /// `offset` bytes behind the start of the section, because the list of live meta files comes
     /// first.
     Mixed { bytes: &'a [u8], offset: usize },
-    /// In version 3: the records and the block headers apart from each other.
-    Apart { checks: &'a [[u8; TABLE_CHECKS_LEN]], headers: &'a [u8] },
-}
-
-/// The record of one table.
-#[derive(Clone, Copy, Debug)]
-pub struct ProtectedTable<'a> {
-    /// Number of entries.
-    pub entry_count: u64,
-    headers: &'a [[u8; BLOCK_HEADER_LEN]],
-}
-
-impl<'a> ProtectedTable<'a> {
-    /// The header of every block of the table, in order.
-    pub fn block_headers(&self) -> impl ExactSizeIterator<Item = BlockHeader> + 'a {
-        self.headers.iter().map(|bytes| BlockHeader::from_bytes(*bytes))
-    }
+    /// In version 3: the records are in the head, apart from the block headers.
+    Apart { checks: &'a [[u8; TABLE_CHECKS_LEN]] },
 }
 
 impl<'a> ProtectionSection<'a> {
@@ -202,22 +175,17 @@ impl<'a> ProtectionSection<'a> {
         let first = file.get(..start.len()).ok_or(too_short)?;
         let last = file.get(core_start..).ok_or(too_short)?;
         let head = MetaHead::parse(first, last, available, crc32)?;
-        let mut headers_end = start.filters_end() + 4;
-        let headers_start = headers_end;
         for table in head.tables() {
             table.filter.verified_in(file, crc32)?;
             table.headers.verified_in(file, crc32)?;
-            headers_end = table.headers.range().end;
         }
         head.used_keys().verified_in(file, crc32)?;
         let blobs = head.blobs().verified_in(file, crc32)?;
         let listed = head.live_metas().verified_in(file, crc32)?;
         ListedMeta::parse_list(listed)?;
-        let headers = usize::try_from(headers_start).ok().zip(usize::try_from(headers_end).ok());
-        let headers = headers.and_then(|(start, end)| file.get(start..end)).ok_or(too_short)?;
         Ok(Self {
             live_metas: LiveMetas::Listed(listed.as_chunks().0),
-            tables: Tables::Apart { checks: head.table_checks(), headers },
+            tables: Tables::Apart { checks: head.table_checks() },
             blobs: blobs.as_chunks().0,
             certificates: head.certificate_records(),
             checksum: head.checksum(),
@@ -270,26 +238,9 @@ impl<'a> ProtectionSection<'a> {
         }
     }
 
-    /// The record of each table, in the order of the meta file. `block_counts` are the numbers of
-    /// blocks of these tables.
-    pub fn tables<I: Iterator<Item = u16>>(
-        &self,
-        block_counts: I,
-    ) -> impl Iterator<Item = ProtectedTable<'a>> + use<'a, I> {
-        let (bytes, offset) = match self.tables {
-            Tables::Mixed { bytes, offset } => (bytes, offset),
-            Tables::Apart { headers, .. } => (headers, 4),
-        };
-        // Parsing has checked that the section has room for all tables of the meta file. With other
-        // block counts the iteration ends early.
-        self.table_ranges(block_counts).map_while(move |(entry_count, range)| {
-            let headers = bytes.get(range.start - offset..range.end - offset)?.as_chunks().0;
-            Some(ProtectedTable { entry_count, headers })
-        })
-    }
-
     /// For each table its number of entries, and the range of the copies of its block headers,
-    /// counted from the start of the section.
+    /// counted from the start of the section. `block_counts` are those of the tables of the meta
+    /// file, for which parsing has found room; with other ones the iteration ends early.
     pub(crate) fn table_ranges<I: Iterator<Item = u16>>(
         &self,
         block_counts: I,

@@ -263,12 +263,14 @@ fn blobs_tell(
     (old, old_catalog): (BlobNumber, &Arc<Catalog>),
     (new, new_catalog): (BlobNumber, &Arc<Catalog>),
 ) -> Option<bool> {
-    // Numbers are not used twice in a directory whose chain holds.
-    if old == new && old_catalog.is_protected && old_catalog.dir == new_catalog.dir {
-        return Some(true);
-    }
+    let is_one_number = old == new && old_catalog.dir == new_catalog.dir;
     // A list that cannot be read tells nothing; reading the blobs then says why.
     let (old, new) = (old_catalog.blobs().ok()?.get(&old)?, new_catalog.blobs().ok()?.get(&new)?);
+    // Numbers are not used twice in a directory whose chain holds. If the directory was replaced by
+    // another one since, the records differ.
+    if is_one_number && old == new {
+        return Some(true);
+    }
     let is_raw = old.header.encoding == Encoding::Raw && new.header.encoding == Encoding::Raw;
     let differs = old.file_size != new.file_size || old.header != new.header;
     (is_raw && differs).then_some(false)

@@ -3,11 +3,10 @@
 
 use std::ops::Range;
 
-use sst_format::filter::FilterBytes;
 use sst_format::meta_file::{MetaFile, MetaFileParts};
 use sst_format::meta_head::{BlockHeaders, DescribedTable, HeadLocation, MetaFileV3, MetaHead};
 use sst_format::protection::ProtectionSection;
-use sst_format::{FormatError, SequenceNumber, SstMeta, TableProtection};
+use sst_format::{FormatError, SequenceNumber, SstMeta};
 
 use crate::repair;
 
@@ -88,27 +87,10 @@ fn check_headed(
 }
 
 fn check_protected(data: &[u8], meta: &MetaFile<'_>, section: &ProtectionSection<'_>) {
-    let protections = section.tables(meta.block_counts());
-    let tables: Vec<(SequenceNumber, SstMeta)> = meta
-        .tables()
-        .zip(meta.filter_ranges())
-        .zip(protections)
-        .map(|((record, range), protection)| {
-            let described = SstMeta {
-                block_count: record.block_count,
-                min_hash: record.min_hash,
-                max_hash: record.max_hash,
-                file_size: record.file_size,
-                flags: record.flags,
-                // `check` has asserted that the range lies within the file.
-                filter: FilterBytes::new(data.get(range).unwrap_or_default().to_vec()),
-                protection: Some(TableProtection {
-                    entry_count: protection.entry_count,
-                    block_headers: protection.block_headers().collect(),
-                }),
-            };
-            (record.sequence, described)
-        })
+    let described = meta.described();
+    let described = described.iter().flatten();
+    let tables: Vec<(SequenceNumber, SstMeta)> = described
+        .flat_map(|table| Some((table.record.sequence, table.description(data).ok()?)))
         .collect();
     assert_eq!(tables.len(), meta.tables().count());
     let parts = MetaFileParts {

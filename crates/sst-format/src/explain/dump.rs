@@ -109,7 +109,7 @@ impl<'a, 'o> Dump<'a, 'o> {
         Offset { value: self.options.base.saturating_add(at as u64), digits: self.digits }
     }
 
-    fn too_short(&self, len: u64) -> FormatError {
+    pub(super) fn too_short(&self, len: u64) -> FormatError {
         let needed = (self.at as u64).saturating_add(len);
         let available = self.bytes.len() as u64;
         FormatError::TooShort { structure: self.structure, needed, available }

@@ -82,13 +82,15 @@ fn tables(dump: &mut Dump<'_, '_>, table_count: u32) -> Result<Vec<Table>, Stop>
     let len = u64::from(table_count) * TABLE_LEN as u64;
     // A length that does not fit `usize` is more than the bytes that there are.
     let list = dump.peek(usize::try_from(len).unwrap_or(usize::MAX))?;
-    let tables = list.chunks_exact(TABLE_LEN).filter_map(|record| {
+    let table = |record: &[u8]| {
         Some(Table {
             name: file_name(u32_at(record, 0)?, FileKind::Sst),
             block_count: u16_at(record, 4)?,
             filter_end: u32_at(record, 34)?,
         })
-    });
+    };
+    let tables = list.chunks_exact(TABLE_LEN).map(table).collect::<Option<_>>();
+    let tables = tables.ok_or(dump.too_short(len))?;
     dump.fixed_records(u64::from(table_count), "tables", TABLE_LEN, |dump, i| {
         dump.heading(format_args!("table {i}"))?;
         let name = file_name(dump.peek_u32()?, FileKind::Sst);
@@ -104,7 +106,7 @@ fn tables(dump: &mut Dump<'_, '_>, table_count: u32) -> Result<Vec<Table>, Stop>
         let end = dump.peek_u32()?;
         dump.field(4, format_args!("its filter ends at {end} of the filter area"))
     })?;
-    Ok(tables.collect())
+    Ok(tables)
 }
 
 fn filters(dump: &mut Dump<'_, '_>, tables: &[Table], used_keys_end: u32) -> Result<(), Stop> {

@@ -12,7 +12,7 @@ use crate::current::Current;
 use crate::filter::FilterBytes;
 use crate::index_block::{IndexBlock, IndexBlockEncoder};
 use crate::key_block::{KeyBlock, KeyBlockEncoder, KeyBlockShape};
-use crate::meta_file::{MetaFile, MetaFileParts};
+use crate::meta_file::{MetaFile, MetaFileParts, TableParts};
 use crate::meta_head::{
     BlockHeaders, CommitKind, DescribedTable, HashRange, ListedMeta, MetaFileV3,
 };
@@ -126,11 +126,12 @@ fn meta_file() -> Vec<u8> {
 
 /// The same meta file in version 3, with an extension of a later build.
 fn headed_meta_file() -> Vec<u8> {
-    let meta = meta_file();
-    let meta = MetaFile::parse(&meta, crc32).unwrap();
+    let bytes = meta_file();
+    let meta = MetaFile::parse(&bytes, crc32).unwrap();
     let section = meta.protection().unwrap();
+    let protection = |table: &TableParts| table.description(&bytes).unwrap().protection.unwrap();
     let headers: Vec<Vec<BlockHeader>> =
-        section.tables(meta.block_counts()).map(|table| table.block_headers().collect()).collect();
+        meta.described().unwrap().iter().map(|table| protection(table).block_headers).collect();
     let tables: Vec<DescribedTable<'_>> = meta
         .tables()
         .zip(&headers)

@@ -5,7 +5,7 @@ use super::*;
 use crate::block::{BlockHeader, Encoding};
 use crate::content_digest::ContentDigest;
 use crate::filter::FilterBytes;
-use crate::{BlobNumber, TableProtection};
+use crate::{BlobNumber, TableFlags, TableProtection};
 
 /// A stand-in for CRC-32 that changes with every bit of the input (FNV-1a).
 fn crc32(bytes: &[u8]) -> u32 {
@@ -85,27 +85,20 @@ fn everything_written_is_read_back() {
     let live: Vec<_> = protection.live_metas().map(|m| (m.sequence.0, m.checksum)).collect();
     assert_eq!(live, [(2, 0xabcd), (7, 0)]);
     assert_eq!(protection.blobs().collect::<Vec<_>>(), [BLOB]);
-    let tables: Vec<Vec<BlockHeader>> = protection
-        .tables(meta.block_counts())
+    let tables: Vec<Vec<BlockHeader>> = meta
+        .described()
+        .unwrap()
+        .iter()
         .map(|table| {
-            assert_eq!(table.entry_count, 77);
-            table.block_headers().collect()
+            let protection = table.description(&bytes).unwrap().protection.unwrap();
+            assert_eq!(protection.entry_count, 77);
+            protection.block_headers
         })
         .collect();
     assert_eq!(
         tables,
         [vec![header(1), header(2)], vec![header(1), header(2), header(3)], vec![header(1)]]
     );
-    let placed: Vec<Vec<BlockHeader>> = meta
-        .protected_tables()
-        .map(|(entry_count, headers)| {
-            assert_eq!(entry_count, 77);
-            let (headers, rest) = bytes[headers].as_chunks();
-            assert!(rest.is_empty());
-            headers.iter().copied().map(BlockHeader::from_bytes).collect()
-        })
-        .collect();
-    assert_eq!(placed, tables);
 }
 
 #[test]
@@ -155,7 +148,7 @@ fn hostile_numbers_with_a_right_checksum_are_refused() {
         hostile[covered..covered + 4].copy_from_slice(&checksum);
         if let Ok(meta) = MetaFile::parse(&hostile, crc32) {
             assert!(meta.filter_ranges().all(|range| range.end <= hostile.len()));
-            assert_eq!(meta.protection().unwrap().tables(meta.block_counts()).count(), 3);
+            assert_eq!(meta.described().unwrap().len(), 3);
         }
     }
 }

@@ -7,9 +7,10 @@ use super::{
     CommitKind, ListedMeta, PROTECTION_VERSION_HEADED, STRUCTURE, TableChecks, headers_len,
 };
 use crate::block::BlockHeader;
+use crate::bytes::count;
 use crate::content_digest::FamilyCertificate;
-use crate::meta_file::{TableRecord, encode_start};
-use crate::protection::{BlobRecord, encode_certificates, encode_trailer};
+use crate::meta_start::{TableRecord, encode_start};
+use crate::protection_records::{BlobRecord, encode_certificates, encode_trailer};
 use crate::sst_meta::validate_hashes;
 use crate::{Crc32, FormatError, SequenceNumber, SstMeta, Structure};
 
@@ -154,8 +155,8 @@ impl MetaFileV3<'_> {
             append(&mut out, crc32, |out| self.live_metas.iter().for_each(|meta| meta.encode(out)));
         let core_start = out.len();
         self.encode_core(&mut out, [live_metas, blobs, crc32(&[])], &checks)?;
-        let core_len = count(out.len() - core_start)?;
-        for word in [count(start_len)?, start_checksum, core_len] {
+        let core_len = count(STRUCTURE, out.len() - core_start)?;
+        for word in [count(STRUCTURE, start_len)?, start_checksum, core_len] {
             out.extend_from_slice(&word.to_be_bytes());
         }
         let (_, covered) = out.split_at(core_start);
@@ -187,9 +188,9 @@ impl MetaFileV3<'_> {
             PROTECTION_VERSION_HEADED,
             self.kind.number(),
             self.commit.0,
-            count(self.live_metas.len())?,
+            count(STRUCTURE, self.live_metas.len())?,
             live_metas,
-            count(self.blobs.len())?,
+            count(STRUCTURE, self.blobs.len())?,
             blobs,
             used_keys,
         ] {
@@ -197,7 +198,7 @@ impl MetaFileV3<'_> {
         }
         checks.iter().for_each(|table| table.encode(out));
         encode_certificates(out, self.certificates)?;
-        out.extend_from_slice(&count(self.extension.len())?.to_be_bytes());
+        out.extend_from_slice(&count(STRUCTURE, self.extension.len())?.to_be_bytes());
         out.extend_from_slice(self.extension);
         Ok(())
     }
@@ -219,10 +220,4 @@ const fn same(structure: Structure, stored: Option<u32>, computed: u32) -> Resul
         }
         _ => Ok(()),
     }
-}
-
-fn count(len: usize) -> Result<u32, FormatError> {
-    let max = u64::from(u32::MAX);
-    let too_large = FormatError::TooLarge { structure: STRUCTURE, value: len as u64, max };
-    u32::try_from(len).map_err(|_| too_large)
 }

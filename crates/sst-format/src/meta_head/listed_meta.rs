@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::bytes::{u32_in, u64_in};
-use crate::protection::LiveMeta;
+use crate::protection_records::LiveMeta;
 use crate::{FormatError, SequenceNumber, Structure};
 
 /// Length of a record, in bytes.

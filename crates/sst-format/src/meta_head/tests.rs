@@ -141,17 +141,13 @@ fn a_whole_file_says_the_same_as_in_any_other_version() {
     assert_eq!(section.listed_metas().unwrap().collect::<Vec<_>>(), LISTED);
     assert_eq!(section.blobs().collect::<Vec<_>>(), [BLOB]);
     assert_eq!(section.certificates().count(), 2);
-    let tables: Vec<_> = section.tables(meta.block_counts()).collect();
-    for (table, count) in tables.iter().zip([2, 3, 1]) {
-        assert_eq!(table.block_headers().collect::<Vec<_>>(), HEADERS[..count]);
+    let tables = meta.described().unwrap();
+    for ((table, count), entries) in tables.iter().zip([2, 3, 1]).zip([40, 50, 60]) {
+        let protection = table.description(&bytes).unwrap().protection.unwrap();
+        assert_eq!(protection.block_headers, HEADERS[..count]);
+        assert_eq!(protection.entry_count, entries);
     }
-    for ((entries, range), table) in meta.protected_tables().zip(&tables) {
-        assert_eq!(entries, table.entry_count);
-        let headers = bytes[range].as_chunks().0.iter();
-        let headers: Vec<_> = headers.map(|bytes| BlockHeader::from_bytes(*bytes)).collect();
-        assert_eq!(headers, table.block_headers().collect::<Vec<_>>());
-    }
-    assert_eq!(tables.iter().map(|table| table.entry_count).collect::<Vec<_>>(), [40, 50, 60]);
+    assert_eq!(tables.len(), 3);
 }
 
 /// Each flipped bit is found by reading the part that it is in; reading the whole file finds every
@@ -246,7 +242,7 @@ fn hostile_numbers_with_right_checksums_never_panic() {
                 assert!(head.blobs().range().end <= len && head.live_metas().range().end <= len);
             }
             if let Ok(meta) = MetaFile::parse(&hostile, crc32) {
-                assert_eq!(meta.protection().unwrap().tables(meta.block_counts()).count(), 3);
+                assert_eq!(meta.described().unwrap().len(), 3);
             }
         }
     }

@@ -2,11 +2,10 @@
 
 use alloc::vec::Vec;
 
-use super::{
-    BlobRecord, LiveMeta, PROTECTION_VERSION, PROTECTION_VERSION_CERTIFIED, STRUCTURE,
-    encode_certificates, encode_trailer,
-};
+use super::{PROTECTION_VERSION, PROTECTION_VERSION_CERTIFIED, STRUCTURE};
+use crate::bytes::count;
 use crate::content_digest::FamilyCertificate;
+use crate::protection_records::{BlobRecord, LiveMeta, encode_certificates, encode_trailer};
 use crate::{Crc32, FormatError, SstMeta};
 
 /// Appends the section to `out`, which holds the rest of the meta file. Returns the checksum in its
@@ -25,7 +24,7 @@ pub(crate) fn encode<'a>(
         _ => PROTECTION_VERSION_CERTIFIED,
     };
     out.extend_from_slice(&version.to_be_bytes());
-    out.extend_from_slice(&count(live_metas.len())?.to_be_bytes());
+    out.extend_from_slice(&count(STRUCTURE, live_metas.len())?.to_be_bytes());
     for meta in live_metas {
         out.extend_from_slice(&meta.sequence.0.to_be_bytes());
         out.extend_from_slice(&meta.checksum.to_be_bytes());
@@ -42,17 +41,10 @@ pub(crate) fn encode<'a>(
         out.extend_from_slice(&entry_count.to_be_bytes());
         headers.iter().for_each(|header| header.encode(out));
     }
-    out.extend_from_slice(&count(blobs.len())?.to_be_bytes());
+    out.extend_from_slice(&count(STRUCTURE, blobs.len())?.to_be_bytes());
     blobs.iter().for_each(|blob| blob.encode(out));
     if !certificates.is_empty() {
         encode_certificates(out, certificates)?;
     }
     encode_trailer(out, start, crc32)
-}
-
-/// Converts a count for its field of 32 bits.
-pub(super) fn count(len: usize) -> Result<u32, FormatError> {
-    let max = u64::from(u32::MAX);
-    let too_large = FormatError::TooLarge { structure: STRUCTURE, value: len as u64, max };
-    u32::try_from(len).map_err(|_| too_large)
 }

@@ -7,7 +7,7 @@ pub(crate) mod survival;
 
 use sst_format::content_digest::ContentDigest;
 use sst_reader::Catalog;
-use sst_writer::publish::{CommitInfo, PreparedCommit};
+use sst_writer::publish::{CommitInfo, PreparedCommit, TableOrigin};
 use sst_writer::{Commit, PublishError};
 
 use self::read_back::{ReadBack, TableContent};
@@ -70,8 +70,13 @@ pub fn certify(prepared: &mut PreparedCommit<'_>) -> Result<ContentDigest, Merge
     let mut read_back = ReadBack::new(catalog, family, &*prepared);
     let content = read_back.read(tables.len())?;
     // Both lists have the newest table first.
-    for ((sequence, _), found) in tables.iter().rev().zip(&content.newest) {
-        compare(prepared, *sequence, found, &read_back)?;
+    let put: Vec<_> = tables.iter().rev().map(|(sequence, _)| *sequence).collect();
+    let read: Vec<_> = content.newest.iter().map(|table| table.sequence).collect();
+    if put != read {
+        return Err(MergeError::internal("reading a commit back reads each of its tables"));
+    }
+    for table in &content.newest {
+        compare(prepared, table, &read_back)?;
     }
     prepared.certify(content.live);
     Ok(content.live)
@@ -80,12 +85,20 @@ pub fn certify(prepared: &mut PreparedCommit<'_>) -> Result<ContentDigest, Merge
 /// Compares a table of the commit, as it was read, with the entries that were put into it.
 fn compare(
     prepared: &PreparedCommit<'_>,
-    sequence: sst_format::SequenceNumber,
     found: &TableContent,
     read_back: &ReadBack<'_>,
 ) -> Result<(), MergeError> {
-    // The content of a copied table was compared with its origin when it was copied.
-    let Some(digest) = prepared.table_digest(sequence) else { return Ok(()) };
+    let sequence = found.sequence;
+    let digest = match prepared.table_origin(sequence) {
+        Some(TableOrigin::Written(Some(digest))) => digest,
+        // Reading it back has compared its blocks with its description, which came with the file.
+        Some(TableOrigin::Copied) => return Ok(()),
+        Some(TableOrigin::Written(None)) | None => {
+            return Err(MergeError::internal(
+                "a commit with digests has one for each written table",
+            ));
+        }
+    };
     // Of a blob that was copied or was there before, only the file itself tells what is in it.
     let value = |blob| prepared.blob_digest(blob).or_else(|| read_back.blob(blob));
     let expected = digest
@@ -145,8 +158,7 @@ mod tests {
                 let catalog = catalog.followed_by(0, stored.tables(), &[], &[]);
                 let mut read_back = ReadBack::new(catalog, 0, stored);
                 let content = read_back.read(1).unwrap();
-                let sequence = put.tables()[0].0;
-                match compare(put, sequence, &content.newest[0], &read_back) {
+                match compare(put, &content.newest[0], &read_back) {
                     Ok(()) => assert_eq!(i, j),
                     Err(MergeError::Content { path, expected, found }) => {
                         assert!(i != j && expected != found);

@@ -79,6 +79,7 @@ pub(crate) struct Content {
 
 /// Digests of the entries of one table.
 pub(crate) struct TableContent {
+    pub(crate) sequence: SequenceNumber,
     pub(crate) path: PathBuf,
     /// All entries, tombstones included.
     pub(crate) all: ContentDigest,
@@ -189,7 +190,7 @@ impl<'c> ReadBack<'c> {
             all.combine(&one);
             values.combine(&one);
         }
-        Ok(TableContent { path, all, values })
+        Ok(TableContent { sequence: table.sequence, path, all, values })
     }
 
     /// The digest of the newest entries of all tables: of each key those of the newest table that

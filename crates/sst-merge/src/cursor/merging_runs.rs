@@ -23,6 +23,8 @@ enum MergingRun {
     Over {
         last_key: Vec<u8>,
     },
+    /// It never had an entry.
+    Empty,
 }
 
 impl MergingRuns {
@@ -30,12 +32,12 @@ impl MergingRuns {
     pub(super) fn new(runs: Vec<Option<RunCursor>>) -> Result<Self, MergeError> {
         let run = |run: Option<RunCursor>| match run {
             Some(run) => MergingRun::Open(Box::new(run)),
-            None => MergingRun::Over { last_key: Vec::new() },
+            None => MergingRun::Empty,
         };
         let runs: Vec<_> = runs.into_iter().map(run).collect();
         let hash = |run: &MergingRun| match run {
             MergingRun::Open(run) => Some(run.hash()),
-            MergingRun::Over { .. } => None,
+            MergingRun::Over { .. } | MergingRun::Empty => None,
         };
         let hashes: Vec<_> = runs.iter().map(hash).collect();
         let tournament = Tournament::new(&hashes, |a, b| compare_keys(&runs, a, b))?;
@@ -68,7 +70,7 @@ impl MergingRuns {
         match self.runs.get(age) {
             Some(MergingRun::Open(run)) => run.previous_key(),
             Some(MergingRun::Over { last_key }) => Ok(last_key),
-            None => Err(no_entry()),
+            Some(MergingRun::Empty) | None => Err(no_entry()),
         }
     }
 
@@ -82,19 +84,11 @@ impl MergingRuns {
         let hash = if cursor.advance()? {
             Some(cursor.hash())
         } else {
-            end(run);
+            // This drops the cursor, and closes the run's last table.
+            *run = MergingRun::Over { last_key: cursor.take_last_key() };
             None
         };
         self.tournament.replace(hash, |a, b| compare_keys(&self.runs, a, b))
-    }
-}
-
-/// Closes a run of which all entries have come.
-#[cold]
-fn end(run: &mut MergingRun) {
-    let over = MergingRun::Over { last_key: Vec::new() };
-    if let MergingRun::Open(cursor) = std::mem::replace(run, over) {
-        *run = MergingRun::Over { last_key: cursor.into_last_key() };
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sst_format::{BlobNumber, SstMeta};
-use sst_reader::{Catalog, Corruption, FileLabel, ReadError};
+use sst_reader::Catalog;
 use sst_writer::publish::TableWriter;
 use sst_writer::{Commit, WriterOptions};
 
@@ -46,12 +46,7 @@ impl Target for RewrittenTable<'_, '_, '_> {
             return Ok(*copy);
         }
         let path = catalog.blob_path(number);
-        let listed = catalog.blobs()?.get(&number).ok_or_else(|| ReadError::Corrupt {
-            file: FileLabel::new(&path),
-            block: None,
-            cause: Corruption::UnlistedBlob { blob: number },
-        })?;
-        let copy = self.commit.copy_blob(&path, Some(listed))?;
+        let copy = self.commit.copy_blob(&path, catalog.blob_record(number)?)?;
         self.copied.insert(number, copy);
         Ok(copy)
     }

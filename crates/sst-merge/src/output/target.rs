@@ -99,9 +99,10 @@ impl<'c, 'p> CommitTarget<'c, 'p> {
 
     /// The place of an input in the list, and whether it is the directory of the commit.
     fn origin(&mut self, catalog: &Arc<Catalog>) -> (usize, bool) {
-        let known = self.origins.iter().position(|(known, _)| Arc::ptr_eq(known, catalog));
-        if let Some(at) = known {
-            return (at, self.origins.get(at).is_some_and(|(_, is_own)| *is_own));
+        for (at, (known, is_own)) in self.origins.iter().enumerate() {
+            if Arc::ptr_eq(known, catalog) {
+                return (at, *is_own);
+            }
         }
         let is_own = resolved(&catalog.dir) == self.directory;
         self.origins.push((Arc::clone(catalog), is_own));
@@ -143,8 +144,8 @@ impl Target for CommitTarget<'_, '_> {
         if let Some(copy) = self.copied.get(&(origin, number)) {
             return Ok(*copy);
         }
-        let copy =
-            self.commit.copy_blob(&catalog.blob_path(number), catalog.blobs()?.get(&number))?;
+        let listed = catalog.blob_record(number)?;
+        let copy = self.commit.copy_blob(&catalog.blob_path(number), listed)?;
         self.copied.insert((origin, number), copy);
         Ok(copy)
     }

@@ -132,9 +132,9 @@ impl RunCursor {
         key.ok_or_else(|| MergeError::internal("a run has left an entry"))
     }
 
-    /// The last key of the run, after [`RunCursor::advance`] returned `false`. Its table is closed.
-    pub(crate) fn into_last_key(self) -> Vec<u8> {
-        self.left_key
+    /// The last key of the run, once, after [`RunCursor::advance`] returned `false`.
+    pub(crate) fn take_last_key(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.left_key)
     }
 
     /// Whether the current entry is a tombstone.

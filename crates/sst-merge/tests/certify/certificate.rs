@@ -51,7 +51,7 @@ fn publish(
     }
     for rows in tables {
         let mut table = commit.create_table(options.clone()).unwrap();
-        sorted(rows.to_vec()).iter().for_each(|row| table.add(row).unwrap());
+        sorted(rows.to_vec()).iter().for_each(|row| table.add(row.entry()).unwrap());
         commit.add_table(table.finish().unwrap()).unwrap();
     }
     let info = publish_certified(commit).unwrap();
@@ -89,7 +89,7 @@ fn the_digest_is_that_of_the_format() {
         deleted("gone"),
     ];
     let mut table = commit.create_table(WriterOptions::default().multi_value(true)).unwrap();
-    sorted(rows.to_vec()).iter().for_each(|row| table.add(row).unwrap());
+    sorted(rows.to_vec()).iter().for_each(|row| table.add(row.entry()).unwrap());
     commit.add_table(table.finish().unwrap()).unwrap();
     let info = publish_certified(commit).unwrap();
     let live: &[(&[u8], u32, &[u8])] = &[
@@ -179,7 +179,7 @@ fn no_byte_of_a_table_or_blob_can_be_wrong() {
         let mut table = commit.create_table(WriterOptions::default()).unwrap();
         let mut rows = rows.to_vec();
         rows.push(Row::new("c", Value::Blob(blob.0)));
-        sorted(rows).iter().for_each(|row| table.add(row).unwrap());
+        sorted(rows).iter().for_each(|row| table.add(row.entry()).unwrap());
         let table = table.finish().unwrap();
         let files = [
             path.join(format!("{:08}.sst", table.sequence().0)),

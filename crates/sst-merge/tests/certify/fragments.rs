@@ -23,7 +23,7 @@ fn machine(parent: &Path, half: u64, options: PublisherOptions) -> PathBuf {
     let mut commit = publisher.begin();
     let mut table = commit.create_table(WriterOptions::default()).unwrap();
     for row in rows().iter().filter(|row| row.hash >> 63 == half) {
-        table.add(row).unwrap();
+        table.add(row.entry()).unwrap();
     }
     commit.add_table(table.finish().unwrap()).unwrap();
     publish(commit).unwrap();
@@ -43,7 +43,7 @@ fn rows() -> Vec<Row> {
 fn content(publisher: &mut Publisher, rows: &[Row]) -> ContentDigest {
     let mut commit = publisher.begin();
     let mut table = commit.create_table(WriterOptions::default()).unwrap();
-    rows.iter().for_each(|row| table.add(row).unwrap());
+    rows.iter().for_each(|row| table.add(row.entry()).unwrap());
     commit.add_table(table.finish().unwrap()).unwrap();
     publish(commit).unwrap().certificates[0].content
 }

@@ -6,7 +6,8 @@ use sst_format::BlobNumber;
 use sst_format::block::{BlockHeader, Encoding};
 use sst_merge::{MergeError, certify};
 use sst_writer::bulk::BulkSummary;
-use sst_writer::{BulkLoader, Entry, EntryValue, Publisher, PublisherOptions, hash_key};
+use sst_writer::table::HashedEntry;
+use sst_writer::{BulkLoader, EntryValue, Publisher, PublisherOptions, hash_key};
 
 /// An entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,21 +36,10 @@ impl Row {
     }
 }
 
-impl Entry for Row {
-    fn key_hash(&self) -> u64 {
-        self.hash
-    }
-
-    fn key_len(&self) -> usize {
-        self.key.len()
-    }
-
-    fn write_key_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.key);
-    }
-
-    fn value(&self) -> EntryValue<'_> {
-        match &self.value {
+impl Row {
+    /// The entry for a writer.
+    pub(crate) fn entry(&self) -> HashedEntry<'_> {
+        let value = match &self.value {
             Value::Inline(value) => EntryValue::Inline(value),
             Value::Small(value) => EntryValue::Small(value),
             Value::Medium(value) => EntryValue::Medium(value),
@@ -59,7 +49,8 @@ impl Entry for Row {
             }
             &Value::Blob(number) => EntryValue::Large { blob: BlobNumber(number) },
             Value::Deleted => EntryValue::Deleted,
-        }
+        };
+        HashedEntry { hash: self.hash, key: &self.key, value }
     }
 }
 

@@ -24,7 +24,7 @@ fn directory(directory: &Path) {
             Row::new(format!("key {i}"), value)
         });
         let mut table = commit.create_table(WriterOptions::default()).unwrap();
-        sorted(rows.collect()).iter().for_each(|row| table.add(row).unwrap());
+        sorted(rows.collect()).iter().for_each(|row| table.add(row.entry()).unwrap());
         commit.add_table(table.finish().unwrap()).unwrap();
         publish(commit).unwrap();
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use sst_format::block::{BLOCK_HEADER_LEN, BlockHeader};
 use sst_format::file_name::FileKind;
+use sst_format::protection::BlobRecord;
 use sst_format::{BlobNumber, SequenceNumber};
 
 use super::Catalog;
@@ -34,6 +35,21 @@ impl Catalog {
         self.read_blob_within(number, access, u64::MAX)
     }
 
+    /// The record of a blob. `None` for a directory without protection, which has no records.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::Corrupt`] with [`Corruption::UnlistedBlob`] if a protected directory has no
+    /// record of it; [`ReadError`] if the records cannot be read.
+    pub fn blob_record(&self, number: BlobNumber) -> Result<Option<&BlobRecord>, ReadError> {
+        let listed = self.blobs()?.get(&number);
+        if listed.is_none() && self.is_protected {
+            let label = FileLabel::new(self.blob_path(number));
+            return Err(ReadError::corrupt(&label, Corruption::UnlistedBlob { blob: number }));
+        }
+        Ok(listed)
+    }
+
     /// As [`Catalog::read_blob`], of a value of at most `max_len` bytes if it needs memory.
     pub(crate) fn read_blob_within(
         &self,
@@ -42,10 +58,7 @@ impl Catalog {
         max_len: u64,
     ) -> Result<Slice<'static>, ReadError> {
         let label = FileLabel::new(self.blob_path(number));
-        let listed = self.blobs()?.get(&number);
-        if listed.is_none() && self.is_protected {
-            return Err(ReadError::corrupt(&label, Corruption::UnlistedBlob { blob: number }));
-        }
+        let listed = self.blob_record(number)?;
         let source = self.opened(Source::open(&label, access))?;
         let (expected, found) = (listed.map(|record| record.file_size), source.len());
         let value = match expected.filter(|&expected| expected != found) {

@@ -132,12 +132,11 @@ pub(super) fn layers_of(tables: Vec<Arc<SetTable>>, hashes: HashRange) -> Vec<La
     let mut skyline = Skyline::default();
     let mut layers: Vec<Vec<Arc<SetTable>>> = Vec::new();
     for table in tables {
+        // A table on top of all layers starts a new one.
         let level = skyline.stack(table.hashes());
-        if layers.len() <= level {
-            layers.resize_with(level + 1, Vec::new);
-        }
-        if let Some(layer) = layers.get_mut(level) {
-            layer.push(table);
+        match layers.get_mut(level) {
+            Some(layer) => layer.push(table),
+            None => layers.push(vec![table]),
         }
     }
     layers.into_iter().map(|tables| Layer::new(tables, hashes)).collect()

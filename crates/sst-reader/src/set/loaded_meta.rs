@@ -8,7 +8,7 @@ use sst_format::content_digest::FamilyCertificate;
 use sst_format::file_name::FileKind;
 use sst_format::identity::TableIdentity;
 use sst_format::live::DescribesTables;
-use sst_format::meta_file::MetaFile;
+use sst_format::meta_file::{MetaFile, TableParts};
 use sst_format::meta_head::{CommitKind, HashRange, ListedMeta, MetaHead};
 use sst_format::protection::{BlobRecord, CHECKSUM_FROM_END};
 
@@ -125,16 +125,17 @@ impl LoadedMeta {
         let start = seen.get(..start_len).ok_or_else(not_within)?;
         let section = meta.protection();
         let bare_start = section.is_none().then(|| crc32fast::hash(start));
-        let mut protected = meta.protected_tables();
-        let tables = meta.tables().zip(meta.filter_ranges()).map(|(record, filter)| {
-            let (entry_count, headers) = protected.next().unzip();
-            let content = match (entry_count, &headers) {
-                (Some(entries), Some(range)) => {
-                    let headers = seen.get(range.clone()).ok_or_else(not_within)?;
-                    Some((entries, crc32fast::hash(headers)))
+        let described = meta.described().map_err(|error| ReadError::corrupt(label, error))?;
+        let tables = described.into_iter().map(|TableParts { record, filter, protection }| {
+            let content = match &protection {
+                Some(parts) => {
+                    let headers = seen.get(parts.block_headers.clone()).ok_or_else(not_within)?;
+                    Some((parts.entry_count, crc32fast::hash(headers)))
                 }
-                _ => None,
+                None => None,
             };
+            let (entry_count, headers) =
+                protection.map(|parts| (parts.entry_count, parts.block_headers)).unzip();
             Ok(CatalogTable {
                 sequence: record.sequence,
                 meta_file: sequence,

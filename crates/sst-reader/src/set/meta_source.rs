@@ -12,7 +12,7 @@ use sst_format::meta_head::{Area, HEAD_LOCATION_LEN, HeadLocation};
 use crate::block::memory::Mapping;
 use crate::block::source::{FileIdentity, PositionedFile, Source, open_regular};
 use crate::block::triage::wrong_area;
-use crate::{Access, Corruption, FileLabel, ReadError};
+use crate::{Access, Corruption, FileLabel, ReadError, Slice};
 
 /// Meta files without a head below this many bytes are read rather than mapped: a map costs a few
 /// pages and system calls.
@@ -29,7 +29,7 @@ const _: () = assert!(FIRST_READ_LEN > HEAD_LOCATION_LEN as u64, "the first read
 pub(super) struct MetaSource {
     pub(super) label: FileLabel,
     pub(super) identity: FileIdentity,
-    source: Source,
+    source: Arc<Source>,
     /// How many bytes have been asked for.
     bytes_read: AtomicU64,
 }
@@ -78,10 +78,10 @@ impl MetaSource {
         opened.bytes_read = AtomicU64::new(last.len() as u64);
         let location = HeadLocation::parse(&last, len);
         let Some(location) = location else {
-            opened.source = match last_start {
+            opened.source = Arc::new(match last_start {
                 0 => Source::Memory(Box::new(last)),
                 _ => opened.whole(&file, access)?,
-            };
+            });
             return Ok((opened, None));
         };
         let end = location.end_range();
@@ -90,35 +90,41 @@ impl MetaSource {
         let known = end.start.saturating_sub(last_start);
         let known = usize::try_from(known).ok().and_then(|at| last.get(at..));
         let known = known.ok_or_else(|| ReadError::internal(label, "a head ends with its file"))?;
-        if last_start == 0 {
-            opened.source = Source::Memory(Box::new(last.clone()));
-        } else {
-            opened.source = Source::Positioned(file);
-        }
+        opened.source = Arc::new(match last_start {
+            0 => Source::Memory(Box::new(last.clone())),
+            _ => Source::Positioned(file),
+        });
         let mut end = opened.bytes(before)?;
         end.extend_from_slice(known);
         let start = opened.bytes(location.start_range())?;
         // The head was read, not touched in a map: a fault would read the pages around it, too.
-        opened.source = match (access, opened.source) {
+        let source = Arc::into_inner(opened.source)
+            .ok_or_else(|| ReadError::internal(label, "nothing shares a file being opened"))?;
+        opened.source = Arc::new(match (access, source) {
             (Access::Map, Source::Positioned(file)) => Source::Mapped(map(label, &file)?),
             (Access::Read, Source::Positioned(file)) => {
                 Source::Positioned(file.pooled(label, &metadata))
             }
             (_, source) => source,
-        };
+        });
         Ok((opened, Some(HeadBytes { start, end })))
     }
 
     /// A meta file that is in no file yet.
     pub(super) fn of_bytes(label: FileLabel, bytes: Vec<u8>) -> Self {
         let identity = FileIdentity::default();
-        let source = Source::Memory(Box::new(bytes));
+        let source = Arc::new(Source::Memory(Box::new(bytes)));
         Self { label, identity, source, bytes_read: AtomicU64::new(0) }
     }
 
     fn of(label: &FileLabel, metadata: &Metadata, source: Source) -> Self {
         let identity = FileIdentity::of(metadata);
-        Self { label: label.clone(), identity, source, bytes_read: AtomicU64::new(0) }
+        Self {
+            label: label.clone(),
+            identity,
+            source: Arc::new(source),
+            bytes_read: AtomicU64::new(0),
+        }
     }
 
     /// All bytes of a file.
@@ -134,8 +140,8 @@ impl MetaSource {
 
     /// The same file with all of it in memory or mapped.
     pub(super) fn into_whole(mut self, access: Access) -> Result<Self, ReadError> {
-        if let Source::Positioned(file) = &self.source {
-            self.source = self.whole(file, access)?;
+        if let Source::Positioned(file) = &*self.source {
+            self.source = Arc::new(self.whole(file, access)?);
         }
         Ok(self)
     }
@@ -147,7 +153,7 @@ impl MetaSource {
 
     /// Counts bytes that are asked for. Those of a small file were counted when it was read.
     fn count(&self, range: &Range<u64>) {
-        if !matches!(self.source, Source::Memory(_)) {
+        if !matches!(*self.source, Source::Memory(_)) {
             self.bytes_read.fetch_add(range.end.saturating_sub(range.start), Ordering::Relaxed);
         }
     }
@@ -155,7 +161,7 @@ impl MetaSource {
     /// Some bytes of the file.
     fn bytes(&self, range: Range<u64>) -> Result<Vec<u8>, ReadError> {
         self.count(&range);
-        let bytes = match &self.source {
+        let bytes = match &*self.source {
             Source::Positioned(file) => read(file, range),
             source => source.bytes(range, &mut Vec::new()).and_then(|bytes| {
                 let mut copy = Vec::new();
@@ -168,22 +174,16 @@ impl MetaSource {
     }
 
     /// The bytes of a part, verified. Not copied if the file is in memory.
-    pub(super) fn part(self: &Arc<Self>, part: &Part) -> Result<FilterBytes, ReadError> {
-        let not_within = || ReadError::internal(&self.label, "parsed ranges lie within their file");
+    pub(super) fn part(&self, part: &Part) -> Result<FilterBytes, ReadError> {
         let area = match part {
-            Part::Held(range) => {
-                let owner = Arc::<Self>::clone(self);
-                return FilterBytes::slice_of(owner, range.clone()).ok_or_else(not_within);
-            }
+            Part::Held(range) => return self.in_memory(Some(range.clone())),
             Part::Area(area) => area,
         };
         let bytes = if self.source.as_slice().is_some() {
             self.count(&area.range());
             let (start, end) = (area.range().start, area.range().end);
             let (start, end) = (usize::try_from(start), usize::try_from(end));
-            let range = start.ok().zip(end.ok()).map(|(start, end)| start..end);
-            let owner = Arc::<Self>::clone(self);
-            range.and_then(|range| FilterBytes::slice_of(owner, range)).ok_or_else(not_within)?
+            self.in_memory(start.ok().zip(end.ok()).map(|(start, end)| start..end))?
         } else {
             FilterBytes::new(self.bytes(area.range())?)
         };
@@ -192,6 +192,14 @@ impl MetaSource {
             ReadError::corrupt(&self.label, cause)
         })?;
         Ok(bytes)
+    }
+
+    /// A part of the bytes in memory, without a copy. `None` stands for a range beyond `usize`.
+    fn in_memory(&self, range: Option<Range<usize>>) -> Result<FilterBytes, ReadError> {
+        let part =
+            Slice::of_source(Arc::clone(&self.source), |source| source.as_slice()?.get(range?));
+        let not_within = || ReadError::internal(&self.label, "parsed ranges lie within their file");
+        part.map(FilterBytes::new).ok_or_else(not_within)
     }
 }
 

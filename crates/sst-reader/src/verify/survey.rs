@@ -4,13 +4,11 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 
 use sst_format::file_name::{FileKind, FileName};
-use sst_format::filter::FilterBytes;
 use sst_format::live::{DescribesTables, live_tables};
 use sst_format::meta_file::MetaFile;
-use sst_format::{SequenceNumber, SstMeta, TableProtection};
+use sst_format::{SequenceNumber, SstMeta};
 
 use super::{Checked, VerifyReport};
 use crate::block::source::Source;
@@ -113,31 +111,13 @@ impl<'a> Survey<'a> {
     fn meta(&mut self, sequence: SequenceNumber) -> Result<SurveyedMeta, ReadError> {
         let label = FileLabel::new(self.path(FileName { sequence, kind: FileKind::Meta }));
         let bytes = read_whole(&label)?;
-        let bytes = Arc::new(bytes);
         let meta = MetaFile::parse(&bytes, crc32fast::hash)
             .map_err(|error| ReadError::corrupt(&label, error))?;
-        let mut protected = meta.protection().map(|section| section.tables(meta.block_counts()));
+        let damage = |error| ReadError::corrupt(&label, error);
         let mut described = Vec::new();
-        for (record, filter) in meta.tables().zip(meta.filter_ranges()) {
-            let protection =
-                protected.as_mut().and_then(Iterator::next).map(|table| TableProtection {
-                    entry_count: table.entry_count,
-                    block_headers: table.block_headers().collect(),
-                });
-            let filter =
-                FilterBytes::slice_of(Arc::<Vec<u8>>::clone(&bytes), filter).ok_or_else(|| {
-                    ReadError::internal(&label, "parsed ranges lie within the meta file")
-                })?;
-            let description = SstMeta {
-                block_count: record.block_count,
-                min_hash: record.min_hash,
-                max_hash: record.max_hash,
-                file_size: record.file_size,
-                flags: record.flags,
-                filter,
-                protection,
-            };
-            described.push((record.sequence, description));
+        for table in meta.described().map_err(damage)? {
+            let description = table.description(&bytes).map_err(damage)?;
+            described.push((table.record.sequence, description));
         }
         for live in meta.protection().into_iter().flat_map(|section| section.live_metas()) {
             let path = self.path(FileName { sequence: live.sequence, kind: FileKind::Meta });

@@ -40,8 +40,15 @@ pub enum BulkError {
         /// Its second record.
         second: InputPosition,
     },
+    /// A record without a position was put behind one at the last position of its stream,
+    /// `u64::MAX`. The load has taken nothing of it.
+    #[error("stream {stream} has no position left behind its last record")]
+    NoPosition {
+        /// The stream.
+        stream: u64,
+    },
     /// Bytes read back from a spill file are not the bytes that were written.
-    #[error("the spill file {} is damaged: {len} bytes from byte {offset}", path.display())]
+    #[error("a spill file in {} is damaged: {len} bytes from byte {offset}", path.display())]
     SpillDamaged {
         /// The folder of the temporary file.
         path: PathBuf,
@@ -67,7 +74,7 @@ pub enum BulkError {
         handles: usize,
     },
     /// An earlier failure has ended the load.
-    #[error("the load has failed before")]
+    #[error("the load has already failed")]
     Failed,
     /// An invariant of this crate is broken, which is a bug. Nothing was published.
     #[error("a bug in the loader: broken invariant: {0}")]

@@ -34,7 +34,8 @@ const CHUNK_PER_BUCKET: &str = "a handle has a chunk for each bucket";
 pub struct BulkHandle {
     shared: Arc<Shared>,
     stream: u64,
-    next_position: u64,
+    /// The position of the next record without one of its own. `None` behind the last position.
+    next_position: Option<u64>,
     /// Number of the spill file that this handle writes to.
     file: u32,
     /// One chunk for each bucket. A chunk without a buffer has no capacity.
@@ -50,7 +51,7 @@ impl BulkHandle {
         Self {
             shared,
             stream,
-            next_position: 0,
+            next_position: Some(0),
             file,
             open: (0..BUCKETS).map(|_| Chunk::default()).collect(),
             put: Totals::default(),
@@ -69,11 +70,11 @@ impl BulkHandle {
     ///
     /// # Errors
     ///
-    /// [`BulkError`]. After [`BulkError::Entry`] the caller may go on with other records; after any
-    /// other error the load has failed.
+    /// [`BulkError`]. After [`BulkError::Entry`] and [`BulkError::NoPosition`] the caller may go on
+    /// with other records; after any other error the load has failed.
     #[inline]
     pub fn put(&mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), BulkError> {
-        self.put_at(self.next_position, key, value)
+        self.put_at(self.next_position()?, key, value)
     }
 
     /// Puts a record at a position that the caller chooses, for example a line number or an offset.
@@ -108,7 +109,7 @@ impl BulkHandle {
         key: impl AsRef<[u8]>,
         value: impl AsRef<[u8]>,
     ) -> Result<(), BulkError> {
-        self.put_blob_at(self.next_position, key, value)
+        self.put_blob_at(self.next_position()?, key, value)
     }
 
     /// Puts a record whose value becomes a blob, at a position that the caller chooses.
@@ -135,7 +136,7 @@ impl BulkHandle {
     ///
     /// As [`BulkHandle::put`].
     pub fn delete(&mut self, key: impl AsRef<[u8]>) -> Result<(), BulkError> {
-        self.delete_at(self.next_position, key)
+        self.delete_at(self.next_position()?, key)
     }
 
     /// Puts a record that deletes its key, at a position that the caller chooses.
@@ -212,6 +213,11 @@ impl BulkHandle {
         Ok(())
     }
 
+    /// The position of a record that the caller gives none.
+    fn next_position(&self) -> Result<u64, BulkError> {
+        self.next_position.ok_or(BulkError::NoPosition { stream: self.stream })
+    }
+
     /// The input position of the next record. Checks the length of its key.
     #[inline]
     fn next_input_position(
@@ -220,7 +226,7 @@ impl BulkHandle {
         key: &[u8],
     ) -> Result<InputPosition, BulkError> {
         let input_position = InputPosition { stream: self.stream, position };
-        self.next_position = position.wrapping_add(1);
+        self.next_position = position.checked_add(1);
         if key.len() > MAX_KEY_LEN {
             let source = WriteError::KeyTooLong { entry: position, len: key.len() };
             return Err(BulkError::Entry { input_position, source });

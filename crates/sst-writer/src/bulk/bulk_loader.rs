@@ -17,7 +17,7 @@ use super::shared::Shared;
 use super::unnumbered_blobs::{BlobNumbers, UnnumberedBlob};
 use super::write_phase::{Outcome, WritePhase};
 use crate::file::FileError;
-use crate::invariant::OrBroken;
+use crate::invariant::{BrokenInvariant, OrBroken};
 use crate::{Commit, Entry, Phase, Publisher};
 
 /// Loads records in any order into a directory, from several threads.
@@ -289,6 +289,10 @@ fn adopt_files(
     totals: Totals,
 ) -> Result<BulkSummary, BulkError> {
     let Outcome { written, left_out, refused, .. } = outcome;
+    if written.entries + left_out + refused.count != totals.records {
+        let rule = "each record of a load is written, a duplicate, or refused";
+        return Err(BrokenInvariant::new(rule).into());
+    }
     let tables = &written.tables;
     let used: BTreeSet<BlobNumber> =
         tables.iter().flat_map(|table| &table.blobs).copied().collect();

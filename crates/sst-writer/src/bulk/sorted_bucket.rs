@@ -6,6 +6,7 @@ use super::bulk_error::BulkError;
 use super::chunk_store::{Chunk, ChunkStore, SpilledChunk};
 use super::record::Record;
 use super::record_sink::{RecordSink, SortedRecord};
+use crate::invariant::BrokenInvariant;
 use crate::{WriteError, hash_key};
 
 /// Number of records whose memory is read together, before the first of them is used.
@@ -47,12 +48,16 @@ impl SortedBucket {
     pub(super) fn add(&mut self, chunk: Chunk) -> Result<(), BulkError> {
         let number = (self.chunks.len() as u128) << 32;
         let mut rest = chunk.bytes.as_slice();
+        let end = self.index.len() + chunk.records as usize;
         WriteError::try_reserve(&mut self.index, chunk.records as usize)?;
         while !rest.is_empty() {
             let at = chunk.bytes.len() - rest.len();
             let (record, after) = Record::decode(rest).ok_or_else(bad_chunk)?;
             rest = after;
             self.index.push((u128::from(hash_key(record.key)) << 64) | number | at as u128);
+        }
+        if self.index.len() != end {
+            return Err(BrokenInvariant::new("a chunk has as many records as were put in").into());
         }
         self.chunks.push(chunk);
         Ok(())

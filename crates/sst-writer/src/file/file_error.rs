@@ -83,7 +83,7 @@ impl fmt::Display for FileOperation {
             Self::Finish => "finish",
             Self::Lock => "lock",
             Self::Spill => "spill to a temporary file in",
-            Self::ReadSpill => "read the spill file",
+            Self::ReadSpill => "read a spill file in",
         })
     }
 }

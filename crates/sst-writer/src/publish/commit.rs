@@ -38,9 +38,9 @@ pub struct Commit<'p> {
     files: Arc<CommitFiles>,
     /// Tables of the commit, in the order in which they were added.
     tables: Vec<(SequenceNumber, SstMeta)>,
-    /// Digests of the entries that were put into the tables, if the publisher computes digests.
-    digests: BTreeMap<SequenceNumber, TableDigest>,
-    /// The blobs that each table refers to. Every table but copied ones is here, even without any.
+    /// Where the entries of each table come from.
+    origins: BTreeMap<SequenceNumber, TableOrigin>,
+    /// The blobs that each table refers to. Every table is here, even without any.
     blobs: BTreeMap<SequenceNumber, Vec<BlobNumber>>,
     obsolete: BTreeSet<SequenceNumber>,
     /// The live tables of the family before this commit, from the first time that they are asked
@@ -52,6 +52,16 @@ pub struct Commit<'p> {
     /// The earlier commit that this one makes live again; `None` if it continues the newest one.
     rollback_to: Option<DirectoryState>,
     outcome: Outcome,
+}
+
+/// Where the entries of a table of a commit come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TableOrigin {
+    /// They were put in by the caller. With the digest of these entries, if the publisher computes
+    /// digests ([`PublisherOptions::digest`](crate::PublisherOptions::digest)).
+    Written(Option<TableDigest>),
+    /// The file was copied byte for byte ([`Commit::copy_table`]).
+    Copied,
 }
 
 /// The state of a commit, which decides about its files when it is dropped.
@@ -74,7 +84,8 @@ pub struct CommitInfo {
     /// Certificates of families, ascending: see [`PreparedCommit::certify`].
     pub certificates: Vec<FamilyCertificate>,
     /// Files that no commit needs any more but that could not be removed. The next commit, or the
-    /// next publisher, tries again.
+    /// next publisher, tries again. Empty too if another publisher has published since, because the
+    /// lock file was removed: then nothing is removed, since its commit may need the files.
     pub not_removed: Vec<FileError>,
 }
 
@@ -86,7 +97,7 @@ impl<'p> Commit<'p> {
             family,
             files,
             tables: Vec::new(),
-            digests: BTreeMap::new(),
+            origins: BTreeMap::new(),
             blobs: BTreeMap::new(),
             obsolete: BTreeSet::new(),
             live: None,
@@ -228,6 +239,8 @@ impl<'p> Commit<'p> {
         let persisted = planted!("gathered-sync-skipped", file.persist(), file.persist_unsynced());
         self.files.note_created(name, persisted)?;
         planted!("gathered-copies-stay" => self.files.forget_last());
+        self.blobs.insert(name.sequence, Vec::new());
+        self.origins.insert(name.sequence, TableOrigin::Copied);
         self.tables.push((name.sequence, meta));
         Ok(name.sequence)
     }
@@ -271,7 +284,7 @@ impl<'p> Commit<'p> {
     fn push_table<T>(&mut self, sequence: SequenceNumber, table: Finished<T>) {
         let Finished { meta, blobs, digest, .. } = table;
         self.blobs.insert(sequence, blobs);
-        self.digests.extend(digest.map(|digest| (sequence, digest)));
+        self.origins.insert(sequence, TableOrigin::Written(digest));
         self.tables.push((sequence, meta));
     }
 

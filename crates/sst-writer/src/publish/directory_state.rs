@@ -115,12 +115,10 @@ impl DirectoryState {
     /// Sets which descriptions are live, by the rule of FORMAT.md section 9.
     fn mark_live(&mut self) {
         let live = live_tables(&self.metas);
-        let live: Vec<_> = live.iter().map(|live| (live.meta.sequence, live.index)).collect();
-        // Both are in the order of the meta files, and within one in that of its tables.
-        let mut live = live.into_iter().peekable();
+        let live: BTreeSet<_> = live.iter().map(|live| (live.meta.sequence, live.index)).collect();
         for meta in &mut self.metas {
             for (index, table) in meta.tables.iter_mut().enumerate() {
-                table.is_live = live.next_if_eq(&(meta.sequence, index)).is_some();
+                table.is_live = live.contains(&(meta.sequence, index));
             }
         }
     }

@@ -77,8 +77,17 @@ impl Generation {
         let mut generations =
             vec![Self::of(&newest, current.sequence, file_system, directory, &files)];
         for sequence in older_metas(&files, current.sequence) {
-            if let Ok(state) = DirectoryState::load_commit(file_system, directory, sequence) {
-                generations.push(Self::of(&state, sequence, file_system, directory, &files));
+            match DirectoryState::load_commit(file_system, directory, sequence) {
+                Ok(state) => {
+                    generations.push(Self::of(&state, sequence, file_system, directory, &files));
+                }
+                // A damaged commit, or a meta file that is only a part of one, is no generation. A
+                // commit that cannot be read now may be one.
+                Err(error) => {
+                    if let Ok(error) = error.into_io() {
+                        return Err(error.into());
+                    }
+                }
             }
         }
         for (i, generation) in generations.iter_mut().enumerate() {

@@ -9,13 +9,14 @@ use sst_format::block::BLOCK_HEADER_LEN;
 use sst_format::content_digest::FamilyCertificate;
 use sst_format::file_name::{FileKind, FileName};
 use sst_format::live::DescribesTables;
-use sst_format::meta_file::{MetaFile, TableRecord};
+use sst_format::meta_file::{MetaFile, TableParts, TableRecord};
 use sst_format::meta_head::{
     Area, CommitKind, HEAD_LOCATION_LEN, HashRange, HeadLocation, ListedMeta, MetaHead, MetaLimits,
 };
 use sst_format::protection::{BlobRecord, LiveMeta};
 use sst_format::{FormatError, SequenceNumber};
 
+use crate::invariant::{BrokenInvariant, OrBroken};
 use crate::{FileError, FileOperation, FileSystem, PublishError, StoredFile};
 
 /// A live meta file of a commit.
@@ -113,16 +114,17 @@ impl MetaState {
         sequence: SequenceNumber,
         path: &Path,
     ) -> Result<Self, PublishError> {
-        let meta = MetaFile::parse(bytes, crc32fast::hash)
-            .map_err(|source| PublishError::Format { path: path.to_owned(), source })?;
+        let damage = |source| PublishError::Format { path: path.to_owned(), source };
+        let meta = MetaFile::parse(bytes, crc32fast::hash).map_err(damage)?;
         let Some(protection) = meta.protection() else {
             return Err(PublishError::Unprotected { path: path.to_owned() });
         };
-        // A protected meta file states the number of entries of each table.
-        let tables = meta.tables().zip(meta.filter_ranges()).zip(meta.protected_tables());
-        let tables = tables.map(|((record, filter), (entry_count, _))| {
-            TableState::new(record, entry_count, filter.len() as u64)
-        });
+        let table = |TableParts { record, filter, protection }| {
+            let protection =
+                protection.or_broken("a protected meta file has a section for each table")?;
+            Ok(TableState::new(record, protection.entry_count, filter.len() as u64))
+        };
+        let tables = meta.described().map_err(damage)?.into_iter().map(table);
         let family = meta.family();
         let live_metas = match protection.listed_metas() {
             Some(listed) => listed.collect(),
@@ -138,7 +140,7 @@ impl MetaState {
             kind: head.map(MetaHead::kind),
             commit: head.map_or(sequence, MetaHead::commit),
             hashes: HashRange::FULL,
-            tables: tables.collect(),
+            tables: tables.collect::<Result<_, BrokenInvariant>>()?,
             blobs: protection.blobs().collect(),
             obsolete: meta.obsolete().collect(),
             certificates: protection.certificates().collect(),

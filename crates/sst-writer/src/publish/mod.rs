@@ -15,7 +15,7 @@ mod rollback;
 pub(crate) mod table_writer;
 
 pub use commit::prepared_commit::PreparedCommit;
-pub use commit::{Commit, CommitInfo};
+pub use commit::{Commit, CommitInfo, TableOrigin};
 pub use directory_lock::LOCK_FILE_NAME;
 pub use first_commit_marker::MARKER_FILE_NAME as FIRST_COMMIT_FILE_NAME;
 pub use generation::Generation;

@@ -55,9 +55,10 @@ impl Publisher {
                     None
                 }
                 Ok(state) => state.files().is_subset(&files).then_some(Ok((sequence, state))),
+                Err(error) if to.is_some() => Some(Err(error)),
                 // A commit that cannot be read now may be complete, so the search must not go on to
                 // an older one. A damaged commit is left out.
-                Err(error) => error.into_io().ok().map(Err),
+                Err(error) => error.into_io().ok().map(|error| Err(error.into())),
             }
         });
         let (target, mut state) = found.transpose()?.ok_or_else(no_such_generation)?;

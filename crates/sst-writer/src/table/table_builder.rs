@@ -9,7 +9,7 @@ use sst_format::{BlobNumber, BlockIndex, SstMeta, TableFlags, TableProtection};
 
 use crate::codec::{CheckError, check_stored};
 use crate::file::Sink;
-use crate::invariant::OrBroken;
+use crate::invariant::{BrokenInvariant, OrBroken};
 use crate::table::block_writer::BlockWriter;
 use crate::table::entry_checks::{EntryChecks, StatedKey};
 use crate::table::entry_digester::EntryDigester;
@@ -137,6 +137,9 @@ impl<S: Sink> TableBuilder<S> {
         }
         // The short way is only open where there is room.
         if !self.add_same_shape(key, value)? {
+            // An entry that no table can hold is an error, not a lack of room.
+            self.checks.key_len(key.key.len())?;
+            self.checks.value_class(value)?;
             if !self.has_room_for(key.hash, key.key.len(), value) {
                 return Ok(false);
             }
@@ -173,7 +176,7 @@ impl<S: Sink> TableBuilder<S> {
     fn digest(&mut self, key: &[u8], value: EntryValue<'_>) -> Result<(), WriteError> {
         self.guarded(|table| match &mut table.digester {
             Some(digester) => Ok(digester.add(key, value, &table.decompressed)?),
-            None => Ok(()),
+            None => Err(BrokenInvariant::new("only a table with a digest adds to it").into()),
         })
     }
 
@@ -217,11 +220,14 @@ impl<S: Sink> TableBuilder<S> {
         }
         self.guaranteed_free -= needed;
         boundaries.commit_same_shape(same_shape);
-        let value_ref = match value {
-            SameShapeValue::Inline(value) => ValueRef::Inline(value),
-            SameShapeValue::Small(value) => self.small_values.push(value)?,
+        let pushed = match value {
+            SameShapeValue::Inline(value) => Ok(ValueRef::Inline(value)),
+            SameShapeValue::Small(value) => self.small_values.push(value),
         };
-        self.key_blocks.pending.push(hash, key_bytes, entry_type, value_ref)?;
+        let pushed = pushed.and_then(|value_ref| {
+            self.key_blocks.pending.push(hash, key_bytes, entry_type, value_ref)
+        });
+        pushed.map_err(|error| self.broken(error))?;
         self.checks.accepted_another(hash);
         Ok(true)
     }
@@ -246,7 +252,8 @@ impl<S: Sink> TableBuilder<S> {
         let value_ref = self.store_value(value, &placement)?;
         // The entry is accepted. From here on only the output can fail.
         self.key_blocks.boundaries.commit(placement);
-        self.key_blocks.pending.push(hash, key_bytes, entry_type, value_ref)?;
+        let pushed = self.key_blocks.pending.push(hash, key_bytes, entry_type, value_ref);
+        pushed.map_err(|error| self.broken(error))?;
         self.checks.accepted(hash);
         if placement.starts_block {
             self.guarded(|table| table.key_blocks.write_ready(&mut table.blocks))?;
@@ -385,6 +392,13 @@ impl<S: Sink> TableBuilder<S> {
         let block = self.blocks.write(payload)?;
         self.small_values.clear();
         self.key_blocks.resolve(block, &mut self.blocks)
+    }
+
+    /// Poisons the table, whose block boundaries and entries no longer agree.
+    #[cold]
+    fn broken(&mut self, invariant: BrokenInvariant) -> WriteError {
+        self.is_poisoned = true;
+        invariant.into()
     }
 
     /// Runs an action that may fail or panic halfway. If it does, the table stays poisoned.

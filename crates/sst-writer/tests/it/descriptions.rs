@@ -6,10 +6,9 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use sst_format::current::Current;
-use sst_format::filter::FilterBytes;
-use sst_format::meta_file::{MetaFile, MetaFileParts, TableRecord};
+use sst_format::meta_file::{MetaFile, MetaFileParts};
 use sst_format::protection::LiveMeta;
-use sst_format::{SequenceNumber, SstMeta, TableProtection};
+use sst_format::{SequenceNumber, SstMeta};
 use sst_writer::{EntryValue, Publisher};
 
 use crate::published::{commit, find, live, names, open, table};
@@ -17,21 +16,8 @@ use crate::published::{commit, find, live, names, open, table};
 /// The descriptions of tables in a protected meta file.
 fn descriptions(bytes: &[u8]) -> Vec<(SequenceNumber, SstMeta)> {
     let meta = MetaFile::parse(bytes, crc32fast::hash).unwrap();
-    let protected = meta.protection().unwrap().tables(meta.block_counts());
-    let tables = meta.tables().zip(meta.filter_ranges()).zip(protected);
-    tables
-        .map(|((record, filter), protected)| {
-            let protection = Some(TableProtection {
-                entry_count: protected.entry_count,
-                block_headers: protected.block_headers().collect(),
-            });
-            let TableRecord { block_count, min_hash, max_hash, file_size, flags, .. } = record;
-            let filter = FilterBytes::new(bytes[filter].to_vec());
-            let meta =
-                SstMeta { block_count, min_hash, max_hash, file_size, flags, filter, protection };
-            (record.sequence, meta)
-        })
-        .collect()
+    let tables = meta.described().unwrap().into_iter();
+    tables.map(|table| (table.record.sequence, table.description(bytes).unwrap())).collect()
 }
 
 /// A meta file may name a table obsolete and describe it again: then its older description is dead,

@@ -10,7 +10,7 @@ use crate::file_name::FileKind;
 use crate::meta_head::{
     CommitKind, HEAD_LOCATION_LEN, LISTED_META_LEN, TABLE_CHECKS_LEN, headers_len,
 };
-use crate::protection::BLOB_LEN;
+use crate::protection_records::BLOB_LEN;
 use crate::{FormatError, Structure};
 
 /// The bytes of the core at which it states the number of blobs and of live meta files.

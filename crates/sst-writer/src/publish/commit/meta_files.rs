@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use sst_format::del_file::DelFile;
 use sst_format::file_name::{FileKind, FileName};
-use sst_format::meta_file::MetaFile;
+use sst_format::meta_file::{MetaFile, TableParts};
 use sst_format::meta_head::{
     BlockHeaders, DescribedTable, HashRange, ListedMeta, MetaFileV3, MetaLimits,
 };
@@ -49,14 +49,15 @@ impl RedescribedMeta {
         if file.protection().map(|section| section.checksum()) != Some(self.meta.checksum) {
             return Err(PublishError::Changed { path: self.path.clone() });
         }
-        let tables = file.tables().zip(file.filter_ranges()).zip(file.protected_tables());
-        let live = tables.zip(&self.meta.tables).filter(|(_, state)| state.is_live);
-        let describe = |(((record, filter), (entry_count, headers)), _)| {
+        let tables = file.described().map_err(damage)?;
+        let live = tables.into_iter().zip(&self.meta.tables).filter(|(_, state)| state.is_live);
+        let describe = |(TableParts { record, filter, protection }, _)| {
+            let protection = protection?;
             Some(DescribedTable {
                 record,
-                entry_count,
+                entry_count: protection.entry_count,
                 filter: self.bytes.get(filter)?,
-                headers: BlockHeaders::Stored(self.bytes.get(headers)?),
+                headers: BlockHeaders::Stored(self.bytes.get(protection.block_headers)?),
                 // Parsing has verified all bytes.
                 filter_checksum: None,
                 headers_checksum: None,
@@ -160,15 +161,17 @@ impl PreparedCommit<'_> {
         tables: Range<usize>,
     ) -> Result<BTreeMap<BlobNumber, BlobRecord>, PublishError> {
         let tables = self.tables().get(tables).or_broken(RANGE)?;
-        // A copied table refers to no blob, and is not listed.
-        let numbers = tables.iter().filter_map(|(table, _)| self.commit.blobs.get(table)).flatten();
+        let of_table = |(table, _): &(SequenceNumber, _)| {
+            self.commit.blobs.get(table).or_broken("a commit lists the blobs of each of its tables")
+        };
+        let numbers: Vec<_> = tables.iter().map(of_table).collect::<Result<_, _>>()?;
         let record = |number: &BlobNumber| {
             let found = self.blobs.binary_search_by_key(number, |blob| blob.number).ok();
             let blob = found.and_then(|at| self.blobs.get(at));
             let blob = blob.or_broken("preparing a commit has found a record of each blob")?;
             Ok((*number, *blob))
         };
-        numbers.map(record).collect()
+        numbers.into_iter().flatten().map(record).collect()
     }
 
     /// Writes a meta file of the commit that is not its newest.

@@ -10,8 +10,9 @@ use sst_format::protection::BlobRecord;
 use sst_format::{BlobNumber, SequenceNumber, SstMeta, planted};
 
 use super::{Commit, Outcome};
+use crate::publish::TableOrigin;
 use crate::publish::directory_state::BaseState;
-use crate::{AtomicFile, CommitInfo, Monitor, PublishError, TableDigest};
+use crate::{AtomicFile, CommitInfo, Monitor, PublishError};
 
 /// A commit of tables and blobs whose contents are durable and whose description is in memory. It
 /// is not visible yet. See [`Commit::prepare`].
@@ -87,11 +88,11 @@ impl<'p> PreparedCommit<'p> {
         self.commit.tables()
     }
 
-    /// Digest of the entries that were put into a table of this commit. `None` for a copied table,
-    /// or if [`PublisherOptions::digest`](crate::PublisherOptions::digest) is off.
+    /// Where the entries of a table come from, with their digest if they were put in by the caller.
+    /// `None` if this commit has no such table.
     #[must_use]
-    pub fn table_digest(&self, table: SequenceNumber) -> Option<&TableDigest> {
-        self.commit.digests.get(&table)
+    pub fn table_origin(&self, table: SequenceNumber) -> Option<&TableOrigin> {
+        self.commit.origins.get(&table)
     }
 
     /// Tables of earlier commits of this family that are not live in this one.
@@ -149,7 +150,7 @@ impl<'p> PreparedCommit<'p> {
     ///
     /// `content` is the digest of its live entries, tables of earlier commits included (FORMAT.md
     /// section 12). The caller must have read them from the device, and must have compared the
-    /// tables of this commit with [`PreparedCommit::table_digest`]; `sst_merge::certify` does both.
+    /// tables of this commit with [`PreparedCommit::table_origin`]; `sst_merge::certify` does both.
     pub fn certify(&mut self, content: ContentDigest) {
         let family = self.commit.family;
         self.certificates.retain(|known| known.family != family);

@@ -27,7 +27,7 @@ impl BlobRecord {
         self.header.encode(out);
     }
 
-    pub(super) const fn from_bytes(bytes: &[u8; BLOB_LEN]) -> Self {
+    pub(crate) const fn from_bytes(bytes: &[u8; BLOB_LEN]) -> Self {
         Self {
             number: BlobNumber(u32_in::<0, _>(bytes)),
             file_size: u64_in::<4, _>(bytes),

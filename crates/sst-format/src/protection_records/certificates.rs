@@ -3,9 +3,8 @@
 use alloc::vec::Vec;
 
 use super::STRUCTURE;
-use super::encoder::count;
 use crate::FormatError;
-use crate::bytes::{field, u32_in};
+use crate::bytes::{count, field, u32_in};
 use crate::content_digest::{CONTENT_DIGEST_LEN, ContentDigest, FamilyCertificate};
 
 /// Length of the record of one certificate in bytes.
@@ -23,7 +22,7 @@ pub(crate) fn encode_certificates(
     out: &mut Vec<u8>,
     certificates: &[FamilyCertificate],
 ) -> Result<(), FormatError> {
-    out.extend_from_slice(&count(certificates.len())?.to_be_bytes());
+    out.extend_from_slice(&count(STRUCTURE, certificates.len())?.to_be_bytes());
     for certificate in certificates {
         out.extend_from_slice(&certificate.family.to_be_bytes());
         out.extend_from_slice(&certificate.content.to_bytes());

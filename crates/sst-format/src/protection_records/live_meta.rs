@@ -4,7 +4,7 @@ use crate::SequenceNumber;
 use crate::bytes::u32_in;
 
 /// Length of its record in bytes, in versions 1 and 2.
-pub(super) const LIVE_META_LEN: usize = 8;
+pub(crate) const LIVE_META_LEN: usize = 8;
 
 /// A live meta file as of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct LiveMeta {
 }
 
 impl LiveMeta {
-    pub(super) const fn from_bytes(bytes: &[u8; LIVE_META_LEN]) -> Self {
+    pub(crate) const fn from_bytes(bytes: &[u8; LIVE_META_LEN]) -> Self {
         let (sequence, checksum) = (u32_in::<0, _>(bytes), u32_in::<4, _>(bytes));
         Self { sequence: SequenceNumber(sequence), checksum }
     }

@@ -2,9 +2,8 @@
 
 use alloc::vec::Vec;
 
-use super::encoder::count;
 use super::{PROTECTION_MAGIC, STRUCTURE};
-use crate::bytes::{field, u32_in};
+use crate::bytes::{count, field, u32_in};
 use crate::{Crc32, FormatError};
 
 /// Length of the trailer in bytes: [`Trailer::parse`] needs no more.
@@ -54,7 +53,7 @@ pub(crate) fn encode_trailer(
     section_start: usize,
     crc32: Crc32,
 ) -> Result<u32, FormatError> {
-    out.extend_from_slice(&count(out.len() - section_start)?.to_be_bytes());
+    out.extend_from_slice(&count(STRUCTURE, out.len() - section_start)?.to_be_bytes());
     let checksum = crc32(out);
     out.extend_from_slice(&checksum.to_be_bytes());
     out.extend_from_slice(&PROTECTION_MAGIC);

@@ -1,10 +1,66 @@
 //! The start of a meta file: everything before its filter area.
 
-use crate::bytes::u32_at;
-use crate::sst_meta::validate_hashes;
-use crate::{FormatError, SequenceNumber};
+use alloc::vec::Vec;
 
-use super::{META_MAGIC, STRUCTURE, TABLE_LEN, TableRecord};
+use crate::bytes::{count, u16_in, u32_at, u32_in, u64_in};
+use crate::sst_meta::validate_hashes;
+use crate::{FormatError, SequenceNumber, SstMeta, Structure, TableFlags};
+
+/// The first four bytes of a meta file.
+pub const META_MAGIC: u32 = 0xfe4a_da4a;
+
+const STRUCTURE: Structure = Structure::MetaFile;
+const TABLE_LEN: usize = 38;
+
+/// The description of one table in a meta file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableRecord {
+    /// Sequence number: the table's file is `NNNNNNNN.sst`.
+    pub sequence: SequenceNumber,
+    /// Number of blocks, the index block included.
+    pub block_count: u16,
+    /// Hash of the first entry.
+    pub min_hash: u64,
+    /// Hash of the last entry.
+    pub max_hash: u64,
+    /// Length of the file in bytes.
+    pub file_size: u64,
+    /// Flags.
+    pub flags: TableFlags,
+    /// END of the filter in the filter area, in bytes.
+    pub filter_end: u32,
+}
+
+impl TableRecord {
+    /// The record of a table that was just written. The encoder sets [`TableRecord::filter_end`].
+    #[must_use]
+    pub const fn new(sequence: SequenceNumber, meta: &SstMeta) -> Self {
+        let SstMeta { block_count, min_hash, max_hash, file_size, flags, .. } = *meta;
+        Self { sequence, block_count, min_hash, max_hash, file_size, flags, filter_end: 0 }
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.sequence.0.to_be_bytes());
+        out.extend_from_slice(&self.block_count.to_be_bytes());
+        out.extend_from_slice(&self.min_hash.to_be_bytes());
+        out.extend_from_slice(&self.max_hash.to_be_bytes());
+        out.extend_from_slice(&self.file_size.to_be_bytes());
+        out.extend_from_slice(&self.flags.0.to_be_bytes());
+        out.extend_from_slice(&self.filter_end.to_be_bytes());
+    }
+
+    const fn from_bytes(bytes: &[u8; TABLE_LEN]) -> Self {
+        Self {
+            sequence: SequenceNumber(u32_in::<0, _>(bytes)),
+            block_count: u16_in::<4, _>(bytes),
+            min_hash: u64_in::<6, _>(bytes),
+            max_hash: u64_in::<14, _>(bytes),
+            file_size: u64_in::<22, _>(bytes),
+            flags: TableFlags(u32_in::<30, _>(bytes)),
+            filter_end: u32_in::<34, _>(bytes),
+        }
+    }
+}
 
 /// A checked view of the start of a meta file.
 #[derive(Clone, Copy, Debug)]
@@ -102,4 +158,29 @@ impl<'a> Rest<'a> {
         self.at += records.len();
         Ok(records.as_chunks().0)
     }
+}
+
+/// Appends everything before the filter area. Each table comes with the length of its filter in
+/// bytes.
+pub(crate) fn encode_start(
+    out: &mut Vec<u8>,
+    family: u32,
+    obsolete: &[SequenceNumber],
+    tables: impl ExactSizeIterator<Item = (TableRecord, usize)>,
+) -> Result<(), FormatError> {
+    out.extend_from_slice(&META_MAGIC.to_be_bytes());
+    out.extend_from_slice(&family.to_be_bytes());
+    out.extend_from_slice(&count(STRUCTURE, obsolete.len())?.to_be_bytes());
+    for sequence in obsolete {
+        out.extend_from_slice(&sequence.0.to_be_bytes());
+    }
+    out.extend_from_slice(&count(STRUCTURE, tables.len())?.to_be_bytes());
+    let mut filter_end = 0;
+    for (record, filter_len) in tables {
+        filter_end = count(STRUCTURE, filter_end as usize + filter_len)?;
+        TableRecord { filter_end, ..record }.encode(out);
+    }
+    // We write no used-keys filter, so it ends where the last filter does.
+    out.extend_from_slice(&filter_end.to_be_bytes());
+    Ok(())
 }
