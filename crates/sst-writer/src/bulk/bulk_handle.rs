@@ -174,7 +174,7 @@ impl BulkHandle {
             }
             EntryValue::Deleted => self.delete(key),
             EntryValue::MediumRaw { .. } | EntryValue::Large { .. } => {
-                let position = self.next_position;
+                let position = self.next_position()?;
                 let input_position = self.next_input_position(position, key)?;
                 let source = WriteError::StoredForm { entry: position };
                 Err(BulkError::Entry { input_position, source })
