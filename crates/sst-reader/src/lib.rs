@@ -19,8 +19,8 @@ pub use error::{Corruption, FileLabel, ReadError};
 pub use hash::hash_key;
 pub use options::ReaderOptions;
 pub use set::{
-    Catalog, CatalogTable, LiveSet, SetCursor, SetIter, SetMatches, SetStatistics, SstSet,
-    Tournament,
+    Catalog, CatalogTable, LiveEntries, LiveSet, SetCursor, SetEntries, SetIter, SetMatches,
+    SetStatistics, SstSet, Tournament,
 };
 pub use sst_format::monitor::{CancelToken, Cancelled, Meter, Monitor, Phase, Progress};
 pub use table::affected::Affected;

@@ -14,6 +14,20 @@ pub(crate) fn opening_table(dir: &Path, table: SequenceNumber) {
     let _ = (dir, table);
 }
 
+/// A set was opened without a filter, and some of its tables have one. Said once for each set that
+/// is opened, not for those that it is refreshed to.
+#[inline]
+pub(crate) fn filters_unused(dir: &Path, tables: usize) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(
+        dir = %dir.display(),
+        tables,
+        "filters are not used: add ReaderOptions::filter(QuotientFilter::default()) of sst-amqf"
+    );
+    #[cfg(not(feature = "tracing"))]
+    let _ = (dir, tables);
+}
+
 /// A set was refreshed to a newer commit.
 #[inline]
 pub(crate) fn refreshed(dir: &Path, from: SequenceNumber, to: SequenceNumber) {

@@ -1,11 +1,12 @@
 //! The newest set of a directory, for many threads.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
-use super::SstSet;
+use super::{LiveEntries, SstSet};
 use crate::{ReadError, ReaderOptions, Slice};
 
 /// How often a lookup that met an outdated set is tried again in a refreshed one.
@@ -16,7 +17,7 @@ const MAX_RETRIES: u32 = 10;
 ///
 /// A lookup takes the set there is and finishes with it: it never mixes two commits.
 /// [`LiveSet::refresh`] puts the next one in its place; threads that still use the one before keep
-/// it alive.
+/// it alive. Values outlive the call, without a copy.
 ///
 /// ```no_run
 /// use sst_reader::{LiveSet, ReaderOptions};
@@ -24,6 +25,7 @@ const MAX_RETRIES: u32 = 10;
 /// let live = LiveSet::open("unicode.db", &ReaderOptions::default())?;
 /// std::thread::scope(|scope| {
 ///     scope.spawn(|| live.get("1F600"));
+///     scope.spawn(|| live.multi_get(&["0041", "03BB"]));
 ///     // Now and then, or when the writer says so:
 ///     scope.spawn(|| live.refresh());
 /// });
@@ -44,6 +46,31 @@ impl LiveSet {
     /// As there.
     pub fn open(dir: impl AsRef<Path>, options: &ReaderOptions) -> Result<Self, ReadError> {
         SstSet::open(dir, options).map(Self::from)
+    }
+
+    /// Opens one family of the directory `dir`, as [`SstSet::open_family`] does.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn open_family(
+        dir: impl AsRef<Path>,
+        family: u32,
+        options: &ReaderOptions,
+    ) -> Result<Self, ReadError> {
+        SstSet::open_family(dir, family, options).map(Self::from)
+    }
+
+    /// The family that the set shows.
+    #[must_use]
+    pub fn family(&self) -> u32 {
+        self.set.load().family()
+    }
+
+    /// The families of the directory as of the last refresh, ascending.
+    #[must_use]
+    pub fn families(&self) -> BTreeSet<u32> {
+        self.set.load().catalog().families()
     }
 
     /// The set of the last refresh: for several lookups that must see the same commit. O(1), no
@@ -82,6 +109,55 @@ impl LiveSet {
         self.with(|set| Ok(set.get(key)?.map(Slice::into_owned)))
     }
 
+    /// [`SstSet::multi_get`] in the newest set, as [`LiveSet::get`]: all values are of one commit.
+    ///
+    /// # Errors
+    ///
+    /// As [`SstSet::multi_get`].
+    pub fn multi_get<K: AsRef<[u8]>>(
+        &self,
+        keys: &[K],
+    ) -> Result<Vec<Option<Slice<'static>>>, ReadError> {
+        self.with(|set| {
+            let values = set.multi_get(keys)?.into_iter();
+            Ok(values.map(|value| value.map(Slice::into_owned)).collect())
+        })
+    }
+
+    /// [`SstSet::get_all`] in the newest set, as [`LiveSet::get`]: all values of a key, held at the
+    /// same time.
+    ///
+    /// # Errors
+    ///
+    /// As [`SstSet::get_all`].
+    pub fn get_all(&self, key: impl AsRef<[u8]>) -> Result<Vec<Slice<'static>>, ReadError> {
+        let key = key.as_ref();
+        self.with(|set| set.get_all(key).map(|value| value.map(Slice::into_owned)).collect())
+    }
+
+    /// [`SstSet::contains_key`] in the newest set, as [`LiveSet::get`].
+    ///
+    /// # Errors
+    ///
+    /// As [`SstSet::get`].
+    pub fn contains_key(&self, key: impl AsRef<[u8]>) -> Result<bool, ReadError> {
+        let key = key.as_ref();
+        self.with(|set| set.contains_key(key))
+    }
+
+    /// All live entries of the set there is now, as pairs of key and value. A refresh meanwhile does
+    /// not change the walk.
+    #[must_use]
+    pub fn iter(&self) -> LiveEntries {
+        LiveEntries::new(self.snapshot())
+    }
+
+    /// [`SstSet::entry_count`] of the set there is now.
+    #[must_use]
+    pub fn entry_count(&self) -> Option<u64> {
+        self.set.load().entry_count()
+    }
+
     /// Calls `look_up` with the newest set; again with a refreshed one as long as it fails with
     /// [`ReadError::Outdated`]. It may be called several times.
     ///
@@ -101,6 +177,15 @@ impl LiveSet {
             }
         }
         look_up(&self.set.load())
+    }
+}
+
+impl IntoIterator for &LiveSet {
+    type Item = Result<(Slice<'static>, Slice<'static>), ReadError>;
+    type IntoIter = LiveEntries;
+
+    fn into_iter(self) -> LiveEntries {
+        self.iter()
     }
 }
 

@@ -16,7 +16,7 @@ use super::open_files::OpenFiles;
 use super::set_cursor::Values;
 use super::set_table::{Opening, SetTable};
 use super::statistics::{Counters, Tally};
-use super::{Catalog, SetCursor, SetIter, SetStatistics};
+use super::{Catalog, SetCursor, SetEntries, SetIter, SetStatistics};
 use crate::{
     BlockCache, CatalogTable, FileLabel, Lookup, ReadError, ReaderOptions, Slice, hash_key,
 };
@@ -115,6 +115,11 @@ impl SstSet {
             open_files: options.open_files_limit().map(|limit| Arc::new(OpenFiles::new(limit))),
             counters: options.statistics.then(|| Arc::new(Counters::new())),
         };
+        let filters = catalog.tables.iter().filter(|table| table.family == family);
+        let filters = filters.filter(|table| table.filter_len() > 0).count();
+        if options.filter.is_none() && filters > 0 {
+            crate::telemetry::filters_unused(&catalog.dir, filters);
+        }
         // All tables of the set share one cache, given or not.
         Self::build(catalog, family, options.clone().cache(cache), shared, None)
     }
@@ -213,6 +218,24 @@ impl SstSet {
         self.layers.len()
     }
 
+    /// Number of entries of all tables of the set, as the commit states it: tombstones and hidden
+    /// entries are counted too. `None` if the directory is not protected. O(number of tables).
+    #[must_use]
+    pub fn entry_count(&self) -> Option<u64> {
+        self.tables().map(|table| table.entry_count).sum()
+    }
+
+    /// Number of live entries of the family, as its certificate states it; `None` if the commit is
+    /// not certified. [`SstSet::iter`] counts them otherwise.
+    #[must_use]
+    pub fn live_entry_count(&self) -> Option<u64> {
+        let mut certificates = self.catalog.certificates.iter();
+        let of_family = certificates.find(|certificate| certificate.family == self.family)?;
+        // A set of a part of the hashes has fewer.
+        let is_whole = self.catalog.scope().hashes == (HashRange { min: 0, max: u64::MAX });
+        is_whole.then(|| of_family.content.entries())
+    }
+
     /// Number of tables whose files are open now. O(number of tables).
     #[must_use]
     pub fn open_table_count(&self) -> usize {
@@ -260,6 +283,19 @@ impl SstSet {
             Lookup::NotFound | Lookup::Deleted => Ok(None),
             Lookup::Value(value) => Ok(Some(value)),
             Lookup::Blob(number) => self.read_blob(number).map(Some),
+        }
+    }
+
+    /// Whether [`SstSet::get`] finds a value. A value in a blob file is not read.
+    ///
+    /// # Errors
+    ///
+    /// As [`SstSet::get`].
+    pub fn contains_key(&self, key: impl AsRef<[u8]>) -> Result<bool, ReadError> {
+        let key = key.as_ref();
+        match self.lookup(hash_key(key), key)? {
+            Lookup::NotFound | Lookup::Deleted => Ok(false),
+            Lookup::Value(_) | Lookup::Blob(_) => Ok(true),
         }
     }
 
@@ -354,6 +390,13 @@ impl SstSet {
     ) -> Result<Lookup<'s>, ReadError> {
         let Some(table) = layer.table_of(hash) else { return Ok(Lookup::NotFound) };
         table.lookup(hash, key, opening, tally)
+    }
+
+    /// All live entries as pairs of key and value, blobs included, in (hash, key) order. `for entry
+    /// in &set` does the same.
+    #[must_use]
+    pub fn entries(&self) -> SetEntries<'_> {
+        SetEntries::new(self.iter(), self)
     }
 
     /// All live entries in (hash, key) order, each key as its newest table has it: those that

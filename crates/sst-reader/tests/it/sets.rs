@@ -226,3 +226,51 @@ fn a_refreshed_set_keeps_open_tables() {
     assert_eq!(newer.get(2_u32.to_be_bytes()).unwrap().unwrap(), b"new".as_slice());
     assert_eq!(newer.statistics().lookups, 2);
 }
+
+#[test]
+fn pairs_of_key_and_value_are_the_live_entries() {
+    let (mut directory, mut live) = layered();
+    directory.blob(900, b"a value in a file of its own");
+    let blob = (b"with a blob".to_vec(), Value::Blob(900));
+    let table = Table::new(std::slice::from_ref(&blob));
+    directory.commit(Commit { tables: &[table], ..Commit::default() });
+    live.insert(blob.0, b"a value in a file of its own".to_vec());
+    for options in every_access() {
+        let set = SstSet::open(directory.path(), &options).unwrap();
+        let mut pairs = BTreeMap::new();
+        for entry in &set {
+            let (key, value) = entry.unwrap();
+            assert!(pairs.insert(Vec::from(key), Vec::from(value)).is_none());
+        }
+        assert_eq!(pairs, live);
+        assert_eq!(set.entry_count(), Some(1_000 + 50 + 20 + 10 + 1));
+        for key in (0..1_100_u32).map(u32::to_be_bytes) {
+            assert_eq!(set.contains_key(key).unwrap(), live.contains_key(&key[..]));
+        }
+        assert!(set.contains_key("with a blob").unwrap());
+    }
+}
+
+#[test]
+fn answers_of_a_live_set_outlive_it() {
+    let (directory, live) = layered();
+    for options in every_access() {
+        let set = LiveSet::open_family(directory.path(), 0, &options).unwrap();
+        assert_eq!((set.family(), set.families()), (0, [0].into()));
+        let keys: Vec<[u8; 4]> = (0..1_100_u32).map(u32::to_be_bytes).collect();
+        let many = set.multi_get(&keys).unwrap();
+        let all = set.get_all(keys[5]).unwrap();
+        let walk = set.iter();
+        assert!(set.contains_key(keys[5]).unwrap() && !set.contains_key(keys[1_050]).unwrap());
+        assert_eq!(set.entry_count(), Some(1_080));
+        drop(set);
+        for (key, value) in keys.iter().zip(many) {
+            assert_eq!(value.as_deref(), live.get(&key[..]).map(Vec::as_slice));
+        }
+        assert_eq!(all, ["back"]);
+        let walked = walk.map(Result::unwrap);
+        let walked: BTreeMap<Vec<u8>, Vec<u8>> =
+            walked.map(|(key, value)| (key.into(), value.into())).collect();
+        assert_eq!(walked, live);
+    }
+}
