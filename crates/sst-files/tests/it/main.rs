@@ -1,4 +1,5 @@
 //! Tests of the façade through its public interface.
 
-#[cfg(all(test, feature = "read", feature = "write"))]
+#[cfg(all(feature = "read", feature = "write"))]
+#[cfg(test)]
 mod facade;

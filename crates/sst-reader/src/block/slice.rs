@@ -319,9 +319,12 @@ mod tests {
         use std::collections::{BTreeSet, HashMap};
         let slice = |text: &str| Slice::from(text.as_bytes().to_vec());
         let apple = slice("apple");
-        assert!(apple == *b"apple" && apple == b"apple" && b"apple" == apple);
-        assert!(apple == "apple" && *"apple" == apple && apple == String::from("apple"));
-        assert!(apple == b"apple".to_vec() && b"apple".to_vec() == apple);
+        assert_eq!(apple, *b"apple");
+        assert_eq!(b"apple", apple);
+        assert_eq!(*"apple", apple);
+        let (text, bytes) = ("apple".to_owned(), b"apple".to_vec());
+        assert_eq!(apple, text);
+        assert_eq!(bytes, apple);
         assert!(apple < slice("pear") && apple < b"b"[..] && slice("apples") > apple);
         let sorted: BTreeSet<_> = ["pear", "apple", "plum"].map(slice).into();
         assert_eq!(sorted.first(), Some(&apple));
