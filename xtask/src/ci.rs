@@ -30,6 +30,15 @@ fn gates(root: &Path) -> Result<Vec<Gate>, String> {
         ),
         // As `cargo sst` builds it.
         gate("no Parquet", "cargo check -p sst-cli --no-default-features --all-targets"),
+        // The stores of the clouds are off by default, because they need TLS.
+        gate(
+            "tests, clouds",
+            "cargo test -p sst-object-store --features aws,azure,gcp,http && cargo check -p sst-cli --features cloud",
+        ),
+        gate(
+            "no TLS",
+            "! cargo tree -p sst-cli -e normal | grep -E 'rustls|aws-lc|ring v|openssl|native-tls'",
+        ),
         gate("model checker", "cargo run --quiet --release -p xtask -- model"),
         gate("planted bugs", "cargo run --quiet --release -p xtask -- planted"),
         gate("instructions", "cargo run --quiet --release -p xtask -- instructions"),

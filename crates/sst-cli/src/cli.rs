@@ -3,8 +3,8 @@
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    Context, certificate, diff, gather, get, inspect, load, log, merge, rollback, sample, scan,
-    split, verify,
+    Context, certificate, diff, gather, gc, get, inspect, load, log, merge, pull, push, rollback,
+    sample, scan, split, verify,
 };
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -63,6 +63,12 @@ pub(crate) enum Command {
     Log(log::LogArgs),
     /// Return a directory to an earlier generation
     Rollback(rollback::RollbackArgs),
+    /// Copy the newest commit of a directory to an object store
+    Push(push::PushArgs),
+    /// Copy the newest commit of an object store into a directory, once or continuously
+    Pull(pull::PullArgs),
+    /// Remove the objects that no commit of a bucket needs
+    Gc(gc::GcArgs),
     /// Print a completion script for a shell
     Completions {
         /// Shell to write the script for
@@ -88,6 +94,9 @@ impl Cli {
             Command::Sample(args) => sample::run(args, context),
             Command::Log(args) => log::run(args, context),
             Command::Rollback(args) => rollback::run(args, context),
+            Command::Push(args) => push::run(args, context),
+            Command::Pull(args) => pull::run(args, context),
+            Command::Gc(args) => gc::run(args, context),
             Command::Completions { shell } => completions(*shell),
         }
     }

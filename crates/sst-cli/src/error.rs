@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use sst_format::FormatError;
 use sst_merge::MergeError;
+use sst_object_store::StoreError;
 use sst_reader::ReadError;
 use sst_writer::table::ShortKey;
 use sst_writer::{BulkError, PublishError, WriteError};
@@ -141,6 +142,9 @@ pub(crate) enum CliError {
     /// Tables could not be merged.
     #[error(transparent)]
     Merge(MergeError),
+    /// A commit could not be copied.
+    #[error(transparent)]
+    Store(StoreError),
     /// A directory has files of the format, but no publisher of ours left them there.
     #[error("{}: there are SST files but no CURRENT: load into another directory, or move these files away", _0.display())]
     NotOurs(PathBuf),
@@ -190,6 +194,15 @@ impl From<MergeError> for CliError {
     }
 }
 
+impl From<StoreError> for CliError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Directory(error) => error.into(),
+            error => Self::Store(error),
+        }
+    }
+}
+
 impl CliError {
     /// Turns a cancellation into [`CliError::Interrupted`], which states that `unchanged` is as it
     /// was before.
@@ -198,6 +211,7 @@ impl CliError {
             Self::Merge(MergeError::Cancelled)
             | Self::Read(ReadError::Cancelled { .. })
             | Self::Publish(PublishError::Cancelled)
+            | Self::Store(StoreError::Cancelled)
             | Self::Bulk(BulkError::Cancelled) => Self::Interrupted(unchanged.to_owned()),
             error => error,
         }
@@ -250,6 +264,14 @@ impl CliError {
             Self::NotOurs(_) | Self::Original(_) | Self::NoCurrent { has_files: false, .. } => {
                 "not_a_directory_of_ours"
             }
+            Self::Store(
+                StoreError::Conflict { .. }
+                | StoreError::Taken { .. }
+                | StoreError::Changed { .. }
+                | StoreError::Claimed { .. },
+            ) => "conflict",
+            Self::Store(StoreError::BadUrl { .. } | StoreError::ReadOnly { .. }) => "usage",
+            Self::Store(StoreError::Request { .. }) => "io",
             Self::Live { .. } => "live",
             Self::Io { .. } | Self::Output(_) => "io",
             error => match error.is_damage() {
@@ -274,6 +296,7 @@ impl CliError {
         match self {
             Self::Read(error) => error.is_corruption(),
             Self::Merge(error) => error.is_corruption(),
+            Self::Store(error) => error.is_corruption(),
             Self::Publish(PublishError::Format { source, .. }) => !source.is_unknown_version(),
             Self::Publish(
                 PublishError::BrokenChain { .. }

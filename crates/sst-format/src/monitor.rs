@@ -99,6 +99,8 @@ pub enum Phase {
     Certify,
     /// Tables and blob files that were written elsewhere are adopted.
     Adopt,
+    /// Files of a commit are copied from another place.
+    Copy,
     /// A commit becomes durable and visible.
     Publish,
 }

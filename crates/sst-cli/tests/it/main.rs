@@ -29,6 +29,8 @@ mod load;
 mod memory;
 #[cfg(test)]
 mod merge;
+#[cfg(test)]
+mod mirrors;
 #[cfg(unix)]
 #[cfg(test)]
 mod operating;
@@ -45,6 +47,9 @@ mod reference;
 #[cfg(unix)]
 #[cfg(test)]
 mod refused;
+#[cfg(feature = "aws")]
+#[cfg(test)]
+mod s3;
 #[cfg(test)]
 mod scans;
 #[cfg(test)]

@@ -138,6 +138,11 @@ impl DirectoryState {
         self.metas.iter().flat_map(|meta| &meta.blobs)
     }
 
+    /// The checksum in the trailer of the newest meta file. `None` before the first commit.
+    pub(crate) fn newest_checksum(&self) -> Option<u32> {
+        self.metas.last().map(|newest| newest.checksum)
+    }
+
     /// Whether a meta file is live.
     pub(crate) fn has_meta(&self, sequence: SequenceNumber) -> bool {
         self.metas.iter().any(|meta| meta.sequence == sequence)

@@ -43,6 +43,11 @@ impl FirstCommitMarker {
         Self { path: directory.join(MARKER_FILE_NAME), state: Mutex::new(MarkerState::Missing) }
     }
 
+    /// The durable marker of a directory without a commit, whose files stay.
+    pub(crate) fn pinned(directory: &Path) -> Self {
+        Self { path: directory.join(MARKER_FILE_NAME), state: Mutex::new(MarkerState::Pinned) }
+    }
+
     /// The lock guards one plain value, so a panic under it breaks nothing.
     fn state(&self) -> MutexGuard<'_, MarkerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

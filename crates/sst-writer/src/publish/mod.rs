@@ -1,6 +1,7 @@
 //! Commits, which make tables and blobs of a directory visible in one step, and rollbacks.
 
 pub(crate) mod commit;
+pub(crate) mod commit_point;
 pub(crate) mod directory_lock;
 pub(crate) mod directory_state;
 pub(crate) mod first_commit_marker;
@@ -10,6 +11,7 @@ pub(crate) mod meta_state;
 pub(crate) mod publish_error;
 pub(crate) mod publisher;
 pub(crate) mod publisher_options;
+pub(crate) mod replica;
 mod retention;
 mod rollback;
 pub(crate) mod table_writer;
@@ -23,5 +25,6 @@ pub use lock_holder::LockHolder;
 pub use publish_error::PublishError;
 pub use publisher::Publisher;
 pub use publisher_options::PublisherOptions;
+pub use replica::{Replica, ReplicaFile};
 pub use sst_format::meta_head::{CommitKind, MetaLimits};
 pub use table_writer::{FinishedTable, TableWriter};

@@ -100,6 +100,12 @@ pub enum PublishError {
         /// The defect.
         reason: RawBlockDefect,
     },
+    /// A file cannot be replaced, because the newest commit needs it.
+    #[error("{} is needed by the newest commit of its directory, and cannot be replaced", path.display())]
+    Needed {
+        /// The file.
+        path: PathBuf,
+    },
     /// A file was written and made durable without an error, but the device holds other bytes.
     #[error("{} does not hold what was written to it: the device is not to be trusted", path.display())]
     NotAsWritten {

@@ -183,6 +183,11 @@ impl Publisher {
         &self.not_removed
     }
 
+    /// [`Publisher::not_removed`], for a caller that ends the publisher.
+    pub(crate) fn take_not_removed(&mut self) -> Vec<FileError> {
+        std::mem::take(&mut self.not_removed)
+    }
+
     pub(crate) fn shared_directory(&self) -> Arc<Path> {
         Arc::clone(&self.directory)
     }
@@ -313,7 +318,10 @@ pub(crate) fn remove(file_system: &dyn FileSystem, path: &Path) -> Result<(), Fi
 }
 
 /// Creates a directory and its missing parents, and makes their names durable.
-fn create_directory(file_system: &dyn FileSystem, directory: &Path) -> Result<(), FileError> {
+pub(crate) fn create_directory(
+    file_system: &dyn FileSystem,
+    directory: &Path,
+) -> Result<(), FileError> {
     let mut missing = Vec::new();
     for path in directory.ancestors() {
         // The last ancestor of a relative path is empty, and means the current directory, which
@@ -341,7 +349,10 @@ fn create_directory(file_system: &dyn FileSystem, directory: &Path) -> Result<()
 
 /// Names of the files in a directory, sorted. Names that are not UTF-8 are not of the format, and
 /// are left out.
-fn list(file_system: &dyn FileSystem, directory: &Path) -> Result<Vec<String>, FileError> {
+pub(crate) fn list(
+    file_system: &dyn FileSystem,
+    directory: &Path,
+) -> Result<Vec<String>, FileError> {
     let names =
         file_system.list(directory).map_err(FileError::at(directory, FileOperation::List))?;
     let mut names: Vec<_> = names.into_iter().filter_map(|name| name.into_string().ok()).collect();
@@ -392,7 +403,7 @@ fn remove_leftovers(
 }
 
 /// Whether there is a regular file at `path`.
-fn is_file(file_system: &dyn FileSystem, path: &Path) -> Result<bool, FileError> {
+pub(crate) fn is_file(file_system: &dyn FileSystem, path: &Path) -> Result<bool, FileError> {
     file_system.is_file(path).map_err(FileError::at(path, FileOperation::Inspect))
 }
 

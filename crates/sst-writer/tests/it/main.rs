@@ -23,6 +23,8 @@ mod publisher;
 #[cfg(test)]
 mod refused;
 #[cfg(test)]
+mod replica;
+#[cfg(test)]
 mod round_trip;
 #[cfg(test)]
 mod support;

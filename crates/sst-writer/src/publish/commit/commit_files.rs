@@ -12,6 +12,7 @@ use sst_format::file_name::{FileKind, FileName};
 use sst_format::planted;
 use sst_format::protection::BlobRecord;
 
+use crate::publish::commit_point::check_written;
 use crate::publish::first_commit_marker::FirstCommitMarker;
 use crate::publish::publisher::{Numbers, Publisher, remove};
 use crate::{
@@ -235,13 +236,7 @@ impl CommitFiles {
     /// Compares a durable file on the device with the bytes that were written. This finds a device
     /// that loses or changes bytes without an error.
     pub(super) fn check_written(&self, path: &Path, bytes: &[u8]) -> Result<(), PublishError> {
-        let error = |error| FileError::at(path, FileOperation::Read)(error);
-        self.file_system.drop_cache(path).map_err(error)?;
-        let found = self.file_system.read(path).map_err(error)?;
-        if found != bytes {
-            return Err(PublishError::NotAsWritten { path: path.to_owned() });
-        }
-        Ok(())
+        check_written(&*self.file_system, path, bytes)
     }
 
     /// Removes the files of the commit except those in `keep`. Returns whether none of them is

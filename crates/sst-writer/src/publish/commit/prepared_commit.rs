@@ -4,15 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sst_format::content_digest::{ContentDigest, FamilyCertificate, ValueDigest};
-use sst_format::current::Current;
-use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
+use sst_format::file_name::{FileKind, FileName};
 use sst_format::protection::BlobRecord;
 use sst_format::{BlobNumber, SequenceNumber, SstMeta, planted};
 
 use super::{Commit, Outcome};
 use crate::publish::TableOrigin;
+use crate::publish::commit_point::{check_current, replace_current};
 use crate::publish::directory_state::BaseState;
-use crate::{AtomicFile, CommitInfo, Monitor, PublishError};
+use crate::{CommitInfo, Monitor, PublishError};
 
 /// A commit of tables and blobs whose contents are durable and whose description is in memory. It
 /// is not visible yet. See [`Commit::prepare`].
@@ -208,20 +208,17 @@ impl<'p> PreparedCommit<'p> {
     /// Replaces `CURRENT`, the commit point, and reads it back.
     fn replace_current(&mut self, sequence: SequenceNumber) -> Result<(), PublishError> {
         let files = Arc::clone(&self.commit.files);
-        let path = files.directory.join(CURRENT_FILE_NAME);
-        let bytes = Current::encode(sequence, crc32fast::hash);
-        let mut file = AtomicFile::replacing(Arc::clone(&files.file_system), &path)?;
-        file.write(bytes)?;
         // Checked as late as possible: a publisher that opens the directory after that, because the
         // lock file was removed, takes the files of this commit for leftovers.
-        file.replace(|| {
+        replace_current(&files.file_system, &files.directory, sequence, || {
             self.commit.publisher.check_unchanged()?;
             self.commit.outcome = Outcome::Unknown;
-            Ok::<_, PublishError>(())
+            Ok(())
         })?;
         // The files of the commit before are still there. They stay if `CURRENT` does not hold the
         // right bytes.
-        files.check_written(&path, &bytes).inspect_err(|_| self.commit.publisher.poison())?;
+        check_current(&*files.file_system, &files.directory, sequence)
+            .inspect_err(|_| self.commit.publisher.poison())?;
         self.commit.outcome = Outcome::Published;
         Ok(())
     }

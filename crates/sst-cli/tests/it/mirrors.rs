@@ -1,0 +1,88 @@
+//! `push`, `pull` and `gc`.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use crate::harness::{Arg, Scratch, names, scan, sst, sst_with_input};
+
+fn url(path: &std::path::Path) -> String {
+    format!("file://{}", path.display())
+}
+
+#[test]
+fn commits_are_pushed_and_pulled() {
+    let scratch = Scratch::new();
+    let db = scratch.database("db", "a\t1\nb\t2\n");
+    let (bucket, copy) = (url(&scratch.path("bucket")), scratch.path("copy"));
+    let pushed = sst(&[&"push", &db, &bucket, &"--json"]).expect(0).json();
+    assert_eq!((&pushed["copied_files"], &pushed["kept_files"]), (&2.into(), &0.into()));
+    sst(&[&"pull", &bucket, &copy]).expect(0);
+    assert_eq!(scan(&copy), scan(&db));
+    let args: [Arg<'_>; 6] = [&"load", &"-", &db, &"--format", &"tsv", &"--increment"];
+    sst_with_input(&args, b"c\t3\n").expect(0);
+    sst(&[&"push", &db, &bucket]).expect(0);
+    let pulled = sst(&[&"pull", &bucket, &copy, &"--json", &"--rate", &"1GiB"]).expect(0).json();
+    assert_eq!((&pulled["copied_files"], &pulled["kept_files"]), (&2.into(), &2.into()));
+    assert_eq!(scan(&copy), scan(&db));
+    let again = sst(&[&"pull", &bucket, &copy, &"--json"]).expect(0).json();
+    assert_eq!((&again["copied_files"], &again["changed"]), (&0.into(), &false.into()));
+    sst(&[&"verify", &copy]).expect(0);
+}
+
+#[test]
+fn other_histories_and_damage_are_refused() {
+    let scratch = Scratch::new();
+    let (db, other) = (scratch.database("db", "a\t1\n"), scratch.database("other", "b\t2\n"));
+    let bucket = scratch.path("bucket");
+    sst(&[&"push", &db, &bucket]).expect(0);
+    sst(&[&"push", &other, &bucket]).expect_error(3, &["is at commit", "does not have"]);
+    sst(&[&"push", &other, &bucket, &"--replace"]).expect_error(3, &["other content"]);
+    assert_eq!(scan(&bucket), scan(&db));
+    let table = db.join("00000001.sst");
+    let mut bytes = fs::read(&table).unwrap();
+    bytes[10] ^= 1;
+    fs::write(&table, bytes).unwrap();
+    let copy = scratch.path("copy");
+    sst(&[&"push", &db, &copy]).expect_error(2, &["00000001.sst", "checksum"]);
+    assert!(!copy.join("CURRENT").exists());
+}
+
+#[test]
+fn wrong_places_are_refused() {
+    let scratch = Scratch::new();
+    let db = scratch.database("db", "a\t1\n");
+    let none = scratch.path("none");
+    sst(&[&"pull", &none, &scratch.path("copy")]).expect_error(3, &["no such directory"]);
+    sst(&[&"push", &none, &scratch.path("copy")]).expect_error(3, &["no such directory"]);
+    assert!(!scratch.path("copy").exists());
+    sst(&[&"push", &db, &"ftp://host/x"]).expect_error(3, &["ftp"]);
+    sst(&[&"gc", &db]).expect_error(3, &["a directory needs no"]);
+    if cfg!(not(feature = "aws")) {
+        sst(&[&"push", &db, &"s3://bucket/x"]).expect_error(3, &["this build", "s3"]);
+    }
+}
+
+/// Follows a source until it is interrupted.
+#[cfg(unix)]
+#[test]
+fn a_follower_copies_each_commit_and_ends_at_a_signal() {
+    let scratch = Scratch::new();
+    let db = scratch.database("db", "a\t1\n");
+    let copy = scratch.path("copy");
+    let mut follower = Command::new(env!("CARGO_BIN_EXE_sst"));
+    follower.args(["pull", "--json", "--follow", "--interval", "0.01s"]).arg(&db).arg(&copy);
+    let mut follower = follower.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(follower.stdout.take().unwrap()).lines();
+    let mut next =
+        || -> serde_json::Value { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
+    assert_eq!(next()["copied_files"], 2);
+    let args: [Arg<'_>; 6] = [&"load", &"-", &db, &"--format", &"tsv", &"--increment"];
+    sst_with_input(&args, b"c\t3\n").expect(0);
+    assert_eq!(next()["copied_files"], 2);
+    assert_eq!(scan(&copy), scan(&db));
+    let pid = follower.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert_eq!(follower.wait().unwrap().code(), Some(0));
+    assert!(names(&copy).contains(&"CURRENT".to_owned()));
+}

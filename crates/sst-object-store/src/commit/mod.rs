@@ -1,0 +1,11 @@
+//! Commits in a store: their meta files, tables and blobs, from a few ranged reads.
+
+mod commit_file;
+mod object_reader;
+mod remote_commit;
+mod remote_meta;
+
+pub use commit_file::{CommitFile, FileIdentity};
+pub use remote_commit::RemoteCommit;
+pub(crate) use remote_commit::{CurrentObject, Described, identity_of, knows};
+pub(crate) use remote_meta::{RemoteMeta, RemoteTable, SharedMeta};

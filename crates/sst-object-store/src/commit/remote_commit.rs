@@ -1,0 +1,310 @@
+//! A commit in a store.
+
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt};
+use object_store::UpdateVersion;
+use sst_format::SequenceNumber;
+use sst_format::content_digest::FamilyCertificate;
+use sst_format::current::Current;
+use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
+use sst_format::identity::CommitIdentity;
+use sst_format::live::live_tables;
+use sst_format::meta_file::TableRecord;
+use sst_format::meta_head::CommitKind;
+use sst_format::offset_table::OffsetTable;
+use sst_format::protection::{BlobRecord, TRAILER_LEN, Trailer};
+use std::collections::BTreeMap;
+
+use super::object_reader::ObjectReader;
+use super::{CommitFile, FileIdentity, RemoteMeta, RemoteTable, SharedMeta};
+use crate::check::{BlobCheck, FileCheck, MetaCheck, TableCheck};
+use crate::{Store, StoreError};
+
+/// Meta files that are read at once.
+const PARALLEL_READS: usize = 8;
+
+/// A commit of a directory in a store: what its meta files say, before any table is read.
+///
+/// Reading it takes one request for `CURRENT`, and one for each live meta file of up to 64 KiB. Of
+/// a larger one of version 3, the head and the lists are read, with two or three requests more: the
+/// filters stay where they are.
+///
+/// # Examples
+///
+/// ```
+/// use sst_object_store::{RemoteCommit, Store};
+/// # use sst_writer::{Publisher, PublisherOptions, WriterOptions};
+/// # let parent = tempfile::tempdir()?;
+/// # let directory = parent.path();
+/// # let mut publisher = Publisher::open(directory, PublisherOptions::default())?;
+/// # let mut commit = publisher.begin();
+/// # let mut table = commit.create_table(WriterOptions::default())?;
+/// # table.add(("key", "value"))?;
+/// # commit.add_table(table.finish()?)?;
+/// # commit.publish()?;
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+/// let store = Store::from_directory(directory)?;
+/// let commit = RemoteCommit::read(&store).await?.expect("there is a commit");
+/// assert_eq!(commit.tables().count(), 1);
+/// // One table and one meta file.
+/// assert_eq!(commit.files().len(), 2);
+/// # Ok::<(), sst_object_store::StoreError>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct RemoteCommit {
+    store: Store,
+    sequence: SequenceNumber,
+    checksum: u32,
+    /// Oldest first.
+    metas: Vec<SharedMeta>,
+    /// The live descriptions, oldest first.
+    live: Vec<LiveTable>,
+}
+
+/// A live table, and the meta file that describes it.
+#[derive(Clone, Debug)]
+pub(crate) struct LiveTable {
+    meta: SharedMeta,
+    table: RemoteTable,
+}
+
+/// `CURRENT` of a store, and its version for a conditional replacement.
+#[derive(Clone, Debug)]
+pub(crate) struct CurrentObject {
+    pub(crate) sequence: SequenceNumber,
+    pub(crate) version: UpdateVersion,
+}
+
+impl CurrentObject {
+    /// Reads `CURRENT`; `None` if there is none.
+    pub(crate) async fn read(store: &Store) -> Result<Option<Self>, StoreError> {
+        let Some(object) = store.read(CURRENT_FILE_NAME).await? else { return Ok(None) };
+        let current = Current::parse(&object.bytes, crc32fast::hash)
+            .map_err(|source| StoreError::format(store.object(CURRENT_FILE_NAME), source))?;
+        if !current.is_protected {
+            return Err(StoreError::Unprotected { object: store.object(CURRENT_FILE_NAME) });
+        }
+        Ok(Some(Self { sequence: current.sequence, version: object.version }))
+    }
+}
+
+/// The identity of the newest commit, from two requests; `None` before the first commit.
+pub(crate) async fn identity_of(store: &Store) -> Result<Option<CommitIdentity>, StoreError> {
+    let Some(current) = CurrentObject::read(store).await? else { return Ok(None) };
+    let sequence = current.sequence;
+    let checksum = checksum_of(store, sequence).await?;
+    Ok(Some(CommitIdentity::Protected { sequence, checksum }))
+}
+
+/// The checksum in the trailer of a meta file.
+async fn checksum_of(store: &Store, sequence: SequenceNumber) -> Result<u32, StoreError> {
+    let name = FileName { sequence, kind: FileKind::Meta }.to_string();
+    let reader = ObjectReader::open(store, name).await?;
+    let trailer = Trailer::parse(&reader.last_bytes(TRAILER_LEN).await?);
+    Ok(trailer.map_err(|source| StoreError::format(reader.object(), source))?.checksum)
+}
+
+impl RemoteCommit {
+    /// Reads the newest commit; `None` if there is no `CURRENT`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unprotected`] for a directory of the original implementation;
+    /// [`StoreError::Format`], [`StoreError::Missing`] or [`StoreError::WrongChecksum`] if the chain
+    /// of meta files is damaged; [`StoreError::Request`].
+    pub async fn read(store: &Store) -> Result<Option<Self>, StoreError> {
+        match CurrentObject::read(store).await? {
+            Some(current) => Self::read_at(store, current.sequence).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Reads the commit whose newest meta file is `sequence`, which need not be the newest commit.
+    ///
+    /// # Errors
+    ///
+    /// As [`RemoteCommit::read`]; [`StoreError::PartOfCommit`].
+    pub async fn read_at(store: &Store, sequence: SequenceNumber) -> Result<Self, StoreError> {
+        let newest = RemoteMeta::read(store, sequence).await?;
+        if newest.commit != sequence {
+            let object = newest.object();
+            return Err(StoreError::PartOfCommit { object, commit: newest.commit });
+        }
+        let older: Vec<_> =
+            newest.live_metas.iter().copied().filter(|meta| meta.sequence != sequence).collect();
+        let older = futures_util::stream::iter(older).map(|listed| async move {
+            let meta = RemoteMeta::read(store, listed.sequence).await?;
+            let (expected, found) = (listed.checksum, meta.checksum);
+            if expected != found {
+                let (object, block) = (meta.object(), None);
+                return Err(StoreError::WrongChecksum { object, block, expected, found });
+            }
+            Ok(SharedMeta::new(meta))
+        });
+        let mut metas: Vec<_> = older.buffered(PARALLEL_READS).try_collect().await?;
+        let checksum = newest.checksum;
+        metas.push(SharedMeta::new(newest));
+        metas.sort_by_key(|meta| meta.sequence);
+        let live = live_tables(&metas);
+        let live = live
+            .iter()
+            .map(|live| LiveTable { meta: live.meta.clone(), table: live.description.clone() });
+        let live = live.collect();
+        Ok(Self { store: store.clone(), sequence, checksum, metas, live })
+    }
+
+    /// The commit's number: that of its newest meta file.
+    #[must_use]
+    pub const fn sequence(&self) -> SequenceNumber {
+        self.sequence
+    }
+
+    /// Its identity (FORMAT.md section 9). Two commits with equal identities have the same files.
+    #[must_use]
+    pub const fn identity(&self) -> CommitIdentity {
+        CommitIdentity::Protected { sequence: self.sequence, checksum: self.checksum }
+    }
+
+    /// The place it was read from.
+    pub(crate) const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The checksum in the trailer of its newest meta file.
+    pub(crate) const fn checksum(&self) -> u32 {
+        self.checksum
+    }
+
+    /// The bytes of its `CURRENT`.
+    pub(crate) fn current_bytes(&self) -> Bytes {
+        Bytes::copy_from_slice(&Current::encode(self.sequence, crc32fast::hash))
+    }
+
+    /// Its kind; `None` if an older build made it, which does not store it.
+    #[must_use]
+    pub fn kind(&self) -> Option<CommitKind> {
+        self.metas.last().and_then(|newest| newest.kind)
+    }
+
+    /// The live tables with their families, those of older meta files first.
+    pub fn tables(&self) -> impl Iterator<Item = (u32, &TableRecord)> {
+        self.live.iter().map(|live| (live.meta.family, &live.table.record))
+    }
+
+    /// The blobs that its tables may refer to, in the order of their numbers.
+    #[must_use]
+    pub fn blobs(&self) -> Vec<BlobRecord> {
+        let blobs = self.metas.iter().flat_map(|meta| &meta.blobs);
+        let blobs: BTreeMap<_, _> = blobs.map(|blob| (blob.number, *blob)).collect();
+        blobs.into_values().collect()
+    }
+
+    /// The certificates of families, in ascending order.
+    #[must_use]
+    pub fn certificates(&self) -> &[FamilyCertificate] {
+        self.metas.last().map_or(&[], |newest| &newest.certificates)
+    }
+
+    /// All files of the commit except `CURRENT`, in the order of their names. O(n log n).
+    #[must_use]
+    pub fn files(&self) -> Vec<CommitFile> {
+        let mut files: Vec<_> = self.keyed_files().into_values().map(|(file, _)| file).collect();
+        files.sort_by_key(|file| file.name);
+        files
+    }
+
+    /// All files of the commit, each with the place that describes it.
+    pub(crate) fn keyed_files(&self) -> BTreeMap<FileName, (CommitFile, Described)> {
+        let mut files = BTreeMap::new();
+        let mut add = |sequence, kind, len, identity, described| {
+            let name = FileName { sequence, kind };
+            files.insert(name, (CommitFile { name, len, identity }, described));
+        };
+        for meta in &self.metas {
+            let identity = FileIdentity::Meta { checksum: meta.checksum };
+            add(meta.sequence, FileKind::Meta, meta.len, identity, Described::BySelf);
+        }
+        for blob in self.blobs() {
+            let sequence = SequenceNumber(blob.number.0);
+            let identity = FileIdentity::Blob(blob);
+            add(sequence, FileKind::Blob, blob.file_size, identity, Described::BySelf);
+        }
+        for live in &self.live {
+            let record = &live.table.record;
+            let identity = FileIdentity::Table(live.table.identity);
+            let described = Described::InMeta(live.clone());
+            add(record.sequence, FileKind::Sst, record.file_size, identity, described);
+        }
+        files
+    }
+
+    /// Whether the place of this commit has `other` as its newest or an earlier commit: whether the
+    /// meta file of that number is there and has that checksum.
+    pub(crate) async fn knows(&self, other: &Self) -> Result<bool, StoreError> {
+        knows(&self.store, other.sequence, other.checksum).await
+    }
+}
+
+/// Whether a place has, or had, a commit: its meta file is there, and has that checksum.
+pub(crate) async fn knows(
+    store: &Store,
+    sequence: SequenceNumber,
+    checksum: u32,
+) -> Result<bool, StoreError> {
+    match checksum_of(store, sequence).await {
+        Ok(found) => Ok(found == checksum),
+        Err(StoreError::Missing { .. } | StoreError::Format { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The place that describes a file of a commit.
+#[derive(Clone, Debug)]
+pub(crate) enum Described {
+    /// Its identity says everything.
+    BySelf,
+    /// A table: its block headers are in a meta file.
+    InMeta(LiveTable),
+}
+
+impl Described {
+    /// The check of the bytes of a file, as they come from `store`. For a table it reads the copies
+    /// of the block headers in the described commit, and the offset table in `store`.
+    pub(crate) async fn check(
+        &self,
+        file: &CommitFile,
+        store: &Store,
+    ) -> Result<FileCheck, StoreError> {
+        match (&file.identity, self) {
+            (FileIdentity::Meta { checksum }, _) => {
+                Ok(FileCheck::Meta(MetaCheck::new(file.len, *checksum)))
+            }
+            (FileIdentity::Blob(blob), _) => Ok(FileCheck::Blob(BlobCheck::new(blob))),
+            (FileIdentity::Table(_), Self::InMeta(live)) => {
+                live.check(file, store).await.map(FileCheck::Table)
+            }
+            (FileIdentity::Table(_), Self::BySelf) => {
+                Err(StoreError::Internal("a table of a commit has a description"))
+            }
+        }
+    }
+}
+
+impl LiveTable {
+    async fn check(&self, file: &CommitFile, store: &Store) -> Result<TableCheck, StoreError> {
+        let block_count = self.table.record.block_count;
+        let ends_len = OffsetTable::len_of(block_count) as u64;
+        let ends_start = file.len.checked_sub(ends_len).ok_or_else(|| {
+            let object = self.meta.object();
+            StoreError::WrongLen { object, expected: ends_len, found: file.len }
+        })?;
+        let name = file.name.to_string();
+        let headers = self.meta.headers(&self.table).await?;
+        let ends = store.read_range(&name, ends_start..file.len, file.len).await?;
+        TableCheck::new(headers, ends, block_count, file.len)
+            .map_err(|source| StoreError::format(store.object(&name), source))
+    }
+}

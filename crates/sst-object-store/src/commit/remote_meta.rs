@@ -1,0 +1,197 @@
+//! A meta file in a store.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sst_format::content_digest::FamilyCertificate;
+use sst_format::file_name::{FileKind, FileName};
+use sst_format::identity::TableIdentity;
+use sst_format::live::DescribesTables;
+use sst_format::meta_file::{MetaFile, ProtectedParts, TableParts, TableRecord};
+use sst_format::meta_head::{
+    Area, CommitKind, HEAD_LOCATION_LEN, HeadLocation, ListedMeta, MetaHead,
+};
+use sst_format::protection::{BlobRecord, LiveMeta};
+use sst_format::{FormatError, SequenceNumber};
+
+use super::object_reader::ObjectReader;
+use crate::{Store, StoreError};
+
+/// The head of a meta file, and its lists.
+#[derive(Debug)]
+pub(crate) struct RemoteMeta {
+    pub(crate) sequence: SequenceNumber,
+    /// Its length in bytes.
+    pub(crate) len: u64,
+    /// The checksum in its trailer.
+    pub(crate) checksum: u32,
+    pub(crate) family: u32,
+    /// The kind of its commit; `None` before version 3, which does not store it.
+    pub(crate) kind: Option<CommitKind>,
+    /// The newest meta file of its commit: this one, unless this one is a part.
+    pub(crate) commit: SequenceNumber,
+    pub(crate) blobs: Vec<BlobRecord>,
+    pub(crate) certificates: Vec<FamilyCertificate>,
+    /// The meta files that were live as of its commit. Empty in a part.
+    pub(crate) live_metas: Vec<LiveMeta>,
+    obsolete: Vec<SequenceNumber>,
+    tables: Vec<RemoteTable>,
+    reader: ObjectReader,
+}
+
+/// A table as one meta file describes it.
+#[derive(Clone, Debug)]
+pub(crate) struct RemoteTable {
+    pub(crate) record: TableRecord,
+    pub(crate) identity: TableIdentity,
+    headers: Headers,
+}
+
+/// The copies of the headers of a table's blocks.
+#[derive(Clone, Debug)]
+enum Headers {
+    /// In an area of the meta file, which is read and verified when it is needed.
+    Area(Area),
+    /// Of a meta file that was read whole.
+    Held(Bytes),
+}
+
+/// A shared meta file.
+#[derive(Clone, Debug)]
+pub(crate) struct SharedMeta(Arc<RemoteMeta>);
+
+impl SharedMeta {
+    pub(crate) fn new(meta: RemoteMeta) -> Self {
+        Self(Arc::new(meta))
+    }
+}
+
+impl Deref for SharedMeta {
+    type Target = RemoteMeta;
+
+    fn deref(&self) -> &RemoteMeta {
+        &self.0
+    }
+}
+
+impl DescribesTables for SharedMeta {
+    type Description<'a> = &'a RemoteTable;
+
+    fn sequence(&self) -> SequenceNumber {
+        self.sequence
+    }
+
+    fn obsolete(&self) -> impl Iterator<Item = SequenceNumber> {
+        self.obsolete.iter().copied()
+    }
+
+    fn described(&self) -> impl Iterator<Item = (SequenceNumber, &RemoteTable)> {
+        self.tables.iter().map(|table| (table.record.sequence, table))
+    }
+}
+
+impl RemoteMeta {
+    /// Reads a protected meta file: of version 3 the head and the lists, of older versions all.
+    pub(crate) async fn read(store: &Store, sequence: SequenceNumber) -> Result<Self, StoreError> {
+        let name = FileName { sequence, kind: FileKind::Meta }.to_string();
+        let reader = ObjectReader::open(store, name).await?;
+        let last_bytes = reader.last_bytes(HEAD_LOCATION_LEN).await?;
+        let Some(location) = HeadLocation::parse(&last_bytes, reader.len()) else {
+            return Self::read_whole(reader, sequence).await;
+        };
+        let start = reader.read(location.start_range()).await?;
+        let end = reader.read(location.end_range()).await?;
+        let Ok(head) = MetaHead::parse(&start, &end, reader.len(), crc32fast::hash) else {
+            // Reading all of it tells the kinds of damage apart.
+            return Self::read_whole(reader, sequence).await;
+        };
+        let damaged = |source| StoreError::format(reader.object(), source);
+        let blobs = read_area(&reader, &head.blobs()).await?;
+        let blobs = BlobRecord::parse_list(&blobs).map_err(damaged)?;
+        let listed = read_area(&reader, &head.live_metas()).await?;
+        let listed = ListedMeta::parse_list(&listed).map_err(damaged)?;
+        let tables = head.tables().map(|table| RemoteTable {
+            record: table.record,
+            identity: identity(&table.record, table.entry_count, table.headers.checksum()),
+            headers: Headers::Area(table.headers),
+        });
+        Ok(Self {
+            sequence,
+            len: reader.len(),
+            checksum: head.checksum(),
+            family: head.family(),
+            kind: Some(head.kind()),
+            commit: head.commit(),
+            blobs: blobs.collect(),
+            certificates: head.certificates().collect(),
+            live_metas: listed.into_iter().map(LiveMeta::from).collect(),
+            obsolete: head.obsolete().collect(),
+            tables: tables.collect(),
+            reader,
+        })
+    }
+
+    async fn read_whole(
+        reader: ObjectReader,
+        sequence: SequenceNumber,
+    ) -> Result<Self, StoreError> {
+        let object = reader.object();
+        let bytes = reader.read(0..reader.len()).await?;
+        let damaged = |source| StoreError::format(&object, source);
+        let meta = MetaFile::parse(&bytes, crc32fast::hash).map_err(damaged)?;
+        let Some(section) = meta.protection() else {
+            return Err(StoreError::Unprotected { object });
+        };
+        let mut tables = Vec::new();
+        for TableParts { record, protection, .. } in meta.described().map_err(damaged)? {
+            let whole = StoreError::Internal("a protected meta file has a section for each table");
+            let ProtectedParts { entry_count, block_headers } = protection.ok_or(whole)?;
+            if block_headers.end > bytes.len() {
+                return Err(StoreError::Internal("parsed ranges of a meta file lie within it"));
+            }
+            let headers = bytes.slice(block_headers);
+            let identity = identity(&record, entry_count, crc32fast::hash(&headers));
+            tables.push(RemoteTable { record, identity, headers: Headers::Held(headers) });
+        }
+        let head = section.head();
+        Ok(Self {
+            sequence,
+            len: reader.len(),
+            checksum: section.checksum(),
+            family: meta.family(),
+            kind: head.map(MetaHead::kind),
+            commit: head.map_or(sequence, MetaHead::commit),
+            blobs: section.blobs().collect(),
+            certificates: section.certificates().collect(),
+            live_metas: section.live_metas().collect(),
+            obsolete: meta.obsolete().collect(),
+            tables,
+            reader,
+        })
+    }
+
+    /// The object, for messages.
+    pub(crate) fn object(&self) -> String {
+        self.reader.object()
+    }
+
+    /// The verified copies of the headers of a table's blocks, 8 bytes each.
+    pub(crate) async fn headers(&self, table: &RemoteTable) -> Result<Bytes, StoreError> {
+        match &table.headers {
+            Headers::Area(area) => read_area(&self.reader, area).await,
+            Headers::Held(bytes) => Ok(bytes.clone()),
+        }
+    }
+}
+
+fn identity(record: &TableRecord, entry_count: u64, headers_checksum: u32) -> TableIdentity {
+    TableIdentity::new(record, Some((entry_count, headers_checksum)))
+}
+
+async fn read_area(reader: &ObjectReader, area: &Area) -> Result<Bytes, StoreError> {
+    let damaged = |source: FormatError| StoreError::format(reader.object(), source);
+    let bytes = reader.read(area.range()).await?;
+    area.verify(&bytes, crc32fast::hash).map_err(damaged)?;
+    Ok(bytes)
+}

@@ -1,0 +1,221 @@
+//! Errors of operations on stores.
+
+use std::fmt;
+
+use sst_format::monitor::Cancelled;
+use sst_format::{FormatError, SequenceNumber};
+
+/// The reason why an operation on a store failed.
+///
+/// In every case, readers of the target of the operation see the commit before it, or, only where
+/// the answer to the last request was lost, the commit after it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// A text is not the URL of a store, or of one that this build has no code for.
+    #[error("{url}: {reason}")]
+    BadUrl {
+        /// The text.
+        url: String,
+        /// The reason.
+        reason: String,
+    },
+    /// A request failed, and all its repetitions.
+    #[error("cannot {operation} {object} (attempts: {attempts})")]
+    Request {
+        /// The object, with the URL of its store.
+        object: String,
+        /// The operation.
+        operation: Operation,
+        /// The number of attempts.
+        attempts: u32,
+        /// The error of the last attempt.
+        source: Box<object_store::Error>,
+    },
+    /// An object that a commit needs is not there.
+    #[error("{object} is missing")]
+    Missing {
+        /// The object.
+        object: String,
+    },
+    /// An object is damaged, or of another revision of the format.
+    #[error("{object} is damaged, or of another revision of the format")]
+    Format {
+        /// The object.
+        object: String,
+        /// The cause.
+        source: FormatError,
+    },
+    /// Bytes of an object do not match the checksum that its commit states for them.
+    #[error("{object}{}: checksum {found:08x} where its commit states {expected:08x}", Block(*block))]
+    WrongChecksum {
+        /// The object.
+        object: String,
+        /// The block of a table; `None` for a blob or a meta file.
+        block: Option<u16>,
+        /// The checksum that the commit states.
+        expected: u32,
+        /// The checksum of the bytes.
+        found: u32,
+    },
+    /// The header of a block, the header of a blob, or the end of a table or meta file is not the
+    /// one that its commit states.
+    #[error("{object}{}: not the bytes that its commit states", Block(*block))]
+    WrongBytes {
+        /// The object.
+        object: String,
+        /// The block of a table; `None` for other bytes.
+        block: Option<u16>,
+    },
+    /// An object has another length than its commit states.
+    #[error("{object} has {found} bytes where its commit states {expected}")]
+    WrongLen {
+        /// The object.
+        object: String,
+        /// The length that the commit states, in bytes.
+        expected: u64,
+        /// The length of the object, in bytes.
+        found: u64,
+    },
+    /// A commit was written without checksums by the original implementation. It can be read, but
+    /// not mirrored.
+    #[error(
+        "{object} was written without checksums by another implementation: it cannot be mirrored"
+    )]
+    Unprotected {
+        /// The object without protection.
+        object: String,
+    },
+    /// A meta file is a part of a commit that has several: it is no commit by itself.
+    #[error("{object} is a part of commit {commit}")]
+    PartOfCommit {
+        /// The meta file.
+        object: String,
+        /// The commit it belongs to.
+        commit: SequenceNumber,
+    },
+    /// A place has no commit: there is no `CURRENT`.
+    #[error("{place} has no commit")]
+    NoCommit {
+        /// The place.
+        place: String,
+    },
+    /// The newest commit of a target is none of the source's: the two places have different
+    /// histories, or the source no longer has the meta file of that commit.
+    #[error(
+        "{target} is at commit {sequence}, which {origin} does not have: use `replace` if its content may go"
+    )]
+    Conflict {
+        /// The target.
+        target: String,
+        /// The source.
+        origin: String,
+        /// The newest commit of the target.
+        sequence: SequenceNumber,
+    },
+    /// The newest commit of the target has a file of this name with other content. Replacing it
+    /// would break that commit for its readers.
+    #[error(
+        "{object} belongs to the target's newest commit, with other content: choose another target"
+    )]
+    Taken {
+        /// The object.
+        object: String,
+    },
+    /// Another writer has changed the target meanwhile. Nothing of this operation is visible.
+    #[error("{object} was changed by another writer meanwhile")]
+    Changed {
+        /// The object.
+        object: String,
+    },
+    /// Another writer works on the same names of the target, or has crashed less than the grace
+    /// period ago.
+    #[error("{object} is claimed by {owner}: wait for it, or for the end of the grace period")]
+    Claimed {
+        /// The claim.
+        object: String,
+        /// The owner that it states.
+        owner: String,
+    },
+    /// A store can only be read.
+    #[error("{place} can only be read")]
+    ReadOnly {
+        /// The store.
+        place: String,
+    },
+    /// An operation on the directory of a mirror failed.
+    #[cfg(feature = "mirror")]
+    #[error(transparent)]
+    Directory(#[from] sst_writer::PublishError),
+    /// There is no runtime for the operation.
+    #[error("cannot start the threads of a runtime")]
+    Runtime {
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// The operation was cancelled through its monitor.
+    #[error("the operation was cancelled")]
+    Cancelled,
+    /// An invariant of this crate is broken, which is a bug.
+    #[error("internal error, please report it: {0}")]
+    Internal(&'static str),
+}
+
+/// An operation on an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Operation {
+    /// Reading it, or a part of it.
+    Read,
+    /// Writing it.
+    Write,
+    /// Removing it.
+    Remove,
+    /// Listing the objects below it.
+    List,
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Remove => "remove",
+            Self::List => "list",
+        })
+    }
+}
+
+struct Block(Option<u16>);
+
+impl fmt::Display for Block {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |block| write!(f, ", block {block}"))
+    }
+}
+
+impl From<Cancelled> for StoreError {
+    fn from(_: Cancelled) -> Self {
+        Self::Cancelled
+    }
+}
+
+impl StoreError {
+    /// Whether an object is damaged or is not the one that its commit states.
+    #[must_use]
+    pub const fn is_corruption(&self) -> bool {
+        match self {
+            Self::Format { source, .. } => !source.is_unknown_version(),
+            Self::Missing { .. }
+            | Self::WrongChecksum { .. }
+            | Self::WrongBytes { .. }
+            | Self::WrongLen { .. }
+            | Self::PartOfCommit { .. } => true,
+            _ => false,
+        }
+    }
+
+    pub(crate) fn format(object: impl Into<String>, source: FormatError) -> Self {
+        Self::Format { object: object.into(), source }
+    }
+}

@@ -1,0 +1,259 @@
+//! The removal of objects that no commit needs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+use sst_format::SequenceNumber;
+use sst_format::file_name::{FileKind, FileName};
+use sst_format::meta_head::CommitKind;
+use sst_format::monitor::Monitor;
+
+use crate::claims::{CLAIMS_FOLDER, Claim, NumberBlock, Owner};
+use crate::store::ListedObject;
+use crate::{RemoteCommit, Store, StoreError};
+
+/// Options of [`collect_garbage`]. Start from the default and change single fields.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct GcOptions {
+    /// Age up to which an object stays, whether a commit needs it or not: a writer may be about to
+    /// publish it, and a reader of an earlier commit may be about to read it. Choose it longer than
+    /// the longest push. Default: 1 day.
+    pub grace: Duration,
+    /// Number of generations before the newest whose objects stay. A merge is no generation of its
+    /// own. Default: 1.
+    pub keep_generations: usize,
+    /// Whether the objects are only listed. Default: `false`.
+    pub dry_run: bool,
+    /// Cancels the removal between two objects. Default: never.
+    pub monitor: Monitor,
+}
+
+impl Default for GcOptions {
+    fn default() -> Self {
+        Self {
+            grace: Duration::from_secs(24 * 60 * 60),
+            keep_generations: 1,
+            dry_run: false,
+            monitor: Monitor::default(),
+        }
+    }
+}
+
+impl GcOptions {
+    /// Sets the age up to which an object stays.
+    #[must_use]
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// Sets the number of earlier generations whose objects stay.
+    #[must_use]
+    pub fn keep_generations(mut self, keep_generations: usize) -> Self {
+        self.keep_generations = keep_generations;
+        self
+    }
+
+    /// Sets whether the objects are only listed.
+    #[must_use]
+    pub fn dry_run(mut self, dry_run: bool) -> Self {
+        self.dry_run = dry_run;
+        self
+    }
+
+    /// Sets the monitor.
+    #[must_use]
+    pub fn monitor(mut self, monitor: Monitor) -> Self {
+        self.monitor = monitor;
+        self
+    }
+}
+
+/// The result of [`collect_garbage`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GcReport {
+    /// The files that were removed or, in a dry run, would have been.
+    pub removed: Vec<FileName>,
+    /// Their bytes.
+    pub removed_bytes: u64,
+    /// Number of files that no commit needs, but that are younger than the grace period, or whose
+    /// numbers another writer has claimed.
+    pub spared: u64,
+}
+
+/// Removes the files of a bucket that no commit needs: those of commits that were replaced, and
+/// those that crashed writers have left.
+///
+/// It spares the files of the newest commit and of [`GcOptions::keep_generations`] generations
+/// before it, all objects younger than [`GcOptions::grace`], and all files under numbers that
+/// another writer has claimed and not released for less than that. Objects with other names are not
+/// touched. O(objects) in requests for lists, and one request for each file that is removed.
+///
+/// It may run beside mirrors: it claims the numbers of the files before it removes them, and reads
+/// the newest commit after that.
+///
+/// # Errors
+///
+/// [`StoreError::NoCommit`] if there is no `CURRENT`: the files may be the only copy of the data.
+/// [`StoreError::Request`]; [`StoreError::Cancelled`]. Commits are complete in any case.
+pub async fn collect_garbage(store: &Store, options: &GcOptions) -> Result<GcReport, StoreError> {
+    store.check_writable()?;
+    let listing = Listing::read(store, options.grace).await?;
+    let needed = needed_files(store, &listing, options).await?;
+    let mut report = GcReport::default();
+    let mut garbage = listing.garbage(&needed, &mut report);
+    if options.dry_run {
+        report.add(garbage.into_values().flatten());
+        return Ok(report);
+    }
+    for block in listing.empty_claims() {
+        garbage.entry(block).or_default();
+    }
+    let (mut claims, owner) = (Vec::new(), Owner::Collector(RandomState::new().hash_one(())));
+    garbage = {
+        let mut claimed = BTreeMap::new();
+        for (block, files) in garbage {
+            options.monitor.check()?;
+            let never = |_| std::future::ready(Ok(false));
+            match Claim::take(store, block, owner, options.grace, never).await {
+                Ok(claim) => {
+                    claims.push(claim);
+                    claimed.insert(block, files);
+                }
+                Err(StoreError::Claimed { .. }) => report.spared += files.len() as u64,
+                Err(error) => return Err(error),
+            }
+        }
+        claimed
+    };
+    // A commit that was published before the claims were taken may need some of the files.
+    let needed = needed_files(store, &listing, options).await?;
+    for claim in claims {
+        let files = garbage.remove(&claim.block()).into_iter().flatten();
+        let mut removed = BTreeSet::new();
+        for file in files.filter(|(name, _)| !needed.contains(name)) {
+            options.monitor.check()?;
+            store.remove(&file.0.to_string()).await?;
+            removed.insert(file.0);
+            report.add([file]);
+        }
+        if listing.files_of(claim.block()).all(|name| removed.contains(name)) {
+            claim.remove(store).await?;
+        } else {
+            claim.release(store).await?;
+        }
+    }
+    Ok(report)
+}
+
+impl GcReport {
+    fn add(&mut self, files: impl IntoIterator<Item = (FileName, u64)>) {
+        for (name, len) in files {
+            self.removed.push(name);
+            self.removed_bytes += len;
+        }
+    }
+}
+
+/// The objects of a bucket.
+struct Listing {
+    files: BTreeMap<FileName, ListedObject>,
+    /// The claims, and whether each is older than the grace period.
+    claims: BTreeMap<NumberBlock, bool>,
+    grace: Duration,
+}
+
+impl Listing {
+    async fn read(store: &Store, grace: Duration) -> Result<Self, StoreError> {
+        let (mut files, mut claims) = (BTreeMap::new(), BTreeMap::new());
+        for object in store.list(None).await? {
+            if let Some(name) = FileName::parse(&object.name) {
+                files.insert(name, object);
+            } else if let Some(("", claim)) =
+                object.name.strip_prefix(CLAIMS_FOLDER).and_then(|rest| rest.split_once('/'))
+                && let Some(block) = NumberBlock::from_name(claim)
+            {
+                claims.insert(block, is_old(&object, grace));
+            }
+        }
+        Ok(Self { files, claims, grace })
+    }
+
+    /// The files that are not needed and old enough, by the block of their numbers.
+    fn garbage(
+        &self,
+        needed: &BTreeSet<FileName>,
+        report: &mut GcReport,
+    ) -> BTreeMap<NumberBlock, Vec<(FileName, u64)>> {
+        let mut garbage: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (name, object) in self.files.iter().filter(|(name, _)| !needed.contains(name)) {
+            if is_old(object, self.grace) {
+                let block = NumberBlock::of(name.sequence);
+                garbage.entry(block).or_default().push((*name, object.len));
+            } else {
+                report.spared += 1;
+            }
+        }
+        garbage
+    }
+
+    /// The old claims on blocks without files.
+    fn empty_claims(&self) -> impl Iterator<Item = NumberBlock> {
+        let used: BTreeSet<_> =
+            self.files.keys().map(|name| NumberBlock::of(name.sequence)).collect();
+        let old = self.claims.iter().filter(|(_, is_old)| **is_old);
+        old.map(|(block, _)| *block).filter(move |block| !used.contains(block))
+    }
+
+    /// The files whose numbers are in a block.
+    fn files_of(&self, block: NumberBlock) -> impl Iterator<Item = &FileName> {
+        let first = FileName { sequence: block.first(), kind: FileKind::Sst };
+        let from = self.files.range(first..).map(|(name, _)| name);
+        from.take_while(move |name| NumberBlock::of(name.sequence) == block)
+    }
+}
+
+/// Whether an object is older than the grace period. One of the future counts as new.
+fn is_old(object: &ListedObject, grace: Duration) -> bool {
+    object.modified.elapsed().is_ok_and(|age| age >= grace)
+}
+
+/// The files of the newest commit, and of the generations that are kept.
+async fn needed_files(
+    store: &Store,
+    listing: &Listing,
+    options: &GcOptions,
+) -> Result<BTreeSet<FileName>, StoreError> {
+    let newest = RemoteCommit::read(store).await?;
+    let newest = newest.ok_or_else(|| StoreError::NoCommit { place: store.name().to_owned() })?;
+    let mut needed: BTreeSet<_> = newest.files().iter().map(|file| file.name).collect();
+    let mut is_merged = newest.kind() == Some(CommitKind::Merge);
+    let mut generations = 0;
+    for sequence in listing.metas_before(newest.sequence()) {
+        if generations == options.keep_generations {
+            break;
+        }
+        match RemoteCommit::read_at(store, sequence).await {
+            Ok(commit) => {
+                generations += usize::from(!is_merged);
+                is_merged = commit.kind() == Some(CommitKind::Merge);
+                needed.extend(commit.files().iter().map(|file| file.name));
+            }
+            // A part, or a commit that is damaged or no longer complete: no rollback can use it.
+            Err(error) if error.is_corruption() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(needed)
+}
+
+impl Listing {
+    /// The meta files before a commit, newest first.
+    fn metas_before(&self, commit: SequenceNumber) -> impl Iterator<Item = SequenceNumber> {
+        let metas = self.files.keys().rev().filter(|name| name.kind == FileKind::Meta);
+        metas.map(|name| name.sequence).filter(move |sequence| *sequence < commit)
+    }
+}

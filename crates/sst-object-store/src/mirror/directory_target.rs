@@ -1,0 +1,77 @@
+//! A directory that commits are copied to.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sst_format::file_name::FileName;
+use sst_writer::publish::{Replica, ReplicaFile};
+use sst_writer::{PublishError, PublisherOptions};
+
+use super::MirrorOptions;
+use super::mirror_report::Tidied;
+use super::target::blocking;
+use crate::{RemoteCommit, Store, StoreError};
+
+/// A directory that commits are copied to. It is locked.
+#[derive(Debug)]
+pub(super) struct DirectoryTarget {
+    replica: Arc<Replica>,
+    pub(super) store: Store,
+}
+
+impl DirectoryTarget {
+    /// Locks the directory, which is created if it is missing.
+    pub(super) async fn open(directory: &Path) -> Result<Self, StoreError> {
+        let path = directory.to_owned();
+        let open = move || Ok(Replica::open(path, &PublisherOptions::default())?);
+        let replica = Arc::new(blocking(open).await?);
+        let store = Store::from_directory(directory)?;
+        Ok(Self { replica, store })
+    }
+
+    /// The numbered files that are there, and their lengths.
+    pub(super) async fn present(&self) -> Result<Vec<(FileName, u64)>, StoreError> {
+        let replica = Arc::clone(&self.replica);
+        blocking(move || Ok(replica.present()?)).await
+    }
+
+    pub(super) async fn create(&self, name: FileName) -> Result<ReplicaFile, StoreError> {
+        let replica = Arc::clone(&self.replica);
+        blocking(move || Ok(replica.create(name)?)).await
+    }
+
+    /// Makes a commit whose files are all there the newest, if there is one. Then removes the files
+    /// that no commit needs.
+    pub(super) async fn end(
+        self,
+        commit: Option<&RemoteCommit>,
+        options: &MirrorOptions,
+    ) -> Result<Tidied, StoreError> {
+        let commit = commit.map(|commit| (commit.sequence(), commit.checksum()));
+        let options = PublisherOptions::default().keep_generations(options.keep_generations);
+        let mut replica = Arc::into_inner(self.replica)
+            .ok_or(StoreError::Internal("all files are finished when a mirror ends"))?;
+        blocking(move || {
+            if let Some((sequence, checksum)) = commit {
+                replica.publish(sequence, checksum)?;
+            }
+            Ok(match replica.tidy(options) {
+                Ok(not_removed) => Tidied { not_removed, error: None },
+                // Another writer has locked the directory in between, and removes them itself.
+                Err(PublishError::Locked { .. }) => Tidied::default(),
+                Err(error) => Tidied { not_removed: Vec::new(), error: Some(error) },
+            })
+        })
+        .await
+    }
+}
+
+/// Appends bytes to a file, away from the threads of the runtime.
+pub(super) async fn append(mut file: ReplicaFile, bytes: Bytes) -> Result<ReplicaFile, StoreError> {
+    blocking(move || {
+        file.write(bytes)?;
+        Ok(file)
+    })
+    .await
+}

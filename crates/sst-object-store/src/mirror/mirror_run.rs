@@ -1,0 +1,181 @@
+//! The run of a mirror.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::gate::Gate;
+use super::plan::Plan;
+use super::target::Target;
+use super::transfer::Transfer;
+use super::{MirrorOptions, MirrorReport};
+use crate::commit::identity_of;
+use crate::{Place, RemoteCommit, Store, StoreError};
+
+/// How many commits of the source may overtake one mirror before it is given up.
+const MAX_OVERTAKEN: u32 = 100;
+
+/// Copies the newest commit of a directory to another place.
+///
+/// This is [`mirror`] from a directory of the file system. The directory is not locked: a publisher
+/// may be at work.
+///
+/// # Errors
+///
+/// As [`mirror`].
+pub async fn push(
+    directory: impl AsRef<Path>,
+    target: &Place,
+    options: &MirrorOptions,
+) -> Result<MirrorReport, StoreError> {
+    mirror(&Store::from_directory(directory)?, target, options).await
+}
+
+/// Copies the newest commit of a store into a directory, which is created if it is missing.
+///
+/// This is [`mirror`] to a directory of the file system. Readers of the directory see the commit
+/// before or the new one, as with any commit, and need not be told.
+///
+/// # Errors
+///
+/// As [`mirror`].
+pub async fn pull(
+    source: &Store,
+    directory: impl AsRef<Path>,
+    options: &MirrorOptions,
+) -> Result<MirrorReport, StoreError> {
+    mirror(source, &Place::Directory(directory.as_ref().to_owned()), options).await
+}
+
+/// Makes the newest commit of a source the newest commit of a target, with the same files.
+///
+/// Files that the newest commit of the target has are not copied. Of the others, those that are
+/// there with the right length, because a mirror was interrupted, are read and verified; the rest is
+/// copied, and every byte is verified on its way by the chain of checksums. Then the commit becomes
+/// visible in one step. It needs memory for [`MirrorOptions::parallel`] pieces, whatever the sizes
+/// of files.
+///
+/// If the source gets a newer commit meanwhile and loses files of the one that is being copied, the
+/// newer one is copied.
+///
+/// # Errors
+///
+/// [`StoreError::Conflict`] if the newest commit of the target is none of the source's, unless
+/// [`MirrorOptions::replace`] is set; [`StoreError::Taken`] if that commit then has other files of
+/// the same names; [`StoreError::Changed`] or [`StoreError::Claimed`] if there is another writer;
+/// [`StoreError::NoCommit`] if the source has no commit; any other [`StoreError`]. The target is
+/// then at the commit before. It may have files of the new one, with which the next mirror goes on.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::Arc;
+/// use object_store::memory::InMemory;
+/// use sst_object_store::{MirrorOptions, Place, Store, pull, push};
+/// # use sst_writer::{Publisher, PublisherOptions, WriterOptions};
+/// # let parent = tempfile::tempdir()?;
+/// # let (directory, copy) = (parent.path().join("fruit.db"), parent.path().join("copy.db"));
+/// # let mut publisher = Publisher::open(&directory, PublisherOptions::default())?;
+/// # let mut commit = publisher.begin();
+/// # let mut table = commit.create_table(WriterOptions::default())?;
+/// # table.add(("key", "value"))?;
+/// # commit.add_table(table.finish()?)?;
+/// # commit.publish()?;
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+/// let store = Store::new(Arc::new(InMemory::new()), "memory:///", "fruit.db")?;
+/// let options = MirrorOptions::default();
+/// push(&directory, &Place::Bucket(store.clone()), &options).await?;
+/// let report = pull(&store, &copy, &options).await?;
+/// // A table and a meta file.
+/// assert_eq!(report.copied_files, 2);
+/// // Nothing is copied twice.
+/// assert_eq!(pull(&store, &copy, &options).await?.copied_files, 0);
+/// # Ok::<(), sst_object_store::StoreError>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub async fn mirror(
+    source: &Store,
+    target: &Place,
+    options: &MirrorOptions,
+) -> Result<MirrorReport, StoreError> {
+    let mut overtaken = 0;
+    loop {
+        let commit = RemoteCommit::read(source).await?;
+        let commit =
+            commit.ok_or_else(|| StoreError::NoCommit { place: source.name().to_owned() })?;
+        let error = match mirror_commit(source, &commit, target, options).await {
+            Err(error) if error.is_corruption() => error,
+            result => return result,
+        };
+        // A newer commit may have removed files that this one needs.
+        let is_overtaken = identity_of(source).await? != Some(commit.identity());
+        if !is_overtaken || overtaken == MAX_OVERTAKEN {
+            return Err(error);
+        }
+        overtaken += 1;
+    }
+}
+
+/// Makes a commit of the source the newest of the target.
+async fn mirror_commit(
+    source: &Store,
+    commit: &RemoteCommit,
+    place: &Place,
+    options: &MirrorOptions,
+) -> Result<MirrorReport, StoreError> {
+    let mut target = Target::open(place).await?;
+    let newest = target.commit().await?;
+    let mut report = MirrorReport {
+        commit: commit.identity(),
+        before: newest.as_ref().map(RemoteCommit::identity),
+        copied_files: 0,
+        copied_bytes: 0,
+        kept_files: 0,
+        not_removed: Vec::new(),
+        not_tidied: None,
+    };
+    if !report.is_changed() {
+        report.kept_files = commit.files().len() as u64;
+        report.set_tidied(target.end(None, options).await?);
+        return Ok(report);
+    }
+    if let Some(newest) = &newest
+        && !options.replace
+        && !commit.knows(newest).await?
+    {
+        let (target, origin) = (target.store().name().to_owned(), source.name().to_owned());
+        return Err(StoreError::Conflict { target, origin, sequence: newest.sequence() });
+    }
+    let names = Plan::new(commit, newest.as_ref(), &target.present().await?, target.store())?;
+    target.claim(&names.new_names(), commit, options).await?;
+    // Looked at again: before the claim, others may have written.
+    let plan = Plan::new(commit, newest.as_ref(), &target.present().await?, target.store())?;
+    let target = transfer(source, target, plan, options, &mut report).await?;
+    report.set_tidied(target.end(Some(commit), options).await?);
+    Ok(report)
+}
+
+/// Copies and verifies the files of a plan.
+async fn transfer(
+    source: &Store,
+    target: Target,
+    plan: Plan,
+    options: &MirrorOptions,
+    report: &mut MirrorReport,
+) -> Result<Target, StoreError> {
+    let total = plan.missing.iter().chain(&plan.unverified).map(|planned| planned.file.len).sum();
+    let transfer = Transfer {
+        source: source.clone(),
+        target: Arc::new(target),
+        options: options.clone(),
+        gate: Arc::new(Gate::new(options, total)),
+    };
+    let unverified = plan.unverified.len() as u64;
+    let mut files = transfer.verify(plan.unverified).await?;
+    report.kept_files = plan.kept + unverified - files.len() as u64;
+    files.extend(plan.missing);
+    transfer.copy(files, report).await?;
+    Arc::into_inner(transfer.target)
+        .ok_or(StoreError::Internal("all tasks have ended when all files are copied"))
+}

@@ -1,0 +1,18 @@
+//! Copies of the commits of one place at another: [`push`], [`pull`], [`mirror`], [`follow`].
+
+mod bucket_target;
+mod directory_target;
+mod follow;
+mod gate;
+mod mirror_options;
+mod mirror_report;
+mod mirror_run;
+mod plan;
+mod target;
+mod transfer;
+mod upload;
+
+pub use follow::follow;
+pub use mirror_options::MirrorOptions;
+pub use mirror_report::MirrorReport;
+pub use mirror_run::{mirror, pull, push};

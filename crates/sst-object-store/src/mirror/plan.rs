@@ -1,0 +1,66 @@
+//! The files that a mirror has to copy.
+
+use std::collections::BTreeMap;
+
+use sst_format::file_name::FileName;
+
+use crate::commit::Described;
+use crate::{CommitFile, RemoteCommit, Store, StoreError};
+
+/// A file of a commit to be copied, and the place that describes it.
+#[derive(Clone, Debug)]
+pub(super) struct PlannedFile {
+    pub(super) file: CommitFile,
+    pub(super) described: Described,
+}
+
+/// The files of a commit, by what a mirror has to do about them.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    /// Files that are not there.
+    pub(super) missing: Vec<PlannedFile>,
+    /// Files of the right name and length that no commit of the target vouches for: left by a
+    /// mirror that was interrupted, or by another writer. They are read and verified.
+    pub(super) unverified: Vec<PlannedFile>,
+    /// Number of files that the newest commit of the target has too.
+    pub(super) kept: u64,
+}
+
+impl Plan {
+    /// Compares a commit with the newest commit of a target, and with the files that are there.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Taken`] if the newest commit of the target has another file of the same name.
+    pub(super) fn new(
+        commit: &RemoteCommit,
+        newest: Option<&RemoteCommit>,
+        present: &BTreeMap<FileName, u64>,
+        target: &Store,
+    ) -> Result<Self, StoreError> {
+        // A target without a commit has no files that a commit vouches for.
+        let known = newest.map_or_else(BTreeMap::new, RemoteCommit::keyed_files);
+        let mut plan = Self::default();
+        for (name, (file, described)) in commit.keyed_files() {
+            match known.get(&name) {
+                Some((known, _)) if *known == file => plan.kept += 1,
+                Some(_) => {
+                    return Err(StoreError::Taken { object: target.object(&name.to_string()) });
+                }
+                None => {
+                    let planned = PlannedFile { file, described };
+                    match present.get(&name) {
+                        Some(len) if *len == file.len => plan.unverified.push(planned),
+                        _ => plan.missing.push(planned),
+                    }
+                }
+            }
+        }
+        Ok(plan)
+    }
+
+    /// The names of all files that the newest commit of the target does not have.
+    pub(super) fn new_names(&self) -> Vec<FileName> {
+        self.missing.iter().chain(&self.unverified).map(|planned| planned.file.name).collect()
+    }
+}

@@ -1,0 +1,115 @@
+//! The upload of an object.
+
+use bytes::Bytes;
+use object_store::{MultipartUpload, PutPayload};
+use tokio::task::JoinSet;
+
+use super::gate::Permit;
+use crate::store::Written;
+use crate::{Store, StoreError};
+
+/// An object that is being written. It appears whole when it is finished, or not at all.
+#[derive(Debug)]
+pub(super) struct Upload {
+    store: Store,
+    name: String,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// An object of one piece.
+    Whole(Bytes),
+    /// An object of several pieces, each of which is a part.
+    Parts { upload: Box<dyn MultipartUpload>, parts: JoinSet<object_store::Result<()>> },
+}
+
+impl Upload {
+    /// Starts an object of one piece, or of several.
+    pub(super) async fn start(
+        store: &Store,
+        name: String,
+        is_one_piece: bool,
+    ) -> Result<Self, StoreError> {
+        let state = match is_one_piece {
+            true => State::Whole(Bytes::new()),
+            false => State::Parts { upload: store.upload(&name).await?, parts: JoinSet::new() },
+        };
+        Ok(Self { store: store.clone(), name, state })
+    }
+
+    /// Adds a piece. Its place in memory is free when it has been sent.
+    pub(super) async fn write(&mut self, bytes: Bytes, permit: Permit) -> Result<(), StoreError> {
+        match &mut self.state {
+            State::Whole(whole) => *whole = bytes,
+            State::Parts { upload, parts } => {
+                let part = upload.put_part(PutPayload::from(bytes));
+                parts.spawn(async move {
+                    let sent = part.await;
+                    drop(permit);
+                    sent
+                });
+                while let Some(sent) = parts.try_join_next() {
+                    joined(&self.store, &self.name, sent)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the object appear under its name.
+    pub(super) async fn finish(self) -> Result<(), StoreError> {
+        let Self { store, name, state } = self;
+        match state {
+            State::Whole(bytes) => write_whole(&store, &name, bytes).await,
+            State::Parts { mut upload, mut parts } => {
+                while let Some(sent) = parts.join_next().await {
+                    joined(&store, &name, sent)?;
+                }
+                let completed = upload.complete().await;
+                completed.map(drop).map_err(|error| store.upload_failed(&name, error))
+            }
+        }
+    }
+
+    /// Gives the object up.
+    pub(super) async fn abort(self) {
+        if let State::Parts { mut upload, mut parts } = self.state {
+            parts.shutdown().await;
+            // The first error is reported. The store's own rules remove parts that stay.
+            _ = upload.abort().await;
+        }
+    }
+}
+
+fn joined(
+    store: &Store,
+    name: &str,
+    sent: Result<object_store::Result<()>, tokio::task::JoinError>,
+) -> Result<(), StoreError> {
+    let sent = sent.unwrap_or_else(|error| Err(error.into()));
+    sent.map_err(|error| store.upload_failed(name, error))
+}
+
+/// Writes an object of one piece: as a new one or, if there is an object of that name with other
+/// bytes, in its place. The writer has a claim on the name, so an object that is there is left over
+/// from an earlier writer.
+async fn write_whole(store: &Store, name: &str, bytes: Bytes) -> Result<(), StoreError> {
+    if let Written::Done(_) = store.create(name, bytes.clone()).await? {
+        return Ok(());
+    }
+    let Some(found) = store.read(name).await? else {
+        return Err(StoreError::Changed { object: store.object(name) });
+    };
+    if found.bytes == bytes {
+        return Ok(());
+    }
+    if let Written::Done(_) = store.update(name, bytes.clone(), found.version).await? {
+        return Ok(());
+    }
+    let found = store.read(name).await?;
+    if found.is_some_and(|found| found.bytes == bytes) {
+        return Ok(());
+    }
+    Err(StoreError::Changed { object: store.object(name) })
+}

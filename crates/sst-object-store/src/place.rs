@@ -1,0 +1,191 @@
+//! A directory of the file system, or one in a store.
+
+use std::path::{Path, PathBuf};
+#[cfg(any(feature = "aws", feature = "azure", feature = "gcp", feature = "http"))]
+use std::sync::Arc;
+
+use url::Url;
+
+use crate::{RetryPolicy, Store, StoreError};
+
+/// A place for commits: a directory of the file system, or a directory in an object store.
+///
+/// # Examples
+///
+/// ```
+/// use std::path::Path;
+/// use sst_object_store::Place;
+///
+/// let place = Place::from_url("file:///data/fruit.db")?;
+/// assert!(matches!(place, Place::Directory(path) if path == Path::new("/data/fruit.db")));
+/// assert!(Place::from_url("fruit.db").is_err());
+/// # Ok::<(), sst_object_store::StoreError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// A directory of the file system. Writers hold its lock.
+    Directory(PathBuf),
+    /// A directory in a store. Writers use conditional requests.
+    Bucket(Store),
+}
+
+impl Place {
+    /// The place of a URL: `file:///path`, `s3://bucket/path`, `gs://bucket/path`,
+    /// `az://container/path`, `http://host/path` or `https://host/path`. HTTP can only be read.
+    ///
+    /// Credentials, endpoints and regions come from the usual environment variables, such as
+    /// `AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT`, `GOOGLE_SERVICE_ACCOUNT` or
+    /// `AZURE_STORAGE_ACCOUNT_NAME`. No request is made.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::BadUrl`], also for a store whose feature is not in this build.
+    pub fn from_url(url: impl AsRef<str>) -> Result<Self, StoreError> {
+        let text = url.as_ref();
+        let bad = |reason: String| StoreError::BadUrl { url: text.to_owned(), reason };
+        let url = Url::parse(text).map_err(|error| bad(error.to_string()))?;
+        match url.scheme() {
+            "file" => {
+                let path = url.to_file_path();
+                path.map(Self::Directory).map_err(|()| bad("not the URL of a local path".into()))
+            }
+            scheme @ ("s3" | "gs" | "az" | "http" | "https") => {
+                bucket(&url, scheme).map(Self::Bucket).map_err(bad)
+            }
+            scheme => Err(bad(format!("no store has the scheme {scheme}"))),
+        }
+    }
+
+    /// Whether a text is a URL, and not a path.
+    #[must_use]
+    pub fn is_url(text: &str) -> bool {
+        text.split_once("://").is_some_and(|(scheme, _)| {
+            !scheme.is_empty() && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        })
+    }
+
+    /// The place as a store that can be read.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::BadUrl`] if there is no such directory.
+    pub fn store(&self) -> Result<Store, StoreError> {
+        match self {
+            Self::Directory(directory) => Store::from_directory(directory),
+            Self::Bucket(store) => Ok(store.clone()),
+        }
+    }
+
+    /// Sets how failed requests to a store are repeated.
+    #[must_use]
+    pub fn retries(self, retries: RetryPolicy) -> Self {
+        match self {
+            Self::Bucket(store) => Self::Bucket(store.retries(retries)),
+            directory @ Self::Directory(_) => directory,
+        }
+    }
+}
+
+impl Store {
+    /// The store of a URL, as [`Place::from_url`] takes it. A directory of the file system must
+    /// exist.
+    ///
+    /// # Errors
+    ///
+    /// As [`Place::from_url`].
+    pub fn from_url(url: impl AsRef<str>) -> Result<Self, StoreError> {
+        Place::from_url(url)?.store()
+    }
+}
+
+impl From<&Path> for Place {
+    fn from(directory: &Path) -> Self {
+        Self::Directory(directory.to_owned())
+    }
+}
+
+impl From<Store> for Place {
+    fn from(store: Store) -> Self {
+        Self::Bucket(store)
+    }
+}
+
+/// The store of a URL, or the reason why there is none.
+#[cfg(any(feature = "aws", feature = "azure", feature = "gcp", feature = "http"))]
+fn bucket(url: &Url, scheme: &str) -> Result<Store, String> {
+    let (_, path) =
+        object_store::ObjectStoreScheme::parse(url).map_err(|error| error.to_string())?;
+    let host = &url[..url::Position::BeforePath];
+    // This crate repeats requests itself, and must know of every answer that was lost.
+    let requests = client(url, scheme, 0)?;
+    // Parts of uploads change nothing that is visible, and can be repeated only by the client.
+    let uploads = client(url, scheme, PART_RETRIES)?;
+    let store = Store::new(requests, host, path.as_ref()).map_err(|error| error.to_string())?;
+    let store = store.uploads(uploads);
+    Ok(if scheme.starts_with("http") { store.read_only() } else { store })
+}
+
+/// Repetitions of a part of an upload.
+#[cfg(any(feature = "aws", feature = "azure", feature = "gcp", feature = "http"))]
+const PART_RETRIES: usize = 8;
+
+/// The client of a store, which repeats each request so often.
+#[cfg(any(feature = "aws", feature = "azure", feature = "gcp", feature = "http"))]
+fn client(
+    url: &Url,
+    scheme: &str,
+    max_retries: usize,
+) -> Result<Arc<dyn object_store::ObjectStore>, String> {
+    let retries = object_store::RetryConfig { max_retries, ..Default::default() };
+    let text = url.as_str();
+    let built: object_store::Result<Arc<dyn object_store::ObjectStore>> = match scheme {
+        #[cfg(feature = "aws")]
+        "s3" => {
+            let builder = object_store::aws::AmazonS3Builder::from_env().with_url(text);
+            builder.with_retry(retries).build().map(|store| Arc::new(store) as _)
+        }
+        #[cfg(feature = "gcp")]
+        "gs" => {
+            let builder = object_store::gcp::GoogleCloudStorageBuilder::from_env().with_url(text);
+            builder.with_retry(retries).build().map(|store| Arc::new(store) as _)
+        }
+        #[cfg(feature = "azure")]
+        "az" => {
+            let builder = object_store::azure::MicrosoftAzureBuilder::from_env().with_url(text);
+            builder.with_retry(retries).build().map(|store| Arc::new(store) as _)
+        }
+        #[cfg(feature = "http")]
+        "http" | "https" => {
+            let host = &url[..url::Position::BeforePath];
+            let options = object_store::ClientOptions::new().with_allow_http(scheme == "http");
+            let builder = object_store::http::HttpBuilder::new().with_url(host);
+            let builder = builder.with_client_options(options).with_retry(retries);
+            builder.build().map(|store| Arc::new(store) as _)
+        }
+        other => return Err(format!("this build has no code for {other} stores")),
+    };
+    built.map_err(|error| error.to_string())
+}
+
+/// This build has no stores beside directories.
+#[cfg(not(any(feature = "aws", feature = "azure", feature = "gcp", feature = "http")))]
+fn bucket(_: &Url, scheme: &str) -> Result<Store, String> {
+    Err(format!("this build has no code for {scheme} stores"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_and_paths_are_told_apart() {
+        assert!(Place::is_url("s3://bucket/fruit.db") && Place::is_url("file:///fruit.db"));
+        for path in ["fruit.db", "/data/fruit.db", "a:b", "://x", "C:\\fruit.db"] {
+            assert!(!Place::is_url(path), "{path}");
+        }
+        for url in ["ftp://host/x", "file://host/x", "", "s3:", "fruit.db"] {
+            let error = Place::from_url(url).unwrap_err();
+            assert!(matches!(error, StoreError::BadUrl { .. }), "{url}");
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! A place for a directory in a store.
+
+use std::ops::Range;
+use std::path::Path as FilePath;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{
+    Error, GetOptions, GetResult, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
+    UpdateVersion,
+};
+
+use crate::retry::Failure;
+use crate::{Operation, RetryPolicy, StoreError};
+
+/// A directory in an object store: a store, and the path of the directory in it.
+///
+/// Objects have the names that files have in a directory (FORMAT.md section 14). A clone is cheap,
+/// and uses the same connections.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::Arc;
+/// use object_store::memory::InMemory;
+/// use sst_object_store::Store;
+///
+/// let store = Store::new(Arc::new(InMemory::new()), "memory:///", "fruit.db")?;
+/// assert_eq!(store.name(), "memory:///fruit.db");
+/// # Ok::<(), sst_object_store::StoreError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Store {
+    objects: Arc<dyn ObjectStore>,
+    /// The same store, through a client that repeats the parts of uploads.
+    uploads: Arc<dyn ObjectStore>,
+    root: Path,
+    /// The URL, for messages.
+    name: Arc<str>,
+    retries: RetryPolicy,
+    is_read_only: bool,
+}
+
+/// A whole object.
+#[derive(Clone, Debug)]
+pub(crate) struct Object {
+    pub(crate) bytes: Bytes,
+    pub(crate) version: UpdateVersion,
+    pub(crate) modified: SystemTime,
+}
+
+/// The first bytes of an object.
+#[derive(Clone, Debug)]
+pub(crate) struct ObjectStart {
+    pub(crate) bytes: Bytes,
+    /// The length of the whole object.
+    pub(crate) len: u64,
+}
+
+/// An object in a list.
+#[derive(Clone, Debug)]
+pub(crate) struct ListedObject {
+    /// Its name, relative to the root of the [`Store`].
+    pub(crate) name: String,
+    pub(crate) len: u64,
+    pub(crate) modified: SystemTime,
+}
+
+/// The result of a conditional write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// The object now has the bytes.
+    Done(UpdateVersion),
+    /// The condition does not hold. The reason may be this very write: an attempt that has happened,
+    /// but whose answer was lost. So a caller reads the object, and compares.
+    Refused,
+}
+
+impl Store {
+    /// The directory `path` of a store; the empty path is its root. `name` is the URL of the store
+    /// for messages.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::BadUrl`] if `path` has parts that no object may have, such as `..`.
+    pub fn new(
+        objects: Arc<dyn ObjectStore>,
+        name: impl AsRef<str>,
+        path: impl AsRef<str>,
+    ) -> Result<Self, StoreError> {
+        let (name, path) = (name.as_ref().trim_end_matches('/'), path.as_ref());
+        let url =
+            if name.ends_with(':') { format!("{name}///{path}") } else { format!("{name}/{path}") };
+        let root = Path::parse(path)
+            .map_err(|error| StoreError::BadUrl { url: url.clone(), reason: error.to_string() })?;
+        let name = url.trim_end_matches('/').into();
+        let (uploads, retries) = (Arc::clone(&objects), RetryPolicy::default());
+        Ok(Self { objects, uploads, root, name, retries, is_read_only: false })
+    }
+
+    /// A directory of the file system, which exists, for reading. To write into a directory, use
+    /// [`Place::Directory`](crate::Place::Directory).
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::BadUrl`] if there is no such directory.
+    pub fn from_directory(directory: impl AsRef<FilePath>) -> Result<Self, StoreError> {
+        let directory = directory.as_ref();
+        let bad =
+            |reason: String| StoreError::BadUrl { url: directory.display().to_string(), reason };
+        if !directory.is_dir() {
+            return Err(bad("there is no such directory".into()));
+        }
+        let objects =
+            LocalFileSystem::new_with_prefix(directory).map_err(|error| bad(error.to_string()))?;
+        let objects: Arc<dyn ObjectStore> = Arc::new(objects);
+        Ok(Self {
+            uploads: Arc::clone(&objects),
+            objects,
+            root: Path::default(),
+            name: directory.display().to_string().into(),
+            retries: RetryPolicy::default(),
+            is_read_only: true,
+        })
+    }
+
+    /// Sets how failed requests are repeated.
+    #[must_use]
+    pub const fn retries(mut self, retries: RetryPolicy) -> Self {
+        self.retries = retries;
+        self
+    }
+
+    /// Sets the client for uploads in parts: one of the same store that repeats single parts.
+    /// Without it, a part that fails makes a mirror start the file again.
+    #[must_use]
+    pub fn uploads(mut self, uploads: Arc<dyn ObjectStore>) -> Self {
+        self.uploads = uploads;
+        self
+    }
+
+    /// Makes the store refuse to be written to.
+    #[cfg(any(feature = "aws", feature = "azure", feature = "gcp", feature = "http"))]
+    #[must_use]
+    pub(crate) const fn read_only(mut self) -> Self {
+        self.is_read_only = true;
+        self
+    }
+
+    /// How failed requests are repeated.
+    pub(crate) const fn policy(&self) -> &RetryPolicy {
+        &self.retries
+    }
+
+    /// The URL of the directory, or its path, for messages.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// An object of the directory, for messages.
+    pub(crate) fn object(&self, name: &str) -> String {
+        format!("{}/{name}", self.name)
+    }
+
+    fn path(&self, name: &str) -> Path {
+        let parts = self.root.parts().chain(name.split('/').map(Into::into));
+        Path::from_iter(parts)
+    }
+
+    fn failed(&self, operation: Operation, name: &str, failure: Failure) -> StoreError {
+        let Failure { attempts, error } = failure;
+        let object = self.object(name);
+        match error {
+            Error::NotFound { .. } => StoreError::Missing { object },
+            error => StoreError::Request { object, operation, attempts, source: error.into() },
+        }
+    }
+
+    /// Fails if the store can only be read.
+    pub(crate) fn check_writable(&self) -> Result<(), StoreError> {
+        if self.is_read_only {
+            return Err(StoreError::ReadOnly { place: self.name.to_string() });
+        }
+        Ok(())
+    }
+
+    /// Makes a request for an object, and collects its answer. `None` if there is no such object.
+    async fn get(
+        &self,
+        name: &str,
+        range: Option<Range<u64>>,
+    ) -> Result<Option<(Bytes, object_store::ObjectMeta)>, StoreError> {
+        let path = self.path(name);
+        let request = || async {
+            let options = GetOptions::new().with_range(range.clone());
+            let answer = self.objects.get_opts(&path, options).await?;
+            let GetResult { meta, range, .. } = &answer;
+            let (meta, expected) = (meta.clone(), range.end - range.start);
+            let bytes = answer.bytes().await?;
+            let found = bytes.len() as u64;
+            if found != expected {
+                let source = format!("{found} of {expected} bytes have arrived").into();
+                return Err(Error::Generic { store: "answer", source });
+            }
+            Ok((bytes, meta))
+        };
+        match self.retries.run(request).await {
+            Ok(answer) => Ok(Some(answer)),
+            Err(Failure { error: Error::NotFound { .. }, .. }) => Ok(None),
+            Err(failure) => Err(self.failed(Operation::Read, name, failure)),
+        }
+    }
+
+    /// Reads a small object whole. `None` if there is no such object.
+    pub(crate) async fn read(&self, name: &str) -> Result<Option<Object>, StoreError> {
+        let answer = self.get(name, None).await?;
+        Ok(answer.map(|(bytes, meta)| Object {
+            bytes,
+            version: UpdateVersion { e_tag: meta.e_tag, version: meta.version },
+            modified: meta.last_modified.into(),
+        }))
+    }
+
+    /// Reads the first `len` bytes of an object, or all of a shorter one.
+    pub(crate) async fn read_start(&self, name: &str, len: u64) -> Result<ObjectStart, StoreError> {
+        let answer = self.get(name, Some(0..len)).await?;
+        let (bytes, meta) =
+            answer.ok_or_else(|| StoreError::Missing { object: self.object(name) })?;
+        Ok(ObjectStart { bytes, len: meta.size })
+    }
+
+    /// Reads a range of an object that has `len` bytes.
+    pub(crate) async fn read_range(
+        &self,
+        name: &str,
+        range: Range<u64>,
+        len: u64,
+    ) -> Result<Bytes, StoreError> {
+        if range.is_empty() {
+            return Ok(Bytes::new());
+        }
+        let expected = range.end - range.start;
+        let answer = self.get(name, Some(range)).await?;
+        let (bytes, meta) =
+            answer.ok_or_else(|| StoreError::Missing { object: self.object(name) })?;
+        if meta.size != len || bytes.len() as u64 != expected {
+            let object = self.object(name);
+            return Err(StoreError::WrongLen { object, expected: len, found: meta.size });
+        }
+        Ok(bytes)
+    }
+
+    /// Lists the objects below the directory or, with `folder`, below one of its folders.
+    pub(crate) async fn list(&self, folder: Option<&str>) -> Result<Vec<ListedObject>, StoreError> {
+        let root = folder.map_or_else(|| self.root.clone(), |folder| self.path(folder));
+        let request = || self.objects.list(Some(&root)).try_collect::<Vec<_>>();
+        let listed = self.retries.run(request).await;
+        let listed = listed
+            .map_err(|failure| self.failed(Operation::List, folder.unwrap_or(""), failure))?;
+        let relative = |object: object_store::ObjectMeta| {
+            let parts = object.location.prefix_match(&self.root)?;
+            let parts: Vec<_> = parts.map(|part| part.as_ref().to_owned()).collect();
+            let (len, modified) = (object.size, object.last_modified.into());
+            Some(ListedObject { name: parts.join("/"), len, modified })
+        };
+        let outside = StoreError::Internal("a store lists objects below the path that it is given");
+        listed.into_iter().map(relative).collect::<Option<_>>().ok_or(outside)
+    }
+
+    async fn put(
+        &self,
+        name: &str,
+        bytes: &Bytes,
+        mode: PutMode,
+    ) -> Result<UpdateVersion, Failure> {
+        let path = self.path(name);
+        let request = || {
+            let options = PutOptions::from(mode.clone());
+            self.objects.put_opts(&path, PutPayload::from(bytes.clone()), options)
+        };
+        Ok(self.retries.run(request).await?.into())
+    }
+
+    /// Writes an object if there is none of its name.
+    pub(crate) async fn create(&self, name: &str, bytes: Bytes) -> Result<Written, StoreError> {
+        self.write_if(name, bytes, PutMode::Create).await
+    }
+
+    /// Writes an object if it has this version.
+    pub(crate) async fn update(
+        &self,
+        name: &str,
+        bytes: Bytes,
+        version: UpdateVersion,
+    ) -> Result<Written, StoreError> {
+        self.write_if(name, bytes, PutMode::Update(version)).await
+    }
+
+    async fn write_if(
+        &self,
+        name: &str,
+        bytes: Bytes,
+        mode: PutMode,
+    ) -> Result<Written, StoreError> {
+        self.check_writable()?;
+        match self.put(name, &bytes, mode).await {
+            Ok(version) => Ok(Written::Done(version)),
+            Err(Failure {
+                error: Error::AlreadyExists { .. } | Error::Precondition { .. },
+                ..
+            }) => Ok(Written::Refused),
+            Err(failure) => Err(self.failed(Operation::Write, name, failure)),
+        }
+    }
+
+    /// Removes an object. A missing one is no error.
+    pub(crate) async fn remove(&self, name: &str) -> Result<(), StoreError> {
+        self.check_writable()?;
+        let path = self.path(name);
+        match self.retries.run(|| self.objects.delete(&path)).await {
+            Ok(_) | Err(Failure { error: Error::NotFound { .. }, .. }) => Ok(()),
+            Err(failure) => Err(self.failed(Operation::Remove, name, failure)),
+        }
+    }
+
+    /// Starts an upload of an object in parts.
+    pub(crate) async fn upload(
+        &self,
+        name: &str,
+    ) -> Result<Box<dyn object_store::MultipartUpload>, StoreError> {
+        self.check_writable()?;
+        let path = self.path(name);
+        match self.retries.run(|| self.uploads.put_multipart(&path)).await {
+            Ok(upload) => Ok(upload),
+            Err(failure) => Err(self.failed(Operation::Write, name, failure)),
+        }
+    }
+
+    /// The error of a part of an upload.
+    pub(crate) fn upload_failed(&self, name: &str, error: Error) -> StoreError {
+        self.failed(Operation::Write, name, Failure { attempts: 1, error })
+    }
+}

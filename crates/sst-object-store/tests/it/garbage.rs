@@ -1,0 +1,98 @@
+//! The removal of objects that no commit needs.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use object_store::memory::InMemory;
+use object_store::{ObjectStore, ObjectStoreExt};
+use sst_object_store::{GcOptions, Place, StoreError, collect_garbage};
+
+use crate::support::{Scratch, commit, files, object, options, pull, push, store_on};
+
+async fn names(objects: &InMemory) -> BTreeSet<String> {
+    let listed: Vec<_> = objects.list(None).try_collect().await.unwrap();
+    let prefix = "some/fruit.db/";
+    listed
+        .iter()
+        .map(|object| object.location.as_ref().strip_prefix(prefix).unwrap().to_owned())
+        .collect()
+}
+
+fn now() -> GcOptions {
+    GcOptions::default().grace(Duration::ZERO)
+}
+
+#[tokio::test]
+async fn generations_are_kept_and_the_rest_goes() {
+    let scratch = Scratch::new();
+    let db = scratch.path("db");
+    let objects = Arc::new(InMemory::new());
+    let store = store_on(Arc::<InMemory>::clone(&objects));
+    for seed in 1..=3 {
+        commit(&db, seed, true);
+        push(&db, &store).await.unwrap();
+    }
+    objects.put(&object("00000900.sst"), "left by another".into()).await.unwrap();
+    objects.put(&object("notes.txt"), "not ours".into()).await.unwrap();
+    let before = names(&objects).await;
+    // Everything is younger than a day.
+    let spared = collect_garbage(&store, &GcOptions::default()).await.unwrap();
+    assert_eq!((spared.removed.len(), spared.spared), (0, 5));
+    let planned = collect_garbage(&store, &now().dry_run(true)).await.unwrap();
+    assert_eq!(names(&objects).await, before);
+    let report = collect_garbage(&store, &now()).await.unwrap();
+    assert_eq!(report, planned);
+    // The first commit has two tables, a blob and a meta file.
+    assert_eq!(report.removed.len(), 5);
+    let gone: BTreeSet<_> = report.removed.iter().map(ToString::to_string).collect();
+    let after = names(&objects).await;
+    let expected: BTreeSet<_> = before.difference(&gone).cloned().collect();
+    // The claim on the numbers of the object that another has left is not kept.
+    assert_eq!(after, expected);
+    let copy = scratch.path("copy");
+    pull(&store, &copy).await.unwrap();
+    assert_eq!(files(&copy)["CURRENT"], files(&db)["CURRENT"]);
+    let report = collect_garbage(&store, &now().keep_generations(0)).await.unwrap();
+    assert_eq!(report.removed.len(), 4);
+    assert!(names(&objects).await.contains("notes.txt"));
+}
+
+#[tokio::test]
+async fn files_of_a_push_that_is_under_way_are_spared() {
+    let scratch = Scratch::new();
+    let (db, other) = (scratch.path("db"), scratch.path("other"));
+    let objects = Arc::new(InMemory::new());
+    let store = store_on(Arc::<InMemory>::clone(&objects));
+    commit(&db, 1, false);
+    push(&db, &store).await.unwrap();
+    commit(&db, 2, true);
+    push(&db, &store).await.unwrap();
+    // A claim that is not released, as a push that is at work or was killed leaves it.
+    let claim = "sst claim 1\nfirst 0\ncount 64\nowner mirror 900 00000001\ntime 0\nstate open\n";
+    objects.put(&object("claims/00000000"), claim.into()).await.unwrap();
+    let grace = GcOptions::default().grace(Duration::from_secs(3600)).keep_generations(0);
+    let report = collect_garbage(&store, &grace).await.unwrap();
+    assert_eq!((report.removed.len(), report.spared), (0, 4));
+    // Another push is refused until the grace period has passed.
+    commit(&other, 3, true);
+    let replace = options().replace(true).grace(Duration::from_secs(3600));
+    let place = Place::Bucket(store.clone());
+    commit(&db, 4, true);
+    let claimed = sst_object_store::push(&db, &place, &replace).await.unwrap_err();
+    assert!(matches!(claimed, StoreError::Claimed { .. }));
+    let replace = replace.grace(Duration::ZERO);
+    sst_object_store::push(&db, &place, &replace).await.unwrap();
+    assert_eq!(collect_garbage(&store, &now()).await.unwrap().removed.len(), 4);
+}
+
+#[tokio::test]
+async fn a_bucket_without_current_is_left_alone() {
+    let objects = Arc::new(InMemory::new());
+    let store = store_on(Arc::<InMemory>::clone(&objects));
+    objects.put(&object("00000001.sst"), "the only copy".into()).await.unwrap();
+    let error = collect_garbage(&store, &now()).await.unwrap_err();
+    assert!(matches!(error, StoreError::NoCommit { .. }));
+    assert_eq!(names(&objects).await.len(), 1);
+}

@@ -1,0 +1,16 @@
+//! Tests of the crate through its public interface.
+
+#[cfg(test)]
+mod commits;
+#[cfg(test)]
+mod damage;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod faulty_store;
+#[cfg(test)]
+mod garbage;
+#[cfg(test)]
+mod mirrors;
+#[cfg(test)]
+mod support;

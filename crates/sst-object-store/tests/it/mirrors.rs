@@ -1,0 +1,280 @@
+//! Mirrors: the same files everywhere, nothing copied twice, other histories refused.
+
+use std::fs;
+use std::sync::Arc;
+
+use object_store::ObjectStoreExt;
+use object_store::memory::InMemory;
+use sst_object_store::{
+    CancelToken, MirrorOptions, Monitor, Place, RemoteCommit, StoreError, mirror,
+};
+use sst_writer::{PublishError, Publisher, PublisherOptions};
+
+use crate::support::{
+    Scratch, commit, edit, files, memory, object, options, pull, push, store_on, verify,
+};
+
+#[tokio::test]
+async fn all_ways_give_the_same_files() {
+    let scratch = Scratch::new();
+    let db = scratch.path("db");
+    commit(&db, 1, false);
+    commit(&db, 2, false);
+    let (store, other) = (memory(), memory());
+    let report = push(&db, &store).await.unwrap();
+    assert_eq!((report.copied_files, report.kept_files), (files(&db).len() as u64 - 1, 0));
+    assert!(report.is_changed() && report.before.is_none());
+    mirror(&store, &Place::Bucket(other.clone()), &options()).await.unwrap();
+    let copy = scratch.path("copy");
+    pull(&other, &copy).await.unwrap();
+    assert_eq!(files(&copy), files(&db));
+    verify(&copy);
+    let third = scratch.path("third");
+    let to = Place::from_url(format!("file://{}", third.display())).unwrap();
+    sst_object_store::push(&copy, &to, &options()).await.unwrap();
+    assert_eq!(files(&third), files(&db));
+}
+
+#[tokio::test]
+async fn only_new_files_are_copied() {
+    let scratch = Scratch::new();
+    let (db, copy, store) = (scratch.path("db"), scratch.path("copy"), memory());
+    commit(&db, 1, false);
+    push(&db, &store).await.unwrap();
+    pull(&store, &copy).await.unwrap();
+    commit(&db, 2, false);
+    // Two tables, a blob and a meta file are new; as many are there.
+    for report in [push(&db, &store).await.unwrap(), pull(&store, &copy).await.unwrap()] {
+        assert_eq!((report.copied_files, report.kept_files), (4, 4));
+        assert!(report.is_changed());
+    }
+    for report in [push(&db, &store).await.unwrap(), pull(&store, &copy).await.unwrap()] {
+        assert_eq!((report.copied_files, report.copied_bytes, report.kept_files), (0, 0, 8));
+        assert!(!report.is_changed());
+    }
+    assert_eq!(files(&copy), files(&db));
+}
+
+#[tokio::test]
+async fn a_replica_keeps_generations_and_can_be_rolled_back() {
+    let scratch = Scratch::new();
+    let (db, copy, store) = (scratch.path("db"), scratch.path("copy"), memory());
+    for seed in 1..=3 {
+        commit(&db, seed, true);
+        push(&db, &store).await.unwrap();
+        pull(&store, &copy).await.unwrap();
+        verify(&copy);
+    }
+    let kept = PublisherOptions::default().keep_generations(1);
+    let mut publisher = Publisher::open(&copy, kept).unwrap();
+    publisher.rollback(None).unwrap();
+    assert_eq!(publisher.live_tables().count(), 2);
+    drop(publisher);
+    verify(&copy);
+    // The copy has a history of its own now.
+    let conflict = pull(&store, &copy).await.unwrap_err();
+    assert!(matches!(conflict, StoreError::Conflict { .. }));
+}
+
+#[tokio::test]
+async fn a_rollback_of_the_source_is_mirrored() {
+    let scratch = Scratch::new();
+    let (db, copy, store) = (scratch.path("db"), scratch.path("copy"), memory());
+    for seed in 1..=2 {
+        commit(&db, seed, true);
+        push(&db, &store).await.unwrap();
+        pull(&store, &copy).await.unwrap();
+    }
+    let kept = PublisherOptions::default().keep_generations(2);
+    Publisher::open(&db, kept).unwrap().rollback(None).unwrap();
+    push(&db, &store).await.unwrap();
+    pull(&store, &copy).await.unwrap();
+    verify(&copy);
+    assert_eq!(files(&copy)["CURRENT"], files(&db)["CURRENT"]);
+    let live = |directory| {
+        let publisher = Publisher::open(directory, PublisherOptions::default()).unwrap();
+        publisher.live_tables().map(|(_, table)| table.sequence.0).collect::<Vec<_>>()
+    };
+    assert_eq!(live(&copy), live(&db));
+}
+
+#[tokio::test]
+async fn another_history_is_a_conflict_unless_it_may_be_replaced() {
+    let scratch = Scratch::new();
+    let (db, other, store) = (scratch.path("db"), scratch.path("other"), memory());
+    commit(&db, 1, false);
+    push(&db, &store).await.unwrap();
+    for seed in 7..=9 {
+        commit(&other, seed, true);
+    }
+    let conflict = push(&other, &store).await.unwrap_err();
+    assert!(matches!(conflict, StoreError::Conflict { .. }));
+    let before = RemoteCommit::read(&store).await.unwrap().unwrap();
+    assert_eq!(before.tables().count(), 2);
+    // The newest commit of `other` has no name in common with the first of `db`.
+    let replace = options().replace(true);
+    let bucket = Place::Bucket(store.clone());
+    sst_object_store::push(&other, &bucket, &replace).await.unwrap();
+    let copy = scratch.path("copy");
+    pull(&store, &copy).await.unwrap();
+    verify(&copy);
+    // Back again: each name that `db` needs is there with its bytes, left from the first push.
+    let report = sst_object_store::push(&db, &bucket, &replace).await.unwrap();
+    assert_eq!((report.copied_files, report.kept_files), (0, 4));
+    let back = scratch.path("back");
+    pull(&store, &back).await.unwrap();
+    assert_eq!(files(&back), files(&db));
+}
+
+#[tokio::test]
+async fn names_of_the_live_commit_are_never_replaced() {
+    let scratch = Scratch::new();
+    let (db, other, store) = (scratch.path("db"), scratch.path("other"), memory());
+    commit(&db, 1, false);
+    commit(&other, 2, false);
+    push(&db, &store).await.unwrap();
+    let copy = scratch.path("copy");
+    pull(&store, &copy).await.unwrap();
+    let replace = options().replace(true);
+    for place in [Place::Bucket(store.clone()), Place::Directory(copy.clone())] {
+        let taken = sst_object_store::push(&other, &place, &replace).await.unwrap_err();
+        assert!(matches!(taken, StoreError::Taken { .. }));
+    }
+    assert_eq!(files(&copy), files(&db));
+    let second = scratch.path("second");
+    pull(&store, &second).await.unwrap();
+    assert_eq!(files(&second), files(&db));
+}
+
+#[tokio::test]
+async fn leftovers_are_used_if_they_are_intact_and_replaced_if_not() {
+    let scratch = Scratch::new();
+    let (db, copy) = (scratch.path("db"), scratch.path("copy"));
+    let objects = Arc::new(InMemory::new());
+    let store = store_on(Arc::<InMemory>::clone(&objects));
+    commit(&db, 1, false);
+    push(&db, &store).await.unwrap();
+    pull(&store, &copy).await.unwrap();
+    // As after an interruption: everything is there but `CURRENT`, and one file is damaged.
+    objects.delete(&object("CURRENT")).await.unwrap();
+    edit(&*objects, "00000002.sst", |bytes| bytes[20] ^= 1).await;
+    fs::remove_file(copy.join("CURRENT")).unwrap();
+    fs::write(copy.join(".first-commit"), "").unwrap();
+    let mut bytes = fs::read(copy.join("00000003.sst")).unwrap();
+    bytes[20] ^= 1;
+    fs::write(copy.join("00000003.sst"), bytes).unwrap();
+    for report in [push(&db, &store).await.unwrap(), pull(&store, &copy).await.unwrap()] {
+        assert_eq!((report.copied_files, report.kept_files), (1, 3));
+    }
+    assert_eq!(files(&copy), files(&db));
+}
+
+#[tokio::test]
+async fn a_locked_directory_and_a_store_for_reading_are_refused() {
+    let scratch = Scratch::new();
+    let (db, copy, store) = (scratch.path("db"), scratch.path("copy"), memory());
+    commit(&db, 1, false);
+    push(&db, &store).await.unwrap();
+    let publisher = Publisher::open(&copy, PublisherOptions::default()).unwrap();
+    let locked = pull(&store, &copy).await.unwrap_err();
+    assert!(matches!(locked, StoreError::Directory(PublishError::Locked { .. })));
+    drop(publisher);
+    let for_reading = Place::Bucket(sst_object_store::Store::from_directory(&db).unwrap());
+    let refused = sst_object_store::push(&db, &for_reading, &options()).await.unwrap_err();
+    assert!(matches!(refused, StoreError::ReadOnly { .. }));
+    let nothing = pull(&memory(), &copy).await.unwrap_err();
+    assert!(matches!(nothing, StoreError::NoCommit { .. }));
+}
+
+#[tokio::test]
+async fn a_cancelled_mirror_changes_nothing_and_can_go_on() {
+    let scratch = Scratch::new();
+    let (db, copy, store) = (scratch.path("db"), scratch.path("copy"), memory());
+    commit(&db, 1, false);
+    push(&db, &store).await.unwrap();
+    let token = CancelToken::default();
+    let switch = token.clone();
+    let cancel_soon = move |progress: sst_object_store::Progress| {
+        if progress.bytes > 12_000 {
+            switch.cancel();
+        }
+    };
+    let monitor = Monitor::default().cancel(token).progress(cancel_soon);
+    let cancelled =
+        sst_object_store::pull(&store, &copy, &options().monitor(monitor)).await.unwrap_err();
+    assert!(matches!(cancelled, StoreError::Cancelled), "{cancelled:?}");
+    assert!(!copy.join("CURRENT").exists());
+    pull(&store, &copy).await.unwrap();
+    assert_eq!(files(&copy), files(&db));
+}
+
+/// Pieces and files in any number, and the futures can be sent to other threads.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn any_lengths_of_pieces_and_numbers_of_tasks_do() {
+    let scratch = Scratch::new();
+    let db = scratch.path("db");
+    commit(&db, 1, false);
+    for (i, (piece_len, parallel)) in
+        [(1, 64), (7, 1), (4096, 0), (1 << 20, 2), (0, 8)].into_iter().enumerate()
+    {
+        let store = memory();
+        let options = MirrorOptions::default().piece_len(piece_len).parallel(parallel);
+        let (from, to, mirror_options) =
+            (db.clone(), Place::Bucket(store.clone()), options.clone());
+        let pushed =
+            tokio::spawn(async move { sst_object_store::push(from, &to, &mirror_options).await });
+        pushed.await.unwrap().unwrap();
+        let copy = scratch.path(&format!("copy{i}"));
+        sst_object_store::pull(&store, &copy, &options).await.unwrap();
+        assert_eq!(files(&copy), files(&db));
+    }
+}
+
+#[tokio::test]
+async fn a_follower_reaches_each_commit_and_waits_out_errors() {
+    let scratch = Scratch::new();
+    let (db, copy) = (scratch.path("db"), scratch.path("copy"));
+    let objects = Arc::new(InMemory::new());
+    let store = store_on(Arc::<InMemory>::clone(&objects));
+    let token = CancelToken::default();
+    let options = options().monitor(Monitor::default().cancel(token.clone()));
+    let (mut errors, mut commits) = (0, 0);
+    let (publish, finish) = (tokio::sync::Notify::new(), tokio::sync::Notify::new());
+    let to = Place::Directory(copy.clone());
+    let observe = |event: Result<&sst_object_store::MirrorReport, &StoreError>| match event {
+        Ok(_) => {
+            commits += 1;
+            if commits == 2 { finish.notify_one() } else { publish.notify_one() }
+        }
+        Err(_) => {
+            errors += 1;
+            if errors == 1 {
+                publish.notify_one();
+            }
+        }
+    };
+    let follow = sst_object_store::follow(
+        &store,
+        &to,
+        &options,
+        std::time::Duration::from_millis(1),
+        observe,
+    );
+    let steps = async {
+        // There is no commit at first.
+        publish.notified().await;
+        commit(&db, 1, false);
+        push(&db, &store).await.unwrap();
+        publish.notified().await;
+        commit(&db, 2, true);
+        push(&db, &store).await.unwrap();
+        finish.notified().await;
+        token.cancel();
+    };
+    let (end, ()) = tokio::join!(follow, steps);
+    assert!(matches!(end, StoreError::Cancelled));
+    assert!(errors > 0 && commits == 2);
+    assert_eq!(files(&copy)["CURRENT"], files(&db)["CURRENT"]);
+    verify(&copy);
+    assert!(objects.head(&object("CURRENT")).await.is_ok());
+}

@@ -1,0 +1,318 @@
+//! A directory that receives the commits of another place, file by file.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sst_format::SequenceNumber;
+use sst_format::del_file::DelFile;
+use sst_format::file_name::{FileKind, FileName};
+
+use crate::file::sync_watch::SyncWatch;
+use crate::publish::commit_point::{check_current, replace_current};
+use crate::publish::directory_lock::DirectoryLock;
+use crate::publish::directory_state::DirectoryState;
+use crate::publish::first_commit_marker::{FirstCommitMarker, MARKER_FILE_NAME};
+use crate::publish::generation::numbered_files;
+use crate::publish::meta_state::{OpenFile, meta_path};
+use crate::publish::publisher::{create_directory, is_file, list, remove};
+use crate::{
+    AtomicFile, FileError, FileOperation, FileSystem, PublishError, Publisher, PublisherOptions,
+};
+
+/// A directory that receives the commits of another place: their files keep names and bytes.
+///
+/// It holds the lock of the directory, as a [`Publisher`] does. Files are written first, each whole
+/// or not at all. Readers see nothing of them until [`Replica::publish`] replaces `CURRENT`, which
+/// makes the received commit the newest in one step.
+///
+/// A replica that is dropped, or whose process is killed, leaves the complete files behind, so that
+/// the next replica of the directory need not receive them again. [`Replica::tidy`], or the next
+/// publisher of the directory, removes those that no commit needs.
+///
+/// # Examples
+///
+/// ```
+/// use std::fs;
+/// use sst_format::file_name::{FileKind, FileName};
+/// use sst_writer::publish::Replica;
+/// use sst_writer::{Publisher, PublisherOptions, WriterOptions};
+///
+/// # let parent = tempfile::tempdir()?;
+/// # let (origin, copy) = (parent.path().join("origin"), parent.path().join("copy"));
+/// let mut publisher = Publisher::open(&origin, PublisherOptions::default())?;
+/// let mut commit = publisher.begin();
+/// let mut table = commit.create_table(WriterOptions::default())?;
+/// table.add(("key", "value"))?;
+/// commit.add_table(table.finish()?)?;
+/// let sequence = commit.publish()?.sequence;
+///
+/// let mut replica = Replica::open(&copy, &PublisherOptions::default())?;
+/// for kind in [FileKind::Sst, FileKind::Meta] {
+///     let number = match kind { FileKind::Sst => 1, _ => sequence.0 };
+///     let name = FileName { sequence: sst_format::SequenceNumber(number), kind };
+///     let mut file = replica.create(name)?;
+///     file.write(fs::read(origin.join(name.to_string()))?)?;
+///     file.finish()?;
+/// }
+/// # let bytes = fs::read(origin.join(format!("{:08}.meta", sequence.0)))?;
+/// # let checksum = sst_format::protection::Trailer::parse(&bytes)?.checksum;
+/// replica.publish(sequence, checksum)?;
+/// assert_eq!(fs::read(origin.join("CURRENT"))?, fs::read(copy.join("CURRENT"))?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Replica {
+    directory: Arc<Path>,
+    file_system: Arc<SyncWatch>,
+    /// The newest commit.
+    state: DirectoryState,
+    /// Its files.
+    needed: BTreeSet<FileName>,
+    /// Only before the first commit.
+    marker: Option<FirstCommitMarker>,
+    /// Released when the replica is dropped.
+    lock: DirectoryLock,
+}
+
+impl Replica {
+    /// Opens a directory for receiving commits. Of the options it uses
+    /// [`PublisherOptions::create_directory`] and [`PublisherOptions::file_system`].
+    ///
+    /// Locks the directory and reads its newest commit. Removes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Publisher::open`].
+    pub fn open(
+        directory: impl AsRef<Path>,
+        options: &PublisherOptions,
+    ) -> Result<Self, PublishError> {
+        let directory = directory.as_ref();
+        let file_system = Arc::new(SyncWatch::new(Arc::clone(&options.file_system)));
+        if options.create_directory {
+            create_directory(&*file_system, directory)?;
+        }
+        let lock = DirectoryLock::take(Arc::clone(&file_system) as _, directory)?;
+        let state = DirectoryState::load(&*file_system, directory)?;
+        let marker = match state.current {
+            Some(_) => None,
+            None => Some(marker_of(&*file_system, directory)?),
+        };
+        let needed = state.files();
+        Ok(Self { directory: directory.into(), file_system, state, needed, marker, lock })
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The newest commit, by the sequence number of its meta file. `None` before the first commit.
+    #[must_use]
+    pub const fn current(&self) -> Option<SequenceNumber> {
+        self.state.current
+    }
+
+    /// The files with a sequence number that are in the directory, and their lengths in bytes. They
+    /// belong to the newest commit, to earlier ones, or to one that was not received whole.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError::File`].
+    pub fn present(&self) -> Result<Vec<(FileName, u64)>, PublishError> {
+        let names = numbered_files(&*self.file_system, &self.directory)?;
+        let mut present = Vec::with_capacity(names.len());
+        for name in names {
+            let path = self.path(name);
+            if is_file(&*self.file_system, &path)? {
+                present.push((name, OpenFile::open(&*self.file_system, &path)?.len));
+            }
+        }
+        Ok(present)
+    }
+
+    /// Starts a file. When it is finished, it takes the place of any other file of that name.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError::Needed`] if the newest commit has a file of that name: no file of a commit
+    /// that readers see is ever changed. [`PublishError::File`]; [`PublishError::Poisoned`].
+    pub fn create(&self, name: FileName) -> Result<ReplicaFile, PublishError> {
+        self.check_usable()?;
+        let path = self.path(name);
+        if self.needed.contains(&name) {
+            return Err(PublishError::Needed { path });
+        }
+        let file_system = self.shared_file_system();
+        if let Some(marker) = &self.marker {
+            marker.set(&file_system)?;
+            // The files stay if no commit follows, and so must the marker.
+            marker.pin();
+        }
+        Ok(ReplicaFile { file: AtomicFile::replacing(file_system, &path)?.name_synced_later() })
+    }
+
+    /// Makes a received commit the newest: that of the meta file `sequence`, whose trailer has
+    /// `checksum`.
+    ///
+    /// Before it becomes visible, its chain of meta files is read and verified, and each of its
+    /// files must be there with the length that the chain states. The bytes of tables and blobs are
+    /// not read: the caller has verified what it has written. O(bytes of the heads of the meta
+    /// files + number of files).
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError::BrokenChain`] or [`PublishError::Format`] if the meta files are not those of
+    /// the commit, [`PublishError::NotAsWritten`] if a file has another length,
+    /// [`PublishError::File`] if one is missing; [`PublishError::Changed`] or
+    /// [`PublishError::LockLost`] if the directory was changed meanwhile. Readers then still see
+    /// the commit before. If `CURRENT` could not be replaced, or could not be read after that, it
+    /// is unknown which of the two commits is on disk, and the replica is poisoned.
+    pub fn publish(&mut self, sequence: SequenceNumber, checksum: u32) -> Result<(), PublishError> {
+        self.check_usable()?;
+        self.check_unchanged()?;
+        let mut state = DirectoryState::load_commit(&*self.file_system, &self.directory, sequence)?;
+        if let Some(found) = state.newest_checksum().filter(|found| *found != checksum) {
+            let path = meta_path(&self.directory, sequence);
+            return Err(PublishError::BrokenChain { path, expected: checksum, found });
+        }
+        self.check_complete(&state)?;
+        state.rolled_back = self.hide_others(&state, sequence)?;
+        let file_system = self.shared_file_system();
+        file_system
+            .sync_directory(&self.directory)
+            .map_err(FileError::at(&self.directory, FileOperation::SyncDirectory))?;
+        replace_current(&file_system, &self.directory, sequence, || self.check_unchanged())?;
+        check_current(&*file_system, &self.directory, sequence)
+            .inspect_err(|_| self.file_system.note_failure())?;
+        self.needed = state.files();
+        self.state = state;
+        if let Some(marker) = self.marker.take() {
+            // The commit is live. A marker that stays beside a `CURRENT` does no harm, and the next
+            // publisher removes it.
+            _ = marker.end(&*file_system);
+        }
+        Ok(())
+    }
+
+    /// Ends the replica, and removes the files that no commit needs: neither the newest, nor those
+    /// that `options` keep. Returns the files that could not be removed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Publisher::open`], which does the work.
+    pub fn tidy(self, options: PublisherOptions) -> Result<Vec<FileError>, PublishError> {
+        let directory = Arc::clone(&self.directory);
+        drop(self);
+        let mut publisher = Publisher::open(&directory, options)?;
+        Ok(publisher.take_not_removed())
+    }
+
+    fn path(&self, name: FileName) -> PathBuf {
+        self.directory.join(name.to_string())
+    }
+
+    fn shared_file_system(&self) -> Arc<dyn FileSystem> {
+        Arc::clone(&self.file_system) as _
+    }
+
+    fn check_usable(&self) -> Result<(), PublishError> {
+        if self.file_system.has_failed() {
+            return Err(PublishError::Poisoned { directory: self.directory.to_path_buf() });
+        }
+        Ok(())
+    }
+
+    fn check_unchanged(&self) -> Result<(), PublishError> {
+        self.lock.check()?;
+        self.state.check_unchanged(&*self.file_system, &self.directory)
+    }
+
+    /// Checks that all tables and blobs of a commit are there, with the lengths that it states.
+    fn check_complete(&self, state: &DirectoryState) -> Result<(), PublishError> {
+        let tables = state.live_tables();
+        let tables = tables.map(|(_, table)| (table.sequence, FileKind::Sst, table.file_size));
+        let blobs = state.blobs();
+        let blobs =
+            blobs.map(|blob| (SequenceNumber(blob.number.0), FileKind::Blob, blob.file_size));
+        for (sequence, kind, len) in tables.chain(blobs) {
+            let path = self.path(FileName { sequence, kind });
+            if OpenFile::open(&*self.file_system, &path)?.len != len {
+                return Err(PublishError::NotAsWritten { path });
+            }
+        }
+        Ok(())
+    }
+
+    /// Names the meta files that are here and not live in a received commit in its `.del` file, for
+    /// the readers of the original. They know no list of live meta files, and this directory may
+    /// lack the meta files from which they would learn that these are obsolete.
+    fn hide_others(
+        &self,
+        state: &DirectoryState,
+        sequence: SequenceNumber,
+    ) -> Result<BTreeSet<SequenceNumber>, PublishError> {
+        let present = numbered_files(&*self.file_system, &self.directory)?;
+        let metas = present.iter().filter(|file| file.kind == FileKind::Meta);
+        let older = metas.map(|file| file.sequence).filter(|meta| *meta < sequence);
+        let hidden: BTreeSet<_> = older.filter(|meta| !state.has_meta(*meta)).collect();
+        let name = FileName { sequence, kind: FileKind::Del };
+        if !hidden.is_empty() {
+            let path = self.path(name);
+            let file = AtomicFile::replacing(self.shared_file_system(), &path)?;
+            let mut file = ReplicaFile { file: file.name_synced_later() };
+            file.write(DelFile::encode(hidden.iter().copied()))?;
+            file.finish()?;
+        } else if present.contains(&name) {
+            remove(&*self.file_system, &self.path(name))?;
+        }
+        Ok(hidden)
+    }
+}
+
+/// A file of a [`Replica`] that is not complete yet. If it is dropped, nothing of it stays.
+#[derive(Debug)]
+#[must_use = "a file that is not finished is removed"]
+pub struct ReplicaFile {
+    file: AtomicFile,
+}
+
+impl ReplicaFile {
+    /// Appends bytes. There is no buffer: write large pieces.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError::File`]. The file must then be dropped.
+    pub fn write(&mut self, bytes: impl AsRef<[u8]>) -> Result<(), PublishError> {
+        Ok(self.file.write(bytes)?)
+    }
+
+    /// Makes the content durable, and gives the file its name. The name becomes durable in
+    /// [`Replica::publish`].
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError::File`].
+    pub fn finish(self) -> Result<(), PublishError> {
+        self.file.replace(|| Ok(()))
+    }
+}
+
+/// The marker of a directory without a commit. Fails if the directory has lost its `CURRENT`.
+fn marker_of(
+    file_system: &dyn FileSystem,
+    directory: &Path,
+) -> Result<FirstCommitMarker, PublishError> {
+    let names = list(file_system, directory)?;
+    if names.iter().any(|name| name == MARKER_FILE_NAME) {
+        return Ok(FirstCommitMarker::pinned(directory));
+    }
+    for file in names.iter().filter_map(|name| FileName::parse(name)) {
+        if is_file(file_system, &directory.join(file.to_string()))? {
+            return Err(PublishError::MissingCurrent { directory: directory.to_owned() });
+        }
+    }
+    Ok(FirstCommitMarker::new(directory))
+}
