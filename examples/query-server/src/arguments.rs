@@ -33,9 +33,31 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     pub(crate) drain_seconds: u64,
 
+    /// Highest number of connections; others wait
+    #[arg(long, value_name = "COUNT", default_value_t = 1024,
+        value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) max_connections: u16,
+
+    /// Time for a client to send the head of a request, and again for its body, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 10,
+        value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) request_seconds: u64,
+
+    /// Highest length of the values of one answer, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 16,
+        value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) max_answer: u16,
+
     /// Format of the log
     #[arg(long, value_enum, default_value_t = LogFormat::Json)]
     pub(crate) log: LogFormat,
+}
+
+impl Arguments {
+    /// Highest length of the values of one answer, in bytes.
+    pub(crate) fn max_answer_bytes(&self) -> u64 {
+        u64::from(self.max_answer) << 20
+    }
 }
 
 /// The format of the log.

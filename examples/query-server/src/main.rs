@@ -6,8 +6,10 @@
 
 mod arguments;
 mod metrics;
+mod multi_get;
 mod reload;
 mod routes;
+mod server;
 mod service;
 mod shutdown;
 
@@ -20,7 +22,7 @@ use clap::Parser;
 use sst_reader::ReadError;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use crate::arguments::{Arguments, LogFormat};
 use crate::service::Service;
@@ -77,24 +79,18 @@ async fn run(arguments: &Arguments) -> Result<(), ServerError> {
 
     let poll = Duration::from_millis(arguments.poll_millis);
     let reloading = tokio::spawn(reload::follow(Arc::clone(&service), poll));
-    let draining = Arc::new(tokio::sync::Notify::new());
-    let begin = {
-        let draining = Arc::clone(&draining);
-        async move {
-            let signal = stop.await;
-            info!(signal, "stopping: no new connections, requests under way are finished");
-            draining.notify_one();
-        }
+    let stop = async {
+        let signal = stop.await;
+        info!(signal, "stopping: no new connections, requests under way are finished");
     };
-    let serve = axum::serve(listener, routes::router(service)).with_graceful_shutdown(begin);
-    let too_long = async {
-        draining.notified().await;
-        tokio::time::sleep(Duration::from_secs(arguments.drain_seconds)).await;
+    let request = Duration::from_secs(arguments.request_seconds);
+    let limits = server::Limits {
+        connections: usize::from(arguments.max_connections),
+        head: request,
+        drain: Duration::from_secs(arguments.drain_seconds),
     };
-    tokio::select! {
-        served = serve.into_future() => served.map_err(io("serve"))?,
-        () = too_long => warn!(seconds = arguments.drain_seconds, "gave up waiting for requests"),
-    }
+    let answers = routes::Limits { body: request, answer: arguments.max_answer_bytes() };
+    server::serve(listener, routes::router(service, answers), limits, stop).await;
     reloading.abort();
     Ok(())
 }

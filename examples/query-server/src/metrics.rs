@@ -1,6 +1,7 @@
 //! The server's metrics in the text format of Prometheus.
 
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
@@ -24,12 +25,29 @@ struct KeyLabels {
     outcome: Outcome,
 }
 
+/// The outcome of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub(crate) enum Answered {
+    Ok,
+    NotFound,
+    Refused,
+    Failed,
+}
+
+/// The labels of a request: latency differs by both.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    route: &'static str,
+    outcome: Answered,
+}
+
 /// All metrics of the server.
 pub(crate) struct Metrics {
     registry: Registry,
     keys: Family<KeyLabels, Counter>,
     /// Seconds from a request's arrival to its answer.
-    pub(crate) request_seconds: Histogram,
+    request_seconds: Family<RequestLabels, Histogram>,
+    age: Gauge<f64, AtomicU64>,
     /// Number of reloads that switched to a new commit.
     pub(crate) reloads: Counter,
     /// Number of failed reloads. After a failure the server continues with its current set.
@@ -46,7 +64,8 @@ impl Metrics {
         let keys = Family::default();
         registry.register("keys", "Keys looked up", keys.clone());
         // Buckets from 10 µs to about 5 s.
-        let request_seconds = Histogram::new(exponential_buckets(1e-5, 2.0, 20));
+        let histogram = || Histogram::new(exponential_buckets(1e-5, 2.0, 20));
+        let request_seconds = Family::new_with_constructor(histogram as fn() -> Histogram);
         registry.register_with_unit(
             "request",
             "Time that requests took",
@@ -68,6 +87,13 @@ impl Metrics {
             Unit::Bytes,
             bytes.clone(),
         );
+        let age = Gauge::default();
+        registry.register_with_unit(
+            "data_age",
+            "Time since the served commit was known to be the newest",
+            Unit::Seconds,
+            age.clone(),
+        );
         let cache = Gauge::default();
         registry.register_with_unit(
             "cache_size",
@@ -79,6 +105,7 @@ impl Metrics {
             registry,
             keys,
             request_seconds,
+            age,
             reloads,
             reload_failures,
             commit,
@@ -93,6 +120,12 @@ impl Metrics {
         self.keys.get_or_create(&KeyLabels { outcome }).inc();
     }
 
+    /// Counts a request and its time.
+    pub(crate) fn request(&self, route: &'static str, outcome: Answered, time: Duration) {
+        let labels = RequestLabels { route, outcome };
+        self.request_seconds.get_or_create(&labels).observe(time.as_secs_f64());
+    }
+
     /// Updates the gauges for the set that is served from now on.
     pub(crate) fn show(&self, set: &SstSet) {
         let catalog = set.catalog();
@@ -102,8 +135,10 @@ impl Metrics {
         self.bytes.set(tables().map(|table| table.record.file_size as f64).sum());
     }
 
-    /// All metrics as text. `cache_len` is the size of the cached blocks in bytes.
-    pub(crate) fn text(&self, cache_len: u64) -> Result<String, std::fmt::Error> {
+    /// All metrics as text. `cache_len` is the size of the cached blocks in bytes, `age` that of the
+    /// data.
+    pub(crate) fn text(&self, cache_len: u64, age: Duration) -> Result<String, std::fmt::Error> {
+        self.age.set(age.as_secs_f64());
         self.cache.set(cache_len as f64);
         let mut text = String::new();
         encode(&mut text, &self.registry)?;

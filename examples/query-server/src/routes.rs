@@ -2,57 +2,106 @@
 
 use std::error::Error;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use axum::Json;
 use axum::Router;
-use axum::extract::{Path, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use data_encoding::BASE64;
-use serde::{Deserialize, Serialize};
+use axum::{Json, extract::FromRef};
+use serde::Serialize;
 use sst_reader::{ReadError, SstSet};
 use tracing::error;
 
-use crate::metrics::Outcome;
+use crate::metrics::{Answered, Outcome};
+use crate::multi_get::{self, Answer, Question, Refused};
 use crate::service::Service;
 
 /// Response header with the number of the commit that the answer comes from.
 const COMMIT_HEADER: &str = "x-sst-commit";
 /// Highest number of keys in one request.
 const MAX_KEYS: usize = 10_000;
+/// Longest body of a request, in bytes.
+const MAX_BODY_LEN: usize = 8 << 20;
+/// The path before a key.
+const GET: &str = "/get/";
+
+/// The limits of a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Time for a client to send the body.
+    pub(crate) body: Duration,
+    /// Highest number of bytes of the values of an answer.
+    pub(crate) answer: u64,
+}
+
+#[derive(Clone)]
+struct App {
+    service: Arc<Service>,
+    limits: Limits,
+}
+
+impl FromRef<App> for Arc<Service> {
+    fn from_ref(app: &App) -> Self {
+        Self::clone(&app.service)
+    }
+}
 
 /// All routes.
-pub(crate) fn router(service: Arc<Service>) -> Router {
+pub(crate) fn router(service: Arc<Service>, limits: Limits) -> Router {
     let timed = from_fn_with_state(Arc::clone(&service), time);
     Router::new()
+        .route("/get/", get(get_one))
         .route("/get/{*key}", get(get_one))
         .route("/multi-get", post(get_many))
         .layer(timed)
         .route("/healthz", get(health))
+        .route("/readyz", get(readiness))
         .route("/metrics", get(metrics))
-        .with_state(service)
+        .with_state(App { service, limits })
 }
 
 async fn time(State(service): State<Arc<Service>>, request: Request, next: Next) -> Response {
     let started = Instant::now();
+    let route = if request.uri().path().starts_with(GET) { "get" } else { "multi-get" };
     let response = next.run(request).await;
-    service.metrics.request_seconds.observe(started.elapsed().as_secs_f64());
+    let outcome = match response.status() {
+        StatusCode::NOT_FOUND => Answered::NotFound,
+        status if status.is_success() => Answered::Ok,
+        status if status.is_client_error() => Answered::Refused,
+        _ => Answered::Failed,
+    };
+    service.metrics.request(route, outcome, started.elapsed());
     response
 }
 
 /// The reason why a request has no answer.
 enum Failure {
     Read(ReadError),
-    TooManyKeys,
+    Refused(StatusCode, String),
     Internal(&'static str),
 }
 
 impl From<ReadError> for Failure {
     fn from(error: ReadError) -> Self {
-        Self::Read(error)
+        match error {
+            ReadError::OverLimit { limit, .. } => Refused::Answer { limit }.into(),
+            error => Self::Read(error),
+        }
+    }
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        let status = match refused {
+            Refused::Json(_) => StatusCode::BAD_REQUEST,
+            Refused::Shape(_) | Refused::Base64(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Refused::Answer { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        };
+        Self::Refused(status, refused.to_string())
     }
 }
 
@@ -64,9 +113,7 @@ impl IntoResponse for Failure {
                 error!(error = &error as &dyn Error, "lookup failed");
                 (StatusCode::INTERNAL_SERVER_ERROR, "lookup failed").into_response()
             }
-            Self::TooManyKeys => {
-                (StatusCode::PAYLOAD_TOO_LARGE, format!("at most {MAX_KEYS} keys")).into_response()
-            }
+            Self::Refused(status, why) => (status, why).into_response(),
             Self::Internal(what) => {
                 error!("{what}");
                 (StatusCode::INTERNAL_SERVER_ERROR, what).into_response()
@@ -78,40 +125,31 @@ impl IntoResponse for Failure {
 /// Answers from the current set, on a thread that may block on a disk.
 async fn ask<T: Send + 'static>(
     service: &Arc<Service>,
-    question: impl FnOnce(&Service, &SstSet) -> Result<T, ReadError> + Send + 'static,
+    mut question: impl FnMut(&SstSet) -> Result<T, ReadError> + Send + 'static,
 ) -> Result<T, Failure> {
-    let service = Arc::clone(service);
-    let answer = tokio::task::spawn_blocking(move || question(&service, &service.set()));
-    Ok(answer.await.map_err(|_| Failure::Internal("lookup ended early"))??)
+    let here = Arc::clone(service);
+    let answer = tokio::task::spawn_blocking(move || here.ask(&mut question));
+    let answer = answer.await.map_err(|_| Failure::Internal("lookup ended early"))?;
+    if answer.is_err() {
+        service.metrics.count(Outcome::Failed);
+    }
+    Ok(answer?)
 }
 
-/// Looks up one key and counts the outcome.
-fn look_up(
-    service: &Service,
-    set: &SstSet,
-    key: &[u8],
-) -> Result<Option<axum::body::Bytes>, ReadError> {
-    let found = set.get(key);
-    service.metrics.count(match &found {
-        Ok(value) => outcome_of(value.as_ref()),
-        Err(_) => Outcome::Failed,
-    });
-    // The bytes share the memory of their file or block: nothing is copied.
-    Ok(found?.map(sst_reader::Slice::into_bytes))
+const fn outcome_of(is_found: bool) -> Outcome {
+    if is_found { Outcome::Found } else { Outcome::NotFound }
 }
 
-const fn outcome_of<T>(value: Option<&T>) -> Outcome {
-    if value.is_some() { Outcome::Found } else { Outcome::NotFound }
-}
-
-async fn get_one(
-    State(service): State<Arc<Service>>,
-    Path(key): Path<String>,
-) -> Result<Response, Failure> {
-    let (commit, value) = ask(&service, move |service, set| {
-        Ok((set.catalog().commit.0, look_up(service, set, key.as_bytes())?))
+async fn get_one(State(service): State<Arc<Service>>, uri: Uri) -> Result<Response, Failure> {
+    // The key is the rest of the path: any bytes, percent-encoded, and there may be none.
+    let key = percent_decoded(uri.path().strip_prefix(GET).unwrap_or(uri.path()));
+    let (commit, value) = ask(&service, move |set| {
+        // The bytes share the memory of their file or block: nothing is copied.
+        let value = set.get(&key)?.map(sst_reader::Slice::into_bytes);
+        Ok((set.catalog().commit.0, value))
     })
     .await?;
+    service.metrics.count(outcome_of(value.is_some()));
     let mut response = match value {
         Some(value) => {
             ([(header::CONTENT_TYPE, "application/octet-stream")], value).into_response()
@@ -122,70 +160,109 @@ async fn get_one(
     Ok(response)
 }
 
-#[derive(Deserialize)]
-struct Question {
-    keys: Vec<String>,
-}
-
-#[derive(Serialize)]
-struct Answer {
-    commit: u32,
-    results: Vec<KeyResult>,
-}
-
-/// A key with its value: as text if it is UTF-8, otherwise in Base64. An absent key has neither.
-#[derive(Serialize)]
-struct KeyResult {
-    key: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    value_base64: Option<String>,
-}
-
-impl KeyResult {
-    fn new(key: String, value: Option<&[u8]>) -> Self {
-        let text = value.and_then(|value| std::str::from_utf8(value).ok()).map(str::to_owned);
-        let value_base64 = match (value, &text) {
-            (Some(value), None) => Some(BASE64.encode(value)),
-            _ => None,
-        };
-        Self { key, value: text, value_base64 }
+/// The bytes of a part of a path. A percent sign without two hex digits stands for itself.
+fn percent_decoded(path: &str) -> Vec<u8> {
+    let digit = |byte: Option<&u8>| char::from(*byte?).to_digit(16);
+    let (mut decoded, mut rest) = (Vec::new(), path.as_bytes());
+    while let Some((byte, others)) = rest.split_first() {
+        let hex = digit(others.first()).zip(digit(others.get(1)));
+        match (byte, hex.map(|(high, low)| u8::try_from(high << 4 | low))) {
+            (b'%', Some(Ok(escaped))) => {
+                decoded.push(escaped);
+                // The two digits are there.
+                rest = others.get(2..).unwrap_or(&[]);
+            }
+            _ => {
+                decoded.push(*byte);
+                rest = others;
+            }
+        }
     }
+    decoded
 }
 
 async fn get_many(
-    State(service): State<Arc<Service>>,
-    Json(Question { keys }): Json<Question>,
+    State(App { service, limits }): State<App>,
+    body: Body,
 ) -> Result<Json<Answer>, Failure> {
-    if keys.len() > MAX_KEYS {
-        return Err(Failure::TooManyKeys);
+    let question = Question::parse(&read(body, limits).await?)?;
+    if question.keys.len() > MAX_KEYS {
+        let why = format!("at most {MAX_KEYS} keys");
+        return Err(Failure::Refused(StatusCode::PAYLOAD_TOO_LARGE, why));
     }
-    let answer = ask(&service, move |service, set| {
-        // One call for all keys, so that each table and each of its blocks is visited only once.
-        let values =
-            set.multi_get(&keys).inspect_err(|_| service.metrics.count(Outcome::Failed))?;
-        let results = keys.into_iter().zip(values).map(|(key, value)| {
-            service.metrics.count(outcome_of(value.as_ref()));
-            KeyResult::new(key, value.as_deref())
-        });
-        Ok(Answer { commit: set.catalog().commit.0, results: results.collect() })
-    });
-    Ok(Json(answer.await?))
+    let answer = ask(&service, move |set| multi_get::answer(set, &question, limits.answer));
+    let answer = answer.await??;
+    for result in &answer.results {
+        service.metrics.count(outcome_of(result.is_found()));
+    }
+    Ok(Json(answer))
+}
+
+/// The body of a request, whatever its content type: `curl -d` says that it sends a form.
+async fn read(body: Body, limits: Limits) -> Result<Bytes, Failure> {
+    match tokio::time::timeout(limits.body, to_bytes(body, MAX_BODY_LEN)).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(_)) => {
+            let why = format!("the body has more than {MAX_BODY_LEN} bytes, or ended early");
+            Err(Failure::Refused(StatusCode::PAYLOAD_TOO_LARGE, why))
+        }
+        Err(_) => {
+            let why = format!("the body did not come within {} s", limits.body.as_secs());
+            Err(Failure::Refused(StatusCode::REQUEST_TIMEOUT, why))
+        }
+    }
 }
 
 #[derive(Serialize)]
 struct Health {
     status: &'static str,
     commit: u32,
+    /// Seconds since the served commit was known to be the newest.
+    age_seconds: f64,
 }
 
+impl Health {
+    fn of(service: &Service) -> Self {
+        let status = if service.is_ready() { "ok" } else { "reloads fail" };
+        Self { status, commit: service.commit(), age_seconds: service.age().as_secs_f64() }
+    }
+}
+
+/// Whether the process works: it answers from the commit that it has.
 async fn health(State(service): State<Arc<Service>>) -> Json<Health> {
-    Json(Health { status: "ok", commit: service.commit() })
+    Json(Health { status: "ok", ..Health::of(&service) })
+}
+
+/// Whether the answers are those of the newest commit, as far as is known.
+async fn readiness(State(service): State<Arc<Service>>) -> (StatusCode, Json<Health>) {
+    let status = match service.is_ready() {
+        true => StatusCode::OK,
+        false => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, Json(Health::of(&service)))
 }
 
 async fn metrics(State(service): State<Arc<Service>>) -> Result<Response, Failure> {
     const FORMAT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     let text = service.metrics_text().map_err(|_| Failure::Internal("metrics failed"))?;
     Ok(([(header::CONTENT_TYPE, FORMAT)], text).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_in_paths_are_any_bytes() {
+        for (path, key) in [
+            ("", &b""[..]),
+            ("a/b", b"a/b"),
+            ("%00%ff%C3%A4", b"\0\xff\xc3\xa4"),
+            ("100%", b"100%"),
+            ("%4", b"%4"),
+            ("%zz%41", b"%zzA"),
+        ] {
+            assert_eq!(percent_decoded(path), key, "{path}");
+        }
+    }
 }

@@ -87,14 +87,41 @@ impl LiveSet {
     ///
     /// As [`SstSet::refresh`]; the set stays what it was.
     pub fn refresh(&self) -> Result<bool, ReadError> {
+        self.refresh_with(|_| Ok(()))
+    }
+
+    /// [`LiveSet::refresh`], where `prepare` sees the set of a newer commit before it takes over.
+    /// With [`SstSet::open_all`] no lookup waits for a table to be opened, or finds its file removed
+    /// (on Unix, if files are mapped):
+    ///
+    /// ```no_run
+    /// # let live = sst_reader::LiveSet::open("unicode.db", &Default::default())?;
+    /// live.refresh_with(|newer| newer.open_all())?;
+    /// # Ok::<(), sst_reader::ReadError>(())
+    /// ```
+    ///
+    /// If the commit is replaced by yet another meanwhile, that one is prepared instead.
+    ///
+    /// # Errors
+    ///
+    /// As [`SstSet::refresh`], and the error of `prepare`; the set stays what it was.
+    pub fn refresh_with(
+        &self,
+        mut prepare: impl FnMut(&SstSet) -> Result<(), ReadError>,
+    ) -> Result<bool, ReadError> {
         // The lock guards no data, so a thread that panicked leaves none behind that is wrong.
         let _refreshing = self.refreshing.lock().unwrap_or_else(PoisonError::into_inner);
-        match self.set.load().refresh()? {
-            Some(newer) => {
-                self.set.store(Arc::new(newer));
-                Ok(true)
+        let mut retries = MAX_RETRIES;
+        loop {
+            let Some(newer) = self.set.load().refresh()? else { return Ok(false) };
+            match prepare(&newer) {
+                Ok(()) => {
+                    self.set.store(Arc::new(newer));
+                    return Ok(true);
+                }
+                Err(ReadError::Outdated { .. }) if retries > 0 => retries -= 1,
+                Err(error) => return Err(error),
             }
-            None => Ok(false),
         }
     }
 

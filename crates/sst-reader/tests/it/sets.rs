@@ -252,6 +252,35 @@ fn pairs_of_key_and_value_are_the_live_entries() {
 }
 
 #[test]
+fn a_set_is_prepared_before_it_takes_over() {
+    let (mut directory, _) = layered();
+    let set = LiveSet::open(directory.path(), &ReaderOptions::default()).unwrap();
+    assert!(!set.refresh_with(|_| panic!("there is no newer one")).unwrap());
+    let before = set.snapshot().catalog().commit;
+    directory.commit(Commit {
+        tables: &[Table::new(&numbered(0..5, |_| small("new")))],
+        ..Commit::default()
+    });
+    let damaged = || ReadError::OverLimit {
+        file: sst_reader::FileLabel::new("x"),
+        block: None,
+        bytes: 1,
+        limit: 0,
+    };
+    assert!(set.refresh_with(|_| Err(damaged())).is_err());
+    assert_eq!(set.snapshot().catalog().commit, before);
+    let mut seen = None;
+    let taken = set.refresh_with(|newer| {
+        seen = Some(newer.catalog().commit);
+        newer.open_all()
+    });
+    assert!(taken.unwrap());
+    let now = set.snapshot();
+    assert_eq!(Some(now.catalog().commit), seen);
+    assert_eq!(now.open_table_count(), now.tables().count());
+}
+
+#[test]
 fn answers_of_a_live_set_outlive_it() {
     let (directory, live) = layered();
     for options in every_access() {

@@ -4,6 +4,8 @@
 #![cfg(unix)]
 
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod operations;
 #[cfg(test)]
 mod processes;

@@ -37,8 +37,8 @@ impl Sessions {
         let deadline = Instant::now() + DEADLINE;
         loop {
             let came = match line.strip_prefix("curl -s ") {
-                Some(request) => self.curl(request),
-                None => self.shell(&line),
+                Some(request) if !has_curl() => self.curl(request),
+                _ => self.shell(&line),
             };
             if matches(shown.trim_end(), came.trim_end()) {
                 return;
@@ -59,11 +59,12 @@ impl Sessions {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Does what `curl -s` would do, so that curl need not be installed.
+    /// Does what `curl -s` would do, where curl is not installed.
     fn curl(&self, request: &str) -> String {
         let response = match request.split_once(" -d ") {
             Some((url, body)) => {
-                let post = self.agent.post(url).header("content-type", "application/json");
+                let form = "application/x-www-form-urlencoded";
+                let post = self.agent.post(url).header("content-type", form);
                 post.send(body.trim_matches('\''))
             }
             None => self.agent.get(request).call(),
@@ -74,6 +75,11 @@ impl Sessions {
             Err(error) => error.to_string(),
         }
     }
+}
+
+/// Whether curl is installed.
+fn has_curl() -> bool {
+    Command::new("curl").arg("--version").output().is_ok_and(|output| output.status.success())
 }
 
 #[test]

@@ -29,7 +29,7 @@ pub(crate) fn agent() -> Agent {
     Agent::config_builder().timeout_global(Some(DEADLINE)).build().into()
 }
 
-fn address(server: &Process) -> String {
+pub(crate) fn address(server: &Process) -> String {
     server.wait_for(|line| line["address"].as_str().map(str::to_owned))
 }
 
@@ -206,7 +206,10 @@ fn check_metrics(address: &str, answers: u64) {
     // Half of the requests are for many keys.
     let keys = answers / 2 * (ASKED as u64 + 1);
     assert_eq!(value("sst_keys_total{outcome=\"Found\"}"), keys as f64);
-    assert_eq!(value("sst_request_seconds_count"), answers as f64);
+    let requests = |route: &str| {
+        value(&format!("sst_request_seconds_count{{route=\"{route}\",outcome=\"Ok\"}}"))
+    };
+    assert_eq!(requests("get") + requests("multi-get"), answers as f64);
     assert_eq!(value("sst_reload_failures_total"), 0.0);
     assert_eq!(value("sst_tables"), 1.0);
     assert!(value("sst_reloads_total") >= 10.0);
@@ -243,6 +246,28 @@ fn keys_that_are_not_there_and_questions_that_make_no_sense() {
     assert_eq!(post(&json!({ "keys": [] })), 200);
     assert_eq!(post(&json!({ "key": "a" })), 422);
     assert_eq!(post(&json!({ "keys": vec!["a"; 10_001] })), 413);
+    assert_eq!(post(&json!({ "keys_base64": ["!"] })), 422);
+    // A body is parsed whatever its content type: `curl -d` says that it sends a form.
+    let send = |body: &str| {
+        let form = "application/x-www-form-urlencoded";
+        let request = agent.post(format!("http://{address}/multi-get"));
+        let mut response = request.header("content-type", form).send(body).unwrap();
+        (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
+    };
+    assert_eq!(send("not JSON").0, 400);
+    let (status, answer) = send(r#"{"keys":["a/b",""],"keys_base64":["YS9i","AP8="]}"#);
+    assert_eq!(status, 200, "{answer}");
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!(
+        answer["results"],
+        json!([
+            { "key": "a/b", "value": "slash" }, { "key": "" },
+            { "key_base64": "YS9i", "value": "slash" }, { "key_base64": "AP8=" },
+        ])
+    );
+    // The empty key, and bytes that are no text.
+    assert_eq!(get("/get/"), (404, String::new()));
+    assert_eq!(get("/get/%00%ff"), (404, String::new()));
     server.terminate();
     assert!(server.end().success());
 }
@@ -262,10 +287,17 @@ fn a_commit_that_cannot_be_opened_leaves_the_old_one_served() {
     wait_for_commit(&agent, &address, first);
     let url = format!("http://{address}/get/key%201");
     assert_eq!(agent.get(&url).call().unwrap().body_mut().read_to_string().unwrap(), "1");
+    // The server works, but is not ready as long as it does not know the newest commit.
+    let ready = format!("http://{address}/readyz");
+    assert!(matches!(agent.get(&ready).call(), Err(ureq::Error::StatusCode(503))));
+    let health = agent.get(format!("http://{address}/healthz")).call().unwrap();
+    let health: Value = health.into_body().read_json().unwrap();
+    assert!(health["status"] == "ok" && health["age_seconds"].as_f64().unwrap() > 0.0);
     std::fs::write(&current, intact).unwrap();
     let second = publish(&mut ingest, 2);
     wait_for_commit(&agent, &address, second);
     assert_eq!(agent.get(&url).call().unwrap().body_mut().read_to_string().unwrap(), "2");
+    assert_eq!(agent.get(&ready).call().unwrap().status().as_u16(), 200);
     server.terminate();
     assert!(server.end().success() && ingest.end().success());
 }
