@@ -11,6 +11,7 @@ const MAX_LISTED: usize = 20;
 /// The reason why an option does not choose exactly one column.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ColumnFault {
+    #[cfg(feature = "parquet")]
     #[error("there are no columns")]
     None,
     #[error("there is no column {column}: {columns}")]
