@@ -235,7 +235,7 @@ impl Change {
 
 /// The name of a file that has no final name yet. Real temporary names are random too.
 fn temporary_name(file: u64) -> OsString {
-    format!(".sst-{file}.tmp").into()
+    format!(".sst-{file}-tmp").into()
 }
 
 /// Writes an image to a directory that does not exist yet.

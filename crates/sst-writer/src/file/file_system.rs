@@ -11,12 +11,17 @@ use std::time::SystemTime;
 
 /// First characters of the name of a temporary file.
 pub(super) const TEMPORARY_PREFIX: &str = ".sst-";
-/// Last characters of the name of a temporary file.
-pub(super) const TEMPORARY_SUFFIX: &str = ".tmp";
+/// Last characters of the name of a temporary file. There is no second dot in the name: Next.js
+/// 16.3.0 refuses a directory with a file whose name has an extension and does not start with a
+/// number.
+pub(super) const TEMPORARY_SUFFIX: &str = "-tmp";
+/// Last characters of the name of a temporary file of older builds.
+const EARLIER_SUFFIX: &str = ".tmp";
 
 /// Whether a file name is that of a temporary file of this crate.
 pub(crate) fn is_temporary(name: &str) -> bool {
-    name.starts_with(TEMPORARY_PREFIX) && name.ends_with(TEMPORARY_SUFFIX)
+    let suffixes = [TEMPORARY_SUFFIX, EARLIER_SUFFIX];
+    name.starts_with(TEMPORARY_PREFIX) && suffixes.iter().any(|suffix| name.ends_with(suffix))
 }
 
 /// Every operation of this crate on files. [`OsFileSystem`](crate::file::OsFileSystem) passes them

@@ -6,7 +6,6 @@ use std::path::Path;
 
 use sst_format::content_digest::FamilyCertificate;
 use sst_format::current::Current;
-use sst_format::del_file::DelFile;
 use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
 use sst_format::live::live_tables;
 use sst_format::meta_file::TableRecord;
@@ -14,8 +13,9 @@ use sst_format::meta_head::{CommitKind, HashRange, ListedMeta, MetaLimits};
 use sst_format::protection::{BlobRecord, TRAILER_LEN, Trailer};
 use sst_format::{FormatError, SequenceNumber};
 
+use crate::publish::del_files;
 use crate::publish::meta_state::{DescriptionSize, MetaState, OpenFile, meta_path};
-use crate::{FileError, FileOperation, FileSystem, PublishError};
+use crate::{FileSystem, PublishError};
 
 /// The meta files of a commit. The default is the state of a directory before its first commit.
 #[derive(Clone, Debug, Default)]
@@ -43,7 +43,7 @@ impl DirectoryState {
             return Ok(Self::default());
         };
         let mut state = Self::load_commit(file_system, directory, current.sequence)?;
-        state.rolled_back = read_del(file_system, directory, current.sequence)?;
+        state.rolled_back = del_files::read(file_system, directory, current.sequence)?;
         Ok(state)
     }
 
@@ -112,6 +112,18 @@ impl DirectoryState {
             .flat_map(|meta| meta.live_tables().map(|table| (meta.family, &table.record)))
     }
 
+    /// Whether other descriptions were live if this meta file counted too.
+    pub(crate) fn is_changed_by(&self, meta: &MetaState) -> bool {
+        let metas: Vec<&MetaState> = self.metas.iter().chain([meta]).collect();
+        let live = live_tables(&metas);
+        let live = live.iter().map(|live| (live.meta.sequence, live.index));
+        let known = self.metas.iter().flat_map(|meta| {
+            let tables = meta.tables.iter().enumerate().filter(|(_, table)| table.is_live);
+            tables.map(|(index, _)| (meta.sequence, index))
+        });
+        !live.eq(known)
+    }
+
     /// Sets which descriptions are live, by the rule of FORMAT.md section 9.
     fn mark_live(&mut self) {
         let live = live_tables(&self.metas);
@@ -168,16 +180,17 @@ impl DirectoryState {
         }
         let live: BTreeSet<_> = state.live_tables().map(|(_, table)| table.sequence).collect();
         let of_family = self.metas.iter().filter(|meta| meta.family == family);
-        let dead = of_family.flat_map(|meta| &meta.tables);
-        let dead = dead.map(|table| &table.record).filter(|table| !live.contains(&table.sequence));
-        let mut hashes = HashRange::EMPTY;
-        let mut obsolete = BTreeSet::new();
-        for table in dead {
-            obsolete.insert(table.sequence);
-            hashes = hashes.union(HashRange { min: table.min_hash, max: table.max_hash });
+        let described = of_family
+            .flat_map(|meta| meta.tables.iter().map(|table| (&table.record, meta.sequence)));
+        let dead = described.filter(|(table, _)| !live.contains(&table.sequence));
+        let mut obsolete: BTreeMap<SequenceNumber, DeadTable> = BTreeMap::new();
+        for (table, meta) in dead {
+            let hashes = HashRange { min: table.min_hash, max: table.max_hash };
+            let dead = obsolete.entry(table.sequence).or_insert(DeadTable { hashes, newest: meta });
+            dead.hashes = dead.hashes.union(hashes);
+            dead.newest = dead.newest.max(meta);
         }
-        let obsolete = obsolete.into_iter().collect();
-        let mut base = BaseState { state, obsolete, hashes };
+        let mut base = BaseState { state, obsolete };
         base.drop_unneeded_metas();
         base
     }
@@ -212,26 +225,56 @@ pub(crate) struct BaseState {
     /// The commit before, without the tables that the next one makes obsolete, and without the meta
     /// files that no commit needs any more.
     pub(crate) state: DirectoryState,
-    /// The tables that the next meta file must name obsolete: every table of its family that has a
-    /// description but no live one.
+    /// Every table of the family that has a description but no live one.
     ///
-    /// A table with a live description is not named, even if older meta files describe it too: an
+    /// A table with a live description is not here, even if older meta files describe it too: an
     /// obsolete number hides all descriptions of the table.
-    pub(crate) obsolete: Vec<SequenceNumber>,
-    /// The range of hashes of these tables.
-    pub(crate) hashes: HashRange,
+    obsolete: BTreeMap<SequenceNumber, DeadTable>,
+}
+
+/// A table that has a description but no live one.
+#[derive(Clone, Copy, Debug)]
+struct DeadTable {
+    hashes: HashRange,
+    /// The newest meta file that describes it.
+    newest: SequenceNumber,
 }
 
 impl BaseState {
+    /// Every table of the family that has a description but no live one, ascending.
+    pub(crate) fn dead_tables(&self) -> impl Iterator<Item = SequenceNumber> {
+        self.obsolete.keys().copied()
+    }
+
+    /// The tables that the next meta file must name obsolete, ascending, and a range of hashes that
+    /// covers them: the dead tables of the family that no meta file which stays names already. So a
+    /// table is named once for each time that the meta file which names it is taken out.
+    pub(crate) fn to_name(&self) -> (Vec<SequenceNumber>, HashRange) {
+        let mut named: BTreeMap<SequenceNumber, SequenceNumber> = BTreeMap::new();
+        for meta in &self.state.metas {
+            named.extend(meta.obsolete.iter().map(|table| (*table, meta.sequence)));
+        }
+        let is_hidden = |table: &SequenceNumber, dead: &DeadTable| {
+            named.get(table).is_some_and(|newest| *newest > dead.newest)
+        };
+        let unnamed = self.obsolete.iter().filter(|(table, dead)| !is_hidden(table, dead));
+        let hashes = unnamed.clone().map(|(_, dead)| dead.hashes);
+        let hashes = hashes.fold(HashRange::EMPTY, HashRange::union);
+        (unnamed.map(|(table, _)| *table).collect(), hashes)
+    }
+
     /// Takes out the meta files whose live tables the next commit describes again, oldest first.
     /// `own` is the size of the descriptions of the commit's own tables.
     ///
-    /// It takes out none if the family has few meta files. Else it goes through the meta files of
-    /// the family, as far as their tables fit `limits`, and finds the oldest that is at most twice
-    /// as large as all newer ones together; it takes out this one and all newer ones. So each
-    /// remaining meta file is more than twice as large as all newer ones together, and there are
-    /// O(log N) of them after N commits. Each time a table is described again, its meta file grows
-    /// by at least half, so that happens O(log N) times.
+    /// It goes through the meta files of the family, as far as their tables fit `limits`, and finds
+    /// the oldest that is at most twice as large as all newer ones together; it takes out this one
+    /// and all newer ones. So each remaining meta file is more than twice as large as all newer
+    /// ones together, and there are O(log N) of them after N commits. Each time a table is
+    /// described again, its meta file grows by at least half, so that happens O(log N) times. If
+    /// the family has few meta files, their size does not matter.
+    ///
+    /// A meta file that is mostly about dead tables is taken out too, with all newer ones: whoever
+    /// opens the directory reads what it says of them.
     pub(crate) fn take_redescribed(
         &mut self,
         family: u32,
@@ -240,19 +283,20 @@ impl BaseState {
     ) -> Vec<MetaState> {
         let has_live = |meta: &&MetaState| meta.live_tables().next().is_some();
         let of_family = self.state.metas.iter().rev().filter(|meta| meta.family == family);
-        if of_family.clone().count() < FEW_META_FILES {
-            return Vec::new();
-        }
+        let are_few = of_family.clone().count() < FEW_META_FILES;
+        let oldest_of = oldest_descriptions(self.state.metas.iter());
         let mut newer = own;
         let mut oldest = None;
         for meta in of_family.filter(has_live) {
             let size = meta.live_size();
-            let is_small = size.file_len() <= 2 * newer.file_len();
+            let is_small = !are_few && size.file_len() <= 2 * newer.file_len();
             newer = newer.with(size);
             if !newer.fits(limits) {
                 break;
             }
-            if is_small {
+            let is_older = |older: &SequenceNumber| *older < meta.sequence;
+            let hides = |table| oldest_of.get(&table).is_some_and(is_older);
+            if is_small || meta.is_mostly_dead(hides) {
                 oldest = Some(meta.sequence);
             }
         }
@@ -277,21 +321,16 @@ impl BaseState {
     /// stays only because it hides something may itself have dead descriptions, so the search for
     /// meta files that hide them is repeated until none is added.
     fn drop_unneeded_metas(&mut self) {
-        let named = &self.obsolete;
+        let dead = &self.obsolete;
         let metas = &self.state.metas;
         let has_live = |meta: &&MetaState| meta.live_tables().next().is_some();
         let mut stays: BTreeSet<_> = metas.iter().filter(has_live).map(|m| m.sequence).collect();
         loop {
-            // The oldest meta file that stays and describes a table, for each table.
-            let mut described = BTreeMap::new();
-            for meta in metas.iter().filter(|meta| stays.contains(&meta.sequence)) {
-                for table in &meta.tables {
-                    described.entry(table.record.sequence).or_insert(meta.sequence);
-                }
-            }
+            let staying = metas.iter().filter(|meta| stays.contains(&meta.sequence));
+            let described = oldest_descriptions(staying);
             let hides = |meta: &&MetaState| {
                 let hidden = meta.obsolete.iter();
-                let mut hidden = hidden.filter(|table| named.binary_search(table).is_err());
+                let mut hidden = hidden.filter(|table| !dead.contains_key(table));
                 let is_older = |older: &SequenceNumber| *older < meta.sequence;
                 hidden.any(|table| described.get(table).is_some_and(is_older))
             };
@@ -305,21 +344,17 @@ impl BaseState {
     }
 }
 
-/// The meta files that the `.del` file of a commit names. Empty if there is no such file.
-fn read_del(
-    file_system: &dyn FileSystem,
-    directory: &Path,
-    sequence: SequenceNumber,
-) -> Result<BTreeSet<SequenceNumber>, PublishError> {
-    let path = directory.join(FileName { sequence, kind: FileKind::Del }.to_string());
-    match file_system.read(&path) {
-        Ok(bytes) => match DelFile::parse(&bytes) {
-            Ok(del) => Ok(del.sequences().collect()),
-            Err(source) => Err(PublishError::Format { path, source }),
-        },
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeSet::new()),
-        Err(error) => Err(FileError::at(&path, FileOperation::Read)(error).into()),
+/// For each table the oldest of some meta files that describes it. They come the oldest first.
+fn oldest_descriptions<'a>(
+    metas: impl Iterator<Item = &'a MetaState>,
+) -> BTreeMap<SequenceNumber, SequenceNumber> {
+    let mut oldest = BTreeMap::new();
+    for meta in metas {
+        for table in &meta.tables {
+            oldest.entry(table.record.sequence).or_insert(meta.sequence);
+        }
     }
+    oldest
 }
 
 /// With fewer live meta files of a family than this, describing tables again would gain nothing.

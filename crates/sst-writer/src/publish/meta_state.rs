@@ -57,6 +57,9 @@ pub(crate) struct TableState {
     pub(crate) is_live: bool,
 }
 
+/// This many bytes about dead tables do not matter.
+const DEAD_LEN: u64 = 4 << 10;
+
 impl DescribesTables for MetaState {
     type Description<'a> = &'a TableRecord;
 
@@ -77,6 +80,16 @@ impl MetaState {
     /// The tables whose description in this meta file is live.
     pub(crate) fn live_tables(&self) -> impl Iterator<Item = &TableState> {
         self.tables.iter().filter(|table| table.is_live)
+    }
+
+    /// Whether it has many more bytes about dead tables than about live ones, filters and block
+    /// headers left out. `hides` tells whether it hides a description of a table: its other
+    /// obsolete numbers say nothing any more.
+    pub(crate) fn is_mostly_dead(&self, hides: impl Fn(SequenceNumber) -> bool) -> bool {
+        let live = self.live_tables().count() as u64;
+        let dead = self.tables.len() as u64 - live;
+        let idle = self.obsolete.iter().filter(|table| !hides(**table)).count() as u64;
+        DescriptionSize::TABLE * dead + 4 * idle > DescriptionSize::TABLE * live + DEAD_LEN
     }
 
     /// The size of the descriptions of its live tables.

@@ -2,6 +2,7 @@
 
 pub(crate) mod commit;
 pub(crate) mod commit_point;
+pub(crate) mod del_files;
 pub(crate) mod directory_lock;
 pub(crate) mod directory_state;
 pub(crate) mod first_commit_marker;

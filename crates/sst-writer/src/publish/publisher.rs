@@ -375,6 +375,14 @@ fn remove_leftovers(
     let numbered = names.iter().filter_map(|name| FileName::parse(name));
     let numbered = numbered.filter(|file| current.is_none_or(|current| file.sequence > current));
     let is_marked = names.iter().any(|name| name == MARKER_FILE_NAME);
+    if current.is_some() {
+        // The writer before may have been killed before its new `CURRENT` was durable. Nothing that
+        // only the commit before that needs may be removed as long as a crash could bring the old
+        // one back.
+        file_system
+            .sync_directory(directory)
+            .map_err(FileError::at(directory, FileOperation::SyncDirectory))?;
+    }
     let mut taken = BTreeSet::new();
     let mut has_removed = false;
     for file in numbered {

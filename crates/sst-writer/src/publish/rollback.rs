@@ -8,6 +8,7 @@ use sst_format::meta_head::CommitKind;
 
 use crate::publish::directory_state::DirectoryState;
 use crate::publish::generation::{numbered_files, older_metas};
+use crate::publish::meta_state::MetaState;
 use crate::{CommitInfo, PublishError, Publisher};
 
 impl Publisher {
@@ -20,12 +21,14 @@ impl Publisher {
     /// files is that of the earlier commit (FORMAT.md section 9). It changes no existing file.
     /// Readers see it as any other commit. It happens whole or not at all, and can itself be rolled
     /// back, as long as the later commits keep their files. O(bytes of the meta files).
+    ///
     /// # Errors
     ///
     /// [`PublishError::NoSuchGeneration`] if there is no such earlier commit, or one of its files
     /// is gone: [`PublisherOptions::keep_generations`](crate::PublisherOptions::keep_generations)
-    /// and [`PublisherOptions::grace`](crate::PublisherOptions::grace) keep files. [`PublishError`]
-    /// as for [`Commit::publish`](crate::Commit::publish).
+    /// and [`PublisherOptions::grace`](crate::PublisherOptions::grace) keep files.
+    /// [`PublishError::Format`] or [`PublishError::BrokenChain`] if commit `to` is damaged, or a
+    /// commit of which must be known whether it is a merge. [`PublishError`] as for [`Commit::publish`](crate::Commit::publish).
     pub fn rollback(&mut self, to: Option<SequenceNumber>) -> Result<CommitInfo, PublishError> {
         self.check_usable()?;
         let state = self.earlier_commit(to)?;
@@ -55,7 +58,9 @@ impl Publisher {
                     None
                 }
                 Ok(state) => state.files().is_subset(&files).then_some(Ok((sequence, state))),
-                Err(error) if to.is_some() => Some(Err(error)),
+                Err(PublishError::PartOfCommit { .. }) if to.is_none() => None,
+                // Whether a damaged commit is a merge, after which the search goes on, is unknown.
+                Err(error) if to.is_some() || is_newest => Some(Err(error)),
                 // A commit that cannot be read now may be complete, so the search must not go on to
                 // an older one. A damaged commit is left out.
                 Err(error) => error.into_io().ok().map(|error| Err(error.into())),
@@ -63,11 +68,20 @@ impl Publisher {
         });
         let (target, mut state) = found.transpose()?.ok_or_else(no_such_generation)?;
         let metas = files.iter().filter(|file| file.kind == FileKind::Meta);
-        let since = metas.map(|file| file.sequence);
-        let since = since.filter(|sequence| *sequence > target && *sequence <= current);
-        // Meta files that an earlier rollback has left out must stay unread too.
-        let before: BTreeSet<_> = self.state().rolled_back.clone();
-        state.rolled_back = since.chain(before).collect();
+        let metas = metas.map(|file| file.sequence).filter(|sequence| *sequence <= current);
+        let unlisted: BTreeSet<_> = metas.filter(|sequence| !state.has_meta(*sequence)).collect();
+        // Later ones, and those that the earlier commit had left out because it followed a rollback
+        // itself.
+        let (before, mut left_out): (BTreeSet<_>, BTreeSet<_>) =
+            unlisted.into_iter().partition(|sequence| *sequence < target);
+        for sequence in before {
+            // One that cannot be read now is left out to be on the safe side.
+            match MetaState::load(&*file_system, self.directory(), sequence) {
+                Ok(meta) if !state.is_changed_by(&meta) => {}
+                _ => _ = left_out.insert(sequence),
+            }
+        }
+        state.rolled_back = left_out;
         Ok(state)
     }
 }

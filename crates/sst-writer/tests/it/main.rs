@@ -13,6 +13,8 @@ mod generations;
 #[cfg(test)]
 mod meta_files;
 #[cfg(test)]
+mod original;
+#[cfg(test)]
 mod owned_loader;
 #[cfg(test)]
 mod ownership;

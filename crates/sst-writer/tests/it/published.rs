@@ -6,7 +6,9 @@ use std::path::Path;
 
 use sst_format::SequenceNumber;
 use sst_format::current::Current;
+use sst_format::del_file::DelFile;
 use sst_format::file_name::{FileKind, FileName};
+use sst_format::live::{MetaTables, live_tables};
 use sst_format::meta_file::{MetaFile, TableRecord};
 use sst_format::protection::{BlobRecord, LiveMeta};
 use sst_writer::publish::{FinishedTable, LOCK_FILE_NAME};
@@ -69,6 +71,33 @@ pub(crate) struct Found {
     pub(crate) blobs: Vec<BlobRecord>,
 }
 
+/// The numbers in a meta file.
+fn meta_tables(sequence: SequenceNumber, bytes: &[u8]) -> MetaTables {
+    let meta = MetaFile::parse(bytes, crc32fast::hash).unwrap();
+    let described = meta.tables().map(|table| table.sequence).collect();
+    MetaTables { sequence, obsolete: meta.obsolete().collect(), described }
+}
+
+/// The tables that the original's readers find live, by the rules of FORMAT.md section 1: they know
+/// no list of meta files, and read every one that no `.del` file names. Also returns the meta files
+/// that `.del` files name, which the original's writer removes.
+pub(crate) fn find_as_original(directory: &Path) -> (Vec<SequenceNumber>, BTreeSet<u32>) {
+    let current = fs::read(directory.join("CURRENT")).unwrap();
+    let current = Current::parse(&current, crc32fast::hash).unwrap().sequence;
+    let names = names(directory);
+    let files = names.iter().filter_map(|name| FileName::parse(name));
+    let files: Vec<_> = files.filter(|file| file.sequence <= current).collect();
+    let read = |file: &FileName| fs::read(directory.join(file.to_string())).unwrap();
+    let mut deleted = BTreeSet::new();
+    for file in files.iter().filter(|file| file.kind == FileKind::Del) {
+        deleted.extend(DelFile::parse(&read(file)).unwrap().sequences().map(|named| named.0));
+    }
+    let metas = files.iter().filter(|file| file.kind == FileKind::Meta);
+    let metas = metas.filter(|file| !deleted.contains(&file.sequence.0));
+    let metas: Vec<_> = metas.map(|file| meta_tables(file.sequence, &read(file))).collect();
+    (live_tables(&metas).iter().map(|live| live.sequence).collect(), deleted)
+}
+
 pub(crate) fn find(directory: &Path) -> Found {
     let read = |sequence| {
         let name = FileName { sequence, kind: FileKind::Meta };
@@ -89,15 +118,20 @@ pub(crate) fn find(directory: &Path) -> Found {
         tables: Vec::new(),
         blobs: Vec::new(),
     };
-    for meta in listed {
-        let bytes = read(meta.sequence);
+    let files: Vec<_> = listed.iter().map(|meta| (*meta, read(meta.sequence))).collect();
+    let metas: Vec<_> =
+        files.iter().map(|(meta, bytes)| meta_tables(meta.sequence, bytes)).collect();
+    let all_live = live_tables(&metas);
+    let all_live: BTreeSet<_> = all_live.iter().map(|it| (it.meta.sequence, it.index)).collect();
+    for (meta, bytes) in files {
         let file = MetaFile::parse(&bytes, crc32fast::hash).unwrap();
         let protection = file.protection().unwrap();
         assert!(meta.checksum == protection.checksum() || meta.sequence == current.sequence);
         found.metas.push(meta.sequence.0);
         found.blobs.extend(protection.blobs());
-        let live = file.tables().filter(|table| !obsolete.contains(&table.sequence));
-        let live: Vec<_> = live.map(|table| (file.family(), table)).collect();
+        let tables = file.tables().enumerate();
+        let live = tables.filter(|(index, _)| all_live.contains(&(meta.sequence, *index)));
+        let live: Vec<_> = live.map(|(_, table)| (file.family(), table)).collect();
         // Only the newest meta file may have no live table.
         assert!(!live.is_empty() || meta.sequence == current.sequence);
         found.tables.extend(live);

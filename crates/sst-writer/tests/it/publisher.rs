@@ -182,8 +182,14 @@ fn leftovers_are_removed_and_nothing_else() {
     commit(&mut open(path), 1, false);
     let before = names(path);
     let foreign = ["notes.txt", "x.tmp", ".sst-notes", "1.sst"];
-    let leftovers =
-        [".sst-a1b2.tmp", "00000003.sst", "00000004.meta", "00000005.blob", "00000001.blob"];
+    let leftovers = [
+        ".sst-a1b2-tmp",
+        ".sst-c3d4.tmp",
+        "00000003.sst",
+        "00000004.meta",
+        "00000005.blob",
+        "00000001.blob",
+    ];
     for name in foreign.iter().chain(&leftovers) {
         fs::write(path.join(name), "anything").unwrap();
     }

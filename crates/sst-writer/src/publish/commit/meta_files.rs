@@ -193,12 +193,13 @@ impl PreparedCommit<'_> {
         base_state: &mut BaseState,
         meta: &NewMeta<'_>,
     ) -> Result<(), PublishError> {
-        let BaseState { state, obsolete, hashes } = base_state;
+        let (obsolete, hashes) = base_state.to_name();
+        let state = &mut base_state.state;
         let (sequence, family) = (meta.commit, self.family());
-        let this =
-            ListedMeta { sequence, checksum: 0, family, hashes: meta.hashes().union(*hashes) };
+        let hashes = meta.hashes().union(hashes);
+        let this = ListedMeta { sequence, checksum: 0, family, hashes };
         let live_metas: Vec<_> = state.listed_metas().chain([this]).collect();
-        let (bytes, newest) = self.encode(meta, obsolete, &live_metas)?;
+        let (bytes, newest) = self.encode(meta, &obsolete, &live_metas)?;
         state.push(newest);
         state.rolled_back = self.commit.publisher.still_rolled_back(state)?;
         if !state.rolled_back.is_empty() {

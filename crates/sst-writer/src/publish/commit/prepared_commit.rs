@@ -9,9 +9,9 @@ use sst_format::protection::BlobRecord;
 use sst_format::{BlobNumber, SequenceNumber, SstMeta, planted};
 
 use super::{Commit, Outcome};
-use crate::publish::TableOrigin;
 use crate::publish::commit_point::{check_current, replace_current};
 use crate::publish::directory_state::BaseState;
+use crate::publish::{TableOrigin, del_files};
 use crate::{CommitInfo, Monitor, PublishError};
 
 /// A commit of tables and blobs whose contents are durable and whose description is in memory. It
@@ -43,6 +43,8 @@ pub struct PreparedCommit<'p> {
     pub(super) commit: Commit<'p>,
     /// The commit before, without the tables that this one makes obsolete.
     pub(super) base_state: BaseState,
+    /// Tables of earlier commits of the family that are not live in this one.
+    obsolete: Vec<SequenceNumber>,
     /// Records of the blobs to which the tables refer.
     pub(super) blobs: Vec<BlobRecord>,
     /// Certificates of families, in ascending order of families.
@@ -57,11 +59,12 @@ impl<'p> PreparedCommit<'p> {
         commit.files.end();
         let base = commit.base();
         let base_state = base.without(commit.family, &commit.obsolete);
+        let obsolete = base_state.dead_tables().collect();
         let is_unchanged = commit.tables.is_empty() && commit.obsolete.is_empty();
         let mut certificates = base.certificates().to_vec();
         // A certificate stays valid as long as nothing of its family changes.
         certificates.retain(|known| is_unchanged || known.family != commit.family);
-        Ok(Self { commit, base_state, blobs, certificates })
+        Ok(Self { commit, base_state, obsolete, blobs, certificates })
     }
 
     /// The directory of the commit.
@@ -98,7 +101,7 @@ impl<'p> PreparedCommit<'p> {
     /// Tables of earlier commits of this family that are not live in this one.
     #[must_use]
     pub fn obsolete(&self) -> &[SequenceNumber] {
-        &self.base_state.obsolete
+        &self.obsolete
     }
 
     /// Records of the blobs to which the tables of the commit refer.
@@ -176,7 +179,10 @@ impl<'p> PreparedCommit<'p> {
         planted!("inputs-removed-early" => self.remove_obsolete());
         self.check_names()?;
         let (state, sequence) = self.write_meta_files()?;
-        self.commit.files.sync_names()?;
+        let files = &self.commit.files;
+        let present = self.commit.publisher.present();
+        del_files::spare_live(&files.file_system, &files.directory, present, &state)?;
+        files.sync_names()?;
         self.replace_current(sequence)?;
         let not_removed = self.commit.publisher.advance(state);
         let certificates = std::mem::take(&mut self.certificates);

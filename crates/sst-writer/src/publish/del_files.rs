@@ -1,0 +1,64 @@
+//! `.del` files, which tell the original's readers what meta files a rollback has left out. Our own
+//! readers do not need them: they read the list of live meta files.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use sst_format::SequenceNumber;
+use sst_format::del_file::DelFile;
+use sst_format::file_name::{FileKind, FileName};
+
+use crate::publish::directory_state::DirectoryState;
+use crate::publish::publisher::remove;
+use crate::{AtomicFile, FileError, FileOperation, FileSystem, PublishError};
+
+/// The meta files that the `.del` file of a commit names. Empty if there is no such file.
+pub(crate) fn read(
+    file_system: &dyn FileSystem,
+    directory: &Path,
+    sequence: SequenceNumber,
+) -> Result<BTreeSet<SequenceNumber>, PublishError> {
+    let path = directory.join(FileName { sequence, kind: FileKind::Del }.to_string());
+    match file_system.read(&path) {
+        Ok(bytes) => match DelFile::parse(&bytes) {
+            Ok(del) => Ok(del.sequences().collect()),
+            Err(source) => Err(PublishError::Format { path, source }),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeSet::new()),
+        Err(error) => Err(FileError::at(&path, FileOperation::Read)(error).into()),
+    }
+}
+
+/// Takes the meta files of `state`, the commit that is about to become visible, out of the `.del`
+/// files of earlier commits.
+///
+/// The original's writer removes what a `.del` file names, and a rollback may bring meta files back
+/// that an earlier rollback has left out. This is done before the commit is visible: the names of
+/// its directory are synced after it. If it does not become visible, the original's readers see its
+/// content all the same, as if it were.
+pub(crate) fn spare_live(
+    file_system: &Arc<dyn FileSystem>,
+    directory: &Path,
+    present: &BTreeSet<FileName>,
+    state: &DirectoryState,
+) -> Result<(), PublishError> {
+    for file in present.iter().filter(|file| file.kind == FileKind::Del) {
+        let named = read(&**file_system, directory, file.sequence)?;
+        let dead = named.iter().copied().filter(|sequence| !state.has_meta(*sequence));
+        let dead: BTreeSet<_> = dead.collect();
+        let path = directory.join(file.to_string());
+        if dead.len() == named.len() {
+            continue;
+        }
+        if dead.is_empty() {
+            remove(&**file_system, &path)?;
+        } else {
+            let mut shorter = AtomicFile::replacing(Arc::clone(file_system), &path)?;
+            shorter.write(DelFile::encode(dead))?;
+            shorter.name_synced_later().replace(|| Ok::<_, PublishError>(()))?;
+        }
+    }
+    Ok(())
+}
