@@ -89,12 +89,14 @@ pub(crate) fn value_len(text: &str) -> Result<usize, &'static str> {
 /// The lowest budget of memory.
 const MIN_BUDGET: usize = 1 << 20;
 
-/// A budget of memory in bytes. A number without a unit that is too low was probably meant in MiB.
+/// A budget of memory in bytes. A number without a unit counts MiB: nobody gives a load a few bytes,
+/// and earlier releases knew no units.
 pub(crate) fn memory_budget(text: &str) -> Result<usize, &'static str> {
-    match bytes_in_memory(text)? {
-        budget if budget < MIN_BUDGET => {
-            Err("less than 1 MiB: a number without a unit counts bytes, add a unit, as in 256MiB")
-        }
+    let has_unit = text.bytes().any(|byte| byte.is_ascii_alphabetic());
+    let budget =
+        if has_unit { bytes_in_memory(text) } else { bytes_in_memory(&format!("{text}MiB")) };
+    match budget? {
+        budget if budget < MIN_BUDGET => Err("less than 1 MiB"),
         budget => Ok(budget),
     }
 }
@@ -182,7 +184,8 @@ mod tests {
         assert_eq!(value_len("3 GiB"), Ok(3 << 30));
         assert!(value_len("4GiB").is_err());
         assert_eq!(memory_budget("1MiB"), Ok(1 << 20));
-        assert!(memory_budget("256").is_err());
+        assert_eq!(memory_budget("256"), Ok(256 << 20));
+        assert!(memory_budget("0").is_err() && memory_budget("64k").is_err());
     }
 
     #[test]
