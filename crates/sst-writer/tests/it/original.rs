@@ -13,12 +13,12 @@ use crate::published::{commit, find, find_as_original, live};
 struct Random(u64);
 
 impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
+    fn below(&mut self, bound: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut word = self.0;
         word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (word ^ (word >> 31)) % bound
+        usize::try_from((word ^ (word >> 31)) % bound as u64).unwrap()
     }
 }
 
@@ -51,7 +51,7 @@ fn after_any_history_the_original_finds_the_tables_that_we_find() {
         let mut random = Random(seed);
         let parent = tempfile::tempdir().unwrap();
         let directory = parent.path().join("db");
-        let keep = random.below(7) as usize;
+        let keep = random.below(7);
         let keeps_all = random.below(4) == 0;
         let options = || {
             let options = PublisherOptions::default().keep_generations(keep);
@@ -62,7 +62,7 @@ fn after_any_history_the_original_finds_the_tables_that_we_find() {
         for _ in 0..30 {
             let step = random.below(9);
             match step {
-                0..=2 => _ = commit(&mut publisher, 1 + random.below(3) as usize, false),
+                0..=2 => _ = commit(&mut publisher, 1 + random.below(3), false),
                 3 => _ = commit(&mut publisher, 1, true),
                 4 | 5 => publish_replacing_some(&mut publisher, &mut random),
                 6 | 7 if publisher.current().is_some() => {
@@ -72,7 +72,7 @@ fn after_any_history_the_original_finds_the_tables_that_we_find() {
                     if whole.is_empty() {
                         continue;
                     }
-                    let to = whole[random.below(whole.len() as u64) as usize];
+                    let to = whole[random.below(whole.len())];
                     history.push(format!("to {to:?}"));
                     publisher.rollback(Some(to)).unwrap();
                 }
