@@ -5,8 +5,8 @@
 //! The check reads the paths that start with `crate`, `super` or `self`, in `use` declarations and
 //! elsewhere, and follows re-exports to the module that defines the item. The neighbours of a
 //! folder are the folders and files beside it, so `block/` and `options.rs` must not use each other
-//! either. Two files of one folder may use each other, and a file with parts (`commit.rs` beside
-//! `commit/`) counts as one file. Tests are ignored: they may use everything.
+//! either. A file with parts (`commit.rs` beside `commit/`) is a folder too. Two other files of one
+//! folder may use each other. Tests are ignored: they may use everything.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -106,9 +106,13 @@ struct Modules {
 impl Modules {
     fn new(sources: BTreeMap<Names, Source>) -> Self {
         let modules: BTreeSet<Names> = sources.keys().cloned().collect();
+        let has_parts = |module: &Names| {
+            let is_part = |other: &Names| other.len() > module.len() && other.starts_with(module);
+            modules.iter().any(is_part)
+        };
         let folders = sources
             .iter()
-            .filter(|(_, source)| source.is_folder)
+            .filter(|(module, source)| source.is_folder || has_parts(module))
             .map(|(module, _)| module.clone())
             .collect();
         let references = sources

@@ -106,7 +106,7 @@ pub enum MergeError {
     Publish(#[from] PublishError),
     /// An invariant of this crate is broken: a bug, found before anything was published. No input
     /// is at fault.
-    #[error("a bug in merging was caught: this did not hold: {0}")]
+    #[error("internal error, please report it: this did not hold: {0}")]
     Internal(&'static str),
     /// The operation was cancelled through its [`Monitor`](crate::Monitor).
     #[error("cancelled")]

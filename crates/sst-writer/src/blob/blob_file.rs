@@ -42,7 +42,7 @@ pub struct BlobFile {
 /// ```
 pub fn write_blob_file(
     path: impl AsRef<Path>,
-    value: &[u8],
+    value: impl AsRef<[u8]>,
     compression: Compression,
 ) -> Result<BlobFile, WriteError> {
     write_blob_file_in(Arc::new(OsFileSystem), path, value, compression)
@@ -56,13 +56,13 @@ pub fn write_blob_file(
 pub fn write_blob_file_in(
     file_system: Arc<dyn FileSystem>,
     path: impl AsRef<Path>,
-    value: &[u8],
+    value: impl AsRef<[u8]>,
     compression: Compression,
 ) -> Result<BlobFile, WriteError> {
     // The file is created before the value is compressed: most errors occur here.
     let path = path.as_ref();
     let file = AtomicFile::create_in(file_system, path)?;
-    let (blob, ()) = write_blob(file, path, value, compression)?;
+    let (blob, ()) = write_blob(file, path, value.as_ref(), compression)?;
     Ok(blob)
 }
 

@@ -77,7 +77,7 @@ pub enum BulkError {
     #[error("the load has already failed")]
     Failed,
     /// An invariant of this crate is broken, which is a bug. Nothing was published.
-    #[error("a bug in the loader: broken invariant: {0}")]
+    #[error("internal error, please report it: this did not hold: {0}")]
     Internal(&'static str),
     /// A file could not be written or read.
     #[error(transparent)]

@@ -1,6 +1,7 @@
 //! Files that appear whole and durable, or not at all.
 
 pub(crate) mod atomic_file;
+pub(crate) mod directory;
 pub(crate) mod file_error;
 pub(crate) mod file_system;
 pub(crate) mod os_file_system;

@@ -5,6 +5,7 @@ pub(crate) mod commit_files;
 mod file_copy;
 mod meta_files;
 pub(crate) mod prepared_commit;
+pub(crate) mod table_writer;
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -87,6 +88,21 @@ pub struct CommitInfo {
     /// next publisher, tries again. Empty too if another publisher has published since, because the
     /// lock file was removed: then nothing is removed, since its commit may need the files.
     pub not_removed: Vec<FileError>,
+}
+
+impl Publisher {
+    /// Starts a commit of family 0.
+    ///
+    /// Readers see nothing of it before [`Commit::publish`]. If it is dropped before, nothing of it
+    /// stays.
+    pub fn begin(&mut self) -> Commit<'_> {
+        self.begin_family(0)
+    }
+
+    /// Starts a commit of a family: a key space with its own tables.
+    pub fn begin_family(&mut self, family: u32) -> Commit<'_> {
+        Commit::new(self, family)
+    }
 }
 
 impl<'p> Commit<'p> {
@@ -206,9 +222,10 @@ impl<'p> Commit<'p> {
     /// listed one; [`PublishError::Cancelled`]; [`PublishError`] as for [`Commit::create_blob`].
     pub fn copy_blob(
         &self,
-        from: &Path,
+        from: impl AsRef<Path>,
         listed: Option<&BlobRecord>,
     ) -> Result<BlobNumber, PublishError> {
+        let from = from.as_ref();
         self.publisher.check_usable()?;
         let (name, to) = self.files.allocate(FileKind::Blob)?;
         let blob = self.files.note_created(name, self.copy(from, &to).run_for_blob(listed))?;
@@ -230,9 +247,10 @@ impl<'p> Commit<'p> {
     /// [`PublishError::Poisoned`].
     pub fn copy_table(
         &mut self,
-        from: &Path,
+        from: impl AsRef<Path>,
         meta: SstMeta,
     ) -> Result<SequenceNumber, PublishError> {
+        let from = from.as_ref();
         self.publisher.check_usable()?;
         let (name, to) = self.files.allocate(FileKind::Sst)?;
         let (file, _) = self.copy(from, &to).run(|_| {})?;

@@ -10,8 +10,8 @@ use sst_format::SequenceNumber;
 use sst_format::del_file::DelFile;
 use sst_format::file_name::{FileKind, FileName};
 
+use crate::file::directory::remove;
 use crate::publish::directory_state::DirectoryState;
-use crate::publish::publisher::remove;
 use crate::{AtomicFile, FileError, FileOperation, FileSystem, PublishError};
 
 /// The meta files that the `.del` file of a commit names. Empty if there is no such file.

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::publish::publisher::remove;
+use crate::file::directory::remove;
 use crate::{FileError, FileOperation, FileSystem, Lock, LockHolder, PublishError};
 
 /// Name of the lock file of a directory, which its publisher holds locked. It begins with a dot

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::file::atomic_file::directory_of;
-use crate::publish::publisher::remove;
+use crate::file::directory::remove;
 use crate::{AtomicFile, FileError, FileOperation, FileSystem};
 
 /// Name of the marker file of a first commit that has not happened yet.

@@ -148,7 +148,7 @@ pub enum PublishError {
     #[error("the commit was cancelled")]
     Cancelled,
     /// An invariant of this crate is broken, which is a bug. The commit is not published.
-    #[error("internal error, please report it: {0}")]
+    #[error("internal error, please report it: this did not hold: {0}")]
     Internal(&'static str),
     /// After an earlier error the state of the disk is unknown. Open the directory again.
     #[error("{} must be opened again: an earlier operation on it failed", directory.display())]

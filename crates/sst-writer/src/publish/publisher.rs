@@ -1,24 +1,23 @@
 //! The publisher of a directory.
 
 use std::collections::BTreeSet;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use sst_format::file_name::{FileKind, FileName};
 use sst_format::meta_file::TableRecord;
 use sst_format::{SequenceNumber, planted};
 
-use crate::file::atomic_file::directory_of;
+use crate::file::directory::{create_directory, is_file, list, remove, remove_file};
 use crate::file::file_system::is_temporary;
 use crate::file::sync_watch::SyncWatch;
 use crate::publish::directory_lock::DirectoryLock;
 use crate::publish::directory_state::DirectoryState;
 use crate::publish::first_commit_marker::{FirstCommitMarker, MARKER_FILE_NAME};
 use crate::publish::generation::numbered_files;
+use crate::publish::numbers::Numbers;
 use crate::publish::retention::Retention;
-use crate::{Commit, FileError, FileOperation, FileSystem, PublishError, PublisherOptions};
+use crate::{FileError, FileOperation, FileSystem, PublishError, PublisherOptions};
 
 /// Publishes tables in a directory, one commit at a time.
 ///
@@ -66,31 +65,6 @@ pub struct Publisher {
     marker: Option<Arc<FirstCommitMarker>>,
     /// Released when the publisher is dropped.
     lock: DirectoryLock,
-}
-
-/// Allocates sequence numbers. Files of all kinds share one sequence.
-#[derive(Debug)]
-pub(crate) struct Numbers {
-    last: AtomicU32,
-    /// Numbers that are left out, because the name of a directory, a link or a pipe has them. The
-    /// publisher must not remove those.
-    taken: BTreeSet<SequenceNumber>,
-}
-
-impl Numbers {
-    const fn after(last: SequenceNumber, taken: BTreeSet<SequenceNumber>) -> Self {
-        Self { last: AtomicU32::new(last.0), taken }
-    }
-
-    /// The next number; `None` if all are used up.
-    pub(crate) fn next(&self) -> Option<SequenceNumber> {
-        let next = |last: u32| {
-            let mut rest = (last.checked_add(1)?..=u32::MAX).map(SequenceNumber);
-            rest.find(|number| !self.taken.contains(number))
-        };
-        let update = |last| next(last).map(|number| number.0);
-        next(self.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, update).ok()?)
-    }
 }
 
 impl Publisher {
@@ -158,19 +132,6 @@ impl Publisher {
     /// O(number of tables).
     pub fn live_tables(&self) -> impl Iterator<Item = (u32, &TableRecord)> {
         self.state.live_tables()
-    }
-
-    /// Starts a commit of family 0.
-    ///
-    /// Readers see nothing of it before [`Commit::publish`]. If it is dropped before, nothing of it
-    /// stays.
-    pub fn begin(&mut self) -> Commit<'_> {
-        self.begin_family(0)
-    }
-
-    /// Starts a commit of a family: a key space with its own tables.
-    pub fn begin_family(&mut self, family: u32) -> Commit<'_> {
-        Commit::new(self, family)
     }
 
     /// Files that no commit needs but that could not be removed when the directory was opened.
@@ -307,59 +268,6 @@ impl Publisher {
     }
 }
 
-/// Removes a file. A missing file is no error.
-pub(crate) fn remove(file_system: &dyn FileSystem, path: &Path) -> Result<(), FileError> {
-    match file_system.remove(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(FileError::at(path, FileOperation::Remove)(error))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Creates a directory and its missing parents, and makes their names durable.
-pub(crate) fn create_directory(
-    file_system: &dyn FileSystem,
-    directory: &Path,
-) -> Result<(), FileError> {
-    let mut missing = Vec::new();
-    for path in directory.ancestors() {
-        // The last ancestor of a relative path is empty, and means the current directory, which
-        // exists.
-        let is_root = path.as_os_str().is_empty();
-        let inspect_error = FileError::at(path, FileOperation::Inspect);
-        if is_root || file_system.is_directory(path).map_err(inspect_error)? {
-            break;
-        }
-        missing.push(path);
-    }
-    if missing.is_empty() {
-        return Ok(());
-    }
-    file_system
-        .create_directory(directory)
-        .map_err(FileError::at(directory, FileOperation::CreateDirectory))?;
-    for parent in missing.into_iter().map(directory_of) {
-        file_system
-            .sync_directory(parent)
-            .map_err(FileError::at(parent, FileOperation::SyncDirectory))?;
-    }
-    Ok(())
-}
-
-/// Names of the files in a directory, sorted. Names that are not UTF-8 are not of the format, and
-/// are left out.
-pub(crate) fn list(
-    file_system: &dyn FileSystem,
-    directory: &Path,
-) -> Result<Vec<String>, FileError> {
-    let names =
-        file_system.list(directory).map_err(FileError::at(directory, FileOperation::List))?;
-    let mut names: Vec<_> = names.into_iter().filter_map(|name| name.into_string().ok()).collect();
-    names.sort_unstable();
-    Ok(names)
-}
-
 /// Removes temporary files and the files of commits that did not happen, whose sequence numbers
 /// will be used again. Returns the numbers in the names of directories, links and pipes, which
 /// stay.
@@ -408,14 +316,4 @@ fn remove_leftovers(
         remove_file(file_system, &directory.join(name))?;
     }
     Ok(taken)
-}
-
-/// Whether there is a regular file at `path`.
-pub(crate) fn is_file(file_system: &dyn FileSystem, path: &Path) -> Result<bool, FileError> {
-    file_system.is_file(path).map_err(FileError::at(path, FileOperation::Inspect))
-}
-
-/// Removes a regular file. Anything else of that name is not ours and stays, which is no error.
-fn remove_file(file_system: &dyn FileSystem, path: &Path) -> Result<(), FileError> {
-    if is_file(file_system, path)? { remove(file_system, path) } else { Ok(()) }
 }

@@ -8,6 +8,7 @@ use sst_format::SequenceNumber;
 use sst_format::del_file::DelFile;
 use sst_format::file_name::{FileKind, FileName};
 
+use crate::file::directory::{create_directory, is_file, list, remove};
 use crate::file::sync_watch::SyncWatch;
 use crate::publish::commit_point::{check_current, replace_current};
 use crate::publish::directory_lock::DirectoryLock;
@@ -15,7 +16,6 @@ use crate::publish::directory_state::DirectoryState;
 use crate::publish::first_commit_marker::{FirstCommitMarker, MARKER_FILE_NAME};
 use crate::publish::generation::numbered_files;
 use crate::publish::meta_state::{OpenFile, meta_path};
-use crate::publish::publisher::{create_directory, is_file, list, remove};
 use crate::{
     AtomicFile, FileError, FileOperation, FileSystem, PublishError, Publisher, PublisherOptions,
 };

@@ -28,7 +28,8 @@ impl Publisher {
     /// is gone: [`PublisherOptions::keep_generations`](crate::PublisherOptions::keep_generations)
     /// and [`PublisherOptions::grace`](crate::PublisherOptions::grace) keep files.
     /// [`PublishError::Format`] or [`PublishError::BrokenChain`] if commit `to` is damaged, or a
-    /// commit of which must be known whether it is a merge. [`PublishError`] as for [`Commit::publish`](crate::Commit::publish).
+    /// commit of which must be known whether it is a merge. [`PublishError`] as for
+    /// [`Commit::publish`](crate::Commit::publish).
     pub fn rollback(&mut self, to: Option<SequenceNumber>) -> Result<CommitInfo, PublishError> {
         self.check_usable()?;
         let state = self.earlier_commit(to)?;

@@ -187,10 +187,10 @@ pub enum WriteError {
         source: io::Error,
     },
     /// The filter could not be built.
-    #[error("{0}")]
+    #[error(transparent)]
     Filter(#[from] FilterError),
     /// The given description is not that of a finished table.
-    #[error("not the description of a finished table: {0}")]
+    #[error("not the description of a finished table")]
     Description(#[source] FormatError),
     /// The system has no memory for a buffer.
     #[error("no memory for {bytes} bytes")]
@@ -202,7 +202,7 @@ pub enum WriteError {
     #[error("the table cannot be written: an earlier operation on it failed")]
     Poisoned,
     /// An invariant of this crate is broken, which is a bug. The table is not finished.
-    #[error("a bug in the writer: broken invariant: {0}")]
+    #[error("internal error, please report it: this did not hold: {0}")]
     Internal(&'static str),
 }
 

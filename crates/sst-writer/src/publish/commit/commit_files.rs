@@ -12,9 +12,11 @@ use sst_format::file_name::{FileKind, FileName};
 use sst_format::planted;
 use sst_format::protection::BlobRecord;
 
+use crate::file::directory::remove;
 use crate::publish::commit_point::check_written;
 use crate::publish::first_commit_marker::FirstCommitMarker;
-use crate::publish::publisher::{Numbers, Publisher, remove};
+use crate::publish::numbers::Numbers;
+use crate::publish::publisher::Publisher;
 use crate::{
     AtomicFile, BlobFile, FileError, FileOperation, FileSystem, Monitor, PublishError, WriteError,
 };
