@@ -102,7 +102,7 @@ impl Fragment {
             self.rewrite(&table, description, commit)?;
             return Ok(true);
         }
-        commit.copy_table(&table.path(&self.catalog.dir), description)?;
+        commit.copy_table(table.path(&self.catalog.dir), description)?;
         Ok(false)
     }
 

@@ -145,7 +145,7 @@ impl Target for CommitTarget<'_, '_> {
             return Ok(*copy);
         }
         let listed = catalog.blob_record(number)?;
-        let copy = self.commit.copy_blob(&catalog.blob_path(number), listed)?;
+        let copy = self.commit.copy_blob(catalog.blob_path(number), listed)?;
         self.copied.insert((origin, number), copy);
         Ok(copy)
     }
