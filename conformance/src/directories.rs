@@ -168,7 +168,7 @@ fn check_entries(file: &StaticSortedFile, wanted: &ExpectedTable) -> Result<(), 
     }
     let info = file.inspect().map_err(failed)?;
     let types: BTreeMap<String, u64> =
-        info.entry_types.iter().map(|(&byte, &count)| (type_name(byte), count)).collect();
+        info.entry_types.iter().map(|(kind, &count)| (type_name(kind.to_byte()), count)).collect();
     let key_lens: BTreeMap<String, u64> =
         info.key_lens.iter().map(|(len, &count)| (len.to_string(), count)).collect();
     if types != wanted.entry_types || key_lens != wanted.key_lengths {

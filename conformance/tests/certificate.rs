@@ -68,7 +68,7 @@ fn writer_and_reader_agree() {
         let seen: Vec<(u64, u64)> = receiver.iter().collect();
         assert!(seen.is_sorted());
         assert_eq!(seen.last(), Some(&(expected.entries(), expected.bytes())));
-        assert_eq!(set.verify_certificate(&Monitor::default()).unwrap(), expected);
+        assert_eq!(set.verify_certificate(&Monitor::default()).unwrap(), Some(expected));
         let report =
             verify_directory(&path, &ReaderOptions::default(), &Monitor::default()).unwrap();
         assert!(report.is_intact(), "{report:?}");

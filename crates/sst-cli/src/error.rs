@@ -161,6 +161,9 @@ pub(crate) enum CliError {
         /// The failure.
         cause: Box<CliError>,
     },
+    /// A rule among the parts of this program does not hold.
+    #[error("a bug in sst: broken invariant: {0}")]
+    Internal(&'static str),
     /// Standard output cannot be written: the disk is full, or the reader of the pipe has gone.
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
@@ -207,13 +210,42 @@ impl CliError {
     /// Turns a cancellation into [`CliError::Interrupted`], which states that `unchanged` is as it
     /// was before.
     pub(crate) fn into_interrupted(self, unchanged: &Path) -> Self {
+        if self.is_cancelled() { Self::Interrupted(unchanged.to_owned()) } else { self }
+    }
+
+    /// Whether Ctrl-C stopped a library.
+    const fn is_cancelled(&self) -> bool {
         match self {
-            Self::Merge(MergeError::Cancelled)
-            | Self::Read(ReadError::Cancelled { .. })
-            | Self::Publish(PublishError::Cancelled)
-            | Self::Store(StoreError::Cancelled)
-            | Self::Bulk(BulkError::Cancelled) => Self::Interrupted(unchanged.to_owned()),
-            error => error,
+            Self::Merge(error) => error.is_cancelled(),
+            Self::Read(error) => matches!(error, ReadError::Cancelled { .. }),
+            Self::Publish(error) => error.is_cancelled(),
+            Self::Bulk(error) => error.is_cancelled(),
+            Self::Store(StoreError::Cancelled) => true,
+            Self::Store(StoreError::Directory(error)) => error.is_cancelled(),
+            // No other error of another crate is a cancellation.
+            Self::Store(_) => false,
+            // Already told, after a commit that is live, or another error.
+            Self::Interrupted(_)
+            | Self::SplitInterrupted(_)
+            | Self::MergeInterrupted { .. }
+            | Self::Live { .. }
+            | Self::Usage(_)
+            | Self::Format(_)
+            | Self::Key { .. }
+            | Self::KeyTooLong { .. }
+            | Self::NotRaw { .. }
+            | Self::NotAnSst(_)
+            | Self::Damaged { .. }
+            | Self::NoCurrent { .. }
+            | Self::Io { .. }
+            | Self::Input { .. }
+            | Self::NoEntries { .. }
+            | Self::Duplicate { .. }
+            | Self::Entry { .. }
+            | Self::NotOurs(_)
+            | Self::Original(_)
+            | Self::Internal(_)
+            | Self::Output(_) => false,
         }
     }
 
@@ -330,6 +362,22 @@ mod tests {
         let refused = |kind| CliError::Output(io::Error::from(kind)).after_commit("db".as_ref(), 7);
         assert_eq!(refused(io::ErrorKind::StorageFull).exit(), Exit::Live);
         assert_eq!(refused(io::ErrorKind::BrokenPipe).exit(), Exit::Success);
+    }
+
+    #[test]
+    fn a_cancellation_is_an_interruption_wherever_it_was_noticed() {
+        for error in [
+            CliError::Bulk(BulkError::Cancelled),
+            CliError::Bulk(BulkError::Publish(PublishError::Cancelled)),
+            CliError::Publish(PublishError::Cancelled),
+            CliError::Merge(MergeError::Cancelled),
+            CliError::Merge(MergeError::Publish(PublishError::Cancelled)),
+        ] {
+            let error = error.into_interrupted("db".as_ref());
+            assert!(matches!(error, CliError::Interrupted(_)), "{error:?}");
+        }
+        let error = CliError::Bulk(BulkError::Failed).into_interrupted("db".as_ref());
+        assert!(matches!(error, CliError::Bulk(BulkError::Failed)), "{error:?}");
     }
 
     #[test]

@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use sst_amqf::QuotientFilter;
-use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
+use sst_format::file_name::{CURRENT_FILE_NAME, FileName};
 use sst_format::{FormatError, Structure};
 use sst_reader::{
     Access, BlockCache, Catalog, CatalogTable, Corruption, ReadError, ReaderOptions, SstSet,
@@ -66,14 +66,28 @@ pub(crate) fn read_catalog(dir: &Path) -> Result<Catalog, CliError> {
             if source.kind() == io::ErrorKind::NotFound
                 && file.path().ends_with(CURRENT_FILE_NAME) =>
         {
-            let has_files = fs::read_dir(dir).is_ok_and(|entries| {
-                let mut names = entries.flatten().map(|entry| entry.file_name());
-                names.any(|name| name.to_str().and_then(FileName::parse).is_some())
-            });
+            let has_files = has_numbered_files(dir);
+            let has_files = has_files.map_err(|error| CliError::io("list", dir, error))?;
             Err(CliError::NoCurrent { dir: dir.to_owned(), has_files })
         }
         catalog => Ok(catalog?),
     }
+}
+
+/// Whether a directory has files of the format with numbers in their names. One that does not exist
+/// has none.
+fn has_numbered_files(dir: &Path) -> io::Result<bool> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        if entry?.file_name().to_str().and_then(FileName::parse).is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The family to open: `family` if it exists, or without `family` the lowest one.
@@ -114,7 +128,7 @@ pub(crate) struct OpenTable {
 /// Opens the table at `path`: with its description if its directory has one, otherwise standalone.
 pub(crate) fn open_table(path: &Path, options: &ReaderOptions) -> Result<OpenTable, CliError> {
     // Damage in the other files of the directory must not prevent opening the table.
-    if let Some(described) = description_of(path) {
+    if let Some((_, described)) = Catalog::around_table(path)? {
         let file = StaticSortedFile::open(path, &described.meta()?, options)?;
         return Ok(OpenTable { file, described: Some(described) });
     }
@@ -137,17 +151,4 @@ pub(crate) fn not_an_sst(path: &Path, error: ReadError) -> CliError {
 /// Whether the end of the file does not look like an offset table.
 fn is_no_outline(error: FormatError) -> bool {
     matches!(error, FormatError::WrongLen { structure: Structure::OffsetTable, .. })
-}
-
-fn description_of(path: &Path) -> Option<CatalogTable> {
-    let name = FileName::parse(path.file_name()?.to_str()?)?;
-    if name.kind != FileKind::Sst {
-        return None;
-    }
-    let dir = match path.parent()? {
-        dir if dir.as_os_str().is_empty() => PathBuf::from("."),
-        dir => dir.to_owned(),
-    };
-    let catalog = Catalog::read(&dir).ok()?;
-    catalog.tables.into_iter().find(|table| table.sequence == name.sequence)
 }

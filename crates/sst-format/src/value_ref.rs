@@ -29,7 +29,7 @@ const INLINE: u8 = 8;
 pub const SMALL_LEN: usize = 8;
 
 /// A type byte that the format defines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EntryType(u8);
 
 impl EntryType {

@@ -112,6 +112,17 @@ pub enum ReadError {
     },
 }
 
+struct FoundChecksum(Option<u32>);
+
+impl fmt::Display for FoundChecksum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(found) => write!(f, "its checksum is {found:08x}"),
+            None => f.write_str("it has no checksum"),
+        }
+    }
+}
+
 struct OfBlock(Option<BlockIndex>);
 
 impl fmt::Display for OfBlock {
@@ -155,7 +166,15 @@ impl ReadError {
     /// at fault: see [`ReadError::is_unknown_version`].
     #[must_use]
     pub const fn is_corruption(&self) -> bool {
-        matches!(self, Self::Corrupt { .. }) && !self.is_unknown_version()
+        match self {
+            Self::Corrupt { .. } => !self.is_unknown_version(),
+            Self::Io { .. }
+            | Self::OutOfMemory { .. }
+            | Self::OverLimit { .. }
+            | Self::Cancelled { .. }
+            | Self::Outdated { .. }
+            | Self::Internal { .. } => false,
+        }
     }
 
     /// Whether a later build wrote the file, in a version of the protection section that this build
@@ -297,15 +316,15 @@ pub enum Corruption {
     Missing,
     /// A meta file is not the one that the newest one lists.
     #[error(
-        "is not the file that meta file {by} lists: its checksum is {found:08x}, listed is {expected:08x}"
+        "is not the file that meta file {by} lists: {}, listed is {expected:08x}", FoundChecksum(*found)
     )]
     NotTheListedFile {
         /// Meta file with the list.
         by: SequenceNumber,
         /// Checksum in the list.
         expected: u32,
-        /// Checksum of the file; 0 if it has none.
-        found: u32,
+        /// Checksum of the file; `None` if it is not protected.
+        found: Option<u32>,
     },
     /// `CURRENT` and the newest meta file disagree on whether the directory is protected.
     #[error("CURRENT and meta file {meta} disagree on whether the directory is protected")]

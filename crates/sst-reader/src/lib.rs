@@ -25,7 +25,8 @@ pub use set::{
 pub use sst_format::monitor::{CancelToken, Cancelled, Meter, Monitor, Phase, Progress};
 pub use table::affected::Affected;
 pub use table::answer::{EntryValue, Lookup};
-pub use table::cursor::{Cursor, EntryRef, Iter, IterEntry};
+pub use table::cursor::{Cursor, Iter, IterEntry};
+pub use table::entry_ref::EntryRef;
 pub use table::inspect::{BlockInfo, BlockRole, TableInfo};
 pub use table::matches::Matches;
 pub use table::static_sorted_file::StaticSortedFile;

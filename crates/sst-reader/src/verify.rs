@@ -79,7 +79,7 @@ impl<'m> Checked<'m> {
 
     /// Adds bytes of `file`, and fails if the verification was cancelled.
     fn add(&mut self, file: &FileLabel, bytes: u64) -> Result<(), ReadError> {
-        self.bytes = self.bytes.saturating_add(bytes);
+        self.bytes += bytes;
         let progress = Progress::new(Phase::Verify).bytes(self.bytes);
         self.monitor.step(progress).map_err(|Cancelled| ReadError::cancelled(file))
     }
@@ -296,7 +296,7 @@ impl Pass<'_> {
         }
     }
 
-    /// Notes that a block plays a role, on the word of block `by`.
+    /// Records the use of a block, as block `by` states it.
     fn claim(&mut self, block: BlockIndex, role: BlockRole, by: BlockIndex) {
         let block_count = self.table.block_count();
         match self.roles.get_mut(usize::from(block.0)) {
@@ -364,8 +364,15 @@ pub fn verify_directory(
     report.damage.extend(verify_metas(&catalog, checked)?);
     let mut blobs: BTreeSet<BlobNumber> = match catalog.blobs() {
         Ok(blobs) => blobs.keys().copied().collect(),
-        // The list is part of a meta file, whose damage is in the report.
-        Err(_) => BTreeSet::new(),
+        Err(error) => {
+            // The list is a part of a meta file, whose damage is in the report already.
+            let is_known = error.is_corruption()
+                && report.damage.iter().any(|known| known.file() == error.file());
+            if !is_known {
+                report.damage.push(error);
+            }
+            BTreeSet::new()
+        }
     };
     for table in &catalog.tables {
         match catalog.open_table(table, options) {
@@ -392,6 +399,7 @@ pub fn verify_directory(
         for certificate in &catalog.certificates {
             let set = SstSet::from_catalog(catalog.clone(), certificate.family, options);
             match set.verify_certificate(monitor) {
+                // The family is one of those that have a certificate.
                 Ok(_) => report.certificates += 1,
                 Err(error @ ReadError::Cancelled { .. }) => return Err(error),
                 Err(error) => report.damage.push(error),

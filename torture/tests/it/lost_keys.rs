@@ -2,12 +2,13 @@
 //! damaged.
 
 use std::collections::BTreeSet;
-use std::convert::Infallible;
 use std::ops::RangeInclusive;
 
 use sst_conformance::{TestEntry, TestValue};
 use sst_format::{BlobNumber, BlockIndex};
-use sst_reader::{Affected, BlockRole, Lookup, ReaderOptions, StaticSortedFile};
+use sst_reader::{
+    Affected, BlockRole, FileLabel, Lookup, ReadError, ReaderOptions, StaticSortedFile,
+};
 use sst_torture::model::sorted;
 use sst_torture::model::table::{Written, blocks_of, write};
 
@@ -48,15 +49,15 @@ impl Lost {
         let blocks: BTreeSet<_> = blocks.iter().copied().collect();
         let blobs: BTreeSet<_> = blobs.iter().copied().map(BlobNumber).collect();
         let mut lost = Self::default();
-        let Ok(()) = file.affected_by::<Infallible>(&blocks, &blobs, &mut |affected| {
+        let walked = file.affected_by::<ReadError>(&blocks, &blobs, &mut |affected| {
             match affected {
                 Affected::ValueInBlock { block, key } => lost.in_blocks.push((block, key.to_vec())),
                 Affected::ValueInBlob { blob, key } => lost.in_blobs.push((blob, key.to_vec())),
                 Affected::Hashes { block, hashes } => lost.hashes.push((block, hashes)),
-                other => panic!("{other:?}"),
             }
             Ok(())
         });
+        walked.unwrap();
         lost
     }
 
@@ -153,8 +154,9 @@ fn the_callback_can_end_the_walk() {
         let mut told = 0;
         let ended = file.affected_by(&blocks, &blobs, &mut |_| {
             told += 1;
-            Err("enough")
+            Err(ReadError::Cancelled { file: FileLabel::new("enough") })
         });
-        assert_eq!((ended, told), (Err("enough"), 1));
+        assert!(matches!(ended, Err(ReadError::Cancelled { .. })), "{ended:?}");
+        assert_eq!(told, 1);
     }
 }

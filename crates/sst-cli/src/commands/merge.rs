@@ -10,6 +10,7 @@ use sst_merge::{
     Inputs, MergePlan, MergePolicy, MergeReport, OlderTables, auto_compact, compact,
     merge_into_commit, merge_into_file, plan_compaction,
 };
+use sst_reader::CatalogTable;
 use sst_writer::file::FileError;
 use sst_writer::publish::CommitInfo;
 use sst_writer::{Publisher, PublisherOptions};
@@ -342,7 +343,7 @@ fn print_plans(
 fn entry_count(directory: &Path, family: u32) -> Result<Option<u64>, CliError> {
     let catalog = read_catalog(directory)?;
     let tables = catalog.tables.iter().filter(|table| table.family == family);
-    Ok(tables.map(|table| table.entry_count).sum())
+    Ok(tables.map(CatalogTable::entry_count).sum())
 }
 
 pub(super) fn note_not_removed(not_removed: &[FileError], context: Context) {

@@ -8,7 +8,7 @@ use sst_writer::publish::{FIRST_COMMIT_FILE_NAME, LOCK_FILE_NAME};
 use sst_writer::{Publisher, PublisherOptions};
 
 use crate::error::CliError;
-use crate::store::read_catalog;
+use crate::store::{is_directory, read_catalog};
 
 /// An output directory. If the command fails, a directory that was created for it is removed.
 pub(super) struct Target {
@@ -19,11 +19,16 @@ pub(super) struct Target {
 
 impl Target {
     pub(super) fn open(directory: &Path, options: PublisherOptions) -> Result<Self, CliError> {
-        if directory.is_dir() {
+        if exists(directory)? && is_directory(directory)? {
             check_directory(directory)?;
         }
-        let is_missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
-        let made = directory.ancestors().take_while(is_missing).map(Path::to_owned).collect();
+        let mut made = Vec::new();
+        for path in directory.ancestors().take_while(|path| !path.as_os_str().is_empty()) {
+            if exists(path)? {
+                break;
+            }
+            made.push(path.to_owned());
+        }
         let publisher = Publisher::open(directory, options)?;
         Ok(Self { publisher, made })
     }
@@ -70,6 +75,11 @@ impl Target {
     }
 }
 
+/// Whether there is a file or directory at `path`.
+fn exists(path: &Path) -> Result<bool, CliError> {
+    path.try_exists().map_err(|error| CliError::io("look for", path, error))
+}
+
 /// Converts the error of a command that was to make a commit after `before`. If the directory shows
 /// another commit now, the error says so. For example, syncing the directory may fail after
 /// `CURRENT` was replaced.
@@ -103,7 +113,7 @@ pub(super) fn check_directory(directory: &Path) -> Result<(), CliError> {
         Ok(_) => Err(CliError::Original(directory.to_owned())),
         // This marker shows that a publisher of ours left the files.
         Err(CliError::NoCurrent { has_files: true, .. })
-            if !directory.join(FIRST_COMMIT_FILE_NAME).exists() =>
+            if !exists(&directory.join(FIRST_COMMIT_FILE_NAME))? =>
         {
             Err(CliError::NotOurs(directory.to_owned()))
         }

@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use sst_format::SequenceNumber;
+use sst_format::del_file::DelFile;
 use sst_format::meta_file::MetaFile;
 
 use crate::harness::{Scratch, join, names, repository, sst, sst_with_input, tables};
@@ -113,12 +115,17 @@ fn a_rollback_is_for_turbopack() {
 
 /// Gives every filter of an unprotected directory the first bytes that Next.js 16.2 wrote.
 fn as_of_16_2(dir: &Path) {
+    start_filters(dir, b"\x1e\x04\x01b\x0f");
+}
+
+/// Replaces the first bytes of every filter of an unprotected directory.
+fn start_filters(dir: &Path, start: &[u8]) {
     for name in names(dir).into_iter().filter(|name| name.ends_with(".meta")) {
         let mut bytes = fs::read(dir.join(&name)).unwrap();
         let ranges: Vec<_> =
             MetaFile::parse(&bytes, crc32fast::hash).unwrap().filter_ranges().collect();
         for range in ranges {
-            bytes[range][..5].copy_from_slice(b"\x1e\x04\x01b\x0f");
+            bytes[range][..start.len()].copy_from_slice(start);
         }
         fs::write(dir.join(name), bytes).unwrap();
     }
@@ -137,6 +144,11 @@ fn directories_with_filters_of_next_16_2_are_read_by_all_commands() {
     let get = sst(&[&"get", &db, &"--family", &"1", &"--hex", &key]).expect(0);
     assert_eq!(get.text().trim_end().split_once('\t'), Some((key, value)));
     sst(&[&"get", &db, &"--family", &"1", &"--hex", &"00"]).expect(1);
+    for table in sst(&[&"inspect", &db, &"--json"]).expect(0).json()["tables"].as_array().unwrap() {
+        let filter = &table["filter"];
+        assert!(filter["releases"].as_str().unwrap().contains("16.2"), "{filter}");
+        assert!(filter["bytes"].as_u64().unwrap() > 0, "{filter}");
+    }
     sst(&[&"inspect", &db]).expect(0);
     let report = sst(&[&"verify", &db, &"--json"]).expect(0).json();
     let notes = report["notes"].as_array().unwrap();
@@ -146,6 +158,15 @@ fn directories_with_filters_of_next_16_2_are_read_by_all_commands() {
     sst(&[&"merge", &db, &"--family", &"1", &"-o", &out]).expect(0);
     let merged = sst(&[&"scan", &out, &"--hex"]).expect(0);
     assert_eq!(merged.text(), line);
+}
+
+#[test]
+fn a_filter_that_cannot_be_read_is_damage_in_a_report_of_its_table() {
+    let scratch = Scratch::new();
+    let db = cache(&scratch);
+    start_filters(&db, &[0xff; 16]);
+    let report = sst(&[&"inspect", &db, &"--json"]).expect(2).json();
+    assert_eq!(report["damage"].as_array().unwrap().len(), tables(&db).len(), "{report}");
 }
 
 #[test]
@@ -167,6 +188,23 @@ fn tables_that_two_meta_files_name_or_none_are_noted() {
     assert_eq!(notes.len(), 2, "{notes:?}");
     assert!(notes[0].contains(&meta) && notes[0].contains(&again), "{notes:?}");
     assert!(notes[1].contains(&stray), "{notes:?}");
+}
+
+#[test]
+fn no_table_is_noted_to_be_unnamed_if_a_meta_file_cannot_be_read() {
+    let scratch = Scratch::new();
+    let db = cache(&scratch);
+    let current = fs::read(db.join("CURRENT")).unwrap();
+    let current = u32::from_be_bytes(current[..4].try_into().unwrap());
+    let dead = format!("{:08}.meta", current + 1);
+    fs::write(db.join(&dead), "not a meta file").unwrap();
+    let del = DelFile::encode([SequenceNumber(current + 1)]);
+    fs::write(db.join(format!("{:08}.del", current + 2)), del).unwrap();
+    fs::copy(&tables(&db)[0], db.join(format!("{:08}.sst", current + 3))).unwrap();
+    fs::write(db.join("CURRENT"), (current + 3).to_be_bytes()).unwrap();
+    let report = sst(&[&"verify", &db, &"--json"]).expect(0).json();
+    let notes = report["notes"].as_array().unwrap();
+    assert!(notes.len() == 1 && notes[0].as_str().unwrap().contains(&dead), "{notes:?}");
 }
 
 /// Family 0 of a cache that Next.js 16.2.9 wrote, with a filter in its encoding.

@@ -4,7 +4,6 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 
-use sst_format::file_name::{FileKind, FileName};
 use sst_reader::{BlockCache, Catalog, CatalogTable, ReaderOptions, StaticSortedFile};
 
 use crate::runs::{Run, RunCursor, TableInput};
@@ -85,11 +84,11 @@ impl Inputs {
     ///
     /// # Errors
     ///
-    /// As [`StaticSortedFile::open_standalone`].
+    /// As [`Catalog::around_table`] and [`StaticSortedFile::open_standalone`].
     pub fn add_table(&mut self, path: impl AsRef<Path>) -> Result<(), MergeError> {
         let path = path.as_ref();
-        if let Some(table) = listed(path) {
-            self.tables.push(table);
+        if let Some((catalog, table)) = Catalog::around_table(path)? {
+            self.tables.push(TableInput::listed(Arc::new(catalog), &table));
             return Ok(());
         }
         let table = StaticSortedFile::open_standalone(path, &self.options)?;
@@ -160,18 +159,4 @@ impl Inputs {
         }
         runs
     }
-}
-
-/// The table at `path` as the directory around it lists it; `None` if there is no directory that
-/// can be read and lists it.
-fn listed(path: &Path) -> Option<TableInput> {
-    let name = FileName::parse(path.file_name()?.to_str()?)?;
-    if name.kind != FileKind::Sst {
-        return None;
-    }
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // A table can be read without the directory around it, which may be damaged or none of ours.
-    let catalog = Arc::new(Catalog::read(dir).ok()?);
-    let table = catalog.tables.iter().find(|table| table.sequence == name.sequence)?;
-    Some(TableInput::listed(Arc::clone(&catalog), table))
 }

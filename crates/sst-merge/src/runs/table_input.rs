@@ -38,7 +38,7 @@ impl TableInput {
     /// Number of entries, if the directory has a protection section that states it.
     pub(crate) const fn entry_count(&self) -> Option<u64> {
         match &self.origin {
-            Origin::Listed { table, .. } => table.entry_count,
+            Origin::Listed { table, .. } => table.entry_count(),
             Origin::Lone { .. } => None,
         }
     }

@@ -169,7 +169,7 @@ fn entries_with_equal_hashes_stay_in_one_table() {
     // Ten below, in threes; the twenty with the last of the ten or alone; ten above.
     let catalog = Catalog::read(&out).unwrap();
     let lens: Vec<u64> =
-        catalog.tables.iter().rev().map(|table| table.entry_count.unwrap()).collect();
+        catalog.tables.iter().rev().map(|table| table.entry_count().unwrap()).collect();
     assert_eq!(tables, lens.len());
     assert_eq!(lens.iter().sum::<u64>(), 40);
     let of_the_run = catalog
@@ -213,7 +213,7 @@ fn tables_end_by_uncompressed_bytes_as_those_of_a_load_do() {
     handle.finish().unwrap();
     loader.finish().unwrap();
     for table in Catalog::read(&loaded).unwrap().tables {
-        assert!(table.entry_count.unwrap() <= 10);
+        assert!(table.entry_count().unwrap() <= 10);
     }
     let defaults = (MergeOptions::default(), BulkOptions::default());
     assert_eq!(defaults.0.max_table_bytes, defaults.1.max_table_bytes);

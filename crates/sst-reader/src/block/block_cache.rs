@@ -60,14 +60,15 @@ impl Weighter<BlockKey, Resident> for ByteWeighter {
     }
 }
 
-/// Lookups do not touch the cache, so it learns of them when it looks for a block to drop.
+/// Second-chance eviction. Lookups do not touch the cache: they set a flag in the slot, which the
+/// cache reads when it looks for a block to evict.
 #[derive(Clone)]
 struct SecondChance;
 
 impl Lifecycle<BlockKey, Resident> for SecondChance {
     type RequestState = ();
 
-    /// A block that was used since the last time is passed over once.
+    /// A block that was used since the last look is passed over once.
     fn is_pinned(&self, key: &BlockKey, resident: &Resident) -> bool {
         resident.slots.take_use(BlockIndex(key.block))
     }
@@ -76,6 +77,9 @@ impl Lifecycle<BlockKey, Resident> for SecondChance {
         resident.slots.set(BlockIndex(key.block), None);
     }
 }
+
+/// The least number of blocks that a cache is made for: fewer than that make one shard.
+const MIN_BLOCKS: usize = 16;
 
 type Residents = Cache<BlockKey, Resident, ByteWeighter, DefaultHashBuilder, SecondChance>;
 
@@ -106,8 +110,10 @@ impl BlockCache {
     #[must_use]
     pub fn new(capacity: u64) -> Self {
         // Blocks are around 8 to 16 KiB. The estimate sizes the first hash table, which grows; a
-        // large cache does not allocate all of it when it is made.
-        let blocks = usize::try_from(capacity / (8 << 10)).unwrap_or(usize::MAX).clamp(16, 1 << 12);
+        // large cache does not allocate all of it when it is made. A count that a `usize` cannot
+        // hold is above the upper bound.
+        let blocks = usize::try_from(capacity / (8 << 10)).unwrap_or(usize::MAX);
+        let blocks = blocks.clamp(MIN_BLOCKS, 1 << 12);
         // One shard: lookups find cached blocks in the slots of their table, so only a thread that
         // has just read or decompressed a block takes the lock, for far shorter than that took. A
         // shard of several holds no block longer than its share of the capacity.
@@ -119,8 +125,11 @@ impl BlockCache {
         let hasher = DefaultHashBuilder::default();
         let cache = match options {
             Ok(options) => Cache::with_options(options, ByteWeighter, hasher, SecondChance),
-            // Never: only options without a capacity are refused.
-            Err(_) => Cache::with(blocks, capacity, ByteWeighter, hasher, SecondChance),
+            Err(_) => {
+                debug_assert!(false, "options that have both capacities are accepted");
+                // One shard too: a cache that expects so few blocks makes no second one.
+                Cache::with(MIN_BLOCKS, capacity, ByteWeighter, hasher, SecondChance)
+            }
         };
         Self {
             cache,
@@ -203,8 +212,8 @@ impl BlockCache {
         let resident = Resident { block: SharedBlock::clone(payload), slots: Arc::clone(slots) };
         self.cache.insert(key, resident);
         slots.set(block, Some(SharedBlock::clone(payload)));
-        // Dropped meanwhile, perhaps before it was in its slot: then it must not stay in its slot,
-        // where it is not counted. A thread that drops it later finds it there.
+        // The cache may have evicted the block already. Then clear its slot: the cache no longer
+        // counts its bytes. A thread that evicts it later clears the slot itself.
         if !self.cache.contains_key(&key) {
             slots.set(block, None);
         }

@@ -36,6 +36,11 @@ pub(crate) struct BlockDirectory {
 }
 
 impl BlockDirectory {
+    /// The state of a block that was verified and is stored raw; 0 is one that was not verified.
+    const RAW: u8 = 1;
+    /// The state of a block that was verified and is compressed.
+    const COMPRESSED: u8 = 2;
+
     /// Copies an offset table, and checks it. O(number of blocks).
     pub(crate) fn new(
         offsets: &OffsetTable<'_>,
@@ -85,7 +90,9 @@ impl BlockDirectory {
         self.headers.get(usize::from(block.0)).copied().map(BlockHeader::from_bytes)
     }
 
-    /// How a block is stored, if its checksum was found to be right.
+    /// How a block is stored, if its checksum was found to be right. `None` of a block that was
+    /// found to be stored in both ways: the file was changed while it was open, and the block is
+    /// verified anew at each use.
     #[inline]
     pub(crate) fn verified(&self, block: BlockIndex) -> Option<Stored> {
         let (byte, shift) = Self::bits_of(block);
@@ -94,26 +101,28 @@ impl BlockDirectory {
         // second check.
         let bits = self.states.get(byte)?.load(Ordering::Relaxed);
         match (bits >> shift) & 3 {
-            1 => Some(Stored::Raw),
-            2 => Some(Stored::Compressed),
+            Self::RAW => Some(Stored::Raw),
+            Self::COMPRESSED => Some(Stored::Compressed),
+            // Not verified, or both.
             _ => None,
         }
     }
 
-    /// Remembers that a block's checksum is right. There is nothing to remember of a block that the
-    /// table does not have.
-    pub(crate) fn set_verified(&self, block: BlockIndex, stored: Stored) {
+    /// Remembers that a block's checksum is right. `false` if the table has no such block.
+    #[must_use]
+    pub(crate) fn set_verified(&self, block: BlockIndex, stored: Stored) -> bool {
         let (byte, shift) = Self::bits_of(block);
         let bits: u8 = match stored {
-            Stored::Raw => 1,
-            Stored::Compressed => 2,
+            Stored::Raw => Self::RAW,
+            Stored::Compressed => Self::COMPRESSED,
         };
-        if let Some(states) = self.states.get(byte) {
-            sst_format::planted!("state-lost" => let known = states.load(Ordering::Relaxed);
-                return states.store(known | (bits << shift), Ordering::Relaxed));
-            states.fetch_or(bits << shift, Ordering::Relaxed);
-        }
+        let Some(states) = self.states.get(byte) else { return false };
+        sst_format::planted!("state-lost" => let known = states.load(Ordering::Relaxed);
+            states.store(known | (bits << shift), Ordering::Relaxed);
+            return true);
+        states.fetch_or(bits << shift, Ordering::Relaxed);
         self.verified_count.fetch_add(1, CountOrdering::Relaxed);
+        true
     }
 
     /// Whether more than half of the blocks were probably never read.
@@ -140,8 +149,9 @@ mod tests {
         let bytes: Vec<u8> = ends.iter().flat_map(|end| end.to_be_bytes()).collect();
         let table = OffsetTable::parse(&bytes, 9, 72 + 36).unwrap();
         let directory = BlockDirectory::new(&table, None).unwrap();
-        directory.set_verified(BlockIndex(3), Stored::Raw);
-        directory.set_verified(BlockIndex(4), Stored::Compressed);
+        assert!(directory.set_verified(BlockIndex(3), Stored::Raw));
+        assert!(directory.set_verified(BlockIndex(4), Stored::Compressed));
+        assert!(!directory.set_verified(BlockIndex(12), Stored::Raw));
         for block in 0..10 {
             let expected = match block {
                 3 => Some(Stored::Raw),

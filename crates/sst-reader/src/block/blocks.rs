@@ -112,16 +112,31 @@ impl Blocks {
 
     /// The payload of a block that must not be compressed.
     pub(crate) fn raw_payload(&self, block: BlockIndex) -> Result<Slice<'_>, ReadError> {
-        let payload = self.payload(block, Fill::Bypass)?;
-        if self.directory.verified(block) == Some(Stored::Compressed) {
+        if let Some(payload) = self.verified_in_place(block) {
+            return Ok(payload);
+        }
+        let mut buffer = Vec::new();
+        let (header, stored) = self.stored(block, &mut buffer)?;
+        if !codec::is_stored_raw(header) {
             return Err(self.corrupt(block, Corruption::CompressedIndex));
         }
-        Ok(payload)
+        self.cache.count_load(stored.len(), stored.len());
+        self.raw_block(block, stored)
     }
 
-    /// The uncompressed payload of a block. Three places are looked at in turn: the file, if it is
-    /// in memory and the block is stored raw and was verified; the cache; the file, with all
-    /// checks.
+    /// The payload of a block that is stored raw, as it was read: where it lies, if the file is in
+    /// memory, or a copy.
+    fn raw_block(&self, block: BlockIndex, stored: &[u8]) -> Result<Slice<'_>, ReadError> {
+        if self.file.is_none() {
+            return self.decoder(block).copy(stored).map(Slice::of_block);
+        }
+        let in_place = self.in_place(block);
+        in_place.ok_or_else(|| ReadError::internal(&self.label, "the blocks lie in the file"))
+    }
+
+    /// The uncompressed payload of a block. It comes from the first of these places that has it:
+    /// the file, if that is in memory and the block is stored raw and was verified; the cache; the
+    /// file, with all checks.
     #[inline]
     pub(crate) fn payload(&self, block: BlockIndex, fill: Fill) -> Result<Slice<'_>, ReadError> {
         match self.verified_in_place(block) {
@@ -158,15 +173,17 @@ impl Blocks {
         }
     }
 
-    /// The stored payload of a block of a file in memory.
+    /// The stored payload of a block; `None` if the file is not in memory. A block that does not lie
+    /// in the file, which the check of the offset table rules out, is `None` too:
+    /// [`Blocks::raw_block`] reports it.
     #[inline]
     fn in_place(&self, block: BlockIndex) -> Option<Slice<'_>> {
         let range = self.directory.range(block)?;
         self.file.as_ref()?.part(|file| payload_of(file, range).ok_or(())).ok()
     }
 
-    /// The part of the payload of a block that `choose` finds, if [`Blocks::ready_bytes`] has the
-    /// block.
+    /// The part of the payload of a block that `choose` finds. `None` if something has to be done
+    /// for the payload: see [`Blocks::ready_bytes`].
     #[inline(always)]
     pub(crate) fn ready_part<E>(
         &self,
@@ -190,7 +207,8 @@ impl Blocks {
         }
     }
 
-    /// `part`, a part of what [`Blocks::ready_bytes`] gave, to be kept.
+    /// Turns `part`, a part of the result of [`Blocks::ready_bytes`], into a [`Slice`]. `None` if it
+    /// is a part of other bytes.
     #[inline(always)]
     pub(crate) fn kept_part(&self, part: &[u8]) -> Option<Slice<'_>> {
         let again = self.file.as_ref()?.part(
@@ -283,7 +301,9 @@ impl Blocks {
             }
             let is_raw = codec::is_stored_raw(header);
             let stored_as = if is_raw { Stored::Raw } else { Stored::Compressed };
-            self.directory.set_verified(block, stored_as);
+            if !self.directory.set_verified(block, stored_as) {
+                return Err(ReadError::internal(&self.label, "a block with a range has a state"));
+            }
         }
         Ok((header, stored))
     }
@@ -298,8 +318,8 @@ impl Blocks {
         Ok((BlockHeader::from_bytes(bytes), range))
     }
 
-    /// Where a block lies in the file; `None` if there is no such block.
-    pub(super) fn place(&self, block: BlockIndex) -> Option<Range<usize>> {
+    /// The bytes of a block in the file, header included; `None` if there is no such block.
+    pub(super) fn byte_range(&self, block: BlockIndex) -> Option<Range<usize>> {
         self.directory.range(block).map(|range| range.start as usize..range.end as usize)
     }
 
@@ -347,13 +367,11 @@ impl Blocks {
         let decoder = self.decoder(block);
         let payload = match decoder.decode(header, stored)? {
             Decoded::Decompressed(payload) => payload,
-            Decoded::AsStored => match self.in_place(block) {
-                Some(in_place) => {
-                    self.cache.count_load(stored.len(), stored.len());
-                    return Ok(in_place);
-                }
-                None => decoder.copy(stored)?,
-            },
+            Decoded::AsStored if self.file.is_some() => {
+                self.cache.count_load(stored.len(), stored.len());
+                return self.raw_block(block, stored);
+            }
+            Decoded::AsStored => decoder.copy(stored)?,
         };
         self.cache.count_load(stored.len(), payload.slice.len());
         if fill == Fill::Cache {

@@ -30,21 +30,41 @@ pub(crate) fn shared_block(bytes: &[u8]) -> SharedBlock {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NoMemory;
 
+/// Why a block could not be filled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FillError {
+    /// There are no bytes that fill it exactly.
+    NotFilled,
+    /// The system refuses memory.
+    NoMemory(NoMemory),
+    /// A broken rule of this crate's own.
+    Internal(&'static str),
+}
+
+impl From<NoMemory> for FillError {
+    fn from(error: NoMemory) -> Self {
+        Self::NoMemory(error)
+    }
+}
+
 /// A new block of these bytes, if there is memory for it.
 pub(crate) fn try_shared_block(bytes: &[u8]) -> Result<SharedBlock, NoMemory> {
     ThinArc::try_from_header_and_slice((), bytes).map_err(|_| NoMemory)
 }
 
-/// A new block of `len` bytes that `fill` has filled, without a copy; `None` if it could not.
+/// A new block of `len` bytes that `fill` has filled, without a copy. `fill` returns whether it
+/// could.
 pub(crate) fn filled_block(
     len: usize,
     fill: impl FnOnce(&mut [u8]) -> bool,
-) -> Result<Option<SharedBlock>, NoMemory> {
+) -> Result<SharedBlock, FillError> {
     let zeros = std::iter::repeat_n(0, len);
     let mut block = ThinArc::try_from_header_and_iter((), zeros).map_err(|_| NoMemory)?;
-    let is_filled = block
-        .with_arc_mut(|block| Arc::get_mut(block).is_some_and(|block| fill(block.slice_mut())));
-    Ok(is_filled.then_some(block))
+    block.with_arc_mut(|block| match Arc::get_mut(block) {
+        Some(block) => fill(block.slice_mut()).then_some(()).ok_or(FillError::NotFilled),
+        None => Err(FillError::Internal("a new block has one owner")),
+    })?;
+    Ok(block)
 }
 
 /// A cached block that is in use, without a counter that processors would take from each other.

@@ -1,12 +1,14 @@
 //! From the bytes of a stored block to its payload: the one file of this crate that knows how
-//! blocks are compressed. A codec more is one arm more in each of these functions.
+//! blocks are compressed. To add a codec, add an arm to each `match` on [`Encoding`] here.
 
 use std::cell::Cell;
 
 use sst_format::BlockIndex;
 use sst_format::block::{BlockHeader, Encoding};
 
-use crate::block::cached_block::{NoMemory, SharedBlock, filled_block, try_shared_block};
+use crate::block::cached_block::{
+    FillError, NoMemory, SharedBlock, filled_block, try_shared_block,
+};
 use crate::{Corruption, FileLabel, ReadError};
 
 /// The payload of a block.
@@ -35,7 +37,7 @@ pub(crate) const fn is_stored_raw(header: BlockHeader) -> bool {
     }
 }
 
-/// Whose payloads are decoded, for errors, and how long they may be.
+/// The file and block that errors name, and the longest payload that is decoded.
 #[derive(Clone, Copy)]
 pub(crate) struct Decoder<'a> {
     pub(crate) label: &'a FileLabel,
@@ -54,20 +56,22 @@ impl Decoder<'_> {
     /// [`Corruption::Decompression`] if the bytes are not a compressed block of exactly the stated
     /// length; [`ReadError::OverLimit`]; [`ReadError::OutOfMemory`].
     pub(crate) fn decode(&self, header: BlockHeader, stored: &[u8]) -> Result<Decoded, ReadError> {
-        let Encoding::Lz4 { uncompressed_len } = header.encoding else {
-            return Ok(Decoded::AsStored);
+        let uncompressed_len = match header.encoding {
+            Encoding::Raw => return Ok(Decoded::AsStored),
+            Encoding::Lz4 { uncompressed_len } => uncompressed_len,
         };
         let stated = u64::from(uncompressed_len);
         self.check_len(stated)?;
-        match decompress(stored, uncompressed_len) {
-            Ok(Some(payload)) => Ok(Decoded::Decompressed(payload)),
-            Ok(None) => Err(ReadError::Corrupt {
+        decompress(stored, uncompressed_len).map(Decoded::Decompressed).map_err(|error| match error
+        {
+            FillError::NotFilled => ReadError::Corrupt {
                 file: self.label.clone(),
                 block: self.block,
                 cause: Corruption::Decompression { stated },
-            }),
-            Err(NoMemory) => Err(self.out_of_memory(stated)),
-        }
+            },
+            FillError::NoMemory(NoMemory) => self.out_of_memory(stated),
+            FillError::Internal(invariant) => ReadError::internal(self.label, invariant),
+        })
     }
 
     /// A copy of a payload that is stored as it is, in memory of its own.
@@ -98,8 +102,8 @@ thread_local! {
     static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// `None` if the bytes are not an LZ4 block of exactly that length.
-fn decompress(stored: &[u8], uncompressed_len: u32) -> Result<Option<SharedBlock>, NoMemory> {
+/// [`FillError::NotFilled`] if the bytes are not an LZ4 block of exactly that length.
+fn decompress(stored: &[u8], uncompressed_len: u32) -> Result<SharedBlock, FillError> {
     // A machine whose addresses do not reach so far has no memory of that length.
     let len = usize::try_from(uncompressed_len).map_err(|_| NoMemory)?;
     let fill = |out: &mut [u8]| {
@@ -113,8 +117,13 @@ fn decompress(stored: &[u8], uncompressed_len: u32) -> Result<Option<SharedBlock
         buffer.try_reserve_exact(more).map_err(|_| NoMemory)?;
         buffer.resize(len, 0);
     }
-    let filled = buffer.get_mut(..len).and_then(|out| fill(out).then_some(&*out));
-    let payload = filled.map(try_shared_block).transpose();
+    let payload = match buffer.get_mut(..len) {
+        Some(out) => match fill(out) {
+            true => try_shared_block(out).map_err(FillError::from),
+            false => Err(FillError::NotFilled),
+        },
+        None => Err(FillError::Internal("a buffer that was resized has the length")),
+    };
     BUFFER.set(buffer);
     payload
 }

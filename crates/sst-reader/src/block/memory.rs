@@ -44,8 +44,8 @@ impl Mapping {
         &self.map
     }
 
-    /// Tells the kernel not to read around the pages that are touched. [`Mapping::will_need`] asks
-    /// for pages from then on.
+    /// Tells the kernel not to read around the pages that are touched. From then on
+    /// [`Mapping::will_need`] reads pages ahead.
     pub(crate) fn expect_random_reads(&mut self) {
         #[cfg(unix)]
         if self.map.len() > MIN_RANDOM_LEN {
@@ -80,6 +80,25 @@ type BlockGuard = Guard<Option<Block>>;
 /// A block in memory of its own, shared by counting.
 type Block = ThinArc<(), u8>;
 
+/// The guard of a slot that has a block.
+struct FullGuard(BlockGuard);
+
+impl FullGuard {
+    /// `None` if the slot is empty.
+    #[inline]
+    fn new(guard: BlockGuard) -> Option<Self> {
+        guard.is_some().then_some(Self(guard))
+    }
+
+    #[inline]
+    #[expect(unsafe_code, reason = "`new` has looked; see the comment on the block")]
+    fn block(&self) -> &Block {
+        // SAFETY: `new`, the only function that makes one, refuses the guard of an empty slot, and
+        // the content of a guard never changes.
+        unsafe { self.0.as_ref().unwrap_unchecked() }
+    }
+}
+
 /// The owner of the memory of some bytes, which keeps them where they are.
 enum Holder<'a, F> {
     /// A file that is open for as long as `'a`.
@@ -87,7 +106,7 @@ enum Holder<'a, F> {
     /// A file, shared.
     File(Arc<F>),
     /// A cached block, for a short time.
-    Guard(BlockGuard),
+    Guard(FullGuard),
     /// A block, shared.
     Block(Block),
 }
@@ -135,7 +154,8 @@ impl<'a, F: 'static> HeldBytes<'a, F> {
     /// All bytes of a cached block; `None` if the slot was empty.
     #[inline]
     pub(crate) fn of_guard(guard: BlockGuard) -> Option<Self> {
-        let bytes = NonNull::from(&guard.as_ref()?.slice);
+        let guard = FullGuard::new(guard)?;
+        let bytes = NonNull::from(&guard.block().slice);
         Some(Self { bytes, holder: Holder::Guard(guard) })
     }
 
@@ -192,7 +212,7 @@ impl<'a, F: 'static> HeldBytes<'a, F> {
         Some(Self { bytes, holder })
     }
 
-    /// Whether something else holds the same block too. A file is no memory of anyone's.
+    /// Whether something else holds the same block too. A file does not count as shared.
     pub(crate) fn is_shared(&self) -> bool {
         match &self.holder {
             Holder::Block(block) => Block::strong_count(block) > 1,
@@ -223,15 +243,8 @@ impl<'a, F: 'static> HeldBytes<'a, F> {
     }
 
     /// The same bytes in the block that `guard`, the holder, is for.
-    fn counted(&self, guard: &BlockGuard) -> HeldBytes<'static, F> {
-        match &**guard {
-            Some(block) => {
-                HeldBytes { bytes: self.bytes, holder: Holder::Block(Block::clone(block)) }
-            }
-            // `of_guard` lets no guard of an empty slot in. If there were one, a copy would be
-            // right.
-            None => HeldBytes::of_block(Block::from_header_and_slice((), self.as_slice())),
-        }
+    fn counted(&self, guard: &FullGuard) -> HeldBytes<'static, F> {
+        HeldBytes { bytes: self.bytes, holder: Holder::Block(Block::clone(guard.block())) }
     }
 }
 

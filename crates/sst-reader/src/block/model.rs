@@ -46,7 +46,7 @@ fn no_state_is_lost_or_made_up_by_writes_to_its_neighbour() {
         let set = |block, state| {
             let directory = Arc::clone(&directory);
             thread::spawn(move || {
-                directory.set_verified(BlockIndex(block), state);
+                assert!(directory.set_verified(BlockIndex(block), state));
                 // A thread sees its own writes.
                 assert_eq!(directory.verified(BlockIndex(block)), Some(state));
             })

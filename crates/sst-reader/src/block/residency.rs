@@ -48,7 +48,7 @@ pub(crate) struct ReadAhead {
 impl ReadAhead {
     /// Of a scan that starts behind block `before`, or with the first block.
     pub(crate) fn behind(blocks: &Blocks, before: Option<BlockIndex>) -> Self {
-        Self::from(before.and_then(|before| blocks.place(before)).map_or(0, |range| range.end))
+        Self::from(before.and_then(|before| blocks.byte_range(before)).map_or(0, |range| range.end))
     }
 
     const fn from(start: usize) -> Self {
@@ -83,7 +83,7 @@ impl Blocks {
     /// and asks for those behind it.
     pub(crate) fn read_ahead(&self, block: BlockIndex, ahead: &mut ReadAhead) {
         // The read that follows reports a block that is not there.
-        let (Some(map), Some(range)) = (self.random_map(), self.place(block)) else { return };
+        let (Some(map), Some(range)) = (self.random_map(), self.byte_range(block)) else { return };
         let is_missing = || !self.is_verified(block) || touch_waits(map, range.start);
         if let Some(range) = ahead.step(range.end, map.as_slice().len(), is_missing) {
             map.will_need(range);
@@ -92,7 +92,7 @@ impl Blocks {
 
     /// Brings a block that a lookup is about to read into memory, or starts to.
     pub(super) fn bring_in(&self, block: BlockIndex) {
-        let (Some(map), Some(range)) = (self.random_map(), self.place(block)) else { return };
+        let (Some(map), Some(range)) = (self.random_map(), self.byte_range(block)) else { return };
         if !self.is_verified(block) {
             return map.will_need(range);
         }
@@ -122,7 +122,7 @@ impl Blocks {
 
     /// Length of a block in the file in bytes; `None` if there is no such block.
     pub(crate) fn len_of(&self, block: BlockIndex) -> Option<usize> {
-        self.place(block).map(|range| range.len())
+        self.byte_range(block).map(|range| range.len())
     }
 
     /// Starts to read a block that will be looked up soon, if it was never read. Returns whether it

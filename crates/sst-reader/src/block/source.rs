@@ -83,7 +83,7 @@ impl Source {
     pub(crate) fn expect_random_reads(&mut self) {
         match self {
             Self::Mapped(mapping) => mapping.expect_random_reads(),
-            // A read asks for the bytes of a whole block, and of no others, as it is.
+            // Positioned reads already ask for whole blocks, and nothing else.
             Self::Positioned(_) | Self::Memory(_) => {}
         }
     }

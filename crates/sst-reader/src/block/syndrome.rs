@@ -15,7 +15,7 @@ const POLYNOMIAL: u32 = 0xedb8_8320;
 /// Number of baby steps.
 const STEPS: u32 = 2048;
 
-/// A message may have as many bits: beyond, two bits share a syndrome.
+/// Longest message in bits: in a longer one two bits share a syndrome.
 const MAX_BITS: u64 = u32::MAX as u64 - 32;
 
 /// One more bit behind the flipped one.

@@ -8,7 +8,7 @@ use sst_format::protection::BlobRecord;
 use sst_format::{BlobNumber, SequenceNumber};
 
 use super::Catalog;
-use super::catalog::path_of;
+use super::paths::path_of;
 use crate::block::codec::{Decoded, Decoder};
 use crate::block::source::Source;
 use crate::block::triage::{FilePart, wrong_checksum, wrong_header};

@@ -1,6 +1,7 @@
 //! The tables and blobs of a directory as of its commit: reads `CURRENT` and the meta files, and
 //! checks that they belong together (FORMAT.md sections 1 and 9).
 
+mod around_table;
 mod blob_records;
 mod described;
 mod scope;
@@ -21,11 +22,12 @@ use sst_format::identity::CommitIdentity;
 use sst_format::live::live_tables;
 use sst_format::meta_head::CommitKind;
 #[cfg(sst_planted)]
-use sst_format::meta_head::ListedMeta;
+use sst_format::protection::LiveMeta;
 
 use super::CatalogTable;
 use super::identity::Glance;
-use super::loaded_meta::LoadedMeta;
+use super::loaded_meta::{ListedFile, LoadedMeta};
+use super::paths::path_of;
 use crate::block::source::open_regular;
 use crate::{Access, Corruption, FileLabel, ReadError, ReaderOptions, StaticSortedFile};
 use blob_records::BlobRecords;
@@ -60,11 +62,6 @@ pub struct Catalog {
     /// Newest first.
     metas: Vec<Arc<LoadedMeta>>,
     blobs: Arc<BlobRecords>,
-}
-
-/// Where a numbered file is in the directory `dir`.
-pub(crate) fn path_of(dir: &Path, sequence: SequenceNumber, kind: FileKind) -> PathBuf {
-    dir.join(FileName { sequence, kind }.to_string())
 }
 
 impl Catalog {
@@ -165,7 +162,9 @@ impl Catalog {
             Some(checksum) if current.is_protected => Glance::protected(current, checksum),
             _ => glance_at_loaded(dir, current, newest)?,
         };
-        let kind = newest.filter(|newest| newest.sequence == current.sequence);
+        // In a directory without protection the newest meta file may be of an earlier commit, whose
+        // certificates are not those of this one.
+        let own = newest.filter(|newest| newest.sequence == current.sequence);
         let described: Vec<&LoadedMeta> = metas.iter().map(|meta| &**meta).collect();
         let live = live_tables(&described).into_iter().rev();
         let is_wanted = |table: &&CatalogTable| scope.needs_table(table);
@@ -174,9 +173,9 @@ impl Catalog {
             dir: dir.to_owned(),
             commit: current.sequence,
             is_protected: current.is_protected,
-            kind: kind.and_then(|newest| newest.kind),
+            kind: own.and_then(|own| own.kind),
             tables,
-            certificates: newest.map_or_else(Vec::new, |newest| newest.certificates.clone()),
+            certificates: own.map_or_else(Vec::new, |own| own.certificates.clone()),
             meta_files: metas.iter().map(|meta| meta.sequence).collect(),
             glance,
             scope,
@@ -273,10 +272,8 @@ fn glance_at_loaded(
 ) -> Result<Glance, ReadError> {
     match newest {
         Some(newest) if newest.sequence == current.sequence => {
-            let start = (*newest.source).as_ref().get(..newest.start_len).ok_or_else(|| {
-                ReadError::internal(&newest.source.label, "a bare meta file is held whole")
-            })?;
-            Ok(Glance::bare(current, start, newest.source.identity.clone()))
+            let start = newest.source.start(newest.start_len)?;
+            Ok(Glance::bare(current, start.as_slice(), newest.source.identity.clone()))
         }
         _ => Glance::at(dir, newest.map_or(0, |newest| newest.start_len)),
     }
@@ -304,16 +301,17 @@ fn read_listed(
     // Parsing has made sure that they ascend.
     let mut listed = newest.listed()?;
     listed.reverse();
-    if listed.first().is_none_or(|first| first.sequence != newest.sequence) {
+    if listed.first().is_none_or(|first| first.live.sequence != newest.sequence) {
         return Err(ReadError::corrupt(label, Corruption::NotListed));
     }
-    let (by, lists_hashes) = (newest.sequence, newest.lists_hashes());
+    let by = newest.sequence;
     let mut metas = Vec::with_capacity(listed.len());
     metas.push(Arc::new(newest));
-    for live in listed.into_iter().skip(1) {
-        if lists_hashes && !scope.needs_meta(&live) {
+    for file in listed.into_iter().skip(1) {
+        if !scope.needs_meta(&file) {
             continue;
         }
+        let ListedFile { live, .. } = file;
         let is_it = |meta: &&Arc<LoadedMeta>| {
             meta.sequence == live.sequence && meta.checksum == Some(live.checksum)
         };
@@ -325,11 +323,10 @@ fn read_listed(
         let live = sst_format::planted!(
             "chain-unchecked",
             live,
-            ListedMeta { checksum: meta.checksum.unwrap_or(0), ..live }
+            LiveMeta { checksum: meta.checksum.unwrap_or(0), ..live }
         );
         if meta.checksum != Some(live.checksum) {
-            // A file without protection has no checksum, and the message says 0.
-            let (expected, found) = (live.checksum, meta.checksum.unwrap_or(0));
+            let (expected, found) = (live.checksum, meta.checksum);
             let cause = Corruption::NotTheListedFile { by, expected, found };
             return Err(ReadError::corrupt(&meta.source.label, cause));
         }

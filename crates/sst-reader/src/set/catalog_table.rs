@@ -11,8 +11,8 @@ use sst_format::identity::TableIdentity;
 use sst_format::meta_file::TableRecord;
 use sst_format::{SequenceNumber, SstMeta, TableProtection};
 
-use super::catalog::path_of;
-use super::meta_source::{MetaSource, Part};
+use super::meta_source::{MetaRange, MetaSource};
+use super::paths::path_of;
 use crate::ReadError;
 
 /// A live table of a directory. Its filter and the copies of its block headers stay in the meta
@@ -23,14 +23,12 @@ use crate::ReadError;
 pub struct CatalogTable {
     /// Its sequence number.
     pub sequence: SequenceNumber,
-    /// The meta file that describes it.
-    pub meta_file: SequenceNumber,
+    /// The meta file that describes it; `None` if none does yet.
+    pub meta_file: Option<SequenceNumber>,
     /// The key space it belongs to.
     pub family: u32,
     /// Its line in the meta file: size, hashes, flags.
     pub record: TableRecord,
-    /// Number of entries; `None` if the directory is not protected.
-    pub entry_count: Option<u64>,
     /// Tells whether the table of another commit is this one.
     pub(super) identity: TableIdentity,
     /// The checksum of the start of the meta file; `None` with protection.
@@ -38,9 +36,18 @@ pub struct CatalogTable {
     /// The meta file.
     pub(super) source: Arc<MetaSource>,
     /// Empty if it has none.
-    pub(super) filter: Part,
-    /// The copies of its block headers; `None` without protection.
-    pub(super) headers: Option<Part>,
+    pub(super) filter: MetaRange,
+    /// `None` if the directory is not protected.
+    pub(super) protection: Option<ProtectedParts>,
+}
+
+/// The protection of a table: a number, and a part of the meta file.
+#[derive(Clone, Debug)]
+pub(super) struct ProtectedParts {
+    /// Number of entries.
+    pub(super) entry_count: u64,
+    /// The copies of its block headers.
+    pub(super) headers: MetaRange,
 }
 
 impl CatalogTable {
@@ -53,7 +60,16 @@ impl CatalogTable {
     /// Whether the meta file protects it.
     #[must_use]
     pub const fn is_protected(&self) -> bool {
-        self.entry_count.is_some()
+        self.protection.is_some()
+    }
+
+    /// Number of entries; `None` if the directory is not protected.
+    #[must_use]
+    pub const fn entry_count(&self) -> Option<u64> {
+        match &self.protection {
+            Some(protection) => Some(protection.entry_count),
+            None => None,
+        }
     }
 
     /// The bytes of its filter; empty if it has none. O(their number): they are read, where the
@@ -91,7 +107,7 @@ impl CatalogTable {
     }
 
     fn protection(&self) -> Result<Option<TableProtection>, ReadError> {
-        let Some((entry_count, headers)) = self.entry_count.zip(self.headers.as_ref()) else {
+        let Some(ProtectedParts { entry_count, ref headers }) = self.protection else {
             return Ok(None);
         };
         let headers = self.source.part(headers)?;
@@ -120,7 +136,7 @@ impl fmt::Debug for CatalogTable {
             .field("meta_file", &self.meta_file)
             .field("family", &self.family)
             .field("record", &self.record)
-            .field("entry_count", &self.entry_count)
+            .field("entry_count", &self.entry_count())
             .field("filter_len", &self.filter_len())
             .finish_non_exhaustive()
     }
@@ -143,15 +159,14 @@ impl CatalogTable {
         let label = crate::FileLabel::new("none");
         Self {
             sequence,
-            meta_file: SequenceNumber(0),
+            meta_file: None,
             family: 0,
             record,
-            entry_count: None,
+            protection: None,
             identity: TableIdentity::new(&record, None),
             bare_start: Some(0),
             source: Arc::new(MetaSource::of_bytes(label, Vec::new())),
-            filter: Part::Held(0..0),
-            headers: None,
+            filter: MetaRange::Held(0..0),
         }
     }
 }

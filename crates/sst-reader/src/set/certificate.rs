@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 use sst_format::content_digest::{ContentDigest, ValueDigest};
 
-use super::catalog::path_of;
+use super::paths::path_of;
 use super::{Catalog, SstSet};
 use crate::{
     Cancelled, Corruption, EntryValue, FileLabel, Meter, Monitor, Phase, Progress, ReadError,
@@ -64,7 +64,10 @@ impl SstSet {
                 _ => 0,
             };
             let value = match &entry.value {
-                EntryValue::Deleted => continue,
+                EntryValue::Deleted => {
+                    let dir = FileLabel::new(&self.catalog().dir);
+                    return Err(ReadError::internal(&dir, "live entries are no tombstones"));
+                }
                 EntryValue::Value(value) => ValueDigest::of(value, sha256),
                 EntryValue::Blob(number) => ValueDigest::of(&self.read_blob(*number)?, sha256),
             };
@@ -79,17 +82,21 @@ impl SstSet {
     }
 
     /// Reads all live entries and compares their digest with the certificate of the commit. Returns
-    /// the digest.
+    /// the certificate; `None` if there is none, and nothing was compared.
     ///
     /// # Errors
     ///
     /// [`Corruption::Certificate`] if the commit says something else; [`ReadError`] as for
     /// [`SstSet::content_digest`].
-    pub fn verify_certificate(&self, monitor: &Monitor) -> Result<ContentDigest, ReadError> {
+    pub fn verify_certificate(
+        &self,
+        monitor: &Monitor,
+    ) -> Result<Option<ContentDigest>, ReadError> {
+        let Some(expected) = self.certificate() else { return Ok(None) };
         let found = self.content_digest(monitor)?;
-        let Some(expected) = self.certificate().filter(|certificate| *certificate != found) else {
-            return Ok(found);
-        };
+        if found == expected {
+            return Ok(Some(found));
+        }
         let catalog = self.catalog();
         let kind = sst_format::file_name::FileKind::Meta;
         let label = FileLabel::new(path_of(&catalog.dir, catalog.commit, kind));

@@ -8,13 +8,13 @@ use sst_format::file_name::{CURRENT_FILE_NAME, FileKind};
 use sst_format::identity::CommitIdentity;
 use sst_format::protection::{TRAILER_LEN, Trailer};
 
-use super::catalog::path_of;
+use super::paths::path_of;
 use crate::block::source::{FileIdentity, PositionedFile, open_regular};
 use crate::block::triage::wrong_file;
 use crate::{Corruption, FileLabel, ReadError};
 
-/// How much of `CURRENT` is read: more than a valid one has, and enough to tell which revision one
-/// of another length may be of.
+/// How much of `CURRENT` is read: more than a valid one has, and enough to recognise other
+/// revisions, whose length differs.
 const MAX_CURRENT_LEN: u64 = 4 << 10;
 
 /// What a directory shows of its commit at a glance: a few bytes of `CURRENT` and of the newest

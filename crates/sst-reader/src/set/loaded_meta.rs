@@ -10,11 +10,12 @@ use sst_format::identity::TableIdentity;
 use sst_format::live::DescribesTables;
 use sst_format::meta_file::{MetaFile, TableParts};
 use sst_format::meta_head::{CommitKind, HashRange, ListedMeta, MetaHead};
-use sst_format::protection::{BlobRecord, CHECKSUM_FROM_END};
+use sst_format::protection::{BlobRecord, CHECKSUM_FROM_END, LiveMeta};
 
 use super::CatalogTable;
-use super::catalog::path_of;
-use super::meta_source::{HeadBytes, MetaSource, Part};
+use super::catalog_table::ProtectedParts;
+use super::meta_source::{HeadBytes, MetaRange, MetaSource};
+use super::paths::path_of;
 use crate::block::triage::wrong_file;
 use crate::{Access, FileLabel, ReadError};
 
@@ -38,16 +39,25 @@ pub(super) struct LoadedMeta {
     pub(super) certificates: Vec<FamilyCertificate>,
 }
 
-/// The live meta files as of a commit.
+/// The live meta files as of a commit, read or not.
 enum Listed {
-    Held(Vec<ListedMeta>),
-    Area(Part),
+    /// Those of a meta file that was read whole.
+    Numbers(Vec<LiveMeta>),
+    /// The records of version 3.
+    Area(MetaRange),
+}
+
+/// A meta file in the list of a newer one.
+pub(super) struct ListedFile {
+    pub(super) live: LiveMeta,
+    /// The family and the hashes that it is about; `None` if the list does not tell.
+    pub(super) coverage: Option<(u32, HashRange)>,
 }
 
 /// The blobs of a commit.
 enum Blobs {
     Held(Vec<BlobRecord>),
-    Area(Part),
+    Area(MetaRange),
 }
 
 impl LoadedMeta {
@@ -73,7 +83,8 @@ impl LoadedMeta {
             return Ok(Self::from_head(sequence, Arc::new(source), &head, start.len()));
         }
         // The file has no head, or a damaged one: the whole of it tells which.
-        Self::from_whole(sequence, Arc::new(source.into_whole(access)?))
+        let (source, bytes) = source.into_whole(access)?;
+        Self::from_whole(sequence, Arc::new(source), &bytes)
     }
 
     fn from_head(
@@ -84,18 +95,20 @@ impl LoadedMeta {
     ) -> Self {
         let tables = head.tables().map(|table| CatalogTable {
             sequence: table.record.sequence,
-            meta_file: sequence,
+            meta_file: Some(sequence),
             family: head.family(),
             record: table.record,
-            entry_count: Some(table.entry_count),
             identity: TableIdentity::new(
                 &table.record,
                 Some((table.entry_count, table.headers.checksum())),
             ),
             bare_start: None,
             source: Arc::clone(&source),
-            filter: Part::Area(table.filter),
-            headers: Some(Part::Area(table.headers)),
+            filter: MetaRange::Area(table.filter),
+            protection: Some(ProtectedParts {
+                entry_count: table.entry_count,
+                headers: MetaRange::Area(table.headers),
+            }),
         });
         Self {
             sequence,
@@ -103,18 +116,22 @@ impl LoadedMeta {
             commit: head.commit(),
             kind: Some(head.kind()),
             start_len,
-            list: Listed::Area(Part::Area(head.live_metas())),
+            list: Listed::Area(MetaRange::Area(head.live_metas())),
             obsolete: head.obsolete().collect(),
             tables: tables.collect(),
-            blobs: Blobs::Area(Part::Area(head.blobs())),
+            blobs: Blobs::Area(MetaRange::Area(head.blobs())),
             certificates: head.certificates().collect(),
             source,
         }
     }
 
-    fn from_whole(sequence: SequenceNumber, source: Arc<MetaSource>) -> Result<Self, ReadError> {
+    /// `seen` are all bytes of the file.
+    fn from_whole(
+        sequence: SequenceNumber,
+        source: Arc<MetaSource>,
+        seen: &[u8],
+    ) -> Result<Self, ReadError> {
         let label = &source.label;
-        let seen = (*source).as_ref();
         let meta = MetaFile::parse(seen, crc32fast::hash).map_err(|error| {
             // A file that is shorter has no checksum, and the error is another one.
             let checksum_at = seen.len().saturating_sub(CHECKSUM_FROM_END);
@@ -134,28 +151,22 @@ impl LoadedMeta {
                 }
                 None => None,
             };
-            let (entry_count, headers) =
-                protection.map(|parts| (parts.entry_count, parts.block_headers)).unzip();
             Ok(CatalogTable {
                 sequence: record.sequence,
-                meta_file: sequence,
+                meta_file: Some(sequence),
                 family: meta.family(),
                 record,
-                entry_count,
                 identity: TableIdentity::new(&record, content),
                 bare_start,
                 source: Arc::clone(&source),
-                filter: Part::Held(filter),
-                headers: headers.map(Part::Held),
+                filter: MetaRange::Held(filter),
+                protection: protection.map(|parts| ProtectedParts {
+                    entry_count: parts.entry_count,
+                    headers: MetaRange::Held(parts.block_headers),
+                }),
             })
         });
         let tables = tables.collect::<Result<_, ReadError>>()?;
-        let unknown = |live: sst_format::protection::LiveMeta| ListedMeta {
-            sequence: live.sequence,
-            checksum: live.checksum,
-            family: 0,
-            hashes: HashRange::FULL,
-        };
         let live = section.into_iter().flat_map(|section| section.live_metas());
         Ok(Self {
             sequence,
@@ -163,7 +174,7 @@ impl LoadedMeta {
             commit: section.and_then(|section| section.head()).map_or(sequence, |h| h.commit()),
             kind: section.and_then(|section| section.head()).map(MetaHead::kind),
             start_len,
-            list: Listed::Held(live.map(unknown).collect()),
+            list: Listed::Numbers(live.collect()),
             obsolete: meta.obsolete().collect(),
             tables,
             blobs: Blobs::Held(section.into_iter().flat_map(|section| section.blobs()).collect()),
@@ -182,19 +193,22 @@ impl LoadedMeta {
         self.commit != self.sequence
     }
 
-    /// Whether its list tells families and hashes of the meta files.
-    pub(super) const fn lists_hashes(&self) -> bool {
-        matches!(self.list, Listed::Area(_))
-    }
-
-    /// The live meta files as of its commit, in ascending order; none without protection. Families
-    /// and hashes in it say something if [`LoadedMeta::lists_hashes`].
-    pub(super) fn listed(&self) -> Result<Vec<ListedMeta>, ReadError> {
-        match &self.list {
-            Listed::Held(listed) => Ok(listed.clone()),
-            Listed::Area(area) => ListedMeta::parse_list(self.source.part(area)?.as_slice())
-                .map_err(|error| ReadError::corrupt(&self.source.label, error)),
-        }
+    /// The live meta files as of its commit, in ascending order; none without protection.
+    pub(super) fn listed(&self) -> Result<Vec<ListedFile>, ReadError> {
+        let area = match &self.list {
+            Listed::Numbers(numbers) => {
+                let listed = numbers.iter().map(|&live| ListedFile { live, coverage: None });
+                return Ok(listed.collect());
+            }
+            Listed::Area(area) => area,
+        };
+        let listed = ListedMeta::parse_list(self.source.part(area)?.as_slice())
+            .map_err(|error| ReadError::corrupt(&self.source.label, error))?;
+        let file = |listed: ListedMeta| ListedFile {
+            coverage: Some((listed.family, listed.hashes)),
+            live: LiveMeta::from(listed),
+        };
+        Ok(listed.into_iter().map(file).collect())
     }
 
     /// The blobs that its tables refer to; none without protection.

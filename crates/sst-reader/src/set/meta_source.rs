@@ -34,16 +34,16 @@ pub(super) struct MetaSource {
     bytes_read: AtomicU64,
 }
 
-/// A part of a meta file, found but perhaps not read yet.
+/// A range of a meta file, found but perhaps not read yet.
 #[derive(Clone, Debug)]
-pub(super) enum Part {
+pub(super) enum MetaRange {
     /// In memory, and covered by a checksum that was right, if the file has one.
     Held(Range<usize>),
     /// Verified when it is read.
     Area(Area),
 }
 
-impl Part {
+impl MetaRange {
     /// Its length in bytes.
     pub(super) fn len(&self) -> u64 {
         match self {
@@ -138,12 +138,23 @@ impl MetaSource {
         Ok(Source::Memory(Box::new(bytes)))
     }
 
-    /// The same file with all of it in memory or mapped.
-    pub(super) fn into_whole(mut self, access: Access) -> Result<Self, ReadError> {
+    /// The same file with all of it in memory or mapped, and its bytes.
+    pub(super) fn into_whole(
+        mut self,
+        access: Access,
+    ) -> Result<(Self, Slice<'static>), ReadError> {
         if let Source::Positioned(file) = &*self.source {
             self.source = Arc::new(self.whole(file, access)?);
         }
-        Ok(self)
+        let bytes = Slice::of_source(Arc::clone(&self.source), Source::as_slice);
+        let bytes = bytes
+            .ok_or_else(|| ReadError::internal(&self.label, "a file read whole is in memory"))?;
+        Ok((self, bytes))
+    }
+
+    /// The first `len` bytes of a file that was read whole.
+    pub(super) fn start(&self, len: usize) -> Result<FilterBytes, ReadError> {
+        self.in_memory(Some(0..len))
     }
 
     /// How many of its bytes have been asked for so far.
@@ -174,10 +185,10 @@ impl MetaSource {
     }
 
     /// The bytes of a part, verified. Not copied if the file is in memory.
-    pub(super) fn part(&self, part: &Part) -> Result<FilterBytes, ReadError> {
+    pub(super) fn part(&self, part: &MetaRange) -> Result<FilterBytes, ReadError> {
         let area = match part {
-            Part::Held(range) => return self.in_memory(Some(range.clone())),
-            Part::Area(area) => area,
+            MetaRange::Held(range) => return self.in_memory(Some(range.clone())),
+            MetaRange::Area(area) => area,
         };
         let bytes = if self.source.as_slice().is_some() {
             self.count(&area.range());
@@ -200,13 +211,6 @@ impl MetaSource {
             Slice::of_source(Arc::clone(&self.source), |source| source.as_slice()?.get(range?));
         let not_within = || ReadError::internal(&self.label, "parsed ranges lie within their file");
         part.map(FilterBytes::new).ok_or_else(not_within)
-    }
-}
-
-impl AsRef<[u8]> for MetaSource {
-    fn as_ref(&self) -> &[u8] {
-        // A file that is read at positions has no bytes in memory, and no part that is held.
-        self.source.as_slice().unwrap_or_default()
     }
 }
 

@@ -46,7 +46,7 @@ pub struct SetCursor<'a> {
     hashes: RangeInclusive<u64>,
 }
 
-/// Which entries of a key count that several tables know.
+/// Which entries of a key are returned if several tables have it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Values {
     /// Those of the newest table that knows it.
@@ -185,8 +185,10 @@ impl<'a> SetCursor<'a> {
         let set = self.set;
         loop {
             if let Some(CurrentKey { layer, .. }) = self.current {
-                // An ended walk has no layers.
-                let Some(layer) = self.layers.get_mut(layer) else { return Ok(false) };
+                let Some(layer) = self.layers.get_mut(layer) else {
+                    // An ended walk has no layers.
+                    return if self.layers.is_empty() { Ok(false) } else { Err(no_layer(set)) };
+                };
                 let hash = layer.advance()?;
                 let compare = |a, b| compare_keys(set, &self.layers, a, b);
                 self.tournament.replace(hash, compare)?;

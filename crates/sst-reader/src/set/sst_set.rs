@@ -222,7 +222,7 @@ impl SstSet {
     /// entries are counted too. `None` if the directory is not protected. O(number of tables).
     #[must_use]
     pub fn entry_count(&self) -> Option<u64> {
-        self.tables().map(|table| table.entry_count).sum()
+        self.tables().map(|table| table.entry_count()).sum()
     }
 
     /// Number of live entries of the family, as its certificate states it; `None` if the commit is

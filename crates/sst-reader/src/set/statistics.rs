@@ -79,8 +79,8 @@ impl Counters {
 
     #[inline]
     pub(super) fn add(&self, tally: &Tally) {
-        // The number of a stripe is below the number of stripes; nothing but counts depends on it.
-        let Some(Stripe(counters)) = self.stripes.get(stripe_of_thread()) else { return };
+        #[expect(clippy::indexing_slicing, reason = "a remainder of STRIPES is below STRIPES")]
+        let Stripe(counters) = &self.stripes[stripe_of_thread() % STRIPES];
         for (counter, by) in counters.iter().zip(tally.fields()) {
             if by != 0 {
                 // Counters publish nothing else, so they need no order.
@@ -93,6 +93,8 @@ impl Counters {
         let mut sum = [0; Tally::LEN];
         for Stripe(counters) in self.stripes.iter() {
             for (sum, counter) in sum.iter_mut().zip(counters) {
+                // Counters of this process do not get to 2^64. If they did, they would wrap in
+                // `fetch_add` too.
                 *sum = u64::wrapping_add(*sum, counter.load(Ordering::Relaxed));
             }
         }
@@ -106,12 +108,12 @@ impl fmt::Debug for Counters {
     }
 }
 
-/// The stripe of this thread.
+/// A number of this thread, by which it chooses its stripe.
 #[inline]
 fn stripe_of_thread() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
-        static STRIPE: usize = NEXT.fetch_add(1, Ordering::Relaxed) % STRIPES;
+        static STRIPE: usize = NEXT.fetch_add(1, Ordering::Relaxed);
     }
     STRIPE.with(|stripe| *stripe)
 }
@@ -133,7 +135,7 @@ pub struct SetStatistics {
     pub tombstones: u64,
     /// Lookups that failed.
     pub errors: u64,
-    /// Tables that a filter kept a lookup from asking.
+    /// Tables that a filter ruled out.
     pub filter_skips: u64,
     /// Tables that were asked: their range and their filter allowed the hash.
     pub tables_asked: u64,

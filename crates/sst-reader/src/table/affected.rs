@@ -1,4 +1,4 @@
-//! Which keys damage takes with it.
+//! The keys that are lost with damaged blocks and blobs.
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -14,7 +14,6 @@ use crate::table::static_sorted_file::StaticSortedFile;
 
 /// Something that a lookup cannot give any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Affected<'a> {
     /// The value of a key: it is in a damaged block.
     ValueInBlock {
@@ -47,8 +46,9 @@ impl StaticSortedFile {
     ///
     /// # Errors
     ///
-    /// The error of `visit`, which ends the walk.
-    pub fn affected_by<E>(
+    /// The error of `visit`, which ends the walk; [`ReadError`] if a block cannot be read for
+    /// another reason than damage. Its keys are not lost: the file may be intact.
+    pub fn affected_by<E: From<ReadError>>(
         &self,
         blocks: &BTreeSet<BlockIndex>,
         blobs: &BTreeSet<BlobNumber>,
@@ -57,24 +57,28 @@ impl StaticSortedFile {
         let index_block = self.blocks().index_block();
         let all = self.min_hash()..=self.max_hash();
         let lost = Affected::Hashes { block: index_block, hashes: all.clone() };
-        let Ok(payload) = self.blocks().raw_payload(index_block) else { return visit(lost) };
-        let index = match IndexBlock::parse(payload.as_slice()) {
-            Ok(index) if !blocks.contains(&index_block) => index,
-            _ => return visit(lost),
+        if blocks.contains(&index_block) {
+            return visit(lost);
+        }
+        let payload = match self.blocks().raw_payload(index_block) {
+            Ok(payload) => payload,
+            Err(error) if error.is_corruption() => return visit(lost),
+            Err(error) => return Err(error.into()),
         };
+        let Ok(index) = IndexBlock::parse(payload.as_slice()) else { return visit(lost) };
         for (i, block) in index.blocks().enumerate() {
             // The index has no first hash for its first key block.
             let low = index.first_hash(i).unwrap_or(*all.start());
             // The first hash of the next key block is not in this one: equal hashes are never
-            // split.
+            // split. A damaged index may have a first hash of 0 there, below which there is none.
             let high = index.first_hash(i + 1).map_or(*all.end(), |next| next.saturating_sub(1));
             let lost = Affected::Hashes { block, hashes: low..=high };
             if blocks.contains(&block) {
                 visit(lost)?;
             } else if let Err(stopped) = self.visit_values(block, blocks, blobs, visit) {
                 match stopped {
-                    Stopped::ByVisitor(error) => return Err(error),
-                    Stopped::ByDamage => visit(lost)?,
+                    Stopped::Failed(error) => return Err(error),
+                    Stopped::Damaged => visit(lost)?,
                 }
             }
         }
@@ -82,7 +86,7 @@ impl StaticSortedFile {
     }
 
     /// The entries of one key block whose values are lost.
-    fn visit_values<E>(
+    fn visit_values<E: From<ReadError>>(
         &self,
         block: BlockIndex,
         blocks: &BTreeSet<BlockIndex>,
@@ -103,9 +107,13 @@ impl StaticSortedFile {
                 ValueRef::Blob(blob) if blobs.contains(&blob) => {
                     Affected::ValueInBlob { blob, key }
                 }
-                _ => continue,
+                ValueRef::Small { .. }
+                | ValueRef::Medium(_)
+                | ValueRef::Blob(_)
+                | ValueRef::Inline(_)
+                | ValueRef::Deleted => continue,
             };
-            visit(lost).map_err(Stopped::ByVisitor)?;
+            visit(lost).map_err(Stopped::Failed)?;
         }
         Ok(())
     }
@@ -113,18 +121,20 @@ impl StaticSortedFile {
 
 /// Why a key block was not walked to its end.
 enum Stopped<E> {
-    ByVisitor(E),
-    ByDamage,
+    /// The visitor failed, or the block could not be read for another reason than damage.
+    Failed(E),
+    /// The block is damaged.
+    Damaged,
 }
 
-impl<E> From<ReadError> for Stopped<E> {
-    fn from(_: ReadError) -> Self {
-        Self::ByDamage
+impl<E: From<ReadError>> From<ReadError> for Stopped<E> {
+    fn from(error: ReadError) -> Self {
+        if error.is_corruption() { Self::Damaged } else { Self::Failed(error.into()) }
     }
 }
 
 impl<E> From<FormatError> for Stopped<E> {
     fn from(_: FormatError) -> Self {
-        Self::ByDamage
+        Self::Damaged
     }
 }

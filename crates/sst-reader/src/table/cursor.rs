@@ -1,18 +1,16 @@
 //! Walking a table in order.
 
-use std::fmt;
-
 use sst_format::BlockIndex;
-use sst_format::block::BlockHeader;
 use sst_format::key_block::{KeyBlockLayout, KeyEntry};
-use sst_format::value_ref::{EntryType, ValueRef, small_value};
+use sst_format::value_ref::{EntryType, ValueRef};
 
 use crate::block::blocks::Fill;
 use crate::block::residency::ReadAhead;
 use crate::block::slice::Slice;
 use crate::error::ReadError;
 use crate::table::answer::EntryValue;
-use crate::table::entered_blocks::{EnteredBlocks, ValueKind};
+use crate::table::entered_blocks::EnteredBlocks;
+use crate::table::entry_ref::EntryRef;
 use crate::table::static_sorted_file::{StaticSortedFile, entry_hash};
 
 /// A key block on which a cursor stands.
@@ -68,10 +66,8 @@ pub struct Cursor<'a> {
     last_hash: u64,
     /// Set by `skip_below`: the next step stays where it is.
     on_first: bool,
-    /// Set behind the last entry, and by errors.
-    is_over: bool,
-    /// Set by errors, and behind the last hash: what ends a walk over several tables, too.
-    is_stopped: bool,
+    /// Why the walk is at its end; `None` if it is not.
+    end: Option<End>,
     /// Whether the last step left a key block: `left_key` is then the previous key.
     has_left_block: bool,
     /// Number of the key block to enter next, in the order of the index.
@@ -80,6 +76,15 @@ pub struct Cursor<'a> {
     ahead: ReadAhead,
     /// The last key of the key block that was left last.
     left_key: Vec<u8>,
+}
+
+/// Why a walk is at its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// The table has no more entries.
+    OfTable,
+    /// An error, or an entry behind the last hash: it ends a walk over several tables, too.
+    OfWalk,
 }
 
 impl StaticSortedFile {
@@ -127,8 +132,7 @@ impl<'a> Cursor<'a> {
             hash: 0,
             last_hash,
             on_first: false,
-            is_over: false,
-            is_stopped: false,
+            end: None,
             has_left_block: false,
             next_key_block: first_key_block,
             values: EnteredBlocks::default(),
@@ -167,12 +171,10 @@ impl<'a> Cursor<'a> {
     #[inline]
     pub(crate) fn lend_stepped(&mut self) -> Result<Option<EntryRef<'_>>, ReadError> {
         let Some(position) = &self.position else { return Err(no_position(self.table)) };
-        let entry = position
-            .entry(self.table)
-            .inspect_err(|_| (self.is_over, self.is_stopped) = (true, true))?;
+        let entry = position.entry(self.table).inspect_err(|_| self.end = Some(End::OfWalk))?;
         self.hash = entry_hash(&entry);
         if self.hash > self.last_hash {
-            (self.is_over, self.is_stopped) = (true, true);
+            self.end = Some(End::OfWalk);
             return Ok(None);
         }
         let (table, values) = (self.table, &mut self.values);
@@ -194,7 +196,7 @@ impl<'a> Cursor<'a> {
     #[inline]
     pub fn current(&mut self) -> Result<Option<EntryRef<'_>>, ReadError> {
         match &self.position {
-            Some(position) if !self.is_over && !self.on_first => {
+            Some(position) if self.end.is_none() && !self.on_first => {
                 let entry = position.entry(self.table)?;
                 let (table, values) = (self.table, &mut self.values);
                 Ok(Some(EntryRef::new(self.hash, entry, table, position.block, values)))
@@ -211,7 +213,7 @@ impl<'a> Cursor<'a> {
     #[inline]
     pub fn current_key(&self) -> Result<Option<&[u8]>, ReadError> {
         match &self.position {
-            Some(position) if !self.is_over && !self.on_first => {
+            Some(position) if self.end.is_none() && !self.on_first => {
                 position.entry(self.table).map(|entry| Some(entry.key))
             }
             _ => Ok(None),
@@ -249,8 +251,8 @@ impl<'a> Cursor<'a> {
     }
 
     /// Whether the cursor is at its end because of an error, or of an entry behind the last hash.
-    pub(crate) const fn is_stopped(&self) -> bool {
-        self.is_stopped
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.end == Some(End::OfWalk)
     }
 
     /// Moves by one entry. `false` behind the last one of the last key block.
@@ -258,7 +260,9 @@ impl<'a> Cursor<'a> {
     pub(crate) fn step(&mut self) -> Result<bool, ReadError> {
         match &mut self.position {
             Some(position)
-                if position.entry + 1 < position.entry_count && !self.on_first && !self.is_over =>
+                if position.entry + 1 < position.entry_count
+                    && !self.on_first
+                    && self.end.is_none() =>
             {
                 position.entry += 1;
                 self.has_left_block = false;
@@ -274,21 +278,21 @@ impl<'a> Cursor<'a> {
         if std::mem::take(&mut self.on_first) {
             return Ok(true);
         }
-        if self.is_over {
+        if self.end.is_some() {
             return Ok(false);
         }
         self.has_left_block = self.position.is_some();
         if let Some(position) = &self.position {
-            let key = position.entry(self.table).inspect_err(|_| self.is_over = true)?.key;
+            let key = position.entry(self.table).inspect_err(|_| self.end = Some(End::OfWalk))?.key;
             self.left_key.clear();
             self.left_key.extend_from_slice(key);
         }
         if self.next_key_block >= self.table.key_block_count() {
-            self.is_over = true;
+            self.end = Some(End::OfTable);
             return Ok(false);
         }
         let entered = enter_key_block(self.table, self.next_key_block, &mut self.ahead)
-            .inspect_err(|_| self.is_over = true)?;
+            .inspect_err(|_| self.end = Some(End::OfWalk))?;
         self.position = Some(entered);
         self.next_key_block += 1;
         Ok(true)
@@ -309,14 +313,14 @@ impl<'a> Cursor<'a> {
         let entry = match position.entry(self.table) {
             Ok(entry) => entry,
             Err(error) => {
-                (self.is_over, self.is_stopped) = (true, true);
+                self.end = Some(End::OfWalk);
                 return Some(Err(error));
             }
         };
         if is_stepped {
             self.hash = entry_hash(&entry);
             if self.hash > self.last_hash {
-                (self.is_over, self.is_stopped) = (true, true);
+                self.end = Some(End::OfWalk);
                 return None;
             }
         }
@@ -351,6 +355,7 @@ fn enter_key_block<'a>(
     number: usize,
     ahead: &mut ReadAhead,
 ) -> Result<Position<'a>, ReadError> {
+    // Without such a block, the next line returns the error.
     if let Some(block) = table.key_index().block(number) {
         table.blocks().read_ahead(block, ahead);
     }
@@ -358,108 +363,6 @@ fn enter_key_block<'a>(
     let key_block = table.parse_key_block(block, &payload)?;
     let (entry_count, layout) = (key_block.entry_count(), key_block.layout());
     Ok(Position { block, entry: 0, entry_count, payload: payload.unguarded(), layout })
-}
-
-/// An entry of a table, lent by a [`Cursor`] until it moves on. Nothing is copied, and no counter
-/// is touched.
-pub struct EntryRef<'c> {
-    /// The hash, stored or computed.
-    pub hash: u64,
-    /// The key.
-    pub key: &'c [u8],
-    entry_type: EntryType,
-    value_ref: &'c [u8],
-    /// The key block.
-    block: BlockIndex,
-    table: &'c StaticSortedFile,
-    values: &'c mut EnteredBlocks,
-}
-
-impl<'c> EntryRef<'c> {
-    #[inline(always)]
-    fn new(
-        hash: u64,
-        entry: KeyEntry<'c>,
-        table: &'c StaticSortedFile,
-        block: BlockIndex,
-        values: &'c mut EnteredBlocks,
-    ) -> Self {
-        let KeyEntry { key, entry_type, value_ref, .. } = entry;
-        Self { hash, key, entry_type, value_ref, block, table, values }
-    }
-
-    /// Whether the entry is a tombstone.
-    #[must_use]
-    #[inline]
-    pub fn is_tombstone(&self) -> bool {
-        self.entry_type == EntryType::DELETED
-    }
-
-    /// The reference to the value in the key block: for callers that handle value blocks
-    /// themselves.
-    ///
-    /// # Errors
-    ///
-    /// [`ReadError::Corrupt`] if it is damaged.
-    #[inline]
-    pub fn value_ref(&self) -> Result<ValueRef<'c>, ReadError> {
-        ValueRef::parse(self.entry_type, self.value_ref)
-            .map_err(|error| self.table.corrupt(self.block, error))
-    }
-
-    /// The value: only here is its block read.
-    ///
-    /// # Errors
-    ///
-    /// [`ReadError`] if the value's block cannot be read or is damaged.
-    #[inline]
-    pub fn into_value(self) -> Result<EntryValue<&'c [u8]>, ReadError> {
-        let value_ref = self.value_ref()?;
-        let Self { block: key_block, table, values, .. } = self;
-        let corrupt = |error| table.corrupt(key_block, error);
-        Ok(match value_ref {
-            ValueRef::Deleted => EntryValue::Deleted,
-            ValueRef::Blob(number) => EntryValue::Blob(number),
-            ValueRef::Inline(value) => EntryValue::Value(value),
-            ValueRef::Medium(block) => EntryValue::Value(match table.blocks().ready_bytes(block) {
-                Some(value) => value,
-                None => values.enter(table.blocks(), block, ValueKind::Medium, Fill::Bypass)?,
-            }),
-            ValueRef::Small { block, len, offset } => {
-                let blocks = table.blocks();
-                let values = values.enter(blocks, block, ValueKind::Small, Fill::Bypass)?;
-                EntryValue::Value(small_value(values, len, offset).map_err(corrupt)?)
-            }
-        })
-    }
-
-    /// The block of a medium value as it is stored, verified but not decompressed: for copying it
-    /// to another table. `None` if the entry has no medium value.
-    ///
-    /// # Errors
-    ///
-    /// [`ReadError`] if the value's block cannot be read or is damaged.
-    pub fn stored_medium<'b>(
-        &self,
-        buffer: &'b mut Vec<u8>,
-    ) -> Result<Option<(BlockHeader, &'b [u8])>, ReadError>
-    where
-        'c: 'b,
-    {
-        match self.value_ref()? {
-            ValueRef::Medium(block) => self.table.blocks().stored(block, buffer).map(Some),
-            _ => Ok(None),
-        }
-    }
-}
-
-impl fmt::Debug for EntryRef<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EntryRef")
-            .field("hash", &self.hash)
-            .field("key", &self.key)
-            .finish_non_exhaustive()
-    }
 }
 
 /// One entry, handed out by [`Iter`]. It keeps its file and its blocks alive.
@@ -505,7 +408,7 @@ impl<'a> Iterator for Iter<'a> {
         }
         let entry = self.cursor.owned_entry(true);
         if matches!(entry, Some(Err(_))) {
-            self.cursor.is_over = true;
+            self.cursor.end = Some(End::OfWalk);
         }
         entry
     }

@@ -1,6 +1,6 @@
 //! Value blocks that a walk over entries has entered.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use sst_format::BlockIndex;
 
@@ -21,7 +21,7 @@ pub(crate) enum ValueKind {
 /// and those whose values the caller still holds.
 ///
 /// Writers put small values in the order of their entries, and give each medium value a block of
-/// its own, so a walk leaves each block once and for all. A hostile file may name two blocks in
+/// its own, so a walk reads each block once. A hostile file may name two blocks in
 /// turn, a million times. So a block that is entered a second time is kept: it is decompressed at
 /// most twice. A block that the caller holds too is shared with the next value in it. A block that
 /// the cache has is found there again. Together they are at most each block of the table once, 255
@@ -44,8 +44,8 @@ struct EnteredBlock {
 /// The value blocks that a walk has left.
 #[derive(Default)]
 struct EarlierBlocks {
-    /// One bit for each block that was entered.
-    seen: Vec<u64>,
+    /// Every block that had to be read or decompressed.
+    seen: HashSet<BlockIndex>,
     kept: HashMap<BlockIndex, KeptBlock>,
     /// How many blocks may be kept before those are dropped that the caller has let go.
     room: usize,
@@ -114,25 +114,13 @@ impl EarlierBlocks {
             return Ok(entered(payload.into_owned(), true));
         }
         let payload = blocks.payload(block, fill)?.into_owned();
-        if is_seen(&mut self.seen, block) {
+        let is_first_time = self.seen.insert(block);
+        if !is_first_time {
             let kept = KeptBlock { payload: payload.clone(), was_revisited: true };
             self.kept.insert(block, kept);
         }
         Ok(entered(payload, false))
     }
-}
-
-/// Whether the block was seen before; from now on it was.
-fn is_seen(seen: &mut Vec<u64>, block: BlockIndex) -> bool {
-    let (word, bit) = (usize::from(block.0 / 64), 1 << (block.0 % 64));
-    if seen.len() <= word {
-        seen.resize(word + 1, 0);
-    }
-    seen.get_mut(word).is_some_and(|word| {
-        let was_seen = *word & bit != 0;
-        *word |= bit;
-        was_seen
-    })
 }
 
 /// The blocks that a call for many keys had to read or decompress: each once, however many of its
@@ -194,22 +182,5 @@ impl LoadedBlocks {
             }
         }
         Ok(payload)
-    }
-}
-
-#[cfg(all(test, not(loom)))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_block_is_seen_from_the_second_time_on() {
-        let mut seen = Vec::new();
-        for block in [0, 63, 64, 65_534] {
-            assert!(!is_seen(&mut seen, BlockIndex(block)), "{block}");
-        }
-        for block in [65_534, 0, 64, 63] {
-            assert!(is_seen(&mut seen, BlockIndex(block)), "{block}");
-        }
-        assert!(!is_seen(&mut seen, BlockIndex(1)));
     }
 }

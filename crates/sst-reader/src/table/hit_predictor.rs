@@ -23,31 +23,37 @@ thread_local! {
     static RECENT: [Cell<i8>; TABLES] = const { [const { Cell::new(0) }; TABLES] };
 }
 
-/// The prediction for one table, learned from the lookups of this thread.
+/// The prediction for one table, learned from the lookups of this thread. Holds the low bits of the
+/// table's number.
 #[derive(Clone, Copy)]
 pub(crate) struct HitPredictor(usize);
 
 impl HitPredictor {
     #[inline]
     pub(crate) fn of(table: TableId) -> Self {
-        Self(table.low_bits() % TABLES)
+        Self(table.low_bits())
     }
 
     /// Whether the next lookup will probably pass the filter.
     #[inline]
     pub(crate) fn predicts_hit(self) -> bool {
-        RECENT.with(|recent| recent.get(self.0).is_some_and(|balance| balance.get() >= 0))
+        RECENT.with(|recent| self.balance(recent).get() >= 0)
     }
 
     /// Learns whether a lookup passed the filter.
     #[inline]
     pub(crate) fn learn(self, is_hit: bool) {
         RECENT.with(|recent| {
-            if let Some(balance) = recent.get(self.0) {
-                let next = if is_hit { balance.get() + 1 } else { balance.get() - 1 };
-                balance.set(next.clamp(-STREAK, STREAK - 1));
-            }
+            let balance = self.balance(recent);
+            let next = if is_hit { balance.get() + 1 } else { balance.get() - 1 };
+            balance.set(next.clamp(-STREAK, STREAK - 1));
         });
+    }
+
+    #[inline]
+    #[expect(clippy::indexing_slicing, reason = "a remainder of TABLES is below TABLES")]
+    const fn balance(self, recent: &[Cell<i8>; TABLES]) -> &Cell<i8> {
+        &recent[self.0 % TABLES]
     }
 }
 

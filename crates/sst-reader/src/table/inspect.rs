@@ -71,8 +71,8 @@ pub struct BlockInfo {
 pub struct TableInfo {
     /// Every block, in file order.
     pub blocks: Vec<BlockInfo>,
-    /// Number of entries of each type byte.
-    pub entry_types: BTreeMap<u8, u64>,
+    /// Number of entries of each type.
+    pub entry_types: BTreeMap<EntryType, u64>,
     /// Number of entries of each key length in bytes.
     pub key_lens: BTreeMap<usize, u64>,
 }
@@ -88,11 +88,8 @@ impl TableInfo {
     #[must_use]
     pub fn entry_kinds(&self) -> BTreeMap<&'static str, u64> {
         let mut kinds = BTreeMap::new();
-        for (&byte, &count) in &self.entry_types {
-            // Every byte comes from a type.
-            if let Ok(entry_type) = EntryType::from_byte(byte) {
-                *kinds.entry(entry_type.name()).or_default() += count;
-            }
+        for (entry_type, &count) in &self.entry_types {
+            *kinds.entry(entry_type.name()).or_default() += count;
         }
         kinds
     }
@@ -111,6 +108,7 @@ impl StaticSortedFile {
         self.assign(&mut info, index, BlockRole::Index)?;
         let mut ahead = ReadAhead::behind(self.blocks(), None);
         for i in 0..self.key_block_count() {
+            // Without such a block, the next line returns the error.
             if let Some(block) = self.key_index().block(i) {
                 self.blocks().read_ahead(block, &mut ahead);
             }
@@ -121,7 +119,7 @@ impl StaticSortedFile {
             known.entry_count = Some(key_block.entry_count());
             for i in 0..key_block.entry_count() {
                 let entry = key_block.entry(i).map_err(|e| self.corrupt(block, e))?;
-                *info.entry_types.entry(entry.entry_type.to_byte()).or_default() += 1;
+                *info.entry_types.entry(entry.entry_type).or_default() += 1;
                 *info.key_lens.entry(entry.key.len()).or_default() += 1;
                 match entry.value_ref().map_err(|e| self.corrupt(block, e))? {
                     ValueRef::Small { block, .. } => {

@@ -5,6 +5,7 @@ pub(crate) mod answer;
 mod correction;
 pub(crate) mod cursor;
 pub(crate) mod entered_blocks;
+pub(crate) mod entry_ref;
 pub(crate) mod hit_predictor;
 pub(crate) mod inspect;
 pub(crate) mod key_index;

@@ -34,7 +34,14 @@ pub(super) fn verify_metas(
     for &sequence in &catalog.meta_files {
         let label = FileLabel::new(path_of(&catalog.dir, sequence, FileKind::Meta));
         match metas.read(sequence, &label, checked) {
-            Ok(()) => {}
+            Ok(wrong) => {
+                for cause in wrong {
+                    match catalog.outdated_or(ReadError::corrupt(&label, cause)) {
+                        error @ ReadError::Outdated { .. } => return Err(error),
+                        error => damage.push(error),
+                    }
+                }
+            }
             Err(error @ (ReadError::Cancelled { .. } | ReadError::Outdated { .. })) => {
                 return Err(error);
             }
@@ -45,7 +52,7 @@ pub(super) fn verify_metas(
     Ok(damage)
 }
 
-/// What is known of the meta files so far.
+/// The meta files read so far.
 struct Metas<'a> {
     catalog: &'a Catalog,
     /// The list of the newest, if it is of version 3.
@@ -63,12 +70,13 @@ struct Named {
 }
 
 impl Metas<'_> {
+    /// Reads a meta file. Returns all that is wrong with it, though it can be read.
     fn read(
         &mut self,
         sequence: SequenceNumber,
         label: &FileLabel,
         checked: &mut Checked<'_>,
-    ) -> Result<(), ReadError> {
+    ) -> Result<Vec<Corruption>, ReadError> {
         let outdated_or = |error| self.catalog.outdated_or(error);
         let bytes = read_whole(label).map_err(outdated_or)?;
         // Progress is counted in bytes of tables and blobs; this asks whether to go on.
@@ -95,18 +103,15 @@ impl Metas<'_> {
             obsolete: meta.obsolete().collect(),
         };
         self.hashes.insert(sequence, named);
-        let mut wrong = None;
+        let mut wrong = Vec::new();
         if let Some(listed) = self.listed.get(&sequence) {
             if listed.family != meta.family() {
-                wrong = Some(Corruption::ListedFamily {
-                    by: commit,
-                    expected: listed.family,
-                    found: meta.family(),
-                });
+                let (expected, found) = (listed.family, meta.family());
+                wrong.push(Corruption::ListedFamily { by: commit, expected, found });
             }
             if sequence != commit && listed.checksum != section.checksum() {
-                let (expected, found) = (listed.checksum, section.checksum());
-                wrong = Some(Corruption::NotTheListedFile { by: commit, expected, found });
+                let (expected, found) = (listed.checksum, Some(section.checksum()));
+                wrong.push(Corruption::NotTheListedFile { by: commit, expected, found });
             }
         }
         // A part belongs to a newer commit, lists nothing and certifies nothing.
@@ -117,9 +122,9 @@ impl Metas<'_> {
                 || section.live_metas().next().is_some()
                 || section.certificates().len() > 0)
         {
-            wrong = Some(Corruption::PartOfCommit { commit: head.commit() });
+            wrong.push(Corruption::PartOfCommit { commit: head.commit() });
         }
-        wrong.map_or(Ok(()), |cause| Err(outdated_or(ReadError::corrupt(label, cause))))
+        Ok(wrong)
     }
 
     /// Meta files that name a table whose hashes are not in what the list has for it: a reader of

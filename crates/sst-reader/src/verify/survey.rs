@@ -1,5 +1,5 @@
 //! Checks a directory whose catalog cannot be read: every file, each by the best description that
-//! is left of it.
+//! is still readable.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -87,12 +87,17 @@ impl<'a> Survey<'a> {
 
     /// The numbered files that belong to the commit, as far as `CURRENT` can tell, in ascending
     /// order.
-    fn files(&self) -> Result<Vec<FileName>, ReadError> {
+    fn files(&mut self) -> Result<Vec<FileName>, ReadError> {
         let label = FileLabel::new(self.dir);
         let list_error = |error| ReadError::io(&label, "list", error);
-        // Without a readable `CURRENT`, which is reported already, every file counts.
-        let current = read_current(self.dir).ok();
-        let commit = current.map_or(SequenceNumber(u32::MAX), |current| current.sequence);
+        let commit = match read_current(self.dir) {
+            Ok(current) => current.sequence,
+            Err(error) => {
+                self.note(error)?;
+                // Every file counts.
+                SequenceNumber(u32::MAX)
+            }
+        };
         let mut files = Vec::new();
         for entry in fs::read_dir(self.dir).map_err(list_error)? {
             let name = entry.map_err(list_error)?.file_name();
@@ -121,8 +126,14 @@ impl<'a> Survey<'a> {
         }
         for live in meta.protection().into_iter().flat_map(|section| section.live_metas()) {
             let path = self.path(FileName { sequence: live.sequence, kind: FileKind::Meta });
-            if self.listed.insert(live.sequence) && !path.exists() {
-                self.note(ReadError::corrupt(&FileLabel::new(path), Corruption::Missing))?;
+            if !self.listed.insert(live.sequence) {
+                continue;
+            }
+            let label = FileLabel::new(path);
+            match label.path().try_exists() {
+                Ok(true) => {}
+                Ok(false) => self.note(ReadError::corrupt(&label, Corruption::Missing))?,
+                Err(error) => self.note(ReadError::io(&label, "look for", error))?,
             }
         }
         Ok(SurveyedMeta { sequence, obsolete: meta.obsolete().collect(), described })

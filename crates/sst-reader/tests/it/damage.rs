@@ -1,12 +1,13 @@
 //! Damage ends in typed errors that name the file and the block, never in a wrong answer.
 
 use std::collections::BTreeSet;
-use std::convert::Infallible;
 use std::error::Error;
+use std::fs;
 
 use sst_format::BlockIndex;
 use sst_reader::{
-    Affected, BlockRole, Corruption, Lookup, Monitor, ReadError, ReaderOptions, StaticSortedFile,
+    Access, Affected, BlockRole, Corruption, Lookup, Monitor, ReadError, ReaderOptions,
+    StaticSortedFile,
 };
 
 use crate::support::{Entry, Table, of_all_kinds};
@@ -69,16 +70,35 @@ fn lookups_that_fail(
 fn lost(table: &StaticSortedFile, block: BlockIndex) -> usize {
     let (blocks, blobs) = (BTreeSet::from([block]), BTreeSet::new());
     let mut lost = 0;
-    let Ok(()) = table.affected_by::<Infallible>(&blocks, &blobs, &mut |affected| {
+    let walked = table.affected_by::<ReadError>(&blocks, &blobs, &mut |affected| {
         lost += match affected {
             Affected::ValueInBlock { .. } => 1,
             // The keys of a damaged key block are lost with it; 40 are in each.
             Affected::Hashes { .. } => 40,
-            other => panic!("{other:?}"),
+            Affected::ValueInBlob { .. } => panic!("no blob is damaged"),
         };
         Ok(())
     });
+    walked.unwrap();
     lost
+}
+
+#[test]
+fn keys_of_a_block_that_is_over_the_limit_are_not_lost() {
+    let table = Table::new(&of_all_kinds(200));
+    let path = tempfile::NamedTempFile::new().unwrap().into_temp_path();
+    fs::write(&path, &table.bytes).unwrap();
+    let options = ReaderOptions::default().access(Access::Read);
+    let index = StaticSortedFile::open(&path, &table.meta, &options).unwrap().inspect().unwrap();
+    let index_len = index.blocks.last().unwrap().payload_len;
+    // The index block can be read, and no key block.
+    let options = options.max_payload_len(index_len);
+    let file = StaticSortedFile::open(&path, &table.meta, &options).unwrap();
+    let (blocks, blobs) = (BTreeSet::new(), BTreeSet::new());
+    let walked = file.affected_by::<ReadError>(&blocks, &blobs, &mut |affected| {
+        panic!("{affected:?} is said to be lost");
+    });
+    assert!(matches!(walked, Err(ReadError::OverLimit { .. })), "{walked:?}");
 }
 
 #[test]

@@ -31,7 +31,8 @@ fn a_catalog_tells_of_a_commit_without_its_tables() {
         assert!(catalog.is_protected);
         assert_eq!(catalog.commit.0, 7);
         assert_eq!(catalog.meta_files.iter().map(|meta| meta.0).collect::<Vec<_>>(), [7, 5, 3]);
-        let tables: Vec<_> = catalog.tables.iter().map(|t| (t.sequence.0, t.entry_count)).collect();
+        let tables: Vec<_> =
+            catalog.tables.iter().map(|t| (t.sequence.0, t.entry_count())).collect();
         assert_eq!(tables, [(6, Some(10)), (4, Some(200)), (2, Some(200))]);
         assert_eq!(catalog.blobs().unwrap().len(), 1);
         assert_eq!(catalog.certificate(0), None);
@@ -124,8 +125,45 @@ fn certificates_are_compared_with_the_live_entries() {
         let monitor = Monitor::default();
         assert_eq!(set.certificate(), Some(certificates[0].content));
         assert_eq!(set.content_digest(&monitor).unwrap(), certificate(&entries).content);
-        assert_eq!(set.verify_certificate(&monitor).is_ok(), is_right);
+        let verified = set.verify_certificate(&monitor).ok();
+        assert_eq!(verified, is_right.then_some(Some(certificates[0].content)));
         let report = verify_directory(directory.path(), &options, &monitor).unwrap();
         assert_eq!((report.is_intact(), report.certificates), (is_right, u64::from(is_right)));
     }
+}
+
+#[test]
+fn a_commit_without_protection_has_no_certificate_of_an_earlier_one() {
+    let entries = numbered(0..50, |i| small(&i.to_string()));
+    let mut directory = Directory::new();
+    let certificates = [certificate(&entries)];
+    let tables = [Table::new(&entries)];
+    let commit = Commit { tables: &tables, certificates: &certificates, ..Commit::default() };
+    directory.commit(commit);
+    let certified = Catalog::read(directory.path()).unwrap();
+    assert_eq!(certified.certificate(0), Some(certificates[0].content));
+    // Another implementation makes commit 3, and has removed its meta file since.
+    fs::write(directory.path().join("CURRENT"), 3_u32.to_be_bytes()).unwrap();
+    let catalog = Catalog::read(directory.path()).unwrap();
+    assert!(!catalog.is_protected && catalog.tables.len() == 1, "{catalog:?}");
+    assert_eq!(catalog.certificate(0), None);
+    let set = SstSet::open(directory.path(), &ReaderOptions::default()).unwrap();
+    assert_eq!(set.verify_certificate(&Monitor::default()).unwrap(), None);
+}
+
+#[test]
+fn a_table_is_described_by_its_directory_unless_that_is_missing_or_damaged() {
+    let directory = Directory::of(&numbered(0..50, |_| small("a value")));
+    let (table, current) = (directory.file(1, FileKind::Sst), directory.path().join("CURRENT"));
+    let around = || Catalog::around_table(&table).map(|found| found.is_some());
+    assert!(around().unwrap());
+    assert!(Catalog::around_table(directory.file(2, FileKind::Sst)).unwrap().is_none());
+    assert!(Catalog::around_table(directory.path().join("a.sst")).unwrap().is_none());
+    directory.damage(2, FileKind::Meta, 1);
+    assert!(!around().unwrap());
+    fs::remove_file(&current).unwrap();
+    assert!(!around().unwrap());
+    // The system cannot read it: it is unknown whether the table is protected.
+    fs::create_dir(&current).unwrap();
+    assert!(matches!(around(), Err(ReadError::Io { .. })), "{:?}", around());
 }

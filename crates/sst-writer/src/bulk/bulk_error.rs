@@ -90,6 +90,27 @@ pub enum BulkError {
     Publish(#[from] PublishError),
 }
 
+impl BulkError {
+    /// Whether the load was cancelled, while it sorted, wrote or published.
+    #[must_use]
+    pub const fn is_cancelled(&self) -> bool {
+        match self {
+            Self::Cancelled => true,
+            Self::Publish(error) => error.is_cancelled(),
+            Self::Entry { .. }
+            | Self::Duplicate { .. }
+            | Self::NoPosition { .. }
+            | Self::SpillDamaged { .. }
+            | Self::HandleLost { .. }
+            | Self::HandlesOpen { .. }
+            | Self::Failed
+            | Self::Internal(_)
+            | Self::File(_)
+            | Self::Write(_) => false,
+        }
+    }
+}
+
 impl From<Cancelled> for BulkError {
     fn from(_: Cancelled) -> Self {
         Self::Cancelled

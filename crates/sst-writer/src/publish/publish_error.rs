@@ -164,6 +164,14 @@ impl From<BrokenInvariant> for PublishError {
     }
 }
 
+impl PublishError {
+    /// Whether the commit was cancelled through its monitor.
+    #[must_use]
+    pub const fn is_cancelled(&self) -> bool {
+        matches!(self, Self::Cancelled)
+    }
+}
+
 impl From<Cancelled> for PublishError {
     fn from(_: Cancelled) -> Self {
         Self::Cancelled

@@ -123,8 +123,12 @@ fn directory(args: &InspectArgs, context: Context) -> Result<Report, CliError> {
         let file = table
             .meta()
             .and_then(|meta| sst_reader::StaticSortedFile::open(&path, &meta, &options));
-        match file.and_then(|file| Ok((file.inspect()?, file))) {
-            Ok((info, file)) => report.add_table(&path, &file, &info, Some(table)),
+        let added = file.and_then(|file| {
+            let info = file.inspect()?;
+            report.add_table(&path, &file, &info, Some(table))
+        });
+        match added {
+            Ok(()) => {}
             Err(error) if error.is_corruption() => report.damage.push(error.to_string()),
             Err(error) => return Err(error.into()),
         }
@@ -137,7 +141,7 @@ fn table(path: &Path) -> Result<Report, CliError> {
     let table = open_table(path, &reader_options())?;
     let mut report = Report::of_table(path);
     let info = table.file.inspect()?;
-    report.add_table(path, &table.file, &info, table.described.as_ref());
+    report.add_table(path, &table.file, &info, table.described.as_ref())?;
     Ok(report)
 }
 

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Serialize;
-use sst_amqf::QuotientFilter;
+use sst_amqf::{EarlierEncoding, QuotientFilter};
 use sst_format::block::Encoding;
 use sst_reader::{
-    BlockInfo, BlockRole, Catalog, CatalogTable, ReadError, StaticSortedFile, TableInfo,
+    BlockInfo, BlockRole, Catalog, CatalogTable, Corruption, FileLabel, ReadError,
+    StaticSortedFile, TableInfo,
 };
 
 /// A directory and its tables, or one table without its directory.
@@ -52,6 +53,7 @@ pub(super) struct Table {
     pub(super) block_count: u16,
     pub(super) min_hash: String,
     pub(super) max_hash: String,
+    /// `None` if it has none.
     pub(super) filter: Option<Filter>,
     #[serde(flatten)]
     pub(super) parts: Parts,
@@ -63,13 +65,38 @@ pub(super) struct Table {
 #[derive(Debug, Serialize)]
 pub(super) struct Description {
     pub(super) family: u32,
-    pub(super) meta_file: u32,
+    /// `None` if no meta file describes the table yet.
+    pub(super) meta_file: Option<u32>,
     pub(super) flags: String,
     pub(super) protected: bool,
 }
 
+/// A filter in the meta file.
 #[derive(Debug, Serialize)]
-pub(super) struct Filter {
+#[serde(untagged)]
+pub(super) enum Filter {
+    /// The filter of the format.
+    Quotient(QuotientFigures),
+    /// One of an earlier release, which lookups do not use.
+    Earlier {
+        bytes: u64,
+        /// The releases that wrote it.
+        releases: &'static str,
+    },
+}
+
+impl Filter {
+    /// Its length in bytes.
+    pub(super) const fn bytes(&self) -> u64 {
+        match self {
+            Self::Quotient(filter) => filter.bytes,
+            Self::Earlier { bytes, .. } => *bytes,
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct QuotientFigures {
     pub(super) bytes: u64,
     pub(super) fingerprints: u64,
     pub(super) bits_per_key: f64,
@@ -146,7 +173,8 @@ impl Report {
         file: &StaticSortedFile,
         info: &TableInfo,
         described: Option<&CatalogTable>,
-    ) {
+    ) -> Result<(), ReadError> {
+        let filter = described.map(|table| Filter::of(table, info.entry_count(), path));
         let parts = Parts::of(info);
         self.total.absorb(&parts);
         let name = path.file_name().unwrap_or(path.as_os_str());
@@ -158,10 +186,11 @@ impl Report {
             block_count: file.block_count(),
             min_hash: format!("{:016x}", file.min_hash()),
             max_hash: format!("{:016x}", file.max_hash()),
-            filter: described.and_then(|table| Filter::of(table, info.entry_count())),
+            filter: filter.transpose()?.flatten(),
             parts,
             block_list: info.blocks.iter().map(Block::of).collect(),
         });
+        Ok(())
     }
 }
 
@@ -169,7 +198,7 @@ impl Description {
     fn of(table: &CatalogTable) -> Self {
         Self {
             family: table.family,
-            meta_file: table.meta_file.0,
+            meta_file: table.meta_file.map(|meta| meta.0),
             flags: table.record.flags.to_string(),
             protected: table.is_protected(),
         }
@@ -177,19 +206,30 @@ impl Description {
 }
 
 impl Filter {
-    /// The filter in the meta file. Its checksum was verified when the table was opened.
-    fn of(table: &CatalogTable, entries: u64) -> Option<Self> {
-        let filter = table.filter().ok()?;
+    /// The filter of the table at `path`; `None` if it has none.
+    fn of(table: &CatalogTable, entries: u64, path: &Path) -> Result<Option<Self>, ReadError> {
+        let filter = table.filter()?;
         let bytes = filter.as_slice();
-        let info = QuotientFilter::info(bytes).ok()?;
-        Some(Self {
-            bytes: bytes.len() as u64,
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        let len = bytes.len() as u64;
+        if let Some(encoding) = EarlierEncoding::of(bytes) {
+            return Ok(Some(Self::Earlier { bytes: len, releases: encoding.releases() }));
+        }
+        let info = QuotientFilter::info(bytes).map_err(|error| ReadError::Corrupt {
+            file: FileLabel::new(path),
+            block: None,
+            cause: Corruption::Filter(error),
+        })?;
+        Ok(Some(Self::Quotient(QuotientFigures {
+            bytes: len,
             fingerprints: info.fingerprint_count,
             bits_per_key: bytes.len() as f64 * 8.0 / entries.max(1) as f64,
             expected_false_positive_rate: info.expected_false_positive_rate(),
             quotient_bits: info.quotient_bits,
             remainder_bits: info.remainder_bits,
-        })
+        })))
     }
 }
 

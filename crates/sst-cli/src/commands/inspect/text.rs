@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use indicatif::{HumanBytes, HumanCount};
 
-use super::report::{Parts, Report, Table};
+use super::report::{Filter, Parts, Report, Table};
 use crate::error::CliError;
 use crate::output::{Output, counted};
 use crate::text_table::{Align, TextTable, bar, percent, ratio};
@@ -69,9 +69,16 @@ fn tables(tables: &[Table]) -> TextTable {
     ]);
     for table in tables {
         let description = table.description.as_ref();
-        let filter = table.filter.as_ref();
-        let expected =
-            filter.map(|filter| format!("{:.2} %", 100.0 * filter.expected_false_positive_rate));
+        let size = table.filter.as_ref().map(|filter| HumanBytes(filter.bytes()).to_string());
+        // The figures of a table without a filter are blank cells.
+        let (bits_per_key, false_positives) = match &table.filter {
+            Some(Filter::Quotient(filter)) => (
+                format!("{:.1}", filter.bits_per_key),
+                format!("{:.2} %", 100.0 * filter.expected_false_positive_rate),
+            ),
+            Some(Filter::Earlier { .. }) => ("not used".to_owned(), String::new()),
+            None => (String::new(), String::new()),
+        };
         text.row([
             table.file.clone(),
             description.map_or_else(String::new, |description| description.family.to_string()),
@@ -79,10 +86,9 @@ fn tables(tables: &[Table]) -> TextTable {
             HumanCount(table.entries).to_string(),
             HumanCount(table.block_count.into()).to_string(),
             HumanBytes(table.bytes).to_string(),
-            filter.map_or_else(|| "none".to_owned(), |filter| HumanBytes(filter.bytes).to_string()),
-            filter.map_or_else(String::new, |filter| format!("{:.1}", filter.bits_per_key)),
-            // A table without a filter has a blank cell.
-            expected.unwrap_or_default(),
+            size.unwrap_or_else(|| "none".to_owned()),
+            bits_per_key,
+            false_positives,
             format!("{} to {}", table.min_hash, table.max_hash),
         ]);
     }

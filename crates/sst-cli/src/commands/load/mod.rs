@@ -14,6 +14,7 @@ use std::sync::OnceLock;
 use std::time::Instant;
 
 use sst_format::SequenceNumber;
+use sst_reader::CatalogTable;
 use sst_writer::bulk::{BulkHandle, BulkMode, BulkSummary, InputPosition, RefusedRecord};
 use sst_writer::{BulkError, BulkLoader, BulkOptions, CancelToken, Monitor, Phase};
 
@@ -100,7 +101,9 @@ fn replaced(
     let of_family = catalog.tables.iter().filter(|table| table.family == options.family);
     // A directory that we wrote states the entry count of every table. Directories of the original
     // implementation were refused when the target was opened.
-    let entries = of_family.filter_map(|table| table.entry_count).sum();
+    let entries: Option<u64> = of_family.map(CatalogTable::entry_count).sum();
+    let no_count = CliError::Internal("a protected table states its number of entries");
+    let entries = entries.ok_or(no_count)?;
     Ok((entries > 0).then_some(Replaced { commit: catalog.commit, entries }))
 }
 

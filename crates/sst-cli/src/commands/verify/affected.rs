@@ -1,13 +1,13 @@
 //! The keys that are lost with each damaged part, for the report.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 use sst_format::{BlobNumber, BlockIndex};
 use sst_reader::{Affected, Catalog, ReadError, StaticSortedFile, VerifyReport};
 
+use super::is_damage;
 use crate::notation::{Bytes, KEY, serialize_bytes};
 use crate::output::counted;
 use crate::store::reader_options;
@@ -110,13 +110,14 @@ impl LostKeys {
         self.0.get(part).filter(|lost| !lost.is_empty())
     }
 
-    /// Collects the lost keys of a directory, at most `limit` for each part.
-    pub(super) fn in_directory(catalog: &Catalog, report: &VerifyReport, limit: usize) -> Self {
+    /// Collects the lost keys of a directory, at most `limit` for each part. A table that cannot be
+    /// read for another reason than damage is added to the report.
+    pub(super) fn in_directory(catalog: &Catalog, report: &mut VerifyReport, limit: usize) -> Self {
         let mut lost = Self::default();
         let parts: BTreeSet<Part> = report.damage.iter().map(Part::of).collect();
         let blobs: BTreeMap<BlobNumber, PathBuf> = catalog
             .blobs()
-            // If the list of blobs is damaged, that is in the report already; no blob is known
+            // If the list of blobs cannot be read, that is in the report already; no blob is known
             // then.
             .into_iter()
             .flat_map(|blobs| blobs.keys())
@@ -130,26 +131,34 @@ impl LostKeys {
             if blocks.is_empty() && blobs.is_empty() && !is_unreadable {
                 continue;
             }
-            match catalog.open_table(table, &reader_options()) {
+            let collected = match catalog.open_table(table, &reader_options()) {
                 Ok(file) => lost.collect(&file, &path, &blocks, &blobs, limit),
                 // The table cannot be opened, so all its keys are lost with the part that is
                 // damaged.
-                Err(error) => {
+                Err(error) if is_damage(&error) => {
                     let all = (table.record.min_hash, table.record.max_hash);
                     lost.0.entry(Part::of(&error)).or_default().hashes.push(all);
+                    Ok(())
                 }
-            }
+                Err(error) => Err(error),
+            };
+            collected.unwrap_or_else(|error| add_unread(report, error));
         }
         lost
     }
 
     /// Collects the lost keys of one table.
-    pub(super) fn in_table(file: &StaticSortedFile, report: &VerifyReport, limit: usize) -> Self {
+    pub(super) fn in_table(
+        file: &StaticSortedFile,
+        report: &mut VerifyReport,
+        limit: usize,
+    ) -> Self {
         let mut lost = Self::default();
         let parts: BTreeSet<Part> = report.damage.iter().map(Part::of).collect();
         let path = file.label().path().to_owned();
         let blocks = damaged_blocks(&parts, &path);
-        lost.collect(file, &path, &blocks, &BTreeMap::new(), limit);
+        lost.collect(file, &path, &blocks, &BTreeMap::new(), limit)
+            .unwrap_or_else(|error| add_unread(report, error));
         lost
     }
 
@@ -160,29 +169,38 @@ impl LostKeys {
         blocks: &BTreeSet<BlockIndex>,
         blobs: &BTreeMap<BlobNumber, PathBuf>,
         limit: usize,
-    ) {
+    ) -> Result<(), ReadError> {
         let numbers = blobs.keys().copied().collect();
-        let Ok(()) = file.affected_by(blocks, &numbers, &mut |affected| {
+        file.affected_by(blocks, &numbers, &mut |affected| {
             match affected {
                 Affected::ValueInBlock { block, key } => {
                     let part = Part::Block(path.to_owned(), block);
                     self.0.entry(part).or_default().key(key, limit);
                 }
                 Affected::ValueInBlob { blob, key } => {
-                    if let Some(path) = blobs.get(&blob) {
-                        let part = Part::File(path.clone());
-                        self.0.entry(part).or_default().key(key, limit);
-                    }
+                    let path = blobs.get(&blob).ok_or_else(|| ReadError::Internal {
+                        file: file.label().clone(),
+                        invariant: "the blobs of lost values are those that were asked for",
+                    })?;
+                    self.0.entry(Part::File(path.clone())).or_default().key(key, limit);
                 }
                 Affected::Hashes { block, hashes } => {
                     let part = Part::Block(path.to_owned(), block);
                     let range = (*hashes.start(), *hashes.end());
                     self.0.entry(part).or_default().hashes.push(range);
                 }
-                _ => {}
             }
-            Ok::<(), Infallible>(())
-        });
+            Ok::<(), ReadError>(())
+        })
+    }
+}
+
+/// Adds the error of a file that could not be read and may be intact, unless the report has one of
+/// that file.
+fn add_unread(report: &mut VerifyReport, error: ReadError) {
+    let is_same = |known: &ReadError| !is_damage(known) && known.file() == error.file();
+    if !report.damage.iter().any(is_same) {
+        report.damage.push(error);
     }
 }
 
@@ -190,7 +208,7 @@ impl LostKeys {
 fn damaged_blocks(parts: &BTreeSet<Part>, path: &Path) -> BTreeSet<BlockIndex> {
     let of_table = parts.iter().filter_map(|part| match part {
         Part::Block(file, block) if file == path => Some(*block),
-        _ => None,
+        Part::Block(..) | Part::File(_) => None,
     });
     of_table.collect()
 }

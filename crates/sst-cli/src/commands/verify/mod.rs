@@ -153,8 +153,8 @@ fn directory(args: &VerifyArgs, context: Context) -> Result<Findings, CliError> 
         Err(error) => return Err(error),
     };
     let progress = context.progress.bytes(Some(size(&catalog)), "verify");
-    let report = verify_directory(path, &reader_options(), &progress.bytes_monitor())?;
-    let lost = LostKeys::in_directory(&catalog, &report, args.limit());
+    let mut report = verify_directory(path, &reader_options(), &progress.bytes_monitor())?;
+    let lost = LostKeys::in_directory(&catalog, &mut report, args.limit());
     let against = args.against.as_ref().filter(|_| report.is_intact());
     let comparison = against
         .map(|against| Comparison::new(&catalog, against, args.family, context))
@@ -185,9 +185,9 @@ fn table(args: &VerifyArgs, context: Context) -> Result<Findings, CliError> {
         Err(error) => return Err(error),
     };
     let progress: Progress = context.progress.bytes(Some(table.file.file_size()), "verify");
-    let report = table.file.verify(&progress.bytes_monitor())?;
+    let mut report = table.file.verify(&progress.bytes_monitor())?;
     let is_protected = table.described.is_some_and(|described| described.is_protected());
-    let lost = LostKeys::in_table(&table.file, &report, args.limit());
+    let lost = LostKeys::in_table(&table.file, &mut report, args.limit());
     Ok(Findings { is_protected, lost, ..Findings::of(report) })
 }
 
@@ -200,14 +200,13 @@ fn size(catalog: &Catalog) -> u64 {
     tables.chain(blobs).sum()
 }
 
-/// Whether an error means damage. A file that the operating system refused to read, or that did not
-/// fit into memory, may be intact.
+/// Whether an error means damage. A file may be intact that the operating system refused to read,
+/// that did not fit into memory, that a newer commit removed during the verification, that a later
+/// build wrote, or on which this build failed.
 fn is_damage(error: &ReadError) -> bool {
-    match error {
-        ReadError::OutOfMemory { .. } | ReadError::OverLimit { .. } => false,
-        ReadError::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
-        _ => true,
-    }
+    let is_missing =
+        matches!(error, ReadError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound);
+    is_missing || error.is_corruption()
 }
 
 fn exit(report: &VerifyReport) -> Exit {
@@ -340,5 +339,44 @@ fn diagnosis(error: &ReadError) -> Option<Diagnosis> {
             ..
         } => Some(*diagnosis),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sst_format::SequenceNumber;
+    use sst_reader::FileLabel;
+
+    use super::*;
+
+    #[test]
+    fn only_wrong_bytes_and_missing_files_are_damage() {
+        let file = FileLabel::new("00000001.sst");
+        let io = |kind: io::ErrorKind| ReadError::Io {
+            file: file.clone(),
+            operation: "open",
+            source: kind.into(),
+        };
+        let (commit, current) = (SequenceNumber(1), SequenceNumber(2));
+        let cause = Corruption::Missing;
+        for error in [
+            io(io::ErrorKind::NotFound),
+            ReadError::Corrupt { file: file.clone(), block: None, cause },
+        ] {
+            assert!(is_damage(&error), "{error:?}");
+        }
+        for error in [
+            io(io::ErrorKind::PermissionDenied),
+            ReadError::OutOfMemory { file: file.clone(), block: None, bytes: 1 },
+            ReadError::OverLimit { file: file.clone(), block: None, bytes: 1, limit: 0 },
+            ReadError::Cancelled { file: file.clone() },
+            ReadError::Outdated { file: file.clone(), commit, current },
+            ReadError::Internal { file: file.clone(), invariant: "a test" },
+        ] {
+            assert!(!is_damage(&error), "{error:?}");
+            let mut report = VerifyReport::default();
+            report.damage.push(error);
+            assert_eq!(exit(&report), Exit::Failure);
+        }
     }
 }

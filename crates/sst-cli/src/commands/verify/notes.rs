@@ -17,8 +17,16 @@ pub(super) fn notes(catalog: &Catalog) -> Result<Vec<String>, CliError> {
     let mut notes = filters(catalog);
     if !catalog.is_protected {
         let present = PresentFiles::list(&catalog.dir, catalog.commit)?;
-        notes.extend(described_twice(&present));
-        notes.extend(described_nowhere(&present, catalog.commit));
+        let unread = present.unread.iter();
+        notes.extend(unread.map(|file| format!("{file}: cannot be read, or is damaged")));
+        // Without a `.del` file it is not known which meta files are live, and without a meta file
+        // not which tables it names.
+        if present.has_read_all(FileKind::Del) {
+            notes.extend(described_twice(&present));
+        }
+        if present.has_read_all(FileKind::Meta) {
+            notes.extend(described_nowhere(&present, catalog.commit));
+        }
     }
     Ok(notes)
 }

@@ -17,14 +17,18 @@ use crate::regular;
 const MAX_META_LEN: u64 = 1 << 30;
 
 /// All files of a directory, live or not.
+#[derive(Default)]
 pub(super) struct PresentFiles {
     /// All names, sorted. Invalid UTF-8 in a name is replaced.
     pub(super) names: BTreeSet<String>,
     /// The tables that each meta file up to `CURRENT` describes or makes obsolete, the oldest meta
-    /// file first. Unreadable meta files are left out: a live one is damage and part of the report.
+    /// file first, without those that are `unread`.
     pub(super) metas: Vec<MetaTables>,
     /// The meta files that `.del` files up to `CURRENT` list.
     pub(super) deleted: BTreeSet<SequenceNumber>,
+    /// Meta files and `.del` files up to `CURRENT` that cannot be read, or are damaged: what they
+    /// say is unknown.
+    pub(super) unread: Vec<FileName>,
 }
 
 impl PresentFiles {
@@ -34,33 +38,38 @@ impl PresentFiles {
             let entry = entry.map_err(|error| CliError::io("list", dir, error))?;
             names.insert(entry.file_name().to_string_lossy().into_owned());
         }
-        let mut present = Self { names, metas: Vec::new(), deleted: BTreeSet::new() };
+        let mut present = Self { names, ..Self::default() };
         let files: BTreeSet<_> =
             present.numbered().filter(|file| file.sequence <= commit).collect();
         for file in files {
-            let bytes = || regular::read(&dir.join(file.to_string()), MAX_META_LEN).ok();
-            match file.kind {
-                FileKind::Meta => {
-                    present.metas.extend(bytes().and_then(|it| tables_of(&it, file.sequence)));
-                }
-                FileKind::Del => {
-                    present.deleted.extend(bytes().into_iter().flat_map(|it| listed_in(&it)));
-                }
-                FileKind::Sst | FileKind::Blob => {}
+            if present.read(dir, file).is_none() {
+                present.unread.push(file);
             }
         }
         Ok(present)
+    }
+
+    /// Reads a meta file or a `.del` file; others are left alone. `None` if it cannot be read or is
+    /// damaged.
+    fn read(&mut self, dir: &Path, file: FileName) -> Option<()> {
+        let bytes = || regular::read(&dir.join(file.to_string()), MAX_META_LEN).ok();
+        match file.kind {
+            FileKind::Meta => self.metas.push(tables_of(&bytes()?, file.sequence)?),
+            FileKind::Del => self.deleted.extend(DelFile::parse(&bytes()?).ok()?.sequences()),
+            FileKind::Sst | FileKind::Blob => {}
+        }
+        Some(())
+    }
+
+    /// Whether all files of this kind could be read.
+    pub(super) fn has_read_all(&self, kind: FileKind) -> bool {
+        self.unread.iter().all(|file| file.kind != kind)
     }
 
     /// The files with a sequence number in their names.
     pub(super) fn numbered(&self) -> impl Iterator<Item = FileName> {
         self.names.iter().filter_map(|name| FileName::parse(name))
     }
-}
-
-/// The meta files that a `.del` file lists. A damaged file lists none.
-fn listed_in(bytes: &[u8]) -> Vec<SequenceNumber> {
-    DelFile::parse(bytes).map_or_else(|_| Vec::new(), |del| del.sequences().collect())
 }
 
 /// The tables that a meta file describes or makes obsolete; `None` if it is damaged.

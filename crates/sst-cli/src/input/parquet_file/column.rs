@@ -39,6 +39,11 @@ pub(super) trait ColumnCells {
     fn append_json_to(&mut self, out: &mut Bounded, max: usize) -> Result<bool, CellFault>;
 }
 
+/// A rule among the parts of this program that does not hold: a bug, not an error in the file.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("a bug in sst: broken invariant: {0}")]
+struct BrokenInvariant(&'static str);
+
 /// The reason why a cell could not be appended.
 #[derive(Debug)]
 pub(super) enum CellFault {
@@ -171,8 +176,15 @@ where
     }
 
     fn advance(&mut self) -> Result<(), ParquetError> {
-        let level = self.levels.get(self.passed);
-        self.is_null = level.is_some_and(|level| *level < self.level);
+        // A column that cannot have nulls has no levels.
+        self.is_null = self.level > 0
+            && match self.levels.get(self.passed) {
+                Some(level) => *level < self.level,
+                None => {
+                    let broken = BrokenInvariant("a row of a nullable column has a level");
+                    return Err(ParquetError::External(Box::new(broken)));
+                }
+            };
         self.passed += 1;
         self.passed_values += usize::from(!self.is_null);
         Ok(())

@@ -48,7 +48,7 @@ fn never_wait(options: &mut std::fs::OpenOptions) -> io::Result<()> {
     Ok(())
 }
 
-/// Elsewhere the look before has to do.
+/// Other systems rely on the check before.
 #[cfg(not(all(target_os = "linux", not(miri))))]
 #[expect(clippy::unnecessary_wraps, reason = "as on Linux")]
 fn never_wait(_: &mut std::fs::OpenOptions) -> io::Result<()> {

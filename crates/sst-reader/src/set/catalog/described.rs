@@ -13,10 +13,12 @@ use sst_format::protection::BlobRecord;
 use sst_format::{SequenceNumber, SstMeta};
 
 use super::super::CatalogTable;
+use super::super::catalog_table::ProtectedParts;
 use super::super::identity::Glance;
-use super::super::meta_source::{MetaSource, Part};
+use super::super::meta_source::{MetaRange, MetaSource};
+use super::super::paths::path_of;
 use super::blob_records::BlobRecords;
-use super::{Catalog, Scope, path_of};
+use super::{Catalog, Scope};
 use crate::{Access, FileLabel, ReadError};
 
 impl Catalog {
@@ -90,21 +92,23 @@ fn describe(dir: &Path, sequence: SequenceNumber, family: u32, meta: &SstMeta) -
     }
     let record =
         TableRecord { sequence, block_count, min_hash, max_hash, file_size, flags, filter_end: 0 };
-    let entry_count = protection.as_ref().map(|known| known.entry_count);
     let checksum = crc32fast::hash(&headers);
-    let part = Part::Held(0..headers.len());
+    let protection = protection.as_ref().map(|known| ProtectedParts {
+        entry_count: known.entry_count,
+        headers: MetaRange::Held(0..headers.len()),
+    });
+    let content = protection.as_ref().map(|known| (known.entry_count, checksum));
     // It will be described by a meta file that is not there yet.
     let label = FileLabel::new(path_of(dir, sequence, FileKind::Sst));
     CatalogTable {
         sequence,
-        meta_file: SequenceNumber::default(),
+        meta_file: None,
         family,
         record,
-        entry_count,
-        identity: TableIdentity::new(&record, entry_count.map(|entries| (entries, checksum))),
+        identity: TableIdentity::new(&record, content),
         bare_start: None,
         source: Arc::new(MetaSource::of_bytes(label, headers)),
-        filter: Part::Held(0..0),
-        headers: entry_count.map(|_| part),
+        filter: MetaRange::Held(0..0),
+        protection,
     }
 }

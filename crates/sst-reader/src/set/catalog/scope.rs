@@ -1,8 +1,9 @@
-//! What part of a directory a catalog is about.
+//! The family and the range of hashes that a catalog covers.
 
-use sst_format::meta_head::{HashRange, ListedMeta};
+use sst_format::meta_head::HashRange;
 
 use super::super::CatalogTable;
+use super::super::loaded_meta::ListedFile;
 
 /// All of a directory, or one family and range of hashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +28,8 @@ impl Scope {
     }
 
     /// Whether a meta file may say something of the tables in the scope.
-    pub(super) fn needs_meta(self, listed: &ListedMeta) -> bool {
-        self.needs(listed.family, listed.hashes)
+    pub(super) fn needs_meta(self, listed: &ListedFile) -> bool {
+        listed.coverage.is_none_or(|(family, hashes)| self.needs(family, hashes))
     }
 
     /// Whether a table is in the scope, at least in part.
