@@ -40,8 +40,13 @@ impl EndMark {
     ///
     /// The digest is XXH3-64 of the digest before, the hashes of key and value, and the kind.
     pub(crate) fn add(&mut self, key: &[u8], value: Option<&[u8]>) {
+        self.add_hashed(key, value.map(hash_key));
+    }
+
+    /// As [`EndMark::add`], with the hash of the value.
+    pub(crate) fn add_hashed(&mut self, key: &[u8], value: Option<u64>) {
         // A deletion has no value; its kind tells it from an empty one.
-        let (kind, value) = value.map_or((0, 0), |value| (1, hash_key(value)));
+        let (kind, value) = value.map_or((0, 0), |value| (1, value));
         let words = [self.digest, hash_key(key), value, kind];
         let words: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
         self.digest = hash_key(&words);

@@ -102,7 +102,7 @@ fn read(mut input: Input<'_>) -> Outcome {
                 return outcome;
             }
             Ok(true) => {
-                let value = (!entry.is_deletion).then(|| entry.value.to_vec());
+                let value = (!entry.is_deletion).then(|| entry.value.held().to_vec());
                 outcome.entries.push((entry.line, entry.key.to_vec(), value));
             }
             Err(InputError::Line { line, .. }) => outcome.bad.push(line),

@@ -1,11 +1,14 @@
 //! The codec: from a payload to the stored form of a block, and back (FORMAT.md section 3).
 //!
-//! No other file of this crate compresses or decompresses. A new codec needs a variant of
+//! No other file of this crate compresses or decompresses, except for `codec/spliced_block.rs`,
+//! which compresses payloads that do not fit into memory. A new codec needs a variant of
 //! [`Compression`], and one of [`Encoding`] in sst-format.
 //!
 //! lz4_flex finds repetitions by hashing as many bytes as a machine word has, in the byte order of
 //! the machine. So all 64-bit little-endian machines compress to the same bytes. Other machines
 //! compress to other bytes, which every machine can read.
+
+pub(crate) mod spliced_block;
 
 use lz4_flex::block::{CompressTable, compress_into_with_table, get_maximum_output_size};
 use sst_format::FormatError;
@@ -25,7 +28,7 @@ pub enum Compression {
 }
 
 /// The longest input that the LZ4 block format allows, in bytes. Longer payloads are stored raw.
-const MAX_LZ4_INPUT_LEN: usize = 0x7e00_0000;
+pub(crate) const MAX_LZ4_INPUT_LEN: usize = 0x7e00_0000;
 
 /// Highest capacity in bytes of the output buffer that is kept from one payload to the next.
 const KEPT_ROOM_LEN: usize = 128 << 10;

@@ -52,6 +52,17 @@ struct Layout {
     max_value: usize,
 }
 
+impl Layout {
+    /// The layout of rows with this number of columns. Of two columns, the value is the one that is
+    /// not the key's.
+    fn of(self, columns: Option<u64>) -> Self {
+        match (columns, self.key) {
+            (Some(2), key @ (0 | 1)) => Self { value: self.value.or(Some(1 - key)), ..self },
+            _ => self,
+        }
+    }
+}
+
 impl<R: BufRead> CsvReader<R> {
     pub(super) fn new(source: R, options: &InputArgs) -> Result<Self, InputError> {
         let delimiter = options.delimiter.unwrap_or(b',');
@@ -72,16 +83,13 @@ impl<R: BufRead> CsvReader<R> {
         let max_value = options.max_value;
         let columns = names.as_ref().map(|names| names.len() as u64);
         let chosen = match (keys.as_slice(), values.as_slice(), options.value_format) {
-            ([] | [_], [] | [_], None | Some(ValueFormat::Csv)) => Chosen::Streamed {
-                layout: Layout {
-                    // The key is in the first column, unless an option names another.
-                    key: keys.first().copied().unwrap_or(0),
-                    value: values.first().copied(),
-                    delimiter,
-                    max_value,
-                },
-                cell: Bounded::new(),
-            },
+            ([] | [_], [] | [_], None | Some(ValueFormat::Csv)) => {
+                // The key is in the first column, unless an option names another.
+                let key = keys.first().copied().unwrap_or(0);
+                let value = values.first().copied();
+                let layout = Layout { key, value, delimiter, max_value };
+                Chosen::Streamed { layout: layout.of(columns), cell: Bounded::new() }
+            }
             _ => Chosen::Collected(ChosenCells::new(keys, values, names, options)?),
         };
         let delete_marker = options.delete_marker.clone().map(String::into_bytes);
@@ -114,7 +122,10 @@ impl<R: BufRead> EntryReader for CsvReader<R> {
             }
         };
         if let Some(cause) = error {
-            return Err(InputError::Line { line, cause });
+            return Err(InputError::at_line(line, cause));
+        }
+        if let Chosen::Streamed { layout, .. } = &mut self.chosen {
+            *layout = layout.of(self.columns);
         }
         entry.line = line;
         entry.delete_if(self.delete_marker.as_deref());
@@ -158,8 +169,10 @@ impl EntrySink<'_> {
         if cell == self.layout.key {
             self.entry.key.append(bytes, MAX_KEY_LEN).map_err(LineError::of_key)?;
         }
-        if self.layout.value == Some(cell) || (self.is_other(cell) && self.others == 0) {
-            self.entry.value.append(bytes, max).map_err(of_value)?;
+        if self.layout.value == Some(cell) {
+            self.entry.value.append(bytes, max)?;
+        } else if self.is_other(cell) && self.others == 0 {
+            self.entry.value.held_mut().append(bytes, max).map_err(of_value)?;
         } else if self.is_other(cell) {
             self.cell.append(bytes, max).map_err(of_value)?;
         }
@@ -169,7 +182,7 @@ impl EntrySink<'_> {
     /// Ends a cell of a value that may have several columns.
     fn end_other(&mut self) -> Result<(), AppendError> {
         let Layout { delimiter, max_value, .. } = self.layout;
-        let value = &mut self.entry.value;
+        let value = self.entry.value.held_mut();
         if self.others == 1 {
             // The first cell was appended unquoted, since it could have been the only one.
             let first = std::mem::take(value);

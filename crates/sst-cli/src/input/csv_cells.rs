@@ -125,18 +125,19 @@ impl ChosenCells {
         };
         let max = self.max_value;
         let of_value = |refused| LineError::of_value(refused, max);
+        let value = entry.value.held_mut();
         match (self.format, values.as_slice()) {
-            (ValueFormat::Csv, [(_, only)]) => entry.value.append(only, max).map_err(of_value),
+            (ValueFormat::Csv, [(_, only)]) => value.append(only, max).map_err(of_value),
             (ValueFormat::Csv, cells) => {
                 for (i, (_, cell)) in cells.iter().enumerate() {
                     if i > 0 {
-                        entry.value.append(&[self.delimiter], max).map_err(of_value)?;
+                        value.append(&[self.delimiter], max).map_err(of_value)?;
                     }
-                    append_cell(cell, self.delimiter, &mut entry.value, max).map_err(of_value)?;
+                    append_cell(cell, self.delimiter, value, max).map_err(of_value)?;
                 }
                 Ok(())
             }
-            (ValueFormat::Json, cells) => self.write_object(cells, &mut entry.value),
+            (ValueFormat::Json, cells) => self.write_object(cells, value),
         }
     }
 

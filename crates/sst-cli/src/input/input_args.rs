@@ -86,6 +86,10 @@ pub(crate) struct InputArgs {
     pub(crate) nulls: Option<Nulls>,
 
     /// Longest value; a longer value is an error of its line
+    ///
+    /// In TSV, and in CSV if the value is one column, a value over --blob-threshold (64 MiB) goes
+    /// to a file of its own while it is read, and takes no memory beyond that. Other formats hold
+    /// the whole value.
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size::value_len)]
     pub(crate) max_value: usize,
 

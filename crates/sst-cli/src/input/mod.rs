@@ -5,7 +5,9 @@
 //! may be read.
 //!
 //! A reader holds at most one entry and the buffers of its decoder in memory. A key, value or line
-//! beyond its limit is an error of its line, and the rest of the line is skipped.
+//! beyond its limit is an error of its line, and the rest of the line is skipped. Where the format
+//! allows it (TSV, and CSV if the value is one column), a long value goes to a blob while it is
+//! read ([`InputValue`]).
 
 mod bounded;
 mod columns;
@@ -16,9 +18,11 @@ mod csv_rows;
 mod format;
 mod guard;
 mod input_args;
+mod input_value;
 mod json_object;
 mod json_reader;
 mod json_record;
+mod json_text;
 mod json_values;
 mod key_parts;
 mod lines;
@@ -41,18 +45,20 @@ pub(crate) use columns::ColumnFault;
 pub(crate) use compression::{CompressionFault, NotText, decompressed, is_named_compressed};
 pub(crate) use format::{FormatError, check_options, detect, is_named_like_input, name_of};
 pub(crate) use input_args::{Format, InputArgs};
+pub(crate) use input_value::{InputValue, ValueForm};
 
 use sst_format::limits::MAX_KEY_LEN;
+use sst_writer::BulkError;
 
 /// One entry of the input. Its buffers are reused for the next entry.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(crate) struct InputEntry {
     /// The entry's line or row, counted from 1; if it covers several lines, the first.
     pub(crate) line: u64,
     /// The key.
     pub(crate) key: Bounded,
     /// The value; empty for a deletion.
-    pub(crate) value: Bounded,
+    pub(crate) value: InputValue,
     /// Whether the entry deletes its key.
     pub(crate) is_deletion: bool,
 }
@@ -67,7 +73,7 @@ impl InputEntry {
 
     /// Turns an entry whose value equals the marker of deletions into a deletion.
     fn delete_if(&mut self, marker: Option<&[u8]>) {
-        if marker.is_some_and(|marker| *marker == *self.value) {
+        if marker.is_some_and(|marker| self.value.is(marker)) {
             self.value.clear();
             self.is_deletion = true;
         }
@@ -153,6 +159,9 @@ pub(crate) enum InputError {
         /// The error in the row.
         cause: LineError,
     },
+    /// A long value could not be written to a blob.
+    #[error(transparent)]
+    Blob(BulkError),
     /// A Parquet file cannot be read, or cannot be read any further.
     #[cfg(feature = "parquet")]
     #[error(transparent)]
@@ -167,6 +176,14 @@ impl From<io::Error> for InputError {
 }
 
 impl InputError {
+    /// The error of an entry.
+    fn at_line(line: u64, cause: LineError) -> Self {
+        match cause {
+            LineError::Blob(error) => Self::Blob(error),
+            cause => Self::Line { line, cause },
+        }
+    }
+
     /// Whether the error concerns one entry only, so that the next one may be read.
     pub(crate) const fn may_be_skipped(&self) -> bool {
         match self {
@@ -199,6 +216,10 @@ pub(crate) enum LineError {
     NotUtf8 { at: usize },
     #[error("not JSON: {0}")]
     Json(serde_json::Error),
+    #[error("not JSON: an escape that stands for no character")]
+    JsonEscape,
+    #[error("arrays or objects within each other, more than {max} of them")]
+    TooDeep { max: usize },
     #[error("there is no field `{field}`, `{field}_hex` or `{field}_base64`: {fields}")]
     NoField {
         field: String,
@@ -221,6 +242,9 @@ pub(crate) enum LineError {
     ValueTooLong { max: usize },
     #[error("the system has no memory for {len} bytes")]
     NoMemory { len: usize },
+    /// Not an error of the line: the load has failed.
+    #[error(transparent)]
+    Blob(BulkError),
     #[cfg(feature = "parquet")]
     #[error("damaged: the levels of a nested column contradict each other")]
     Levels,
@@ -310,7 +334,8 @@ impl<'a> Input<'a> {
             match (step, &mut self.expected) {
                 (Step::Entry, expected) => {
                     if let Some(expected) = expected {
-                        expected.add(&entry.key, (!entry.is_deletion).then_some(&*entry.value));
+                        let value = (!entry.is_deletion).then(|| entry.value.hash());
+                        expected.add_hashed(&entry.key, value);
                         self.is_marked = false;
                     }
                     return Ok(true);

@@ -6,7 +6,7 @@
 //! carriage return before it. Empty lines are skipped.
 //!
 //! A line is parsed while it is read, so that a long line takes no more memory than the limits of
-//! its key and value.
+//! its key and of a value in memory.
 
 use std::io::BufRead;
 
@@ -40,7 +40,7 @@ impl<R: BufRead> EntryReader for TsvReader<R> {
         let mut line = TsvLine::new(entry, self.escapes, self.max_value);
         let number = self.lines.next_filled(|part| line.push(part))?;
         let Some(number) = number else { return Ok(Step::End) };
-        let read = line.finish().map_err(|cause| InputError::Line { line: number, cause })?;
+        let read = line.finish().map_err(|cause| InputError::at_line(number, cause))?;
         entry.line = number;
         Ok(read)
     }
@@ -141,9 +141,7 @@ impl<'a> TsvLine<'a> {
 
     fn append_value(&mut self, part: &[u8]) -> Result<(), LineError> {
         let (value, max) = (&mut self.entry.value, self.max_value);
-        let append = |bytes: &[u8]| {
-            value.append(bytes, max).map_err(|refused| LineError::of_value(refused, max))
-        };
+        let append = |bytes: &[u8]| value.append(bytes, max);
         append_text(part, self.escapes, &mut self.unescaper, append)
     }
 

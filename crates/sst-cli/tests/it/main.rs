@@ -24,6 +24,8 @@ mod json;
 mod keys_from;
 #[cfg(test)]
 mod load;
+#[cfg(test)]
+mod long_values;
 #[cfg(target_os = "linux")]
 #[cfg(test)]
 mod memory;

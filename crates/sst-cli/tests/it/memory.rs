@@ -11,7 +11,7 @@ const MEMORY: u64 = 8;
 /// `--max-value` of the loads here.
 const MAX_VALUE: &str = "4MiB";
 /// Additional address space over the smallest load, in MiB: four times the longest key of 16 MiB.
-const ROOM: u64 = 64;
+pub(crate) const ROOM: u64 = 64;
 
 /// An input: its format, its start, a byte that is repeated, and its end.
 struct Endless {
@@ -66,7 +66,7 @@ const INPUTS: [Endless; 10] = [
 ];
 
 /// The address space that a load of one short line needs, in KiB.
-fn smallest(scratch: &Scratch) -> u64 {
+pub(crate) fn smallest(scratch: &Scratch) -> u64 {
     let input = scratch.file("one.tsv", "a\t1\n");
     let db = scratch.path("one.db");
     let fits = |kib: u64| {
@@ -113,7 +113,10 @@ fn no_input_makes_a_load_take_more_memory_than_there_is() {
                 let scanned = sst(&[&"scan", &scratch.path("db")]).expect(0);
                 assert_eq!(scanned.text().lines().count(), 2, "{i}: {}", run.stderr);
             }
-            _ => drop(run.expect_error(3, &["standard input"])),
+            _ => {
+                assert_eq!(run.code, Some(3), "{i}: {}", run.stderr);
+                drop(run.expect_error(3, &["standard input"]));
+            }
         }
         drop(std::fs::remove_dir_all(scratch.path("db")));
     }
@@ -141,9 +144,35 @@ fn compressed_inputs_expand_in_bounded_memory() {
     run.expect_error(3, &["standard input"]);
 }
 
+#[test]
+fn a_value_that_is_longer_than_memory_is_loaded() {
+    const VALUE_LEN: u64 = 48 << 20;
+    let scratch = Scratch::new();
+    let kib = smallest(&scratch) + (16 << 10);
+    for (format, start, end) in [("tsv", "k\t", "\nz\t9\n"), ("csv", "k,v\nk,\"", "\"\nz,9\n")] {
+        let db = scratch.path(format);
+        let text = std::io::repeat(b'v').take(VALUE_LEN);
+        let mut input = start.as_bytes().chain(text).chain(end.as_bytes());
+        let file = scratch.path("input");
+        std::io::copy(&mut input, &mut std::fs::File::create(&file).unwrap()).unwrap();
+        let memory = format!("{MEMORY}MiB");
+        let options = ["--threads=1", "--max-value=1GiB", "--blob-threshold=1048576"];
+        let mut args: Vec<&std::ffi::OsStr> = vec!["load".as_ref(), file.as_ref(), db.as_ref()];
+        args.extend(["--format", format, "--memory", &memory].map(std::ffi::OsStr::new));
+        args.extend(options.map(std::ffi::OsStr::new));
+        let (code, stderr) = within(kib, &args);
+        assert_eq!(code, Some(0), "{stderr}");
+        let value = sst(&[&"get", &db, &"k", &"--raw"]).expect(0).stdout;
+        assert!(value.len() as u64 == VALUE_LEN && value.iter().all(|byte| *byte == b'v'));
+        // One block, which LZ4 compresses as far as it can.
+        let stored = std::fs::metadata(db.join("00000001.blob")).unwrap().len();
+        assert!(stored < VALUE_LEN / 250, "{stored}");
+    }
+}
+
 /// Runs `sst` under a limit on the address space. Returns its exit code (`None` if a signal ended
 /// it) and its error output.
-fn within(kib: u64, args: &[&std::ffi::OsStr]) -> (Option<i32>, String) {
+pub(crate) fn within(kib: u64, args: &[&std::ffi::OsStr]) -> (Option<i32>, String) {
     let script = format!("ulimit -v {kib}; exec \"$@\"");
     let mut command = Command::new("sh");
     command.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_sst")]).args(args);
@@ -162,7 +191,7 @@ fn a_large_value_is_written_and_read_or_refused_in_any_address_space() {
     for blob_threshold in ["1048576", "67108864"] {
         let (mut loads, mut gets, mut ends) = (0, 0, 0);
         let db = scratch.path(&format!("large-{blob_threshold}.db"));
-        for room in (8..=256).step_by(8) {
+        for room in (0..=256).step_by(4) {
             let kib = smallest + (room << 10);
             let load: [&std::ffi::OsStr; 10] = [
                 "load".as_ref(),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use sst_format::monitor::Cancelled;
 
 use super::input_position::InputPosition;
+use crate::codec::CompressError;
 use crate::file::FileError;
 use crate::invariant::BrokenInvariant;
 use crate::table::ShortKey;
@@ -114,6 +115,12 @@ impl BulkError {
 impl From<Cancelled> for BulkError {
     fn from(_: Cancelled) -> Self {
         Self::Cancelled
+    }
+}
+
+impl From<CompressError> for BulkError {
+    fn from(error: CompressError) -> Self {
+        WriteError::from(error).into()
     }
 }
 

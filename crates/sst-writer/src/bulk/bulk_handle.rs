@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use sst_format::limits::MAX_KEY_LEN;
 
+use super::blob_writer::BlobWriter;
 use super::budget::{BUCKETS, Totals, bucket_of};
 use super::bulk_error::BulkError;
 use super::chunk_store::Chunk;
 use super::input_position::InputPosition;
 use super::record::{DetachedValue, MAX_OVERHEAD, Record, RecordValue};
 use super::shared::Shared;
+use crate::codec::spliced_block::PIECE_LEN;
 use crate::invariant::OrBroken;
 use crate::{Entry, EntryValue, WriteError, hash_key};
 
@@ -96,7 +98,7 @@ impl BulkHandle {
         } else {
             self.write_detached(input_position, value)?
         };
-        self.add(Record { input_position, key, value: record_value }, value.len())
+        self.add(Record { input_position, key, value: record_value }, value.len() as u64)
     }
 
     /// Puts a record whose value becomes a blob, however short it is.
@@ -125,9 +127,37 @@ impl BulkHandle {
     ) -> Result<(), BulkError> {
         let (key, value) = (key.as_ref(), value.as_ref());
         let input_position = self.next_input_position(position, key)?;
-        let ticket =
-            self.shared.fail_load_on_error(self.shared.write_blob(input_position, value))?;
-        self.add(Record { input_position, key, value: RecordValue::Blob(ticket) }, value.len())
+        let value_len = value.len() as u64;
+        let value = self.write_blob(input_position, value)?;
+        self.add(Record { input_position, key, value }, value_len)
+    }
+
+    /// A writer for a value that does not fit into memory.
+    ///
+    /// It takes neither memory nor files before its first bytes.
+    #[must_use]
+    pub fn blob_writer(&self) -> BlobWriter {
+        BlobWriter::new(Arc::clone(&self.shared))
+    }
+
+    /// Puts a record whose value was written to `blob`, at a position that the caller chooses. The
+    /// value becomes a blob, however short it is. `blob` starts another value.
+    ///
+    /// # Errors
+    ///
+    /// As [`BulkHandle::put`].
+    pub fn put_blob_from_at(
+        &mut self,
+        position: u64,
+        key: impl AsRef<[u8]>,
+        blob: &mut BlobWriter,
+    ) -> Result<(), BulkError> {
+        let key = key.as_ref();
+        let input_position = self.next_input_position(position, key)?;
+        let value_len = blob.len();
+        let ticket = blob.finish(&self.shared, input_position);
+        let value = RecordValue::Blob(self.shared.fail_load_on_error(ticket)?);
+        self.add(Record { input_position, key, value }, value_len)
     }
 
     /// Puts a record that deletes its key.
@@ -205,7 +235,7 @@ impl BulkHandle {
             if chunk.records > 0 {
                 self.shared.store.add(bucket, chunk)?;
             } else {
-                self.shared.store.give_back(chunk.bytes);
+                self.shared.store.give_back(chunk.bytes)?;
             }
         }
         self.shared.count(mem::take(&mut self.put));
@@ -243,23 +273,34 @@ impl BulkHandle {
     ) -> Result<RecordValue<'v>, BulkError> {
         self.shared.check()?;
         if value.len() > self.shared.blob_threshold() {
-            let ticket =
-                self.shared.fail_load_on_error(self.shared.write_blob(input_position, value))?;
-            return Ok(RecordValue::Blob(ticket));
+            return self.write_blob(input_position, value);
         }
         let location =
             self.shared.fail_load_on_error(self.shared.store.append(value, self.file))?;
         Ok(RecordValue::Detached(DetachedValue { file: self.file, location }))
     }
 
-    #[inline]
-    fn add(&mut self, record: Record<'_>, value_len: usize) -> Result<(), BulkError> {
-        let bucket = bucket_of(hash_key(record.key));
-        let inline_len = match record.value {
-            RecordValue::Bytes(_) => value_len,
-            _ => 0,
+    /// Writes a blob. A long one is compressed piece by piece, so that it takes no memory beside
+    /// the value, and has the same bytes as if it had been written through a [`BlobWriter`].
+    fn write_blob<'v>(
+        &self,
+        input_position: InputPosition,
+        value: &[u8],
+    ) -> Result<RecordValue<'v>, BulkError> {
+        let ticket = match value.len() <= PIECE_LEN {
+            true => self.shared.write_blob(input_position, value),
+            false => {
+                let mut blob = self.blob_writer();
+                blob.write(value).and_then(|()| blob.finish(&self.shared, input_position))
+            }
         };
-        let needed = MAX_OVERHEAD + record.key.len() + inline_len;
+        Ok(RecordValue::Blob(self.shared.fail_load_on_error(ticket)?))
+    }
+
+    #[inline]
+    fn add(&mut self, record: Record<'_>, value_len: u64) -> Result<(), BulkError> {
+        let bucket = bucket_of(hash_key(record.key));
+        let needed = MAX_OVERHEAD + record.key.len() + record.value.inline_len();
         let mut open = self.open.get_mut(bucket).or_broken(CHUNK_PER_BUCKET)?;
         if open.bytes.capacity() - open.bytes.len() < needed {
             self.renew(bucket, needed)?;
@@ -268,7 +309,7 @@ impl BulkHandle {
         record.encode(&mut open.bytes);
         open.records += 1;
         self.put.records += 1;
-        self.put.bytes += (record.key.len() + value_len) as u64;
+        self.put.bytes += record.key.len() as u64 + value_len;
         Ok(())
     }
 
@@ -281,7 +322,7 @@ impl BulkHandle {
         let open = self.open.get_mut(bucket).or_broken(CHUNK_PER_BUCKET)?;
         let full = mem::take(open);
         match full.records {
-            0 => shared.store.give_back(full.bytes),
+            0 => shared.fail_load_on_error(shared.store.give_back(full.bytes))?,
             _ => shared.fail_load_on_error(shared.store.add(bucket, full))?,
         }
         let buffer = shared.fail_load_on_error(self.buffer(needed))?;
@@ -298,7 +339,7 @@ impl BulkHandle {
         // other handles cannot.
         let open = self.open.iter_mut().map(mem::take).enumerate();
         let (used, unused): (Vec<_>, Vec<_>) = open.partition(|(_, chunk)| chunk.records > 0);
-        unused.into_iter().for_each(|(_, chunk)| store.give_back(chunk.bytes));
+        unused.into_iter().try_for_each(|(_, chunk)| store.give_back(chunk.bytes))?;
         store.spill(used, self.file)?;
         match store.buffer(needed, self.file)? {
             Some(buffer) => Ok(buffer),

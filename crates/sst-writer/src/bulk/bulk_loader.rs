@@ -46,7 +46,8 @@ use crate::{Commit, Entry, Phase, Publisher};
 /// |---|---|
 /// | 8 MiB | fixed costs |
 /// | 6 MiB per thread | buffers of a table being written, if the budget has no room for them |
-/// | 4 × the longest key or value per thread | a value being written; 2 × when a blob is put |
+/// | 4 × the longest key, or value in a table, per thread | a value being written |
+/// | 6 MiB per thread | when a blob is put, besides the value if the caller has it in memory |
 /// | 5 per entry | filters until the commit is durable, if they exceed the budget |
 /// | 1 chunk (1/2048 of the budget) per handle | if handles beyond the sixth find no room |
 ///
@@ -54,7 +55,8 @@ use crate::{Commit, Entry, Phase, Publisher};
 ///
 /// Besides the tables: the records that do not fit into the budget, once, and 8 bytes for each of
 /// them. A bucket that does not fit into the memory of a thread is written once more; with evenly
-/// spread hashes that happens from an input of some hundred times the budget on.
+/// spread hashes that happens from an input of some hundred times the budget on. A blob of more
+/// than 1 MiB is in temporary files while it is put: raw, and compressed if it is to be.
 ///
 /// # Examples
 ///

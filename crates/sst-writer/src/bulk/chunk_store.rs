@@ -7,10 +7,12 @@ use super::budget::{BUCKETS, Budget, SORT_LEN_PER_RECORD};
 use super::bulk_error::BulkError;
 use super::spill_file::{SpillFile, SpillLocation};
 use crate::WriteError;
-use crate::invariant::OrBroken;
+use crate::invariant::{BrokenInvariant, OrBroken};
 
 /// The invariant of the list of buckets.
 const ALL_BUCKETS: &str = "there is a bucket for each value of the first bits";
+/// The invariant of the memory in use.
+const COUNTED: &str = "a buffer counts as memory in use from its allocation on";
 
 /// A spill frees at least the budget divided by this number.
 const SPILL_PART: usize = 16;
@@ -132,18 +134,13 @@ impl ChunkStore {
                 return Ok(Some(buffer));
             }
             if state.in_use + needed <= self.budget.len {
-                state.in_use += needed;
-                return match empty_buffer(needed) {
-                    Ok(buffer) => Ok(Some(buffer)),
-                    Err(error) => {
-                        state.in_use -= needed;
-                        Err(error)
-                    }
-                };
+                let buffer = empty_buffer(needed)?;
+                state.in_use += buffer.capacity();
+                return Ok(Some(buffer));
             }
             if !state.free.is_empty() {
                 // The request is longer than an unused buffer.
-                state.drop_free();
+                state.drop_free()?;
                 continue;
             }
             let victims = state.take_resident(self.budget.len / SPILL_PART)?;
@@ -160,7 +157,7 @@ impl ChunkStore {
     pub(super) fn buffer_beyond_budget(&self, len: usize) -> Result<Vec<u8>, BulkError> {
         let needed = len.max(self.budget.chunk_len);
         let buffer = empty_buffer(needed)?;
-        self.lock().in_use += needed;
+        self.lock().in_use += buffer.capacity();
         Ok(buffer)
     }
 
@@ -171,7 +168,7 @@ impl ChunkStore {
         for (bucket, chunk) in chunks {
             let location = spill_file.append(&chunk.bytes)?;
             spilled.push((bucket, SpilledChunk { file, location, records: chunk.records }));
-            self.give_back(chunk.bytes);
+            self.give_back(chunk.bytes)?;
         }
         let mut state = self.lock();
         for (bucket, chunk) in spilled {
@@ -193,10 +190,11 @@ impl ChunkStore {
     }
 
     /// Takes back the buffer of a chunk without records.
-    pub(super) fn give_back(&self, buffer: Vec<u8>) {
+    pub(super) fn give_back(&self, buffer: Vec<u8>) -> Result<(), BulkError> {
         if buffer.capacity() > 0 {
-            self.lock().take_back(buffer, self.budget.chunk_len);
+            self.lock().take_back(buffer, self.budget.chunk_len)?;
         }
+        Ok(())
     }
 
     /// Number of bytes that were spilled.
@@ -215,7 +213,8 @@ impl ChunkStore {
         loop {
             let victims = {
                 let mut state = self.lock();
-                state.drop_free();
+                state.drop_free()?;
+                // Less memory in use than there may be is no excess.
                 let excess = state.in_use.saturating_sub(resident_len);
                 if excess == 0 {
                     return Ok(());
@@ -269,18 +268,23 @@ impl State {
         Ok(taken)
     }
 
-    fn take_back(&mut self, mut buffer: Vec<u8>, chunk_len: usize) {
+    fn take_back(&mut self, mut buffer: Vec<u8>, chunk_len: usize) -> Result<(), BrokenInvariant> {
         if buffer.capacity() == chunk_len {
             buffer.clear();
             self.free.push(buffer);
-        } else {
-            // The allocator may have given more than the requested length, which was counted.
-            self.in_use = self.in_use.saturating_sub(buffer.capacity());
+            return Ok(());
         }
+        self.release(buffer.capacity())
     }
 
-    fn drop_free(&mut self) {
-        let free: usize = mem::take(&mut self.free).iter().map(Vec::capacity).sum();
-        self.in_use = self.in_use.saturating_sub(free);
+    fn drop_free(&mut self) -> Result<(), BrokenInvariant> {
+        let free = mem::take(&mut self.free).iter().map(Vec::capacity).sum();
+        self.release(free)
+    }
+
+    /// Takes the capacity of freed buffers off the memory in use.
+    fn release(&mut self, capacity: usize) -> Result<(), BrokenInvariant> {
+        self.in_use = self.in_use.checked_sub(capacity).or_broken(COUNTED)?;
+        Ok(())
     }
 }

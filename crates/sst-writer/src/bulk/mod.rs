@@ -17,6 +17,7 @@
 //! The end of each table follows from all records put and the options alone. So the files are the
 //! same for any budget, any number of threads and any way in which they took turns.
 
+pub(crate) mod blob_writer;
 pub(crate) mod budget;
 pub(crate) mod bulk_error;
 pub(crate) mod bulk_handle;
@@ -36,10 +37,12 @@ mod run_merge;
 mod shared;
 mod sorted_bucket;
 mod spill_file;
+mod spool;
 mod table_sequence;
 pub(crate) mod unnumbered_blobs;
 mod write_phase;
 
+pub use blob_writer::BlobWriter;
 pub use bulk_error::BulkError;
 pub use bulk_handle::BulkHandle;
 pub use bulk_loader::{BulkLoader, BulkSummary};

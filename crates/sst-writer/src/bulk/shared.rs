@@ -33,7 +33,7 @@ pub(super) struct Shared {
     pub(super) blobs: UnnumberedBlobs,
     directory: Arc<Path>,
     file_system: Arc<dyn FileSystem>,
-    blob_compression: Compression,
+    pub(super) blob_compression: Compression,
     has_failed: AtomicBool,
     handles: Mutex<Handles>,
 }
@@ -85,12 +85,17 @@ impl Shared {
         self.space.file()
     }
 
+    /// The directory of the load.
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// A temporary file for a table or a blob that has no number yet.
     pub(super) fn staging_file(&self) -> Result<StagingFile, FileError> {
         StagingFile::create(&*self.file_system, Arc::clone(&self.directory))
     }
 
-    /// Writes a blob file, and returns the ticket of the blob.
+    /// Writes a blob file with a value that is in memory, and returns the ticket of the blob.
     pub(super) fn write_blob(
         &self,
         input_position: InputPosition,

@@ -61,6 +61,27 @@ impl FileSystem for OsFileSystem {
         fs::canonicalize(path)
     }
 
+    /// Without `fs::read_dir`, which panics if the system cannot close the directory: this is also
+    /// called when a commit is live already, and then the exit code of a command must say so.
+    #[cfg(unix)]
+    fn list(&self, directory: &Path) -> io::Result<Vec<OsString>> {
+        use std::os::unix::ffi::OsStringExt;
+
+        use rustix::fs::{Dir, Mode, OFlags};
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let opened =
+            rustix::io::retry_on_intr(|| rustix::fs::open(directory, flags, Mode::empty()))?;
+        let names = Dir::new(opened)?.filter_map(|entry| match entry {
+            Ok(entry) => match entry.file_name().to_bytes() {
+                b"." | b".." => None,
+                name => Some(Ok(OsString::from_vec(name.to_vec()))),
+            },
+            Err(error) => Some(Err(error.into())),
+        });
+        names.collect()
+    }
+
+    #[cfg(not(unix))]
     fn list(&self, directory: &Path) -> io::Result<Vec<OsString>> {
         fs::read_dir(directory)?.map(|entry| entry.map(|entry| entry.file_name())).collect()
     }

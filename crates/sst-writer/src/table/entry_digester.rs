@@ -15,6 +15,24 @@ pub(crate) fn sha256(pieces: &[&[u8]]) -> [u8; 32] {
     hasher.finalize().into()
 }
 
+/// Computes the digest of a value that comes in pieces.
+#[derive(Debug, Default)]
+pub(crate) struct ValueDigester {
+    len: u64,
+    hasher: Sha256,
+}
+
+impl ValueDigester {
+    pub(crate) fn add(&mut self, piece: &[u8]) {
+        self.len += piece.len() as u64;
+        self.hasher.update(piece);
+    }
+
+    pub(crate) fn finish(self) -> ValueDigest {
+        ValueDigest { len: self.len, hash: self.hasher.finalize().into() }
+    }
+}
+
 /// The content digest of a table, over all its entries, tombstones included.
 ///
 /// The writer of a table does not know the values in blobs. [`TableDigest::with_blobs`] adds them.

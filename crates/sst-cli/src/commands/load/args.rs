@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use sst_format::limits::MAX_MEDIUM_VALUE_LEN;
 use sst_writer::bulk::BulkMode;
 
 use crate::commands::certify_arg::CertifyArg;
@@ -147,7 +148,17 @@ pub(crate) struct LoadOutputArgs {
     pub(crate) tables: TableArgs,
 }
 
+/// A value of this many bytes is always held in memory while it is read.
+const MIN_HELD_VALUE: usize = 1 << 20;
+
 impl LoadOutputArgs {
+    /// Highest length of a value that is held in memory while it is read, in bytes. Longer ones are
+    /// longer than the blob threshold, so they go to a blob at once.
+    pub(crate) fn max_held_value(&self) -> usize {
+        let threshold = self.blob_threshold.unwrap_or(MAX_MEDIUM_VALUE_LEN);
+        threshold.clamp(MIN_HELD_VALUE, MAX_MEDIUM_VALUE_LEN)
+    }
+
     /// The mode of the loader.
     pub(crate) const fn bulk_mode(&self) -> BulkMode {
         match (self.mode, self.increment) {

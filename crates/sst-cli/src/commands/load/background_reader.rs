@@ -67,7 +67,10 @@ impl BackgroundReader {
 /// Sends all chunks of a source, until the source ends or the receiver is dropped.
 fn send_all(mut source: impl Read, sender: &SyncSender<io::Result<Vec<u8>>>) -> io::Result<()> {
     loop {
-        let mut chunk = vec![0; CHUNK_LEN];
+        // The parser may have taken all memory by now.
+        let mut chunk = Vec::new();
+        chunk.try_reserve_exact(CHUNK_LEN).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        chunk.resize(CHUNK_LEN, 0);
         let len = match source.read(&mut chunk) {
             Ok(0) => return Ok(()),
             Ok(len) => len,

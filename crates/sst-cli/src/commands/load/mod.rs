@@ -25,8 +25,8 @@ use super::{Context, interrupt};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::input::{
-    Format, Input, InputArgs, InputEntry, InputError, check_options, decompressed, detect,
-    is_named_compressed, name_of,
+    Format, Input, InputArgs, InputEntry, InputError, ValueForm, check_options, decompressed,
+    detect, is_named_compressed, name_of,
 };
 use crate::output;
 use crate::progress::{Progress, ProgressMode};
@@ -144,6 +144,7 @@ fn load(
         let mut reader = InputReader {
             name: name_of(path),
             options: &args.input_options,
+            max_held: args.output_options.max_held_value(),
             cancel,
             context,
             handle: loader.handle(stream),
@@ -240,6 +241,8 @@ fn with_input_names(error: BulkError, inputs: &[(&Path, Format)]) -> CliError {
 struct InputReader<'a> {
     name: String,
     options: &'a InputArgs,
+    /// Highest length of a value in memory, in bytes, where the format allows longer ones.
+    max_held: usize,
     cancel: &'a CancelToken,
     context: Context,
     handle: BulkHandle,
@@ -261,9 +264,10 @@ impl InputReader<'_> {
         };
         let mut input = input.map_err(|error| self.error(error))?;
         let mut entry = InputEntry::default();
+        entry.value.spill_to(self.handle.blob_writer(), self.max_held);
         loop {
             match input.read(&mut entry) {
-                Ok(true) => self.put(&entry)?,
+                Ok(true) => self.put(&mut entry)?,
                 Ok(false) => return Ok(()),
                 Err(error) if error.may_be_skipped() && self.options.skip_bad => {
                     self.skipped += 1;
@@ -277,10 +281,13 @@ impl InputReader<'_> {
         }
     }
 
-    fn put(&mut self, entry: &InputEntry) -> Result<(), CliError> {
-        let put = match entry.is_deletion {
-            true => self.handle.delete_at(entry.line, &*entry.key),
-            false => self.handle.put_at(entry.line, &*entry.key, &*entry.value),
+    fn put(&mut self, entry: &mut InputEntry) -> Result<(), CliError> {
+        let InputEntry { line, key, value, is_deletion } = entry;
+        let (line, key) = (*line, &**key);
+        let put = match (*is_deletion, value.form()) {
+            (true, _) => self.handle.delete_at(line, key),
+            (false, ValueForm::Held(value)) => self.handle.put_at(line, key, value),
+            (false, ValueForm::Blob(blob)) => self.handle.put_blob_from_at(line, key, blob),
         };
         put.map_err(CliError::Bulk)?;
         self.entries += 1;
@@ -298,6 +305,7 @@ impl InputReader<'_> {
         let name = self.name.clone();
         match source {
             InputError::Io(source) => CliError::Io { action: "read", what: name, source },
+            InputError::Blob(error) => CliError::Bulk(error),
             source => CliError::Input { name, source },
         }
     }
