@@ -79,7 +79,7 @@ impl Builder {
                 for &value in values {
                     cursor.next_slot(layout.split(prefix | u64::from(value)).0);
                 }
-                distinct.extend(values, pool);
+                distinct.extend(values, pool)
             };
             sorter.sort(group, bits, &mut sink)?;
             sorted.push((prefix, distinct));
@@ -122,7 +122,9 @@ impl FilterBuilder for Builder {
             let Some(pile) = piles.get_mut(high as usize & piles_mask) else {
                 return self.fail(NO_PILE);
             };
-            pile.push(low, &mut no_pool);
+            if let Err(no_memory) = pile.push(low, &mut no_pool) {
+                return self.fail(no_memory);
+            }
         }
         (self.last, self.kept) = (last, kept);
     }

@@ -14,6 +14,7 @@
 //! Filters that were made to grow store `max q`. A reader checks it and does not use it otherwise.
 
 use crate::layout::Layout;
+use crate::pile::NO_MEMORY;
 use postcard::ser_flavors::Size;
 use serde::{Deserialize, Serialize, Serializer};
 use sst_format::filter::FilterError;
@@ -98,16 +99,17 @@ pub(crate) struct EnvelopeWriter {
 impl EnvelopeWriter {
     /// # Errors
     ///
-    /// [`FilterError`] if the filter does not fit the address space.
+    /// [`FilterError`] if the filter does not fit the address space, or the system has no memory.
     pub(crate) fn new(layout: Layout) -> Result<Self, FilterError> {
         const TOO_LARGE: FilterError = FilterError::new("larger than the address space");
         let buffer_len = usize::try_from(layout.buffer_len()).map_err(|_| TOO_LARGE)?;
         let mut room = [0; VARINT_MAX_LEN];
         let head = postcard::to_slice(&layout.buffer_len(), &mut room).map_err(|_| BROKEN)?;
         let end = head.len().checked_add(buffer_len).ok_or(TOO_LARGE)?;
-        // Allocated zeroed, so that pages of a large filter are touched only once.
-        let mut bytes = vec![0; end.checked_add(TAIL_MAX_LEN).ok_or(TOO_LARGE)?];
-        bytes.truncate(end);
+        let mut bytes = Vec::new();
+        let room_len = end.checked_add(TAIL_MAX_LEN).ok_or(TOO_LARGE)?;
+        bytes.try_reserve_exact(room_len).map_err(|_| NO_MEMORY)?;
+        bytes.resize(end, 0);
         bytes.get_mut(..head.len()).ok_or(BROKEN)?.copy_from_slice(head);
         Ok(Self { bytes, buffer_at: head.len(), layout })
     }

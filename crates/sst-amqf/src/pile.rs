@@ -5,6 +5,11 @@
 //! it grows. A pile keeps millions of fingerprints in blocks of 4 KiB instead. While they are
 //! sorted, each block that has been read is reused for writing, so sorting needs no second copy.
 
+use sst_format::filter::FilterError;
+
+/// The error if the system has no memory for a filter being built.
+pub(crate) const NO_MEMORY: FilterError = FilterError::new("the system has no memory to build it");
+
 /// Numbers per block.
 const BLOCK: usize = 1024;
 /// Capacity of the first block of a pile at first, so that a small pile stays small.
@@ -17,9 +22,10 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// Takes back a block that has been read. Blocks smaller than the others are freed.
+    /// Takes back a block that has been read. Blocks smaller than the others are freed, and all
+    /// blocks if there is no memory for a longer list.
     pub(crate) fn give(&mut self, mut block: Vec<u32>) {
-        if block.capacity() >= BLOCK {
+        if block.capacity() >= BLOCK && self.free.try_reserve(1).is_ok() {
             block.clear();
             self.free.push(block);
         }
@@ -39,19 +45,32 @@ impl Pile {
     }
 
     /// Adds a number. Blocks come from `pool` as long as it has any.
+    ///
+    /// # Errors
+    ///
+    /// [`NO_MEMORY`].
     #[inline]
-    pub(crate) fn push(&mut self, value: u32, pool: &mut Pool) {
+    pub(crate) fn push(&mut self, value: u32, pool: &mut Pool) -> Result<(), FilterError> {
         if self.open.len() == self.open.capacity() {
-            self.make_room(pool);
+            self.make_room(pool)?;
         }
         self.open.push(value);
+        Ok(())
     }
 
     /// Adds numbers. Blocks come from `pool` as long as it has any.
-    pub(crate) fn extend(&mut self, mut values: &[u32], pool: &mut Pool) {
+    ///
+    /// # Errors
+    ///
+    /// [`NO_MEMORY`].
+    pub(crate) fn extend(
+        &mut self,
+        mut values: &[u32],
+        pool: &mut Pool,
+    ) -> Result<(), FilterError> {
         while !values.is_empty() {
             if self.open.len() == self.open.capacity() {
-                self.make_room(pool);
+                self.make_room(pool)?;
             }
             let room = self.open.capacity() - self.open.len();
             // Fewer numbers than there is room for: all of them.
@@ -59,13 +78,15 @@ impl Pile {
             self.open.extend_from_slice(now);
             values = later;
         }
+        Ok(())
     }
 
     /// Grows the first block, or starts another one.
     #[cold]
     #[inline(never)]
-    fn make_room(&mut self, pool: &mut Pool) {
+    fn make_room(&mut self, pool: &mut Pool) -> Result<(), FilterError> {
         if self.open.len() >= BLOCK {
+            self.full.try_reserve(1).map_err(|_| NO_MEMORY)?;
             self.full.push(core::mem::take(&mut self.open));
         }
         if self.open.is_empty()
@@ -74,10 +95,13 @@ impl Pile {
             self.open = block;
         } else if self.full.is_empty() {
             let wanted = (self.open.len() * 2).clamp(FIRST, BLOCK);
-            self.open.reserve_exact(wanted - self.open.len());
+            let more = wanted - self.open.len();
+            self.open.try_reserve_exact(more).map_err(|_| NO_MEMORY)?;
         } else {
-            self.open = Vec::with_capacity(BLOCK);
+            self.open = Vec::new();
+            self.open.try_reserve_exact(BLOCK).map_err(|_| NO_MEMORY)?;
         }
+        Ok(())
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -102,10 +126,10 @@ mod tests {
             pool.give(vec![7; 3]);
             for mut pool in [pool, Pool::default()] {
                 let mut pile = Pile::new();
-                (0..count).for_each(|n| pile.push(n, &mut pool));
+                (0..count).for_each(|n| pile.push(n, &mut pool).unwrap());
                 assert_eq!(pile.len(), usize::try_from(count).unwrap());
                 let more: Vec<u32> = (count..count + 3000).collect();
-                more.chunks(700).for_each(|values| pile.extend(values, &mut pool));
+                more.chunks(700).for_each(|values| pile.extend(values, &mut pool).unwrap());
                 assert!(pile.into_blocks().flatten().eq(0..count + 3000), "{count}");
             }
         }
@@ -118,7 +142,7 @@ mod tests {
             pool.give(vec![7; BLOCK]);
         }
         let mut pile = Pile::new();
-        (0..2500).for_each(|n| pile.push(n, &mut pool));
+        (0..2500).for_each(|n| pile.push(n, &mut pool).unwrap());
         assert!(pool.free.is_empty());
         pile.into_blocks().for_each(|block| pool.give(block));
         assert_eq!(pool.free.len(), 3);

@@ -9,7 +9,7 @@
 //! Time is linear for any input: a number is moved at most eight times to spread it, and three
 //! times in its leaf.
 
-use crate::pile::{Pile, Pool};
+use crate::pile::{NO_MEMORY, Pile, Pool};
 use sst_format::filter::FilterError;
 
 /// The most numbers that are sorted as a leaf. Both arrays of it stay in a second-level cache.
@@ -44,12 +44,12 @@ impl Sorter {
     ///
     /// # Errors
     ///
-    /// [`FilterError`] only if this sort has a bug.
+    /// [`NO_MEMORY`], and the errors of `sink`. Any other [`FilterError`] is a bug of this sort.
     pub(crate) fn sort(
         &mut self,
         piles: Vec<Pile>,
         bits: u32,
-        sink: &mut impl FnMut(&[u32], &mut Pool),
+        sink: &mut impl FnMut(&[u32], &mut Pool) -> Result<(), FilterError>,
     ) -> Result<(), FilterError> {
         let mask = low_mask(bits);
         let count: usize = piles.iter().map(Pile::len).sum();
@@ -65,7 +65,7 @@ impl Sorter {
         count: usize,
         mask: u32,
         bits: u32,
-        sink: &mut impl FnMut(&[u32], &mut Pool),
+        sink: &mut impl FnMut(&[u32], &mut Pool) -> Result<(), FilterError>,
     ) -> Result<(), FilterError> {
         #[cfg(test)]
         {
@@ -77,19 +77,19 @@ impl Sorter {
                 if bits == 0 {
                     self.leaf.clear();
                 }
+                self.leaf.try_reserve(block.len()).map_err(|_| NO_MEMORY)?;
                 self.leaf.extend(block.iter().map(|&value| value & mask));
                 self.pool.give(block);
             }
             sort_leaf(&mut self.leaf, &mut self.scratch, bits)?;
             // Numbers of different leaves differ in the bits by which they were spread.
             self.leaf.dedup();
-            sink(&self.leaf, &mut self.pool);
-            return Ok(());
+            return sink(&self.leaf, &mut self.pool);
         }
         let digit_bits =
             count.div_ceil(AIM).next_power_of_two().ilog2().clamp(1, SPREAD_BITS.min(bits));
         let rest = bits - digit_bits;
-        for pile in self.spread(blocks, mask, rest, digit_bits) {
+        for pile in self.spread(blocks, mask, rest, digit_bits)? {
             let count = pile.len();
             if count > 0 {
                 self.sort_blocks(pile.into_blocks(), count, mask, rest, sink)?;
@@ -106,18 +106,18 @@ impl Sorter {
         mask: u32,
         shift: u32,
         digit_bits: u32,
-    ) -> [Pile; 1 << SPREAD_BITS] {
+    ) -> Result<[Pile; 1 << SPREAD_BITS], FilterError> {
         let mut piles = [const { Pile::new() }; 1 << SPREAD_BITS];
         let digit_mask = low_mask(digit_bits.min(SPREAD_BITS)) as usize;
         for block in blocks {
             for &value in &block {
                 let value = value & mask;
                 let digit = (value >> shift) as usize & digit_mask & 0xFF;
-                piles[digit].push(value, &mut self.pool);
+                piles[digit].push(value, &mut self.pool)?;
             }
             self.pool.give(block);
         }
-        piles
+        Ok(piles)
     }
 }
 
@@ -128,6 +128,8 @@ fn sort_leaf(values: &mut Vec<u32>, scratch: &mut Vec<u32>, bits: u32) -> Result
         return Ok(());
     }
     let passes = bits.div_ceil(PASS_BITS);
+    let more = values.len().saturating_sub(scratch.len());
+    scratch.try_reserve(more).map_err(|_| NO_MEMORY)?;
     scratch.resize(values.len(), 0);
     for pass in 0..passes {
         let from = bits * pass / passes;
@@ -180,11 +182,15 @@ mod tests {
     fn check(numbers: &[u32], bits: u32) {
         let mut piles = [Pile::new(), Pile::new()];
         for (n, &number) in numbers.iter().enumerate() {
-            piles[n % 2].push(number, &mut Pool::default());
+            piles[n % 2].push(number, &mut Pool::default()).unwrap();
         }
         let mut sorter = Sorter::default();
         let mut sorted = Vec::new();
-        sorter.sort(piles.into(), bits, &mut |slice, _| sorted.extend_from_slice(slice)).unwrap();
+        let mut sink = |slice: &[u32], _: &mut Pool| {
+            sorted.extend_from_slice(slice);
+            Ok(())
+        };
+        sorter.sort(piles.into(), bits, &mut sink).unwrap();
         let mut expected: Vec<u32> =
             numbers.iter().map(|n| n << (32 - bits) >> (32 - bits)).collect();
         expected.sort_unstable();

@@ -9,6 +9,7 @@
 
 use crate::{
     layout::{PADDING, SATURATED_OFFSET, SLOTS_PER_BLOCK, bits_from},
+    pile::NO_MEMORY,
     select::select,
     view::QuotientFilterView,
 };
@@ -16,6 +17,7 @@ use core::ops::Range;
 use sst_format::filter::FilterError;
 
 const SHORT: FilterError = FilterError::new("buffer shorter than its blocks");
+const WRONG_COUNT: FilterError = FilterError::new("number of fingerprints is wrong");
 const RUNENDS: FilterError = FilterError::new("run ends do not match the quotients");
 
 impl QuotientFilterView<'_> {
@@ -89,7 +91,7 @@ impl QuotientFilterView<'_> {
         }
         self.expect_empty(slot..stop)?;
         if count != self.fingerprint_count() {
-            return Err(FilterError::new("number of fingerprints is wrong"));
+            return Err(WRONG_COUNT);
         }
         match self.buffer().last_chunk::<PADDING>() {
             Some([0, 0, 0, 0, 0, 0, 0, 0]) => {}
@@ -119,14 +121,17 @@ impl QuotientFilterView<'_> {
     ///
     /// # Errors
     ///
-    /// [`FilterError`] if the runs cannot be followed, or their fingerprints are not as many as the
-    /// filter says.
+    /// [`FilterError`] if the runs cannot be followed, if their fingerprints are not as many as the
+    /// filter says, or if the system has no memory for them.
     pub(crate) fn fingerprints(&self) -> Result<Vec<u64>, FilterError> {
         let layout = self.layout();
         let (first, offset) = self.exact_block()?;
         let mut slot = first * SLOTS_PER_BLOCK + offset;
         let stop = slot + layout.slots();
+        // The number that the filter states is not above the capacity of its bytes.
         let mut found = Vec::new();
+        let count = usize::try_from(self.fingerprint_count()).map_err(|_| NO_MEMORY)?;
+        found.try_reserve_exact(count).map_err(|_| NO_MEMORY)?;
         for number in first..first + layout.blocks() {
             let mut quotients = self.block_ahead(number).ok_or(SHORT)?.occupieds;
             while quotients != 0 {
@@ -139,6 +144,9 @@ impl QuotientFilterView<'_> {
                         return Err(RUNENDS);
                     }
                     let (remainder, ends_run) = self.slot(slot)?;
+                    if found.len() == count {
+                        return Err(WRONG_COUNT);
+                    }
                     found.push(high | remainder);
                     slot += 1;
                     if ends_run {
@@ -147,8 +155,8 @@ impl QuotientFilterView<'_> {
                 }
             }
         }
-        if found.len() as u64 != self.fingerprint_count() {
-            return Err(FilterError::new("number of fingerprints is wrong"));
+        if found.len() != count {
+            return Err(WRONG_COUNT);
         }
         Ok(found)
     }

@@ -13,6 +13,7 @@ mod defects;
 mod faults;
 mod hostile;
 mod lost_keys;
+mod no_memory;
 mod sets;
 mod survey;
 mod syncs;
