@@ -7,23 +7,25 @@
 //!
 //! A line is accepted if Python's `json` accepts it, with three exceptions, which have no
 //! unambiguous meaning as bytes: `NaN` and `Infinity`, which are not JSON; a lone surrogate in a
-//! key or value, which is not UTF-8; a key or value that occurs twice.
+//! key or value, which is not UTF-8; a key or value that occurs twice. Arrays and objects may be
+//! 10,000 deep, which is more than Python's stack allows.
 
-use std::borrow::Cow;
 use std::io::BufRead;
 
 use serde_json::value::RawValue;
 use sst_format::limits::MAX_KEY_LEN;
 
+use super::bounded::Bounded;
 use super::input_args::{Format, InputArgs};
 use super::json_object::JsonObject;
 use super::json_record::{FieldNames, Found, Record, for_each_field, is_on_path};
+use super::json_text::{JsonText, check_depth, decode_digits};
 use super::json_values::JsonValues;
 use super::key_parts::KeyParts;
 use super::lines::{Line, Lines};
 use super::{EntryReader, InputEntry, InputError, LineError, Step};
 use crate::end_mark::EndMark;
-use crate::notation::{Notation, NotationError};
+use crate::notation::Notation;
 
 /// Highest number of bytes in a line besides key and value.
 const MAX_REST_LEN: usize = 1 << 20;
@@ -69,6 +71,16 @@ pub(super) struct JsonReader<R> {
     value: Value,
     nulls_delete: bool,
     max_value: usize,
+    buffers: Buffers,
+}
+
+/// Buffers that are reused from record to record.
+#[derive(Default)]
+struct Buffers {
+    /// The text of a field in hex or base64 that is written with escapes.
+    text: Bounded,
+    /// A part of the key.
+    part: Bounded,
 }
 
 impl<R: BufRead> JsonReader<R> {
@@ -89,6 +101,7 @@ impl<R: BufRead> JsonReader<R> {
             value,
             nulls_delete: options.nulls_delete(),
             max_value: options.max_value,
+            buffers: Buffers::default(),
         }
     }
 }
@@ -109,6 +122,7 @@ impl<R: BufRead> EntryReader for JsonReader<R> {
         // serde does not check ignored fields for UTF-8, so check the whole line first.
         let line = str::from_utf8(line)
             .map_err(|error| at_line(LineError::NotUtf8 { at: error.valid_up_to() + 1 }))?;
+        check_depth(line).map_err(at_line)?;
         let chosen = Chosen {
             keys: &self.keys,
             key_separator: &self.key_separator,
@@ -118,7 +132,7 @@ impl<R: BufRead> EntryReader for JsonReader<R> {
         };
         let record = Record::parse(line, |name| chosen.needs(name));
         let record = record.map_err(|error| at_line(LineError::Json(error)))?;
-        chosen.write(&record, line, entry).map_err(at_line)?;
+        chosen.write(&record, line, &mut self.buffers, entry).map_err(at_line)?;
         Ok(Step::Entry)
     }
 }
@@ -186,15 +200,19 @@ impl Chosen<'_> {
         &self,
         record: &Record<'_>,
         text: &str,
+        buffers: &mut Buffers,
         entry: &mut InputEntry,
     ) -> Result<(), LineError> {
+        let Buffers { text: digits, part } = buffers;
         let mut parts = KeyParts::new(&mut entry.key, self.key_separator, self.keys.len());
         for names in self.keys {
             let found = record.find(names)?;
             if found.json.get() == "null" {
                 return Err(LineError::NullKey);
             }
-            parts.add(&decoded(found, names)?)?;
+            part.clear();
+            decode(found, names, digits, |bytes| append(part, bytes))?;
+            parts.add(part)?;
         }
         match self.value {
             Value::Field(names) => {
@@ -203,7 +221,7 @@ impl Chosen<'_> {
                     entry.is_deletion = true;
                     return Ok(());
                 }
-                self.append(entry, &decoded(found, names)?)
+                decode(found, names, digits, |bytes| self.append(entry, bytes))
             }
             Value::Whole { without_key: false } => self.append(entry, text.trim().as_bytes()),
             Value::Whole { without_key: true } => self.append_rest(entry, text),
@@ -221,7 +239,7 @@ impl Chosen<'_> {
 
     fn append(&self, entry: &mut InputEntry, bytes: &[u8]) -> Result<(), LineError> {
         let max = self.max_value;
-        let appended = entry.value.append(bytes, max);
+        let appended = entry.value.held_mut().append(bytes, max);
         appended.map_err(|refused| LineError::of_value(refused, max))
     }
 
@@ -230,7 +248,7 @@ impl Chosen<'_> {
         if !text.trim_start().starts_with('{') {
             return self.append(entry, text.trim().as_bytes());
         }
-        let mut object = JsonObject::new(&mut entry.value, self.max_value);
+        let mut object = JsonObject::new(entry.value.held_mut(), self.max_value);
         let mut appended = Ok(());
         for_each_field(text, |name, json| {
             let is_of_key = self.keys.iter().any(|key| key.contains(&name));
@@ -249,31 +267,44 @@ impl Chosen<'_> {
         entry: &mut InputEntry,
         mut fields: impl Iterator<Item = (&'f str, &'f str)>,
     ) -> Result<(), LineError> {
-        let mut object = JsonObject::new(&mut entry.value, self.max_value);
+        let mut object = JsonObject::new(entry.value.held_mut(), self.max_value);
         let appended = fields.try_for_each(|(name, json)| object.field(name, json));
         let ended = appended.and_then(|()| object.end());
         ended.map_err(|refused| LineError::of_value(refused, self.max_value))
     }
 }
 
-/// The bytes that a field stands for.
-fn decoded<'j>(found: Found<'j>, names: &FieldNames) -> Result<Cow<'j, [u8]>, LineError> {
+/// Passes the bytes that a field stands for to `put`, part by part. `text` is a buffer for digits
+/// that are written with escapes.
+fn decode(
+    found: Found<'_>,
+    names: &FieldNames,
+    text: &mut Bounded,
+    mut put: impl FnMut(&[u8]) -> Result<(), LineError>,
+) -> Result<(), LineError> {
     let Found { notation, json } = found;
-    let text: Cow<'j, str> = match json.get().starts_with('"') {
-        true => serde_json::from_str::<String>(json.get()).map_err(LineError::Json)?.into(),
-        false => json.get().into(),
-    };
+    let json = JsonText::new(json.get());
     if notation == Notation::Raw {
-        return Ok(match text {
-            Cow::Borrowed(text) => text.as_bytes().into(),
-            Cow::Owned(text) => text.into_bytes().into(),
-        });
+        return json.unescape(put);
     }
-    let bytes = notation.decode(text.as_bytes()).map(Vec::from);
-    bytes.map(Cow::Owned).map_err(|cause: NotationError| {
+    let digits = match json.as_written() {
+        Some(digits) => digits,
+        None => {
+            text.clear();
+            json.unescape(|part| append(text, part))?;
+            text.as_slice()
+        }
+    };
+    decode_digits(notation, digits, &mut put, |cause| {
         let name = names.all().into_iter().find(|(_, of_name)| *of_name == notation);
         // Every notation that a field can have has a name.
         let field = name.map_or(names.plain.as_str(), |(name, _)| name).to_owned();
         LineError::Encoding { field, cause }
     })
+}
+
+/// Appends to a buffer of any length: a part of a line, which has a limit.
+fn append(buffer: &mut Bounded, part: &[u8]) -> Result<(), LineError> {
+    let len = buffer.len() + part.len();
+    buffer.append(part, usize::MAX).map_err(|_| LineError::NoMemory { len })
 }
