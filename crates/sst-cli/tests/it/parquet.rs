@@ -5,6 +5,9 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use flate2::bufread::GzDecoder;
+use flate2::{Compression, GzBuilder};
+use parquet::basic::{Compression as Codec, Encoding};
 use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
@@ -12,6 +15,8 @@ use parquet::schema::parser::parse_message_type;
 use serde_json::Value;
 
 use crate::harness::{Arg, Scratch, join, names, scan, sst, sst_with_input};
+#[cfg(target_os = "linux")]
+use crate::memory::{ROOM, smallest, within};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/parquet").join(name)
@@ -191,5 +196,114 @@ fn what_is_no_parquet_file_is_said() {
         .expect_error(3, &["damaged.parquet", "row group 2", "column id", "row 21"]);
     let args: [Arg<'_>; 5] = [&"load", &"-", &db, &"--format", &"parquet"];
     sst_with_input(&args, &intact).expect_error(3, &["standard input", "file"]);
+    assert!(!db.exists());
+}
+
+/// Writes a file with these values, under keys that count from 1.
+fn write_values(path: &Path, values: &[Vec<u8>], properties: WriterProperties) {
+    let schema = "message rows { required binary key; required binary value; }";
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let file = File::create(path).unwrap();
+    let mut writer = SerializedFileWriter::new(file, schema, Arc::new(properties)).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let keys = (1..=values.len()).map(|key| ByteArray::from(key.to_string().as_str()));
+    let keys: Vec<_> = keys.collect();
+    let values: Vec<_> = values.iter().cloned().map(ByteArray::from).collect();
+    let mut column = group.next_column().unwrap().unwrap();
+    column.typed::<ByteArrayType>().write_batch(&keys, None, None).unwrap();
+    column.close().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    column.typed::<ByteArrayType>().write_batch(&values, None, None).unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    writer.close().unwrap();
+}
+
+/// Bytes that do not compress.
+fn noise(len: usize) -> Vec<u8> {
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = || {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random.to_be_bytes()[5]
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+#[test]
+fn every_codec_and_encoding_is_read() {
+    let scratch = Scratch::new();
+    let text = b"a text that repeats itself, ".repeat(400);
+    let values = [b"".to_vec(), text.clone(), noise(5000), [&text[..], b"!"].concat()];
+    let codecs = [
+        Codec::UNCOMPRESSED,
+        Codec::SNAPPY,
+        Codec::LZ4,
+        Codec::LZ4_RAW,
+        Codec::GZIP(Default::default()),
+    ];
+    let encodings =
+        [Encoding::PLAIN, Encoding::DELTA_LENGTH_BYTE_ARRAY, Encoding::DELTA_BYTE_ARRAY];
+    for codec in codecs {
+        for (encoding, has_dictionary) in encodings.into_iter().zip([true, false, false]) {
+            let properties = WriterProperties::builder().set_compression(codec);
+            let properties =
+                properties.set_dictionary_enabled(has_dictionary).set_encoding(encoding).build();
+            let (file, db) = (scratch.path("in.parquet"), scratch.path("db"));
+            write_values(&file, &values, properties);
+            sst(&[&"load", &file, &db]).expect(0);
+            for (key, value) in (1..).zip(&values) {
+                let got = sst(&[&"get", &db, &format!("{key}"), &"--raw"]).expect(0).stdout;
+                assert!(got == *value, "{codec:?} {encoding} {key}");
+            }
+        }
+    }
+}
+
+/// A page whose gzip member expands to 200 MiB, though its header states less than 1 MiB.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_page_that_expands_past_its_header_is_refused_in_bounded_memory() {
+    let member = |extra: usize| {
+        let builder = GzBuilder::new().extra(vec![0; extra]);
+        let mut gzip = builder.write(Vec::new(), Compression::best());
+        std::io::copy(&mut std::io::Read::take(std::io::repeat(0), 200 << 20), &mut gzip).unwrap();
+        gzip.finish().unwrap()
+    };
+    let bomb_len = member(0).len();
+    let scratch = Scratch::new();
+    let file = scratch.path("bomb.parquet");
+    let properties = WriterProperties::builder()
+        .set_compression(Codec::GZIP(Default::default()))
+        .set_dictionary_enabled(false)
+        .build();
+    write_values(&file, &[noise(bomb_len + 20_000)], properties);
+    let mut bytes = fs::read(&file).unwrap();
+    // The last member that is long enough is the page with the value.
+    let starts = bytes.windows(3).enumerate().filter(|(_, start)| *start == [0x1f, 0x8b, 8]);
+    let pages = starts.map(|(at, _)| {
+        let mut rest = &bytes[at..];
+        let copied = std::io::copy(&mut GzDecoder::new(&mut rest), &mut std::io::sink());
+        copied.map_or(at..at, |_| at..bytes.len() - rest.len())
+    });
+    let page = pages.filter(|page| page.len() > bomb_len).next_back().unwrap();
+    let bomb = member(page.len() - bomb_len);
+    bytes[page].copy_from_slice(&bomb);
+    fs::write(&file, bytes).unwrap();
+    let db = scratch.path("db");
+    let kib = smallest(&scratch) + (ROOM << 10);
+    let args: [&std::ffi::OsStr; 7] = [
+        "load".as_ref(),
+        file.as_ref(),
+        db.as_ref(),
+        "--memory".as_ref(),
+        "8MiB".as_ref(),
+        "--threads".as_ref(),
+        "1".as_ref(),
+    ];
+    let (code, stderr) = within(kib, &args);
+    assert_eq!(code, Some(3), "{stderr}");
+    assert!(stderr.contains("bomb.parquet") && !stderr.contains("panicked"), "{stderr}");
     assert!(!db.exists());
 }

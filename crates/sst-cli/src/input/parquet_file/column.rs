@@ -16,6 +16,7 @@ use super::cell_text::{Cell, Meaning};
 use super::inflated_pages::{InflatedPages, PageCodec};
 use super::json_leaf::JsonCell;
 use super::page_headers::page_lens;
+use super::page_memory::{PageFile, PageLimits};
 use crate::input::LineError;
 use crate::input::bounded::{AppendError, Bounded};
 
@@ -101,14 +102,20 @@ pub(super) fn pages(
     let chunk = group.column(index);
     let lens = page_lens(file, chunk, max_page_len)?;
     let rows = usize::try_from(group.num_rows())?;
-    let reader = |chunk| SerializedPageReader::new(Arc::clone(file), chunk, rows, None);
-    match PageCodec::of(chunk.compression()) {
-        Some(codec) => {
+    let reader = |chunk| {
+        let file = Arc::new(PageFile::new(Arc::clone(file)));
+        SerializedPageReader::new(file, chunk, rows, None)
+    };
+    let codec = PageCodec::of(chunk.compression());
+    match chunk.compression() {
+        compression if codec.is_some() || compression == Compression::UNCOMPRESSED => {
             let as_stored = chunk.clone().into_builder();
             let as_stored = as_stored.set_compression(Compression::UNCOMPRESSED).build()?;
-            Ok(Box::new(InflatedPages::new(reader(&as_stored)?, codec, lens)))
+            let limits = PageLimits::of(chunk.column_descr(), max_page_len);
+            Ok(Box::new(InflatedPages::new(reader(&as_stored)?, codec, limits, lens)))
         }
-        None => Ok(Box::new(reader(chunk)?)),
+        // The error names the codec.
+        _ => Ok(Box::new(reader(chunk)?)),
     }
 }
 

@@ -19,6 +19,7 @@ mod json_leaf;
 mod nested_cells;
 mod nested_schema;
 mod page_headers;
+mod page_memory;
 mod parquet_fault;
 
 use std::fs::File;
@@ -218,7 +219,7 @@ impl ParquetReader {
             max,
             cell: &mut self.cell,
         };
-        let is_null = value.write(values, &self.columns.values, &mut entry.value);
+        let is_null = value.write(values, &self.columns.values, entry.value.held_mut());
         entry.is_deletion = is_null.map_err(of_value)? && self.nulls_delete;
         entry.delete_if(self.delete_marker.as_deref());
         Ok(())

@@ -58,12 +58,15 @@ pub(super) fn page_lens(
 
 fn checked_len(header: &PageHeader, left: u64, max_len: u64) -> Result<u64, ParquetError> {
     let len = u64::try_from(header.uncompressed_len)?;
-    if u64::try_from(header.compressed_len)? > left {
+    let compressed_len = u64::try_from(header.compressed_len)?;
+    if compressed_len > left {
         return Err(ParquetError::EOF("a page is longer than its column".to_owned()));
     }
-    if len > max_len {
+    // No codec makes a page that it cannot compress longer by more than an eighth.
+    let longest = len.max(compressed_len - compressed_len / 8);
+    if longest > max_len {
         return Err(ParquetError::General(format!(
-            "a page has {len} bytes: the highest is {max_len}, which --max-value raises"
+            "a page has {longest} bytes: the highest is {max_len}, which --max-value raises"
         )));
     }
     if u64::try_from(header.dictionary_values)? > len {
