@@ -65,6 +65,8 @@ pub fn from_vectors(root: &Path, target: &Target) -> io::Result<Vec<Vec<u8>>> {
         "filter" => filters()?,
         "current" => vec![vec![0, 0, 0, 7], b"{\"version\":1}".to_vec()],
         "del_file" => vec![Vec::new(), vec![0, 0, 0, 7, 0, 0, 1, 0], vec![0, 0, 0, 7, 1]],
+        // Unedited, and with the chain repaired or the protection removed; of both kinds.
+        "directory" => [0, 1, 2, 8, 9, 10].map(|how| vec![how]).to_vec(),
         "file_name" => vec![b"00000042.sst".to_vec(), b"123456789.meta".to_vec()],
         _ => Vec::new(),
     };

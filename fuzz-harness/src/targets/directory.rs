@@ -10,6 +10,7 @@ use sst_amqf::QuotientFilter;
 use sst_conformance::{TestEntry, TestValue};
 use sst_format::current::Current;
 use sst_format::meta_file::MetaFile;
+use sst_format::meta_head::MetaLimits;
 use sst_reader::{Access, EntryValue, ReadError, ReaderOptions, SstSet, verify_directory};
 use sst_writer::{Publisher, PublisherOptions, WriterOptions};
 
@@ -30,12 +31,27 @@ struct Base {
     dead: Vec<Vec<u8>>,
 }
 
+/// The directories that are edited.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// Each commit has one table and one meta file.
+    OneMetaFile,
+    /// Each commit has two tables, each of which is described in a meta file of its own.
+    Parts,
+}
+
 /// Two commits with values of all kinds and a blob. The second one replaces some entries and
 /// deletes one.
-fn build_base() -> Result<Base, Box<dyn std::error::Error>> {
+fn build_base(kind: Kind) -> Result<Base, Box<dyn std::error::Error>> {
     let parent = scratch()?;
     let dir = parent.path().join("db");
-    let mut publisher = Publisher::open(&dir, PublisherOptions::default())?;
+    let (tables, limits) = match kind {
+        Kind::OneMetaFile => (1, MetaLimits::default()),
+        // Less than two filters take.
+        Kind::Parts => (2, MetaLimits::default().filter_bytes(100)),
+    };
+    let options = PublisherOptions::default().meta_limits(limits);
+    let mut publisher = Publisher::open(&dir, options)?;
     for generation in 0..2_u8 {
         let mut commit = publisher.begin();
         let blob = commit.create_blob([generation; 100])?;
@@ -51,14 +67,20 @@ fn build_base() -> Result<Base, Box<dyn std::error::Error>> {
             .map(|i| TestEntry::new([b"key ".as_slice(), &[i; 14]].concat(), value(i)))
             .collect();
         TestEntry::sort(&mut entries);
-        let options = WriterOptions::default().filter(QuotientFilter::default());
-        let mut table = commit.create_table(options)?;
-        entries.iter().try_for_each(|entry| table.add(entry))?;
-        commit.add_table(table.finish()?)?;
+        for entries in entries.chunks(entries.len().div_ceil(tables)) {
+            let options = WriterOptions::default().filter(QuotientFilter::default());
+            let mut table = commit.create_table(options)?;
+            entries.iter().try_for_each(|entry| table.add(entry))?;
+            commit.add_table(table.finish()?)?;
+        }
         commit.publish()?;
     }
     drop(publisher);
     let set = SstSet::open(&dir, &ReaderOptions::default())?;
+    let metas = set.catalog().meta_files.len();
+    if metas != 2 * tables {
+        return Err(format!("{metas} meta files for {tables} tables in each commit").into());
+    }
     let mut live = Vec::new();
     for entry in set.iter() {
         let entry = entry?;
@@ -82,18 +104,24 @@ fn build_base() -> Result<Base, Box<dyn std::error::Error>> {
     Ok(Base { files, live, dead })
 }
 
-fn base() -> Option<&'static Base> {
-    static BASE: OnceLock<Option<Base>> = OnceLock::new();
-    let base = BASE.get_or_init(|| build_base().ok()).as_ref();
+fn base(kind: Kind) -> Option<&'static Base> {
+    static BASES: [OnceLock<Option<Base>>; 2] = [OnceLock::new(), OnceLock::new()];
+    let [one, parts] = &BASES;
+    let base = match kind {
+        Kind::OneMetaFile => one,
+        Kind::Parts => parts,
+    };
+    let base = base.get_or_init(|| build_base(kind).ok()).as_ref();
     assert!(base.is_some(), "the directory to be edited can be made");
     base
 }
 
 /// Runs the target on one input.
 pub fn run(data: &[u8]) {
-    let Some(base) = base() else { return };
     let mut input = Input::new(data);
     let how = input.u8();
+    let kind = if how & 8 == 0 { Kind::OneMetaFile } else { Kind::Parts };
+    let Some(base) = base(kind) else { return };
     let mut files = base.files.clone();
     for _ in 0..MAX_EDITS {
         if input.is_empty() {
@@ -159,12 +187,12 @@ fn edit(files: &mut Vec<(String, Vec<u8>)>, input: &mut Input<'_>) {
         }
         14 => {
             let extension = name.and_then(|name| name.rsplit_once('.').map(|(_, e)| e.to_owned()));
-            let sequence = value % 12;
+            let sequence = value % 16;
             let copy = extension.map(|extension| format!("{sequence:08}.{extension}"));
             let content = bytes.clone();
             files.extend(copy.map(|copy| (copy, content)));
         }
-        _ => files.push((format!("{:08}.del", at % 12), value.to_be_bytes().to_vec())),
+        _ => files.push((format!("{:08}.del", at % 16), value.to_be_bytes().to_vec())),
     }
 }
 

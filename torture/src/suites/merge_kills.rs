@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use sst_merge::{Inputs, MergeOptions, Monitor, compact, merge_into_commit};
+use sst_merge::{
+    Inputs, MergeOptions, MergePolicy, Monitor, auto_compact, compact, merge_into_commit,
+};
 use sst_reader::{Access, Catalog, EntryValue, ReaderOptions, SstSet, verify_directory};
 use sst_writer::{Commit, Publisher, PublisherOptions, WriterOptions, hash_key};
 
@@ -28,6 +30,8 @@ const CHILD: &str = "merge-child";
 const BEGUN: u8 = b'!';
 /// Commits of the directory before the merge.
 const COMMITS: u64 = 6;
+/// Layers that compaction by policy leaves, at most.
+const AUTO_LAYERS: usize = 2;
 /// Number of keys of each commit, out of twice as many.
 const KEYS: u64 = 400;
 
@@ -40,9 +44,11 @@ enum Work {
     CompactNewest,
     /// Merges another directory into this one.
     MergeOther,
+    /// Merges what a policy chooses, as `sst merge --auto` does: several commits.
+    Auto,
 }
 
-const WORKS: [Work; 3] = [Work::CompactAll, Work::CompactNewest, Work::MergeOther];
+const WORKS: [Work; 4] = [Work::CompactAll, Work::CompactNewest, Work::MergeOther, Work::Auto];
 
 impl Work {
     const fn name(self) -> &'static str {
@@ -50,6 +56,7 @@ impl Work {
             Self::CompactAll => "compact all",
             Self::CompactNewest => "compact the newest",
             Self::MergeOther => "merge another in",
+            Self::Auto => "compact by policy",
         }
     }
 
@@ -97,6 +104,10 @@ fn merge(work: Work, parent: &Path) -> ChildResult {
             commit.replace_all();
             merge_into_commit(&inputs, &mut commit, &options, go_on)?;
             commit.publish()?;
+        }
+        Work::Auto => {
+            let policy = MergePolicy::default().max_layers(AUTO_LAYERS);
+            auto_compact(&mut publisher, 0, &policy, &options, &reader, go_on, |_, _| ())?;
         }
     }
     Ok(())
@@ -240,7 +251,7 @@ fn run(context: &Context) -> Vec<Row> {
         model,
         before: after(0..COMMITS),
         merged: after(0..COMMITS + 1),
-        count: context.pick(102, 1500),
+        count: context.pick(104, 2000),
     };
     context.run(rows.into(), &kills)
 }
@@ -290,7 +301,7 @@ impl Kills<'_> {
         let is_before = found == self.before;
         let is_after = match work {
             Work::MergeOther => found == self.merged,
-            Work::CompactAll | Work::CompactNewest => is_before,
+            Work::CompactAll | Work::CompactNewest | Work::Auto => is_before,
         };
         if !is_before && !is_after {
             return Err("neither the old state nor the new one is seen".to_owned());

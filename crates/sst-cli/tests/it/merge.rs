@@ -226,3 +226,61 @@ fn a_merge_in_place_that_fails_leaves_each_family_merged_or_as_it_was() {
     assert_eq!(second.text().lines().count(), 2);
     sst(&[&"verify", &db]).expect(0);
 }
+
+#[test]
+fn auto_merges_the_newest_layers_once_there_are_too_many() {
+    let scratch = Scratch::new();
+    let layer = |i: u32| -> String {
+        let lines = (i * 40..i * 40 + 100).map(|key| match (key + i) % 7 {
+            0 => format!("key {key}\t\\N\n"),
+            _ => format!("key {key}\tvalue {i}\n"),
+        });
+        lines.collect()
+    };
+    let db = scratch.database("db", layer(0));
+    let auto = |more: &[&str]| {
+        let args = join(&[&"merge", &db, &"--auto", &"--max-layers", &"3"], more);
+        sst(&args).expect(0)
+    };
+    for i in 1..3 {
+        append(&db, &layer(i));
+    }
+    assert_eq!(tables(&db).len(), 3);
+    // There are no more than three layers, so nothing is done.
+    let files = names(&db);
+    assert!(auto(&[]).stderr.contains("nothing to merge"));
+    assert_eq!(names(&db), files);
+    for i in 3..9 {
+        append(&db, &layer(i));
+    }
+    let before = map(&db);
+    let planned = auto(&["--dry-run", "--json"]).json_lines();
+    assert_eq!(names(&db).iter().filter(|name| name.ends_with(".sst")).count(), 9);
+    assert!(planned[0]["layers"].as_u64().unwrap() >= 2 && planned[0]["bytes"].is_u64());
+    let merged = auto(&["--json", "--keep-generations", "0"]).json_lines();
+    assert_eq!(merged[0]["replaced_tables"], planned[0]["tables"]);
+    assert!(tables(&db).len() <= 3, "{:?}", names(&db));
+    assert_eq!(map(&db), before);
+    assert!(sst(&[&"verify", &db]).expect(0).text().contains("intact and protected"));
+    // Nothing is left to do, and the next load goes on.
+    assert!(auto(&[]).stderr.contains("nothing to merge"));
+    append(&db, "key 5\tnewest\n");
+    assert_eq!(map(&db).get("key 5").map(String::as_str), Some("newest"));
+}
+
+#[test]
+fn auto_keeps_to_its_limit_of_bytes_and_to_one_directory() {
+    let scratch = Scratch::new();
+    let db = scratch.database("db", "key 0\t0\n");
+    for i in 1..6 {
+        append(&db, &format!("key {i}\t{i}\n"));
+    }
+    let files = names(&db);
+    let limited = join(&[&"merge", &db, &"--auto", &"--max-layers", &"2"], &["--max-bytes", "1"]);
+    assert!(sst(&limited).expect(0).stderr.contains("nothing to merge"));
+    assert_eq!(names(&db), files);
+    let args: [crate::harness::Arg<'_>; 4] = [&"merge", &db, &db, &"--auto"];
+    sst(&args).expect_error(3, &["one directory"]);
+    sst(&[&"merge", &db, &"--auto", &"--in-place"]).expect(3);
+    sst(&[&"merge", &scratch.path("none"), &"--auto"]).expect_error(3, &["none"]);
+}
