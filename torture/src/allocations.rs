@@ -1,8 +1,10 @@
-//! An allocator that counts the bytes that the current thread has allocated, to measure the memory
-//! of a read.
+//! An allocator that counts the bytes that a thread or the process has allocated, to measure the
+//! memory of a call, and that refuses memory, to test what a call does then.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};
 
 use sst_format::limits::MAX_LZ4_RATIO;
 
@@ -21,7 +23,13 @@ thread_local! {
     static LIVE: Cell<isize> = const { Cell::new(0) };
     static PEAK: Cell<isize> = const { Cell::new(0) };
     static EXCESS: Cell<Option<Excess>> = const { Cell::new(None) };
+    static REFUSAL: Cell<Option<Refusal>> = const { Cell::new(None) };
 }
+
+/// Whether the bytes of all threads are counted.
+static COUNTS_PROCESS: AtomicBool = AtomicBool::new(false);
+static PROCESS_LIVE: AtomicIsize = AtomicIsize::new(0);
+static PROCESS_PEAK: AtomicIsize = AtomicIsize::new(0);
 
 /// A read exceeded its memory limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +47,36 @@ pub fn peak_of<T>(action: impl FnOnce() -> T) -> (T, u64) {
     PEAK.set(before);
     let result = action();
     (result, (PEAK.get() - before).unsigned_abs() as u64)
+}
+
+/// Runs an action. Returns its result, and the peak of the bytes that all threads allocated during
+/// the action. Only one thread may call this at a time.
+pub fn process_peak_of<T>(action: impl FnOnce() -> T) -> (T, u64) {
+    PROCESS_LIVE.store(0, Ordering::Relaxed);
+    PROCESS_PEAK.store(0, Ordering::Relaxed);
+    COUNTS_PROCESS.store(true, Ordering::Relaxed);
+    let result = action();
+    COUNTS_PROCESS.store(false, Ordering::Relaxed);
+    (result, PROCESS_PEAK.load(Ordering::Relaxed).unsigned_abs() as u64)
+}
+
+/// The requests for memory that are refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Requests for fewer bytes are granted. The standard library ends the process where a request
+    /// of its own is refused, so this must be more than any buffer of a fixed length.
+    pub smallest_len: usize,
+    /// How many of the other requests are granted before all further ones are refused.
+    pub granted: u64,
+}
+
+/// Runs an action in which requests of this thread for memory are refused. Returns its result, and
+/// whether all requests were used up that were to be granted.
+pub fn refusing<T>(refusal: Refusal, action: impl FnOnce() -> T) -> (T, bool) {
+    REFUSAL.set(Some(refusal));
+    let result = action();
+    let left = REFUSAL.take();
+    (result, left.is_some_and(|left| left.granted == 0))
 }
 
 /// Runs an action with a limit on its peak memory, in bytes. If it allocates more, the runner
@@ -61,17 +99,24 @@ struct Counting;
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-// SAFETY: every call is passed on unchanged to the system's allocator. Counting uses only two
-// thread-local cells, which need neither allocation nor destructor.
+// SAFETY: every call is passed on unchanged to the system's allocator, or refused with a null
+// pointer, which changes nothing. Counting uses only thread-local cells and statics, which need
+// neither allocation nor destructor.
 #[expect(unsafe_code, reason = "an allocator is unsafe to implement")]
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if is_refused(layout.size()) {
+            return ptr::null_mut();
+        }
         count(layout.size(), 0);
         // SAFETY: the caller keeps the contract of `alloc`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        if is_refused(layout.size()) {
+            return ptr::null_mut();
+        }
         count(layout.size(), 0);
         // SAFETY: the caller keeps the contract of `alloc_zeroed`.
         unsafe { System.alloc_zeroed(layout) }
@@ -84,14 +129,35 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        if new_size > layout.size() && is_refused(new_size) {
+            return ptr::null_mut();
+        }
         count(new_size, layout.size());
         // SAFETY: the caller keeps the contract of `realloc`.
         unsafe { System.realloc(pointer, layout, new_size) }
     }
 }
 
+/// Whether this request is refused. Counts it if it is granted.
+fn is_refused(len: usize) -> bool {
+    let refused = REFUSAL.try_with(|refusal| match refusal.get() {
+        Some(rule) if len >= rule.smallest_len => {
+            let granted = rule.granted.checked_sub(1);
+            refusal.set(granted.map(|granted| Refusal { granted, ..rule }).or(Some(rule)));
+            granted.is_none()
+        }
+        _ => false,
+    });
+    // A thread that ends, whose cells are gone, is granted everything.
+    refused.unwrap_or(false)
+}
+
 fn count(more: usize, less: usize) {
     let change = more.cast_signed().wrapping_sub(less.cast_signed());
+    if COUNTS_PROCESS.load(Ordering::Relaxed) {
+        let live = PROCESS_LIVE.fetch_add(change, Ordering::Relaxed).wrapping_add(change);
+        PROCESS_PEAK.fetch_max(live, Ordering::Relaxed);
+    }
     // While a thread ends, its cells may be gone already. Such a thread is not measured.
     let live = LIVE.try_with(|live| {
         live.set(live.get().wrapping_add(change));

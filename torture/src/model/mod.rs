@@ -8,6 +8,7 @@ pub mod meta_bytes;
 pub mod outcome;
 pub mod parts;
 pub mod region;
+pub mod repeating_table;
 pub mod subject;
 pub mod table;
 
