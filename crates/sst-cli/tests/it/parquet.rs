@@ -282,12 +282,12 @@ fn a_page_that_expands_past_its_header_is_refused_in_bounded_memory() {
     let mut bytes = fs::read(&file).unwrap();
     // The last member that is long enough is the page with the value.
     let starts = bytes.windows(3).enumerate().filter(|(_, start)| *start == [0x1f, 0x8b, 8]);
-    let pages = starts.map(|(at, _)| {
+    let mut pages = starts.map(|(at, _)| {
         let mut rest = &bytes[at..];
         let copied = std::io::copy(&mut GzDecoder::new(&mut rest), &mut std::io::sink());
         copied.map_or(at..at, |_| at..bytes.len() - rest.len())
     });
-    let page = pages.filter(|page| page.len() > bomb_len).next_back().unwrap();
+    let page = pages.rfind(|page| page.len() > bomb_len).unwrap();
     let bomb = member(page.len() - bomb_len);
     bytes[page].copy_from_slice(&bomb);
     fs::write(&file, bytes).unwrap();
