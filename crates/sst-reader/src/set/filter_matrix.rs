@@ -89,8 +89,8 @@ struct Rows {
 struct Candidates(u64);
 
 impl FilterMatrix {
-    /// A matrix for these layers, newest first, if they are enough to gain by it. Groups that
-    /// `known`, the matrix of an earlier commit, has too are shared with it.
+    /// A matrix for these layers, newest first, if they are enough to gain by it. Shares the groups
+    /// that `known`, the matrix of an earlier commit, has too.
     pub(super) fn new(layers: &[Layer], known: Option<&Self>) -> Option<Self> {
         if layers.len() < MIN_LAYERS {
             return None;

@@ -8,8 +8,22 @@ use std::sync::Arc;
 
 use sst_format::meta_head::HashRange;
 
+use super::Catalog;
 use super::set_table::SetTable;
 use crate::table::search::{HashBounds, lower_bound};
+use crate::{FileLabel, ReadError};
+
+/// A broken rule: a layer has a lowest and a highest hash for each of its tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct UnevenLayer;
+
+impl UnevenLayer {
+    #[cold]
+    pub(super) fn in_catalog(self, catalog: &Catalog) -> ReadError {
+        let label = FileLabel::new(&catalog.dir);
+        ReadError::internal(&label, "a layer has a range for each of its tables")
+    }
+}
 
 /// Tables of which at most one can hold a given hash.
 #[derive(Default)]
@@ -46,12 +60,23 @@ impl Layer {
         }
     }
 
-    /// The only table that can hold `hash`. Expected O(1) probes for tables of even ranges, at most
-    /// O(log n).
+    /// The only table that can hold `hash`; `None` if there is none. Expected O(1) probes for tables
+    /// of even ranges, at most O(log n).
     #[inline]
-    pub(super) fn table_of(&self, hash: u64) -> Option<&Arc<SetTable>> {
-        let i = self.tables_up_to(hash).checked_sub(1)?;
-        if hash > *self.highest.get(i)? { None } else { self.tables.get(i) }
+    pub(super) fn table_of(&self, hash: u64) -> Result<Option<&Arc<SetTable>>, UnevenLayer> {
+        match self.tables_up_to(hash).checked_sub(1) {
+            Some(i) => self.reaching(i, hash),
+            None => Ok(None),
+        }
+    }
+
+    /// Table number `i`, if its range does not end before `hash`.
+    #[inline]
+    fn reaching(&self, i: usize, hash: u64) -> Result<Option<&Arc<SetTable>>, UnevenLayer> {
+        match (self.highest.get(i), self.tables.get(i)) {
+            (Some(highest), Some(table)) => Ok((hash <= *highest).then_some(table)),
+            _ => Err(UnevenLayer),
+        }
     }
 
     /// Finds tables of hashes that ascend.
@@ -60,15 +85,20 @@ impl Layer {
     }
 
     /// The tables whose ranges meet `hashes`.
-    pub(super) fn tables_in(&self, hashes: &RangeInclusive<u64>) -> &[Arc<SetTable>] {
+    pub(super) fn tables_in(
+        &self,
+        hashes: &RangeInclusive<u64>,
+    ) -> Result<&[Arc<SetTable>], UnevenLayer> {
         let start = *hashes.start();
         let first = self.tables_up_to(start);
-        // The table before may reach into the range.
-        let reaches = |i: &usize| self.highest.get(*i).is_some_and(|highest| *highest >= start);
-        let first = first.checked_sub(1).filter(reaches).unwrap_or(first);
+        let first = match first.checked_sub(1) {
+            // The table before reaches into the range.
+            Some(before) if self.reaching(before, start)?.is_some() => before,
+            _ => first,
+        };
         let end = self.tables_up_to(*hashes.end());
         // A range that ends before it starts meets no table.
-        self.tables.get(first..end).unwrap_or_default()
+        Ok(self.tables.get(first..end).unwrap_or_default())
     }
 
     /// Number of tables that start at or below `hash`.
@@ -110,16 +140,22 @@ impl<'s> LayerWalk<'s> {
     /// [`Layer::table_of`] a hash that is not below the one before, and the table's number in the
     /// layer.
     #[inline]
-    pub(super) fn table_of(&mut self, hash: u64) -> Option<(usize, &'s Arc<SetTable>)> {
+    pub(super) fn table_of(
+        &mut self,
+        hash: u64,
+    ) -> Result<Option<(usize, &'s Arc<SetTable>)>, UnevenLayer> {
         let layer = self.layer;
+        // Behind the last table none starts.
         let starts_below = |i: usize| layer.lowest.get(i).is_some_and(|low| *low <= hash);
         let steps = (0..STEPS).take_while(|step| starts_below(self.up_to + step)).count();
         self.up_to = match steps {
             STEPS => layer.tables_up_to(hash),
             _ => self.up_to + steps,
         };
-        let i = self.up_to.checked_sub(1)?;
-        if hash > *layer.highest.get(i)? { None } else { Some((i, layer.tables.get(i)?)) }
+        match self.up_to.checked_sub(1) {
+            Some(i) => Ok(layer.reaching(i, hash)?.map(|table| (i, table))),
+            None => Ok(None),
+        }
     }
 }
 
@@ -204,10 +240,10 @@ mod tests {
                 .filter(|(_, (low, high))| (low..=high).contains(&&hash))
                 .map(|(sequence, _)| sequence)
                 .collect();
-            let found = layers.iter().filter_map(|layer| layer.table_of(hash));
+            let found = layers.iter().filter_map(|layer| layer.table_of(hash).unwrap());
             let found: Vec<u32> = found.map(|table| table.sequence().0).collect();
             assert_eq!(found, expected, "hash {hash} in {ranges:?}");
-            let walked = walks.iter_mut().filter_map(|walk| walk.table_of(hash));
+            let walked = walks.iter_mut().filter_map(|walk| walk.table_of(hash).unwrap());
             let walked: Vec<u32> = walked.map(|(_, table)| table.sequence().0).collect();
             assert_eq!(walked, expected, "walked to hash {hash} in {ranges:?}");
             for layer in &layers {
@@ -217,7 +253,7 @@ mod tests {
                     };
                     let expected: Vec<_> =
                         layer.tables().iter().filter(meets).map(|table| table.sequence()).collect();
-                    let found = layer.tables_in(&(hash..=end)).iter();
+                    let found = layer.tables_in(&(hash..=end)).unwrap().iter();
                     assert_eq!(found.map(|table| table.sequence()).collect::<Vec<_>>(), expected);
                 }
             }

@@ -26,9 +26,15 @@ pub(super) struct LayerCursor<'s> {
 
 impl<'s> LayerCursor<'s> {
     /// A cursor before the first entry whose hash is in `hashes`. Opens nothing yet.
-    pub(super) fn new(set: &'s SstSet, layer: &'s Layer, hashes: RangeInclusive<u64>) -> Self {
-        let tables = layer.tables_in(&hashes).iter();
-        Self { current: None, has_left_table: false, left_key: Vec::new(), tables, set, hashes }
+    pub(super) fn new(
+        set: &'s SstSet,
+        layer: &'s Layer,
+        hashes: RangeInclusive<u64>,
+    ) -> Result<Self, ReadError> {
+        let tables = layer.tables_in(&hashes);
+        let tables = tables.map_err(|uneven| uneven.in_catalog(set.catalog()))?.iter();
+        let left_key = Vec::new();
+        Ok(Self { current: None, has_left_table: false, left_key, tables, set, hashes })
     }
 
     /// Moves to the next entry and gives its hash. `None` behind the last one.

@@ -80,8 +80,7 @@ impl LiveSet {
         self.set.load_full()
     }
 
-    /// Looks whether there is a newer commit, and takes it if there is. Returns whether. Lookups go
-    /// on meanwhile.
+    /// Switches to the newest commit. Returns whether it is a newer one. Lookups go on meanwhile.
     ///
     /// # Errors
     ///

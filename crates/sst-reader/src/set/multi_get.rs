@@ -6,17 +6,39 @@ use std::sync::Arc;
 
 use super::SstSet;
 use super::filter_matrix::FilterMatrix;
-use super::layer::Layer;
+use super::layer::{Layer, UnevenLayer};
 use super::set_table::SetTable;
 use super::statistics::Tally;
 use crate::table::multi_get::HashedKey;
-use crate::{Lookup, ReadError, Slice, hash_key};
+use crate::{FileLabel, Lookup, ReadError, Slice, hash_key};
 
 /// Keys whose filters are asked at the same time.
 const GROUP: usize = 32;
 
 /// A key that is not answered yet, and where its answer goes.
 type OpenKey<'k, 'a, 's> = (HashedKey<'k>, &'a mut Lookup<'s>);
+
+/// A key of a call for many layers.
+struct Pending<'k, 'a, 's> {
+    /// `None` once it is answered, and while a layer is asked for it.
+    open: Option<OpenKey<'k, 'a, 's>>,
+    /// The layer behind the last one that was asked or skipped.
+    next: usize,
+}
+
+/// A key that passed the filter of a table of a layer.
+#[derive(Clone, Copy)]
+struct Passed {
+    /// Its place among the keys.
+    key: usize,
+    /// The number of the table in the layer.
+    table: usize,
+}
+
+/// Whether two keys passed the filter of the same table.
+fn is_same_table(one: &(HashedKey<'_>, Passed), next: &(HashedKey<'_>, Passed)) -> bool {
+    one.1.table == next.1.table
+}
 
 impl SstSet {
     /// The values of many keys, in their order, blobs included: as [`SstSet::get`] of each.
@@ -100,38 +122,46 @@ impl SstSet {
                 None => Err(self.no_such_layer()),
             })?;
         }
-        // For each key the layer behind the last one that it was asked of or skipped.
-        let mut next = vec![0; keys.len()];
-        let mut skip = |(i, key): (usize, &OpenKey<'_, '_, '_>), to, behind, tally: &mut Tally| {
-            if let Some(next) = next.get_mut(i) {
-                self.count_skipped(*next..to, key.0.hash, tally);
-                *next = behind;
-            }
-        };
-        let mut keys: Vec<_> = keys.into_iter().map(Some).collect();
+        let pending = |key| Pending { open: Some(key), next: 0 };
+        let mut keys: Vec<_> = keys.into_iter().map(pending).collect();
+        // There is a list of keys for each layer.
         for ((number, layer), asked) in self.layers().iter().enumerate().zip(asked) {
-            let take = |i: usize| Some((i, keys.get_mut(i)?.take()?));
-            let taken = asked.into_iter().filter_map(take);
-            let (places, mut of_layer): (Vec<_>, Vec<_>) = taken.unzip();
-            for key in places.iter().copied().zip(&of_layer) {
-                skip(key, number, number + 1, tally);
+            let (mut places, mut of_layer) = (Vec::new(), Vec::new());
+            for i in asked {
+                let pending = keys.get_mut(i).ok_or_else(|| self.no_such_key())?;
+                // A newer layer may have answered it.
+                let Some(key) = pending.open.take() else { continue };
+                self.count_skipped(pending.next..number, key.0.hash, tally);
+                pending.next = number + 1;
+                places.push(i);
+                of_layer.push(key);
             }
             self.lookup_in_tables(layer, &mut of_layer, tally)?;
+            // Each key of the layer has its place.
             for (i, key) in places.into_iter().zip(of_layer) {
-                if *key.1 == Lookup::NotFound
-                    && let Some(place) = keys.get_mut(i)
-                {
-                    *place = Some(key);
+                if *key.1 == Lookup::NotFound {
+                    keys.get_mut(i).ok_or_else(|| self.no_such_key())?.open = Some(key);
                 }
             }
         }
-        let layers = self.layers().len();
-        for (i, key) in keys.iter().enumerate() {
-            if let Some(key) = key {
-                skip((i, key), layers, layers, tally);
+        for pending in &keys {
+            if let Some((key, _)) = &pending.open {
+                self.count_skipped(pending.next..self.layers().len(), key.hash, tally);
             }
         }
         Ok(())
+    }
+
+    #[cold]
+    fn no_such_key(&self) -> ReadError {
+        let label = FileLabel::new(&self.catalog().dir);
+        ReadError::internal(&label, "each key of a call for many has its place among them")
+    }
+
+    #[cold]
+    fn no_answer(&self) -> ReadError {
+        let label = FileLabel::new(&self.catalog().dir);
+        ReadError::internal(&label, "a table answers each key that passed its filter")
     }
 
     /// Looks up keys, sorted by hash, in the tables of a layer.
@@ -145,12 +175,13 @@ impl SstSet {
         tally: &mut Tally,
     ) -> Result<(), ReadError> {
         let mut walk = layer.walk();
-        // The keys that passed a filter, by their places, and the numbers of their tables.
-        let (mut passed, mut numbers) = (Vec::new(), Vec::new());
+        let mut passed = Vec::new();
         for (group, first) in keys.chunks(GROUP).zip((0..).step_by(GROUP)) {
+            // As many as the longest group has keys.
             let mut tables = [const { None }; GROUP];
             for ((key, _), table) in group.iter().zip(&mut tables) {
-                *table = walk.table_of(key.hash);
+                let found = walk.table_of(key.hash);
+                *table = found.map_err(|uneven| uneven.in_catalog(self.catalog()))?;
                 if let Some((_, table)) = table {
                     table.prefetch_filter(key.hash, self.opening())?;
                 }
@@ -158,42 +189,42 @@ impl SstSet {
             for (((key, _), table), i) in group.iter().zip(tables).zip(first..) {
                 let Some((number, table)) = table else { continue };
                 if table.may_contain(key.hash, self.opening())? {
-                    passed.push((*key, i));
-                    numbers.push(number);
+                    passed.push((*key, Passed { key: i, table: number }));
                 } else {
                     tally.filter_skips += 1;
                 }
             }
         }
-        self.ask_for_blocks(layer, &passed, &numbers, tally)?;
-        let mut rest = passed.as_mut_slice();
-        for run in numbers.chunk_by(|one, next| one == next) {
-            let (of_table, behind) = rest.split_at_mut(run.len().min(rest.len()));
-            rest = behind;
-            if let Some(table) = run.first().and_then(|number| layer.tables().get(*number)) {
-                self.lookup_in_table(table, of_table, keys, tally)?;
-            }
+        self.ask_for_blocks(layer, &passed, tally)?;
+        for of_table in passed.chunk_by_mut(is_same_table) {
+            let table = self.table_of_all(layer, of_table)?;
+            self.lookup_in_table(table, of_table, keys, tally)?;
         }
         Ok(())
     }
 
-    /// Starts to read the blocks of keys that passed the filters of the tables with these numbers,
-    /// where most of a table was never read: first all key blocks, then all value blocks.
+    /// The table whose filter all of these keys passed.
+    fn table_of_all<'s>(
+        &self,
+        layer: &'s Layer,
+        passed: &[(HashedKey<'_>, Passed)],
+    ) -> Result<&'s Arc<SetTable>, ReadError> {
+        let table = passed.first().and_then(|(_, passed)| layer.tables().get(passed.table));
+        table.ok_or_else(|| UnevenLayer.in_catalog(self.catalog()))
+    }
+
+    /// Starts to read the blocks of keys that passed the filters of tables, where most of a table
+    /// was never read: first all key blocks, then all value blocks.
     fn ask_for_blocks(
         &self,
         layer: &Layer,
-        passed: &[(HashedKey<'_>, usize)],
-        numbers: &[usize],
+        passed: &[(HashedKey<'_>, Passed)],
         tally: &mut Tally,
     ) -> Result<(), ReadError> {
-        let mut rest = passed;
         let mut waiting = Vec::new();
-        for run in numbers.chunk_by(|one, next| one == next) {
-            let (of_table, behind) = rest.split_at(run.len().min(rest.len()));
-            rest = behind;
-            if let Some(table) = run.first().and_then(|number| layer.tables().get(*number))
-                && let Some(file) = table.ask_for_key_blocks(of_table, self.opening(), tally)?
-            {
+        for of_table in passed.chunk_by(is_same_table) {
+            let table = self.table_of_all(layer, of_table)?;
+            if let Some(file) = table.ask_for_key_blocks(of_table, self.opening(), tally)? {
                 waiting.push((file, of_table));
             }
         }
@@ -207,21 +238,26 @@ impl SstSet {
     fn lookup_in_table<'s>(
         &'s self,
         table: &'s Arc<SetTable>,
-        passed: &mut [(HashedKey<'_>, usize)],
+        passed: &mut [(HashedKey<'_>, Passed)],
         keys: &mut [OpenKey<'_, '_, 's>],
         tally: &mut Tally,
     ) -> Result<(), ReadError> {
-        let mut answered = Ok(());
-        table.lookup_each(passed, self.opening(), tally, |i, found| match found {
-            Ok(found) => {
-                if let Some((_, answer)) = keys.get_mut(*i) {
-                    **answer = found;
-                }
+        let mut failed = None;
+        // More answers than keys wrap around, and are an error too.
+        let mut unanswered = passed.len();
+        table.lookup_each(passed, self.opening(), tally, |passed, found| {
+            unanswered = unanswered.wrapping_sub(1);
+            match (found, keys.get_mut(passed.key)) {
+                (Ok(found), Some((_, answer))) => **answer = found,
+                // The first error is the one that is returned.
+                (Err(error), _) => failed = failed.take().or(Some(error)),
+                (Ok(_), None) => failed = failed.take().or_else(|| Some(self.no_such_key())),
             }
-            // The first error is the one that is returned.
-            Err(error) if answered.is_ok() => answered = Err(error),
-            Err(_) => {}
         })?;
-        answered
+        match failed {
+            Some(error) => Err(error),
+            None if unanswered == 0 => Ok(()),
+            None => Err(self.no_answer()),
+        }
     }
 }

@@ -113,7 +113,13 @@ impl<'a> SetCursor<'a> {
             },
             (_, None) => Err(no_layer(self.set)),
         };
-        entry.map_err(|error| self.set.catalog().outdated_or(error))
+        entry.map_err(|error| {
+            // The walk is at its end, as after `fail`: no layer has a next entry. The layers stay,
+            // since the entry would be lent from them; the cursor of a single one has ended itself.
+            self.tournament = Tournament::default();
+            self.current = None;
+            self.set.catalog().outdated_or(error)
+        })
     }
 
     /// Moves to the next entry and gives it, to be kept.
@@ -168,7 +174,8 @@ impl<'a> SetCursor<'a> {
         self.is_started = true;
         let (set, hashes) = (self.set, &self.hashes);
         let layers = set.layers().iter();
-        self.layers = layers.map(|layer| LayerCursor::new(set, layer, hashes.clone())).collect();
+        let cursor = |layer| LayerCursor::new(set, layer, hashes.clone());
+        self.layers = layers.map(cursor).collect::<Result<_, _>>()?;
         if self.layers.len() < 2 {
             return if self.layers.is_empty() { Ok(false) } else { self.step() };
         }

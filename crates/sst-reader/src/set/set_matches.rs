@@ -103,7 +103,9 @@ impl<'s> SetMatches<'s, '_> {
     /// Looks the key up in the table of a layer that can hold it.
     fn enter(&mut self, layer: &'s Layer) -> Result<(), ReadError> {
         // A hash in a gap between the tables of a layer: the layer has nothing of the key.
-        let Some(table) = layer.table_of(self.hash) else { return Ok(()) };
+        let table = layer.table_of(self.hash);
+        let table = table.map_err(|uneven| uneven.in_catalog(self.set.catalog()))?;
+        let Some(table) = table else { return Ok(()) };
         let opening = self.set.opening();
         if !table.may_contain(self.hash, opening)? {
             self.tally.filter_skips += 1;

@@ -369,7 +369,8 @@ impl SstSet {
     pub(super) fn count_skipped(&self, layers: Range<usize>, hash: u64, tally: &mut Tally) {
         if self.shared.counters.is_some() {
             let skipped = self.layers.iter().take(layers.end).skip(layers.start);
-            let skipped = skipped.filter(|layer| layer.table_of(hash).is_some());
+            // A layer without a table of the hash has nothing to skip.
+            let skipped = skipped.filter(|layer| matches!(layer.table_of(hash), Ok(Some(_))));
             tally.filter_skips += skipped.count() as u64;
         }
     }
@@ -388,8 +389,11 @@ impl SstSet {
         opening: Opening<'_>,
         tally: &mut Tally,
     ) -> Result<Lookup<'s>, ReadError> {
-        let Some(table) = layer.table_of(hash) else { return Ok(Lookup::NotFound) };
-        table.lookup(hash, key, opening, tally)
+        match layer.table_of(hash) {
+            Ok(Some(table)) => table.lookup(hash, key, opening, tally),
+            Ok(None) => Ok(Lookup::NotFound),
+            Err(uneven) => Err(uneven.in_catalog(opening.catalog)),
+        }
     }
 
     /// All live entries as pairs of key and value, blobs included, in (hash, key) order. `for entry

@@ -31,8 +31,8 @@ const UNIT_BITS: u32 = Fraction::BITS - 10;
 
 /// Bits of hashes that are left out here and not in other estimates: 24 are used.
 const LEFT_OUT: u32 = 8;
-/// Bits of a reciprocal below one: those that are used, and those that widths are expected to have
-/// less.
+/// Bits of a reciprocal below one: the bits that are used, and as many as a usual width is shorter
+/// than 64 bits.
 const RECIPROCAL_BITS: u32 = 40;
 
 /// What was measured of one key block.

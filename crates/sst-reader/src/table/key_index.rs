@@ -20,8 +20,9 @@ const WINDOW: usize = 8;
 const LARGE_WINDOW: usize = 16;
 const LARGE: usize = 4096;
 
-/// A block that no table has, so that a look at it is an error: a table has 65,535 blocks at most.
-const NO_BLOCK: BlockIndex = BlockIndex(u16::MAX);
+/// The block of an estimate where the index has none, which is a bug: every lookup in a key block
+/// refuses it. No table has this block, because a table has 65,535 blocks at most.
+pub(crate) const NO_BLOCK: BlockIndex = BlockIndex(u16::MAX);
 
 /// Where the entry of a hash is likely to be, as far as the index tells.
 #[derive(Clone, Copy, Debug)]
@@ -52,9 +53,9 @@ pub(crate) struct KeyIndex {
     precision: Precision,
     /// Number of the last key block.
     last: usize,
-    /// Lowest hash of each key block, ascending; then the highest of the last one; then as many
-    /// that nothing is above as a window may reach past the end. Apart from the rest of the index,
-    /// so that a window is in two cache lines.
+    /// Lowest hash of each key block, ascending; then the highest of the last one; then `u64::MAX`
+    /// as padding, so that a window may reach past the end. Apart from the rest of the index, so
+    /// that a window is in two cache lines.
     lows: Box<[u64]>,
     key_blocks: Box<[IndexedBlock]>,
 }
@@ -118,6 +119,7 @@ impl KeyIndex {
         let last = self.last;
         // The order of the others, which are known to be right, is kept.
         let next = if last > 0 { self.bounds_of(0).high } else { bounds.low };
+        // There are bounds of one key block at least.
         if let Some(first) = self.lows.first_mut() {
             *first = bounds.low.min(next);
         }
@@ -125,11 +127,9 @@ impl KeyIndex {
         if let Some(high) = self.lows.get_mut(last + 1) {
             *high = bounds.high.max(lowest);
         }
-        let neighbours = self.lows.windows(2).take(last + 1);
-        let widest = neighbours.fold(0, |widest, pair| match pair {
-            [one, next] => widest.max(next.wrapping_sub(*one)),
-            _ => widest,
-        });
+        let neighbours = self.lows.iter().zip(self.lows.iter().skip(1)).take(last + 1);
+        let widths = neighbours.map(|(one, next)| next.wrapping_sub(*one));
+        let widest = widths.fold(0, u64::max);
         let precision = Precision::for_width(widest);
         Self { bounds, density: Density::new(last + 1, bounds), precision, ..self }
     }
@@ -200,7 +200,7 @@ impl KeyIndex {
     #[cold]
     #[inline(never)]
     pub(crate) fn learn(&self, number: usize, key_block: &KeyBlock<'_>) {
-        // A number that the index has not given: there is nothing to learn of it.
+        // A number that the index has not given. Nothing is learned, so estimates stay less precise.
         let Some(known) = self.key_blocks.get(number) else { return };
         let bounds = self.bounds_of(number);
         known.correction.learn(self.precision, bounds.width(), |place| {
@@ -248,6 +248,7 @@ impl KeyIndex {
     ) -> Option<(usize, u64)> {
         let start = estimate.saturating_sub(N / 2);
         let window: &[u64; BOUNDS] = self.lows.get(start..)?.first_chunk()?;
+        // Without an element, nothing is found here, and the whole index is searched.
         let is_from = |i: usize| window.get(i).is_some_and(|low| *low <= hash);
         let mut i = 0;
         let mut step = N / 2;
@@ -263,7 +264,7 @@ impl KeyIndex {
     #[cold]
     #[inline(never)]
     fn search(&self, hash: u64) -> usize {
-        // There are fewer key blocks than a u16 counts.
+        // There are fewer key blocks than a u16 counts, so the conversion never fails.
         let count = u32::try_from(self.last).unwrap_or(u32::MAX);
         let found = lower_bound(count, self.bounds, hash, |i| {
             let first = self.bounds_of(i as usize).high;

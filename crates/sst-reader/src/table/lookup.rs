@@ -25,7 +25,7 @@ use crate::hash::hash_key;
 use crate::table::answer::{EntryValue, Lookup};
 use crate::table::entered_blocks::{EnteredBlocks, ValueKind};
 use crate::table::hit_predictor::HitPredictor;
-use crate::table::key_index::{Estimate, KeyIndex};
+use crate::table::key_index::{Estimate, KeyIndex, NO_BLOCK};
 use crate::table::search::{HashBounds, lower_bound};
 use crate::table::static_sorted_file::{StaticSortedFile, entry_hash};
 
@@ -163,6 +163,15 @@ impl StaticSortedFile {
         }
     }
 
+    /// Refuses the estimate of an index that has no block for one of its numbers.
+    #[inline]
+    pub(crate) fn check_estimate(&self, estimate: &Estimate) -> Result<(), ReadError> {
+        if estimate.block == NO_BLOCK {
+            return Err(ReadError::internal(self.label(), "the index has a block for each number"));
+        }
+        Ok(())
+    }
+
     /// [`StaticSortedFile::lookup_at`] in a block of any kind, wherever it lies.
     #[inline(never)]
     fn lookup_in_block(
@@ -173,6 +182,7 @@ impl StaticSortedFile {
         nearness: Nearness,
     ) -> Result<Lookup<'_>, ReadError> {
         let block = estimate.block;
+        self.check_estimate(estimate)?;
         if self.blocks().may_be_cold(block) {
             self.ask_for_values(estimate);
         }
@@ -277,7 +287,7 @@ impl StaticSortedFile {
 }
 
 /// The first entry with this hash and key, if it is near a place that was corrected by what was
-/// measured in its block. `None` says nothing.
+/// measured in its block. `None` means that it is unknown whether there is one.
 ///
 /// The key is compared with those around, which needs no further hashes and hardly a branch that
 /// goes two ways.

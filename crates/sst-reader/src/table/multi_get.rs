@@ -47,7 +47,7 @@ impl StaticSortedFile {
     /// # }
     /// ```
     pub fn multi_get<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<Result<Lookup<'_>, ReadError>> {
-        let mut answers: Vec<_> = keys.iter().map(|_| Ok(Lookup::NotFound)).collect();
+        let mut answers: Vec<_> = keys.iter().map(|_| None).collect();
         let mut open: Vec<_> = keys
             .iter()
             .zip(&mut answers)
@@ -60,13 +60,13 @@ impl StaticSortedFile {
         if self.ask_for_key_blocks(self.filter(), &open) {
             self.ask_for_value_blocks(self.filter(), &open);
         }
-        self.lookup_each(self.filter(), &mut open, |answer, found| **answer = found);
-        answers
+        self.lookup_each(self.filter(), &mut open, |answer, found| **answer = Some(found));
+        let no_answer = || Err(ReadError::internal(self.label(), "each key has an answer"));
+        answers.into_iter().map(|answer| answer.unwrap_or_else(no_answer)).collect()
     }
 
-    /// Looks up keys that are best sorted by hash, and hands over an answer for each that passes
-    /// the filter, the table's own or one that a set keeps for it. Keys without an answer are not
-    /// found.
+    /// Looks up keys, sorted by hash for speed, and hands over an answer for each. `filter` is the
+    /// table's own or one that a set keeps for it; `None` if all keys have passed it.
     pub(crate) fn lookup_each<'a, T>(
         &'a self,
         filter: Option<&dyn Filter>,
@@ -78,6 +78,7 @@ impl StaticSortedFile {
             if let Some(filter) = filter {
                 group.iter().for_each(|(key, _)| filter.prefetch(key.hash));
             }
+            // These have as many elements as the longest group has keys.
             let mut estimates = [const { None }; GROUP];
             for ((key, _), estimate) in group.iter().zip(&mut estimates) {
                 if filter.is_none_or(|filter| filter.may_contain(key.hash)) {
@@ -91,9 +92,12 @@ impl StaticSortedFile {
                 *found = estimate.map(|at| self.fetched_value(&at, *key, &mut loaded));
             }
             for ((_, tag), found) in group.iter_mut().zip(found) {
-                if let Some(found) = found {
-                    answer(tag, found.and_then(|found| self.resolved(found, &mut loaded)));
-                }
+                let found = match found {
+                    Some(found) => found.and_then(|found| self.resolved(found, &mut loaded)),
+                    // The filter rules it out.
+                    None => Ok(Lookup::NotFound),
+                };
+                answer(tag, found);
             }
         }
     }
@@ -146,6 +150,7 @@ impl StaticSortedFile {
         loaded: &mut LoadedBlocks,
     ) -> Result<Found<'_>, ReadError> {
         let block = estimate.block;
+        self.check_estimate(estimate)?;
         let payload = loaded.payload(self.blocks(), block, BlockUse::Keys)?;
         let entry = match near_entry(&payload, estimate, hash, key) {
             Some(near) => near,
