@@ -1,5 +1,8 @@
 //! The command line: commands, arguments, help.
 
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
@@ -42,8 +45,10 @@ pub(crate) enum Command {
     /// Print the values of keys
     Get(get::GetArgs),
     /// Print all entries, in the order of their hashes
+    #[command(visible_alias = "dump")]
     Scan(scan::ScanArgs),
     /// Show the parts of a directory or of one of its files
+    #[command(visible_alias = "stats")]
     Inspect(inspect::InspectArgs),
     /// Check every byte and list all damage
     Verify(verify::VerifyArgs),
@@ -51,7 +56,7 @@ pub(crate) enum Command {
     Certificate(certificate::CertificateArgs),
     /// Publish directories that were written elsewhere as one commit
     Gather(gather::GatherArgs),
-    /// Merge directories and tables into one, or the tables of a directory in place
+    /// Merge directories and tables into one, or the tables of a directory in place (`compact`)
     Merge(merge::MergeArgs),
     /// Show the differences between two directories or tables
     Diff(diff::DiffArgs),
@@ -70,9 +75,19 @@ pub(crate) enum Command {
     /// Remove the objects that no commit of a bucket needs
     Gc(gc::GcArgs),
     /// Print a completion script for a shell
+    #[command(after_help = "Examples:\n  \
+        sst completions bash > ~/.local/share/bash-completion/completions/sst\n  \
+        sst completions zsh > ~/.zfunc/_sst")]
     Completions {
         /// Shell to write the script for
         shell: clap_complete::Shell,
+    },
+    /// Write man pages for all commands into a directory
+    #[command(after_help = "Examples:\n  sst man ~/.local/share/man/man1 && man sst-load")]
+    Man {
+        /// Directory to write to, such as ~/.local/share/man/man1; it is created if it does not
+        /// exist
+        dir: PathBuf,
     },
 }
 
@@ -98,6 +113,7 @@ impl Cli {
             Command::Pull(args) => pull::run(args, context),
             Command::Gc(args) => gc::run(args, context),
             Command::Completions { shell } => completions(*shell),
+            Command::Man { dir } => man_pages(dir),
         }
     }
 }
@@ -109,6 +125,30 @@ fn completions(shell: clap_complete::Shell) -> Result<Exit, CliError> {
     output.bytes(&script)?;
     output.finish()?;
     Ok(Exit::Success)
+}
+
+/// Writes `sst.1`, and a page such as `sst-load.1` for each command.
+fn man_pages(dir: &Path) -> Result<Exit, CliError> {
+    let written = std::fs::create_dir_all(dir);
+    let written = written.and_then(|()| clap_mangen::generate_to(Cli::command(), dir));
+    written.map_err(|error| CliError::io("write man pages to", dir, error))?;
+    Ok(Exit::Success)
+}
+
+/// Replaces `compact DIR`, which people try, by `merge DIR --in-place`.
+pub(crate) fn with_aliases(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let is_flag = |argument: &OsString| argument.as_encoded_bytes().starts_with(b"-");
+    let command = arguments.iter_mut().skip(1).find(|argument| !is_flag(argument));
+    if let Some(command) = command
+        && command == "compact"
+    {
+        *command = "merge".into();
+        let chosen = ["--auto", "--output", "-o", "--in-place", "--help", "-h"];
+        if !arguments.iter().any(|argument| chosen.iter().any(|it| argument == it)) {
+            arguments.push("--in-place".into());
+        }
+    }
+    arguments
 }
 
 #[cfg(test)]
@@ -125,6 +165,27 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn compact_is_a_merge_in_place() {
+        let aliased = |line: &str| {
+            let arguments = with_aliases(line.split(' ').map(OsString::from).collect());
+            let arguments: Vec<_> = arguments.iter().map(|it| it.to_str().unwrap()).collect();
+            arguments.join(" ")
+        };
+        assert_eq!(aliased("sst compact a.db"), "sst merge a.db --in-place");
+        assert_eq!(aliased("sst --json compact a.db --auto"), "sst --json merge a.db --auto");
+        assert_eq!(aliased("sst get compact k"), "sst get compact k");
+    }
+
+    #[test]
+    fn every_command_has_examples() {
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let name = command.get_name();
+            assert!(help.contains("Examples:") || name == "help", "{name}: {help}");
+        }
     }
 
     #[test]

@@ -48,10 +48,18 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
+/// Bytes that are looked at together.
+const PIECE_LEN: usize = 16;
+
 /// Writes bytes as escaped text. Plain ASCII, which needs no escapes, is copied.
 pub(crate) fn write(bytes: &[u8], out: &mut impl io::Write) -> io::Result<()> {
     let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && *byte != b'\\';
-    let plain = bytes.iter().take_while(|byte| is_plain(byte)).count();
+    // Pieces without a branch for each byte: most keys and values are plain.
+    let is_plain_piece = |piece: &&[u8]| piece.iter().fold(true, |all, byte| all & is_plain(byte));
+    let pieces = bytes.chunks(PIECE_LEN).take_while(is_plain_piece).map(<[u8]>::len).sum();
+    // The pieces are the start of the bytes.
+    let (_, rest) = bytes.split_at_checked(pieces).unwrap_or((bytes, &[]));
+    let plain = pieces + rest.iter().take_while(|byte| is_plain(byte)).count();
     // `plain` counts bytes of the slice, so the split always succeeds.
     let (plain, rest) = bytes.split_at_checked(plain).unwrap_or((&[], bytes));
     out.write_all(plain)?;

@@ -40,7 +40,7 @@ impl Outcome {
 /// when `scan` prints them and `load` reads them again.
 pub fn input(data: &[u8]) {
     let Some((choice, data)) = data.split_first() else { return };
-    let Some((format, options)) = choices().get(usize::from(choice & 7)) else { return };
+    let Some((format, options)) = choices().get(usize::from(choice & 15)) else { return };
     let (format, options) = (*format, options);
     let text = decompressed(data, false);
     let whole = text.and_then(|text| Ok(read(Input::new(text, format, options)?)));
@@ -61,11 +61,11 @@ pub fn input(data: &[u8]) {
     comes_back(&whole);
 }
 
-/// The formats with their options. The last two read the output of `scan --end-mark`.
+/// The formats with their options. Numbers 6 and 7 read the output of `scan --end-mark`.
 fn choices() -> &'static [(Format, InputArgs)] {
     static CHOICES: OnceLock<Vec<(Format, InputArgs)>> = OnceLock::new();
     let csv: &[&str] = &["--no-header", "--delimiter", ";", "--delete-marker", "-"];
-    let flags: [(Format, &[&str]); 8] = [
+    let flags: [(Format, &[&str]); 14] = [
         (Format::Tsv, &[]),
         (Format::Csv, &[]),
         (Format::Jsonl, &[]),
@@ -74,10 +74,16 @@ fn choices() -> &'static [(Format, InputArgs)] {
         (Format::Csv, csv),
         (Format::Tsv, &["--expect-end-mark"]),
         (Format::Jsonl, &["--expect-end-mark"]),
+        (Format::Json, &[]),
+        (Format::Json, &["--value-field", ".", "--without-key"]),
+        (Format::Jsonl, &["--key-fields", "a.0,k", "--value-fields", "v,a.1", "--nulls", "value"]),
+        (Format::Csv, &["--key-columns", "1,2", "--value-format", "json", "--no-header"]),
+        (Format::Csv, &["--key-columns", "k,v", "--value-columns", "v,k", "--key-separator", "::"]),
+        (Format::Csv, &["--value-format", "json"]),
     ];
     CHOICES.get_or_init(|| {
         let parsed = flags.iter().map(|(format, flags)| Some((*format, options(flags)?)));
-        // Without choices, every input would pass; a test checks that there are eight.
+        // Without choices, every input would pass; a test checks that there are all.
         parsed.collect::<Option<_>>().unwrap_or_default()
     })
 }
@@ -128,7 +134,7 @@ fn comes_back(outcome: &Outcome) {
     }
     text.extend_from_slice(format!("{mark}\n").as_bytes());
     json += &serde_json::to_string(&mark.json()).unwrap_or_else(|error| error.to_string());
-    let marked = choices().iter().skip(6);
+    let marked = choices().iter().skip(6).take(2);
     for ((format, options), printed) in marked.zip([text, json.into_bytes()]) {
         let read = decompressed(Cursor::new(printed), false)
             .and_then(|text| Ok(read(Input::new(text, *format, options)?)));
@@ -158,7 +164,7 @@ mod tests {
 
     #[test]
     fn every_choice_is_a_valid_one() {
-        assert_eq!(choices().len(), 8);
+        assert_eq!(choices().len(), 14);
     }
 
     /// Tries short inputs of bytes that have a meaning in some format. `cargo xtask fuzz` tries

@@ -41,7 +41,7 @@ pub fn main() -> ExitCode {
 /// Runs the command with these arguments, of which the first is the name of the program.
 #[must_use]
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let arguments: Vec<_> = arguments.into_iter().collect();
+    let arguments = cli::with_aliases(arguments.into_iter().collect());
     let cli = match cli::Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
         Err(error) => {

@@ -2,14 +2,15 @@
 
 use std::path::PathBuf;
 
+use anstyle::{AnsiColor, Style};
 use clap::Args;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use sst_merge::{Change, Diff, DiffCounts, MergeError, MergedEntry, ValueBytes};
 
-use super::Context;
 use super::inputs::{DuplicatesArg, open_inputs};
 use super::interrupt::entries_monitor;
+use super::{Context, is_coloured};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::notation::{Bytes, KEY, NEW, Notation, NotationArgs, OLD, serialize_bytes};
@@ -22,7 +23,12 @@ One line for each key that differs, in the order of hashes:
   ~  key  old  new         both have it, with different values
 Columns are separated by tabs, bytes escaped as `sst scan` does.
 
-Exit code 0: no difference; 1: there are some.";
+Exit code 0: no difference; 1: there are some.
+
+Examples:
+  sst diff monday.db tuesday.db
+  sst diff monday.db tuesday.db --summary
+  sst diff monday.db tuesday.db --keys-only --json";
 
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
@@ -61,6 +67,7 @@ pub(crate) fn run(args: &DiffArgs, context: Context) -> Result<Exit, CliError> {
     let bar = context.progress.entries_if_known(total, "compare");
     let mut diff = Diff::new(&old, &new, 0..=u64::MAX, duplicates.into(), &entries_monitor(&bar))?;
     let mut output = Output::stdout();
+    let is_coloured = is_coloured(&std::io::stdout());
     while let Some(found) = diff.next()? {
         if args.summary {
             continue;
@@ -69,7 +76,10 @@ pub(crate) fn run(args: &DiffArgs, context: Context) -> Result<Exit, CliError> {
         let entries = if args.keys_only { (None, None) } else { (found.old, found.new) };
         let (old, new) = (value_of(entries.0)?, value_of(entries.1)?);
         let line = Line { change, key, old, new, notation: args.notation.of_output() };
-        if context.json { output.json(&line)? } else { output.line(&line)? }
+        match context.json {
+            true => output.json(&line)?,
+            false => output.line(line.coloured(is_coloured))?,
+        }
     }
     drop(bar);
     let counts = diff.counts();
@@ -98,6 +108,19 @@ struct Line<'d> {
 /// The value of an entry. `None` if there is no entry, or if it is a tombstone.
 fn value_of(entry: Option<MergedEntry<'_>>) -> Result<Option<ValueBytes<'_>>, MergeError> {
     Ok(entry.map(MergedEntry::into_value).transpose()?.flatten())
+}
+
+impl Line<'_> {
+    /// The line, in the colours of other tools: green, red and yellow.
+    fn coloured(&self, is_coloured: bool) -> impl std::fmt::Display {
+        let color = match self.change {
+            Change::Added => AnsiColor::Green,
+            Change::Removed => AnsiColor::Red,
+            Change::Changed => AnsiColor::Yellow,
+        };
+        let style = if is_coloured { color.on_default() } else { Style::new() };
+        format!("{style}{self}{style:#}")
+    }
 }
 
 impl std::fmt::Display for Line<'_> {

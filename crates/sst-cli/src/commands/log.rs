@@ -23,7 +23,7 @@ the place of the commit before.
 
 Examples:
   sst log unicode.db
-  sst log unicode.db --json | jq '.generations[0].sequence'";
+  sst log unicode.db --json | jq '.generations[0].commit'";
 
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]

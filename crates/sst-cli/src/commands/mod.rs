@@ -106,17 +106,20 @@ fn one_line(text: impl std::fmt::Display) -> String {
     line
 }
 
+/// Whether a stream shows colours: a terminal, unless `NO_COLOR` is set.
+fn is_coloured(stream: &impl io::IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
 /// Prints the error that stopped a command, in one line.
 pub(crate) fn report(error: &CliError, json: bool) {
     if json {
         return report_json(error.kind(), &with_causes(error), error.exit());
     }
     use anstyle::{AnsiColor, Effects, Style};
-    let is_plain = !io::IsTerminal::is_terminal(&io::stderr())
-        || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let style = match is_plain {
-        true => Style::new(),
-        false => AnsiColor::Red.on_default().effects(Effects::BOLD),
+    let style = match is_coloured(&io::stderr()) {
+        false => Style::new(),
+        true => AnsiColor::Red.on_default().effects(Effects::BOLD),
     };
     eprintln!("{style}error:{style:#} {}", one_line(with_causes(error)));
 }

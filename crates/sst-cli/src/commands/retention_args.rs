@@ -12,12 +12,13 @@ use crate::size;
 pub(crate) struct RetentionArgs {
     /// Number of earlier generations to keep, for `sst rollback`; commits that only merged do not
     /// count
-    #[arg(long, value_name = "COUNT", default_value_t = 1)]
+    #[arg(long, value_name = "COUNT", default_value_t = 1, env = "SST_KEEP_GENERATIONS")]
     keep_generations: usize,
 
     /// Time to keep replaced files, for readers that still have an older generation open: seconds,
     /// or with a unit, such as 15m
-    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = size::time)]
+    #[arg(long, value_name = "TIME", default_value = "0s", env = "SST_GRACE",
+        value_parser = size::time)]
     grace: Duration,
 }
 

@@ -93,6 +93,18 @@ fn help_and_version_are_no_errors() {
 }
 
 #[test]
+fn man_pages_are_made_and_aliases_work() {
+    let scratch = Scratch::new();
+    let (db, man) = (scratch.database("db", "a\t1\n"), scratch.path("man1"));
+    sst(&[&"man", &man]).expect(0);
+    let page = fs::read_to_string(man.join("sst-load.1")).unwrap();
+    assert!(page.contains("Examples"), "{page}");
+    assert_eq!(sst(&[&"dump", &db]).expect(0).text(), "a\t1\n");
+    assert!(sst(&[&"stats", &db]).expect(0).text().contains("Entries"));
+    assert!(sst(&[&"compact", &db, &"--json"]).expect(0).json()["tables"] == 1);
+}
+
+#[test]
 fn completions_are_made_for_every_shell() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         assert!(sst(&[&"completions", &shell]).expect(0).text().contains("verify"), "{shell}");

@@ -17,8 +17,16 @@ use crate::output::Output;
 use crate::store::{is_directory, open_table, read_catalog, reader_options};
 use report::Report;
 
+const AFTER_HELP: &str = "\
+Examples:
+  sst inspect unicode.db
+  sst inspect unicode.db --blocks
+  sst inspect unicode.db/00000001.sst --explain 3
+  sst inspect unicode.db --json | jq '.total.entry_kinds'";
+
 /// Arguments of `sst inspect`.
 #[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
 pub(crate) struct InspectArgs {
     /// Directory, or one of its files: .sst, .meta, .blob, CURRENT
     pub(crate) path: PathBuf,

@@ -115,15 +115,16 @@ pub(crate) struct LoadOutputArgs {
 
     /// Memory for entries and for sorting them; more entries go to temporary files. A number without
     /// a unit counts MiB
-    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = size::memory_budget)]
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", env = "SST_MEMORY",
+        value_parser = size::memory_budget)]
     pub(crate) memory: usize,
 
     /// Threads that sort and write [default: the number of CPUs]
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", env = "SST_THREADS")]
     pub(crate) threads: Option<usize>,
 
     /// Directory for temporary files [default: the output directory]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", env = "SST_TEMP_DIR")]
     pub(crate) temp_dir: Option<PathBuf>,
 
     /// Store each longer value in its own file [default and highest: 64MiB]

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use indicatif::{HumanBytes, HumanCount};
+use indicatif::{HumanBytes, HumanCount, HumanFloatCount};
 use serde::Serialize;
 use sst_writer::bulk::BulkSummary;
 
@@ -86,12 +86,12 @@ pub(super) fn report(directory: &Path, it: &Loaded, context: Context) -> Result<
         output.report(&InDirectory { path: directory.to_string(), loaded: it })?;
     } else if !context.quiet {
         output.line(format_args!(
-            "{directory}: {} in {}, {} in {:.2} s, {:.0} entries/s",
+            "{directory}: {} in {}, {} in {:.2} s, {} entries/s",
             number_of(it.entries, "entry", "entries"),
             number_of(it.tables, "table", "tables"),
             HumanBytes(it.bytes),
             it.seconds,
-            it.entries_per_second,
+            HumanFloatCount(it.entries_per_second.round()),
         ))?;
         for (number, one, many) in [
             (it.tombstones, "of them is a deletion", "of them are deletions"),

@@ -26,8 +26,16 @@ use crate::output::{Output, counted};
 use crate::progress::Progress;
 use crate::store::{is_directory, open_table, read_catalog, reader_options};
 
+const AFTER_HELP: &str = "\
+Examples:
+  sst verify unicode.db
+  sst verify unicode.db --all --json
+  sst verify copy.db --against unicode.certificate
+  sst verify .next/cache/turbopack --for-turbopack";
+
 /// Arguments of `sst verify`.
 #[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
 pub(crate) struct VerifyArgs {
     /// Directory or .sst file
     pub(crate) path: PathBuf,
