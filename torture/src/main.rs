@@ -49,6 +49,7 @@ fn main() -> ExitCode {
         .or_else(suites::crashes::child)
         .or_else(suites::merge_kills::child)
         .or_else(suites::publish_kills::child)
+        .or_else(suites::mirror_kills::child)
         .or_else(suites::bulk_kills::child)
         .or_else(suites::processes::child)
     {

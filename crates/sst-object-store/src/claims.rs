@@ -38,6 +38,23 @@ impl NumberBlock {
         Self(number.0 - number.0 % BLOCK_LEN)
     }
 
+    /// The blocks that have a claim.
+    pub(crate) async fn claimed(store: &Store) -> Result<Vec<Self>, StoreError> {
+        let claims = store.list(Some(CLAIMS_FOLDER)).await?;
+        let names = claims.iter().filter_map(|claim| claim.name.rsplit('/').next());
+        Ok(names.filter_map(Self::from_name).collect())
+    }
+
+    /// The next block; `None` if this is the last one.
+    pub(crate) fn next(self) -> Option<Self> {
+        self.0.checked_add(BLOCK_LEN).map(Self)
+    }
+
+    /// Its first and its last number. There is no number 0.
+    pub(crate) fn range(self) -> (u32, u32) {
+        (self.0.max(1), self.0 + (BLOCK_LEN - 1))
+    }
+
     /// Its first number.
     pub(crate) const fn first(self) -> SequenceNumber {
         SequenceNumber(self.0)
@@ -67,6 +84,8 @@ pub(crate) enum Owner {
     /// A mirror of a commit. Every mirror of the same commit writes the same bytes, so they may
     /// share a claim, and a mirror that was interrupted can be taken up at once.
     Mirror { sequence: SequenceNumber, checksum: u32 },
+    /// A writer of commits, by a random number.
+    Publisher(u64),
     /// A collection of garbage, by a random number.
     Collector(u64),
 }
@@ -110,6 +129,7 @@ impl Owner {
     fn to_text(self) -> String {
         match self {
             Self::Mirror { sequence, checksum } => format!("mirror {sequence} {checksum:08x}"),
+            Self::Publisher(number) => format!("publisher {number:016x}"),
             Self::Collector(number) => format!("collector {number:016x}"),
         }
     }
@@ -121,6 +141,7 @@ impl Owner {
                 sequence: SequenceNumber(words.next()?.parse().ok()?),
                 checksum: u32::from_str_radix(words.next()?, 16).ok()?,
             },
+            "publisher" => Self::Publisher(u64::from_str_radix(words.next()?, 16).ok()?),
             "collector" => Self::Collector(u64::from_str_radix(words.next()?, 16).ok()?),
             _ => return None,
         };
@@ -236,6 +257,23 @@ impl Claim {
         Err(claimed(store, &name, None))
     }
 
+    /// Takes the claim on a block that nobody has claimed before. `None` if somebody has.
+    pub(crate) async fn take_new(
+        store: &Store,
+        block: NumberBlock,
+        owner: Owner,
+    ) -> Result<Option<Self>, StoreError> {
+        let content = Content { owner, is_done: false };
+        let bytes = content.encode(block);
+        if let Written::Done(version) = store.create(&block.object_name(), bytes).await? {
+            return Ok(Some(Self { block, content, version }));
+        }
+        // The answer to our own request may be lost.
+        let found = FoundClaim::read(store, block).await?;
+        let ours = found.filter(|found| found.content == Some(content));
+        Ok(ours.map(|found| Self { block, content, version: found.version }))
+    }
+
     /// Fails if the claim was lost to another owner.
     pub(crate) async fn check(&self, store: &Store) -> Result<(), StoreError> {
         let found = FoundClaim::read(store, self.block).await?;
@@ -282,7 +320,7 @@ mod tests {
             assert_eq!(NumberBlock::from_name(name), None, "{name}");
         }
         let mirror = Owner::Mirror { sequence: SequenceNumber(9), checksum: 0x0bad };
-        for owner in [mirror, Owner::Collector(7)] {
+        for owner in [mirror, Owner::Collector(7), Owner::Publisher(u64::MAX)] {
             for is_done in [false, true] {
                 let content = Content { owner, is_done };
                 let bytes = content.encode(block);

@@ -137,16 +137,35 @@ pub enum StoreError {
         /// The owner that it states.
         owner: String,
     },
+    /// An answer of the store was lost, and other writers have published since: nothing tells whether
+    /// this commit was live in between. It is not live now.
+    #[error(
+        "{object} was changed by another writer, and an answer was lost: this commit may have been live"
+    )]
+    Unknown {
+        /// `CURRENT`.
+        object: String,
+    },
+    /// All 32-bit numbers are used up.
+    #[error("{place} has used up all numbers")]
+    NumbersExhausted {
+        /// The bucket.
+        place: String,
+    },
     /// A store can only be read.
     #[error("{place} can only be read")]
     ReadOnly {
         /// The store.
         place: String,
     },
-    /// An operation on the directory of a mirror failed.
-    #[cfg(feature = "mirror")]
+    /// The directory of a mirror, or the content of a commit, was refused by the writer.
+    #[cfg(feature = "publish")]
     #[error(transparent)]
     Directory(#[from] sst_writer::PublishError),
+    /// A table or blob could not be written.
+    #[cfg(feature = "publish")]
+    #[error(transparent)]
+    Write(#[from] sst_writer::WriteError),
     /// There is no runtime for the operation.
     #[error("cannot start the threads of a runtime")]
     Runtime {

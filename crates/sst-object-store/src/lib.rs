@@ -2,31 +2,40 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(feature = "mirror"),
-    expect(dead_code, reason = "requests that write, and checks of whole files, are for `mirror`")
+    expect(dead_code, unused_imports, reason = "some parts serve only mirrors, or only writers")
 )]
 
 mod block_on;
 mod check;
-#[cfg(feature = "mirror")]
+#[cfg(feature = "publish")]
 mod claims;
 mod commit;
 mod error;
-#[cfg(feature = "mirror")]
+#[cfg(feature = "publish")]
 mod gc;
 #[cfg(feature = "mirror")]
 mod mirror;
 mod place;
+#[cfg(feature = "publish")]
+mod publisher;
 mod retry;
 mod store;
+#[cfg(feature = "publish")]
+mod upload;
 
 pub use block_on::block_on;
 pub use commit::{CommitFile, FileIdentity, RemoteCommit};
 pub use error::{Operation, StoreError};
-#[cfg(feature = "mirror")]
+#[cfg(feature = "publish")]
 pub use gc::{GcOptions, GcReport, collect_garbage};
 #[cfg(feature = "mirror")]
 pub use mirror::{MirrorOptions, MirrorReport, follow, mirror, pull, push};
 pub use place::Place;
+#[cfg(feature = "publish")]
+pub use publisher::{
+    FinishedObjectTable, ObjectCommit, ObjectCommitInfo, ObjectPublisher, ObjectPublisherOptions,
+    ObjectTableWriter,
+};
 pub use retry::RetryPolicy;
 pub use sst_format::monitor::{CancelToken, Cancelled, Monitor, Phase, Progress};
 pub use store::Store;

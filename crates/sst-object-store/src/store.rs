@@ -75,9 +75,10 @@ pub(crate) struct ListedObject {
 pub(crate) enum Written {
     /// The object now has the bytes.
     Done(UpdateVersion),
-    /// The condition does not hold. The reason may be this very write: an attempt that has happened,
+    /// The condition does not hold. `is_doubtful` if an attempt before had no answer: the reason may
+    /// be this very write: an attempt that has happened,
     /// but whose answer was lost. So a caller reads the object, and compares.
-    Refused,
+    Refused { is_doubtful: bool },
 }
 
 impl Store {
@@ -311,9 +312,9 @@ impl Store {
         match self.put(name, &bytes, mode).await {
             Ok(version) => Ok(Written::Done(version)),
             Err(Failure {
+                attempts,
                 error: Error::AlreadyExists { .. } | Error::Precondition { .. },
-                ..
-            }) => Ok(Written::Refused),
+            }) => Ok(Written::Refused { is_doubtful: attempts > 1 }),
             Err(failure) => Err(self.failed(Operation::Write, name, failure)),
         }
     }

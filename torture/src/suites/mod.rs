@@ -12,6 +12,7 @@ pub mod hostile_tables;
 pub mod interleavings;
 pub mod io_faults;
 pub mod merge_kills;
+pub mod mirror_kills;
 pub mod other_damage;
 pub mod planted_bugs;
 pub mod power_loss;
@@ -37,6 +38,7 @@ pub const ALL: &[&Suite] = &[
     &power_loss::SUITE,
     &publish_kills::SUITE,
     &merge_kills::SUITE,
+    &mirror_kills::SUITE,
     &bulk_kills::SUITE,
     &concurrency::SUITE,
     &processes::SUITE,

@@ -10,7 +10,7 @@ use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
 use sst_format::identity::CommitIdentity;
 use sst_format::live::live_tables;
 use sst_format::meta_file::TableRecord;
-use sst_format::meta_head::CommitKind;
+use sst_format::meta_head::{CommitKind, HashRange, ListedMeta};
 use sst_format::offset_table::OffsetTable;
 use sst_format::protection::{BlobRecord, TRAILER_LEN, Trailer};
 use std::collections::BTreeMap;
@@ -239,6 +239,52 @@ impl RemoteCommit {
             add(record.sequence, FileKind::Sst, record.file_size, identity, described);
         }
         files
+    }
+
+    /// The commit as the base of the next one.
+    #[cfg(feature = "publish")]
+    pub(crate) fn base(&self) -> sst_writer::publish::CommitBase {
+        let listed: BTreeMap<_, _> = self
+            .metas
+            .last()
+            .into_iter()
+            .flat_map(|newest| &newest.live_metas)
+            .map(|listed| (listed.sequence, listed.hashes))
+            .collect();
+        let base = |meta: &SharedMeta| {
+            // A meta file about which its list says nothing may have any hashes.
+            let hashes = listed.get(&meta.sequence).copied().unwrap_or(HashRange::FULL);
+            let (sequence, checksum, family) = (meta.sequence, meta.checksum, meta.family);
+            let tables = meta.tables.iter();
+            let tables = tables.map(|table| (table.record, table.entry_count, table.filter_len));
+            sst_writer::publish::BaseMeta {
+                listed: ListedMeta { sequence, checksum, family, hashes },
+                kind: meta.kind,
+                commit: meta.commit,
+                tables: tables.collect(),
+                blobs: meta.blobs.clone(),
+                obsolete: meta.obsolete.clone(),
+                certificates: meta.certificates.clone(),
+            }
+        };
+        let metas = self.metas.iter().map(base).collect();
+        sst_writer::publish::CommitBase::new(self.store.name(), metas)
+    }
+
+    /// Whether the commit says anything about another one, given by its number and its own tables:
+    /// then it came after that.
+    #[cfg(feature = "publish")]
+    pub(crate) fn mentions(
+        &self,
+        commit: SequenceNumber,
+        tables: impl Iterator<Item = SequenceNumber>,
+    ) -> bool {
+        let tables: std::collections::BTreeSet<_> = tables.collect();
+        self.metas.iter().any(|meta| {
+            let described = meta.tables.iter().map(|table| table.record.sequence);
+            let mut named = meta.obsolete.iter().copied().chain(described);
+            meta.sequence == commit || named.any(|table| tables.contains(&table))
+        })
     }
 
     /// Whether the place of this commit has `other` as its newest or an earlier commit: whether the

@@ -10,7 +10,7 @@ use sst_format::identity::TableIdentity;
 use sst_format::live::DescribesTables;
 use sst_format::meta_file::{MetaFile, ProtectedParts, TableParts, TableRecord};
 use sst_format::meta_head::{
-    Area, CommitKind, HEAD_LOCATION_LEN, HeadLocation, ListedMeta, MetaHead,
+    Area, CommitKind, HEAD_LOCATION_LEN, HashRange, HeadLocation, ListedMeta, MetaHead,
 };
 use sst_format::protection::{BlobRecord, LiveMeta};
 use sst_format::{FormatError, SequenceNumber};
@@ -34,9 +34,9 @@ pub(crate) struct RemoteMeta {
     pub(crate) blobs: Vec<BlobRecord>,
     pub(crate) certificates: Vec<FamilyCertificate>,
     /// The meta files that were live as of its commit. Empty in a part.
-    pub(crate) live_metas: Vec<LiveMeta>,
-    obsolete: Vec<SequenceNumber>,
-    tables: Vec<RemoteTable>,
+    pub(crate) live_metas: Vec<ListedMeta>,
+    pub(crate) obsolete: Vec<SequenceNumber>,
+    pub(crate) tables: Vec<RemoteTable>,
     reader: ObjectReader,
 }
 
@@ -45,6 +45,9 @@ pub(crate) struct RemoteMeta {
 pub(crate) struct RemoteTable {
     pub(crate) record: TableRecord,
     pub(crate) identity: TableIdentity,
+    pub(crate) entry_count: u64,
+    /// Length of its filter in bytes.
+    pub(crate) filter_len: u64,
     headers: Headers,
 }
 
@@ -114,6 +117,8 @@ impl RemoteMeta {
         let tables = head.tables().map(|table| RemoteTable {
             record: table.record,
             identity: identity(&table.record, table.entry_count, table.headers.checksum()),
+            entry_count: table.entry_count,
+            filter_len: table.filter.len(),
             headers: Headers::Area(table.headers),
         });
         Ok(Self {
@@ -125,7 +130,7 @@ impl RemoteMeta {
             commit: head.commit(),
             blobs: blobs.collect(),
             certificates: head.certificates().collect(),
-            live_metas: listed.into_iter().map(LiveMeta::from).collect(),
+            live_metas: listed,
             obsolete: head.obsolete().collect(),
             tables: tables.collect(),
             reader,
@@ -144,7 +149,7 @@ impl RemoteMeta {
             return Err(StoreError::Unprotected { object });
         };
         let mut tables = Vec::new();
-        for TableParts { record, protection, .. } in meta.described().map_err(damaged)? {
+        for TableParts { record, filter, protection } in meta.described().map_err(damaged)? {
             let whole = StoreError::Internal("a protected meta file has a section for each table");
             let ProtectedParts { entry_count, block_headers } = protection.ok_or(whole)?;
             if block_headers.end > bytes.len() {
@@ -152,9 +157,15 @@ impl RemoteMeta {
             }
             let headers = bytes.slice(block_headers);
             let identity = identity(&record, entry_count, crc32fast::hash(&headers));
-            tables.push(RemoteTable { record, identity, headers: Headers::Held(headers) });
+            let (filter_len, headers) = (filter.len() as u64, Headers::Held(headers));
+            tables.push(RemoteTable { record, identity, entry_count, filter_len, headers });
         }
         let head = section.head();
+        let live_metas = match section.listed_metas() {
+            Some(listed) => listed.collect(),
+            // Lists before version 3 store neither family nor hashes.
+            None => section.live_metas().map(listed_before).collect(),
+        };
         Ok(Self {
             sequence,
             len: reader.len(),
@@ -164,7 +175,7 @@ impl RemoteMeta {
             commit: head.map_or(sequence, MetaHead::commit),
             blobs: section.blobs().collect(),
             certificates: section.certificates().collect(),
-            live_metas: section.live_metas().collect(),
+            live_metas,
             obsolete: meta.obsolete().collect(),
             tables,
             reader,
@@ -183,6 +194,12 @@ impl RemoteMeta {
             Headers::Held(bytes) => Ok(bytes.clone()),
         }
     }
+}
+
+/// The record of a meta file in a list of version 1 or 2, which could be of any family and hashes.
+const fn listed_before(live: LiveMeta) -> ListedMeta {
+    let LiveMeta { sequence, checksum } = live;
+    ListedMeta { sequence, checksum, family: 0, hashes: HashRange::FULL }
 }
 
 fn identity(record: &TableRecord, entry_count: u64, headers_checksum: u32) -> TableIdentity {

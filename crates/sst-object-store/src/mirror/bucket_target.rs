@@ -59,7 +59,7 @@ impl BucketTarget {
                 Owner::Mirror { sequence, checksum } => {
                     knows(commit.store(), sequence, checksum).await
                 }
-                Owner::Collector(_) => Ok(false),
+                Owner::Collector(_) | Owner::Publisher(_) => Ok(false),
             }
         };
         for block in blocks {

@@ -10,7 +10,6 @@ mod mirror_run;
 mod plan;
 mod target;
 mod transfer;
-mod upload;
 
 pub use follow::follow;
 pub use mirror_options::MirrorOptions;

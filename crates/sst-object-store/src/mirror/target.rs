@@ -11,7 +11,7 @@ use super::bucket_target::BucketTarget;
 use super::directory_target::{DirectoryTarget, append};
 use super::gate::Permit;
 use super::mirror_report::Tidied;
-use super::upload::Upload;
+use crate::upload::Upload;
 use crate::{CommitFile, Place, RemoteCommit, Store, StoreError};
 
 /// The place that a mirror writes to.

@@ -13,4 +13,6 @@ mod garbage;
 #[cfg(test)]
 mod mirrors;
 #[cfg(test)]
+mod publishing;
+#[cfg(test)]
 mod support;

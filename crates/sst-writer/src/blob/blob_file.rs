@@ -66,6 +66,20 @@ pub fn write_blob_file_in(
     Ok(blob)
 }
 
+/// The description and the bytes of a blob file, for a place that is no directory of the file
+/// system. Needs memory for the stored form of the value.
+///
+/// # Errors
+///
+/// [`WriteError`] if the value is too long to be stored.
+pub fn encode_blob(
+    value: &[u8],
+    compression: Compression,
+) -> Result<(BlobFile, Vec<u8>), WriteError> {
+    // Writing into memory does not fail, so no error names this path.
+    write_blob(Vec::new(), Path::new("blob"), value, compression)
+}
+
 /// Writes the bytes of a blob file and ends the output. Errors name `path`.
 pub(crate) fn write_blob<S: Sink>(
     mut sink: S,

@@ -2,4 +2,4 @@
 
 pub(crate) mod blob_file;
 
-pub use blob_file::{BlobFile, write_blob_file, write_blob_file_in};
+pub use blob_file::{BlobFile, encode_blob, write_blob_file, write_blob_file_in};

@@ -75,10 +75,16 @@ impl DirectoryState {
             metas.push(meta);
         }
         metas.push(newest);
+        Ok(Self::of_metas(metas))
+    }
+
+    /// The state of the commit with these live meta files, in any order.
+    pub(crate) fn of_metas(mut metas: Vec<MetaState>) -> Self {
         metas.sort_by_key(|meta| meta.sequence);
-        let mut state = Self { current: Some(sequence), metas, rolled_back: BTreeSet::new() };
+        let current = metas.last().map(|newest| newest.sequence);
+        let mut state = Self { current, metas, rolled_back: BTreeSet::new() };
         state.mark_live();
-        Ok(state)
+        state
     }
 
     /// Fails if a directory is no longer at this commit: if its `CURRENT` states another number, or

@@ -219,7 +219,7 @@ impl DescriptionSize {
 }
 
 impl TableState {
-    const fn new(record: TableRecord, entry_count: u64, filter_len: u64) -> Self {
+    pub(crate) const fn new(record: TableRecord, entry_count: u64, filter_len: u64) -> Self {
         // Counts as live until the meta file becomes part of a directory's state.
         Self { record, entry_count, filter_len, is_live: true }
     }

@@ -1,6 +1,7 @@
 //! Commits, which make tables and blobs of a directory visible in one step, and rollbacks.
 
 pub(crate) mod commit;
+pub(crate) mod commit_base;
 pub(crate) mod commit_point;
 pub(crate) mod del_files;
 pub(crate) mod directory_lock;
@@ -8,6 +9,7 @@ pub(crate) mod directory_state;
 pub(crate) mod first_commit_marker;
 pub(crate) mod generation;
 pub(crate) mod lock_holder;
+pub(crate) mod meta_plan;
 pub(crate) mod meta_state;
 mod numbers;
 pub(crate) mod publish_error;
@@ -20,6 +22,7 @@ mod rollback;
 pub use commit::prepared_commit::PreparedCommit;
 pub use commit::table_writer::{FinishedTable, TableWriter};
 pub use commit::{Commit, CommitInfo, TableOrigin};
+pub use commit_base::{BaseMeta, CommitBase, NewCommit, NewMetaFiles};
 pub use directory_lock::LOCK_FILE_NAME;
 pub use first_commit_marker::MARKER_FILE_NAME as FIRST_COMMIT_FILE_NAME;
 pub use generation::Generation;

@@ -1,16 +1,18 @@
 //! The upload of an object.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use object_store::{MultipartUpload, PutPayload};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
-use super::gate::Permit;
 use crate::store::Written;
 use crate::{Store, StoreError};
 
 /// An object that is being written. It appears whole when it is finished, or not at all.
 #[derive(Debug)]
-pub(super) struct Upload {
+pub(crate) struct Upload {
     store: Store,
     name: String,
     state: State,
@@ -26,7 +28,7 @@ enum State {
 
 impl Upload {
     /// Starts an object of one piece, or of several.
-    pub(super) async fn start(
+    pub(crate) async fn start(
         store: &Store,
         name: String,
         is_one_piece: bool,
@@ -39,7 +41,11 @@ impl Upload {
     }
 
     /// Adds a piece. Its place in memory is free when it has been sent.
-    pub(super) async fn write(&mut self, bytes: Bytes, permit: Permit) -> Result<(), StoreError> {
+    pub(crate) async fn write(
+        &mut self,
+        bytes: Bytes,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<(), StoreError> {
         match &mut self.state {
             State::Whole(whole) => *whole = bytes,
             State::Parts { upload, parts } => {
@@ -58,7 +64,7 @@ impl Upload {
     }
 
     /// Makes the object appear under its name.
-    pub(super) async fn finish(self) -> Result<(), StoreError> {
+    pub(crate) async fn finish(self) -> Result<(), StoreError> {
         let Self { store, name, state } = self;
         match state {
             State::Whole(bytes) => write_whole(&store, &name, bytes).await,
@@ -73,7 +79,7 @@ impl Upload {
     }
 
     /// Gives the object up.
-    pub(super) async fn abort(self) {
+    pub(crate) async fn abort(self) {
         if let State::Parts { mut upload, mut parts } = self.state {
             parts.shutdown().await;
             // The first error is reported. The store's own rules remove parts that stay.
@@ -112,4 +118,26 @@ async fn write_whole(store: &Store, name: &str, bytes: Bytes) -> Result<(), Stor
         return Ok(());
     }
     Err(StoreError::Changed { object: store.object(name) })
+}
+
+/// Writes an object whose bytes are in memory.
+pub(crate) async fn upload_bytes(
+    store: &Store,
+    name: String,
+    bytes: Bytes,
+    piece_len: usize,
+    places: &Arc<Semaphore>,
+) -> Result<(), StoreError> {
+    let mut upload = Upload::start(store, name, bytes.len() <= piece_len).await?;
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let piece = rest.split_to(piece_len.min(rest.len()));
+        let place = Arc::clone(places).acquire_owned().await;
+        let place = place.map_err(|_| StoreError::Internal("places in memory stay open"))?;
+        if let Err(error) = upload.write(piece, place).await {
+            upload.abort().await;
+            return Err(error);
+        }
+    }
+    upload.finish().await
 }

@@ -1,0 +1,283 @@
+//! A commit to a bucket.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sst_format::block::BLOCK_HEADER_LEN;
+use sst_format::file_name::{FileKind, FileName};
+use sst_format::meta_head::CommitKind;
+use sst_format::protection::BlobRecord;
+use sst_format::{BlobNumber, SequenceNumber, SstMeta};
+use sst_writer::blob::encode_blob;
+use sst_writer::publish::NewCommit;
+use sst_writer::{PublishError, StreamingSstWriter, WriterOptions};
+
+use super::object_publisher::Swap;
+use super::object_sink::ObjectSink;
+use super::{FinishedObjectTable, ObjectPublisher, ObjectTableWriter};
+use crate::upload::upload_bytes;
+use crate::{RemoteCommit, StoreError};
+
+/// How many commits of other writers may overtake one commit.
+const MAX_OVERTAKEN: u32 = 1000;
+
+/// A commit that is being made. See [`ObjectPublisher::begin`].
+///
+/// Readers see nothing of it before [`ObjectCommit::publish`]. If it is dropped, its objects stay
+/// without a meaning until garbage is collected.
+#[derive(Debug)]
+pub struct ObjectCommit<'p> {
+    publisher: &'p mut ObjectPublisher,
+    family: u32,
+    /// `None` unless the caller has said it.
+    kind: Option<CommitKind>,
+    replaces_all: bool,
+    tables: Vec<(SequenceNumber, SstMeta)>,
+    /// The blobs of each table.
+    blobs: Vec<Vec<BlobNumber>>,
+    made_blobs: BTreeMap<BlobNumber, BlobRecord>,
+    obsolete: BTreeSet<SequenceNumber>,
+}
+
+/// A commit that is visible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ObjectCommitInfo {
+    /// The sequence number of the commit's newest meta file.
+    pub sequence: SequenceNumber,
+    /// How many commits of other writers came between its start and its end: so often it was made
+    /// again.
+    pub rebased: u32,
+}
+
+impl<'p> ObjectCommit<'p> {
+    pub(super) const fn new(publisher: &'p mut ObjectPublisher, family: u32) -> Self {
+        Self {
+            publisher,
+            family,
+            kind: None,
+            replaces_all: false,
+            tables: Vec::new(),
+            blobs: Vec::new(),
+            made_blobs: BTreeMap::new(),
+            obsolete: BTreeSet::new(),
+        }
+    }
+
+    /// Sets the kind of the commit, instead of the one that follows from its content.
+    pub const fn set_kind(&mut self, kind: CommitKind) {
+        self.kind = Some(kind);
+    }
+
+    /// The kind of the commit, set or by default: [`CommitKind::Load`] after
+    /// [`ObjectCommit::replace_all`], else [`CommitKind::Append`].
+    #[must_use]
+    pub const fn kind(&self) -> CommitKind {
+        match self.kind {
+            Some(kind) => kind,
+            None if self.replaces_all => CommitKind::Load,
+            None => CommitKind::Append,
+        }
+    }
+
+    /// Starts a table, whose object is uploaded while it is written.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Request`] if numbers cannot be claimed.
+    pub async fn create_table(
+        &self,
+        options: WriterOptions,
+    ) -> Result<ObjectTableWriter, StoreError> {
+        let publisher = &*self.publisher;
+        let sequence = publisher.numbers.next(SequenceNumber(0)).await?;
+        let name = FileName { sequence, kind: FileKind::Sst }.to_string();
+        let piece_len = publisher.options.piece_len.max(1);
+        let places = std::sync::Arc::clone(&publisher.places);
+        let sink = ObjectSink::start(&publisher.store, name, piece_len, places);
+        Ok(ObjectTableWriter::new(StreamingSstWriter::new(sink, options), sequence))
+    }
+
+    /// Adds a finished table. If tables of a commit share a key, the table added last wins.
+    pub fn add_table(&mut self, table: FinishedObjectTable) {
+        let FinishedObjectTable { sequence, meta, blobs } = table;
+        self.tables.push((sequence, meta));
+        self.blobs.push(blobs);
+    }
+
+    /// Uploads a blob, to which a table of this commit can refer. The value and its stored form are
+    /// in memory.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Write`]; [`StoreError::Request`].
+    pub async fn create_blob(&mut self, value: impl AsRef<[u8]>) -> Result<BlobNumber, StoreError> {
+        let publisher = &*self.publisher;
+        let (blob, bytes) = encode_blob(value.as_ref(), publisher.options.blob_compression)?;
+        debug_assert!(bytes.len() >= BLOCK_HEADER_LEN);
+        let sequence = publisher.numbers.next(SequenceNumber(0)).await?;
+        let name = FileName { sequence, kind: FileKind::Blob }.to_string();
+        self.put(name, bytes).await?;
+        let number = BlobNumber(sequence.0);
+        let record = BlobRecord { number, file_size: blob.file_size, header: blob.header };
+        self.made_blobs.insert(number, record);
+        Ok(number)
+    }
+
+    async fn put(&self, name: String, bytes: Vec<u8>) -> Result<(), StoreError> {
+        let publisher = &*self.publisher;
+        let piece_len = publisher.options.piece_len.max(1);
+        upload_bytes(&publisher.store, name, bytes.into(), piece_len, &publisher.places).await
+    }
+
+    /// Makes a table of the newest commit obsolete: readers of this commit do not see it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Directory`] with [`PublishError::NotLive`] if that commit has no such table of
+    /// this family.
+    pub fn obsolete(&mut self, table: SequenceNumber) -> Result<(), StoreError> {
+        if !self.is_live(table) {
+            return Err(PublishError::NotLive { table, family: self.family }.into());
+        }
+        self.obsolete.insert(table);
+        Ok(())
+    }
+
+    fn is_live(&self, table: SequenceNumber) -> bool {
+        let mut live = self.publisher.live_tables();
+        live.any(|(family, record)| family == self.family && record.sequence == table)
+    }
+
+    /// Makes all tables of the newest commit of this family obsolete: the tables of this commit
+    /// replace them.
+    pub fn replace_all(&mut self) {
+        self.replaces_all = true;
+        let family = self.family;
+        let live = self.publisher.live_tables().filter(|(of, _)| *of == family);
+        let tables: Vec<_> = live.map(|(_, table)| table.sequence).collect();
+        self.obsolete.extend(tables);
+    }
+
+    /// Makes the commit visible in one step.
+    ///
+    /// If another writer has published meanwhile, a commit that only adds tables is made again on
+    /// top of the other's commit, and so is a merge whose inputs are all still live
+    /// ([`ObjectPublisherOptions::rebase`](crate::ObjectPublisherOptions::rebase)): its tables keep
+    /// their names, and only meta files are written again. So it is published exactly once if this
+    /// returns a commit, and not at all if it returns [`StoreError::Changed`].
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Changed`] if another writer has published, and this commit cannot be made again
+    /// on top of that; [`StoreError::Unknown`] if an answer was lost, and other writers have
+    /// published since, so that nothing tells whether this commit was live; [`StoreError::Claimed`]
+    /// if the claim was lost because this writer took longer than the grace period of another;
+    /// [`StoreError::Request`]: the commit is then visible or not.
+    pub async fn publish(self) -> Result<ObjectCommitInfo, StoreError> {
+        let mut rebased = 0;
+        loop {
+            let sequence = self.write_meta_files().await?;
+            self.publisher.numbers.check().await?;
+            let is_doubtful = match self.publisher.replace_current(sequence).await? {
+                Swap::Done => {
+                    self.publisher.refresh().await?;
+                    return Ok(ObjectCommitInfo { sequence, rebased });
+                }
+                Swap::Lost { is_doubtful } => is_doubtful,
+            };
+            self.publisher.refresh().await?;
+            let object = || self.publisher.store.object("CURRENT");
+            if is_doubtful {
+                let newest = self.publisher.base.commit.as_ref();
+                return match newest.is_some_and(|newest| self.was_live(newest, sequence)) {
+                    true => Ok(ObjectCommitInfo { sequence, rebased }),
+                    false => Err(StoreError::Unknown { object: object() }),
+                };
+            }
+            if !self.can_be_rebased() || rebased == MAX_OVERTAKEN {
+                return Err(StoreError::Changed { object: object() });
+            }
+            rebased += 1;
+        }
+    }
+
+    /// Whether a newer commit says anything about this one, which it does only if it came after it.
+    fn was_live(&self, newest: &RemoteCommit, sequence: SequenceNumber) -> bool {
+        newest.mentions(sequence, self.tables.iter().map(|(table, _)| *table))
+    }
+
+    /// Whether the commit means the same on top of the commit of another writer.
+    fn can_be_rebased(&self) -> bool {
+        self.publisher.options.rebase
+            && match self.kind() {
+                CommitKind::Append => self.obsolete.is_empty(),
+                CommitKind::Merge => self.obsolete.iter().all(|table| self.is_live(*table)),
+                _ => false,
+            }
+    }
+
+    /// Writes the meta files of the commit, on top of the base. Returns the number of the newest.
+    async fn write_meta_files(&self) -> Result<SequenceNumber, StoreError> {
+        let publisher = &*self.publisher;
+        let blobs = self.blob_records()?;
+        let commit = NewCommit {
+            family: self.family,
+            kind: self.kind(),
+            tables: &self.tables,
+            blobs: &blobs,
+            obsolete: &self.obsolete,
+        };
+        let certificates = publisher.base.state.certificates_without(self.family);
+        let mut metas =
+            publisher.base.state.next(&commit, &certificates, &publisher.options.meta_limits)?;
+        let mut older = Vec::with_capacity(metas.redescribed().len());
+        for sequence in metas.redescribed() {
+            older.push(self.read_meta(sequence).await?);
+        }
+        // Above the commit that is replaced, and in the order of their numbers.
+        let mut above = publisher.current().unwrap_or_default();
+        let mut numbers = Vec::with_capacity(metas.part_count());
+        for _ in 0..metas.part_count() {
+            above = publisher.numbers.next(above).await?;
+            numbers.push(above);
+        }
+        let newest = publisher.numbers.next(above).await?;
+        let name = |sequence| FileName { sequence, kind: FileKind::Meta }.to_string();
+        for (index, number) in numbers.into_iter().enumerate() {
+            let bytes = metas.part(index, number, newest)?;
+            self.put(name(number), bytes).await?;
+        }
+        let bytes = metas.newest(newest, &older)?;
+        self.put(name(newest), bytes).await?;
+        Ok(newest)
+    }
+
+    /// All bytes of a meta file of the base.
+    async fn read_meta(&self, sequence: SequenceNumber) -> Result<Vec<u8>, StoreError> {
+        let name = FileName { sequence, kind: FileKind::Meta }.to_string();
+        let store = &self.publisher.store;
+        match store.read(&name).await? {
+            Some(object) => Ok(object.bytes.to_vec()),
+            None => Err(StoreError::Missing { object: store.object(&name) }),
+        }
+    }
+
+    /// The records of the blobs of each table.
+    fn blob_records(&self) -> Result<Vec<Vec<BlobRecord>>, StoreError> {
+        let base = self.publisher.base.commit.as_ref();
+        let earlier: BTreeMap<_, _> = base
+            .map_or_else(Vec::new, RemoteCommit::blobs)
+            .into_iter()
+            .map(|blob| (blob.number, blob))
+            .collect();
+        let record = |table: SequenceNumber, blob: BlobNumber| {
+            let found = self.made_blobs.get(&blob).or_else(|| earlier.get(&blob)).copied();
+            found.ok_or(PublishError::UnknownBlob { table, blob })
+        };
+        let of_table = |((table, _), blobs): (&(SequenceNumber, SstMeta), &Vec<BlobNumber>)| {
+            blobs.iter().map(|blob| record(*table, *blob)).collect::<Result<Vec<_>, _>>()
+        };
+        let records = self.tables.iter().zip(&self.blobs).map(of_table);
+        Ok(records.collect::<Result<_, _>>()?)
+    }
+}

@@ -1,0 +1,231 @@
+//! The publisher of a bucket.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sst_format::SequenceNumber;
+use sst_format::current::Current;
+use sst_format::file_name::CURRENT_FILE_NAME;
+use sst_format::meta_file::TableRecord;
+use sst_format::meta_head::MetaLimits;
+use sst_writer::Compression;
+use sst_writer::publish::CommitBase;
+use tokio::sync::Semaphore;
+
+use super::ObjectCommit;
+use super::numbers::Numbers;
+use crate::claims::Owner;
+use crate::commit::CurrentObject;
+use crate::store::Written;
+use crate::{RemoteCommit, Store, StoreError};
+
+/// Options of an [`ObjectPublisher`]. Start from the default and change single fields.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ObjectPublisherOptions {
+    /// Length of the pieces in which objects are uploaded, in bytes. S3 accepts no parts below 5 MiB
+    /// and at most 10,000 of them. Default: 8 MiB.
+    pub piece_len: usize,
+    /// Highest number of pieces that are under way at once. Default: 8.
+    pub parallel: usize,
+    /// Whether a commit that only adds tables, or whose merged tables are all still live, is made
+    /// again on top of a commit of another writer. Its tables keep their names. Otherwise it fails
+    /// with [`StoreError::Changed`]. Default: `true`.
+    pub rebase: bool,
+    /// Compression of blobs. Default: [`Compression::Lz4`].
+    pub blob_compression: Compression,
+    /// Limits of one meta file. Default: those of the format.
+    pub meta_limits: MetaLimits,
+}
+
+impl Default for ObjectPublisherOptions {
+    fn default() -> Self {
+        Self {
+            piece_len: 8 << 20,
+            parallel: 8,
+            rebase: true,
+            blob_compression: Compression::default(),
+            meta_limits: MetaLimits::default(),
+        }
+    }
+}
+
+impl ObjectPublisherOptions {
+    /// Sets the length of the pieces.
+    #[must_use]
+    pub const fn piece_len(mut self, piece_len: usize) -> Self {
+        self.piece_len = piece_len;
+        self
+    }
+
+    /// Sets whether a commit is made again on top of a commit of another writer.
+    #[must_use]
+    pub const fn rebase(mut self, rebase: bool) -> Self {
+        self.rebase = rebase;
+        self
+    }
+
+    /// Sets the limits of one meta file.
+    #[must_use]
+    pub const fn meta_limits(mut self, meta_limits: MetaLimits) -> Self {
+        self.meta_limits = meta_limits;
+        self
+    }
+}
+
+/// Publishes commits in a bucket, beside any number of other writers (FORMAT.md section 14).
+///
+/// A commit happens whole or not at all: its tables and blobs are uploaded under numbers that this
+/// writer has claimed, then its meta files are created, then `CURRENT` is replaced if it is still
+/// the one that the commit continues. Of two writers one loses: its commit is made again on top of
+/// the other's, or fails with [`StoreError::Changed`].
+///
+/// Objects of commits that did not happen, or were replaced, stay until
+/// [`collect_garbage`](crate::collect_garbage) removes them.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::Arc;
+/// use object_store::memory::InMemory;
+/// use sst_object_store::{ObjectPublisher, ObjectPublisherOptions, Store, StoreError};
+/// use sst_writer::WriterOptions;
+///
+/// # tokio::runtime::Builder::new_multi_thread().enable_time().build()?.block_on(async {
+/// let store = Store::new(Arc::new(InMemory::new()), "memory:///", "fruit.db")?;
+/// let mut publisher = ObjectPublisher::new(&store, ObjectPublisherOptions::default())?;
+/// let mut commit = publisher.begin(0).await?;
+/// let mut table = commit.create_table(WriterOptions::default()).await?;
+/// // A table waits for its upload, so it is written away from the threads of the runtime.
+/// let written = tokio::task::spawn_blocking(move || {
+///     table.add(("apple", "red"))?;
+///     table.finish()
+/// });
+/// commit.add_table(written.await.expect("no panic")?);
+/// let info = commit.publish().await?;
+/// assert_eq!(publisher.current(), Some(info.sequence));
+/// # Ok::<(), StoreError>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct ObjectPublisher {
+    pub(super) store: Store,
+    pub(super) options: ObjectPublisherOptions,
+    pub(super) numbers: Numbers,
+    /// Places in memory for pieces.
+    pub(super) places: Arc<Semaphore>,
+    pub(super) base: Base,
+}
+
+/// The commit that the next one continues.
+#[derive(Debug)]
+pub(super) struct Base {
+    current: Option<CurrentObject>,
+    pub(super) commit: Option<RemoteCommit>,
+    pub(super) state: CommitBase,
+}
+
+/// The result of replacing `CURRENT`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Swap {
+    /// It is ours.
+    Done,
+    /// It is another writer's. `is_doubtful` if it may have been ours in between, because an answer
+    /// was lost.
+    Lost { is_doubtful: bool },
+}
+
+impl ObjectPublisher {
+    /// A publisher of a bucket. Makes no request yet.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::ReadOnly`].
+    pub fn new(store: &Store, options: ObjectPublisherOptions) -> Result<Self, StoreError> {
+        store.check_writable()?;
+        // Each `RandomState` has other keys.
+        let owner = Owner::Publisher(RandomState::new().hash_one(store.name()));
+        Ok(Self {
+            store: store.clone(),
+            numbers: Numbers::new(store, owner),
+            places: Arc::new(Semaphore::new(options.parallel.max(1))),
+            base: Base::empty(store),
+            options,
+        })
+    }
+
+    /// The newest commit, as of the last commit of this publisher or the last
+    /// [`ObjectPublisher::begin`]. `None` if there is none.
+    #[must_use]
+    pub const fn current(&self) -> Option<SequenceNumber> {
+        match &self.base.current {
+            Some(current) => Some(current.sequence),
+            None => None,
+        }
+    }
+
+    /// The live tables of that commit with their families, those of older meta files first.
+    pub fn live_tables(&self) -> impl Iterator<Item = (u32, &TableRecord)> {
+        self.base.state.live_tables()
+    }
+
+    /// Starts a commit of a family on top of the newest commit, which is read if it is another than
+    /// before.
+    ///
+    /// # Errors
+    ///
+    /// As [`RemoteCommit::read`].
+    pub async fn begin(&mut self, family: u32) -> Result<ObjectCommit<'_>, StoreError> {
+        self.refresh().await?;
+        Ok(ObjectCommit::new(self, family))
+    }
+
+    /// Reads the newest commit.
+    pub(super) async fn refresh(&mut self) -> Result<(), StoreError> {
+        self.base = Base::read(&self.store).await?;
+        Ok(())
+    }
+
+    /// Replaces `CURRENT` by that of commit `sequence`, if it is the one that the base was read
+    /// with.
+    pub(super) async fn replace_current(
+        &mut self,
+        sequence: SequenceNumber,
+    ) -> Result<Swap, StoreError> {
+        let bytes = Bytes::copy_from_slice(&Current::encode(sequence, crc32fast::hash));
+        let written = match &self.base.current {
+            None => self.store.create(CURRENT_FILE_NAME, bytes.clone()).await?,
+            Some(current) => {
+                let version = current.version.clone();
+                self.store.update(CURRENT_FILE_NAME, bytes.clone(), version).await?
+            }
+        };
+        let is_doubtful = match written {
+            Written::Done(_) => return Ok(Swap::Done),
+            Written::Refused { is_doubtful } => is_doubtful,
+        };
+        // The number is claimed, so these bytes are ours: the answer was lost.
+        let found = self.store.read(CURRENT_FILE_NAME).await?;
+        match found.is_some_and(|found| found.bytes == bytes) {
+            true => Ok(Swap::Done),
+            false => Ok(Swap::Lost { is_doubtful }),
+        }
+    }
+}
+
+impl Base {
+    fn empty(store: &Store) -> Self {
+        Self { current: None, commit: None, state: CommitBase::empty(store.name()) }
+    }
+
+    async fn read(store: &Store) -> Result<Self, StoreError> {
+        let Some(current) = CurrentObject::read(store).await? else {
+            return Ok(Self::empty(store));
+        };
+        let commit = RemoteCommit::read_at(store, current.sequence).await?;
+        let state = commit.base();
+        Ok(Self { current: Some(current), commit: Some(commit), state })
+    }
+}

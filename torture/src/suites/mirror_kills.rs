@@ -1,0 +1,211 @@
+//! Kills a process at random moments while it publishes in one directory, pushes it to a second one
+//! and pulls that into a third, over and over. Each directory must then be at one whole commit, and
+//! the third at no older one than the process has reported. The next mirror must go on from there,
+//! and leave the files of the first directory and no others.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use sst_conformance::SplitMix;
+use sst_object_store::{MirrorOptions, Place, Store, block_on, pull, push};
+use sst_reader::{Catalog, Monitor, verify_directory};
+use sst_writer::{EntryValue, Publisher, PublisherOptions, WriterOptions};
+
+use super::crashes::{kill, publishing_here, start};
+use crate::model::{below, files, reader_options};
+use crate::{Cases, Context, Protection, Row, Suite, Verdict};
+
+/// The suite.
+pub const SUITE: Suite = Suite {
+    name: "mirror kills",
+    about: "a process that pushes and pulls directories is killed at random moments",
+    run,
+};
+
+/// First argument of a child process of this suite.
+const CHILD: &str = "mirror-kills-child";
+/// Number of entries of every commit.
+const ENTRIES: u32 = 200;
+/// The directories, each of which is a mirror of the one before.
+const DIRECTORIES: [&str; 3] = ["origin", "middle", "copy"];
+
+type Failure = Box<dyn std::error::Error>;
+
+/// The work of a child process of this suite; `None` if this process is not one.
+#[must_use]
+pub fn child() -> Option<ExitCode> {
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let [child, parent, seed] = arguments.as_slice() else { return None };
+    if child != CHILD {
+        return None;
+    }
+    let seed = seed.to_str()?.parse().ok()?;
+    let done = mirror_forever(parent.as_ref(), seed);
+    Some(if done.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Pieces so short that files have several. No generation is kept, so that files are removed too.
+fn options() -> MirrorOptions {
+    MirrorOptions::default().piece_len(700).parallel(3).keep_generations(0)
+}
+
+fn mirror_forever(parent: &Path, seed: u64) -> Result<(), Failure> {
+    let mut random = SplitMix::new(seed);
+    let mut out = std::io::stdout();
+    loop {
+        publish(&parent.join(DIRECTORIES[0]), &mut random)?;
+        let commit = mirror_all(parent)?;
+        writeln!(out, "{commit}")?;
+        out.flush()?;
+    }
+}
+
+/// Publishes a commit of two tables and a blob, added to the earlier ones or in their place.
+fn publish(directory: &Path, random: &mut SplitMix) -> Result<(), Failure> {
+    // The mirrors know earlier commits by their meta files.
+    let options = PublisherOptions::default().keep_generations(2);
+    let mut publisher = Publisher::open(directory, options)?;
+    let mut commit = publisher.begin();
+    let value = random.word().to_be_bytes().repeat(100);
+    let blob = commit.create_blob(&value)?;
+    let mut keys: Vec<[u8; 4]> = (0..ENTRIES).map(u32::to_be_bytes).collect();
+    keys.sort_unstable_by_key(|key| sst_writer::hash_key(key));
+    for keys in keys.chunks(keys.len() / 2) {
+        let mut table = commit.create_table(WriterOptions::default())?;
+        for (i, key) in keys.iter().enumerate() {
+            let value = match i {
+                0 => EntryValue::Large { blob },
+                i if i % 10 == 0 => EntryValue::Medium(&value),
+                _ => EntryValue::Small(&value[..i]),
+            };
+            table.add((key, value))?;
+        }
+        commit.add_table(table.finish()?)?;
+    }
+    if below(random, 3) > 0 {
+        commit.replace_all();
+    }
+    commit.publish()?;
+    Ok(())
+}
+
+/// Mirrors the first directory to the second, and that to the third. Returns the commit.
+fn mirror_all(parent: &Path) -> Result<u32, Failure> {
+    let [origin, middle, copy] = DIRECTORIES.map(|name| parent.join(name));
+    block_on(push(&origin, &Place::Directory(middle.clone()), &options()))?;
+    let report = block_on(pull(&Store::from_directory(&middle)?, &copy, &options()))?;
+    Ok(report.commit.sequence().0)
+}
+
+/// The commit that readers of a directory see; `None` if there is none. Fails if it is not whole.
+fn commit_seen(directory: &Path) -> Result<Option<u32>, String> {
+    if !directory.join("CURRENT").exists() {
+        return Ok(None);
+    }
+    let report = verify_directory(directory, &reader_options(), &Monitor::default());
+    let report = report.map_err(|error| error.to_string())?;
+    if let Some(damage) = report.damage.first() {
+        return Err(damage.to_string());
+    }
+    let catalog = Catalog::read(directory).map_err(|error| error.to_string())?;
+    Ok(Some(catalog.commit.0))
+}
+
+/// The files of a directory without those whose names begin with a dot.
+fn content(directory: &Path) -> BTreeMap<String, Vec<u8>> {
+    let named = files(directory).into_iter().map(|path| {
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        (name, fs::read(path).unwrap())
+    });
+    named.filter(|(name, _)| !name.starts_with('.')).collect()
+}
+
+struct Kills<'a> {
+    context: &'a Context,
+    count: usize,
+}
+
+impl Cases for Kills<'_> {
+    /// Directories that are used again after each kill.
+    type Worker = tempfile::TempDir;
+
+    fn count(&self) -> usize {
+        self.count
+    }
+
+    fn worker(&self) -> Self::Worker {
+        tempfile::tempdir().unwrap()
+    }
+
+    fn name(&self, case: usize) -> String {
+        format!("kill number {case}")
+    }
+
+    fn run(&self, parent: &mut Self::Worker, case: usize) -> Verdict {
+        let mut random = self.context.random("mirror kills", case);
+        let done = kill_once(parent.path(), &mut random);
+        done.map_or_else(Verdict::Wrong, |()| Verdict::Harmless)
+    }
+}
+
+fn kill_once(parent: &Path, random: &mut SplitMix) -> Result<(), String> {
+    let reported = run_and_kill(parent, random);
+    let mut seen = None;
+    for name in DIRECTORIES {
+        seen = commit_seen(&parent.join(name)).map_err(|error| format!("{name}: {error}"))?;
+    }
+    if seen < reported {
+        return Err(format!("commit {reported:?} was reported, found {seen:?}"));
+    }
+    publishing_here(|| go_on(parent, random)).map_err(|error| error.to_string())
+}
+
+/// Mirrors the directory as a process that is not killed.
+fn go_on(parent: &Path, random: &mut SplitMix) -> Result<(), Failure> {
+    let [origin, middle, copy] = DIRECTORIES.map(|name| parent.join(name));
+    if !origin.join("CURRENT").exists() {
+        publish(&origin, random)?;
+    }
+    mirror_all(parent)?;
+    // Without earlier generations, and without what the process has left.
+    drop(Publisher::open(&origin, PublisherOptions::default().keep_generations(2))?);
+    let latest = Store::from_directory(&origin)?;
+    let latest = block_on(sst_object_store::RemoteCommit::read(&latest))?.ok_or("no commit")?;
+    let mut expected = content(&origin);
+    let names: Vec<_> = latest.files().iter().map(|file| file.name.to_string()).collect();
+    expected.retain(|name, _| name == "CURRENT" || names.contains(name));
+    for directory in [middle, copy] {
+        if content(&directory) != expected {
+            return Err(format!("{} is not the same", directory.display()).into());
+        }
+    }
+    Ok(())
+}
+
+/// Lets a child work until a random moment. Returns the last commit that the child reported.
+fn run_and_kill(parent: &Path, random: &mut SplitMix) -> Option<u32> {
+    let seed = random.word().to_string();
+    let mut child = start(CHILD, &[parent.as_os_str(), seed.as_ref()]);
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut reported = None;
+    // Waits for a number of commits and not for a time, so that a busy machine kills as late as an
+    // idle one. Then kills at a random moment of the next commit.
+    for _ in 0..below(random, 4) {
+        match lines.next() {
+            Some(Ok(line)) => reported = line.parse().ok(),
+            _ => break,
+        }
+    }
+    std::thread::sleep(Duration::from_micros(below(random, 30_000) as u64));
+    kill(child);
+    lines.map_while(Result::ok).filter_map(|line| line.parse().ok()).last().or(reported)
+}
+
+fn run(context: &Context) -> Vec<Row> {
+    let row = Row::new("killed while pushing and pulling", Protection::Protected);
+    context.run(vec![row], &Kills { context, count: context.pick(40, 500) })
+}
