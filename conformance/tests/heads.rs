@@ -267,6 +267,47 @@ fn a_refresh_reads_meta_files_that_it_does_not_hold() {
     assert_eq!(refreshed.open_table_count(), set.tables().count() + 1);
 }
 
+/// The meta files in `dir` that this process has open or mapped although they are removed.
+#[cfg(target_os = "linux")]
+fn removed_but_held(dir: &Path) -> Vec<String> {
+    let files = fs::read_dir("/proc/self/fd").unwrap().map(|entry| entry.unwrap().path());
+    // A descriptor may be closed meanwhile by another test of this process.
+    let open = files.filter_map(|file| fs::read_link(file).ok());
+    let open = open.map(|file| file.to_str().unwrap().to_owned());
+    let maps = fs::read_to_string("/proc/self/maps").unwrap();
+    let is_it = |line: &String| {
+        line.contains(dir.to_str().unwrap()) && line.ends_with(".meta (deleted)")
+    };
+    open.chain(maps.lines().map(str::to_owned)).filter(is_it).collect()
+}
+
+#[test]
+fn a_refreshed_set_needs_no_meta_file_that_its_commit_does_not_have() {
+    const COMMITS: u32 = 40;
+    for access in [Access::Map, Access::Read] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut publisher = Publisher::open(dir.path(), PublisherOptions::default()).unwrap();
+        publish_by(&mut publisher, 0, 0..500, 1, "value");
+        let mut set = SstSet::open(dir.path(), &reader_options(access)).unwrap();
+        for i in 1..COMMITS {
+            publish_by(&mut publisher, 0, i * 500..(i + 1) * 500, 1, "value");
+            set = set.refresh().unwrap().unwrap();
+        }
+        let metas = &set.catalog().meta_files;
+        assert_eq!(*metas, Catalog::read(dir.path()).unwrap().meta_files);
+        assert_eq!(set.tables().count(), COMMITS as usize);
+        for table in set.tables() {
+            assert!(metas.contains(&table.meta_file), "{table:?} is of none of {metas:?}");
+        }
+        #[cfg(target_os = "linux")]
+        assert_eq!(removed_but_held(dir.path()), Vec::<String>::new());
+        set.open_all().unwrap();
+        for i in 0..COMMITS {
+            assert!(set.get(key(i * 500)).unwrap().is_some());
+        }
+    }
+}
+
 #[test]
 fn a_part_is_no_commit() {
     let dir = directory();

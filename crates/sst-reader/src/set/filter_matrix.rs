@@ -15,7 +15,7 @@ use std::sync::{Arc, OnceLock};
 use sst_format::filter::Fingerprints;
 
 use super::layer::Layer;
-use super::set_table::SetTable;
+use super::set_table::OpenedTable;
 
 /// Fewer layers are asked one after the other.
 const MIN_LAYERS: usize = 16;
@@ -68,7 +68,9 @@ struct Group {
 /// A layer of a group.
 struct Column {
     /// The table of a layer of one table.
-    table: Option<Arc<SetTable>>,
+    table: Option<Arc<OpenedTable>>,
+    /// Length of the table's filter in bytes.
+    filter_len: u64,
     /// How often the layer was asked while its column was not filled.
     asked: AtomicU32,
     /// Whether its filter was taken in, or cannot be.
@@ -149,7 +151,9 @@ impl FilterMatrix {
 impl Group {
     fn new(layers: &[Layer]) -> Self {
         let column = |layer: &Layer| Column {
-            table: layer.only_table().map(Arc::clone),
+            table: layer.only_table().map(|table| Arc::clone(table.opened())),
+            // A layer of several tables is never taken in.
+            filter_len: layer.only_table().map_or(0, |table| table.described().filter_len()),
             asked: AtomicU32::new(0),
             is_decided: AtomicBool::new(false),
         };
@@ -163,7 +167,7 @@ impl Group {
     /// Whether these are its layers.
     fn is_of(&self, layers: &[Layer]) -> bool {
         let is_same = |column: &Column, layer: &Layer| match (&column.table, layer.only_table()) {
-            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other.opened()),
             (None, None) => true,
             _ => false,
         };
@@ -199,7 +203,7 @@ impl Group {
     #[inline(never)]
     fn asked_unfilled(&self, column: u32) {
         // No layer is asked that has no column.
-        let Some(Column { table: Some(table), asked, is_decided }) =
+        let Some(Column { table: Some(_), filter_len, asked, is_decided }) =
             self.columns.get(column as usize)
         else {
             return;
@@ -207,7 +211,7 @@ impl Group {
         if is_decided.load(Ordering::Relaxed) {
             return;
         }
-        let wanted = table.described().filter_len() / LEN_PER_QUESTION;
+        let wanted = filter_len / LEN_PER_QUESTION;
         if u64::from(asked.fetch_add(1, Ordering::Relaxed)) >= wanted {
             self.fill(column);
         }
@@ -216,17 +220,18 @@ impl Group {
     /// Takes in the filter of a layer, if it is open and can be.
     fn fill(&self, column: u32) {
         // Layers of several tables are never taken in.
-        let Some(Column { table: Some(table), is_decided, .. }) = self.columns.get(column as usize)
+        let Some(Column { table: Some(table), filter_len, is_decided, .. }) =
+            self.columns.get(column as usize)
         else {
             return;
         };
         // One that is not open is taken in later.
-        let Some(filter) = table.opened_filter() else { return };
+        let Some(filter) = table.filter() else { return };
         if is_decided.swap(true, Ordering::Relaxed) {
             return;
         }
         if let Some(filter) = filter
-            && table.described().filter_len() <= MAX_FILTER_LEN
+            && *filter_len <= MAX_FILTER_LEN
             && let Some(fingerprints) = filter.fingerprints()
             && let Some(rows) = self.rows.get_or_init(|| Rows::new(&fingerprints))
             && rows.add(column, &fingerprints)

@@ -4,7 +4,6 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 
 use sst_format::meta_head::HashRange;
 
@@ -32,13 +31,13 @@ pub(super) struct Layer {
     lowest: Box<[u64]>,
     /// Highest hash of each table.
     highest: Box<[u64]>,
-    tables: Box<[Arc<SetTable>]>,
+    tables: Box<[SetTable]>,
 }
 
 impl Layer {
     /// Takes over tables whose ranges are disjoint and meet `hashes`, outside of which they are not
     /// to be asked.
-    fn new(mut tables: Vec<Arc<SetTable>>, hashes: HashRange) -> Self {
+    fn new(mut tables: Vec<SetTable>, hashes: HashRange) -> Self {
         tables.sort_unstable_by_key(|table| table.hashes().0);
         Self {
             lowest: tables.iter().map(|table| table.hashes().0.max(hashes.min)).collect(),
@@ -48,12 +47,12 @@ impl Layer {
     }
 
     /// The tables, ascending by hash range.
-    pub(super) const fn tables(&self) -> &[Arc<SetTable>] {
+    pub(super) const fn tables(&self) -> &[SetTable] {
         &self.tables
     }
 
     /// The table of a layer of one table.
-    pub(super) const fn only_table(&self) -> Option<&Arc<SetTable>> {
+    pub(super) const fn only_table(&self) -> Option<&SetTable> {
         match &*self.tables {
             [only] => Some(only),
             _ => None,
@@ -63,7 +62,7 @@ impl Layer {
     /// The only table that can hold `hash`; `None` if there is none. Expected O(1) probes for tables
     /// of even ranges, at most O(log n).
     #[inline]
-    pub(super) fn table_of(&self, hash: u64) -> Result<Option<&Arc<SetTable>>, UnevenLayer> {
+    pub(super) fn table_of(&self, hash: u64) -> Result<Option<&SetTable>, UnevenLayer> {
         match self.tables_up_to(hash).checked_sub(1) {
             Some(i) => self.reaching(i, hash),
             None => Ok(None),
@@ -72,7 +71,7 @@ impl Layer {
 
     /// Table number `i`, if its range does not end before `hash`.
     #[inline]
-    fn reaching(&self, i: usize, hash: u64) -> Result<Option<&Arc<SetTable>>, UnevenLayer> {
+    fn reaching(&self, i: usize, hash: u64) -> Result<Option<&SetTable>, UnevenLayer> {
         match (self.highest.get(i), self.tables.get(i)) {
             (Some(highest), Some(table)) => Ok((hash <= *highest).then_some(table)),
             _ => Err(UnevenLayer),
@@ -88,7 +87,7 @@ impl Layer {
     pub(super) fn tables_in(
         &self,
         hashes: &RangeInclusive<u64>,
-    ) -> Result<&[Arc<SetTable>], UnevenLayer> {
+    ) -> Result<&[SetTable], UnevenLayer> {
         let start = *hashes.start();
         let first = self.tables_up_to(start);
         let first = match first.checked_sub(1) {
@@ -143,7 +142,7 @@ impl<'s> LayerWalk<'s> {
     pub(super) fn table_of(
         &mut self,
         hash: u64,
-    ) -> Result<Option<(usize, &'s Arc<SetTable>)>, UnevenLayer> {
+    ) -> Result<Option<(usize, &'s SetTable)>, UnevenLayer> {
         let layer = self.layer;
         // Behind the last table none starts.
         let starts_below = |i: usize| layer.lowest.get(i).is_some_and(|low| *low <= hash);
@@ -161,12 +160,12 @@ impl<'s> LayerWalk<'s> {
 
 /// Puts tables, newest first, into the fewest layers in which every table comes behind all newer
 /// ones that it overlaps. O(n log n).
-pub(super) fn layers_of(tables: Vec<Arc<SetTable>>, hashes: HashRange) -> Vec<Layer> {
+pub(super) fn layers_of(tables: Vec<SetTable>, hashes: HashRange) -> Vec<Layer> {
     if are_disjoint(&tables) {
         return if tables.is_empty() { Vec::new() } else { vec![Layer::new(tables, hashes)] };
     }
     let mut skyline = Skyline::default();
-    let mut layers: Vec<Vec<Arc<SetTable>>> = Vec::new();
+    let mut layers: Vec<Vec<SetTable>> = Vec::new();
     for table in tables {
         // A table on top of all layers starts a new one.
         let level = skyline.stack(table.hashes());
@@ -179,7 +178,7 @@ pub(super) fn layers_of(tables: Vec<Arc<SetTable>>, hashes: HashRange) -> Vec<La
 }
 
 /// Whether no two tables overlap: the common case, told by sorting.
-fn are_disjoint(tables: &[Arc<SetTable>]) -> bool {
+fn are_disjoint(tables: &[SetTable]) -> bool {
     let mut ranges: Vec<_> = tables.iter().map(|table| table.hashes()).collect();
     ranges.sort_unstable();
     ranges.iter().zip(ranges.iter().skip(1)).all(|((_, end), (start, _))| end < start)
@@ -225,7 +224,7 @@ mod tests {
     /// Ranges of tables, newest first, and a number that tells them apart.
     fn layers(ranges: &[(u64, u64)]) -> Vec<Layer> {
         let tables = ranges.iter().zip(0..);
-        let tables = tables.map(|(&range, sequence)| Arc::new(SetTable::stub(sequence, range)));
+        let tables = tables.map(|(&range, sequence)| SetTable::stub(sequence, range));
         layers_of(tables.collect(), HashRange::FULL)
     }
 
@@ -248,7 +247,7 @@ mod tests {
             assert_eq!(walked, expected, "walked to hash {hash} in {ranges:?}");
             for layer in &layers {
                 for end in [hash, hash.saturating_add(7), u64::MAX] {
-                    let meets = |table: &&Arc<SetTable>| {
+                    let meets = |table: &&SetTable| {
                         table.hashes().0 <= end && table.hashes().1 >= hash
                     };
                     let expected: Vec<_> =

@@ -2,7 +2,6 @@
 
 use std::ops::RangeInclusive;
 use std::slice;
-use std::sync::Arc;
 
 use super::SstSet;
 use super::layer::Layer;
@@ -19,7 +18,7 @@ pub(super) struct LayerCursor<'s> {
     /// The last key of the table that was left last.
     left_key: Vec<u8>,
     /// Those behind the current one.
-    tables: slice::Iter<'s, Arc<SetTable>>,
+    tables: slice::Iter<'s, SetTable>,
     set: &'s SstSet,
     hashes: RangeInclusive<u64>,
 }

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::Arc;
 
 use super::SstSet;
 use super::filter_matrix::FilterMatrix;
@@ -208,7 +207,7 @@ impl SstSet {
         &self,
         layer: &'s Layer,
         passed: &[(HashedKey<'_>, Passed)],
-    ) -> Result<&'s Arc<SetTable>, ReadError> {
+    ) -> Result<&'s SetTable, ReadError> {
         let table = passed.first().and_then(|(_, passed)| layer.tables().get(passed.table));
         table.ok_or_else(|| UnevenLayer.in_catalog(self.catalog()))
     }
@@ -237,7 +236,7 @@ impl SstSet {
     /// Looks up keys that passed the filter of a table, by their places among `keys`.
     fn lookup_in_table<'s>(
         &'s self,
-        table: &'s Arc<SetTable>,
+        table: &'s SetTable,
         passed: &mut [(HashedKey<'_>, Passed)],
         keys: &mut [OpenKey<'_, '_, 's>],
         tally: &mut Tally,

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use super::set_table::SetTable;
+use super::set_table::OpenedTable;
 
 /// The open tables of a set and of those it was refreshed to, in a clock: the hand closes the first
 /// table that was not used since it last came by.
@@ -11,7 +11,7 @@ use super::set_table::SetTable;
 pub(super) struct OpenFiles {
     limit: usize,
     /// The hand is at the front.
-    clock: Mutex<VecDeque<Weak<SetTable>>>,
+    clock: Mutex<VecDeque<Weak<OpenedTable>>>,
 }
 
 impl OpenFiles {
@@ -24,7 +24,7 @@ impl OpenFiles {
     ///
     /// A closed table's file stays open, and its map in place, until the last value that refers to
     /// it is dropped.
-    pub(super) fn opened(&self, table: &Arc<SetTable>) -> u64 {
+    pub(super) fn opened(&self, table: &Arc<OpenedTable>) -> u64 {
         // Every state of the clock is a valid one, so that of a thread that panicked is too.
         let mut clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
         clock.push_back(Arc::downgrade(table));

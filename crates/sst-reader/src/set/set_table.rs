@@ -22,9 +22,17 @@ pub(super) struct Opening<'s> {
     pub(super) open_files: Option<&'s OpenFiles>,
 }
 
-/// A table of a set. Sets of later commits share it.
+/// A table of a set.
+#[derive(Clone)]
 pub(super) struct SetTable {
-    described: CatalogTable,
+    /// As the commit of the set describes it. The meta file of an earlier description may be gone.
+    described: Arc<CatalogTable>,
+    opened: Arc<OpenedTable>,
+}
+
+/// The open parts of a table. The sets of all commits that have the table share them, whichever
+/// meta files describe it.
+pub(super) struct OpenedTable {
     /// Opened on first use: most tables that do not hold a key are never opened for it.
     filter: OnceLock<Option<Box<dyn Filter>>>,
     file: Slot,
@@ -50,33 +58,44 @@ pub(super) enum OpenTable<'s> {
 
 impl SetTable {
     /// A table that is not open yet. `is_bounded`: whether it may be closed again.
-    pub(super) fn new(described: CatalogTable, is_bounded: bool) -> Self {
+    pub(super) fn new(described: &CatalogTable, is_bounded: bool) -> Self {
         let file = if is_bounded {
             Slot::Bounded { file: ArcSwapOption::empty(), used: AtomicBool::new(false) }
         } else {
             Slot::Kept(OnceLock::new())
         };
-        Self { described, filter: OnceLock::new(), file }
+        let opened = OpenedTable { filter: OnceLock::new(), file };
+        Self { described: Arc::new(described.clone()), opened: Arc::new(opened) }
+    }
+
+    /// The same table as a later commit describes it. What is open of it stays open.
+    pub(super) fn described_by(&self, described: &CatalogTable) -> Self {
+        Self { described: Arc::new(described.clone()), opened: Arc::clone(&self.opened) }
     }
 
     #[inline]
-    pub(super) const fn sequence(&self) -> SequenceNumber {
+    pub(super) fn sequence(&self) -> SequenceNumber {
         self.described.sequence
     }
 
-    pub(super) const fn described(&self) -> &CatalogTable {
+    pub(super) fn described(&self) -> &CatalogTable {
         &self.described
+    }
+
+    /// The open parts, which other sets share.
+    pub(super) const fn opened(&self) -> &Arc<OpenedTable> {
+        &self.opened
     }
 
     /// Its lowest and its highest hash.
     #[inline]
-    pub(super) const fn hashes(&self) -> (u64, u64) {
+    pub(super) fn hashes(&self) -> (u64, u64) {
         (self.described.record.min_hash, self.described.record.max_hash)
     }
 
     /// Whether its file is open now.
     pub(super) fn is_open(&self) -> bool {
-        match &self.file {
+        match &self.opened.file {
             Slot::Kept(file) => file.get().is_some(),
             Slot::Bounded { file, .. } => file.load().is_some(),
         }
@@ -90,22 +109,17 @@ impl SetTable {
 
     #[inline]
     fn filter(&self, opening: Opening<'_>) -> Result<Option<&dyn Filter>, ReadError> {
-        let filter = match self.filter.get() {
+        let filter = match self.opened.filter.get() {
             Some(filter) => filter,
             None => self.open_filter(opening)?,
         };
         Ok(filter.as_deref())
     }
 
-    /// Its filter, or that it has none; `None` if it was not opened yet.
-    pub(super) fn opened_filter(&self) -> Option<Option<&dyn Filter>> {
-        self.filter.get().map(Option::as_deref)
-    }
-
     /// The table, if it is open and stays so.
     #[inline]
     fn kept(&self) -> Option<&StaticSortedFile> {
-        match &self.file {
+        match &self.opened.file {
             Slot::Kept(file) => file.get(),
             Slot::Bounded { .. } => None,
         }
@@ -131,14 +145,14 @@ impl SetTable {
             })
         };
         let filter = policy.map(open).transpose()?;
-        Ok(self.filter.get_or_init(|| filter))
+        Ok(self.opened.filter.get_or_init(|| filter))
     }
 
     /// Looks up a key of its range, filter first. The value borrows from a table that is kept open,
     /// and owns its share of one that may be closed.
     #[inline]
     pub(super) fn lookup(
-        self: &Arc<Self>,
+        &self,
         hash: u64,
         key: &[u8],
         opening: Opening<'_>,
@@ -180,7 +194,7 @@ impl SetTable {
     /// Starts to read the key blocks of keys, sorted, that passed its filter. Returns the table if
     /// there are any to wait for. A table that may be closed meanwhile is not asked.
     pub(super) fn ask_for_key_blocks<T>(
-        self: &Arc<Self>,
+        &self,
         keys: &[(HashedKey<'_>, T)],
         opening: Opening<'_>,
         tally: &mut Tally,
@@ -194,7 +208,7 @@ impl SetTable {
     /// Looks up keys of its range, sorted, that passed its filter, and hands over an answer for
     /// each.
     pub(super) fn lookup_each<'s, T>(
-        self: &'s Arc<Self>,
+        &'s self,
         keys: &mut [(HashedKey<'_>, T)],
         opening: Opening<'_>,
         tally: &mut Tally,
@@ -212,11 +226,11 @@ impl SetTable {
 
     /// The open table.
     pub(super) fn open(
-        self: &Arc<Self>,
+        &self,
         opening: Opening<'_>,
         tally: &mut Tally,
     ) -> Result<OpenTable<'_>, ReadError> {
-        match &self.file {
+        match &self.opened.file {
             Slot::Kept(file) => match file.get() {
                 Some(file) => Ok(OpenTable::Kept(file)),
                 None => self.open_kept(file, opening, tally).map(OpenTable::Kept),
@@ -246,7 +260,7 @@ impl SetTable {
 
     #[cold]
     fn open_bounded(
-        self: &Arc<Self>,
+        &self,
         file: &ArcSwapOption<StaticSortedFile>,
         used: &AtomicBool,
         opening: Opening<'_>,
@@ -260,7 +274,7 @@ impl SetTable {
             return Ok(theirs);
         }
         if let Some(open_files) = opening.open_files {
-            tally.tables_closed += open_files.opened(self);
+            tally.tables_closed += open_files.opened(&self.opened);
         }
         Ok(opened)
     }
@@ -272,6 +286,13 @@ impl SetTable {
         crate::telemetry::opening_table(&catalog.dir, self.sequence());
         let path = self.described.path(&catalog.dir);
         catalog.opened(StaticSortedFile::open(path, &meta, options))
+    }
+}
+
+impl OpenedTable {
+    /// Its filter, or that it has none; `None` if it was not opened yet.
+    pub(super) fn filter(&self) -> Option<Option<&dyn Filter>> {
+        self.filter.get().map(Option::as_deref)
     }
 
     /// Whether it was used since the last call.
@@ -303,6 +324,6 @@ fn mark(used: &AtomicBool) {
 impl SetTable {
     /// A table without a file.
     pub(super) fn stub(sequence: u32, (min_hash, max_hash): (u64, u64)) -> Self {
-        Self::new(CatalogTable::stub(sequence, min_hash, max_hash), false)
+        Self::new(&CatalogTable::stub(sequence, min_hash, max_hash), false)
     }
 }

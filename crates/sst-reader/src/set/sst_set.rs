@@ -132,17 +132,19 @@ impl SstSet {
         earlier: Option<&Self>,
     ) -> Self {
         let known = earlier.into_iter().flat_map(|set| &set.layers).flat_map(Layer::tables);
-        let known: HashMap<SequenceNumber, &Arc<SetTable>> =
+        let known: HashMap<SequenceNumber, &SetTable> =
             known.map(|table| (table.sequence(), table)).collect();
         let described = catalog.tables.iter().filter(|table| table.family == family);
         let tables = described.map(|described| match known.get(&described.sequence) {
-            Some(table) if table.described().is_same_file(described) => Arc::clone(table),
-            _ => Arc::new(SetTable::new(described.clone(), shared.open_files.is_some())),
+            Some(table) if table.described().is_same_file(described) => {
+                table.described_by(described)
+            }
+            _ => SetTable::new(described, shared.open_files.is_some()),
         });
         #[cfg(sst_planted)]
         let tables = tables.enumerate().map(|(i, table)| match known.values().next() {
             Some(old) if i == 0 && sst_format::is_planted("refresh-mixes-commits") => {
-                Arc::clone(old)
+                SetTable::clone(old)
             }
             _ => table,
         });
