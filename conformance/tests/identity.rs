@@ -2,19 +2,22 @@
 //! restored from a copy or rebuilt, one refresh repairs a running reader, and no set mixes two
 //! directories.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
 use sst_amqf::QuotientFilter;
+use sst_format::SequenceNumber;
 use sst_format::current::Current;
 use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
 use sst_format::meta_file::MetaFile;
+use sst_format::meta_head::{CommitKind, HashRange, ListedMeta, MetaFileV3};
 use sst_reader::{
     Access, LiveSet, Monitor, ReadError, ReaderOptions, SstSet, hash_key, verify_directory,
 };
-use sst_writer::{EntryValue, Publisher, PublisherOptions, WriterOptions};
+use sst_writer::{EntryValue, PublishError, Publisher, PublisherOptions, WriterOptions};
 
 /// Keys that are divided between two tables.
 const KEYS: [&str; 4] = ["apple", "pear", "plum", "quince"];
@@ -61,6 +64,18 @@ fn strip_protection(dir: &Path) {
     bytes.truncate(end);
     fs::write(&path, bytes).unwrap();
     fs::write(dir.join(CURRENT_FILE_NAME), sequence.0.to_be_bytes()).unwrap();
+}
+
+/// Turns a directory into the form in which the original leaves it when it has deleted files: the
+/// commit that did so has a `.del` file and no meta file.
+fn strip_protection_and_delete(dir: &Path) {
+    strip_protection(dir);
+    let current = fs::read(dir.join(CURRENT_FILE_NAME)).unwrap();
+    let current = Current::parse(&current, crc32fast::hash).unwrap().sequence;
+    let deletion = SequenceNumber(current.0 + 1);
+    let del = FileName { sequence: deletion, kind: FileKind::Del };
+    fs::write(dir.join(del.to_string()), 999_u32.to_be_bytes()).unwrap();
+    fs::write(dir.join(CURRENT_FILE_NAME), deletion.0.to_be_bytes()).unwrap();
 }
 
 fn assert_all(live: &LiveSet, value: &str) {
@@ -113,7 +128,8 @@ fn heals(live: &Path, replace: impl Fn(), access: Access, first_keys: &[&str]) {
 fn in_all_ways(test: impl Fn(Access, &[&str], &dyn Fn(&Path))) {
     for access in ACCESS {
         for count in [0, 1, KEYS.len()] {
-            let ways: [&dyn Fn(&Path); 2] = [&|_| {}, &strip_protection];
+            let ways: [&dyn Fn(&Path); 3] =
+                [&|_| {}, &strip_protection, &strip_protection_and_delete];
             for prepare in ways {
                 test(access, KEYS.get(..count).unwrap(), prepare);
             }
@@ -171,6 +187,78 @@ fn a_directory_that_was_restored_from_an_older_copy_is_noticed() {
         };
         heals(&live, restore, access, &KEYS);
     }
+}
+
+#[test]
+fn a_commit_of_the_original_that_only_deleted_files_has_an_identity() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut identities = Vec::new();
+    for value in ["old", "new"] {
+        let dir = scratch.path().join(value);
+        publish(&dir, value);
+        strip_protection_and_delete(&dir);
+        let set = SstSet::open(&dir, &options(Access::Read)).unwrap();
+        identities.push(set.catalog().identity().unwrap());
+        assert!(set.refresh().unwrap().is_none());
+    }
+    // Both have the same tables but for their values, and so the same meta file.
+    assert_eq!(identities[0], identities[1]);
+    // What the system tells of the files makes the difference.
+    let live = scratch.path().join("live");
+    fs::rename(scratch.path().join("old"), &live).unwrap();
+    let set = SstSet::open(&live, &options(Access::Read)).unwrap();
+    fs::rename(&live, scratch.path().join("old")).unwrap();
+    fs::rename(scratch.path().join("new"), &live).unwrap();
+    let refreshed = set.refresh().unwrap().unwrap();
+    assert_eq!(refreshed.get("apple").unwrap().as_deref(), Some(&b"new"[..]));
+}
+
+/// A meta file without tables whose commit is of the kind `kind`, and its checksum.
+fn meta_file_of_kind(kind: u32) -> (Vec<u8>, u32) {
+    let sequence = SequenceNumber(1);
+    let hashes = HashRange::EMPTY;
+    let parts = MetaFileV3 {
+        family: 0,
+        obsolete: &[],
+        tables: &[],
+        kind: CommitKind::from_number(kind),
+        commit: sequence,
+        live_metas: &[ListedMeta { sequence, checksum: 0, family: 0, hashes }],
+        blobs: &[],
+        certificates: &[],
+        extension: &[],
+    };
+    parts.encode(crc32fast::hash).unwrap()
+}
+
+#[test]
+fn commits_that_differ_in_their_core_only_are_told_apart() {
+    // The checksum in the trailer has 2^16 values for them: two of these are sure to have the same.
+    let mut known = HashMap::new();
+    let (one, other) = (0..=1 << 16)
+        .find_map(|kind| {
+            let (bytes, checksum) = meta_file_of_kind(kind);
+            known.insert(checksum, bytes.clone()).map(|before| (before, bytes))
+        })
+        .unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("00000001.meta");
+    let current = Current::encode(SequenceNumber(1), crc32fast::hash);
+    fs::write(dir.path().join(CURRENT_FILE_NAME), current).unwrap();
+    fs::write(&path, one).unwrap();
+    let set = SstSet::open(dir.path(), &options(Access::Read)).unwrap();
+    assert!(set.refresh().unwrap().is_none());
+    let mut publisher = Publisher::open(dir.path(), PublisherOptions::default()).unwrap();
+    fs::write(&path, other).unwrap();
+    let refreshed = set.refresh().unwrap().unwrap();
+    assert_ne!(set.catalog().identity(), refreshed.catalog().identity());
+    assert_ne!(set.catalog().kind, refreshed.catalog().kind);
+    let mut commit = publisher.begin();
+    let mut table = commit.create_table(WriterOptions::default()).unwrap();
+    table.add(("key", EntryValue::Small(b"value"))).unwrap();
+    let table = table.finish().unwrap();
+    commit.add_table(table).unwrap();
+    assert!(matches!(commit.publish(), Err(PublishError::Changed { .. })));
 }
 
 #[test]

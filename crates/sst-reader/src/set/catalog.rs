@@ -15,7 +15,6 @@ use std::sync::Arc;
 
 use sst_format::SequenceNumber;
 use sst_format::content_digest::FamilyCertificate;
-use sst_format::current::Current;
 use sst_format::del_file::DelFile;
 use sst_format::file_name::{FileKind, FileName};
 use sst_format::identity::CommitIdentity;
@@ -25,7 +24,7 @@ use sst_format::meta_head::CommitKind;
 use sst_format::protection::LiveMeta;
 
 use super::CatalogTable;
-use super::identity::Glance;
+use super::identity::{BareStart, Glance};
 use super::loaded_meta::{ListedFile, LoadedMeta};
 use super::paths::path_of;
 use crate::block::source::open_regular;
@@ -96,24 +95,24 @@ impl Catalog {
 
     /// [`Catalog::read_with`] of the meta files that a scope needs.
     pub(super) fn read_scope(dir: &Path, access: Access, scope: Scope) -> Result<Self, ReadError> {
-        let seen = Glance::at(dir, 0)?;
+        let seen = Glance::at(dir, None)?;
         Self::read_from(dir, seen, access, scope, &[])
     }
 
     /// Reads the directory of `known` again, unless it has the same commit. Meta files that `known`
     /// holds are not read again.
     pub(super) fn read_if_changed(known: &Self, access: Access) -> Result<Option<Self>, ReadError> {
-        if Glance::at(&known.dir, known.start_len())? == known.glance {
+        if Glance::at(&known.dir, known.bare_start())? == known.glance {
             return Ok(None);
         }
-        let seen = Glance::at(&known.dir, 0)?;
+        let seen = Glance::at(&known.dir, None)?;
         Self::read_from(&known.dir, seen, access, known.scope, &known.metas).map(Some)
     }
 
-    /// How many bytes of the newest meta file a glance compares, without protection.
-    fn start_len(&self) -> usize {
-        // Without a meta file there is nothing to compare.
-        self.metas.first().map_or(0, |newest| newest.start_len)
+    /// Where a glance looks without protection. `None` if there is no live meta file.
+    fn bare_start(&self) -> Option<BareStart> {
+        let newest = self.metas.first()?;
+        Some(BareStart { meta_file: newest.sequence, len: newest.start_len })
     }
 
     /// Reads the commit that was `seen`, or another one that takes its place meanwhile.
@@ -125,7 +124,7 @@ impl Catalog {
         known: &[Arc<LoadedMeta>],
     ) -> Result<Self, ReadError> {
         for _ in 0..MAX_OVERTAKEN {
-            let read = Self::read_commit(dir, seen.current, access, scope, known);
+            let read = Self::read_commit(dir, &seen, access, scope, known);
             let is_doubtful = match &read {
                 // A newer commit may have removed files that this one needs, and files of two
                 // directories don't belong together.
@@ -136,31 +135,32 @@ impl Catalog {
             if !is_doubtful {
                 return read;
             }
-            let now = Glance::at(dir, 0)?;
+            let now = Glance::at(dir, None)?;
             if now == seen {
                 return read;
             }
             seen = now;
         }
-        Self::read_commit(dir, seen.current, access, scope, known)
+        Self::read_commit(dir, &seen, access, scope, known)
     }
 
     fn read_commit(
         dir: &Path,
-        current: Current,
+        seen: &Glance,
         access: Access,
         scope: Scope,
         known: &[Arc<LoadedMeta>],
     ) -> Result<Self, ReadError> {
+        let current = seen.current;
         let metas = if current.is_protected {
             read_listed(dir, current.sequence, access, scope, known)?
         } else {
             read_present(dir, current.sequence, access)?
         };
         let newest = metas.first();
-        let glance = match newest.and_then(|newest| newest.checksum) {
-            Some(checksum) if current.is_protected => Glance::protected(current, checksum),
-            _ => glance_at_loaded(dir, current, newest)?,
+        let glance = match newest {
+            Some(newest) => glance_at_loaded(seen, newest),
+            None => seen.clone(),
         };
         // In a directory without protection the newest meta file may be of an earlier commit, whose
         // certificates are not those of this one.
@@ -185,7 +185,7 @@ impl Catalog {
     }
 
     /// The identity of the commit, which tells it from one of the same number in a directory that
-    /// was put in the place of this one. `None` if there is no meta file of the commit's number.
+    /// was put in the place of this one. `None` if there is no live meta file.
     #[must_use]
     pub const fn identity(&self) -> Option<CommitIdentity> {
         self.glance.commit()
@@ -223,7 +223,7 @@ impl Catalog {
     /// Checksums tell in a protected directory, when its blocks are read.
     pub(super) fn opened<T>(&self, file: Result<T, ReadError>) -> Result<T, ReadError> {
         let file = file.map_err(|error| self.outdated_or(error))?;
-        if self.is_protected || Glance::at(&self.dir, self.start_len())? == self.glance {
+        if self.is_protected || Glance::at(&self.dir, self.bare_start())? == self.glance {
             return Ok(file);
         }
         let label = FileLabel::new(&self.dir);
@@ -245,7 +245,7 @@ impl Catalog {
             return error;
         }
         let file = error.file().clone();
-        match Glance::at(&self.dir, self.start_len()) {
+        match Glance::at(&self.dir, self.bare_start()) {
             Ok(now) if now != self.glance => {
                 let (commit, current) = (self.commit, now.current.sequence);
                 crate::telemetry::outdated(file.path(), commit, current);
@@ -264,18 +264,14 @@ impl Catalog {
     }
 }
 
-/// A glance at a directory without protection whose newest meta file has been read.
-fn glance_at_loaded(
-    dir: &Path,
-    current: Current,
-    newest: Option<&Arc<LoadedMeta>>,
-) -> Result<Glance, ReadError> {
-    match newest {
-        Some(newest) if newest.sequence == current.sequence => {
-            let start = newest.source.start(newest.start_len)?;
-            Ok(Glance::bare(current, start.as_slice(), newest.source.identity.clone()))
+/// A glance at a directory whose newest live meta file has been read.
+fn glance_at_loaded(seen: &Glance, newest: &LoadedMeta) -> Glance {
+    match newest.identity {
+        Some(identity) if seen.current.is_protected => Glance::protected(seen.current, identity),
+        _ => {
+            let file = newest.source.identity.clone();
+            seen.clone().with_bare_meta_file(newest.sequence, newest.start_checksum, file)
         }
-        _ => Glance::at(dir, newest.map_or(0, |newest| newest.start_len)),
     }
 }
 

@@ -3,10 +3,10 @@
 use std::io;
 use std::path::Path;
 
+use sst_format::SequenceNumber;
 use sst_format::current::{CURRENT_CHECKSUM_AT, Current};
 use sst_format::file_name::{CURRENT_FILE_NAME, FileKind};
-use sst_format::identity::CommitIdentity;
-use sst_format::protection::{TRAILER_LEN, Trailer};
+use sst_format::identity::{CommitIdentity, IDENTITY_LEN};
 
 use super::paths::path_of;
 use crate::block::source::{FileIdentity, PositionedFile, open_regular};
@@ -17,69 +17,112 @@ use crate::{Corruption, FileLabel, ReadError};
 /// revisions, whose length differs.
 const MAX_CURRENT_LEN: u64 = 4 << 10;
 
-/// What a directory shows of its commit at a glance: a few bytes of `CURRENT` and of the newest
+/// What a directory shows of its commit at a glance: `CURRENT`, and a few bytes of the newest live
 /// meta file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Glance {
     pub(super) current: Current,
-    /// `None` if the newest meta file is not there, or not what `CURRENT` says it is.
+    /// `None` if the meta file is not there, is not what `CURRENT` says it is, or is not known yet.
     commit: Option<CommitIdentity>,
-    /// The newest meta file. A protected commit is known by its checksums, wherever it lies.
-    file: Option<FileIdentity>,
+    /// A protected commit is known by its checksums, wherever it lies. Of one without protection
+    /// the system tells more.
+    bare: Option<BareFiles>,
+}
+
+/// Files of a directory without protection, as the system knows them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct BareFiles {
+    /// The original replaces `CURRENT` by another file with each commit.
+    current: FileIdentity,
+    /// The newest live meta file.
+    meta_file: Option<FileIdentity>,
+}
+
+/// Where a glance looks in a directory without protection: nothing but its `.del` files tells which
+/// meta file is the newest live one, so the glance has to be told.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BareStart {
+    pub(super) meta_file: SequenceNumber,
+    /// How many of its bytes are compared.
+    pub(super) len: usize,
 }
 
 impl Glance {
-    /// Looks at a directory. `start_len` is how many bytes of the newest meta file are compared in
-    /// a directory without protection.
-    pub(super) fn at(dir: &Path, start_len: usize) -> Result<Self, ReadError> {
-        let current = read_current(dir)?;
-        let label = FileLabel::new(path_of(dir, current.sequence, FileKind::Meta));
-        let none = Self { current, commit: None, file: None };
-        let (file, metadata) = match open_regular(label.path()) {
-            Ok(opened) => opened,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(none),
-            Err(error) => return Err(ReadError::io(&label, "open", error)),
-        };
-        let identity = FileIdentity::of(&metadata);
-        let file = PositionedFile::new(file, identity.len);
-        let read = |buffer: &mut [u8], at| {
-            file.read_exact_at(buffer, at).map_err(|e| ReadError::io(&label, "read", e))
-        };
-        if current.is_protected {
-            let Some(trailer_start) = identity.len.checked_sub(TRAILER_LEN as u64) else {
-                return Ok(none);
-            };
-            let mut trailer = [0; TRAILER_LEN];
-            read(&mut trailer, trailer_start)?;
-            let Ok(trailer) = Trailer::parse(&trailer) else { return Ok(none) };
-            return Ok(Self::protected(current, trailer.checksum));
+    /// Looks at a directory. `start` is about its newest live meta file, if that is known already.
+    pub(super) fn at(dir: &Path, start: Option<BareStart>) -> Result<Self, ReadError> {
+        let (current, file) = read_current_file(dir)?;
+        if !current.is_protected {
+            return Self::at_bare(dir, current, file, start);
         }
-        if identity.len < start_len as u64 {
-            return Ok(none);
+        let nothing = Self::of_current(current);
+        let Some((file, identity, label)) = open_meta_file(dir, current.sequence)? else {
+            return Ok(nothing);
+        };
+        // A file that is shorter has no trailer.
+        let len = identity.len.min(IDENTITY_LEN as u64);
+        let mut last_bytes = [0; IDENTITY_LEN];
+        let last_bytes = last_bytes.split_at_mut(len as usize).0;
+        let start = identity.len - len;
+        file.read_exact_at(last_bytes, start).map_err(|e| ReadError::io(&label, "read", e))?;
+        match CommitIdentity::of_last_bytes(current.sequence, last_bytes) {
+            Ok(commit) => Ok(Self::protected(current, commit)),
+            Err(_) => Ok(nothing),
         }
-        let mut start = Vec::new();
-        start.try_reserve_exact(start_len).map_err(|_| ReadError::OutOfMemory {
+    }
+
+    fn at_bare(
+        dir: &Path,
+        current: Current,
+        file: FileIdentity,
+        start: Option<BareStart>,
+    ) -> Result<Self, ReadError> {
+        let seen = Self {
+            current,
+            commit: None,
+            bare: Some(BareFiles { current: file, meta_file: None }),
+        };
+        let Some(BareStart { meta_file, len }) = start else { return Ok(seen) };
+        let Some((file, identity, label)) = open_meta_file(dir, meta_file)? else {
+            return Ok(seen);
+        };
+        if identity.len < len as u64 {
+            return Ok(seen);
+        }
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(len).map_err(|_| ReadError::OutOfMemory {
             file: label.clone(),
             block: None,
-            bytes: start_len as u64,
+            bytes: len as u64,
         })?;
-        start.resize(start_len, 0);
-        read(&mut start, 0)?;
-        Ok(Self::bare(current, &start, identity))
+        bytes.resize(len, 0);
+        file.read_exact_at(&mut bytes, 0).map_err(|e| ReadError::io(&label, "read", e))?;
+        Ok(seen.with_bare_meta_file(meta_file, crc32fast::hash(&bytes), identity))
+    }
+
+    /// Of a directory of which nothing but its protected `CURRENT` is known.
+    pub(super) const fn of_current(current: Current) -> Self {
+        Self { current, commit: None, bare: None }
     }
 
     /// Of a directory that is one chain of checksums.
-    pub(super) const fn protected(current: Current, checksum: u32) -> Self {
-        let commit = CommitIdentity::Protected { sequence: current.sequence, checksum };
-        Self { current, commit: Some(commit), file: None }
+    pub(super) const fn protected(current: Current, commit: CommitIdentity) -> Self {
+        Self { current, commit: Some(commit), bare: None }
     }
 
-    /// Of a directory without protection, whose newest meta file starts with `start`.
-    pub(super) fn bare(current: Current, start: &[u8], file: FileIdentity) -> Self {
-        let start_checksum = crc32fast::hash(start);
-        let (sequence, file_len) = (current.sequence, file.len);
-        let commit = CommitIdentity::Bare { sequence, start_checksum, file_len };
-        Self { current, commit: Some(commit), file: Some(file) }
+    /// This glance at a directory without protection, with its newest live meta file.
+    pub(super) fn with_bare_meta_file(
+        mut self,
+        meta_file: SequenceNumber,
+        start_checksum: u32,
+        file: FileIdentity,
+    ) -> Self {
+        let (sequence, file_len) = (self.current.sequence, file.len);
+        let commit = CommitIdentity::Bare { sequence, meta_file, start_checksum, file_len };
+        self.commit = Some(commit);
+        if let Some(bare) = &mut self.bare {
+            bare.meta_file = Some(file);
+        }
+        self
     }
 
     /// The identity of the commit; `None` without a readable newest meta file.
@@ -88,16 +131,37 @@ impl Glance {
     }
 }
 
+/// Opens a meta file to look at it. `None` if it is not there.
+fn open_meta_file(
+    dir: &Path,
+    sequence: SequenceNumber,
+) -> Result<Option<(PositionedFile, FileIdentity, FileLabel)>, ReadError> {
+    let label = FileLabel::new(path_of(dir, sequence, FileKind::Meta));
+    match open_regular(label.path()) {
+        Ok((file, metadata)) => {
+            let identity = FileIdentity::of(&metadata);
+            Ok(Some((PositionedFile::new(file, identity.len), identity, label)))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(ReadError::io(&label, "open", error)),
+    }
+}
+
 /// Reads `CURRENT`.
 pub(crate) fn read_current(dir: &Path) -> Result<Current, ReadError> {
+    read_current_file(dir).map(|(current, _)| current)
+}
+
+/// Reads `CURRENT`, and tells which file it was.
+fn read_current_file(dir: &Path) -> Result<(Current, FileIdentity), ReadError> {
     let label = FileLabel::new(dir.join(CURRENT_FILE_NAME));
     let (file, metadata) =
         open_regular(label.path()).map_err(|e| ReadError::io(&label, "open", e))?;
-    let len = metadata.len();
+    let (len, identity) = (metadata.len(), FileIdentity::of(&metadata));
     let file = PositionedFile::new(file, len);
     let mut bytes = vec![0; len.min(MAX_CURRENT_LEN) as usize];
     file.read_exact_at(&mut bytes, 0).map_err(|e| ReadError::io(&label, "read", e))?;
-    Current::parse(&bytes, crc32fast::hash).map_err(|error| {
+    let current = Current::parse(&bytes, crc32fast::hash).map_err(|error| {
         let cause = match error {
             // The file may be longer than what was read of it.
             sst_format::FormatError::UnknownRevision { looks_like_json, .. } => {
@@ -106,5 +170,6 @@ pub(crate) fn read_current(dir: &Path) -> Result<Current, ReadError> {
             error => wrong_file(&label, &bytes, CURRENT_CHECKSUM_AT, error),
         };
         ReadError::corrupt(&label, cause)
-    })
+    })?;
+    Ok((current, identity))
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sst_format::SequenceNumber;
 use sst_format::content_digest::FamilyCertificate;
 use sst_format::file_name::FileKind;
-use sst_format::identity::TableIdentity;
+use sst_format::identity::{CommitIdentity, TableIdentity};
 use sst_format::live::DescribesTables;
 use sst_format::meta_file::{MetaFile, TableParts};
 use sst_format::meta_head::{CommitKind, HashRange, ListedMeta, MetaHead};
@@ -25,12 +25,16 @@ pub(super) struct LoadedMeta {
     pub(super) source: Arc<MetaSource>,
     /// The checksum in its trailer; `None` without protection.
     pub(super) checksum: Option<u32>,
+    /// The identity of the commit whose newest meta file it is; `None` without protection.
+    pub(super) identity: Option<CommitIdentity>,
     /// The newest meta file of its commit: itself, unless it is a part.
     pub(super) commit: SequenceNumber,
     /// `None` where no version 3 tells.
     pub(super) kind: Option<CommitKind>,
     /// Length of the file up to its filters.
     pub(super) start_len: usize,
+    /// The CRC-32 of the file up to its filters.
+    pub(super) start_checksum: u32,
     list: Listed,
     obsolete: Vec<SequenceNumber>,
     /// Oldest first.
@@ -80,7 +84,9 @@ impl LoadedMeta {
         if let Some(HeadBytes { start, end }) = head
             && let Ok(head) = MetaHead::parse(&start, &end, source.identity.len, crc32fast::hash)
         {
-            return Ok(Self::from_head(sequence, Arc::new(source), &head, start.len()));
+            let identity = CommitIdentity::of_last_bytes(sequence, &end)
+                .map_err(|error| ReadError::corrupt(label, error))?;
+            return Ok(Self::from_head(sequence, Arc::new(source), &head, &start, identity));
         }
         // The file has no head, or a damaged one: the whole of it tells which.
         let (source, bytes) = source.into_whole(access)?;
@@ -91,7 +97,8 @@ impl LoadedMeta {
         sequence: SequenceNumber,
         source: Arc<MetaSource>,
         head: &MetaHead<'_>,
-        start_len: usize,
+        start: &[u8],
+        identity: CommitIdentity,
     ) -> Self {
         let tables = head.tables().map(|table| CatalogTable {
             sequence: table.record.sequence,
@@ -113,9 +120,11 @@ impl LoadedMeta {
         Self {
             sequence,
             checksum: Some(head.checksum()),
+            identity: Some(identity),
             commit: head.commit(),
             kind: Some(head.kind()),
-            start_len,
+            start_len: start.len(),
+            start_checksum: crc32fast::hash(start),
             list: Listed::Area(MetaRange::Area(head.live_metas())),
             obsolete: head.obsolete().collect(),
             tables: tables.collect(),
@@ -141,7 +150,10 @@ impl LoadedMeta {
         let not_within = || ReadError::internal(label, "parsed ranges lie within the meta file");
         let start = seen.get(..start_len).ok_or_else(not_within)?;
         let section = meta.protection();
-        let bare_start = section.is_none().then(|| crc32fast::hash(start));
+        let start_checksum = crc32fast::hash(start);
+        let bare_start = section.is_none().then_some(start_checksum);
+        let identity = section.map(|_| CommitIdentity::of_last_bytes(sequence, seen));
+        let identity = identity.transpose().map_err(|error| ReadError::corrupt(label, error))?;
         let described = meta.described().map_err(|error| ReadError::corrupt(label, error))?;
         let tables = described.into_iter().map(|TableParts { record, filter, protection }| {
             let content = match &protection {
@@ -171,9 +183,11 @@ impl LoadedMeta {
         Ok(Self {
             sequence,
             checksum: section.map(|section| section.checksum()),
+            identity,
             commit: section.and_then(|section| section.head()).map_or(sequence, |h| h.commit()),
             kind: section.and_then(|section| section.head()).map(MetaHead::kind),
             start_len,
+            start_checksum,
             list: Listed::Numbers(live.collect()),
             obsolete: meta.obsolete().collect(),
             tables,

@@ -152,11 +152,6 @@ impl MetaSource {
         Ok((self, bytes))
     }
 
-    /// The first `len` bytes of a file that was read whole.
-    pub(super) fn start(&self, len: usize) -> Result<FilterBytes, ReadError> {
-        self.in_memory(Some(0..len))
-    }
-
     /// How many of its bytes have been asked for so far.
     pub(super) fn bytes_read(&self) -> u64 {
         self.bytes_read.load(Ordering::Relaxed)

@@ -7,10 +7,11 @@ use std::path::Path;
 use sst_format::content_digest::FamilyCertificate;
 use sst_format::current::Current;
 use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
+use sst_format::identity::{CommitIdentity, IDENTITY_LEN};
 use sst_format::live::live_tables;
 use sst_format::meta_file::TableRecord;
 use sst_format::meta_head::{CommitKind, HashRange, ListedMeta, MetaLimits};
-use sst_format::protection::{BlobRecord, TRAILER_LEN, Trailer};
+use sst_format::protection::BlobRecord;
 use sst_format::{FormatError, SequenceNumber};
 
 use crate::publish::del_files;
@@ -106,8 +107,8 @@ impl DirectoryState {
             Err(error) if error.source.kind() == io::ErrorKind::NotFound => return Err(changed()),
             file => file?,
         };
-        let trailer = file.last_bytes(TRAILER_LEN)?;
-        let is_same = Trailer::parse(&trailer).is_ok_and(|found| found.checksum == newest.checksum);
+        let found = CommitIdentity::of_last_bytes(newest.sequence, &file.last_bytes(IDENTITY_LEN)?);
+        let is_same = found.is_ok_and(|found| found == newest.identity);
         if is_same { Ok(()) } else { Err(changed()) }
     }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use sst_format::block::BLOCK_HEADER_LEN;
 use sst_format::content_digest::FamilyCertificate;
 use sst_format::file_name::{FileKind, FileName};
+use sst_format::identity::CommitIdentity;
 use sst_format::live::DescribesTables;
 use sst_format::meta_file::{MetaFile, TableParts, TableRecord};
 use sst_format::meta_head::{
@@ -28,6 +29,8 @@ pub(crate) struct MetaState {
     pub(crate) sequence: SequenceNumber,
     /// The checksum in its trailer.
     pub(crate) checksum: u32,
+    /// The identity of the commit whose newest meta file it is.
+    pub(crate) identity: CommitIdentity,
     pub(crate) family: u32,
     /// The kind of its commit; `None` before version 3, which does not store it.
     pub(crate) kind: Option<CommitKind>,
@@ -149,6 +152,7 @@ impl MetaState {
         let state = Self {
             sequence,
             checksum: protection.checksum(),
+            identity: CommitIdentity::of_last_bytes(sequence, bytes).map_err(damage)?,
             family,
             kind: head.map(MetaHead::kind),
             commit: head.map_or(sequence, MetaHead::commit),
@@ -284,9 +288,11 @@ impl<'a> OpenFile<'a> {
         let tables = head
             .tables()
             .map(|table| TableState::new(table.record, table.entry_count, table.filter.len()));
+        let identity = CommitIdentity::of_last_bytes(sequence, &last_bytes);
         let state = MetaState {
             sequence,
             checksum: head.checksum(),
+            identity: identity.map_err(|source| self.damage(source))?,
             family: head.family(),
             kind: Some(head.kind()),
             commit: head.commit(),

@@ -35,7 +35,7 @@ impl Catalog {
         sequence: SequenceNumber,
     ) -> Result<Self, ReadError> {
         let current = Current { sequence, is_protected: true };
-        Self::read_commit(dir.as_ref(), current, Access::Read, Scope::ALL, &[])
+        Self::read_commit(dir.as_ref(), &Glance::of_current(current), Access::Read, Scope::ALL, &[])
     }
 
     /// A catalog without tables, for a directory that has no commit yet.
@@ -51,7 +51,7 @@ impl Catalog {
             tables: Vec::new(),
             certificates: Vec::new(),
             meta_files: Vec::new(),
-            glance: Glance::protected(current, 0),
+            glance: Glance::of_current(current),
             scope: Scope::ALL,
             metas: Vec::new(),
             blobs: Arc::default(),
