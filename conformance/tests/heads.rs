@@ -275,9 +275,8 @@ fn removed_but_held(dir: &Path) -> Vec<String> {
     let open = files.filter_map(|file| fs::read_link(file).ok());
     let open = open.map(|file| file.to_str().unwrap().to_owned());
     let maps = fs::read_to_string("/proc/self/maps").unwrap();
-    let is_it = |line: &String| {
-        line.contains(dir.to_str().unwrap()) && line.ends_with(".meta (deleted)")
-    };
+    let is_it =
+        |line: &String| line.contains(dir.to_str().unwrap()) && line.ends_with(".meta (deleted)");
     open.chain(maps.lines().map(str::to_owned)).filter(is_it).collect()
 }
 

@@ -47,10 +47,7 @@ impl CommitIdentity {
     /// # Errors
     ///
     /// [`FormatError`] if the bytes do not end with a trailer.
-    pub fn of_last_bytes(
-        sequence: SequenceNumber,
-        last_bytes: &[u8],
-    ) -> Result<Self, FormatError> {
+    pub fn of_last_bytes(sequence: SequenceNumber, last_bytes: &[u8]) -> Result<Self, FormatError> {
         let checksum = Trailer::parse(last_bytes)?.checksum;
         let last: &[u8; IDENTITY_LEN] = last_bytes.last_chunk().ok_or(FormatError::TooShort {
             structure: Structure::ProtectionSection,

@@ -247,9 +247,8 @@ mod tests {
             assert_eq!(walked, expected, "walked to hash {hash} in {ranges:?}");
             for layer in &layers {
                 for end in [hash, hash.saturating_add(7), u64::MAX] {
-                    let meets = |table: &&SetTable| {
-                        table.hashes().0 <= end && table.hashes().1 >= hash
-                    };
+                    let meets =
+                        |table: &&SetTable| table.hashes().0 <= end && table.hashes().1 >= hash;
                     let expected: Vec<_> =
                         layer.tables().iter().filter(meets).map(|table| table.sequence()).collect();
                     let found = layer.tables_in(&(hash..=end)).unwrap().iter();
