@@ -59,12 +59,12 @@ impl Glance {
             return Ok(nothing);
         };
         // A file that is shorter has no trailer.
-        let len = identity.len.min(IDENTITY_LEN as u64);
+        let Some(start) = identity.len.checked_sub(IDENTITY_LEN as u64) else {
+            return Ok(nothing);
+        };
         let mut last_bytes = [0; IDENTITY_LEN];
-        let last_bytes = last_bytes.split_at_mut(len as usize).0;
-        let start = identity.len - len;
-        file.read_exact_at(last_bytes, start).map_err(|e| ReadError::io(&label, "read", e))?;
-        match CommitIdentity::of_last_bytes(current.sequence, last_bytes) {
+        file.read_exact_at(&mut last_bytes, start).map_err(|e| ReadError::io(&label, "read", e))?;
+        match CommitIdentity::of_last_bytes(current.sequence, &last_bytes) {
             Ok(commit) => Ok(Self::protected(current, commit)),
             Err(_) => Ok(nothing),
         }
