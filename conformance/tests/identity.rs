@@ -2,7 +2,7 @@
 //! restored from a copy or rebuilt, one refresh repairs a running reader, and no set mixes two
 //! directories.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::HashMap;
 use std::fs;
