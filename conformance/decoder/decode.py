@@ -18,9 +18,8 @@ import json
 import pathlib
 import sys
 
-from directory import Directory
+from directory import Directory, read_single
 from fields import Damage, UnknownVersion
-from table import Table
 
 EXIT_DAMAGE = 2
 EXIT_USAGE = 3
@@ -60,7 +59,7 @@ def describe(path, digests):
         result = {"current": directory.current, "protected": directory.protected}
     else:
         heads = [{"file": path.name}]
-        contents = [Table(path.name, path.read_bytes()).entries]
+        contents = [read_single(path).entries]
         result = {}
     result["tables"] = [
         head | {"count": len(entries)}

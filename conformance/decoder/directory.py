@@ -39,6 +39,7 @@ class Protection(NamedTuple):
     `live_metas` has the checksum of each live meta file, `listed` its family and range of hashes where the list says so.
     """
 
+    version: int
     live_metas: dict
     listed: dict
     tables: list
@@ -153,7 +154,15 @@ class Directory:
         """Families and ranges of hashes in the list of the newest meta file are those of the meta files."""
         known = {table.sequence: (table.min_hash, table.max_hash) for meta in self.metas for table in meta.tables}
         newest = self.metas[-1] if self.metas else None
+        families = {}
         for meta in self.metas:
+            for table in meta.tables:
+                families.setdefault(table.sequence, set()).add(meta.family)
+        for meta in self.metas:
+            named = [*meta.obsolete, *(table.sequence for table in meta.tables)]
+            foreign = [table for table in named if families.get(table, set()) - {meta.family}]
+            if foreign and meta.protection and meta.protection.version == 3 and self.protected:
+                raise Damage(f"{meta.name}: names {foreign[0]:08}.sst, which is of another family")
             family, low, high = (newest.protection.listed if newest.protection else {}).get(
                 meta.sequence, (meta.family, *ALL_HASHES))
             about = [known[table] for table in meta.obsolete if table in known]
@@ -170,13 +179,7 @@ class Directory:
         """Decodes a table and checks it against its description."""
         description = meta.tables[index]
         name, data = self._read(description.sequence, "sst")
-        if len(data) != description.file_size:
-            raise Damage(f"{name}: {len(data)} bytes long, {meta.name} says {description.file_size}")
-        entry_count, headers = meta.protection.tables[index] if meta.protection else (None, None)
-        table = Table(name, data, headers)
-        _check_description(name, table, description)
-        if entry_count not in (None, len(table.entries)):
-            raise Damage(f"{name}: {len(table.entries)} entries, {meta.name} says {entry_count}")
+        table = described_table(name, data, meta, index)
         entries = [self._with_blob(meta, entry) for entry in table.entries]
         return LiveTable(name, meta.family, meta.name, description.flags, meta.protection is not None, entries)
 
@@ -194,11 +197,20 @@ class Directory:
         return entry._replace(value=unframe(data, name))
 
     def _check_blob_lists(self):
-        """A protection section lists no blob file that its tables don't refer to, as far as they are still there."""
+        """Blob files that a protection section lists are there. Entries refer to all of them in versions 1 and 2.
+
+        A commit of version 3 may have taken over the list of a meta file that describes dead tables, too.
+        """
         for meta in self.metas:
             tables = [table for table in self.tables if table.meta == meta.name]
-            if meta.protection and len(tables) == len(meta.tables):
-                unused = set(meta.protection.blobs) - {entry.blob for table in tables for entry in table.entries}
+            listed = meta.protection.blobs if meta.protection else {}
+            for blob, expected in listed.items():
+                name, data = self._read(blob, "blob")
+                if expected != (len(data), data[:BLOCK_HEADER]):
+                    raise Damage(f"{name}: size or header is not what {meta.name} says")
+                unframe(data, name)
+            if listed and meta.protection.version < 3 and len(tables) == len(meta.tables):
+                unused = set(listed) - {entry.blob for table in tables for entry in table.entries}
                 if unused:
                     raise Damage(f"{meta.name}: the protection section lists {min(unused):08}.blob, no entry does")
 
@@ -244,8 +256,32 @@ def content_digest(tables):
     return entries, size, (total % 2**256).to_bytes(32, "big")
 
 
+def read_single(path):
+    """Decodes a table that is in no directory, by the description beside it if there is one (section 9)."""
+    beside = path.with_name(path.name + ".meta")
+    if not beside.exists():
+        return Table(path.name, path.read_bytes())
+    meta = parse_meta(beside.name, beside.read_bytes(), None)
+    if len(meta.tables) != 1:
+        raise Damage(f"{beside.name}: describes {len(meta.tables)} tables, not one")
+    return described_table(path.name, path.read_bytes(), meta, 0)
+
+
+def described_table(name, data, meta, index):
+    """Decodes a table and checks it against its description in a meta file."""
+    description = meta.tables[index]
+    if len(data) != description.file_size:
+        raise Damage(f"{name}: {len(data)} bytes long, {meta.name} says {description.file_size}")
+    entry_count, headers = meta.protection.tables[index] if meta.protection else (None, None)
+    table = Table(name, data, headers)
+    _check_description(name, table, description)
+    if entry_count not in (None, len(table.entries)):
+        raise Damage(f"{name}: {len(table.entries)} entries, {meta.name} says {entry_count}")
+    return table
+
+
 def parse_meta(name, data, sequence):
-    """Decodes a `.meta` file (section 9)."""
+    """Decodes a `.meta` file (section 9). `sequence` is None for a description of a single table, where numbers mean nothing."""
     fields = Fields(data, name)
     if fields.u32() != META_MAGIC:
         raise Damage(f"{name}: not a meta file")
@@ -264,6 +300,9 @@ def parse_meta(name, data, sequence):
         if description.min_hash > description.max_hash:
             raise Damage(f"{name}: the lowest hash of {description.sequence:08}.sst is above its highest")
     protection = _parse_protection(name, data, fields.position, sequence, tables, filters)
+    described = [*(table.sequence for table in tables), *(protection.blobs if protection else ())]
+    if sequence is not None and any(number >= sequence for number in described):
+        raise Damage(f"{name}: describes file {max(described):08}, which is not older than itself")
     checksum = protection.checksum if protection else zlib.crc32(data)
     return Meta(name, sequence, family, obsolete, tables, protection, checksum)
 
@@ -296,9 +335,8 @@ def _parse_protection(name, data, start, sequence, tables, filters):
         raise UnknownVersion(f"{where}: version {version} is not known here")
     if version == 3:
         return _parse_headed(where, data, fields, sequence, tables, filters, checksum)
-    live_metas = _unique(where, [(fields.u32(), fields.u32()) for _ in _count(fields, 8)])
-    if live_metas.get(sequence) != 0 or max(live_metas) != sequence:
-        raise Damage(f"{where}: does not list itself as newest meta file")
+    rows = [(fields.u32(), fields.u32()) for _ in _count(fields, 8)]
+    _check_list(where, rows, sequence)
     entry_counts_and_headers = [
         (fields.u64(), [fields.take(BLOCK_HEADER) for _ in range(table.block_count)]) for table in tables]
     blobs = _unique(where, [(fields.u32(), (fields.u64(), fields.take(BLOCK_HEADER))) for _ in _count(fields, 20)])
@@ -308,7 +346,7 @@ def _parse_protection(name, data, start, sequence, tables, filters):
         if not certificates:
             raise Damage(f"{where}: certificates are missing")
     fields.finish()
-    return Protection(live_metas, {}, entry_counts_and_headers, blobs, certificates, checksum, sequence)
+    return Protection(version, dict(rows), {}, entry_counts_and_headers, blobs, certificates, checksum, sequence)
 
 
 def _parse_headed(where, data, fields, sequence, tables, filters, checksum):
@@ -351,21 +389,27 @@ def _parse_headed(where, data, fields, sequence, tables, filters, checksum):
             raise Damage(f"{where}: checksum of the {name} does not match")
     rows = Fields(listed, where)
     rows = [(rows.u32(), rows.u32(), rows.u32(), rows.u64(), rows.u64()) for _ in range(live_count)]
-    if [row[0] for row in rows] != sorted({row[0] for row in rows}):
-        raise Damage(f"{where}: live meta files are not in ascending order")
     if any(row[3] > row[4] and row[3:] != NO_HASHES for row in rows):
         raise Damage(f"{where}: the lowest hash of a meta file is above its highest")
-    is_part = commit != sequence
-    if is_part and (rows or certificates):
-        raise Damage(f"{where}: a part of a commit lists live meta files or certificates")
-    if not is_part and (not rows or rows[-1][:2] != (sequence, 0)):
-        raise Damage(f"{where}: does not list itself as newest meta file")
+    is_part = sequence is not None and commit != sequence
+    if is_part and (rows or certificates or commit < sequence):
+        raise Damage(f"{where}: a part of a commit lists live meta files or certificates, or is newer than the commit")
+    if not is_part:
+        _check_list(where, [row[:2] for row in rows], sequence)
     blobs = Fields(blobs, where)
     blobs = _unique(where, [(blobs.u32(), (blobs.u64(), blobs.take(BLOCK_HEADER))) for _ in range(blob_count)])
     parts = [(check[0], [area[at:at + BLOCK_HEADER] for at in range(0, len(area), BLOCK_HEADER)])
              for check, area in zip(checks, headers)]
-    return Protection({row[0]: row[1] for row in rows}, {row[0]: row[2:] for row in rows}, parts, blobs, certificates,
+    return Protection(3, {row[0]: row[1] for row in rows}, {row[0]: row[2:] for row in rows}, parts, blobs, certificates,
                       checksum, commit)
+
+
+def _check_list(where, rows, sequence):
+    """Numbers and checksums of the live meta files ascend, and end with the meta file itself."""
+    if [row[0] for row in rows] != sorted({row[0] for row in rows}):
+        raise Damage(f"{where}: live meta files are not in ascending order")
+    if sequence is not None and (not rows or rows[-1] != (sequence, 0)):
+        raise Damage(f"{where}: does not list itself as newest meta file")
 
 
 def _certificates(where, fields):

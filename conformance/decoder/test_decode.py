@@ -544,6 +544,63 @@ class DirectoryTest(unittest.TestCase):
                 with self.assertRaises(Damage):
                     Directory(self.path)
 
+    def test_a_list_that_does_not_ascend(self):
+        self.write("00000001.sst", table_file(key_block(entry(1)), index_block(0)))
+        first = self.commit(2, tables=[1])
+        second = self.commit(3, tables=[1], live=[(2, first)])
+        swapped = be(4, 1, 3, 3, second, 2, first, 4, 0)
+        self.commit(4, live=[(2, first), (3, second)], lie=lambda section: swapped + section[len(swapped):])
+        with self.assertRaises(Damage):
+            Directory(self.path)
+
+    def test_numbers_that_are_not_below_that_of_their_meta_file(self):
+        self.write("00000001.sst", table_file(key_block(entry(1)), index_block(0)))
+        self.write("00000003.sst", table_file(key_block(entry(1)), index_block(0)))
+        self.write("00000004.blob", frame(b"a blob"))
+        for version in (1, 3):
+            for tables, blobs in (([3], []), ([1], [4])):
+                with self.subTest(version=version, tables=tables):
+                    first = self.commit(2, tables=tables, blobs=blobs, version=version)
+                    self.commit(5, live=[(2, first)], version=version)
+                    with self.assertRaisesRegex(Damage, "not older"):
+                        Directory(self.path)
+
+    def test_parts_and_their_commits(self):
+        self.write("00000001.sst", table_file(key_block(entry(1)), index_block(0)))
+        for commit, is_right in ((5, True), (2, False)):
+            with self.subTest(commit):
+                part = self.commit(4, tables=[1], version=3, newest=commit)
+                self.commit(5, version=3, live=[(4, part)])
+                if is_right:
+                    self.assertEqual(len(Directory(self.path).tables), 1)
+                else:
+                    with self.assertRaises(Damage):
+                        Directory(self.path)
+
+    def test_tables_of_other_families(self):
+        for number in (1, 2):
+            self.write(f"{number:08}.sst", table_file(key_block(entry(number)), index_block(0)))
+        first = self.commit(3, tables=[1], version=3)
+        # Version 1 may name tables of any family, version 3 may not.
+        self.commit(4, tables=[2], obsolete=[1], family=1, live=[(3, first)])
+        self.assertEqual([table.name for table in Directory(self.path).tables], ["00000002.sst"])
+        for tables, obsolete in (([2], [1]), ([1, 2], [])):
+            with self.subTest(tables=tables):
+                self.commit(4, tables=tables, obsolete=obsolete, family=1, version=3, live=[(3, first, 0, 0, 2**64 - 1)])
+                with self.assertRaisesRegex(Damage, "of another family"):
+                    Directory(self.path)
+
+    def test_blobs_of_dead_tables_that_a_commit_has_taken_over(self):
+        self.write("00000001.blob", frame(b"a blob"))
+        self.write("00000002.sst", table_file(key_block(entry(9)), index_block(0)))
+        self.commit(4, tables=[2], blobs=[1], version=3)
+        self.assertEqual(len(Directory(self.path).tables), 1)
+        self.assert_damaged("00000001.blob", None)
+        self.assert_damaged("00000001.blob", frame(b"b blob"))
+        self.commit(4, tables=[2], blobs=[1], version=1)
+        with self.assertRaises(Damage):
+            Directory(self.path)
+
     def test_every_bit_of_an_unprotected_meta_file_is_checked_against_the_tables(self):
         self.write("00000001.sst", table_file(key_block(entry(1)), key_block(entry(2)), index_block(0, (2, 1))))
         self.commit(2, tables=[1], protected=False)
@@ -615,6 +672,21 @@ class CommandLineTest(unittest.TestCase):
         command = [sys.executable, HERE / "decode.py", *arguments]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         return done.returncode, done.stdout, len(done.stderr.splitlines())
+
+    def test_a_description_beside_a_table(self):
+        with tempfile.TemporaryDirectory() as temporary:
+            path = pathlib.Path(temporary)
+            test = DirectoryTest()
+            test.path = path
+            for number in (1, 2):
+                test.write(f"{number:08}.sst", table_file(key_block(entry(number)), index_block(0)))
+            for tables, code in (([1], 0), ([2], 2), ([1, 2], 2)):
+                with self.subTest(tables):
+                    test.commit(3, tables=tables, version=3)
+                    shutil.copy(path / "00000003.meta", path / "00000001.sst.meta")
+                    self.assertEqual(self.run_decoder(path / "00000001.sst")[0], code)
+            (path / "00000001.sst.meta").write_bytes(b"damaged")
+            self.assertEqual(self.run_decoder(path / "00000001.sst")[0], 2)
 
     def test_output(self):
         file = REFERENCE / "single-inline.sst"

@@ -79,6 +79,28 @@ fn writer_and_reader_agree() {
 }
 
 /// The path of the newest meta file.
+#[test]
+fn a_set_of_a_range_has_no_certificate_and_calls_no_directory_damaged() {
+    let parent = tempfile::tempdir().unwrap();
+    let expected = publish(parent.path(), 1);
+    let open =
+        |hashes| SstSet::open_range(parent.path(), 0, hashes, &ReaderOptions::default()).unwrap();
+    let half = open(0..=u64::MAX / 2);
+    assert_eq!(half.certificate(), None);
+    assert_eq!(half.verify_certificate(&Monitor::default()).unwrap(), None);
+    let found = half.content_digest(&Monitor::default()).unwrap();
+    assert!(0 < found.entries() && found.entries() < expected.entries());
+    let refreshed = {
+        publish(parent.path(), 2);
+        half.refresh().unwrap().unwrap()
+    };
+    assert_eq!(refreshed.certificate(), None);
+    // All hashes are no part.
+    let all = open(0..=u64::MAX);
+    assert!(all.certificate().is_some());
+    assert!(all.verify_certificate(&Monitor::default()).unwrap().is_some());
+}
+
 fn newest_meta(path: &Path) -> PathBuf {
     let set = open(path);
     path.join(format!("{:08}.meta", set.catalog().commit.0))

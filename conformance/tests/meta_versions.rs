@@ -12,8 +12,8 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use sst_amqf::QuotientFilter;
 use sst_conformance::{chains, second_decoder, version_3};
@@ -150,6 +150,8 @@ fn a_version_of_a_later_build_is_unknown_to_every_party_and_never_damage() {
     let verified = verify_directory(dir, &ReaderOptions::default(), &Monitor::default());
     let error = verified.unwrap_err();
     assert!(unknown(&error), "{error}");
+    let error = Publisher::open(dir, PublisherOptions::default()).unwrap_err();
+    assert_eq!(io::Error::from(error).kind(), io::ErrorKind::Unsupported);
     let error = Publisher::open(dir, PublisherOptions::default()).unwrap_err();
     let expected = FormatError::UnknownVersion { found: 4 };
     assert!(matches!(error, PublishError::Format { source, .. } if source == expected));

@@ -8,7 +8,7 @@ use sst_format::live::MetaTables;
 use crate::SplitMix;
 
 /// Number of tables that the meta files of a chain describe again and name obsolete.
-const TABLES: u32 = 6;
+const TABLES: u32 = 8;
 
 /// A table that the first meta file of each chain describes and that stays live, so that no
 /// directory is empty.
@@ -30,8 +30,9 @@ pub(super) type Content = BTreeMap<Vec<u8>, Vec<u8>>;
 pub(super) struct Chain {
     pub(super) metas: Vec<MetaTables>,
     pub(super) families: Vec<u32>,
-    /// For further choices.
-    pub(super) random: SplitMix,
+    /// Whether each meta file is to be of version 3, which names tables of its own family only.
+    /// Older versions may name tables of any family obsolete.
+    pub(super) have_heads: Vec<bool>,
 }
 
 /// A live description of a table.
@@ -47,23 +48,29 @@ pub(super) struct Live {
 
 impl Chain {
     /// Makes a chain of up to 6 meta files. Most chains name tables obsolete that are described
-    /// again.
+    /// again. A table belongs to one family: even numbers to family 0, odd ones to family 1.
     pub(super) fn random(seed: u64) -> Self {
         let mut random = SplitMix::new(seed);
-        let mut metas = Vec::new();
+        let (mut metas, mut families, mut have_heads) = (Vec::new(), Vec::new(), Vec::new());
         for sequence in FIRST_META..FIRST_META + 1 + below(&mut random, 6) {
-            let mut numbers = |most| -> Vec<SequenceNumber> {
+            let (family, has_head) = (below(&mut random, 2), below(&mut random, 2) == 0);
+            let mut numbers = |most, of_family| -> Vec<SequenceNumber> {
                 let count = below(&mut random, most);
-                (0..count).map(|_| SequenceNumber(1 + below(&mut random, TABLES))).collect()
+                let any = (0..count).map(|_| 1 + below(&mut random, TABLES));
+                // The number of the same pair that is of the family.
+                let own =
+                    any.map(|any| if of_family { (any - 1) / 2 * 2 + 2 - family } else { any });
+                own.map(SequenceNumber).collect()
             };
-            let (obsolete, mut described) = (numbers(4), numbers(5));
+            let (obsolete, mut described) = (numbers(4, has_head), numbers(5, true));
             if sequence == FIRST_META {
                 described.push(ALWAYS_LIVE);
             }
             metas.push(MetaTables { sequence: SequenceNumber(sequence), obsolete, described });
+            families.push(family);
+            have_heads.push(has_head);
         }
-        let families = metas.iter().map(|_| below(&mut random, 2)).collect();
-        Self { metas, families, random }
+        Self { metas, families, have_heads }
     }
 
     /// The live descriptions as of the newest meta file, the oldest first.

@@ -14,7 +14,7 @@ use sst_format::protection::LiveMeta;
 use sst_format::{SequenceNumber, SstMeta, TableFlags};
 use sst_writer::{StreamingSstWriter, WriterOptions, hash_key};
 
-use super::chain::{ALWAYS_LIVE, Chain, SHARED_KEY, below};
+use super::chain::{ALWAYS_LIVE, Chain, SHARED_KEY};
 use crate::random_files::AnyError;
 
 /// A table of the pool, from which all chains take theirs.
@@ -56,7 +56,7 @@ pub(super) fn mark(meta: SequenceNumber, index: usize) -> Result<TableFlags, Any
 /// Makes the directory of the chain with this seed. The tables are there, each with other content.
 pub(crate) fn write(dir: &Path, seed: u64, is_protected: bool) -> Result<(), AnyError> {
     fs::create_dir_all(dir)?;
-    let mut chain = Chain::random(seed);
+    let chain = Chain::random(seed);
     let pool = pool()?;
     for table in chain.tables() {
         let name = FileName { sequence: table, kind: FileKind::Sst };
@@ -64,7 +64,8 @@ pub(crate) fn write(dir: &Path, seed: u64, is_protected: bool) -> Result<(), Any
         fs::write(dir.join(name.to_string()), &table.bytes)?;
     }
     let mut listed: Vec<ListedMeta> = Vec::new();
-    for (meta, &family) in chain.metas.iter().zip(&chain.families) {
+    let kinds = chain.families.iter().zip(&chain.have_heads);
+    for (meta, (&family, &has_head)) in chain.metas.iter().zip(kinds) {
         let described = meta.described.iter().enumerate().map(|(index, table)| {
             let description = &pool.get(table).ok_or("a table of the pool")?.meta;
             Ok((*table, SstMeta { flags: mark(meta.sequence, index)?, ..description.clone() }))
@@ -73,8 +74,11 @@ pub(crate) fn write(dir: &Path, seed: u64, is_protected: bool) -> Result<(), Any
         let this =
             ListedMeta { sequence: meta.sequence, checksum: 0, family, hashes: HashRange::FULL };
         let list: Vec<ListedMeta> = listed.iter().copied().chain([this]).collect();
-        let version_3 = below(&mut chain.random, 2) == 0;
-        let headed = if version_3 { encode_headed(meta, family, &described, &list)? } else { None };
+        let headed = if has_head { encode_headed(meta, family, &described, &list)? } else { None };
+        let hashes = match headed {
+            Some(_) => hashes_of(meta, pool)?,
+            None => HashRange::FULL,
+        };
         let (mut bytes, checksum) = match headed {
             Some(encoded) => encoded,
             None => MetaFileParts {
@@ -93,13 +97,26 @@ pub(crate) fn write(dir: &Path, seed: u64, is_protected: bool) -> Result<(), Any
         }
         let name = FileName { sequence: meta.sequence, kind: FileKind::Meta };
         fs::write(dir.join(name.to_string()), bytes)?;
-        listed.push(ListedMeta { checksum, ..this });
+        listed.push(ListedMeta { checksum, hashes, ..this });
     }
     let newest = listed.last().ok_or("a chain has a meta file")?.sequence;
     let current = Current::encode(newest, crc32fast::hash);
     let current = if is_protected { &current[..] } else { current.split_at(4).0 };
     fs::write(dir.join(CURRENT_FILE_NAME), current)?;
     Ok(())
+}
+
+/// The hashes of all tables that a meta file describes or names obsolete.
+fn hashes_of(
+    meta: &MetaTables,
+    pool: &BTreeMap<SequenceNumber, PoolTable>,
+) -> Result<HashRange, AnyError> {
+    let mut hashes = HashRange::EMPTY;
+    for table in meta.obsolete.iter().chain(&meta.described) {
+        let table = &pool.get(table).ok_or("a table of the pool")?.meta;
+        hashes = hashes.union(HashRange { min: table.min_hash, max: table.max_hash });
+    }
+    Ok(hashes)
 }
 
 /// Encodes a meta file in version 3. Returns `None` if it describes a table twice, which the

@@ -9,7 +9,7 @@ use sst_format::file_name::{FileKind, FileName};
 use sst_merge::{
     FragmentOverlap, Gatherer, Inputs, MergeOptions, Monitor, OlderTables, compact, merge_into_file,
 };
-use sst_reader::{Catalog, EntryValue, ReaderOptions, SstSet, StaticSortedFile};
+use sst_reader::{Catalog, EntryValue, ReaderOptions, SstSet, StaticSortedFile, hash_key};
 use sst_writer::{Publisher, PublisherOptions, WriterOptions};
 use tempfile::TempDir;
 
@@ -119,17 +119,22 @@ impl Subject {
 
     /// Compares what sets of both families show with what they must.
     fn contents(&self, who: &str, live: &[Live]) -> Judged {
+        let options = ReaderOptions::default();
         for family in FAMILIES {
-            let set = SstSet::open_family(&self.dir, family, &ReaderOptions::default())?;
-            let mut found = Content::new();
-            for entry in set.iter() {
-                let entry = entry?;
-                if let EntryValue::Value(value) = entry.value {
-                    found.insert(entry.key.to_vec(), value.to_vec());
-                }
-            }
-            if let Err(error) = compare(who, &found, &content(live, family)) {
+            let expected = content(live, family);
+            let set = SstSet::open_family(&self.dir, family, &options)?;
+            if let Err(error) = compare(who, &entries_of(&set)?, &expected) {
                 return Ok(Err(error));
+            }
+            // A reader of a range of hashes reads only the meta files that the range needs.
+            for hashes in [0..=u64::MAX, 0..=u64::MAX / 2, u64::MAX / 2 + 1..=u64::MAX] {
+                let set = SstSet::open_range(&self.dir, family, hashes.clone(), &options)?;
+                let mut expected = expected.clone();
+                expected.retain(|key, _| hashes.contains(&hash_key(key)));
+                let who = format!("{who} of hashes {hashes:x?}");
+                if let Err(error) = compare(&who, &entries_of(&set)?, &expected) {
+                    return Ok(Err(error));
+                }
             }
         }
         Ok(Ok(()))
@@ -286,6 +291,18 @@ impl Subject {
         }
         Ok(Ok(()))
     }
+}
+
+/// The keys and values that a set shows.
+fn entries_of(set: &SstSet) -> Result<Content, AnyError> {
+    let mut found = Content::new();
+    for entry in set.iter() {
+        let entry = entry?;
+        if let EntryValue::Value(value) = entry.value {
+            found.insert(entry.key.to_vec(), value.to_vec());
+        }
+    }
+    Ok(found)
 }
 
 fn live_marks(publisher: &Publisher) -> Vec<u32> {

@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::SequenceNumber;
+
 /// A structure of the format, named in errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -120,6 +122,24 @@ pub enum FormatError {
         /// Its highest hash.
         max_hash: u64,
     },
+    /// A meta file describes a table or a blob whose number is not below its own.
+    NotOlder {
+        /// The number of the table or the blob.
+        number: u32,
+        /// That of the meta file.
+        own: SequenceNumber,
+    },
+    /// A meta file that is a part of a commit lists live meta files, has certificates, or is newer
+    /// than the commit.
+    WrongPart {
+        /// The newest meta file of the commit.
+        commit: SequenceNumber,
+    },
+    /// A list of live meta files does not end with the meta file that holds it.
+    NotListedLast {
+        /// That meta file.
+        own: SequenceNumber,
+    },
     /// A type byte that the format does not define.
     UnknownEntryType {
         /// The byte.
@@ -219,6 +239,16 @@ impl fmt::Display for FormatError {
                     f,
                     "the lowest hash of a table, {min_hash:016x}, is above its highest, {max_hash:016x}"
                 )
+            }
+            Self::NotOlder { number, own } => {
+                write!(f, "describes file {number}, which is not older than meta file {own} itself")
+            }
+            Self::WrongPart { commit } => write!(
+                f,
+                "states that it is a part of commit {commit}, which is older, or lists what only a whole commit lists"
+            ),
+            Self::NotListedLast { own } => {
+                write!(f, "list of live meta files does not end with {own}, the file itself")
             }
             Self::UnknownEntryType { found } => write!(f, "unknown entry type {found}"),
             Self::NoSuchBlock { block, block_count } => {

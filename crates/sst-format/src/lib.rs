@@ -85,6 +85,7 @@ pub mod meta_file;
 pub mod meta_head;
 pub mod monitor;
 pub mod offset_table;
+pub mod own_number;
 pub mod protection;
 pub mod types;
 pub mod value_ref;

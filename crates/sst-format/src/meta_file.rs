@@ -26,6 +26,7 @@ use crate::block::BlockHeader;
 use crate::content_digest::FamilyCertificate;
 use crate::filter::FilterBytes;
 use crate::meta_start::{MetaStart, encode_start};
+use crate::own_number::{check_list, check_older, check_part};
 use crate::protection::{self, BlobRecord, LiveMeta, ProtectionSection};
 use crate::{Crc32, FormatError, SequenceNumber, SstMeta, Structure, TableProtection};
 
@@ -229,6 +230,26 @@ impl<'a> MetaFile<'a> {
         let tables = self.tables().zip(self.filter_ranges()).zip(protected);
         let table = |((record, filter), protection)| TableParts { record, filter, protection };
         Ok(tables.map(table).collect())
+    }
+
+    /// Checks what the file says against its own sequence number: see
+    /// [`own_number`](crate::own_number). O(tables, blobs and live meta files).
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError::NotOlder`], [`FormatError::WrongPart`], [`FormatError::NotListedLast`].
+    pub fn check_number(&self, own: SequenceNumber) -> Result<(), FormatError> {
+        check_older(own, self.tables().map(|table| table.sequence.0))?;
+        let Some(section) = self.protection else { return Ok(()) };
+        check_older(own, section.blobs().map(|blob| blob.number.0))?;
+        match section.head() {
+            Some(head) if head.commit() != own => {
+                let lists_nothing =
+                    section.live_metas().next().is_none() && section.certificates().len() == 0;
+                check_part(own, head.commit(), lists_nothing)
+            }
+            _ => check_list(own, section.live_metas()),
+        }
     }
 
     /// The protection section; `None` in a meta file of the original's.

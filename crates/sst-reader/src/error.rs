@@ -352,6 +352,14 @@ pub enum Corruption {
         /// Highest hash of the table.
         max: u64,
     },
+    /// A meta file of version 3 names a table that belongs to another family than its own.
+    #[error("names table {table}, which another meta file describes as one of family {family}")]
+    OfOtherFamily {
+        /// The table.
+        table: SequenceNumber,
+        /// The family of the other meta file.
+        family: u32,
+    },
     /// A description beside a table is not of one table.
     #[error("describes {found} tables where it is to describe one")]
     NotOfOneTable {
@@ -364,9 +372,6 @@ pub enum Corruption {
         /// The newest meta file of that commit.
         commit: SequenceNumber,
     },
-    /// The newest meta file does not list itself.
-    #[error("does not list itself among the live meta files")]
-    NotListed,
     /// The live entries of a family are not those that the commit says they are.
     #[error("certifies {expected} in family {family}, where there are {found}")]
     Certificate {

@@ -56,6 +56,8 @@ struct PooledTable {
 struct Meta {
     sequence: SequenceNumber,
     family: u32,
+    /// A multiple of 3 stands for version 3, which names tables of its own family only.
+    version: u8,
     obsolete: Vec<SequenceNumber>,
     described: Vec<SequenceNumber>,
 }
@@ -129,7 +131,7 @@ fn check(input: &mut Input<'_>) -> Result<(), AnyError> {
     let pool = pool()?;
     let scratch = scratch()?;
     let dir = scratch.path();
-    write(dir, &metas, pool, is_protected, input)?;
+    write(dir, &metas, pool, is_protected)?;
     let live = live(&metas);
     check_catalog(dir, &live)?;
     if is_protected {
@@ -144,6 +146,7 @@ fn check(input: &mut Input<'_>) -> Result<(), AnyError> {
         let set = SstSet::open_family(dir, family, &reader_options())?;
         check_set(&set, &tables)?;
         check_many(&set, &tables)?;
+        check_ranges(dir, family, &tables)?;
         check_merge(dir, family, &tables)?;
         // Copying takes longer than all the rest.
         if is_protected && extra.is_multiple_of(16) {
@@ -158,14 +161,21 @@ fn of_pool(pool: &[PooledTable], table: SequenceNumber) -> Result<&PooledTable, 
     Ok(index.and_then(|index| pool.get(index)).ok_or("a table of the pool")?)
 }
 
+/// The family of a table.
+const fn family_of(table: SequenceNumber) -> u32 {
+    table.0.is_multiple_of(4) as u32
+}
+
 /// A chain of meta files, the oldest first, none of which describes a table twice.
 fn chain(input: &mut Input<'_>) -> Vec<Meta> {
     let count = 1 + input.below(MAX_METAS);
-    let numbers = |input: &mut Input<'_>, most: usize| -> Vec<SequenceNumber> {
+    // Of one family, or of any.
+    let numbers = |input: &mut Input<'_>, most: usize, of: Option<u32>| -> Vec<SequenceNumber> {
         let mut numbers = Vec::new();
         for _ in 0..input.below(most) {
             let number = SequenceNumber(1 + u32::from(input.u8()) % TABLES);
-            if !numbers.contains(&number) {
+            let is_of_it = of.is_none_or(|family| family == family_of(number));
+            if is_of_it && !numbers.contains(&number) {
                 numbers.push(number);
             }
         }
@@ -173,11 +183,16 @@ fn chain(input: &mut Input<'_>) -> Vec<Meta> {
     };
     (FIRST_META..)
         .take(count)
-        .map(|sequence| Meta {
-            sequence: SequenceNumber(sequence),
-            family: u32::from(input.u8().is_multiple_of(4)),
-            obsolete: numbers(input, 5),
-            described: numbers(input, 6),
+        .map(|sequence| {
+            let (family, version) = (u32::from(input.u8().is_multiple_of(4)), input.u8());
+            let of_obsolete = Some(family).filter(|_| version.is_multiple_of(3));
+            Meta {
+                sequence: SequenceNumber(sequence),
+                family,
+                version,
+                obsolete: numbers(input, 5, of_obsolete),
+                described: numbers(input, 6, Some(family)),
+            }
         })
         .collect()
 }
@@ -203,7 +218,6 @@ fn write(
     metas: &[Meta],
     pool: &[PooledTable],
     is_protected: bool,
-    input: &mut Input<'_>,
 ) -> Result<(), AnyError> {
     let path = |sequence, kind| dir.join(FileName { sequence, kind }.to_string());
     let mut tables: Vec<_> = metas.iter().flat_map(|meta| &meta.described).copied().collect();
@@ -220,13 +234,14 @@ fn write(
         let hashes = HashRange::FULL;
         let this = ListedMeta { sequence: meta.sequence, checksum: 0, family: meta.family, hashes };
         let list: Vec<_> = listed.iter().copied().chain([this]).collect();
-        let (mut bytes, checksum) = encode(meta, &list, pool, input.u8())?;
+        let (mut bytes, checksum) = encode(meta, &list, pool)?;
+        let hashes = if meta.version.is_multiple_of(3) { hashes_of(meta, pool)? } else { hashes };
         if !is_protected {
             let end = MetaFile::parse(&bytes, crc32fast::hash)?.used_keys_range().end;
             bytes.truncate(end);
         }
         fs::write(path(meta.sequence, FileKind::Meta), bytes)?;
-        listed.push(ListedMeta { checksum, ..this });
+        listed.push(ListedMeta { checksum, hashes, ..this });
     }
     let newest = metas.last().ok_or("a chain has a meta file")?.sequence;
     let current = Current::encode(newest, crc32fast::hash);
@@ -235,12 +250,21 @@ fn write(
     Ok(())
 }
 
+/// The hashes of all tables that a meta file describes or names obsolete.
+fn hashes_of(meta: &Meta, pool: &[PooledTable]) -> Result<HashRange, AnyError> {
+    let mut hashes = HashRange::EMPTY;
+    for table in meta.obsolete.iter().chain(&meta.described) {
+        let table = &of_pool(pool, *table)?.meta;
+        hashes = hashes.union(HashRange { min: table.min_hash, max: table.max_hash });
+    }
+    Ok(hashes)
+}
+
 /// The bytes of a meta file in version 1, 2 or 3, and its checksum.
 fn encode(
     meta: &Meta,
     list: &[ListedMeta],
     pool: &[PooledTable],
-    version: u8,
 ) -> Result<(Vec<u8>, u32), AnyError> {
     let tables: Vec<(SequenceNumber, SstMeta)> = meta
         .described
@@ -253,7 +277,7 @@ fn encode(
         .map(|table| Ok(of_pool(pool, *table)?.blob))
         .collect::<Result<_, AnyError>>()?;
     blobs.sort_by_key(|blob| blob.number);
-    let Meta { sequence, family, obsolete, .. } = meta;
+    let Meta { sequence, family, version, obsolete, .. } = meta;
     if version.is_multiple_of(3) {
         let described = tables.iter().map(|(table, meta)| DescribedTable::new(*table, meta));
         let parts = MetaFileV3 {
@@ -309,6 +333,26 @@ fn check_many(set: &SstSet, tables: &[(SequenceNumber, Table)]) -> Result<(), An
         let newest = tables.iter().rev().find_map(|(_, table)| table.get(&place));
         let expected = newest.and_then(|values| values.first()).cloned().flatten();
         assert_eq!(found.as_deref(), expected.as_deref());
+    }
+    Ok(())
+}
+
+/// Sets of ranges of hashes, which read only the meta files that they need.
+fn check_ranges(
+    dir: &Path,
+    family: u32,
+    tables: &[(SequenceNumber, Table)],
+) -> Result<(), AnyError> {
+    for hashes in [0..=u64::MAX, 0..=u64::MAX / 2, u64::MAX / 2 + 1..=u64::MAX] {
+        let set = SstSet::open_range(dir, family, hashes.clone(), &reader_options())?;
+        let mut expected: BTreeMap<&(u64, Vec<u8>), Option<&Vec<u8>>> = BTreeMap::new();
+        for (key, values) in tables.iter().flat_map(|(_, table)| table) {
+            expected.insert(key, values.first().and_then(Option::as_ref));
+        }
+        for (key, value) in expected {
+            let value = value.filter(|_| hashes.contains(&key.0));
+            assert_eq!(set.get(&key.1)?.as_deref(), value.map(Vec::as_slice), "{hashes:x?}");
+        }
     }
     Ok(())
 }

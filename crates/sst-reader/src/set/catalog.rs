@@ -294,12 +294,9 @@ fn read_listed(
         let cause = Corruption::PartOfCommit { commit: newest.commit };
         return Err(ReadError::corrupt(label, cause));
     }
-    // Parsing has made sure that they ascend.
+    // They ascend, and end with the newest.
     let mut listed = newest.listed()?;
     listed.reverse();
-    if listed.first().is_none_or(|first| first.live.sequence != newest.sequence) {
-        return Err(ReadError::corrupt(label, Corruption::NotListed));
-    }
     let by = newest.sequence;
     let mut metas = Vec::with_capacity(listed.len());
     metas.push(Arc::new(newest));

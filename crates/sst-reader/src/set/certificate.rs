@@ -2,6 +2,7 @@
 
 use sha2::{Digest, Sha256};
 use sst_format::content_digest::{ContentDigest, ValueDigest};
+use sst_format::meta_head::HashRange;
 
 use super::paths::path_of;
 use super::{Catalog, SstSet};
@@ -17,8 +18,9 @@ fn sha256(pieces: &[&[u8]]) -> [u8; 32] {
 }
 
 impl Catalog {
-    /// The certified digest of the live entries of a family; `None` if there is none. It is taken
-    /// as it is written: [`SstSet::verify_certificate`] compares it with the entries.
+    /// The certified digest of the live entries of a family, all of them, whatever range of hashes
+    /// the catalog is of; `None` if there is none. It is taken as it is written:
+    /// [`SstSet::verify_certificate`] compares it with the entries.
     #[must_use]
     pub fn certificate(&self, family: u32) -> Option<ContentDigest> {
         let mut certificates = self.certificates.iter();
@@ -28,8 +30,9 @@ impl Catalog {
 
 impl SstSet {
     /// The certified digest of the live entries of the set: a writer has read them back from disk
-    /// before it published them (`sst_merge::certify`). `None` if there is none. O(families);
-    /// nothing is read.
+    /// before it published them (`sst_merge::certify`). `None` if there is none, and for a set of a
+    /// range of hashes ([`SstSet::open_range`]), since the certificate is about all entries of the
+    /// family. O(families); nothing is read.
     ///
     /// Two sets with equal certificates answer every [`SstSet::get`] alike, and each other's
     /// [`SstSet::iter`] entry for entry, however their entries lie in tables: a copy, a merged
@@ -37,7 +40,9 @@ impl SstSet {
     /// sure that is.
     #[must_use]
     pub fn certificate(&self) -> Option<ContentDigest> {
-        self.catalog().certificate(self.family())
+        let catalog = self.catalog();
+        let is_whole = catalog.scope().hashes == HashRange::FULL;
+        catalog.certificate(self.family()).filter(|_| is_whole)
     }
 
     /// An order-independent digest of the live entries of the set, found by reading all of them,
@@ -81,8 +86,9 @@ impl SstSet {
         Ok(digest)
     }
 
-    /// Reads all live entries and compares their digest with the certificate of the commit. Returns
-    /// the certificate; `None` if there is none, and nothing was compared.
+    /// Reads all live entries and compares their digest with [`SstSet::certificate`]. Returns the
+    /// certificate; `None` if there is none, as for a set of a range of hashes, and nothing was
+    /// compared.
     ///
     /// # Errors
     ///

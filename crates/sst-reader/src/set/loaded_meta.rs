@@ -3,14 +3,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use sst_format::SequenceNumber;
 use sst_format::content_digest::FamilyCertificate;
 use sst_format::file_name::FileKind;
 use sst_format::identity::{CommitIdentity, TableIdentity};
 use sst_format::live::DescribesTables;
 use sst_format::meta_file::{MetaFile, TableParts};
 use sst_format::meta_head::{CommitKind, HashRange, ListedMeta, MetaHead};
+use sst_format::own_number::{check_list, check_older, check_part};
 use sst_format::protection::{BlobRecord, CHECKSUM_FROM_END, LiveMeta};
+use sst_format::{FormatError, SequenceNumber};
 
 use super::CatalogTable;
 use super::catalog_table::ProtectedParts;
@@ -71,10 +72,13 @@ impl LoadedMeta {
         sequence: SequenceNumber,
         access: Access,
     ) -> Result<Self, ReadError> {
-        Self::read_file(&FileLabel::new(path_of(dir, sequence, FileKind::Meta)), sequence, access)
+        let label = FileLabel::new(path_of(dir, sequence, FileKind::Meta));
+        let meta = Self::read_file(&label, sequence, access)?;
+        meta.check_number().map_err(|error| ReadError::corrupt(&label, error))?;
+        Ok(meta)
     }
 
-    /// [`LoadedMeta::read`] of a file of any name.
+    /// [`LoadedMeta::read`] of a file of any name, whose numbers have no meaning.
     pub(super) fn read_file(
         label: &FileLabel,
         sequence: SequenceNumber,
@@ -197,6 +201,30 @@ impl LoadedMeta {
         })
     }
 
+    /// Checks what it says against its own number. Lists that are in areas are checked when they
+    /// are read.
+    fn check_number(&self) -> Result<(), FormatError> {
+        check_older(self.sequence, self.tables.iter().map(|table| table.sequence.0))?;
+        if let Blobs::Held(blobs) = &self.blobs {
+            check_older(self.sequence, blobs.iter().map(|blob| blob.number.0))?;
+        }
+        if self.is_part() {
+            let lists_nothing = match &self.list {
+                Listed::Numbers(listed) => listed.is_empty(),
+                Listed::Area(area) => area.len() == 0,
+            };
+            let lists_nothing = lists_nothing && self.certificates.is_empty();
+            return check_part(self.sequence, self.commit, lists_nothing);
+        }
+        match &self.list {
+            Listed::Numbers(listed) if self.checksum.is_some() => {
+                check_list(self.sequence, listed.iter().copied())
+            }
+            // A meta file of the original's has no list.
+            Listed::Numbers(_) | Listed::Area(_) => Ok(()),
+        }
+    }
+
     /// The tables that it describes, oldest first.
     pub(super) fn tables(&self) -> &[CatalogTable] {
         &self.tables
@@ -207,7 +235,8 @@ impl LoadedMeta {
         self.commit != self.sequence
     }
 
-    /// The live meta files as of its commit, in ascending order; none without protection.
+    /// The live meta files as of its commit, in ascending order, itself last; none without
+    /// protection. A part has no list, and is not asked for one.
     pub(super) fn listed(&self) -> Result<Vec<ListedFile>, ReadError> {
         let area = match &self.list {
             Listed::Numbers(numbers) => {
@@ -216,8 +245,10 @@ impl LoadedMeta {
             }
             Listed::Area(area) => area,
         };
-        let listed = ListedMeta::parse_list(self.source.part(area)?.as_slice())
-            .map_err(|error| ReadError::corrupt(&self.source.label, error))?;
+        let damage = |error| ReadError::corrupt(&self.source.label, error);
+        let listed = ListedMeta::parse_list(self.source.part(area)?.as_slice()).map_err(damage)?;
+        let numbers = listed.iter().copied().map(LiveMeta::from);
+        check_list(self.sequence, numbers).map_err(damage)?;
         let file = |listed: ListedMeta| ListedFile {
             coverage: Some((listed.family, listed.hashes)),
             live: LiveMeta::from(listed),
@@ -231,9 +262,12 @@ impl LoadedMeta {
             Blobs::Held(blobs) => Ok(blobs.clone()),
             Blobs::Area(area) => {
                 let bytes = self.source.part(area)?;
-                let blobs = BlobRecord::parse_list(bytes.as_slice())
-                    .map_err(|error| ReadError::corrupt(&self.source.label, error))?;
-                Ok(blobs.collect())
+                let damage = |error| ReadError::corrupt(&self.source.label, error);
+                let blobs = BlobRecord::parse_list(bytes.as_slice()).map_err(damage)?;
+                let blobs: Vec<_> = blobs.collect();
+                let numbers = blobs.iter().map(|blob| blob.number.0);
+                check_older(self.sequence, numbers).map_err(damage)?;
+                Ok(blobs)
             }
         }
     }

@@ -85,7 +85,8 @@ impl SstSet {
 
     /// Opens the keys of one family of the directory `dir` whose hashes are in `hashes`: the set
     /// shows no others. Of a commit that is several meta files, each of one range of hashes, only
-    /// those are read that the range needs.
+    /// those are read that the range needs. A set of less than all hashes has no
+    /// [`SstSet::certificate`].
     ///
     /// # Errors
     ///
@@ -195,7 +196,9 @@ impl SstSet {
         opened
     }
 
-    /// The catalog of the whole directory, other families included.
+    /// The catalog of the whole directory, other families included. Of a set of a range of hashes
+    /// ([`SstSet::open_range`]) it has the tables of that family and range only, and the meta files
+    /// that these need; its certificates are those of the commit.
     #[must_use]
     pub const fn catalog(&self) -> &Catalog {
         &self.catalog

@@ -14,6 +14,7 @@ use sst_format::meta_file::{MetaFile, TableParts, TableRecord};
 use sst_format::meta_head::{
     Area, CommitKind, HEAD_LOCATION_LEN, HashRange, HeadLocation, ListedMeta, MetaHead, MetaLimits,
 };
+use sst_format::own_number::{check_list, check_older, check_part};
 use sst_format::protection::{BlobRecord, LiveMeta};
 use sst_format::{FormatError, SequenceNumber};
 
@@ -118,10 +119,25 @@ impl MetaState {
     ) -> Result<Self, PublishError> {
         let path = meta_path(directory, sequence);
         let file = OpenFile::open(file_system, &path)?;
-        match file.head(sequence)? {
-            Some(state) => Ok(state),
-            None => Self::parse(&file.read(0..file.len)?, sequence, &path),
+        let state = match file.head(sequence)? {
+            Some(state) => state,
+            None => Self::parse(&file.read(0..file.len)?, sequence, &path)?,
+        };
+        match state.check_number() {
+            Ok(()) => Ok(state),
+            Err(source) => Err(PublishError::Format { path, source }),
         }
+    }
+
+    /// Checks what it says against its own number.
+    fn check_number(&self) -> Result<(), FormatError> {
+        let own = self.sequence;
+        check_older(own, self.tables.iter().map(|table| table.record.sequence.0))?;
+        check_older(own, self.blobs.iter().map(|blob| blob.number.0))?;
+        if self.commit == own {
+            return check_list(own, self.live_metas.iter().copied().map(LiveMeta::from));
+        }
+        check_part(own, self.commit, self.live_metas.is_empty() && self.certificates.is_empty())
     }
 
     /// Parses and verifies a whole protected meta file.

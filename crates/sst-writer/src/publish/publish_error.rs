@@ -58,8 +58,9 @@ pub enum PublishError {
         /// The directory.
         directory: PathBuf,
     },
-    /// A file is damaged or of another revision of the format.
-    #[error("{} is damaged, or of another revision of the format", path.display())]
+    /// A file is damaged or of another revision of the format, or was written by a later build
+    /// ([`FormatError::is_unknown_version`]).
+    #[error("{} {}", path.display(), Suspicion(source))]
     Format {
         /// The file.
         path: PathBuf,
@@ -202,6 +203,18 @@ impl fmt::Display for Holder<'_> {
     }
 }
 
+/// What is the matter with a file that cannot be parsed. A file of a later build is intact.
+struct Suspicion<'a>(&'a FormatError);
+
+impl fmt::Display for Suspicion<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0.is_unknown_version() {
+            true => "was written by a later build, and only that can add to it",
+            false => "is damaged, or of another revision of the format",
+        })
+    }
+}
+
 struct NoGeneration(Option<SequenceNumber>);
 
 impl fmt::Display for NoGeneration {
@@ -230,6 +243,9 @@ impl PublishError {
             Self::Locked { .. } => io::ErrorKind::ResourceBusy,
             Self::NoSuchGeneration { .. } => io::ErrorKind::NotFound,
             Self::Unprotected { .. } => io::ErrorKind::Unsupported,
+            Self::Format { source, .. } if source.is_unknown_version() => {
+                io::ErrorKind::Unsupported
+            }
             Self::Format { .. }
             | Self::MissingCurrent { .. }
             | Self::BrokenChain { .. }

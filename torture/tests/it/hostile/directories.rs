@@ -143,7 +143,8 @@ fn a_meta_file_that_belongs_elsewhere() {
     fs::write(dir.join("CURRENT"), current).unwrap();
     let error = read_all(dir, &expected, &options, "renamed").0.unwrap_err();
     let commit = SequenceNumber(sequence);
-    assert_eq!(*cause(&error), Corruption::PartOfCommit { commit });
+    let expected = Corruption::Format(FormatError::WrongPart { commit });
+    assert_eq!(*cause(&error), expected);
 }
 
 #[test]

@@ -27,9 +27,12 @@ impl Scope {
             && (self == Self::ALL || self.hashes.overlaps(hashes))
     }
 
-    /// Whether a meta file may say something of the tables in the scope.
+    /// Whether a meta file may say something of the tables in the scope. One of version 1 or 2 is
+    /// listed with all hashes, and may name tables of any family obsolete.
     pub(super) fn needs_meta(self, listed: &ListedFile) -> bool {
-        listed.coverage.is_none_or(|(family, hashes)| self.needs(family, hashes))
+        listed
+            .coverage
+            .is_none_or(|(family, hashes)| hashes == HashRange::FULL || self.needs(family, hashes))
     }
 
     /// Whether a table is in the scope, at least in part.
