@@ -119,7 +119,7 @@ impl Owner {
     /// The owner for a mirror of a commit.
     pub(crate) fn mirror(commit: CommitIdentity) -> Result<Self, StoreError> {
         match commit {
-            CommitIdentity::Protected { sequence, checksum } => {
+            CommitIdentity::Protected { sequence, checksum, .. } => {
                 Ok(Self::Mirror { sequence, checksum })
             }
             _ => Err(StoreError::Internal("only protected commits are mirrored")),

@@ -7,7 +7,7 @@ use sst_format::SequenceNumber;
 use sst_format::content_digest::FamilyCertificate;
 use sst_format::current::Current;
 use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
-use sst_format::identity::CommitIdentity;
+use sst_format::identity::{CommitIdentity, IDENTITY_LEN};
 use sst_format::live::live_tables;
 use sst_format::meta_file::TableRecord;
 use sst_format::meta_head::{CommitKind, HashRange, ListedMeta};
@@ -58,6 +58,7 @@ pub struct RemoteCommit {
     store: Store,
     sequence: SequenceNumber,
     checksum: u32,
+    identity: CommitIdentity,
     /// Oldest first.
     metas: Vec<SharedMeta>,
     /// The live descriptions, oldest first.
@@ -94,9 +95,11 @@ impl CurrentObject {
 /// The identity of the newest commit, from two requests; `None` before the first commit.
 pub(crate) async fn identity_of(store: &Store) -> Result<Option<CommitIdentity>, StoreError> {
     let Some(current) = CurrentObject::read(store).await? else { return Ok(None) };
-    let sequence = current.sequence;
-    let checksum = checksum_of(store, sequence).await?;
-    Ok(Some(CommitIdentity::Protected { sequence, checksum }))
+    let name = FileName { sequence: current.sequence, kind: FileKind::Meta }.to_string();
+    let reader = ObjectReader::open(store, name).await?;
+    let last_bytes = reader.last_bytes(IDENTITY_LEN).await?;
+    let identity = CommitIdentity::of_last_bytes(current.sequence, &last_bytes);
+    identity.map(Some).map_err(|source| StoreError::format(reader.object(), source))
 }
 
 /// The checksum in the trailer of a meta file.
@@ -145,7 +148,7 @@ impl RemoteCommit {
             Ok(SharedMeta::new(meta))
         });
         let mut metas: Vec<_> = older.buffered(PARALLEL_READS).try_collect().await?;
-        let checksum = newest.checksum;
+        let (checksum, identity) = (newest.checksum, newest.identity);
         metas.push(SharedMeta::new(newest));
         metas.sort_by_key(|meta| meta.sequence);
         let live = live_tables(&metas);
@@ -153,7 +156,7 @@ impl RemoteCommit {
             .iter()
             .map(|live| LiveTable { meta: live.meta.clone(), table: live.description.clone() });
         let live = live.collect();
-        Ok(Self { store: store.clone(), sequence, checksum, metas, live })
+        Ok(Self { store: store.clone(), sequence, checksum, identity, metas, live })
     }
 
     /// The commit's number: that of its newest meta file.
@@ -165,7 +168,7 @@ impl RemoteCommit {
     /// Its identity (FORMAT.md section 9). Two commits with equal identities have the same files.
     #[must_use]
     pub const fn identity(&self) -> CommitIdentity {
-        CommitIdentity::Protected { sequence: self.sequence, checksum: self.checksum }
+        self.identity
     }
 
     /// The place it was read from.

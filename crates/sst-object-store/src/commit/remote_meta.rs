@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sst_format::content_digest::FamilyCertificate;
 use sst_format::file_name::{FileKind, FileName};
-use sst_format::identity::TableIdentity;
+use sst_format::identity::{CommitIdentity, TableIdentity};
 use sst_format::live::DescribesTables;
 use sst_format::meta_file::{MetaFile, ProtectedParts, TableParts, TableRecord};
 use sst_format::meta_head::{
@@ -26,6 +26,8 @@ pub(crate) struct RemoteMeta {
     pub(crate) len: u64,
     /// The checksum in its trailer.
     pub(crate) checksum: u32,
+    /// The identity of the commit whose newest meta file it is.
+    pub(crate) identity: CommitIdentity,
     pub(crate) family: u32,
     /// The kind of its commit; `None` before version 3, which does not store it.
     pub(crate) kind: Option<CommitKind>,
@@ -125,6 +127,7 @@ impl RemoteMeta {
             sequence,
             len: reader.len(),
             checksum: head.checksum(),
+            identity: CommitIdentity::of_last_bytes(sequence, &last_bytes).map_err(damaged)?,
             family: head.family(),
             kind: Some(head.kind()),
             commit: head.commit(),
@@ -170,6 +173,7 @@ impl RemoteMeta {
             sequence,
             len: reader.len(),
             checksum: section.checksum(),
+            identity: CommitIdentity::of_last_bytes(sequence, &bytes).map_err(damaged)?,
             family: meta.family(),
             kind: head.map(MetaHead::kind),
             commit: head.map_or(sequence, MetaHead::commit),
