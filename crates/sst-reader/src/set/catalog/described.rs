@@ -38,7 +38,8 @@ impl Catalog {
         Self::read_commit(dir.as_ref(), &Glance::of_current(current), Access::Read, Scope::ALL, &[])
     }
 
-    /// A catalog without tables, for a directory that has no commit yet.
+    /// A catalog without tables, for a directory that has no commit yet. Its commit has the number
+    /// 0, which no commit that a writer makes has.
     #[must_use]
     pub fn empty(dir: impl AsRef<Path>) -> Self {
         let sequence = SequenceNumber::default();
