@@ -116,6 +116,11 @@ fn memory_is_what_the_documentation_says() -> Result<(), WriteError> {
     let mixed = mixed.map(|(number, value)| Numbered { number, key_len: 40, value });
     let with_medium = check(mixed.clone(), 2 * medium.len())?;
     assert!(with_medium > medium.len(), "{with_medium}");
+    // Blocks of the largest size.
+    let large = WriterOptions::default().value_block_size(MIB).key_block_size(MIB);
+    let small = entries(count / 4, 40, |_| EntryValue::Small(&[7; 100]));
+    let with_large_blocks = check_with(large, small, (6 + 3 + 5) * MIB)?;
+    assert!(with_large_blocks > 6 * MIB, "{with_large_blocks}");
     let raw = WriterOptions::default().compression(Compression::None);
     check_with(raw, mixed, 6 * MIB)?;
 

@@ -45,7 +45,8 @@ use crate::{Commit, Entry, Phase, Publisher};
 /// | bytes | for |
 /// |---|---|
 /// | 8 MiB | fixed costs |
-/// | 6 MiB per thread | buffers of a table being written, if the budget has no room for them |
+/// | 7 MiB per thread | buffers of a table being written, if the budget has no room for them |
+/// | 3 × the size of value blocks and 5 × that of key blocks per thread | the same |
 /// | 4 × the longest key, or value in a table, per thread | a value being written |
 /// | 6 MiB per thread | when a blob is put, besides the value if the caller has it in memory |
 /// | 5 per entry | filters until the commit is durable, if they exceed the budget |

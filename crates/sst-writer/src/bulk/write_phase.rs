@@ -55,12 +55,11 @@ impl<'a> WritePhase<'a> {
     ) -> Result<Self, BulkError> {
         let plan = TablePlan::new(totals, &shared.options);
         let threads = shared.options.threads.clamp(1, plan.parts());
-        let has_filter = shared.options.writer.filter.is_some();
         let budget = WriteBudget::new(
             shared.store.budget(),
             threads,
             totals,
-            (plan.table_entries(totals), has_filter),
+            (plan.table_entries(totals), &shared.options.writer),
             shared.store.largest_sort_len(),
         );
         shared.store.shrink_to(budget.resident_len)?;

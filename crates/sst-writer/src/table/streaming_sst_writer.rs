@@ -30,8 +30,10 @@ use crate::{Entry, EntryValue, WriteError, WriterOptions};
 /// |---|---|
 /// | 52 per block | its end, header and index entry, and spare capacity of vectors |
 /// | 8 per reference to a blob | its number, and spare capacity |
-/// | 2 MiB | pending entries, and one key block |
+/// | 2 MiB | pending entries, and one key block of the default size |
 /// | 1 MiB | buffers |
+/// | 3 × the size of value blocks | the open one, and its compressed form |
+/// | 5 × the size of key blocks | the entries of the open one, its bytes and its compressed form |
 /// | 2 × the longest medium value | its compressed form |
 /// | 6 × the longest run of equal hashes | keys and 40 bytes per entry, which make one key block |
 ///
