@@ -7,6 +7,7 @@ mod cursor;
 mod diff;
 mod error;
 mod fragments;
+mod hash_ranges;
 mod input;
 mod output;
 mod runs;

@@ -78,8 +78,22 @@ pub(crate) struct MergeArgs {
     max_layers: Option<u16>,
 
     /// With --auto: the highest size of the tables of a family to merge [default: no limit]
+    ///
+    /// A family that would take more is merged range by range of hashes, in later runs.
     #[arg(long, value_name = "SIZE", requires = "auto", value_parser = size::bytes)]
     max_bytes: Option<u64>,
+
+    /// With --auto: the space that a family may take, in per cent of its live entries [default: 130]
+    #[arg(long, value_name = "PERCENT", requires = "auto",
+        value_parser = clap::value_parser!(u64).range(101..))]
+    max_space: Option<u64>,
+
+    /// With --auto: how many of 100 loaded entries replace an older one [default: 50]
+    ///
+    /// It cannot be known without reading, and tells how much space the family takes.
+    #[arg(long, value_name = "PERCENT", requires = "auto",
+        value_parser = clap::value_parser!(u64).range(..=100))]
+    replaced: Option<u64>,
 
     /// With --auto: print what would be merged, and change nothing
     #[arg(long, requires = "auto")]
@@ -248,13 +262,7 @@ fn compact_by_policy(args: &MergeArgs, context: Context) -> Result<Exit, CliErro
     };
     let catalog = read_catalog(directory)?;
     let families = args.family.map_or_else(|| catalog.families(), |family| [family].into());
-    let mut policy = MergePolicy::default();
-    if let Some(max_layers) = args.max_layers {
-        policy = policy.max_layers(max_layers.into());
-    }
-    if let Some(max_bytes) = args.max_bytes {
-        policy = policy.max_bytes(max_bytes);
-    }
+    let policy = policy(args);
     let plans = families.iter().map(|&family| (family, plan_compaction(&catalog, family, &policy)));
     let plans: Vec<_> = plans.filter(|(_, plans)| !plans.is_empty()).collect();
     if plans.is_empty() {
@@ -305,13 +313,30 @@ fn compact_by_policy(args: &MergeArgs, context: Context) -> Result<Exit, CliErro
     Ok(Exit::Success)
 }
 
+fn policy(args: &MergeArgs) -> MergePolicy {
+    let mut policy = MergePolicy::default();
+    if let Some(max_layers) = args.max_layers {
+        policy = policy.max_layers(max_layers.into());
+    }
+    if let Some(max_bytes) = args.max_bytes {
+        policy = policy.max_bytes(max_bytes);
+    }
+    if let Some(percent) = args.max_space {
+        policy = policy.max_space_percent(percent);
+    }
+    if let Some(percent) = args.replaced {
+        policy = policy.replaced_percent(percent);
+    }
+    policy
+}
+
 /// A merge that would be done, as JSON.
 #[derive(Serialize)]
 struct Planned {
     path: String,
     family: u32,
     layers: usize,
-    tables: usize,
+    tables: u64,
     bytes: u64,
 }
 
@@ -323,13 +348,16 @@ fn print_plans(
     let mut output = Output::stdout();
     for (family, plans) in families {
         for plan in plans {
-            let MergePlan { layers, tables, bytes, .. } = *plan;
+            let MergePlan { layers, bytes, .. } = *plan;
+            let tables = plan.tables.len() as u64;
             let name = directory.display().to_string();
             if context.json {
                 output.report(&Planned { path: name, family: *family, layers, tables, bytes })?;
             } else {
                 output.line(format_args!(
-                    "{name}, family {family}: would merge the {layers} newest layers: {tables} tables, {}",
+                    "{name}, family {family}: would merge {} in {}, {}",
+                    counted(tables, "table"),
+                    counted(layers as u64, "layer"),
                     HumanBytes(bytes),
                 ))?;
             }

@@ -1,27 +1,34 @@
 //! Compaction that decides by itself.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use sst_format::monitor::Monitor;
-use sst_reader::{Catalog, ReaderOptions};
+use sst_reader::{Catalog, CatalogTable, ReaderOptions};
 use sst_writer::Publisher;
 
-use crate::{Compaction, MergeError, MergeOptions, MergePlan, MergePolicy, TableSize, compact};
+use super::{MergePlan, MergePolicy, TableSize};
+use crate::output::compact_tables;
+use crate::{Compaction, MergeError, MergeOptions};
 
 /// The merges that a policy wants of a family, one after the other; empty if it wants none. Nothing
 /// is merged. Merges are estimated to write as many bytes as they read.
 #[must_use]
 pub fn plan_compaction(catalog: &Catalog, family: u32, policy: &MergePolicy) -> Vec<MergePlan> {
-    policy.choose_all(&sizes(catalog, family))
+    let sizes: Vec<_> = oldest_first(catalog, family).map(size_of).collect();
+    policy.choose_all(&sizes)
 }
 
-/// Merges the newest layers of a family in place, as often as the policy wants it. Each merge is a
-/// commit, as one of [`compact`] is: it may be cancelled, and a crash leaves the tables before or
-/// the tables after. All of them together read at most [`MergePolicy::max_bytes`].
+/// Merges tables of a family in place, as often as the policy wants it. Each merge is a commit, as
+/// one of [`compact`](crate::compact) is: it may be cancelled, and a crash leaves the tables before
+/// or the tables after. All of them together read at most [`MergePolicy::max_bytes`].
 ///
-/// `each` is called after each merge.
+/// [`MergeOptions::cuts`] is ignored: plans have cuts of their own. `each` is called after each
+/// merge.
 ///
 /// # Errors
 ///
-/// As [`compact`]. Merges before the error stay.
+/// As [`compact`](crate::compact). Merges before the error stay.
 pub fn auto_compact(
     publisher: &mut Publisher,
     family: u32,
@@ -29,28 +36,40 @@ pub fn auto_compact(
     options: &MergeOptions,
     reader: &ReaderOptions,
     monitor: &Monitor,
-    mut each: impl FnMut(MergePlan, &Compaction),
+    mut each: impl FnMut(&MergePlan, &Compaction),
 ) -> Result<(), MergeError> {
-    let mut policy = policy.clone();
+    let mut limit = policy.max_bytes;
     while publisher.current().is_some() {
-        let catalog = Catalog::read(publisher.directory())?;
-        let Some(plan) = policy.choose(&sizes(&catalog, family)) else { break };
-        let merged = compact(publisher, family, plan.tables, options, reader.clone(), monitor)?;
-        let merged = merged.ok_or_else(|| MergeError::internal("a plan has tables to merge"))?;
-        policy.max_bytes -= plan.bytes;
-        each(plan, &merged);
+        let catalog = Arc::new(Catalog::read(publisher.directory())?);
+        let tables: Vec<_> = oldest_first(&catalog, family).collect();
+        let sizes: Vec<_> = tables.iter().copied().map(size_of).collect();
+        let Some(plan) = policy.choose_within(&sizes, limit) else { break };
+        let merged = plan.tables.iter().filter_map(|place| tables.get(*place));
+        let merged: HashSet<_> = merged.map(|table| table.sequence).collect();
+        if merged.len() != plan.tables.len() {
+            return Err(MergeError::internal("a plan names tables of its family"));
+        }
+        let options = options.clone().cuts(plan.cuts.clone());
+        let reader = reader.clone();
+        let merged =
+            compact_tables(publisher, &catalog, family, &merged, &options, reader, monitor)?;
+        limit = limit
+            .checked_sub(plan.bytes)
+            .ok_or_else(|| MergeError::internal("a plan keeps to its limit"))?;
+        each(&plan, &merged);
     }
     Ok(())
 }
 
 /// The tables of a family, the oldest first.
-fn sizes(catalog: &Catalog, family: u32) -> Vec<TableSize> {
-    let of_family = catalog.tables.iter().rev().filter(|table| table.family == family);
-    of_family
-        .map(|table| TableSize {
-            bytes: table.record.file_size,
-            min_hash: table.record.min_hash,
-            max_hash: table.record.max_hash,
-        })
-        .collect()
+fn oldest_first(catalog: &Catalog, family: u32) -> impl Iterator<Item = &CatalogTable> {
+    catalog.tables.iter().rev().filter(move |table| table.family == family)
+}
+
+fn size_of(table: &CatalogTable) -> TableSize {
+    TableSize {
+        bytes: table.record.file_size,
+        min_hash: table.record.min_hash,
+        max_hash: table.record.max_hash,
+    }
 }

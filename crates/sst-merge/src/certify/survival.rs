@@ -1,5 +1,8 @@
 //! A merge keeps the certificate of its directory (FORMAT.md section 12).
 
+use std::collections::HashSet;
+
+use sst_format::SequenceNumber;
 use sst_format::content_digest::ContentDigest;
 use sst_reader::{Catalog, CatalogTable};
 use sst_writer::publish::PreparedCommit;
@@ -11,8 +14,8 @@ use crate::{Duplicates, MergeError, OlderTables};
 pub(crate) struct MergedInPlace<'m> {
     /// The commit that the merge started from.
     pub(crate) base: &'m Catalog,
-    /// How many of the newest tables of the family were merged.
-    pub(crate) replaced: usize,
+    /// The tables of the family that were merged.
+    pub(crate) merged: &'m HashSet<SequenceNumber>,
     /// The tables that were not merged.
     pub(crate) older: &'m OlderTables,
     pub(crate) duplicates: Duplicates,
@@ -43,13 +46,13 @@ impl MergedInPlace<'_> {
         let family = prepared.family();
         // Without a certificate there is none to keep.
         let Some(certified) = self.base.certificate(family) else { return Ok(()) };
-        let newest = self.newest(family);
-        let is_whole = newest.len() == self.tables(family).count();
+        let merged = self.merged(family);
+        let is_whole = merged.len() == self.tables(family).count();
         let expected = match is_whole {
             true => certified,
             false => {
                 let mut catalog = self.base.clone();
-                catalog.tables = newest;
+                catalog.tables = merged;
                 let mut inputs = ReadBack::cached(catalog, family, &*prepared);
                 inputs.newest_entries(self.older)?
             }
@@ -93,8 +96,9 @@ impl MergedInPlace<'_> {
     }
 
     /// The tables that were merged, the newest first.
-    fn newest(&self, family: u32) -> Vec<CatalogTable> {
-        self.tables(family).take(self.replaced).cloned().collect()
+    fn merged(&self, family: u32) -> Vec<CatalogTable> {
+        let merged = |table: &&CatalogTable| self.merged.contains(&table.sequence);
+        self.tables(family).filter(merged).cloned().collect()
     }
 }
 
@@ -160,8 +164,10 @@ mod tests {
         let mut commit = publisher.begin();
         let table = write(&commit, rows);
         commit.add_table(table).unwrap();
-        for table in base.tables.iter().take(replaced) {
-            commit.obsolete(table.sequence).unwrap();
+        let merged: HashSet<_> =
+            base.tables.iter().take(replaced).map(|table| table.sequence).collect();
+        for table in &merged {
+            commit.obsolete(*table).unwrap();
         }
         let mut prepared = commit.prepare().unwrap();
         let name = FileName { sequence: prepared.tables()[0].0, kind: FileKind::Sst };
@@ -169,7 +175,7 @@ mod tests {
         let mut bytes = fs::read(&path).unwrap();
         damage(&mut bytes);
         fs::write(&path, bytes).unwrap();
-        MergedInPlace { base: &base, replaced, older: &older, duplicates }
+        MergedInPlace { base: &base, merged: &merged, older: &older, duplicates }
             .keep_certificate(&mut prepared)?;
         Ok(prepared.certificates() == base.certificates)
     }

@@ -1,9 +1,11 @@
 //! The inputs of a merge: tables, from the oldest to the newest.
 
+use std::collections::HashSet;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 
+use sst_format::SequenceNumber;
 use sst_reader::{BlockCache, Catalog, CatalogTable, ReaderOptions, StaticSortedFile};
 
 use crate::runs::{Run, RunCursor, TableInput};
@@ -78,6 +80,24 @@ impl Inputs {
             newest.iter().rev().map(|table| TableInput::listed(Arc::clone(catalog), table)),
         );
         OlderTables::of(older.iter().map(|table| table.record.min_hash..=table.record.max_hash))
+    }
+
+    /// Adds the tables of one family of a directory that are among `chosen`. Returns the others,
+    /// which are older than those of `chosen` that they overlap.
+    #[must_use = "without it tombstones that still hide something would be dropped"]
+    pub(crate) fn add_chosen(
+        &mut self,
+        catalog: &Arc<Catalog>,
+        family: u32,
+        chosen: &HashSet<SequenceNumber>,
+    ) -> OlderTables {
+        let of_family = catalog.tables.iter().filter(|table| table.family == family);
+        let (merged, stay): (Vec<_>, Vec<_>) =
+            of_family.partition(|table| chosen.contains(&table.sequence));
+        let oldest_first = merged.iter().rev();
+        self.tables
+            .extend(oldest_first.map(|table| TableInput::listed(Arc::clone(catalog), table)));
+        OlderTables::of(stay.iter().map(|table| table.record.min_hash..=table.record.max_hash))
     }
 
     /// Adds one table: as the directory around it describes it, if that lists it, else on its own.

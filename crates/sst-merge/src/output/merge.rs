@@ -1,5 +1,6 @@
 //! Merging into a commit, into a file, and in place.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use sst_writer::{Commit, Publisher, WriterOptions};
 use super::table_splitter::{TableSplitter, Written};
 use super::target::{CommitTarget, FileTarget, Target};
 use crate::certify::survival::MergedInPlace;
+use crate::hash_ranges::HashRanges;
 use crate::input::Part;
 use crate::{Counts, Inputs, MergeError, MergeOptions, Monitor, OlderTables, Sample, certify};
 
@@ -221,36 +223,71 @@ pub fn compact(
     }
     // The publisher holds the lock, so nothing changes underneath.
     let catalog = Arc::new(Catalog::read(publisher.directory())?);
-    let mut inputs = Inputs::new(reader);
-    let older = inputs.add_newest(&catalog, family, newest);
-    let options = options.clone().older(older).hashes(0..=u64::MAX);
-    let replaced = inputs.table_count();
-    if replaced == 0 {
+    let of_family = catalog.tables.iter().filter(|table| table.family == family);
+    let merged: HashSet<_> = of_family.take(newest).map(|table| table.sequence).collect();
+    if merged.is_empty() {
         return Ok(None);
     }
+    compact_tables(publisher, &catalog, family, &merged, options, reader, monitor).map(Some)
+}
+
+/// As [`compact`], of some tables of a family: of all that are newer than one of them, either they
+/// are among them too, or they do not overlap it.
+pub(crate) fn compact_tables(
+    publisher: &mut Publisher,
+    catalog: &Arc<Catalog>,
+    family: u32,
+    merged: &HashSet<SequenceNumber>,
+    options: &MergeOptions,
+    reader: ReaderOptions,
+    monitor: &Monitor,
+) -> Result<Compaction, MergeError> {
+    check_order(catalog, family, merged)?;
+    let mut inputs = Inputs::new(reader);
+    let older = inputs.add_chosen(catalog, family, merged);
+    let options = options.clone().older(older).hashes(0..=u64::MAX);
     let mut commit = publisher.begin_family(family);
     commit.set_kind(CommitKind::Merge);
     let report = merge_into_commit(&inputs, &mut commit, &options, monitor)?;
     let of_family = catalog.tables.iter().filter(|table| table.family == family);
-    for table in of_family.take(replaced) {
+    for table in of_family.filter(|table| merged.contains(&table.sequence)) {
         commit.obsolete(table.sequence)?;
     }
     // Some systems remove no file that is open.
     drop(inputs);
-    let merged = MergedInPlace {
-        base: &catalog,
-        replaced,
+    let in_place = MergedInPlace {
+        base: catalog,
+        merged,
         older: &options.older,
         duplicates: options.duplicates,
     };
     let mut prepared = commit.prepare()?;
     match prepared.has_digests() {
-        true => merged.check(family, certify(&mut prepared)?)?,
-        false => merged.keep_certificate(&mut prepared)?,
+        true => in_place.check(family, certify(&mut prepared)?)?,
+        false => in_place.keep_certificate(&mut prepared)?,
     }
     let CommitInfo { sequence, not_removed, .. } = prepared.publish()?;
-    let replaced_tables = replaced as u64;
-    Ok(Some(Compaction { report, commit: sequence, replaced_tables, not_removed }))
+    let replaced_tables = merged.len() as u64;
+    Ok(Compaction { report, commit: sequence, replaced_tables, not_removed })
+}
+
+/// The output is newer than all tables. So no table may stay that is newer than one of the merged
+/// ones and may hold the same key.
+fn check_order(
+    catalog: &Catalog,
+    family: u32,
+    merged: &HashSet<SequenceNumber>,
+) -> Result<(), MergeError> {
+    let mut newer = HashRanges::default();
+    for table in catalog.tables.iter().filter(|table| table.family == family) {
+        let (min, max) = (table.record.min_hash, table.record.max_hash);
+        if !merged.contains(&table.sequence) {
+            newer.join(min, max);
+        } else if newer.meet(min, max) {
+            return Err(MergeError::internal("no newer table that stays overlaps a merged one"));
+        }
+    }
+    Ok(())
 }
 
 /// All tables of a merge may hold a key more than once: the cursor has seen to what may be

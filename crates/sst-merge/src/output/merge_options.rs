@@ -33,6 +33,8 @@ pub struct MergeOptions {
     /// blob files, except that it has at least one entry and that entries with equal hashes stay
     /// together. Default: 256 MiB.
     pub max_table_bytes: u64,
+    /// A table ends before each of these hashes, which ascend. Default: none.
+    pub cuts: Vec<u64>,
     /// How tables are written. That a key may come more than once is always allowed, so
     /// [`WriterOptions::multi_value`] is ignored. Default: that of the writer, without filters.
     pub writer: WriterOptions,
@@ -46,6 +48,7 @@ impl Default for MergeOptions {
             hashes: 0..=u64::MAX,
             max_table_entries: 1 << 22,
             max_table_bytes: 256 << 20,
+            cuts: Vec::new(),
             writer: WriterOptions::default(),
         }
     }
@@ -84,6 +87,13 @@ impl MergeOptions {
     #[must_use]
     pub fn max_table_bytes(mut self, max_table_bytes: u64) -> Self {
         self.max_table_bytes = max_table_bytes;
+        self
+    }
+
+    /// Sets the hashes before each of which a table ends, ascending.
+    #[must_use]
+    pub fn cuts(mut self, cuts: Vec<u64>) -> Self {
+        self.cuts = cuts;
         self
     }
 

@@ -5,6 +5,7 @@ mod merge_options;
 mod table_splitter;
 mod target;
 
+pub(crate) use merge::compact_tables;
 pub use merge::{
     Compaction, MergeReport, compact, merge_into_commit, merge_into_file, sample_into_commit,
     sample_into_file,

@@ -25,6 +25,9 @@ pub(crate) struct TableSplitter<T: Target> {
     target: T,
     max_entries: u64,
     max_bytes: u64,
+    /// A table ends before this hash, and then before each of the rest.
+    next_cut: Option<u64>,
+    cuts: std::vec::IntoIter<u64>,
     table: Option<T::Table>,
     /// Bytes of the keys and values of the table.
     bytes: u64,
@@ -34,8 +37,11 @@ pub(crate) struct TableSplitter<T: Target> {
 
 impl<T: Target> TableSplitter<T> {
     pub(crate) fn new(target: T, options: &MergeOptions) -> Self {
+        let mut cuts = options.cuts.clone().into_iter();
         Self {
             target,
+            next_cut: cuts.next(),
+            cuts,
             max_entries: options.max_table_entries,
             max_bytes: options.max_table_bytes,
             table: None,
@@ -56,7 +62,12 @@ impl<T: Target> TableSplitter<T> {
         // A limit is reached at the latest where this many bytes are more than a file can have.
         let bytes = self.bytes.saturating_add(len);
         let (max_entries, max_bytes) = (self.max_entries, self.max_bytes);
+        let is_cut = self.next_cut.is_some_and(|cut| hash >= cut);
+        if is_cut {
+            self.pass_cuts(hash);
+        }
         let is_added = match &mut self.table {
+            _ if is_cut => false,
             // Entries of one hash stay in one table, whatever its limits.
             Some(table) if hash == self.last_hash => {
                 table.add(new)?;
@@ -83,6 +94,12 @@ impl<T: Target> TableSplitter<T> {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Goes to the first cut above a hash.
+    #[cold]
+    fn pass_cuts(&mut self, hash: u64) {
+        self.next_cut = self.cuts.find(|cut| *cut > hash);
     }
 
     /// Finishes the last table.

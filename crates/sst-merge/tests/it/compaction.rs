@@ -4,8 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use proptest::prelude::*;
-use sst_merge::{Duplicates, MergeOptions, MergePolicy, auto_compact, compact, plan_compaction};
+use sst_merge::{
+    Compaction, Duplicates, MergeOptions, MergePlan, MergePolicy, auto_compact, compact,
+    plan_compaction,
+};
 use sst_reader::{Catalog, ReaderOptions, SstSet, verify_directory};
+use sst_writer::{Publisher, PublisherOptions, hash_key};
 
 use crate::support::{
     Layer, Value, content, files, go_on, key, layer, publish, publisher, write_table,
@@ -153,7 +157,7 @@ proptest! {
         let mut publisher = publisher(&dir);
         let (reader, mut merges) = (ReaderOptions::default(), Vec::new());
         auto_compact(&mut publisher, 0, &policy, &options, &reader, &go_on(), |plan, merged| {
-            assert_eq!(plan.tables as u64, merged.replaced_tables);
+            assert_eq!(plan.tables.len() as u64, merged.replaced_tables);
             merges.push(plan.layers);
         })
         .unwrap();
@@ -166,5 +170,70 @@ proptest! {
         prop_assert!(report.damage.is_empty(), "{:?}", report);
         let nothing = plan_compaction(&Catalog::read(&dir).unwrap(), 0, &policy);
         prop_assert!(nothing.is_empty());
+    }
+}
+
+/// The tables of a layer, each with the keys of a part of all hashes.
+fn split(layer: &Layer, bits: u32) -> Vec<Layer> {
+    let mut parts: BTreeMap<u64, Layer> = BTreeMap::new();
+    for (key, values) in layer {
+        let part = hash_key(key) >> 32 >> (32 - bits);
+        parts.entry(part).or_default().insert(key.clone(), values.clone());
+    }
+    parts.into_values().collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Layers of several tables, merged in runs that may not read all of it: the answers and the
+    /// certificate stay, and each run keeps to its limit.
+    #[test]
+    fn answers_stay_if_ranges_are_merged_one_after_the_other(
+        layers in prop::collection::vec((layer(60), 0..4_u32), 2..7),
+        part in 1..5_u64,
+        max_layers in 1..5_usize,
+        max_space in 101..140_u64,
+    ) {
+        let scratch = tempfile::tempdir().unwrap();
+        let dir = scratch.path().join("dir");
+        let mut publisher =
+            Publisher::open(&dir, PublisherOptions::default().digest(true)).unwrap();
+        for (layer, bits) in &layers {
+            let mut commit = publisher.begin();
+            for part in split(layer, *bits) {
+                let table = write_table(&commit, &part);
+                commit.add_table(table).unwrap();
+            }
+            sst_merge::publish(commit).unwrap();
+        }
+        drop(publisher);
+        let newest_of = || -> Vec<_> { answers(&dir).into_values().map(|(one, _)| one).collect() };
+        let (before, certificates) = (newest_of(), Catalog::read(&dir).unwrap().certificates);
+        prop_assert_eq!(certificates.len(), 1);
+        let bytes: u64 =
+            Catalog::read(&dir).unwrap().tables.iter().map(|table| table.record.file_size).sum();
+        let policy = MergePolicy::default().max_layers(max_layers).max_space_percent(max_space);
+        let policy = policy.max_bytes(bytes / part);
+        let (options, reader) = (MergeOptions::default(), ReaderOptions::default());
+        let mut publisher = Publisher::open(&dir, PublisherOptions::default()).unwrap();
+        for run in 0.. {
+            prop_assert!(run < 100, "runs do not come to an end");
+            let mut read = 0;
+            let count = |plan: &MergePlan, merged: &Compaction| {
+                assert_eq!(plan.tables.len() as u64, merged.replaced_tables);
+                read += plan.bytes;
+            };
+            auto_compact(&mut publisher, 0, &policy, &options, &reader, &go_on(), count).unwrap();
+            prop_assert!(read <= policy.max_bytes);
+            prop_assert_eq!(newest_of(), before.clone());
+            if read == 0 {
+                break;
+            }
+        }
+        drop(publisher);
+        prop_assert_eq!(Catalog::read(&dir).unwrap().certificates, certificates);
+        let report = verify_directory(&dir, &reader, &go_on()).unwrap();
+        prop_assert!(report.damage.is_empty(), "{:?}", report);
     }
 }
