@@ -19,6 +19,12 @@ use crate::bench::{Peers, conditions_rivals};
 /// The folder of the measuring program, relative to the root of a workspace.
 const PROGRAM: &str = "benches/src/conditions";
 
+/// The default folder for the stores.
+const DIR: &str = "target/conditions";
+
+/// The letters of the conditions.
+pub(crate) const CONDITIONS: [&str; 5] = ["g", "h", "i", "j", "w"];
+
 /// The ways of ours to store and to read cold data, as figures name them.
 const WAYS: [&str; 4] = ["map", "read", "map4k", "read4k"];
 
@@ -44,16 +50,30 @@ pub(crate) struct ConditionArguments {
     /// Number of rounds; figures are medians over them.
     #[arg(long, default_value_t = 5)]
     rounds: u64,
-    /// Measure only these conditions: g (cold data), h (many tables), j (scans and merges), w
-    /// (writing).
-    #[arg(long, default_value = "g,h,j,w")]
+    /// Measure only these conditions: g (cold data), h (many tables), i (increments for days), j
+    /// (scans and merges), w (writing).
+    #[arg(long, default_value = "g,h,i,j,w")]
     only: String,
     /// Use a tenth of the entries, to check that everything works.
     #[arg(long)]
     quick: bool,
     /// Folder for the stores, on a real disk.
-    #[arg(long, default_value = "target/conditions")]
+    #[arg(long, default_value = DIR)]
     dir: PathBuf,
+}
+
+impl ConditionArguments {
+    /// The arguments for a part of `cargo xtask bench`, which reads `json`.
+    pub(crate) fn new(
+        against: Option<String>,
+        peers: Peers,
+        json: PathBuf,
+        rounds: u64,
+        only: String,
+        quick: bool,
+    ) -> Self {
+        Self { against, peers, json: Some(json), rounds, only, quick, dir: PathBuf::from(DIR) }
+    }
 }
 
 /// One side of the comparison: a built program, its samples, and the folder of its stores.

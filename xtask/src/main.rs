@@ -40,7 +40,8 @@ enum Chore {
         #[arg(long, value_enum, default_value_t)]
         peers: bench::Peers,
         /// Arguments for the program: `--workload a,b`, `--rounds N`, `--quick`, `--json`, `--out
-        /// DIR`, `--document FILE`; `--help` lists all.
+        /// DIR`, `--document FILE`; `--help` lists all. The workloads g, h, i, j and w are those of
+        /// `conditions`, also `--against COMMIT`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },

@@ -1,5 +1,5 @@
 //! Measures our store under the conditions of users: data colder than memory (g), many tables (h),
-//! scans and merges (j), and writing files that are kept (w).
+//! increments for days (i), scans and merges (j), and writing files that are kept (w).
 //!
 //! `cargo xtask conditions` builds this program, and runs its rounds in turn with the rounds of a
 //! build of an older commit. `prepare` writes the stores of a condition; `round` measures the
@@ -11,6 +11,7 @@
 mod cold;
 mod counters;
 mod figures;
+mod increments;
 mod merging;
 mod pages;
 mod stores;
@@ -35,7 +36,7 @@ struct Arguments {
     #[arg(long, global = true, default_value = "target/conditions")]
     dir: PathBuf,
     /// Measure only these conditions, given by their letters.
-    #[arg(long, global = true, value_delimiter = ',', default_value = "g,h,j,w")]
+    #[arg(long, global = true, value_delimiter = ',', default_value = "g,h,i,j,w")]
     only: Vec<String>,
     /// Use a tenth of the entries, to check that everything works.
     #[arg(long, global = true)]
@@ -77,6 +78,8 @@ fn main() -> Result<()> {
         match (name.as_str(), arguments.step) {
             ("g", Step::Prepare) => cold::prepare(scope)?,
             ("g", Step::Round { .. }) => cold::round(scope, &mut figures)?,
+            ("i", Step::Prepare) => increments::prepare(scope)?,
+            ("i", Step::Round { .. }) => increments::round(scope, &mut figures)?,
             // The conditions h and j use the same stores.
             ("h" | "j", Step::Prepare) => tables::prepare(scope)?,
             ("h", Step::Round { .. }) => tables::round(scope, &mut figures)?,
@@ -90,6 +93,9 @@ fn main() -> Result<()> {
         }
     }
     if matches!(arguments.step, Step::Round { .. }) {
+        if figures.is_empty() {
+            return Err("nothing was measured".into());
+        }
         println!("{}", figures.to_json()?);
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use sst_amqf::QuotientFilter;
 use sst_benches::random::Random;
-use sst_writer::{Publisher, PublisherOptions, WriterOptions, hash_key};
+use sst_writer::{Commit, Publisher, PublisherOptions, WriterOptions, hash_key};
 
 use crate::Result;
 
@@ -62,15 +62,26 @@ pub(crate) fn write(
     let mut publisher = Publisher::open(dir, PublisherOptions::default())?;
     let mut commit = publisher.begin();
     for numbers in tables {
-        let mut rows: Vec<_> = numbers.iter().map(|number| (key(*number), *number)).collect();
-        rows.sort_by_cached_key(|(key, _)| (hash_key(key), *key));
-        let mut table = commit.create_table(options.clone())?;
-        for (key, number) in &rows {
-            table.add((key, value(*number, value_len).as_slice()))?;
-        }
-        let table = table.finish()?;
-        commit.add_table(table)?;
+        add_table(&mut commit, numbers, value_len, options)?;
     }
     commit.publish()?;
+    Ok(())
+}
+
+/// Writes the entries with these numbers into a table of a commit.
+pub(crate) fn add_table(
+    commit: &mut Commit<'_>,
+    numbers: &[usize],
+    value_len: usize,
+    options: &WriterOptions,
+) -> Result<()> {
+    let mut rows: Vec<_> = numbers.iter().map(|number| (key(*number), *number)).collect();
+    rows.sort_by_cached_key(|(key, _)| (hash_key(key), *key));
+    let mut table = commit.create_table(options.clone())?;
+    for (key, number) in &rows {
+        table.add((key, value(*number, value_len).as_slice()))?;
+    }
+    let table = table.finish()?;
+    commit.add_table(table)?;
     Ok(())
 }

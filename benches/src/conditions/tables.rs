@@ -1,7 +1,7 @@
 //! Condition (h), many tables with everything in memory. The ranges of hashes of the tables are
 //! either disjoint, or all tables cover the full range.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sst_amqf::QuotientFilter;
 use sst_benches::random::Random;
@@ -43,22 +43,30 @@ pub(crate) fn prepare(scope: Scope<'_>) -> Result<()> {
 pub(crate) fn round(scope: Scope<'_>, figures: &mut Figures) -> Result<()> {
     for shape in ["disjoint", "overlapping"] {
         for tables in TABLES {
-            measure(scope, shape, tables, figures)?;
+            let name = format!("h {shape} {tables}");
+            let dir = dir(scope, shape, tables);
+            measure(scope.round, scope.entries, &name, &dir, figures)?;
         }
     }
     Ok(())
 }
 
+/// Measures lookups in a store of this many entries. `name` is the start of the figures' names.
 #[expect(clippy::cast_precision_loss, reason = "counts of lookups")]
-fn measure(scope: Scope<'_>, shape: &str, tables: usize, figures: &mut Figures) -> Result<()> {
-    let mut random = Random::new(scope.round + 1);
+pub(crate) fn measure(
+    round: u64,
+    entries: usize,
+    name: &str,
+    dir: &Path,
+    figures: &mut Figures,
+) -> Result<()> {
+    let mut random = Random::new(round + 1);
     let mut keys = |offset: usize| -> Vec<_> {
-        (0..LOOKUPS).map(|_| key(offset + random.below(scope.entries))).collect()
+        (0..LOOKUPS).map(|_| key(offset + random.below(entries))).collect()
     };
-    let (warm, present, absent) = (keys(0), keys(0), keys(scope.entries));
-    let name = format!("h {shape} {tables}");
+    let (warm, present, absent) = (keys(0), keys(0), keys(entries));
     let start = Counters::now()?;
-    let set = SstSet::open(dir(scope, shape, tables).as_path(), &options())?;
+    let set = SstSet::open(dir, &options())?;
     figures.add(format!("{name} open, µs"), start.elapsed()?.processor_ns / 1e3)?;
     set.open_all()?;
     let get = |keys: &[Key]| -> Result<(f64, usize)> {
