@@ -79,6 +79,13 @@ impl EntryType {
         self.0
     }
 
+    /// Whether the value is with the key.
+    #[must_use]
+    #[inline]
+    pub const fn is_inline(self) -> bool {
+        self.0 >= INLINE
+    }
+
     /// Length of the value reference behind a key of this type, in bytes.
     #[must_use]
     #[inline]
@@ -258,6 +265,7 @@ mod tests {
         for (value_ref, byte, bytes) in cases {
             let entry_type = value_ref.entry_type().unwrap();
             assert_eq!(entry_type.to_byte(), byte);
+            assert_eq!(entry_type.is_inline(), matches!(value_ref, ValueRef::Inline(_)));
             assert_eq!(EntryType::from_byte(byte), Ok(entry_type));
             let mut encoded = Vec::new();
             value_ref.encode(&mut encoded);

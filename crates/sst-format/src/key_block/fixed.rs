@@ -58,14 +58,92 @@ pub(crate) const fn check_empty_entries(
     Ok(())
 }
 
-/// A checked view of a fixed-size key block.
-#[derive(Clone, Copy, Debug)]
-pub struct FixedKeyBlock<'a> {
+/// The header of a fixed-size key block that fits its entries: for a reader that has checked a
+/// block, and keeps the header apart from the bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FixedShape {
     hashes: Hashes,
     entry_count: u32,
     key_len: u8,
     entry_type: EntryType,
     stride: usize,
+}
+
+impl FixedShape {
+    /// Number of entries, at least 1.
+    #[must_use]
+    #[inline]
+    pub const fn entry_count(self) -> u32 {
+        self.entry_count
+    }
+
+    /// Type of every entry.
+    #[must_use]
+    #[inline]
+    pub const fn entry_type(self) -> EntryType {
+        self.entry_type
+    }
+
+    /// Bytes from one entry to the next.
+    #[must_use]
+    #[inline]
+    pub const fn stride(self) -> usize {
+        self.stride
+    }
+
+    /// The shape as one number, never 0, for [`FixedShape::unpack`].
+    ///
+    /// | bits | field |
+    /// |---|---|
+    /// | 0 to 23 | number of entries |
+    /// | 24 to 39 | bytes from one entry to the next |
+    /// | 40 to 47 | key length |
+    /// | 48 to 55 | entry type |
+    /// | 56 to 63 | kind |
+    #[must_use]
+    pub const fn pack(self) -> u64 {
+        let Self { hashes, entry_count, key_len, entry_type, stride } = self;
+        let kind = KeyBlockKind::Fixed(hashes).to_byte();
+        entry_count as u64
+            | (stride as u64) << 24
+            | (key_len as u64) << 40
+            | (entry_type.to_byte() as u64) << 48
+            | (kind as u64) << 56
+    }
+
+    /// The shape that [`FixedShape::pack`] made this number of; `None` for 0 and other numbers that
+    /// name no kind or type.
+    #[must_use]
+    #[inline(always)]
+    pub fn unpack(packed: u64) -> Option<Self> {
+        let [kind, entry_type, key_len, stride_high, stride_low, count @ ..] = packed.to_be_bytes();
+        let KeyBlockKind::Fixed(hashes) = KeyBlockKind::from_byte(kind).ok()? else { return None };
+        let [high, middle, low] = count;
+        Some(Self {
+            hashes,
+            entry_count: u32::from_be_bytes([0, high, middle, low]),
+            key_len,
+            entry_type: EntryType::from_byte(entry_type).ok()?,
+            stride: u16::from_be_bytes([stride_high, stride_low]).into(),
+        })
+    }
+
+    /// The view of the entries of which this is the shape; `None` if it does not fit these bytes.
+    #[must_use]
+    #[inline(always)]
+    pub const fn attach(self, entries: &[u8]) -> Option<FixedKeyBlock<'_>> {
+        if self.entry_count as u64 * self.stride as u64 == entries.len() as u64 {
+            Some(FixedKeyBlock { shape: self, entries })
+        } else {
+            None
+        }
+    }
+}
+
+/// A checked view of a fixed-size key block.
+#[derive(Clone, Copy, Debug)]
+pub struct FixedKeyBlock<'a> {
+    shape: FixedShape,
     entries: &'a [u8],
 }
 
@@ -85,7 +163,8 @@ impl<'a> FixedKeyBlock<'a> {
         let entry_type = EntryType::from_byte(entry_type)?;
         let stride = hashes.stored_len() + usize::from(key_len) + entry_type.value_ref_len();
         let expected = HEADER_LEN as u64 + u64::from(entry_count) * stride as u64;
-        let block = || Self { hashes, entry_count, key_len, entry_type, stride, entries };
+        let shape = FixedShape { hashes, entry_count, key_len, entry_type, stride };
+        let block = || Self { shape, entries };
         match entry_count {
             0 => Err(FormatError::Empty { structure }),
             _ if expected != found => Err(FormatError::WrongLen { structure, expected, found }),
@@ -110,13 +189,13 @@ impl<'a> FixedKeyBlock<'a> {
         let is_whole = entry_count > 0
             && stride > 0
             && u64::from(entry_count) * stride as u64 == entries.len() as u64;
-        is_whole.then_some(Self { hashes, entry_count, key_len, entry_type, stride, entries })
+        let shape = FixedShape { hashes, entry_count, key_len, entry_type, stride };
+        is_whole.then_some(Self { shape, entries })
     }
 
     /// The same block without its entries.
     pub(super) const fn without_bytes(self) -> FixedKeyBlock<'static> {
-        let Self { hashes, entry_count, key_len, entry_type, stride, entries: _ } = self;
-        FixedKeyBlock { hashes, entry_count, key_len, entry_type, stride, entries: &[] }
+        FixedKeyBlock { shape: self.shape, entries: &[] }
     }
 
     /// The same block with the entries of `payload`.
@@ -125,45 +204,58 @@ impl<'a> FixedKeyBlock<'a> {
         &self,
         payload: &'b [u8],
     ) -> Result<FixedKeyBlock<'b>, FormatError> {
-        let Self { hashes, entry_count, key_len, entry_type, stride, entries: _ } = *self;
         let entries = payload.get(HEADER_LEN..).ok_or(FormatError::TooShort {
             structure: Structure::KeyBlock,
             needed: HEADER_LEN as u64,
             available: payload.len() as u64,
         })?;
-        Ok(FixedKeyBlock { hashes, entry_count, key_len, entry_type, stride, entries })
+        Ok(FixedKeyBlock { shape: self.shape, entries })
+    }
+
+    /// The header, apart from the entries.
+    #[must_use]
+    #[inline]
+    pub const fn shape(&self) -> FixedShape {
+        self.shape
+    }
+
+    /// The bytes of all entries.
+    #[must_use]
+    #[inline]
+    pub const fn entries(&self) -> &'a [u8] {
+        self.entries
     }
 
     /// Whether hashes are stored.
     #[must_use]
     #[inline]
     pub const fn hashes(&self) -> Hashes {
-        self.hashes
+        self.shape.hashes
     }
 
     /// Number of entries, at least 1.
     #[must_use]
     #[inline]
     pub const fn entry_count(&self) -> u32 {
-        self.entry_count
+        self.shape.entry_count
     }
 
     /// Length of every key in bytes.
     #[must_use]
     pub const fn key_len(&self) -> u8 {
-        self.key_len
+        self.shape.key_len
     }
 
     /// Type of every entry.
     #[must_use]
     pub const fn entry_type(&self) -> EntryType {
-        self.entry_type
+        self.shape.entry_type
     }
 
     /// Bytes from one entry to the next.
     #[must_use]
     pub const fn stride(&self) -> usize {
-        self.stride
+        self.shape.stride
     }
 
     /// Entry number `i`. O(1).
@@ -175,7 +267,7 @@ impl<'a> FixedKeyBlock<'a> {
     pub fn entry(&self, i: u32) -> Result<KeyEntry<'a>, FormatError> {
         self.get(i).ok_or(FormatError::NoSuchEntry {
             index: u64::from(i),
-            count: u64::from(self.entry_count),
+            count: u64::from(self.shape.entry_count),
         })
     }
 
@@ -184,8 +276,8 @@ impl<'a> FixedKeyBlock<'a> {
     #[must_use]
     #[inline]
     pub fn stored_hash(&self, i: u32) -> Option<u64> {
-        match self.hashes {
-            Hashes::Stored => u64_at(self.entries, (i as usize).checked_mul(self.stride)?),
+        match self.shape.hashes {
+            Hashes::Stored => u64_at(self.entries, (i as usize).checked_mul(self.shape.stride)?),
             Hashes::Computed => None,
         }
     }
@@ -201,37 +293,38 @@ impl<'a> FixedKeyBlock<'a> {
     #[must_use]
     #[inline(always)]
     pub fn find_near(&self, key: &[u8], middle: u32, reach: u32) -> Option<KeyEntry<'a>> {
-        self.entry_at(self.near(key, middle, reach)?)
+        self.near(key, middle, reach).map(|(_, entry)| entry)
     }
 
     /// The index of [`FixedKeyBlock::find_near`].
     #[must_use]
     pub fn index_near(&self, key: &[u8], middle: u32, reach: u32) -> Option<u32> {
-        u32::try_from(self.near(key, middle, reach)?.checked_div(self.stride)?).ok()
+        let (start, _) = self.near(key, middle, reach)?;
+        u32::try_from(start.checked_div(self.shape.stride)?).ok()
     }
 
-    /// Where the entry of [`FixedKeyBlock::find_near`] starts.
+    /// The entry of [`FixedKeyBlock::find_near`], and where it starts.
     #[inline(always)]
-    fn near(&self, key: &[u8], middle: u32, reach: u32) -> Option<usize> {
-        if key.len() != usize::from(self.key_len) {
+    fn near(&self, key: &[u8], middle: u32, reach: u32) -> Option<(usize, KeyEntry<'a>)> {
+        if key.len() != usize::from(self.shape.key_len) {
             return None;
         }
         // The last bytes of keys differ more often than the first, so they tell nearly all keys
         // apart.
         let tail = key.last_chunk::<WORD>()?;
-        let key_at = self.hashes.stored_len();
+        let key_at = self.shape.hashes.stored_len();
         let tail_at = key_at + key.len() - WORD;
         let middle = self.start_of(middle)?;
-        let start = entry_with(tail, self.entries, middle, self.stride, tail_at, reach)?;
-        let found = self.entries.get(start + key_at..)?.get(..key.len())?;
-        let before = start.wrapping_sub(self.stride).wrapping_add(tail_at);
+        let start = entry_with(tail, self.entries, middle, self.shape.stride, tail_at, reach)?;
+        let entry = self.entry_at(start)?;
+        let before = start.wrapping_sub(self.shape.stride).wrapping_add(tail_at);
         let is_first = self.entries.get(before..).and_then(<[u8]>::first_chunk) != Some(tail);
-        (is_first && is_equal(found, key)).then_some(start)
+        (is_first && is_equal(entry.key, key)).then_some((start, entry))
     }
 
     #[inline]
     fn get(&self, i: u32) -> Option<KeyEntry<'a>> {
-        if i >= self.entry_count {
+        if i >= self.shape.entry_count {
             return None;
         }
         self.entry_at(self.start_of(i)?)
@@ -240,16 +333,21 @@ impl<'a> FixedKeyBlock<'a> {
     /// Where entry number `i` starts.
     #[inline(always)]
     const fn start_of(&self, i: u32) -> Option<usize> {
-        (i as usize).checked_mul(self.stride)
+        (i as usize).checked_mul(self.shape.stride)
     }
 
     /// The entry that starts at byte `start` of the entries.
     #[inline(always)]
     fn entry_at(&self, start: usize) -> Option<KeyEntry<'a>> {
-        let entry = self.entries.get(start..)?.get(..self.stride)?;
-        let (hash, rest) = entry.split_at_checked(self.hashes.stored_len())?;
-        let (key, value_ref) = rest.split_at_checked(usize::from(self.key_len))?;
-        Some(KeyEntry { stored_hash: u64_at(hash, 0), key, entry_type: self.entry_type, value_ref })
+        let entry = self.entries.get(start..)?.get(..self.shape.stride)?;
+        let (hash, rest) = entry.split_at_checked(self.shape.hashes.stored_len())?;
+        let (key, value_ref) = rest.split_at_checked(usize::from(self.shape.key_len))?;
+        Some(KeyEntry {
+            stored_hash: u64_at(hash, 0),
+            key,
+            entry_type: self.shape.entry_type,
+            value_ref,
+        })
     }
 }
 

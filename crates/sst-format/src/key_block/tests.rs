@@ -1,5 +1,6 @@
 use alloc::vec::Vec;
 
+use super::fixed::FixedShape;
 use super::*;
 use crate::limits::{
     KEY_BLOCK_ENTRIES, KEY_BLOCK_SIZE, MAX_EMPTY_ENTRIES, MAX_KEY_LEN, MAX_POSITION,
@@ -76,6 +77,11 @@ fn check(entries: &[(&[u8], ValueRef<'_>)], kind: KeyBlockKind) -> Vec<u8> {
             assert_eq!(block.stored_hash(i), block.entry(i).unwrap().stored_hash);
         }
         assert_eq!(block.stored_hash(block.entry_count()), None);
+        let shape = FixedShape::unpack(block.shape().pack()).unwrap();
+        assert_eq!(shape, block.shape());
+        let again = shape.attach(block.entries()).unwrap();
+        assert_eq!(again.entry(0), block.entry(0));
+        assert!(shape.attach(&bytes).is_none(), "the header is no part of the entries");
     }
     bytes
 }

@@ -218,6 +218,18 @@ impl Blocks {
         again.ok()
     }
 
+    /// Bytes of the file, if it is in memory.
+    #[inline(always)]
+    pub(crate) fn file_bytes(&self, range: Range<u32>) -> Option<&[u8]> {
+        self.file.as_ref()?.as_slice().get(range.start as usize..range.end as usize)
+    }
+
+    /// Where `part` lies in the file; `None` if it lies elsewhere in memory.
+    pub(crate) fn range_of(&self, part: &[u8]) -> Option<Range<u32>> {
+        let range = range_in(self.file.as_ref()?.as_slice(), part)?;
+        Some(u32::try_from(range.start).ok()?..u32::try_from(range.end).ok()?)
+    }
+
     /// The bytes of [`Blocks::payload`], if nothing has to be done for them: the file is in memory,
     /// the block is stored raw and was verified.
     #[inline(always)]

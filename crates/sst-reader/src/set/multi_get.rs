@@ -2,18 +2,30 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::Arc;
 
 use super::SstSet;
 use super::filter_matrix::FilterMatrix;
+<<<<<<< HEAD
 use super::layer::{Layer, UnevenLayer};
 use super::set_table::SetTable;
 use super::statistics::Tally;
 use crate::table::multi_get::HashedKey;
 use crate::{FileLabel, Lookup, ReadError, Slice, hash_key};
+=======
+use super::layer::{Layer, UnevenLayer};
+use super::set_table::{OpenTable, SetTable};
+use super::statistics::Tally;
+use crate::table::hashed_key::HashedKey;
+use crate::table::hit_predictor::HitPredictor;
+use crate::table::multi_get::{AskedKey, Pipeline};
+use crate::{FileLabel, Lookup, ReadError, Slice};
+>>>>>>> 99732a6 (Reader: hits without the filter after a streak, headers of key blocks checked once, multi_get sorted by buckets and across tables)
 
 /// Keys whose filters are asked at the same time.
 const GROUP: usize = 32;
 
+<<<<<<< HEAD
 /// A key that is not answered yet, and where its answer goes.
 type OpenKey<'k, 'a, 's> = (HashedKey<'k>, &'a mut Lookup<'s>);
 
@@ -39,6 +51,8 @@ fn is_same_table(one: &(HashedKey<'_>, Passed), next: &(HashedKey<'_>, Passed)) 
     one.1.table == next.1.table
 }
 
+=======
+>>>>>>> 99732a6 (Reader: hits without the filter after a streak, headers of key blocks checked once, multi_get sorted by buckets and across tables)
 impl SstSet {
     /// The values of many keys, in their order, blobs included: as [`SstSet::get`] of each.
     ///
@@ -85,19 +99,17 @@ impl SstSet {
         keys: &[K],
         tally: &mut Tally,
     ) -> Result<Vec<Lookup<'_>>, ReadError> {
-        let mut answers = vec![Lookup::NotFound; keys.len()];
-        let hashed = |key| HashedKey { hash: hash_key(key), key };
-        let mut open: Vec<OpenKey<'_, '_, '_>> =
-            keys.iter().map(|key| hashed(key.as_ref())).zip(&mut answers).collect();
-        open.sort_unstable_by_key(|(key, _)| key.hash);
-        match self.matrix() {
-            Some(matrix) => self.lookup_in_many_layers(matrix, open, tally)?,
-            None => {
-                for layer in self.layers() {
-                    self.lookup_in_tables(layer, &mut open, tally)?;
-                    open.retain(|(_, answer)| **answer == Lookup::NotFound);
-                }
+        let mut answers: Vec<_> = keys.iter().map(|_| Lookup::NotFound).collect();
+        let mut open = HashedKey::sorted(keys);
+        if let Some(matrix) = self.matrix() {
+            self.lookup_in_many_layers(matrix, &open, &mut answers, tally)?;
+            return Ok(answers);
+        }
+        for (i, layer) in self.layers().iter().enumerate() {
+            if i > 0 {
+                open.retain(|key| is_open(&answers, key));
             }
+            self.lookup_in_tables(layer, &open, &mut answers, tally)?;
         }
         Ok(answers)
     }
@@ -106,21 +118,22 @@ impl SstSet {
     fn lookup_in_many_layers<'s>(
         &'s self,
         matrix: &FilterMatrix,
-        keys: Vec<OpenKey<'_, '_, 's>>,
+        keys: &[HashedKey<'_>],
+        answers: &mut [Lookup<'s>],
         tally: &mut Tally,
     ) -> Result<(), ReadError> {
-        // For each layer the keys that it may hold, by their place among the keys. A key is taken
-        // out of its place while a layer is asked for it.
-        let mut asked: Vec<Vec<usize>> = vec![Vec::new(); self.layers().len()];
-        for (i, (key, _)) in keys.iter().enumerate() {
+        // For each layer the keys that it may hold, with their places among `keys`.
+        let mut asked: Vec<Vec<(usize, HashedKey<'_>)>> = vec![Vec::new(); self.layers().len()];
+        for (i, key) in keys.iter().enumerate() {
             matrix.ask_layers(key.hash, |layer| match asked.get_mut(layer) {
                 Some(of_layer) => {
-                    of_layer.push(i);
+                    of_layer.push((i, *key));
                     Ok(None::<()>)
                 }
                 None => Err(self.no_such_layer()),
             })?;
         }
+<<<<<<< HEAD
         let pending = |key| Pending { open: Some(key), next: 0 };
         let mut keys: Vec<_> = keys.into_iter().map(pending).collect();
         // There is a list of keys for each layer.
@@ -140,13 +153,37 @@ impl SstSet {
             for (i, key) in places.into_iter().zip(of_layer) {
                 if *key.1 == Lookup::NotFound {
                     keys.get_mut(i).ok_or_else(|| self.no_such_key())?.open = Some(key);
+=======
+        // For each key the layer behind the last one that it was asked of or skipped.
+        let mut next = vec![0; keys.len()];
+        let mut skip = |i, key: &HashedKey<'_>, to, behind, tally: &mut Tally| {
+            if let Some(next) = next.get_mut(i) {
+                self.count_skipped(*next..to, key.hash, tally);
+                *next = behind;
+            }
+        };
+        let mut of_layer = Vec::new();
+        for ((number, layer), asked) in self.layers().iter().enumerate().zip(asked) {
+            of_layer.clear();
+            for (i, key) in asked {
+                if is_open(answers, &key) {
+                    skip(i, &key, number, number + 1, tally);
+                    of_layer.push(key);
+>>>>>>> 99732a6 (Reader: hits without the filter after a streak, headers of key blocks checked once, multi_get sorted by buckets and across tables)
                 }
             }
+            self.lookup_in_tables(layer, &of_layer, answers, tally)?;
         }
+<<<<<<< HEAD
         for pending in &keys {
             if let Some((key, _)) = &pending.open {
                 self.count_skipped(pending.next..self.layers().len(), key.hash, tally);
             }
+=======
+        let layers = self.layers().len();
+        for (i, key) in keys.iter().enumerate().filter(|(_, key)| is_open(answers, key)) {
+            skip(i, key, layers, layers, tally);
+>>>>>>> 99732a6 (Reader: hits without the filter after a streak, headers of key blocks checked once, multi_get sorted by buckets and across tables)
         }
         Ok(())
     }
@@ -164,15 +201,14 @@ impl SstSet {
     }
 
     /// Looks up keys, sorted by hash, in the tables of a layer.
-    ///
-    /// Filters are asked for a group of keys at a time, of whichever tables: so that many tables
-    /// with a key or two each do not wait for memory one after the other.
     fn lookup_in_tables<'s>(
         &'s self,
         layer: &'s Layer,
-        keys: &mut [OpenKey<'_, '_, 's>],
+        keys: &[HashedKey<'_>],
+        answers: &mut [Lookup<'s>],
         tally: &mut Tally,
     ) -> Result<(), ReadError> {
+<<<<<<< HEAD
         let mut walk = layer.walk();
         let mut passed = Vec::new();
         for (group, first) in keys.chunks(GROUP).zip((0..).step_by(GROUP)) {
@@ -189,17 +225,124 @@ impl SstSet {
                 let Some((number, table)) = table else { continue };
                 if table.may_contain(key.hash, self.opening())? {
                     passed.push((*key, Passed { key: i, table: number }));
+=======
+        let Some(first) = layer.tables().first() else { return Ok(()) };
+        let predictor = HitPredictor::of_number(first.sequence().0 as usize);
+        let is_late = predictor.expects_hit();
+        let in_range = tally.filter_skips;
+        let passed = match is_late {
+            true => self.in_tables(layer, keys)?,
+            false => self.passed_filters(layer, keys, tally)?,
+        };
+        let mut all_hit = tally.filter_skips == in_range;
+        self.ask_for_blocks(layer, &passed, tally)?;
+        let mut failed = None;
+        // More answers than keys wrap around, and are an error too.
+        let mut unanswered = passed.len();
+        let mut answer = |place: usize, found| {
+            unanswered = unanswered.wrapping_sub(1);
+            match (found, answers.get_mut(place)) {
+                (Ok(found), Some(answer)) => *answer = found,
+                // The first error is the one that is returned.
+                (Err(error), _) => failed = failed.take().or(Some(error)),
+                (Ok(_), None) => failed = failed.take().or_else(|| Some(self.no_such_key())),
+            }
+        };
+        let mut asked = Vec::with_capacity(passed.len());
+        for run in passed.chunk_by(|(one, _), (next, _)| one == next) {
+            let table = self.table_of_all(layer, run)?;
+            match table.open(self.opening(), tally)? {
+                OpenTable::Kept(file) => {
+                    let filter = if is_late { table.filter(self.opening())? } else { None };
+                    asked.extend(run.iter().map(|(_, key)| AskedKey::new(file, *key, filter)));
+                }
+                OpenTable::Shared(file) => {
+                    let keys = run.iter().map(|(_, key)| *key);
+                    file.lookup_each(keys, |place, found| {
+                        answer(place, found.map(Lookup::into_owned));
+                    });
+                }
+            }
+        }
+        let unexpected = Pipeline::default().lookup(&asked, &mut answer);
+        tally.tables_asked += passed.len() as u64;
+        all_hit &= unexpected == 0;
+        predictor.learn_of_many(passed.len(), all_hit);
+        match failed {
+            Some(error) => Err(error),
+            None if unanswered == 0 => Ok(()),
+            None => Err(self.no_answer()),
+        }
+    }
+
+    /// The table that all of these keys are looked up in.
+    fn table_of_all<'s>(
+        &self,
+        layer: &'s Layer,
+        run: &[(usize, HashedKey<'_>)],
+    ) -> Result<&'s Arc<SetTable>, ReadError> {
+        let table = run.first().and_then(|(number, _)| layer.tables().get(*number));
+        table.ok_or_else(|| UnevenLayer.in_catalog(self.catalog()))
+    }
+
+    #[cold]
+    fn no_such_key(&self) -> ReadError {
+        let label = FileLabel::new(&self.catalog().dir);
+        ReadError::internal(&label, "each key of a call for many has its place among them")
+    }
+
+    #[cold]
+    fn no_answer(&self) -> ReadError {
+        let label = FileLabel::new(&self.catalog().dir);
+        ReadError::internal(&label, "a table answers each key that is looked up in it")
+    }
+
+    /// The keys that pass the filters of their tables, each with the number of its table.
+    ///
+    /// Filters are asked for a group of keys at a time, of whichever tables: so that many tables
+    /// with a key or two each do not wait for memory one after the other.
+    fn passed_filters<'k>(
+        &self,
+        layer: &Layer,
+        keys: &[HashedKey<'k>],
+        tally: &mut Tally,
+    ) -> Result<Vec<(usize, HashedKey<'k>)>, ReadError> {
+        let mut walk = layer.walk();
+        let mut passed = Vec::new();
+        for group in keys.chunks(GROUP) {
+            // As many as the longest group has keys.
+            let mut filters = [const { None }; GROUP];
+            for (key, filter) in group.iter().zip(&mut filters) {
+                let found = walk.table_of(key.hash);
+                let found = found.map_err(|uneven| uneven.in_catalog(self.catalog()))?;
+                if let Some((number, table)) = found {
+                    let of_table = table.filter(self.opening())?;
+                    if let Some(of_table) = of_table {
+                        of_table.prefetch(key.hash);
+                    }
+                    *filter = Some((number, of_table));
+                }
+            }
+            for (key, filter) in group.iter().zip(filters) {
+                let Some((number, filter)) = filter else { continue };
+                if filter.is_none_or(|filter| filter.may_contain(key.hash)) {
+                    passed.push((number, *key));
+>>>>>>> 99732a6 (Reader: hits without the filter after a streak, headers of key blocks checked once, multi_get sorted by buckets and across tables)
                 } else {
                     tally.filter_skips += 1;
                 }
             }
         }
+<<<<<<< HEAD
         self.ask_for_blocks(layer, &passed, tally)?;
         for of_table in passed.chunk_by_mut(is_same_table) {
             let table = self.table_of_all(layer, of_table)?;
             self.lookup_in_table(table, of_table, keys, tally)?;
         }
         Ok(())
+=======
+        Ok(passed)
+>>>>>>> 99732a6 (Reader: hits without the filter after a streak, headers of key blocks checked once, multi_get sorted by buckets and across tables)
     }
 
     /// The table whose filter all of these keys passed.
@@ -207,7 +350,7 @@ impl SstSet {
         &self,
         layer: &'s Layer,
         passed: &[(HashedKey<'_>, Passed)],
-    ) -> Result<&'s SetTable, ReadError> {
+    ) -> Result<&'s Arc<SetTable>, ReadError> {
         let table = passed.first().and_then(|(_, passed)| layer.tables().get(passed.table));
         table.ok_or_else(|| UnevenLayer.in_catalog(self.catalog()))
     }
@@ -217,6 +360,7 @@ impl SstSet {
     fn ask_for_blocks(
         &self,
         layer: &Layer,
+<<<<<<< HEAD
         passed: &[(HashedKey<'_>, Passed)],
         tally: &mut Tally,
     ) -> Result<(), ReadError> {
@@ -225,18 +369,36 @@ impl SstSet {
             let table = self.table_of_all(layer, of_table)?;
             if let Some(file) = table.ask_for_key_blocks(of_table, self.opening(), tally)? {
                 waiting.push((file, of_table));
+=======
+        passed: &[(usize, HashedKey<'_>)],
+        tally: &mut Tally,
+    ) -> Result<(), ReadError> {
+        let mut waiting = Vec::new();
+        let mut keys = Vec::new();
+        for run in passed.chunk_by(|(one, _), (next, _)| one == next) {
+            let table = self.table_of_all(layer, run)?;
+            if let OpenTable::Kept(file) = table.open(self.opening(), tally)?
+                && file.blocks().is_mostly_new()
+            {
+                keys.clear();
+                keys.extend(run.iter().map(|(_, key)| *key));
+                if file.ask_for_key_blocks(None, &keys) {
+                    waiting.push((file, keys.clone()));
+                }
+>>>>>>> 99732a6 (Reader: hits without the filter after a streak, headers of key blocks checked once, multi_get sorted by buckets and across tables)
             }
         }
-        for (file, of_table) in waiting {
-            file.ask_for_value_blocks(None, of_table);
+        for (file, keys) in waiting {
+            file.ask_for_value_blocks(None, &keys);
         }
         Ok(())
     }
+<<<<<<< HEAD
 
     /// Looks up keys that passed the filter of a table, by their places among `keys`.
     fn lookup_in_table<'s>(
         &'s self,
-        table: &'s SetTable,
+        table: &'s Arc<SetTable>,
         passed: &mut [(HashedKey<'_>, Passed)],
         keys: &mut [OpenKey<'_, '_, 's>],
         tally: &mut Tally,
@@ -259,4 +421,27 @@ impl SstSet {
             None => Err(self.no_answer()),
         }
     }
+=======
+
+    /// The keys that are in the range of a table, each with the number of that table.
+    fn in_tables<'k>(
+        &self,
+        layer: &Layer,
+        keys: &[HashedKey<'k>],
+    ) -> Result<Vec<(usize, HashedKey<'k>)>, ReadError> {
+        let mut walk = layer.walk();
+        let mut found = Vec::with_capacity(keys.len());
+        for key in keys {
+            let table = walk.table_of(key.hash);
+            let table = table.map_err(|uneven| uneven.in_catalog(self.catalog()))?;
+            found.extend(table.map(|(number, _)| (number, *key)));
+        }
+        Ok(found)
+    }
+}
+
+/// Whether a key has no answer yet.
+#[inline]
+fn is_open(answers: &[Lookup<'_>], key: &HashedKey<'_>) -> bool {
+    answers.get(key.place).is_some_and(|answer| *answer == Lookup::NotFound)
 }

@@ -10,7 +10,6 @@ use sst_format::filter::{Filter, FilterPolicy};
 use super::open_files::OpenFiles;
 use super::statistics::Tally;
 use super::{Catalog, CatalogTable};
-use crate::table::multi_get::HashedKey;
 use crate::{Lookup, ReadError, ReaderOptions, StaticSortedFile};
 
 /// The parts that opening a table needs.
@@ -107,8 +106,9 @@ impl SetTable {
         Ok(self.filter(opening)?.is_none_or(|filter| filter.may_contain(hash)))
     }
 
+    /// Its filter, if it has one.
     #[inline]
-    fn filter(&self, opening: Opening<'_>) -> Result<Option<&dyn Filter>, ReadError> {
+    pub(super) fn filter(&self, opening: Opening<'_>) -> Result<Option<&dyn Filter>, ReadError> {
         let filter = match self.opened.filter.get() {
             Some(filter) => filter,
             None => self.open_filter(opening)?,
@@ -160,10 +160,10 @@ impl SetTable {
     ) -> Result<Lookup<'_>, ReadError> {
         let filter = self.filter(opening)?;
         if let Some(file) = self.kept() {
-            return match file.filtered(filter, hash) {
-                Some(located) => {
+            return match file.lookup_through(filter, hash, key)? {
+                Some(found) => {
                     tally.tables_asked += 1;
-                    file.lookup_at(&located, hash, key)
+                    Ok(found)
                 }
                 None => {
                     tally.filter_skips += 1;
@@ -180,48 +180,6 @@ impl SetTable {
             OpenTable::Kept(file) => file.lookup_unfiltered(hash, key),
             OpenTable::Shared(file) => file.lookup_unfiltered(hash, key).map(Lookup::into_owned),
         }
-    }
-
-    /// Fetches what its filter, if it has one, will look at for `hash`.
-    #[inline]
-    pub(super) fn prefetch_filter(&self, hash: u64, opening: Opening<'_>) -> Result<(), ReadError> {
-        if let Some(filter) = self.filter(opening)? {
-            filter.prefetch(hash);
-        }
-        Ok(())
-    }
-
-    /// Starts to read the key blocks of keys, sorted, that passed its filter. Returns the table if
-    /// there are any to wait for. A table that may be closed meanwhile is not asked.
-    pub(super) fn ask_for_key_blocks<T>(
-        &self,
-        keys: &[(HashedKey<'_>, T)],
-        opening: Opening<'_>,
-        tally: &mut Tally,
-    ) -> Result<Option<&StaticSortedFile>, ReadError> {
-        Ok(match self.open(opening, tally)? {
-            OpenTable::Kept(file) if file.ask_for_key_blocks(None, keys) => Some(file),
-            OpenTable::Kept(_) | OpenTable::Shared(_) => None,
-        })
-    }
-
-    /// Looks up keys of its range, sorted, that passed its filter, and hands over an answer for
-    /// each.
-    pub(super) fn lookup_each<'s, T>(
-        &'s self,
-        keys: &mut [(HashedKey<'_>, T)],
-        opening: Opening<'_>,
-        tally: &mut Tally,
-        mut answer: impl FnMut(&mut T, Result<Lookup<'s>, ReadError>),
-    ) -> Result<(), ReadError> {
-        tally.tables_asked += keys.len() as u64;
-        match self.open(opening, tally)? {
-            OpenTable::Kept(file) => file.lookup_each(None, keys, answer),
-            OpenTable::Shared(file) => file.lookup_each(None, keys, |tag, found| {
-                answer(tag, found.map(Lookup::into_owned));
-            }),
-        }
-        Ok(())
     }
 
     /// The open table.

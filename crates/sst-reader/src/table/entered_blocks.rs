@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use sst_format::BlockIndex;
 
+use crate::block::block_cache::TableId;
 use crate::block::blocks::{Blocks, Fill};
 use crate::block::slice::Slice;
 use crate::error::ReadError;
@@ -125,12 +126,15 @@ impl EarlierBlocks {
 
 /// The blocks that a call for many keys had to read or decompress: each once, however many of its
 /// answers lie in it, whether the cache has room for it or not.
+///
+/// Keys are looked up table by table, and in each in the order of key blocks.
 #[derive(Default)]
 pub(crate) struct LoadedBlocks {
-    /// The last key block: keys are looked up in the order of key blocks.
-    last_keys: Option<(BlockIndex, Slice<'static>)>,
-    /// All value blocks. The answers keep them in any case.
+    /// The last key block.
+    last_keys: Option<(TableId, BlockIndex, Slice<'static>)>,
+    /// All value blocks of the table of the last one. The answers keep them in any case.
     values: HashMap<BlockIndex, Slice<'static>>,
+    values_of: Option<TableId>,
 }
 
 /// How long a call for many keys needs a block.
@@ -164,11 +168,17 @@ impl LoadedBlocks {
         block: BlockIndex,
         block_use: BlockUse,
     ) -> Result<Slice<'a>, ReadError> {
-        let known = match block_use {
-            BlockUse::Keys => {
-                self.last_keys.as_ref().filter(|(last, _)| *last == block).map(|(_, keys)| keys)
+        let table = blocks.id();
+        if block_use == BlockUse::Values && self.values_of != Some(table) {
+            self.values.clear();
+            self.values_of = Some(table);
+        }
+        let known = match (block_use, &self.last_keys) {
+            (BlockUse::Keys, Some((of, last, keys))) if (*of, *last) == (table, block) => {
+                Some(keys)
             }
-            BlockUse::Values => self.values.get(&block),
+            (BlockUse::Keys, _) => None,
+            (BlockUse::Values, _) => self.values.get(&block),
         };
         if let Some(payload) = known {
             return Ok(payload.clone());
@@ -176,7 +186,7 @@ impl LoadedBlocks {
         let payload = blocks.payload(block, Fill::Cache)?.unguarded();
         let kept = payload.clone().into_owned();
         match block_use {
-            BlockUse::Keys => self.last_keys = Some((block, kept)),
+            BlockUse::Keys => self.last_keys = Some((table, block, kept)),
             BlockUse::Values => {
                 self.values.insert(block, kept);
             }

@@ -3,11 +3,14 @@
 use std::cmp::Ordering;
 use std::collections::TryReserveError;
 use std::convert::Infallible;
+use std::ops::Range;
 
 use sst_format::index_block::IndexBlock;
 use sst_format::key_block::KeyBlock;
+use sst_format::key_block::fixed::FixedShape;
 use sst_format::{BlockIndex, FormatError};
 
+use crate::table::checked_block::CheckedBlock;
 use crate::table::correction::Correction;
 use crate::table::search::{Density, Fraction, HashBounds, Precision, lower_bound};
 use crate::table::static_sorted_file::entry_hash;
@@ -41,7 +44,7 @@ pub(crate) struct Estimate {
 }
 
 /// The index block in memory, in the machine's own byte order, and what was learned of each key
-/// block: 32 bytes per key block.
+/// block: 48 bytes per key block.
 ///
 /// While a processor waits for the memory of one key it goes on with the next lookup, as far as a
 /// few hundred instructions reach. So an estimate is made of few instructions.
@@ -63,6 +66,7 @@ pub(crate) struct KeyIndex {
 /// One key block of a [`KeyIndex`].
 #[derive(Debug)]
 struct IndexedBlock {
+    checked: CheckedBlock,
     correction: Correction,
     block: BlockIndex,
     /// The key block before it; zero if it is the first.
@@ -71,7 +75,7 @@ struct IndexedBlock {
 
 impl IndexedBlock {
     const fn new(block: BlockIndex, before: BlockIndex) -> Self {
-        Self { correction: Correction::none(), block, before }
+        Self { checked: CheckedBlock::none(), correction: Correction::none(), block, before }
     }
 
     /// The estimate that goes with a position in the block.
@@ -193,6 +197,20 @@ impl KeyIndex {
             Some(key_block) => key_block.estimate(number, position, false),
             None => IndexedBlock::new(NO_BLOCK, NO_BLOCK).estimate(number, position, false),
         }
+    }
+
+    /// Remembers that key block number `number` was found to have this shape, and that its entries
+    /// lie at `entries` in a file that is in memory.
+    pub(crate) fn remember(&self, number: usize, shape: FixedShape, entries: Range<u32>) {
+        // A number that the index has not given: there is nothing to remember of it.
+        let Some(known) = self.key_blocks.get(number) else { return };
+        known.checked.set(shape, entries);
+    }
+
+    /// What [`KeyIndex::remember`] was told of a key block.
+    #[inline(always)]
+    pub(crate) fn checked(&self, number: usize) -> Option<(FixedShape, Range<u32>)> {
+        self.key_blocks.get(number)?.checked.get()
     }
 
     /// Learns where the entries of key block number `number` are from the block itself, when its

@@ -1,6 +1,7 @@
 //! The path of a key through a table, from `get` to its value, top to bottom:
 //!
-//! 1. The range of hashes and the filter: can the table hold the key at all?
+//! 1. The range of hashes and the filter: can the table hold the key at all? After a long streak of
+//!    hits the filter is asked only where the key is not found at once.
 //! 2. The index, in memory: which key block can hold it, and about where in the block?
 //! 3. The key block: the first entry with the hash and the key.
 //! 4. The value, with the key or in a block of its own.
@@ -12,7 +13,7 @@
 //! 50).
 
 use sst_format::filter::Filter;
-use sst_format::key_block::fixed::FixedKeyBlock;
+use sst_format::key_block::fixed::{FixedKeyBlock, FixedShape};
 use sst_format::key_block::{KeyBlock, KeyEntry};
 use sst_format::value_ref::{ValueRef, small_value};
 use sst_format::{BlockIndex, FormatError};
@@ -42,8 +43,49 @@ const COMPARE_REACH: u32 = 8;
 /// Where the entry of a key is likely to be.
 pub(crate) struct Located<'a> {
     pub(crate) estimate: Estimate,
-    /// The payload of its key block, if nothing has to be done for it.
-    payload: Option<&'a [u8]>,
+    place: Place<'a>,
+}
+
+/// Where its key block is.
+enum Place<'a> {
+    /// In the file, which is in memory, and was checked before: its shape and its entries.
+    Checked(FixedShape, &'a [u8]),
+    /// In the file, which is in memory: its payload, of which only the checksum was checked.
+    Verified(&'a [u8]),
+    /// Anywhere, not checked or compressed.
+    Elsewhere,
+}
+
+impl<'a> Located<'a> {
+    /// The key block, if it is of fixed size and nothing has to be read or decompressed for it.
+    #[inline(always)]
+    fn key_block(&self) -> Option<FixedKeyBlock<'a>> {
+        match self.place {
+            Place::Checked(shape, entries) => shape.attach(entries),
+            Place::Verified(payload) => FixedKeyBlock::peek(payload),
+            Place::Elsewhere => None,
+        }
+    }
+
+    /// The first entry with this hash and key, if it is near the place where it is estimated to be,
+    /// in a block of which nothing has to be read or decompressed. `None` says nothing.
+    #[inline(always)]
+    pub(crate) fn entry_near(&self, hash: u64, key: &[u8]) -> Option<KeyEntry<'a>> {
+        entry_near(self.key_block()?, &self.estimate, hash, key)
+    }
+
+    /// Whether the key block was checked before, and is in memory.
+    pub(crate) const fn is_checked(&self) -> bool {
+        matches!(self.place, Place::Checked(..))
+    }
+
+    /// What a search in a block that is looked at once more knows.
+    const fn nearness(&self) -> Nearness {
+        match self.place {
+            Place::Checked(..) | Place::Verified(_) => Nearness::Far,
+            Place::Elsewhere => Nearness::Unknown,
+        }
+    }
 }
 
 /// How far an entry is from where it was estimated to be.
@@ -81,23 +123,72 @@ impl StaticSortedFile {
         if !self.is_in_range(hash) {
             return Ok(Lookup::NotFound);
         }
-        match self.filtered(self.filter(), hash) {
-            Some(located) => self.lookup_at(&located, hash, key.as_ref()),
-            None => Ok(Lookup::NotFound),
-        }
+        let found = self.lookup_through(self.filter(), hash, key.as_ref())?;
+        Ok(found.unwrap_or(Lookup::NotFound))
     }
 
-    /// Steps 1 and 2 for a hash in the table's range. `None` if the filter rules it out: the
-    /// table's own, or one that a set keeps for it. If a hit is likely, the key block is fetched
-    /// before the filter has answered.
+    /// Steps 1 to 4 for a hash in the table's range. `None` if the filter rules it out: the table's
+    /// own, or one that a set keeps for it.
     #[inline]
-    pub(crate) fn filtered(&self, filter: Option<&dyn Filter>, hash: u64) -> Option<Located<'_>> {
-        let Some(filter) = filter else { return Some(self.located(hash)) };
+    pub(crate) fn lookup_through(
+        &self,
+        filter: Option<&dyn Filter>,
+        hash: u64,
+        key: &[u8],
+    ) -> Result<Option<Lookup<'_>>, ReadError> {
+        let Some(filter) = filter else {
+            return self.lookup_at(&self.located(hash), hash, key).map(Some);
+        };
         let predictor = HitPredictor::of(self.blocks().id());
+        if predictor.expects_hit() {
+            return self.lookup_expected(filter, hash, key);
+        }
+        // If a hit is likely, the key block is fetched before the filter has answered.
         let early = predictor.predicts_hit().then(|| self.located_now(hash));
         let may_be_there = filter.may_contain(hash);
         predictor.learn(may_be_there);
-        may_be_there.then(|| early.unwrap_or_else(|| self.located(hash)))
+        if !may_be_there {
+            return Ok(None);
+        }
+        let located = early.unwrap_or_else(|| self.located(hash));
+        self.lookup_at(&located, hash, key).map(Some)
+    }
+
+    /// [`StaticSortedFile::lookup_through`] for a key that is most probably there.
+    #[inline(never)]
+    fn lookup_expected(
+        &self,
+        filter: &dyn Filter,
+        hash: u64,
+        key: &[u8],
+    ) -> Result<Option<Lookup<'_>>, ReadError> {
+        let located = self.located_now(hash);
+        match self.lookup_near(&located, hash, key) {
+            Some(found) => found.map(Some),
+            None => self.lookup_unexpected(filter, &located, hash, key),
+        }
+    }
+
+    /// The rest of a lookup whose key was expected, and is not where it should be.
+    #[cold]
+    #[inline(never)]
+    fn lookup_unexpected(
+        &self,
+        filter: &dyn Filter,
+        located: &Located<'_>,
+        hash: u64,
+        key: &[u8],
+    ) -> Result<Option<Lookup<'_>>, ReadError> {
+        let predictor = HitPredictor::of(self.blocks().id());
+        if !filter.may_contain(hash) {
+            predictor.learn(false);
+            return Ok(None);
+        }
+        let found = self.lookup_in_block(&located.estimate, hash, key, located.nearness())?;
+        if found == Lookup::NotFound {
+            predictor.learn(false);
+        }
+        Ok(Some(found))
     }
 
     /// Step 2: asks the index where the entry of a hash is likely to be, and fetches that.
@@ -108,17 +199,43 @@ impl StaticSortedFile {
 
     /// [`StaticSortedFile::located`], as a part of the caller.
     #[inline(always)]
-    fn located_now(&self, hash: u64) -> Located<'_> {
+    pub(crate) fn located_now(&self, hash: u64) -> Located<'_> {
         let estimate = self.key_index().estimate(hash);
-        let payload = self.blocks().ready_bytes(estimate.block);
-        if let Some(bytes) = payload {
-            // The start of the key block, and the cache lines around the estimate.
-            prefetch_around::<PREFETCH_REACH>(bytes, estimate.position.of_len(bytes.len()));
-            prefetch_around::<0>(bytes, 0);
+        let place = self.place_of(&estimate);
+        match place {
+            Place::Checked(shape, entries) => {
+                let at = estimate.position.of(shape.entry_count()) as usize * shape.stride();
+                prefetch_around::<PREFETCH_REACH>(entries, at);
+                if !shape.entry_type().is_inline() {
+                    self.blocks().prefetch_handles(estimate.value_block);
+                }
+            }
+            Place::Verified(payload) => {
+                // The start of the key block, and the cache lines around the estimate.
+                let at = estimate.position.of_len(payload.len());
+                prefetch_around::<PREFETCH_REACH>(payload, at);
+                prefetch_around::<0>(payload, 0);
+                self.blocks().prefetch_handles(estimate.value_block);
+            }
+            // The handles of the blocks in which the value is likely to be.
+            Place::Elsewhere => self.blocks().prefetch_handles(estimate.value_block),
         }
-        // The handles of the blocks in which the value is likely to be.
-        self.blocks().prefetch_handles(estimate.value_block);
-        Located { estimate, payload }
+        Located { estimate, place }
+    }
+
+    /// Where the key block of an estimate is.
+    #[inline(always)]
+    fn place_of(&self, estimate: &Estimate) -> Place<'_> {
+        if estimate.is_corrected
+            && let Some((shape, entries)) = self.key_index().checked(estimate.number)
+            && let Some(entries) = self.blocks().file_bytes(entries)
+        {
+            return Place::Checked(shape, entries);
+        }
+        match self.blocks().ready_bytes(estimate.block) {
+            Some(payload) => Place::Verified(payload),
+            None => Place::Elsewhere,
+        }
     }
 
     /// Steps 2 to 4, without asking the filter.
@@ -131,36 +248,47 @@ impl StaticSortedFile {
     ///
     /// A function of its own, so that a lookup that the filter ends pays for nothing of it.
     #[inline(never)]
-    pub(crate) fn lookup_at<'a>(
+    fn lookup_at<'a>(
         &'a self,
         located: &Located<'a>,
         hash: u64,
         key: &[u8],
     ) -> Result<Lookup<'a>, ReadError> {
-        let Located { estimate, payload: Some(payload) } = located else {
-            return self.lookup_in_block(&located.estimate, hash, key, Nearness::Unknown);
-        };
-        let Some(entry) = near_entry(payload, estimate, hash, key) else {
-            sst_format::planted!("far-entry-missed" => if estimate.is_corrected {
-                return Ok(Lookup::NotFound);
-            });
-            return self.lookup_in_block(estimate, hash, key, Nearness::Far);
-        };
-        let block = estimate.block;
-        match entry.value_ref().map_err(|error| self.corrupt(block, error))? {
-            ValueRef::Inline(value) => {
+        if let Some(found) = self.lookup_near(located, hash, key) {
+            return found;
+        }
+        sst_format::planted!("far-entry-missed" => if located.estimate.is_corrected {
+            return Ok(Lookup::NotFound);
+        });
+        self.lookup_in_block(&located.estimate, hash, key, located.nearness())
+    }
+
+    /// Steps 3 and 4 in a block that is ready to be used where it lies, if the entry is near the
+    /// place where it is estimated to be. `None` says nothing.
+    #[inline(always)]
+    fn lookup_near<'a>(
+        &'a self,
+        located: &Located<'a>,
+        hash: u64,
+        key: &[u8],
+    ) -> Option<Result<Lookup<'a>, ReadError>> {
+        let entry = located.entry_near(hash, key)?;
+        let block = located.estimate.block;
+        Some(match entry.value_ref() {
+            Ok(ValueRef::Inline(value)) => {
                 let value = self.blocks().kept_part(value);
                 value.map(Lookup::Value).ok_or_else(|| self.not_in_its_block())
             }
-            ValueRef::Small { block: values, len, offset } => {
+            Ok(ValueRef::Small { block: values, len, offset }) => {
                 self.small_value(block, values, len, offset).map(Lookup::Value)
             }
-            ValueRef::Medium(values) => {
+            Ok(ValueRef::Medium(values)) => {
                 self.blocks().payload(values, Fill::Cache).map(Lookup::Value)
             }
-            ValueRef::Blob(number) => Ok(Lookup::Blob(number)),
-            ValueRef::Deleted => Ok(Lookup::Deleted),
-        }
+            Ok(ValueRef::Blob(number)) => Ok(Lookup::Blob(number)),
+            Ok(ValueRef::Deleted) => Ok(Lookup::Deleted),
+            Err(error) => Err(self.corrupt(block, error)),
+        })
     }
 
     /// Refuses the estimate of an index that has no block for one of its numbers.
@@ -222,6 +350,13 @@ impl StaticSortedFile {
         key: &[u8],
     ) -> Result<Option<(u32, KeyEntry<'p>)>, ReadError> {
         let key_block = self.parse_key_block(estimate.block, payload)?;
+        if let KeyBlock::Fixed(block) = &key_block
+            && !estimate.is_corrected
+            && block.shape().stride() > 0
+            && let Some(entries) = self.blocks().range_of(block.entries())
+        {
+            self.key_index().remember(estimate.number, block.shape(), entries);
+        }
         first_entry(&key_block, self.key_index(), estimate, hash, key)
             .map_err(|error| self.corrupt(estimate.block, error))
     }
@@ -286,11 +421,16 @@ impl StaticSortedFile {
     }
 }
 
+<<<<<<< HEAD
 /// The first entry with this hash and key, if it is near a place that was corrected by what was
 /// measured in its block. `None` means that it is unknown whether there is one.
 ///
 /// The key is compared with those around, which needs no further hashes and hardly a branch that
 /// goes two ways.
+=======
+/// The first entry with this hash and key in a payload, if it is near a place that was corrected by
+/// what was measured in its block. `None` says nothing.
+>>>>>>> 99732a6 (Reader: hits without the filter after a streak, headers of key blocks checked once, multi_get sorted by buckets and across tables)
 #[inline(always)]
 pub(crate) fn near_entry<'p>(
     payload: &'p [u8],
@@ -301,7 +441,23 @@ pub(crate) fn near_entry<'p>(
     if !estimate.is_corrected {
         return None;
     }
-    let block = FixedKeyBlock::peek(payload)?;
+    entry_near(FixedKeyBlock::peek(payload)?, estimate, hash, key)
+}
+
+/// As [`near_entry`], in a block that is parsed.
+///
+/// The key is compared with those around, which needs no further hashes and hardly a branch that
+/// goes two ways.
+#[inline(always)]
+fn entry_near<'p>(
+    block: FixedKeyBlock<'p>,
+    estimate: &Estimate,
+    hash: u64,
+    key: &[u8],
+) -> Option<KeyEntry<'p>> {
+    if !estimate.is_corrected {
+        return None;
+    }
     let middle = estimate.position.of(block.entry_count());
     let entry = block.find_near(key, middle, COMPARE_REACH)?;
     entry.stored_hash.is_none_or(|stored| stored == hash).then_some(entry)

@@ -102,8 +102,10 @@ impl StaticSortedFile {
         hash: u64,
         key: &[u8],
     ) -> Result<Option<NextMatch<'_>>, ReadError> {
-        let Some(located) = self.filtered(self.filter(), hash) else { return Ok(None) };
-        let estimate = &located.estimate;
+        if self.filter().is_some_and(|filter| !filter.may_contain(hash)) {
+            return Ok(None);
+        }
+        let estimate = &self.located(hash).estimate;
         let block = estimate.block;
         let payload = self.blocks().payload(block, Fill::Cache)?;
         let first = self.first_entry(&payload, estimate, hash, key)?.map(|(first, _)| first);

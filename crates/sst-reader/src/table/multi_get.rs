@@ -9,10 +9,13 @@ use sst_format::BlockIndex;
 use sst_format::filter::Filter;
 use sst_format::value_ref::{ValueRef, small_value};
 
+use crate::block::memory::prefetch_around;
 use crate::error::ReadError;
-use crate::hash::hash_key;
 use crate::table::answer::Lookup;
 use crate::table::entered_blocks::{BlockUse, LoadedBlocks};
+use crate::table::hashed_key::HashedKey;
+use crate::table::hit_predictor::HitPredictor;
+use crate::table::key_index::Estimate;
 use crate::table::lookup::{Located, near_entry};
 use crate::table::static_sorted_file::StaticSortedFile;
 
@@ -20,11 +23,24 @@ use crate::table::static_sorted_file::StaticSortedFile;
 /// open.
 const GROUP: usize = 16;
 
-/// A key to be looked up, and its hash.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct HashedKey<'k> {
-    pub(crate) hash: u64,
-    pub(crate) key: &'k [u8],
+/// A key, and the table in which it is looked up.
+#[derive(Clone, Copy)]
+pub(crate) struct AskedKey<'a, 'k> {
+    pub(crate) table: &'a StaticSortedFile,
+    pub(crate) key: HashedKey<'k>,
+    /// The table's filter, if it was not asked yet: it is asked where the key is not found at once.
+    pub(crate) filter: Option<&'a dyn Filter>,
+}
+
+impl<'a, 'k> AskedKey<'a, 'k> {
+    #[inline(always)]
+    pub(crate) const fn new(
+        table: &'a StaticSortedFile,
+        key: HashedKey<'k>,
+        filter: Option<&'a dyn Filter>,
+    ) -> Self {
+        Self { table, key, filter }
+    }
 }
 
 impl StaticSortedFile {
@@ -34,8 +50,9 @@ impl StaticSortedFile {
     ///
     /// A damaged block costs the keys in it, not the others.
     ///
-    /// O(n log n) for n keys, and memory for n answers. Answers in one block share it: a block is
-    /// decompressed at most once per call, whether the cache has room for it or not.
+    /// O(n) for n keys with evenly spread hashes, O(n log n) for others, and memory for n answers.
+    /// Answers in one block share it: a block is decompressed at most once per call, whether the
+    /// cache has room for it or not.
     ///
     /// ```
     /// # fn show(table: &sst_reader::StaticSortedFile) -> Result<(), sst_reader::ReadError> {
@@ -47,6 +64,7 @@ impl StaticSortedFile {
     /// # }
     /// ```
     pub fn multi_get<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<Result<Lookup<'_>, ReadError>> {
+<<<<<<< HEAD
         let mut answers: Vec<_> = keys.iter().map(|_| None).collect();
         let mut open: Vec<_> = keys
             .iter()
@@ -68,11 +86,58 @@ impl StaticSortedFile {
     /// Looks up keys, sorted by hash for speed, and hands over an answer for each. `filter` is the
     /// table's own or one that a set keeps for it; `None` if all keys have passed it.
     pub(crate) fn lookup_each<'a, T>(
+=======
+        let mut answers: Vec<_> = keys.iter().map(|_| Ok(Lookup::NotFound)).collect();
+        let keys = HashedKey::sorted(keys);
+        if self.ask_for_key_blocks(self.filter(), &keys) {
+            self.ask_for_value_blocks(self.filter(), &keys);
+        }
+        let mut pipeline = Pipeline::default();
+        let (mut answered, mut ruled_out) = (0, 0);
+        let mut answer = |place: usize, found| {
+            if let Some(answer) = answers.get_mut(place) {
+                *answer = found;
+                answered += 1;
+            }
+        };
+        let predictor = HitPredictor::of(self.blocks().id());
+        let expects_hit = predictor.expects_hit();
+        let mut passed = Vec::with_capacity(GROUP);
+        let mut all_hit = true;
+        for group in keys.chunks(GROUP) {
+            passed.clear();
+            match self.filter() {
+                None => passed.extend(group.iter().map(|key| AskedKey::new(self, *key, None))),
+                filter if expects_hit => {
+                    passed.extend(group.iter().map(|key| AskedKey::new(self, *key, filter)));
+                }
+                Some(filter) => {
+                    group.iter().for_each(|key| filter.prefetch(key.hash));
+                    let is_in = |key: &&HashedKey<'_>| filter.may_contain(key.hash);
+                    passed.extend(
+                        group.iter().filter(is_in).map(|key| AskedKey::new(self, *key, None)),
+                    );
+                    ruled_out += group.len() - passed.len();
+                }
+            }
+            all_hit &= pipeline.lookup(&passed, &mut answer) == 0;
+        }
+        predictor.learn_of_many(keys.len(), all_hit && ruled_out == 0);
+        if answered + ruled_out != keys.len() {
+            let no_answer = |_| Err(ReadError::internal(self.label(), "each key has an answer"));
+            return keys.iter().map(no_answer).collect();
+        }
+        answers
+    }
+
+    /// Looks up keys that passed the filter, and hands over the place and the answer of each.
+    pub(crate) fn lookup_each<'a>(
+>>>>>>> 99732a6 (Reader: hits without the filter after a streak, headers of key blocks checked once, multi_get sorted by buckets and across tables)
         &'a self,
-        filter: Option<&dyn Filter>,
-        keys: &mut [(HashedKey<'_>, T)],
-        mut answer: impl FnMut(&mut T, Result<Lookup<'a>, ReadError>),
+        keys: impl Iterator<Item = HashedKey<'a>>,
+        mut answer: impl FnMut(usize, Result<Lookup<'a>, ReadError>),
     ) {
+<<<<<<< HEAD
         let mut loaded = LoadedBlocks::default();
         for group in keys.chunks_mut(GROUP) {
             if let Some(filter) = filter {
@@ -100,6 +165,11 @@ impl StaticSortedFile {
                 answer(tag, found);
             }
         }
+=======
+        let keys: Vec<_> = keys.map(|key| AskedKey { table: self, key, filter: None }).collect();
+        // No filter is asked, so none rules a key out.
+        _ = Pipeline::default().lookup(&keys, &mut answer);
+>>>>>>> 99732a6 (Reader: hits without the filter after a streak, headers of key blocks checked once, multi_get sorted by buckets and across tables)
     }
 
     /// Starts to read the key blocks of all keys, if the table is one of which most was never read.
@@ -107,14 +177,14 @@ impl StaticSortedFile {
     ///
     /// A group of [`GROUP`] keys asks for its blocks anyway, but a disk answers hundreds of
     /// requests in the time of a few.
-    pub(crate) fn ask_for_key_blocks<T>(
+    pub(crate) fn ask_for_key_blocks(
         &self,
         filter: Option<&dyn Filter>,
-        keys: &[(HashedKey<'_>, T)],
+        keys: &[HashedKey<'_>],
     ) -> bool {
         let mut last = None;
         self.blocks().is_mostly_new()
-            && keys.iter().fold(false, |is_new, (key, _)| {
+            && keys.iter().fold(false, |is_new, key| {
                 let number = self.key_index().key_block_of(key.hash);
                 let block = self.key_index().block(number);
                 // Keys of one block are neighbours.
@@ -127,28 +197,59 @@ impl StaticSortedFile {
     }
 
     /// Starts to read the value blocks of all keys, whose key blocks were asked for.
-    pub(crate) fn ask_for_value_blocks<T>(
-        &self,
-        filter: Option<&dyn Filter>,
-        keys: &[(HashedKey<'_>, T)],
-    ) {
+    pub(crate) fn ask_for_value_blocks(&self, filter: Option<&dyn Filter>, keys: &[HashedKey<'_>]) {
         let mut loaded = LoadedBlocks::default();
-        for (key, _) in keys {
+        for key in keys {
             if filter.is_none_or(|filter| filter.may_contain(key.hash)) {
                 // The lookup that follows reports damage.
-                _ = self.fetched_value(&self.located(key.hash), *key, &mut loaded);
+                _ = self.found_anywhere(&self.located(key.hash).estimate, *key, &mut loaded);
             }
         }
     }
 
-    /// Finds the entry of a key, and fetches its value where that lies elsewhere.
-    #[inline]
-    fn fetched_value(
-        &self,
-        Located { estimate, .. }: &Located<'_>,
-        HashedKey { hash, key }: HashedKey<'_>,
+    /// Finds the entry of a key whose key block is ready to be used where it lies, if it is near the
+    /// place where it is estimated to be, and fetches its value. `None` says nothing.
+    #[inline(always)]
+    fn found_near<'a>(
+        &'a self,
+        located: &Located<'a>,
+        HashedKey { hash, key, .. }: HashedKey<'_>,
+    ) -> Option<Result<Found<'a>, ReadError>> {
+        let block = located.estimate.block;
+        let value = match located.entry_near(hash, key)?.value_ref() {
+            Ok(ValueRef::Inline(value)) => {
+                let value = self.blocks().kept_part(value);
+                let found = value.map(|value| Found::Answer(Lookup::Value(value)));
+                return Some(found.ok_or_else(|| self.not_in_its_block()));
+            }
+            Ok(ValueRef::Small { block: values, len, offset }) => {
+                let part = self.blocks().ready_part(values, |it| small_value(it, len, offset));
+                match part {
+                    Some(value) => value.map_err(|error| self.corrupt(block, error)),
+                    None => return Some(Ok(self.fetched_part(block, values, len, offset))),
+                }
+            }
+            Ok(ValueRef::Medium(values)) => match self.blocks().verified_in_place(values) {
+                Some(value) => Ok(value),
+                None => return Some(Ok(self.fetched_block(values))),
+            },
+            Ok(ValueRef::Blob(number)) => return Some(Ok(Found::Answer(Lookup::Blob(number)))),
+            Ok(ValueRef::Deleted) => return Some(Ok(Found::Answer(Lookup::Deleted))),
+            Err(error) => Err(self.corrupt(block, error)),
+        };
+        Some(value.map(|value| {
+            prefetch_around::<0>(&value, 0);
+            Found::Answer(Lookup::Value(value))
+        }))
+    }
+
+    /// Finds the entry of a key in any block, and fetches its value.
+    fn found_anywhere<'a>(
+        &'a self,
+        estimate: &Estimate,
+        HashedKey { hash, key, .. }: HashedKey<'_>,
         loaded: &mut LoadedBlocks,
-    ) -> Result<Found<'_>, ReadError> {
+    ) -> Result<Found<'a>, ReadError> {
         let block = estimate.block;
         self.check_estimate(estimate)?;
         let payload = loaded.payload(self.blocks(), block, BlockUse::Keys)?;
@@ -159,24 +260,39 @@ impl StaticSortedFile {
                 None => return Ok(Found::Answer(Lookup::NotFound)),
             },
         };
-        match entry.value_ref().map_err(|error| self.corrupt(block, error))? {
-            ValueRef::Medium(values) => {
-                self.blocks().ask_for_new(values);
-                self.blocks().prefetch(values, 0);
-                Ok(Found::InBlock(values))
-            }
+        Ok(match entry.value_ref().map_err(|error| self.corrupt(block, error))? {
+            ValueRef::Medium(values) => self.fetched_block(values),
             ValueRef::Small { block: values, len, offset } => {
-                self.blocks().ask_for_new(values);
-                self.blocks().prefetch(values, offset as usize);
-                Ok(Found::InPart { key_block: block, values, len, offset })
+                self.fetched_part(block, values, len, offset)
             }
             ValueRef::Inline(value) => {
-                let value = self.slice_of(&payload, value)?;
-                Ok(Found::Answer(Lookup::Value(value)))
+                Found::Answer(Lookup::Value(self.slice_of(&payload, value)?))
             }
-            ValueRef::Blob(number) => Ok(Found::Answer(Lookup::Blob(number))),
-            ValueRef::Deleted => Ok(Found::Answer(Lookup::Deleted)),
-        }
+            ValueRef::Blob(number) => Found::Answer(Lookup::Blob(number)),
+            ValueRef::Deleted => Found::Answer(Lookup::Deleted),
+        })
+    }
+
+    /// Fetches a value that is a block.
+    #[inline]
+    fn fetched_block(&self, values: BlockIndex) -> Found<'_> {
+        self.blocks().ask_for_new(values);
+        self.blocks().prefetch(values, 0);
+        Found::InBlock(values)
+    }
+
+    /// Fetches a value that is a part of a block.
+    #[inline]
+    fn fetched_part(
+        &self,
+        key_block: BlockIndex,
+        values: BlockIndex,
+        len: u16,
+        offset: u32,
+    ) -> Found<'_> {
+        self.blocks().ask_for_new(values);
+        self.blocks().prefetch(values, offset as usize);
+        Found::InPart { key_block, values, len, offset }
     }
 
     #[inline]
@@ -196,6 +312,84 @@ impl StaticSortedFile {
         // Guards are for a few blocks at a time.
         Ok(Lookup::Value(value.unguarded()))
     }
+}
+
+/// Takes keys through the steps of a lookup, a group at a time.
+#[derive(Default)]
+pub(crate) struct Pipeline<'a> {
+    /// The keys of the group, after the index was asked.
+    located: Vec<Located<'a>>,
+    /// The keys of the group whose values were asked for and are not answered yet: their tables and
+    /// places.
+    late: Vec<(&'a StaticSortedFile, usize, Found<'a>)>,
+    loaded: LoadedBlocks,
+}
+
+impl<'a> Pipeline<'a> {
+    /// Looks up keys, best sorted by table and hash, and hands over the place and the answer of
+    /// each. Returns how many were not found, of those whose filter was
+    /// not asked before.
+    pub(crate) fn lookup(
+        &mut self,
+        keys: &[AskedKey<'a, '_>],
+        answer: &mut impl FnMut(usize, Result<Lookup<'a>, ReadError>),
+    ) -> usize {
+        keys.chunks(GROUP).map(|group| self.lookup_group(group, answer)).sum()
+    }
+
+    #[inline]
+    fn lookup_group(
+        &mut self,
+        group: &[AskedKey<'a, '_>],
+        answer: &mut impl FnMut(usize, Result<Lookup<'a>, ReadError>),
+    ) -> usize {
+        self.located.clear();
+        self.located.extend(group.iter().map(
+            #[inline(always)]
+            |asked| {
+                let located = asked.table.located_now(asked.key.hash);
+                if !located.is_checked() {
+                    asked.table.blocks().ask_for_new(located.estimate.block);
+                }
+                located
+            },
+        ));
+        let mut unexpected = 0;
+        for (asked, located) in group.iter().zip(&self.located) {
+            let (table, key) = (asked.table, asked.key);
+            let found = match table.found_near(located, key) {
+                Some(found) => found,
+                None => {
+                    let found = found_far(asked, located, &mut self.loaded);
+                    let is_missing =
+                        matches!(found, None | Some(Ok(Found::Answer(Lookup::NotFound))));
+                    unexpected += usize::from(is_missing && asked.filter.is_some());
+                    found.unwrap_or(Ok(Found::Answer(Lookup::NotFound)))
+                }
+            };
+            match found {
+                Ok(Found::Answer(found)) => answer(key.place, Ok(found)),
+                Ok(found) => self.late.push((table, key.place, found)),
+                Err(error) => answer(key.place, Err(error)),
+            }
+        }
+        for (table, place, found) in self.late.drain(..) {
+            answer(place, table.resolved(found, &mut self.loaded));
+        }
+        unexpected
+    }
+}
+
+/// Finds the entry of a key that is not where it is estimated to be, or whose key block is not ready.
+/// `None` if the filter rules it out.
+#[inline(never)]
+fn found_far<'a>(
+    asked: &AskedKey<'a, '_>,
+    located: &Located<'a>,
+    loaded: &mut LoadedBlocks,
+) -> Option<Result<Found<'a>, ReadError>> {
+    let may_be_there = asked.filter.is_none_or(|filter| filter.may_contain(asked.key.hash));
+    may_be_there.then(|| asked.table.found_anywhere(&located.estimate, asked.key, loaded))
 }
 
 /// A key after its key block was read.
