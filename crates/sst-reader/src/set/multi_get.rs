@@ -70,7 +70,10 @@ impl SstSet {
         let mut tally = Tally::default();
         let answers = self.multi_lookup(keys, &mut tally);
         match &answers {
-            Ok(answers) => answers.iter().for_each(|answer| tally.found(answer)),
+            Ok(answers) if self.is_counting() => {
+                answers.iter().for_each(|answer| tally.found(answer));
+            }
+            Ok(_) => {}
             Err(_) => {
                 tally.lookups += 1;
                 tally.errors += 1;
@@ -86,12 +89,15 @@ impl SstSet {
                 self.read_blob(number).map(|value| unread.insert(value).clone())
             }
         };
-        let value = |answer| match answer {
-            Lookup::NotFound | Lookup::Deleted => Ok(None),
-            Lookup::Value(value) => Ok(Some(value)),
-            Lookup::Blob(number) => blob(number).map(Some),
-        };
-        answers.into_iter().map(value).collect()
+        let mut values = Vec::with_capacity(answers.len());
+        for answer in answers {
+            values.push(match answer {
+                Lookup::NotFound | Lookup::Deleted => None,
+                Lookup::Value(value) => Some(value),
+                Lookup::Blob(number) => Some(blob(number)?),
+            });
+        }
+        Ok(values)
     }
 
     fn multi_lookup<K: AsRef<[u8]>>(

@@ -269,6 +269,11 @@ impl SstSet {
         Opening { catalog: &self.catalog, options: &self.options, open_files }
     }
 
+    /// Whether there are counters.
+    pub(super) const fn is_counting(&self) -> bool {
+        self.shared.counters.is_some()
+    }
+
     /// Adds to the counters, if there are any.
     #[inline]
     pub(super) fn count(&self, tally: &Tally) {
