@@ -2,57 +2,20 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::Arc;
 
 use super::SstSet;
 use super::filter_matrix::FilterMatrix;
-<<<<<<< HEAD
-use super::layer::{Layer, UnevenLayer};
-use super::set_table::SetTable;
-use super::statistics::Tally;
-use crate::table::multi_get::HashedKey;
-use crate::{FileLabel, Lookup, ReadError, Slice, hash_key};
-=======
-use super::layer::{Layer, UnevenLayer};
-use super::set_table::{OpenTable, SetTable};
+use super::layer::Layer;
+use super::set_table::OpenTable;
 use super::statistics::Tally;
 use crate::table::hashed_key::HashedKey;
 use crate::table::hit_predictor::HitPredictor;
 use crate::table::multi_get::{AskedKey, Pipeline};
 use crate::{FileLabel, Lookup, ReadError, Slice};
->>>>>>> 99732a6 (Reader: hits without the filter after a streak, headers of key blocks checked once, multi_get sorted by buckets and across tables)
 
 /// Keys whose filters are asked at the same time.
 const GROUP: usize = 32;
 
-<<<<<<< HEAD
-/// A key that is not answered yet, and where its answer goes.
-type OpenKey<'k, 'a, 's> = (HashedKey<'k>, &'a mut Lookup<'s>);
-
-/// A key of a call for many layers.
-struct Pending<'k, 'a, 's> {
-    /// `None` once it is answered, and while a layer is asked for it.
-    open: Option<OpenKey<'k, 'a, 's>>,
-    /// The layer behind the last one that was asked or skipped.
-    next: usize,
-}
-
-/// A key that passed the filter of a table of a layer.
-#[derive(Clone, Copy)]
-struct Passed {
-    /// Its place among the keys.
-    key: usize,
-    /// The number of the table in the layer.
-    table: usize,
-}
-
-/// Whether two keys passed the filter of the same table.
-fn is_same_table(one: &(HashedKey<'_>, Passed), next: &(HashedKey<'_>, Passed)) -> bool {
-    one.1.table == next.1.table
-}
-
-=======
->>>>>>> 99732a6 (Reader: hits without the filter after a streak, headers of key blocks checked once, multi_get sorted by buckets and across tables)
 impl SstSet {
     /// The values of many keys, in their order, blobs included: as [`SstSet::get`] of each.
     ///
@@ -113,7 +76,13 @@ impl SstSet {
         }
         for (i, layer) in self.layers().iter().enumerate() {
             if i > 0 {
-                open.retain(|key| is_open(&answers, key));
+                let mut still_open = Vec::with_capacity(open.len());
+                for key in open {
+                    if self.is_open(&answers, &key)? {
+                        still_open.push(key);
+                    }
+                }
+                open = still_open;
             }
             self.lookup_in_tables(layer, &open, &mut answers, tally)?;
         }
@@ -139,71 +108,55 @@ impl SstSet {
                 None => Err(self.no_such_layer()),
             })?;
         }
-<<<<<<< HEAD
-        let pending = |key| Pending { open: Some(key), next: 0 };
-        let mut keys: Vec<_> = keys.into_iter().map(pending).collect();
-        // There is a list of keys for each layer.
-        for ((number, layer), asked) in self.layers().iter().enumerate().zip(asked) {
-            let (mut places, mut of_layer) = (Vec::new(), Vec::new());
-            for i in asked {
-                let pending = keys.get_mut(i).ok_or_else(|| self.no_such_key())?;
-                // A newer layer may have answered it.
-                let Some(key) = pending.open.take() else { continue };
-                self.count_skipped(pending.next..number, key.0.hash, tally);
-                pending.next = number + 1;
-                places.push(i);
-                of_layer.push(key);
-            }
-            self.lookup_in_tables(layer, &mut of_layer, tally)?;
-            // Each key of the layer has its place.
-            for (i, key) in places.into_iter().zip(of_layer) {
-                if *key.1 == Lookup::NotFound {
-                    keys.get_mut(i).ok_or_else(|| self.no_such_key())?.open = Some(key);
-=======
         // For each key the layer behind the last one that it was asked of or skipped.
         let mut next = vec![0; keys.len()];
-        let mut skip = |i, key: &HashedKey<'_>, to, behind, tally: &mut Tally| {
-            if let Some(next) = next.get_mut(i) {
-                self.count_skipped(*next..to, key.hash, tally);
-                *next = behind;
-            }
+        let mut skip = |i: usize, key: &HashedKey<'_>, to, behind, tally: &mut Tally| {
+            let next: &mut usize = next.get_mut(i).ok_or_else(|| self.no_such_key())?;
+            self.count_skipped(*next..to, key.hash, tally);
+            *next = behind;
+            Ok::<_, ReadError>(())
         };
         let mut of_layer = Vec::new();
+        // There is a list of keys for each layer.
         for ((number, layer), asked) in self.layers().iter().enumerate().zip(asked) {
             of_layer.clear();
             for (i, key) in asked {
-                if is_open(answers, &key) {
-                    skip(i, &key, number, number + 1, tally);
+                if self.is_open(answers, &key)? {
+                    skip(i, &key, number, number + 1, tally)?;
                     of_layer.push(key);
->>>>>>> 99732a6 (Reader: hits without the filter after a streak, headers of key blocks checked once, multi_get sorted by buckets and across tables)
                 }
             }
             self.lookup_in_tables(layer, &of_layer, answers, tally)?;
         }
-<<<<<<< HEAD
-        for pending in &keys {
-            if let Some((key, _)) = &pending.open {
-                self.count_skipped(pending.next..self.layers().len(), key.hash, tally);
-            }
-=======
         let layers = self.layers().len();
-        for (i, key) in keys.iter().enumerate().filter(|(_, key)| is_open(answers, key)) {
-            skip(i, key, layers, layers, tally);
->>>>>>> 99732a6 (Reader: hits without the filter after a streak, headers of key blocks checked once, multi_get sorted by buckets and across tables)
+        for (i, key) in keys.iter().enumerate() {
+            if self.is_open(answers, key)? {
+                skip(i, key, layers, layers, tally)?;
+            }
         }
         Ok(())
     }
 
-    #[cold]
-    fn no_such_key(&self) -> ReadError {
-        let label = FileLabel::new(&self.catalog().dir);
-        ReadError::internal(&label, "each key of a call for many has its place among them")
+    /// Whether a key has no answer yet.
+    #[inline]
+    fn is_open(&self, answers: &[Lookup<'_>], key: &HashedKey<'_>) -> Result<bool, ReadError> {
+        let answer = answers.get(key.place).ok_or_else(|| self.no_such_key())?;
+        Ok(*answer == Lookup::NotFound)
     }
 
     #[cold]
-    fn no_answer(&self) -> ReadError {
-        let label = FileLabel::new(&self.catalog().dir);
-        ReadError::internal(&label, "a table answers each key that passed its filter")
+    fn no_such_key(&self) -> ReadError {
+        self.internal("each key of a call for many has its place among them")
+    }
+
+    #[cold]
+    fn no_such_table(&self) -> ReadError {
+        self.internal("a layer has the tables that it finds for a hash")
+    }
+
+    #[cold]
+    fn internal(&self, invariant: &'static str) -> ReadError {
+        ReadError::internal(&FileLabel::new(&self.catalog().dir), invariant)
     }
 
     /// Looks up keys, sorted by hash, in the tables of a layer.
@@ -214,24 +167,6 @@ impl SstSet {
         answers: &mut [Lookup<'s>],
         tally: &mut Tally,
     ) -> Result<(), ReadError> {
-<<<<<<< HEAD
-        let mut walk = layer.walk();
-        let mut passed = Vec::new();
-        for (group, first) in keys.chunks(GROUP).zip((0..).step_by(GROUP)) {
-            // As many as the longest group has keys.
-            let mut tables = [const { None }; GROUP];
-            for ((key, _), table) in group.iter().zip(&mut tables) {
-                let found = walk.table_of(key.hash);
-                *table = found.map_err(|uneven| uneven.in_catalog(self.catalog()))?;
-                if let Some((_, table)) = table {
-                    table.prefetch_filter(key.hash, self.opening())?;
-                }
-            }
-            for (((key, _), table), i) in group.iter().zip(tables).zip(first..) {
-                let Some((number, table)) = table else { continue };
-                if table.may_contain(key.hash, self.opening())? {
-                    passed.push((*key, Passed { key: i, table: number }));
-=======
         let Some(first) = layer.tables().first() else { return Ok(()) };
         let predictor = HitPredictor::of_number(first.sequence().0 as usize);
         let is_late = predictor.expects_hit();
@@ -242,21 +177,28 @@ impl SstSet {
         };
         let mut all_hit = tally.filter_skips == in_range;
         self.ask_for_blocks(layer, &passed, tally)?;
-        let mut failed = None;
-        // More answers than keys wrap around, and are an error too.
-        let mut unanswered = passed.len();
+        // The first error is the one that is returned.
+        let mut answered = Ok(());
+        let mut answer_count = 0;
         let mut answer = |place: usize, found| {
-            unanswered = unanswered.wrapping_sub(1);
-            match (found, answers.get_mut(place)) {
-                (Ok(found), Some(answer)) => *answer = found,
-                // The first error is the one that is returned.
-                (Err(error), _) => failed = failed.take().or(Some(error)),
-                (Ok(_), None) => failed = failed.take().or_else(|| Some(self.no_such_key())),
+            answer_count += 1;
+            let found = match (answers.get_mut(place), found) {
+                (Some(answer), Ok(found)) => {
+                    *answer = found;
+                    return;
+                }
+                (_, Err(error)) => error,
+                (None, Ok(_)) => self.no_such_key(),
+            };
+            if answered.is_ok() {
+                answered = Err(found);
             }
         };
         let mut asked = Vec::with_capacity(passed.len());
         for run in passed.chunk_by(|(one, _), (next, _)| one == next) {
-            let table = self.table_of_all(layer, run)?;
+            let number = run.first().map(|(number, _)| *number);
+            let table = number.and_then(|number| layer.tables().get(number));
+            let table = table.ok_or_else(|| self.no_such_table())?;
             match table.open(self.opening(), tally)? {
                 OpenTable::Kept(file) => {
                     let filter = if is_late { table.filter(self.opening())? } else { None };
@@ -274,33 +216,10 @@ impl SstSet {
         tally.tables_asked += passed.len() as u64;
         all_hit &= unexpected == 0;
         predictor.learn_of_many(passed.len(), all_hit);
-        match failed {
-            Some(error) => Err(error),
-            None if unanswered == 0 => Ok(()),
-            None => Err(self.no_answer()),
+        if answered.is_ok() && answer_count != passed.len() {
+            return Err(self.internal("a table answers each key that it is asked for"));
         }
-    }
-
-    /// The table that all of these keys are looked up in.
-    fn table_of_all<'s>(
-        &self,
-        layer: &'s Layer,
-        run: &[(usize, HashedKey<'_>)],
-    ) -> Result<&'s Arc<SetTable>, ReadError> {
-        let table = run.first().and_then(|(number, _)| layer.tables().get(*number));
-        table.ok_or_else(|| UnevenLayer.in_catalog(self.catalog()))
-    }
-
-    #[cold]
-    fn no_such_key(&self) -> ReadError {
-        let label = FileLabel::new(&self.catalog().dir);
-        ReadError::internal(&label, "each key of a call for many has its place among them")
-    }
-
-    #[cold]
-    fn no_answer(&self) -> ReadError {
-        let label = FileLabel::new(&self.catalog().dir);
-        ReadError::internal(&label, "a table answers each key that is looked up in it")
+        answered
     }
 
     /// The keys that pass the filters of their tables, each with the number of its table.
@@ -333,101 +252,13 @@ impl SstSet {
                 let Some((number, filter)) = filter else { continue };
                 if filter.is_none_or(|filter| filter.may_contain(key.hash)) {
                     passed.push((number, *key));
->>>>>>> 99732a6 (Reader: hits without the filter after a streak, headers of key blocks checked once, multi_get sorted by buckets and across tables)
                 } else {
                     tally.filter_skips += 1;
                 }
             }
         }
-<<<<<<< HEAD
-        self.ask_for_blocks(layer, &passed, tally)?;
-        for of_table in passed.chunk_by_mut(is_same_table) {
-            let table = self.table_of_all(layer, of_table)?;
-            self.lookup_in_table(table, of_table, keys, tally)?;
-        }
-        Ok(())
-=======
         Ok(passed)
->>>>>>> 99732a6 (Reader: hits without the filter after a streak, headers of key blocks checked once, multi_get sorted by buckets and across tables)
     }
-
-    /// The table whose filter all of these keys passed.
-    fn table_of_all<'s>(
-        &self,
-        layer: &'s Layer,
-        passed: &[(HashedKey<'_>, Passed)],
-    ) -> Result<&'s Arc<SetTable>, ReadError> {
-        let table = passed.first().and_then(|(_, passed)| layer.tables().get(passed.table));
-        table.ok_or_else(|| UnevenLayer.in_catalog(self.catalog()))
-    }
-
-    /// Starts to read the blocks of keys that passed the filters of tables, where most of a table
-    /// was never read: first all key blocks, then all value blocks.
-    fn ask_for_blocks(
-        &self,
-        layer: &Layer,
-<<<<<<< HEAD
-        passed: &[(HashedKey<'_>, Passed)],
-        tally: &mut Tally,
-    ) -> Result<(), ReadError> {
-        let mut waiting = Vec::new();
-        for of_table in passed.chunk_by(is_same_table) {
-            let table = self.table_of_all(layer, of_table)?;
-            if let Some(file) = table.ask_for_key_blocks(of_table, self.opening(), tally)? {
-                waiting.push((file, of_table));
-=======
-        passed: &[(usize, HashedKey<'_>)],
-        tally: &mut Tally,
-    ) -> Result<(), ReadError> {
-        let mut waiting = Vec::new();
-        let mut keys = Vec::new();
-        for run in passed.chunk_by(|(one, _), (next, _)| one == next) {
-            let table = self.table_of_all(layer, run)?;
-            if let OpenTable::Kept(file) = table.open(self.opening(), tally)?
-                && file.blocks().is_mostly_new()
-            {
-                keys.clear();
-                keys.extend(run.iter().map(|(_, key)| *key));
-                if file.ask_for_key_blocks(None, &keys) {
-                    waiting.push((file, keys.clone()));
-                }
->>>>>>> 99732a6 (Reader: hits without the filter after a streak, headers of key blocks checked once, multi_get sorted by buckets and across tables)
-            }
-        }
-        for (file, keys) in waiting {
-            file.ask_for_value_blocks(None, &keys);
-        }
-        Ok(())
-    }
-<<<<<<< HEAD
-
-    /// Looks up keys that passed the filter of a table, by their places among `keys`.
-    fn lookup_in_table<'s>(
-        &'s self,
-        table: &'s Arc<SetTable>,
-        passed: &mut [(HashedKey<'_>, Passed)],
-        keys: &mut [OpenKey<'_, '_, 's>],
-        tally: &mut Tally,
-    ) -> Result<(), ReadError> {
-        let mut failed = None;
-        // More answers than keys wrap around, and are an error too.
-        let mut unanswered = passed.len();
-        table.lookup_each(passed, self.opening(), tally, |passed, found| {
-            unanswered = unanswered.wrapping_sub(1);
-            match (found, keys.get_mut(passed.key)) {
-                (Ok(found), Some((_, answer))) => **answer = found,
-                // The first error is the one that is returned.
-                (Err(error), _) => failed = failed.take().or(Some(error)),
-                (Ok(_), None) => failed = failed.take().or_else(|| Some(self.no_such_key())),
-            }
-        })?;
-        match failed {
-            Some(error) => Err(error),
-            None if unanswered == 0 => Ok(()),
-            None => Err(self.no_answer()),
-        }
-    }
-=======
 
     /// The keys that are in the range of a table, each with the number of that table.
     fn in_tables<'k>(
@@ -444,10 +275,33 @@ impl SstSet {
         }
         Ok(found)
     }
-}
 
-/// Whether a key has no answer yet.
-#[inline]
-fn is_open(answers: &[Lookup<'_>], key: &HashedKey<'_>) -> bool {
-    answers.get(key.place).is_some_and(|answer| *answer == Lookup::NotFound)
+    /// Starts to read the blocks of keys that passed the filters of the tables with these numbers,
+    /// where most of a table was never read: first all key blocks, then all value blocks.
+    fn ask_for_blocks(
+        &self,
+        layer: &Layer,
+        passed: &[(usize, HashedKey<'_>)],
+        tally: &mut Tally,
+    ) -> Result<(), ReadError> {
+        let mut waiting = Vec::new();
+        let mut keys = Vec::new();
+        for run in passed.chunk_by(|(one, _), (next, _)| one == next) {
+            let table = run.first().and_then(|(number, _)| layer.tables().get(*number));
+            let table = table.ok_or_else(|| self.no_such_table())?;
+            if let OpenTable::Kept(file) = table.open(self.opening(), tally)?
+                && file.blocks().is_mostly_new()
+            {
+                keys.clear();
+                keys.extend(run.iter().map(|(_, key)| *key));
+                if file.ask_for_key_blocks(None, &keys) {
+                    waiting.push((file, keys.clone()));
+                }
+            }
+        }
+        for (file, keys) in waiting {
+            file.ask_for_value_blocks(None, &keys);
+        }
+        Ok(())
+    }
 }

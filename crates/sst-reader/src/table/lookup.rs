@@ -421,16 +421,8 @@ impl StaticSortedFile {
     }
 }
 
-<<<<<<< HEAD
-/// The first entry with this hash and key, if it is near a place that was corrected by what was
-/// measured in its block. `None` means that it is unknown whether there is one.
-///
-/// The key is compared with those around, which needs no further hashes and hardly a branch that
-/// goes two ways.
-=======
 /// The first entry with this hash and key in a payload, if it is near a place that was corrected by
-/// what was measured in its block. `None` says nothing.
->>>>>>> 99732a6 (Reader: hits without the filter after a streak, headers of key blocks checked once, multi_get sorted by buckets and across tables)
+/// what was measured in its block. `None` means that it is unknown whether there is one.
 #[inline(always)]
 pub(crate) fn near_entry<'p>(
     payload: &'p [u8],

@@ -64,40 +64,16 @@ impl StaticSortedFile {
     /// # }
     /// ```
     pub fn multi_get<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<Result<Lookup<'_>, ReadError>> {
-<<<<<<< HEAD
         let mut answers: Vec<_> = keys.iter().map(|_| None).collect();
-        let mut open: Vec<_> = keys
-            .iter()
-            .zip(&mut answers)
-            .map(|(key, answer)| {
-                let key = key.as_ref();
-                (HashedKey { hash: hash_key(key), key }, answer)
-            })
-            .collect();
-        open.sort_unstable_by_key(|(key, _)| key.hash);
-        if self.ask_for_key_blocks(self.filter(), &open) {
-            self.ask_for_value_blocks(self.filter(), &open);
-        }
-        self.lookup_each(self.filter(), &mut open, |answer, found| **answer = Some(found));
-        let no_answer = || Err(ReadError::internal(self.label(), "each key has an answer"));
-        answers.into_iter().map(|answer| answer.unwrap_or_else(no_answer)).collect()
-    }
-
-    /// Looks up keys, sorted by hash for speed, and hands over an answer for each. `filter` is the
-    /// table's own or one that a set keeps for it; `None` if all keys have passed it.
-    pub(crate) fn lookup_each<'a, T>(
-=======
-        let mut answers: Vec<_> = keys.iter().map(|_| Ok(Lookup::NotFound)).collect();
         let keys = HashedKey::sorted(keys);
         if self.ask_for_key_blocks(self.filter(), &keys) {
             self.ask_for_value_blocks(self.filter(), &keys);
         }
         let mut pipeline = Pipeline::default();
-        let (mut answered, mut ruled_out) = (0, 0);
         let mut answer = |place: usize, found| {
+            // A key has its place among the keys of the call.
             if let Some(answer) = answers.get_mut(place) {
-                *answer = found;
-                answered += 1;
+                *answer = Some(found);
             }
         };
         let predictor = HitPredictor::of(self.blocks().id());
@@ -113,63 +89,37 @@ impl StaticSortedFile {
                 }
                 Some(filter) => {
                     group.iter().for_each(|key| filter.prefetch(key.hash));
-                    let is_in = |key: &&HashedKey<'_>| filter.may_contain(key.hash);
-                    passed.extend(
-                        group.iter().filter(is_in).map(|key| AskedKey::new(self, *key, None)),
-                    );
-                    ruled_out += group.len() - passed.len();
+                    for key in group {
+                        if filter.may_contain(key.hash) {
+                            passed.push(AskedKey::new(self, *key, None));
+                        } else {
+                            answer(key.place, Ok(Lookup::NotFound));
+                        }
+                    }
+                    all_hit &= passed.len() == group.len();
                 }
             }
             all_hit &= pipeline.lookup(&passed, &mut answer) == 0;
         }
-        predictor.learn_of_many(keys.len(), all_hit && ruled_out == 0);
-        if answered + ruled_out != keys.len() {
-            let no_answer = |_| Err(ReadError::internal(self.label(), "each key has an answer"));
-            return keys.iter().map(no_answer).collect();
-        }
-        answers
+        predictor.learn_of_many(keys.len(), all_hit);
+        let answered = |answer: Option<_>| answer.unwrap_or_else(|| Err(self.no_answer()));
+        answers.into_iter().map(answered).collect()
+    }
+
+    #[cold]
+    fn no_answer(&self) -> ReadError {
+        ReadError::internal(self.label(), "each key of a call for many has an answer")
     }
 
     /// Looks up keys that passed the filter, and hands over the place and the answer of each.
     pub(crate) fn lookup_each<'a>(
->>>>>>> 99732a6 (Reader: hits without the filter after a streak, headers of key blocks checked once, multi_get sorted by buckets and across tables)
         &'a self,
         keys: impl Iterator<Item = HashedKey<'a>>,
         mut answer: impl FnMut(usize, Result<Lookup<'a>, ReadError>),
     ) {
-<<<<<<< HEAD
-        let mut loaded = LoadedBlocks::default();
-        for group in keys.chunks_mut(GROUP) {
-            if let Some(filter) = filter {
-                group.iter().for_each(|(key, _)| filter.prefetch(key.hash));
-            }
-            // These have as many elements as the longest group has keys.
-            let mut estimates = [const { None }; GROUP];
-            for ((key, _), estimate) in group.iter().zip(&mut estimates) {
-                if filter.is_none_or(|filter| filter.may_contain(key.hash)) {
-                    let found = self.located(key.hash);
-                    self.blocks().ask_for_new(found.estimate.block);
-                    *estimate = Some(found);
-                }
-            }
-            let mut found = [const { None }; GROUP];
-            for (((key, _), estimate), found) in group.iter().zip(estimates).zip(&mut found) {
-                *found = estimate.map(|at| self.fetched_value(&at, *key, &mut loaded));
-            }
-            for ((_, tag), found) in group.iter_mut().zip(found) {
-                let found = match found {
-                    Some(found) => found.and_then(|found| self.resolved(found, &mut loaded)),
-                    // The filter rules it out.
-                    None => Ok(Lookup::NotFound),
-                };
-                answer(tag, found);
-            }
-        }
-=======
         let keys: Vec<_> = keys.map(|key| AskedKey { table: self, key, filter: None }).collect();
         // No filter is asked, so none rules a key out.
         _ = Pipeline::default().lookup(&keys, &mut answer);
->>>>>>> 99732a6 (Reader: hits without the filter after a streak, headers of key blocks checked once, multi_get sorted by buckets and across tables)
     }
 
     /// Starts to read the key blocks of all keys, if the table is one of which most was never read.
@@ -251,7 +201,6 @@ impl StaticSortedFile {
         loaded: &mut LoadedBlocks,
     ) -> Result<Found<'a>, ReadError> {
         let block = estimate.block;
-        self.check_estimate(estimate)?;
         let payload = loaded.payload(self.blocks(), block, BlockUse::Keys)?;
         let entry = match near_entry(&payload, estimate, hash, key) {
             Some(near) => near,
@@ -327,7 +276,7 @@ pub(crate) struct Pipeline<'a> {
 
 impl<'a> Pipeline<'a> {
     /// Looks up keys, best sorted by table and hash, and hands over the place and the answer of
-    /// each. Returns how many were not found, of those whose filter was
+    /// each that no filter rules out. Returns how many were not found, of those whose filter was
     /// not asked before.
     pub(crate) fn lookup(
         &mut self,
@@ -364,7 +313,8 @@ impl<'a> Pipeline<'a> {
                     let is_missing =
                         matches!(found, None | Some(Ok(Found::Answer(Lookup::NotFound))));
                     unexpected += usize::from(is_missing && asked.filter.is_some());
-                    found.unwrap_or(Ok(Found::Answer(Lookup::NotFound)))
+                    let Some(found) = found else { continue };
+                    found
                 }
             };
             match found {
