@@ -166,7 +166,6 @@ pub(crate) fn inputs(max: u64) -> Vec<Input> {
     csv(&mut rows);
     json(&mut rows);
     compressed(&mut rows);
-    #[cfg(feature = "parquet")]
     rows.inputs.extend(super::parquet_inputs::inputs(max));
     rows.inputs
 }
@@ -213,6 +212,17 @@ fn json(rows: &mut Rows) {
 }
 
 fn compressed(rows: &mut Rows) {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    io::copy(&mut io::repeat(b'k').take(37 * MIB), &mut gzip).unwrap();
+    rows.inputs.push(Input {
+        name: "gzip, a key of 37 MiB: skipped".to_owned(),
+        format: "tsv",
+        options: Vec::new(),
+        content: Content::Bytes(gzip.finish().unwrap()),
+        is_loaded: false,
+        limit: Some(MAX_KEY),
+        times: 2,
+    });
     // 300 blocks that each repeat one byte 128 Ki times: a key of 37 MiB.
     let block = [0x02, 0, 0x10, b'k'];
     for (name, exponent, is_loaded, limit, times) in [

@@ -12,7 +12,6 @@
 
 mod calls;
 mod inputs;
-#[cfg(feature = "parquet")]
 mod parquet_inputs;
 
 use std::process::ExitCode;
@@ -49,9 +48,6 @@ fn the_memory_of_every_call_and_input() {
     let max = std::env::var("SST_MAX_VALUE_MIB").map_or(2, |mib| mib.parse().unwrap());
     for input in inputs(max * MIB) {
         println!("{}", measure(&input));
-    }
-    if !cfg!(feature = "parquet") {
-        println!("| Parquet | NOT RUN: needs `--features parquet` | | | |");
     }
 }
 

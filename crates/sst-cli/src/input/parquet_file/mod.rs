@@ -26,6 +26,7 @@ use std::fs::File;
 use std::io::{Read, Seek};
 use std::sync::Arc;
 
+use parquet::basic::Encoding;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
 
@@ -160,9 +161,19 @@ impl ParquetReader {
         // Long rows make small batches, since each row may keep a page in memory. If the product
         // saturates, rows are very short, and the batch is clamped to its highest size anyway.
         let batch = BATCH_BYTES.saturating_mul(rows) / bytes;
-        let batch = batch.clamp(1, MAX_BATCH_ROWS);
+        let batch = batch.clamp(1, self.max_batch_rows(group));
         self.group = RowGroup { number, rows, held: 0, batch, cells };
         Ok(true)
+    }
+
+    /// Highest number of rows in a batch of a row group. A value that is encoded as a difference to
+    /// the one before may be as long as its page, whatever it takes in the page.
+    fn max_batch_rows(&self, group: &RowGroupMetaData) -> u64 {
+        let mut columns = self.columns.iter().map(|chosen| group.column(chosen.leaf));
+        let are_differences = columns.any(|column| {
+            column.encodings().any(|encoding| encoding == Encoding::DELTA_BYTE_ARRAY)
+        });
+        if are_differences { 1 } else { MAX_BATCH_ROWS }
     }
 
     fn next_batch(&mut self) -> Result<(), ParquetFault> {
