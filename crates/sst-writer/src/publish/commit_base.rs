@@ -176,6 +176,7 @@ impl From<BaseMeta> for MetaState {
         Self {
             sequence,
             checksum,
+            identity: None,
             family,
             kind,
             commit,

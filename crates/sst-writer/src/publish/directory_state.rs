@@ -108,7 +108,7 @@ impl DirectoryState {
             file => file?,
         };
         let found = CommitIdentity::of_last_bytes(newest.sequence, &file.last_bytes(IDENTITY_LEN)?);
-        let is_same = found.is_ok_and(|found| found == newest.identity);
+        let is_same = found.is_ok_and(|found| Some(found) == newest.identity);
         if is_same { Ok(()) } else { Err(changed()) }
     }
 

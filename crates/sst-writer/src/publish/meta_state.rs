@@ -30,8 +30,9 @@ pub(crate) struct MetaState {
     pub(crate) sequence: SequenceNumber,
     /// The checksum in its trailer.
     pub(crate) checksum: u32,
-    /// The identity of the commit whose newest meta file it is.
-    pub(crate) identity: CommitIdentity,
+    /// The identity of the commit whose newest meta file it is. `None` if it is not in a directory
+    /// but in a bucket, whose reader knows it.
+    pub(crate) identity: Option<CommitIdentity>,
     pub(crate) family: u32,
     /// The kind of its commit; `None` before version 3, which does not store it.
     pub(crate) kind: Option<CommitKind>,
@@ -168,7 +169,7 @@ impl MetaState {
         let state = Self {
             sequence,
             checksum: protection.checksum(),
-            identity: CommitIdentity::of_last_bytes(sequence, bytes).map_err(damage)?,
+            identity: Some(CommitIdentity::of_last_bytes(sequence, bytes).map_err(damage)?),
             family,
             kind: head.map(MetaHead::kind),
             commit: head.map_or(sequence, MetaHead::commit),
@@ -308,7 +309,7 @@ impl<'a> OpenFile<'a> {
         let state = MetaState {
             sequence,
             checksum: head.checksum(),
-            identity: identity.map_err(|source| self.damage(source))?,
+            identity: Some(identity.map_err(|source| self.damage(source))?),
             family: head.family(),
             kind: Some(head.kind()),
             commit: head.commit(),
