@@ -158,7 +158,7 @@ impl StaticSortedFile {
     }
 
     /// Finds the entry of a key whose key block is ready to be used where it lies, if it is near the
-    /// place where it is estimated to be, and fetches its value. `None` says nothing.
+    /// place where it is estimated to be, and fetches its value. `None` means unknown.
     #[inline(always)]
     fn found_near<'a>(
         &'a self,
@@ -201,6 +201,7 @@ impl StaticSortedFile {
         loaded: &mut LoadedBlocks,
     ) -> Result<Found<'a>, ReadError> {
         let block = estimate.block;
+        self.check_estimate(estimate)?;
         let payload = loaded.payload(self.blocks(), block, BlockUse::Keys)?;
         let entry = match near_entry(&payload, estimate, hash, key) {
             Some(near) => near,
@@ -275,9 +276,8 @@ pub(crate) struct Pipeline<'a> {
 }
 
 impl<'a> Pipeline<'a> {
-    /// Looks up keys, best sorted by table and hash, and hands over the place and the answer of
-    /// each that no filter rules out. Returns how many were not found, of those whose filter was
-    /// not asked before.
+    /// Looks up keys, sorted by table and hash for speed, and hands over the place and the answer of
+    /// each. Returns how many were not found, of those whose filter was not asked before.
     pub(crate) fn lookup(
         &mut self,
         keys: &[AskedKey<'a, '_>],
@@ -313,8 +313,8 @@ impl<'a> Pipeline<'a> {
                     let is_missing =
                         matches!(found, None | Some(Ok(Found::Answer(Lookup::NotFound))));
                     unexpected += usize::from(is_missing && asked.filter.is_some());
-                    let Some(found) = found else { continue };
-                    found
+                    // Without one, the filter rules the key out: that is its answer.
+                    found.unwrap_or(Ok(Found::Answer(Lookup::NotFound)))
                 }
             };
             match found {

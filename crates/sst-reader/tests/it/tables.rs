@@ -6,11 +6,11 @@ use sst_amqf::QuotientFilter;
 use sst_format::BlobNumber;
 use sst_format::value_ref::ValueRef;
 use sst_reader::{
-    Access, BlockCache, BlockRole, EntryValue, Lookup, Monitor, ReaderOptions, StaticSortedFile,
-    hash_key,
+    Access, BlockCache, BlockRole, EntryValue, Lookup, Monitor, ReaderOptions, SstSet,
+    StaticSortedFile, hash_key,
 };
 
-use crate::support::{Entry, Table, Value, numbered, of_all_kinds, small};
+use crate::support::{Commit, Directory, Entry, Table, Value, numbered, of_all_kinds, small};
 
 fn in_memory(table: &Table) -> StaticSortedFile {
     let options = ReaderOptions::default();
@@ -123,6 +123,28 @@ fn hashes_that_are_not_spread_evenly_are_found_too() {
 
 /// The first call for many keys asks for all blocks beforehand. Its answers are those of single
 /// calls in a table of which everything was read, and a damaged block costs the keys in it only.
+#[test]
+fn keys_that_the_filter_rules_out_after_many_hits_are_not_found() {
+    let table = Table::new(&numbered(0..700, |i| small(&i.to_string())));
+    let table = table.filtered(&QuotientFilter::default());
+    let options = ReaderOptions::default().filter(QuotientFilter::default());
+    let bytes = table.bytes.clone();
+    let file = StaticSortedFile::from_bytes("a table", bytes, Some(&table.meta), &options).unwrap();
+    let mut directory = Directory::new();
+    directory.commit(Commit { tables: &[table], ..Commit::default() });
+    let set = SstSet::open(directory.path(), &options).unwrap();
+    let present: Vec<_> = (0..700_u32).map(u32::to_be_bytes).collect();
+    let absent: Vec<_> = (1_000..1_100_u32).map(u32::to_be_bytes).collect();
+    for _ in 0..2 {
+        // After a streak of hits, filters are asked only where a key is not found at once.
+        assert!(file.multi_get(&present).iter().all(|found| matches!(found, Ok(Lookup::Value(_)))));
+        assert!(set.multi_get(&present).unwrap().iter().all(Option::is_some));
+        let found = file.multi_get(&absent);
+        assert!(found.iter().all(|found| matches!(found, Ok(Lookup::NotFound))), "{found:?}");
+        assert!(set.multi_get(&absent).unwrap().iter().all(Option::is_none));
+    }
+}
+
 #[test]
 fn the_first_call_for_many_keys_answers_as_single_calls_do() {
     let entries = of_all_kinds(700);
