@@ -87,8 +87,11 @@ fn a_damaged_head_of_the_chain_opens_nothing() {
 
     // A meta file that is intact, but not the one that the newest commit lists.
     let directory = three_commits();
-    let other = Directory::of(&numbered(0..5, |_| small("another commit")));
-    fs::copy(other.file(2, FileKind::Meta), directory.file(3, FileKind::Meta)).unwrap();
+    let mut other = Directory::new();
+    other.blob(1, b"so that the meta file has the same number");
+    let table = Table::new(&numbered(0..5, |_| small("another commit")));
+    other.commit(Commit { tables: &[table], ..Commit::default() });
+    fs::copy(other.file(3, FileKind::Meta), directory.file(3, FileKind::Meta)).unwrap();
     let error = SstSet::open(directory.path(), &options).unwrap_err();
     assert!(
         matches!(error, ReadError::Corrupt { cause: Corruption::NotTheListedFile { .. }, .. }),
