@@ -290,6 +290,8 @@ fn read_listed(
         let cause = Corruption::ProtectionMismatch { meta: newest.sequence };
         return Err(ReadError::corrupt(label, cause));
     }
+    let newest = newest.checked()?;
+    let label = &newest.source.label;
     if newest.is_part() {
         let cause = Corruption::PartOfCommit { commit: newest.commit };
         return Err(ReadError::corrupt(label, cause));
@@ -323,7 +325,7 @@ fn read_listed(
             let cause = Corruption::NotTheListedFile { by, expected, found };
             return Err(ReadError::corrupt(&meta.source.label, cause));
         }
-        metas.push(Arc::new(meta));
+        metas.push(Arc::new(meta.checked()?));
     }
     Ok(metas)
 }
@@ -359,7 +361,7 @@ fn read_present(
             let cause = Corruption::ProtectionMismatch { meta: sequence };
             return Err(ReadError::corrupt(&meta.source.label, cause));
         }
-        metas.push(Arc::new(meta));
+        metas.push(Arc::new(meta.checked()?));
     }
     Ok(metas)
 }

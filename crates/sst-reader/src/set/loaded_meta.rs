@@ -72,10 +72,7 @@ impl LoadedMeta {
         sequence: SequenceNumber,
         access: Access,
     ) -> Result<Self, ReadError> {
-        let label = FileLabel::new(path_of(dir, sequence, FileKind::Meta));
-        let meta = Self::read_file(&label, sequence, access)?;
-        meta.check_number().map_err(|error| ReadError::corrupt(&label, error))?;
-        Ok(meta)
+        Self::read_file(&FileLabel::new(path_of(dir, sequence, FileKind::Meta)), sequence, access)
     }
 
     /// [`LoadedMeta::read`] of a file of any name, whose numbers have no meaning.
@@ -203,6 +200,12 @@ impl LoadedMeta {
 
     /// Checks what it says against its own number. Lists that are in areas are checked when they
     /// are read.
+    pub(super) fn checked(self) -> Result<Self, ReadError> {
+        let checked = self.check_number();
+        checked.map_err(|error| ReadError::corrupt(&self.source.label, error))?;
+        Ok(self)
+    }
+
     fn check_number(&self) -> Result<(), FormatError> {
         check_older(self.sequence, self.tables.iter().map(|table| table.sequence.0))?;
         if let Blobs::Held(blobs) = &self.blobs {
