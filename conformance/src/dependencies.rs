@@ -1,6 +1,6 @@
 //! Checks the dependency rule: `sst-format` depends on no crate; writer, reader and filter depend
-//! only on `sst-format`; only `sst-merge` joins the two sides, and the façade `sst-files` has all of
-//! them; `sst-object-store` is on the writer's side (ARCHITECTURE.md).
+//! only on `sst-format`; only `sst-merge` joins the two sides, and the façade `sst-files` has all
+//! of them; `sst-object-store` is on the writer's side (ARCHITECTURE.md).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

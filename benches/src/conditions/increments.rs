@@ -1,6 +1,6 @@
 //! Condition (i): a service that loads increments for days. A base is followed by 1,000 increments,
-//! each a thousandth of it; half of an increment's entries are new, half replace an older one. After
-//! each, the newest layers are merged by policy, as `sst merge --auto` does.
+//! each a thousandth of it; half of an increment's entries are new, half replace an older one.
+//! After each, the newest layers are merged by policy, as `sst merge --auto` does.
 //!
 //! Commits before the policy do not merge: they show what lookups cost without.
 

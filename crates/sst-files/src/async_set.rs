@@ -7,8 +7,9 @@ use crate::{LiveSet, ReadError, Slice};
 /// A [`LiveSet`] whose lookups run on the threads that tokio has for work that blocks, so that a
 /// wait for the disk does not hold up a runtime.
 ///
-/// Handing a lookup over takes some microseconds, and a lookup of data in memory takes less than one.
-/// So ask for many keys at once, and where all data is in memory use [`AsyncSet::live`] directly.
+/// Handing a lookup over takes some microseconds, and a lookup of data in memory takes less than
+/// one. So ask for many keys at once, and where all data is in memory use [`AsyncSet::live`]
+/// directly.
 ///
 /// All methods must be called within a runtime of tokio.
 #[derive(Clone, Debug)]

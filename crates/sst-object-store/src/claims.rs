@@ -1,9 +1,9 @@
 //! Claims: the right to write objects under a block of numbers.
 //!
-//! A bucket has no lock. Numbers are divided into blocks of [`BLOCK_LEN`], and a writer owns a block
-//! while it has the claim on it: the object `claims/NNNNNNNN`, named after the first number of the
-//! block, which is created only if there is none, and changed only by a conditional request. So two
-//! writers never write different bytes under one name.
+//! A bucket has no lock. Numbers are divided into blocks of [`BLOCK_LEN`], and a writer owns a
+//! block while it has the claim on it: the object `claims/NNNNNNNN`, named after the first number
+//! of the block, which is created only if there is none, and changed only by a conditional request.
+//! So two writers never write different bytes under one name.
 
 use std::future::Future;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

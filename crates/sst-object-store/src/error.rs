@@ -137,8 +137,8 @@ pub enum StoreError {
         /// The owner that it states.
         owner: String,
     },
-    /// An answer of the store was lost, and other writers have published since: nothing tells whether
-    /// this commit was live in between. It is not live now.
+    /// An answer of the store was lost, and other writers have published since: nothing tells
+    /// whether this commit was live in between. It is not live now.
     #[error(
         "{object} was changed by another writer, and an answer was lost: this commit may have been live"
     )]

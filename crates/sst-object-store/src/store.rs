@@ -75,9 +75,9 @@ pub(crate) struct ListedObject {
 pub(crate) enum Written {
     /// The object now has the bytes.
     Done(UpdateVersion),
-    /// The condition does not hold. `is_doubtful` if an attempt before had no answer: the reason may
-    /// be this very write: an attempt that has happened,
-    /// but whose answer was lost. So a caller reads the object, and compares.
+    /// The condition does not hold. `is_doubtful` if an attempt before had no answer: the reason
+    /// may be this very write: an attempt that has happened, but whose answer was lost. So a caller
+    /// reads the object, and compares.
     Refused { is_doubtful: bool },
 }
 

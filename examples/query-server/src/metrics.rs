@@ -135,8 +135,8 @@ impl Metrics {
         self.bytes.set(tables().map(|table| table.record.file_size as f64).sum());
     }
 
-    /// All metrics as text. `cache_len` is the size of the cached blocks in bytes, `age` that of the
-    /// data.
+    /// All metrics as text. `cache_len` is the size of the cached blocks in bytes, `age` that of
+    /// the data.
     pub(crate) fn text(&self, cache_len: u64, age: Duration) -> Result<String, std::fmt::Error> {
         self.age.set(age.as_secs_f64());
         self.cache.set(cache_len as f64);

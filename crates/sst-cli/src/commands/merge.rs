@@ -83,7 +83,8 @@ pub(crate) struct MergeArgs {
     #[arg(long, value_name = "SIZE", requires = "auto", value_parser = size::bytes)]
     max_bytes: Option<u64>,
 
-    /// With --auto: the space that a family may take, in per cent of its live entries [default: 130]
+    /// With --auto: the space that a family may take, in per cent of its live entries [default:
+    /// 130]
     #[arg(long, value_name = "PERCENT", requires = "auto",
         value_parser = clap::value_parser!(u64).range(101..))]
     max_space: Option<u64>,

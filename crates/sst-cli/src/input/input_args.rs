@@ -80,8 +80,8 @@ pub(crate) struct InputArgs {
     #[arg(long)]
     pub(crate) without_key: bool,
 
-    /// JSON and Parquet: a null value deletes its key, or is a value: the text `null` from JSON, the
-    /// empty text from Parquet [default: delete]
+    /// JSON and Parquet: a null value deletes its key, or is a value: the text `null` from JSON,
+    /// the empty text from Parquet [default: delete]
     #[arg(long, value_enum, value_name = "MEANING")]
     pub(crate) nulls: Option<Nulls>,
 

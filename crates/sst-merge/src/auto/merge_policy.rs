@@ -12,13 +12,14 @@ use super::table_size::{Group, Layer, TableSize, floor_of, groups_of, layers_of,
 /// a merge writes every byte of the layers that it merges, so it must not come often.
 ///
 /// Only the newest layers are merged, into one: the order of the layers stays, and no entry gets
-/// below an older one. A table in them that overlaps no other stays as it is, and is not read. RocksDB's universal compaction does the same, by the ratio of sizes of
-/// neighbours. This policy waits until there are too many layers. Then it takes the oldest layer
-/// that has not been merged as often as layers of its size have been, and everything that is newer.
-/// Such a layer of `s` bytes, with `k` places from it on and increments of `u` bytes each, has been
-/// merged `d` times, where C(k + d, k) is the highest such number up to `s / u`, and it is merged
-/// again when C(k + d, k − 1) increments lie on it. A binomial coefficient, since that is how many
-/// increments a stack of `k` layers holds of which none has been merged more than `d` times.
+/// below an older one. A table in them that overlaps no other stays as it is, and is not read.
+/// RocksDB's universal compaction does the same, by the ratio of sizes of neighbours. This policy
+/// waits until there are too many layers. Then it takes the oldest layer that has not been merged
+/// as often as layers of its size have been, and everything that is newer. Such a layer of `s`
+/// bytes, with `k` places from it on and increments of `u` bytes each, has been merged `d` times,
+/// where C(k + d, k) is the highest such number up to `s / u`, and it is merged again when C(k + d,
+/// k − 1) increments lie on it. A binomial coefficient, since that is how many increments a stack
+/// of `k` layers holds of which none has been merged more than `d` times.
 ///
 /// Example: with 4 layers at most, a base of 100 increments, and layers of one increment each, the
 /// fifth layer starts a merge of the four newest. The base takes part once 56 increments lie on it.

@@ -65,7 +65,8 @@ impl ObjectReader {
     }
 }
 
-/// The bytes of a range of the object, if `bytes`, which start at byte `at` of it, hold all of them.
+/// The bytes of a range of the object, if `bytes`, which start at byte `at` of it, hold all of
+/// them.
 fn slice(bytes: &Bytes, at: u64, range: &Range<u64>) -> Option<Bytes> {
     let start = usize::try_from(range.start.checked_sub(at)?).ok()?;
     let end = usize::try_from(range.end.checked_sub(at)?).ok()?;

@@ -116,8 +116,8 @@ impl RemoteCommit {
     /// # Errors
     ///
     /// [`StoreError::Unprotected`] for a directory of the original implementation;
-    /// [`StoreError::Format`], [`StoreError::Missing`] or [`StoreError::WrongChecksum`] if the chain
-    /// of meta files is damaged; [`StoreError::Request`].
+    /// [`StoreError::Format`], [`StoreError::Missing`] or [`StoreError::WrongChecksum`] if the
+    /// chain of meta files is damaged; [`StoreError::Request`].
     pub async fn read(store: &Store) -> Result<Option<Self>, StoreError> {
         match CurrentObject::read(store).await? {
             Some(current) => Self::read_at(store, current.sequence).await.map(Some),

@@ -17,10 +17,10 @@ const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
 /// Keeps a target at the newest commit of a source: mirrors it, and again whenever the source has
 /// another commit, until it is cancelled.
 ///
-/// It looks every `interval`, but at most 100 times in a second, with two small requests. `observe` is called after each mirror, and
-/// with each error that may pass, such as a source that cannot be reached: the target then stays at
-/// the commit that it has. It returns the error that ended it: [`StoreError::Cancelled`], or one
-/// that does not pass, such as [`StoreError::Conflict`].
+/// It looks every `interval`, but at most 100 times in a second, with two small requests. `observe`
+/// is called after each mirror, and with each error that may pass, such as a source that cannot be
+/// reached: the target then stays at the commit that it has. It returns the error that ended it:
+/// [`StoreError::Cancelled`], or one that does not pass, such as [`StoreError::Conflict`].
 pub async fn follow(
     source: &Store,
     target: &Place,

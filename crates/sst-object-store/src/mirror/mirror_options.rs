@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use sst_format::monitor::Monitor;
 
-/// Options of [`mirror`](crate::mirror), [`push`](crate::push) and [`pull`](crate::pull). Start from
-/// the default and change single fields.
+/// Options of [`mirror`](crate::mirror), [`push`](crate::push) and [`pull`](crate::pull). Start
+/// from the default and change single fields.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct MirrorOptions {

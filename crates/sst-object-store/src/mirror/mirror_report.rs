@@ -21,8 +21,8 @@ pub struct MirrorReport {
     pub kept_files: u64,
     /// Files of a directory that no commit needs, but that could not be removed.
     pub not_removed: Vec<FileError>,
-    /// The error that has kept the directory from being tidied. The commit is live all the same, and
-    /// the next mirror tries again.
+    /// The error that has kept the directory from being tidied. The commit is live all the same,
+    /// and the next mirror tries again.
     pub not_tidied: Option<PublishError>,
 }
 

@@ -49,10 +49,10 @@ pub async fn pull(
 /// Makes the newest commit of a source the newest commit of a target, with the same files.
 ///
 /// Files that the newest commit of the target has are not copied. Of the others, those that are
-/// there with the right length, because a mirror was interrupted, are read and verified; the rest is
-/// copied, and every byte is verified on its way by the chain of checksums. Then the commit becomes
-/// visible in one step. It needs memory for [`MirrorOptions::parallel`] pieces, whatever the sizes
-/// of files.
+/// there with the right length, because a mirror was interrupted, are read and verified; the rest
+/// is copied, and every byte is verified on its way by the chain of checksums. Then the commit
+/// becomes visible in one step. It needs memory for [`MirrorOptions::parallel`] pieces, whatever
+/// the sizes of files.
 ///
 /// If the source gets a newer commit meanwhile and loses files of the one that is being copied, the
 /// newer one is copied.

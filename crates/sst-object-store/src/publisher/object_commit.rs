@@ -168,8 +168,8 @@ impl<'p> ObjectCommit<'p> {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Changed`] if another writer has published, and this commit cannot be made again
-    /// on top of that; [`StoreError::Unknown`] if an answer was lost, and other writers have
+    /// [`StoreError::Changed`] if another writer has published, and this commit cannot be made
+    /// again on top of that; [`StoreError::Unknown`] if an answer was lost, and other writers have
     /// published since, so that nothing tells whether this commit was live; [`StoreError::Claimed`]
     /// if the claim was lost because this writer took longer than the grace period of another;
     /// [`StoreError::Request`]: the commit is then visible or not.

@@ -24,8 +24,8 @@ use crate::{RemoteCommit, Store, StoreError};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ObjectPublisherOptions {
-    /// Length of the pieces in which objects are uploaded, in bytes. S3 accepts no parts below 5 MiB
-    /// and at most 10,000 of them. Default: 8 MiB.
+    /// Length of the pieces in which objects are uploaded, in bytes. S3 accepts no parts below 5
+    /// MiB and at most 10,000 of them. Default: 8 MiB.
     pub piece_len: usize,
     /// Highest number of pieces that are under way at once. Default: 8.
     pub parallel: usize,

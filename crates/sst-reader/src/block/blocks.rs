@@ -173,8 +173,8 @@ impl Blocks {
         }
     }
 
-    /// The stored payload of a block; `None` if the file is not in memory. A block that does not lie
-    /// in the file, which the check of the offset table rules out, is `None` too:
+    /// The stored payload of a block; `None` if the file is not in memory. A block that does not
+    /// lie in the file, which the check of the offset table rules out, is `None` too:
     /// [`Blocks::raw_block`] reports it.
     #[inline]
     fn in_place(&self, block: BlockIndex) -> Option<Slice<'_>> {
@@ -207,8 +207,8 @@ impl Blocks {
         }
     }
 
-    /// Turns `part`, a part of the result of [`Blocks::ready_bytes`], into a [`Slice`]. `None` if it
-    /// is a part of other bytes.
+    /// Turns `part`, a part of the result of [`Blocks::ready_bytes`], into a [`Slice`]. `None` if
+    /// it is a part of other bytes.
     #[inline(always)]
     pub(crate) fn kept_part(&self, part: &[u8]) -> Option<Slice<'_>> {
         let again = self.file.as_ref()?.part(

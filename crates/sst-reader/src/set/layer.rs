@@ -59,8 +59,8 @@ impl Layer {
         }
     }
 
-    /// The only table that can hold `hash`; `None` if there is none. Expected O(1) probes for tables
-    /// of even ranges, at most O(log n).
+    /// The only table that can hold `hash`; `None` if there is none. Expected O(1) probes for
+    /// tables of even ranges, at most O(log n).
     #[inline]
     pub(super) fn table_of(&self, hash: u64) -> Result<Option<&SetTable>, UnevenLayer> {
         match self.tables_up_to(hash).checked_sub(1) {

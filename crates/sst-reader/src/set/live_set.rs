@@ -90,8 +90,8 @@ impl LiveSet {
     }
 
     /// [`LiveSet::refresh`], where `prepare` sees the set of a newer commit before it takes over.
-    /// With [`SstSet::open_all`] no lookup waits for a table to be opened, or finds its file removed
-    /// (on Unix, if files are mapped):
+    /// With [`SstSet::open_all`] no lookup waits for a table to be opened, or finds its file
+    /// removed (on Unix, if files are mapped):
     ///
     /// ```no_run
     /// # let live = sst_reader::LiveSet::open("unicode.db", &Default::default())?;
@@ -171,8 +171,8 @@ impl LiveSet {
         self.with(|set| set.contains_key(key))
     }
 
-    /// All live entries of the set there is now, as pairs of key and value. A refresh meanwhile does
-    /// not change the walk.
+    /// All live entries of the set there is now, as pairs of key and value. A refresh meanwhile
+    /// does not change the walk.
     #[must_use]
     pub fn iter(&self) -> LiveEntries {
         LiveEntries::new(self.snapshot())

@@ -9,8 +9,8 @@ use sst_format::key_block::fixed::FixedShape;
 /// entries lie in the file. A lookup then neither reads nor checks its header again, which is a
 /// cache line of its own.
 ///
-/// Bytes in memory that were checked once are still there (see [`Access::Map`](crate::Access::Map)).
-/// So all threads write the same values.
+/// Bytes in memory that were checked once are still there (see
+/// [`Access::Map`](crate::Access::Map)). So all threads write the same values.
 #[derive(Debug)]
 pub(crate) struct CheckedBlock {
     /// 0 until the other fields are set.

@@ -13,8 +13,8 @@ use crate::table::answer::EntryValue;
 use crate::table::entered_blocks::{EnteredBlocks, ValueKind};
 use crate::table::static_sorted_file::StaticSortedFile;
 
-/// An entry of a table, lent by a [`Cursor`](crate::Cursor) until it moves on. Nothing is copied, and no counter
-/// is touched.
+/// An entry of a table, lent by a [`Cursor`](crate::Cursor) until it moves on. Nothing is copied,
+/// and no counter is touched.
 pub struct EntryRef<'c> {
     /// The hash, stored or computed.
     pub hash: u64,

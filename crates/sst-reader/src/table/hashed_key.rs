@@ -16,8 +16,8 @@ const MIN_SPREAD: usize = 32;
 /// Bits of the number of a bucket, at most: the counts of all buckets are in the first-level cache.
 const MAX_BUCKET_BITS: u32 = 12;
 
-/// With more keys in one bucket, all keys are sorted by comparing them. Evenly spread hashes have at
-/// most so many as long as there are some 50,000 of them.
+/// With more keys in one bucket, all keys are sorted by comparing them. Evenly spread hashes have
+/// at most so many as long as there are some 50,000 of them.
 const MAX_BUCKET: u32 = 32;
 
 impl<'k> HashedKey<'k> {

@@ -3,8 +3,8 @@
 //! A lookup that hits waits for memory twice, for the filter and for the key block, and saves half
 //! of that by asking for both at once. A lookup that misses only pays for the key block that it
 //! fetched in vain. Lookups come in streaks: a service asks for keys that are there, or checks for
-//! new ones. After a long streak of hits the filter is not asked at all: only a key that is not found
-//! where it should be is asked of it, before a search.
+//! new ones. After a long streak of hits the filter is not asked at all: only a key that is not
+//! found where it should be is asked of it, before a search.
 //!
 //! The memory is that of a thread, so nothing shared is written, and of a few tables, by the low
 //! bits of their number: two tables that share one only predict worse.

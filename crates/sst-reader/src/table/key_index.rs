@@ -218,7 +218,8 @@ impl KeyIndex {
     #[cold]
     #[inline(never)]
     pub(crate) fn learn(&self, number: usize, key_block: &KeyBlock<'_>) {
-        // A number that the index has not given. Nothing is learned, so estimates stay less precise.
+        // A number that the index has not given. Nothing is learned, so estimates stay less
+        // precise.
         let Some(known) = self.key_blocks.get(number) else { return };
         let bounds = self.bounds_of(number);
         known.correction.learn(self.precision, bounds.width(), |place| {

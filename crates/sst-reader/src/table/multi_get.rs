@@ -157,8 +157,8 @@ impl StaticSortedFile {
         }
     }
 
-    /// Finds the entry of a key whose key block is ready to be used where it lies, if it is near the
-    /// place where it is estimated to be, and fetches its value. `None` means unknown.
+    /// Finds the entry of a key whose key block is ready to be used where it lies, if it is near
+    /// the place where it is estimated to be, and fetches its value. `None` means unknown.
     #[inline(always)]
     fn found_near<'a>(
         &'a self,
@@ -276,8 +276,8 @@ pub(crate) struct Pipeline<'a> {
 }
 
 impl<'a> Pipeline<'a> {
-    /// Looks up keys, sorted by table and hash for speed, and hands over the place and the answer of
-    /// each. Returns how many were not found, of those whose filter was not asked before.
+    /// Looks up keys, sorted by table and hash for speed, and hands over the place and the answer
+    /// of each. Returns how many were not found, of those whose filter was not asked before.
     pub(crate) fn lookup(
         &mut self,
         keys: &[AskedKey<'a, '_>],
@@ -330,8 +330,8 @@ impl<'a> Pipeline<'a> {
     }
 }
 
-/// Finds the entry of a key that is not where it is estimated to be, or whose key block is not ready.
-/// `None` if the filter rules it out.
+/// Finds the entry of a key that is not where it is estimated to be, or whose key block is not
+/// ready. `None` if the filter rules it out.
 #[inline(never)]
 fn found_far<'a>(
     asked: &AskedKey<'a, '_>,

@@ -106,8 +106,8 @@ impl OwnedBulkLoader {
         self.load()?.own_handle().extend(entries)
     }
 
-    /// Publishes the load: see [`BulkLoader::finish`](crate::BulkLoader::finish). Without records it
-    /// publishes a commit without tables.
+    /// Publishes the load: see [`BulkLoader::finish`](crate::BulkLoader::finish). Without records
+    /// it publishes a commit without tables.
     ///
     /// # Errors
     ///

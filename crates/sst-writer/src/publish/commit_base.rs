@@ -151,8 +151,8 @@ impl NewMetaFiles<'_> {
         self.0.part(index, sequence, commit)
     }
 
-    /// Makes the newest meta file, which is the commit, after all parts. `redescribed` are the bytes
-    /// of [`NewMetaFiles::redescribed`], in that order.
+    /// Makes the newest meta file, which is the commit, after all parts. `redescribed` are the
+    /// bytes of [`NewMetaFiles::redescribed`], in that order.
     ///
     /// # Errors
     ///

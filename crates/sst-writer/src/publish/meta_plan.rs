@@ -64,8 +64,8 @@ pub(crate) struct MetaPlan<'a> {
 }
 
 impl<'a> MetaPlan<'a> {
-    /// Divides the tables of a commit among meta files. With `redescribes`, small earlier meta files
-    /// are described again; a rollback describes no tables.
+    /// Divides the tables of a commit among meta files. With `redescribes`, small earlier meta
+    /// files are described again; a rollback describes no tables.
     pub(crate) fn new(
         content: CommitContent<'a>,
         mut base: BaseState,

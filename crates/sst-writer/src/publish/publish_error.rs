@@ -226,8 +226,8 @@ impl fmt::Display for NoGeneration {
     }
 }
 
-/// The kind says whether the input, the data or the system is at fault; the [`PublishError`] itself is
-/// inside.
+/// The kind says whether the input, the data or the system is at fault; the [`PublishError`] itself
+/// is inside.
 impl From<PublishError> for io::Error {
     fn from(error: PublishError) -> Self {
         Self::new(error.io_kind(), error)

@@ -245,8 +245,8 @@ impl WriteError {
     }
 }
 
-/// The kind says whether the input, the data or the system is at fault; the [`WriteError`] itself is
-/// inside.
+/// The kind says whether the input, the data or the system is at fault; the [`WriteError`] itself
+/// is inside.
 impl From<WriteError> for io::Error {
     fn from(error: WriteError) -> Self {
         Self::new(error.io_kind(), error)

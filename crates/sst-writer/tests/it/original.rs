@@ -1,5 +1,5 @@
-//! What the original's readers and its writer find in directories of ours. They know no list of live
-//! meta files.
+//! What the original's readers and its writer find in directories of ours. They know no list of
+//! live meta files.
 
 use std::path::Path;
 

@@ -113,8 +113,8 @@ pub(crate) struct LoadOutputArgs {
     #[arg(long)]
     pub(crate) dry_run: bool,
 
-    /// Memory for entries and for sorting them; more entries go to temporary files. A number without
-    /// a unit counts MiB
+    /// Memory for entries and for sorting them; more entries go to temporary files. A number
+    /// without a unit counts MiB
     #[arg(long, value_name = "SIZE", default_value = "256MiB", env = "SST_MEMORY",
         value_parser = size::memory_budget)]
     pub(crate) memory: usize,
