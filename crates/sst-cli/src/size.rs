@@ -3,8 +3,8 @@
 //! Each kind of option has one unit: a size counts bytes, a number counts things, a share is a
 //! fraction of 1, a time counts seconds. A unit behind the number multiplies it:
 //!
-//! - size: `4096`, `10k`, `64MiB`, `1G`, `1.5 GiB`, `100MB`. k, M, G, T and KiB to TiB are powers of
-//!   1024, kB to TB powers of 1000, as in `dd` and `du`.
+//! - size: `4096`, `10k`, `64MiB`, `1G`, `1.5 GiB`, `100MB`. k, M, G, T and KiB to TiB are powers
+//!   of 1024, kB to TB powers of 1000, as in `dd` and `du`.
 //! - number: `1000`, `10k`, `9.4M`, `34,924`, in powers of 1000.
 //! - share: `0.01`, `1%`.
 //! - time: `90`, `90s`, `15m`, `2h`, `7d`.

@@ -14,6 +14,9 @@ use super::inputs::{Content, Input, MIB};
 /// A page may have this many bytes more than the longest value.
 const MAX_PAGE_BEYOND: u64 = 64 * MIB;
 
+/// How the names begin of inputs whose values are encoded as differences.
+pub(super) const DIFFERENCES: &str = "Parquet, differences";
+
 pub(super) fn inputs(max: u64) -> Vec<Input> {
     let value = b"abcdefghij, ".repeat(usize::try_from(max / 12).unwrap());
     let mut inputs = Vec::new();
@@ -26,8 +29,7 @@ pub(super) fn inputs(max: u64) -> Vec<Input> {
     // Each value is the one before it, and takes no bytes.
     let short = b"abcdefghij, ".repeat(usize::try_from(max / 24).unwrap());
     let equal: Vec<&[u8]> = std::iter::repeat_n(&short[..], 200).collect();
-    let name =
-        format!("Parquet, 200 values of {} MiB in a page of {} MiB", max / 2 / MIB, max / 2 / MIB);
+    let name = format!("{DIFFERENCES}: 200 values of {0} MiB in a page of {0} MiB", max / 2 / MIB);
     let bytes = file(&equal, Compression::UNCOMPRESSED, Encoding::DELTA_BYTE_ARRAY);
     inputs.push(input(name, bytes, max, Some(max), 4));
     inputs

@@ -41,15 +41,23 @@ impl Bounded {
         Ok(())
     }
 
-    /// Appends the output of `write`, if the buffer then has at most `max` bytes.
+    /// Appends the output of `write`, if the buffer then has at most `max` bytes. `write` appends
+    /// `len` bytes and a few more.
     ///
     /// The length is checked after `write`, so `write` must produce a bounded number of bytes.
     #[cfg(feature = "parquet")]
     pub(crate) fn append_with<E: From<AppendError>>(
         &mut self,
+        len: usize,
         max: usize,
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
     ) -> Result<(), E> {
+        if len > max.saturating_sub(self.0.len()) {
+            return Err(AppendError::TooLong.into());
+        }
+        if len > self.0.capacity() - self.0.len() {
+            self.grow(len, max)?;
+        }
         write(&mut self.0)?;
         if self.0.len() > max { Err(AppendError::TooLong.into()) } else { Ok(()) }
     }

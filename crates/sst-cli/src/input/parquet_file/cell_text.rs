@@ -93,6 +93,11 @@ const fn digits_of(unit: &TimeUnit) -> usize {
 
 /// A cell whose value can be written as text.
 pub(super) trait Cell {
+    /// Length of the cell in bytes, which a text of bytes has too. 0 for cells of a few bytes.
+    fn len(&self) -> usize {
+        0
+    }
+
     /// Appends the text.
     fn append_to(&self, meaning: Meaning, out: &mut Vec<u8>) -> Result<(), CellFault>;
 }
@@ -157,12 +162,20 @@ impl Cell for Int96 {
 }
 
 impl Cell for ByteArray {
+    fn len(&self) -> usize {
+        self.data().len()
+    }
+
     fn append_to(&self, meaning: Meaning, out: &mut Vec<u8>) -> Result<(), CellFault> {
         Ok(append_bytes(self.data(), meaning, out)?)
     }
 }
 
 impl Cell for FixedLenByteArray {
+    fn len(&self) -> usize {
+        self.data().len()
+    }
+
     fn append_to(&self, meaning: Meaning, out: &mut Vec<u8>) -> Result<(), CellFault> {
         Ok(append_bytes(self.data(), meaning, out)?)
     }

@@ -217,7 +217,8 @@ where
             // The value's page is in memory already, so the text is bounded before its length is
             // checked.
             Some(value) => {
-                out.append_with(max, |out| value.append_to(self.meaning, out)).map(|()| true)
+                let write = |out: &mut Vec<u8>| value.append_to(self.meaning, out);
+                out.append_with(Cell::len(value), max, write).map(|()| true)
             }
             None => Err(CellFault::Internal("a cell that is not null has a value")),
         }

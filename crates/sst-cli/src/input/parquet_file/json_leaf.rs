@@ -16,7 +16,7 @@ use parquet::schema::types::ColumnDescPtr;
 
 use super::cell_text::{Cell, Meaning};
 use super::column::CellFault;
-use crate::input::bounded::Bounded;
+use crate::input::bounded::{AppendError, Bounded};
 use crate::input::json_object::append_string;
 use data_encoding::BASE64;
 
@@ -172,6 +172,9 @@ where
     }
 }
 
+/// Number of bytes that are written in base64 at a time: a multiple of 3.
+const BASE64_PIECE_LEN: usize = 3 << 10;
+
 /// How a cell is written in JSON.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct JsonCell {
@@ -207,6 +210,7 @@ impl JsonCell {
         max: usize,
     ) -> Result<(), CellFault> {
         let mut text = Vec::new();
+        text.try_reserve_exact(cell.len()).map_err(|_| AppendError::NoMemory(cell.len()))?;
         cell.append_to(self.meaning, &mut text)?;
         match str::from_utf8(&text) {
             Ok(text) if self.is_bare => {
@@ -214,7 +218,14 @@ impl JsonCell {
                 out.append(if is_json { text.as_bytes() } else { b"null" }, max)?;
             }
             Ok(text) => append_string(text, out, max)?,
-            Err(_) => append_string(&BASE64.encode(&text), out, max)?,
+            Err(_) => {
+                out.append(b"\"", max)?;
+                // In pieces, whose base64 is that of the whole.
+                for piece in text.chunks(BASE64_PIECE_LEN) {
+                    out.append(BASE64.encode(piece).as_bytes(), max)?;
+                }
+                out.append(b"\"", max)?;
+            }
         }
         Ok(())
     }
