@@ -48,9 +48,9 @@ pub fn child() -> Option<ExitCode> {
     Some(if done.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Pieces so short that files have several. No generation is kept, so that files are removed too.
-fn options() -> MirrorOptions {
-    MirrorOptions::default().piece_len(700).parallel(3).keep_generations(0)
+/// Pieces so short that files have several.
+fn options(kept: usize) -> MirrorOptions {
+    MirrorOptions::default().piece_len(700).parallel(3).keep_generations(kept)
 }
 
 fn mirror_forever(parent: &Path, seed: u64) -> Result<(), Failure> {
@@ -58,7 +58,9 @@ fn mirror_forever(parent: &Path, seed: u64) -> Result<(), Failure> {
     let mut out = std::io::stdout();
     loop {
         publish(&parent.join(DIRECTORIES[0]), &mut random)?;
-        let commit = mirror_all(parent)?;
+        // A mirror must find its own commit in the directory that it follows, and is at most one
+        // commit behind. Earlier ones go, so that files are removed too.
+        let commit = mirror_all(parent, 1)?;
         writeln!(out, "{commit}")?;
         out.flush()?;
     }
@@ -94,10 +96,10 @@ fn publish(directory: &Path, random: &mut SplitMix) -> Result<(), Failure> {
 }
 
 /// Mirrors the first directory to the second, and that to the third. Returns the commit.
-fn mirror_all(parent: &Path) -> Result<u32, Failure> {
+fn mirror_all(parent: &Path, kept: usize) -> Result<u32, Failure> {
     let [origin, middle, copy] = DIRECTORIES.map(|name| parent.join(name));
-    block_on(push(&origin, &Place::Directory(middle.clone()), &options()))?;
-    let report = block_on(pull(&Store::from_directory(&middle)?, &copy, &options()))?;
+    block_on(push(&origin, &Place::Directory(middle.clone()), &options(kept)))?;
+    let report = block_on(pull(&Store::from_directory(&middle)?, &copy, &options(kept)))?;
     Ok(report.commit.sequence().0)
 }
 
@@ -170,7 +172,9 @@ fn go_on(parent: &Path, random: &mut SplitMix) -> Result<(), Failure> {
     if !origin.join("CURRENT").exists() {
         publish(&origin, random)?;
     }
-    mirror_all(parent)?;
+    mirror_all(parent, 1)?;
+    // Nothing is behind now, so no earlier generation is needed.
+    mirror_all(parent, 0)?;
     // Without earlier generations, and without what the process has left.
     drop(Publisher::open(&origin, PublisherOptions::default().keep_generations(2))?);
     let latest = Store::from_directory(&origin)?;
