@@ -48,9 +48,10 @@ pub fn child() -> Option<ExitCode> {
     Some(if done.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Pieces so short that files have several.
-fn options(kept: usize) -> MirrorOptions {
-    MirrorOptions::default().piece_len(700).parallel(3).keep_generations(kept)
+/// Pieces so short that files have several. A mirror must find its own commit in the directory that
+/// it follows, and is at most one commit behind. Earlier ones go, so that files are removed too.
+fn options() -> MirrorOptions {
+    MirrorOptions::default().piece_len(700).parallel(3).keep_generations(1)
 }
 
 fn mirror_forever(parent: &Path, seed: u64) -> Result<(), Failure> {
@@ -58,9 +59,7 @@ fn mirror_forever(parent: &Path, seed: u64) -> Result<(), Failure> {
     let mut out = std::io::stdout();
     loop {
         publish(&parent.join(DIRECTORIES[0]), &mut random)?;
-        // A mirror must find its own commit in the directory that it follows, and is at most one
-        // commit behind. Earlier ones go, so that files are removed too.
-        let commit = mirror_all(parent, 1)?;
+        let commit = mirror_all(parent)?;
         writeln!(out, "{commit}")?;
         out.flush()?;
     }
@@ -96,10 +95,10 @@ fn publish(directory: &Path, random: &mut SplitMix) -> Result<(), Failure> {
 }
 
 /// Mirrors the first directory to the second, and that to the third. Returns the commit.
-fn mirror_all(parent: &Path, kept: usize) -> Result<u32, Failure> {
+fn mirror_all(parent: &Path) -> Result<u32, Failure> {
     let [origin, middle, copy] = DIRECTORIES.map(|name| parent.join(name));
-    block_on(push(&origin, &Place::Directory(middle.clone()), &options(kept)))?;
-    let report = block_on(pull(&Store::from_directory(&middle)?, &copy, &options(kept)))?;
+    block_on(push(&origin, &Place::Directory(middle.clone()), &options()))?;
+    let report = block_on(pull(&Store::from_directory(&middle)?, &copy, &options()))?;
     Ok(report.commit.sequence().0)
 }
 
@@ -117,13 +116,14 @@ fn commit_seen(directory: &Path) -> Result<Option<u32>, String> {
     Ok(Some(catalog.commit.0))
 }
 
-/// The files of a directory without those whose names begin with a dot.
+/// The files of a directory without those whose names begin with a dot, and without `.del` files:
+/// a mirror names other meta files there than the directory that it follows.
 fn content(directory: &Path) -> BTreeMap<String, Vec<u8>> {
     let named = files(directory).into_iter().map(|path| {
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         (name, fs::read(path).unwrap())
     });
-    named.filter(|(name, _)| !name.starts_with('.')).collect()
+    named.filter(|(name, _)| !name.starts_with('.') && !name.ends_with(".del")).collect()
 }
 
 struct Kills<'a> {
@@ -172,9 +172,11 @@ fn go_on(parent: &Path, random: &mut SplitMix) -> Result<(), Failure> {
     if !origin.join("CURRENT").exists() {
         publish(&origin, random)?;
     }
-    mirror_all(parent, 1)?;
+    mirror_all(parent)?;
     // Nothing is behind now, so no earlier generation is needed.
-    mirror_all(parent, 0)?;
+    for mirror in [&middle, &copy] {
+        drop(Publisher::open(mirror, PublisherOptions::default())?);
+    }
     // Without earlier generations, and without what the process has left.
     drop(Publisher::open(&origin, PublisherOptions::default().keep_generations(2))?);
     let latest = Store::from_directory(&origin)?;
