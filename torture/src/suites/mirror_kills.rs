@@ -13,6 +13,7 @@ use std::time::Duration;
 use sst_conformance::SplitMix;
 use sst_object_store::{MirrorOptions, Place, Store, block_on, pull, push};
 use sst_reader::{Catalog, Monitor, verify_directory};
+use sst_writer::publish::LOCK_FILE_NAME;
 use sst_writer::{EntryValue, Publisher, PublisherOptions, WriterOptions};
 
 use super::crashes::{kill, publishing_here, start};
@@ -116,14 +117,14 @@ fn commit_seen(directory: &Path) -> Result<Option<u32>, String> {
     Ok(Some(catalog.commit.0))
 }
 
-/// The files of a directory without those whose names begin with a dot, and without `.del` files:
-/// a mirror names other meta files there than the directory that it follows.
+/// The files of a directory without its lock, and without `.del` files: a mirror names other meta
+/// files there than the directory that it follows.
 fn content(directory: &Path) -> BTreeMap<String, Vec<u8>> {
     let named = files(directory).into_iter().map(|path| {
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         (name, fs::read(path).unwrap())
     });
-    named.filter(|(name, _)| !name.starts_with('.') && !name.ends_with(".del")).collect()
+    named.filter(|(name, _)| name != LOCK_FILE_NAME && !name.ends_with(".del")).collect()
 }
 
 struct Kills<'a> {
