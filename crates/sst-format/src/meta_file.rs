@@ -240,6 +240,7 @@ impl<'a> MetaFile<'a> {
     /// [`FormatError::NotOlder`], [`FormatError::WrongPart`], [`FormatError::NotListedLast`].
     pub fn check_number(&self, own: SequenceNumber) -> Result<(), FormatError> {
         check_older(own, self.tables().map(|table| table.sequence.0))?;
+        // A meta file of the original's says nothing else of sequence numbers.
         let Some(section) = self.protection else { return Ok(()) };
         check_older(own, section.blobs().map(|blob| blob.number.0))?;
         match section.head() {

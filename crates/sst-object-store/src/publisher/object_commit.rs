@@ -234,7 +234,8 @@ impl<'p> ObjectCommit<'p> {
         for sequence in metas.redescribed() {
             older.push(self.read_meta(sequence).await?);
         }
-        // Above the commit that is replaced, and in the order of their numbers.
+        // Above the commit that is replaced, and in the order of their numbers, which start at 1:
+        // before the first commit the last one is 0.
         let mut above = publisher.current().unwrap_or_default();
         let mut numbers = Vec::with_capacity(metas.part_count());
         for _ in 0..metas.part_count() {

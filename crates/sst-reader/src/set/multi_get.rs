@@ -167,6 +167,7 @@ impl SstSet {
         answers: &mut [Lookup<'s>],
         tally: &mut Tally,
     ) -> Result<(), ReadError> {
+        // A layer without tables has no key.
         let Some(first) = layer.tables().first() else { return Ok(()) };
         let predictor = HitPredictor::of_number(first.sequence().0 as usize);
         let is_late = predictor.expects_hit();

@@ -6,6 +6,7 @@ mod filter;
 mod parquet_sink;
 mod sink;
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -216,12 +217,16 @@ impl Scan<'_> {
         }
     }
 
+    /// The hashes to scan. An end that is not given is that of all hashes.
+    fn hashes(&self) -> RangeInclusive<u64> {
+        self.args.from_hash.unwrap_or(0)..=self.args.to_hash.unwrap_or(u64::MAX)
+    }
+
     /// Reads the entries of a directory that `get` finds, or with `--all` those that `get --all`
     /// finds.
     fn directory(&mut self, set: &SstSet) -> Result<(), CliError> {
-        let args = self.args;
-        let hashes = args.from_hash.unwrap_or(0)..=args.to_hash.unwrap_or(u64::MAX);
-        let entries = if args.all { set.range_all(hashes) } else { set.range(hashes) };
+        let hashes = self.hashes();
+        let entries = if self.args.all { set.range_all(hashes) } else { set.range(hashes) };
         let mut cursor = entries.into_cursor();
         while !self.is_done()
             && let Some(entry) = cursor.next()?
@@ -254,9 +259,7 @@ impl Scan<'_> {
     /// Reads all entries of one table, tombstones included. For a value in a blob file only the
     /// blob's number is printed.
     fn table(&mut self, table: &StaticSortedFile) -> Result<(), CliError> {
-        let args = self.args;
-        let hashes = args.from_hash.unwrap_or(0)..=args.to_hash.unwrap_or(u64::MAX);
-        let mut cursor = table.range(hashes)?;
+        let mut cursor = table.range(self.hashes())?;
         while !self.is_done()
             && let Some(entry) = cursor.next()?
         {
