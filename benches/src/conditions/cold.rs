@@ -9,6 +9,7 @@ use sst_reader::{Access, ReaderOptions, SstSet};
 use sst_writer::WriterOptions;
 
 use crate::counters::{Counters, Sums};
+use crate::device;
 use crate::figures::Figures;
 use crate::pages::drop_pages;
 use crate::stores::{self, key};
@@ -38,6 +39,12 @@ const WAYS: [(&str, Option<usize>, Access); 4] = [
     ("map4k", Some(4 << 10), Access::Map),
     ("read4k", Some(4 << 10), Access::Read),
 ];
+
+/// The reads of the device's floor: the name in figures, the size of blocks, and the lengths of a
+/// key's reads in bytes. A key of `multi_get` takes a key block and a value block: in whole pages
+/// they are about as many bytes as `multi_get` was seen to read.
+const DEVICE_READS: [(&str, Option<usize>, [usize; 2]); 2] =
+    [("map", None, [12 << 10, 12 << 10]), ("map4k", Some(4 << 10), [8 << 10, 4 << 10])];
 
 fn dir(scope: Scope<'_>, block_size: Option<usize>) -> PathBuf {
     let blocks = block_size.map_or_else(String::new, |size| format!("-blocks-{size}"));
@@ -72,6 +79,12 @@ pub(crate) fn round(scope: Scope<'_>, figures: &mut Figures) -> Result<()> {
     for (name, block_size, access) in WAYS {
         if options(block_size).is_some() {
             measure(scope, name, &dir(scope, block_size), access, figures)?;
+        }
+    }
+    for (name, block_size, lengths) in DEVICE_READS {
+        if options(block_size).is_some() {
+            let name = format!("g {name} device at its best depth");
+            device::floor(&name, &dir(scope, block_size), lengths, GROUP, scope.round, figures)?;
         }
     }
     Ok(())

@@ -10,6 +10,7 @@
 
 mod cold;
 mod counters;
+mod device;
 mod figures;
 mod increments;
 mod merging;
