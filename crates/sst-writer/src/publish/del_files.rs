@@ -12,6 +12,7 @@ use sst_format::file_name::{FileKind, FileName};
 
 use crate::file::directory::remove;
 use crate::publish::directory_state::DirectoryState;
+use crate::publish::meta_state::MetaState;
 use crate::{AtomicFile, FileError, FileOperation, FileSystem, PublishError};
 
 /// The meta files that the `.del` file of a commit names. Empty if there is no such file.
@@ -29,6 +30,32 @@ pub(crate) fn read(
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeSet::new()),
         Err(error) => Err(FileError::at(&path, FileOperation::Read)(error).into()),
     }
+}
+
+/// The meta files that the `.del` file of the commit `state` must name: those among `present`, up to
+/// `last`, that are not live in it and would change which tables are live if they counted.
+///
+/// The original's readers count every meta file that is there and not named. One that says nothing
+/// new does not matter to them, and stays unnamed: the original's writer removes the files that are
+/// named, and an earlier commit that is kept for a rollback needs its meta file. For example, a
+/// commit that replaces all tables names them obsolete itself, so the meta files before it need not
+/// be named.
+pub(crate) fn to_name(
+    file_system: &dyn FileSystem,
+    directory: &Path,
+    present: &BTreeSet<FileName>,
+    state: &DirectoryState,
+    last: SequenceNumber,
+) -> BTreeSet<SequenceNumber> {
+    let metas = present.iter().filter(|file| file.kind == FileKind::Meta);
+    let unlisted = metas.map(|file| file.sequence);
+    let unlisted = unlisted.filter(|meta| *meta <= last && !state.has_meta(*meta));
+    // One that cannot be read now is named, to be on the safe side.
+    let must_go = |meta: &SequenceNumber| {
+        MetaState::load(file_system, directory, *meta)
+            .map_or(true, |meta| state.is_changed_by(&meta))
+    };
+    unlisted.filter(must_go).collect()
 }
 
 /// Takes the meta files of `state`, the commit that is about to become visible, out of the `.del`

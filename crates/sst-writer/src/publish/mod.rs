@@ -9,6 +9,7 @@ pub(crate) mod directory_state;
 pub(crate) mod first_commit_marker;
 pub(crate) mod generation;
 pub(crate) mod lock_holder;
+mod locked_directory;
 pub(crate) mod meta_plan;
 pub(crate) mod meta_state;
 mod numbers;

@@ -8,13 +8,14 @@ use sst_format::file_name::{FileKind, FileName};
 use sst_format::meta_file::TableRecord;
 use sst_format::{SequenceNumber, planted};
 
-use crate::file::directory::{create_directory, is_file, list, remove, remove_file};
+use crate::file::directory::{is_file, list, remove, remove_file};
 use crate::file::file_system::is_temporary;
 use crate::file::sync_watch::SyncWatch;
 use crate::publish::directory_lock::DirectoryLock;
 use crate::publish::directory_state::DirectoryState;
 use crate::publish::first_commit_marker::{FirstCommitMarker, MARKER_FILE_NAME};
 use crate::publish::generation::numbered_files;
+use crate::publish::locked_directory::LockedDirectory;
 use crate::publish::numbers::Numbers;
 use crate::publish::retention::Retention;
 use crate::{FileError, FileOperation, FileSystem, PublishError, PublisherOptions};
@@ -83,12 +84,8 @@ impl Publisher {
         options: PublisherOptions,
     ) -> Result<Self, PublishError> {
         let directory = directory.as_ref();
-        let file_system = Arc::new(SyncWatch::new(Arc::clone(&options.file_system)));
-        if options.create_directory {
-            create_directory(&*file_system, directory)?;
-        }
-        let lock = DirectoryLock::take(Arc::clone(&file_system) as _, directory)?;
-        let state = DirectoryState::load(&*file_system, directory)?;
+        let LockedDirectory { file_system, state, lock } =
+            LockedDirectory::open(directory, &options)?;
         let files = list(&*file_system, directory)?;
         let taken = remove_leftovers(&*file_system, directory, state.current, &files)?;
         let marker = state.current.is_none().then(|| Arc::new(FirstCommitMarker::new(directory)));

@@ -8,13 +8,15 @@ use sst_format::SequenceNumber;
 use sst_format::del_file::DelFile;
 use sst_format::file_name::{FileKind, FileName};
 
-use crate::file::directory::{create_directory, is_file, list, remove};
+use crate::file::directory::{is_file, list, remove};
 use crate::file::sync_watch::SyncWatch;
 use crate::publish::commit_point::{check_current, replace_current};
+use crate::publish::del_files;
 use crate::publish::directory_lock::DirectoryLock;
 use crate::publish::directory_state::DirectoryState;
 use crate::publish::first_commit_marker::{FirstCommitMarker, MARKER_FILE_NAME};
 use crate::publish::generation::numbered_files;
+use crate::publish::locked_directory::LockedDirectory;
 use crate::publish::meta_state::{OpenFile, meta_path};
 use crate::{
     AtomicFile, FileError, FileOperation, FileSystem, PublishError, Publisher, PublisherOptions,
@@ -89,12 +91,8 @@ impl Replica {
         options: &PublisherOptions,
     ) -> Result<Self, PublishError> {
         let directory = directory.as_ref();
-        let file_system = Arc::new(SyncWatch::new(Arc::clone(&options.file_system)));
-        if options.create_directory {
-            create_directory(&*file_system, directory)?;
-        }
-        let lock = DirectoryLock::take(Arc::clone(&file_system) as _, directory)?;
-        let state = DirectoryState::load(&*file_system, directory)?;
+        let LockedDirectory { file_system, state, lock } =
+            LockedDirectory::open(directory, options)?;
         let marker = match state.current {
             Some(_) => None,
             None => Some(marker_of(&*file_system, directory)?),
@@ -179,7 +177,7 @@ impl Replica {
             return Err(PublishError::BrokenChain { path, expected: checksum, found });
         }
         self.check_complete(&state)?;
-        state.rolled_back = self.hide_others(&state, sequence)?;
+        state.rolled_back = self.write_del_files(&state, sequence)?;
         let file_system = self.shared_file_system();
         file_system
             .sync_directory(&self.directory)
@@ -246,29 +244,31 @@ impl Replica {
         Ok(())
     }
 
-    /// Names the meta files that are here and not live in a received commit in its `.del` file, for
-    /// the readers of the original. They know no list of live meta files, and this directory may
-    /// lack the meta files from which they would learn that these are obsolete.
-    fn hide_others(
+    /// Names the meta files in the received commit's `.del` file that the original's readers must not
+    /// count, and takes those that it has out of the other `.del` files. The original's readers know
+    /// no list of live meta files, and this directory may lack the meta files from which they would
+    /// learn that these are obsolete.
+    fn write_del_files(
         &self,
         state: &DirectoryState,
         sequence: SequenceNumber,
     ) -> Result<BTreeSet<SequenceNumber>, PublishError> {
-        let present = numbered_files(&*self.file_system, &self.directory)?;
-        let metas = present.iter().filter(|file| file.kind == FileKind::Meta);
-        let older = metas.map(|file| file.sequence).filter(|meta| *meta < sequence);
-        let hidden: BTreeSet<_> = older.filter(|meta| !state.has_meta(*meta)).collect();
+        let (file_system, directory) = (self.shared_file_system(), &self.directory);
+        let mut present = numbered_files(&*file_system, directory)?;
+        let named = del_files::to_name(&*file_system, directory, &present, state, sequence);
         let name = FileName { sequence, kind: FileKind::Del };
-        if !hidden.is_empty() {
+        let has_own = present.remove(&name);
+        if !named.is_empty() {
             let path = self.path(name);
-            let file = AtomicFile::replacing(self.shared_file_system(), &path)?;
+            let file = AtomicFile::replacing(Arc::clone(&file_system), &path)?;
             let mut file = ReplicaFile { file: file.name_synced_later() };
-            file.write(DelFile::encode(hidden.iter().copied()))?;
+            file.write(DelFile::encode(named.iter().copied()))?;
             file.finish()?;
-        } else if present.contains(&name) {
-            remove(&*self.file_system, &self.path(name))?;
+        } else if has_own {
+            remove(&*file_system, &self.path(name))?;
         }
-        Ok(hidden)
+        del_files::spare_live(&file_system, directory, &present, state)?;
+        Ok(named)
     }
 }
 

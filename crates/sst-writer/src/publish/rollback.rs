@@ -1,14 +1,11 @@
 //! Rollback of a directory to an earlier commit.
 
-use std::collections::BTreeSet;
-
 use sst_format::SequenceNumber;
-use sst_format::file_name::FileKind;
 use sst_format::meta_head::CommitKind;
 
+use crate::publish::del_files;
 use crate::publish::directory_state::DirectoryState;
 use crate::publish::generation::{numbered_files, older_metas};
-use crate::publish::meta_state::MetaState;
 use crate::{CommitInfo, PublishError, Publisher};
 
 impl Publisher {
@@ -39,7 +36,8 @@ impl Publisher {
         commit.publish()
     }
 
-    /// The state of an earlier commit, with all later meta files marked as rolled back.
+    /// The state of an earlier commit, with the meta files marked as rolled back that do not count
+    /// any more.
     fn earlier_commit(&self, to: Option<SequenceNumber>) -> Result<DirectoryState, PublishError> {
         let no_such_generation = || PublishError::NoSuchGeneration {
             directory: self.directory().to_owned(),
@@ -58,7 +56,7 @@ impl Publisher {
                     is_newest = state.is_merge();
                     None
                 }
-                Ok(state) => state.files().is_subset(&files).then_some(Ok((sequence, state))),
+                Ok(state) => state.files().is_subset(&files).then_some(Ok(state)),
                 Err(PublishError::PartOfCommit { .. }) if to.is_none() => None,
                 // Whether a damaged commit is a merge, after which the search goes on, is unknown.
                 Err(error) if to.is_some() || is_newest => Some(Err(error)),
@@ -67,22 +65,9 @@ impl Publisher {
                 Err(error) => error.into_io().ok().map(|error| Err(error.into())),
             }
         });
-        let (target, mut state) = found.transpose()?.ok_or_else(no_such_generation)?;
-        let metas = files.iter().filter(|file| file.kind == FileKind::Meta);
-        let metas = metas.map(|file| file.sequence).filter(|sequence| *sequence <= current);
-        let unlisted: BTreeSet<_> = metas.filter(|sequence| !state.has_meta(*sequence)).collect();
-        // Later ones, and those that the earlier commit had left out because it followed a rollback
-        // itself.
-        let (before, mut left_out): (BTreeSet<_>, BTreeSet<_>) =
-            unlisted.into_iter().partition(|sequence| *sequence < target);
-        for sequence in before {
-            // One that cannot be read now is left out to be on the safe side.
-            match MetaState::load(&*file_system, self.directory(), sequence) {
-                Ok(meta) if !state.is_changed_by(&meta) => {}
-                _ => _ = left_out.insert(sequence),
-            }
-        }
-        state.rolled_back = left_out;
+        let mut state = found.transpose()?.ok_or_else(no_such_generation)?;
+        let directory = self.directory();
+        state.rolled_back = del_files::to_name(&*file_system, directory, &files, &state, current);
         Ok(state)
     }
 }

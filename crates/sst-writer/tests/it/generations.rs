@@ -231,7 +231,7 @@ fn the_original_is_told_what_not_to_read_after_a_rollback() {
     let directory = tempfile::tempdir().unwrap();
     let options = || PublisherOptions::default().keep_generations(9);
     let mut publisher = open(directory.path(), options());
-    let first = commit(&mut publisher, 1, true);
+    commit(&mut publisher, 1, true);
     let second = commit(&mut publisher, 2, true);
     let del = |number: u32| {
         let bytes = std::fs::read(directory.path().join(format!("{number:08}.del"))).ok()?;
@@ -249,8 +249,8 @@ fn the_original_is_told_what_not_to_read_after_a_rollback() {
     // A meta file that is live again is not named.
     let forth = publisher.rollback(Some(sequence(second))).unwrap().sequence.0;
     let named = del(forth).unwrap();
-    assert!(named.contains(&back) && named.contains(&next));
-    assert!(!named.contains(&first) && !named.contains(&second));
+    // Nor is one that says nothing of any table, or only what a live one says too.
+    assert_eq!(named, [next]);
     // Once the other meta files are removed, no `.del` file is needed.
     let mut publisher = reopen(publisher, PublisherOptions::default());
     let last = commit(&mut publisher, 4, true);

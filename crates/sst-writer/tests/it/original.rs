@@ -1,10 +1,13 @@
 //! What the original's readers and its writer find in directories of ours. They know no list of
 //! live meta files.
 
+use std::fs;
 use std::path::Path;
 
 use sst_format::SequenceNumber;
-use sst_writer::publish::Generation;
+use sst_format::file_name::{FileKind, FileName};
+use sst_format::protection::Trailer;
+use sst_writer::publish::{Generation, Replica};
 use sst_writer::{Publisher, PublisherOptions};
 
 use crate::published::{commit, find, find_as_original, live};
@@ -84,6 +87,65 @@ fn after_any_history_the_original_finds_the_tables_that_we_find() {
             history.push(step.to_string());
             if publisher.current().is_some() {
                 check(&directory, &publisher, &history);
+            }
+        }
+    }
+}
+
+/// Receives the newest commit of a directory, and keeps some of the commits before.
+fn mirror(origin: &Path, copy: &Path, keep: usize) {
+    let found = find(origin);
+    let name = |number: u32, kind| FileName { sequence: SequenceNumber(number), kind };
+    let metas = found.metas.iter().map(|meta| name(*meta, FileKind::Meta));
+    let tables = found.tables.iter().map(|(_, table)| name(table.sequence.0, FileKind::Sst));
+    let mut replica = Replica::open(copy, &PublisherOptions::default()).unwrap();
+    for name in tables.chain(metas).map(|name| (name, name.to_string())) {
+        if !copy.join(&name.1).exists() {
+            let mut file = replica.create(name.0).unwrap();
+            file.write(fs::read(origin.join(&name.1)).unwrap()).unwrap();
+            file.finish().unwrap();
+        }
+    }
+    let newest = name(*found.metas.last().unwrap(), FileKind::Meta);
+    let bytes = fs::read(origin.join(newest.to_string())).unwrap();
+    replica.publish(newest.sequence, Trailer::parse(&bytes).unwrap().checksum).unwrap();
+    let options = PublisherOptions::default().keep_generations(keep);
+    assert!(replica.tidy(options).unwrap().is_empty());
+}
+
+/// A mirror receives some of the commits, and keeps others than the directory that it follows.
+#[test]
+fn after_any_history_the_original_finds_the_tables_in_a_mirror() {
+    for seed in 100..112 {
+        let mut random = Random(seed);
+        let parent = tempfile::tempdir().unwrap();
+        let (origin, copy) = (parent.path().join("origin"), parent.path().join("copy"));
+        let options = PublisherOptions::default().keep_generations(7);
+        let mut publisher = Publisher::open(&origin, options).unwrap();
+        let keep = random.below(4);
+        let mut history = vec![format!("seed {seed}, keep {keep}")];
+        commit(&mut publisher, 2, false);
+        for _ in 0..30 {
+            let step = random.below(8);
+            match step {
+                0 | 1 => _ = commit(&mut publisher, 1 + random.below(3), false),
+                2 => _ = commit(&mut publisher, 1, true),
+                3 => publish_replacing_some(&mut publisher, &mut random),
+                4 => {
+                    let all = Generation::list(&origin).unwrap();
+                    let whole = all.iter().filter(|one| one.is_complete && !one.is_current);
+                    let whole: Vec<SequenceNumber> = whole.map(|one| one.sequence).collect();
+                    if !whole.is_empty() {
+                        publisher.rollback(Some(whole[random.below(whole.len())])).unwrap();
+                    }
+                }
+                _ => mirror(&origin, &copy, keep),
+            }
+            history.push(step.to_string());
+            if step > 4 {
+                let mirrored =
+                    Publisher::open(&copy, PublisherOptions::default().keep_obsolete_files(true));
+                check(&copy, &mirrored.unwrap(), &history);
             }
         }
     }

@@ -9,7 +9,7 @@ use sst_format::protection::Trailer;
 use sst_writer::publish::Replica;
 use sst_writer::{EntryValue, PublishError, Publisher, PublisherOptions};
 
-use crate::published::{commit, live, names, open, table};
+use crate::published::{commit, find, find_as_original, live, names, open, table};
 
 fn replica(directory: &Path) -> Replica {
     Replica::open(directory, &PublisherOptions::default()).unwrap()
@@ -152,4 +152,54 @@ fn meta_files_that_are_not_live_are_hidden_from_the_original() {
     replica(&copy).tidy(PublisherOptions::default()).unwrap();
     commit(&mut open(&copy), 1, false);
     assert!(names(&copy).iter().all(|name| !name.ends_with(".del")));
+}
+
+/// The original's writer removes the meta files that a `.del` file names. An earlier commit that is
+/// kept needs its own.
+#[test]
+fn kept_commits_that_hide_nothing_are_not_named() {
+    let parent = tempfile::tempdir().unwrap();
+    let (origin, copy) = (parent.path().join("origin"), parent.path().join("copy"));
+    let mut received = replica(&copy);
+    for replace in [false, true] {
+        commit(&mut open(&origin), 1, replace);
+        let (sequence, checksum) = newest(&origin);
+        receive_all(&received, &origin);
+        received.publish(sequence, checksum).unwrap();
+    }
+    received.tidy(PublisherOptions::default().keep_generations(1)).unwrap();
+    let names = names(&copy);
+    assert_eq!(names.iter().filter(|name| name.ends_with(".meta")).count(), 2);
+    assert!(names.iter().all(|name| !name.ends_with(".del")), "{names:?}");
+}
+
+/// After a rollback and another one forward, an older `.del` file would name a live meta file.
+#[test]
+fn no_del_file_names_a_meta_file_that_is_live_again() {
+    let parent = tempfile::tempdir().unwrap();
+    let (origin, copy) = (parent.path().join("origin"), parent.path().join("copy"));
+    let options = PublisherOptions::default().keep_generations(9);
+    let mut publisher = Publisher::open(&origin, options).unwrap();
+    let mut received = replica(&copy);
+    commit(&mut publisher, 1, false);
+    let first = publisher.current();
+    commit(&mut publisher, 1, true);
+    let second = publisher.current();
+    for to in [None, first, second] {
+        if to.is_some() {
+            publisher.rollback(to).unwrap();
+        }
+        let sequence = publisher.current().unwrap();
+        let meta = FileName { sequence, kind: FileKind::Meta }.to_string();
+        let meta = fs::read(origin.join(meta)).unwrap();
+        let found = find(&origin);
+        let metas = found.metas.iter().map(|meta| (*meta, FileKind::Meta));
+        let tables = found.tables.iter().map(|(_, table)| (table.sequence.0, FileKind::Sst));
+        for (number, kind) in tables.chain(metas) {
+            receive(&received, &origin, FileName { sequence: SequenceNumber(number), kind });
+        }
+        received.publish(sequence, Trailer::parse(&meta).unwrap().checksum).unwrap();
+        let (_, deleted) = find_as_original(&copy);
+        assert!(find(&copy).metas.iter().all(|meta| !deleted.contains(meta)), "{deleted:?}");
+    }
 }
