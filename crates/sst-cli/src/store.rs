@@ -128,7 +128,7 @@ pub(crate) struct OpenTable {
 /// Opens the table at `path`: with its description if its directory has one, otherwise standalone.
 pub(crate) fn open_table(path: &Path, options: &ReaderOptions) -> Result<OpenTable, CliError> {
     // Damage in the other files of the directory must not prevent opening the table.
-    if let Some((_, described)) = Catalog::around_table(path)? {
+    if let Some((_, described)) = Catalog::around_table(path, options)? {
         let file = StaticSortedFile::open(path, &described.meta()?, options)?;
         return Ok(OpenTable { file, described: Some(described) });
     }

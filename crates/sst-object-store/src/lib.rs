@@ -18,6 +18,8 @@ mod mirror;
 mod place;
 #[cfg(feature = "publish")]
 mod publisher;
+#[cfg(feature = "read")]
+mod read;
 mod retry;
 mod store;
 #[cfg(feature = "publish")]
@@ -36,6 +38,8 @@ pub use publisher::{
     FinishedObjectTable, ObjectCommit, ObjectCommitInfo, ObjectPublisher, ObjectPublisherOptions,
     ObjectTableWriter,
 };
+#[cfg(feature = "read")]
+pub use read::StoreFiles;
 pub use retry::RetryPolicy;
 pub use sst_format::monitor::{CancelToken, Cancelled, Monitor, Phase, Progress};
 pub use store::Store;

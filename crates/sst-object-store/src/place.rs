@@ -122,7 +122,7 @@ fn bucket(url: &Url, scheme: &str) -> Result<Store, String> {
     let uploads = client(url, scheme, PART_RETRIES)?;
     let store = Store::new(requests, host, path.as_ref()).map_err(|error| error.to_string())?;
     let store = store.uploads(uploads);
-    Ok(if scheme.starts_with("http") { store.read_only() } else { store })
+    Ok(if scheme.starts_with("http") { store.only_gets() } else { store })
 }
 
 /// Repetitions of a part of an upload.

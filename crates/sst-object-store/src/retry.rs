@@ -97,6 +97,24 @@ pub(crate) const fn is_passing(error: &Error) -> bool {
     matches!(error, Error::Generic { .. })
 }
 
+/// Whether a store has refused a request because there are too many of them. The client states the
+/// status of an answer in its text only: `429 Too Many Requests`, S3's `503` with `SlowDown`,
+/// Azure's `503` with `ServerBusy`.
+#[cfg(feature = "read")]
+pub(crate) fn is_throttling(error: &Error) -> bool {
+    let Error::Generic { source, .. } = error else { return false };
+    let mut cause: Option<&dyn std::error::Error> = Some(&**source);
+    while let Some(error) = cause {
+        let text = error.to_string();
+        let marks = ["429 Too Many Requests", "503 Slow Down", "SlowDown", "ServerBusy"];
+        if marks.iter().any(|mark| text.contains(mark)) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
 /// A random delay between a half of `delay` and all of it.
 fn shortened(delay: Duration) -> Duration {
     // Each `RandomState` has other keys.

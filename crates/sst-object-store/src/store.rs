@@ -10,7 +10,7 @@ use futures_util::TryStreamExt;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
-    Error, GetOptions, GetResult, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
+    Error, GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
     UpdateVersion,
 };
 
@@ -43,6 +43,7 @@ pub struct Store {
     name: Arc<str>,
     retries: RetryPolicy,
     is_read_only: bool,
+    has_lists: bool,
 }
 
 /// A whole object.
@@ -59,6 +60,44 @@ pub(crate) struct ObjectStart {
     pub(crate) bytes: Bytes,
     /// The length of the whole object.
     pub(crate) len: u64,
+}
+
+/// The last bytes of an object.
+#[cfg(feature = "read")]
+#[derive(Clone, Debug)]
+pub(crate) struct ObjectEnd {
+    pub(crate) bytes: Bytes,
+    pub(crate) version: ObjectVersion,
+}
+
+/// Tells whether an object is still the one that was read before.
+#[cfg(feature = "read")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ObjectVersion {
+    pub(crate) len: u64,
+    /// `None` if the store states none: then the time must tell.
+    pub(crate) e_tag: Option<String>,
+    modified: SystemTime,
+}
+
+#[cfg(feature = "read")]
+impl ObjectVersion {
+    fn of(meta: object_store::ObjectMeta) -> Self {
+        Self { len: meta.size, e_tag: meta.e_tag, modified: meta.last_modified.into() }
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        self.len == other.len
+            && match (&self.e_tag, &other.e_tag) {
+                (None, None) => self.modified == other.modified,
+                (one, other) => one == other,
+            }
+    }
+
+    /// The ETag, if a request can be made conditional with it: not with a weak one.
+    fn condition(&self) -> Option<&str> {
+        self.e_tag.as_deref().filter(|tag| !tag.starts_with("W/"))
+    }
 }
 
 /// An object in a list.
@@ -100,7 +139,7 @@ impl Store {
             .map_err(|error| StoreError::BadUrl { url: url.clone(), reason: error.to_string() })?;
         let name = url.trim_end_matches('/').into();
         let (uploads, retries) = (Arc::clone(&objects), RetryPolicy::default());
-        Ok(Self { objects, uploads, root, name, retries, is_read_only: false })
+        Ok(Self { objects, uploads, root, name, retries, is_read_only: false, has_lists: true })
     }
 
     /// A directory of the file system, which exists, for reading. To write into a directory, use
@@ -126,6 +165,7 @@ impl Store {
             name: directory.display().to_string().into(),
             retries: RetryPolicy::default(),
             is_read_only: true,
+            has_lists: true,
         })
     }
 
@@ -144,11 +184,11 @@ impl Store {
         self
     }
 
-    /// Makes the store refuse to be written to.
+    /// Makes the store refuse to be written to and to be listed.
     #[cfg(any(feature = "aws", feature = "azure", feature = "gcp", feature = "http"))]
     #[must_use]
-    pub(crate) const fn read_only(mut self) -> Self {
-        self.is_read_only = true;
+    pub(crate) const fn only_gets(mut self) -> Self {
+        (self.is_read_only, self.has_lists) = (true, false);
         self
     }
 
@@ -196,9 +236,21 @@ impl Store {
         name: &str,
         range: Option<Range<u64>>,
     ) -> Result<Option<(Bytes, object_store::ObjectMeta)>, StoreError> {
+        match self.try_get(name, GetOptions::new().with_range(range)).await {
+            Ok(answer) => Ok(Some(answer)),
+            Err(Failure { error: Error::NotFound { .. }, .. }) => Ok(None),
+            Err(failure) => Err(self.failed(Operation::Read, name, failure)),
+        }
+    }
+
+    async fn try_get(
+        &self,
+        name: &str,
+        options: GetOptions,
+    ) -> Result<(Bytes, object_store::ObjectMeta), Failure> {
         let path = self.path(name);
         let request = || async {
-            let options = GetOptions::new().with_range(range.clone());
+            let options = options.clone();
             let answer = self.objects.get_opts(&path, options).await?;
             let GetResult { meta, range, .. } = &answer;
             let (meta, expected) = (meta.clone(), range.end - range.start);
@@ -210,11 +262,61 @@ impl Store {
             }
             Ok((bytes, meta))
         };
-        match self.retries.run(request).await {
-            Ok(answer) => Ok(Some(answer)),
-            Err(Failure { error: Error::NotFound { .. }, .. }) => Ok(None),
+        self.retries.run(request).await
+    }
+
+    /// Reads the last `len` bytes of an object, or all of a shorter one.
+    #[cfg(feature = "read")]
+    pub(crate) async fn read_end(&self, name: &str, len: u64) -> Result<ObjectEnd, StoreError> {
+        let options = GetOptions::new().with_range(Some(GetRange::Suffix(len)));
+        match self.try_get(name, options).await {
+            Ok((bytes, meta)) => Ok(ObjectEnd { bytes, version: ObjectVersion::of(meta) }),
+            // Azure has no such requests.
+            Err(Failure { error: Error::NotSupported { .. }, .. }) => {
+                let path = self.path(name);
+                let found = self.retries.run(|| self.objects.head(&path)).await;
+                let found = found.map_err(|failure| self.failed(Operation::Read, name, failure))?;
+                let version = ObjectVersion::of(found);
+                let range = version.len.saturating_sub(len)..version.len;
+                let bytes = self.read_version(name, range, &version).await?;
+                Ok(ObjectEnd { bytes, version })
+            }
             Err(failure) => Err(self.failed(Operation::Read, name, failure)),
         }
+    }
+
+    /// Reads a range of an object that has this version.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Changed`] if it has another one.
+    #[cfg(feature = "read")]
+    pub(crate) async fn read_version(
+        &self,
+        name: &str,
+        range: Range<u64>,
+        version: &ObjectVersion,
+    ) -> Result<Bytes, StoreError> {
+        if range.is_empty() {
+            return Ok(Bytes::new());
+        }
+        let expected = range.end - range.start;
+        let options = GetOptions::new().with_range(Some(range)).with_if_match(version.condition());
+        let changed = || StoreError::Changed { object: self.object(name) };
+        match self.try_get(name, options).await {
+            Ok((bytes, meta)) => {
+                let is_same = ObjectVersion::of(meta).is(version) && bytes.len() as u64 == expected;
+                if is_same { Ok(bytes) } else { Err(changed()) }
+            }
+            Err(Failure { error: Error::Precondition { .. }, .. }) => Err(changed()),
+            Err(failure) => Err(self.failed(Operation::Read, name, failure)),
+        }
+    }
+
+    /// Whether its objects can be listed.
+    #[cfg(feature = "read")]
+    pub(crate) const fn has_lists(&self) -> bool {
+        self.has_lists
     }
 
     /// Reads a small object whole. `None` if there is no such object.

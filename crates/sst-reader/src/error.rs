@@ -1,5 +1,6 @@
 //! Errors of reading: of the file system, or of the bytes.
 
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -9,7 +10,7 @@ use sst_format::content_digest::ContentDigest;
 use sst_format::filter::FilterError;
 use sst_format::{BlobNumber, BlockIndex, FormatError, SequenceNumber, Structure};
 
-use crate::Diagnosis;
+use crate::{Diagnosis, FileStoreError};
 
 /// The name of a file for messages: its path, or a word for bytes in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,6 +102,23 @@ pub enum ReadError {
         /// The commit of the directory now.
         current: SequenceNumber,
     },
+    /// An object of a store is no longer the one that was opened: its version or its length is
+    /// another.
+    #[error("{file} has changed since it was opened")]
+    Changed {
+        /// The object.
+        file: FileLabel,
+    },
+    /// A store asks for fewer requests, and has refused all repetitions of one.
+    #[error("cannot {operation} {file}: its store is throttling requests")]
+    Throttled {
+        /// The object.
+        file: FileLabel,
+        /// The operation, as in [`ReadError::Io`].
+        operation: &'static str,
+        /// The answer of the store.
+        source: Box<dyn Error + Send + Sync>,
+    },
     /// A rule that this crate keeps among its own parts is broken: a bug in it, no damage of the
     /// file.
     #[error("internal error while reading {file}: {invariant}; please report it")]
@@ -136,7 +154,14 @@ impl fmt::Display for OfBlock {
 
 impl ReadError {
     pub(crate) fn io(file: &FileLabel, operation: &'static str, source: io::Error) -> Self {
-        Self::Io { file: file.clone(), operation, source }
+        let file = file.clone();
+        // Errors of a store pass through the code for files.
+        match source.downcast::<FileStoreError>() {
+            Ok(FileStoreError::Changed) => Self::Changed { file },
+            Ok(FileStoreError::Throttled(source)) => Self::Throttled { file, operation, source },
+            Ok(error) => Self::Io { file, operation, source: error.into() },
+            Err(source) => Self::Io { file, operation, source },
+        }
     }
 
     pub(crate) fn cancelled(file: &FileLabel) -> Self {
@@ -173,6 +198,8 @@ impl ReadError {
             | Self::OverLimit { .. }
             | Self::Cancelled { .. }
             | Self::Outdated { .. }
+            | Self::Changed { .. }
+            | Self::Throttled { .. }
             | Self::Internal { .. } => false,
         }
     }
@@ -197,6 +224,8 @@ impl ReadError {
             | Self::OverLimit { file, .. }
             | Self::Cancelled { file }
             | Self::Outdated { file, .. }
+            | Self::Changed { file }
+            | Self::Throttled { file, .. }
             | Self::Internal { file, .. } => file,
         }
     }
@@ -213,6 +242,8 @@ impl From<ReadError> for io::Error {
             ReadError::Corrupt { .. } | ReadError::OverLimit { .. } => io::ErrorKind::InvalidData,
             ReadError::OutOfMemory { .. } => io::ErrorKind::OutOfMemory,
             ReadError::Cancelled { .. } => io::ErrorKind::Interrupted,
+            ReadError::Changed { .. } => io::ErrorKind::StaleNetworkFileHandle,
+            ReadError::Throttled { .. } => io::ErrorKind::ResourceBusy,
             ReadError::Outdated { .. } | ReadError::Internal { .. } => io::ErrorKind::Other,
         };
         Self::new(kind, error)

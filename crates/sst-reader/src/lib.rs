@@ -13,7 +13,7 @@ mod verify;
 pub use block::block_cache::BlockCache;
 pub use block::cache_statistics::CacheStatistics;
 pub use block::slice::Slice;
-pub use block::source::Access;
+pub use block::source::{Access, FileStore, FileStoreError, RangedFile};
 pub use diagnosis::{Diagnosis, FlippedBit, Origin};
 pub use error::{Corruption, FileLabel, ReadError};
 pub use hash::hash_key;

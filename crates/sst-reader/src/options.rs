@@ -1,11 +1,12 @@
 //! How tables are opened.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use sst_format::filter::FilterPolicy;
 
 use crate::block::block_cache::BlockCache;
-use crate::block::source::Access;
+use crate::block::source::{Access, FileStore, Files};
 
 /// Options for opening tables.
 ///
@@ -44,6 +45,9 @@ pub struct ReaderOptions {
     ///
     /// [`BulkLoader`]: https://docs.rs/sst-writer
     pub max_payload_len: Option<u64>,
+    /// A store that serves some of the paths that are opened: those of a bucket, say. `access`
+    /// counts for all others. Default: none, and all paths are those of the file system.
+    pub files: Option<Arc<dyn FileStore>>,
     /// Whether sets count the outcomes of their lookups, for
     /// [`SstSet::statistics`](crate::SstSet::statistics). Default: `false`.
     pub statistics: bool,
@@ -89,6 +93,13 @@ impl ReaderOptions {
         self
     }
 
+    /// Sets a store that serves some of the paths.
+    #[must_use]
+    pub fn files(mut self, files: Arc<dyn FileStore>) -> Self {
+        self.files = Some(files);
+        self
+    }
+
     /// Makes sets count the outcomes of their lookups.
     #[must_use]
     pub fn statistics(mut self, statistics: bool) -> Self {
@@ -96,9 +107,17 @@ impl ReaderOptions {
         self
     }
 
-    /// How many tables of a set may be open at once, if that is bounded.
-    pub(crate) fn open_files_limit(&self) -> Option<usize> {
+    /// The way to files.
+    pub(crate) fn way(&self) -> Files {
+        Files { access: self.access, store: self.files.clone() }
+    }
+
+    /// How many tables of a set in `directory` may be open at once, if that is bounded. An object
+    /// in a store takes no descriptor.
+    pub(crate) fn open_files_limit(&self, directory: &Path) -> Option<usize> {
+        let is_stored = self.files.as_ref().is_some_and(|store| store.serves(directory));
         let default = match self.access {
+            Access::Read if is_stored => None,
             Access::Map => None,
             Access::Read => Some(Self::DEFAULT_OPEN_READ_FILES),
         };

@@ -17,7 +17,7 @@ use crate::block::blocks::Fill;
 use crate::block::residency::ReadAhead;
 use crate::table::static_sorted_file::entry_hash;
 use crate::{
-    BlockRole, Cancelled, Catalog, Corruption, FileLabel, Monitor, Phase, Progress, ReadError,
+    Access, BlockRole, Cancelled, Catalog, Corruption, FileLabel, Monitor, Phase, Progress, ReadError,
     ReaderOptions, SstSet, StaticSortedFile, hash_key,
 };
 
@@ -354,7 +354,7 @@ pub fn verify_directory(
     let dir = dir.as_ref();
     let checked = &mut Checked::new(monitor);
     let mut report = VerifyReport::default();
-    let catalog = match Catalog::read(dir) {
+    let catalog = match Catalog::read_with(dir, &options.clone().access(Access::Read)) {
         Ok(catalog) => catalog,
         Err(error) if error.is_corruption() => {
             return Survey::new(dir, options, error).run(checked);

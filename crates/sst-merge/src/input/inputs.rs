@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sst_format::SequenceNumber;
-use sst_reader::{BlockCache, Catalog, CatalogTable, ReaderOptions, StaticSortedFile};
+use sst_reader::{Access, BlockCache, Catalog, CatalogTable, ReaderOptions, StaticSortedFile};
 
 use crate::runs::{Run, RunCursor, TableInput};
 use crate::{Duplicates, MergeCursor, MergeError, OlderTables};
@@ -59,7 +59,8 @@ impl Inputs {
     ///
     /// As [`Catalog::read`].
     pub fn add_directory(&mut self, dir: impl AsRef<Path>, family: u32) -> Result<(), MergeError> {
-        self.add_catalog(&Arc::new(Catalog::read(dir.as_ref())?), family);
+        let options = self.options.clone().access(Access::Read);
+        self.add_catalog(&Arc::new(Catalog::read_with(dir, &options)?), family);
         Ok(())
     }
 
@@ -107,7 +108,7 @@ impl Inputs {
     /// As [`Catalog::around_table`] and [`StaticSortedFile::open_standalone`].
     pub fn add_table(&mut self, path: impl AsRef<Path>) -> Result<(), MergeError> {
         let path = path.as_ref();
-        if let Some((catalog, table)) = Catalog::around_table(path)? {
+        if let Some((catalog, table)) = Catalog::around_table(path, &self.options)? {
             self.tables.push(TableInput::listed(Arc::new(catalog), &table));
             return Ok(());
         }

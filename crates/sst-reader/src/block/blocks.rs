@@ -344,6 +344,16 @@ impl Blocks {
         }
     }
 
+    /// Starts to read bytes of an object in a store.
+    pub(super) fn ask_early_bytes(&self, range: Range<usize>) {
+        self.source.ask_early(range.start as u64..range.end as u64);
+    }
+
+    /// The length of an object in a store; `None` for other files. A table has less than 4 GiB.
+    pub(super) fn stored_len(&self) -> Option<usize> {
+        self.source.is_stored().then(|| self.source.len()).and_then(|len| usize::try_from(len).ok())
+    }
+
     /// Whether the checksum of a block was found to be right before.
     #[inline]
     pub(super) fn is_verified(&self, block: BlockIndex) -> bool {

@@ -83,10 +83,17 @@ impl Blocks {
     /// and asks for those behind it.
     pub(crate) fn read_ahead(&self, block: BlockIndex, ahead: &mut ReadAhead) {
         // The read that follows reports a block that is not there.
-        let (Some(map), Some(range)) = (self.random_map(), self.byte_range(block)) else { return };
-        let is_missing = || !self.is_verified(block) || touch_waits(map, range.start);
-        if let Some(range) = ahead.step(range.end, map.as_slice().len(), is_missing) {
-            map.will_need(range);
+        let Some(range) = self.byte_range(block) else { return };
+        if let Some(map) = self.random_map() {
+            let is_missing = || !self.is_verified(block) || touch_waits(map, range.start);
+            if let Some(range) = ahead.step(range.end, map.as_slice().len(), is_missing) {
+                map.will_need(range);
+            }
+        } else if let Some(len) = self.stored_len()
+            // Nothing of an object in a store is in memory.
+            && let Some(range) = ahead.step(range.end, len, || true)
+        {
+            self.ask_early_bytes(range);
         }
     }
 

@@ -1,7 +1,10 @@
-//! Where the bytes of a file come from: a memory map, positioned reads, or memory.
+//! Where the bytes of a file come from: a memory map, positioned reads of a file or of an object in
+//! a store, or memory.
 
 mod file_identity;
 mod file_pool;
+mod file_store;
+mod files;
 mod positioned;
 mod regular;
 pub(crate) mod uncached;
@@ -15,8 +18,9 @@ use crate::block::memory::Mapping;
 use crate::{FileLabel, ReadError};
 
 pub(crate) use file_identity::FileIdentity;
+pub use file_store::{FileStore, FileStoreError, RangedFile};
+pub(crate) use files::Files;
 pub(crate) use positioned::PositionedFile;
-pub(crate) use regular::open_regular;
 
 /// How the bytes of a file are reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,17 +50,14 @@ pub(crate) enum Source {
 
 impl Source {
     /// Opens the file at `label`.
-    pub(crate) fn open(label: &FileLabel, access: Access) -> Result<Self, ReadError> {
-        let (file, metadata) =
-            open_regular(label.path()).map_err(|e| ReadError::io(label, "open", e))?;
-        match access {
+    pub(crate) fn open(label: &FileLabel, files: &Files) -> Result<Self, ReadError> {
+        let (file, identity) =
+            files.open(label.path()).map_err(|e| ReadError::io(label, "open", e))?;
+        match files.access(label.path()) {
             Access::Map => {
-                Mapping::new(&file).map(Self::Mapped).map_err(|e| ReadError::io(label, "map", e))
+                file.map().map(Self::Mapped).map_err(|e| ReadError::io(label, "map", e))
             }
-            Access::Read => {
-                let file = PositionedFile::new(file, metadata.len());
-                Ok(Self::Positioned(file.pooled(label, &metadata)))
-            }
+            Access::Read => Ok(Self::Positioned(file.pooled(label, &identity))),
         }
     }
 
@@ -103,6 +104,14 @@ impl Source {
         match self {
             Self::Positioned(file) => file.will_need(range),
             Self::Mapped(_) | Self::Memory(_) => self.will_need(range),
+        }
+    }
+
+    /// Whether it is an object in a store, of which nothing is in memory before it is read.
+    pub(crate) const fn is_stored(&self) -> bool {
+        match self {
+            Self::Positioned(file) => file.is_stored(),
+            Self::Mapped(_) | Self::Memory(_) => false,
         }
     }
 

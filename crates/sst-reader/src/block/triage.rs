@@ -156,7 +156,7 @@ mod tests {
     use sst_format::block::Encoding;
 
     use super::*;
-    use crate::block::source::Access;
+    use crate::block::source::{Access, Files};
 
     /// Miri takes its time: it tries some bytes and bits, and it cannot map files.
     const STEP: usize = if cfg!(miri) { 5 } else { 1 };
@@ -176,7 +176,7 @@ mod tests {
         let (file, _) = file();
         std::fs::write(file.path(), [b"01234", on_disk].concat()).unwrap();
         let label = FileLabel::new(file.path());
-        let source = Source::open(&label, Access::Read).unwrap();
+        let source = Source::open(&label, &Files::of_system(Access::Read)).unwrap();
         let (header, payload) = BlockHeader::parse(seen).unwrap();
         let part = FilePart { label: &label, start: 5 };
         let computed = crc32fast::hash(payload);
@@ -264,7 +264,7 @@ mod tests {
         let (file, block) = file();
         let label = FileLabel::new(file.path());
         let access = if cfg!(miri) { Access::Read } else { Access::Map };
-        let source = Source::open(&label, access).unwrap();
+        let source = Source::open(&label, &Files::of_system(access)).unwrap();
         let part = FilePart { label: &label, start: 5 };
         let expected = BlockHeader::parse(&block).unwrap().0;
         for byte in (0..8).step_by(STEP) {

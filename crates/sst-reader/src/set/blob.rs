@@ -59,7 +59,7 @@ impl Catalog {
     ) -> Result<Slice<'static>, ReadError> {
         let label = FileLabel::new(self.blob_path(number));
         let listed = self.blob_record(number)?;
-        let source = self.opened(Source::open(&label, access))?;
+        let source = self.opened(Source::open(&label, &self.files(access)))?;
         let (expected, found) = (listed.map(|record| record.file_size), source.len());
         let value = match expected.filter(|&expected| expected != found) {
             Some(expected) => {

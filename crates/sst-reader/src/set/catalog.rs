@@ -6,10 +6,10 @@ mod blob_records;
 mod described;
 mod scope;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
-use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ use super::CatalogTable;
 use super::identity::{BareStart, Glance};
 use super::loaded_meta::{ListedFile, LoadedMeta};
 use super::paths::path_of;
-use crate::block::source::open_regular;
+use crate::block::source::Files;
 use crate::{Access, Corruption, FileLabel, ReadError, ReaderOptions, StaticSortedFile};
 use blob_records::BlobRecords;
 
@@ -58,6 +58,8 @@ pub struct Catalog {
     /// What a refresh compares.
     glance: Glance,
     scope: Scope,
+    /// The way to its files.
+    files: Files,
     /// Newest first.
     metas: Vec<Arc<LoadedMeta>>,
     blobs: Arc<BlobRecords>,
@@ -75,11 +77,12 @@ impl Catalog {
     /// [`ReadError::Io`]; [`ReadError::Corrupt`] if a file is damaged, missing, or not the one that
     /// belongs there, or the directory is of another revision of the format.
     pub fn read(dir: impl AsRef<Path>) -> Result<Self, ReadError> {
-        Self::read_with(dir, Access::Read)
+        Self::read_scope(dir.as_ref(), &Files::of_system(Access::Read), Scope::ALL)
     }
 
-    /// [`Catalog::read`] with large meta files mapped, if `access` is [`Access::Map`]: their
-    /// filters are then used where they lie.
+    /// [`Catalog::read`] with the [access](ReaderOptions::access) and the
+    /// [store](ReaderOptions::files) of `options`. With [`Access::Map`] large meta files are mapped:
+    /// their filters are then used where they lie.
     ///
     /// Of meta files of version 3 it reads at most 64 bytes for each table that they describe, 4
     /// for each that they name obsolete, and some 600 for each meta file: together less than 64
@@ -89,24 +92,30 @@ impl Catalog {
     /// # Errors
     ///
     /// As [`Catalog::read`].
-    pub fn read_with(dir: impl AsRef<Path>, access: Access) -> Result<Self, ReadError> {
-        Self::read_scope(dir.as_ref(), access, Scope::ALL)
+    pub fn read_with(dir: impl AsRef<Path>, options: &ReaderOptions) -> Result<Self, ReadError> {
+        Self::read_scope(dir.as_ref(), &options.way(), Scope::ALL)
     }
 
     /// [`Catalog::read_with`] of the meta files that a scope needs.
-    pub(super) fn read_scope(dir: &Path, access: Access, scope: Scope) -> Result<Self, ReadError> {
-        let seen = Glance::at(dir, None)?;
-        Self::read_from(dir, seen, access, scope, &[])
+    pub(super) fn read_scope(dir: &Path, files: &Files, scope: Scope) -> Result<Self, ReadError> {
+        let seen = Glance::at(dir, files, None)?;
+        Self::read_from(dir, seen, files, scope, &[])
     }
 
     /// Reads the directory of `known` again, unless it has the same commit. Meta files that `known`
     /// holds are not read again.
-    pub(super) fn read_if_changed(known: &Self, access: Access) -> Result<Option<Self>, ReadError> {
-        if Glance::at(&known.dir, known.bare_start())? == known.glance {
+    pub(super) fn read_if_changed(known: &Self) -> Result<Option<Self>, ReadError> {
+        if known.glance_now()? == known.glance {
             return Ok(None);
         }
-        let seen = Glance::at(&known.dir, None)?;
-        Self::read_from(&known.dir, seen, access, known.scope, &known.metas).map(Some)
+        let files = &known.files;
+        let seen = Glance::at(&known.dir, files, None)?;
+        Self::read_from(&known.dir, seen, files, known.scope, &known.metas).map(Some)
+    }
+
+    /// A glance at the directory as it is now.
+    fn glance_now(&self) -> Result<Glance, ReadError> {
+        Glance::at(&self.dir, &self.files, self.bare_start())
     }
 
     /// Where a glance looks without protection. `None` if there is no live meta file.
@@ -119,12 +128,12 @@ impl Catalog {
     fn read_from(
         dir: &Path,
         mut seen: Glance,
-        access: Access,
+        files: &Files,
         scope: Scope,
         known: &[Arc<LoadedMeta>],
     ) -> Result<Self, ReadError> {
         for _ in 0..MAX_OVERTAKEN {
-            let read = Self::read_commit(dir, &seen, access, scope, known);
+            let read = Self::read_commit(dir, &seen, files, scope, known);
             let is_doubtful = match &read {
                 // A newer commit may have removed files that this one needs, and files of two
                 // directories don't belong together.
@@ -135,27 +144,27 @@ impl Catalog {
             if !is_doubtful {
                 return read;
             }
-            let now = Glance::at(dir, None)?;
+            let now = Glance::at(dir, files, None)?;
             if now == seen {
                 return read;
             }
             seen = now;
         }
-        Self::read_commit(dir, &seen, access, scope, known)
+        Self::read_commit(dir, &seen, files, scope, known)
     }
 
     fn read_commit(
         dir: &Path,
         seen: &Glance,
-        access: Access,
+        files: &Files,
         scope: Scope,
         known: &[Arc<LoadedMeta>],
     ) -> Result<Self, ReadError> {
         let current = seen.current;
         let metas = if current.is_protected {
-            read_listed(dir, current.sequence, access, scope, known)?
+            read_listed(dir, current.sequence, files, scope, known)?
         } else {
-            read_present(dir, current.sequence, access)?
+            read_present(dir, current.sequence, files)?
         };
         let newest = metas.first();
         let glance = match newest {
@@ -179,6 +188,7 @@ impl Catalog {
             meta_files: metas.iter().map(|meta| meta.sequence).collect(),
             glance,
             scope,
+            files: files.clone(),
             blobs: Arc::new(BlobRecords::new(metas.clone(), Vec::new())),
             metas,
         })
@@ -215,15 +225,34 @@ impl Catalog {
         table: &CatalogTable,
         options: &ReaderOptions,
     ) -> Result<StaticSortedFile, ReadError> {
-        let file = StaticSortedFile::open(table.path(&self.dir), &table.meta()?, options);
+        let options = self.options_for(options);
+        let file = StaticSortedFile::open(table.path(&self.dir), &table.meta()?, &options);
         self.opened(file)
+    }
+
+    /// Options with which its files can be opened: those of `options`, and its own store.
+    pub(super) fn options_for<'a>(&self, options: &'a ReaderOptions) -> Cow<'a, ReaderOptions> {
+        match (&self.files.store, &options.files) {
+            (Some(store), None) => Cow::Owned(options.clone().files(Arc::clone(store))),
+            _ => Cow::Borrowed(options),
+        }
+    }
+
+    /// The way to its files, with this access.
+    pub(super) fn files(&self, access: Access) -> Files {
+        Files { access, store: self.files.store.clone() }
+    }
+
+    /// All bytes of one of its files.
+    pub(crate) fn read_whole(&self, label: &FileLabel) -> Result<Vec<u8>, ReadError> {
+        read_whole(label, &self.files)
     }
 
     /// Looks whether a file that was opened by its name can be trusted to be of this commit.
     /// Checksums tell in a protected directory, when its blocks are read.
     pub(super) fn opened<T>(&self, file: Result<T, ReadError>) -> Result<T, ReadError> {
         let file = file.map_err(|error| self.outdated_or(error))?;
-        if self.is_protected || Glance::at(&self.dir, self.bare_start())? == self.glance {
+        if self.is_protected || self.glance_now()? == self.glance {
             return Ok(file);
         }
         let label = FileLabel::new(&self.dir);
@@ -238,14 +267,16 @@ impl Catalog {
         sst_format::planted!("missing-file-blamed-on-system" => return error);
         let is_missing = match &error {
             ReadError::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
-            ReadError::Corrupt { .. } => false,
+            // An object that was replaced is as good as gone, but is no damage.
+            ReadError::Corrupt { .. } | ReadError::Changed { .. } => false,
             _ => return error,
         };
-        if !is_missing && !error.is_corruption() {
+        let is_changed = matches!(error, ReadError::Changed { .. });
+        if !is_missing && !is_changed && !error.is_corruption() {
             return error;
         }
         let file = error.file().clone();
-        match Glance::at(&self.dir, self.bare_start()) {
+        match self.glance_now() {
             Ok(now) if now != self.glance => {
                 let (commit, current) = (self.commit, now.current.sequence);
                 crate::telemetry::outdated(file.path(), commit, current);
@@ -280,11 +311,11 @@ fn glance_at_loaded(seen: &Glance, newest: &LoadedMeta) -> Glance {
 fn read_listed(
     dir: &Path,
     newest: SequenceNumber,
-    access: Access,
+    files: &Files,
     scope: Scope,
     known: &[Arc<LoadedMeta>],
 ) -> Result<Vec<Arc<LoadedMeta>>, ReadError> {
-    let newest = LoadedMeta::read(dir, newest, access)?;
+    let newest = LoadedMeta::read(dir, newest, files)?;
     let label = &newest.source.label;
     if newest.checksum.is_none() {
         let cause = Corruption::ProtectionMismatch { meta: newest.sequence };
@@ -314,7 +345,7 @@ fn read_listed(
             metas.push(Arc::clone(held));
             continue;
         }
-        let meta = LoadedMeta::read(dir, live.sequence, access)?;
+        let meta = LoadedMeta::read(dir, live.sequence, files)?;
         let live = sst_format::planted!(
             "chain-unchecked",
             live,
@@ -335,27 +366,26 @@ fn read_listed(
 fn read_present(
     dir: &Path,
     newest: SequenceNumber,
-    access: Access,
+    files: &Files,
 ) -> Result<Vec<Arc<LoadedMeta>>, ReadError> {
     let label = FileLabel::new(dir);
-    let list_error = |error| ReadError::io(&label, "list", error);
+    let names = files.list(dir).map_err(|error| ReadError::io(&label, "list", error))?;
     let mut present = BTreeSet::new();
     let mut deleted = BTreeSet::new();
-    for entry in fs::read_dir(dir).map_err(list_error)? {
-        let name = entry.map_err(list_error)?.file_name();
-        let Some(name) = name.to_str().and_then(FileName::parse) else { continue };
+    for name in names {
+        let Some(name) = FileName::parse(&name) else { continue };
         match name.kind {
             _ if name.sequence > newest => {}
             FileKind::Meta => {
                 present.insert(name.sequence);
             }
-            FileKind::Del => deleted.extend(read_del(dir, name.sequence)?),
+            FileKind::Del => deleted.extend(read_del(dir, files, name.sequence)?),
             FileKind::Sst | FileKind::Blob => {}
         }
     }
     let mut metas = Vec::new();
     for &sequence in present.iter().rev().filter(|meta| !deleted.contains(meta)) {
-        let meta = LoadedMeta::read(dir, sequence, access)?;
+        let meta = LoadedMeta::read(dir, sequence, files)?;
         // Ours wrote this very commit, so `CURRENT` had a checksum that is lost now.
         if sequence == newest && meta.checksum.is_some() {
             let cause = Corruption::ProtectionMismatch { meta: sequence };
@@ -367,17 +397,18 @@ fn read_present(
 }
 
 /// All bytes of a regular file.
-pub(crate) fn read_whole(label: &FileLabel) -> Result<Vec<u8>, ReadError> {
-    let (mut file, _) = open_regular(label.path()).map_err(|e| ReadError::io(label, "open", e))?;
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).map_err(|e| ReadError::io(label, "read", e))?;
-    Ok(bytes)
+pub(crate) fn read_whole(label: &FileLabel, files: &Files) -> Result<Vec<u8>, ReadError> {
+    files.read(label.path()).map_err(|error| ReadError::io(label, "read", error))
 }
 
 /// The sequence numbers in a `.del` file.
-fn read_del(dir: &Path, sequence: SequenceNumber) -> Result<Vec<SequenceNumber>, ReadError> {
+fn read_del(
+    dir: &Path,
+    files: &Files,
+    sequence: SequenceNumber,
+) -> Result<Vec<SequenceNumber>, ReadError> {
     let label = FileLabel::new(path_of(dir, sequence, FileKind::Del));
-    let bytes = read_whole(&label)?;
+    let bytes = read_whole(&label, files)?;
     let del = DelFile::parse(&bytes).map_err(|error| ReadError::corrupt(&label, error))?;
     Ok(del.sequences().collect())
 }

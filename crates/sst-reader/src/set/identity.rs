@@ -9,7 +9,7 @@ use sst_format::file_name::{CURRENT_FILE_NAME, FileKind};
 use sst_format::identity::{CommitIdentity, IDENTITY_LEN};
 
 use super::paths::path_of;
-use crate::block::source::{FileIdentity, PositionedFile, open_regular};
+use crate::block::source::{FileIdentity, Files, PositionedFile};
 use crate::block::triage::wrong_file;
 use crate::{Corruption, FileLabel, ReadError};
 
@@ -49,13 +49,17 @@ pub(super) struct BareStart {
 
 impl Glance {
     /// Looks at a directory. `start` is about its newest live meta file, if that is known already.
-    pub(super) fn at(dir: &Path, start: Option<BareStart>) -> Result<Self, ReadError> {
-        let (current, file) = read_current_file(dir)?;
+    pub(super) fn at(
+        dir: &Path,
+        files: &Files,
+        start: Option<BareStart>,
+    ) -> Result<Self, ReadError> {
+        let (current, file) = read_current_file(dir, files)?;
         if !current.is_protected {
-            return Self::at_bare(dir, current, file, start);
+            return Self::at_bare(dir, files, current, file, start);
         }
         let nothing = Self::of_current(current);
-        let Some((file, identity, label)) = open_meta_file(dir, current.sequence)? else {
+        let Some((file, identity, label)) = open_meta_file(dir, files, current.sequence)? else {
             return Ok(nothing);
         };
         // A file that is shorter has no trailer.
@@ -72,6 +76,7 @@ impl Glance {
 
     fn at_bare(
         dir: &Path,
+        files: &Files,
         current: Current,
         file: FileIdentity,
         start: Option<BareStart>,
@@ -82,7 +87,7 @@ impl Glance {
             bare: Some(BareFiles { current: file, meta_file: None }),
         };
         let Some(BareStart { meta_file, len }) = start else { return Ok(seen) };
-        let Some((file, identity, label)) = open_meta_file(dir, meta_file)? else {
+        let Some((file, identity, label)) = open_meta_file(dir, files, meta_file)? else {
             return Ok(seen);
         };
         if identity.len < len as u64 {
@@ -134,31 +139,28 @@ impl Glance {
 /// Opens a meta file to look at it. `None` if it is not there.
 fn open_meta_file(
     dir: &Path,
+    files: &Files,
     sequence: SequenceNumber,
 ) -> Result<Option<(PositionedFile, FileIdentity, FileLabel)>, ReadError> {
     let label = FileLabel::new(path_of(dir, sequence, FileKind::Meta));
-    match open_regular(label.path()) {
-        Ok((file, metadata)) => {
-            let identity = FileIdentity::of(&metadata);
-            Ok(Some((PositionedFile::new(file, identity.len), identity, label)))
-        }
+    match files.open(label.path()) {
+        Ok((file, identity)) => Ok(Some((file, identity, label))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(ReadError::io(&label, "open", error)),
     }
 }
 
 /// Reads `CURRENT`.
-pub(crate) fn read_current(dir: &Path) -> Result<Current, ReadError> {
-    read_current_file(dir).map(|(current, _)| current)
+pub(crate) fn read_current(dir: &Path, files: &Files) -> Result<Current, ReadError> {
+    read_current_file(dir, files).map(|(current, _)| current)
 }
 
 /// Reads `CURRENT`, and tells which file it was.
-fn read_current_file(dir: &Path) -> Result<(Current, FileIdentity), ReadError> {
+fn read_current_file(dir: &Path, files: &Files) -> Result<(Current, FileIdentity), ReadError> {
     let label = FileLabel::new(dir.join(CURRENT_FILE_NAME));
-    let (file, metadata) =
-        open_regular(label.path()).map_err(|e| ReadError::io(&label, "open", e))?;
-    let (len, identity) = (metadata.len(), FileIdentity::of(&metadata));
-    let file = PositionedFile::new(file, len);
+    let (file, identity) =
+        files.open(label.path()).map_err(|e| ReadError::io(&label, "open", e))?;
+    let len = file.len();
     let mut bytes = vec![0; len.min(MAX_CURRENT_LEN) as usize];
     file.read_exact_at(&mut bytes, 0).map_err(|e| ReadError::io(&label, "read", e))?;
     let current = Current::parse(&bytes, crc32fast::hash).map_err(|error| {

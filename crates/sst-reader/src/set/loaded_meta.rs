@@ -17,8 +17,9 @@ use super::CatalogTable;
 use super::catalog_table::ProtectedParts;
 use super::meta_source::{HeadBytes, MetaRange, MetaSource};
 use super::paths::path_of;
+use crate::block::source::Files;
 use crate::block::triage::wrong_file;
-use crate::{Access, FileLabel, ReadError};
+use crate::{FileLabel, ReadError};
 
 /// The contents of a meta file. Of one with a head, all but its areas.
 pub(super) struct LoadedMeta {
@@ -70,18 +71,18 @@ impl LoadedMeta {
     pub(super) fn read(
         dir: &Path,
         sequence: SequenceNumber,
-        access: Access,
+        files: &Files,
     ) -> Result<Self, ReadError> {
-        Self::read_file(&FileLabel::new(path_of(dir, sequence, FileKind::Meta)), sequence, access)
+        Self::read_file(&FileLabel::new(path_of(dir, sequence, FileKind::Meta)), sequence, files)
     }
 
     /// [`LoadedMeta::read`] of a file of any name, whose numbers have no meaning.
     pub(super) fn read_file(
         label: &FileLabel,
         sequence: SequenceNumber,
-        access: Access,
+        files: &Files,
     ) -> Result<Self, ReadError> {
-        let (source, head) = MetaSource::open(label, access)?;
+        let (source, head) = MetaSource::open(label, files)?;
         if let Some(HeadBytes { start, end }) = head
             && let Ok(head) = MetaHead::parse(&start, &end, source.identity.len, crc32fast::hash)
         {
@@ -90,7 +91,7 @@ impl LoadedMeta {
             return Ok(Self::from_head(sequence, Arc::new(source), &head, &start, identity));
         }
         // The file has no head, or a damaged one: the whole of it tells which.
-        let (source, bytes) = source.into_whole(access)?;
+        let (source, bytes) = source.into_whole(files)?;
         Self::from_whole(sequence, Arc::new(source), &bytes)
     }
 

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use sst_format::{SequenceNumber, SstMeta};
 
 use super::loaded_meta::LoadedMeta;
-use crate::{Access, Corruption, FileLabel, ReadError, ReaderOptions, StaticSortedFile};
+use crate::block::source::Files;
+use crate::{Corruption, FileLabel, ReadError, ReaderOptions, StaticSortedFile};
 
 /// Where the description of the table at `path` is, if it has one beside it: `NAME.sst.meta` for
 /// `NAME.sst`.
@@ -17,9 +18,9 @@ fn description_path(path: &Path) -> PathBuf {
 }
 
 /// The description beside the table at `path`: a meta file of one table. `None` if there is none.
-fn read_description(path: &Path, access: Access) -> Result<Option<SstMeta>, ReadError> {
+fn read_description(path: &Path, files: &Files) -> Result<Option<SstMeta>, ReadError> {
     let label = FileLabel::new(description_path(path));
-    let meta = match LoadedMeta::read_file(&label, SequenceNumber::default(), access) {
+    let meta = match LoadedMeta::read_file(&label, SequenceNumber::default(), files) {
         Ok(meta) => meta,
         Err(ReadError::Corrupt { cause: Corruption::Missing, .. }) => return Ok(None),
         Err(error) => return Err(error),
@@ -48,7 +49,7 @@ impl StaticSortedFile {
         options: &ReaderOptions,
     ) -> Result<Self, ReadError> {
         let path = path.as_ref();
-        match read_description(path, options.access)? {
+        match read_description(path, &options.way())? {
             Some(meta) => Self::open(path, &meta, options),
             None => Self::open_undescribed(path, options),
         }

@@ -1,6 +1,5 @@
 //! The bytes of a meta file, of which those are read that are used.
 
-use std::fs::Metadata;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,7 +9,7 @@ use sst_format::filter::FilterBytes;
 use sst_format::meta_head::{Area, HEAD_LOCATION_LEN, HeadLocation};
 
 use crate::block::memory::Mapping;
-use crate::block::source::{FileIdentity, PositionedFile, Source, open_regular};
+use crate::block::source::{FileIdentity, Files, PositionedFile, Source};
 use crate::block::triage::wrong_area;
 use crate::{Access, Corruption, FileLabel, ReadError, Slice};
 
@@ -63,18 +62,17 @@ impl MetaSource {
     /// Opens a meta file and reads its head; `None` in place of the head if it seems to have none.
     pub(super) fn open(
         label: &FileLabel,
-        access: Access,
+        files: &Files,
     ) -> Result<(Self, Option<HeadBytes>), ReadError> {
-        let (file, metadata) = open_regular(label.path()).map_err(|error| match error.kind() {
+        let (file, identity) = files.open(label.path()).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => ReadError::corrupt(label, Corruption::Missing),
             _ => ReadError::io(label, "open", error),
         })?;
         let read_error = |error| ReadError::io(label, "read", error);
-        let len = metadata.len();
-        let file = PositionedFile::new(file, len);
+        let (len, access) = (file.len(), files.access(label.path()));
         let last_start = len.saturating_sub(FIRST_READ_LEN);
-        let last = read(&file, last_start..len).map_err(read_error)?;
-        let mut opened = Self::of(label, &metadata, Source::Memory(Box::new([])));
+        let last = file.read(last_start..len).map_err(read_error)?;
+        let mut opened = Self::of(label, identity.clone(), Source::Memory(Box::new([])));
         opened.bytes_read = AtomicU64::new(last.len() as u64);
         let location = HeadLocation::parse(&last, len);
         let Some(location) = location else {
@@ -103,7 +101,7 @@ impl MetaSource {
         opened.source = Arc::new(match (access, source) {
             (Access::Map, Source::Positioned(file)) => Source::Mapped(map(label, &file)?),
             (Access::Read, Source::Positioned(file)) => {
-                Source::Positioned(file.pooled(label, &metadata))
+                Source::Positioned(file.pooled(label, &identity))
             }
             (_, source) => source,
         });
@@ -117,8 +115,7 @@ impl MetaSource {
         Self { label, identity, source, bytes_read: AtomicU64::new(0) }
     }
 
-    fn of(label: &FileLabel, metadata: &Metadata, source: Source) -> Self {
-        let identity = FileIdentity::of(metadata);
+    fn of(label: &FileLabel, identity: FileIdentity, source: Source) -> Self {
         Self {
             label: label.clone(),
             identity,
@@ -134,15 +131,16 @@ impl MetaSource {
         if access == Access::Map && len >= MIN_MAPPED_LEN {
             return map(&self.label, file).map(Source::Mapped);
         }
-        let bytes = read(file, 0..len).map_err(|e| ReadError::io(&self.label, "read", e))?;
+        let bytes = file.read(0..len).map_err(|e| ReadError::io(&self.label, "read", e))?;
         Ok(Source::Memory(Box::new(bytes)))
     }
 
     /// The same file with all of it in memory or mapped, and its bytes.
     pub(super) fn into_whole(
         mut self,
-        access: Access,
+        files: &Files,
     ) -> Result<(Self, Slice<'static>), ReadError> {
+        let access = files.access(self.label.path());
         if let Source::Positioned(file) = &*self.source {
             self.source = Arc::new(self.whole(file, access)?);
         }
@@ -168,7 +166,7 @@ impl MetaSource {
     fn bytes(&self, range: Range<u64>) -> Result<Vec<u8>, ReadError> {
         self.count(&range);
         let bytes = match &*self.source {
-            Source::Positioned(file) => read(file, range),
+            Source::Positioned(file) => file.read(range),
             source => source.bytes(range, &mut Vec::new()).and_then(|bytes| {
                 let mut copy = Vec::new();
                 copy.try_reserve_exact(bytes.len())?;
@@ -211,18 +209,4 @@ impl MetaSource {
 
 fn map(label: &FileLabel, file: &PositionedFile) -> Result<Mapping, ReadError> {
     file.map().map_err(|error| ReadError::io(label, "map", error))
-}
-
-fn read(file: &PositionedFile, range: Range<u64>) -> io::Result<Vec<u8>> {
-    // Checked before anything is allocated: a file cannot ask for more memory than it has bytes.
-    if range.end > file.len() {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    let len = range.end.saturating_sub(range.start);
-    let len = usize::try_from(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
-    let mut bytes = Vec::new();
-    bytes.try_reserve_exact(len)?;
-    bytes.resize(len, 0);
-    file.read_exact_at(&mut bytes, range.start)?;
-    Ok(bytes)
 }

@@ -79,7 +79,7 @@ impl SstSet {
         family: u32,
         options: &ReaderOptions,
     ) -> Result<Self, ReadError> {
-        let catalog = Catalog::read_with(dir, options.access)?;
+        let catalog = Catalog::read_with(dir, options)?;
         Ok(Self::from_catalog(catalog, family, options))
     }
 
@@ -102,7 +102,7 @@ impl SstSet {
             _ => HashRange::EMPTY,
         };
         let scope = Scope::of(family, range);
-        let catalog = Catalog::read_scope(dir.as_ref(), options.access, scope)?;
+        let catalog = Catalog::read_scope(dir.as_ref(), &options.way(), scope)?;
         Ok(Self::from_catalog(catalog, family, options))
     }
 
@@ -110,10 +110,12 @@ impl SstSet {
     /// it is needed.
     #[must_use]
     pub fn from_catalog(catalog: Catalog, family: u32, options: &ReaderOptions) -> Self {
+        let options = catalog.options_for(options);
         let cache = options.cache_or_default();
+        let open_files = options.open_files_limit(&catalog.dir);
         let shared = Shared {
             cache: Arc::clone(&cache),
-            open_files: options.open_files_limit().map(|limit| Arc::new(OpenFiles::new(limit))),
+            open_files: open_files.map(|limit| Arc::new(OpenFiles::new(limit))),
             counters: options.statistics.then(|| Arc::new(Counters::new())),
         };
         let filters = catalog.tables.iter().filter(|table| table.family == family);
@@ -122,7 +124,8 @@ impl SstSet {
             crate::telemetry::filters_unused(&catalog.dir, filters);
         }
         // All tables of the set share one cache, given or not.
-        Self::build(catalog, family, options.clone().cache(cache), shared, None)
+        let options = options.into_owned().cache(cache);
+        Self::build(catalog, family, options, shared, None)
     }
 
     fn build(
@@ -167,10 +170,7 @@ impl SstSet {
     ///
     /// As [`SstSet::open`]; this set goes on as before.
     pub fn refresh(&self) -> Result<Option<Self>, ReadError> {
-        let access = self.options.access;
-        let Some(catalog) = Catalog::read_if_changed(&self.catalog, access)? else {
-            return Ok(None);
-        };
+        let Some(catalog) = Catalog::read_if_changed(&self.catalog)? else { return Ok(None) };
         crate::telemetry::refreshed(&catalog.dir, self.catalog.commit, catalog.commit);
         let shared = self.shared.clone();
         Ok(Some(Self::build(catalog, self.family, self.options.clone(), shared, Some(self))))

@@ -43,7 +43,7 @@ impl StaticSortedFile {
         options: &ReaderOptions,
     ) -> Result<Self, ReadError> {
         let label = FileLabel::new(path);
-        let source = Source::open(&label, options.access)?;
+        let source = Source::open(&label, &options.way())?;
         Self::from_source(label, source, Some(meta), options)
     }
 
@@ -53,7 +53,7 @@ impl StaticSortedFile {
         options: &ReaderOptions,
     ) -> Result<Self, ReadError> {
         let label = FileLabel::new(path);
-        let source = Source::open(&label, options.access)?;
+        let source = Source::open(&label, &options.way())?;
         Self::from_source(label, source, None, options)
     }
 

@@ -10,7 +10,7 @@ use sst_format::protection::CHECKSUM_FROM_END;
 
 use super::Checked;
 use crate::block::triage::wrong_file;
-use crate::set::{path_of, read_whole};
+use crate::set::path_of;
 use crate::{Catalog, Corruption, FileLabel, ReadError};
 
 /// Checks every live meta file of a protected directory: the checksum over all of it, those of its
@@ -82,7 +82,7 @@ impl Metas<'_> {
         checked: &mut Checked<'_>,
     ) -> Result<Vec<Corruption>, ReadError> {
         let outdated_or = |error| self.catalog.outdated_or(error);
-        let bytes = read_whole(label).map_err(outdated_or)?;
+        let bytes = self.catalog.read_whole(label).map_err(outdated_or)?;
         // Progress is counted in bytes of tables and blobs; this asks whether to go on.
         checked.add(label, 0)?;
         let meta = MetaFile::parse(&bytes, crc32fast::hash).map_err(|error| {

@@ -2,7 +2,7 @@
 //! is still readable.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::io;
 use std::path::Path;
 
 use sst_format::file_name::{FileKind, FileName};
@@ -11,7 +11,7 @@ use sst_format::meta_file::MetaFile;
 use sst_format::{SequenceNumber, SstMeta};
 
 use super::{Checked, VerifyReport};
-use crate::block::source::Source;
+use crate::block::source::{Files, Source};
 use crate::set::{decode_blob, read_current, read_whole};
 use crate::{Corruption, FileLabel, ReadError, ReaderOptions, StaticSortedFile};
 
@@ -19,6 +19,7 @@ use crate::{Corruption, FileLabel, ReadError, ReaderOptions, StaticSortedFile};
 pub(super) struct Survey<'a> {
     pub(super) dir: &'a Path,
     pub(super) options: &'a ReaderOptions,
+    files: Files,
     pub(super) report: VerifyReport,
     /// Meta files that some meta file lists.
     listed: BTreeSet<SequenceNumber>,
@@ -52,7 +53,7 @@ impl<'a> Survey<'a> {
     pub(super) fn new(dir: &'a Path, options: &'a ReaderOptions, first: ReadError) -> Self {
         let mut report = VerifyReport::default();
         report.damage.push(first);
-        Self { dir, options, report, listed: BTreeSet::new() }
+        Self { dir, options, files: options.way(), report, listed: BTreeSet::new() }
     }
 
     /// Looks at every file up to the commit, newest meta files first.
@@ -88,9 +89,7 @@ impl<'a> Survey<'a> {
     /// The numbered files that belong to the commit, as far as `CURRENT` can tell, in ascending
     /// order.
     fn files(&mut self) -> Result<Vec<FileName>, ReadError> {
-        let label = FileLabel::new(self.dir);
-        let list_error = |error| ReadError::io(&label, "list", error);
-        let commit = match read_current(self.dir) {
+        let commit = match read_current(self.dir, &self.files) {
             Ok(current) => current.sequence,
             Err(error) => {
                 self.note(error)?;
@@ -98,11 +97,12 @@ impl<'a> Survey<'a> {
                 SequenceNumber(u32::MAX)
             }
         };
-        let mut files = Vec::new();
-        for entry in fs::read_dir(self.dir).map_err(list_error)? {
-            let name = entry.map_err(list_error)?.file_name();
-            files.extend(name.to_str().and_then(FileName::parse));
-        }
+        let names = match self.files.list(self.dir) {
+            // A store without lists shows nothing but what a commit names.
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => Vec::new(),
+            names => names.map_err(|e| ReadError::io(&FileLabel::new(self.dir), "list", e))?,
+        };
+        let mut files: Vec<_> = names.iter().filter_map(|name| FileName::parse(name)).collect();
         files.retain(|file| file.sequence <= commit);
         files.sort_by_key(|file| file.sequence);
         Ok(files)
@@ -115,7 +115,7 @@ impl<'a> Survey<'a> {
     /// Reads a meta file, and checks that the meta files that it lists are there.
     fn meta(&mut self, sequence: SequenceNumber) -> Result<SurveyedMeta, ReadError> {
         let label = FileLabel::new(self.path(FileName { sequence, kind: FileKind::Meta }));
-        let bytes = read_whole(&label)?;
+        let bytes = read_whole(&label, &self.files)?;
         let meta = MetaFile::parse(&bytes, crc32fast::hash)
             .map_err(|error| ReadError::corrupt(&label, error))?;
         let damage = |error| ReadError::corrupt(&label, error);
@@ -130,7 +130,7 @@ impl<'a> Survey<'a> {
                 continue;
             }
             let label = FileLabel::new(path);
-            match label.path().try_exists() {
+            match self.files.exists(label.path()) {
                 Ok(true) => {}
                 Ok(false) => self.note(ReadError::corrupt(&label, Corruption::Missing))?,
                 Err(error) => self.note(ReadError::io(&label, "look for", error))?,
@@ -153,7 +153,7 @@ impl<'a> Survey<'a> {
 
     fn blob(&mut self, file: FileName, checked: &mut Checked<'_>) -> Result<(), ReadError> {
         let label = FileLabel::new(self.path(file));
-        let source = Source::open(&label, self.options.access);
+        let source = Source::open(&label, &self.files);
         match source.and_then(|source| decode_blob(&label, source, None, u64::MAX)) {
             Ok(blob) => {
                 self.report.blobs += 1;
@@ -188,7 +188,7 @@ impl<'a> Survey<'a> {
 /// A file that a readable meta file describes and that is not there is damage.
 fn missing(error: ReadError) -> ReadError {
     match error {
-        ReadError::Io { file, source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+        ReadError::Io { file, source, .. } if source.kind() == io::ErrorKind::NotFound => {
             ReadError::corrupt(&file, Corruption::Missing)
         }
         error => error,

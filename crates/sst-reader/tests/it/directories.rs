@@ -27,7 +27,7 @@ fn a_catalog_tells_of_a_commit_without_its_tables() {
         fs::remove_file(directory.file(table, FileKind::Sst)).unwrap();
     }
     for access in [Access::Map, Access::Read] {
-        let catalog = Catalog::read_with(directory.path(), access).unwrap();
+        let catalog = Catalog::read_with(directory.path(), &ReaderOptions::default().access(access)).unwrap();
         assert!(catalog.is_protected);
         assert_eq!(catalog.commit.0, 7);
         assert_eq!(catalog.meta_files.iter().map(|meta| meta.0).collect::<Vec<_>>(), [7, 5, 3]);
@@ -158,10 +158,11 @@ fn a_commit_without_protection_has_no_certificate_of_an_earlier_one() {
 fn a_table_is_described_by_its_directory_unless_that_is_missing_or_damaged() {
     let directory = Directory::of(&numbered(0..50, |_| small("a value")));
     let (table, current) = (directory.file(1, FileKind::Sst), directory.path().join("CURRENT"));
-    let around = || Catalog::around_table(&table).map(|found| found.is_some());
+    let options = ReaderOptions::default();
+    let around = || Catalog::around_table(&table, &options).map(|found| found.is_some());
     assert!(around().unwrap());
-    assert!(Catalog::around_table(directory.file(2, FileKind::Sst)).unwrap().is_none());
-    assert!(Catalog::around_table(directory.path().join("a.sst")).unwrap().is_none());
+    assert!(Catalog::around_table(directory.file(2, FileKind::Sst), &options).unwrap().is_none());
+    assert!(Catalog::around_table(directory.path().join("a.sst"), &options).unwrap().is_none());
     directory.damage(2, FileKind::Meta, 1);
     assert!(!around().unwrap());
     fs::remove_file(&current).unwrap();

@@ -1,7 +1,10 @@
 //! A file as the system knows it.
 
 use std::fs::Metadata;
+use std::sync::Arc;
 use std::time::SystemTime;
+
+use super::file_store::RangedFile;
 
 /// Tells whether the file under a name is still the one that was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -12,13 +15,20 @@ pub(crate) struct FileIdentity {
     inode: Option<(u64, u64)>,
     /// A file that is written anew in its place keeps its inode.
     modified: Option<SystemTime>,
+    /// The version of a file of a store, where that states one.
+    version: Option<Arc<str>>,
 }
 
 impl FileIdentity {
     pub(crate) fn of(metadata: &Metadata) -> Self {
         // Not every system has a time of modification: then the rest must tell.
         let modified = metadata.modified().ok();
-        Self { len: metadata.len(), inode: inode_of(metadata), modified }
+        Self { len: metadata.len(), inode: inode_of(metadata), modified, version: None }
+    }
+
+    /// Of a file of a store.
+    pub(super) fn of_stored(file: &dyn RangedFile) -> Self {
+        Self { len: file.len(), version: file.version().map(Arc::from), ..Self::default() }
     }
 }
 

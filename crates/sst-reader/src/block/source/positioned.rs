@@ -1,12 +1,13 @@
 //! Positioned reads: no map, so a file that shrinks gives an error and not a signal.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::file_identity::FileIdentity;
 use super::file_pool::PooledFile;
+use super::file_store::RangedFile;
 use crate::FileLabel;
 use crate::block::memory::Mapping;
 
@@ -21,6 +22,8 @@ enum Handle {
     Own(File),
     /// Open while there is room for it.
     Pooled(Arc<PooledFile>),
+    /// A file of a store.
+    Stored(Arc<dyn RangedFile>),
 }
 
 impl PositionedFile {
@@ -28,15 +31,19 @@ impl PositionedFile {
         Self { handle: Handle::Own(file), len }
     }
 
+    /// A file of a store.
+    pub(super) fn stored(file: Arc<dyn RangedFile>) -> Self {
+        Self { len: file.len(), handle: Handle::Stored(file) }
+    }
+
     /// The same file, which may be closed while it is not used.
-    pub(crate) fn pooled(self, label: &FileLabel, metadata: &Metadata) -> Self {
+    pub(crate) fn pooled(self, label: &FileLabel, identity: &FileIdentity) -> Self {
         let Self { handle, len } = self;
         let handle = match handle {
             Handle::Own(file) => {
-                let identity = FileIdentity::of(metadata);
-                Handle::Pooled(PooledFile::new(label.clone(), file, identity))
+                Handle::Pooled(PooledFile::new(label.clone(), file, identity.clone()))
             }
-            pooled @ Handle::Pooled(_) => pooled,
+            handle @ (Handle::Pooled(_) | Handle::Stored(_)) => handle,
         };
         Self { handle, len }
     }
@@ -51,6 +58,8 @@ impl PositionedFile {
         match &self.handle {
             Handle::Own(file) => act(file),
             Handle::Pooled(file) => act(&*file.open()?),
+            // Nothing maps a file of a store, and its reads go another way.
+            Handle::Stored(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
@@ -59,37 +68,70 @@ impl PositionedFile {
         self.len
     }
 
-    /// Starts to read a range into the system's cache, and does not wait for it. (Miri has no such
-    /// call.)
-    #[cfg(all(target_os = "linux", not(miri)))]
+    /// Whether it is a file of a store.
+    pub(crate) const fn is_stored(&self) -> bool {
+        matches!(self.handle, Handle::Stored(_))
+    }
+
+    /// Starts to read a range that will be read soon, and does not wait for it.
     pub(crate) fn will_need(&self, range: Range<u64>) {
-        // Without a length the advice would be for the rest of the file.
-        if let Some(len) = std::num::NonZeroU64::new(range.end.saturating_sub(range.start)) {
-            // Advice: without it, the read that follows waits for the disk.
-            let advice = rustix::fs::Advice::WillNeed;
-            let advise = |file: &File| rustix::fs::fadvise(file, range.start, Some(len), advice);
-            _ = match &self.handle {
-                Handle::Own(file) => advise(file),
-                Handle::Pooled(file) => file.if_open().map_or(Ok(()), |file| advise(&file)),
-            };
+        match &self.handle {
+            Handle::Own(file) => advise(file, range),
+            Handle::Pooled(file) => {
+                if let Some(file) = file.if_open() {
+                    advise(&file, range);
+                }
+            }
+            Handle::Stored(file) => file.prefetch(range),
         }
     }
 
-    /// Elsewhere the standard library has no such call.
-    #[cfg(any(not(target_os = "linux"), miri))]
-    pub(crate) fn will_need(&self, _: Range<u64>) {}
-
     /// Fills `buffer` from byte `offset` on.
-    #[cfg(unix)]
     pub(crate) fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        self.with(|file| std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset))
+        match &self.handle {
+            Handle::Stored(file) => Ok(file.read_exact_at(buffer, offset)?),
+            Handle::Own(_) | Handle::Pooled(_) => {
+                self.with(|file| read_exact_at(file, buffer, offset))
+            }
+        }
     }
 
-    /// Fills `buffer` from byte `offset` on.
-    #[cfg(windows)]
-    pub(crate) fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        self.with(|file| read_exact_at(file, buffer, offset))
+    /// The bytes of a range.
+    pub(crate) fn read(&self, range: Range<u64>) -> io::Result<Vec<u8>> {
+        // Checked before anything is allocated: a file cannot ask for more memory than it has
+        // bytes.
+        if range.end > self.len {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let len = range.end.saturating_sub(range.start);
+        let len = usize::try_from(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(len)?;
+        bytes.resize(len, 0);
+        self.read_exact_at(&mut bytes, range.start)?;
+        Ok(bytes)
     }
+}
+
+/// Asks the system to read a range into its cache. (Miri has no such call.)
+#[cfg(all(target_os = "linux", not(miri)))]
+fn advise(file: &File, range: Range<u64>) {
+    // Without a length the advice would be for the rest of the file.
+    if let Some(len) = std::num::NonZeroU64::new(range.end.saturating_sub(range.start)) {
+        // Advice: without it, the read that follows waits for the disk.
+        let advice = rustix::fs::Advice::WillNeed;
+        _ = rustix::fs::fadvise(file, range.start, Some(len), advice);
+    }
+}
+
+/// Elsewhere the standard library has no such call.
+#[cfg(any(not(target_os = "linux"), miri))]
+fn advise(_: &File, _: Range<u64>) {}
+
+/// Fills `buffer` from byte `offset` on.
+#[cfg(unix)]
+fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset)
 }
 
 /// Fills `buffer` from byte `offset` on.

@@ -19,6 +19,7 @@ use super::super::meta_source::{MetaRange, MetaSource};
 use super::super::paths::path_of;
 use super::blob_records::BlobRecords;
 use super::{Catalog, Scope};
+use crate::block::source::Files;
 use crate::{Access, FileLabel, ReadError};
 
 impl Catalog {
@@ -35,7 +36,8 @@ impl Catalog {
         sequence: SequenceNumber,
     ) -> Result<Self, ReadError> {
         let current = Current { sequence, is_protected: true };
-        Self::read_commit(dir.as_ref(), &Glance::of_current(current), Access::Read, Scope::ALL, &[])
+        let files = Files::of_system(Access::Read);
+        Self::read_commit(dir.as_ref(), &Glance::of_current(current), &files, Scope::ALL, &[])
     }
 
     /// A catalog without tables, for a directory that has no commit yet. Its commit has the number
@@ -54,6 +56,7 @@ impl Catalog {
             meta_files: Vec::new(),
             glance: Glance::of_current(current),
             scope: Scope::ALL,
+            files: Files::of_system(Access::Read),
             metas: Vec::new(),
             blobs: Arc::default(),
         }
