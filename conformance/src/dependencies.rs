@@ -1,6 +1,6 @@
 //! Checks the dependency rule: `sst-format` depends on no crate; writer, reader and filter depend
 //! only on `sst-format`; only `sst-merge` joins the two sides, and the façade `sst-files` has all
-//! of them; `sst-object-store` is on the writer's side (ARCHITECTURE.md).
+//! of them; of `sst-object-store` each feature has its own (ARCHITECTURE.md).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -19,9 +19,18 @@ const ALLOWED: [(&str, &[&str]); 9] = [
     ("sst-amqf", &["sst-format"]),
     ("sst-merge", &["sst-format", "sst-reader", "sst-writer"]),
     ("sst-files", &["sst-amqf", "sst-format", "sst-merge", "sst-reader", "sst-writer"]),
-    ("sst-object-store", &["sst-format", "sst-writer"]),
+    ("sst-object-store", &["sst-format", "sst-reader", "sst-writer"]),
     ("sst-ingest", &["sst-amqf", "sst-writer"]),
     ("sst-query-server", &["sst-amqf", "sst-reader"]),
+];
+
+/// The crates of the workspace, beside those that it always has, that a feature of
+/// `sst-object-store` adds, itself or through other features. So a query service builds no writer.
+const OF_FEATURES: [(&str, &[&str]); 4] = [
+    ("default", &["sst-reader", "sst-writer"]),
+    ("read", &["sst-reader"]),
+    ("publish", &["sst-writer"]),
+    ("mirror", &["sst-reader", "sst-writer"]),
 ];
 
 #[derive(Deserialize)]
@@ -33,6 +42,9 @@ struct Metadata {
 struct Package {
     name: String,
     dependencies: Vec<Dependency>,
+    /// What each feature turns on.
+    #[serde(default)]
+    features: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -50,6 +62,10 @@ pub fn check(root: &Path) -> Row {
         Ok(metadata) => {
             for (name, allowed) in ALLOWED {
                 row.count(name, check_crate(&metadata, name, allowed));
+            }
+            for (feature, expected) in OF_FEATURES {
+                let name = "sst-object-store";
+                row.count(feature, check_feature(&metadata, name, feature, expected));
             }
         }
         Err(error) => row.count("cargo metadata", Err(error)),
@@ -96,6 +112,41 @@ fn check_crate(metadata: &Metadata, name: &str, allowed: &[&str]) -> Result<(), 
     missing.map_or(Ok(()), |missing| fail(format!("does not depend on {missing}")))
 }
 
+/// Checks that a feature of a crate adds these crates of the workspace, and no others.
+fn check_feature(
+    metadata: &Metadata,
+    name: &str,
+    feature: &str,
+    expected: &[&str],
+) -> Result<(), CheckError> {
+    let package = metadata.packages.iter().find(|package| package.name == name);
+    let Some(package) = package else { return fail("no such crate") };
+    let (mut open, mut seen, mut found) = (vec![feature], BTreeSet::new(), BTreeSet::new());
+    while let Some(feature) = open.pop() {
+        if !seen.insert(feature) {
+            continue;
+        }
+        let Some(turned_on) = package.features.get(feature) else {
+            return fail(format!("no feature {feature}"));
+        };
+        for other in turned_on {
+            // `dep:crate` and `crate/feature` are about dependencies, the rest are features.
+            let dependency = other.strip_prefix("dep:").or_else(|| Some(other.split_once('/')?.0));
+            match dependency {
+                None => open.push(other),
+                Some(it) if metadata.packages.iter().any(|package| package.name == it) => {
+                    found.insert(it);
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    match found == expected.iter().copied().collect() {
+        true => Ok(()),
+        false => fail(format!("feature {feature} adds {found:?}, not {expected:?}")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,7 +159,24 @@ mod tests {
                 kind: kind.map(str::to_owned),
             })
             .collect();
-        Package { name: name.to_owned(), dependencies }
+        Package { name: name.to_owned(), dependencies, features: BTreeMap::new() }
+    }
+
+    #[test]
+    fn a_feature_that_adds_too_much_is_found() {
+        let mut buckets = package("buckets", &[]);
+        let turned_on = [("read", "dep:sst-reader"), ("all", "read"), ("wrong", "sst-writer/x")];
+        buckets.features =
+            turned_on.map(|(name, feature)| (name.to_owned(), vec![feature.to_owned()])).into();
+        let metadata = Metadata {
+            packages: vec![buckets, package("sst-reader", &[]), package("sst-writer", &[])],
+        };
+        let check = |feature, expected: &[&str]| {
+            check_feature(&metadata, "buckets", feature, expected).is_ok()
+        };
+        assert!(check("read", &["sst-reader"]) && check("all", &["sst-reader"]));
+        assert!(check("wrong", &["sst-writer"]) && !check("wrong", &[]));
+        assert!(!check("all", &[]) && !check("none", &[]));
     }
 
     #[test]

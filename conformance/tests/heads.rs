@@ -138,8 +138,7 @@ fn opening_reads_at_most_64_bytes_a_table_and_64_kib() {
         assert_eq!(tables, u64::from(families * commits * tables_each));
         for access in [Access::Map, Access::Read] {
             let options = ReaderOptions::default().access(access);
-            let (read, opened) =
-                read_during(|| Catalog::read_with(dir.path(), &options).unwrap());
+            let (read, opened) = read_during(|| Catalog::read_with(dir.path(), &options).unwrap());
             assert_eq!(opened.tables.len() as u64, tables);
             let case = format!("{read} bytes for {tables} tables, {metas} meta files of {all}");
             assert!(read <= 64 * tables + (64 << 10), "{case}");

@@ -12,6 +12,7 @@ use crate::error::CliError;
 use crate::progress::Progress;
 use crate::regular::{MAX_TEXT_LEN, read_at_most};
 use crate::store::{is_directory, read_catalog, reader_options};
+use crate::url;
 
 /// Number of hex digits of a digest.
 pub(crate) const DIGEST_DIGITS: usize = 2 * (CONTENT_DIGEST_LEN - 16);
@@ -129,7 +130,10 @@ impl Certificate {
             return Ok(Self::of_catalog(&read_catalog(path)?, family, bar)?);
         }
         // It may come through a pipe, so its length is not known before.
-        let text = File::open(path).and_then(|file| read_at_most(file, 0, MAX_TEXT_LEN));
+        let text = match url::is_url(path) {
+            true => url::read(path, MAX_TEXT_LEN),
+            false => File::open(path).and_then(|file| read_at_most(file, 0, MAX_TEXT_LEN)),
+        };
         let text = text.map_err(|error| CliError::io("read", path, error))?;
         let certificate = String::from_utf8(text).ok().and_then(|text| Self::parse(&text));
         certificate.ok_or_else(|| {

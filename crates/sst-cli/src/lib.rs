@@ -24,6 +24,7 @@ mod regular;
 mod size;
 mod store;
 mod text_table;
+mod url;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

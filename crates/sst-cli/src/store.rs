@@ -14,18 +14,21 @@ use sst_reader::{
 };
 
 use crate::error::CliError;
+use crate::url;
 
 /// The options with which all commands open files: positioned reads, so that a file truncated by
-/// another process gives an error and not a signal, and the filters of the format.
+/// another process gives an error and not a signal; URLs through their stores; and the filters of
+/// the format.
 pub(crate) fn reader_options() -> ReaderOptions {
     let cache: Arc<BlockCache> = Arc::default();
-    ReaderOptions::default().access(Access::Read).cache(cache).filter(QuotientFilter::default())
+    let options = ReaderOptions::default().access(Access::Read).files(url::files());
+    options.cache(cache).filter(QuotientFilter::default())
 }
 
 /// A directory or table in which keys can be looked up.
 pub(crate) enum Store {
     /// One key space of a directory.
-    Directory(SstSet),
+    Directory(Box<SstSet>),
     /// One table without its directory.
     Table(StaticSortedFile),
 }
@@ -47,12 +50,15 @@ impl Store {
         }
         let catalog = read_catalog(path)?;
         let family = choose_family(&catalog, family, note)?;
-        Ok(Self::Directory(SstSet::from_catalog(catalog, family, &options)))
+        Ok(Self::Directory(Box::new(SstSet::from_catalog(catalog, family, &options))))
     }
 }
 
-/// Whether `path` is a directory. Fails if `path` does not exist.
+/// Whether `path` is a directory. Fails if `path` does not exist; of a URL the name tells.
 pub(crate) fn is_directory(path: &Path) -> Result<bool, CliError> {
+    if url::is_url(path) {
+        return Ok(url::is_directory(path));
+    }
     match fs::metadata(path) {
         Ok(metadata) => Ok(metadata.is_dir()),
         Err(error) => Err(CliError::io("open", path, error)),
@@ -61,7 +67,7 @@ pub(crate) fn is_directory(path: &Path) -> Result<bool, CliError> {
 
 /// Reads the meta files of a directory.
 pub(crate) fn read_catalog(dir: &Path) -> Result<Catalog, CliError> {
-    match Catalog::read(dir) {
+    match Catalog::read_with(dir, &reader_options()) {
         Err(ReadError::Io { file, source, .. })
             if source.kind() == io::ErrorKind::NotFound
                 && file.path().ends_with(CURRENT_FILE_NAME) =>
@@ -77,6 +83,10 @@ pub(crate) fn read_catalog(dir: &Path) -> Result<Catalog, CliError> {
 /// Whether a directory has files of the format with numbers in their names. One that does not exist
 /// has none.
 fn has_numbered_files(dir: &Path) -> io::Result<bool> {
+    // Not every store has lists.
+    if url::is_url(dir) {
+        return Ok(false);
+    }
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),

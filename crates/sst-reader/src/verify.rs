@@ -17,8 +17,8 @@ use crate::block::blocks::Fill;
 use crate::block::residency::ReadAhead;
 use crate::table::static_sorted_file::entry_hash;
 use crate::{
-    Access, BlockRole, Cancelled, Catalog, Corruption, FileLabel, Monitor, Phase, Progress, ReadError,
-    ReaderOptions, SstSet, StaticSortedFile, hash_key,
+    Access, BlockRole, Cancelled, Catalog, Corruption, FileLabel, Monitor, Phase, Progress,
+    ReadError, ReaderOptions, SstSet, StaticSortedFile, hash_key,
 };
 
 /// After so much damage the rest of a key block is passed over: a block of a few KB can hold

@@ -11,6 +11,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::store::read_catalog;
+use crate::url;
 
 const AFTER_HELP: &str = "\
 Two directories with the same certificate answer every `get` alike, whatever their tables look
@@ -26,7 +27,8 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct CertificateArgs {
-    /// Directory to certify
+    /// Directory to certify, or its URL
+    #[arg(value_parser = url::parser())]
     dir: PathBuf,
 
     /// Certify only this key space [default: all]

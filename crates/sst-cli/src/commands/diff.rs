@@ -15,6 +15,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::notation::{Bytes, KEY, NEW, Notation, NotationArgs, OLD, serialize_bytes};
 use crate::output::Output;
+use crate::url;
 
 const AFTER_HELP: &str = "\
 One line for each key that differs, in the order of hashes:
@@ -33,10 +34,12 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct DiffArgs {
-    /// Older directory or .sst file
+    /// Older directory or .sst file, or its URL
+    #[arg(value_parser = url::parser())]
     old: PathBuf,
 
-    /// Newer directory or .sst file
+    /// Newer directory or .sst file, or its URL
+    #[arg(value_parser = url::parser())]
     new: PathBuf,
 
     /// Print only the numbers of keys that differ

@@ -28,6 +28,7 @@ use crate::exit::Exit;
 use crate::output::{Output, counted, entries};
 use crate::size;
 use crate::store::{read_catalog, reader_options};
+use crate::url;
 
 const AFTER_HELP: &str = "\
 Later inputs are newer: where two know a key, the later one counts. Tombstones are dropped
@@ -44,8 +45,8 @@ Examples:
 #[command(after_help = AFTER_HELP)]
 #[command(group = ArgGroup::new("where").required(true).args(["output", "in_place", "auto"]))]
 pub(crate) struct MergeArgs {
-    /// Directories and .sst files, the oldest first
-    #[arg(required = true, value_name = "INPUT")]
+    /// Directories and .sst files, or their URLs, the oldest first
+    #[arg(required = true, value_name = "INPUT", value_parser = url::parser())]
     inputs: Vec<PathBuf>,
 
     /// Directory to merge into, created if it does not exist; or one file, if the name ends in .sst

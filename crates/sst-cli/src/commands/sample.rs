@@ -20,6 +20,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::{Output, counted, entries};
 use crate::size;
+use crate::url;
 
 const AFTER_HELP: &str = "\
 The sample is a window of the hashes of keys, which are uniform. A key is in the sample with
@@ -34,8 +35,8 @@ Examples:
 #[command(after_help = AFTER_HELP)]
 #[command(group = ArgGroup::new("size").required(true).args(["fraction", "keys"]))]
 pub(crate) struct SampleArgs {
-    /// Directories and .sst files, the oldest first
-    #[arg(required = true, value_name = "INPUT")]
+    /// Directories and .sst files, or their URLs, the oldest first
+    #[arg(required = true, value_name = "INPUT", value_parser = url::parser())]
     inputs: Vec<PathBuf>,
 
     /// Directory to replace by the sample; or one file, if the name ends in .sst

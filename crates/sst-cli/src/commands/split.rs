@@ -18,6 +18,7 @@ use crate::exit::Exit;
 use crate::notation::Bytes;
 use crate::output::{Output, counted, entries};
 use crate::regular;
+use crate::url;
 
 /// Name of the file with the ranges of hashes of all shards.
 const MAP_FILE_NAME: &str = "shards.json";
@@ -34,8 +35,8 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct SplitArgs {
-    /// Directories and .sst files, the oldest first; with --which, the output directory of a split
-    #[arg(required = true, value_name = "INPUT")]
+    /// Directories and .sst files, or their URLs, the oldest first; with --which, the output directory of a split
+    #[arg(required = true, value_name = "INPUT", value_parser = url::parser())]
     inputs: Vec<PathBuf>,
 
     /// Directory to create the shards in; it is created if it does not exist

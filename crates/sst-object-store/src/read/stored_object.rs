@@ -63,7 +63,8 @@ impl StoredObject {
     /// request.
     fn fill(&self, mut buffer: &mut [u8], mut at: u64) -> Result<(), StoreError> {
         while !buffer.is_empty() {
-            let piece = self.piece_of(at).and_then(|piece| Some((piece.range.start, piece.bytes()?)));
+            let piece =
+                self.piece_of(at).and_then(|piece| Some((piece.range.start, piece.bytes()?)));
             let (start, bytes) = match piece {
                 _ if at >= self.end_start() => (self.end_start(), self.end.clone()),
                 Some(found) => found,

@@ -10,9 +10,13 @@ mod faults;
 mod faulty_store;
 #[cfg(test)]
 mod garbage;
+#[cfg(all(test, feature = "http"))]
+mod http;
 #[cfg(test)]
 mod mirrors;
 #[cfg(test)]
 mod publishing;
+#[cfg(test)]
+mod reading;
 #[cfg(test)]
 mod support;

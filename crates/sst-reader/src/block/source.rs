@@ -54,9 +54,7 @@ impl Source {
         let (file, identity) =
             files.open(label.path()).map_err(|e| ReadError::io(label, "open", e))?;
         match files.access(label.path()) {
-            Access::Map => {
-                file.map().map(Self::Mapped).map_err(|e| ReadError::io(label, "map", e))
-            }
+            Access::Map => file.map().map(Self::Mapped).map_err(|e| ReadError::io(label, "map", e)),
             Access::Read => Ok(Self::Positioned(file.pooled(label, &identity))),
         }
     }

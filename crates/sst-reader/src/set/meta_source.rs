@@ -136,10 +136,7 @@ impl MetaSource {
     }
 
     /// The same file with all of it in memory or mapped, and its bytes.
-    pub(super) fn into_whole(
-        mut self,
-        files: &Files,
-    ) -> Result<(Self, Slice<'static>), ReadError> {
+    pub(super) fn into_whole(mut self, files: &Files) -> Result<(Self, Slice<'static>), ReadError> {
         let access = files.access(self.label.path());
         if let Source::Positioned(file) = &*self.source {
             self.source = Arc::new(self.whole(file, access)?);

@@ -27,7 +27,8 @@ fn a_catalog_tells_of_a_commit_without_its_tables() {
         fs::remove_file(directory.file(table, FileKind::Sst)).unwrap();
     }
     for access in [Access::Map, Access::Read] {
-        let catalog = Catalog::read_with(directory.path(), &ReaderOptions::default().access(access)).unwrap();
+        let catalog =
+            Catalog::read_with(directory.path(), &ReaderOptions::default().access(access)).unwrap();
         assert!(catalog.is_protected);
         assert_eq!(catalog.commit.0, 7);
         assert_eq!(catalog.meta_files.iter().map(|meta| meta.0).collect::<Vec<_>>(), [7, 5, 3]);

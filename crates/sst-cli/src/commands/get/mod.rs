@@ -14,6 +14,7 @@ use crate::exit::Exit;
 use crate::notation::{Bytes, KEY, Notation, NotationArgs, VALUE, serialize_bytes};
 use crate::output::{End, EntryLine, Output, PrintedValue, ValueText};
 use crate::store::Store;
+use crate::url;
 use key_source::{Arguments, KeySource, Keys, Lines};
 
 /// Keys of the first batch.
@@ -39,7 +40,8 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct GetArgs {
-    /// Directory or .sst file
+    /// Directory or .sst file, or its URL
+    #[arg(value_parser = url::parser())]
     pub(crate) path: PathBuf,
 
     /// Keys to look up, as they are: --hex, --base64 and --escaped are for keys in another notation
@@ -82,7 +84,8 @@ pub(crate) fn run(args: &GetArgs, context: Context) -> Result<Exit, CliError> {
         let end = if args.null { End::Zero } else { End::Line };
         sources.push(Box::new(Lines::open(path, notation, end)?));
     }
-    if !args.path.exists()
+    if !url::is_url(&args.path)
+        && !args.path.exists()
         && let Some(path) = args.keys.iter().find(|key| Path::new(key).exists())
     {
         let missing = args.path.display();

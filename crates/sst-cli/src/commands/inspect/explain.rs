@@ -4,8 +4,9 @@
 //! structures (index block, entries) improve the dump where they can be read.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
+use std::sync::Arc;
 
 use sst_format::block::{BlockHeader, Encoding};
 use sst_format::explain::{ExplainOptions, Subject, ValueSlice, explain};
@@ -14,7 +15,7 @@ use sst_format::key_block::KeyBlock;
 use sst_format::offset_table::{OFFSET_LEN, OffsetTable, recover_block_count};
 use sst_format::value_ref::ValueRef;
 use sst_format::{BlockIndex, FormatError, Structure};
-use sst_reader::{ReadError, StaticSortedFile, hash_key};
+use sst_reader::{RangedFile, ReadError, StaticSortedFile, hash_key};
 
 use super::{InspectArgs, Part};
 use crate::commands::Context;
@@ -23,6 +24,7 @@ use crate::exit::Exit;
 use crate::output::Output;
 use crate::regular;
 use crate::store::{open_table, reader_options};
+use crate::url;
 
 /// Dumps a whole file that is not a table.
 pub(super) fn file(
@@ -37,7 +39,11 @@ pub(super) fn file(
     if args.explain.is_some() {
         return Err(CliError::Usage("--explain is for .sst files".to_owned()));
     }
-    let bytes = regular::read(path, u64::MAX).map_err(|error| CliError::io("read", path, error))?;
+    let bytes = match url::is_url(path) {
+        true => url::read(path, u64::MAX),
+        false => regular::read(path, u64::MAX),
+    };
+    let bytes = bytes.map_err(|error| CliError::io("read", path, error))?;
     let mut dump = Dump::new(args.full);
     dump.part(subject, &bytes, 0);
     dump.print()
@@ -118,10 +124,44 @@ fn values_of(table: &StaticSortedFile, index: BlockIndex) -> Result<Vec<ValueSli
     Ok(values)
 }
 
+/// An open file, or an object in a store.
+enum Opened {
+    File(File),
+    Object(Arc<dyn RangedFile>),
+}
+
+impl Opened {
+    fn open(path: &Path) -> io::Result<Self> {
+        match url::is_url(path) {
+            true => url::open(path).map(Self::Object),
+            false => regular::open(path).map(Self::File),
+        }
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        match self {
+            Self::File(file) => Ok(file.metadata()?.len()),
+            Self::Object(object) => Ok(object.len()),
+        }
+    }
+
+    fn read(&mut self, start: u64, end: u64) -> io::Result<Vec<u8>> {
+        match self {
+            Self::File(file) => {
+                file.seek(SeekFrom::Start(start))?;
+                let mut bytes = Vec::new();
+                Read::by_ref(file).take(end.saturating_sub(start)).read_to_end(&mut bytes)?;
+                Ok(bytes)
+            }
+            Self::Object(object) => url::read_range(&**object, start, end),
+        }
+    }
+}
+
 /// An `.sst` file of which only the end (block count and offset table) is read and trusted.
 struct TableFile<'a> {
     path: &'a Path,
-    file: File,
+    file: Opened,
     len: u64,
     block_count: u16,
     offsets_start: u64,
@@ -130,8 +170,8 @@ struct TableFile<'a> {
 impl<'a> TableFile<'a> {
     fn open(path: &'a Path) -> Result<Self, CliError> {
         let io_error = |error| CliError::io("read", path, error);
-        let mut file = regular::open(path).map_err(|error| CliError::io("open", path, error))?;
-        let len = file.seek(SeekFrom::End(0)).map_err(io_error)?;
+        let file = Opened::open(path).map_err(|error| CliError::io("open", path, error))?;
+        let len = file.len().map_err(io_error)?;
         let not_an_sst = || CliError::NotAnSst(path.to_owned());
         let last_word_at = len.checked_sub(OFFSET_LEN as u64).ok_or_else(not_an_sst)?;
         let mut table = Self { path, file, len, block_count: 0, offsets_start: 0 };
@@ -144,11 +184,7 @@ impl<'a> TableFile<'a> {
 
     fn read(&mut self, start: u64, end: u64) -> Result<Vec<u8>, CliError> {
         let io_error = |error| CliError::io("read", self.path, error);
-        self.file.seek(SeekFrom::Start(start)).map_err(io_error)?;
-        let mut bytes = Vec::new();
-        let mut part = Read::by_ref(&mut self.file).take(end.saturating_sub(start));
-        part.read_to_end(&mut bytes).map_err(io_error)?;
-        Ok(bytes)
+        self.file.read(start, end).map_err(io_error)
     }
 
     fn offsets(&mut self) -> Result<Vec<u8>, CliError> {

@@ -15,6 +15,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::store::{is_directory, open_table, read_catalog, reader_options};
+use crate::url;
 use report::Report;
 
 const AFTER_HELP: &str = "\
@@ -28,7 +29,8 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct InspectArgs {
-    /// Directory, or one of its files: .sst, .meta, .blob, CURRENT
+    /// Directory, or one of its files: .sst, .meta, .blob, CURRENT; or its URL
+    #[arg(value_parser = url::parser())]
     pub(crate) path: PathBuf,
 
     /// Dump one block of an .sst file byte by byte: its number, or `offsets` for the offset table

@@ -21,6 +21,7 @@ use crate::notation::NotationArgs;
 use crate::output::{Output, PrintedValue, entries};
 use crate::size;
 use crate::store::Store;
+use crate::url;
 use filter::Filter;
 use sink::{Row, Sink};
 
@@ -40,7 +41,8 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct ScanArgs {
-    /// Directory or .sst file
+    /// Directory or .sst file, or its URL
+    #[arg(value_parser = url::parser())]
     pub(crate) path: PathBuf,
 
     /// Stop after printing this many entries

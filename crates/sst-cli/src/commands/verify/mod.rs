@@ -25,6 +25,7 @@ use crate::exit::Exit;
 use crate::output::{Output, counted};
 use crate::progress::Progress;
 use crate::store::{is_directory, open_table, read_catalog, reader_options};
+use crate::url;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -37,7 +38,8 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct VerifyArgs {
-    /// Directory or .sst file
+    /// Directory or .sst file, or its URL
+    #[arg(value_parser = url::parser())]
     pub(crate) path: PathBuf,
 
     /// Accept the directory only if it holds the same entries as this digest, file or directory
@@ -107,6 +109,10 @@ impl Findings {
 pub(crate) fn run(args: &VerifyArgs, context: Context) -> Result<Exit, CliError> {
     let started = Instant::now();
     let path = &args.path;
+    if args.for_turbopack && url::is_url(path) {
+        let text = "--for-turbopack is for directories of the file system";
+        return Err(CliError::Usage(text.to_owned()));
+    }
     let findings = match is_directory(path)? {
         true => directory(args, context)?,
         false => table(args, context)?,

@@ -10,12 +10,14 @@ use sst_reader::Catalog;
 use super::present_files::PresentFiles;
 use crate::error::CliError;
 use crate::output::counted;
+use crate::url;
 
 /// Oddities of a directory, one line each. A protected directory needs only the check of its
 /// filters: its chain of checksums covers everything else.
 pub(super) fn notes(catalog: &Catalog) -> Result<Vec<String>, CliError> {
     let mut notes = filters(catalog);
-    if !catalog.is_protected {
+    // What else lies in a bucket is not known without a list.
+    if !catalog.is_protected && !url::is_url(&catalog.dir) {
         let present = PresentFiles::list(&catalog.dir, catalog.commit)?;
         let unread = present.unread.iter();
         notes.extend(unread.map(|file| format!("{file}: cannot be read, or is damaged")));

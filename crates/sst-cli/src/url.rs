@@ -1,0 +1,87 @@
+//! Arguments that are a path or a URL.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
+
+use clap::builder::{PathBufValueParser, TypedValueParser};
+use sst_format::file_name::{CURRENT_FILE_NAME, FileName};
+use sst_object_store::{Place, StoreError, StoreFiles};
+use sst_reader::{FileStore, RangedFile};
+
+/// The files of all URLs, and the connections to their stores.
+static FILES: LazyLock<Arc<StoreFiles>> = LazyLock::new(|| Arc::new(StoreFiles::of_urls()));
+
+/// The store through which commands read URLs.
+pub(crate) fn files() -> Arc<dyn FileStore> {
+    Arc::<StoreFiles>::clone(&FILES)
+}
+
+/// Whether a path is the URL of an object or of a directory in a store.
+pub(crate) fn is_url(path: &Path) -> bool {
+    FILES.serves(path)
+}
+
+/// Whether a URL is that of a directory: its last part is not the name of one of its files.
+pub(crate) fn is_directory(url: &Path) -> bool {
+    let is_table = url.extension().is_some_and(|extension| extension == "sst");
+    // A last part that is no text is not the name of a file of a directory.
+    let name = url.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    !is_table && name != CURRENT_FILE_NAME && FileName::parse(name).is_none()
+}
+
+/// Opens an object.
+pub(crate) fn open(url: &Path) -> io::Result<Arc<dyn RangedFile>> {
+    Ok(FILES.open(url)?)
+}
+
+/// Reads an object of at most `max_len` bytes.
+pub(crate) fn read(url: &Path, max_len: u64) -> io::Result<Vec<u8>> {
+    let object = open(url)?;
+    let too_long = || io::Error::from(io::ErrorKind::FileTooLarge);
+    if object.len() > max_len {
+        return Err(too_long());
+    }
+    read_range(&*object, 0, object.len())
+}
+
+/// Reads a part of an object that lies within it.
+pub(crate) fn read_range(object: &dyn RangedFile, start: u64, end: u64) -> io::Result<Vec<u8>> {
+    let end = end.min(object.len());
+    let len = usize::try_from(end.saturating_sub(start)).map_err(io::Error::other)?;
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(len)?;
+    bytes.resize(len, 0);
+    object.read_exact_at(&mut bytes, start)?;
+    Ok(bytes)
+}
+
+/// Parses an argument that is a path or a URL. `file://` becomes a path; other URLs are checked,
+/// and stay as they are.
+pub(crate) fn parser() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path: PathBuf| match path.to_str() {
+        Some(text) if Place::is_url(text) => match Place::from_url(text)? {
+            Place::Directory(directory) => Ok(directory),
+            Place::Bucket(_) => Ok(path),
+        },
+        _ => Ok::<_, StoreError>(path),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_of_files_and_directories_are_told_apart() {
+        for file in ["s3://b/db/00000001.sst", "s3://b/a.sst", "http://h/db/CURRENT"] {
+            assert!(is_url(file.as_ref()) && !is_directory(file.as_ref()), "{file}");
+        }
+        for directory in ["s3://b/db", "s3://b/db/", "s3://b", "https://h/x.meta/db"] {
+            assert!(is_url(directory.as_ref()) && is_directory(directory.as_ref()), "{directory}");
+        }
+        for path in ["db", "/data/db", "file:///data/db"] {
+            assert!(!is_url(path.as_ref()), "{path}");
+        }
+    }
+}
