@@ -30,7 +30,7 @@ pub(crate) enum Store {
     /// One key space of a directory.
     Directory(Box<SstSet>),
     /// One table without its directory.
-    Table(StaticSortedFile),
+    Table(Box<StaticSortedFile>),
 }
 
 impl Store {
@@ -44,7 +44,7 @@ impl Store {
         let options = reader_options();
         if !is_directory(path)? {
             return match family {
-                None => Ok(Self::Table(open_table(path, &options)?.file)),
+                None => Ok(Self::Table(Box::new(open_table(path, &options)?.file))),
                 Some(_) => Err(CliError::Usage("--family is for directories".to_owned())),
             };
         }

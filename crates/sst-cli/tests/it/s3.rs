@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::harness::{Arg, Run, Scratch, names, scan, sst, sst_with_input};
+use crate::harness::{Arg, Run, Scratch, join, names, scan, sst, sst_with_input};
 use crate::json::check_line;
 
 /// The longest time that the server may take to start.
@@ -127,6 +127,26 @@ fn s3_is_a_bucket_like_any_other() {
     let fresh = scratch.path("fresh");
     moto.sst(&[&"pull", &url, &fresh]).expect(0);
     assert_eq!(scan(&fresh), scan(&db));
+    reading_commands_take_urls(&moto, url, &db);
     let other = scratch.database("other", "b\t2\n");
     moto.sst(&[&"push", &other, &url]).expect_error(3, &["is at commit"]);
+}
+
+/// Each command that reads prints of a bucket what it prints of the directory.
+fn reading_commands_take_urls(moto: &Moto, url: &str, db: &Path) {
+    let commands: [(&str, &[&str]); 5] = [
+        ("get", &["a", "c", "absent"]),
+        ("scan", &[]),
+        ("certificate", &[]),
+        ("inspect", &["--json"]),
+        ("verify", &["--json"]),
+    ];
+    for (command, more) in commands {
+        let here = moto.sst(&join(&[&command, &db], more));
+        let there = moto.sst(&join(&[&command, &url], more));
+        assert_eq!(there.code, here.code, "{command}: {}", there.stderr);
+        let expected = here.text().replace(&*db.to_string_lossy(), url);
+        assert_eq!(there.text(), expected, "{command}");
+    }
+    moto.sst(&[&"diff", &db, &url]).expect(0);
 }
