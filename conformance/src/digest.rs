@@ -1,7 +1,7 @@
 //! The digest of the entries of a table, as stated in `expected.json` of the real directories.
 
 use sha2::{Digest, Sha256};
-use sst_reader::{EntryRef, EntryValue, ReadError};
+use sst_reader::{EntryRef, ReadValue, ReadError};
 
 /// SHA-256 over the entries in order. For each entry: the u64 hash, the u32 key length, the key,
 /// then a letter and its operand: `v` with the u32 length and the bytes of the value, `b` with the
@@ -19,12 +19,12 @@ impl EntryDigest {
         self.0.update(entry.hash.to_be_bytes());
         self.add_counted(entry.key);
         match entry.into_value()? {
-            EntryValue::Deleted => self.0.update(b"d"),
-            EntryValue::Blob(number) => {
+            ReadValue::Deleted => self.0.update(b"d"),
+            ReadValue::Blob(number) => {
                 self.0.update(b"b");
                 self.0.update(number.0.to_be_bytes());
             }
-            EntryValue::Value(value) => {
+            ReadValue::Value(value) => {
                 self.0.update(b"v");
                 self.add_counted(value);
             }

@@ -5,7 +5,7 @@ use sst_amqf::QuotientFilter;
 use sst_format::filter::FilterBytes;
 use sst_format::{SstMeta, TableFlags};
 use sst_reader::{
-    Access, BlockRole, EntryValue, Lookup, ReadError, ReaderOptions, Slice, StaticSortedFile,
+    Access, BlockRole, ReadValue, Lookup, ReadError, ReaderOptions, Slice, StaticSortedFile,
     hash_key,
 };
 
@@ -190,11 +190,11 @@ fn answers(found: &Lookup<'_>, expected: &TestValue) -> bool {
     }
 }
 
-fn same(found: &EntryValue<Slice<'_>>, expected: &TestValue) -> bool {
+fn same(found: &ReadValue<Slice<'_>>, expected: &TestValue) -> bool {
     match (found, expected) {
-        (EntryValue::Deleted, TestValue::Deleted) => true,
-        (EntryValue::Blob(number), TestValue::Blob(expected)) => number.0 == *expected,
-        (EntryValue::Value(value), expected) => expected.bytes() == Some(value),
+        (ReadValue::Deleted, TestValue::Deleted) => true,
+        (ReadValue::Blob(number), TestValue::Blob(expected)) => number.0 == *expected,
+        (ReadValue::Value(value), expected) => expected.bytes() == Some(value),
         _ => false,
     }
 }

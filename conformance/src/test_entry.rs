@@ -91,9 +91,9 @@ impl Entry for TestEntry {
                     uncompressed_len => Encoding::Lz4 { uncompressed_len },
                 };
                 let header = BlockHeader { encoding, checksum: crc32fast::hash(block) };
-                EntryValue::MediumRaw { header, block }
+                EntryValue::MediumStored { header, block }
             }
-            TestValue::Blob(number) => EntryValue::Large { blob: BlobNumber(*number) },
+            TestValue::Blob(number) => EntryValue::Blob(BlobNumber(*number)),
             TestValue::Deleted => EntryValue::Deleted,
         }
     }

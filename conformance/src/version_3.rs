@@ -135,7 +135,7 @@ impl Rewritten<'_> {
             let path = dir.join(name.to_string());
             let table = sst_reader::StaticSortedFile::open_standalone(&path, &options)?;
             for entry in table.iter() {
-                if let sst_reader::EntryValue::Blob(number) = entry?.value {
+                if let sst_reader::ReadValue::Blob(number) = entry?.value {
                     used.insert(number, *all.get(&number).ok_or("a listed blob")?);
                 }
             }

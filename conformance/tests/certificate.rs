@@ -25,7 +25,7 @@ fn publish(path: &Path, seed: u64) -> ContentDigest {
     let mut certificate = None;
     for _ in 0..4 {
         let options = BulkOptions::default()
-            .mode(BulkMode::Increment)
+            .mode(BulkMode::Append)
             .duplicates(Duplicates::Keep)
             .blob_threshold(9000)
             .max_table_entries(90);

@@ -97,7 +97,7 @@ fn assert_outdated_or(set: &SstSet, value: &str) {
     for entry in set.iter() {
         match entry {
             Ok(entry) => {
-                let is_it = matches!(&entry.value, sst_reader::EntryValue::Value(found)
+                let is_it = matches!(&entry.value, sst_reader::ReadValue::Value(found)
                     if found.as_ref() == value.as_bytes());
                 assert!(is_it, "{:?}", entry.value);
             }

@@ -47,7 +47,7 @@ fn add_table(commit: &mut Commit<'_>, keys: &[&str], value: &str, with_blob: boo
     let mut table = commit.create_table(options).unwrap();
     let mut entries: Vec<(&str, EntryValue<'_>)> =
         keys.iter().map(|key| (*key, EntryValue::Small(value.as_bytes()))).collect();
-    entries.extend(blob.map(|blob| ("blob", EntryValue::Large { blob })));
+    entries.extend(blob.map(|blob| ("blob", EntryValue::Blob(blob))));
     entries.sort_by_key(|(key, _)| sst_reader::hash_key(key.as_bytes()));
     entries.into_iter().for_each(|entry| table.add(entry).unwrap());
     let table = table.finish().unwrap();

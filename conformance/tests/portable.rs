@@ -21,7 +21,7 @@ use sst_format::current::Current;
 use sst_format::meta_file::{MetaFile, MetaFileParts};
 use sst_format::protection::{BlobRecord, LiveMeta};
 use sst_format::{BlobNumber, SequenceNumber, SstMeta};
-use sst_reader::{BlockCache, EntryValue, Lookup, ReaderOptions, Slice, StaticSortedFile};
+use sst_reader::{BlockCache, ReadValue, Lookup, ReaderOptions, Slice, StaticSortedFile};
 use sst_writer::{Compression, StreamingSstWriter, WriterOptions};
 
 /// Number of entries of each of the [`tables`].
@@ -232,11 +232,11 @@ fn a_compressed_table_of_a_64_bit_little_endian_machine_is_read() {
     assert!(found.next().is_none());
 }
 
-fn lookup_of(value: EntryValue<Slice<'_>>) -> Lookup<'_> {
+fn lookup_of(value: ReadValue<Slice<'_>>) -> Lookup<'_> {
     match value {
-        EntryValue::Value(value) => Lookup::Value(value),
-        EntryValue::Blob(number) => Lookup::Blob(number),
-        EntryValue::Deleted => Lookup::Deleted,
+        ReadValue::Value(value) => Lookup::Value(value),
+        ReadValue::Blob(number) => Lookup::Blob(number),
+        ReadValue::Deleted => Lookup::Deleted,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use sst_reader::{Catalog, EntryValue, ReaderOptions, SstSet};
+use sst_reader::{Catalog, ReadValue, ReaderOptions, SstSet};
 
 use super::sst_table::reader_options;
 use crate::store::{BenchError, Contender, Store};
@@ -52,7 +52,7 @@ fn largest_family() -> Result<(u32, Entries), BenchError> {
         let mut walked = 0;
         for entry in set.iter_all() {
             let entry = entry?;
-            if let EntryValue::Value(value) = &entry.value {
+            if let ReadValue::Value(value) = &entry.value {
                 entries.insert(entry.key.to_vec(), value.to_vec());
                 walked += 1;
             }

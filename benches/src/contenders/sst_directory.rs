@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use sst_reader::{EntryValue, SstSet};
+use sst_reader::{ReadValue, SstSet};
 use sst_writer::{Compression, Publisher, PublisherOptions};
 
 use super::name_of;
@@ -96,7 +96,7 @@ impl Session for &SstSet {
     fn scan(&mut self, mut visit: impl FnMut(&[u8], &[u8])) -> Result<bool, BenchError> {
         for entry in self.iter() {
             let entry = entry?;
-            if let EntryValue::Value(value) = &entry.value {
+            if let ReadValue::Value(value) = &entry.value {
                 visit(&entry.key, value);
             }
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use sst_amqf::QuotientFilter;
 use sst_format::SstMeta;
 use sst_format::limits::MAX_BLOCK_COUNT;
-use sst_reader::{BlockCache, EntryValue, Lookup, ReaderOptions, StaticSortedFile};
+use sst_reader::{BlockCache, ReadValue, Lookup, ReaderOptions, StaticSortedFile};
 use sst_writer::{Compression, StreamingSstWriter, WriterOptions};
 
 use super::name_of;
@@ -189,7 +189,7 @@ impl Session for &StaticSortedFile {
         let mut cursor = self.cursor();
         while let Some(entry) = cursor.next()? {
             let key = entry.key;
-            if let EntryValue::Value(value) = entry.into_value()? {
+            if let ReadValue::Value(value) = entry.into_value()? {
                 visit(key, value);
             }
         }

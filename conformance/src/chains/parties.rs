@@ -9,7 +9,7 @@ use sst_format::file_name::{FileKind, FileName};
 use sst_merge::{
     FragmentOverlap, Gatherer, Inputs, MergeOptions, Monitor, OlderTables, compact, merge_into_file,
 };
-use sst_reader::{Catalog, EntryValue, ReaderOptions, SstSet, StaticSortedFile, hash_key};
+use sst_reader::{Catalog, ReadValue, ReaderOptions, SstSet, StaticSortedFile, hash_key};
 use sst_writer::{Publisher, PublisherOptions, WriterOptions};
 use tempfile::TempDir;
 
@@ -154,7 +154,7 @@ impl Subject {
                 let mut cursor = table.cursor();
                 while let Some(entry) = cursor.next()? {
                     let key = entry.key.to_vec();
-                    if let EntryValue::Value(value) = entry.into_value()? {
+                    if let ReadValue::Value(value) = entry.into_value()? {
                         found.insert(key, value.to_vec());
                     }
                 }
@@ -298,7 +298,7 @@ fn entries_of(set: &SstSet) -> Result<Content, AnyError> {
     let mut found = Content::new();
     for entry in set.iter() {
         let entry = entry?;
-        if let EntryValue::Value(value) = entry.value {
+        if let ReadValue::Value(value) = entry.value {
             found.insert(entry.key.to_vec(), value.to_vec());
         }
     }

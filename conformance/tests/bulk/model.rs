@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use sst_amqf::QuotientFilter;
-use sst_reader::{EntryValue, ReaderOptions, SstSet, StaticSortedFile};
+use sst_reader::{ReadValue, ReaderOptions, SstSet, StaticSortedFile};
 use sst_writer::bulk::{BulkSummary, Duplicates};
 use sst_writer::{
     BulkError, BulkLoader, BulkOptions, Publisher, PublisherOptions, WriterOptions, hash_key,
@@ -112,9 +112,9 @@ pub(crate) fn content(directory: &Path) -> Content {
             let entry = entry.unwrap();
             first_hash.get_or_insert(entry.hash);
             let value = match entry.value {
-                EntryValue::Value(value) => Some(value.to_vec()),
-                EntryValue::Blob(number) => Some(set.read_blob(number).unwrap().to_vec()),
-                EntryValue::Deleted => None,
+                ReadValue::Value(value) => Some(value.to_vec()),
+                ReadValue::Blob(number) => Some(set.read_blob(number).unwrap().to_vec()),
+                ReadValue::Deleted => None,
             };
             content.entry((entry.hash, entry.key.to_vec())).or_default().push(value);
         }

@@ -162,7 +162,7 @@ pub(crate) enum CliError {
         cause: Box<CliError>,
     },
     /// A rule among the parts of this program does not hold.
-    #[error("a bug in sst: broken invariant: {0}")]
+    #[error("internal error, please report it: this does not hold: {0}")]
     Internal(&'static str),
     /// Standard output cannot be written: the disk is full, or the reader of the pipe has gone.
     #[error("cannot write to standard output: {0}")]
@@ -333,6 +333,7 @@ impl CliError {
             Self::Publish(
                 PublishError::BrokenChain { .. }
                 | PublishError::BadBlob { .. }
+                | PublishError::NotTheListedBlob { .. }
                 | PublishError::NotAsWritten { .. }
                 | PublishError::MissingCurrent { .. },
             )

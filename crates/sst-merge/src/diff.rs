@@ -131,7 +131,7 @@ impl Diff {
             let change = match order {
                 Ordering::Less => Change::Removed,
                 Ordering::Greater => Change::Added,
-                Ordering::Equal if self.pass_equal(hash, &buffer)? => {
+                Ordering::Equal if self.skip_equal(hash, &buffer)? => {
                     self.counts.same += 1;
                     continue;
                 }
@@ -180,7 +180,7 @@ impl Diff {
 
     /// Passes the entries of a key on both sides as long as they are equal. Returns whether all
     /// are.
-    fn pass_equal(&mut self, hash: u64, key: &[u8]) -> Result<bool, MergeError> {
+    fn skip_equal(&mut self, hash: u64, key: &[u8]) -> Result<bool, MergeError> {
         loop {
             if !self.are_equal()? {
                 return Ok(false);
@@ -232,7 +232,7 @@ fn value(cursor: &mut MergeCursor) -> Result<Option<ValueBytes<'_>>, MergeError>
 
 /// Whether two values are equal, if their stored forms tell.
 fn stored_forms_tell(old: &StoredValue<'_>, new: &StoredValue<'_>) -> Option<bool> {
-    use EntryValue::{Inline, MediumRaw, Small};
+    use EntryValue::{Inline, MediumStored, Small};
     let have_one_len = old.table_len() == new.table_len();
     let (old, new) = match (old, new) {
         (StoredValue::InTable(old), StoredValue::InTable(new)) => (old, new),
@@ -244,8 +244,8 @@ fn stored_forms_tell(old: &StoredValue<'_>, new: &StoredValue<'_>) -> Option<boo
     };
     match (old, new) {
         (Inline(old) | Small(old), Inline(new) | Small(new)) => Some(old == new),
-        (MediumRaw { .. }, MediumRaw { .. }) if old == new => Some(true),
-        (MediumRaw { .. }, MediumRaw { .. }) => {
+        (MediumStored { .. }, MediumStored { .. }) if old == new => Some(true),
+        (MediumStored { .. }, MediumStored { .. }) => {
             let are_raw = is_raw(old) && is_raw(new);
             (are_raw || !have_one_len).then_some(false)
         }
@@ -255,7 +255,7 @@ fn stored_forms_tell(old: &StoredValue<'_>, new: &StoredValue<'_>) -> Option<boo
 
 /// Whether a medium value is stored without compression.
 const fn is_raw(value: &EntryValue<'_>) -> bool {
-    matches!(value, EntryValue::MediumRaw { header, .. } if matches!(header.encoding, Encoding::Raw))
+    matches!(value, EntryValue::MediumStored { header, .. } if matches!(header.encoding, Encoding::Raw))
 }
 
 /// Whether two blobs are equal, if what is known of them without reading tells.

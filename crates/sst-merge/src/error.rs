@@ -106,7 +106,7 @@ pub enum MergeError {
     Publish(#[from] PublishError),
     /// An invariant of this crate is broken: a bug, found before anything was published. No input
     /// is at fault.
-    #[error("internal error, please report it: this did not hold: {0}")]
+    #[error("internal error, please report it: this does not hold: {0}")]
     Internal(&'static str),
     /// The operation was cancelled through its [`Monitor`](crate::Monitor).
     #[error("cancelled")]
@@ -141,7 +141,7 @@ impl MergeError {
     /// The error of an invariant that is broken. Debug builds stop at once.
     #[cold]
     pub(crate) fn internal(invariant: &'static str) -> Self {
-        debug_assert!(false, "this did not hold: {invariant}");
+        debug_assert!(false, "this does not hold: {invariant}");
         Self::Internal(invariant)
     }
 

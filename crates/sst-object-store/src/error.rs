@@ -176,7 +176,7 @@ pub enum StoreError {
     #[error("the operation was cancelled")]
     Cancelled,
     /// An invariant of this crate is broken, which is a bug.
-    #[error("internal error, please report it: {0}")]
+    #[error("internal error, please report it: this does not hold: {0}")]
     Internal(&'static str),
 }
 

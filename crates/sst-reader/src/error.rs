@@ -121,7 +121,7 @@ pub enum ReadError {
     },
     /// A rule that this crate keeps among its own parts is broken: a bug in it, no damage of the
     /// file.
-    #[error("internal error while reading {file}: {invariant}; please report it")]
+    #[error("internal error, please report it: while reading {file} this does not hold: {invariant}")]
     Internal {
         /// The file that was read.
         file: FileLabel,
@@ -183,7 +183,7 @@ impl ReadError {
     /// A broken rule of this crate's own. Debug builds stop here.
     #[cold]
     pub(crate) fn internal(file: &FileLabel, invariant: &'static str) -> Self {
-        debug_assert!(false, "{invariant}");
+        debug_assert!(false, "this does not hold: {invariant}");
         Self::Internal { file: file.clone(), invariant }
     }
 

@@ -158,7 +158,7 @@ impl Pass<'_> {
         let mut buffer = Vec::new();
         let mut ahead = ReadAhead::behind(self.table.blocks(), None);
         for block in (0..self.table.block_count()).map(BlockIndex) {
-            self.table.blocks().read_ahead(block, &mut ahead);
+            self.table.blocks().prefetch_ahead(block, &mut ahead);
             self.report.blocks += 1;
             match self.payload_len(block, &mut buffer) {
                 Ok((payload_len, stored_len)) => {
@@ -179,7 +179,7 @@ impl Pass<'_> {
         block: BlockIndex,
         buffer: &mut Vec<u8>,
     ) -> Result<(u64, u64), ReadError> {
-        let (header, stored) = self.table.blocks().reverified(block, buffer)?;
+        let (header, stored) = self.table.blocks().reverified_block(block, buffer)?;
         let decoded = self.table.blocks().decoder(block).decode(header, stored)?;
         Ok((decoded.len_from(stored), stored.len() as u64))
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use sst_format::BlobNumber;
 use sst_reader::{
-    Access, Catalog, EntryValue, Lookup, Monitor, ReaderOptions, SstSet, StaticSortedFile,
+    Access, Catalog, ReadValue, Lookup, Monitor, ReaderOptions, SstSet, StaticSortedFile,
     verify_directory,
 };
 
@@ -20,7 +20,7 @@ fn vectors(folder: &str) -> PathBuf {
 struct Line {
     hash: u64,
     key: Vec<u8>,
-    value: Option<EntryValue<Vec<u8>>>,
+    value: Option<ReadValue<Vec<u8>>>,
 }
 
 fn hex(digits: &str) -> Vec<u8> {
@@ -67,13 +67,13 @@ fn lines(path: &Path) -> Vec<Line> {
     let line = |line: &str| {
         let columns: Vec<_> = line.split('\t').collect();
         let value = match columns[2] {
-            "deleted" => Some(EntryValue::Deleted),
+            "deleted" => Some(ReadValue::Deleted),
             "blob" => {
                 let number = columns[3].strip_prefix("b:").unwrap().parse().unwrap();
-                Some(EntryValue::Blob(BlobNumber(number)))
+                Some(ReadValue::Blob(BlobNumber(number)))
             }
             "raw" => None,
-            _ => Some(EntryValue::Value(value(columns[3]))),
+            _ => Some(ReadValue::Value(value(columns[3]))),
         };
         let hash = u64::from_str_radix(columns[0], 16).unwrap();
         Line { hash, key: hex(columns[1]), value }
@@ -81,11 +81,11 @@ fn lines(path: &Path) -> Vec<Line> {
     fs::read_to_string(path).unwrap().lines().map(line).collect()
 }
 
-fn owned(value: EntryValue<&[u8]>) -> EntryValue<Vec<u8>> {
+fn owned(value: ReadValue<&[u8]>) -> ReadValue<Vec<u8>> {
     match value {
-        EntryValue::Deleted => EntryValue::Deleted,
-        EntryValue::Blob(number) => EntryValue::Blob(number),
-        EntryValue::Value(value) => EntryValue::Value(value.to_vec()),
+        ReadValue::Deleted => ReadValue::Deleted,
+        ReadValue::Blob(number) => ReadValue::Blob(number),
+        ReadValue::Value(value) => ReadValue::Value(value.to_vec()),
     }
 }
 
@@ -103,9 +103,9 @@ fn check_vector(table: &StaticSortedFile, lines: &[Line]) {
         let Line { hash, key, value } = &same_key[0];
         let found = match table.lookup(*hash, key).unwrap() {
             Lookup::NotFound => panic!("{key:?} is not found"),
-            Lookup::Deleted => EntryValue::Deleted,
-            Lookup::Blob(number) => EntryValue::Blob(number),
-            Lookup::Value(value) => EntryValue::Value(value.to_vec()),
+            Lookup::Deleted => ReadValue::Deleted,
+            Lookup::Blob(number) => ReadValue::Blob(number),
+            Lookup::Value(value) => ReadValue::Value(value.to_vec()),
         };
         assert!(value.as_ref().is_none_or(|value| *value == found));
         assert_eq!(table.lookup_all(*hash, key).unwrap().count(), same_key.len());
@@ -146,7 +146,7 @@ fn real_directories_are_read_as_they_are() {
             for entry in set.iter() {
                 let entry = entry.unwrap();
                 entries += 1;
-                if let EntryValue::Value(value) = &entry.value {
+                if let ReadValue::Value(value) = &entry.value {
                     assert_eq!(set.get(&entry.key).unwrap().unwrap(), *value);
                 }
             }

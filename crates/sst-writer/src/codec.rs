@@ -115,7 +115,7 @@ pub(crate) fn raw_header(payload: &[u8]) -> BlockHeader {
 /// The reason why a block in stored form is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum RawBlockDefect {
+pub enum StoredBlockDefect {
     /// The checksum does not match the bytes.
     #[error("its checksum is {computed:08x}, its header states {stated:08x}")]
     Checksum {
@@ -124,11 +124,8 @@ pub enum RawBlockDefect {
         /// The checksum of its bytes.
         computed: u32,
     },
-    /// A blob file does not have the length or the header that its commit lists.
-    #[error("it is not the file that its commit lists")]
-    NotTheListed,
     /// LZ4 cannot compress that many bytes to so few.
-    #[error("{0}")]
+    #[error(transparent)]
     Ratio(FormatError),
     /// The block is no valid LZ4 block.
     #[error("it is no valid LZ4 block of {uncompressed_size} bytes")]
@@ -152,15 +149,15 @@ pub enum RawBlockDefect {
 /// The reason why a block in stored form was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CheckError {
-    Defect(RawBlockDefect),
+    Defect(StoredBlockDefect),
     /// The system has no memory for its payload.
     NoMemory {
         bytes: usize,
     },
 }
 
-impl From<RawBlockDefect> for CheckError {
-    fn from(defect: RawBlockDefect) -> Self {
+impl From<StoredBlockDefect> for CheckError {
+    fn from(defect: StoredBlockDefect) -> Self {
         Self::Defect(defect)
     }
 }
@@ -174,15 +171,15 @@ pub(crate) fn check_stored<'a>(
 ) -> Result<&'a [u8], CheckError> {
     let computed = crc32fast::hash(stored);
     if computed != header.checksum {
-        return Err(RawBlockDefect::Checksum { stated: header.checksum, computed }.into());
+        return Err(StoredBlockDefect::Checksum { stated: header.checksum, computed }.into());
     }
     let uncompressed_len = match header.encoding {
         Encoding::Raw => return Ok(stored),
-        Encoding::Lz4 { uncompressed_len: 0 } => return Err(RawBlockDefect::EmptyLz4.into()),
+        Encoding::Lz4 { uncompressed_len: 0 } => return Err(StoredBlockDefect::EmptyLz4.into()),
         Encoding::Lz4 { uncompressed_len } => uncompressed_len,
     };
     // Checked before memory is allocated for the payload.
-    header.payload_len(stored.len() as u64).map_err(RawBlockDefect::Ratio)?;
+    header.payload_len(stored.len() as u64).map_err(StoredBlockDefect::Ratio)?;
     let len = uncompressed_len as usize;
     if let Some(more) = len.checked_sub(buffer.len()) {
         let refused = |_| CheckError::NoMemory { bytes: len };
@@ -190,9 +187,9 @@ pub(crate) fn check_stored<'a>(
     }
     buffer.resize(len, 0);
     let found = lz4_flex::block::decompress_into(stored, buffer)
-        .map_err(|_| RawBlockDefect::Corrupt { uncompressed_size: uncompressed_len })?;
+        .map_err(|_| StoredBlockDefect::Corrupt { uncompressed_size: uncompressed_len })?;
     if found != buffer.len() {
-        return Err(RawBlockDefect::Len { stated: uncompressed_len, found }.into());
+        return Err(StoredBlockDefect::Len { stated: uncompressed_len, found }.into());
     }
     Ok(buffer)
 }
@@ -235,18 +232,18 @@ mod tests {
         let computed = header.checksum;
         assert_eq!(
             check(BlockHeader { checksum: 7, ..header }, stored),
-            Err(RawBlockDefect::Checksum { stated: 7, computed })
+            Err(StoredBlockDefect::Checksum { stated: 7, computed })
         );
         let stated = uncompressed_size + 1;
         assert_eq!(
             check(resized(stated), stored),
-            Err(RawBlockDefect::Len { stated, found: text.len() })
+            Err(StoredBlockDefect::Len { stated, found: text.len() })
         );
         let short = uncompressed_size - 1;
-        let corrupt = Err(RawBlockDefect::Corrupt { uncompressed_size: short });
+        let corrupt = Err(StoredBlockDefect::Corrupt { uncompressed_size: short });
         assert_eq!(check(resized(short), stored), corrupt);
-        assert!(matches!(check(resized(u32::MAX), stored), Err(RawBlockDefect::Ratio(_))));
-        assert_eq!(check(resized(0), stored), Err(RawBlockDefect::EmptyLz4));
+        assert!(matches!(check(resized(u32::MAX), stored), Err(StoredBlockDefect::Ratio(_))));
+        assert_eq!(check(resized(0), stored), Err(StoredBlockDefect::EmptyLz4));
         assert_eq!(check(BlockHeader { encoding: Encoding::Raw, ..header }, stored), Ok(()));
     }
 }

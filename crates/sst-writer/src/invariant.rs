@@ -10,7 +10,7 @@ impl BrokenInvariant {
     /// `rule` states the invariant.
     #[cold]
     pub(crate) fn new(rule: &'static str) -> Self {
-        debug_assert!(false, "does not hold: {rule}");
+        debug_assert!(false, "this does not hold: {rule}");
         Self(rule)
     }
 }

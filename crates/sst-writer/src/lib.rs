@@ -78,7 +78,7 @@ pub(crate) use file::{
     AtomicFile, FileError, FileOperation, FileSystem, Lock, NewFile, OsFileSystem, Sink, StoredFile,
 };
 pub(crate) use publish::{CommitInfo, FinishedTable, LockHolder, PreparedCommit, TableWriter};
-pub(crate) use table::{Finished, RawBlockDefect, TableDigest};
+pub(crate) use table::{Finished, StoredBlockDefect, TableDigest};
 
 /// The example of the README is compiled and run with the tests.
 #[cfg(doctest)]

@@ -129,7 +129,7 @@ fn publish(input: impl BufRead, layout: &Layout, arguments: &Arguments) -> Resul
     let mut publisher = Publisher::open(&arguments.directory, PublisherOptions::default())?;
     let mode = match arguments.mode {
         Mode::Replace => BulkMode::Replace,
-        Mode::Increment => BulkMode::Increment,
+        Mode::Increment => BulkMode::Append,
     };
     let options = BulkOptions::default()
         .memory_budget(arguments.memory << 20)
@@ -151,9 +151,9 @@ fn named(path: &Path, source: RowError) -> IngestError {
 
 fn report(summary: &BulkSummary, started: Instant) -> Result<(), IngestError> {
     let report = Report {
-        commit: summary.sequence.0,
+        commit: summary.commit.0,
         records: summary.records,
-        deletions: summary.deletions,
+        deletions: summary.tombstones,
         duplicates: summary.duplicates,
         tables: summary.tables,
         bytes: summary.file_bytes,

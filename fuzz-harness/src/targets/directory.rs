@@ -11,7 +11,7 @@ use sst_conformance::{TestEntry, TestValue};
 use sst_format::current::Current;
 use sst_format::meta_file::MetaFile;
 use sst_format::meta_head::MetaLimits;
-use sst_reader::{Access, EntryValue, ReadError, ReaderOptions, SstSet, verify_directory};
+use sst_reader::{Access, ReadValue, ReadError, ReaderOptions, SstSet, verify_directory};
 use sst_writer::{Publisher, PublisherOptions, WriterOptions};
 
 use crate::input::Input;
@@ -296,7 +296,7 @@ fn read_all(dir: &Path, access: Access, base: &Base, is_damaged: bool) -> Result
                     continue;
                 };
                 assert_eq!(&*entry.key, key);
-                if let EntryValue::Value(found) = entry.value {
+                if let ReadValue::Value(found) = entry.value {
                     assert_eq!(&*found, value);
                 }
             }

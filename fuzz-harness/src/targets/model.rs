@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use sst_amqf::QuotientFilter;
 use sst_conformance::{SplitMix, TestEntry, TestValue};
-use sst_reader::{BlockCache, EntryValue, Lookup, ReaderOptions, Slice};
+use sst_reader::{BlockCache, ReadValue, Lookup, ReaderOptions, Slice};
 use sst_writer::{Compression, WriterOptions};
 
 use crate::input::Input;
@@ -138,11 +138,11 @@ pub(crate) fn of_value(value: &TestValue) -> Answer<'_> {
 }
 
 /// The answer that an entry from a reader stands for.
-pub(crate) fn of_entry<'a>(value: &'a EntryValue<Slice<'_>>) -> Answer<'a> {
+pub(crate) fn of_entry<'a>(value: &'a ReadValue<Slice<'_>>) -> Answer<'a> {
     match value {
-        EntryValue::Deleted => (None, None),
-        EntryValue::Blob(number) => (Some(number.0), None),
-        EntryValue::Value(value) => (None, Some(value)),
+        ReadValue::Deleted => (None, None),
+        ReadValue::Blob(number) => (Some(number.0), None),
+        ReadValue::Value(value) => (None, Some(value)),
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use sst_conformance::{TestEntry, TestValue};
 use sst_format::SequenceNumber;
-use sst_reader::{EntryValue, SstSet, verify_directory};
+use sst_reader::{ReadValue, SstSet, verify_directory};
 use sst_writer::{Compression, Publisher, PublisherOptions};
 
 use crate::input::Input;
@@ -150,9 +150,9 @@ pub(crate) fn check_set(
         for entry in walk {
             let entry = entry?;
             let value = match entry.value {
-                EntryValue::Value(value) => value,
-                EntryValue::Blob(number) => set.read_blob(number)?,
-                EntryValue::Deleted => return Err("a walk gives a tombstone".into()),
+                ReadValue::Value(value) => value,
+                ReadValue::Blob(number) => set.read_blob(number)?,
+                ReadValue::Deleted => return Err("a walk gives a tombstone".into()),
             };
             assert_eq!(Some((entry.hash, &*entry.key, &*value)), expected.next());
         }

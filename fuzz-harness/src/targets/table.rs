@@ -5,7 +5,7 @@ use byteorder::{BigEndian, ByteOrder};
 use sst_format::block::BlockHeader;
 use sst_format::filter::FilterBytes;
 use sst_format::{SstMeta, TableFlags, TableProtection};
-use sst_reader::{EntryValue, Lookup, Slice, StaticSortedFile, hash_key};
+use sst_reader::{ReadValue, Lookup, Slice, StaticSortedFile, hash_key};
 
 use crate::repair;
 use crate::targets::model::reader_options;
@@ -60,11 +60,11 @@ fn describe(bytes: &[u8], block_count: u16) -> SstMeta {
 type Value = Option<Result<u32, Vec<u8>>>;
 
 /// A tombstone, a blob number or a value, in a form that can be compared.
-fn comparable(value: &EntryValue<Slice<'_>>) -> Value {
+fn comparable(value: &ReadValue<Slice<'_>>) -> Value {
     match value {
-        EntryValue::Deleted => None,
-        EntryValue::Blob(number) => Some(Ok(number.0)),
-        EntryValue::Value(value) => Some(Err(value.to_vec())),
+        ReadValue::Deleted => None,
+        ReadValue::Blob(number) => Some(Ok(number.0)),
+        ReadValue::Value(value) => Some(Err(value.to_vec())),
     }
 }
 

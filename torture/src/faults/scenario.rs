@@ -9,7 +9,7 @@ use sst_format::file_name::{FileKind, FileName};
 use sst_reader::Catalog;
 use sst_writer::bulk::BulkMode;
 use sst_writer::file::FileSystem;
-use sst_writer::publish::{Generation, LOCK_FILE_NAME, MetaLimits};
+use sst_writer::publish::{CommitRecord, LOCK_FILE_NAME, MetaLimits};
 use sst_writer::{PublishError, Publisher, PublisherOptions};
 
 use super::gathering::Gathering;
@@ -83,7 +83,7 @@ pub fn publishing() -> Vec<Scenario> {
 /// Bulk loads: the first commit, one after other commits, and one that replaces them.
 #[must_use]
 pub fn loading() -> Vec<Scenario> {
-    let (increment, replace) = (Load::small(BulkMode::Increment), Load::small(BulkMode::Replace));
+    let (increment, replace) = (Load::small(BulkMode::Append), Load::small(BulkMode::Replace));
     let elsewhere = Load { spills_elsewhere: true, ..replace };
     vec![
         Scenario { has_directory: false, ..on_top_of(&[], Action::Load(replace)) },
@@ -220,7 +220,7 @@ impl Scenario {
                 load.apply(publisher, self.number(), load.options(publisher.directory()))?;
             }
             Action::Rollback { commits } => {
-                let generations = Generation::list(publisher.directory())?;
+                let generations = CommitRecord::list(publisher.directory())?;
                 let to = generations.get(commits).ok_or("there is no such generation")?;
                 publisher.rollback(Some(to.sequence))?;
             }

@@ -97,7 +97,7 @@ fn add_table(commit: &mut Commit<'_>, rows: &Rows, with_blobs: bool) -> Result<(
             None => table.add((key, EntryValue::Deleted))?,
             Some(value) if with_blobs && i.is_multiple_of(3) => {
                 let blob = commit.create_blob(value)?;
-                table.add((key, EntryValue::Large { blob }))?;
+                table.add((key, EntryValue::Blob(blob)))?;
             }
             Some(value) => table.add((key, value.as_slice()))?,
         }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use sst_amqf::QuotientFilter;
 use sst_conformance::{TestEntry, TestValue};
 use sst_format::SequenceNumber;
-use sst_reader::{EntryValue, SstSet};
+use sst_reader::{ReadValue, SstSet};
 use sst_writer::{Compression, Publisher, PublisherOptions, WriterOptions};
 use tempfile::TempDir;
 
@@ -227,12 +227,12 @@ impl Expected {
         for entry in set.iter() {
             let Some(entry) = outcome.ok(entry) else { return };
             let value = match entry.value {
-                EntryValue::Deleted => None,
-                EntryValue::Blob(number) => match outcome.ok(set.read_blob(number)) {
+                ReadValue::Deleted => None,
+                ReadValue::Blob(number) => match outcome.ok(set.read_blob(number)) {
                     Some(value) => Some(value),
                     None => return,
                 },
-                EntryValue::Value(value) => Some(value),
+                ReadValue::Value(value) => Some(value),
             };
             let found = value.as_deref().map(|value| (entry.hash, &*entry.key, value));
             outcome.judge(b"iteration", &found, &values.next());

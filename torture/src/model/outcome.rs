@@ -4,7 +4,7 @@
 use std::fmt::Debug;
 
 use sst_conformance::{TestEntry, TestValue};
-use sst_reader::{EntryValue, Lookup, ReadError, Slice, StaticSortedFile};
+use sst_reader::{ReadValue, Lookup, ReadError, Slice, StaticSortedFile};
 
 use super::same_key;
 
@@ -102,11 +102,11 @@ fn of_value(value: &TestValue) -> Answer<'_> {
     }
 }
 
-fn of_entry<'a>(value: &'a EntryValue<Slice<'_>>) -> Answer<'a> {
+fn of_entry<'a>(value: &'a ReadValue<Slice<'_>>) -> Answer<'a> {
     match value {
-        EntryValue::Deleted => (None, None),
-        EntryValue::Blob(number) => (Some(number.0), None),
-        EntryValue::Value(value) => (None, Some(value)),
+        ReadValue::Deleted => (None, None),
+        ReadValue::Blob(number) => (Some(number.0), None),
+        ReadValue::Value(value) => (None, Some(value)),
     }
 }
 

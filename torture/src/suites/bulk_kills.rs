@@ -45,7 +45,7 @@ const PHASES: [(u8, Phase, &str); 3] = [
 /// killed one.
 fn load(number: u64) -> Load {
     Load {
-        mode: if number.is_multiple_of(4) { BulkMode::Replace } else { BulkMode::Increment },
+        mode: if number.is_multiple_of(4) { BulkMode::Replace } else { BulkMode::Append },
         keys: KEYS,
         table_entries: KEYS / 8,
         threads: 2,

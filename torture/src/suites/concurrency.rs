@@ -69,7 +69,7 @@ fn publish(publisher: &mut Publisher, number: u64, has_blobs: bool) -> Result<()
             let value = value(number, i);
             if has_blobs && i % 10 == 0 {
                 let blob = commit.create_blob(&value)?;
-                table.add((key(i), EntryValue::Large { blob }))?;
+                table.add((key(i), EntryValue::Blob(blob)))?;
             } else {
                 table.add((key(i), value.as_slice()))?;
             }

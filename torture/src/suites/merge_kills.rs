@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use sst_merge::{
     Inputs, MergeOptions, MergePolicy, Monitor, auto_compact, compact, merge_into_commit,
 };
-use sst_reader::{Access, Catalog, EntryValue, ReaderOptions, SstSet, verify_directory};
+use sst_reader::{Access, Catalog, ReadValue, ReaderOptions, SstSet, verify_directory};
 use sst_writer::{Commit, Publisher, PublisherOptions, WriterOptions, hash_key};
 
 use crate::suites::crashes::{kill, publishing_here, start};
@@ -149,7 +149,7 @@ fn write_commit(commit: &mut Commit<'_>, number: u64) -> ChildResult {
         let blob = [i.to_be_bytes()[7]; 30_000];
         let bytes = value(number, i);
         let value = match &bytes {
-            _ if i >= 2 * KEYS => sst_writer::EntryValue::Large { blob: commit.create_blob(blob)? },
+            _ if i >= 2 * KEYS => sst_writer::EntryValue::Blob(commit.create_blob(blob)?),
             None => sst_writer::EntryValue::Deleted,
             Some(value) => sst_writer::EntryValue::for_bytes(value)?,
         };
@@ -199,9 +199,9 @@ fn seen(directory: &Path) -> Result<Content, String> {
     for entry in set.iter() {
         let entry = entry.map_err(|error| error.to_string())?;
         let value = match entry.value {
-            EntryValue::Value(value) => value.to_vec(),
-            EntryValue::Blob(number) => set.read_blob(number).map_err(|e| e.to_string())?.to_vec(),
-            EntryValue::Deleted => return Err("a tombstone is shown".to_owned()),
+            ReadValue::Value(value) => value.to_vec(),
+            ReadValue::Blob(number) => set.read_blob(number).map_err(|e| e.to_string())?.to_vec(),
+            ReadValue::Deleted => return Err("a tombstone is shown".to_owned()),
         };
         content.insert(entry.key.to_vec(), value);
     }

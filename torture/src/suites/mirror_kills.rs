@@ -80,7 +80,7 @@ fn publish(directory: &Path, random: &mut SplitMix) -> Result<(), Failure> {
         let mut table = commit.create_table(WriterOptions::default())?;
         for (i, key) in keys.iter().enumerate() {
             let value = match i {
-                0 => EntryValue::Large { blob },
+                0 => EntryValue::Blob(blob),
                 i if i % 10 == 0 => EntryValue::Medium(&value),
                 _ => EntryValue::Small(&value[..i]),
             };

@@ -13,7 +13,7 @@ use sst_conformance::SplitMix;
 use sst_format::file_name::FileName;
 use sst_merge::{FragmentOverlap, Gatherer};
 use sst_reader::{ReaderOptions, SstSet};
-use sst_writer::publish::Generation;
+use sst_writer::publish::CommitRecord;
 use sst_writer::{EntryValue, Publisher, PublisherOptions, WriterOptions};
 
 use super::crashes::{kill, publishing_here, start};
@@ -59,14 +59,14 @@ fn publish_forever(directory: &Path, seed: u64) -> Result<(), Box<dyn std::error
         let number = publisher.current().unwrap_or_default().0;
         let done = match below(&mut random, 4) {
             0 if number > 0 => {
-                let complete = Generation::list(directory)?.into_iter();
+                let complete = CommitRecord::list(directory)?.into_iter();
                 let earlier: Vec<_> = complete.filter(|g| g.is_complete && !g.is_current).collect();
                 match earlier.len() {
                     0 => continue,
                     count => {
                         publisher
                             .rollback(Some(earlier[below(&mut random, count)].sequence))?
-                            .sequence
+                            .commit
                     }
                 }
             }
@@ -95,7 +95,7 @@ fn publish(
         for (i, key) in keys.iter().enumerate() {
             let value = number.to_be_bytes();
             let value = match i {
-                0 => EntryValue::Large { blob },
+                0 => EntryValue::Blob(blob),
                 _ => EntryValue::Inline(&value),
             };
             table.add((key, value))?;
@@ -105,7 +105,7 @@ fn publish(
     if replace {
         commit.replace_all();
     }
-    Ok(commit.publish()?.sequence)
+    Ok(commit.publish()?.commit)
 }
 
 /// Publishes two such tables in a second directory, and gathers that directory.
@@ -118,7 +118,7 @@ fn gather(
     let mut commit = publisher.begin();
     Gatherer::new(&mut commit, FragmentOverlap::Refuse).add(&path)?;
     commit.replace_all();
-    Ok(commit.publish()?.sequence)
+    Ok(commit.publish()?.commit)
 }
 
 /// The value that all entries have; `None` if there is no commit. Fails if entries have different
@@ -185,7 +185,7 @@ fn check_next_writer(directory: &Path, seen: Option<u32>) -> Result<(), String> 
     drop(publisher);
     no_leftovers(directory, seen.unwrap_or_default())?;
     // Check that each generation said to be complete is complete.
-    let log = Generation::list(directory).map_err(|e| e.to_string())?;
+    let log = CommitRecord::list(directory).map_err(|e| e.to_string())?;
     for generation in log.into_iter().filter(|generation| generation.is_complete) {
         let copy = tempfile::tempdir().unwrap();
         copy_files(directory, copy.path());

@@ -6,7 +6,7 @@ use std::fs;
 use sst_format::BlobNumber;
 use sst_format::value_ref::ValueRef;
 use sst_reader::{
-    Access, BlockCache, EntryValue, Lookup, ReadError, ReaderOptions, SstSet, StaticSortedFile,
+    Access, BlockCache, ReadValue, Lookup, ReadError, ReaderOptions, SstSet, StaticSortedFile,
 };
 use sst_torture::allocations::{peak_of, read_limit};
 use sst_torture::collisions::colliding_key;
@@ -97,7 +97,7 @@ fn a_walk_decompresses_no_block_more_than_twice() {
                 let mut cursor = table.cursor();
                 let mut bytes = 0;
                 while let Some(entry) = cursor.next().unwrap() {
-                    let EntryValue::Value(value) = entry.into_value().unwrap() else { continue };
+                    let ReadValue::Value(value) = entry.into_value().unwrap() else { continue };
                     bytes += value.len();
                 }
                 bytes

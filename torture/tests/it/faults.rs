@@ -9,7 +9,7 @@ use sst_torture::faults::scenario::{Action, Scenario, names};
 use sst_torture::faults::{Fault, Injector, Load, Operation, Order, Seen, Step, Tap, Tapped};
 use sst_writer::blob::write_blob_file_in;
 use sst_writer::bulk::BulkMode;
-use sst_writer::publish::Generation;
+use sst_writer::publish::CommitRecord;
 use sst_writer::{Compression, PublishError, Publisher, PublisherOptions};
 
 /// Fails every operation that the function selects.
@@ -45,7 +45,7 @@ fn three_generations(parent: &Path) -> std::path::PathBuf {
 }
 
 fn generations(directory: &Path) -> Vec<(u32, bool)> {
-    let generations = Generation::list(directory).unwrap().into_iter();
+    let generations = CommitRecord::list(directory).unwrap().into_iter();
     generations.map(|generation| (generation.sequence.0, generation.is_complete)).collect()
 }
 

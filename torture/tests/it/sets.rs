@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use sst_conformance::{TestEntry, TestValue};
-use sst_reader::{Access, EntryValue, LiveSet, ReadError, ReaderOptions, SstSet};
+use sst_reader::{Access, ReadValue, LiveSet, ReadError, ReaderOptions, SstSet};
 use sst_torture::model::database::{Changes, Database};
 use sst_torture::model::{numbered, reader_options};
 
@@ -106,7 +106,7 @@ fn replace(database: &mut Database, count: u32, text: &str) {
 fn the_value(set: &SstSet) -> Result<(usize, Vec<u8>), ReadError> {
     let mut values = BTreeMap::new();
     for entry in set.iter() {
-        if let EntryValue::Value(value) = entry?.value {
+        if let ReadValue::Value(value) = entry?.value {
             *values.entry(value.to_vec()).or_insert(0) += 1;
         }
     }

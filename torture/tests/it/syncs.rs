@@ -40,7 +40,7 @@ fn commit(publisher: &mut Publisher, tables: usize) {
         let blob = commit.create_blob("a blob").unwrap();
         let filter = sst_amqf::QuotientFilter::default();
         let mut table = commit.create_table(WriterOptions::default().filter(filter)).unwrap();
-        table.add(("key", EntryValue::Large { blob })).unwrap();
+        table.add(("key", EntryValue::Blob(blob))).unwrap();
         let table = table.finish().unwrap();
         commit.add_table(table).unwrap();
     }

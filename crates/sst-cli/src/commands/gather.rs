@@ -136,7 +136,7 @@ pub(crate) fn run(args: &GatherArgs, context: Context) -> Result<Exit, CliError>
     let gathered = Gathered {
         path: args.output.display().to_string(),
         family: args.family,
-        commit: info.sequence.0,
+        commit: info.commit.0,
         tables: sum(|it| it.tables),
         entries: sum(|it| it.entries),
         bytes: sum(|it| it.bytes),
@@ -145,7 +145,7 @@ pub(crate) fn run(args: &GatherArgs, context: Context) -> Result<Exit, CliError>
         fragments,
     };
     let printed = gathered.print(context);
-    printed.map_err(|error| error.after_commit(&args.output, info.sequence.0))?;
+    printed.map_err(|error| error.after_commit(&args.output, info.commit.0))?;
     Ok(Exit::Success)
 }
 

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::Args;
 use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
-use sst_writer::publish::{CommitKind, Generation};
+use sst_writer::publish::{CommitKind, CommitRecord};
 
 use super::Context;
 use crate::error::CliError;
@@ -58,7 +58,7 @@ struct Line {
 }
 
 impl Line {
-    fn of(generation: &Generation) -> Self {
+    fn of(generation: &CommitRecord) -> Self {
         Self {
             commit: generation.sequence.0,
             time: generation.time.and_then(utc),
@@ -87,12 +87,12 @@ impl Line {
 }
 
 pub(crate) fn run(args: &LogArgs, context: Context) -> Result<Exit, CliError> {
-    // Gives a better error for a directory that is not ours than `Generation::list` would.
+    // Gives a better error for a directory that is not ours than `CommitRecord::list` would.
     let catalog = read_catalog(&args.dir)?;
     if !catalog.is_protected {
         return Err(CliError::Original(args.dir.clone()));
     }
-    let generations = Generation::list(&args.dir)?;
+    let generations = CommitRecord::list(&args.dir)?;
     let is_shown = |line: &Line| !args.complete || line.complete || line.current;
     let lines: Vec<_> = generations.iter().map(Line::of).filter(is_shown).collect();
     let mut output = Output::stdout();

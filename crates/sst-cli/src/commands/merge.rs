@@ -152,7 +152,7 @@ fn merge_to_directory(args: &MergeArgs, path: &Path, context: Context) -> Result
     let merged = target.write(|publisher| merge_into(publisher, inputs, family, args, context));
     let (report, info) = merged?;
     note_not_removed(&info.not_removed, context);
-    let commit = info.sequence.0;
+    let commit = info.commit.0;
     let merged = Merged::new(path, Some(family), Some(commit), None, &report, started);
     merged.print(context).map_err(|error| error.after_commit(path, commit))?;
     Ok(Exit::Success)
@@ -397,7 +397,7 @@ struct Merged {
     dropped_tombstones: u64,
     entries: u64,
     tombstones: u64,
-    raw_blocks: u64,
+    stored_blocks: u64,
     blobs: u64,
     copied_blobs: u64,
     tables: u64,
@@ -424,7 +424,7 @@ impl Merged {
             dropped_tombstones: report.dropped_tombstones,
             entries: report.entries,
             tombstones: report.tombstones,
-            raw_blocks: report.raw_blocks,
+            stored_blocks: report.stored_blocks,
             blobs: report.blobs,
             copied_blobs: report.copied_blobs,
             tables: report.tables,
@@ -456,7 +456,7 @@ impl Merged {
                 ("entries hidden by newer ones", self.hidden),
                 ("tombstones dropped", self.dropped_tombstones),
                 ("tombstones kept", self.tombstones),
-                ("blocks copied unchanged", self.raw_blocks),
+                ("blocks copied unchanged", self.stored_blocks),
                 ("blob files copied unchanged", self.copied_blobs),
             ] {
                 if number > 0 {

@@ -32,7 +32,7 @@ pub(crate) struct RollbackArgs {
     /// Directory to change
     dir: PathBuf,
 
-    /// Generation to return to, as listed by `sst log` [default: the newest earlier complete one,
+    /// CommitRecord to return to, as listed by `sst log` [default: the newest earlier complete one,
     /// skipping merges]
     generation: Option<u32>,
 
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &RollbackArgs, context: Context) -> Result<Exit, CliErro
     let mut publisher = Publisher::open(&args.dir, everything)?;
     let before = publisher.current();
     let commit = match publisher.rollback(args.generation.map(SequenceNumber)) {
-        Ok(commit) => commit.sequence.0,
+        Ok(commit) => commit.commit.0,
         Err(error) => return Err(error_after(&publisher, before, error.into())),
     };
     let tables = publisher.live_tables().count();

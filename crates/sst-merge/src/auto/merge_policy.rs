@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::merge_plan::MergePlan;
-use super::table_size::{Group, Layer, TableSize, floor_of, groups_of, layers_of, sum_of};
+use super::table_size::{Group, SizedLayer, TableSize, floor_of, groups_of, layers_of, sum_of};
 
 /// Decides when a family is merged, and which of its tables.
 ///
@@ -135,10 +135,10 @@ impl MergePolicy {
     fn choose_layers(&self, tables: &[TableSize], cuts: &[u64], limit: u64) -> Option<MergePlan> {
         let layers = layers_of(tables);
         // Of the newest 1, 2 … layers.
-        let newest: Vec<Layer> = layers
+        let newest: Vec<SizedLayer> = layers
             .iter()
             .rev()
-            .scan(Layer::default(), |sum, layer| {
+            .scan(SizedLayer::default(), |sum, layer| {
                 sum.tables += layer.tables;
                 sum.bytes = sum.bytes.saturating_add(layer.bytes);
                 Some(*sum)
@@ -150,7 +150,7 @@ impl MergePolicy {
             false => self.count_of_newest(&layers, &newest)?,
         };
         // Within the limit: as many as it allows.
-        let merge_of = |sum: &Layer| {
+        let merge_of = |sum: &SizedLayer| {
             let groups = groups_of(tables, tables.len().saturating_sub(sum.tables));
             plan_of_groups(tables, &groups, cuts).filter(|plan| plan.bytes <= limit)
         };
@@ -231,7 +231,7 @@ impl MergePolicy {
 
     /// How many of the newest layers are to be merged, because there are too many; `None` if there
     /// are not. `newest` has the sums of the newest layers.
-    fn count_of_newest(&self, layers: &[Layer], newest: &[Layer]) -> Option<usize> {
+    fn count_of_newest(&self, layers: &[SizedLayer], newest: &[SizedLayer]) -> Option<usize> {
         let max_layers = self.max_layers.max(1);
         let count = layers.len();
         if count <= max_layers {

@@ -15,7 +15,7 @@ pub struct TableSize {
 
 /// A layer: how many tables it has, and how many bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Layer {
+pub(super) struct SizedLayer {
     pub(super) tables: usize,
     pub(super) bytes: u64,
 }
@@ -53,8 +53,8 @@ pub(super) fn sum_of<'t>(tables: impl IntoIterator<Item = &'t TableSize>) -> u64
 
 /// The layers of tables, the oldest first: each takes tables in the order of their age as long as
 /// their ranges are disjoint.
-pub(super) fn layers_of<'t>(tables: impl IntoIterator<Item = &'t TableSize>) -> Vec<Layer> {
-    let mut layers: Vec<Layer> = Vec::new();
+pub(super) fn layers_of<'t>(tables: impl IntoIterator<Item = &'t TableSize>) -> Vec<SizedLayer> {
+    let mut layers: Vec<SizedLayer> = Vec::new();
     let mut ranges = HashRanges::default();
     for table in tables {
         let joins = table.joins(&mut ranges);
@@ -63,7 +63,7 @@ pub(super) fn layers_of<'t>(tables: impl IntoIterator<Item = &'t TableSize>) -> 
             table.joins(&mut ranges);
         }
         if !joins || layers.is_empty() {
-            layers.push(Layer::default());
+            layers.push(SizedLayer::default());
         }
         if let Some(layer) = layers.last_mut() {
             layer.tables += 1;

@@ -9,7 +9,7 @@ use sst_format::file_name::{FileKind, FileName};
 use sst_format::monitor::{Meter, Monitor, Phase, Progress};
 use sst_format::{BlobNumber, SequenceNumber};
 use sst_reader::{
-    Access, BlockCache, Catalog, CatalogTable, EntryValue, ReaderOptions, SstSet, StaticSortedFile,
+    Access, BlockCache, Catalog, CatalogTable, ReadValue, ReaderOptions, SstSet, StaticSortedFile,
 };
 use sst_writer::publish::PreparedCommit;
 use sst_writer::{Commit, PublishError};
@@ -177,12 +177,12 @@ impl<'c> ReadBack<'c> {
             let key = entry.key;
             let ordinal = ordinals.next(key)?;
             let value = match entry.into_value()? {
-                EntryValue::Deleted => {
+                ReadValue::Deleted => {
                     all.add_tombstone(key, sha256);
                     continue;
                 }
-                EntryValue::Value(value) => ValueDigest::of(value, sha256),
-                EntryValue::Blob(number) => self.read_blob(number)?,
+                ReadValue::Value(value) => ValueDigest::of(value, sha256),
+                ReadValue::Blob(number) => self.read_blob(number)?,
             };
             self.walked.bytes += key.len() as u64 + value.len;
             let mut one = ContentDigest::default();
@@ -218,14 +218,14 @@ impl<'c> ReadBack<'c> {
             meter.at(self.walked.entries, self.walked.bytes)?;
             let entry = entry?;
             let value = match &entry.value {
-                EntryValue::Deleted => {
+                ReadValue::Deleted => {
                     if older.may_hold(entry.hash) {
                         newest.add_tombstone(&entry.key, sha256);
                     }
                     continue;
                 }
-                EntryValue::Value(value) => ValueDigest::of(value, sha256),
-                EntryValue::Blob(number) => self.read_blob(*number)?,
+                ReadValue::Value(value) => ValueDigest::of(value, sha256),
+                ReadValue::Blob(number) => self.read_blob(*number)?,
             };
             self.walked.bytes += entry.key.len() as u64 + value.len;
             newest.add_value(&entry.key, ordinals.next(&entry.key)?, &value, sha256);

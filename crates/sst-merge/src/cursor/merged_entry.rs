@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sst_format::BlobNumber;
 use sst_format::block::Encoding;
 use sst_format::value_ref::ValueRef;
-use sst_reader::{Access, Catalog, EntryValue as ReadValue};
+use sst_reader::{Access, Catalog, ReadValue};
 use sst_writer::EntryValue;
 
 use super::ValueBytes;
@@ -29,7 +29,7 @@ pub struct MergedEntry<'c> {
 #[non_exhaustive]
 pub enum StoredValue<'c> {
     /// A value in the table, in its class, or a tombstone. A medium value is
-    /// [`EntryValue::MediumRaw`]: verified, and not decompressed.
+    /// [`EntryValue::MediumStored`]: verified, and not decompressed.
     InTable(EntryValue<'c>),
     /// A value in a blob file.
     InBlob {
@@ -46,14 +46,14 @@ impl StoredValue<'_> {
     #[must_use]
     pub const fn table_len(&self) -> u64 {
         match self {
-            Self::InTable(EntryValue::MediumRaw { header, block }) => match header.encoding {
+            Self::InTable(EntryValue::MediumStored { header, block }) => match header.encoding {
                 Encoding::Raw => block.len() as u64,
                 Encoding::Lz4 { uncompressed_len } => uncompressed_len as u64,
             },
             Self::InTable(
                 EntryValue::Inline(bytes) | EntryValue::Small(bytes) | EntryValue::Medium(bytes),
             ) => bytes.len() as u64,
-            Self::InTable(EntryValue::Deleted | EntryValue::Large { .. }) | Self::InBlob { .. } => {
+            Self::InTable(EntryValue::Deleted | EntryValue::Blob(_)) | Self::InBlob { .. } => {
                 0
             }
         }
@@ -84,7 +84,7 @@ impl<'c> MergedEntry<'c> {
                 _ => return Err(MergeError::internal("a small value has bytes")),
             },
             ValueRef::Medium(_) => match current.entry.stored_medium(current.buffer)? {
-                Some((header, block)) => EntryValue::MediumRaw { header, block },
+                Some((header, block)) => EntryValue::MediumStored { header, block },
                 None => return Err(MergeError::internal("a medium value has a block")),
             },
             ValueRef::Blob(number) => {

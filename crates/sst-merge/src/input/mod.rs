@@ -4,5 +4,5 @@ mod inputs;
 mod sample;
 
 pub use inputs::Inputs;
-pub(crate) use sample::Part;
+pub(crate) use sample::SampleWindow;
 pub use sample::{Sample, SampleSize};

@@ -37,7 +37,7 @@ pub struct Sample {
 
 /// The keys of a range of hashes, up to a number.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Part {
+pub(crate) struct SampleWindow {
     pub(crate) hashes: RangeInclusive<u64>,
     pub(crate) max_keys: u64,
 }
@@ -80,17 +80,17 @@ impl Sample {
         &self,
         inputs: &Inputs,
         duplicates: Duplicates,
-    ) -> Result<Vec<Part>, MergeError> {
+    ) -> Result<Vec<SampleWindow>, MergeError> {
         let start = self.start();
         match self.size {
             SampleSize::Fraction(fraction) => {
                 Ok(last_distance(fraction).map_or_else(Vec::new, |last| window(start, last)))
             }
             SampleSize::Keys(count) => {
-                let above = Part { hashes: start..=u64::MAX, max_keys: count };
+                let above = SampleWindow { hashes: start..=u64::MAX, max_keys: count };
                 let Some(end) = start.checked_sub(1) else { return Ok(vec![above]) };
                 let rest = count - count_keys(inputs, &above, duplicates)?;
-                Ok(vec![Part { hashes: 0..=end, max_keys: rest }, above])
+                Ok(vec![SampleWindow { hashes: 0..=end, max_keys: rest }, above])
             }
         }
     }
@@ -114,8 +114,8 @@ fn last_distance(fraction: f64) -> Option<u64> {
 
 /// The hashes from `start` to the one that is `last` further on, with those behind the highest at
 /// the beginning.
-fn window(start: u64, last: u64) -> Vec<Part> {
-    let part = |hashes| Part { hashes, max_keys: u64::MAX };
+fn window(start: u64, last: u64) -> Vec<SampleWindow> {
+    let part = |hashes| SampleWindow { hashes, max_keys: u64::MAX };
     match start.checked_add(last) {
         Some(end) => vec![part(start..=end)],
         None if start.wrapping_add(last) + 1 == start => vec![part(0..=u64::MAX)],
@@ -124,7 +124,7 @@ fn window(start: u64, last: u64) -> Vec<Part> {
 }
 
 /// How many keys a part has.
-fn count_keys(inputs: &Inputs, part: &Part, duplicates: Duplicates) -> Result<u64, MergeError> {
+fn count_keys(inputs: &Inputs, part: &SampleWindow, duplicates: Duplicates) -> Result<u64, MergeError> {
     let mut cursor = inputs.live(part.hashes.clone(), duplicates)?;
     let mut keys = 0;
     while keys < part.max_keys

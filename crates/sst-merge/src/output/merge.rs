@@ -8,14 +8,14 @@ use sst_format::monitor::{Meter, Phase, Progress};
 use sst_format::{SequenceNumber, SstMeta};
 use sst_reader::{Catalog, ReaderOptions};
 use sst_writer::file::FileError;
-use sst_writer::publish::{CommitInfo, CommitKind};
+use sst_writer::publish::CommitKind;
 use sst_writer::{Commit, Publisher, WriterOptions};
 
 use super::table_splitter::{TableSplitter, Written};
 use super::target::{CommitTarget, FileTarget, Target};
 use crate::certify::survival::MergedInPlace;
 use crate::hash_ranges::HashRanges;
-use crate::input::Part;
+use crate::input::SampleWindow;
 use crate::{Counts, Inputs, MergeError, MergeOptions, Monitor, OlderTables, Sample, certify};
 
 /// The figures of a finished merge.
@@ -33,7 +33,7 @@ pub struct MergeReport {
     /// Tombstones that were written.
     pub tombstones: u64,
     /// Medium values that were taken over in stored form.
-    pub raw_blocks: u64,
+    pub stored_blocks: u64,
     /// Entries with a value in a blob file.
     pub blobs: u64,
     /// Blob files that were copied from another directory; the others are referred to where they
@@ -53,7 +53,7 @@ impl MergeReport {
             dropped_tombstones: counts.dropped_tombstones,
             entries: written.entries,
             tombstones: written.tombstones,
-            raw_blocks: written.raw_blocks,
+            stored_blocks: written.stored_blocks,
             blobs: written.blobs,
             copied_blobs,
             tables: written.tables,
@@ -122,7 +122,7 @@ pub fn sample_into_commit(
 
 fn parts_into_commit(
     inputs: &Inputs,
-    parts: &[Part],
+    parts: &[SampleWindow],
     commit: &mut Commit<'_>,
     options: &MergeOptions,
     monitor: &Monitor,
@@ -169,7 +169,7 @@ pub fn sample_into_file(
 
 fn parts_into_file(
     inputs: &Inputs,
-    parts: &[Part],
+    parts: &[SampleWindow],
     path: &Path,
     options: &MergeOptions,
     monitor: &Monitor,
@@ -266,9 +266,14 @@ pub(crate) fn compact_tables(
         true => in_place.check(family, certify(&mut prepared)?)?,
         false => in_place.keep_certificate(&mut prepared)?,
     }
-    let CommitInfo { sequence, not_removed, .. } = prepared.publish()?;
+    let info = prepared.publish()?;
     let replaced_tables = merged.len() as u64;
-    Ok(Compaction { report, commit: sequence, replaced_tables, not_removed })
+    Ok(Compaction {
+        report,
+        commit: info.commit,
+        replaced_tables,
+        not_removed: info.not_removed,
+    })
 }
 
 /// The output is newer than all tables. So no table may stay that is newer than one of the merged
@@ -297,14 +302,14 @@ fn writer_options(options: &MergeOptions) -> WriterOptions {
 }
 
 /// All keys that a merge is about.
-fn all_keys(options: &MergeOptions) -> [Part; 1] {
-    [Part { hashes: options.hashes.clone(), max_keys: u64::MAX }]
+fn all_keys(options: &MergeOptions) -> [SampleWindow; 1] {
+    [SampleWindow { hashes: options.hashes.clone(), max_keys: u64::MAX }]
 }
 
 /// Walks the merged entries of some parts of all hashes, in ascending order, and writes them.
 fn write<T: Target>(
     inputs: &Inputs,
-    parts: &[Part],
+    parts: &[SampleWindow],
     target: T,
     options: &MergeOptions,
     monitor: &Monitor,

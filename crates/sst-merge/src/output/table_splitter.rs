@@ -13,7 +13,7 @@ use crate::{MergeError, MergedEntry, StoredValue};
 pub(crate) struct Written {
     pub(crate) entries: u64,
     pub(crate) tombstones: u64,
-    pub(crate) raw_blocks: u64,
+    pub(crate) stored_blocks: u64,
     pub(crate) blobs: u64,
     pub(crate) tables: u64,
     pub(crate) table_bytes: u64,
@@ -89,8 +89,8 @@ impl<T: Target> TableSplitter<T> {
         self.written.entries += 1;
         match value {
             EntryValue::Deleted => self.written.tombstones += 1,
-            EntryValue::MediumRaw { .. } => self.written.raw_blocks += 1,
-            EntryValue::Large { .. } => self.written.blobs += 1,
+            EntryValue::MediumStored { .. } => self.written.stored_blocks += 1,
+            EntryValue::Blob(_) => self.written.blobs += 1,
             _ => {}
         }
         Ok(())
@@ -132,7 +132,7 @@ impl<T: Target> TableSplitter<T> {
             }
             StoredValue::InTable(value) => value,
             StoredValue::InBlob { number, catalog } => {
-                EntryValue::Large { blob: self.target.take_blob(catalog, number, key)? }
+                EntryValue::Blob(self.target.take_blob(catalog, number, key)?)
             }
         })
     }

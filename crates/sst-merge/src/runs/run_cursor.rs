@@ -35,7 +35,7 @@ pub(crate) struct RunCursor {
 /// The tables of a run: the open one and those behind it.
 struct OpenRun {
     table: OpenTable,
-    origin: Origin,
+    origin: EntryOrigin,
     /// The stored form of a medium value is read into this.
     buffer: Vec<u8>,
     /// Tables not yet reached, in order.
@@ -45,7 +45,7 @@ struct OpenRun {
 }
 
 /// Where the open table lies.
-struct Origin {
+struct EntryOrigin {
     label: FileLabel,
     /// The directory, if the table is listed in one.
     catalog: Option<Arc<Catalog>>,
@@ -56,7 +56,7 @@ pub(crate) struct CurrentEntry<'r> {
     pub(crate) entry: EntryRef<'r>,
     /// The stored form of a medium value is read into this.
     pub(crate) buffer: &'r mut Vec<u8>,
-    origin: &'r Origin,
+    origin: &'r EntryOrigin,
 }
 
 impl RunCursor {
@@ -185,7 +185,7 @@ impl OpenRun {
 impl<'r> CurrentEntry<'r> {
     /// The directory that knows a blob to which the entry refers.
     pub(crate) fn catalog_of(&self, blob: BlobNumber) -> Result<&'r Arc<Catalog>, MergeError> {
-        let Origin { label, catalog } = self.origin;
+        let EntryOrigin { label, catalog } = self.origin;
         catalog
             .as_ref()
             .ok_or_else(|| MergeError::BlobWithoutDirectory { file: label.clone(), blob })
@@ -196,9 +196,9 @@ fn open_table(
     input: &TableInput,
     hashes: &RangeInclusive<u64>,
     options: &ReaderOptions,
-) -> Result<(OpenTable, Origin), ReadError> {
+) -> Result<(OpenTable, EntryOrigin), ReadError> {
     let table = input.open(options)?;
-    let origin = Origin { label: table.label().clone(), catalog: input.catalog().cloned() };
+    let origin = EntryOrigin { label: table.label().clone(), catalog: input.catalog().cloned() };
     let table = OpenTable::try_new(table, |table| table.range(hashes.clone()))?;
     Ok((table, origin))
 }

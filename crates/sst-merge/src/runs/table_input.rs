@@ -8,14 +8,14 @@ use sst_reader::{Catalog, CatalogTable, ReadError, ReaderOptions, StaticSortedFi
 /// A table to be merged.
 #[derive(Clone, Debug)]
 pub(crate) struct TableInput {
-    origin: Origin,
+    origin: InputOrigin,
     pub(crate) min_hash: u64,
     pub(crate) max_hash: u64,
 }
 
 /// Where a table is, and how it is described there.
 #[derive(Clone, Debug)]
-enum Origin {
+enum InputOrigin {
     /// In a directory that describes it.
     Listed { catalog: Arc<Catalog>, table: CatalogTable },
     /// On its own.
@@ -26,42 +26,42 @@ impl TableInput {
     /// A table of a catalog.
     pub(crate) fn listed(catalog: Arc<Catalog>, table: &CatalogTable) -> Self {
         let (min_hash, max_hash) = (table.record.min_hash, table.record.max_hash);
-        Self { origin: Origin::Listed { catalog, table: table.clone() }, min_hash, max_hash }
+        Self { origin: InputOrigin::Listed { catalog, table: table.clone() }, min_hash, max_hash }
     }
 
     /// The table at `path`, which has been open.
     pub(crate) fn lone(path: PathBuf, table: &StaticSortedFile) -> Self {
-        let origin = Origin::Lone { path, file_size: table.file_size() };
+        let origin = InputOrigin::Lone { path, file_size: table.file_size() };
         Self { origin, min_hash: table.min_hash(), max_hash: table.max_hash() }
     }
 
     /// Number of entries, if the directory has a protection section that states it.
     pub(crate) const fn entry_count(&self) -> Option<u64> {
         match &self.origin {
-            Origin::Listed { table, .. } => table.entry_count(),
-            Origin::Lone { .. } => None,
+            InputOrigin::Listed { table, .. } => table.entry_count(),
+            InputOrigin::Lone { .. } => None,
         }
     }
 
     pub(crate) const fn file_size(&self) -> u64 {
         match &self.origin {
-            Origin::Listed { table, .. } => table.record.file_size,
-            Origin::Lone { file_size, .. } => *file_size,
+            InputOrigin::Listed { table, .. } => table.record.file_size,
+            InputOrigin::Lone { file_size, .. } => *file_size,
         }
     }
 
     /// The directory that the table is listed in.
     pub(crate) const fn catalog(&self) -> Option<&Arc<Catalog>> {
         match &self.origin {
-            Origin::Listed { catalog, .. } => Some(catalog),
-            Origin::Lone { .. } => None,
+            InputOrigin::Listed { catalog, .. } => Some(catalog),
+            InputOrigin::Lone { .. } => None,
         }
     }
 
     pub(crate) fn open(&self, options: &ReaderOptions) -> Result<StaticSortedFile, ReadError> {
         match &self.origin {
-            Origin::Listed { catalog, table } => catalog.open_table(table, options),
-            Origin::Lone { path, .. } => StaticSortedFile::open_standalone(path, options),
+            InputOrigin::Listed { catalog, table } => catalog.open_table(table, options),
+            InputOrigin::Lone { path, .. } => StaticSortedFile::open_standalone(path, options),
         }
     }
 }

@@ -64,7 +64,7 @@ pub fn split<P: AsRef<Path>>(
         }
         done += report.read;
         let info = commit.publish()?;
-        let (commit, not_removed) = (info.sequence, info.not_removed);
+        let (commit, not_removed) = (info.commit, info.not_removed);
         shards.push(Shard { report, commit, not_removed });
     }
     Ok(shards)

@@ -94,7 +94,7 @@ fn blobs_get_numbers_of_their_own() {
     let parent = tempfile::tempdir().unwrap();
     let load = |path: &Path, from: u32, options: PublisherOptions| {
         let mut publisher = Publisher::open(path, options).unwrap();
-        let bulk = BulkOptions::default().mode(BulkMode::Increment).blob_threshold(50);
+        let bulk = BulkOptions::default().mode(BulkMode::Append).blob_threshold(50);
         let loader = BulkLoader::new(&mut publisher, bulk).unwrap();
         let mut handle = loader.handle(0);
         for i in from..from + 60 {
@@ -254,7 +254,7 @@ fn a_fragment_that_does_not_hold_what_it_certifies_is_refused() {
     let table = table.finish().unwrap();
     let described: [(SequenceNumber, SstMeta); 1] = [(table.sequence(), table.meta().clone())];
     commit.add_table(table).unwrap();
-    let sequence = publish(commit).unwrap().sequence;
+    let sequence = publish(commit).unwrap().commit;
     drop(publisher);
     let file = path.join(format!("{:08}.meta", sequence.0));
     let bytes = fs::read(&file).unwrap();

@@ -45,9 +45,9 @@ impl Row {
             Value::Medium(value) => EntryValue::Medium(value),
             Value::Stored(encoding, block) => {
                 let header = BlockHeader { encoding: *encoding, checksum: crc32fast::hash(block) };
-                EntryValue::MediumRaw { header, block }
+                EntryValue::MediumStored { header, block }
             }
-            &Value::Blob(number) => EntryValue::Large { blob: BlobNumber(number) },
+            &Value::Blob(number) => EntryValue::Blob(BlobNumber(number)),
             Value::Deleted => EntryValue::Deleted,
         };
         HashedEntry { hash: self.hash, key: &self.key, value }

@@ -63,7 +63,7 @@ fn medium_values_keep_their_stored_form() {
     let mut table = commit.create_table(WriterOptions::default()).unwrap();
     for key in keys {
         let lz4 = Encoding::Lz4 { uncompressed_len: u32::try_from(value.len()).unwrap() };
-        let raw = |encoding, block| EntryValue::MediumRaw {
+        let raw = |encoding, block| EntryValue::MediumStored {
             header: BlockHeader { encoding, checksum: crc32fast::hash(block) },
             block,
         };
@@ -87,7 +87,7 @@ fn medium_values_keep_their_stored_form() {
         let options = MergeOptions::default().writer(writer);
         let report = merge_into_commit(&inputs, &mut commit, &options, &go_on()).unwrap();
         commit.publish().unwrap();
-        assert_eq!(report.raw_blocks, 3);
+        assert_eq!(report.stored_blocks, 3);
         let (before, after) = (stored(&dir), stored(&out));
         assert_eq!(before.0.len(), 3);
         assert_eq!(before, after);
@@ -105,7 +105,7 @@ fn blobs_are_copied_as_they_are_stored_once_each() {
     let mut keys = ["one", "two"];
     keys.sort_by_key(|key| hash_key(key.as_bytes()));
     for key in keys {
-        table.add((key, EntryValue::Large { blob })).unwrap();
+        table.add((key, EntryValue::Blob(blob))).unwrap();
     }
     commit.add_table(table.finish().unwrap()).unwrap();
     commit.publish().unwrap();

@@ -7,7 +7,7 @@ use sst_merge::{
     merge_into_commit, merge_into_file,
 };
 use sst_reader::{Access, Catalog, ReadError, ReaderOptions, SstSet, verify_directory};
-use sst_writer::table::{RawBlockDefect, write_static_sorted_file};
+use sst_writer::table::{StoredBlockDefect, write_static_sorted_file};
 use sst_writer::{EntryValue, PublishError};
 
 use crate::support::{Layer, Value, files, go_on, key, publish, publisher};
@@ -83,17 +83,18 @@ fn a_damaged_or_swapped_blob_is_found_while_it_is_copied() {
     let paths: Vec<_> =
         catalog.blobs().unwrap().keys().map(|number| catalog.blob_path(*number)).collect();
     let intact: Vec<_> = paths.iter().map(|path| std::fs::read(path).unwrap()).collect();
-    let defect = || match merge(scratch.path(), &MergeOptions::default()) {
-        Err(MergeError::Publish(PublishError::BadBlob { reason, .. })) => reason,
+    let refused = || match merge(scratch.path(), &MergeOptions::default()) {
+        Err(MergeError::Publish(error)) => error,
         other => panic!("{other:?}"),
     };
     let mut damaged = intact[0].clone();
     *damaged.last_mut().unwrap() ^= 1;
     std::fs::write(&paths[0], &damaged).unwrap();
-    assert!(matches!(defect(), RawBlockDefect::Checksum { .. }));
+    let checksum = |defect: &StoredBlockDefect| matches!(defect, StoredBlockDefect::Checksum { .. });
+    assert!(matches!(refused(), PublishError::BadBlob { source, .. } if checksum(&source)));
     std::fs::write(&paths[0], &intact[1]).unwrap();
     std::fs::write(&paths[1], &intact[0]).unwrap();
-    assert_eq!(defect(), RawBlockDefect::NotTheListed);
+    assert!(matches!(refused(), PublishError::NotTheListedBlob { .. }));
 }
 
 #[test]

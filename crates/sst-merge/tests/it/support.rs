@@ -115,7 +115,7 @@ pub(crate) fn write_table(commit: &Commit<'_>, layer: &Layer) -> FinishedTable {
                 Value::Small(bytes) => EntryValue::Small(bytes),
                 Value::Medium(bytes) => EntryValue::Medium(bytes),
                 Value::Blob(bytes) => {
-                    EntryValue::Large { blob: commit.create_blob(bytes).unwrap() }
+                    EntryValue::Blob(commit.create_blob(bytes).unwrap())
                 }
             };
             table.add((key, value)).unwrap();
@@ -160,11 +160,11 @@ pub(crate) fn entries_of(
         };
         let (hash, key) = (entry.hash, entry.key);
         let value = match (kind, entry.into_value().unwrap()) {
-            (Value::Inline(_), sst_reader::EntryValue::Value(value)) => {
+            (Value::Inline(_), sst_reader::ReadValue::Value(value)) => {
                 Value::Inline(value.to_vec())
             }
-            (Value::Small(_), sst_reader::EntryValue::Value(value)) => Value::Small(value.to_vec()),
-            (Value::Medium(_), sst_reader::EntryValue::Value(value)) => {
+            (Value::Small(_), sst_reader::ReadValue::Value(value)) => Value::Small(value.to_vec()),
+            (Value::Medium(_), sst_reader::ReadValue::Value(value)) => {
                 Value::Medium(value.to_vec())
             }
             (kind, _) => kind,

@@ -43,7 +43,7 @@ pub struct ObjectCommit<'p> {
 #[non_exhaustive]
 pub struct ObjectCommitInfo {
     /// The sequence number of the commit's newest meta file.
-    pub sequence: SequenceNumber,
+    pub commit: SequenceNumber,
     /// How many commits of other writers came between its start and its end: so often it was made
     /// again.
     pub rebased: u32,
@@ -176,12 +176,12 @@ impl<'p> ObjectCommit<'p> {
     pub async fn publish(self) -> Result<ObjectCommitInfo, StoreError> {
         let mut rebased = 0;
         loop {
-            let sequence = self.write_meta_files().await?;
+            let commit = self.write_meta_files().await?;
             self.publisher.numbers.check().await?;
-            let is_doubtful = match self.publisher.replace_current(sequence).await? {
+            let is_doubtful = match self.publisher.replace_current(commit).await? {
                 Swap::Done => {
                     self.publisher.refresh().await?;
-                    return Ok(ObjectCommitInfo { sequence, rebased });
+                    return Ok(ObjectCommitInfo { commit, rebased });
                 }
                 Swap::Lost { is_doubtful } => is_doubtful,
             };
@@ -189,8 +189,8 @@ impl<'p> ObjectCommit<'p> {
             let object = || self.publisher.store.object("CURRENT");
             if is_doubtful {
                 let newest = self.publisher.base.commit.as_ref();
-                return match newest.is_some_and(|newest| self.was_live(newest, sequence)) {
-                    true => Ok(ObjectCommitInfo { sequence, rebased }),
+                return match newest.is_some_and(|newest| self.was_live(newest, commit)) {
+                    true => Ok(ObjectCommitInfo { commit, rebased }),
                     false => Err(StoreError::Unknown { object: object() }),
                 };
             }

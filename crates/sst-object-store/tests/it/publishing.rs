@@ -37,14 +37,14 @@ async fn add(commit: &mut ObjectCommit<'_>, key: u32, value: Vec<u8>) -> Result<
 async fn append(publisher: &mut ObjectPublisher, key: u32) -> Result<SequenceNumber, StoreError> {
     let mut commit = publisher.begin(0).await?;
     add(&mut commit, key, vec![7; 100]).await?;
-    Ok(commit.publish().await?.sequence)
+    Ok(commit.publish().await?.commit)
 }
 
 async fn replace(publisher: &mut ObjectPublisher, key: u32) -> Result<SequenceNumber, StoreError> {
     let mut commit = publisher.begin(0).await?;
     commit.replace_all();
     add(&mut commit, key, vec![8; 100]).await?;
-    Ok(commit.publish().await?.sequence)
+    Ok(commit.publish().await?.commit)
 }
 
 /// The keys of the newest commit, as a pulled copy answers.
@@ -68,7 +68,7 @@ async fn commits_follow_each_other_and_are_read_as_any() {
     let blob = commit.create_blob([5; 10_000]).await.unwrap();
     let mut table = commit.create_table(WriterOptions::default()).await.unwrap();
     let written = tokio::task::spawn_blocking(move || {
-        table.add(("blob", EntryValue::Large { blob }))?;
+        table.add(("blob", EntryValue::Blob(blob)))?;
         table.finish()
     });
     commit.add_table(written.await.unwrap().unwrap());

@@ -44,7 +44,7 @@ pub(crate) fn commit(directory: &Path, seed: u32, replace: bool) {
             let key_bytes = bytes_of(key);
             let small = key_bytes.repeat(10);
             let value = match key.2 {
-                0 => EntryValue::Large { blob },
+                0 => EntryValue::Blob(blob),
                 1 => EntryValue::Deleted,
                 _ => EntryValue::Small(&small),
             };

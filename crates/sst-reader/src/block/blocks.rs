@@ -62,7 +62,7 @@ impl Blocks {
         source.expect_random_reads();
         // The index block is in front of the offset table, and seldom longer.
         let tail_start = start.saturating_sub(table_len.max(MIN_TAIL_LEN));
-        source.will_need(tail_start..len);
+        source.prefetch_mapped(tail_start..len);
         let bytes = source.read(&label, None, start..len, &mut buffer)?;
         let headers = protection.map(|protection| protection.block_headers.as_slice());
         let directory = OffsetTable::parse(bytes, block_count, len)
@@ -72,7 +72,7 @@ impl Blocks {
         let index_start =
             directory.range(index_block).map_or(tail_start, |range| range.start.into());
         if index_start < tail_start {
-            source.will_need(index_start..tail_start);
+            source.prefetch_mapped(index_start..tail_start);
         }
         let source = Arc::new(source);
         let file = Slice::of_source(Arc::clone(&source), Source::as_slice);
@@ -112,11 +112,11 @@ impl Blocks {
 
     /// The payload of a block that must not be compressed.
     pub(crate) fn raw_payload(&self, block: BlockIndex) -> Result<Slice<'_>, ReadError> {
-        if let Some(payload) = self.verified_in_place(block) {
+        if let Some(payload) = self.resident_payload(block) {
             return Ok(payload);
         }
         let mut buffer = Vec::new();
-        let (header, stored) = self.stored(block, &mut buffer)?;
+        let (header, stored) = self.stored_block(block, &mut buffer)?;
         if !codec::is_stored_raw(header) {
             return Err(self.corrupt(block, Corruption::CompressedIndex));
         }
@@ -130,8 +130,8 @@ impl Blocks {
         if self.file.is_none() {
             return self.decoder(block).copy(stored).map(Slice::of_block);
         }
-        let in_place = self.in_place(block);
-        in_place.ok_or_else(|| ReadError::internal(&self.label, "the blocks lie in the file"))
+        let stored_in_memory = self.stored_in_memory(block);
+        stored_in_memory.ok_or_else(|| ReadError::internal(&self.label, "the blocks lie in the file"))
     }
 
     /// The uncompressed payload of a block. It comes from the first of these places that has it:
@@ -139,7 +139,7 @@ impl Blocks {
     /// file, with all checks.
     #[inline]
     pub(crate) fn payload(&self, block: BlockIndex, fill: Fill) -> Result<Slice<'_>, ReadError> {
-        match self.verified_in_place(block) {
+        match self.resident_payload(block) {
             Some(payload) => Ok(payload),
             None => self.cached_or_loaded(block, fill),
         }
@@ -147,8 +147,8 @@ impl Blocks {
 
     /// [`Blocks::payload`], if nothing has to be read or decompressed for it.
     #[inline]
-    pub(crate) fn ready_or_cached(&self, block: BlockIndex) -> Option<Slice<'_>> {
-        self.verified_in_place(block).or_else(|| self.cached(block))
+    pub(crate) fn resident_or_cached(&self, block: BlockIndex) -> Option<Slice<'_>> {
+        self.resident_payload(block).or_else(|| self.cached(block))
     }
 
     #[inline]
@@ -158,9 +158,9 @@ impl Blocks {
 
     /// The payload of a block that was verified, if it lies in memory with its file.
     #[inline]
-    pub(crate) fn verified_in_place(&self, block: BlockIndex) -> Option<Slice<'_>> {
+    pub(crate) fn resident_payload(&self, block: BlockIndex) -> Option<Slice<'_>> {
         match self.directory.verified(block) {
-            Some(Stored::Raw) => self.in_place(block),
+            Some(Stored::Raw) => self.stored_in_memory(block),
             Some(Stored::Compressed) | None => None,
         }
     }
@@ -177,15 +177,15 @@ impl Blocks {
     /// lie in the file, which the check of the offset table rules out, is `None` too:
     /// [`Blocks::raw_block`] reports it.
     #[inline]
-    fn in_place(&self, block: BlockIndex) -> Option<Slice<'_>> {
+    fn stored_in_memory(&self, block: BlockIndex) -> Option<Slice<'_>> {
         let range = self.directory.range(block)?;
         self.file.as_ref()?.part(|file| payload_of(file, range).ok_or(())).ok()
     }
 
     /// The part of the payload of a block that `choose` finds. `None` if something has to be done
-    /// for the payload: see [`Blocks::ready_bytes`].
+    /// for the payload: see [`Blocks::resident_bytes`].
     #[inline(always)]
-    pub(crate) fn ready_part<E>(
+    pub(crate) fn resident_part<E>(
         &self,
         block: BlockIndex,
         choose: impl for<'x> FnOnce(&'x [u8]) -> Result<&'x [u8], E>,
@@ -207,10 +207,10 @@ impl Blocks {
         }
     }
 
-    /// Turns `part`, a part of the result of [`Blocks::ready_bytes`], into a [`Slice`]. `None` if
+    /// Turns `part`, a part of the result of [`Blocks::resident_bytes`], into a [`Slice`]. `None` if
     /// it is a part of other bytes.
     #[inline(always)]
-    pub(crate) fn kept_part(&self, part: &[u8]) -> Option<Slice<'_>> {
+    pub(crate) fn resident_slice(&self, part: &[u8]) -> Option<Slice<'_>> {
         let again = self.file.as_ref()?.part(
             #[inline(always)]
             |file| range_in(file, part).and_then(|range| file.get(range)).ok_or(()),
@@ -233,7 +233,7 @@ impl Blocks {
     /// The bytes of [`Blocks::payload`], if nothing has to be done for them: the file is in memory,
     /// the block is stored raw and was verified.
     #[inline(always)]
-    pub(crate) fn ready_bytes(&self, block: BlockIndex) -> Option<&[u8]> {
+    pub(crate) fn resident_bytes(&self, block: BlockIndex) -> Option<&[u8]> {
         match self.directory.verified(block) {
             Some(Stored::Raw) => {
                 payload_of(self.file.as_ref()?.as_slice(), self.directory.range(block)?)
@@ -245,8 +245,8 @@ impl Blocks {
     /// Fetches the cache line of byte `at` of a payload that is in memory, while other work goes
     /// on.
     #[inline]
-    pub(crate) fn prefetch(&self, block: BlockIndex, at: usize) {
-        match self.ready_bytes(block) {
+    pub(crate) fn prefetch_line(&self, block: BlockIndex, at: usize) {
+        match self.resident_bytes(block) {
             Some(bytes) => prefetch_around::<0>(bytes, at),
             None => {
                 if let Some(slots) = self.slots.get() {
@@ -267,7 +267,7 @@ impl Blocks {
 
     /// Header and stored payload of a block, verified; read into `buffer` if the file is not in
     /// memory.
-    pub(crate) fn stored<'a>(
+    pub(crate) fn stored_block<'a>(
         &'a self,
         block: BlockIndex,
         buffer: &'a mut Vec<u8>,
@@ -275,19 +275,19 @@ impl Blocks {
         // Bytes in memory that were verified once are still there. Bytes from disk are new each
         // time.
         let is_verified = self.file.is_some() && self.directory.verified(block).is_some();
-        self.stored_unless(is_verified, block, buffer)
+        self.stored_block_unless(is_verified, block, buffer)
     }
 
-    /// [`Blocks::stored`], verified once more.
-    pub(crate) fn reverified<'a>(
+    /// [`Blocks::stored_block`], verified once more.
+    pub(crate) fn reverified_block<'a>(
         &'a self,
         block: BlockIndex,
         buffer: &'a mut Vec<u8>,
     ) -> Result<(BlockHeader, &'a [u8]), ReadError> {
-        self.stored_unless(false, block, buffer)
+        self.stored_block_unless(false, block, buffer)
     }
 
-    fn stored_unless<'a>(
+    fn stored_block_unless<'a>(
         &'a self,
         is_verified: bool,
         block: BlockIndex,
@@ -337,10 +337,10 @@ impl Blocks {
 
     /// Starts to read a block, and does not wait for it.
     #[cold]
-    pub(super) fn ask_early(&self, block: BlockIndex) {
+    pub(super) fn prefetch_pages(&self, block: BlockIndex) {
         // The read that follows reports a block that is not there.
         if let Some(range) = self.directory.range(block) {
-            self.source.ask_early(range.start.into()..range.end.into());
+            self.source.prefetch_pages(range.start.into()..range.end.into());
         }
     }
 
@@ -380,12 +380,12 @@ impl Blocks {
     #[cold]
     fn load(&self, block: BlockIndex, fill: Fill) -> Result<Slice<'_>, ReadError> {
         match fill {
-            Fill::Cache => self.bring_in(block),
+            Fill::Cache => self.prefetch_whole(block),
             // Scans ask for more than one block at once.
             Fill::Bypass => {}
         }
         let mut buffer = Vec::new();
-        let (header, stored) = self.stored(block, &mut buffer)?;
+        let (header, stored) = self.stored_block(block, &mut buffer)?;
         let decoder = self.decoder(block);
         let payload = match decoder.decode(header, stored)? {
             Decoded::Decompressed(payload) => payload,

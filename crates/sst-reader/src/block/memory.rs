@@ -45,7 +45,7 @@ impl Mapping {
     }
 
     /// Tells the kernel not to read around the pages that are touched. From then on
-    /// [`Mapping::will_need`] reads pages ahead.
+    /// [`Mapping::prefetch_pages`] reads pages ahead.
     pub(crate) fn expect_random_reads(&mut self) {
         #[cfg(unix)]
         if self.map.len() > MIN_RANDOM_LEN {
@@ -61,7 +61,7 @@ impl Mapping {
     }
 
     /// Starts to read the pages of a range that are not in memory, and does not wait for them.
-    pub(crate) fn will_need(&self, range: Range<usize>) {
+    pub(crate) fn prefetch_pages(&self, range: Range<usize>) {
         #[cfg(unix)]
         if self.is_random {
             // Advice: without it, each page is read when it is touched.

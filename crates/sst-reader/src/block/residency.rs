@@ -81,7 +81,7 @@ impl ReadAhead {
 impl Blocks {
     /// Brings `block`, which a scan is about to read, and the blocks in front of it into memory,
     /// and asks for those behind it.
-    pub(crate) fn read_ahead(&self, block: BlockIndex, ahead: &mut ReadAhead) {
+    pub(crate) fn prefetch_ahead(&self, block: BlockIndex, ahead: &mut ReadAhead) {
         // The read that follows reports a block that is not there.
         let Some(range) = self.byte_range(block) else { return };
         if let Some(map) = self.random_map() {
@@ -98,17 +98,17 @@ impl Blocks {
     }
 
     /// Brings a block that a lookup is about to read into memory, or starts to.
-    pub(super) fn bring_in(&self, block: BlockIndex) {
+    pub(super) fn prefetch_whole(&self, block: BlockIndex) {
         let (Some(map), Some(range)) = (self.random_map(), self.byte_range(block)) else { return };
         if !self.is_verified(block) {
-            return map.will_need(range);
+            return map.prefetch_pages(range);
         }
         let start = range.start;
         if EVICTED.get() {
-            map.will_need(range);
+            map.prefetch_pages(range);
             EVICTED.set(touch_waits(map, start));
         } else if touch_waits(map, start) {
-            map.will_need(range);
+            map.prefetch_pages(range);
             EVICTED.set(true);
         }
     }
@@ -121,9 +121,9 @@ impl Blocks {
 
     /// Starts to read a block that will probably be looked up soon, if it is not in memory as far
     /// as is known.
-    pub(crate) fn ask_for_missing(&self, block: BlockIndex) {
+    pub(crate) fn prefetch_missing(&self, block: BlockIndex) {
         if self.may_be_cold(block) && self.cached(block).is_none() {
-            self.ask_early(block);
+            self.prefetch_pages(block);
         }
     }
 
@@ -135,10 +135,10 @@ impl Blocks {
     /// Starts to read a block that will be looked up soon, if it was never read. Returns whether it
     /// was not.
     #[inline]
-    pub(crate) fn ask_for_new(&self, block: BlockIndex) -> bool {
+    pub(crate) fn prefetch_new(&self, block: BlockIndex) -> bool {
         let is_new = !self.is_verified(block);
         if is_new {
-            self.ask_early(block);
+            self.prefetch_pages(block);
         }
         is_new
     }

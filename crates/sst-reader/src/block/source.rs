@@ -89,19 +89,19 @@ impl Source {
 
     /// Starts to read a range that will be touched soon, where touching it would read it page by
     /// page.
-    pub(crate) fn will_need(&self, range: Range<u64>) {
+    pub(crate) fn prefetch_mapped(&self, range: Range<u64>) {
         if let Some(map) = self.random_map()
             && let (Ok(start), Ok(end)) = (range.start.try_into(), range.end.try_into())
         {
-            map.will_need(start..end);
+            map.prefetch_pages(start..end);
         }
     }
 
     /// Starts to read a range that will be read soon, while other blocks are asked for, too.
-    pub(crate) fn ask_early(&self, range: Range<u64>) {
+    pub(crate) fn prefetch_pages(&self, range: Range<u64>) {
         match self {
-            Self::Positioned(file) => file.will_need(range),
-            Self::Mapped(_) | Self::Memory(_) => self.will_need(range),
+            Self::Positioned(file) => file.prefetch_pages(range),
+            Self::Mapped(_) | Self::Memory(_) => self.prefetch_mapped(range),
         }
     }
 

@@ -7,7 +7,7 @@ use sst_format::meta_head::HashRange;
 use super::paths::path_of;
 use super::{Catalog, SstSet};
 use crate::{
-    Cancelled, Corruption, EntryValue, FileLabel, Meter, Monitor, Phase, Progress, ReadError,
+    Cancelled, Corruption, ReadValue, FileLabel, Meter, Monitor, Phase, Progress, ReadError,
 };
 
 /// SHA-256 of the concatenation of some pieces.
@@ -69,12 +69,12 @@ impl SstSet {
                 _ => 0,
             };
             let value = match &entry.value {
-                EntryValue::Deleted => {
+                ReadValue::Deleted => {
                     let dir = FileLabel::new(&self.catalog().dir);
                     return Err(ReadError::internal(&dir, "live entries are no tombstones"));
                 }
-                EntryValue::Value(value) => ValueDigest::of(value, sha256),
-                EntryValue::Blob(number) => ValueDigest::of(&self.read_blob(*number)?, sha256),
+                ReadValue::Value(value) => ValueDigest::of(value, sha256),
+                ReadValue::Blob(number) => ValueDigest::of(&self.read_blob(*number)?, sha256),
             };
             digest.add_value(&entry.key, ordinal, &value, sha256);
             meter

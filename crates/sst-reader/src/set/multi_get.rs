@@ -8,7 +8,7 @@ use super::filter_matrix::FilterMatrix;
 use super::layer::Layer;
 use super::set_table::OpenTable;
 use super::statistics::Tally;
-use crate::table::hashed_key::HashedKey;
+use crate::table::batch_key::BatchKey;
 use crate::table::hit_predictor::HitPredictor;
 use crate::table::multi_get::{AskedKey, Pipeline};
 use crate::{FileLabel, Lookup, ReadError, Slice};
@@ -69,7 +69,7 @@ impl SstSet {
         tally: &mut Tally,
     ) -> Result<Vec<Lookup<'_>>, ReadError> {
         let mut answers: Vec<_> = keys.iter().map(|_| Lookup::NotFound).collect();
-        let mut open = HashedKey::sorted(keys);
+        let mut open = BatchKey::sorted(keys);
         if let Some(matrix) = self.matrix() {
             self.lookup_in_many_layers(matrix, &open, &mut answers, tally)?;
             return Ok(answers);
@@ -93,12 +93,12 @@ impl SstSet {
     fn lookup_in_many_layers<'s>(
         &'s self,
         matrix: &FilterMatrix,
-        keys: &[HashedKey<'_>],
+        keys: &[BatchKey<'_>],
         answers: &mut [Lookup<'s>],
         tally: &mut Tally,
     ) -> Result<(), ReadError> {
         // For each layer the keys that it may hold, with their places among `keys`.
-        let mut asked: Vec<Vec<(usize, HashedKey<'_>)>> = vec![Vec::new(); self.layers().len()];
+        let mut asked: Vec<Vec<(usize, BatchKey<'_>)>> = vec![Vec::new(); self.layers().len()];
         for (i, key) in keys.iter().enumerate() {
             matrix.ask_layers(key.hash, |layer| match asked.get_mut(layer) {
                 Some(of_layer) => {
@@ -110,7 +110,7 @@ impl SstSet {
         }
         // For each key the layer behind the last one that it was asked of or skipped.
         let mut next = vec![0; keys.len()];
-        let mut skip = |i: usize, key: &HashedKey<'_>, to, behind, tally: &mut Tally| {
+        let mut skip = |i: usize, key: &BatchKey<'_>, to, behind, tally: &mut Tally| {
             let next: &mut usize = next.get_mut(i).ok_or_else(|| self.no_such_key())?;
             self.count_skipped(*next..to, key.hash, tally);
             *next = behind;
@@ -139,7 +139,7 @@ impl SstSet {
 
     /// Whether a key has no answer yet.
     #[inline]
-    fn is_open(&self, answers: &[Lookup<'_>], key: &HashedKey<'_>) -> Result<bool, ReadError> {
+    fn is_open(&self, answers: &[Lookup<'_>], key: &BatchKey<'_>) -> Result<bool, ReadError> {
         let answer = answers.get(key.place).ok_or_else(|| self.no_such_key())?;
         Ok(*answer == Lookup::NotFound)
     }
@@ -163,7 +163,7 @@ impl SstSet {
     fn lookup_in_tables<'s>(
         &'s self,
         layer: &'s Layer,
-        keys: &[HashedKey<'_>],
+        keys: &[BatchKey<'_>],
         answers: &mut [Lookup<'s>],
         tally: &mut Tally,
     ) -> Result<(), ReadError> {
@@ -230,9 +230,9 @@ impl SstSet {
     fn passed_filters<'k>(
         &self,
         layer: &Layer,
-        keys: &[HashedKey<'k>],
+        keys: &[BatchKey<'k>],
         tally: &mut Tally,
-    ) -> Result<Vec<(usize, HashedKey<'k>)>, ReadError> {
+    ) -> Result<Vec<(usize, BatchKey<'k>)>, ReadError> {
         let mut walk = layer.walk();
         let mut passed = Vec::new();
         for group in keys.chunks(GROUP) {
@@ -265,8 +265,8 @@ impl SstSet {
     fn in_tables<'k>(
         &self,
         layer: &Layer,
-        keys: &[HashedKey<'k>],
-    ) -> Result<Vec<(usize, HashedKey<'k>)>, ReadError> {
+        keys: &[BatchKey<'k>],
+    ) -> Result<Vec<(usize, BatchKey<'k>)>, ReadError> {
         let mut walk = layer.walk();
         let mut found = Vec::with_capacity(keys.len());
         for key in keys {
@@ -282,7 +282,7 @@ impl SstSet {
     fn ask_for_blocks(
         &self,
         layer: &Layer,
-        passed: &[(usize, HashedKey<'_>)],
+        passed: &[(usize, BatchKey<'_>)],
         tally: &mut Tally,
     ) -> Result<(), ReadError> {
         let mut waiting = Vec::new();

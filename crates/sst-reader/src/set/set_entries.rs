@@ -1,7 +1,7 @@
 //! Walking a set as pairs of key and value.
 
 use super::{SetIter, SstSet};
-use crate::{EntryValue, FileLabel, IterEntry, ReadError, Slice};
+use crate::{ReadValue, FileLabel, IterEntry, ReadError, Slice};
 
 /// Iterator over the live entries of a set as pairs of key and value, in (hash, key) order: blobs
 /// are read, and tombstones hide. It ends after the first error.
@@ -28,9 +28,9 @@ impl<'a> SetEntries<'a> {
 
     fn pair(&self, entry: IterEntry<'a>) -> Result<(Slice<'a>, Slice<'a>), ReadError> {
         match entry.value {
-            EntryValue::Value(value) => Ok((entry.key, value)),
-            EntryValue::Blob(number) => Ok((entry.key, self.set.read_blob(number)?)),
-            EntryValue::Deleted => {
+            ReadValue::Value(value) => Ok((entry.key, value)),
+            ReadValue::Blob(number) => Ok((entry.key, self.set.read_blob(number)?)),
+            ReadValue::Deleted => {
                 let label = FileLabel::new(&self.set.catalog().dir);
                 Err(ReadError::internal(&label, "live entries are no tombstones"))
             }

@@ -10,7 +10,7 @@ use super::layer::Layer;
 use super::set_table::OpenTable;
 use super::statistics::Tally;
 use crate::table::matches::NextMatch;
-use crate::{EntryValue, ReadError, Slice, hash_key};
+use crate::{ReadValue, ReadError, Slice, hash_key};
 
 /// Iterator over the values of one key: those of the newest table first, each table's in the order
 /// in which they were written. It ends after the first error. See [`SstSet::get_all`].
@@ -88,11 +88,11 @@ impl<'s> SetMatches<'s, '_> {
             };
             match current.step(self.hash, self.key)? {
                 None => self.current = None,
-                Some(EntryValue::Value(value)) => return Ok(Some(value)),
-                Some(EntryValue::Blob(number)) => {
+                Some(ReadValue::Value(value)) => return Ok(Some(value)),
+                Some(ReadValue::Blob(number)) => {
                     return self.blobs.read(self.set, number).map(Some);
                 }
-                Some(EntryValue::Deleted) => {
+                Some(ReadValue::Deleted) => {
                     self.end();
                     return Ok(None);
                 }
@@ -130,7 +130,7 @@ impl<'s> SetMatches<'s, '_> {
 }
 
 impl<'s> TableMatches<'s> {
-    fn step(&mut self, hash: u64, key: &[u8]) -> Result<Option<EntryValue<Slice<'s>>>, ReadError> {
+    fn step(&mut self, hash: u64, key: &[u8]) -> Result<Option<ReadValue<Slice<'s>>>, ReadError> {
         match &self.table {
             OpenTable::Kept(table) => self.next.step(table, hash, key),
             OpenTable::Shared(table) => {

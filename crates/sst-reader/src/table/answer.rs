@@ -42,7 +42,7 @@ impl<'a> Lookup<'a> {
 /// The value of an entry of a table. `V` is how its bytes are handed out: [`Slice`] to be kept,
 /// `&[u8]` in passing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EntryValue<V> {
+pub enum ReadValue<V> {
     /// A tombstone.
     Deleted,
     /// The value is in a blob file.
@@ -51,25 +51,25 @@ pub enum EntryValue<V> {
     Value(V),
 }
 
-impl<V> EntryValue<V> {
+impl<V> ReadValue<V> {
     /// The same with the bytes handed out in another way.
     #[inline(always)]
-    pub(crate) fn map<W>(self, how: impl FnOnce(V) -> W) -> EntryValue<W> {
+    pub(crate) fn map<W>(self, how: impl FnOnce(V) -> W) -> ReadValue<W> {
         match self {
-            Self::Deleted => EntryValue::Deleted,
-            Self::Blob(number) => EntryValue::Blob(number),
-            Self::Value(value) => EntryValue::Value(how(value)),
+            Self::Deleted => ReadValue::Deleted,
+            Self::Blob(number) => ReadValue::Blob(number),
+            Self::Value(value) => ReadValue::Value(how(value)),
         }
     }
 }
 
-impl<'a> From<EntryValue<Slice<'a>>> for Lookup<'a> {
+impl<'a> From<ReadValue<Slice<'a>>> for Lookup<'a> {
     #[inline(always)]
-    fn from(value: EntryValue<Slice<'a>>) -> Self {
+    fn from(value: ReadValue<Slice<'a>>) -> Self {
         match value {
-            EntryValue::Deleted => Self::Deleted,
-            EntryValue::Blob(number) => Self::Blob(number),
-            EntryValue::Value(value) => Self::Value(value),
+            ReadValue::Deleted => Self::Deleted,
+            ReadValue::Blob(number) => Self::Blob(number),
+            ReadValue::Value(value) => Self::Value(value),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::block::blocks::Fill;
 use crate::block::residency::ReadAhead;
 use crate::block::slice::Slice;
 use crate::error::ReadError;
-use crate::table::answer::EntryValue;
+use crate::table::answer::ReadValue;
 use crate::table::entered_blocks::EnteredBlocks;
 use crate::table::entry_ref::EntryRef;
 use crate::table::static_sorted_file::{StaticSortedFile, entry_hash};
@@ -326,7 +326,7 @@ impl<'a> Cursor<'a> {
         }
         let value = match entry.value_ref() {
             Ok(ValueRef::Inline(value)) => match payload.clone_of_part(value) {
-                Some(value) => EntryValue::Value(value),
+                Some(value) => ReadValue::Value(value),
                 None => return Some(Err(self.table.not_in_its_block())),
             },
             Ok(value) => {
@@ -357,7 +357,7 @@ fn enter_key_block<'a>(
 ) -> Result<Position<'a>, ReadError> {
     // Without such a block, the next line returns the error.
     if let Some(block) = table.key_index().block(number) {
-        table.blocks().read_ahead(block, ahead);
+        table.blocks().prefetch_ahead(block, ahead);
     }
     let (block, payload) = table.key_block_payload(number, Fill::Bypass)?;
     let key_block = table.parse_key_block(block, &payload)?;
@@ -374,7 +374,7 @@ pub struct IterEntry<'a> {
     /// The key.
     pub key: Slice<'a>,
     /// The value.
-    pub value: EntryValue<Slice<'a>>,
+    pub value: ReadValue<Slice<'a>>,
 }
 
 impl IterEntry<'_> {

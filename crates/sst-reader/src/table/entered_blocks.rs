@@ -111,7 +111,7 @@ impl EarlierBlocks {
             kept.was_revisited = true;
             return Ok(entered(kept.payload.clone(), false));
         }
-        if let Some(payload) = blocks.ready_or_cached(block) {
+        if let Some(payload) = blocks.resident_or_cached(block) {
             return Ok(entered(payload.into_owned(), true));
         }
         let payload = blocks.payload(block, fill)?.into_owned();
@@ -155,7 +155,7 @@ impl LoadedBlocks {
         block: BlockIndex,
         block_use: BlockUse,
     ) -> Result<Slice<'a>, ReadError> {
-        match blocks.ready_or_cached(block) {
+        match blocks.resident_or_cached(block) {
             Some(payload) => Ok(payload),
             None => self.load(blocks, block, block_use),
         }

@@ -9,7 +9,7 @@ use sst_format::value_ref::{EntryType, ValueRef, small_value};
 
 use crate::block::blocks::Fill;
 use crate::error::ReadError;
-use crate::table::answer::EntryValue;
+use crate::table::answer::ReadValue;
 use crate::table::entered_blocks::{EnteredBlocks, ValueKind};
 use crate::table::static_sorted_file::StaticSortedFile;
 
@@ -66,22 +66,22 @@ impl<'c> EntryRef<'c> {
     ///
     /// [`ReadError`] if the value's block cannot be read or is damaged.
     #[inline]
-    pub fn into_value(self) -> Result<EntryValue<&'c [u8]>, ReadError> {
+    pub fn into_value(self) -> Result<ReadValue<&'c [u8]>, ReadError> {
         let value_ref = self.value_ref()?;
         let Self { block: key_block, table, values, .. } = self;
         let corrupt = |error| table.corrupt(key_block, error);
         Ok(match value_ref {
-            ValueRef::Deleted => EntryValue::Deleted,
-            ValueRef::Blob(number) => EntryValue::Blob(number),
-            ValueRef::Inline(value) => EntryValue::Value(value),
-            ValueRef::Medium(block) => EntryValue::Value(match table.blocks().ready_bytes(block) {
+            ValueRef::Deleted => ReadValue::Deleted,
+            ValueRef::Blob(number) => ReadValue::Blob(number),
+            ValueRef::Inline(value) => ReadValue::Value(value),
+            ValueRef::Medium(block) => ReadValue::Value(match table.blocks().resident_bytes(block) {
                 Some(value) => value,
                 None => values.enter(table.blocks(), block, ValueKind::Medium, Fill::Bypass)?,
             }),
             ValueRef::Small { block, len, offset } => {
                 let blocks = table.blocks();
                 let values = values.enter(blocks, block, ValueKind::Small, Fill::Bypass)?;
-                EntryValue::Value(small_value(values, len, offset).map_err(corrupt)?)
+                ReadValue::Value(small_value(values, len, offset).map_err(corrupt)?)
             }
         })
     }
@@ -100,7 +100,7 @@ impl<'c> EntryRef<'c> {
         'c: 'b,
     {
         match self.value_ref()? {
-            ValueRef::Medium(block) => self.table.blocks().stored(block, buffer).map(Some),
+            ValueRef::Medium(block) => self.table.blocks().stored_block(block, buffer).map(Some),
             ValueRef::Inline(_)
             | ValueRef::Small { .. }
             | ValueRef::Blob(_)

@@ -110,7 +110,7 @@ impl StaticSortedFile {
         for i in 0..self.key_block_count() {
             // Without such a block, the next line returns the error.
             if let Some(block) = self.key_index().block(i) {
-                self.blocks().read_ahead(block, &mut ahead);
+                self.blocks().prefetch_ahead(block, &mut ahead);
             }
             let (block, payload) = self.key_block_payload(i, Fill::Bypass)?;
             let key_block = self.parse_key_block(block, &payload)?;

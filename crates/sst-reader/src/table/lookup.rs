@@ -23,7 +23,7 @@ use crate::block::memory::prefetch_around;
 use crate::block::slice::Slice;
 use crate::error::ReadError;
 use crate::hash::hash_key;
-use crate::table::answer::{EntryValue, Lookup};
+use crate::table::answer::{ReadValue, Lookup};
 use crate::table::entered_blocks::{EnteredBlocks, ValueKind};
 use crate::table::hit_predictor::HitPredictor;
 use crate::table::key_index::{Estimate, KeyIndex, NO_BLOCK};
@@ -232,7 +232,7 @@ impl StaticSortedFile {
         {
             return Place::Checked(shape, entries);
         }
-        match self.blocks().ready_bytes(estimate.block) {
+        match self.blocks().resident_bytes(estimate.block) {
             Some(payload) => Place::Verified(payload),
             None => Place::Elsewhere,
         }
@@ -276,7 +276,7 @@ impl StaticSortedFile {
         let block = located.estimate.block;
         Some(match entry.value_ref() {
             Ok(ValueRef::Inline(value)) => {
-                let value = self.blocks().kept_part(value);
+                let value = self.blocks().resident_slice(value);
                 value.map(Lookup::Value).ok_or_else(|| self.not_in_its_block())
             }
             Ok(ValueRef::Small { block: values, len, offset }) => {
@@ -312,7 +312,7 @@ impl StaticSortedFile {
         let block = estimate.block;
         self.check_estimate(estimate)?;
         if self.blocks().may_be_cold(block) {
-            self.ask_for_values(estimate);
+            self.prefetch_values(estimate);
         }
         let payload = self.blocks().payload(block, Fill::Cache)?;
         let near = match nearness {
@@ -371,7 +371,7 @@ impl StaticSortedFile {
         len: u16,
         offset: u32,
     ) -> Result<Slice<'_>, ReadError> {
-        match self.blocks().ready_part(values, |it| small_value(it, len, offset)) {
+        match self.blocks().resident_part(values, |it| small_value(it, len, offset)) {
             Some(value) => value.map_err(|error| self.corrupt(key_block, error)),
             None => self.small_value_elsewhere(key_block, values, len, offset),
         }
@@ -401,21 +401,21 @@ impl StaticSortedFile {
         value: ValueRef<'_>,
         fill: Fill,
         entered: &mut EnteredBlocks,
-    ) -> Result<EntryValue<Slice<'a>>, ReadError> {
-        let mut enter = |block, kind| match self.blocks().verified_in_place(block) {
+    ) -> Result<ReadValue<Slice<'a>>, ReadError> {
+        let mut enter = |block, kind| match self.blocks().resident_payload(block) {
             Some(payload) => Ok(payload),
             None => entered.enter(self.blocks(), block, kind, fill).cloned(),
         };
         Ok(match value {
-            ValueRef::Deleted => EntryValue::Deleted,
-            ValueRef::Blob(number) => EntryValue::Blob(number),
-            ValueRef::Inline(value) => EntryValue::Value(self.slice_of(payload, value)?),
-            ValueRef::Medium(block) => EntryValue::Value(enter(block, ValueKind::Medium)?),
+            ValueRef::Deleted => ReadValue::Deleted,
+            ValueRef::Blob(number) => ReadValue::Blob(number),
+            ValueRef::Inline(value) => ReadValue::Value(self.slice_of(payload, value)?),
+            ValueRef::Medium(block) => ReadValue::Value(enter(block, ValueKind::Medium)?),
             ValueRef::Small { block, len, offset } => {
                 let value = enter(block, ValueKind::Small)?
                     .narrow(|values| small_value(values, len, offset))
                     .map_err(|error| self.corrupt(key_block, error))?;
-                EntryValue::Value(value)
+                ReadValue::Value(value)
             }
         })
     }

@@ -6,7 +6,7 @@ use crate::block::blocks::Fill;
 use crate::block::slice::Slice;
 use crate::error::ReadError;
 use crate::hash::hash_key;
-use crate::table::answer::EntryValue;
+use crate::table::answer::ReadValue;
 use crate::table::entered_blocks::EnteredBlocks;
 use crate::table::static_sorted_file::StaticSortedFile;
 
@@ -43,7 +43,7 @@ impl NextMatch<'_> {
         table: &'x StaticSortedFile,
         hash: u64,
         key: &[u8],
-    ) -> Result<Option<EntryValue<Slice<'x>>>, ReadError>
+    ) -> Result<Option<ReadValue<Slice<'x>>>, ReadError>
     where
         Self: 'x,
     {
@@ -115,7 +115,7 @@ impl StaticSortedFile {
 }
 
 impl<'a> Iterator for Matches<'a, '_> {
-    type Item = Result<EntryValue<Slice<'a>>, ReadError>;
+    type Item = Result<ReadValue<Slice<'a>>, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let (table, hash, key) = (self.table, self.hash, self.key);

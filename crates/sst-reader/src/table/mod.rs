@@ -7,7 +7,7 @@ mod correction;
 pub(crate) mod cursor;
 pub(crate) mod entered_blocks;
 pub(crate) mod entry_ref;
-pub(crate) mod hashed_key;
+pub(crate) mod batch_key;
 pub(crate) mod hit_predictor;
 pub(crate) mod inspect;
 pub(crate) mod key_index;

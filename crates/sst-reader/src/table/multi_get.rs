@@ -13,7 +13,7 @@ use crate::block::memory::prefetch_around;
 use crate::error::ReadError;
 use crate::table::answer::Lookup;
 use crate::table::entered_blocks::{BlockUse, LoadedBlocks};
-use crate::table::hashed_key::HashedKey;
+use crate::table::batch_key::BatchKey;
 use crate::table::hit_predictor::HitPredictor;
 use crate::table::key_index::Estimate;
 use crate::table::lookup::{Located, near_entry};
@@ -27,7 +27,7 @@ const GROUP: usize = 16;
 #[derive(Clone, Copy)]
 pub(crate) struct AskedKey<'a, 'k> {
     pub(crate) table: &'a StaticSortedFile,
-    pub(crate) key: HashedKey<'k>,
+    pub(crate) key: BatchKey<'k>,
     /// The table's filter, if it was not asked yet: it is asked where the key is not found at once.
     pub(crate) filter: Option<&'a dyn Filter>,
 }
@@ -36,7 +36,7 @@ impl<'a, 'k> AskedKey<'a, 'k> {
     #[inline(always)]
     pub(crate) const fn new(
         table: &'a StaticSortedFile,
-        key: HashedKey<'k>,
+        key: BatchKey<'k>,
         filter: Option<&'a dyn Filter>,
     ) -> Self {
         Self { table, key, filter }
@@ -65,7 +65,7 @@ impl StaticSortedFile {
     /// ```
     pub fn multi_get<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<Result<Lookup<'_>, ReadError>> {
         let mut answers: Vec<_> = keys.iter().map(|_| None).collect();
-        let keys = HashedKey::sorted(keys);
+        let keys = BatchKey::sorted(keys);
         if self.ask_for_key_blocks(self.filter(), &keys) {
             self.ask_for_value_blocks(self.filter(), &keys);
         }
@@ -114,7 +114,7 @@ impl StaticSortedFile {
     /// Looks up keys that passed the filter, and hands over the place and the answer of each.
     pub(crate) fn lookup_each<'a>(
         &'a self,
-        keys: impl Iterator<Item = HashedKey<'a>>,
+        keys: impl Iterator<Item = BatchKey<'a>>,
         mut answer: impl FnMut(usize, Result<Lookup<'a>, ReadError>),
     ) {
         let keys: Vec<_> = keys.map(|key| AskedKey { table: self, key, filter: None }).collect();
@@ -130,7 +130,7 @@ impl StaticSortedFile {
     pub(crate) fn ask_for_key_blocks(
         &self,
         filter: Option<&dyn Filter>,
-        keys: &[HashedKey<'_>],
+        keys: &[BatchKey<'_>],
     ) -> bool {
         let mut last = None;
         self.blocks().is_mostly_new()
@@ -142,12 +142,12 @@ impl StaticSortedFile {
                     return is_new;
                 }
                 last = block;
-                block.is_some_and(|block| self.blocks().ask_for_new(block)) || is_new
+                block.is_some_and(|block| self.blocks().prefetch_new(block)) || is_new
             })
     }
 
     /// Starts to read the value blocks of all keys, whose key blocks were asked for.
-    pub(crate) fn ask_for_value_blocks(&self, filter: Option<&dyn Filter>, keys: &[HashedKey<'_>]) {
+    pub(crate) fn ask_for_value_blocks(&self, filter: Option<&dyn Filter>, keys: &[BatchKey<'_>]) {
         let mut loaded = LoadedBlocks::default();
         for key in keys {
             if filter.is_none_or(|filter| filter.may_contain(key.hash)) {
@@ -163,23 +163,23 @@ impl StaticSortedFile {
     fn found_near<'a>(
         &'a self,
         located: &Located<'a>,
-        HashedKey { hash, key, .. }: HashedKey<'_>,
+        BatchKey { hash, key, .. }: BatchKey<'_>,
     ) -> Option<Result<Found<'a>, ReadError>> {
         let block = located.estimate.block;
         let value = match located.entry_near(hash, key)?.value_ref() {
             Ok(ValueRef::Inline(value)) => {
-                let value = self.blocks().kept_part(value);
+                let value = self.blocks().resident_slice(value);
                 let found = value.map(|value| Found::Answer(Lookup::Value(value)));
                 return Some(found.ok_or_else(|| self.not_in_its_block()));
             }
             Ok(ValueRef::Small { block: values, len, offset }) => {
-                let part = self.blocks().ready_part(values, |it| small_value(it, len, offset));
+                let part = self.blocks().resident_part(values, |it| small_value(it, len, offset));
                 match part {
                     Some(value) => value.map_err(|error| self.corrupt(block, error)),
                     None => return Some(Ok(self.fetched_part(block, values, len, offset))),
                 }
             }
-            Ok(ValueRef::Medium(values)) => match self.blocks().verified_in_place(values) {
+            Ok(ValueRef::Medium(values)) => match self.blocks().resident_payload(values) {
                 Some(value) => Ok(value),
                 None => return Some(Ok(self.fetched_block(values))),
             },
@@ -197,7 +197,7 @@ impl StaticSortedFile {
     fn found_anywhere<'a>(
         &'a self,
         estimate: &Estimate,
-        HashedKey { hash, key, .. }: HashedKey<'_>,
+        BatchKey { hash, key, .. }: BatchKey<'_>,
         loaded: &mut LoadedBlocks,
     ) -> Result<Found<'a>, ReadError> {
         let block = estimate.block;
@@ -226,8 +226,8 @@ impl StaticSortedFile {
     /// Fetches a value that is a block.
     #[inline]
     fn fetched_block(&self, values: BlockIndex) -> Found<'_> {
-        self.blocks().ask_for_new(values);
-        self.blocks().prefetch(values, 0);
+        self.blocks().prefetch_new(values);
+        self.blocks().prefetch_line(values, 0);
         Found::InBlock(values)
     }
 
@@ -240,8 +240,8 @@ impl StaticSortedFile {
         len: u16,
         offset: u32,
     ) -> Found<'_> {
-        self.blocks().ask_for_new(values);
-        self.blocks().prefetch(values, offset as usize);
+        self.blocks().prefetch_new(values);
+        self.blocks().prefetch_line(values, offset as usize);
         Found::InPart { key_block, values, len, offset }
     }
 
@@ -298,7 +298,7 @@ impl<'a> Pipeline<'a> {
             |asked| {
                 let located = asked.table.located_now(asked.key.hash);
                 if !located.is_checked() {
-                    asked.table.blocks().ask_for_new(located.estimate.block);
+                    asked.table.blocks().prefetch_new(located.estimate.block);
                 }
                 located
             },

@@ -30,7 +30,7 @@ impl StaticSortedFile {
     /// Starts to read the value blocks that are likely to have the value of a key, if its key block
     /// and they were never read, or were evicted since.
     #[cold]
-    pub(crate) fn ask_for_values(&self, estimate: &Estimate) {
+    pub(crate) fn prefetch_values(&self, estimate: &Estimate) {
         let index = self.key_index();
         let block = |number: Option<usize>| number.and_then(|number| index.block(number));
         let before = block(estimate.number.checked_sub(1));
@@ -42,7 +42,7 @@ impl StaticSortedFile {
         let blocks = self.blocks();
         let len: usize = guess.into_iter().flatten().filter_map(|block| blocks.len_of(block)).sum();
         if len <= MAX_GUESSED_LEN {
-            guess.into_iter().flatten().for_each(|block| blocks.ask_for_missing(block));
+            guess.into_iter().flatten().for_each(|block| blocks.prefetch_missing(block));
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sst_format::file_name::FileKind;
 use sst_reader::{
-    Access, Corruption, EntryValue, LiveSet, ReadError, ReaderOptions, Slice, SstSet, hash_key,
+    Access, Corruption, ReadValue, LiveSet, ReadError, ReaderOptions, Slice, SstSet, hash_key,
 };
 
 use crate::support::{Commit, Directory, Entry, Table, Value, numbered, small};
@@ -66,7 +66,7 @@ fn every_way_to_open_gives_the_same_answers() {
         assert_eq!(walked.len(), live.len());
         for (entry, (key, value)) in walked.iter().zip(&live) {
             assert_eq!(entry.key, key.as_slice());
-            assert!(matches!(&entry.value, EntryValue::Value(found) if found == value.as_slice()));
+            assert!(matches!(&entry.value, ReadValue::Value(found) if found == value.as_slice()));
         }
     }
 }

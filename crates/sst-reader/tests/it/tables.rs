@@ -6,7 +6,7 @@ use sst_amqf::QuotientFilter;
 use sst_format::BlobNumber;
 use sst_format::value_ref::ValueRef;
 use sst_reader::{
-    Access, BlockCache, BlockRole, EntryValue, Lookup, Monitor, ReaderOptions, SstSet,
+    Access, BlockCache, BlockRole, ReadValue, Lookup, Monitor, ReaderOptions, SstSet,
     StaticSortedFile, hash_key,
 };
 
@@ -18,30 +18,30 @@ fn in_memory(table: &Table) -> StaticSortedFile {
         .unwrap()
 }
 
-fn answer(value: &Value) -> EntryValue<&[u8]> {
+fn answer(value: &Value) -> ReadValue<&[u8]> {
     match value {
-        Value::Deleted => EntryValue::Deleted,
-        Value::Blob(number) => EntryValue::Blob(BlobNumber(*number)),
+        Value::Deleted => ReadValue::Deleted,
+        Value::Blob(number) => ReadValue::Blob(BlobNumber(*number)),
         Value::Inline(value) | Value::Small(value) | Value::Medium(value) => {
-            EntryValue::Value(value)
+            ReadValue::Value(value)
         }
     }
 }
 
-fn as_lookup(found: &Lookup<'_>) -> Option<EntryValue<Vec<u8>>> {
+fn as_lookup(found: &Lookup<'_>) -> Option<ReadValue<Vec<u8>>> {
     match found {
         Lookup::NotFound => None,
-        Lookup::Deleted => Some(EntryValue::Deleted),
-        Lookup::Blob(number) => Some(EntryValue::Blob(*number)),
-        Lookup::Value(value) => Some(EntryValue::Value(value.to_vec())),
+        Lookup::Deleted => Some(ReadValue::Deleted),
+        Lookup::Blob(number) => Some(ReadValue::Blob(*number)),
+        Lookup::Value(value) => Some(ReadValue::Value(value.to_vec())),
     }
 }
 
-fn owned(value: EntryValue<&[u8]>) -> EntryValue<Vec<u8>> {
+fn owned(value: ReadValue<&[u8]>) -> ReadValue<Vec<u8>> {
     match value {
-        EntryValue::Deleted => EntryValue::Deleted,
-        EntryValue::Blob(number) => EntryValue::Blob(number),
-        EntryValue::Value(value) => EntryValue::Value(value.to_vec()),
+        ReadValue::Deleted => ReadValue::Deleted,
+        ReadValue::Blob(number) => ReadValue::Blob(number),
+        ReadValue::Value(value) => ReadValue::Value(value.to_vec()),
     }
 }
 
@@ -187,9 +187,9 @@ fn values_outlive_their_table() {
     for entry in walked {
         let expected = owned(answer(by_key[&entry.key.to_vec()]));
         let found = match entry.value {
-            EntryValue::Value(value) => EntryValue::Value(value.to_vec()),
-            EntryValue::Blob(number) => EntryValue::Blob(number),
-            EntryValue::Deleted => EntryValue::Deleted,
+            ReadValue::Value(value) => ReadValue::Value(value.to_vec()),
+            ReadValue::Blob(number) => ReadValue::Blob(number),
+            ReadValue::Deleted => ReadValue::Deleted,
         };
         assert_eq!(found, expected);
     }
@@ -204,15 +204,15 @@ fn all_entries_of_a_key_come_in_their_order() {
     let found: Vec<_> = table.get_all("key").unwrap().map(Result::unwrap).collect();
     assert_eq!(found.len(), 101);
     for (i, found) in found[..100].iter().enumerate() {
-        assert!(matches!(found, EntryValue::Value(value) if **value == *i.to_string().as_bytes()));
+        assert!(matches!(found, ReadValue::Value(value) if **value == *i.to_string().as_bytes()));
     }
-    assert_eq!(found[100], EntryValue::Deleted);
+    assert_eq!(found[100], ReadValue::Deleted);
     assert_eq!(table.get("key").unwrap().into_value().unwrap(), b"0".as_slice());
     assert_eq!(table.get_all("absent").unwrap().count(), 0);
 }
 
 /// Walks a table with a cursor: hash, key and value of each entry.
-fn walk(table: &StaticSortedFile, from: u64, to: u64) -> Vec<(u64, Vec<u8>, EntryValue<Vec<u8>>)> {
+fn walk(table: &StaticSortedFile, from: u64, to: u64) -> Vec<(u64, Vec<u8>, ReadValue<Vec<u8>>)> {
     let mut cursor = table.range(from..=to).unwrap();
     let mut walked = Vec::new();
     while let Some(entry) = cursor.next().unwrap() {

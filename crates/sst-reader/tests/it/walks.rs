@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use sst_format::file_name::FileKind;
-use sst_reader::{Access, EntryValue, ReaderOptions, SetCursor, SetIter, SstSet, hash_key};
+use sst_reader::{Access, ReadValue, ReaderOptions, SetCursor, SetIter, SstSet, hash_key};
 
 use crate::support::{Commit, Directory, Entry, Table, Value};
 
@@ -98,11 +98,11 @@ fn expected(layers: &Layers, all: bool, with_tombstones: bool) -> Walk {
     walk
 }
 
-fn value_of(value: &EntryValue<impl AsRef<[u8]>>) -> Value {
+fn value_of(value: &ReadValue<impl AsRef<[u8]>>) -> Value {
     match value {
-        EntryValue::Deleted => Value::Deleted,
-        EntryValue::Blob(number) => Value::Blob(number.0),
-        EntryValue::Value(value) => match value.as_ref() {
+        ReadValue::Deleted => Value::Deleted,
+        ReadValue::Blob(number) => Value::Blob(number.0),
+        ReadValue::Value(value) => match value.as_ref() {
             value if value.len() <= 8 => Value::Inline(value.to_vec()),
             value if value.len() <= 4096 => Value::Small(value.to_vec()),
             value => Value::Medium(value.to_vec()),

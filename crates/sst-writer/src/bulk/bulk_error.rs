@@ -78,7 +78,7 @@ pub enum BulkError {
     #[error("the load has already failed")]
     Failed,
     /// An invariant of this crate is broken, which is a bug. Nothing was published.
-    #[error("internal error, please report it: this did not hold: {0}")]
+    #[error("internal error, please report it: this does not hold: {0}")]
     Internal(&'static str),
     /// A file could not be written or read.
     #[error(transparent)]

@@ -186,7 +186,7 @@ impl BulkHandle {
     /// # Errors
     ///
     /// As [`BulkHandle::put`]. [`WriteError::StoredForm`] for a value that is not there as bytes:
-    /// [`EntryValue::MediumRaw`] and [`EntryValue::Large`].
+    /// [`EntryValue::MediumStored`] and [`EntryValue::Blob`].
     pub fn put_entry(&mut self, entry: &impl Entry) -> Result<(), BulkError> {
         let in_memory = entry.hashed_key().map(|key| key.key());
         let mut written = Vec::new();
@@ -203,7 +203,7 @@ impl BulkHandle {
                 self.put(key, value)
             }
             EntryValue::Deleted => self.delete(key),
-            EntryValue::MediumRaw { .. } | EntryValue::Large { .. } => {
+            EntryValue::MediumStored { .. } | EntryValue::Blob(_) => {
                 let position = self.next_position()?;
                 let input_position = self.next_input_position(position, key)?;
                 let source = WriteError::StoredForm { entry: position };

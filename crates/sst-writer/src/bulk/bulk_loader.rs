@@ -164,8 +164,8 @@ impl Load {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct BulkSummary {
-    /// The commit point: the sequence number of the commit's meta file.
-    pub sequence: SequenceNumber,
+    /// The commit's number: the sequence number of its newest meta file.
+    pub commit: SequenceNumber,
     /// Certificates of families, ascending: see
     /// [`PreparedCommit::certify`](crate::publish::PreparedCommit::certify).
     pub certificates: Vec<FamilyCertificate>,
@@ -175,8 +175,8 @@ pub struct BulkSummary {
     pub record_bytes: u64,
     /// Number of entries of all tables.
     pub entries: u64,
-    /// Number of these entries that are deletions.
-    pub deletions: u64,
+    /// Number of these entries that are tombstones.
+    pub tombstones: u64,
     /// Number of records that were left out in favour of another record of their key.
     pub duplicates: u64,
     /// Number of records that no table could hold, if [`BulkOptions::skip_refused`] is set.
@@ -300,12 +300,12 @@ fn adopt_files(
     let used: BTreeSet<BlobNumber> =
         tables.iter().flat_map(|table| &table.blobs).copied().collect();
     let mut summary = BulkSummary {
-        sequence: SequenceNumber::default(),
+        commit: SequenceNumber::default(),
         certificates: Vec::new(),
         records: totals.records,
         record_bytes: totals.bytes,
         entries: written.entries,
-        deletions: written.deletions,
+        tombstones: written.tombstones,
         duplicates: left_out,
         refused: refused.count,
         first_refused: refused.first,

@@ -17,7 +17,7 @@ pub enum BulkMode {
     Replace,
     /// It keeps them below the new tables: a loaded entry, or a loaded deletion, hides the earlier
     /// entries of its key.
-    Increment,
+    Append,
 }
 
 /// Options of a [`BulkLoader`](crate::BulkLoader). Start from the default and change single fields.

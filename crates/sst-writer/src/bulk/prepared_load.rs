@@ -34,7 +34,7 @@ impl<'p> PreparedLoad<'p> {
     pub fn publish(self) -> Result<BulkSummary, BulkError> {
         let Self { commit, mut summary } = self;
         let info = commit.publish()?;
-        summary.sequence = info.sequence;
+        summary.commit = info.commit;
         summary.certificates = info.certificates;
         summary.not_removed = info.not_removed;
         Ok(summary)

@@ -93,7 +93,7 @@ struct OpenTable {
 pub(super) struct WrittenTables {
     pub(super) tables: Vec<Finished<StagedFile>>,
     pub(super) entries: u64,
-    pub(super) deletions: u64,
+    pub(super) tombstones: u64,
 }
 
 impl<'a> TableSequence<'a> {
@@ -131,7 +131,7 @@ impl<'a> TableSequence<'a> {
                 // The writer refuses a value that is too long for a table.
                 EntryValue::for_bytes(bytes).unwrap_or(EntryValue::Medium(bytes))
             }
-            RecordValue::Blob(ticket) => EntryValue::Large { blob: self.blob(ticket)? },
+            RecordValue::Blob(ticket) => EntryValue::Blob(self.blob(ticket)?),
             RecordValue::Deleted => EntryValue::Deleted,
         };
         self.add_entry(&HashedEntry { hash, key: record.key, value }, record)
@@ -201,7 +201,7 @@ impl<'a> TableSequence<'a> {
         open.medium_values += u64::from(matches!(entry.value, EntryValue::Medium(_)));
         self.last_hash = Some(entry.hash);
         self.written.entries += 1;
-        self.written.deletions += u64::from(entry.value == EntryValue::Deleted);
+        self.written.tombstones += u64::from(entry.value == EntryValue::Deleted);
         Ok(())
     }
 

@@ -161,7 +161,7 @@ impl Outcome {
     fn join(&mut self, other: Self) {
         self.written.tables.extend(other.written.tables);
         self.written.entries += other.written.entries;
-        self.written.deletions += other.written.deletions;
+        self.written.tombstones += other.written.tombstones;
         self.left_out += other.left_out;
         self.refused.join(other.refused);
         if let Some(duplicate) = other.duplicate

@@ -80,8 +80,8 @@ enum Outcome {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct CommitInfo {
-    /// The commit point: the sequence number of the commit's meta file.
-    pub sequence: SequenceNumber,
+    /// The commit's number: the sequence number of its newest meta file.
+    pub commit: SequenceNumber,
     /// Certificates of families, ascending: see [`PreparedCommit::certify`].
     pub certificates: Vec<FamilyCertificate>,
     /// Files that no commit needs any more but that could not be removed. The next commit, or the

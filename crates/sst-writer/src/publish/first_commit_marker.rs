@@ -14,7 +14,7 @@ use crate::file::directory::remove;
 use crate::{AtomicFile, FileError, FileOperation, FileSystem};
 
 /// Name of the marker file of a first commit that has not happened yet.
-pub const MARKER_FILE_NAME: &str = ".first-commit";
+pub const FIRST_COMMIT_FILE_NAME: &str = ".first-commit";
 
 /// Content of the marker file, for people.
 const TEXT: &str = "the files here are of a first commit that has not happened yet\n";
@@ -40,12 +40,12 @@ enum MarkerState {
 impl FirstCommitMarker {
     /// The missing marker of a directory without a commit and without files of commits.
     pub(crate) fn new(directory: &Path) -> Self {
-        Self { path: directory.join(MARKER_FILE_NAME), state: Mutex::new(MarkerState::Missing) }
+        Self { path: directory.join(FIRST_COMMIT_FILE_NAME), state: Mutex::new(MarkerState::Missing) }
     }
 
     /// The durable marker of a directory without a commit, whose files stay.
     pub(crate) fn pinned(directory: &Path) -> Self {
-        Self { path: directory.join(MARKER_FILE_NAME), state: Mutex::new(MarkerState::Pinned) }
+        Self { path: directory.join(FIRST_COMMIT_FILE_NAME), state: Mutex::new(MarkerState::Pinned) }
     }
 
     /// The lock guards one plain value, so a panic under it breaks nothing.

@@ -7,7 +7,7 @@ use sst_format::monitor::Cancelled;
 use sst_format::{BlobNumber, FormatError, SequenceNumber};
 
 use crate::invariant::BrokenInvariant;
-use crate::{FileError, LockHolder, RawBlockDefect, WriteError};
+use crate::{FileError, LockHolder, StoredBlockDefect, WriteError};
 
 /// The reason why a directory could not be opened for publishing, or why a commit failed.
 ///
@@ -93,13 +93,19 @@ pub enum PublishError {
         /// The blob.
         blob: BlobNumber,
     },
-    /// A blob file to be copied is damaged, or is not the one that its commit lists.
-    #[error("{}: {reason}", path.display())]
+    /// A blob file to be copied is damaged.
+    #[error("{} is damaged", path.display())]
     BadBlob {
         /// The file.
         path: PathBuf,
         /// The defect.
-        reason: RawBlockDefect,
+        source: StoredBlockDefect,
+    },
+    /// A blob file to be copied does not have the length or the header that its commit lists.
+    #[error("{} is not the blob file that its commit lists", path.display())]
+    NotTheListedBlob {
+        /// The file.
+        path: PathBuf,
     },
     /// A file cannot be replaced, because the newest commit needs it.
     #[error("{} is needed by the newest commit of its directory, and cannot be replaced", path.display())]
@@ -149,7 +155,7 @@ pub enum PublishError {
     #[error("the commit was cancelled")]
     Cancelled,
     /// An invariant of this crate is broken, which is a bug. The commit is not published.
-    #[error("internal error, please report it: this did not hold: {0}")]
+    #[error("internal error, please report it: this does not hold: {0}")]
     Internal(&'static str),
     /// After an earlier error the state of the disk is unknown. Open the directory again.
     #[error("{} must be opened again: an earlier operation on it failed", directory.display())]
@@ -182,7 +188,7 @@ impl From<Cancelled> for PublishError {
 impl PublishError {
     /// The error of an existing file that could not be read or written now, but perhaps later. Any
     /// other error is returned unchanged, also that of a directory or a pipe in place of a file.
-    pub(crate) fn into_io(self) -> Result<FileError, Self> {
+    pub(crate) fn into_transient(self) -> Result<FileError, Self> {
         let is_lasting =
             |kind| matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::InvalidInput);
         match self {
@@ -250,6 +256,7 @@ impl PublishError {
             | Self::MissingCurrent { .. }
             | Self::BrokenChain { .. }
             | Self::BadBlob { .. }
+            | Self::NotTheListedBlob { .. }
             | Self::NotAsWritten { .. } => io::ErrorKind::InvalidData,
             Self::Cancelled => io::ErrorKind::Interrupted,
             Self::UnknownBlob { .. } | Self::NotLive { .. } | Self::ForeignTable { .. } => {

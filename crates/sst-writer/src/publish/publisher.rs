@@ -13,8 +13,8 @@ use crate::file::file_system::is_temporary;
 use crate::file::sync_watch::SyncWatch;
 use crate::publish::directory_lock::DirectoryLock;
 use crate::publish::directory_state::DirectoryState;
-use crate::publish::first_commit_marker::{FirstCommitMarker, MARKER_FILE_NAME};
-use crate::publish::generation::numbered_files;
+use crate::publish::first_commit_marker::{FirstCommitMarker, FIRST_COMMIT_FILE_NAME};
+use crate::publish::commit_record::numbered_files;
 use crate::publish::locked_directory::LockedDirectory;
 use crate::publish::numbers::Numbers;
 use crate::publish::retention::Retention;
@@ -279,7 +279,7 @@ fn remove_leftovers(
 ) -> Result<BTreeSet<SequenceNumber>, PublishError> {
     let numbered = names.iter().filter_map(|name| FileName::parse(name));
     let numbered = numbered.filter(|file| current.is_none_or(|current| file.sequence > current));
-    let is_marked = names.iter().any(|name| name == MARKER_FILE_NAME);
+    let is_marked = names.iter().any(|name| name == FIRST_COMMIT_FILE_NAME);
     if current.is_some() {
         // The writer before may have been killed before its new `CURRENT` was durable. Nothing that
         // only the commit before that needs may be removed as long as a crash could bring the old
@@ -308,7 +308,7 @@ fn remove_leftovers(
             .sync_directory(directory)
             .map_err(FileError::at(directory, FileOperation::SyncDirectory))?;
     }
-    for name in names.iter().filter(|name| is_temporary(name) || *name == MARKER_FILE_NAME) {
+    for name in names.iter().filter(|name| is_temporary(name) || *name == FIRST_COMMIT_FILE_NAME) {
         planted!("temporaries-stay" => continue);
         remove_file(file_system, &directory.join(name))?;
     }

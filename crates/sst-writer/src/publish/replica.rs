@@ -14,8 +14,8 @@ use crate::publish::commit_point::{check_current, replace_current};
 use crate::publish::del_files;
 use crate::publish::directory_lock::DirectoryLock;
 use crate::publish::directory_state::DirectoryState;
-use crate::publish::first_commit_marker::{FirstCommitMarker, MARKER_FILE_NAME};
-use crate::publish::generation::numbered_files;
+use crate::publish::first_commit_marker::{FirstCommitMarker, FIRST_COMMIT_FILE_NAME};
+use crate::publish::commit_record::numbered_files;
 use crate::publish::locked_directory::LockedDirectory;
 use crate::publish::meta_state::{OpenFile, meta_path};
 use crate::{
@@ -306,7 +306,7 @@ fn marker_of(
     directory: &Path,
 ) -> Result<FirstCommitMarker, PublishError> {
     let names = list(file_system, directory)?;
-    if names.iter().any(|name| name == MARKER_FILE_NAME) {
+    if names.iter().any(|name| name == FIRST_COMMIT_FILE_NAME) {
         return Ok(FirstCommitMarker::pinned(directory));
     }
     for file in names.iter().filter_map(|name| FileName::parse(name)) {

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use sst_format::file_name::{FileKind, FileName};
 
 use crate::publish::directory_state::DirectoryState;
-use crate::publish::generation::older_metas;
+use crate::publish::commit_record::older_metas;
 use crate::publish::meta_state::meta_path;
 use crate::{FileError, FileSystem, PublishError, PublisherOptions};
 
@@ -68,12 +68,12 @@ impl Retention {
                 }
                 // A part belongs to a newer meta file, which lists its files.
                 Err(PublishError::PartOfCommit { .. }) => continue,
-                Err(error) => unread = error.into_io().ok().or(unread),
+                Err(error) => unread = error.into_transient().ok().or(unread),
             }
             successor = sequence;
         }
         retention.is_incomplete = unread.is_some();
-        retention.settle(options);
+        retention.drop_expired(options);
         (retention, unread)
     }
 
@@ -81,7 +81,7 @@ impl Retention {
     ///
     /// Between kept commits, the meta files of the others stay: the original's readers know no list
     /// of live meta files, and learn from them which tables of older ones are obsolete.
-    fn settle(&mut self, options: &PublisherOptions) {
+    fn drop_expired(&mut self, options: &PublisherOptions) {
         let is_kept = |replaced: &Replaced| is_kept(replaced.rank, replaced.at, options);
         let count = self.replaced.iter().rposition(is_kept).map_or(0, |last| last + 1);
         self.replaced.truncate(count);
@@ -119,7 +119,7 @@ impl Retention {
             let rank = (!is_merged).then_some(0);
             self.replaced.insert(0, Replaced { at: SystemTime::now(), rank, files });
         }
-        self.settle(options);
+        self.drop_expired(options);
     }
 
     /// The files of all kept commits.

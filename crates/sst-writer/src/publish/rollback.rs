@@ -5,7 +5,7 @@ use sst_format::meta_head::CommitKind;
 
 use crate::publish::del_files;
 use crate::publish::directory_state::DirectoryState;
-use crate::publish::generation::{numbered_files, older_metas};
+use crate::publish::commit_record::{numbered_files, older_metas};
 use crate::{CommitInfo, PublishError, Publisher};
 
 impl Publisher {
@@ -62,7 +62,7 @@ impl Publisher {
                 Err(error) if to.is_some() || is_newest => Some(Err(error)),
                 // A commit that cannot be read now may be complete, so the search must not go on to
                 // an older one. A damaged commit is left out.
-                Err(error) => error.into_io().ok().map(|error| Err(error.into())),
+                Err(error) => error.into_transient().ok().map(|error| Err(error.into())),
             }
         });
         let mut state = found.transpose()?.ok_or_else(no_such_generation)?;

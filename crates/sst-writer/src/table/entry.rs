@@ -136,18 +136,15 @@ pub enum EntryValue<'a> {
     /// At most 64 MiB, stored in a block of its own.
     Medium(&'a [u8]),
     /// A block in stored form, written unchanged: a merge of tables need not compress it again.
-    MediumRaw {
+    MediumStored {
         /// The block header, with the form in which the value is stored and the CRC-32 of `block`.
         /// The writer verifies both.
         header: BlockHeader,
         /// The stored bytes, without the block header.
         block: &'a [u8],
     },
-    /// A value in a file of its own.
-    Large {
-        /// Number of the blob file.
-        blob: BlobNumber,
-    },
+    /// A value in a blob file: its number.
+    Blob(BlobNumber),
     /// A tombstone: the key was deleted.
     Deleted,
 }
@@ -159,7 +156,7 @@ impl<'a> EntryValue<'a> {
     /// # Errors
     ///
     /// [`ValueTooLarge`] above 64 MiB: such a value must go to a blob file, with
-    /// [`EntryValue::Large`] as its entry.
+    /// [`EntryValue::Blob`] as its entry.
     pub const fn for_bytes(bytes: &'a [u8]) -> Result<Self, ValueTooLarge> {
         let len = bytes.len();
         if len <= MAX_INLINE_VALUE_LEN {

@@ -64,12 +64,12 @@ impl EntryChecks {
         if self.entry_count == 0 {
             self.min_hash = hash;
         }
-        self.accepted_another(hash);
+        self.count_next(hash);
     }
 
     /// Counts an accepted entry that is not the first.
     #[inline]
-    pub(crate) const fn accepted_another(&mut self, hash: u64) {
+    pub(crate) const fn count_next(&mut self, hash: u64) {
         self.max_hash = hash;
         self.entry_count += 1;
     }
@@ -138,8 +138,8 @@ impl EntryChecks {
                 Err(WriteError::MediumTooLong { entry, len: value.len() })
             }
             EntryValue::Small(_) => Ok(EntryType::SMALL),
-            EntryValue::Medium(_) | EntryValue::MediumRaw { .. } => Ok(EntryType::MEDIUM),
-            EntryValue::Large { .. } => Ok(EntryType::BLOB),
+            EntryValue::Medium(_) | EntryValue::MediumStored { .. } => Ok(EntryType::MEDIUM),
+            EntryValue::Blob(_) => Ok(EntryType::BLOB),
             EntryValue::Deleted => Ok(EntryType::DELETED),
         }
     }

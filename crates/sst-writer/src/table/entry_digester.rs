@@ -92,11 +92,11 @@ impl EntryDigester {
             EntryValue::Inline(value) | EntryValue::Small(value) | EntryValue::Medium(value) => {
                 value
             }
-            EntryValue::MediumRaw { header, block } => match header.encoding {
+            EntryValue::MediumStored { header, block } => match header.encoding {
                 Encoding::Raw => block,
                 Encoding::Lz4 { .. } => decompressed,
             },
-            EntryValue::Large { blob } => {
+            EntryValue::Blob(blob) => {
                 self.digest.blobs.push(BlobEntry { key: key.into(), ordinal, blob });
                 return Ok(());
             }
@@ -162,7 +162,7 @@ mod tests {
             digester.add(b"key", EntryValue::Inline(b"one"), b"").unwrap();
             digester.add(b"other", EntryValue::Deleted, b"").unwrap();
         }
-        with_blob.add(b"other", EntryValue::Large { blob: BlobNumber(7) }, b"").unwrap();
+        with_blob.add(b"other", EntryValue::Blob(BlobNumber(7)), b"").unwrap();
         without.add(b"other", EntryValue::Small(b"large"), b"").unwrap();
         let value = ValueDigest::of(b"large", sha256);
         let with_blob = with_blob.finish();

@@ -23,5 +23,6 @@ pub use entry_digester::TableDigest;
 pub use finished::Finished;
 pub use short_key::ShortKey;
 pub use streaming_sst_writer::{StreamingSstWriter, write_static_sorted_file};
-pub use write_error::{RawBlockDefect, WriteError};
+pub use crate::codec::StoredBlockDefect;
+pub use write_error::WriteError;
 pub use writer_options::{Compression, WriterOptions};

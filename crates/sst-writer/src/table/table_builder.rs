@@ -69,10 +69,10 @@ impl ValueRoom {
     const fn most(value: EntryValue<'_>) -> Self {
         match value {
             EntryValue::Small(value) => Self::small(value.len()),
-            EntryValue::Medium(stored) | EntryValue::MediumRaw { block: stored, .. } => {
+            EntryValue::Medium(stored) | EntryValue::MediumStored { block: stored, .. } => {
                 Self::block(stored.len())
             }
-            EntryValue::Inline(_) | EntryValue::Large { .. } | EntryValue::Deleted => Self::NONE,
+            EntryValue::Inline(_) | EntryValue::Blob(_) | EntryValue::Deleted => Self::NONE,
         }
     }
 }
@@ -228,7 +228,7 @@ impl<S: Sink> TableBuilder<S> {
             self.key_blocks.pending.push(hash, key_bytes, entry_type, value_ref)
         });
         pushed.map_err(|error| self.broken(error))?;
-        self.checks.accepted_another(hash);
+        self.checks.count_next(hash);
         Ok(true)
     }
 
@@ -345,17 +345,17 @@ impl<S: Sink> TableBuilder<S> {
                 self.small_values.push(value)?
             }
             EntryValue::Medium(value) => ValueRef::Medium(self.write_medium(value, placement)?),
-            EntryValue::MediumRaw { header, block } => {
+            EntryValue::MediumStored { header, block } => {
                 let checked = check_stored(header, block, &mut self.decompressed);
                 let entry = self.checks.entry_count();
                 checked.map_err(|error| match error {
-                    CheckError::Defect(reason) => WriteError::BadRawBlock { entry, reason },
+                    CheckError::Defect(source) => WriteError::BadStoredBlock { entry, source },
                     CheckError::NoMemory { bytes } => WriteError::out_of_memory(bytes),
                 })?;
                 self.reserve(placement, room)?;
                 ValueRef::Medium(self.guarded(|table| table.blocks.write_stored(header, block))?)
             }
-            EntryValue::Large { blob } => {
+            EntryValue::Blob(blob) => {
                 self.reserve(placement, room)?;
                 if self.blobs.last() != Some(&blob) {
                     self.blobs.push(blob);

@@ -11,7 +11,7 @@ use sst_format::limits::{
 };
 
 use crate::codec::CompressError;
-pub use crate::codec::RawBlockDefect;
+use crate::codec::StoredBlockDefect;
 use crate::file::{FileError, FileOperation};
 use crate::invariant::BrokenInvariant;
 use crate::table::ShortKey;
@@ -135,12 +135,12 @@ pub enum WriteError {
         source: FormatError,
     },
     /// A block in stored form does not match its header.
-    #[error("entry {entry} has a bad raw block: {reason}")]
-    BadRawBlock {
+    #[error("entry {entry} has a value block in stored form that is damaged")]
+    BadStoredBlock {
         /// Number of the entry.
         entry: u64,
         /// The defect.
-        reason: RawBlockDefect,
+        source: StoredBlockDefect,
     },
     /// A bulk load takes values as bytes, not in stored form and not as the number of a blob file.
     #[error("entry {entry} has its value in stored form, which a bulk load does not take")]
@@ -202,7 +202,7 @@ pub enum WriteError {
     #[error("the table cannot be written: an earlier operation on it failed")]
     Poisoned,
     /// An invariant of this crate is broken, which is a bug. The table is not finished.
-    #[error("internal error, please report it: this did not hold: {0}")]
+    #[error("internal error, please report it: this does not hold: {0}")]
     Internal(&'static str),
 }
 

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::support::{InMemory, Row, Value, blocks, numbered, read, sorted, write};
 use sst_format::block::{BlockHeader, Encoding};
-use sst_writer::table::{RawBlockDefect, write_static_sorted_file};
+use sst_writer::table::{StoredBlockDefect, write_static_sorted_file};
 use sst_writer::{
     Compression, Entry, EntryValue, StreamingSstWriter, WriteError, WriterOptions, hash_key,
 };
@@ -215,20 +215,20 @@ fn defect_9_raw_blocks_that_are_not_what_they_claim() {
     for (value, is_expected) in [
         (
             raw(5000, b"other", &block),
-            (|d| matches!(d, RawBlockDefect::Checksum { .. })) as fn(_) -> _,
+            (|d| matches!(d, StoredBlockDefect::Checksum { .. })) as fn(_) -> _,
         ),
-        (raw(0, b"other", &block), |d| matches!(d, RawBlockDefect::Checksum { .. })),
-        (raw(4999, &block, &block), |d| matches!(d, RawBlockDefect::Corrupt { .. })),
-        (raw(5001, &block, &block), |d| matches!(d, RawBlockDefect::Len { found: 5000, .. })),
+        (raw(0, b"other", &block), |d| matches!(d, StoredBlockDefect::Checksum { .. })),
+        (raw(4999, &block, &block), |d| matches!(d, StoredBlockDefect::Corrupt { .. })),
+        (raw(5001, &block, &block), |d| matches!(d, StoredBlockDefect::Len { found: 5000, .. })),
         (raw(5000, cut, cut), |d| {
-            matches!(d, RawBlockDefect::Corrupt { .. } | RawBlockDefect::Len { .. })
+            matches!(d, StoredBlockDefect::Corrupt { .. } | StoredBlockDefect::Len { .. })
         }),
-        (raw(5000, b"", b""), |d| matches!(d, RawBlockDefect::Ratio(_))),
-        (raw(u32::MAX, &block, &block), |d| matches!(d, RawBlockDefect::Ratio(_))),
+        (raw(5000, b"", b""), |d| matches!(d, StoredBlockDefect::Ratio(_))),
+        (raw(u32::MAX, &block, &block), |d| matches!(d, StoredBlockDefect::Ratio(_))),
     ] {
         match writer().add(Row::new("k", value)).unwrap_err() {
-            WriteError::BadRawBlock { entry: 0, reason } => {
-                assert!(is_expected(reason), "{reason}");
+            WriteError::BadStoredBlock { entry: 0, source } => {
+                assert!(is_expected(source), "{source}");
             }
             error => panic!("{error}"),
         }
@@ -325,7 +325,7 @@ fn defect_15_file_past_4_gib() {
     let header = BlockHeader { encoding: Encoding::Raw, checksum: crc32fast::hash(&block) };
     let mut writer = StreamingSstWriter::new(io::sink(), WriterOptions::default());
     let mut rows = (1_u64..).map(|hash| {
-        let value = EntryValue::MediumRaw { header, block: &block };
+        let value = EntryValue::MediumStored { header, block: &block };
         Hashed { hash, value }
     });
     let error = loop {

@@ -97,7 +97,7 @@ proptest! {
             expected.retain(|table| !dead.contains(table));
             for _ in 0..tables {
                 let blob = commit.create_blob(b"value").unwrap();
-                let table = table(&commit, EntryValue::Large { blob });
+                let table = table(&commit, EntryValue::Blob(blob));
                 expected.push(table.sequence());
                 commit.add_table(table).unwrap();
             }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use sst_format::SequenceNumber;
-use sst_writer::publish::{CommitKind, Generation};
+use sst_writer::publish::{CommitKind, CommitRecord};
 use sst_writer::{EntryValue, PublishError, Publisher, PublisherOptions, WriterOptions};
 
 /// The names of the files in a directory, sorted.
@@ -37,12 +37,12 @@ fn commit(publisher: &mut Publisher, entries: u8, replace: bool) -> u32 {
     if replace {
         commit.replace_all();
     }
-    commit.publish().unwrap().sequence.0
+    commit.publish().unwrap().commit.0
 }
 
 /// Number and entries of the generations to which a rollback is possible, newest first.
 fn complete(directory: &Path) -> Vec<(u32, u64)> {
-    let generations = Generation::list(directory).unwrap();
+    let generations = CommitRecord::list(directory).unwrap();
     assert_eq!(generations.iter().filter(|generation| generation.is_current).count(), 1);
     let complete = generations.into_iter().filter(|generation| generation.is_complete);
     complete.map(|generation| (generation.sequence.0, generation.entries)).collect()
@@ -100,7 +100,7 @@ fn rollback_brings_back_what_was_and_can_be_rolled_back() {
     let third = commit(&mut publisher, 3, true);
     let with_three = live(&publisher);
 
-    let back = publisher.rollback(None).unwrap().sequence.0;
+    let back = publisher.rollback(None).unwrap().commit.0;
     assert!(back > third);
     assert_eq!(live(&publisher), with_two);
     // A new publisher reads the same state, and continues it.
@@ -239,7 +239,7 @@ fn the_original_is_told_what_not_to_read_after_a_rollback() {
         Some(words.map(|word| u32::from_be_bytes(*word)).collect::<Vec<_>>())
     };
     assert_eq!(del(second), None);
-    let back = publisher.rollback(None).unwrap().sequence.0;
+    let back = publisher.rollback(None).unwrap().commit.0;
     assert_eq!(del(back), Some(vec![second]));
     // As long as the meta file exists, each commit has a `.del` file that names it. The earlier
     // `.del` file is removed.
@@ -247,7 +247,7 @@ fn the_original_is_told_what_not_to_read_after_a_rollback() {
     let next = commit(&mut publisher, 3, false);
     assert_eq!((del(back), del(next)), (None, Some(vec![second])));
     // A meta file that is live again is not named.
-    let forth = publisher.rollback(Some(sequence(second))).unwrap().sequence.0;
+    let forth = publisher.rollback(Some(sequence(second))).unwrap().commit.0;
     let named = del(forth).unwrap();
     // Nor is one that says nothing of any table, or only what a live one says too.
     assert_eq!(named, [next]);
@@ -268,7 +268,7 @@ fn merge(publisher: &mut Publisher, entries: u8) -> u32 {
     commit.add_table(table.finish().unwrap()).unwrap();
     commit.replace_all();
     commit.set_kind(CommitKind::Merge);
-    commit.publish().unwrap().sequence.0
+    commit.publish().unwrap().commit.0
 }
 
 #[test]
@@ -282,7 +282,7 @@ fn a_commit_that_only_merged_is_no_generation() {
     let merged = merge(&mut publisher, 2);
     // The two merged commits keep nothing; the first commit is the generation before.
     assert_eq!(complete(directory.path()), [(merged, 2), (first, 1)]);
-    let list = Generation::list(directory.path()).unwrap();
+    let list = CommitRecord::list(directory.path()).unwrap();
     let own: Vec<_> = list.iter().filter(|one| one.is_complete && !one.is_merge()).collect();
     assert_eq!(own.iter().map(|one| one.sequence.0).collect::<Vec<_>>(), [first]);
     drop(publisher);
@@ -290,7 +290,7 @@ fn a_commit_that_only_merged_is_no_generation() {
     assert_eq!(complete(directory.path()), [(merged, 2), (first, 1)]);
     publisher.rollback(None).unwrap();
     assert_eq!(publisher.live_tables().count(), 1);
-    let newest = Generation::list(directory.path()).unwrap().remove(0);
+    let newest = CommitRecord::list(directory.path()).unwrap().remove(0);
     assert_eq!((newest.entries, newest.kind), (1, Some(CommitKind::Rollback)));
 }
 

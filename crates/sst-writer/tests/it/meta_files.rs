@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use sst_format::filter::{Filter, FilterBuilder, FilterBytes, FilterError, FilterPolicy};
 use sst_format::meta_file::MetaFile;
 use sst_writer::file::{FileSystem, Lock, NewFile, OsFileSystem, StoredFile};
-use sst_writer::publish::{CommitKind, Generation, MetaLimits};
+use sst_writer::publish::{CommitKind, CommitRecord, MetaLimits};
 use sst_writer::{Commit, PublishError, Publisher, PublisherOptions, WriterOptions};
 
 /// The file system of the operating system, which also counts the bytes read from meta files.
@@ -165,7 +165,7 @@ fn commits_say_why_they_were_made() {
     publisher.rollback(Some(sst_format::SequenceNumber(2))).unwrap();
     let kinds = [CommitKind::Append, CommitKind::Load, CommitKind::Merge, CommitKind::Rollback];
     assert_eq!([2, 4, 6, 7].map(|sequence| kind_in(path, sequence)), kinds);
-    let listed = Generation::list(path).unwrap();
+    let listed = CommitRecord::list(path).unwrap();
     let listed: Vec<_> = listed.iter().rev().map(|generation| generation.kind.unwrap()).collect();
     assert_eq!(listed, kinds);
 }
@@ -247,17 +247,17 @@ fn a_commit_of_several_meta_files() {
         let blob = commit.create_blob(key.as_bytes()).unwrap();
         let options = WriterOptions::default().filter(Bytes(100));
         let mut table = commit.create_table(options).unwrap();
-        table.add((key, sst_writer::EntryValue::Large { blob })).unwrap();
+        table.add((key, sst_writer::EntryValue::Blob(blob))).unwrap();
         commit.add_table(table.finish().unwrap()).unwrap();
     }
-    let first = commit.publish().unwrap().sequence.0;
+    let first = commit.publish().unwrap().commit.0;
     // Each part has two tables, and the newest meta file the rest. Only the newest is a commit.
     assert_eq!(live_metas(path), [first - 2, first - 1, first]);
     let tables: Vec<_> = publisher.live_tables().map(|(_, table)| table.sequence.0).collect();
     assert_eq!(tables, [2, 4, 6, 8, 10]);
     let generations = |path: &Path| -> Vec<(u32, bool, u64)> {
-        let list = Generation::list(path).unwrap();
-        let state = |one: &Generation| (one.sequence.0, one.is_complete, one.tables);
+        let list = CommitRecord::list(path).unwrap();
+        let state = |one: &CommitRecord| (one.sequence.0, one.is_complete, one.tables);
         list.iter().map(state).collect()
     };
     assert_eq!(generations(path), [(first, true, 5)]);
@@ -267,7 +267,7 @@ fn a_commit_of_several_meta_files() {
     let mut load = publisher.begin();
     load.replace_all();
     add_table(&mut load, "z", 100);
-    let second = load.publish().unwrap().sequence.0;
+    let second = load.publish().unwrap().commit.0;
     assert_eq!(generations(path), [(second, true, 1), (first, true, 5)]);
     drop(publisher);
     // The parts are kept with their commit, count as one generation, and are live again after a
@@ -294,13 +294,13 @@ fn a_merge_is_no_generation() {
         kind.into_iter().for_each(|kind| commit.set_kind(kind));
         commit.replace_all();
         add_table(&mut commit, key, 10);
-        commit.publish().unwrap().sequence.0
+        commit.publish().unwrap().commit.0
     };
     let first = replace(&mut publisher, "a", None);
     let second = replace(&mut publisher, "b", None);
     let merged = replace(&mut publisher, "b", Some(CommitKind::Merge));
     let complete = || -> Vec<u32> {
-        let list = Generation::list(path).unwrap();
+        let list = CommitRecord::list(path).unwrap();
         list.iter().filter(|one| one.is_complete).map(|one| one.sequence.0).collect()
     };
     // The commit before the merge is the same generation, so the commit before that is kept.

@@ -61,7 +61,7 @@ fn all_ways_to_put_records_write_the_same_files() {
     // A load that is given up leaves nothing behind.
     owner.put("never", "seen").unwrap();
     let publisher = owner.into_publisher();
-    assert_eq!(publisher.current(), Some(summary.sequence));
+    assert_eq!(publisher.current(), Some(summary.commit));
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn several_threads_share_a_loader_that_owns_its_publisher() {
 fn a_value_in_stored_form_is_refused_and_the_load_goes_on() {
     let scratch = tempfile::tempdir().unwrap();
     let mut loader = publisher(&scratch.path().join("db")).into_loader(BulkOptions::default());
-    let stored = EntryValue::Large { blob: BlobNumber(7) };
+    let stored = EntryValue::Blob(BlobNumber(7));
     let refused = loader.extend([("key", stored)]);
     assert!(matches!(
         refused,

@@ -22,7 +22,7 @@ fn add_table(commit: &mut Commit<'_>, value: &str) {
 fn append(publisher: &mut Publisher, value: &str) -> Result<u32, PublishError> {
     let mut commit = publisher.begin();
     add_table(&mut commit, value);
-    Ok(commit.publish()?.sequence.0)
+    Ok(commit.publish()?.commit.0)
 }
 
 /// Every file of a directory with its content, except the lock.
@@ -195,7 +195,7 @@ fn special_files_of_our_names_block_nothing() {
     commit.replace_all();
     add_table(&mut commit, "last");
     let info = commit.publish().unwrap();
-    assert_eq!((info.sequence.0, info.not_removed.len()), (9, 0));
+    assert_eq!((info.commit.0, info.not_removed.len()), (9, 0));
     assert!(path.join("00000003.sst").is_dir());
     assert!(path.join("00000005.meta").exists());
 }

@@ -28,7 +28,7 @@ fn commits_follow_each_other() {
     // the last.
     let mut third = publisher.begin();
     third.obsolete(SequenceNumber(1)).unwrap();
-    assert_eq!(third.publish().unwrap().sequence, SequenceNumber(6));
+    assert_eq!(third.publish().unwrap().commit, SequenceNumber(6));
     assert_eq!((find(path).metas, find(path).obsolete_in_newest), (vec![3, 5, 6], vec![1]));
     assert!(!path.join("00000001.sst").exists());
 
@@ -81,7 +81,7 @@ fn tables_that_are_not_added_and_blobs_without_a_table_go() {
     let used = commit.create_blob(b"used").unwrap();
     commit.create_blob(b"unused").unwrap();
     _ = table(&commit, EntryValue::Deleted);
-    let added = table(&commit, EntryValue::Large { blob: used });
+    let added = table(&commit, EntryValue::Blob(used));
     let late = commit.create_table(WriterOptions::default()).unwrap();
     commit.add_table(added.clone()).unwrap();
     let error = commit.add_table(added).unwrap_err();
@@ -99,7 +99,7 @@ fn blobs_must_be_known() {
     let mut publisher = open(directory.path());
     let mut first = publisher.begin();
     let blob = first.create_blob([1; 10_000]).unwrap();
-    let with_blob = table(&first, EntryValue::Large { blob });
+    let with_blob = table(&first, EntryValue::Blob(blob));
     assert_eq!(with_blob.blobs(), [blob]);
     first.add_table(with_blob).unwrap();
     first.publish().unwrap();
@@ -107,7 +107,7 @@ fn blobs_must_be_known() {
     // A later table may refer to the blob, which then stays when the earlier table is removed.
     let mut second = publisher.begin();
     second.replace_all();
-    second.add_table(table(&second, EntryValue::Large { blob })).unwrap();
+    second.add_table(table(&second, EntryValue::Blob(blob))).unwrap();
     second.publish().unwrap();
     assert_eq!(find(directory.path()).blobs.len(), 1);
     drop(publisher);
@@ -115,7 +115,7 @@ fn blobs_must_be_known() {
     let mut publisher = open(directory.path());
     let before = names(directory.path());
     let mut third = publisher.begin();
-    third.add_table(table(&third, EntryValue::Large { blob: BlobNumber(99) })).unwrap();
+    third.add_table(table(&third, EntryValue::Blob(BlobNumber(99)))).unwrap();
     match third.publish().unwrap_err() {
         PublishError::UnknownBlob { blob, .. } => assert_eq!(blob, BlobNumber(99)),
         error => panic!("{error}"),

@@ -49,7 +49,7 @@ fn a_received_commit_is_the_same_set_of_files() {
     commit(&mut publisher, 2, false);
     let mut large = publisher.begin();
     let blob = large.create_blob([7; 100_000]).unwrap();
-    let with_blob = table(&large, EntryValue::Large { blob });
+    let with_blob = table(&large, EntryValue::Blob(blob));
     large.add_table(with_blob).unwrap();
     large.publish().unwrap();
     drop(publisher);

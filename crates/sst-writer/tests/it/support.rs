@@ -64,9 +64,9 @@ impl Entry for Row {
                     0 => Encoding::Raw,
                     uncompressed_len => Encoding::Lz4 { uncompressed_len },
                 };
-                EntryValue::MediumRaw { header: BlockHeader { encoding, checksum }, block }
+                EntryValue::MediumStored { header: BlockHeader { encoding, checksum }, block }
             }
-            &Value::Blob(number) => EntryValue::Large { blob: BlobNumber(number) },
+            &Value::Blob(number) => EntryValue::Blob(BlobNumber(number)),
             Value::Deleted => EntryValue::Deleted,
         }
     }

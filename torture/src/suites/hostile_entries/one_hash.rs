@@ -115,7 +115,7 @@ pub(super) fn run_of_entries(is_full: bool) -> Outcome {
             let found = found.map_err(message)?;
             let byte = n.to_be_bytes()[3];
             let is_right =
-                matches!(&found, sst_reader::EntryValue::Value(found) if **found == [byte]);
+                matches!(&found, sst_reader::ReadValue::Value(found) if **found == [byte]);
             expect(is_right, || format!("value {n}: {found:?}"))?;
         }
         counts.accepted += u64::from(MAX_KEY_BLOCK_ENTRIES);

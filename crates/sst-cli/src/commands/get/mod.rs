@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::ser::{Serialize, SerializeMap, Serializer};
-use sst_reader::{EntryValue, Lookup, SstSet, StaticSortedFile, hash_key};
+use sst_reader::{ReadValue, Lookup, SstSet, StaticSortedFile, hash_key};
 
 use super::Context;
 use crate::error::CliError;
@@ -228,12 +228,12 @@ fn look_up_all_in_table(
         for entry in table.get_all(key)? {
             let value = entry?;
             match &value {
-                EntryValue::Value(value) => printer.value(key, PrintedValue::Value(value))?,
-                EntryValue::Blob(number) => printer.value(key, PrintedValue::Blob(*number))?,
-                EntryValue::Deleted if status == Status::NotFound => status = Status::Deleted,
-                EntryValue::Deleted => {}
+                ReadValue::Value(value) => printer.value(key, PrintedValue::Value(value))?,
+                ReadValue::Blob(number) => printer.value(key, PrintedValue::Blob(*number))?,
+                ReadValue::Deleted if status == Status::NotFound => status = Status::Deleted,
+                ReadValue::Deleted => {}
             }
-            if !matches!(value, EntryValue::Deleted) {
+            if !matches!(value, ReadValue::Deleted) {
                 status = Status::Found;
             }
         }

@@ -17,7 +17,7 @@ use sst_format::value_ref::ValueRef;
 use sst_format::{BlockIndex, FormatError, Structure};
 use sst_reader::{RangedFile, ReadError, StaticSortedFile, hash_key};
 
-use super::{InspectArgs, Part};
+use super::{InspectArgs, DumpSubject};
 use crate::commands::Context;
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -50,15 +50,15 @@ pub(super) fn file(
 }
 
 /// Dumps a part of a table.
-pub(super) fn part(path: &Path, part: Part, args: &InspectArgs) -> Result<Exit, CliError> {
+pub(super) fn part(path: &Path, part: DumpSubject, args: &InspectArgs) -> Result<Exit, CliError> {
     let mut table = TableFile::open(path)?;
     let mut dump = Dump::new(args.full);
     match part {
-        Part::Offsets => {
+        DumpSubject::Offsets => {
             let offsets = table.offsets()?;
             dump.part(Subject::OffsetTable, &offsets, table.offsets_start);
         }
-        Part::Block(index) => block(&mut table, BlockIndex(index), &mut dump)?,
+        DumpSubject::Block(index) => block(&mut table, BlockIndex(index), &mut dump)?,
     }
     dump.print()
 }

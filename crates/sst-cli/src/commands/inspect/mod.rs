@@ -35,7 +35,7 @@ pub(crate) struct InspectArgs {
 
     /// Dump one block of an .sst file byte by byte: its number, or `offsets` for the offset table
     #[arg(long, value_name = "BLOCK", conflicts_with = "json")]
-    pub(crate) explain: Option<Part>,
+    pub(crate) explain: Option<DumpSubject>,
 
     /// Show all bytes and entries of a dump, with nothing left out
     #[arg(long)]
@@ -52,14 +52,14 @@ pub(crate) struct InspectArgs {
 
 /// A part of an `.sst` file that can be dumped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Part {
+pub(crate) enum DumpSubject {
     /// A block, by its index.
     Block(u16),
     /// The offset table.
     Offsets,
 }
 
-impl std::str::FromStr for Part {
+impl std::str::FromStr for DumpSubject {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -161,10 +161,10 @@ mod tests {
 
     #[test]
     fn parts_are_blocks_or_the_offset_table() {
-        assert_eq!("65535".parse(), Ok(Part::Block(u16::MAX)));
-        assert_eq!("offsets".parse(), Ok(Part::Offsets));
+        assert_eq!("65535".parse(), Ok(DumpSubject::Block(u16::MAX)));
+        assert_eq!("offsets".parse(), Ok(DumpSubject::Offsets));
         for text in ["", "-1", "65536", "index"] {
-            assert!(text.parse::<Part>().is_err(), "{text}");
+            assert!(text.parse::<DumpSubject>().is_err(), "{text}");
         }
     }
 }

@@ -19,7 +19,7 @@ pub(super) struct Report {
     pub(super) directory: Option<Directory>,
     pub(super) tables: Vec<Table>,
     /// The sums over all tables.
-    pub(super) total: Parts,
+    pub(super) total: TableParts,
     /// Errors of tables that could not be read.
     pub(super) damage: Vec<String>,
 }
@@ -56,7 +56,7 @@ pub(super) struct Table {
     /// `None` if it has none.
     pub(super) filter: Option<Filter>,
     #[serde(flatten)]
-    pub(super) parts: Parts,
+    pub(super) parts: TableParts,
     /// All blocks, if `--blocks` is given.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) block_list: Vec<Block>,
@@ -107,7 +107,7 @@ pub(super) struct QuotientFigures {
 
 /// The blocks of one or more tables.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Parts {
+pub(super) struct TableParts {
     /// Blocks by kind.
     pub(super) blocks: BTreeMap<String, BlockGroup>,
     /// Entries by the kind of their value.
@@ -162,7 +162,7 @@ impl Report {
             path: path.display().to_string(),
             directory: None,
             tables: Vec::new(),
-            total: Parts::default(),
+            total: TableParts::default(),
             damage: Vec::new(),
         }
     }
@@ -175,7 +175,7 @@ impl Report {
         described: Option<&CatalogTable>,
     ) -> Result<(), ReadError> {
         let filter = described.map(|table| Filter::of(table, info.entry_count(), path));
-        let parts = Parts::of(info);
+        let parts = TableParts::of(info);
         self.total.absorb(&parts);
         let name = path.file_name().unwrap_or(path.as_os_str());
         self.tables.push(Table {
@@ -233,7 +233,7 @@ impl Filter {
     }
 }
 
-impl Parts {
+impl TableParts {
     fn of(info: &TableInfo) -> Self {
         let mut blocks: BTreeMap<String, BlockGroup> = BTreeMap::new();
         for block in &info.blocks {

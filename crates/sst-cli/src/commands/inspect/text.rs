@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use indicatif::{HumanBytes, HumanCount};
 
-use super::report::{Filter, Parts, Report, Table};
+use super::report::{Filter, TableParts, Report, Table};
 use crate::error::CliError;
 use crate::output::{Output, counted};
 use crate::text_table::{Align, TextTable, bar, percent, ratio};
@@ -95,7 +95,7 @@ fn tables(tables: &[Table]) -> TextTable {
     text
 }
 
-fn print_parts(parts: &Parts, output: &mut Output) -> Result<(), CliError> {
+fn print_parts(parts: &TableParts, output: &mut Output) -> Result<(), CliError> {
     let mut blocks = TextTable::new(&[
         ("kind", Left),
         ("blocks", Right),

@@ -163,7 +163,7 @@ impl LoadOutputArgs {
     /// The mode of the loader.
     pub(crate) const fn bulk_mode(&self) -> BulkMode {
         match (self.mode, self.increment) {
-            (Mode::Append, _) | (Mode::Replace, true) => BulkMode::Increment,
+            (Mode::Append, _) | (Mode::Replace, true) => BulkMode::Append,
             (Mode::Replace, false) => BulkMode::Replace,
         }
     }

@@ -74,7 +74,7 @@ pub(crate) fn run(args: &LoadArgs, context: Context) -> Result<Exit, CliError> {
     let loaded = Loaded::new(&summary, family, is_live, skipped, started.elapsed());
     let reported = report(directory, &loaded, context);
     if is_live {
-        reported.map_err(|error| error.after_commit(directory, summary.sequence.0))?;
+        reported.map_err(|error| error.after_commit(directory, summary.commit.0))?;
     } else {
         target.undo();
         reported?;
@@ -94,7 +94,7 @@ fn replaced(
     directory: &Path,
     options: &LoadOutputArgs,
 ) -> Result<Option<Replaced>, CliError> {
-    if options.bulk_mode() == BulkMode::Increment || target.publisher().current().is_none() {
+    if options.bulk_mode() == BulkMode::Append || target.publisher().current().is_none() {
         return Ok(None);
     }
     let catalog = read_catalog(directory)?;

@@ -52,9 +52,9 @@ impl Loaded {
         let certificate = certificates.find(|certificate| certificate.family == family);
         let seconds = elapsed.as_secs_f64();
         Self {
-            commit: is_live.then_some(summary.sequence.0),
+            commit: is_live.then_some(summary.commit.0),
             entries: summary.entries,
-            tombstones: summary.deletions,
+            tombstones: summary.tombstones,
             duplicates: summary.duplicates,
             tables: summary.tables,
             blobs: summary.blobs,

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use regex::bytes::Regex;
 use serde::Serialize;
-use sst_reader::{EntryValue, SstSet, StaticSortedFile};
+use sst_reader::{ReadValue, SstSet, StaticSortedFile};
 
 use super::Context;
 use crate::error::CliError;
@@ -242,15 +242,15 @@ impl Scan<'_> {
             let value = match self.needs_values() {
                 false => PrintedValue::Omitted,
                 true => match entry.into_value()? {
-                    EntryValue::Value(bytes) => {
+                    ReadValue::Value(bytes) => {
                         value = bytes;
                         PrintedValue::Value(value)
                     }
-                    EntryValue::Blob(number) => {
+                    ReadValue::Blob(number) => {
                         blob = set.read_blob(number)?;
                         PrintedValue::Value(&blob)
                     }
-                    EntryValue::Deleted => PrintedValue::Deleted,
+                    ReadValue::Deleted => PrintedValue::Deleted,
                 },
             };
             self.entry(Row { hash, key, value })?;
@@ -273,9 +273,9 @@ impl Scan<'_> {
             let value = match self.needs_values() {
                 false => PrintedValue::Omitted,
                 true => match entry.into_value()? {
-                    EntryValue::Value(value) => PrintedValue::Value(value),
-                    EntryValue::Blob(number) => PrintedValue::Blob(number),
-                    EntryValue::Deleted => PrintedValue::Deleted,
+                    ReadValue::Value(value) => PrintedValue::Value(value),
+                    ReadValue::Blob(number) => PrintedValue::Blob(number),
+                    ReadValue::Deleted => PrintedValue::Deleted,
                 },
             };
             self.entry(Row { hash, key, value })?;

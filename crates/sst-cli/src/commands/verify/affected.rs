@@ -14,12 +14,12 @@ use crate::store::reader_options;
 
 /// A damaged part of a directory: one block of a table, or a whole file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Part {
+pub(super) enum DamagedPlace {
     Block(PathBuf, BlockIndex),
     File(PathBuf),
 }
 
-impl Part {
+impl DamagedPlace {
     /// The damaged part that an error names.
     pub(super) fn of(error: &ReadError) -> Self {
         let path = error.file().path().to_owned();
@@ -102,11 +102,11 @@ impl Serialize for Keys<'_> {
 
 /// The keys that are lost with each damaged part.
 #[derive(Debug, Default)]
-pub(super) struct LostKeys(BTreeMap<Part, Lost>);
+pub(super) struct LostKeys(BTreeMap<DamagedPlace, Lost>);
 
 impl LostKeys {
     /// The keys lost with a part; `None` if there are none or they cannot be determined.
-    pub(super) fn of(&self, part: &Part) -> Option<&Lost> {
+    pub(super) fn of(&self, part: &DamagedPlace) -> Option<&Lost> {
         self.0.get(part).filter(|lost| !lost.is_empty())
     }
 
@@ -114,7 +114,7 @@ impl LostKeys {
     /// read for another reason than damage is added to the report.
     pub(super) fn in_directory(catalog: &Catalog, report: &mut VerifyReport, limit: usize) -> Self {
         let mut lost = Self::default();
-        let parts: BTreeSet<Part> = report.damage.iter().map(Part::of).collect();
+        let parts: BTreeSet<DamagedPlace> = report.damage.iter().map(DamagedPlace::of).collect();
         let blobs: BTreeMap<BlobNumber, PathBuf> = catalog
             .blobs()
             // If the list of blobs cannot be read, that is in the report already; no blob is known
@@ -122,12 +122,12 @@ impl LostKeys {
             .into_iter()
             .flat_map(|blobs| blobs.keys())
             .map(|&blob| (blob, catalog.blob_path(blob)))
-            .filter(|(_, path)| parts.contains(&Part::File(path.clone())))
+            .filter(|(_, path)| parts.contains(&DamagedPlace::File(path.clone())))
             .collect();
         for table in &catalog.tables {
             let path = table.path(&catalog.dir);
             let blocks = damaged_blocks(&parts, &path);
-            let is_unreadable = parts.contains(&Part::File(path.clone()));
+            let is_unreadable = parts.contains(&DamagedPlace::File(path.clone()));
             if blocks.is_empty() && blobs.is_empty() && !is_unreadable {
                 continue;
             }
@@ -137,7 +137,7 @@ impl LostKeys {
                 // damaged.
                 Err(error) if is_damage(&error) => {
                     let all = (table.record.min_hash, table.record.max_hash);
-                    lost.0.entry(Part::of(&error)).or_default().hashes.push(all);
+                    lost.0.entry(DamagedPlace::of(&error)).or_default().hashes.push(all);
                     Ok(())
                 }
                 Err(error) => Err(error),
@@ -154,7 +154,7 @@ impl LostKeys {
         limit: usize,
     ) -> Self {
         let mut lost = Self::default();
-        let parts: BTreeSet<Part> = report.damage.iter().map(Part::of).collect();
+        let parts: BTreeSet<DamagedPlace> = report.damage.iter().map(DamagedPlace::of).collect();
         let path = file.label().path().to_owned();
         let blocks = damaged_blocks(&parts, &path);
         lost.collect(file, &path, &blocks, &BTreeMap::new(), limit)
@@ -174,7 +174,7 @@ impl LostKeys {
         file.affected_by(blocks, &numbers, &mut |affected| {
             match affected {
                 Affected::ValueInBlock { block, key } => {
-                    let part = Part::Block(path.to_owned(), block);
+                    let part = DamagedPlace::Block(path.to_owned(), block);
                     self.0.entry(part).or_default().key(key, limit);
                 }
                 Affected::ValueInBlob { blob, key } => {
@@ -182,10 +182,10 @@ impl LostKeys {
                         file: file.label().clone(),
                         invariant: "the blobs of lost values are those that were asked for",
                     })?;
-                    self.0.entry(Part::File(path.clone())).or_default().key(key, limit);
+                    self.0.entry(DamagedPlace::File(path.clone())).or_default().key(key, limit);
                 }
                 Affected::Hashes { block, hashes } => {
-                    let part = Part::Block(path.to_owned(), block);
+                    let part = DamagedPlace::Block(path.to_owned(), block);
                     let range = (*hashes.start(), *hashes.end());
                     self.0.entry(part).or_default().hashes.push(range);
                 }
@@ -205,10 +205,10 @@ fn add_unread(report: &mut VerifyReport, error: ReadError) {
 }
 
 /// The damaged blocks of the table at `path`.
-fn damaged_blocks(parts: &BTreeSet<Part>, path: &Path) -> BTreeSet<BlockIndex> {
+fn damaged_blocks(parts: &BTreeSet<DamagedPlace>, path: &Path) -> BTreeSet<BlockIndex> {
     let of_table = parts.iter().filter_map(|part| match part {
-        Part::Block(file, block) if file == path => Some(*block),
-        Part::Block(..) | Part::File(_) => None,
+        DamagedPlace::Block(file, block) if file == path => Some(*block),
+        DamagedPlace::Block(..) | DamagedPlace::File(_) => None,
     });
     of_table.collect()
 }

@@ -17,7 +17,7 @@ use sst_reader::{
     Catalog, Corruption, Diagnosis, Monitor, ReadError, VerifyReport, verify_directory,
 };
 
-use self::affected::{Lost, LostKeys, Part};
+use self::affected::{Lost, LostKeys, DamagedPlace};
 use self::against::Comparison;
 use super::{Context, one_line};
 use crate::error::{CliError, with_causes};
@@ -129,7 +129,7 @@ pub(crate) fn run(args: &VerifyArgs, context: Context) -> Result<Exit, CliError>
     } else {
         for damage in &report.damage {
             output.line(damage)?;
-            let lost = lost.of(&Part::of(damage)).filter(|_| is_damage(damage));
+            let lost = lost.of(&DamagedPlace::of(damage)).filter(|_| is_damage(damage));
             for line in lost.into_iter().flat_map(Lost::lines) {
                 output.line(line)?;
             }
@@ -337,7 +337,7 @@ impl<'a> Damage<'a> {
             flipped_bit: diagnosis
                 .and_then(|diagnosis| diagnosis.flipped)
                 .map(|flipped| FlippedBit { byte: flipped.byte, bit: flipped.bit }),
-            lost: lost.of(&Part::of(error)).filter(|_| is_damage(error)),
+            lost: lost.of(&DamagedPlace::of(error)).filter(|_| is_damage(error)),
         }
     }
 }

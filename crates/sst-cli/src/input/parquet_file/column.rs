@@ -42,7 +42,7 @@ pub(super) trait ColumnCells {
 
 /// A rule among the parts of this program that does not hold: a bug, not an error in the file.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("a bug in sst: broken invariant: {0}")]
+#[error("internal error, please report it: this does not hold: {0}")]
 struct BrokenInvariant(&'static str);
 
 /// The reason why a cell could not be appended.

@@ -23,7 +23,7 @@ pub(crate) enum ParquetFault {
         column: String,
     },
     /// A broken invariant of this program, not an error in the file.
-    #[error("internal error: {0}")]
+    #[error("internal error, please report it: this does not hold: {0}")]
     Internal(&'static str),
     #[error("row group {row_group}, column {column}, row {row} or one of the next: {cause}")]
     Damaged {
@@ -42,7 +42,7 @@ impl ParquetFault {
     /// The error for a broken invariant. Debug builds panic at once.
     #[cold]
     pub(super) fn internal(invariant: &'static str) -> Self {
-        debug_assert!(false, "does not hold: {invariant}");
+        debug_assert!(false, "this does not hold: {invariant}");
         Self::Internal(invariant)
     }
 

@@ -7,7 +7,7 @@ use sst_format::protection::BlobRecord;
 use sst_format::{FormatError, Structure};
 
 use super::commit_files::CommitFiles;
-use crate::table::write_error::RawBlockDefect;
+use crate::table::StoredBlockDefect;
 use crate::{AtomicFile, BlobFile, FileError, FileOperation, PublishError};
 
 /// Number of bytes that are copied at a time: pieces of a table have the same length, and fit into
@@ -58,7 +58,7 @@ impl FileCopy<'_> {
         listed: Option<&BlobRecord>,
     ) -> Result<BlobFile, PublishError> {
         let from = self.from;
-        let bad = |reason| PublishError::BadBlob { path: from.to_owned(), reason };
+        let bad = |source| PublishError::BadBlob { path: from.to_owned(), source };
         let mut header = None;
         let mut checksum = crc32fast::Hasher::new();
         let (copy, file_size) = self.run(|piece| match (header, piece.split_first_chunk()) {
@@ -77,15 +77,15 @@ impl FileCopy<'_> {
             .ok_or_else(|| PublishError::Format { path: from.to_owned(), source: too_short() })?;
         let computed = checksum.finalize();
         if computed != header.checksum {
-            return Err(bad(RawBlockDefect::Checksum { stated: header.checksum, computed }));
+            return Err(bad(StoredBlockDefect::Checksum { stated: header.checksum, computed }));
         }
         header
             .payload_len(file_size - BLOCK_HEADER_LEN as u64)
-            .map_err(|error| bad(RawBlockDefect::Ratio(error)))?;
+            .map_err(|error| bad(StoredBlockDefect::Ratio(error)))?;
         let is_listed =
             |listed: &BlobRecord| listed.file_size == file_size && listed.header == header;
         if !listed.is_none_or(is_listed) {
-            return Err(bad(RawBlockDefect::NotTheListed));
+            return Err(PublishError::NotTheListedBlob { path: from.to_owned() });
         }
         copy.persist()?;
         Ok(BlobFile { file_size, header })

@@ -178,15 +178,15 @@ impl<'p> PreparedCommit<'p> {
         self.monitor().check()?;
         planted!("inputs-removed-early" => self.remove_obsolete());
         self.check_names()?;
-        let (state, sequence) = self.write_meta_files()?;
+        let (state, commit) = self.write_meta_files()?;
         let files = &self.commit.files;
         let present = self.commit.publisher.present();
         del_files::spare_live(&files.file_system, &files.directory, present, &state)?;
         files.sync_names()?;
-        self.replace_current(sequence)?;
+        self.replace_current(commit)?;
         let not_removed = self.commit.publisher.advance(state);
         let certificates = std::mem::take(&mut self.certificates);
-        Ok(CommitInfo { sequence, certificates, not_removed })
+        Ok(CommitInfo { commit, certificates, not_removed })
     }
 
     /// A planted bug: removes obsolete tables while readers still need them.

@@ -67,7 +67,7 @@ fn fill(values: &[EntryValue<'_>], compression: Compression, capacity: Capacity)
 
 /// Mixes of values in which blocks wait to be written in every way.
 fn mixes() -> Vec<Vec<EntryValue<'static>>> {
-    use EntryValue::{Deleted, Inline, Large, Medium, Small};
+    use EntryValue::{Blob, Deleted, Inline, Medium, Small};
     let noise: &[u8] =
         Box::leak((0..20_000_u32).flat_map(|i| hash_key(&i.to_be_bytes()).to_be_bytes()).collect());
     let of = |values: &[EntryValue<'static>], count| {
@@ -75,7 +75,7 @@ fn mixes() -> Vec<Vec<EntryValue<'static>>> {
     };
     vec![
         of(&[Deleted], 1000),
-        of(&[Inline(b"12345678"), Large { blob: BlobNumber(1) }], 1000),
+        of(&[Inline(b"12345678"), Blob(BlobNumber(1))], 1000),
         of(&[Medium(&noise[..5000])], 30),
         of(&[Medium(b"")], 300),
         of(&[Small(&noise[..3000])], 30),

@@ -15,7 +15,7 @@ use crate::{FileError, FileOperation, FileSystem, OsFileSystem, PublishError};
 /// A commit whose meta file is still in its directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Generation {
+pub struct CommitRecord {
     /// The sequence number of its meta file.
     pub sequence: SequenceNumber,
     /// The time of the last write to its meta file; `None` if the system does not tell.
@@ -38,7 +38,7 @@ pub struct Generation {
     pub bytes: u64,
 }
 
-impl Generation {
+impl CommitRecord {
     /// Whether the commit only merged. It and the commit before it in the list are one generation:
     /// [`Publisher::rollback`](crate::Publisher::rollback) without a target passes over both, and
     /// [`PublisherOptions::keep_generations`](crate::PublisherOptions::keep_generations) counts
@@ -61,11 +61,11 @@ impl Generation {
         Self::list_in(&OsFileSystem, directory)
     }
 
-    /// As [`Generation::list`], with the caller's file system.
+    /// As [`CommitRecord::list`], with the caller's file system.
     ///
     /// # Errors
     ///
-    /// As [`Generation::list`].
+    /// As [`CommitRecord::list`].
     pub fn list_in(
         file_system: &dyn FileSystem,
         directory: impl AsRef<Path>,
@@ -84,7 +84,7 @@ impl Generation {
                 // A damaged commit, or a meta file that is only a part of one, is no generation. A
                 // commit that cannot be read now may be one.
                 Err(error) => {
-                    if let Ok(error) = error.into_io() {
+                    if let Ok(error) = error.into_transient() {
                         return Err(error.into());
                     }
                 }

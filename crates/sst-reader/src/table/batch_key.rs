@@ -4,7 +4,7 @@ use crate::hash::hash_key;
 
 /// A key to be looked up, its hash, and its place among the keys of the call.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct HashedKey<'k> {
+pub(crate) struct BatchKey<'k> {
     pub(crate) hash: u64,
     pub(crate) key: &'k [u8],
     pub(crate) place: usize,
@@ -20,7 +20,7 @@ const MAX_BUCKET_BITS: u32 = 12;
 /// at most so many as long as there are some 50,000 of them.
 const MAX_BUCKET: u32 = 32;
 
-impl<'k> HashedKey<'k> {
+impl<'k> BatchKey<'k> {
     /// These keys in the order of their hashes. O(n) for evenly spread hashes, else O(n log n).
     pub(crate) fn sorted<K: AsRef<[u8]>>(keys: &'k [K]) -> Vec<Self> {
         let hashed = keys.iter().enumerate().map(|(place, key)| {
@@ -31,7 +31,7 @@ impl<'k> HashedKey<'k> {
     }
 }
 
-fn sorted(mut keys: Vec<HashedKey<'_>>) -> Vec<HashedKey<'_>> {
+fn sorted(mut keys: Vec<BatchKey<'_>>) -> Vec<BatchKey<'_>> {
     if keys.len() >= MIN_SPREAD
         && let Some(sorted) = spread(&keys)
     {
@@ -48,7 +48,7 @@ fn sorted(mut keys: Vec<HashedKey<'_>>) -> Vec<HashedKey<'_>> {
     clippy::cast_possible_truncation,
     reason = "a bucket has at most as many bits as there are counts, a count at most as many keys as there are"
 )]
-fn spread<'k>(keys: &[HashedKey<'k>]) -> Option<Vec<HashedKey<'k>>> {
+fn spread<'k>(keys: &[BatchKey<'k>]) -> Option<Vec<BatchKey<'k>>> {
     if keys.len() >> MAX_BUCKET_BITS >= MAX_BUCKET as usize {
         return None;
     }
@@ -57,7 +57,7 @@ fn spread<'k>(keys: &[HashedKey<'k>]) -> Option<Vec<HashedKey<'k>>> {
     let bits = keys.len().ilog2().min(MAX_BUCKET_BITS);
     let width_bits = u64::BITS - (highest - lowest).leading_zeros();
     let shift = width_bits.saturating_sub(bits);
-    let bucket_of = |key: &HashedKey<'_>| ((key.hash - lowest) >> shift) as usize;
+    let bucket_of = |key: &BatchKey<'_>| ((key.hash - lowest) >> shift) as usize;
     // Of each bucket first how many keys it has, then where the next of them goes.
     let mut next = vec![0_u32; 1 << bits];
     for key in keys {
@@ -97,7 +97,7 @@ mod tests {
         let keys: Vec<_> = hashes
             .iter()
             .enumerate()
-            .map(|(place, hash)| HashedKey { hash: *hash, key: b"key", place })
+            .map(|(place, hash)| BatchKey { hash: *hash, key: b"key", place })
             .collect();
         assert_eq!(spread(&keys).is_some(), is_spread, "{} hashes", hashes.len());
         let sorted = sorted(keys);
@@ -130,7 +130,7 @@ mod tests {
     fn few_keys_are_sorted_too() {
         for count in 0..=MIN_SPREAD {
             let keys: Vec<_> = (0..count).map(|i| i.to_be_bytes()).collect();
-            let sorted = HashedKey::sorted(&keys);
+            let sorted = BatchKey::sorted(&keys);
             assert_eq!(sorted.len(), count);
             assert!(sorted.is_sorted_by_key(|key| key.hash));
             assert!(sorted.iter().all(|key| key.key == keys[key.place]));
