@@ -1,7 +1,7 @@
 //! The digest of the entries of a table, as stated in `expected.json` of the real directories.
 
 use sha2::{Digest, Sha256};
-use sst_reader::{EntryRef, ReadValue, ReadError};
+use sst_reader::{EntryRef, ReadError, ReadValue};
 
 /// SHA-256 over the entries in order. For each entry: the u64 hash, the u32 key length, the key,
 /// then a letter and its operand: `v` with the u32 length and the bytes of the value, `b` with the

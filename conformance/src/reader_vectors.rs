@@ -5,7 +5,7 @@ use sst_amqf::QuotientFilter;
 use sst_format::filter::FilterBytes;
 use sst_format::{SstMeta, TableFlags};
 use sst_reader::{
-    Access, BlockRole, ReadValue, Lookup, ReadError, ReaderOptions, Slice, StaticSortedFile,
+    Access, BlockRole, Lookup, ReadError, ReadValue, ReaderOptions, Slice, StaticSortedFile,
     hash_key,
 };
 

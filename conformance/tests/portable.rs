@@ -21,7 +21,7 @@ use sst_format::current::Current;
 use sst_format::meta_file::{MetaFile, MetaFileParts};
 use sst_format::protection::{BlobRecord, LiveMeta};
 use sst_format::{BlobNumber, SequenceNumber, SstMeta};
-use sst_reader::{BlockCache, ReadValue, Lookup, ReaderOptions, Slice, StaticSortedFile};
+use sst_reader::{BlockCache, Lookup, ReadValue, ReaderOptions, Slice, StaticSortedFile};
 use sst_writer::{Compression, StreamingSstWriter, WriterOptions};
 
 /// Number of entries of each of the [`tables`].

@@ -10,7 +10,7 @@ use std::time::Duration;
 use sst_amqf::QuotientFilter;
 use sst_format::SstMeta;
 use sst_format::limits::MAX_BLOCK_COUNT;
-use sst_reader::{BlockCache, ReadValue, Lookup, ReaderOptions, StaticSortedFile};
+use sst_reader::{BlockCache, Lookup, ReadValue, ReaderOptions, StaticSortedFile};
 use sst_writer::{Compression, StreamingSstWriter, WriterOptions};
 
 use super::name_of;

@@ -9,7 +9,7 @@ use sst_format::content_digest::{CONTENT_DIGEST_LEN, ContentDigest};
 use sst_reader::{Catalog, ReadError, SstSet};
 
 use crate::error::CliError;
-use crate::progress::Progress;
+use crate::progress::ProgressLine;
 use crate::regular::{MAX_TEXT_LEN, read_at_most};
 use crate::store::{is_directory, read_catalog, reader_options};
 use crate::url;
@@ -83,7 +83,7 @@ impl Certificate {
     pub(crate) fn of_catalog(
         catalog: &Catalog,
         family: Option<u32>,
-        bar: impl Fn(u64) -> Progress,
+        bar: impl Fn(u64) -> ProgressLine,
     ) -> Result<Self, ReadError> {
         let mut families: BTreeSet<u32> = catalog.families();
         families.extend(catalog.certificates.iter().map(|known| known.family));
@@ -124,7 +124,7 @@ impl Certificate {
     pub(crate) fn at(
         path: &Path,
         family: Option<u32>,
-        bar: impl Fn(u64) -> Progress,
+        bar: impl Fn(u64) -> ProgressLine,
     ) -> Result<Self, CliError> {
         if is_directory(path)? {
             return Ok(Self::of_catalog(&read_catalog(path)?, family, bar)?);

@@ -36,7 +36,7 @@ impl EndMark {
         self.entries
     }
 
-    /// Adds an entry: its key, and its value unless it is a deletion.
+    /// Adds an entry: its key, and its value unless it is a tombstone.
     ///
     /// The digest is XXH3-64 of the digest before, the hashes of key and value, and the kind.
     pub(crate) fn add(&mut self, key: &[u8], value: Option<&[u8]>) {
@@ -45,7 +45,7 @@ impl EndMark {
 
     /// As [`EndMark::add`], with the hash of the value.
     pub(crate) fn add_hashed(&mut self, key: &[u8], value: Option<u64>) {
-        // A deletion has no value; its kind tells it from an empty one.
+        // A tombstone has no value; its kind tells it from an empty one.
         let (kind, value) = value.map_or((0, 0), |value| (1, value));
         let words = [self.digest, hash_key(key), value, kind];
         let words: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();

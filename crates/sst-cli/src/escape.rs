@@ -7,19 +7,19 @@
 //! |---|---|
 //! | `\t` `\n` `\r` `\\` | tab, line feed, carriage return, backslash |
 //! | `\x00` … `\xff` | this byte |
-//! | `\N` alone, as a value | no value: a deletion |
+//! | `\N` alone, as a value | no value: a tombstone |
 //! | anything else | itself |
 //!
 //! Printing escapes tabs, backslashes, control characters, invisible characters and bytes that are
 //! not UTF-8. So no key or value can control the terminal that shows it. A printed line looks like
-//! a deletion or an end mark (`\end(…)`, see [`EndMark`](crate::end_mark::EndMark)) only if it is
+//! a tombstone or an end mark (`\end(…)`, see [`EndMark`](crate::end_mark::EndMark)) only if it is
 //! one. Reading is less strict. Only these raw bytes must be escaped: a line feed, a carriage
 //! return before a line feed, a tab in a key, a zero byte.
 
 use std::fmt::{self, Write as _};
 use std::io;
 
-/// The text of a deletion in place of a value.
+/// The text of a tombstone in place of a value.
 pub(crate) const DELETED: &str = r"\N";
 
 /// Displays bytes as escaped text.

@@ -91,7 +91,7 @@ impl<W: Write> Output<W> {
 pub(crate) enum PrintedValue<'a> {
     /// The value.
     Value(&'a [u8]),
-    /// A deletion.
+    /// A tombstone.
     Deleted,
     /// A value in a blob file, which is not read: the table is shown without its directory.
     Blob(BlobNumber),

@@ -25,7 +25,7 @@ impl ProgressMode {
         if is_terminal && !json && !quiet { Self::Shown } else { Self::Hidden }
     }
 
-    fn bar(self, len: Option<u64>, template: &str, message: &'static str) -> Progress {
+    fn bar(self, len: Option<u64>, template: &str, message: &'static str) -> ProgressLine {
         let target = match self {
             Self::Shown => ProgressDrawTarget::stderr(),
             Self::Hidden => ProgressDrawTarget::hidden(),
@@ -38,11 +38,11 @@ impl ProgressMode {
         if self == Self::Shown {
             bar.enable_steady_tick(Duration::from_millis(200));
         }
-        Progress { bar }
+        ProgressLine { bar }
     }
 
     /// A bar that counts bytes. It is a spinner if `len` is not known.
-    pub(crate) fn bytes(self, len: Option<u64>, message: &'static str) -> Progress {
+    pub(crate) fn bytes(self, len: Option<u64>, message: &'static str) -> ProgressLine {
         self.bar(
             len,
             match len {
@@ -56,13 +56,13 @@ impl ProgressMode {
     }
 
     /// A bar that counts entries.
-    pub(crate) fn entries(self, len: u64, message: &'static str) -> Progress {
+    pub(crate) fn entries(self, len: u64, message: &'static str) -> ProgressLine {
         let template = "{msg:>10} [{bar:32}] {human_pos:>11} of {human_len} entries, {eta} left";
         self.bar(Some(len), template, message)
     }
 
     /// A bar that counts entries. It is a spinner with a counter if `len` is not known.
-    pub(crate) fn entries_if_known(self, len: Option<u64>, message: &'static str) -> Progress {
+    pub(crate) fn entries_if_known(self, len: Option<u64>, message: &'static str) -> ProgressLine {
         match len {
             Some(len) => self.entries(len, message),
             None => self.bar(None, "{msg:>10} {spinner} {human_pos:>11} entries", message),
@@ -72,11 +72,11 @@ impl ProgressMode {
 
 /// A progress bar. It disappears when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Progress {
+pub(crate) struct ProgressLine {
     bar: ProgressBar,
 }
 
-impl Progress {
+impl ProgressLine {
     /// Advances the bar.
     pub(crate) fn advance(&self, by: u64) {
         self.bar.inc(by);
@@ -108,7 +108,7 @@ impl Progress {
 /// A reader that advances a bar.
 #[derive(Debug)]
 pub(crate) struct ProgressReader<R> {
-    progress: Progress,
+    progress: ProgressLine,
     source: R,
 }
 
@@ -120,7 +120,7 @@ impl<R: Read> Read for ProgressReader<R> {
     }
 }
 
-impl Drop for Progress {
+impl Drop for ProgressLine {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }

@@ -128,7 +128,7 @@ pub(crate) fn choose_family(
 }
 
 /// A table opened by its path.
-pub(crate) struct OpenTable {
+pub(crate) struct TableAtPath {
     /// The table.
     pub(crate) file: StaticSortedFile,
     /// The table's description in its directory; `None` if there is none.
@@ -136,14 +136,14 @@ pub(crate) struct OpenTable {
 }
 
 /// Opens the table at `path`: with its description if its directory has one, otherwise standalone.
-pub(crate) fn open_table(path: &Path, options: &ReaderOptions) -> Result<OpenTable, CliError> {
+pub(crate) fn open_table(path: &Path, options: &ReaderOptions) -> Result<TableAtPath, CliError> {
     // Damage in the other files of the directory must not prevent opening the table.
     if let Some((_, described)) = Catalog::around_table(path, options)? {
         let file = StaticSortedFile::open(path, &described.meta()?, options)?;
-        return Ok(OpenTable { file, described: Some(described) });
+        return Ok(TableAtPath { file, described: Some(described) });
     }
     match StaticSortedFile::open_standalone(path, options) {
-        Ok(file) => Ok(OpenTable { file, described: None }),
+        Ok(file) => Ok(TableAtPath { file, described: None }),
         Err(error) => Err(not_an_sst(path, error)),
     }
 }

@@ -122,8 +122,8 @@ impl Diff {
     pub fn next(&mut self) -> Result<Option<KeyDiff<'_>>, MergeError> {
         let mut buffer = Vec::new();
         if let Some((hash, key)) = self.last.take() {
-            pass(&mut self.old, hash, &key)?;
-            pass(&mut self.new, hash, &key)?;
+            skip_key(&mut self.old, hash, &key)?;
+            skip_key(&mut self.new, hash, &key)?;
             buffer = key;
         }
         while let Some((order, hash)) = self.next_key(&mut buffer)? {
@@ -208,7 +208,7 @@ impl Diff {
 }
 
 /// Passes all entries of a key.
-fn pass(cursor: &mut MergeCursor, hash: u64, key: &[u8]) -> Result<(), MergeError> {
+fn skip_key(cursor: &mut MergeCursor, hash: u64, key: &[u8]) -> Result<(), MergeError> {
     while cursor.current_key()? == Some((hash, key)) {
         cursor.next()?;
     }

@@ -15,11 +15,11 @@ use crate::{Store, StoreError};
 pub(crate) struct Upload {
     store: Store,
     name: String,
-    state: State,
+    state: UploadState,
 }
 
 #[derive(Debug)]
-enum State {
+enum UploadState {
     /// An object of one piece.
     Whole(Bytes),
     /// An object of several pieces, each of which is a part.
@@ -34,8 +34,10 @@ impl Upload {
         is_one_piece: bool,
     ) -> Result<Self, StoreError> {
         let state = match is_one_piece {
-            true => State::Whole(Bytes::new()),
-            false => State::Parts { upload: store.upload(&name).await?, parts: JoinSet::new() },
+            true => UploadState::Whole(Bytes::new()),
+            false => {
+                UploadState::Parts { upload: store.upload(&name).await?, parts: JoinSet::new() }
+            }
         };
         Ok(Self { store: store.clone(), name, state })
     }
@@ -47,8 +49,8 @@ impl Upload {
         permit: OwnedSemaphorePermit,
     ) -> Result<(), StoreError> {
         match &mut self.state {
-            State::Whole(whole) => *whole = bytes,
-            State::Parts { upload, parts } => {
+            UploadState::Whole(whole) => *whole = bytes,
+            UploadState::Parts { upload, parts } => {
                 let part = upload.put_part(PutPayload::from(bytes));
                 parts.spawn(async move {
                     let sent = part.await;
@@ -67,8 +69,8 @@ impl Upload {
     pub(crate) async fn finish(self) -> Result<(), StoreError> {
         let Self { store, name, state } = self;
         match state {
-            State::Whole(bytes) => write_whole(&store, &name, bytes).await,
-            State::Parts { mut upload, mut parts } => {
+            UploadState::Whole(bytes) => write_whole(&store, &name, bytes).await,
+            UploadState::Parts { mut upload, mut parts } => {
                 while let Some(sent) = parts.join_next().await {
                     joined(&store, &name, sent)?;
                 }
@@ -80,7 +82,7 @@ impl Upload {
 
     /// Gives the object up.
     pub(crate) async fn abort(self) {
-        if let State::Parts { mut upload, mut parts } = self.state {
+        if let UploadState::Parts { mut upload, mut parts } = self.state {
             parts.shutdown().await;
             // The first error is reported. The store's own rules remove parts that stay.
             _ = upload.abort().await;

@@ -121,7 +121,9 @@ pub enum ReadError {
     },
     /// A rule that this crate keeps among its own parts is broken: a bug in it, no damage of the
     /// file.
-    #[error("internal error, please report it: while reading {file} this does not hold: {invariant}")]
+    #[error(
+        "internal error, please report it: while reading {file} this does not hold: {invariant}"
+    )]
     Internal {
         /// The file that was read.
         file: FileLabel,

@@ -24,7 +24,7 @@ pub use set::{
 };
 pub use sst_format::monitor::{CancelToken, Cancelled, Meter, Monitor, Phase, Progress};
 pub use table::affected::Affected;
-pub use table::answer::{ReadValue, Lookup};
+pub use table::answer::{Lookup, ReadValue};
 pub use table::cursor::{Cursor, Iter, IterEntry};
 pub use table::entry_ref::EntryRef;
 pub use table::inspect::{BlockInfo, BlockRole, TableInfo};

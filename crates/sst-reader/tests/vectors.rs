@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use sst_format::BlobNumber;
 use sst_reader::{
-    Access, Catalog, ReadValue, Lookup, Monitor, ReaderOptions, SstSet, StaticSortedFile,
+    Access, Catalog, Lookup, Monitor, ReadValue, ReaderOptions, SstSet, StaticSortedFile,
     verify_directory,
 };
 

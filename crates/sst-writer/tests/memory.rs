@@ -106,8 +106,7 @@ fn memory_is_what_the_documentation_says() -> Result<(), WriteError> {
     check(entries(count / 4, 40, |_| EntryValue::Small(&[7; 100])), 0)?;
     check(entries(200, 100_000, one_small), 0)?;
 
-    let blob =
-        |number| EntryValue::Blob(BlobNumber(u32::try_from(number).unwrap_or(u32::MAX)));
+    let blob = |number| EntryValue::Blob(BlobNumber(u32::try_from(number).unwrap_or(u32::MAX)));
     check(entries(count / 10, 40, blob), 8 * count as usize / 10)?;
 
     let medium = vec![1; 16 * MIB];

@@ -60,7 +60,8 @@ enum Mode {
     /// Replace: earlier rows are removed
     Replace,
     /// Add: earlier rows stay, except where a new row has the same key
-    Increment,
+    #[value(alias = "increment")]
+    Append,
 }
 
 /// The reason why a commit was not published.
@@ -83,7 +84,7 @@ enum IngestError {
 struct Report {
     commit: u32,
     records: u64,
-    deletions: u64,
+    tombstones: u64,
     duplicates: u64,
     tables: u64,
     bytes: u64,
@@ -129,7 +130,7 @@ fn publish(input: impl BufRead, layout: &Layout, arguments: &Arguments) -> Resul
     let mut publisher = Publisher::open(&arguments.directory, PublisherOptions::default())?;
     let mode = match arguments.mode {
         Mode::Replace => BulkMode::Replace,
-        Mode::Increment => BulkMode::Append,
+        Mode::Append => BulkMode::Append,
     };
     let options = BulkOptions::default()
         .memory_budget(arguments.memory << 20)
@@ -153,7 +154,7 @@ fn report(summary: &BulkSummary, started: Instant) -> Result<(), IngestError> {
     let report = Report {
         commit: summary.commit.0,
         records: summary.records,
-        deletions: summary.tombstones,
+        tombstones: summary.tombstones,
         duplicates: summary.duplicates,
         tables: summary.tables,
         bytes: summary.file_bytes,

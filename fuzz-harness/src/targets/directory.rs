@@ -11,7 +11,7 @@ use sst_conformance::{TestEntry, TestValue};
 use sst_format::current::Current;
 use sst_format::meta_file::MetaFile;
 use sst_format::meta_head::MetaLimits;
-use sst_reader::{Access, ReadValue, ReadError, ReaderOptions, SstSet, verify_directory};
+use sst_reader::{Access, ReadError, ReadValue, ReaderOptions, SstSet, verify_directory};
 use sst_writer::{Publisher, PublisherOptions, WriterOptions};
 
 use crate::input::Input;

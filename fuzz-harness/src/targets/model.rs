@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use sst_amqf::QuotientFilter;
 use sst_conformance::{SplitMix, TestEntry, TestValue};
-use sst_reader::{BlockCache, ReadValue, Lookup, ReaderOptions, Slice};
+use sst_reader::{BlockCache, Lookup, ReadValue, ReaderOptions, Slice};
 use sst_writer::{Compression, WriterOptions};
 
 use crate::input::Input;

@@ -5,7 +5,7 @@ use byteorder::{BigEndian, ByteOrder};
 use sst_format::block::BlockHeader;
 use sst_format::filter::FilterBytes;
 use sst_format::{SstMeta, TableFlags, TableProtection};
-use sst_reader::{ReadValue, Lookup, Slice, StaticSortedFile, hash_key};
+use sst_reader::{Lookup, ReadValue, Slice, StaticSortedFile, hash_key};
 
 use crate::repair;
 use crate::targets::model::reader_options;

@@ -20,7 +20,7 @@ pub struct Gathering {
 }
 
 /// The commits of the fragments.
-const FRAGMENTS: [&[Step]; 2] = [&[Step::Increment, Step::Tombstones], &[Step::Blobs]];
+const FRAGMENTS: [&[Step]; 2] = [&[Step::Append, Step::Tombstones], &[Step::Blobs]];
 
 impl Gathering {
     /// The fragments' directories, beside the directory that they are gathered into.

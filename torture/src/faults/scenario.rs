@@ -53,7 +53,7 @@ pub struct Scenario {
     pub has_parts: bool,
 }
 
-const HISTORY: [Step; 4] = [Step::Increment, Step::Blobs, Step::Tombstones, Step::OtherFamily];
+const HISTORY: [Step; 4] = [Step::Append, Step::Blobs, Step::Tombstones, Step::OtherFamily];
 
 /// Limits of a meta file that one table of a step meets and two tables exceed.
 fn one_table() -> MetaLimits {
@@ -72,7 +72,7 @@ pub fn publishing() -> Vec<Scenario> {
     let scenario = |before, step| on_top_of(before, Action::Publish(step));
     let mut scenarios = vec![
         Scenario { has_directory: false, ..scenario(&[], Step::Blobs) },
-        scenario(&[], Step::Increment),
+        scenario(&[], Step::Append),
         Scenario { keep: true, ..scenario(&HISTORY, Step::ReplaceAll) },
         Scenario { has_parts: true, ..scenario(&HISTORY[..2], Step::TwoTables) },
     ];

@@ -19,7 +19,7 @@ pub type Content = BTreeMap<(u32, Vec<u8>), Vec<u8>>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// A table with some keys, old and new.
-    Increment,
+    Append,
     /// A table with all keys, which replaces all earlier tables.
     ReplaceAll,
     /// A table with some keys that have blobs.
@@ -40,7 +40,7 @@ pub enum Step {
 
 /// All steps.
 pub const STEPS: [Step; 9] = [
-    Step::Increment,
+    Step::Append,
     Step::ReplaceAll,
     Step::Blobs,
     Step::Tombstones,
@@ -124,7 +124,7 @@ impl Step {
                 vec![rows(number, some(number), none), rows(number, some(number + 1), |i| i == 2)]
             }
             Self::Clear => Vec::new(),
-            Self::Increment | Self::Blobs | Self::Obsolete | Self::OtherFamily | Self::Unused => {
+            Self::Append | Self::Blobs | Self::Obsolete | Self::OtherFamily | Self::Unused => {
                 vec![rows(number, some(number), none)]
             }
         }

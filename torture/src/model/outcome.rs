@@ -4,7 +4,7 @@
 use std::fmt::Debug;
 
 use sst_conformance::{TestEntry, TestValue};
-use sst_reader::{ReadValue, Lookup, ReadError, Slice, StaticSortedFile};
+use sst_reader::{Lookup, ReadError, ReadValue, Slice, StaticSortedFile};
 
 use super::same_key;
 

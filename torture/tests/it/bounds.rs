@@ -6,7 +6,7 @@ use std::fs;
 use sst_format::BlobNumber;
 use sst_format::value_ref::ValueRef;
 use sst_reader::{
-    Access, BlockCache, ReadValue, Lookup, ReadError, ReaderOptions, SstSet, StaticSortedFile,
+    Access, BlockCache, Lookup, ReadError, ReadValue, ReaderOptions, SstSet, StaticSortedFile,
 };
 use sst_torture::allocations::{peak_of, read_limit};
 use sst_torture::collisions::colliding_key;

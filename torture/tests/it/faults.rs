@@ -123,7 +123,7 @@ fn a_load_leaves_no_folder_if_it_cannot_be_listed() {
     let directory = parent.path().join("db");
     let load = Load { spills_elsewhere: true, ..Load::small(BulkMode::Replace) };
     let scenario = Scenario {
-        before: vec![Step::Increment],
+        before: vec![Step::Append],
         has_directory: true,
         action: Action::Load(load),
         keep: false,

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use sst_conformance::{TestEntry, TestValue};
-use sst_reader::{Access, ReadValue, LiveSet, ReadError, ReaderOptions, SstSet};
+use sst_reader::{Access, LiveSet, ReadError, ReadValue, ReaderOptions, SstSet};
 use sst_torture::model::database::{Changes, Database};
 use sst_torture::model::{numbered, reader_options};
 

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use sst_writer::{CancelToken, Monitor};
 
-use crate::progress::Progress;
+use crate::progress::ProgressLine;
 
 /// Exit code of a process that the second Ctrl-C ends: 128 + SIGINT, as shells report it.
 const INTERRUPTED: i32 = 130;
@@ -25,7 +25,7 @@ pub(super) fn monitor() -> Monitor {
 }
 
 /// A monitor that moves a bar of entries and cancels at Ctrl-C.
-pub(super) fn entries_monitor(bar: &Progress) -> Monitor {
+pub(super) fn entries_monitor(bar: &ProgressLine) -> Monitor {
     bar.entries_monitor().cancel(token())
 }
 

@@ -56,7 +56,7 @@ impl LineCounter {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
+enum ParserState {
     /// Before the first byte of a row.
     RowStart,
     CellStart,
@@ -72,7 +72,7 @@ enum State {
 
 /// The row being read.
 struct RowState {
-    state: State,
+    state: ParserState,
     row: Row,
 }
 
@@ -88,17 +88,19 @@ impl<R: BufRead> CsvRows<R> {
             self.is_started = true;
         }
         let row = Row { line: 0, cells: 0, fault: None };
-        let mut at = RowState { state: State::RowStart, row };
-        while at.state != State::RowEnd {
+        let mut at = RowState { state: ParserState::RowStart, row };
+        while at.state != ParserState::RowEnd {
             let buffer = match self.source.fill_buf() {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 buffer => buffer?,
             };
             if buffer.is_empty() {
                 match at.state {
-                    State::RowStart => return Ok(None),
-                    State::Quoted => return Err(InputError::UnclosedQuote { line: at.row.line }),
-                    State::Skip => {}
+                    ParserState::RowStart => return Ok(None),
+                    ParserState::Quoted => {
+                        return Err(InputError::UnclosedQuote { line: at.row.line });
+                    }
+                    ParserState::Skip => {}
                     _ => at.end_cell(sink),
                 }
                 break;
@@ -121,49 +123,49 @@ impl RowState {
     ) -> usize {
         let mut rest = buffer;
         while let [byte, others @ ..] = rest
-            && self.state != State::RowEnd
+            && self.state != ParserState::RowEnd
         {
             let is_line_end = matches!(byte, b'\n' | b'\r');
             match self.state {
-                State::RowStart if is_line_end => lines.count(*byte),
-                State::RowStart => {
+                ParserState::RowStart if is_line_end => lines.count(*byte),
+                ParserState::RowStart => {
                     self.row.line = lines.ended + 1;
-                    self.state = State::CellStart;
+                    self.state = ParserState::CellStart;
                     continue;
                 }
-                State::CellStart if *byte == b'"' => self.state = State::Quoted,
-                State::CellStart => {
-                    self.state = State::Plain;
+                ParserState::CellStart if *byte == b'"' => self.state = ParserState::Quoted,
+                ParserState::CellStart => {
+                    self.state = ParserState::Plain;
                     continue;
                 }
-                State::Quoted if *byte == b'"' => self.state = State::QuoteInQuoted,
-                State::Quoted if is_line_end => {
+                ParserState::Quoted if *byte == b'"' => self.state = ParserState::QuoteInQuoted,
+                ParserState::Quoted if is_line_end => {
                     lines.count(*byte);
                     sink.bytes(self.row.cells, &[*byte]);
                 }
-                State::QuoteInQuoted if *byte == b'"' => {
+                ParserState::QuoteInQuoted if *byte == b'"' => {
                     sink.bytes(self.row.cells, b"\"");
-                    self.state = State::Quoted;
+                    self.state = ParserState::Quoted;
                 }
-                State::QuoteInQuoted | State::Plain if is_line_end => {
+                ParserState::QuoteInQuoted | ParserState::Plain if is_line_end => {
                     self.end_cell(sink);
                     self.end_row(*byte, lines);
                 }
-                State::QuoteInQuoted | State::Plain if *byte == delimiter => {
+                ParserState::QuoteInQuoted | ParserState::Plain if *byte == delimiter => {
                     self.end_cell(sink);
-                    self.state = State::CellStart;
+                    self.state = ParserState::CellStart;
                 }
-                State::QuoteInQuoted => {
+                ParserState::QuoteInQuoted => {
                     self.row.fault.get_or_insert(LineError::TextBehindQuote);
-                    self.state = State::Skip;
+                    self.state = ParserState::Skip;
                 }
-                State::Skip if is_line_end => self.end_row(*byte, lines),
-                State::Quoted | State::Plain | State::Skip => {
+                ParserState::Skip if is_line_end => self.end_row(*byte, lines),
+                ParserState::Quoted | ParserState::Plain | ParserState::Skip => {
                     rest = self.consume_run(rest, delimiter, sink);
                     lines.after_return = false;
                     continue;
                 }
-                State::RowEnd => {}
+                ParserState::RowEnd => {}
             }
             if !is_line_end {
                 lines.after_return = false;
@@ -180,16 +182,16 @@ impl RowState {
         delimiter: u8,
         sink: &mut impl RowSink,
     ) -> &'b [u8] {
-        let special = if self.state == State::Plain { delimiter } else { b'"' };
+        let special = if self.state == ParserState::Plain { delimiter } else { b'"' };
         let ends = |&byte: &u8| byte == special || byte == b'\n' || byte == b'\r';
         let len = match self.state {
-            State::Skip => buffer.iter().position(|byte| matches!(byte, b'\n' | b'\r')),
+            ParserState::Skip => buffer.iter().position(|byte| matches!(byte, b'\n' | b'\r')),
             _ => buffer.iter().position(ends),
         };
         // `len` is at most the length of the buffer, so the split always succeeds.
         let (run, rest) =
             buffer.split_at_checked(len.unwrap_or(buffer.len())).unwrap_or((buffer, &[]));
-        if self.state != State::Skip {
+        if self.state != ParserState::Skip {
             if run.contains(&0) {
                 self.row.fault.get_or_insert(LineError::ZeroByte);
             }
@@ -205,6 +207,6 @@ impl RowState {
 
     fn end_row(&mut self, line_end: u8, lines: &mut LineCounter) {
         lines.count(line_end);
-        self.state = State::RowEnd;
+        self.state = ParserState::RowEnd;
     }
 }

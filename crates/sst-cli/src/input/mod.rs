@@ -38,7 +38,7 @@ use crate::end_mark::EndMark;
 use crate::escape::BadEscape;
 use crate::notation::NotationError;
 #[cfg(feature = "parquet")]
-use crate::progress::Progress;
+use crate::progress::ProgressLine;
 
 use bounded::{AppendError, Bounded};
 pub(crate) use columns::ColumnFault;
@@ -57,7 +57,7 @@ pub(crate) struct InputEntry {
     pub(crate) line: u64,
     /// The key.
     pub(crate) key: Bounded,
-    /// The value; empty for a deletion.
+    /// The value; empty for a tombstone.
     pub(crate) value: InputValue,
     /// Whether the entry deletes its key.
     pub(crate) is_deletion: bool,
@@ -71,7 +71,7 @@ impl InputEntry {
         self.is_deletion = false;
     }
 
-    /// Turns an entry whose value equals the marker of deletions into a deletion.
+    /// Turns an entry whose value equals the marker of tombstones into a tombstone.
     fn delete_if(&mut self, marker: Option<&[u8]>) {
         if marker.is_some_and(|marker| self.value.is(marker)) {
             self.value.clear();
@@ -321,7 +321,7 @@ impl<'a> Input<'a> {
     pub(crate) fn parquet(
         file: File,
         options: &InputArgs,
-        progress: impl FnOnce(u64) -> Progress,
+        progress: impl FnOnce(u64) -> ProgressLine,
     ) -> Result<Self, InputError> {
         let reader = parquet_file::ParquetReader::new(file, options, progress)?;
         Ok(Self { reader: Box::new(reader), expected: None, is_marked: false })

@@ -69,7 +69,7 @@ pub struct KeyBlockShape {
     /// Key length and type of the last entry.
     last: Option<(usize, EntryType)>,
     /// Whether entries differ in key length or type. Such a block cannot take the fixed form.
-    mixed: bool,
+    is_mixed: bool,
 }
 
 /// An entry that has the key length and the type of all entries of its key block.
@@ -120,7 +120,7 @@ impl KeyBlockShape {
             value_refs_len: self.value_refs_len + entry_type.value_ref_len() as u64,
             max_key_len: self.max_key_len.max(key_len),
             last: Some((key_len, entry_type)),
-            mixed: self.mixed || self.last.is_some_and(|last| last != (key_len, entry_type)),
+            is_mixed: self.is_mixed || self.last.is_some_and(|last| last != (key_len, entry_type)),
         };
         if let KeyBlockKind::Variable(hashes) = shape.kind() {
             let stored_hashes = u64::from(self.entry_count) * hashes.stored_len() as u64;
@@ -161,7 +161,7 @@ impl KeyBlockShape {
         entry_type: EntryType,
         limit: KeyBlockLimit,
     ) -> Option<SameShapeEntry> {
-        let is_same_shape = self.last == Some((key_len, entry_type)) && !self.mixed;
+        let is_same_shape = self.last == Some((key_len, entry_type)) && !self.is_mixed;
         if !is_same_shape || key_len > MAX_FIXED_KEY_LEN || self.is_full_for(key_len, limit) {
             return None;
         }
@@ -191,7 +191,7 @@ impl KeyBlockShape {
     /// Key length and type of all entries, if they allow the fixed form.
     #[inline]
     pub(super) fn fixed(&self) -> Option<(u8, EntryType)> {
-        let (key_len, entry_type) = self.last.filter(|_| !self.mixed)?;
+        let (key_len, entry_type) = self.last.filter(|_| !self.is_mixed)?;
         // Keys that are too long for the fixed form have no such length.
         Some((u8::try_from(key_len).ok()?, entry_type))
     }

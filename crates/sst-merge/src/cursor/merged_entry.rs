@@ -53,9 +53,7 @@ impl StoredValue<'_> {
             Self::InTable(
                 EntryValue::Inline(bytes) | EntryValue::Small(bytes) | EntryValue::Medium(bytes),
             ) => bytes.len() as u64,
-            Self::InTable(EntryValue::Deleted | EntryValue::Blob(_)) | Self::InBlob { .. } => {
-                0
-            }
+            Self::InTable(EntryValue::Deleted | EntryValue::Blob(_)) | Self::InBlob { .. } => 0,
         }
     }
 }

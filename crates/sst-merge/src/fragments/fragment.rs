@@ -85,7 +85,7 @@ impl Fragment {
     /// Copies the oldest table that has not been taken into a commit, or writes it anew if it
     /// refers to blobs, whose numbers are part of it. Returns whether it was written anew. A table
     /// without a filter gets one of this kind.
-    pub(super) fn take_next_table(
+    pub(super) fn copy_next_table(
         &mut self,
         commit: &mut Commit<'_>,
         filter: Option<&dyn FilterPolicy>,

@@ -133,7 +133,7 @@ impl<'c, 'p> Gatherer<'c, 'p> {
         let mut info = FragmentInfo::default();
         for meta in &tables {
             info.rewritten +=
-                u64::from(fragment.take_next_table(self.commit, self.filter.as_deref())?);
+                u64::from(fragment.copy_next_table(self.commit, self.filter.as_deref())?);
             info.tables += 1;
             let protection = meta.protection.as_ref();
             let protection = protection.ok_or_else(|| {

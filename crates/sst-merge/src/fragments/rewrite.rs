@@ -36,7 +36,7 @@ impl Target for RewrittenTable<'_, '_, '_> {
         Ok(file_size)
     }
 
-    fn take_blob(
+    fn copy_blob(
         &mut self,
         catalog: &Arc<Catalog>,
         number: BlobNumber,

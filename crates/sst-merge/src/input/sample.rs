@@ -124,7 +124,11 @@ fn window(start: u64, last: u64) -> Vec<SampleWindow> {
 }
 
 /// How many keys a part has.
-fn count_keys(inputs: &Inputs, part: &SampleWindow, duplicates: Duplicates) -> Result<u64, MergeError> {
+fn count_keys(
+    inputs: &Inputs,
+    part: &SampleWindow,
+    duplicates: Duplicates,
+) -> Result<u64, MergeError> {
     let mut cursor = inputs.live(part.hashes.clone(), duplicates)?;
     let mut keys = 0;
     while keys < part.max_keys

@@ -268,12 +268,7 @@ pub(crate) fn compact_tables(
     }
     let info = prepared.publish()?;
     let replaced_tables = merged.len() as u64;
-    Ok(Compaction {
-        report,
-        commit: info.commit,
-        replaced_tables,
-        not_removed: info.not_removed,
-    })
+    Ok(Compaction { report, commit: info.commit, replaced_tables, not_removed: info.not_removed })
 }
 
 /// The output is newer than all tables. So no table may stay that is newer than one of the merged

@@ -64,7 +64,7 @@ impl<T: Target> TableSplitter<T> {
         let (max_entries, max_bytes) = (self.max_entries, self.max_bytes);
         let is_cut = self.next_cut.is_some_and(|cut| hash >= cut);
         if is_cut {
-            self.pass_cuts(hash);
+            self.skip_cuts(hash);
         }
         let is_added = match &mut self.table {
             _ if is_cut => false,
@@ -98,7 +98,7 @@ impl<T: Target> TableSplitter<T> {
 
     /// Goes to the first cut above a hash.
     #[cold]
-    fn pass_cuts(&mut self, hash: u64) {
+    fn skip_cuts(&mut self, hash: u64) {
         self.next_cut = self.cuts.find(|cut| *cut > hash);
     }
 
@@ -132,7 +132,7 @@ impl<T: Target> TableSplitter<T> {
             }
             StoredValue::InTable(value) => value,
             StoredValue::InBlob { number, catalog } => {
-                EntryValue::Blob(self.target.take_blob(catalog, number, key)?)
+                EntryValue::Blob(self.target.copy_blob(catalog, number, key)?)
             }
         })
     }

@@ -25,7 +25,7 @@ pub(crate) trait Target {
     fn finish_table(&mut self, table: Self::Table) -> Result<u64, MergeError>;
 
     /// Makes a blob of an input one of the target's own. Returns the number it has there.
-    fn take_blob(
+    fn copy_blob(
         &mut self,
         catalog: &Arc<Catalog>,
         number: BlobNumber,
@@ -131,7 +131,7 @@ impl Target for CommitTarget<'_, '_> {
         Ok(file_size)
     }
 
-    fn take_blob(
+    fn copy_blob(
         &mut self,
         catalog: &Arc<Catalog>,
         number: BlobNumber,
@@ -188,7 +188,7 @@ impl Target for FileTarget<'_> {
         Ok(file_size)
     }
 
-    fn take_blob(
+    fn copy_blob(
         &mut self,
         _: &Arc<Catalog>,
         _: BlobNumber,

@@ -14,7 +14,7 @@ use crate::MergeError;
 
 self_cell!(
     /// An open table with a cursor in it.
-    struct OpenTable {
+    struct RunTable {
         owner: StaticSortedFile,
         #[covariant]
         dependent: Cursor,
@@ -34,7 +34,7 @@ pub(crate) struct RunCursor {
 
 /// The tables of a run: the open one and those behind it.
 struct OpenRun {
-    table: OpenTable,
+    table: RunTable,
     origin: EntryOrigin,
     /// The stored form of a medium value is read into this.
     buffer: Vec<u8>,
@@ -196,9 +196,9 @@ fn open_table(
     input: &TableInput,
     hashes: &RangeInclusive<u64>,
     options: &ReaderOptions,
-) -> Result<(OpenTable, EntryOrigin), ReadError> {
+) -> Result<(RunTable, EntryOrigin), ReadError> {
     let table = input.open(options)?;
     let origin = EntryOrigin { label: table.label().clone(), catalog: input.catalog().cloned() };
-    let table = OpenTable::try_new(table, |table| table.range(hashes.clone()))?;
+    let table = RunTable::try_new(table, |table| table.range(hashes.clone()))?;
     Ok((table, origin))
 }

@@ -90,7 +90,8 @@ fn a_damaged_or_swapped_blob_is_found_while_it_is_copied() {
     let mut damaged = intact[0].clone();
     *damaged.last_mut().unwrap() ^= 1;
     std::fs::write(&paths[0], &damaged).unwrap();
-    let checksum = |defect: &StoredBlockDefect| matches!(defect, StoredBlockDefect::Checksum { .. });
+    let checksum =
+        |defect: &StoredBlockDefect| matches!(defect, StoredBlockDefect::Checksum { .. });
     assert!(matches!(refused(), PublishError::BadBlob { source, .. } if checksum(&source)));
     std::fs::write(&paths[0], &intact[1]).unwrap();
     std::fs::write(&paths[1], &intact[0]).unwrap();

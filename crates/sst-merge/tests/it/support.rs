@@ -114,9 +114,7 @@ pub(crate) fn write_table(commit: &Commit<'_>, layer: &Layer) -> FinishedTable {
                 Value::Inline(bytes) => EntryValue::Inline(bytes),
                 Value::Small(bytes) => EntryValue::Small(bytes),
                 Value::Medium(bytes) => EntryValue::Medium(bytes),
-                Value::Blob(bytes) => {
-                    EntryValue::Blob(commit.create_blob(bytes).unwrap())
-                }
+                Value::Blob(bytes) => EntryValue::Blob(commit.create_blob(bytes).unwrap()),
             };
             table.add((key, value)).unwrap();
         }

@@ -11,11 +11,11 @@ use crate::{Store, StoreError};
 pub(super) struct Numbers {
     store: Store,
     owner: Owner,
-    state: Mutex<State>,
+    state: Mutex<NumbersState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct NumbersState {
     claims: Vec<Claim>,
     /// The next number, and the last one of its block. `None` without a block.
     rest: Option<(u32, u32)>,

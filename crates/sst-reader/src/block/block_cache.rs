@@ -70,7 +70,7 @@ impl Lifecycle<BlockKey, Resident> for SecondChance {
 
     /// A block that was used since the last look is passed over once.
     fn is_pinned(&self, key: &BlockKey, resident: &Resident) -> bool {
-        resident.slots.take_use(BlockIndex(key.block))
+        resident.slots.clear_use(BlockIndex(key.block))
     }
 
     fn on_evict(&self, (): &mut (), key: BlockKey, resident: Resident) {

@@ -131,7 +131,8 @@ impl Blocks {
             return self.decoder(block).copy(stored).map(Slice::of_block);
         }
         let stored_in_memory = self.stored_in_memory(block);
-        stored_in_memory.ok_or_else(|| ReadError::internal(&self.label, "the blocks lie in the file"))
+        stored_in_memory
+            .ok_or_else(|| ReadError::internal(&self.label, "the blocks lie in the file"))
     }
 
     /// The uncompressed payload of a block. It comes from the first of these places that has it:
@@ -139,9 +140,9 @@ impl Blocks {
     /// file, with all checks.
     #[inline]
     pub(crate) fn payload(&self, block: BlockIndex, fill: Fill) -> Result<Slice<'_>, ReadError> {
-        match self.resident_payload(block) {
+        match self.resident_or_cached(block) {
             Some(payload) => Ok(payload),
-            None => self.cached_or_loaded(block, fill),
+            None => self.load(block, fill),
         }
     }
 
@@ -162,14 +163,6 @@ impl Blocks {
         match self.directory.verified(block) {
             Some(Stored::Raw) => self.stored_in_memory(block),
             Some(Stored::Compressed) | None => None,
-        }
-    }
-
-    #[inline]
-    fn cached_or_loaded(&self, block: BlockIndex, fill: Fill) -> Result<Slice<'_>, ReadError> {
-        match self.cached(block) {
-            Some(cached) => Ok(cached),
-            None => self.load(block, fill),
         }
     }
 
@@ -207,8 +200,8 @@ impl Blocks {
         }
     }
 
-    /// Turns `part`, a part of the result of [`Blocks::resident_bytes`], into a [`Slice`]. `None` if
-    /// it is a part of other bytes.
+    /// Turns `part`, a part of the result of [`Blocks::resident_bytes`], into a [`Slice`]. `None`
+    /// if it is a part of other bytes.
     #[inline(always)]
     pub(crate) fn resident_slice(&self, part: &[u8]) -> Option<Slice<'_>> {
         let again = self.file.as_ref()?.part(
@@ -345,8 +338,8 @@ impl Blocks {
     }
 
     /// Starts to read bytes of an object in a store.
-    pub(super) fn ask_early_bytes(&self, range: Range<usize>) {
-        self.source.ask_early(range.start as u64..range.end as u64);
+    pub(super) fn prefetch_bytes(&self, range: Range<usize>) {
+        self.source.prefetch_pages(range.start as u64..range.end as u64);
     }
 
     /// The length of an object in a store; `None` for other files. A table has less than 4 GiB.

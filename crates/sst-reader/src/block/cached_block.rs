@@ -107,7 +107,7 @@ impl BlockSlots {
     }
 
     /// Whether there was a use of the block since the last call.
-    pub(crate) fn take_use(&self, block: BlockIndex) -> bool {
+    pub(crate) fn clear_use(&self, block: BlockIndex) -> bool {
         self.slot(block).is_some_and(|slot| slot.is_used.swap(false, Ordering::Relaxed))
     }
 
@@ -164,7 +164,7 @@ mod tests {
             assert_eq!(bytes_in(first).unwrap(), bytes);
         }
         assert_eq!(&before.as_ref().unwrap().slice, b"abc");
-        assert!(slots.take_use(first) && !slots.take_use(first));
+        assert!(slots.clear_use(first) && !slots.clear_use(first));
         assert!(slots.get(BlockIndex(2)).is_none());
     }
 }

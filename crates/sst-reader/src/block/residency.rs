@@ -87,13 +87,13 @@ impl Blocks {
         if let Some(map) = self.random_map() {
             let is_missing = || !self.is_verified(block) || touch_waits(map, range.start);
             if let Some(range) = ahead.step(range.end, map.as_slice().len(), is_missing) {
-                map.will_need(range);
+                map.prefetch_pages(range);
             }
         } else if let Some(len) = self.stored_len()
             // Nothing of an object in a store is in memory.
             && let Some(range) = ahead.step(range.end, len, || true)
         {
-            self.ask_early_bytes(range);
+            self.prefetch_bytes(range);
         }
     }
 

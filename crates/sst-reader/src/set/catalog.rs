@@ -24,7 +24,7 @@ use sst_format::meta_head::CommitKind;
 use sst_format::protection::LiveMeta;
 
 use super::CatalogTable;
-use super::identity::{BareStart, Glance};
+use super::directory_stamp::{BareStart, DirectoryStamp};
 use super::loaded_meta::{ListedFile, LoadedMeta};
 use super::paths::path_of;
 use crate::block::source::Files;
@@ -56,7 +56,7 @@ pub struct Catalog {
     /// The live meta files, newest first.
     pub meta_files: Vec<SequenceNumber>,
     /// What a refresh compares.
-    glance: Glance,
+    stamp: DirectoryStamp,
     scope: Scope,
     /// The way to its files.
     files: Files,
@@ -98,27 +98,28 @@ impl Catalog {
 
     /// [`Catalog::read_with`] of the meta files that a scope needs.
     pub(super) fn read_scope(dir: &Path, files: &Files, scope: Scope) -> Result<Self, ReadError> {
-        let seen = Glance::at(dir, files, None)?;
+        let seen = DirectoryStamp::at(dir, files, None)?;
         Self::read_from(dir, seen, files, scope, &[])
     }
 
     /// Reads the directory of `known` again, unless it has the same commit. Meta files that `known`
     /// holds are not read again.
     pub(super) fn read_if_changed(known: &Self) -> Result<Option<Self>, ReadError> {
-        if known.glance_now()? == known.glance {
+        if known.glance_now()? == known.stamp {
             return Ok(None);
         }
         let files = &known.files;
-        let seen = Glance::at(&known.dir, files, None)?;
+        let seen = DirectoryStamp::at(&known.dir, files, None)?;
         Self::read_from(&known.dir, seen, files, known.scope, &known.metas).map(Some)
     }
 
-    /// A glance at the directory as it is now.
-    fn glance_now(&self) -> Result<Glance, ReadError> {
-        Glance::at(&self.dir, &self.files, self.bare_start())
+    /// A stamp at the directory as it is now.
+    fn glance_now(&self) -> Result<DirectoryStamp, ReadError> {
+        DirectoryStamp::at(&self.dir, &self.files, self.bare_start())
     }
 
-    /// Where a glance looks without protection. `None` if there is no live meta file.
+    /// Where the stamp of a directory without protection is read. `None` if there is no live meta
+    /// file.
     fn bare_start(&self) -> Option<BareStart> {
         let newest = self.metas.first()?;
         Some(BareStart { meta_file: newest.sequence, len: newest.start_len })
@@ -127,7 +128,7 @@ impl Catalog {
     /// Reads the commit that was `seen`, or another one that takes its place meanwhile.
     fn read_from(
         dir: &Path,
-        mut seen: Glance,
+        mut seen: DirectoryStamp,
         files: &Files,
         scope: Scope,
         known: &[Arc<LoadedMeta>],
@@ -144,7 +145,7 @@ impl Catalog {
             if !is_doubtful {
                 return read;
             }
-            let now = Glance::at(dir, files, None)?;
+            let now = DirectoryStamp::at(dir, files, None)?;
             if now == seen {
                 return read;
             }
@@ -155,7 +156,7 @@ impl Catalog {
 
     fn read_commit(
         dir: &Path,
-        seen: &Glance,
+        seen: &DirectoryStamp,
         files: &Files,
         scope: Scope,
         known: &[Arc<LoadedMeta>],
@@ -167,8 +168,8 @@ impl Catalog {
             read_present(dir, current.sequence, files)?
         };
         let newest = metas.first();
-        let glance = match newest {
-            Some(newest) => glance_at_loaded(seen, newest),
+        let stamp = match newest {
+            Some(newest) => stamp_of_loaded(seen, newest),
             None => seen.clone(),
         };
         // In a directory without protection the newest meta file may be of an earlier commit, whose
@@ -186,7 +187,7 @@ impl Catalog {
             tables,
             certificates: own.map_or_else(Vec::new, |own| own.certificates.clone()),
             meta_files: metas.iter().map(|meta| meta.sequence).collect(),
-            glance,
+            stamp,
             scope,
             files: files.clone(),
             blobs: Arc::new(BlobRecords::new(metas.clone(), Vec::new())),
@@ -198,7 +199,7 @@ impl Catalog {
     /// was put in the place of this one. `None` if there is no live meta file.
     #[must_use]
     pub const fn identity(&self) -> Option<CommitIdentity> {
-        self.glance.commit()
+        self.stamp.commit()
     }
 
     /// How many bytes of meta files have been read so far: those that opening took, and the
@@ -252,7 +253,7 @@ impl Catalog {
     /// Checksums tell in a protected directory, when its blocks are read.
     pub(super) fn opened<T>(&self, file: Result<T, ReadError>) -> Result<T, ReadError> {
         let file = file.map_err(|error| self.outdated_or(error))?;
-        if self.is_protected || self.glance_now()? == self.glance {
+        if self.is_protected || self.glance_now()? == self.stamp {
             return Ok(file);
         }
         let label = FileLabel::new(&self.dir);
@@ -277,7 +278,7 @@ impl Catalog {
         }
         let file = error.file().clone();
         match self.glance_now() {
-            Ok(now) if now != self.glance => {
+            Ok(now) if now != self.stamp => {
                 let (commit, current) = (self.commit, now.current.sequence);
                 crate::telemetry::outdated(file.path(), commit, current);
                 ReadError::Outdated { file, commit, current }
@@ -295,10 +296,12 @@ impl Catalog {
     }
 }
 
-/// A glance at a directory whose newest live meta file has been read.
-fn glance_at_loaded(seen: &Glance, newest: &LoadedMeta) -> Glance {
+/// The stamp of a directory whose newest live meta file has been read.
+fn stamp_of_loaded(seen: &DirectoryStamp, newest: &LoadedMeta) -> DirectoryStamp {
     match newest.identity {
-        Some(identity) if seen.current.is_protected => Glance::protected(seen.current, identity),
+        Some(identity) if seen.current.is_protected => {
+            DirectoryStamp::protected(seen.current, identity)
+        }
         _ => {
             let file = newest.source.identity.clone();
             seen.clone().with_bare_meta_file(newest.sequence, newest.start_checksum, file)
@@ -417,7 +420,7 @@ impl fmt::Debug for Catalog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Catalog")
             .field("dir", &self.dir)
-            .field("commit", &self.glance.commit())
+            .field("commit", &self.stamp.commit())
             .field("kind", &self.kind)
             .field("tables", &self.tables)
             .field("certificates", &self.certificates)

@@ -32,7 +32,7 @@ pub struct CatalogTable {
     /// Tells whether the table of another commit is this one.
     pub(super) identity: TableIdentity,
     /// The checksum of the start of the meta file; `None` with protection.
-    pub(super) bare_start: Option<u32>,
+    pub(super) bare_start_checksum: Option<u32>,
     /// The meta file.
     pub(super) source: Arc<MetaSource>,
     /// Empty if it has none.
@@ -124,8 +124,8 @@ impl CatalogTable {
     pub(super) fn is_same_file(&self, other: &Self) -> bool {
         self.identity == other.identity
             && self.family == other.family
-            && self.bare_start == other.bare_start
-            && (self.bare_start.is_none() || self.source.identity == other.source.identity)
+            && self.bare_start_checksum == other.bare_start_checksum
+            && (self.bare_start_checksum.is_none() || self.source.identity == other.source.identity)
     }
 }
 
@@ -164,7 +164,7 @@ impl CatalogTable {
             record,
             protection: None,
             identity: TableIdentity::new(&record, None),
-            bare_start: Some(0),
+            bare_start_checksum: Some(0),
             source: Arc::new(MetaSource::of_bytes(label, Vec::new())),
             filter: MetaRange::Held(0..0),
         }

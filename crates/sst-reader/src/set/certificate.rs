@@ -7,7 +7,7 @@ use sst_format::meta_head::HashRange;
 use super::paths::path_of;
 use super::{Catalog, SstSet};
 use crate::{
-    Cancelled, Corruption, ReadValue, FileLabel, Meter, Monitor, Phase, Progress, ReadError,
+    Cancelled, Corruption, FileLabel, Meter, Monitor, Phase, Progress, ReadError, ReadValue,
 };
 
 /// SHA-256 of the concatenation of some pieces.

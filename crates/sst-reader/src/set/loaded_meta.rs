@@ -111,7 +111,7 @@ impl LoadedMeta {
                 &table.record,
                 Some((table.entry_count, table.headers.checksum())),
             ),
-            bare_start: None,
+            bare_start_checksum: None,
             source: Arc::clone(&source),
             filter: MetaRange::Area(table.filter),
             protection: Some(ProtectedParts {
@@ -153,7 +153,7 @@ impl LoadedMeta {
         let start = seen.get(..start_len).ok_or_else(not_within)?;
         let section = meta.protection();
         let start_checksum = crc32fast::hash(start);
-        let bare_start = section.is_none().then_some(start_checksum);
+        let bare_start_checksum = section.is_none().then_some(start_checksum);
         let identity = section.map(|_| CommitIdentity::of_last_bytes(sequence, seen));
         let identity = identity.transpose().map_err(|error| ReadError::corrupt(label, error))?;
         let described = meta.described().map_err(|error| ReadError::corrupt(label, error))?;
@@ -171,7 +171,7 @@ impl LoadedMeta {
                 family: meta.family(),
                 record,
                 identity: TableIdentity::new(&record, content),
-                bare_start,
+                bare_start_checksum,
                 source: Arc::clone(&source),
                 filter: MetaRange::Held(filter),
                 protection: protection.map(|parts| ProtectedParts {

@@ -6,11 +6,11 @@ use std::collections::hash_map::Entry;
 use super::SstSet;
 use super::filter_matrix::FilterMatrix;
 use super::layer::Layer;
-use super::set_table::OpenTable;
+use super::set_table::TableInUse;
 use super::statistics::Tally;
 use crate::table::batch_key::BatchKey;
 use crate::table::hit_predictor::HitPredictor;
-use crate::table::multi_get::{AskedKey, Pipeline};
+use crate::table::lookup_pipeline::{AskedKey, LookupPipeline};
 use crate::{FileLabel, Lookup, ReadError, Slice};
 
 /// Keys whose filters are asked at the same time.
@@ -201,11 +201,11 @@ impl SstSet {
             let table = number.and_then(|number| layer.tables().get(number));
             let table = table.ok_or_else(|| self.no_such_table())?;
             match table.open(self.opening(), tally)? {
-                OpenTable::Kept(file) => {
+                TableInUse::Kept(file) => {
                     let filter = if is_late { table.filter(self.opening())? } else { None };
                     asked.extend(run.iter().map(|(_, key)| AskedKey::new(file, *key, filter)));
                 }
-                OpenTable::Shared(file) => {
+                TableInUse::Shared(file) => {
                     let keys = run.iter().map(|(_, key)| *key);
                     file.lookup_each(keys, |place, found| {
                         answer(place, found.map(Lookup::into_owned));
@@ -213,7 +213,7 @@ impl SstSet {
                 }
             }
         }
-        let unexpected = Pipeline::default().lookup(&asked, &mut answer);
+        let unexpected = LookupPipeline::default().lookup(&asked, &mut answer);
         tally.tables_asked += passed.len() as u64;
         all_hit &= unexpected == 0;
         predictor.learn_of_many(passed.len(), all_hit);
@@ -290,7 +290,7 @@ impl SstSet {
         for run in passed.chunk_by(|(one, _), (next, _)| one == next) {
             let table = run.first().and_then(|(number, _)| layer.tables().get(*number));
             let table = table.ok_or_else(|| self.no_such_table())?;
-            if let OpenTable::Kept(file) = table.open(self.opening(), tally)?
+            if let TableInUse::Kept(file) = table.open(self.opening(), tally)?
                 && file.blocks().is_mostly_new()
             {
                 keys.clear();

@@ -36,7 +36,7 @@ impl OpenFiles {
             let Some(front) = clock.pop_front() else { break };
             // A table that no set holds any more is closed already.
             let Some(other) = front.upgrade() else { continue };
-            let is_in_use = other.take_used() || Arc::ptr_eq(&other, table);
+            let is_in_use = other.clear_use() || Arc::ptr_eq(&other, table);
             if is_in_use {
                 clock.push_back(front);
             } else {

@@ -1,7 +1,7 @@
 //! Walking a set as pairs of key and value.
 
 use super::{SetIter, SstSet};
-use crate::{ReadValue, FileLabel, IterEntry, ReadError, Slice};
+use crate::{FileLabel, IterEntry, ReadError, ReadValue, Slice};
 
 /// Iterator over the live entries of a set as pairs of key and value, in (hash, key) order: blobs
 /// are read, and tombstones hide. It ends after the first error.

@@ -7,10 +7,10 @@ use sst_format::BlobNumber;
 
 use super::SstSet;
 use super::layer::Layer;
-use super::set_table::OpenTable;
+use super::set_table::TableInUse;
 use super::statistics::Tally;
 use crate::table::matches::NextMatch;
-use crate::{ReadValue, ReadError, Slice, hash_key};
+use crate::{ReadError, ReadValue, Slice, hash_key};
 
 /// Iterator over the values of one key: those of the newest table first, each table's in the order
 /// in which they were written. It ends after the first error. See [`SstSet::get_all`].
@@ -31,7 +31,7 @@ pub struct SetMatches<'s, 'k> {
 
 /// The place in a table.
 struct TableMatches<'s> {
-    table: OpenTable<'s>,
+    table: TableInUse<'s>,
     next: NextMatch<'s>,
 }
 
@@ -114,8 +114,8 @@ impl<'s> SetMatches<'s, '_> {
         self.tally.tables_asked += 1;
         let table = table.open(opening, &mut self.tally)?;
         let next = match &table {
-            OpenTable::Kept(table) => table.first_match(self.hash, self.key)?,
-            OpenTable::Shared(table) => {
+            TableInUse::Kept(table) => table.first_match(self.hash, self.key)?,
+            TableInUse::Shared(table) => {
                 table.first_match(self.hash, self.key)?.map(NextMatch::into_owned)
             }
         };
@@ -132,8 +132,8 @@ impl<'s> SetMatches<'s, '_> {
 impl<'s> TableMatches<'s> {
     fn step(&mut self, hash: u64, key: &[u8]) -> Result<Option<ReadValue<Slice<'s>>>, ReadError> {
         match &self.table {
-            OpenTable::Kept(table) => self.next.step(table, hash, key),
-            OpenTable::Shared(table) => {
+            TableInUse::Kept(table) => self.next.step(table, hash, key),
+            TableInUse::Shared(table) => {
                 let value = self.next.step(table, hash, key)?;
                 Ok(value.map(|value| value.map(Slice::into_owned)))
             }

@@ -50,7 +50,7 @@ enum Slot {
 }
 
 /// An open table, for as long as it is looked at.
-pub(super) enum OpenTable<'s> {
+pub(super) enum TableInUse<'s> {
     Kept(&'s StaticSortedFile),
     Shared(Arc<StaticSortedFile>),
 }
@@ -177,8 +177,8 @@ impl SetTable {
         }
         tally.tables_asked += 1;
         match self.open(opening, tally)? {
-            OpenTable::Kept(file) => file.lookup_unfiltered(hash, key),
-            OpenTable::Shared(file) => file.lookup_unfiltered(hash, key).map(Lookup::into_owned),
+            TableInUse::Kept(file) => file.lookup_unfiltered(hash, key),
+            TableInUse::Shared(file) => file.lookup_unfiltered(hash, key).map(Lookup::into_owned),
         }
     }
 
@@ -187,18 +187,18 @@ impl SetTable {
         &self,
         opening: Opening<'_>,
         tally: &mut Tally,
-    ) -> Result<OpenTable<'_>, ReadError> {
+    ) -> Result<TableInUse<'_>, ReadError> {
         match &self.opened.file {
             Slot::Kept(file) => match file.get() {
-                Some(file) => Ok(OpenTable::Kept(file)),
-                None => self.open_kept(file, opening, tally).map(OpenTable::Kept),
+                Some(file) => Ok(TableInUse::Kept(file)),
+                None => self.open_kept(file, opening, tally).map(TableInUse::Kept),
             },
             Slot::Bounded { file, used } => match Guard::into_inner(file.load()) {
                 Some(file) => {
                     mark(used);
-                    Ok(OpenTable::Shared(file))
+                    Ok(TableInUse::Shared(file))
                 }
-                None => self.open_bounded(file, used, opening, tally).map(OpenTable::Shared),
+                None => self.open_bounded(file, used, opening, tally).map(TableInUse::Shared),
             },
         }
     }
@@ -254,7 +254,7 @@ impl OpenedTable {
     }
 
     /// Whether it was used since the last call.
-    pub(super) fn take_used(&self) -> bool {
+    pub(super) fn clear_use(&self) -> bool {
         match &self.file {
             Slot::Kept(_) => true,
             Slot::Bounded { used, .. } => used.swap(false, Ordering::Relaxed),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use self_cell::self_cell;
 
-use super::set_table::OpenTable;
+use super::set_table::TableInUse;
 use crate::{Cursor, EntryRef, IterEntry, ReadError, StaticSortedFile};
 
 self_cell!(
@@ -43,12 +43,12 @@ impl OwningCursor {
 impl<'s> TableCursor<'s> {
     /// A cursor over the entries of `table` whose hashes are in `hashes`.
     pub(super) fn new(
-        table: OpenTable<'s>,
+        table: TableInUse<'s>,
         hashes: RangeInclusive<u64>,
     ) -> Result<Self, ReadError> {
         match table {
-            OpenTable::Kept(table) => table.range(hashes).map(Self::Borrowing),
-            OpenTable::Shared(table) => {
+            TableInUse::Kept(table) => table.range(hashes).map(Self::Borrowing),
+            TableInUse::Shared(table) => {
                 OwningCursor::try_new(table, |table| table.range(hashes)).map(Self::Owning)
             }
         }

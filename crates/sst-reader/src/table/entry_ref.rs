@@ -74,10 +74,12 @@ impl<'c> EntryRef<'c> {
             ValueRef::Deleted => ReadValue::Deleted,
             ValueRef::Blob(number) => ReadValue::Blob(number),
             ValueRef::Inline(value) => ReadValue::Value(value),
-            ValueRef::Medium(block) => ReadValue::Value(match table.blocks().resident_bytes(block) {
-                Some(value) => value,
-                None => values.enter(table.blocks(), block, ValueKind::Medium, Fill::Bypass)?,
-            }),
+            ValueRef::Medium(block) => {
+                ReadValue::Value(match table.blocks().resident_bytes(block) {
+                    Some(value) => value,
+                    None => values.enter(table.blocks(), block, ValueKind::Medium, Fill::Bypass)?,
+                })
+            }
             ValueRef::Small { block, len, offset } => {
                 let blocks = table.blocks();
                 let values = values.enter(blocks, block, ValueKind::Small, Fill::Bypass)?;

@@ -23,7 +23,7 @@ use crate::block::memory::prefetch_around;
 use crate::block::slice::Slice;
 use crate::error::ReadError;
 use crate::hash::hash_key;
-use crate::table::answer::{ReadValue, Lookup};
+use crate::table::answer::{Lookup, ReadValue};
 use crate::table::entered_blocks::{EnteredBlocks, ValueKind};
 use crate::table::hit_predictor::HitPredictor;
 use crate::table::key_index::{Estimate, KeyIndex, NO_BLOCK};
@@ -43,11 +43,11 @@ const COMPARE_REACH: u32 = 8;
 /// Where the entry of a key is likely to be.
 pub(crate) struct Located<'a> {
     pub(crate) estimate: Estimate,
-    place: Place<'a>,
+    key_block: KeyBlockState<'a>,
 }
 
 /// Where its key block is.
-enum Place<'a> {
+enum KeyBlockState<'a> {
     /// In the file, which is in memory, and was checked before: its shape and its entries.
     Checked(FixedShape, &'a [u8]),
     /// In the file, which is in memory: its payload, of which only the checksum was checked.
@@ -60,15 +60,15 @@ impl<'a> Located<'a> {
     /// The key block, if it is of fixed size and nothing has to be read or decompressed for it.
     #[inline(always)]
     fn key_block(&self) -> Option<FixedKeyBlock<'a>> {
-        match self.place {
-            Place::Checked(shape, entries) => shape.attach(entries),
-            Place::Verified(payload) => FixedKeyBlock::peek(payload),
-            Place::Elsewhere => None,
+        match self.key_block {
+            KeyBlockState::Checked(shape, entries) => shape.attach(entries),
+            KeyBlockState::Verified(payload) => FixedKeyBlock::peek(payload),
+            KeyBlockState::Elsewhere => None,
         }
     }
 
     /// The first entry with this hash and key, if it is near the place where it is estimated to be,
-    /// in a block of which nothing has to be read or decompressed. `None` says nothing.
+    /// in a block of which nothing has to be read or decompressed. `None` means unknown.
     #[inline(always)]
     pub(crate) fn entry_near(&self, hash: u64, key: &[u8]) -> Option<KeyEntry<'a>> {
         entry_near(self.key_block()?, &self.estimate, hash, key)
@@ -76,25 +76,17 @@ impl<'a> Located<'a> {
 
     /// Whether the key block was checked before, and is in memory.
     pub(crate) const fn is_checked(&self) -> bool {
-        matches!(self.place, Place::Checked(..))
+        matches!(self.key_block, KeyBlockState::Checked(..))
     }
 
-    /// What a search in a block that is looked at once more knows.
-    const fn nearness(&self) -> Nearness {
-        match self.place {
-            Place::Checked(..) | Place::Verified(_) => Nearness::Far,
-            Place::Elsewhere => Nearness::Unknown,
+    /// Whether [`Located::entry_near`] could compare the entries near the estimate. Then a later
+    /// search need not compare them again.
+    const fn was_compared(&self) -> bool {
+        match self.key_block {
+            KeyBlockState::Checked(..) | KeyBlockState::Verified(_) => true,
+            KeyBlockState::Elsewhere => false,
         }
     }
-}
-
-/// How far an entry is from where it was estimated to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Nearness {
-    /// It was not looked for yet.
-    Unknown,
-    /// It is not near.
-    Far,
 }
 
 impl StaticSortedFile {
@@ -184,7 +176,7 @@ impl StaticSortedFile {
             predictor.learn(false);
             return Ok(None);
         }
-        let found = self.lookup_in_block(&located.estimate, hash, key, located.nearness())?;
+        let found = self.lookup_in_block(&located.estimate, hash, key, located.was_compared())?;
         if found == Lookup::NotFound {
             predictor.learn(false);
         }
@@ -201,16 +193,16 @@ impl StaticSortedFile {
     #[inline(always)]
     pub(crate) fn located_now(&self, hash: u64) -> Located<'_> {
         let estimate = self.key_index().estimate(hash);
-        let place = self.place_of(&estimate);
-        match place {
-            Place::Checked(shape, entries) => {
+        let key_block = self.key_block_state(&estimate);
+        match key_block {
+            KeyBlockState::Checked(shape, entries) => {
                 let at = estimate.position.of(shape.entry_count()) as usize * shape.stride();
                 prefetch_around::<PREFETCH_REACH>(entries, at);
                 if !shape.entry_type().is_inline() {
                     self.blocks().prefetch_handles(estimate.value_block);
                 }
             }
-            Place::Verified(payload) => {
+            KeyBlockState::Verified(payload) => {
                 // The start of the key block, and the cache lines around the estimate.
                 let at = estimate.position.of_len(payload.len());
                 prefetch_around::<PREFETCH_REACH>(payload, at);
@@ -218,23 +210,23 @@ impl StaticSortedFile {
                 self.blocks().prefetch_handles(estimate.value_block);
             }
             // The handles of the blocks in which the value is likely to be.
-            Place::Elsewhere => self.blocks().prefetch_handles(estimate.value_block),
+            KeyBlockState::Elsewhere => self.blocks().prefetch_handles(estimate.value_block),
         }
-        Located { estimate, place }
+        Located { estimate, key_block }
     }
 
     /// Where the key block of an estimate is.
     #[inline(always)]
-    fn place_of(&self, estimate: &Estimate) -> Place<'_> {
+    fn key_block_state(&self, estimate: &Estimate) -> KeyBlockState<'_> {
         if estimate.is_corrected
             && let Some((shape, entries)) = self.key_index().checked(estimate.number)
             && let Some(entries) = self.blocks().file_bytes(entries)
         {
-            return Place::Checked(shape, entries);
+            return KeyBlockState::Checked(shape, entries);
         }
         match self.blocks().resident_bytes(estimate.block) {
-            Some(payload) => Place::Verified(payload),
-            None => Place::Elsewhere,
+            Some(payload) => KeyBlockState::Verified(payload),
+            None => KeyBlockState::Elsewhere,
         }
     }
 
@@ -260,11 +252,11 @@ impl StaticSortedFile {
         sst_format::planted!("far-entry-missed" => if located.estimate.is_corrected {
             return Ok(Lookup::NotFound);
         });
-        self.lookup_in_block(&located.estimate, hash, key, located.nearness())
+        self.lookup_in_block(&located.estimate, hash, key, located.was_compared())
     }
 
     /// Steps 3 and 4 in a block that is ready to be used where it lies, if the entry is near the
-    /// place where it is estimated to be. `None` says nothing.
+    /// place where it is estimated to be. `None` means unknown.
     #[inline(always)]
     fn lookup_near<'a>(
         &'a self,
@@ -307,7 +299,7 @@ impl StaticSortedFile {
         estimate: &Estimate,
         hash: u64,
         key: &[u8],
-        nearness: Nearness,
+        was_compared: bool,
     ) -> Result<Lookup<'_>, ReadError> {
         let block = estimate.block;
         self.check_estimate(estimate)?;
@@ -315,9 +307,9 @@ impl StaticSortedFile {
             self.prefetch_values(estimate);
         }
         let payload = self.blocks().payload(block, Fill::Cache)?;
-        let near = match nearness {
-            Nearness::Unknown => near_entry(&payload, estimate, hash, key),
-            Nearness::Far => None,
+        let near = match was_compared {
+            true => None,
+            false => near_entry(&payload, estimate, hash, key),
         };
         let entry = match near {
             Some(near) => near,

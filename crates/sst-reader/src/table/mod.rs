@@ -2,18 +2,18 @@
 
 pub(crate) mod affected;
 pub(crate) mod answer;
+pub(crate) mod batch_key;
 mod checked_block;
 mod correction;
 pub(crate) mod cursor;
 pub(crate) mod entered_blocks;
 pub(crate) mod entry_ref;
-pub(crate) mod batch_key;
 pub(crate) mod hit_predictor;
 pub(crate) mod inspect;
 pub(crate) mod key_index;
 pub(crate) mod lookup;
+pub(crate) mod lookup_pipeline;
 pub(crate) mod matches;
-pub(crate) mod multi_get;
 pub(crate) mod search;
 pub(crate) mod static_sorted_file;
 mod value_guess;

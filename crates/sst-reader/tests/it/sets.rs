@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sst_format::file_name::FileKind;
 use sst_reader::{
-    Access, Corruption, ReadValue, LiveSet, ReadError, ReaderOptions, Slice, SstSet, hash_key,
+    Access, Corruption, LiveSet, ReadError, ReadValue, ReaderOptions, Slice, SstSet, hash_key,
 };
 
 use crate::support::{Commit, Directory, Entry, Table, Value, numbered, small};

@@ -6,7 +6,7 @@ use sst_amqf::QuotientFilter;
 use sst_format::BlobNumber;
 use sst_format::value_ref::ValueRef;
 use sst_reader::{
-    Access, BlockCache, BlockRole, ReadValue, Lookup, Monitor, ReaderOptions, SstSet,
+    Access, BlockCache, BlockRole, Lookup, Monitor, ReadValue, ReaderOptions, SstSet,
     StaticSortedFile, hash_key,
 };
 

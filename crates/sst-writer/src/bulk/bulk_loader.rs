@@ -15,7 +15,7 @@ use super::refused::RefusedRecord;
 use super::resolver::DuplicateKey;
 use super::shared::Shared;
 use super::unnumbered_blobs::{BlobNumbers, UnnumberedBlob};
-use super::write_phase::{Outcome, WritePhase};
+use super::write_phase::{LoadOutcome, WritePhase};
 use crate::file::FileError;
 use crate::invariant::{BrokenInvariant, OrBroken};
 use crate::{Commit, Entry, Phase, Publisher};
@@ -287,11 +287,11 @@ fn number_blobs(commit: &Commit<'_>, shared: &Shared) -> Result<Vec<NumberedBlob
 fn adopt_files(
     commit: &mut Commit<'_>,
     shared: &Shared,
-    outcome: Outcome,
+    outcome: LoadOutcome,
     blobs: Vec<NumberedBlob>,
     totals: Totals,
 ) -> Result<BulkSummary, BulkError> {
-    let Outcome { written, left_out, refused, .. } = outcome;
+    let LoadOutcome { written, left_out, refused, .. } = outcome;
     if written.entries + left_out + refused.count != totals.records {
         let rule = "each record of a load is written, a duplicate, or refused";
         return Err(BrokenInvariant::new(rule).into());

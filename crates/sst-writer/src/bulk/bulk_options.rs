@@ -15,7 +15,7 @@ pub enum BulkMode {
     /// It replaces them: afterwards the family (key space) holds only the entries of this load.
     #[default]
     Replace,
-    /// It keeps them below the new tables: a loaded entry, or a loaded deletion, hides the earlier
+    /// It keeps them below the new tables: a loaded entry, or a loaded tombstone, hides the earlier
     /// entries of its key.
     Append,
 }

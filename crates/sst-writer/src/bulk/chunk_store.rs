@@ -71,11 +71,11 @@ pub(super) struct ChunkStore {
     budget: Budget,
     /// Spill files. Each handle writes to one of them.
     files: Vec<SpillFile>,
-    state: Mutex<State>,
+    state: Mutex<ChunkState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct ChunkState {
     buckets: Vec<Bucket>,
     /// Unused buffers of `chunk_len` bytes.
     free: Vec<Vec<u8>>,
@@ -89,7 +89,7 @@ struct State {
 
 impl ChunkStore {
     pub(super) fn new(budget: Budget, files: Vec<SpillFile>) -> Self {
-        let state = State {
+        let state = ChunkState {
             buckets: (0..BUCKETS).map(|_| Bucket::default()).collect(),
             free: Vec::new(),
             in_use: 0,
@@ -192,7 +192,7 @@ impl ChunkStore {
     /// Takes back the buffer of a chunk without records.
     pub(super) fn give_back(&self, buffer: Vec<u8>) -> Result<(), BulkError> {
         if buffer.capacity() > 0 {
-            self.lock().take_back(buffer, self.budget.chunk_len)?;
+            self.lock().reclaim(buffer, self.budget.chunk_len)?;
         }
         Ok(())
     }
@@ -233,7 +233,7 @@ impl ChunkStore {
         Ok(mem::take(self.lock().buckets.get_mut(bucket).or_broken(ALL_BUCKETS)?))
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ChunkState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -244,7 +244,7 @@ fn empty_buffer(len: usize) -> Result<Vec<u8>, BulkError> {
     Ok(buffer)
 }
 
-impl State {
+impl ChunkState {
     /// Takes chunks out of memory, from the last buckets first. Those are written last, so the
     /// first buckets may never have to be read back.
     fn take_resident(&mut self, len: usize) -> Result<Vec<(usize, Chunk)>, BulkError> {
@@ -268,7 +268,7 @@ impl State {
         Ok(taken)
     }
 
-    fn take_back(&mut self, mut buffer: Vec<u8>, chunk_len: usize) -> Result<(), BrokenInvariant> {
+    fn reclaim(&mut self, mut buffer: Vec<u8>, chunk_len: usize) -> Result<(), BrokenInvariant> {
         if buffer.capacity() == chunk_len {
             buffer.clear();
             self.free.push(buffer);

@@ -10,10 +10,10 @@ pub enum Duplicates {
     #[default]
     Newest,
     /// All of them, which `get_all` finds. In a load they are in the order of their input
-    /// positions, and a deletion removes the records before it. In a merge, those of newer tables
+    /// positions, and a tombstone removes the records before it. In a merge, those of newer tables
     /// come first, down to a tombstone.
     Keep,
-    /// None: a key with more than one record or entry, deletions included, is an error, and nothing
-    /// is published.
+    /// None: a key with more than one record or entry, tombstones included, is an error, and
+    /// nothing is published.
     Error,
 }

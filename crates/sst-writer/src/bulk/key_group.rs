@@ -3,12 +3,12 @@
 use super::duplicates::Duplicates;
 use super::input_position::InputPosition;
 
-/// Decides for each record of one key whether it is kept. The records come deletions first, then in
-/// the order of their input positions.
+/// Decides for each record of one key whether it is kept. The records come tombstones first, then
+/// in the order of their input positions.
 #[derive(Debug)]
 pub(super) struct KeyGroup {
     policy: Duplicates,
-    /// Input position of the last deletion.
+    /// Input position of the last tombstone.
     deletion: Option<InputPosition>,
     /// Input position of the value that is kept if no later one follows.
     held: Option<InputPosition>,
@@ -36,7 +36,7 @@ pub(super) enum Tail {
     Nothing,
     /// The held record.
     Held,
-    /// A deletion with this input position.
+    /// A tombstone with this input position.
     Deletion(InputPosition),
 }
 
@@ -106,7 +106,7 @@ impl KeyGroup {
 mod tests {
     use super::*;
 
-    /// Returns the positions of the values written, whether a deletion comes last, and the number
+    /// Returns the positions of the values written, whether a tombstone comes last, and the number
     /// of records left out.
     fn resolve(policy: Duplicates, records: &[(u64, bool)]) -> (Vec<u64>, bool, u64) {
         let mut sorted = records.to_vec();

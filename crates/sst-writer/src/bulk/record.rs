@@ -5,7 +5,7 @@
 //! | varint | stream |
 //! | varint | position |
 //! | varint | length of the key |
-//! | varint | 0 deletion, 1 blob, 2 detached value, otherwise 3 + length of the value |
+//! | varint | 0 tombstone, 1 blob, 2 detached value, otherwise 3 + length of the value |
 //! | … | the key |
 //! | … | the value; the 8 bytes of a blob's ticket; the 20 bytes of a detached value's location |
 //!
@@ -66,7 +66,7 @@ impl<'a> Record<'a> {
         (self.key.len() + value_len) as u64
     }
 
-    /// The order of records with one hash: by key, then deletions first, then by input position.
+    /// The order of records with one hash: by key, then tombstones first, then by input position.
     /// Records with the same input position are ordered by their values, so that the order is
     /// always defined.
     pub(super) fn order(&self, other: &Self) -> Ordering {
@@ -113,10 +113,10 @@ impl<'a> Record<'a> {
     /// if there is no whole record, which would be a bug: spilled chunks have a checksum.
     #[inline]
     pub(super) fn decode(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
-        let (stream, rest) = take_varint(bytes)?;
-        let (position, rest) = take_varint(rest)?;
-        let (key_len, rest) = take_varint(rest)?;
-        let (code, rest) = take_varint(rest)?;
+        let (stream, rest) = read_varint(bytes)?;
+        let (position, rest) = read_varint(rest)?;
+        let (key_len, rest) = read_varint(rest)?;
+        let (code, rest) = read_varint(rest)?;
         // A length that no address reaches is longer than the bytes.
         let (key, rest) = rest.split_at_checked(usize::try_from(key_len).ok()?)?;
         let (value, rest) = match code {
@@ -126,7 +126,7 @@ impl<'a> Record<'a> {
                 (RecordValue::Blob(u64::from_be_bytes(*ticket)), rest)
             }
             2 => {
-                let (value, rest) = take_detached(rest)?;
+                let (value, rest) = read_detached(rest)?;
                 (RecordValue::Detached(value), rest)
             }
             _ => {
@@ -159,7 +159,7 @@ impl RecordValue<'_> {
     }
 }
 
-fn take_detached(bytes: &[u8]) -> Option<(DetachedValue, &[u8])> {
+fn read_detached(bytes: &[u8]) -> Option<(DetachedValue, &[u8])> {
     let (file, rest) = bytes.split_first_chunk()?;
     let (offset, rest) = rest.split_first_chunk()?;
     let (len, rest) = rest.split_first_chunk()?;
@@ -183,7 +183,7 @@ fn put_varint(out: &mut Vec<u8>, mut number: u64) {
 }
 
 #[inline(always)]
-fn take_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+fn read_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let (&first, mut rest) = bytes.split_first()?;
     let mut number = u64::from(first & 0x7f);
     let mut last = first;

@@ -25,11 +25,11 @@ pub(super) struct SpillLocation {
 pub(super) struct SpillFile {
     file_system: Arc<dyn FileSystem>,
     directory: Arc<Path>,
-    state: RwLock<State>,
+    state: RwLock<SpillState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct SpillState {
     file: Option<Box<dyn NewFile>>,
     end: u64,
 }
@@ -45,7 +45,7 @@ impl SpillFile {
         let len = u32::try_from(bytes.len()).map_err(|_| BulkError::Internal("long piece"))?;
         let checksum = crc32fast::hash(bytes);
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        let State { file, end } = &mut *state;
+        let SpillState { file, end } = &mut *state;
         let file = match file {
             Some(file) => file,
             None => {

@@ -48,9 +48,9 @@ impl TablePlan {
         Self { range_bits, max_entries, max_bytes }
     }
 
-    /// Number of parts that can be written in parallel. Each part is a whole number of tables and
+    /// Number of shares that can be written in parallel. Each share is a whole number of tables and
     /// of buckets.
-    pub(super) const fn parts(&self) -> usize {
+    pub(super) const fn shares(&self) -> usize {
         let bits = if self.range_bits < BUCKET_BITS { self.range_bits } else { BUCKET_BITS };
         1 << bits
     }
@@ -66,13 +66,13 @@ impl TablePlan {
     }
 }
 
-/// Writes the entries of one part into one table after the other.
+/// Writes the entries of one share into one table after the other.
 pub(super) struct TableSequence<'a> {
     shared: &'a Shared,
     plan: TablePlan,
     numbers: &'a BlobNumbers,
     options: WriterOptions,
-    open: Option<OpenTable>,
+    open: Option<UnfinishedTable>,
     last_hash: Option<u64>,
     is_stopped: bool,
     detached: Vec<u8>,
@@ -81,7 +81,7 @@ pub(super) struct TableSequence<'a> {
 }
 
 /// The table being written.
-struct OpenTable {
+struct UnfinishedTable {
     writer: StreamingSstWriter<StagingFile>,
     range: u64,
     bytes: u64,
@@ -174,7 +174,7 @@ impl<'a> TableSequence<'a> {
             return self.add_to_open(entry, len);
         }
         if is_run && error.is_capacity() || matches!(error, WriteError::RunTooLong { .. }) {
-            // The run goes on, because a shorter key or a deletion may still fit.
+            // The run goes on, because a shorter key or a tombstone may still fit.
             self.refused
                 .add(RefusedRecord { input_position: record.input_position, source: error });
             return Ok(());
@@ -188,7 +188,7 @@ impl<'a> TableSequence<'a> {
             Some(open) => open,
             None => {
                 let file = self.shared.staging_file()?;
-                self.open.insert(OpenTable {
+                self.open.insert(UnfinishedTable {
                     writer: StreamingSstWriter::new(file, self.options.clone()),
                     range: self.plan.range_of(entry.hash),
                     bytes: 0,
@@ -206,7 +206,7 @@ impl<'a> TableSequence<'a> {
     }
 
     #[inline]
-    fn is_full(&self, open: &OpenTable, hash: u64, len: u64) -> bool {
+    fn is_full(&self, open: &UnfinishedTable, hash: u64, len: u64) -> bool {
         self.plan.range_of(hash) != open.range
             || open.writer.entry_count() >= self.plan.max_entries
             || open.bytes.saturating_add(len) > self.plan.max_bytes
@@ -269,8 +269,8 @@ mod tests {
             assert_eq!(plan(records, bytes, 1000, 10_000).range_bits, bits, "{records} {bytes}");
         }
         assert_eq!(plan(u64::MAX, u64::MAX, 0, 0).range_bits, MAX_RANGE_BITS);
-        assert_eq!(plan(u64::MAX, 0, 1, 1).parts(), 256);
-        assert_eq!(plan(1 << 20, 0, 1 << 19, 1).parts(), 4);
+        assert_eq!(plan(u64::MAX, 0, 1, 1).shares(), 256);
+        assert_eq!(plan(1 << 20, 0, 1 << 19, 1).shares(), 4);
     }
 
     #[test]

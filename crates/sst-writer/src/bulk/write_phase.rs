@@ -19,7 +19,7 @@ use crate::Phase;
 /// Number of records after which a thread checks whether to go on.
 const RECORDS_BETWEEN_CHECKS: u64 = 4096;
 
-/// Sorts all buckets and writes them to tables, part by part. A part is a whole number of tables
+/// Sorts all buckets and writes them to tables, share by share. A share is a whole number of tables
 /// and of buckets.
 pub(super) struct WritePhase<'a> {
     shared: &'a Shared,
@@ -27,24 +27,24 @@ pub(super) struct WritePhase<'a> {
     totals: Totals,
     numbers: &'a BlobNumbers,
     sort_len: usize,
-    next_part: AtomicUsize,
+    next_share: AtomicUsize,
     /// A thread has failed, so the other threads stop.
     is_over: AtomicBool,
     done_records: AtomicU64,
     done_bytes: AtomicU64,
 }
 
-/// The result of one part, or of all parts.
+/// The result of one share, or of all shares.
 #[derive(Debug, Default)]
-pub(super) struct Outcome {
+pub(super) struct LoadOutcome {
     pub(super) written: WrittenTables,
     pub(super) left_out: u64,
     pub(super) duplicate: Option<DuplicateKey>,
     pub(super) refused: RefusedRecords,
 }
 
-/// The number of a part, and its result.
-type PartOutcome = (usize, Result<Outcome, BulkError>);
+/// The number of a share, and its result.
+type ShareOutcome = (usize, Result<LoadOutcome, BulkError>);
 
 impl<'a> WritePhase<'a> {
     /// Keeps in memory only as many chunks as there is room for while writing.
@@ -54,7 +54,7 @@ impl<'a> WritePhase<'a> {
         numbers: &'a BlobNumbers,
     ) -> Result<Self, BulkError> {
         let plan = TablePlan::new(totals, &shared.options);
-        let threads = shared.options.threads.clamp(1, plan.parts());
+        let threads = shared.options.threads.clamp(1, plan.shares());
         let budget = WriteBudget::new(
             shared.store.budget(),
             threads,
@@ -69,64 +69,68 @@ impl<'a> WritePhase<'a> {
             totals,
             numbers,
             sort_len: budget.sort_len,
-            next_part: AtomicUsize::new(0),
+            next_share: AtomicUsize::new(0),
             is_over: AtomicBool::new(false),
             done_records: AtomicU64::new(0),
             done_bytes: AtomicU64::new(0),
         })
     }
 
-    /// Writes all parts.
-    pub(super) fn run(self) -> Result<Outcome, BulkError> {
-        let threads = self.shared.options.threads.clamp(1, self.plan.parts());
-        let mut parts: Vec<PartOutcome> = thread::scope(|scope| {
+    /// Writes all shares.
+    pub(super) fn run(self) -> Result<LoadOutcome, BulkError> {
+        let threads = self.shared.options.threads.clamp(1, self.plan.shares());
+        let mut shares: Vec<ShareOutcome> = thread::scope(|scope| {
             let workers: Vec<_> =
-                (1..threads).map(|_| scope.spawn(|| self.write_parts())).collect();
-            let mut parts = self.write_parts();
+                (1..threads).map(|_| scope.spawn(|| self.write_shares())).collect();
+            let mut shares = self.write_shares();
             for worker in workers {
                 // A panic comes from the caller's code, in a filter or a callback, so it is passed
                 // on to the caller.
-                parts.extend(worker.join().unwrap_or_else(|panic| resume_unwind(panic)));
+                shares.extend(worker.join().unwrap_or_else(|panic| resume_unwind(panic)));
             }
-            parts
+            shares
         });
-        // A part that was abandoned because of another part's error comes last: its own error tells
-        // nothing.
-        let is_given_up = |outcome: &Result<_, _>| matches!(outcome, Err(BulkError::Failed));
-        parts.sort_by_key(|(part, outcome)| (is_given_up(outcome), *part));
-        let mut all = Outcome::default();
-        for (_, outcome) in parts {
+        // A share that was abandoned because of another share's error comes last: its own error
+        // tells nothing.
+        let was_abandoned = |outcome: &Result<_, _>| matches!(outcome, Err(BulkError::Failed));
+        shares.sort_by_key(|(share, outcome)| (was_abandoned(outcome), *share));
+        let mut all = LoadOutcome::default();
+        for (_, outcome) in shares {
             all.join(outcome?);
         }
         Ok(all)
     }
 
-    /// Writes parts until none is left.
-    fn write_parts(&self) -> Vec<PartOutcome> {
+    /// Writes shares until none is left.
+    fn write_shares(&self) -> Vec<ShareOutcome> {
         let mut sorted = SortedBucket::default();
         let mut outcomes = Vec::new();
         let mut guard = OverOnPanic { is_over: &self.is_over, is_armed: true };
         while !self.is_over.load(Ordering::Acquire) {
-            let part = self.next_part.fetch_add(1, Ordering::Relaxed);
-            if part >= self.plan.parts() {
+            let share = self.next_share.fetch_add(1, Ordering::Relaxed);
+            if share >= self.plan.shares() {
                 break;
             }
-            let outcome = self.write_part(part, &mut sorted);
+            let outcome = self.write_share(share, &mut sorted);
             if outcome.is_err() {
                 self.is_over.store(true, Ordering::Release);
             }
-            outcomes.push((part, outcome));
+            outcomes.push((share, outcome));
         }
         guard.is_armed = false;
         outcomes
     }
 
-    fn write_part(&self, part: usize, sorted: &mut SortedBucket) -> Result<Outcome, BulkError> {
+    fn write_share(
+        &self,
+        share: usize,
+        sorted: &mut SortedBucket,
+    ) -> Result<LoadOutcome, BulkError> {
         let tables = TableSequence::new(self.shared, self.plan, self.numbers);
         let resolver = Resolver::new(tables, self.shared.options.duplicates);
         let mut sink = CountingSink { phase: self, resolver, done: Totals::default() };
-        let buckets = BUCKETS / self.plan.parts();
-        for bucket in part * buckets..(part + 1) * buckets {
+        let buckets = BUCKETS / self.plan.shares();
+        for bucket in share * buckets..(share + 1) * buckets {
             let bucket = self.shared.store.take(bucket)?;
             if bucket.load_len() > self.sort_len as u64 {
                 RunMerge::new(self.shared, bucket, self.sort_len, sorted)?.emit_to(&mut sink)?;
@@ -147,7 +151,7 @@ impl<'a> WritePhase<'a> {
         let written = std::mem::take(&mut tables.written);
         let refused = std::mem::take(&mut tables.refused);
         let Resolver { left_out, duplicate, .. } = resolver;
-        Ok(Outcome { written, left_out, duplicate, refused })
+        Ok(LoadOutcome { written, left_out, duplicate, refused })
     }
 
     fn count(&self, done: Totals) {
@@ -157,7 +161,7 @@ impl<'a> WritePhase<'a> {
     }
 }
 
-impl Outcome {
+impl LoadOutcome {
     fn join(&mut self, other: Self) {
         self.written.tables.extend(other.written.tables);
         self.written.entries += other.written.entries;

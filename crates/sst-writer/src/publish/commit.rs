@@ -52,7 +52,7 @@ pub struct Commit<'p> {
     replaces_all: bool,
     /// The earlier commit that this one makes live again; `None` if it continues the newest one.
     rollback_to: Option<DirectoryState>,
-    outcome: Outcome,
+    outcome: CommitState,
 }
 
 /// Where the entries of a table of a commit come from.
@@ -67,7 +67,7 @@ pub enum TableOrigin {
 
 /// The state of a commit, which decides about its files when it is dropped.
 #[derive(Clone, Copy, Debug)]
-enum Outcome {
+enum CommitState {
     /// It is not visible: its files are removed.
     Open,
     /// `CURRENT` may or may not name it: its files may be needed, and stay.
@@ -120,7 +120,7 @@ impl<'p> Commit<'p> {
             kind: None,
             replaces_all: false,
             rollback_to: None,
-            outcome: Outcome::Open,
+            outcome: CommitState::Open,
         }
     }
 
@@ -408,9 +408,9 @@ impl Drop for Commit<'_> {
     fn drop(&mut self) {
         self.files.end();
         match self.outcome {
-            Outcome::Open => self.remove_files(),
-            Outcome::Unknown => self.files.keep_marker(),
-            Outcome::Published => {
+            CommitState::Open => self.remove_files(),
+            CommitState::Unknown => self.files.keep_marker(),
+            CommitState::Published => {
                 self.files.remove_all_but(self.publisher.present());
             }
         }

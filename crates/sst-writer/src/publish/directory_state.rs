@@ -15,7 +15,7 @@ use sst_format::protection::BlobRecord;
 use sst_format::{FormatError, SequenceNumber};
 
 use crate::publish::del_files;
-use crate::publish::meta_state::{DescriptionSize, MetaState, OpenFile, meta_path};
+use crate::publish::meta_state::{DescriptionSize, MetaReader, MetaState, meta_path};
 use crate::{FileSystem, PublishError};
 
 /// The meta files of a commit. The default is the state of a directory before its first commit.
@@ -103,7 +103,7 @@ impl DirectoryState {
         let Some(newest) = self.metas.last() else { return Ok(()) };
         let path = meta_path(directory, newest.sequence);
         let changed = || PublishError::Changed { path: path.clone() };
-        let file = match OpenFile::open(file_system, &path) {
+        let file = match MetaReader::open(file_system, &path) {
             Err(error) if error.source.kind() == io::ErrorKind::NotFound => return Err(changed()),
             file => file?,
         };
@@ -376,7 +376,7 @@ pub(crate) fn read_current(
     directory: &Path,
 ) -> Result<Option<Current>, PublishError> {
     let path = directory.join(CURRENT_FILE_NAME);
-    let file = match OpenFile::open(file_system, &path) {
+    let file = match MetaReader::open(file_system, &path) {
         Ok(file) => file,
         Err(error) if error.source.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.into()),

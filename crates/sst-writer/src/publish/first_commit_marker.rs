@@ -40,12 +40,18 @@ enum MarkerState {
 impl FirstCommitMarker {
     /// The missing marker of a directory without a commit and without files of commits.
     pub(crate) fn new(directory: &Path) -> Self {
-        Self { path: directory.join(FIRST_COMMIT_FILE_NAME), state: Mutex::new(MarkerState::Missing) }
+        Self {
+            path: directory.join(FIRST_COMMIT_FILE_NAME),
+            state: Mutex::new(MarkerState::Missing),
+        }
     }
 
     /// The durable marker of a directory without a commit, whose files stay.
     pub(crate) fn pinned(directory: &Path) -> Self {
-        Self { path: directory.join(FIRST_COMMIT_FILE_NAME), state: Mutex::new(MarkerState::Pinned) }
+        Self {
+            path: directory.join(FIRST_COMMIT_FILE_NAME),
+            state: Mutex::new(MarkerState::Pinned),
+        }
     }
 
     /// The lock guards one plain value, so a panic under it breaks nothing.

@@ -119,7 +119,7 @@ impl MetaState {
         sequence: SequenceNumber,
     ) -> Result<Self, PublishError> {
         let path = meta_path(directory, sequence);
-        let file = OpenFile::open(file_system, &path)?;
+        let file = MetaReader::open(file_system, &path)?;
         let state = match file.head(sequence)? {
             Some(state) => state,
             None => Self::parse(&file.read(0..file.len)?, sequence, &path)?,
@@ -247,14 +247,14 @@ impl TableState {
 }
 
 /// A file that is open for reading.
-pub(crate) struct OpenFile<'a> {
+pub(crate) struct MetaReader<'a> {
     file: Box<dyn StoredFile>,
     /// Its length in bytes.
     pub(crate) len: u64,
     path: &'a Path,
 }
 
-impl<'a> OpenFile<'a> {
+impl<'a> MetaReader<'a> {
     pub(crate) fn open(file_system: &dyn FileSystem, path: &'a Path) -> Result<Self, FileError> {
         let error = |error| FileError::at(path, FileOperation::Read)(error);
         let file = file_system.open(path).map_err(error)?;

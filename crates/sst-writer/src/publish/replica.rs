@@ -17,7 +17,7 @@ use crate::publish::directory_state::DirectoryState;
 use crate::publish::first_commit_marker::{FirstCommitMarker, FIRST_COMMIT_FILE_NAME};
 use crate::publish::commit_record::numbered_files;
 use crate::publish::locked_directory::LockedDirectory;
-use crate::publish::meta_state::{OpenFile, meta_path};
+use crate::publish::meta_state::{MetaReader, meta_path};
 use crate::{
     AtomicFile, FileError, FileOperation, FileSystem, PublishError, Publisher, PublisherOptions,
 };
@@ -125,7 +125,7 @@ impl Replica {
         for name in names {
             let path = self.path(name);
             if is_file(&*self.file_system, &path)? {
-                present.push((name, OpenFile::open(&*self.file_system, &path)?.len));
+                present.push((name, MetaReader::open(&*self.file_system, &path)?.len));
             }
         }
         Ok(present)
@@ -237,7 +237,7 @@ impl Replica {
             blobs.map(|blob| (SequenceNumber(blob.number.0), FileKind::Blob, blob.file_size));
         for (sequence, kind, len) in tables.chain(blobs) {
             let path = self.path(FileName { sequence, kind });
-            if OpenFile::open(&*self.file_system, &path)?.len != len {
+            if MetaReader::open(&*self.file_system, &path)?.len != len {
                 return Err(PublishError::NotAsWritten { path });
             }
         }

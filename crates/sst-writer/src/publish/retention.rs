@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use sst_format::file_name::{FileKind, FileName};
 
-use crate::publish::directory_state::DirectoryState;
 use crate::publish::commit_record::older_metas;
+use crate::publish::directory_state::DirectoryState;
 use crate::publish::meta_state::meta_path;
 use crate::{FileError, FileSystem, PublishError, PublisherOptions};
 

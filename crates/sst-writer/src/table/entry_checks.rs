@@ -60,7 +60,7 @@ impl EntryChecks {
 
     /// Counts an accepted entry.
     #[inline]
-    pub(crate) const fn accepted(&mut self, hash: u64) {
+    pub(crate) const fn count(&mut self, hash: u64) {
         if self.entry_count == 0 {
             self.min_hash = hash;
         }
@@ -76,7 +76,7 @@ impl EntryChecks {
 
     /// Checks the length of a key.
     #[inline]
-    pub(crate) fn key_len(&self, len: usize) -> Result<(), WriteError> {
+    pub(crate) fn check_key_len(&self, len: usize) -> Result<(), WriteError> {
         if len > MAX_KEY_LEN {
             return Err(WriteError::KeyTooLong { entry: self.entry_count, len });
         }
@@ -86,7 +86,7 @@ impl EntryChecks {
     /// Checks that an entry comes after the last one, which is also the last in `pending`. Returns
     /// whether their hashes are equal.
     #[inline]
-    pub(crate) fn order(
+    pub(crate) fn check_order(
         &self,
         hash: u64,
         key: &[u8],
@@ -124,7 +124,7 @@ impl EntryChecks {
 
     /// Checks the length of a value against its class. Returns the type of its entry.
     #[inline]
-    pub(crate) fn value_class(&self, value: EntryValue<'_>) -> Result<EntryType, WriteError> {
+    pub(crate) fn check_value_class(&self, value: EntryValue<'_>) -> Result<EntryType, WriteError> {
         let entry = self.entry_count;
         match value {
             EntryValue::Inline(value) => match EntryType::inline(value.len()) {
@@ -147,7 +147,7 @@ impl EntryChecks {
     /// Checks that readers will search the entry under its hash: they compute the hash from the key
     /// if it is not stored.
     #[inline(always)]
-    pub(crate) fn hash(&self, key: StatedKey<'_>) -> Result<(), WriteError> {
+    pub(crate) fn check_hash(&self, key: StatedKey<'_>) -> Result<(), WriteError> {
         if key.is_proven { Ok(()) } else { self.compare_hash(key.hash, key.key) }
     }
 

@@ -17,12 +17,12 @@ pub(crate) mod table_builder;
 pub(crate) mod write_error;
 pub(crate) mod writer_options;
 
+pub use crate::codec::StoredBlockDefect;
 pub use description::write_description;
 pub use entry::{Entry, EntryValue, HashedEntry, HashedKey, ValueTooLarge, hash_key};
 pub use entry_digester::TableDigest;
 pub use finished::Finished;
 pub use short_key::ShortKey;
 pub use streaming_sst_writer::{StreamingSstWriter, write_static_sorted_file};
-pub use crate::codec::StoredBlockDefect;
 pub use write_error::WriteError;
 pub use writer_options::{Compression, WriterOptions};

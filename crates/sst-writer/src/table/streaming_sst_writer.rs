@@ -104,7 +104,7 @@ impl<S: Sink> StreamingSstWriter<S> {
     /// [`WriteError`], whose groups say whether the writer can go on. Every error but one of the
     /// output is found before anything changes.
     pub fn add(&mut self, entry: impl Entry) -> Result<(), WriteError> {
-        let (key, value) = stated(&self.table, &mut self.key, &entry)?;
+        let (key, value) = stated_key(&self.table, &mut self.key, &entry)?;
         self.table.add(key, value)
     }
 
@@ -119,7 +119,7 @@ impl<S: Sink> StreamingSstWriter<S> {
     ///
     /// As [`StreamingSstWriter::add`].
     pub fn add_if_room(&mut self, entry: impl Entry) -> Result<bool, WriteError> {
-        let (key, value) = stated(&self.table, &mut self.key, &entry)?;
+        let (key, value) = stated_key(&self.table, &mut self.key, &entry)?;
         self.table.add_if_room(key, value)
     }
 
@@ -173,7 +173,7 @@ impl<S: Sink> fmt::Debug for StreamingSstWriter<S> {
 /// Key and value of an entry. All code of the caller runs here, before anything changes, because it
 /// may panic.
 #[inline(always)]
-fn stated<'e, S: Sink>(
+fn stated_key<'e, S: Sink>(
     table: &TableBuilder<S>,
     buffer: &'e mut Vec<u8>,
     entry: &'e impl Entry,

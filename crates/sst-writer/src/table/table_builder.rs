@@ -122,7 +122,7 @@ impl<S: Sink> TableBuilder<S> {
         if !self.add_same_shape(key, value)? {
             self.add_checked(key, value)?;
         }
-        self.added(key, value)
+        self.count_and_digest(key, value)
     }
 
     /// See [`StreamingSstWriter::add_if_room`](crate::StreamingSstWriter::add_if_room).
@@ -138,14 +138,14 @@ impl<S: Sink> TableBuilder<S> {
         // The short way is only open where there is room.
         if !self.add_same_shape(key, value)? {
             // An entry that no table can hold is an error, not a lack of room.
-            self.checks.key_len(key.key.len())?;
-            self.checks.value_class(value)?;
+            self.checks.check_key_len(key.key.len())?;
+            self.checks.check_value_class(value)?;
             if !self.has_room_for(key.hash, key.key.len(), value) {
                 return Ok(false);
             }
             self.add_checked(key, value)?;
         }
-        self.added(key, value)?;
+        self.count_and_digest(key, value)?;
         Ok(true)
     }
 
@@ -160,7 +160,11 @@ impl<S: Sink> TableBuilder<S> {
 
     /// Writes what an entry that was just added has completed.
     #[inline(always)]
-    fn added(&mut self, key: StatedKey<'_>, value: EntryValue<'_>) -> Result<(), WriteError> {
+    fn count_and_digest(
+        &mut self,
+        key: StatedKey<'_>,
+        value: EntryValue<'_>,
+    ) -> Result<(), WriteError> {
         if self.digester.is_some() {
             self.digest(key.key, value)?;
         }
@@ -216,7 +220,7 @@ impl<S: Sink> TableBuilder<S> {
             return Ok(false);
         }
         if key_bytes.len() <= HASH_THRESHOLD {
-            self.checks.hash(key)?;
+            self.checks.check_hash(key)?;
         }
         self.guaranteed_free -= needed;
         boundaries.commit_same_shape(same_shape);
@@ -235,9 +239,9 @@ impl<S: Sink> TableBuilder<S> {
     /// Adds any entry, with all checks.
     fn add_checked(&mut self, key: StatedKey<'_>, value: EntryValue<'_>) -> Result<(), WriteError> {
         let StatedKey { hash, key: key_bytes, .. } = key;
-        self.checks.key_len(key_bytes.len())?;
-        let repeats_hash = self.checks.order(hash, key_bytes, &self.key_blocks.pending)?;
-        let entry_type = self.checks.value_class(value)?;
+        self.checks.check_key_len(key_bytes.len())?;
+        let repeats_hash = self.checks.check_order(hash, key_bytes, &self.key_blocks.pending)?;
+        let entry_type = self.checks.check_value_class(value)?;
         let boundaries = &self.key_blocks.boundaries;
         let placement = match boundaries.place(repeats_hash, key_bytes.len(), entry_type) {
             Ok(placement) => placement,
@@ -246,7 +250,7 @@ impl<S: Sink> TableBuilder<S> {
         // The longest key of a block never gets shorter, so a block that stores hashes now will
         // store them.
         if placement.shape.max_key_len() <= HASH_THRESHOLD {
-            self.checks.hash(key)?;
+            self.checks.check_hash(key)?;
         }
         self.key_blocks.pending.reserve(key_bytes.len())?;
         let value_ref = self.store_value(value, &placement)?;
@@ -254,7 +258,7 @@ impl<S: Sink> TableBuilder<S> {
         self.key_blocks.boundaries.commit(placement);
         let pushed = self.key_blocks.pending.push(hash, key_bytes, entry_type, value_ref);
         pushed.map_err(|error| self.broken(error))?;
-        self.checks.accepted(hash);
+        self.checks.count(hash);
         if placement.starts_block {
             self.guarded(|table| table.key_blocks.write_ready(&mut table.blocks))?;
         }
@@ -273,7 +277,7 @@ impl<S: Sink> TableBuilder<S> {
     /// See [`StreamingSstWriter::has_room_for`](crate::StreamingSstWriter::has_room_for).
     pub(crate) fn has_room_for(&self, hash: u64, key_len: usize, value: EntryValue<'_>) -> bool {
         let repeats_hash = self.checks.repeats_hash(hash);
-        let Ok(entry_type) = self.checks.value_class(value) else { return false };
+        let Ok(entry_type) = self.checks.check_value_class(value) else { return false };
         self.key_blocks
             .boundaries
             .place(repeats_hash, key_len, entry_type)

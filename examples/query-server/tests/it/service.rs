@@ -127,7 +127,7 @@ fn begin_request(address: &str, body: &str) -> BufReader<TcpStream> {
 fn twenty_commits_go_by_and_no_answer_fails_or_is_mixed() {
     let scratch = tempfile::tempdir().unwrap();
     let directory = scratch.path().join("db");
-    let mut ingest = Process::ingest(&directory, "increment");
+    let mut ingest = Process::ingest(&directory, "append");
     publish(&mut ingest, 0);
     let server = Process::server(&directory);
     let address = address(&server);

@@ -34,7 +34,7 @@ enum Action {
     /// The files of another directory are copied over its own.
     CopyOver,
     Replace,
-    Increment,
+    Append,
     Merge,
 }
 
@@ -43,7 +43,7 @@ const ACTIONS: [Action; 7] = [
     Action::Restore,
     Action::Rebuild,
     Action::Replace,
-    Action::Increment,
+    Action::Append,
     Action::Merge,
     // For readers without a map only.
     Action::CopyOver,
@@ -239,7 +239,7 @@ impl World {
                 Ok(())
             }
             Action::Replace => self.load("replace"),
-            Action::Increment => self.load("append"),
+            Action::Append => self.load("append"),
             Action::Merge => {
                 let live = self.live.display().to_string();
                 must(&self.here, &["merge", &live, "--in-place", "-q"]).map(drop)
@@ -271,7 +271,7 @@ impl Followed<'_> {
             if action == Action::Restore {
                 // The copy has the generation of before. Only another commit on top of it shows
                 // that the reader has come to it.
-                world.act(Action::Increment)?;
+                world.act(Action::Append)?;
             }
             if world.generation != before {
                 let came = reader.comes_to(&[&before, &between, &world.generation]);

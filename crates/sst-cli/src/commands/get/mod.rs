@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::ser::{Serialize, SerializeMap, Serializer};
-use sst_reader::{ReadValue, Lookup, SstSet, StaticSortedFile, hash_key};
+use sst_reader::{Lookup, ReadValue, SstSet, StaticSortedFile, hash_key};
 
 use super::Context;
 use crate::error::CliError;

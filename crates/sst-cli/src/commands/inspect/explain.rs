@@ -17,7 +17,7 @@ use sst_format::value_ref::ValueRef;
 use sst_format::{BlockIndex, FormatError, Structure};
 use sst_reader::{RangedFile, ReadError, StaticSortedFile, hash_key};
 
-use super::{InspectArgs, DumpSubject};
+use super::{DumpSubject, InspectArgs};
 use crate::commands::Context;
 use crate::error::CliError;
 use crate::exit::Exit;

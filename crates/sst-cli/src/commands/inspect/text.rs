@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use indicatif::{HumanBytes, HumanCount};
 
-use super::report::{Filter, TableParts, Report, Table};
+use super::report::{Filter, Report, Table, TableParts};
 use crate::error::CliError;
 use crate::output::{Output, counted};
 use crate::text_table::{Align, TextTable, bar, percent, ratio};

@@ -105,8 +105,8 @@ pub(crate) struct LoadOutputArgs {
     #[arg(long, value_enum, default_value_t = Mode::Replace)]
     pub(crate) mode: Mode,
 
-    /// Short for `--mode append`
-    #[arg(long, conflicts_with = "mode")]
+    /// The older name of `--mode append`
+    #[arg(long, hide = true, conflicts_with = "mode")]
     pub(crate) increment: bool,
 
     /// Read, sort and write all entries, report what would be replaced, and publish nothing

@@ -29,7 +29,7 @@ use crate::input::{
     detect, is_named_compressed, name_of,
 };
 use crate::output;
-use crate::progress::{Progress, ProgressMode};
+use crate::progress::{ProgressLine, ProgressMode};
 use crate::store::read_catalog;
 pub(crate) use args::LoadArgs;
 use args::LoadOutputArgs;
@@ -177,7 +177,7 @@ fn load(
 }
 
 fn bulk_options(args: &LoadOutputArgs, cancel: &CancelToken, context: Context) -> BulkOptions {
-    let bar = OnceLock::<Progress>::new();
+    let bar = OnceLock::<ProgressLine>::new();
     let monitor = Monitor::default().cancel(cancel.clone()).progress(move |progress| {
         if let (Phase::Write, Some(total)) = (progress.phase, progress.total_entries) {
             let bar = bar.get_or_init(|| context.progress.entries(total, "write"));

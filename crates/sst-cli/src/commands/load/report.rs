@@ -94,7 +94,7 @@ pub(super) fn report(directory: &Path, it: &Loaded, context: Context) -> Result<
             HumanFloatCount(it.entries_per_second.round()),
         ))?;
         for (number, one, many) in [
-            (it.tombstones, "of them is a deletion", "of them are deletions"),
+            (it.tombstones, "of them is a tombstone", "of them are tombstones"),
             (it.blobs, "value is in its own blob file", "values are in their own blob files"),
             (it.duplicates, "duplicate was dropped", "duplicates were dropped"),
             (it.skipped, "bad line was skipped", "bad lines were skipped"),

@@ -17,13 +17,13 @@ use sst_reader::{
     Catalog, Corruption, Diagnosis, Monitor, ReadError, VerifyReport, verify_directory,
 };
 
-use self::affected::{Lost, LostKeys, DamagedPlace};
+use self::affected::{DamagedPlace, Lost, LostKeys};
 use self::against::Comparison;
 use super::{Context, one_line};
 use crate::error::{CliError, with_causes};
 use crate::exit::Exit;
 use crate::output::{Output, counted};
-use crate::progress::Progress;
+use crate::progress::ProgressLine;
 use crate::store::{is_directory, open_table, read_catalog, reader_options};
 use crate::url;
 
@@ -198,7 +198,7 @@ fn table(args: &VerifyArgs, context: Context) -> Result<Findings, CliError> {
         }
         Err(error) => return Err(error),
     };
-    let progress: Progress = context.progress.bytes(Some(table.file.file_size()), "verify");
+    let progress: ProgressLine = context.progress.bytes(Some(table.file.file_size()), "verify");
     let mut report = table.file.verify(&progress.bytes_monitor())?;
     let is_protected = table.described.is_some_and(|described| described.is_protected());
     let lost = LostKeys::in_table(&table.file, &mut report, args.limit());

@@ -9,10 +9,10 @@ use super::position::Positioned;
 
 /// The content of all members. Zeros after the last member are padding, as for the `gzip` tool.
 pub(super) struct GzipMembers<R> {
-    state: State<R>,
+    state: GzipState<R>,
 }
 
-enum State<R> {
+enum GzipState<R> {
     Between(Positioned<R>),
     Member(Box<GzDecoder<Positioned<R>>>),
     End,
@@ -20,25 +20,27 @@ enum State<R> {
 
 impl<R: BufRead> GzipMembers<R> {
     pub(super) const fn new(source: Positioned<R>) -> Self {
-        Self { state: State::Between(source) }
+        Self { state: GzipState::Between(source) }
     }
 }
 
 impl<R: BufRead> Read for GzipMembers<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         loop {
-            match std::mem::replace(&mut self.state, State::End) {
-                State::End => return Ok(0),
-                State::Between(mut source) => {
+            match std::mem::replace(&mut self.state, GzipState::End) {
+                GzipState::End => return Ok(0),
+                GzipState::Between(mut source) => {
                     if !is_at_member(&mut source)? {
                         return Ok(0);
                     }
-                    self.state = State::Member(Box::new(GzDecoder::new(source)));
+                    self.state = GzipState::Member(Box::new(GzDecoder::new(source)));
                 }
-                State::Member(mut member) => match member.read(out) {
-                    Ok(0) if !out.is_empty() => self.state = State::Between(member.into_inner()),
+                GzipState::Member(mut member) => match member.read(out) {
+                    Ok(0) if !out.is_empty() => {
+                        self.state = GzipState::Between(member.into_inner())
+                    }
                     Ok(len) => {
-                        self.state = State::Member(member);
+                        self.state = GzipState::Member(member);
                         return Ok(len);
                     }
                     // The state stays `End`: damage ends the input.

@@ -38,7 +38,7 @@ use super::input_args::{InputArgs, ValueFormat};
 use super::json_object::JsonObject;
 use super::key_parts::KeyParts;
 use super::{EntryReader, InputEntry, InputError, LineError, Step, guard};
-use crate::progress::Progress;
+use crate::progress::ProgressLine;
 use chosen_columns::{ChosenColumn, ChosenColumns};
 use column::{CellFault, ColumnCells};
 use nested_cells::NestedCells;
@@ -63,7 +63,7 @@ pub(super) struct ParquetReader {
     value_format: ValueFormat,
     nulls_delete: bool,
     delete_marker: Option<Vec<u8>>,
-    progress: Progress,
+    progress: ProgressLine,
     /// The current row group.
     group: RowGroup,
     /// Number of the current row, from 1; 0 before the first.
@@ -93,7 +93,7 @@ impl ParquetReader {
     pub(super) fn new(
         mut file: File,
         options: &InputArgs,
-        progress: impl FnOnce(u64) -> Progress,
+        progress: impl FnOnce(u64) -> ProgressLine,
     ) -> Result<Self, InputError> {
         check_start(&mut file)?;
         let metadata = guarded(|| ParquetMetaDataReader::new().parse_and_finish(&file));
@@ -207,7 +207,7 @@ impl ParquetReader {
         Ok(())
     }
 
-    fn take_row(&mut self, entry: &mut InputEntry) -> Result<(), InputError> {
+    fn read_row(&mut self, entry: &mut InputEntry) -> Result<(), InputError> {
         let row = self.row;
         let (keys, values) = match self.group.cells.split_at_mut_checked(self.columns.keys.len()) {
             Some(cells) => cells,
@@ -311,7 +311,7 @@ impl EntryReader for ParquetReader {
             return Ok(Step::End);
         }
         entry.clear(self.row);
-        self.take_row(entry)?;
+        self.read_row(entry)?;
         Ok(Step::Entry)
     }
 }

@@ -163,14 +163,14 @@ struct Lengths<'a> {
 impl<'a> Lengths<'a> {
     /// Passes over a list. `None` if there is none. O(bytes of the list).
     fn read(mut rest: &'a [u8]) -> Option<Self> {
-        let block = take_varint(&mut rest)?;
-        let parts = take_varint(&mut rest)?;
-        let count = take_varint(&mut rest)?;
-        take_varint(&mut rest)?;
+        let block = read_varint(&mut rest)?;
+        let parts = read_varint(&mut rest)?;
+        let count = read_varint(&mut rest)?;
+        read_varint(&mut rest)?;
         let of_part = block.checked_div(parts).filter(|numbers| *numbers > 0)?;
         let mut left = count.saturating_sub(1);
         while left > 0 {
-            take_varint(&mut rest)?;
+            read_varint(&mut rest)?;
             let (widths, behind) = rest.split_at_checked(usize::try_from(parts).ok()?)?;
             rest = behind;
             // Parts without numbers are left out at the end of the list.
@@ -187,7 +187,7 @@ impl<'a> Lengths<'a> {
     }
 }
 
-fn take_varint(rest: &mut &[u8]) -> Option<u64> {
+fn read_varint(rest: &mut &[u8]) -> Option<u64> {
     let mut number = 0_u64;
     for shift in (0..64).step_by(7) {
         let (byte, behind) = rest.split_first()?;

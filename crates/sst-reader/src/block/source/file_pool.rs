@@ -59,7 +59,7 @@ impl PooledFile {
             self.is_used.store(true, Ordering::Relaxed);
         }
         loop {
-            if let Some(file) = OpenFile::of(self.file.load()) {
+            if let Some(file) = FileInUse::of(self.file.load()) {
                 return Ok(file);
             }
             self.reopen()?;
@@ -68,7 +68,7 @@ impl PooledFile {
 
     /// The file, if it is open.
     pub(super) fn if_open(&self) -> Option<impl Deref<Target = File>> {
-        OpenFile::of(self.file.load())
+        FileInUse::of(self.file.load())
     }
 
     #[cold]
@@ -112,15 +112,15 @@ fn is_for_want_of_files(_: &io::Error) -> bool {
 }
 
 /// An open file, for as long as it is looked at.
-struct OpenFile(Arc<File>);
+struct FileInUse(Arc<File>);
 
-impl OpenFile {
+impl FileInUse {
     fn of(file: Guard<Option<Arc<File>>>) -> Option<Self> {
         Guard::into_inner(file).map(Self)
     }
 }
 
-impl Deref for OpenFile {
+impl Deref for FileInUse {
     type Target = File;
 
     fn deref(&self) -> &File {

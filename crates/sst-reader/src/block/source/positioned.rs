@@ -74,7 +74,7 @@ impl PositionedFile {
     }
 
     /// Starts to read a range that will be read soon, and does not wait for it.
-    pub(crate) fn will_need(&self, range: Range<u64>) {
+    pub(crate) fn prefetch_pages(&self, range: Range<u64>) {
         match &self.handle {
             Handle::Own(file) => advise(file, range),
             Handle::Pooled(file) => {

@@ -14,7 +14,7 @@ use sst_format::{SequenceNumber, SstMeta};
 
 use super::super::CatalogTable;
 use super::super::catalog_table::ProtectedParts;
-use super::super::identity::Glance;
+use super::super::directory_stamp::DirectoryStamp;
 use super::super::meta_source::{MetaRange, MetaSource};
 use super::super::paths::path_of;
 use super::blob_records::BlobRecords;
@@ -37,7 +37,7 @@ impl Catalog {
     ) -> Result<Self, ReadError> {
         let current = Current { sequence, is_protected: true };
         let files = Files::of_system(Access::Read);
-        Self::read_commit(dir.as_ref(), &Glance::of_current(current), &files, Scope::ALL, &[])
+        Self::read_commit(dir.as_ref(), &DirectoryStamp::of_current(current), &files, Scope::ALL, &[])
     }
 
     /// A catalog without tables, for a directory that has no commit yet. Its commit has the number
@@ -54,7 +54,7 @@ impl Catalog {
             tables: Vec::new(),
             certificates: Vec::new(),
             meta_files: Vec::new(),
-            glance: Glance::of_current(current),
+            stamp: DirectoryStamp::of_current(current),
             scope: Scope::ALL,
             files: Files::of_system(Access::Read),
             metas: Vec::new(),
@@ -110,7 +110,7 @@ fn describe(dir: &Path, sequence: SequenceNumber, family: u32, meta: &SstMeta) -
         family,
         record,
         identity: TableIdentity::new(&record, content),
-        bare_start: None,
+        bare_start_checksum: None,
         source: Arc::new(MetaSource::of_bytes(label, headers)),
         filter: MetaRange::Held(0..0),
         protection,

@@ -10,7 +10,7 @@ use crate::PublishError;
 use crate::invariant::OrBroken;
 use crate::publish::directory_state::DirectoryState;
 use crate::publish::meta_plan::{CommitContent, MetaPlan};
-use crate::publish::meta_state::{OpenFile, meta_path};
+use crate::publish::meta_state::{MetaReader, meta_path};
 
 impl PreparedCommit<'_> {
     /// Writes all meta files of the commit, the newest last. Returns the resulting state of the
@@ -57,7 +57,7 @@ impl PreparedCommit<'_> {
     /// All bytes of a meta file of an earlier commit.
     fn read_meta(&self, sequence: SequenceNumber) -> Result<Vec<u8>, PublishError> {
         let path = meta_path(self.directory(), sequence);
-        let file = OpenFile::open(&*self.commit.files.file_system, &path)?;
+        let file = MetaReader::open(&*self.commit.files.file_system, &path)?;
         Ok(file.read(0..file.len)?)
     }
 

@@ -8,7 +8,7 @@ use sst_format::file_name::{FileKind, FileName};
 use sst_format::protection::BlobRecord;
 use sst_format::{BlobNumber, SequenceNumber, SstMeta, planted};
 
-use super::{Commit, Outcome};
+use super::{Commit, CommitState};
 use crate::publish::commit_point::{check_current, replace_current};
 use crate::publish::directory_state::BaseState;
 use crate::publish::{TableOrigin, del_files};
@@ -218,14 +218,14 @@ impl<'p> PreparedCommit<'p> {
         // lock file was removed, takes the files of this commit for leftovers.
         replace_current(&files.file_system, &files.directory, sequence, || {
             self.commit.publisher.check_unchanged()?;
-            self.commit.outcome = Outcome::Unknown;
+            self.commit.outcome = CommitState::Unknown;
             Ok(())
         })?;
         // The files of the commit before are still there. They stay if `CURRENT` does not hold the
         // right bytes.
         check_current(&*files.file_system, &files.directory, sequence)
             .inspect_err(|_| self.commit.publisher.poison())?;
-        self.commit.outcome = Outcome::Published;
+        self.commit.outcome = CommitState::Published;
         Ok(())
     }
 }

@@ -17,10 +17,10 @@ use crate::{Corruption, FileLabel, ReadError};
 /// revisions, whose length differs.
 const MAX_CURRENT_LEN: u64 = 4 << 10;
 
-/// What a directory shows of its commit at a glance: `CURRENT`, and a few bytes of the newest live
-/// meta file.
+/// The part of a directory that tells one commit from another: `CURRENT`, and a few bytes of the
+/// newest live meta file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Glance {
+pub(super) struct DirectoryStamp {
     pub(super) current: Current,
     /// `None` if the meta file is not there, is not what `CURRENT` says it is, or is not known yet.
     commit: Option<CommitIdentity>,
@@ -38,8 +38,8 @@ struct BareFiles {
     meta_file: Option<FileIdentity>,
 }
 
-/// Where a glance looks in a directory without protection: nothing but its `.del` files tells which
-/// meta file is the newest live one, so the glance has to be told.
+/// The bytes that are compared in a directory without protection. Only its `.del` files tell which
+/// meta file is the newest live one, so the caller names it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BareStart {
     pub(super) meta_file: SequenceNumber,
@@ -47,7 +47,7 @@ pub(super) struct BareStart {
     pub(super) len: usize,
 }
 
-impl Glance {
+impl DirectoryStamp {
     /// Looks at a directory. `start` is about its newest live meta file, if that is known already.
     pub(super) fn at(
         dir: &Path,
@@ -114,7 +114,7 @@ impl Glance {
         Self { current, commit: Some(commit), bare: None }
     }
 
-    /// This glance at a directory without protection, with its newest live meta file.
+    /// This stamp of a directory without protection, with its newest live meta file.
     pub(super) fn with_bare_meta_file(
         mut self,
         meta_file: SequenceNumber,

@@ -12,8 +12,8 @@ use sst_format::value_ref::{ValueRef, small_value};
 use crate::block::memory::prefetch_around;
 use crate::error::ReadError;
 use crate::table::answer::Lookup;
-use crate::table::entered_blocks::{BlockUse, LoadedBlocks};
 use crate::table::batch_key::BatchKey;
+use crate::table::entered_blocks::{BlockUse, LoadedBlocks};
 use crate::table::hit_predictor::HitPredictor;
 use crate::table::key_index::Estimate;
 use crate::table::lookup::{Located, near_entry};
@@ -69,7 +69,7 @@ impl StaticSortedFile {
         if self.ask_for_key_blocks(self.filter(), &keys) {
             self.ask_for_value_blocks(self.filter(), &keys);
         }
-        let mut pipeline = Pipeline::default();
+        let mut pipeline = LookupPipeline::default();
         let mut answer = |place: usize, found| {
             // A key has its place among the keys of the call.
             if let Some(answer) = answers.get_mut(place) {
@@ -119,7 +119,7 @@ impl StaticSortedFile {
     ) {
         let keys: Vec<_> = keys.map(|key| AskedKey { table: self, key, filter: None }).collect();
         // No filter is asked, so none rules a key out.
-        _ = Pipeline::default().lookup(&keys, &mut answer);
+        _ = LookupPipeline::default().lookup(&keys, &mut answer);
     }
 
     /// Starts to read the key blocks of all keys, if the table is one of which most was never read.
@@ -266,7 +266,7 @@ impl StaticSortedFile {
 
 /// Takes keys through the steps of a lookup, a group at a time.
 #[derive(Default)]
-pub(crate) struct Pipeline<'a> {
+pub(crate) struct LookupPipeline<'a> {
     /// The keys of the group, after the index was asked.
     located: Vec<Located<'a>>,
     /// The keys of the group whose values were asked for and are not answered yet: their tables and
@@ -275,7 +275,7 @@ pub(crate) struct Pipeline<'a> {
     loaded: LoadedBlocks,
 }
 
-impl<'a> Pipeline<'a> {
+impl<'a> LookupPipeline<'a> {
     /// Looks up keys, sorted by table and hash for speed, and hands over the place and the answer
     /// of each. Returns how many were not found, of those whose filter was not asked before.
     pub(crate) fn lookup(
