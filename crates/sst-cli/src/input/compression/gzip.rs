@@ -37,7 +37,7 @@ impl<R: BufRead> Read for GzipMembers<R> {
                 }
                 GzipState::Member(mut member) => match member.read(out) {
                     Ok(0) if !out.is_empty() => {
-                        self.state = GzipState::Between(member.into_inner())
+                        self.state = GzipState::Between(member.into_inner());
                     }
                     Ok(len) => {
                         self.state = GzipState::Member(member);
