@@ -11,11 +11,11 @@ use sst_format::file_name::{FileKind, FileName};
 use crate::file::directory::{is_file, list, remove};
 use crate::file::sync_watch::SyncWatch;
 use crate::publish::commit_point::{check_current, replace_current};
+use crate::publish::commit_record::numbered_files;
 use crate::publish::del_files;
 use crate::publish::directory_lock::DirectoryLock;
 use crate::publish::directory_state::DirectoryState;
-use crate::publish::first_commit_marker::{FirstCommitMarker, FIRST_COMMIT_FILE_NAME};
-use crate::publish::commit_record::numbered_files;
+use crate::publish::first_commit_marker::{FIRST_COMMIT_FILE_NAME, FirstCommitMarker};
 use crate::publish::locked_directory::LockedDirectory;
 use crate::publish::meta_state::{MetaReader, meta_path};
 use crate::{
