@@ -7,7 +7,7 @@ use object_store::memory::InMemory;
 use object_store::{ObjectStore, ObjectStoreExt};
 use sst_object_store::{RetryPolicy, Store, StoreFiles};
 use sst_reader::{
-    Access, Catalog, Corruption, EntryValue, Monitor, ReadError, ReaderOptions, SstSet,
+    Access, Catalog, Corruption, Monitor, ReadError, ReadValue, ReaderOptions, SstSet,
     StaticSortedFile, verify_directory,
 };
 
@@ -29,9 +29,9 @@ fn entries(set: &SstSet) -> Result<Vec<Pair>, ReadError> {
     let owned = set.iter().map(|entry| {
         let entry = entry?;
         let value = match entry.value {
-            EntryValue::Value(value) => value.to_vec(),
-            EntryValue::Blob(number) => set.read_blob(number)?.to_vec(),
-            EntryValue::Deleted => Vec::new(),
+            ReadValue::Value(value) => value.to_vec(),
+            ReadValue::Blob(number) => set.read_blob(number)?.to_vec(),
+            ReadValue::Deleted => Vec::new(),
         };
         Ok((entry.key.to_vec(), value))
     });
@@ -164,7 +164,7 @@ async fn large_table() -> (Arc<InMemory>, Store, Vec<Vec<u8>>) {
     for key in &keys {
         let noise: Vec<u8> =
             key.iter().cycle().zip(0..100u8).map(|(a, b)| a.wrapping_mul(31) ^ b).collect();
-        table.add((key, sst_writer::EntryValue::Small(&noise))).unwrap();
+        table.add((key, sst_writer::ReadValue::Small(&noise))).unwrap();
     }
     commit.add_table(table.finish().unwrap()).unwrap();
     commit.publish().unwrap();

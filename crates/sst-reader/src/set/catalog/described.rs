@@ -37,7 +37,13 @@ impl Catalog {
     ) -> Result<Self, ReadError> {
         let current = Current { sequence, is_protected: true };
         let files = Files::of_system(Access::Read);
-        Self::read_commit(dir.as_ref(), &DirectoryStamp::of_current(current), &files, Scope::ALL, &[])
+        Self::read_commit(
+            dir.as_ref(),
+            &DirectoryStamp::of_current(current),
+            &files,
+            Scope::ALL,
+            &[],
+        )
     }
 
     /// A catalog without tables, for a directory that has no commit yet. Its commit has the number
