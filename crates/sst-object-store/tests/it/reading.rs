@@ -164,7 +164,7 @@ async fn large_table() -> (Arc<InMemory>, Store, Vec<Vec<u8>>) {
     for key in &keys {
         let noise: Vec<u8> =
             key.iter().cycle().zip(0..100u8).map(|(a, b)| a.wrapping_mul(31) ^ b).collect();
-        table.add((key, sst_writer::ReadValue::Small(&noise))).unwrap();
+        table.add((key, sst_writer::EntryValue::Small(&noise))).unwrap();
     }
     commit.add_table(table.finish().unwrap()).unwrap();
     commit.publish().unwrap();
