@@ -18,6 +18,9 @@ TAIL = 16
 """Bytes between the core of version 3 and the trailer."""
 ALL_HASHES, NO_HASHES = (0, 2**64 - 1), (2**64 - 1, 0)
 
+TAG_LINEAGE = 1
+"""Of a field of the extension of version 3: the commits before."""
+
 FILE_NAME = re.compile(r"(0[0-9]{7}|[1-9][0-9]{7,})\.(sst|blob|del|meta)")
 
 
@@ -373,7 +376,7 @@ def _parse_headed(where, data, fields, sequence, tables, filters, checksum):
     live_count, live_checksum, blob_count, blob_checksum, used_keys = (core.u32() for _ in range(5))
     checks = [(core.u64(), core.u32(), core.u32()) for _ in tables]
     certificates = _certificates(where, core)
-    core.take(core.u32())
+    _extension(Fields(core.take(core.u32()), f"{where}: extension"))
     core.finish()
     headers = [fields.take(BLOCK_HEADER * table.block_count) for table in tables]
     blobs, listed = fields.take(20 * blob_count), fields.take(28 * live_count)
@@ -402,6 +405,19 @@ def _parse_headed(where, data, fields, sequence, tables, filters, checksum):
              for check, area in zip(checks, headers)]
     return Protection(3, {row[0]: row[1] for row in rows}, {row[0]: row[2:] for row in rows}, parts, blobs, certificates,
                       checksum, commit)
+
+
+def _extension(fields):
+    """Checks the fields that came later than the rest of version 3. Those of other tags are of later builds."""
+    last = -1
+    while fields.remaining():
+        tag, value = fields.u32(), Fields(fields.take(fields.u32()), fields.where)
+        if tag <= last:
+            raise Damage(f"{fields.where}: tag {tag} behind tag {last}")
+        last = tag
+        if tag == TAG_LINEAGE:
+            while value.remaining():
+                value.u32(), value.u32()
 
 
 def _check_list(where, rows, sequence):

@@ -388,7 +388,7 @@ class DirectoryTest(unittest.TestCase):
             list_area += be(4, sequence, checksum, family) + be(8, low, high)
         core = [be(4, 3, 1, commit, len(listed), zlib.crc32(list_area), len(blobs), zlib.crc32(blob_area), 0)]
         core += [be(8, count) + be(4, zlib.crc32(own_filter), zlib.crc32(headers)) for count, own_filter, headers in tables]
-        core += [be(4, 0), be(4, 3) + b"new"]
+        core += [be(4, 0), be(4, 11, 99, 3) + b"new"]
         areas = [be(4, 3), *(headers for _, _, headers in tables), blob_area, list_area]
         if lie:
             lie(core, areas)
@@ -455,6 +455,8 @@ class DirectoryTest(unittest.TestCase):
 
         for name, hashes, lie in (
             ("another version in the core", (9, 9), lambda core, areas: replace(core, 0, be(4, 2) + core[0][4:])),
+            ("tag 1 behind tag 2", (9, 9), lambda core, areas: replace(core, -1, be(4, 16, 2, 0, 1, 0))),
+            ("past the end", (9, 9), lambda core, areas: replace(core, -1, be(4, 10, 99, 3) + b"ne")),
             ("unused bytes in the core", (9, 9), lambda core, areas: core.append(b"x")),
             ("unused bytes", (9, 9), lambda core, areas: areas.append(b"x")),
             ("a checksum of another filter", (9, 9),

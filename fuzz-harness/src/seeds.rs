@@ -225,7 +225,7 @@ fn headed_meta_file(
         live_metas: &listed.collect::<Vec<_>>(),
         blobs: &[],
         certificates,
-        extension: b"later",
+        extension: &[0, 0, 0, 9, 0, 0, 0, 1, 7],
     };
     Ok(parts.encode(crc32fast::hash).map_err(invalid_vector)?.0)
 }

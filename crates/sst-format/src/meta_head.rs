@@ -21,7 +21,7 @@
 //!      4     number c of certificates
 //! c × 52     u32 family, 48 bytes of content digest
 //!      4     length x of the extension
-//!      x     the extension: fields of later builds, which this one ignores
+//!      x     the extension: fields that came later, see `extension.rs`
 //!      4   length of the start of the file                 ┐
 //!      4   CRC-32 of the start of the file                 │ the tail
 //!      4   length of the core                              │
@@ -50,11 +50,13 @@ use crate::{Crc32, FormatError, SequenceNumber, Structure};
 
 mod area;
 mod encoder;
+mod extension;
 mod listed_meta;
 mod split;
 
 pub use area::Area;
 pub use encoder::{BlockHeaders, DescribedTable, MetaFileV3};
+pub use extension::{Ancestor, Extension, Lineage, Shard};
 pub use listed_meta::{HashRange, ListedMeta};
 pub use split::MetaLimits;
 
@@ -312,7 +314,8 @@ impl<'a> MetaHead<'a> {
         self.core.certificates.iter().map(FamilyCertificate::from_bytes)
     }
 
-    /// The fields that a later build added to the head, as bytes.
+    /// The fields that were added to version 3 later, for [`Extension::parse`]. Their bytes are
+    /// verified, their meaning is not.
     #[must_use]
     pub const fn extension(&self) -> &'a [u8] {
         self.core.extension

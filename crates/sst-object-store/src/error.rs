@@ -101,7 +101,8 @@ pub enum StoreError {
         place: String,
     },
     /// The newest commit of a target is none of the source's: the two places have different
-    /// histories, or the source no longer has the meta file of that commit.
+    /// histories, or that commit is more than 32 commits behind, and the source no longer has its
+    /// meta file.
     #[error(
         "{target} is at commit {sequence}, which {origin} does not have: use `replace` if its content may go"
     )]

@@ -1,7 +1,7 @@
-//! Kills a process at random moments while it publishes in one directory, pushes it to a second one
-//! and pulls that into a third, over and over. Each directory must then be at one whole commit, and
-//! the third at no older one than the process has reported. The next mirror must go on from there,
-//! and leave the files of the first directory and no others.
+//! Kills a process at random moments while it publishes in one directory that keeps no earlier
+//! commit, pushes it to a second one and pulls that into a third, over and over. Each directory
+//! must then be at one whole commit, and the third at no older one than the process has reported.
+//! The next mirror must go on from there, and leave the files of the first directory and no others.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -49,10 +49,10 @@ pub fn child() -> Option<ExitCode> {
     Some(if done.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Pieces so short that files have several. A mirror must find its own commit in the directory that
-/// it follows, and is at most one commit behind. Earlier ones go, so that files are removed too.
+/// Pieces so short that files have several. No directory keeps an earlier commit, so a mirror that
+/// is behind must find its own in the lineage of the newest.
 fn options() -> MirrorOptions {
-    MirrorOptions::default().piece_len(700).parallel(3).keep_generations(1)
+    MirrorOptions::default().piece_len(700).parallel(3).keep_generations(0)
 }
 
 fn mirror_forever(parent: &Path, seed: u64) -> Result<(), Failure> {
@@ -68,9 +68,7 @@ fn mirror_forever(parent: &Path, seed: u64) -> Result<(), Failure> {
 
 /// Publishes a commit of two tables and a blob, added to the earlier ones or in their place.
 fn publish(directory: &Path, random: &mut SplitMix) -> Result<(), Failure> {
-    // The mirrors know earlier commits by their meta files.
-    let options = PublisherOptions::default().keep_generations(2);
-    let mut publisher = Publisher::open(directory, options)?;
+    let mut publisher = Publisher::open(directory, PublisherOptions::default())?;
     let mut commit = publisher.begin();
     let value = random.word().to_be_bytes().repeat(100);
     let blob = commit.create_blob(&value)?;
@@ -174,12 +172,10 @@ fn go_on(parent: &Path, random: &mut SplitMix) -> Result<(), Failure> {
         publish(&origin, random)?;
     }
     mirror_all(parent)?;
-    // Nothing is behind now, so no earlier generation is needed.
-    for mirror in [&middle, &copy] {
-        drop(Publisher::open(mirror, PublisherOptions::default())?);
+    // Without what the process has left.
+    for directory in [&origin, &middle, &copy] {
+        drop(Publisher::open(directory, PublisherOptions::default())?);
     }
-    // Without earlier generations, and without what the process has left.
-    drop(Publisher::open(&origin, PublisherOptions::default().keep_generations(2))?);
     let latest = Store::from_directory(&origin)?;
     let latest = block_on(sst_object_store::RemoteCommit::read(&latest))?.ok_or("no commit")?;
     let mut expected = content(&origin);

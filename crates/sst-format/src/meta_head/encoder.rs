@@ -114,7 +114,7 @@ pub struct MetaFileV3<'a> {
     /// Certificates of the content of families, in ascending order of families; may be empty. Empty
     /// in a part.
     pub certificates: &'a [FamilyCertificate],
-    /// Fields of later builds, as bytes; this build writes none.
+    /// [`Extension::encode`](super::Extension::encode), or nothing.
     pub extension: &'a [u8],
 }
 

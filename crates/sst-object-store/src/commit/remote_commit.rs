@@ -10,7 +10,7 @@ use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
 use sst_format::identity::{CommitIdentity, IDENTITY_LEN};
 use sst_format::live::live_tables;
 use sst_format::meta_file::TableRecord;
-use sst_format::meta_head::{CommitKind, HashRange, ListedMeta};
+use sst_format::meta_head::{Ancestor, CommitKind, HashRange, ListedMeta};
 use sst_format::offset_table::OffsetTable;
 use sst_format::protection::{BlobRecord, TRAILER_LEN, Trailer};
 use std::collections::BTreeMap;
@@ -171,11 +171,6 @@ impl RemoteCommit {
         self.identity
     }
 
-    /// The place it was read from.
-    pub(crate) const fn store(&self) -> &Store {
-        &self.store
-    }
-
     /// The checksum in the trailer of its newest meta file.
     pub(crate) const fn checksum(&self) -> u32 {
         self.checksum
@@ -268,6 +263,7 @@ impl RemoteCommit {
                 blobs: meta.blobs.clone(),
                 obsolete: meta.obsolete.clone(),
                 certificates: meta.certificates.clone(),
+                extension: meta.extension.clone(),
             }
         };
         let metas = self.metas.iter().map(base).collect();
@@ -290,23 +286,31 @@ impl RemoteCommit {
         })
     }
 
-    /// Whether the place of this commit has `other` as its newest or an earlier commit: whether the
-    /// meta file of that number is there and has that checksum.
-    pub(crate) async fn knows(&self, other: &Self) -> Result<bool, StoreError> {
-        knows(&self.store, other.sequence, other.checksum).await
+    /// The commit as a later one names it.
+    pub(crate) const fn as_ancestor(&self) -> Ancestor {
+        Ancestor { sequence: self.sequence, checksum: self.checksum }
     }
-}
 
-/// Whether a place has, or had, a commit: its meta file is there, and has that checksum.
-pub(crate) async fn knows(
-    store: &Store,
-    sequence: SequenceNumber,
-    checksum: u32,
-) -> Result<bool, StoreError> {
-    match checksum_of(store, sequence).await {
-        Ok(found) => Ok(found == checksum),
-        Err(StoreError::Missing { .. } | StoreError::Format { .. }) => Ok(false),
-        Err(error) => Err(error),
+    /// Whether `other` is this commit or one before it in the history of its place: its newest meta
+    /// file is in the lineage or in the list of live meta files, or still there.
+    ///
+    /// A lineage goes back 32 commits. Only meta files that are kept tell of older ones, and of
+    /// those of builds that wrote no lineage.
+    pub(crate) async fn comes_after(&self, other: Ancestor) -> Result<bool, StoreError> {
+        let is_listed = |newest: &SharedMeta| {
+            let mut listed = newest.live_metas.iter();
+            newest.extension.lineage.contains(other)
+                || listed
+                    .any(|meta| (meta.sequence, meta.checksum) == (other.sequence, other.checksum))
+        };
+        if self.metas.last().is_some_and(is_listed) {
+            return Ok(true);
+        }
+        match checksum_of(&self.store, other.sequence).await {
+            Ok(found) => Ok(found == other.checksum),
+            Err(StoreError::Missing { .. } | StoreError::Format { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use sst_format::identity::{CommitIdentity, TableIdentity};
 use sst_format::live::DescribesTables;
 use sst_format::meta_file::{MetaFile, ProtectedParts, TableParts, TableRecord};
 use sst_format::meta_head::{
-    Area, CommitKind, HEAD_LOCATION_LEN, HashRange, HeadLocation, ListedMeta, MetaHead,
+    Area, CommitKind, Extension, HEAD_LOCATION_LEN, HashRange, HeadLocation, ListedMeta, MetaHead,
 };
 use sst_format::protection::{BlobRecord, LiveMeta};
 use sst_format::{FormatError, SequenceNumber};
@@ -39,6 +39,8 @@ pub(crate) struct RemoteMeta {
     pub(crate) live_metas: Vec<ListedMeta>,
     pub(crate) obsolete: Vec<SequenceNumber>,
     pub(crate) tables: Vec<RemoteTable>,
+    /// The commits before its own, and the shard that the place holds.
+    pub(crate) extension: Extension,
     reader: ObjectReader,
 }
 
@@ -136,6 +138,7 @@ impl RemoteMeta {
             live_metas: listed,
             obsolete: head.obsolete().collect(),
             tables: tables.collect(),
+            extension: Extension::parse(head.extension()).map_err(damaged)?,
             reader,
         })
     }
@@ -164,6 +167,9 @@ impl RemoteMeta {
             tables.push(RemoteTable { record, identity, entry_count, filter_len, headers });
         }
         let head = section.head();
+        // Older versions have no extension.
+        let extension = head
+            .map_or_else(|| Ok(Extension::default()), |head| Extension::parse(head.extension()));
         let live_metas = match section.listed_metas() {
             Some(listed) => listed.collect(),
             // Lists before version 3 store neither family nor hashes.
@@ -182,6 +188,7 @@ impl RemoteMeta {
             live_metas,
             obsolete: meta.obsolete().collect(),
             tables,
+            extension: extension.map_err(damaged)?,
             reader,
         })
     }

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use sst_format::file_name::{CURRENT_FILE_NAME, FileName};
+use sst_format::meta_head::Ancestor;
 
 use super::MirrorOptions;
 use crate::claims::{Claim, NumberBlock, Owner};
-use crate::commit::{CurrentObject, knows};
+use crate::commit::CurrentObject;
 use crate::store::Written;
 use crate::{RemoteCommit, Store, StoreError};
 
@@ -57,7 +58,7 @@ impl BucketTarget {
         let is_earlier = |other| async move {
             match other {
                 Owner::Mirror { sequence, checksum } => {
-                    knows(commit.store(), sequence, checksum).await
+                    commit.comes_after(Ancestor { sequence, checksum }).await
                 }
                 Owner::Collector(_) | Owner::Publisher(_) => Ok(false),
             }

@@ -142,7 +142,7 @@ async fn mirror_commit(
     }
     if let Some(newest) = &newest
         && !options.replace
-        && !commit.knows(newest).await?
+        && !commit.comes_after(newest.as_ancestor()).await?
     {
         let (target, origin) = (target.store().name().to_owned(), source.name().to_owned());
         return Err(StoreError::Conflict { target, origin, sequence: newest.sequence() });

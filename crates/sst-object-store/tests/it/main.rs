@@ -13,6 +13,8 @@ mod garbage;
 #[cfg(all(test, feature = "http"))]
 mod http;
 #[cfg(test)]
+mod lineage;
+#[cfg(test)]
 mod mirrors;
 #[cfg(test)]
 mod publishing;

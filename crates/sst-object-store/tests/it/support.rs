@@ -29,7 +29,12 @@ impl Scratch {
 
 /// Publishes a commit of two tables and a blob. Their entries depend on `seed`.
 pub(crate) fn commit(directory: &Path, seed: u32, replace: bool) {
-    let options = PublisherOptions::default().keep_generations(2);
+    commit_keeping(directory, seed, replace, 2);
+}
+
+/// [`commit`] in a directory that keeps some earlier generations.
+pub(crate) fn commit_keeping(directory: &Path, seed: u32, replace: bool, keep: usize) {
+    let options = PublisherOptions::default().keep_generations(keep);
     let mut publisher = Publisher::open(directory, options).unwrap();
     let mut commit = publisher.begin();
     if replace {

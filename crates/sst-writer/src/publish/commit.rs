@@ -180,7 +180,7 @@ impl<'p> Commit<'p> {
     /// [`PublishError`] if the file cannot be created, or an earlier failure has poisoned the
     /// publisher.
     pub fn create_table(&self, mut options: WriterOptions) -> Result<TableWriter, PublishError> {
-        self.publisher.check_usable()?;
+        self.check_usable()?;
         options.digest |= self.publisher.options().digest;
         let (name, path) = self.files.allocate(FileKind::Sst)?;
         let file = self.files.create(&path)?;
@@ -197,7 +197,7 @@ impl<'p> Commit<'p> {
     /// publisher.
     pub fn create_blob(&self, value: impl AsRef<[u8]>) -> Result<BlobNumber, PublishError> {
         let value = value.as_ref();
-        self.publisher.check_usable()?;
+        self.check_usable()?;
         let (name, path) = self.files.allocate(FileKind::Blob)?;
         let compression = self.publisher.options().blob_compression;
         // Before the work of compressing: most errors show when the file is created.
@@ -226,7 +226,7 @@ impl<'p> Commit<'p> {
         listed: Option<&BlobRecord>,
     ) -> Result<BlobNumber, PublishError> {
         let from = from.as_ref();
-        self.publisher.check_usable()?;
+        self.check_usable()?;
         let (name, to) = self.files.allocate(FileKind::Blob)?;
         let blob = self.files.note_created(name, self.copy(from, &to).run_for_blob(listed))?;
         let number = BlobNumber(name.sequence.0);
@@ -251,7 +251,7 @@ impl<'p> Commit<'p> {
         meta: SstMeta,
     ) -> Result<SequenceNumber, PublishError> {
         let from = from.as_ref();
-        self.publisher.check_usable()?;
+        self.check_usable()?;
         let (name, to) = self.files.allocate(FileKind::Sst)?;
         let (file, _) = self.copy(from, &to).run(|_| {})?;
         let persisted = planted!("gathered-sync-skipped", file.persist(), file.persist_unsynced());
@@ -261,6 +261,15 @@ impl<'p> Commit<'p> {
         self.origins.insert(name.sequence, TableOrigin::Copied);
         self.tables.push((name.sequence, meta));
         Ok(name.sequence)
+    }
+
+    /// Fails if the publisher is poisoned, or the directory holds a shard, in which only rollbacks
+    /// are published.
+    fn check_usable(&self) -> Result<(), PublishError> {
+        if let Some(shard) = self.publisher.state().shard() {
+            return Err(PublishError::of_shard(self.directory(), &shard));
+        }
+        self.publisher.check_usable()
     }
 
     fn copy<'a>(&'a self, from: &'a Path, to: &'a Path) -> FileCopy<'a> {

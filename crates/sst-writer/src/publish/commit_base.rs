@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use sst_format::content_digest::FamilyCertificate;
 use sst_format::meta_file::TableRecord;
-use sst_format::meta_head::{CommitKind, ListedMeta, MetaLimits};
+use sst_format::meta_head::{CommitKind, Extension, ListedMeta, MetaLimits};
 use sst_format::protection::BlobRecord;
 use sst_format::{SequenceNumber, SstMeta};
 
@@ -32,6 +32,8 @@ pub struct BaseMeta {
     pub obsolete: Vec<SequenceNumber>,
     /// The certificates of its commit.
     pub certificates: Vec<FamilyCertificate>,
+    /// Its extension: the commits before its own.
+    pub extension: Extension,
 }
 
 /// A commit of some place, on which the next commit is built: the rules of [`Publisher`] without
@@ -97,7 +99,8 @@ impl CommitBase {
     ///
     /// # Errors
     ///
-    /// [`PublishError::Format`] if one table exceeds the limits of a meta file.
+    /// [`PublishError::Format`] if one table exceeds the limits of a meta file;
+    /// [`PublishError::OfShard`].
     pub fn next<'a>(
         &'a self,
         commit: &NewCommit<'a>,
@@ -113,7 +116,9 @@ impl CommitBase {
             directory: Path::new(&self.place),
         };
         let base = self.state.without(commit.family, commit.obsolete);
-        MetaPlan::new(content, base, commit.kind != CommitKind::Rollback, limits).map(NewMetaFiles)
+        let redescribes = commit.kind != CommitKind::Rollback;
+        let extension = self.state.next_extension();
+        MetaPlan::new(content, base, &extension, redescribes, limits).map(NewMetaFiles)
     }
 
     /// The certificates that a commit keeps that changes a family.
@@ -168,7 +173,7 @@ impl NewMetaFiles<'_> {
 
 impl From<BaseMeta> for MetaState {
     fn from(meta: BaseMeta) -> Self {
-        let BaseMeta { listed, kind, commit, tables, blobs, obsolete, certificates } = meta;
+        let BaseMeta { listed, kind, commit, tables, blobs, obsolete, .. } = meta;
         let ListedMeta { sequence, checksum, family, hashes } = listed;
         let tables = tables.into_iter();
         let tables =
@@ -184,8 +189,9 @@ impl From<BaseMeta> for MetaState {
             tables: tables.collect(),
             blobs,
             obsolete,
-            certificates,
+            certificates: meta.certificates,
             live_metas: Vec::new(),
+            extension: meta.extension,
         }
     }
 }

@@ -32,8 +32,8 @@ pub(crate) fn read(
     }
 }
 
-/// The meta files that the `.del` file of the commit `state` must name: those among `present`, up to
-/// `last`, that are not live in it and would change which tables are live if they counted.
+/// The meta files that the `.del` file of the commit `state` must name: those among `present`, up
+/// to `last`, that are not live in it and would change which tables are live if they counted.
 ///
 /// The original's readers count every meta file that is there and not named. One that says nothing
 /// new does not matter to them, and stays unnamed: the original's writer removes the files that are

@@ -10,7 +10,9 @@ use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
 use sst_format::identity::{CommitIdentity, IDENTITY_LEN};
 use sst_format::live::live_tables;
 use sst_format::meta_file::TableRecord;
-use sst_format::meta_head::{CommitKind, HashRange, ListedMeta, MetaLimits};
+use sst_format::meta_head::{
+    Ancestor, CommitKind, Extension, HashRange, ListedMeta, MetaLimits, Shard,
+};
 use sst_format::protection::BlobRecord;
 use sst_format::{FormatError, SequenceNumber};
 
@@ -160,6 +162,21 @@ impl DirectoryState {
     /// The checksum in the trailer of the newest meta file. `None` before the first commit.
     pub(crate) fn newest_checksum(&self) -> Option<u32> {
         self.metas.last().map(|newest| newest.checksum)
+    }
+
+    /// The shard that the directory holds; `None` if it holds everything.
+    pub(crate) fn shard(&self) -> Option<Shard> {
+        self.metas.last().and_then(|newest| newest.extension.shard)
+    }
+
+    /// The extension of a commit that follows this one in the directory, on whatever commit it is
+    /// based. It names this one among the commits before, and belongs to the same shard, but to no
+    /// commit of the source of that shard.
+    pub(crate) fn next_extension(&self) -> Extension {
+        let Some(newest) = self.metas.last() else { return Extension::default() };
+        let ancestor = Ancestor { sequence: newest.sequence, checksum: newest.checksum };
+        let shard = newest.extension.shard.map(Shard::without_source);
+        Extension { lineage: newest.extension.lineage.followed_by(ancestor), shard }
     }
 
     /// Whether a meta file is live.

@@ -18,7 +18,8 @@ use std::path::{Path, PathBuf};
 use sst_format::content_digest::FamilyCertificate;
 use sst_format::meta_file::{MetaFile, TableParts};
 use sst_format::meta_head::{
-    BlockHeaders, CommitKind, DescribedTable, HashRange, ListedMeta, MetaFileV3, MetaLimits,
+    BlockHeaders, CommitKind, DescribedTable, Extension, HashRange, ListedMeta, MetaFileV3,
+    MetaLimits,
 };
 use sst_format::protection::BlobRecord;
 use sst_format::{BlobNumber, SequenceNumber, SstMeta};
@@ -61,17 +62,26 @@ pub(crate) struct MetaPlan<'a> {
     base: BaseState,
     /// Earlier meta files, whose live tables the newest one describes again.
     redescribed: Vec<MetaState>,
+    /// That of the newest meta file.
+    extension: Vec<u8>,
 }
 
 impl<'a> MetaPlan<'a> {
     /// Divides the tables of a commit among meta files. With `redescribes`, small earlier meta
-    /// files are described again; a rollback describes no tables.
+    /// files are described again; a rollback describes no tables. `extension` is that of the commit
+    /// ([`DirectoryState::next_extension`]).
+    ///
+    /// Fails if it is the commit of a shard, and no rollback.
     pub(crate) fn new(
         content: CommitContent<'a>,
         mut base: BaseState,
+        extension: &Extension,
         redescribes: bool,
         limits: &MetaLimits,
     ) -> Result<Self, PublishError> {
+        if let Some(shard) = extension.shard.filter(|_| content.kind != CommitKind::Rollback) {
+            return Err(PublishError::of_shard(content.directory, &shard));
+        }
         let format = |source| PublishError::Format { path: content.directory.to_owned(), source };
         let own = content.tables.iter().map(|(table, meta)| DescribedTable::new(*table, meta));
         let own: Vec<_> = own.collect::<Result<_, _>>().map_err(format)?;
@@ -83,7 +93,8 @@ impl<'a> MetaPlan<'a> {
         } else {
             Vec::new()
         };
-        Ok(Self { content, own, parts, newest, base, redescribed })
+        let extension = extension.encode();
+        Ok(Self { content, own, parts, newest, base, redescribed, extension })
     }
 
     /// Number of parts.
@@ -165,7 +176,7 @@ impl<'a> MetaPlan<'a> {
             live_metas,
             blobs: &blobs,
             certificates: if is_part { &[] } else { self.content.certificates },
-            extension: &[],
+            extension: if is_part { &[] } else { &self.extension },
         };
         let path = self.path(meta.sequence);
         let encoded = parts.encode(crc32fast::hash);

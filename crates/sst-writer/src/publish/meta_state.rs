@@ -12,7 +12,8 @@ use sst_format::identity::CommitIdentity;
 use sst_format::live::DescribesTables;
 use sst_format::meta_file::{MetaFile, TableParts, TableRecord};
 use sst_format::meta_head::{
-    Area, CommitKind, HEAD_LOCATION_LEN, HashRange, HeadLocation, ListedMeta, MetaHead, MetaLimits,
+    Area, CommitKind, Extension, HEAD_LOCATION_LEN, HashRange, HeadLocation, ListedMeta, MetaHead,
+    MetaLimits,
 };
 use sst_format::own_number::{check_list, check_older, check_part};
 use sst_format::protection::{BlobRecord, LiveMeta};
@@ -47,6 +48,8 @@ pub(crate) struct MetaState {
     pub(crate) certificates: Vec<FamilyCertificate>,
     /// The meta files that were live as of its commit. Empty in a part.
     pub(crate) live_metas: Vec<ListedMeta>,
+    /// The commits before its own, and the shard that the directory holds.
+    pub(crate) extension: Extension,
 }
 
 /// A table as one meta file describes it.
@@ -166,6 +169,9 @@ impl MetaState {
             None => protection.live_metas().map(|live| listed_before(live, family)).collect(),
         };
         let head = protection.head();
+        // Older versions have no extension.
+        let extension = head
+            .map_or_else(|| Ok(Extension::default()), |head| Extension::parse(head.extension()));
         let state = Self {
             sequence,
             checksum: protection.checksum(),
@@ -179,6 +185,7 @@ impl MetaState {
             obsolete: meta.obsolete().collect(),
             certificates: protection.certificates().collect(),
             live_metas,
+            extension: extension.map_err(damage)?,
         };
         Ok(state.with_own_hashes())
     }
@@ -306,6 +313,7 @@ impl<'a> MetaReader<'a> {
             .tables()
             .map(|table| TableState::new(table.record, table.entry_count, table.filter.len()));
         let identity = CommitIdentity::of_last_bytes(sequence, &last_bytes);
+        let extension = Extension::parse(head.extension());
         let state = MetaState {
             sequence,
             checksum: head.checksum(),
@@ -319,6 +327,7 @@ impl<'a> MetaReader<'a> {
             obsolete: head.obsolete().collect(),
             certificates: head.certificates().collect(),
             live_metas,
+            extension: extension.map_err(|source| self.damage(source))?,
         };
         Ok(Some(state.with_own_hashes()))
     }

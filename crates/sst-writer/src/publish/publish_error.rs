@@ -1,8 +1,9 @@
 //! Errors of publishing.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::{fmt, io};
 
+use sst_format::meta_head::Shard;
 use sst_format::monitor::Cancelled;
 use sst_format::{BlobNumber, FormatError, SequenceNumber};
 
@@ -84,6 +85,17 @@ pub enum PublishError {
         path: PathBuf,
         /// The commit it belongs to.
         commit: SequenceNumber,
+    },
+    /// A directory holds one shard of a source: it changes only by copies of the source's commits,
+    /// and by rollbacks.
+    #[error("{} holds shard {index} of {count}: publish in the directory it is copied from", path.display())]
+    OfShard {
+        /// The directory.
+        path: PathBuf,
+        /// The number of the shard.
+        index: u32,
+        /// The number of shards.
+        count: u32,
     },
     /// A table of the commit refers to a blob that neither this commit nor an earlier one has made.
     #[error("table {table} refers to blob {blob}, which is not there")]
@@ -172,6 +184,10 @@ impl From<BrokenInvariant> for PublishError {
 }
 
 impl PublishError {
+    pub(crate) fn of_shard(path: &Path, shard: &Shard) -> Self {
+        Self::OfShard { path: path.to_owned(), index: shard.index, count: shard.count }
+    }
+
     /// Whether the commit was cancelled through its monitor.
     #[must_use]
     pub const fn is_cancelled(&self) -> bool {

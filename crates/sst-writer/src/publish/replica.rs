@@ -244,10 +244,10 @@ impl Replica {
         Ok(())
     }
 
-    /// Names the meta files in the received commit's `.del` file that the original's readers must not
-    /// count, and takes those that it has out of the other `.del` files. The original's readers know
-    /// no list of live meta files, and this directory may lack the meta files from which they would
-    /// learn that these are obsolete.
+    /// Names the meta files in the received commit's `.del` file that the original's readers must
+    /// not count, and takes those that it has out of the other `.del` files. The original's readers
+    /// know no list of live meta files, and this directory may lack the meta files from which they
+    /// would learn that these are obsolete.
     fn write_del_files(
         &self,
         state: &DirectoryState,

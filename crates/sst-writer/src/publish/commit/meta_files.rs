@@ -30,7 +30,10 @@ impl PreparedCommit<'_> {
         let limits = self.commit.publisher.options().meta_limits;
         // A rollback describes no tables: its list of meta files is that of the earlier commit.
         let redescribes = self.commit.rollback_to.is_none();
-        let mut plan = MetaPlan::new(content, self.base_state.clone(), redescribes, &limits)?;
+        // The newest commit comes before this one, also if this one goes back behind it.
+        let extension = self.commit.publisher.state().next_extension();
+        let base = self.base_state.clone();
+        let mut plan = MetaPlan::new(content, base, &extension, redescribes, &limits)?;
         let older: Vec<_> =
             plan.redescribed().map(|meta| self.read_meta(meta)).collect::<Result<_, _>>()?;
         let allocate = || Ok(self.commit.files.allocate(FileKind::Meta)?.0);
