@@ -91,6 +91,7 @@ impl Record {
             | Operation::List { .. }
             // Only a folder of temporary files is removed, and its creation is not recorded either.
             | Operation::RemoveDirectory { .. }
+            | Operation::LockDirectory { .. }
             | Operation::Lock { .. } => {
                 return None;
             }

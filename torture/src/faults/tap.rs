@@ -136,7 +136,12 @@ pub enum Operation<'a> {
         /// The path.
         path: &'a Path,
     },
-    /// Checks whether a locked file still has its path.
+    /// Takes the lock of a directory itself.
+    LockDirectory {
+        /// The directory.
+        directory: &'a Path,
+    },
+    /// Checks whether a locked file or directory still has its path.
     LockInPlace {
         /// The path.
         path: &'a Path,
@@ -171,6 +176,7 @@ impl Operation<'_> {
             Self::Remove { .. } => "remove",
             Self::RemoveDirectory { .. } => "remove directory",
             Self::Lock { .. } => "lock",
+            Self::LockDirectory { .. } => "lock directory",
             Self::LockInPlace { .. } => "lock in place",
         }
     }
@@ -341,6 +347,16 @@ impl<T: Tap> FileSystem for Tapped<T> {
         let lock = || OsFileSystem.lock(path, holder);
         let inner = self.perform(&Operation::Lock { path }, lock)?;
         Ok(Box::new(TappedLock { inner, path: path.to_owned(), file_system: self.clone() }))
+    }
+
+    fn lock_directory(&self, directory: &Path) -> io::Result<Option<Lock>> {
+        let lock = || OsFileSystem.lock_directory(directory);
+        let inner = self.perform(&Operation::LockDirectory { directory }, lock)?;
+        let tapped = |inner| {
+            let lock = TappedLock { inner, path: directory.into(), file_system: self.clone() };
+            Box::new(lock) as Lock
+        };
+        Ok(inner.map(tapped))
     }
 }
 

@@ -148,7 +148,7 @@ fn a_load_says_what_it_replaced_and_how_to_take_it_back() {
 }
 
 #[test]
-fn a_load_that_lost_its_lock_to_another_says_that_nothing_of_it_is_live() {
+fn a_load_whose_lock_file_is_removed_keeps_others_out_and_says_that_nothing_of_it_is_live() {
     let scratch = Scratch::new();
     let db = scratch.database("db", "a\t1\n");
     fs::remove_file(db.join(".lock")).unwrap();
@@ -164,9 +164,12 @@ fn a_load_that_lost_its_lock_to_another_says_that_nothing_of_it_is_live() {
     let other = |line: &[u8]| sst_with_input(&[&"load", &"-", &db, &"--format", &"tsv"], line);
     other(b"early\t2\n").expect(3);
     fs::remove_file(db.join(".lock")).unwrap();
-    other(b"other\t2\n").expect(0);
+    // The directory itself is locked, too.
+    other(b"early\t2\n").expect(3);
     load.stdin.take().unwrap().write_all(b"mine\t3\n").unwrap();
-    assert_eq!(load.wait().unwrap().code(), Some(3), "the commit that is live is the other's");
+    assert_eq!(load.wait().unwrap().code(), Some(3), "its lock file is gone");
+    assert_eq!(scan(&db), "a\t1\n");
+    other(b"other\t2\n").expect(0);
     assert_eq!(scan(&db), "other\t2\n");
 }
 

@@ -99,6 +99,9 @@ pub(crate) fn is_temporary(name: &str) -> bool {
 ///     fn lock(&self, path: &Path, holder: &str) -> io::Result<Lock> {
 ///         OsFileSystem.lock(path, holder)
 ///     }
+///     fn lock_directory(&self, directory: &Path) -> io::Result<Option<Lock>> {
+///         OsFileSystem.lock_directory(directory)
+///     }
 /// }
 ///
 /// let directory = tempfile::tempdir()?;
@@ -223,6 +226,18 @@ pub trait FileSystem: Debug + Send + Sync {
     /// [`io::ErrorKind::WouldBlock`] if the file is locked already, [`io::ErrorKind::InvalidInput`]
     /// if it is no regular file, or another error of the system.
     fn lock(&self, path: &Path, holder: &str) -> io::Result<Lock>;
+
+    /// Locks a directory itself until the returned lock is dropped. `None` where the system cannot
+    /// lock directories, as Windows and most versions of NFS.
+    ///
+    /// The lock belongs to the directory and not to a name in it. So it holds although the lock
+    /// file was removed, and under every path that leads to the directory.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::WouldBlock`] if the directory is locked already, or another error of the
+    /// system.
+    fn lock_directory(&self, directory: &Path) -> io::Result<Option<Lock>>;
 }
 
 /// A complete file that is open for reading.
@@ -245,10 +260,10 @@ pub trait StoredFile: Debug + Send {
 /// A held lock, which is released when it is dropped.
 pub type Lock = Box<dyn HeldLock>;
 
-/// A locked file.
+/// A locked file or directory.
 pub trait HeldLock: Debug + Send + Sync {
-    /// Whether the file at the path is still the locked file. If it was removed or replaced, other
-    /// processes can lock its successor.
+    /// Whether the path still leads to what was locked. If a lock file was removed or replaced,
+    /// other processes can lock its successor.
     ///
     /// # Errors
     ///

@@ -119,13 +119,47 @@ impl FileSystem for OsFileSystem {
     fn lock(&self, path: &Path, holder: &str) -> io::Result<Lock> {
         let mut options = File::options();
         options.create(true).truncate(false).write(true);
-        let lock = OsLock::take(open_regular(&mut options, path, LastLink::Refuse)?, path)?;
+        let file = open_regular(&mut options, path, LastLink::Refuse)?;
+        let lock = OsLock::take(file, path, LastLink::Refuse)?;
         let file = &lock.file;
         // The text only names the holder in messages of other processes. The lock holds without it,
         // so a full disk must not prevent locking.
         _ = file.set_len(0).and_then(|()| (&*file).write_all(holder.as_bytes()));
         Ok(Box::new(lock))
     }
+
+    #[cfg(unix)]
+    fn lock_directory(&self, directory: &Path) -> io::Result<Option<Lock>> {
+        use std::os::unix::fs::OpenOptionsExt;
+
+        use rustix::fs::OFlags;
+        // A pipe at the path is refused instead of waited for.
+        let flags = (OFlags::DIRECTORY | OFlags::NONBLOCK).bits().cast_signed();
+        let opened = File::options().read(true).custom_flags(flags).open(directory)?;
+        match OsLock::take(opened, directory, LastLink::Follow) {
+            Ok(lock) => Ok(Some(Box::new(lock))),
+            Err(error) if cannot_lock_directories(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Windows opens no directory as a file that could be locked.
+    #[cfg(not(unix))]
+    fn lock_directory(&self, _: &Path) -> io::Result<Option<Lock>> {
+        Ok(None)
+    }
+}
+
+/// Whether the error of locking a directory means that the file system locks none. Linux turns the
+/// lock into one of a range of bytes on NFS, which a directory, being open for reading only, cannot
+/// have (`EBADF`). Others have no such call, or no service of locks.
+#[cfg(unix)]
+fn cannot_lock_directories(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let found = Errno::from_io_error(error);
+    [Errno::BADF, Errno::INVAL, Errno::ISDIR, Errno::NOLCK, Errno::NOSYS, Errno::OPNOTSUPP]
+        .iter()
+        .any(|errno| found == Some(*errno))
 }
 
 impl StoredFile for File {
@@ -139,7 +173,7 @@ impl StoredFile for File {
 }
 
 /// The treatment of a symbolic link at the end of a path.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LastLink {
     /// Opens the file that it points to.
     Follow,
@@ -215,17 +249,19 @@ fn advise(file: &File, advice: Advice) {
 #[cfg(not(target_os = "linux"))]
 fn advise(_: &File, _: Advice) {}
 
-/// A locked file of the operating system.
+/// A locked file or directory of the operating system.
 #[derive(Debug)]
 struct OsLock {
     file: File,
     path: PathBuf,
+    /// Whether a symbolic link at the path leads to the locked one.
+    link: LastLink,
 }
 
 impl OsLock {
-    fn take(file: File, path: &Path) -> io::Result<Self> {
+    fn take(file: File, path: &Path, link: LastLink) -> io::Result<Self> {
         file.try_lock()?;
-        Ok(Self { file, path: path.to_owned() })
+        Ok(Self { file, path: path.to_owned(), link })
     }
 }
 
@@ -234,7 +270,10 @@ impl HeldLock for OsLock {
     fn is_in_place(&self) -> io::Result<bool> {
         use std::os::unix::fs::MetadataExt;
         let held = self.file.metadata()?;
-        let found = is_found(fs::symlink_metadata(&self.path))?;
+        let found = is_found(match self.link {
+            LastLink::Follow => fs::metadata(&self.path),
+            LastLink::Refuse => fs::symlink_metadata(&self.path),
+        })?;
         Ok(found.is_some_and(|found| (found.dev(), found.ino()) == (held.dev(), held.ino())))
     }
 
@@ -352,10 +391,13 @@ mod tests {
         let file = open();
         // As a child process has the file between its start and the execution of its program.
         let inherited = file.try_clone().unwrap();
-        let lock = OsLock::take(file, &path).unwrap();
-        assert_eq!(OsLock::take(open(), &path).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        let lock = OsLock::take(file, &path, LastLink::Refuse).unwrap();
+        assert_eq!(
+            OsLock::take(open(), &path, LastLink::Refuse).unwrap_err().kind(),
+            io::ErrorKind::WouldBlock
+        );
         drop(lock);
-        drop(OsLock::take(open(), &path).unwrap());
+        drop(OsLock::take(open(), &path, LastLink::Refuse).unwrap());
         drop(inherited);
     }
 }

@@ -110,6 +110,10 @@ impl FileSystem for SyncWatch {
     fn lock(&self, path: &Path, holder: &str) -> io::Result<Lock> {
         self.inner.lock(path, holder)
     }
+
+    fn lock_directory(&self, directory: &Path) -> io::Result<Option<Lock>> {
+        self.inner.lock_directory(directory)
+    }
 }
 
 /// A file whose syncs are watched.

@@ -18,16 +18,22 @@ const OLDER_LOCK_FILE_NAME: &str = "LOCK";
 const ATTEMPTS: usize = 16;
 
 /// The lock of a directory. It is released when it is dropped.
+///
+/// It is two locks: that of the directory itself, and that of its lock file. The first holds
+/// although the lock file is removed, as by `rsync --delete`. The second names the holder, keeps
+/// older builds out, and is the only one where the system cannot lock directories (Windows, NFS).
 #[derive(Debug)]
 pub(crate) struct DirectoryLock {
     file_system: Arc<dyn FileSystem>,
     lock: Lock,
+    /// `None` where the system cannot lock directories.
+    directory: Option<Lock>,
     path: PathBuf,
 }
 
 impl DirectoryLock {
-    /// Locks a directory: its lock file, and also that of older builds if there is one. The latter
-    /// is removed while it is locked.
+    /// Locks a directory: itself, its lock file, and also the lock file of older builds if there is
+    /// one. The latter is removed while it is locked.
     ///
     /// # Errors
     ///
@@ -37,6 +43,10 @@ impl DirectoryLock {
         directory: &Path,
     ) -> Result<Self, PublishError> {
         let path = directory.join(LOCK_FILE_NAME);
+        // First, so that no process writes its name into the lock file and is refused then.
+        let of_directory = file_system
+            .lock_directory(directory)
+            .map_err(|error| refused(&*file_system, directory, directory, &path, error))?;
         let lock = lock_in_place(&*file_system, directory, &path)?;
         let older = directory.join(OLDER_LOCK_FILE_NAME);
         if exists(&*file_system, &older)? {
@@ -44,20 +54,43 @@ impl DirectoryLock {
             remove(&*file_system, &older)?;
             drop(held);
         }
-        Ok(Self { file_system, lock, path })
+        Ok(Self { file_system, lock, directory: of_directory, path })
     }
 
-    /// Fails if the lock no longer keeps other publishers out. Either the lock file was removed or
-    /// replaced, as by a copy of another directory over this one, or an older build has locked the
-    /// directory in its own way since.
+    /// Fails if the lock no longer keeps other publishers out, or is that of another directory.
+    /// Either the lock file was removed or replaced, as by a copy of another directory over this
+    /// one, or the path leads to another directory, or an older build has locked the directory in
+    /// its own way since.
     pub(crate) fn check(&self) -> Result<(), PublishError> {
-        let error = FileError::at(&self.path, FileOperation::Inspect);
-        let is_held = self.lock.is_in_place().map_err(error)?;
-        if !is_held || exists(&*self.file_system, &self.path.with_file_name(OLDER_LOCK_FILE_NAME))?
-        {
+        for lock in self.directory.iter().chain([&self.lock]) {
+            let error = FileError::at(&self.path, FileOperation::Inspect);
+            if !lock.is_in_place().map_err(error)? {
+                return Err(PublishError::LockLost { path: self.path.clone() });
+            }
+        }
+        if exists(&*self.file_system, &self.path.with_file_name(OLDER_LOCK_FILE_NAME))? {
             return Err(PublishError::LockLost { path: self.path.clone() });
         }
         Ok(())
+    }
+}
+
+/// The error for a lock at `path` that could not be taken. The file at `holder` names the process
+/// that holds it.
+fn refused(
+    file_system: &dyn FileSystem,
+    directory: &Path,
+    path: &Path,
+    holder: &Path,
+    error: io::Error,
+) -> PublishError {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => PublishError::Locked {
+            directory: directory.to_owned(),
+            // If the text cannot be read, the message names no holder.
+            holder: file_system.read(holder).ok().and_then(|bytes| LockHolder::parse(&bytes)),
+        },
+        _ => FileError::at(path, FileOperation::Lock)(error).into(),
     }
 }
 
@@ -74,14 +107,9 @@ fn lock_in_place(
 ) -> Result<Lock, PublishError> {
     let holder = LockHolder::this_process().to_text();
     for _ in 0..ATTEMPTS {
-        let lock = file_system.lock(path, &holder).map_err(|error| match error.kind() {
-            io::ErrorKind::WouldBlock => PublishError::Locked {
-                directory: directory.to_owned(),
-                // If the text cannot be read, the message names no holder.
-                holder: file_system.read(path).ok().and_then(|bytes| LockHolder::parse(&bytes)),
-            },
-            _ => FileError::at(path, FileOperation::Lock)(error).into(),
-        })?;
+        let lock = file_system
+            .lock(path, &holder)
+            .map_err(|error| refused(file_system, directory, path, path, error))?;
         if lock.is_in_place().map_err(FileError::at(path, FileOperation::Inspect))? {
             return Ok(lock);
         }

@@ -26,8 +26,10 @@ use crate::{FileError, FileOperation, FileSystem, PublishError, PublisherOptions
 /// commit point, is replaced in one step. Readers of the directory see the commit before or the
 /// commit after, and nothing in between, even after a crash.
 ///
-/// A publisher holds the lock of the file `.lock`, so a directory has one publisher at a time. The
-/// operating system releases the lock when the process ends, in whatever way.
+/// A publisher holds the lock of the directory and of the file `.lock` in it, so a directory has
+/// one publisher at a time. The operating system releases both when the process ends, in whatever
+/// way. Where the system cannot lock a directory (Windows, NFS), the file `.lock` alone keeps
+/// others out, and must not be removed.
 ///
 /// A publisher knows the commit that it has opened or made. If the directory is then at another
 /// one, because it was swapped, restored, rebuilt or written to without the lock, the publisher

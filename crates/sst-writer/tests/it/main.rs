@@ -30,3 +30,5 @@ mod replica;
 mod round_trip;
 #[cfg(test)]
 mod support;
+#[cfg(all(test, unix))]
+mod without_directory_locks;

@@ -96,6 +96,9 @@ impl FileSystem for Counting {
     fn lock(&self, path: &Path, holder: &str) -> io::Result<Lock> {
         OsFileSystem.lock(path, holder)
     }
+    fn lock_directory(&self, directory: &Path) -> io::Result<Option<Lock>> {
+        OsFileSystem.lock_directory(directory)
+    }
 }
 
 /// A filter of this many bytes.

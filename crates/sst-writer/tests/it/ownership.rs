@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+#[cfg(unix)]
+use crate::without_directory_locks::WithoutDirectoryLocks;
 use sst_format::FormatError;
 use sst_writer::publish::LOCK_FILE_NAME;
 use sst_writer::{Commit, PublishError, Publisher, PublisherOptions, WriterOptions};
@@ -134,12 +136,70 @@ fn a_directory_that_was_rebuilt_is_refused() {
     assert!(matches!(error, PublishError::Changed { .. }), "{error}");
 }
 
-/// Only Unix can remove a locked file.
+/// Only Unix can remove a locked file, and lock a directory.
+#[cfg(unix)]
+#[test]
+fn a_second_writer_is_refused_although_the_lock_file_was_removed() {
+    let (parent, path) = published("value");
+    let mut first = open(&path).unwrap();
+    let mut commit = first.begin();
+    add_table(&mut commit, "first");
+    // As long as the text is there, the error names the holder.
+    match open(&path).unwrap_err() {
+        PublishError::Locked { directory, holder: Some(holder) } => {
+            assert_eq!((directory, holder.process), (path.clone(), std::process::id()));
+        }
+        error => panic!("{error}"),
+    }
+    fs::remove_file(path.join(LOCK_FILE_NAME)).unwrap();
+    let link = parent.path().join("link");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    let before = content(&path);
+    for way in [&path, &link] {
+        let error = open(way).unwrap_err();
+        assert!(matches!(error, PublishError::Locked { holder: None, .. }), "{error}");
+    }
+    assert_eq!(content(&path), before);
+    assert!(!path.join(LOCK_FILE_NAME).exists());
+    // The first one refuses, too, since an older build looks at the lock file only.
+    assert!(matches!(commit.publish().unwrap_err(), PublishError::LockLost { .. }));
+    drop(first);
+    assert_eq!(append(&mut open(&path).unwrap(), "second").unwrap(), 4);
+}
+
+/// Another directory of the same name is not the locked one, whatever lock file it has.
+#[cfg(unix)]
+#[test]
+fn a_directory_that_was_replaced_with_its_lock_file_is_refused() {
+    let (parent, path) = published("value");
+    let mut publisher = open(&path).unwrap();
+    let aside = parent.path().join("aside");
+    fs::rename(&path, &aside).unwrap();
+    fs::create_dir(&path).unwrap();
+    for file in fs::read_dir(&aside).unwrap() {
+        let file = file.unwrap();
+        fs::hard_link(file.path(), path.join(file.file_name())).unwrap();
+    }
+    let before = content(&path);
+    let error = append(&mut publisher, "later").unwrap_err();
+    assert!(matches!(error, PublishError::LockLost { .. }), "{error}");
+    // Its table stays: the directory is another publisher's to tidy.
+    assert!(before.iter().all(|file| content(&path).contains(file)));
+    drop(publisher);
+    assert_eq!(append(&mut open(&path).unwrap(), "later").unwrap(), 4);
+}
+
+/// A file system that cannot lock directories, as NFS: the lock file alone keeps others out.
 #[cfg(unix)]
 #[test]
 fn a_commit_after_the_lock_was_removed_removes_nothing_of_another() {
     let (_parent, path) = published("value");
+    let open = |path: &Path| {
+        let options = PublisherOptions::default().file_system(WithoutDirectoryLocks);
+        Publisher::open(path, options)
+    };
     let mut first = open(&path).unwrap();
+    assert!(matches!(open(&path).unwrap_err(), PublishError::Locked { holder: Some(_), .. }));
     let mut commit = first.begin();
     add_table(&mut commit, "first");
     fs::remove_file(path.join(LOCK_FILE_NAME)).unwrap();

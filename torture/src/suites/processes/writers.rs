@@ -2,6 +2,7 @@
 //! entry of a load that reported its commit stays, one of a load that failed never appears.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -30,6 +31,9 @@ enum Harm {
 
 const HARMS: [Harm; 3] = [Harm::Kill, Harm::RemoveLock, Harm::Both];
 
+/// The writer's system call that makes a commit visible is entered this much later.
+const PREEMPTED_MICROS: u64 = 400_000;
+
 pub(super) fn run(context: &Context) -> Vec<Row> {
     let scratch = tempfile::tempdir().unwrap();
     let here = scratch.path();
@@ -38,7 +42,96 @@ pub(super) fn run(context: &Context) -> Vec<Row> {
     let names = ["killed", "the lock file is removed", "killed, and the lock file is removed"];
     let rows = names.map(|name| Row::new(format!("racing writers: {name}"), Protection::Protected));
     let count = if context.is_brief() { 3 } else { context.pick(30, 1500) };
-    context.run(rows.into(), &Races { context, model: here.to_owned(), count })
+    let mut rows = context.run(rows.into(), &Races { context, model: here.to_owned(), count });
+    let name = "a writer is preempted before the switch, and its lock file is removed";
+    let row = Row::new(name, Protection::Protected);
+    rows.extend(match super::has_strace() {
+        true => {
+            let count = if context.is_brief() { 1 } else { context.pick(2, 40) };
+            context.run(vec![row], &Preempted { model: here.to_owned(), count })
+        }
+        false => vec![Row::skipped(row.test, row.protection, "there is no strace here")],
+    });
+    rows
+}
+
+/// A writer has checked its lock and is about to rename `CURRENT` when the system lets it wait.
+/// Meanwhile the lock file is removed, and another writer comes, which must be refused: it would
+/// take the commit's files for leftovers.
+struct Preempted {
+    model: PathBuf,
+    count: usize,
+}
+
+impl Preempted {
+    fn check(&self) -> Result<Verdict, String> {
+        let scratch = tempfile::tempdir().unwrap();
+        let here = scratch.path();
+        copy(&self.model.join("db"), &here.join("db"));
+        for tag in ["first", "second"] {
+            fs::write(here.join(format!("{tag}.tsv")), format!("{tag}-key\t{tag}\n")).unwrap();
+        }
+        let load = |tag: &str| {
+            let input = format!("{tag}.tsv");
+            sst_arguments(&[&["load", input.as_str(), "db", "--increment"], &LOAD[..]].concat())
+        };
+        // The log ends with the call that waits: `CURRENT` is the only file that is replaced.
+        let delay = format!("inject=rename:delay_enter={PREEMPTED_MICROS}");
+        let strace = ["-f", "-qq", "-o", "log", "-e", "trace=rename,renameat2", "-e", &delay];
+        let before = meta_files(&here.join("db"));
+        let mut first = Command::new("strace")
+            .args(strace)
+            .args(load("first"))
+            .current_dir(here)
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|error| error.to_string())?;
+        // The meta file has its name, so the rename of `CURRENT` is next.
+        while meta_files(&here.join("db")) == before {
+            if let Some(status) = first.try_wait().unwrap() {
+                return Err(format!("the first writer ended with {status}"));
+            }
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        std::thread::sleep(Duration::from_micros(PREEMPTED_MICROS / 8));
+        fs::remove_file(here.join("db/.lock")).unwrap();
+        let second = super::command::run(here, &load("second"))?;
+        let code = first.wait().unwrap().code();
+        let verified = sst(here, &["verify", "db"])?;
+        if verified.code != Some(0) {
+            return Err(format!("damaged: {}", String::from_utf8_lossy(&verified.stdout)));
+        }
+        let now = String::from_utf8(content(here, "db")?).unwrap();
+        for (tag, code) in [("first", code), ("second", second.code)] {
+            if now.contains(&format!("{tag}-key\t")) != matches!(code, Some(0 | 4)) {
+                return Err(format!("the {tag} writer ended with {code:?}, and has {now}"));
+            }
+        }
+        Ok(if second.code == Some(3) { Verdict::Detected } else { Verdict::Harmless })
+    }
+}
+
+impl Cases for Preempted {
+    type Worker = ();
+
+    fn count(&self) -> usize {
+        self.count
+    }
+
+    fn worker(&self) {}
+
+    fn row(&self, _: usize) -> usize {
+        0
+    }
+
+    fn name(&self, case: usize) -> String {
+        format!("preempted writer number {case}")
+    }
+
+    fn run(&self, (): &mut (), _: usize) -> Verdict {
+        self.check().unwrap_or_else(Verdict::Wrong)
+    }
 }
 
 struct Races<'a> {
@@ -116,6 +209,12 @@ impl Races<'_> {
         }
         Ok(Verdict::Harmless)
     }
+}
+
+/// The names of the meta files of a directory.
+fn meta_files(directory: &Path) -> BTreeSet<OsString> {
+    let names = fs::read_dir(directory).unwrap().map(|file| file.unwrap().file_name());
+    names.filter(|name| Path::new(name).extension().is_some_and(|end| end == "meta")).collect()
 }
 
 /// Runs a load of one entry, and notes how it ended.
