@@ -22,6 +22,8 @@ pub(crate) const MAX_MARK_LEN: usize = 64;
 
 /// The start of a mark in JSON lines.
 pub(crate) const JSON_START: &[u8] = br#"{"sst_end":"#;
+/// Highest length of a mark in its JSON form, with spaces. The parser takes memory for its text.
+const MAX_JSON_LEN: usize = 1 << 10;
 
 /// The number of entries of an output and the digest of their sequence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,7 +66,7 @@ impl EndMark {
 
     /// Parses a mark in its JSON form. `None` if the line is not a mark.
     pub(crate) fn parse_json(line: &[u8]) -> Option<Self> {
-        if !line.starts_with(JSON_START) {
+        if !line.starts_with(JSON_START) || line.len() > MAX_JSON_LEN {
             return None;
         }
         let MarkLine { sst_end } = serde_json::from_slice(line).ok()?;

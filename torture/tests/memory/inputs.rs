@@ -193,7 +193,7 @@ fn csv(rows: &mut Rows) {
     rows.add("CSV, a value of MAX", "csv", (start, quotes, max, end), Some(max), 3);
     rows.add_long("CSV, a value of MAX, to a blob", "csv", (start, quotes, end), true);
     let columns = ("k,v,w\nk,", Filling::Text("x"), ",1\n");
-    rows.add_long("CSV, a value of several columns, MAX, to a blob", "csv", columns, false);
+    rows.add_long("CSV, a value of several columns, MAX, to a blob", "csv", columns, true);
 }
 
 fn json(rows: &mut Rows) {
@@ -208,7 +208,7 @@ fn json(rows: &mut Rows) {
     rows.add("JSON, a value in hex, MAX of text", "jsonl", in_hex, Some(max), 7);
     let escaped = (text, Filling::Text("\\u0001"), 6 * max, end);
     rows.add("JSON, a value in `\\u0001`, MAX of text", "jsonl", escaped, Some(max), 9);
-    rows.add_long("JSON, a value of MAX, to a blob", "jsonl", (text, letters, end), false);
+    rows.add_long("JSON, a value of MAX, to a blob", "jsonl", (text, letters, end), true);
 }
 
 fn compressed(rows: &mut Rows) {

@@ -27,6 +27,14 @@ impl Bounded {
         self.0.clear();
     }
 
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.0.truncate(len);
+    }
+
+    pub(crate) fn into_vec(self) -> Vec<u8> {
+        self.0
+    }
+
     /// Appends bytes if the buffer then has at most `max` bytes.
     #[inline]
     pub(crate) fn append(&mut self, bytes: &[u8], max: usize) -> Result<(), AppendError> {

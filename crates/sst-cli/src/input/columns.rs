@@ -7,6 +7,8 @@ use crate::escape::Escaped;
 
 /// Highest number of column names that an error lists.
 const MAX_LISTED: usize = 20;
+/// Highest number of bytes of a name that an error shows.
+const MAX_SHOWN_LEN: usize = 100;
 
 /// The reason why an option does not choose exactly one column.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,15 +34,27 @@ pub(crate) enum ColumnFault {
     OnlyAmbiguous { column: String, count: usize, first: usize },
 }
 
-/// The names of all columns, for an error.
+/// The names of the columns, for an error.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct ColumnNames(Vec<String>);
+pub(crate) struct ColumnNames {
+    /// The first of them.
+    listed: Vec<String>,
+    /// Number of others.
+    more: usize,
+}
+
+impl ColumnNames {
+    fn new(names: &[impl AsRef<[u8]>]) -> Self {
+        let listed: Vec<_> =
+            names.iter().take(MAX_LISTED).map(|name| shown(name.as_ref())).collect();
+        Self { more: names.len() - listed.len(), listed }
+    }
+}
 
 impl fmt::Display for ColumnNames {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let listed = self.0.get(..MAX_LISTED).unwrap_or(&self.0);
-        write!(f, "the columns are {}", listed.join(", "))?;
-        match self.0.len() - listed.len() {
+        write!(f, "the columns are {}", self.listed.join(", "))?;
+        match self.more {
             0 => Ok(()),
             more => write!(f, " and {more} more"),
         }
@@ -65,7 +79,7 @@ pub(super) fn find(column: &Column, names: &[impl AsRef<[u8]>]) -> Result<usize,
     }
     column.index().filter(|index| *index < names.len()).ok_or_else(|| ColumnFault::NoSuch {
         column: shown(column.text().as_bytes()),
-        columns: ColumnNames(names.iter().map(|name| shown(name.as_ref())).collect()),
+        columns: ColumnNames::new(names),
     })
 }
 
@@ -80,7 +94,15 @@ fn positions<'n>(names: &'n [impl AsRef<[u8]>], text: &'n str) -> impl Iterator<
 }
 
 fn shown(name: &[u8]) -> String {
-    format!("`{}`", Escaped(name))
+    format!("`{}`", shown_name(name))
+}
+
+/// A name for an error: its start, if it is very long.
+pub(super) fn shown_name(name: &[u8]) -> String {
+    match name.get(..MAX_SHOWN_LEN) {
+        Some(start) if start.len() < name.len() => format!("{}…", Escaped(start)),
+        _ => Escaped(name).to_string(),
+    }
 }
 
 #[cfg(test)]

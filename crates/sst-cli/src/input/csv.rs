@@ -3,7 +3,8 @@
 //! The first row names the columns, unless `--no-header` is given. The key is in the first column
 //! or in `--key-column`, the value in `--value-column`. Without `--value-column`, the value is made
 //! of all columns except the key's. One such column: the value is the cell itself. Several: the
-//! value is a line of CSV with the same delimiter. All rows must have as many columns as the first.
+//! value is a line of CSV with the same delimiter, in which cells have quotes if they need them or
+//! are long: a long cell is written before its end is read. All rows must have as many columns as the first.
 //! Keys of several columns, values of several named columns and JSON objects: see [`ChosenCells`].
 //!
 //! A row with a quoted line end covers several lines; errors name the first one.
@@ -18,6 +19,9 @@ use super::csv_rows::{CsvRows, RowSink};
 use super::input_args::{Column, InputArgs, ValueFormat};
 use super::{EntryReader, InputEntry, InputError, LineError, Step, columns};
 
+/// Length of the longest cell that has no quotes in a value of several columns unless it needs
+/// them, in bytes. It does not depend on any limit, so that the same rows give the same values.
+const MAX_PLAIN_CELL_LEN: usize = 8 << 20;
 /// Length of the longest first row, in bytes.
 const MAX_HEADER_LEN: usize = 16 << 20;
 
@@ -36,7 +40,7 @@ enum Chosen {
     Streamed {
         layout: Layout,
         /// The cell being read, if the value has several columns.
-        cell: Bounded,
+        cell: OpenCell,
     },
     /// The cells are collected first.
     Collected(ChosenCells),
@@ -88,7 +92,7 @@ impl<R: BufRead> CsvReader<R> {
                 let key = keys.first().copied().unwrap_or(0);
                 let value = values.first().copied();
                 let layout = Layout { key, value, delimiter, max_value };
-                Chosen::Streamed { layout: layout.of(columns), cell: Bounded::new() }
+                Chosen::Streamed { layout: layout.of(columns), cell: OpenCell::default() }
             }
             _ => Chosen::Collected(ChosenCells::new(keys, values, names, options)?),
         };
@@ -104,11 +108,14 @@ impl<R: BufRead> EntryReader for CsvReader<R> {
             Chosen::Streamed { layout, cell } => {
                 // A refused row may have left a part of a cell.
                 cell.clear();
-                let mut sink = EntrySink { layout: *layout, entry, cell, others: 0, error: None };
+                cell.first.clear();
+                let is_one = self.columns.is_none();
+                let mut sink =
+                    EntrySink { layout: *layout, is_one, entry, cell, others: 0, error: None };
                 let Some(row) = self.rows.next_row(&mut sink)? else { return Ok(Step::End) };
                 let used = [Some(layout.key), layout.value].into_iter().flatten();
                 let (line, cells) = (row.line, row.cells);
-                let error = row.fault.or(sink.error);
+                let error = row.fault.or_else(|| sink.finish());
                 (line, error.or_else(|| fault_of(cells, &mut self.columns, used)))
             }
             Chosen::Collected(chosen) => {
@@ -151,11 +158,31 @@ fn fault_of(
 /// Collects the cells of a row into an entry.
 struct EntrySink<'a> {
     layout: Layout,
+    /// Whether the cell of the value may be the only one: only in a first row without names.
+    is_one: bool,
     entry: &'a mut InputEntry,
-    cell: &'a mut Bounded,
+    cell: &'a mut OpenCell,
     /// Number of finished cells of the value, if it is made of all columns except the key's.
     others: u64,
     error: Option<LineError>,
+}
+
+/// A cell of a value that has several columns, while it is read.
+#[derive(Default)]
+struct OpenCell {
+    /// The cell; empty once it is longer than any without quotes.
+    held: Bounded,
+    /// Whether the cell is written to the value, with its opening quote.
+    is_written: bool,
+    /// The first cell, as long as it may be the only one.
+    first: Bounded,
+}
+
+impl OpenCell {
+    fn clear(&mut self) {
+        self.held.clear();
+        self.is_written = false;
+    }
 }
 
 impl EntrySink<'_> {
@@ -165,36 +192,72 @@ impl EntrySink<'_> {
 
     fn append(&mut self, cell: u64, bytes: &[u8]) -> Result<(), LineError> {
         let max = self.layout.max_value;
-        let of_value = |refused| LineError::of_value(refused, max);
         if cell == self.layout.key {
             self.entry.key.append(bytes, MAX_KEY_LEN).map_err(LineError::of_key)?;
         }
         if self.layout.value == Some(cell) {
             self.entry.value.append(bytes, max)?;
-        } else if self.is_other(cell) && self.others == 0 {
-            self.entry.value.held_mut().append(bytes, max).map_err(of_value)?;
         } else if self.is_other(cell) {
-            self.cell.append(bytes, max).map_err(of_value)?;
+            self.append_other(bytes)?;
         }
         Ok(())
     }
 
+    /// Appends bytes to a cell of a value that may have several columns.
+    fn append_other(&mut self, bytes: &[u8]) -> Result<(), LineError> {
+        let max = self.layout.max_value;
+        let of_value = |refused| LineError::of_value(refused, max);
+        if self.is_one && self.others == 0 {
+            return self.cell.first.append(bytes, max).map_err(of_value);
+        }
+        if !self.cell.is_written {
+            if self.cell.held.len() + bytes.len() <= MAX_PLAIN_CELL_LEN {
+                return self.cell.held.append(bytes, max).map_err(of_value);
+            }
+            self.start_cell()?;
+            self.cell.is_written = true;
+            let mut put = |bytes: &[u8]| self.entry.value.append(bytes, max);
+            put(b"\"")?;
+            put_quoted(&self.cell.held, &mut put)?;
+            self.cell.held.clear();
+        }
+        put_quoted(bytes, &mut |bytes| self.entry.value.append(bytes, max))
+    }
+
     /// Ends a cell of a value that may have several columns.
-    fn end_other(&mut self) -> Result<(), AppendError> {
-        let Layout { delimiter, max_value, .. } = self.layout;
-        let value = self.entry.value.held_mut();
-        if self.others == 1 {
-            // The first cell was appended unquoted, since it could have been the only one.
-            let first = std::mem::take(value);
-            append_cell(&first, delimiter, value, max_value)?;
+    fn end_other(&mut self) -> Result<(), LineError> {
+        let Layout { delimiter, max_value: max, .. } = self.layout;
+        if self.cell.is_written {
+            self.entry.value.append(b"\"", max)?;
+        } else if !self.is_one || self.others > 0 {
+            self.start_cell()?;
+            let mut put = |bytes: &[u8]| self.entry.value.append(bytes, max);
+            append_cell(&self.cell.held, delimiter, &mut put)?;
         }
-        if self.others > 0 {
-            value.append(&[delimiter], max_value)?;
-            append_cell(self.cell, delimiter, value, max_value)?;
-            self.cell.clear();
-        }
+        self.cell.clear();
         self.others += 1;
         Ok(())
+    }
+
+    /// Writes to the value what is before a cell.
+    fn start_cell(&mut self) -> Result<(), LineError> {
+        let Layout { delimiter, max_value: max, .. } = self.layout;
+        let mut put = |bytes: &[u8]| self.entry.value.append(bytes, max);
+        if self.is_one && self.others == 1 {
+            append_cell(&self.cell.first, delimiter, &mut put)?;
+        }
+        if self.others > 0 { put(&[delimiter]) } else { Ok(()) }
+    }
+
+    /// Ends the row. Returns its error.
+    fn finish(self) -> Option<LineError> {
+        match self.error {
+            // The only cell is the value as it is.
+            None if self.is_one && self.others == 1 => {
+                self.entry.value.append(&self.cell.first, self.layout.max_value).err()
+            }
+            error => error,
+        }
     }
 }
 
@@ -207,32 +270,32 @@ impl RowSink for EntrySink<'_> {
 
     fn end(&mut self, cell: u64) {
         if self.error.is_none() && self.is_other(cell) {
-            let max = self.layout.max_value;
-            self.error = self.end_other().err().map(|refused| LineError::of_value(refused, max));
+            self.error = self.end_other().err();
         }
     }
 }
 
-/// Appends a cell to a line of CSV, in quotes if necessary.
-pub(super) fn append_cell(
+/// Passes a cell of a line of CSV to `put`, in quotes if it needs them or is long.
+pub(super) fn append_cell<E>(
     cell: &[u8],
     delimiter: u8,
-    line: &mut Bounded,
-    max: usize,
-) -> Result<(), AppendError> {
-    if !cell.iter().any(|byte| [delimiter, b'"', b'\n', b'\r'].contains(byte)) {
-        return line.append(cell, max);
+    put: &mut impl FnMut(&[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    let needs_quotes = |byte: &u8| [delimiter, b'"', b'\n', b'\r'].contains(byte);
+    if cell.len() <= MAX_PLAIN_CELL_LEN && !cell.iter().any(needs_quotes) {
+        return put(cell);
     }
-    for part in cell.split_inclusive(|&byte| byte == b'"') {
-        // The quote before the first part opens the cell. The quote before each further part
-        // doubles the quote that the part before it ends with.
-        line.append(b"\"", max)?;
-        line.append(part, max)?;
-    }
-    if cell.ends_with(b"\"") {
-        line.append(b"\"", max)?;
-    }
-    line.append(b"\"", max)
+    put(b"\"")?;
+    put_quoted(cell, put)?;
+    put(b"\"")
+}
+
+/// Passes a part of a cell to `put`, each quote twice.
+fn put_quoted<E>(part: &[u8], put: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+    part.split_inclusive(|&byte| byte == b'"').try_for_each(|piece| {
+        put(piece)?;
+        if piece.ends_with(b"\"") { put(b"\"") } else { Ok(()) }
+    })
 }
 
 /// The names of the columns. Empty if the input has no rows.
@@ -257,8 +320,14 @@ struct Header {
 
 impl RowSink for Header {
     fn bytes(&mut self, _: u64, bytes: &[u8]) {
-        if self.error.is_none() && self.name.append(bytes, self.room).is_err() {
-            self.error = Some(LineError::TooLong { what: "row of names", max: MAX_HEADER_LEN });
+        if self.error.is_none() {
+            let appended = self.name.append(bytes, self.room);
+            self.error = appended.err().map(|refused| match refused {
+                AppendError::NoMemory(len) => LineError::NoMemory { len },
+                AppendError::TooLong => {
+                    LineError::TooLong { what: "row of names", max: MAX_HEADER_LEN }
+                }
+            });
         }
     }
 
@@ -268,7 +337,10 @@ impl RowSink for Header {
         match self.room.checked_sub(taken) {
             Some(room) if self.error.is_none() => {
                 self.room = room;
-                self.names.push(self.name.to_vec());
+                match self.names.try_reserve(1) {
+                    Ok(()) => self.names.push(std::mem::take(&mut self.name).into_vec()),
+                    Err(_) => self.error = Some(LineError::NoMemory { len: taken }),
+                }
             }
             _ => {
                 let too_long = LineError::TooLong { what: "row of names", max: MAX_HEADER_LEN };

@@ -96,6 +96,16 @@ impl ChosenCells {
         self.keys.iter().chain(&self.values).copied()
     }
 
+    /// Makes room for the cell that is being read.
+    fn add_cell(&mut self) -> Result<(), LineError> {
+        if self.cells.len() == self.len {
+            let reserved = self.cells.try_reserve(1);
+            reserved.map_err(|_| LineError::NoMemory { len: self.len })?;
+            self.cells.push(Bounded::new());
+        }
+        Ok(())
+    }
+
     fn is_needed(&self, cell: u64) -> bool {
         self.values.is_empty() || self.used().any(|used| used == cell)
     }
@@ -119,25 +129,30 @@ impl ChosenCells {
             parts.add(cell(key)?.1)?;
         }
         let others = (0..self.len as u64).filter(|index| !self.keys.contains(index));
-        let values: Vec<_> = match self.values.as_slice() {
-            [] => others.map(cell).collect::<Result<_, _>>()?,
-            values => values.iter().copied().map(cell).collect::<Result<_, _>>()?,
-        };
+        let mut values = Vec::new();
+        let count = self.len.max(self.values.len());
+        values.try_reserve_exact(count).map_err(|_| LineError::NoMemory { len: count })?;
+        match self.values.as_slice() {
+            [] => others.map(cell).try_for_each(|cell| cell.map(|cell| values.push(cell)))?,
+            named => {
+                let mut named = named.iter().copied().map(cell);
+                named.try_for_each(|cell| cell.map(|cell| values.push(cell)))?;
+            }
+        }
         let max = self.max_value;
-        let of_value = |refused| LineError::of_value(refused, max);
-        let value = entry.value.held_mut();
+        let mut put = |bytes: &[u8]| entry.value.append(bytes, max);
         match (self.format, values.as_slice()) {
-            (ValueFormat::Csv, [(_, only)]) => value.append(only, max).map_err(of_value),
+            (ValueFormat::Csv, [(_, only)]) => put(only),
             (ValueFormat::Csv, cells) => {
                 for (i, (_, cell)) in cells.iter().enumerate() {
                     if i > 0 {
-                        value.append(&[self.delimiter], max).map_err(of_value)?;
+                        put(&[self.delimiter])?;
                     }
-                    append_cell(cell, self.delimiter, value, max).map_err(of_value)?;
+                    append_cell(cell, self.delimiter, &mut put)?;
                 }
                 Ok(())
             }
-            (ValueFormat::Json, cells) => self.write_object(cells, value),
+            (ValueFormat::Json, cells) => self.write_object(cells, entry.value.held_mut()),
         }
     }
 
@@ -163,8 +178,9 @@ impl RowSink for ChosenCells {
         if self.error.is_some() || self.is_full() || !self.is_needed(cell) {
             return;
         }
-        if self.cells.len() == self.len {
-            self.cells.push(Bounded::new());
+        if let Err(error) = self.add_cell() {
+            self.error = Some(error);
+            return;
         }
         let appended = match (self.room.checked_sub(bytes.len()), self.cells.get_mut(self.len)) {
             (Some(room), Some(cell)) => {
@@ -184,8 +200,9 @@ impl RowSink for ChosenCells {
             }
             return;
         }
-        if self.cells.len() == self.len {
-            self.cells.push(Bounded::new());
+        if let Err(error) = self.add_cell() {
+            self.error.get_or_insert(error);
+            return;
         }
         self.len += 1;
     }

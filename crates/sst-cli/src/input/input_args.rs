@@ -87,9 +87,10 @@ pub(crate) struct InputArgs {
 
     /// Longest value; a longer value is an error of its line
     ///
-    /// In TSV, and in CSV if the value is one column, a value over --blob-threshold (64 MiB) goes
-    /// to a file of its own while it is read, and takes no memory beyond that. Other formats hold
-    /// the whole value.
+    /// In TSV, in CSV unless options name several columns of the value, and in JSON if the value is
+    /// a string and a field of the record itself, a value over --blob-threshold (64 MiB) goes to a
+    /// file of its own while it is read, and takes no memory beyond that. Other values are held
+    /// whole.
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size::value_len)]
     pub(crate) max_value: usize,
 

@@ -13,7 +13,6 @@
 use std::io::BufRead;
 
 use serde_json::value::RawValue;
-use sst_format::limits::MAX_KEY_LEN;
 
 use super::bounded::Bounded;
 use super::input_args::{Format, InputArgs};
@@ -22,17 +21,11 @@ use super::json_record::{FieldNames, Found, Record, for_each_field, is_on_path};
 use super::json_text::{JsonText, check_depth, decode_digits};
 use super::json_values::JsonValues;
 use super::key_parts::KeyParts;
-use super::lines::{Line, Lines};
-use super::{EntryReader, InputEntry, InputError, LineError, Step};
+use super::lines::Lines;
+use super::record_text::{Destination, LongStrings, RecordText};
+use super::{EntryReader, InputEntry, InputError, InputValue, LineError, Step};
 use crate::end_mark::EndMark;
 use crate::notation::Notation;
-
-/// Highest number of bytes in a line besides key and value.
-const MAX_REST_LEN: usize = 1 << 20;
-/// Bytes of JSON text for one byte in hex, the longest encoding without escapes.
-const LEN_OF_BYTE: usize = 2;
-/// Length of the longest escape of one byte: `\u0001`.
-const LEN_OF_ESCAPE: usize = 6;
 
 /// The records of an input.
 enum Records<R> {
@@ -43,11 +36,12 @@ enum Records<R> {
 }
 
 impl<R: BufRead> Records<R> {
-    /// The next record, without its text if `limit` refuses it.
-    fn next(&mut self, limit: impl FnMut(&[u8]) -> bool) -> Result<Option<Line<'_>>, InputError> {
+    /// Passes the next record to `consume`, part by part. Returns the number of the line in which
+    /// it starts; `None` at the end of the input.
+    fn next(&mut self, consume: impl FnMut(&[u8])) -> Result<Option<u64>, InputError> {
         match self {
-            Self::Lines(lines) => Ok(lines.next_whole(limit)?),
-            Self::Values(values) => values.next_value(limit),
+            Self::Lines(lines) => Ok(lines.next_filled(consume)?),
+            Self::Values(values) => values.next_value(consume),
         }
     }
 }
@@ -71,6 +65,7 @@ pub(super) struct JsonReader<R> {
     value: Value,
     nulls_delete: bool,
     max_value: usize,
+    text: RecordText,
     buffers: Buffers,
 }
 
@@ -101,6 +96,7 @@ impl<R: BufRead> JsonReader<R> {
             value,
             nulls_delete: options.nulls_delete(),
             max_value: options.max_value,
+            text: RecordText::default(),
             buffers: Buffers::default(),
         }
     }
@@ -108,21 +104,7 @@ impl<R: BufRead> JsonReader<R> {
 
 impl<R: BufRead> EntryReader for JsonReader<R> {
     fn read(&mut self, entry: &mut InputEntry) -> Result<Step, InputError> {
-        let mut weight = Weight::new(self.max_value);
-        let Some(Line { number, text }) = self.records.next(|part| weight.add(part))? else {
-            return Ok(Step::End);
-        };
-        entry.clear(number);
-        let at_line = |cause| InputError::Line { line: number, cause };
-        let too_long = LineError::TooLong { what: "line", max: weight.max };
-        let line = text.ok_or_else(|| at_line(too_long))?;
-        if let Some(mark) = EndMark::parse_json(line) {
-            return Ok(Step::Mark(mark));
-        }
-        // serde does not check ignored fields for UTF-8, so check the whole line first.
-        let line = str::from_utf8(line)
-            .map_err(|error| at_line(LineError::NotUtf8 { at: error.valid_up_to() + 1 }))?;
-        check_depth(line).map_err(at_line)?;
+        entry.clear(0);
         let chosen = Chosen {
             keys: &self.keys,
             key_separator: &self.key_separator,
@@ -130,48 +112,68 @@ impl<R: BufRead> EntryReader for JsonReader<R> {
             nulls_delete: self.nulls_delete,
             max_value: self.max_value,
         };
+        let text = &mut self.text;
+        text.clear(self.max_value);
+        let mut long = LongFields { chosen: &chosen, value: &mut entry.value };
+        let Some(number) = self.records.next(|part| text.append(part, &mut long))? else {
+            return Ok(Step::End);
+        };
+        entry.line = number;
+        let at_line = |cause| InputError::at_line(number, cause);
+        let (line, value_at) = text.finish().map_err(at_line)?;
+        if let Some(mark) = EndMark::parse_json(line) {
+            return Ok(Step::Mark(mark));
+        }
+        // serde does not check ignored fields for UTF-8, so check the whole line first.
+        let line = str::from_utf8(line)
+            .map_err(|error| at_line(LineError::NotUtf8 { at: error.valid_up_to() + 1 }))?;
+        check_depth(line).map_err(at_line)?;
         let record = Record::parse(line, |name| chosen.needs(name));
         let record = record.map_err(|error| at_line(LineError::Json(error)))?;
-        chosen.write(&record, line, &mut self.buffers, entry).map_err(at_line)?;
+        let source = Source { record: &record, text: line, value_at };
+        chosen.write(&source, &mut self.buffers, entry).map_err(at_line)?;
         Ok(Step::Entry)
     }
 }
 
-/// The weight of a line: its length, where each `\u` escape counts as one byte.
-///
-/// The limit on the weight has two effects. Every key and value within their limits fits, however
-/// it is written. And a line without escapes takes little more memory than its key and value.
-struct Weight {
-    len: usize,
-    escapes: usize,
-    /// Whether the last byte was a backslash.
-    after_backslash: bool,
-    max: usize,
+/// A record, and the text that it was parsed from.
+struct Source<'r> {
+    record: &'r Record<'r>,
+    text: &'r str,
+    /// Where the text has an empty string in place of a value that has left it.
+    value_at: Option<usize>,
 }
 
-impl Weight {
-    fn new(max_value: usize) -> Self {
-        let max = (MAX_KEY_LEN.saturating_add(max_value)).saturating_mul(LEN_OF_BYTE);
-        // If the product saturates, the limit is larger than the address space.
-        let max = max.saturating_add(MAX_REST_LEN);
-        Self { len: 0, escapes: 0, after_backslash: false, max }
+impl Source<'_> {
+    /// Whether a field, which is a part of the text, is the value that has left the text.
+    fn has_left(&self, json: &RawValue) -> bool {
+        let at = json.get().as_ptr().addr().checked_sub(self.text.as_ptr().addr());
+        at.is_some() && at == self.value_at
+    }
+}
+
+/// Takes the long strings of a record.
+struct LongFields<'r, 'o> {
+    chosen: &'r Chosen<'o>,
+    value: &'r mut InputValue,
+}
+
+impl LongStrings for LongFields<'_, '_> {
+    fn destination(&self, name: &str) -> Destination {
+        let Chosen { keys, value, .. } = self.chosen;
+        // An object of fields is made of the text of the record.
+        let Value::Field(names) = value else { return Destination::Text };
+        match names.plain == name {
+            _ if keys.iter().any(|key| key.needs(name)) => Destination::Text,
+            true => Destination::Value,
+            // In hex, in base64, or an object that holds the value.
+            false if names.needs(name) => Destination::Text,
+            false => Destination::Nothing,
+        }
     }
 
-    /// Adds a part of the line. `false` if the line is too heavy.
-    fn add(&mut self, part: &[u8]) -> bool {
-        if self.len + part.len() > self.max / 2 {
-            // Far below the limit, skip the count of escapes; that can only overestimate the
-            // weight.
-            for &byte in part {
-                self.escapes += usize::from(self.after_backslash && byte == b'u');
-                self.after_backslash = byte == b'\\';
-            }
-        }
-        self.len += part.len();
-        // An escaped backslash before `u` counts as an escape too, so the difference may be too
-        // small.
-        let weight = self.len.saturating_sub(self.escapes * (LEN_OF_ESCAPE - 1));
-        weight.max(self.len / LEN_OF_ESCAPE) <= self.max
+    fn append_value(&mut self, bytes: &[u8]) -> Result<(), LineError> {
+        self.value.append(bytes, self.chosen.max_value)
     }
 }
 
@@ -195,15 +197,15 @@ impl Chosen<'_> {
         of_value || self.keys.iter().any(|names| names.needs(name))
     }
 
-    /// Writes key and value of a record, which was parsed from `text`.
+    /// Writes key and value of a record.
     fn write(
         &self,
-        record: &Record<'_>,
-        text: &str,
+        source: &Source<'_>,
         buffers: &mut Buffers,
         entry: &mut InputEntry,
     ) -> Result<(), LineError> {
         let Buffers { text: digits, part } = buffers;
+        let Source { record, text, .. } = *source;
         let mut parts = KeyParts::new(&mut entry.key, self.key_separator, self.keys.len());
         for names in self.keys {
             let found = record.find(names)?;
@@ -217,6 +219,11 @@ impl Chosen<'_> {
         match self.value {
             Value::Field(names) => {
                 let found = record.find(names)?;
+                if source.has_left(found.json) {
+                    return Ok(());
+                }
+                // What has left the text was another field.
+                entry.value.clear();
                 if found.json.get() == "null" && self.nulls_delete {
                     entry.is_deletion = true;
                     return Ok(());
@@ -238,9 +245,7 @@ impl Chosen<'_> {
     }
 
     fn append(&self, entry: &mut InputEntry, bytes: &[u8]) -> Result<(), LineError> {
-        let max = self.max_value;
-        let appended = entry.value.held_mut().append(bytes, max);
-        appended.map_err(|refused| LineError::of_value(refused, max))
+        entry.value.append(bytes, self.max_value)
     }
 
     /// Appends the record without the fields of the key.

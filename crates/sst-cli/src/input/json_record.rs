@@ -7,11 +7,13 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::LineError;
-use crate::escape::Escaped;
+use super::columns::shown_name;
+use super::json_text::JsonText;
 use crate::notation::Notation;
 
 /// Highest number of fields that an error lists.
@@ -120,7 +122,7 @@ fn list_of_fields(text: &str) -> Result<String, serde_json::Error> {
     for_each_field(text, |name, _| {
         count += 1;
         if names.len() < MAX_LISTED {
-            names.push(Escaped(name.as_bytes()).to_string());
+            names.push(shown_name(name.as_bytes()));
         }
     })?;
     let listed = names.join(", ");
@@ -192,30 +194,16 @@ impl<'de, F: FnMut(Cow<'de, str>, &'de RawValue)> Visitor<'de> for Fields<F> {
     }
 }
 
-/// Reads the name of a field, borrowed unless it has escapes.
+/// Reads the name of a field, borrowed unless it has escapes. The parser itself would take memory
+/// for escapes that the system may not refuse.
 struct NameSeed;
 
 impl<'de> DeserializeSeed<'de> for NameSeed {
     type Value = Cow<'de, str>;
 
     fn deserialize<D: Deserializer<'de>>(self, name: D) -> Result<Self::Value, D::Error> {
-        name.deserialize_str(self)
-    }
-}
-
-impl<'de> Visitor<'de> for NameSeed {
-    type Value = Cow<'de, str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the name of a field")
-    }
-
-    fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Self::Value, E> {
-        Ok(Cow::Borrowed(name))
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(Cow::Owned(name.to_owned()))
+        let name = <&RawValue>::deserialize(name)?;
+        JsonText::new(name.get()).decoded().map_err(D::Error::custom)
     }
 }
 

@@ -1,9 +1,12 @@
 //! The text of JSON strings, decoded part by part: no memory is needed beside the line and the
 //! result, and the system may refuse memory for the result.
 
+use std::borrow::Cow;
+
 use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD, DecodeError, HEXLOWER_PERMISSIVE};
 
 use super::LineError;
+use super::bounded::Bounded;
 use crate::notation::{Notation, NotationError};
 
 /// Length of the digits that are decoded at once, a multiple of 2 and 4.
@@ -48,6 +51,23 @@ impl<'a> JsonText<'a> {
         Self { text: string.unwrap_or(json), is_string: string.is_some() }
     }
 
+    /// The text that the value stands for, in memory that the system may refuse.
+    pub(super) fn decoded(self) -> Result<Cow<'a, str>, LineError> {
+        if self.as_written().is_some() {
+            return Ok(Cow::Borrowed(self.text));
+        }
+        let mut decoded = Bounded::new();
+        self.unescape(|part| {
+            let len = decoded.len() + part.len();
+            decoded.append(part, usize::MAX).map_err(|_| LineError::NoMemory { len })
+        })?;
+        let decoded = String::from_utf8(decoded.into_vec());
+        decoded.map(Cow::Owned).map_err(|error| {
+            debug_assert!(false, "characters are text");
+            LineError::NotUtf8 { at: error.utf8_error().valid_up_to() + 1 }
+        })
+    }
+
     /// The text that the value stands for, if it has no escapes.
     pub(super) fn as_written(self) -> Option<&'a [u8]> {
         (!self.is_string || !self.text.contains('\\')).then_some(self.text.as_bytes())
@@ -73,7 +93,7 @@ impl<'a> JsonText<'a> {
 }
 
 /// The character of an escape, of which the backslash was removed, and the text behind it.
-fn unescaped(escape: &str) -> Result<(char, &str), LineError> {
+pub(super) fn unescaped(escape: &str) -> Result<(char, &str), LineError> {
     let mut chars = escape.chars();
     let decoded = match chars.next() {
         Some('b') => '\u{8}',
@@ -105,7 +125,7 @@ fn unescaped_unit(digits: &str) -> Result<(char, &str), LineError> {
 }
 
 /// The number of four hex digits, and the text behind them.
-fn unit(text: &str) -> Result<(u32, &str), LineError> {
+pub(super) fn unit(text: &str) -> Result<(u32, &str), LineError> {
     let (digits, behind) = text.split_at_checked(4).ok_or(LineError::JsonEscape)?;
     let are_digits = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     match u32::from_str_radix(digits, 16) {

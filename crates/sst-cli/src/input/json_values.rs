@@ -7,8 +7,7 @@
 use std::io::{self, BufRead};
 
 use super::InputError;
-use super::bounded::Bounded;
-use super::lines::{Line, skip_byte_order_mark};
+use super::lines::skip_byte_order_mark;
 
 /// The place between values.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -30,26 +29,19 @@ pub(super) struct JsonValues<R> {
     line_feeds: u64,
     place: Place,
     is_started: bool,
-    buffer: Bounded,
 }
 
 impl<R: BufRead> JsonValues<R> {
     pub(super) const fn new(source: R) -> Self {
-        Self {
-            source,
-            line_feeds: 0,
-            place: Place::Outside,
-            is_started: false,
-            buffer: Bounded::new(),
-        }
+        Self { source, line_feeds: 0, place: Place::Outside, is_started: false }
     }
 
-    /// The next value, with the number of the line in which it starts; `None` at the end. The text
-    /// of a value that `limit` refuses is `None`; the rest of such a value is skipped.
+    /// Passes the next value to `consume`, part by part. Returns the number of the line in which it
+    /// starts; `None` at the end.
     pub(super) fn next_value(
         &mut self,
-        mut limit: impl FnMut(&[u8]) -> bool,
-    ) -> Result<Option<Line<'_>>, InputError> {
+        consume: impl FnMut(&[u8]),
+    ) -> Result<Option<u64>, InputError> {
         if !self.is_started {
             skip_byte_order_mark(&mut self.source)?;
             self.is_started = true;
@@ -58,18 +50,11 @@ impl<R: BufRead> JsonValues<R> {
             return Ok(None);
         }
         let number = self.line_feeds + 1;
-        let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.clear();
-        let mut is_refused = false;
-        self.read_value(|part| {
-            is_refused = is_refused || !limit(part) || buffer.append(part, usize::MAX).is_err();
-        })?;
-        self.buffer = buffer;
+        self.read_value(consume)?;
         if self.place != Place::Outside {
             self.place = Place::AfterElement;
         }
-        let text = (!is_refused).then_some(self.buffer.as_slice());
-        Ok(Some(Line { number, text }))
+        Ok(Some(number))
     }
 
     /// Moves to the first byte of the next value. `false` at the end of the input.
@@ -202,9 +187,9 @@ mod tests {
         let read = |capacity: usize| {
             let source = BufReader::with_capacity(capacity, text.as_bytes());
             let (mut values, mut found) = (JsonValues::new(source), Vec::new());
-            while let Some(value) = values.next_value(|_| true)? {
-                let text = String::from_utf8(value.text.unwrap().to_vec()).unwrap();
-                found.push((value.number, text));
+            let mut text = Vec::new();
+            while let Some(number) = values.next_value(|part| text.extend_from_slice(part))? {
+                found.push((number, String::from_utf8(std::mem::take(&mut text)).unwrap()));
             }
             Ok(found)
         };

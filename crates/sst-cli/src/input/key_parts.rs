@@ -40,11 +40,12 @@ impl<'a> KeyParts<'a> {
 /// Whether the separator starts within the part, also where it would end in the separator that
 /// follows: `a:` before `::` reads as `a`, `::` and `:`.
 fn contains(part: &[u8], separator: &[u8], is_last: bool) -> bool {
-    let followed = if is_last { &[] } else { separator };
+    let has = |bytes: &[u8]| bytes.windows(separator.len()).any(|window| window == separator);
     // A separator has at least one byte, see `input_args::separator`.
-    let followed = followed.get(..separator.len() - 1).unwrap_or(&[]);
-    let part: Vec<u8> = [part, followed].concat();
-    part.windows(separator.len()).any(|window| window == separator)
+    let shared_len = separator.len() - 1;
+    let end = part.get(part.len().saturating_sub(shared_len)..).unwrap_or(part);
+    let followed = if is_last { &[] } else { separator.get(..shared_len).unwrap_or(&[]) };
+    has(part) || has(&[end, followed].concat())
 }
 
 #[cfg(test)]

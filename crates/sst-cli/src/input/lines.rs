@@ -2,8 +2,6 @@
 
 use std::io::{self, BufRead};
 
-use super::bounded::Bounded;
-
 /// The mark that some editors write before UTF-8 text.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -21,20 +19,11 @@ pub(super) fn skip_byte_order_mark(source: &mut impl BufRead) -> io::Result<()> 
 pub(super) struct Lines<R> {
     source: R,
     number: u64,
-    buffer: Bounded,
-}
-
-/// A whole line, or a value that starts in it.
-pub(super) struct Line<'a> {
-    /// The line's number, from 1.
-    pub(super) number: u64,
-    /// The line's bytes without its end. `None` if the line is too long.
-    pub(super) text: Option<&'a [u8]>,
 }
 
 impl<R: BufRead> Lines<R> {
     pub(super) const fn new(source: R) -> Self {
-        Self { source, number: 0, buffer: Bounded::new() }
+        Self { source, number: 0 }
     }
 
     /// Passes the next line that is not empty to `consume`, without its end. Returns the line's
@@ -56,23 +45,6 @@ impl<R: BufRead> Lines<R> {
                 return Ok(Some(self.number));
             }
         }
-    }
-
-    /// Returns the next line that is not empty. The text of a line that `limit` refuses is `None`;
-    /// the rest of such a line is skipped.
-    pub(super) fn next_whole(
-        &mut self,
-        mut limit: impl FnMut(&[u8]) -> bool,
-    ) -> io::Result<Option<Line<'_>>> {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.clear();
-        let mut is_refused = false;
-        let number = self.next_filled(|part| {
-            is_refused = is_refused || !limit(part) || buffer.append(part, usize::MAX).is_err();
-        })?;
-        self.buffer = buffer;
-        let text = (!is_refused).then_some(self.buffer.as_slice());
-        Ok(number.map(|number| Line { number, text }))
     }
 
     /// Passes one line to `consume`. Returns whether the line has bytes, or `None` at the end of

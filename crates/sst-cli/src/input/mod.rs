@@ -6,8 +6,9 @@
 //!
 //! A reader holds at most one entry and the buffers of its decoder in memory. A key, value or line
 //! beyond its limit is an error of its line, and the rest of the line is skipped. Where the format
-//! allows it (TSV, and CSV if the value is one column), a long value goes to a blob while it is
-//! read ([`InputValue`]).
+//! allows it, a long value goes to a blob while it is read ([`InputValue`]): in TSV, in CSV unless
+//! options name several columns of the value, and in JSON if it is a string and a field of the
+//! record itself. A page of Parquet holds its values whole.
 
 mod bounded;
 mod columns;
@@ -22,12 +23,14 @@ mod input_value;
 mod json_object;
 mod json_reader;
 mod json_record;
+mod json_string_decoder;
 mod json_text;
 mod json_values;
 mod key_parts;
 mod lines;
 #[cfg(feature = "parquet")]
 mod parquet_file;
+mod record_text;
 mod tsv;
 
 #[cfg(feature = "parquet")]
@@ -218,6 +221,8 @@ pub(crate) enum LineError {
     Json(serde_json::Error),
     #[error("not JSON: an escape that stands for no character")]
     JsonEscape,
+    #[error("not JSON: a control character in a string")]
+    JsonControl,
     #[error("arrays or objects within each other, more than {max} of them")]
     TooDeep { max: usize },
     #[error("there is no field `{field}`, `{field}_hex` or `{field}_base64`: {fields}")]
@@ -238,6 +243,11 @@ pub(crate) enum LineError {
     SeparatorInKey { separator: String },
     #[error("the {what} has more than {max} bytes")]
     TooLong { what: &'static str, max: usize },
+    #[error(
+        "the line has more than {max} bytes without its value: only a value that is a string, and a \
+         field of the record itself, is read piece by piece"
+    )]
+    LineTooLong { max: usize },
     #[error("the value has more than {max} bytes: --max-value allows longer ones")]
     ValueTooLong { max: usize },
     #[error("the system has no memory for {len} bytes")]

@@ -50,14 +50,14 @@ const fn name(cause: &LineError) -> &'static str {
         LineError::Escape(_) => "Escape",
         LineError::NoSuchColumn { .. } => "NoSuchColumn",
         LineError::ColumnCount { .. } => "ColumnCount",
-        LineError::Json(_) | LineError::JsonEscape => "Json",
+        LineError::Json(_) | LineError::JsonEscape | LineError::JsonControl => "Json",
         LineError::TooDeep { .. } => "TooDeep",
         LineError::NoField { .. } => "NoField",
         LineError::FieldTwice(_) => "FieldTwice",
         LineError::NullKey => "NullKey",
         LineError::Encoding { .. } => "Encoding",
         LineError::SeparatorInKey { .. } => "SeparatorInKey",
-        LineError::TooLong { .. } => "TooLong",
+        LineError::TooLong { .. } | LineError::LineTooLong { .. } => "TooLong",
         #[cfg(feature = "parquet")]
         LineError::DecimalTooLarge => "DecimalTooLarge",
         #[cfg(feature = "parquet")]

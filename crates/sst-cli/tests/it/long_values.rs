@@ -56,6 +56,7 @@ fn long_values_go_to_blobs_while_they_are_read_and_are_the_same_in_every_format(
         load("csv", &csv, &["--no-header"]),
         load("csv", &format!("k,v\n{csv}"), &["--value-column", "v"]),
         load("jsonl", &json, &[]),
+        load("json", &format!("[{}]", json.trim_end().replace('\n', ",\n")), &[]),
     ];
     for db in &dbs {
         assert_eq!(blobs(db).len(), 2, "{}", db.display());
@@ -82,6 +83,51 @@ fn long_values_go_to_blobs_while_they_are_read_and_are_the_same_in_every_format(
         assert_ne!(damaged, printed.text().trim_end());
         sst_with_input(&join(&[&"load", &"-", &marked], &args), damaged.as_bytes())
             .expect_error(3, &["end mark"]);
+    }
+}
+
+/// A value of several columns is a line of CSV, also if a cell of it is long.
+#[test]
+fn long_cells_of_a_value_of_several_columns_go_to_a_blob_while_they_are_read() {
+    const MIB: usize = 1 << 20;
+    let scratch = Scratch::new();
+    let cells = [MIB + 5, 8 * MIB + 1, 9 * MIB].map(|len| {
+        String::from_utf8(long_value(len)).unwrap().replace(['\n', '\r', '"', ','], "q")
+    });
+    let [short, long, longest] = &cells;
+    let row = |columns: [&str; 4]| format!("{}\n", columns.join(","));
+    let quoted = format!("\"a \"\"{longest}\"\"\"");
+    let csv = [
+        row(["key", "a", "b", "c"]),
+        row(["1", short, "", "x"]),
+        row(["2", long, short, "y"]),
+        row(["3", "x", &quoted, ""]),
+    ];
+    let args = ["--format", "csv", "--blob-threshold", "1MiB", "--certify"];
+    let db = scratch.path("db");
+    sst_with_input(&join(&[&"load", &"-", &db], &args), csv.concat().as_bytes()).expect(0);
+    let in_quotes = format!("\"{long}\"");
+    for (key, expected) in [
+        ("1", ["", short, "", "x"]),
+        ("2", ["", &in_quotes, short, "y"]),
+        ("3", ["", "x", &quoted, ""]),
+    ] {
+        let value = sst(&[&"get", &db, &key, &"--raw"]).expect(0).stdout;
+        assert!(value == expected[1..].join(",").as_bytes(), "{key}");
+    }
+    // Named columns are held, and have the same form.
+    let other = scratch.path("other");
+    let named = [&args[..], &["--value-columns", "a,b,c"]].concat();
+    sst_with_input(&join(&[&"load", &"-", &other], &named), csv.concat().as_bytes()).expect(0);
+    assert!(sst(&[&"diff", &db, &other, &"--summary"]).expect(0).text().starts_with("0 added, 0"));
+    // So has the first row without names, whose columns are not known before its end.
+    let bare = csv[2..].concat();
+    let args = [&args[..], &["--no-header"]].concat();
+    let headless = scratch.path("headless");
+    sst_with_input(&join(&[&"load", &"-", &headless], &args), bare.as_bytes()).expect(0);
+    for key in ["2", "3"] {
+        let value = |db| sst(&[&"get", db, &key, &"--raw"]).expect(0).stdout;
+        assert!(value(&db) == value(&headless), "{key}");
     }
 }
 

@@ -265,7 +265,7 @@ impl RowValue<'_> {
                     cell.clear();
                     // Null is an empty cell.
                     value.append_to(cell, max)?;
-                    append_cell(cell, delimiter, out, max)?;
+                    append_cell(cell, delimiter, &mut |bytes| out.append(bytes, max))?;
                 }
                 Ok(false)
             }
