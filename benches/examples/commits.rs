@@ -1,37 +1,99 @@
 //! Measures the cost of commits by the number of earlier commits and of the tables that they
-//! describe. Prints bytes read and time for opening a set, refreshing it after a small commit, and
-//! publishing that commit, and the bytes of all meta files.
+//! describe. Prints the meta files of a directory, the bytes of all that were ever written, and
+//! bytes and time for opening a set, refreshing it after a small commit, and publishing that commit.
 //!
-//! `cargo run --release -p sst-benches --example commits [-- 10000]`: up to this many commits.
-//! Bytes are those that the system counts for the process (Linux only).
+//! ```text
+//! cargo run --release -p sst-benches --example commits -- [COMMITS] [--against COMMIT]
+//! ```
+//!
+//! COMMITS: up to this many commits (default 1000, at most 10000). With `--against`, this program is
+//! then built and run in an earlier commit of the repository, too: the file is copied into a
+//! worktree of that commit. It must go on compiling there, so it uses only what builds since
+//! eb2696f, the commit before protection version 3, have.
+//!
+//! Bytes are those that the system counts for the process (Linux only). The directories are in
+//! memory if the system has such a file system, so a sync costs nothing. Times are the shortest of
+//! five runs, bytes those of the first.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "an example that measures")]
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use sst_amqf::QuotientFilter;
 use sst_reader::{Access, ReaderOptions, SstSet, hash_key};
-use sst_writer::{Commit, EntryValue, Publisher, PublisherOptions, WriterOptions};
+use sst_writer::{EntryValue, Publisher, PublisherOptions, WriterOptions};
 
 /// Number of keys of each table.
 const KEYS_OF_SMALL_TABLE: u32 = 10;
 
+/// Number of runs of which the time of the shortest is printed.
+const RUNS: u32 = 5;
+
 fn main() {
-    let most = std::env::args().nth(1).map_or(1000, |most| most.parse().unwrap());
-    println!("| directory | meta files | their bytes | open | refresh | publish |");
-    println!("|---|---|---|---|---|---|");
-    for commits in [10, 100, 1000, 10_000].into_iter().filter(|commits| *commits <= most) {
-        measure(&format!("{commits} commits of one table"), |publisher| {
+    let mut most = 1000;
+    let mut against = None;
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--against" => against = Some(arguments.next().unwrap()),
+            number => most = number.parse().unwrap(),
+        }
+    }
+    measure_all(most);
+    if let Some(commit) = against {
+        println!("\n{commit}:\n");
+        measure_in(&commit, most);
+    }
+}
+
+fn measure_all(most: u32) {
+    println!(
+        "| directory | meta files | their bytes | bytes of all ever written | open: read | ms \
+         | refresh: read | ms | publish: read | written | ms |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|---|");
+    for commits in [10, 100, 1000, 3000, 10_000].into_iter().filter(|commits| *commits <= most) {
+        measure(&format!("{commits} commits of one table"), |publisher, dir| {
+            let mut written = 0;
             for i in 0..commits {
                 commit(publisher, 1, i);
+                written += newest_meta_len(dir);
             }
+            written
         });
     }
     for tables in [1, 100, 10_000] {
-        measure(&format!("1 commit of {tables} tables"), |publisher| commit(publisher, tables, 0));
+        measure(&format!("1 commit of {tables} tables"), |publisher, dir| {
+            commit(publisher, tables, 0);
+            newest_meta_len(dir)
+        });
     }
+}
+
+/// Runs this program as it is in a worktree of an earlier commit.
+fn measure_in(commit: &str, most: u32) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let folder = tempfile::tempdir().unwrap();
+    let tree = folder.path().join("tree");
+    let git = |arguments: &[&str]| {
+        let status = Command::new("git").args(arguments).current_dir(&root).status().unwrap();
+        assert!(status.success(), "git {arguments:?}");
+    };
+    let path = tree.to_str().unwrap();
+    git(&["worktree", "add", "--quiet", "--detach", path, commit]);
+    fs::write(tree.join("benches/examples/commits.rs"), include_str!("commits.rs")).unwrap();
+    let target = root.join("target/against");
+    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["run", "--quiet", "--release", "--package", "sst-benches", "--example", "commits"])
+        .args(["--", &most.to_string()])
+        .env("CARGO_TARGET_DIR", target)
+        .current_dir(&tree)
+        .status();
+    git(&["worktree", "remove", "--force", path]);
+    assert!(status.unwrap().success(), "the earlier build fails");
 }
 
 /// Makes a commit of `tables` tables of ten keys each, with filters.
@@ -52,24 +114,38 @@ fn commit(publisher: &mut Publisher, tables: u32, number: u32) {
         let table = table.finish().unwrap();
         commit.add_table(table).unwrap();
     }
-    publish(commit);
-}
-
-fn publish(commit: Commit<'_>) {
     commit.publish().unwrap();
 }
 
-fn measure(name: &str, fill: impl FnOnce(&mut Publisher)) {
-    let dir = tempfile::tempdir().unwrap();
+fn measure(name: &str, fill: impl FnOnce(&mut Publisher, &Path) -> u64) {
+    let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     let mut publisher = Publisher::open(dir.path(), PublisherOptions::default()).unwrap();
-    fill(&mut publisher);
+    let ever_written = fill(&mut publisher, dir.path());
     let (meta_files, bytes) = meta_files(dir.path());
     let options = ReaderOptions::default().filter(QuotientFilter::default()).access(Access::Read);
-    let (opened, set) = cost(|| SstSet::open(dir.path(), &options).unwrap());
-    let (published, ()) = cost(|| commit(&mut publisher, 1, u32::MAX));
-    let (refreshed, set) = cost(|| set.refresh().unwrap().unwrap());
-    assert!(set.get(format!("key {} 0", u32::MAX).as_bytes()).unwrap().is_some());
-    println!("| {name} | {meta_files} | {bytes} | {opened} | {refreshed} | {published} |");
+    let mut costs = [Cost::NONE; 3];
+    let [opened, refreshed, published] = &mut costs;
+    for _ in 0..RUNS {
+        opened.measure(|| SstSet::open(dir.path(), &options).unwrap());
+    }
+    let mut set = SstSet::open(dir.path(), &options).unwrap();
+    for run in 0..RUNS {
+        published.measure(|| commit(&mut publisher, 1, u32::MAX - run));
+        set = refreshed.measure(|| set.refresh().unwrap().unwrap());
+        let key = format!("key {} 0", u32::MAX - run);
+        assert!(set.get(key.as_bytes()).unwrap().is_some());
+    }
+    println!(
+        "| {name} | {meta_files} | {bytes} | {ever_written} | {} | {:.2} | {} | {:.2} | {} | {} \
+         | {:.2} |",
+        opened.read,
+        opened.ms(),
+        refreshed.read,
+        refreshed.ms(),
+        published.read,
+        published.written,
+        published.ms(),
+    );
 }
 
 /// Number of meta files of a directory, and their bytes.
@@ -80,22 +156,44 @@ fn meta_files(dir: &Path) -> (usize, u64) {
     (sizes.len(), sizes.iter().sum())
 }
 
-/// The time and bytes of one run. Taking the best of several runs is not possible, since each run
-/// changes the directory.
-fn cost<T>(work: impl FnOnce() -> T) -> (String, T) {
-    let (read_before, written_before) = counted();
-    let start = Instant::now();
-    let done = work();
-    let time = start.elapsed();
-    let (read, written) = counted();
-    // Reading the counters is counted too, so subtract it.
-    let own = read_own();
-    let read = (read - read_before).saturating_sub(own);
-    (format!("{} ({read} B read, {} B written)", shown(time), written - written_before), done)
+/// The length of the newest meta file. Each commit here has one.
+fn newest_meta_len(dir: &Path) -> u64 {
+    let current = fs::read(dir.join("CURRENT")).unwrap();
+    let current = u32::from_be_bytes(*current.first_chunk().unwrap());
+    let path: PathBuf = dir.join(format!("{current:08}.meta"));
+    fs::metadata(path).unwrap().len()
 }
 
-fn shown(time: Duration) -> String {
-    format!("{:.2} ms", time.as_secs_f64() * 1e3)
+/// The bytes of the first of several runs, and the time of the shortest.
+#[derive(Clone, Copy)]
+struct Cost {
+    read: u64,
+    written: u64,
+    time: Option<Duration>,
+}
+
+impl Cost {
+    const NONE: Self = Self { read: 0, written: 0, time: None };
+
+    fn measure<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        let own = read_own();
+        let (read_before, written_before) = counted();
+        let start = Instant::now();
+        let done = work();
+        let time = start.elapsed();
+        let (read, written) = counted();
+        if self.time.is_none() {
+            // Reading the counters is counted too, so subtract it.
+            self.read = (read - read_before).saturating_sub(own);
+            self.written = written - written_before;
+        }
+        self.time = Some(self.time.map_or(time, |known| known.min(time)));
+        done
+    }
+
+    fn ms(&self) -> f64 {
+        self.time.unwrap().as_secs_f64() * 1e3
+    }
 }
 
 /// Bytes that this process has read and written through the system so far.

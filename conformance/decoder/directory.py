@@ -1,6 +1,7 @@
 """A directory of tables behind one commit point (FORMAT.md, sections 1, 8 and 9)."""
 
 import hashlib
+import itertools
 import re
 import zlib
 from typing import NamedTuple, Optional
@@ -18,8 +19,8 @@ TAIL = 16
 """Bytes between the core of version 3 and the trailer."""
 ALL_HASHES, NO_HASHES = (0, 2**64 - 1), (2**64 - 1, 0)
 
-TAG_LINEAGE = 1
-"""Of a field of the extension of version 3: the commits before."""
+TAG_LINEAGE, TAG_BLOBS = 1, 3
+"""Of fields of the extension of version 3: the commits before, and the number of blobs of each table."""
 
 FILE_NAME = re.compile(r"(0[0-9]{7}|[1-9][0-9]{7,})\.(sst|blob|del|meta)")
 
@@ -40,6 +41,7 @@ class Protection(NamedTuple):
     """The protection section of a meta file.
 
     `live_metas` has the checksum of each live meta file, `listed` its family and range of hashes where the list says so.
+    `blob_parts` has the blobs of each table, and those that any table may refer to, where the extension says so.
     """
 
     version: int
@@ -50,6 +52,7 @@ class Protection(NamedTuple):
     certificates: dict
     checksum: int
     commit: int
+    blob_parts: Optional[tuple] = None
 
 
 class Meta(NamedTuple):
@@ -202,7 +205,8 @@ class Directory:
     def _check_blob_lists(self):
         """Blob files that a protection section lists are there. Entries refer to all of them in versions 1 and 2.
 
-        A commit of version 3 may have taken over the list of a meta file that describes dead tables, too.
+        A commit of version 3 may have taken over the list of a meta file that describes dead tables, too. If its extension
+        says which tables refer to which blobs, that is so.
         """
         for meta in self.metas:
             tables = [table for table in self.tables if table.meta == meta.name]
@@ -212,6 +216,12 @@ class Directory:
                 if expected != (len(data), data[:BLOCK_HEADER]):
                     raise Damage(f"{name}: size or header is not what {meta.name} says")
                 unframe(data, name)
+            parts, of_any = (meta.protection and meta.protection.blob_parts) or ([], set())
+            used = {table.name: {entry.blob for entry in table.entries if entry.kind == "blob"} for table in tables}
+            for table, part in zip(meta.tables, parts):
+                name = f"{table.sequence:08}.sst"
+                if name in used and not part <= used[name] <= part | of_any:
+                    raise Damage(f"{meta.name}: the blobs of {name} are not those that it says")
             if listed and meta.protection.version < 3 and len(tables) == len(meta.tables):
                 unused = set(listed) - {entry.blob for table in tables for entry in table.entries}
                 if unused:
@@ -376,7 +386,7 @@ def _parse_headed(where, data, fields, sequence, tables, filters, checksum):
     live_count, live_checksum, blob_count, blob_checksum, used_keys = (core.u32() for _ in range(5))
     checks = [(core.u64(), core.u32(), core.u32()) for _ in tables]
     certificates = _certificates(where, core)
-    _extension(Fields(core.take(core.u32()), f"{where}: extension"))
+    extension = _extension(Fields(core.take(core.u32()), f"{where}: extension"))
     core.finish()
     headers = [fields.take(BLOCK_HEADER * table.block_count) for table in tables]
     blobs, listed = fields.take(20 * blob_count), fields.take(28 * live_count)
@@ -400,24 +410,40 @@ def _parse_headed(where, data, fields, sequence, tables, filters, checksum):
     if not is_part:
         _check_list(where, [row[:2] for row in rows], sequence)
     blobs = Fields(blobs, where)
-    blobs = _unique(where, [(blobs.u32(), (blobs.u64(), blobs.take(BLOCK_HEADER))) for _ in range(blob_count)])
+    blobs = [(blobs.u32(), (blobs.u64(), blobs.take(BLOCK_HEADER))) for _ in range(blob_count)]
+    blob_parts = _blob_parts(where, extension.get(TAG_BLOBS), [number for number, _ in blobs], len(tables))
+    blobs = _alike(where, blobs)
     parts = [(check[0], [area[at:at + BLOCK_HEADER] for at in range(0, len(area), BLOCK_HEADER)])
              for check, area in zip(checks, headers)]
     return Protection(3, {row[0]: row[1] for row in rows}, {row[0]: row[2:] for row in rows}, parts, blobs, certificates,
-                      checksum, commit)
+                      checksum, commit, blob_parts)
 
 
 def _extension(fields):
-    """Checks the fields that came later than the rest of version 3. Those of other tags are of later builds."""
-    last = -1
+    """The values of the fields that came later than the rest of version 3, by tag. Other tags are of later builds."""
+    values = {}
     while fields.remaining():
         tag, value = fields.u32(), Fields(fields.take(fields.u32()), fields.where)
-        if tag <= last:
-            raise Damage(f"{fields.where}: tag {tag} behind tag {last}")
-        last = tag
-        if tag == TAG_LINEAGE:
-            while value.remaining():
-                value.u32(), value.u32()
+        if tag <= max(values, default=-1):
+            raise Damage(f"{fields.where}: tag {tag} behind tag {max(values)}")
+        values[tag] = value
+    lineage = values.get(TAG_LINEAGE)
+    while lineage and lineage.remaining():
+        lineage.u32(), lineage.u32()
+    return values
+
+
+def _blob_parts(where, counts, numbers, table_count):
+    """The blobs of each table and the rest of the list, if a field of the extension has the numbers of blobs."""
+    if counts is None:
+        if len(set(numbers)) != len(numbers):
+            raise Damage(f"{where}: lists a file twice")
+        return None
+    ends = [0, *itertools.accumulate(counts.u32() for _ in range(table_count))]
+    counts.finish()
+    if ends[-1] > len(numbers):
+        raise Damage(f"{where}: more blobs of tables than blobs")
+    return [set(numbers[start:end]) for start, end in itertools.pairwise(ends)], set(numbers[ends[-1]:])
 
 
 def _check_list(where, rows, sequence):
@@ -434,6 +460,14 @@ def _certificates(where, fields):
     if [row[0] for row in rows] != sorted({row[0] for row in rows}):
         raise Damage(f"{where}: certificates are not in ascending order")
     return dict(rows)
+
+
+def _alike(where, pairs):
+    """The pairs as a dictionary; a number that comes twice has the same value both times."""
+    known = dict(pairs)
+    if any(known[number] != value for number, value in pairs):
+        raise Damage(f"{where}: lists two files under one number")
+    return known
 
 
 def _unique(where, pairs):

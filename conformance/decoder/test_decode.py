@@ -337,11 +337,12 @@ class DirectoryTest(unittest.TestCase):
         (self.path / name).write_bytes(data)
 
     def commit(self, sequence, tables=(), blobs=(), live=(), obsolete=(), protected=True, family=0, lie=None,
-               version=1, newest=None, hashes=(0, 2**64 - 1)):
+               version=1, newest=None, hashes=(0, 2**64 - 1), extension=None):
         """Writes CURRENT and a meta file for tables and blobs that are there. Returns the meta file's checksum.
 
         `lie` changes the protection section before it is sealed; the core of version 3 takes a list that it may change.
         `newest` is the number of the commit that a part belongs to, `hashes` the range that the list has of this file.
+        `extension` is that of version 3; by default it has a field that no build knows.
         """
         descriptions, filters, section, apart = b"", b"", b"", []
         for number in tables:
@@ -361,7 +362,8 @@ class DirectoryTest(unittest.TestCase):
         if version == 3:
             listed = [row if len(row) == 5 else (*row, family, 0, 2**64 - 1) for row in live]
             listed = [] if newest else sorted([*listed, (sequence, 0, family, *hashes)])
-            meta = self.headed(meta, len(filters), apart, blobs, listed, newest or sequence, lie)
+            meta = self.headed(meta, len(filters), apart, blobs, listed, newest or sequence, lie,
+                               be(4, 99, 3) + b"new" if extension is None else extension)
         elif protected:
             live = sorted([*live, (sequence, 0)])
             section = be(4, 1, len(live), *itertools.chain(*live)) + section + be(4, len(blobs))
@@ -377,7 +379,7 @@ class DirectoryTest(unittest.TestCase):
         self.write("CURRENT", be(4, sequence) + (be(4, zlib.crc32(be(4, sequence))) if protected else b""))
         return zlib.crc32(meta[:-8])
 
-    def headed(self, meta, filter_size, tables, blobs, listed, commit, lie):
+    def headed(self, meta, filter_size, tables, blobs, listed, commit, lie, extension):
         """The meta file with a section of version 3."""
         start = meta[:len(meta) - filter_size]
         blob_area, list_area = b"", b""
@@ -388,7 +390,7 @@ class DirectoryTest(unittest.TestCase):
             list_area += be(4, sequence, checksum, family) + be(8, low, high)
         core = [be(4, 3, 1, commit, len(listed), zlib.crc32(list_area), len(blobs), zlib.crc32(blob_area), 0)]
         core += [be(8, count) + be(4, zlib.crc32(own_filter), zlib.crc32(headers)) for count, own_filter, headers in tables]
-        core += [be(4, 0), be(4, 11, 99, 3) + b"new"]
+        core += [be(4, 0), be(4, len(extension)) + extension]
         areas = [be(4, 3), *(headers for _, _, headers in tables), blob_area, list_area]
         if lie:
             lie(core, areas)
@@ -602,6 +604,37 @@ class DirectoryTest(unittest.TestCase):
         self.commit(4, tables=[2], blobs=[1], version=1)
         with self.assertRaises(Damage):
             Directory(self.path)
+
+    def test_the_blobs_of_each_table(self):
+        self.write("00000001.blob", frame(b"a blob"))
+        self.write("00000002.blob", frame(b"another"))
+        self.write("00000003.sst", table_file(key_block(entry(1, b"k", BLOB, be(4, 1))), index_block(0)))
+        self.write("00000004.sst", table_file(key_block(
+            entry(5, b"k", BLOB, be(4, 1)), entry(6, b"k", BLOB, be(4, 2))), index_block(0)))
+        for blobs, counts in (
+            ((1, 1, 2), (1, 2)),
+            ((1, 2), (0, 0)),  # Both blobs may be of any table.
+            ((1, 1, 2), (1, 1)),
+            ((1, 2, 1), (1, 1)),
+        ):
+            with self.subTest(f"{blobs} {counts}"):
+                self.commit(9, tables=[3, 4], blobs=blobs, version=3, extension=be(4, 3, 8, *counts))
+                self.assertEqual(len(Directory(self.path).tables), 2)
+        for blobs, extension in (
+            ((1, 1, 2), be(4, 3, 8, 2, 1)),
+            ((2, 1), be(4, 3, 8, 1, 1)),  # The first table refers to blob 1 alone.
+            ((1, 1, 2), be(4, 3, 8, 1, 3)),
+            ((1, 2), be(4, 3, 4, 0)),
+            ((1, 2), be(4, 3, 12, 0, 0, 0)),
+            ((1, 2), be(4, 3, 8, 0)),
+            ((1, 2), be(4, 3, 8, 0, 0, 3, 8, 0, 0)),
+            ((1, 2), be(4, 4, 0, 3, 8, 0, 0)),
+            ((1, 2), b"new"),
+            ((1, 1, 2), b""),  # Without counts, no blob comes twice.
+        ):
+            with self.subTest(f"{blobs} {extension}"), self.assertRaises(Damage):
+                self.commit(9, tables=[3, 4], blobs=blobs, version=3, extension=extension)
+                Directory(self.path)
 
     def test_every_bit_of_an_unprotected_meta_file_is_checked_against_the_tables(self):
         self.write("00000001.sst", table_file(key_block(entry(1)), key_block(entry(2)), index_block(0, (2, 1))))

@@ -4,10 +4,14 @@
 //! The application is `conformance/nextjs`. The steps:
 //!
 //! 1. Next.js builds the application, which creates a cache directory.
-//! 2. `sst merge` publishes the entries of every family in a new directory, and `sst verify`
-//!    accepts it.
+//! 2. The entries of every family are published in a new directory, and `sst verify` accepts it.
 //! 3. The published directory replaces the cache unchanged: no file is added or left out.
 //! 4. A page changes, and Next.js builds again.
+//!
+//! Steps 2 to 4 are done twice, each time with the cache that there is then: with a directory that
+//! `sst merge` makes, and with one of all forms that a directory can have, which the example
+//! `nextjs_directory` of `sst-conformance` makes: commits of several meta files, tables that are
+//! described again, a rollback, generations that are kept, and a temporary file.
 //!
 //! Next.js discards a cache that it cannot read, and starts again with commit 1. So the cache was
 //! read if its newest commit comes after ours, our meta files still exist, and the entries that we
@@ -60,35 +64,72 @@ fn steps(root: &Path) -> Result<(), String> {
     build(&application)?;
     let cache = cache_directory(&application)?;
 
-    println!("publishing the cache anew …");
-    let published = folder.path().join("published");
+    let runs: [(Publish, &str, &str); 2] =
+        [(publish_by_merges, "first", "second"), (publish_all_forms, "second", "third")];
+    for (publish, old, new) in runs {
+        let published = folder.path().join(new);
+        publish(&sst, &cache, &published)?;
+        go_on_with(&sst, &application, &cache, &published, (old, new))?;
+    }
+    Ok(())
+}
+
+/// Publishes a cache in a new directory.
+type Publish = fn(&Sst, &Path, &Path) -> Result<(), String>;
+
+/// Publishes the cache as `sst merge` does.
+fn publish_by_merges(sst: &Sst, cache: &Path, published: &Path) -> Result<(), String> {
+    println!("publishing the cache with sst merge …");
     for (family, duplicates) in FAMILIES {
-        let paths = ["merge", text(&cache)?, "--output", text(&published)?];
+        let paths = ["merge", text(cache)?, "--output", text(published)?];
         let options = ["--family", family, "--duplicates", duplicates];
         sst.run(&[&paths[..], &options[..]].concat())?;
     }
-    sst.run(&["verify", text(&published)?])?;
-    let ours = files(&published)?;
-    let entries = sst.run(&["scan", text(&published)?, "--family", "3"])?.stdout;
-    fs::remove_dir_all(&cache).map_err(at(text(&cache)?))?;
+    Ok(())
+}
+
+/// Publishes the cache in a directory of all forms.
+fn publish_all_forms(sst: &Sst, cache: &Path, published: &Path) -> Result<(), String> {
+    println!("publishing the cache in all forms …");
+    let run = ["run", "--quiet", "--release", "--package", "sst-conformance"];
+    let example = ["--example", "nextjs_directory", "--", text(cache)?, text(published)?];
+    let mut command = cargo(&sst.root);
+    let output = succeed(command.args(run).args(example), "nextjs_directory")?;
+    print!("{}", String::from_utf8_lossy(&output.stdout));
+    Ok(())
+}
+
+/// Replaces the cache by what was published, changes the text `old` of a page to `new`, builds, and
+/// checks that Next.js went on with our files.
+fn go_on_with(
+    sst: &Sst,
+    application: &Path,
+    cache: &Path,
+    published: &Path,
+    (old, new): (&str, &str),
+) -> Result<(), String> {
+    sst.run(&["verify", "--for-turbopack", text(published)?])?;
+    let ours = files(published)?;
+    let entries = sst.run(&["scan", text(published)?, "--family", "3"])?.stdout;
+    fs::remove_dir_all(cache).map_err(at(text(cache)?))?;
     for name in &ours {
         copy(&published.join(name), &cache.join(name)).map_err(at(name))?;
     }
-
-    println!("second build, on what we published …");
+    println!("building on what we published …");
     let page = application.join("app/page.js");
     let source = fs::read_to_string(&page).map_err(at("page.js"))?;
-    fs::write(&page, source.replace("first", "second")).map_err(at("page.js"))?;
-    build(&application)?;
-    let theirs = files(&cache)?;
+    fs::write(&page, source.replace(old, new)).map_err(at("page.js"))?;
+    build(application)?;
+    let theirs = files(cache)?;
     let newest = |names: &BTreeSet<String>| names.iter().rfind(|n| n.ends_with(".meta")).cloned();
-    let gone: Vec<_> =
-        ours.iter().filter(|n| n.ends_with(".meta") && !theirs.contains(*n)).collect();
+    // A rollback has left meta files out, which a `.del` file names, and Next.js removes them.
+    let live = live_meta_files(sst, published)?;
+    let gone: Vec<_> = live.iter().filter(|name| !theirs.contains(*name)).collect();
     if !gone.is_empty() || newest(&theirs) <= newest(&ours) {
         return Err(format!("Next.js did not go on with our files: ours {ours:?}, now {theirs:?}"));
     }
-    sst.run(&["verify", text(&cache)?])?;
-    let later = sst.run(&["scan", text(&cache)?, "--family", "3"])?.stdout;
+    sst.run(&["verify", text(cache)?])?;
+    let later = sst.run(&["scan", text(cache)?, "--family", "3"])?.stdout;
     let keys = |output: &[u8]| -> BTreeSet<Vec<u8>> {
         let lines = output.split(|byte| *byte == b'\n');
         lines
@@ -99,7 +140,7 @@ fn steps(root: &Path) -> Result<(), String> {
     let (before, after) = (keys(&entries), keys(&later));
     if before.len() < 2 || !before.is_subset(&after) {
         let lost = before.difference(&after).count();
-        return Err(format!("{lost} of {} keys are gone after the second build", before.len()));
+        return Err(format!("{lost} of {} keys are gone after the build", before.len()));
     }
     println!(
         "ok: Next.js read {} files of ours, added {}, and all {} keys of family 3 are found",
@@ -111,23 +152,43 @@ fn steps(root: &Path) -> Result<(), String> {
 }
 
 /// The `sst` command of this workspace.
-struct Sst(PathBuf);
+struct Sst {
+    /// The root of the workspace.
+    root: PathBuf,
+    program: PathBuf,
+}
 
 impl Sst {
     fn build(root: &Path) -> Result<Self, String> {
-        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.args(["build", "--quiet", "--release", "--package", "sst-cli"]).current_dir(root);
-        succeed(&mut cargo, "cargo build")?;
+        let build = ["build", "--quiet", "--release", "--package", "sst-cli"];
+        succeed(cargo(root).args(build), "cargo build")?;
         let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-        Ok(Self(target.unwrap_or_else(|| root.join("target")).join("release/sst")))
+        let target = target.unwrap_or_else(|| root.join("target"));
+        Ok(Self { root: root.to_owned(), program: target.join("release/sst") })
     }
 
     fn run(&self, arguments: &[&str]) -> Result<Output, String> {
         succeed(
-            Command::new(&self.0).arg("--quiet").args(arguments),
+            Command::new(&self.program).arg("--quiet").args(arguments),
             arguments.first().unwrap_or(&""),
         )
     }
+}
+
+fn cargo(root: &Path) -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(root);
+    cargo
+}
+
+/// Names of the live meta files of a directory of ours.
+fn live_meta_files(sst: &Sst, directory: &Path) -> Result<Vec<String>, String> {
+    let report = sst.run(&["inspect", text(directory)?, "--json"])?.stdout;
+    let report: serde_json::Value =
+        serde_json::from_slice(&report).map_err(|error| error.to_string())?;
+    let numbers = report.get("meta_files").and_then(|metas| metas.as_array());
+    let numbers = numbers.into_iter().flatten().filter_map(serde_json::Value::as_u64);
+    Ok(numbers.map(|number| format!("{number:08}.meta")).collect())
 }
 
 fn build(application: &Path) -> Result<(), String> {

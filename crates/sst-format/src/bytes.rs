@@ -71,6 +71,11 @@ pub(crate) const fn join_u8_u24(top: u8, low: u32) -> u32 {
 
 /// Converts a count or a length for its field of 32 bits.
 pub(crate) fn count(structure: Structure, len: usize) -> Result<u32, FormatError> {
+    count_u64(structure, len as u64)
+}
+
+/// As [`count`], of a number that may be too large for memory.
+pub(crate) fn count_u64(structure: Structure, value: u64) -> Result<u32, FormatError> {
     let max = u64::from(u32::MAX);
-    u32::try_from(len).map_err(|_| FormatError::TooLarge { structure, value: len as u64, max })
+    u32::try_from(value).map_err(|_| FormatError::TooLarge { structure, value, max })
 }

@@ -64,7 +64,7 @@ impl MetaFileParts<'_> {
         self.tables.iter().try_for_each(|(_, meta)| meta.validate())?;
         let mut out = Vec::new();
         let records = self.tables.iter().map(|(sequence, meta)| {
-            (TableRecord::new(*sequence, meta), meta.filter.as_slice().len())
+            (TableRecord::new(*sequence, meta), meta.filter.as_slice().len() as u64)
         });
         encode_start(&mut out, self.family, self.obsolete, records)?;
         for (_, meta) in self.tables {

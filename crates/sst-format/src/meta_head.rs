@@ -49,17 +49,23 @@ use crate::protection_records::{BLOB_LEN, CERTIFICATE_LEN, TRAILER_LEN, Trailer}
 use crate::{Crc32, FormatError, SequenceNumber, Structure};
 
 mod area;
+mod blob_counts;
+mod described_table;
 mod encoder;
 mod extension;
 mod listed_meta;
 mod split;
 
 pub use area::Area;
-pub use encoder::{BlockHeaders, DescribedTable, MetaFileV3};
+pub use blob_counts::blob_counts_field;
+pub use described_table::{BlockHeaders, DescribedTable, TableSummary};
+pub use encoder::{MetaFileV3, MetaFrame};
 pub use extension::{Ancestor, Extension, Lineage, Shard};
 pub use listed_meta::{HashRange, ListedMeta};
-pub use split::MetaLimits;
+pub use split::{MetaLimits, TableSize};
 
+#[cfg(feature = "explain")]
+pub(crate) use blob_counts::TAG_BLOB_COUNTS;
 pub(crate) use listed_meta::LISTED_META_LEN;
 
 /// The version of a section with a head.
@@ -314,8 +320,17 @@ impl<'a> MetaHead<'a> {
         self.core.certificates.iter().map(FamilyCertificate::from_bytes)
     }
 
+    /// The number of blobs of each table, in the order of [`MetaHead::tables`]. The list of blobs
+    /// starts with those of the first table, then come those of the second, and so on; behind them
+    /// come blobs of which it is not known which tables refer to them. `None` if the head does not
+    /// state it: then that is not known of any blob.
+    #[must_use]
+    pub fn blob_counts(&self) -> Option<impl ExactSizeIterator<Item = u32> + use<'a>> {
+        Some(self.core.blob_counts?.iter().map(|count| u32::from_be_bytes(*count)))
+    }
+
     /// The fields that were added to version 3 later, for [`Extension::parse`]. Their bytes are
-    /// verified, their meaning is not.
+    /// verified, their meaning is not, but for [`MetaHead::blob_counts`].
     #[must_use]
     pub const fn extension(&self) -> &'a [u8] {
         self.core.extension
@@ -394,6 +409,8 @@ struct Core<'a> {
     tables: &'a [[u8; TABLE_CHECKS_LEN]],
     certificates: &'a [[u8; CERTIFICATE_LEN]],
     extension: &'a [u8],
+    /// A field of the extension.
+    blob_counts: Option<&'a [[u8; 4]]>,
 }
 
 impl<'a> Core<'a> {
@@ -413,6 +430,7 @@ impl<'a> Core<'a> {
         let extension = rest.word().and_then(|len| rest.take(len.into()))?;
         let left = rest.rest.len() as u64;
         same_len(rest.available - left, rest.available)?;
+        let blob_counts = blob_counts::parse(extension, table_count, blob_count)?;
         let core = Self {
             kind,
             commit,
@@ -424,6 +442,7 @@ impl<'a> Core<'a> {
             tables,
             certificates,
             extension,
+            blob_counts,
         };
         let families = core.certificates.iter().map(FamilyCertificate::from_bytes);
         crate::protection_records::validate_families(families)?;

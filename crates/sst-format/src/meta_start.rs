@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::bytes::{count, u16_in, u32_at, u32_in, u64_in};
+use crate::bytes::{count, count_u64, u16_in, u32_at, u32_in, u64_in};
 use crate::sst_meta::validate_hashes;
 use crate::{FormatError, SequenceNumber, SstMeta, Structure, TableFlags};
 
@@ -166,7 +166,7 @@ pub(crate) fn encode_start(
     out: &mut Vec<u8>,
     family: u32,
     obsolete: &[SequenceNumber],
-    tables: impl ExactSizeIterator<Item = (TableRecord, usize)>,
+    tables: impl ExactSizeIterator<Item = (TableRecord, u64)>,
 ) -> Result<(), FormatError> {
     out.extend_from_slice(&META_MAGIC.to_be_bytes());
     out.extend_from_slice(&family.to_be_bytes());
@@ -177,7 +177,9 @@ pub(crate) fn encode_start(
     out.extend_from_slice(&count(STRUCTURE, tables.len())?.to_be_bytes());
     let mut filter_end = 0;
     for (record, filter_len) in tables {
-        filter_end = count(STRUCTURE, filter_end as usize + filter_len)?;
+        // Saturates only where the length is refused anyway.
+        let end = u64::from(filter_end).saturating_add(filter_len);
+        filter_end = count_u64(STRUCTURE, end)?;
         TableRecord { filter_end, ..record }.encode(out);
     }
     // We write no used-keys filter, so it ends where the last filter does.

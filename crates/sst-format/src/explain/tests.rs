@@ -124,7 +124,10 @@ fn meta_file() -> Vec<u8> {
     parts.encode(crc32).unwrap().0
 }
 
-/// The same meta file in version 3, with an extension of a later build.
+/// An extension with the numbers of blobs, and a field of a later build.
+const LATER: &[u8] = b"\0\0\0\x03\0\0\0\x08\0\0\0\x01\0\0\0\0\0\0\0\x09\0\0\0\x05later";
+
+/// The same meta file in version 3, with an extension.
 fn headed_meta_file() -> Vec<u8> {
     let bytes = meta_file();
     let meta = MetaFile::parse(&bytes, crc32).unwrap();
@@ -160,7 +163,7 @@ fn headed_meta_file() -> Vec<u8> {
         live_metas: &section.live_metas().map(listed).collect::<Vec<_>>(),
         blobs: &section.blobs().collect::<Vec<_>>(),
         certificates: &section.certificates().collect::<Vec<_>>(),
-        extension: b"later",
+        extension: LATER,
     };
     parts.encode(crc32).unwrap().0
 }

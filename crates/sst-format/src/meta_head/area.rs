@@ -15,8 +15,16 @@ pub struct Area {
 }
 
 impl Area {
-    pub(crate) const fn new(structure: Structure, range: Range<u64>, checksum: u32) -> Self {
+    /// The area of these bytes of a meta file, which have this CRC-32.
+    #[must_use]
+    pub const fn new(structure: Structure, range: Range<u64>, checksum: u32) -> Self {
         Self { structure, range, checksum }
+    }
+
+    /// The kind of bytes that it holds.
+    #[must_use]
+    pub const fn structure(&self) -> Structure {
+        self.structure
     }
 
     /// Its range of the meta file, in bytes.

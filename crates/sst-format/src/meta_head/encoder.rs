@@ -3,104 +3,29 @@
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
+use super::described_table::{DescribedTable, TableSummary};
 use super::{
     CommitKind, ListedMeta, PROTECTION_VERSION_HEADED, STRUCTURE, TableChecks, headers_len,
 };
-use crate::block::BlockHeader;
-use crate::bytes::count;
+use crate::bytes::{count, count_u64};
 use crate::content_digest::FamilyCertificate;
-use crate::meta_start::{TableRecord, encode_start};
-use crate::protection_records::{BlobRecord, encode_certificates, encode_trailer};
+use crate::meta_start::encode_start;
+use crate::protection_records::{BlobRecord, PROTECTION_MAGIC, TRAILER_LEN, encode_certificates};
 use crate::sst_meta::validate_hashes;
-use crate::{Crc32, FormatError, SequenceNumber, SstMeta, Structure};
-
-/// The headers of all blocks of a table, in order.
-#[derive(Clone, Copy, Debug)]
-pub enum BlockHeaders<'a> {
-    /// As values.
-    Parsed(&'a [BlockHeader]),
-    /// As bytes copied from another meta file, 8 for each header.
-    Stored(&'a [u8]),
-}
-
-impl BlockHeaders<'_> {
-    /// Their length in bytes.
-    const fn len(&self) -> u64 {
-        match self {
-            Self::Parsed(headers) => headers.len() as u64 * 8,
-            Self::Stored(bytes) => bytes.len() as u64,
-        }
-    }
-
-    fn encode(&self, out: &mut Vec<u8>) {
-        match self {
-            Self::Parsed(headers) => headers.iter().for_each(|header| header.encode(out)),
-            Self::Stored(bytes) => out.extend_from_slice(bytes),
-        }
-    }
-}
-
-/// A table to be described in a meta file. All bytes are borrowed, so describing a table again
-/// copies none.
-#[derive(Clone, Copy, Debug)]
-pub struct DescribedTable<'a> {
-    /// Its record. The encoder sets [`TableRecord::filter_end`].
-    pub record: TableRecord,
-    /// Number of entries.
-    pub entry_count: u64,
-    /// Its filter; empty if it has none.
-    pub filter: &'a [u8],
-    /// The headers of its blocks.
-    pub headers: BlockHeaders<'a>,
-    /// The CRC-32 that an older meta file states for the filter, if the bytes come from there. The
-    /// encoder compares it.
-    pub filter_checksum: Option<u32>,
-    /// The CRC-32 that an older meta file states for the block headers, compared likewise.
-    pub headers_checksum: Option<u32>,
-}
-
-impl<'a> DescribedTable<'a> {
-    /// Describes a table that was just written.
-    ///
-    /// # Errors
-    ///
-    /// [`FormatError::WrongLen`] if `meta` comes without the headers of its blocks.
-    pub fn new(sequence: SequenceNumber, meta: &'a SstMeta) -> Result<Self, FormatError> {
-        let protection = meta.protection.as_ref().ok_or(FormatError::WrongLen {
-            structure: Structure::BlockHeaders,
-            expected: headers_len(meta.block_count),
-            found: 0,
-        })?;
-        Ok(Self {
-            record: TableRecord::new(sequence, meta),
-            entry_count: protection.entry_count,
-            filter: meta.filter.as_slice(),
-            headers: BlockHeaders::Parsed(&protection.block_headers),
-            filter_checksum: None,
-            headers_checksum: None,
-        })
-    }
-
-    fn validate(&self) -> Result<(), FormatError> {
-        validate_hashes(self.record.min_hash, self.record.max_hash)?;
-        let (expected, found) = (headers_len(self.record.block_count), self.headers.len());
-        if expected != found {
-            let structure = Structure::BlockHeaders;
-            return Err(FormatError::WrongLen { structure, expected, found });
-        }
-        Ok(())
-    }
-}
+use crate::{Crc32, FormatError, SequenceNumber, Structure};
 
 /// The parts of a meta file of version 3.
+///
+/// Its tables come with all bytes about them, or as a [`TableSummary`], which leaves out filters and
+/// block headers.
 #[derive(Clone, Copy, Debug)]
-pub struct MetaFileV3<'a> {
+pub struct MetaFileV3<'a, T = DescribedTable<'a>> {
     /// The family (key space) of the tables; 0 if there is only one.
     pub family: u32,
     /// Tables of older meta files that this commit makes obsolete.
     pub obsolete: &'a [SequenceNumber],
     /// The tables described, oldest first, each once.
-    pub tables: &'a [DescribedTable<'a>],
+    pub tables: &'a [T],
     /// The kind of the commit.
     pub kind: CommitKind,
     /// Sequence number of the newest meta file of the commit. It is this file's own unless this
@@ -109,68 +34,123 @@ pub struct MetaFileV3<'a> {
     /// Every live meta file as of this commit, in ascending order. Parts of this commit are among
     /// them, and this file comes last, with checksum 0. Empty in a part.
     pub live_metas: &'a [ListedMeta],
-    /// Every blob file that the tables refer to.
+    /// Every blob file that the tables refer to, perhaps more, in the order that the extension
+    /// states.
     pub blobs: &'a [BlobRecord],
     /// Certificates of the content of families, in ascending order of families; may be empty. Empty
     /// in a part.
     pub certificates: &'a [FamilyCertificate],
-    /// [`Extension::encode`](super::Extension::encode), or nothing.
+    /// [`Extension::encode`](super::Extension::encode), followed by
+    /// [`blob_counts_field`](super::blob_counts_field), or one of the two, or nothing.
     pub extension: &'a [u8],
 }
 
 impl MetaFileV3<'_> {
-    /// Encodes the meta file. Also returns the checksum in its trailer.
+    /// Encodes the meta file. Also returns the checksum in its trailer. All of it is in memory, next
+    /// to its filters; [`MetaFileV3::frame`] leaves them where they are.
+    ///
+    /// # Errors
+    ///
+    /// As [`DescribedTable::summary`] and [`MetaFileV3::frame`].
+    pub fn encode(&self, crc32: Crc32) -> Result<(Vec<u8>, u32), FormatError> {
+        let tables = self.tables.iter().map(|table| table.summary(crc32));
+        let tables: Vec<TableSummary> = tables.collect::<Result<_, _>>()?;
+        let &MetaFileV3 { family, obsolete, kind, commit, live_metas, blobs, .. } = self;
+        let &MetaFileV3 { certificates, extension, .. } = self;
+        let parts = MetaFileV3 {
+            family,
+            obsolete,
+            tables: tables.as_slice(),
+            kind,
+            commit,
+            live_metas,
+            blobs,
+            certificates,
+            extension,
+        };
+        let MetaFrame { start: mut out, version, end, .. } = parts.frame(crc32)?;
+        self.tables.iter().for_each(|table| out.extend_from_slice(table.filter));
+        out.extend_from_slice(&version);
+        self.tables.iter().for_each(|table| table.headers.encode(&mut out));
+        out.extend_from_slice(&end);
+        let checksum = crc32(&out);
+        out.extend_from_slice(&MetaFrame::trailer_end(checksum));
+        Ok((out, checksum))
+    }
+}
+
+/// A meta file, but for the bytes of filters and block headers. So it is written without having all
+/// of it in memory.
+///
+/// The file consists of [`MetaFrame::start`], the filter of each table, [`MetaFrame::version`], the
+/// block headers of each table, [`MetaFrame::end`], and [`MetaFrame::trailer_end`] of the CRC-32 of
+/// all these bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetaFrame {
+    /// The bytes before the filters.
+    pub start: Vec<u8>,
+    /// The bytes between the filters and the block headers.
+    pub version: [u8; 4],
+    /// The bytes behind the block headers, up to the checksum in the trailer.
+    pub end: Vec<u8>,
+    /// Length of the whole file in bytes.
+    pub file_len: u64,
+}
+
+impl MetaFrame {
+    /// The last bytes of the file: its checksum, which is the CRC-32 of all bytes before, and the
+    /// magic number.
+    #[must_use]
+    pub const fn trailer_end(checksum: u32) -> [u8; 8] {
+        let ([a, b, c, d], [e, f, g, h]) = (checksum.to_be_bytes(), PROTECTION_MAGIC);
+        [a, b, c, d, e, f, g, h]
+    }
+}
+
+impl MetaFileV3<'_, TableSummary> {
+    /// Encodes the meta file around its filters and block headers. The caller must put in those
+    /// bytes to which the checksums in [`TableSummary`] belong.
     ///
     /// # Errors
     ///
     /// [`FormatError::TooLarge`] if a count, the filters or the section exceed 32 bits:
     /// [`MetaLimits::split`](super::MetaLimits::split) divides the tables of a commit among several
-    /// meta files. [`FormatError::WrongLen`] if a table comes without the headers of all its
-    /// blocks, [`FormatError::EmptyHashRange`] if its lowest hash is above its highest,
-    /// [`FormatError::OutOfOrder`] if a table is described twice, [`FormatError::ChecksumMismatch`]
-    /// if borrowed bytes do not match their checksum.
-    pub fn encode(&self, crc32: Crc32) -> Result<(Vec<u8>, u32), FormatError> {
+    /// meta files. [`FormatError::EmptyHashRange`] if the lowest hash of a table is above its
+    /// highest, [`FormatError::OutOfOrder`] if a table is described twice.
+    pub fn frame(&self, crc32: Crc32) -> Result<MetaFrame, FormatError> {
         self.validate()?;
-        let mut out = Vec::new();
-        let records = self.tables.iter().map(|table| (table.record, table.filter.len()));
-        encode_start(&mut out, self.family, self.obsolete, records)?;
-        let start_len = out.len();
-        let start_checksum = crc32(&out);
-        let mut checks: Vec<TableChecks> = Vec::with_capacity(self.tables.len());
-        for table in self.tables {
-            let filter = append(&mut out, crc32, |out| out.extend_from_slice(table.filter));
-            same(Structure::Filter, table.filter_checksum, filter)?;
-            let entry_count = table.entry_count;
-            checks.push(TableChecks { entry_count, filter, headers: 0 });
+        let mut start = Vec::new();
+        let records = self.tables.iter().map(|table| (table.record, table.filter_len));
+        encode_start(&mut start, self.family, self.obsolete, records)?;
+        let mut end = Vec::new();
+        self.blobs.iter().for_each(|blob| blob.encode(&mut end));
+        let blobs = crc32(&end);
+        let metas_start = end.len();
+        self.live_metas.iter().for_each(|meta| meta.encode(&mut end));
+        let live_metas = crc32(end.split_at(metas_start).1);
+        let core_start = end.len();
+        self.encode_core(&mut end, [live_metas, blobs, crc32(&[])])?;
+        let core_len = count(STRUCTURE, end.len() - core_start)?;
+        for word in [count(STRUCTURE, start.len())?, crc32(&start), core_len] {
+            end.extend_from_slice(&word.to_be_bytes());
         }
-        let section_start = out.len();
-        out.extend_from_slice(&PROTECTION_VERSION_HEADED.to_be_bytes());
-        for (table, checks) in self.tables.iter().zip(&mut checks) {
-            checks.headers = append(&mut out, crc32, |out| table.headers.encode(out));
-            same(Structure::BlockHeaders, table.headers_checksum, checks.headers)?;
-        }
-        let blobs =
-            append(&mut out, crc32, |out| self.blobs.iter().for_each(|blob| blob.encode(out)));
-        let live_metas =
-            append(&mut out, crc32, |out| self.live_metas.iter().for_each(|meta| meta.encode(out)));
-        let core_start = out.len();
-        self.encode_core(&mut out, [live_metas, blobs, crc32(&[])], &checks)?;
-        let core_len = count(STRUCTURE, out.len() - core_start)?;
-        for word in [count(STRUCTURE, start_len)?, start_checksum, core_len] {
-            out.extend_from_slice(&word.to_be_bytes());
-        }
-        let (_, covered) = out.split_at(core_start);
-        let core_checksum = crc32(covered);
-        out.extend_from_slice(&core_checksum.to_be_bytes());
-        let checksum = encode_trailer(&mut out, section_start, crc32)?;
-        Ok((out, checksum))
+        let core_checksum = crc32(end.split_at(core_start).1);
+        end.extend_from_slice(&core_checksum.to_be_bytes());
+        let headers = self.tables.iter().map(|table| headers_len(table.record.block_count));
+        let headers: u64 = headers.sum();
+        let version = PROTECTION_VERSION_HEADED.to_be_bytes();
+        let section_len = version.len() as u64 + headers + end.len() as u64;
+        end.extend_from_slice(&count_u64(STRUCTURE, section_len)?.to_be_bytes());
+        let filters: u64 = self.tables.iter().map(|table| table.filter_len).sum();
+        let file_len = start.len() as u64 + filters + section_len + TRAILER_LEN as u64;
+        Ok(MetaFrame { start, version, end, file_len })
     }
 
     /// Refuses tables that parsing would refuse, and a table that is described twice.
     fn validate(&self) -> Result<(), FormatError> {
-        let mut described = BTreeSet::new();
+        let mut described: BTreeSet<SequenceNumber> = BTreeSet::new();
         for (index, table) in (0..).zip(self.tables) {
-            table.validate()?;
+            validate_hashes(table.record.min_hash, table.record.max_hash)?;
             if !described.insert(table.record.sequence) {
                 return Err(FormatError::OutOfOrder { structure: Structure::MetaFile, index });
             }
@@ -182,7 +162,6 @@ impl MetaFileV3<'_> {
         &self,
         out: &mut Vec<u8>,
         [live_metas, blobs, used_keys]: [u32; 3],
-        checks: &[TableChecks],
     ) -> Result<(), FormatError> {
         for word in [
             PROTECTION_VERSION_HEADED,
@@ -196,28 +175,14 @@ impl MetaFileV3<'_> {
         ] {
             out.extend_from_slice(&word.to_be_bytes());
         }
-        checks.iter().for_each(|table| table.encode(out));
+        for table in self.tables {
+            let TableSummary { entry_count, filter_checksum, headers_checksum, .. } = *table;
+            let (filter, headers) = (filter_checksum, headers_checksum);
+            TableChecks { entry_count, filter, headers }.encode(out);
+        }
         encode_certificates(out, self.certificates)?;
         out.extend_from_slice(&count(STRUCTURE, self.extension.len())?.to_be_bytes());
         out.extend_from_slice(self.extension);
         Ok(())
-    }
-}
-
-/// Appends an area, and returns the CRC-32 of its bytes.
-fn append(out: &mut Vec<u8>, crc32: Crc32, write: impl FnOnce(&mut Vec<u8>)) -> u32 {
-    let start = out.len();
-    write(out);
-    let (_, area) = out.split_at(start);
-    crc32(area)
-}
-
-/// Compares the checksum of borrowed bytes with the one that their meta file states.
-const fn same(structure: Structure, stored: Option<u32>, computed: u32) -> Result<(), FormatError> {
-    match stored {
-        Some(stored) if stored != computed => {
-            Err(FormatError::ChecksumMismatch { structure, stored, computed })
-        }
-        _ => Ok(()),
     }
 }

@@ -18,6 +18,8 @@
 //!     24    4  number of the source's meta file
 //!     28    4  CRC-32 in its trailer
 //!     32    4  CRC-32 of its core
+//!
+//! value of tag 3: see `blob_counts`
 //! ```
 //!
 //! A reader passes over tags that it does not know. The checksum of the core covers all of it.
@@ -174,33 +176,15 @@ impl Extension {
     /// a known field has another length, [`FormatError::EmptyHashRange`] if a shard has no hashes.
     pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
         let mut extension = Self::default();
-        let mut rest = bytes;
-        let mut last_tag = None;
-        let available = bytes.len() as u64;
-        while !rest.is_empty() {
-            let at = available - rest.len() as u64;
-            let too_short =
-                |needed| FormatError::TooShort { structure: STRUCTURE, needed, available };
-            let header = at + FIELD_HEADER_LEN as u64;
-            let tag = u32_at(rest, 0).ok_or_else(|| too_short(header))?;
-            let len = u32_at(rest, 4).ok_or_else(|| too_short(header))?;
-            if last_tag.is_some_and(|last| last >= tag) {
-                return Err(FormatError::OutOfOrder { structure: STRUCTURE, index: tag });
-            }
-            last_tag = Some(tag);
-            let field = usize::try_from(len).ok().and_then(|len| {
-                let (value, rest) = rest.get(FIELD_HEADER_LEN..)?.split_at_checked(len)?;
-                Some((value, rest))
-            });
-            let (value, behind) = field.ok_or_else(|| too_short(header + u64::from(len)))?;
-            rest = behind;
+        for field in Fields::new(bytes) {
+            let (tag, value) = field?;
             match tag {
                 TAG_LINEAGE => extension.lineage = parse_lineage(value)?,
                 TAG_SHARD => {
                     let bytes = value.try_into().map_err(|_| wrong_len(SHARD_LEN, value))?;
                     extension.shard = Some(Shard::from_bytes(bytes)?);
                 }
-                // Of a later build.
+                // Of a later build, or of `blob_counts`.
                 _ => {}
             }
         }
@@ -223,6 +207,47 @@ impl Extension {
             shard.encode(&mut out);
         }
         out
+    }
+}
+
+/// The fields of an extension: their tags and values. After an error there are no more.
+pub(super) struct Fields<'a> {
+    bytes: &'a [u8],
+    rest: &'a [u8],
+    last_tag: Option<u32>,
+}
+
+impl<'a> Fields<'a> {
+    pub(super) const fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, rest: bytes, last_tag: None }
+    }
+
+    fn field(&mut self) -> Result<(u32, &'a [u8]), FormatError> {
+        let available = self.bytes.len() as u64;
+        let too_short = |needed| FormatError::TooShort { structure: STRUCTURE, needed, available };
+        let rest = core::mem::take(&mut self.rest);
+        let header = available - rest.len() as u64 + FIELD_HEADER_LEN as u64;
+        let tag = u32_at(rest, 0).ok_or_else(|| too_short(header))?;
+        let len = u32_at(rest, 4).ok_or_else(|| too_short(header))?;
+        if self.last_tag.is_some_and(|last| last >= tag) {
+            return Err(FormatError::OutOfOrder { structure: STRUCTURE, index: tag });
+        }
+        self.last_tag = Some(tag);
+        let field = usize::try_from(len).ok().and_then(|len| {
+            let (value, rest) = rest.get(FIELD_HEADER_LEN..)?.split_at_checked(len)?;
+            Some((value, rest))
+        });
+        let (value, behind) = field.ok_or_else(|| too_short(header + u64::from(len)))?;
+        self.rest = behind;
+        Ok((tag, value))
+    }
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Result<(u32, &'a [u8]), FormatError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        (!self.rest.is_empty()).then(|| self.field())
     }
 }
 

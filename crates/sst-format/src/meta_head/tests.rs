@@ -64,6 +64,9 @@ fn certificate(family: u32) -> FamilyCertificate {
     FamilyCertificate { family, content: ContentDigest::from_bytes(&[8; 48]) }
 }
 
+/// An extension with a field of a later build.
+const LATER: &[u8] = b"\0\0\0\x09\0\0\0\x05later";
+
 /// A meta file with every kind of field.
 fn encoded() -> Vec<u8> {
     let tables = [
@@ -80,7 +83,7 @@ fn encoded() -> Vec<u8> {
         live_metas: &LISTED,
         blobs: &[BLOB],
         certificates: &[certificate(2), certificate(7)],
-        extension: b"later",
+        extension: LATER,
     };
     let (bytes, checksum) = parts.encode(crc32).unwrap();
     assert_eq!(Trailer::parse(&bytes).unwrap().checksum, checksum);
@@ -109,7 +112,7 @@ fn a_head_tells_everything_but_what_its_areas_hold() {
     let head = MetaHead::parse(start, end, bytes.len() as u64, crc32).unwrap();
     assert_eq!((head.family(), head.kind(), head.commit().0), (2, CommitKind::Merge, 9));
     assert_eq!(head.obsolete().collect::<Vec<_>>(), [SequenceNumber(1)]);
-    assert_eq!(head.extension(), b"later");
+    assert_eq!(head.extension(), LATER);
     assert_eq!(head.certificates().collect::<Vec<_>>(), [certificate(2), certificate(7)]);
     assert_eq!(
         head.checksum(),
@@ -271,7 +274,7 @@ fn tables_are_described_again_from_borrowed_bytes() {
         live_metas: &LISTED,
         blobs: &[BLOB],
         certificates: &[certificate(2), certificate(7)],
-        extension: b"later",
+        extension: LATER,
     };
     assert_eq!(parts.encode(crc32).unwrap().0, bytes);
 

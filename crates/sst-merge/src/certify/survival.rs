@@ -23,6 +23,7 @@ pub(crate) struct MergedInPlace<'m> {
 
 impl MergedInPlace<'_> {
     /// Gives the certificate of the family, if it has one, to the commit that replaces its tables.
+    /// Returns whether it did: then lookups are known to answer as before.
     ///
     /// The newest entries of what was merged are compared with those of what was written, which is
     /// read back from the device. For example, a merge of the two newest of five tables reads these
@@ -42,10 +43,10 @@ impl MergedInPlace<'_> {
     pub(crate) fn keep_certificate(
         &self,
         prepared: &mut PreparedCommit<'_>,
-    ) -> Result<(), MergeError> {
+    ) -> Result<bool, MergeError> {
         let family = prepared.family();
         // Without a certificate there is none to keep.
-        let Some(certified) = self.base.certificate(family) else { return Ok(()) };
+        let Some(certified) = self.base.certificate(family) else { return Ok(false) };
         let merged = self.merged(family);
         let is_whole = merged.len() == self.tables(family).count();
         let expected = match is_whole {
@@ -68,21 +69,23 @@ impl MergedInPlace<'_> {
             written.verify()?;
             written.newest_entries(self.older)?
         };
-        self.compare(expected, found)?;
-        if expected == found {
+        let is_same = self.compare(expected, found)?;
+        if is_same {
             prepared.certify(certified);
         }
-        Ok(())
+        Ok(is_same)
     }
 
     /// Compares a certificate made by reading the whole family back with the one before the merge.
-    pub(crate) fn check(&self, family: u32, found: ContentDigest) -> Result<(), MergeError> {
-        self.base.certificate(family).map_or(Ok(()), |certified| self.compare(certified, found))
+    /// Returns whether there was one and it is equal.
+    pub(crate) fn check(&self, family: u32, found: ContentDigest) -> Result<bool, MergeError> {
+        self.base.certificate(family).map_or(Ok(false), |certified| self.compare(certified, found))
     }
 
-    fn compare(&self, expected: ContentDigest, found: ContentDigest) -> Result<(), MergeError> {
+    /// Whether the digests are equal. They may differ only if entries of several tables were kept.
+    fn compare(&self, expected: ContentDigest, found: ContentDigest) -> Result<bool, MergeError> {
         match expected == found || self.duplicates == Duplicates::Keep {
-            true => Ok(()),
+            true => Ok(expected == found),
             false => {
                 let (expected, found) = (Box::new(expected), Box::new(found));
                 Err(MergeError::NotAsMerged { expected, found })

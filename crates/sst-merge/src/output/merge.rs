@@ -16,7 +16,9 @@ use super::target::{CommitTarget, FileTarget, Target};
 use crate::certify::survival::MergedInPlace;
 use crate::hash_ranges::HashRanges;
 use crate::input::SampleWindow;
-use crate::{Counts, Inputs, MergeError, MergeOptions, Monitor, OlderTables, Sample, certify};
+use crate::{
+    Counts, Duplicates, Inputs, MergeError, MergeOptions, Monitor, OlderTables, Sample, certify,
+};
 
 /// The figures of a finished merge.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -203,6 +205,10 @@ pub struct Compaction {
 /// certificate, the merge keeps it: the output is read back from the device and compared with what
 /// it replaces (FORMAT.md section 12).
 ///
+/// The commit is no generation of its own, because lookups answer as before: a rollback without a
+/// target passes over it. With [`Duplicates::Keep`] they may not, and the commit is a generation,
+/// unless a certificate shows that they do.
+///
 /// Tombstones go where no older table that stays may hold their hash: all of them if all tables
 /// take part. `None` if there is nothing to do: no table takes part. [`MergeOptions::older`] and
 /// [`MergeOptions::hashes`] are ignored.
@@ -262,9 +268,13 @@ pub(crate) fn compact_tables(
         duplicates: options.duplicates,
     };
     let mut prepared = commit.prepare()?;
-    match prepared.has_digests() {
+    let is_same = match prepared.has_digests() {
         true => in_place.check(family, certify(&mut prepared)?)?,
         false => in_place.keep_certificate(&mut prepared)?,
+    };
+    if options.duplicates == Duplicates::Keep && !is_same {
+        // A lookup may now find more entries of a key, so the commit before is a generation.
+        prepared.set_kind(CommitKind::Append);
     }
     let info = prepared.publish()?;
     let replaced_tables = merged.len() as u64;

@@ -9,7 +9,8 @@ use sst_merge::{
     plan_compaction,
 };
 use sst_reader::{Catalog, ReaderOptions, SstSet, verify_directory};
-use sst_writer::{Publisher, PublisherOptions, hash_key};
+use sst_writer::publish::{CommitKind, Generation};
+use sst_writer::{Publisher, PublisherOptions, WriterOptions, hash_key};
 
 use crate::support::{
     Layer, Value, content, files, go_on, key, layer, publish, publisher, write_table,
@@ -235,5 +236,49 @@ proptest! {
         prop_assert_eq!(Catalog::read(&dir).unwrap().certificates, certificates);
         let report = verify_directory(&dir, &reader, &go_on()).unwrap();
         prop_assert!(report.damage.is_empty(), "{:?}", report);
+    }
+}
+
+/// Kinds of commits, the newest first.
+fn kinds(dir: &Path) -> Vec<CommitKind> {
+    let generations = Generation::list(dir).unwrap();
+    generations.iter().map(|one| one.kind.unwrap()).collect()
+}
+
+/// A merge is no generation, because lookups answer as before. With entries of several tables kept
+/// they may not, so that merge is a generation, unless the certificate holds for it too.
+#[test]
+fn a_merge_that_may_change_answers_is_a_generation() {
+    let append = |publisher: &mut Publisher, key: &str, value: &str| {
+        let mut commit = publisher.begin();
+        let mut table = commit.create_table(WriterOptions::default()).unwrap();
+        table.add((key, value)).unwrap();
+        let table = table.finish().unwrap();
+        commit.add_table(table).unwrap();
+        sst_merge::publish(commit).unwrap();
+    };
+    for (keys, duplicates, digest, expected) in [
+        (["a", "a"], Duplicates::Newest, false, CommitKind::Merge),
+        (["a", "a"], Duplicates::Keep, false, CommitKind::Append),
+        (["a", "a"], Duplicates::Keep, true, CommitKind::Append),
+        // Nothing shows that no key was in both tables.
+        (["a", "b"], Duplicates::Keep, false, CommitKind::Append),
+        (["a", "b"], Duplicates::Keep, true, CommitKind::Merge),
+    ] {
+        let scratch = tempfile::tempdir().unwrap();
+        let options = PublisherOptions::default().keep_generations(5).digest(digest);
+        let mut publisher = Publisher::open(scratch.path(), options).unwrap();
+        for (key, value) in keys.into_iter().zip(["first", "second"]) {
+            append(&mut publisher, key, value);
+        }
+        let (options, reader) =
+            (MergeOptions::default().duplicates(duplicates), ReaderOptions::default());
+        compact(&mut publisher, 0, usize::MAX, &options, reader, &go_on()).unwrap().unwrap();
+        assert_eq!(kinds(scratch.path())[0], expected, "{keys:?} {duplicates:?} {digest}");
+        // A rollback without a target goes to the commit before the merge only if that is another
+        // generation.
+        publisher.rollback(None).unwrap();
+        let tables = publisher.live_tables().count();
+        assert_eq!(tables, if expected == CommitKind::Merge { 1 } else { 2 });
     }
 }

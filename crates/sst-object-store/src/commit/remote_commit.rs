@@ -261,6 +261,7 @@ impl RemoteCommit {
                 commit: meta.commit,
                 tables: tables.collect(),
                 blobs: meta.blobs.clone(),
+                blob_counts: meta.blob_counts.clone(),
                 obsolete: meta.obsolete.clone(),
                 certificates: meta.certificates.clone(),
                 extension: meta.extension.clone(),

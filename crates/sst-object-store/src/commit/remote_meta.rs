@@ -34,6 +34,8 @@ pub(crate) struct RemoteMeta {
     /// The newest meta file of its commit: this one, unless this one is a part.
     pub(crate) commit: SequenceNumber,
     pub(crate) blobs: Vec<BlobRecord>,
+    /// How many of these blobs belong to each table, if the meta file states it.
+    pub(crate) blob_counts: Option<Vec<u32>>,
     pub(crate) certificates: Vec<FamilyCertificate>,
     /// The meta files that were live as of its commit. Empty in a part.
     pub(crate) live_metas: Vec<ListedMeta>,
@@ -134,6 +136,7 @@ impl RemoteMeta {
             kind: Some(head.kind()),
             commit: head.commit(),
             blobs: blobs.collect(),
+            blob_counts: head.blob_counts().map(Iterator::collect),
             certificates: head.certificates().collect(),
             live_metas: listed,
             obsolete: head.obsolete().collect(),
@@ -184,6 +187,7 @@ impl RemoteMeta {
             kind: head.map(MetaHead::kind),
             commit: head.map_or(sequence, MetaHead::commit),
             blobs: section.blobs().collect(),
+            blob_counts: head.and_then(|head| Some(head.blob_counts()?.collect())),
             certificates: section.certificates().collect(),
             live_metas,
             obsolete: meta.obsolete().collect(),

@@ -13,6 +13,7 @@ use crate::PublishError;
 use crate::publish::directory_state::DirectoryState;
 use crate::publish::meta_plan::{CommitContent, MetaPlan};
 use crate::publish::meta_state::{MetaState, TableState};
+use crate::publish::older_meta::OlderMeta;
 
 /// A meta file of a commit, as the next commit needs to know it.
 #[derive(Clone, Debug)]
@@ -26,8 +27,11 @@ pub struct BaseMeta {
     /// The tables that it describes, oldest first, with the number of entries and the length of the
     /// filter of each.
     pub tables: Vec<(TableRecord, u64, u64)>,
-    /// The blobs to which its tables refer.
+    /// The blobs to which its tables refer, perhaps more.
     pub blobs: Vec<BlobRecord>,
+    /// How many of these blobs belong to each table, in order, if the meta file states it:
+    /// [`MetaHead::blob_counts`](sst_format::meta_head::MetaHead::blob_counts).
+    pub blob_counts: Option<Vec<u32>>,
     /// The tables that it names obsolete.
     pub obsolete: Vec<SequenceNumber>,
     /// The certificates of its commit.
@@ -138,7 +142,7 @@ impl NewMetaFiles<'_> {
 
     /// The earlier meta files whose whole bytes [`NewMetaFiles::newest`] needs.
     pub fn redescribed(&self) -> impl ExactSizeIterator<Item = SequenceNumber> {
-        self.0.redescribed()
+        self.0.redescribed().iter().map(|meta| meta.sequence)
     }
 
     /// Makes a part, with a number of its own below `commit`, that of the newest. Parts are made in
@@ -153,7 +157,10 @@ impl NewMetaFiles<'_> {
         sequence: SequenceNumber,
         commit: SequenceNumber,
     ) -> Result<Vec<u8>, PublishError> {
-        self.0.part(index, sequence, commit)
+        let bytes = self.0.part(index, commit)?.bytes(&[])?;
+        let state = MetaState::parse(&bytes, sequence, self.0.directory())?;
+        self.0.add_part(index, state)?;
+        Ok(bytes)
     }
 
     /// Makes the newest meta file, which is the commit, after all parts. `redescribed` are the
@@ -167,13 +174,17 @@ impl NewMetaFiles<'_> {
         sequence: SequenceNumber,
         redescribed: &[Vec<u8>],
     ) -> Result<Vec<u8>, PublishError> {
-        self.0.newest(sequence, redescribed).map(|(bytes, _)| bytes)
+        let older = self.0.redescribed().iter().zip(redescribed);
+        let older = older
+            .map(|(meta, bytes)| OlderMeta::of_bytes(bytes.as_slice(), self.0.directory(), meta));
+        let older: Vec<_> = older.collect::<Result<_, _>>()?;
+        self.0.newest(sequence, &older)?.bytes(&older)
     }
 }
 
 impl From<BaseMeta> for MetaState {
     fn from(meta: BaseMeta) -> Self {
-        let BaseMeta { listed, kind, commit, tables, blobs, obsolete, .. } = meta;
+        let BaseMeta { listed, kind, commit, tables, blobs, blob_counts, obsolete, .. } = meta;
         let ListedMeta { sequence, checksum, family, hashes } = listed;
         let tables = tables.into_iter();
         let tables =
@@ -188,6 +199,7 @@ impl From<BaseMeta> for MetaState {
             hashes,
             tables: tables.collect(),
             blobs,
+            blob_counts,
             obsolete,
             certificates: meta.certificates,
             live_metas: Vec::new(),

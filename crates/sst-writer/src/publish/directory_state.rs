@@ -1,6 +1,6 @@
 //! The state of a directory as of a commit, read from its meta files.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
 use std::path::Path;
 
@@ -16,6 +16,7 @@ use sst_format::meta_head::{
 use sst_format::protection::BlobRecord;
 use sst_format::{FormatError, SequenceNumber};
 
+use crate::invariant::BrokenInvariant;
 use crate::publish::del_files;
 use crate::publish::meta_state::{DescriptionSize, MetaReader, MetaState, meta_path};
 use crate::{FileSystem, PublishError};
@@ -136,7 +137,7 @@ impl DirectoryState {
     /// Sets which descriptions are live, by the rule of FORMAT.md section 9.
     fn mark_live(&mut self) {
         let live = live_tables(&self.metas);
-        let live: BTreeSet<_> = live.iter().map(|live| (live.meta.sequence, live.index)).collect();
+        let live: HashSet<_> = live.iter().map(|live| (live.meta.sequence, live.index)).collect();
         for meta in &mut self.metas {
             for (index, table) in meta.tables.iter_mut().enumerate() {
                 table.is_live = live.contains(&(meta.sequence, index));
@@ -199,14 +200,12 @@ impl DirectoryState {
     /// family.
     pub(crate) fn without(&self, family: u32, obsolete: &BTreeSet<SequenceNumber>) -> BaseState {
         let mut state = self.clone();
-        for table in state.metas.iter_mut().flat_map(|meta| &mut meta.tables) {
-            table.is_live &= !obsolete.contains(&table.record.sequence);
+        if !obsolete.is_empty() {
+            for table in state.metas.iter_mut().flat_map(|meta| &mut meta.tables) {
+                table.is_live &= !obsolete.contains(&table.record.sequence);
+            }
         }
-        let live: BTreeSet<_> = state.live_tables().map(|(_, table)| table.sequence).collect();
-        let of_family = self.metas.iter().filter(|meta| meta.family == family);
-        let described = of_family
-            .flat_map(|meta| meta.tables.iter().map(|table| (&table.record, meta.sequence)));
-        let dead = described.filter(|(table, _)| !live.contains(&table.sequence));
+        let dead = state.dead_descriptions(family);
         let mut obsolete: BTreeMap<SequenceNumber, DeadTable> = BTreeMap::new();
         for (table, meta) in dead {
             let hashes = HashRange { min: table.min_hash, max: table.max_hash };
@@ -219,16 +218,51 @@ impl DirectoryState {
         base
     }
 
+    /// The descriptions of a family's tables that have no live description, with the meta files
+    /// that hold them.
+    fn dead_descriptions(&self, family: u32) -> Vec<(TableRecord, SequenceNumber)> {
+        let of_family = self.metas.iter().filter(|meta| meta.family == family);
+        let not_live = of_family.flat_map(|meta| {
+            let tables = meta.tables.iter().filter(|table| !table.is_live);
+            tables.map(|table| (table.record, meta.sequence))
+        });
+        let mut dead: Vec<_> = not_live.collect();
+        if dead.is_empty() {
+            return dead;
+        }
+        // A table whose older description is dead may have a live one.
+        let live: HashSet<_> = self.live_tables().map(|(_, table)| table.sequence).collect();
+        dead.retain(|(table, _)| !live.contains(&table.sequence));
+        dead
+    }
+
     /// The live meta files, as the next meta file will list them.
     pub(crate) fn listed_metas(&self) -> impl Iterator<Item = ListedMeta> {
         self.metas.iter().map(MetaState::listed)
     }
 
-    /// Adds a meta file, which is then the newest.
+    /// Adds a meta file, which is then the newest. Its statements about tables are the last ones,
+    /// so no other of these tables is live. Its own descriptions are, since our encoder describes no
+    /// table twice in a meta file.
     pub(crate) fn push(&mut self, meta: MetaState) {
+        let described = meta.tables.iter().map(|table| table.record.sequence);
+        let named: HashSet<_> = meta.obsolete.iter().copied().chain(described).collect();
+        for table in self.metas.iter_mut().flat_map(|meta| &mut meta.tables) {
+            table.is_live &= !named.contains(&table.record.sequence);
+        }
         self.current = Some(meta.sequence);
         self.metas.push(meta);
-        self.mark_live();
+        debug_assert!(self.is_marked_live(), "not as the rule says: {:?}", self.metas);
+    }
+
+    /// Whether the descriptions that are marked live are those that the rule says.
+    fn is_marked_live(&self) -> bool {
+        let marked = self.metas.iter().flat_map(|meta| {
+            let tables = meta.tables.iter().enumerate().filter(|(_, table)| table.is_live);
+            tables.map(|(index, _)| (meta.sequence, index))
+        });
+        let live = live_tables(&self.metas);
+        live.iter().map(|live| (live.meta.sequence, live.index)).eq(marked)
     }
 
     /// All files that belong to the commit, except `CURRENT`.
@@ -297,18 +331,19 @@ impl BaseState {
     /// described again, its meta file grows by at least half, so that happens O(log N) times. If
     /// the family has few meta files, their size does not matter.
     ///
-    /// A meta file that is mostly about dead tables is taken out too, with all newer ones: whoever
-    /// opens the directory reads what it says of them.
+    /// A meta file that says much of dead tables is taken out too, with all newer ones: a reader
+    /// that opens the directory reads that. So is one whose dead tables have blobs that are larger
+    /// than the descriptions to be written, because these blobs stay as long as it lists them.
     pub(crate) fn take_redescribed(
         &mut self,
         family: u32,
         own: DescriptionSize,
         limits: &MetaLimits,
-    ) -> Vec<MetaState> {
+    ) -> Result<Vec<MetaState>, BrokenInvariant> {
         let has_live = |meta: &&MetaState| meta.live_tables().next().is_some();
         let of_family = self.state.metas.iter().rev().filter(|meta| meta.family == family);
         let are_few = of_family.clone().count() < FEW_META_FILES;
-        let oldest_of = oldest_descriptions(self.state.metas.iter());
+        let oldest_of = oldest_descriptions(&self.state.metas, |_| true);
         let mut newer = own;
         let mut oldest = None;
         for meta in of_family.filter(has_live) {
@@ -320,11 +355,12 @@ impl BaseState {
             }
             let is_older = |older: &SequenceNumber| *older < meta.sequence;
             let hides = |table| oldest_of.get(&table).is_some_and(is_older);
-            if is_small || meta.is_mostly_dead(hides) {
+            let frees = meta.dead_blob_len()? > newer.file_len();
+            if is_small || frees || meta.has_much_dead(hides) {
                 oldest = Some(meta.sequence);
             }
         }
-        let Some(oldest) = oldest else { return Vec::new() };
+        let Some(oldest) = oldest else { return Ok(Vec::new()) };
         let is_redescribed = |meta: &MetaState| meta.family == family && meta.sequence >= oldest;
         let redescribed =
             self.state.metas.iter().filter(|meta| is_redescribed(meta) && has_live(meta));
@@ -333,7 +369,7 @@ impl BaseState {
             meta.tables.iter_mut().for_each(|table| table.is_live = false);
         }
         self.drop_unneeded_metas();
-        redescribed
+        Ok(redescribed)
     }
 
     /// Drops the meta files that the next commit does not need: those without a live description,
@@ -350,8 +386,7 @@ impl BaseState {
         let has_live = |meta: &&MetaState| meta.live_tables().next().is_some();
         let mut stays: BTreeSet<_> = metas.iter().filter(has_live).map(|m| m.sequence).collect();
         loop {
-            let staying = metas.iter().filter(|meta| stays.contains(&meta.sequence));
-            let described = oldest_descriptions(staying);
+            let described = oldest_descriptions(metas, |meta| stays.contains(&meta.sequence));
             let hides = |meta: &&MetaState| {
                 let hidden = meta.obsolete.iter();
                 let mut hidden = hidden.filter(|table| !dead.contains_key(table));
@@ -368,14 +403,21 @@ impl BaseState {
     }
 }
 
-/// For each table the oldest of some meta files that describes it. They come the oldest first.
-fn oldest_descriptions<'a>(
-    metas: impl Iterator<Item = &'a MetaState>,
+/// For each table that one of the meta files names obsolete, the oldest of those that `counts`
+/// which describes it. The meta files come the oldest first.
+fn oldest_descriptions(
+    metas: &[MetaState],
+    counts: impl Fn(&MetaState) -> bool,
 ) -> BTreeMap<SequenceNumber, SequenceNumber> {
+    let named: HashSet<_> = metas.iter().flat_map(|meta| &meta.obsolete).copied().collect();
     let mut oldest = BTreeMap::new();
-    for meta in metas {
-        for table in &meta.tables {
-            oldest.entry(table.record.sequence).or_insert(meta.sequence);
+    if named.is_empty() {
+        return oldest;
+    }
+    for meta in metas.iter().filter(|meta| counts(meta)) {
+        let tables = meta.tables.iter().map(|table| table.record.sequence);
+        for table in tables.filter(|table| named.contains(table)) {
+            oldest.entry(table).or_insert(meta.sequence);
         }
     }
     oldest

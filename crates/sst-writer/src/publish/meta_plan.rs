@@ -8,32 +8,29 @@
 //! files stay few. They are like the levels of a log-structured merge tree: each is more than twice
 //! as large as all newer ones together.
 //!
-//! Nothing here reads or writes a file: the caller brings the bytes of the meta files whose tables
-//! are described again, and stores the new ones.
+//! Nothing here reads or writes a file: the caller brings the meta files whose tables are described
+//! again, and stores the new ones.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sst_format::content_digest::FamilyCertificate;
-use sst_format::meta_file::{MetaFile, TableParts};
 use sst_format::meta_head::{
-    BlockHeaders, CommitKind, DescribedTable, Extension, HashRange, ListedMeta, MetaFileV3,
-    MetaLimits,
+    CommitKind, DescribedTable, Extension, HashRange, ListedMeta, MetaFileV3, MetaLimits, TableSize,
+    TableSummary, blob_counts_field,
 };
 use sst_format::protection::BlobRecord;
-use sst_format::{BlobNumber, SequenceNumber, SstMeta};
+use sst_format::{BlobNumber, FormatError, SequenceNumber, SstMeta};
 
 use crate::PublishError;
 use crate::invariant::OrBroken;
 use crate::publish::directory_state::{BaseState, DirectoryState};
-use crate::publish::meta_state::{DescriptionSize, MetaState, meta_path};
+use crate::publish::meta_state::{DescriptionSize, LiveBlobs, MetaState};
+use crate::publish::new_meta_file::{NewMetaFile, TableBytes};
+use crate::publish::older_meta::OlderMeta;
 
 /// The invariant of dividing a commit among meta files.
-const RANGE: &str = "meta files describe ranges of the tables of their commit";
-
-/// The invariant of describing the tables of a meta file again.
-const WHOLE: &str = "a meta file that was verified describes all tables that its state has";
+const DIVIDED: &str = "each table of a commit is in one of its meta files";
 
 /// The content of a commit.
 #[derive(Clone, Copy, Debug)]
@@ -54,11 +51,10 @@ pub(crate) struct CommitContent<'a> {
 #[derive(Debug)]
 pub(crate) struct MetaPlan<'a> {
     content: CommitContent<'a>,
-    own: Vec<DescribedTable<'a>>,
-    /// The tables of each part.
-    parts: Vec<Range<usize>>,
-    /// The own tables that the newest meta file describes.
-    newest: Range<usize>,
+    /// The indices of the tables of each part.
+    parts: Vec<Vec<usize>>,
+    /// The indices of the own tables that the newest meta file describes.
+    newest: Vec<usize>,
     base: BaseState,
     /// Earlier meta files, whose live tables the newest one describes again.
     redescribed: Vec<MetaState>,
@@ -82,19 +78,35 @@ impl<'a> MetaPlan<'a> {
         if let Some(shard) = extension.shard.filter(|_| content.kind != CommitKind::Rollback) {
             return Err(PublishError::of_shard(content.directory, &shard));
         }
-        let format = |source| PublishError::Format { path: content.directory.to_owned(), source };
-        let own = content.tables.iter().map(|(table, meta)| DescribedTable::new(*table, meta));
-        let own: Vec<_> = own.collect::<Result<_, _>>().map_err(format)?;
-        let mut parts = limits.split(own.iter().map(size)).map_err(format)?;
+        let sizes = content.tables.iter().zip(content.blobs).map(|((_, meta), blobs)| TableSize {
+            hashes: HashRange { min: meta.min_hash, max: meta.max_hash },
+            filter_len: meta.filter.as_slice().len() as u64,
+            block_count: meta.block_count,
+            blob_count: blobs.len() as u64,
+        });
+        let sizes: Vec<TableSize> = sizes.collect();
+        let parts = limits.split(&sizes);
+        let mut parts = parts.map_err(|source| format_error(&content, source))?;
         let newest = parts.pop().or_broken("a commit has one meta file at least")?;
         let redescribed = if redescribes && parts.is_empty() {
-            let own = DescriptionSize::of(own.iter().map(size));
-            base.take_redescribed(content.family, own, limits)
+            let tables = sizes.iter().map(|table| (table.filter_len, table.block_count));
+            let blobs = sizes.iter().map(|table| table.blob_count).sum();
+            base.take_redescribed(content.family, DescriptionSize::of(tables, blobs), limits)?
         } else {
             Vec::new()
         };
         let extension = extension.encode();
-        Ok(Self { content, own, parts, newest, base, redescribed, extension })
+        Ok(Self { content, parts, newest, base, redescribed, extension })
+    }
+
+    /// The directory of the commit, for messages.
+    pub(crate) const fn directory(&self) -> &'a Path {
+        self.content.directory
+    }
+
+    /// The state of the directory with the parts that were added, without the newest meta file.
+    pub(crate) const fn base(&self) -> &DirectoryState {
+        &self.base.state
     }
 
     /// Number of parts.
@@ -102,146 +114,173 @@ impl<'a> MetaPlan<'a> {
         self.parts.len()
     }
 
-    /// The meta files whose whole bytes the newest meta file needs.
-    pub(crate) fn redescribed(&self) -> impl ExactSizeIterator<Item = SequenceNumber> {
-        self.redescribed.iter().map(|meta| meta.sequence)
+    /// The meta files that the newest meta file describes again.
+    pub(crate) fn redescribed(&self) -> &[MetaState] {
+        &self.redescribed
     }
 
     /// Encodes a part. `commit` is the number of the newest meta file.
     pub(crate) fn part(
+        &self,
+        index: usize,
+        commit: SequenceNumber,
+    ) -> Result<NewMetaFile<'a>, PublishError> {
+        let mut described = Described::default();
+        self.describe(self.parts.get(index).or_broken(DIVIDED)?, &mut described)?;
+        self.encode(described, commit, &[], &[], &[])
+    }
+
+    /// Adds a part that was written to the commit. `state` is what reading it gives.
+    pub(crate) fn add_part(
         &mut self,
         index: usize,
-        sequence: SequenceNumber,
-        commit: SequenceNumber,
-    ) -> Result<Vec<u8>, PublishError> {
-        let range = self.parts.get(index).or_broken(RANGE)?.clone();
-        let tables = self.own.get(range.clone()).or_broken(RANGE)?;
-        let meta = NewMeta { sequence, commit, tables, blobs: self.blobs_of(range)? };
-        let (bytes, mut part) = self.encode(&meta, &[], &[])?;
-        part.hashes = meta.hashes();
-        self.base.state.push(part);
-        Ok(bytes)
+        mut state: MetaState,
+    ) -> Result<(), PublishError> {
+        let tables = self.parts.get(index).or_broken(DIVIDED)?.iter();
+        let tables = tables.filter_map(|table| self.content.tables.get(*table));
+        let hashes = tables.map(|(_, meta)| HashRange { min: meta.min_hash, max: meta.max_hash });
+        state.hashes = hashes.fold(HashRange::EMPTY, HashRange::union);
+        self.base.state.push(state);
+        Ok(())
     }
 
-    /// Encodes the newest meta file, after all parts. `redescribed` are the bytes of the meta files
-    /// of [`MetaPlan::redescribed`]. Returns it with the resulting state.
+    /// Encodes the newest meta file, after all parts were added. `redescribed` are the meta files
+    /// of [`MetaPlan::redescribed`], in their order.
     pub(crate) fn newest(
-        self,
+        &self,
         sequence: SequenceNumber,
-        redescribed: &[Vec<u8>],
-    ) -> Result<(Vec<u8>, DirectoryState), PublishError> {
-        let mut tables = Vec::new();
-        let mut blobs = self.blobs_of(self.newest.clone())?;
-        for (older, bytes) in self.redescribed.iter().zip(redescribed) {
-            tables.extend(described_again(older, bytes, self.content.directory)?);
-            blobs.extend(older.blobs.iter().map(|blob| (blob.number, *blob)));
+        redescribed: &[OlderMeta<'_>],
+    ) -> Result<NewMetaFile<'a>, PublishError> {
+        let mut described = Described::default();
+        for (index, (state, older)) in self.redescribed.iter().zip(redescribed).enumerate() {
+            described.add_again(index, state, older)?;
         }
-        tables.extend(self.own.get(self.newest.clone()).or_broken(RANGE)?);
-        let meta = NewMeta { sequence, commit: sequence, tables: &tables, blobs };
+        self.describe(&self.newest, &mut described)?;
         let family = self.content.family;
         let (obsolete, hashes) = self.base.to_name();
-        let hashes = meta.hashes().union(hashes);
+        let hashes = described.hashes().union(hashes);
         let this = ListedMeta { sequence, checksum: 0, family, hashes };
         let live_metas: Vec<_> = self.base.state.listed_metas().chain([this]).collect();
-        let (bytes, newest) = self.encode(&meta, &obsolete, &live_metas)?;
+        let certificates = self.content.certificates;
+        self.encode(described, sequence, &obsolete, &live_metas, certificates)
+    }
+
+    /// The state of the directory with the commit. `newest` is what reading the newest meta file
+    /// gives.
+    pub(crate) fn finish(self, newest: MetaState) -> DirectoryState {
         let mut state = self.base.state;
         state.push(newest);
-        Ok((bytes, state))
+        state
     }
 
-    /// Records of the blobs to which these tables of the commit refer.
-    fn blobs_of(
+    /// Adds tables of the commit.
+    fn describe(
         &self,
-        tables: Range<usize>,
-    ) -> Result<BTreeMap<BlobNumber, BlobRecord>, PublishError> {
-        let blobs = self.content.blobs.get(tables).or_broken(RANGE)?;
-        Ok(blobs.iter().flatten().map(|blob| (blob.number, *blob)).collect())
+        tables: &[usize],
+        described: &mut Described<'a>,
+    ) -> Result<(), PublishError> {
+        for index in tables {
+            let (sequence, meta) = self.content.tables.get(*index).or_broken(DIVIDED)?;
+            let table = DescribedTable::new(*sequence, meta);
+            let table = table.map_err(|source| format_error(&self.content, source))?;
+            let summary = table.summary(crc32fast::hash);
+            let summary = summary.map_err(|source| format_error(&self.content, source))?;
+            let blobs = self.content.blobs.get(*index).or_broken(DIVIDED)?;
+            described.add(summary, TableBytes::Here(table), blobs);
+        }
+        Ok(())
     }
 
-    /// Encodes a meta file. Returns its bytes, and the state that reading them gives.
     fn encode(
         &self,
-        meta: &NewMeta<'_>,
+        described: Described<'a>,
+        commit: SequenceNumber,
         obsolete: &[SequenceNumber],
         live_metas: &[ListedMeta],
-    ) -> Result<(Vec<u8>, MetaState), PublishError> {
-        let blobs: Vec<_> = meta.blobs.values().copied().collect();
-        let is_part = meta.sequence != meta.commit;
+        certificates: &[FamilyCertificate],
+    ) -> Result<NewMetaFile<'a>, PublishError> {
+        let Described { summaries, tables, blobs, blob_counts, of_any } = described;
+        let blobs: Vec<BlobRecord> = blobs.into_iter().chain(of_any.into_values()).collect();
+        // A part lists no live meta files, and has no lineage.
+        let mut extension = match live_metas.is_empty() {
+            true => Vec::new(),
+            false => self.extension.clone(),
+        };
+        if !blobs.is_empty() {
+            let field = blob_counts_field(blob_counts.into_iter());
+            extension.extend(field.map_err(|source| format_error(&self.content, source))?);
+        }
         let parts = MetaFileV3 {
             family: self.content.family,
             obsolete,
-            tables: meta.tables,
+            tables: summaries.as_slice(),
             kind: self.content.kind,
-            commit: meta.commit,
+            commit,
             live_metas,
             blobs: &blobs,
-            certificates: if is_part { &[] } else { self.content.certificates },
-            extension: if is_part { &[] } else { &self.extension },
+            certificates,
+            extension: &extension,
         };
-        let path = self.path(meta.sequence);
-        let encoded = parts.encode(crc32fast::hash);
-        let (bytes, _) =
-            encoded.map_err(|source| PublishError::Format { path: path.clone(), source })?;
-        let state = MetaState::parse(&bytes, meta.sequence, &path)?;
-        Ok((bytes, state))
-    }
-
-    fn path(&self, sequence: SequenceNumber) -> PathBuf {
-        meta_path(self.content.directory, sequence)
+        let frame = parts.frame(crc32fast::hash);
+        let frame = frame.map_err(|source| format_error(&self.content, source))?;
+        Ok(NewMetaFile { frame, tables })
     }
 }
 
-/// A meta file of the commit that is to be made.
-struct NewMeta<'a> {
-    sequence: SequenceNumber,
-    /// Number of the newest meta file of the commit.
-    commit: SequenceNumber,
-    tables: &'a [DescribedTable<'a>],
-    blobs: BTreeMap<BlobNumber, BlobRecord>,
+fn format_error(content: &CommitContent<'_>, source: FormatError) -> PublishError {
+    PublishError::Format { path: content.directory.to_owned(), source }
 }
 
-impl NewMeta<'_> {
-    /// The range of hashes of its tables.
+/// The tables of a meta file that is to be made, in its order.
+#[derive(Debug, Default)]
+struct Described<'a> {
+    summaries: Vec<TableSummary>,
+    tables: Vec<TableBytes<'a>>,
+    /// The blobs of the first table, then those of the second, and so on.
+    blobs: Vec<BlobRecord>,
+    /// The number of blobs of each table.
+    blob_counts: Vec<u32>,
+    /// Blobs of older meta files that do not tell which tables refer to them.
+    of_any: BTreeMap<BlobNumber, BlobRecord>,
+}
+
+impl<'a> Described<'a> {
+    fn add(&mut self, summary: TableSummary, bytes: TableBytes<'a>, blobs: &[BlobRecord]) {
+        self.summaries.push(summary);
+        self.tables.push(bytes);
+        self.blobs.extend_from_slice(blobs);
+        // Saturates where the list of blobs has no room for as many.
+        self.blob_counts.push(u32::try_from(blobs.len()).unwrap_or(u32::MAX));
+    }
+
+    /// Adds the live tables of the older meta file with this index. Of its blobs it leaves out
+    /// those that only its dead tables refer to.
+    fn add_again(
+        &mut self,
+        meta: usize,
+        state: &MetaState,
+        older: &OlderMeta<'_>,
+    ) -> Result<(), PublishError> {
+        let LiveBlobs { of_each, of_any } = state.live_blobs()?;
+        for (table, blobs) in older.tables().iter().zip(of_each) {
+            let summary = TableSummary {
+                record: table.record,
+                entry_count: table.entry_count,
+                filter_len: table.filter.len(),
+                filter_checksum: table.filter.checksum(),
+                headers_checksum: table.headers.checksum(),
+            };
+            let (filter, headers) = (table.filter.clone(), table.headers.clone());
+            self.add(summary, TableBytes::Older { meta, filter, headers }, blobs);
+        }
+        self.of_any.extend(of_any.iter().map(|blob| (blob.number, *blob)));
+        Ok(())
+    }
+
+    /// The range of hashes of the tables.
     fn hashes(&self) -> HashRange {
-        let ranges = self.tables.iter().map(|table| &table.record);
+        let ranges = self.summaries.iter().map(|table| &table.record);
         let ranges = ranges.map(|table| HashRange { min: table.min_hash, max: table.max_hash });
         ranges.fold(HashRange::EMPTY, HashRange::union)
     }
-}
-
-/// The live tables of an earlier meta file, given all its bytes, which are verified.
-fn described_again<'b>(
-    meta: &MetaState,
-    bytes: &'b [u8],
-    directory: &Path,
-) -> Result<Vec<DescribedTable<'b>>, PublishError> {
-    let path = || meta_path(directory, meta.sequence);
-    let damage = |source| PublishError::Format { path: path(), source };
-    let file = MetaFile::parse(bytes, crc32fast::hash).map_err(damage)?;
-    if file.protection().map(|section| section.checksum()) != Some(meta.checksum) {
-        return Err(PublishError::Changed { path: path() });
-    }
-    let tables = file.described().map_err(damage)?;
-    let live = tables.into_iter().zip(&meta.tables).filter(|(_, state)| state.is_live);
-    let describe = |(TableParts { record, filter, protection }, _)| {
-        let protection = protection?;
-        Some(DescribedTable {
-            record,
-            entry_count: protection.entry_count,
-            filter: bytes.get(filter)?,
-            headers: BlockHeaders::Stored(bytes.get(protection.block_headers)?),
-            // Parsing has verified all bytes.
-            filter_checksum: None,
-            headers_checksum: None,
-        })
-    };
-    let described: Vec<_> = live.map(describe).collect::<Option<_>>().or_broken(WHOLE)?;
-    // A table that is left out here is lost: its meta file becomes obsolete.
-    let is_whole = described.len() == meta.live_tables().count();
-    is_whole.then_some(described).or_broken(WHOLE).map_err(Into::into)
-}
-
-/// The length of a table's filter, and its number of blocks.
-fn size(table: &DescribedTable<'_>) -> (u64, u16) {
-    (table.filter.len() as u64, table.record.block_count)
 }

@@ -1,6 +1,6 @@
 //! The part of a meta file that the publisher needs: all but filters and block headers.
 
-use std::collections::TryReserveError;
+use std::collections::{BTreeMap, BTreeSet, TryReserveError};
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -43,7 +43,11 @@ pub(crate) struct MetaState {
     pub(crate) hashes: HashRange,
     /// All tables that it describes, live or not, the oldest first.
     pub(crate) tables: Vec<TableState>,
+    /// The blobs to which its tables refer, perhaps more.
     pub(crate) blobs: Vec<BlobRecord>,
+    /// How many of these blobs belong to each table, in order. The rest may belong to any. `None`
+    /// if the meta file does not state it.
+    pub(crate) blob_counts: Option<Vec<u32>>,
     pub(crate) obsolete: Vec<SequenceNumber>,
     pub(crate) certificates: Vec<FamilyCertificate>,
     /// The meta files that were live as of its commit. Empty in a part.
@@ -65,8 +69,21 @@ pub(crate) struct TableState {
     pub(crate) is_live: bool,
 }
 
+/// The blobs of the live tables of a meta file.
+#[derive(Clone, Debug)]
+pub(crate) struct LiveBlobs<'a> {
+    /// Those of each live table.
+    pub(crate) of_each: Vec<&'a [BlobRecord]>,
+    /// Blobs to which any of the tables may refer, dead ones included.
+    pub(crate) of_any: &'a [BlobRecord],
+}
+
 /// This many bytes about dead tables do not matter.
-const DEAD_LEN: u64 = 4 << 10;
+const DEAD_LEN: u64 = 2 << 10;
+
+/// This many bytes about dead tables do not matter for each live table. With them, a head takes 64
+/// bytes for each live table: FORMAT.md section 9 promises no more.
+const DEAD_LEN_PER_LIVE_TABLE: u64 = 64 - DescriptionSize::TABLE;
 
 impl DescribesTables for MetaState {
     type Description<'a> = &'a TableRecord;
@@ -90,20 +107,58 @@ impl MetaState {
         self.tables.iter().filter(|table| table.is_live)
     }
 
-    /// Whether it has many more bytes about dead tables than about live ones, filters and block
-    /// headers left out. `hides` tells whether it hides a description of a table: its other
-    /// obsolete numbers say nothing any more.
-    pub(crate) fn is_mostly_dead(&self, hides: impl Fn(SequenceNumber) -> bool) -> bool {
+    /// Whether its head has too many bytes about dead tables. `hides` tells whether it hides a
+    /// description of a table: its other obsolete numbers say nothing any more.
+    pub(crate) fn has_much_dead(&self, hides: impl Fn(SequenceNumber) -> bool) -> bool {
         let live = self.live_tables().count() as u64;
         let dead = self.tables.len() as u64 - live;
         let idle = self.obsolete.iter().filter(|table| !hides(**table)).count() as u64;
-        DescriptionSize::TABLE * dead + 4 * idle > DescriptionSize::TABLE * live + DEAD_LEN
+        DescriptionSize::TABLE * dead + 4 * idle > DEAD_LEN_PER_LIVE_TABLE * live + DEAD_LEN
     }
 
     /// The size of the descriptions of its live tables.
     pub(crate) fn live_size(&self) -> DescriptionSize {
         let sizes = self.live_tables().map(|table| (table.filter_len, table.record.block_count));
-        DescriptionSize::of(sizes)
+        DescriptionSize::of(sizes, self.blobs.len() as u64)
+    }
+
+    /// The blobs of its live tables, as far as it tells which tables refer to them.
+    pub(crate) fn live_blobs(&self) -> Result<LiveBlobs<'_>, BrokenInvariant> {
+        const COUNTED: &str = "the blobs of tables are no more than all blobs of their meta file";
+        let mut rest = self.blobs.as_slice();
+        let mut of_table = |index: usize| match &self.blob_counts {
+            Some(counts) => {
+                let count = counts.get(index).or_broken(COUNTED)?;
+                let count = usize::try_from(*count).or_broken(COUNTED)?;
+                let (own, others) = rest.split_at_checked(count).or_broken(COUNTED)?;
+                rest = others;
+                Ok(own)
+            }
+            // All blobs of a meta file of one table are those of the table.
+            None if self.tables.len() == 1 => Ok(std::mem::take(&mut rest)),
+            None => Ok(&[][..]),
+        };
+        let mut of_each = Vec::new();
+        for (index, table) in self.tables.iter().enumerate() {
+            let own = of_table(index)?;
+            if table.is_live {
+                of_each.push(own);
+            }
+        }
+        Ok(LiveBlobs { of_each, of_any: rest })
+    }
+
+    /// The length of the files of blobs to which only its dead tables refer, in bytes.
+    pub(crate) fn dead_blob_len(&self) -> Result<u64, BrokenInvariant> {
+        if self.blobs.is_empty() || self.tables.iter().all(|table| table.is_live) {
+            return Ok(0);
+        }
+        let LiveBlobs { of_each, of_any } = self.live_blobs()?;
+        let live = of_each.into_iter().flatten().chain(of_any);
+        let live: BTreeSet<_> = live.map(|blob| blob.number).collect();
+        let dead = self.blobs.iter().filter(|blob| !live.contains(&blob.number));
+        let dead: BTreeMap<_, _> = dead.map(|blob| (blob.number, blob.file_size)).collect();
+        Ok(dead.into_values().sum())
     }
 
     /// Its record in the list of a newer meta file.
@@ -182,6 +237,7 @@ impl MetaState {
             hashes: HashRange::FULL,
             tables: tables.collect::<Result<_, BrokenInvariant>>()?,
             blobs: protection.blobs().collect(),
+            blob_counts: head.and_then(|head| Some(head.blob_counts()?.collect())),
             obsolete: meta.obsolete().collect(),
             certificates: protection.certificates().collect(),
             live_metas,
@@ -209,21 +265,28 @@ const fn listed_before(live: LiveMeta, family: u32) -> ListedMeta {
 pub(crate) struct DescriptionSize {
     filters: u64,
     headers: u64,
+    blobs: u64,
     records: u64,
 }
 
 impl DescriptionSize {
     /// Approximate length of a meta file without tables.
     const META_FILE: u64 = 128;
-    /// Length of the description of a table without filter and block headers.
-    const TABLE: u64 = 54;
+    /// Length of the description of a table without filter and block headers: 54, and 4 for its
+    /// number of blobs.
+    const TABLE: u64 = 58;
+    /// Length of the record of a blob.
+    const BLOB: u64 = 20;
 
-    /// The size for tables with these lengths of filters and numbers of blocks.
-    pub(crate) fn of(tables: impl Iterator<Item = (u64, u16)>) -> Self {
-        tables.fold(Self::default(), |sum, (filter_len, block_count)| Self {
+    /// The size for tables with these lengths of filters and numbers of blocks, and for this number
+    /// of blobs.
+    pub(crate) fn of(tables: impl Iterator<Item = (u64, u16)>, blobs: u64) -> Self {
+        let none = Self { blobs: blobs * Self::BLOB, ..Self::default() };
+        tables.fold(none, |sum, (filter_len, block_count)| Self {
             filters: sum.filters + filter_len,
             headers: sum.headers + u64::from(block_count) * BLOCK_HEADER_LEN as u64,
             records: sum.records + Self::TABLE,
+            ..sum
         })
     }
 
@@ -231,18 +294,22 @@ impl DescriptionSize {
         Self {
             filters: self.filters + other.filters,
             headers: self.headers + other.headers,
+            blobs: self.blobs + other.blobs,
             records: self.records + other.records,
         }
     }
 
     /// The approximate length of a meta file with these descriptions.
     pub(crate) const fn file_len(self) -> u64 {
-        Self::META_FILE + self.filters + self.headers + self.records
+        Self::META_FILE + self.filters + self.headers + self.blobs + self.records
     }
 
     /// Whether one meta file has room for them.
     pub(crate) const fn fits(self, limits: &MetaLimits) -> bool {
-        self.filters <= limits.filter_bytes && self.headers <= limits.header_bytes
+        self.filters <= limits.filter_bytes
+            && self.headers <= limits.header_bytes
+            && self.blobs <= limits.blob_bytes
+            && self.records <= limits.record_bytes
     }
 }
 
@@ -254,24 +321,25 @@ impl TableState {
 }
 
 /// A file that is open for reading.
-pub(crate) struct MetaReader<'a> {
+#[derive(Debug)]
+pub(crate) struct MetaReader {
     file: Box<dyn StoredFile>,
     /// Its length in bytes.
     pub(crate) len: u64,
-    path: &'a Path,
+    path: PathBuf,
 }
 
-impl<'a> MetaReader<'a> {
-    pub(crate) fn open(file_system: &dyn FileSystem, path: &'a Path) -> Result<Self, FileError> {
+impl MetaReader {
+    pub(crate) fn open(file_system: &dyn FileSystem, path: &Path) -> Result<Self, FileError> {
         let error = |error| FileError::at(path, FileOperation::Read)(error);
         let file = file_system.open(path).map_err(error)?;
         let len = file.file_size().map_err(error)?;
-        Ok(Self { file, len, path })
+        Ok(Self { file, len, path: path.to_owned() })
     }
 
     /// Reads a range of the file.
     pub(crate) fn read(&self, range: Range<u64>) -> Result<Vec<u8>, FileError> {
-        let error = |error| FileError::at(self.path, FileOperation::Read)(error);
+        let error = |error| FileError::at(&self.path, FileOperation::Read)(error);
         let mut bytes = room_for(range.end - range.start).map_err(error)?;
         self.file.read_exact_at(&mut bytes, range.start).map_err(error)?;
         Ok(bytes)
@@ -291,20 +359,37 @@ impl<'a> MetaReader<'a> {
     }
 
     fn damage(&self, source: FormatError) -> PublishError {
-        PublishError::Format { path: self.path.to_owned(), source }
+        PublishError::Format { path: self.path.clone(), source }
     }
 
-    /// Reads the head and the two lists. `None` if the file has no valid head, and so must be read
-    /// whole.
-    fn head(&self, sequence: SequenceNumber) -> Result<Option<MetaState>, PublishError> {
+    /// Reads the head, and passes it on with the last bytes of the file. `None` if the file has no
+    /// valid head, and so must be read whole.
+    pub(crate) fn with_head<T>(
+        &self,
+        take: impl FnOnce(&MetaHead<'_>, &[u8]) -> T,
+    ) -> Result<Option<T>, PublishError> {
         let last_bytes = self.last_bytes(HEAD_LOCATION_LEN)?;
         let Some(location) = HeadLocation::parse(&last_bytes, self.len) else {
             return Ok(None);
         };
         let (start, end) = (self.read(location.start_range())?, self.read(location.end_range())?);
-        let Ok(head) = MetaHead::parse(&start, &end, self.len, crc32fast::hash) else {
-            return Ok(None);
-        };
+        // Reading the whole file tells the kinds of damage apart.
+        let head = MetaHead::parse(&start, &end, self.len, crc32fast::hash).ok();
+        Ok(head.map(|head| take(&head, &last_bytes)))
+    }
+
+    /// Reads the head and the two lists. `None` if the file must be read whole.
+    fn head(&self, sequence: SequenceNumber) -> Result<Option<MetaState>, PublishError> {
+        let state = |head: &MetaHead<'_>, last_bytes: &[u8]| self.state(sequence, head, last_bytes);
+        self.with_head(state)?.transpose()
+    }
+
+    fn state(
+        &self,
+        sequence: SequenceNumber,
+        head: &MetaHead<'_>,
+        last_bytes: &[u8],
+    ) -> Result<MetaState, PublishError> {
         let blobs = self.area(&head.blobs())?;
         let blobs = BlobRecord::parse_list(&blobs).map_err(|source| self.damage(source))?;
         let listed = self.area(&head.live_metas())?;
@@ -312,7 +397,7 @@ impl<'a> MetaReader<'a> {
         let tables = head
             .tables()
             .map(|table| TableState::new(table.record, table.entry_count, table.filter.len()));
-        let identity = CommitIdentity::of_last_bytes(sequence, &last_bytes);
+        let identity = CommitIdentity::of_last_bytes(sequence, last_bytes);
         let extension = Extension::parse(head.extension());
         let state = MetaState {
             sequence,
@@ -324,12 +409,13 @@ impl<'a> MetaReader<'a> {
             hashes: HashRange::FULL,
             tables: tables.collect(),
             blobs: blobs.collect(),
+            blob_counts: head.blob_counts().map(Iterator::collect),
             obsolete: head.obsolete().collect(),
             certificates: head.certificates().collect(),
             live_metas,
             extension: extension.map_err(|source| self.damage(source))?,
         };
-        Ok(Some(state.with_own_hashes()))
+        Ok(state.with_own_hashes())
     }
 }
 

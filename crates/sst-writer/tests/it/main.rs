@@ -1,6 +1,8 @@
 //! Tests of the crate through its public interface.
 
 #[cfg(test)]
+mod blobs;
+#[cfg(test)]
 mod block_order;
 #[cfg(test)]
 mod defects;

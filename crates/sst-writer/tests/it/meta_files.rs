@@ -16,7 +16,7 @@ use sst_writer::{Commit, PublishError, Publisher, PublisherOptions, WriterOption
 
 /// The file system of the operating system, which also counts the bytes read from meta files.
 #[derive(Clone, Debug, Default)]
-struct Counting {
+pub(crate) struct Counting {
     read: Arc<AtomicU64>,
 }
 
@@ -256,8 +256,11 @@ fn a_commit_of_several_meta_files() {
     let first = commit.publish().unwrap().commit.0;
     // Each part has two tables, and the newest meta file the rest. Only the newest is a commit.
     assert_eq!(live_metas(path), [first - 2, first - 1, first]);
-    let tables: Vec<_> = publisher.live_tables().map(|(_, table)| table.sequence.0).collect();
-    assert_eq!(tables, [2, 4, 6, 8, 10]);
+    let live: Vec<_> = publisher.live_tables().map(|(_, table)| *table).collect();
+    let tables: Vec<_> = live.iter().map(|table| table.sequence.0).collect();
+    assert_eq!(live.len(), 5);
+    // No two overlap, so they come in the order of their hashes: each meta file has one range.
+    assert!(live.is_sorted_by_key(|table| table.min_hash) && !tables.is_sorted());
     let generations = |path: &Path| -> Vec<(u32, bool, u64)> {
         let list = CommitRecord::list(path).unwrap();
         let state = |one: &CommitRecord| (one.sequence.0, one.is_complete, one.tables);
@@ -318,4 +321,31 @@ fn a_merge_is_no_generation() {
     publisher.rollback(None).unwrap();
     let after: Vec<_> = publisher.live_tables().map(|(_, table)| table.sequence).collect();
     assert_eq!((before[0].0, after[0].0), (5, 1));
+}
+
+/// Tables that overlap stay in their order, and in one part if it has room for them.
+#[test]
+fn parts_of_a_commit_share_no_hash_where_the_order_allows() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let limits = MetaLimits::default().filter_bytes(400);
+    let mut publisher = Publisher::open(path, options().meta_limits(limits)).unwrap();
+    let mut commit = publisher.begin();
+    // Each round of tables has the same keys as the one before.
+    for _ in 0..3 {
+        for key in ["a", "b", "c", "d", "e"] {
+            add_table(&mut commit, key, 100);
+        }
+    }
+    commit.publish().unwrap();
+    let live: Vec<_> = publisher.live_tables().map(|(_, table)| *table).collect();
+    assert_eq!(live.len(), 15);
+    assert!(live.is_sorted_by_key(|table| (table.min_hash, table.sequence)));
+    // Two groups of three have no room in one meta file.
+    let newest = publisher.current().unwrap().0;
+    assert_eq!(live_metas(path), (newest - 4..=newest).collect::<Vec<_>>());
+    let bytes = fs::read(path.join(format!("{newest:08}.meta"))).unwrap();
+    let meta = MetaFile::parse(&bytes, crc32fast::hash).unwrap();
+    let listed: Vec<_> = meta.protection().unwrap().listed_metas().unwrap().collect();
+    assert!(listed.windows(2).all(|pair| pair[0].hashes.max < pair[1].hashes.min), "{listed:?}");
 }

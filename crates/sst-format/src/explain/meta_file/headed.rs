@@ -8,7 +8,7 @@ use super::{Table, blobs, block_headers, certificates, file_name, table_at, tabl
 
 use crate::file_name::FileKind;
 use crate::meta_head::{
-    CommitKind, HEAD_LOCATION_LEN, LISTED_META_LEN, TABLE_CHECKS_LEN, headers_len,
+    CommitKind, HEAD_LOCATION_LEN, LISTED_META_LEN, TABLE_CHECKS_LEN, TAG_BLOB_COUNTS, headers_len,
 };
 use crate::protection_records::BLOB_LEN;
 use crate::{FormatError, Structure};
@@ -108,7 +108,7 @@ fn core(dump: &mut Dump<'_, '_>, tables: &[Table]) -> Result<(), Stop> {
     let len = dump.peek_u32()?;
     dump.heading(format_args!("extension"))?;
     dump.field(4, format_args!("extension: {}", count(len.into(), "byte")))?;
-    dump.content(len as usize)?;
+    extension(dump, tables, len as usize)?;
     let core_len = dump.at() - core_start;
     dump.heading(format_args!("tail"))?;
     let start_len = dump.peek_u32()?;
@@ -126,5 +126,37 @@ fn core(dump: &mut Dump<'_, '_>, tables: &[Table]) -> Result<(), Stop> {
         return Err(FormatError::WrongLen { structure, expected, found }.into());
     }
     dump.structure(Structure::ProtectionSection);
+    Ok(())
+}
+
+/// Dumps the fields of an extension of `len` bytes.
+fn extension(dump: &mut Dump<'_, '_>, tables: &[Table], len: usize) -> Result<(), Stop> {
+    let end = dump.at() + len;
+    while dump.at() < end {
+        let number = dump.peek_u32()?;
+        let is_known = number == TAG_BLOB_COUNTS;
+        match is_known {
+            true => dump.field(4, format_args!("field {number}: blobs of each table"))?,
+            false => {
+                dump.field(4, format_args!("field {number}"))?
+            }
+        }
+        let field_len = dump.peek_u32()?;
+        dump.field(4, format_args!("its length: {}", count(field_len.into(), "byte")))?;
+        if !is_known {
+            dump.content(field_len as usize)?;
+            continue;
+        }
+        let expected = tables.len() as u64 * 4;
+        if u64::from(field_len) != expected {
+            let (structure, found) = (Structure::MetaHead, field_len.into());
+            return Err(FormatError::WrongLen { structure, expected, found }.into());
+        }
+        dump.fixed_records(tables.len() as u64, "tables", 4, |dump, i| {
+            let blobs = dump.peek_u32()?;
+            let Table { name, .. } = table_at(tables, i)?;
+            dump.field(4, format_args!("blobs of {name}: {blobs}"))
+        })?;
+    }
     Ok(())
 }

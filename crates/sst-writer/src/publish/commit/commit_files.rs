@@ -13,7 +13,7 @@ use sst_format::planted;
 use sst_format::protection::BlobRecord;
 
 use crate::file::directory::remove;
-use crate::publish::commit_point::check_written;
+use crate::publish::commit_point::WrittenFile;
 use crate::publish::first_commit_marker::FirstCommitMarker;
 use crate::publish::numbers::Numbers;
 use crate::publish::publisher::Publisher;
@@ -218,11 +218,23 @@ impl CommitFiles {
 
     /// Writes a file, makes its content durable, and reads it back from the device.
     pub(super) fn write(&self, name: FileName, bytes: &[u8]) -> Result<(), PublishError> {
+        self.write_pieces(name, bytes.len() as u64, |out| out(bytes))
+    }
+
+    /// As [`CommitFiles::write`], of a file of `len` bytes whose pieces are made twice: once to be
+    /// written, and once to be compared with what the device holds.
+    pub(super) fn write_pieces(
+        &self,
+        name: FileName,
+        len: u64,
+        pieces: impl Fn(&mut dyn FnMut(&[u8]) -> Result<(), PublishError>) -> Result<(), PublishError>,
+    ) -> Result<(), PublishError> {
         let path = self.path(name);
         let mut file = self.create(&path)?;
-        file.write(bytes)?;
+        pieces(&mut |piece| Ok(file.write(piece)?))?;
         self.note_created(name, file.persist())?;
-        self.check_written(&path, bytes)
+        let mut written = WrittenFile::open(&*self.file_system, &path, len)?;
+        pieces(&mut |piece| written.compare(piece))
     }
 
     /// Checks that a file has its name.
@@ -233,12 +245,6 @@ impl CommitFiles {
             Ok(false) => Err(PublishError::NotAsWritten { path }),
             Err(error) => Err(FileError::at(&path, FileOperation::Read)(error).into()),
         }
-    }
-
-    /// Compares a durable file on the device with the bytes that were written. This finds a device
-    /// that loses or changes bytes without an error.
-    pub(super) fn check_written(&self, path: &Path, bytes: &[u8]) -> Result<(), PublishError> {
-        check_written(&*self.file_system, path, bytes)
     }
 
     /// Removes the files of the commit except those in `keep`. Returns whether none of them is

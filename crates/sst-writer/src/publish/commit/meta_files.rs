@@ -10,7 +10,9 @@ use crate::PublishError;
 use crate::invariant::OrBroken;
 use crate::publish::directory_state::DirectoryState;
 use crate::publish::meta_plan::{CommitContent, MetaPlan};
-use crate::publish::meta_state::{MetaReader, meta_path};
+use crate::publish::meta_state::MetaState;
+use crate::publish::new_meta_file::NewMetaFile;
+use crate::publish::older_meta::OlderMeta;
 
 impl PreparedCommit<'_> {
     /// Writes all meta files of the commit, the newest last. Returns the resulting state of the
@@ -34,34 +36,44 @@ impl PreparedCommit<'_> {
         let extension = self.commit.publisher.state().next_extension();
         let base = self.base_state.clone();
         let mut plan = MetaPlan::new(content, base, &extension, redescribes, &limits)?;
-        let older: Vec<_> =
-            plan.redescribed().map(|meta| self.read_meta(meta)).collect::<Result<_, _>>()?;
+        let file_system = &*self.commit.files.file_system;
+        let older = plan.redescribed().iter();
+        let older = older.map(|meta| OlderMeta::open(file_system, self.directory(), meta));
+        let older: Vec<_> = older.collect::<Result<_, _>>()?;
         let allocate = || Ok(self.commit.files.allocate(FileKind::Meta)?.0);
         let parts: Vec<FileName> =
             (0..plan.part_count()).map(|_| allocate()).collect::<Result<_, PublishError>>()?;
         let name = allocate()?;
         let commit = name.sequence;
         for (index, part) in parts.into_iter().enumerate() {
-            let bytes = plan.part(index, part.sequence, commit)?;
-            self.commit.files.write(part, &bytes)?;
+            let state = self.write_meta_file(part, &plan.part(index, commit)?, &[])?;
+            plan.add_part(index, state)?;
         }
-        let (bytes, mut state) = plan.newest(commit, &older)?;
-        state.rolled_back = self.commit.publisher.still_rolled_back(&state)?;
-        if !state.rolled_back.is_empty() {
+        let rolled_back = self.commit.publisher.still_rolled_back(plan.base())?;
+        if !rolled_back.is_empty() {
             // Tells the original's readers which meta files they must not read.
             let name = FileName { sequence: commit, kind: FileKind::Del };
-            let bytes = DelFile::encode(state.rolled_back.iter().copied());
+            let bytes = DelFile::encode(rolled_back.iter().copied());
             self.commit.files.write(name, &bytes)?;
         }
-        self.commit.files.write(name, &bytes)?;
+        let newest = plan.newest(commit, &older)?;
+        let newest = self.write_meta_file(name, &newest, &older)?;
+        let mut state = plan.finish(newest);
+        state.rolled_back = rolled_back;
         Ok((state, commit))
     }
 
-    /// All bytes of a meta file of an earlier commit.
-    fn read_meta(&self, sequence: SequenceNumber) -> Result<Vec<u8>, PublishError> {
-        let path = meta_path(self.directory(), sequence);
-        let file = MetaReader::open(&*self.commit.files.file_system, &path)?;
-        Ok(file.read(0..file.len)?)
+    /// Writes a meta file, and compares it on the device with what was written. Returns the state
+    /// that reading it gives.
+    fn write_meta_file(
+        &self,
+        name: FileName,
+        meta: &NewMetaFile<'_>,
+        older: &[OlderMeta<'_>],
+    ) -> Result<MetaState, PublishError> {
+        let files = &self.commit.files;
+        files.write_pieces(name, meta.len(), |out| meta.write(older, out))?;
+        MetaState::load(&*files.file_system, self.directory(), name.sequence)
     }
 
     /// Records of the blobs to which each table of the commit refers.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use sst_format::content_digest::{ContentDigest, FamilyCertificate, ValueDigest};
 use sst_format::file_name::{FileKind, FileName};
+use sst_format::meta_head::CommitKind;
 use sst_format::protection::BlobRecord;
 use sst_format::{BlobNumber, SequenceNumber, SstMeta, planted};
 
@@ -159,6 +160,11 @@ impl<'p> PreparedCommit<'p> {
         self.certificates.retain(|known| known.family != family);
         self.certificates.push(FamilyCertificate { family, content });
         self.certificates.sort_by_key(|certificate| certificate.family);
+    }
+
+    /// As [`Commit::set_kind`], for a caller that knows the kind only once the commit was read back.
+    pub const fn set_kind(&mut self, kind: CommitKind) {
+        self.commit.set_kind(kind);
     }
 
     /// Makes the commit visible in one step.
