@@ -1,5 +1,7 @@
 //! The memory that meta files take while they are written.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod counting;
 
 use std::path::Path;
@@ -36,7 +38,7 @@ impl FilterBuilder for Bytes {
 }
 
 /// Adds a table with one entry and a filter of a MiB.
-fn add_table(commit: &mut Commit<'_>, key: u64) {
+fn add_table(commit: &mut Commit<'_>, key: u32) {
     let mut table = commit.create_table(WriterOptions::default().filter(Bytes(MIB))).unwrap();
     table.add((key.to_string().as_str(), "value")).unwrap();
     let table = table.finish().unwrap();
@@ -61,7 +63,7 @@ fn meta_files(directory: &Path) -> usize {
 /// there are and however large they are.
 #[test]
 fn filters_are_in_memory_once() {
-    const TABLES: u64 = 64;
+    const TABLES: u32 = 64;
     /// For pieces of files, heads, and the state of the directory.
     const SLACK: usize = 2 * MIB;
     let directory = tempfile::tempdir().unwrap();
@@ -76,7 +78,7 @@ fn filters_are_in_memory_once() {
         assert!(publishing < SLACK, "publishing took {publishing} bytes");
     });
     assert_eq!(meta_files(path), 4);
-    let filters = TABLES as usize * MIB;
+    let filters = usize::try_from(TABLES).unwrap() * MIB;
     assert!((filters..filters + SLACK).contains(&whole), "{whole} bytes for {filters} of filters");
     drop(publisher);
     let (opening, mut publisher) = memory_of(|| Publisher::open(path, options()).unwrap());

@@ -135,11 +135,10 @@ fn extension(dump: &mut Dump<'_, '_>, tables: &[Table], len: usize) -> Result<()
     while dump.at() < end {
         let number = dump.peek_u32()?;
         let is_known = number == TAG_BLOB_COUNTS;
-        match is_known {
-            true => dump.field(4, format_args!("field {number}: blobs of each table"))?,
-            false => {
-                dump.field(4, format_args!("field {number}"))?
-            }
+        if is_known {
+            dump.field(4, format_args!("field {number}: blobs of each table"))?;
+        } else {
+            dump.field(4, format_args!("field {number}"))?;
         }
         let field_len = dump.peek_u32()?;
         dump.field(4, format_args!("its length: {}", count(field_len.into(), "byte")))?;
