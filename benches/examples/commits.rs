@@ -1,13 +1,14 @@
 //! Measures the cost of commits by the number of earlier commits and of the tables that they
 //! describe. Prints the meta files of a directory, the bytes of all that were ever written, and
-//! bytes and time for opening a set, refreshing it after a small commit, and publishing that commit.
+//! bytes and time for opening a set, refreshing it after a small commit, and publishing that
+//! commit.
 //!
 //! ```text
 //! cargo run --release -p sst-benches --example commits -- [COMMITS] [--against COMMIT]
 //! ```
 //!
-//! COMMITS: up to this many commits (default 1000, at most 10000). With `--against`, this program is
-//! then built and run in an earlier commit of the repository, too: the file is copied into a
+//! COMMITS: up to this many commits (default 1000, at most 10000). With `--against`, this program
+//! is then built and run in an earlier commit of the repository, too: the file is copied into a
 //! worktree of that commit. It must go on compiling there, so it uses only what builds since
 //! eb2696f, the commit before protection version 3, have.
 //!

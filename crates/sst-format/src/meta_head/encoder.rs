@@ -16,8 +16,8 @@ use crate::{Crc32, FormatError, SequenceNumber, Structure};
 
 /// The parts of a meta file of version 3.
 ///
-/// Its tables come with all bytes about them, or as a [`TableSummary`], which leaves out filters and
-/// block headers.
+/// Its tables come with all bytes about them, or as a [`TableSummary`], which leaves out filters
+/// and block headers.
 #[derive(Clone, Copy, Debug)]
 pub struct MetaFileV3<'a, T = DescribedTable<'a>> {
     /// The family (key space) of the tables; 0 if there is only one.
@@ -46,8 +46,8 @@ pub struct MetaFileV3<'a, T = DescribedTable<'a>> {
 }
 
 impl MetaFileV3<'_> {
-    /// Encodes the meta file. Also returns the checksum in its trailer. All of it is in memory, next
-    /// to its filters; [`MetaFileV3::frame`] leaves them where they are.
+    /// Encodes the meta file. Also returns the checksum in its trailer. All of it is in memory,
+    /// next to its filters; [`MetaFileV3::frame`] leaves them where they are.
     ///
     /// # Errors
     ///

@@ -242,8 +242,8 @@ impl DirectoryState {
     }
 
     /// Adds a meta file, which is then the newest. Its statements about tables are the last ones,
-    /// so no other of these tables is live. Its own descriptions are, since our encoder describes no
-    /// table twice in a meta file.
+    /// so no other of these tables is live. Its own descriptions are, since our encoder describes
+    /// no table twice in a meta file.
     pub(crate) fn push(&mut self, meta: MetaState) {
         let described = meta.tables.iter().map(|table| table.record.sequence);
         let named: HashSet<_> = meta.obsolete.iter().copied().chain(described).collect();

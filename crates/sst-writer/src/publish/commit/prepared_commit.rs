@@ -162,7 +162,8 @@ impl<'p> PreparedCommit<'p> {
         self.certificates.sort_by_key(|certificate| certificate.family);
     }
 
-    /// As [`Commit::set_kind`], for a caller that knows the kind only once the commit was read back.
+    /// As [`Commit::set_kind`], for a caller that knows the kind only once the commit was read
+    /// back.
     pub const fn set_kind(&mut self, kind: CommitKind) {
         self.commit.set_kind(kind);
     }
