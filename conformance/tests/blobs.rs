@@ -36,7 +36,7 @@ fn publish_blob(
     rows.sort_by_key(|(key, _)| sst_writer::hash_key(key.as_bytes()));
     let mut table = commit.create_table(WriterOptions::default()).unwrap();
     for (key, blob) in &rows {
-        table.add((key.as_str(), EntryValue::Large { blob: *blob })).unwrap();
+        table.add((key.as_str(), EntryValue::Blob(*blob))).unwrap();
     }
     let table = table.finish().unwrap();
     let sequence = table.sequence();

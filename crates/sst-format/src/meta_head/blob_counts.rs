@@ -96,10 +96,7 @@ mod tests {
         let structure = STRUCTURE;
         for (bytes, error) in [
             (b"later".to_vec(), FormatError::TooShort { structure, needed: 8, available: 5 }),
-            (
-                counts[..12].to_vec(),
-                FormatError::TooShort { structure, needed: 16, available: 12 },
-            ),
+            (counts[..12].to_vec(), FormatError::TooShort { structure, needed: 16, available: 12 }),
             (
                 [counts.clone(), counts.clone()].concat(),
                 FormatError::OutOfOrder { structure, index: 3 },

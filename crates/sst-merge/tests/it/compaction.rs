@@ -9,7 +9,7 @@ use sst_merge::{
     plan_compaction,
 };
 use sst_reader::{Catalog, ReaderOptions, SstSet, verify_directory};
-use sst_writer::publish::{CommitKind, Generation};
+use sst_writer::publish::{CommitKind, CommitRecord};
 use sst_writer::{Publisher, PublisherOptions, WriterOptions, hash_key};
 
 use crate::support::{
@@ -241,7 +241,7 @@ proptest! {
 
 /// Kinds of commits, the newest first.
 fn kinds(dir: &Path) -> Vec<CommitKind> {
-    let generations = Generation::list(dir).unwrap();
+    let generations = CommitRecord::list(dir).unwrap();
     generations.iter().map(|one| one.kind.unwrap()).collect()
 }
 

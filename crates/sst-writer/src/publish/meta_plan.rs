@@ -16,8 +16,8 @@ use std::path::Path;
 
 use sst_format::content_digest::FamilyCertificate;
 use sst_format::meta_head::{
-    CommitKind, DescribedTable, Extension, HashRange, ListedMeta, MetaFileV3, MetaLimits, TableSize,
-    TableSummary, blob_counts_field,
+    CommitKind, DescribedTable, Extension, HashRange, ListedMeta, MetaFileV3, MetaLimits,
+    TableSize, TableSummary, blob_counts_field,
 };
 use sst_format::protection::BlobRecord;
 use sst_format::{BlobNumber, FormatError, SequenceNumber, SstMeta};

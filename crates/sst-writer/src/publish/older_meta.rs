@@ -9,7 +9,7 @@ use sst_format::meta_head::{Area, HeadTable, MetaHead};
 use sst_format::{FormatError, Structure};
 
 use crate::invariant::{BrokenInvariant, OrBroken};
-use crate::publish::meta_state::{MetaState, MetaReader, meta_path};
+use crate::publish::meta_state::{MetaReader, MetaState, meta_path};
 use crate::{FileSystem, PublishError};
 
 /// Length of the pieces in which meta files are read and written, in bytes.

@@ -24,7 +24,7 @@ fn add_table(commit: &mut Commit<'_>, blobs: &[BlobNumber]) -> SequenceNumber {
     let mut table = commit.create_table(WriterOptions::default().multi_value(true)).unwrap();
     table.add(("key", EntryValue::Inline(b"value"))).unwrap();
     for blob in blobs {
-        table.add(("key", EntryValue::Large { blob: *blob })).unwrap();
+        table.add(("key", EntryValue::Blob(*blob))).unwrap();
     }
     let table = table.finish().unwrap();
     let sequence = table.sequence();
