@@ -19,8 +19,9 @@ TAIL = 16
 """Bytes between the core of version 3 and the trailer."""
 ALL_HASHES, NO_HASHES = (0, 2**64 - 1), (2**64 - 1, 0)
 
-TAG_LINEAGE, TAG_BLOBS = 1, 3
-"""Of fields of the extension of version 3: the commits before, and the number of blobs of each table."""
+TAG_LINEAGE, TAG_SHARD, TAG_BLOBS = 1, 2, 3
+"""Of fields of the extension of version 3: the commits before, the shard that the directory holds, and the number of
+blobs of each table."""
 
 FILE_NAME = re.compile(r"(0[0-9]{7}|[1-9][0-9]{7,})\.(sst|blob|del|meta)")
 
@@ -38,7 +39,7 @@ class Description(NamedTuple):
 
 
 class Protection(NamedTuple):
-    """The protection section of a meta file.
+    """The protection section of a meta file. `shard` has number, count, lowest and highest hash of a shard.
 
     `live_metas` has the checksum of each live meta file, `listed` its family and range of hashes where the list says so.
     `blob_parts` has the blobs of each table, and those that any table may refer to, where the extension says so.
@@ -53,6 +54,7 @@ class Protection(NamedTuple):
     checksum: int
     commit: int
     blob_parts: Optional[tuple] = None
+    shard: Optional[tuple] = None
 
 
 class Meta(NamedTuple):
@@ -91,6 +93,9 @@ class Directory:
         self.current, self.protected = self._read_current()
         self.metas = self._live_metas()
         self._check_listed()
+        newest = self.metas[-1].protection if self.metas else None
+        self.shard = newest.shard if newest and self.metas[-1].sequence == self.current else None
+        self.hashes = self.shard[2:] if self.shard else ALL_HASHES
         self.tables = [self._read_table(meta, index) for meta, index in self._live_tables()]
         self._check_blob_lists()
         self._check_certificates()
@@ -177,16 +182,20 @@ class Directory:
                 raise Damage(f"{newest.name}: family or range of hashes of {meta.name} is not what it says")
 
     def _live_tables(self):
-        """Meta file and position of each live description, oldest first."""
+        """Meta file and position of each live description of a table that the directory needs, oldest first."""
         chain = [(meta.obsolete, [description.sequence for description in meta.tables]) for meta in self.metas]
-        return [(self.metas[place], index) for place, index in live_descriptions(chain)]
+        live = [(self.metas[place], index) for place, index in live_descriptions(chain)]
+        low, high = self.hashes
+        return [(meta, index) for meta, index in live
+                if meta.tables[index].min_hash <= high and meta.tables[index].max_hash >= low]
 
     def _read_table(self, meta, index):
-        """Decodes a table and checks it against its description."""
+        """Decodes a table and checks it against its description. Of a shard, entries of other shards are left out."""
         description = meta.tables[index]
+        low, high = self.hashes
         name, data = self._read(description.sequence, "sst")
         table = described_table(name, data, meta, index)
-        entries = [self._with_blob(meta, entry) for entry in table.entries]
+        entries = [self._with_blob(meta, entry) for entry in table.entries if low <= entry.hash <= high]
         return LiveTable(name, meta.family, meta.name, description.flags, meta.protection is not None, entries)
 
     def _with_blob(self, meta, entry):
@@ -228,8 +237,8 @@ class Directory:
                     raise Damage(f"{meta.name}: the protection section lists {min(unused):08}.blob, no entry does")
 
     def _check_certificates(self):
-        """What the newest commit says of the live entries of each family is so (section 12)."""
-        protection = self.metas[-1].protection if self.metas else None
+        """What the newest commit says of the live entries of each family is so (section 12). A shard says nothing."""
+        protection = self.metas[-1].protection if self.metas and not self.shard else None
         for family, expected in (protection.certificates if protection else {}).items():
             newest_first = [table for table in reversed(self.tables) if table.family == family]
             found = content_digest(newest_first)
@@ -387,6 +396,7 @@ def _parse_headed(where, data, fields, sequence, tables, filters, checksum):
     checks = [(core.u64(), core.u32(), core.u32()) for _ in tables]
     certificates = _certificates(where, core)
     extension = _extension(Fields(core.take(core.u32()), f"{where}: extension"))
+    shard = _shard(extension.get(TAG_SHARD))
     core.finish()
     headers = [fields.take(BLOCK_HEADER * table.block_count) for table in tables]
     blobs, listed = fields.take(20 * blob_count), fields.take(28 * live_count)
@@ -416,7 +426,7 @@ def _parse_headed(where, data, fields, sequence, tables, filters, checksum):
     parts = [(check[0], [area[at:at + BLOCK_HEADER] for at in range(0, len(area), BLOCK_HEADER)])
              for check, area in zip(checks, headers)]
     return Protection(3, {row[0]: row[1] for row in rows}, {row[0]: row[2:] for row in rows}, parts, blobs, certificates,
-                      checksum, commit, blob_parts)
+                      checksum, commit, blob_parts, shard)
 
 
 def _extension(fields):
@@ -431,6 +441,18 @@ def _extension(fields):
     while lineage and lineage.remaining():
         lineage.u32(), lineage.u32()
     return values
+
+
+def _shard(value):
+    """Number, count, lowest and highest hash of a shard, if a field of the extension has them."""
+    if value is None:
+        return None
+    shard = (value.u32(), value.u32(), value.u64(), value.u64())
+    value.take(12)  # Number and checksums of the source's meta file.
+    value.finish()
+    if shard[0] >= shard[1] or shard[2] > shard[3]:
+        raise Damage(f"{value.where}: shard {shard[0]} of {shard[1]} with hashes {shard[2]:016x} to {shard[3]:016x}")
+    return shard
 
 
 def _blob_parts(where, counts, numbers, table_count):

@@ -421,6 +421,29 @@ class DirectoryTest(unittest.TestCase):
         self.write("00000004.sst", table_file(key_block(entry(1, b"k", TOMBSTONE, b"")), index_block(0)))
         self.commit(5, tables=[4], live=[(3, first)])
 
+    def shard(self, index, count, low, high):
+        """A `lie` that makes a commit that of a shard."""
+        field = be(4, 2, 36, index, count) + be(8, low, high) + be(4, 7, 8, 9)
+        return lambda core, areas: core.__setitem__(-1, be(4, len(field)) + field)
+
+    def test_a_shard(self):
+        self.write("00000001.blob", frame(b"a blob"))
+        self.write("00000002.sst", table_file(key_block(
+            entry(1, b"k", BLOB, be(4, 1)), entry(2, b"k"), entry(9, b"k", BLOB, be(4, 77))), index_block(0)))
+        self.write("00000003.sst", table_file(key_block(entry(7)), index_block(0)))
+        # The blob of hash 9 is one of another shard.
+        self.commit(4, tables=[2, 3], blobs=[1], version=3, lie=self.shard(0, 2, 0, 5))
+        directory = Directory(self.path)
+        self.assertEqual(directory.shard, (0, 2, 0, 5))
+        self.assertEqual([[entry.hash for entry in table.entries] for table in directory.tables], [[1, 2]])
+        for lie in (self.shard(2, 2, 0, 5), self.shard(0, 2, 5, 0)):
+            self.commit(4, tables=[2, 3], blobs=[1], version=3, lie=lie)
+            with self.assertRaises(Damage):
+                Directory(self.path)
+        self.commit(4, tables=[2, 3], blobs=[1], version=3)
+        with self.assertRaises(Damage):
+            Directory(self.path)
+
     def assert_damaged(self, name, data):
         """Replaces a file (or with None removes it), expects damage, and puts it back."""
         kept = (self.path / name).read_bytes()

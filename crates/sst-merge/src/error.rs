@@ -79,6 +79,17 @@ pub enum MergeError {
     /// it with [`PublisherOptions::digest`](sst_writer::PublisherOptions::digest).
     #[error("the commit cannot be certified: no digests were taken of what was put in")]
     NoDigests,
+    /// An input is a directory that holds one shard of a source. It is complete for lookups of its
+    /// keys only: its tables reach beyond the shard, and what is newer there is in other shards.
+    #[error("{} holds shard {index} of {count}: take the directory it is copied from", path.display())]
+    OfShard {
+        /// The directory.
+        path: PathBuf,
+        /// The number of the shard.
+        index: u32,
+        /// The number of shards.
+        count: u32,
+    },
     /// There is no commit to be gathered, or it has no table of the family, though of others.
     #[error("{} has no commit with tables of family {family}", path.display())]
     NotAFragment {
@@ -170,5 +181,11 @@ impl From<MergeError> for io::Error {
             _ => io::ErrorKind::InvalidInput,
         };
         Self::new(kind, error)
+    }
+}
+
+impl MergeError {
+    pub(crate) const fn of_shard(path: PathBuf, shard: &sst_format::meta_head::Shard) -> Self {
+        Self::OfShard { path, index: shard.index, count: shard.count }
     }
 }

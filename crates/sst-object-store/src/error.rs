@@ -3,7 +3,7 @@
 use std::fmt;
 
 use sst_format::monitor::Cancelled;
-use sst_format::{FormatError, SequenceNumber};
+use sst_format::{BlobNumber, FormatError, SequenceNumber};
 
 /// The reason why an operation on a store failed.
 ///
@@ -114,6 +114,42 @@ pub enum StoreError {
         /// The newest commit of the target.
         sequence: SequenceNumber,
     },
+    /// A shard is to be copied to a bucket: it can only be copied to a directory.
+    #[error("{place} is a bucket: a shard can only be copied to a directory")]
+    ShardInBucket {
+        /// The bucket.
+        place: String,
+    },
+    /// A shard is to be taken from a place that holds a shard itself.
+    #[error("{place} holds shard {index} of {count} itself: take shards from the whole")]
+    SourceIsShard {
+        /// The source.
+        place: String,
+        /// The number of the shard that it holds.
+        index: u32,
+        /// The number of shards.
+        count: u32,
+    },
+    /// The meta file of a shard does not describe tables that are live again in the source, after a
+    /// rollback, and were dead when the shard was taken. It belongs to the shard's newest commit,
+    /// so it cannot be replaced.
+    #[error("{object} lacks tables that are live again: copy the shard into another directory")]
+    ShardOutgrown {
+        /// The meta file.
+        object: String,
+    },
+    /// A table refers to a blob that its commit does not list.
+    #[error("a table of {object} refers to blob {blob}, which that does not list")]
+    UnlistedBlob {
+        /// The meta file that describes the table.
+        object: String,
+        /// The blob.
+        blob: BlobNumber,
+    },
+    /// A table that was copied cannot be read.
+    #[cfg(feature = "read")]
+    #[error(transparent)]
+    Read(#[from] sst_reader::ReadError),
     /// The newest commit of the target has a file of this name with other content. Replacing it
     /// would break that commit for its readers.
     #[error(
@@ -230,7 +266,10 @@ impl StoreError {
             | Self::WrongChecksum { .. }
             | Self::WrongBytes { .. }
             | Self::WrongLen { .. }
-            | Self::PartOfCommit { .. } => true,
+            | Self::PartOfCommit { .. }
+            | Self::UnlistedBlob { .. } => true,
+            #[cfg(feature = "read")]
+            Self::Read(error) => error.is_corruption(),
             _ => false,
         }
     }

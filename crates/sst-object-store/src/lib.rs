@@ -31,7 +31,9 @@ pub use error::{Operation, StoreError};
 #[cfg(feature = "publish")]
 pub use gc::{GcOptions, GcReport, collect_garbage};
 #[cfg(feature = "mirror")]
-pub use mirror::{MirrorOptions, MirrorReport, follow, mirror, pull, push};
+pub use mirror::{
+    BadShardNumber, MirrorOptions, MirrorReport, ShardNumber, follow, mirror, pull, push,
+};
 pub use place::Place;
 #[cfg(feature = "publish")]
 pub use publisher::{

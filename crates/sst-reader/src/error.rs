@@ -119,6 +119,19 @@ pub enum ReadError {
         /// The answer of the store.
         source: Box<dyn Error + Send + Sync>,
     },
+    /// The key is not one of this directory, which holds a shard of a source: whether there is such
+    /// a key, another shard knows.
+    #[error("{file} holds shard {index} of {count}, to which hash {hash:016x} does not belong")]
+    OfOtherShard {
+        /// The directory.
+        file: FileLabel,
+        /// The hash of the key.
+        hash: u64,
+        /// The number of the shard that the directory holds.
+        index: u32,
+        /// The number of shards.
+        count: u32,
+    },
     /// A rule that this crate keeps among its own parts is broken: a bug in it, no damage of the
     /// file.
     #[error(
@@ -201,6 +214,7 @@ impl ReadError {
             | Self::Cancelled { .. }
             | Self::Outdated { .. }
             | Self::Changed { .. }
+            | Self::OfOtherShard { .. }
             | Self::Throttled { .. }
             | Self::Internal { .. } => false,
         }
@@ -227,6 +241,7 @@ impl ReadError {
             | Self::Cancelled { file }
             | Self::Outdated { file, .. }
             | Self::Changed { file }
+            | Self::OfOtherShard { file, .. }
             | Self::Throttled { file, .. }
             | Self::Internal { file, .. } => file,
         }
@@ -244,6 +259,7 @@ impl From<ReadError> for io::Error {
             ReadError::Corrupt { .. } | ReadError::OverLimit { .. } => io::ErrorKind::InvalidData,
             ReadError::OutOfMemory { .. } => io::ErrorKind::OutOfMemory,
             ReadError::Cancelled { .. } => io::ErrorKind::Interrupted,
+            ReadError::OfOtherShard { .. } => io::ErrorKind::InvalidInput,
             ReadError::Changed { .. } => io::ErrorKind::StaleNetworkFileHandle,
             ReadError::Throttled { .. } => io::ErrorKind::ResourceBusy,
             ReadError::Outdated { .. } | ReadError::Internal { .. } => io::ErrorKind::Other,

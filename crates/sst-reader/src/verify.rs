@@ -8,6 +8,7 @@ use std::path::Path;
 
 use sst_format::index_block::IndexBlock;
 use sst_format::key_block::KeyBlock;
+use sst_format::meta_head::{HashRange, Shard};
 use sst_format::value_ref::{ValueRef, small_value_range};
 use sst_format::{BlobNumber, BlockIndex, FormatError};
 
@@ -42,6 +43,8 @@ pub struct VerifyReport {
     pub bytes: u64,
     /// Families whose live entries match the certificate of the commit.
     pub certificates: u64,
+    /// The shard that the directory holds; `None` if it holds everything.
+    pub shard: Option<Shard>,
     /// Everything that is wrong, in the order found; of the entries of one key block the first 16
     /// or so that are.
     pub damage: Vec<ReadError>,
@@ -97,19 +100,21 @@ impl StaticSortedFile {
     /// [`ReadError::Cancelled`] only: damage, and a file that cannot be read, are part of the
     /// report.
     pub fn verify(&self, monitor: &Monitor) -> Result<VerifyReport, ReadError> {
-        self.verify_on(&mut Checked::new(monitor)).map(|(report, _)| report)
+        self.verify_on(HashRange::FULL, &mut Checked::new(monitor)).map(|(report, _)| report)
     }
 
-    /// [`StaticSortedFile::verify`] as a part of a longer verification. Gives the blobs that the
-    /// entries refer to as well.
+    /// [`StaticSortedFile::verify`] as a part of a longer verification. Gives the blobs as well to
+    /// which the entries with hashes in `hashes` refer.
     fn verify_on(
         &self,
+        hashes: HashRange,
         checked: &mut Checked<'_>,
     ) -> Result<(VerifyReport, BTreeSet<BlobNumber>), ReadError> {
         let mut pass = Pass {
             table: self,
             payload_lens: Vec::with_capacity(usize::from(self.block_count())),
             roles: vec![BlockRole::Unused; usize::from(self.block_count())],
+            hashes,
             blobs: BTreeSet::new(),
             last: None,
             report: VerifyReport { tables: 1, bytes: self.file_size(), ..VerifyReport::default() },
@@ -142,6 +147,8 @@ struct Pass<'a> {
     /// Uncompressed length of every block that is intact.
     payload_lens: Vec<Option<u64>>,
     roles: Vec<BlockRole>,
+    /// The hashes whose blobs matter.
+    hashes: HashRange,
     blobs: BTreeSet<BlobNumber>,
     /// Hash and key of the last entry seen.
     last: Option<(u64, Vec<u8>)>,
@@ -260,6 +267,8 @@ impl Pass<'_> {
                 self.damage(block, Corruption::FilterDenies { hash });
             }
             match entry.value_ref() {
+                // A shard has the blobs of its own entries only.
+                Ok(ValueRef::Blob(_)) if !self.hashes.contains(hash) => {}
                 Ok(value_ref) => self.check_value_ref(block, value_ref),
                 Err(error) => self.damage(block, error),
             }
@@ -361,6 +370,7 @@ pub fn verify_directory(
         }
         Err(error) => return Err(error),
     };
+    report.shard = catalog.shard;
     report.damage.extend(verify_metas(&catalog, checked)?);
     let mut blobs: BTreeSet<BlobNumber> = match catalog.blobs() {
         Ok(blobs) => blobs.keys().copied().collect(),
@@ -377,7 +387,7 @@ pub fn verify_directory(
     for table in &catalog.tables {
         match catalog.open_table(table, options) {
             Ok(file) => {
-                let (found, referred) = file.verify_on(checked)?;
+                let (found, referred) = file.verify_on(catalog.shard_hashes(), checked)?;
                 report.absorb(found);
                 blobs.extend(referred);
             }

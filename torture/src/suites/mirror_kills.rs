@@ -1,24 +1,26 @@
 //! Kills a process at random moments while it publishes in one directory that keeps no earlier
-//! commit, pushes it to a second one and pulls that into a third, over and over. Each directory
-//! must then be at one whole commit, and the third at no older one than the process has reported.
-//! The next mirror must go on from there, and leave the files of the first directory and no others.
+//! commit, pushes it to a second one and pulls that into a third, and a shard of it into a fourth,
+//! over and over. Each directory must then be at one whole commit, and the third at no older one
+//! than the process has reported. The next mirror must go on from there, and leave the files of the
+//! first directory and no others.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use sst_conformance::SplitMix;
-use sst_object_store::{MirrorOptions, Place, Store, block_on, pull, push};
-use sst_reader::{Catalog, Monitor, verify_directory};
+use sst_object_store::{MirrorOptions, Place, ShardNumber, Store, block_on, pull, push};
+use sst_reader::{Catalog, Monitor, SstSet, verify_directory};
 use sst_writer::publish::LOCK_FILE_NAME;
 use sst_writer::{EntryValue, Publisher, PublisherOptions, WriterOptions};
 
-use super::crashes::{kill, publishing_here, start};
+use super::crashes::publishing_here;
+use super::kill_cycle::KillCycle;
 use crate::model::{below, files, reader_options};
-use crate::{Cases, Context, Protection, Row, Suite, Verdict};
+use crate::{Context, Protection, Row, Suite};
 
 /// The suite.
 pub const SUITE: Suite = Suite {
@@ -33,6 +35,8 @@ const CHILD: &str = "mirror-kills-child";
 const ENTRIES: u32 = 200;
 /// The directories, each of which is a mirror of the one before.
 const DIRECTORIES: [&str; 3] = ["origin", "middle", "copy"];
+/// A directory that holds a shard of the second one.
+const SHARD: &str = "shard";
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -93,11 +97,15 @@ fn publish(directory: &Path, random: &mut SplitMix) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Mirrors the first directory to the second, and that to the third. Returns the commit.
+/// Mirrors the first directory to the second, that to the third, and a shard of it to the fourth.
+/// Returns the commit.
 fn mirror_all(parent: &Path) -> Result<u32, Failure> {
     let [origin, middle, copy] = DIRECTORIES.map(|name| parent.join(name));
     block_on(push(&origin, &Place::Directory(middle.clone()), &options()))?;
-    let report = block_on(pull(&Store::from_directory(&middle)?, &copy, &options()))?;
+    let middle = Store::from_directory(&middle)?;
+    block_on(pull(&middle, &copy, &options()))?;
+    let of_shard = options().shard(ShardNumber::new(1, 2));
+    let report = block_on(pull(&middle, parent.join(SHARD), &of_shard))?;
     Ok(report.commit.sequence().0)
 }
 
@@ -125,42 +133,13 @@ fn content(directory: &Path) -> BTreeMap<String, Vec<u8>> {
     named.filter(|(name, _)| name != LOCK_FILE_NAME && !name.ends_with(".del")).collect()
 }
 
-struct Kills<'a> {
-    context: &'a Context,
-    count: usize,
-}
-
-impl Cases for Kills<'_> {
-    /// Directories that are used again after each kill.
-    type Worker = tempfile::TempDir;
-
-    fn count(&self) -> usize {
-        self.count
-    }
-
-    fn worker(&self) -> Self::Worker {
-        tempfile::tempdir().unwrap()
-    }
-
-    fn name(&self, case: usize) -> String {
-        format!("kill number {case}")
-    }
-
-    fn run(&self, parent: &mut Self::Worker, case: usize) -> Verdict {
-        let mut random = self.context.random("mirror kills", case);
-        let done = kill_once(parent.path(), &mut random);
-        done.map_or_else(Verdict::Wrong, |()| Verdict::Harmless)
-    }
-}
-
-fn kill_once(parent: &Path, random: &mut SplitMix) -> Result<(), String> {
-    let reported = run_and_kill(parent, random);
-    let mut seen = None;
-    for name in DIRECTORIES {
-        seen = commit_seen(&parent.join(name)).map_err(|error| format!("{name}: {error}"))?;
-    }
-    if seen < reported {
-        return Err(format!("commit {reported:?} was reported, found {seen:?}"));
+/// Checks the directories that a killed child has left.
+fn check(parent: &Path, reported: Option<u32>, random: &mut SplitMix) -> Result<(), String> {
+    for name in DIRECTORIES.into_iter().chain([SHARD]) {
+        let seen = commit_seen(&parent.join(name)).map_err(|error| format!("{name}: {error}"))?;
+        if seen < reported {
+            return Err(format!("{name}: commit {reported:?} was reported, found {seen:?}"));
+        }
     }
     publishing_here(|| go_on(parent, random)).map_err(|error| error.to_string())
 }
@@ -173,7 +152,8 @@ fn go_on(parent: &Path, random: &mut SplitMix) -> Result<(), Failure> {
     }
     mirror_all(parent)?;
     // Without what the process has left.
-    for directory in [&origin, &middle, &copy] {
+    let shard = parent.join(SHARD);
+    for directory in [&origin, &middle, &copy, &shard] {
         drop(Publisher::open(directory, PublisherOptions::default())?);
     }
     let latest = Store::from_directory(&origin)?;
@@ -186,29 +166,35 @@ fn go_on(parent: &Path, random: &mut SplitMix) -> Result<(), Failure> {
             return Err(format!("{} is not the same", directory.display()).into());
         }
     }
-    Ok(())
+    // The same as in a directory that was never interrupted.
+    let fresh = parent.join("fresh");
+    let of_shard = options().shard(ShardNumber::new(1, 2));
+    block_on(pull(&Store::from_directory(&origin)?, &fresh, &of_shard))?;
+    let is_same = entries(&fresh)? == entries(&shard)?;
+    fs::remove_dir_all(&fresh)?;
+    if is_same { Ok(()) } else { Err("the shard has other entries".into()) }
 }
 
-/// Lets a child work until a random moment. Returns the last commit that the child reported.
-fn run_and_kill(parent: &Path, random: &mut SplitMix) -> Option<u32> {
-    let seed = random.word().to_string();
-    let mut child = start(CHILD, &[parent.as_os_str(), seed.as_ref()]);
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut reported = None;
-    // Waits for a number of commits and not for a time, so that a busy machine kills as late as an
-    // idle one. Then kills at a random moment of the next commit.
-    for _ in 0..below(random, 4) {
-        match lines.next() {
-            Some(Ok(line)) => reported = line.parse().ok(),
-            _ => break,
-        }
-    }
-    std::thread::sleep(Duration::from_micros(below(random, 30_000) as u64));
-    kill(child);
-    lines.map_while(Result::ok).filter_map(|line| line.parse().ok()).last().or(reported)
+/// The live entries of a directory.
+fn entries(directory: &Path) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, Failure> {
+    let set = SstSet::open(directory, &reader_options())?;
+    let entries = set.entries().map(|entry| {
+        let (key, value) = entry?;
+        Ok((key.to_vec(), value.to_vec()))
+    });
+    entries.collect()
 }
 
 fn run(context: &Context) -> Vec<Row> {
     let row = Row::new("killed while pushing and pulling", Protection::Protected);
-    context.run(vec![row], &Kills { context, count: context.pick(40, 500) })
+    let kills = KillCycle {
+        context,
+        suite: SUITE.name,
+        child: CHILD,
+        count: context.pick(40, 500),
+        commits: 4,
+        longest: Duration::from_millis(40),
+        check,
+    };
+    context.run(vec![row], &kills)
 }

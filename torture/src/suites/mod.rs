@@ -11,6 +11,7 @@ pub mod hostile_filters;
 pub mod hostile_tables;
 pub mod interleavings;
 pub mod io_faults;
+mod kill_cycle;
 pub mod merge_kills;
 pub mod mirror_kills;
 pub mod other_damage;

@@ -4,7 +4,7 @@
 //! files. Every generation that the log calls complete must be a valid target of a rollback.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -16,9 +16,10 @@ use sst_reader::{ReaderOptions, SstSet};
 use sst_writer::publish::CommitRecord;
 use sst_writer::{EntryValue, Publisher, PublisherOptions, WriterOptions};
 
-use super::crashes::{kill, publishing_here, start};
+use super::crashes::publishing_here;
+use super::kill_cycle::KillCycle;
 use crate::model::{below, copy_files, files};
-use crate::{Cases, Context, Protection, Row, Suite, Verdict};
+use crate::{Context, Protection, Row, Suite};
 
 /// The suite.
 pub const SUITE: Suite = Suite {
@@ -29,6 +30,8 @@ pub const SUITE: Suite = Suite {
 
 /// First argument of a child process of this suite.
 const CHILD: &str = "publish-kills-child";
+/// The directory in the parent that a child is given.
+const DIRECTORY: &str = "db";
 /// Number of entries of every generation.
 const ENTRIES: u32 = 40;
 /// Number of earlier generations that are kept.
@@ -42,12 +45,12 @@ fn options() -> PublisherOptions {
 #[must_use]
 pub fn child() -> Option<ExitCode> {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
-    let [child, directory, seed] = arguments.as_slice() else { return None };
+    let [child, parent, seed] = arguments.as_slice() else { return None };
     if child != CHILD {
         return None;
     }
     let seed = seed.to_str()?.parse().ok()?;
-    let done = publish_forever(directory.as_ref(), seed);
+    let done = publish_forever(&Path::new(parent).join(DIRECTORY), seed);
     Some(if done.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -140,36 +143,9 @@ fn generation_seen(directory: &Path) -> Result<Option<u32>, String> {
     Ok(Some(set.catalog().commit.0))
 }
 
-struct Kills<'a> {
-    context: &'a Context,
-    count: usize,
-}
-
-impl Cases for Kills<'_> {
-    /// A directory that is used again after each kill.
-    type Worker = tempfile::TempDir;
-
-    fn count(&self) -> usize {
-        self.count
-    }
-
-    fn worker(&self) -> Self::Worker {
-        tempfile::tempdir().unwrap()
-    }
-
-    fn name(&self, case: usize) -> String {
-        format!("kill number {case}")
-    }
-
-    fn run(&self, directory: &mut Self::Worker, case: usize) -> Verdict {
-        let mut random = self.context.random("publish kills", case);
-        let done = kill_once(&directory.path().join("db"), &mut random);
-        done.map_or_else(Verdict::Wrong, |()| Verdict::Harmless)
-    }
-}
-
-fn kill_once(directory: &Path, random: &mut SplitMix) -> Result<(), String> {
-    let reported = run_and_kill(directory, random);
+/// Checks the directory that a killed child has left.
+fn check(parent: &Path, reported: Option<u32>, _: &mut SplitMix) -> Result<(), String> {
+    let directory = &parent.join(DIRECTORY);
     let seen = generation_seen(directory)?;
     if seen < reported {
         return Err(format!("generation {reported:?} was reported, found {seen:?}"));
@@ -199,25 +175,6 @@ fn check_next_writer(directory: &Path, seen: Option<u32>) -> Result<(), String> 
     Ok(())
 }
 
-/// Lets a child work until a random moment. Returns the last generation that the child reported.
-fn run_and_kill(directory: &Path, random: &mut SplitMix) -> Option<u32> {
-    let seed = random.word().to_string();
-    let mut child = start(CHILD, &[directory.as_os_str(), seed.as_ref()]);
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut reported = None;
-    // Wait for a number of generations and not for a time, so that a busy machine kills as late as
-    // an idle one. Then kill at a random moment of the next generation.
-    for _ in 0..below(random, 6) {
-        match lines.next() {
-            Some(Ok(line)) => reported = line.parse().ok(),
-            _ => break,
-        }
-    }
-    std::thread::sleep(Duration::from_micros(below(random, 8_000) as u64));
-    kill(child);
-    lines.map_while(Result::ok).filter_map(|line| line.parse().ok()).last().or(reported)
-}
-
 /// Checks that all files belong to the newest generation or to an older one.
 fn no_leftovers(directory: &Path, newest: u32) -> Result<(), String> {
     let names = files(directory).into_iter();
@@ -236,5 +193,14 @@ fn no_leftovers(directory: &Path, newest: u32) -> Result<(), String> {
 fn run(context: &Context) -> Vec<Row> {
     let row =
         Row::new("killed while publishing, gathering and rolling back", Protection::Protected);
-    context.run(vec![row], &Kills { context, count: context.pick(40, 600) })
+    let kills = KillCycle {
+        context,
+        suite: SUITE.name,
+        child: CHILD,
+        count: context.pick(40, 600),
+        commits: 6,
+        longest: Duration::from_millis(8),
+        check,
+    };
+    context.run(vec![row], &kills)
 }

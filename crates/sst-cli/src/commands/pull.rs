@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use sst_object_store::{
-    MirrorOptions, MirrorReport, Place, Store, StoreError, block_on, follow, pull,
+    MirrorOptions, MirrorReport, Place, ShardNumber, Store, StoreError, block_on, follow, pull,
 };
 
 use super::mirror_args::{Copied, MirrorArgs, note_untidied, place};
@@ -18,12 +18,14 @@ use crate::size;
 const AFTER_HELP: &str = "\
 Files that the directory has are not copied again. Every byte is verified on its way. Readers of
 the directory see the commit before or the new one, and need not be told. A pull that was
-interrupted goes on where it ended. With --follow it goes on until Ctrl-C: it copies each new
+interrupted goes on where it ended. With --shard only the tables and blobs are copied that the
+shard's range of hashes needs; lookups of keys of other shards are refused. With --follow it goes on until Ctrl-C: it copies each new
 commit, and waits out errors of the network.
 
 Examples:
   sst pull s3://bucket/unicode.db unicode.db
-  sst pull s3://bucket/unicode.db unicode.db --follow --keep 2";
+  sst pull s3://bucket/unicode.db unicode.db --follow --keep 2
+  sst pull s3://bucket/unicode.db unicode.db --shard 0/3 --follow";
 
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
@@ -33,6 +35,10 @@ pub(crate) struct PullArgs {
 
     /// Directory to copy into; it is created if it is missing
     dir: PathBuf,
+
+    /// Copy one of N shards with equal ranges of hashes, numbered from 0
+    #[arg(long, value_name = "I/N")]
+    shard: Option<ShardNumber>,
 
     /// Stay at the newest commit of the source, until Ctrl-C
     #[arg(long)]
@@ -55,7 +61,7 @@ pub(crate) fn run(args: &PullArgs, context: Context) -> Result<Exit, CliError> {
     let source = place(&args.source)?.store()?;
     let bar = context.progress.bytes(None, "pull");
     let monitor = bar.bytes_monitor().cancel(interrupt::token());
-    let options = args.mirror.options(monitor).keep_generations(args.keep);
+    let options = args.mirror.options(monitor).keep_generations(args.keep).shard(args.shard);
     if args.follow {
         return follow_until_interrupted(args, &source, &options, context);
     }

@@ -32,7 +32,7 @@ pub(crate) struct RollbackArgs {
     /// Directory to change
     dir: PathBuf,
 
-    /// CommitRecord to return to, as listed by `sst log` [default: the newest earlier complete one,
+    /// Generation to return to, as listed by `sst log` [default: the newest earlier complete one,
     /// skipping merges]
     generation: Option<u32>,
 

@@ -86,3 +86,43 @@ fn a_follower_copies_each_commit_and_ends_at_a_signal() {
     assert_eq!(follower.wait().unwrap().code(), Some(0));
     assert!(names(&copy).contains(&"CURRENT".to_owned()));
 }
+
+#[test]
+fn a_shard_answers_its_keys_and_refuses_others() {
+    let scratch = Scratch::new();
+    let lines: String = (0..60).map(|i| format!("key{i}\t{i}\n")).collect();
+    let db = scratch.database("db", &lines);
+    let bucket = url(&scratch.path("bucket"));
+    sst(&[&"push", &db, &bucket]).expect(0);
+    let mut all = Vec::new();
+    for (index, shard) in ["0/2", "1/2"].into_iter().enumerate() {
+        let copy = scratch.path(&format!("copy{index}"));
+        sst(&[&"pull", &bucket, &copy, &"--shard", &shard]).expect(0);
+        let report = sst(&[&"verify", &copy, &"--json"]).expect(0).json();
+        assert_eq!(
+            (&report["shard"]["index"], &report["shard"]["count"]),
+            (&index.into(), &2.into())
+        );
+        assert_eq!(report["shard"]["source_commit"], 2);
+        let run = sst(&[&"verify", &copy]).expect(0);
+        let text = run.text();
+        assert!(text.contains(&format!("shard {index} of 2, of commit 2; ")), "{text}");
+        all.extend(scan(&copy).lines().map(str::to_owned));
+        let (mut own, mut refused) = (0, 0);
+        for i in 0..60 {
+            let key = format!("key{i}");
+            let found = sst(&[&"get", &copy, &key, &"--values-only"]);
+            match found.code {
+                Some(0) => own += 1,
+                _ => {
+                    found.expect_error(3, &["holds shard", "does not belong"]);
+                    refused += 1;
+                }
+            }
+        }
+        assert!(own > 9 && refused > 9 && own + refused == 60);
+        sst(&[&"merge", &copy, &"--in-place"]).expect_error(3, &["holds shard"]);
+    }
+    assert_eq!(all.len(), 60);
+    sst(&[&"pull", &bucket, &scratch.path("x"), &"--shard", &"2/2"]).expect_error(3, &["I/N"]);
+}

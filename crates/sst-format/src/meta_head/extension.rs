@@ -97,11 +97,18 @@ pub struct Shard {
 }
 
 impl Shard {
+    /// A shard that was taken from no source yet.
+    #[must_use]
+    pub const fn new(index: u32, count: u32, hashes: HashRange) -> Self {
+        let source = SequenceNumber(0);
+        Self { index, count, hashes, source, source_checksum: 0, source_core_checksum: 0 }
+    }
+
     /// Whether a hash belongs to the shard.
     #[must_use]
     #[inline]
     pub const fn holds(&self, hash: u64) -> bool {
-        self.hashes.min <= hash && hash <= self.hashes.max
+        self.hashes.contains(hash)
     }
 
     /// Whether two meta files are of the same shard, whatever they were taken from.
@@ -120,10 +127,24 @@ impl Shard {
         }
     }
 
+    /// The shard as taken from a meta file of a source. `None` if that is not protected.
+    #[must_use]
+    pub const fn with_source(self, source: CommitIdentity) -> Option<Self> {
+        match source {
+            CommitIdentity::Protected { sequence, checksum, core_checksum } => Some(Self {
+                source: sequence,
+                source_checksum: checksum,
+                source_core_checksum: core_checksum,
+                ..self
+            }),
+            CommitIdentity::Bare { .. } => None,
+        }
+    }
+
     /// The shard of a commit that was not taken from a source.
     #[must_use]
     pub const fn without_source(self) -> Self {
-        Self { source: SequenceNumber(0), source_checksum: 0, source_core_checksum: 0, ..self }
+        Self::new(self.index, self.count, self.hashes)
     }
 
     fn from_bytes(bytes: &[u8; SHARD_LEN]) -> Result<Self, FormatError> {

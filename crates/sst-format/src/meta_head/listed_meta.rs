@@ -25,11 +25,47 @@ impl HashRange {
     /// No hash. It is the only range whose lowest hash is above its highest.
     pub const EMPTY: Self = Self { min: u64::MAX, max: 0 };
 
+    /// The hashes of shard `index` of `count` shards, numbered from 0, with equal ranges. `None`
+    /// unless `index` is below `count`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sst_format::meta_head::HashRange;
+    ///
+    /// assert_eq!(HashRange::of_shard(0, 2), Some(HashRange { min: 0, max: (1 << 63) - 1 }));
+    /// assert_eq!(HashRange::of_shard(1, 2), Some(HashRange { min: 1 << 63, max: u64::MAX }));
+    /// ```
+    #[must_use]
+    pub fn of_shard(index: u32, count: u32) -> Option<Self> {
+        let next = index.checked_add(1).filter(|next| *next <= count)?;
+        // Shard `i` starts at 2^64 i / count, rounded up. All but the end of the last are below
+        // 2^64.
+        let start = |i: u32| (u128::from(i) << 64).div_ceil(u128::from(count));
+        let min = u64::try_from(start(index)).ok()?;
+        let max = u64::try_from(start(next) - 1).ok()?;
+        Some(Self { min, max })
+    }
+
     /// Whether the ranges share a hash. [`HashRange::EMPTY`] shares none with any range.
     #[must_use]
     pub const fn overlaps(self, other: Self) -> bool {
         let (a, b) = (self, other);
         a.min <= a.max && b.min <= b.max && a.min <= b.max && b.min <= a.max
+    }
+
+    /// The hashes that are in both ranges.
+    #[must_use]
+    pub fn intersection(self, other: Self) -> Self {
+        let shared = Self { min: self.min.max(other.min), max: self.max.min(other.max) };
+        if shared.min <= shared.max { shared } else { Self::EMPTY }
+    }
+
+    /// Whether it holds a hash.
+    #[must_use]
+    #[inline]
+    pub const fn contains(self, hash: u64) -> bool {
+        self.min <= hash && hash <= self.max
     }
 
     /// The smallest range that holds both ranges.

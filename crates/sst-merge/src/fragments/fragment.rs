@@ -43,6 +43,9 @@ impl Fragment {
     /// Reads the meta files of a fragment.
     pub(super) fn open(path: &Path, family: u32) -> Result<Self, MergeError> {
         let catalog = read_catalog(path, family)?;
+        if let Some(shard) = &catalog.shard {
+            return Err(MergeError::of_shard(path.to_owned(), shard));
+        }
         if !catalog.is_protected {
             return Err(PublishError::Unprotected { path: path.to_owned() }.into());
         }

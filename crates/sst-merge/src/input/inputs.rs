@@ -149,6 +149,14 @@ impl Inputs {
         duplicates: Duplicates,
         older: OlderTables,
     ) -> Result<MergeCursor, MergeError> {
+        // Its tables hold entries of other shards too, of which they may be outdated versions.
+        let shard = self.tables.iter().find_map(|table| {
+            let catalog = table.catalog()?;
+            Some((catalog.dir.clone(), catalog.shard?))
+        });
+        if let Some((dir, shard)) = shard {
+            return Err(MergeError::of_shard(dir, &shard));
+        }
         let open = |run| RunCursor::open(run, hashes.clone(), self.options.clone());
         let runs = self.runs().into_iter().map(open).collect::<Result<Vec<_>, _>>()?;
         MergeCursor::new(runs, duplicates, older)

@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 
+use sst_format::meta_head::HashRange;
 use sst_format::monitor::{Meter, Phase, Progress};
 use sst_reader::hash_key;
 
@@ -36,10 +37,8 @@ impl ShardMap {
     /// `count` shards with equal ranges of hashes; one if `count` is 0.
     #[must_use]
     pub fn by_hash(count: u32) -> Self {
-        let count = u128::from(count.max(1));
-        // Below 2^64, as `i` is below `count`.
-        let bound = |i: u128| u64::try_from((i << 64).div_ceil(count)).unwrap_or(u64::MAX);
-        Self { bounds: (1..count).map(bound).collect() }
+        let shards = (1..count).map_while(|shard| HashRange::of_shard(shard, count));
+        Self { bounds: shards.map(|hashes| hashes.min).collect() }
     }
 
     /// `count` shards with equal numbers of live entries; one if `count` is 0. Their sizes differ

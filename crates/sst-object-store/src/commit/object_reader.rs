@@ -3,12 +3,22 @@
 use std::ops::Range;
 
 use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt};
 use tokio::sync::OnceCell;
 
 use crate::{Store, StoreError};
 
 /// Length of the two ends that are kept. Most meta files are shorter: they take one request.
 const END_LEN: u64 = 64 << 10;
+
+/// Ranges that are at most so far apart are read together.
+const MAX_GAP: u64 = 64 << 10;
+
+/// Longest run of ranges that is read together. A longer range is read whole.
+const MAX_RUN: u64 = 8 << 20;
+
+/// Runs that are read at once.
+const PARALLEL_READS: usize = 8;
 
 /// An object that is read in ranges. Its first and last 64 KiB are read once.
 #[derive(Debug)]
@@ -51,6 +61,40 @@ impl ObjectReader {
         let end = self.end.get_or_try_init(read).await?;
         let outside = StoreError::Internal("ranges of an object lie within it");
         slice(end, end_start, &range).ok_or(outside)
+    }
+
+    /// Reads ranges that lie within the object, in any order. Those that are near each other are
+    /// read together, several requests at once.
+    pub(crate) async fn read_all(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, StoreError> {
+        let mut order: Vec<_> = ranges.iter().enumerate().collect();
+        order.sort_by_key(|(_, range)| range.start);
+        let mut runs: Vec<(Range<u64>, Vec<usize>)> = Vec::new();
+        for (index, range) in order {
+            match runs.last_mut() {
+                Some((run, indices))
+                    if range.start <= run.end.saturating_add(MAX_GAP)
+                        && range.end.max(run.end) - run.start <= MAX_RUN =>
+                {
+                    run.end = run.end.max(range.end);
+                    indices.push(index);
+                }
+                _ => runs.push((range.clone(), vec![index])),
+            }
+        }
+        let read = |(run, indices): (Range<u64>, Vec<usize>)| async move {
+            let bytes = self.read(run.clone()).await?;
+            let part = |index: usize| {
+                let bytes = ranges.get(index).and_then(|range| slice(&bytes, run.start, range));
+                let bytes = bytes.ok_or(StoreError::Internal("a run holds its ranges"))?;
+                Ok::<_, StoreError>((index, bytes))
+            };
+            indices.into_iter().map(part).collect::<Result<Vec<_>, _>>()
+        };
+        let parts = futures_util::stream::iter(runs.into_iter().map(read));
+        let parts: Vec<_> = parts.buffer_unordered(PARALLEL_READS).try_collect().await?;
+        let mut parts: Vec<_> = parts.into_iter().flatten().collect();
+        parts.sort_by_key(|(index, _)| *index);
+        Ok(parts.into_iter().map(|(_, bytes)| bytes).collect())
     }
 
     /// The last `len` bytes, or all of a shorter object.

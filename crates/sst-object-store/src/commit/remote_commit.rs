@@ -10,7 +10,7 @@ use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
 use sst_format::identity::{CommitIdentity, IDENTITY_LEN};
 use sst_format::live::live_tables;
 use sst_format::meta_file::TableRecord;
-use sst_format::meta_head::{Ancestor, CommitKind, HashRange, ListedMeta};
+use sst_format::meta_head::{Ancestor, CommitKind, HashRange, Lineage, ListedMeta, Shard};
 use sst_format::offset_table::OffsetTable;
 use sst_format::protection::{BlobRecord, TRAILER_LEN, Trailer};
 use std::collections::BTreeMap;
@@ -131,13 +131,37 @@ impl RemoteCommit {
     ///
     /// As [`RemoteCommit::read`]; [`StoreError::PartOfCommit`].
     pub async fn read_at(store: &Store, sequence: SequenceNumber) -> Result<Self, StoreError> {
+        Self::read_hashes_at(store, sequence, HashRange::FULL).await
+    }
+
+    /// [`RemoteCommit::read`] of the meta files that a range of hashes needs. Of tables outside the
+    /// range it may know some or none.
+    #[cfg(feature = "mirror")]
+    pub(crate) async fn read_hashes(
+        store: &Store,
+        hashes: HashRange,
+    ) -> Result<Option<Self>, StoreError> {
+        match CurrentObject::read(store).await? {
+            Some(current) => Self::read_hashes_at(store, current.sequence, hashes).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn read_hashes_at(
+        store: &Store,
+        sequence: SequenceNumber,
+        hashes: HashRange,
+    ) -> Result<Self, StoreError> {
         let newest = RemoteMeta::read(store, sequence).await?;
         if newest.commit != sequence {
             let object = newest.object();
             return Err(StoreError::PartOfCommit { object, commit: newest.commit });
         }
-        let older: Vec<_> =
-            newest.live_metas.iter().copied().filter(|meta| meta.sequence != sequence).collect();
+        // One of version 1 or 2 is listed with all hashes.
+        let is_needed = |meta: &ListedMeta| {
+            meta.sequence != sequence && (hashes == HashRange::FULL || meta.hashes.overlaps(hashes))
+        };
+        let older: Vec<_> = newest.live_metas.iter().copied().filter(is_needed).collect();
         let older = futures_util::stream::iter(older).map(|listed| async move {
             let meta = RemoteMeta::read(store, listed.sequence).await?;
             let (expected, found) = (listed.checksum, meta.checksum);
@@ -169,6 +193,52 @@ impl RemoteCommit {
     #[must_use]
     pub const fn identity(&self) -> CommitIdentity {
         self.identity
+    }
+
+    /// The shard that its place holds, and the commit of the source that it was taken from; `None`
+    /// if the place holds everything.
+    #[must_use]
+    pub fn shard(&self) -> Option<Shard> {
+        self.metas.last().and_then(|newest| newest.extension.shard)
+    }
+
+    /// The commits before it.
+    #[cfg(feature = "mirror")]
+    pub(crate) fn lineage(&self) -> Lineage {
+        let newest = self.metas.last();
+        newest.map_or_else(Lineage::default, |newest| newest.extension.lineage.clone())
+    }
+
+    /// Its meta files, the oldest first.
+    #[cfg(feature = "mirror")]
+    pub(crate) fn metas(&self) -> &[SharedMeta] {
+        &self.metas
+    }
+
+    /// The meta files that the newest one lists.
+    pub(crate) fn listed(&self) -> impl Iterator<Item = &ListedMeta> {
+        self.metas.last().into_iter().flat_map(|newest| &newest.live_metas)
+    }
+
+    /// The live tables of one of its meta files that a range of hashes needs.
+    #[cfg(feature = "mirror")]
+    pub(crate) fn live_tables_of(
+        &self,
+        meta: SequenceNumber,
+        hashes: HashRange,
+    ) -> impl Iterator<Item = &RemoteTable> {
+        let of_meta = self.live.iter().filter(move |live| live.meta.sequence == meta);
+        of_meta.map(|live| &live.table).filter(move |table| table.hashes().overlaps(hashes))
+    }
+
+    /// The tables that a range of hashes needs, each with the place that describes it.
+    #[cfg(feature = "mirror")]
+    pub(crate) fn table_files(
+        &self,
+        hashes: HashRange,
+    ) -> BTreeMap<FileName, (CommitFile, Described)> {
+        let needed = self.live.iter().filter(|live| live.table.hashes().overlaps(hashes));
+        needed.map(LiveTable::file).collect()
     }
 
     /// The checksum in the trailer of its newest meta file.
@@ -230,25 +300,15 @@ impl RemoteCommit {
             let identity = FileIdentity::Blob(blob);
             add(sequence, FileKind::Blob, blob.file_size, identity, Described::BySelf);
         }
-        for live in &self.live {
-            let record = &live.table.record;
-            let identity = FileIdentity::Table(live.table.identity);
-            let described = Described::InMeta(live.clone());
-            add(record.sequence, FileKind::Sst, record.file_size, identity, described);
-        }
+        files.extend(self.live.iter().map(LiveTable::file));
         files
     }
 
     /// The commit as the base of the next one.
     #[cfg(feature = "publish")]
     pub(crate) fn base(&self) -> sst_writer::publish::CommitBase {
-        let listed: BTreeMap<_, _> = self
-            .metas
-            .last()
-            .into_iter()
-            .flat_map(|newest| &newest.live_metas)
-            .map(|listed| (listed.sequence, listed.hashes))
-            .collect();
+        let listed: BTreeMap<_, _> =
+            self.listed().map(|listed| (listed.sequence, listed.hashes)).collect();
         let base = |meta: &SharedMeta| {
             // A meta file about which its list says nothing may have any hashes.
             let hashes = listed.get(&meta.sequence).copied().unwrap_or(HashRange::FULL);
@@ -348,6 +408,15 @@ impl Described {
 }
 
 impl LiveTable {
+    /// The table as a file of its commit.
+    fn file(&self) -> (FileName, (CommitFile, Described)) {
+        let record = &self.table.record;
+        let name = FileName { sequence: record.sequence, kind: FileKind::Sst };
+        let identity = FileIdentity::Table(self.table.identity);
+        let file = CommitFile { name, len: record.file_size, identity };
+        (name, (file, Described::InMeta(self.clone())))
+    }
+
     async fn check(&self, file: &CommitFile, store: &Store) -> Result<TableCheck, StoreError> {
         let block_count = self.table.record.block_count;
         let ends_len = OffsetTable::len_of(block_count) as u64;

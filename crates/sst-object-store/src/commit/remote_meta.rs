@@ -11,6 +11,7 @@ use sst_format::live::DescribesTables;
 use sst_format::meta_file::{MetaFile, ProtectedParts, TableParts, TableRecord};
 use sst_format::meta_head::{
     Area, CommitKind, Extension, HEAD_LOCATION_LEN, HashRange, HeadLocation, ListedMeta, MetaHead,
+    Shard,
 };
 use sst_format::protection::{BlobRecord, LiveMeta};
 use sst_format::{FormatError, SequenceNumber};
@@ -54,12 +55,22 @@ pub(crate) struct RemoteTable {
     pub(crate) entry_count: u64,
     /// Length of its filter in bytes.
     pub(crate) filter_len: u64,
-    headers: Headers,
+    /// Its filter; empty if it has none.
+    pub(crate) filter: Part,
+    /// The copies of the headers of its blocks, 8 bytes each.
+    pub(crate) headers: Part,
 }
 
-/// The copies of the headers of a table's blocks.
+impl RemoteTable {
+    /// The hashes between its first and its last entry.
+    pub(crate) const fn hashes(&self) -> HashRange {
+        HashRange { min: self.record.min_hash, max: self.record.max_hash }
+    }
+}
+
+/// A part of a meta file that belongs to one table.
 #[derive(Clone, Debug)]
-enum Headers {
+pub(crate) enum Part {
     /// In an area of the meta file, which is read and verified when it is needed.
     Area(Area),
     /// Of a meta file that was read whole.
@@ -125,7 +136,8 @@ impl RemoteMeta {
             identity: identity(&table.record, table.entry_count, table.headers.checksum()),
             entry_count: table.entry_count,
             filter_len: table.filter.len(),
-            headers: Headers::Area(table.headers),
+            filter: Part::Area(table.filter),
+            headers: Part::Area(table.headers),
         });
         Ok(Self {
             sequence,
@@ -146,6 +158,16 @@ impl RemoteMeta {
         })
     }
 
+    /// Reads all of a protected meta file, and verifies every byte of it.
+    #[cfg(feature = "mirror")]
+    pub(crate) async fn read_verified(
+        store: &Store,
+        sequence: SequenceNumber,
+    ) -> Result<Self, StoreError> {
+        let name = FileName { sequence, kind: FileKind::Meta }.to_string();
+        Self::read_whole(ObjectReader::open(store, name).await?, sequence).await
+    }
+
     async fn read_whole(
         reader: ObjectReader,
         sequence: SequenceNumber,
@@ -161,13 +183,14 @@ impl RemoteMeta {
         for TableParts { record, filter, protection } in meta.described().map_err(damaged)? {
             let whole = StoreError::Internal("a protected meta file has a section for each table");
             let ProtectedParts { entry_count, block_headers } = protection.ok_or(whole)?;
-            if block_headers.end > bytes.len() {
+            if block_headers.end > bytes.len() || filter.end > bytes.len() {
                 return Err(StoreError::Internal("parsed ranges of a meta file lie within it"));
             }
-            let headers = bytes.slice(block_headers);
+            let (filter, headers) = (bytes.slice(filter), bytes.slice(block_headers));
             let identity = identity(&record, entry_count, crc32fast::hash(&headers));
-            let (filter_len, headers) = (filter.len() as u64, Headers::Held(headers));
-            tables.push(RemoteTable { record, identity, entry_count, filter_len, headers });
+            let filter_len = filter.len() as u64;
+            let (filter, headers) = (Part::Held(filter), Part::Held(headers));
+            tables.push(RemoteTable { record, identity, entry_count, filter_len, filter, headers });
         }
         let head = section.head();
         // Older versions have no extension.
@@ -205,9 +228,39 @@ impl RemoteMeta {
     /// The verified copies of the headers of a table's blocks, 8 bytes each.
     pub(crate) async fn headers(&self, table: &RemoteTable) -> Result<Bytes, StoreError> {
         match &table.headers {
-            Headers::Area(area) => read_area(&self.reader, area).await,
-            Headers::Held(bytes) => Ok(bytes.clone()),
+            Part::Area(area) => read_area(&self.reader, area).await,
+            Part::Held(bytes) => Ok(bytes.clone()),
         }
+    }
+
+    /// The verified bytes of parts of it, in their order.
+    #[cfg(feature = "mirror")]
+    pub(crate) async fn parts(&self, parts: &[&Part]) -> Result<Vec<Bytes>, StoreError> {
+        let areas = || {
+            parts.iter().filter_map(|part| match part {
+                Part::Area(area) => Some(area),
+                Part::Held(_) => None,
+            })
+        };
+        let ranges: Vec<_> = areas().map(Area::range).collect();
+        let read = self.reader.read_all(&ranges).await?;
+        for (area, bytes) in areas().zip(&read) {
+            area.verify(bytes, crc32fast::hash)
+                .map_err(|source| StoreError::format(self.reader.object(), source))?;
+        }
+        let mut read = read.into_iter();
+        let missing = StoreError::Internal("as many ranges are read as were asked for");
+        let parts = parts.iter().map(|part| match part {
+            Part::Area(_) => read.next(),
+            Part::Held(bytes) => Some(bytes.clone()),
+        });
+        parts.collect::<Option<_>>().ok_or(missing)
+    }
+
+    /// A shard as the meta file of this number has it that is made from this one.
+    #[cfg(feature = "mirror")]
+    pub(crate) const fn as_source_of(&self, shard: Shard) -> Option<Shard> {
+        shard.with_source(self.identity)
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use sst_format::SequenceNumber;
 use sst_format::file_name::FileName;
 use sst_writer::publish::{Replica, ReplicaFile};
 use sst_writer::{PublishError, PublisherOptions};
@@ -11,7 +12,7 @@ use sst_writer::{PublishError, PublisherOptions};
 use super::MirrorOptions;
 use super::mirror_report::Tidied;
 use super::target::blocking;
-use crate::{RemoteCommit, Store, StoreError};
+use crate::{Store, StoreError};
 
 /// A directory that commits are copied to. It is locked.
 #[derive(Debug)]
@@ -41,14 +42,13 @@ impl DirectoryTarget {
         blocking(move || Ok(replica.create(name)?)).await
     }
 
-    /// Makes a commit whose files are all there the newest, if there is one. Then removes the files
-    /// that no commit needs.
+    /// Makes a commit whose files are all there the newest, if there is one, given by its number
+    /// and the checksum of its newest meta file. Then removes the files that no commit needs.
     pub(super) async fn end(
         self,
-        commit: Option<&RemoteCommit>,
+        commit: Option<(SequenceNumber, u32)>,
         options: &MirrorOptions,
     ) -> Result<Tidied, StoreError> {
-        let commit = commit.map(|commit| (commit.sequence(), commit.checksum()));
         let options = PublisherOptions::default().keep_generations(options.keep_generations);
         let mut replica = Arc::into_inner(self.replica)
             .ok_or(StoreError::Internal("all files are finished when a mirror ends"))?;

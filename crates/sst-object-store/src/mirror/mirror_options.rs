@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use sst_format::monitor::Monitor;
 
+use super::ShardNumber;
+
 /// Options of [`mirror`](crate::mirror), [`push`](crate::push) and [`pull`](crate::pull). Start
 /// from the default and change single fields.
 #[derive(Clone, Debug)]
@@ -21,6 +23,8 @@ pub struct MirrorOptions {
     /// Whether a target may have a commit that is none of the source's: it is then replaced.
     /// Default: `false`.
     pub replace: bool,
+    /// The shard to copy into a directory, instead of everything. Default: everything.
+    pub shard: Option<ShardNumber>,
     /// Number of generations before the newest whose files stay in a directory, for a rollback.
     /// Objects in a bucket stay until [`collect_garbage`](crate::collect_garbage) removes them.
     /// Default: 1.
@@ -40,6 +44,7 @@ impl Default for MirrorOptions {
             piece_len: 8 << 20,
             bytes_per_second: None,
             replace: false,
+            shard: None,
             keep_generations: 1,
             grace: Duration::from_secs(24 * 60 * 60),
             monitor: Monitor::default(),
@@ -73,6 +78,13 @@ impl MirrorOptions {
     #[must_use]
     pub fn replace(mut self, replace: bool) -> Self {
         self.replace = replace;
+        self
+    }
+
+    /// Sets the shard to copy.
+    #[must_use]
+    pub fn shard(mut self, shard: Option<ShardNumber>) -> Self {
+        self.shard = shard;
         self
     }
 

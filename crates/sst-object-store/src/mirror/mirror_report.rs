@@ -8,9 +8,11 @@ use sst_writer::file::FileError;
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct MirrorReport {
-    /// The newest commit of the target, which is that of the source.
+    /// The newest commit of the source. It is that of the target too, unless the target holds a
+    /// shard of it, with meta files of its own.
     pub commit: CommitIdentity,
-    /// The newest commit of the target before; `None` if it had none.
+    /// The newest commit of the target before; `None` if it had none. Of a shard: the commit of the
+    /// source that it was taken from, if it held one.
     pub before: Option<CommitIdentity>,
     /// Files that were copied.
     pub copied_files: u64,
@@ -27,6 +29,19 @@ pub struct MirrorReport {
 }
 
 impl MirrorReport {
+    /// The report of a mirror that has copied nothing yet.
+    pub(super) const fn new(commit: CommitIdentity, before: Option<CommitIdentity>) -> Self {
+        Self {
+            commit,
+            before,
+            copied_files: 0,
+            copied_bytes: 0,
+            kept_files: 0,
+            not_removed: Vec::new(),
+            not_tidied: None,
+        }
+    }
+
     /// Whether the target has another commit than before.
     #[must_use]
     pub fn is_changed(&self) -> bool {

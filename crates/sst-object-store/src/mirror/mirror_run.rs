@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::gate::Gate;
 use super::plan::Plan;
+use super::shard_run::copy_shard;
 use super::target::Target;
 use super::transfer::Transfer;
 use super::{MirrorOptions, MirrorReport};
@@ -54,6 +55,11 @@ pub async fn pull(
 /// becomes visible in one step. It needs memory for [`MirrorOptions::parallel`] pieces, whatever
 /// the sizes of files.
 ///
+/// With [`MirrorOptions::shard`], a directory gets the tables and blobs that a range of hashes
+/// needs, and meta files of its own that describe them (FORMAT.md section 15). Of the source's meta
+/// files only those are read that the range needs. Readers of the directory answer keys of the
+/// shard, and refuse others.
+///
 /// If the source gets a newer commit meanwhile and loses files of the one that is being copied, the
 /// newer one is copied.
 ///
@@ -61,7 +67,8 @@ pub async fn pull(
 ///
 /// [`StoreError::Conflict`] if the newest commit of the target is none of the source's, unless
 /// [`MirrorOptions::replace`] is set; [`StoreError::Taken`] if that commit then has other files of
-/// the same names; [`StoreError::Changed`] or [`StoreError::Claimed`] if there is another writer;
+/// the same names; of shards [`StoreError::ShardInBucket`], [`StoreError::SourceIsShard`] or
+/// [`StoreError::ShardOutgrown`]; [`StoreError::Changed`] or [`StoreError::Claimed`] if there is another writer;
 /// [`StoreError::NoCommit`] if the source has no commit; any other [`StoreError`]. The target is
 /// then at the commit before. It may have files of the new one, with which the next mirror goes on.
 ///
@@ -101,10 +108,17 @@ pub async fn mirror(
 ) -> Result<MirrorReport, StoreError> {
     let mut overtaken = 0;
     loop {
-        let commit = RemoteCommit::read(source).await?;
+        let commit = match options.shard {
+            Some(shard) => RemoteCommit::read_hashes(source, shard.hashes()).await?,
+            None => RemoteCommit::read(source).await?,
+        };
         let commit =
             commit.ok_or_else(|| StoreError::NoCommit { place: source.name().to_owned() })?;
-        let error = match mirror_commit(source, &commit, target, options).await {
+        let copied = match options.shard {
+            Some(shard) => copy_shard(source, &commit, shard, target, options).await,
+            None => mirror_commit(source, &commit, target, options).await,
+        };
+        let error = match copied {
             Err(error) if error.is_corruption() => error,
             result => return result,
         };
@@ -126,15 +140,8 @@ async fn mirror_commit(
 ) -> Result<MirrorReport, StoreError> {
     let mut target = Target::open(place).await?;
     let newest = target.commit().await?;
-    let mut report = MirrorReport {
-        commit: commit.identity(),
-        before: newest.as_ref().map(RemoteCommit::identity),
-        copied_files: 0,
-        copied_bytes: 0,
-        kept_files: 0,
-        not_removed: Vec::new(),
-        not_tidied: None,
-    };
+    let before = newest.as_ref().map(RemoteCommit::identity);
+    let mut report = MirrorReport::new(commit.identity(), before);
     if !report.is_changed() {
         report.kept_files = commit.files().len() as u64;
         report.set_tidied(target.end(None, options).await?);
@@ -144,8 +151,7 @@ async fn mirror_commit(
         && !options.replace
         && !commit.comes_after(newest.as_ancestor()).await?
     {
-        let (target, origin) = (target.store().name().to_owned(), source.name().to_owned());
-        return Err(StoreError::Conflict { target, origin, sequence: newest.sequence() });
+        return Err(conflict(source, &target, newest));
     }
     let names = Plan::new(commit, newest.as_ref(), &target.present().await?, target.store())?;
     target.claim(&names.new_names(), commit, options).await?;
@@ -156,8 +162,14 @@ async fn mirror_commit(
     Ok(report)
 }
 
+/// The error for a target whose newest commit is none of the source's.
+pub(super) fn conflict(source: &Store, target: &Target, newest: &RemoteCommit) -> StoreError {
+    let (target, origin) = (target.store().name().to_owned(), source.name().to_owned());
+    StoreError::Conflict { target, origin, sequence: newest.sequence() }
+}
+
 /// Copies and verifies the files of a plan.
-async fn transfer(
+pub(super) async fn transfer(
     source: &Store,
     target: Target,
     plan: Plan,
@@ -173,7 +185,7 @@ async fn transfer(
     };
     let unverified = plan.unverified.len() as u64;
     let mut files = transfer.verify(plan.unverified).await?;
-    report.kept_files = plan.kept + unverified - files.len() as u64;
+    report.kept_files += plan.kept + unverified - files.len() as u64;
     files.extend(plan.missing);
     transfer.copy(files, report).await?;
     Arc::into_inner(transfer.target)

@@ -38,10 +38,20 @@ impl Plan {
         present: &BTreeMap<FileName, u64>,
         target: &Store,
     ) -> Result<Self, StoreError> {
+        Self::of(commit.keyed_files(), newest, present, target)
+    }
+
+    /// [`Plan::new`] for some files of a commit.
+    pub(super) fn of(
+        files: BTreeMap<FileName, (CommitFile, Described)>,
+        newest: Option<&RemoteCommit>,
+        present: &BTreeMap<FileName, u64>,
+        target: &Store,
+    ) -> Result<Self, StoreError> {
         // A target without a commit has no files that a commit vouches for.
         let known = newest.map_or_else(BTreeMap::new, RemoteCommit::keyed_files);
         let mut plan = Self::default();
-        for (name, (file, described)) in commit.keyed_files() {
+        for (name, (file, described)) in files {
             match known.get(&name) {
                 Some((known, _)) if *known == file => plan.kept += 1,
                 Some(_) => {

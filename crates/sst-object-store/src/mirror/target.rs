@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use sst_format::SequenceNumber;
 use sst_format::file_name::FileName;
 use sst_writer::publish::ReplicaFile;
 
@@ -92,6 +93,30 @@ impl Target {
         }
     }
 
+    /// Writes a file whose bytes are in memory.
+    pub(super) async fn put(&self, name: FileName, bytes: Bytes) -> Result<(), StoreError> {
+        match self {
+            Self::Directory(target) => {
+                let file = append(target.create(name).await?, bytes).await?;
+                blocking(move || Ok(file.finish()?)).await
+            }
+            Self::Bucket(_) => Err(StoreError::Internal("a shard is copied to a directory")),
+        }
+    }
+
+    /// Makes a shard's commit, whose files are all there, the newest, and ends the mirror.
+    pub(super) async fn end_shard(
+        self,
+        sequence: SequenceNumber,
+        checksum: u32,
+        options: &MirrorOptions,
+    ) -> Result<Tidied, StoreError> {
+        match self {
+            Self::Directory(target) => target.end(Some((sequence, checksum)), options).await,
+            Self::Bucket(_) => Err(StoreError::Internal("a shard is copied to a directory")),
+        }
+    }
+
     /// Makes a commit whose files are all there the newest, if there is one, and ends the mirror.
     pub(super) async fn end(
         self,
@@ -99,7 +124,10 @@ impl Target {
         options: &MirrorOptions,
     ) -> Result<Tidied, StoreError> {
         match self {
-            Self::Directory(target) => target.end(commit, options).await,
+            Self::Directory(target) => {
+                let commit = commit.map(|commit| (commit.sequence(), commit.checksum()));
+                target.end(commit, options).await
+            }
             Self::Bucket(target) => target.end(commit).await.map(|()| Tidied::default()),
         }
     }

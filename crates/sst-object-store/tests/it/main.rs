@@ -21,4 +21,6 @@ mod publishing;
 #[cfg(test)]
 mod reading;
 #[cfg(test)]
+mod shards;
+#[cfg(test)]
 mod support;

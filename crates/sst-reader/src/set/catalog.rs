@@ -19,7 +19,7 @@ use sst_format::del_file::DelFile;
 use sst_format::file_name::{FileKind, FileName};
 use sst_format::identity::CommitIdentity;
 use sst_format::live::live_tables;
-use sst_format::meta_head::CommitKind;
+use sst_format::meta_head::{CommitKind, HashRange, Shard};
 #[cfg(sst_planted)]
 use sst_format::protection::LiveMeta;
 
@@ -51,8 +51,11 @@ pub struct Catalog {
     pub kind: Option<CommitKind>,
     /// The live tables of all families, newest first.
     pub tables: Vec<CatalogTable>,
-    /// The certificates of families, ascending; families without one are left out.
+    /// The certificates of families, ascending; families without one are left out. A shard has
+    /// none.
     pub certificates: Vec<FamilyCertificate>,
+    /// The shard that the directory holds, of which source; `None` if it holds everything.
+    pub shard: Option<Shard>,
     /// The live meta files, newest first.
     pub meta_files: Vec<SequenceNumber>,
     /// What a refresh compares.
@@ -177,7 +180,12 @@ impl Catalog {
         let own = newest.filter(|newest| newest.sequence == current.sequence);
         let described: Vec<&LoadedMeta> = metas.iter().map(|meta| &**meta).collect();
         let live = live_tables(&described).into_iter().rev();
-        let is_wanted = |table: &&CatalogTable| scope.needs_table(table);
+        let shard = own.and_then(|own| own.shard);
+        let of_shard = shard.map_or(HashRange::FULL, |shard| shard.hashes);
+        let is_wanted = |table: &&CatalogTable| {
+            let (min, max) = (table.record.min_hash, table.record.max_hash);
+            scope.needs_table(table) && of_shard.overlaps(HashRange { min, max })
+        };
         let tables = live.map(|live| live.description).filter(is_wanted).cloned().collect();
         Ok(Self {
             dir: dir.to_owned(),
@@ -185,7 +193,12 @@ impl Catalog {
             is_protected: current.is_protected,
             kind: own.and_then(|own| own.kind),
             tables,
-            certificates: own.map_or_else(Vec::new, |own| own.certificates.clone()),
+            certificates: match own.filter(|own| own.shard.is_none()) {
+                Some(own) => own.certificates.clone(),
+                // Those of a shard could only be about all hashes.
+                None => Vec::new(),
+            },
+            shard,
             meta_files: metas.iter().map(|meta| meta.sequence).collect(),
             stamp,
             scope,
@@ -210,9 +223,15 @@ impl Catalog {
         self.metas.iter().map(|meta| meta.source.bytes_read()).sum()
     }
 
-    /// The hashes that it is about.
-    pub(super) const fn scope(&self) -> Scope {
-        self.scope
+    /// The hashes of which it shows entries: those that were asked for, as far as the directory has
+    /// them.
+    pub(super) fn hashes(&self) -> HashRange {
+        self.scope.hashes.intersection(self.shard_hashes())
+    }
+
+    /// The hashes that the directory has: all, or those of its shard.
+    pub(crate) fn shard_hashes(&self) -> HashRange {
+        self.shard.map_or(HashRange::FULL, |shard| shard.hashes)
     }
 
     /// Opens one of its tables.
@@ -424,6 +443,7 @@ impl fmt::Debug for Catalog {
             .field("kind", &self.kind)
             .field("tables", &self.tables)
             .field("certificates", &self.certificates)
+            .field("shard", &self.shard)
             .field("meta_files", &self.meta_files)
             .finish_non_exhaustive()
     }

@@ -41,7 +41,7 @@ impl SstSet {
     #[must_use]
     pub fn certificate(&self) -> Option<ContentDigest> {
         let catalog = self.catalog();
-        let is_whole = catalog.scope().hashes == HashRange::FULL;
+        let is_whole = catalog.hashes() == HashRange::FULL;
         catalog.certificate(self.family()).filter(|_| is_whole)
     }
 

@@ -8,7 +8,7 @@ use sst_format::file_name::FileKind;
 use sst_format::identity::{CommitIdentity, TableIdentity};
 use sst_format::live::DescribesTables;
 use sst_format::meta_file::{MetaFile, TableParts};
-use sst_format::meta_head::{CommitKind, HashRange, ListedMeta, MetaHead};
+use sst_format::meta_head::{CommitKind, Extension, HashRange, ListedMeta, MetaHead, Shard};
 use sst_format::own_number::{check_list, check_older, check_part};
 use sst_format::protection::{BlobRecord, CHECKSUM_FROM_END, LiveMeta};
 use sst_format::{FormatError, SequenceNumber};
@@ -43,6 +43,8 @@ pub(super) struct LoadedMeta {
     tables: Vec<CatalogTable>,
     blobs: Blobs,
     pub(super) certificates: Vec<FamilyCertificate>,
+    /// The shard that the directory holds.
+    pub(super) shard: Option<Shard>,
 }
 
 /// The live meta files as of a commit, read or not.
@@ -88,7 +90,9 @@ impl LoadedMeta {
         {
             let identity = CommitIdentity::of_last_bytes(sequence, &end)
                 .map_err(|error| ReadError::corrupt(label, error))?;
-            return Ok(Self::from_head(sequence, Arc::new(source), &head, &start, identity));
+            let shard = shard_of(label, &head)?;
+            let meta = Self::from_head(sequence, Arc::new(source), &head, &start, identity);
+            return Ok(Self { shard, ..meta });
         }
         // The file has no head, or a damaged one: the whole of it tells which.
         let (source, bytes) = source.into_whole(files)?;
@@ -132,6 +136,7 @@ impl LoadedMeta {
             tables: tables.collect(),
             blobs: Blobs::Area(MetaRange::Area(head.blobs())),
             certificates: head.certificates().collect(),
+            shard: None,
             source,
         }
     }
@@ -195,6 +200,10 @@ impl LoadedMeta {
             tables,
             blobs: Blobs::Held(section.into_iter().flat_map(|section| section.blobs()).collect()),
             certificates: section.into_iter().flat_map(|section| section.certificates()).collect(),
+            shard: match section.and_then(|section| section.head()) {
+                Some(head) => shard_of(label, head)?,
+                None => None,
+            },
             source: Arc::clone(&source),
         })
     }
@@ -275,6 +284,12 @@ impl LoadedMeta {
             }
         }
     }
+}
+
+/// The shard in the extension of a meta file.
+fn shard_of(label: &FileLabel, head: &MetaHead<'_>) -> Result<Option<Shard>, ReadError> {
+    let extension = Extension::parse(head.extension());
+    Ok(extension.map_err(|error| ReadError::corrupt(label, error))?.shard)
 }
 
 impl DescribesTables for LoadedMeta {

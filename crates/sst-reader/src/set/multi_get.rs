@@ -70,6 +70,10 @@ impl SstSet {
     ) -> Result<Vec<Lookup<'_>>, ReadError> {
         let mut answers: Vec<_> = keys.iter().map(|_| Lookup::NotFound).collect();
         let mut open = BatchKey::sorted(keys);
+        // They ascend.
+        for key in open.first().into_iter().chain(open.last()) {
+            self.check_shard(key.hash)?;
+        }
         if let Some(matrix) = self.matrix() {
             self.lookup_in_many_layers(matrix, &open, &mut answers, tally)?;
             return Ok(answers);

@@ -67,7 +67,7 @@ struct CurrentKey {
 
 impl<'a> SetCursor<'a> {
     pub(super) fn new(set: &'a SstSet, hashes: RangeInclusive<u64>, values: Values) -> Self {
-        let shown = set.catalog().scope().hashes;
+        let shown = set.catalog().hashes();
         let hashes = *hashes.start().max(&shown.min)..=*hashes.end().min(&shown.max);
         Self {
             layers: Vec::new(),

@@ -24,6 +24,8 @@ pub struct SetMatches<'s, 'k> {
     /// Those behind the current one.
     layers: slice::Iter<'s, Layer>,
     current: Option<TableMatches<'s>>,
+    /// Whether it is unknown yet if the directory can have the key.
+    is_new: bool,
     blobs: EnteredBlobs,
     /// Counted when the iterator is dropped.
     tally: Tally,
@@ -70,6 +72,7 @@ impl SstSet {
             key,
             layers: self.layers().iter(),
             current: None,
+            is_new: true,
             blobs: EnteredBlobs::default(),
             tally: Tally { lookups: 1, ..Tally::default() },
         }
@@ -78,6 +81,9 @@ impl SstSet {
 
 impl<'s> SetMatches<'s, '_> {
     fn step(&mut self) -> Result<Option<Slice<'s>>, ReadError> {
+        if std::mem::take(&mut self.is_new) {
+            self.set.check_shard(self.hash)?;
+        }
         loop {
             let Some(current) = &mut self.current else {
                 match self.layers.next() {

@@ -6,7 +6,7 @@ use std::ops::{Range, RangeInclusive};
 use std::path::Path;
 use std::sync::Arc;
 
-use sst_format::meta_head::HashRange;
+use sst_format::meta_head::{HashRange, Shard};
 use sst_format::{BlobNumber, SequenceNumber};
 
 use super::catalog::Scope;
@@ -43,6 +43,8 @@ use crate::{
 pub struct SstSet {
     catalog: Catalog,
     family: u32,
+    /// The hashes that the directory has: all of them, unless it holds a shard.
+    shard_hashes: HashRange,
     options: ReaderOptions,
     /// Newest layer first.
     layers: Vec<Layer>,
@@ -152,9 +154,10 @@ impl SstSet {
             }
             _ => table,
         });
-        let layers = layers_of(tables.collect(), catalog.scope().hashes);
+        let layers = layers_of(tables.collect(), catalog.hashes());
         let matrix = FilterMatrix::new(&layers, earlier.and_then(|set| set.matrix.as_ref()));
-        Self { catalog, family, options, layers, matrix, shared }
+        let shard_hashes = catalog.shard_hashes();
+        Self { catalog, family, shard_hashes, options, layers, matrix, shared }
     }
 
     /// The set of the directory's current commit, if that is another one than this set's. Tables
@@ -210,6 +213,31 @@ impl SstSet {
         self.family
     }
 
+    /// The shard that the directory holds; `None` if it holds everything. Walks of the set show the
+    /// entries of the shard, and lookups of other keys fail with [`ReadError::OfOtherShard`].
+    #[must_use]
+    pub const fn shard(&self) -> Option<Shard> {
+        self.catalog.shard
+    }
+
+    /// Fails if the directory holds a shard to which a hash does not belong: it knows nothing of
+    /// such keys.
+    #[inline]
+    pub(super) fn check_shard(&self, hash: u64) -> Result<(), ReadError> {
+        if self.shard_hashes.contains(hash) { Ok(()) } else { Err(self.of_other_shard(hash)) }
+    }
+
+    #[cold]
+    fn of_other_shard(&self, hash: u64) -> ReadError {
+        let file = FileLabel::new(&self.catalog.dir);
+        match self.catalog.shard {
+            Some(shard) => {
+                ReadError::OfOtherShard { file, hash, index: shard.index, count: shard.count }
+            }
+            None => ReadError::internal(&file, "a directory without a shard has all hashes"),
+        }
+    }
+
     /// Descriptions of the set's tables: those of newer layers first, ascending by hash within a
     /// layer.
     pub fn tables(&self) -> impl Iterator<Item = &CatalogTable> {
@@ -237,7 +265,7 @@ impl SstSet {
         let mut certificates = self.catalog.certificates.iter();
         let of_family = certificates.find(|certificate| certificate.family == self.family)?;
         // A set of a part of the hashes has fewer.
-        let is_whole = self.catalog.scope().hashes == (HashRange { min: 0, max: u64::MAX });
+        let is_whole = self.catalog.hashes() == HashRange::FULL;
         is_whole.then(|| of_family.content.entries())
     }
 
@@ -286,7 +314,8 @@ impl SstSet {
     ///
     /// # Errors
     ///
-    /// [`ReadError`] if a file on the way cannot be read or is damaged.
+    /// [`ReadError`] if a file on the way cannot be read or is damaged;
+    /// [`ReadError::OfOtherShard`] if the directory holds a shard, and the key is of another.
     pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Slice<'_>>, ReadError> {
         let key = key.as_ref();
         match self.lookup(hash_key(key), key)? {
@@ -336,6 +365,7 @@ impl SstSet {
         key: &[u8],
         tally: &mut Tally,
     ) -> Result<Lookup<'_>, ReadError> {
+        self.check_shard(hash)?;
         if let Some(matrix) = &self.matrix {
             return self.lookup_in_many(matrix, hash, key, tally);
         }

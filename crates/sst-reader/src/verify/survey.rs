@@ -8,6 +8,7 @@ use std::path::Path;
 use sst_format::file_name::{FileKind, FileName};
 use sst_format::live::{DescribesTables, live_tables};
 use sst_format::meta_file::MetaFile;
+use sst_format::meta_head::HashRange;
 use sst_format::{SequenceNumber, SstMeta};
 
 use super::{Checked, VerifyReport};
@@ -145,7 +146,7 @@ impl<'a> Survey<'a> {
         checked: &mut Checked<'_>,
     ) -> Result<(), ReadError> {
         match table {
-            Ok(table) => self.report.absorb(table.verify_on(checked)?.0),
+            Ok(table) => self.report.absorb(table.verify_on(HashRange::FULL, checked)?.0),
             Err(error) => self.note(error)?,
         }
         Ok(())

@@ -10,28 +10,29 @@ use ureq::Agent;
 use crate::processes::{DEADLINE, Process, build};
 use crate::service::agent;
 
-/// The address used in the page.
-const ADDRESS: &str = "127.0.0.1:8080";
+/// The addresses used in the page.
+const ADDRESSES: [&str; 2] = ["127.0.0.1:8080", "127.0.0.1:8081"];
 
 /// Runs the console sessions of the page.
 struct Sessions {
     directory: PathBuf,
     path: std::ffi::OsString,
-    /// The address used instead of the page's address, which may be in use.
-    address: String,
+    /// The addresses used instead of the page's addresses, which may be in use.
+    addresses: [String; 2],
     agent: Agent,
-    server: Option<Process>,
+    servers: Vec<Process>,
 }
 
 impl Sessions {
     /// Runs a command of the page and compares its output with the output shown.
     fn run(&mut self, line: &str, shown: &str) {
-        let line = line.replace(ADDRESS, &self.address);
+        let addresses = ADDRESSES.iter().zip(&self.addresses);
+        let line = addresses.fold(line.to_owned(), |line, (shown, free)| line.replace(shown, free));
         if let Some(server) = line.strip_suffix(" &") {
             let arguments: Vec<_> = server.split(' ').skip(1).collect();
             let server = Process::server_with(&self.directory, &arguments);
             server.wait_for(|line| line["address"].as_str().map(|_| ()));
-            self.server = Some(server);
+            self.servers.push(server);
             return;
         }
         let deadline = Instant::now() + DEADLINE;
@@ -92,9 +93,9 @@ fn the_page_shows_what_happens() {
     let mut sessions = Sessions {
         directory: scratch.path().to_owned(),
         path: std::env::join_paths(folders.chain(std::env::split_paths(&path))).unwrap(),
-        address: free_address(),
+        addresses: [free_address(), free_address()],
         agent: agent(),
-        server: None,
+        servers: Vec::new(),
     };
     let mut commands = 0;
     for session in page.split("```console\n").skip(1) {
@@ -106,9 +107,11 @@ fn the_page_shows_what_happens() {
         }
     }
     assert!(commands > 15, "{commands}");
-    let server = sessions.server.unwrap();
-    server.terminate();
-    assert!(server.end().success());
+    assert_eq!(sessions.servers.len(), ADDRESSES.len());
+    for server in sessions.servers {
+        server.terminate();
+        assert!(server.end().success());
+    }
 }
 
 /// An address that is free at this moment.

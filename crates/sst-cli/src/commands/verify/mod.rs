@@ -13,6 +13,7 @@ use std::time::Instant;
 use clap::Args;
 use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
+use sst_format::meta_head::Shard;
 use sst_reader::{
     Catalog, Corruption, Diagnosis, Monitor, ReadError, VerifyReport, verify_directory,
 };
@@ -245,7 +246,15 @@ fn text(path: &Path, is_protected: bool, report: &VerifyReport) -> String {
         }
         (count, _) => format!("damaged in {}", counted(count as u64, "place")),
     };
-    let mut text = format!("{}: {verdict}; {}", path.display(), counted(report.tables, "table"));
+    let mut text = format!("{}: {verdict}; ", path.display());
+    if let Some(Shard { index, count, source, .. }) = report.shard {
+        text.push_str(&format!("shard {index} of {count}, "));
+        text.push_str(&match source.0 {
+            0 => "changed here since it was copied; ".to_owned(),
+            source => format!("of commit {source}; "),
+        });
+    }
+    text.push_str(&counted(report.tables, "table"));
     for (number, noun) in [(report.blocks, "block"), (report.blobs, "blob")] {
         if number > 0 {
             text.push_str(", ");
@@ -268,6 +277,9 @@ struct Summary<'a> {
     blobs: u64,
     bytes: u64,
     certificates: u64,
+    /// The shard that the directory holds; left out if it holds everything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shard: Option<ShardLine>,
     damage: Vec<Damage<'a>>,
     /// Files that could not be read. They may be intact.
     unread: Vec<Damage<'a>>,
@@ -277,6 +289,26 @@ struct Summary<'a> {
     /// Reasons why Turbopack would not read the directory; left out without `--for-turbopack`.
     #[serde(rename = "not_for_turbopack", skip_serializing_if = "Option::is_none")]
     objections: Option<Vec<String>>,
+}
+
+#[derive(Serialize)]
+struct ShardLine {
+    index: u32,
+    count: u32,
+    first_hash: String,
+    last_hash: String,
+    /// The commit of the source; `None` if the directory has changed since.
+    source_commit: Option<u32>,
+}
+
+impl ShardLine {
+    fn new(shard: Shard) -> Self {
+        let Shard { index, count, hashes, source, .. } = shard;
+        let (first_hash, last_hash) =
+            (format!("{:016x}", hashes.min), format!("{:016x}", hashes.max));
+        let source_commit = (source.0 > 0).then_some(source.0);
+        Self { index, count, first_hash, last_hash, source_commit }
+    }
 }
 
 #[derive(Serialize)]
@@ -311,6 +343,7 @@ impl<'a> Summary<'a> {
             blobs: report.blobs,
             bytes: report.bytes,
             certificates: report.certificates,
+            shard: report.shard.map(ShardLine::new),
             comparison: None,
             notes: Vec::new(),
             objections: None,

@@ -59,6 +59,7 @@ impl Catalog {
             kind: None,
             tables: Vec::new(),
             certificates: Vec::new(),
+            shard: None,
             meta_files: Vec::new(),
             stamp: DirectoryStamp::of_current(current),
             scope: Scope::ALL,
