@@ -192,9 +192,10 @@ impl Extension {
     ///
     /// # Errors
     ///
-    /// [`FormatError::TooShort`] if a field ends behind them, [`FormatError::OutOfOrder`] if tags do
-    /// not ascend or a shard has a number that is not below its count, [`FormatError::WrongLen`] if
-    /// a known field has another length, [`FormatError::EmptyHashRange`] if a shard has no hashes.
+    /// [`FormatError::TooShort`] if a field ends behind them, [`FormatError::OutOfOrder`] if tags
+    /// do not ascend or a shard has a number that is not below its count, [`FormatError::WrongLen`]
+    /// if a known field has another length, [`FormatError::EmptyHashRange`] if a shard has no
+    /// hashes.
     pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
         let mut extension = Self::default();
         for field in Fields::new(bytes) {

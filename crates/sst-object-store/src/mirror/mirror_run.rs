@@ -68,9 +68,10 @@ pub async fn pull(
 /// [`StoreError::Conflict`] if the newest commit of the target is none of the source's, unless
 /// [`MirrorOptions::replace`] is set; [`StoreError::Taken`] if that commit then has other files of
 /// the same names; of shards [`StoreError::ShardInBucket`], [`StoreError::SourceIsShard`] or
-/// [`StoreError::ShardOutgrown`]; [`StoreError::Changed`] or [`StoreError::Claimed`] if there is another writer;
-/// [`StoreError::NoCommit`] if the source has no commit; any other [`StoreError`]. The target is
-/// then at the commit before. It may have files of the new one, with which the next mirror goes on.
+/// [`StoreError::ShardOutgrown`]; [`StoreError::Changed`] or [`StoreError::Claimed`] if there is
+/// another writer; [`StoreError::NoCommit`] if the source has no commit; any other [`StoreError`].
+/// The target is then at the commit before. It may have files of the new one, with which the next
+/// mirror goes on.
 ///
 /// # Examples
 ///
