@@ -9,7 +9,7 @@ use sst_benches::access::Access;
 use sst_benches::contenders::SstTable;
 use sst_benches::store::Contender;
 use sst_benches::workload::{Data, Workload};
-use sst_writer::Compression;
+use sst_writer::table::Compression;
 
 const LOOKUPS: usize = 10_000;
 

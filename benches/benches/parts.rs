@@ -12,7 +12,7 @@ use sst_format::filter::{FilterBytes, FilterPolicy};
 use sst_format::index_block::{IndexBlock, IndexBlockEncoder};
 use sst_format::key_block::{KeyBlock, KeyBlockEncoder, KeyBlockShape};
 use sst_format::value_ref::ValueRef;
-use sst_writer::hash_key;
+use sst_writer::table::hash_key;
 
 fn hashing(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("hash a key");

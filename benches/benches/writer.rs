@@ -7,7 +7,8 @@ use std::hint::black_box;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use sst_amqf::QuotientFilter;
 use sst_benches::workload::{Data, Workload};
-use sst_writer::{Compression, StreamingSstWriter, WriterOptions};
+use sst_writer::table::Compression;
+use sst_writer::{StreamingSstWriter, WriterOptions};
 
 fn write(data: &Data, options: WriterOptions, capacity: usize) -> u64 {
     let mut writer = StreamingSstWriter::new(Vec::with_capacity(capacity), options);

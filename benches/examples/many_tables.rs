@@ -17,7 +17,8 @@ use cpu_time::ProcessTime;
 use sst_amqf::QuotientFilter;
 use sst_reader::{ReaderOptions, SstSet};
 use sst_writer::publish::FinishedTable;
-use sst_writer::{PublishError, Publisher, PublisherOptions, WriterOptions, hash_key};
+use sst_writer::table::hash_key;
+use sst_writer::{Monitor, PublishError, Publisher, PublisherOptions, WriterOptions};
 
 /// Measures a set of many tables.
 #[derive(Parser)]
@@ -94,7 +95,7 @@ fn write(directory: &Path, keys: &[Key], entries: usize) -> Result<(), PublishEr
     for table in tables.into_iter().flatten() {
         commit.add_table(table)?;
     }
-    commit.publish().map(drop)
+    commit.publish(&Monitor::default()).map(drop)
 }
 
 fn tables_of(

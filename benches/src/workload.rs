@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::sync::OnceLock;
 
-use sst_writer::hash_key;
+use sst_writer::table::hash_key;
 
 use crate::access::Access;
 use crate::random::Random;

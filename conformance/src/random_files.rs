@@ -4,7 +4,8 @@
 use std::path::Path;
 
 use sst_amqf::QuotientFilter;
-use sst_writer::{Compression, Publisher, PublisherOptions, StreamingSstWriter, WriterOptions};
+use sst_writer::table::Compression;
+use sst_writer::{Monitor, Publisher, PublisherOptions, StreamingSstWriter, WriterOptions};
 
 use crate::{SplitMix, TestEntry, TestValue};
 
@@ -54,7 +55,7 @@ pub(crate) fn publish_random(dir: &Path, seed: u64) -> Result<(), AnyError> {
             }
             commit.add_table(table.finish()?)?;
         }
-        sst_merge::publish(commit)?;
+        sst_merge::publish(commit, &Monitor::default())?;
     }
     Ok(())
 }

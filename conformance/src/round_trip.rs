@@ -8,7 +8,8 @@ use sst_format::limits::{
     MAX_MEDIUM_VALUE_LEN, MAX_SMALL_LEN, MAX_SMALL_VALUE_LEN, VALUE_BLOCK_SIZE,
 };
 use sst_reader::{Access, ReaderOptions, StaticSortedFile, hash_key};
-use sst_writer::{Compression, StreamingSstWriter, WriteError, WriterOptions};
+use sst_writer::table::Compression;
+use sst_writer::{StreamingSstWriter, WriteError, WriterOptions};
 
 use crate::reader_vectors::check_contents;
 use crate::{CheckError, Row, SplitMix, TestEntry, TestValue, fail};

@@ -2,7 +2,8 @@
 
 use sst_format::BlobNumber;
 use sst_format::block::{BlockHeader, Encoding};
-use sst_writer::{Entry, EntryValue, hash_key};
+use sst_writer::table::hash_key;
+use sst_writer::{Entry, EntryValue};
 
 /// The value of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -29,7 +29,7 @@ fn publish(path: &Path, seed: u64) -> ContentDigest {
             .duplicates(Duplicates::Keep)
             .blob_threshold(9000)
             .max_table_entries(90);
-        let loader = BulkLoader::new(&mut publisher, options).unwrap();
+        let loader = BulkLoader::new(&mut publisher, options, &Monitor::default()).unwrap();
         let mut handle = loader.handle(0);
         for _ in 0..300 {
             let key = (random.word() % 400).to_be_bytes();
@@ -41,7 +41,7 @@ fn publish(path: &Path, seed: u64) -> ContentDigest {
         }
         handle.finish().unwrap();
         let mut load = loader.prepare().unwrap();
-        certificate = Some(certify(load.commit()).unwrap());
+        certificate = Some(certify(load.commit(), &Monitor::default()).unwrap());
         load.publish().unwrap();
     }
     certificate.unwrap()

@@ -57,7 +57,7 @@ fn publish_by(
         let table = table.finish().unwrap();
         commit.add_table(table).unwrap();
     }
-    commit.prepare().unwrap().publish().unwrap();
+    commit.prepare().unwrap().publish(&Monitor::default()).unwrap();
 }
 
 fn meta_path(dir: &Path, sequence: SequenceNumber) -> PathBuf {

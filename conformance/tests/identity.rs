@@ -43,7 +43,7 @@ fn publish(dir: &Path, value: &str) {
         let table = table.finish().unwrap();
         commit.add_table(table).unwrap();
     }
-    commit.prepare().unwrap().publish().unwrap();
+    commit.prepare().unwrap().publish(&Monitor::default()).unwrap();
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -258,7 +258,7 @@ fn commits_that_differ_in_their_core_only_are_told_apart() {
     table.add(("key", EntryValue::Small(b"value"))).unwrap();
     let table = table.finish().unwrap();
     commit.add_table(table).unwrap();
-    assert!(matches!(commit.publish(), Err(PublishError::Changed { .. })));
+    assert!(matches!(commit.publish(&Monitor::default()), Err(PublishError::Changed { .. })));
 }
 
 #[test]
@@ -273,7 +273,7 @@ fn a_table_that_both_commits_have_stays_open() {
     table.add(("another", EntryValue::Small(b"value"))).unwrap();
     let table = table.finish().unwrap();
     commit.add_table(table).unwrap();
-    commit.prepare().unwrap().publish().unwrap();
+    commit.prepare().unwrap().publish(&Monitor::default()).unwrap();
     let held = live.snapshot().catalog().bytes_read();
     assert!(live.refresh().unwrap());
     let set = live.snapshot();

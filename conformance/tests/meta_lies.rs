@@ -17,9 +17,9 @@ use sst_format::meta_head::{CommitKind, DescribedTable, HashRange, ListedMeta, M
 use sst_format::protection::{BlobRecord, LiveMeta};
 use sst_format::{BlobNumber, SequenceNumber, SstMeta};
 use sst_reader::{Corruption, Monitor, ReadError, ReaderOptions, SstSet, verify_directory};
+use sst_writer::table::hash_key;
 use sst_writer::{
     EntryValue, PublishError, Publisher, PublisherOptions, StreamingSstWriter, WriterOptions,
-    hash_key,
 };
 
 /// The number of the newest meta file.
@@ -255,7 +255,7 @@ fn a_set_of_a_range_heeds_what_older_versions_say_of_other_families() {
     table.add(("another", EntryValue::Small(b"value"))).unwrap();
     let table = table.finish().unwrap();
     commit.add_table(table).unwrap();
-    commit.publish().unwrap();
+    commit.publish(&Monitor::default()).unwrap();
     check("version 3 is the newest");
 }
 

@@ -21,8 +21,8 @@ use sst_format::FormatError;
 use sst_format::meta_file::MetaFile;
 use sst_format::meta_head::HeadLocation;
 use sst_reader::{Access, Monitor, ReadError, ReaderOptions, SstSet, verify_directory};
-use sst_writer::publish::LOCK_FILE_NAME;
-use sst_writer::{Commit, EntryValue, PublishError, Publisher, PublisherOptions, WriterOptions};
+use sst_writer::publish::{Commit, LOCK_FILE_NAME};
+use sst_writer::{EntryValue, PublishError, Publisher, PublisherOptions, WriterOptions};
 
 const VERSIONS: [u32; 3] = [1, 2, 3];
 
@@ -60,7 +60,7 @@ fn publish(dir: &Path) {
         let mut commit = publisher.begin();
         add_table(&mut commit, &["apple", "pear"], value, true);
         add_table(&mut commit, &["quince", value], value, false);
-        sst_merge::publish(commit).unwrap();
+        sst_merge::publish(commit, &Monitor::default()).unwrap();
     }
 }
 
@@ -101,7 +101,7 @@ fn every_version_is_read_verified_and_added_to() {
         assert_eq!(publisher.live_tables().count(), 4, "version {version}");
         let mut commit = publisher.begin();
         add_table(&mut commit, &["added"], "later", false);
-        commit.publish().unwrap();
+        commit.publish(&Monitor::default()).unwrap();
         drop(publisher);
         check_content(dir, Some("later"));
         // The new commit lists meta files of both versions.

@@ -22,7 +22,8 @@ use sst_format::meta_file::{MetaFile, MetaFileParts};
 use sst_format::protection::{BlobRecord, LiveMeta};
 use sst_format::{BlobNumber, SequenceNumber, SstMeta};
 use sst_reader::{BlockCache, Lookup, ReadValue, ReaderOptions, Slice, StaticSortedFile};
-use sst_writer::{Compression, StreamingSstWriter, WriterOptions};
+use sst_writer::table::Compression;
+use sst_writer::{StreamingSstWriter, WriterOptions};
 
 /// Number of entries of each of the [`tables`].
 type Counts = [u32; 6];

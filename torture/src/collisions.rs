@@ -42,7 +42,7 @@ mod tests {
 
     /// The hash by both crates' functions, which were written independently of this construction.
     fn hash(key: &[u8]) -> u64 {
-        let hash = sst_writer::hash_key(key);
+        let hash = sst_writer::table::hash_key(key);
         assert_eq!(hash, sst_reader::hash_key(key));
         hash
     }

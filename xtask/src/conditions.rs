@@ -189,7 +189,7 @@ fn build_commit(root: &Path, commit: &str) -> Result<PathBuf, String> {
     if !git.status().is_ok_and(|status| status.success()) {
         copy_program(root, &tree).map_err(|error| format!("{}: {error}", tree.display()))?;
     }
-    // What this commit lacks: the program does without it.
+    // The program does without the parts that this commit lacks.
     let flags: Vec<_> = [
         ("crates/sst-format/src/monitor.rs", "", "--cfg sst_before_monitor"),
         (

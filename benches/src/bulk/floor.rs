@@ -8,7 +8,7 @@ use std::path::Path;
 use std::thread;
 
 use lz4_flex::block::{CompressTable, compress_into_with_table, get_maximum_output_size};
-use sst_writer::hash_key;
+use sst_writer::table::hash_key;
 
 use sst_benches::bulk::Input;
 

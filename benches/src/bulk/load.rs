@@ -9,7 +9,9 @@ use std::thread;
 use sha2::{Digest, Sha256};
 use sst_amqf::QuotientFilter;
 use sst_writer::bulk::BulkSummary;
-use sst_writer::{BulkError, BulkLoader, BulkOptions, Publisher, PublisherOptions, WriterOptions};
+use sst_writer::{
+    BulkError, BulkLoader, BulkOptions, Monitor, Publisher, PublisherOptions, WriterOptions,
+};
 
 use sst_benches::bulk::Input;
 
@@ -28,7 +30,7 @@ pub(crate) fn run(
         .memory_budget(budget)
         .threads(threads)
         .writer(WriterOptions::default().filter(QuotientFilter::default()));
-    let loader = BulkLoader::new(&mut publisher, options)?;
+    let loader = BulkLoader::new(&mut publisher, options, &Monitor::default())?;
     thread::scope(|scope| {
         let parts = threads as u64;
         let threads: Vec<_> = (0..parts)

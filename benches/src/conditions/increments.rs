@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use sst_benches::random::Random;
 use sst_reader::{Catalog, SstSet};
-use sst_writer::{Publisher, PublisherOptions};
+use sst_writer::{Monitor, Publisher, PublisherOptions};
 
 #[cfg(not(sst_before_monitor))]
 use crate::counters::Counters;
@@ -30,7 +30,7 @@ const INCREMENTS: usize = 1000;
 /// Number of increments after which the layers are reported once more.
 const BETWEEN_REPORTS: usize = 100;
 
-/// What was done and seen while increments were loaded.
+/// The work that was done, and the answers seen, while increments were loaded.
 #[derive(Default)]
 struct History {
     /// Bytes of the tables of all increments.
@@ -83,7 +83,7 @@ pub(crate) fn prepare(scope: Scope<'_>) -> Result<()> {
         let numbers: Vec<usize> = numbers.into_iter().collect();
         let mut commit = publisher.begin();
         stores::add_table(&mut commit, &numbers, VALUE_LEN, &options)?;
-        commit.publish()?;
+        commit.publish(&Monitor::default())?;
         let (mut layers, loaded) = layers_and_bytes(&dir)?;
         history.loaded += loaded - bytes;
         bytes = loaded;
@@ -137,7 +137,7 @@ fn merge(publisher: &mut Publisher, history: &mut History) -> Result<bool> {
         &sst_merge::MergePolicy::default(),
         &sst_merge::MergeOptions::default().writer(stores::options()),
         &sst_reader::ReaderOptions::default(),
-        &sst_merge::Monitor::default(),
+        &Monitor::default(),
         |_, merged| {
             history.merged += merged.report.table_bytes as f64;
             history.merges += 1;

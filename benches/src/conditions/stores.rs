@@ -5,7 +5,9 @@ use std::path::Path;
 
 use sst_amqf::QuotientFilter;
 use sst_benches::random::Random;
-use sst_writer::{Commit, Publisher, PublisherOptions, WriterOptions, hash_key};
+use sst_writer::publish::Commit;
+use sst_writer::table::hash_key;
+use sst_writer::{Monitor, Publisher, PublisherOptions, WriterOptions};
 
 use crate::Result;
 
@@ -64,7 +66,7 @@ pub(crate) fn write(
     for numbers in tables {
         add_table(&mut commit, numbers, value_len, options)?;
     }
-    commit.publish()?;
+    commit.publish(&Monitor::default())?;
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher};
 use std::path::Path;
 
-use sst_writer::hash_key;
+use sst_writer::table::hash_key;
 
 use crate::store::{BenchError, Contender, OpenStore, Session, Store};
 use crate::workload::Data;

@@ -6,7 +6,7 @@ mod real_directory;
 mod sst_directory;
 mod sst_table;
 
-use sst_writer::Compression;
+use sst_writer::table::Compression;
 
 pub use hash_map::InMemory;
 pub use real_directory::{RealDirectory, real_data};

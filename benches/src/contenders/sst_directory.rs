@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use sst_reader::{ReadValue, SstSet};
-use sst_writer::{Compression, Publisher, PublisherOptions};
+use sst_writer::table::Compression;
+use sst_writer::{Monitor, Publisher, PublisherOptions};
 
 use super::name_of;
 use super::sst_table::{fits_one_table, reader_options, writer_options};
@@ -53,7 +54,7 @@ impl Contender for SstDirectory {
             rows.by_ref().take(ENTRIES_PER_TABLE).try_for_each(|row| table.add(row))?;
             commit.add_table(table.finish()?)?;
         }
-        commit.publish()?;
+        commit.publish(&Monitor::default())?;
         Ok(())
     }
 

@@ -11,7 +11,8 @@ use sst_amqf::QuotientFilter;
 use sst_format::SstMeta;
 use sst_format::limits::MAX_BLOCK_COUNT;
 use sst_reader::{BlockCache, Lookup, ReadValue, ReaderOptions, StaticSortedFile};
-use sst_writer::{Compression, StreamingSstWriter, WriterOptions};
+use sst_writer::table::Compression;
+use sst_writer::{StreamingSstWriter, WriterOptions};
 
 use super::name_of;
 use crate::side_by_side::side_by_side;

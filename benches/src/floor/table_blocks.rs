@@ -14,7 +14,8 @@ use sst_format::BlockIndex;
 use sst_format::block::{BLOCK_HEADER_LEN, compression_pays};
 use sst_format::filter::FilterPolicy;
 use sst_reader::{ReaderOptions, StaticSortedFile};
-use sst_writer::{Compression, StreamingSstWriter, WriterOptions};
+use sst_writer::table::Compression;
+use sst_writer::{StreamingSstWriter, WriterOptions};
 
 use crate::store::BenchError;
 use crate::workload::Data;

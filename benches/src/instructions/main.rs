@@ -19,7 +19,8 @@ use sst_benches::workload::{Data, Workload};
 use sst_format::SstMeta;
 use sst_format::filter::FilterPolicy;
 use sst_reader::{BlockCache, ReaderOptions, StaticSortedFile};
-use sst_writer::{Compression, StreamingSstWriter};
+use sst_writer::StreamingSstWriter;
+use sst_writer::table::Compression;
 
 /// Number of lookups in one operation.
 const LOOKUPS: usize = 10_000;

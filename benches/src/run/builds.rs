@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use sst_writer::Compression;
+use sst_writer::table::Compression;
 
 use super::even_start::{warm_memory, write_back};
 use super::floors::WriteFloor;

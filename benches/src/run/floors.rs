@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::path::Path;
 
-use sst_writer::hash_key;
+use sst_writer::table::hash_key;
 
 use super::Floor;
 use super::builds::FLOORS;

@@ -12,7 +12,8 @@ use sst_format::meta_file::{MetaFile, MetaFileParts};
 use sst_format::meta_head::{CommitKind, DescribedTable, HashRange, ListedMeta, MetaFileV3};
 use sst_format::protection::LiveMeta;
 use sst_format::{SequenceNumber, SstMeta, TableFlags};
-use sst_writer::{StreamingSstWriter, WriterOptions, hash_key};
+use sst_writer::table::hash_key;
+use sst_writer::{StreamingSstWriter, WriterOptions};
 
 use super::chain::{ALWAYS_LIVE, Chain, SHARED_KEY};
 use crate::random_files::AnyError;

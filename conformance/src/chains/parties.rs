@@ -143,7 +143,7 @@ impl Subject {
     fn merge_into_file(&self) -> Judged {
         for family in FAMILIES {
             let expected = content(&self.live, family);
-            let mut inputs = Inputs::new(ReaderOptions::default());
+            let mut inputs = Inputs::new(&ReaderOptions::default());
             inputs.add_directory(&self.dir, family)?;
             let options = MergeOptions::default().older(OlderTables::none());
             let monitor = Monitor::default();
@@ -177,7 +177,8 @@ impl Subject {
             }
             let mut publisher = Publisher::open(&self.beside, PublisherOptions::default())?;
             let mut commit = publisher.begin_family(family);
-            Gatherer::new(&mut commit, FragmentOverlap::LaterWins).add(&self.dir)?;
+            Gatherer::new(&mut commit, FragmentOverlap::LaterWins)
+                .add(&self.dir, &Monitor::default())?;
             let found: Vec<u32> = commit.tables().iter().map(|(_, meta)| meta.flags.0).collect();
             judged = judged.and(compare("the gatherer", &found, &expected));
             drop(commit);
@@ -233,7 +234,7 @@ impl Subject {
         let table = table.finish()?;
         let (new, flags) = (table.sequence(), table.meta().flags.0);
         commit.add_table(table)?;
-        commit.publish()?;
+        commit.publish(&Monitor::default())?;
         let expected: Vec<u32> = expected.into_iter().chain([flags]).collect();
         for (who, found) in [
             ("the writer after an append", live_marks(publisher)),
@@ -270,7 +271,7 @@ impl Subject {
         to: Option<SequenceNumber>,
         live: &[Live],
     ) -> Judged {
-        publisher.rollback(to)?;
+        publisher.rollback(to, &Monitor::default())?;
         let expected = marks(live)?;
         let judged = compare("the writer after a rollback", &live_marks(publisher), &expected)
             .and(compare("the reader after a rollback", &self.read_marks()?, &expected));
@@ -283,7 +284,7 @@ impl Subject {
     fn merge_in_place(&self, publisher: &mut Publisher, live: &[Live]) -> Judged {
         for family in FAMILIES {
             let (options, reader) = (MergeOptions::default(), ReaderOptions::default());
-            compact(publisher, family, usize::MAX, &options, reader, &Monitor::default())?;
+            compact(publisher, family, usize::MAX, &options, &reader, &Monitor::default())?;
             let judged = self.contents("the reader after a merge in place", live)?;
             if judged.is_err() {
                 return Ok(judged);

@@ -2,7 +2,7 @@
 
 use sst_conformance::SplitMix;
 use sst_writer::bulk::{BulkMode, Duplicates};
-use sst_writer::hash_key;
+use sst_writer::table::hash_key;
 
 use super::model::{Action, TestRecord, check, content, expected, files, load, options};
 

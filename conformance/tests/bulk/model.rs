@@ -7,8 +7,9 @@ use std::path::Path;
 use sst_amqf::QuotientFilter;
 use sst_reader::{ReadValue, ReaderOptions, SstSet, StaticSortedFile};
 use sst_writer::bulk::{BulkSummary, Duplicates};
+use sst_writer::table::hash_key;
 use sst_writer::{
-    BulkError, BulkLoader, BulkOptions, Publisher, PublisherOptions, WriterOptions, hash_key,
+    BulkError, BulkLoader, BulkOptions, Monitor, Publisher, PublisherOptions, WriterOptions,
 };
 
 /// The effect of a record on its key.
@@ -70,8 +71,18 @@ pub(crate) fn load(
     streams: &[Vec<TestRecord>],
     options: BulkOptions,
 ) -> Result<BulkSummary, BulkError> {
+    load_watched(directory, streams, options, &Monitor::default())
+}
+
+/// As [`load`], with a monitor.
+pub(crate) fn load_watched(
+    directory: &Path,
+    streams: &[Vec<TestRecord>],
+    options: BulkOptions,
+    monitor: &Monitor,
+) -> Result<BulkSummary, BulkError> {
     let mut publisher = Publisher::open(directory, PublisherOptions::default())?;
-    let loader = BulkLoader::new(&mut publisher, options)?;
+    let loader = BulkLoader::new(&mut publisher, options, monitor)?;
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..)
             .zip(streams)

@@ -16,7 +16,8 @@
 use qfilter::{Builder, Filter};
 use sst_amqf::QuotientFilter;
 use sst_format::filter::{self, FilterBuilder, FilterBytes, FilterError, FilterPolicy};
-use sst_writer::{StreamingSstWriter, WriterOptions, hash_key};
+use sst_writer::table::hash_key;
+use sst_writer::{StreamingSstWriter, WriterOptions};
 use std::{error::Error, hint::black_box, time::Instant};
 
 /// Remainder bits of the default policy.

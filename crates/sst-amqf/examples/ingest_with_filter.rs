@@ -11,7 +11,8 @@ use std::path::Path;
 
 use sst_amqf::QuotientFilter;
 use sst_reader::{ReaderOptions, SstSet};
-use sst_writer::{Publisher, PublisherOptions, WriterOptions, hash_key};
+use sst_writer::table::hash_key;
+use sst_writer::{Monitor, Publisher, PublisherOptions, WriterOptions};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let dir = std::env::args().nth(1).ok_or("usage: ingest_with_filter DIR")?;
@@ -27,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     commit.add_table(table.finish()?)?;
     commit.replace_all();
-    commit.publish()?;
+    commit.publish(&Monitor::default())?;
 
     let options = ReaderOptions::default().filter(QuotientFilter::default());
     let set = SstSet::open(Path::new(&dir), &options)?;

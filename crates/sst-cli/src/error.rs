@@ -70,7 +70,7 @@ pub(crate) enum CliError {
         has_files: bool,
     },
     /// An operation of the operating system failed.
-    #[error("cannot {action} {what}: {source}")]
+    #[error("cannot {action} {what}")]
     Io {
         /// The operation: `open`, `read`, `write to`.
         action: &'static str,
@@ -80,7 +80,7 @@ pub(crate) enum CliError {
         source: io::Error,
     },
     /// The input of `load` cannot be read.
-    #[error("{name}: {source}")]
+    #[error("{name}")]
     Input {
         /// Name of the input.
         name: String,
@@ -106,7 +106,7 @@ pub(crate) enum CliError {
         first: String,
     },
     /// The format cannot hold an entry.
-    #[error("{name}: {position}: {source}")]
+    #[error("{name}: {position}")]
     Entry {
         /// Name of the input.
         name: String,
@@ -152,36 +152,32 @@ pub(crate) enum CliError {
     #[error("{}: written without checksums by another implementation: it can only be read", _0.display())]
     Original(PathBuf),
     /// A commit is live, but a later step of the command failed.
-    #[error("{}: commit {commit} is live, but a later step failed: {cause}", directory.display())]
+    #[error("{}: commit {commit} is live, but a later step failed", directory.display())]
     Live {
         /// The directory.
         directory: PathBuf,
         /// The commit that readers see now.
         commit: u32,
         /// The failure.
-        cause: Box<CliError>,
+        source: Box<CliError>,
     },
     /// A rule among the parts of this program does not hold.
     #[error("internal error, please report it: this does not hold: {0}")]
     Internal(&'static str),
     /// Standard output cannot be written: the disk is full, or the reader of the pipe has gone.
-    #[error("cannot write to standard output: {0}")]
-    Output(io::Error),
+    #[error("cannot write to standard output")]
+    Output(#[source] io::Error),
 }
 
 /// The text of an error followed by its causes: `cannot open a.sst: Permission denied (os error
 /// 13)`.
 ///
-/// The libraries' errors do not print their cause; `source()` returns it. A cause that the text
-/// ends with already, because an error passes it on or includes it, is not appended again.
+/// No error of ours prints its cause; `source()` returns it.
 pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        let own = error.to_string();
-        if !text.ends_with(&own) {
-            text = format!("{text}: {own}");
-        }
+        text = format!("{text}: {error}");
         cause = error.source();
     }
     text
@@ -271,7 +267,7 @@ impl CliError {
         if self.is_silent() {
             return self;
         }
-        Self::Live { directory: directory.to_owned(), commit, cause: Box::new(self) }
+        Self::Live { directory: directory.to_owned(), commit, source: Box::new(self) }
     }
 
     pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
@@ -319,6 +315,7 @@ impl CliError {
             Self::Live { .. } => Exit::Live,
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Success,
             error if error.is_damage() => Exit::Damaged,
+            // An error that is no damage.
             _ => Exit::Failure,
         }
     }
@@ -340,7 +337,27 @@ impl CliError {
             | Self::NotAnSst(_)
             | Self::Damaged { .. }
             | Self::NoCurrent { has_files: true, .. } => true,
-            _ => false,
+            Self::Publish(_)
+            | Self::Bulk(_)
+            | Self::Usage(_)
+            | Self::Format(_)
+            | Self::Key { .. }
+            | Self::KeyTooLong { .. }
+            | Self::NotRaw { .. }
+            | Self::NoCurrent { has_files: false, .. }
+            | Self::Io { .. }
+            | Self::Input { .. }
+            | Self::NoEntries { .. }
+            | Self::Duplicate { .. }
+            | Self::Entry { .. }
+            | Self::Interrupted(_)
+            | Self::SplitInterrupted(_)
+            | Self::MergeInterrupted { .. }
+            | Self::NotOurs(_)
+            | Self::Original(_)
+            | Self::Live { .. }
+            | Self::Internal(_)
+            | Self::Output(_) => false,
         }
     }
 

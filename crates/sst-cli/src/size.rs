@@ -88,8 +88,8 @@ pub(crate) fn value_len(text: &str) -> Result<usize, &'static str> {
 /// The lowest budget of memory.
 const MIN_BUDGET: usize = 1 << 20;
 
-/// A budget of memory in bytes. A number without a unit counts MiB: nobody gives a load a few
-/// bytes, and earlier releases knew no units.
+/// A budget of memory in bytes. A number without a unit counts MiB: earlier
+/// releases knew no units, and no load runs in a few bytes.
 pub(crate) fn memory_budget(text: &str) -> Result<usize, &'static str> {
     let has_unit = text.bytes().any(|byte| byte.is_ascii_alphabetic());
     let budget =

@@ -19,8 +19,8 @@ pub use sst_reader::{LiveSet, ReadError, ReaderOptions, Slice, SstSet};
 pub use sst_writer as writer;
 #[cfg(feature = "write")]
 pub use sst_writer::{
-    BulkError, BulkOptions, PublishError, Publisher, PublisherOptions, WriteError, WriterOptions,
-    bulk::OwnedBulkLoader,
+    BulkError, BulkOptions, Monitor, PublishError, Publisher, PublisherOptions, WriteError,
+    WriterOptions, bulk::OwnedBulkLoader,
 };
 
 /// The default options of readers, with filters on. Start from them and change single fields.
@@ -64,5 +64,5 @@ pub fn open(dir: impl AsRef<std::path::Path>) -> Result<LiveSet, ReadError> {
 #[cfg(feature = "write")]
 pub fn loader(dir: impl AsRef<std::path::Path>) -> Result<OwnedBulkLoader, PublishError> {
     let publisher = Publisher::open(dir, PublisherOptions::default())?;
-    Ok(publisher.into_loader(bulk_options()))
+    Ok(publisher.into_loader(bulk_options(), &Monitor::default()))
 }

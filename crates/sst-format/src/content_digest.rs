@@ -23,6 +23,7 @@
 //! signature: an attacker who chooses thousands of entries can make two sets with one sum
 //! (generalized birthday), with far less work than it takes to break SHA-256.
 
+use alloc::vec::Vec;
 use core::fmt;
 
 use crate::bytes::u64_in;
@@ -54,6 +55,31 @@ impl ValueDigest {
     #[must_use]
     pub fn of(value: &[u8], sha256: Sha256) -> Self {
         Self { len: value.len() as u64, hash: sha256(&[value]) }
+    }
+}
+
+/// Counts the values of each key, for [`ContentDigest::add_value`]. Entries of one key follow each
+/// other.
+#[derive(Debug, Default)]
+pub struct Ordinals {
+    key: Vec<u8>,
+    /// Number of entries of this key so far; 0 before the first entry.
+    count: u32,
+}
+
+impl Ordinals {
+    /// The ordinal of the next entry among the entries of its key, counted from 0. `None` after
+    /// 2^32 - 1 entries of one key, which no table holds: all entries of a key are in one key
+    /// block.
+    #[must_use]
+    pub fn next(&mut self, key: &[u8]) -> Option<u32> {
+        let ordinal = if self.key == key { self.count } else { 0 };
+        if ordinal == 0 {
+            self.key.clear();
+            self.key.extend_from_slice(key);
+        }
+        self.count = ordinal.checked_add(1)?;
+        Some(ordinal)
     }
 }
 
@@ -108,6 +134,9 @@ impl ContentDigest {
     }
 
     /// Adds the digest of another set of entries. No entry may be in both sets.
+    ///
+    /// All fields wrap: a digest from a file may have any bits, and a sum of such digests equals no
+    /// digest of entries.
     pub fn combine(&mut self, other: &Self) {
         self.entries = self.entries.wrapping_add(other.entries);
         self.bytes = self.bytes.wrapping_add(other.bytes);
@@ -176,6 +205,13 @@ mod tests {
     use alloc::format;
 
     use super::*;
+
+    #[test]
+    fn equal_keys_are_counted() {
+        let mut ordinals = Ordinals::default();
+        let keys: [&[u8]; 6] = [b"", b"", b"a", b"b", b"b", b"b"];
+        assert_eq!(keys.map(|key| ordinals.next(key)), [0, 1, 0, 0, 1, 2].map(Some));
+    }
 
     /// A stand-in for SHA-256 whose results are easy to predict.
     fn lengths(pieces: &[&[u8]]) -> [u8; 32] {

@@ -22,7 +22,7 @@ use crate::{BlockIndex, FormatError, Structure};
 pub const INDEX_BLOCK_KIND: u8 = 0;
 
 const FIRST_LEN: usize = 3;
-const ENTRY_LEN: usize = HASH_LEN + 2;
+pub(crate) const ENTRY_LEN: usize = HASH_LEN + 2;
 /// Length of a first hash in bytes.
 const HASH_LEN: usize = 8;
 

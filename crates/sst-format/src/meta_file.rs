@@ -78,7 +78,7 @@ impl MetaFileParts<'_> {
     }
 }
 
-/// What a meta file has about one table.
+/// The parts of a meta file that describe one table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableParts {
     /// Its record.
@@ -89,7 +89,7 @@ pub struct TableParts {
     pub protection: Option<ProtectedParts>,
 }
 
-/// What a protection section has about one table.
+/// The parts of a protection section that protect one table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProtectedParts {
     /// Number of entries.

@@ -44,7 +44,7 @@ use core::ops::Range;
 use crate::block::BLOCK_HEADER_LEN;
 use crate::bytes::u32_at;
 use crate::content_digest::FamilyCertificate;
-use crate::meta_start::{MetaStart, TableRecord};
+use crate::meta_start::{MetaStart, TABLE_LEN, TableRecord};
 use crate::protection_records::{BLOB_LEN, CERTIFICATE_LEN, TRAILER_LEN, Trailer};
 use crate::{Crc32, FormatError, SequenceNumber, Structure};
 
@@ -71,14 +71,25 @@ pub(crate) use listed_meta::LISTED_META_LEN;
 /// The version of a section with a head.
 pub const PROTECTION_VERSION_HEADED: u32 = 3;
 
+/// Length of a number or a checksum in a section, in bytes: the version in front of the areas, the
+/// counts in the core.
+pub(crate) const WORD_LEN: usize = 4;
+
+/// Length of the tail, in bytes: lengths and checksums of the start and of the core.
+const TAIL_LEN: usize = 4 * WORD_LEN;
+
 /// Length of the end of a meta file that tells where its head is, in bytes. [`HeadLocation::parse`]
 /// needs no more.
-pub const HEAD_LOCATION_LEN: usize = 16 + TRAILER_LEN;
+pub const HEAD_LOCATION_LEN: usize = TAIL_LEN + TRAILER_LEN;
 
 const STRUCTURE: Structure = Structure::MetaHead;
 
 /// Length of the record of one table in the core, in bytes.
 pub(crate) const TABLE_CHECKS_LEN: usize = 16;
+
+/// Length of the description of one table in a meta file, without its filter and its block headers,
+/// in bytes: the record in the start of the file, and that in the core.
+pub const TABLE_DESCRIPTION_LEN: usize = TABLE_LEN + TABLE_CHECKS_LEN;
 
 /// The kind of a commit: the operation that made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -148,7 +159,8 @@ impl HeadLocation {
         let (start_len, core_len) = (u32_at(location, 0)?, u32_at(location, 8)?);
         let core_start = file_len.checked_sub(HEAD_LOCATION_LEN as u64 + u64::from(core_len))?;
         let section_start = file_len.checked_sub(TRAILER_LEN as u64 + u64::from(trailer.len))?;
-        let has_room = u64::from(start_len) <= section_start && section_start + 4 <= core_start;
+        let areas_start = section_start + WORD_LEN as u64;
+        let has_room = u64::from(start_len) <= section_start && areas_start <= core_start;
         has_room.then_some(Self { start_len, core_start, file_len })
     }
 
@@ -213,7 +225,7 @@ impl<'a> MetaHead<'a> {
         let word = |at| u32_at(location, at).ok_or(too_short);
         let (start_len, start_checksum) = (word(0)?, word(4)?);
         let (core_len, core_checksum) = (word(8)?, word(12)?);
-        let covered = end.get(..core.len() + 12).ok_or(too_short)?;
+        let covered = end.get(..core.len() + TAIL_LEN - WORD_LEN).ok_or(too_short)?;
         verify(STRUCTURE, covered, core_checksum, crc32)?;
         same_len(u64::from(core_len), core.len() as u64)?;
         same_len(u64::from(start_len), start.len() as u64)?;
@@ -222,7 +234,8 @@ impl<'a> MetaHead<'a> {
         same_len(start.len() as u64, u64::from(start_len))?;
         let core = Core::parse(core, start.table_count())?;
         let head = Self { start, core, trailer };
-        let section_len = head.core_start() - start.filters_end() + u64::from(core_len) + 16;
+        let areas_len = head.core_start() - start.filters_end();
+        let section_len = areas_len + u64::from(core_len) + TAIL_LEN as u64;
         same_len(section_len, u64::from(trailer.len))?;
         same_len(start.filters_end() + section_len + TRAILER_LEN as u64, file_len)?;
         Ok(head)
@@ -262,7 +275,7 @@ impl<'a> MetaHead<'a> {
     pub fn tables(&self) -> impl Iterator<Item = HeadTable> + use<'a> {
         let filters = self.start.len() as u64;
         let mut filter_start = filters;
-        let mut headers_start = self.start.filters_end() + 4;
+        let mut headers_start = self.start.filters_end() + WORD_LEN as u64;
         self.start.tables().zip(self.core.tables).map(move |(record, checks)| {
             let checks = TableChecks::from_bytes(checks);
             let filter_end = filters + u64::from(record.filter_end);
@@ -288,7 +301,7 @@ impl<'a> MetaHead<'a> {
 
     fn blobs_start(&self) -> u64 {
         let headers = self.start.tables().map(|table| headers_len(table.block_count));
-        self.start.filters_end() + 4 + headers.sum::<u64>()
+        self.start.filters_end() + WORD_LEN as u64 + headers.sum::<u64>()
     }
 
     fn live_metas_start(&self) -> u64 {
@@ -472,7 +485,7 @@ impl<'a> Rest<'a> {
     }
 
     fn word(&mut self) -> Result<u32, FormatError> {
-        let too_short = self.too_short(4);
+        let too_short = self.too_short(WORD_LEN as u64);
         let (word, rest) = self.rest.split_first_chunk().ok_or(too_short)?;
         self.rest = rest;
         Ok(u32::from_be_bytes(*word))

@@ -10,7 +10,7 @@ use crate::{FormatError, SequenceNumber, SstMeta, Structure, TableFlags};
 pub const META_MAGIC: u32 = 0xfe4a_da4a;
 
 const STRUCTURE: Structure = Structure::MetaFile;
-const TABLE_LEN: usize = 38;
+pub(crate) const TABLE_LEN: usize = 38;
 
 /// The description of one table in a meta file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

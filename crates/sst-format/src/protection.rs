@@ -31,15 +31,13 @@ use crate::bytes::u64_at;
 use crate::content_digest::FamilyCertificate;
 use crate::meta_head::{
     HEAD_LOCATION_LEN, HeadLocation, LISTED_META_LEN, ListedMeta, MetaHead,
-    PROTECTION_VERSION_HEADED, TABLE_CHECKS_LEN, TableChecks, headers_len,
+    PROTECTION_VERSION_HEADED, TABLE_CHECKS_LEN, TableChecks, WORD_LEN, headers_len,
 };
 use crate::meta_start::MetaStart;
-use crate::protection_records::{BLOB_LEN, CERTIFICATE_LEN, LIVE_META_LEN, validate_families};
+use crate::protection_records::{CERTIFICATE_LEN, LIVE_META_LEN, validate_families};
 use crate::{Crc32, FormatError, Structure};
 
-pub use crate::protection_records::{
-    BlobRecord, CHECKSUM_FROM_END, LiveMeta, PROTECTION_MAGIC, TRAILER_LEN, Trailer,
-};
+pub use crate::protection_records::{BLOB_LEN, BlobRecord, CHECKSUM_FROM_END, LiveMeta, PROTECTION_MAGIC, TRAILER_LEN, Trailer};
 pub(crate) use encoder::encode;
 
 /// The version of a section without certificates.
@@ -50,6 +48,9 @@ pub const PROTECTION_VERSION: u32 = 1;
 pub const PROTECTION_VERSION_CERTIFIED: u32 = 2;
 
 const STRUCTURE: Structure = Structure::ProtectionSection;
+
+/// Length of the number of entries of a table in a section of version 1 or 2, in bytes.
+const ENTRY_COUNT_LEN: usize = 8;
 
 /// A checked view of a protection section of any version.
 #[derive(Clone, Copy, Debug)]
@@ -132,7 +133,8 @@ impl<'a> ProtectionSection<'a> {
     ) -> Result<Self, FormatError> {
         let live_metas = parts.counted()?;
         let block_counts = start.tables().map(|table| table.block_count);
-        let bytes = parts.take(block_counts.map(|count| 8 + headers_len(count)).sum())?;
+        let bytes = parts
+            .take(block_counts.map(|count| ENTRY_COUNT_LEN as u64 + headers_len(count)).sum())?;
         let blobs = parts.counted()?;
         let certificates = match version {
             PROTECTION_VERSION_CERTIFIED => parts.counted()?,
@@ -143,7 +145,8 @@ impl<'a> ProtectionSection<'a> {
             let expected = found - parts.rest.len() as u64;
             return Err(FormatError::WrongLen { structure: STRUCTURE, expected, found });
         }
-        let offset = 8 + live_metas.as_flattened().len();
+        // The version and the number of live meta files are in front of them.
+        let offset = 2 * WORD_LEN + live_metas.as_flattened().len();
         let section = Self {
             live_metas: LiveMetas::Numbers(live_metas),
             tables: Tables::Mixed { bytes, offset },
@@ -248,13 +251,13 @@ impl<'a> ProtectionSection<'a> {
         let tables = self.tables;
         let mut at = match tables {
             Tables::Mixed { offset, .. } => offset,
-            Tables::Apart { .. } => 4,
+            Tables::Apart { .. } => WORD_LEN,
         };
         block_counts.enumerate().map_while(move |(index, block_count)| {
             let entry_count = match tables {
                 Tables::Mixed { bytes, offset } => {
                     let entry_count = u64_at(bytes, at - offset)?;
-                    at += 8;
+                    at += ENTRY_COUNT_LEN;
                     entry_count
                 }
                 Tables::Apart { checks, .. } => {
@@ -293,7 +296,7 @@ impl<'a> Parts<'a> {
     }
 
     fn u32(&mut self) -> Result<u32, FormatError> {
-        let too_short = self.too_short(4);
+        let too_short = self.too_short(WORD_LEN as u64);
         let (word, rest) = self.rest.split_first_chunk().ok_or(too_short)?;
         self.rest = rest;
         Ok(u32::from_be_bytes(*word))

@@ -95,6 +95,7 @@ impl EntryType {
             BLOB => 4,
             MEDIUM => 2,
             inline @ INLINE.. => (inline - INLINE) as usize,
+            // A tombstone: no other byte is a type.
             _ => 0,
         }
     }
@@ -108,6 +109,7 @@ impl EntryType {
             BLOB => "blob",
             MEDIUM => "medium",
             INLINE.. => "inline",
+            // No other byte is a type.
             _ => "deleted",
         }
     }

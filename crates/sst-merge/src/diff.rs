@@ -42,7 +42,7 @@ pub struct DiffCounts {
 /// Walks two sets of tables side by side and stops at every key that differs, in the order of
 /// (hash, key).
 ///
-/// Live entries count: those that `get` finds, or all entries of each key with
+/// It compares the live entries: those that `get` finds, or all entries of each key with
 /// [`Duplicates::Keep`]. Values are compared in stored form first, and decompressed only where that
 /// leaves it open. Memory: one block for each run of tables.
 ///
@@ -52,9 +52,9 @@ pub struct DiffCounts {
 /// use sst_merge::{Diff, Duplicates, Inputs, Monitor};
 /// use sst_reader::ReaderOptions;
 ///
-/// let mut old = Inputs::new(ReaderOptions::default());
+/// let mut old = Inputs::new(&ReaderOptions::default());
 /// old.add_directory("monday.db", 0)?;
-/// let mut new = Inputs::new(ReaderOptions::default());
+/// let mut new = Inputs::new(&ReaderOptions::default());
 /// new.add_directory("tuesday.db", 0)?;
 /// let mut diff = Diff::new(&old, &new, 0..=u64::MAX, Duplicates::Newest, &Monitor::default())?;
 /// while let Some(key) = diff.next()? {

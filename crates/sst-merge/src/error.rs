@@ -161,8 +161,24 @@ impl MergeError {
     pub const fn is_corruption(&self) -> bool {
         match self {
             Self::Read(error) => error.is_corruption(),
-            Self::Unordered { .. } | Self::Content { .. } | Self::NotAsMerged { .. } => true,
-            _ => false,
+            Self::Publish(PublishError::Format { source, .. }) => !source.is_unknown_version(),
+            Self::Unordered { .. }
+            | Self::Content { .. }
+            | Self::NotAsMerged { .. }
+            | Self::Publish(PublishError::BadBlob { .. } | PublishError::NotTheListedBlob { .. }) => {
+                true
+            }
+            Self::DuplicateKey { .. }
+            | Self::BlobWithoutDirectory { .. }
+            | Self::BlobInLoneTable { .. }
+            | Self::TooLargeForOneTable
+            | Self::NoDigests
+            | Self::NotAFragment { .. }
+            | Self::FragmentTwice { .. }
+            | Self::FragmentsOverlap { .. }
+            | Self::Publish(_)
+            | Self::Internal(_)
+            | Self::Cancelled => false,
         }
     }
 }
@@ -178,7 +194,14 @@ impl From<MergeError> for io::Error {
             | MergeError::Content { .. }
             | MergeError::NotAsMerged { .. } => io::ErrorKind::InvalidData,
             MergeError::Internal(_) => io::ErrorKind::Other,
-            _ => io::ErrorKind::InvalidInput,
+            MergeError::DuplicateKey { .. }
+            | MergeError::BlobWithoutDirectory { .. }
+            | MergeError::BlobInLoneTable { .. }
+            | MergeError::TooLargeForOneTable
+            | MergeError::NoDigests
+            | MergeError::NotAFragment { .. }
+            | MergeError::FragmentTwice { .. }
+            | MergeError::FragmentsOverlap { .. } => io::ErrorKind::InvalidInput,
         };
         Self::new(kind, error)
     }

@@ -26,4 +26,4 @@ pub use output::{
 };
 pub use shards::{Shard, ShardMap, split};
 pub use sst_format::monitor::{CancelToken, Cancelled, Monitor, Phase, Progress};
-pub use sst_writer::Duplicates;
+pub use sst_writer::bulk::Duplicates;

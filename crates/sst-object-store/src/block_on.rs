@@ -20,11 +20,12 @@ const THREADS: usize = 2;
 /// # Examples
 ///
 /// ```
-/// use sst_object_store::{MirrorOptions, Place, StoreError, block_on, push};
+/// use sst_object_store::{MirrorOptions, Monitor, Place, StoreError, block_on, push};
 ///
 /// let parent = tempfile::tempdir()?;
 /// let target = Place::Directory(parent.path().join("copy.db"));
-/// let pushed = block_on(push(parent.path(), &target, &MirrorOptions::default()));
+/// let (options, monitor) = (MirrorOptions::default(), Monitor::default());
+/// let pushed = block_on(push(parent.path(), &target, &options, &monitor));
 /// assert!(matches!(pushed, Err(StoreError::NoCommit { .. })));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -257,7 +257,7 @@ impl Claim {
         Err(claimed(store, &name, None))
     }
 
-    /// Takes the claim on a block that nobody has claimed before. `None` if somebody has.
+    /// Takes the claim on a block without a claim. `None` if another writer has one.
     pub(crate) async fn take_new(
         store: &Store,
         block: NumberBlock,

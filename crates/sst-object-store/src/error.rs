@@ -30,7 +30,7 @@ pub enum StoreError {
         /// The number of attempts.
         attempts: u32,
         /// The error of the last attempt.
-        source: Box<object_store::Error>,
+        source: RequestError,
     },
     /// An object that a commit needs is not there.
     #[error("{object} is missing")]
@@ -217,6 +217,25 @@ pub enum StoreError {
     Internal(&'static str),
 }
 
+/// The error of a request, as the crate `object_store` states it, causes included.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct RequestError(Box<object_store::Error>);
+
+impl RequestError {
+    /// The error. Its text has the texts of its causes already, so they are no sources of this one.
+    #[must_use]
+    pub const fn inner(&self) -> &object_store::Error {
+        &self.0
+    }
+}
+
+impl From<object_store::Error> for RequestError {
+    fn from(error: object_store::Error) -> Self {
+        Self(Box::new(error))
+    }
+}
+
 /// An operation on an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -270,6 +289,7 @@ impl StoreError {
             | Self::UnlistedBlob { .. } => true,
             #[cfg(feature = "read")]
             Self::Read(error) => error.is_corruption(),
+            // No other error is about bytes.
             _ => false,
         }
     }

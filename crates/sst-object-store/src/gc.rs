@@ -26,18 +26,11 @@ pub struct GcOptions {
     pub keep_generations: usize,
     /// Whether the objects are only listed. Default: `false`.
     pub dry_run: bool,
-    /// Cancels the removal between two objects. Default: never.
-    pub monitor: Monitor,
 }
 
 impl Default for GcOptions {
     fn default() -> Self {
-        Self {
-            grace: Duration::from_secs(24 * 60 * 60),
-            keep_generations: 1,
-            dry_run: false,
-            monitor: Monitor::default(),
-        }
+        Self { grace: Duration::from_secs(24 * 60 * 60), keep_generations: 1, dry_run: false }
     }
 }
 
@@ -60,13 +53,6 @@ impl GcOptions {
     #[must_use]
     pub fn dry_run(mut self, dry_run: bool) -> Self {
         self.dry_run = dry_run;
-        self
-    }
-
-    /// Sets the monitor.
-    #[must_use]
-    pub fn monitor(mut self, monitor: Monitor) -> Self {
-        self.monitor = monitor;
         self
     }
 }
@@ -93,13 +79,17 @@ pub struct GcReport {
 /// touched. O(objects) in requests for lists, and one request for each file that is removed.
 ///
 /// It may run beside mirrors: it claims the numbers of the files before it removes them, and reads
-/// the newest commit after that.
+/// the newest commit after that. `monitor` cancels it between two objects.
 ///
 /// # Errors
 ///
 /// [`StoreError::NoCommit`] if there is no `CURRENT`: the files may be the only copy of the data.
 /// [`StoreError::Request`]; [`StoreError::Cancelled`]. Commits are complete in any case.
-pub async fn collect_garbage(store: &Store, options: &GcOptions) -> Result<GcReport, StoreError> {
+pub async fn collect_garbage(
+    store: &Store,
+    options: &GcOptions,
+    monitor: &Monitor,
+) -> Result<GcReport, StoreError> {
     store.check_writable()?;
     let listing = Listing::read(store, options.grace).await?;
     let needed = needed_files(store, &listing, options).await?;
@@ -116,7 +106,7 @@ pub async fn collect_garbage(store: &Store, options: &GcOptions) -> Result<GcRep
     garbage = {
         let mut claimed = BTreeMap::new();
         for (block, files) in garbage {
-            options.monitor.check()?;
+            monitor.check()?;
             let never = |_| std::future::ready(Ok(false));
             match Claim::take(store, block, owner, options.grace, never).await {
                 Ok(claim) => {
@@ -135,7 +125,7 @@ pub async fn collect_garbage(store: &Store, options: &GcOptions) -> Result<GcRep
         let files = garbage.remove(&claim.block()).into_iter().flatten();
         let mut removed = BTreeSet::new();
         for file in files.filter(|(name, _)| !needed.contains(name)) {
-            options.monitor.check()?;
+            monitor.check()?;
             store.remove(&file.0.to_string()).await?;
             removed.insert(file.0);
             report.add([file]);

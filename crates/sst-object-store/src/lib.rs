@@ -27,7 +27,7 @@ mod upload;
 
 pub use block_on::block_on;
 pub use commit::{CommitFile, FileIdentity, RemoteCommit};
-pub use error::{Operation, StoreError};
+pub use error::{Operation, RequestError, StoreError};
 #[cfg(feature = "publish")]
 pub use gc::{GcOptions, GcReport, collect_garbage};
 #[cfg(feature = "mirror")]

@@ -1,4 +1,4 @@
-//! Looks keys up in a directory that somebody published: only the reader is needed.
+//! Looks keys up in a published directory: only the reader is needed.
 //!
 //! `cargo run -p sst-reader --example query -- target/unicode.db 1F600 1F601`
 

@@ -16,7 +16,7 @@ pub use block::slice::Slice;
 pub use block::source::{Access, FileStore, FileStoreError, RangedFile};
 pub use diagnosis::{Diagnosis, FlippedBit, Origin};
 pub use error::{Corruption, FileLabel, ReadError};
-pub use hash::hash_key;
+pub use hash::{hash_key, sha256};
 pub use options::ReaderOptions;
 pub use set::{
     Catalog, CatalogTable, LiveEntries, LiveSet, SetCursor, SetEntries, SetIter, SetMatches,

@@ -16,7 +16,7 @@ use self::metas::verify_metas;
 use self::survey::Survey;
 use crate::block::blocks::Fill;
 use crate::block::residency::ReadAhead;
-use crate::table::static_sorted_file::entry_hash;
+use crate::hash::entry_hash;
 use crate::{
     Access, BlockRole, Cancelled, Catalog, Corruption, FileLabel, Monitor, Phase, Progress,
     ReadError, ReaderOptions, SstSet, StaticSortedFile, hash_key,
@@ -347,8 +347,8 @@ impl Pass<'_> {
 /// Checks a whole directory, all families: the chain of checksums, every table and every blob file,
 /// and, where all of that is intact, that the live entries are what the commit certifies, if it
 /// does. Goes on after damage, as far as it can: if the chain is broken at its head, every file
-/// that is there is still checked, by the best description that is left of it. O(size of the
-/// directory).
+/// that is there is still checked, against the description in the newest meta file that can be
+/// read. O(size of the directory).
 ///
 /// `monitor` is told of the bytes checked after each block and each blob.
 ///

@@ -4,7 +4,7 @@
 use std::error::Error;
 use std::io::stdin;
 
-use sst_writer::{Entry, Publisher, PublisherOptions, WriterOptions};
+use sst_writer::{Entry, Monitor, Publisher, PublisherOptions, WriterOptions};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let directory = std::env::args_os().nth(1).ok_or("usage: ingest DIRECTORY < lines")?;
@@ -20,6 +20,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         rows.iter().try_for_each(|row| table.add(row))?;
         commit.add_table(table.finish()?)?;
     }
-    commit.publish()?;
+    commit.publish(&Monitor::default())?;
     Ok(())
 }

@@ -8,7 +8,7 @@
 //! Some rows become a published directory:
 //!
 //! ```
-//! use sst_writer::{Entry, Publisher, PublisherOptions, WriterOptions};
+//! use sst_writer::{Entry, Monitor, Publisher, PublisherOptions, WriterOptions};
 //!
 //! # let parent = tempfile::tempdir()?;
 //! # let directory = parent.path().join("fruit");
@@ -23,7 +23,7 @@
 //! }
 //! commit.add_table(table.finish()?)?;
 //! commit.replace_all();
-//! commit.publish()?;
+//! commit.publish(&Monitor::default())?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -36,8 +36,9 @@
 //! | [`bulk`] | load entries in any order, more than fit into memory |
 //! | [`publish`] | make tables and blobs visible in one step, or roll back to an earlier commit |
 //! | [`file`](mod@file) | observe and change how files are written: [`file::FileSystem`] |
+//! | [`monitor`] | observe and cancel long operations: [`Monitor`] |
 //!
-//! The types that most programs start with are also at the root of the crate.
+//! The dozen names that most programs start with are also at the root of the crate.
 //!
 //! # Guarantees
 //!
@@ -63,22 +64,26 @@ pub mod publish;
 pub mod table;
 
 #[doc(inline)]
-pub use bulk::{BulkError, BulkLoader, BulkOptions, Duplicates};
+pub use bulk::{BulkError, BulkLoader, BulkOptions};
 #[doc(inline)]
-pub use publish::{Commit, PublishError, Publisher, PublisherOptions};
-pub use sst_format::monitor::{CancelToken, Cancelled, Monitor, Phase, Progress};
+pub use publish::{PublishError, Publisher, PublisherOptions};
 #[doc(inline)]
-pub use table::{
-    Compression, Entry, EntryValue, StreamingSstWriter, WriteError, WriterOptions, hash_key,
-};
+pub use sst_format::monitor;
+#[doc(inline)]
+pub use sst_format::monitor::Monitor;
+#[doc(inline)]
+pub use table::{Entry, EntryValue, StreamingSstWriter, WriteError, WriterOptions};
 
-// Short paths for the modules `publish` and `file`.
+// Short paths for the modules of this crate.
 pub(crate) use blob::BlobFile;
 pub(crate) use file::{
     AtomicFile, FileError, FileOperation, FileSystem, Lock, NewFile, OsFileSystem, Sink, StoredFile,
 };
-pub(crate) use publish::{CommitInfo, FinishedTable, LockHolder, PreparedCommit, TableWriter};
-pub(crate) use table::{Finished, StoredBlockDefect, TableDigest};
+pub(crate) use publish::{
+    Commit, CommitInfo, FinishedTable, LockHolder, PreparedCommit, TableWriter,
+};
+pub(crate) use sst_format::monitor::Phase;
+pub(crate) use table::{Compression, Finished, StoredBlockDefect, TableDigest, hash_key};
 
 /// The example of the README is compiled and run with the tests.
 #[cfg(doctest)]

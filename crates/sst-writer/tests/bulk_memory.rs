@@ -7,9 +7,8 @@ use std::sync::atomic::Ordering;
 use std::thread;
 
 use sst_writer::bulk::BulkSummary;
-use sst_writer::{
-    BulkLoader, BulkOptions, Compression, Publisher, PublisherOptions, WriterOptions,
-};
+use sst_writer::table::Compression;
+use sst_writer::{BulkLoader, BulkOptions, Monitor, Publisher, PublisherOptions, WriterOptions};
 
 use counting::{HIGHEST, IN_USE};
 
@@ -46,7 +45,7 @@ fn load(input: Input, options: BulkOptions) -> Result<(BulkSummary, usize), Box<
     let value = vec![7; input.longest()];
     let before = IN_USE.load(Ordering::Relaxed);
     HIGHEST.store(before, Ordering::Relaxed);
-    let loader = BulkLoader::new(&mut publisher, options)?;
+    let loader = BulkLoader::new(&mut publisher, options, &Monitor::default())?;
     thread::scope(|scope| {
         let (loader, value) = (&loader, &value);
         let put = move |stream| {

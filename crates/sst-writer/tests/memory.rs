@@ -6,7 +6,8 @@ use std::io;
 use std::sync::atomic::Ordering;
 
 use sst_format::BlobNumber;
-use sst_writer::{Compression, Entry, EntryValue, StreamingSstWriter, WriteError, WriterOptions};
+use sst_writer::table::Compression;
+use sst_writer::{Entry, EntryValue, StreamingSstWriter, WriteError, WriterOptions};
 
 use counting::{HIGHEST, IN_USE};
 

@@ -23,7 +23,8 @@ use serde::Serialize;
 use sst_amqf::QuotientFilter;
 use sst_writer::bulk::{BulkMode, BulkSummary};
 use sst_writer::{
-    BulkError, BulkLoader, BulkOptions, PublishError, Publisher, PublisherOptions, WriterOptions,
+    BulkError, BulkLoader, BulkOptions, Monitor, PublishError, Publisher, PublisherOptions,
+    WriterOptions,
 };
 
 use crate::batches::Batches;
@@ -136,7 +137,7 @@ fn publish(input: impl BufRead, layout: &Layout, arguments: &Arguments) -> Resul
         .memory_budget(arguments.memory << 20)
         .mode(mode)
         .writer(WriterOptions::default().filter(QuotientFilter::default()));
-    let loader = BulkLoader::new(&mut publisher, options)?;
+    let loader = BulkLoader::new(&mut publisher, options, &Monitor::default())?;
     let mut handle = loader.handle(0);
     put_rows(input, layout, &mut handle).map_err(|error| named(&arguments.input, error))?;
     handle.finish()?;

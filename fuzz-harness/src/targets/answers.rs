@@ -20,9 +20,8 @@ use sst_format::protection::{BlobRecord, LiveMeta};
 use sst_format::{BlobNumber, SequenceNumber, SstMeta};
 use sst_merge::{Duplicates, FragmentOverlap, Gatherer, Inputs};
 use sst_reader::{Catalog, SstSet};
-use sst_writer::{
-    Compression, Publisher, PublisherOptions, StreamingSstWriter, WriterOptions, hash_key,
-};
+use sst_writer::table::{Compression, hash_key};
+use sst_writer::{Monitor, Publisher, PublisherOptions, StreamingSstWriter, WriterOptions};
 
 use crate::input::Input;
 use crate::targets::model::reader_options;
@@ -314,7 +313,7 @@ fn check_catalog(dir: &Path, live: &[(u32, SequenceNumber)]) -> Result<(), AnyEr
     Ok(())
 }
 
-/// What a publisher takes for live. It removes nothing here.
+/// The tables that a publisher takes for live. It removes nothing here.
 fn check_writer(dir: &Path, live: &[(u32, SequenceNumber)]) -> Result<(), AnyError> {
     let options = PublisherOptions::default().keep_obsolete_files(true);
     let publisher = Publisher::open(dir, options)?;
@@ -364,7 +363,7 @@ fn check_merge(
     tables: &[(SequenceNumber, Table)],
 ) -> Result<(), AnyError> {
     let catalog = Arc::new(Catalog::read(dir)?);
-    let mut inputs = Inputs::new(reader_options());
+    let mut inputs = Inputs::new(&reader_options());
     inputs.add_catalog(&catalog, family);
     let mut expected: BTreeMap<&(u64, Vec<u8>), Vec<&[u8]>> = BTreeMap::new();
     for (_, table) in tables {
@@ -399,8 +398,8 @@ fn check_gathered(
     let mut publisher = Publisher::open(&to, PublisherOptions::default())?;
     let mut commit = publisher.begin_family(family);
     let mut gatherer = Gatherer::new(&mut commit, FragmentOverlap::LaterWins);
-    gatherer.add(dir)?;
-    commit.publish()?;
+    gatherer.add(dir, &Monitor::default())?;
+    commit.publish(&Monitor::default())?;
     let set = SstSet::open_family(&to, family, &reader_options())?;
     check_set(&set, tables)
 }

@@ -12,7 +12,7 @@ use sst_format::current::Current;
 use sst_format::meta_file::MetaFile;
 use sst_format::meta_head::MetaLimits;
 use sst_reader::{Access, ReadError, ReadValue, ReaderOptions, SstSet, verify_directory};
-use sst_writer::{Publisher, PublisherOptions, WriterOptions};
+use sst_writer::{Monitor, Publisher, PublisherOptions, WriterOptions};
 
 use crate::input::Input;
 use crate::repair;
@@ -73,7 +73,7 @@ fn build_base(kind: Kind) -> Result<Base, Box<dyn std::error::Error>> {
             entries.iter().try_for_each(|entry| table.add(entry))?;
             commit.add_table(table.finish()?)?;
         }
-        commit.publish()?;
+        commit.publish(&Monitor::default())?;
     }
     drop(publisher);
     let set = SstSet::open(&dir, &ReaderOptions::default())?;
@@ -251,7 +251,7 @@ fn strip_protection(files: &mut [(String, Vec<u8>)]) {
 
 fn read_all(dir: &Path, access: Access, base: &Base, is_damaged: bool) -> Result<(), ReadError> {
     let options = reader_options().access(access);
-    let verified = verify_directory(dir, &options, &sst_reader::Monitor::default());
+    let verified = verify_directory(dir, &options, &Monitor::default());
     let opened = SstSet::open(dir, &options);
     let is_intact = verified.is_ok_and(|report| report.is_intact());
     let set = match opened {

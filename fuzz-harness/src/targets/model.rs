@@ -5,7 +5,8 @@ use std::sync::{Arc, OnceLock};
 use sst_amqf::QuotientFilter;
 use sst_conformance::{SplitMix, TestEntry, TestValue};
 use sst_reader::{BlockCache, Lookup, ReadValue, ReaderOptions, Slice};
-use sst_writer::{Compression, WriterOptions};
+use sst_writer::WriterOptions;
+use sst_writer::table::Compression;
 
 use crate::input::Input;
 

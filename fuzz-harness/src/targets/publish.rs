@@ -7,7 +7,8 @@ use std::path::Path;
 use sst_conformance::{TestEntry, TestValue};
 use sst_format::SequenceNumber;
 use sst_reader::{ReadValue, SstSet, verify_directory};
-use sst_writer::{Compression, Publisher, PublisherOptions};
+use sst_writer::table::Compression;
+use sst_writer::{Monitor, Publisher, PublisherOptions};
 
 use crate::input::Input;
 use crate::targets::model;
@@ -61,7 +62,7 @@ fn check(dir: &Path, input: &mut Input<'_>) -> Result<(), Box<dyn std::error::Er
             check_set(&refreshed, &live)?;
         }
         before = Some(set);
-        let report = verify_directory(dir, &reader, &sst_reader::Monitor::default())?;
+        let report = verify_directory(dir, &reader, &Monitor::default())?;
         assert!(report.is_intact(), "{:?}", report.damage);
     }
     Ok(())
@@ -113,7 +114,7 @@ fn commit(
         added.push((finished.sequence(), table));
         commit.add_table(finished)?;
     }
-    commit.publish()?;
+    commit.publish(&Monitor::default())?;
     live.extend(added);
     Ok(())
 }

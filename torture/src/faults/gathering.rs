@@ -3,9 +3,10 @@
 //! for which the second fragment wins.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sst_merge::{FragmentOverlap, Gatherer, MergeError};
-use sst_writer::{Publisher, PublisherOptions};
+use sst_writer::{Monitor, Publisher, PublisherOptions};
 
 use super::steps::Step;
 use super::tap::{Tapped, WithoutSync};
@@ -40,7 +41,7 @@ impl Gathering {
         let mut number = number + u64::from(self.replace);
         for (path, steps) in Self::fragments(directory).iter().zip(FRAGMENTS) {
             let options = PublisherOptions::default().digest(self.certify);
-            let options = options.file_system(Tapped::new(WithoutSync));
+            let options = options.file_system(Arc::new(Tapped::new(WithoutSync)));
             let mut publisher = Publisher::open(path, options).unwrap();
             for step in steps {
                 step.apply(&mut publisher, number).unwrap();
@@ -59,11 +60,11 @@ impl Gathering {
         let mut commit = publisher.begin();
         let mut gatherer = Gatherer::new(&mut commit, FragmentOverlap::LaterWins);
         for fragment in fragments {
-            gatherer.add(fragment)?;
+            gatherer.add(fragment, &Monitor::default())?;
         }
         if self.replace {
             commit.replace_all();
         }
-        sst_merge::publish(commit).map(drop)
+        sst_merge::publish(commit, &Monitor::default()).map(drop)
     }
 }

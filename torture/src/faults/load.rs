@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use sst_amqf::QuotientFilter;
 use sst_writer::bulk::BulkMode;
-use sst_writer::{BulkError, BulkLoader, BulkOptions, Publisher, WriterOptions};
+use sst_writer::{BulkError, BulkLoader, BulkOptions, Monitor, Publisher, WriterOptions};
 
 use super::steps::{self, Content, key};
 
@@ -103,8 +103,9 @@ impl Load {
         publisher: &mut Publisher,
         number: u64,
         options: BulkOptions,
+        monitor: &Monitor,
     ) -> Result<(), BulkError> {
-        let loader = BulkLoader::new(publisher, options)?;
+        let loader = BulkLoader::new(publisher, options, monitor)?;
         let mut handle = loader.handle(0);
         for times in 1..=LONG_KEY_RECORDS {
             handle.put(long_key(), value(number, times))?;

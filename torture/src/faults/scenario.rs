@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sst_format::SequenceNumber;
 use sst_format::file_name::{FileKind, FileName};
@@ -10,7 +11,7 @@ use sst_reader::Catalog;
 use sst_writer::bulk::BulkMode;
 use sst_writer::file::FileSystem;
 use sst_writer::publish::{CommitRecord, LOCK_FILE_NAME, MetaLimits};
-use sst_writer::{PublishError, Publisher, PublisherOptions};
+use sst_writer::{Monitor, PublishError, Publisher, PublisherOptions};
 
 use super::gathering::Gathering;
 use super::load::Load;
@@ -161,7 +162,7 @@ impl Scenario {
             .keep_generations(if is_rollback { self.before.len() } else { 0 })
             .keep_obsolete_files(self.keep)
             .meta_limits(if self.has_parts { one_table() } else { MetaLimits::default() })
-            .file_system(file_system)
+            .file_system(Arc::new(file_system))
     }
 
     /// Makes the commits before the tested one.
@@ -217,12 +218,17 @@ impl Scenario {
             }
             Action::Gather(gathering) => gathering.apply(publisher)?,
             Action::Load(load) => {
-                load.apply(publisher, self.number(), load.options(publisher.directory()))?;
+                load.apply(
+                    publisher,
+                    self.number(),
+                    load.options(publisher.directory()),
+                    &Monitor::default(),
+                )?;
             }
             Action::Rollback { commits } => {
                 let generations = CommitRecord::list(publisher.directory())?;
                 let to = generations.get(commits).ok_or("there is no such generation")?;
-                publisher.rollback(Some(to.sequence))?;
+                publisher.rollback(Some(to.sequence), &Monitor::default())?;
             }
         }
         Ok(())
@@ -277,7 +283,7 @@ impl Scenario {
         }
         if let Action::Load(load) = self.action {
             let number = self.number() + 1;
-            load.apply(&mut publisher, number, load.options(directory))
+            load.apply(&mut publisher, number, load.options(directory), &Monitor::default())
                 .map_err(|error| format!("the next writer cannot load: {error}"))?;
             if Seen::of(directory)? != seen.clone().with_load(load, number) {
                 return Err("the next writer's load is another".to_owned());

@@ -7,7 +7,9 @@ use std::path::Path;
 use sst_amqf::QuotientFilter;
 use sst_merge::MergeError;
 use sst_reader::{ReadError, SstSet, verify_directory};
-use sst_writer::{Commit, EntryValue, PublishError, Publisher, WriterOptions, hash_key};
+use sst_writer::publish::Commit;
+use sst_writer::table::hash_key;
+use sst_writer::{EntryValue, Monitor, PublishError, Publisher, WriterOptions};
 
 use super::load::Load;
 use crate::model::reader_options;
@@ -154,7 +156,7 @@ impl Step {
             Self::Obsolete => oldest.map_or(Ok(()), |oldest| commit.obsolete(oldest))?,
             _ => {}
         }
-        sst_merge::publish(commit).map(drop)
+        sst_merge::publish(commit, &Monitor::default()).map(drop)
     }
 }
 
@@ -249,7 +251,7 @@ impl Seen {
                 }
             }
         }
-        let report = verify_directory(directory, &options, &sst_reader::Monitor::default())?;
+        let report = verify_directory(directory, &options, &Monitor::default())?;
         if let Some(damage) = report.damage.first() {
             return Ok(Err(format!("it is damaged: {damage}")));
         }

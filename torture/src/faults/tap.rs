@@ -301,6 +301,11 @@ impl<T: Tap> FileSystem for Tapped<T> {
         Ok(Box::new(TappedStored { inner, path, file_system: self.clone() }))
     }
 
+    fn host_name(&self) -> Option<String> {
+        // No operation on a file.
+        OsFileSystem.host_name()
+    }
+
     fn modified(&self, path: &Path) -> io::Result<SystemTime> {
         self.perform(&Operation::Modified { path }, || OsFileSystem.modified(path))
     }

@@ -2,7 +2,8 @@
 
 use sst_conformance::{SplitMix, TestEntry, TestValue, version_3};
 use sst_format::key_block::{Hashes, KeyBlockKind};
-use sst_writer::{Compression, PublisherOptions, WriterOptions};
+use sst_writer::table::Compression;
+use sst_writer::{PublisherOptions, WriterOptions};
 
 use super::database::{Changes, Database};
 use super::table::{Written, write_with};

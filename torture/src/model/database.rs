@@ -7,7 +7,8 @@ use sst_amqf::QuotientFilter;
 use sst_conformance::{TestEntry, TestValue};
 use sst_format::SequenceNumber;
 use sst_reader::{ReadValue, SstSet};
-use sst_writer::{Compression, Publisher, PublisherOptions, WriterOptions};
+use sst_writer::table::Compression;
+use sst_writer::{Monitor, Publisher, PublisherOptions, WriterOptions};
 use tempfile::TempDir;
 
 use super::outcome::Outcome;
@@ -123,7 +124,7 @@ impl Database {
             commit.obsolete(sequence).unwrap();
         }
         self.tables.retain(|table| !changes.obsolete.contains(&table.sequence));
-        let info = commit.publish().unwrap();
+        let info = commit.publish(&Monitor::default()).unwrap();
         assert!(info.not_removed.is_empty());
         new
     }

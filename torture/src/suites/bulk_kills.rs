@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use sst_conformance::SplitMix;
 use sst_writer::bulk::BulkMode;
-use sst_writer::{Monitor, Phase, Publisher, PublisherOptions};
+use sst_writer::monitor::Phase;
+use sst_writer::{Monitor, Publisher, PublisherOptions};
 use tempfile::TempDir;
 
 use super::crashes::{kill, publishing_here, start};
@@ -83,8 +84,7 @@ fn load_into(
     begins(Phase::Read);
     let load = load(number);
     let monitor = Monitor::default().progress(move |progress| begins(progress.phase));
-    let options = load.options(directory).monitor(monitor);
-    load.apply(&mut publisher, number, options)?;
+    load.apply(&mut publisher, number, load.options(directory), &monitor)?;
     Ok(())
 }
 

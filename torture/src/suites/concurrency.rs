@@ -3,12 +3,14 @@
 //! an older number, and the only allowed error is that a snapshot is outdated.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use sst_amqf::QuotientFilter;
 use sst_reader::{Access, ReadError, ReaderOptions, SstSet};
-use sst_writer::{EntryValue, PublishError, Publisher, PublisherOptions, WriterOptions, hash_key};
+use sst_writer::table::hash_key;
+use sst_writer::{EntryValue, Monitor, PublishError, Publisher, PublisherOptions, WriterOptions};
 
 use crate::faults::Tapped;
 use crate::faults::tap::WithoutSync;
@@ -77,7 +79,7 @@ fn publish(publisher: &mut Publisher, number: u64, has_blobs: bool) -> Result<()
         commit.add_table(table.finish()?)?;
     }
     commit.replace_all();
-    commit.publish().map(drop)
+    commit.publish(&Monitor::default()).map(drop)
 }
 
 /// Lets readers race with a writer. Returns the outcome of every snapshot.
@@ -85,7 +87,7 @@ fn race(options: &ReaderOptions, has_blobs: bool, commits: u64) -> Vec<Verdict> 
     let parent = tempfile::tempdir().unwrap();
     let directory = parent.path().join("db");
     let file_system = Tapped::new(WithoutSync);
-    let writer_options = PublisherOptions::default().file_system(file_system);
+    let writer_options = PublisherOptions::default().file_system(Arc::new(file_system));
     let mut publisher = Publisher::open(&directory, writer_options).unwrap();
     publish(&mut publisher, 1, has_blobs).unwrap();
     let (newest, is_done) = (AtomicU64::new(1), AtomicBool::new(false));

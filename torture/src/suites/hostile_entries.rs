@@ -9,8 +9,8 @@ mod sparse_file;
 use sst_amqf::QuotientFilter;
 use sst_format::SstMeta;
 use sst_reader::{Lookup, ReaderOptions, StaticSortedFile};
-use sst_writer::table::{Finished, HashedEntry};
-use sst_writer::{Compression, EntryValue, StreamingSstWriter, WriterOptions, hash_key};
+use sst_writer::table::{Compression, Finished, HashedEntry, hash_key};
+use sst_writer::{EntryValue, StreamingSstWriter, WriterOptions};
 
 use self::limits::{block_count, blocks_end, key_lens, many_entries, value_lens};
 use self::one_hash::{a_million_collisions, mixed_collisions, run_of_bytes, run_of_entries};

@@ -13,9 +13,8 @@ use sst_merge::MergeError;
 use sst_writer::blob::write_blob_file_in;
 use sst_writer::file::{AtomicFile, FileSystem};
 use sst_writer::publish::FIRST_COMMIT_FILE_NAME;
-use sst_writer::{
-    Compression, PublishError, StreamingSstWriter, WriteError, WriterOptions, hash_key,
-};
+use sst_writer::table::{Compression, hash_key};
+use sst_writer::{PublishError, StreamingSstWriter, WriteError, WriterOptions};
 
 use crate::faults::injector::{FAULTS, Listed, Listing, exists};
 use crate::faults::scenario::{self, Action, Failure};

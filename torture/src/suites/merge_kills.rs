@@ -15,7 +15,9 @@ use sst_merge::{
     Inputs, MergeOptions, MergePolicy, Monitor, auto_compact, compact, merge_into_commit,
 };
 use sst_reader::{Access, Catalog, ReadValue, ReaderOptions, SstSet, verify_directory};
-use sst_writer::{Commit, Publisher, PublisherOptions, WriterOptions, hash_key};
+use sst_writer::publish::Commit;
+use sst_writer::table::hash_key;
+use sst_writer::{Publisher, PublisherOptions, WriterOptions};
 
 use crate::suites::crashes::{kill, publishing_here, start};
 use crate::{Cases, Context, Protection, Row, Suite, Verdict};
@@ -94,16 +96,16 @@ fn merge(work: Work, parent: &Path) -> ChildResult {
     let options = MergeOptions::default().max_table_entries(100);
     let go_on = &Monitor::default();
     match work {
-        Work::CompactAll => drop(compact(&mut publisher, 0, usize::MAX, &options, reader, go_on)?),
-        Work::CompactNewest => drop(compact(&mut publisher, 0, 3, &options, reader, go_on)?),
+        Work::CompactAll => drop(compact(&mut publisher, 0, usize::MAX, &options, &reader, go_on)?),
+        Work::CompactNewest => drop(compact(&mut publisher, 0, 3, &options, &reader, go_on)?),
         Work::MergeOther => {
-            let mut inputs = Inputs::new(reader);
+            let mut inputs = Inputs::new(&reader);
             inputs.add_directory(&directory, 0)?;
             inputs.add_directory(parent.join("other"), 0)?;
             let mut commit = publisher.begin();
             commit.replace_all();
             merge_into_commit(&inputs, &mut commit, &options, go_on)?;
-            commit.publish()?;
+            commit.publish(&Monitor::default())?;
         }
         Work::Auto => {
             let policy = MergePolicy::default().max_layers(AUTO_LAYERS);
@@ -165,7 +167,7 @@ fn publish(directory: &Path, commits: std::ops::Range<u64>) -> ChildResult {
     for number in commits {
         let mut commit = publisher.begin();
         write_commit(&mut commit, number)?;
-        commit.publish()?;
+        commit.publish(&Monitor::default())?;
     }
     Ok(())
 }

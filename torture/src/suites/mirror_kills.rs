@@ -77,7 +77,7 @@ fn publish(directory: &Path, random: &mut SplitMix) -> Result<(), Failure> {
     let value = random.word().to_be_bytes().repeat(100);
     let blob = commit.create_blob(&value)?;
     let mut keys: Vec<[u8; 4]> = (0..ENTRIES).map(u32::to_be_bytes).collect();
-    keys.sort_unstable_by_key(|key| sst_writer::hash_key(key));
+    keys.sort_unstable_by_key(|key| sst_writer::table::hash_key(key));
     for keys in keys.chunks(keys.len() / 2) {
         let mut table = commit.create_table(WriterOptions::default())?;
         for (i, key) in keys.iter().enumerate() {
@@ -93,7 +93,7 @@ fn publish(directory: &Path, random: &mut SplitMix) -> Result<(), Failure> {
     if below(random, 3) > 0 {
         commit.replace_all();
     }
-    commit.publish()?;
+    commit.publish(&Monitor::default())?;
     Ok(())
 }
 
@@ -101,11 +101,12 @@ fn publish(directory: &Path, random: &mut SplitMix) -> Result<(), Failure> {
 /// Returns the commit.
 fn mirror_all(parent: &Path) -> Result<u32, Failure> {
     let [origin, middle, copy] = DIRECTORIES.map(|name| parent.join(name));
-    block_on(push(&origin, &Place::Directory(middle.clone()), &options()))?;
+    let monitor = Monitor::default();
+    block_on(push(&origin, &Place::Directory(middle.clone()), &options(), &monitor))?;
     let middle = Store::from_directory(&middle)?;
-    block_on(pull(&middle, &copy, &options()))?;
+    block_on(pull(&middle, &copy, &options(), &monitor))?;
     let of_shard = options().shard(ShardNumber::new(1, 2));
-    let report = block_on(pull(&middle, parent.join(SHARD), &of_shard))?;
+    let report = block_on(pull(&middle, parent.join(SHARD), &of_shard, &monitor))?;
     Ok(report.commit.sequence().0)
 }
 

@@ -14,7 +14,7 @@ use sst_format::file_name::FileName;
 use sst_merge::{FragmentOverlap, Gatherer};
 use sst_reader::{ReaderOptions, SstSet};
 use sst_writer::publish::CommitRecord;
-use sst_writer::{EntryValue, Publisher, PublisherOptions, WriterOptions};
+use sst_writer::{EntryValue, Monitor, Publisher, PublisherOptions, WriterOptions};
 
 use super::crashes::publishing_here;
 use super::kill_cycle::KillCycle;
@@ -68,7 +68,10 @@ fn publish_forever(directory: &Path, seed: u64) -> Result<(), Box<dyn std::error
                     0 => continue,
                     count => {
                         publisher
-                            .rollback(Some(earlier[below(&mut random, count)].sequence))?
+                            .rollback(
+                                Some(earlier[below(&mut random, count)].sequence),
+                                &Monitor::default(),
+                            )?
                             .commit
                     }
                 }
@@ -91,7 +94,7 @@ fn publish(
     let mut commit = publisher.begin();
     let blob = commit.create_blob(number.to_be_bytes())?;
     let mut keys: Vec<[u8; 4]> = (0..ENTRIES).map(u32::to_be_bytes).collect();
-    keys.sort_unstable_by_key(|key| sst_writer::hash_key(key));
+    keys.sort_unstable_by_key(|key| sst_writer::table::hash_key(key));
     let parts = if replace { 2 } else { 1 };
     for keys in keys.chunks(keys.len().div_ceil(parts)) {
         let mut table = commit.create_table(WriterOptions::default())?;
@@ -108,7 +111,7 @@ fn publish(
     if replace {
         commit.replace_all();
     }
-    Ok(commit.publish()?.commit)
+    Ok(commit.publish(&Monitor::default())?.commit)
 }
 
 /// Publishes two such tables in a second directory, and gathers that directory.
@@ -119,9 +122,9 @@ fn gather(
     let path = publisher.directory().with_file_name("fragment");
     publish(&mut Publisher::open(&path, PublisherOptions::default())?, number, true)?;
     let mut commit = publisher.begin();
-    Gatherer::new(&mut commit, FragmentOverlap::Refuse).add(&path)?;
+    Gatherer::new(&mut commit, FragmentOverlap::Refuse).add(&path, &Monitor::default())?;
     commit.replace_all();
-    Ok(commit.publish()?.commit)
+    Ok(commit.publish(&Monitor::default())?.commit)
 }
 
 /// The value that all entries have; `None` if there is no commit. Fails if entries have different
@@ -168,7 +171,9 @@ fn check_next_writer(directory: &Path, seen: Option<u32>) -> Result<(), String> 
         if !generation.is_current {
             let options = options().keep_obsolete_files(true);
             let mut publisher = Publisher::open(copy.path(), options).map_err(|e| e.to_string())?;
-            publisher.rollback(Some(generation.sequence)).map_err(|e| e.to_string())?;
+            publisher
+                .rollback(Some(generation.sequence), &Monitor::default())
+                .map_err(|e| e.to_string())?;
         }
         generation_seen(copy.path()).map_err(|e| format!("{}: {e}", generation.sequence))?;
     }

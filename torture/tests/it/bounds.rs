@@ -12,7 +12,9 @@ use sst_torture::allocations::{peak_of, read_limit};
 use sst_torture::collisions::colliding_key;
 use sst_torture::model::repeating_table::{BLOCK_LEN, ENTRIES, RepeatingTable, blob, without_room};
 use sst_torture::model::{files, scratch};
-use sst_writer::{BulkError, BulkLoader, BulkOptions, Publisher, PublisherOptions, WriteError};
+use sst_writer::{
+    BulkError, BulkLoader, BulkOptions, Monitor, Publisher, PublisherOptions, WriteError,
+};
 
 fn blocks_loaded(cache: &BlockCache) -> u64 {
     cache.statistics().blocks_loaded
@@ -160,7 +162,7 @@ fn load_a_long_run(memory: usize, threads: usize, skip: bool) -> Result<Loaded, 
     let mut publisher =
         Publisher::open(dir.path().join("db"), PublisherOptions::default()).unwrap();
     let options = BulkOptions::default().memory_budget(memory).threads(threads).skip_refused(skip);
-    let loader = BulkLoader::new(&mut publisher, options)?;
+    let loader = BulkLoader::new(&mut publisher, options, &Monitor::default())?;
     let mut handle = loader.handle(0);
     for n in 0..RUN {
         // The order is not that of the keys. Values of several lengths make a block whose positions

@@ -10,7 +10,8 @@ use sst_torture::faults::{Fault, Injector, Load, Operation, Order, Seen, Step, T
 use sst_writer::blob::write_blob_file_in;
 use sst_writer::bulk::BulkMode;
 use sst_writer::publish::CommitRecord;
-use sst_writer::{Compression, PublishError, Publisher, PublisherOptions};
+use sst_writer::table::Compression;
+use sst_writer::{Monitor, PublishError, Publisher, PublisherOptions};
 
 /// Fails every operation that the function selects.
 struct FailWhere(fn(&Operation<'_>) -> bool);
@@ -32,7 +33,9 @@ impl Tap for FailWhere {
 }
 
 fn failing(picked: fn(&Operation<'_>) -> bool) -> PublisherOptions {
-    PublisherOptions::default().keep_generations(9).file_system(Tapped::new(FailWhere(picked)))
+    PublisherOptions::default()
+        .keep_generations(9)
+        .file_system(Arc::new(Tapped::new(FailWhere(picked))))
 }
 
 /// A directory with three commits, all kept. Their meta files have the numbers 2, 4 and 6.
@@ -80,7 +83,7 @@ fn a_rollback_passes_no_commit_over_that_cannot_be_read_for_now() {
     let before = Seen::of(&directory).unwrap();
     let mut publisher = Publisher::open(&directory, failing(is_read_of_4)).unwrap();
     for to in [None, Some(sst_format::SequenceNumber(4))] {
-        let error = publisher.rollback(to).unwrap_err();
+        let error = publisher.rollback(to, &Monitor::default()).unwrap_err();
         assert!(matches!(error, PublishError::File(_)), "{error}");
     }
     assert_eq!(Seen::of(&directory).unwrap(), before);
@@ -107,7 +110,7 @@ fn a_commit_leaves_nothing_if_current_cannot_be_synced() {
     }
     let options = PublisherOptions::default()
         .keep_generations(9)
-        .file_system(Tapped::new(ThirdSync::default()));
+        .file_system(Arc::new(Tapped::new(ThirdSync::default())));
     let mut publisher = Publisher::open(&directory, options).unwrap();
     assert!(Step::ReplaceAll.apply(&mut publisher, 4).is_err());
     assert_eq!(names(&directory), before);
@@ -183,7 +186,7 @@ fn lies(step: Step, digest: bool) -> Vec<Lied> {
         let (before, seen) = (names(&directory), Seen::of(&directory).unwrap());
         let lie = outcomes.len() as u64;
         let disk = Tapped::new(LyingDisk { lie, writes: 0.into() });
-        let options = options().file_system(disk.clone());
+        let options = options().file_system(Arc::new(disk.clone()));
         let mut publisher = Publisher::open(&directory, options).unwrap();
         let result = step.apply(&mut publisher, 2);
         if disk.tap().writes.load(std::sync::atomic::Ordering::SeqCst) <= lie {
@@ -226,9 +229,9 @@ fn a_device_that_changes_the_del_file_of_a_rollback_is_found() {
     let seen = Seen::of(&directory).unwrap();
     for (lie, is_readable) in [(0, true), (1, true), (2, false)] {
         let disk = Tapped::new(LyingDisk { lie, writes: 0.into() });
-        let options = PublisherOptions::default().keep_generations(9).file_system(disk);
+        let options = PublisherOptions::default().keep_generations(9).file_system(Arc::new(disk));
         let mut publisher = Publisher::open(&directory, options).unwrap();
-        let refused = publisher.rollback(None).unwrap_err();
+        let refused = publisher.rollback(None, &Monitor::default()).unwrap_err();
         assert!(matches!(refused, PublishError::NotAsWritten { .. }), "{refused}");
         assert_eq!(Seen::of(&directory).is_ok_and(|now| now == seen), is_readable, "write {lie}");
     }
@@ -288,7 +291,7 @@ fn a_failed_sync_poisons_the_publisher() {
     let mut poisoned = 0;
     for_every_failure(|disk| {
         let directory = tempfile::tempdir().unwrap();
-        let options = PublisherOptions::default().file_system(disk.clone());
+        let options = PublisherOptions::default().file_system(Arc::new(disk.clone()));
         let Ok(mut publisher) = Publisher::open(directory.path(), options) else { return };
         if Step::ReplaceAll.apply(&mut publisher, 1).is_ok() {
             return;

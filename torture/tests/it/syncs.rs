@@ -1,11 +1,12 @@
 //! What a commit waits for: each file is synced once, and the directory once before `CURRENT` is
 //! replaced and once after, however many files the commit has.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sst_torture::faults::{Operation, Order, Tap, Tapped};
 use sst_writer::publish::MetaLimits;
-use sst_writer::{EntryValue, Publisher, PublisherOptions, WriterOptions};
+use sst_writer::{EntryValue, Monitor, Publisher, PublisherOptions, WriterOptions};
 
 /// Counts syncs, and lets everything through.
 #[derive(Debug, Default)]
@@ -44,7 +45,7 @@ fn commit(publisher: &mut Publisher, tables: usize) {
         let table = table.finish().unwrap();
         commit.add_table(table).unwrap();
     }
-    commit.publish().unwrap();
+    commit.publish(&Monitor::default()).unwrap();
 }
 
 #[test]
@@ -52,7 +53,7 @@ fn a_commit_syncs_each_file_once_and_the_directory_twice() {
     let directory = tempfile::tempdir().unwrap();
     let file_system = Tapped::new(Syncs::default());
     let open = |limits| {
-        let options = PublisherOptions::default().file_system(file_system.clone());
+        let options = PublisherOptions::default().file_system(Arc::new(file_system.clone()));
         Publisher::open(directory.path(), options.meta_limits(limits)).unwrap()
     };
     let mut publisher = open(MetaLimits::default());

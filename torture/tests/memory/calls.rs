@@ -55,7 +55,7 @@ where
 
 /// The inputs of a merge.
 fn inputs(dir: &Path) -> Result<Inputs, MergeError> {
-    let mut inputs = Inputs::new(without_room());
+    let mut inputs = Inputs::new(&without_room());
     inputs.add_directory(dir, 0)?;
     Ok(inputs)
 }

@@ -122,7 +122,6 @@ pub(crate) fn run(args: &GatherArgs, context: Context) -> Result<Exit, CliError>
         check_fragment(path)?;
     }
     let options = args.retention.options().digest(args.certify.certify);
-    let options = options.monitor(interrupt::monitor());
     let mut target = Target::open(&args.output, options)?;
     let before = target.publisher().current();
     let (fragments, info) = match gather(target.publisher(), args, context) {
@@ -155,6 +154,7 @@ fn gather(
     args: &GatherArgs,
     context: Context,
 ) -> Result<(Vec<GatheredFragment>, CommitInfo), CliError> {
+    let monitor = interrupt::monitor();
     let mut commit = publisher.begin_family(args.family);
     let bar = context.progress.entries(args.fragments.len() as u64, "gather");
     let mut fragments = Vec::new();
@@ -163,14 +163,14 @@ fn gather(
         gatherer = gatherer.filter(QuotientFilter::default());
     }
     for path in &args.fragments {
-        let info = gatherer.add(path)?;
+        let info = gatherer.add(path, &monitor)?;
         fragments.push(GatheredFragment::new(path.display().to_string(), &info));
         bar.advance(1);
     }
     if args.mode == Mode::Replace {
         commit.replace_all();
     }
-    let info = sst_merge::publish(commit)?;
+    let info = sst_merge::publish(commit, &monitor)?;
     Ok((fragments, info))
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
-use sst_object_store::{GcOptions, Monitor, Place, block_on, collect_garbage};
+use sst_object_store::{GcOptions, Place, block_on, collect_garbage};
 
 use super::mirror_args::place;
 use super::{Context, interrupt};
@@ -59,9 +59,8 @@ pub(crate) fn run(args: &GcArgs, context: Context) -> Result<Exit, CliError> {
     let options = GcOptions::default()
         .keep_generations(args.keep_generations)
         .grace(args.grace)
-        .dry_run(args.dry_run)
-        .monitor(Monitor::default().cancel(interrupt::token()));
-    let report = block_on(collect_garbage(&store, &options))?;
+        .dry_run(args.dry_run);
+    let report = block_on(collect_garbage(&store, &options, &interrupt::monitor()))?;
     let collected = Collected {
         url: &args.url,
         dry_run: args.dry_run,

@@ -50,7 +50,7 @@ pub(crate) fn open_inputs(
     family: Option<u32>,
     context: Context,
 ) -> Result<OpenInputs, CliError> {
-    let mut inputs = Inputs::new(reader_options());
+    let mut inputs = Inputs::new(&reader_options());
     let mut chosen = family;
     for path in paths {
         if !is_directory(path)? {

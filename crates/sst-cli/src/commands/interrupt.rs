@@ -2,7 +2,8 @@
 
 use std::sync::OnceLock;
 
-use sst_writer::{CancelToken, Monitor};
+use sst_writer::Monitor;
+use sst_writer::monitor::CancelToken;
 
 use crate::progress::ProgressLine;
 

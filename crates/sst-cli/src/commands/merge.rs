@@ -22,7 +22,7 @@ use super::interrupt::{self, entries_monitor};
 use super::mode_arg::Mode;
 use super::retention_args::RetentionArgs;
 use super::table_args::TableArgs;
-use super::target::{Target, check_directory, error_after};
+use super::target::{Target, check_directory, error_after, exists};
 use crate::error::{CliError, with_causes};
 use crate::exit::Exit;
 use crate::output::{Output, counted, entries};
@@ -146,7 +146,7 @@ fn merge_to_directory(args: &MergeArgs, path: &Path, context: Context) -> Result
     let open_target = || Target::open(path, publisher_options(args));
     // Lock an existing output before reading the inputs, since the output may be one of them. A new
     // directory is created only after the inputs were found.
-    let early = if path.is_dir() { Some(open_target()?) } else { None };
+    let early = if exists(path)? { Some(open_target()?) } else { None };
     let OpenInputs { inputs, family } = open_inputs(&args.inputs, args.family, context)?;
     let target = early.map_or_else(open_target, Ok)?;
     let merged = target.write(|publisher| merge_into(publisher, inputs, family, args, context));
@@ -185,11 +185,11 @@ fn merge_into(
     };
     // Close the input tables. They may be among the files that the commit makes obsolete.
     drop(inputs);
-    Ok((report, sst_merge::publish(commit)?))
+    Ok((report, sst_merge::publish(commit, &interrupt::monitor())?))
 }
 
 fn publisher_options(args: &MergeArgs) -> PublisherOptions {
-    args.retention.options().digest(args.certify.certify).monitor(interrupt::monitor())
+    args.retention.options().digest(args.certify.certify)
 }
 
 fn merge_to_file(args: &MergeArgs, path: &Path, context: Context) -> Result<Exit, CliError> {
@@ -236,7 +236,7 @@ fn compact_directory(args: &MergeArgs, context: Context) -> Result<Exit, CliErro
         let before = publisher.current();
         let monitor = entries_monitor(&bar);
         let compacted =
-            compact(&mut publisher, family, newest, &options, reader_options(), &monitor);
+            compact(&mut publisher, family, newest, &options, &reader_options(), &monitor);
         let compaction = compacted.map_err(|error| {
             let error = CliError::from(error).into_interrupted_at(directory, done, count);
             error_after(&publisher, before, error)
@@ -303,7 +303,7 @@ fn compact_by_policy(args: &MergeArgs, context: Context) -> Result<Exit, CliErro
             },
         );
         drop(bar);
-        // Merges before an error are done, and said.
+        // Print the merges that were published before the error.
         for (commit, merge) in merges {
             merge.print(context).map_err(|error| error.after_commit(directory, commit))?;
         }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use serde::Serialize;
-use sst_object_store::{MirrorOptions, MirrorReport, Monitor, Place, StoreError};
+use sst_object_store::{MirrorOptions, MirrorReport, Place, StoreError};
 
 use super::Context;
 use super::merge::note_not_removed;
@@ -27,12 +27,11 @@ pub(crate) struct MirrorArgs {
 }
 
 impl MirrorArgs {
-    pub(crate) fn options(&self, monitor: Monitor) -> MirrorOptions {
+    pub(crate) fn options(&self) -> MirrorOptions {
         MirrorOptions::default()
             .replace(self.replace)
             .parallel(self.parallel)
             .bytes_per_second(self.rate)
-            .monitor(monitor)
     }
 }
 

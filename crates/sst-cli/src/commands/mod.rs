@@ -74,7 +74,7 @@ struct Failure<'a> {
 
 #[derive(Serialize)]
 struct FailureFields<'a> {
-    /// What kind of error it is: see [`CliError::kind`].
+    /// The kind of the error: see [`CliError::kind`].
     kind: &'a str,
     message: &'a str,
     exit_code: u8,

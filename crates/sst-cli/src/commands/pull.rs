@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use sst_object_store::{
-    MirrorOptions, MirrorReport, Place, ShardNumber, Store, StoreError, block_on, follow, pull,
+    MirrorOptions, MirrorReport, Monitor, Place, ShardNumber, Store, StoreError, block_on, follow, pull,
 };
 
 use super::mirror_args::{Copied, MirrorArgs, note_untidied, place};
@@ -61,11 +61,11 @@ pub(crate) fn run(args: &PullArgs, context: Context) -> Result<Exit, CliError> {
     let source = place(&args.source)?.store()?;
     let bar = context.progress.bytes(None, "pull");
     let monitor = bar.bytes_monitor().cancel(interrupt::token());
-    let options = args.mirror.options(monitor).keep_generations(args.keep).shard(args.shard);
+    let options = args.mirror.options().keep_generations(args.keep).shard(args.shard);
     if args.follow {
-        return follow_until_interrupted(args, &source, &options, context);
+        return follow_until_interrupted(args, &source, &options, &monitor, context);
     }
-    let pulled = block_on(pull(&source, &args.dir, &options));
+    let pulled = block_on(pull(&source, &args.dir, &options, &monitor));
     drop(bar);
     let report = pulled.map_err(|error| CliError::from(error).into_interrupted(&args.dir))?;
     let commit = report.commit.sequence().0;
@@ -84,6 +84,7 @@ fn follow_until_interrupted(
     args: &PullArgs,
     source: &Store,
     options: &MirrorOptions,
+    monitor: &Monitor,
     context: Context,
 ) -> Result<Exit, CliError> {
     let target = args.dir.display().to_string();
@@ -101,8 +102,9 @@ fn follow_until_interrupted(
         }
         Err(error) => context.note(with_causes(error)),
     };
-    let end =
-        block_on(async { Ok(follow(source, &place, options, args.interval, observe).await) })?;
+    let end = block_on(async {
+        Ok(follow(source, &place, options, args.interval, monitor, observe).await)
+    })?;
     match end {
         StoreError::Cancelled => {
             printed?;

@@ -36,8 +36,8 @@ pub(crate) struct PushArgs {
 pub(crate) fn run(args: &PushArgs, context: Context) -> Result<Exit, CliError> {
     let target = place(&args.target)?;
     let bar = context.progress.bytes(None, "push");
-    let options = args.mirror.options(bar.bytes_monitor().cancel(interrupt::token()));
-    let pushed = block_on(push(&args.dir, &target, &options));
+    let monitor = bar.bytes_monitor().cancel(interrupt::token());
+    let pushed = block_on(push(&args.dir, &target, &args.mirror.options(), &monitor));
     drop(bar);
     let report =
         pushed.map_err(|error| CliError::from(error).into_interrupted(args.target.as_ref()))?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 use sst_format::SequenceNumber;
-use sst_writer::Publisher;
+use sst_writer::{Monitor, Publisher};
 
 use super::Context;
 use super::merge::note_not_removed;
@@ -57,7 +57,8 @@ pub(crate) fn run(args: &RollbackArgs, context: Context) -> Result<Exit, CliErro
     let everything = args.retention.options().keep_obsolete_files(true);
     let mut publisher = Publisher::open(&args.dir, everything)?;
     let before = publisher.current();
-    let commit = match publisher.rollback(args.generation.map(SequenceNumber)) {
+    let commit = match publisher.rollback(args.generation.map(SequenceNumber), &Monitor::default())
+    {
         Ok(commit) => commit.commit.0,
         Err(error) => return Err(error_after(&publisher, before, error.into())),
     };

@@ -12,7 +12,7 @@ use sst_writer::PublisherOptions;
 
 use super::Context;
 use super::inputs::{DuplicatesArg, OpenInputs, open_inputs};
-use super::interrupt::entries_monitor;
+use super::interrupt::{self, entries_monitor};
 use super::merge::note_not_removed;
 use super::table_args::TableArgs;
 use super::target::Target;
@@ -118,7 +118,7 @@ fn to_directory(
         let report =
             sample_into_commit(inputs, sample, &mut commit, options, &entries_monitor(&bar))?;
         drop(bar);
-        note_not_removed(&commit.publish()?.not_removed, context);
+        note_not_removed(&commit.publish(&interrupt::monitor())?.not_removed, context);
         Ok(report)
     })
 }

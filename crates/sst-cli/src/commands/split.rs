@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use indicatif::HumanBytes;
 use serde::{Deserialize, Serialize};
 use sst_merge::{MergeError, Shard, ShardMap, split};
+use sst_writer::PublisherOptions;
 use sst_writer::file::AtomicFile;
 
 use super::Context;
@@ -13,6 +14,7 @@ use super::inputs::{DuplicatesArg, OpenInputs, open_inputs};
 use super::interrupt::entries_monitor;
 use super::merge::note_not_removed;
 use super::table_args::TableArgs;
+use super::target::exists;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::notation::Bytes;
@@ -98,7 +100,7 @@ fn split_into(
     context: Context,
 ) -> Result<Exit, CliError> {
     let map_path = out.join(MAP_FILE_NAME);
-    if map_path.exists() {
+    if exists(&map_path)? {
         let out = out.display();
         return Err(CliError::Usage(format!("{out} holds the shards of an earlier split")));
     }
@@ -112,10 +114,11 @@ fn split_into(
         }
     };
     let options = args.tables.merge_options().duplicates(args.duplicates.into());
+    let publisher = PublisherOptions::default();
     let shards = {
         let bar = bar("split");
         let directory = |shard: usize| out.join(shard_name(shard));
-        split(&inputs, &map, family, &options, directory, &entries_monitor(&bar))?
+        split(&inputs, &map, family, &options, &publisher, directory, &entries_monitor(&bar))?
     };
     shards.iter().for_each(|shard| note_not_removed(&shard.not_removed, context));
     let manifest = Manifest::new(family, args.by, &map, &shards);

@@ -76,7 +76,7 @@ impl Target {
 }
 
 /// Whether there is a file or directory at `path`.
-fn exists(path: &Path) -> Result<bool, CliError> {
+pub(crate) fn exists(path: &Path) -> Result<bool, CliError> {
     path.try_exists().map_err(|error| CliError::io("look for", path, error))
 }
 

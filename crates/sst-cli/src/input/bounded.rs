@@ -38,13 +38,7 @@ impl Bounded {
     /// Appends bytes if the buffer then has at most `max` bytes.
     #[inline]
     pub(crate) fn append(&mut self, bytes: &[u8], max: usize) -> Result<(), AppendError> {
-        // The buffer may already be longer than `max`, if an earlier call had a higher limit.
-        if bytes.len() > max.saturating_sub(self.0.len()) {
-            return Err(AppendError::TooLong);
-        }
-        if bytes.len() > self.0.capacity() - self.0.len() {
-            self.grow(bytes.len(), max)?;
-        }
+        self.reserve(bytes.len(), max)?;
         self.0.extend_from_slice(bytes);
         Ok(())
     }
@@ -60,14 +54,22 @@ impl Bounded {
         max: usize,
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
     ) -> Result<(), E> {
+        self.reserve(len, max)?;
+        write(&mut self.0)?;
+        if self.0.len() > max { Err(AppendError::TooLong.into()) } else { Ok(()) }
+    }
+
+    /// Reserves memory for `len` more bytes, if the buffer then has at most `max` bytes.
+    #[inline]
+    fn reserve(&mut self, len: usize, max: usize) -> Result<(), AppendError> {
+        // The buffer may already be longer than `max`, if an earlier call had a higher limit.
         if len > max.saturating_sub(self.0.len()) {
-            return Err(AppendError::TooLong.into());
+            return Err(AppendError::TooLong);
         }
         if len > self.0.capacity() - self.0.len() {
             self.grow(len, max)?;
         }
-        write(&mut self.0)?;
-        if self.0.len() > max { Err(AppendError::TooLong.into()) } else { Ok(()) }
+        Ok(())
     }
 
     /// Reserves memory for `needed` more bytes: doubles the capacity, up to the limit.

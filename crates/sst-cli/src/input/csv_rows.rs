@@ -101,7 +101,10 @@ impl<R: BufRead> CsvRows<R> {
                         return Err(InputError::UnclosedQuote { line: at.row.line });
                     }
                     ParserState::Skip => {}
-                    _ => at.end_cell(sink),
+                    ParserState::CellStart
+                    | ParserState::Plain
+                    | ParserState::QuoteInQuoted
+                    | ParserState::RowEnd => at.end_cell(sink),
                 }
                 break;
             }

@@ -193,7 +193,21 @@ impl InputError {
             Self::Line { .. } => true,
             #[cfg(feature = "parquet")]
             Self::Row { .. } => true,
-            _ => false,
+            #[cfg(feature = "parquet")]
+            Self::Parquet(_) => false,
+            Self::Io(_)
+            | Self::Compression(_)
+            | Self::NotText(_)
+            | Self::Column(_)
+            | Self::NoHeader(_)
+            | Self::Header { .. }
+            | Self::UnclosedQuote { .. }
+            | Self::JsonEnd { .. }
+            | Self::JsonPlace { .. }
+            | Self::NeedsFile
+            | Self::NoEndMark { .. }
+            | Self::WrongEndMark { .. }
+            | Self::Blob(_) => false,
         }
     }
 }

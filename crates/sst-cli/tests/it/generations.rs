@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use sst_writer::{Publisher, PublisherOptions, WriterOptions};
+use sst_writer::{Monitor, Publisher, PublisherOptions, WriterOptions};
 
 use crate::harness::{Scratch, join, names, scan, sst, sst_with_input};
 
@@ -16,7 +16,7 @@ fn load(dir: &Path, key: &str, value: &str) {
     table.add((key, value)).unwrap();
     commit.add_table(table.finish().unwrap()).unwrap();
     commit.replace_all();
-    commit.publish().unwrap();
+    commit.publish(&Monitor::default()).unwrap();
 }
 
 fn generations(dir: &Path) -> Vec<u64> {

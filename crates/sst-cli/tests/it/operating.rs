@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use sst_writer::{Publisher, PublisherOptions, WriterOptions};
+use sst_writer::{Monitor, Publisher, PublisherOptions, WriterOptions};
 
 use crate::harness::{Arg, Scratch, scan, sst, sst_with_input, tables};
 
@@ -52,11 +52,11 @@ fn overlapping(scratch: &Scratch, name: &str) -> std::path::PathBuf {
     for i in 0..100u8 {
         let mut table = commit.create_table(WriterOptions::default()).unwrap();
         let mut keys = [[i], [200]];
-        keys.sort_by_key(|key| sst_writer::hash_key(key));
+        keys.sort_by_key(|key| sst_writer::table::hash_key(key));
         keys.iter().for_each(|key| table.add((key, "value")).unwrap());
         commit.add_table(table.finish().unwrap()).unwrap();
     }
-    commit.publish().unwrap();
+    commit.publish(&Monitor::default()).unwrap();
     db
 }
 

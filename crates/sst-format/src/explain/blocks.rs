@@ -8,12 +8,10 @@ use super::ValueSlice;
 use super::dump::{Dump, Stop, count};
 use crate::block::{BLOCK_HEADER_LEN, BlockHeader};
 use crate::current::Current;
+use crate::index_block::ENTRY_LEN as INDEX_ENTRY_LEN;
 use crate::index_block::{INDEX_BLOCK_KIND, IndexBlock};
 use crate::offset_table::OFFSET_LEN;
 use crate::{FormatError, Structure};
-
-/// Length of an entry of an index block, in bytes. The first key block has a shorter one.
-const INDEX_ENTRY_LEN: usize = 10;
 
 /// A block or a blob file: header, then the payload as stored.
 pub(super) fn block(dump: &mut Dump<'_, '_>, title: &str) -> Result<(), Stop> {

@@ -5,12 +5,10 @@ use core::ops::Range;
 
 use super::dump::{Dump, Stop, Text, count};
 use crate::bytes::{split_u8_u24, u32_at};
+use crate::key_block::variable::POSITION_LEN;
 use crate::key_block::{Hashes, KeyBlock, KeyBlockKind, check_empty_entries};
 use crate::value_ref::{EntryType, ValueRef};
 use crate::{FormatError, Structure};
-
-/// Length of one word of a position table, in bytes.
-const POSITION_LEN: usize = 4;
 
 pub(super) fn key_block(dump: &mut Dump<'_, '_>) -> Result<(), Stop> {
     let structure = Structure::KeyBlock;

@@ -11,13 +11,11 @@ use crate::content_digest::CONTENT_DIGEST_LEN;
 use crate::file_name::{FileKind, FileName};
 use crate::meta_file::{META_MAGIC, MetaFile};
 use crate::meta_head::{PROTECTION_VERSION_HEADED, headers_len};
+use crate::meta_start::TABLE_LEN;
 use crate::protection::{PROTECTION_MAGIC, PROTECTION_VERSION, PROTECTION_VERSION_CERTIFIED};
 use crate::{FormatError, SequenceNumber, Structure, TableFlags};
 
 mod headed;
-
-/// Length of the description of one table, in bytes.
-const TABLE_LEN: usize = 38;
 
 /// The fields of a described table that later parts of the dump need.
 struct Table {

@@ -23,7 +23,7 @@ use crate::{FormatError, Structure};
 pub(super) const HEADER_LEN: usize = 4;
 
 /// Length of one word of the position table, in bytes.
-pub(super) const POSITION_LEN: usize = 4;
+pub(crate) const POSITION_LEN: usize = 4;
 
 /// Appends the header of a variable-size key block.
 pub(super) fn encode_header(hashes: Hashes, entry_count: u32, out: &mut Vec<u8>) {

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::headers_len;
-use crate::block::BlockHeader;
+use crate::block::{BLOCK_HEADER_LEN, BlockHeader};
 use crate::meta_start::TableRecord;
 use crate::{Crc32, FormatError, SequenceNumber, SstMeta, Structure};
 
@@ -20,7 +20,7 @@ impl BlockHeaders<'_> {
     /// Their length in bytes.
     const fn len(&self) -> u64 {
         match self {
-            Self::Parsed(headers) => headers.len() as u64 * 8,
+            Self::Parsed(headers) => headers.len() as u64 * BLOCK_HEADER_LEN as u64,
             Self::Stored(bytes) => bytes.len() as u64,
         }
     }

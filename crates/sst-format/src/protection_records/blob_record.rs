@@ -7,7 +7,7 @@ use crate::bytes::{field, u32_in, u64_in};
 use crate::{BlobNumber, FormatError, Structure};
 
 /// Length of its record in bytes.
-pub(crate) const BLOB_LEN: usize = 4 + 8 + BLOCK_HEADER_LEN;
+pub const BLOB_LEN: usize = 4 + 8 + BLOCK_HEADER_LEN;
 
 /// A blob file to which tables of a commit refer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

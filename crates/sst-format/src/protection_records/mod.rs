@@ -11,7 +11,7 @@ pub use blob_record::BlobRecord;
 pub use live_meta::LiveMeta;
 pub use trailer::{CHECKSUM_FROM_END, TRAILER_LEN, Trailer};
 
-pub(crate) use blob_record::BLOB_LEN;
+pub use blob_record::BLOB_LEN;
 pub(crate) use certificates::{CERTIFICATE_LEN, encode_certificates, validate_families};
 pub(crate) use live_meta::LIVE_META_LEN;
 pub(crate) use trailer::encode_trailer;

@@ -50,7 +50,6 @@ pub fn auto_compact(
             return Err(MergeError::internal("a plan names tables of its family"));
         }
         let options = options.clone().cuts(plan.cuts.clone());
-        let reader = reader.clone();
         let merged =
             compact_tables(publisher, &catalog, family, &merged, &options, reader, monitor)?;
         limit = limit

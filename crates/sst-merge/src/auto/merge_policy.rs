@@ -61,7 +61,8 @@ pub struct MergePolicy {
     pub max_bytes: u64,
 }
 
-/// Increments are taken to be at least this long, in bytes: tiny ones cost what their files cost.
+/// Lowest size of an increment in the calculation, in bytes: below it the cost of a file itself is
+/// higher than that of its bytes.
 const MIN_INCREMENT: u64 = 64 << 10;
 
 impl Default for MergePolicy {
@@ -164,7 +165,7 @@ impl MergePolicy {
     fn choose_ranges(&self, tables: &[TableSize], cuts: &[u64], limit: u64) -> Option<MergePlan> {
         if let Some(oldest) = tables.iter().position(|table| is_across(table, cuts)) {
             let cut = MergePlan::new(tables, (oldest..tables.len()).collect(), cuts.to_vec());
-            // What is too long to be cut is merged by layers.
+            // A range that is too long to be cut is merged by layers.
             let fits = cut.bytes <= limit;
             return if fits { Some(cut) } else { self.choose_layers(tables, cuts, limit) };
         }

@@ -3,18 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use sha2::{Digest, Sha256};
-use sst_format::content_digest::{ContentDigest, ValueDigest};
+use sst_format::content_digest::{ContentDigest, Ordinals, ValueDigest};
 use sst_format::file_name::{FileKind, FileName};
 use sst_format::monitor::{Meter, Monitor, Phase, Progress};
 use sst_format::{BlobNumber, SequenceNumber};
 use sst_reader::{
     Access, BlockCache, Catalog, CatalogTable, ReadValue, ReaderOptions, SstSet, StaticSortedFile,
+    sha256,
 };
-use sst_writer::publish::PreparedCommit;
-use sst_writer::{Commit, PublishError};
+use sst_writer::PublishError;
+use sst_writer::publish::{Commit, PreparedCommit};
 
-use super::ordinals::Ordinals;
 use crate::{MergeError, OlderTables};
 
 /// Room for blocks, in bytes. Walks do not use the cache, only the opening of a table does.
@@ -24,28 +23,17 @@ const CACHE_CAPACITY: u64 = 1 << 20;
 pub(crate) trait Unpublished {
     /// See [`Commit::drop_cache`].
     fn drop_cache(&self, file: FileName) -> Result<(), PublishError>;
-
-    /// See [`Commit::monitor`].
-    fn monitor(&self) -> &Monitor;
 }
 
 impl Unpublished for Commit<'_> {
     fn drop_cache(&self, file: FileName) -> Result<(), PublishError> {
         Commit::drop_cache(self, file)
     }
-
-    fn monitor(&self) -> &Monitor {
-        Commit::monitor(self)
-    }
 }
 
 impl Unpublished for PreparedCommit<'_> {
     fn drop_cache(&self, file: FileName) -> Result<(), PublishError> {
         PreparedCommit::drop_cache(self, file)
-    }
-
-    fn monitor(&self) -> &Monitor {
-        PreparedCommit::monitor(self)
     }
 }
 
@@ -54,6 +42,7 @@ pub(crate) struct ReadBack<'c> {
     catalog: Catalog,
     family: u32,
     commit: &'c dyn Unpublished,
+    monitor: &'c Monitor,
     /// Whether files are read from the device rather than from the system's cache.
     drops_cache: bool,
     options: ReaderOptions,
@@ -88,19 +77,29 @@ pub(crate) struct TableContent {
 }
 
 impl<'c> ReadBack<'c> {
-    pub(crate) fn new(catalog: Catalog, family: u32, commit: &'c dyn Unpublished) -> Self {
+    pub(crate) fn new(
+        catalog: Catalog,
+        family: u32,
+        commit: &'c dyn Unpublished,
+        monitor: &'c Monitor,
+    ) -> Self {
         let cache = BlockCache::new(CACHE_CAPACITY);
         // Mapped pages would not be dropped from the cache, and a device that fails would end the
         // process.
         let options = ReaderOptions::default().access(Access::Read).cache(cache);
         let (walked, blobs) = (Walked::default(), BTreeMap::new());
-        Self { catalog, family, commit, drops_cache: true, options, walked, blobs }
+        Self { catalog, family, commit, monitor, drops_cache: true, options, walked, blobs }
     }
 
     /// Reads tables whose bytes may come from the system's cache: those of another directory than
     /// the commit, and those that readers use.
-    pub(crate) fn cached(catalog: Catalog, family: u32, commit: &'c dyn Unpublished) -> Self {
-        Self { drops_cache: false, ..Self::new(catalog, family, commit) }
+    pub(crate) fn cached(
+        catalog: Catalog,
+        family: u32,
+        commit: &'c dyn Unpublished,
+        monitor: &'c Monitor,
+    ) -> Self {
+        Self { drops_cache: false, ..Self::new(catalog, family, commit, monitor) }
     }
 
     /// The digest of a blob, if it was read.
@@ -150,11 +149,10 @@ impl<'c> ReadBack<'c> {
 
     /// Opens a table and verifies every byte of it.
     fn verified(&self, table: &CatalogTable) -> Result<StaticSortedFile, MergeError> {
-        let monitor = self.commit.monitor();
-        monitor.check()?;
+        self.monitor.check()?;
         self.drop_cache(table.sequence, FileKind::Sst)?;
         let file = self.catalog.open_table(table, &self.options)?;
-        match file.verify(monitor)?.damage.into_iter().next() {
+        match file.verify(self.monitor)?.damage.into_iter().next() {
             Some(damage) => Err(damage.into()),
             None => Ok(file),
         }
@@ -175,7 +173,7 @@ impl<'c> ReadBack<'c> {
             self.walked.entries += 1;
             meter.at(self.walked.entries, self.walked.bytes)?;
             let key = entry.key;
-            let ordinal = ordinals.next(key)?;
+            let ordinal = ordinal(&mut ordinals, key)?;
             let value = match entry.into_value()? {
                 ReadValue::Deleted => {
                     all.add_tombstone(key, sha256);
@@ -228,7 +226,8 @@ impl<'c> ReadBack<'c> {
                 ReadValue::Blob(number) => self.read_blob(*number)?,
             };
             self.walked.bytes += entry.key.len() as u64 + value.len;
-            newest.add_value(&entry.key, ordinals.next(&entry.key)?, &value, sha256);
+            let ordinal = ordinal(&mut ordinals, &entry.key)?;
+            newest.add_value(&entry.key, ordinal, &value, sha256);
         }
         Ok(newest)
     }
@@ -238,7 +237,7 @@ impl<'c> ReadBack<'c> {
         if let Some(digest) = self.blob(number) {
             return Ok(digest);
         }
-        self.commit.monitor().check()?;
+        self.monitor.check()?;
         self.drop_cache(SequenceNumber(number.0), FileKind::Blob)?;
         let value = self.catalog.read_blob(number, Access::Read)?;
         let digest = ValueDigest::of(&value, sha256);
@@ -257,7 +256,7 @@ impl<'c> ReadBack<'c> {
     fn meter(&self) -> Meter {
         let progress = Progress::new(Phase::Certify);
         let Walked { entries, bytes } = self.walked;
-        Meter::new(self.commit.monitor(), progress.entries(entries).bytes(bytes))
+        Meter::new(self.monitor, progress.entries(entries).bytes(bytes))
     }
 }
 
@@ -282,9 +281,6 @@ fn overlapping(tables: &[CatalogTable]) -> BTreeSet<usize> {
     overlapping
 }
 
-/// SHA-256 of the concatenation of some pieces.
-fn sha256(pieces: &[&[u8]]) -> [u8; 32] {
-    let mut hasher = Sha256::new();
-    pieces.iter().for_each(|piece| hasher.update(piece));
-    hasher.finalize().into()
+fn ordinal(ordinals: &mut Ordinals, key: &[u8]) -> Result<u32, MergeError> {
+    ordinals.next(key).ok_or_else(|| MergeError::internal("a key has fewer than 2^32 entries"))
 }

@@ -21,7 +21,7 @@ use crate::{Duplicates, MergeError};
 /// use sst_merge::{Duplicates, Inputs};
 /// use sst_reader::ReaderOptions;
 ///
-/// let mut inputs = Inputs::new(ReaderOptions::default());
+/// let mut inputs = Inputs::new(&ReaderOptions::default());
 /// inputs.add_directory("fruit.db", 0)?;
 /// let mut cursor = inputs.live(0..=u64::MAX, Duplicates::Newest)?;
 /// while let Some(entry) = cursor.next()? {

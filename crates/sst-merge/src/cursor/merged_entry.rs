@@ -79,7 +79,9 @@ impl<'c> MergedEntry<'c> {
             ValueRef::Inline(value) => EntryValue::Inline(value),
             ValueRef::Small { .. } => match current.entry.into_value()? {
                 ReadValue::Value(value) => EntryValue::Small(value),
-                _ => return Err(MergeError::internal("a small value has bytes")),
+                ReadValue::Deleted | ReadValue::Blob(_) => {
+                    return Err(MergeError::internal("a small value has bytes"));
+                }
             },
             ValueRef::Medium(_) => match current.entry.stored_medium(current.buffer)? {
                 Some((header, block)) => EntryValue::MediumStored { header, block },

@@ -30,7 +30,7 @@ impl OlderTables {
         Self { ranges: Vec::new() }
     }
 
-    /// Nobody knows: all tombstones are kept.
+    /// The older tables are unknown: all tombstones are kept.
     #[must_use]
     pub fn unknown() -> Self {
         Self::of([0..=u64::MAX])

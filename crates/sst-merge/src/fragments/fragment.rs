@@ -13,13 +13,14 @@ use sst_format::protection::BlobRecord;
 use sst_format::value_ref::ValueRef;
 use sst_format::{BlobNumber, SstMeta};
 use sst_reader::{BlockCache, Catalog, CatalogTable, ReadError, ReaderOptions};
-use sst_writer::{Commit, PublishError, WriteError};
+use sst_writer::publish::Commit;
+use sst_writer::{PublishError, WriteError};
 
-use super::rewrite::RewrittenTable;
+use super::rewritten_table::RewrittenTable;
 use crate::certify::read_back::ReadBack;
 use crate::output::TableSplitter;
 use crate::runs::{Run, RunCursor, TableInput};
-use crate::{Duplicates, MergeCursor, MergeError, MergeOptions, OlderTables};
+use crate::{Duplicates, MergeCursor, MergeError, MergeOptions, Monitor, OlderTables};
 
 /// All hashes.
 const ALL: RangeInclusive<u64> = 0..=u64::MAX;
@@ -92,6 +93,7 @@ impl Fragment {
         &mut self,
         commit: &mut Commit<'_>,
         filter: Option<&dyn FilterPolicy>,
+        monitor: &Monitor,
     ) -> Result<bool, MergeError> {
         let table = self
             .rest
@@ -99,13 +101,13 @@ impl Fragment {
             .ok_or_else(|| MergeError::internal("a fragment has as many tables as descriptions"))?;
         let mut description = table.meta()?;
         if let Some(policy) = filter.filter(|_| description.filter.as_slice().is_empty()) {
-            description.filter = self.build_filter(&table, policy, commit)?;
+            description.filter = self.build_filter(&table, policy, monitor)?;
         }
-        if self.refers_to_blobs(&table, commit)? {
-            self.rewrite(&table, description, commit)?;
+        if self.refers_to_blobs(&table, monitor)? {
+            self.rewrite(&table, description, commit, monitor)?;
             return Ok(true);
         }
-        commit.copy_table(table.path(&self.catalog.dir), description)?;
+        commit.copy_table(table.path(&self.catalog.dir), description, monitor)?;
         Ok(false)
     }
 
@@ -114,12 +116,12 @@ impl Fragment {
         &self,
         table: &CatalogTable,
         policy: &dyn FilterPolicy,
-        commit: &Commit<'_>,
+        monitor: &Monitor,
     ) -> Result<FilterBytes, MergeError> {
         let file = self.catalog.open_table(table, &self.options)?;
         let mut builder = policy.builder();
         let mut hashes = Vec::with_capacity(HASHES_AT_ONCE);
-        let mut meter = Meter::new(commit.monitor(), Progress::new(Phase::Adopt));
+        let mut meter = Meter::new(monitor, Progress::new(Phase::Adopt));
         let mut entries = 0;
         let mut cursor = file.cursor();
         while let Some(entry) = cursor.next()? {
@@ -135,17 +137,13 @@ impl Fragment {
         Ok(FilterBytes::new(builder.finish().map_err(WriteError::from)?))
     }
 
-    fn refers_to_blobs(
-        &self,
-        table: &CatalogTable,
-        commit: &Commit<'_>,
-    ) -> Result<bool, MergeError> {
+    fn refers_to_blobs(&self, table: &CatalogTable, monitor: &Monitor) -> Result<bool, MergeError> {
         if self.catalog.blobs()?.is_empty() {
             return Ok(false);
         }
         let file = self.catalog.open_table(table, &self.options)?;
         let mut cursor = file.cursor();
-        let mut meter = Meter::new(commit.monitor(), Progress::new(Phase::Adopt));
+        let mut meter = Meter::new(monitor, Progress::new(Phase::Adopt));
         let mut entries = 0;
         while let Some(entry) = cursor.next()? {
             entries += 1;
@@ -163,13 +161,14 @@ impl Fragment {
         table: &CatalogTable,
         description: SstMeta,
         commit: &mut Commit<'_>,
+        monitor: &Monitor,
     ) -> Result<(), MergeError> {
         let run = Run::of(TableInput::listed(Arc::clone(&self.catalog), table));
         let run = RunCursor::open(run, ALL, self.options.clone())?;
         // Every entry is kept, tombstones too: it may hide entries of other tables.
         let mut cursor = MergeCursor::new(vec![run], Duplicates::Keep, OlderTables::unknown())?;
-        let mut meter = Meter::new(commit.monitor(), Progress::new(Phase::Adopt));
-        let target = RewrittenTable { commit, description, copied: &mut self.copied };
+        let mut meter = Meter::new(monitor, Progress::new(Phase::Adopt));
+        let target = RewrittenTable { commit, monitor, description, copied: &mut self.copied };
         let options = MergeOptions::default().max_table_entries(u64::MAX).max_table_bytes(u64::MAX);
         let mut splitter = TableSplitter::new(target, &options);
         let mut entries = 0;
@@ -183,9 +182,9 @@ impl Fragment {
     }
 
     /// The first damage in the fragment's own tables, if there is any.
-    pub(super) fn damage(&self, commit: &Commit<'_>) -> Option<MergeError> {
+    pub(super) fn damage(&self, commit: &Commit<'_>, monitor: &Monitor) -> Option<MergeError> {
         let catalog = (*self.catalog).clone();
-        ReadBack::cached(catalog, self.family, commit).verify().err()
+        ReadBack::cached(catalog, self.family, commit, monitor).verify().err()
     }
 }
 

@@ -11,13 +11,12 @@ use sst_reader::{Access, BlockCache, Catalog, CatalogTable, ReaderOptions, Stati
 use crate::runs::{Run, RunCursor, TableInput};
 use crate::{Duplicates, MergeCursor, MergeError, OlderTables};
 
-/// Room for blocks, in bytes, where the caller brings no cache: walks leave the cache alone,
-/// opening a table does not quite.
+/// Room for blocks, in bytes, if the caller brings no cache. Only opening a table uses the cache.
 const CACHE_CAPACITY: u64 = 1 << 20;
 
 /// Tables and directories to be merged, in the order of their age.
 ///
-/// What is added later is newer: where two inputs know a key, the later one wins. Nothing is held
+/// A later input is newer: if two inputs have a key, the later one wins. Nothing is held
 /// open but one table for each run of tables with disjoint ranges of hashes, so a directory of ten
 /// thousand tables needs as many files open as it has levels, and one block of memory for each.
 ///
@@ -27,7 +26,7 @@ const CACHE_CAPACITY: u64 = 1 << 20;
 /// use sst_merge::Inputs;
 /// use sst_reader::ReaderOptions;
 ///
-/// let mut inputs = Inputs::new(ReaderOptions::default());
+/// let mut inputs = Inputs::new(&ReaderOptions::default());
 /// inputs.add_directory("yesterday.db", 0)?;
 /// inputs.add_directory("today.db", 0)?;
 /// inputs.add_table("corrections.sst")?;
@@ -43,11 +42,11 @@ pub struct Inputs {
 impl Inputs {
     /// No inputs yet. `options` say how tables are opened; filters are not needed, and not opened.
     #[must_use]
-    pub fn new(options: ReaderOptions) -> Self {
-        let mut options = match options.cache {
-            Some(_) => options,
-            None => options.cache(BlockCache::new(CACHE_CAPACITY)),
-        };
+    pub fn new(options: &ReaderOptions) -> Self {
+        let mut options = options.clone();
+        if options.cache.is_none() {
+            options = options.cache(BlockCache::new(CACHE_CAPACITY));
+        }
         options.filter = None;
         Self { options, tables: Vec::new() }
     }

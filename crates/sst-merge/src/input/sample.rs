@@ -22,8 +22,8 @@ pub enum SampleSize {
 /// at a place that depends on the seed, and goes on with the lowest hashes behind the highest. It
 /// is deterministic: a key is in the sample of any data or not in it, whatever else there is (with
 /// a fraction), and a larger sample of the same seed holds the smaller one. Different seeds have
-/// windows that begin at places that have nothing to do with each other. Keys whose hashes somebody
-/// has chosen are no uniform sample of anything.
+/// windows that begin at places that have nothing to do with each other. If an
+/// attacker chose the keys, the sample is not uniform.
 ///
 /// All live entries of a key come with it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -74,8 +74,8 @@ impl Sample {
         if self.seed == 0 { 0 } else { hash_key(&self.seed.to_be_bytes()) }
     }
 
-    /// What the sample consists of, in ascending order. A sample by number walks over as many keys
-    /// as it has.
+    /// The windows of hashes of the sample, in ascending order. A sample by number walks over as
+    /// many keys as it has.
     pub(crate) fn parts(
         &self,
         inputs: &Inputs,

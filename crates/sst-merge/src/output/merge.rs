@@ -8,12 +8,14 @@ use sst_format::monitor::{Meter, Phase, Progress};
 use sst_format::{SequenceNumber, SstMeta};
 use sst_reader::{Catalog, ReaderOptions};
 use sst_writer::file::FileError;
-use sst_writer::publish::CommitKind;
-use sst_writer::{Commit, Publisher, WriterOptions};
+use sst_writer::publish::{Commit, CommitKind};
+use sst_writer::{Publisher, WriterOptions};
 
+use super::commit_target::CommitTarget;
+use super::file_target::FileTarget;
 use super::table_splitter::{TableSplitter, Written};
-use super::target::{CommitTarget, FileTarget, Target};
-use crate::certify::survival::MergedInPlace;
+use super::target::Target;
+use crate::certify::merged_in_place::MergedInPlace;
 use crate::hash_ranges::HashRanges;
 use crate::input::SampleWindow;
 use crate::{
@@ -82,7 +84,7 @@ impl MergeReport {
 /// use sst_reader::ReaderOptions;
 /// use sst_writer::{Publisher, PublisherOptions};
 ///
-/// let mut inputs = Inputs::new(ReaderOptions::default());
+/// let mut inputs = Inputs::new(&ReaderOptions::default());
 /// inputs.add_directory("monday.db", 0)?;
 /// inputs.add_directory("tuesday.db", 0)?;
 /// let mut publisher = Publisher::open("both.db", PublisherOptions::default())?;
@@ -90,7 +92,7 @@ impl MergeReport {
 /// commit.replace_all();
 /// let options = MergeOptions::default();
 /// merge_into_commit(&inputs, &mut commit, &options, &Monitor::default())?;
-/// commit.publish()?;
+/// commit.publish(&monitor)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn merge_into_commit(
@@ -129,7 +131,7 @@ fn parts_into_commit(
     options: &MergeOptions,
     monitor: &Monitor,
 ) -> Result<MergeReport, MergeError> {
-    let target = CommitTarget::new(commit, writer_options(options));
+    let target = CommitTarget::new(commit, writer_options(options), monitor);
     let (counts, written, target) = write(inputs, parts, target, options, monitor)?;
     Ok(MergeReport::new(counts, written, target.copied_blobs()))
 }
@@ -186,7 +188,7 @@ fn parts_into_file(
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Compaction {
-    /// What the merge did.
+    /// Figures of the merge.
     pub report: MergeReport,
     /// The commit.
     pub commit: SequenceNumber,
@@ -209,9 +211,9 @@ pub struct Compaction {
 /// target passes over it. With [`Duplicates::Keep`] they may not, and the commit is a generation,
 /// unless a certificate shows that they do.
 ///
-/// Tombstones go where no older table that stays may hold their hash: all of them if all tables
-/// take part. `None` if there is nothing to do: no table takes part. [`MergeOptions::older`] and
-/// [`MergeOptions::hashes`] are ignored.
+/// Tombstones are dropped if no older table that stays may hold their hash: all of them if all
+/// tables take part. `None` if there is nothing to do: no table takes part. [`MergeOptions::older`]
+/// and [`MergeOptions::hashes`] are ignored.
 ///
 /// # Errors
 ///
@@ -221,7 +223,7 @@ pub fn compact(
     family: u32,
     newest: usize,
     options: &MergeOptions,
-    reader: ReaderOptions,
+    reader: &ReaderOptions,
     monitor: &Monitor,
 ) -> Result<Option<Compaction>, MergeError> {
     if publisher.current().is_none() {
@@ -245,7 +247,7 @@ pub(crate) fn compact_tables(
     family: u32,
     merged: &HashSet<SequenceNumber>,
     options: &MergeOptions,
-    reader: ReaderOptions,
+    reader: &ReaderOptions,
     monitor: &Monitor,
 ) -> Result<Compaction, MergeError> {
     check_order(catalog, family, merged)?;
@@ -269,14 +271,14 @@ pub(crate) fn compact_tables(
     };
     let mut prepared = commit.prepare()?;
     let is_same = match prepared.has_digests() {
-        true => in_place.check(family, certify(&mut prepared)?)?,
-        false => in_place.keep_certificate(&mut prepared)?,
+        true => in_place.check(family, certify(&mut prepared, monitor)?)?,
+        false => in_place.keep_certificate(&mut prepared, monitor)?,
     };
     if options.duplicates == Duplicates::Keep && !is_same {
         // A lookup may now find more entries of a key, so the commit before is a generation.
         prepared.set_kind(CommitKind::Append);
     }
-    let info = prepared.publish()?;
+    let info = prepared.publish(monitor)?;
     let replaced_tables = merged.len() as u64;
     Ok(Compaction { report, commit: info.commit, replaced_tables, not_removed: info.not_removed })
 }
@@ -300,8 +302,7 @@ fn check_order(
     Ok(())
 }
 
-/// All tables of a merge may hold a key more than once: the cursor has seen to what may be
-/// repeated.
+/// All tables of a merge may hold a key more than once: the cursor has resolved duplicates.
 fn writer_options(options: &MergeOptions) -> WriterOptions {
     options.writer.clone().multi_value(true)
 }

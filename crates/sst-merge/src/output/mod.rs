@@ -1,10 +1,13 @@
 //! The output of a merge: tables of a commit, or one file.
 
+mod commit_target;
+mod file_target;
 mod merge;
 mod merge_options;
 mod table_splitter;
 mod target;
 
+pub(crate) use commit_target::{copy_listed, copy_once};
 pub(crate) use merge::compact_tables;
 pub use merge::{
     Compaction, MergeReport, compact, merge_into_commit, merge_into_file, sample_into_commit,

@@ -59,7 +59,7 @@ impl<T: Target> TableSplitter<T> {
         let len = key.len() as u64 + stored.table_len();
         let value = self.value(key, stored)?;
         let new = HashedEntry { hash, key, value };
-        // A limit is reached at the latest where this many bytes are more than a file can have.
+        // Saturated, the sum is above every limit.
         let bytes = self.bytes.saturating_add(len);
         let (max_entries, max_bytes) = (self.max_entries, self.max_bytes);
         let is_cut = self.next_cut.is_some_and(|cut| hash >= cut);
@@ -91,7 +91,7 @@ impl<T: Target> TableSplitter<T> {
             EntryValue::Deleted => self.written.tombstones += 1,
             EntryValue::MediumStored { .. } => self.written.stored_blocks += 1,
             EntryValue::Blob(_) => self.written.blobs += 1,
-            _ => {}
+            EntryValue::Inline(_) | EntryValue::Small(_) | EntryValue::Medium(_) => {}
         }
         Ok(())
     }

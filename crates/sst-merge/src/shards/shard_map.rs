@@ -171,7 +171,7 @@ impl Ranks {
             last = Some(hash);
             below += 1;
         }
-        // No hash is above `u64::MAX`: a shard from there on has the entries of that hash alone.
+        // No hash is above `u64::MAX`: the last shard then holds only entries of `u64::MAX`.
         Ok(self.max_hash.saturating_add(1))
     }
 }

@@ -15,7 +15,7 @@ use crate::{
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Shard {
-    /// What the merge of its hashes did.
+    /// Figures of the merge of its hashes.
     pub report: MergeReport,
     /// Its commit.
     pub commit: SequenceNumber,
@@ -24,8 +24,9 @@ pub struct Shard {
 }
 
 /// Writes the live entries of each shard into a directory of its own, which then holds them and
-/// nothing else in this family. `directory` names the directory of a shard by its number; it is
-/// made if it does not exist. A shard without entries is an empty directory with a commit.
+/// nothing else in this family. `publisher` says how directories are opened; `directory` names the
+/// directory of a shard by its number; it is made if it does not exist. A shard without entries is
+/// an empty directory with a commit.
 ///
 /// Shards are published one after the other. Each is there whole or not at all; after an error or a
 /// crash some may be published and others not, and the same call again completes them.
@@ -39,6 +40,7 @@ pub fn split<P: AsRef<Path>>(
     map: &ShardMap,
     family: u32,
     options: &MergeOptions,
+    publisher: &PublisherOptions,
     mut directory: impl FnMut(usize) -> P,
     monitor: &Monitor,
 ) -> Result<Vec<Shard>, MergeError> {
@@ -46,8 +48,7 @@ pub fn split<P: AsRef<Path>>(
     let mut done = 0;
     let mut shards = Vec::with_capacity(map.shard_count());
     for (number, hashes) in map.ranges().enumerate() {
-        let publisher_options = PublisherOptions::default();
-        let mut publisher = Publisher::open(directory(number), publisher_options)?;
+        let mut publisher = Publisher::open(directory(number), publisher.clone())?;
         let mut commit = publisher.begin_family(family);
         commit.replace_all();
         let mut report = MergeReport::default();
@@ -63,7 +64,7 @@ pub fn split<P: AsRef<Path>>(
             report = merge_into_commit(inputs, &mut commit, &options, &of_shard)?;
         }
         done += report.read;
-        let info = commit.publish()?;
+        let info = commit.publish(monitor)?;
         let (commit, not_removed) = (info.commit, info.not_removed);
         shards.push(Shard { report, commit, not_removed });
     }

@@ -7,9 +7,10 @@ use sst_format::block::Encoding;
 use sst_merge::{MergeError, certify, publish as publish_certified};
 use sst_reader::{Corruption, ReadError};
 use sst_writer::bulk::Duplicates;
+use sst_writer::table::{Compression, hash_key};
 use sst_writer::{
-    BulkLoader, BulkOptions, Compression, EntryValue, PublishError, Publisher, PublisherOptions,
-    WriterOptions, hash_key,
+    BulkLoader, BulkOptions, EntryValue, Monitor, PublishError, Publisher, PublisherOptions,
+    WriterOptions,
 };
 
 use crate::rows::{Row, Value, finish, open, sorted};
@@ -54,7 +55,7 @@ fn publish(
         sorted(rows.to_vec()).iter().for_each(|row| table.add(row.entry()).unwrap());
         commit.add_table(table.finish().unwrap()).unwrap();
     }
-    let info = publish_certified(commit).unwrap();
+    let info = publish_certified(commit, &Monitor::default()).unwrap();
     let [certificate] = info.certificates[..] else { panic!("{info:?}") };
     assert_eq!(certificate.family, 0);
     let content = certificate.content;
@@ -91,7 +92,7 @@ fn the_digest_is_that_of_the_format() {
     let mut table = commit.create_table(WriterOptions::default().multi_value(true)).unwrap();
     sorted(rows.to_vec()).iter().for_each(|row| table.add(row.entry()).unwrap());
     commit.add_table(table.finish().unwrap()).unwrap();
-    let info = publish_certified(commit).unwrap();
+    let info = publish_certified(commit, &Monitor::default()).unwrap();
     let live: &[(&[u8], u32, &[u8])] = &[
         (b"inline", 0, b"1"),
         (b"small", 0, b"small value"),
@@ -134,7 +135,7 @@ fn the_same_live_entries_have_the_same_certificate() {
     // Through a bulk load, some values in blobs.
     let mut loaded = open(&parent.path().join("loaded"));
     let options = BulkOptions::default().max_table_entries(300).blob_threshold(299);
-    let loader = BulkLoader::new(&mut loaded, options).unwrap();
+    let loader = BulkLoader::new(&mut loaded, options, &Monitor::default()).unwrap();
     let mut handle = loader.handle(0);
     rows[..50].iter().for_each(|row| handle.put(&row.key, [7; 300]).unwrap());
     handle.finish().unwrap();
@@ -195,7 +196,7 @@ fn no_byte_of_a_table_or_blob_can_be_wrong() {
         let mut bytes = fs::read(file).unwrap();
         bytes[offset] ^= 1;
         fs::write(file, bytes).unwrap();
-        let refused = publish_certified(commit);
+        let refused = publish_certified(commit, &Monitor::default());
         assert!(
             matches!(&refused, Err(MergeError::Read(ReadError::Corrupt { file: named, .. }))
                 if named.path() == file),
@@ -225,7 +226,7 @@ fn a_missing_or_short_table_is_not_published() {
             None => fs::remove_file(&file).unwrap(),
             Some(len) => fs::File::options().write(true).open(&file).unwrap().set_len(len).unwrap(),
         }
-        let refused = publish_certified(commit).unwrap_err();
+        let refused = publish_certified(commit, &Monitor::default()).unwrap_err();
         let is_short = matches!(
             &refused,
             MergeError::Read(ReadError::Corrupt { cause: Corruption::FileSize { .. }, .. })
@@ -246,7 +247,7 @@ fn a_family_that_was_not_read_has_no_certificate() {
         table.add(row(family)).unwrap();
         commit.add_table(table.finish().unwrap()).unwrap();
         commit.replace_all();
-        let info = publish_certified(commit).unwrap();
+        let info = publish_certified(commit, &Monitor::default()).unwrap();
         info.certificates.iter().map(|known| known.family).collect::<Vec<_>>()
     };
     let keep = || PublisherOptions::default().keep_generations(9);
@@ -260,7 +261,7 @@ fn a_family_that_was_not_read_has_no_certificate() {
     assert_eq!(commit(&mut publisher, 1), [3]);
     assert_eq!(commit(&mut publisher, 0), [3]);
     // A rollback brings back the certificates of the earlier commit.
-    let info = publisher.rollback(certified).unwrap();
+    let info = publisher.rollback(certified, &Monitor::default()).unwrap();
     let families: Vec<_> = info.certificates.iter().map(|known| known.family).collect();
     assert_eq!(families, [1, 3]);
     let content = info.certificates[0].content;
@@ -272,7 +273,7 @@ fn duplicates_that_are_kept_count_in_their_order() {
     let directory = tempfile::tempdir().unwrap();
     let mut publisher = open(directory.path());
     let options = BulkOptions::default().duplicates(Duplicates::Keep).threads(2);
-    let loader = BulkLoader::new(&mut publisher, options).unwrap();
+    let loader = BulkLoader::new(&mut publisher, options, &Monitor::default()).unwrap();
     let mut handle = loader.handle(0);
     for value in [b"one", b"two"] {
         handle.put(b"key", value).unwrap();
@@ -293,6 +294,6 @@ fn a_commit_without_digests_is_not_certified() {
     assert_eq!(table.meta().min_hash, hash_key(b"key"));
     commit.add_table(table).unwrap();
     let mut prepared = commit.prepare().unwrap();
-    assert!(matches!(certify(&mut prepared), Err(MergeError::NoDigests)));
-    assert_eq!(prepared.publish().unwrap().certificates, []);
+    assert!(matches!(certify(&mut prepared, &Monitor::default()), Err(MergeError::NoDigests)));
+    assert_eq!(prepared.publish(&Monitor::default()).unwrap().certificates, []);
 }

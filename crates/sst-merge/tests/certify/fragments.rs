@@ -7,10 +7,9 @@ use sst_format::content_digest::ContentDigest;
 use sst_merge::{FragmentInfo, FragmentOverlap, Gatherer, MergeError, publish};
 use sst_reader::{Corruption, ReadError};
 use sst_writer::bulk::BulkMode;
-use sst_writer::{
-    BulkLoader, BulkOptions, CancelToken, Monitor, Publisher, PublisherOptions, WriterOptions,
-    hash_key,
-};
+use sst_writer::monitor::CancelToken;
+use sst_writer::table::hash_key;
+use sst_writer::{BulkLoader, BulkOptions, Monitor, Publisher, PublisherOptions, WriterOptions};
 
 use crate::rows::{Row, Value, certified, sorted};
 
@@ -26,7 +25,7 @@ fn machine(parent: &Path, half: u64, options: PublisherOptions) -> PathBuf {
         table.add(row.entry()).unwrap();
     }
     commit.add_table(table.finish().unwrap()).unwrap();
-    publish(commit).unwrap();
+    publish(commit, &Monitor::default()).unwrap();
     path
 }
 
@@ -45,7 +44,7 @@ fn content(publisher: &mut Publisher, rows: &[Row]) -> ContentDigest {
     let mut table = commit.create_table(WriterOptions::default()).unwrap();
     rows.iter().for_each(|row| table.add(row.entry()).unwrap());
     commit.add_table(table.finish().unwrap()).unwrap();
-    publish(commit).unwrap().certificates[0].content
+    publish(commit, &Monitor::default()).unwrap().certificates[0].content
 }
 
 /// Gathers fragments into a directory. Returns their sizes, and the digest of the live entries.
@@ -57,10 +56,10 @@ fn gather(
     let mut publisher = Publisher::open(path, certified()).unwrap();
     let mut commit = publisher.begin();
     let mut gatherer = Gatherer::new(&mut commit, overlap);
-    let taken = fragments.iter().map(|fragment| gatherer.add(fragment));
+    let taken = fragments.iter().map(|fragment| gatherer.add(fragment, &Monitor::default()));
     let taken: Vec<_> = taken.collect::<Result<_, _>>()?;
     commit.replace_all();
-    let info = publish(commit)?;
+    let info = publish(commit, &Monitor::default())?;
     Ok((taken, info.certificates[0].content))
 }
 
@@ -95,7 +94,7 @@ fn blobs_get_numbers_of_their_own() {
     let load = |path: &Path, from: u32, options: PublisherOptions| {
         let mut publisher = Publisher::open(path, options).unwrap();
         let bulk = BulkOptions::default().mode(BulkMode::Append).blob_threshold(50);
-        let loader = BulkLoader::new(&mut publisher, bulk).unwrap();
+        let loader = BulkLoader::new(&mut publisher, bulk, &Monitor::default()).unwrap();
         let mut handle = loader.handle(0);
         for i in from..from + 60 {
             let len = if i % 10 == 0 { 100 } else { 9 + i as usize % 10 };
@@ -105,7 +104,7 @@ fn blobs_get_numbers_of_their_own() {
         handle.finish().unwrap();
         let mut load = loader.prepare().unwrap();
         if load.commit().has_digests() {
-            sst_merge::certify(load.commit()).unwrap();
+            sst_merge::certify(load.commit(), &Monitor::default()).unwrap();
         }
         load.publish().unwrap();
     };
@@ -118,7 +117,11 @@ fn blobs_get_numbers_of_their_own() {
         load(&paths[1], 1000, options);
         load(&paths[2], 0, certified());
         load(&paths[2], 1000, certified());
-        let both = Publisher::open(&paths[2], certified()).unwrap().begin().publish().unwrap();
+        let both = Publisher::open(&paths[2], certified())
+            .unwrap()
+            .begin()
+            .publish(&Monitor::default())
+            .unwrap();
         let fragments: [&Path; 2] = [&paths[0], &paths[1]];
         let later_wins = FragmentOverlap::LaterWins;
         let (taken, found) = gather(&paths[3], &fragments, later_wins).unwrap();
@@ -230,11 +233,14 @@ fn only_commits_of_the_family_are_fragments() {
     let refused = gather(&target, &[&empty], REFUSE).unwrap_err();
     assert!(matches!(&refused, MergeError::NotAFragment { path, family: 0 } if *path == empty));
     let mut publisher = Publisher::open(&target, certified()).unwrap();
-    let refused = Gatherer::new(&mut publisher.begin_family(3), REFUSE).add(&first).unwrap_err();
+    let refused = Gatherer::new(&mut publisher.begin_family(3), REFUSE)
+        .add(&first, &Monitor::default())
+        .unwrap_err();
     assert!(matches!(&refused, MergeError::NotAFragment { path, family: 3 } if *path == first));
     // A commit without tables is a fragment without tables.
-    Publisher::open(&empty, certified()).unwrap().begin().publish().unwrap();
-    let taken = Gatherer::new(&mut publisher.begin(), REFUSE).add(&empty).unwrap();
+    Publisher::open(&empty, certified()).unwrap().begin().publish(&Monitor::default()).unwrap();
+    let taken =
+        Gatherer::new(&mut publisher.begin(), REFUSE).add(&empty, &Monitor::default()).unwrap();
     assert_eq!((taken.tables, taken.entries), (0, 0));
 }
 
@@ -254,7 +260,7 @@ fn a_fragment_that_does_not_hold_what_it_certifies_is_refused() {
     let table = table.finish().unwrap();
     let described: [(SequenceNumber, SstMeta); 1] = [(table.sequence(), table.meta().clone())];
     commit.add_table(table).unwrap();
-    let sequence = publish(commit).unwrap().commit;
+    let sequence = publish(commit, &Monitor::default()).unwrap().commit;
     drop(publisher);
     let file = path.join(format!("{:08}.meta", sequence.0));
     let bytes = fs::read(&file).unwrap();
@@ -295,17 +301,18 @@ fn a_commit_that_is_called_off_leaves_nothing() {
     // Before the first byte is copied, and with everything copied, before anything is visible.
     for is_copied in [false, true] {
         let cancel = CancelToken::default();
-        let options =
-            PublisherOptions::default().monitor(Monitor::default().cancel(cancel.clone()));
-        let mut publisher = Publisher::open(&all, options).unwrap();
+        let monitor = Monitor::default().cancel(cancel.clone());
+        let mut publisher = Publisher::open(&all, PublisherOptions::default()).unwrap();
         let mut commit = publisher.begin();
         if is_copied {
-            Gatherer::new(&mut commit, REFUSE).add(&second).unwrap();
+            Gatherer::new(&mut commit, REFUSE).add(&second, &monitor).unwrap();
         }
         cancel.cancel();
         let error = match is_copied {
-            false => Gatherer::new(&mut commit, REFUSE).add(&second).map(drop).unwrap_err(),
-            true => publish(commit).map(drop).unwrap_err(),
+            false => {
+                Gatherer::new(&mut commit, REFUSE).add(&second, &monitor).map(drop).unwrap_err()
+            }
+            true => publish(commit, &monitor).map(drop).unwrap_err(),
         };
         assert!(error.is_cancelled(), "{error}");
         assert_eq!(names(), before);

@@ -6,8 +6,8 @@ use sst_format::BlobNumber;
 use sst_format::block::{BlockHeader, Encoding};
 use sst_merge::{MergeError, certify};
 use sst_writer::bulk::BulkSummary;
-use sst_writer::table::HashedEntry;
-use sst_writer::{BulkLoader, EntryValue, Publisher, PublisherOptions, hash_key};
+use sst_writer::table::{HashedEntry, hash_key};
+use sst_writer::{BulkLoader, EntryValue, Monitor, Publisher, PublisherOptions};
 
 /// An entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +72,6 @@ pub(crate) fn open(directory: &Path) -> Publisher {
 /// Publishes a load, certified.
 pub(crate) fn finish(loader: BulkLoader<'_>) -> Result<BulkSummary, MergeError> {
     let mut load = loader.prepare().unwrap();
-    certify(load.commit())?;
+    certify(load.commit(), &Monitor::default())?;
     Ok(load.publish().unwrap())
 }

@@ -26,7 +26,7 @@ fn directory(directory: &Path) {
         let mut table = commit.create_table(WriterOptions::default()).unwrap();
         sorted(rows.collect()).iter().for_each(|row| table.add(row.entry()).unwrap());
         commit.add_table(table.finish().unwrap()).unwrap();
-        publish(commit).unwrap();
+        publish(commit, &Monitor::default()).unwrap();
     }
 }
 
@@ -39,7 +39,7 @@ fn keeps_certificate(newest: usize, duplicates: Duplicates) -> bool {
     let mut publisher = Publisher::open(scratch.path(), PublisherOptions::default()).unwrap();
     let options = MergeOptions::default().duplicates(duplicates).max_table_entries(100);
     let reader = ReaderOptions::default();
-    compact(&mut publisher, 0, newest, &options, reader.clone(), &Monitor::default()).unwrap();
+    compact(&mut publisher, 0, newest, &options, &reader, &Monitor::default()).unwrap();
     let report = verify_directory(scratch.path(), &reader, &Monitor::default()).unwrap();
     assert!(report.is_intact(), "{:?}", report.damage);
     let after = Catalog::read(scratch.path()).unwrap().certificates;

@@ -10,7 +10,8 @@ use sst_merge::{
 };
 use sst_reader::{Catalog, ReaderOptions, SstSet, verify_directory};
 use sst_writer::publish::{CommitKind, CommitRecord};
-use sst_writer::{Publisher, PublisherOptions, WriterOptions, hash_key};
+use sst_writer::table::hash_key;
+use sst_writer::{Monitor, Publisher, PublisherOptions, WriterOptions};
 
 use crate::support::{
     Layer, Value, content, files, go_on, key, layer, publish, publisher, write_table,
@@ -51,7 +52,7 @@ proptest! {
         let mut publisher = publisher(&dir);
         let options =
             MergeOptions::default().duplicates(Duplicates::Keep).max_table_entries(max_entries);
-        let done = compact(&mut publisher, 0, newest, &options, ReaderOptions::default(), &go_on());
+        let done = compact(&mut publisher, 0, newest, &options, &ReaderOptions::default(), &go_on());
         let done = done.unwrap().unwrap();
         prop_assert_eq!(done.replaced_tables, newest.min(layers.len()) as u64);
         prop_assert_eq!(answers(&dir), before);
@@ -85,7 +86,7 @@ fn a_tombstone_stays_as_long_as_it_hides_something() {
     let mut publisher = publisher(scratch.path());
     let mut compact = |newest| {
         let options = MergeOptions::default();
-        compact(&mut publisher, 0, newest, &options, ReaderOptions::default(), &go_on())
+        compact(&mut publisher, 0, newest, &options, &ReaderOptions::default(), &go_on())
             .unwrap()
             .unwrap()
             .report
@@ -108,7 +109,7 @@ fn a_directory_of_nothing_but_tombstones_becomes_empty() {
     let mut publisher = publisher(scratch.path());
     let options = MergeOptions::default();
     let mut run =
-        || compact(&mut publisher, 0, 9, &options, ReaderOptions::default(), &go_on()).unwrap();
+        || compact(&mut publisher, 0, 9, &options, &ReaderOptions::default(), &go_on()).unwrap();
     let done = run().unwrap();
     assert_eq!((done.report.tables, done.replaced_tables), (0, 2));
     assert!(run().is_none(), "there is nothing left to do");
@@ -126,10 +127,10 @@ fn other_families_are_left_alone() {
         let value = Value::Small(format!("family {family}").into_bytes());
         let table = write_table(&commit, &Layer::from([(key(1), vec![value])]));
         commit.add_table(table).unwrap();
-        commit.publish().unwrap();
+        commit.publish(&Monitor::default()).unwrap();
     }
     let options = MergeOptions::default();
-    compact(&mut publisher, 3, usize::MAX, &options, ReaderOptions::default(), &go_on()).unwrap();
+    compact(&mut publisher, 3, usize::MAX, &options, &ReaderOptions::default(), &go_on()).unwrap();
     let families: Vec<u32> = publisher.live_tables().map(|(family, _)| family).collect();
     assert_eq!(families.iter().filter(|family| **family == 3).count(), 1);
     assert_eq!(families.iter().filter(|family| **family == 0).count(), 2);
@@ -206,7 +207,7 @@ proptest! {
                 let table = write_table(&commit, &part);
                 commit.add_table(table).unwrap();
             }
-            sst_merge::publish(commit).unwrap();
+            sst_merge::publish(commit, &Monitor::default()).unwrap();
         }
         drop(publisher);
         let newest_of = || -> Vec<_> { answers(&dir).into_values().map(|(one, _)| one).collect() };

@@ -8,14 +8,14 @@ use sst_merge::{
     Change, Diff, DiffCounts, Duplicates, Inputs, MergeOptions, MergedEntry, merge_into_commit,
 };
 use sst_reader::ReaderOptions;
-use sst_writer::table::write_static_sorted_file;
-use sst_writer::{Compression, EntryValue, WriterOptions, hash_key};
+use sst_writer::table::{Compression, hash_key, write_static_sorted_file};
+use sst_writer::{EntryValue, Monitor, WriterOptions};
 
 use crate::model::merged;
 use crate::support::{Layer, Value, go_on, layer, publish, publisher};
 
 fn inputs(dir: &Path) -> Inputs {
-    let mut inputs = Inputs::new(ReaderOptions::default());
+    let mut inputs = Inputs::new(&ReaderOptions::default());
     inputs.add_directory(dir, 0).unwrap();
     inputs
 }
@@ -116,7 +116,7 @@ proptest! {
         let writer = WriterOptions::default().compression(compression);
         let options = MergeOptions::default().max_table_entries(max_entries).writer(writer);
         merge_into_commit(&inputs(&a), &mut commit, &options, &go_on()).unwrap();
-        commit.publish().unwrap();
+        commit.publish(&Monitor::default()).unwrap();
         let (found, counts) = diff(&inputs(&a), &inputs(&b), Duplicates::Newest);
         prop_assert_eq!(found, Changes::new());
         prop_assert_eq!(counts.same, values(&layers, Duplicates::Newest).len() as u64);
@@ -133,7 +133,7 @@ fn values_are_decompressed_only_where_stored_forms_leave_it_open() {
         let path = scratch.path().join(name);
         let options = WriterOptions::default().compression(compression);
         write_static_sorted_file(&[("key", EntryValue::Medium(value))], &path, options).unwrap();
-        let mut inputs = Inputs::new(ReaderOptions::default());
+        let mut inputs = Inputs::new(&ReaderOptions::default());
         inputs.add_table(&path).unwrap();
         inputs
     };

@@ -5,8 +5,8 @@ use sst_merge::{
     Duplicates, Inputs, MergeOptions, OlderTables, merge_into_commit, merge_into_file,
 };
 use sst_reader::{Access, Catalog, ReaderOptions, StaticSortedFile};
-use sst_writer::table::write_static_sorted_file;
-use sst_writer::{BulkLoader, BulkOptions, EntryValue, hash_key};
+use sst_writer::table::{hash_key, write_static_sorted_file};
+use sst_writer::{BulkLoader, BulkOptions, EntryValue, Monitor};
 
 use crate::model::merged;
 use crate::support::{
@@ -19,14 +19,14 @@ fn merge(
     out: &std::path::Path,
     options: &MergeOptions,
 ) -> (Layer, usize) {
-    let mut inputs = Inputs::new(ReaderOptions::default().access(Access::Read));
+    let mut inputs = Inputs::new(&ReaderOptions::default().access(Access::Read));
     for dir in dirs {
         inputs.add_directory(dir, 0).unwrap();
     }
     let mut publisher = publisher(out);
     let mut commit = publisher.begin();
     let report = merge_into_commit(&inputs, &mut commit, options, &go_on()).unwrap();
-    commit.publish().unwrap();
+    commit.publish(&Monitor::default()).unwrap();
     let (found, tables) = content(out);
     let entries: usize = found.values().map(Vec::len).sum();
     assert_eq!((report.entries, report.tables), (entries as u64, tables as u64));
@@ -80,13 +80,13 @@ proptest! {
         let (dir, out) = (scratch.path().join("dir"), scratch.path().join("out"));
         publish(&dir, &layers);
         let hashes = ends.0.min(ends.1)..=ends.0.max(ends.1);
-        let mut inputs = Inputs::new(ReaderOptions::default());
+        let mut inputs = Inputs::new(&ReaderOptions::default());
         inputs.add_directory(&dir, 0).unwrap();
         let mut publisher = publisher(&out);
         let mut commit = publisher.begin();
         let options = MergeOptions::default().hashes(hashes.clone());
         merge_into_commit(&inputs, &mut commit, &options, &go_on()).unwrap();
-        commit.publish().unwrap();
+        commit.publish(&Monitor::default()).unwrap();
         let mut expected = merged(&layers, Duplicates::Newest, |_| false);
         expected.retain(|key, _| hashes.contains(&hash_key(key)));
         prop_assert_eq!(content(&out).0, expected);
@@ -110,7 +110,7 @@ fn later_inputs_are_newer_whatever_they_are() {
     let (b, c) = (scratch.path().join("b.sst"), scratch.path().join("c.sst"));
     write_static_sorted_file(&[("in all", "file b")], &b, Default::default()).unwrap();
     write_static_sorted_file(&[("in all", "file c")], &c, Default::default()).unwrap();
-    let mut inputs = Inputs::new(ReaderOptions::default());
+    let mut inputs = Inputs::new(&ReaderOptions::default());
     inputs.add_table(&c).unwrap();
     // A table that its directory lists counts as one on its own.
     let catalog = Catalog::read(&a).unwrap();
@@ -130,7 +130,7 @@ fn nothing_left_makes_no_file() {
     let scratch = tempfile::tempdir().unwrap();
     let dir = scratch.path().join("dir");
     publish(&dir, &[Layer::from([(b"gone".to_vec(), vec![Value::Deleted])])]);
-    let mut inputs = Inputs::new(ReaderOptions::default());
+    let mut inputs = Inputs::new(&ReaderOptions::default());
     inputs.add_directory(&dir, 0).unwrap();
     inputs.add_directory(&dir, 7).unwrap();
     let before = files(scratch.path());
@@ -148,7 +148,7 @@ fn entries_with_equal_hashes_stay_in_one_table() {
     let hash = |i: usize| if (10..30).contains(&i) { 1 << 32 } else { i as u64 };
     let mut order: Vec<usize> = (0..40).collect();
     order.sort_by_key(|&i| (hash(i), &keys[i]));
-    let mut inputs = Inputs::new(ReaderOptions::default());
+    let mut inputs = Inputs::new(&ReaderOptions::default());
     for part in 0..4 {
         let path = scratch.path().join(format!("{part}.sst"));
         let entries: Vec<_> = order
@@ -164,7 +164,7 @@ fn entries_with_equal_hashes_stay_in_one_table() {
     let mut commit = publisher.begin();
     let options = MergeOptions::default().max_table_entries(3);
     merge_into_commit(&inputs, &mut commit, &options, &go_on()).unwrap();
-    commit.publish().unwrap();
+    commit.publish(&Monitor::default()).unwrap();
     let (_, tables) = content(&out);
     // Ten below, in threes; the twenty with the last of the ten or alone; ten above.
     let catalog = Catalog::read(&out).unwrap();
@@ -194,20 +194,20 @@ fn tables_end_by_uncompressed_bytes_as_those_of_a_load_do() {
     let value = vec![7; 10_000];
     let layer: Layer = (0..60).map(|i| (key(i), vec![Value::Medium(value.clone())])).collect();
     publish(&from, &[layer]);
-    let mut inputs = Inputs::new(ReaderOptions::default());
+    let mut inputs = Inputs::new(&ReaderOptions::default());
     inputs.add_directory(&from, 0).unwrap();
     let options = MergeOptions::default().max_table_bytes(100_500);
     let mut target = publisher(&merged);
     let mut commit = target.begin();
     let report = merge_into_commit(&inputs, &mut commit, &options, &go_on()).unwrap();
-    commit.publish().unwrap();
+    commit.publish(&Monitor::default()).unwrap();
     // Ten values fit with their keys, eleven do not.
     assert_eq!(report.tables, 6);
     assert!(report.table_bytes < 100_000, "the values compress");
 
     let mut target = publisher(&loaded);
     let options = BulkOptions::default().max_table_bytes(100_500);
-    let loader = BulkLoader::new(&mut target, options).unwrap();
+    let loader = BulkLoader::new(&mut target, options, &Monitor::default()).unwrap();
     let mut handle = loader.handle(0);
     (0..60).for_each(|i| handle.put(key(i), &value).unwrap());
     handle.finish().unwrap();

@@ -8,7 +8,8 @@ use sst_format::block::{BlockHeader, Encoding};
 use sst_format::value_ref::ValueRef;
 use sst_merge::{Inputs, MergeOptions, merge_into_commit};
 use sst_reader::{Access, Catalog, ReaderOptions};
-use sst_writer::{Compression, EntryValue, Publisher, PublisherOptions, WriterOptions, hash_key};
+use sst_writer::table::{Compression, hash_key};
+use sst_writer::{EntryValue, Monitor, Publisher, PublisherOptions, WriterOptions};
 
 use crate::support::{Layer, Value, go_on, publish, publisher};
 
@@ -75,9 +76,9 @@ fn medium_values_keep_their_stored_form() {
         table.add((key, value)).unwrap();
     }
     commit.add_table(table.finish().unwrap()).unwrap();
-    commit.publish().unwrap();
+    commit.publish(&Monitor::default()).unwrap();
     for access in [Access::Map, Access::Read] {
-        let mut inputs = Inputs::new(ReaderOptions::default().access(access));
+        let mut inputs = Inputs::new(&ReaderOptions::default().access(access));
         inputs.add_directory(&dir, 0).unwrap();
         let mut publisher = publisher(&out);
         let mut commit = publisher.begin();
@@ -86,7 +87,7 @@ fn medium_values_keep_their_stored_form() {
         let writer = WriterOptions::default().compression(Compression::None);
         let options = MergeOptions::default().writer(writer);
         let report = merge_into_commit(&inputs, &mut commit, &options, &go_on()).unwrap();
-        commit.publish().unwrap();
+        commit.publish(&Monitor::default()).unwrap();
         assert_eq!(report.stored_blocks, 3);
         let (before, after) = (stored(&dir), stored(&out));
         assert_eq!(before.0.len(), 3);
@@ -108,16 +109,16 @@ fn blobs_are_copied_as_they_are_stored_once_each() {
         table.add((key, EntryValue::Blob(blob))).unwrap();
     }
     commit.add_table(table.finish().unwrap()).unwrap();
-    commit.publish().unwrap();
+    commit.publish(&Monitor::default()).unwrap();
 
-    let mut inputs = Inputs::new(ReaderOptions::default());
+    let mut inputs = Inputs::new(&ReaderOptions::default());
     inputs.add_directory(&dir, 0).unwrap();
     let options = PublisherOptions::default().blob_compression(Compression::None);
     let mut publisher = Publisher::open(&out, options).unwrap();
     let mut commit = publisher.begin();
     let report =
         merge_into_commit(&inputs, &mut commit, &MergeOptions::default(), &go_on()).unwrap();
-    commit.publish().unwrap();
+    commit.publish(&Monitor::default()).unwrap();
     assert_eq!((report.blobs, report.copied_blobs), (2, 1));
     let (before, after) = (stored(&dir).1, stored(&out).1);
     assert_eq!(before.len(), 2);
@@ -136,7 +137,7 @@ fn blobs_of_the_own_directory_stay_where_they_are() {
         ],
     );
     let before = stored(scratch.path()).1;
-    let mut inputs = Inputs::new(ReaderOptions::default());
+    let mut inputs = Inputs::new(&ReaderOptions::default());
     inputs.add_directory(scratch.path(), 0).unwrap();
     let mut publisher = publisher(scratch.path());
     let mut commit = publisher.begin();
@@ -144,7 +145,7 @@ fn blobs_of_the_own_directory_stay_where_they_are() {
     let report =
         merge_into_commit(&inputs, &mut commit, &MergeOptions::default(), &go_on()).unwrap();
     drop(inputs);
-    commit.publish().unwrap();
+    commit.publish(&Monitor::default()).unwrap();
     assert_eq!((report.blobs, report.copied_blobs), (1, 0));
     let after = stored(scratch.path()).1;
     assert_eq!(after.keys().collect::<Vec<_>>(), [b"stays"]);

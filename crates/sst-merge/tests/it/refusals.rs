@@ -19,7 +19,7 @@ fn layer(keys: std::ops::Range<u8>, value: &Value) -> Layer {
 /// Merges a directory into another, and makes sure that a failure leaves nothing there.
 fn merge(dir: &Path, options: &MergeOptions) -> Result<MergeReport, MergeError> {
     let scratch = tempfile::tempdir().unwrap();
-    let mut inputs = Inputs::new(ReaderOptions::default().access(Access::Read));
+    let mut inputs = Inputs::new(&ReaderOptions::default().access(Access::Read));
     inputs.add_directory(dir, 0)?;
     let mut publisher = publisher(scratch.path());
     let before = files(scratch.path());
@@ -105,7 +105,7 @@ fn blobs_need_a_directory_on_both_sides() {
     publish(&dir, &[Layer::from([(key(1), vec![Value::Blob(vec![1; 10])])])]);
     let out = scratch.path().join("out.sst");
     let merge_file = |path: &Path| {
-        let mut inputs = Inputs::new(ReaderOptions::default());
+        let mut inputs = Inputs::new(&ReaderOptions::default());
         inputs.add_table(path).unwrap();
         merge_into_file(&inputs, &out, &MergeOptions::default(), &go_on()).map(|_| ()).unwrap_err()
     };
@@ -127,7 +127,7 @@ fn a_table_that_says_it_is_elsewhere_is_not_believed() {
     for (path, entry) in paths.iter().zip(&entries) {
         write_static_sorted_file(std::slice::from_ref(entry), path, Default::default()).unwrap();
     }
-    let mut inputs = Inputs::new(ReaderOptions::default().access(Access::Read));
+    let mut inputs = Inputs::new(&ReaderOptions::default().access(Access::Read));
     inputs.add_table(&paths[0]).unwrap();
     inputs.add_table(&paths[1]).unwrap();
     let first = std::fs::read(&paths[0]).unwrap();
@@ -146,12 +146,12 @@ fn a_merge_that_is_cancelled_leaves_nothing_behind() {
     let mut source = publisher(scratch.path());
     for half in entries.chunks(10_000) {
         let mut keys = half.to_vec();
-        keys.sort_by_key(|key| (sst_writer::hash_key(key), *key));
+        keys.sort_by_key(|key| (sst_writer::table::hash_key(key), *key));
         let mut commit = source.begin();
         let mut table = commit.create_table(Default::default()).unwrap();
         keys.iter().for_each(|key| table.add((key, EntryValue::Inline(b"v"))).unwrap());
         commit.add_table(table.finish().unwrap()).unwrap();
-        commit.publish().unwrap();
+        commit.publish(&Monitor::default()).unwrap();
     }
     let before = files(scratch.path());
     let (sender, receiver) = std::sync::mpsc::channel();
@@ -165,7 +165,7 @@ fn a_merge_that_is_cancelled_leaves_nothing_behind() {
         }
     });
     let options = MergeOptions::default().max_table_entries(1000);
-    let done = compact(&mut source, 0, 9, &options, ReaderOptions::default(), &monitor);
+    let done = compact(&mut source, 0, 9, &options, &ReaderOptions::default(), &monitor);
     drop(monitor);
     let seen: Vec<u64> = receiver.iter().collect();
     assert!(matches!(done, Err(MergeError::Cancelled)));
@@ -178,7 +178,7 @@ fn comparisons_and_verifications_stop_when_cancelled() {
     let scratch = tempfile::tempdir().unwrap();
     let layer: Layer = (0..60).map(|i| (key(i), vec![Value::Small(vec![i; 300])])).collect();
     publish(scratch.path(), &[layer]);
-    let mut inputs = Inputs::new(ReaderOptions::default());
+    let mut inputs = Inputs::new(&ReaderOptions::default());
     inputs.add_directory(scratch.path(), 0).unwrap();
     let monitor = Monitor::default();
     monitor.token().cancel();

@@ -9,14 +9,14 @@ use sst_merge::{
     merge_into_file, sample_into_commit, sample_into_file, split,
 };
 use sst_reader::{ReaderOptions, StaticSortedFile};
-use sst_writer::table::write_static_sorted_file;
-use sst_writer::{EntryValue, hash_key};
+use sst_writer::table::{hash_key, write_static_sorted_file};
+use sst_writer::{EntryValue, Monitor, PublisherOptions};
 
 use crate::model::merged;
 use crate::support::{Hashed, Layer, Value, content, go_on, layer, publish, publisher};
 
 fn inputs<'p>(dirs: impl IntoIterator<Item = &'p Path>) -> Inputs {
-    let mut inputs = Inputs::new(ReaderOptions::default());
+    let mut inputs = Inputs::new(&ReaderOptions::default());
     dirs.into_iter().for_each(|dir| inputs.add_directory(dir, 0).unwrap());
     inputs
 }
@@ -43,7 +43,7 @@ proptest! {
             false => ShardMap::by_hash(count),
         };
         let shard_dir = |shard: usize| scratch.path().join(format!("shard {shard}"));
-        let shards = split(&all, &map, 0, &MergeOptions::default(), shard_dir, &go_on()).unwrap();
+        let shards = split(&all, &map, 0, &MergeOptions::default(), &PublisherOptions::default(), shard_dir, &go_on()).unwrap();
         prop_assert_eq!(shards.len(), count as usize);
         let mut sum = Layer::new();
         for (shard, written) in shards.iter().enumerate() {
@@ -65,7 +65,7 @@ proptest! {
         let mut commit = publisher.begin();
         let shards = inputs(dirs.iter().map(std::path::PathBuf::as_path));
         merge_into_commit(&shards, &mut commit, &MergeOptions::default(), &go_on()).unwrap();
-        commit.publish().unwrap();
+        commit.publish(&Monitor::default()).unwrap();
         prop_assert_eq!(content(&back).0, expected);
     }
 
@@ -86,7 +86,7 @@ proptest! {
             let mut commit = publisher.begin();
             let options = MergeOptions::default();
             sample_into_commit(&inputs([dir.as_path()]), sample, &mut commit, &options, &go_on()).unwrap();
-            commit.publish().unwrap();
+            commit.publish(&Monitor::default()).unwrap();
             content(&out).0
         };
         let sample = Sample::new(SampleSize::Fraction(fraction)).seed(seed);
@@ -112,7 +112,7 @@ fn numbers(path: &Path, count: u32) -> Inputs {
     keys.sort_by_key(|key| (hash_key(key), *key));
     let entries: Vec<_> = keys.iter().map(|key| (key, EntryValue::Small(key))).collect();
     write_static_sorted_file(&entries, path, Default::default()).unwrap();
-    let mut inputs = Inputs::new(ReaderOptions::default());
+    let mut inputs = Inputs::new(&ReaderOptions::default());
     inputs.add_table(path).unwrap();
     inputs
 }
@@ -137,7 +137,8 @@ fn shards_merge_back_to_the_same_bytes() {
     let all = numbers(&path, 30_000);
     let map = ShardMap::by_entries(&all, 5, Duplicates::Newest, &go_on()).unwrap();
     let dir = |shard: usize| scratch.path().join(shard.to_string());
-    split(&all, &map, 0, &MergeOptions::default(), dir, &go_on()).unwrap();
+    split(&all, &map, 0, &MergeOptions::default(), &PublisherOptions::default(), dir, &go_on())
+        .unwrap();
     let dirs: Vec<_> = (0..5).rev().map(dir).collect();
     let shards = inputs(dirs.iter().map(std::path::PathBuf::as_path));
     let back = scratch.path().join("back.sst");
@@ -155,11 +156,13 @@ fn equal_hashes_are_in_one_shard() {
     let entries: Vec<_> =
         (0..10).map(|i| Hashed(hash(i), keys[i].as_bytes(), EntryValue::Inline(b"v"))).collect();
     write_static_sorted_file(&entries, &path, Default::default()).unwrap();
-    let mut all = Inputs::new(ReaderOptions::default());
+    let mut all = Inputs::new(&ReaderOptions::default());
     all.add_table(&path).unwrap();
     let map = ShardMap::by_entries(&all, 5, Duplicates::Newest, &go_on()).unwrap();
     let dir = |shard: usize| scratch.path().join(shard.to_string());
-    let shards = split(&all, &map, 0, &MergeOptions::default(), dir, &go_on()).unwrap();
+    let shards =
+        split(&all, &map, 0, &MergeOptions::default(), &PublisherOptions::default(), dir, &go_on())
+            .unwrap();
     let sizes: Vec<u64> = shards.iter().map(|shard| shard.report.entries).collect();
     assert_eq!(sizes.iter().sum::<u64>(), 10);
     assert_eq!(sizes.iter().filter(|size| **size > 0).count(), 2, "{sizes:?}");

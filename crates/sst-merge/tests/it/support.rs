@@ -6,8 +6,9 @@ use std::path::Path;
 use proptest::prelude::*;
 use sst_merge::Monitor;
 use sst_reader::{Catalog, ReaderOptions, StaticSortedFile};
-use sst_writer::publish::FinishedTable;
-use sst_writer::{Commit, Entry, EntryValue, Publisher, PublisherOptions, WriterOptions, hash_key};
+use sst_writer::publish::{Commit, FinishedTable};
+use sst_writer::table::hash_key;
+use sst_writer::{Entry, EntryValue, Publisher, PublisherOptions, WriterOptions};
 
 /// What an entry says of its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,7 +134,7 @@ pub(crate) fn publish(dir: &Path, layers: &[Layer]) {
         let mut commit = publisher.begin();
         let table = write_table(&commit, layer);
         commit.add_table(table).unwrap();
-        commit.publish().unwrap();
+        commit.publish(&Monitor::default()).unwrap();
     }
 }
 

@@ -41,7 +41,7 @@ const PARALLEL_READS: usize = 8;
 /// # let mut table = commit.create_table(WriterOptions::default())?;
 /// # table.add(("key", "value"))?;
 /// # commit.add_table(table.finish()?)?;
-/// # commit.publish()?;
+/// # commit.publish(&sst_object_store::Monitor::default())?;
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
 /// let store = Store::from_directory(directory)?;

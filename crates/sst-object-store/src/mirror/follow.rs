@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{MirrorOptions, MirrorReport, mirror};
 use crate::commit::identity_of;
-use crate::{Place, Store, StoreError};
+use crate::{Monitor, Place, Store, StoreError};
 
 /// How often a wait looks whether it was cancelled.
 const CANCEL_CHECK: Duration = Duration::from_millis(50);
@@ -15,7 +15,7 @@ const CANCEL_CHECK: Duration = Duration::from_millis(50);
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Keeps a target at the newest commit of a source: mirrors it, and again whenever the source has
-/// another commit, until it is cancelled.
+/// another commit, until `monitor` cancels it.
 ///
 /// It looks every `interval`, but at most 100 times in a second, with two small requests. `observe`
 /// is called after each mirror, and with each error that may pass, such as a source that cannot be
@@ -26,6 +26,7 @@ pub async fn follow(
     target: &Place,
     options: &MirrorOptions,
     interval: Duration,
+    monitor: &Monitor,
     mut observe: impl FnMut(Result<&MirrorReport, &StoreError>),
 ) -> StoreError {
     let mut commit = None;
@@ -35,7 +36,7 @@ pub async fn follow(
             if now.is_some() && now == commit {
                 return Ok(None);
             }
-            mirror(source, target, options).await.map(Some)
+            mirror(source, target, options, monitor).await.map(Some)
         };
         match step.await {
             Ok(Some(report)) => {
@@ -48,7 +49,7 @@ pub async fn follow(
         }
         let next = Instant::now() + interval.max(SHORTEST_INTERVAL);
         while Instant::now() < next {
-            if let Err(cancelled) = options.monitor.check() {
+            if let Err(cancelled) = monitor.check() {
                 return cancelled.into();
             }
             tokio::time::sleep_until(next.min(Instant::now() + CANCEL_CHECK)).await;

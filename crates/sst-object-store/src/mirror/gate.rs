@@ -35,14 +35,14 @@ pub(super) type Permit = OwnedSemaphorePermit;
 
 impl Gate {
     /// The gate of a mirror that copies `total_bytes`.
-    pub(super) fn new(options: &MirrorOptions, total_bytes: u64) -> Self {
+    pub(super) fn new(options: &MirrorOptions, monitor: &Monitor, total_bytes: u64) -> Self {
         let rate = options
             .bytes_per_second
             .map(|rate| Rate { bytes_per_second: rate.max(1), due: Mutex::new(Instant::now()) });
         Self {
             pieces: Arc::new(Semaphore::new(options.parallel.max(1))),
             rate,
-            monitor: options.monitor.clone(),
+            monitor: monitor.clone(),
             total_bytes,
             copied_bytes: AtomicU64::new(0),
         }
@@ -91,7 +91,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn bytes_come_at_the_rate() {
         let options = MirrorOptions::default().bytes_per_second(Some(1000));
-        let gate = Gate::new(&options, 0);
+        let gate = Gate::new(&options, &Monitor::default(), 0);
         let start = Instant::now();
         for _ in 0..5 {
             drop(gate.enter(500).await.unwrap());
@@ -102,7 +102,7 @@ mod tests {
 
     #[tokio::test]
     async fn no_more_pieces_than_allowed_are_in_memory() {
-        let gate = Gate::new(&MirrorOptions::default().parallel(2), 0);
+        let gate = Gate::new(&MirrorOptions::default().parallel(2), &Monitor::default(), 0);
         let (first, second) = (gate.enter(1).await.unwrap(), gate.enter(1).await.unwrap());
         assert_eq!(gate.pieces.available_permits(), 0);
         drop((first, second));

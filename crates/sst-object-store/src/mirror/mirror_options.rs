@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use sst_format::monitor::Monitor;
-
 use super::ShardNumber;
 
 /// Options of [`mirror`](crate::mirror), [`push`](crate::push) and [`pull`](crate::pull). Start
@@ -32,9 +30,6 @@ pub struct MirrorOptions {
     /// Time after which the claim of a writer of a bucket that has crashed no longer counts.
     /// Default: 1 day.
     pub grace: Duration,
-    /// Observes the bytes that are copied, and cancels the mirror within one piece. Default:
-    /// neither.
-    pub monitor: Monitor,
 }
 
 impl Default for MirrorOptions {
@@ -47,7 +42,6 @@ impl Default for MirrorOptions {
             shard: None,
             keep_generations: 1,
             grace: Duration::from_secs(24 * 60 * 60),
-            monitor: Monitor::default(),
         }
     }
 }
@@ -99,13 +93,6 @@ impl MirrorOptions {
     #[must_use]
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
-        self
-    }
-
-    /// Sets the monitor.
-    #[must_use]
-    pub fn monitor(mut self, monitor: Monitor) -> Self {
-        self.monitor = monitor;
         self
     }
 

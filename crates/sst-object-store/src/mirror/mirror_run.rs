@@ -10,7 +10,7 @@ use super::target::Target;
 use super::transfer::Transfer;
 use super::{MirrorOptions, MirrorReport};
 use crate::commit::identity_of;
-use crate::{Place, RemoteCommit, Store, StoreError};
+use crate::{Monitor, Place, RemoteCommit, Store, StoreError};
 
 /// How many commits of the source may overtake one mirror before it is given up.
 const MAX_OVERTAKEN: u32 = 100;
@@ -27,8 +27,9 @@ pub async fn push(
     directory: impl AsRef<Path>,
     target: &Place,
     options: &MirrorOptions,
+    monitor: &Monitor,
 ) -> Result<MirrorReport, StoreError> {
-    mirror(&Store::from_directory(directory)?, target, options).await
+    mirror(&Store::from_directory(directory)?, target, options, monitor).await
 }
 
 /// Copies the newest commit of a store into a directory, which is created if it is missing.
@@ -43,8 +44,9 @@ pub async fn pull(
     source: &Store,
     directory: impl AsRef<Path>,
     options: &MirrorOptions,
+    monitor: &Monitor,
 ) -> Result<MirrorReport, StoreError> {
-    mirror(source, &Place::Directory(directory.as_ref().to_owned()), options).await
+    mirror(source, &Place::Directory(directory.as_ref().to_owned()), options, monitor).await
 }
 
 /// Makes the newest commit of a source the newest commit of a target, with the same files.
@@ -53,7 +55,8 @@ pub async fn pull(
 /// there with the right length, because a mirror was interrupted, are read and verified; the rest
 /// is copied, and every byte is verified on its way by the chain of checksums. Then the commit
 /// becomes visible in one step. It needs memory for [`MirrorOptions::parallel`] pieces, whatever
-/// the sizes of files.
+/// the sizes of files. `monitor` observes the bytes that are copied, and cancels the mirror within
+/// one piece.
 ///
 /// With [`MirrorOptions::shard`], a directory gets the tables and blobs that a range of hashes
 /// needs, and meta files of its own that describe them (FORMAT.md section 15). Of the source's meta
@@ -78,7 +81,7 @@ pub async fn pull(
 /// ```
 /// use std::sync::Arc;
 /// use object_store::memory::InMemory;
-/// use sst_object_store::{MirrorOptions, Place, Store, pull, push};
+/// use sst_object_store::{MirrorOptions, Monitor, Place, Store, pull, push};
 /// # use sst_writer::{Publisher, PublisherOptions, WriterOptions};
 /// # let parent = tempfile::tempdir()?;
 /// # let (directory, copy) = (parent.path().join("fruit.db"), parent.path().join("copy.db"));
@@ -87,17 +90,18 @@ pub async fn pull(
 /// # let mut table = commit.create_table(WriterOptions::default())?;
 /// # table.add(("key", "value"))?;
 /// # commit.add_table(table.finish()?)?;
-/// # commit.publish()?;
+/// # commit.publish(&Monitor::default())?;
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
 /// let store = Store::new(Arc::new(InMemory::new()), "memory:///", "fruit.db")?;
 /// let options = MirrorOptions::default();
-/// push(&directory, &Place::Bucket(store.clone()), &options).await?;
-/// let report = pull(&store, &copy, &options).await?;
+/// let monitor = Monitor::default();
+/// push(&directory, &Place::Bucket(store.clone()), &options, &monitor).await?;
+/// let report = pull(&store, &copy, &options, &monitor).await?;
 /// // A table and a meta file.
 /// assert_eq!(report.copied_files, 2);
 /// // Nothing is copied twice.
-/// assert_eq!(pull(&store, &copy, &options).await?.copied_files, 0);
+/// assert_eq!(pull(&store, &copy, &options, &monitor).await?.copied_files, 0);
 /// # Ok::<(), sst_object_store::StoreError>(())
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -106,6 +110,7 @@ pub async fn mirror(
     source: &Store,
     target: &Place,
     options: &MirrorOptions,
+    monitor: &Monitor,
 ) -> Result<MirrorReport, StoreError> {
     let mut overtaken = 0;
     loop {
@@ -116,8 +121,8 @@ pub async fn mirror(
         let commit =
             commit.ok_or_else(|| StoreError::NoCommit { place: source.name().to_owned() })?;
         let copied = match options.shard {
-            Some(shard) => copy_shard(source, &commit, shard, target, options).await,
-            None => mirror_commit(source, &commit, target, options).await,
+            Some(shard) => copy_shard(source, &commit, shard, target, options, monitor).await,
+            None => mirror_commit(source, &commit, target, options, monitor).await,
         };
         let error = match copied {
             Err(error) if error.is_corruption() => error,
@@ -138,6 +143,7 @@ async fn mirror_commit(
     commit: &RemoteCommit,
     place: &Place,
     options: &MirrorOptions,
+    monitor: &Monitor,
 ) -> Result<MirrorReport, StoreError> {
     let mut target = Target::open(place).await?;
     let newest = target.commit().await?;
@@ -158,7 +164,7 @@ async fn mirror_commit(
     target.claim(&names.new_names(), commit, options).await?;
     // Looked at again: before the claim, others may have written.
     let plan = Plan::new(commit, newest.as_ref(), &target.present().await?, target.store())?;
-    let target = transfer(source, target, plan, options, &mut report).await?;
+    let target = transfer(source, target, plan, options, monitor, &mut report).await?;
     report.set_tidied(target.end(Some(commit), options).await?);
     Ok(report)
 }
@@ -175,6 +181,7 @@ pub(super) async fn transfer(
     target: Target,
     plan: Plan,
     options: &MirrorOptions,
+    monitor: &Monitor,
     report: &mut MirrorReport,
 ) -> Result<Target, StoreError> {
     let total = plan.missing.iter().chain(&plan.unverified).map(|planned| planned.file.len).sum();
@@ -182,7 +189,7 @@ pub(super) async fn transfer(
         source: source.clone(),
         target: Arc::new(target),
         options: options.clone(),
-        gate: Arc::new(Gate::new(options, total)),
+        gate: Arc::new(Gate::new(options, monitor, total)),
     };
     let unverified = plan.unverified.len() as u64;
     let mut files = transfer.verify(plan.unverified).await?;

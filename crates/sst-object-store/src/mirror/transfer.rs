@@ -105,7 +105,8 @@ impl Transfer {
             let copied = self.copy_once(planned).await;
             match copied {
                 Err(StoreError::Request { source, attempts: 1, .. })
-                    if is_passing(&source) && attempt < self.target.store().policy().attempts =>
+                    if is_passing(source.inner())
+                        && attempt < self.target.store().policy().attempts =>
                 {
                     attempt += 1;
                 }

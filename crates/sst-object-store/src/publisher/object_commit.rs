@@ -15,7 +15,7 @@ use super::object_publisher::Swap;
 use super::object_sink::ObjectSink;
 use super::{FinishedObjectTable, ObjectPublisher, ObjectTableWriter};
 use crate::upload::upload_bytes;
-use crate::{RemoteCommit, StoreError};
+use crate::{Monitor, RemoteCommit, StoreError};
 
 /// How many commits of other writers may overtake one commit.
 const MAX_OVERTAKEN: u32 = 1000;
@@ -173,11 +173,13 @@ impl<'p> ObjectCommit<'p> {
     /// published since, so that nothing tells whether this commit was live; [`StoreError::Claimed`]
     /// if the claim was lost because this writer took longer than the grace period of another;
     /// [`StoreError::Request`]: the commit is then visible or not.
-    pub async fn publish(self) -> Result<ObjectCommitInfo, StoreError> {
+    pub async fn publish(self, monitor: &Monitor) -> Result<ObjectCommitInfo, StoreError> {
         let mut rebased = 0;
         loop {
+            monitor.check()?;
             let commit = self.write_meta_files().await?;
             self.publisher.numbers.check().await?;
+            monitor.check()?;
             let is_doubtful = match self.publisher.replace_current(commit).await? {
                 Swap::Done => {
                     self.publisher.refresh().await?;
@@ -212,6 +214,7 @@ impl<'p> ObjectCommit<'p> {
             && match self.kind() {
                 CommitKind::Append => self.obsolete.is_empty(),
                 CommitKind::Merge => self.obsolete.iter().all(|table| self.is_live(*table)),
+                // A load and a rollback mean another content on top of another commit.
                 _ => false,
             }
     }

@@ -9,8 +9,8 @@ use sst_format::current::Current;
 use sst_format::file_name::CURRENT_FILE_NAME;
 use sst_format::meta_file::TableRecord;
 use sst_format::meta_head::MetaLimits;
-use sst_writer::Compression;
 use sst_writer::publish::CommitBase;
+use sst_writer::table::Compression;
 use tokio::sync::Semaphore;
 
 use super::ObjectCommit;
@@ -89,7 +89,7 @@ impl ObjectPublisherOptions {
 /// ```
 /// use std::sync::Arc;
 /// use object_store::memory::InMemory;
-/// use sst_object_store::{ObjectPublisher, ObjectPublisherOptions, Store, StoreError};
+/// use sst_object_store::{Monitor, ObjectPublisher, ObjectPublisherOptions, Store, StoreError};
 /// use sst_writer::WriterOptions;
 ///
 /// # tokio::runtime::Builder::new_multi_thread().enable_time().build()?.block_on(async {
@@ -103,7 +103,7 @@ impl ObjectPublisherOptions {
 ///     table.finish()
 /// });
 /// commit.add_table(written.await.expect("no panic")?);
-/// let info = commit.publish().await?;
+/// let info = commit.publish(&Monitor::default()).await?;
 /// assert_eq!(publisher.current(), Some(info.sequence));
 /// # Ok::<(), StoreError>(())
 /// # })?;

@@ -181,7 +181,7 @@ pub(super) fn failure(error: StoreError) -> FileStoreError {
     match error {
         StoreError::Missing { .. } => FileStoreError::Missing,
         StoreError::Changed { .. } | StoreError::WrongLen { .. } => FileStoreError::Changed,
-        StoreError::Request { ref source, .. } if is_throttling(source) => {
+        StoreError::Request { ref source, .. } if is_throttling(source.inner()) => {
             FileStoreError::Throttled(error.into())
         }
         error => FileStoreError::Failed(error.into()),

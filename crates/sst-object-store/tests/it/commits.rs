@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use sst_object_store::{RemoteCommit, Store, StoreError};
-use sst_writer::{Publisher, PublisherOptions, WriterOptions};
+use sst_writer::{Monitor, Publisher, PublisherOptions, WriterOptions};
 
 use crate::support::{Scratch, commit, files};
 
@@ -49,7 +49,7 @@ async fn large_meta_files_are_read_in_parts() {
         let filter = sst_format::filter::FilterBytes::new(vec![7; 100_000]);
         commit.add_table(table.finish().unwrap().with_filter(filter)).unwrap();
     }
-    commit.publish().unwrap();
+    commit.publish(&Monitor::default()).unwrap();
     drop(publisher);
     let commit = read(&db).await;
     assert_eq!((commit.tables().count(), commit.files().len()), (3, 4));

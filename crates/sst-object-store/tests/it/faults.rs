@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use object_store::memory::InMemory;
-use sst_object_store::{GcOptions, RetryPolicy, Store, collect_garbage};
+use sst_object_store::{GcOptions, Monitor, RetryPolicy, Store, collect_garbage};
 
 use crate::faulty_store::{Fault, FaultyStore};
 use crate::support::{Scratch, commit, files, pull, push, store_on};
@@ -153,7 +153,7 @@ async fn a_collection_never_removes_what_a_commit_needs() {
         loop {
             let objects = Arc::new(before.fork());
             let (faulty, store) = faulty(Arc::<InMemory>::clone(&objects), failing, fault, 2);
-            let result = collect_garbage(&store, &options).await;
+            let result = collect_garbage(&store, &options, &Monitor::default()).await;
             if !faulty.has_failed() {
                 assert_eq!(result.unwrap().removed.len(), 4);
                 break;

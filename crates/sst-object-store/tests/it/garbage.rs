@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::TryStreamExt;
 use object_store::memory::InMemory;
 use object_store::{ObjectStore, ObjectStoreExt};
-use sst_object_store::{GcOptions, Place, StoreError, collect_garbage};
+use sst_object_store::{GcOptions, Monitor, Place, StoreError, collect_garbage};
 
 use crate::support::{Scratch, commit, files, object, options, pull, push, store_on};
 
@@ -38,11 +38,11 @@ async fn generations_are_kept_and_the_rest_goes() {
     objects.put(&object("notes.txt"), "not ours".into()).await.unwrap();
     let before = names(&objects).await;
     // Everything is younger than a day.
-    let spared = collect_garbage(&store, &GcOptions::default()).await.unwrap();
+    let spared = collect_garbage(&store, &GcOptions::default(), &Monitor::default()).await.unwrap();
     assert_eq!((spared.removed.len(), spared.spared), (0, 5));
-    let planned = collect_garbage(&store, &now().dry_run(true)).await.unwrap();
+    let planned = collect_garbage(&store, &now().dry_run(true), &Monitor::default()).await.unwrap();
     assert_eq!(names(&objects).await, before);
-    let report = collect_garbage(&store, &now()).await.unwrap();
+    let report = collect_garbage(&store, &now(), &Monitor::default()).await.unwrap();
     assert_eq!(report, planned);
     // The first commit has two tables, a blob and a meta file.
     assert_eq!(report.removed.len(), 5);
@@ -54,7 +54,8 @@ async fn generations_are_kept_and_the_rest_goes() {
     let copy = scratch.path("copy");
     pull(&store, &copy).await.unwrap();
     assert_eq!(files(&copy)["CURRENT"], files(&db)["CURRENT"]);
-    let report = collect_garbage(&store, &now().keep_generations(0)).await.unwrap();
+    let report =
+        collect_garbage(&store, &now().keep_generations(0), &Monitor::default()).await.unwrap();
     assert_eq!(report.removed.len(), 4);
     assert!(names(&objects).await.contains("notes.txt"));
 }
@@ -73,18 +74,22 @@ async fn files_of_a_push_that_is_under_way_are_spared() {
     let claim = "sst claim 1\nfirst 0\ncount 64\nowner mirror 900 00000001\ntime 0\nstate open\n";
     objects.put(&object("claims/00000000"), claim.into()).await.unwrap();
     let grace = GcOptions::default().grace(Duration::from_secs(3600)).keep_generations(0);
-    let report = collect_garbage(&store, &grace).await.unwrap();
+    let report = collect_garbage(&store, &grace, &Monitor::default()).await.unwrap();
     assert_eq!((report.removed.len(), report.spared), (0, 4));
     // Another push is refused until the grace period has passed.
     commit(&other, 3, true);
     let replace = options().replace(true).grace(Duration::from_secs(3600));
     let place = Place::Bucket(store.clone());
     commit(&db, 4, true);
-    let claimed = sst_object_store::push(&db, &place, &replace).await.unwrap_err();
+    let claimed =
+        sst_object_store::push(&db, &place, &replace, &Monitor::default()).await.unwrap_err();
     assert!(matches!(claimed, StoreError::Claimed { .. }));
     let replace = replace.grace(Duration::ZERO);
-    sst_object_store::push(&db, &place, &replace).await.unwrap();
-    assert_eq!(collect_garbage(&store, &now()).await.unwrap().removed.len(), 4);
+    sst_object_store::push(&db, &place, &replace, &Monitor::default()).await.unwrap();
+    assert_eq!(
+        collect_garbage(&store, &now(), &Monitor::default()).await.unwrap().removed.len(),
+        4
+    );
 }
 
 #[tokio::test]
@@ -92,7 +97,7 @@ async fn a_bucket_without_current_is_left_alone() {
     let objects = Arc::new(InMemory::new());
     let store = store_on(Arc::<InMemory>::clone(&objects));
     objects.put(&object("00000001.sst"), "the only copy".into()).await.unwrap();
-    let error = collect_garbage(&store, &now()).await.unwrap_err();
+    let error = collect_garbage(&store, &now(), &Monitor::default()).await.unwrap_err();
     assert!(matches!(error, StoreError::NoCommit { .. }));
     assert_eq!(names(&objects).await.len(), 1);
 }

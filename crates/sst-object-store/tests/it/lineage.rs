@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use sst_object_store::{MirrorReport, Store, StoreError};
+use sst_object_store::{MirrorReport, Monitor, Store, StoreError};
 
 use crate::support::{Scratch, commit_keeping, files, memory, options, pull, push, verify};
 
@@ -55,7 +55,7 @@ async fn a_source_that_was_restored_is_a_conflict_also_after_further_commits() {
     verify(&copy);
     let replace = options().replace(true);
     let source = Store::from_directory(&backup).unwrap();
-    sst_object_store::pull(&source, &copy, &replace).await.unwrap();
+    sst_object_store::pull(&source, &copy, &replace, &Monitor::default()).await.unwrap();
     assert_eq!(files(&copy)["CURRENT"], files(&backup)["CURRENT"]);
 }
 

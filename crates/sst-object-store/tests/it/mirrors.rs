@@ -24,14 +24,14 @@ async fn all_ways_give_the_same_files() {
     let report = push(&db, &store).await.unwrap();
     assert_eq!((report.copied_files, report.kept_files), (files(&db).len() as u64 - 1, 0));
     assert!(report.is_changed() && report.before.is_none());
-    mirror(&store, &Place::Bucket(other.clone()), &options()).await.unwrap();
+    mirror(&store, &Place::Bucket(other.clone()), &options(), &Monitor::default()).await.unwrap();
     let copy = scratch.path("copy");
     pull(&other, &copy).await.unwrap();
     assert_eq!(files(&copy), files(&db));
     verify(&copy);
     let third = scratch.path("third");
     let to = Place::from_url(format!("file://{}", third.display())).unwrap();
-    sst_object_store::push(&copy, &to, &options()).await.unwrap();
+    sst_object_store::push(&copy, &to, &options(), &Monitor::default()).await.unwrap();
     assert_eq!(files(&third), files(&db));
 }
 
@@ -67,7 +67,7 @@ async fn a_replica_keeps_generations_and_can_be_rolled_back() {
     }
     let kept = PublisherOptions::default().keep_generations(1);
     let mut publisher = Publisher::open(&copy, kept).unwrap();
-    publisher.rollback(None).unwrap();
+    publisher.rollback(None, &Monitor::default()).unwrap();
     assert_eq!(publisher.live_tables().count(), 2);
     drop(publisher);
     verify(&copy);
@@ -86,7 +86,7 @@ async fn a_rollback_of_the_source_is_mirrored() {
         pull(&store, &copy).await.unwrap();
     }
     let kept = PublisherOptions::default().keep_generations(2);
-    Publisher::open(&db, kept).unwrap().rollback(None).unwrap();
+    Publisher::open(&db, kept).unwrap().rollback(None, &Monitor::default()).unwrap();
     push(&db, &store).await.unwrap();
     pull(&store, &copy).await.unwrap();
     verify(&copy);
@@ -114,12 +114,12 @@ async fn another_history_is_a_conflict_unless_it_may_be_replaced() {
     // The newest commit of `other` has no name in common with the first of `db`.
     let replace = options().replace(true);
     let bucket = Place::Bucket(store.clone());
-    sst_object_store::push(&other, &bucket, &replace).await.unwrap();
+    sst_object_store::push(&other, &bucket, &replace, &Monitor::default()).await.unwrap();
     let copy = scratch.path("copy");
     pull(&store, &copy).await.unwrap();
     verify(&copy);
     // Back again: each name that `db` needs is there with its bytes, left from the first push.
-    let report = sst_object_store::push(&db, &bucket, &replace).await.unwrap();
+    let report = sst_object_store::push(&db, &bucket, &replace, &Monitor::default()).await.unwrap();
     assert_eq!((report.copied_files, report.kept_files), (0, 4));
     let back = scratch.path("back");
     pull(&store, &back).await.unwrap();
@@ -137,7 +137,9 @@ async fn names_of_the_live_commit_are_never_replaced() {
     pull(&store, &copy).await.unwrap();
     let replace = options().replace(true);
     for place in [Place::Bucket(store.clone()), Place::Directory(copy.clone())] {
-        let taken = sst_object_store::push(&other, &place, &replace).await.unwrap_err();
+        let taken = sst_object_store::push(&other, &place, &replace, &Monitor::default())
+            .await
+            .unwrap_err();
         assert!(matches!(taken, StoreError::Taken { .. }));
     }
     assert_eq!(files(&copy), files(&db));
@@ -180,7 +182,9 @@ async fn a_locked_directory_and_a_store_for_reading_are_refused() {
     assert!(matches!(locked, StoreError::Directory(PublishError::Locked { .. })));
     drop(publisher);
     let for_reading = Place::Bucket(sst_object_store::Store::from_directory(&db).unwrap());
-    let refused = sst_object_store::push(&db, &for_reading, &options()).await.unwrap_err();
+    let refused = sst_object_store::push(&db, &for_reading, &options(), &Monitor::default())
+        .await
+        .unwrap_err();
     assert!(matches!(refused, StoreError::ReadOnly { .. }));
     let nothing = pull(&memory(), &copy).await.unwrap_err();
     assert!(matches!(nothing, StoreError::NoCommit { .. }));
@@ -200,8 +204,7 @@ async fn a_cancelled_mirror_changes_nothing_and_can_go_on() {
         }
     };
     let monitor = Monitor::default().cancel(token).progress(cancel_soon);
-    let cancelled =
-        sst_object_store::pull(&store, &copy, &options().monitor(monitor)).await.unwrap_err();
+    let cancelled = sst_object_store::pull(&store, &copy, &options(), &monitor).await.unwrap_err();
     assert!(matches!(cancelled, StoreError::Cancelled), "{cancelled:?}");
     assert!(!copy.join("CURRENT").exists());
     pull(&store, &copy).await.unwrap();
@@ -221,11 +224,12 @@ async fn any_lengths_of_pieces_and_numbers_of_tasks_do() {
         let options = MirrorOptions::default().piece_len(piece_len).parallel(parallel);
         let (from, to, mirror_options) =
             (db.clone(), Place::Bucket(store.clone()), options.clone());
-        let pushed =
-            tokio::spawn(async move { sst_object_store::push(from, &to, &mirror_options).await });
+        let pushed = tokio::spawn(async move {
+            sst_object_store::push(from, &to, &mirror_options, &Monitor::default()).await
+        });
         pushed.await.unwrap().unwrap();
         let copy = scratch.path(&format!("copy{i}"));
-        sst_object_store::pull(&store, &copy, &options).await.unwrap();
+        sst_object_store::pull(&store, &copy, &options, &Monitor::default()).await.unwrap();
         assert_eq!(files(&copy), files(&db));
     }
 }
@@ -237,7 +241,7 @@ async fn a_follower_reaches_each_commit_and_waits_out_errors() {
     let objects = Arc::new(InMemory::new());
     let store = store_on(Arc::<InMemory>::clone(&objects));
     let token = CancelToken::default();
-    let options = options().monitor(Monitor::default().cancel(token.clone()));
+    let (options, monitor) = (options(), Monitor::default().cancel(token.clone()));
     let (mut errors, mut commits) = (0, 0);
     let (publish, finish) = (tokio::sync::Notify::new(), tokio::sync::Notify::new());
     let to = Place::Directory(copy.clone());
@@ -258,6 +262,7 @@ async fn a_follower_reaches_each_commit_and_waits_out_errors() {
         &to,
         &options,
         std::time::Duration::from_millis(1),
+        &monitor,
         observe,
     );
     let steps = async {

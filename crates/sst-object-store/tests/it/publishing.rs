@@ -13,7 +13,7 @@ use sst_object_store::{
     Store, StoreError, collect_garbage,
 };
 use sst_reader::{ReaderOptions, SstSet};
-use sst_writer::{EntryValue, WriterOptions};
+use sst_writer::{EntryValue, Monitor, WriterOptions};
 
 use crate::faulty_store::{Fault, FaultyStore};
 use crate::support::{Scratch, memory, object, pull, store_on, verify};
@@ -37,14 +37,14 @@ async fn add(commit: &mut ObjectCommit<'_>, key: u32, value: Vec<u8>) -> Result<
 async fn append(publisher: &mut ObjectPublisher, key: u32) -> Result<SequenceNumber, StoreError> {
     let mut commit = publisher.begin(0).await?;
     add(&mut commit, key, vec![7; 100]).await?;
-    Ok(commit.publish().await?.commit)
+    Ok(commit.publish(&Monitor::default()).await?.commit)
 }
 
 async fn replace(publisher: &mut ObjectPublisher, key: u32) -> Result<SequenceNumber, StoreError> {
     let mut commit = publisher.begin(0).await?;
     commit.replace_all();
     add(&mut commit, key, vec![8; 100]).await?;
-    Ok(commit.publish().await?.commit)
+    Ok(commit.publish(&Monitor::default()).await?.commit)
 }
 
 /// The keys of the newest commit, as a pulled copy answers.
@@ -76,7 +76,7 @@ async fn commits_follow_each_other_and_are_read_as_any() {
     let long: Vec<u8> =
         (0..40_000u32).flat_map(|i| (i.wrapping_mul(i) ^ i).to_be_bytes()).collect();
     add(&mut commit, 1, long.clone()).await.unwrap();
-    let first = commit.publish().await.unwrap();
+    let first = commit.publish(&Monitor::default()).await.unwrap();
     assert_eq!((first.rebased, publisher.live_tables().count()), (0, 2));
     for key in 2..=30 {
         append(&mut publisher, key).await.unwrap();
@@ -110,13 +110,13 @@ async fn an_append_goes_on_top_of_another_commit_and_a_replace_does_not() {
     let mut late = two.begin(0).await.unwrap();
     add(&mut late, 2, vec![1]).await.unwrap();
     append(&mut one, 3).await.unwrap();
-    assert_eq!(late.publish().await.unwrap().rebased, 1);
+    assert_eq!(late.publish(&Monitor::default()).await.unwrap().rebased, 1);
     assert_eq!(keys(&store).await, BTreeSet::from([1, 2, 3]));
     let mut late = two.begin(0).await.unwrap();
     late.replace_all();
     add(&mut late, 4, vec![1]).await.unwrap();
     append(&mut one, 5).await.unwrap();
-    let changed = late.publish().await.unwrap_err();
+    let changed = late.publish(&Monitor::default()).await.unwrap_err();
     assert!(matches!(changed, StoreError::Changed { .. }));
     assert_eq!(keys(&store).await, BTreeSet::from([1, 2, 3, 5]));
     // A merge does only as long as its inputs are live.
@@ -129,10 +129,10 @@ async fn an_append_goes_on_top_of_another_commit_and_a_replace_does_not() {
         add(&mut merge, 1, vec![1]).await.unwrap();
         if is_live {
             append(&mut one, 6).await.unwrap();
-            assert_eq!(merge.publish().await.unwrap().rebased, 1);
+            assert_eq!(merge.publish(&Monitor::default()).await.unwrap().rebased, 1);
         } else {
             replace(&mut one, 6).await.unwrap();
-            let changed = merge.publish().await.unwrap_err();
+            let changed = merge.publish(&Monitor::default()).await.unwrap_err();
             assert!(matches!(changed, StoreError::Changed { .. }));
         }
     }
@@ -141,7 +141,7 @@ async fn an_append_goes_on_top_of_another_commit_and_a_replace_does_not() {
     let mut late = strict.begin(0).await.unwrap();
     add(&mut late, 7, vec![1]).await.unwrap();
     append(&mut one, 8).await.unwrap();
-    let changed = late.publish().await.unwrap_err();
+    let changed = late.publish(&Monitor::default()).await.unwrap_err();
     assert!(matches!(changed, StoreError::Changed { .. }));
 }
 
@@ -170,7 +170,7 @@ async fn races_have_one_winner_and_lose_nothing() {
                     add(&mut commit, key, vec![9; 50]).await.unwrap();
                     // All have read the same commit.
                     start.wait().await;
-                    let result = commit.publish().await;
+                    let result = commit.publish(&Monitor::default()).await;
                     (writer, key, result)
                 })
             })
@@ -199,10 +199,10 @@ async fn races_have_one_winner_and_lose_nothing() {
     // The writers are gone, so everything that no commit needs can go.
     drop(writers);
     let options = GcOptions::default().grace(Duration::ZERO).keep_generations(0);
-    collect_garbage(&store, &options).await.unwrap();
+    collect_garbage(&store, &options, &Monitor::default()).await.unwrap();
     assert_eq!(keys(&store).await, expected);
     let commit = RemoteCommit::read(&store).await.unwrap().unwrap();
-    let again = collect_garbage(&store, &options).await.unwrap();
+    let again = collect_garbage(&store, &options, &Monitor::default()).await.unwrap();
     assert!(again.removed.is_empty());
     assert!(!commit.files().is_empty());
 }
@@ -276,7 +276,7 @@ async fn a_writer_that_has_lost_its_claim_gives_up() {
         })
         .collect();
     objects.put(&object("claims/00000064"), other.into()).await.unwrap();
-    let lost = commit.publish().await.unwrap_err();
+    let lost = commit.publish(&Monitor::default()).await.unwrap_err();
     assert!(matches!(lost, StoreError::Claimed { .. }));
     assert!(RemoteCommit::read(&store).await.unwrap().is_none());
 }

@@ -158,7 +158,7 @@ async fn large_table() -> (Arc<InMemory>, Store, Vec<Vec<u8>>) {
     let mut publisher =
         sst_writer::Publisher::open(&db, sst_writer::PublisherOptions::default()).unwrap();
     let mut keys: Vec<_> = (0..20_000u32).map(|i| i.to_be_bytes().to_vec()).collect();
-    keys.sort_by_key(|key| sst_writer::hash_key(key));
+    keys.sort_by_key(|key| sst_writer::table::hash_key(key));
     let mut commit = publisher.begin();
     let mut table = commit.create_table(sst_writer::WriterOptions::default()).unwrap();
     for key in &keys {
@@ -167,7 +167,7 @@ async fn large_table() -> (Arc<InMemory>, Store, Vec<Vec<u8>>) {
         table.add((key, sst_writer::EntryValue::Small(&noise))).unwrap();
     }
     commit.add_table(table.finish().unwrap()).unwrap();
-    commit.publish().unwrap();
+    commit.publish(&Monitor::default()).unwrap();
     drop(publisher);
     let objects = Arc::new(InMemory::new());
     let store = store_on(Arc::<InMemory>::clone(&objects));

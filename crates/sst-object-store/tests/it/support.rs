@@ -11,7 +11,8 @@ use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt};
 use sst_object_store::{MirrorOptions, MirrorReport, Place, RetryPolicy, Store, StoreError};
 use sst_reader::{Monitor, ReaderOptions, verify_directory};
-use sst_writer::{EntryValue, Publisher, PublisherOptions, WriterOptions, hash_key};
+use sst_writer::table::hash_key;
+use sst_writer::{EntryValue, Publisher, PublisherOptions, WriterOptions};
 use tempfile::TempDir;
 
 /// A directory that is removed at the end of the test.
@@ -57,7 +58,7 @@ pub(crate) fn commit_keeping(directory: &Path, seed: u32, replace: bool, keep: u
         }
         commit.add_table(writer.finish().unwrap()).unwrap();
     }
-    commit.publish().unwrap();
+    commit.publish(&Monitor::default()).unwrap();
 }
 
 fn bytes_of((seed, table, i): (u32, u32, u32)) -> Vec<u8> {
@@ -81,11 +82,17 @@ pub(crate) fn options() -> MirrorOptions {
 }
 
 pub(crate) async fn push(directory: &Path, store: &Store) -> Result<MirrorReport, StoreError> {
-    sst_object_store::push(directory, &Place::Bucket(store.clone()), &options()).await
+    sst_object_store::push(
+        directory,
+        &Place::Bucket(store.clone()),
+        &options(),
+        &Monitor::default(),
+    )
+    .await
 }
 
 pub(crate) async fn pull(store: &Store, directory: &Path) -> Result<MirrorReport, StoreError> {
-    sst_object_store::pull(store, directory, &options()).await
+    sst_object_store::pull(store, directory, &options(), &Monitor::default()).await
 }
 
 /// The files of a directory that are no dot files.

@@ -147,7 +147,9 @@ impl<'a, F: 'static> HeldBytes<'a, F> {
         let bytes = NonNull::from(choose(self.as_slice())?);
         match &self.holder {
             Holder::File(file) => Ok(Self { bytes, holder: Holder::Lender(file) }),
-            _ => Ok(Self { bytes, ..self.clone() }),
+            Holder::Lender(_) | Holder::Block(_) | Holder::Guard(_) => {
+                Ok(Self { bytes, ..self.clone() })
+            }
         }
     }
 

@@ -5,6 +5,7 @@ pub(crate) mod block_directory;
 pub(crate) mod blocks;
 pub(crate) mod cache_statistics;
 pub(crate) mod cached_block;
+pub(crate) mod clock;
 pub(crate) mod codec;
 mod huge_pages;
 pub(crate) mod memory;

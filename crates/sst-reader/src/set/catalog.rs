@@ -58,7 +58,7 @@ pub struct Catalog {
     pub shard: Option<Shard>,
     /// The live meta files, newest first.
     pub meta_files: Vec<SequenceNumber>,
-    /// What a refresh compares.
+    /// The stamp that a refresh compares.
     stamp: DirectoryStamp,
     scope: Scope,
     /// The way to its files.
@@ -108,7 +108,7 @@ impl Catalog {
     /// Reads the directory of `known` again, unless it has the same commit. Meta files that `known`
     /// holds are not read again.
     pub(super) fn read_if_changed(known: &Self) -> Result<Option<Self>, ReadError> {
-        if known.glance_now()? == known.stamp {
+        if known.stamp_now()? == known.stamp {
             return Ok(None);
         }
         let files = &known.files;
@@ -117,7 +117,7 @@ impl Catalog {
     }
 
     /// A stamp at the directory as it is now.
-    fn glance_now(&self) -> Result<DirectoryStamp, ReadError> {
+    fn stamp_now(&self) -> Result<DirectoryStamp, ReadError> {
         DirectoryStamp::at(&self.dir, &self.files, self.bare_start())
     }
 
@@ -272,7 +272,7 @@ impl Catalog {
     /// Checksums tell in a protected directory, when its blocks are read.
     pub(super) fn opened<T>(&self, file: Result<T, ReadError>) -> Result<T, ReadError> {
         let file = file.map_err(|error| self.outdated_or(error))?;
-        if self.is_protected || self.glance_now()? == self.stamp {
+        if self.is_protected || self.stamp_now()? == self.stamp {
             return Ok(file);
         }
         let label = FileLabel::new(&self.dir);
@@ -289,14 +289,20 @@ impl Catalog {
             ReadError::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
             // An object that was replaced is as good as gone, but is no damage.
             ReadError::Corrupt { .. } | ReadError::Changed { .. } => false,
-            _ => return error,
+            ReadError::OutOfMemory { .. }
+            | ReadError::OverLimit { .. }
+            | ReadError::Cancelled { .. }
+            | ReadError::Outdated { .. }
+            | ReadError::Throttled { .. }
+            | ReadError::OfOtherShard { .. }
+            | ReadError::Internal { .. } => return error,
         };
         let is_changed = matches!(error, ReadError::Changed { .. });
         if !is_missing && !is_changed && !error.is_corruption() {
             return error;
         }
         let file = error.file().clone();
-        match self.glance_now() {
+        match self.stamp_now() {
             Ok(now) if now != self.stamp => {
                 let (commit, current) = (self.commit, now.current.sequence);
                 crate::telemetry::outdated(file.path(), commit, current);

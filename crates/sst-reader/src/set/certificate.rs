@@ -1,21 +1,14 @@
 //! The content digest of a set, and the certificate of its commit (FORMAT.md section 12).
 
-use sha2::{Digest, Sha256};
-use sst_format::content_digest::{ContentDigest, ValueDigest};
+use sst_format::content_digest::{ContentDigest, Ordinals, ValueDigest};
 use sst_format::meta_head::HashRange;
 
 use super::paths::path_of;
 use super::{Catalog, SstSet};
+use crate::hash::sha256;
 use crate::{
     Cancelled, Corruption, FileLabel, Meter, Monitor, Phase, Progress, ReadError, ReadValue,
 };
-
-/// SHA-256 of the concatenation of some pieces.
-fn sha256(pieces: &[&[u8]]) -> [u8; 32] {
-    let mut hasher = Sha256::new();
-    pieces.iter().for_each(|piece| hasher.update(piece));
-    hasher.finalize().into()
-}
 
 impl Catalog {
     /// The certified digest of the live entries of a family, all of them, whatever range of hashes
@@ -56,22 +49,17 @@ impl SstSet {
         let start = Progress::new(Phase::Certify);
         let mut meter = Meter::new(monitor, start);
         let mut digest = ContentDigest::default();
-        let mut last: Option<(crate::Slice<'_>, u32)> = None;
+        let mut ordinals = Ordinals::default();
+        let directory = || FileLabel::new(&self.catalog().dir);
         for entry in self.iter() {
             let entry = entry?;
-            let ordinal = match &last {
-                Some((key, ordinal)) if *key == entry.key => {
-                    ordinal.checked_add(1).ok_or_else(|| {
-                        let dir = FileLabel::new(&self.catalog().dir);
-                        ReadError::internal(&dir, "a key has fewer than 2^32 values")
-                    })?
-                }
-                _ => 0,
-            };
+            let ordinal = ordinals.next(&entry.key).ok_or_else(|| {
+                ReadError::internal(&directory(), "a key has fewer than 2^32 entries")
+            })?;
             let value = match &entry.value {
                 ReadValue::Deleted => {
-                    let dir = FileLabel::new(&self.catalog().dir);
-                    return Err(ReadError::internal(&dir, "live entries are no tombstones"));
+                    let invariant = "live entries are no tombstones";
+                    return Err(ReadError::internal(&directory(), invariant));
                 }
                 ReadValue::Value(value) => ValueDigest::of(value, sha256),
                 ReadValue::Blob(number) => ValueDigest::of(&self.read_blob(*number)?, sha256),
@@ -79,8 +67,7 @@ impl SstSet {
             digest.add_value(&entry.key, ordinal, &value, sha256);
             meter
                 .at(digest.entries(), digest.bytes())
-                .map_err(|Cancelled| ReadError::cancelled(&FileLabel::new(&self.catalog().dir)))?;
-            last = Some((entry.key, ordinal));
+                .map_err(|Cancelled| ReadError::cancelled(&directory()))?;
         }
         monitor.report(start.entries(digest.entries()).bytes(digest.bytes()));
         Ok(digest)

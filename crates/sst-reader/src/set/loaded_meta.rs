@@ -1,4 +1,4 @@
-//! What a meta file says, as far as opening a set needs it.
+//! The parts of a meta file that opening a set needs.
 
 use std::path::Path;
 use std::sync::Arc;

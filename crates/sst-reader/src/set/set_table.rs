@@ -10,6 +10,7 @@ use sst_format::filter::{Filter, FilterPolicy};
 use super::open_files::OpenFiles;
 use super::statistics::Tally;
 use super::{Catalog, CatalogTable};
+use crate::block::clock::Closable;
 use crate::{Lookup, ReadError, ReaderOptions, StaticSortedFile};
 
 /// The parts that opening a table needs.
@@ -252,19 +253,21 @@ impl OpenedTable {
     pub(super) fn filter(&self) -> Option<Option<&dyn Filter>> {
         self.filter.get().map(Option::as_deref)
     }
+}
 
-    /// Whether it was used since the last call.
-    pub(super) fn clear_use(&self) -> bool {
+impl Closable for OpenedTable {
+    fn clear_use(&self) -> bool {
         match &self.file {
+            // A table that is kept open is in use for as long as it is open.
             Slot::Kept(_) => true,
             Slot::Bounded { used, .. } => used.swap(false, Ordering::Relaxed),
         }
     }
 
-    /// Closes it, unless it is to be kept open.
-    pub(super) fn close(&self) {
-        if let Slot::Bounded { file, .. } = &self.file {
-            file.store(None);
+    fn close(&self) -> bool {
+        match &self.file {
+            Slot::Kept(_) => false,
+            Slot::Bounded { file, .. } => file.swap(None).is_some(),
         }
     }
 }

@@ -403,8 +403,7 @@ impl SstSet {
         Ok(found.unwrap_or(Lookup::NotFound))
     }
 
-    /// Counts the tables that a filter kept a lookup from asking without being asked itself, if
-    /// there are counters.
+    /// Counts the tables of layers that a filter matrix ruled out, if there are counters.
     #[inline]
     pub(super) fn count_skipped(&self, layers: Range<usize>, hash: u64, tally: &mut Tally) {
         if self.shared.counters.is_some() {

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use sst_format::key_block::fixed::FixedShape;
 
-/// What a fixed-size key block of a file in memory was found to be: its shape, and where its
-/// entries lie in the file. A lookup then neither reads nor checks its header again, which is a
-/// cache line of its own.
+/// The header of a fixed-size key block of a file in memory, checked: the shape of the block, and
+/// the range of its entries in the file. A lookup then neither reads nor checks its header again,
+/// which is a cache line of its own.
 ///
 /// Bytes in memory that were checked once are still there (see
 /// [`Access::Map`](crate::Access::Map)). So all threads write the same values.
@@ -28,7 +28,7 @@ impl CheckedBlock {
     pub(crate) fn set(&self, shape: FixedShape, entries: Range<u32>) {
         self.start.store(entries.start, Ordering::Relaxed);
         self.end.store(entries.end, Ordering::Relaxed);
-        // Whoever sees the shape sees the range too.
+        // A thread that sees the shape sees the range too.
         self.shape.store(shape.pack(), Ordering::Release);
     }
 

@@ -35,7 +35,7 @@ const LEFT_OUT: u32 = 8;
 /// than 64 bits.
 const RECIPROCAL_BITS: u32 = 40;
 
-/// What was measured of one key block.
+/// The measured corrections of one key block.
 ///
 /// Wrong values cost time, never a wrong answer. So threads may write to them at the same time, and
 /// read them in any order.

@@ -8,10 +8,11 @@ use crate::block::blocks::Fill;
 use crate::block::residency::ReadAhead;
 use crate::block::slice::Slice;
 use crate::error::ReadError;
+use crate::hash::entry_hash;
 use crate::table::answer::ReadValue;
 use crate::table::entered_blocks::EnteredBlocks;
 use crate::table::entry_ref::EntryRef;
-use crate::table::static_sorted_file::{StaticSortedFile, entry_hash};
+use crate::table::static_sorted_file::StaticSortedFile;
 
 /// A key block on which a cursor stands.
 struct Position<'a> {

@@ -9,7 +9,7 @@ use crate::block::blocks::{Blocks, Fill};
 use crate::block::slice::Slice;
 use crate::error::ReadError;
 
-/// What a value block holds.
+/// The class of the values in a value block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ValueKind {
     /// Small values of many entries.

@@ -10,10 +10,10 @@ use sst_format::key_block::KeyBlock;
 use sst_format::key_block::fixed::FixedShape;
 use sst_format::{BlockIndex, FormatError};
 
+use crate::hash::entry_hash;
 use crate::table::checked_block::CheckedBlock;
 use crate::table::correction::Correction;
 use crate::table::search::{Density, Fraction, HashBounds, Precision, lower_bound};
-use crate::table::static_sorted_file::entry_hash;
 
 /// Key blocks around the estimated one among which that of a hash is looked for first. Of a table
 /// of a million entries, 2,200 key blocks, estimates are off by one key block, of one of ten

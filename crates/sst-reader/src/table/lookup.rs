@@ -12,11 +12,11 @@
 //! some three hundred, and only requests within them are waited for together (docs/DECISIONS.md,
 //! 50).
 
+use sst_format::BlockIndex;
 use sst_format::filter::Filter;
 use sst_format::key_block::fixed::{FixedKeyBlock, FixedShape};
 use sst_format::key_block::{KeyBlock, KeyEntry};
 use sst_format::value_ref::{ValueRef, small_value};
-use sst_format::{BlockIndex, FormatError};
 
 use crate::block::blocks::Fill;
 use crate::block::memory::prefetch_around;
@@ -26,19 +26,14 @@ use crate::hash::hash_key;
 use crate::table::answer::{Lookup, ReadValue};
 use crate::table::entered_blocks::{EnteredBlocks, ValueKind};
 use crate::table::hit_predictor::HitPredictor;
-use crate::table::key_index::{Estimate, KeyIndex, NO_BLOCK};
-use crate::table::search::{HashBounds, lower_bound};
-use crate::table::static_sorted_file::{StaticSortedFile, entry_hash};
+use crate::table::key_block_search::{entry_near, first_entry_in, near_entry};
+use crate::table::key_index::{Estimate, NO_BLOCK};
+use crate::table::static_sorted_file::StaticSortedFile;
 
 /// Cache lines to either side of an estimated entry that are fetched beforehand: in a block that
 /// was measured, estimates are off by 2 entries on average, of 24 bytes each in a full block of
 /// 16-byte keys.
 const PREFETCH_REACH: usize = 2;
-
-/// Entries to either side of the estimated one that are compared before the search goes by hash.
-/// Among 455 entries, as many as a full block of 16-byte keys has, 99 of 100 estimates are off by
-/// less if the block was measured.
-const COMPARE_REACH: u32 = 8;
 
 /// Where the entry of a key is likely to be.
 pub(crate) struct Located<'a> {
@@ -265,22 +260,12 @@ impl StaticSortedFile {
         key: &[u8],
     ) -> Option<Result<Lookup<'a>, ReadError>> {
         let entry = located.entry_near(hash, key)?;
-        let block = located.estimate.block;
-        Some(match entry.value_ref() {
-            Ok(ValueRef::Inline(value)) => {
-                let value = self.blocks().resident_slice(value);
-                value.map(Lookup::Value).ok_or_else(|| self.not_in_its_block())
-            }
-            Ok(ValueRef::Small { block: values, len, offset }) => {
-                self.small_value(block, values, len, offset).map(Lookup::Value)
-            }
-            Ok(ValueRef::Medium(values)) => {
-                self.blocks().payload(values, Fill::Cache).map(Lookup::Value)
-            }
-            Ok(ValueRef::Blob(number)) => Ok(Lookup::Blob(number)),
-            Ok(ValueRef::Deleted) => Ok(Lookup::Deleted),
-            Err(error) => Err(self.corrupt(block, error)),
-        })
+        Some(self.value_of(
+            located.estimate.block,
+            &entry,
+            #[inline(always)]
+            |value| self.blocks().resident_slice(value).ok_or_else(|| self.not_in_its_block()),
+        ))
     }
 
     /// Refuses the estimate of an index that has no block for one of its numbers.
@@ -301,12 +286,7 @@ impl StaticSortedFile {
         key: &[u8],
         was_compared: bool,
     ) -> Result<Lookup<'_>, ReadError> {
-        let block = estimate.block;
-        self.check_estimate(estimate)?;
-        if self.blocks().may_be_cold(block) {
-            self.prefetch_values(estimate);
-        }
-        let payload = self.blocks().payload(block, Fill::Cache)?;
+        let payload = self.key_block_at(estimate)?;
         let near = match was_compared {
             true => None,
             false => near_entry(&payload, estimate, hash, key),
@@ -318,17 +298,17 @@ impl StaticSortedFile {
                 None => return Ok(Lookup::NotFound),
             },
         };
-        match entry.value_ref().map_err(|error| self.corrupt(block, error))? {
-            ValueRef::Inline(value) => self.slice_of(&payload, value).map(Lookup::Value),
-            ValueRef::Small { block: values, len, offset } => {
-                self.small_value(block, values, len, offset).map(Lookup::Value)
-            }
-            ValueRef::Medium(values) => {
-                self.blocks().payload(values, Fill::Cache).map(Lookup::Value)
-            }
-            ValueRef::Blob(number) => Ok(Lookup::Blob(number)),
-            ValueRef::Deleted => Ok(Lookup::Deleted),
+        self.value_of(estimate.block, &entry, |value| self.slice_of(&payload, value))
+    }
+
+    /// The payload of the key block of an estimate, wherever it lies.
+    #[inline]
+    pub(crate) fn key_block_at(&self, estimate: &Estimate) -> Result<Slice<'_>, ReadError> {
+        self.check_estimate(estimate)?;
+        if self.blocks().may_be_cold(estimate.block) {
+            self.prefetch_values(estimate);
         }
+        self.blocks().payload(estimate.block, Fill::Cache)
     }
 
     /// The first entry with this hash and key in the key block that can hold it, which has this
@@ -349,8 +329,31 @@ impl StaticSortedFile {
         {
             self.key_index().remember(estimate.number, block.shape(), entries);
         }
-        first_entry(&key_block, self.key_index(), estimate, hash, key)
+        first_entry_in(&key_block, self.key_index(), estimate, hash, key)
             .map_err(|error| self.corrupt(estimate.block, error))
+    }
+
+    /// Step 4: the answer that an entry of block `key_block` gives. `keep` gives a value that lies
+    /// with its key.
+    #[inline(always)]
+    fn value_of<'a>(
+        &'a self,
+        key_block: BlockIndex,
+        entry: &KeyEntry<'_>,
+        keep: impl FnOnce(&[u8]) -> Result<Slice<'a>, ReadError>,
+    ) -> Result<Lookup<'a>, ReadError> {
+        match entry.value_ref() {
+            Ok(ValueRef::Inline(value)) => keep(value).map(Lookup::Value),
+            Ok(ValueRef::Small { block: values, len, offset }) => {
+                self.small_value(key_block, values, len, offset).map(Lookup::Value)
+            }
+            Ok(ValueRef::Medium(values)) => {
+                self.blocks().payload(values, Fill::Cache).map(Lookup::Value)
+            }
+            Ok(ValueRef::Blob(number)) => Ok(Lookup::Blob(number)),
+            Ok(ValueRef::Deleted) => Ok(Lookup::Deleted),
+            Err(error) => Err(self.corrupt(key_block, error)),
+        }
     }
 
     /// A small value of an entry of block `key_block`, which is at fault if its value block has no
@@ -411,124 +414,4 @@ impl StaticSortedFile {
             }
         })
     }
-}
-
-/// The first entry with this hash and key in a payload, if it is near a place that was corrected by
-/// what was measured in its block. `None` means that it is unknown whether there is one.
-#[inline(always)]
-pub(crate) fn near_entry<'p>(
-    payload: &'p [u8],
-    estimate: &Estimate,
-    hash: u64,
-    key: &[u8],
-) -> Option<KeyEntry<'p>> {
-    if !estimate.is_corrected {
-        return None;
-    }
-    entry_near(FixedKeyBlock::peek(payload)?, estimate, hash, key)
-}
-
-/// As [`near_entry`], in a block that is parsed.
-///
-/// The key is compared with those around, which needs no further hashes and hardly a branch that
-/// goes two ways.
-#[inline(always)]
-fn entry_near<'p>(
-    block: FixedKeyBlock<'p>,
-    estimate: &Estimate,
-    hash: u64,
-    key: &[u8],
-) -> Option<KeyEntry<'p>> {
-    if !estimate.is_corrected {
-        return None;
-    }
-    let middle = estimate.position.of(block.entry_count());
-    let entry = block.find_near(key, middle, COMPARE_REACH)?;
-    entry.stored_hash.is_none_or(|stored| stored == hash).then_some(entry)
-}
-
-/// The first entry with this hash and key, and its index; or `None`. Wrong estimates cost time,
-/// never a wrong answer.
-///
-/// In a block that was not measured yet the place is estimated once more, from the hash of the
-/// entry that was estimated first, and the key is compared with those around that. A key that is
-/// not there, or further away, is searched by hash.
-fn first_entry<'p>(
-    key_block: &KeyBlock<'p>,
-    index: &KeyIndex,
-    estimate: &Estimate,
-    hash: u64,
-    key: &[u8],
-) -> Result<Option<(u32, KeyEntry<'p>)>, FormatError> {
-    if let KeyBlock::Fixed(block) = key_block
-        && !estimate.is_corrected
-    {
-        index.learn(estimate.number, key_block);
-        let middle = second_estimate(block, index, estimate, hash)?;
-        if let Some(i) = block.index_near(key, middle, COMPARE_REACH) {
-            let entry = block.entry(i)?;
-            if entry.stored_hash.is_none_or(|stored| stored == hash) {
-                return Ok(Some((i, entry)));
-            }
-        }
-    }
-    search_by_hash(key_block, index.bounds_of(estimate.number), hash, key)
-}
-
-/// The entry that is estimated from the hash of the one that was estimated first.
-fn second_estimate(
-    block: &FixedKeyBlock<'_>,
-    index: &KeyIndex,
-    estimate: &Estimate,
-    hash: u64,
-) -> Result<u32, FormatError> {
-    let count = block.entry_count();
-    let middle = estimate.position.of(count);
-    let found = entry_hash(&block.entry(middle)?);
-    let off_by = index.density().between(hash, found).of(count);
-    // The estimate may be off the block, in which case its nearest entry is meant.
-    Ok(if hash < found {
-        middle.saturating_sub(off_by)
-    } else {
-        middle.saturating_add(off_by).min(count - 1)
-    })
-}
-
-/// As [`first_entry`], in O(log n) for any hashes.
-fn search_by_hash<'p>(
-    key_block: &KeyBlock<'p>,
-    bounds: HashBounds,
-    hash: u64,
-    key: &[u8],
-) -> Result<Option<(u32, KeyEntry<'p>)>, FormatError> {
-    match key_block {
-        KeyBlock::Fixed(block) => {
-            search_entries(block.entry_count(), |i| block.entry(i), bounds, hash, key)
-        }
-        KeyBlock::Variable(block) => {
-            search_entries(block.entry_count(), |i| block.entry(i), bounds, hash, key)
-        }
-    }
-}
-
-/// As [`search_by_hash`], in `count` entries, which `entry` gives.
-#[inline(never)]
-fn search_entries<'p>(
-    count: u32,
-    entry: impl Fn(u32) -> Result<KeyEntry<'p>, FormatError>,
-    bounds: HashBounds,
-    hash: u64,
-    key: &[u8],
-) -> Result<Option<(u32, KeyEntry<'p>)>, FormatError> {
-    let i = lower_bound(count, bounds, hash, |i| {
-        let entry = entry(i)?;
-        let found = entry_hash(&entry);
-        Ok((found, found.cmp(&hash).then_with(|| entry.key.cmp(key))))
-    })?;
-    if i == count {
-        return Ok(None);
-    }
-    let entry = entry(i)?;
-    let is_match = entry.key == key && entry.stored_hash.is_none_or(|stored| stored == hash);
-    Ok(is_match.then_some((i, entry)))
 }

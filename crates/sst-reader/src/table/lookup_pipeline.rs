@@ -15,8 +15,9 @@ use crate::table::answer::Lookup;
 use crate::table::batch_key::BatchKey;
 use crate::table::entered_blocks::{BlockUse, LoadedBlocks};
 use crate::table::hit_predictor::HitPredictor;
+use crate::table::key_block_search::near_entry;
 use crate::table::key_index::Estimate;
-use crate::table::lookup::{Located, near_entry};
+use crate::table::lookup::Located;
 use crate::table::static_sorted_file::StaticSortedFile;
 
 /// Keys that are on their way at the same time: about as many requests as a processor core has

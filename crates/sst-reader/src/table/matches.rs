@@ -107,7 +107,7 @@ impl StaticSortedFile {
         }
         let estimate = &self.located(hash).estimate;
         let block = estimate.block;
-        let payload = self.blocks().payload(block, Fill::Cache)?;
+        let payload = self.key_block_at(estimate)?;
         let first = self.first_entry(&payload, estimate, hash, key)?.map(|(first, _)| first);
         let entered = EnteredBlocks::default();
         Ok(first.map(|entry| NextMatch { block, payload: payload.unguarded(), entry, entered }))

@@ -10,6 +10,7 @@ pub(crate) mod entered_blocks;
 pub(crate) mod entry_ref;
 pub(crate) mod hit_predictor;
 pub(crate) mod inspect;
+pub(crate) mod key_block_search;
 pub(crate) mod key_index;
 pub(crate) mod lookup;
 pub(crate) mod lookup_pipeline;

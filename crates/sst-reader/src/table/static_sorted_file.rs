@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use sst_format::filter::Filter;
 use sst_format::index_block::IndexBlock;
-use sst_format::key_block::{KeyBlock, KeyEntry};
+use sst_format::key_block::KeyBlock;
 use sst_format::offset_table::{OFFSET_LEN, recover_block_count};
 use sst_format::{BlockIndex, SstMeta};
 
@@ -14,7 +14,7 @@ use crate::block::blocks::{Blocks, Fill};
 use crate::block::slice::Slice;
 use crate::block::source::Source;
 use crate::error::{Corruption, FileLabel, ReadError};
-use crate::hash::hash_key;
+use crate::hash::entry_hash;
 use crate::options::ReaderOptions;
 use crate::table::key_index::KeyIndex;
 use crate::table::search::HashBounds;
@@ -262,12 +262,6 @@ impl StaticSortedFile {
     pub(crate) fn not_in_its_block(&self) -> ReadError {
         ReadError::internal(self.label(), "keys and inline values lie in their key block")
     }
-}
-
-/// The hash of an entry, stored or computed.
-#[inline]
-pub(crate) fn entry_hash(entry: &KeyEntry<'_>) -> u64 {
-    entry.stored_hash.unwrap_or_else(|| hash_key(entry.key))
 }
 
 impl fmt::Debug for StaticSortedFile {

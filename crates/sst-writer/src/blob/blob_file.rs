@@ -31,7 +31,7 @@ pub struct BlobFile {
 /// # Examples
 ///
 /// ```
-/// use sst_writer::Compression;
+/// use sst_writer::table::Compression;
 /// use sst_writer::blob::write_blob_file;
 ///
 /// let directory = tempfile::tempdir()?;
@@ -73,11 +73,11 @@ pub fn write_blob_file_in(
 ///
 /// [`WriteError`] if the value is too long to be stored.
 pub fn encode_blob(
-    value: &[u8],
+    value: impl AsRef<[u8]>,
     compression: Compression,
 ) -> Result<(BlobFile, Vec<u8>), WriteError> {
     // Writing into memory does not fail, so no error names this path.
-    write_blob(Vec::new(), Path::new("blob"), value, compression)
+    write_blob(Vec::new(), Path::new("blob"), value.as_ref(), compression)
 }
 
 /// Writes the bytes of a blob file and ends the output. Errors name `path`.

@@ -52,7 +52,8 @@ impl BlobWriter {
     /// # Errors
     ///
     /// [`BulkError`]; the load has failed.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<(), BulkError> {
+    pub fn write(&mut self, bytes: impl AsRef<[u8]>) -> Result<(), BulkError> {
+        let bytes = bytes.as_ref();
         self.shared.fail_load_on_error(self.value.write(bytes, &self.shared))
     }
 

@@ -58,7 +58,7 @@ pub enum BulkError {
         /// Its length in bytes.
         len: u64,
     },
-    /// The load was cancelled through [`BulkOptions::monitor`](crate::BulkOptions).
+    /// The load was cancelled through its [`Monitor`](crate::Monitor).
     #[error("the load was cancelled")]
     Cancelled,
     /// A handle was dropped before [`BulkHandle::finish`](crate::bulk::BulkHandle::finish), so its
@@ -141,7 +141,11 @@ impl From<BulkError> for io::Error {
             BulkError::Cancelled => io::ErrorKind::Interrupted,
             BulkError::File(error) => error.source.kind(),
             BulkError::Publish(error) => error.io_kind(),
-            _ => io::ErrorKind::Other,
+            BulkError::NoPosition { .. }
+            | BulkError::HandleLost { .. }
+            | BulkError::HandlesOpen { .. }
+            | BulkError::Failed
+            | BulkError::Internal(_) => io::ErrorKind::Other,
         };
         Self::new(kind, error)
     }

@@ -18,7 +18,7 @@ use super::unnumbered_blobs::{BlobNumbers, UnnumberedBlob};
 use super::write_phase::{LoadOutcome, WritePhase};
 use crate::file::FileError;
 use crate::invariant::{BrokenInvariant, OrBroken};
-use crate::{Commit, Entry, Phase, Publisher};
+use crate::{Commit, Entry, Monitor, Phase, Publisher};
 
 /// Loads records in any order into a directory, from several threads.
 ///
@@ -62,11 +62,12 @@ use crate::{Commit, Entry, Phase, Publisher};
 /// # Examples
 ///
 /// ```
-/// use sst_writer::{BulkLoader, BulkOptions, Publisher, PublisherOptions};
+/// use sst_writer::{BulkLoader, BulkOptions, Monitor, Publisher, PublisherOptions};
 ///
 /// let parent = tempfile::tempdir()?;
 /// let mut publisher = Publisher::open(parent.path().join("db"), PublisherOptions::default())?;
-/// let loader = BulkLoader::new(&mut publisher, BulkOptions::default().memory_budget(64 << 20))?;
+/// let options = BulkOptions::default().memory_budget(64 << 20);
+/// let loader = BulkLoader::new(&mut publisher, options, &Monitor::default())?;
 /// std::thread::scope(|scope| {
 ///     let threads: Vec<_> = (0..2)
 ///         .map(|stream| {
@@ -90,10 +91,11 @@ use crate::{Commit, Entry, Phase, Publisher};
 /// A single thread needs no handle:
 ///
 /// ```
-/// # use sst_writer::{BulkLoader, BulkOptions, Publisher, PublisherOptions};
+/// # use sst_writer::{BulkLoader, BulkOptions, Monitor, Publisher, PublisherOptions};
 /// # let parent = tempfile::tempdir()?;
 /// # let mut publisher = Publisher::open(parent.path().join("db"), PublisherOptions::default())?;
-/// let mut loader = BulkLoader::new(&mut publisher, BulkOptions::default())?;
+/// let monitor = Monitor::default();
+/// let mut loader = BulkLoader::new(&mut publisher, BulkOptions::default(), &monitor)?;
 /// loader.put("apple", "red")?;
 /// loader.extend([("pear", "green"), ("plum", "blue")])?;
 /// assert_eq!(loader.finish()?.entries, 3);
@@ -116,12 +118,16 @@ pub(super) struct Load {
 }
 
 impl Load {
-    pub(super) fn new(publisher: &Publisher, mut options: BulkOptions) -> Result<Self, BulkError> {
+    pub(super) fn new(
+        publisher: &Publisher,
+        mut options: BulkOptions,
+        monitor: Monitor,
+    ) -> Result<Self, BulkError> {
         publisher.check_usable()?;
         options.writer.digest |= publisher.options().digest;
         let (directory, file_system) = (publisher.shared_directory(), publisher.file_system());
         let compression = publisher.options().blob_compression;
-        let shared = Shared::new(options, directory, file_system, compression)?;
+        let shared = Shared::new(options, monitor, directory, file_system, compression)?;
         Ok(Self { shared: Arc::new(shared), own: None })
     }
 
@@ -156,7 +162,8 @@ impl Load {
         shared.check()?;
         shared.report(Phase::Publish, totals, Some(totals));
         let summary = adopt_files(&mut commit, &shared, outcome, blobs, totals)?;
-        Ok(PreparedLoad { commit: commit.prepare()?, summary })
+        let monitor = shared.monitor.clone();
+        Ok(PreparedLoad { commit: commit.prepare()?, summary, monitor })
     }
 }
 
@@ -197,14 +204,19 @@ pub struct BulkSummary {
 }
 
 impl<'p> BulkLoader<'p> {
-    /// Starts a load into the directory of a publisher.
+    /// Starts a load into the directory of a publisher. `monitor` observes and cancels it to its
+    /// end.
     ///
     /// # Errors
     ///
     /// [`BulkError::File`] if [`BulkOptions::temp_dir`] cannot be used; [`BulkError::Publish`] if
     /// an earlier failure has poisoned the publisher.
-    pub fn new(publisher: &'p mut Publisher, options: BulkOptions) -> Result<Self, BulkError> {
-        let load = Load::new(publisher, options)?;
+    pub fn new(
+        publisher: &'p mut Publisher,
+        options: BulkOptions,
+        monitor: &Monitor,
+    ) -> Result<Self, BulkError> {
+        let load = Load::new(publisher, options, monitor.clone())?;
         Ok(Self { publisher, load })
     }
 

@@ -6,7 +6,7 @@ use std::thread;
 use sst_format::limits::MAX_MEDIUM_VALUE_LEN;
 
 use super::duplicates::Duplicates;
-use crate::{Monitor, WriterOptions};
+use crate::WriterOptions;
 
 /// Whether a load keeps the tables of earlier commits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,8 +61,6 @@ pub struct BulkOptions {
     /// [`BulkSummary::refused`]: crate::bulk::BulkSummary::refused
     /// [`BulkError::Entry`]: crate::bulk::BulkError::Entry
     pub skip_refused: bool,
-    /// Observes and cancels the load. Default: neither.
-    pub monitor: Monitor,
 }
 
 impl Default for BulkOptions {
@@ -79,7 +77,6 @@ impl Default for BulkOptions {
             max_table_bytes: 256 << 20,
             blob_threshold: MAX_MEDIUM_VALUE_LEN,
             skip_refused: false,
-            monitor: Monitor::default(),
         }
     }
 }
@@ -159,13 +156,6 @@ impl BulkOptions {
     #[must_use]
     pub fn skip_refused(mut self, skip: bool) -> Self {
         self.skip_refused = skip;
-        self
-    }
-
-    /// Sets the monitor, which observes and cancels the load.
-    #[must_use]
-    pub fn monitor(mut self, monitor: Monitor) -> Self {
-        self.monitor = monitor;
         self
     }
 }

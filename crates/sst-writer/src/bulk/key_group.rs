@@ -88,7 +88,8 @@ impl KeyGroup {
     pub(super) const fn duplicate(&self) -> Option<(InputPosition, InputPosition)> {
         match (self.policy, self.lowest) {
             (Duplicates::Error, (Some(first), Some(second))) => Some((first, second)),
-            _ => None,
+            (Duplicates::Error, (_, None) | (None, _))
+            | (Duplicates::Newest | Duplicates::Keep, _) => None,
         }
     }
 
@@ -97,7 +98,7 @@ impl KeyGroup {
         self.lowest = match first {
             None => (Some(position), None),
             Some(lowest) if position < lowest => (Some(position), first),
-            _ => (first, Some(second.map_or(position, |second| second.min(position)))),
+            Some(_) => (first, Some(second.map_or(position, |second| second.min(position)))),
         };
     }
 }

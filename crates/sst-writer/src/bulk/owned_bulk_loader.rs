@@ -5,7 +5,7 @@ use super::bulk_handle::BulkHandle;
 use super::bulk_loader::{BulkSummary, Load};
 use super::bulk_options::BulkOptions;
 use super::prepared_load::PreparedLoad;
-use crate::{Entry, Publisher};
+use crate::{Entry, Monitor, Publisher};
 
 /// A [`BulkLoader`](crate::BulkLoader) that owns its publisher, so that a program can keep both in
 /// one field. [`Publisher::into_loader`] makes it.
@@ -17,7 +17,7 @@ use crate::{Entry, Publisher};
 ///
 /// ```
 /// use sst_writer::bulk::OwnedBulkLoader;
-/// use sst_writer::{BulkError, BulkOptions, Publisher, PublisherOptions};
+/// use sst_writer::{BulkError, BulkOptions, Monitor, Publisher, PublisherOptions};
 ///
 /// struct Ingest {
 ///     loader: OwnedBulkLoader,
@@ -32,7 +32,8 @@ use crate::{Entry, Publisher};
 /// # let parent = tempfile::tempdir()?;
 /// # let directory = parent.path().join("db");
 /// let publisher = Publisher::open(&directory, PublisherOptions::default())?;
-/// let mut ingest = Ingest { loader: publisher.into_loader(BulkOptions::default()) };
+/// let loader = publisher.into_loader(BulkOptions::default(), &Monitor::default());
+/// let mut ingest = Ingest { loader };
 /// ingest.row(7, "seven")?;
 /// ingest.row(8, "eight")?;
 /// assert_eq!(ingest.loader.finish()?.entries, 2);
@@ -44,14 +45,15 @@ pub struct OwnedBulkLoader {
     load: Option<Load>,
     publisher: Publisher,
     options: BulkOptions,
+    monitor: Monitor,
 }
 
 impl Publisher {
     /// A bulk loader that owns this publisher, so that both fit into one field.
-    /// [`OwnedBulkLoader::into_publisher`] gives it back.
+    /// [`OwnedBulkLoader::into_publisher`] gives it back. `monitor` observes and cancels all loads.
     #[must_use]
-    pub const fn into_loader(self, options: BulkOptions) -> OwnedBulkLoader {
-        OwnedBulkLoader { load: None, publisher: self, options }
+    pub fn into_loader(self, options: BulkOptions, monitor: &Monitor) -> OwnedBulkLoader {
+        OwnedBulkLoader { load: None, publisher: self, options, monitor: monitor.clone() }
     }
 }
 
@@ -60,7 +62,7 @@ impl OwnedBulkLoader {
     fn load(&mut self) -> Result<&mut Load, BulkError> {
         let load = match self.load.take() {
             Some(load) => load,
-            None => Load::new(&self.publisher, self.options.clone())?,
+            None => Load::new(&self.publisher, self.options.clone(), self.monitor.clone())?,
         };
         Ok(self.load.insert(load))
     }
@@ -125,7 +127,7 @@ impl OwnedBulkLoader {
     pub fn prepare(&mut self) -> Result<PreparedLoad<'_>, BulkError> {
         let load = match self.load.take() {
             Some(load) => load,
-            None => Load::new(&self.publisher, self.options.clone())?,
+            None => Load::new(&self.publisher, self.options.clone(), self.monitor.clone())?,
         };
         load.prepare(&mut self.publisher)
     }

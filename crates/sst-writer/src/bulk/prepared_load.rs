@@ -2,7 +2,7 @@
 
 use super::bulk_error::BulkError;
 use super::bulk_loader::BulkSummary;
-use crate::PreparedCommit;
+use crate::{Monitor, PreparedCommit};
 
 /// A load that is written but not visible yet. See
 /// [`BulkLoader::prepare`](crate::BulkLoader::prepare). If it is dropped, nothing of it stays.
@@ -10,6 +10,8 @@ use crate::PreparedCommit;
 pub struct PreparedLoad<'p> {
     pub(super) commit: PreparedCommit<'p>,
     pub(super) summary: BulkSummary,
+    /// The monitor of the load.
+    pub(super) monitor: Monitor,
 }
 
 impl<'p> PreparedLoad<'p> {
@@ -32,8 +34,9 @@ impl<'p> PreparedLoad<'p> {
     ///
     /// As [`PreparedCommit::publish`].
     pub fn publish(self) -> Result<BulkSummary, BulkError> {
-        let Self { commit, mut summary } = self;
-        let info = commit.publish()?;
+        let Self { commit, mut summary, monitor } = self;
+        monitor.check()?;
+        let info = commit.publish(&monitor)?;
         summary.commit = info.commit;
         summary.certificates = info.certificates;
         summary.not_removed = info.not_removed;

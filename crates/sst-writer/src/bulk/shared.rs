@@ -15,16 +15,17 @@ use super::chunk_store::ChunkStore;
 use super::input_position::InputPosition;
 use super::spill_file::{SpillFile, SpillSpace};
 use super::unnumbered_blobs::{UnnumberedBlob, UnnumberedBlobs};
-use crate::Compression;
 use crate::blob::blob_file::write_blob;
 use crate::file::staged_file::StagingFile;
 use crate::file::{FileError, FileSystem};
 use crate::table::entry_digester::sha256;
+use crate::{Compression, Monitor};
 
 /// The state that the handles of a load share with its loader.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) options: BulkOptions,
+    pub(super) monitor: Monitor,
     /// Length in bytes from which on a value is not stored in a chunk.
     pub(super) detached_len: usize,
     pub(super) store: ChunkStore,
@@ -51,6 +52,7 @@ struct Handles {
 impl Shared {
     pub(super) fn new(
         options: BulkOptions,
+        monitor: Monitor,
         directory: Arc<Path>,
         file_system: Arc<dyn FileSystem>,
         blob_compression: Compression,
@@ -65,6 +67,7 @@ impl Shared {
             detached_len: budget.detached_len.min(blob_threshold(&options).saturating_add(1)),
             store: ChunkStore::new(budget, files),
             options,
+            monitor,
             space,
             blobs: UnnumberedBlobs::default(),
             directory,
@@ -112,7 +115,7 @@ impl Shared {
         if self.has_failed.load(Ordering::Acquire) {
             return Err(BulkError::Failed);
         }
-        Ok(self.options.monitor.check()?)
+        Ok(self.monitor.check()?)
     }
 
     /// Marks the load as failed if `result` is an error, because the records may then be
@@ -167,7 +170,7 @@ impl Shared {
     pub(super) fn report(&self, phase: Phase, done: Totals, all: Option<Totals>) {
         let progress = Progress::new(phase).entries(done.records).bytes(done.bytes);
         let (records, bytes) = (all.map(|all| all.records), all.map(|all| all.bytes));
-        self.options.monitor.report(progress.total_entries(records).total_bytes(bytes));
+        self.monitor.report(progress.total_entries(records).total_bytes(bytes));
     }
 
     fn lock(&self) -> MutexGuard<'_, Handles> {

@@ -246,7 +246,9 @@ fn entry_len(entry: &HashedEntry<'_>) -> u64 {
         EntryValue::Inline(bytes) | EntryValue::Small(bytes) | EntryValue::Medium(bytes) => {
             bytes.len()
         }
-        _ => 0,
+        // A load takes no value in stored form.
+        EntryValue::MediumStored { block, .. } => block.len(),
+        EntryValue::Blob(_) | EntryValue::Deleted => 0,
     };
     (entry.key.len() + value_len) as u64
 }

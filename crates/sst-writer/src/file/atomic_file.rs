@@ -33,7 +33,7 @@ pub struct AtomicFile {
     file: Box<dyn NewFile>,
     path: PathBuf,
     file_system: Arc<dyn FileSystem>,
-    /// Whether somebody else makes the name durable.
+    /// Whether the caller syncs the directory later.
     is_name_synced_later: bool,
 }
 

@@ -34,10 +34,6 @@ pub(crate) fn is_temporary(name: &str) -> bool {
 /// [`OsFileSystem`](crate::file::OsFileSystem). No method has a default implementation, so an
 /// operation that is added to the trait cannot reach the disk past an existing implementation.
 ///
-/// One read is left out on purpose: on Linux the name of the machine, which the text of the lock
-/// file states for people, comes from `/proc/sys/kernel/hostname`. That is a question to the system
-/// and not a file of any disk. If it fails, only a message lacks the name.
-///
 /// # Examples
 ///
 /// A full disk:
@@ -46,6 +42,7 @@ pub(crate) fn is_temporary(name: &str) -> bool {
 /// use std::ffi::OsString;
 /// use std::io;
 /// use std::path::{Path, PathBuf};
+/// use std::sync::Arc;
 /// use std::time::SystemTime;
 ///
 /// use sst_writer::file::{AtomicFile, FileSystem, Lock, NewFile, OsFileSystem, StoredFile};
@@ -102,11 +99,14 @@ pub(crate) fn is_temporary(name: &str) -> bool {
 ///     fn lock_directory(&self, directory: &Path) -> io::Result<Option<Lock>> {
 ///         OsFileSystem.lock_directory(directory)
 ///     }
+///     fn host_name(&self) -> Option<String> {
+///         OsFileSystem.host_name()
+///     }
 /// }
 ///
 /// let directory = tempfile::tempdir()?;
 /// let path = directory.path().join("file");
-/// let error = AtomicFile::create_in(std::sync::Arc::new(FullDisk), path).unwrap_err();
+/// let error = AtomicFile::create_in(Arc::new(FullDisk), path).unwrap_err();
 /// assert_eq!(error.source.kind(), io::ErrorKind::StorageFull);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -193,6 +193,10 @@ pub trait FileSystem: Debug + Send + Sync {
     ///
     /// [`io::ErrorKind::NotFound`] if there is no such file, or another error of opening it.
     fn drop_cache(&self, path: &Path) -> io::Result<()>;
+
+    /// The name of this machine, which the lock file states for people; `None` if the system does
+    /// not tell it.
+    fn host_name(&self) -> Option<String>;
 
     /// The time of the last write to a file.
     ///

@@ -104,6 +104,15 @@ impl FileSystem for OsFileSystem {
         Ok(())
     }
 
+    fn host_name(&self) -> Option<String> {
+        // Any failure means that this source does not tell the name, so the next one is tried.
+        let of_kernel = fs::read_to_string("/proc/sys/kernel/hostname").ok();
+        let of_environment =
+            || ["HOSTNAME", "COMPUTERNAME"].iter().find_map(|name| std::env::var(name).ok());
+        let name = of_kernel.or_else(of_environment)?.trim().to_owned();
+        (!name.is_empty()).then_some(name)
+    }
+
     fn modified(&self, path: &Path) -> io::Result<SystemTime> {
         fs::metadata(path)?.modified()
     }

@@ -83,6 +83,10 @@ impl FileSystem for SyncWatch {
         self.inner.remove_directory(directory)
     }
 
+    fn host_name(&self) -> Option<String> {
+        self.inner.host_name()
+    }
+
     fn modified(&self, path: &Path) -> io::Result<SystemTime> {
         self.inner.modified(path)
     }

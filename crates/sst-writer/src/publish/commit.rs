@@ -2,6 +2,7 @@
 
 pub(crate) mod adopt;
 pub(crate) mod commit_files;
+mod created_files;
 mod file_copy;
 mod meta_files;
 pub(crate) mod prepared_commit;
@@ -160,13 +161,6 @@ impl<'p> Commit<'p> {
         self.family
     }
 
-    /// The monitor that observes and cancels the commit:
-    /// [`PublisherOptions::monitor`](crate::PublisherOptions::monitor).
-    #[must_use]
-    pub fn monitor(&self) -> &Monitor {
-        &self.files.monitor
-    }
-
     /// The tables added so far, with their descriptions, in the order in which they were added.
     #[must_use]
     pub fn tables(&self) -> &[(SequenceNumber, SstMeta)] {
@@ -224,11 +218,13 @@ impl<'p> Commit<'p> {
         &self,
         from: impl AsRef<Path>,
         listed: Option<&BlobRecord>,
+        monitor: &Monitor,
     ) -> Result<BlobNumber, PublishError> {
         let from = from.as_ref();
         self.check_usable()?;
         let (name, to) = self.files.allocate(FileKind::Blob)?;
-        let blob = self.files.note_created(name, self.copy(from, &to).run_for_blob(listed))?;
+        let (file, blob) = self.copy(from, &to, monitor).run_for_blob(listed)?;
+        self.files.note_created(name, file.persist())?;
         let number = BlobNumber(name.sequence.0);
         self.files.add_blob(number, blob, None);
         Ok(number)
@@ -249,11 +245,12 @@ impl<'p> Commit<'p> {
         &mut self,
         from: impl AsRef<Path>,
         meta: SstMeta,
+        monitor: &Monitor,
     ) -> Result<SequenceNumber, PublishError> {
         let from = from.as_ref();
         self.check_usable()?;
         let (name, to) = self.files.allocate(FileKind::Sst)?;
-        let (file, _) = self.copy(from, &to).run(|_| {})?;
+        let (file, _) = self.copy(from, &to, monitor).run(|_| {})?;
         let persisted = planted!("gathered-sync-skipped", file.persist(), file.persist_unsynced());
         self.files.note_created(name, persisted)?;
         planted!("gathered-copies-stay" => self.files.forget_last());
@@ -272,8 +269,8 @@ impl<'p> Commit<'p> {
         self.publisher.check_usable()
     }
 
-    fn copy<'a>(&'a self, from: &'a Path, to: &'a Path) -> FileCopy<'a> {
-        FileCopy { files: &self.files, from, to }
+    fn copy<'a>(&'a self, from: &'a Path, to: &'a Path, monitor: &'a Monitor) -> FileCopy<'a> {
+        FileCopy { files: &self.files, from, to, monitor }
     }
 
     /// The record of a blob that this commit has made.
@@ -363,8 +360,8 @@ impl<'p> Commit<'p> {
     /// # Errors
     ///
     /// As [`Commit::prepare`] and [`PreparedCommit::publish`].
-    pub fn publish(self) -> Result<CommitInfo, PublishError> {
-        self.prepare()?.publish()
+    pub fn publish(self, monitor: &Monitor) -> Result<CommitInfo, PublishError> {
+        self.prepare()?.publish(monitor)
     }
 
     /// The commit that this one continues.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use sst_format::SequenceNumber;
@@ -58,7 +59,7 @@ impl CommitRecord {
     /// [`PublishError`] if `CURRENT` or the newest commit cannot be read, or was not written by
     /// this crate. Older commits that cannot be read are left out.
     pub fn list(directory: impl AsRef<Path>) -> Result<Vec<Self>, PublishError> {
-        Self::list_in(&OsFileSystem, directory)
+        Self::list_in(Arc::new(OsFileSystem), directory)
     }
 
     /// As [`CommitRecord::list`], with the caller's file system.
@@ -67,10 +68,10 @@ impl CommitRecord {
     ///
     /// As [`CommitRecord::list`].
     pub fn list_in(
-        file_system: &dyn FileSystem,
+        file_system: Arc<dyn FileSystem>,
         directory: impl AsRef<Path>,
     ) -> Result<Vec<Self>, PublishError> {
-        let directory = directory.as_ref();
+        let (file_system, directory) = (&*file_system, directory.as_ref());
         let Some(current) = read_current(file_system, directory)? else { return Ok(Vec::new()) };
         let files = numbered_files(file_system, directory)?;
         let newest = DirectoryState::load_commit(file_system, directory, current.sequence)?;

@@ -105,7 +105,7 @@ fn lock_in_place(
     directory: &Path,
     path: &Path,
 ) -> Result<Lock, PublishError> {
-    let holder = LockHolder::this_process().to_text();
+    let holder = LockHolder::this_process(file_system.host_name()).to_text();
     for _ in 0..ATTEMPTS {
         let lock = file_system
             .lock(path, &holder)

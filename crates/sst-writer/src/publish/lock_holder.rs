@@ -13,23 +13,25 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub struct LockHolder {
     /// Its process id.
     pub process: u32,
-    /// The name of its machine; empty if it is not known.
-    pub host: String,
+    /// The name of its machine; `None` if it is not known.
+    pub host: Option<String>,
     /// The time when it took the lock, in whole seconds.
     pub since: SystemTime,
 }
 
 impl LockHolder {
-    /// This process, now.
-    pub(crate) fn this_process() -> Self {
-        Self { process: std::process::id(), host: host(), since: SystemTime::now() }
+    /// This process, now, on the machine `host`.
+    pub(crate) fn this_process(host: Option<String>) -> Self {
+        Self { process: std::process::id(), host, since: SystemTime::now() }
     }
 
     /// Encodes the content of the lock file.
     pub(crate) fn to_text(&self) -> String {
         // A clock before 1970 is not set. People see that from a time of 0.
         let since = self.since.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        format!("process {}\nhost {}\nsince {since}\n", self.process, self.host)
+        // An unknown name is an empty one in the text.
+        let host = self.host.as_deref().unwrap_or_default();
+        format!("process {}\nhost {host}\nsince {since}\n", self.process)
     }
 
     /// Parses the content of the lock file; `None` if it is incomplete or in another form.
@@ -39,7 +41,7 @@ impl LockHolder {
             |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         Some(Self {
             process: field("process")?.parse().ok()?,
-            host: field("host")?.to_owned(),
+            host: field("host").map(|host| (!host.is_empty()).then(|| host.to_owned()))?,
             since: UNIX_EPOCH.checked_add(Duration::from_secs(field("since")?.parse().ok()?))?,
         })
     }
@@ -48,8 +50,8 @@ impl LockHolder {
 impl fmt::Display for LockHolder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "process {}", self.process)?;
-        if !self.host.is_empty() {
-            write!(f, " on {}", self.host)?;
+        if let Some(host) = &self.host {
+            write!(f, " on {host}")?;
         }
         match self.since.elapsed() {
             Ok(elapsed) => write!(f, " for {} s", elapsed.as_secs()),
@@ -59,27 +61,17 @@ impl fmt::Display for LockHolder {
     }
 }
 
-/// The name of this machine, for messages only; empty if the system does not tell it.
-fn host() -> String {
-    // Any failure means that this source does not tell the name, so the next one is tried.
-    let of_kernel = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
-    let of_environment =
-        || ["HOSTNAME", "COMPUTERNAME"].iter().find_map(|name| std::env::var(name).ok());
-    of_kernel.or_else(of_environment).unwrap_or_default().trim().to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn what_is_written_is_read() {
-        let holder = LockHolder {
-            process: 7,
-            host: "a machine".to_owned(),
-            since: UNIX_EPOCH + Duration::from_secs(1_700_000_000),
-        };
-        assert_eq!(LockHolder::parse(holder.to_text().as_bytes()), Some(holder));
+        for host in [None, Some("a machine".to_owned())] {
+            let since = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+            let holder = LockHolder { process: 7, host, since };
+            assert_eq!(LockHolder::parse(holder.to_text().as_bytes()), Some(holder));
+        }
         for other in [&b""[..], b"7", b"process x\nhost y\nsince 1\n", b"process 1\nhost y\nsince"]
         {
             assert_eq!(LockHolder::parse(other), None);

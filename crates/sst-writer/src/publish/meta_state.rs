@@ -13,10 +13,10 @@ use sst_format::live::DescribesTables;
 use sst_format::meta_file::{MetaFile, TableParts, TableRecord};
 use sst_format::meta_head::{
     Area, CommitKind, Extension, HEAD_LOCATION_LEN, HashRange, HeadLocation, ListedMeta, MetaHead,
-    MetaLimits,
+    MetaLimits, TABLE_DESCRIPTION_LEN,
 };
 use sst_format::own_number::{check_list, check_older, check_part};
-use sst_format::protection::{BlobRecord, LiveMeta};
+use sst_format::protection::{BLOB_LEN, BlobRecord, LiveMeta};
 use sst_format::{FormatError, SequenceNumber};
 
 use crate::invariant::{BrokenInvariant, OrBroken};
@@ -272,11 +272,11 @@ pub(crate) struct DescriptionSize {
 impl DescriptionSize {
     /// Approximate length of a meta file without tables.
     const META_FILE: u64 = 128;
-    /// Length of the description of a table without filter and block headers: 54, and 4 for its
-    /// number of blobs.
-    const TABLE: u64 = 58;
+    /// Length of the description of a table without filter and block headers, and of its number of
+    /// blobs.
+    const TABLE: u64 = TABLE_DESCRIPTION_LEN as u64 + 4;
     /// Length of the record of a blob.
-    const BLOB: u64 = 20;
+    const BLOB: u64 = BLOB_LEN as u64;
 
     /// The size for tables with these lengths of filters and numbers of blocks, and for this number
     /// of blobs.

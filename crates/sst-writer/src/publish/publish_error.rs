@@ -163,7 +163,8 @@ pub enum PublishError {
     /// An operation on a file failed.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The commit was cancelled through [`PublisherOptions::monitor`](crate::PublisherOptions).
+    /// The commit was cancelled through the [`Monitor`](crate::Monitor) of a call. Drop it: the
+    /// directory is unchanged.
     #[error("the commit was cancelled")]
     Cancelled,
     /// An invariant of this crate is broken, which is a bug. The commit is not published.
@@ -225,7 +226,7 @@ impl fmt::Display for Holder<'_> {
     }
 }
 
-/// What is the matter with a file that cannot be parsed. A file of a later build is intact.
+/// The likely reason why a file cannot be parsed. A file of a later build is intact.
 struct Suspicion<'a>(&'a FormatError);
 
 impl fmt::Display for Suspicion<'_> {
@@ -278,7 +279,15 @@ impl PublishError {
             Self::UnknownBlob { .. } | Self::NotLive { .. } | Self::ForeignTable { .. } => {
                 io::ErrorKind::InvalidInput
             }
-            _ => io::ErrorKind::Other,
+            Self::LockLost { .. }
+            | Self::OfShard { .. }
+            | Self::Changed { .. }
+            | Self::PartOfCommit { .. }
+            | Self::Needed { .. }
+            | Self::CommitEnded { .. }
+            | Self::NumbersExhausted { .. }
+            | Self::Internal(_)
+            | Self::Poisoned { .. } => io::ErrorKind::Other,
         }
     }
 }

@@ -39,7 +39,7 @@ use crate::{FileError, FileOperation, FileSystem, PublishError, PublisherOptions
 /// # Examples
 ///
 /// ```
-/// use sst_writer::{Publisher, PublisherOptions, WriterOptions};
+/// use sst_writer::{Monitor, Publisher, PublisherOptions, WriterOptions};
 ///
 /// let parent = tempfile::tempdir()?;
 /// let mut publisher = Publisher::open(parent.path().join("db"), PublisherOptions::default())?;
@@ -47,7 +47,7 @@ use crate::{FileError, FileOperation, FileSystem, PublishError, PublisherOptions
 /// let mut table = commit.create_table(WriterOptions::default())?;
 /// table.add(("key", "value"))?;
 /// commit.add_table(table.finish()?)?;
-/// commit.publish()?;
+/// commit.publish(&Monitor::default())?;
 /// assert_eq!(publisher.live_tables().count(), 1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sst_format::meta_head::MetaLimits;
 
-use crate::{Compression, FileSystem, Monitor, OsFileSystem};
+use crate::{Compression, FileSystem, OsFileSystem};
 
 /// Options of a [`Publisher`](crate::Publisher). Start from the default and change single fields.
 #[derive(Clone, Debug)]
@@ -42,11 +42,6 @@ pub struct PublisherOptions {
     /// certifies: the digests are then of no use. Costs two SHA-256 for each entry. Default:
     /// `false`.
     pub digest: bool,
-    /// Cancels commits: copying files, certifying, and publishing a commit that is not visible yet
-    /// then fail with [`PublishError::Cancelled`](crate::PublishError::Cancelled) within
-    /// milliseconds. Drop the commit after that: the directory is unchanged. Default: never
-    /// cancels.
-    pub monitor: Monitor,
     /// Limits of one meta file. A commit whose tables need more has several meta files. Default:
     /// the limits of the format; tests make them smaller.
     pub meta_limits: MetaLimits,
@@ -63,7 +58,6 @@ impl Default for PublisherOptions {
             grace: Duration::ZERO,
             blob_compression: Compression::default(),
             digest: false,
-            monitor: Monitor::default(),
             meta_limits: MetaLimits::default(),
             file_system: Arc::new(OsFileSystem),
         }
@@ -82,13 +76,6 @@ impl PublisherOptions {
     #[must_use]
     pub const fn meta_limits(mut self, meta_limits: MetaLimits) -> Self {
         self.meta_limits = meta_limits;
-        self
-    }
-
-    /// Sets the monitor, which cancels commits.
-    #[must_use]
-    pub fn monitor(mut self, monitor: Monitor) -> Self {
-        self.monitor = monitor;
         self
     }
 
@@ -129,8 +116,8 @@ impl PublisherOptions {
 
     /// Sets the file system that all operations on files go through.
     #[must_use]
-    pub fn file_system(mut self, file_system: impl FileSystem + 'static) -> Self {
-        self.file_system = Arc::new(file_system);
+    pub fn file_system(mut self, file_system: Arc<dyn FileSystem>) -> Self {
+        self.file_system = file_system;
         self
     }
 }

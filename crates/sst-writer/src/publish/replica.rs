@@ -38,7 +38,7 @@ use crate::{
 /// use std::fs;
 /// use sst_format::file_name::{FileKind, FileName};
 /// use sst_writer::publish::Replica;
-/// use sst_writer::{Publisher, PublisherOptions, WriterOptions};
+/// use sst_writer::{Monitor, Publisher, PublisherOptions, WriterOptions};
 ///
 /// # let parent = tempfile::tempdir()?;
 /// # let (origin, copy) = (parent.path().join("origin"), parent.path().join("copy"));
@@ -47,7 +47,7 @@ use crate::{
 /// let mut table = commit.create_table(WriterOptions::default())?;
 /// table.add(("key", "value"))?;
 /// commit.add_table(table.finish()?)?;
-/// let sequence = commit.publish()?.sequence;
+/// let sequence = commit.publish(&Monitor::default())?.commit;
 ///
 /// let mut replica = Replica::open(&copy, &PublisherOptions::default())?;
 /// for kind in [FileKind::Sst, FileKind::Meta] {

@@ -6,7 +6,7 @@ use sst_format::meta_head::CommitKind;
 use crate::publish::commit_record::{numbered_files, older_metas};
 use crate::publish::del_files;
 use crate::publish::directory_state::DirectoryState;
-use crate::{CommitInfo, PublishError, Publisher};
+use crate::{CommitInfo, Monitor, PublishError, Publisher};
 
 impl Publisher {
     /// Makes the state of an earlier commit visible again, for all families.
@@ -27,13 +27,17 @@ impl Publisher {
     /// [`PublishError::Format`] or [`PublishError::BrokenChain`] if commit `to` is damaged, or a
     /// commit of which must be known whether it is a merge. [`PublishError`] as for
     /// [`Commit::publish`](crate::Commit::publish).
-    pub fn rollback(&mut self, to: Option<SequenceNumber>) -> Result<CommitInfo, PublishError> {
+    pub fn rollback(
+        &mut self,
+        to: Option<SequenceNumber>,
+        monitor: &Monitor,
+    ) -> Result<CommitInfo, PublishError> {
         self.check_usable()?;
         let state = self.earlier_commit(to)?;
         let mut commit = self.begin();
         commit.set_kind(CommitKind::Rollback);
         commit.roll_back_to(state);
-        commit.publish()
+        commit.publish(monitor)
     }
 
     /// The state of an earlier commit, with the meta files marked as rolled back that do not count

@@ -2,12 +2,13 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sst_format::meta_head::{CommitKind, DescribedTable, HashRange, ListedMeta, MetaFileV3};
 use sst_format::{SequenceNumber, SstMeta};
 
 use crate::WriteError;
-use crate::file::AtomicFile;
+use crate::file::{AtomicFile, FileSystem, OsFileSystem};
 
 /// Writes the description of the table at `path` to a file beside it: `NAME.sst.meta` for
 /// `NAME.sst`.
@@ -34,6 +35,19 @@ use crate::file::AtomicFile;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn write_description(path: impl AsRef<Path>, meta: &SstMeta) -> Result<(), WriteError> {
+    write_description_in(Arc::new(OsFileSystem), path, meta)
+}
+
+/// As [`write_description`], with the caller's file system.
+///
+/// # Errors
+///
+/// As [`write_description`].
+pub fn write_description_in(
+    file_system: Arc<dyn FileSystem>,
+    path: impl AsRef<Path>,
+    meta: &SstMeta,
+) -> Result<(), WriteError> {
     // A table outside of a directory has no sequence number, and neither has its description.
     let none = SequenceNumber::default();
     let hashes = HashRange { min: meta.min_hash, max: meta.max_hash };
@@ -53,7 +67,7 @@ pub fn write_description(path: impl AsRef<Path>, meta: &SstMeta) -> Result<(), W
     .map_err(WriteError::Description)?;
     let mut name = OsString::from(path.as_ref());
     name.push(".meta");
-    let mut file = AtomicFile::create(PathBuf::from(name))?;
+    let mut file = AtomicFile::create_in(file_system, PathBuf::from(name))?;
     file.write(&bytes)?;
     file.persist()?;
     Ok(())

@@ -10,7 +10,7 @@ use twox_hash::XxHash3_64;
 /// # Examples
 ///
 /// ```
-/// assert_eq!(sst_writer::hash_key(b""), 0x2d06_8005_38d3_94c2);
+/// assert_eq!(sst_writer::table::hash_key(b""), 0x2d06_8005_38d3_94c2);
 /// ```
 #[must_use]
 #[inline]
@@ -27,7 +27,7 @@ pub fn hash_key(key: &[u8]) -> u64 {
 /// # Examples
 ///
 /// ```
-/// use sst_writer::{Entry, EntryValue, hash_key};
+/// use sst_writer::{Entry, EntryValue};
 ///
 /// struct Row {
 ///     id: u64,
@@ -89,8 +89,7 @@ pub trait Entry {
 /// # Examples
 ///
 /// ```
-/// use sst_writer::hash_key;
-/// use sst_writer::table::HashedKey;
+/// use sst_writer::table::{HashedKey, hash_key};
 ///
 /// let key = HashedKey::new(b"apple");
 /// assert_eq!((key.key(), key.hash()), (&b"apple"[..], hash_key(b"apple")));
@@ -106,7 +105,8 @@ impl<'a> HashedKey<'a> {
     /// Computes the hash of a key.
     #[must_use]
     #[inline]
-    pub fn new(key: &'a [u8]) -> Self {
+    pub fn new<K: AsRef<[u8]> + ?Sized>(key: &'a K) -> Self {
+        let key = key.as_ref();
         Self { hash: hash_key(key), key }
     }
 
@@ -278,7 +278,7 @@ impl<K: AsRef<[u8]>, V: AsRef<[u8]>> Entry for (K, V) {
 
     #[inline]
     fn hashed_key(&self) -> Option<HashedKey<'_>> {
-        Some(HashedKey::new(self.0.as_ref()))
+        Some(HashedKey::new(&self.0))
     }
 }
 
@@ -306,7 +306,7 @@ impl<K: AsRef<[u8]>> Entry for (K, EntryValue<'_>) {
 
     #[inline]
     fn hashed_key(&self) -> Option<HashedKey<'_>> {
-        Some(HashedKey::new(self.0.as_ref()))
+        Some(HashedKey::new(&self.0))
     }
 }
 

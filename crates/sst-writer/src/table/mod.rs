@@ -18,7 +18,7 @@ pub(crate) mod write_error;
 pub(crate) mod writer_options;
 
 pub use crate::codec::StoredBlockDefect;
-pub use description::write_description;
+pub use description::{write_description, write_description_in};
 pub use entry::{Entry, EntryValue, HashedEntry, HashedKey, ValueTooLarge, hash_key};
 pub use entry_digester::TableDigest;
 pub use finished::Finished;

@@ -13,7 +13,8 @@ pub struct ShortKey(Box<str>);
 impl ShortKey {
     /// Shortens a key.
     #[must_use]
-    pub fn new(key: &[u8]) -> Self {
+    pub fn new(key: impl AsRef<[u8]>) -> Self {
+        let key = key.as_ref();
         // A shorter key is shown whole.
         let shown = key.get(..SHOWN_LEN).unwrap_or(key);
         // Writing to a `String` never fails.
@@ -46,7 +47,7 @@ mod tests {
         assert_eq!(ShortKey::new(b"").to_string(), "\"\"");
         assert_eq!(ShortKey::new(b"a \"b\"").to_string(), "\"a \\\"b\\\"\"");
         assert_eq!(ShortKey::new(b"a\n").to_string(), "0x610a");
-        let long = ShortKey::new(&[b'x'; 25]).to_string();
+        let long = ShortKey::new([b'x'; 25]).to_string();
         assert_eq!(long, format!("\"{}\"… (25 bytes)", "x".repeat(24)));
     }
 }

@@ -40,7 +40,8 @@ use crate::{Entry, EntryValue, WriteError, WriterOptions};
 /// # Examples
 ///
 /// ```
-/// use sst_writer::{StreamingSstWriter, WriterOptions, hash_key};
+/// use sst_writer::{StreamingSstWriter, WriterOptions};
+/// use sst_writer::table::hash_key;
 ///
 /// let mut rows = vec![("apple", "red"), ("pear", "green"), ("plum", "a dark kind of blue")];
 /// rows.sort_by_key(|(key, _)| (hash_key(key.as_bytes()), *key));

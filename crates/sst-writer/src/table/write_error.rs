@@ -221,7 +221,20 @@ impl WriteError {
             Self::OutOfMemory { .. } => io::ErrorKind::OutOfMemory,
             Self::TooManyBlocks { .. } | Self::FileTooLarge { .. } => io::ErrorKind::FileTooLarge,
             Self::Poisoned | Self::Internal(_) | Self::Filter(_) => io::ErrorKind::Other,
-            _ => io::ErrorKind::InvalidInput,
+            Self::OutOfOrder { .. }
+            | Self::DuplicateKey { .. }
+            | Self::TombstoneNotLast { .. }
+            | Self::KeyHashMismatch { .. }
+            | Self::KeyLenMismatch { .. }
+            | Self::KeyTooLong { .. }
+            | Self::InlineTooLong { .. }
+            | Self::SmallTooLong { .. }
+            | Self::MediumTooLong { .. }
+            | Self::RunTooLong { .. }
+            | Self::BadStoredBlock { .. }
+            | Self::StoredForm { .. }
+            | Self::NoEntries
+            | Self::Description(_) => io::ErrorKind::InvalidInput,
         }
     }
 

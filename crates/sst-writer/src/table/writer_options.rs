@@ -13,7 +13,8 @@ pub use crate::codec::Compression;
 /// # Examples
 ///
 /// ```
-/// use sst_writer::{Compression, WriterOptions};
+/// use sst_writer::WriterOptions;
+/// use sst_writer::table::Compression;
 ///
 /// let options = WriterOptions::default().multi_value(true).compression(Compression::None);
 /// assert!(options.multi_value);

@@ -7,10 +7,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::support::{InMemory, Row, Value, blocks, numbered, read, sorted, write};
 use sst_format::block::{BlockHeader, Encoding};
-use sst_writer::table::{StoredBlockDefect, write_static_sorted_file};
-use sst_writer::{
-    Compression, Entry, EntryValue, StreamingSstWriter, WriteError, WriterOptions, hash_key,
-};
+use sst_writer::table::{Compression, StoredBlockDefect, hash_key, write_static_sorted_file};
+use sst_writer::{Entry, EntryValue, StreamingSstWriter, WriteError, WriterOptions};
 
 fn writer() -> StreamingSstWriter<Vec<u8>> {
     StreamingSstWriter::new(Vec::new(), WriterOptions::default())

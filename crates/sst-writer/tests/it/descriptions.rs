@@ -9,7 +9,7 @@ use sst_format::current::Current;
 use sst_format::meta_file::{MetaFile, MetaFileParts};
 use sst_format::protection::LiveMeta;
 use sst_format::{SequenceNumber, SstMeta};
-use sst_writer::{EntryValue, Publisher};
+use sst_writer::{EntryValue, Monitor, Publisher};
 
 use crate::published::{commit, find, live, names, open, table};
 
@@ -58,7 +58,7 @@ fn a_table_described_again_stays_live_at_the_next_append() {
     let mut publisher = open(path);
     let mut next = publisher.begin();
     next.obsolete(SequenceNumber(1)).unwrap();
-    next.publish().unwrap();
+    next.publish(&Monitor::default()).unwrap();
     assert_eq!(live(&publisher), [2, 5].map(SequenceNumber));
     assert_eq!(live(&open_again(publisher, path)), [2, 5].map(SequenceNumber));
     assert!(!path.join("00000001.sst").exists());
@@ -101,7 +101,7 @@ proptest! {
                 expected.push(table.sequence());
                 commit.add_table(table).unwrap();
             }
-            commit.publish().unwrap();
+            commit.publish(&Monitor::default()).unwrap();
             if open_again {
                 drop(publisher);
                 publisher = open(path);

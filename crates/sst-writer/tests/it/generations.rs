@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use sst_format::SequenceNumber;
 use sst_writer::publish::{CommitKind, CommitRecord};
-use sst_writer::{EntryValue, PublishError, Publisher, PublisherOptions, WriterOptions};
+use sst_writer::{EntryValue, Monitor, PublishError, Publisher, PublisherOptions, WriterOptions};
 
 /// The names of the files in a directory, sorted.
 fn names(directory: &Path) -> Vec<String> {
@@ -29,7 +29,7 @@ fn commit(publisher: &mut Publisher, entries: u8, replace: bool) -> u32 {
     let mut commit = publisher.begin();
     let mut table = commit.create_table(WriterOptions::default()).unwrap();
     let mut keys: Vec<_> = (0..entries).map(|i| [i]).collect();
-    keys.sort_unstable_by_key(|key| sst_writer::hash_key(key));
+    keys.sort_unstable_by_key(|key| sst_writer::table::hash_key(key));
     for key in keys {
         table.add((key, EntryValue::Inline(&[entries]))).unwrap();
     }
@@ -37,7 +37,7 @@ fn commit(publisher: &mut Publisher, entries: u8, replace: bool) -> u32 {
     if replace {
         commit.replace_all();
     }
-    commit.publish().unwrap().commit.0
+    commit.publish(&Monitor::default()).unwrap().commit.0
 }
 
 /// Number and entries of the generations to which a rollback is possible, newest first.
@@ -100,7 +100,7 @@ fn rollback_brings_back_what_was_and_can_be_rolled_back() {
     let third = commit(&mut publisher, 3, true);
     let with_three = live(&publisher);
 
-    let back = publisher.rollback(None).unwrap().commit.0;
+    let back = publisher.rollback(None, &Monitor::default()).unwrap().commit.0;
     assert!(back > third);
     assert_eq!(live(&publisher), with_two);
     // A new publisher reads the same state, and continues it.
@@ -109,11 +109,11 @@ fn rollback_brings_back_what_was_and_can_be_rolled_back() {
     assert_eq!(live(&publisher), with_two);
     let increment = commit(&mut publisher, 4, false);
     assert_eq!(live(&publisher).len(), 3);
-    publisher.rollback(Some(sequence(third))).unwrap();
+    publisher.rollback(Some(sequence(third)), &Monitor::default()).unwrap();
     assert_eq!(live(&publisher), with_three);
-    publisher.rollback(Some(sequence(first))).unwrap();
+    publisher.rollback(Some(sequence(first)), &Monitor::default()).unwrap();
     assert_eq!(live(&publisher).len(), 1);
-    publisher.rollback(Some(sequence(increment))).unwrap();
+    publisher.rollback(Some(sequence(increment)), &Monitor::default()).unwrap();
     assert_eq!(live(&publisher).len(), 3);
     let numbers: Vec<_> =
         complete(directory.path()).into_iter().map(|(number, _)| number).collect();
@@ -135,17 +135,17 @@ fn all_families_go_back_together() {
         let mut table = commit.create_table(WriterOptions::default()).unwrap();
         table.add(("key", "value")).unwrap();
         commit.add_table(table.finish().unwrap()).unwrap();
-        commit.publish().unwrap();
+        commit.publish(&Monitor::default()).unwrap();
         families =
             publisher.live_tables().map(|(family, table)| (family, table.sequence)).collect();
     }
     for family in [7, 0] {
         let mut commit = publisher.begin_family(family);
         commit.replace_all();
-        commit.publish().unwrap();
+        commit.publish(&Monitor::default()).unwrap();
     }
     assert_eq!(publisher.live_tables().count(), 0);
-    publisher.rollback(Some(sequence(4))).unwrap();
+    publisher.rollback(Some(sequence(4)), &Monitor::default()).unwrap();
     let found: BTreeSet<_> =
         publisher.live_tables().map(|(family, table)| (family, table.sequence)).collect();
     assert_eq!(found, families);
@@ -156,14 +156,14 @@ fn what_is_gone_cannot_be_gone_back_to() {
     let directory = tempfile::tempdir().unwrap();
     let mut publisher = open(directory.path(), PublisherOptions::default());
     assert!(matches!(
-        publisher.rollback(None).unwrap_err(),
+        publisher.rollback(None, &Monitor::default()).unwrap_err(),
         PublishError::NoSuchGeneration { generation: None, .. }
     ));
     let first = commit(&mut publisher, 1, true);
     let second = commit(&mut publisher, 2, true);
     let before = names(directory.path());
     for to in [None, Some(sequence(first)), Some(sequence(second)), Some(sequence(99))] {
-        match publisher.rollback(to).unwrap_err() {
+        match publisher.rollback(to, &Monitor::default()).unwrap_err() {
             PublishError::NoSuchGeneration { generation, .. } => assert_eq!(generation, to),
             error => panic!("{error}"),
         }
@@ -176,7 +176,7 @@ fn what_is_gone_cannot_be_gone_back_to() {
     let table = publisher.live_tables().next().unwrap().1.sequence;
     let third = commit(&mut publisher, 3, true);
     std::fs::remove_file(directory.path().join(format!("{:08}.sst", table.0))).unwrap();
-    assert!(publisher.rollback(Some(sequence(second))).is_err());
+    assert!(publisher.rollback(Some(sequence(second)), &Monitor::default()).is_err());
     assert_eq!(publisher.current(), Some(sequence(third)));
 }
 
@@ -239,7 +239,7 @@ fn the_original_is_told_what_not_to_read_after_a_rollback() {
         Some(words.map(|word| u32::from_be_bytes(*word)).collect::<Vec<_>>())
     };
     assert_eq!(del(second), None);
-    let back = publisher.rollback(None).unwrap().commit.0;
+    let back = publisher.rollback(None, &Monitor::default()).unwrap().commit.0;
     assert_eq!(del(back), Some(vec![second]));
     // As long as the meta file exists, each commit has a `.del` file that names it. The earlier
     // `.del` file is removed.
@@ -247,7 +247,7 @@ fn the_original_is_told_what_not_to_read_after_a_rollback() {
     let next = commit(&mut publisher, 3, false);
     assert_eq!((del(back), del(next)), (None, Some(vec![second])));
     // A meta file that is live again is not named.
-    let forth = publisher.rollback(Some(sequence(second))).unwrap().commit.0;
+    let forth = publisher.rollback(Some(sequence(second)), &Monitor::default()).unwrap().commit.0;
     let named = del(forth).unwrap();
     // Nor is one that says nothing of any table, or only what a live one says too.
     assert_eq!(named, [next]);
@@ -263,12 +263,12 @@ fn merge(publisher: &mut Publisher, entries: u8) -> u32 {
     let mut commit = publisher.begin();
     let mut table = commit.create_table(WriterOptions::default()).unwrap();
     let mut keys: Vec<_> = (0..entries).map(|i| [i]).collect();
-    keys.sort_unstable_by_key(|key| sst_writer::hash_key(key));
+    keys.sort_unstable_by_key(|key| sst_writer::table::hash_key(key));
     keys.iter().for_each(|key| table.add((key, EntryValue::Inline(&[entries]))).unwrap());
     commit.add_table(table.finish().unwrap()).unwrap();
     commit.replace_all();
     commit.set_kind(CommitKind::Merge);
-    commit.publish().unwrap().commit.0
+    commit.publish(&Monitor::default()).unwrap().commit.0
 }
 
 #[test]
@@ -288,7 +288,7 @@ fn a_commit_that_only_merged_is_no_generation() {
     drop(publisher);
     let mut publisher = open(directory.path(), options());
     assert_eq!(complete(directory.path()), [(merged, 2), (first, 1)]);
-    publisher.rollback(None).unwrap();
+    publisher.rollback(None, &Monitor::default()).unwrap();
     assert_eq!(publisher.live_tables().count(), 1);
     let newest = CommitRecord::list(directory.path()).unwrap().remove(0);
     assert_eq!((newest.entries, newest.kind), (1, Some(CommitKind::Rollback)));
@@ -303,10 +303,10 @@ fn a_rollback_goes_to_the_merged_form_of_the_generation_before() {
     let unmerged = commit(&mut publisher, 2, false);
     let merged = merge(&mut publisher, 3);
     commit(&mut publisher, 4, true);
-    publisher.rollback(None).unwrap();
+    publisher.rollback(None, &Monitor::default()).unwrap();
     let rolled_back: Vec<_> = live(&publisher).into_iter().collect();
     assert_eq!(rolled_back, [merged - 1]);
     // A commit that is requested by its number is found, even if a merge took its place.
-    publisher.rollback(Some(SequenceNumber(unmerged))).unwrap();
+    publisher.rollback(Some(SequenceNumber(unmerged)), &Monitor::default()).unwrap();
     assert_eq!(publisher.live_tables().count(), 2);
 }

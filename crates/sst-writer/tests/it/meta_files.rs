@@ -11,8 +11,8 @@ use std::time::SystemTime;
 use sst_format::filter::{Filter, FilterBuilder, FilterBytes, FilterError, FilterPolicy};
 use sst_format::meta_file::MetaFile;
 use sst_writer::file::{FileSystem, Lock, NewFile, OsFileSystem, StoredFile};
-use sst_writer::publish::{CommitKind, CommitRecord, MetaLimits};
-use sst_writer::{Commit, PublishError, Publisher, PublisherOptions, WriterOptions};
+use sst_writer::publish::{Commit, CommitKind, CommitRecord, MetaLimits};
+use sst_writer::{Monitor, PublishError, Publisher, PublisherOptions, WriterOptions};
 
 /// The file system of the operating system, which also counts the bytes read from meta files.
 #[derive(Clone, Debug, Default)]
@@ -57,6 +57,9 @@ impl FileSystem for Counting {
     }
     fn exists(&self, path: &Path) -> io::Result<bool> {
         OsFileSystem.exists(path)
+    }
+    fn host_name(&self) -> Option<String> {
+        OsFileSystem.host_name()
     }
     fn is_directory(&self, path: &Path) -> io::Result<bool> {
         OsFileSystem.is_directory(path)
@@ -124,7 +127,7 @@ impl FilterBuilder for Bytes {
 }
 
 fn options() -> PublisherOptions {
-    PublisherOptions::default().file_system(Counting::default())
+    PublisherOptions::default().file_system(Arc::new(Counting::default()))
 }
 
 /// Adds a table with one entry and a filter of `filter` bytes.
@@ -139,7 +142,7 @@ fn add_table(commit: &mut Commit<'_>, key: &str, filter: usize) {
 fn append(publisher: &mut Publisher, key: &str, filter: usize) {
     let mut commit = publisher.begin();
     add_table(&mut commit, key, filter);
-    commit.publish().unwrap();
+    commit.publish(&Monitor::default()).unwrap();
 }
 
 /// The kind of a commit, as its meta file states it.
@@ -159,13 +162,13 @@ fn commits_say_why_they_were_made() {
     let mut load = publisher.begin();
     load.replace_all();
     add_table(&mut load, "b", 10);
-    load.publish().unwrap();
+    load.publish(&Monitor::default()).unwrap();
     let mut merge = publisher.begin();
     merge.replace_all();
     merge.set_kind(CommitKind::Merge);
     add_table(&mut merge, "b", 10);
-    merge.publish().unwrap();
-    publisher.rollback(Some(sst_format::SequenceNumber(2))).unwrap();
+    merge.publish(&Monitor::default()).unwrap();
+    publisher.rollback(Some(sst_format::SequenceNumber(2)), &Monitor::default()).unwrap();
     let kinds = [CommitKind::Append, CommitKind::Load, CommitKind::Merge, CommitKind::Rollback];
     assert_eq!([2, 4, 6, 7].map(|sequence| kind_in(path, sequence)), kinds);
     let listed = CommitRecord::list(path).unwrap();
@@ -184,7 +187,7 @@ fn opening_reads_heads_only() {
     let before: Vec<_> = publisher.live_tables().map(|(_, table)| table.sequence).collect();
     drop(publisher);
     let counting = Counting::default();
-    let options = PublisherOptions::default().file_system(counting.clone());
+    let options = PublisherOptions::default().file_system(Arc::new(counting.clone()));
     let publisher = Publisher::open(directory.path(), options).unwrap();
     let after: Vec<_> = publisher.live_tables().map(|(_, table)| table.sequence).collect();
     assert_eq!(after, before);
@@ -253,7 +256,7 @@ fn a_commit_of_several_meta_files() {
         table.add((key, sst_writer::EntryValue::Blob(blob))).unwrap();
         commit.add_table(table.finish().unwrap()).unwrap();
     }
-    let first = commit.publish().unwrap().commit.0;
+    let first = commit.publish(&Monitor::default()).unwrap().commit.0;
     // Each part has two tables, and the newest meta file the rest. Only the newest is a commit.
     assert_eq!(live_metas(path), [first - 2, first - 1, first]);
     let live: Vec<_> = publisher.live_tables().map(|(_, table)| *table).collect();
@@ -273,19 +276,22 @@ fn a_commit_of_several_meta_files() {
     let mut load = publisher.begin();
     load.replace_all();
     add_table(&mut load, "z", 100);
-    let second = load.publish().unwrap().commit.0;
+    let second = load.publish(&Monitor::default()).unwrap().commit.0;
     assert_eq!(generations(path), [(second, true, 1), (first, true, 5)]);
     drop(publisher);
     // The parts are kept with their commit, count as one generation, and are live again after a
     // rollback.
     let mut publisher = Publisher::open(path, options()).unwrap();
     assert_eq!(publisher.not_removed().len(), 0);
-    publisher.rollback(None).unwrap();
+    publisher.rollback(None, &Monitor::default()).unwrap();
     assert!(publisher.live_tables().map(|(_, table)| table.sequence.0).eq(tables));
     // A table that exceeds the limit by itself is refused.
     let mut too_large = publisher.begin();
     add_table(&mut too_large, "y", 251);
-    assert!(matches!(too_large.publish().unwrap_err(), PublishError::Format { .. }));
+    assert!(matches!(
+        too_large.publish(&Monitor::default()).unwrap_err(),
+        PublishError::Format { .. }
+    ));
 }
 
 #[test]
@@ -300,7 +306,7 @@ fn a_merge_is_no_generation() {
         kind.into_iter().for_each(|kind| commit.set_kind(kind));
         commit.replace_all();
         add_table(&mut commit, key, 10);
-        commit.publish().unwrap().commit.0
+        commit.publish(&Monitor::default()).unwrap().commit.0
     };
     let first = replace(&mut publisher, "a", None);
     let second = replace(&mut publisher, "b", None);
@@ -318,7 +324,7 @@ fn a_merge_is_no_generation() {
     let mut publisher = Publisher::open(path, options()).unwrap();
     assert_eq!(complete(), [merged, first]);
     let before: Vec<_> = publisher.live_tables().map(|(_, table)| table.sequence).collect();
-    publisher.rollback(None).unwrap();
+    publisher.rollback(None, &Monitor::default()).unwrap();
     let after: Vec<_> = publisher.live_tables().map(|(_, table)| table.sequence).collect();
     assert_eq!((before[0].0, after[0].0), (5, 1));
 }

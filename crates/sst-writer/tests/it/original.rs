@@ -8,7 +8,7 @@ use sst_format::SequenceNumber;
 use sst_format::file_name::{FileKind, FileName};
 use sst_format::protection::Trailer;
 use sst_writer::publish::{CommitRecord, Replica};
-use sst_writer::{Publisher, PublisherOptions};
+use sst_writer::{Monitor, Publisher, PublisherOptions};
 
 use crate::published::{commit, find, find_as_original, live};
 
@@ -45,7 +45,7 @@ fn publish_replacing_some(publisher: &mut Publisher, random: &mut Random) {
     }
     let table = crate::published::table(&commit, sst_writer::EntryValue::Inline(b"merged"));
     commit.add_table(table).unwrap();
-    commit.publish().unwrap();
+    commit.publish(&Monitor::default()).unwrap();
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn after_any_history_the_original_finds_the_tables_that_we_find() {
                     }
                     let to = whole[random.below(whole.len())];
                     history.push(format!("to {to:?}"));
-                    publisher.rollback(Some(to)).unwrap();
+                    publisher.rollback(Some(to), &Monitor::default()).unwrap();
                 }
                 _ => {
                     drop(publisher);
@@ -136,7 +136,9 @@ fn after_any_history_the_original_finds_the_tables_in_a_mirror() {
                     let whole = all.iter().filter(|one| one.is_complete && !one.is_current);
                     let whole: Vec<SequenceNumber> = whole.map(|one| one.sequence).collect();
                     if !whole.is_empty() {
-                        publisher.rollback(Some(whole[random.below(whole.len())])).unwrap();
+                        publisher
+                            .rollback(Some(whole[random.below(whole.len())]), &Monitor::default())
+                            .unwrap();
                     }
                 }
                 _ => mirror(&origin, &copy, keep),
@@ -162,7 +164,7 @@ fn commits_after_a_merge_name_no_table_again() {
     tables.iter().take(20).for_each(|table| merge.obsolete(*table).unwrap());
     let table = crate::published::table(&merge, sst_writer::EntryValue::Inline(b"merged"));
     merge.add_table(table).unwrap();
-    merge.publish().unwrap();
+    merge.publish(&Monitor::default()).unwrap();
     assert_eq!(find(&directory).obsolete_in_newest.len(), 20);
     let mut named = 0;
     for appended in 1..=100 {
@@ -186,7 +188,7 @@ fn a_meta_file_of_dead_tables_does_not_stay() {
     tables.iter().skip(1).for_each(|table| merge.obsolete(*table).unwrap());
     let table = crate::published::table(&merge, sst_writer::EntryValue::Inline(b"merged"));
     merge.add_table(table).unwrap();
-    merge.publish().unwrap();
+    merge.publish(&Monitor::default()).unwrap();
     let found = find(&directory);
     assert_eq!((found.tables.len(), found.metas.len()), (2, 1));
     // The original still reads the meta file that was live before, until it is removed.
@@ -199,7 +201,7 @@ fn a_meta_file_of_dead_tables_does_not_stay() {
     tables.iter().for_each(|table| merge.obsolete(*table).unwrap());
     let table = crate::published::table(&merge, sst_writer::EntryValue::Inline(b"merged"));
     merge.add_table(table).unwrap();
-    merge.publish().unwrap();
+    merge.publish(&Monitor::default()).unwrap();
     assert_eq!(find(&directory).obsolete_in_newest.len(), 1200);
     let before = find(&directory).metas.len();
     commit(&mut publisher, 1, false);

@@ -3,7 +3,8 @@
 use sst_format::BlobNumber;
 use sst_writer::bulk::OwnedBulkLoader;
 use sst_writer::{
-    BulkError, BulkLoader, BulkOptions, EntryValue, Publisher, PublisherOptions, WriteError,
+    BulkError, BulkLoader, BulkOptions, EntryValue, Monitor, Publisher, PublisherOptions,
+    WriteError,
 };
 
 /// The file names and bytes of a directory's tables.
@@ -28,7 +29,8 @@ fn all_ways_to_put_records_write_the_same_files() {
     let by_handle = scratch.path().join("handle");
     {
         let mut publisher = publisher(&by_handle);
-        let loader = BulkLoader::new(&mut publisher, BulkOptions::default()).unwrap();
+        let loader =
+            BulkLoader::new(&mut publisher, BulkOptions::default(), &Monitor::default()).unwrap();
         let mut handle = loader.handle(0);
         rows.iter().for_each(|(key, value)| handle.put(key, value).unwrap());
         handle.delete("gone").unwrap();
@@ -38,13 +40,15 @@ fn all_ways_to_put_records_write_the_same_files() {
     let by_loader = scratch.path().join("loader");
     {
         let mut publisher = publisher(&by_loader);
-        let mut loader = BulkLoader::new(&mut publisher, BulkOptions::default()).unwrap();
+        let mut loader =
+            BulkLoader::new(&mut publisher, BulkOptions::default(), &Monitor::default()).unwrap();
         loader.extend(&rows).unwrap();
         loader.delete("gone").unwrap();
         loader.finish().unwrap();
     }
     let by_owner = scratch.path().join("owner");
-    let mut owner: OwnedBulkLoader = publisher(&by_owner).into_loader(BulkOptions::default());
+    let mut owner: OwnedBulkLoader =
+        publisher(&by_owner).into_loader(BulkOptions::default(), &Monitor::default());
     for (key, value) in &rows {
         owner.put(key, value).unwrap();
     }
@@ -67,7 +71,8 @@ fn all_ways_to_put_records_write_the_same_files() {
 #[test]
 fn several_threads_share_a_loader_that_owns_its_publisher() {
     let scratch = tempfile::tempdir().unwrap();
-    let mut loader = publisher(&scratch.path().join("db")).into_loader(BulkOptions::default());
+    let mut loader = publisher(&scratch.path().join("db"))
+        .into_loader(BulkOptions::default(), &Monitor::default());
     let handles: Vec<_> = (1..=2).map(|stream| loader.handle(stream).unwrap()).collect();
     std::thread::scope(|scope| {
         for mut handle in handles {
@@ -87,7 +92,8 @@ fn several_threads_share_a_loader_that_owns_its_publisher() {
 #[test]
 fn a_value_in_stored_form_is_refused_and_the_load_goes_on() {
     let scratch = tempfile::tempdir().unwrap();
-    let mut loader = publisher(&scratch.path().join("db")).into_loader(BulkOptions::default());
+    let mut loader = publisher(&scratch.path().join("db"))
+        .into_loader(BulkOptions::default(), &Monitor::default());
     let stored = EntryValue::Blob(BlobNumber(7));
     let refused = loader.extend([("key", stored)]);
     assert!(matches!(

@@ -3,12 +3,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 #[cfg(unix)]
 use crate::without_directory_locks::WithoutDirectoryLocks;
 use sst_format::FormatError;
-use sst_writer::publish::LOCK_FILE_NAME;
-use sst_writer::{Commit, PublishError, Publisher, PublisherOptions, WriterOptions};
+use sst_writer::publish::{Commit, LOCK_FILE_NAME};
+use sst_writer::{Monitor, PublishError, Publisher, PublisherOptions, WriterOptions};
 
 fn open(directory: &Path) -> Result<Publisher, PublishError> {
     Publisher::open(directory, PublisherOptions::default())
@@ -24,7 +25,7 @@ fn add_table(commit: &mut Commit<'_>, value: &str) {
 fn append(publisher: &mut Publisher, value: &str) -> Result<u32, PublishError> {
     let mut commit = publisher.begin();
     add_table(&mut commit, value);
-    Ok(commit.publish()?.commit.0)
+    Ok(commit.publish(&Monitor::default())?.commit.0)
 }
 
 /// Every file of a directory with its content, except the lock.
@@ -99,7 +100,10 @@ fn a_directory_that_was_swapped_by_a_symlink_is_refused() {
     fs::remove_file(&link).unwrap();
     std::os::unix::fs::symlink(&new, &link).unwrap();
     let before = content(&new);
-    assert!(matches!(commit.publish().unwrap_err(), PublishError::LockLost { .. }));
+    assert!(matches!(
+        commit.publish(&Monitor::default()).unwrap_err(),
+        PublishError::LockLost { .. }
+    ));
     assert_eq!(content(&new), before);
     assert!(append(&mut publisher, "later").is_err());
 }
@@ -114,7 +118,10 @@ fn a_directory_that_was_restored_is_refused() {
     // A different commit with the same number.
     copy(&other, &path);
     let before = content(&path);
-    assert!(matches!(commit.publish().unwrap_err(), PublishError::Changed { .. }));
+    assert!(matches!(
+        commit.publish(&Monitor::default()).unwrap_err(),
+        PublishError::Changed { .. }
+    ));
     assert_eq!(content(&path), before);
     drop(publisher);
     assert_eq!(append(&mut open(&path).unwrap(), "later").unwrap(), 4);
@@ -128,11 +135,11 @@ fn a_directory_that_was_rebuilt_is_refused() {
     let mut publisher = open(&path).unwrap();
     copy(&other, &path);
     let before = content(&path);
-    let error = publisher.begin().publish().unwrap_err();
+    let error = publisher.begin().publish(&Monitor::default()).unwrap_err();
     assert!(matches!(error, PublishError::Changed { .. }), "{error}");
     assert_eq!(content(&path), before);
     fs::remove_file(path.join("CURRENT")).unwrap();
-    let error = publisher.begin().publish().unwrap_err();
+    let error = publisher.begin().publish(&Monitor::default()).unwrap_err();
     assert!(matches!(error, PublishError::Changed { .. }), "{error}");
 }
 
@@ -162,7 +169,10 @@ fn a_second_writer_is_refused_although_the_lock_file_was_removed() {
     assert_eq!(content(&path), before);
     assert!(!path.join(LOCK_FILE_NAME).exists());
     // The first one refuses, too, since an older build looks at the lock file only.
-    assert!(matches!(commit.publish().unwrap_err(), PublishError::LockLost { .. }));
+    assert!(matches!(
+        commit.publish(&Monitor::default()).unwrap_err(),
+        PublishError::LockLost { .. }
+    ));
     drop(first);
     assert_eq!(append(&mut open(&path).unwrap(), "second").unwrap(), 4);
 }
@@ -195,7 +205,7 @@ fn a_directory_that_was_replaced_with_its_lock_file_is_refused() {
 fn a_commit_after_the_lock_was_removed_removes_nothing_of_another() {
     let (_parent, path) = published("value");
     let open = |path: &Path| {
-        let options = PublisherOptions::default().file_system(WithoutDirectoryLocks);
+        let options = PublisherOptions::default().file_system(Arc::new(WithoutDirectoryLocks));
         Publisher::open(path, options)
     };
     let mut first = open(&path).unwrap();
@@ -206,7 +216,10 @@ fn a_commit_after_the_lock_was_removed_removes_nothing_of_another() {
     let mut second = open(&path).unwrap();
     assert_eq!(append(&mut second, "second").unwrap(), 4);
     let before = content(&path);
-    assert!(matches!(commit.publish().unwrap_err(), PublishError::LockLost { .. }));
+    assert!(matches!(
+        commit.publish(&Monitor::default()).unwrap_err(),
+        PublishError::LockLost { .. }
+    ));
     assert_eq!(content(&path), before);
     let mut dropped = first.begin();
     add_table(&mut dropped, "dropped");
@@ -254,7 +267,7 @@ fn special_files_of_our_names_block_nothing() {
     let mut commit = publisher.begin();
     commit.replace_all();
     add_table(&mut commit, "last");
-    let info = commit.publish().unwrap();
+    let info = commit.publish(&Monitor::default()).unwrap();
     assert_eq!((info.commit.0, info.not_removed.len()), (9, 0));
     assert!(path.join("00000003.sst").is_dir());
     assert!(path.join("00000005.meta").exists());

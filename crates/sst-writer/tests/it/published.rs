@@ -11,8 +11,8 @@ use sst_format::file_name::{FileKind, FileName};
 use sst_format::live::{MetaTables, live_tables};
 use sst_format::meta_file::{MetaFile, TableRecord};
 use sst_format::protection::{BlobRecord, LiveMeta};
-use sst_writer::publish::{FinishedTable, LOCK_FILE_NAME};
-use sst_writer::{Commit, EntryValue, Publisher, PublisherOptions, WriterOptions};
+use sst_writer::publish::{Commit, FinishedTable, LOCK_FILE_NAME};
+use sst_writer::{EntryValue, Monitor, Publisher, PublisherOptions, WriterOptions};
 
 pub(crate) fn open(directory: &Path) -> Publisher {
     Publisher::open(directory, PublisherOptions::default()).unwrap()
@@ -52,7 +52,7 @@ pub(crate) fn commit(
         sequences.push(table.sequence());
         commit.add_table(table).unwrap();
     }
-    commit.publish().unwrap();
+    commit.publish(&Monitor::default()).unwrap();
     sequences
 }
 

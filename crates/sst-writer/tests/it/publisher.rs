@@ -5,7 +5,7 @@ use std::fs;
 
 use sst_format::{BlobNumber, SequenceNumber};
 use sst_writer::publish::FinishedTable;
-use sst_writer::{EntryValue, PublishError, Publisher, PublisherOptions, WriterOptions};
+use sst_writer::{EntryValue, Monitor, PublishError, Publisher, PublisherOptions, WriterOptions};
 
 use crate::published::{commit, find, live, names, open, table};
 
@@ -28,7 +28,7 @@ fn commits_follow_each_other() {
     // the last.
     let mut third = publisher.begin();
     third.obsolete(SequenceNumber(1)).unwrap();
-    assert_eq!(third.publish().unwrap().commit, SequenceNumber(6));
+    assert_eq!(third.publish(&Monitor::default()).unwrap().commit, SequenceNumber(6));
     assert_eq!((find(path).metas, find(path).obsolete_in_newest), (vec![3, 5, 6], vec![1]));
     assert!(!path.join("00000001.sst").exists());
 
@@ -86,7 +86,7 @@ fn tables_that_are_not_added_and_blobs_without_a_table_go() {
     commit.add_table(added.clone()).unwrap();
     let error = commit.add_table(added).unwrap_err();
     assert!(matches!(error, PublishError::ForeignTable { .. }));
-    commit.publish().unwrap();
+    commit.publish(&Monitor::default()).unwrap();
     late.finish().unwrap_err();
     let expected = ["00000001.blob", "00000004.sst", "00000006.meta", "CURRENT"];
     assert_eq!(names(directory.path()), expected);
@@ -102,13 +102,13 @@ fn blobs_must_be_known() {
     let with_blob = table(&first, EntryValue::Blob(blob));
     assert_eq!(with_blob.blobs(), [blob]);
     first.add_table(with_blob).unwrap();
-    first.publish().unwrap();
+    first.publish(&Monitor::default()).unwrap();
 
     // A later table may refer to the blob, which then stays when the earlier table is removed.
     let mut second = publisher.begin();
     second.replace_all();
     second.add_table(table(&second, EntryValue::Blob(blob))).unwrap();
-    second.publish().unwrap();
+    second.publish(&Monitor::default()).unwrap();
     assert_eq!(find(directory.path()).blobs.len(), 1);
     drop(publisher);
 
@@ -116,7 +116,7 @@ fn blobs_must_be_known() {
     let before = names(directory.path());
     let mut third = publisher.begin();
     third.add_table(table(&third, EntryValue::Blob(BlobNumber(99)))).unwrap();
-    match third.publish().unwrap_err() {
+    match third.publish(&Monitor::default()).unwrap_err() {
         PublishError::UnknownBlob { blob, .. } => assert_eq!(blob, BlobNumber(99)),
         error => panic!("{error}"),
     }
@@ -137,7 +137,7 @@ fn families_keep_to_themselves() {
         error => panic!("{error}"),
     }
     other.add_table(table(&other, EntryValue::Deleted)).unwrap();
-    other.publish().unwrap();
+    other.publish(&Monitor::default()).unwrap();
     let families: Vec<_> =
         find(directory.path()).tables.iter().map(|(family, _)| *family).collect();
     assert_eq!(families, [0, 7]);
@@ -158,7 +158,7 @@ fn tables_are_written_by_several_threads() {
     assert_eq!(numbers, (1..5).collect());
     let order: Vec<_> = tables.iter().rev().map(FinishedTable::sequence).collect();
     tables.into_iter().rev().for_each(|table| commit.add_table(table).unwrap());
-    commit.publish().unwrap();
+    commit.publish(&Monitor::default()).unwrap();
     // In the order in which they were added, which is not that of their numbers.
     let found: Vec<_> = find(directory.path()).tables.iter().map(|(_, t)| t.sequence).collect();
     assert_eq!(found, order);

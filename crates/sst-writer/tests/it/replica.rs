@@ -7,7 +7,7 @@ use sst_format::SequenceNumber;
 use sst_format::file_name::{FileKind, FileName};
 use sst_format::protection::Trailer;
 use sst_writer::publish::Replica;
-use sst_writer::{EntryValue, PublishError, Publisher, PublisherOptions};
+use sst_writer::{EntryValue, Monitor, PublishError, Publisher, PublisherOptions};
 
 use crate::published::{commit, find, find_as_original, live, names, open, table};
 
@@ -51,7 +51,7 @@ fn a_received_commit_is_the_same_set_of_files() {
     let blob = large.create_blob([7; 100_000]).unwrap();
     let with_blob = table(&large, EntryValue::Blob(blob));
     large.add_table(with_blob).unwrap();
-    large.publish().unwrap();
+    large.publish(&Monitor::default()).unwrap();
     drop(publisher);
     let (sequence, checksum) = newest(&origin);
     let mut received = replica(&copy);
@@ -187,7 +187,7 @@ fn no_del_file_names_a_meta_file_that_is_live_again() {
     let second = publisher.current();
     for to in [None, first, second] {
         if to.is_some() {
-            publisher.rollback(to).unwrap();
+            publisher.rollback(to, &Monitor::default()).unwrap();
         }
         let sequence = publisher.current().unwrap();
         let meta = FileName { sequence, kind: FileKind::Meta }.to_string();

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use sst_writer::file::{AtomicFile, Sink};
-use sst_writer::table::write_static_sorted_file;
-use sst_writer::{Compression, Entry, StreamingSstWriter, WriteError, WriterOptions};
+use sst_writer::table::{Compression, write_static_sorted_file};
+use sst_writer::{Entry, StreamingSstWriter, WriteError, WriterOptions};
 
 use crate::support::{Row, Value, blocks, numbered, read, sorted, write};
 

@@ -6,8 +6,8 @@ use sst_format::key_block::KeyBlock;
 use sst_format::offset_table::OffsetTable;
 use sst_format::value_ref::{ValueRef, small_value};
 use sst_format::{BlobNumber, BlockIndex, SstMeta};
-use sst_writer::table::{Finished, HashedKey};
-use sst_writer::{Entry, EntryValue, StreamingSstWriter, WriterOptions, hash_key};
+use sst_writer::table::{Finished, HashedKey, hash_key};
+use sst_writer::{Entry, EntryValue, StreamingSstWriter, WriterOptions};
 
 /// An entry whose hash may be chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]

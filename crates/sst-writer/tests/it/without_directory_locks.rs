@@ -15,6 +15,9 @@ impl FileSystem for WithoutDirectoryLocks {
     fn lock_directory(&self, _: &Path) -> io::Result<Option<Lock>> {
         Ok(None)
     }
+    fn host_name(&self) -> Option<String> {
+        OsFileSystem.host_name()
+    }
     fn lock(&self, path: &Path, holder: &str) -> io::Result<Lock> {
         OsFileSystem.lock(path, holder)
     }

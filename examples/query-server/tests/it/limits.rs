@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 use sst_writer::bulk::OwnedBulkLoader;
-use sst_writer::{BulkOptions, Publisher, PublisherOptions};
+use sst_writer::{BulkOptions, Monitor, Publisher, PublisherOptions};
 use ureq::Agent;
 
 use crate::processes::{DEADLINE, Process};
@@ -22,7 +22,9 @@ const REQUESTS: u32 = 10_000;
 const MIN_REPLACEMENTS: u32 = 3;
 
 fn loader(directory: &Path, options: BulkOptions) -> OwnedBulkLoader {
-    Publisher::open(directory, PublisherOptions::default()).unwrap().into_loader(options)
+    Publisher::open(directory, PublisherOptions::default())
+        .unwrap()
+        .into_loader(options, &Monitor::default())
 }
 
 /// Replaces all entries: each key has the version as its value.

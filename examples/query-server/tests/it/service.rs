@@ -100,7 +100,7 @@ fn merge(directory: &Path) -> u64 {
     };
     let (options, reader) = (MergeOptions::default(), ReaderOptions::default());
     let go_on = &Monitor::default();
-    let done = compact(&mut publisher, 0, usize::MAX, &options, reader, go_on).unwrap().unwrap();
+    let done = compact(&mut publisher, 0, usize::MAX, &options, &reader, go_on).unwrap().unwrap();
     assert!(done.replaced_tables > 5);
     u64::from(done.commit.0)
 }

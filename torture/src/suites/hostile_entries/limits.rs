@@ -8,8 +8,8 @@ use sst_format::limits::{
 };
 use sst_format::offset_table::OFFSET_LEN;
 use sst_reader::{Access, ReaderOptions, StaticSortedFile};
-use sst_writer::table::HashedEntry;
-use sst_writer::{EntryValue, StreamingSstWriter, WriteError, WriterOptions, hash_key};
+use sst_writer::table::{HashedEntry, hash_key};
+use sst_writer::{EntryValue, StreamingSstWriter, WriteError, WriterOptions};
 
 use super::sparse_file::SparseFile;
 use super::{

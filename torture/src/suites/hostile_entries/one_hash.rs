@@ -5,8 +5,8 @@ use sst_format::key_block::KeyBlockShape;
 use sst_format::limits::{MAX_KEY_BLOCK_ENTRIES, MAX_POSITION};
 use sst_format::value_ref::EntryType;
 use sst_reader::Lookup;
-use sst_writer::table::HashedEntry;
-use sst_writer::{EntryValue, WriteError, hash_key};
+use sst_writer::table::{HashedEntry, hash_key};
+use sst_writer::{EntryValue, WriteError};
 
 use super::{
     Counts, Outcome, counts, entry, expect, expect_hashed, expect_value, in_memory, message, open,

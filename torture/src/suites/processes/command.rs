@@ -16,7 +16,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 pub(super) const LOAD: [&str; 7] =
     ["--format", "tsv", "--blob-threshold", "4999", "--threads", "1", "-q"];
 
-/// What a command left.
+/// The outcome of a command.
 #[derive(Debug)]
 pub(super) struct Ended {
     /// The exit code; `None` if a signal ended it.

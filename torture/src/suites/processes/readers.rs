@@ -19,10 +19,10 @@ use crate::{Cases, Context, Protection, Row, Verdict};
 const KEYS: usize = 60;
 /// How long a reader may take to come to what is there now.
 const DEADLINE: Duration = Duration::from_secs(20);
-/// What is done to the directory of one reader, one after the other.
+/// The actions on the directory of one reader, in order.
 const ACTIONS_OF_A_CASE: usize = 6;
 
-/// What is done to a directory.
+/// An action on a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Action {
     /// Another directory takes its place, by a link.

@@ -31,7 +31,7 @@ const NAMES: [&str; 16] = [
     "00000005.meta",
 ];
 
-/// What is planted.
+/// The file that is planted.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     Pipe,

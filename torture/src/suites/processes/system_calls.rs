@@ -72,7 +72,7 @@ impl Fault {
 struct Faults {
     /// `base` is a directory of two commits, `part` one to gather, `new.tsv` an input.
     model: PathBuf,
-    /// What each command leaves, and prints, if nothing fails.
+    /// The files that each command leaves, and its output, if nothing fails.
     after: Vec<(Vec<u8>, Vec<u8>)>,
     before: Vec<u8>,
     faults: Vec<Fault>,
@@ -212,7 +212,7 @@ impl Faults {
         Ok(if ended.code == Some(0) { Verdict::Harmless } else { Verdict::Detected })
     }
 
-    /// What was printed is right, as far as it goes, and all of it if the command succeeded.
+    /// The output is right, as far as it goes, and complete if the command succeeded.
     fn check_read(&self, fault: Fault, ended: &Ended) -> Result<Verdict, String> {
         let expected = &self.after[fault.command].1;
         match ended.code {

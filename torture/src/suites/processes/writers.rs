@@ -19,7 +19,7 @@ const LOADS: usize = 3;
 /// A load takes about so long.
 const LOAD_MICROS: u64 = 60_000;
 
-/// What is done to the writers.
+/// An action on the writers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Harm {
     /// A writer is killed at a random moment.

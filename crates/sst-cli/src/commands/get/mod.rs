@@ -165,7 +165,9 @@ fn look_up_in_set(
             // Only a second lookup tells a deleted key from one that never was.
             None if printer.tells_status() => match set.lookup(hash_key(key), key)? {
                 Lookup::Deleted => printer.without_value(key, Status::Deleted)?,
-                _ => printer.without_value(key, Status::NotFound)?,
+                Lookup::NotFound | Lookup::Blob(_) | Lookup::Value(_) => {
+                    printer.without_value(key, Status::NotFound)?;
+                }
             },
             None => printer.without_value(key, Status::NotFound)?,
         }
@@ -210,7 +212,9 @@ fn look_up_all_in_set(
         if !is_found {
             match set.lookup(hash_key(key), key)? {
                 Lookup::Deleted => printer.without_value(key, Status::Deleted)?,
-                _ => printer.without_value(key, Status::NotFound)?,
+                Lookup::NotFound | Lookup::Blob(_) | Lookup::Value(_) => {
+                    printer.without_value(key, Status::NotFound)?;
+                }
             }
         }
     }

@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use sst_writer::CancelToken;
+use sst_writer::monitor::CancelToken;
 
 /// Number of bytes of one read.
 const CHUNK_LEN: usize = 1 << 18;

@@ -16,13 +16,14 @@ use std::time::Instant;
 use sst_format::SequenceNumber;
 use sst_reader::CatalogTable;
 use sst_writer::bulk::{BulkHandle, BulkMode, BulkSummary, InputPosition, RefusedRecord};
-use sst_writer::{BulkError, BulkLoader, BulkOptions, CancelToken, Monitor, Phase};
+use sst_writer::monitor::{CancelToken, Phase};
+use sst_writer::{BulkError, BulkLoader, BulkOptions, Monitor};
 
 use super::merge::note_not_removed;
 use super::retention_args::RetentionArgs;
 use super::target::Target;
 use super::{Context, interrupt};
-use crate::error::CliError;
+use crate::error::{CliError, with_causes};
 use crate::exit::Exit;
 use crate::input::{
     Format, Input, InputArgs, InputEntry, InputError, ValueForm, check_options, decompressed,
@@ -52,8 +53,7 @@ pub(crate) fn run(args: &LoadArgs, context: Context) -> Result<Exit, CliError> {
     check_options(&formats, &args.input_options)?;
     let cancel = interrupt::token();
     let options = &args.output_options;
-    let options =
-        options.retention.options().digest(options.certify.certify).monitor(interrupt::monitor());
+    let options = options.retention.options().digest(options.certify.certify);
     let mut target = Target::open(directory, options)?;
     let replaced = replaced(&mut target, directory, &args.output_options)?;
     let before = target.publisher().current();
@@ -135,11 +135,12 @@ fn load(
     cancel: &CancelToken,
     context: Context,
 ) -> Result<(BulkSummary, u64), CliError> {
-    let options = bulk_options(&args.output_options, cancel, context);
+    let options = bulk_options(&args.output_options);
     let options = options.skip_refused(args.input_options.skip_bad);
+    let monitor = write_monitor(cancel, context);
     let mut skipped = 0;
     let mut entries = 0;
-    let loader = BulkLoader::new(target.publisher(), options).map_err(CliError::Bulk)?;
+    let loader = BulkLoader::new(target.publisher(), options, &monitor).map_err(CliError::Bulk)?;
     for (stream, (path, format)) in (0..).zip(inputs) {
         let mut reader = InputReader {
             name: name_of(path),
@@ -162,7 +163,7 @@ fn load(
     }
     let mut load = loader.prepare().map_err(|error| with_input_names(error, inputs))?;
     if args.output_options.certify.certify {
-        sst_merge::certify(load.commit())?;
+        sst_merge::certify(load.commit(), &monitor)?;
     }
     let mut summary = match args.output_options.dry_run {
         true => load.into_summary(),
@@ -170,20 +171,24 @@ fn load(
     };
     for RefusedRecord { input_position, source, .. } in summary.first_refused.drain(..) {
         let refused = with_input_names(BulkError::Entry { input_position, source }, inputs);
-        context.note(format_args!("skipped {refused}"));
+        context.note(format_args!("skipped {}", with_causes(&refused)));
     }
     let skipped = skipped + summary.refused;
     Ok((summary, skipped))
 }
 
-fn bulk_options(args: &LoadOutputArgs, cancel: &CancelToken, context: Context) -> BulkOptions {
+/// A monitor that shows a bar while the load writes its tables.
+fn write_monitor(cancel: &CancelToken, context: Context) -> Monitor {
     let bar = OnceLock::<ProgressLine>::new();
-    let monitor = Monitor::default().cancel(cancel.clone()).progress(move |progress| {
+    Monitor::default().cancel(cancel.clone()).progress(move |progress| {
         if let (Phase::Write, Some(total)) = (progress.phase, progress.total_entries) {
             let bar = bar.get_or_init(|| context.progress.entries(total, "write"));
             bar.set(progress.entries);
         }
-    });
+    })
+}
+
+fn bulk_options(args: &LoadOutputArgs) -> BulkOptions {
     let mut options = BulkOptions::default()
         .memory_budget(args.memory)
         .duplicates(args.duplicates.into())
@@ -191,8 +196,7 @@ fn bulk_options(args: &LoadOutputArgs, cancel: &CancelToken, context: Context) -
         .family(args.family)
         .writer(args.tables.writer())
         .max_table_entries(args.tables.max_table_entries)
-        .max_table_bytes(args.tables.max_table_bytes)
-        .monitor(monitor);
+        .max_table_bytes(args.tables.max_table_bytes);
     if let Some(threads) = args.threads {
         options = options.threads(threads);
     }
@@ -273,7 +277,7 @@ impl InputReader<'_> {
                     self.skipped += 1;
                     if self.skipped <= MAX_SHOWN_BAD_LINES {
                         let name = &self.name;
-                        self.context.note(format_args!("{name}: skipped {error}"));
+                        self.context.note(format_args!("{name}: skipped {}", with_causes(&error)));
                     }
                 }
                 Err(error) => return Err(self.error(error)),

@@ -12,7 +12,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use regex::bytes::Regex;
 use serde::Serialize;
-use sst_reader::{ReadValue, SstSet, StaticSortedFile};
+use sst_format::BlobNumber;
+use sst_reader::{ReadError, ReadValue, Slice, SstSet, StaticSortedFile};
 
 use super::Context;
 use crate::error::CliError;
@@ -233,27 +234,8 @@ impl Scan<'_> {
         while !self.is_done()
             && let Some(entry) = cursor.next()?
         {
-            self.read += 1;
             let (hash, key) = (entry.hash, entry.key);
-            if !self.filter.keeps_key(key) {
-                continue;
-            }
-            let (blob, value);
-            let value = match self.needs_values() {
-                false => PrintedValue::Omitted,
-                true => match entry.into_value()? {
-                    ReadValue::Value(bytes) => {
-                        value = bytes;
-                        PrintedValue::Value(value)
-                    }
-                    ReadValue::Blob(number) => {
-                        blob = set.read_blob(number)?;
-                        PrintedValue::Value(&blob)
-                    }
-                    ReadValue::Deleted => PrintedValue::Deleted,
-                },
-            };
-            self.entry(Row { hash, key, value })?;
+            self.read(hash, key, || entry.into_value(), |number| Ok(Some(set.read_blob(number)?)))?;
         }
         Ok(())
     }
@@ -265,22 +247,38 @@ impl Scan<'_> {
         while !self.is_done()
             && let Some(entry) = cursor.next()?
         {
-            self.read += 1;
             let (hash, key) = (entry.hash, entry.key);
-            if !self.filter.keeps_key(key) {
-                continue;
-            }
-            let value = match self.needs_values() {
-                false => PrintedValue::Omitted,
-                true => match entry.into_value()? {
-                    ReadValue::Value(value) => PrintedValue::Value(value),
-                    ReadValue::Blob(number) => PrintedValue::Blob(number),
-                    ReadValue::Deleted => PrintedValue::Deleted,
-                },
-            };
-            self.entry(Row { hash, key, value })?;
+            self.read(hash, key, || entry.into_value(), |_| Ok(None))?;
         }
         Ok(())
+    }
+
+    /// Reads an entry. `value` gives its value, and `blob` the content of a blob, or `None` where
+    /// only its number is printed.
+    fn read<'v>(
+        &mut self,
+        hash: u64,
+        key: &[u8],
+        value: impl FnOnce() -> Result<ReadValue<&'v [u8]>, ReadError>,
+        blob: impl FnOnce(BlobNumber) -> Result<Option<Slice<'v>>, ReadError>,
+    ) -> Result<(), CliError> {
+        self.read += 1;
+        if !self.filter.keeps_key(key) {
+            return Ok(());
+        }
+        let content;
+        let value = match self.needs_values() {
+            false => PrintedValue::Omitted,
+            true => match value()? {
+                ReadValue::Value(value) => PrintedValue::Value(value),
+                ReadValue::Blob(number) => {
+                    content = blob(number)?;
+                    content.as_deref().map_or(PrintedValue::Blob(number), PrintedValue::Value)
+                }
+                ReadValue::Deleted => PrintedValue::Deleted,
+            },
+        };
+        self.entry(Row { hash, key, value })
     }
 }
 

@@ -143,7 +143,7 @@ impl Node {
     }
 }
 
-/// What a group stands for.
+/// The meaning of a group.
 enum Annotation {
     List,
     Map,

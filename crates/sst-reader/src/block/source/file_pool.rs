@@ -8,21 +8,21 @@
 //! tables opens most of them once for each block that it reads. Where the limit is not reached no
 //! file is ever closed early.
 
-use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwapOption, Guard};
 
 use super::file_identity::FileIdentity;
 use super::regular::open_regular;
 use crate::FileLabel;
+use crate::block::clock::{Clock, Closable};
 
 /// The open files of this process: it is the process that has a limit.
-static POOL: Mutex<Clock> = Mutex::new(Clock { files: VecDeque::new(), swept_len: 0 });
+static POOL: Mutex<Pool> = Mutex::new(Pool { clock: Clock::new(), swept_len: 0 });
 
 /// A file of the pool, open or not.
 pub(crate) struct PooledFile {
@@ -34,11 +34,9 @@ pub(crate) struct PooledFile {
     is_used: AtomicBool,
 }
 
-/// Open files in a clock: the hand closes the first one that was not used since it last came by.
-struct Clock {
-    /// The hand is at the front. Files that no reader holds any more leave when the hand meets
-    /// them.
-    files: VecDeque<Weak<PooledFile>>,
+/// The files of the pool that are open, as far as readers hold them.
+struct Pool {
+    clock: Clock<PooledFile>,
     /// How many there were after the last sweep.
     swept_len: usize,
 }
@@ -48,7 +46,7 @@ impl PooledFile {
     pub(super) fn new(label: FileLabel, file: File, identity: FileIdentity) -> Arc<Self> {
         let file = ArcSwapOption::from_pointee(file);
         let pooled = Arc::new(Self { label, identity, file, is_used: AtomicBool::new(true) });
-        Clock::opened(&pooled);
+        Pool::opened(&pooled);
         pooled
     }
 
@@ -81,7 +79,7 @@ impl PooledFile {
         }
         let before = self.file.compare_and_swap(&None::<Arc<File>>, Some(Arc::new(file)));
         if before.is_none() {
-            Clock::opened(self);
+            Pool::opened(self);
         }
         Ok(())
     }
@@ -92,7 +90,7 @@ impl PooledFile {
 pub(super) fn with_room<T>(open: impl Fn() -> io::Result<T>) -> io::Result<T> {
     loop {
         match open() {
-            Err(error) if is_for_want_of_files(&error) && Clock::close_one() => {}
+            Err(error) if is_for_want_of_files(&error) && Pool::lock().clock.close_one() => {}
             result => return result,
         }
     }
@@ -128,40 +126,32 @@ impl Deref for FileInUse {
     }
 }
 
-impl Clock {
+impl Closable for PooledFile {
+    fn clear_use(&self) -> bool {
+        self.is_used.swap(false, Ordering::Relaxed)
+    }
+
+    fn close(&self) -> bool {
+        self.file.swap(None).is_some()
+    }
+}
+
+impl Pool {
+    /// Every state of the pool is a valid one, so that of a thread that panicked is too.
+    fn lock() -> MutexGuard<'static, Self> {
+        POOL.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Notes that a file was opened.
     fn opened(file: &Arc<PooledFile>) {
         let max = max_open();
-        // Every state of the clock is a valid one, so that of a thread that panicked is too.
-        let mut clock = POOL.lock().unwrap_or_else(PoisonError::into_inner);
-        clock.files.push_back(Arc::downgrade(file));
-        if clock.files.len() > 2 * clock.swept_len + 64 || clock.files.len() > max {
-            clock.files.retain(|file| file.strong_count() > 0);
-            clock.swept_len = clock.files.len();
+        let mut pool = Self::lock();
+        pool.clock.push(file);
+        if pool.clock.len() > 2 * pool.swept_len + 64 || pool.clock.len() > max {
+            pool.clock.sweep();
+            pool.swept_len = pool.clock.len();
         }
-        while clock.files.len() > max && clock.advance(Some(file)) {}
-    }
-
-    /// Closes one file. `false` if none is open.
-    fn close_one() -> bool {
-        let mut clock = POOL.lock().unwrap_or_else(PoisonError::into_inner);
-        clock.advance(None)
-    }
-
-    /// Moves the hand until it has closed a file, which is not `newest`. `false` if there is none.
-    fn advance(&mut self, newest: Option<&Arc<PooledFile>>) -> bool {
-        // The hand goes round twice at most: the first time it takes away all marks of use.
-        for _ in 0..self.files.len() * 2 {
-            let Some(front) = self.files.pop_front() else { return false };
-            let Some(file) = front.upgrade() else { continue };
-            let is_newest = newest.is_some_and(|newest| Arc::ptr_eq(newest, &file));
-            if file.is_used.swap(false, Ordering::Relaxed) || is_newest {
-                self.files.push_back(front);
-            } else if file.file.swap(None).is_some() {
-                return true;
-            }
-        }
-        false
+        pool.clock.shrink_to(max, file);
     }
 }
 

@@ -1,10 +1,10 @@
 //! The files of one commit.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sst_format::BlobNumber;
 use sst_format::content_digest::ValueDigest;
@@ -12,37 +12,24 @@ use sst_format::file_name::{FileKind, FileName};
 use sst_format::planted;
 use sst_format::protection::BlobRecord;
 
+use super::created_files::{CreatedBlob, CreatedFiles};
 use crate::file::directory::remove;
 use crate::publish::commit_point::WrittenFile;
 use crate::publish::first_commit_marker::FirstCommitMarker;
 use crate::publish::numbers::Numbers;
 use crate::publish::publisher::Publisher;
-use crate::{
-    AtomicFile, BlobFile, FileError, FileOperation, FileSystem, Monitor, PublishError, WriteError,
-};
+use crate::{AtomicFile, BlobFile, FileError, FileOperation, FileSystem, PublishError, WriteError};
 
 /// The files of a commit, shared by the commit and the writers of its tables.
 #[derive(Debug)]
 pub(crate) struct CommitFiles {
     pub(super) directory: Arc<Path>,
     pub(super) file_system: Arc<dyn FileSystem>,
-    pub(super) monitor: Monitor,
     numbers: Arc<Numbers>,
     /// Only before the first commit of the directory.
     marker: Option<Arc<FirstCommitMarker>>,
     has_ended: AtomicBool,
-    made: Mutex<Made>,
-}
-
-/// The files and blobs made so far.
-#[derive(Debug, Default)]
-struct Made {
-    /// Every file that the commit has created. A name that is only reserved is not here: a file of
-    /// that name may be another publisher's.
-    names: Vec<FileName>,
-    blobs: BTreeMap<BlobNumber, MadeBlob>,
-    /// Whether the files were removed because the commit was dropped.
-    are_removed: bool,
+    created: CreatedFiles,
 }
 
 /// An error of creating a file.
@@ -68,17 +55,10 @@ impl CreateError for PublishError {
         match self {
             Self::File(error) => error.is_taken(),
             Self::Write(error) => error.is_taken(),
+            // No other error is about a file that was to be created.
             _ => false,
         }
     }
-}
-
-/// A blob of a commit.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct MadeBlob {
-    pub(super) record: BlobRecord,
-    /// Digest of the value that was put in; `None` for a copy, or without digests.
-    pub(super) digest: Option<ValueDigest>,
 }
 
 impl CommitFiles {
@@ -87,17 +67,11 @@ impl CommitFiles {
         Self {
             directory: publisher.shared_directory(),
             file_system: publisher.file_system(),
-            monitor: publisher.options().monitor.clone(),
             numbers: publisher.numbers(),
             marker: publisher.marker(),
             has_ended: AtomicBool::new(false),
-            made: Mutex::default(),
+            created: CreatedFiles::default(),
         }
-    }
-
-    /// The lock guards plain values that are always consistent, so a panic under it breaks nothing.
-    fn made(&self) -> MutexGuard<'_, Made> {
-        self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the commit takes no more tables.
@@ -122,8 +96,8 @@ impl CommitFiles {
         Ok((name, self.path(name)))
     }
 
-    /// Registers a file if it was created. An error may also have come after the file got its name,
-    /// so the file is registered unless the error says that the name was taken.
+    /// Registers a file that is about to get its name, or has it. An error may have come after
+    /// that, so the file is registered unless the error says that the name was taken.
     pub(crate) fn note_created<T, E: CreateError>(
         &self,
         name: FileName,
@@ -153,31 +127,28 @@ impl CommitFiles {
 
     /// Whether the commit has created a file.
     pub(super) fn has_files(&self) -> bool {
-        !self.made().names.is_empty()
+        self.created.has_names()
     }
 
     /// Registers a file that the commit has created, to be removed if the commit fails. If the
     /// commit was dropped meanwhile, the file is removed at once.
     fn note(&self, name: FileName) {
-        let mut made = self.made();
-        if made.are_removed {
+        if !self.created.add(name) {
             // The caller reports that the commit has ended. If the file stays, the next publisher
             // removes it.
             _ = remove(&*self.file_system, &self.path(name));
-        } else {
-            made.names.push(name);
         }
     }
 
     /// Whether the files of the commit were removed because it was dropped.
     pub(crate) fn are_removed(&self) -> bool {
-        self.made().are_removed
+        self.created.are_removed()
     }
 
     /// A planted bug: the file registered last stays when the commit fails.
     #[cfg(sst_planted)]
     pub(super) fn forget_last(&self) {
-        self.made().names.pop();
+        self.created.forget_last();
     }
 
     /// The path of a file in the directory.
@@ -188,12 +159,12 @@ impl CommitFiles {
     /// Adds a durable blob file to the blobs of the commit.
     pub(super) fn add_blob(&self, number: BlobNumber, blob: BlobFile, digest: Option<ValueDigest>) {
         let record = BlobRecord { number, file_size: blob.file_size, header: blob.header };
-        self.made().blobs.insert(number, MadeBlob { record, digest });
+        self.created.add_blob(CreatedBlob { record, digest });
     }
 
     /// A blob of this commit; `None` for any other blob.
-    pub(super) fn blob(&self, number: BlobNumber) -> Option<MadeBlob> {
-        self.made().blobs.get(&number).copied()
+    pub(super) fn blob(&self, number: BlobNumber) -> Option<CreatedBlob> {
+        self.created.blob(number)
     }
 
     /// Asks the system to read a file of the directory from the device the next time.
@@ -253,11 +224,8 @@ impl CommitFiles {
     /// Called when a commit is dropped, which can return no error. The next publisher removes the
     /// files that stay.
     pub(super) fn remove_all_but(&self, keep: &BTreeSet<FileName>) -> bool {
-        let mut made = self.made();
-        made.are_removed = true;
-        let Made { names, .. } = &mut *made;
-        let is_left = |name: &FileName| remove(&*self.file_system, &self.path(*name)).is_err();
-        names.retain(|name| !keep.contains(name) && is_left(name));
-        names.is_empty()
+        self.created.remove(|name| {
+            keep.contains(&name) || remove(&*self.file_system, &self.path(name)).is_ok()
+        })
     }
 }

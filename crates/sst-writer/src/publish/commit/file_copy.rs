@@ -8,7 +8,7 @@ use sst_format::{FormatError, Structure};
 
 use super::commit_files::CommitFiles;
 use crate::table::StoredBlockDefect;
-use crate::{AtomicFile, BlobFile, FileError, FileOperation, PublishError};
+use crate::{AtomicFile, BlobFile, FileError, FileOperation, Monitor, PublishError};
 
 /// Number of bytes that are copied at a time: pieces of a table have the same length, and fit into
 /// memory that was used before (docs/DECISIONS.md, 48).
@@ -16,10 +16,12 @@ const BUFFER_LEN: usize = 256 << 10;
 
 /// A file to be copied.
 pub(super) struct FileCopy<'a> {
-    /// The commit that the copy is a file of, whose monitor ends the copy early.
+    /// The files of the commit that gets the copy.
     pub(super) files: &'a CommitFiles,
     pub(super) from: &'a Path,
     pub(super) to: &'a Path,
+    /// Cancels the copy.
+    pub(super) monitor: &'a Monitor,
 }
 
 impl FileCopy<'_> {
@@ -30,7 +32,7 @@ impl FileCopy<'_> {
         self,
         mut inspect: impl FnMut(&[u8]),
     ) -> Result<(AtomicFile, u64), PublishError> {
-        let Self { files, from, to } = self;
+        let Self { files, from, to, monitor } = self;
         let read_error = |error| FileError::at(from, FileOperation::Read)(error);
         let source = files.file_system.open(from).map_err(read_error)?;
         let file_size = source.file_size().map_err(read_error)?;
@@ -38,7 +40,7 @@ impl FileCopy<'_> {
         let mut buffer = Vec::new();
         let mut at = 0;
         while at < file_size {
-            files.monitor.check()?;
+            monitor.check()?;
             // A rest that does not fit `usize` is longer than the buffer.
             let rest = usize::try_from(file_size - at).unwrap_or(BUFFER_LEN);
             buffer.resize(rest.min(BUFFER_LEN), 0);
@@ -50,13 +52,13 @@ impl FileCopy<'_> {
         Ok((copy, file_size))
     }
 
-    /// Copies a blob file and makes the copy durable. While copying, it verifies the file against
-    /// the checksum in its header and against `listed`, its record in the commit that it comes
-    /// from.
+    /// Copies a blob file. While copying, it verifies the file against the checksum in its header
+    /// and against `listed`, its record in the commit that it comes from. Returns the copy, which
+    /// does not have its final name yet.
     pub(super) fn run_for_blob(
         self,
         listed: Option<&BlobRecord>,
-    ) -> Result<BlobFile, PublishError> {
+    ) -> Result<(AtomicFile, BlobFile), PublishError> {
         let from = self.from;
         let bad = |source| PublishError::BadBlob { path: from.to_owned(), source };
         let mut header = None;
@@ -87,7 +89,6 @@ impl FileCopy<'_> {
         if !listed.is_none_or(is_listed) {
             return Err(PublishError::NotTheListedBlob { path: from.to_owned() });
         }
-        copy.persist()?;
-        Ok(BlobFile { file_size, header })
+        Ok((copy, BlobFile { file_size, header }))
     }
 }

@@ -25,7 +25,7 @@ use crate::{CommitInfo, Monitor, PublishError};
 /// # Examples
 ///
 /// ```
-/// use sst_writer::{Publisher, PublisherOptions, WriterOptions};
+/// use sst_writer::{Monitor, Publisher, PublisherOptions, WriterOptions};
 ///
 /// let parent = tempfile::tempdir()?;
 /// let mut publisher = Publisher::open(parent.path().join("db"), PublisherOptions::default())?;
@@ -36,7 +36,7 @@ use crate::{CommitInfo, Monitor, PublishError};
 /// let prepared = commit.prepare()?;
 /// assert_eq!(prepared.tables().len(), 1);
 /// assert_eq!(prepared.base(), None);
-/// prepared.publish()?;
+/// prepared.publish(&Monitor::default())?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
@@ -127,13 +127,6 @@ impl<'p> PreparedCommit<'p> {
         self.commit.publisher.options().digest
     }
 
-    /// The monitor that observes and cancels the commit:
-    /// [`PublisherOptions::monitor`](crate::PublisherOptions::monitor).
-    #[must_use]
-    pub fn monitor(&self) -> &Monitor {
-        self.commit.monitor()
-    }
-
     /// As [`Commit::drop_cache`].
     ///
     /// # Errors
@@ -171,7 +164,7 @@ impl<'p> PreparedCommit<'p> {
     /// Makes the commit visible in one step.
     ///
     /// Writes the meta file, reads it back from the device, makes the names of all files of the
-    /// commit durable, and replaces `CURRENT`.
+    /// commit durable, and replaces `CURRENT`. `monitor` can cancel it until `CURRENT` is replaced.
     ///
     /// # Errors
     ///
@@ -180,9 +173,9 @@ impl<'p> PreparedCommit<'p> {
     /// commits is on disk: if `CURRENT` could not be replaced, or could not be synced or read after
     /// that. The publisher is then poisoned, and [`Publisher::open`](crate::Publisher::open) finds
     /// out which commit it is.
-    pub fn publish(mut self) -> Result<CommitInfo, PublishError> {
+    pub fn publish(mut self, monitor: &Monitor) -> Result<CommitInfo, PublishError> {
         self.commit.publisher.check_usable()?;
-        self.monitor().check()?;
+        monitor.check()?;
         planted!("inputs-removed-early" => self.remove_obsolete());
         self.check_names()?;
         let (state, commit) = self.write_meta_files()?;
@@ -190,6 +183,7 @@ impl<'p> PreparedCommit<'p> {
         let present = self.commit.publisher.present();
         del_files::spare_live(&files.file_system, &files.directory, present, &state)?;
         files.sync_names()?;
+        monitor.check()?;
         self.replace_current(commit)?;
         let not_removed = self.commit.publisher.advance(state);
         let certificates = std::mem::take(&mut self.certificates);

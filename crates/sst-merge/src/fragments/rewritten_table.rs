@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use sst_format::{BlobNumber, SstMeta};
 use sst_reader::Catalog;
-use sst_writer::publish::TableWriter;
-use sst_writer::{Commit, WriterOptions};
+use sst_writer::WriterOptions;
+use sst_writer::publish::{Commit, TableWriter};
 
-use crate::MergeError;
-use crate::output::Target;
+use crate::output::{Target, copy_listed, copy_once};
+use crate::{MergeError, Monitor};
 
 /// Takes the entries of one table of a fragment.
 pub(super) struct RewrittenTable<'c, 'p, 'f> {
     pub(super) commit: &'c mut Commit<'p>,
+    pub(super) monitor: &'f Monitor,
     /// The description of the table of the fragment.
     pub(super) description: SstMeta,
     /// Numbers of copied blobs, by the numbers in the fragment.
@@ -42,12 +43,7 @@ impl Target for RewrittenTable<'_, '_, '_> {
         number: BlobNumber,
         _: &[u8],
     ) -> Result<BlobNumber, MergeError> {
-        if let Some(copy) = self.copied.get(&number) {
-            return Ok(*copy);
-        }
-        let path = catalog.blob_path(number);
-        let copy = self.commit.copy_blob(&path, catalog.blob_record(number)?)?;
-        self.copied.insert(number, copy);
-        Ok(copy)
+        let Self { commit, copied, monitor, .. } = self;
+        copy_once(copied, number, || copy_listed(commit, catalog, number, monitor))
     }
 }

@@ -1,6 +1,6 @@
 //! Measures the time that the writer takes per entry.
 //!
-//! `cargo run --release -p sst-writer --example measure [directory]`
+//! `cargo run --release -p sst-writer --example measure_writer [directory]`
 //!
 //! A million entries are prepared beforehand and written several times, without a filter, into a
 //! sink that drops everything and, if a directory is given, into a file there. For each window of
@@ -13,9 +13,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use sst_writer::file::Sink;
-use sst_writer::{
-    Compression, Entry, EntryValue, StreamingSstWriter, WriteError, WriterOptions, hash_key,
-};
+use sst_writer::table::{Compression, hash_key};
+use sst_writer::{Entry, EntryValue, StreamingSstWriter, WriteError, WriterOptions};
 
 const ENTRIES: usize = 1_000_000;
 /// Number of entries between two readings of the clock.

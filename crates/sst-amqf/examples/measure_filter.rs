@@ -1,6 +1,6 @@
 //! Builds filters, and prints their size and their false-positive rate.
 //!
-//! `cargo run --release -p sst-amqf --example measure [keys]`
+//! `cargo run --release -p sst-amqf --example measure_filter [keys]`
 
 #![expect(clippy::print_stdout, reason = "printing is what it is for")]
 

@@ -1,5 +1,5 @@
 //! Measures merging next to its floor, copying and checksumming the same bytes once:
-//! `cargo run --release -p sst-merge --example measure [ROUNDS [WORKLOAD]]`.
+//! `cargo run --release -p sst-merge --example measure_merge [ROUNDS [WORKLOAD]]`.
 //!
 //! All figures are CPU time of this process, the least of several rounds in which merge and floor
 //! take turns.
@@ -17,8 +17,8 @@ use std::time::Duration;
 use cpu_time::ProcessTime;
 use sst_merge::{Diff, Duplicates, Inputs, MergeOptions, Monitor, merge_into_commit};
 use sst_reader::ReaderOptions;
-use sst_writer::table::write_static_sorted_file;
-use sst_writer::{Compression, EntryValue, Publisher, PublisherOptions, WriterOptions, hash_key};
+use sst_writer::table::{Compression, hash_key, write_static_sorted_file};
+use sst_writer::{EntryValue, Publisher, PublisherOptions, WriterOptions};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -74,7 +74,7 @@ fn main() -> Result<()> {
 fn measure(workload: &Workload, rounds: u32) -> Result<()> {
     let scratch = tempfile::tempdir()?;
     let paths = write_tables(workload, scratch.path())?;
-    let mut inputs = Inputs::new(ReaderOptions::default());
+    let mut inputs = Inputs::new(&ReaderOptions::default());
     paths.iter().try_for_each(|path| inputs.add_table(path))?;
     let writer = WriterOptions::default().compression(workload.compression);
     let options = MergeOptions::default().writer(writer);
@@ -87,7 +87,7 @@ fn measure(workload: &Workload, rounds: u32) -> Result<()> {
         let mut commit = publisher.begin();
         commit.replace_all();
         let report = merge_into_commit(&inputs, &mut commit, &options, &Monitor::default())?;
-        commit.publish()?;
+        commit.publish(&Monitor::default())?;
         merge = merge.min(start.elapsed());
         assert_eq!(report.entries, workload.entries);
         drop(publisher);
@@ -103,7 +103,7 @@ fn measure(workload: &Workload, rounds: u32) -> Result<()> {
         std::hint::black_box(crc32fast::hash(std::hint::black_box(&copy)));
         floor = floor.min(start.elapsed());
 
-        let mut merged = Inputs::new(ReaderOptions::default());
+        let mut merged = Inputs::new(&ReaderOptions::default());
         merged.add_directory(&out, 0)?;
         let start = ProcessTime::now();
         let mut compared =

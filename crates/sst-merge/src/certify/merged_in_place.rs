@@ -8,7 +8,7 @@ use sst_reader::{Catalog, CatalogTable};
 use sst_writer::publish::PreparedCommit;
 
 use super::read_back::ReadBack;
-use crate::{Duplicates, MergeError, OlderTables};
+use crate::{Duplicates, MergeError, Monitor, OlderTables};
 
 /// A merge in place whose output is written and not visible yet.
 pub(crate) struct MergedInPlace<'m> {
@@ -43,6 +43,7 @@ impl MergedInPlace<'_> {
     pub(crate) fn keep_certificate(
         &self,
         prepared: &mut PreparedCommit<'_>,
+        monitor: &Monitor,
     ) -> Result<bool, MergeError> {
         let family = prepared.family();
         // Without a certificate there is none to keep.
@@ -54,7 +55,7 @@ impl MergedInPlace<'_> {
             false => {
                 let mut catalog = self.base.clone();
                 catalog.tables = merged;
-                let mut inputs = ReadBack::cached(catalog, family, &*prepared);
+                let mut inputs = ReadBack::cached(catalog, family, &*prepared, monitor);
                 inputs.newest_entries(self.older)?
             }
         };
@@ -65,7 +66,7 @@ impl MergedInPlace<'_> {
                 &[],
                 prepared.blobs(),
             );
-            let mut written = ReadBack::new(written, family, &*prepared);
+            let mut written = ReadBack::new(written, family, &*prepared, monitor);
             written.verify()?;
             written.newest_entries(self.older)?
         };
@@ -112,7 +113,8 @@ mod tests {
 
     use sst_format::file_name::{FileKind, FileName};
     use sst_reader::Corruption;
-    use sst_writer::{EntryValue, Publisher, PublisherOptions, WriterOptions, hash_key};
+    use sst_writer::table::hash_key;
+    use sst_writer::{EntryValue, Publisher, PublisherOptions, WriterOptions};
 
     use super::*;
 
@@ -124,7 +126,7 @@ mod tests {
     }
 
     fn write(
-        commit: &sst_writer::Commit<'_>,
+        commit: &sst_writer::publish::Commit<'_>,
         rows: Rows<'_>,
     ) -> sst_writer::publish::FinishedTable {
         let mut rows = rows.to_vec();
@@ -147,12 +149,12 @@ mod tests {
             let mut commit = publisher.begin();
             let table = write(&commit, rows);
             commit.add_table(table).unwrap();
-            crate::publish(commit).unwrap();
+            crate::publish(commit, &Monitor::default()).unwrap();
         }
     }
 
-    /// What becomes of a merge of the `replaced` newest tables that wrote `rows`: whether the
-    /// commit has the certificate of the one before. `damage` happens to the table on disk.
+    /// The outcome of a merge of the `replaced` newest tables that wrote `rows`: whether the commit
+    /// has the certificate of the one before. `damage` happens to the table on disk.
     fn merged(
         directory: &Path,
         replaced: usize,
@@ -179,7 +181,7 @@ mod tests {
         damage(&mut bytes);
         fs::write(&path, bytes).unwrap();
         MergedInPlace { base: &base, merged: &merged, older: &older, duplicates }
-            .keep_certificate(&mut prepared)?;
+            .keep_certificate(&mut prepared, &Monitor::default())?;
         Ok(prepared.certificates() == base.certificates)
     }
 
