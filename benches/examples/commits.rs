@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 
 use sst_amqf::QuotientFilter;
 use sst_reader::{Access, ReaderOptions, SstSet, hash_key};
-use sst_writer::{EntryValue, Publisher, PublisherOptions, WriterOptions};
+use sst_writer::{EntryValue, Monitor, Publisher, PublisherOptions, WriterOptions};
 
 /// Number of keys of each table.
 const KEYS_OF_SMALL_TABLE: u32 = 10;
@@ -115,7 +115,7 @@ fn commit(publisher: &mut Publisher, tables: u32, number: u32) {
         let table = table.finish().unwrap();
         commit.add_table(table).unwrap();
     }
-    commit.publish().unwrap();
+    commit.publish(&Monitor::default()).unwrap();
 }
 
 fn measure(name: &str, fill: impl FnOnce(&mut Publisher, &Path) -> u64) {

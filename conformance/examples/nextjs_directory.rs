@@ -71,7 +71,7 @@ fn run(cache: &Path, directory: &Path) -> Result<(), Box<dyn Error>> {
     }
     let redescribed = describes(directory, publisher.current())?;
     small_commit(&mut publisher, SMALL_COMMITS + 1)?;
-    publisher.rollback(None)?;
+    publisher.rollback(None, &Monitor::default())?;
     let newest = publisher.current().ok_or("a commit was made")?;
     drop(publisher);
     let del = FileName { sequence: newest, kind: FileKind::Del }.to_string();
@@ -102,7 +102,7 @@ fn merge_family(
     family: u32,
     duplicates: Duplicates,
 ) -> Result<(), Box<dyn Error>> {
-    let mut inputs = Inputs::new(ReaderOptions::default());
+    let mut inputs = Inputs::new(&ReaderOptions::default());
     inputs.add_directory(cache, family)?;
     let writer = WriterOptions::default().filter(QuotientFilter::default());
     let entries = inputs.entry_count().unwrap_or(1000);
@@ -112,7 +112,7 @@ fn merge_family(
         .max_table_entries((entries / 6).max(1));
     let mut commit = publisher.begin_family(family);
     merge_into_commit(&inputs, &mut commit, &options, &Monitor::default())?;
-    commit.publish()?;
+    commit.publish(&Monitor::default())?;
     Ok(())
 }
 
@@ -124,7 +124,7 @@ fn small_commit(publisher: &mut Publisher, number: u32) -> Result<(), Box<dyn Er
     table.add((format!("a key of sst {number}").as_str(), "value"))?;
     let table = table.finish()?;
     commit.add_table(table)?;
-    commit.publish()?;
+    commit.publish(&Monitor::default())?;
     Ok(())
 }
 

@@ -20,7 +20,7 @@ fn publish_small(publisher: &mut Publisher, number: u32) {
     table.add((format!("small {number}").as_str(), "inline")).unwrap();
     let table = table.finish().unwrap();
     commit.add_table(table).unwrap();
-    commit.publish().unwrap();
+    commit.publish(&Monitor::default()).unwrap();
 }
 
 /// Publishes a table with one new blob, and perhaps one that other tables refer to.
@@ -33,7 +33,7 @@ fn publish_blob(
     let blob = commit.create_blob(format!("blob {number}")).unwrap();
     let mut rows = vec![(format!("key {number}"), blob)];
     rows.extend(shared.map(|shared| (format!("shared {number}"), shared)));
-    rows.sort_by_key(|(key, _)| sst_writer::hash_key(key.as_bytes()));
+    rows.sort_by_key(|(key, _)| sst_writer::table::hash_key(key.as_bytes()));
     let mut table = commit.create_table(WriterOptions::default()).unwrap();
     for (key, blob) in &rows {
         table.add((key.as_str(), EntryValue::Blob(*blob))).unwrap();
@@ -41,7 +41,7 @@ fn publish_blob(
     let table = table.finish().unwrap();
     let sequence = table.sequence();
     commit.add_table(table).unwrap();
-    commit.publish().unwrap();
+    commit.publish(&Monitor::default()).unwrap();
     (sequence, blob)
 }
 
@@ -91,7 +91,7 @@ fn blobs_that_are_described_again() {
         expected.remove(&format!("key {number}"));
         expected.remove(&format!("shared {number}"));
     }
-    commit.publish().unwrap();
+    commit.publish(&Monitor::default()).unwrap();
     assert_all_agree(dir.path(), &expected);
     for number in 0..100 {
         publish_small(&mut publisher, number);

@@ -37,7 +37,9 @@ use crate::meta_start::MetaStart;
 use crate::protection_records::{CERTIFICATE_LEN, LIVE_META_LEN, validate_families};
 use crate::{Crc32, FormatError, Structure};
 
-pub use crate::protection_records::{BLOB_LEN, BlobRecord, CHECKSUM_FROM_END, LiveMeta, PROTECTION_MAGIC, TRAILER_LEN, Trailer};
+pub use crate::protection_records::{
+    BLOB_LEN, BlobRecord, CHECKSUM_FROM_END, LiveMeta, PROTECTION_MAGIC, TRAILER_LEN, Trailer,
+};
 pub(crate) use encoder::encode;
 
 /// The version of a section without certificates.

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use sst_format::filter::{Filter, FilterBuilder, FilterBytes, FilterError, FilterPolicy};
-use sst_writer::publish::MetaLimits;
-use sst_writer::{Commit, Publisher, PublisherOptions, WriterOptions};
+use sst_writer::publish::{Commit, MetaLimits};
+use sst_writer::{Monitor, Publisher, PublisherOptions, WriterOptions};
 
 use counting::{HIGHEST, IN_USE};
 
@@ -74,7 +74,7 @@ fn filters_are_in_memory_once() {
     let (whole, ()) = memory_of(|| {
         let mut commit = publisher.begin();
         (0..TABLES).for_each(|key| add_table(&mut commit, key));
-        let (publishing, _) = memory_of(|| commit.publish().unwrap());
+        let (publishing, _) = memory_of(|| commit.publish(&Monitor::default()).unwrap());
         assert!(publishing < SLACK, "publishing took {publishing} bytes");
     });
     assert_eq!(meta_files(path), 4);
@@ -89,7 +89,7 @@ fn filters_are_in_memory_once() {
         let (appending, ()) = memory_of(|| {
             let mut commit = publisher.begin();
             add_table(&mut commit, TABLES + key);
-            commit.publish().unwrap();
+            commit.publish(&Monitor::default()).unwrap();
         });
         assert!(appending < MIB + SLACK, "append {key} took {appending} bytes");
     }

@@ -256,7 +256,7 @@ fn a_merge_that_may_change_answers_is_a_generation() {
         table.add((key, value)).unwrap();
         let table = table.finish().unwrap();
         commit.add_table(table).unwrap();
-        sst_merge::publish(commit).unwrap();
+        sst_merge::publish(commit, &Monitor::default()).unwrap();
     };
     for (keys, duplicates, digest, expected) in [
         (["a", "a"], Duplicates::Newest, false, CommitKind::Merge),
@@ -274,11 +274,11 @@ fn a_merge_that_may_change_answers_is_a_generation() {
         }
         let (options, reader) =
             (MergeOptions::default().duplicates(duplicates), ReaderOptions::default());
-        compact(&mut publisher, 0, usize::MAX, &options, reader, &go_on()).unwrap().unwrap();
+        compact(&mut publisher, 0, usize::MAX, &options, &reader, &go_on()).unwrap().unwrap();
         assert_eq!(kinds(scratch.path())[0], expected, "{keys:?} {duplicates:?} {digest}");
         // A rollback without a target goes to the commit before the merge only if that is another
         // generation.
-        publisher.rollback(None).unwrap();
+        publisher.rollback(None, &Monitor::default()).unwrap();
         let tables = publisher.live_tables().count();
         assert_eq!(tables, if expected == CommitKind::Merge { 1 } else { 2 });
     }

@@ -5,12 +5,14 @@ use std::path::Path;
 use sst_format::file_name::{FileKind, FileName};
 use sst_format::meta_file::MetaFile;
 use sst_format::{BlobNumber, SequenceNumber};
-use sst_writer::{Commit, EntryValue, Publisher, PublisherOptions, WriterOptions};
+use sst_writer::publish::Commit;
+use sst_writer::{EntryValue, Monitor, Publisher, PublisherOptions, WriterOptions};
 
 use crate::published::{find, names};
 
 fn open(directory: &Path) -> Publisher {
-    let options = PublisherOptions::default().file_system(crate::meta_files::Counting::default());
+    let options = PublisherOptions::default()
+        .file_system(std::sync::Arc::new(crate::meta_files::Counting::default()));
     Publisher::open(directory, options).unwrap()
 }
 
@@ -35,13 +37,13 @@ fn add_table(commit: &mut Commit<'_>, blobs: &[BlobNumber]) -> SequenceNumber {
 fn append(publisher: &mut Publisher) {
     let mut commit = publisher.begin();
     add_table(&mut commit, &[]);
-    commit.publish().unwrap();
+    commit.publish(&Monitor::default()).unwrap();
 }
 
 fn make_obsolete(publisher: &mut Publisher, table: SequenceNumber) {
     let mut commit = publisher.begin();
     commit.obsolete(table).unwrap();
-    commit.publish().unwrap();
+    commit.publish(&Monitor::default()).unwrap();
 }
 
 fn blobs(directory: &Path) -> Vec<String> {
@@ -69,7 +71,7 @@ fn a_blob_of_a_dead_table_is_gone_300_appends_later() {
     let of_both = commit.create_blob(b"of both").unwrap();
     let first = add_table(&mut commit, &[of_first, of_both]);
     let second = add_table(&mut commit, &[of_both]);
-    commit.publish().unwrap();
+    commit.publish(&Monitor::default()).unwrap();
     let [gone, kept] = [of_first, of_both].map(|blob| blob.0);
     assert_eq!(listed(path, &publisher), (vec![gone, kept, kept], Some(vec![2, 1])));
     make_obsolete(&mut publisher, first);
@@ -102,7 +104,7 @@ fn a_large_blob_of_a_dead_table_is_gone_at_the_next_commit() {
     for _ in 0..50 {
         add_table(&mut commit, &[]);
     }
-    commit.publish().unwrap();
+    commit.publish(&Monitor::default()).unwrap();
     append(&mut publisher);
     assert_eq!(blobs(path).len(), 1);
     make_obsolete(&mut publisher, dies);

@@ -343,7 +343,7 @@ fn parts_of_a_commit_share_no_hash_where_the_order_allows() {
             add_table(&mut commit, key, 100);
         }
     }
-    commit.publish().unwrap();
+    commit.publish(&Monitor::default()).unwrap();
     let live: Vec<_> = publisher.live_tables().map(|(_, table)| *table).collect();
     assert_eq!(live.len(), 15);
     assert!(live.is_sorted_by_key(|table| (table.min_hash, table.sequence)));
