@@ -176,6 +176,7 @@ impl MergeError {
             | Self::NotAFragment { .. }
             | Self::FragmentTwice { .. }
             | Self::FragmentsOverlap { .. }
+            | Self::OfShard { .. }
             | Self::Publish(_)
             | Self::Internal(_)
             | Self::Cancelled => false,
@@ -201,7 +202,8 @@ impl From<MergeError> for io::Error {
             | MergeError::NoDigests
             | MergeError::NotAFragment { .. }
             | MergeError::FragmentTwice { .. }
-            | MergeError::FragmentsOverlap { .. } => io::ErrorKind::InvalidInput,
+            | MergeError::FragmentsOverlap { .. }
+            | MergeError::OfShard { .. } => io::ErrorKind::InvalidInput,
         };
         Self::new(kind, error)
     }

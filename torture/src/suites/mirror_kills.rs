@@ -170,7 +170,7 @@ fn go_on(parent: &Path, random: &mut SplitMix) -> Result<(), Failure> {
     // The same as in a directory that was never interrupted.
     let fresh = parent.join("fresh");
     let of_shard = options().shard(ShardNumber::new(1, 2));
-    block_on(pull(&Store::from_directory(&origin)?, &fresh, &of_shard))?;
+    block_on(pull(&Store::from_directory(&origin)?, &fresh, &of_shard, &Monitor::default()))?;
     let is_same = entries(&fresh)? == entries(&shard)?;
     fs::remove_dir_all(&fresh)?;
     if is_same { Ok(()) } else { Err("the shard has other entries".into()) }

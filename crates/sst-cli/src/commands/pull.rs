@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 use sst_object_store::{
-    MirrorOptions, MirrorReport, Monitor, Place, ShardNumber, Store, StoreError, block_on, follow, pull,
+    MirrorOptions, MirrorReport, Monitor, Place, ShardNumber, Store, StoreError, block_on, follow,
+    pull,
 };
 
 use super::mirror_args::{Copied, MirrorArgs, note_untidied, place};

@@ -20,7 +20,7 @@ use super::shard_meta::{ShardMeta, build};
 use super::target::{Target, blocking};
 use super::{MirrorOptions, MirrorReport, ShardNumber};
 use crate::commit::{Described, RemoteMeta, RemoteTable, SharedMeta};
-use crate::{CommitFile, FileIdentity, Place, RemoteCommit, Store, StoreError};
+use crate::{CommitFile, FileIdentity, Monitor, Place, RemoteCommit, Store, StoreError};
 
 /// The copying of a shard.
 struct ShardRun<'a> {
@@ -32,6 +32,7 @@ struct ShardRun<'a> {
     newest: Option<RemoteCommit>,
     directory: &'a Path,
     options: &'a MirrorOptions,
+    monitor: &'a Monitor,
 }
 
 /// Makes a shard of a commit of the source the newest commit of a directory.
@@ -41,6 +42,7 @@ pub(super) async fn copy_shard(
     number: ShardNumber,
     place: &Place,
     options: &MirrorOptions,
+    monitor: &Monitor,
 ) -> Result<MirrorReport, StoreError> {
     let directory = match place {
         Place::Directory(directory) => directory,
@@ -70,7 +72,7 @@ pub(super) async fn copy_shard(
     {
         return Err(conflict(source, &target, newest));
     }
-    let run = ShardRun { source, commit, shard, newest, directory, options };
+    let run = ShardRun { source, commit, shard, newest, directory, options, monitor };
     run.run(target, report).await
 }
 
@@ -131,7 +133,7 @@ impl ShardRun<'_> {
     ) -> Result<Target, StoreError> {
         let present = target.present().await?;
         let plan = Plan::of(files, self.newest.as_ref(), &present, target.store())?;
-        transfer(self.source, target, plan, self.options, report).await
+        transfer(self.source, target, plan, self.options, self.monitor, report).await
     }
 
     /// The shard's meta file for one of the source's, if it is there: of the target's newest

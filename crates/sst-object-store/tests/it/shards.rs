@@ -25,7 +25,8 @@ async fn pull_shard(
     directory: &Path,
     number: ShardNumber,
 ) -> Result<MirrorReport, StoreError> {
-    sst_object_store::pull(store, directory, &options().shard(Some(number))).await
+    sst_object_store::pull(store, directory, &options().shard(Some(number)), &Monitor::default())
+        .await
 }
 
 /// All live entries of a directory.
@@ -120,7 +121,7 @@ fn commit_disjoint(directory: &Path, tables: usize, seed: u8) {
         }
         commit.add_table(table.finish().unwrap()).unwrap();
     }
-    commit.publish().unwrap();
+    commit.publish(&Monitor::default()).unwrap();
 }
 
 #[tokio::test]
@@ -205,7 +206,7 @@ async fn later_commits_add_what_is_new_and_generations_are_kept() {
     assert_eq!(report.copied_files, 0);
     // A rollback in the source is one in the shard. All files are there.
     let kept = PublisherOptions::default().keep_generations(2);
-    Publisher::open(&db, kept).unwrap().rollback(None).unwrap();
+    Publisher::open(&db, kept).unwrap().rollback(None, &Monitor::default()).unwrap();
     push(&db, &store).await.unwrap();
     let report = pull_shard(&store, &copy, shard(0, 2)).await.unwrap();
     assert_eq!(report.copied_files, 1);
@@ -226,12 +227,12 @@ async fn a_shard_is_rolled_back_in_place_and_published_nowhere_else() {
     let set = SstSet::open(&copy, &ReaderOptions::default()).unwrap();
     let kept = PublisherOptions::default().keep_generations(2);
     let mut publisher = Publisher::open(&copy, kept).unwrap();
-    publisher.rollback(None).unwrap();
+    publisher.rollback(None, &Monitor::default()).unwrap();
     let refused = publisher.begin().create_table(WriterOptions::default()).unwrap_err();
     assert!(matches!(refused, PublishError::OfShard { index: 1, count: 2, .. }));
     let mut emptied = publisher.begin();
     emptied.replace_all();
-    assert!(matches!(emptied.publish(), Err(PublishError::OfShard { .. })));
+    assert!(matches!(emptied.publish(&Monitor::default()), Err(PublishError::OfShard { .. })));
     drop(publisher);
     check_shard(&copy, &first, shard(1, 2));
     let refreshed = set.refresh().unwrap().unwrap();
@@ -249,7 +250,9 @@ async fn other_targets_and_sources_are_refused() {
     push(&db, &store).await.unwrap();
     let bucket = Place::Bucket(memory());
     let of_shard = options().shard(Some(shard(0, 2)));
-    let refused = sst_object_store::mirror(&store, &bucket, &of_shard).await.unwrap_err();
+    let refused = sst_object_store::mirror(&store, &bucket, &of_shard, &Monitor::default())
+        .await
+        .unwrap_err();
     assert!(matches!(refused, StoreError::ShardInBucket { .. }));
     pull_shard(&store, &copy, shard(0, 2)).await.unwrap();
     let shard_as_source = Store::from_directory(&copy).unwrap();
@@ -258,7 +261,9 @@ async fn other_targets_and_sources_are_refused() {
     assert!(matches!(refused, StoreError::SourceIsShard { .. }));
     // Another shard, and the whole, have another history.
     for number in [Some(shard(1, 2)), Some(shard(0, 3)), None] {
-        let conflict = sst_object_store::pull(&store, &copy, &options().shard(number)).await;
+        let conflict =
+            sst_object_store::pull(&store, &copy, &options().shard(number), &Monitor::default())
+                .await;
         assert!(matches!(conflict, Err(StoreError::Conflict { .. })), "{number:?}");
     }
     // A copy of a shard is a shard.
@@ -341,16 +346,16 @@ async fn tables_that_come_back_are_found_or_the_shard_is_refused() {
             }
             first.add_table(writer.finish().unwrap()).unwrap();
         }
-        first.publish().unwrap();
+        first.publish(&Monitor::default()).unwrap();
         let whole = entries(&db);
         let table = publisher.live_tables().next().unwrap().1.sequence;
         let mut second = publisher.begin();
         second.obsolete(table).unwrap();
-        second.publish().unwrap();
+        second.publish(&Monitor::default()).unwrap();
         push(&db, &store).await.unwrap();
         pull_shard(&store, &copy, shard(0, 2)).await.unwrap();
         check_shard(&copy, &entries(&db), shard(0, 2));
-        publisher.rollback(None).unwrap();
+        publisher.rollback(None, &Monitor::default()).unwrap();
         push(&db, &store).await.unwrap();
         let pulled = pull_shard(&store, &copy, shard(0, 2)).await;
         let fresh = scratch.path("fresh");
