@@ -1,6 +1,6 @@
 //! `sst log`: lists the generations of a directory.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
@@ -42,8 +42,9 @@ struct Log {
     generations: Vec<Line>,
 }
 
+/// A generation, for the report and for the page of `sst inspect`.
 #[derive(Serialize)]
-struct Line {
+pub(super) struct Line {
     commit: u32,
     time: Option<String>,
     /// The kind of the commit; `None` if its meta file does not state it.
@@ -92,9 +93,8 @@ pub(crate) fn run(args: &LogArgs, context: Context) -> Result<Exit, CliError> {
     if !catalog.is_protected {
         return Err(CliError::Original(args.dir.clone()));
     }
-    let generations = CommitRecord::list(&args.dir)?;
     let is_shown = |line: &Line| !args.complete || line.complete || line.current;
-    let lines: Vec<_> = generations.iter().map(Line::of).filter(is_shown).collect();
+    let lines: Vec<_> = lines(&args.dir)?.into_iter().filter(is_shown).collect();
     let mut output = Output::stdout();
     if context.json {
         output.report(&Log { path: args.dir.display().to_string(), generations: lines })?;
@@ -103,6 +103,11 @@ pub(crate) fn run(args: &LogArgs, context: Context) -> Result<Exit, CliError> {
     }
     output.finish()?;
     Ok(Exit::Success)
+}
+
+/// The generations of a directory of ours, newest first.
+pub(super) fn lines(dir: &Path) -> Result<Vec<Line>, CliError> {
+    Ok(CommitRecord::list(dir)?.iter().map(Line::of).collect())
 }
 
 /// The name of a kind of commit.
@@ -143,7 +148,7 @@ fn table(lines: &[Line]) -> TextTable {
 }
 
 /// A time in the format of RFC 3339, in UTC and whole seconds; `None` before 1970.
-fn utc(time: SystemTime) -> Option<String> {
+pub(super) fn utc(time: SystemTime) -> Option<String> {
     let seconds = time.duration_since(UNIX_EPOCH).ok()?.as_secs();
     let (mut days, second) = (seconds / 86_400, seconds % 86_400);
     let is_leap = |year: u64| {

@@ -41,6 +41,8 @@ mod operating;
 mod parquet;
 #[cfg(test)]
 mod parts;
+#[cfg(test)]
+mod pictures;
 #[cfg(target_os = "linux")]
 #[cfg(test)]
 mod published;

@@ -1,27 +1,35 @@
 //! `sst inspect`: shows the parts of a directory or of one of its files.
 
 mod explain;
+mod html;
 mod report;
+mod strip;
 mod text;
 
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use sst_format::explain::Subject;
 use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
+use sst_reader::{CatalogTable, ReadError, StaticSortedFile};
 
-use super::Context;
+use super::{Context, log};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::store::{is_directory, open_table, read_catalog, reader_options};
 use crate::url;
+use html::Page;
 use report::Report;
+use strip::Strip;
 
 const AFTER_HELP: &str = "\
 Examples:
   sst inspect unicode.db
   sst inspect unicode.db --blocks
+  sst inspect unicode.db --html unicode.html
   sst inspect unicode.db/00000001.sst --explain 3
   sst inspect unicode.db --json | jq '.total.entry_kinds'";
 
@@ -44,6 +52,10 @@ pub(crate) struct InspectArgs {
     /// List all blocks of each table
     #[arg(long)]
     pub(crate) blocks: bool,
+
+    /// Write a page with pictures for a web browser to this file, instead of the report
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "explain", "blocks"])]
+    pub(crate) html: Option<PathBuf>,
 
     /// Show only this key space
     #[arg(long, value_name = "NUMBER")]
@@ -87,23 +99,80 @@ pub(crate) fn run(args: &InspectArgs, context: Context) -> Result<Exit, CliError
             false => explain::part(path, part, args),
         };
     }
-    let mut report = match is_directory {
-        true => directory(args, context)?,
+    let detail = match &args.html {
+        Some(_) => Detail::Strips,
+        None if args.blocks => Detail::Lists,
+        None => Detail::Sums,
+    };
+    let inspected = match is_directory {
+        true => directory(args, detail, context)?,
         false if args.family.is_some() => {
             return Err(CliError::Usage("--family is for directories".to_owned()));
         }
-        false => table(path)?,
+        false => table(path, detail)?,
     };
-    if !args.blocks {
-        report.tables.iter_mut().for_each(|table| table.block_list.clear());
-    }
+    let report = &inspected.report;
     let mut output = Output::stdout();
-    match context.json {
-        true => output.report(&report)?,
-        false => text::print(&report, &mut output)?,
+    match &args.html {
+        Some(file) => {
+            let generations = match &report.directory {
+                Some(directory) if directory.protected => log::lines(path)?,
+                _ => Vec::new(),
+            };
+            Page::new(report, inspected.strips, generations).write(file)?;
+            report
+                .damage
+                .iter()
+                .try_for_each(|text| output.line(format_args!("damaged: {text}")))?;
+            output.line(format_args!("wrote {}: open it in a web browser", file.display()))?;
+        }
+        None if context.json => output.report(report)?,
+        None => text::print(report, &mut output)?,
     }
     output.finish()?;
     Ok(if report.damage.is_empty() { Exit::Success } else { Exit::Damaged })
+}
+
+/// What is kept of the blocks of each table, beside their sums.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Detail {
+    Sums,
+    /// Every block.
+    Lists,
+    /// The blocks of the largest tables, as pictures.
+    Strips,
+}
+
+/// Highest number of tables that are drawn block by block.
+const MAX_STRIPS: usize = 40;
+
+/// A report, and the pictures of some of its tables.
+struct Inspected {
+    report: Report,
+    strips: Vec<Strip>,
+    detail: Detail,
+}
+
+impl Inspected {
+    fn new(report: Report, detail: Detail) -> Self {
+        Self { report, strips: Vec::new(), detail }
+    }
+
+    /// Adds a table. `is_large` says whether it is among the largest tables.
+    fn add(
+        &mut self,
+        path: &Path,
+        file: &StaticSortedFile,
+        described: Option<&CatalogTable>,
+        is_large: bool,
+    ) -> Result<(), ReadError> {
+        let info = file.inspect()?;
+        self.report.add_table(path, file, &info, described, self.detail == Detail::Lists)?;
+        if self.detail == Detail::Strips && is_large {
+            self.strips.push(Strip::of(path, &info));
+        }
+        Ok(())
+    }
 }
 
 /// The structure to dump for a file that is not a table, chosen by the file's name.
@@ -119,40 +188,39 @@ fn whole_file_subject(path: &Path) -> Option<Subject<'static>> {
     }
 }
 
-fn directory(args: &InspectArgs, context: Context) -> Result<Report, CliError> {
+fn directory(args: &InspectArgs, detail: Detail, context: Context) -> Result<Inspected, CliError> {
     let catalog = read_catalog(&args.path)?;
-    let (options, mut report) = (reader_options(), Report::of_directory(&catalog)?);
+    let options = reader_options();
+    let mut inspected = Inspected::new(Report::of_directory(&catalog)?, detail);
     let is_asked_for = |family: u32| args.family.is_none_or(|asked_for| asked_for == family);
     let mut tables: Vec<_> =
         catalog.tables.iter().filter(|table| is_asked_for(table.family)).collect();
+    tables.sort_unstable_by_key(|table| Reverse(table.record.file_size));
+    let large: BTreeSet<_> = tables.iter().take(MAX_STRIPS).map(|table| table.sequence).collect();
     tables.sort_unstable_by_key(|table| table.sequence);
     let bytes = tables.iter().map(|table| table.record.file_size).sum();
     let progress = context.progress.bytes(Some(bytes), "inspect");
     for table in tables {
         let path = table.path(&catalog.dir);
-        let file = table
-            .meta()
-            .and_then(|meta| sst_reader::StaticSortedFile::open(&path, &meta, &options));
+        let file = table.meta().and_then(|meta| StaticSortedFile::open(&path, &meta, &options));
         let added = file.and_then(|file| {
-            let info = file.inspect()?;
-            report.add_table(&path, &file, &info, Some(table))
+            inspected.add(&path, &file, Some(table), large.contains(&table.sequence))
         });
         match added {
             Ok(()) => {}
-            Err(error) if error.is_corruption() => report.damage.push(error.to_string()),
+            Err(error) if error.is_corruption() => inspected.report.damage.push(error.to_string()),
             Err(error) => return Err(error.into()),
         }
         progress.advance(table.record.file_size);
     }
-    Ok(report)
+    Ok(inspected)
 }
 
-fn table(path: &Path) -> Result<Report, CliError> {
+fn table(path: &Path, detail: Detail) -> Result<Inspected, CliError> {
     let table = open_table(path, &reader_options())?;
-    let mut report = Report::of_table(path);
-    let info = table.file.inspect()?;
-    report.add_table(path, &table.file, &info, table.described.as_ref())?;
-    Ok(report)
+    let mut inspected = Inspected::new(Report::of_table(path), detail);
+    inspected.add(path, &table.file, table.described.as_ref(), true)?;
+    Ok(inspected)
 }
 
 #[cfg(test)]

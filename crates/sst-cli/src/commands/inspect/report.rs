@@ -173,6 +173,7 @@ impl Report {
         file: &StaticSortedFile,
         info: &TableInfo,
         described: Option<&CatalogTable>,
+        with_block_list: bool,
     ) -> Result<(), ReadError> {
         let filter = described.map(|table| Filter::of(table, info.entry_count(), path));
         let parts = TableParts::of(info);
@@ -188,7 +189,10 @@ impl Report {
             max_hash: format!("{:016x}", file.max_hash()),
             filter: filter.transpose()?.flatten(),
             parts,
-            block_list: info.blocks.iter().map(Block::of).collect(),
+            block_list: match with_block_list {
+                true => info.blocks.iter().map(Block::of).collect(),
+                false => Vec::new(),
+            },
         });
         Ok(())
     }
@@ -283,7 +287,7 @@ impl Block {
 }
 
 /// The kind of a block in words: its role, and for a key block its entry format too.
-fn kind(block: &BlockInfo) -> String {
+pub(super) fn kind(block: &BlockInfo) -> String {
     match (block.role, block.key_block_kind) {
         (BlockRole::Keys, Some(kind)) => format!("keys, {}", kind.name()),
         (role, _) => role.name().to_owned(),
