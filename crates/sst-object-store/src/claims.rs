@@ -25,6 +25,9 @@ const BLOCK_LEN: u32 = 64;
 /// First line of a claim.
 const TITLE: &str = "sst claim 1";
 
+/// Longest claim in bytes: the owner's name is the only part without a length of its own.
+const MAX_CLAIM_LEN: u64 = 64 << 10;
+
 /// Attempts to take a claim that other writers change at the same time.
 const ATTEMPTS: usize = 16;
 
@@ -189,7 +192,9 @@ impl FoundClaim {
         store: &Store,
         block: NumberBlock,
     ) -> Result<Option<Self>, StoreError> {
-        let Some(object) = store.read(&block.object_name()).await? else { return Ok(None) };
+        let Some(object) = store.read(&block.object_name(), MAX_CLAIM_LEN).await? else {
+            return Ok(None);
+        };
         Ok(Some(Self {
             content: Content::parse(&object.bytes),
             version: object.version,

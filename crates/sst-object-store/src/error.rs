@@ -77,6 +77,21 @@ pub enum StoreError {
         /// The length of the object, in bytes.
         found: u64,
     },
+    /// A directory of the file system has something else under the name of a file: a folder, a pipe
+    /// or a device, which is not opened.
+    #[error("{object} is not a regular file")]
+    NotAFile {
+        /// The object.
+        object: String,
+    },
+    /// An object is longer than any of its kind.
+    #[error("{object} has more than the {limit} bytes that it may have")]
+    TooLong {
+        /// The object.
+        object: String,
+        /// The highest number of bytes.
+        limit: u64,
+    },
     /// A commit was written without checksums by the original implementation. It can be read, but
     /// not mirrored.
     #[error(
@@ -285,6 +300,7 @@ impl StoreError {
             | Self::WrongChecksum { .. }
             | Self::WrongBytes { .. }
             | Self::WrongLen { .. }
+            | Self::TooLong { .. }
             | Self::PartOfCommit { .. }
             | Self::UnlistedBlob { .. } => true,
             #[cfg(feature = "read")]

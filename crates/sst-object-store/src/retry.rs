@@ -91,10 +91,21 @@ impl RetryPolicy {
     }
 }
 
+/// Name of the store of local files in its errors.
+const LOCAL_FILES: &str = "LocalFileSystem";
+
 /// Whether a request may succeed if it is repeated: throttling, time-outs, errors of the network
-/// and of the server are all [`Error::Generic`].
-pub(crate) const fn is_passing(error: &Error) -> bool {
-    matches!(error, Error::Generic { .. })
+/// and of the server are all [`Error::Generic`]. So are errors of local files, which stay.
+pub(crate) fn is_passing(error: &Error) -> bool {
+    match error {
+        Error::Generic { store, .. } => *store != LOCAL_FILES && !is_out_of_range(error),
+        _ => false,
+    }
+}
+
+/// Whether an object ends before the range that was asked for. Clients say so in their text only.
+pub(crate) fn is_out_of_range(error: &Error) -> bool {
+    says(error, &["416 Range Not Satisfiable", "Wanted range starting at"])
 }
 
 /// Whether a store has refused a request because there are too many of them. The client states the
@@ -102,12 +113,16 @@ pub(crate) const fn is_passing(error: &Error) -> bool {
 /// Azure's `503` with `ServerBusy`.
 #[cfg(feature = "read")]
 pub(crate) fn is_throttling(error: &Error) -> bool {
+    says(error, &["429 Too Many Requests", "503 Slow Down", "SlowDown", "ServerBusy"])
+}
+
+/// Whether one of the causes of an error has one of these texts in its own.
+fn says(error: &Error, texts: &[&str]) -> bool {
     let Error::Generic { source, .. } = error else { return false };
     let mut cause: Option<&dyn std::error::Error> = Some(&**source);
     while let Some(error) = cause {
         let text = error.to_string();
-        let marks = ["429 Too Many Requests", "503 Slow Down", "SlowDown", "ServerBusy"];
-        if marks.iter().any(|mark| text.contains(mark)) {
+        if texts.iter().any(|mark| text.contains(mark)) {
             return true;
         }
         cause = error.source();

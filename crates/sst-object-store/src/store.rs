@@ -2,19 +2,22 @@
 
 use std::ops::Range;
 use std::path::Path as FilePath;
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
+use futures_util::future::{Either, select};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
-    Error, GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt, PutMode, PutOptions,
-    PutPayload, UpdateVersion,
+    Error, GetOptions, GetRange, GetResult, GetResultPayload, ObjectStore, ObjectStoreExt, PutMode,
+    PutOptions, PutPayload, UpdateVersion,
 };
+use sst_format::monitor::{Cancelled, Monitor};
 
-use crate::retry::Failure;
+use crate::retry::{Failure, is_out_of_range};
 use crate::{Operation, RetryPolicy, StoreError};
 
 /// A directory in an object store: a store, and the path of the directory in it.
@@ -44,7 +47,17 @@ pub struct Store {
     retries: RetryPolicy,
     is_read_only: bool,
     has_lists: bool,
+    /// The directory of the file system, if the store is one.
+    directory: Option<Arc<FilePath>>,
+    /// Ends requests that change nothing, and their repetitions, when it is cancelled.
+    monitor: Monitor,
 }
+
+/// How often a wait looks whether it was cancelled.
+pub(crate) const CANCEL_CHECK: Duration = Duration::from_millis(50);
+
+/// The store that errors of cancelled requests name.
+const CANCELLED: &str = "cancelled";
 
 /// A whole object.
 #[derive(Clone, Debug)]
@@ -60,6 +73,7 @@ pub(crate) struct ObjectStart {
     pub(crate) bytes: Bytes,
     /// The length of the whole object.
     pub(crate) len: u64,
+    pub(crate) version: UpdateVersion,
 }
 
 /// The last bytes of an object.
@@ -120,6 +134,32 @@ pub(crate) enum Written {
     Refused { is_doubtful: bool },
 }
 
+/// Collects the bytes of an answer, and stops behind those that it has announced: a server may send
+/// without an end.
+async fn collect(answer: GetResult, expected: u64) -> Result<Bytes, Error> {
+    if matches!(answer.payload, GetResultPayload::File(..)) {
+        return answer.bytes().await;
+    }
+    let mut stream = answer.into_stream();
+    let Some(first) = stream.try_next().await? else { return Ok(Bytes::new()) };
+    if first.len() as u64 >= expected {
+        return Ok(first);
+    }
+    let mut bytes = Vec::from(first);
+    while let Some(next) = stream.try_next().await? {
+        bytes.extend_from_slice(&next);
+        if bytes.len() as u64 > expected {
+            break;
+        }
+    }
+    Ok(bytes.into())
+}
+
+fn too_long(path: &Path, len: u64, limit: u64) -> Error {
+    let source = format!("{len} bytes where there are {limit} at most").into();
+    Error::Precondition { path: path.to_string(), source }
+}
+
 impl Store {
     /// The directory `path` of a store; the empty path is its root. `name` is the URL of the store
     /// for messages.
@@ -139,7 +179,17 @@ impl Store {
             .map_err(|error| StoreError::BadUrl { url: url.clone(), reason: error.to_string() })?;
         let name = url.trim_end_matches('/').into();
         let (uploads, retries) = (Arc::clone(&objects), RetryPolicy::default());
-        Ok(Self { objects, uploads, root, name, retries, is_read_only: false, has_lists: true })
+        Ok(Self {
+            objects,
+            uploads,
+            root,
+            name,
+            retries,
+            is_read_only: false,
+            has_lists: true,
+            directory: None,
+            monitor: Monitor::default(),
+        })
     }
 
     /// A directory of the file system, which exists, for reading. To write into a directory, use
@@ -166,6 +216,8 @@ impl Store {
             retries: RetryPolicy::default(),
             is_read_only: true,
             has_lists: true,
+            directory: Some(directory.into()),
+            monitor: Monitor::default(),
         })
     }
 
@@ -182,6 +234,32 @@ impl Store {
     pub fn uploads(mut self, uploads: Arc<dyn ObjectStore>) -> Self {
         self.uploads = uploads;
         self
+    }
+
+    /// The same store, whose requests that only read end when the monitor is cancelled.
+    #[cfg(feature = "mirror")]
+    pub(crate) fn monitored(&self, monitor: &Monitor) -> Self {
+        Self { monitor: monitor.clone(), ..self.clone() }
+    }
+
+    /// Makes a request that changes nothing until it succeeds, fails for good, has failed often
+    /// enough, or is cancelled.
+    async fn request<T, F: Future<Output = Result<T, Error>>>(
+        &self,
+        request: impl FnMut() -> F,
+    ) -> Result<T, Failure> {
+        let cancelled = async {
+            while let Ok(()) = self.monitor.check() {
+                tokio::time::sleep(CANCEL_CHECK).await;
+            }
+        };
+        match select(pin!(self.retries.run(request)), pin!(cancelled)).await {
+            Either::Left((answer, _)) => answer,
+            Either::Right(((), _)) => {
+                let error = Error::Generic { store: CANCELLED, source: Cancelled.into() };
+                Err(Failure { attempts: 0, error })
+            }
+        }
     }
 
     /// Makes the store refuse to be written to and to be listed.
@@ -218,6 +296,7 @@ impl Store {
         let object = self.object(name);
         match error {
             Error::NotFound { .. } => StoreError::Missing { object },
+            Error::Generic { store: CANCELLED, .. } => StoreError::Cancelled,
             error => StoreError::Request { object, operation, attempts, source: error.into() },
         }
     }
@@ -230,23 +309,52 @@ impl Store {
         Ok(())
     }
 
-    /// Makes a request for an object, and collects its answer. `None` if there is no such object.
-    async fn get(
-        &self,
-        name: &str,
-        range: Option<Range<u64>>,
-    ) -> Result<Option<(Bytes, object_store::ObjectMeta)>, StoreError> {
-        match self.try_get(name, GetOptions::new().with_range(range)).await {
-            Ok(answer) => Ok(Some(answer)),
-            Err(Failure { error: Error::NotFound { .. }, .. }) => Ok(None),
-            Err(failure) => Err(self.failed(Operation::Read, name, failure)),
+    /// Fails if a directory of the file system has something else than a regular file under a name:
+    /// opening a pipe waits for its other end, and a device may have no end.
+    fn check_regular(&self, name: &str) -> Result<(), StoreError> {
+        let Some(directory) = &self.directory else { return Ok(()) };
+        match std::fs::metadata(directory.join(name)) {
+            Ok(metadata) if !metadata.is_file() => {
+                Err(StoreError::NotAFile { object: self.object(name) })
+            }
+            // Opening the file gives the error, if there is one.
+            Ok(_) | Err(_) => Ok(()),
         }
     }
 
+    /// Makes a request for a range of an object, and collects its answer. `None` if there is no
+    /// such object. The bytes are empty if the object ends before the range.
+    async fn get_range(
+        &self,
+        name: &str,
+        range: Range<u64>,
+    ) -> Result<Option<(Bytes, object_store::ObjectMeta)>, StoreError> {
+        self.check_regular(name)?;
+        let (start, limit) = (range.start, range.end - range.start);
+        let options = GetOptions::new().with_range(Some(range));
+        let failure = match self.try_get(name, options, limit).await {
+            Ok(answer) => return Ok(Some(answer)),
+            Err(Failure { error: Error::NotFound { .. }, .. }) => return Ok(None),
+            Err(failure) => failure,
+        };
+        if is_out_of_range(&failure.error) {
+            let path = self.path(name);
+            let meta = self.request(|| self.objects.head(&path)).await;
+            let meta = meta.map_err(|failure| self.failed(Operation::Read, name, failure))?;
+            if meta.size <= start {
+                return Ok(Some((Bytes::new(), meta)));
+            }
+        }
+        Err(self.failed(Operation::Read, name, failure))
+    }
+
+    /// Makes a request, and collects its answer. An answer of more than `limit` bytes is refused
+    /// before its bytes are read, as [`Error::Precondition`].
     async fn try_get(
         &self,
         name: &str,
         options: GetOptions,
+        limit: u64,
     ) -> Result<(Bytes, object_store::ObjectMeta), Failure> {
         let path = self.path(name);
         let request = || async {
@@ -254,7 +362,10 @@ impl Store {
             let answer = self.objects.get_opts(&path, options).await?;
             let GetResult { meta, range, .. } = &answer;
             let (meta, expected) = (meta.clone(), range.end - range.start);
-            let bytes = answer.bytes().await?;
+            if expected > limit {
+                return Err(too_long(&path, expected, limit));
+            }
+            let bytes = collect(answer, expected).await?;
             let found = bytes.len() as u64;
             if found != expected {
                 let source = format!("{found} of {expected} bytes have arrived").into();
@@ -262,19 +373,20 @@ impl Store {
             }
             Ok((bytes, meta))
         };
-        self.retries.run(request).await
+        self.request(request).await
     }
 
     /// Reads the last `len` bytes of an object, or all of a shorter one.
     #[cfg(feature = "read")]
     pub(crate) async fn read_end(&self, name: &str, len: u64) -> Result<ObjectEnd, StoreError> {
         let options = GetOptions::new().with_range(Some(GetRange::Suffix(len)));
-        match self.try_get(name, options).await {
+        self.check_regular(name)?;
+        match self.try_get(name, options, len).await {
             Ok((bytes, meta)) => Ok(ObjectEnd { bytes, version: ObjectVersion::of(meta) }),
             // Azure has no such requests.
             Err(Failure { error: Error::NotSupported { .. }, .. }) => {
                 let path = self.path(name);
-                let found = self.retries.run(|| self.objects.head(&path)).await;
+                let found = self.request(|| self.objects.head(&path)).await;
                 let found = found.map_err(|failure| self.failed(Operation::Read, name, failure))?;
                 let version = ObjectVersion::of(found);
                 let range = version.len.saturating_sub(len)..version.len;
@@ -303,7 +415,8 @@ impl Store {
         let expected = range.end - range.start;
         let options = GetOptions::new().with_range(Some(range)).with_if_match(version.condition());
         let changed = || StoreError::Changed { object: self.object(name) };
-        match self.try_get(name, options).await {
+        self.check_regular(name)?;
+        match self.try_get(name, options, expected).await {
             Ok((bytes, meta)) => {
                 let is_same = ObjectVersion::of(meta).is(version) && bytes.len() as u64 == expected;
                 if is_same { Ok(bytes) } else { Err(changed()) }
@@ -319,22 +432,35 @@ impl Store {
         self.has_lists
     }
 
-    /// Reads a small object whole. `None` if there is no such object.
-    pub(crate) async fn read(&self, name: &str) -> Result<Option<Object>, StoreError> {
-        let answer = self.get(name, None).await?;
-        Ok(answer.map(|(bytes, meta)| Object {
-            bytes,
-            version: UpdateVersion { e_tag: meta.e_tag, version: meta.version },
-            modified: meta.last_modified.into(),
-        }))
+    /// Reads an object of at most `limit` bytes whole. `None` if there is no such object.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::TooLong`] for a longer one, of which nothing is read.
+    pub(crate) async fn read(&self, name: &str, limit: u64) -> Result<Option<Object>, StoreError> {
+        self.check_regular(name)?;
+        match self.try_get(name, GetOptions::new(), limit).await {
+            Ok((bytes, meta)) => Ok(Some(Object {
+                bytes,
+                version: UpdateVersion { e_tag: meta.e_tag, version: meta.version },
+                modified: meta.last_modified.into(),
+            })),
+            Err(Failure { error: Error::NotFound { .. }, .. }) => Ok(None),
+            // The request has no condition, so this is the refusal of a long answer.
+            Err(Failure { error: Error::Precondition { .. }, .. }) => {
+                Err(StoreError::TooLong { object: self.object(name), limit })
+            }
+            Err(failure) => Err(self.failed(Operation::Read, name, failure)),
+        }
     }
 
     /// Reads the first `len` bytes of an object, or all of a shorter one.
     pub(crate) async fn read_start(&self, name: &str, len: u64) -> Result<ObjectStart, StoreError> {
-        let answer = self.get(name, Some(0..len)).await?;
+        let answer = self.get_range(name, 0..len).await?;
         let (bytes, meta) =
             answer.ok_or_else(|| StoreError::Missing { object: self.object(name) })?;
-        Ok(ObjectStart { bytes, len: meta.size })
+        let version = UpdateVersion { e_tag: meta.e_tag, version: meta.version };
+        Ok(ObjectStart { bytes, len: meta.size, version })
     }
 
     /// Reads a range of an object that has `len` bytes.
@@ -348,7 +474,7 @@ impl Store {
             return Ok(Bytes::new());
         }
         let expected = range.end - range.start;
-        let answer = self.get(name, Some(range)).await?;
+        let answer = self.get_range(name, range).await?;
         let (bytes, meta) =
             answer.ok_or_else(|| StoreError::Missing { object: self.object(name) })?;
         if meta.size != len || bytes.len() as u64 != expected {
@@ -362,7 +488,7 @@ impl Store {
     pub(crate) async fn list(&self, folder: Option<&str>) -> Result<Vec<ListedObject>, StoreError> {
         let root = folder.map_or_else(|| self.root.clone(), |folder| self.path(folder));
         let request = || self.objects.list(Some(&root)).try_collect::<Vec<_>>();
-        let listed = self.retries.run(request).await;
+        let listed = self.request(request).await;
         let listed = listed
             .map_err(|failure| self.failed(Operation::List, folder.unwrap_or(""), failure))?;
         let relative = |object: object_store::ObjectMeta| {

@@ -7,7 +7,7 @@ use object_store::{MultipartUpload, PutPayload};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
-use crate::store::Written;
+use crate::store::{ObjectStart, Written};
 use crate::{Store, StoreError};
 
 /// An object that is being written. It appears whole when it is finished, or not at all.
@@ -106,20 +106,28 @@ async fn write_whole(store: &Store, name: &str, bytes: Bytes) -> Result<(), Stor
     if let Written::Done(_) = store.create(name, bytes.clone()).await? {
         return Ok(());
     }
-    let Some(found) = store.read(name).await? else {
-        return Err(StoreError::Changed { object: store.object(name) });
-    };
-    if found.bytes == bytes {
+    let is_ours = |found: &ObjectStart| found.len == bytes.len() as u64 && found.bytes == bytes;
+    let found = store.read_start(name, bytes.len() as u64).await;
+    let found = found.map_err(|error| changed_if_missing(store, name, error))?;
+    if is_ours(&found) {
         return Ok(());
     }
     if let Written::Done(_) = store.update(name, bytes.clone(), found.version).await? {
         return Ok(());
     }
-    let found = store.read(name).await?;
-    if found.is_some_and(|found| found.bytes == bytes) {
-        return Ok(());
+    let found = store.read_start(name, bytes.len() as u64).await;
+    match found.map_err(|error| changed_if_missing(store, name, error))? {
+        found if is_ours(&found) => Ok(()),
+        _ => Err(StoreError::Changed { object: store.object(name) }),
     }
-    Err(StoreError::Changed { object: store.object(name) })
+}
+
+/// An object that was there a moment ago, and now is missing, was changed by another writer.
+fn changed_if_missing(store: &Store, name: &str, error: StoreError) -> StoreError {
+    match error {
+        StoreError::Missing { .. } => StoreError::Changed { object: store.object(name) },
+        error => error,
+    }
 }
 
 /// Writes an object whose bytes are in memory.

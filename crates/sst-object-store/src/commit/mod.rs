@@ -7,5 +7,5 @@ mod remote_meta;
 
 pub use commit_file::{CommitFile, FileIdentity};
 pub use remote_commit::RemoteCommit;
-pub(crate) use remote_commit::{CurrentObject, Described, identity_of};
+pub(crate) use remote_commit::{CurrentObject, Described, MAX_CURRENT_LEN, identity_of};
 pub(crate) use remote_meta::{RemoteMeta, RemoteTable, SharedMeta};

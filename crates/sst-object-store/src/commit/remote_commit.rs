@@ -20,6 +20,10 @@ use super::{CommitFile, FileIdentity, RemoteMeta, RemoteTable, SharedMeta};
 use crate::check::{BlobCheck, FileCheck, MetaCheck, TableCheck};
 use crate::{Store, StoreError};
 
+/// Longest `CURRENT` in bytes: more than a valid one has, and enough to recognise other revisions,
+/// whose length differs.
+pub(crate) const MAX_CURRENT_LEN: u64 = 4 << 10;
+
 /// Meta files that are read at once.
 const PARALLEL_READS: usize = 8;
 
@@ -82,7 +86,9 @@ pub(crate) struct CurrentObject {
 impl CurrentObject {
     /// Reads `CURRENT`; `None` if there is none.
     pub(crate) async fn read(store: &Store) -> Result<Option<Self>, StoreError> {
-        let Some(object) = store.read(CURRENT_FILE_NAME).await? else { return Ok(None) };
+        let Some(object) = store.read(CURRENT_FILE_NAME, MAX_CURRENT_LEN).await? else {
+            return Ok(None);
+        };
         let current = Current::parse(&object.bytes, crc32fast::hash)
             .map_err(|source| StoreError::format(store.object(CURRENT_FILE_NAME), source))?;
         if !current.is_protected {
@@ -244,6 +250,12 @@ impl RemoteCommit {
     /// The checksum in the trailer of its newest meta file.
     pub(crate) const fn checksum(&self) -> u32 {
         self.checksum
+    }
+
+    /// The length in bytes of one of its meta files; `None` if it has no such meta file.
+    #[cfg(feature = "publish")]
+    pub(crate) fn meta_len(&self, sequence: SequenceNumber) -> Option<u64> {
+        self.metas.iter().find(|meta| meta.sequence == sequence).map(|meta| meta.len)
     }
 
     /// The bytes of its `CURRENT`.

@@ -13,7 +13,7 @@ use sst_format::meta_head::{
     Area, CommitKind, Extension, HEAD_LOCATION_LEN, HashRange, HeadLocation, ListedMeta, MetaHead,
     Shard,
 };
-use sst_format::protection::{BlobRecord, LiveMeta};
+use sst_format::protection::{BlobRecord, LiveMeta, TRAILER_LEN, Trailer};
 use sst_format::{FormatError, SequenceNumber};
 
 use super::object_reader::ObjectReader;
@@ -111,6 +111,9 @@ impl DescribesTables for SharedMeta {
     }
 }
 
+/// Longest meta file without our trailer that is read, in bytes: only to name it in an error.
+const MAX_UNPROTECTED_LEN: u64 = 64 << 20;
+
 impl RemoteMeta {
     /// Reads a protected meta file: of version 3 the head and the lists, of older versions all.
     pub(crate) async fn read(store: &Store, sequence: SequenceNumber) -> Result<Self, StoreError> {
@@ -173,6 +176,11 @@ impl RemoteMeta {
         sequence: SequenceNumber,
     ) -> Result<Self, StoreError> {
         let object = reader.object();
+        if reader.len() > MAX_UNPROTECTED_LEN {
+            // Bytes of which these are not the end are not worth their memory.
+            Trailer::parse(&reader.last_bytes(TRAILER_LEN).await?)
+                .map_err(|source| StoreError::format(&object, source))?;
+        }
         let bytes = reader.read(0..reader.len()).await?;
         let damaged = |source| StoreError::format(&object, source);
         let meta = MetaFile::parse(&bytes, crc32fast::hash).map_err(damaged)?;

@@ -7,7 +7,7 @@ use sst_format::meta_head::Ancestor;
 
 use super::MirrorOptions;
 use crate::claims::{Claim, NumberBlock, Owner};
-use crate::commit::CurrentObject;
+use crate::commit::{CurrentObject, MAX_CURRENT_LEN};
 use crate::store::Written;
 use crate::{RemoteCommit, Store, StoreError};
 
@@ -100,7 +100,7 @@ impl BucketTarget {
         }
         // The answer to the request that did it may be lost. The meta file of this number is the
         // one of this commit, because its number is claimed.
-        let found = self.store.read(CURRENT_FILE_NAME).await?;
+        let found = self.store.read(CURRENT_FILE_NAME, MAX_CURRENT_LEN).await?;
         if found.is_some_and(|found| found.bytes == bytes) {
             return Ok(());
         }

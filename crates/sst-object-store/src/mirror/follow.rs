@@ -6,10 +6,8 @@ use tokio::time::Instant;
 
 use super::{MirrorOptions, MirrorReport, mirror};
 use crate::commit::identity_of;
+use crate::store::CANCEL_CHECK;
 use crate::{Monitor, Place, Store, StoreError};
-
-/// How often a wait looks whether it was cancelled.
-const CANCEL_CHECK: Duration = Duration::from_millis(50);
 
 /// The shortest time between two looks at the source.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use sst_format::monitor::{Monitor, Phase, Progress};
+use sst_format::monitor::{Cancelled, Monitor, Phase, Progress};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::MirrorOptions;
 use crate::StoreError;
+use crate::store::CANCEL_CHECK;
 
 /// Every piece of a file passes the gate before it is read. So there is a bounded number of pieces
 /// in memory, and they come at a bounded rate.
@@ -55,7 +56,7 @@ impl Gate {
         // The error that has closed the gate is the one that is reported.
         let permit = permit.map_err(|_| StoreError::Cancelled)?;
         if let Some(rate) = &self.rate {
-            rate.wait(len).await;
+            rate.wait(len, &self.monitor).await?;
         }
         self.monitor.check()?;
         Ok(permit)
@@ -75,12 +76,17 @@ impl Gate {
 }
 
 impl Rate {
-    async fn wait(&self, len: u64) {
+    async fn wait(&self, len: u64, monitor: &Monitor) -> Result<(), Cancelled> {
         let mut due = self.due.lock().await;
         let start = (*due).max(Instant::now());
         *due = start + Duration::from_secs_f64(len as f64 / self.bytes_per_second as f64);
         drop(due);
-        tokio::time::sleep_until(start).await;
+        // At a low rate a piece waits for hours.
+        while Instant::now() < start {
+            monitor.check()?;
+            tokio::time::sleep_until(start.min(Instant::now() + CANCEL_CHECK)).await;
+        }
+        Ok(())
     }
 }
 
@@ -98,6 +104,23 @@ mod tests {
         }
         // The first piece comes at once, each other one when the one before is paid for.
         assert_eq!(start.elapsed().as_millis(), 2000);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_for_the_rate_can_be_cancelled() {
+        let token = sst_format::monitor::CancelToken::default();
+        let monitor = Monitor::default().cancel(token.clone());
+        let options = MirrorOptions::default().bytes_per_second(Some(1));
+        let gate = Gate::new(&options, &monitor, 0);
+        drop(gate.enter(1 << 30).await.unwrap());
+        let start = Instant::now();
+        let cancel = async {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            token.cancel();
+        };
+        let (second, ()) = tokio::join!(gate.enter(1), cancel);
+        assert!(matches!(second, Err(StoreError::Cancelled)));
+        assert!(start.elapsed() < Duration::from_secs(6));
     }
 
     #[tokio::test]

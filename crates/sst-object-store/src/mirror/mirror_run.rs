@@ -112,6 +112,7 @@ pub async fn mirror(
     options: &MirrorOptions,
     monitor: &Monitor,
 ) -> Result<MirrorReport, StoreError> {
+    let source = &source.monitored(monitor);
     let mut overtaken = 0;
     loop {
         let commit = match options.shard {
@@ -145,7 +146,7 @@ async fn mirror_commit(
     options: &MirrorOptions,
     monitor: &Monitor,
 ) -> Result<MirrorReport, StoreError> {
-    let mut target = Target::open(place).await?;
+    let mut target = Target::open(place, monitor).await?;
     let newest = target.commit().await?;
     let before = newest.as_ref().map(RemoteCommit::identity);
     let mut report = MirrorReport::new(commit.identity(), before);

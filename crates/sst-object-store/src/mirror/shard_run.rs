@@ -54,7 +54,7 @@ pub(super) async fn copy_shard(
         let (place, index, count) = (source.name().to_owned(), shard.index, shard.count);
         return Err(StoreError::SourceIsShard { place, index, count });
     }
-    let target = Target::open(place).await?;
+    let target = Target::open(place, monitor).await?;
     let newest = target.commit().await?;
     let shard = Shard::new(number.index(), number.count(), number.hashes());
     let shard = shard.with_source(commit.identity());
@@ -263,8 +263,13 @@ impl ShardRun<'_> {
             return Ok(());
         };
         let name = meta_name(meta.sequence);
-        let is_there = target.store().read(&name.to_string()).await?;
-        if is_there.is_some_and(|there| there.bytes == bytes) {
+        let len = bytes.len() as u64;
+        let is_there = match target.store().read_start(&name.to_string(), len).await {
+            Ok(there) => there.len == len && there.bytes == bytes,
+            Err(StoreError::Missing { .. }) => false,
+            Err(error) => return Err(error),
+        };
+        if is_there {
             report.kept_files += 1;
             return Ok(());
         }

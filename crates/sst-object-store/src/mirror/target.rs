@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use sst_format::SequenceNumber;
 use sst_format::file_name::FileName;
+use sst_format::monitor::Monitor;
 use sst_writer::publish::ReplicaFile;
 
 use super::MirrorOptions;
@@ -31,10 +32,13 @@ pub(super) enum TargetFile {
 
 impl Target {
     /// Opens a place for writing: locks a directory, or reads `CURRENT` of a bucket.
-    pub(super) async fn open(place: &Place) -> Result<Self, StoreError> {
+    /// Reads of a bucket end when the monitor is cancelled.
+    pub(super) async fn open(place: &Place, monitor: &Monitor) -> Result<Self, StoreError> {
         match place {
             Place::Directory(path) => DirectoryTarget::open(path).await.map(Self::Directory),
-            Place::Bucket(store) => BucketTarget::open(store).await.map(Self::Bucket),
+            Place::Bucket(store) => {
+                BucketTarget::open(&store.monitored(monitor)).await.map(Self::Bucket)
+            }
         }
     }
 

@@ -260,7 +260,11 @@ impl<'p> ObjectCommit<'p> {
     async fn read_meta(&self, sequence: SequenceNumber) -> Result<Vec<u8>, StoreError> {
         let name = FileName { sequence, kind: FileKind::Meta }.to_string();
         let store = &self.publisher.store;
-        match store.read(&name).await? {
+        let base = self.publisher.base.commit.as_ref();
+        let len = base.and_then(|base| base.meta_len(sequence));
+        let len =
+            len.ok_or(StoreError::Internal("a meta file of the base is one of its commit"))?;
+        match store.read(&name, len).await? {
             Some(object) => Ok(object.bytes.to_vec()),
             None => Err(StoreError::Missing { object: store.object(&name) }),
         }

@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use super::ObjectCommit;
 use super::numbers::Numbers;
 use crate::claims::Owner;
-use crate::commit::CurrentObject;
+use crate::commit::{CurrentObject, MAX_CURRENT_LEN};
 use crate::store::Written;
 use crate::{RemoteCommit, Store, StoreError};
 
@@ -207,7 +207,7 @@ impl ObjectPublisher {
             Written::Refused { is_doubtful } => is_doubtful,
         };
         // The number is claimed, so these bytes are ours: the answer was lost.
-        let found = self.store.read(CURRENT_FILE_NAME).await?;
+        let found = self.store.read(CURRENT_FILE_NAME, MAX_CURRENT_LEN).await?;
         match found.is_some_and(|found| found.bytes == bytes) {
             true => Ok(Swap::Done),
             false => Ok(Swap::Lost { is_doubtful }),

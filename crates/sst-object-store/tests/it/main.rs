@@ -22,5 +22,8 @@ mod publishing;
 mod reading;
 #[cfg(test)]
 mod shards;
+#[cfg(unix)]
+#[cfg(test)]
+mod special_files;
 #[cfg(test)]
 mod support;

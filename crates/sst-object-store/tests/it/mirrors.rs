@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::sync::Arc;
+use std::time::Duration;
 
 use object_store::ObjectStoreExt;
 use object_store::memory::InMemory;
@@ -10,6 +11,7 @@ use sst_object_store::{
 };
 use sst_writer::{PublishError, Publisher, PublisherOptions};
 
+use crate::faulty_store::{Fault, FaultyStore};
 use crate::support::{
     Scratch, commit, edit, files, memory, object, options, pull, push, store_on, verify,
 };
@@ -188,6 +190,30 @@ async fn a_locked_directory_and_a_store_for_reading_are_refused() {
     assert!(matches!(refused, StoreError::ReadOnly { .. }));
     let nothing = pull(&memory(), &copy).await.unwrap_err();
     assert!(matches!(nothing, StoreError::NoCommit { .. }));
+}
+
+/// Without an answer, an attempt ends after two minutes, and eight are made.
+#[tokio::test(start_paused = true)]
+async fn a_request_without_an_answer_ends_when_it_is_cancelled() {
+    let scratch = Scratch::new();
+    let (db, objects) = (scratch.path("db"), Arc::new(InMemory::new()));
+    commit(&db, 1, false);
+    push(&db, &store_on(Arc::<InMemory>::clone(&objects))).await.unwrap();
+    for silent in 0..3 {
+        let store = store_on(Arc::new(FaultyStore::new(Arc::clone(&objects), silent, Fault::Late)));
+        let token = CancelToken::default();
+        let options = options().monitor(Monitor::default().cancel(token.clone()));
+        let copy = scratch.path("copy");
+        let start = tokio::time::Instant::now();
+        let cancel = async {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            token.cancel();
+        };
+        let (pulled, ()) = tokio::join!(sst_object_store::pull(&store, &copy, &options), cancel);
+        let error = pulled.unwrap_err();
+        assert!(matches!(error, StoreError::Cancelled), "request {silent}: {error:?}");
+        assert!(start.elapsed() < Duration::from_secs(6), "request {silent}");
+    }
 }
 
 #[tokio::test]
