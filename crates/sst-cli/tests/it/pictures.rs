@@ -52,7 +52,11 @@ fn a_directory_is_drawn_in_a_browser() {
         &"2",
     ];
     sst(&load).expect(0);
-    sst_with_input(&[&"load", &"-", &dir, &"--mode", &"append"], b"1F600\tnew\n").expect(0);
+    sst_with_input(
+        &[&"load", &"-", &dir, &"--format", &"tsv", &"--mode", &"append"],
+        b"1F600\tnew\n",
+    )
+    .expect(0);
     let run = sst(&[&"inspect", &dir, &"--html", &page]).expect(0);
     assert!(run.text().contains("page.html"), "{}", run.text());
     let Some(dom) = drawn(&page) else { return };
@@ -60,7 +64,7 @@ fn a_directory_is_drawn_in_a_browser() {
     let tables = report["tables"].as_array().unwrap();
     assert_eq!(shapes(&dom, "layers", "table"), tables.len());
     let blocks = tables.iter().map(|table| table["block_list"].as_array().unwrap().len());
-    assert_eq!(shapes(&dom, "blocks", "cell"), blocks.sum());
+    assert_eq!(shapes(&dom, "blocks", "cell"), blocks.sum::<usize>());
     let log = sst(&[&"log", &dir, &"--json"]).expect(0).json();
     let (_, generations) = dom.split_once("<section id=\"generations\"").unwrap();
     let (generations, _) = generations.split_once("</section>").unwrap();
@@ -76,7 +80,7 @@ fn a_directory_is_drawn_in_a_browser() {
 fn a_table_alone_and_a_damaged_directory_are_drawn_too() {
     let scratch = Scratch::new();
     let (dir, page) = (scratch.path("<b>db"), scratch.path("page.html"));
-    sst_with_input(&[&"load", &"-", &dir], b"a\t1\nb\t2\n").expect(0);
+    sst_with_input(&[&"load", &"-", &dir, &"--format", &"tsv"], b"a\t1\nb\t2\n").expect(0);
     let table = fs::read_dir(&dir)
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -100,7 +104,7 @@ fn a_table_alone_and_a_damaged_directory_are_drawn_too() {
 fn a_page_needs_a_place_of_its_own() {
     let scratch = Scratch::new();
     let dir = scratch.path("db");
-    sst_with_input(&[&"load", &"-", &dir], b"a\t1\n").expect(0);
+    sst_with_input(&[&"load", &"-", &dir, &"--format", &"tsv"], b"a\t1\n").expect(0);
     let page = scratch.path("none").join("page.html");
     sst(&[&"inspect", &dir, &"--html", &page]).expect_error(3, &["page.html"]);
     sst(&[&"inspect", &dir, &"--html", &dir]).expect_error(3, &["db"]);

@@ -1,10 +1,11 @@
 //! The page of `sst inspect --html`: one file with all that it needs, drawn by its own script.
 
+use std::fs;
+use std::io::{self, Write};
 use std::path::Path;
 use std::time::SystemTime;
 
 use serde::Serialize;
-use sst_writer::file::AtomicFile;
 
 use super::report::Report;
 use super::strip::Strip;
@@ -35,16 +36,11 @@ impl<'r> Page<'r> {
         Self { report, strips, generations, version, time: log::utc(SystemTime::now()) }
     }
 
-    /// Writes the page to a file. A file that is there is replaced as a whole.
+    /// Writes the page to a file. An earlier page is replaced as a whole; anything but a regular
+    /// file stays, and is an error.
     pub(super) fn write(&self, path: &Path) -> Result<(), CliError> {
-        let failed = |error| CliError::io("write to", path, error);
-        let text = self.text().map_err(|error| failed(error.into()))?;
-        let write = || {
-            let mut file = AtomicFile::create(path)?;
-            file.write(text.as_bytes())?;
-            file.persist()
-        };
-        write().map_err(|error| failed(error.source))
+        let written = self.text().map_err(io::Error::from).and_then(|text| replace(path, &text));
+        written.map_err(|error| CliError::io("write to", path, error))
     }
 
     fn text(&self) -> serde_json::Result<String> {
@@ -53,6 +49,27 @@ impl<'r> Page<'r> {
         let data = serde_json::to_string(self)?.replace('<', "\\u003c");
         Ok(PAGE.replacen(PLACE, &data, 1))
     }
+}
+
+/// Writes a file under another name, and then gives it its own.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if !metadata.is_file() => {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+        }
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let mut builder = tempfile::Builder::new();
+    // Others may read it, if the mask of the process allows it.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(directory.unwrap_or(Path::new(".")))?;
+    file.write_all(text.as_bytes())?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
 }
 
 #[cfg(test)]
