@@ -202,14 +202,15 @@ async fn a_request_without_an_answer_ends_when_it_is_cancelled() {
     for silent in 0..3 {
         let store = store_on(Arc::new(FaultyStore::new(Arc::clone(&objects), silent, Fault::Late)));
         let token = CancelToken::default();
-        let options = options().monitor(Monitor::default().cancel(token.clone()));
-        let copy = scratch.path("copy");
+        let monitor = Monitor::default().cancel(token.clone());
+        let (copy, options) = (scratch.path("copy"), options());
         let start = tokio::time::Instant::now();
         let cancel = async {
             tokio::time::sleep(Duration::from_secs(5)).await;
             token.cancel();
         };
-        let (pulled, ()) = tokio::join!(sst_object_store::pull(&store, &copy, &options), cancel);
+        let (pulled, ()) =
+            tokio::join!(sst_object_store::pull(&store, &copy, &options, &monitor), cancel);
         let error = pulled.unwrap_err();
         assert!(matches!(error, StoreError::Cancelled), "request {silent}: {error:?}");
         assert!(start.elapsed() < Duration::from_secs(6), "request {silent}");
@@ -287,7 +288,7 @@ async fn a_follower_reaches_each_commit_and_waits_out_errors() {
         &store,
         &to,
         &options,
-        std::time::Duration::from_millis(1),
+        Duration::from_millis(1),
         &monitor,
         observe,
     );
