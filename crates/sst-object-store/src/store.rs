@@ -275,6 +275,12 @@ impl Store {
         &self.retries
     }
 
+    /// Whether it is a directory of the file system.
+    #[cfg(feature = "mirror")]
+    pub(crate) const fn is_directory(&self) -> bool {
+        self.directory.is_some()
+    }
+
     /// The URL of the directory, or its path, for messages.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -25,6 +25,11 @@ pub(super) struct Transfer {
     pub(super) gate: Arc<Gate>,
 }
 
+/// Longest piece of a file that is read from the file system and not uploaded. Such a piece is
+/// mostly still in the caches of the processor when it is checked and written: pieces of 8 MiB took
+/// about twice as long.
+const LOCAL_PIECE_LEN: u64 = 1 << 20;
+
 /// A piece of a file, and its place in memory.
 struct Piece {
     bytes: Bytes,
@@ -119,7 +124,11 @@ impl Transfer {
         let file = &planned.file;
         let object = || self.source.object(&file.name.to_string());
         let mut check = planned.described.check(file, &self.source).await?;
-        let piece_len = self.options.piece_len_of(file.len);
+        let piece_len = match *self.target {
+            Target::Directory(_) => self.piece_len(file.len, &self.source),
+            // Each piece is a part of an upload.
+            Target::Bucket(_) => self.options.piece_len_of(file.len),
+        };
         let mut output = self.target.create(file, piece_len).await?;
         let mut pieces = self.pieces(&self.source, planned, piece_len);
         while let Some(piece) = pieces.next().await {
@@ -149,12 +158,18 @@ impl Transfer {
         let store = self.target.store();
         let object = || store.object(&file.name.to_string());
         let mut check: FileCheck = planned.described.check(file, store).await?;
-        let piece_len = self.options.piece_len_of(file.len);
+        let piece_len = self.piece_len(file.len, store);
         let mut pieces = self.pieces(store, planned, piece_len);
         while let Some(piece) = pieces.next().await {
             check.update(&piece?.bytes).map_err(|defect| defect.of(object()))?;
         }
         check.finish().map_err(|defect| defect.of(object()))
+    }
+
+    /// The length of the pieces of a file of `store` that is uploaded nowhere.
+    fn piece_len(&self, file_len: u64, store: &Store) -> u64 {
+        let piece_len = self.options.piece_len_of(file_len);
+        if store.is_directory() { piece_len.min(LOCAL_PIECE_LEN) } else { piece_len }
     }
 
     /// The pieces of a file in order. Later ones are read while the first is waited for.
