@@ -18,16 +18,24 @@ pub struct OsFileSystem;
 
 impl FileSystem for OsFileSystem {
     fn create_temporary(&self, directory: &Path) -> io::Result<Box<dyn NewFile>> {
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(TEMPORARY_PREFIX).suffix(TEMPORARY_SUFFIX);
-        #[cfg(unix)]
-        {
-            // The usual permissions of a new file, less the umask. By default, a temporary file
-            // would be private to its owner.
-            use std::os::unix::fs::PermissionsExt;
-            builder.permissions(fs::Permissions::from_mode(0o666));
-        }
-        let temporary = builder.tempfile_in(directory).map_err(without_temporary_path)?;
+        let mut options = File::options();
+        options.read(true).write(true).create_new(true);
+        // The library's error has neither the number of the system's error nor a path that means
+        // anything to a user.
+        let mut refusal = None;
+        let temporary = tempfile::Builder::new()
+            .prefix(TEMPORARY_PREFIX)
+            .suffix(TEMPORARY_SUFFIX)
+            .make_in(directory, |path| {
+                // With the usual permissions of a new file, less the umask.
+                let opened = options.open(path);
+                refusal = opened.as_ref().err().and_then(io::Error::raw_os_error);
+                opened
+            });
+        let temporary = temporary.map_err(|error| match refusal {
+            Some(number) => io::Error::from_raw_os_error(number),
+            None => error.kind().into(),
+        })?;
         let (file, path) = temporary.into_parts();
         Ok(Box::new(OsFile { file: Some(file), path, written: 0 }))
     }
@@ -381,11 +389,6 @@ fn read_exact_at(mut file: &File, bytes: &mut [u8], offset: u64) -> io::Result<(
     let result = file.read_exact(bytes);
     file.seek(SeekFrom::End(0))?;
     result
-}
-
-/// The error without the name of the temporary file, which means nothing to a user.
-fn without_temporary_path(error: io::Error) -> io::Error {
-    error.raw_os_error().map_or_else(|| io::Error::from(error.kind()), io::Error::from_raw_os_error)
 }
 
 #[cfg(test)]
