@@ -12,7 +12,7 @@ use crate::{Cases, Context, Protection, Row, Verdict};
 /// System calls, and what is injected into each. An error is a call that fails; a value is a call
 /// that does nothing and claims that it did: `0` of a read is an end of the file that is none, and
 /// `1` of a write is a byte that was not written.
-const FAULTS: [(&str, &[&str]); 19] = [
+const FAULTS: [(&str, &[&str]); 20] = [
     ("openat", &["error=EIO", "error=EMFILE", "error=EINTR", "error=EACCES"]),
     ("read", &["error=EIO", "error=EINTR", "retval=0"]),
     ("pread64", &["error=EIO", "error=EINTR", "retval=0", "retval=1"]),
@@ -20,6 +20,7 @@ const FAULTS: [(&str, &[&str]); 19] = [
     ("fsync", &["error=EIO", "error=ENOSPC", "error=EINTR"]),
     ("fdatasync", &["error=EIO", "error=ENOSPC", "error=EINTR"]),
     ("rename", &["error=EIO", "error=ENOSPC", "retval=0"]),
+    ("renameat", &["error=EIO", "error=ENOSPC", "retval=0"]),
     ("renameat2", &["error=EIO", "error=ENOSPC", "retval=0"]),
     ("linkat", &["error=EIO", "error=ENOSPC", "retval=0"]),
     ("unlink", &["error=EIO", "error=EACCES", "retval=0"]),

@@ -2,7 +2,6 @@
 //! entry of a load that reported its commit stays, one of a load that failed never appears.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -32,7 +31,7 @@ enum Harm {
 const HARMS: [Harm; 3] = [Harm::Kill, Harm::RemoveLock, Harm::Both];
 
 /// The writer's system call that makes a commit visible is entered this much later.
-const PREEMPTED_MICROS: u64 = 400_000;
+const PREEMPTED_MICROS: u64 = 1_000_000;
 
 pub(super) fn run(context: &Context) -> Vec<Row> {
     let scratch = tempfile::tempdir().unwrap();
@@ -76,25 +75,24 @@ impl Preempted {
             sst_arguments(&[&["load", input.as_str(), "db", "--increment"], &LOAD[..]].concat())
         };
         // The log ends with the call that waits: `CURRENT` is the only file that is replaced.
-        let delay = format!("inject=rename:delay_enter={PREEMPTED_MICROS}");
-        let strace = ["-f", "-qq", "-o", "log", "-e", "trace=rename,renameat2", "-e", &delay];
-        let before = meta_files(&here.join("db"));
+        let calls = "?rename,?renameat";
+        let trace = format!("trace={calls}");
+        let delay = format!("inject={calls}:delay_enter={PREEMPTED_MICROS}");
         let mut first = Command::new("strace")
-            .args(strace)
+            .args(["-f", "-qq", "-o", "log", "-e", &trace, "-e", &delay])
             .args(load("first"))
             .current_dir(here)
             .stdin(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .map_err(|error| error.to_string())?;
-        // The meta file has its name, so the rename of `CURRENT` is next.
-        while meta_files(&here.join("db")) == before {
+        let log = here.join("log");
+        while !fs::read_to_string(&log).is_ok_and(|log| log.contains("CURRENT")) {
             if let Some(status) = first.try_wait().unwrap() {
                 return Err(format!("the first writer ended with {status}"));
             }
             std::thread::sleep(Duration::from_micros(200));
         }
-        std::thread::sleep(Duration::from_micros(PREEMPTED_MICROS / 8));
         fs::remove_file(here.join("db/.lock")).unwrap();
         let second = super::command::run(here, &load("second"))?;
         let code = first.wait().unwrap().code();
@@ -209,12 +207,6 @@ impl Races<'_> {
         }
         Ok(Verdict::Harmless)
     }
-}
-
-/// The names of the meta files of a directory.
-fn meta_files(directory: &Path) -> BTreeSet<OsString> {
-    let names = fs::read_dir(directory).unwrap().map(|file| file.unwrap().file_name());
-    names.filter(|name| Path::new(name).extension().is_some_and(|end| end == "meta")).collect()
 }
 
 /// Runs a load of one entry, and notes how it ended.
