@@ -24,6 +24,7 @@ thread_local! {
     static PEAK: Cell<isize> = const { Cell::new(0) };
     static EXCESS: Cell<Option<Excess>> = const { Cell::new(None) };
     static REFUSAL: Cell<Option<Refusal>> = const { Cell::new(None) };
+    static CEILING: Cell<Option<Ceiling>> = const { Cell::new(None) };
 }
 
 /// Whether the bytes of all threads are counted.
@@ -79,6 +80,24 @@ pub fn refusing<T>(refusal: Refusal, action: impl FnOnce() -> T) -> (T, bool) {
     (result, left.is_some_and(|left| left.granted == 0))
 }
 
+/// A limit on the bytes of a thread that are allocated at the same time.
+#[derive(Clone, Copy, Debug)]
+struct Ceiling {
+    live: isize,
+    /// Requests for fewer bytes are granted, as in [`Refusal`].
+    smallest_len: usize,
+}
+
+/// Runs an action in which this thread may allocate at most `room` bytes at the same time; requests
+/// for fewer than `smallest_len` bytes are granted. Unlike with [`refusing`], memory that was
+/// granted and given back is there again, as in a real system.
+pub fn with_room<T>(room: usize, smallest_len: usize, action: impl FnOnce() -> T) -> T {
+    CEILING.set(Some(Ceiling { live: LIVE.get() + room.cast_signed(), smallest_len }));
+    let result = action();
+    CEILING.set(None);
+    result
+}
+
 /// Runs an action with a limit on its peak memory, in bytes. If it allocates more, the runner
 /// counts the current case as an over-allocation.
 pub fn within<T>(limit: u64, action: impl FnOnce() -> T) -> T {
@@ -105,7 +124,7 @@ static ALLOCATOR: Counting = Counting;
 #[expect(unsafe_code, reason = "an allocator is unsafe to implement")]
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if is_refused(layout.size()) {
+        if is_refused(layout.size(), 0) {
             return ptr::null_mut();
         }
         count(layout.size(), 0);
@@ -114,7 +133,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        if is_refused(layout.size()) {
+        if is_refused(layout.size(), 0) {
             return ptr::null_mut();
         }
         count(layout.size(), 0);
@@ -129,7 +148,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        if new_size > layout.size() && is_refused(new_size) {
+        if new_size > layout.size() && is_refused(new_size, layout.size()) {
             return ptr::null_mut();
         }
         count(new_size, layout.size());
@@ -138,8 +157,17 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// Whether this request is refused. Counts it if it is granted.
-fn is_refused(len: usize) -> bool {
+/// Whether a request for `len` bytes in place of `before` is refused. Counts it if it is granted.
+fn is_refused(len: usize, before: usize) -> bool {
+    let is_over = CEILING.try_with(|ceiling| {
+        let more = len.cast_signed().wrapping_sub(before.cast_signed());
+        ceiling.get().is_some_and(|ceiling| {
+            len >= ceiling.smallest_len && LIVE.get().wrapping_add(more) > ceiling.live
+        })
+    });
+    if is_over.unwrap_or(false) {
+        return true;
+    }
     let refused = REFUSAL.try_with(|refusal| match refusal.get() {
         Some(rule) if len >= rule.smallest_len => {
             let granted = rule.granted.checked_sub(1);
@@ -182,6 +210,18 @@ mod tests {
         assert_eq!(peak, 3000);
         let (_, none) = peak_of(|| drop(kept));
         assert_eq!(none, 0);
+    }
+
+    #[test]
+    fn memory_that_is_given_back_is_there_again() {
+        let granted = with_room(5000, 1000, || {
+            let reserve = |len| Vec::<u8>::new().try_reserve_exact(len).is_ok();
+            let kept = vec![1_u8; 2000];
+            let granted = [reserve(3000), reserve(3000), reserve(3001), reserve(999)];
+            drop(kept);
+            (granted, reserve(5000))
+        });
+        assert_eq!(granted, ([true, true, false, true], true));
     }
 
     #[test]

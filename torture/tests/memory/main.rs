@@ -20,7 +20,7 @@ use std::sync::{Mutex, PoisonError};
 use calls::Subjects;
 use inputs::{Input, MEMORY, MIB, inputs};
 use parquet_inputs::DIFFERENCES;
-use sst_torture::allocations::{Refusal, process_peak_of, read_limit, refusing};
+use sst_torture::allocations::{Refusal, process_peak_of, read_limit, refusing, with_room};
 use sst_torture::model::scratch;
 
 /// Bytes that a load may take besides `--memory` and the multiple of its limit.
@@ -96,7 +96,7 @@ fn every_call_ends_with_an_error_where_memory_is_refused() {
 fn every_load_ends_with_an_error_where_memory_is_refused() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let success = format!("{:?}", ExitCode::SUCCESS);
-    // The `parquet` crate puts a value that is encoded as a difference together itself, and aborts.
+    // The `parquet` crate puts a value that is encoded as a difference together itself: see below.
     let is_ours = |input: &Input| !input.name.starts_with(DIFFERENCES);
     for input in inputs(2 * MIB).into_iter().filter(is_ours) {
         let dir = scratch();
@@ -116,5 +116,24 @@ fn every_load_ends_with_an_error_where_memory_is_refused() {
             granted += 1 + granted / 4;
         }
         println!("{}: {granted} requests", input.name);
+    }
+}
+
+/// The `parquet` crate puts values together that are encoded as differences, and would abort. So
+/// the memory is asked for, and given back, right before. Here less and less of it is there.
+#[test]
+fn every_load_of_differences_ends_with_an_error_where_memory_is_short() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    for input in inputs(2 * MIB).iter().filter(|input| input.name.starts_with(DIFFERENCES)) {
+        let dir = scratch();
+        let file = dir.path().join("input");
+        input.write(&file).unwrap();
+        let mut refused = 0;
+        for room in (1..40).map(|step| step * (160 << 10)) {
+            let db = dir.path().join(format!("db-{room}"));
+            let code = with_room(room, 64 << 10, || input.load(&file, &db, &[]));
+            refused += u32::from(format!("{code:?}") != format!("{:?}", ExitCode::SUCCESS));
+        }
+        assert!(refused >= 10, "{refused} loads were refused memory");
     }
 }

@@ -307,3 +307,58 @@ fn a_page_that_expands_past_its_header_is_refused_in_bounded_memory() {
     assert!(stderr.contains("bomb.parquet") && !stderr.contains("panicked"), "{stderr}");
     assert!(!db.exists());
 }
+
+/// Metadata of the schema alone: the number of children of each element, in Thrift's compact
+/// protocol.
+fn schema_only(path: &Path, children: &[u32]) {
+    let varint = |mut number: u32| {
+        let mut bytes = Vec::new();
+        while number >= 0x80 {
+            bytes.push(u8::try_from(number & 0x7f).unwrap() | 0x80);
+            number >>= 7;
+        }
+        bytes.push(u8::try_from(number).unwrap());
+        bytes
+    };
+    // The version, then a list of structs.
+    let mut bytes =
+        [&[0x15, 2, 0x19, 0xfc][..], &varint(children.len().try_into().unwrap())].concat();
+    for (number, &children) in children.iter().enumerate() {
+        let name = format!("c{number}");
+        // A leaf has a type. All but the root have a repetition: required.
+        bytes.extend(if children == 0 { &[0x15, 2][..] } else { &[] });
+        let to_repetition = if children == 0 { 0x25 } else { 0x35 };
+        bytes.extend(if number == 0 { vec![0x48] } else { vec![to_repetition, 0, 0x18] });
+        bytes.extend(varint(name.len().try_into().unwrap()));
+        bytes.extend(name.bytes());
+        if children > 0 {
+            bytes.push(0x15);
+            bytes.extend(varint(children << 1));
+        }
+        bytes.push(0);
+    }
+    // No rows, and no row groups.
+    bytes.extend([0x16, 0, 0x19, 0x0c, 0]);
+    let len = u32::try_from(bytes.len()).unwrap();
+    let [a, b, c, d] = len.to_be_bytes();
+    fs::write(path, [&b"PAR1"[..], &bytes, &[d, c, b, a], b"PAR1"].concat()).unwrap();
+}
+
+#[test]
+fn a_schema_of_any_shape_is_read_in_bounded_time_and_stack() {
+    let scratch = Scratch::new();
+    let (file, db) = (scratch.path("schema.parquet"), scratch.path("db"));
+    let load = |children: &[u32]| {
+        schema_only(&file, children);
+        sst(&[&"load", &file, &db])
+    };
+    // No rows: this is a file, and nothing else is wrong with it.
+    load(&[2, 0, 0]).expect_error(3, &["there are no entries"]);
+    let deep = |depth: usize| [&vec![1; depth][..], &[0]].concat();
+    load(&deep(100)).expect_error(3, &["there are no entries"]);
+    load(&deep(20_000)).expect_error(3, &["groups within each other"]);
+    // Quadratic time would take minutes.
+    let wide = 60_000_u32;
+    load(&[&[wide][..], &vec![0; wide as usize]].concat()).expect_error(3, &["no entries"]);
+    load(&[1 << 29, 0]).expect_error(3, &["more children"]);
+}

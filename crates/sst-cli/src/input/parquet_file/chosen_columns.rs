@@ -54,9 +54,10 @@ impl ChosenColumns {
 
 /// All columns: the leaves of the schema, except that a field with lists or maps is one column.
 fn all_columns(schema: &SchemaDescriptor) -> Result<Vec<ChosenColumn>, InputError> {
-    let has_lists = |root| {
-        let mut leaves =
-            (0..schema.num_columns()).filter(|leaf| schema.get_column_root_idx(*leaf) == root);
+    // The leaves of a root follow each other.
+    let has_lists = |first, root| {
+        let mut leaves = (first..schema.num_columns())
+            .take_while(|leaf| schema.get_column_root_idx(*leaf) == root);
         leaves.any(|leaf| schema.column(leaf).max_rep_level() > 0)
     };
     let mut all: Vec<ChosenColumn> = Vec::new();
@@ -66,7 +67,7 @@ fn all_columns(schema: &SchemaDescriptor) -> Result<Vec<ChosenColumn>, InputErro
         let is_new = last_root != Some(root);
         last_root = Some(root);
         // The first leaf of a root decides, so that a wide schema is walked once.
-        if is_new && has_lists(root) {
+        if is_new && has_lists(leaf, root) {
             all.push(nested(schema, leaf)?);
         } else if is_new || all.last().is_some_and(|column| column.nested.is_none()) {
             let name = schema.column(leaf).path().string();

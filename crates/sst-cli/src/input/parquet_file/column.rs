@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use parquet::basic::{Compression, Type};
+use parquet::basic::{Compression, Encoding, Type};
 use parquet::column::page::PageReader;
 use parquet::column::reader::ColumnReaderImpl;
 use parquet::data_type as types;
@@ -16,7 +16,7 @@ use super::cell_text::{Cell, Meaning};
 use super::inflated_pages::{InflatedPages, PageCodec};
 use super::json_leaf::JsonCell;
 use super::page_headers::page_lens;
-use super::page_memory::{PageFile, PageLimits};
+use super::page_memory::{PageFile, PageLimits, reserved};
 use crate::input::LineError;
 use crate::input::bounded::{AppendError, Bounded};
 
@@ -93,35 +93,50 @@ pub(super) fn open(
 }
 
 /// The decompressed pages of a column.
+pub(super) struct Pages {
+    pub(super) reader: Box<dyn PageReader>,
+    /// Highest length of a value that the decoder puts together out of differences, in bytes: that
+    /// of the longest page, since every byte of the value is in the page once.
+    longest_difference: usize,
+}
+
+/// Starts to read the pages of a column.
 pub(super) fn pages(
     file: &Arc<File>,
     group: &RowGroupMetaData,
     index: usize,
     max_page_len: u64,
-) -> Result<Box<dyn PageReader>, ParquetError> {
+) -> Result<Pages, ParquetError> {
     let chunk = group.column(index);
     let lens = page_lens(file, chunk, max_page_len)?;
+    let has_differences = chunk.encodings().any(|encoding| encoding == Encoding::DELTA_BYTE_ARRAY);
+    // A column without pages has no values.
+    let longest = lens.iter().copied().max().filter(|_| has_differences).unwrap_or(0);
+    let longest_difference = usize::try_from(longest)?;
     let rows = usize::try_from(group.num_rows())?;
     let reader = |chunk| {
         let file = Arc::new(PageFile::new(Arc::clone(file)));
         SerializedPageReader::new(file, chunk, rows, None)
     };
     let codec = PageCodec::of(chunk.compression());
-    match chunk.compression() {
+    let reader: Box<dyn PageReader> = match chunk.compression() {
         compression if codec.is_some() || compression == Compression::UNCOMPRESSED => {
             let as_stored = chunk.clone().into_builder();
             let as_stored = as_stored.set_compression(Compression::UNCOMPRESSED).build()?;
             let limits = PageLimits::of(chunk.column_descr(), max_page_len);
-            Ok(Box::new(InflatedPages::new(reader(&as_stored)?, codec, limits, lens)))
+            Box::new(InflatedPages::new(reader(&as_stored)?, codec, limits, lens))
         }
         // The error names the codec.
-        _ => Ok(Box::new(reader(chunk)?)),
-    }
+        _ => Box::new(reader(chunk)?),
+    };
+    Ok(Pages { reader, longest_difference })
 }
 
 /// The cells of a column of type `T`.
 struct TypedCells<T: types::DataType> {
     reader: ColumnReaderImpl<T>,
+    /// See [`Pages::longest_difference`].
+    longest_difference: usize,
     meaning: Meaning,
     json: JsonCell,
     /// The definition level of a cell that is not null.
@@ -141,12 +156,13 @@ impl<T: types::DataType> TypedCells<T>
 where
     T::T: Cell,
 {
-    fn boxed(column: ColumnDescPtr, pages: Box<dyn PageReader>) -> Box<dyn ColumnCells> {
+    fn boxed(column: ColumnDescPtr, pages: Pages) -> Box<dyn ColumnCells> {
         Box::new(Self {
             meaning: Meaning::of(&column),
             json: JsonCell::of(&column),
             level: column.max_def_level(),
-            reader: ColumnReaderImpl::new(column, pages),
+            reader: ColumnReaderImpl::new(column, pages.reader),
+            longest_difference: pages.longest_difference,
             values: Vec::new(),
             levels: Vec::new(),
             passed: 0,
@@ -164,6 +180,9 @@ where
         (self.passed, self.passed_values) = (0, 0);
         self.values.clear();
         self.levels.clear();
+        // The decoder cannot be refused memory for a value. Rows come one by one, and before the value
+        // a page may be read, as it is stored and decompressed.
+        reserved(self.longest_difference.saturating_mul(3))?;
         let levels = (self.level > 0).then_some(&mut self.levels);
         let (read, ..) = self.reader.read_records(rows, levels, None, &mut self.values)?;
         match read == rows {

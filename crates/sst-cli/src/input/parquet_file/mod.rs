@@ -14,6 +14,7 @@
 mod cell_text;
 mod chosen_columns;
 mod column;
+mod footer;
 mod inflated_pages;
 mod json_leaf;
 mod nested_cells;
@@ -96,6 +97,7 @@ impl ParquetReader {
         progress: impl FnOnce(u64) -> ProgressLine,
     ) -> Result<Self, InputError> {
         check_start(&mut file)?;
+        footer::check(&file)?;
         let metadata = guarded(|| ParquetMetaDataReader::new().parse_and_finish(&file));
         let metadata = metadata.map_err(ParquetFault::Outline)?;
         let rows = metadata.row_groups().iter().map(rows_of).sum::<Result<u64, _>>()?;

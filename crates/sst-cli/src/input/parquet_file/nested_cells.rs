@@ -29,7 +29,7 @@ impl NestedCells {
     ) -> Result<Box<dyn ColumnCells>, ParquetError> {
         let open = |index: usize| {
             let column = group.column(index).column_descr_ptr();
-            Ok(json_leaf::open(column, pages(file, group, index, max_page_len)?))
+            Ok(json_leaf::open(column, pages(file, group, index, max_page_len)?.reader))
         };
         let indexes = schema.leaves.clone().map(|leaf| first_leaf + leaf);
         let leaves = indexes.map(open).collect::<Result<_, ParquetError>>()?;

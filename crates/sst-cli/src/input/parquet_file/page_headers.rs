@@ -29,8 +29,8 @@ struct PageHeader {
 }
 
 const INDEX_PAGE: i64 = 1;
-/// Highest nesting of structs that is accepted; a valid header has three levels.
-const MAX_DEPTH: u32 = 8;
+/// Highest nesting of structs and lists that is accepted; valid metadata has about ten levels.
+const MAX_DEPTH: u32 = 20;
 
 /// The uncompressed lengths of all pages of a column except index pages, in order.
 pub(super) fn page_lens(
@@ -76,8 +76,8 @@ fn checked_len(header: &PageHeader, left: u64, max_len: u64) -> Result<u64, Parq
 }
 
 /// A reader of Thrift's compact protocol.
-struct Thrift<R> {
-    source: R,
+pub(super) struct Thrift<R> {
+    pub(super) source: R,
 }
 
 impl<R: Read> Thrift<R> {
@@ -104,7 +104,7 @@ impl<R: Read> Thrift<R> {
 
     /// Reads the fields of a struct. `read_field` gets each field's number and type, and reads its
     /// value.
-    fn fields(
+    pub(super) fn fields(
         &mut self,
         read_field: &mut dyn FnMut(&mut Self, i64, u8) -> Result<(), ParquetError>,
     ) -> Result<(), ParquetError> {
@@ -123,7 +123,7 @@ impl<R: Read> Thrift<R> {
         }
     }
 
-    fn skip(&mut self, kind: u8, depth: u32) -> Result<(), ParquetError> {
+    pub(super) fn skip(&mut self, kind: u8, depth: u32) -> Result<(), ParquetError> {
         if depth > MAX_DEPTH {
             return Err(broken());
         }
@@ -158,13 +158,27 @@ impl<R: Read> Thrift<R> {
         Ok(())
     }
 
+    /// Passes over a text, and returns its length in bytes.
+    pub(super) fn skip_text(&mut self) -> Result<u64, ParquetError> {
+        let len = self.varint()?;
+        self.skip_bytes(len)?;
+        Ok(len)
+    }
+
+    /// Reads the start of a list of structs, and returns their number.
+    pub(super) fn list_of_structs(&mut self) -> Result<u64, ParquetError> {
+        let byte = self.byte()?;
+        let count = if byte >> 4 == 15 { self.varint()? } else { u64::from(byte >> 4) };
+        if byte & 15 == 12 { Ok(count) } else { Err(broken()) }
+    }
+
     /// Skips an element of a list. Unlike a boolean field, a boolean element is one byte.
     fn skip_element(&mut self, kind: u8, depth: u32) -> Result<(), ParquetError> {
         if matches!(kind, 1 | 2) { self.byte().map(drop) } else { self.skip(kind, depth) }
     }
 
     /// Reads a signed number in zigzag encoding.
-    fn integer(&mut self) -> Result<i64, ParquetError> {
+    pub(super) fn integer(&mut self) -> Result<i64, ParquetError> {
         let number = self.varint()?;
         Ok((number >> 1).cast_signed() ^ -(number & 1).cast_signed())
     }
@@ -198,7 +212,7 @@ impl<R: Read> Thrift<R> {
 }
 
 fn broken() -> ParquetError {
-    ParquetError::General("a page header makes no sense".to_owned())
+    ParquetError::General("a page header, or the metadata, makes no sense".to_owned())
 }
 
 #[cfg(test)]

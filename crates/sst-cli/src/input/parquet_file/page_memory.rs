@@ -69,6 +69,8 @@ pub(super) struct PageLimits {
     value_len: usize,
     /// Whether cells may be null, so that a page starts with their levels.
     has_levels: bool,
+    /// Whether a row may have many values, which the decoder then puts together at once.
+    is_repeated: bool,
 }
 
 impl PageLimits {
@@ -81,7 +83,8 @@ impl PageLimits {
             Type::BYTE_ARRAY => size_of::<ByteArray>(),
             Type::FIXED_LEN_BYTE_ARRAY => size_of::<FixedLenByteArray>(),
         };
-        Self { max_len, value_len, has_levels: column.max_def_level() > 0 }
+        let (has_levels, is_repeated) = (column.max_def_level() > 0, column.max_rep_level() > 0);
+        Self { max_len, value_len, has_levels, is_repeated }
     }
 
     /// Checks a page: the values of a dictionary, and the lists of lengths of values that are
@@ -101,20 +104,28 @@ impl PageLimits {
         };
         self.check_room(count, lists * size_of::<i32>())?;
         let mut rest = self.values(page);
+        let mut sums = 0_u64;
         for _ in 0..lists {
-            let list = rest.and_then(Lengths::read).ok_or_else(broken)?;
-            if list.count > u64::from(count) {
-                return Err(broken());
-            }
+            let list = rest.and_then(|rest| Lengths::read(rest, count)).ok_or_else(broken)?;
+            sums = sums.saturating_add(list.sum);
             rest = Some(list.rest);
         }
-        Ok(())
+        // The first list are the lengths of what values share with the ones before them, the second
+        // those of the rest.
+        match self.is_repeated && encoding == Encoding::DELTA_BYTE_ARRAY {
+            true => self.check_bytes(sums),
+            false => Ok(()),
+        }
     }
 
     /// Checks that memory for `count` things of `len` bytes is within the limit, and that the
     /// system has it.
     fn check_room(&self, count: u32, len: usize) -> Result<(), ParquetError> {
-        let (bytes, max) = (u64::from(count).saturating_mul(len as u64), self.max_len);
+        self.check_bytes(u64::from(count).saturating_mul(len as u64))
+    }
+
+    fn check_bytes(&self, bytes: u64) -> Result<(), ParquetError> {
+        let max = self.max_len;
         if bytes > max {
             return Err(ParquetError::General(format!(
                 "the values of a page take {bytes} bytes: the highest is {max}, which --max-value raises"
@@ -156,35 +167,66 @@ fn broken() -> ParquetError {
 #[derive(Debug, PartialEq, Eq)]
 struct Lengths<'a> {
     count: u64,
+    /// The sum of those that are not negative.
+    sum: u64,
     /// The bytes behind the list.
     rest: &'a [u8],
 }
 
 impl<'a> Lengths<'a> {
-    /// Passes over a list. `None` if there is none. O(bytes of the list).
-    fn read(mut rest: &'a [u8]) -> Option<Self> {
+    /// Passes over a list of at most `max_count` numbers. `None` if there is none. O(count and
+    /// bytes of the list).
+    fn read(mut rest: &'a [u8], max_count: u32) -> Option<Self> {
         let block = read_varint(&mut rest)?;
         let parts = read_varint(&mut rest)?;
         let count = read_varint(&mut rest)?;
-        read_varint(&mut rest)?;
+        let mut number = zigzag(read_varint(&mut rest)?);
         let of_part = block.checked_div(parts).filter(|numbers| *numbers > 0)?;
+        if count > u64::from(max_count) {
+            return None;
+        }
+        let mut sum = if count > 0 { number.max(0).cast_unsigned() } else { 0 };
         let mut left = count.saturating_sub(1);
         while left > 0 {
-            read_varint(&mut rest)?;
+            let least = zigzag(read_varint(&mut rest)?);
             let (widths, behind) = rest.split_at_checked(usize::try_from(parts).ok()?)?;
             rest = behind;
             // Parts without numbers are left out at the end of the list.
-            for width in widths {
+            for &width in widths {
                 if left == 0 {
                     break;
                 }
-                let bits = u64::from(*width).checked_mul(of_part)?;
-                rest = rest.get(usize::try_from(bits.div_ceil(8)).ok()?..)?;
+                let len = u64::from(width).checked_mul(of_part)?.div_ceil(8);
+                let (part, behind) = rest.split_at_checked(usize::try_from(len).ok()?)?;
+                rest = behind;
+                for index in 0..of_part.min(left) {
+                    let more = bits(part, index * u64::from(width), width)?;
+                    number = number.wrapping_add(least).wrapping_add(more.cast_signed());
+                    sum = sum.saturating_add(number.max(0).cast_unsigned());
+                }
                 left = left.saturating_sub(of_part);
             }
         }
-        Some(Self { count, rest })
+        Some(Self { count, sum, rest })
     }
+}
+
+/// The number of `width` bits from bit `at` on; the lowest bit is first. `None` if there are not as
+/// many, or if the number has more than 64.
+fn bits(bytes: &[u8], at: u64, width: u8) -> Option<u64> {
+    if width == 0 {
+        return Some(0);
+    }
+    let (start, shift) = (usize::try_from(at / 8).ok()?, at % 8);
+    let end = usize::try_from((at + u64::from(width)).div_ceil(8)).ok()?;
+    let window = bytes.get(start..end).filter(|_| width <= 64)?;
+    let number = window.iter().rev().fold(0_u128, |number, byte| number << 8 | u128::from(*byte));
+    let mask = u128::MAX >> (128 - u32::from(width));
+    u64::try_from(number >> shift & mask).ok()
+}
+
+const fn zigzag(number: u64) -> i64 {
+    (number >> 1).cast_signed() ^ -(number & 1).cast_signed()
 }
 
 fn read_varint(rest: &mut &[u8]) -> Option<u64> {
@@ -206,19 +248,53 @@ mod tests {
 
     #[test]
     fn lists_of_lengths_are_passed_over() {
-        // 128 numbers in a block of 4 parts: the first number, 4 more in the first part of 32.
-        let list = [128, 1, 4, 5, 14, 0, 3, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, b'x'];
-        assert_eq!(Lengths::read(&list), Some(Lengths { count: 5, rest: b"x" }));
+        // 128 numbers in a block of 4 parts: the first number, 4 more in the first part of 32. They
+        // are 7, and 7 more each time, and what the part adds.
+        let list = [
+            128,
+            1,
+            4,
+            5,
+            14,
+            14,
+            3,
+            0,
+            0,
+            0,
+            0b10_001_000,
+            0b11,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            b'x',
+        ];
+        let read = |list| Lengths::read(list, 5);
+        // 7, 14, 22, 35 and 43.
+        let sum = 121;
+        assert_eq!(read(&list), Some(Lengths { count: 5, sum, rest: b"x" }));
+        assert_eq!(Lengths::read(&list, 4), None, "more numbers than values");
         // A million equal numbers take no bits; all numbers of a list may be in one block.
+        let million = |list| Lengths::read(list, 1_000_000);
         let equal = [128, 1, 4, 0xc0, 0x84, 0x3d, 0];
-        assert_eq!(Lengths::read(&equal), None, "its blocks are missing");
-        let one_block = [0x80, 0x89, 0x7a, 1, 0xc0, 0x84, 0x3d, 0, 0, 0];
-        assert_eq!(Lengths::read(&one_block), Some(Lengths { count: 1_000_000, rest: b"" }));
+        assert_eq!(million(&equal), None, "its blocks are missing");
+        let one_block = [0x80, 0x89, 0x7a, 1, 0xc0, 0x84, 0x3d, 6, 0, 0];
+        let expected = Lengths { count: 1_000_000, sum: 3_000_000, rest: b"" };
+        assert_eq!(million(&one_block), Some(expected));
         for end in 0..list.len() - 1 {
-            assert_eq!(Lengths::read(&list[..end]), None, "{end}");
+            assert_eq!(read(&list[..end]), None, "{end}");
         }
-        assert_eq!(Lengths::read(&[0, 4, 5, 14, 0, 0, 0, 0, 0]), None, "an empty block");
-        assert_eq!(Lengths::read(&[128, 1, 0, 5, 14, 0, 0, 0, 0]), None, "no parts");
+        assert_eq!(read(&[0, 4, 5, 14, 0, 0, 0, 0, 0]), None, "an empty block");
+        assert_eq!(read(&[128, 1, 0, 5, 14, 0, 0, 0, 0]), None, "no parts");
+        assert_eq!(bits(&[0xff, 0x01], 4, 8), Some(0x1f));
+        assert_eq!(bits(&[0xff; 9], 3, 64), Some(u64::MAX));
+        assert_eq!((bits(&[0xff], 1, 8), bits(&[0xff; 20], 0, 65)), (None, None));
     }
 
     fn page(encoding: Encoding, num_values: u32, buf: Vec<u8>) -> Page {
@@ -234,7 +310,8 @@ mod tests {
 
     #[test]
     fn no_page_states_more_than_it_has() {
-        let limits = PageLimits { max_len: 1000, value_len: 32, has_levels: true };
+        let limits =
+            PageLimits { max_len: 1000, value_len: 32, has_levels: true, is_repeated: false };
         let dictionary = |num_values| Page::DictionaryPage {
             buf: Bytes::new(),
             num_values,
@@ -257,6 +334,13 @@ mod tests {
             let cut = buf[..buf.len() - 1].to_vec();
             assert!(limits.check(&page(encoding, 5, cut)).is_err(), "{encoding}");
         }
+        // Lists of values that are put together take no more than a page may.
+        let long = [&levels[..], &[128, 1, 4, 5, 20, 0, 0, 0, 0, 0], &list].concat();
+        let long = page(Encoding::DELTA_BYTE_ARRAY, 5, long);
+        let check = |max_len, is_repeated| {
+            PageLimits { max_len, is_repeated, ..limits }.check(&long).is_ok()
+        };
+        assert!(check(50, true) && check(49, false) && !check(49, true));
         assert!(limits.check(&page(Encoding::PLAIN, u32::MAX, Vec::new())).is_ok());
         let required = PageLimits { has_levels: false, ..limits };
         let lengths = page(Encoding::DELTA_LENGTH_BYTE_ARRAY, 5, list.to_vec());

@@ -17,6 +17,8 @@ pub(crate) enum ParquetFault {
         /// Name of a part of the column.
         column: String,
     },
+    #[error("more than {max} groups within each other")]
+    SchemaDepth { max: usize },
     #[error("damaged: the group {column} has no columns")]
     NoLeaves {
         /// Name of the group.
