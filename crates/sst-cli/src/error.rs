@@ -161,6 +161,14 @@ pub(crate) enum CliError {
         /// The failure.
         source: Box<CliError>,
     },
+    /// An output is written, but a later step of the command failed.
+    #[error("{} is written, but a later step failed: {cause}", path.display())]
+    Written {
+        /// The output.
+        path: PathBuf,
+        /// The failure.
+        cause: Box<CliError>,
+    },
     /// A rule among the parts of this program does not hold.
     #[error("internal error, please report it: this does not hold: {0}")]
     Internal(&'static str),
@@ -225,6 +233,7 @@ impl CliError {
             | Self::SplitInterrupted(_)
             | Self::MergeInterrupted { .. }
             | Self::Live { .. }
+            | Self::Written { .. }
             | Self::Usage(_)
             | Self::Format(_)
             | Self::Key { .. }
@@ -270,6 +279,14 @@ impl CliError {
         Self::Live { directory: directory.to_owned(), commit, source: Box::new(self) }
     }
 
+    /// As [`CliError::after_commit`], for an output that is no commit, or several.
+    pub(crate) fn after_output(self, path: &Path) -> Self {
+        if self.is_silent() {
+            return self;
+        }
+        Self::Written { path: path.to_owned(), cause: Box::new(self) }
+    }
+
     pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         Self::Io { action, what: path.display().to_string(), source }
     }
@@ -300,7 +317,7 @@ impl CliError {
             ) => "conflict",
             Self::Store(StoreError::BadUrl { .. } | StoreError::ReadOnly { .. }) => "usage",
             Self::Store(StoreError::Request { .. }) => "io",
-            Self::Live { .. } => "live",
+            Self::Live { .. } | Self::Written { .. } => "live",
             Self::Io { .. } | Self::Output(_) => "io",
             error => match error.is_damage() {
                 true => "damaged",
@@ -312,7 +329,7 @@ impl CliError {
     /// The exit code of the error. A closed output pipe is not a failure: its code is `Success`.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Live { .. } => Exit::Live,
+            Self::Live { .. } | Self::Written { .. } => Exit::Live,
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Success,
             error if error.is_damage() => Exit::Damaged,
             // An error that is no damage.

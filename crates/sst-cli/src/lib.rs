@@ -47,13 +47,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are reported as errors too, but are not failures.
-            let exit = if error.use_stderr() { Exit::Failure } else { Exit::Success };
-            if exit == Exit::Failure && arguments.iter().any(|argument| argument == "--json") {
-                commands::report_json("usage", error.to_string().trim(), exit);
-                return exit.into();
+            if !error.use_stderr() || is_help(&error) {
+                let exit = if error.use_stderr() { Exit::Failure } else { Exit::Success };
+                let printed = error.print();
+                return if printed.is_ok() { exit.into() } else { Exit::Failure.into() };
             }
-            let printed = error.print();
-            return if printed.is_ok() { exit.into() } else { Exit::Failure.into() };
+            let is_json = arguments.iter().any(|argument| argument == "--json");
+            commands::report_text("usage", &usage_error(&error), Exit::Failure, is_json);
+            return Exit::Failure.into();
         }
     };
     open_files::raise_limit();
@@ -66,4 +67,22 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             error.exit().into()
         }
     }
+}
+
+/// Whether the error is the help of a command that was called without arguments.
+fn is_help(error: &clap::Error) -> bool {
+    error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+}
+
+/// The text of an error of usage: what is wrong and what to write instead, without the summary of
+/// all arguments.
+fn usage_error(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let lines = lines.take_while(|line| {
+        !line.starts_with("Usage:") && !line.starts_with("For more information")
+    });
+    let lines: Vec<&str> = lines.collect();
+    let text = lines.join("; ");
+    text.strip_prefix("error: ").map(str::to_owned).unwrap_or(text)
 }

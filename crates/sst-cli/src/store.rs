@@ -100,6 +100,14 @@ fn has_numbered_files(dir: &Path) -> io::Result<bool> {
     Ok(false)
 }
 
+/// Refuses a family that a directory neither has nor certifies.
+pub(crate) fn check_family(catalog: &Catalog, family: u32) -> Result<(), CliError> {
+    match catalog.certificate(family) {
+        Some(_) => Ok(()),
+        None => choose_family(catalog, Some(family), |_| {}).map(drop),
+    }
+}
+
 /// The family to open: `family` if it exists, or without `family` the lowest one.
 pub(crate) fn choose_family(
     catalog: &Catalog,

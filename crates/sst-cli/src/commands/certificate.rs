@@ -10,7 +10,7 @@ use crate::certificate::{Certificate, FamilyLine};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::Output;
-use crate::store::read_catalog;
+use crate::store::{check_family, read_catalog};
 use crate::url;
 
 const AFTER_HELP: &str = "\
@@ -49,6 +49,9 @@ struct OfDirectory<'a> {
 
 pub(crate) fn run(args: &CertificateArgs, context: Context) -> Result<Exit, CliError> {
     let mut catalog = read_catalog(&args.dir)?;
+    if let Some(family) = args.family {
+        check_family(&catalog, family)?;
+    }
     if args.compute {
         catalog.certificates.clear();
     }

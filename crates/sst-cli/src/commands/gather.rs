@@ -15,6 +15,7 @@ use sst_writer::publish::CommitInfo;
 use super::certify_arg::CertifyArg;
 use super::merge::note_not_removed;
 use super::mode_arg::Mode;
+use super::replaced::Replaced;
 use super::retention_args::RetentionArgs;
 use super::target::Target;
 use super::{Context, interrupt};
@@ -124,11 +125,18 @@ pub(crate) fn run(args: &GatherArgs, context: Context) -> Result<Exit, CliError>
     let options = args.retention.options().digest(args.certify.certify);
     let mut target = Target::open(&args.output, options)?;
     let before = target.publisher().current();
+    let replaced = match args.mode {
+        Mode::Replace => Replaced::of(&mut target, args.family)?,
+        Mode::Append => None,
+    };
     let (fragments, info) = match gather(target.publisher(), args, context) {
         Ok(gathered) => gathered,
         Err(error) => return Err(target.failed(before, error.into_interrupted(&args.output))),
     };
     note_not_removed(&info.not_removed, context);
+    if let Some(replaced) = replaced {
+        context.note(replaced.text(&args.output, args.retention));
+    }
     let mut certificates = info.certificates.iter();
     let certificate = certificates.find(|certificate| certificate.family == args.family);
     let sum = |of: fn(&GatheredFragment) -> u64| fragments.iter().map(of).sum();

@@ -20,6 +20,7 @@ use super::certify_arg::CertifyArg;
 use super::inputs::{DuplicatesArg, OpenInputs, open_inputs};
 use super::interrupt::{self, entries_monitor};
 use super::mode_arg::Mode;
+use super::replaced::Replaced;
 use super::retention_args::RetentionArgs;
 use super::table_args::TableArgs;
 use super::target::{Target, check_directory, error_after, exists};
@@ -128,11 +129,40 @@ pub(crate) struct MergeArgs {
     tables: TableArgs,
 }
 
+impl MergeArgs {
+    /// Refuses options that would have no effect. `requires` of the parser does not: the option that
+    /// is required excludes the one that is given.
+    fn check(&self) -> Result<(), CliError> {
+        let is_file = self.output.as_deref().is_some_and(is_table_name);
+        let without_effect = [
+            ("--dry-run", self.dry_run && !self.auto, "without --auto"),
+            ("--max-layers", self.max_layers.is_some() && !self.auto, "without --auto"),
+            ("--max-bytes", self.max_bytes.is_some() && !self.auto, "without --auto"),
+            ("--max-space", self.max_space.is_some() && !self.auto, "without --auto"),
+            ("--replaced", self.replaced.is_some() && !self.auto, "without --auto"),
+            ("--newest", self.newest.is_some() && !self.in_place, "without --in-place"),
+            ("--certify", self.certify.certify && is_file, "on a file, which has no commit"),
+        ];
+        match without_effect.into_iter().find(|(_, is_given, _)| *is_given) {
+            Some((option, _, place)) => {
+                Err(CliError::Usage(format!("{option} has no effect {place}")))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether an output is one file.
+fn is_table_name(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "sst")
+}
+
 pub(crate) fn run(args: &MergeArgs, context: Context) -> Result<Exit, CliError> {
+    args.check()?;
     match &args.output {
         None if args.auto => compact_by_policy(args, context),
         None => compact_directory(args, context),
-        Some(path) if path.extension().is_some_and(|extension| extension == "sst") => {
+        Some(path) if is_table_name(path) => {
             merge_to_file(args, path, context).map_err(|error| error.into_interrupted(path))
         }
         Some(path) => {
@@ -148,10 +178,17 @@ fn merge_to_directory(args: &MergeArgs, path: &Path, context: Context) -> Result
     // directory is created only after the inputs were found.
     let early = if exists(path)? { Some(open_target()?) } else { None };
     let OpenInputs { inputs, family } = open_inputs(&args.inputs, args.family, context)?;
-    let target = early.map_or_else(open_target, Ok)?;
+    let mut target = early.map_or_else(open_target, Ok)?;
+    let replaced = match args.mode {
+        Mode::Replace => Replaced::of(&mut target, family)?,
+        Mode::Append => None,
+    };
     let merged = target.write(|publisher| merge_into(publisher, inputs, family, args, context));
     let (report, info) = merged?;
     note_not_removed(&info.not_removed, context);
+    if let Some(replaced) = replaced {
+        context.note(replaced.text(path, args.retention));
+    }
     let commit = info.commit.0;
     let merged = Merged::new(path, Some(family), Some(commit), None, &report, started);
     merged.print(context).map_err(|error| error.after_commit(path, commit))?;
@@ -194,9 +231,6 @@ fn publisher_options(args: &MergeArgs) -> PublisherOptions {
 
 fn merge_to_file(args: &MergeArgs, path: &Path, context: Context) -> Result<Exit, CliError> {
     let started = Instant::now();
-    if args.certify.certify {
-        return Err(CliError::Usage("--certify needs a directory with a commit".to_owned()));
-    }
     if args.mode == Mode::Append {
         return Err(CliError::Usage("--mode append needs a directory to append to".to_owned()));
     }
@@ -210,7 +244,8 @@ fn merge_to_file(args: &MergeArgs, path: &Path, context: Context) -> Result<Exit
     if meta.is_none() {
         context.note(format_args!("{}: not written: there are no entries", path.display()));
     }
-    Merged::new(path, None, None, None, &report, started).print(context)?;
+    let merged = Merged::new(path, None, None, None, &report, started).print(context);
+    merged.map_err(|error| error.after_output(path))?;
     Ok(Exit::Success)
 }
 

@@ -16,6 +16,7 @@ mod mirror_args;
 pub(crate) mod mode_arg;
 pub(crate) mod pull;
 pub(crate) mod push;
+mod replaced;
 pub(crate) mod retention_args;
 pub(crate) mod rollback;
 pub(crate) mod sample;
@@ -25,7 +26,7 @@ pub(crate) mod table_args;
 mod target;
 pub(crate) mod verify;
 
-use std::io;
+use std::io::{self, Write as _};
 
 use serde::Serialize;
 
@@ -55,7 +56,7 @@ impl Context {
         match (self.quiet, self.json) {
             (true, _) => {}
             (false, true) => print_json(&Note { note: text.to_string() }),
-            (false, false) => eprintln!("{}", one_line(text)),
+            (false, false) => print_line(one_line(text)),
         }
     }
 }
@@ -80,16 +81,22 @@ struct FailureFields<'a> {
     exit_code: u8,
 }
 
+/// Prints a line to standard error. If that cannot be written, the exit code is all that is left to
+/// tell how the command ended; `eprintln` would end the process with another one.
+fn print_line(line: impl std::fmt::Display) {
+    _ = writeln!(io::stderr(), "{line}");
+}
+
 /// Prints a line of JSON to standard error.
 fn print_json(report: &impl Serialize) {
     let line = serde_json::to_string(&Versioned { schema: JSON_SCHEMA, report });
     // Writing text to memory does not fail.
-    eprintln!("{}", line.unwrap_or_else(|error| error.to_string()));
+    print_line(line.unwrap_or_else(|error| error.to_string()));
 }
 
 /// Prints an error that stopped the program in JSON: its kind, its text in one line, and the exit
 /// code.
-pub(crate) fn report_json(kind: &str, message: &str, exit: Exit) {
+fn report_json(kind: &str, message: &str, exit: Exit) {
     print_json(&Failure { error: FailureFields { kind, message, exit_code: exit as u8 } });
 }
 
@@ -113,13 +120,18 @@ fn is_coloured(stream: &impl io::IsTerminal) -> bool {
 
 /// Prints the error that stopped a command, in one line.
 pub(crate) fn report(error: &CliError, json: bool) {
+    report_text(error.kind(), &with_causes(error), error.exit(), json);
+}
+
+/// Prints the text of an error that stopped the program, in one line.
+pub(crate) fn report_text(kind: &str, text: &str, exit: Exit, json: bool) {
     if json {
-        return report_json(error.kind(), &with_causes(error), error.exit());
+        return report_json(kind, text, exit);
     }
     use anstyle::{AnsiColor, Effects, Style};
     let style = match is_coloured(&io::stderr()) {
         false => Style::new(),
         true => AnsiColor::Red.on_default().effects(Effects::BOLD),
     };
-    eprintln!("{style}error:{style:#} {}", one_line(with_causes(error)));
+    print_line(format_args!("{style}error:{style:#} {}", one_line(text)));
 }

@@ -8,12 +8,13 @@ use serde::Serialize;
 use sst_merge::{
     Inputs, MergeOptions, MergeReport, Sample, SampleSize, sample_into_commit, sample_into_file,
 };
-use sst_writer::PublisherOptions;
 
 use super::Context;
 use super::inputs::{DuplicatesArg, OpenInputs, open_inputs};
 use super::interrupt::{self, entries_monitor};
 use super::merge::note_not_removed;
+use super::replaced::Replaced;
+use super::retention_args::RetentionArgs;
 use super::table_args::TableArgs;
 use super::target::Target;
 use crate::error::CliError;
@@ -64,6 +65,9 @@ pub(crate) struct SampleArgs {
     family: Option<u32>,
 
     #[command(flatten)]
+    retention: RetentionArgs,
+
+    #[command(flatten)]
     tables: TableArgs,
 }
 
@@ -81,10 +85,11 @@ pub(crate) fn run(args: &SampleArgs, context: Context) -> Result<Exit, CliError>
     let is_file = args.output.extension().is_some_and(|extension| extension == "sst");
     let report = match is_file {
         true => to_file(&inputs, &sample, &args.output, &options, context),
-        false => to_directory(&inputs, &sample, &args.output, family, &options, context),
+        false => to_directory(&inputs, &sample, args, family, &options, context),
     };
     let report = report.map_err(|error| error.into_interrupted(&args.output))?;
-    print(&args.output, &report, context)?;
+    let printed = print(&args.output, &report, context);
+    printed.map_err(|error| error.after_output(&args.output))?;
     Ok(Exit::Success)
 }
 
@@ -106,12 +111,14 @@ fn to_file(
 fn to_directory(
     inputs: &Inputs,
     sample: &Sample,
-    path: &Path,
+    args: &SampleArgs,
     family: u32,
     options: &MergeOptions,
     context: Context,
 ) -> Result<MergeReport, CliError> {
-    Target::open(path, PublisherOptions::default())?.write(|publisher| {
+    let mut target = Target::open(&args.output, args.retention.options())?;
+    let replaced = Replaced::of(&mut target, family)?;
+    target.write(|publisher| {
         let mut commit = publisher.begin_family(family);
         commit.replace_all();
         let bar = context.progress.entries_if_known(None, "sample");
@@ -119,6 +126,9 @@ fn to_directory(
             sample_into_commit(inputs, sample, &mut commit, options, &entries_monitor(&bar))?;
         drop(bar);
         note_not_removed(&commit.publish(&interrupt::monitor())?.not_removed, context);
+        if let Some(replaced) = replaced {
+            context.note(replaced.text(&args.output, args.retention));
+        }
         Ok(report)
     })
 }

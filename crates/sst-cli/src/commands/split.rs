@@ -123,22 +123,7 @@ fn split_into(
     shards.iter().for_each(|shard| note_not_removed(&shard.not_removed, context));
     let manifest = Manifest::new(family, args.by, &map, &shards);
     write_manifest(&map_path, &manifest)?;
-    let mut output = Output::stdout();
-    if context.json {
-        output.report(&manifest)?;
-    } else if !context.quiet {
-        for shard in &manifest.shards {
-            output.line(format_args!(
-                "{}: {} in {}, {}, hashes from {}",
-                out.join(&shard.directory).display(),
-                entries(shard.entries),
-                counted(shard.tables, "table"),
-                HumanBytes(shard.bytes),
-                shard.first_hash,
-            ))?;
-        }
-    }
-    output.finish()?;
+    manifest.print(out, context).map_err(|error| error.after_output(out))?;
     Ok(Exit::Success)
 }
 
@@ -213,6 +198,26 @@ impl Manifest {
             }
         });
         Self { version: 1, family, by: by.to_owned(), shards: shards.collect() }
+    }
+
+    /// Prints what was split into `out`.
+    fn print(&self, out: &Path, context: Context) -> Result<(), CliError> {
+        let mut output = Output::stdout();
+        if context.json {
+            output.report(self)?;
+        } else if !context.quiet {
+            for shard in &self.shards {
+                output.line(format_args!(
+                    "{}: {} in {}, {}, hashes from {}",
+                    out.join(&shard.directory).display(),
+                    entries(shard.entries),
+                    counted(shard.tables, "table"),
+                    HumanBytes(shard.bytes),
+                    shard.first_hash,
+                ))?;
+            }
+        }
+        output.finish()
     }
 
     fn map(&self) -> Option<ShardMap> {

@@ -13,6 +13,8 @@ const MAX_SHOWN_LEN: usize = 100;
 /// The reason why an option does not choose exactly one column.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ColumnFault {
+    #[error("several columns of the value are named {column}: an object would have it twice")]
+    Repeated { column: String },
     #[cfg(feature = "parquet")]
     #[error("there are no columns")]
     None,
@@ -81,6 +83,16 @@ pub(super) fn find(column: &Column, names: &[impl AsRef<[u8]>]) -> Result<usize,
         column: shown(column.text().as_bytes()),
         columns: ColumnNames::new(names),
     })
+}
+
+/// Refuses columns of which several have the same name.
+pub(super) fn check_unique<'n>(names: impl Iterator<Item = &'n str>) -> Result<(), ColumnFault> {
+    let mut names: Vec<_> = names.collect();
+    names.sort_unstable();
+    match names.windows(2).find(|pair| pair.first() == pair.last()) {
+        Some([name, ..]) => Err(ColumnFault::Repeated { column: shown(name.as_bytes()) }),
+        _ => Ok(()),
+    }
 }
 
 /// The positions of the columns with this name.

@@ -9,7 +9,7 @@ use super::csv_rows::RowSink;
 use super::input_args::{InputArgs, ValueFormat};
 use super::json_object::{JsonObject, append_string};
 use super::key_parts::KeyParts;
-use super::{InputEntry, InputError, LineError};
+use super::{InputEntry, InputError, LineError, columns};
 
 /// Highest number of columns of an input without names of columns.
 const MAX_UNNAMED: usize = 1 << 16;
@@ -57,13 +57,21 @@ impl ChosenCells {
             (ValueFormat::Json, Some(names)) => names.into_iter().map(to_text).collect(),
             _ => Ok(Vec::new()),
         };
+        let names: Vec<String> = names?;
+        let keys = if keys.is_empty() { vec![0] } else { keys };
+        let of_value = (0..).zip(&names).filter(|(index, _)| match values.as_slice() {
+            [] => !keys.contains(index),
+            named => named.contains(index),
+        });
+        columns::check_unique(of_value.map(|(_, name)| name.as_str()))
+            .map_err(InputError::Column)?;
         Ok(Self {
-            keys: if keys.is_empty() { vec![0] } else { keys },
+            keys,
             key_separator: options.key_separator().to_owned(),
             values,
             format,
             delimiter: options.delimiter.unwrap_or(b','),
-            names: names?,
+            names,
             columns,
             max_value: options.max_value,
             cells: Vec::new(),

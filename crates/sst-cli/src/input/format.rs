@@ -20,6 +20,14 @@ pub(crate) enum FormatError {
          install one that has it with `cargo install --path crates/sst-cli`"
     )]
     NoParquet(String),
+    /// An option would have no effect without another.
+    #[error("{option} has no effect without {other}")]
+    Alone {
+        /// The option.
+        option: &'static str,
+        /// The options of which it needs one.
+        other: &'static str,
+    },
     /// An option would have no effect.
     #[error("{option} has no effect on input in the format {format}: {instead}")]
     Option {
@@ -35,7 +43,7 @@ pub(crate) enum FormatError {
 /// Refuses options that would have no effect on any input.
 pub(crate) fn check_options(formats: &[Format], options: &InputArgs) -> Result<(), FormatError> {
     use Format::{Csv, Json, Jsonl, Parquet, Tsv};
-    let given: [(&'static str, bool, &[Format]); 16] = [
+    let given: [(&'static str, bool, &[Format]); 17] = [
         ("--no-escapes", options.no_escapes, &[Tsv]),
         ("--delimiter", options.delimiter.is_some(), &[Csv, Parquet]),
         ("--no-header", options.no_header, &[Csv]),
@@ -50,6 +58,7 @@ pub(crate) fn check_options(formats: &[Format], options: &InputArgs) -> Result<(
         ("--key-fields", !options.key_fields.is_empty(), &[Json, Jsonl]),
         ("--value-field", options.value_field.is_some(), &[Json, Jsonl]),
         ("--value-fields", !options.value_fields.is_empty(), &[Json, Jsonl]),
+        ("--without-key", options.without_key, &[Json, Jsonl]),
         ("--nulls", options.nulls.is_some(), &[Json, Jsonl, Parquet]),
         ("--expect-end-mark", options.expect_end_mark, &[Tsv, Jsonl]),
     ];
@@ -62,7 +71,25 @@ pub(crate) fn check_options(formats: &[Format], options: &InputArgs) -> Result<(
             let (format, instead) = (format.name(), instead_of(option, format));
             Err(FormatError::Option { option, format, instead })
         }
-        _ => Ok(()),
+        _ => check_companions(options),
+    }
+}
+
+/// Refuses options that have an effect on other options only, where those are missing.
+fn check_companions(options: &InputArgs) -> Result<(), FormatError> {
+    let has_several_keys = options.key_columns.len() > 1 || options.key_fields.len() > 1;
+    let takes_records = options.value_field() == "." && options.value_fields.is_empty();
+    let given = [
+        (
+            "--key-separator",
+            options.key_separator.is_some() && !has_several_keys,
+            "several --key-columns or --key-fields",
+        ),
+        ("--without-key", options.without_key && !takes_records, "--value-field ."),
+    ];
+    match given.into_iter().find(|(_, is_alone, _)| *is_alone) {
+        Some((option, _, other)) => Err(FormatError::Alone { option, other }),
+        None => Ok(()),
     }
 }
 
@@ -86,6 +113,7 @@ fn instead_of(option: &str, format: Format) -> &'static str {
         ("--value-format", Format::Jsonl | Format::Json) => {
             "values are JSON; --value-fields makes an object of several fields"
         }
+        ("--without-key", _) => "it is for whole records of JSON",
         ("--value-format" | "--key-separator", _) => "key and value are one column each",
         ("--nulls", Format::Tsv) => r"a value of \N deletes its key",
         ("--nulls", _) => "it has no nulls; --delete-marker tells which values delete",

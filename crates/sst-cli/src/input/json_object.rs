@@ -29,6 +29,13 @@ impl<'a> JsonObject<'a> {
         self.name(name)?.append(json.as_bytes(), max)
     }
 
+    /// Writes a field whose name is JSON already, too.
+    pub(super) fn field_as_written(&mut self, name: &str, json: &str) -> Result<(), AppendError> {
+        self.out.append(if self.is_empty { b"{" } else { b"," }, self.max)?;
+        self.is_empty = false;
+        [name, ":", json].iter().try_for_each(|part| self.out.append(part.as_bytes(), self.max))
+    }
+
     /// Ends the object.
     pub(super) fn end(self) -> Result<(), AppendError> {
         self.out.append(if self.is_empty { b"{}" } else { b"}" }, self.max)

@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 use super::bounded::Bounded;
 use super::input_args::{Format, InputArgs};
 use super::json_object::JsonObject;
-use super::json_record::{FieldNames, Found, Record, for_each_field, is_on_path};
+use super::json_record::{FieldName, FieldNames, Found, Record, for_each_field, is_on_path};
 use super::json_text::{JsonText, check_depth, decode_digits};
 use super::json_values::JsonValues;
 use super::key_parts::KeyParts;
@@ -255,13 +255,32 @@ impl Chosen<'_> {
         }
         let mut object = JsonObject::new(entry.value.held_mut(), self.max_value);
         let mut appended = Ok(());
+        let mut left_out = vec![false; self.keys.len()];
         for_each_field(text, |name, json| {
-            let is_of_key = self.keys.iter().any(|key| key.contains(&name));
-            if !is_of_key && appended.is_ok() {
-                appended = object.field(&name, json.get());
+            if appended.is_err() {
+                return;
+            }
+            let text = match name {
+                FieldName::Text(text) => text,
+                FieldName::NoText(name) => {
+                    appended = object.field_as_written(name, json.get());
+                    return;
+                }
+            };
+            let mut is_of_key = false;
+            for (key, left_out) in self.keys.iter().zip(&mut left_out) {
+                let is_this = key.contains(&text);
+                *left_out |= is_this;
+                is_of_key |= is_this;
+            }
+            if !is_of_key {
+                appended = object.field(&text, json.get());
             }
         })
         .map_err(LineError::Json)?;
+        if left_out.contains(&false) {
+            return Err(LineError::KeyAtPath);
+        }
         let ended = appended.and_then(|()| object.end());
         ended.map_err(|refused| LineError::of_value(refused, self.max_value))
     }

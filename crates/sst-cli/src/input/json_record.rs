@@ -45,6 +45,8 @@ impl<'de> Record<'de> {
     ) -> Result<Self, serde_json::Error> {
         let mut kept: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::new();
         for_each_field(text, |name, json| {
+            // An option names text.
+            let FieldName::Text(name) = name else { return };
             let same = || kept.iter().filter(|(known, _)| *known == name).count();
             if is_wanted(&name) && same() < MAX_KEPT {
                 kept.push((name, json));
@@ -109,7 +111,7 @@ pub(super) fn is_on_path(name: &str, path: &str) -> bool {
 /// number. Fails if the text is neither, or not JSON.
 pub(super) fn for_each_field<'de>(
     text: &'de str,
-    consume: impl FnMut(Cow<'de, str>, &'de RawValue),
+    consume: impl FnMut(FieldName<'de>, &'de RawValue),
 ) -> Result<(), serde_json::Error> {
     let mut json = serde_json::Deserializer::from_str(text);
     json.deserialize_any(Fields(consume))?;
@@ -122,7 +124,7 @@ fn list_of_fields(text: &str) -> Result<String, serde_json::Error> {
     for_each_field(text, |name, _| {
         count += 1;
         if names.len() < MAX_LISTED {
-            names.push(shown_name(name.as_bytes()));
+            names.push(shown_name(name.shown().as_bytes()));
         }
     })?;
     let listed = names.join(", ");
@@ -168,9 +170,26 @@ impl FieldNames {
     }
 }
 
+/// The name of a field.
+pub(super) enum FieldName<'de> {
+    /// Its characters.
+    Text(Cow<'de, str>),
+    /// As it is written, since a surrogate lacks its other half: it stands for no characters.
+    NoText(&'de str),
+}
+
+impl FieldName<'_> {
+    fn shown(&self) -> &str {
+        match self {
+            Self::Text(text) => text,
+            Self::NoText(json) => json,
+        }
+    }
+}
+
 struct Fields<F>(F);
 
-impl<'de, F: FnMut(Cow<'de, str>, &'de RawValue)> Visitor<'de> for Fields<F> {
+impl<'de, F: FnMut(FieldName<'de>, &'de RawValue)> Visitor<'de> for Fields<F> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -187,7 +206,7 @@ impl<'de, F: FnMut(Cow<'de, str>, &'de RawValue)> Visitor<'de> for Fields<F> {
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
         let mut number = 0_u64;
         while let Some(element) = seq.next_element()? {
-            (self.0)(Cow::Owned(number.to_string()), element);
+            (self.0)(FieldName::Text(Cow::Owned(number.to_string())), element);
             number += 1;
         }
         Ok(())
@@ -199,11 +218,16 @@ impl<'de, F: FnMut(Cow<'de, str>, &'de RawValue)> Visitor<'de> for Fields<F> {
 struct NameSeed;
 
 impl<'de> DeserializeSeed<'de> for NameSeed {
-    type Value = Cow<'de, str>;
+    type Value = FieldName<'de>;
 
     fn deserialize<D: Deserializer<'de>>(self, name: D) -> Result<Self::Value, D::Error> {
-        let name = <&RawValue>::deserialize(name)?;
-        JsonText::new(name.get()).decoded().map_err(D::Error::custom)
+        let name = <&RawValue>::deserialize(name)?.get();
+        match JsonText::new(name).decoded() {
+            Ok(text) => Ok(FieldName::Text(text)),
+            // The parser has checked the escapes, but for halves of surrogates.
+            Err(LineError::JsonEscape) => Ok(FieldName::NoText(name)),
+            Err(error) => Err(D::Error::custom(error)),
+        }
     }
 }
 

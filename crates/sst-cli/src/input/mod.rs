@@ -247,6 +247,11 @@ pub(crate) enum LineError {
     },
     #[error("`{0}` is given more than once")]
     FieldTwice(String),
+    #[error(
+        "--without-key leaves out fields of the record itself, and the key is within one: without \
+         that option the value is the whole record"
+    )]
+    KeyAtPath,
     #[error("the key is null")]
     NullKey,
     #[error("`{field}`: {cause}")]

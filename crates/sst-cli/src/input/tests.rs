@@ -54,6 +54,7 @@ const fn name(cause: &LineError) -> &'static str {
         LineError::TooDeep { .. } => "TooDeep",
         LineError::NoField { .. } => "NoField",
         LineError::FieldTwice(_) => "FieldTwice",
+        LineError::KeyAtPath => "KeyAtPath",
         LineError::NullKey => "NullKey",
         LineError::Encoding { .. } => "Encoding",
         LineError::SeparatorInKey { .. } => "SeparatorInKey",

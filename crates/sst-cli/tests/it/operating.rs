@@ -193,3 +193,183 @@ fn a_pipe_under_a_name_that_is_read_whole_is_not_waited_for() {
     sst(&[&"split", &"--which", &"a", &shards]).expect_error(3, &["shards.json"]);
     sst(&[&"verify", &db, &"--against", &manifest]).expect_error(3, &["shards.json"]);
 }
+
+/// What happened is said by the exit code, whatever cannot be printed.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_output_that_is_written_is_reported_as_such_though_nothing_can_be_printed() {
+    let scratch = Scratch::new();
+    let db = scratch.database("db", "a\t1\nb\t2\n");
+    let input = scratch.file("new.tsv", "a\t2\n");
+    let full = || fs::File::options().write(true).open("/dev/full").unwrap();
+    let run = |args: &[Arg<'_>], stdout: Stdio, stderr: Stdio| {
+        let mut sst = Command::new(env!("CARGO_BIN_EXE_sst"));
+        sst.args(args.iter().map(|arg| arg.as_ref()));
+        sst.stdout(stdout).stderr(stderr).status().unwrap().code()
+    };
+    let (merged, sample, shards) =
+        (scratch.path("merged.sst"), scratch.path("sample"), scratch.path("shards"));
+    for (args, output) in [
+        (&[&"merge" as Arg<'_>, &db, &"-o", &merged][..], &merged),
+        (&[&"sample", &db, &"--keys", &"1", &"-o", &sample], &sample),
+        (&[&"split", &db, &"-n", &"2", &"-o", &shards], &shards),
+    ] {
+        assert_eq!(run(args, full().into(), Stdio::null()), Some(4), "{}", output.display());
+        assert!(output.exists());
+    }
+    let load: [Arg<'_>; 3] = [&"load", &input, &db];
+    assert_eq!(run(&load, Stdio::null(), full().into()), Some(0));
+    assert_eq!(run(&load, full().into(), full().into()), Some(4));
+    assert_eq!(run(&[&"get", &db, &"nothing"], Stdio::null(), full().into()), Some(1));
+    assert_eq!(run(&[&"get", &db, &"a", &"--family", &"7"], Stdio::null(), full().into()), Some(3));
+    assert_eq!(run(&[&"get", &db, &"a", &"--nothing"], Stdio::null(), full().into()), Some(3));
+}
+
+#[test]
+fn a_merge_refuses_what_would_have_no_effect_and_changes_nothing() {
+    let scratch = Scratch::new();
+    let (db, other) = (scratch.database("db", "a\t1\nb\t2\n"), scratch.path("other"));
+    let add = |line: &[u8]| {
+        sst_with_input(&[&"load", &"-", &db, &"--format", &"tsv", &"--increment"], line).expect(0);
+    };
+    add(b"a\t2\n");
+    let before = fs::read(db.join("CURRENT")).unwrap();
+    let merge = |more: &[&str]| sst(&crate::harness::join(&[&"merge", &db], more));
+    let out = other.to_str().unwrap();
+    for option in [
+        &["--in-place", "--dry-run"][..],
+        &["--output", out, "--dry-run"],
+        &["--in-place", "--max-layers", "2"],
+        &["--output", out, "--max-bytes", "1k"],
+        &["--in-place", "--max-space", "200"],
+        &["--in-place", "--replaced", "9"],
+        &["--auto", "--newest", "2"],
+    ] {
+        merge(option).expect_error(3, &["no effect"]);
+    }
+    assert!(fs::read(db.join("CURRENT")).unwrap() == before && !other.exists());
+    merge(&["--auto", "--dry-run", "--max-layers", "1"]).expect(0);
+    assert!(fs::read(db.join("CURRENT")).unwrap() == before);
+}
+
+/// Whatever replaces a key space says so, and how to take it back.
+#[test]
+fn merges_gatherings_and_samples_say_what_they_replaced() {
+    let scratch = Scratch::new();
+    let part = scratch.path("part");
+    sst_with_input(&[&"load", &"-", &part, &"--format", &"tsv"], b"new\t1\n").expect(0);
+    for command in [
+        &[&"merge" as Arg<'_>, &part][..],
+        &[&"gather", &part],
+        &[&"sample", &part, &"--keys", &"1"],
+    ] {
+        let db = scratch.database("db", "a\t1\nb\t2\n");
+        let run = |more: &[Arg<'_>]| {
+            sst(&[command, &[&"--output" as Arg<'_>, &db], more].concat()).expect(0)
+        };
+        let note = run(&[]).stderr;
+        assert!(note.contains("2 entries") && note.contains("sst rollback"), "{note}");
+        sst(&[&"rollback", &db]).expect(0);
+        assert_eq!(sst(&[&"scan", &db, &"--count"]).expect(0).text(), "2\n");
+        assert!(run(&[&"--keep-generations", &"0"]).stderr.contains("for good"));
+        fs::remove_dir_all(&db).unwrap();
+    }
+}
+
+#[test]
+fn a_family_that_is_not_there_is_neither_verified_nor_certified() {
+    let scratch = Scratch::new();
+    let (db, other) = (scratch.database("db", "a\t1\n"), scratch.path("other"));
+    sst_with_input(&[&"load", &"-", &other, &"--format", &"tsv"], b"a\t2\n").expect(0);
+    sst(&[&"verify", &db, &"--against", &other, &"--family", &"9"]).expect_error(3, &["family 9"]);
+    sst(&[&"certificate", &db, &"--family", &"9"]).expect_error(3, &["family 9"]);
+    sst(&[&"verify", &db, &"--against", &other, &"--family", &"0"]).expect(2);
+}
+
+/// An input without an end, of one line or of bad ones, is not read on after a signal.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_first_signal_ends_a_load_of_an_input_without_an_end() {
+    for (format, input) in
+        [("tsv", "/dev/zero"), ("csv", "/dev/zero"), ("jsonl", "/dev/zero"), ("json", "/dev/zero")]
+    {
+        let scratch = Scratch::new();
+        let db = scratch.path("db");
+        let mut load = Command::new(env!("CARGO_BIN_EXE_sst"));
+        load.args(["load", input, "--skip-bad", "--format", format]).arg(&db);
+        let mut load = load.stderr(Stdio::null()).spawn().unwrap();
+        let deadline = Instant::now() + DEADLINE;
+        while !db.join(".lock").exists() {
+            assert!(Instant::now() < deadline);
+            std::thread::yield_now();
+        }
+        let id = load.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        let status = loop {
+            match load.try_wait().unwrap() {
+                Some(status) => break status,
+                None if Instant::now() > deadline => {
+                    load.kill().unwrap();
+                    break load.wait().unwrap();
+                }
+                None => std::thread::sleep(Duration::from_millis(5)),
+            }
+        };
+        assert_eq!(status.code(), Some(3), "{format}");
+        assert!(!db.exists());
+    }
+}
+
+#[test]
+fn an_error_of_usage_is_one_line() {
+    for args in
+        [&["get", "db", "--famly", "3"][..], &["load", "x", "y", "--delimiter", "a\nb"], &["get"]]
+    {
+        let run = sst(&crate::harness::join(&[], args));
+        let run = run.expect(3);
+        assert!(
+            run.stderr.starts_with("error: ") && run.stderr.lines().count() == 1,
+            "{args:?}: {}",
+            run.stderr
+        );
+    }
+    let run = sst(&[&"get", &"db", &"--famly", &"3", &"--json"]).expect(3);
+    let json: serde_json::Value = serde_json::from_str(&run.stderr).unwrap();
+    let message = json["error"]["message"].as_str().unwrap();
+    assert!(!message.contains('\n') && !message.starts_with("error"), "{message}");
+}
+
+/// Whatever cannot be opened, the error has the system's number, in one line.
+#[test]
+fn an_error_where_no_more_files_may_be_open_has_the_systems_number() {
+    let scratch = Scratch::new();
+    let db = scratch.database("db", "a\t1\n");
+    let input = scratch.file("in.tsv", "b\t2\n");
+    let out = scratch.path("out");
+    let commands: [&[Arg<'_>]; 5] = [
+        &[&"load", &input, &db, &"--increment", &"--quiet"],
+        &[&"merge", &db, &"--in-place", &"--quiet"],
+        &[&"merge", &db, &"-o", &out, &"--quiet"],
+        &[&"sample", &db, &"--keys", &"1", &"-o", &out, &"--quiet"],
+        &[&"rollback", &db, &"--quiet"],
+    ];
+    let mut refused = 0;
+    for command in commands {
+        for limit in 4..12 {
+            let mut limited = Command::new("sh");
+            limited.args(["-c", "ulimit -n $0 && exec \"$@\"", &limit.to_string()]);
+            limited.arg(env!("CARGO_BIN_EXE_sst")).args(command.iter().map(|arg| arg.as_ref()));
+            let run = limited.output().unwrap();
+            let message = String::from_utf8(run.stderr).unwrap();
+            // 127 is the loader of programs, which may open no library.
+            if run.status.success() || run.status.code() == Some(127) {
+                continue;
+            }
+            refused += 1;
+            let is_said = message.lines().count() == 1 && message.contains("os error 24");
+            assert!(run.status.code() == Some(3) && is_said, "{limit}: {message}");
+        }
+    }
+    assert!(refused >= 10, "{refused}");
+    sst(&[&"verify", &db]).expect(0);
+}

@@ -104,3 +104,16 @@ fn parquet_is_loaded_as_the_same_entries() {
         copied.text().lines().map(|line| line.split_once('\t').unwrap()).collect();
     assert_eq!(copied, BTreeMap::from([("a", r"\N"), ("b", r"\xff")]));
 }
+
+/// CSV cannot hold a zero byte: `load` would refuse it.
+#[test]
+fn a_scan_to_csv_refuses_zero_bytes() {
+    let scratch = Scratch::new();
+    for tsv in ["a\\x00b\tv\n", "a\tv\\x00\n"] {
+        let db = scratch.database("db", tsv);
+        let csv = &["--format", "csv"];
+        sst(&join(&[&"scan", &db], csv)).expect_error(3, &["zero byte"]);
+        sst(&join(&[&"scan", &db, &"--hex"], csv)).expect(0);
+        std::fs::remove_dir_all(&db).unwrap();
+    }
+}

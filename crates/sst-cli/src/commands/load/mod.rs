@@ -5,6 +5,7 @@
 
 pub(crate) mod args;
 mod background_reader;
+mod cancellable;
 mod report;
 
 use std::fs::{self, File};
@@ -13,14 +14,12 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Instant;
 
-use sst_format::SequenceNumber;
-use sst_reader::CatalogTable;
 use sst_writer::bulk::{BulkHandle, BulkMode, BulkSummary, InputPosition, RefusedRecord};
 use sst_writer::monitor::{CancelToken, Phase};
 use sst_writer::{BulkError, BulkLoader, BulkOptions, Monitor};
 
 use super::merge::note_not_removed;
-use super::retention_args::RetentionArgs;
+use super::replaced::Replaced;
 use super::target::Target;
 use super::{Context, interrupt};
 use crate::error::{CliError, with_causes};
@@ -29,12 +28,11 @@ use crate::input::{
     Format, Input, InputArgs, InputEntry, InputError, ValueForm, check_options, decompressed,
     detect, is_named_compressed, name_of,
 };
-use crate::output;
-use crate::progress::{ProgressLine, ProgressMode};
-use crate::store::read_catalog;
+use crate::progress::ProgressLine;
 pub(crate) use args::LoadArgs;
 use args::LoadOutputArgs;
 use background_reader::BackgroundReader;
+use cancellable::Cancellable;
 use report::{Loaded, report};
 
 /// Highest number of bad lines that are shown one by one.
@@ -55,7 +53,10 @@ pub(crate) fn run(args: &LoadArgs, context: Context) -> Result<Exit, CliError> {
     let options = &args.output_options;
     let options = options.retention.options().digest(options.certify.certify);
     let mut target = Target::open(directory, options)?;
-    let replaced = replaced(&mut target, directory, &args.output_options)?;
+    let replaced = match args.output_options.bulk_mode() {
+        BulkMode::Append => None,
+        _ => Replaced::of(&mut target, args.output_options.family)?,
+    };
     let before = target.publisher().current();
     let loaded = load(&mut target, &inputs, args, &cancel, context);
     let (summary, skipped) = match loaded {
@@ -80,51 +81,6 @@ pub(crate) fn run(args: &LoadArgs, context: Context) -> Result<Exit, CliError> {
         reported?;
     }
     Ok(Exit::Success)
-}
-
-/// The live entries that a load replaces.
-struct Replaced {
-    commit: SequenceNumber,
-    entries: u64,
-}
-
-/// The live entries that this load replaces. `None` if it appends or if there are none.
-fn replaced(
-    target: &mut Target,
-    directory: &Path,
-    options: &LoadOutputArgs,
-) -> Result<Option<Replaced>, CliError> {
-    if options.bulk_mode() == BulkMode::Append || target.publisher().current().is_none() {
-        return Ok(None);
-    }
-    let catalog = read_catalog(directory)?;
-    let of_family = catalog.tables.iter().filter(|table| table.family == options.family);
-    // A directory that we wrote states the entry count of every table. Directories of the original
-    // implementation were refused when the target was opened.
-    let entries: Option<u64> = of_family.map(CatalogTable::entry_count).sum();
-    let no_count = CliError::Internal("a protected table states its number of entries");
-    let entries = entries.ok_or(no_count)?;
-    Ok((entries > 0).then_some(Replaced { commit: catalog.commit, entries }))
-}
-
-impl Replaced {
-    /// The note of `--dry-run`: what this load would replace.
-    fn would_be(&self, directory: &Path) -> String {
-        let Self { commit, entries } = self;
-        let (entries, directory) = (output::entries(*entries), directory.display());
-        format!("{directory}: {entries} of generation {commit} would be replaced")
-    }
-
-    /// The note of a load: what it replaced, and the command that undoes it.
-    fn text(&self, directory: &Path, retention: RetentionArgs) -> String {
-        let Self { commit, entries } = self;
-        let (entries, directory) = (output::entries(*entries), directory.display());
-        let replaced = format!("{directory}: {entries} of generation {commit} replaced");
-        match retention.keeps_files() {
-            true => format!("{replaced}; `sst rollback {directory} {commit}` undoes this"),
-            false => format!("{replaced} for good: --keep-generations 0 keeps none of them"),
-        }
-    }
 }
 
 /// Loads all inputs. Returns the summary and the number of lines that were skipped.
@@ -264,7 +220,9 @@ impl InputReader<'_> {
             Source::File(file, _) if format == Format::Parquet => {
                 Input::parquet(file, self.options, |rows| progress.entries(rows, "read"))
             }
-            source => text(source, is_named_compressed(path), format, self.options, progress),
+            // Reading its first bytes might wait for ever.
+            Source::Stream(_) if format == Format::Parquet => Err(InputError::NeedsFile),
+            source => self.text(source, is_named_compressed(path), format),
         };
         let mut input = input.map_err(|error| self.error(error))?;
         let mut entry = InputEntry::default();
@@ -274,6 +232,9 @@ impl InputReader<'_> {
                 Ok(true) => self.put(&mut entry)?,
                 Ok(false) => return Ok(()),
                 Err(error) if error.may_be_skipped() && self.options.skip_bad => {
+                    if self.cancel.is_cancelled() {
+                        return Err(CliError::Bulk(BulkError::Cancelled));
+                    }
                     self.skipped += 1;
                     if self.skipped <= MAX_SHOWN_BAD_LINES {
                         let name = &self.name;
@@ -283,6 +244,23 @@ impl InputReader<'_> {
                 Err(error) => return Err(self.error(error)),
             }
         }
+    }
+
+    /// Starts to read a text input, compressed or not.
+    fn text(
+        &self,
+        source: Source,
+        named_compressed: bool,
+        format: Format,
+    ) -> Result<Input<'static>, InputError> {
+        let (source, len): (Box<dyn Read>, _) = match source {
+            Source::File(file, len) => (Box::new(file), Some(len)),
+            Source::Stream(stream) => (stream, None),
+        };
+        // The progress bar disappears when the input is dropped.
+        let source = self.context.progress.bytes(len, "read").into_reader(source);
+        let text = decompressed(source, named_compressed)?;
+        Input::new(Cancellable::new(text, self.cancel.clone()), format, self.options)
     }
 
     fn put(&mut self, entry: &mut InputEntry) -> Result<(), CliError> {
@@ -337,21 +315,4 @@ fn open(path: &Path, cancel: &CancelToken) -> Result<Source, CliError> {
     }
     let file = File::open(path).map_err(|error| CliError::io("open", path, error))?;
     Ok(Source::File(file, metadata.len()))
-}
-
-/// Starts to read a text input, compressed or not.
-fn text(
-    source: Source,
-    named_compressed: bool,
-    format: Format,
-    options: &InputArgs,
-    progress: ProgressMode,
-) -> Result<Input<'static>, InputError> {
-    let (source, len): (Box<dyn Read>, _) = match source {
-        Source::File(file, len) => (Box::new(file), Some(len)),
-        Source::Stream(stream) => (stream, None),
-    };
-    // The progress bar disappears when the input is dropped.
-    let source = progress.bytes(len, "read").into_reader(source);
-    Input::new(decompressed(source, named_compressed)?, format, options)
 }

@@ -24,9 +24,13 @@ impl CsvSink {
         Ok(Self { output, notation, keys_only: args.keys_only, row: Vec::new() })
     }
 
-    fn cell(&mut self, bytes: &[u8]) -> Result<(), CliError> {
+    /// Adds a cell to the row of a key.
+    fn cell(&mut self, key: &[u8], bytes: &[u8]) -> Result<(), CliError> {
         let mut text = Vec::new();
         Bytes { bytes, notation: self.notation }.write_to(&mut text).map_err(CliError::Output)?;
+        if text.contains(&0) {
+            return Err(CliError::NotRaw { key: key.into(), what: "a zero byte" });
+        }
         let needs_quotes = |byte: &u8| matches!(byte, b',' | b'"' | b'\n' | b'\r');
         // A row of one empty cell without quotes would be an empty line, which is no row.
         if !text.is_empty() && !text.iter().any(needs_quotes) {
@@ -48,11 +52,11 @@ impl CsvSink {
 impl Sink for CsvSink {
     fn row(&mut self, row: Row<'_>) -> Result<(), CliError> {
         self.row.clear();
-        self.cell(row.key)?;
+        self.cell(row.key, row.key)?;
         if !self.keys_only {
             self.row.push(b',');
             match row.value {
-                PrintedValue::Value(value) => self.cell(value)?,
+                PrintedValue::Value(value) => self.cell(row.key, value)?,
                 PrintedValue::Deleted | PrintedValue::Blob(_) | PrintedValue::Omitted => {
                     return Err(CliError::NotRaw { key: row.key.into(), what: "no value" });
                 }

@@ -25,7 +25,7 @@ use crate::error::{CliError, with_causes};
 use crate::exit::Exit;
 use crate::output::{Output, counted};
 use crate::progress::ProgressLine;
-use crate::store::{is_directory, open_table, read_catalog, reader_options};
+use crate::store::{check_family, is_directory, open_table, read_catalog, reader_options};
 use crate::url;
 
 const AFTER_HELP: &str = "\
@@ -167,6 +167,9 @@ fn directory(args: &VerifyArgs, context: Context) -> Result<Findings, CliError> 
         }
         Err(error) => return Err(error),
     };
+    if let Some(family) = args.family {
+        check_family(&catalog, family)?;
+    }
     let progress = context.progress.bytes(Some(size(&catalog)), "verify");
     let mut report = verify_directory(path, &reader_options(), &progress.bytes_monitor())?;
     let lost = LostKeys::in_directory(&catalog, &mut report, args.limit());

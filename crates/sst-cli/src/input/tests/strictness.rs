@@ -204,3 +204,15 @@ fn an_option_of_another_format_is_an_error() {
     assert_eq!(check(&[Tsv, Csv], &["--key-column", "1"]), Ok(()));
     assert_eq!(check(&[Tsv], &["--no-escapes", "--max-value", "1"]), Ok(()));
 }
+
+/// A surrogate without its other half is no text, but what is neither key nor value may have any.
+#[test]
+fn names_of_other_fields_may_have_lone_surrogates() {
+    let record = r#"{"key":"k","value":1,"x\ud800":2}"#;
+    check(Format::Jsonl, &[], record, &[put(1, "k", "1")]);
+    check(Format::Jsonl, &["--value-field", "."], record, &[put(1, "k", record)]);
+    let rest = r#"{"value":1,"x\ud800":2}"#;
+    check(Format::Jsonl, &["--value-field", ".", "--without-key"], record, &[put(1, "k", rest)]);
+    let wrong = r#"{"key":"k","value":1,"x\q":2}"#;
+    check(Format::Jsonl, &[], wrong, &[bad(1, "Json")]);
+}
