@@ -129,11 +129,11 @@ fn every_load_of_differences_ends_with_an_error_where_memory_is_short() {
         let file = dir.path().join("input");
         input.write(&file).unwrap();
         let mut refused = 0;
-        for room in (1..40).map(|step| step * (160 << 10)) {
+        for room in (1..10).map(|step| step * (400 << 10)) {
             let db = dir.path().join(format!("db-{room}"));
             let code = with_room(room, 64 << 10, || input.load(&file, &db, &[]));
             refused += u32::from(format!("{code:?}") != format!("{:?}", ExitCode::SUCCESS));
         }
-        assert!(refused >= 10, "{refused} loads were refused memory");
+        assert!(refused >= 6, "{refused} loads were refused memory");
     }
 }

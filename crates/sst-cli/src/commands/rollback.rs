@@ -7,7 +7,7 @@ use serde::Serialize;
 use sst_format::SequenceNumber;
 use sst_writer::{Monitor, Publisher};
 
-use super::Context;
+use super::{Context, interrupt};
 use super::merge::note_not_removed;
 use super::retention_args::RetentionArgs;
 use super::target::{check_directory, error_after};
@@ -50,17 +50,22 @@ struct RolledBack {
 }
 
 pub(crate) fn run(args: &RollbackArgs, context: Context) -> Result<Exit, CliError> {
+    // A signal ends the rollback before its commit, or not at all: what has happened is reported.
+    let monitor = interrupt::monitor();
     let from = read_catalog(&args.dir)?.commit.0;
     check_directory(&args.dir)?;
     // Opening a publisher removes obsolete files. Keep all files until the rollback is done, so
     // that the target generation is not removed; `tidy` applies the requested retention later.
-    let everything = args.retention.options().keep_obsolete_files(true);
+    let everything = args.retention.options().keep_obsolete_files(true).monitor(monitor);
     let mut publisher = Publisher::open(&args.dir, everything)?;
     let before = publisher.current();
     let commit = match publisher.rollback(args.generation.map(SequenceNumber), &Monitor::default())
     {
         Ok(commit) => commit.commit.0,
-        Err(error) => return Err(error_after(&publisher, before, error.into())),
+        Err(error) => {
+            let error = CliError::from(error).into_interrupted(&args.dir);
+            return Err(error_after(&publisher, before, error));
+        }
     };
     let tables = publisher.live_tables().count();
     drop(publisher);

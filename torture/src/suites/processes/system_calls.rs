@@ -10,20 +10,20 @@ use super::command::{
 use crate::{Cases, Context, Protection, Row, Verdict};
 
 /// System calls, and what is injected into each. An error is a call that fails; a value is a call
-/// that does nothing and claims that it did: `0` of a read is an end of the file that is none, and
+/// that does nothing and claims that it did; a signal comes while the call is made. `0` of a read is an end of the file that is none, and
 /// `1` of a write is a byte that was not written.
 const FAULTS: [(&str, &[&str]); 20] = [
     ("openat", &["error=EIO", "error=EMFILE", "error=EINTR", "error=EACCES"]),
     ("read", &["error=EIO", "error=EINTR", "retval=0"]),
     ("pread64", &["error=EIO", "error=EINTR", "retval=0", "retval=1"]),
     ("write", &["error=EIO", "error=ENOSPC", "error=EINTR", "retval=0", "retval=1"]),
-    ("fsync", &["error=EIO", "error=ENOSPC", "error=EINTR"]),
+    ("fsync", &["error=EIO", "error=ENOSPC", "error=EINTR", "signal=SIGTERM"]),
     ("fdatasync", &["error=EIO", "error=ENOSPC", "error=EINTR"]),
     ("rename", &["error=EIO", "error=ENOSPC", "retval=0"]),
-    ("renameat", &["error=EIO", "error=ENOSPC", "retval=0"]),
-    ("renameat2", &["error=EIO", "error=ENOSPC", "retval=0"]),
+    ("renameat", &["error=EIO", "error=ENOSPC", "retval=0", "signal=SIGTERM"]),
+    ("renameat2", &["error=EIO", "error=ENOSPC", "retval=0", "signal=SIGTERM"]),
     ("linkat", &["error=EIO", "error=ENOSPC", "retval=0"]),
-    ("unlink", &["error=EIO", "error=EACCES", "retval=0"]),
+    ("unlink", &["error=EIO", "error=EACCES", "retval=0", "signal=SIGTERM"]),
     ("ftruncate", &["error=EIO", "retval=0"]),
     ("mmap", &["error=ENOMEM"]),
     ("statx", &["error=EIO", "error=EINTR", "error=EACCES"]),
