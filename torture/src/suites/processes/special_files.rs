@@ -11,12 +11,14 @@ use std::process::Command;
 use super::command::{LOAD, content, copy, lines, must, run as run_command, sst, sst_arguments};
 use crate::{Cases, Context, Protection, Row, Verdict};
 
-/// The names: of files that are there, of files that the next commits make, of locks and lists.
-const NAMES: [&str; 16] = [
+/// The names: of files that are there, of files that the next commits make, of locks and lists, of
+/// a temporary file.
+const NAMES: [&str; 17] = [
     "CURRENT",
     "LOCK",
     ".lock",
     ".first-commit",
+    ".sst-abc-tmp",
     "00000001.sst",
     "00000001.meta",
     "00000001.del",
