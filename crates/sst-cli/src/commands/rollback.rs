@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 use sst_format::SequenceNumber;
-use sst_writer::{Monitor, Publisher};
+use sst_writer::Publisher;
 
-use super::{Context, interrupt};
 use super::merge::note_not_removed;
 use super::retention_args::RetentionArgs;
 use super::target::{check_directory, error_after};
+use super::{Context, interrupt};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::{Output, counted};
@@ -56,11 +56,10 @@ pub(crate) fn run(args: &RollbackArgs, context: Context) -> Result<Exit, CliErro
     check_directory(&args.dir)?;
     // Opening a publisher removes obsolete files. Keep all files until the rollback is done, so
     // that the target generation is not removed; `tidy` applies the requested retention later.
-    let everything = args.retention.options().keep_obsolete_files(true).monitor(monitor);
+    let everything = args.retention.options().keep_obsolete_files(true);
     let mut publisher = Publisher::open(&args.dir, everything)?;
     let before = publisher.current();
-    let commit = match publisher.rollback(args.generation.map(SequenceNumber), &Monitor::default())
-    {
+    let commit = match publisher.rollback(args.generation.map(SequenceNumber), &monitor) {
         Ok(commit) => commit.commit.0,
         Err(error) => {
             let error = CliError::from(error).into_interrupted(&args.dir);
