@@ -373,6 +373,7 @@ impl CliError {
             | Self::NotOurs(_)
             | Self::Original(_)
             | Self::Live { .. }
+            | Self::Written { .. }
             | Self::Internal(_)
             | Self::Output(_) => false,
         }

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, Read};
 
-use sst_writer::CancelToken;
+use sst_writer::monitor::CancelToken;
 
 /// A text that is read until the load is cancelled. It is asked for each buffer, so a line without
 /// an end, or a file that expands to one, does not hold a signal up.
