@@ -1,5 +1,6 @@
 """A directory of tables behind one commit point (FORMAT.md, sections 1, 8 and 9)."""
 
+import functools
 import hashlib
 import itertools
 import re
@@ -17,6 +18,8 @@ PROTECTION_TRAILER = 12
 """Bytes behind the part that the length field counts: the length, the CRC-32 and the magic."""
 TAIL = 16
 """Bytes between the core of version 3 and the trailer."""
+SMALL = 4096
+"""Bytes of a table that is worth remembering."""
 ALL_HASHES, NO_HASHES = (0, 2**64 - 1), (2**64 - 1, 0)
 
 TAG_LINEAGE, TAG_SHARD, TAG_BLOBS = 1, 2, 3
@@ -295,10 +298,18 @@ def described_table(name, data, meta, index):
     if len(data) != description.file_size:
         raise Damage(f"{name}: {len(data)} bytes long, {meta.name} says {description.file_size}")
     entry_count, headers = meta.protection.tables[index] if meta.protection else (None, None)
-    table = Table(name, data, headers)
-    _check_description(name, table, description)
+    decode = _decoded if len(data) <= SMALL else _decoded.__wrapped__
+    table = decode(name, data, None if headers is None else tuple(headers), description._replace(flags=0))
     if entry_count not in (None, len(table.entries)):
         raise Damage(f"{name}: {len(table.entries)} entries, {meta.name} says {entry_count}")
+    return table
+
+
+@functools.lru_cache(maxsize=256)
+def _decoded(name, data, headers, description):
+    """A table, checked against its description. One run may read thousands of directories with the same few small tables."""
+    table = Table(name, data, headers)
+    _check_description(name, table, description)
     return table
 
 

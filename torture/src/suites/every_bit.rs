@@ -8,7 +8,7 @@ use super::damage_cases::DamageCases;
 use crate::model::corpus;
 use crate::model::damage::Damage;
 use crate::model::region::Region;
-use crate::model::subject::Subject;
+use crate::model::subject::{Subject, SubjectFile};
 use crate::{Context, Protection, Row, Suite};
 
 /// The suite.
@@ -42,8 +42,10 @@ fn run(context: &Context) -> Vec<Row> {
         };
         for (j, &access) in accesses.iter().enumerate() {
             for file in 0..subject.files.len() {
-                // All bits of small files are flipped.
-                let step = if subject.files[file].bytes.len() < 64 { 1 } else { step };
+                // All bits of small files and of meta files are flipped in each run.
+                let SubjectFile { name, bytes, .. } = &subject.files[file];
+                let is_whole = bytes.len() < 64 || name.ends_with(".meta");
+                let step = if is_whole { 1 } else { step };
                 let offset = (i + file + j + usize::try_from(context.seed() % 64).unwrap()) % step;
                 cases.add_by_region((i, file), access, Damage::Bits { step, offset });
             }
@@ -54,7 +56,10 @@ fn run(context: &Context) -> Vec<Row> {
     let rows = cases.rows(|test, protection| {
         let corpus =
             (test == Region::Payload.name() && protection == Protection::Protected).then(|| {
-                format!("a corpus of {files} files, {size} bytes; one bit of {step} is flipped")
+                format!(
+                    "a corpus of {files} files, {size} bytes; one bit of {step} is flipped, and every \
+                     bit of meta files"
+                )
             });
         corpus.or_else(|| unnoticed(test, protection))
     });

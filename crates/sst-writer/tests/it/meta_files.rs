@@ -355,3 +355,49 @@ fn parts_of_a_commit_share_no_hash_where_the_order_allows() {
     let listed: Vec<_> = meta.protection().unwrap().listed_metas().unwrap().collect();
     assert!(listed.windows(2).all(|pair| pair[0].hashes.max < pair[1].hashes.min), "{listed:?}");
 }
+
+/// Bytes read of meta files, and live tables, of a publisher that opens the directory.
+fn opened(directory: &Path) -> (u64, u64) {
+    let counting = Counting::default();
+    let options = PublisherOptions::default().file_system(counting.clone());
+    let publisher = Publisher::open(directory, options).unwrap();
+    let tables = publisher.live_tables().count() as u64;
+    (counting.read.load(Ordering::Relaxed), tables)
+}
+
+/// However many tables have died, opening reads at most 64 bytes for each live one, and 64 KiB.
+#[test]
+fn dead_tables_are_not_read_about_for_long() {
+    let directory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+    let path = directory.path();
+    let mut publisher = Publisher::open(path, options()).unwrap();
+    let mut commit = publisher.begin();
+    for table in 0..3000 {
+        add_table(&mut commit, &table.to_string(), 10);
+    }
+    commit.publish().unwrap();
+    for round in 0..12 {
+        // A tenth of the tables, from all over the meta files.
+        let dies: Vec<_> = publisher.live_tables().map(|(_, table)| table.sequence).collect();
+        let mut commit = publisher.begin();
+        for table in dies.into_iter().skip(round % 7).step_by(10) {
+            commit.obsolete(table).unwrap();
+        }
+        add_table(&mut commit, &format!("round {round}"), 10);
+        commit.publish().unwrap();
+        drop(publisher);
+        let (read, tables) = opened(path);
+        assert!(read <= 64 * tables + (64 << 10), "{read} bytes for {tables} tables");
+        publisher = Publisher::open(path, options()).unwrap();
+    }
+    // In the end there are few tables, and next to nothing is said of the others.
+    let mut commit = publisher.begin();
+    let dies: Vec<_> = publisher.live_tables().map(|(_, table)| table.sequence).collect();
+    for table in dies.iter().skip(3) {
+        commit.obsolete(*table).unwrap();
+    }
+    commit.publish().unwrap();
+    drop(publisher);
+    let (read, tables) = opened(path);
+    assert!(read <= 64 * tables + (4 << 10), "{read} bytes for {tables} tables");
+}
