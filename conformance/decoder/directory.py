@@ -218,7 +218,7 @@ class Directory:
         """Blob files that a protection section lists are there. Entries refer to all of them in versions 1 and 2.
 
         A commit of version 3 may have taken over the list of a meta file that describes dead tables, too. If its extension
-        says which tables refer to which blobs, that is so.
+        says which tables refer to which blobs, they refer to no other.
         """
         for meta in self.metas:
             tables = [table for table in self.tables if table.meta == meta.name]
@@ -232,8 +232,8 @@ class Directory:
             used = {table.name: {entry.blob for entry in table.entries if entry.kind == "blob"} for table in tables}
             for table, part in zip(meta.tables, parts):
                 name = f"{table.sequence:08}.sst"
-                if name in used and not part <= used[name] <= part | of_any:
-                    raise Damage(f"{meta.name}: the blobs of {name} are not those that it says")
+                if name in used and not used[name] <= part | of_any:
+                    raise Damage(f"{meta.name}: {name} refers to other blobs than it says")
             if listed and meta.protection.version < 3 and len(tables) == len(meta.tables):
                 unused = set(listed) - {entry.blob for table in tables for entry in table.entries}
                 if unused:

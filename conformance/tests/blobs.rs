@@ -9,6 +9,7 @@ use std::path::Path;
 
 use sst_conformance::second_decoder;
 use sst_format::meta_file::MetaFile;
+use sst_format::meta_head::{BlockHeaders, DescribedTable, MetaFileV3, blob_counts_field};
 use sst_format::{BlobNumber, SequenceNumber};
 use sst_reader::{Catalog, Monitor, ReaderOptions, SstSet, verify_directory};
 use sst_writer::{EntryValue, Publisher, PublisherOptions, WriterOptions};
@@ -102,4 +103,67 @@ fn blobs_that_are_described_again() {
         assert_eq!(is_there, number % 3 != 0, "blob of table {number}");
     }
     assert!(dir.path().join(format!("{:08}.blob", shared.0)).exists());
+}
+
+/// Writes the newest meta file again, with these numbers of blobs of each table.
+fn rewrite_with(dir: &Path, counts: &[u32]) {
+    let newest = Catalog::read(dir).unwrap().commit;
+    let path = dir.join(format!("{:08}.meta", newest.0));
+    let bytes = fs::read(&path).unwrap();
+    let meta = MetaFile::parse(&bytes, crc32fast::hash).unwrap();
+    let section = meta.protection().unwrap();
+    let described = meta.described().unwrap().into_iter().map(|table| {
+        let protection = table.protection.unwrap();
+        DescribedTable {
+            record: table.record,
+            entry_count: protection.entry_count,
+            filter: bytes.get(table.filter).unwrap(),
+            headers: BlockHeaders::Stored(bytes.get(protection.block_headers).unwrap()),
+            filter_checksum: None,
+            headers_checksum: None,
+        }
+    });
+    let parts = MetaFileV3 {
+        family: meta.family(),
+        obsolete: &[],
+        tables: &described.collect::<Vec<_>>(),
+        kind: section.head().unwrap().kind(),
+        commit: newest,
+        live_metas: &section.listed_metas().unwrap().collect::<Vec<_>>(),
+        blobs: &section.blobs().collect::<Vec<_>>(),
+        certificates: &[],
+        extension: &blob_counts_field(counts.iter().copied()).unwrap(),
+    };
+    let (bytes, _) = parts.encode(crc32fast::hash).unwrap();
+    fs::write(path, bytes).unwrap();
+}
+
+/// A meta file that has a table's blob for another table: the next description would lose it.
+#[test]
+fn a_blob_that_belongs_to_another_table_is_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut publisher = Publisher::open(dir.path(), PublisherOptions::default()).unwrap();
+    let mut commit = publisher.begin();
+    for key in ["first", "second"] {
+        let blob = commit.create_blob(key).unwrap();
+        let mut table = commit.create_table(WriterOptions::default()).unwrap();
+        table.add((key, EntryValue::Blob(blob))).unwrap();
+        let table = table.finish().unwrap();
+        commit.add_table(table).unwrap();
+    }
+    commit.publish().unwrap();
+    drop(publisher);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for (counts, is_right) in
+        [([1, 1], true), ([0, 0], true), ([1, 0], true), ([0, 2], false), ([0, 1], false)]
+    {
+        rewrite_with(dir.path(), &counts);
+        let (options, monitor) = (ReaderOptions::default(), Monitor::default());
+        let report = verify_directory(dir.path(), &options, &monitor).unwrap();
+        assert_eq!(report.is_intact(), is_right, "{counts:?}: {report:?}");
+        match second_decoder::exit_code(&root, dir.path()) {
+            Some(code) => assert_eq!(code, if is_right { 0 } else { 2 }, "{counts:?}"),
+            None => eprintln!("NOT RUN: the second decoder, since there is no Python"),
+        }
+    }
 }

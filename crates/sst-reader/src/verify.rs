@@ -371,7 +371,8 @@ pub fn verify_directory(
         Err(error) => return Err(error),
     };
     report.shard = catalog.shard;
-    report.damage.extend(verify_metas(&catalog, checked)?);
+    let (damage, blobs_of_tables) = verify_metas(&catalog, checked)?;
+    report.damage.extend(damage);
     let mut blobs: BTreeSet<BlobNumber> = match catalog.blobs() {
         Ok(blobs) => blobs.keys().copied().collect(),
         Err(error) => {
@@ -389,6 +390,11 @@ pub fn verify_directory(
             Ok(file) => {
                 let (found, referred) = file.verify_on(catalog.shard_hashes(), checked)?;
                 report.absorb(found);
+                if let Some(blob) = blobs_of_tables.foreign(table, &referred) {
+                    let cause = Corruption::UnlistedBlob { blob };
+                    let label = FileLabel::new(table.path(dir));
+                    report.damage.push(ReadError::corrupt(&label, cause));
+                }
                 blobs.extend(referred);
             }
             Err(error) => report.damage.push(error),

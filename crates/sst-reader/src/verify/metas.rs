@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sst_format::SequenceNumber;
 use sst_format::file_name::FileKind;
 use sst_format::meta_file::MetaFile;
 use sst_format::meta_head::{HashRange, ListedMeta};
-use sst_format::protection::CHECKSUM_FROM_END;
+use sst_format::protection::{CHECKSUM_FROM_END, ProtectionSection};
+use sst_format::{BlobNumber, SequenceNumber};
 
 use super::Checked;
 use crate::block::triage::wrong_file;
 use crate::set::path_of;
-use crate::{Catalog, Corruption, FileLabel, ReadError};
+use crate::{Catalog, CatalogTable, Corruption, FileLabel, ReadError};
 
 /// Checks every live meta file of a protected directory: the checksum over all of it, those of its
 /// areas, and that it is the one that the newest lists, with the family and the hashes that the
@@ -20,16 +20,21 @@ use crate::{Catalog, Corruption, FileLabel, ReadError};
 /// # Errors
 ///
 /// [`ReadError::Cancelled`], and [`ReadError::Outdated`] if the directory has another commit by
-/// now. Damage is returned.
+/// now. Damage is returned, and what the meta files say of the blobs of tables.
 pub(super) fn verify_metas(
     catalog: &Catalog,
     checked: &mut Checked<'_>,
-) -> Result<Vec<ReadError>, ReadError> {
+) -> Result<(Vec<ReadError>, BlobsOfTables), ReadError> {
     let mut damage = Vec::new();
+    let mut metas = Metas {
+        catalog,
+        listed: BTreeMap::new(),
+        hashes: BTreeMap::new(),
+        blobs: BlobsOfTables::default(),
+    };
     if !catalog.is_protected {
-        return Ok(damage);
+        return Ok((damage, metas.blobs));
     }
-    let mut metas = Metas { catalog, listed: BTreeMap::new(), hashes: BTreeMap::new() };
     // The newest comes first, and brings the list.
     for &sequence in &catalog.meta_files {
         let label = FileLabel::new(path_of(&catalog.dir, sequence, FileKind::Meta));
@@ -50,7 +55,42 @@ pub(super) fn verify_metas(
     }
     damage.extend(metas.outside_of_listed_hashes());
     damage.extend(metas.of_other_families());
-    Ok(damage)
+    Ok((damage, metas.blobs))
+}
+
+/// The blobs to which each table may refer, as far as its meta file tells which tables refer to
+/// which blobs.
+#[derive(Debug, Default)]
+pub(super) struct BlobsOfTables(BTreeMap<(SequenceNumber, SequenceNumber), BTreeSet<BlobNumber>>);
+
+impl BlobsOfTables {
+    /// A blob among those to which a table refers that its meta file has for other tables only.
+    pub(super) fn foreign(
+        &self,
+        table: &CatalogTable,
+        referred: &BTreeSet<BlobNumber>,
+    ) -> Option<BlobNumber> {
+        let known = self.0.get(&(table.meta_file?, table.sequence))?;
+        referred.difference(known).next().copied()
+    }
+
+    fn add(&mut self, meta: SequenceNumber, section: &ProtectionSection<'_>) {
+        let Some(head) = section.head() else { return };
+        // Older builds do not say which tables refer to which blobs.
+        let Some(counts) = head.blob_counts() else { return };
+        let all: Vec<_> = section.blobs().map(|blob| blob.number).collect();
+        let mut rest = all.as_slice();
+        let mut parts = Vec::new();
+        for (table, count) in head.tables().zip(counts) {
+            // Parsing has checked that there are as many.
+            let Some((part, behind)) = rest.split_at_checked(count as usize) else { return };
+            parts.push((table.record.sequence, part));
+            rest = behind;
+        }
+        for (table, part) in parts {
+            self.0.insert((meta, table), part.iter().chain(rest).copied().collect());
+        }
+    }
 }
 
 /// The meta files read so far.
@@ -61,6 +101,7 @@ struct Metas<'a> {
     /// The hashes of the tables that each meta file describes, and the numbers of those that it
     /// names obsolete.
     hashes: BTreeMap<SequenceNumber, Named>,
+    blobs: BlobsOfTables,
 }
 
 /// The tables that a meta file names.
@@ -109,6 +150,7 @@ impl Metas<'_> {
             obsolete: meta.obsolete().collect(),
         };
         self.hashes.insert(sequence, named);
+        self.blobs.add(sequence, section);
         let mut wrong = Vec::new();
         if let Some(listed) = self.listed.get(&sequence) {
             if listed.family != meta.family() {
