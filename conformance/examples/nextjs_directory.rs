@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use sst_amqf::QuotientFilter;
 use sst_format::file_name::{FileKind, FileName};
 use sst_format::meta_file::MetaFile;
-use sst_format::{SequenceNumber, meta_head::MetaLimits};
+use sst_format::meta_head::MetaLimits;
 use sst_merge::{Duplicates, Inputs, MergeOptions, Monitor, merge_into_commit};
 use sst_reader::{Catalog, ReaderOptions};
 use sst_writer::{Publisher, PublisherOptions, WriterOptions};
@@ -69,7 +69,7 @@ fn run(cache: &Path, directory: &Path) -> Result<(), Box<dyn Error>> {
     for number in 0..=SMALL_COMMITS {
         small_commit(&mut publisher, number)?;
     }
-    let redescribed = describes(directory, publisher.current())?;
+    let redescribed = most_described(directory)?;
     small_commit(&mut publisher, SMALL_COMMITS + 1)?;
     publisher.rollback(None, &Monitor::default())?;
     let newest = publisher.current().ok_or("a commit was made")?;
@@ -138,10 +138,13 @@ fn meta_files(directory: &Path) -> Result<Vec<String>, Box<dyn Error>> {
     Ok(names)
 }
 
-/// The number of tables that a meta file describes.
-fn describes(directory: &Path, meta: Option<SequenceNumber>) -> Result<usize, Box<dyn Error>> {
-    let sequence = meta.ok_or("a commit was made")?;
-    let name = FileName { sequence, kind: FileKind::Meta };
-    let bytes = fs::read(directory.join(name.to_string()))?;
-    Ok(MetaFile::parse(&bytes, crc32fast::hash)?.tables().len())
+/// The highest number of tables that a live meta file describes.
+fn most_described(directory: &Path) -> Result<usize, Box<dyn Error>> {
+    let mut most = 0;
+    for sequence in Catalog::read(directory)?.meta_files {
+        let name = FileName { sequence, kind: FileKind::Meta };
+        let bytes = fs::read(directory.join(name.to_string()))?;
+        most = most.max(MetaFile::parse(&bytes, crc32fast::hash)?.tables().len());
+    }
+    Ok(most)
 }

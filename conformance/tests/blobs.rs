@@ -151,7 +151,7 @@ fn a_blob_that_belongs_to_another_table_is_damage() {
         let table = table.finish().unwrap();
         commit.add_table(table).unwrap();
     }
-    commit.publish().unwrap();
+    commit.publish(&Monitor::default()).unwrap();
     drop(publisher);
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     for (counts, is_right) in

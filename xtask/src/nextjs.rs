@@ -186,7 +186,7 @@ fn live_meta_files(sst: &Sst, directory: &Path) -> Result<Vec<String>, String> {
     let report = sst.run(&["inspect", text(directory)?, "--json"])?.stdout;
     let report: serde_json::Value =
         serde_json::from_slice(&report).map_err(|error| error.to_string())?;
-    let numbers = report.get("meta_files").and_then(|metas| metas.as_array());
+    let numbers = report.pointer("/directory/meta_files").and_then(|metas| metas.as_array());
     let numbers = numbers.into_iter().flatten().filter_map(serde_json::Value::as_u64);
     Ok(numbers.map(|number| format!("{number:08}.meta")).collect())
 }

@@ -375,7 +375,7 @@ fn dead_tables_are_not_read_about_for_long() {
     for table in 0..3000 {
         add_table(&mut commit, &table.to_string(), 10);
     }
-    commit.publish().unwrap();
+    commit.publish(&Monitor::default()).unwrap();
     for round in 0..12 {
         // A tenth of the tables, from all over the meta files.
         let dies: Vec<_> = publisher.live_tables().map(|(_, table)| table.sequence).collect();
@@ -384,7 +384,7 @@ fn dead_tables_are_not_read_about_for_long() {
             commit.obsolete(table).unwrap();
         }
         add_table(&mut commit, &format!("round {round}"), 10);
-        commit.publish().unwrap();
+        commit.publish(&Monitor::default()).unwrap();
         drop(publisher);
         let (read, tables) = opened(path);
         assert!(read <= 64 * tables + (64 << 10), "{read} bytes for {tables} tables");
@@ -396,7 +396,7 @@ fn dead_tables_are_not_read_about_for_long() {
     for table in dies.iter().skip(3) {
         commit.obsolete(*table).unwrap();
     }
-    commit.publish().unwrap();
+    commit.publish(&Monitor::default()).unwrap();
     drop(publisher);
     let (read, tables) = opened(path);
     assert!(read <= 64 * tables + (4 << 10), "{read} bytes for {tables} tables");
