@@ -105,7 +105,8 @@ fn merge_family(
     let mut inputs = Inputs::new(&ReaderOptions::default());
     inputs.add_directory(cache, family)?;
     let writer = WriterOptions::default().filter(QuotientFilter::default());
-    let entries = inputs.entry_count().unwrap_or(1000);
+    // A cache that Next.js has written to states no number of entries.
+    let entries = inputs.entry_count().unwrap_or(200_000);
     let options = MergeOptions::default()
         .duplicates(duplicates)
         .writer(writer)

@@ -181,14 +181,19 @@ fn cargo(root: &Path) -> Command {
     cargo
 }
 
-/// Names of the live meta files of a directory of ours.
-fn live_meta_files(sst: &Sst, directory: &Path) -> Result<Vec<String>, String> {
+/// Names of the meta files of a directory of ours that describe live tables. Next.js removes others,
+/// such as that of a rollback.
+fn live_meta_files(sst: &Sst, directory: &Path) -> Result<BTreeSet<String>, String> {
     let report = sst.run(&["inspect", text(directory)?, "--json"])?.stdout;
     let report: serde_json::Value =
         serde_json::from_slice(&report).map_err(|error| error.to_string())?;
-    let numbers = report.pointer("/directory/meta_files").and_then(|metas| metas.as_array());
-    let numbers = numbers.into_iter().flatten().filter_map(serde_json::Value::as_u64);
-    Ok(numbers.map(|number| format!("{number:08}.meta")).collect())
+    let tables = report.get("tables").and_then(|tables| tables.as_array());
+    let metas = tables.into_iter().flatten().map(|table| table.pointer("/description/meta_file"));
+    let number = |meta: Option<&serde_json::Value>| {
+        let number = meta.and_then(serde_json::Value::as_u64);
+        number.map(|number| format!("{number:08}.meta"))
+    };
+    metas.map(number).collect::<Option<_>>().ok_or_else(|| "a table has no meta file".to_owned())
 }
 
 fn build(application: &Path) -> Result<(), String> {

@@ -359,7 +359,7 @@ fn parts_of_a_commit_share_no_hash_where_the_order_allows() {
 /// Bytes read of meta files, and live tables, of a publisher that opens the directory.
 fn opened(directory: &Path) -> (u64, u64) {
     let counting = Counting::default();
-    let options = PublisherOptions::default().file_system(counting.clone());
+    let options = PublisherOptions::default().file_system(Arc::new(counting.clone()));
     let publisher = Publisher::open(directory, options).unwrap();
     let tables = publisher.live_tables().count() as u64;
     (counting.read.load(Ordering::Relaxed), tables)
@@ -391,8 +391,8 @@ fn dead_tables_are_not_read_about_for_long() {
         publisher = Publisher::open(path, options()).unwrap();
     }
     // In the end there are few tables, and next to nothing is said of the others.
-    let mut commit = publisher.begin();
     let dies: Vec<_> = publisher.live_tables().map(|(_, table)| table.sequence).collect();
+    let mut commit = publisher.begin();
     for table in dies.iter().skip(3) {
         commit.obsolete(*table).unwrap();
     }
