@@ -39,7 +39,7 @@ const PARALLEL_PREFETCHES: usize = 32;
 /// # let mut table = commit.create_table(WriterOptions::default())?;
 /// # table.add(("apple", "red"))?;
 /// # commit.add_table(table.finish()?)?;
-/// # commit.publish()?;
+/// # commit.publish(&sst_object_store::Monitor::default())?;
 ///
 /// let store = Store::from_directory(directory)?;
 /// let options = ReaderOptions::default().files(Arc::new(StoreFiles::new(&store)));

@@ -2,7 +2,7 @@
 
 use crate::{
     EarlierEncoding, builder::Builder, earlier::UnreadFilter, layout::MAX_REMAINDER_BITS,
-    open::OpenFilter, stats::FilterInfo, view::QuotientFilterView,
+    open_filter::OpenFilter, stats::FilterInfo, view::QuotientFilterView,
 };
 use sst_format::filter::{Filter, FilterBuilder, FilterBytes, FilterError, FilterPolicy};
 
