@@ -27,6 +27,7 @@ pub fn hash_key(key: &[u8]) -> u64 {
 /// # Examples
 ///
 /// ```
+/// use sst_writer::table::hash_key;
 /// use sst_writer::{Entry, EntryValue};
 ///
 /// struct Row {
