@@ -92,7 +92,7 @@ impl MergeReport {
 /// commit.replace_all();
 /// let options = MergeOptions::default();
 /// merge_into_commit(&inputs, &mut commit, &options, &Monitor::default())?;
-/// commit.publish(&monitor)?;
+/// commit.publish(&Monitor::default())?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn merge_into_commit(
