@@ -119,6 +119,7 @@ struct GatheredFragment {
 
 pub(crate) fn run(args: &GatherArgs, context: Context) -> Result<Exit, CliError> {
     let started = Instant::now();
+    interrupt::install();
     for path in &args.fragments {
         check_fragment(path)?;
     }

@@ -20,6 +20,12 @@ pub(super) fn token() -> CancelToken {
     TOKEN.get_or_init(set_handler).clone()
 }
 
+/// Has signals cancel from now on. Called before a command opens what it writes to: a signal before
+/// its commit is then reported as an interruption.
+pub(super) fn install() {
+    TOKEN.get_or_init(set_handler);
+}
+
 /// A monitor that ignores progress and cancels at Ctrl-C.
 pub(super) fn monitor() -> Monitor {
     Monitor::default().cancel(token())

@@ -159,6 +159,7 @@ fn is_table_name(path: &Path) -> bool {
 
 pub(crate) fn run(args: &MergeArgs, context: Context) -> Result<Exit, CliError> {
     args.check()?;
+    interrupt::install();
     match &args.output {
         None if args.auto => compact_by_policy(args, context),
         None => compact_directory(args, context),

@@ -79,6 +79,7 @@ pub(crate) fn run(args: &SampleArgs, context: Context) -> Result<Exit, CliError>
             return Err(CliError::Usage("a size is needed: --fraction or --keys".to_owned()));
         }
     };
+    interrupt::install();
     let sample = Sample::new(size).seed(args.seed);
     let OpenInputs { inputs, family } = open_inputs(&args.inputs, args.family, context)?;
     let options = args.tables.merge_options().duplicates(args.duplicates.into());
