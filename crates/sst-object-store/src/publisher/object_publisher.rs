@@ -104,7 +104,7 @@ impl ObjectPublisherOptions {
 /// });
 /// commit.add_table(written.await.expect("no panic")?);
 /// let info = commit.publish(&Monitor::default()).await?;
-/// assert_eq!(publisher.current(), Some(info.sequence));
+/// assert_eq!(publisher.current(), Some(info.commit));
 /// # Ok::<(), StoreError>(())
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
