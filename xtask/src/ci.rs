@@ -35,6 +35,11 @@ fn gates(root: &Path) -> Result<Vec<Gate>, String> {
             "tests, clouds",
             "cargo test -p sst-object-store --features aws,azure,gcp,http && cargo check -p sst-cli --features cloud",
         ),
+        // A real S3 interface: moto's server, which the test installs, or NOT RUN.
+        gate(
+            "S3",
+            "cargo test -p sst-cli --no-default-features --features aws --test it -- --nocapture s3::",
+        ),
         gate(
             "no TLS",
             "! cargo tree -p sst-cli -e normal | grep -E 'rustls|aws-lc|ring v|openssl|native-tls'",

@@ -1,5 +1,5 @@
 //! Chores of the workspace: `cargo xtask conformance`, `bench`, `conditions`, `torture`, `fuzz`,
-//! `instructions`, `bulk`, `miri`, `model`, `planted`, `mutants`, `nextjs`, `ci`.
+//! `instructions`, `bulk`, `simulate`, `miri`, `model`, `planted`, `mutants`, `nextjs`, `ci`.
 
 #![expect(clippy::print_stdout, reason = "chores report on standard output")]
 
@@ -48,6 +48,9 @@ enum Chore {
     /// Measures cold data, many tables, scans, merges and kept files, optionally compared with an
     /// older commit.
     Conditions(conditions::ConditionArguments),
+    /// Publishes commits of 10^4 to 10^6 made-up tables in a bucket in memory, and prints what they
+    /// take: the figures of docs/SCALE.md.
+    Simulate,
     /// Runs the test program for damage, faults and hostile input, and prints a table.
     Torture {
         /// Arguments for the program: `--full`, `--only SUBSTRING`, `--list`, `--json`,
@@ -111,6 +114,7 @@ fn main() -> ExitCode {
         Chore::Bench { peers, arguments } => bench::run(&root, peers, &arguments),
         Chore::Conditions(arguments) => conditions::run(&root, &arguments),
         Chore::Bulk { peers, arguments } => bulk(&root, peers, arguments),
+        Chore::Simulate => simulate(&root),
         Chore::Torture { arguments } => {
             program(&root, "release", "sst-torture", "sst-torture", &arguments)
         }
@@ -153,6 +157,15 @@ fn conformance(root: &Path, json: bool) -> bool {
 /// The cargo that started this program.
 fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// Runs the simulation of a large bucket.
+fn simulate(root: &Path) -> bool {
+    let status = cargo()
+        .args(["run", "--quiet", "--release", "-p", "sst-object-store", "--example", "simulate"])
+        .current_dir(root)
+        .status();
+    status.is_ok_and(|status| status.success())
 }
 
 /// Runs a program of another package. Benches and torture are separate programs, so that other

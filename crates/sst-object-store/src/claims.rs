@@ -279,6 +279,20 @@ impl Claim {
         Ok(ours.map(|found| Self { block, content, version: found.version }))
     }
 
+    /// Takes the claim once more, so that its age starts again.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Claimed`] if it was lost to another owner.
+    pub(crate) async fn renew(&mut self, store: &Store) -> Result<(), StoreError> {
+        self.check(store).await?;
+        let never = |_| std::future::ready(Ok(false));
+        // The claim is in force, so another owner does not get it.
+        let owner = self.content.owner;
+        *self = Self::take(store, self.block, owner, Duration::MAX, never).await?;
+        Ok(())
+    }
+
     /// Fails if the claim was lost to another owner.
     pub(crate) async fn check(&self, store: &Store) -> Result<(), StoreError> {
         let found = FoundClaim::read(store, self.block).await?;

@@ -10,6 +10,7 @@ use sst_format::meta_head::CommitKind;
 use sst_format::monitor::Monitor;
 
 use crate::claims::{CLAIMS_FOLDER, Claim, NumberBlock, Owner};
+use crate::commit::{NumberedFiles, older_commits};
 use crate::store::ListedObject;
 use crate::{RemoteCommit, Store, StoreError};
 
@@ -18,8 +19,9 @@ use crate::{RemoteCommit, Store, StoreError};
 #[non_exhaustive]
 pub struct GcOptions {
     /// Age up to which an object stays, whether a commit needs it or not: a writer may be about to
-    /// publish it, and a reader of an earlier commit may be about to read it. Choose it longer than
-    /// the longest push. Default: 1 day.
+    /// publish it. Also the time for which a commit keeps its objects after it was replaced: a
+    /// reader of it may be about to read them. Choose it longer than the longest push. Default: 1
+    /// day.
     pub grace: Duration,
     /// Number of generations before the newest whose objects stay. A merge is no generation of its
     /// own. Default: 1.
@@ -92,7 +94,7 @@ pub async fn collect_garbage(
 ) -> Result<GcReport, StoreError> {
     store.check_writable()?;
     let listing = Listing::read(store, options.grace).await?;
-    let needed = needed_files(store, &listing, options).await?;
+    let needed = Needed::read(store, &listing, options).await?;
     let mut report = GcReport::default();
     let mut garbage = listing.garbage(&needed, &mut report);
     if options.dry_run {
@@ -120,11 +122,11 @@ pub async fn collect_garbage(
         claimed
     };
     // A commit that was published before the claims were taken may need some of the files.
-    let needed = needed_files(store, &listing, options).await?;
+    let needed = Needed::read(store, &listing, options).await?;
     for claim in claims {
         let files = garbage.remove(&claim.block()).into_iter().flatten();
         let mut removed = BTreeSet::new();
-        for file in files.filter(|(name, _)| !needed.contains(name)) {
+        for file in files.filter(|(name, _)| !needed.has(name)) {
             monitor.check()?;
             store.remove(&file.0.to_string()).await?;
             removed.insert(file.0);
@@ -175,12 +177,13 @@ impl Listing {
     /// The files that are not needed and old enough, by the block of their numbers.
     fn garbage(
         &self,
-        needed: &BTreeSet<FileName>,
+        needed: &Needed,
         report: &mut GcReport,
     ) -> BTreeMap<NumberBlock, Vec<(FileName, u64)>> {
         let mut garbage: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for (name, object) in self.files.iter().filter(|(name, _)| !needed.contains(name)) {
-            if is_old(object, self.grace) {
+        let unneeded = self.files.iter().filter(|(name, _)| !needed.files.contains(name));
+        for (name, object) in unneeded {
+            if is_old(object, self.grace) && !needed.in_grace.contains(name) {
                 let block = NumberBlock::of(name.sequence);
                 garbage.entry(block).or_default().push((*name, object.len));
             } else {
@@ -211,39 +214,69 @@ fn is_old(object: &ListedObject, grace: Duration) -> bool {
     object.modified.elapsed().is_ok_and(|age| age >= grace)
 }
 
-/// The files of the newest commit, and of the generations that are kept.
-async fn needed_files(
-    store: &Store,
-    listing: &Listing,
-    options: &GcOptions,
-) -> Result<BTreeSet<FileName>, StoreError> {
-    let newest = RemoteCommit::read(store).await?;
-    let newest = newest.ok_or_else(|| StoreError::NoCommit { place: store.name().to_owned() })?;
-    let mut needed: BTreeSet<_> = newest.files().iter().map(|file| file.name).collect();
-    let mut is_merged = newest.kind() == Some(CommitKind::Merge);
-    let mut generations = 0;
-    for sequence in listing.metas_before(newest.sequence()) {
-        if generations == options.keep_generations {
-            break;
-        }
-        match RemoteCommit::read_at(store, sequence).await {
-            Ok(commit) => {
-                generations += usize::from(!is_merged);
-                is_merged = commit.kind() == Some(CommitKind::Merge);
-                needed.extend(commit.files().iter().map(|file| file.name));
+/// The files that must stay.
+struct Needed {
+    /// Those of the newest commit, and of the generations that are kept.
+    files: BTreeSet<FileName>,
+    /// Those of commits that were replaced less than the grace period ago: a reader that opened
+    /// such a commit may still need them.
+    in_grace: BTreeSet<FileName>,
+}
+
+impl Needed {
+    async fn read(
+        store: &Store,
+        listing: &Listing,
+        options: &GcOptions,
+    ) -> Result<Self, StoreError> {
+        let newest = RemoteCommit::read(store).await?;
+        let newest =
+            newest.ok_or_else(|| StoreError::NoCommit { place: store.name().to_owned() })?;
+        let names = |commit: &RemoteCommit| {
+            commit.files().iter().map(|file| file.name).collect::<BTreeSet<_>>()
+        };
+        let mut needed = Self { files: names(&newest), in_grace: BTreeSet::new() };
+        let mut is_merged = newest.kind() == Some(CommitKind::Merge);
+        let mut generations = 0;
+        let mut successor = newest.sequence();
+        for sequence in older_commits(&newest, &listing.times()) {
+            // A commit was replaced when the meta file of the next one was written.
+            let is_kept = generations < options.keep_generations;
+            if !is_kept && listing.is_old_meta(successor) {
+                break;
             }
-            // A part, or a commit that is damaged or no longer complete: no rollback can use it.
-            Err(error) if error.is_corruption() => {}
-            Err(error) => return Err(error),
+            match RemoteCommit::read_at(store, sequence).await {
+                Ok(commit) => {
+                    generations += usize::from(!is_merged);
+                    is_merged = commit.kind() == Some(CommitKind::Merge);
+                    let files = if is_kept { &mut needed.files } else { &mut needed.in_grace };
+                    files.extend(names(&commit));
+                    successor = sequence;
+                }
+                // A part, or a commit that is damaged or no longer complete: no rollback can use
+                // it.
+                Err(error) if error.is_corruption() => {}
+                Err(error) => return Err(error),
+            }
         }
+        Ok(needed)
     }
-    Ok(needed)
+
+    fn has(&self, name: &FileName) -> bool {
+        self.files.contains(name) || self.in_grace.contains(name)
+    }
 }
 
 impl Listing {
-    /// The meta files before a commit, newest first.
-    fn metas_before(&self, commit: SequenceNumber) -> impl Iterator<Item = SequenceNumber> {
-        let metas = self.files.keys().rev().filter(|name| name.kind == FileKind::Meta);
-        metas.map(|name| name.sequence).filter(move |sequence| *sequence < commit)
+    /// The time of the last write to each file.
+    fn times(&self) -> NumberedFiles {
+        self.files.iter().map(|(name, object)| (*name, object.modified)).collect()
+    }
+
+    /// Whether a meta file was written before the grace period; one that is not in the list was
+    /// written after it, so lately.
+    fn is_old_meta(&self, sequence: SequenceNumber) -> bool {
+        let meta = FileName { sequence, kind: FileKind::Meta };
+        self.files.get(&meta).is_some_and(|object| is_old(object, self.grace))
     }
 }

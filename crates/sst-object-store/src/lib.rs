@@ -26,7 +26,7 @@ mod store;
 mod upload;
 
 pub use block_on::block_on;
-pub use commit::{CommitFile, FileIdentity, RemoteCommit};
+pub use commit::{CommitFile, FileIdentity, ObjectCommitRecord, RemoteCommit};
 pub use error::{Operation, RequestError, StoreError};
 #[cfg(feature = "publish")]
 pub use gc::{GcOptions, GcReport, collect_garbage};
@@ -35,6 +35,8 @@ pub use mirror::{
     BadShardNumber, MirrorOptions, MirrorReport, ShardNumber, follow, mirror, pull, push,
 };
 pub use place::Place;
+#[cfg(all(feature = "publish", feature = "read"))]
+pub use publisher::{AdoptedFragment, Certify};
 #[cfg(feature = "publish")]
 pub use publisher::{
     FinishedObjectTable, ObjectCommit, ObjectCommitInfo, ObjectPublisher, ObjectPublisherOptions,

@@ -433,7 +433,6 @@ impl Store {
     }
 
     /// Whether its objects can be listed.
-    #[cfg(feature = "read")]
     pub(crate) const fn has_lists(&self) -> bool {
         self.has_lists
     }
@@ -488,6 +487,17 @@ impl Store {
             return Err(StoreError::WrongLen { object, expected: len, found: meta.size });
         }
         Ok(bytes)
+    }
+
+    /// The length of an object; `None` if there is none.
+    #[cfg(feature = "publish")]
+    pub(crate) async fn len_of(&self, name: &str) -> Result<Option<u64>, StoreError> {
+        let path = self.path(name);
+        match self.request(|| self.objects.head(&path)).await {
+            Ok(meta) => Ok(Some(meta.size)),
+            Err(Failure { error: Error::NotFound { .. }, .. }) => Ok(None),
+            Err(failure) => Err(self.failed(Operation::Read, name, failure)),
+        }
     }
 
     /// Lists the objects below the directory or, with `folder`, below one of its folders.

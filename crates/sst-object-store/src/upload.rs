@@ -7,6 +7,7 @@ use object_store::{MultipartUpload, PutPayload};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
+use crate::retry::is_passing;
 use crate::store::{ObjectStart, Written};
 use crate::{Store, StoreError};
 
@@ -16,6 +17,8 @@ pub(crate) struct Upload {
     store: Store,
     name: String,
     state: UploadState,
+    /// Whether nobody has written an object of this name before: its number is newly claimed.
+    is_new_number: bool,
 }
 
 #[derive(Debug)]
@@ -23,7 +26,12 @@ enum UploadState {
     /// An object of one piece.
     Whole(Bytes),
     /// An object of several pieces, each of which is a part.
-    Parts { upload: Box<dyn MultipartUpload>, parts: JoinSet<object_store::Result<()>> },
+    Parts {
+        upload: Box<dyn MultipartUpload>,
+        parts: JoinSet<object_store::Result<()>>,
+        /// Bytes that were added.
+        len: u64,
+    },
 }
 
 impl Upload {
@@ -35,11 +43,18 @@ impl Upload {
     ) -> Result<Self, StoreError> {
         let state = match is_one_piece {
             true => UploadState::Whole(Bytes::new()),
-            false => {
-                UploadState::Parts { upload: store.upload(&name).await?, parts: JoinSet::new() }
-            }
+            false => UploadState::Parts {
+                upload: store.upload(&name).await?,
+                parts: JoinSet::new(),
+                len: 0,
+            },
         };
-        Ok(Self { store: store.clone(), name, state })
+        Ok(Self { store: store.clone(), name, state, is_new_number: false })
+    }
+
+    /// Tells that nobody has written an object of this name before.
+    pub(crate) fn of_new_number(self) -> Self {
+        Self { is_new_number: true, ..self }
     }
 
     /// Adds a piece. Its place in memory is free when it has been sent.
@@ -50,7 +65,8 @@ impl Upload {
     ) -> Result<(), StoreError> {
         match &mut self.state {
             UploadState::Whole(whole) => *whole = bytes,
-            UploadState::Parts { upload, parts } => {
+            UploadState::Parts { upload, parts, len } => {
+                *len += bytes.len() as u64;
                 let part = upload.put_part(PutPayload::from(bytes));
                 parts.spawn(async move {
                     let sent = part.await;
@@ -67,22 +83,32 @@ impl Upload {
 
     /// Makes the object appear under its name.
     pub(crate) async fn finish(self) -> Result<(), StoreError> {
-        let Self { store, name, state } = self;
+        let Self { store, name, state, is_new_number } = self;
         match state {
             UploadState::Whole(bytes) => write_whole(&store, &name, bytes).await,
-            UploadState::Parts { mut upload, mut parts } => {
+            UploadState::Parts { mut upload, mut parts, len } => {
                 while let Some(sent) = parts.join_next().await {
                     joined(&store, &name, sent)?;
                 }
-                let completed = upload.complete().await;
-                completed.map(drop).map_err(|error| store.upload_failed(&name, error))
+                match upload.complete().await {
+                    Ok(_) => Ok(()),
+                    // If only the answer was lost, the object is there.
+                    Err(error)
+                        if is_new_number
+                            && is_passing(&error)
+                            && store.len_of(&name).await? == Some(len) =>
+                    {
+                        Ok(())
+                    }
+                    Err(error) => Err(store.upload_failed(&name, error)),
+                }
             }
         }
     }
 
     /// Gives the object up.
     pub(crate) async fn abort(self) {
-        if let UploadState::Parts { mut upload, mut parts } = self.state {
+        if let UploadState::Parts { mut upload, mut parts, .. } = self.state {
             parts.shutdown().await;
             // The first error is reported. The store's own rules remove parts that stay.
             _ = upload.abort().await;

@@ -13,6 +13,7 @@
 mod calls;
 mod inputs;
 mod parquet_inputs;
+mod uploads;
 
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};

@@ -6,14 +6,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::Args;
 use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
+use sst_object_store::{ObjectCommitRecord, block_on};
 use sst_writer::publish::{CommitKind, CommitRecord};
 
-use super::Context;
+use super::{Context, staged};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::store::read_catalog;
 use crate::text_table::{Align, TextTable};
+use crate::url;
 
 const AFTER_HELP: &str = "\
 Lists the commits whose meta file is still there. `sst rollback` can go back to those that are
@@ -28,7 +30,8 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct LogArgs {
-    /// Directory to list
+    /// Directory to list, or its URL
+    #[arg(value_parser = url::parser())]
     dir: PathBuf,
 
     /// List only the current generation and those that `sst rollback` can return to
@@ -60,6 +63,20 @@ pub(super) struct Line {
 
 impl Line {
     fn of(generation: &CommitRecord) -> Self {
+        Self {
+            commit: generation.sequence.0,
+            time: generation.time.and_then(utc),
+            kind: generation.kind.map(name_of),
+            merge: generation.is_merge(),
+            current: generation.is_current,
+            complete: generation.is_complete,
+            tables: generation.tables,
+            entries: generation.entries,
+            bytes: generation.bytes,
+        }
+    }
+
+    fn of_bucket(generation: &ObjectCommitRecord) -> Self {
         Self {
             commit: generation.sequence.0,
             time: generation.time.and_then(utc),
@@ -107,6 +124,10 @@ pub(crate) fn run(args: &LogArgs, context: Context) -> Result<Exit, CliError> {
 
 /// The generations of a directory of ours, newest first.
 pub(super) fn lines(dir: &Path) -> Result<Vec<Line>, CliError> {
+    if url::is_url(dir) {
+        let records = block_on(ObjectCommitRecord::list(&staged::bucket(dir)?))?;
+        return Ok(records.iter().map(Line::of_bucket).collect());
+    }
     Ok(CommitRecord::list(dir)?.iter().map(Line::of).collect())
 }
 

@@ -22,6 +22,7 @@ use super::interrupt::{self, entries_monitor};
 use super::mode_arg::Mode;
 use super::replaced::Replaced;
 use super::retention_args::RetentionArgs;
+use super::staged::Staged;
 use super::table_args::TableArgs;
 use super::target::{Target, check_directory, error_after, exists};
 use crate::error::{CliError, with_causes};
@@ -50,8 +51,9 @@ pub(crate) struct MergeArgs {
     #[arg(required = true, value_name = "INPUT", value_parser = url::parser())]
     inputs: Vec<PathBuf>,
 
-    /// Directory to merge into, created if it does not exist; or one file, if the name ends in .sst
-    #[arg(long, short, value_name = "DIR|FILE")]
+    /// Directory to merge into, created if it does not exist, or the URL of a bucket; or one file,
+    /// if the name ends in .sst
+    #[arg(long, short, value_name = "DIR|FILE", value_parser = url::parser())]
     output: Option<PathBuf>,
 
     /// Replace the tables of the one given directory by fewer, merged tables
@@ -161,10 +163,17 @@ pub(crate) fn run(args: &MergeArgs, context: Context) -> Result<Exit, CliError> 
     args.check()?;
     interrupt::install();
     match &args.output {
+        None if args.inputs.iter().any(|input| url::is_url(input)) => {
+            let text = "a bucket is not merged in place: merge it into another one with --output";
+            Err(CliError::Usage(text.to_owned()))
+        }
         None if args.auto => compact_by_policy(args, context),
         None => compact_directory(args, context),
         Some(path) if is_table_name(path) => {
             merge_to_file(args, path, context).map_err(|error| error.into_interrupted(path))
+        }
+        Some(path) if url::is_url(path) => {
+            merge_to_bucket(args, path, context).map_err(|error| error.into_interrupted(path))
         }
         Some(path) => {
             merge_to_directory(args, path, context).map_err(|error| error.into_interrupted(path))
@@ -184,7 +193,17 @@ fn merge_to_directory(args: &MergeArgs, path: &Path, context: Context) -> Result
         Mode::Replace => Replaced::of(&mut target, family)?,
         Mode::Append => None,
     };
-    let merged = target.write(|publisher| merge_into(publisher, inputs, family, args, context));
+    let older = |publisher: &Publisher| match args.mode {
+        Mode::Replace => OlderTables::none(),
+        Mode::Append => {
+            let live = publisher.live_tables().filter(|(of, _)| *of == family);
+            OlderTables::of(live.map(|(_, table)| table.min_hash..=table.max_hash))
+        }
+    };
+    let merged = target.write(|publisher| {
+        let older = older(publisher);
+        merge_into(publisher, inputs, family, older, args, context)
+    });
     let (report, info) = merged?;
     note_not_removed(&info.not_removed, context);
     if let Some(replaced) = replaced {
@@ -196,22 +215,35 @@ fn merge_to_directory(args: &MergeArgs, path: &Path, context: Context) -> Result
     Ok(Exit::Success)
 }
 
+fn merge_to_bucket(args: &MergeArgs, path: &Path, context: Context) -> Result<Exit, CliError> {
+    let started = Instant::now();
+    let staged = Staged::new(path, None)?;
+    let OpenInputs { inputs, family } = open_inputs(&args.inputs, args.family, context)?;
+    let options = PublisherOptions::default();
+    let mut target = Target::open(&staged.directory(), options)?;
+    let older = match args.mode {
+        Mode::Replace => OlderTables::none(),
+        // Other writers may add tables meanwhile.
+        Mode::Append => OlderTables::unknown(),
+    };
+    let (report, _) = merge_into(target.publisher(), inputs, family, older, args, context)?;
+    drop(target);
+    let commit = staged.publish(family, args.mode, args.certify.certify)?.commit.0;
+    let merged = Merged::new(path, Some(family), Some(commit), None, &report, started);
+    merged.print(context).map_err(|error| error.after_commit(path, commit))?;
+    Ok(Exit::Success)
+}
+
 /// Merges the inputs into a directory as one commit.
 fn merge_into(
     publisher: &mut Publisher,
     inputs: Inputs,
     family: u32,
+    older: OlderTables,
     args: &MergeArgs,
     context: Context,
 ) -> Result<(MergeReport, CommitInfo), CliError> {
-    let older = match args.mode {
-        _ if args.keep_tombstones => OlderTables::unknown(),
-        Mode::Replace => OlderTables::none(),
-        Mode::Append => {
-            let live = publisher.live_tables().filter(|(of, _)| *of == family);
-            OlderTables::of(live.map(|(_, table)| table.min_hash..=table.max_hash))
-        }
-    };
+    let older = if args.keep_tombstones { OlderTables::unknown() } else { older };
     let options = args.tables.merge_options().duplicates(args.duplicates.into()).older(older);
     let mut commit = publisher.begin_family(family);
     if args.mode == Mode::Replace {

@@ -22,6 +22,7 @@ pub(crate) mod rollback;
 pub(crate) mod sample;
 pub(crate) mod scan;
 pub(crate) mod split;
+mod staged;
 pub(crate) mod table_args;
 mod target;
 pub(crate) mod verify;

@@ -5,16 +5,18 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 use sst_format::SequenceNumber;
+use sst_object_store::{ObjectPublisher, block_on};
 use sst_writer::Publisher;
 
 use super::merge::note_not_removed;
 use super::retention_args::RetentionArgs;
 use super::target::{check_directory, error_after};
-use super::{Context, interrupt};
+use super::{Context, interrupt, staged};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::{Output, counted};
 use crate::store::read_catalog;
+use crate::url;
 
 const AFTER_HELP: &str = "\
 A rollback is a new commit with the tables of an earlier one: readers see it as any other, it
@@ -29,7 +31,8 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct RollbackArgs {
-    /// Directory to change
+    /// Directory to change, or the URL of a bucket
+    #[arg(value_parser = url::parser())]
     dir: PathBuf,
 
     /// Generation to return to, as listed by `sst log` [default: the newest earlier complete one,
@@ -53,6 +56,9 @@ pub(crate) fn run(args: &RollbackArgs, context: Context) -> Result<Exit, CliErro
     // A signal ends the rollback before its commit, or not at all: what has happened is reported.
     let monitor = interrupt::monitor();
     let from = read_catalog(&args.dir)?.commit.0;
+    if url::is_url(&args.dir) {
+        return in_bucket(args, from, context);
+    }
     check_directory(&args.dir)?;
     // Opening a publisher removes obsolete files. Keep all files until the rollback is done, so
     // that the target generation is not removed; `tidy` applies the requested retention later.
@@ -74,6 +80,24 @@ pub(crate) fn run(args: &RollbackArgs, context: Context) -> Result<Exit, CliErro
     let printed = rolled_back.print(context);
     // The rollback is live even if one of the steps after it failed.
     tidied.and(printed).map_err(|error| error.after_commit(&args.dir, commit))?;
+    Ok(Exit::Success)
+}
+
+/// Rolls a bucket back. Nothing is removed there: `sst gc` does that.
+fn in_bucket(args: &RollbackArgs, from: u32, context: Context) -> Result<Exit, CliError> {
+    let store = staged::bucket(&args.dir)?;
+    let (commit, tables) = block_on(async {
+        let mut publisher = ObjectPublisher::new(&store, staged::options())?;
+        let info =
+            publisher.rollback(args.generation.map(SequenceNumber), &interrupt::monitor()).await?;
+        let tables = publisher.live_tables().count();
+        // The commit is live. A claim that stays costs nothing but time.
+        _ = publisher.close().await;
+        Ok((info.commit.0, tables))
+    })?;
+    let path = args.dir.display().to_string();
+    let printed = RolledBack { path, replaced_commit: from, commit, tables }.print(context);
+    printed.map_err(|error| error.after_commit(&args.dir, commit))?;
     Ok(Exit::Success)
 }
 

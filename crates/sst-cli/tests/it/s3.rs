@@ -75,17 +75,20 @@ impl Moto {
 
     /// Runs `sst` with the server in its environment.
     fn sst(&self, args: &[Arg<'_>]) -> Run {
-        Command::new(env!("CARGO_BIN_EXE_sst"))
+        self.command(args).output().unwrap().into()
+    }
+
+    fn command(&self, args: &[Arg<'_>]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sst"));
+        command
             .args(args.iter().map(|arg| arg.as_ref()))
             .env("AWS_ACCESS_KEY_ID", "test")
             .env("AWS_SECRET_ACCESS_KEY", "test")
             .env("AWS_REGION", "us-east-1")
             .env("AWS_ENDPOINT", format!("http://{}", self.address))
             .env("AWS_ALLOW_HTTP", "true")
-            .stdin(Stdio::null())
-            .output()
-            .unwrap()
-            .into()
+            .stdin(Stdio::null());
+        command
     }
 }
 
@@ -103,7 +106,7 @@ fn s3_is_a_bucket_like_any_other() {
     let db = scratch.database("db", "a\t1\nb\t2\n");
     // Longer than one piece, so that it is uploaded in parts.
     let large = scratch.file("large.tsv", format!("c\t{}\n", "x".repeat(20 << 20)));
-    let args: [Arg<'_>; 6] = [&"load", &large, &db, &"--increment", &"--max-value", &"128MiB"];
+    let args: [Arg<'_>; 6] = [&"load", &large, &db, &"--mode=append", &"--max-value", &"128MiB"];
     sst(&args).expect(0);
     let url = "s3://fruit/some/db";
     moto.sst(&[&"pull", &url, &scratch.path("none")]).expect_error(3, &["has no commit"]);
@@ -128,6 +131,8 @@ fn s3_is_a_bucket_like_any_other() {
     moto.sst(&[&"pull", &url, &fresh]).expect(0);
     assert_eq!(scan(&fresh), scan(&db));
     reading_commands_take_urls(&moto, url, &db);
+    writing_commands_take_urls(&moto, &scratch);
+    kills_of_a_load_leave_the_old_or_the_new(&moto, &scratch);
     let other = scratch.database("other", "b\t2\n");
     moto.sst(&[&"push", &other, &url]).expect_error(3, &["is at commit"]);
 }
@@ -149,4 +154,94 @@ fn reading_commands_take_urls(moto: &Moto, url: &str, db: &Path) {
         assert_eq!(there.text(), expected, "{command}");
     }
     moto.sst(&[&"diff", &db, &url]).expect(0);
+}
+
+/// Loads, merges and rollbacks of a bucket give what they give of a directory.
+fn writing_commands_take_urls(moto: &Moto, scratch: &Scratch) {
+    let url = "s3://fruit/written";
+    let (first, second) =
+        (scratch.file("first.tsv", "a\t1\nb\t2\n"), scratch.file("second.tsv", "b\t3\nc\t\\N\n"));
+    let db = scratch.path("written");
+    for place in [&url as Arg<'_>, &db] {
+        let loaded = moto.sst(&[&"load", &first, place, &"--certify", &"--json"]).expect(0);
+        assert!(loaded.json()["digest"].is_string());
+        moto.sst(&[&"load", &second, place, &"--mode=append"]).expect(0);
+    }
+    let same = |args: &[&str], place: Arg<'_>, of: Arg<'_>| {
+        let command: Arg<'_> = &args[0];
+        let run = |place| moto.sst(&join(&[command, place], &args[1..])).expect(0);
+        assert_eq!(run(place).text(), run(of).text(), "{args:?}");
+    };
+    same(&["scan", "--all"], &url, &db);
+    moto.sst(&[&"verify", &url]).expect(0);
+    // Copies in both directions have the same files.
+    let (copy, back) = (scratch.path("copy of it"), "s3://fruit/back");
+    moto.sst(&[&"pull", &url, &copy]).expect(0);
+    moto.sst(&[&"push", &copy, &back]).expect(0);
+    let again = scratch.path("copy of the copy");
+    moto.sst(&[&"pull", &back, &again]).expect(0);
+    assert_eq!(names(&again), names(&copy));
+    // The lock file states its process.
+    for name in names(&copy).into_iter().filter(|name| !name.starts_with('.')) {
+        assert_eq!(
+            std::fs::read(again.join(&name)).unwrap(),
+            std::fs::read(copy.join(&name)).unwrap()
+        );
+    }
+    // A merge of a bucket and a directory, into a bucket.
+    let merged = "s3://fruit/merged";
+    moto.sst(&[&"merge", &url, &first, &"--output", &merged]).expect_error(2, &["not an SST"]);
+    moto.sst(&[&"merge", &db, &url, &"--output", &merged]).expect(0);
+    same(&["scan"], &merged, &db);
+    moto.sst(&[&"merge", &url, &"--in-place"]).expect_error(3, &["in place"]);
+    // Back to the first load, and what can be returned to.
+    moto.sst(&[&"rollback", &url]).expect(0);
+    let a = moto.sst(&[&"get", &url, &"b", &"--values-only"]).expect(0);
+    assert_eq!(a.text(), "2\n");
+    let log = moto.sst(&[&"log", &url, &"--json"]).expect(0).json();
+    let kinds: Vec<_> =
+        log["generations"].as_array().unwrap().iter().map(|it| &it["kind"]).collect();
+    assert_eq!(kinds, ["rollback", "append", "load"]);
+    let dry = scratch.file("dry.tsv", "z\t1\n");
+    moto.sst(&[&"load", &dry, &url, &"--dry-run"]).expect(0);
+    moto.sst(&[&"get", &url, &"z"]).expect(1);
+}
+
+/// Kills loads into a bucket at many moments.
+fn kills_of_a_load_leave_the_old_or_the_new(moto: &Moto, scratch: &Scratch) {
+    const KILLS: u32 = 12;
+    let url = "s3://fruit/killed";
+    let rows = |seed: u32| -> String {
+        (0..2000).map(|i| format!("{i}\t{}\n", seed.wrapping_mul(i ^ 77))).collect()
+    };
+    let input = |seed: u32| scratch.file(&format!("{seed}.tsv"), rows(seed));
+    moto.sst(&[&"load", &input(0), &url]).expect(0);
+    // As long as a load takes that is not killed.
+    let started = Instant::now();
+    moto.sst(&[&"load", &input(1), &url]).expect(0);
+    let whole = started.elapsed();
+    let mut seen = 1;
+    for kill in 0..KILLS {
+        let (seed, moment) = (kill + 2, whole * (kill + 1) / KILLS);
+        let path = input(seed);
+        let mut load = moto.command(&[&"load", &path, &url]).spawn().unwrap();
+        let started = Instant::now();
+        while started.elapsed() < moment && load.try_wait().unwrap().is_none() {
+            std::thread::yield_now();
+        }
+        load.kill().unwrap();
+        load.wait().unwrap();
+        moto.sst(&[&"verify", &url]).expect(0);
+        let found = moto.sst(&[&"get", &url, &"3", &"--values-only"]).expect(0);
+        let value = |seed: u32| format!("{}\n", seed.wrapping_mul(3 ^ 77));
+        assert!([value(seen), value(seed)].contains(&found.text().to_owned()), "{}", found.text());
+        if found.text() == value(seed) {
+            seen = seed;
+        }
+    }
+    let args: [Arg<'_>; 6] = [&"gc", &url, &"--grace", &"0", &"--keep-generations", &"0"];
+    moto.sst(&args).expect(0);
+    let again = moto.sst(&join(&args, &["--json"])).expect(0).json();
+    assert_eq!(again["removed"].as_array().unwrap().len(), 0, "{again}");
+    moto.sst(&[&"verify", &url]).expect(0);
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sst_format::{BlobNumber, SstMeta};
-use sst_reader::Catalog;
+use sst_reader::{Access, Catalog};
 use sst_writer::WriterOptions;
 use sst_writer::publish::{Commit, TableWriter};
 
@@ -32,6 +32,11 @@ pub(crate) fn copy_listed(
     number: BlobNumber,
     monitor: &Monitor,
 ) -> Result<BlobNumber, MergeError> {
+    if catalog.is_stored() {
+        // An object has no path to copy from: its value is taken, in memory.
+        let value = catalog.read_blob(number, Access::Read)?;
+        return Ok(commit.create_blob(value)?);
+    }
     let listed = catalog.blob_record(number)?;
     Ok(commit.copy_blob(catalog.blob_path(number), listed, monitor)?)
 }

@@ -1,11 +1,15 @@
 //! Commits in a store: their meta files, tables and blobs, from a few ranged reads.
 
 mod commit_file;
+mod commit_record;
 mod object_reader;
 mod remote_commit;
 mod remote_meta;
 
 pub use commit_file::{CommitFile, FileIdentity};
+pub use commit_record::ObjectCommitRecord;
+#[cfg(feature = "publish")]
+pub(crate) use commit_record::{NumberedFiles, is_complete, numbered_files, older_commits};
 pub use remote_commit::RemoteCommit;
 pub(crate) use remote_commit::{CurrentObject, Described, MAX_CURRENT_LEN, identity_of};
 pub(crate) use remote_meta::{RemoteMeta, RemoteTable, SharedMeta};

@@ -209,7 +209,6 @@ impl RemoteCommit {
     }
 
     /// The commits before it.
-    #[cfg(feature = "mirror")]
     pub(crate) fn lineage(&self) -> Lineage {
         let newest = self.metas.last();
         newest.map_or_else(Lineage::default, |newest| newest.extension.lineage.clone())
@@ -272,6 +271,12 @@ impl RemoteCommit {
     /// The live tables with their families, those of older meta files first.
     pub fn tables(&self) -> impl Iterator<Item = (u32, &TableRecord)> {
         self.live.iter().map(|live| (live.meta.family, &live.table.record))
+    }
+
+    /// Number of entries of the live tables.
+    #[must_use]
+    pub fn entries(&self) -> u64 {
+        self.live.iter().map(|live| live.table.entry_count).sum()
     }
 
     /// The blobs that its tables may refer to, in the order of their numbers.

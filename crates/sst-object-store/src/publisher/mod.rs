@@ -1,11 +1,20 @@
 //! Commits made in a bucket, by many writers: [`ObjectPublisher`].
 
+#[cfg(feature = "read")]
+mod adopt;
+#[cfg(feature = "read")]
+mod certify;
 mod numbers;
 mod object_commit;
 mod object_publisher;
 mod object_sink;
+mod rollback;
 mod table_writer;
 
+#[cfg(feature = "read")]
+pub use adopt::AdoptedFragment;
+#[cfg(feature = "read")]
+pub use certify::Certify;
 pub use object_commit::{ObjectCommit, ObjectCommitInfo};
 pub use object_publisher::{ObjectPublisher, ObjectPublisherOptions};
 pub use table_writer::{FinishedObjectTable, ObjectTableWriter};

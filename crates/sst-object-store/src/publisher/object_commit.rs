@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sst_format::block::BLOCK_HEADER_LEN;
+use sst_format::content_digest::FamilyCertificate;
 use sst_format::file_name::{FileKind, FileName};
 use sst_format::meta_head::CommitKind;
 use sst_format::protection::BlobRecord;
@@ -15,7 +16,7 @@ use super::object_publisher::Swap;
 use super::object_sink::ObjectSink;
 use super::{FinishedObjectTable, ObjectPublisher, ObjectTableWriter};
 use crate::upload::upload_bytes;
-use crate::{Monitor, RemoteCommit, StoreError};
+use crate::{Monitor, RemoteCommit, Store, StoreError};
 
 /// How many commits of other writers may overtake one commit.
 const MAX_OVERTAKEN: u32 = 1000;
@@ -26,20 +27,22 @@ const MAX_OVERTAKEN: u32 = 1000;
 /// without a meaning until garbage is collected.
 #[derive(Debug)]
 pub struct ObjectCommit<'p> {
-    publisher: &'p mut ObjectPublisher,
-    family: u32,
+    pub(super) publisher: &'p mut ObjectPublisher,
+    pub(super) family: u32,
     /// `None` unless the caller has said it.
     kind: Option<CommitKind>,
     replaces_all: bool,
-    tables: Vec<(SequenceNumber, SstMeta)>,
+    pub(super) tables: Vec<(SequenceNumber, SstMeta)>,
     /// The blobs of each table.
     blobs: Vec<Vec<BlobNumber>>,
-    made_blobs: BTreeMap<BlobNumber, BlobRecord>,
-    obsolete: BTreeSet<SequenceNumber>,
+    pub(super) made_blobs: BTreeMap<BlobNumber, BlobRecord>,
+    pub(super) obsolete: BTreeSet<SequenceNumber>,
+    /// The earlier commit that this one makes live again; `None` if it continues the newest one.
+    rollback_to: Option<RemoteCommit>,
 }
 
 /// A commit that is visible.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ObjectCommitInfo {
     /// The sequence number of the commit's newest meta file.
@@ -47,6 +50,8 @@ pub struct ObjectCommitInfo {
     /// How many commits of other writers came between its start and its end: so often it was made
     /// again.
     pub rebased: u32,
+    /// The certificates of families, ascending.
+    pub certificates: Vec<FamilyCertificate>,
 }
 
 impl<'p> ObjectCommit<'p> {
@@ -60,12 +65,18 @@ impl<'p> ObjectCommit<'p> {
             blobs: Vec::new(),
             made_blobs: BTreeMap::new(),
             obsolete: BTreeSet::new(),
+            rollback_to: None,
         }
     }
 
     /// Sets the kind of the commit, instead of the one that follows from its content.
     pub const fn set_kind(&mut self, kind: CommitKind) {
         self.kind = Some(kind);
+    }
+
+    /// Makes the commit continue an earlier commit instead of the newest.
+    pub(super) fn roll_back_to(&mut self, earlier: RemoteCommit) {
+        self.rollback_to = Some(earlier);
     }
 
     /// The kind of the commit, set or by default: [`CommitKind::Load`] after
@@ -177,30 +188,73 @@ impl<'p> ObjectCommit<'p> {
         let mut rebased = 0;
         loop {
             monitor.check()?;
-            let commit = self.write_meta_files().await?;
+            let certificates = match self.certificates(rebased, monitor).await {
+                // The next attempt is on top of the commit that was faster.
+                Err(StoreError::Changed { .. }) if rebased < MAX_OVERTAKEN => None,
+                certificates => Some(certificates?),
+            };
+            let Some(certificates) = certificates else {
+                self.publisher.refresh().await?;
+                self.check_rebase(rebased)?;
+                rebased += 1;
+                continue;
+            };
+            let metas = self.write_meta_files(&certificates).await?;
+            let sequence = metas.newest;
+            let done = ObjectCommitInfo { commit: sequence, rebased, certificates };
             self.publisher.numbers.check().await?;
             monitor.check()?;
-            let is_doubtful = match self.publisher.replace_current(commit).await? {
+            let is_doubtful = match self.publisher.replace_current(sequence).await? {
                 Swap::Done => {
                     self.publisher.refresh().await?;
-                    return Ok(ObjectCommitInfo { commit, rebased });
+                    return Ok(done);
                 }
                 Swap::Lost { is_doubtful } => is_doubtful,
             };
             self.publisher.refresh().await?;
-            let object = || self.publisher.store.object("CURRENT");
             if is_doubtful {
+                let object = self.publisher.store.object("CURRENT");
                 let newest = self.publisher.base.commit.as_ref();
-                return match newest.is_some_and(|newest| self.was_live(newest, commit)) {
-                    true => Ok(ObjectCommitInfo { commit, rebased }),
-                    false => Err(StoreError::Unknown { object: object() }),
+                return match newest.is_some_and(|newest| self.was_live(newest, sequence)) {
+                    true => Ok(done),
+                    false => Err(StoreError::Unknown { object }),
                 };
             }
-            if !self.can_be_rebased() || rebased == MAX_OVERTAKEN {
-                return Err(StoreError::Changed { object: object() });
-            }
+            metas.remove(&self.publisher.store).await;
+            self.check_rebase(rebased)?;
             rebased += 1;
         }
+    }
+
+    /// Fails if the commit, which another one has overtaken, cannot be made again on top of it.
+    fn check_rebase(&self, rebased: u32) -> Result<(), StoreError> {
+        if !self.can_be_rebased() || rebased == MAX_OVERTAKEN {
+            let object = self.publisher.store.object("CURRENT");
+            return Err(StoreError::Changed { object });
+        }
+        Ok(())
+    }
+
+    /// The certificates of the commit, ascending by family: those of families that it does not
+    /// change and, if the options say so, that of its own, for which it is read back.
+    async fn certificates(
+        &self,
+        rebased: u32,
+        monitor: &Monitor,
+    ) -> Result<Vec<FamilyCertificate>, StoreError> {
+        let newest = self.publisher.base.commit.as_ref();
+        let base = self.rollback_to.as_ref().or(newest);
+        let mut certificates = base.map_or_else(Vec::new, |base| base.certificates().to_vec());
+        if self.tables.is_empty() && self.obsolete.is_empty() {
+            return Ok(certificates);
+        }
+        certificates.retain(|known| known.family != self.family);
+        if self.is_certified(rebased) {
+            let content = self.read_back(monitor).await?;
+            certificates.push(FamilyCertificate { family: self.family, content });
+            certificates.sort_by_key(|known| known.family);
+        }
+        Ok(certificates)
     }
 
     /// Whether a newer commit says anything about this one, which it does only if it came after it.
@@ -219,8 +273,11 @@ impl<'p> ObjectCommit<'p> {
             }
     }
 
-    /// Writes the meta files of the commit, on top of the base. Returns the number of the newest.
-    async fn write_meta_files(&self) -> Result<SequenceNumber, StoreError> {
+    /// Writes the meta files of the commit, on top of the base.
+    async fn write_meta_files(
+        &self,
+        certificates: &[FamilyCertificate],
+    ) -> Result<WrittenMetas, StoreError> {
         let publisher = &*self.publisher;
         let blobs = self.blob_records()?;
         let commit = NewCommit {
@@ -230,9 +287,11 @@ impl<'p> ObjectCommit<'p> {
             blobs: &blobs,
             obsolete: &self.obsolete,
         };
-        let certificates = publisher.base.state.certificates_without(self.family);
-        let mut metas =
-            publisher.base.state.next(&commit, &certificates, &publisher.options.meta_limits)?;
+        let earlier = self.rollback_to.as_ref().map(RemoteCommit::base);
+        let newest = &publisher.base.state;
+        let base = earlier.as_ref().unwrap_or(newest);
+        let limits = &publisher.options.meta_limits;
+        let mut metas = newest.next_on(base, &commit, certificates, limits)?;
         let mut older = Vec::with_capacity(metas.redescribed().len());
         for sequence in metas.redescribed() {
             older.push(self.read_meta(sequence).await?);
@@ -247,13 +306,13 @@ impl<'p> ObjectCommit<'p> {
         }
         let newest = publisher.numbers.next(above).await?;
         let name = |sequence| FileName { sequence, kind: FileKind::Meta }.to_string();
-        for (index, number) in numbers.into_iter().enumerate() {
+        for (index, number) in numbers.iter().copied().enumerate() {
             let bytes = metas.part(index, number, newest)?;
             self.put(name(number), bytes).await?;
         }
         let bytes = metas.newest(newest, &older)?;
         self.put(name(newest), bytes).await?;
-        Ok(newest)
+        Ok(WrittenMetas { parts: numbers, newest })
     }
 
     /// All bytes of a meta file of the base.
@@ -271,7 +330,7 @@ impl<'p> ObjectCommit<'p> {
     }
 
     /// The records of the blobs of each table.
-    fn blob_records(&self) -> Result<Vec<Vec<BlobRecord>>, StoreError> {
+    pub(super) fn blob_records(&self) -> Result<Vec<Vec<BlobRecord>>, StoreError> {
         let base = self.publisher.base.commit.as_ref();
         let earlier: BTreeMap<_, _> = base
             .map_or_else(Vec::new, RemoteCommit::blobs)
@@ -287,5 +346,40 @@ impl<'p> ObjectCommit<'p> {
         };
         let records = self.tables.iter().zip(&self.blobs).map(of_table);
         Ok(records.collect::<Result<_, _>>()?)
+    }
+}
+
+/// The meta files of an attempt to publish.
+#[derive(Debug)]
+struct WrittenMetas {
+    parts: Vec<SequenceNumber>,
+    newest: SequenceNumber,
+}
+
+impl WrittenMetas {
+    /// Removes the meta files of a commit that has lost, and was never live: nothing should take
+    /// them for an earlier generation. Those that stay are garbage.
+    async fn remove(self, store: &Store) {
+        let Self { parts, newest } = self;
+        for sequence in std::iter::once(newest).chain(parts) {
+            let name = FileName { sequence, kind: FileKind::Meta };
+            // The conflict is what the caller is told of.
+            _ = store.remove(&name.to_string()).await;
+        }
+    }
+}
+
+#[cfg(not(feature = "read"))]
+impl ObjectCommit<'_> {
+    /// Without the reader no commit can be read back.
+    const fn is_certified(&self, _: u32) -> bool {
+        false
+    }
+
+    async fn read_back(
+        &self,
+        _: &Monitor,
+    ) -> Result<sst_format::content_digest::ContentDigest, StoreError> {
+        Err(StoreError::Internal("only builds with the reader certify"))
     }
 }

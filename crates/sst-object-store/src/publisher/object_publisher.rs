@@ -2,6 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use sst_format::SequenceNumber;
@@ -33,6 +34,12 @@ pub struct ObjectPublisherOptions {
     /// again on top of a commit of another writer. Its tables keep their names. Otherwise it fails
     /// with [`StoreError::Changed`]. Default: `true`.
     pub rebase: bool,
+    /// Age at which the claims on numbers are renewed. Choose it shorter than the grace period of
+    /// those who collect garbage. Default: 1 hour.
+    pub claim_renewal: Duration,
+    /// Whether commits are certified. Default: [`Certify::No`].
+    #[cfg(feature = "read")]
+    pub certify: super::Certify,
     /// Compression of blobs. Default: [`Compression::Lz4`].
     pub blob_compression: Compression,
     /// Limits of one meta file. Default: those of the format.
@@ -45,6 +52,9 @@ impl Default for ObjectPublisherOptions {
             piece_len: 8 << 20,
             parallel: 8,
             rebase: true,
+            claim_renewal: Duration::from_secs(60 * 60),
+            #[cfg(feature = "read")]
+            certify: super::Certify::No,
             blob_compression: Compression::default(),
             meta_limits: MetaLimits::default(),
         }
@@ -59,10 +69,25 @@ impl ObjectPublisherOptions {
         self
     }
 
+    /// Sets the age at which claims are renewed.
+    #[must_use]
+    pub const fn claim_renewal(mut self, age: Duration) -> Self {
+        self.claim_renewal = age;
+        self
+    }
+
     /// Sets whether a commit is made again on top of a commit of another writer.
     #[must_use]
     pub const fn rebase(mut self, rebase: bool) -> Self {
         self.rebase = rebase;
+        self
+    }
+
+    /// Sets whether commits are certified.
+    #[cfg(feature = "read")]
+    #[must_use]
+    pub const fn certify(mut self, certify: super::Certify) -> Self {
+        self.certify = certify;
         self
     }
 
@@ -149,7 +174,7 @@ impl ObjectPublisher {
         let owner = Owner::Publisher(RandomState::new().hash_one(store.name()));
         Ok(Self {
             store: store.clone(),
-            numbers: Numbers::new(store, owner),
+            numbers: Numbers::new(store, owner, options.claim_renewal),
             places: Arc::new(Semaphore::new(options.parallel.max(1))),
             base: Base::empty(store),
             options,
@@ -182,9 +207,23 @@ impl ObjectPublisher {
         Ok(ObjectCommit::new(self, family))
     }
 
+    /// Ends the publisher, and releases its claims on numbers: objects under them that no commit
+    /// names are garbage from now on. Those of a publisher that is dropped are released by the end
+    /// of the grace period.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Request`]; the grace period releases the claims then.
+    pub async fn close(self) -> Result<(), StoreError> {
+        self.numbers.release().await
+    }
+
     /// Reads the newest commit.
     pub(super) async fn refresh(&mut self) -> Result<(), StoreError> {
         self.base = Base::read(&self.store).await?;
+        if let Some(newest) = self.current() {
+            self.numbers.note_newest(newest).await;
+        }
         Ok(())
     }
 

@@ -96,7 +96,7 @@ async fn upload(
     while let Some(Piece { bytes, is_last }) = pieces.recv().await {
         let mut started = match upload.take() {
             Some(started) => started,
-            None => Upload::start(store, name.clone(), is_last).await?,
+            None => Upload::start(store, name.clone(), is_last).await?.of_new_number(),
         };
         let place = Arc::clone(&places).acquire_owned().await;
         let place = place.map_err(|_| StoreError::Internal("places in memory stay open"))?;

@@ -30,7 +30,7 @@ const PARALLEL_PREFETCHES: usize = 32;
 /// ```
 /// use std::sync::Arc;
 /// use sst_object_store::{Store, StoreFiles};
-/// use sst_reader::{ReaderOptions, SstSet};
+/// use sst_reader::{Monitor, ReaderOptions, SstSet};
 /// # use sst_writer::{Publisher, PublisherOptions, WriterOptions};
 /// # let parent = tempfile::tempdir()?;
 /// # let directory = parent.path();
@@ -39,7 +39,7 @@ const PARALLEL_PREFETCHES: usize = 32;
 /// # let mut table = commit.create_table(WriterOptions::default())?;
 /// # table.add(("apple", "red"))?;
 /// # commit.add_table(table.finish()?)?;
-/// # commit.publish(&sst_object_store::Monitor::default())?;
+/// # commit.publish(&Monitor::default())?;
 ///
 /// let store = Store::from_directory(directory)?;
 /// let options = ReaderOptions::default().files(Arc::new(StoreFiles::new(&store)));

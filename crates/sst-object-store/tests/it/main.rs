@@ -10,6 +10,8 @@ mod faults;
 mod faulty_store;
 #[cfg(test)]
 mod garbage;
+#[cfg(test)]
+mod histories;
 #[cfg(all(test, feature = "http"))]
 mod http;
 #[cfg(test)]

@@ -258,6 +258,53 @@ async fn a_commit_is_published_once_or_not_at_all() {
     }
 }
 
+/// As above, with a table of several pieces: a part of an upload is repeated by the client only,
+/// and this store's does not. The answer to the last request of an upload may be lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_of_several_pieces_is_published_once_or_not_at_all() {
+    let before = Arc::new(InMemory::new());
+    append(&mut publisher(&store_on(Arc::<InMemory>::clone(&before))), 1).await.unwrap();
+    let noise: Vec<u8> =
+        (0..4_000u32).flat_map(|i| (i.wrapping_mul(i) ^ i).to_be_bytes()).collect();
+    let (old, new) = (BTreeSet::from([1]), BTreeSet::from([1, 2]));
+    for fault in Fault::ALL.into_iter().filter(|fault| *fault != Fault::Late) {
+        let (mut failing, mut published) = (0, 0);
+        loop {
+            let objects = Arc::new(before.fork());
+            let faulty =
+                Arc::new(FaultyStore::new(Arc::<InMemory>::clone(&objects), failing, fault));
+            let retries = RetryPolicy::default().attempts(3).delays(Duration::ZERO, Duration::ZERO);
+            let store = store_on(Arc::<FaultyStore>::clone(&faulty)).retries(retries);
+            let mut writer = publisher(&store);
+            let mut result = Ok(());
+            match writer.begin(0).await {
+                Err(error) => result = Err(error),
+                Ok(mut commit) => match add(&mut commit, 2, noise.clone()).await {
+                    Err(error) => result = Err(error),
+                    Ok(()) => {
+                        result = result.and(commit.publish(&Monitor::default()).await.map(drop));
+                    }
+                },
+            }
+            let found = keys(&store_on(Arc::<InMemory>::clone(&objects))).await;
+            published += usize::from(result.is_ok());
+            match result.is_ok() {
+                true => assert_eq!(found, new, "{fault:?} of request {failing}"),
+                false => assert!(found == old || found == new, "{fault:?} of {failing}"),
+            }
+            if !faulty.has_failed() {
+                assert!(result.is_ok());
+                break;
+            }
+            failing += 1;
+            assert!(failing < 1000);
+        }
+        // All but the parts are repeated.
+        let is_repeated = fault == Fault::WrongVersion || published + 8 > failing;
+        assert!(failing > 10 && is_repeated, "{fault:?}: {published} of {failing}");
+    }
+}
+
 /// A writer whose claim was taken by another publishes nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_writer_that_has_lost_its_claim_gives_up() {

@@ -234,6 +234,13 @@ impl Catalog {
         self.shard.map_or(HashRange::FULL, |shard| shard.hashes)
     }
 
+    /// Whether its files are those of a store ([`ReaderOptions::files`]), and not of the file
+    /// system.
+    #[must_use]
+    pub fn is_stored(&self) -> bool {
+        self.files.store.as_ref().is_some_and(|store| store.serves(&self.dir))
+    }
+
     /// Opens one of its tables.
     ///
     /// # Errors

@@ -16,6 +16,11 @@ use crate::block::source::{Files, Source};
 use crate::set::{decode_blob, read_current, read_whole};
 use crate::{Corruption, FileLabel, ReadError, ReaderOptions, StaticSortedFile};
 
+/// The folder of claims on numbers.
+const CLAIMS_FOLDER: &str = "claims";
+/// Count of numbers in a block that is claimed.
+const BLOCK_LEN: u32 = 64;
+
 /// A directory that is looked at file by file.
 pub(super) struct Survey<'a> {
     pub(super) dir: &'a Path,
@@ -104,9 +109,23 @@ impl<'a> Survey<'a> {
             names => names.map_err(|e| ReadError::io(&FileLabel::new(self.dir), "list", e))?,
         };
         let mut files: Vec<_> = names.iter().filter_map(|name| FileName::parse(name)).collect();
-        files.retain(|file| file.sequence <= commit);
+        let claimed = self.claimed_blocks();
+        files.retain(|file| {
+            // A task may be about to finish a file under a number that it has claimed.
+            let is_content = matches!(file.kind, FileKind::Sst | FileKind::Blob);
+            let is_claimed = claimed.contains(&(file.sequence.0 - file.sequence.0 % BLOCK_LEN));
+            file.sequence <= commit && !(is_content && is_claimed)
+        });
         files.sort_by_key(|file| file.sequence);
         Ok(files)
+    }
+
+    /// The first numbers of the blocks that writers have claimed (FORMAT.md section 14). Tables that
+    /// a meta file describes are checked whether they are claimed or not.
+    fn claimed_blocks(&self) -> BTreeSet<u32> {
+        // Most directories have no claims, and some stores no lists.
+        let names = self.files.list(&self.dir.join(CLAIMS_FOLDER)).unwrap_or_default();
+        names.iter().filter_map(|name| name.parse().ok()).collect()
     }
 
     fn path(&self, file: FileName) -> std::path::PathBuf {

@@ -111,6 +111,22 @@ impl CommitBase {
         certificates: &'a [FamilyCertificate],
         limits: &MetaLimits,
     ) -> Result<NewMetaFiles<'a>, PublishError> {
+        self.next_on(self, commit, certificates, limits)
+    }
+
+    /// As [`CommitBase::next`], but on top of an `earlier` commit of the same place: that of a
+    /// rollback.
+    ///
+    /// # Errors
+    ///
+    /// As [`CommitBase::next`].
+    pub fn next_on<'a>(
+        &'a self,
+        earlier: &Self,
+        commit: &NewCommit<'a>,
+        certificates: &'a [FamilyCertificate],
+        limits: &MetaLimits,
+    ) -> Result<NewMetaFiles<'a>, PublishError> {
         let content = CommitContent {
             family: commit.family,
             kind: commit.kind,
@@ -119,7 +135,7 @@ impl CommitBase {
             certificates,
             directory: Path::new(&self.place),
         };
-        let base = self.state.without(commit.family, commit.obsolete);
+        let base = earlier.state.without(commit.family, commit.obsolete);
         let redescribes = commit.kind != CommitKind::Rollback;
         let extension = self.state.next_extension();
         MetaPlan::new(content, base, &extension, redescribes, limits).map(NewMetaFiles)

@@ -151,6 +151,13 @@ pub enum PublishError {
         /// The table.
         table: SequenceNumber,
     },
+    /// A claim on numbers has ended by its age: the numbers may be another writer's. Nothing of
+    /// this commit is visible.
+    #[error("{}: the claim has ended", path.display())]
+    ClaimLost {
+        /// The claim.
+        path: PathBuf,
+    },
     /// All 32-bit sequence numbers are used up.
     #[error("{} has used up all sequence numbers", directory.display())]
     NumbersExhausted {
@@ -280,6 +287,7 @@ impl PublishError {
                 io::ErrorKind::InvalidInput
             }
             Self::LockLost { .. }
+            | Self::ClaimLost { .. }
             | Self::OfShard { .. }
             | Self::Changed { .. }
             | Self::PartOfCommit { .. }

@@ -16,6 +16,7 @@ use crate::publish::directory_lock::DirectoryLock;
 use crate::publish::directory_state::DirectoryState;
 use crate::publish::first_commit_marker::{FIRST_COMMIT_FILE_NAME, FirstCommitMarker};
 use crate::publish::locked_directory::LockedDirectory;
+use crate::publish::number_claim::{ClaimedBlocks, has_claims};
 use crate::publish::numbers::Numbers;
 use crate::publish::retention::Retention;
 use crate::{FileError, FileOperation, FileSystem, PublishError, PublisherOptions};
@@ -64,6 +65,8 @@ pub struct Publisher {
     present: BTreeSet<FileName>,
     not_removed: Vec<FileError>,
     numbers: Arc<Numbers>,
+    /// The blocks of numbers that others had claimed when the directory was opened.
+    claimed: ClaimedBlocks,
     /// Only before the first commit.
     marker: Option<Arc<FirstCommitMarker>>,
     /// Released when the publisher is dropped.
@@ -73,7 +76,8 @@ pub struct Publisher {
 impl Publisher {
     /// Opens a directory for publishing.
     ///
-    /// Locks it, reads its newest commit, and removes the files that belong to no commit.
+    /// Locks it, reads its newest commit, and removes the files that belong to no commit, unless
+    /// their numbers are [claimed](crate::publish::NumberClaim).
     ///
     /// # Errors
     ///
@@ -89,7 +93,8 @@ impl Publisher {
         let LockedDirectory { file_system, state, lock } =
             LockedDirectory::open(directory, &options)?;
         let files = list(&*file_system, directory)?;
-        let taken = remove_leftovers(&*file_system, directory, state.current, &files)?;
+        let claimed = ClaimedBlocks::load(&*file_system, directory, options.claim_grace)?;
+        let taken = remove_leftovers(&*file_system, directory, state.current, &files, &claimed)?;
         let marker = state.current.is_none().then(|| Arc::new(FirstCommitMarker::new(directory)));
         // Sequence numbers start at 1, so before the first commit the last one is 0.
         let last = state.current.unwrap_or_default();
@@ -97,6 +102,11 @@ impl Publisher {
         let present: BTreeSet<_> = present.filter(|file| file.sequence <= last).collect();
         let (retention, unread) =
             Retention::load(&*file_system, directory, &state, &present, &options);
+        let numbers = Numbers::after(directory, last, taken);
+        let numbers = match has_claims(&*file_system, directory)? {
+            true => numbers.claimed(Arc::clone(&file_system) as _),
+            false => numbers,
+        };
         let mut publisher = Self {
             directory: directory.into(),
             options,
@@ -105,7 +115,8 @@ impl Publisher {
             retention,
             present,
             not_removed: Vec::new(),
-            numbers: Arc::new(Numbers::after(last, taken)),
+            numbers: Arc::new(numbers),
+            claimed,
             marker,
             lock,
         };
@@ -181,9 +192,11 @@ impl Publisher {
         &self.state
     }
 
-    /// Fails if the directory is no longer the locked one, or no longer at the known commit.
+    /// Fails if the directory is no longer the locked one, or no longer at the known commit, or if
+    /// numbers of this publisher are no longer its own.
     pub(crate) fn check_unchanged(&self) -> Result<(), PublishError> {
         self.lock.check()?;
+        self.numbers.check()?;
         self.state.check_unchanged(&*self.file_system, &self.directory)
     }
 
@@ -246,7 +259,9 @@ impl Publisher {
             return Vec::new();
         }
         let kept = self.retention.files();
-        let is_needed = |file: &FileName| live.contains(file) || kept.contains(file);
+        let is_needed = |file: &FileName| {
+            live.contains(file) || kept.contains(file) || self.claimed.contains(file.sequence)
+        };
         let unneeded: Vec<_> =
             self.present.iter().copied().filter(|file| !is_needed(file)).collect();
         // Another publisher may have made a commit of these files since they were listed, if the
@@ -278,9 +293,12 @@ fn remove_leftovers(
     directory: &Path,
     current: Option<SequenceNumber>,
     names: &[String],
+    claimed: &ClaimedBlocks,
 ) -> Result<BTreeSet<SequenceNumber>, PublishError> {
     let numbered = names.iter().filter_map(|name| FileName::parse(name));
     let numbered = numbered.filter(|file| current.is_none_or(|current| file.sequence > current));
+    // A task writes them, or has, and a commit may be about to name them.
+    let numbered = numbered.filter(|file| !claimed.contains(file.sequence));
     let is_marked = names.iter().any(|name| name == FIRST_COMMIT_FILE_NAME);
     if current.is_some() {
         // The writer before may have been killed before its new `CURRENT` was durable. Nothing that

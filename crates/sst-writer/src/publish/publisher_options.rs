@@ -32,6 +32,9 @@ pub struct PublisherOptions {
     /// refreshes. On Unix, open files stay readable after they were removed; on Windows they cannot
     /// be removed, and the next commit tries again. Default: 0.
     pub grace: Duration,
+    /// Age up to which a [claim](crate::publish::NumberClaim) on numbers is in force: files under
+    /// its numbers stay, though no commit names them. Default: 1 day.
+    pub claim_grace: Duration,
     /// Compression of blobs. Default: [`Compression::Lz4`].
     pub blob_compression: Compression,
     /// Whether digests are computed of all entries and blobs that are put into commits, so that the
@@ -56,6 +59,7 @@ impl Default for PublisherOptions {
             keep_obsolete_files: false,
             keep_generations: 0,
             grace: Duration::ZERO,
+            claim_grace: Duration::from_secs(24 * 60 * 60),
             blob_compression: Compression::default(),
             digest: false,
             meta_limits: MetaLimits::default(),
@@ -97,6 +101,13 @@ impl PublisherOptions {
     #[must_use]
     pub fn keep_generations(mut self, keep_generations: usize) -> Self {
         self.keep_generations = keep_generations;
+        self
+    }
+
+    /// Sets the age up to which a claim on numbers is in force.
+    #[must_use]
+    pub fn claim_grace(mut self, claim_grace: Duration) -> Self {
+        self.claim_grace = claim_grace;
         self
     }
 

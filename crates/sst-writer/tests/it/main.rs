@@ -5,6 +5,8 @@ mod blobs;
 #[cfg(test)]
 mod block_order;
 #[cfg(test)]
+mod claims;
+#[cfg(test)]
 mod defects;
 #[cfg(test)]
 mod descriptions;

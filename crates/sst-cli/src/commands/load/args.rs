@@ -14,6 +14,7 @@ use crate::commands::table_args::TableArgs;
 use crate::error::CliError;
 use crate::input::{InputArgs, is_named_like_input};
 use crate::size;
+use crate::url;
 
 const AFTER_HELP: &str = r"Input formats:
   tsv    key, tab, value: the rest of the line. \t \n \r \\ and \x00 stand for bytes,
@@ -42,13 +43,13 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP, override_usage = "sst load [OPTIONS] <INPUT>... <DIR>")]
 pub(crate) struct LoadArgs {
-    /// Input files, and last the directory to load into
+    /// Input files, and last the directory to load into, or the URL of a bucket
     ///
     /// Inputs may be in any order, and may be compressed with gzip or zstd; `-` is standard input.
     /// If two inputs have the same key, the entry of the later input is the newer one. The
     /// directory is created if it does not exist.
     // One positional argument and not two, so that options may stand between the paths.
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required = true, value_name = "PATH", value_parser = url::parser())]
     paths: Vec<PathBuf>,
 
     #[command(flatten)]
@@ -123,7 +124,8 @@ pub(crate) struct LoadOutputArgs {
     #[arg(long, value_name = "COUNT", env = "SST_THREADS")]
     pub(crate) threads: Option<usize>,
 
-    /// Directory for temporary files [default: the output directory]
+    /// Directory for temporary files [default: the output directory; for a bucket, in which the
+    /// tables are written before they are uploaded, the system's]
     #[arg(long, value_name = "DIR", env = "SST_TEMP_DIR")]
     pub(crate) temp_dir: Option<PathBuf>,
 

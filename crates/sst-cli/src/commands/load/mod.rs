@@ -7,6 +7,7 @@ pub(crate) mod args;
 mod background_reader;
 mod cancellable;
 mod report;
+mod to_bucket;
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -29,6 +30,7 @@ use crate::input::{
     detect, is_named_compressed, name_of,
 };
 use crate::progress::ProgressLine;
+use crate::url;
 pub(crate) use args::LoadArgs;
 use args::LoadOutputArgs;
 use background_reader::BackgroundReader;
@@ -49,16 +51,20 @@ pub(crate) fn run(args: &LoadArgs, context: Context) -> Result<Exit, CliError> {
         .collect::<Result<Vec<_>, CliError>>()?;
     let formats: Vec<_> = inputs.iter().map(|(_, format)| *format).collect();
     check_options(&formats, &args.input_options)?;
+    if url::is_url(directory) {
+        return to_bucket::run(args, &inputs, directory, started, context);
+    }
     let cancel = interrupt::token();
-    let options = &args.output_options;
-    let options = options.retention.options().digest(options.certify.certify);
+    let options_of = &args.output_options;
+    let options = options_of.retention.options().digest(options_of.certify.certify);
     let mut target = Target::open(directory, options)?;
     let replaced = match args.output_options.bulk_mode() {
         BulkMode::Append => None,
         _ => Replaced::of(&mut target, args.output_options.family)?,
     };
     let before = target.publisher().current();
-    let loaded = load(&mut target, &inputs, args, &cancel, context);
+    let certify = options_of.certify.certify;
+    let loaded = load(&mut target, &inputs, args, certify, &cancel, context);
     let (summary, skipped) = match loaded {
         Ok(loaded) => loaded,
         Err(error) => return Err(target.failed(before, error.into_interrupted(directory))),
@@ -88,6 +94,7 @@ fn load(
     target: &mut Target,
     inputs: &[(&Path, Format)],
     args: &LoadArgs,
+    certify: bool,
     cancel: &CancelToken,
     context: Context,
 ) -> Result<(BulkSummary, u64), CliError> {
@@ -118,7 +125,7 @@ fn load(
         return Err(CliError::NoEntries { name: names.join(", ") });
     }
     let mut load = loader.prepare().map_err(|error| with_input_names(error, inputs))?;
-    if args.output_options.certify.certify {
+    if certify {
         sst_merge::certify(load.commit(), &monitor)?;
     }
     let mut summary = match args.output_options.dry_run {

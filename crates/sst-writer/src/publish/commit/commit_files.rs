@@ -89,9 +89,7 @@ impl CommitFiles {
         if let Some(marker) = &self.marker {
             marker.set(&self.file_system)?;
         }
-        let exhausted =
-            || PublishError::NumbersExhausted { directory: self.directory.to_path_buf() };
-        let sequence = self.numbers.next().ok_or_else(exhausted)?;
+        let sequence = self.numbers.next()?;
         let name = FileName { sequence, kind };
         Ok((name, self.path(name)))
     }
