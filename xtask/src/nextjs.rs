@@ -181,8 +181,8 @@ fn cargo(root: &Path) -> Command {
     cargo
 }
 
-/// Names of the meta files of a directory of ours that describe live tables. Next.js removes others,
-/// such as that of a rollback.
+/// Names of the meta files of a directory of ours that describe live tables. Next.js removes
+/// others, such as that of a rollback.
 fn live_meta_files(sst: &Sst, directory: &Path) -> Result<BTreeSet<String>, String> {
     let report = sst.run(&["inspect", text(directory)?, "--json"])?.stdout;
     let report: serde_json::Value =

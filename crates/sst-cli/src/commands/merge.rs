@@ -132,8 +132,8 @@ pub(crate) struct MergeArgs {
 }
 
 impl MergeArgs {
-    /// Refuses options that would have no effect. `requires` of the parser does not: the option that
-    /// is required excludes the one that is given.
+    /// Refuses options that would have no effect. `requires` of the parser does not: the option
+    /// that is required excludes the one that is given.
     fn check(&self) -> Result<(), CliError> {
         let is_file = self.output.as_deref().is_some_and(is_table_name);
         let without_effect = [

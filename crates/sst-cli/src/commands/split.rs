@@ -37,7 +37,8 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct SplitArgs {
-    /// Directories and .sst files, or their URLs, the oldest first; with --which, the output directory of a split
+    /// Directories and .sst files, or their URLs, the oldest first; with --which, the output
+    /// directory of a split
     #[arg(required = true, value_name = "INPUT", value_parser = url::parser())]
     inputs: Vec<PathBuf>,
 

@@ -4,8 +4,9 @@
 //! or in `--key-column`, the value in `--value-column`. Without `--value-column`, the value is made
 //! of all columns except the key's. One such column: the value is the cell itself. Several: the
 //! value is a line of CSV with the same delimiter, in which cells have quotes if they need them or
-//! are long: a long cell is written before its end is read. All rows must have as many columns as the first.
-//! Keys of several columns, values of several named columns and JSON objects: see [`ChosenCells`].
+//! are long: a long cell is written before its end is read. All rows must have as many columns as
+//! the first. Keys of several columns, values of several named columns and JSON objects: see
+//! [`ChosenCells`].
 //!
 //! A row with a quoted line end covers several lines; errors name the first one.
 

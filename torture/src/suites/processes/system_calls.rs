@@ -10,8 +10,8 @@ use super::command::{
 use crate::{Cases, Context, Protection, Row, Verdict};
 
 /// System calls, and what is injected into each. An error is a call that fails; a value is a call
-/// that does nothing and claims that it did; a signal comes while the call is made. `0` of a read is an end of the file that is none, and
-/// `1` of a write is a byte that was not written.
+/// that does nothing and claims that it did; a signal comes while the call is made. `0` of a read
+/// is an end of the file that is none, and `1` of a write is a byte that was not written.
 const FAULTS: [(&str, &[&str]); 20] = [
     ("openat", &["error=EIO", "error=EMFILE", "error=EINTR", "error=EACCES"]),
     ("read", &["error=EIO", "error=EINTR", "retval=0"]),

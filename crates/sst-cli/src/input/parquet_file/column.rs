@@ -180,8 +180,8 @@ where
         (self.passed, self.passed_values) = (0, 0);
         self.values.clear();
         self.levels.clear();
-        // The decoder cannot be refused memory for a value. Rows come one by one, and before the value
-        // a page may be read, as it is stored and decompressed.
+        // The decoder cannot be refused memory for a value. Rows come one by one, and before the
+        // value a page may be read, as it is stored and decompressed.
         reserved(self.longest_difference.saturating_mul(3))?;
         let levels = (self.level > 0).then_some(&mut self.levels);
         let (read, ..) = self.reader.read_records(rows, levels, None, &mut self.values)?;
