@@ -84,8 +84,8 @@ impl Catalog {
     }
 
     /// [`Catalog::read`] with the [access](ReaderOptions::access) and the
-    /// [store](ReaderOptions::files) of `options`. With [`Access::Map`] large meta files are mapped:
-    /// their filters are then used where they lie.
+    /// [store](ReaderOptions::files) of `options`. With [`Access::Map`] large meta files are
+    /// mapped: their filters are then used where they lie.
     ///
     /// Of meta files of version 3 it reads at most 64 bytes for each table that they describe, 4
     /// for each that they name obsolete, and some 600 for each meta file: together less than 64
