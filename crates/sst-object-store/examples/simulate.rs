@@ -1,5 +1,5 @@
-//! Publishes a commit of many made-up tables in a bucket in memory, and prints what it takes to open
-//! it and to continue it: the figures of docs/SCALE.md. `cargo xtask simulate` runs it.
+//! Publishes a commit of many made-up tables in a bucket in memory, and prints what it takes to
+//! open it and to continue it: the figures of docs/SCALE.md. `cargo xtask simulate` runs it.
 //!
 //! The tables are descriptions only: no object has their bytes, so filters and copies of block
 //! headers, whose sizes follow from the number of keys, are short here. What is measured is all

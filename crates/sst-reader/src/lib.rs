@@ -3,6 +3,7 @@
 mod block;
 mod diagnosis;
 mod error;
+mod file_store;
 mod hash;
 mod options;
 mod set;
@@ -13,9 +14,10 @@ mod verify;
 pub use block::block_cache::BlockCache;
 pub use block::cache_statistics::CacheStatistics;
 pub use block::slice::Slice;
-pub use block::source::{Access, FileStore, FileStoreError, RangedFile};
+pub use block::source::Access;
 pub use diagnosis::{Diagnosis, FlippedBit, Origin};
 pub use error::{Corruption, FileLabel, ReadError};
+pub use file_store::{FileStore, FileStoreError, RangedFile};
 pub use hash::{hash_key, sha256};
 pub use options::ReaderOptions;
 pub use set::{

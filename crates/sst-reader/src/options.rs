@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use sst_format::filter::FilterPolicy;
 
+use crate::FileStore;
 use crate::block::block_cache::BlockCache;
-use crate::block::source::{Access, FileStore, Files};
+use crate::block::source::{Access, Files};
 
 /// Options for opening tables.
 ///

@@ -108,7 +108,8 @@ impl ObjectCommit<'_> {
     ///
     /// Files are copied as they are, and every byte is checked on its way against the fragment's
     /// commit. Blobs get numbers of this bucket, so tables that refer to blobs are written anew.
-    /// The fragment must not change meanwhile. `monitor` can cancel it between two pieces. O(bytes); memory as for a table that is written.
+    /// The fragment must not change meanwhile. `monitor` can cancel it between two pieces.
+    /// O(bytes); memory as for a table that is written.
     ///
     /// # Errors
     ///

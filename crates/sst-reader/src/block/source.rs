@@ -3,7 +3,6 @@
 
 mod file_identity;
 mod file_pool;
-mod file_store;
 mod files;
 mod positioned;
 mod regular;
@@ -18,7 +17,6 @@ use crate::block::memory::Mapping;
 use crate::{FileLabel, ReadError};
 
 pub(crate) use file_identity::FileIdentity;
-pub use file_store::{FileStore, FileStoreError, RangedFile};
 pub(crate) use files::Files;
 pub(crate) use positioned::PositionedFile;
 

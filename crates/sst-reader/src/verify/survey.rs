@@ -120,8 +120,8 @@ impl<'a> Survey<'a> {
         Ok(files)
     }
 
-    /// The first numbers of the blocks that writers have claimed (FORMAT.md section 14). Tables that
-    /// a meta file describes are checked whether they are claimed or not.
+    /// The first numbers of the blocks that writers have claimed (FORMAT.md section 14). Tables
+    /// that a meta file describes are checked whether they are claimed or not.
     fn claimed_blocks(&self) -> BTreeSet<u32> {
         // Most directories have no claims, and some stores no lists.
         let names = self.files.list(&self.dir.join(CLAIMS_FOLDER)).unwrap_or_default();

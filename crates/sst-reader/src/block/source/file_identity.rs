@@ -4,7 +4,7 @@ use std::fs::Metadata;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::file_store::RangedFile;
+use crate::file_store::RangedFile;
 
 /// Tells whether the file under a name is still the one that was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -5,9 +5,9 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::file_store::FileStore;
 use super::regular::open_regular;
 use super::{Access, FileIdentity, PositionedFile};
+use crate::file_store::FileStore;
 
 /// The way to the files of a catalog.
 #[derive(Clone, Debug, Default)]

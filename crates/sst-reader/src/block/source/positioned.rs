@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use super::file_identity::FileIdentity;
 use super::file_pool::PooledFile;
-use super::file_store::RangedFile;
 use crate::FileLabel;
 use crate::block::memory::Mapping;
+use crate::file_store::RangedFile;
 
 /// A file that is read at given positions, from any number of threads.
 pub(crate) struct PositionedFile {

@@ -12,10 +12,10 @@ use crate::{Access, ReadError, ReaderOptions};
 
 impl Catalog {
     /// Reads the directory in which the table at `path` lies, through the
-    /// [store](ReaderOptions::files) of `options` if that serves it. Returns its catalog and, out of
-    /// it, the description of the table. `None` if the file does not have the name of a table, if
-    /// there is no `CURRENT`, if the catalog is damaged, or if the table is not live: a table can
-    /// be read without its directory, whose other files may be damaged or none of ours.
+    /// [store](ReaderOptions::files) of `options` if that serves it. Returns its catalog and, out
+    /// of it, the description of the table. `None` if the file does not have the name of a table,
+    /// if there is no `CURRENT`, if the catalog is damaged, or if the table is not live: a table
+    /// can be read without its directory, whose other files may be damaged or none of ours.
     ///
     /// # Errors
     ///
