@@ -66,6 +66,8 @@ pub use split::{MetaLimits, TableSize};
 
 #[cfg(feature = "explain")]
 pub(crate) use blob_counts::TAG_BLOB_COUNTS;
+#[cfg(feature = "explain")]
+pub(crate) use extension::{ANCESTOR_LEN, SHARD_LEN, TAG_LINEAGE, TAG_SHARD};
 pub(crate) use listed_meta::LISTED_META_LEN;
 
 /// The version of a section with a head.

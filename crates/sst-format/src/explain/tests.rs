@@ -124,8 +124,11 @@ fn meta_file() -> Vec<u8> {
     parts.encode(crc32).unwrap().0
 }
 
-/// An extension with the numbers of blobs, and a field of a later build.
-const LATER: &[u8] = b"\0\0\0\x03\0\0\0\x08\0\0\0\x01\0\0\0\0\0\0\0\x09\0\0\0\x05later";
+/// An extension with a lineage, a shard, the numbers of blobs, and a field of a later build.
+const LATER: &[u8] = b"\0\0\0\x01\0\0\0\x08\0\0\0\x06\0\0\xab\xcd\
+\0\0\0\x02\0\0\0\x24\0\0\0\x01\0\0\0\x02\
+\x80\0\0\0\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\x07\0\0\x12\x34\0\0\x56\x78\
+\0\0\0\x03\0\0\0\x08\0\0\0\x01\0\0\0\0\0\0\0\x09\0\0\0\x05later";
 
 /// The same meta file in version 3, with an extension.
 fn headed_meta_file() -> Vec<u8> {

@@ -32,11 +32,11 @@ use crate::identity::CommitIdentity;
 use crate::{FormatError, SequenceNumber, Structure};
 
 const STRUCTURE: Structure = Structure::MetaHead;
-const TAG_LINEAGE: u32 = 1;
-const TAG_SHARD: u32 = 2;
+pub(crate) const TAG_LINEAGE: u32 = 1;
+pub(crate) const TAG_SHARD: u32 = 2;
 const FIELD_HEADER_LEN: usize = 8;
-const ANCESTOR_LEN: usize = 8;
-const SHARD_LEN: usize = 36;
+pub(crate) const ANCESTOR_LEN: usize = 8;
+pub(crate) const SHARD_LEN: usize = 36;
 
 /// Number of commits before it that a writer names in a commit.
 const MAX_ANCESTORS: usize = 32;

@@ -8,7 +8,8 @@ use super::{Table, blobs, block_headers, certificates, file_name, table_at, tabl
 
 use crate::file_name::FileKind;
 use crate::meta_head::{
-    CommitKind, HEAD_LOCATION_LEN, LISTED_META_LEN, TABLE_CHECKS_LEN, TAG_BLOB_COUNTS, headers_len,
+    ANCESTOR_LEN, CommitKind, HEAD_LOCATION_LEN, LISTED_META_LEN, SHARD_LEN, TABLE_CHECKS_LEN,
+    TAG_BLOB_COUNTS, TAG_LINEAGE, TAG_SHARD, headers_len,
 };
 use crate::protection_records::BLOB_LEN;
 use crate::{FormatError, Structure};
@@ -133,29 +134,64 @@ fn core(dump: &mut Dump<'_, '_>, tables: &[Table]) -> Result<(), Stop> {
 fn extension(dump: &mut Dump<'_, '_>, tables: &[Table], len: usize) -> Result<(), Stop> {
     let end = dump.at() + len;
     while dump.at() < end {
-        let number = dump.peek_u32()?;
-        let is_known = number == TAG_BLOB_COUNTS;
-        if is_known {
-            dump.field(4, format_args!("field {number}: blobs of each table"))?;
-        } else {
-            dump.field(4, format_args!("field {number}"))?;
-        }
+        let tag = dump.peek_u32()?;
+        let name = match tag {
+            TAG_LINEAGE => "the commits before this one",
+            TAG_SHARD => "shard",
+            TAG_BLOB_COUNTS => "blobs of each table",
+            _ => "unknown to this build",
+        };
+        dump.field(4, format_args!("field {tag}: {name}"))?;
         let field_len = dump.peek_u32()?;
         dump.field(4, format_args!("its length: {}", count(field_len.into(), "byte")))?;
-        if !is_known {
-            dump.content(field_len as usize)?;
-            continue;
+        match tag {
+            TAG_LINEAGE => lineage(dump, field_len)?,
+            TAG_SHARD => shard(dump, field_len)?,
+            TAG_BLOB_COUNTS => blob_counts(dump, tables, field_len)?,
+            _ => dump.content(field_len as usize)?,
         }
-        let expected = tables.len() as u64 * 4;
-        if u64::from(field_len) != expected {
-            let (structure, found) = (Structure::MetaHead, field_len.into());
-            return Err(FormatError::WrongLen { structure, expected, found }.into());
-        }
-        dump.fixed_records(tables.len() as u64, "tables", 4, |dump, i| {
-            let blobs = dump.peek_u32()?;
-            let Table { name, .. } = table_at(tables, i)?;
-            dump.field(4, format_args!("blobs of {name}: {blobs}"))
-        })?;
     }
     Ok(())
+}
+
+/// Fails if a field has another length than it must have.
+fn check_len(found: u32, expected: u64) -> Result<(), Stop> {
+    let (structure, found) = (Structure::MetaHead, found.into());
+    match found == expected {
+        true => Ok(()),
+        false => Err(FormatError::WrongLen { structure, expected, found }.into()),
+    }
+}
+
+fn lineage(dump: &mut Dump<'_, '_>, len: u32) -> Result<(), Stop> {
+    let commits = u64::from(len) / ANCESTOR_LEN as u64;
+    check_len(len, commits * ANCESTOR_LEN as u64)?;
+    dump.fixed_records(commits, "commits", ANCESTOR_LEN, |dump, _| {
+        let name = file_name(dump.peek_u32()?, FileKind::Meta);
+        dump.field(4, format_args!("{name}"))?;
+        dump.field(4, format_args!("CRC-32 in its trailer"))
+    })
+}
+
+fn shard(dump: &mut Dump<'_, '_>, len: u32) -> Result<(), Stop> {
+    check_len(len, SHARD_LEN as u64)?;
+    let number = dump.peek_u32()?;
+    dump.field(4, format_args!("shard {number}"))?;
+    let shards = dump.peek_u32()?;
+    dump.field(4, format_args!("of {shards}"))?;
+    dump.field(8, format_args!("lowest hash"))?;
+    dump.field(8, format_args!("highest hash"))?;
+    let name = file_name(dump.peek_u32()?, FileKind::Meta);
+    dump.field(4, format_args!("{name}"))?;
+    dump.field(4, format_args!("CRC-32 in its trailer, at the source"))?;
+    dump.field(4, format_args!("CRC-32 of its core"))
+}
+
+fn blob_counts(dump: &mut Dump<'_, '_>, tables: &[Table], len: u32) -> Result<(), Stop> {
+    check_len(len, tables.len() as u64 * 4)?;
+    dump.fixed_records(tables.len() as u64, "tables", 4, |dump, i| {
+        let blobs = dump.peek_u32()?;
+        let Table { name, .. } = table_at(tables, i)?;
+        dump.field(4, format_args!("blobs of {name}: {blobs}"))
+    })
 }
