@@ -200,11 +200,11 @@ mod tests {
             live_metas: &[],
             blobs: &[],
             certificates: &[],
-            extension: b"more",
+            extension: b"\0\0\0\x09\0\0\0\x04more",
         };
         let (intact, _) = parts.encode(crc32fast::hash).unwrap();
         // A byte of the family, the filter, a block header, the kind, the extension.
-        let core = intact.len() - HEAD_LOCATION_LEN - (32 + 16 + 4 + 4 + 4);
+        let core = intact.len() - HEAD_LOCATION_LEN - (32 + 16 + 4 + 4 + 12);
         for at in [7, core - 16 - 4 - 1, core - 1, core + 7, intact.len() - HEAD_LOCATION_LEN - 1] {
             let mut damaged = intact.clone();
             damaged[at] ^= 1;
