@@ -37,7 +37,7 @@ pub struct ObjectPublisherOptions {
     /// Age at which the claims on numbers are renewed. Choose it shorter than the grace period of
     /// those who collect garbage. Default: 1 hour.
     pub claim_renewal: Duration,
-    /// Whether commits are certified. Default: [`Certify::No`].
+    /// Whether commits are certified. Default: [`Certify::No`](super::Certify::No).
     #[cfg(feature = "read")]
     pub certify: super::Certify,
     /// Compression of blobs. Default: [`Compression::Lz4`].
