@@ -13,6 +13,7 @@ mod garbage;
 #[cfg(test)]
 mod histories;
 #[cfg(all(test, feature = "http"))]
+#[cfg(test)]
 mod http;
 #[cfg(test)]
 mod lineage;
