@@ -12,7 +12,7 @@ mod faulty_store;
 mod garbage;
 #[cfg(test)]
 mod histories;
-#[cfg(all(test, feature = "http"))]
+#[cfg(feature = "http")]
 #[cfg(test)]
 mod http;
 #[cfg(test)]
