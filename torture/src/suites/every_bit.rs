@@ -42,9 +42,11 @@ fn run(context: &Context) -> Vec<Row> {
         };
         for (j, &access) in accesses.iter().enumerate() {
             for file in 0..subject.files.len() {
-                // All bits of small files and of meta files are flipped in each run.
+                // Each run flips all bits of small files, and of protected meta files in one way of
+                // reading them.
                 let SubjectFile { name, bytes, .. } = &subject.files[file];
-                let is_whole = bytes.len() < 64 || name.ends_with(".meta");
+                let is_asked = subject.protection == Protection::Protected && j == 0;
+                let is_whole = bytes.len() < 64 || is_asked && name.ends_with(".meta");
                 let step = if is_whole { 1 } else { step };
                 let offset = (i + file + j + usize::try_from(context.seed() % 64).unwrap()) % step;
                 cases.add_by_region((i, file), access, Damage::Bits { step, offset });
@@ -58,7 +60,7 @@ fn run(context: &Context) -> Vec<Row> {
             (test == Region::Payload.name() && protection == Protection::Protected).then(|| {
                 format!(
                     "a corpus of {files} files, {size} bytes; one bit of {step} is flipped, and every \
-                     bit of meta files"
+                     bit of protected meta files"
                 )
             });
         corpus.or_else(|| unnoticed(test, protection))
