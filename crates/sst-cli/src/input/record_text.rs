@@ -153,6 +153,7 @@ impl RecordText {
         let weight = self.weight;
         let ended = self.scan.as_mut().and_then(|scan| scan.string.take());
         self.hold(b"\"")?;
+        // Without a scan all of the text is held, and so is the quote now.
         let Some(scan) = &mut self.scan else { return Ok(()) };
         match ended {
             None => {

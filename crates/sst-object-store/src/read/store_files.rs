@@ -122,11 +122,11 @@ impl StoreFiles {
 
     /// The store of an object, and its name there.
     fn locate(&self, path: &Path) -> Result<(Store, String), StoreError> {
-        let text = path.to_str().unwrap_or_default();
         let not_served = || StoreError::BadUrl {
             url: path.display().to_string(),
             reason: "no object of this store".into(),
         };
+        let text = path.to_str().ok_or_else(not_served)?;
         match &self.served {
             Served::Directory(store) => {
                 let name = below(text, store.name()).ok_or_else(not_served)?;
@@ -164,7 +164,8 @@ impl FileStore for StoreFiles {
     }
 
     fn list(&self, directory: &Path) -> Result<Vec<String>, FileStoreError> {
-        let text = directory.to_str().unwrap_or_default();
+        // A path that is no text is that of a file.
+        let text = directory.to_str().ok_or(FileStoreError::Unsupported)?;
         let store = self.store(text.trim_end_matches(['/', '\\'])).map_err(failure)?;
         if !store.has_lists() {
             return Err(FileStoreError::Unsupported);

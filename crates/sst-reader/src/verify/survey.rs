@@ -123,7 +123,8 @@ impl<'a> Survey<'a> {
     /// The first numbers of the blocks that writers have claimed (FORMAT.md section 14). Tables
     /// that a meta file describes are checked whether they are claimed or not.
     fn claimed_blocks(&self) -> BTreeSet<u32> {
-        // Most directories have no claims, and some stores no lists.
+        // Most directories have no claims, and some stores no lists. A folder that cannot be read
+        // spares no file: the files are checked as if nobody had claimed them.
         let names = self.files.list(&self.dir.join(CLAIMS_FOLDER)).unwrap_or_default();
         names.iter().filter_map(|name| name.parse().ok()).collect()
     }

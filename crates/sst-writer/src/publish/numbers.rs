@@ -85,6 +85,7 @@ impl Numbers {
     /// Fails if a claim was lost, because the publisher took longer than the grace period of
     /// another.
     pub(crate) fn check(&self) -> Result<(), PublishError> {
+        // A directory without a folder of claims has none to lose: its lock is enough.
         let Some(claims) = &self.claims else { return Ok(()) };
         let held = claims.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.iter().try_for_each(NumberClaim::renew)
