@@ -26,11 +26,15 @@ const ALLOWED: [(&str, &[&str]); 9] = [
 
 /// The crates of the workspace, beside those that it always has, that a feature of
 /// `sst-object-store` adds, itself or through other features. So a query service builds no writer.
-const OF_FEATURES: [(&str, &[&str]); 4] = [
+const OF_FEATURES: [(&str, &[&str]); 8] = [
     ("default", &["sst-reader", "sst-writer"]),
     ("read", &["sst-reader"]),
     ("publish", &["sst-writer"]),
     ("mirror", &["sst-reader", "sst-writer"]),
+    ("aws", &[]),
+    ("azure", &[]),
+    ("gcp", &[]),
+    ("http", &[]),
 ];
 
 #[derive(Deserialize)]
@@ -63,8 +67,9 @@ pub fn check(root: &Path) -> Row {
             for (name, allowed) in ALLOWED {
                 row.count(name, check_crate(&metadata, name, allowed));
             }
+            let name = "sst-object-store";
+            row.count("features", check_all_features(&metadata, name));
             for (feature, expected) in OF_FEATURES {
-                let name = "sst-object-store";
                 row.count(feature, check_feature(&metadata, name, feature, expected));
             }
         }
@@ -113,6 +118,17 @@ fn check_crate(metadata: &Metadata, name: &str, allowed: &[&str]) -> Result<(), 
 }
 
 /// Checks that a feature of a crate adds these crates of the workspace, and no others.
+/// Checks that [`OF_FEATURES`] has every feature of the crate.
+fn check_all_features(metadata: &Metadata, name: &str) -> Result<(), CheckError> {
+    let package = metadata.packages.iter().find(|package| package.name == name);
+    let Some(package) = package else { return fail("no such crate") };
+    let found: BTreeSet<&str> = package.features.keys().map(String::as_str).collect();
+    match found == OF_FEATURES.iter().map(|(feature, _)| *feature).collect() {
+        true => Ok(()),
+        false => fail(format!("the features are {found:?}: not all of them are checked")),
+    }
+}
+
 fn check_feature(
     metadata: &Metadata,
     name: &str,

@@ -19,7 +19,7 @@ use sst_reader::{
 };
 use sst_writer::publish::MetaLimits;
 use sst_writer::table::{write_description, write_static_sorted_file};
-use sst_writer::{EntryValue, Publisher, PublisherOptions, WriterOptions};
+use sst_writer::{EntryValue, Publisher, PublisherOptions, WriteError, WriterOptions};
 
 fn reader_options(access: Access) -> ReaderOptions {
     ReaderOptions::default().filter(QuotientFilter::default()).access(access)
@@ -376,4 +376,46 @@ fn a_bare_table_has_what_the_description_beside_it_tells() {
         assert!(open().unwrap_err().is_corruption());
         fs::remove_file(&beside).unwrap();
     }
+}
+
+/// A description is replaced only by the next description of the table. Any other file stays.
+#[test]
+fn a_description_of_a_bare_table_replaces_only_its_own_kind() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("fruit.sst");
+    let beside = dir.path().join("fruit.sst.meta");
+    let write_table = |value: &str| {
+        _ = fs::remove_file(&path);
+        let options = WriterOptions::default().filter(QuotientFilter::default());
+        write_static_sorted_file(&[("key", value)], &path, options).unwrap().meta
+    };
+    write_description(&path, &write_table("old")).unwrap();
+    let old = fs::read(&beside).unwrap();
+    let meta = write_table("a longer value");
+    let open = || StaticSortedFile::open_standalone(&path, &reader_options(Access::Read));
+    // The old description is not that of the new table.
+    assert!(open().is_err());
+    write_description(&path, &meta).unwrap();
+    assert_ne!(fs::read(&beside).unwrap(), old);
+    assert!(open().unwrap().verify(&Monitor::default()).unwrap().is_intact());
+    // Nothing else is in the directory.
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+
+    let of_commit = {
+        let dir = tempfile::tempdir().unwrap();
+        publish(dir.path(), 0..10, 1, "value");
+        fs::read(dir.path().join("00000002.meta")).unwrap()
+    };
+    let mut damaged = old.clone();
+    damaged[3] ^= 1;
+    for other in [&b""[..], b"notes about fruit", &of_commit, &damaged, &old[..old.len() - 1]] {
+        fs::write(&beside, other).unwrap();
+        let refused = write_description(&path, &meta).unwrap_err();
+        assert!(matches!(refused, WriteError::Exists { path } if path == beside));
+        assert_eq!(fs::read(&beside).unwrap(), other);
+    }
+    fs::remove_file(&beside).unwrap();
+    fs::create_dir(&beside).unwrap();
+    assert!(matches!(write_description(&path, &meta), Err(WriteError::Exists { .. })));
+    assert!(beside.is_dir());
 }

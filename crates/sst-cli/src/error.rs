@@ -315,6 +315,7 @@ impl CliError {
                 | StoreError::Changed { .. }
                 | StoreError::Claimed { .. },
             ) => "conflict",
+            Self::Store(StoreError::Unknown { .. } | StoreError::Doubtful { .. }) => "unknown",
             Self::Store(StoreError::BadUrl { .. } | StoreError::ReadOnly { .. }) => "usage",
             Self::Store(StoreError::Request { .. }) => "io",
             Self::Live { .. } | Self::Written { .. } => "live",
@@ -330,6 +331,8 @@ impl CliError {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Live { .. } | Self::Written { .. } => Exit::Live,
+            // It may be live, so the command must not be repeated without a look.
+            Self::Store(StoreError::Unknown { .. } | StoreError::Doubtful { .. }) => Exit::Live,
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Success,
             error if error.is_damage() => Exit::Damaged,
             // An error that is no damage.

@@ -68,9 +68,30 @@ pub(crate) fn parser() -> impl TypedValueParser<Value = PathBuf> {
     })
 }
 
+/// Parses an argument that is a path on this machine. `file://` becomes a path; no directory is
+/// ever given the name of a bucket's URL.
+pub(crate) fn path_parser() -> impl TypedValueParser<Value = PathBuf> {
+    const INSTEAD: &str =
+        "this argument takes a path: `sst pull` copies from a store, `sst push` to one";
+    PathBufValueParser::new().try_map(|path: PathBuf| match path.to_str() {
+        Some(text) if Place::is_url(text) => match Place::from_url(text)? {
+            Place::Directory(directory) => Ok(directory),
+            Place::Bucket(_) => {
+                let (url, reason) = (text.to_owned(), INSTEAD.to_owned());
+                Err(StoreError::BadUrl { url, reason })
+            }
+        },
+        _ => Ok::<_, StoreError>(path),
+    })
+}
+
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+    use clap::error::ErrorKind;
+
     use super::*;
+    use crate::cli::Cli;
 
     #[test]
     fn urls_of_files_and_directories_are_told_apart() {
@@ -82,6 +103,32 @@ mod tests {
         }
         for path in ["db", "/data/db", "file:///data/db"] {
             assert!(!is_url(path.as_ref()), "{path}");
+        }
+    }
+
+    /// The commands that take no bucket where they write or read, and the argument.
+    #[test]
+    fn no_bucket_is_taken_for_a_path() {
+        let with = |url: &str| {
+            [
+                vec!["sst", "gather", "part", "--output", url],
+                vec!["sst", "gather", url, "--output", "all"],
+                vec!["sst", "sample", "db", "--fraction", "1%", "--output", url],
+                vec!["sst", "split", "db", "--count", "2", "--output", url],
+                vec!["sst", "pull", "db", url],
+                vec!["sst", "push", url, "db"],
+            ]
+            .map(|arguments| Cli::try_parse_from(arguments).map(drop))
+        };
+        for url in ["s3://bucket/db", "gs://b/db", "https://host/db", "ftp://host/db"] {
+            for parsed in with(url) {
+                assert_eq!(parsed.unwrap_err().kind(), ErrorKind::ValueValidation, "{url}");
+            }
+        }
+        for path in ["file:///data/db", "db", "s3:/bucket/db"] {
+            for parsed in with(path) {
+                parsed.unwrap();
+            }
         }
     }
 }

@@ -115,11 +115,35 @@ pub enum StoreError {
         /// The place.
         place: String,
     },
+    /// A place that is to be adopted has no tables of the family, though it has some of others.
+    #[error("{place} has no tables of family {family}")]
+    NotAFragment {
+        /// The place.
+        place: String,
+        /// The family.
+        family: u32,
+    },
+    /// The commit has adopted a table of a fragment before.
+    #[error("{place} has a table that was adopted before")]
+    FragmentTwice {
+        /// The fragment.
+        place: String,
+    },
+    /// The ranges of hashes of two fragments overlap, which was not allowed.
+    #[error(
+        "the hashes of {place} overlap those of {other}: each writer should have written a range of its own"
+    )]
+    FragmentsOverlap {
+        /// The fragment.
+        place: String,
+        /// One that was adopted before.
+        other: String,
+    },
     /// The newest commit of a target is none of the source's: the two places have different
     /// histories, or that commit is more than 32 commits behind, and the source no longer has its
     /// meta file.
     #[error(
-        "{target} is at commit {sequence}, which {origin} does not have: use `replace` if its content may go"
+        "{target} is at commit {sequence}, which {origin} does not have: if the content of {target} may go, replace it (--replace)"
     )]
     Conflict {
         /// The target.
@@ -145,10 +169,13 @@ pub enum StoreError {
         /// The number of shards.
         count: u32,
     },
-    /// The meta file of a shard does not describe tables that are live again in the source, after a
-    /// rollback, and were dead when the shard was taken. It belongs to the shard's newest commit,
-    /// so it cannot be replaced.
-    #[error("{object} lacks tables that are live again: copy the shard into another directory")]
+    /// The source went back to an earlier commit, by a rollback or because it was restored, and the
+    /// meta file of the shard does not fit it: it does not describe tables that are live again, or
+    /// was made for a later commit. It belongs to the shard's newest commit, so it cannot be
+    /// replaced. Copy the shard into a new directory, and let the readers open that.
+    #[error(
+        "{object} does not fit the commit that the source went back to: copy the shard into a new directory"
+    )]
     ShardOutgrown {
         /// The meta file.
         object: String,
@@ -195,6 +222,26 @@ pub enum StoreError {
         "{object} was changed by another writer, and an answer was lost: this commit may have been live"
     )]
     Unknown {
+        /// `CURRENT`.
+        object: String,
+    },
+    /// The answer to the request that makes a commit visible was lost, and `CURRENT` could not be
+    /// read after that: the commit is live or not. Look at the newest commit before you repeat it.
+    #[error(
+        "it is not known whether the commit is live, since no answer came to the request that writes {object}: look at the newest commit before you repeat it"
+    )]
+    Doubtful {
+        /// `CURRENT`.
+        object: String,
+        /// The error of the request.
+        source: Box<StoreError>,
+    },
+    /// A store refuses to replace an object although it is the version that was read: it does not
+    /// know conditional requests. No commit can be made there.
+    #[error(
+        "{object} is unchanged, and the store refuses to replace it: it does not support conditional requests (If-Match)"
+    )]
+    NoConditions {
         /// `CURRENT`.
         object: String,
     },

@@ -6,6 +6,8 @@
 )]
 
 mod block_on;
+#[cfg(any(feature = "aws", feature = "azure", feature = "gcp", feature = "http"))]
+mod bounded_http;
 mod check;
 #[cfg(feature = "publish")]
 mod claims;
@@ -36,7 +38,7 @@ pub use mirror::{
 };
 pub use place::Place;
 #[cfg(all(feature = "publish", feature = "read"))]
-pub use publisher::{AdoptedFragment, Certify};
+pub use publisher::{AdoptOptions, AdoptedFragment, Certify, FragmentOverlap};
 #[cfg(feature = "publish")]
 pub use publisher::{
     FinishedObjectTable, ObjectCommit, ObjectCommitInfo, ObjectPublisher, ObjectPublisherOptions,

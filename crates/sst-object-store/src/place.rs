@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use url::Url;
 
+#[cfg(any(feature = "aws", feature = "azure", feature = "gcp", feature = "http"))]
+use crate::bounded_http::BoundedConnector;
 use crate::{RetryPolicy, Store, StoreError};
 
 /// A place for commits: a directory of the file system, or a directory in an object store.
@@ -44,6 +46,13 @@ impl Place {
         let text = url.as_ref();
         let bad = |reason: String| StoreError::BadUrl { url: text.to_owned(), reason };
         let url = Url::parse(text).map_err(|error| bad(error.to_string()))?;
+        // They would be dropped, and two texts would be one place.
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(bad("a place has no `?` or `#`; in a name, they are %3F and %23".into()));
+        }
+        if url.scheme() != "file" && text.split(['/', '\\']).any(is_dots) {
+            return Err(bad("a path in a store has no `.` and `..`".into()));
+        }
         match url.scheme() {
             "file" => {
                 let path = url.to_file_path();
@@ -84,6 +93,12 @@ impl Place {
             directory @ Self::Directory(_) => directory,
         }
     }
+}
+
+/// Whether a part of a path is `.` or `..`, which a URL leaves out.
+fn is_dots(part: &str) -> bool {
+    let part = part.to_ascii_lowercase().replace("%2e", ".");
+    part == "." || part == ".."
 }
 
 impl Store {
@@ -142,23 +157,30 @@ fn client(
         #[cfg(feature = "aws")]
         "s3" => {
             let builder = object_store::aws::AmazonS3Builder::from_env().with_url(text);
-            builder.with_retry(retries).build().map(|store| Arc::new(store) as _)
+            let builder =
+                builder.with_http_connector(BoundedConnector::default()).with_retry(retries);
+            builder.build().map(|store| Arc::new(store) as _)
         }
         #[cfg(feature = "gcp")]
         "gs" => {
             let builder = object_store::gcp::GoogleCloudStorageBuilder::from_env().with_url(text);
-            builder.with_retry(retries).build().map(|store| Arc::new(store) as _)
+            let builder =
+                builder.with_http_connector(BoundedConnector::default()).with_retry(retries);
+            builder.build().map(|store| Arc::new(store) as _)
         }
         #[cfg(feature = "azure")]
         "az" => {
             let builder = object_store::azure::MicrosoftAzureBuilder::from_env().with_url(text);
-            builder.with_retry(retries).build().map(|store| Arc::new(store) as _)
+            let builder =
+                builder.with_http_connector(BoundedConnector::default()).with_retry(retries);
+            builder.build().map(|store| Arc::new(store) as _)
         }
         #[cfg(feature = "http")]
         "http" | "https" => {
             let host = &url[..url::Position::BeforePath];
             let options = object_store::ClientOptions::new().with_allow_http(scheme == "http");
             let builder = object_store::http::HttpBuilder::new().with_url(host);
+            let builder = builder.with_http_connector(BoundedConnector::default());
             let builder = builder.with_client_options(options).with_retry(retries);
             builder.build().map(|store| Arc::new(store) as _)
         }
@@ -187,5 +209,27 @@ mod tests {
             let error = Place::from_url(url).unwrap_err();
             assert!(matches!(error, StoreError::BadUrl { .. }), "{url}");
         }
+    }
+
+    /// What a URL would drop is refused, so that no two texts are one place.
+    #[test]
+    fn nothing_of_a_url_is_dropped() {
+        for url in [
+            "file:///db#2",
+            "s3://b/fruit#2",
+            "s3://b/fruit?versionId=1",
+            "https://h/db?token=x",
+            "s3://b/a/../db",
+            "s3://b/a/%2E%2e/db",
+            "s3://b/./db",
+        ] {
+            match Place::from_url(url) {
+                Err(StoreError::BadUrl { reason, .. }) => {
+                    assert!(!reason.contains("this build"), "{url}: {reason}");
+                }
+                other => panic!("{url}: {other:?}"),
+            }
+        }
+        assert!(Place::from_url("file:///data/fruit%232").is_ok());
     }
 }

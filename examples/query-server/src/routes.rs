@@ -89,6 +89,11 @@ impl From<ReadError> for Failure {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::OverLimit { limit, .. } => Refused::Answer { limit }.into(),
+            // Another server knows. The client, or a router in front, has the ranges of hashes.
+            ReadError::OfOtherShard { index, count, .. } => Self::Refused(
+                StatusCode::MISDIRECTED_REQUEST,
+                format!("the key belongs to another shard: this is shard {index} of {count}"),
+            ),
             error => Self::Read(error),
         }
     }
@@ -130,7 +135,8 @@ async fn ask<T: Send + 'static>(
     let here = Arc::clone(service);
     let answer = tokio::task::spawn_blocking(move || here.ask(&mut question));
     let answer = answer.await.map_err(|_| Failure::Internal("lookup ended early"))?;
-    if answer.is_err() {
+    // A key of another shard is no failure of this server.
+    if answer.as_ref().is_err_and(|error| !matches!(error, ReadError::OfOtherShard { .. })) {
         service.metrics.count(Outcome::Failed);
     }
     Ok(answer?)

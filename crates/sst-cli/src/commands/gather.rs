@@ -23,6 +23,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::{Output, counted, entries};
 use crate::store::{is_directory, read_catalog};
+use crate::url;
 
 const AFTER_HELP: &str = "\
 A fragment is a directory that `sst load` has written, on this machine or another. Its tables
@@ -43,11 +44,11 @@ Examples:
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct GatherArgs {
     /// Directories to gather, or meta files of their commits
-    #[arg(required = true, value_name = "FRAGMENT")]
+    #[arg(required = true, value_name = "FRAGMENT", value_parser = url::path_parser())]
     fragments: Vec<PathBuf>,
 
     /// Directory to publish in; it is created if it does not exist
-    #[arg(long, short, value_name = "DIR")]
+    #[arg(long, short, value_name = "DIR", value_parser = url::path_parser())]
     output: PathBuf,
 
     /// Replace the entries of the output directory, or add to them

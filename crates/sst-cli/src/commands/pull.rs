@@ -14,7 +14,7 @@ use super::{Context, interrupt};
 use crate::error::{CliError, with_causes};
 use crate::exit::Exit;
 use crate::output::Output;
-use crate::size;
+use crate::{size, url};
 
 const AFTER_HELP: &str = "\
 Files that the directory has are not copied again. Every byte is verified on its way. Readers of
@@ -35,6 +35,7 @@ pub(crate) struct PullArgs {
     source: String,
 
     /// Directory to copy into; it is created if it is missing
+    #[arg(value_parser = url::path_parser())]
     dir: PathBuf,
 
     /// Copy one of N shards with equal ranges of hashes, numbered from 0

@@ -10,6 +10,7 @@ use super::{Context, interrupt};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::Output;
+use crate::url;
 
 const AFTER_HELP: &str = "\
 Files that the target has are not copied again. Every byte is verified on its way. Readers of the
@@ -24,6 +25,7 @@ Examples:
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct PushArgs {
     /// Directory to copy
+    #[arg(value_parser = url::path_parser())]
     dir: PathBuf,
 
     /// URL or path of the target: s3://, gs://, az:// or file://

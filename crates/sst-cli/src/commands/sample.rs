@@ -41,7 +41,7 @@ pub(crate) struct SampleArgs {
     inputs: Vec<PathBuf>,
 
     /// Directory to replace by the sample; or one file, if the name ends in .sst
-    #[arg(long, short, value_name = "DIR|FILE")]
+    #[arg(long, short, value_name = "DIR|FILE", value_parser = url::path_parser())]
     output: PathBuf,
 
     /// Take each key with this probability, such as 0.01 or 1%

@@ -43,7 +43,8 @@ pub(crate) struct SplitArgs {
     inputs: Vec<PathBuf>,
 
     /// Directory to create the shards in; it is created if it does not exist
-    #[arg(long, short, value_name = "DIR", required_unless_present = "which")]
+    #[arg(long, short, value_name = "DIR", required_unless_present = "which",
+        value_parser = url::path_parser())]
     output: Option<PathBuf>,
 
     /// Number of shards

@@ -6,8 +6,8 @@
 use std::path::{Path, PathBuf};
 
 use sst_object_store::{
-    Certify, ObjectCommitInfo, ObjectPublisher, ObjectPublisherOptions, Place, Store, StoreError,
-    block_on,
+    AdoptOptions, Certify, ObjectCommitInfo, ObjectPublisher, ObjectPublisherOptions, Place, Store,
+    StoreError, block_on,
 };
 use tempfile::TempDir;
 
@@ -68,7 +68,7 @@ impl Staged {
             if mode == Mode::Replace {
                 commit.replace_all();
             }
-            commit.adopt(&place, &monitor).await?;
+            commit.adopt(&place, &AdoptOptions::default(), &monitor).await?;
             let info = commit.publish(&monitor).await?;
             // The commit is live. A claim that stays costs nothing but time.
             _ = publisher.close().await;

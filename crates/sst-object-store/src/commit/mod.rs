@@ -5,6 +5,8 @@ mod commit_record;
 mod object_reader;
 mod remote_commit;
 mod remote_meta;
+#[cfg(feature = "publish")]
+mod swap;
 
 pub use commit_file::{CommitFile, FileIdentity};
 pub use commit_record::ObjectCommitRecord;
@@ -13,3 +15,5 @@ pub(crate) use commit_record::{NumberedFiles, is_complete, numbered_files, older
 pub use remote_commit::RemoteCommit;
 pub(crate) use remote_commit::{CurrentObject, Described, MAX_CURRENT_LEN, identity_of};
 pub(crate) use remote_meta::{RemoteMeta, RemoteTable, SharedMeta};
+#[cfg(feature = "publish")]
+pub(crate) use swap::{Swap, replace_current};

@@ -1,6 +1,5 @@
 //! A commit in a store.
 
-use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
 use object_store::UpdateVersion;
 use sst_format::SequenceNumber;
@@ -255,11 +254,6 @@ impl RemoteCommit {
     #[cfg(feature = "publish")]
     pub(crate) fn meta_len(&self, sequence: SequenceNumber) -> Option<u64> {
         self.metas.iter().find(|meta| meta.sequence == sequence).map(|meta| meta.len)
-    }
-
-    /// The bytes of its `CURRENT`.
-    pub(crate) fn current_bytes(&self) -> Bytes {
-        Bytes::copy_from_slice(&Current::encode(self.sequence, crc32fast::hash))
     }
 
     /// Its kind; `None` if an older build made it, which does not store it.

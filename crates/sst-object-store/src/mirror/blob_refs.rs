@@ -10,14 +10,15 @@ use sst_reader::{ReaderOptions, StaticSortedFile};
 
 use crate::StoreError;
 
-/// The blobs to which entries of tables with hashes in `hashes` refer. Reads the key blocks of that
-/// range.
+/// The blobs to which entries of each table with hashes in `hashes` refer. Reads the key blocks of
+/// that range.
 pub(super) fn blobs_of(
     tables: &[PathBuf],
     hashes: RangeInclusive<u64>,
-) -> Result<BTreeSet<BlobNumber>, StoreError> {
-    let mut blobs = BTreeSet::new();
+) -> Result<Vec<BTreeSet<BlobNumber>>, StoreError> {
+    let mut of_each = Vec::with_capacity(tables.len());
     for table in tables {
+        let mut blobs = BTreeSet::new();
         let table = StaticSortedFile::open_standalone(table, &ReaderOptions::default())?;
         let mut cursor = table.range(hashes.clone())?;
         while let Some(entry) = cursor.next()? {
@@ -25,6 +26,7 @@ pub(super) fn blobs_of(
                 blobs.insert(number);
             }
         }
+        of_each.push(blobs);
     }
-    Ok(blobs)
+    Ok(of_each)
 }

@@ -7,8 +7,7 @@ use sst_format::meta_head::Ancestor;
 
 use super::MirrorOptions;
 use crate::claims::{Claim, NumberBlock, Owner};
-use crate::commit::{CurrentObject, MAX_CURRENT_LEN};
-use crate::store::Written;
+use crate::commit::{CurrentObject, Swap, replace_current};
 use crate::{RemoteCommit, Store, StoreError};
 
 /// A bucket that commits are copied to. Its `CURRENT` is changed only if it is still the one that
@@ -87,23 +86,11 @@ impl BucketTarget {
 
     /// Replaces `CURRENT`, if it is the one that was read at the start.
     async fn publish(&self, commit: &RemoteCommit) -> Result<(), StoreError> {
-        let bytes = commit.current_bytes();
-        let written = match &self.current {
-            None => self.store.create(CURRENT_FILE_NAME, bytes.clone()).await?,
-            Some(current) => {
-                let version = current.version.clone();
-                self.store.update(CURRENT_FILE_NAME, bytes.clone(), version).await?
+        match replace_current(&self.store, self.current.as_ref(), commit.sequence()).await? {
+            Swap::Done => Ok(()),
+            Swap::Lost { .. } => {
+                Err(StoreError::Changed { object: self.store.object(CURRENT_FILE_NAME) })
             }
-        };
-        if let Written::Done(_) = written {
-            return Ok(());
         }
-        // The answer to the request that did it may be lost. The meta file of this number is the
-        // one of this commit, because its number is claimed.
-        let found = self.store.read(CURRENT_FILE_NAME, MAX_CURRENT_LEN).await?;
-        if found.is_some_and(|found| found.bytes == bytes) {
-            return Ok(());
-        }
-        Err(StoreError::Changed { object: self.store.object(CURRENT_FILE_NAME) })
     }
 }

@@ -42,6 +42,12 @@ impl DirectoryTarget {
         blocking(move || Ok(replica.create(name)?)).await
     }
 
+    /// Removes files that the newest commit does not have.
+    pub(super) async fn remove(&self, files: Vec<FileName>) -> Result<(), StoreError> {
+        let replica = Arc::clone(&self.replica);
+        blocking(move || Ok(replica.remove(&files)?)).await
+    }
+
     /// Makes a commit whose files are all there the newest, if there is one, given by its number
     /// and the checksum of its newest meta file. Then removes the files that no commit needs.
     pub(super) async fn end(

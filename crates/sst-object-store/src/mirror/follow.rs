@@ -62,6 +62,7 @@ const fn may_pass(error: &StoreError) -> bool {
         StoreError::Request { .. }
             | StoreError::NoCommit { .. }
             | StoreError::Changed { .. }
+            | StoreError::Doubtful { .. }
             | StoreError::Claimed { .. }
             | StoreError::Missing { .. }
             | StoreError::Format { .. }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::gate::Gate;
 use super::plan::Plan;
 use super::shard_run::copy_shard;
+use super::spoiled::{Commits, remove_spoiled};
 use super::target::Target;
 use super::transfer::Transfer;
 use super::{MirrorOptions, MirrorReport};
@@ -165,7 +166,8 @@ async fn mirror_commit(
     target.claim(&names.new_names(), commit, options).await?;
     // Looked at again: before the claim, others may have written.
     let plan = Plan::new(commit, newest.as_ref(), &target.present().await?, target.store())?;
-    let target = transfer(source, target, plan, options, monitor, &mut report).await?;
+    let commits = Commits { copied: commit, newest: newest.as_ref() };
+    let target = transfer(source, target, plan, commits, options, monitor, &mut report).await?;
     report.set_tidied(target.end(Some(commit), options).await?);
     Ok(report)
 }
@@ -181,6 +183,7 @@ pub(super) async fn transfer(
     source: &Store,
     target: Target,
     plan: Plan,
+    commits: Commits<'_>,
     options: &MirrorOptions,
     monitor: &Monitor,
     report: &mut MirrorReport,
@@ -196,6 +199,7 @@ pub(super) async fn transfer(
     let mut files = transfer.verify(plan.unverified).await?;
     report.kept_files += plan.kept + unverified - files.len() as u64;
     files.extend(plan.missing);
+    remove_spoiled(&transfer.target, commits, &files).await?;
     transfer.copy(files, report).await?;
     Arc::into_inner(transfer.target)
         .ok_or(StoreError::Internal("all tasks have ended when all files are copied"))

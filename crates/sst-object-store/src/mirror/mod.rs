@@ -12,6 +12,7 @@ mod plan;
 mod shard_meta;
 mod shard_number;
 mod shard_run;
+mod spoiled;
 mod target;
 mod transfer;
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use sst_format::SequenceNumber;
 use sst_format::meta_head::{
-    BlockHeaders, CommitKind, DescribedTable, Extension, ListedMeta, MetaFileV3,
+    BlockHeaders, CommitKind, DescribedTable, Extension, ListedMeta, MetaFileV3, blob_counts_field,
 };
 use sst_format::protection::BlobRecord;
 
@@ -18,6 +18,8 @@ pub(super) struct ShardMeta {
     pub(super) checksum: u32,
     pub(super) blobs: Vec<BlobRecord>,
     tables: Vec<RemoteTable>,
+    /// The number of blobs of each of these tables, in their order. Empty if there are no blobs.
+    blob_counts: Vec<u32>,
     /// `None` if it is in the directory, or not encoded yet.
     pub(super) bytes: Option<Bytes>,
 }
@@ -26,16 +28,23 @@ impl ShardMeta {
     /// One that is in the directory.
     pub(super) fn reused(meta: &RemoteMeta) -> Self {
         let (sequence, checksum, blobs) = (meta.sequence, meta.checksum, meta.blobs.clone());
-        Self { sequence, checksum, blobs, tables: Vec::new(), bytes: None }
+        let (tables, blob_counts) = (Vec::new(), Vec::new());
+        Self { sequence, checksum, blobs, tables, blob_counts, bytes: None }
     }
 
-    /// One for a meta file of the source, with these of its tables. [`build`] encodes it.
+    /// One for a meta file of the source, with these of its tables, and the blobs of each of them,
+    /// if it has any. [`build`] encodes it.
     pub(super) fn unfinished(
         meta: &SharedMeta,
         tables: Vec<RemoteTable>,
-        blobs: Vec<BlobRecord>,
-    ) -> Self {
-        Self { sequence: meta.sequence, checksum: 0, blobs, tables, bytes: None }
+        blobs: &[Vec<BlobRecord>],
+    ) -> Result<Self, StoreError> {
+        const FITS: &str = "a table refers to fewer than 2^32 blobs, which have numbers of 32 bits";
+        let counts = blobs.iter().map(|blobs| u32::try_from(blobs.len()));
+        let blob_counts = counts.collect::<Result<_, _>>();
+        let blob_counts = blob_counts.map_err(|_| StoreError::Internal(FITS))?;
+        let (sequence, blobs) = (meta.sequence, blobs.concat());
+        Ok(Self { sequence, checksum: 0, blobs, tables, blob_counts, bytes: None })
     }
 }
 
@@ -52,7 +61,7 @@ pub(super) async fn build(
     live_metas: &[ListedMeta],
     extension: &Extension,
 ) -> Result<ShardMeta, StoreError> {
-    let ShardMeta { sequence, blobs, tables, .. } = unfinished;
+    let ShardMeta { sequence, blobs, tables, blob_counts, .. } = unfinished;
     let parts = tables.iter().flat_map(|table| [&table.filter, &table.headers]);
     let parts = source.parts(&parts.collect::<Vec<_>>()).await?;
     let (pairs, _) = parts.as_chunks::<2>();
@@ -69,6 +78,11 @@ pub(super) async fn build(
     if described.len() != tables.len() {
         return Err(StoreError::Internal("each table has a filter and block headers"));
     }
+    let damage = |error| StoreError::format(source.object(), error);
+    let mut extension = extension.encode();
+    if !blobs.is_empty() {
+        extension.extend(blob_counts_field(blob_counts.into_iter()).map_err(damage)?);
+    }
     let meta = MetaFileV3 {
         family: source.family,
         obsolete: &source.obsolete,
@@ -79,9 +93,9 @@ pub(super) async fn build(
         live_metas,
         blobs: &blobs,
         certificates: &[],
-        extension: &extension.encode(),
+        extension: &extension,
     };
-    let encoded = meta.encode(crc32fast::hash);
-    let (bytes, checksum) = encoded.map_err(|error| StoreError::format(source.object(), error))?;
-    Ok(ShardMeta { sequence, checksum, blobs, tables: Vec::new(), bytes: Some(bytes.into()) })
+    let (bytes, checksum) = meta.encode(crc32fast::hash).map_err(damage)?;
+    let bytes = Some(bytes.into());
+    Ok(ShardMeta { sequence, checksum, blobs, tables: Vec::new(), blob_counts: Vec::new(), bytes })
 }

@@ -17,6 +17,7 @@ use super::blob_refs::blobs_of;
 use super::mirror_run::{conflict, transfer};
 use super::plan::Plan;
 use super::shard_meta::{ShardMeta, build};
+use super::spoiled::Commits;
 use super::target::{Target, blocking};
 use super::{MirrorOptions, MirrorReport, ShardNumber};
 use crate::commit::{Described, RemoteMeta, RemoteTable, SharedMeta};
@@ -116,6 +117,14 @@ impl ShardRun<'_> {
             list.push(ListedMeta { checksum: meta.checksum, ..**listed });
         }
         let newest = self.newest_meta(newest, list).await?;
+        let held = self.newest.iter().flat_map(RemoteCommit::metas);
+        if let Some(held) = held.into_iter().find(|held| held.sequence == newest.sequence)
+            && held.checksum != newest.checksum
+        {
+            // It is a part of a later commit, and the source went back.
+            let object = target.store().object(&meta_name(held.sequence).to_string());
+            return Err(StoreError::ShardOutgrown { object });
+        }
         for meta in metas.iter().chain([&newest]) {
             self.write(meta, &target, &mut report).await?;
         }
@@ -133,7 +142,8 @@ impl ShardRun<'_> {
     ) -> Result<Target, StoreError> {
         let present = target.present().await?;
         let plan = Plan::of(files, self.newest.as_ref(), &present, target.store())?;
-        transfer(self.source, target, plan, self.options, self.monitor, report).await
+        let commits = Commits { copied: self.commit, newest: self.newest.as_ref() };
+        transfer(self.source, target, plan, commits, self.options, self.monitor, report).await
     }
 
     /// The shard's meta file for one of the source's, if it is there: of the target's newest
@@ -178,11 +188,13 @@ impl ShardRun<'_> {
         matches!((found.extension.shard, expected), (Some(found), Some(expected)) if found == expected)
     }
 
-    /// Whether it also describes all tables that the shard needs of that meta file. It does unless
-    /// tables are live again that were dead when it was made.
+    /// Whether it also describes all tables that the shard needs of that meta file, and may belong
+    /// to the commit. It does unless tables are live again that were dead when it was made, or it
+    /// was made for a later commit, because the source went back to an earlier one.
     fn serves(&self, found: &RemoteMeta, source: &SharedMeta) -> bool {
         let described: BTreeSet<_> = found.tables.iter().map(|it| it.record.sequence).collect();
         self.is_of(found, source)
+            && found.commit <= self.commit.sequence()
             && self.live_of(source).all(|table| described.contains(&table.record.sequence))
     }
 
@@ -203,14 +215,14 @@ impl ShardRun<'_> {
             false => self.shard.hashes.overlaps(table.hashes()),
         };
         let tables: Vec<_> = meta.tables.iter().filter(is_wanted).cloned().collect();
-        let blobs = if has_blobs { self.blobs_of(&live, meta).await? } else { Vec::new() };
+        let blobs = if has_blobs { self.blobs_of(&tables, meta).await? } else { Vec::new() };
         if meta.sequence == self.commit.sequence() {
             // It is encoded when the others are known, which it lists.
-            return Ok(ShardMeta::unfinished(meta, tables, blobs));
+            return ShardMeta::unfinished(meta, tables, &blobs);
         }
         let shard = meta.as_source_of(self.shard);
         let extension = Extension { lineage: Lineage::default(), shard };
-        let unfinished = ShardMeta::unfinished(meta, tables, blobs);
+        let unfinished = ShardMeta::unfinished(meta, tables, &blobs)?;
         build(unfinished, meta, self.commit.sequence(), &[], &extension).await
     }
 
@@ -232,23 +244,23 @@ impl ShardRun<'_> {
         build(unfinished, newest, newest.sequence, &list, &extension).await
     }
 
-    /// The records of the blobs to which the copied tables refer with hashes of the shard.
+    /// The records of the blobs to which each of the copied tables refers with hashes of the shard.
     async fn blobs_of(
         &self,
-        tables: &BTreeSet<SequenceNumber>,
+        tables: &[RemoteTable],
         meta: &SharedMeta,
-    ) -> Result<Vec<BlobRecord>, StoreError> {
+    ) -> Result<Vec<Vec<BlobRecord>>, StoreError> {
         let name = |sequence| FileName { sequence, kind: FileKind::Sst }.to_string();
-        let paths: Vec<_> = tables.iter().map(|table| self.directory.join(name(*table))).collect();
+        let paths = tables.iter().map(|table| self.directory.join(name(table.record.sequence)));
+        let paths: Vec<_> = paths.collect();
         let hashes = self.shard.hashes;
-        let referred: BTreeSet<BlobNumber> =
-            blocking(move || blobs_of(&paths, hashes.min..=hashes.max)).await?;
+        let referred = blocking(move || blobs_of(&paths, hashes.min..=hashes.max)).await?;
         let records: BTreeMap<_, _> = meta.blobs.iter().map(|blob| (blob.number, *blob)).collect();
         let record = |number: &BlobNumber| {
             let record = records.get(number).copied();
             record.ok_or_else(|| StoreError::UnlistedBlob { object: meta.object(), blob: *number })
         };
-        referred.iter().map(record).collect()
+        referred.iter().map(|blobs| blobs.iter().map(record).collect()).collect()
     }
 
     /// Writes a meta file, unless it is there with these bytes.

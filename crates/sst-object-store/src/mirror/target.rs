@@ -81,6 +81,19 @@ impl Target {
         }
     }
 
+    /// Removes files that the newest commit does not have.
+    pub(super) async fn remove(&self, files: Vec<FileName>) -> Result<(), StoreError> {
+        match self {
+            Self::Directory(target) => target.remove(files).await,
+            Self::Bucket(target) => {
+                for file in files {
+                    target.store.remove(&file.to_string()).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
     /// Starts a file.
     pub(super) async fn create(
         &self,

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sst_format::file_name::{FileKind, FileName};
+use sst_format::filter::{FilterBytes, FilterPolicy};
+use sst_format::identity::TableIdentity;
 use sst_format::protection::BlobRecord;
 use sst_format::value_ref::ValueRef;
 use sst_format::{BlobNumber, SequenceNumber, SstMeta};
@@ -11,15 +13,17 @@ use sst_reader::{
     Access, BlockCache, Catalog, CatalogTable, ReadError, ReadValue, ReaderOptions,
     StaticSortedFile,
 };
-use sst_writer::{EntryValue, WriterOptions};
+use sst_writer::{EntryValue, WriteError, WriterOptions};
 
-use super::{FinishedObjectTable, ObjectCommit, ObjectTableWriter};
+use super::{AdoptOptions, FinishedObjectTable, ObjectCommit, ObjectTableWriter};
 use crate::commit::{CommitFile, Described};
 use crate::upload::Upload;
-use crate::{Monitor, Place, RemoteCommit, Store, StoreError, StoreFiles};
+use crate::{FileIdentity, Monitor, Place, RemoteCommit, Store, StoreError, StoreFiles};
 
 /// Room for blocks, in bytes. Walks do not use the cache, only the opening of a table does.
 const CACHE_CAPACITY: u64 = 1 << 20;
+/// Hashes that a filter is given at a time.
+const HASHES_AT_ONCE: usize = 1 << 10;
 
 /// Sizes of a fragment that was adopted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,6 +76,10 @@ impl Fragment {
         };
         let of = options.clone();
         let catalog = blocking(move || Ok(Catalog::read_with(dir, &of)?)).await?;
+        if let Some(shard) = commit.shard() {
+            let (place, index, count) = (store.name().to_owned(), shard.index, shard.count);
+            return Err(StoreError::SourceIsShard { place, index, count });
+        }
         if Some(commit.identity()) != catalog.identity() {
             return Err(StoreError::Changed { object: store.object("CURRENT") });
         }
@@ -101,6 +109,46 @@ impl Fragment {
     }
 }
 
+impl Fragment {
+    /// The identity of a table, which its commit lists.
+    fn identity(&self, table: &CatalogTable) -> Result<TableIdentity, StoreError> {
+        let name = FileName { sequence: table.sequence, kind: FileKind::Sst };
+        match self.files.get(&name) {
+            Some((CommitFile { identity: FileIdentity::Table(identity), .. }, _)) => Ok(*identity),
+            _ => Err(StoreError::Internal("a commit lists the files of its tables")),
+        }
+    }
+
+    /// Builds the filter of a table that has none.
+    async fn build_filter(
+        &self,
+        table: &CatalogTable,
+        policy: &Arc<dyn FilterPolicy>,
+        monitor: &Monitor,
+    ) -> Result<FilterBytes, StoreError> {
+        let (catalog, options, table) =
+            (Arc::clone(&self.catalog), self.options.clone(), table.clone());
+        let (policy, monitor) = (Arc::clone(policy), monitor.clone());
+        blocking(move || {
+            let file = catalog.open_table(&table, &options)?;
+            let mut builder = policy.builder();
+            let mut hashes = Vec::with_capacity(HASHES_AT_ONCE);
+            let mut cursor = file.cursor();
+            while let Some(entry) = cursor.next()? {
+                hashes.push(entry.hash);
+                if hashes.len() == HASHES_AT_ONCE {
+                    monitor.check()?;
+                    builder.add_hashes(&hashes);
+                    hashes.clear();
+                }
+            }
+            builder.add_hashes(&hashes);
+            Ok(FilterBytes::new(builder.finish().map_err(WriteError::from)?))
+        })
+        .await
+    }
+}
+
 impl ObjectCommit<'_> {
     /// Adopts the live tables of this commit's family out of another place: a directory or bucket
     /// that a task of a job has written. They count as added after the tables before them, in their
@@ -111,23 +159,43 @@ impl ObjectCommit<'_> {
     /// The fragment must not change meanwhile. `monitor` can cancel it between two pieces.
     /// O(bytes); memory as for a table that is written.
     ///
+    /// The rules are those of `sst_merge::Gatherer`: a table is adopted once, fragments that share
+    /// hashes are refused unless `options` allow it, and tables keep their filters.
+    ///
     /// # Errors
     ///
-    /// [`StoreError::NoCommit`]; [`StoreError::Read`], [`StoreError::WrongChecksum`] and others if
+    /// [`StoreError::NoCommit`]; [`StoreError::NotAFragment`], [`StoreError::SourceIsShard`],
+    /// [`StoreError::FragmentTwice`], [`StoreError::FragmentsOverlap`]; [`StoreError::Read`], [`StoreError::WrongChecksum`] and others if
     /// the fragment is damaged; as [`ObjectCommit::create_table`]. Drop the commit then.
     pub async fn adopt(
         &mut self,
         fragment: &Place,
+        options: &AdoptOptions,
         monitor: &Monitor,
     ) -> Result<AdoptedFragment, StoreError> {
         let mut fragment = Fragment::open(fragment).await?;
         let mut adopted = AdoptedFragment::default();
         let catalog = Arc::clone(&fragment.catalog);
-        // The catalog has the newest table first.
         let family = self.family;
-        for table in catalog.tables.iter().rev().filter(|table| table.family == family) {
+        let of_family = catalog.tables.iter().filter(|table| table.family == family);
+        let tables: Vec<_> = of_family.collect();
+        let place = fragment.store.name();
+        if tables.is_empty() && !catalog.tables.is_empty() {
+            return Err(StoreError::NotAFragment { place: place.to_owned(), family });
+        }
+        let identities = tables.iter().map(|table| fragment.identity(table));
+        let identities = identities.collect::<Result<Vec<_>, _>>()?;
+        self.adopted.add(place, identities.into_iter(), options.overlap)?;
+        // The catalog has the newest table first.
+        for table in tables.into_iter().rev() {
+            monitor.check()?;
             let blobs = fragment.blobs_of(table).await?;
-            let described = table.meta()?;
+            let mut described = table.meta()?;
+            if let Some(policy) = &options.filter
+                && described.filter.as_slice().is_empty()
+            {
+                described.filter = fragment.build_filter(table, policy, monitor).await?;
+            }
             let protected = StoreError::Internal("a commit of a bucket is protected");
             adopted.entries += table.entry_count().ok_or(protected)?;
             adopted.tables += 1;

@@ -3,6 +3,8 @@
 #[cfg(feature = "read")]
 mod adopt;
 #[cfg(feature = "read")]
+mod adopt_options;
+#[cfg(feature = "read")]
 mod certify;
 mod numbers;
 mod object_commit;
@@ -13,6 +15,8 @@ mod table_writer;
 
 #[cfg(feature = "read")]
 pub use adopt::AdoptedFragment;
+#[cfg(feature = "read")]
+pub use adopt_options::{AdoptOptions, FragmentOverlap};
 #[cfg(feature = "read")]
 pub use certify::Certify;
 pub use object_commit::{ObjectCommit, ObjectCommitInfo};

@@ -12,9 +12,9 @@ use sst_writer::blob::encode_blob;
 use sst_writer::publish::NewCommit;
 use sst_writer::{PublishError, StreamingSstWriter, WriterOptions};
 
-use super::object_publisher::Swap;
 use super::object_sink::ObjectSink;
 use super::{FinishedObjectTable, ObjectPublisher, ObjectTableWriter};
+use crate::commit::Swap;
 use crate::upload::upload_bytes;
 use crate::{Monitor, RemoteCommit, Store, StoreError};
 
@@ -37,6 +37,11 @@ pub struct ObjectCommit<'p> {
     blobs: Vec<Vec<BlobNumber>>,
     pub(super) made_blobs: BTreeMap<BlobNumber, BlobRecord>,
     pub(super) obsolete: BTreeSet<SequenceNumber>,
+    /// The live tables of the family in the commit that was the newest at the start. Empty until
+    /// they are needed.
+    live: BTreeSet<SequenceNumber>,
+    #[cfg(feature = "read")]
+    pub(super) adopted: super::adopt_options::AdoptedTables,
     /// The earlier commit that this one makes live again; `None` if it continues the newest one.
     rollback_to: Option<RemoteCommit>,
 }
@@ -55,7 +60,7 @@ pub struct ObjectCommitInfo {
 }
 
 impl<'p> ObjectCommit<'p> {
-    pub(super) const fn new(publisher: &'p mut ObjectPublisher, family: u32) -> Self {
+    pub(super) fn new(publisher: &'p mut ObjectPublisher, family: u32) -> Self {
         Self {
             publisher,
             family,
@@ -65,6 +70,9 @@ impl<'p> ObjectCommit<'p> {
             blobs: Vec::new(),
             made_blobs: BTreeMap::new(),
             obsolete: BTreeSet::new(),
+            live: BTreeSet::new(),
+            #[cfg(feature = "read")]
+            adopted: Default::default(),
             rollback_to: None,
         }
     }
@@ -147,26 +155,27 @@ impl<'p> ObjectCommit<'p> {
     /// [`StoreError::Directory`] with [`PublishError::NotLive`] if that commit has no such table of
     /// this family.
     pub fn obsolete(&mut self, table: SequenceNumber) -> Result<(), StoreError> {
-        if !self.is_live(table) {
+        if self.live.is_empty() {
+            self.live = self.live_of_family();
+        }
+        if !self.live.contains(&table) {
             return Err(PublishError::NotLive { table, family: self.family }.into());
         }
         self.obsolete.insert(table);
         Ok(())
     }
 
-    fn is_live(&self, table: SequenceNumber) -> bool {
-        let mut live = self.publisher.live_tables();
-        live.any(|(family, record)| family == self.family && record.sequence == table)
+    /// The live tables of the newest commit of this family.
+    fn live_of_family(&self) -> BTreeSet<SequenceNumber> {
+        let live = self.publisher.live_tables().filter(|(of, _)| *of == self.family);
+        live.map(|(_, table)| table.sequence).collect()
     }
 
     /// Makes all tables of the newest commit of this family obsolete: the tables of this commit
     /// replace them.
     pub fn replace_all(&mut self) {
         self.replaces_all = true;
-        let family = self.family;
-        let live = self.publisher.live_tables().filter(|(of, _)| *of == family);
-        let tables: Vec<_> = live.map(|(_, table)| table.sequence).collect();
-        self.obsolete.extend(tables);
+        self.obsolete.extend(self.live_of_family());
     }
 
     /// Makes the commit visible in one step.
@@ -267,7 +276,7 @@ impl<'p> ObjectCommit<'p> {
         self.publisher.options.rebase
             && match self.kind() {
                 CommitKind::Append => self.obsolete.is_empty(),
-                CommitKind::Merge => self.obsolete.iter().all(|table| self.is_live(*table)),
+                CommitKind::Merge => self.obsolete.is_subset(&self.live_of_family()),
                 // A load and a rollback mean another content on top of another commit.
                 _ => false,
             }

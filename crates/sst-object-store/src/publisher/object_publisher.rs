@@ -4,10 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use sst_format::SequenceNumber;
-use sst_format::current::Current;
-use sst_format::file_name::CURRENT_FILE_NAME;
 use sst_format::meta_file::TableRecord;
 use sst_format::meta_head::MetaLimits;
 use sst_writer::publish::CommitBase;
@@ -17,8 +14,7 @@ use tokio::sync::Semaphore;
 use super::ObjectCommit;
 use super::numbers::Numbers;
 use crate::claims::Owner;
-use crate::commit::{CurrentObject, MAX_CURRENT_LEN};
-use crate::store::Written;
+use crate::commit::{CurrentObject, Swap, replace_current};
 use crate::{RemoteCommit, Store, StoreError};
 
 /// Options of an [`ObjectPublisher`]. Start from the default and change single fields.
@@ -152,16 +148,6 @@ pub(super) struct Base {
     pub(super) state: CommitBase,
 }
 
-/// The result of replacing `CURRENT`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Swap {
-    /// It is ours.
-    Done,
-    /// It is another writer's. `is_doubtful` if it may have been ours in between, because an answer
-    /// was lost.
-    Lost { is_doubtful: bool },
-}
-
 impl ObjectPublisher {
     /// A publisher of a bucket. Makes no request yet.
     ///
@@ -230,27 +216,10 @@ impl ObjectPublisher {
     /// Replaces `CURRENT` by that of commit `sequence`, if it is the one that the base was read
     /// with.
     pub(super) async fn replace_current(
-        &mut self,
+        &self,
         sequence: SequenceNumber,
     ) -> Result<Swap, StoreError> {
-        let bytes = Bytes::copy_from_slice(&Current::encode(sequence, crc32fast::hash));
-        let written = match &self.base.current {
-            None => self.store.create(CURRENT_FILE_NAME, bytes.clone()).await?,
-            Some(current) => {
-                let version = current.version.clone();
-                self.store.update(CURRENT_FILE_NAME, bytes.clone(), version).await?
-            }
-        };
-        let is_doubtful = match written {
-            Written::Done(_) => return Ok(Swap::Done),
-            Written::Refused { is_doubtful } => is_doubtful,
-        };
-        // The number is claimed, so these bytes are ours: the answer was lost.
-        let found = self.store.read(CURRENT_FILE_NAME, MAX_CURRENT_LEN).await?;
-        match found.is_some_and(|found| found.bytes == bytes) {
-            true => Ok(Swap::Done),
-            false => Ok(Swap::Lost { is_doubtful }),
-        }
+        replace_current(&self.store, self.base.current.as_ref(), sequence).await
     }
 }
 

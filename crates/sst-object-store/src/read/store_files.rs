@@ -120,12 +120,23 @@ impl StoreFiles {
         }
     }
 
+    /// The store of a directory, and the folder there that the directory is; `None` if it is the
+    /// whole store.
+    fn folder(&self, directory: &str) -> Result<(Store, Option<String>), StoreError> {
+        let store = self.store(directory)?;
+        match &self.served {
+            Served::Directory(_) => {
+                let folder = below(directory, store.name()).ok_or_else(|| not_served(directory))?;
+                let folder = folder.replace('\\', "/");
+                Ok((store, (!folder.is_empty()).then_some(folder)))
+            }
+            Served::Urls(_) => Ok((store, None)),
+        }
+    }
+
     /// The store of an object, and its name there.
     fn locate(&self, path: &Path) -> Result<(Store, String), StoreError> {
-        let not_served = || StoreError::BadUrl {
-            url: path.display().to_string(),
-            reason: "no object of this store".into(),
-        };
+        let not_served = || not_served(&path.display().to_string());
         let text = path.to_str().ok_or_else(not_served)?;
         match &self.served {
             Served::Directory(store) => {
@@ -138,6 +149,11 @@ impl StoreFiles {
             }
         }
     }
+}
+
+/// The error for a path that this store does not serve.
+fn not_served(path: &str) -> StoreError {
+    StoreError::BadUrl { url: path.to_owned(), reason: "no object of this store".into() }
 }
 
 /// The path below a directory.
@@ -166,14 +182,18 @@ impl FileStore for StoreFiles {
     fn list(&self, directory: &Path) -> Result<Vec<String>, FileStoreError> {
         // A path that is no text is that of a file.
         let text = directory.to_str().ok_or(FileStoreError::Unsupported)?;
-        let store = self.store(text.trim_end_matches(['/', '\\'])).map_err(failure)?;
+        let (store, folder) = self.folder(text.trim_end_matches(['/', '\\'])).map_err(failure)?;
         if !store.has_lists() {
             return Err(FileStoreError::Unsupported);
         }
-        let list = async move { store.list(None).await };
+        let listed_folder = folder.clone();
+        let list = async move { store.list(listed_folder.as_deref()).await };
         let listed = self.shared.worker().and_then(|worker| worker.run(list));
-        let names = listed.map_err(failure)?.into_iter().map(|object| object.name);
-        Ok(names.filter(|name| !name.contains('/')).collect())
+        let listed = listed.map_err(failure)?;
+        let start = folder.map_or_else(String::new, |folder| format!("{folder}/"));
+        // A list has the objects of folders below it, too. They are not files of this one.
+        let names = listed.iter().filter_map(|object| object.name.strip_prefix(&start));
+        Ok(names.filter(|name| !name.contains('/')).map(str::to_owned).collect())
     }
 }
 

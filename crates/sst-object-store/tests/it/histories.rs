@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use object_store::ObjectStoreExt;
 use object_store::memory::InMemory;
+use sst_amqf::QuotientFilter;
 use sst_format::meta_head::CommitKind;
 use sst_object_store::{
-    Certify, GcOptions, ObjectCommitRecord, ObjectPublisher, ObjectPublisherOptions, Place,
-    RemoteCommit, Store, StoreError, StoreFiles, collect_garbage,
+    AdoptOptions, Certify, FragmentOverlap, GcOptions, ObjectCommitRecord, ObjectPublisher,
+    ObjectPublisherOptions, Place, RemoteCommit, ShardNumber, Store, StoreError, StoreFiles,
+    collect_garbage,
 };
 use sst_reader::{Monitor, ReaderOptions, SstSet, verify_directory};
 use sst_writer::{EntryValue, PublishError, Publisher, PublisherOptions, WriterOptions};
 
-use crate::support::{Scratch, commit, edit, files, memory, object, store_on, verify};
+use crate::support::{Scratch, commit, edit, files, memory, object, options, store_on, verify};
 
 fn publisher(store: &Store, options: ObjectPublisherOptions) -> ObjectPublisher {
     ObjectPublisher::new(store, options.piece_len(3000)).unwrap()
@@ -157,6 +159,59 @@ async fn certificates_are_those_of_a_directory() {
     assert_eq!(info.certificates, before);
 }
 
+fn later_wins() -> AdoptOptions {
+    AdoptOptions::default().overlap(FragmentOverlap::LaterWins)
+}
+
+/// The rules of a local gather: no table twice, no overlap unless asked for, a filter for tables
+/// without one, no shard, and only fragments of the family.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fragments_are_adopted_by_the_rules_of_a_gather() {
+    let scratch = Scratch::new();
+    let (one, two) = (scratch.path("one"), scratch.path("two"));
+    commit(&one, 1, false);
+    commit(&two, 2, false);
+    let store = memory();
+    let mut publisher = publisher(&store, ObjectPublisherOptions::default());
+    let place = |directory: &std::path::Path| Place::Directory(directory.to_owned());
+    let (refuse, monitor) = (AdoptOptions::default(), Monitor::default());
+    let mut begun = publisher.begin(0).await.unwrap();
+    begun.adopt(&place(&one), &refuse, &monitor).await.unwrap();
+    let overlap = begun.adopt(&place(&two), &refuse, &monitor).await.unwrap_err();
+    assert!(matches!(overlap, StoreError::FragmentsOverlap { .. }), "{overlap}");
+    let twice = begun.adopt(&place(&one), &later_wins(), &monitor).await.unwrap_err();
+    assert!(matches!(twice, StoreError::FragmentTwice { .. }), "{twice}");
+    let mut other_family = publisher.begin(7).await.unwrap();
+    let other = other_family.adopt(&place(&one), &refuse, &monitor).await.unwrap_err();
+    assert!(matches!(other, StoreError::NotAFragment { family: 7, .. }), "{other}");
+
+    let source = Store::from_directory(&one).unwrap();
+    let shard = scratch.path("shard");
+    let of_shard = options().shard(ShardNumber::new(0, 2));
+    sst_object_store::pull(&source, &shard, &of_shard, &monitor).await.unwrap();
+    let mut begun = publisher.begin(0).await.unwrap();
+    let of_shard = begun.adopt(&place(&shard), &refuse, &monitor).await.unwrap_err();
+    assert!(matches!(of_shard, StoreError::SourceIsShard { count: 2, .. }), "{of_shard}");
+
+    let filtered = AdoptOptions::default().filter(QuotientFilter::default());
+    let mut begun = publisher.begin(0).await.unwrap();
+    begun.adopt(&place(&one), &filtered, &monitor).await.unwrap();
+    begun.publish(&monitor).await.unwrap();
+    let copy = scratch.path("copy");
+    crate::support::pull(&store, &copy).await.unwrap();
+    let reading = ReaderOptions::default().filter(QuotientFilter::default());
+    let set = SstSet::open(&copy, &reading).unwrap();
+    for table in set.catalog().tables.iter() {
+        assert!(!table.meta().unwrap().filter.as_slice().is_empty());
+    }
+    let expected = SstSet::open(&one, &ReaderOptions::default()).unwrap();
+    for entry in expected.entries() {
+        let (key, value) = entry.unwrap();
+        assert_eq!(set.get(&key).unwrap().unwrap(), value);
+    }
+    verify(&copy);
+}
+
 /// A bucket that holds other bytes than were written is not published.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_table_is_found_when_it_is_certified() {
@@ -191,7 +246,7 @@ async fn fragments_are_adopted_with_their_blobs() {
     let mut all = publisher.begin(0).await.unwrap();
     // A directory and a bucket.
     for place in [Place::Directory(one.clone()), Place::Bucket(other)] {
-        let adopted = all.adopt(&place, &Monitor::default()).await.unwrap();
+        let adopted = all.adopt(&place, &later_wins(), &Monitor::default()).await.unwrap();
         assert_eq!((adopted.tables, adopted.entries, adopted.blobs), (2, 600, 1));
         assert_eq!(adopted.rewritten, 2);
     }
@@ -230,8 +285,10 @@ async fn a_fragment_without_blobs_is_copied() {
     let store = store_on(Arc::<InMemory>::clone(&objects));
     let mut publisher = publisher(&store, ObjectPublisherOptions::default());
     let mut commit = publisher.begin(0).await.unwrap();
-    let adopted =
-        commit.adopt(&Place::Directory(fragment.clone()), &Monitor::default()).await.unwrap();
+    let adopted = commit
+        .adopt(&Place::Directory(fragment.clone()), &later_wins(), &Monitor::default())
+        .await
+        .unwrap();
     assert_eq!((adopted.tables, adopted.rewritten), (1, 0));
     commit.publish(&Monitor::default()).await.unwrap();
     let newest = RemoteCommit::read(&store).await.unwrap().unwrap();
@@ -244,10 +301,15 @@ async fn a_fragment_without_blobs_is_copied() {
     bytes[20] ^= 1;
     std::fs::write(&path, bytes).unwrap();
     let mut commit = publisher.begin(0).await.unwrap();
-    let damaged = commit.adopt(&Place::Directory(fragment), &Monitor::default()).await.unwrap_err();
+    let damaged = commit
+        .adopt(&Place::Directory(fragment), &later_wins(), &Monitor::default())
+        .await
+        .unwrap_err();
     assert!(damaged.is_corruption(), "{damaged:?}");
-    let nothing =
-        commit.adopt(&Place::Directory(scratch.path("")), &Monitor::default()).await.unwrap_err();
+    let nothing = commit
+        .adopt(&Place::Directory(scratch.path("")), &later_wins(), &Monitor::default())
+        .await
+        .unwrap_err();
     assert!(matches!(nothing, StoreError::NoCommit { .. }));
 }
 

@@ -90,4 +90,10 @@ async fn a_lineage_goes_back_32_commits() {
     follow(&db, &near).await.unwrap();
     let conflict = follow(&db, &far).await.unwrap_err();
     assert!(matches!(conflict, StoreError::Conflict { .. }));
+    // The way on that the error names.
+    let replace = options().replace(true);
+    let source = Store::from_directory(&db).unwrap();
+    sst_object_store::pull(&source, &far, &replace, &Monitor::default()).await.unwrap();
+    assert_eq!(files(&far)["CURRENT"], files(&db)["CURRENT"]);
+    verify(&far);
 }

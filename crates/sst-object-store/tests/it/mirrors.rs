@@ -1,15 +1,19 @@
 //! Mirrors: the same files everywhere, nothing copied twice, other histories refused.
 
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use object_store::ObjectStoreExt;
 use object_store::memory::InMemory;
+use sst_format::SequenceNumber;
 use sst_object_store::{
-    CancelToken, MirrorOptions, Monitor, Place, RemoteCommit, StoreError, mirror,
+    CancelToken, MirrorOptions, Monitor, ObjectCommitRecord, Place, RemoteCommit, Store,
+    StoreError, mirror,
 };
-use sst_writer::{PublishError, Publisher, PublisherOptions};
+use sst_writer::publish::CommitRecord;
+use sst_writer::{EntryValue, PublishError, Publisher, PublisherOptions, WriterOptions};
 
 use crate::faulty_store::{Fault, FaultyStore};
 use crate::support::{
@@ -183,7 +187,7 @@ async fn a_locked_directory_and_a_store_for_reading_are_refused() {
     let locked = pull(&store, &copy).await.unwrap_err();
     assert!(matches!(locked, StoreError::Directory(PublishError::Locked { .. })));
     drop(publisher);
-    let for_reading = Place::Bucket(sst_object_store::Store::from_directory(&db).unwrap());
+    let for_reading = Place::Bucket(Store::from_directory(&db).unwrap());
     let refused = sst_object_store::push(&db, &for_reading, &options(), &Monitor::default())
         .await
         .unwrap_err();
@@ -309,4 +313,69 @@ async fn a_follower_reaches_each_commit_and_waits_out_errors() {
     assert_eq!(files(&copy)["CURRENT"], files(&db)["CURRENT"]);
     verify(&copy);
     assert!(objects.head(&object("CURRENT")).await.is_ok());
+}
+
+/// A rebuilt source has other files under the numbers of earlier commits of the target. These
+/// commits are no generations any more, so no rollback ends at files of two histories.
+#[tokio::test]
+async fn a_generation_whose_files_were_replaced_is_gone() {
+    for in_bucket in [false, true] {
+        let scratch = Scratch::new();
+        let (db, rebuilt) = (scratch.path("db"), scratch.path("rebuilt"));
+        let target = match in_bucket {
+            true => Place::Bucket(memory()),
+            false => Place::Directory(scratch.path("copy")),
+        };
+        let monitor = Monitor::default();
+        for seed in 1..=3 {
+            commit(&db, seed, true);
+            let source = Store::from_directory(&db).unwrap();
+            mirror(&source, &target, &options().keep_generations(5), &monitor).await.unwrap();
+        }
+        let store = || target.store().unwrap();
+        let complete = async || {
+            let list = ObjectCommitRecord::list(&store()).await.unwrap();
+            let complete = list.iter().filter(|one| one.is_complete);
+            complete.map(|one| one.sequence.0).collect::<Vec<_>>()
+        };
+        assert_eq!(complete().await, [12, 8, 4]);
+        // It has files of the names that commits 4 and 8 have, and none of commit 12.
+        rebuild(&rebuilt);
+        let source = Store::from_directory(&rebuilt).unwrap();
+        let replacing = options().keep_generations(5).replace(true);
+        mirror(&source, &target, &replacing, &monitor).await.unwrap();
+        // Commit 7 of the rebuilt source is whole in it.
+        assert_eq!(complete().await, [16, 7]);
+        if let Place::Directory(copy) = &target {
+            verify(copy);
+            let list = CommitRecord::list(copy).unwrap();
+            let whole = list.iter().filter(|one| one.is_complete);
+            assert_eq!(whole.map(|one| one.sequence.0).collect::<Vec<_>>(), [16, 12, 7]);
+            let kept = PublisherOptions::default().keep_generations(5);
+            let mut publisher = Publisher::open(copy, kept).unwrap();
+            publisher.rollback(None, &monitor).unwrap();
+            verify(copy);
+        }
+    }
+}
+
+/// Makes a directory with tables 1 to 6, 13 and 14, meta files 7, 15 and 16 and blob 12.
+fn rebuild(directory: &Path) {
+    let mut publisher = Publisher::open(directory, PublisherOptions::default()).unwrap();
+    let mut commit = publisher.begin();
+    for i in 0..6u32 {
+        let mut table = commit.create_table(WriterOptions::default()).unwrap();
+        table.add((i.to_be_bytes(), EntryValue::Small(b"rebuilt"))).unwrap();
+        commit.add_table(table.finish().unwrap()).unwrap();
+    }
+    commit.publish(&Monitor::default()).unwrap();
+    drop(publisher);
+    crate::support::commit(directory, 4, false);
+    crate::support::commit(directory, 5, false);
+    let mut publisher = Publisher::open(directory, PublisherOptions::default()).unwrap();
+    let mut merged = publisher.begin();
+    for table in [9, 10] {
+        merged.obsolete(SequenceNumber(table)).unwrap();
+    }
+    merged.publish(&Monitor::default()).unwrap();
 }

@@ -1,5 +1,6 @@
 //! Sets, catalogs, verification and comparisons that read a bucket where it lies.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use object_store::memory::InMemory;
 use object_store::{ObjectStore, ObjectStoreExt};
 use sst_object_store::{RetryPolicy, Store, StoreFiles};
 use sst_reader::{
-    Access, Catalog, Corruption, Monitor, ReadError, ReadValue, ReaderOptions, SstSet,
+    Access, Catalog, Corruption, FileStore, Monitor, ReadError, ReadValue, ReaderOptions, SstSet,
     StaticSortedFile, verify_directory,
 };
 
@@ -250,4 +251,27 @@ async fn a_reader_of_a_store_that_fails_has_the_entries_or_an_error() {
         }
         assert!(failing > 10, "{failing}");
     }
+}
+
+/// The folder of claims is not the directory, and the other way round.
+#[tokio::test]
+async fn folders_are_listed_for_themselves() {
+    let scratch = Scratch::new();
+    let (_, objects) = pushed(&scratch).await;
+    objects.put(&object("claims/00000064"), "claim".into()).await.unwrap();
+    objects.put(&object("claims/deeper/00000128"), "claim".into()).await.unwrap();
+    let store = store_on(objects);
+    blocking(move || {
+        let files = StoreFiles::new(&store);
+        let list = |directory: String| files.list(Path::new(&directory)).unwrap();
+        // The first one is left of the push.
+        let claims = ["00000000", "00000064"];
+        assert_eq!(list(format!("{}/claims", store.name())), claims);
+        assert_eq!(list(format!("{}/claims/", store.name())), claims);
+        assert!(list(format!("{}/clai", store.name())).is_empty());
+        let all = list(store.name().to_owned());
+        assert!(all.iter().any(|name| name == "CURRENT"));
+        assert!(!all.iter().any(|name| name.contains("00000064")));
+    })
+    .await;
 }

@@ -9,12 +9,15 @@ use std::sync::Arc;
 use object_store::ObjectStoreExt;
 use object_store::memory::InMemory;
 use sst_amqf::QuotientFilter;
+use sst_format::meta_file::MetaFile;
 use sst_merge::ShardMap;
-use sst_object_store::{MirrorReport, Place, ShardNumber, Store, StoreError};
+use sst_object_store::{CancelToken, MirrorReport, Place, ShardNumber, Store, StoreError};
 use sst_reader::{Monitor, ReadError, ReaderOptions, SstSet, hash_key, verify_directory};
 use sst_writer::{EntryValue, PublishError, Publisher, PublisherOptions, WriterOptions};
 
-use crate::support::{Scratch, commit, edit, files, memory, object, options, pull, push, store_on};
+use crate::support::{
+    Scratch, commit, edit, files, memory, object, options, pull, push, store_on, verify,
+};
 
 fn shard(index: u32, count: u32) -> ShardNumber {
     ShardNumber::new(index, count).unwrap()
@@ -367,5 +370,85 @@ async fn tables_that_come_back_are_found_or_the_shard_is_refused() {
             pulled.unwrap();
             check_shard(&copy, &whole, shard(0, 2));
         }
+    }
+}
+
+/// The source was restored to an earlier commit. The shard's meta files belong to a later one, and
+/// are refused by name; nothing is published that verification would call damaged.
+#[tokio::test]
+async fn a_shard_of_a_restored_source_is_copied_anew_or_refused() {
+    for commits_since in 1..4 {
+        let scratch = Scratch::new();
+        let (db, copy) = (scratch.path("db"), scratch.path("copy"));
+        let (store, restored) = (memory(), memory());
+        commit(&db, 1, false);
+        commit(&db, 2, false);
+        push(&db, &restored).await.unwrap();
+        let earlier = entries(&db);
+        for seed in 0..commits_since {
+            commit(&db, 3 + seed, false);
+        }
+        push(&db, &store).await.unwrap();
+        pull_shard(&store, &copy, shard(0, 2)).await.unwrap();
+        let options = options().shard(Some(shard(0, 2))).replace(true);
+        let pulled = sst_object_store::pull(&restored, &copy, &options, &Monitor::default()).await;
+        match pulled {
+            Ok(_) => check_shard(&copy, &earlier, shard(0, 2)),
+            Err(StoreError::ShardOutgrown { .. }) => {
+                check_shard(&copy, &entries(&db), shard(0, 2));
+            }
+            Err(error) => panic!("{error}"),
+        }
+        verify(&copy);
+    }
+}
+
+#[tokio::test]
+async fn a_follower_of_a_shard_reaches_each_commit() {
+    let scratch = Scratch::new();
+    let (db, copy, store) = (scratch.path("db"), scratch.path("copy"), memory());
+    commit(&db, 1, false);
+    push(&db, &store).await.unwrap();
+    let token = CancelToken::default();
+    let monitor = Monitor::default().cancel(token.clone());
+    let options = options().shard(Some(shard(1, 2)));
+    let reached = tokio::sync::Notify::new();
+    let observe = |event: Result<&MirrorReport, &StoreError>| {
+        event.unwrap();
+        reached.notify_one();
+    };
+    let place = Place::Directory(copy.clone());
+    let interval = std::time::Duration::from_millis(1);
+    let follow = sst_object_store::follow(&store, &place, &options, interval, &monitor, observe);
+    let steps = async {
+        for seed in 2..=4 {
+            reached.notified().await;
+            check_shard(&copy, &entries(&db), shard(1, 2));
+            commit(&db, seed, seed == 3);
+            push(&db, &store).await.unwrap();
+        }
+        reached.notified().await;
+        token.cancel();
+    };
+    let (end, ()) = tokio::join!(follow, steps);
+    assert!(matches!(end, StoreError::Cancelled));
+    check_shard(&copy, &entries(&db), shard(1, 2));
+}
+
+/// The meta files of a shard say which blobs belong to which table, as those of the source do.
+#[tokio::test]
+async fn a_shard_tells_the_blobs_of_each_table() {
+    let scratch = Scratch::new();
+    let (db, copy, store) = (scratch.path("db"), scratch.path("copy"), memory());
+    commit(&db, 1, false);
+    push(&db, &store).await.unwrap();
+    pull_shard(&store, &copy, shard(0, 1)).await.unwrap();
+    for directory in [&db, &copy] {
+        let bytes = fs::read(directory.join("00000004.meta")).unwrap();
+        let meta = MetaFile::parse(&bytes, crc32fast::hash).unwrap();
+        let head = meta.protection().unwrap();
+        let counts: Vec<u32> = head.head().unwrap().blob_counts().unwrap().collect();
+        assert_eq!(counts, [1, 1], "{}", directory.display());
+        assert_eq!(head.blobs().count(), 2);
     }
 }

@@ -11,25 +11,42 @@ use sst_format::del_file::DelFile;
 use sst_format::file_name::{FileKind, FileName};
 
 use crate::file::directory::remove;
+use crate::publish::commit_record::numbered_files;
 use crate::publish::directory_state::DirectoryState;
 use crate::publish::meta_state::MetaState;
 use crate::{AtomicFile, FileError, FileOperation, FileSystem, PublishError};
 
-/// The meta files that the `.del` file of a commit names. Empty if there is no such file.
-pub(crate) fn read(
+/// The meta files that the `.del` file of a commit names. Empty if there is no such file, `None` if
+/// the file is damaged.
+fn read(
     file_system: &dyn FileSystem,
     directory: &Path,
     sequence: SequenceNumber,
-) -> Result<BTreeSet<SequenceNumber>, PublishError> {
+) -> Result<Option<BTreeSet<SequenceNumber>>, FileError> {
     let path = directory.join(FileName { sequence, kind: FileKind::Del }.to_string());
     match file_system.read(&path) {
-        Ok(bytes) => match DelFile::parse(&bytes) {
-            Ok(del) => Ok(del.sequences().collect()),
-            Err(source) => Err(PublishError::Format { path, source }),
-        },
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeSet::new()),
-        Err(error) => Err(FileError::at(&path, FileOperation::Read)(error).into()),
+        // A length that is no multiple of 4 is all the damage that the format can tell.
+        Ok(bytes) => Ok(DelFile::parse(&bytes).ok().map(|del| del.sequences().collect())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Some(BTreeSet::new())),
+        Err(error) => Err(FileError::at(&path, FileOperation::Read)(error)),
     }
+}
+
+/// The meta files that the `.del` file of the directory's newest commit, `state`, names.
+///
+/// A damaged `.del` file stops nobody: it has no effect on our readers, and the meta files that are
+/// there tell which of them it must have named. The next commit writes them to a file of its own.
+pub(crate) fn read_newest(
+    file_system: &dyn FileSystem,
+    directory: &Path,
+    state: &DirectoryState,
+    newest: SequenceNumber,
+) -> Result<BTreeSet<SequenceNumber>, PublishError> {
+    if let Some(named) = read(file_system, directory, newest)? {
+        return Ok(named);
+    }
+    let present = numbered_files(file_system, directory)?;
+    Ok(to_name(file_system, directory, &present, state, newest))
 }
 
 /// The meta files that the `.del` file of the commit `state` must name: those among `present`, up
@@ -65,6 +82,9 @@ pub(crate) fn to_name(
 /// that an earlier rollback has left out. This is done before the commit is visible: the names of
 /// its directory are synced after it. If it does not become visible, the original's readers see its
 /// content all the same, as if it were.
+///
+/// A damaged `.del` file may have named any meta file. It is replaced by one that names those that
+/// the `.del` file of `state` names.
 pub(crate) fn spare_live(
     file_system: &Arc<dyn FileSystem>,
     directory: &Path,
@@ -72,13 +92,14 @@ pub(crate) fn spare_live(
     state: &DirectoryState,
 ) -> Result<(), PublishError> {
     for file in present.iter().filter(|file| file.kind == FileKind::Del) {
-        let named = read(&**file_system, directory, file.sequence)?;
-        let dead = named.iter().copied().filter(|sequence| !state.has_meta(*sequence));
-        let dead: BTreeSet<_> = dead.collect();
         let path = directory.join(file.to_string());
-        if dead.len() == named.len() {
-            continue;
-        }
+        let dead = match read(&**file_system, directory, file.sequence)? {
+            Some(named) if !named.iter().any(|sequence| state.has_meta(*sequence)) => continue,
+            Some(named) => {
+                named.into_iter().filter(|sequence| !state.has_meta(*sequence)).collect()
+            }
+            None => state.rolled_back.clone(),
+        };
         if dead.is_empty() {
             remove(&**file_system, &path)?;
         } else {

@@ -28,6 +28,8 @@ pub(crate) struct DirectoryState {
     pub(crate) current: Option<SequenceNumber>,
     /// Live meta files, the oldest first.
     metas: Vec<MetaState>,
+    /// No table that they describe has a higher number. `None` if they describe none.
+    highest_table: Option<SequenceNumber>,
     /// Meta files rolled back: a rollback has made them no longer live, but they are still there.
     /// The original's readers know no list of live meta files, so the `.del` file of the commit
     /// names these files.
@@ -47,7 +49,8 @@ impl DirectoryState {
             return Ok(Self::default());
         };
         let mut state = Self::load_commit(file_system, directory, current.sequence)?;
-        state.rolled_back = del_files::read(file_system, directory, current.sequence)?;
+        state.rolled_back =
+            del_files::read_newest(file_system, directory, &state, current.sequence)?;
         Ok(state)
     }
 
@@ -86,7 +89,9 @@ impl DirectoryState {
     pub(crate) fn of_metas(mut metas: Vec<MetaState>) -> Self {
         metas.sort_by_key(|meta| meta.sequence);
         let current = metas.last().map(|newest| newest.sequence);
-        let mut state = Self { current, metas, rolled_back: BTreeSet::new() };
+        let tables = metas.iter().flat_map(|meta| &meta.tables);
+        let highest_table = tables.map(|table| table.record.sequence).max();
+        let mut state = Self { current, metas, highest_table, rolled_back: BTreeSet::new() };
         state.mark_live();
         state
     }
@@ -244,12 +249,18 @@ impl DirectoryState {
     /// Adds a meta file, which is then the newest. Its statements about tables are the last ones,
     /// so no other of these tables is live. Its own descriptions are, since our encoder describes
     /// no table twice in a meta file.
+    ///
+    /// A meta file of new tables says nothing of others, so the parts of a large commit are added
+    /// in time that grows with their own tables only.
     pub(crate) fn push(&mut self, meta: MetaState) {
         let described = meta.tables.iter().map(|table| table.record.sequence);
         let named: HashSet<_> = meta.obsolete.iter().copied().chain(described).collect();
-        for table in self.metas.iter_mut().flat_map(|meta| &mut meta.tables) {
-            table.is_live &= !named.contains(&table.record.sequence);
+        if named.iter().any(|table| Some(*table) <= self.highest_table) {
+            for table in self.metas.iter_mut().flat_map(|meta| &mut meta.tables) {
+                table.is_live &= !named.contains(&table.record.sequence);
+            }
         }
+        self.highest_table = self.highest_table.max(named.into_iter().max());
         self.current = Some(meta.sequence);
         self.metas.push(meta);
         debug_assert!(self.is_marked_live(), "not as the rule says: {:?}", self.metas);

@@ -152,6 +152,28 @@ impl Replica {
         Ok(ReplicaFile { file: AtomicFile::replacing(file_system, &path)?.name_synced_later() })
     }
 
+    /// Removes files that the newest commit does not have, and makes it durable that they are gone:
+    /// meta files of earlier commits that can no longer be returned to, because a file of theirs is
+    /// about to be replaced. A missing file is no error.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError::Needed`] if the newest commit has one of them; none is then removed.
+    /// [`PublishError::File`]; [`PublishError::Poisoned`]; [`PublishError::LockLost`] or
+    /// [`PublishError::Changed`].
+    pub fn remove(&self, files: &[FileName]) -> Result<(), PublishError> {
+        self.check_usable()?;
+        self.check_unchanged()?;
+        if let Some(needed) = files.iter().find(|file| self.needed.contains(file)) {
+            return Err(PublishError::Needed { path: self.path(*needed) });
+        }
+        for file in files {
+            remove(&*self.file_system, &self.path(*file))?;
+        }
+        let synced = self.file_system.sync_directory(&self.directory);
+        Ok(synced.map_err(FileError::at(&self.directory, FileOperation::SyncDirectory))?)
+    }
+
     /// Makes a received commit the newest: that of the meta file `sequence`, whose trailer has
     /// `checksum`.
     ///

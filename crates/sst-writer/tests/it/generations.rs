@@ -9,6 +9,8 @@ use sst_format::SequenceNumber;
 use sst_writer::publish::{CommitKind, CommitRecord};
 use sst_writer::{EntryValue, Monitor, PublishError, Publisher, PublisherOptions, WriterOptions};
 
+use crate::published::find_as_original;
+
 /// The names of the files in a directory, sorted.
 fn names(directory: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(directory).unwrap();
@@ -256,6 +258,47 @@ fn the_original_is_told_what_not_to_read_after_a_rollback() {
     let last = commit(&mut publisher, 4, true);
     assert_eq!(del(last), None);
     assert_eq!(names(directory.path()).len(), 3);
+}
+
+/// A `.del` file has no effect on our readers, so a damaged one stops neither commits nor
+/// rollbacks, and the original's readers are told the same as before.
+#[test]
+fn a_damaged_del_file_is_made_anew_by_the_next_commit() {
+    let options = || PublisherOptions::default().keep_generations(9);
+    for damaged in [&[0_u8, 0, 0][..], &[1; 5], &[255; 4097]] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut publisher = open(directory.path(), options());
+        let first = commit(&mut publisher, 1, true);
+        let second = commit(&mut publisher, 2, false);
+        let back = publisher.rollback(None, &Monitor::default()).unwrap().commit.0;
+        let path = |number: u32| directory.path().join(format!("{number:08}.del"));
+        assert_eq!(std::fs::read(path(back)).unwrap(), second.to_be_bytes());
+        let files = names(directory.path());
+
+        std::fs::write(path(back), damaged).unwrap();
+        let mut publisher = reopen(publisher, options());
+        // Nothing is removed, and all generations are there to go back to.
+        assert_eq!(names(directory.path()), files);
+        assert_eq!(complete(directory.path()), [(back, 1), (second, 3), (first, 1)]);
+        let third = commit(&mut publisher, 3, false);
+        assert_eq!(std::fs::read(path(third)).unwrap(), second.to_be_bytes());
+        let tables = |publisher: &Publisher| {
+            publisher.live_tables().map(|(_, table)| table.sequence).collect::<Vec<_>>()
+        };
+        let (as_original, named) = find_as_original(directory.path());
+        assert_eq!(as_original, tables(&publisher));
+        assert!(named.contains(&second));
+
+        // One that is kept beside newer commits, and may name a meta file that is live again.
+        std::fs::write(path(back), damaged).unwrap();
+        let mut publisher = reopen(publisher, options().keep_obsolete_files(true));
+        std::fs::write(path(back), damaged).unwrap();
+        let forth = publisher.rollback(Some(sequence(second)), &Monitor::default()).unwrap();
+        assert_eq!(publisher.current(), Some(forth.commit));
+        let (as_original, named) = find_as_original(directory.path());
+        assert_eq!(as_original, tables(&publisher));
+        assert!(!named.contains(&second));
+    }
 }
 
 /// Replaces all tables by one table with the same entries, as a merge does.
