@@ -1,7 +1,7 @@
 //! Bounds on the answers of servers.
 //!
-//! The client of stores reads some answers whole: lists, the reasons of refusals, and the results of
-//! writes. A server, or a proxy in between, may announce or send any number of bytes there. Here
+//! The client of stores reads some answers whole: lists, the reasons of refusals, and the results
+//! of writes. A server, or a proxy in between, may announce or send any number of bytes there. Here
 //! such an answer is read up to a limit before the client sees it. Only the bytes of objects, which
 //! this crate reads in pieces of known lengths, pass as they come.
 

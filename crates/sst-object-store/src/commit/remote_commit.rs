@@ -364,10 +364,13 @@ impl RemoteCommit {
     }
 
     /// Whether `other` is this commit or one before it in the history of its place: its newest meta
-    /// file is in the lineage or in the list of live meta files, or still there.
+    /// file is in the lineage or in the list of live meta files, or it is older than the lineage
+    /// tells, and its meta file is still there.
     ///
     /// A lineage goes back 32 commits. Only meta files that are kept tell of older ones, and of
-    /// those of builds that wrote no lineage.
+    /// those of builds that wrote no lineage. A meta file that lies there says nothing if the
+    /// lineage should name it, or if its number is not below this one: a bucket has meta files of
+    /// histories that were replaced, until they are collected.
     pub(crate) async fn comes_after(&self, other: Ancestor) -> Result<bool, StoreError> {
         let is_listed = |newest: &SharedMeta| {
             let mut listed = newest.live_metas.iter();
@@ -377,6 +380,11 @@ impl RemoteCommit {
         };
         if self.metas.last().is_some_and(is_listed) {
             return Ok(true);
+        }
+        let lineage = self.lineage();
+        let oldest = lineage.commits().map(|commit| commit.sequence).min();
+        if other.sequence >= oldest.unwrap_or(self.sequence) {
+            return Ok((other.sequence, other.checksum) == (self.sequence, self.checksum));
         }
         match checksum_of(&self.store, other.sequence).await {
             Ok(found) => Ok(found == other.checksum),

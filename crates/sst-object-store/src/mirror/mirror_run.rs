@@ -52,7 +52,8 @@ pub async fn pull(
 
 /// Makes the newest commit of a source the newest commit of a target, with the same files.
 ///
-/// Files that the newest commit of the target has are not copied. Of the others, those that are
+/// Files that the newest commit of the target has are not copied, unless one is missing or has
+/// another length there: then it is copied again. Of the others, those that are
 /// there with the right length, because a mirror was interrupted, are read and verified; the rest
 /// is copied, and every byte is verified on its way by the chain of checksums. Then the commit
 /// becomes visible in one step. It needs memory for [`MirrorOptions::parallel`] pieces, whatever
@@ -151,24 +152,26 @@ async fn mirror_commit(
     let newest = target.commit().await?;
     let before = newest.as_ref().map(RemoteCommit::identity);
     let mut report = MirrorReport::new(commit.identity(), before);
-    if !report.is_changed() {
-        report.kept_files = commit.files().len() as u64;
-        report.set_tidied(target.end(None, options).await?);
-        return Ok(report);
-    }
+    let is_changed = report.is_changed();
     if let Some(newest) = &newest
+        && is_changed
         && !options.replace
         && !commit.comes_after(newest.as_ancestor()).await?
     {
         return Err(conflict(source, &target, newest));
     }
     let names = Plan::new(commit, newest.as_ref(), &target.present().await?, target.store())?;
+    if !is_changed && names.new_names().is_empty() {
+        report.kept_files = names.kept;
+        report.set_tidied(target.end(None, options).await?);
+        return Ok(report);
+    }
     target.claim(&names.new_names(), commit, options).await?;
     // Looked at again: before the claim, others may have written.
     let plan = Plan::new(commit, newest.as_ref(), &target.present().await?, target.store())?;
     let commits = Commits { copied: commit, newest: newest.as_ref() };
     let target = transfer(source, target, plan, commits, options, monitor, &mut report).await?;
-    report.set_tidied(target.end(Some(commit), options).await?);
+    report.set_tidied(target.end(is_changed.then_some(commit), options).await?);
     Ok(report)
 }
 

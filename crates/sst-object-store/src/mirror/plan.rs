@@ -17,7 +17,8 @@ pub(super) struct PlannedFile {
 /// The files of a commit, by what a mirror has to do about them.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
-    /// Files that are not there.
+    /// Files that are not there, or do not have the length that the newest commit of the target
+    /// states too.
     pub(super) missing: Vec<PlannedFile>,
     /// Files of the right name and length that no commit of the target vouches for: left by a
     /// mirror that was interrupted, or by another writer. They are read and verified.
@@ -53,7 +54,13 @@ impl Plan {
         let mut plan = Self::default();
         for (name, (file, described)) in files {
             match known.get(&name) {
-                Some((known, _)) if *known == file => plan.kept += 1,
+                Some((known, _)) if *known == file && present.get(&name) == Some(&file.len) => {
+                    plan.kept += 1;
+                }
+                // The target is damaged: someone has removed the file, or cut it.
+                Some((known, _)) if *known == file => {
+                    plan.missing.push(PlannedFile { file, described });
+                }
                 Some(_) => {
                     return Err(StoreError::Taken { object: target.object(&name.to_string()) });
                 }

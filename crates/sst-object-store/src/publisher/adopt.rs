@@ -165,8 +165,9 @@ impl ObjectCommit<'_> {
     /// # Errors
     ///
     /// [`StoreError::NoCommit`]; [`StoreError::NotAFragment`], [`StoreError::SourceIsShard`],
-    /// [`StoreError::FragmentTwice`], [`StoreError::FragmentsOverlap`]; [`StoreError::Read`], [`StoreError::WrongChecksum`] and others if
-    /// the fragment is damaged; as [`ObjectCommit::create_table`]. Drop the commit then.
+    /// [`StoreError::FragmentTwice`], [`StoreError::FragmentsOverlap`]; [`StoreError::Read`],
+    /// [`StoreError::WrongChecksum`] and others if the fragment is damaged; as
+    /// [`ObjectCommit::create_table`]. Drop the commit then.
     pub async fn adopt(
         &mut self,
         fragment: &Place,

@@ -97,3 +97,32 @@ async fn a_lineage_goes_back_32_commits() {
     assert_eq!(files(&far)["CURRENT"], files(&db)["CURRENT"]);
     verify(&far);
 }
+
+/// A bucket keeps the meta files of a history that was replaced. They do not make the new history a
+/// continuation of the old one.
+#[tokio::test]
+async fn another_history_in_a_bucket_is_a_conflict_though_the_old_one_still_lies_there() {
+    let scratch = Scratch::new();
+    let (db, rebuilt, copy) = (scratch.path("db"), scratch.path("rebuilt"), scratch.path("copy"));
+    let store = memory();
+    for seed in 1..=3 {
+        commit_keeping(&db, seed, true, 0);
+        push(&db, &store).await.unwrap();
+    }
+    pull(&store, &copy).await.unwrap();
+    let replace = options().replace(true);
+    let bucket = sst_object_store::Place::Bucket(store.clone());
+    for seed in 7..=12 {
+        // Below, at and above the number of the copy's commit.
+        commit_keeping(&rebuilt, seed, true, 0);
+        let monitor = Monitor::default();
+        let pushed = sst_object_store::push(&rebuilt, &bucket, &replace, &monitor).await;
+        if matches!(pushed, Err(StoreError::Taken { .. })) {
+            continue;
+        }
+        pushed.unwrap();
+        let conflict = pull(&store, &copy).await.unwrap_err();
+        assert!(matches!(conflict, StoreError::Conflict { .. }), "{seed}: {conflict}");
+    }
+    verify(&copy);
+}

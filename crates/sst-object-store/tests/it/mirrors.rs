@@ -379,3 +379,41 @@ fn rebuild(directory: &Path) {
     }
     merged.publish(&Monitor::default()).unwrap();
 }
+
+/// Someone has removed a file of the target, or cut it. A mirror copies it again, with a new commit
+/// of the source and without one.
+#[tokio::test]
+async fn a_mirror_repairs_files_that_are_gone_or_short() {
+    for (is_new, is_removed) in [(false, false), (false, true), (true, false), (true, true)] {
+        let scratch = Scratch::new();
+        let (db, copy) = (scratch.path("db"), scratch.path("copy"));
+        let objects = Arc::new(InMemory::new());
+        let store = store_on(Arc::<InMemory>::clone(&objects));
+        commit(&db, 1, false);
+        push(&db, &store).await.unwrap();
+        pull(&store, &copy).await.unwrap();
+        for name in ["00000001.blob", "00000003.sst"] {
+            match is_removed {
+                true => {
+                    objects.delete(&object(name)).await.unwrap();
+                    fs::remove_file(copy.join(name)).unwrap();
+                }
+                false => {
+                    edit(&*objects, name, |bytes| bytes.truncate(7)).await;
+                    fs::write(copy.join(name), b"").unwrap();
+                }
+            }
+        }
+        if is_new {
+            commit(&db, 2, false);
+        }
+        let pushed = push(&db, &store).await.unwrap();
+        assert_eq!(pushed.copied_files, if is_new { 6 } else { 2 });
+        pull(&store, &copy).await.unwrap();
+        assert_eq!(files(&copy), files(&db));
+        verify(&copy);
+        let fresh = scratch.path("fresh");
+        pull(&store, &fresh).await.unwrap();
+        assert_eq!(files(&fresh), files(&db));
+    }
+}

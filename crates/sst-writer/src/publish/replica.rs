@@ -136,11 +136,13 @@ impl Replica {
     /// # Errors
     ///
     /// [`PublishError::Needed`] if the newest commit has a file of that name: no file of a commit
-    /// that readers see is ever changed. [`PublishError::File`]; [`PublishError::Poisoned`].
+    /// that readers see is ever changed. Only a table or blob that is missing, or has another
+    /// length than the commit states, can be received again, which repairs it.
+    /// [`PublishError::File`]; [`PublishError::Poisoned`].
     pub fn create(&self, name: FileName) -> Result<ReplicaFile, PublishError> {
         self.check_usable()?;
         let path = self.path(name);
-        if self.needed.contains(&name) {
+        if self.needed.contains(&name) && !self.is_broken(name, &path)? {
             return Err(PublishError::Needed { path });
         }
         let file_system = self.shared_file_system();
@@ -228,6 +230,27 @@ impl Replica {
         drop(self);
         let mut publisher = Publisher::open(&directory, options)?;
         Ok(publisher.take_not_removed())
+    }
+
+    /// Whether a table or blob of the newest commit is missing, or has another length than the
+    /// commit states.
+    fn is_broken(&self, name: FileName, path: &Path) -> Result<bool, PublishError> {
+        let tables = self.state.live_tables();
+        let mut tables = tables.map(|(_, table)| (table.sequence, table.file_size));
+        let blobs = self.state.blobs();
+        let mut blobs = blobs.map(|blob| (SequenceNumber(blob.number.0), blob.file_size));
+        let stated = match name.kind {
+            FileKind::Sst => tables.find(|(sequence, _)| *sequence == name.sequence),
+            FileKind::Blob => blobs.find(|(sequence, _)| *sequence == name.sequence),
+            FileKind::Meta | FileKind::Del => None,
+        };
+        let Some((_, stated)) = stated else { return Ok(false) };
+        let file_system = &*self.file_system;
+        let inspect = FileError::at(path, FileOperation::Inspect);
+        if !file_system.exists(path).map_err(inspect)? {
+            return Ok(true);
+        }
+        Ok(MetaReader::open(file_system, path)?.len != stated)
     }
 
     fn path(&self, name: FileName) -> PathBuf {
