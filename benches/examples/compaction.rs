@@ -1,4 +1,4 @@
-//! What merging by policy costs over many increments, beside the optimum.
+//! The cost of merging by policy over many increments, beside the optimum.
 //!
 //! ```sh
 //! cargo run --release --package sst-benches --example compaction
@@ -35,7 +35,7 @@ struct Case {
     max_bytes: u64,
 }
 
-/// What merging cost.
+/// The cost of merging.
 struct Outcome {
     /// Bytes that merges wrote for each byte that was loaded.
     written: f64,

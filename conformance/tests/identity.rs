@@ -203,7 +203,7 @@ fn a_commit_of_the_original_that_only_deleted_files_has_an_identity() {
     }
     // Both have the same tables but for their values, and so the same meta file.
     assert_eq!(identities[0], identities[1]);
-    // What the system tells of the files makes the difference.
+    // The data that the system has of the files makes the difference.
     let live = scratch.path().join("live");
     fs::rename(scratch.path().join("old"), &live).unwrap();
     let set = SstSet::open(&live, &options(Access::Read)).unwrap();

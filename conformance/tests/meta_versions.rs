@@ -15,6 +15,7 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
+use byteorder::{BigEndian, ByteOrder};
 use sst_amqf::QuotientFilter;
 use sst_conformance::{chains, second_decoder, version_3};
 use sst_format::FormatError;
@@ -83,11 +84,11 @@ fn check_content(dir: &Path, added: Option<&str>) {
 fn version_of(dir: &Path, newest: u32) -> u32 {
     let bytes = fs::read(dir.join(format!("{newest:08}.meta"))).unwrap();
     let start = MetaFile::parse(&bytes, crc32fast::hash).unwrap().used_keys_range().end;
-    u32::from_be_bytes(bytes[start..start + 4].try_into().unwrap())
+    BigEndian::read_u32(&bytes[start..])
 }
 
 fn current(dir: &Path) -> u32 {
-    u32::from_be_bytes(fs::read(dir.join("CURRENT")).unwrap()[..4].try_into().unwrap())
+    BigEndian::read_u32(&fs::read(dir.join("CURRENT")).unwrap())
 }
 
 #[test]
@@ -119,13 +120,13 @@ fn in_version_4(dir: &Path) {
     let place = HeadLocation::parse(&bytes, bytes.len() as u64).unwrap();
     let core: usize = place.end_range().start.try_into().unwrap();
     for at in [section, core] {
-        assert_eq!(bytes[at..at + 4], 3_u32.to_be_bytes());
-        bytes[at..at + 4].copy_from_slice(&4_u32.to_be_bytes());
+        assert_eq!(BigEndian::read_u32(&bytes[at..]), 3);
+        BigEndian::write_u32(&mut bytes[at..], 4);
     }
     // The checksum of the core, which covers all but itself and the trailer, then that of the file.
     for (start, end) in [(core, bytes.len() - 16), (0, bytes.len() - 8)] {
         let checksum = crc32fast::hash(&bytes[start..end]);
-        bytes[end..end + 4].copy_from_slice(&checksum.to_be_bytes());
+        BigEndian::write_u32(&mut bytes[end..], checksum);
     }
     fs::write(path, bytes).unwrap();
 }

@@ -46,7 +46,7 @@ pub enum Verdict {
 pub struct Failure {
     /// Its number within its suite's run.
     pub case: usize,
-    /// The name of the case, and what happened in it.
+    /// The name of the case, and its outcome.
     pub what: String,
 }
 

@@ -1,4 +1,4 @@
-//! What an earlier build says of a directory. It compiles in builds since eb2696f.
+//! The answers of an earlier build about a directory. It compiles in builds since eb2696f.
 
 #![allow(clippy::print_stdout, missing_docs, reason = "a program that reports")]
 

@@ -37,7 +37,7 @@
 
 mod builder;
 mod cpu;
-mod earlier;
+mod earlier_encoding;
 mod encode;
 mod envelope;
 mod layout;
@@ -48,10 +48,11 @@ mod quotient_filter;
 mod radix;
 mod select;
 mod stats;
+mod unread_filter;
 mod validate;
 mod view;
 
-pub use earlier::EarlierEncoding;
+pub use earlier_encoding::EarlierEncoding;
 pub use quotient_filter::QuotientFilter;
 pub use stats::{FilterInfo, measure_false_positive_rate};
 pub use view::QuotientFilterView;

@@ -1,8 +1,8 @@
 //! The filter policy, which a writer and a reader plug in.
 
 use crate::{
-    EarlierEncoding, builder::Builder, earlier::UnreadFilter, layout::MAX_REMAINDER_BITS,
-    open_filter::OpenFilter, stats::FilterInfo, view::QuotientFilterView,
+    EarlierEncoding, builder::Builder, layout::MAX_REMAINDER_BITS, open_filter::OpenFilter,
+    stats::FilterInfo, unread_filter::UnreadFilter, view::QuotientFilterView,
 };
 use sst_format::filter::{Filter, FilterBuilder, FilterBytes, FilterError, FilterPolicy};
 

@@ -23,11 +23,12 @@ pub(crate) enum CliError {
     #[error(transparent)]
     Format(#[from] InputFormatError),
     /// A key on the command line or in a file is not in its notation.
-    #[error("{place}: {cause}")]
+    #[error("{place}")]
     Key {
         /// The key, or the file and line with it.
         place: String,
         /// The error in it.
+        #[source]
         cause: NotationError,
     },
     /// A key in a file is longer than any key of a table.
@@ -54,11 +55,12 @@ pub(crate) enum CliError {
     #[error("{}: not an SST file, or a truncated one: it does not end with an offset table", _0.display())]
     NotAnSst(PathBuf),
     /// A part of a file is damaged.
-    #[error("{}: {cause}", file.display())]
+    #[error("{}", file.display())]
     Damaged {
         /// The file.
         file: PathBuf,
         /// The damage.
+        #[source]
         cause: FormatError,
     },
     /// A directory without `CURRENT`.
@@ -162,11 +164,12 @@ pub(crate) enum CliError {
         source: Box<CliError>,
     },
     /// An output is written, but a later step of the command failed.
-    #[error("{} is written, but a later step failed: {cause}", path.display())]
+    #[error("{} is written, but a later step failed", path.display())]
     Written {
         /// The output.
         path: PathBuf,
         /// The failure.
+        #[source]
         cause: Box<CliError>,
     },
     /// A rule among the parts of this program does not hold.

@@ -69,11 +69,11 @@ pub(crate) enum NotationError {
     #[error(transparent)]
     Escape(#[from] BadEscape),
     /// Not hex.
-    #[error("not hex: {0}")]
-    Hex(DecodeError),
+    #[error("not hex")]
+    Hex(#[source] DecodeError),
     /// Not base64.
-    #[error("not base64: {0}")]
-    Base64(DecodeError),
+    #[error("not base64")]
+    Base64(#[source] DecodeError),
 }
 
 impl Notation {

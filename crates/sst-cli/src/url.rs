@@ -60,11 +60,11 @@ pub(crate) fn read_range(object: &dyn RangedFile, start: u64, end: u64) -> io::R
 /// and stay as they are.
 pub(crate) fn parser() -> impl TypedValueParser<Value = PathBuf> {
     PathBufValueParser::new().try_map(|path: PathBuf| match path.to_str() {
-        Some(text) if Place::is_url(text) => match Place::from_url(text)? {
+        Some(text) if Place::is_url(text) => match Place::from_url(text).map_err(text_of)? {
             Place::Directory(directory) => Ok(directory),
             Place::Bucket(_) => Ok(path),
         },
-        _ => Ok::<_, StoreError>(path),
+        _ => Ok::<_, String>(path),
     })
 }
 
@@ -74,15 +74,20 @@ pub(crate) fn path_parser() -> impl TypedValueParser<Value = PathBuf> {
     const INSTEAD: &str =
         "this argument takes a path: `sst pull` copies from a store, `sst push` to one";
     PathBufValueParser::new().try_map(|path: PathBuf| match path.to_str() {
-        Some(text) if Place::is_url(text) => match Place::from_url(text)? {
+        Some(text) if Place::is_url(text) => match Place::from_url(text).map_err(text_of)? {
             Place::Directory(directory) => Ok(directory),
-            Place::Bucket(_) => {
-                let (url, reason) = (text.to_owned(), INSTEAD.to_owned());
-                Err(StoreError::BadUrl { url, reason })
-            }
+            Place::Bucket(_) => Err(format!("{text}: {INSTEAD}")),
         },
-        _ => Ok::<_, StoreError>(path),
+        _ => Ok::<_, String>(path),
     })
+}
+
+/// The text of an error for the parser, which prints no causes.
+fn text_of(error: StoreError) -> String {
+    match error {
+        StoreError::BadUrl { url, source } => format!("{url}: {source}"),
+        error => error.to_string(),
+    }
 }
 
 #[cfg(test)]

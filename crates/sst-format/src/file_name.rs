@@ -7,6 +7,9 @@ use crate::SequenceNumber;
 /// Name of the file that holds the commit point.
 pub const CURRENT_FILE_NAME: &str = "CURRENT";
 
+/// Name of the folder with the claims on blocks of sequence numbers (FORMAT.md section 14).
+pub const CLAIMS_FOLDER: &str = "claims";
+
 /// Number of digits of a sequence number in a file name, at least.
 const DIGITS: usize = 8;
 

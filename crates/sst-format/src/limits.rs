@@ -88,6 +88,10 @@ pub const PENDING_BUDGET: usize = 1 << 20;
 /// Bytes that each pending entry adds to its key length, counted against [`PENDING_BUDGET`].
 pub const PENDING_ENTRY_OVERHEAD: usize = 40;
 
+/// Count of sequence numbers in a block that a writer claims (FORMAT.md section 14). The first
+/// number of a block is a multiple of it.
+pub const CLAIMED_NUMBERS: u32 = 64;
+
 /// Highest ratio of decompressed to stored length that an LZ4 block can reach.
 pub const MAX_LZ4_RATIO: u64 = 255;
 

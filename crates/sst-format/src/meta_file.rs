@@ -22,7 +22,6 @@ use alloc::vec::Vec;
 use core::iter;
 use core::ops::Range;
 
-use crate::block::BlockHeader;
 use crate::content_digest::FamilyCertificate;
 use crate::filter::FilterBytes;
 use crate::meta_start::{MetaStart, encode_start};
@@ -110,17 +109,14 @@ impl TableParts {
             let too_short = FormatError::TooShort { structure: STRUCTURE, needed, available };
             file.get(range.clone()).ok_or(too_short)
         };
-        let TableRecord { block_count, min_hash, max_hash, file_size, flags, .. } = self.record;
         let filter = FilterBytes::new(part(&self.filter)?.to_vec());
         let protection = match &self.protection {
             None => None,
             Some(ProtectedParts { entry_count, block_headers }) => {
-                let headers = part(block_headers)?.as_chunks().0;
-                let block_headers = headers.iter().copied().map(BlockHeader::from_bytes).collect();
-                Some(TableProtection { entry_count: *entry_count, block_headers })
+                Some(TableProtection::from_stored(*entry_count, part(block_headers)?))
             }
         };
-        Ok(SstMeta { block_count, min_hash, max_hash, file_size, flags, filter, protection })
+        Ok(self.record.description(filter, protection))
     }
 }
 

@@ -38,7 +38,6 @@
 //! lists all live meta files. The others are parts: their core names the newest one, and their own
 //! list is empty.
 
-use alloc::vec::Vec;
 use core::ops::Range;
 
 use crate::block::BLOCK_HEADER_LEN;
@@ -50,14 +49,17 @@ use crate::{Crc32, FormatError, SequenceNumber, Structure};
 
 mod area;
 mod blob_counts;
+mod commit_kind;
 mod described_table;
 mod encoder;
 mod extension;
 mod listed_meta;
+mod meta_core;
 mod split;
 
 pub use area::Area;
 pub use blob_counts::blob_counts_field;
+pub use commit_kind::CommitKind;
 pub use described_table::{BlockHeaders, DescribedTable, TableSummary};
 pub use encoder::{MetaFileV3, MetaFrame};
 pub use extension::{Ancestor, Extension, Lineage, Shard};
@@ -69,6 +71,9 @@ pub(crate) use blob_counts::TAG_BLOB_COUNTS;
 #[cfg(feature = "explain")]
 pub(crate) use extension::{ANCESTOR_LEN, SHARD_LEN, TAG_LINEAGE, TAG_SHARD};
 pub(crate) use listed_meta::LISTED_META_LEN;
+pub(crate) use meta_core::TableChecks;
+
+use meta_core::MetaCore;
 
 /// The version of a section with a head.
 pub const PROTECTION_VERSION_HEADED: u32 = 3;
@@ -92,49 +97,6 @@ pub(crate) const TABLE_CHECKS_LEN: usize = 16;
 /// Length of the description of one table in a meta file, without its filter and its block headers,
 /// in bytes: the record in the start of the file, and that in the core.
 pub const TABLE_DESCRIPTION_LEN: usize = TABLE_LEN + TABLE_CHECKS_LEN;
-
-/// The kind of a commit: the operation that made it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum CommitKind {
-    /// Its tables replace all earlier tables of the family.
-    Load,
-    /// Its tables are added to the earlier ones.
-    Append,
-    /// Its tables hold the entries of earlier tables; lookups answer as before. It is no generation
-    /// to which a rollback can return.
-    Merge,
-    /// It makes an earlier commit live again.
-    Rollback,
-    /// A kind that a later build defines.
-    Other(u32),
-}
-
-impl CommitKind {
-    /// The number on disk.
-    #[must_use]
-    pub const fn number(self) -> u32 {
-        match self {
-            Self::Load => 0,
-            Self::Append => 1,
-            Self::Merge => 2,
-            Self::Rollback => 3,
-            Self::Other(number) => number,
-        }
-    }
-
-    /// The kind with this number on disk.
-    #[must_use]
-    pub const fn from_number(number: u32) -> Self {
-        match number {
-            0 => Self::Load,
-            1 => Self::Append,
-            2 => Self::Merge,
-            3 => Self::Rollback,
-            number => Self::Other(number),
-        }
-    }
-}
 
 /// The position of the head of a meta file, as the last bytes of the file state it.
 ///
@@ -183,7 +145,7 @@ impl HeadLocation {
 #[derive(Clone, Copy, Debug)]
 pub struct MetaHead<'a> {
     start: MetaStart<'a>,
-    core: Core<'a>,
+    core: MetaCore<'a>,
     trailer: Trailer,
 }
 
@@ -234,7 +196,7 @@ impl<'a> MetaHead<'a> {
         verify(STRUCTURE, start, start_checksum, crc32)?;
         let start = MetaStart::parse(start)?;
         same_len(start.len() as u64, u64::from(start_len))?;
-        let core = Core::parse(core, start.table_count())?;
+        let core = MetaCore::parse(core, start.table_count())?;
         let head = Self { start, core, trailer };
         let areas_len = head.core_start() - start.filters_end();
         let section_len = areas_len + u64::from(core_len) + TAIL_LEN as u64;
@@ -387,117 +349,5 @@ const fn same_len(expected: u64, found: u64) -> Result<(), FormatError> {
     Ok(())
 }
 
-/// The record of one table in the core.
-pub(crate) struct TableChecks {
-    pub(crate) entry_count: u64,
-    filter: u32,
-    headers: u32,
-}
-
-impl TableChecks {
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.entry_count.to_be_bytes());
-        out.extend_from_slice(&self.filter.to_be_bytes());
-        out.extend_from_slice(&self.headers.to_be_bytes());
-    }
-
-    pub(crate) const fn from_bytes(bytes: &[u8; TABLE_CHECKS_LEN]) -> Self {
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = *bytes;
-        Self {
-            entry_count: u64::from_be_bytes([a, b, c, d, e, f, g, h]),
-            filter: u32::from_be_bytes([i, j, k, l]),
-            headers: u32::from_be_bytes([m, n, o, p]),
-        }
-    }
-}
-
-/// The parsed core.
-#[derive(Clone, Copy, Debug)]
-struct Core<'a> {
-    kind: CommitKind,
-    commit: SequenceNumber,
-    live_count: u32,
-    live_metas: u32,
-    blob_count: u32,
-    blobs: u32,
-    used_keys: u32,
-    tables: &'a [[u8; TABLE_CHECKS_LEN]],
-    certificates: &'a [[u8; CERTIFICATE_LEN]],
-    extension: &'a [u8],
-    /// A field of the extension.
-    blob_counts: Option<&'a [[u8; 4]]>,
-}
-
-impl<'a> Core<'a> {
-    fn parse(bytes: &'a [u8], table_count: usize) -> Result<Self, FormatError> {
-        let mut rest = Rest { rest: bytes, available: bytes.len() as u64 };
-        let version = rest.word()?;
-        if version != PROTECTION_VERSION_HEADED {
-            return Err(FormatError::UnknownVersion { found: version });
-        }
-        let kind = CommitKind::from_number(rest.word()?);
-        let commit = SequenceNumber(rest.word()?);
-        let (live_count, live_metas) = (rest.word()?, rest.word()?);
-        let (blob_count, blobs) = (rest.word()?, rest.word()?);
-        let used_keys = rest.word()?;
-        let tables = rest.records(table_count as u64)?;
-        let certificates = rest.word().and_then(|count| rest.records(count.into()))?;
-        let extension = rest.word().and_then(|len| rest.take(len.into()))?;
-        let left = rest.rest.len() as u64;
-        same_len(rest.available - left, rest.available)?;
-        let blob_counts = blob_counts::parse(extension, table_count, blob_count)?;
-        let core = Self {
-            kind,
-            commit,
-            live_count,
-            live_metas,
-            blob_count,
-            blobs,
-            used_keys,
-            tables,
-            certificates,
-            extension,
-            blob_counts,
-        };
-        let families = core.certificates.iter().map(FamilyCertificate::from_bytes);
-        crate::protection_records::validate_families(families)?;
-        Ok(core)
-    }
-}
-
-/// The bytes of the core that are not parsed yet.
-struct Rest<'a> {
-    rest: &'a [u8],
-    available: u64,
-}
-
-impl<'a> Rest<'a> {
-    fn too_short(&self, len: u64) -> FormatError {
-        let taken = self.available - self.rest.len() as u64;
-        // Saturates only in the text of an error, about a length that no file has.
-        let needed = taken.saturating_add(len);
-        FormatError::TooShort { structure: STRUCTURE, needed, available: self.available }
-    }
-
-    fn take(&mut self, len: u64) -> Result<&'a [u8], FormatError> {
-        let split = usize::try_from(len).ok().and_then(|len| self.rest.split_at_checked(len));
-        let (part, rest) = split.ok_or_else(|| self.too_short(len))?;
-        self.rest = rest;
-        Ok(part)
-    }
-
-    fn word(&mut self) -> Result<u32, FormatError> {
-        let too_short = self.too_short(WORD_LEN as u64);
-        let (word, rest) = self.rest.split_first_chunk().ok_or(too_short)?;
-        self.rest = rest;
-        Ok(u32::from_be_bytes(*word))
-    }
-
-    fn records<const LEN: usize>(&mut self, count: u64) -> Result<&'a [[u8; LEN]], FormatError> {
-        // A count is at most a `u32` or the length of a slice, so a saturated product is still too
-        // long.
-        self.take(count.saturating_mul(LEN as u64)).map(|bytes| bytes.as_chunks().0)
-    }
-}
 #[cfg(test)]
 mod tests;

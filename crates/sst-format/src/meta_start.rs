@@ -3,8 +3,9 @@
 use alloc::vec::Vec;
 
 use crate::bytes::{count, count_u64, u16_in, u32_at, u32_in, u64_in};
+use crate::filter::FilterBytes;
 use crate::sst_meta::validate_hashes;
-use crate::{FormatError, SequenceNumber, SstMeta, Structure, TableFlags};
+use crate::{FormatError, SequenceNumber, SstMeta, Structure, TableFlags, TableProtection};
 
 /// The first four bytes of a meta file.
 pub const META_MAGIC: u32 = 0xfe4a_da4a;
@@ -37,6 +38,18 @@ impl TableRecord {
     pub const fn new(sequence: SequenceNumber, meta: &SstMeta) -> Self {
         let SstMeta { block_count, min_hash, max_hash, file_size, flags, .. } = *meta;
         Self { sequence, block_count, min_hash, max_hash, file_size, flags, filter_end: 0 }
+    }
+
+    /// The description of the table with its filter, which is empty if it has none, and its
+    /// protection.
+    #[must_use]
+    pub const fn description(
+        &self,
+        filter: FilterBytes,
+        protection: Option<TableProtection>,
+    ) -> SstMeta {
+        let Self { block_count, min_hash, max_hash, file_size, flags, .. } = *self;
+        SstMeta { block_count, min_hash, max_hash, file_size, flags, filter, protection }
     }
 
     fn encode(&self, out: &mut Vec<u8>) {

@@ -23,6 +23,7 @@
 //! number is the one that was written.
 
 mod encoder;
+mod live_list;
 
 use core::ops::Range;
 
@@ -41,6 +42,7 @@ pub use crate::protection_records::{
     BLOB_LEN, BlobRecord, CHECKSUM_FROM_END, LiveMeta, PROTECTION_MAGIC, TRAILER_LEN, Trailer,
 };
 pub(crate) use encoder::encode;
+pub use live_list::LiveList;
 
 /// The version of a section without certificates.
 pub const PROTECTION_VERSION: u32 = 1;

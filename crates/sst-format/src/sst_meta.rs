@@ -80,3 +80,13 @@ pub struct TableProtection {
     /// A copy of the header of every block, in order.
     pub block_headers: Vec<BlockHeader>,
 }
+
+impl TableProtection {
+    /// The protection with the stored copies of block headers, 8 bytes each. Parsing a meta file
+    /// has made sure that they are whole; opening a table checks that there is one for each block.
+    #[must_use]
+    pub fn from_stored(entry_count: u64, block_headers: &[u8]) -> Self {
+        let headers = block_headers.as_chunks().0.iter().copied();
+        Self { entry_count, block_headers: headers.map(BlockHeader::from_bytes).collect() }
+    }
+}

@@ -1,7 +1,7 @@
 //! Claims: the right to write objects under a block of numbers.
 //!
-//! A bucket has no lock. Numbers are divided into blocks of [`BLOCK_LEN`], and a writer owns a
-//! block while it has the claim on it: the object `claims/NNNNNNNN`, named after the first number
+//! A bucket has no lock. Numbers are divided into blocks of [`CLAIMED_NUMBERS`], and a writer owns
+//! a block while it has the claim on it: the object `claims/NNNNNNNN`, named after the first number
 //! of the block, which is created only if there is none, and changed only by a conditional request.
 //! So two writers never write different bytes under one name.
 
@@ -11,16 +11,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use object_store::UpdateVersion;
 use sst_format::SequenceNumber;
+use sst_format::file_name::CLAIMS_FOLDER;
 use sst_format::identity::CommitIdentity;
+use sst_format::limits::CLAIMED_NUMBERS;
 
 use crate::store::Written;
 use crate::{Store, StoreError};
-
-/// The folder of the claims.
-pub(crate) const CLAIMS_FOLDER: &str = "claims";
-
-/// Count of numbers in a block.
-const BLOCK_LEN: u32 = 64;
 
 /// First line of a claim.
 const TITLE: &str = "sst claim 1";
@@ -38,7 +34,7 @@ pub(crate) struct NumberBlock(u32);
 impl NumberBlock {
     /// The block of a number.
     pub(crate) const fn of(number: SequenceNumber) -> Self {
-        Self(number.0 - number.0 % BLOCK_LEN)
+        Self(number.0 - number.0 % CLAIMED_NUMBERS)
     }
 
     /// The blocks that have a claim.
@@ -50,12 +46,12 @@ impl NumberBlock {
 
     /// The next block; `None` if this is the last one.
     pub(crate) fn next(self) -> Option<Self> {
-        self.0.checked_add(BLOCK_LEN).map(Self)
+        self.0.checked_add(CLAIMED_NUMBERS).map(Self)
     }
 
     /// Its first and its last number. There is no number 0.
     pub(crate) fn range(self) -> (u32, u32) {
-        (self.0.max(1), self.0 + (BLOCK_LEN - 1))
+        (self.0.max(1), self.0 + (CLAIMED_NUMBERS - 1))
     }
 
     /// Its first number.
@@ -125,7 +121,8 @@ impl Owner {
             CommitIdentity::Protected { sequence, checksum, .. } => {
                 Ok(Self::Mirror { sequence, checksum })
             }
-            _ => Err(StoreError::Internal("only protected commits are mirrored")),
+            // `Bare`; the enum may grow in another crate.
+            _ => Err(StoreError::internal("only protected commits are mirrored")),
         }
     }
 
@@ -161,7 +158,7 @@ impl Content {
         let state = if self.is_done { "done" } else { "open" };
         let owner = self.owner.to_text();
         let text = format!(
-            "{TITLE}\nfirst {}\ncount {BLOCK_LEN}\nowner {owner}\ntime {seconds}\nstate {state}\n",
+            "{TITLE}\nfirst {}\ncount {CLAIMED_NUMBERS}\nowner {owner}\ntime {seconds}\nstate {state}\n",
             block.0
         );
         text.into()

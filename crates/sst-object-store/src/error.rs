@@ -5,6 +5,9 @@ use std::fmt;
 use sst_format::monitor::Cancelled;
 use sst_format::{BlobNumber, FormatError, SequenceNumber};
 
+/// The reason behind an error: a text, or an error of another crate.
+pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
+
 /// The reason why an operation on a store failed.
 ///
 /// In every case, readers of the target of the operation see the commit before it, or, only where
@@ -13,12 +16,12 @@ use sst_format::{BlobNumber, FormatError, SequenceNumber};
 #[non_exhaustive]
 pub enum StoreError {
     /// A text is not the URL of a store, or of one that this build has no code for.
-    #[error("{url}: {reason}")]
+    #[error("cannot use {url}")]
     BadUrl {
         /// The text.
         url: String,
         /// The reason.
-        reason: String,
+        source: Cause,
     },
     /// A request failed, and all its repetitions.
     #[error("cannot {operation} {object} (attempts: {attempts})")]
@@ -352,9 +355,40 @@ impl StoreError {
             | Self::UnlistedBlob { .. } => true,
             #[cfg(feature = "read")]
             Self::Read(error) => error.is_corruption(),
-            // No other error is about bytes.
-            _ => false,
+            // Errors of the writer have kinds of their own.
+            #[cfg(feature = "publish")]
+            Self::Directory(_) | Self::Write(_) => false,
+            Self::BadUrl { .. }
+            | Self::Request { .. }
+            | Self::NotAFile { .. }
+            | Self::Unprotected { .. }
+            | Self::NoCommit { .. }
+            | Self::NotAFragment { .. }
+            | Self::FragmentTwice { .. }
+            | Self::FragmentsOverlap { .. }
+            | Self::Conflict { .. }
+            | Self::ShardInBucket { .. }
+            | Self::SourceIsShard { .. }
+            | Self::ShardOutgrown { .. }
+            | Self::Taken { .. }
+            | Self::Changed { .. }
+            | Self::Claimed { .. }
+            | Self::Unknown { .. }
+            | Self::Doubtful { .. }
+            | Self::NoConditions { .. }
+            | Self::NumbersExhausted { .. }
+            | Self::ReadOnly { .. }
+            | Self::Runtime { .. }
+            | Self::Cancelled
+            | Self::Internal(_) => false,
         }
+    }
+
+    /// The error of a broken invariant of this crate. Debug builds stop here.
+    #[cold]
+    pub(crate) fn internal(invariant: &'static str) -> Self {
+        debug_assert!(false, "this does not hold: {invariant}");
+        Self::Internal(invariant)
     }
 
     pub(crate) fn format(object: impl Into<String>, source: FormatError) -> Self {

@@ -5,11 +5,11 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use sst_format::SequenceNumber;
-use sst_format::file_name::{FileKind, FileName};
+use sst_format::file_name::{CLAIMS_FOLDER, FileKind, FileName};
 use sst_format::meta_head::CommitKind;
 use sst_format::monitor::Monitor;
 
-use crate::claims::{CLAIMS_FOLDER, Claim, NumberBlock, Owner};
+use crate::claims::{Claim, NumberBlock, Owner};
 use crate::commit::{NumberedFiles, older_commits};
 use crate::store::ListedObject;
 use crate::{RemoteCommit, Store, StoreError};
@@ -124,9 +124,10 @@ pub async fn collect_garbage(
     // A commit that was published before the claims were taken may need some of the files.
     let needed = Needed::read(store, &listing, options).await?;
     for claim in claims {
-        let files = garbage.remove(&claim.block()).into_iter().flatten();
+        let files = garbage.remove(&claim.block());
+        let files = files.ok_or_else(|| StoreError::internal("blocks with garbage are claimed"))?;
         let mut removed = BTreeSet::new();
-        for file in files.filter(|(name, _)| !needed.has(name)) {
+        for file in files.into_iter().filter(|(name, _)| !needed.has(name)) {
             monitor.check()?;
             store.remove(&file.0.to_string()).await?;
             removed.insert(file.0);

@@ -8,6 +8,7 @@ use url::Url;
 
 #[cfg(any(feature = "aws", feature = "azure", feature = "gcp", feature = "http"))]
 use crate::bounded_http::BoundedConnector;
+use crate::error::Cause;
 use crate::{RetryPolicy, Store, StoreError};
 
 /// A place for commits: a directory of the file system, or a directory in an object store.
@@ -44,8 +45,8 @@ impl Place {
     /// [`StoreError::BadUrl`], also for a store whose feature is not in this build.
     pub fn from_url(url: impl AsRef<str>) -> Result<Self, StoreError> {
         let text = url.as_ref();
-        let bad = |reason: String| StoreError::BadUrl { url: text.to_owned(), reason };
-        let url = Url::parse(text).map_err(|error| bad(error.to_string()))?;
+        let bad = |source: Cause| StoreError::BadUrl { url: text.to_owned(), source };
+        let url = Url::parse(text).map_err(|error| bad(error.into()))?;
         // They would be dropped, and two texts would be one place.
         if url.query().is_some() || url.fragment().is_some() {
             return Err(bad("a place has no `?` or `#`; in a name, they are %3F and %23".into()));
@@ -61,7 +62,7 @@ impl Place {
             scheme @ ("s3" | "gs" | "az" | "http" | "https") => {
                 bucket(&url, scheme).map(Self::Bucket).map_err(bad)
             }
-            scheme => Err(bad(format!("no store has the scheme {scheme}"))),
+            scheme => Err(bad(format!("no store has the scheme {scheme}").into())),
         }
     }
 
@@ -127,15 +128,14 @@ impl From<Store> for Place {
 
 /// The store of a URL, or the reason why there is none.
 #[cfg(any(feature = "aws", feature = "azure", feature = "gcp", feature = "http"))]
-fn bucket(url: &Url, scheme: &str) -> Result<Store, String> {
-    let (_, path) =
-        object_store::ObjectStoreScheme::parse(url).map_err(|error| error.to_string())?;
+fn bucket(url: &Url, scheme: &str) -> Result<Store, Cause> {
+    let (_, path) = object_store::ObjectStoreScheme::parse(url)?;
     let host = &url[..url::Position::BeforePath];
     // This crate repeats requests itself, and must know of every answer that was lost.
     let requests = client(url, scheme, 0)?;
     // Parts of uploads change nothing that is visible, and can be repeated only by the client.
     let uploads = client(url, scheme, PART_RETRIES)?;
-    let store = Store::new(requests, host, path.as_ref()).map_err(|error| error.to_string())?;
+    let store = Store::new(requests, host, path.as_ref())?;
     let store = store.uploads(uploads);
     Ok(if scheme.starts_with("http") { store.only_gets() } else { store })
 }
@@ -150,7 +150,7 @@ fn client(
     url: &Url,
     scheme: &str,
     max_retries: usize,
-) -> Result<Arc<dyn object_store::ObjectStore>, String> {
+) -> Result<Arc<dyn object_store::ObjectStore>, Cause> {
     let retries = object_store::RetryConfig { max_retries, ..Default::default() };
     let text = url.as_str();
     let built: object_store::Result<Arc<dyn object_store::ObjectStore>> = match scheme {
@@ -184,15 +184,15 @@ fn client(
             let builder = builder.with_client_options(options).with_retry(retries);
             builder.build().map(|store| Arc::new(store) as _)
         }
-        other => return Err(format!("this build has no code for {other} stores")),
+        other => return Err(format!("this build has no code for {other} stores").into()),
     };
-    built.map_err(|error| error.to_string())
+    Ok(built?)
 }
 
 /// This build has no stores beside directories.
 #[cfg(not(any(feature = "aws", feature = "azure", feature = "gcp", feature = "http")))]
-fn bucket(_: &Url, scheme: &str) -> Result<Store, String> {
-    Err(format!("this build has no code for {scheme} stores"))
+fn bucket(_: &Url, scheme: &str) -> Result<Store, Cause> {
+    Err(format!("this build has no code for {scheme} stores").into())
 }
 
 #[cfg(test)]

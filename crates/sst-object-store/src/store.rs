@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::Path as FilePath;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
@@ -12,13 +12,20 @@ use futures_util::future::{Either, select};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
-    Error, GetOptions, GetRange, GetResult, GetResultPayload, ObjectStore, ObjectStoreExt, PutMode,
-    PutOptions, PutPayload, UpdateVersion,
+    Error, GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt, PutMode, PutOptions,
+    PutPayload, UpdateVersion,
 };
 use sst_format::monitor::{Cancelled, Monitor};
 
+use self::answer::{collect, too_long};
 use crate::retry::{Failure, is_out_of_range};
 use crate::{Operation, RetryPolicy, StoreError};
+
+mod answer;
+
+pub(crate) use answer::{ListedObject, Object, ObjectStart, Written};
+#[cfg(feature = "read")]
+pub(crate) use answer::{ObjectEnd, ObjectVersion};
 
 /// A directory in an object store: a store, and the path of the directory in it.
 ///
@@ -59,107 +66,6 @@ pub(crate) const CANCEL_CHECK: Duration = Duration::from_millis(50);
 /// The store that errors of cancelled requests name.
 const CANCELLED: &str = "cancelled";
 
-/// A whole object.
-#[derive(Clone, Debug)]
-pub(crate) struct Object {
-    pub(crate) bytes: Bytes,
-    pub(crate) version: UpdateVersion,
-    pub(crate) modified: SystemTime,
-}
-
-/// The first bytes of an object.
-#[derive(Clone, Debug)]
-pub(crate) struct ObjectStart {
-    pub(crate) bytes: Bytes,
-    /// The length of the whole object.
-    pub(crate) len: u64,
-    pub(crate) version: UpdateVersion,
-}
-
-/// The last bytes of an object.
-#[cfg(feature = "read")]
-#[derive(Clone, Debug)]
-pub(crate) struct ObjectEnd {
-    pub(crate) bytes: Bytes,
-    pub(crate) version: ObjectVersion,
-}
-
-/// Tells whether an object is still the one that was read before.
-#[cfg(feature = "read")]
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ObjectVersion {
-    pub(crate) len: u64,
-    /// `None` if the store states none: then the time must tell.
-    pub(crate) e_tag: Option<String>,
-    modified: SystemTime,
-}
-
-#[cfg(feature = "read")]
-impl ObjectVersion {
-    fn of(meta: object_store::ObjectMeta) -> Self {
-        Self { len: meta.size, e_tag: meta.e_tag, modified: meta.last_modified.into() }
-    }
-
-    fn is(&self, other: &Self) -> bool {
-        self.len == other.len
-            && match (&self.e_tag, &other.e_tag) {
-                (None, None) => self.modified == other.modified,
-                (one, other) => one == other,
-            }
-    }
-
-    /// The ETag, if a request can be made conditional with it: not with a weak one.
-    fn condition(&self) -> Option<&str> {
-        self.e_tag.as_deref().filter(|tag| !tag.starts_with("W/"))
-    }
-}
-
-/// An object in a list.
-#[derive(Clone, Debug)]
-pub(crate) struct ListedObject {
-    /// Its name, relative to the root of the [`Store`].
-    pub(crate) name: String,
-    pub(crate) len: u64,
-    pub(crate) modified: SystemTime,
-}
-
-/// The result of a conditional write.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Written {
-    /// The object now has the bytes.
-    Done(UpdateVersion),
-    /// The condition does not hold. `is_doubtful` if an attempt before had no answer: the reason
-    /// may be this very write: an attempt that has happened, but whose answer was lost. So a caller
-    /// reads the object, and compares.
-    Refused { is_doubtful: bool },
-}
-
-/// Collects the bytes of an answer, and stops behind those that it has announced: a server may send
-/// without an end.
-async fn collect(answer: GetResult, expected: u64) -> Result<Bytes, Error> {
-    if matches!(answer.payload, GetResultPayload::File(..)) {
-        return answer.bytes().await;
-    }
-    let mut stream = answer.into_stream();
-    let Some(first) = stream.try_next().await? else { return Ok(Bytes::new()) };
-    if first.len() as u64 >= expected {
-        return Ok(first);
-    }
-    let mut bytes = Vec::from(first);
-    while let Some(next) = stream.try_next().await? {
-        bytes.extend_from_slice(&next);
-        if bytes.len() as u64 > expected {
-            break;
-        }
-    }
-    Ok(bytes.into())
-}
-
-fn too_long(path: &Path, len: u64, limit: u64) -> Error {
-    let source = format!("{len} bytes where there are {limit} at most").into();
-    Error::Precondition { path: path.to_string(), source }
-}
-
 impl Store {
     /// The directory `path` of a store; the empty path is its root. `name` is the URL of the store
     /// for messages.
@@ -176,7 +82,7 @@ impl Store {
         let url =
             if name.ends_with(':') { format!("{name}///{path}") } else { format!("{name}/{path}") };
         let root = Path::parse(path)
-            .map_err(|error| StoreError::BadUrl { url: url.clone(), reason: error.to_string() })?;
+            .map_err(|error| StoreError::BadUrl { url: url.clone(), source: error.into() })?;
         let name = url.trim_end_matches('/').into();
         let (uploads, retries) = (Arc::clone(&objects), RetryPolicy::default());
         Ok(Self {
@@ -200,13 +106,12 @@ impl Store {
     /// [`StoreError::BadUrl`] if there is no such directory.
     pub fn from_directory(directory: impl AsRef<FilePath>) -> Result<Self, StoreError> {
         let directory = directory.as_ref();
-        let bad =
-            |reason: String| StoreError::BadUrl { url: directory.display().to_string(), reason };
+        let bad = |source| StoreError::BadUrl { url: directory.display().to_string(), source };
         if !directory.is_dir() {
             return Err(bad("there is no such directory".into()));
         }
         let objects =
-            LocalFileSystem::new_with_prefix(directory).map_err(|error| bad(error.to_string()))?;
+            LocalFileSystem::new_with_prefix(directory).map_err(|error| bad(error.into()))?;
         let objects: Arc<dyn ObjectStore> = Arc::new(objects);
         Ok(Self {
             uploads: Arc::clone(&objects),

@@ -17,7 +17,7 @@ pub(crate) struct Upload {
     store: Store,
     name: String,
     state: UploadState,
-    /// Whether nobody has written an object of this name before: its number is newly claimed.
+    /// Whether no object of this name was written before: its number is newly claimed.
     is_new_number: bool,
 }
 
@@ -52,7 +52,7 @@ impl Upload {
         Ok(Self { store: store.clone(), name, state, is_new_number: false })
     }
 
-    /// Tells that nobody has written an object of this name before.
+    /// Tells that no object of this name was written before.
     pub(crate) fn of_new_number(self) -> Self {
         Self { is_new_number: true, ..self }
     }

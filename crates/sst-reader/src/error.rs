@@ -51,13 +51,14 @@ pub enum ReadError {
         source: io::Error,
     },
     /// The bytes are not those that a writer wrote.
-    #[error("{file}{}: {cause}", OfBlock(*block))]
+    #[error("cannot use {file}{}", OfBlock(*block))]
     Corrupt {
         /// The damaged file.
         file: FileLabel,
         /// The damaged block of a table, if it is one.
         block: Option<BlockIndex>,
         /// The damage.
+        #[source]
         cause: Corruption,
     },
     /// The system has no memory for a block or a value. The file may be intact.

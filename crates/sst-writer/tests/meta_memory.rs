@@ -3,43 +3,23 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod counting;
+#[path = "it/filter_of_len.rs"]
+mod filter_of_len;
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use sst_format::filter::{Filter, FilterBuilder, FilterBytes, FilterError, FilterPolicy};
 use sst_writer::publish::{Commit, MetaLimits};
 use sst_writer::{Monitor, Publisher, PublisherOptions, WriterOptions};
 
 use counting::{HIGHEST, IN_USE};
+use filter_of_len::FilterOfLen;
 
 const MIB: usize = 1 << 20;
 
-/// A filter of this many bytes.
-#[derive(Clone, Copy, Debug)]
-struct Bytes(usize);
-
-impl FilterPolicy for Bytes {
-    fn builder(&self) -> Box<dyn FilterBuilder> {
-        Box::new(*self)
-    }
-
-    fn open(&self, _: FilterBytes) -> Result<Box<dyn Filter>, FilterError> {
-        Err(FilterError::new("not to be opened"))
-    }
-}
-
-impl FilterBuilder for Bytes {
-    fn add_hashes(&mut self, _: &[u64]) {}
-
-    fn finish(self: Box<Self>) -> Result<Vec<u8>, FilterError> {
-        Ok(vec![7; self.0])
-    }
-}
-
 /// Adds a table with one entry and a filter of a MiB.
 fn add_table(commit: &mut Commit<'_>, key: u32) {
-    let mut table = commit.create_table(WriterOptions::default().filter(Bytes(MIB))).unwrap();
+    let mut table = commit.create_table(WriterOptions::default().filter(FilterOfLen(MIB))).unwrap();
     table.add((key.to_string().as_str(), "value")).unwrap();
     let table = table.finish().unwrap();
     commit.add_table(table).unwrap();

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod causes;
 mod metrics;
 mod multi_get;
 mod reload;
@@ -13,7 +14,6 @@ mod server;
 mod service;
 mod shutdown;
 
-use std::error::Error;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +25,7 @@ use tokio::runtime::Runtime;
 use tracing::{error, info};
 
 use crate::arguments::{Arguments, LogFormat};
+use crate::causes::with_causes;
 use crate::service::Service;
 
 /// The reason why the server could not start, or stopped.
@@ -32,7 +33,7 @@ use crate::service::Service;
 enum ServerError {
     #[error(transparent)]
     Read(#[from] ReadError),
-    #[error("cannot {action}: {source}")]
+    #[error("cannot {action}")]
     Io { action: &'static str, source: std::io::Error },
 }
 
@@ -55,7 +56,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            error!(error = &error as &dyn Error, "failed");
+            error!(error = with_causes(&error), "failed");
             ExitCode::FAILURE
         }
     }

@@ -1,12 +1,12 @@
 //! Checks for new commits.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info};
 
+use crate::causes::with_causes;
 use crate::service::Service;
 
 /// Follows the commits of the directory forever. After a failure the server keeps its set, and the
@@ -38,7 +38,7 @@ fn look(service: &Service) {
         Err(error) => {
             service.metrics.reload_failures.inc();
             error!(
-                error = &error as &dyn Error,
+                error = with_causes(&error),
                 "cannot open the new commit, staying with the old one"
             );
         }

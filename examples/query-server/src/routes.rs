@@ -1,6 +1,5 @@
 //! The HTTP interface.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,6 +15,7 @@ use serde::Serialize;
 use sst_reader::{ReadError, SstSet};
 use tracing::error;
 
+use crate::causes::with_causes;
 use crate::metrics::{Answered, Outcome};
 use crate::multi_get::{self, Answer, Question, Refused};
 use crate::service::Service;
@@ -115,7 +115,7 @@ impl IntoResponse for Failure {
         match self {
             // The name of the damaged file is logged, but not sent to clients.
             Self::Read(error) => {
-                error!(error = &error as &dyn Error, "lookup failed");
+                error!(error = with_causes(&error), "lookup failed");
                 (StatusCode::INTERNAL_SERVER_ERROR, "lookup failed").into_response()
             }
             Self::Refused(status, why) => (status, why).into_response(),

@@ -1,5 +1,5 @@
-//! What a commit waits for: each file is synced once, and the directory once before `CURRENT` is
-//! replaced and once after, however many files the commit has.
+//! The syncs that a commit waits for: each file is synced once, and the directory once before
+//! `CURRENT` is replaced and once after, however many files the commit has.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

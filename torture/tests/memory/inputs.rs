@@ -17,7 +17,7 @@ pub(crate) struct Input {
     pub(crate) name: String,
     pub(crate) format: &'static str,
     pub(crate) options: Vec<String>,
-    /// What its writing function writes.
+    /// The bytes that its writing function writes.
     pub(crate) content: Content,
     /// Whether the load succeeds.
     pub(crate) is_loaded: bool,

@@ -1,4 +1,4 @@
-//! What a command replaces, and how to take it back.
+//! The content that a command replaces, and the command that brings it back.
 
 use std::path::Path;
 

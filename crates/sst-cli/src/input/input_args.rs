@@ -182,6 +182,7 @@ fn separator(text: &str) -> Result<Separator, String> {
     match Notation::Escaped.decode(text.as_bytes()) {
         Ok(bytes) if bytes.is_empty() => Err("parts of a key must be kept apart".to_owned()),
         Ok(bytes) => Ok(Separator(bytes.into())),
+        // The text of a bad escape has no cause.
         Err(error) => Err(error.to_string()),
     }
 }

@@ -222,7 +222,7 @@ impl Chosen<'_> {
                 if source.has_left(found.json) {
                     return Ok(());
                 }
-                // What has left the text was another field.
+                // The value that has left the text was another field.
                 entry.value.clear();
                 if found.json.get() == "null" && self.nulls_delete {
                     entry.is_deletion = true;

@@ -102,11 +102,12 @@ pub(crate) enum InputError {
     #[error("there is no column named `{0}`: with --no-header columns have numbers only")]
     NoHeader(String),
     /// The row with the names of the columns cannot be read.
-    #[error("line {line}, the names of the columns: {cause}")]
+    #[error("line {line}, the names of the columns")]
     Header {
         /// The line's number, counted from 1.
         line: u64,
         /// The error in the row.
+        #[source]
         cause: LineError,
     },
     /// The rest of the input is one cell: the input is cut short, or has a surplus quote.
@@ -146,20 +147,22 @@ pub(crate) enum InputError {
     )]
     WrongEndMark { stated: EndMark, actual: EndMark },
     /// One line cannot be read. The next one may be read.
-    #[error("line {line}: {cause}")]
+    #[error("line {line}")]
     Line {
         /// The line's number, counted from 1.
         line: u64,
         /// The error in the line.
+        #[source]
         cause: LineError,
     },
     /// One row cannot be read. The next one may be read.
     #[cfg(feature = "parquet")]
-    #[error("row {row}: {cause}")]
+    #[error("row {row}")]
     Row {
         /// The row's number, counted from 1.
         row: u64,
         /// The error in the row.
+        #[source]
         cause: LineError,
     },
     /// A long value could not be written to a blob.
@@ -231,8 +234,8 @@ pub(crate) enum LineError {
     ColumnCount { found: u64, expected: u64 },
     #[error("not UTF-8 at byte {at}")]
     NotUtf8 { at: usize },
-    #[error("not JSON: {0}")]
-    Json(serde_json::Error),
+    #[error("not JSON")]
+    Json(#[source] serde_json::Error),
     #[error("not JSON: an escape that stands for no character")]
     JsonEscape,
     #[error("not JSON: a control character in a string")]
@@ -254,8 +257,12 @@ pub(crate) enum LineError {
     KeyAtPath,
     #[error("the key is null")]
     NullKey,
-    #[error("`{field}`: {cause}")]
-    Encoding { field: String, cause: NotationError },
+    #[error("`{field}`")]
+    Encoding {
+        field: String,
+        #[source]
+        cause: NotationError,
+    },
     #[error(
         "a part of the key contains {separator}, which separates them: use --key-separator with another"
     )]

@@ -39,7 +39,7 @@ pub(super) enum Destination {
     Nothing,
 }
 
-/// What becomes of the long strings of a record.
+/// The treatment of the long strings of a record.
 pub(super) trait LongStrings {
     /// Where the string goes that is the field of this name.
     fn destination(&self, name: &str) -> Destination;
@@ -196,7 +196,7 @@ impl RecordText {
         }
         let name = self.held.get(last_string.clone()).and_then(|name| str::from_utf8(name).ok());
         let name = name.and_then(|name| JsonText::new(name).decoded().ok());
-        // What is wrong with the name is found when the text is parsed.
+        // Parsing the text finds errors in the name.
         let destination = name.map_or(Destination::Text, |name| strings.destination(&name));
         let lone = match destination {
             Destination::Text => {

@@ -194,7 +194,7 @@ fn a_pipe_under_a_name_that_is_read_whole_is_not_waited_for() {
     sst(&[&"verify", &db, &"--against", &manifest]).expect_error(3, &["shards.json"]);
 }
 
-/// What happened is said by the exit code, whatever cannot be printed.
+/// The exit code tells the outcome, also if the output cannot be printed.
 #[cfg(target_os = "linux")]
 #[test]
 fn an_output_that_is_written_is_reported_as_such_though_nothing_can_be_printed() {
@@ -252,7 +252,7 @@ fn a_merge_refuses_what_would_have_no_effect_and_changes_nothing() {
     assert!(fs::read(db.join("CURRENT")).unwrap() == before);
 }
 
-/// Whatever replaces a key space says so, and how to take it back.
+/// Each command that replaces a key space says so, and how to take it back.
 #[test]
 fn merges_gatherings_and_samples_say_what_they_replaced() {
     let scratch = Scratch::new();
@@ -339,7 +339,7 @@ fn an_error_of_usage_is_one_line() {
     assert!(!message.contains('\n') && !message.starts_with("error"), "{message}");
 }
 
-/// Whatever cannot be opened, the error has the system's number, in one line.
+/// The error of a file that cannot be opened has the system's number, in one line.
 #[test]
 fn an_error_where_no_more_files_may_be_open_has_the_systems_number() {
     let scratch = Scratch::new();

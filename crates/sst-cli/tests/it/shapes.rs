@@ -1,6 +1,6 @@
-//! What users load: small samples of the kinds of data that are around, in the shapes in which they
-//! come. Word frequencies, cities, time zones, emoji, events, word lists; keys of several columns,
-//! values of several columns, objects, nested fields, arrays.
+//! Inputs that users load: small samples of the kinds of data that are around, in the shapes in
+//! which they come. Word frequencies, cities, time zones, emoji, events, word lists; keys of
+//! several columns, values of several columns, objects, nested fields, arrays.
 
 use std::path::Path;
 

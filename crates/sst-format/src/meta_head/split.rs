@@ -21,7 +21,7 @@ pub struct MetaLimits {
     pub header_bytes: u64,
     /// Highest number of bytes of the list of blobs. Default: 2^30.
     pub blob_bytes: u64,
-    /// Highest number of bytes of the records of tables. Default: 2^29. What is left of the section
+    /// Highest number of bytes of the records of tables. Default: 2^29. The rest of the section
     /// has room for 19 million live meta files.
     pub record_bytes: u64,
 }

@@ -30,7 +30,7 @@ use super::table_size::{Group, SizedLayer, TableSize, floor_of, groups_of, layer
 /// *floor*, the lowest tables, is cut into ranges that are at most half as long as the limit where
 /// its tables allow that, and each range is then a family of its own. Tables that lie across two
 /// ranges, such as those of a new increment, are first merged into tables that end where a range
-/// ends. What the limit leaves of a run is given to the ranges with most layers; the others have
+/// ends. The rest of the limit of a run is given to the ranges with most layers; the others have
 /// their turn in the next run. A range that cannot be that short, because a table of the floor is
 /// too long, is left as it is: such a family is merged by layers only, as far as the limit allows.
 ///
@@ -141,6 +141,7 @@ impl MergePolicy {
             .rev()
             .scan(SizedLayer::default(), |sum, layer| {
                 sum.tables += layer.tables;
+                // As in `sum_of`.
                 sum.bytes = sum.bytes.saturating_add(layer.bytes);
                 Some(*sum)
             })
@@ -152,6 +153,7 @@ impl MergePolicy {
         };
         // Within the limit: as many as it allows.
         let merge_of = |sum: &SizedLayer| {
+            // The layers have no more tables than there are.
             let groups = groups_of(tables, tables.len().saturating_sub(sum.tables));
             plan_of_groups(tables, &groups, cuts).filter(|plan| plan.bytes <= limit)
         };
@@ -220,6 +222,7 @@ impl MergePolicy {
     fn takes_too_much(&self, tables: &[TableSize]) -> bool {
         let floor = floor_of(tables);
         let lowest = u128::from(sum_of(floor.iter().map(|(_, table)| table)));
+        // Both sums may be saturated: then they are equal.
         let newer = u128::from(sum_of(tables)).saturating_sub(lowest);
         let new_percent = u128::from(100_u64.saturating_sub(self.replaced_percent));
         // Lowest tables that are shorter than what they are estimated to lose say that the estimate

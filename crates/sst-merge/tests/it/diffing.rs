@@ -52,7 +52,7 @@ fn values(layers: &[Layer], duplicates: Duplicates) -> BTreeMap<Vec<u8>, Vec<Vec
     live.map(|(key, values)| (key, values.into_iter().map(bytes).collect())).collect()
 }
 
-/// What differs between two maps.
+/// The differences between two maps.
 fn expected(
     old: &BTreeMap<Vec<u8>, Vec<Vec<u8>>>,
     new: &BTreeMap<Vec<u8>, Vec<Vec<u8>>>,

@@ -1,4 +1,4 @@
-//! What a merge must give, worked out on maps.
+//! The expected result of a merge, worked out on maps.
 
 use sst_merge::Duplicates;
 

@@ -1,4 +1,4 @@
-//! What a merge refuses, and that it then leaves nothing behind.
+//! Inputs that a merge refuses; it then leaves nothing behind.
 
 use std::path::Path;
 

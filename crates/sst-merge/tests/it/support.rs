@@ -10,7 +10,7 @@ use sst_writer::publish::{Commit, FinishedTable};
 use sst_writer::table::hash_key;
 use sst_writer::{Entry, EntryValue, Publisher, PublisherOptions, WriterOptions};
 
-/// What an entry says of its key.
+/// The value or the tombstone that an entry has for its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Value {
     Deleted,

@@ -15,9 +15,20 @@ pub(crate) enum FileCheck {
 /// The reason why bytes are refused, without the name of their file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Defect {
-    Checksum { block: Option<u16>, expected: u32, found: u32 },
-    Bytes { block: Option<u16> },
-    Len { expected: u64, found: u64 },
+    Checksum {
+        block: Option<u16>,
+        expected: u32,
+        found: u32,
+    },
+    Bytes {
+        block: Option<u16>,
+    },
+    Len {
+        expected: u64,
+        found: u64,
+    },
+    /// No defect of the bytes: this rule of the check itself does not hold.
+    Internal(&'static str),
 }
 
 impl Defect {
@@ -29,6 +40,7 @@ impl Defect {
             }
             Self::Bytes { block } => StoreError::WrongBytes { object, block },
             Self::Len { expected, found } => StoreError::WrongLen { object, expected, found },
+            Self::Internal(rule) => StoreError::internal(rule),
         }
     }
 }

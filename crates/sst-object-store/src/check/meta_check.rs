@@ -26,7 +26,9 @@ impl MetaCheck {
         if end > self.len {
             return Err(Defect::Len { expected: self.len, found: end });
         }
+        // None of these bytes is covered if the checksum has begun already, or the file is shorter.
         let covered = self.len.saturating_sub(CHECKSUM_FROM_END as u64).saturating_sub(self.at);
+        // More than a machine can address are more than the bytes at hand.
         let covered = usize::try_from(covered).map_or(bytes.len(), |len| len.min(bytes.len()));
         let (covered, rest) = bytes.split_at(covered);
         self.crc32.update(covered);

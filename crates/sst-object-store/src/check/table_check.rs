@@ -102,7 +102,8 @@ impl TableCheck {
     /// Compares a part of the file with the bytes that are known, from byte `at` of them on.
     fn same(&self, known: &[u8], at: u64, part: &[u8], block: Option<u16>) -> Result<(), Defect> {
         let known = usize::try_from(at).ok().and_then(|at| known.get(at..)?.get(..part.len()));
-        if known != Some(part) {
+        let known = known.ok_or(Defect::Internal("a part ends where the bytes it is of end"))?;
+        if known != part {
             return Err(Defect::Bytes { block });
         }
         Ok(())
@@ -113,7 +114,8 @@ impl TableCheck {
         let block = Some(self.block);
         let header = usize::from(self.block) * BLOCK_HEADER_LEN;
         let header = self.headers.get(header..).and_then(|bytes| bytes.first_chunk());
-        let expected = BlockHeader::from_bytes(*header.ok_or(Defect::Bytes { block })?).checksum;
+        let header = header.ok_or(Defect::Internal("each block of a table has a header"))?;
+        let expected = BlockHeader::from_bytes(*header).checksum;
         let found = std::mem::take(&mut self.crc32).finalize();
         if expected != found {
             return Err(Defect::Checksum { block, expected, found });
@@ -122,7 +124,7 @@ impl TableCheck {
         if self.block < self.block_count {
             let table = OffsetTable::parse(&self.ends, self.block_count, self.len);
             let range = table.and_then(|table| table.range(BlockIndex(self.block)));
-            let range = range.map_err(|_| Defect::Bytes { block: Some(self.block) })?;
+            let range = range.map_err(|_| Defect::Internal("the offset table was validated"))?;
             self.range = u64::from(range.start)..u64::from(range.end);
         }
         Ok(())

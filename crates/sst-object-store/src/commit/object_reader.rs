@@ -59,8 +59,8 @@ impl ObjectReader {
         }
         let read = || self.store.read_range(&self.name, end_start..self.len, self.len);
         let end = self.end.get_or_try_init(read).await?;
-        let outside = StoreError::Internal("ranges of an object lie within it");
-        slice(end, end_start, &range).ok_or(outside)
+        let outside = || StoreError::internal("ranges of an object lie within it");
+        slice(end, end_start, &range).ok_or_else(outside)
     }
 
     /// Reads ranges that lie within the object, in any order. Those that are near each other are
@@ -72,7 +72,8 @@ impl ObjectReader {
         for (index, range) in order {
             match runs.last_mut() {
                 Some((run, indices))
-                    if range.start <= run.end.saturating_add(MAX_GAP)
+                    // Ranges ascend by their starts, so one that starts within the run has no gap.
+                    if range.start.saturating_sub(run.end) <= MAX_GAP
                         && range.end.max(run.end) - run.start <= MAX_RUN =>
                 {
                     run.end = run.end.max(range.end);
@@ -85,7 +86,7 @@ impl ObjectReader {
             let bytes = self.read(run.clone()).await?;
             let part = |index: usize| {
                 let bytes = ranges.get(index).and_then(|range| slice(&bytes, run.start, range));
-                let bytes = bytes.ok_or(StoreError::Internal("a run holds its ranges"))?;
+                let bytes = bytes.ok_or_else(|| StoreError::internal("a run holds its ranges"))?;
                 Ok::<_, StoreError>((index, bytes))
             };
             indices.into_iter().map(part).collect::<Result<Vec<_>, _>>()

@@ -11,7 +11,7 @@ use sst_format::live::live_tables;
 use sst_format::meta_file::TableRecord;
 use sst_format::meta_head::{Ancestor, CommitKind, HashRange, Lineage, ListedMeta, Shard};
 use sst_format::offset_table::OffsetTable;
-use sst_format::protection::{BlobRecord, TRAILER_LEN, Trailer};
+use sst_format::protection::{BlobRecord, LiveList, LiveMeta, TRAILER_LEN, Trailer};
 use std::collections::BTreeMap;
 
 use super::object_reader::ObjectReader;
@@ -62,8 +62,11 @@ pub struct RemoteCommit {
     sequence: SequenceNumber,
     checksum: u32,
     identity: CommitIdentity,
-    /// Oldest first.
-    metas: Vec<SharedMeta>,
+    /// Its other meta files, oldest first.
+    older: Vec<SharedMeta>,
+    newest: SharedMeta,
+    /// The meta files that the newest one lists, with all hashes where its list has none.
+    listed: Vec<ListedMeta>,
     /// The live descriptions, oldest first.
     live: Vec<LiveTable>,
 }
@@ -162,11 +165,14 @@ impl RemoteCommit {
             let object = newest.object();
             return Err(StoreError::PartOfCommit { object, commit: newest.commit });
         }
-        // One of version 1 or 2 is listed with all hashes.
-        let is_needed = |meta: &ListedMeta| {
-            meta.sequence != sequence && (hashes == HashRange::FULL || meta.hashes.overlaps(hashes))
+        // A list without hashes does not tell which meta files a range needs.
+        let is_needed = |meta: &LiveMeta| {
+            let listed = newest.live_metas.record(meta.sequence);
+            let is_of_range = hashes == HashRange::FULL
+                || listed.is_none_or(|listed| listed.hashes.overlaps(hashes));
+            meta.sequence != sequence && is_of_range
         };
-        let older: Vec<_> = newest.live_metas.iter().copied().filter(is_needed).collect();
+        let older: Vec<_> = newest.live_metas.metas().filter(is_needed).collect();
         let older = futures_util::stream::iter(older).map(|listed| async move {
             let meta = RemoteMeta::read(store, listed.sequence).await?;
             let (expected, found) = (listed.checksum, meta.checksum);
@@ -176,16 +182,23 @@ impl RemoteCommit {
             }
             Ok(SharedMeta::new(meta))
         });
-        let mut metas: Vec<_> = older.buffered(PARALLEL_READS).try_collect().await?;
+        let mut older: Vec<_> = older.buffered(PARALLEL_READS).try_collect().await?;
         let (checksum, identity) = (newest.checksum, newest.identity);
-        metas.push(SharedMeta::new(newest));
-        metas.sort_by_key(|meta| meta.sequence);
+        older.sort_by_key(|meta| meta.sequence);
+        let newest = SharedMeta::new(newest);
+        let metas: Vec<_> = older.iter().chain([&newest]).cloned().collect();
         let live = live_tables(&metas);
         let live = live
             .iter()
             .map(|live| LiveTable { meta: live.meta.clone(), table: live.description.clone() });
         let live = live.collect();
-        Ok(Self { store: store.clone(), sequence, checksum, identity, metas, live })
+        let listed = match &newest.live_metas {
+            LiveList::Records(records) => records.clone(),
+            // All of them have been read, and tell their families.
+            LiveList::Numbers(numbers) => listed_of(numbers, &metas)?,
+        };
+        let store = store.clone();
+        Ok(Self { store, sequence, checksum, identity, older, newest, listed, live })
     }
 
     /// The commit's number: that of its newest meta file.
@@ -204,24 +217,28 @@ impl RemoteCommit {
     /// if the place holds everything.
     #[must_use]
     pub fn shard(&self) -> Option<Shard> {
-        self.metas.last().and_then(|newest| newest.extension.shard)
+        self.newest.extension.shard
     }
 
     /// The commits before it.
     pub(crate) fn lineage(&self) -> Lineage {
-        let newest = self.metas.last();
-        newest.map_or_else(Lineage::default, |newest| newest.extension.lineage.clone())
+        self.newest.extension.lineage.clone()
     }
 
     /// Its meta files, the oldest first.
+    pub(crate) fn metas(&self) -> impl Iterator<Item = &SharedMeta> {
+        self.older.iter().chain([&self.newest])
+    }
+
+    /// Its newest meta file.
     #[cfg(feature = "mirror")]
-    pub(crate) fn metas(&self) -> &[SharedMeta] {
-        &self.metas
+    pub(crate) const fn newest(&self) -> &SharedMeta {
+        &self.newest
     }
 
     /// The meta files that the newest one lists.
     pub(crate) fn listed(&self) -> impl Iterator<Item = &ListedMeta> {
-        self.metas.last().into_iter().flat_map(|newest| &newest.live_metas)
+        self.listed.iter()
     }
 
     /// The live tables of one of its meta files that a range of hashes needs.
@@ -253,13 +270,13 @@ impl RemoteCommit {
     /// The length in bytes of one of its meta files; `None` if it has no such meta file.
     #[cfg(feature = "publish")]
     pub(crate) fn meta_len(&self, sequence: SequenceNumber) -> Option<u64> {
-        self.metas.iter().find(|meta| meta.sequence == sequence).map(|meta| meta.len)
+        self.metas().find(|meta| meta.sequence == sequence).map(|meta| meta.len)
     }
 
     /// Its kind; `None` if an older build made it, which does not store it.
     #[must_use]
     pub fn kind(&self) -> Option<CommitKind> {
-        self.metas.last().and_then(|newest| newest.kind)
+        self.newest.kind
     }
 
     /// The live tables with their families, those of older meta files first.
@@ -276,7 +293,7 @@ impl RemoteCommit {
     /// The blobs that its tables may refer to, in the order of their numbers.
     #[must_use]
     pub fn blobs(&self) -> Vec<BlobRecord> {
-        let blobs = self.metas.iter().flat_map(|meta| &meta.blobs);
+        let blobs = self.metas().flat_map(|meta| &meta.blobs);
         let blobs: BTreeMap<_, _> = blobs.map(|blob| (blob.number, *blob)).collect();
         blobs.into_values().collect()
     }
@@ -284,7 +301,7 @@ impl RemoteCommit {
     /// The certificates of families, in ascending order.
     #[must_use]
     pub fn certificates(&self) -> &[FamilyCertificate] {
-        self.metas.last().map_or(&[], |newest| &newest.certificates)
+        &self.newest.certificates
     }
 
     /// All files of the commit except `CURRENT`, in the order of their names. O(n log n).
@@ -302,7 +319,7 @@ impl RemoteCommit {
             let name = FileName { sequence, kind };
             files.insert(name, (CommitFile { name, len, identity }, described));
         };
-        for meta in &self.metas {
+        for meta in self.metas() {
             let identity = FileIdentity::Meta { checksum: meta.checksum };
             add(meta.sequence, FileKind::Meta, meta.len, identity, Described::BySelf);
         }
@@ -338,7 +355,7 @@ impl RemoteCommit {
                 extension: meta.extension.clone(),
             }
         };
-        let metas = self.metas.iter().map(base).collect();
+        let metas = self.metas().map(base).collect();
         sst_writer::publish::CommitBase::new(self.store.name(), metas)
     }
 
@@ -351,7 +368,7 @@ impl RemoteCommit {
         tables: impl Iterator<Item = SequenceNumber>,
     ) -> bool {
         let tables: std::collections::BTreeSet<_> = tables.collect();
-        self.metas.iter().any(|meta| {
+        self.metas().any(|meta| {
             let described = meta.tables.iter().map(|table| table.record.sequence);
             let mut named = meta.obsolete.iter().copied().chain(described);
             meta.sequence == commit || named.any(|table| tables.contains(&table))
@@ -372,13 +389,9 @@ impl RemoteCommit {
     /// lineage should name it, or if its number is not below this one: a bucket has meta files of
     /// histories that were replaced, until they are collected.
     pub(crate) async fn comes_after(&self, other: Ancestor) -> Result<bool, StoreError> {
-        let is_listed = |newest: &SharedMeta| {
-            let mut listed = newest.live_metas.iter();
-            newest.extension.lineage.contains(other)
-                || listed
-                    .any(|meta| (meta.sequence, meta.checksum) == (other.sequence, other.checksum))
-        };
-        if self.metas.last().is_some_and(is_listed) {
+        let is_other =
+            |meta: &ListedMeta| (meta.sequence, meta.checksum) == (other.sequence, other.checksum);
+        if self.newest.extension.lineage.contains(other) || self.listed().any(is_other) {
             return Ok(true);
         }
         let lineage = self.lineage();
@@ -392,6 +405,19 @@ impl RemoteCommit {
             Err(error) => Err(error),
         }
     }
+}
+
+/// The records of listed meta files that have been read, for a list that has their numbers only.
+/// Both ascend.
+fn listed_of(numbers: &[LiveMeta], metas: &[SharedMeta]) -> Result<Vec<ListedMeta>, StoreError> {
+    let record = |LiveMeta { sequence, checksum }: &LiveMeta| {
+        let place = metas.binary_search_by_key(sequence, |meta| meta.sequence);
+        let meta = metas.get(place.ok()?)?;
+        let (sequence, checksum, family) = (*sequence, *checksum, meta.family);
+        Some(ListedMeta { sequence, checksum, family, hashes: HashRange::FULL })
+    };
+    let listed: Option<_> = numbers.iter().map(record).collect();
+    listed.ok_or_else(|| StoreError::internal("all meta files of a list without hashes are read"))
 }
 
 /// The place that describes a file of a commit.
@@ -420,7 +446,7 @@ impl Described {
                 live.check(file, store).await.map(FileCheck::Table)
             }
             (FileIdentity::Table(_), Self::BySelf) => {
-                Err(StoreError::Internal("a table of a commit has a description"))
+                Err(StoreError::internal("a table of a commit has a description"))
             }
         }
     }

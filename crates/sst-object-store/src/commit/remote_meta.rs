@@ -13,7 +13,7 @@ use sst_format::meta_head::{
     Area, CommitKind, Extension, HEAD_LOCATION_LEN, HashRange, HeadLocation, ListedMeta, MetaHead,
     Shard,
 };
-use sst_format::protection::{BlobRecord, LiveMeta, TRAILER_LEN, Trailer};
+use sst_format::protection::{BlobRecord, LiveList, TRAILER_LEN, Trailer};
 use sst_format::{FormatError, SequenceNumber};
 
 use super::object_reader::ObjectReader;
@@ -39,7 +39,7 @@ pub(crate) struct RemoteMeta {
     pub(crate) blob_counts: Option<Vec<u32>>,
     pub(crate) certificates: Vec<FamilyCertificate>,
     /// The meta files that were live as of its commit. Empty in a part.
-    pub(crate) live_metas: Vec<ListedMeta>,
+    pub(crate) live_metas: LiveList,
     pub(crate) obsolete: Vec<SequenceNumber>,
     pub(crate) tables: Vec<RemoteTable>,
     /// The commits before its own, and the shard that the place holds.
@@ -153,7 +153,7 @@ impl RemoteMeta {
             blobs: blobs.collect(),
             blob_counts: head.blob_counts().map(Iterator::collect),
             certificates: head.certificates().collect(),
-            live_metas: listed,
+            live_metas: LiveList::Records(listed),
             obsolete: head.obsolete().collect(),
             tables: tables.collect(),
             extension: Extension::parse(head.extension()).map_err(damaged)?,
@@ -192,7 +192,7 @@ impl RemoteMeta {
             let whole = StoreError::Internal("a protected meta file has a section for each table");
             let ProtectedParts { entry_count, block_headers } = protection.ok_or(whole)?;
             if block_headers.end > bytes.len() || filter.end > bytes.len() {
-                return Err(StoreError::Internal("parsed ranges of a meta file lie within it"));
+                return Err(StoreError::internal("parsed ranges of a meta file lie within it"));
             }
             let (filter, headers) = (bytes.slice(filter), bytes.slice(block_headers));
             let identity = identity(&record, entry_count, crc32fast::hash(&headers));
@@ -204,11 +204,6 @@ impl RemoteMeta {
         // Older versions have no extension.
         let extension = head
             .map_or_else(|| Ok(Extension::default()), |head| Extension::parse(head.extension()));
-        let live_metas = match section.listed_metas() {
-            Some(listed) => listed.collect(),
-            // Lists before version 3 store neither family nor hashes.
-            None => section.live_metas().map(listed_before).collect(),
-        };
         Ok(Self {
             sequence,
             len: reader.len(),
@@ -220,7 +215,7 @@ impl RemoteMeta {
             blobs: section.blobs().collect(),
             blob_counts: head.and_then(|head| Some(head.blob_counts()?.collect())),
             certificates: section.certificates().collect(),
-            live_metas,
+            live_metas: LiveList::of(section),
             obsolete: meta.obsolete().collect(),
             tables,
             extension: extension.map_err(damaged)?,
@@ -270,12 +265,6 @@ impl RemoteMeta {
     pub(crate) const fn as_source_of(&self, shard: Shard) -> Option<Shard> {
         shard.with_source(self.identity)
     }
-}
-
-/// The record of a meta file in a list of version 1 or 2, which could be of any family and hashes.
-const fn listed_before(live: LiveMeta) -> ListedMeta {
-    let LiveMeta { sequence, checksum } = live;
-    ListedMeta { sequence, checksum, family: 0, hashes: HashRange::FULL }
 }
 
 fn identity(record: &TableRecord, entry_count: u64, headers_checksum: u32) -> TableIdentity {

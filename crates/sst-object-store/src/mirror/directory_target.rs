@@ -57,7 +57,7 @@ impl DirectoryTarget {
     ) -> Result<Tidied, StoreError> {
         let options = PublisherOptions::default().keep_generations(options.keep_generations);
         let mut replica = Arc::into_inner(self.replica)
-            .ok_or(StoreError::Internal("all files are finished when a mirror ends"))?;
+            .ok_or_else(|| StoreError::internal("all files are finished when a mirror ends"))?;
         blocking(move || {
             if let Some((sequence, checksum)) = commit {
                 replica.publish(sequence, checksum)?;

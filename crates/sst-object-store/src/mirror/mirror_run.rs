@@ -205,5 +205,5 @@ pub(super) async fn transfer(
     remove_spoiled(&transfer.target, commits, &files).await?;
     transfer.copy(files, report).await?;
     Arc::into_inner(transfer.target)
-        .ok_or(StoreError::Internal("all tasks have ended when all files are copied"))
+        .ok_or_else(|| StoreError::internal("all tasks have ended when all files are copied"))
 }

@@ -76,7 +76,7 @@ pub(super) async fn build(
     });
     let described: Vec<_> = described.collect();
     if described.len() != tables.len() {
-        return Err(StoreError::Internal("each table has a filter and block headers"));
+        return Err(StoreError::internal("each table has a filter and block headers"));
     }
     let damage = |error| StoreError::format(source.object(), error);
     let mut extension = extension.encode();

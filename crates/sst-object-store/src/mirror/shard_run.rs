@@ -62,8 +62,8 @@ pub(super) async fn copy_shard(
     let shard = shard.ok_or(StoreError::Internal("a commit in a store is protected"))?;
     let held = newest.as_ref().and_then(RemoteCommit::shard);
     let mut report = MirrorReport::new(commit.identity(), held.map(|held| held.source_identity()));
-    if held == Some(shard) {
-        report.kept_files = newest.as_ref().map_or(0, |newest| newest.files().len() as u64);
+    if let Some(newest) = newest.as_ref().filter(|newest| newest.shard() == Some(shard)) {
+        report.kept_files = newest.files().len() as u64;
         report.set_tidied(target.end(None, options).await?);
         return Ok(report);
     }
@@ -97,7 +97,7 @@ impl ShardRun<'_> {
         let tables = self.commit.table_files(self.shard.hashes);
         let target = self.copy(target, tables, &mut report).await?;
         let present = target.present().await?;
-        let mut metas = Vec::with_capacity(self.commit.metas().len());
+        let mut metas = Vec::with_capacity(self.commit.metas().count());
         for meta in self.commit.metas() {
             let meta = match self.reused(meta, &target, &present).await? {
                 Some(reused) => ShardMeta::reused(&reused),
@@ -105,7 +105,7 @@ impl ShardRun<'_> {
             };
             metas.push(meta);
         }
-        let newest = metas.pop().ok_or(StoreError::Internal("a commit has a meta file"))?;
+        let newest = metas.pop().ok_or_else(|| StoreError::internal("a commit has a meta file"))?;
         let blobs = metas.iter().chain([&newest]).flat_map(|meta| &meta.blobs);
         let blobs: BTreeMap<_, _> = blobs.copied().map(blob_file).collect();
         let target = self.copy(target, blobs, &mut report).await?;
@@ -157,8 +157,8 @@ impl ShardRun<'_> {
         if meta.sequence == self.commit.sequence() {
             return Ok(None);
         }
-        let held = self.newest.iter().flat_map(RemoteCommit::metas);
-        if let Some(held) = held.into_iter().find(|held| held.sequence == meta.sequence) {
+        let mut held = self.newest.iter().flat_map(RemoteCommit::metas);
+        if let Some(held) = held.find(|held| held.sequence == meta.sequence) {
             if self.serves(held, meta) {
                 return Ok(Some(held.clone()));
             }
@@ -232,8 +232,7 @@ impl ShardRun<'_> {
         unfinished: ShardMeta,
         mut list: Vec<ListedMeta>,
     ) -> Result<ShardMeta, StoreError> {
-        let newest = self.commit.metas().last();
-        let newest = newest.ok_or(StoreError::Internal("a commit has a meta file"))?;
+        let newest = self.commit.newest();
         let own = self.commit.listed().find(|listed| listed.sequence == newest.sequence);
         let own = own.ok_or(StoreError::Internal("a commit lists its newest meta file"))?;
         list.push(ListedMeta { checksum: 0, ..*own });

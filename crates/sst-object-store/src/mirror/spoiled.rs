@@ -22,7 +22,7 @@ impl Commits<'_> {
     /// Whether a meta file is one of these commits'.
     fn have(&self, meta: SequenceNumber) -> bool {
         let mut commits = self.newest.into_iter().chain([self.copied]);
-        commits.any(|commit| commit.metas().iter().any(|known| known.sequence == meta))
+        commits.any(|commit| commit.metas().any(|known| known.sequence == meta))
     }
 
     /// Whether a meta file of the target may be one that another writer is about to publish.

@@ -117,7 +117,7 @@ impl Target {
                 let file = append(target.create(name).await?, bytes).await?;
                 blocking(move || Ok(file.finish()?)).await
             }
-            Self::Bucket(_) => Err(StoreError::Internal("a shard is copied to a directory")),
+            Self::Bucket(_) => Err(StoreError::internal("a shard is copied to a directory")),
         }
     }
 
@@ -130,7 +130,7 @@ impl Target {
     ) -> Result<Tidied, StoreError> {
         match self {
             Self::Directory(target) => target.end(Some((sequence, checksum)), options).await,
-            Self::Bucket(_) => Err(StoreError::Internal("a shard is copied to a directory")),
+            Self::Bucket(_) => Err(StoreError::internal("a shard is copied to a directory")),
         }
     }
 

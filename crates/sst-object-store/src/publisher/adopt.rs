@@ -333,7 +333,8 @@ fn rewritten(
             (_, ReadValue::Deleted) => EntryValue::Deleted,
             (_, ReadValue::Blob(number)) => {
                 let copy = copied.get(&number).copied();
-                let copy = copy.ok_or(StoreError::Internal("the blobs of a table are copied"))?;
+                let copy =
+                    copy.ok_or_else(|| StoreError::internal("the blobs of a table are copied"))?;
                 EntryValue::Blob(copy)
             }
         };

@@ -23,8 +23,8 @@ struct NumbersState {
     claims: Vec<Claim>,
     /// When the claims were taken or renewed last, the oldest of them.
     since: Instant,
-    /// The newest commit that is known: no block at or below it is claimed, whoever has put its
-    /// files there.
+    /// The newest commit that is known: no block at or below it is claimed, whichever writer has
+    /// put its files there.
     newest: SequenceNumber,
     /// The next number, and the last one of its block. `None` without a block.
     rest: Option<(u32, u32)>,

@@ -277,7 +277,8 @@ impl<'p> ObjectCommit<'p> {
             && match self.kind() {
                 CommitKind::Append => self.obsolete.is_empty(),
                 CommitKind::Merge => self.obsolete.is_subset(&self.live_of_family()),
-                // A load and a rollback mean another content on top of another commit.
+                // A load and a rollback mean another content on top of another commit, and nothing
+                // is known of kinds that later builds define.
                 _ => false,
             }
     }
@@ -330,8 +331,8 @@ impl<'p> ObjectCommit<'p> {
         let store = &self.publisher.store;
         let base = self.publisher.base.commit.as_ref();
         let len = base.and_then(|base| base.meta_len(sequence));
-        let len =
-            len.ok_or(StoreError::Internal("a meta file of the base is one of its commit"))?;
+        let len = len
+            .ok_or_else(|| StoreError::internal("a meta file of the base is one of its commit"))?;
         match store.read(&name, len).await? {
             Some(object) => Ok(object.bytes.to_vec()),
             None => Err(StoreError::Missing { object: store.object(&name) }),
@@ -353,6 +354,9 @@ impl<'p> ObjectCommit<'p> {
         let of_table = |((table, _), blobs): (&(SequenceNumber, SstMeta), &Vec<BlobNumber>)| {
             blobs.iter().map(|blob| record(*table, *blob)).collect::<Result<Vec<_>, _>>()
         };
+        if self.tables.len() != self.blobs.len() {
+            return Err(StoreError::internal("each table of a commit has its list of blobs"));
+        }
         let records = self.tables.iter().zip(&self.blobs).map(of_table);
         Ok(records.collect::<Result<_, _>>()?)
     }
@@ -389,6 +393,6 @@ impl ObjectCommit<'_> {
         &self,
         _: &Monitor,
     ) -> Result<sst_format::content_digest::ContentDigest, StoreError> {
-        Err(StoreError::Internal("only builds with the reader certify"))
+        Err(StoreError::internal("only builds with the reader certify"))
     }
 }

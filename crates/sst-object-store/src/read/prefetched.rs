@@ -14,6 +14,8 @@ const MAX_HELD: usize = 64 << 20;
 #[derive(Debug)]
 pub(super) struct Piece {
     pub(super) range: Range<u64>,
+    /// Length of the range.
+    len: usize,
     state: Mutex<State>,
     arrived: Condvar,
     held: Arc<AtomicUsize>,
@@ -50,11 +52,12 @@ impl Pieces {
         let held = Arc::clone(&self.held);
         held.fetch_add(len, Ordering::Relaxed);
         let (state, arrived) = (Mutex::new(State::Waiting), Condvar::new());
-        let piece = Arc::new(Piece { range, state, arrived, held });
+        let piece = Arc::new(Piece { range, len, state, arrived, held });
         let mut queue = locked(&self.queue);
         queue.push_back(Arc::downgrade(&piece));
         // A piece that was read is gone already.
         while self.held.load(Ordering::Relaxed) > MAX_HELD || queue.front().is_some_and(is_read) {
+            // Other threads may have counted pieces that are not queued yet.
             let Some(oldest) = queue.pop_front() else { break };
             if let Some(oldest) = oldest.upgrade() {
                 oldest.give_up();
@@ -69,11 +72,6 @@ fn is_read(piece: &Weak<Piece>) -> bool {
 }
 
 impl Piece {
-    fn len(&self) -> usize {
-        // Checked when the piece was made.
-        usize::try_from(self.range.end - self.range.start).unwrap_or(usize::MAX)
-    }
-
     /// Hands the bytes over to those who wait for them; `None` if they could not be read.
     pub(super) fn arrive(&self, bytes: Option<Bytes>) {
         let mut state = locked(&self.state);
@@ -96,7 +94,7 @@ impl Piece {
 
     fn leave(&self, state: &mut State) {
         if !matches!(state, State::Gone) {
-            self.held.fetch_sub(self.len(), Ordering::Relaxed);
+            self.held.fetch_sub(self.len, Ordering::Relaxed);
             *state = State::Gone;
         }
     }
@@ -118,10 +116,9 @@ impl Piece {
 
 impl Drop for Piece {
     fn drop(&mut self) {
-        let len = self.len();
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         if !matches!(state, State::Gone) {
-            self.held.fetch_sub(len, Ordering::Relaxed);
+            self.held.fetch_sub(self.len, Ordering::Relaxed);
         }
     }
 }

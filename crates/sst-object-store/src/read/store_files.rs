@@ -153,7 +153,7 @@ impl StoreFiles {
 
 /// The error for a path that this store does not serve.
 fn not_served(path: &str) -> StoreError {
-    StoreError::BadUrl { url: path.to_owned(), reason: "no object of this store".into() }
+    StoreError::BadUrl { url: path.to_owned(), source: "no object of this store".into() }
 }
 
 /// The path below a directory.

@@ -117,6 +117,7 @@ impl RangedFile for StoredObject {
         }
         // Without threads the read that follows reports it.
         let Ok(worker) = self.shared.worker() else { return };
+        // A range longer than all pieces together is left to the read that follows.
         let Some(piece) = self.shared.pieces.add(range) else { return };
         locked(&self.pieces).push(Arc::clone(&piece));
         let (store, name) = (self.store.clone(), Arc::clone(&self.name));

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use object_store::ObjectStoreExt;
 use object_store::memory::InMemory;
 use sst_amqf::QuotientFilter;
-use sst_format::meta_file::MetaFile;
+use sst_format::file_name::{FileKind, FileName};
+use sst_format::meta_file::{MetaFile, MetaFileParts};
+use sst_format::protection::LiveMeta;
 use sst_merge::ShardMap;
 use sst_object_store::{CancelToken, MirrorReport, Place, ShardNumber, Store, StoreError};
 use sst_reader::{Monitor, ReadError, ReaderOptions, SstSet, hash_key, verify_directory};
@@ -451,4 +453,44 @@ async fn a_shard_tells_the_blobs_of_each_table() {
         assert_eq!(counts, [1, 1], "{}", directory.display());
         assert_eq!(head.blobs().count(), 2);
     }
+}
+
+/// Lists of meta files before version 3 state no families. A shard states those of the meta files.
+#[tokio::test]
+async fn a_shard_of_a_commit_of_an_older_build_lists_its_family() {
+    let scratch = Scratch::new();
+    let (db, copy, store) = (scratch.path("db"), scratch.path("shard"), memory());
+    let mut publisher = Publisher::open(&db, PublisherOptions::default()).unwrap();
+    let mut commit = publisher.begin_family(5);
+    let mut keys: Vec<_> = (0..100u8).map(|i| [i]).collect();
+    keys.sort_unstable_by_key(|key| hash_key(key));
+    let mut writer = commit.create_table(WriterOptions::default()).unwrap();
+    for key in &keys {
+        writer.add((key, EntryValue::Inline(&key[..]))).unwrap();
+    }
+    commit.add_table(writer.finish().unwrap()).unwrap();
+    let sequence = commit.publish(&Monitor::default()).unwrap().commit;
+    drop(publisher);
+    let path = db.join(FileName { sequence, kind: FileKind::Meta }.to_string());
+    let bytes = fs::read(&path).unwrap();
+    let described = MetaFile::parse(&bytes, crc32fast::hash).unwrap().described().unwrap();
+    let described = described.iter();
+    let tables = described.map(|it| (it.record.sequence, it.description(&bytes).unwrap()));
+    let parts = MetaFileParts {
+        family: 5,
+        obsolete: &[],
+        tables: &tables.collect::<Vec<_>>(),
+        live_metas: &[LiveMeta { sequence, checksum: 0 }],
+        blobs: &[],
+        certificates: &[],
+    };
+    fs::write(&path, parts.encode(crc32fast::hash).unwrap().0).unwrap();
+    push(&db, &store).await.unwrap();
+    pull_shard(&store, &copy, shard(0, 2)).await.unwrap();
+    let options = ReaderOptions::default();
+    let report = verify_directory(&copy, &options, &Monitor::default()).unwrap();
+    assert!(report.is_intact(), "{:?}", report.damage);
+    let set = SstSet::open_range(&copy, 5, 0..=u64::MAX / 2, &options).unwrap();
+    let own = keys.iter().filter(|key| hash_key(&key[..]) <= u64::MAX / 2).count();
+    assert!(own > 20 && set.iter().count() == own);
 }

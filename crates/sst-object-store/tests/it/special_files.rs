@@ -1,4 +1,4 @@
-//! Directories of the file system as sources: what has the name of a file need not be one.
+//! Directories of the file system as sources: a name of a file may be that of a pipe or a folder.
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;

@@ -8,6 +8,7 @@ pub(crate) mod cached_block;
 pub(crate) mod clock;
 pub(crate) mod codec;
 mod huge_pages;
+pub(crate) mod kept_slices;
 pub(crate) mod memory;
 #[cfg(all(test, loom))]
 mod model;

@@ -1,8 +1,8 @@
-//! The tables and blobs of a directory as of its commit: reads `CURRENT` and the meta files, and
-//! checks that they belong together (FORMAT.md sections 1 and 9).
+//! The tables and blobs of a directory as of its commit (FORMAT.md sections 1 and 9).
 
 mod around_table;
 mod blob_records;
+mod catalog_reader;
 mod described;
 mod scope;
 
@@ -15,26 +15,18 @@ use std::sync::Arc;
 
 use sst_format::SequenceNumber;
 use sst_format::content_digest::FamilyCertificate;
-use sst_format::del_file::DelFile;
-use sst_format::file_name::{FileKind, FileName};
 use sst_format::identity::CommitIdentity;
-use sst_format::live::live_tables;
 use sst_format::meta_head::{CommitKind, HashRange, Shard};
-#[cfg(sst_planted)]
-use sst_format::protection::LiveMeta;
 
 use super::CatalogTable;
 use super::directory_stamp::{BareStart, DirectoryStamp};
-use super::loaded_meta::{ListedFile, LoadedMeta};
-use super::paths::path_of;
+use super::loaded_meta::LoadedMeta;
 use crate::block::source::Files;
 use crate::{Access, Corruption, FileLabel, ReadError, ReaderOptions, StaticSortedFile};
 use blob_records::BlobRecords;
+use catalog_reader::CatalogReader;
 
 pub(super) use scope::Scope;
-
-/// How many commits may overtake one attempt to read a directory before it is given up.
-const MAX_OVERTAKEN: u32 = 100;
 
 /// The tables of a directory as of one commit, with everything their meta files say, before any of
 /// them is opened.
@@ -102,7 +94,7 @@ impl Catalog {
     /// [`Catalog::read_with`] of the meta files that a scope needs.
     pub(super) fn read_scope(dir: &Path, files: &Files, scope: Scope) -> Result<Self, ReadError> {
         let seen = DirectoryStamp::at(dir, files, None)?;
-        Self::read_from(dir, seen, files, scope, &[])
+        CatalogReader { dir, files, scope, known: &[] }.read(seen)
     }
 
     /// Reads the directory of `known` again, unless it has the same commit. Meta files that `known`
@@ -111,9 +103,9 @@ impl Catalog {
         if known.stamp_now()? == known.stamp {
             return Ok(None);
         }
-        let files = &known.files;
-        let seen = DirectoryStamp::at(&known.dir, files, None)?;
-        Self::read_from(&known.dir, seen, files, known.scope, &known.metas).map(Some)
+        let Self { dir, files, scope, metas, .. } = known;
+        let seen = DirectoryStamp::at(dir, files, None)?;
+        CatalogReader { dir, files, scope: *scope, known: metas }.read(seen).map(Some)
     }
 
     /// A stamp at the directory as it is now.
@@ -126,86 +118,6 @@ impl Catalog {
     fn bare_start(&self) -> Option<BareStart> {
         let newest = self.metas.first()?;
         Some(BareStart { meta_file: newest.sequence, len: newest.start_len })
-    }
-
-    /// Reads the commit that was `seen`, or another one that takes its place meanwhile.
-    fn read_from(
-        dir: &Path,
-        mut seen: DirectoryStamp,
-        files: &Files,
-        scope: Scope,
-        known: &[Arc<LoadedMeta>],
-    ) -> Result<Self, ReadError> {
-        for _ in 0..MAX_OVERTAKEN {
-            let read = Self::read_commit(dir, &seen, files, scope, known);
-            let is_doubtful = match &read {
-                // A newer commit may have removed files that this one needs, and files of two
-                // directories don't belong together.
-                Err(error) => error.is_corruption() || error.is_unknown_version(),
-                // Without checksums, a mixture looks as good.
-                Ok(catalog) => !catalog.is_protected,
-            };
-            if !is_doubtful {
-                return read;
-            }
-            let now = DirectoryStamp::at(dir, files, None)?;
-            if now == seen {
-                return read;
-            }
-            seen = now;
-        }
-        Self::read_commit(dir, &seen, files, scope, known)
-    }
-
-    fn read_commit(
-        dir: &Path,
-        seen: &DirectoryStamp,
-        files: &Files,
-        scope: Scope,
-        known: &[Arc<LoadedMeta>],
-    ) -> Result<Self, ReadError> {
-        let current = seen.current;
-        let metas = if current.is_protected {
-            read_listed(dir, current.sequence, files, scope, known)?
-        } else {
-            read_present(dir, current.sequence, files)?
-        };
-        let newest = metas.first();
-        let stamp = match newest {
-            Some(newest) => stamp_of_loaded(seen, newest),
-            None => seen.clone(),
-        };
-        // In a directory without protection the newest meta file may be of an earlier commit, whose
-        // certificates are not those of this one.
-        let own = newest.filter(|newest| newest.sequence == current.sequence);
-        let described: Vec<&LoadedMeta> = metas.iter().map(|meta| &**meta).collect();
-        let live = live_tables(&described).into_iter().rev();
-        let shard = own.and_then(|own| own.shard);
-        let of_shard = shard.map_or(HashRange::FULL, |shard| shard.hashes);
-        let is_wanted = |table: &&CatalogTable| {
-            let (min, max) = (table.record.min_hash, table.record.max_hash);
-            scope.needs_table(table) && of_shard.overlaps(HashRange { min, max })
-        };
-        let tables = live.map(|live| live.description).filter(is_wanted).cloned().collect();
-        Ok(Self {
-            dir: dir.to_owned(),
-            commit: current.sequence,
-            is_protected: current.is_protected,
-            kind: own.and_then(|own| own.kind),
-            tables,
-            certificates: match own.filter(|own| own.shard.is_none()) {
-                Some(own) => own.certificates.clone(),
-                // Those of a shard could only be about all hashes.
-                None => Vec::new(),
-            },
-            shard,
-            meta_files: metas.iter().map(|meta| meta.sequence).collect(),
-            stamp,
-            scope,
-            files: files.clone(),
-            blobs: Arc::new(BlobRecords::new(metas.clone(), Vec::new())),
-            metas,
-        })
     }
 
     /// The identity of the commit, which tells it from one of the same number in a directory that
@@ -328,124 +240,9 @@ impl Catalog {
     }
 }
 
-/// The stamp of a directory whose newest live meta file has been read.
-fn stamp_of_loaded(seen: &DirectoryStamp, newest: &LoadedMeta) -> DirectoryStamp {
-    match newest.identity {
-        Some(identity) if seen.current.is_protected => {
-            DirectoryStamp::protected(seen.current, identity)
-        }
-        _ => {
-            let file = newest.source.identity.clone();
-            seen.clone().with_bare_meta_file(newest.sequence, newest.start_checksum, file)
-        }
-    }
-}
-
-/// The meta files of a protected commit, newest first: exactly those that the newest one lists, as
-/// far as the scope needs them. Those that are `known` are not read again.
-fn read_listed(
-    dir: &Path,
-    newest: SequenceNumber,
-    files: &Files,
-    scope: Scope,
-    known: &[Arc<LoadedMeta>],
-) -> Result<Vec<Arc<LoadedMeta>>, ReadError> {
-    let newest = LoadedMeta::read(dir, newest, files)?;
-    let label = &newest.source.label;
-    if newest.checksum.is_none() {
-        let cause = Corruption::ProtectionMismatch { meta: newest.sequence };
-        return Err(ReadError::corrupt(label, cause));
-    }
-    let newest = newest.checked()?;
-    let label = &newest.source.label;
-    if newest.is_part() {
-        let cause = Corruption::PartOfCommit { commit: newest.commit };
-        return Err(ReadError::corrupt(label, cause));
-    }
-    // They ascend, and end with the newest.
-    let mut listed = newest.listed()?;
-    listed.reverse();
-    let by = newest.sequence;
-    let mut metas = Vec::with_capacity(listed.len());
-    metas.push(Arc::new(newest));
-    for file in listed.into_iter().skip(1) {
-        if !scope.needs_meta(&file) {
-            continue;
-        }
-        let ListedFile { live, .. } = file;
-        let is_it = |meta: &&Arc<LoadedMeta>| {
-            meta.sequence == live.sequence && meta.checksum == Some(live.checksum)
-        };
-        if let Some(held) = known.iter().find(is_it) {
-            metas.push(Arc::clone(held));
-            continue;
-        }
-        let meta = LoadedMeta::read(dir, live.sequence, files)?;
-        let live = sst_format::planted!(
-            "chain-unchecked",
-            live,
-            LiveMeta { checksum: meta.checksum.unwrap_or(0), ..live }
-        );
-        if meta.checksum != Some(live.checksum) {
-            let (expected, found) = (live.checksum, meta.checksum);
-            let cause = Corruption::NotTheListedFile { by, expected, found };
-            return Err(ReadError::corrupt(&meta.source.label, cause));
-        }
-        metas.push(Arc::new(meta.checked()?));
-    }
-    Ok(metas)
-}
-
-/// The meta files of an unprotected commit, newest first: those that are there, up to the commit,
-/// and that no `.del` file names.
-fn read_present(
-    dir: &Path,
-    newest: SequenceNumber,
-    files: &Files,
-) -> Result<Vec<Arc<LoadedMeta>>, ReadError> {
-    let label = FileLabel::new(dir);
-    let names = files.list(dir).map_err(|error| ReadError::io(&label, "list", error))?;
-    let mut present = BTreeSet::new();
-    let mut deleted = BTreeSet::new();
-    for name in names {
-        let Some(name) = FileName::parse(&name) else { continue };
-        match name.kind {
-            _ if name.sequence > newest => {}
-            FileKind::Meta => {
-                present.insert(name.sequence);
-            }
-            FileKind::Del => deleted.extend(read_del(dir, files, name.sequence)?),
-            FileKind::Sst | FileKind::Blob => {}
-        }
-    }
-    let mut metas = Vec::new();
-    for &sequence in present.iter().rev().filter(|meta| !deleted.contains(meta)) {
-        let meta = LoadedMeta::read(dir, sequence, files)?;
-        // Ours wrote this very commit, so `CURRENT` had a checksum that is lost now.
-        if sequence == newest && meta.checksum.is_some() {
-            let cause = Corruption::ProtectionMismatch { meta: sequence };
-            return Err(ReadError::corrupt(&meta.source.label, cause));
-        }
-        metas.push(Arc::new(meta.checked()?));
-    }
-    Ok(metas)
-}
-
 /// All bytes of a regular file.
 pub(crate) fn read_whole(label: &FileLabel, files: &Files) -> Result<Vec<u8>, ReadError> {
     files.read(label.path()).map_err(|error| ReadError::io(label, "read", error))
-}
-
-/// The sequence numbers in a `.del` file.
-fn read_del(
-    dir: &Path,
-    files: &Files,
-    sequence: SequenceNumber,
-) -> Result<Vec<SequenceNumber>, ReadError> {
-    let label = FileLabel::new(path_of(dir, sequence, FileKind::Del));
-    let bytes = read_whole(&label, files)?;
-    let del = DelFile::parse(&bytes).map_err(|error| ReadError::corrupt(&label, error))?;
-    Ok(del.sequences().collect())
 }
 
 impl fmt::Debug for Catalog {

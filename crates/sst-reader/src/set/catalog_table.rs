@@ -4,7 +4,6 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sst_format::block::BlockHeader;
 use sst_format::file_name::FileKind;
 use sst_format::filter::FilterBytes;
 use sst_format::identity::TableIdentity;
@@ -39,6 +38,40 @@ pub struct CatalogTable {
     pub(super) filter: MetaRange,
     /// `None` if the directory is not protected.
     pub(super) protection: Option<ProtectedParts>,
+}
+
+/// The meta file that describes tables.
+pub(super) struct Describer<'a> {
+    /// Its number; `None` for one that is not there yet.
+    pub(super) meta_file: Option<SequenceNumber>,
+    pub(super) family: u32,
+    /// As [`CatalogTable::bare_start_checksum`].
+    pub(super) bare_start_checksum: Option<u32>,
+    pub(super) source: &'a Arc<MetaSource>,
+}
+
+impl Describer<'_> {
+    /// A table that it describes. `protection` comes with the checksum of the copies of the block
+    /// headers.
+    pub(super) fn table(
+        &self,
+        record: TableRecord,
+        filter: MetaRange,
+        protection: Option<(ProtectedParts, u32)>,
+    ) -> CatalogTable {
+        let content = protection.as_ref().map(|(parts, headers)| (parts.entry_count, *headers));
+        CatalogTable {
+            sequence: record.sequence,
+            meta_file: self.meta_file,
+            family: self.family,
+            record,
+            identity: TableIdentity::new(&record, content),
+            bare_start_checksum: self.bare_start_checksum,
+            source: Arc::clone(self.source),
+            filter,
+            protection: protection.map(|(parts, _)| parts),
+        }
+    }
 }
 
 /// The protection of a table: a number, and a part of the meta file.
@@ -101,9 +134,7 @@ impl CatalogTable {
 
     /// Its description, as if it had no filter.
     pub(super) fn meta_without_filter(&self) -> Result<SstMeta, ReadError> {
-        let TableRecord { block_count, min_hash, max_hash, file_size, flags, .. } = self.record;
-        let (filter, protection) = (FilterBytes::new([]), self.protection()?);
-        Ok(SstMeta { block_count, min_hash, max_hash, file_size, flags, filter, protection })
+        Ok(self.record.description(FilterBytes::new([]), self.protection()?))
     }
 
     fn protection(&self) -> Result<Option<TableProtection>, ReadError> {
@@ -111,11 +142,7 @@ impl CatalogTable {
             return Ok(None);
         };
         let headers = self.source.part(headers)?;
-        // Parsing has made sure that there are whole headers only, and opening a table that there
-        // is one for each block.
-        let headers = headers.as_slice().as_chunks().0;
-        let block_headers = headers.iter().copied().map(BlockHeader::from_bytes).collect();
-        Ok(Some(TableProtection { entry_count, block_headers }))
+        Ok(Some(TableProtection::from_stored(entry_count, headers.as_slice())))
     }
 
     /// Whether both describe the same file, though perhaps in different meta files. Without
@@ -157,16 +184,9 @@ impl CatalogTable {
             filter_end: 0,
         };
         let label = crate::FileLabel::new("none");
-        Self {
-            sequence,
-            meta_file: None,
-            family: 0,
-            record,
-            protection: None,
-            identity: TableIdentity::new(&record, None),
-            bare_start_checksum: Some(0),
-            source: Arc::new(MetaSource::of_bytes(label, Vec::new())),
-            filter: MetaRange::Held(0..0),
-        }
+        let source = &Arc::new(MetaSource::of_bytes(&label, Vec::new()));
+        let describer =
+            Describer { meta_file: None, family: 0, bare_start_checksum: Some(0), source };
+        describer.table(record, MetaRange::Held(0..0), None)
     }
 }

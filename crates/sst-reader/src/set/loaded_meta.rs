@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sst_format::content_digest::FamilyCertificate;
 use sst_format::file_name::FileKind;
-use sst_format::identity::{CommitIdentity, TableIdentity};
+use sst_format::identity::CommitIdentity;
 use sst_format::live::DescribesTables;
 use sst_format::meta_file::{MetaFile, TableParts};
 use sst_format::meta_head::{CommitKind, Extension, HashRange, ListedMeta, MetaHead, Shard};
@@ -14,8 +14,9 @@ use sst_format::protection::{BlobRecord, CHECKSUM_FROM_END, LiveMeta};
 use sst_format::{FormatError, SequenceNumber};
 
 use super::CatalogTable;
-use super::catalog_table::ProtectedParts;
-use super::meta_source::{HeadBytes, MetaRange, MetaSource};
+use super::catalog_table::{Describer, ProtectedParts};
+use super::meta_opening::{self, HeadBytes};
+use super::meta_source::{MetaRange, MetaSource};
 use super::paths::path_of;
 use crate::block::source::Files;
 use crate::block::triage::wrong_file;
@@ -84,7 +85,7 @@ impl LoadedMeta {
         sequence: SequenceNumber,
         files: &Files,
     ) -> Result<Self, ReadError> {
-        let (source, head) = MetaSource::open(label, files)?;
+        let (source, head) = meta_opening::open(label, files)?;
         if let Some(HeadBytes { start, end }) = head
             && let Ok(head) = MetaHead::parse(&start, &end, source.identity.len, crc32fast::hash)
         {
@@ -106,23 +107,19 @@ impl LoadedMeta {
         start: &[u8],
         identity: CommitIdentity,
     ) -> Self {
-        let tables = head.tables().map(|table| CatalogTable {
-            sequence: table.record.sequence,
+        let describer = Describer {
             meta_file: Some(sequence),
             family: head.family(),
-            record: table.record,
-            identity: TableIdentity::new(
-                &table.record,
-                Some((table.entry_count, table.headers.checksum())),
-            ),
             bare_start_checksum: None,
-            source: Arc::clone(&source),
-            filter: MetaRange::Area(table.filter),
-            protection: Some(ProtectedParts {
-                entry_count: table.entry_count,
-                headers: MetaRange::Area(table.headers),
-            }),
+            source: &source,
+        };
+        let tables = head.tables().map(|table| {
+            let checksum = table.headers.checksum();
+            let headers = MetaRange::Area(table.headers);
+            let parts = ProtectedParts { entry_count: table.entry_count, headers };
+            describer.table(table.record, MetaRange::Area(table.filter), Some((parts, checksum)))
         });
+        let tables = tables.collect();
         Self {
             sequence,
             checksum: Some(head.checksum()),
@@ -133,7 +130,7 @@ impl LoadedMeta {
             start_checksum: crc32fast::hash(start),
             list: Listed::Area(MetaRange::Area(head.live_metas())),
             obsolete: head.obsolete().collect(),
-            tables: tables.collect(),
+            tables,
             blobs: Blobs::Area(MetaRange::Area(head.blobs())),
             certificates: head.certificates().collect(),
             shard: None,
@@ -162,28 +159,23 @@ impl LoadedMeta {
         let identity = section.map(|_| CommitIdentity::of_last_bytes(sequence, seen));
         let identity = identity.transpose().map_err(|error| ReadError::corrupt(label, error))?;
         let described = meta.described().map_err(|error| ReadError::corrupt(label, error))?;
+        let describer = Describer {
+            meta_file: Some(sequence),
+            family: meta.family(),
+            bare_start_checksum,
+            source: &source,
+        };
         let tables = described.into_iter().map(|TableParts { record, filter, protection }| {
-            let content = match &protection {
+            let protection = match protection {
                 Some(parts) => {
                     let headers = seen.get(parts.block_headers.clone()).ok_or_else(not_within)?;
-                    Some((parts.entry_count, crc32fast::hash(headers)))
+                    let (entry_count, checksum) = (parts.entry_count, crc32fast::hash(headers));
+                    let headers = MetaRange::Held(parts.block_headers);
+                    Some((ProtectedParts { entry_count, headers }, checksum))
                 }
                 None => None,
             };
-            Ok(CatalogTable {
-                sequence: record.sequence,
-                meta_file: Some(sequence),
-                family: meta.family(),
-                record,
-                identity: TableIdentity::new(&record, content),
-                bare_start_checksum,
-                source: Arc::clone(&source),
-                filter: MetaRange::Held(filter),
-                protection: protection.map(|parts| ProtectedParts {
-                    entry_count: parts.entry_count,
-                    headers: MetaRange::Held(parts.block_headers),
-                }),
-            })
+            Ok(describer.table(record, MetaRange::Held(filter), protection))
         });
         let tables = tables.collect::<Result<_, ReadError>>()?;
         let live = section.into_iter().flat_map(|section| section.live_metas());

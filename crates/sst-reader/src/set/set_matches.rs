@@ -1,6 +1,5 @@
 //! All values of one key of a set.
 
-use std::collections::{HashMap, HashSet};
 use std::slice;
 
 use sst_format::BlobNumber;
@@ -9,6 +8,7 @@ use super::SstSet;
 use super::layer::Layer;
 use super::set_table::TableInUse;
 use super::statistics::Tally;
+use crate::block::kept_slices::KeptSlices;
 use crate::table::matches::NextMatch;
 use crate::{ReadError, ReadValue, Slice, hash_key};
 
@@ -26,7 +26,8 @@ pub struct SetMatches<'s, 'k> {
     current: Option<TableMatches<'s>>,
     /// Whether it is unknown yet if the directory can have the key.
     is_new: bool,
-    blobs: EnteredBlobs,
+    /// The blobs that were read: each is read at most twice.
+    blobs: KeptSlices<BlobNumber>,
     /// Counted when the iterator is dropped.
     tally: Tally,
 }
@@ -35,23 +36,6 @@ pub struct SetMatches<'s, 'k> {
 struct TableMatches<'s> {
     table: TableInUse<'s>,
     next: NextMatch<'s>,
-}
-
-/// The blobs that were read. Writers give each large value a file of its own; a blob that is named
-/// a second time is kept, so that each is read at most twice, and one that the caller holds is
-/// shared.
-#[derive(Default)]
-struct EnteredBlobs {
-    seen: HashSet<BlobNumber>,
-    kept: HashMap<BlobNumber, KeptBlob>,
-    /// How many blobs may be kept before those are dropped that the caller has let go.
-    room: usize,
-}
-
-struct KeptBlob {
-    value: Slice<'static>,
-    /// Whether it was named a second time.
-    was_revisited: bool,
 }
 
 impl SstSet {
@@ -73,7 +57,7 @@ impl SstSet {
             layers: self.layers().iter(),
             current: None,
             is_new: true,
-            blobs: EnteredBlobs::default(),
+            blobs: KeptSlices::default(),
             tally: Tally { lookups: 1, ..Tally::default() },
         }
     }
@@ -96,7 +80,7 @@ impl<'s> SetMatches<'s, '_> {
                 None => self.current = None,
                 Some(ReadValue::Value(value)) => return Ok(Some(value)),
                 Some(ReadValue::Blob(number)) => {
-                    return self.blobs.read(self.set, number).map(Some);
+                    return self.read_blob(number).map(Some);
                 }
                 Some(ReadValue::Deleted) => {
                     self.end();
@@ -129,6 +113,18 @@ impl<'s> SetMatches<'s, '_> {
         Ok(())
     }
 
+    fn read_blob(&mut self, number: BlobNumber) -> Result<Slice<'static>, ReadError> {
+        if let Some(value) = self.blobs.revisit(number) {
+            return Ok(value);
+        }
+        // Before another blob takes memory.
+        self.blobs.make_room();
+        let value = self.set.read_blob(number)?;
+        let was_revisited = !self.blobs.see(number);
+        self.blobs.keep(number, value.clone(), was_revisited);
+        Ok(value)
+    }
+
     fn end(&mut self) {
         self.layers = [].iter();
         self.current = None;
@@ -144,23 +140,6 @@ impl<'s> TableMatches<'s> {
                 Ok(value.map(|value| value.map(Slice::into_owned)))
             }
         }
-    }
-}
-
-impl EnteredBlobs {
-    fn read(&mut self, set: &SstSet, number: BlobNumber) -> Result<Slice<'static>, ReadError> {
-        if let Some(known) = self.kept.get_mut(&number) {
-            known.was_revisited = true;
-            return Ok(known.value.clone());
-        }
-        if self.kept.len() >= self.room {
-            self.kept.retain(|_, kept| kept.was_revisited || kept.value.is_shared());
-            self.room = (2 * self.kept.len()).max(1);
-        }
-        let value = set.read_blob(number)?;
-        let was_revisited = !self.seen.insert(number);
-        self.kept.insert(number, KeptBlob { value: value.clone(), was_revisited });
-        Ok(value)
     }
 }
 

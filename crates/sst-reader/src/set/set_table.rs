@@ -68,7 +68,7 @@ impl SetTable {
         Self { described: Arc::new(described.clone()), opened: Arc::new(opened) }
     }
 
-    /// The same table as a later commit describes it. What is open of it stays open.
+    /// The same table as a later commit describes it. Its open file and filter stay open.
     pub(super) fn described_by(&self, described: &CatalogTable) -> Self {
         Self { described: Arc::new(described.clone()), opened: Arc::clone(&self.opened) }
     }

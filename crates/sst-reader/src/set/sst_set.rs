@@ -13,10 +13,9 @@ use super::catalog::Scope;
 use super::filter_matrix::FilterMatrix;
 use super::layer::{Layer, layers_of};
 use super::open_files::OpenFiles;
-use super::set_cursor::Values;
 use super::set_table::{Opening, SetTable};
 use super::statistics::{Counters, Tally};
-use super::{Catalog, SetCursor, SetEntries, SetIter, SetStatistics};
+use super::{Catalog, SetStatistics};
 use crate::{
     BlockCache, CatalogTable, FileLabel, Lookup, ReadError, ReaderOptions, Slice, hash_key,
 };
@@ -433,55 +432,6 @@ impl SstSet {
             Ok(None) => Ok(Lookup::NotFound),
             Err(uneven) => Err(uneven.in_catalog(opening.catalog)),
         }
-    }
-
-    /// All live entries as pairs of key and value, blobs included, in (hash, key) order. `for entry
-    /// in &set` does the same.
-    #[must_use]
-    pub fn entries(&self) -> SetEntries<'_> {
-        SetEntries::new(self.iter(), self)
-    }
-
-    /// All live entries in (hash, key) order, each key as its newest table has it: those that
-    /// [`SstSet::get`] finds.
-    #[must_use]
-    pub fn iter(&self) -> SetIter<'_> {
-        self.range(0..=u64::MAX)
-    }
-
-    /// [`SstSet::iter`] with entries that are lent: nothing is copied or counted for an entry. The
-    /// other walks have one too: [`SetIter::into_cursor`].
-    #[must_use]
-    pub fn cursor(&self) -> SetCursor<'_> {
-        self.iter().into_cursor()
-    }
-
-    /// [`SstSet::iter`] over the keys whose hashes are in `hashes`: the part of the tables before
-    /// the range is not read.
-    #[must_use]
-    pub fn range(&self, hashes: RangeInclusive<u64>) -> SetIter<'_> {
-        SetIter::new(SetCursor::new(self, hashes, Values::Newest))
-    }
-
-    /// [`SstSet::iter`] with tombstones: the entries of each key in the newest table that knows it.
-    /// A part of the tables of a directory is more than its live entries, since tombstones in it
-    /// hide entries of older tables.
-    #[must_use]
-    pub fn iter_with_tombstones(&self) -> SetIter<'_> {
-        SetIter::new(SetCursor::new(self, 0..=u64::MAX, Values::Newest).with_tombstones())
-    }
-
-    /// All live entries in (hash, key) order, each key with its entries in all tables: those that
-    /// [`SstSet::get_all`] finds.
-    #[must_use]
-    pub fn iter_all(&self) -> SetIter<'_> {
-        self.range_all(0..=u64::MAX)
-    }
-
-    /// [`SstSet::iter_all`] over the keys whose hashes are in `hashes`.
-    #[must_use]
-    pub fn range_all(&self, hashes: RangeInclusive<u64>) -> SetIter<'_> {
-        SetIter::new(SetCursor::new(self, hashes, Values::All))
     }
 
     /// Reads a blob file of the directory. O(length of the value).

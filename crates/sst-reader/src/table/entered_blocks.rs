@@ -1,11 +1,12 @@
 //! Value blocks that a walk over entries has entered.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use sst_format::BlockIndex;
 
 use crate::block::block_cache::TableId;
 use crate::block::blocks::{Blocks, Fill};
+use crate::block::kept_slices::KeptSlices;
 use crate::block::slice::Slice;
 use crate::error::ReadError;
 
@@ -31,7 +32,8 @@ pub(crate) enum ValueKind {
 pub(crate) struct EnteredBlocks {
     small: Option<EnteredBlock>,
     medium: Option<EnteredBlock>,
-    earlier: Box<EarlierBlocks>,
+    /// Those that the walk has left.
+    earlier: Box<KeptSlices<BlockIndex>>,
 }
 
 /// The value block in which a walk is.
@@ -40,22 +42,6 @@ struct EnteredBlock {
     payload: Slice<'static>,
     /// Whether the cache had it: then it is found there again, and need not be kept here.
     was_cached: bool,
-}
-
-/// The value blocks that a walk has left.
-#[derive(Default)]
-struct EarlierBlocks {
-    /// Every block that had to be read or decompressed.
-    seen: HashSet<BlockIndex>,
-    kept: HashMap<BlockIndex, KeptBlock>,
-    /// How many blocks may be kept before those are dropped that the caller has let go.
-    room: usize,
-}
-
-struct KeptBlock {
-    payload: Slice<'static>,
-    /// Whether it was entered a second time: it stays for the whole walk.
-    was_revisited: bool,
 }
 
 impl EnteredBlocks {
@@ -76,49 +62,44 @@ impl EnteredBlocks {
             Some(entered) if entered.block == block => entered,
             left => {
                 if let Some(left) = left {
-                    self.earlier.leave(left);
+                    left.keep_in(&mut self.earlier);
                 }
-                self.earlier.enter(blocks, block, fill)?
+                EnteredBlock::enter(&mut self.earlier, blocks, block, fill)?
             }
         };
         Ok(&last.insert(entered).payload)
     }
 }
 
-impl EarlierBlocks {
-    /// Keeps a block that is left if the caller holds it.
-    fn leave(&mut self, left: EnteredBlock) {
-        let EnteredBlock { block, payload, was_cached } = left;
-        if was_cached || !payload.is_shared() || self.kept.contains_key(&block) {
+impl EnteredBlock {
+    /// Keeps the block, which the walk leaves, if the caller holds it.
+    fn keep_in(self, earlier: &mut KeptSlices<BlockIndex>) {
+        let Self { block, payload, was_cached } = self;
+        if was_cached || !payload.is_shared() || earlier.has(block) {
             return;
         }
-        if self.kept.len() >= self.room {
-            self.kept.retain(|_, kept| kept.was_revisited || kept.payload.is_shared());
-            self.room = (2 * self.kept.len()).max(1);
-        }
-        self.kept.insert(block, KeptBlock { payload, was_revisited: false });
+        earlier.make_room();
+        earlier.keep(block, payload, false);
     }
 
     #[inline(never)]
     fn enter(
-        &mut self,
+        earlier: &mut KeptSlices<BlockIndex>,
         blocks: &Blocks,
         block: BlockIndex,
         fill: Fill,
-    ) -> Result<EnteredBlock, ReadError> {
-        let entered = |payload, was_cached| EnteredBlock { block, payload, was_cached };
-        if let Some(kept) = self.kept.get_mut(&block) {
-            kept.was_revisited = true;
-            return Ok(entered(kept.payload.clone(), false));
+    ) -> Result<Self, ReadError> {
+        let entered = |payload, was_cached| Self { block, payload, was_cached };
+        if let Some(payload) = earlier.revisit(block) {
+            return Ok(entered(payload, false));
         }
         if let Some(payload) = blocks.resident_or_cached(block) {
             return Ok(entered(payload.into_owned(), true));
         }
         let payload = blocks.payload(block, fill)?.into_owned();
-        let is_first_time = self.seen.insert(block);
+        let is_first_time = earlier.see(block);
         if !is_first_time {
-            let kept = KeptBlock { payload: payload.clone(), was_revisited: true };
-            self.kept.insert(block, kept);
+            earlier.keep(block, payload.clone(), true);
         }
         Ok(entered(payload, false))
     }

@@ -207,7 +207,7 @@ impl KeyIndex {
         known.checked.set(shape, entries);
     }
 
-    /// What [`KeyIndex::remember`] was told of a key block.
+    /// The checked header that [`KeyIndex::remember`] was given for a key block.
     #[inline(always)]
     pub(crate) fn checked(&self, number: usize) -> Option<(FixedShape, Range<u32>)> {
         self.key_blocks.get(number)?.checked.get()

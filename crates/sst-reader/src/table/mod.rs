@@ -17,4 +17,5 @@ pub(crate) mod lookup_pipeline;
 pub(crate) mod matches;
 pub(crate) mod search;
 pub(crate) mod static_sorted_file;
+mod table_opening;
 mod value_guess;

@@ -74,22 +74,30 @@ impl BlobsOfTables {
         referred.difference(known).next().copied()
     }
 
-    fn add(&mut self, meta: SequenceNumber, section: &ProtectionSection<'_>) {
-        let Some(head) = section.head() else { return };
+    fn add(
+        &mut self,
+        meta: SequenceNumber,
+        section: &ProtectionSection<'_>,
+        label: &FileLabel,
+    ) -> Result<(), ReadError> {
         // Older builds do not say which tables refer to which blobs.
-        let Some(counts) = head.blob_counts() else { return };
+        let Some(head) = section.head() else { return Ok(()) };
+        let Some(counts) = head.blob_counts() else { return Ok(()) };
         let all: Vec<_> = section.blobs().map(|blob| blob.number).collect();
         let mut rest = all.as_slice();
         let mut parts = Vec::new();
+        // Parsing has checked that each table has a count.
         for (table, count) in head.tables().zip(counts) {
-            // Parsing has checked that there are as many.
-            let Some((part, behind)) = rest.split_at_checked(count as usize) else { return };
+            let (part, behind) = rest.split_at_checked(count as usize).ok_or_else(|| {
+                ReadError::internal(label, "a parsed head counts the blobs that it lists")
+            })?;
             parts.push((table.record.sequence, part));
             rest = behind;
         }
         for (table, part) in parts {
             self.0.insert((meta, table), part.iter().chain(rest).copied().collect());
         }
+        Ok(())
     }
 }
 
@@ -150,7 +158,7 @@ impl Metas<'_> {
             obsolete: meta.obsolete().collect(),
         };
         self.hashes.insert(sequence, named);
-        self.blobs.add(sequence, section);
+        self.blobs.add(sequence, section, label)?;
         let mut wrong = Vec::new();
         if let Some(listed) = self.listed.get(&sequence) {
             if listed.family != meta.family() {

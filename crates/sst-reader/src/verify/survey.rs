@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
-use sst_format::file_name::{FileKind, FileName};
+use sst_format::file_name::{CLAIMS_FOLDER, FileKind, FileName};
+use sst_format::limits::CLAIMED_NUMBERS;
 use sst_format::live::{DescribesTables, live_tables};
 use sst_format::meta_file::MetaFile;
 use sst_format::meta_head::HashRange;
@@ -15,11 +16,6 @@ use super::{Checked, VerifyReport};
 use crate::block::source::{Files, Source};
 use crate::set::{decode_blob, read_current, read_whole};
 use crate::{Corruption, FileLabel, ReadError, ReaderOptions, StaticSortedFile};
-
-/// The folder of claims on numbers.
-const CLAIMS_FOLDER: &str = "claims";
-/// Count of numbers in a block that is claimed.
-const BLOCK_LEN: u32 = 64;
 
 /// A directory that is looked at file by file.
 pub(super) struct Survey<'a> {
@@ -113,7 +109,8 @@ impl<'a> Survey<'a> {
         files.retain(|file| {
             // A task may be about to finish a file under a number that it has claimed.
             let is_content = matches!(file.kind, FileKind::Sst | FileKind::Blob);
-            let is_claimed = claimed.contains(&(file.sequence.0 - file.sequence.0 % BLOCK_LEN));
+            let is_claimed =
+                claimed.contains(&(file.sequence.0 - file.sequence.0 % CLAIMED_NUMBERS));
             file.sequence <= commit && !(is_content && is_claimed)
         });
         files.sort_by_key(|file| file.sequence);
@@ -124,7 +121,7 @@ impl<'a> Survey<'a> {
     /// that a meta file describes are checked whether they are claimed or not.
     fn claimed_blocks(&self) -> BTreeSet<u32> {
         // Most directories have no claims, and some stores no lists. A folder that cannot be read
-        // spares no file: the files are checked as if nobody had claimed them.
+        // spares no file: the files are checked as if they were not claimed.
         let names = self.files.list(&self.dir.join(CLAIMS_FOLDER)).unwrap_or_default();
         names.iter().filter_map(|name| name.parse().ok()).collect()
     }

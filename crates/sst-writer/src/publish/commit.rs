@@ -2,6 +2,7 @@
 
 pub(crate) mod adopt;
 pub(crate) mod commit_files;
+pub(crate) mod commit_tables;
 mod created_files;
 mod file_copy;
 mod meta_files;
@@ -20,14 +21,15 @@ use sst_format::protection::BlobRecord;
 use sst_format::{BlobNumber, SequenceNumber, SstMeta, planted};
 
 use self::commit_files::CommitFiles;
+use self::commit_tables::CommitTables;
 use self::file_copy::FileCopy;
 use self::prepared_commit::PreparedCommit;
 use crate::blob::blob_file::write_blob;
 use crate::publish::directory_state::DirectoryState;
 use crate::table::entry_digester::sha256;
 use crate::{
-    FileError, Finished, FinishedTable, Monitor, PublishError, Publisher, StreamingSstWriter,
-    TableDigest, TableWriter, WriteError, WriterOptions,
+    FileError, FinishedTable, Monitor, PublishError, Publisher, StreamingSstWriter, TableWriter,
+    WriteError, WriterOptions,
 };
 
 /// A commit that is being made. See [`Publisher::begin`].
@@ -38,12 +40,8 @@ pub struct Commit<'p> {
     publisher: &'p mut Publisher,
     family: u32,
     files: Arc<CommitFiles>,
-    /// Tables of the commit, in the order in which they were added.
-    tables: Vec<(SequenceNumber, SstMeta)>,
-    /// Where the entries of each table come from.
-    origins: BTreeMap<SequenceNumber, TableOrigin>,
-    /// The blobs that each table refers to. Every table is here, even without any.
-    blobs: BTreeMap<SequenceNumber, Vec<BlobNumber>>,
+    tables: CommitTables,
+    /// Tables of earlier commits that are not live in this one.
     obsolete: BTreeSet<SequenceNumber>,
     /// The live tables of the family before this commit, from the first time that they are asked
     /// for: a commit may make thousands of them obsolete one by one.
@@ -54,16 +52,6 @@ pub struct Commit<'p> {
     /// The earlier commit that this one makes live again; `None` if it continues the newest one.
     rollback_to: Option<DirectoryState>,
     outcome: CommitState,
-}
-
-/// Where the entries of a table of a commit come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TableOrigin {
-    /// They were put in by the caller. With the digest of these entries, if the publisher computes
-    /// digests ([`PublisherOptions::digest`](crate::PublisherOptions::digest)).
-    Written(Option<TableDigest>),
-    /// The file was copied byte for byte ([`Commit::copy_table`]).
-    Copied,
 }
 
 /// The state of a commit, which decides about its files when it is dropped.
@@ -113,9 +101,7 @@ impl<'p> Commit<'p> {
             publisher,
             family,
             files,
-            tables: Vec::new(),
-            origins: BTreeMap::new(),
-            blobs: BTreeMap::new(),
+            tables: CommitTables::default(),
             obsolete: BTreeSet::new(),
             live: None,
             kind: None,
@@ -129,7 +115,7 @@ impl<'p> Commit<'p> {
     /// [`CommitKind::Merge`] is no generation.
     ///
     /// By default the kind is [`CommitKind::Load`] after [`Commit::replace_all`], and
-    /// [`CommitKind::Append`] otherwise. What is set here counts, before or after that call.
+    /// [`CommitKind::Append`] otherwise. A kind that is set here counts, before or after that call.
     pub const fn set_kind(&mut self, kind: CommitKind) {
         self.kind = Some(kind);
     }
@@ -164,7 +150,7 @@ impl<'p> Commit<'p> {
     /// The tables added so far, with their descriptions, in the order in which they were added.
     #[must_use]
     pub fn tables(&self) -> &[(SequenceNumber, SstMeta)] {
-        &self.tables
+        self.tables.described()
     }
 
     /// Starts a table, with a sequence number of its own.
@@ -254,9 +240,7 @@ impl<'p> Commit<'p> {
         let persisted = planted!("gathered-sync-skipped", file.persist(), file.persist_unsynced());
         self.files.note_created(name, persisted)?;
         planted!("gathered-copies-stay" => self.files.forget_last());
-        self.blobs.insert(name.sequence, Vec::new());
-        self.origins.insert(name.sequence, TableOrigin::Copied);
-        self.tables.push((name.sequence, meta));
+        self.tables.add_copied(name.sequence, meta);
         Ok(name.sequence)
     }
 
@@ -297,19 +281,11 @@ impl<'p> Commit<'p> {
     /// before.
     pub fn add_table(&mut self, table: FinishedTable) -> Result<(), PublishError> {
         let FinishedTable { sequence, finished, files } = table;
-        let is_known = self.blobs.contains_key(&sequence);
-        if is_known || !Arc::ptr_eq(&files, &self.files) {
+        if self.tables.contains(sequence) || !Arc::ptr_eq(&files, &self.files) {
             return Err(PublishError::ForeignTable { table: sequence });
         }
-        self.push_table(sequence, finished);
+        self.tables.add_written(sequence, finished);
         Ok(())
-    }
-
-    fn push_table<T>(&mut self, sequence: SequenceNumber, table: Finished<T>) {
-        let Finished { meta, blobs, digest, .. } = table;
-        self.blobs.insert(sequence, blobs);
-        self.origins.insert(sequence, TableOrigin::Written(digest));
-        self.tables.push((sequence, meta));
     }
 
     /// Makes a table of an earlier commit obsolete: readers of this commit do not see it.
@@ -392,10 +368,12 @@ impl<'p> Commit<'p> {
 
     /// The records of all blobs to which the tables refer, in the order of their numbers.
     fn blob_records(&self) -> Result<Vec<BlobRecord>, PublishError> {
-        let pairs = self.blobs.iter();
-        let pairs = pairs.flat_map(|(table, blobs)| blobs.iter().map(|blob| (*blob, *table)));
         // Each blob once, with one table that refers to it.
-        let pairs: BTreeMap<BlobNumber, SequenceNumber> = pairs.collect();
+        let mut pairs: BTreeMap<BlobNumber, SequenceNumber> = BTreeMap::new();
+        for of_table in self.tables.blobs() {
+            let (table, blobs) = of_table?;
+            pairs.extend(blobs.iter().map(|blob| (*blob, table)));
+        }
         let by_number: OnceCell<BTreeMap<BlobNumber, BlobRecord>> = OnceCell::new();
         let earlier = |blob| {
             let blobs = || self.publisher.state().blobs().map(|it| (it.number, *it)).collect();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use sst_format::content_digest::FamilyCertificate;
 use sst_format::meta_file::TableRecord;
 use sst_format::meta_head::{CommitKind, Extension, ListedMeta, MetaLimits};
-use sst_format::protection::BlobRecord;
+use sst_format::protection::{BlobRecord, LiveList};
 use sst_format::{SequenceNumber, SstMeta};
 
 use crate::PublishError;
@@ -218,7 +218,7 @@ impl From<BaseMeta> for MetaState {
             blob_counts,
             obsolete,
             certificates: meta.certificates,
-            live_metas: Vec::new(),
+            live_metas: LiveList::Records(Vec::new()),
             extension: meta.extension,
         }
     }

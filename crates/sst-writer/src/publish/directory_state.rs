@@ -66,7 +66,7 @@ impl DirectoryState {
             return Err(PublishError::PartOfCommit { path, commit: newest.commit });
         }
         let mut metas = Vec::new();
-        for listed in &newest.live_metas {
+        for listed in newest.live_metas.metas() {
             if listed.sequence == newest.sequence {
                 continue;
             }
@@ -78,7 +78,9 @@ impl DirectoryState {
                     found: meta.checksum,
                 });
             }
-            meta.hashes = listed.hashes;
+            // Lists before version 3 have no hashes.
+            let record = newest.live_metas.record(listed.sequence);
+            meta.hashes = record.map_or(HashRange::FULL, |record| record.hashes);
             metas.push(meta);
         }
         metas.push(newest);

@@ -23,7 +23,7 @@ use sst_format::protection::BlobRecord;
 use sst_format::{BlobNumber, FormatError, SequenceNumber, SstMeta};
 
 use crate::PublishError;
-use crate::invariant::OrBroken;
+use crate::invariant::{BrokenInvariant, OrBroken};
 use crate::publish::directory_state::{BaseState, DirectoryState};
 use crate::publish::meta_state::{DescriptionSize, LiveBlobs, MetaState};
 use crate::publish::new_meta_file::{NewMetaFile, TableBytes};
@@ -78,6 +78,8 @@ impl<'a> MetaPlan<'a> {
         if let Some(shard) = extension.shard.filter(|_| content.kind != CommitKind::Rollback) {
             return Err(PublishError::of_shard(content.directory, &shard));
         }
+        let is_complete = content.tables.len() == content.blobs.len();
+        is_complete.then_some(()).or_broken("each table of a commit has its list of blobs")?;
         let sizes = content.tables.iter().zip(content.blobs).map(|((_, meta), blobs)| TableSize {
             hashes: HashRange { min: meta.min_hash, max: meta.max_hash },
             filter_len: meta.filter.as_slice().len() as u64,
@@ -130,27 +132,31 @@ impl<'a> MetaPlan<'a> {
         self.encode(described, commit, &[], &[], &[])
     }
 
-    /// Adds a part that was written to the commit. `state` is what reading it gives.
+    /// Adds a part that was written to the commit. `state` is read back from it.
     pub(crate) fn add_part(
         &mut self,
         index: usize,
         mut state: MetaState,
     ) -> Result<(), PublishError> {
-        let tables = self.parts.get(index).or_broken(DIVIDED)?.iter();
-        let tables = tables.filter_map(|table| self.content.tables.get(*table));
-        let hashes = tables.map(|(_, meta)| HashRange { min: meta.min_hash, max: meta.max_hash });
-        state.hashes = hashes.fold(HashRange::EMPTY, HashRange::union);
+        state.hashes = HashRange::EMPTY;
+        for table in self.parts.get(index).or_broken(DIVIDED)? {
+            let (_, meta) = self.content.tables.get(*table).or_broken(DIVIDED)?;
+            let hashes = HashRange { min: meta.min_hash, max: meta.max_hash };
+            state.hashes = state.hashes.union(hashes);
+        }
         self.base.state.push(state);
         Ok(())
     }
 
     /// Encodes the newest meta file, after all parts were added. `redescribed` are the meta files
-    /// of [`MetaPlan::redescribed`], in their order.
+    /// of [`MetaPlan::redescribed`], in their order; tables of one that is missing would be lost.
     pub(crate) fn newest(
         &self,
         sequence: SequenceNumber,
         redescribed: &[OlderMeta<'_>],
     ) -> Result<NewMetaFile<'a>, PublishError> {
+        let is_complete = redescribed.len() == self.redescribed.len();
+        is_complete.then_some(()).or_broken("all meta files to be described again are given")?;
         let mut described = Described::default();
         for (index, (state, older)) in self.redescribed.iter().zip(redescribed).enumerate() {
             described.add_again(index, state, older)?;
@@ -186,7 +192,7 @@ impl<'a> MetaPlan<'a> {
             let summary = table.summary(crc32fast::hash);
             let summary = summary.map_err(|source| format_error(&self.content, source))?;
             let blobs = self.content.blobs.get(*index).or_broken(DIVIDED)?;
-            described.add(summary, TableBytes::Here(table), blobs);
+            described.add(summary, TableBytes::Here(table), blobs)?;
         }
         Ok(())
     }
@@ -245,12 +251,18 @@ struct Described<'a> {
 }
 
 impl<'a> Described<'a> {
-    fn add(&mut self, summary: TableSummary, bytes: TableBytes<'a>, blobs: &[BlobRecord]) {
+    fn add(
+        &mut self,
+        summary: TableSummary,
+        bytes: TableBytes<'a>,
+        blobs: &[BlobRecord],
+    ) -> Result<(), BrokenInvariant> {
         self.summaries.push(summary);
         self.tables.push(bytes);
         self.blobs.extend_from_slice(blobs);
-        // Saturates where the list of blobs has no room for as many.
-        self.blob_counts.push(u32::try_from(blobs.len()).unwrap_or(u32::MAX));
+        let count = u32::try_from(blobs.len());
+        self.blob_counts.push(count.or_broken("a table has no more blobs than there are numbers")?);
+        Ok(())
     }
 
     /// Adds the live tables of the older meta file with this index. Of its blobs it leaves out
@@ -262,6 +274,8 @@ impl<'a> Described<'a> {
         older: &OlderMeta<'_>,
     ) -> Result<(), PublishError> {
         let LiveBlobs { of_each, of_any } = state.live_blobs()?;
+        let is_complete = older.tables().len() == of_each.len();
+        is_complete.then_some(()).or_broken("the state of a meta file has its live tables")?;
         for (table, blobs) in older.tables().iter().zip(of_each) {
             let summary = TableSummary {
                 record: table.record,
@@ -271,7 +285,7 @@ impl<'a> Described<'a> {
                 headers_checksum: table.headers.checksum(),
             };
             let (filter, headers) = (table.filter.clone(), table.headers.clone());
-            self.add(summary, TableBytes::Older { meta, filter, headers }, blobs);
+            self.add(summary, TableBytes::Older { meta, filter, headers }, blobs)?;
         }
         self.of_any.extend(of_any.iter().map(|blob| (blob.number, *blob)));
         Ok(())

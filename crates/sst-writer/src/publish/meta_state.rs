@@ -16,7 +16,7 @@ use sst_format::meta_head::{
     MetaLimits, TABLE_DESCRIPTION_LEN,
 };
 use sst_format::own_number::{check_list, check_older, check_part};
-use sst_format::protection::{BLOB_LEN, BlobRecord, LiveMeta};
+use sst_format::protection::{BLOB_LEN, BlobRecord, LiveList};
 use sst_format::{FormatError, SequenceNumber};
 
 use crate::invariant::{BrokenInvariant, OrBroken};
@@ -51,7 +51,7 @@ pub(crate) struct MetaState {
     pub(crate) obsolete: Vec<SequenceNumber>,
     pub(crate) certificates: Vec<FamilyCertificate>,
     /// The meta files that were live as of its commit. Empty in a part.
-    pub(crate) live_metas: Vec<ListedMeta>,
+    pub(crate) live_metas: LiveList,
     /// The commits before its own, and the shard that the directory holds.
     pub(crate) extension: Extension,
 }
@@ -194,7 +194,7 @@ impl MetaState {
         check_older(own, self.tables.iter().map(|table| table.record.sequence.0))?;
         check_older(own, self.blobs.iter().map(|blob| blob.number.0))?;
         if self.commit == own {
-            return check_list(own, self.live_metas.iter().copied().map(LiveMeta::from));
+            return check_list(own, self.live_metas.metas());
         }
         check_part(own, self.commit, self.live_metas.is_empty() && self.certificates.is_empty())
     }
@@ -217,12 +217,6 @@ impl MetaState {
         };
         let tables = meta.described().map_err(damage)?.into_iter().map(table);
         let family = meta.family();
-        let live_metas = match protection.listed_metas() {
-            Some(listed) => listed.collect(),
-            // Lists before version 3 store no family. The family of this meta file stands in for it
-            // until the others are read; no reader of such a list may rely on it.
-            None => protection.live_metas().map(|live| listed_before(live, family)).collect(),
-        };
         let head = protection.head();
         // Older versions have no extension.
         let extension = head
@@ -240,7 +234,7 @@ impl MetaState {
             blob_counts: head.and_then(|head| Some(head.blob_counts()?.collect())),
             obsolete: meta.obsolete().collect(),
             certificates: protection.certificates().collect(),
-            live_metas,
+            live_metas: LiveList::of(protection),
             extension: extension.map_err(damage)?,
         };
         Ok(state.with_own_hashes())
@@ -248,16 +242,10 @@ impl MetaState {
 
     /// Sets its range of hashes from its own list. A part has no list, so its range is full.
     fn with_own_hashes(mut self) -> Self {
-        let own = self.live_metas.iter().find(|listed| listed.sequence == self.sequence);
+        let own = self.live_metas.record(self.sequence);
         self.hashes = own.map_or(HashRange::FULL, |own| own.hashes);
         self
     }
-}
-
-/// The record of a meta file in a list of version 1 or 2.
-const fn listed_before(live: LiveMeta, family: u32) -> ListedMeta {
-    let LiveMeta { sequence, checksum } = live;
-    ListedMeta { sequence, checksum, family, hashes: HashRange::FULL }
 }
 
 /// The size of descriptions of tables in a meta file, in bytes.
@@ -412,7 +400,7 @@ impl MetaReader {
             blob_counts: head.blob_counts().map(Iterator::collect),
             obsolete: head.obsolete().collect(),
             certificates: head.certificates().collect(),
-            live_metas,
+            live_metas: LiveList::Records(live_metas),
             extension: extension.map_err(|source| self.damage(source))?,
         };
         Ok(state.with_own_hashes())

@@ -23,9 +23,10 @@ pub(crate) mod replica;
 mod retention;
 mod rollback;
 
+pub use commit::commit_tables::TableOrigin;
 pub use commit::prepared_commit::PreparedCommit;
 pub use commit::table_writer::{FinishedTable, TableWriter};
-pub use commit::{Commit, CommitInfo, TableOrigin};
+pub use commit::{Commit, CommitInfo};
 pub use commit_base::{BaseMeta, CommitBase, NewCommit, NewMetaFiles};
 pub use commit_record::CommitRecord;
 pub use directory_lock::LOCK_FILE_NAME;

@@ -14,18 +14,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sst_format::SequenceNumber;
+use sst_format::file_name::CLAIMS_FOLDER;
+use sst_format::limits::CLAIMED_NUMBERS;
 
 use crate::file::directory::{create_directory, remove};
 use crate::publish::commit_record::numbered_files;
 use crate::publish::directory_lock::DirectoryLock;
 use crate::publish::directory_state::read_current;
 use crate::{AtomicFile, FileError, FileOperation, FileSystem, OsFileSystem, PublishError};
-
-/// The folder of the claims of a directory.
-pub(crate) const CLAIMS_FOLDER: &str = "claims";
-
-/// Count of numbers in a block.
-const BLOCK_LEN: u32 = 64;
 
 /// A block of numbers of a directory that is claimed: files with these numbers are the caller's to
 /// write. [`Publisher::open`](crate::Publisher::open) spares them as long as the claim is younger
@@ -110,7 +106,7 @@ impl NumberClaim {
     /// The claimed numbers. There is no number 0.
     #[must_use]
     pub fn numbers(&self) -> RangeInclusive<u32> {
-        self.first.max(1)..=self.first + (BLOCK_LEN - 1)
+        self.first.max(1)..=self.first + (CLAIMED_NUMBERS - 1)
     }
 
     /// Starts the age of the claim again.
@@ -156,7 +152,7 @@ impl NumberClaim {
         // The time is for people. A clock before 1970 states none that would help.
         let seconds = since.map_or(0, |since| since.as_secs());
         format!(
-            "sst claim 1\nfirst {}\ncount {BLOCK_LEN}\nowner {}\ntime {seconds}\nstate open\n",
+            "sst claim 1\nfirst {}\ncount {CLAIMED_NUMBERS}\nowner {}\ntime {seconds}\nstate open\n",
             self.first,
             owner_text(self.owner)
         )
@@ -177,7 +173,7 @@ fn claim_path(directory: &Path, first: u32) -> PathBuf {
 }
 
 const fn block_of(number: u32) -> u32 {
-    number - number % BLOCK_LEN
+    number - number % CLAIMED_NUMBERS
 }
 
 /// Whether numbers of a directory are claimed.
@@ -210,7 +206,7 @@ fn next_block(file_system: &dyn FileSystem, directory: &Path) -> Result<u32, Pub
     let current = read_current(file_system, directory)?.map(|current| current.sequence.0);
     let present = numbered_files(file_system, directory)?.last().map(|file| file.sequence.0);
     let used = [claimed, current, present].into_iter().flatten().max();
-    let next = used.map_or(Some(0), |used| block_of(used).checked_add(BLOCK_LEN));
+    let next = used.map_or(Some(0), |used| block_of(used).checked_add(CLAIMED_NUMBERS));
     next.ok_or_else(|| PublishError::NumbersExhausted { directory: directory.to_owned() })
 }
 

@@ -265,7 +265,7 @@ impl Publisher {
         let unneeded: Vec<_> =
             self.present.iter().copied().filter(|file| !is_needed(file)).collect();
         // Another publisher may have made a commit of these files since they were listed, if the
-        // lock file was removed. What cannot be looked at was listed under the lock.
+        // lock file was removed. A name that cannot be looked at was listed under the lock.
         let is_changed =
             |error| matches!(error, PublishError::Changed { .. } | PublishError::LockLost { .. });
         if !unneeded.is_empty() && self.check_unchanged().is_err_and(is_changed) {

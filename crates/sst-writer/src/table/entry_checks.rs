@@ -24,15 +24,20 @@ pub(crate) struct EntryChecks {
     multi_value: bool,
     /// Number of accepted entries. Errors use it as the number of the next entry.
     entry_count: u64,
-    /// Hash of the first entry; 0 before there is one.
-    min_hash: u64,
-    /// Hash of the last entry; 0 before there is one.
-    max_hash: u64,
+    /// `None` before the first entry.
+    hashes: Option<AcceptedHashes>,
+}
+
+/// The hashes of the accepted entries, which ascend.
+#[derive(Clone, Copy, Debug)]
+struct AcceptedHashes {
+    first: u64,
+    last: u64,
 }
 
 impl EntryChecks {
     pub(crate) const fn new(multi_value: bool) -> Self {
-        Self { multi_value, entry_count: 0, min_hash: 0, max_hash: 0 }
+        Self { multi_value, entry_count: 0, hashes: None }
     }
 
     /// Number of accepted entries.
@@ -43,34 +48,28 @@ impl EntryChecks {
 
     /// The lowest and the highest hash; `None` if there is no entry.
     pub(crate) fn hash_range(&self) -> Option<(u64, u64)> {
-        (self.entry_count > 0).then_some((self.min_hash, self.max_hash))
+        self.hashes.map(|hashes| (hashes.first, hashes.last))
     }
 
-    /// Whether the hash is higher than that of every accepted entry. If so, and there is an
-    /// accepted entry, the order is right.
+    /// Whether there is an entry, and the hash is higher than that of every one: then the order is
+    /// right.
     #[inline]
     pub(crate) const fn is_above_all(&self, hash: u64) -> bool {
-        hash > self.max_hash
+        matches!(self.hashes, Some(accepted) if hash > accepted.last)
     }
 
     /// Whether the last entry has this hash.
     pub(crate) const fn repeats_hash(&self, hash: u64) -> bool {
-        self.entry_count > 0 && hash == self.max_hash
+        matches!(self.hashes, Some(accepted) if hash == accepted.last)
     }
 
     /// Counts an accepted entry.
     #[inline]
     pub(crate) const fn count(&mut self, hash: u64) {
-        if self.entry_count == 0 {
-            self.min_hash = hash;
+        match &mut self.hashes {
+            Some(accepted) => accepted.last = hash,
+            None => self.hashes = Some(AcceptedHashes { first: hash, last: hash }),
         }
-        self.count_next(hash);
-    }
-
-    /// Counts an accepted entry that is not the first.
-    #[inline]
-    pub(crate) const fn count_next(&mut self, hash: u64) {
-        self.max_hash = hash;
         self.entry_count += 1;
     }
 
@@ -92,7 +91,7 @@ impl EntryChecks {
         key: &[u8],
         pending: &PendingEntries,
     ) -> Result<bool, WriteError> {
-        if self.entry_count == 0 || self.is_above_all(hash) {
+        if self.hashes.is_none() || self.is_above_all(hash) {
             return Ok(false);
         }
         let entry = self.entry_count;

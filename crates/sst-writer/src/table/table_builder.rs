@@ -158,7 +158,7 @@ impl<S: Sink> TableBuilder<S> {
         blocks + u64::from(BLOCK_HEADROOM) < self.blocks.capacity().blocks
     }
 
-    /// Writes what an entry that was just added has completed.
+    /// Adds an accepted entry to the digest, and writes the value block if it is full.
     #[inline(always)]
     fn count_and_digest(
         &mut self,
@@ -208,7 +208,10 @@ impl<S: Sink> TableBuilder<S> {
                 }
                 _ => return Ok(false),
             },
-            _ => return Ok(false),
+            EntryValue::Medium(_)
+            | EntryValue::MediumStored { .. }
+            | EntryValue::Blob(_)
+            | EntryValue::Deleted => return Ok(false),
         };
         // The block already has inline values of this type, so the length is allowed.
         let boundaries = &mut self.key_blocks.boundaries;
@@ -232,7 +235,7 @@ impl<S: Sink> TableBuilder<S> {
             self.key_blocks.pending.push(hash, key_bytes, entry_type, value_ref)
         });
         pushed.map_err(|error| self.broken(error))?;
-        self.checks.count_next(hash);
+        self.checks.count(hash);
         Ok(true)
     }
 

@@ -12,7 +12,7 @@ use crate::published::{find, names};
 
 fn open(directory: &Path) -> Publisher {
     let options = PublisherOptions::default()
-        .file_system(std::sync::Arc::new(crate::meta_files::Counting::default()));
+        .file_system(std::sync::Arc::new(crate::test_file_system::TestFileSystem::default()));
     Publisher::open(directory, options).unwrap()
 }
 

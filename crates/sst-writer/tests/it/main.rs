@@ -13,6 +13,8 @@ mod descriptions;
 #[cfg(test)]
 mod filter;
 #[cfg(test)]
+mod filter_of_len;
+#[cfg(test)]
 mod generations;
 #[cfg(test)]
 mod meta_files;
@@ -34,5 +36,5 @@ mod replica;
 mod round_trip;
 #[cfg(test)]
 mod support;
-#[cfg(all(test, unix))]
-mod without_directory_locks;
+#[cfg(test)]
+mod test_file_system;

@@ -1,138 +1,24 @@
 //! The meta files of commits: their version, their kind, and how much of them is read.
 
-use std::ffi::OsString;
 use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::sync::atomic::Ordering;
 
-use sst_format::filter::{Filter, FilterBuilder, FilterBytes, FilterError, FilterPolicy};
 use sst_format::meta_file::MetaFile;
-use sst_writer::file::{FileSystem, Lock, NewFile, OsFileSystem, StoredFile};
 use sst_writer::publish::{Commit, CommitKind, CommitRecord, MetaLimits};
 use sst_writer::{Monitor, PublishError, Publisher, PublisherOptions, WriterOptions};
 
-/// The file system of the operating system, which also counts the bytes read from meta files.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Counting {
-    read: Arc<AtomicU64>,
-}
-
-#[derive(Debug)]
-struct CountedFile {
-    file: Box<dyn StoredFile>,
-    read: Arc<AtomicU64>,
-}
-
-impl Counting {
-    fn count(&self, path: &Path, len: usize) {
-        if path.extension().is_some_and(|extension| extension == "meta") {
-            self.read.fetch_add(len as u64, Ordering::Relaxed);
-        }
-    }
-}
-
-impl StoredFile for CountedFile {
-    fn file_size(&self) -> io::Result<u64> {
-        self.file.file_size()
-    }
-
-    fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-        self.read.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        self.file.read_exact_at(bytes, offset)
-    }
-}
-
-impl FileSystem for Counting {
-    fn create_temporary(&self, directory: &Path) -> io::Result<Box<dyn NewFile>> {
-        OsFileSystem.create_temporary(directory)
-    }
-    fn create_directory(&self, directory: &Path) -> io::Result<()> {
-        OsFileSystem.create_directory(directory)
-    }
-    fn sync_directory(&self, _: &Path) -> io::Result<()> {
-        Ok(())
-    }
-    fn exists(&self, path: &Path) -> io::Result<bool> {
-        OsFileSystem.exists(path)
-    }
-    fn host_name(&self) -> Option<String> {
-        OsFileSystem.host_name()
-    }
-    fn is_directory(&self, path: &Path) -> io::Result<bool> {
-        OsFileSystem.is_directory(path)
-    }
-    fn is_file(&self, path: &Path) -> io::Result<bool> {
-        OsFileSystem.is_file(path)
-    }
-    fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
-        OsFileSystem.canonicalize(path)
-    }
-    fn list(&self, directory: &Path) -> io::Result<Vec<OsString>> {
-        OsFileSystem.list(directory)
-    }
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        let bytes = OsFileSystem.read(path)?;
-        self.count(path, bytes.len());
-        Ok(bytes)
-    }
-    fn open(&self, path: &Path) -> io::Result<Box<dyn StoredFile>> {
-        let file = OsFileSystem.open(path)?;
-        let is_meta = path.extension().is_some_and(|extension| extension == "meta");
-        let read = if is_meta { Arc::clone(&self.read) } else { Arc::default() };
-        Ok(Box::new(CountedFile { file, read }))
-    }
-    fn drop_cache(&self, path: &Path) -> io::Result<()> {
-        OsFileSystem.drop_cache(path)
-    }
-    fn modified(&self, path: &Path) -> io::Result<SystemTime> {
-        OsFileSystem.modified(path)
-    }
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        OsFileSystem.remove(path)
-    }
-    fn remove_directory(&self, directory: &Path) -> io::Result<()> {
-        OsFileSystem.remove_directory(directory)
-    }
-    fn lock(&self, path: &Path, holder: &str) -> io::Result<Lock> {
-        OsFileSystem.lock(path, holder)
-    }
-    fn lock_directory(&self, directory: &Path) -> io::Result<Option<Lock>> {
-        OsFileSystem.lock_directory(directory)
-    }
-}
-
-/// A filter of this many bytes.
-#[derive(Clone, Copy, Debug)]
-struct Bytes(usize);
-
-impl FilterPolicy for Bytes {
-    fn builder(&self) -> Box<dyn FilterBuilder> {
-        Box::new(*self)
-    }
-
-    fn open(&self, _: FilterBytes) -> Result<Box<dyn Filter>, FilterError> {
-        Err(FilterError::new("not to be opened"))
-    }
-}
-
-impl FilterBuilder for Bytes {
-    fn add_hashes(&mut self, _: &[u64]) {}
-
-    fn finish(self: Box<Self>) -> Result<Vec<u8>, FilterError> {
-        Ok(vec![7; self.0])
-    }
-}
+use crate::filter_of_len::FilterOfLen;
+use crate::test_file_system::TestFileSystem;
 
 fn options() -> PublisherOptions {
-    PublisherOptions::default().file_system(Arc::new(Counting::default()))
+    PublisherOptions::default().file_system(Arc::new(TestFileSystem::default()))
 }
 
 /// Adds a table with one entry and a filter of `filter` bytes.
 fn add_table(commit: &mut Commit<'_>, key: &str, filter: usize) {
-    let options = WriterOptions::default().filter(Bytes(filter));
+    let options = WriterOptions::default().filter(FilterOfLen(filter));
     let mut table = commit.create_table(options).unwrap();
     table.add((key, "value")).unwrap();
     let table = table.finish().unwrap();
@@ -186,12 +72,12 @@ fn opening_reads_heads_only() {
     }
     let before: Vec<_> = publisher.live_tables().map(|(_, table)| table.sequence).collect();
     drop(publisher);
-    let counting = Counting::default();
+    let counting = TestFileSystem::default();
     let options = PublisherOptions::default().file_system(Arc::new(counting.clone()));
     let publisher = Publisher::open(directory.path(), options).unwrap();
     let after: Vec<_> = publisher.live_tables().map(|(_, table)| table.sequence).collect();
     assert_eq!(after, before);
-    let read = counting.read.load(Ordering::Relaxed);
+    let read = counting.read_of_metas.load(Ordering::Relaxed);
     assert!(read > 0 && read < 3 * 1000, "{read} bytes of meta files");
 }
 
@@ -251,7 +137,7 @@ fn a_commit_of_several_meta_files() {
     let mut commit = publisher.begin();
     for key in ["a", "b", "c", "d", "e"] {
         let blob = commit.create_blob(key.as_bytes()).unwrap();
-        let options = WriterOptions::default().filter(Bytes(100));
+        let options = WriterOptions::default().filter(FilterOfLen(100));
         let mut table = commit.create_table(options).unwrap();
         table.add((key, sst_writer::EntryValue::Blob(blob))).unwrap();
         commit.add_table(table.finish().unwrap()).unwrap();
@@ -358,11 +244,11 @@ fn parts_of_a_commit_share_no_hash_where_the_order_allows() {
 
 /// Bytes read of meta files, and live tables, of a publisher that opens the directory.
 fn opened(directory: &Path) -> (u64, u64) {
-    let counting = Counting::default();
+    let counting = TestFileSystem::default();
     let options = PublisherOptions::default().file_system(Arc::new(counting.clone()));
     let publisher = Publisher::open(directory, options).unwrap();
     let tables = publisher.live_tables().count() as u64;
-    (counting.read.load(Ordering::Relaxed), tables)
+    (counting.read_of_metas.load(Ordering::Relaxed), tables)
 }
 
 /// However many tables have died, opening reads at most 64 bytes for each live one, and 64 KiB.

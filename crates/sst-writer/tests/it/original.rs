@@ -1,4 +1,4 @@
-//! What the original's readers and its writer find in directories of ours. They know no list of
+//! Directories of ours as the original's readers and its writer find them. They know no list of
 //! live meta files.
 
 use std::fs;

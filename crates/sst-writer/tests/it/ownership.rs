@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 #[cfg(unix)]
-use crate::without_directory_locks::WithoutDirectoryLocks;
+use crate::test_file_system::TestFileSystem;
 use sst_format::FormatError;
 use sst_writer::publish::{Commit, LOCK_FILE_NAME};
 use sst_writer::{Monitor, PublishError, Publisher, PublisherOptions, WriterOptions};
@@ -205,7 +205,8 @@ fn a_directory_that_was_replaced_with_its_lock_file_is_refused() {
 fn a_commit_after_the_lock_was_removed_removes_nothing_of_another() {
     let (_parent, path) = published("value");
     let open = |path: &Path| {
-        let options = PublisherOptions::default().file_system(Arc::new(WithoutDirectoryLocks));
+        let file_system = TestFileSystem { has_no_directory_locks: true, ..Default::default() };
+        let options = PublisherOptions::default().file_system(Arc::new(file_system));
         Publisher::open(path, options)
     };
     let mut first = open(&path).unwrap();

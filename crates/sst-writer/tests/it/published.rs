@@ -1,4 +1,4 @@
-//! What tests of directories share: small commits, and the state that they leave on disk.
+//! Parts that tests of directories share: small commits, and the state that they leave on disk.
 
 use std::collections::BTreeSet;
 use std::fs;

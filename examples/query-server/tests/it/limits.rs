@@ -1,4 +1,4 @@
-//! What clients may do, and commits of many tables: no request fails, no answer takes more memory
+//! Limits on clients, and commits of many tables: no request fails, no answer takes more memory
 //! than allowed, and the server ends when it is told to.
 
 use std::io::{BufRead, BufReader, Read, Write};

@@ -60,7 +60,7 @@ impl Sessions {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Does what `curl -s` would do, where curl is not installed.
+    /// Stands in for `curl -s` where curl is not installed.
     fn curl(&self, request: &str) -> String {
         let response = match request.split_once(" -d ") {
             Some((url, body)) => {

@@ -150,6 +150,7 @@ impl Opened {
             Self::File(file) => {
                 file.seek(SeekFrom::Start(start))?;
                 let mut bytes = Vec::new();
+                // An empty range may come from damaged offsets.
                 Read::by_ref(file).take(end.saturating_sub(start)).read_to_end(&mut bytes)?;
                 Ok(bytes)
             }
@@ -176,7 +177,8 @@ impl<'a> TableFile<'a> {
         let last_word_at = len.checked_sub(OFFSET_LEN as u64).ok_or_else(not_an_sst)?;
         let mut table = Self { path, file, len, block_count: 0, offsets_start: 0 };
         let last_word = table.read(last_word_at, len)?;
-        let last_word = last_word.first_chunk().map_or(0, |word| u32::from_be_bytes(*word));
+        let last_word = last_word.first_chunk().map(|word| u32::from_be_bytes(*word));
+        let last_word = last_word.ok_or_else(not_an_sst)?;
         table.block_count = recover_block_count(len, last_word).map_err(|_| not_an_sst())?;
         table.offsets_start = last_word.into();
         Ok(table)
@@ -210,7 +212,7 @@ impl<'a> TableFile<'a> {
     /// Whether the index block lists the block as a key block. `None` if the index block itself
     /// cannot be read.
     fn is_key_block(&mut self, index: BlockIndex) -> Option<bool> {
-        let (_, stored) = self.block(BlockIndex(self.block_count.saturating_sub(1))).ok()?;
+        let (_, stored) = self.block(BlockIndex(self.block_count.checked_sub(1)?)).ok()?;
         let (_, payload) = BlockHeader::parse(&stored).ok()?;
         let parsed = IndexBlock::parse(payload).ok()?;
         Some(parsed.blocks().any(|block| block == index))

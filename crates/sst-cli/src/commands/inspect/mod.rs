@@ -16,7 +16,7 @@ use sst_format::file_name::{CURRENT_FILE_NAME, FileKind, FileName};
 use sst_reader::{CatalogTable, ReadError, StaticSortedFile};
 
 use super::{Context, log};
-use crate::error::CliError;
+use crate::error::{CliError, with_causes};
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::store::{is_directory, open_table, read_catalog, reader_options};
@@ -133,7 +133,7 @@ pub(crate) fn run(args: &InspectArgs, context: Context) -> Result<Exit, CliError
     Ok(if report.damage.is_empty() { Exit::Success } else { Exit::Damaged })
 }
 
-/// What is kept of the blocks of each table, beside their sums.
+/// The parts of the blocks of each table that are kept beside their sums.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Detail {
     Sums,
@@ -208,7 +208,9 @@ fn directory(args: &InspectArgs, detail: Detail, context: Context) -> Result<Ins
         });
         match added {
             Ok(()) => {}
-            Err(error) if error.is_corruption() => inspected.report.damage.push(error.to_string()),
+            Err(error) if error.is_corruption() => {
+                inspected.report.damage.push(with_causes(&error));
+            }
             Err(error) => return Err(error.into()),
         }
         progress.advance(table.record.file_size);

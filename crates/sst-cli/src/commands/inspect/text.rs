@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use indicatif::{HumanBytes, HumanCount};
+use sst_format::block::BLOCK_HEADER_LEN;
 
 use super::report::{Filter, Report, Table, TableParts};
 use crate::error::CliError;
@@ -36,7 +37,8 @@ pub(super) fn print(report: &Report, output: &mut Output) -> Result<(), CliError
     {
         let mut table = TextTable::new(&[("blob", Right), ("stored", Right), ("value", Right)]);
         for blob in blobs {
-            let stored = blob.bytes.saturating_sub(8);
+            // A list may state any length, also one that is shorter than the header.
+            let stored = blob.bytes.saturating_sub(BLOCK_HEADER_LEN as u64);
             table.row([
                 format!("{:08}.blob", blob.number),
                 HumanBytes(stored).to_string(),

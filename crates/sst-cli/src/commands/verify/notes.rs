@@ -16,7 +16,7 @@ use crate::url;
 /// filters: its chain of checksums covers everything else.
 pub(super) fn notes(catalog: &Catalog) -> Result<Vec<String>, CliError> {
     let mut notes = filters(catalog);
-    // What else lies in a bucket is not known without a list.
+    // Without a list, the other objects of a bucket are unknown.
     if !catalog.is_protected && !url::is_url(&catalog.dir) {
         let present = PresentFiles::list(&catalog.dir, catalog.commit)?;
         let unread = present.unread.iter();

@@ -10,18 +10,20 @@ pub(crate) enum CompressionFault {
          it is damaged, or has another name than it should"
     )]
     NotCompressed,
-    #[error("damaged gzip data before byte {offset}: {cause}")]
+    #[error("damaged gzip data before byte {offset}")]
     Gzip {
         /// Compressed bytes read so far.
         offset: u64,
         /// The error of the decoder.
+        #[source]
         cause: io::Error,
     },
-    #[error("damaged zstd data before byte {offset}: {cause}")]
+    #[error("damaged zstd data before byte {offset}")]
     Zstd {
         /// Compressed bytes read so far.
         offset: u64,
         /// The damage.
+        #[source]
         cause: ZstdCause,
     },
     #[error("bytes that are not {format} data follow the compressed data at byte {offset}")]

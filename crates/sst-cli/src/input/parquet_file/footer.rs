@@ -35,7 +35,7 @@ const COLUMN_LEN: u64 = 2048;
 const MAX_LEN: u64 = 64 << 20;
 const MAX_LEN_PER_BYTE: u64 = 400;
 
-/// Checks the metadata. What cannot be found is left to the decoder, whose error says why.
+/// Checks the metadata. Parts that cannot be found are left to the decoder, whose error says why.
 pub(super) fn check(file: &File) -> Result<(), ParquetFault> {
     let Some((start, len)) = place(file).map_err(|error| ParquetFault::Outline(error.into()))?
     else {
@@ -79,11 +79,11 @@ fn check_metadata(source: impl Read, len: u64) -> Result<(), ParquetFault> {
     reserved(memory).map(drop).map_err(ParquetFault::Outline)
 }
 
-/// What the metadata has, as far as it was read.
+/// The counts in the metadata, as far as it was read.
 #[derive(Default)]
 struct Shape {
     is_too_deep: bool,
-    /// What the decoder takes at most, in bytes.
+    /// The highest number of bytes that the decoder allocates.
     memory: u64,
     /// Number of leaves of the schema.
     leaves: u64,
@@ -93,7 +93,7 @@ struct Shape {
 struct Group {
     /// Children that are to come.
     missing: u64,
-    /// What the path to the group takes, in bytes.
+    /// Bytes that the path to the group takes.
     path_len: u64,
 }
 

@@ -10,8 +10,8 @@ pub(crate) enum ParquetFault {
     NotParquet,
     #[error("the file is compressed as a whole: decompress it first")]
     Compressed,
-    #[error("damaged or truncated: no valid metadata at its end: {0}")]
-    Outline(ParquetError),
+    #[error("damaged or truncated: no valid metadata at its end")]
+    Outline(#[source] ParquetError),
     #[error("column {column} has lists and groups within each other beyond all measure")]
     Depth {
         /// Name of a part of the column.
@@ -27,7 +27,7 @@ pub(crate) enum ParquetFault {
     /// A broken invariant of this program, not an error in the file.
     #[error("internal error, please report it: this does not hold: {0}")]
     Internal(&'static str),
-    #[error("row group {row_group}, column {column}, row {row} or one of the next: {cause}")]
+    #[error("row group {row_group}, column {column}, row {row} or one of the next")]
     Damaged {
         /// Number of the row group, counted from 1.
         row_group: usize,
@@ -36,6 +36,7 @@ pub(crate) enum ParquetFault {
         /// The first row that cannot be read, counted from 1 in the file.
         row: u64,
         /// The error of the decoder.
+        #[source]
         cause: ParquetError,
     },
 }

@@ -7,17 +7,17 @@ use std::sync::Arc;
 
 use sst_format::current::Current;
 use sst_format::file_name::FileKind;
-use sst_format::identity::TableIdentity;
 use sst_format::meta_file::TableRecord;
 use sst_format::protection::BlobRecord;
 use sst_format::{SequenceNumber, SstMeta};
 
 use super::super::CatalogTable;
-use super::super::catalog_table::ProtectedParts;
+use super::super::catalog_table::{Describer, ProtectedParts};
 use super::super::directory_stamp::DirectoryStamp;
 use super::super::meta_source::{MetaRange, MetaSource};
 use super::super::paths::path_of;
 use super::blob_records::BlobRecords;
+use super::catalog_reader::CatalogReader;
 use super::{Catalog, Scope};
 use crate::block::source::Files;
 use crate::{Access, FileLabel, ReadError};
@@ -37,13 +37,9 @@ impl Catalog {
     ) -> Result<Self, ReadError> {
         let current = Current { sequence, is_protected: true };
         let files = Files::of_system(Access::Read);
-        Self::read_commit(
-            dir.as_ref(),
-            &DirectoryStamp::of_current(current),
-            &files,
-            Scope::ALL,
-            &[],
-        )
+        let reader =
+            CatalogReader { dir: dir.as_ref(), files: &files, scope: Scope::ALL, known: &[] };
+        reader.read_commit(&DirectoryStamp::of_current(current))
     }
 
     /// A catalog without tables, for a directory that has no commit yet. Its commit has the number
@@ -96,30 +92,19 @@ impl Catalog {
 }
 
 fn describe(dir: &Path, sequence: SequenceNumber, family: u32, meta: &SstMeta) -> CatalogTable {
-    let SstMeta { block_count, min_hash, max_hash, file_size, flags, ref protection, .. } = *meta;
     let mut headers = Vec::new();
-    for header in protection.iter().flat_map(|known| &known.block_headers) {
+    for header in meta.protection.iter().flat_map(|known| &known.block_headers) {
         header.encode(&mut headers);
     }
-    let record =
-        TableRecord { sequence, block_count, min_hash, max_hash, file_size, flags, filter_end: 0 };
-    let checksum = crc32fast::hash(&headers);
-    let protection = protection.as_ref().map(|known| ProtectedParts {
-        entry_count: known.entry_count,
-        headers: MetaRange::Held(0..headers.len()),
+    let (checksum, len) = (crc32fast::hash(&headers), headers.len());
+    let protection = meta.protection.as_ref().map(|known| {
+        let headers = MetaRange::Held(0..len);
+        (ProtectedParts { entry_count: known.entry_count, headers }, checksum)
     });
-    let content = protection.as_ref().map(|known| (known.entry_count, checksum));
     // It will be described by a meta file that is not there yet.
     let label = FileLabel::new(path_of(dir, sequence, FileKind::Sst));
-    CatalogTable {
-        sequence,
-        meta_file: None,
-        family,
-        record,
-        identity: TableIdentity::new(&record, content),
-        bare_start_checksum: None,
-        source: Arc::new(MetaSource::of_bytes(label, headers)),
-        filter: MetaRange::Held(0..0),
-        protection,
-    }
+    let source = &Arc::new(MetaSource::of_bytes(&label, headers));
+    let describer = Describer { meta_file: None, family, bare_start_checksum: None, source };
+    let record = TableRecord::new(sequence, meta);
+    describer.table(record, MetaRange::Held(0..0), protection)
 }

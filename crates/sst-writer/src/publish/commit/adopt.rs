@@ -38,7 +38,7 @@ impl Commit<'_> {
         let (name, path) = self.files.allocate(FileKind::Sst)?;
         let Finished { meta, blobs, digest, output } = table;
         self.files.note_created(name, output.persist_as(&path))?;
-        self.push_table(name.sequence, Finished { meta, blobs, digest, output: () });
+        self.tables.add_written(name.sequence, Finished { meta, blobs, digest, output: () });
         Ok(())
     }
 }

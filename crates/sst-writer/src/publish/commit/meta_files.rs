@@ -7,7 +7,7 @@ use sst_format::protection::BlobRecord;
 
 use super::prepared_commit::PreparedCommit;
 use crate::PublishError;
-use crate::invariant::OrBroken;
+use crate::invariant::{BrokenInvariant, OrBroken};
 use crate::publish::directory_state::DirectoryState;
 use crate::publish::meta_plan::{CommitContent, MetaPlan};
 use crate::publish::meta_state::MetaState;
@@ -83,11 +83,10 @@ impl PreparedCommit<'_> {
             let blob = found.and_then(|at| self.blobs.get(at)).copied();
             blob.or_broken("preparing a commit has found a record of each blob")
         };
-        let of_table = |(table, _): &(SequenceNumber, _)| {
-            let numbers = self.commit.blobs.get(table);
-            let numbers = numbers.or_broken("a commit lists the blobs of each of its tables")?;
-            numbers.iter().map(record).collect::<Result<_, _>>()
-        };
-        Ok(self.tables().iter().map(of_table).collect::<Result<_, _>>()?)
+        let of_each = self.commit.tables.blobs().map(|of_table| {
+            let (_, numbers) = of_table?;
+            numbers.iter().map(record).collect::<Result<_, BrokenInvariant>>()
+        });
+        Ok(of_each.collect::<Result<_, _>>()?)
     }
 }

@@ -61,7 +61,7 @@ impl<'p> PreparedCommit<'p> {
         let base = commit.base();
         let base_state = base.without(commit.family, &commit.obsolete);
         let obsolete = base_state.dead_tables().collect();
-        let is_unchanged = commit.tables.is_empty() && commit.obsolete.is_empty();
+        let is_unchanged = commit.tables().is_empty() && commit.obsolete.is_empty();
         let mut certificates = base.certificates().to_vec();
         // A certificate stays valid as long as nothing of its family changes.
         certificates.retain(|known| is_unchanged || known.family != commit.family);
@@ -96,7 +96,7 @@ impl<'p> PreparedCommit<'p> {
     /// `None` if this commit has no such table.
     #[must_use]
     pub fn table_origin(&self, table: SequenceNumber) -> Option<&TableOrigin> {
-        self.commit.origins.get(&table)
+        self.commit.tables.origin(table)
     }
 
     /// Tables of earlier commits of this family that are not live in this one.

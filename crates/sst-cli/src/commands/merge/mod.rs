@@ -4,17 +4,14 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::{ArgGroup, Args};
-use indicatif::{HumanBytes, HumanCount};
-use serde::Serialize;
-use sst_merge::{
-    Inputs, MergePlan, MergePolicy, MergeReport, OlderTables, auto_compact, compact,
-    merge_into_commit, merge_into_file, plan_compaction,
-};
-use sst_reader::CatalogTable;
+use sst_merge::{Inputs, MergeReport, OlderTables, merge_into_commit, merge_into_file};
 use sst_writer::file::FileError;
 use sst_writer::publish::CommitInfo;
 use sst_writer::{Publisher, PublisherOptions};
 
+use self::by_policy::compact_by_policy;
+use self::in_place::compact_directory;
+use self::merged::Merged;
 use super::Context;
 use super::certify_arg::CertifyArg;
 use super::inputs::{DuplicatesArg, OpenInputs, open_inputs};
@@ -24,13 +21,14 @@ use super::replaced::Replaced;
 use super::retention_args::RetentionArgs;
 use super::staged::Staged;
 use super::table_args::TableArgs;
-use super::target::{Target, check_directory, error_after, exists};
+use super::target::{Target, exists};
 use crate::error::{CliError, with_causes};
 use crate::exit::Exit;
-use crate::output::{Output, counted, entries};
-use crate::size;
-use crate::store::{read_catalog, reader_options};
-use crate::url;
+use crate::{size, url};
+
+mod by_policy;
+mod in_place;
+mod merged;
 
 const AFTER_HELP: &str = "\
 Later inputs are newer: where two know a key, the later one counts. Tombstones are dropped
@@ -282,256 +280,8 @@ fn merge_to_file(args: &MergeArgs, path: &Path, context: Context) -> Result<Exit
     Ok(Exit::Success)
 }
 
-fn compact_directory(args: &MergeArgs, context: Context) -> Result<Exit, CliError> {
-    let [directory] = args.inputs.as_slice() else {
-        return Err(CliError::Usage("--in-place needs exactly one directory".to_owned()));
-    };
-    // `Publisher::open` removes the leftovers of failed commits. So first check that this is a
-    // directory of ours with a commit.
-    let all = read_catalog(directory)?.families();
-    let families = args.family.map_or(all, |family| [family].into());
-    check_directory(directory)?;
-    let options = publisher_options(args).create_directory(false);
-    let mut publisher = Publisher::open(directory, options)?;
-    let newest =
-        args.newest.map_or(usize::MAX, |newest| usize::try_from(newest).unwrap_or(usize::MAX));
-    let options = args.tables.merge_options().duplicates(args.duplicates.into());
-    let (mut done, count) = (0, families.len());
-    for family in families {
-        let started = Instant::now();
-        let entries = entry_count(directory, family)?;
-        let bar = context.progress.entries_if_known(entries, "merge");
-        let before = publisher.current();
-        let monitor = entries_monitor(&bar);
-        let compacted =
-            compact(&mut publisher, family, newest, &options, &reader_options(), &monitor);
-        let compaction = compacted.map_err(|error| {
-            let error = CliError::from(error).into_interrupted_at(directory, done, count);
-            error_after(&publisher, before, error)
-        })?;
-        drop(bar);
-        let Some(compaction) = compaction else { continue };
-        note_not_removed(&compaction.not_removed, context);
-        let commit = compaction.commit.0;
-        let replaced = Some(compaction.replaced_tables);
-        Merged::new(directory, Some(family), Some(commit), replaced, &compaction.report, started)
-            .print(context)
-            .map_err(|error| error.after_commit(directory, commit))?;
-        done += 1;
-    }
-    if done == 0 {
-        context.note(format_args!("{}: there are no tables to merge", directory.display()));
-    }
-    Ok(Exit::Success)
-}
-
-/// Merges what a policy chooses, family by family.
-fn compact_by_policy(args: &MergeArgs, context: Context) -> Result<Exit, CliError> {
-    let [directory] = args.inputs.as_slice() else {
-        return Err(CliError::Usage("--auto needs exactly one directory".to_owned()));
-    };
-    let catalog = read_catalog(directory)?;
-    let families = args.family.map_or_else(|| catalog.families(), |family| [family].into());
-    let policy = policy(args);
-    let plans = families.iter().map(|&family| (family, plan_compaction(&catalog, family, &policy)));
-    let plans: Vec<_> = plans.filter(|(_, plans)| !plans.is_empty()).collect();
-    if plans.is_empty() {
-        context.note(format_args!("{}: there is nothing to merge", directory.display()));
-        return Ok(Exit::Success);
-    }
-    if args.dry_run {
-        return print_plans(directory, &plans, context);
-    }
-    drop(catalog);
-    check_directory(directory)?;
-    let mut publisher =
-        Publisher::open(directory, publisher_options(args).create_directory(false))?;
-    let options = args.tables.merge_options().duplicates(args.duplicates.into());
-    let count = plans.len();
-    for (done, (family, _)) in plans.into_iter().enumerate() {
-        let bar = context.progress.entries_if_known(None, "merge");
-        let mut before = publisher.current();
-        let (mut started, mut merges) = (Instant::now(), Vec::new());
-        let merged = auto_compact(
-            &mut publisher,
-            family,
-            &policy,
-            &options,
-            &reader_options(),
-            &entries_monitor(&bar),
-            |_, compaction| {
-                note_not_removed(&compaction.not_removed, context);
-                let commit = compaction.commit.0;
-                let replaced = Some(compaction.replaced_tables);
-                let report = &compaction.report;
-                let of_merge =
-                    Merged::new(directory, Some(family), Some(commit), replaced, report, started);
-                merges.push((commit, of_merge));
-                (started, before) = (Instant::now(), Some(compaction.commit));
-            },
-        );
-        drop(bar);
-        // Print the merges that were published before the error.
-        for (commit, merge) in merges {
-            merge.print(context).map_err(|error| error.after_commit(directory, commit))?;
-        }
-        merged.map_err(|error| {
-            let error = CliError::from(error).into_interrupted_at(directory, done, count);
-            error_after(&publisher, before, error)
-        })?;
-    }
-    Ok(Exit::Success)
-}
-
-fn policy(args: &MergeArgs) -> MergePolicy {
-    let mut policy = MergePolicy::default();
-    if let Some(max_layers) = args.max_layers {
-        policy = policy.max_layers(max_layers.into());
-    }
-    if let Some(max_bytes) = args.max_bytes {
-        policy = policy.max_bytes(max_bytes);
-    }
-    if let Some(percent) = args.max_space {
-        policy = policy.max_space_percent(percent);
-    }
-    if let Some(percent) = args.replaced {
-        policy = policy.replaced_percent(percent);
-    }
-    policy
-}
-
-/// A merge that would be done, as JSON.
-#[derive(Serialize)]
-struct Planned {
-    path: String,
-    family: u32,
-    layers: usize,
-    tables: u64,
-    bytes: u64,
-}
-
-fn print_plans(
-    directory: &Path,
-    families: &[(u32, Vec<MergePlan>)],
-    context: Context,
-) -> Result<Exit, CliError> {
-    let mut output = Output::stdout();
-    for (family, plans) in families {
-        for plan in plans {
-            let MergePlan { layers, bytes, .. } = *plan;
-            let tables = plan.tables.len() as u64;
-            let name = directory.display().to_string();
-            if context.json {
-                output.report(&Planned { path: name, family: *family, layers, tables, bytes })?;
-            } else {
-                output.line(format_args!(
-                    "{name}, family {family}: would merge {} in {}, {}",
-                    counted(tables, "table"),
-                    counted(layers as u64, "layer"),
-                    HumanBytes(bytes),
-                ))?;
-            }
-        }
-    }
-    output.finish()?;
-    Ok(Exit::Success)
-}
-
-/// The number of entries of all tables of a family; `None` if a table's description lacks it.
-fn entry_count(directory: &Path, family: u32) -> Result<Option<u64>, CliError> {
-    let catalog = read_catalog(directory)?;
-    let tables = catalog.tables.iter().filter(|table| table.family == family);
-    Ok(tables.map(CatalogTable::entry_count).sum())
-}
-
 pub(super) fn note_not_removed(not_removed: &[FileError], context: Context) {
     for file in not_removed {
         context.note(with_causes(file));
-    }
-}
-
-/// The outcome of a merge, as JSON.
-#[derive(Serialize)]
-struct Merged {
-    path: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    family: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    commit: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    replaced_tables: Option<u64>,
-    read: u64,
-    hidden: u64,
-    dropped_tombstones: u64,
-    entries: u64,
-    tombstones: u64,
-    stored_blocks: u64,
-    blobs: u64,
-    copied_blobs: u64,
-    tables: u64,
-    bytes: u64,
-    seconds: f64,
-}
-
-impl Merged {
-    fn new(
-        output: &Path,
-        family: Option<u32>,
-        commit: Option<u32>,
-        replaced_tables: Option<u64>,
-        report: &MergeReport,
-        started: Instant,
-    ) -> Self {
-        Self {
-            path: output.display().to_string(),
-            family,
-            commit,
-            replaced_tables,
-            read: report.read,
-            hidden: report.hidden,
-            dropped_tombstones: report.dropped_tombstones,
-            entries: report.entries,
-            tombstones: report.tombstones,
-            stored_blocks: report.stored_blocks,
-            blobs: report.blobs,
-            copied_blobs: report.copied_blobs,
-            tables: report.tables,
-            bytes: report.table_bytes,
-            seconds: started.elapsed().as_secs_f64(),
-        }
-    }
-
-    fn print(&self, context: Context) -> Result<(), CliError> {
-        let mut output = Output::stdout();
-        if context.json {
-            output.report(self)?;
-        } else if !context.quiet {
-            let family = match self.family {
-                Some(family) if family != 0 => format!(", family {family}"),
-                _ => String::new(),
-            };
-            output.line(format_args!(
-                "{}{family}: {} in {}, {} in {:.2} s",
-                self.path,
-                entries(self.entries),
-                counted(self.tables, "table"),
-                HumanBytes(self.bytes),
-                self.seconds,
-            ))?;
-            for (label, number) in [
-                // A line whose count is 0 is not printed.
-                ("tables replaced", self.replaced_tables.unwrap_or(0)),
-                ("entries hidden by newer ones", self.hidden),
-                ("tombstones dropped", self.dropped_tombstones),
-                ("tombstones kept", self.tombstones),
-                ("blocks copied unchanged", self.stored_blocks),
-                ("blob files copied unchanged", self.copied_blobs),
-            ] {
-                if number > 0 {
-                    output.line(format_args!("  {label}: {}", HumanCount(number)))?;
-                }
-            }
-        }
-        output.finish()
     }
 }

@@ -1,7 +1,5 @@
 //! Filters that earlier revisions of the original wrote.
 
-use sst_format::filter::Filter;
-
 /// The encoding of a filter by an earlier revision of the original.
 ///
 /// The fields are those of today's filters. This crate recognizes the encodings and does not decode
@@ -38,21 +36,6 @@ impl EarlierEncoding {
             Self::Pot => "a release before Next.js 16.2",
             Self::SelfDescribing => "Next.js 16.2",
         }
-    }
-}
-
-/// A filter that is not decoded. It answers "maybe" to every query, so lookups are right, only
-/// slower.
-#[derive(Debug)]
-pub(crate) struct UnreadFilter;
-
-impl Filter for UnreadFilter {
-    fn may_contain(&self, _: u64) -> bool {
-        true
-    }
-
-    fn fingerprint_count(&self) -> u64 {
-        0
     }
 }
 
