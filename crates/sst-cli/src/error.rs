@@ -318,6 +318,9 @@ impl CliError {
                 | StoreError::Changed { .. }
                 | StoreError::Claimed { .. },
             ) => "conflict",
+            Self::Store(StoreError::HoldsShard { .. }) => "conflict",
+            // A router that asks the wrong shard is told so.
+            Self::Read(ReadError::OfOtherShard { .. }) => "other_shard",
             Self::Store(StoreError::Unknown { .. } | StoreError::Doubtful { .. }) => "unknown",
             Self::Store(StoreError::BadUrl { .. } | StoreError::ReadOnly { .. }) => "usage",
             Self::Store(StoreError::Request { .. }) => "io",

@@ -172,6 +172,17 @@ pub enum StoreError {
         /// The number of shards.
         count: u32,
     },
+    /// A directory holds a shard, and something else is to be copied there: another shard, or the
+    /// whole source.
+    #[error("{place} holds shard {index} of {count}: copy anything else to another directory")]
+    HoldsShard {
+        /// The directory.
+        place: String,
+        /// The number of the shard that it holds.
+        index: u32,
+        /// The number of shards.
+        count: u32,
+    },
     /// The source went back to an earlier commit, by a rollback or because it was restored, and the
     /// meta file of the shard does not fit it: it does not describe tables that are live again, or
     /// was made for a later commit. It belongs to the shard's newest commit, so it cannot be

@@ -93,8 +93,10 @@ fn follow_until_interrupted(
     let place = Place::Directory(args.dir.clone());
     let mut output = Output::stdout();
     let mut printed = Ok(());
+    let mut last_error = None;
     let observe = |event: Result<&MirrorReport, &StoreError>| match event {
         Ok(report) => {
+            last_error = None;
             let copied = Copied::new(&args.source, &target, report);
             // A reader that has gone away is noticed at the end; the copies go on.
             printed = copied.print(&mut output, context);
@@ -102,7 +104,14 @@ fn follow_until_interrupted(
                 context.note(with_causes(error));
             }
         }
-        Err(error) => context.note(with_causes(error)),
+        Err(error) => {
+            // One message for a night without a network.
+            let text = with_causes(error);
+            if last_error.as_ref() != Some(&text) {
+                context.note(&text);
+                last_error = Some(text);
+            }
+        }
     };
     let end = block_on(async {
         Ok(follow(source, &place, options, args.interval, monitor, observe).await)

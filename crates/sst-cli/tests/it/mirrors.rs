@@ -126,3 +126,24 @@ fn a_shard_answers_its_keys_and_refuses_others() {
     assert_eq!(all.len(), 60);
     sst(&[&"pull", &bucket, &scratch.path("x"), &"--shard", &"2/2"]).expect_error(3, &["I/N"]);
 }
+
+/// A shard without tables is no empty directory, and a directory with a shard gets nothing else.
+#[test]
+fn a_shard_is_not_taken_for_the_whole() {
+    let scratch = Scratch::new();
+    let (db, empty) = (scratch.database("db", "z\tb\n"), scratch.database("out", "a\t1\n"));
+    for (i, other) in [(0, 1), (1, 0)] {
+        let copy = scratch.path(&format!("shard {i}"));
+        let number = |i: u32| format!("{i}/2");
+        sst(&[&"pull", &db, &copy, &"--shard", &number(i)]).expect(0);
+        sst(&[&"merge", &copy, &"--output", &empty]).expect_error(3, &["shard"]);
+        sst(&[&"diff", &copy, &db]).expect_error(3, &["shard"]);
+        let sample = scratch.path("sample");
+        sst(&[&"sample", &copy, &"--keys", &"1", &"-o", &sample]).expect_error(3, &["shard"]);
+        let held = format!("holds shard {i} of 2");
+        sst(&[&"pull", &db, &copy]).expect_error(3, &[&held]);
+        sst(&[&"pull", &db, &copy, &"--shard", &number(other)]).expect_error(3, &[&held]);
+        sst(&[&"verify", &copy]).expect(0);
+    }
+    assert_eq!(scan(&empty), scan(&scratch.database("same", "a\t1\n")));
+}

@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sst_format::SequenceNumber;
+use sst_format::meta_head::Shard;
 use sst_reader::{Access, BlockCache, Catalog, CatalogTable, ReaderOptions, StaticSortedFile};
 
 use crate::runs::{Run, RunCursor, TableInput};
@@ -37,6 +38,8 @@ pub struct Inputs {
     options: ReaderOptions,
     /// Oldest first.
     tables: Vec<TableInput>,
+    /// A directory among the inputs that holds a shard, which cannot be merged.
+    shard: Option<(PathBuf, Shard)>,
 }
 
 impl Inputs {
@@ -48,7 +51,7 @@ impl Inputs {
             options = options.cache(BlockCache::new(CACHE_CAPACITY));
         }
         options.filter = None;
-        Self { options, tables: Vec::new() }
+        Self { options, tables: Vec::new(), shard: None }
     }
 
     /// Adds the tables of one family of a directory, as of its current commit. A family without
@@ -73,6 +76,7 @@ impl Inputs {
     /// older.
     #[must_use = "without it tombstones that still hide something would be dropped"]
     pub fn add_newest(&mut self, catalog: &Arc<Catalog>, family: u32, count: usize) -> OlderTables {
+        self.note_shard(catalog);
         let of_family = |table: &&CatalogTable| table.family == family;
         let newest_first: Vec<_> = catalog.tables.iter().filter(of_family).collect();
         let (newest, older) = newest_first.split_at(count.min(newest_first.len()));
@@ -91,6 +95,7 @@ impl Inputs {
         family: u32,
         chosen: &HashSet<SequenceNumber>,
     ) -> OlderTables {
+        self.note_shard(catalog);
         let of_family = catalog.tables.iter().filter(|table| table.family == family);
         let (merged, stay): (Vec<_>, Vec<_>) =
             of_family.partition(|table| chosen.contains(&table.sequence));
@@ -108,12 +113,21 @@ impl Inputs {
     pub fn add_table(&mut self, path: impl AsRef<Path>) -> Result<(), MergeError> {
         let path = path.as_ref();
         if let Some((catalog, table)) = Catalog::around_table(path, &self.options)? {
-            self.tables.push(TableInput::listed(Arc::new(catalog), &table));
+            let catalog = Arc::new(catalog);
+            self.note_shard(&catalog);
+            self.tables.push(TableInput::listed(catalog, &table));
             return Ok(());
         }
         let table = StaticSortedFile::open_standalone(path, &self.options)?;
         self.tables.push(TableInput::lone(path.to_owned(), &table));
         Ok(())
+    }
+
+    /// Remembers a directory that holds a shard.
+    fn note_shard(&mut self, catalog: &Catalog) {
+        if let Some(shard) = catalog.shard {
+            self.shard.get_or_insert((catalog.dir.clone(), shard));
+        }
     }
 
     /// Number of tables.
@@ -148,13 +162,10 @@ impl Inputs {
         duplicates: Duplicates,
         older: OlderTables,
     ) -> Result<MergeCursor, MergeError> {
-        // Its tables hold entries of other shards too, of which they may be outdated versions.
-        let shard = self.tables.iter().find_map(|table| {
-            let catalog = table.catalog()?;
-            Some((catalog.dir.clone(), catalog.shard?))
-        });
-        if let Some((dir, shard)) = shard {
-            return Err(MergeError::of_shard(dir, &shard));
+        // Its tables hold entries of other shards too, of which they may be outdated versions. One
+        // without tables is no empty directory: other shards have the entries.
+        if let Some((dir, shard)) = &self.shard {
+            return Err(MergeError::of_shard(dir.clone(), shard));
         }
         let open = |run| RunCursor::open(run, hashes.clone(), self.options.clone());
         let runs = self.runs().into_iter().map(open).collect::<Result<Vec<_>, _>>()?;

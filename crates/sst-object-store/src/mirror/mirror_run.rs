@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use sst_format::meta_head::Shard;
+
 use super::gate::Gate;
 use super::plan::Plan;
 use super::shard_run::copy_shard;
@@ -158,6 +160,7 @@ async fn mirror_commit(
         && !options.replace
         && !commit.comes_after(newest.as_ancestor()).await?
     {
+        check_held(&target, newest.shard(), commit.shard())?;
         return Err(conflict(source, &target, newest));
     }
     let names = Plan::new(commit, newest.as_ref(), &target.present().await?, target.store())?;
@@ -173,6 +176,22 @@ async fn mirror_commit(
     let target = transfer(source, target, plan, commits, options, monitor, &mut report).await?;
     report.set_tidied(target.end(is_changed.then_some(commit), options).await?);
     Ok(report)
+}
+
+/// Fails if a target holds another shard than the one that is to be copied there, or a shard where
+/// everything is.
+pub(super) fn check_held(
+    target: &Target,
+    held: Option<Shard>,
+    copied: Option<Shard>,
+) -> Result<(), StoreError> {
+    match held {
+        Some(held) if !copied.is_some_and(|copied| held.is_same_shard(&copied)) => {
+            let place = target.store().name().to_owned();
+            Err(StoreError::HoldsShard { place, index: held.index, count: held.count })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The error for a target whose newest commit is none of the source's.

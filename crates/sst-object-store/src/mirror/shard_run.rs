@@ -14,7 +14,7 @@ use sst_format::protection::BlobRecord;
 use sst_format::{BlobNumber, SequenceNumber};
 
 use super::blob_refs::blobs_of;
-use super::mirror_run::{conflict, transfer};
+use super::mirror_run::{check_held, conflict, transfer};
 use super::plan::Plan;
 use super::shard_meta::{ShardMeta, build};
 use super::spoiled::Commits;
@@ -71,6 +71,7 @@ pub(super) async fn copy_shard(
         && !options.replace
         && !may_follow(commit, &shard, held.as_ref()).await?
     {
+        check_held(&target, held, Some(shard))?;
         return Err(conflict(source, &target, newest));
     }
     let run = ShardRun { source, commit, shard, newest, directory, options, monitor };

@@ -264,12 +264,13 @@ async fn other_targets_and_sources_are_refused() {
     let other = scratch.path("other");
     let refused = pull_shard(&shard_as_source, &other, shard(0, 2)).await.unwrap_err();
     assert!(matches!(refused, StoreError::SourceIsShard { .. }));
-    // Another shard, and the whole, have another history.
+    // Another shard, and the whole, belong to another directory.
     for number in [Some(shard(1, 2)), Some(shard(0, 3)), None] {
-        let conflict =
+        let refused =
             sst_object_store::pull(&store, &copy, &options().shard(number), &Monitor::default())
                 .await;
-        assert!(matches!(conflict, Err(StoreError::Conflict { .. })), "{number:?}");
+        let is_refused = matches!(refused, Err(StoreError::HoldsShard { index: 0, count: 2, .. }));
+        assert!(is_refused, "{number:?}");
     }
     // A copy of a shard is a shard.
     pull(&shard_as_source, &other).await.unwrap();
