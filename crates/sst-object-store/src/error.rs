@@ -380,6 +380,7 @@ impl StoreError {
             | Self::Conflict { .. }
             | Self::ShardInBucket { .. }
             | Self::SourceIsShard { .. }
+            | Self::HoldsShard { .. }
             | Self::ShardOutgrown { .. }
             | Self::Taken { .. }
             | Self::Changed { .. }
