@@ -289,3 +289,82 @@ fn a_table_of_another_family_that_version_3_names_is_found_by_verification() {
         assert_eq!(decoded(dir).unwrap_or(2), 2);
     }
 }
+
+/// A blob of a live table that its meta file does not list. A lookup fails, and the file is the only
+/// copy of the value: no commit, merge or rollback removes it.
+#[test]
+fn a_live_blob_that_no_meta_file_lists_stays() {
+    for (has_head, is_listed_before) in [(false, false), (true, false), (false, true), (true, true)]
+    {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        let blob = [&[0; 4][..], &crc32fast::hash(b"blob").to_be_bytes(), b"blob"].concat();
+        fs::write(path(dir, 1, FileKind::Blob), &blob).unwrap();
+        let mut writer = StreamingSstWriter::new(Vec::new(), WriterOptions::default());
+        writer.add(("key", EntryValue::Blob(BlobNumber(1)))).unwrap();
+        let finished = writer.finish().unwrap();
+        fs::write(path(dir, 2, FileKind::Sst), finished.output).unwrap();
+        let tables = vec![(2, finished.meta)];
+        let truth = Meta {
+            tables: tables.clone(),
+            blobs: vec![1],
+            listed: vec![(OWN - 1, 0, 0, None)],
+            ..Meta::default()
+        };
+        if is_listed_before {
+            // An older meta file lists it, which the newest one replaces.
+            truth.write(dir, OWN - 1, has_head);
+        }
+        let lie = Meta { tables, listed: vec![(OWN, 0, 0, None)], ..Meta::default() };
+        lie.write(dir, OWN, has_head);
+        assert!(!damage(dir).is_empty());
+        let is_there = || path(dir, 1, FileKind::Blob).exists();
+        let options = PublisherOptions::default;
+        let mut publisher = Publisher::open(dir, options()).unwrap();
+        assert!(is_there(), "opened");
+        let mut commit = publisher.begin();
+        let mut table = commit.create_table(WriterOptions::default()).unwrap();
+        table.add(("another", EntryValue::Small(b"value"))).unwrap();
+        let table = table.finish().unwrap();
+        commit.add_table(table).unwrap();
+        commit.publish(&Monitor::default()).unwrap();
+        assert!(is_there(), "published");
+        drop(publisher);
+        Publisher::open(dir, options()).unwrap();
+        assert!(is_there(), "opened again");
+    }
+}
+
+/// A generation that is to be kept, and whose meta file is damaged: which files it needs is
+/// unknown, so all files stay.
+#[test]
+fn files_stay_while_a_generation_to_be_kept_is_damaged() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let load = |value: &str, keep: usize| {
+        let options = PublisherOptions::default().keep_generations(keep);
+        let mut publisher = Publisher::open(dir, options).unwrap();
+        let mut commit = publisher.begin();
+        commit.replace_all();
+        let mut table = commit.create_table(WriterOptions::default()).unwrap();
+        table.add(("key", EntryValue::Small(value.as_bytes()))).unwrap();
+        let table = table.finish().unwrap();
+        commit.add_table(table).unwrap();
+        commit.publish(&Monitor::default()).unwrap().not_removed
+    };
+    load("first", 2);
+    load("second", 2);
+    let damaged = path(dir, 2, FileKind::Meta);
+    let mut bytes = fs::read(&damaged).unwrap();
+    bytes[20] ^= 1;
+    fs::write(&damaged, &bytes).unwrap();
+    let publisher = Publisher::open(dir, PublisherOptions::default().keep_generations(2)).unwrap();
+    assert_eq!(publisher.not_removed().len(), 1);
+    drop(publisher);
+    load("third", 2);
+    assert!(path(dir, 1, FileKind::Sst).exists());
+    // Two newer generations are kept now, and the damaged one need not be.
+    load("fourth", 2);
+    Publisher::open(dir, PublisherOptions::default().keep_generations(2)).unwrap();
+    assert!(!path(dir, 1, FileKind::Sst).exists() && !damaged.exists());
+}

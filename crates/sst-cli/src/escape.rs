@@ -72,6 +72,19 @@ const fn is_invisible(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
+/// Escapes control characters, which names of files and keys may contain, so that the text fits in
+/// one line and cannot control a terminal.
+pub(crate) fn one_line(text: impl fmt::Display) -> String {
+    let mut line = String::new();
+    for character in text.to_string().chars() {
+        match character.is_control() {
+            true => line.extend(character.escape_default()),
+            false => line.push(character),
+        }
+    }
+    line
+}
+
 fn hex(f: &mut fmt::Formatter<'_>, byte: u8) -> fmt::Result {
     write!(f, r"\x{byte:02x}")
 }

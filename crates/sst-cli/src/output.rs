@@ -9,7 +9,7 @@ use serde::ser::{SerializeMap, Serializer};
 use sst_format::BlobNumber;
 
 use crate::error::CliError;
-use crate::escape::DELETED;
+use crate::escape::{DELETED, one_line};
 use crate::notation::{Bytes, KEY, Notation, VALUE, serialize_bytes};
 
 /// The version of the fields of reports, errors and notes in JSON: `json-schema.json` describes
@@ -44,6 +44,12 @@ impl<W: Write> Output<W> {
     /// Prints a line of text.
     pub(crate) fn line(&mut self, text: impl fmt::Display) -> Result<(), CliError> {
         writeln!(self.sink, "{text}").map_err(CliError::Output)
+    }
+
+    /// Prints a line of a report. The control characters of names in it are escaped, so that they
+    /// neither control the terminal nor look like lines of their own.
+    pub(crate) fn report_line(&mut self, text: impl fmt::Display) -> Result<(), CliError> {
+        self.line(one_line(text))
     }
 
     /// Prints a value as one line of JSON.

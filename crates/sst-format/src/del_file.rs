@@ -33,6 +33,14 @@ impl<'a> DelFile<'a> {
         sequences.into_iter().flat_map(|sequence| sequence.0.to_be_bytes()).collect()
     }
 
+    /// The highest length of the `.del` file with this number, in bytes. It names files of older
+    /// commits, each of which has a number of its own; a shorter file may repeat some.
+    #[must_use]
+    pub fn max_len(sequence: SequenceNumber) -> u64 {
+        const ANY_CONTENT: u64 = 64 << 10;
+        ANY_CONTENT.max(NUMBER_LEN as u64 * u64::from(sequence.0))
+    }
+
     /// Parses a `.del` file, ours or the original's. O(1).
     ///
     /// # Errors

@@ -90,6 +90,7 @@ pub mod protection;
 pub mod types;
 pub mod value_ref;
 
+mod meta_lengths;
 mod meta_start;
 mod protection_records;
 mod sst_meta;

@@ -68,7 +68,7 @@ pub struct GcReport {
     /// Their bytes.
     pub removed_bytes: u64,
     /// Number of files that no commit needs, but that are younger than the grace period, or whose
-    /// numbers another writer has claimed.
+    /// numbers another writer has claimed, or of which nothing tells whose they are.
     pub spared: u64,
 }
 
@@ -76,8 +76,9 @@ pub struct GcReport {
 /// those that crashed writers have left.
 ///
 /// It spares the files of the newest commit and of [`GcOptions::keep_generations`] generations
-/// before it, all objects younger than [`GcOptions::grace`], and all files under numbers that
-/// another writer has claimed and not released for less than that. Objects with other names are not
+/// before it, all objects younger than [`GcOptions::grace`], all files under numbers that another
+/// writer has claimed and not released for less than that, and blobs that no meta file lists and no
+/// claim covers. If a commit whose files are to stay is damaged, nothing is removed. Objects with other names are not
 /// touched. O(objects) in requests for lists, and one request for each file that is removed.
 ///
 /// It may run beside mirrors: it claims the numbers of the files before it removes them, and reads
@@ -97,6 +98,7 @@ pub async fn collect_garbage(
     let needed = Needed::read(store, &listing, options).await?;
     let mut report = GcReport::default();
     let mut garbage = listing.garbage(&needed, &mut report);
+    spare_unlisted(store, &listing, &mut garbage, &mut report).await?;
     if options.dry_run {
         report.add(garbage.into_values().flatten());
         return Ok(report);
@@ -142,6 +144,42 @@ pub async fn collect_garbage(
     Ok(report)
 }
 
+/// The files that may be removed, by the block of their numbers, with their lengths.
+type Garbage = BTreeMap<NumberBlock, Vec<(FileName, u64)>>;
+
+/// Spares blobs of which nothing tells whose they are: no writer has claimed their numbers, and no
+/// meta file of an earlier commit lists them. A meta file with right checksums may leave a blob of
+/// a live table out of its list, and the object may be the only copy of the value.
+async fn spare_unlisted(
+    store: &Store,
+    listing: &Listing,
+    garbage: &mut Garbage,
+    report: &mut GcReport,
+) -> Result<(), StoreError> {
+    let is_unclaimed = |block: &NumberBlock, file: &FileName| {
+        file.kind == FileKind::Blob && !listing.claims.contains_key(block)
+    };
+    let mut files = garbage.iter().flat_map(|(block, files)| files.iter().map(move |f| (block, f)));
+    if !files.any(|(block, (file, _))| is_unclaimed(block, file)) {
+        return Ok(());
+    }
+    let mut listed = BTreeSet::new();
+    for meta in listing.files.keys().filter(|name| name.kind == FileKind::Meta) {
+        match RemoteCommit::read_at(store, meta.sequence).await {
+            Ok(commit) => listed.extend(commit.blobs().iter().map(|blob| blob.number.0)),
+            // One that is damaged, incomplete or a part proves nothing.
+            Err(error) if error.is_corruption() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    for (block, files) in garbage {
+        let before = files.len();
+        files.retain(|(file, _)| !is_unclaimed(block, file) || listed.contains(&file.sequence.0));
+        report.spared += (before - files.len()) as u64;
+    }
+    Ok(())
+}
+
 impl GcReport {
     fn add(&mut self, files: impl IntoIterator<Item = (FileName, u64)>) {
         for (name, len) in files {
@@ -176,12 +214,8 @@ impl Listing {
     }
 
     /// The files that are not needed and old enough, by the block of their numbers.
-    fn garbage(
-        &self,
-        needed: &Needed,
-        report: &mut GcReport,
-    ) -> BTreeMap<NumberBlock, Vec<(FileName, u64)>> {
-        let mut garbage: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    fn garbage(&self, needed: &Needed, report: &mut GcReport) -> Garbage {
+        let mut garbage = Garbage::new();
         let unneeded = self.files.iter().filter(|(name, _)| !needed.files.contains(name));
         for (name, object) in unneeded {
             if is_old(object, self.grace) && !needed.in_grace.contains(name) {
@@ -254,9 +288,9 @@ impl Needed {
                     files.extend(names(&commit));
                     successor = sequence;
                 }
-                // A part, or a commit that is damaged or no longer complete: no rollback can use
-                // it.
-                Err(error) if error.is_corruption() => {}
+                // A part, or a commit that is no longer complete: no rollback can use it. Which
+                // files a damaged one needs is unknown, so nothing is removed.
+                Err(StoreError::PartOfCommit { .. } | StoreError::Missing { .. }) => {}
                 Err(error) => return Err(error),
             }
         }

@@ -13,6 +13,8 @@ mod special_files;
 #[cfg(unix)]
 mod system_calls;
 #[cfg(unix)]
+mod truncated;
+#[cfg(unix)]
 mod writers;
 
 use std::ffi::OsString;
@@ -71,5 +73,6 @@ fn run(context: &Context) -> Vec<Row> {
     rows.extend(special_files::run(context));
     rows.extend(writers::run(context));
     rows.extend(readers::run(context));
+    rows.extend(truncated::run(context));
     rows
 }

@@ -222,7 +222,7 @@ impl Gathered {
         if context.json {
             output.report(self)?;
         } else if !context.quiet {
-            output.line(format_args!(
+            output.report_line(format_args!(
                 "{}: {} in {} of {}, {} in {:.2} s",
                 self.path,
                 entries(self.entries),
@@ -232,7 +232,7 @@ impl Gathered {
                 self.seconds,
             ))?;
             for fragment in &self.fragments {
-                output.line(format_args!(
+                output.report_line(format_args!(
                     "  {}: {} in {}, {}",
                     fragment.path,
                     entries(fragment.entries),
@@ -241,7 +241,7 @@ impl Gathered {
                 ))?;
             }
             if let Some(digest) = &self.digest {
-                output.line(format_args!("  read back and certified: {digest}"))?;
+                output.report_line(format_args!("  read back and certified: {digest}"))?;
             }
         }
         output.finish()

@@ -75,8 +75,9 @@ pub(crate) fn run(args: &GcArgs, context: Context) -> Result<Exit, CliError> {
         let Collected { url, removed_bytes, spared, .. } = collected;
         let files = counted(collected.removed.len() as u64, "file");
         let verb = if args.dry_run { "to remove" } else { "removed" };
-        output
-            .line(format_args!("{url}: {files} {verb}, {removed_bytes} bytes; {spared} spared"))?;
+        output.report_line(format_args!(
+            "{url}: {files} {verb}, {removed_bytes} bytes; {spared} spared"
+        ))?;
     }
     output.finish()?;
     Ok(Exit::Success)

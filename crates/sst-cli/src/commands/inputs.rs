@@ -44,7 +44,8 @@ pub(crate) struct OpenInputs {
 }
 
 /// Opens directories and `.sst` files, the oldest first. Without `family`, each directory's lowest
-/// family is taken, and directories in which these differ are an error.
+/// family is taken, and directories in which these differ are an error. With `--quiet` so is a
+/// directory of several families.
 pub(crate) fn open_inputs(
     paths: &[PathBuf],
     family: Option<u32>,
@@ -58,9 +59,16 @@ pub(crate) fn open_inputs(
             continue;
         }
         let catalog = read_catalog(path)?;
-        let of_this = choose_family(&catalog, family, |text| {
-            context.note(format_args!("{}: {text}", path.display()));
-        })?;
+        let mut of_several = None;
+        let of_this = choose_family(&catalog, family, |text| of_several = Some(text.to_owned()))?;
+        if let Some(text) = of_several {
+            let text = format!("{}: {text}", path.display());
+            // Nothing would say that the other families are left out.
+            if context.quiet {
+                return Err(CliError::Usage(format!("{text}, and --quiet needs it")));
+            }
+            context.note(text);
+        }
         let of_all = *chosen.get_or_insert(of_this);
         if of_all != of_this && !catalog.tables.is_empty() {
             return Err(CliError::Usage(format!(

@@ -77,10 +77,10 @@ impl<'a> Copied<'a> {
             let copied = counted(self.copied_files, "file");
             let bytes = self.copied_bytes;
             match self.changed {
-                true => output.line(format_args!(
+                true => output.report_line(format_args!(
                     "{target}: commit {commit} of {source}; {copied} copied, {bytes} bytes; {kept_files} were there",
                 ))?,
-                false => output.line(format_args!(
+                false => output.report_line(format_args!(
                     "{target}: commit {commit} of {source}; nothing to copy",
                 ))?,
             }

@@ -32,6 +32,7 @@ use std::io::{self, Write as _};
 use serde::Serialize;
 
 use crate::error::{CliError, with_causes};
+use crate::escape::one_line;
 use crate::exit::Exit;
 use crate::output::{JSON_SCHEMA, Versioned};
 use crate::progress::ProgressMode;
@@ -99,19 +100,6 @@ fn print_json(report: &impl Serialize) {
 /// code.
 fn report_json(kind: &str, message: &str, exit: Exit) {
     print_json(&Failure { error: FailureFields { kind, message, exit_code: exit as u8 } });
-}
-
-/// Escapes control characters, which names of files and keys may contain, so that the text fits in
-/// one line and cannot control a terminal.
-fn one_line(text: impl std::fmt::Display) -> String {
-    let mut line = String::new();
-    for character in text.to_string().chars() {
-        match character.is_control() {
-            true => line.extend(character.escape_default()),
-            false => line.push(character),
-        }
-    }
-    line
 }
 
 /// Whether a stream shows colours: a terminal, unless `NO_COLOR` is set.

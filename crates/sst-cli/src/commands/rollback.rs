@@ -21,7 +21,8 @@ use crate::url;
 const AFTER_HELP: &str = "\
 A rollback is a new commit with the tables of an earlier one: readers see it as any other, it
 happens whole or not at all, and it can be rolled back as well: the generation that is left
-behind keeps its files. Files that no generation needs that is to be kept are removed afterwards.
+behind keeps its files, unless --keep-generations is 0. Files that no generation needs that is to
+be kept are removed afterwards.
 
 Examples:
   sst log unicode.db
@@ -76,7 +77,7 @@ pub(crate) fn run(args: &RollbackArgs, context: Context) -> Result<Exit, CliErro
     drop(publisher);
     let rolled_back =
         RolledBack { path: args.dir.display().to_string(), replaced_commit: from, commit, tables };
-    let tidied = tidy(args, context);
+    let tidied = tidy(args, from, context);
     let printed = rolled_back.print(context);
     // The rollback is live even if one of the steps after it failed.
     tidied.and(printed).map_err(|error| error.after_commit(&args.dir, commit))?;
@@ -101,10 +102,17 @@ fn in_bucket(args: &RollbackArgs, from: u32, context: Context) -> Result<Exit, C
     Ok(Exit::Success)
 }
 
-/// Removes the files of generations that are not to be kept.
-fn tidy(args: &RollbackArgs, context: Context) -> Result<(), CliError> {
+/// Removes the files of generations that are not to be kept. `from` is the generation that was left.
+fn tidy(args: &RollbackArgs, from: u32, context: Context) -> Result<(), CliError> {
     let publisher = Publisher::open(&args.dir, args.retention.options())?;
     note_not_removed(publisher.not_removed(), context);
+    if !args.retention.keeps_files() {
+        context.note(format_args!(
+            "{}: generation {from} was replaced for good: --keep-generations 0 keeps none of its \
+             files, and there is nothing to go back to",
+            args.dir.display(),
+        ));
+    }
     Ok(())
 }
 
@@ -114,7 +122,7 @@ impl RolledBack {
         if context.json {
             output.report(self)?;
         } else if !context.quiet {
-            output.line(format_args!(
+            output.report_line(format_args!(
                 "{}: generation {} replaced {}, with {}",
                 self.path,
                 self.commit,

@@ -152,7 +152,7 @@ fn print(path: &Path, report: &MergeReport, context: Context) -> Result<(), CliE
             bytes: report.table_bytes,
         })?;
     } else if !context.quiet {
-        output.line(format_args!(
+        output.report_line(format_args!(
             "{}: {} in {}, {}",
             path.display(),
             entries(report.entries),

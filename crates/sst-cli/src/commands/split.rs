@@ -209,7 +209,7 @@ impl Manifest {
             output.report(self)?;
         } else if !context.quiet {
             for shard in &self.shards {
-                output.line(format_args!(
+                output.report_line(format_args!(
                     "{}: {} in {}, {}, hashes from {}",
                     out.join(&shard.directory).display(),
                     entries(shard.entries),

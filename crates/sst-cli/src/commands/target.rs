@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use sst_format::SequenceNumber;
-use sst_writer::publish::{FIRST_COMMIT_FILE_NAME, LOCK_FILE_NAME};
+use sst_writer::publish::FIRST_COMMIT_FILE_NAME;
 use sst_writer::{Publisher, PublisherOptions};
 
 use crate::error::CliError;
@@ -65,9 +65,10 @@ impl Target {
         if made.is_empty() || publisher.current().is_some() {
             return;
         }
-        // Removed while the lock is held, so that no other publisher loses its lock file.
-        _ = fs::remove_file(publisher.directory().join(LOCK_FILE_NAME));
-        drop(publisher);
+        if publisher.remove_lock_file().is_err() {
+            // The lock file may be another publisher's, in a directory that took the place of ours.
+            return;
+        }
         for directory in made {
             // Fails if another process has put a file there.
             _ = fs::remove_dir(directory);

@@ -101,3 +101,16 @@ fn one_generation_is_kept_unless_told_otherwise_and_a_merge_is_none() {
     sst(&[&"rollback", &db]).expect(0);
     assert_eq!(scan(&db), "d\t5\n");
 }
+
+/// Nothing is left to go back to, and the command says so.
+#[test]
+fn a_rollback_that_keeps_no_generation_says_so() {
+    let scratch = Scratch::new();
+    let db = scratch.database("db", "a\t1\n");
+    let input = scratch.file("in.tsv", "a\t2\n");
+    sst(&[&"load", &input, &db]).expect(0);
+    let run = sst(&[&"rollback", &db, &"--keep-generations", &"0"]).expect(0);
+    assert!(run.stderr.contains("for good"), "{}", run.stderr);
+    assert_eq!(scan(&db), "a\t1\n");
+    sst(&[&"rollback", &db]).expect_error(3, &["no earlier generation"]);
+}

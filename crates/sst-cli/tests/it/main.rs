@@ -25,6 +25,8 @@ mod keys_from;
 #[cfg(test)]
 mod load;
 #[cfg(test)]
+mod long_runs;
+#[cfg(test)]
 mod long_values;
 #[cfg(target_os = "linux")]
 #[cfg(test)]

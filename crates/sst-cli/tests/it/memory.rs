@@ -303,3 +303,54 @@ fn the_fuzz_corpora_abort_no_command_however_little_memory_there_is() {
     }
     println!("{} files, exit codes {codes:?}", files.len().div_ceil(step));
 }
+
+/// A sparse file of 6 GiB in place of each file of a directory: it takes no room on disk, and no
+/// command reads it whole. Only a damaged file is called damaged.
+#[test]
+fn a_file_that_was_extended_is_not_read_whole() {
+    const EXTENDED: u64 = 6 << 30;
+    let scratch = Scratch::new();
+    let kib = smallest(&scratch) + (ROOM << 10);
+    let tsv = format!("key\tvalue\nlong\t{}\n", "x".repeat(5000));
+    let input = scratch.file("in.tsv", tsv);
+    let original = scratch.path("original");
+    for mode in ["replace", "append"] {
+        let options = ["--blob-threshold", "4KiB", "--mode", mode, "-q"];
+        sst(&crate::harness::join(&[&"load", &input, &original], &options)).expect(0);
+    }
+    // So that there is a `.del` file.
+    sst(&[&"rollback", &original, &"-q"]).expect(0);
+    let names = crate::harness::names(&original);
+    let mut kinds = std::collections::BTreeSet::new();
+    for name in names.iter().filter(|name| !name.starts_with('.')) {
+        let kind = name.rsplit('.').next().unwrap();
+        kinds.insert(kind.to_owned());
+        let commands: [&[&str]; 8] = [
+            &["get", "db", "key"],
+            &["scan", "db", "--count"],
+            &["verify", "db"],
+            &["inspect", "db"],
+            &["log", "db"],
+            &["load", "in.tsv", "db", "--mode", "append", "-q"],
+            &["merge", "db", "--in-place", "-q"],
+            &["rollback", "db", "-q"],
+        ];
+        for command in commands {
+            let db = scratch.copy_of(&original, "db");
+            let file = std::fs::File::options().write(true).open(db.join(name)).unwrap();
+            file.set_len(EXTENDED).unwrap();
+            let script = format!("ulimit -v {kib}; cd \"$1\"; shift; exec \"$@\"");
+            let mut limited = Command::new("sh");
+            limited.args(["-c", &script, "sh"]).arg(scratch.path("."));
+            limited.arg(env!("CARGO_BIN_EXE_sst")).args(command);
+            let run: Run = limited.output().unwrap().into();
+            let what = format!("{name}, {command:?}: {:?} {}", run.code, run.stderr);
+            let is_said = matches!(run.code, Some(0 | 2)) || run.stderr.contains("roll back to");
+            assert!(is_said && !run.stderr.contains("out of memory"), "{what}");
+            let is_needed = kind == "meta" || kind == "CURRENT";
+            assert!(run.code == Some(2) || !is_needed || command[0] == "log", "{what}");
+            std::fs::remove_dir_all(db).unwrap();
+        }
+    }
+    assert_eq!(kinds.len(), 5, "{kinds:?}");
+}

@@ -373,3 +373,60 @@ fn an_error_where_no_more_files_may_be_open_has_the_systems_number() {
     assert!(refused >= 10, "{refused}");
     sst(&[&"verify", &db]).expect(0);
 }
+
+/// Names of directories in reports: each report is one line, which cannot control the terminal.
+#[test]
+fn a_report_is_one_line_whatever_the_name_of_the_directory() {
+    let scratch = Scratch::new();
+    let input = scratch.file("in.tsv", "a\t1\nb\t2\n");
+    let name = |name: &str| scratch.path(&format!("{name}\n\u{1b}[31mred"));
+    let (db, out, bucket) = (name("db"), name("out"), name("bucket"));
+    let (shards, sampled, gathered) = (name("shards"), name("sampled"), name("gathered"));
+    let commands: [&[Arg<'_>]; 12] = [
+        &[&"load", &input, &db],
+        &[&"load", &input, &db, &"--increment"],
+        &[&"verify", &db],
+        &[&"inspect", &db],
+        &[&"log", &db],
+        &[&"merge", &db, &"-o", &out],
+        &[&"gather", &db, &"-o", &gathered],
+        &[&"split", &db, &"-n", &"2", &"-o", &shards],
+        &[&"sample", &db, &"--fraction", &"1", &"-o", &sampled],
+        &[&"push", &db, &bucket],
+        &[&"pull", &bucket, &name("pulled")],
+        &[&"rollback", &db],
+    ];
+    for command in commands {
+        let run = sst(command).expect(0);
+        let printed = format!("{}{}", run.text(), run.stderr);
+        assert!(!printed.contains('\u{1b}'), "{printed:?}");
+        assert!(!printed.lines().any(|line| line.starts_with("[31m")), "{printed:?}");
+    }
+    // JSON has escapes of its own, and the name as it is.
+    let report = sst(&[&"verify", &db, &"--json"]).expect(0).json();
+    assert_eq!(report["path"].as_str().unwrap(), db.to_str().unwrap());
+}
+
+/// With `--quiet` no note says that other families are left out.
+#[test]
+fn a_quiet_command_that_takes_one_of_several_families_must_be_told_which() {
+    let scratch = Scratch::new();
+    let db = scratch.database("db", "a\t1\n");
+    let input = scratch.file("in.tsv", "b\t2\n");
+    sst(&[&"load", &input, &db, &"--family", &"1", &"--increment"]).expect(0);
+    let out = scratch.path("out");
+    let commands: [&[Arg<'_>]; 3] = [
+        &[&"diff", &db, &db],
+        &[&"merge", &db, &"-o", &out],
+        &[&"sample", &db, &"--fraction", &"1", &"-o", &out],
+    ];
+    for command in commands {
+        let quiet: Vec<Arg<'_>> = command.iter().copied().chain([&"-q" as Arg<'_>]).collect();
+        sst(&quiet).expect_error(3, &["--family"]);
+        assert!(!out.exists());
+        let told = [&"--family" as Arg<'_>, &"1"];
+        sst(&quiet.iter().copied().chain(told).collect::<Vec<_>>()).expect(0);
+        assert!(sst(command).expect(0).stderr.contains("--family"));
+        drop(fs::remove_dir_all(&out));
+    }
+}

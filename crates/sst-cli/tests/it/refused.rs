@@ -151,6 +151,75 @@ fn without_permission_every_command_names_the_file() {
     ["a.db", "b.db", "."].iter().for_each(|folder| mode(folder, 0o755));
 }
 
+/// Each file of a directory, and the directory itself, may not be read: a command that needs it says
+/// so in one line, and calls nothing damaged.
+#[test]
+fn a_file_that_may_not_be_read_is_named_and_never_called_damaged() {
+    let scratch = Scratch::new();
+    let long = "x".repeat(5000);
+    let input = scratch.file("in.tsv", format!("key1\tvalue\nkey2\t{long}\n"));
+    let db = scratch.path("db");
+    for mode in ["replace", "append"] {
+        let options = ["--blob-threshold", "4KiB", "--mode", mode, "-q"];
+        sst(&crate::harness::join(&[&"load", &input, &db], &options)).expect(0);
+    }
+    let is_superuser = fs::metadata(scratch.path(".")).unwrap().uid() == 0;
+    let program = scratch.path("program");
+    fs::copy(env!("CARGO_BIN_EXE_sst"), &program).unwrap();
+    let mode = |path: &Path, mode: u32| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    mode(&scratch.path("."), 0o777);
+    mode(&db, 0o777);
+    let names = crate::harness::names(&db);
+    assert!(["blob", "sst", "meta"].iter().all(|kind| names.iter().any(|n| n.ends_with(kind))));
+    let mut refused = 0;
+    for name in names.iter().map(String::as_str).chain(["."]) {
+        let path = db.join(name);
+        let before = fs::metadata(&path).unwrap().permissions().mode();
+        mode(&path, 0o000);
+        let commands: [&[&str]; 13] = [
+            &["get", "db", "key1", "key2"],
+            &["scan", "db"],
+            &["inspect", "db"],
+            &["log", "db"],
+            &["verify", "db"],
+            &["certificate", "db", "--compute"],
+            &["diff", "db", "db"],
+            &["merge", "db", "-o", "new.db"],
+            &["sample", "db", "--fraction", "1", "-o", "new.db"],
+            &["gather", "db", "-o", "new.db"],
+            &["load", "in.tsv", "db", "--mode", "append"],
+            &["merge", "db", "--in-place"],
+            &["rollback", "db"],
+        ];
+        for args in commands {
+            let mut command = Command::new(&program);
+            command.args(args).current_dir(scratch.path(".")).stdin(Stdio::null());
+            if is_superuser {
+                command.uid(65534);
+            }
+            let run: Run = command.output().unwrap().into();
+            let what = format!("{name} {args:?}: {:?} {} {}", run.code, run.text(), run.stderr);
+            // A file that the command does not need changes nothing, nor does one that it may
+            // remove. Nothing is damaged in any case.
+            assert!(matches!(run.code, Some(0 | 3)), "{what}");
+            assert!(!run.text().contains("damaged") && !run.stderr.contains("damaged"), "{what}");
+            if run.code == Some(3) && args[0] != "verify" {
+                refused += 1;
+                assert!(run.stderr.contains("os error 13") || args[0] == "rollback", "{what}");
+                run.expect_error(3, &[]);
+            }
+        }
+        if path.exists() {
+            mode(&path, before);
+        }
+        drop(fs::remove_dir_all(scratch.path("new.db")));
+    }
+    assert!(refused > 30, "{refused}");
+    sst(&[&"verify", &db]).expect(0);
+}
+
 /// Starts a command and interrupts it as soon as its signal handler is installed, which `/proc`
 /// shows.
 #[cfg(target_os = "linux")]

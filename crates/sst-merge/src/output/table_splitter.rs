@@ -1,8 +1,8 @@
 //! Writes entries into tables, and decides where one ends and the next begins.
 
 use sst_format::limits::MAX_INLINE_VALUE_LEN;
-use sst_writer::EntryValue;
 use sst_writer::table::HashedEntry;
+use sst_writer::{EntryValue, WriteError};
 
 use super::MergeOptions;
 use super::target::{Table, Target};
@@ -20,7 +20,12 @@ pub(crate) struct Written {
 }
 
 /// Writes entries, in ascending order, into one table after the other. Entries with equal hashes
-/// never part: which table holds a hash must be clear.
+/// part only where a table has no room for all of them: which table holds a hash should be clear.
+///
+/// Loads one after the other may build such a run of equal hashes, for which one key block is too
+/// small: each load takes what one table can hold. The tables that share its hash then are two
+/// layers, as the loads were, and entries of one key never part: of two tables with a key, the
+/// newer one hides the other.
 pub(crate) struct TableSplitter<T: Target> {
     target: T,
     max_entries: u64,
@@ -33,6 +38,11 @@ pub(crate) struct TableSplitter<T: Target> {
     bytes: u64,
     last_hash: u64,
     written: Written,
+}
+
+/// Whether the error says that the table, or its last key block, has no room for an entry.
+const fn is_full(error: &WriteError) -> bool {
+    matches!(error, WriteError::RunTooLong { .. }) || error.is_capacity()
 }
 
 impl<T: Target> TableSplitter<T> {
@@ -68,11 +78,12 @@ impl<T: Target> TableSplitter<T> {
         }
         let is_added = match &mut self.table {
             _ if is_cut => false,
-            // Entries of one hash stay in one table, whatever its limits.
-            Some(table) if hash == self.last_hash => {
-                table.add(new)?;
-                true
-            }
+            // Entries of one hash stay in one table, whatever its limits, as long as it has room.
+            Some(table) if hash == self.last_hash => match table.add(new) {
+                Ok(()) => true,
+                Err(error) if is_full(&error) && table.last_key()? != key => false,
+                Err(error) => return Err(error.into()),
+            },
             Some(table) if table.entry_count() < max_entries && bytes <= max_bytes => {
                 table.add_if_room(new)?
             }

@@ -35,6 +35,7 @@ pub(crate) trait Table {
     fn entry_count(&self) -> u64;
     fn add(&mut self, entry: impl Entry) -> Result<(), WriteError>;
     fn add_if_room(&mut self, entry: impl Entry) -> Result<bool, WriteError>;
+    fn last_key(&self) -> Result<&[u8], WriteError>;
 }
 
 impl Table for TableWriter {
@@ -52,6 +53,10 @@ impl Table for TableWriter {
     fn add_if_room(&mut self, entry: impl Entry) -> Result<bool, WriteError> {
         Self::add_if_room(self, entry)
     }
+
+    fn last_key(&self) -> Result<&[u8], WriteError> {
+        Self::last_key(self)
+    }
 }
 
 impl Table for StreamingSstWriter<AtomicFile> {
@@ -68,5 +73,9 @@ impl Table for StreamingSstWriter<AtomicFile> {
     #[inline]
     fn add_if_room(&mut self, entry: impl Entry) -> Result<bool, WriteError> {
         Self::add_if_room(self, entry)
+    }
+
+    fn last_key(&self) -> Result<&[u8], WriteError> {
+        Self::last_key(self)
     }
 }

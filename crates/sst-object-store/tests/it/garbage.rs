@@ -101,3 +101,50 @@ async fn a_bucket_without_current_is_left_alone() {
     assert!(matches!(error, StoreError::NoCommit { .. }));
     assert_eq!(names(&objects).await.len(), 1);
 }
+
+/// A blob that no meta file lists and no claim covers: nothing tells whose it is, and a table may
+/// refer to it.
+#[tokio::test]
+async fn a_blob_of_which_nothing_tells_whose_it_is_stays() {
+    let scratch = Scratch::new();
+    let db = scratch.path("db");
+    let objects = Arc::new(InMemory::new());
+    let store = store_on(Arc::<InMemory>::clone(&objects));
+    commit(&db, 1, true);
+    push(&db, &store).await.unwrap();
+    for name in ["00000900.blob", "00000901.sst"] {
+        objects.put(&object(name), "left by another".into()).await.unwrap();
+    }
+    let report = collect_garbage(&store, &now(), &Monitor::default()).await.unwrap();
+    let removed: Vec<_> = report.removed.iter().map(ToString::to_string).collect();
+    assert_eq!((removed, report.spared), (vec!["00000901.sst".to_owned()], 1));
+}
+
+/// A generation that is to be kept, and whose meta file is damaged: which files it needs is
+/// unknown.
+#[tokio::test]
+async fn nothing_is_removed_while_a_generation_to_be_kept_is_damaged() {
+    let scratch = Scratch::new();
+    let db = scratch.path("db");
+    let objects = Arc::new(InMemory::new());
+    let store = store_on(Arc::<InMemory>::clone(&objects));
+    let mut commits = Vec::new();
+    for seed in 1..=3 {
+        commit(&db, seed, true);
+        push(&db, &store).await.unwrap();
+        let last = files(&db).keys().rfind(|name| name.ends_with(".meta")).cloned();
+        commits.push(last.unwrap());
+    }
+    let damaged = object(&commits[1]);
+    let mut bytes = objects.get(&damaged).await.unwrap().bytes().await.unwrap().to_vec();
+    bytes[20] ^= 1;
+    objects.put(&damaged, bytes.into()).await.unwrap();
+    let before = names(&objects).await;
+    let error = collect_garbage(&store, &now(), &Monitor::default()).await.unwrap_err();
+    assert!(error.is_corruption(), "{error}");
+    assert_eq!(names(&objects).await, before);
+    // It need not be kept.
+    let options = now().keep_generations(0);
+    let report = collect_garbage(&store, &options, &Monitor::default()).await.unwrap();
+    assert!(!report.removed.is_empty());
+}

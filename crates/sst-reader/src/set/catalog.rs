@@ -13,7 +13,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sst_format::SequenceNumber;
 use sst_format::content_digest::FamilyCertificate;
 use sst_format::identity::CommitIdentity;
 use sst_format::meta_head::{CommitKind, HashRange, Shard};

@@ -86,16 +86,21 @@ impl LoadedMeta {
         files: &Files,
     ) -> Result<Self, ReadError> {
         let (source, head) = meta_opening::open(label, files)?;
-        if let Some(HeadBytes { start, end }) = head
-            && let Ok(head) = MetaHead::parse(&start, &end, source.identity.len, crc32fast::hash)
-        {
-            let identity = CommitIdentity::of_last_bytes(sequence, &end)
-                .map_err(|error| ReadError::corrupt(label, error))?;
-            let shard = shard_of(label, &head)?;
-            let meta = Self::from_head(sequence, Arc::new(source), &head, &start, identity);
-            return Ok(Self { shard, ..meta });
+        let mut damage = None;
+        if let Some(HeadBytes { start, end }) = head {
+            match MetaHead::parse(&start, &end, source.identity.len, crc32fast::hash) {
+                Ok(head) => {
+                    let identity = CommitIdentity::of_last_bytes(sequence, &end)
+                        .map_err(|error| ReadError::corrupt(label, error))?;
+                    let shard = shard_of(label, &head)?;
+                    let meta = Self::from_head(sequence, Arc::new(source), &head, &start, identity);
+                    return Ok(Self { shard, ..meta });
+                }
+                Err(error) => damage = Some(error),
+            }
         }
-        // The file has no head, or a damaged one: the whole of it tells which.
+        // The file has no head, or a damaged one: the whole of it tells which, if it may be read.
+        source.check_whole(damage)?;
         let (source, bytes) = source.into_whole(files)?;
         Self::from_whole(sequence, Arc::new(source), &bytes)
     }

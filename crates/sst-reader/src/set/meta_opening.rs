@@ -41,7 +41,7 @@ struct MetaOpening<'a> {
 }
 
 /// Opens a meta file and reads its head; `None` in place of the head if it seems to have none. Then
-/// all of the file is in memory or mapped.
+/// only a file of a few bytes is in memory.
 pub(super) fn open(
     label: &FileLabel,
     files: &Files,
@@ -52,7 +52,7 @@ pub(super) fn open(
             let (source, head) = opening.with_head(&location)?;
             Ok((source, Some(head)))
         }
-        None => Ok((opening.without_head()?, None)),
+        None => Ok((opening.without_head(), None)),
     }
 }
 
@@ -70,14 +70,12 @@ impl<'a> MetaOpening<'a> {
         Ok(Self { label, identity, file, access, last, last_start, bytes_read })
     }
 
-    fn without_head(mut self) -> Result<MetaSource, ReadError> {
-        let source = if self.last_start == 0 {
-            Source::Memory(Box::new(self.last))
-        } else {
-            self.bytes_read += self.file.len();
-            whole(self.label, &self.file, self.access)?
+    fn without_head(self) -> MetaSource {
+        let source = match self.last_start {
+            0 => Source::Memory(Box::new(self.last)),
+            _ => Source::Positioned(self.file),
         };
-        Ok(MetaSource::new(self.label, self.identity, source, self.bytes_read))
+        MetaSource::new(self.label, self.identity, source, self.bytes_read)
     }
 
     fn with_head(mut self, location: &HeadLocation) -> Result<(MetaSource, HeadBytes), ReadError> {

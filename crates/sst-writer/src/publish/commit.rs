@@ -348,7 +348,7 @@ impl<'p> Commit<'p> {
     /// Removes the files of a commit that did not happen. If the directory is no longer the one
     /// that the publisher has opened and locked, they stay: files of these names may belong to
     /// another publisher now. The next publisher removes them.
-    fn remove_files(&self) {
+    fn remove_files(&mut self) {
         if !self.files.has_files() {
             self.files.remove_marker();
             return;
@@ -359,11 +359,16 @@ impl<'p> Commit<'p> {
             self.publisher.check_unchanged(),
             Err(PublishError::Changed { .. } | PublishError::LockLost { .. })
         );
-        if !is_of_another && self.files.remove_all_but(&BTreeSet::new()) {
-            self.files.remove_marker();
-        } else {
+        if is_of_another {
             self.files.keep_marker();
+            return;
         }
+        let left = self.files.remove_all_but(&BTreeSet::new());
+        match left.is_empty() {
+            true => self.files.remove_marker(),
+            false => self.files.keep_marker(),
+        }
+        self.publisher.add_leftovers(left);
     }
 
     /// The records of all blobs to which the tables refer, in the order of their numbers.
@@ -395,7 +400,8 @@ impl Drop for Commit<'_> {
             CommitState::Open => self.remove_files(),
             CommitState::Unknown => self.files.keep_marker(),
             CommitState::Published => {
-                self.files.remove_all_but(self.publisher.present());
+                let left = self.files.remove_all_but(self.publisher.present());
+                self.publisher.add_leftovers(left);
             }
         }
     }

@@ -13,8 +13,8 @@ use sst_format::file_name::{FileKind, FileName};
 use crate::file::directory::remove;
 use crate::publish::commit_record::numbered_files;
 use crate::publish::directory_state::DirectoryState;
-use crate::publish::meta_state::MetaState;
-use crate::{AtomicFile, FileError, FileOperation, FileSystem, PublishError};
+use crate::publish::meta_state::{MetaReader, MetaState};
+use crate::{AtomicFile, FileError, FileSystem, PublishError};
 
 /// The meta files that the `.del` file of a commit names. Empty if there is no such file, `None` if
 /// the file is damaged.
@@ -24,12 +24,19 @@ fn read(
     sequence: SequenceNumber,
 ) -> Result<Option<BTreeSet<SequenceNumber>>, FileError> {
     let path = directory.join(FileName { sequence, kind: FileKind::Del }.to_string());
-    match file_system.read(&path) {
-        // A length that is no multiple of 4 is all the damage that the format can tell.
-        Ok(bytes) => Ok(DelFile::parse(&bytes).ok().map(|del| del.sequences().collect())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Some(BTreeSet::new())),
-        Err(error) => Err(FileError::at(&path, FileOperation::Read)(error)),
+    let file = match MetaReader::open(file_system, &path) {
+        Ok(file) => file,
+        Err(error) if error.source.kind() == io::ErrorKind::NotFound => {
+            return Ok(Some(BTreeSet::new()));
+        }
+        Err(error) => return Err(error),
+    };
+    if file.len > DelFile::max_len(sequence) {
+        return Ok(None);
     }
+    let bytes = file.read(0..file.len)?;
+    // A length that is no multiple of 4 is all other damage that the format can tell.
+    Ok(DelFile::parse(&bytes).ok().map(|del| del.sequences().collect()))
 }
 
 /// The meta files that the `.del` file of the directory's newest commit, `state`, names.

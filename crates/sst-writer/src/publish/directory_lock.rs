@@ -4,6 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use sst_format::planted;
+
 use crate::file::directory::remove;
 use crate::{FileError, FileOperation, FileSystem, Lock, LockHolder, PublishError};
 
@@ -46,7 +48,8 @@ impl DirectoryLock {
         // First, so that no process writes its name into the lock file and is refused then.
         let of_directory = file_system
             .lock_directory(directory)
-            .map_err(|error| refused(&*file_system, directory, directory, &path, error))?;
+            .map_err(|error| refused(&*file_system, directory, directory, &path, error));
+        let of_directory = planted!("directory-unlocked", of_directory, Ok(None))?;
         let lock = lock_in_place(&*file_system, directory, &path)?;
         let older = directory.join(OLDER_LOCK_FILE_NAME);
         if exists(&*file_system, &older)? {
@@ -55,6 +58,12 @@ impl DirectoryLock {
             drop(held);
         }
         Ok(Self { file_system, lock, directory: of_directory, path })
+    }
+
+    /// Removes the lock file, if it is the locked one.
+    pub(crate) fn remove_file(&self) -> Result<(), PublishError> {
+        self.check()?;
+        Ok(remove(&*self.file_system, &self.path)?)
     }
 
     /// Fails if the lock no longer keeps other publishers out, or is that of another directory.

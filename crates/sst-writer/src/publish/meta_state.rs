@@ -10,7 +10,9 @@ use sst_format::content_digest::FamilyCertificate;
 use sst_format::file_name::{FileKind, FileName};
 use sst_format::identity::CommitIdentity;
 use sst_format::live::DescribesTables;
-use sst_format::meta_file::{MetaFile, TableParts, TableRecord};
+use sst_format::meta_file::{
+    LengthsError, MAX_UNPROVEN_LEN, MetaFile, TableParts, TableRecord, check_lengths, no_head,
+};
 use sst_format::meta_head::{
     Area, CommitKind, Extension, HEAD_LOCATION_LEN, HashRange, HeadLocation, ListedMeta, MetaHead,
     MetaLimits, TABLE_DESCRIPTION_LEN,
@@ -180,7 +182,10 @@ impl MetaState {
         let file = MetaReader::open(file_system, &path)?;
         let state = match file.head(sequence)? {
             Some(state) => state,
-            None => Self::parse(&file.read(0..file.len)?, sequence, &path)?,
+            None => {
+                file.check_whole()?;
+                Self::parse(&file.read(0..file.len)?, sequence, &path)?
+            }
         };
         match state.check_number() {
             Ok(()) => Ok(state),
@@ -337,6 +342,20 @@ impl MetaReader {
     pub(crate) fn last_bytes(&self, len: usize) -> Result<Vec<u8>, FileError> {
         // A shorter file is read from byte 0.
         self.read(self.len.saturating_sub(len as u64)..self.len)
+    }
+
+    /// Fails if the file is too long to be read whole for the sake of a better error, and its
+    /// lengths contradict each other or it has a head, which then is damaged.
+    fn check_whole(&self) -> Result<(), PublishError> {
+        if self.len <= MAX_UNPROVEN_LEN {
+            return Ok(());
+        }
+        match check_lengths(self.len, |range| self.read(range)) {
+            Ok(false) => Ok(()),
+            Ok(true) => Err(self.damage(no_head())),
+            Err(LengthsError::Format(error)) => Err(self.damage(error)),
+            Err(LengthsError::Read(error)) => Err(error.into()),
+        }
     }
 
     /// Reads an area, and verifies it.

@@ -22,6 +22,7 @@ pub(crate) mod publisher_options;
 pub(crate) mod replica;
 mod retention;
 mod rollback;
+mod unneeded_blobs;
 
 pub use commit::commit_tables::TableOrigin;
 pub use commit::prepared_commit::PreparedCommit;

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use sst_format::file_name::{FileKind, FileName};
 use sst_format::meta_file::TableRecord;
-use sst_format::{SequenceNumber, planted};
+use sst_format::{BlobNumber, SequenceNumber, planted};
 
 use crate::file::directory::{is_file, list, remove, remove_file};
 use crate::file::file_system::is_temporary;
@@ -19,6 +19,7 @@ use crate::publish::locked_directory::LockedDirectory;
 use crate::publish::number_claim::{ClaimedBlocks, has_claims};
 use crate::publish::numbers::Numbers;
 use crate::publish::retention::Retention;
+use crate::publish::unneeded_blobs::UnneededBlobs;
 use crate::{FileError, FileOperation, FileSystem, PublishError, PublisherOptions};
 
 /// Publishes tables in a directory, one commit at a time.
@@ -64,13 +65,15 @@ pub struct Publisher {
     /// All files of the directory with a sequence number.
     present: BTreeSet<FileName>,
     not_removed: Vec<FileError>,
+    /// Files that this publisher has made for commits that failed, and could not remove.
+    leftovers: BTreeSet<FileName>,
     numbers: Arc<Numbers>,
     /// The blocks of numbers that others had claimed when the directory was opened.
     claimed: ClaimedBlocks,
     /// Only before the first commit.
     marker: Option<Arc<FirstCommitMarker>>,
     /// Released when the publisher is dropped.
-    lock: DirectoryLock,
+    lock: Arc<DirectoryLock>,
 }
 
 impl Publisher {
@@ -115,10 +118,11 @@ impl Publisher {
             retention,
             present,
             not_removed: Vec::new(),
+            leftovers: BTreeSet::new(),
             numbers: Arc::new(numbers),
             claimed,
             marker,
-            lock,
+            lock: Arc::new(lock),
         };
         // The next commit tries again to remove these files.
         publisher.not_removed = publisher.remove_unneeded(&publisher.state.files());
@@ -200,6 +204,23 @@ impl Publisher {
         self.state.check_unchanged(&*self.file_system, &self.directory)
     }
 
+    /// Ends the publisher of a directory that has no commit, and removes the lock file: the caller
+    /// is about to remove the directory. A lock file that is no longer the locked one stays: it is
+    /// another publisher's.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError::LockLost`]; [`PublishError::File`].
+    pub fn remove_lock_file(self) -> Result<(), PublishError> {
+        // While the lock is held, so that no other publisher loses its lock file.
+        self.lock.remove_file()
+    }
+
+    /// The lock, for the files of a commit, some of which may live longer than the publisher.
+    pub(crate) fn lock(&self) -> Weak<DirectoryLock> {
+        Arc::downgrade(&self.lock)
+    }
+
     /// The marker of the first commit, which has not happened yet.
     pub(crate) fn marker(&self) -> Option<Arc<FirstCommitMarker>> {
         self.marker.clone()
@@ -252,8 +273,17 @@ impl Publisher {
         Ok(rolled_back.collect())
     }
 
+    /// Takes over files that a commit has made and could not remove when it failed: the next commit
+    /// tries again.
+    pub(crate) fn add_leftovers(&mut self, files: BTreeSet<FileName>) {
+        self.leftovers.extend(files);
+    }
+
     /// Removes the files that neither the newest commit nor a retained one needs. The newest commit
     /// has the files `live`. Returns the files that could not be removed.
+    ///
+    /// Meta files go last, and once the removal of blobs is durable: they prove that the blobs are
+    /// not needed ([`UnneededBlobs`]).
     fn remove_unneeded(&mut self, live: &BTreeSet<FileName>) -> Vec<FileError> {
         if self.options.keep_obsolete_files || self.retention.is_incomplete() {
             return Vec::new();
@@ -262,19 +292,70 @@ impl Publisher {
         let is_needed = |file: &FileName| {
             live.contains(file) || kept.contains(file) || self.claimed.contains(file.sequence)
         };
-        let unneeded: Vec<_> =
-            self.present.iter().copied().filter(|file| !is_needed(file)).collect();
+        let unneeded = self.present.union(&self.leftovers).copied();
+        let unneeded: Vec<_> = unneeded.filter(|file| !is_needed(file)).collect();
         // Another publisher may have made a commit of these files since they were listed, if the
         // lock file was removed. A name that cannot be looked at was listed under the lock.
         let is_changed =
             |error| matches!(error, PublishError::Changed { .. } | PublishError::LockLost { .. });
-        if !unneeded.is_empty() && self.check_unchanged().is_err_and(is_changed) {
+        if unneeded.is_empty() || self.check_unchanged().is_err_and(is_changed) {
             return Vec::new();
         }
+        let blobs = match self.unneeded_blobs(&unneeded, is_needed) {
+            Ok(blobs) => blobs,
+            Err(error) => return vec![error],
+        };
+        let of_kind = |kind| move |file: &&FileName| file.kind == kind;
+        let metas: Vec<_> = unneeded.iter().filter(of_kind(FileKind::Meta)).copied().collect();
+        let others = unneeded.iter().copied();
+        let others: Vec<_> =
+            others.filter(|file| !matches!(file.kind, FileKind::Meta | FileKind::Blob)).collect();
+        let mut not_removed = self.remove_all(&blobs);
+        let are_blobs_gone = not_removed.is_empty();
+        not_removed.extend(self.remove_all(&others));
+        if !are_blobs_gone {
+            return not_removed;
+        }
+        if !blobs.is_empty() && !metas.is_empty() {
+            let synced = self.file_system.sync_directory(&self.directory);
+            let error = FileError::at(&self.directory, FileOperation::SyncDirectory);
+            if let Err(error) = synced.map_err(error) {
+                not_removed.push(error);
+                return not_removed;
+            }
+        }
+        not_removed.extend(self.remove_all(&metas));
+        not_removed
+    }
+
+    /// The blobs among `unneeded` that may be removed: those of which a meta file tells whose they
+    /// were, and those that this publisher has made.
+    fn unneeded_blobs(
+        &self,
+        unneeded: &[FileName],
+        is_needed: impl Fn(&FileName) -> bool,
+    ) -> Result<Vec<FileName>, FileError> {
+        let blobs = unneeded.iter().copied().filter(|file| file.kind == FileKind::Blob);
+        let mut blobs: Vec<_> = blobs.collect();
+        if blobs.iter().any(|blob| !self.leftovers.contains(blob)) {
+            let proof =
+                UnneededBlobs::read(&*self.file_system, &self.directory, &self.present, is_needed)?;
+            blobs.retain(|blob| {
+                self.leftovers.contains(blob) || proof.contains(BlobNumber(blob.sequence.0))
+            });
+        }
+        Ok(blobs)
+    }
+
+    /// Removes files. Returns those that could not be removed.
+    fn remove_all(&mut self, files: &[FileName]) -> Vec<FileError> {
         let mut not_removed = Vec::new();
-        for file in unneeded {
+        for file in files {
             match remove_file(&*self.file_system, &self.directory.join(file.to_string())) {
-                Ok(()) => _ = self.present.remove(&file),
+                Ok(()) => {
+                    self.present.remove(file);
+                    self.leftovers.remove(file);
+                }
                 Err(error) => not_removed.push(error),
             }
         }

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use sst_format::SequenceNumber;
 use sst_format::file_name::{FileKind, FileName};
 
 use crate::publish::commit_record::older_metas;
 use crate::publish::directory_state::DirectoryState;
 use crate::publish::meta_state::meta_path;
-use crate::{FileError, FileSystem, PublishError, PublisherOptions};
+use crate::{FileError, FileOperation, FileSystem, PublishError, PublisherOptions};
 
 /// A commit that was replaced by a newer one.
 #[derive(Clone, Debug)]
@@ -29,15 +30,18 @@ struct Replaced {
 pub(crate) struct Retention {
     /// Newest first. The last of them keeps all its files.
     replaced: Vec<Replaced>,
-    /// The meta file of a commit that must keep its files could not be read, so no file may be
-    /// removed.
+    /// A meta file of a commit that must keep its files is damaged or could not be read, so no file
+    /// may be removed.
     is_incomplete: bool,
 }
 
 impl Retention {
-    /// Applies the options to the commits of which a directory has files. Damaged commits keep
-    /// nothing. If the system failed to read a meta file, its error is returned too, and no file
-    /// may be removed.
+    /// Applies the options to the commits of which a directory has files.
+    ///
+    /// If the meta files of a commit that is to be kept are damaged, or the system failed to read
+    /// one, the files of that commit are unknown. The error is then returned too, and no file may be
+    /// removed. This ends when as many newer commits are kept as the options say. A commit of
+    /// which a meta file is gone keeps nothing: no rollback can bring it back.
     pub(crate) fn load(
         file_system: &dyn FileSystem,
         directory: &Path,
@@ -68,7 +72,7 @@ impl Retention {
                 }
                 // A part belongs to a newer meta file, which lists its files.
                 Err(PublishError::PartOfCommit { .. }) => continue,
-                Err(error) => unread = error.into_transient().ok().or(unread),
+                Err(error) => unread = must_be_known(directory, sequence, error).or(unread),
             }
             successor = sequence;
         }
@@ -90,7 +94,7 @@ impl Retention {
         }
     }
 
-    /// Whether the meta file of a commit that must keep its files could not be read.
+    /// Whether the files of a commit that must keep them are unknown.
     pub(crate) const fn is_incomplete(&self) -> bool {
         self.is_incomplete
     }
@@ -126,6 +130,23 @@ impl Retention {
     pub(crate) fn files(&self) -> BTreeSet<FileName> {
         self.replaced.iter().flat_map(|replaced| &replaced.files).copied().collect()
     }
+}
+
+/// The error of the meta files of a commit that is to be kept; `None` if one of them is gone, and
+/// with it the commit.
+fn must_be_known(
+    directory: &Path,
+    commit: SequenceNumber,
+    error: PublishError,
+) -> Option<FileError> {
+    let damage = match error.into_transient() {
+        Ok(error) => return Some(error),
+        Err(error) => error,
+    };
+    let is_damage =
+        matches!(damage, PublishError::Format { .. } | PublishError::BrokenChain { .. });
+    let path = meta_path(directory, commit);
+    is_damage.then(|| FileError::at(&path, FileOperation::Read)(damage.into()))
 }
 
 /// Whether a commit keeps its files. It was replaced at `at`, and `rank` generations are between it

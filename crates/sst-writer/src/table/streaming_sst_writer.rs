@@ -130,6 +130,15 @@ impl<S: Sink> StreamingSstWriter<S> {
         self.table.entry_count()
     }
 
+    /// The key of the last entry. There must be one.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError::Internal`] if there is no entry.
+    pub fn last_key(&self) -> Result<&[u8], WriteError> {
+        self.table.last_key()
+    }
+
     /// Whether it is time to finish this table and start the next one. O(1).
     ///
     /// That is so if it has `max_entries` entries, if it could take `max_data_size` bytes, or if it

@@ -101,6 +101,11 @@ impl<S: Sink> TableBuilder<S> {
         self.checks.entry_count()
     }
 
+    /// The key of the last entry. There must be one.
+    pub(crate) fn last_key(&self) -> Result<&[u8], WriteError> {
+        Ok(self.key_blocks.pending.last()?.key)
+    }
+
     /// Whether an operation on the output has failed or panicked.
     #[inline]
     pub(crate) const fn is_poisoned(&self) -> bool {

@@ -110,3 +110,23 @@ fn a_publisher_that_knows_of_no_claims_keeps_them_out() {
     let claimed: BTreeSet<_> = before.numbers().chain(after.numbers()).collect();
     assert!(!claimed.contains(&first) && used.is_disjoint(&claimed));
 }
+
+/// The clock was set back after a claim was made: its age is unknown, and its files are spared.
+#[test]
+fn a_claim_of_the_future_is_in_force() {
+    let directory = tempfile::tempdir().unwrap();
+    let claim = NumberClaim::take(directory.path()).unwrap();
+    let number = *claim.numbers().end();
+    write_table(directory.path(), number);
+    let day = Duration::from_secs(24 * 60 * 60);
+    let claims: Vec<_> = fs::read_dir(directory.path().join("claims")).unwrap().collect();
+    let [Ok(file)] = claims.as_slice() else { panic!("{claims:?}") };
+    let file = fs::File::options().write(true).open(file.path()).unwrap();
+    file.set_modified(std::time::SystemTime::now() + day).unwrap();
+    for grace in [Duration::from_secs(1), day] {
+        let options = PublisherOptions::default().claim_grace(grace);
+        publish(&mut Publisher::open(directory.path(), options).unwrap(), "key");
+        assert!(names(directory.path()).contains(&format!("{number:08}.sst")));
+    }
+    claim.check().unwrap();
+}

@@ -16,15 +16,19 @@ fn open(directory: &Path) -> Result<Publisher, PublishError> {
 }
 
 fn add_table(commit: &mut Commit<'_>, value: &str) {
-    let mut table = commit.create_table(WriterOptions::default()).unwrap();
-    table.add(("key", value)).unwrap();
-    let table = table.finish().unwrap();
-    commit.add_table(table).unwrap();
+    try_add_table(commit, value).unwrap();
+}
+
+fn try_add_table(commit: &mut Commit<'_>, value: &str) -> Result<(), PublishError> {
+    let mut table = commit.create_table(WriterOptions::default())?;
+    table.add(("key", value))?;
+    let table = table.finish()?;
+    commit.add_table(table)
 }
 
 fn append(publisher: &mut Publisher, value: &str) -> Result<u32, PublishError> {
     let mut commit = publisher.begin();
-    add_table(&mut commit, value);
+    try_add_table(&mut commit, value)?;
     Ok(commit.publish(&Monitor::default())?.commit.0)
 }
 
@@ -193,10 +197,35 @@ fn a_directory_that_was_replaced_with_its_lock_file_is_refused() {
     let before = content(&path);
     let error = append(&mut publisher, "later").unwrap_err();
     assert!(matches!(error, PublishError::LockLost { .. }), "{error}");
-    // Its table stays: the directory is another publisher's to tidy.
-    assert!(before.iter().all(|file| content(&path).contains(file)));
+    assert_eq!(content(&path), before);
     drop(publisher);
     assert_eq!(append(&mut open(&path).unwrap(), "later").unwrap(), 4);
+}
+
+/// A load waits for its input, and its directory is removed and made anew: no file of the load
+/// appears in the new one, which other writers can use.
+#[cfg(unix)]
+#[test]
+fn a_directory_that_took_the_place_of_the_locked_one_gets_no_files() {
+    let (_parent, path) = published("value");
+    let mut publisher = open(&path).unwrap();
+    let commit = publisher.begin();
+    let mut table = commit.create_table(WriterOptions::default()).unwrap();
+    table.add(("key", "value")).unwrap();
+    fs::remove_dir_all(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    let lost = |error: PublishError| {
+        assert!(matches!(error, PublishError::LockLost { .. }), "{error}");
+    };
+    lost(table.finish().unwrap_err());
+    lost(commit.create_table(WriterOptions::default()).unwrap_err());
+    lost(commit.create_blob(b"blob").unwrap_err());
+    drop(commit);
+    assert_eq!(fs::read_dir(&path).unwrap().count(), 0);
+    append(&mut open(&path).unwrap(), "another").unwrap();
+    // The publisher of the directory that is gone leaves the lock file of the new one alone.
+    lost(publisher.remove_lock_file().unwrap_err());
+    assert!(path.join(LOCK_FILE_NAME).exists());
 }
 
 /// A file system that cannot lock directories, as NFS: the lock file alone keeps others out.
@@ -223,7 +252,8 @@ fn a_commit_after_the_lock_was_removed_removes_nothing_of_another() {
     ));
     assert_eq!(content(&path), before);
     let mut dropped = first.begin();
-    add_table(&mut dropped, "dropped");
+    let error = try_add_table(&mut dropped, "dropped").unwrap_err();
+    assert!(matches!(error, PublishError::LockLost { .. }), "{error}");
     drop(dropped);
     assert!(before.iter().all(|file| content(&path).contains(file)));
 }

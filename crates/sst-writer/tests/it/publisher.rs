@@ -181,21 +181,22 @@ fn leftovers_are_removed_and_nothing_else() {
     let path = directory.path();
     commit(&mut open(path), 1, false);
     let before = names(path);
-    let foreign = ["notes.txt", "x.tmp", ".sst-notes", "1.sst"];
+    // No meta file tells whose a blob below `CURRENT` is.
+    let foreign = ["notes.txt", "x.tmp", ".sst-notes", "1.sst", "00000001.blob"];
     let leftovers = [
         ".sst-a1b2-tmp",
         ".sst-c3d4.tmp",
         "00000003.sst",
         "00000004.meta",
         "00000005.blob",
-        "00000001.blob",
+        "00000001.meta",
     ];
     for name in foreign.iter().chain(&leftovers) {
         fs::write(path.join(name), "anything").unwrap();
     }
     let options = PublisherOptions::default().keep_obsolete_files(true);
     drop(Publisher::open(path, options).unwrap());
-    assert!(path.join("00000001.blob").exists());
+    assert!(path.join("00000001.meta").exists());
     assert!(!path.join("00000003.sst").exists());
     drop(open(path));
     let left: BTreeSet<_> = names(path).into_iter().collect();

@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write as _};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
@@ -108,13 +108,13 @@ struct Followed<'a> {
 }
 
 /// A reader that follows a directory.
-struct Reader {
+pub(super) struct Reader {
     process: Child,
     seen: Receiver<String>,
 }
 
 impl Reader {
-    fn start(directory: &Path, access: &str) -> Self {
+    pub(super) fn start(directory: &Path, access: &str) -> Self {
         let mut process = Command::new(std::env::current_exe().unwrap())
             .arg(READER)
             .arg(directory)
@@ -137,7 +137,7 @@ impl Reader {
 
     /// Waits until the reader is at the last of these generations. It may show the others before,
     /// and nothing else.
-    fn comes_to(&mut self, generations: &[&str]) -> Result<(), String> {
+    pub(super) fn comes_to(&mut self, generations: &[&str]) -> Result<(), String> {
         let last = generations.last().copied().unwrap_or("");
         loop {
             match self.seen.recv_timeout(DEADLINE) {
@@ -154,6 +154,13 @@ impl Reader {
     }
 }
 
+impl Reader {
+    /// How it has ended; `None` if it runs.
+    pub(super) fn ended(&mut self) -> Option<ExitStatus> {
+        self.process.try_wait().unwrap()
+    }
+}
+
 impl Drop for Reader {
     fn drop(&mut self) {
         // It may have ended already.
@@ -163,17 +170,17 @@ impl Drop for Reader {
 }
 
 /// Directories with a generation for each of their states.
-struct World {
+pub(super) struct World {
     here: PathBuf,
     generations: usize,
     directories: usize,
     /// The directory that the link names, and the generation there.
-    live: PathBuf,
-    generation: String,
+    pub(super) live: PathBuf,
+    pub(super) generation: String,
 }
 
 impl World {
-    fn new(here: &Path) -> Result<Self, String> {
+    pub(super) fn new(here: &Path) -> Result<Self, String> {
         let (here, live) = (here.to_owned(), PathBuf::new());
         let mut world =
             Self { here, generations: 0, directories: 0, live, generation: String::new() };
@@ -206,6 +213,11 @@ impl World {
     fn link(&self) -> Result<(), String> {
         let (new, link) = (self.here.join("link.new"), self.here.join("link"));
         symlink(&self.live, &new).and_then(|()| fs::rename(&new, &link)).map_err(|e| e.to_string())
+    }
+
+    /// Puts another directory in the place of this one.
+    pub(super) fn swap(&mut self) -> Result<(), String> {
+        self.act(Action::Swap)
     }
 
     fn act(&mut self, action: Action) -> Result<(), String> {

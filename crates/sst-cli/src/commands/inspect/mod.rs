@@ -123,8 +123,9 @@ pub(crate) fn run(args: &InspectArgs, context: Context) -> Result<Exit, CliError
             report
                 .damage
                 .iter()
-                .try_for_each(|text| output.line(format_args!("damaged: {text}")))?;
-            output.line(format_args!("wrote {}: open it in a web browser", file.display()))?;
+                .try_for_each(|text| output.report_line(format_args!("damaged: {text}")))?;
+            output
+                .report_line(format_args!("wrote {}: open it in a web browser", file.display()))?;
         }
         None if context.json => output.report(report)?,
         None => text::print(report, &mut output)?,

@@ -7,6 +7,7 @@ use sst_format::block::BLOCK_HEADER_LEN;
 
 use super::report::{Filter, Report, Table, TableParts};
 use crate::error::CliError;
+use crate::escape::one_line;
 use crate::output::{Output, counted};
 use crate::text_table::{Align, TextTable, bar, percent, ratio};
 
@@ -16,7 +17,7 @@ use Align::{Left, Right};
 const MAX_ROWS: usize = 16;
 
 pub(super) fn print(report: &Report, output: &mut Output) -> Result<(), CliError> {
-    output.line(&report.path)?;
+    output.report_line(&report.path)?;
     if let Some(directory) = &report.directory {
         let protected = if directory.protected { "protected" } else { "unprotected" };
         let (meta_files, blobs) = (directory.meta_files.len(), directory.blobs.len());
@@ -48,10 +49,11 @@ pub(super) fn print(report: &Report, output: &mut Output) -> Result<(), CliError
         output.line(format_args!("\nBlob files\n{table}"))?;
     }
     for table in report.tables.iter().filter(|table| !table.block_list.is_empty()) {
-        output.line(format_args!("\nBlocks of {}\n{}", table.file, block_list(table)))?;
+        let file = one_line(&table.file);
+        output.line(format_args!("\nBlocks of {file}\n{}", block_list(table)))?;
     }
     for damage in &report.damage {
-        output.line(format_args!("\ndamaged: {damage}"))?;
+        output.line(format_args!("\ndamaged: {}", one_line(damage)))?;
     }
     Ok(())
 }

@@ -85,7 +85,7 @@ pub(super) fn report(directory: &Path, it: &Loaded, context: Context) -> Result<
     if context.json {
         output.report(&InDirectory { path: directory.to_string(), loaded: it })?;
     } else if !context.quiet {
-        output.line(format_args!(
+        output.report_line(format_args!(
             "{directory}: {} in {}, {} in {:.2} s, {} entries/s",
             number_of(it.entries, "entry", "entries"),
             number_of(it.tables, "table", "tables"),
@@ -100,18 +100,18 @@ pub(super) fn report(directory: &Path, it: &Loaded, context: Context) -> Result<
             (it.skipped, "bad line was skipped", "bad lines were skipped"),
         ] {
             if number > 0 {
-                output.line(format_args!("  {}", number_of(number, one, many)))?;
+                output.report_line(format_args!("  {}", number_of(number, one, many)))?;
             }
         }
         if it.commit.is_none() {
             output.line("  a dry run: nothing was published")?;
         }
         if let Some(digest) = &it.digest {
-            output.line(format_args!("  read back and certified: {digest}"))?;
+            output.report_line(format_args!("  read back and certified: {digest}"))?;
         }
         if it.spilled_bytes > 0 {
             let spilled = HumanBytes(it.spilled_bytes);
-            output.line(format_args!("  {spilled} went through temporary files"))?;
+            output.report_line(format_args!("  {spilled} went through temporary files"))?;
         }
     }
     output.finish()

@@ -117,7 +117,7 @@ fn print_plans(
             if context.json {
                 output.report(&Planned { path: name, family: *family, layers, tables, bytes })?;
             } else {
-                output.line(format_args!(
+                output.report_line(format_args!(
                     "{name}, family {family}: would merge {} in {}, {}",
                     counted(tables, "table"),
                     counted(layers as u64, "layer"),

@@ -71,7 +71,7 @@ impl Merged {
                 Some(family) if family != 0 => format!(", family {family}"),
                 _ => String::new(),
             };
-            output.line(format_args!(
+            output.report_line(format_args!(
                 "{}{family}: {} in {}, {} in {:.2} s",
                 self.path,
                 entries(self.entries),
@@ -89,7 +89,7 @@ impl Merged {
                 ("blob files copied unchanged", self.copied_blobs),
             ] {
                 if number > 0 {
-                    output.line(format_args!("  {label}: {}", HumanCount(number)))?;
+                    output.report_line(format_args!("  {label}: {}", HumanCount(number)))?;
                 }
             }
         }

@@ -20,7 +20,7 @@ use sst_reader::{
 
 use self::affected::{DamagedPlace, Lost, LostKeys};
 use self::against::Comparison;
-use super::{Context, one_line};
+use super::Context;
 use crate::error::{CliError, with_causes};
 use crate::exit::Exit;
 use crate::output::{Output, counted};
@@ -129,7 +129,7 @@ pub(crate) fn run(args: &VerifyArgs, context: Context) -> Result<Exit, CliError>
         output.report(&Summary { comparison, notes, objections, ..summary })?;
     } else {
         for damage in &report.damage {
-            output.line(damage)?;
+            output.report_line(damage)?;
             let lost = lost.of(&DamagedPlace::of(damage)).filter(|_| is_damage(damage));
             for line in lost.into_iter().flat_map(Lost::lines) {
                 output.line(line)?;
@@ -137,16 +137,19 @@ pub(crate) fn run(args: &VerifyArgs, context: Context) -> Result<Exit, CliError>
         }
         if !context.quiet {
             let seconds = started.elapsed().as_secs_f64();
-            output.line(format_args!("{} in {seconds:.2} s", text(path, is_protected, &report)))?;
+            output.report_line(format_args!(
+                "{} in {seconds:.2} s",
+                text(path, is_protected, &report)
+            ))?;
         }
         for line in comparison.iter().flat_map(Comparison::lines) {
             output.line(line)?;
         }
         for note in notes.iter().filter(|_| !context.quiet) {
-            output.line(format_args!("note: {}", one_line(note)))?;
+            output.report_line(format_args!("note: {note}"))?;
         }
         for objection in objections.iter().flatten() {
-            output.line(format_args!("not for Turbopack: {}", one_line(objection)))?;
+            output.report_line(format_args!("not for Turbopack: {objection}"))?;
         }
         if objections.is_some_and(|objections| objections.is_empty()) && !context.quiet {
             output.line("Turbopack of Next.js 16.3.0 can read it")?;

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sst_amqf::EarlierEncoding;
-use sst_format::SequenceNumber;
 use sst_format::file_name::{FileKind, FileName};
+use sst_format::{BlobNumber, SequenceNumber};
 use sst_reader::Catalog;
 
 use super::present_files::PresentFiles;
@@ -12,12 +12,17 @@ use crate::error::CliError;
 use crate::output::counted;
 use crate::url;
 
-/// Oddities of a directory, one line each. A protected directory needs only the check of its
-/// filters: its chain of checksums covers everything else.
+/// Oddities of a directory, one line each. A protected directory needs only the checks of its
+/// filters and of blobs that nothing lists: its chain of checksums covers everything else.
 pub(super) fn notes(catalog: &Catalog) -> Result<Vec<String>, CliError> {
     let mut notes = filters(catalog);
     // Without a list, the other objects of a bucket are unknown.
-    if !catalog.is_protected && !url::is_url(&catalog.dir) {
+    if url::is_url(&catalog.dir) {
+        return Ok(notes);
+    }
+    if catalog.is_protected {
+        notes.extend(listed_nowhere(catalog)?);
+    } else {
         let present = PresentFiles::list(&catalog.dir, catalog.commit)?;
         let unread = present.unread.iter();
         notes.extend(unread.map(|file| format!("{file}: cannot be read, or is damaged")));
@@ -76,6 +81,33 @@ fn described_nowhere(present: &PresentFiles, commit: SequenceNumber) -> Vec<Stri
     let tables = present.numbered().filter(|file| file.kind == FileKind::Sst);
     let unnamed = tables.filter(|file| file.sequence <= commit && !named.contains(&file.sequence));
     unnamed.map(|file| format!("{file}: no meta file names it")).collect()
+}
+
+/// Blobs with a number up to that of `CURRENT` that no meta file lists. A writer cannot tell whose
+/// they are, and never removes them.
+fn listed_nowhere(catalog: &Catalog) -> Result<Vec<String>, CliError> {
+    // A list that cannot be read is damage, and is part of the report.
+    let Ok(listed) = catalog.blobs() else { return Ok(Vec::new()) };
+    let is_unlisted = |file: &FileName| {
+        let number = BlobNumber(file.sequence.0);
+        file.kind == FileKind::Blob
+            && file.sequence <= catalog.commit
+            && !listed.contains_key(&number)
+    };
+    let names = PresentFiles::names(&catalog.dir)?;
+    if !names.numbered().any(|file| is_unlisted(&file)) {
+        return Ok(Vec::new());
+    }
+    // Those of earlier commits, whose meta files are read whole.
+    let present = PresentFiles::list(&catalog.dir, catalog.commit)?;
+    if !present.has_read_all(FileKind::Meta) {
+        return Ok(Vec::new());
+    }
+    let unlisted = present.numbered().filter(is_unlisted);
+    let unlisted = unlisted.filter(|file| !present.blobs.contains(&BlobNumber(file.sequence.0)));
+    Ok(unlisted
+        .map(|file| format!("{file}: no meta file lists it, so it is never removed"))
+        .collect())
 }
 
 fn name(sequence: SequenceNumber, kind: FileKind) -> FileName {

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use sst_format::SequenceNumber;
 use sst_format::del_file::DelFile;
 use sst_format::file_name::{FileKind, FileName};
 use sst_format::live::MetaTables;
 use sst_format::meta_file::MetaFile;
+use sst_format::{BlobNumber, SequenceNumber};
 
 use crate::error::CliError;
 use crate::regular;
@@ -24,6 +24,8 @@ pub(super) struct PresentFiles {
     /// The tables that each meta file up to `CURRENT` describes or makes obsolete, the oldest meta
     /// file first, without those that are `unread`.
     pub(super) metas: Vec<MetaTables>,
+    /// The blobs that these meta files list.
+    pub(super) blobs: BTreeSet<BlobNumber>,
     /// The meta files that `.del` files up to `CURRENT` list.
     pub(super) deleted: BTreeSet<SequenceNumber>,
     /// Meta files and `.del` files up to `CURRENT` that cannot be read, or are damaged: what they
@@ -32,13 +34,19 @@ pub(super) struct PresentFiles {
 }
 
 impl PresentFiles {
-    pub(super) fn list(dir: &Path, commit: SequenceNumber) -> Result<Self, CliError> {
+    /// The names alone.
+    pub(super) fn names(dir: &Path) -> Result<Self, CliError> {
         let mut names = BTreeSet::new();
         for entry in fs::read_dir(dir).map_err(|error| CliError::io("list", dir, error))? {
             let entry = entry.map_err(|error| CliError::io("list", dir, error))?;
             names.insert(entry.file_name().to_string_lossy().into_owned());
         }
-        let mut present = Self { names, ..Self::default() };
+        Ok(Self { names, ..Self::default() })
+    }
+
+    /// The names, and the contents of meta files and `.del` files up to `commit`.
+    pub(super) fn list(dir: &Path, commit: SequenceNumber) -> Result<Self, CliError> {
+        let mut present = Self::names(dir)?;
         let files: BTreeSet<_> =
             present.numbered().filter(|file| file.sequence <= commit).collect();
         for file in files {
@@ -54,7 +62,11 @@ impl PresentFiles {
     fn read(&mut self, dir: &Path, file: FileName) -> Option<()> {
         let bytes = || regular::read(&dir.join(file.to_string()), MAX_META_LEN).ok();
         match file.kind {
-            FileKind::Meta => self.metas.push(tables_of(&bytes()?, file.sequence)?),
+            FileKind::Meta => {
+                let (tables, blobs) = parsed(&bytes()?, file.sequence)?;
+                self.metas.push(tables);
+                self.blobs.extend(blobs);
+            }
             FileKind::Del => self.deleted.extend(DelFile::parse(&bytes()?).ok()?.sequences()),
             FileKind::Sst | FileKind::Blob => {}
         }
@@ -72,9 +84,13 @@ impl PresentFiles {
     }
 }
 
-/// The tables that a meta file describes or makes obsolete; `None` if it is damaged.
-fn tables_of(bytes: &[u8], sequence: SequenceNumber) -> Option<MetaTables> {
+/// The tables that a meta file describes or makes obsolete, and the blobs that it lists; `None` if
+/// it is damaged.
+fn parsed(bytes: &[u8], sequence: SequenceNumber) -> Option<(MetaTables, Vec<BlobNumber>)> {
     let meta = MetaFile::parse(bytes, crc32fast::hash).ok()?;
     let (obsolete, described) = (meta.obsolete(), meta.tables().map(|table| table.sequence));
-    Some(MetaTables { sequence, obsolete: obsolete.collect(), described: described.collect() })
+    let blobs = meta.protection().into_iter().flat_map(|section| section.blobs());
+    let blobs = blobs.map(|blob| blob.number).collect();
+    let (obsolete, described) = (obsolete.collect(), described.collect());
+    Some((MetaTables { sequence, obsolete, described }, blobs))
 }

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use sst_format::SequenceNumber;
 use sst_format::del_file::DelFile;
 use sst_format::file_name::{FileKind, FileName};
 use sst_format::live::live_tables;
 use sst_format::meta_head::HashRange;
 #[cfg(sst_planted)]
 use sst_format::protection::LiveMeta;
+use sst_format::{FormatError, SequenceNumber, Structure};
 
 use super::super::CatalogTable;
 use super::super::directory_stamp::DirectoryStamp;
@@ -188,7 +188,14 @@ impl CatalogReader<'_> {
     /// The sequence numbers in a `.del` file.
     fn read_del(&self, sequence: SequenceNumber) -> Result<Vec<SequenceNumber>, ReadError> {
         let label = FileLabel::new(path_of(self.dir, sequence, FileKind::Del));
-        let bytes = read_whole(&label, self.files)?;
+        let opened = self.files.open(label.path());
+        let (file, _) = opened.map_err(|error| ReadError::io(&label, "open", error))?;
+        let (expected, found) = (DelFile::max_len(sequence), file.len());
+        if found > expected {
+            let error = FormatError::WrongLen { structure: Structure::DelFile, expected, found };
+            return Err(ReadError::corrupt(&label, error));
+        }
+        let bytes = file.read(0..found).map_err(|error| ReadError::io(&label, "read", error))?;
         let del = DelFile::parse(&bytes).map_err(|error| ReadError::corrupt(&label, error))?;
         Ok(del.sequences().collect())
     }

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use sst_format::BlobNumber;
 use sst_format::content_digest::ValueDigest;
@@ -15,6 +15,7 @@ use sst_format::protection::BlobRecord;
 use super::created_files::{CreatedBlob, CreatedFiles};
 use crate::file::directory::remove;
 use crate::publish::commit_point::WrittenFile;
+use crate::publish::directory_lock::DirectoryLock;
 use crate::publish::first_commit_marker::FirstCommitMarker;
 use crate::publish::numbers::Numbers;
 use crate::publish::publisher::Publisher;
@@ -30,6 +31,9 @@ pub(crate) struct CommitFiles {
     marker: Option<Arc<FirstCommitMarker>>,
     has_ended: AtomicBool,
     created: CreatedFiles,
+    /// The lock of the directory. The writer of a table may outlive the publisher, and must not
+    /// hold the lock then.
+    lock: Weak<DirectoryLock>,
 }
 
 /// An error of creating a file.
@@ -71,6 +75,7 @@ impl CommitFiles {
             marker: publisher.marker(),
             has_ended: AtomicBool::new(false),
             created: CreatedFiles::default(),
+            lock: publisher.lock(),
         }
     }
 
@@ -84,8 +89,21 @@ impl CommitFiles {
         self.has_ended.store(true, Ordering::Release);
     }
 
+    /// Fails if the path of the directory leads to another one than the locked one: a file of the
+    /// commit would appear there. For example, a load waits for its input, and the directory is
+    /// removed and made anew. Afterwards only the names of the commit's files would tell that they
+    /// are in the wrong place.
+    pub(crate) fn check_directory(&self) -> Result<(), PublishError> {
+        match self.lock.upgrade() {
+            Some(lock) => lock.check(),
+            // The publisher is gone, and with it the commit, which the caller finds out.
+            None => Ok(()),
+        }
+    }
+
     /// Reserves the next number for a file. Returns the file's name and path.
     pub(super) fn allocate(&self, kind: FileKind) -> Result<(FileName, PathBuf), PublishError> {
+        self.check_directory()?;
         if let Some(marker) = &self.marker {
             marker.set(&self.file_system)?;
         }
@@ -216,12 +234,12 @@ impl CommitFiles {
         }
     }
 
-    /// Removes the files of the commit except those in `keep`. Returns whether none of them is
-    /// left.
+    /// Removes the files of the commit except those in `keep`. Returns those that could not be
+    /// removed.
     ///
-    /// Called when a commit is dropped, which can return no error. The next publisher removes the
-    /// files that stay.
-    pub(super) fn remove_all_but(&self, keep: &BTreeSet<FileName>) -> bool {
+    /// Called when a commit is dropped, which can return no error. The next commit or publisher
+    /// removes the files that stay.
+    pub(super) fn remove_all_but(&self, keep: &BTreeSet<FileName>) -> BTreeSet<FileName> {
         self.created.remove(|name| {
             keep.contains(&name) || remove(&*self.file_system, &self.path(name)).is_ok()
         })

@@ -1,6 +1,6 @@
 //! The files and blobs that a commit has created.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use sst_format::BlobNumber;
@@ -72,12 +72,12 @@ impl CreatedFiles {
     }
 
     /// Ends the list: files that are added after this are to be removed at once. `is_gone` removes
-    /// a file, or keeps one that the commit needs; `false` if it could not. Returns whether no file
-    /// is left to be removed.
-    pub(super) fn remove(&self, mut is_gone: impl FnMut(FileName) -> bool) -> bool {
+    /// a file, or keeps one that the commit needs; `false` if it could not. Returns the files that
+    /// are left to be removed.
+    pub(super) fn remove(&self, mut is_gone: impl FnMut(FileName) -> bool) -> BTreeSet<FileName> {
         let mut created = self.lock();
         created.are_removed = true;
         created.names.retain(|name| !is_gone(*name));
-        created.names.is_empty()
+        created.names.iter().copied().collect()
     }
 }

@@ -99,6 +99,15 @@ impl TableWriter {
         self.writer.entry_count()
     }
 
+    /// As [`StreamingSstWriter::last_key`].
+    ///
+    /// # Errors
+    ///
+    /// As [`StreamingSstWriter::last_key`].
+    pub fn last_key(&self) -> Result<&[u8], WriteError> {
+        self.writer.last_key()
+    }
+
     /// As [`StreamingSstWriter::is_full`].
     #[must_use]
     pub fn is_full(&self, max_entries: u64, max_data_size: u64) -> bool {
@@ -124,6 +133,7 @@ impl TableWriter {
         if files.has_ended() {
             return Err(PublishError::CommitEnded { table: sequence });
         }
+        files.check_directory()?;
         let finished = files.note_created(name, writer.finish())?;
         if files.are_removed() {
             return Err(PublishError::CommitEnded { table: sequence });
