@@ -108,8 +108,7 @@ fn tidy(args: &RollbackArgs, from: u32, context: Context) -> Result<(), CliError
     note_not_removed(publisher.not_removed(), context);
     if !args.retention.keeps_files() {
         context.note(format_args!(
-            "{}: generation {from} was replaced for good: --keep-generations 0 keeps none of its \
-             files, and there is nothing to go back to",
+            "{}: generation {from} was replaced for good: --keep-generations 0 keeps none of its files",
             args.dir.display(),
         ));
     }

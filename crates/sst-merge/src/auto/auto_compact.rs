@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use sst_format::SequenceNumber;
 use sst_format::monitor::Monitor;
 use sst_reader::{Catalog, CatalogTable, ReaderOptions};
 use sst_writer::Publisher;
@@ -23,6 +24,9 @@ pub fn plan_compaction(catalog: &Catalog, family: u32, policy: &MergePolicy) -> 
 /// one of [`compact`](crate::compact) is: it may be cancelled, and a crash leaves the tables before
 /// or the tables after. All of them together read at most [`MergePolicy::max_bytes`].
 ///
+/// It ends early where the policy wants the output of a merge to be merged again: a run of equal
+/// hashes is too long for a table, and its tables stay layers.
+///
 /// [`MergeOptions::cuts`] is ignored: plans have cuts of their own. `each` is called after each
 /// merge.
 ///
@@ -39,6 +43,8 @@ pub fn auto_compact(
     mut each: impl FnMut(&MergePlan, &Compaction),
 ) -> Result<(), MergeError> {
     let mut limit = policy.max_bytes;
+    // The tables before the last merge.
+    let mut known: Option<HashSet<SequenceNumber>> = None;
     while publisher.current().is_some() {
         let catalog = Arc::new(Catalog::read(publisher.directory())?);
         let tables: Vec<_> = oldest_first(&catalog, family).collect();
@@ -49,6 +55,12 @@ pub fn auto_compact(
         if merged.len() != plan.tables.len() {
             return Err(MergeError::internal("a plan names tables of its family"));
         }
+        // Tables of one merge overlap only in a run of equal hashes that was too long for one table.
+        // To merge them once more would give the same tables.
+        if known.is_some_and(|known| merged.is_disjoint(&known)) {
+            break;
+        }
+        known = Some(tables.iter().map(|table| table.sequence).collect());
         let options = options.clone().cuts(plan.cuts.clone());
         let merged =
             compact_tables(publisher, &catalog, family, &merged, &options, reader, monitor)?;
