@@ -125,7 +125,7 @@ impl Publisher {
             lock: Arc::new(lock),
         };
         // The next commit tries again to remove these files.
-        publisher.not_removed = publisher.remove_unneeded(&publisher.state.files());
+        publisher.not_removed = publisher.remove_unneeded(&publisher.state.files())?;
         publisher.not_removed.extend(unread);
         Ok(publisher)
     }
@@ -235,20 +235,21 @@ impl Publisher {
     }
 
     /// Makes a durable commit the newest, and removes the files that no commit needs any more.
-    /// Returns the files that could not be removed.
-    pub(crate) fn advance(&mut self, state: DirectoryState) -> Vec<FileError> {
+    /// Returns the files that could not be removed. Fails if a sync failed: the commit is live, but
+    /// the state of the disk is unknown.
+    pub(crate) fn advance(&mut self, state: DirectoryState) -> Result<Vec<FileError>, FileError> {
         let replaced = std::mem::replace(&mut self.state, state);
         self.retention.push(&replaced, &self.state, &self.options);
         let live = self.state.files();
         self.present.extend(&live);
         let marker = self.marker.as_ref();
         let unmarked = marker.map_or(Ok(()), |marker| marker.end(&*self.file_system));
-        let mut not_removed = self.remove_unneeded(&live);
+        let mut not_removed = self.remove_unneeded(&live)?;
         match unmarked {
             Ok(()) => self.marker = None,
             Err(error) => not_removed.push(error),
         }
-        not_removed
+        Ok(not_removed)
     }
 
     /// Refuses further commits, because it is unknown which commit is on disk.
@@ -283,10 +284,10 @@ impl Publisher {
     /// has the files `live`. Returns the files that could not be removed.
     ///
     /// Meta files go last, and once the removal of blobs is durable: they prove that the blobs are
-    /// not needed ([`UnneededBlobs`]).
-    fn remove_unneeded(&mut self, live: &BTreeSet<FileName>) -> Vec<FileError> {
+    /// not needed ([`UnneededBlobs`]). Fails if the sync between fails.
+    fn remove_unneeded(&mut self, live: &BTreeSet<FileName>) -> Result<Vec<FileError>, FileError> {
         if self.options.keep_obsolete_files || self.retention.is_incomplete() {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         let kept = self.retention.files();
         let is_needed = |file: &FileName| {
@@ -299,11 +300,11 @@ impl Publisher {
         let is_changed =
             |error| matches!(error, PublishError::Changed { .. } | PublishError::LockLost { .. });
         if unneeded.is_empty() || self.check_unchanged().is_err_and(is_changed) {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         let blobs = match self.unneeded_blobs(&unneeded, is_needed) {
             Ok(blobs) => blobs,
-            Err(error) => return vec![error],
+            Err(error) => return Ok(vec![error]),
         };
         let of_kind = |kind| move |file: &&FileName| file.kind == kind;
         let metas: Vec<_> = unneeded.iter().filter(of_kind(FileKind::Meta)).copied().collect();
@@ -311,21 +312,16 @@ impl Publisher {
         let others: Vec<_> =
             others.filter(|file| !matches!(file.kind, FileKind::Meta | FileKind::Blob)).collect();
         let mut not_removed = self.remove_all(&blobs);
-        let are_blobs_gone = not_removed.is_empty();
         not_removed.extend(self.remove_all(&others));
-        if !are_blobs_gone {
-            return not_removed;
+        if !not_removed.is_empty() {
+            return Ok(not_removed);
         }
         if !blobs.is_empty() && !metas.is_empty() {
-            let synced = self.file_system.sync_directory(&self.directory);
-            let error = FileError::at(&self.directory, FileOperation::SyncDirectory);
-            if let Err(error) = synced.map_err(error) {
-                not_removed.push(error);
-                return not_removed;
-            }
+            self.file_system
+                .sync_directory(&self.directory)
+                .map_err(FileError::at(&self.directory, FileOperation::SyncDirectory))?;
         }
-        not_removed.extend(self.remove_all(&metas));
-        not_removed
+        Ok(self.remove_all(&metas))
     }
 
     /// The blobs among `unneeded` that may be removed: those of which a meta file tells whose they

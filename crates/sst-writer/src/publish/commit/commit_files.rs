@@ -234,6 +234,14 @@ impl CommitFiles {
         }
     }
 
+    /// Removes files that were created for the commit and that it does not need, before it is
+    /// visible. Those that cannot be removed are tried again when the commit is dropped.
+    pub(super) fn remove_unused(&self, needed: &BTreeSet<FileName>) {
+        self.created.retain(|name| {
+            needed.contains(&name) || remove(&*self.file_system, &self.path(name)).is_err()
+        });
+    }
+
     /// Removes the files of the commit except those in `keep`. Returns those that could not be
     /// removed.
     ///

@@ -71,6 +71,11 @@ impl CreatedFiles {
         self.lock().blobs.get(&number).copied()
     }
 
+    /// Keeps those names for which `stays` holds.
+    pub(super) fn retain(&self, mut stays: impl FnMut(FileName) -> bool) {
+        self.lock().names.retain(|name| stays(*name));
+    }
+
     /// Ends the list: files that are added after this are to be removed at once. `is_gone` removes
     /// a file, or keeps one that the commit needs; `false` if it could not. Returns the files that
     /// are left to be removed.

@@ -171,7 +171,8 @@ impl<'p> PreparedCommit<'p> {
     /// [`PublishError`]; readers still see the commit before. [`PublishError::NotAsWritten`] if the
     /// device does not hold the bytes that were written. In one case it is unknown which of the two
     /// commits is on disk: if `CURRENT` could not be replaced, or could not be synced or read after
-    /// that. The publisher is then poisoned, and [`Publisher::open`](crate::Publisher::open) finds
+    /// that. If a sync after the commit fails, between removals of files of earlier commits, the
+    /// commit is live. In both cases the publisher is poisoned, and [`Publisher::open`](crate::Publisher::open) finds
     /// out which commit it is.
     pub fn publish(mut self, monitor: &Monitor) -> Result<CommitInfo, PublishError> {
         self.commit.publisher.check_usable()?;
@@ -182,10 +183,12 @@ impl<'p> PreparedCommit<'p> {
         let files = &self.commit.files;
         let present = self.commit.publisher.present();
         del_files::spare_live(&files.file_system, &files.directory, present, &state)?;
+        // No meta file would tell whose a blob is that no table refers to.
+        files.remove_unused(&state.files());
         files.sync_names()?;
         monitor.check()?;
         self.replace_current(commit)?;
-        let not_removed = self.commit.publisher.advance(state);
+        let not_removed = self.commit.publisher.advance(state)?;
         let certificates = std::mem::take(&mut self.certificates);
         Ok(CommitInfo { commit, certificates, not_removed })
     }
