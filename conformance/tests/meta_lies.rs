@@ -290,8 +290,8 @@ fn a_table_of_another_family_that_version_3_names_is_found_by_verification() {
     }
 }
 
-/// A blob of a live table that its meta file does not list. A lookup fails, and the file is the only
-/// copy of the value: no commit, merge or rollback removes it.
+/// A blob of a live table that its meta file does not list. A lookup fails, and the file is the
+/// only copy of the value: no commit, merge or rollback removes it.
 #[test]
 fn a_live_blob_that_no_meta_file_lists_stays() {
     for (has_head, is_listed_before) in [(false, false), (true, false), (false, true), (true, true)]

@@ -78,8 +78,9 @@ pub struct GcReport {
 /// It spares the files of the newest commit and of [`GcOptions::keep_generations`] generations
 /// before it, all objects younger than [`GcOptions::grace`], all files under numbers that another
 /// writer has claimed and not released for less than that, and blobs that no meta file lists and no
-/// claim covers. If a commit whose files are to stay is damaged, nothing is removed. Objects with other names are not
-/// touched. O(objects) in requests for lists, and one request for each file that is removed.
+/// claim covers. If a commit whose files are to stay is damaged, nothing is removed. Objects with
+/// other names are not touched. O(objects) in requests for lists, and one request for each file
+/// that is removed.
 ///
 /// It may run beside mirrors: it claims the numbers of the files before it removes them, and reads
 /// the newest commit after that. `monitor` cancels it between two objects.

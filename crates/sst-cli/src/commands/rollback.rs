@@ -102,7 +102,8 @@ fn in_bucket(args: &RollbackArgs, from: u32, context: Context) -> Result<Exit, C
     Ok(Exit::Success)
 }
 
-/// Removes the files of generations that are not to be kept. `from` is the generation that was left.
+/// Removes the files of generations that are not to be kept. `from` is the generation that was
+/// left.
 fn tidy(args: &RollbackArgs, from: u32, context: Context) -> Result<(), CliError> {
     let publisher = Publisher::open(&args.dir, args.retention.options())?;
     note_not_removed(publisher.not_removed(), context);

@@ -151,8 +151,8 @@ fn without_permission_every_command_names_the_file() {
     ["a.db", "b.db", "."].iter().for_each(|folder| mode(folder, 0o755));
 }
 
-/// Each file of a directory, and the directory itself, may not be read: a command that needs it says
-/// so in one line, and calls nothing damaged.
+/// Each file of a directory, and the directory itself, may not be read: a command that needs it
+/// says so in one line, and calls nothing damaged.
 #[test]
 fn a_file_that_may_not_be_read_is_named_and_never_called_damaged() {
     let scratch = Scratch::new();

@@ -55,8 +55,8 @@ pub fn auto_compact(
         if merged.len() != plan.tables.len() {
             return Err(MergeError::internal("a plan names tables of its family"));
         }
-        // Tables of one merge overlap only in a run of equal hashes that was too long for one table.
-        // To merge them once more would give the same tables.
+        // Tables of one merge overlap only in a run of equal hashes that was too long for one
+        // table. To merge them once more would give the same tables.
         if known.is_some_and(|known| merged.is_disjoint(&known)) {
             break;
         }

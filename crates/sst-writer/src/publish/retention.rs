@@ -39,8 +39,8 @@ impl Retention {
     /// Applies the options to the commits of which a directory has files.
     ///
     /// If the meta files of a commit that is to be kept are damaged, or the system failed to read
-    /// one, the files of that commit are unknown. The error is then returned too, and no file may be
-    /// removed. This ends when as many newer commits are kept as the options say. A commit of
+    /// one, the files of that commit are unknown. The error is then returned too, and no file may
+    /// be removed. This ends when as many newer commits are kept as the options say. A commit of
     /// which a meta file is gone keeps nothing: no rollback can bring it back.
     pub(crate) fn load(
         file_system: &dyn FileSystem,

@@ -172,8 +172,8 @@ impl<'p> PreparedCommit<'p> {
     /// device does not hold the bytes that were written. In one case it is unknown which of the two
     /// commits is on disk: if `CURRENT` could not be replaced, or could not be synced or read after
     /// that. If a sync after the commit fails, between removals of files of earlier commits, the
-    /// commit is live. In both cases the publisher is poisoned, and [`Publisher::open`](crate::Publisher::open) finds
-    /// out which commit it is.
+    /// commit is live. In both cases the publisher is poisoned, and
+    /// [`Publisher::open`](crate::Publisher::open) finds out which commit it is.
     pub fn publish(mut self, monitor: &Monitor) -> Result<CommitInfo, PublishError> {
         self.commit.publisher.check_usable()?;
         monitor.check()?;
