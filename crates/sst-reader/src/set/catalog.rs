@@ -13,8 +13,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use sst_format::SequenceNumber;
 use sst_format::content_digest::FamilyCertificate;
 use sst_format::identity::CommitIdentity;
+use sst_format::meta_file::{LengthsError, MAX_UNPROVEN_LEN, check_lengths};
 use sst_format::meta_head::{CommitKind, HashRange, Shard};
 
 use super::CatalogTable;
@@ -239,9 +241,20 @@ impl Catalog {
     }
 }
 
-/// All bytes of a regular file.
+/// All bytes of a meta file.
 pub(crate) fn read_whole(label: &FileLabel, files: &Files) -> Result<Vec<u8>, ReadError> {
-    files.read(label.path()).map_err(|error| ReadError::io(label, "read", error))
+    let read_error = |error| ReadError::io(label, "read", error);
+    let (file, _) = files.open(label.path()).map_err(read_error)?;
+    let len = file.len();
+    if len > MAX_UNPROVEN_LEN {
+        // Its lengths tell whether it is a meta file at all, before it is read.
+        match check_lengths(len, |range| file.read(range)) {
+            Ok(_) => {}
+            Err(LengthsError::Format(error)) => return Err(ReadError::corrupt(label, error)),
+            Err(LengthsError::Read(error)) => return Err(read_error(error)),
+        }
+    }
+    file.read(0..len).map_err(read_error)
 }
 
 impl fmt::Debug for Catalog {

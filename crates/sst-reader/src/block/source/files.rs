@@ -46,12 +46,6 @@ impl Files {
         Ok((PositionedFile::new(file, metadata.len()), FileIdentity::of(&metadata)))
     }
 
-    /// All bytes of a file.
-    pub(crate) fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        let (file, _) = self.open(path)?;
-        file.read(0..file.len())
-    }
-
     /// Whether there is such a file.
     pub(crate) fn exists(&self, path: &Path) -> io::Result<bool> {
         match self.store_of(path) {

@@ -17,7 +17,7 @@ use super::super::directory_stamp::DirectoryStamp;
 use super::super::loaded_meta::{ListedFile, LoadedMeta};
 use super::super::paths::path_of;
 use super::blob_records::BlobRecords;
-use super::{Catalog, Scope, read_whole};
+use super::{Catalog, Scope};
 use crate::block::source::Files;
 use crate::{Corruption, FileLabel, ReadError};
 
