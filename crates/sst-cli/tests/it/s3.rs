@@ -207,9 +207,9 @@ fn writing_commands_take_urls(moto: &Moto, scratch: &Scratch) {
     moto.sst(&[&"get", &url, &"z"]).expect(1);
 }
 
-/// Kills loads into a bucket at many moments.
+/// Kills loads into a bucket at many moments: 12, or as many as `SST_S3_KILLS` says.
 fn kills_of_a_load_leave_the_old_or_the_new(moto: &Moto, scratch: &Scratch) {
-    const KILLS: u32 = 12;
+    let kills = std::env::var("SST_S3_KILLS").map_or(12, |count| count.parse().unwrap());
     let url = "s3://fruit/killed";
     let rows = |seed: u32| -> String {
         (0..2000).map(|i| format!("{i}\t{}\n", seed.wrapping_mul(i ^ 77))).collect()
@@ -221,8 +221,8 @@ fn kills_of_a_load_leave_the_old_or_the_new(moto: &Moto, scratch: &Scratch) {
     moto.sst(&[&"load", &input(1), &url]).expect(0);
     let whole = started.elapsed();
     let mut seen = 1;
-    for kill in 0..KILLS {
-        let (seed, moment) = (kill + 2, whole * (kill + 1) / KILLS);
+    for kill in 0..kills {
+        let (seed, moment) = (kill + 2, whole * (kill + 1) / kills);
         let path = input(seed);
         let mut load = moto.command(&[&"load", &path, &url]).spawn().unwrap();
         let started = Instant::now();

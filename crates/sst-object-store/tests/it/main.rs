@@ -18,6 +18,8 @@ mod http;
 #[cfg(test)]
 mod lineage;
 #[cfg(test)]
+mod lost_answers;
+#[cfg(test)]
 mod mirrors;
 #[cfg(test)]
 mod publishing;
