@@ -49,6 +49,8 @@ fn gates(root: &Path) -> Result<Vec<Gate>, String> {
         gate("instructions", "cargo run --quiet --release -p xtask -- instructions"),
         // Each target runs for a short time, in every driver that this machine has.
         gate("fuzz", "cargo run --quiet --release -p xtask -- fuzz --executions 20000 --seconds 2"),
+        // The wheel, in an environment that it makes itself, or NOT RUN.
+        gate("python", "python/check"),
         gate("docs", "RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --all-features"),
         gate("no_std", "cargo check -p sst-format --no-default-features --all-features"),
         gate("package", "cargo package --workspace --allow-dirty --no-verify"),

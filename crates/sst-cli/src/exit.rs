@@ -1,7 +1,5 @@
 //! Exit codes of `sst`.
 
-use std::process::ExitCode;
-
 /// The exit codes, as the help text and the README document them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
@@ -16,10 +14,4 @@ pub(crate) enum Exit {
     Failure = 3,
     /// A commit is live, but a later step failed. The command must not be repeated.
     Live = 4,
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
-    }
 }

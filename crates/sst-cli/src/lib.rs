@@ -1,8 +1,8 @@
 //! The command `sst`, which reads and writes static table (SST) files and directories. See the
 //! README for its use.
 //!
-//! This library contains the whole command, so that fuzz targets can reach its parsers. It is not a
-//! public API.
+//! This library contains the whole command: [`run`] is what the wheel for Python calls. The parsers
+//! are here so that fuzz targets can reach them; they are not a public API.
 
 #![forbid(unsafe_code)]
 
@@ -36,13 +36,29 @@ use crate::exit::Exit;
 /// Runs the command with the arguments of the process.
 #[must_use]
 pub fn main() -> ExitCode {
-    run(std::env::args_os())
+    run(std::env::args_os()).into()
 }
 
-/// Runs the command with these arguments, of which the first is the name of the program.
+/// Runs the command with these arguments, of which the first is the name of the program, and
+/// returns its exit code: 0 to 4, as `sst --help` lists them.
+///
+/// It reads the standard input of the process and writes to its standard output and error. A
+/// command that writes a directory sets handlers for SIGINT and SIGTERM; the second such signal
+/// ends the process. So it is meant for programs that are the command under another name.
+///
+/// # Examples
+///
+/// ```
+/// let code = sst_cli::run(["sst", "--version"].map(Into::into));
+/// assert_eq!(code, 0);
+/// ```
 #[must_use]
-pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let arguments = cli::with_aliases(arguments.into_iter().collect());
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    run_command(arguments.into_iter().collect()) as u8
+}
+
+fn run_command(arguments: Vec<OsString>) -> Exit {
+    let arguments = cli::with_aliases(arguments);
     let cli = match cli::Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
         Err(error) => {
@@ -50,21 +66,21 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             if !error.use_stderr() || is_help(&error) {
                 let exit = if error.use_stderr() { Exit::Failure } else { Exit::Success };
                 let printed = error.print();
-                return if printed.is_ok() { exit.into() } else { Exit::Failure.into() };
+                return if printed.is_ok() { exit } else { Exit::Failure };
             }
             let is_json = arguments.iter().any(|argument| argument == "--json");
             commands::report_text("usage", &usage_error(&error), Exit::Failure, is_json);
-            return Exit::Failure.into();
+            return Exit::Failure;
         }
     };
     open_files::raise_limit();
     match cli.run() {
-        Ok(exit) => exit.into(),
+        Ok(exit) => exit,
         Err(error) => {
             if !error.is_silent() {
                 commands::report(&error, cli.json);
             }
-            error.exit().into()
+            error.exit()
         }
     }
 }

@@ -41,7 +41,10 @@ pub fn child() -> Option<ExitCode> {
     let mut arguments = std::env::args_os().skip(1);
     let first = arguments.next()?;
     match first.to_str()? {
-        COMMAND => Some(sst_cli::run([OsString::from("sst")].into_iter().chain(arguments))),
+        COMMAND => {
+            let arguments = [OsString::from("sst")].into_iter().chain(arguments);
+            Some(sst_cli::run(arguments).into())
+        }
         READER => Some(readers::follow(&arguments.collect::<Vec<_>>())),
         _ => None,
     }

@@ -107,7 +107,7 @@ impl Input {
         arguments.extend([directory.into(), "--format".into(), self.format.into()]);
         arguments.extend(self.options.iter().map(OsString::from));
         arguments.extend(fixed.iter().chain(options).map(OsString::from));
-        sst_cli::run(arguments)
+        sst_cli::run(arguments).into()
     }
 }
 

@@ -221,10 +221,10 @@ struct InputReader<'a> {
 impl InputReader<'_> {
     fn read(&mut self, path: &Path, format: Format) -> Result<(), CliError> {
         let source = open(path, self.cancel)?;
-        let progress = self.context.progress;
         let input = match source {
             #[cfg(feature = "parquet")]
             Source::File(file, _) if format == Format::Parquet => {
+                let progress = self.context.progress;
                 Input::parquet(file, self.options, |rows| progress.entries(rows, "read"))
             }
             // Reading its first bytes might wait for ever.

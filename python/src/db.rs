@@ -1,0 +1,544 @@
+//! A set of tables that is open for lookups.
+
+use std::collections::BTreeSet;
+use std::mem;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwapOption;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList, PyMemoryView, PyTuple};
+use sst_format::SequenceNumber;
+use sst_reader::{LiveSet, ReadError, Slice, SstSet, verify_directory};
+
+use crate::arrow_array::{ArrowArray, Cells};
+use crate::blocking::Observer;
+use crate::bytes_of::bytes_of;
+use crate::errors::Error;
+use crate::fork::Epoch;
+use crate::keys::Keys;
+use crate::memory::ValueBuffer;
+use crate::mirror::{CachedBucket, cache_directory};
+use crate::open_arguments::OpenArguments;
+use crate::place::{hashes_of, path_of, plain_options, readable, shard_of, url_of};
+use crate::reports::{PyCertificate, PyStatistics, PyVerifyReport, inspect_catalog};
+use crate::walk::{EntryIterator, Part, Scan, ScanPlan, Walk};
+
+/// Rows of a batch of a scan, unless another number is asked for.
+const BATCH_ROWS: usize = 1 << 16;
+
+/// The open set of one process.
+struct Opened {
+    live: LiveSet,
+    epoch: Epoch,
+}
+
+/// A directory or bucket of tables, open for lookups: a mapping of `bytes` to `bytes`.
+///
+/// Keys may also be given as `str` (their UTF-8) and `int` (their decimal digits). It shows the
+/// newest commit as of the last `refresh`; each call answers from one commit. All methods may be
+/// called from any number of threads, and release the GIL while Rust works. `sst_files.open` makes
+/// it. A child that is forked opens the directory anew at its first use; a pickle does where it
+/// arrives.
+#[pyclass(frozen, weakref, mapping, module = "sst_files", name = "Db")]
+pub(crate) struct Db {
+    opened: ArcSwapOption<Opened>,
+    arguments: OpenArguments,
+    /// Number of live entries of a commit, once they were counted.
+    counted: Mutex<Option<(SequenceNumber, u64)>>,
+}
+
+impl Drop for Db {
+    fn drop(&mut self) {
+        if let Some(opened) = self.opened.swap(None)
+            && !opened.epoch.is_now()
+        {
+            // A thread of the parent may hold its locks for ever.
+            mem::forget(opened);
+        }
+    }
+}
+
+impl Db {
+    pub(crate) fn open(arguments: OpenArguments) -> Result<Self, Error> {
+        let live = arguments.open(&arguments.reader_options())?;
+        let opened = Opened { live, epoch: Epoch::now() };
+        let opened = ArcSwapOption::from_pointee(opened);
+        Ok(Self { opened, arguments, counted: Mutex::default() })
+    }
+
+    /// Calls `use_set` with the open set, without the GIL.
+    #[inline]
+    fn detached<T: Send>(
+        &self,
+        py: Python<'_>,
+        use_set: impl FnOnce(&LiveSet) -> Result<T, ReadError> + Send,
+    ) -> Result<T, Error> {
+        let opened = self.opened.load();
+        match opened.as_deref() {
+            Some(opened) if opened.epoch.is_now() => Ok(py.detach(|| use_set(&opened.live))?),
+            Some(_) => {
+                let opened = self.reopen()?;
+                Ok(py.detach(|| use_set(&opened.live))?)
+            }
+            None => Err(Error::Closed("set")),
+        }
+    }
+
+    /// Opens the directory again in a child.
+    #[cold]
+    fn reopen(&self) -> Result<Arc<Opened>, Error> {
+        let live = self.arguments.open(&self.arguments.reader_options())?;
+        let opened = Arc::new(Opened { live, epoch: Epoch::now() });
+        // The set of the parent is left alone: a thread that there is no more may hold its locks.
+        mem::forget(self.opened.swap(Some(Arc::clone(&opened))));
+        Ok(opened)
+    }
+
+    /// The set of the newest commit that was read, for walks: with all its tables open, so that a
+    /// later commit can take none away.
+    fn snapshot(&self, py: Python<'_>) -> Result<Arc<SstSet>, Error> {
+        self.detached(py, |live| {
+            live.with(SstSet::open_all)?;
+            Ok(live.snapshot())
+        })
+    }
+
+    fn iterate(&self, py: Python<'_>, part: Part) -> Result<EntryIterator, Error> {
+        let set = self.snapshot(py)?;
+        let walk = py.detach(|| Walk::new(set, 0..=u64::MAX));
+        Ok(EntryIterator::new(walk, part))
+    }
+
+    fn lookup(
+        &self,
+        py: Python<'_>,
+        key: &Bound<'_, PyAny>,
+    ) -> Result<Option<Slice<'static>>, Error> {
+        let key = bytes_of(key)?;
+        let key: &[u8] = &key;
+        self.detached(py, |live| live.get(key))
+    }
+}
+
+/// A view of `sst_files._views`.
+fn view<'py>(slf: &Bound<'py, Db>, name: &str) -> Result<Bound<'py, PyAny>, Error> {
+    Ok(slf.py().import("sst_files._views")?.getattr(name)?.call1((slf,))?)
+}
+
+#[pymethods]
+impl Db {
+    fn __getitem__<'py>(
+        &self,
+        py: Python<'py>,
+        key: &Bound<'py, PyAny>,
+    ) -> Result<Bound<'py, PyBytes>, Error> {
+        match self.lookup(py, key)? {
+            Some(value) => Ok(PyBytes::new(py, &value)),
+            None => Err(Error::MissingKey(bytes_of(key)?.into_owned())),
+        }
+    }
+
+    fn __contains__(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> Result<bool, Error> {
+        let key = bytes_of(key)?;
+        let key: &[u8] = &key;
+        self.detached(py, |live| live.contains_key(key))
+    }
+
+    /// Number of live entries. O(1) if the commit is certified, otherwise the entries are counted,
+    /// once for each commit.
+    fn __len__(&self, py: Python<'_>) -> Result<usize, Error> {
+        let set = self.snapshot(py)?;
+        let commit = set.catalog().commit;
+        // The lock guards one value, which a panic leaves whole.
+        let known = *self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = match (set.live_entry_count(), known) {
+            (Some(count), _) => count,
+            (None, Some((of, count))) if of == commit => count,
+            (None, _) => {
+                let observer = Observer::new(None)?;
+                let count = observer.run(py, |monitor| {
+                    let mut cursor = set.cursor();
+                    let mut count = 0_u64;
+                    while cursor.next()?.is_some() {
+                        count += 1;
+                        if count.is_multiple_of(4096) && monitor.token().is_cancelled() {
+                            return Err(Error::Stopped);
+                        }
+                    }
+                    Ok(count)
+                })?;
+                let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+                *counted = Some((commit, count));
+                count
+            }
+        };
+        usize::try_from(count).map_err(|_| Error::usage("more entries than len() can give"))
+    }
+
+    /// Whether there is any entry. O(1), unlike `len`.
+    fn __bool__(&self, py: Python<'_>) -> Result<bool, Error> {
+        let set = self.snapshot(py)?;
+        Ok(py.detach(|| set.cursor().next().map(|entry| entry.is_some()))?)
+    }
+
+    fn __iter__(&self, py: Python<'_>) -> Result<EntryIterator, Error> {
+        self.iterate(py, Part::Keys)
+    }
+
+    /// The value of a key, or `default`. A key with several values gives one of them.
+    #[pyo3(signature = (key, default = None))]
+    fn get<'py>(
+        &self,
+        py: Python<'py>,
+        key: &Bound<'py, PyAny>,
+        default: Option<Bound<'py, PyAny>>,
+    ) -> Result<Option<Bound<'py, PyAny>>, Error> {
+        match self.lookup(py, key)? {
+            Some(value) => Ok(Some(PyBytes::new(py, &value).into_any())),
+            None => Ok(default),
+        }
+    }
+
+    /// All values of a key, for data that was loaded with `duplicates="keep"`: in the order of the
+    /// input. An empty list if there is none.
+    fn get_all<'py>(
+        &self,
+        py: Python<'py>,
+        key: &Bound<'py, PyAny>,
+    ) -> Result<Bound<'py, PyList>, Error> {
+        let key = bytes_of(key)?;
+        let key: &[u8] = &key;
+        let values = self.detached(py, |live| live.get_all(key))?;
+        Ok(PyList::new(py, values.iter().map(|value| PyBytes::new(py, value)))?)
+    }
+
+    /// The value of a key as a read-only `memoryview` of the memory where it lies: the map of its
+    /// table or of its blob file, or a block of the cache. Nothing is copied, whatever its length.
+    /// `None` if there is none. The view stays valid after later commits and after `close`.
+    fn get_view<'py>(
+        &self,
+        py: Python<'py>,
+        key: &Bound<'py, PyAny>,
+    ) -> Result<Option<Bound<'py, PyMemoryView>>, Error> {
+        let Some(value) = self.lookup(py, key)? else { return Ok(None) };
+        let buffer = Bound::new(py, ValueBuffer::new(value))?;
+        Ok(Some(PyMemoryView::from(&buffer)?))
+    }
+
+    /// The values of many keys, in their order, all of one commit; `None` for those that are not
+    /// there.
+    ///
+    /// `keys` is a list or anything that can be iterated, an array of NumPy (of bytes `S`, `V`, or
+    /// rows of `uint8`; of text, integers or objects), or an array or a series of Arrow. With
+    /// `to="arrow"` the result is an `ArrowArray` with nulls instead of a list; `text` makes it one
+    /// of strings, which fails with `UsageError` if a value is no UTF-8. For arrays of NumPy of
+    /// kind `S`, zeros at the end of an element are no part of it, as NumPy has it.
+    ///
+    /// Each block is visited once for each call, so that many keys take far less time than one by
+    /// one. O(keys × log(keys)).
+    #[pyo3(signature = (keys, *, to = "list", text = false))]
+    fn get_many<'py>(
+        &self,
+        py: Python<'py>,
+        keys: &Bound<'py, PyAny>,
+        to: &str,
+        text: bool,
+    ) -> Result<Bound<'py, PyAny>, Error> {
+        let to_arrow = match (to, text) {
+            ("list", false) => false,
+            ("arrow", _) => true,
+            ("list", true) => return Err(Error::usage("text=True is for to=\"arrow\"")),
+            _ => return Err(Error::usage(format!("to={to:?} is neither \"list\" nor \"arrow\""))),
+        };
+        let keys = Keys::of(keys)?;
+        let bytes = keys.bytes()?;
+        let present: Vec<&[u8]> = bytes.iter().flatten().map(AsRef::as_ref).collect();
+        let is_present = |key: &Option<_>| Option::is_some(key);
+        if to_arrow {
+            let cells = self.detached(py, |live| {
+                live.with(|set| {
+                    let mut values = set.multi_get(&present)?.into_iter();
+                    let len = values.as_slice().iter().flatten().map(|value| value.len()).sum();
+                    let mut cells = Cells::with_capacity(bytes.len(), len);
+                    for key in &bytes {
+                        let value = if is_present(key) { values.next().flatten() } else { None };
+                        cells.push(value.as_deref());
+                    }
+                    Ok(cells)
+                })
+            })?;
+            let array = py.detach(|| cells.into_array(text, None))?;
+            return Ok(Bound::new(py, ArrowArray(array))?.into_any());
+        }
+        let mut values = self.detached(py, |live| live.multi_get(&present))?.into_iter();
+        let value_of = |key| {
+            let value = if is_present(key) { values.next().flatten() } else { None };
+            value.map(|value| PyBytes::new(py, &value))
+        };
+        Ok(PyList::new(py, bytes.iter().map(value_of))?.into_any())
+    }
+
+    /// A view of the keys, in the order of their hashes.
+    fn keys<'py>(slf: &Bound<'py, Self>) -> Result<Bound<'py, PyAny>, Error> {
+        view(slf, "EntryKeys")
+    }
+
+    /// A view of the values, in the order of the hashes of their keys.
+    fn values<'py>(slf: &Bound<'py, Self>) -> Result<Bound<'py, PyAny>, Error> {
+        view(slf, "EntryValues")
+    }
+
+    /// A view of the pairs of key and value, in the order of the hashes of keys. A key with several
+    /// values comes several times.
+    fn items<'py>(slf: &Bound<'py, Self>) -> Result<Bound<'py, PyAny>, Error> {
+        view(slf, "EntryItems")
+    }
+
+    fn _iter_values(&self, py: Python<'_>) -> Result<EntryIterator, Error> {
+        self.iterate(py, Part::Values)
+    }
+
+    fn _iter_items(&self, py: Python<'_>) -> Result<EntryIterator, Error> {
+        self.iterate(py, Part::Items)
+    }
+
+    /// The entries as batches of Arrow with the columns `key` and `value`, in the order of the
+    /// hashes of keys: those with hashes from the first to the second number of `hashes`, both
+    /// included, or those of `shard=(i, n)`. A batch has `batch_rows` rows, and fewer if they are
+    /// more than 64 MiB. `text` makes the columns strings, which fails if an entry is no UTF-8.
+    #[pyo3(signature = (*, hashes = None, shard = None, batch_rows = BATCH_ROWS, text = false))]
+    fn scan(
+        &self,
+        py: Python<'_>,
+        hashes: Option<(u64, u64)>,
+        shard: Option<(u32, u32)>,
+        batch_rows: usize,
+        text: bool,
+    ) -> Result<Scan, Error> {
+        if batch_rows == 0 {
+            return Err(Error::usage("a batch has one row at least"));
+        }
+        let plan = ScanPlan { hashes: hashes_of(hashes, shard)?, batch_rows, is_text: text };
+        let set = self.snapshot(py)?;
+        Ok(py.detach(|| Scan::new(set, plan)))
+    }
+
+    /// Switches to the newest commit, and returns whether it is another one than before. Of a
+    /// bucket, the commit is pulled into the cache first. Lookups of other threads go on meanwhile.
+    #[pyo3(signature = (*, progress = None))]
+    fn refresh(&self, py: Python<'_>, progress: Option<&Bound<'_, PyAny>>) -> Result<bool, Error> {
+        if let Some(bucket) = &self.arguments.bucket {
+            // Closed sets fail before anything is copied.
+            self.detached(py, |_| Ok(()))?;
+            Observer::new(progress)?.run(py, |monitor| bucket.pull(monitor))?;
+        }
+        self.detached(py, |live| live.refresh_with(SstSet::open_all))
+    }
+
+    /// Starts a thread that calls `refresh` every `interval` seconds, until `stop` of the
+    /// `Follower` that is returned, the end of its `with` block, or `close` of this set.
+    ///
+    /// `on_commit` is called with the number of each new commit, `on_error` with each error; the
+    /// thread goes on after an error, and the set stays with the commit that it has.
+    #[pyo3(signature = (interval = 1.0, *, on_commit = None, on_error = None))]
+    fn follow<'py>(
+        slf: &Bound<'py, Self>,
+        interval: f64,
+        on_commit: Option<Bound<'py, PyAny>>,
+        on_error: Option<Bound<'py, PyAny>>,
+    ) -> Result<Bound<'py, PyAny>, Error> {
+        let follower = slf.py().import("sst_files._follower")?.getattr("Follower")?;
+        Ok(follower.call1((slf, interval, on_commit, on_error))?)
+    }
+
+    /// Checks every byte of the directory, all families: see `sst_files.verify`.
+    #[pyo3(signature = (*, progress = None))]
+    fn verify(
+        &self,
+        py: Python<'_>,
+        progress: Option<&Bound<'_, PyAny>>,
+    ) -> Result<PyVerifyReport, Error> {
+        self.detached(py, |_| Ok(()))?;
+        let (directory, options) = (&self.arguments.directory, plain_options());
+        let report = Observer::new(progress)?
+            .run(py, |monitor| Ok(verify_directory(directory, &options, monitor)?))?;
+        Ok(PyVerifyReport::new(py, &report)?)
+    }
+
+    /// Facts about the commit: see `sst_files.inspect`.
+    fn inspect<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyDict>, Error> {
+        let set = self.detached(py, |live| Ok(live.snapshot()))?;
+        inspect_catalog(py, set.catalog())
+    }
+
+    /// The certificate of the family: a digest of its live entries that does not depend on how they
+    /// lie in tables. `None` if the commit has none; `load(certify=True)` makes one.
+    fn certificate(&self, py: Python<'_>) -> Result<Option<PyCertificate>, Error> {
+        let set = self.detached(py, |live| Ok(live.snapshot()))?;
+        Ok(set.certificate().map(|digest| PyCertificate::new(self.arguments.family, &digest)))
+    }
+
+    /// Counters of lookups, of the tables that they asked, and of the cache. Zeros but for the
+    /// cache unless the set was opened with `statistics=True`.
+    fn statistics(&self, py: Python<'_>) -> Result<PyStatistics, Error> {
+        let set = self.detached(py, |live| Ok(live.snapshot()))?;
+        Ok(PyStatistics::new(&set.statistics()))
+    }
+
+    /// The families of the directory, ascending.
+    fn families(&self, py: Python<'_>) -> Result<Vec<u32>, Error> {
+        let families: BTreeSet<u32> = self.detached(py, |live| Ok(live.families()))?;
+        Ok(families.into_iter().collect())
+    }
+
+    /// Another family of the same directory, with a cache of its own.
+    #[pyo3(name = "with_family")]
+    fn with_family(&self, py: Python<'_>, family: u32) -> Result<Self, Error> {
+        self.detached(py, |_| Ok(()))?;
+        let arguments = OpenArguments { family, ..self.arguments.clone() };
+        py.detach(|| Self::open(arguments))
+    }
+
+    /// The family whose entries it shows.
+    #[getter]
+    fn family(&self) -> u32 {
+        self.arguments.family
+    }
+
+    /// Number of the commit that it shows.
+    #[getter]
+    fn commit(&self, py: Python<'_>) -> Result<u32, Error> {
+        self.detached(py, |live| Ok(live.snapshot().catalog().commit.0))
+    }
+
+    /// The directory that is read: of a bucket, the one in the cache.
+    #[getter]
+    fn path(&self) -> PathBuf {
+        self.arguments.directory.clone()
+    }
+
+    /// The URL of the bucket; `None` if it is a directory.
+    #[getter]
+    fn url(&self) -> Option<&str> {
+        self.arguments.bucket.as_ref().map(|bucket| bucket.url.as_str())
+    }
+
+    /// Number of entries of all tables, those that others hide included; `None` if the directory is
+    /// of another implementation, which does not store it. O(tables).
+    #[getter]
+    fn entry_count(&self, py: Python<'_>) -> Result<Option<u64>, Error> {
+        self.detached(py, |live| Ok(live.entry_count()))
+    }
+
+    /// Whether it was closed.
+    #[getter]
+    fn closed(&self) -> bool {
+        self.opened.load().is_none()
+    }
+
+    /// Releases the tables. Views of values, and iterators that are under way, keep those that they
+    /// need. Closing twice is no error.
+    fn close(&self, py: Python<'_>) {
+        let opened = self.opened.swap(None);
+        if let Some(opened) = opened {
+            match opened.epoch.is_now() {
+                true => py.detach(|| drop(opened)),
+                false => mem::forget(opened),
+            }
+        }
+    }
+
+    fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    #[pyo3(signature = (*_exception))]
+    fn __exit__(&self, py: Python<'_>, _exception: &Bound<'_, PyTuple>) {
+        self.close(py);
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>, Error> {
+        let package = py.import("sst_files")?;
+        let kwargs = self.arguments.to_kwargs(py)?;
+        let partial = py.import("functools")?.getattr("partial")?;
+        let open = partial.call((package.getattr("open")?,), Some(&kwargs))?;
+        let location = self.arguments.location.clone();
+        Ok((open, (location,)).into_pyobject(py)?.into_any())
+    }
+
+    fn __repr__(&self) -> String {
+        let location = self.arguments.location.display().to_string();
+        let state = if self.closed() { ", closed" } else { "" };
+        format!("<sst_files.Db {location:?}, family {}{state}>", self.arguments.family)
+    }
+}
+
+/// Opens the directory `path`, or the bucket at a URL, for lookups.
+///
+/// A bucket (`s3://`, `gs://`, `az://`, `http(s)://`, `file://`) is pulled into a directory below
+/// `cache_dir`, every byte verified; `refresh` and `follow` pull later commits. `shard=(i, n)`
+/// takes only the range of hashes of shard `i` of `n`: lookups of other keys raise
+/// `WrongShardError` in a shard that was pulled, and find nothing in a range of a directory.
+///
+/// `family` is the key space. `cache_bytes` bounds the memory for decompressed blocks (64 MiB by
+/// default). `mmap=False` reads files instead of mapping them, for file systems that do not keep
+/// the files of a map. `max_open_files` bounds the tables that are open at once, `max_value_bytes`
+/// the memory for one value. `statistics` counts the outcomes of lookups.
+///
+/// Raises `NotFoundError` if there is no such directory or no commit in it, `CorruptionError` if
+/// its description is damaged.
+#[pyfunction]
+#[pyo3(signature = (path, *, family = 0, shard = None, cache_dir = None, cache_bytes = None,
+    mmap = true, max_open_files = None, max_value_bytes = None, statistics = false,
+    progress = None))]
+#[expect(clippy::too_many_arguments, reason = "they are the keywords of a function of Python")]
+pub(crate) fn open(
+    py: Python<'_>,
+    path: &Bound<'_, PyAny>,
+    family: u32,
+    shard: Option<(u32, u32)>,
+    cache_dir: Option<PathBuf>,
+    cache_bytes: Option<u64>,
+    mmap: bool,
+    max_open_files: Option<usize>,
+    max_value_bytes: Option<u64>,
+    statistics: bool,
+    progress: Option<&Bound<'_, PyAny>>,
+) -> Result<Db, Error> {
+    let location = path_of(path)?;
+    let shard_number = shard_of(shard)?;
+    let (directory, bucket) = match url_of(&location) {
+        None => (readable(location.clone())?, None),
+        Some(url) => {
+            let parent = match &cache_dir {
+                Some(parent) => parent.clone(),
+                None => py.import("sst_files._cache")?.call_method0("directory")?.extract()?,
+            };
+            let (url, shard) = (url.to_owned(), shard_number);
+            let directory = cache_directory(&parent, &url, shard);
+            (directory.clone(), Some(CachedBucket { url, directory, shard }))
+        }
+    };
+    if let Some(bucket) = &bucket {
+        Observer::new(progress)?.run(py, |monitor| {
+            std::fs::create_dir_all(&bucket.directory)
+                .map_err(|error| Error::io("create", &bucket.directory, error))?;
+            bucket.pull(monitor)
+        })?;
+    }
+    let arguments = OpenArguments {
+        location,
+        directory,
+        bucket,
+        cache_dir,
+        family,
+        shard,
+        cache_bytes,
+        mmap,
+        max_open_files,
+        max_value_bytes,
+        statistics,
+    };
+    py.detach(|| Db::open(arguments))
+}

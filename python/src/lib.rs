@@ -1,0 +1,104 @@
+//! The extension module `sst_files._native`: both sides of the SST crates for Python.
+//!
+//! | part | file |
+//! |---|---|
+//! | lookups | `db.rs`, `open_arguments.rs`, `keys.rs`, `walk.rs`, `arrow_array.rs` |
+//! | writing | `load.rs`, `record_source.rs`, `columns.rs`, `writer.rs`, `target.rs` |
+//! | operations on whole directories | `operations.rs`, `diff.rs`, `mirror.rs`, `reports.rs` |
+//! | what all of them need | `errors.rs`, `blocking.rs`, `bytes_of.rs`, `place.rs`, `fork.rs` |
+//! | all `unsafe` | `memory.rs` |
+//!
+//! Its documentation is that of the package `sst_files`.
+
+mod arrow_array;
+mod blocking;
+mod bytes_of;
+mod columns;
+mod db;
+mod diff;
+mod errors;
+mod fork;
+mod keys;
+mod load;
+mod memory;
+mod mirror;
+mod open_arguments;
+mod operations;
+mod place;
+mod record_source;
+mod reports;
+mod target;
+mod walk;
+mod writer;
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use pyo3::exceptions::PyImportError;
+use pyo3::prelude::*;
+
+/// Python aligns objects to 16 bytes, whatever their types ask for.
+const fn fits_into_an_object<T>() {
+    assert!(align_of::<T>() <= 16, "box the parts of it that ask for more");
+}
+
+const _: () = {
+    fits_into_an_object::<arrow_array::ArrowArray>();
+    fits_into_an_object::<arrow_array::ArrowBatch>();
+    fits_into_an_object::<db::Db>();
+    fits_into_an_object::<diff::Differences>();
+    fits_into_an_object::<memory::ValueBuffer>();
+    fits_into_an_object::<walk::EntryIterator>();
+    fits_into_an_object::<walk::Scan>();
+    fits_into_an_object::<writer::Writer>();
+};
+
+/// The interpreter that has imported this module; -1 before that.
+static INTERPRETER: AtomicI64 = AtomicI64::new(-1);
+
+/// Refuses all interpreters but the first: they would share its types, and with them its objects.
+fn refuse_subinterpreters(py: Python<'_>) -> PyResult<()> {
+    let number = memory::interpreter_number(py);
+    match INTERPRETER.compare_exchange(-1, number, Ordering::Relaxed, Ordering::Relaxed) {
+        Err(first) if first != number => {
+            Err(PyImportError::new_err("sst_files works in one interpreter of a process only"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The extension module.
+#[pymodule]
+mod _native {
+    use pyo3::prelude::*;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        crate::refuse_subinterpreters(module.py())
+    }
+
+    #[pymodule_export]
+    use crate::arrow_array::{ArrowArray, ArrowBatch};
+    #[pymodule_export]
+    use crate::blocking::PyProgress;
+    #[pymodule_export]
+    use crate::db::{Db, open};
+    #[pymodule_export]
+    use crate::diff::{Difference, Differences, diff};
+    #[pymodule_export]
+    use crate::fork::_after_fork;
+    #[pymodule_export]
+    use crate::load::{LoadReport, load};
+    #[pymodule_export]
+    use crate::mirror::{PyMirrorReport, pull, push};
+    #[pymodule_export]
+    use crate::operations::{
+        CommitReport, certificate, compact, gather, gc, inspect, key_hash, key_shard, log, merge,
+        rollback, run, verify,
+    };
+    #[pymodule_export]
+    use crate::reports::{PyCertificate, PyStatistics, PyVerifyReport};
+    #[pymodule_export]
+    use crate::walk::Scan;
+    #[pymodule_export]
+    use crate::writer::{WriteReport, Writer};
+}

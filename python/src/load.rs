@@ -1,0 +1,209 @@
+//! `load`: records of Python and of Arrow, in any order, become one commit.
+
+use std::path::PathBuf;
+
+use pyo3::prelude::*;
+use sst_amqf::QuotientFilter;
+use sst_format::monitor::Monitor;
+use sst_writer::bulk::{BulkMode, BulkSummary, Duplicates};
+use sst_writer::table::Compression;
+use sst_writer::{BulkLoader, BulkOptions, Publisher, WriterOptions};
+
+use crate::blocking::Observer;
+use crate::errors::Error;
+use crate::place::path_of;
+use crate::record_source::{Nulls, RecordSource, put_all};
+use crate::reports::PyCertificate;
+use crate::target::{Mode, PublishPlan, Published, Target, error_after};
+
+/// Threads that put records, at most: more do not help while one thread makes them.
+const MAX_PUT_THREADS: usize = 4;
+
+/// What a load has done.
+#[pyclass(frozen, module = "sst_files", name = "LoadReport", get_all)]
+pub(crate) struct LoadReport {
+    /// Number of the commit.
+    commit: u32,
+    /// Records that were put.
+    records: u64,
+    /// Entries of the new tables.
+    entries: u64,
+    /// How many of these delete their key.
+    tombstones: u64,
+    /// Records that were left out in favour of another of their key.
+    duplicates: u64,
+    /// New tables.
+    tables: u64,
+    /// New blob files.
+    blobs: u64,
+    /// Bytes of tables and blob files.
+    file_bytes: u64,
+    /// Bytes that did not fit into the budget, and were written to temporary files.
+    spilled_bytes: u64,
+    /// The certificate, if it was asked for.
+    certificate: Option<PyCertificate>,
+}
+
+#[pymethods]
+impl LoadReport {
+    fn __repr__(&self) -> String {
+        let Self { commit, records, entries, tables, file_bytes, .. } = self;
+        format!(
+            "LoadReport(commit={commit}, records={records}, entries={entries}, tables={tables}, \
+             file_bytes={file_bytes})"
+        )
+    }
+}
+
+pub(crate) fn compression_of(text: &str) -> Result<Compression, Error> {
+    match text {
+        "lz4" => Ok(Compression::Lz4),
+        "none" => Ok(Compression::None),
+        _ => Err(Error::usage(format!("compression={text:?} is neither \"lz4\" nor \"none\""))),
+    }
+}
+
+pub(crate) fn duplicates_of(text: &str) -> Result<Duplicates, Error> {
+    match text {
+        "newest" => Ok(Duplicates::Newest),
+        "keep" => Ok(Duplicates::Keep),
+        "error" => Ok(Duplicates::Error),
+        _ => {
+            let text = format!("duplicates={text:?} is none of \"newest\", \"keep\", \"error\"");
+            Err(Error::usage(text))
+        }
+    }
+}
+
+/// Options of tables: with filters, as `sst` writes them.
+pub(crate) fn writer_options(compression: &str) -> Result<WriterOptions, Error> {
+    let options = WriterOptions::default().filter(QuotientFilter::default());
+    Ok(options.compression(compression_of(compression)?))
+}
+
+/// Loads `data` into the directory or bucket `path` as one commit, and returns a `LoadReport`.
+///
+/// `data` is one of:
+///
+/// - anything with `__arrow_c_stream__`: a frame of pandas (2.2), polars or duckdb, a table of
+///   pyarrow. `key` and `value` name its columns; a frame of two columns needs no names.
+/// - a mapping of keys to values, or anything that gives pairs of them, such as a generator.
+/// - anything that gives mappings, such as `csv.DictReader`; `key` and `value` name their items.
+///
+/// Keys and values are bytes, text (its UTF-8) or integers (their decimal digits). `nulls` tells
+/// what a null (`None`) as the value of a record does: `"error"`, `"skip"` the record, or
+/// `"delete"` the key. A null as a key is an `EntryError`.
+///
+/// `mode` is `"replace"` (all entries of the family) or `"append"`. `duplicates` tells which
+/// records of a key count: the `"newest"`, which is the last one of the input, or `"keep"` all, or
+/// `"error"`. The input may be larger than memory: a load takes about `memory_budget` bytes, and
+/// spills to `temp_dir` (by default the directory itself). `certify` reads all files back from the
+/// device before the commit is visible, and stores a digest of the entries. `keep_generations` is
+/// how many earlier commits keep their files, for `rollback`.
+///
+/// `progress` is a function of one `Progress`, a bar of tqdm, or `True` for a new one. Ctrl-C ends
+/// a load, and an exception of `progress` or of `data` too: nothing of it stays then.
+///
+/// Raises `LockedError` if another writer is at work, `DuplicateKeyError`, `EntryError`,
+/// `UsageError`, `FileError`; `CommitLiveError` if the commit is visible, but a later step failed.
+#[pyfunction]
+#[pyo3(signature = (path, data, *, key = None, value = None, mode = "replace", family = 0,
+    duplicates = "newest", nulls = "error", memory_budget = 256 << 20, threads = None,
+    temp_dir = None, compression = "lz4", certify = false, keep_generations = 1,
+    blob_threshold = None, progress = None))]
+#[expect(clippy::too_many_arguments, reason = "they are the keywords of a function of Python")]
+pub(crate) fn load(
+    py: Python<'_>,
+    path: &Bound<'_, PyAny>,
+    data: &Bound<'_, PyAny>,
+    key: Option<&Bound<'_, PyAny>>,
+    value: Option<&Bound<'_, PyAny>>,
+    mode: &str,
+    family: u32,
+    duplicates: &str,
+    nulls: &str,
+    memory_budget: usize,
+    threads: Option<usize>,
+    temp_dir: Option<PathBuf>,
+    compression: &str,
+    certify: bool,
+    keep_generations: usize,
+    blob_threshold: Option<usize>,
+    progress: Option<&Bound<'_, PyAny>>,
+) -> Result<LoadReport, Error> {
+    let path = path_of(path)?;
+    let plan = PublishPlan { family, mode: Mode::of(mode)?, certify, keep_generations };
+    let mut options = BulkOptions::default()
+        .memory_budget(memory_budget)
+        .duplicates(duplicates_of(duplicates)?)
+        .mode(if plan.mode == Mode::Append { BulkMode::Append } else { BulkMode::Replace })
+        .family(family)
+        .writer(writer_options(compression)?);
+    match threads {
+        Some(0) => return Err(Error::usage("a load has one thread at least")),
+        Some(threads) => options = options.threads(threads),
+        None => {}
+    }
+    if let Some(directory) = &temp_dir {
+        options = options.temp_dir(directory);
+    }
+    if let Some(bytes) = blob_threshold {
+        options = options.blob_threshold(bytes);
+    }
+    let nulls = Nulls::of(nulls)?;
+    let source = RecordSource::new(data, key, value, nulls)?;
+    let observer = Observer::new(progress)?;
+    let target = py.detach(|| Target::new(&path, plan, temp_dir.as_deref()))?;
+    let mut publisher = py.detach(|| target.publisher())?;
+    let before = publisher.current();
+    let loaded = load_into(py, &mut publisher, source, options, &target, &observer);
+    let summary = match loaded {
+        Ok(summary) => summary,
+        Err(error) => {
+            let (directory, is_poisoned) = (publisher.directory(), publisher.is_poisoned());
+            return Err(error_after(directory, is_poisoned, before, error));
+        }
+    };
+    py.detach(|| drop(publisher));
+    let here = Published { commit: summary.commit, certificates: summary.certificates.clone() };
+    let published = observer.run(py, |monitor| target.finish(here, monitor))?;
+    Ok(LoadReport {
+        commit: published.commit.0,
+        records: summary.records,
+        entries: summary.entries,
+        tombstones: summary.tombstones,
+        duplicates: summary.duplicates,
+        tables: summary.tables,
+        blobs: summary.blobs,
+        file_bytes: summary.file_bytes,
+        spilled_bytes: summary.spilled_bytes,
+        certificate: published.certificate(family),
+    })
+}
+
+fn load_into(
+    py: Python<'_>,
+    publisher: &mut Publisher,
+    source: RecordSource,
+    options: BulkOptions,
+    target: &Target,
+    observer: &Observer,
+) -> Result<BulkSummary, Error> {
+    let threads = options.threads.min(MAX_PUT_THREADS);
+    let loader = BulkLoader::new(publisher, options, &observer.monitor)?;
+    put_all(py, &loader, source, threads, observer)?;
+    let certifies = target.certifies_here();
+    observer.run(py, |monitor| finish(loader, certifies, monitor))
+}
+
+fn finish(
+    loader: BulkLoader<'_>,
+    certifies: bool,
+    monitor: &Monitor,
+) -> Result<BulkSummary, Error> {
+    let mut prepared = loader.prepare()?;
+    if certifies {
+        sst_merge::certify(prepared.commit(), monitor)?;
+    }
+    Ok(prepared.publish()?)
+}

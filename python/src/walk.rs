@@ -1,0 +1,284 @@
+//! Walks of a set: iterators of entries, and scans as batches of Arrow.
+
+use std::ops::RangeInclusive;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arrow_array::{RecordBatch, RecordBatchReader};
+use arrow_schema::{ArrowError, SchemaRef};
+use pyo3::prelude::*;
+use pyo3::sync::MutexExt;
+use pyo3::types::{PyBytes, PyCapsule, PyTuple};
+use sst_reader::{FileLabel, ReadError, ReadValue, SetCursor, SstSet};
+
+use crate::arrow_array::{ArrowBatch, Cells, entry_schema};
+use crate::errors::Error;
+use crate::fork::Epoch;
+use crate::memory::export_stream;
+
+/// Entries and bytes after which a page of an iterator ends.
+const PAGE_ENTRIES: usize = 1024;
+const PAGE_BYTES: usize = 256 << 10;
+
+self_cell::self_cell!(
+    /// A cursor, and the set that it walks.
+    struct OwnedCursor {
+        owner: Arc<SstSet>,
+
+        #[not_covariant]
+        dependent: SetCursor,
+    }
+);
+
+/// A cursor that owns its set.
+pub(crate) struct Walk(OwnedCursor);
+
+impl Walk {
+    /// Starts to walk the live entries with hashes in a range.
+    pub(crate) fn new(set: Arc<SstSet>, hashes: RangeInclusive<u64>) -> Self {
+        Self(OwnedCursor::new(set, |set| set.range(hashes).into_cursor()))
+    }
+
+    /// Calls `take` with the key and the value of the next entry. `None` at the end.
+    fn next<T>(&mut self, take: impl FnOnce(&[u8], &[u8]) -> T) -> Result<Option<T>, ReadError> {
+        self.0.with_dependent_mut(|set, cursor| {
+            let Some(entry) = cursor.next()? else { return Ok(None) };
+            let key = entry.key;
+            match entry.into_value()? {
+                ReadValue::Value(value) => Ok(Some(take(key, value))),
+                ReadValue::Blob(number) => Ok(Some(take(key, &set.read_blob(number)?))),
+                // Walks of live entries leave tombstones out.
+                ReadValue::Deleted => Err(ReadError::Internal {
+                    file: FileLabel::new(&set.catalog().dir),
+                    invariant: "live entries are no tombstones",
+                }),
+            }
+        })
+    }
+}
+
+/// Some entries, read ahead without the GIL.
+#[derive(Default)]
+struct Page {
+    bytes: Vec<u8>,
+    /// Where key and value of each entry end.
+    ends: Vec<(usize, usize)>,
+    /// The next entry, and where it starts.
+    next: usize,
+    start: usize,
+}
+
+impl Page {
+    fn fill(&mut self, walk: &mut Walk) -> Result<(), ReadError> {
+        self.bytes.clear();
+        self.ends.clear();
+        (self.next, self.start) = (0, 0);
+        while self.ends.len() < PAGE_ENTRIES && self.bytes.len() < PAGE_BYTES {
+            let Self { bytes, ends, .. } = self;
+            let taken = walk.next(|key, value| {
+                bytes.extend_from_slice(key);
+                let key_end = bytes.len();
+                bytes.extend_from_slice(value);
+                ends.push((key_end, bytes.len()));
+            })?;
+            if taken.is_none() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn pop(&mut self) -> Option<(&[u8], &[u8])> {
+        let (key_end, end) = *self.ends.get(self.next)?;
+        let start = std::mem::replace(&mut self.start, end);
+        self.next += 1;
+        Some((self.bytes.get(start..key_end)?, self.bytes.get(key_end..end)?))
+    }
+}
+
+/// Which parts of entries an iterator gives.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Keys,
+    Values,
+    Items,
+}
+
+struct WalkState {
+    walk: Option<Walk>,
+    page: Page,
+}
+
+/// An iterator over the entries of one commit, in the order of their hashes. A later commit does
+/// not change it.
+#[pyclass(frozen, module = "sst_files._native")]
+pub(crate) struct EntryIterator {
+    state: Mutex<WalkState>,
+    part: Part,
+    epoch: Epoch,
+}
+
+impl EntryIterator {
+    pub(crate) fn new(walk: Walk, part: Part) -> Self {
+        let state = WalkState { walk: Some(walk), page: Page::default() };
+        Self { state: Mutex::new(state), part, epoch: Epoch::now() }
+    }
+}
+
+#[pymethods]
+impl EntryIterator {
+    fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __next__<'py>(&self, py: Python<'py>) -> Result<Option<Bound<'py, PyAny>>, Error> {
+        if !self.epoch.is_now() {
+            return Err(Error::Forked("iterator"));
+        }
+        // Another thread may hold the lock and wait for the GIL, so it is not held meanwhile. A
+        // page that a panic left half done gives its whole entries.
+        let locked = self.state.lock_py_attached(py);
+        let mut state = locked.unwrap_or_else(PoisonError::into_inner);
+        let WalkState { walk, page } = &mut *state;
+        if page.next == page.ends.len()
+            && let Some(reading) = walk
+        {
+            let filled = py.detach(|| page.fill(reading));
+            if filled.is_err() || page.ends.is_empty() {
+                *walk = None;
+            }
+            filled?;
+        }
+        let Some((key, value)) = page.pop() else { return Ok(None) };
+        Ok(Some(match self.part {
+            Part::Keys => PyBytes::new(py, key).into_any(),
+            Part::Values => PyBytes::new(py, value).into_any(),
+            Part::Items => {
+                PyTuple::new(py, [PyBytes::new(py, key), PyBytes::new(py, value)])?.into_any()
+            }
+        }))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A walk that a panic has ended is one that is over.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a scan reads.
+#[derive(Clone)]
+pub(crate) struct ScanPlan {
+    pub(crate) hashes: RangeInclusive<u64>,
+    pub(crate) batch_rows: usize,
+    pub(crate) is_text: bool,
+}
+
+/// Bytes after which a batch ends, so that its offsets fit into 32 bits.
+const BATCH_BYTES: usize = 64 << 20;
+
+/// The batches of a scan.
+struct Batches {
+    walk: Option<Walk>,
+    plan: ScanPlan,
+    schema: SchemaRef,
+}
+
+impl Batches {
+    fn next_batch(&mut self) -> Result<Option<RecordBatch>, Error> {
+        let Some(walk) = &mut self.walk else { return Ok(None) };
+        let mut keys = Cells::default();
+        let mut values = Cells::default();
+        let mut rows = 0;
+        while rows < self.plan.batch_rows
+            && values.byte_len() < BATCH_BYTES
+            && keys.byte_len() < BATCH_BYTES
+        {
+            let taken = walk.next(|key, value| {
+                keys.push(Some(key));
+                values.push(Some(value));
+            });
+            match taken {
+                Ok(Some(())) => rows += 1,
+                Ok(None) => {
+                    self.walk = None;
+                    break;
+                }
+                Err(error) => {
+                    self.walk = None;
+                    return Err(error.into());
+                }
+            }
+        }
+        if rows == 0 {
+            return Ok(None);
+        }
+        let is_text = self.plan.is_text;
+        let columns = [keys, values].map(|cells| cells.into_array(is_text, Some(false)));
+        let columns = columns.into_iter().collect::<Result<Vec<_>, _>>()?;
+        Ok(Some(RecordBatch::try_new(SchemaRef::clone(&self.schema), columns)?))
+    }
+}
+
+impl Iterator for Batches {
+    type Item = Result<RecordBatch, ArrowError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = self.next_batch().transpose()?;
+        Some(batch.map_err(|error| ArrowError::ExternalError(Box::new(error))))
+    }
+}
+
+impl RecordBatchReader for Batches {
+    fn schema(&self) -> SchemaRef {
+        SchemaRef::clone(&self.schema)
+    }
+}
+
+/// The entries of one commit as batches of Arrow, in the order of their hashes. It can be iterated
+/// once, or handed over once as a stream: `pyarrow.table(scan)`, `polars.from_arrow(scan)`.
+#[pyclass(frozen, module = "sst_files", name = "Scan")]
+pub(crate) struct Scan {
+    batches: Mutex<Option<Batches>>,
+    epoch: Epoch,
+}
+
+impl Scan {
+    pub(crate) fn new(set: Arc<SstSet>, plan: ScanPlan) -> Self {
+        let schema = entry_schema(plan.is_text);
+        let walk = Some(Walk::new(set, plan.hashes.clone()));
+        Self { batches: Mutex::new(Some(Batches { walk, plan, schema })), epoch: Epoch::now() }
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        if self.epoch.is_now() { Ok(()) } else { Err(Error::Forked("scan")) }
+    }
+}
+
+#[pymethods]
+impl Scan {
+    fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __next__(&self, py: Python<'_>) -> Result<Option<ArrowBatch>, Error> {
+        self.check()?;
+        let batch = py.detach(|| match &mut *lock(&self.batches) {
+            Some(batches) => batches.next_batch(),
+            None => Err(Error::usage("the scan was handed over as a stream")),
+        });
+        Ok(batch?.map(ArrowBatch))
+    }
+
+    /// A capsule of the batches that are left: the PyCapsule interface of Arrow.
+    #[pyo3(signature = (requested_schema = None))]
+    fn __arrow_c_stream__<'py>(
+        &self,
+        py: Python<'py>,
+        requested_schema: Option<Bound<'py, PyAny>>,
+    ) -> Result<Bound<'py, PyCapsule>, Error> {
+        drop(requested_schema);
+        self.check()?;
+        let batches = py.detach(|| lock(&self.batches).take());
+        let batches = batches.ok_or_else(|| Error::usage("the scan was handed over before"))?;
+        export_stream(py, Box::new(batches))
+    }
+}
