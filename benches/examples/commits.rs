@@ -87,7 +87,7 @@ fn measure_in(commit: &str, most: u32) {
     git(&["worktree", "add", "--quiet", "--detach", path, commit]);
     let mut program = include_str!("commits.rs").to_owned();
     let writer = fs::read_to_string(tree.join("crates/sst-writer/src/publish/commit.rs")).unwrap();
-    if writer.contains("pub fn publish(self)") {
+    if ["pub fn publish(self)", "pub fn publish(mut self)"].iter().any(|old| writer.contains(old)) {
         // Until 2026-11-30 the publisher had the monitor.
         program = program.replace("publish(&Monitor::default())", "publish()");
         program = program.replace("Monitor, ", "");
