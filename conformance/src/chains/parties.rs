@@ -197,7 +197,12 @@ impl Subject {
             Ok(publisher) => publisher,
             Err(error) => return tell(Party::Writer, Err(error.into())),
         };
-        tell(Party::Retention, self.files("opened", &BTreeSet::new(), keep + 1));
+        let judged = match publisher.remove_obsolete_files() {
+            Ok(left) if left.is_empty() => self.files("tidied", &BTreeSet::new(), keep + 1),
+            Ok(left) => Err(format!("not removed: {left:?}").into()),
+            Err(error) => Err(error.into()),
+        };
+        tell(Party::Retention, judged);
         let appended = self.append(&mut publisher);
         let (judged, new) = match appended {
             Ok((judged, new)) => (Ok(judged), new),

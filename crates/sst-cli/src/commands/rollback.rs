@@ -105,8 +105,9 @@ fn in_bucket(args: &RollbackArgs, from: u32, context: Context) -> Result<Exit, C
 /// Removes the files of generations that are not to be kept. `from` is the generation that was
 /// left.
 fn tidy(args: &RollbackArgs, from: u32, context: Context) -> Result<(), CliError> {
-    let publisher = Publisher::open(&args.dir, args.retention.options())?;
-    note_not_removed(publisher.not_removed(), context);
+    let mut publisher = Publisher::open(&args.dir, args.retention.options())?;
+    let not_removed = publisher.remove_obsolete_files().map_err(PublishError::from)?;
+    note_not_removed(&not_removed, context);
     if !args.retention.keeps_files() {
         context.note(format_args!(
             "{}: generation {from} was replaced for good: --keep-generations 0 keeps none of its files",

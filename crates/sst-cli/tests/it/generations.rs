@@ -114,3 +114,26 @@ fn a_rollback_that_keeps_no_generation_says_so() {
     assert_eq!(scan(&db), "a\t1\n");
     assert!(!names(&db).contains(&"00000003.sst".to_owned()), "{:?}", names(&db));
 }
+
+/// Regression: opening a directory for a load removed the generations that the load would not keep,
+/// also if the load then failed or was a dry run.
+#[test]
+fn a_load_that_fails_takes_no_generation_away() {
+    let scratch = Scratch::new();
+    let db = scratch.database("db", "a\t1\n");
+    for value in ["2", "3", "4"] {
+        let input = scratch.file("in.tsv", &format!("a\t{value}\n"));
+        sst(&[&"load", &input, &db, &"--keep-generations", &"3"]).expect(0);
+    }
+    let (before, files) = (generations(&db), names(&db));
+    assert_eq!(before.len(), 4);
+    let bad = scratch.file("bad.tsv", "no tab\n");
+    sst(&[&"load", &bad, &db]).expect(3);
+    let good = scratch.file("good.tsv", "a\t5\n");
+    sst(&[&"load", &good, &db, &"--dry-run"]).expect(0);
+    sst(&[&"merge", &scratch.path("none"), &"-o", &db]).expect(3);
+    assert_eq!((generations(&db), names(&db)), (before, files));
+    // A load that happens keeps one, as it says.
+    sst(&[&"load", &good, &db]).expect(0);
+    assert_eq!(generations(&db).len(), 2);
+}

@@ -79,8 +79,10 @@ pub struct Publisher {
 impl Publisher {
     /// Opens a directory for publishing.
     ///
-    /// Locks it, reads its newest commit, and removes the files that belong to no commit, unless
-    /// their numbers are [claimed](crate::publish::NumberClaim).
+    /// Locks it, reads its newest commit, and removes the files of commits that did not happen,
+    /// unless their numbers are [claimed](crate::publish::NumberClaim). Earlier commits keep their
+    /// files until the next commit, or [`Publisher::remove_obsolete_files`]: for example, a load
+    /// that fails on its first line takes no generation away.
     ///
     /// # Errors
     ///
@@ -124,8 +126,6 @@ impl Publisher {
             marker,
             lock: Arc::new(lock),
         };
-        // The next commit tries again to remove these files.
-        publisher.not_removed = publisher.remove_unneeded(&publisher.state.files())?;
         publisher.not_removed.extend(unread);
         Ok(publisher)
     }
@@ -148,19 +148,27 @@ impl Publisher {
         self.state.live_tables()
     }
 
-    /// Files that no commit needs but that could not be removed when the directory was opened.
+    /// The meta files of earlier commits that could not be read when the directory was opened.
     ///
-    /// The next commit tries again. If the system could not read the meta file of an earlier
-    /// commit, that file is listed too. The files that this commit needs are then unknown, so none
-    /// are removed before the directory is opened again.
+    /// The files that these commits need are unknown, so none are removed before the directory is
+    /// opened again.
     #[must_use]
     pub fn not_removed(&self) -> &[FileError] {
         &self.not_removed
     }
 
-    /// [`Publisher::not_removed`], for a caller that ends the publisher.
-    pub(crate) fn take_not_removed(&mut self) -> Vec<FileError> {
-        std::mem::take(&mut self.not_removed)
+    /// Removes the files that neither the newest commit needs nor an earlier one that the options
+    /// keep, as every commit does. Returns those that could not be removed, or that could not be
+    /// read to find out; the next commit tries again. O(number of files).
+    ///
+    /// # Errors
+    ///
+    /// The error of the sync that comes before meta files are removed. The publisher can then no
+    /// longer be used.
+    pub fn remove_obsolete_files(&mut self) -> Result<Vec<FileError>, FileError> {
+        let mut not_removed = self.remove_unneeded(&self.state.files())?;
+        not_removed.append(&mut self.not_removed);
+        Ok(not_removed)
     }
 
     pub(crate) fn shared_directory(&self) -> Arc<Path> {

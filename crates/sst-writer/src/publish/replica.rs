@@ -229,7 +229,7 @@ impl Replica {
         let directory = Arc::clone(&self.directory);
         drop(self);
         let mut publisher = Publisher::open(&directory, options)?;
-        Ok(publisher.take_not_removed())
+        Ok(publisher.remove_obsolete_files()?)
     }
 
     /// Whether a table or blob of the newest commit is missing, or has another length than the

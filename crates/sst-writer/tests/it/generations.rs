@@ -67,12 +67,17 @@ fn as_many_generations_stay_as_asked_for() {
     // Three tables, three meta files and CURRENT.
     assert_eq!(names(directory.path()).len(), 7);
     drop(publisher);
-    // Opening the directory changes nothing, unless fewer generations are to be kept.
-    drop(open(directory.path(), options()));
+    // Opening the directory changes nothing, and neither does a commit that does not happen.
+    let mut publisher = open(directory.path(), PublisherOptions::default());
+    drop(publisher.begin().create_table(WriterOptions::default()).unwrap());
+    drop(publisher);
     assert_eq!(complete(directory.path()), [(10, 5), (8, 4), (6, 3)]);
-    drop(open(directory.path(), options().keep_generations(1)));
+    let tidy = |options| open(directory.path(), options).remove_obsolete_files().unwrap().len();
+    assert_eq!(tidy(options()), 0);
+    assert_eq!(complete(directory.path()), [(10, 5), (8, 4), (6, 3)]);
+    assert_eq!(tidy(options().keep_generations(1)), 0);
     assert_eq!(complete(directory.path()), [(10, 5), (8, 4)]);
-    drop(open(directory.path(), PublisherOptions::default()));
+    assert_eq!(tidy(PublisherOptions::default()), 0);
     assert_eq!(complete(directory.path()), [(10, 5)]);
     assert_eq!(names(directory.path()), ["00000009.sst", "00000010.meta", "CURRENT"]);
 }
