@@ -365,6 +365,8 @@ fn files_stay_while_a_generation_to_be_kept_is_damaged() {
     assert!(path(dir, 1, FileKind::Sst).exists());
     // Two newer generations are kept now, and the damaged one need not be.
     load("fourth", 2);
-    Publisher::open(dir, PublisherOptions::default().keep_generations(2)).unwrap();
+    let options = PublisherOptions::default().keep_generations(2);
+    let mut publisher = Publisher::open(dir, options).unwrap();
+    assert!(publisher.remove_obsolete_files().unwrap().is_empty());
     assert!(!path(dir, 1, FileKind::Sst).exists() && !damaged.exists());
 }

@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Serialize;
 use sst_format::SequenceNumber;
 use sst_object_store::{ObjectPublisher, block_on};
-use sst_writer::Publisher;
+use sst_writer::{PublishError, Publisher};
 
 use super::merge::note_not_removed;
 use super::retention_args::RetentionArgs;

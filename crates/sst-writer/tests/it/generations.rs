@@ -25,6 +25,13 @@ fn open(directory: &Path, options: PublisherOptions) -> Publisher {
     Publisher::open(directory, options).unwrap()
 }
 
+/// Opens a directory anew, and removes what these options do not keep.
+fn tidied(publisher: Publisher, options: PublisherOptions) -> Publisher {
+    let mut publisher = reopen(publisher, options);
+    assert!(publisher.remove_obsolete_files().unwrap().is_empty());
+    publisher
+}
+
 /// Publishes a table of `entries` entries, which replaces all others or is added to them. Returns
 /// the commit.
 fn commit(publisher: &mut Publisher, entries: u8, replace: bool) -> u32 {
@@ -209,27 +216,27 @@ fn readers_are_given_time() {
     let second = commit(&mut publisher, 2, true);
     let third = commit(&mut publisher, 3, true);
     assert_eq!(complete(directory.path()).len(), 3);
-    publisher = reopen(publisher, options());
+    publisher = tidied(publisher, options());
     assert_eq!(complete(directory.path()).len(), 3);
     // The first commit was replaced when the second one was made, and so on.
     age(directory.path(), first, 9 * hour);
-    publisher = reopen(publisher, options());
+    publisher = tidied(publisher, options());
     assert_eq!(complete(directory.path()).len(), 3);
     age(directory.path(), second, 2 * hour);
-    publisher = reopen(publisher, options());
+    publisher = tidied(publisher, options());
     assert_eq!(complete(directory.path()), [(third, 3), (second, 2)]);
     age(directory.path(), third, 2 * hour);
     // A generation stays if either limit keeps it: it is young enough, or among the last few.
-    publisher = reopen(publisher, options().keep_generations(1));
+    publisher = tidied(publisher, options().keep_generations(1));
     assert_eq!(complete(directory.path()), [(third, 3), (second, 2)]);
-    publisher = reopen(publisher, options());
+    publisher = tidied(publisher, options());
     assert_eq!(complete(directory.path()), [(third, 3)]);
     // A time in the future removes no generation.
     let fourth = commit(&mut publisher, 4, true);
     let meta = directory.path().join(format!("{fourth:08}.meta"));
     let file = File::options().write(true).open(meta).unwrap();
     file.set_modified(SystemTime::now() + hour).unwrap();
-    reopen(publisher, options());
+    tidied(publisher, options());
     assert_eq!(complete(directory.path()), [(fourth, 4), (third, 3)]);
 }
 
@@ -250,7 +257,7 @@ fn the_original_is_told_what_not_to_read_after_a_rollback() {
     assert_eq!(del(back), Some(vec![second]));
     // As long as the meta file exists, each commit has a `.del` file that names it. The earlier
     // `.del` file is removed.
-    let mut publisher = reopen(publisher, options());
+    let mut publisher = tidied(publisher, options());
     let next = commit(&mut publisher, 3, false);
     assert_eq!((del(back), del(next)), (None, Some(vec![second])));
     // A meta file that is live again is not named.
@@ -259,7 +266,7 @@ fn the_original_is_told_what_not_to_read_after_a_rollback() {
     // Nor is one that says nothing of any table, or only what a live one says too.
     assert_eq!(named, [next]);
     // Once the other meta files are removed, no `.del` file is needed.
-    let mut publisher = reopen(publisher, PublisherOptions::default());
+    let mut publisher = tidied(publisher, PublisherOptions::default());
     let last = commit(&mut publisher, 4, true);
     assert_eq!(del(last), None);
     assert_eq!(names(directory.path()).len(), 3);

@@ -195,10 +195,12 @@ fn leftovers_are_removed_and_nothing_else() {
         fs::write(path.join(name), "anything").unwrap();
     }
     let options = PublisherOptions::default().keep_obsolete_files(true);
-    drop(Publisher::open(path, options).unwrap());
+    let mut publisher = Publisher::open(path, options).unwrap();
+    assert!(publisher.remove_obsolete_files().unwrap().is_empty());
+    drop(publisher);
     assert!(path.join("00000001.meta").exists());
     assert!(!path.join("00000003.sst").exists());
-    drop(open(path));
+    assert!(open(path).remove_obsolete_files().unwrap().is_empty());
     let left: BTreeSet<_> = names(path).into_iter().collect();
     assert_eq!(left, before.into_iter().chain(foreign.map(str::to_owned)).collect());
 }
@@ -213,9 +215,11 @@ fn obsolete_files_are_kept_if_told_so() {
     commit(&mut publisher, 1, true);
     assert_eq!(find(path).metas, [4]);
     drop(publisher);
-    drop(Publisher::open(path, options()).unwrap());
+    let mut publisher = Publisher::open(path, options()).unwrap();
+    assert!(publisher.remove_obsolete_files().unwrap().is_empty());
     assert_eq!(names(path).len(), 5);
+    drop(publisher);
     // A publisher without that option removes them.
-    drop(open(path));
+    assert!(open(path).remove_obsolete_files().unwrap().is_empty());
     assert_eq!(names(path), ["00000003.sst", "00000004.meta", "CURRENT"]);
 }
