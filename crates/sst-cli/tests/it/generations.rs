@@ -122,7 +122,7 @@ fn a_load_that_fails_takes_no_generation_away() {
     let scratch = Scratch::new();
     let db = scratch.database("db", "a\t1\n");
     for value in ["2", "3", "4"] {
-        let input = scratch.file("in.tsv", &format!("a\t{value}\n"));
+        let input = scratch.file("in.tsv", format!("a\t{value}\n"));
         sst(&[&"load", &input, &db, &"--keep-generations", &"3"]).expect(0);
     }
     let (before, files) = (generations(&db), names(&db));
