@@ -279,7 +279,15 @@ impl Scenario {
             return Err("opening it for writing changed the visible content".to_owned());
         }
         if !self.keep {
+            // Earlier commits keep their files until then.
+            let left = publisher.remove_obsolete_files().map_err(|error| error.to_string())?;
+            if !left.is_empty() {
+                return Err(format!("the next writer cannot remove files: {left:?}"));
+            }
             check_no_leftovers(directory)?;
+            if Seen::of(directory)? != *seen {
+                return Err("removing obsolete files changed the visible content".to_owned());
+            }
         }
         if let Action::Load(load) = self.action {
             let number = self.number() + 1;
